@@ -1,0 +1,1 @@
+//! `tidings import`: files of other systems, read, cleaned and stored in bulk.

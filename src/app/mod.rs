@@ -1,0 +1,4 @@
+//! Assembly: start-up, shutdown, command line, import, demo.
+
+pub mod demo;
+pub mod import;

@@ -1,0 +1,169 @@
+//! What there is to recommend: items by dense id, with interned category names. An immutable snapshot; the
+//! shell swaps it whole when the catalogue changes, so a reader never sees half an update.
+
+mod wire;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{ExternalId, ItemId, Timestamp};
+
+pub use wire::{ItemError, NewItem};
+
+/// A top-level category, interned: an index into [`Catalogue::category_name`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CategoryId(pub u32);
+
+/// One item as recommending needs it. Items that only events have named carry no title.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    /// Dense id.
+    pub id: ItemId,
+    /// The shop's id.
+    pub external_id: ExternalId,
+    /// Human title; `None` until the catalogue says one.
+    pub title: Option<String>,
+    /// Category path from general to special, e.g. `["Watches", "Dive watches"]`.
+    pub category: Vec<String>,
+    /// Free tags.
+    pub tags: Vec<String>,
+    /// Price in major units of `currency`, ≥ 0.
+    pub price: Option<f64>,
+    /// ISO 4217 code.
+    pub currency: Option<String>,
+    /// Units on hand; `None` = not tracked (always available), 0 = out of stock.
+    pub stock: Option<i32>,
+    /// Product page.
+    pub url: Option<String>,
+    /// Picture.
+    pub image_url: Option<String>,
+    /// Anything else, e.g. brand or colour.
+    pub attributes: BTreeMap<String, String>,
+    /// Bought again and again (food, cosmetics): a purchase does not hide it.
+    pub consumable: bool,
+    /// When the shop first named it.
+    pub created_at: Timestamp,
+}
+
+impl Item {
+    /// The title, or the id when there is none.
+    pub fn name(&self) -> String {
+        self.title.clone().unwrap_or_else(|| self.external_id.to_string())
+    }
+
+    /// Can it be bought now?
+    pub fn in_stock(&self) -> bool {
+        self.stock.is_none_or(|units| units > 0)
+    }
+}
+
+/// All items, by dense id. Cheap to clone (items are shared), so an update is copy, change, swap.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogue {
+    items: Vec<Option<Arc<Item>>>,
+    by_external_id: HashMap<ExternalId, ItemId>,
+    category_names: Vec<Arc<str>>,
+    category_ids: HashMap<Arc<str>, CategoryId>,
+    item_category: Vec<Option<CategoryId>>,
+}
+
+impl Catalogue {
+    /// From items in any order.
+    pub fn from_items(items: impl IntoIterator<Item = Item>) -> Self {
+        let mut catalogue = Self::default();
+        for item in items {
+            catalogue.upsert(item);
+        }
+        catalogue
+    }
+
+    /// Adds or replaces an item. O(1) amortised.
+    pub fn upsert(&mut self, item: Item) {
+        let index = item.id.index();
+        if self.items.len() <= index {
+            self.items.resize(index + 1, None);
+            self.item_category.resize(index + 1, None);
+        }
+        let category = item.category.first().map(|name| self.intern(name));
+        self.by_external_id.insert(item.external_id.clone(), item.id);
+        if let (Some(slot), Some(category_slot)) =
+            (self.items.get_mut(index), self.item_category.get_mut(index))
+        {
+            *slot = Some(Arc::new(item));
+            *category_slot = category;
+        }
+    }
+
+    /// Removes an item: it is no longer recommended. Its id stays taken.
+    pub fn remove(&mut self, id: ItemId) {
+        if let Some(slot) = self.items.get_mut(id.index())
+            && let Some(item) = slot.take()
+        {
+            self.by_external_id.remove(&item.external_id);
+        }
+    }
+
+    fn intern(&mut self, name: &str) -> CategoryId {
+        if let Some(id) = self.category_ids.get(name) {
+            return *id;
+        }
+        let id = CategoryId(u32::try_from(self.category_names.len()).unwrap_or(u32::MAX));
+        let name: Arc<str> = name.into();
+        self.category_names.push(Arc::clone(&name));
+        self.category_ids.insert(name, id);
+        id
+    }
+
+    /// The item, if it is there.
+    pub fn get(&self, id: ItemId) -> Option<&Arc<Item>> {
+        self.items.get(id.index())?.as_ref()
+    }
+
+    /// The item with the shop's id.
+    pub fn find(&self, external_id: &ExternalId) -> Option<&Arc<Item>> {
+        self.get(*self.by_external_id.get(external_id)?)
+    }
+
+    /// The top-level category of an item.
+    pub fn category_of(&self, id: ItemId) -> Option<CategoryId> {
+        *self.item_category.get(id.index())?
+    }
+
+    /// A category's name.
+    pub fn category_name(&self, id: CategoryId) -> Option<&str> {
+        self.category_names.get(id.0 as usize).map(AsRef::as_ref)
+    }
+
+    /// A category by name.
+    pub fn category(&self, name: &str) -> Option<CategoryId> {
+        self.category_ids.get(name).copied()
+    }
+
+    /// Number of categories; ids are 0…n − 1.
+    pub fn n_categories(&self) -> usize {
+        self.category_names.len()
+    }
+
+    /// Items in order of id.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Item>> {
+        self.items.iter().flatten()
+    }
+
+    /// One more than the largest item id: the width of item-indexed vectors.
+    pub fn width(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        self.by_external_id.len()
+    }
+
+    /// No item at all?
+    pub fn is_empty(&self) -> bool {
+        self.by_external_id.is_empty()
+    }
+}

@@ -1,0 +1,1 @@
+//! How good a recommender is: splits and ranking metrics over ranked lists.

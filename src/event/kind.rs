@@ -1,0 +1,104 @@
+//! The kinds of behaviour, each with its code in the database and its weight as a sign of interest.
+
+use serde::{Deserialize, Serialize};
+
+/// What a user did. The number is the code in `events.kind`; never reuse one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(i16)]
+pub enum EventKind {
+    /// Looked at an item, for `dwell_ms`.
+    View = 1,
+    /// Searched for `query`.
+    Search = 2,
+    /// Put an item into the cart.
+    AddToCart = 3,
+    /// Took it out again.
+    RemoveFromCart = 4,
+    /// Bought it.
+    Purchase = 5,
+    /// Sent it back.
+    Return = 6,
+    /// Said that it is good.
+    Like = 7,
+    /// Gave it stars.
+    Rate = 8,
+}
+
+impl EventKind {
+    /// Every kind, in order of code.
+    pub const ALL: [Self; 8] = [
+        Self::View,
+        Self::Search,
+        Self::AddToCart,
+        Self::RemoveFromCart,
+        Self::Purchase,
+        Self::Return,
+        Self::Like,
+        Self::Rate,
+    ];
+
+    /// The code in the database.
+    pub fn code(self) -> i16 {
+        self as i16
+    }
+
+    /// From the code; `None` for one that this version does not know.
+    pub fn from_code(code: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::View => "view",
+            Self::Search => "search",
+            Self::AddToCart => "add_to_cart",
+            Self::RemoveFromCart => "remove_from_cart",
+            Self::Purchase => "purchase",
+            Self::Return => "return",
+            Self::Like => "like",
+            Self::Rate => "rate",
+        }
+    }
+
+    /// From the name on the wire.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Must name an item?
+    pub fn needs_item(self) -> bool {
+        !matches!(self, Self::Search)
+    }
+
+    /// How strongly one event of this kind says "I want this"; a purchase is 1. Negative takes interest away.
+    /// A start from the usual view < cart < purchase order (Hu, Koren, Volinsky 2008 call it confidence).
+    pub fn interest(self) -> f32 {
+        match self {
+            Self::View => 0.2,
+            Self::Search => 0.0,
+            Self::AddToCart => 0.6,
+            Self::RemoveFromCart => -0.4,
+            Self::Purchase => 1.0,
+            Self::Return => -0.8,
+            Self::Like => 0.7,
+            Self::Rate => 0.6,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_codes_lead_back_to_their_kind() {
+        for kind in EventKind::ALL {
+            assert_eq!(EventKind::from_code(kind.code()), Some(kind));
+            assert_eq!(EventKind::from_name(kind.name()), Some(kind));
+            assert_eq!(serde_json::to_string(&kind).unwrap(), format!("\"{}\"", kind.name()));
+        }
+        assert_eq!(EventKind::from_code(99), None);
+    }
+}

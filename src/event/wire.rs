@@ -1,0 +1,322 @@
+//! The wire form of an event (HTTP, socket, NDJSON) and its validation into a [`NewEvent`].
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{EventKind, NewEvent};
+use crate::base::{EventKey, ExternalId, ExternalIdError, Millis, Timestamp};
+
+/// Longest `event_id`, in bytes.
+const MAX_EVENT_ID_BYTES: usize = 128;
+/// Longest search query kept, in bytes.
+const MAX_QUERY_BYTES: usize = 512;
+/// Longest believable dwell: a day. The cleaning step winsorises far below it.
+const MAX_DWELL_MS: u64 = 86_400_000;
+/// Largest believable amount of money and number of units.
+const MAX_AMOUNT: f64 = 1e9;
+
+/// Bounds that depend on when and where an event arrives.
+#[derive(Clone, Copy, Debug)]
+pub struct EventLimits {
+    /// The server's clock.
+    pub now: Timestamp,
+    /// How far in the future `occurred_at` may be (clocks differ).
+    pub max_future: Millis,
+    /// Oldest believable moment.
+    pub oldest: Timestamp,
+}
+
+impl EventLimits {
+    /// Five minutes into the future, back to 1995.
+    pub fn at(now: Timestamp) -> Self {
+        Self { now, max_future: Millis::seconds(300), oldest: Timestamp::from_seconds(788_918_400) }
+    }
+}
+
+/// An event as a client sends it; nothing is believed yet.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct RawEvent {
+    /// `view`, `purchase`, …
+    #[serde(default)]
+    pub kind: String,
+    /// Integer or string. On a socket the login already says who.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<serde_json::Value>,
+    /// Integer or string.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item_id: Option<serde_json::Value>,
+    /// What was searched for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// How long the item was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dwell_ms: Option<u64>,
+    /// Units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantity: Option<f64>,
+    /// Money for all units, or the rating.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// ISO 4217.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// When; the server's clock if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occurred_at: Option<Timestamp>,
+    /// The client's key for retries: an integer or a string.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<serde_json::Value>,
+    /// Basket, order or session of the shop: an integer or a string.
+    #[serde(default, alias = "session_id", alias = "order_id", skip_serializing_if = "Option::is_none")]
+    pub basket_id: Option<serde_json::Value>,
+}
+
+/// Why an event was refused: a stable code, the field, and what a valid value looks like.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct EventError {
+    /// Stable, snake_case.
+    pub code: &'static str,
+    /// The field at fault.
+    pub field: &'static str,
+    /// For a person.
+    pub message: String,
+}
+
+impl EventError {
+    fn new(code: &'static str, field: &'static str, message: impl Into<String>) -> Self {
+        Self { code, field, message: message.into() }
+    }
+}
+
+impl RawEvent {
+    /// Validates. `user` is who the connection logged in as; then `user_id` may be absent and must not differ.
+    pub fn validate(self, user: Option<&ExternalId>, limits: &EventLimits) -> Result<NewEvent, EventError> {
+        if self.kind.is_empty() {
+            return Err(EventError::new("missing_field", "kind", "say what was done, e.g. \"view\""));
+        }
+        let kind = EventKind::from_name(&self.kind).ok_or_else(|| {
+            let names: Vec<_> = EventKind::ALL.iter().map(|kind| kind.name()).collect();
+            EventError::new("unknown_kind", "kind", format!("must be one of {}", names.join(", ")))
+        })?;
+        let user = self.who(user)?;
+        let item = optional_id(self.item_id.as_ref(), "item_id")?;
+        if kind.needs_item() && item.is_none() {
+            return Err(EventError::new(
+                "missing_field",
+                "item_id",
+                format!("a {} names its item", kind.name()),
+            ));
+        }
+        let occurred_at = self.occurred_at.unwrap_or(limits.now);
+        if occurred_at > limits.now + limits.max_future {
+            return Err(EventError::new(
+                "in_the_future",
+                "occurred_at",
+                format!("is after the server's clock, {}", limits.now),
+            ));
+        }
+        if occurred_at < limits.oldest {
+            return Err(EventError::new(
+                "too_old",
+                "occurred_at",
+                format!("must be after {}", limits.oldest),
+            ));
+        }
+        let dwell_ms = match self.dwell_ms {
+            Some(dwell) if dwell > MAX_DWELL_MS => {
+                return Err(EventError::new(
+                    "out_of_range",
+                    "dwell_ms",
+                    format!("must be 0…{MAX_DWELL_MS} milliseconds, is {dwell}"),
+                ));
+            }
+            dwell => dwell.and_then(|dwell| u32::try_from(dwell).ok()),
+        };
+        let quantity = self.quantity.unwrap_or(1.0);
+        if !(quantity.is_finite() && quantity > 0.0 && quantity <= MAX_AMOUNT) {
+            return Err(EventError::new(
+                "out_of_range",
+                "quantity",
+                format!("must be more than 0 and at most 1e9, is {quantity}"),
+            ));
+        }
+        let value = check_value(kind, self.value)?;
+        if let Some(currency) = &self.currency
+            && !(currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_uppercase()))
+        {
+            return Err(EventError::new("bad_currency", "currency", "must be an ISO 4217 code such as EUR"));
+        }
+        let query = check_query(kind, self.query)?;
+        let basket = optional_id(self.basket_id.as_ref(), "basket_id")?.map(|id| hash_id(&id));
+        let (key, deduplicate) = event_key(self.event_id.as_ref(), user.as_ref())?;
+        Ok(NewEvent {
+            key,
+            deduplicate,
+            user,
+            item,
+            kind,
+            occurred_at,
+            dwell_ms,
+            query,
+            quantity: quantity as f32,
+            value,
+            currency: self.currency,
+            basket,
+        })
+    }
+
+    fn who(&self, login: Option<&ExternalId>) -> Result<Option<ExternalId>, EventError> {
+        let named = optional_id(self.user_id.as_ref(), "user_id")?;
+        match (login, named) {
+            (Some(login), Some(named)) if *login != named => Err(EventError::new(
+                "not_permitted",
+                "user_id",
+                "this connection is logged in as another user",
+            )),
+            (Some(login), _) => Ok(Some(login.clone())),
+            (None, Some(named)) => Ok(Some(named)),
+            // A shop's backend may report baskets of people it does not know.
+            (None, None) if self.basket_id.is_some() => Ok(None),
+            (None, None) => Err(EventError::new(
+                "missing_field",
+                "user_id",
+                "say who (or, for an anonymous session, basket_id)",
+            )),
+        }
+    }
+}
+
+/// A basket's key inside: the first 63 bits of a SHA-256 of its id.
+pub fn hash_id(id: &ExternalId) -> i64 {
+    let key = EventKey::from_parts(&[id.to_string().as_bytes()]).0.as_u128();
+    i64::try_from(key >> 65).unwrap_or(0)
+}
+
+fn optional_id(
+    value: Option<&serde_json::Value>,
+    field: &'static str,
+) -> Result<Option<ExternalId>, EventError> {
+    match value {
+        None | Some(serde_json::Value::Null) => Ok(None),
+        Some(value) => ExternalId::from_json(value)
+            .map(Some)
+            .map_err(|error: ExternalIdError| EventError::new("bad_id", field, error.to_string())),
+    }
+}
+
+fn check_value(kind: EventKind, value: Option<f64>) -> Result<Option<f64>, EventError> {
+    let Some(amount) = value else {
+        if kind == EventKind::Rate {
+            return Err(EventError::new("missing_field", "value", "a rate gives its stars, 0…5"));
+        }
+        return Ok(None);
+    };
+    let largest = if kind == EventKind::Rate { 5.0 } else { MAX_AMOUNT };
+    if amount.is_finite() && (0.0..=largest).contains(&amount) {
+        Ok(Some(amount))
+    } else {
+        Err(EventError::new("out_of_range", "value", format!("must be 0…{largest}, is {amount}")))
+    }
+}
+
+fn check_query(kind: EventKind, query: Option<String>) -> Result<Option<String>, EventError> {
+    match query {
+        None if kind == EventKind::Search => {
+            Err(EventError::new("missing_field", "query", "a search says what for"))
+        }
+        Some(query) if query.len() > MAX_QUERY_BYTES => Err(EventError::new(
+            "too_long",
+            "query",
+            format!("at most {MAX_QUERY_BYTES} bytes, has {}", query.len()),
+        )),
+        // NUL can't be stored in PostgreSQL text; other control characters are noise in a query.
+        query => Ok(query.map(|query| query.replace(char::is_control, " "))),
+    }
+}
+
+fn event_key(
+    event_id: Option<&serde_json::Value>,
+    user: Option<&ExternalId>,
+) -> Result<(EventKey, bool), EventError> {
+    let text = match event_id {
+        None | Some(serde_json::Value::Null) => return Ok((EventKey(Uuid::now_v7()), false)),
+        Some(serde_json::Value::String(text)) if (1..=MAX_EVENT_ID_BYTES).contains(&text.len()) => {
+            text.clone()
+        }
+        Some(serde_json::Value::Number(number)) => number.to_string(),
+        Some(_) => {
+            return Err(EventError::new(
+                "bad_id",
+                "event_id",
+                format!("must be an integer or a string of 1…{MAX_EVENT_ID_BYTES} bytes"),
+            ));
+        }
+    };
+    // Scoped to the user, so that one client can't swallow another's events by guessing ids.
+    let owner = user.map(ToString::to_string).unwrap_or_default();
+    Ok((EventKey::from_parts(&[b"event_id", owner.as_bytes(), text.as_bytes()]), true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn validate(json: &str) -> Result<NewEvent, EventError> {
+        let raw: RawEvent = serde_json::from_str(json).unwrap();
+        raw.validate(None, &EventLimits::at(Timestamp::from_seconds(1_700_000_000)))
+    }
+
+    #[test]
+    fn a_minimal_view_is_taken() {
+        let event = validate(r#"{"kind":"view","user_id":1,"item_id":"A"}"#).unwrap();
+        assert_eq!(event.kind, EventKind::View);
+        assert_eq!(event.occurred_at, Timestamp::from_seconds(1_700_000_000));
+        assert_eq!(event.quantity, 1.0);
+        assert!(!event.deduplicate);
+    }
+
+    #[test]
+    fn each_fault_has_its_code_and_field() {
+        for (json, code, field) in [
+            (r#"{"user_id":1}"#, "missing_field", "kind"),
+            (r#"{"kind":"dance","user_id":1}"#, "unknown_kind", "kind"),
+            (r#"{"kind":"view","item_id":1}"#, "missing_field", "user_id"),
+            (r#"{"kind":"view","user_id":1}"#, "missing_field", "item_id"),
+            (r#"{"kind":"view","user_id":1.5,"item_id":1}"#, "bad_id", "user_id"),
+            (
+                r#"{"kind":"view","user_id":1,"item_id":1,"occurred_at":1800000000}"#,
+                "in_the_future",
+                "occurred_at",
+            ),
+            (r#"{"kind":"view","user_id":1,"item_id":1,"occurred_at":1}"#, "too_old", "occurred_at"),
+            (r#"{"kind":"view","user_id":1,"item_id":1,"dwell_ms":86400001}"#, "out_of_range", "dwell_ms"),
+            (r#"{"kind":"purchase","user_id":1,"item_id":1,"value":-1}"#, "out_of_range", "value"),
+            (r#"{"kind":"purchase","user_id":1,"item_id":1,"quantity":0}"#, "out_of_range", "quantity"),
+            (r#"{"kind":"purchase","user_id":1,"item_id":1,"currency":"eur"}"#, "bad_currency", "currency"),
+            (r#"{"kind":"rate","user_id":1,"item_id":1,"value":6}"#, "out_of_range", "value"),
+            (r#"{"kind":"rate","user_id":1,"item_id":1}"#, "missing_field", "value"),
+            (r#"{"kind":"search","user_id":1}"#, "missing_field", "query"),
+            (r#"{"kind":"view","user_id":1,"item_id":1,"event_id":[]}"#, "bad_id", "event_id"),
+        ] {
+            let error = validate(json).unwrap_err();
+            assert_eq!((error.code, error.field), (code, field), "{json}");
+        }
+    }
+
+    #[test]
+    fn the_same_event_id_of_the_same_user_gives_the_same_key() {
+        let key = |json| validate(json).unwrap().key;
+        let first = key(r#"{"kind":"view","user_id":1,"item_id":1,"event_id":"e1"}"#);
+        assert_eq!(first, key(r#"{"kind":"view","user_id":"1","item_id":1,"event_id":"e1"}"#));
+        assert_ne!(first, key(r#"{"kind":"view","user_id":2,"item_id":1,"event_id":"e1"}"#));
+    }
+
+    #[test]
+    fn a_socket_speaks_only_for_its_own_user() {
+        let raw: RawEvent = serde_json::from_str(r#"{"kind":"view","user_id":2,"item_id":1}"#).unwrap();
+        let login = ExternalId::Integer(1);
+        let limits = EventLimits::at(Timestamp::from_seconds(1_700_000_000));
+        assert_eq!(raw.validate(Some(&login), &limits).unwrap_err().code, "not_permitted");
+    }
+}

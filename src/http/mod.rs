@@ -1,0 +1,1 @@
+//! The HTTP API: extract, authorise, one message or one query, respond.

@@ -1,0 +1,1 @@
+//! What to say and whether, when, where: triggers, content, policy, decision with reasons.

@@ -1,0 +1,1 @@
+//! PostgreSQL through diesel: one file per table, bulk COPY, the embedded cluster.

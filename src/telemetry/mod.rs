@@ -1,0 +1,1 @@
+//! Log lines, metric names, Prometheus.

@@ -1,0 +1,1 @@
+//! The wires: WebSocket pipes and TCP options.
