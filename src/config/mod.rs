@@ -1,1 +1,251 @@
 //! One struct per area: every field documented with its unit and bounds, validated once, at start.
+//! Layers: defaults < file (TOML) < environment (`TIDINGS_<AREA>_<FIELD>`) < flags. `tidings config` prints the result.
+
+mod layers;
+mod validate;
+
+use serde::{Deserialize, Serialize};
+
+pub use layers::{ConfigError, Layer, Layered, Setting};
+pub use validate::{PLACEHOLDER_SECRETS, minute_of_day};
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Listening, limits, shutdown.
+    pub server: Server,
+    /// PostgreSQL.
+    pub database: Database,
+    /// Who may do what.
+    pub auth: Auth,
+    /// WebSocket connections.
+    pub socket: Socket,
+    /// Taking events.
+    pub ingest: Ingest,
+    /// Training models.
+    pub training: Training,
+    /// Deciding what is sent.
+    pub policy: Policy,
+}
+
+/// Listening, limits, shutdown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Address and port. Anything but loopback needs `auth.mode = "token"`.
+    pub listen: String,
+    /// Where the private PostgreSQL lives; empty = the user's data home.
+    pub data_dir: String,
+    /// Worker threads; 0 = one per core.
+    pub workers: usize,
+    /// Most open connections over all workers.
+    pub max_connections: usize,
+    /// Origins (scheme://host[:port]) that browsers may connect from, besides the server's own.
+    pub allowed_origins: Vec<String>,
+    /// Largest request body, bytes.
+    pub max_body_bytes: usize,
+    /// A peer that acknowledges no TCP data for this long is cut off, milliseconds (RFC 5482).
+    pub tcp_user_timeout_ms: u32,
+    /// Longest wait for open requests at shutdown, seconds.
+    pub shutdown_grace_s: u64,
+}
+
+/// PostgreSQL.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    /// `postgres://…`; empty = a private cluster in `server.data_dir`. `DATABASE_URL` sets it too.
+    pub url: String,
+    /// Connections kept open.
+    pub pool_size: u32,
+}
+
+/// Who may do what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auth {
+    /// `off` (loopback only) or `token` (JWT, HS256).
+    pub mode: AuthMode,
+    /// Signs the tokens; at least 32 bytes, secret.
+    pub secret: String,
+}
+
+/// Is a token asked for?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthMode {
+    /// Everyone may do everything: for a machine of one's own.
+    Off,
+    /// Every request and login carries a token.
+    Token,
+}
+
+/// WebSocket connections.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Socket {
+    /// Between two pings, milliseconds.
+    pub ping_ms: u64,
+    /// How long a pong may take, milliseconds.
+    pub pong_ms: u64,
+    /// How long a client may take to log in, milliseconds.
+    pub login_deadline_ms: u64,
+    /// Largest inbound frame, bytes.
+    pub max_frame_bytes: usize,
+    /// Most frames a second from one connection, averaged over ten seconds.
+    pub max_frames_per_s: u32,
+    /// Most open connections of one user.
+    pub max_connections_per_user: usize,
+    /// Most outbound bytes waiting for one connection before it is closed as too slow.
+    pub max_outbound_bytes: usize,
+    /// How long a user's actor outlives its last connection, milliseconds.
+    pub linger_ms: u64,
+}
+
+/// Taking events.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ingest {
+    /// Most events in one request or frame.
+    pub max_batch: usize,
+    /// Most events in one commit.
+    pub max_commit: usize,
+    /// Most events waiting for a commit before requests are told to come back later.
+    pub max_waiting: usize,
+    /// A user who acts more often than this in a minute is taken for a robot.
+    pub robot_events_per_minute: u32,
+}
+
+/// Training models.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Training {
+    /// Between two trainings, seconds; 0 = only when asked.
+    pub interval_s: u64,
+    /// Number of segments, 1…26.
+    pub segments: usize,
+    /// Seed of everything random in training.
+    pub seed: u64,
+    /// Threads training may use; 0 = all cores but one, at least one.
+    pub threads: usize,
+    /// A new model may be this much worse in NDCG@10 than the current and still pass, 0…1.
+    pub gate_tolerance: f64,
+    /// Model versions whose artefact is kept.
+    pub keep_versions: u32,
+}
+
+/// Deciding what is sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// Time zone of users who have not told theirs (IANA name).
+    pub time_zone: String,
+    /// Default quiet hours, local time `HH:MM`; equal = none.
+    pub quiet_from: String,
+    /// End of the default quiet hours, local time `HH:MM`.
+    pub quiet_to: String,
+    /// Frequency caps: rolling windows per user, all must hold.
+    pub caps: Vec<Cap>,
+    /// Items sent to a user within this many minutes count as repeats.
+    pub repeat_window_min: u64,
+    /// Fewest items of a message that must be new within the repeat window.
+    pub min_new_items: usize,
+    /// Items in a recommendation, 1…50.
+    pub items: usize,
+    /// A message is not delivered after this many hours.
+    pub expires_after_h: u64,
+    /// A dismissed item is not recommended again for this many hours.
+    pub dismissed_pause_h: u64,
+    /// A purchase within this many hours of a message that named the item counts as its conversion.
+    pub attribution_window_h: u64,
+}
+
+/// At most `max` messages of a category in a rolling window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cap {
+    /// Category, or `*` for all together.
+    pub category: String,
+    /// Length of the window, minutes.
+    pub window_min: u64,
+    /// Most messages within it.
+    pub max: usize,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".into(),
+            data_dir: String::new(),
+            workers: 0,
+            max_connections: 100_000,
+            allowed_origins: Vec::new(),
+            max_body_bytes: 4 << 20,
+            tcp_user_timeout_ms: 20_000,
+            shutdown_grace_s: 10,
+        }
+    }
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { url: String::new(), pool_size: 8 }
+    }
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self { mode: AuthMode::Off, secret: String::new() }
+    }
+}
+
+impl Default for Socket {
+    fn default() -> Self {
+        Self {
+            ping_ms: 25_000,
+            pong_ms: 8_000,
+            login_deadline_ms: 10_000,
+            max_frame_bytes: 64 << 10,
+            max_frames_per_s: 50,
+            max_connections_per_user: 16,
+            max_outbound_bytes: 256 << 10,
+            linger_ms: 30_000,
+        }
+    }
+}
+
+impl Default for Ingest {
+    fn default() -> Self {
+        Self { max_batch: 10_000, max_commit: 5_000, max_waiting: 200_000, robot_events_per_minute: 600 }
+    }
+}
+
+impl Default for Training {
+    fn default() -> Self {
+        Self { interval_s: 3_600, segments: 5, seed: 42, threads: 0, gate_tolerance: 0.1, keep_versions: 10 }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        let cap = |category: &str, window_min, max| Cap { category: category.into(), window_min, max };
+        Self {
+            time_zone: "UTC".into(),
+            quiet_from: "00:00".into(),
+            quiet_to: "00:00".into(),
+            caps: vec![
+                cap("similar_items", 10, 20),
+                cap("goes_with", 10, 10),
+                cap("for_you", 60, 6),
+                cap("*", 1_440, 200),
+            ],
+            repeat_window_min: 60,
+            min_new_items: 2,
+            items: 5,
+            expires_after_h: 24,
+            dismissed_pause_h: 72,
+            attribution_window_h: 72,
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Layers of settings, each value remembering where it came from.
+
+use std::collections::BTreeMap;
+
+use toml::{Table, Value};
+
+use super::Config;
+
+/// Where a value came from, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// Built in.
+    Default,
+    /// The configuration file.
+    File,
+    /// An environment variable.
+    Environment,
+    /// A command-line flag.
+    Flag,
+}
+
+impl Layer {
+    /// For `tidings config`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::File => "file",
+            Self::Environment => "environment",
+            Self::Flag => "flag",
+        }
+    }
+}
+
+/// What is wrong with the configuration, and where it came from.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ConfigError {
+    /// Not TOML, or not the shape of [`Config`].
+    #[error("configuration file: {0}")]
+    File(String),
+    /// No such setting.
+    #[error("unknown setting {0}; `tidings config` lists them")]
+    Unknown(String),
+    /// The text can't be read as the setting's type.
+    #[error("{key} (from {layer}): {message}")]
+    Type {
+        /// `area.field`.
+        key: String,
+        /// Layer's name.
+        layer: &'static str,
+        /// What was expected.
+        message: String,
+    },
+    /// Out of bounds or unsafe.
+    #[error("{key}: {message}")]
+    Invalid {
+        /// `area.field`.
+        key: &'static str,
+        /// What a valid value looks like, or what to do.
+        message: String,
+    },
+}
+
+/// One line of `tidings config`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setting {
+    /// `area.field`.
+    pub key: String,
+    /// TOML form; secrets are masked.
+    pub value: String,
+    /// Where it came from.
+    pub layer: Layer,
+}
+
+/// Settings under construction.
+#[derive(Clone, Debug)]
+pub struct Layered {
+    values: BTreeMap<String, (Value, Layer)>,
+}
+
+impl Default for Layered {
+    fn default() -> Self {
+        let mut values = BTreeMap::new();
+        if let Ok(table) = Table::try_from(Config::default()) {
+            for (area, fields) in table {
+                let Value::Table(fields) = fields else { continue };
+                for (field, value) in fields {
+                    values.insert(format!("{area}.{field}"), (value, Layer::Default));
+                }
+            }
+        }
+        Self { values }
+    }
+}
+
+impl Layered {
+    /// Lays a TOML file over what is there.
+    pub fn file(&mut self, text: &str) -> Result<(), ConfigError> {
+        let table: Table = text.parse().map_err(|error: toml::de::Error| ConfigError::File(error.to_string()))?;
+        for (area, fields) in table {
+            let Value::Table(fields) = fields else {
+                return Err(ConfigError::File(format!("{area} must be a table, [{area}]")));
+            };
+            for (field, value) in fields {
+                self.put(format!("{area}.{field}"), value, Layer::File)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lays environment variables over what is there: `DATABASE_URL` and `TIDINGS_<AREA>_<FIELD>`.
+    /// Unknown `TIDINGS_…` names are errors, so that a typo can't be believed to work.
+    pub fn environment(&mut self, variables: impl IntoIterator<Item = (String, String)>) -> Result<(), ConfigError> {
+        let mut variables: Vec<_> = variables.into_iter().collect();
+        variables.sort();
+        for (name, text) in variables {
+            if name == "DATABASE_URL" {
+                self.text("database.url", &text, Layer::Environment)?;
+            } else if let Some(rest) = name.strip_prefix("TIDINGS_") {
+                let key = rest.to_lowercase().replacen('_', ".", 1);
+                match key.as_str() {
+                    // Read elsewhere: by the logger, by tests, by the command line.
+                    "log" | "data" | "token" | "test.keep" => {}
+                    _ => self.text(&key, &text, Layer::Environment)?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets one value from text, read by the type of the default.
+    pub fn text(&mut self, key: &str, text: &str, layer: Layer) -> Result<(), ConfigError> {
+        let Some((old, _)) = self.values.get(key) else {
+            return Err(ConfigError::Unknown(key.to_owned()));
+        };
+        let wrong = |expected: &str| ConfigError::Type {
+            key: key.to_owned(),
+            layer: layer.name(),
+            message: format!("expected {expected}, got \"{text}\""),
+        };
+        let value = match old {
+            Value::String(_) => Value::String(text.to_owned()),
+            Value::Integer(_) => Value::Integer(text.trim().parse().map_err(|_| wrong("a whole number"))?),
+            Value::Float(_) => Value::Float(text.trim().parse().map_err(|_| wrong("a number"))?),
+            Value::Boolean(_) => Value::Boolean(text.trim().parse().map_err(|_| wrong("true or false"))?),
+            Value::Array(_) if text.trim_start().starts_with('[') => {
+                let table: Table = format!("value = {text}").parse().map_err(|_| wrong("a TOML array"))?;
+                table.get("value").cloned().ok_or_else(|| wrong("a TOML array"))?
+            }
+            Value::Array(_) => Value::Array(
+                text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(|s| Value::String(s.to_owned())).collect(),
+            ),
+            _ => return Err(wrong("a plain value")),
+        };
+        self.put(key.to_owned(), value, layer)
+    }
+
+    fn put(&mut self, key: String, value: Value, layer: Layer) -> Result<(), ConfigError> {
+        match self.values.get_mut(&key) {
+            Some(slot) => {
+                *slot = (value, layer);
+                Ok(())
+            }
+            None => Err(ConfigError::Unknown(key)),
+        }
+    }
+
+    /// The validated configuration.
+    pub fn build(&self) -> Result<Config, ConfigError> {
+        let mut table = Table::new();
+        for (key, (value, layer)) in &self.values {
+            let Some((area, field)) = key.split_once('.') else { continue };
+            let fields = table.entry(area.to_owned()).or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(fields) = fields {
+                fields.insert(field.to_owned(), value.clone());
+            }
+            // Each on its own first, so that an error names its key and layer.
+            let mut single = Table::new();
+            single.insert(area.to_owned(), Value::Table([(field.to_owned(), value.clone())].into_iter().collect()));
+            if let Err(error) = single.try_into::<Config>() {
+                return Err(ConfigError::Type { key: key.clone(), layer: layer.name(), message: error.message().to_owned() });
+            }
+        }
+        let config: Config = table.try_into().map_err(|error: toml::de::Error| ConfigError::File(error.to_string()))?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Every setting in order of name, secrets masked.
+    pub fn settings(&self) -> Vec<Setting> {
+        self.values
+            .iter()
+            .map(|(key, (value, layer))| {
+                let value = match (key.as_str(), value) {
+                    ("auth.secret" | "database.url", Value::String(text)) if !text.is_empty() => "\"***\"".to_owned(),
+                    _ => value.to_string(),
+                };
+                Setting { key: key.clone(), value, layer: *layer }
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(name: &str, value: &str) -> Vec<(String, String)> {
+        vec![(name.to_owned(), value.to_owned())]
+    }
+
+    #[test]
+    fn later_layers_win_and_say_so() {
+        let mut layered = Layered::default();
+        layered.file("[socket]\nping_ms = 1000\npong_ms = 500\n").unwrap();
+        layered.environment(environment("TIDINGS_SOCKET_PING_MS", "2000")).unwrap();
+        layered.text("server.listen", "127.0.0.1:0", Layer::Flag).unwrap();
+        let config = layered.build().unwrap();
+        assert_eq!((config.socket.ping_ms, config.socket.pong_ms), (2000, 500));
+        let layer = |key| layered.settings().into_iter().find(|setting| setting.key == key).unwrap().layer;
+        assert_eq!(layer("socket.ping_ms"), Layer::Environment);
+        assert_eq!(layer("socket.pong_ms"), Layer::File);
+        assert_eq!(layer("server.listen"), Layer::Flag);
+        assert_eq!(layer("server.workers"), Layer::Default);
+    }
+
+    #[test]
+    fn a_typo_is_an_error_wherever_it_stands() {
+        assert!(Layered::default().file("[socket]\nping = 1\n").is_err());
+        assert!(Layered::default().file("[sockets]\nping_ms = 1\n").is_err());
+        assert!(Layered::default().environment(environment("TIDINGS_SOCKET_PONG", "1")).is_err());
+        let error = Layered::default().environment(environment("TIDINGS_SOCKET_PING_MS", "soon")).unwrap_err();
+        assert!(error.to_string().contains("socket.ping_ms (from environment)"), "{error}");
+        let mut layered = Layered::default();
+        layered.file("[socket]\nping_ms = \"x\"\n").unwrap();
+        assert!(layered.build().unwrap_err().to_string().contains("socket.ping_ms (from file)"));
+    }
+
+    #[test]
+    fn lists_come_from_commas_or_toml() {
+        let mut layered = Layered::default();
+        layered.environment(environment("TIDINGS_SERVER_ALLOWED_ORIGINS", "https://a.example, https://b.example")).unwrap();
+        assert_eq!(layered.build().unwrap().server.allowed_origins, ["https://a.example", "https://b.example"]);
+        layered.environment(environment("TIDINGS_POLICY_CAPS", "[{category='*', window_min=1, max=2}]")).unwrap();
+        assert_eq!(layered.build().unwrap().policy.caps.len(), 1);
+    }
+
+    #[test]
+    fn secrets_are_masked() {
+        let mut layered = Layered::default();
+        layered.text("auth.secret", "correct horse battery staple 0123456789", Layer::Flag).unwrap();
+        assert!(layered.settings().iter().all(|setting| !setting.value.contains("horse")));
+    }
+}

@@ -1,0 +1,135 @@
+//! Bounds, and what would be unsafe.
+
+use std::net::SocketAddr;
+
+use super::{AuthMode, Config, ConfigError};
+
+/// Secrets from examples; a server that uses one is open to everybody who can read.
+pub const PLACEHOLDER_SECRETS: [&str; 6] = ["changeme", "change-me", "secret", "example", "placeholder", "tidings"];
+
+/// Shortest secret: as long as HS256's output (RFC 7518 §3.2).
+const MIN_SECRET_BYTES: usize = 32;
+
+fn invalid<T>(key: &'static str, message: impl Into<String>) -> Result<T, ConfigError> {
+    Err(ConfigError::Invalid { key, message: message.into() })
+}
+
+fn within<N: PartialOrd + std::fmt::Display>(key: &'static str, value: N, low: N, high: N) -> Result<(), ConfigError> {
+    if value >= low && value <= high { Ok(()) } else { invalid(key, format!("must be {low}…{high}, is {value}")) }
+}
+
+/// Minutes after midnight of `HH:MM`.
+pub fn minute_of_day(text: &str) -> Option<u16> {
+    let (hours, minutes) = text.split_once(':')?;
+    let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);
+    (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
+}
+
+impl Config {
+    /// Checks every bound once; what passes is never checked again.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.validate_exposure()?;
+        within("server.workers", self.server.workers, 0, 1_024)?;
+        within("server.max_connections", self.server.max_connections, 1, 10_000_000)?;
+        within("server.max_body_bytes", self.server.max_body_bytes, 1 << 10, 1 << 30)?;
+        within("server.tcp_user_timeout_ms", self.server.tcp_user_timeout_ms, 100, 3_600_000)?;
+        within("database.pool_size", self.database.pool_size, 2, 200)?;
+        within("socket.ping_ms", self.socket.ping_ms, 50, 3_600_000)?;
+        within("socket.pong_ms", self.socket.pong_ms, 50, 3_600_000)?;
+        within("socket.login_deadline_ms", self.socket.login_deadline_ms, 50, 600_000)?;
+        within("socket.max_frame_bytes", self.socket.max_frame_bytes, 1 << 10, 16 << 20)?;
+        within("socket.max_frames_per_s", self.socket.max_frames_per_s, 1, 1_000_000)?;
+        within("socket.max_connections_per_user", self.socket.max_connections_per_user, 1, 10_000)?;
+        within("socket.max_outbound_bytes", self.socket.max_outbound_bytes, 4 << 10, 64 << 20)?;
+        within("ingest.max_batch", self.ingest.max_batch, 1, 100_000)?;
+        within("ingest.max_commit", self.ingest.max_commit, 1, 100_000)?;
+        within("ingest.max_waiting", self.ingest.max_waiting, self.ingest.max_batch, 10_000_000)?;
+        within("training.segments", self.training.segments, 1, 26)?;
+        within("training.gate_tolerance", self.training.gate_tolerance, 0.0, 1.0)?;
+        within("training.keep_versions", self.training.keep_versions, 1, 1_000)?;
+        self.validate_policy()
+    }
+
+    fn validate_policy(&self) -> Result<(), ConfigError> {
+        let policy = &self.policy;
+        if jiff::tz::TimeZone::get(&policy.time_zone).is_err() {
+            return invalid("policy.time_zone", format!("\"{}\" is not an IANA time zone such as Europe/Berlin", policy.time_zone));
+        }
+        for (key, text) in [("policy.quiet_from", &policy.quiet_from), ("policy.quiet_to", &policy.quiet_to)] {
+            if minute_of_day(text).is_none() {
+                return invalid(key, format!("must be a local time HH:MM, is \"{text}\""));
+            }
+        }
+        for cap in &policy.caps {
+            within("policy.caps", cap.window_min, 1, 10_080)?;
+        }
+        within("policy.items", policy.items, 1, 50)?;
+        within("policy.min_new_items", policy.min_new_items, 0, policy.items)?;
+        within("policy.repeat_window_min", policy.repeat_window_min, 0, 10_080)?;
+        within("policy.expires_after_h", policy.expires_after_h, 1, 8_760)?;
+        within("policy.dismissed_pause_h", policy.dismissed_pause_h, 0, 8_760)?;
+        within("policy.attribution_window_h", policy.attribution_window_h, 1, 168)
+    }
+
+    /// A public address needs tokens with a secret of its own.
+    fn validate_exposure(&self) -> Result<(), ConfigError> {
+        let Ok(address) = self.server.listen.parse::<SocketAddr>() else {
+            return invalid("server.listen", format!("must be an address and a port such as 127.0.0.1:8080, is \"{}\"", self.server.listen));
+        };
+        match self.auth.mode {
+            AuthMode::Off if !address.ip().is_loopback() => invalid(
+                "server.listen",
+                format!("{address} is reachable from other machines while auth.mode is \"off\"; set auth.mode = \"token\" and auth.secret, or listen on 127.0.0.1"),
+            ),
+            AuthMode::Off => Ok(()),
+            AuthMode::Token => {
+                let secret = self.auth.secret.to_lowercase();
+                if secret.len() < MIN_SECRET_BYTES {
+                    return invalid("auth.secret", format!("must have at least {MIN_SECRET_BYTES} bytes; make one with: openssl rand -hex 32"));
+                }
+                let varied = secret.bytes().collect::<std::collections::BTreeSet<_>>().len() >= 8;
+                if !varied || PLACEHOLDER_SECRETS.iter().any(|word| secret.contains(word)) {
+                    return invalid("auth.secret", "is a placeholder; make one with: openssl rand -hex 32");
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(Config::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn a_public_address_needs_tokens_and_a_real_secret() {
+        let mut config = Config::default();
+        config.server.listen = "0.0.0.0:8080".into();
+        assert!(config.validate().unwrap_err().to_string().contains("auth.mode"));
+        config.auth.mode = AuthMode::Token;
+        for bad in ["", "short", "changeme-changeme-changeme-changeme-1", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"] {
+            config.auth.secret = bad.into();
+            assert!(config.validate().unwrap_err().to_string().starts_with("auth.secret"), "{bad}");
+        }
+        config.auth.secret = "9f2c4e7a1b3d5f6081a2c3e4d5f60718".into();
+        assert_eq!(config.validate(), Ok(()));
+    }
+
+    #[test]
+    fn bounds_are_checked_with_the_key_in_the_error() {
+        let mut config = Config::default();
+        config.policy.quiet_from = "25:00".into();
+        assert!(config.validate().unwrap_err().to_string().starts_with("policy.quiet_from"));
+        let mut config = Config::default();
+        config.policy.time_zone = "Mars/Olympus".into();
+        assert!(config.validate().unwrap_err().to_string().starts_with("policy.time_zone"));
+        let mut config = Config::default();
+        config.training.segments = 0;
+        assert!(config.validate().unwrap_err().to_string().starts_with("training.segments"));
+    }
+}
