@@ -14,8 +14,9 @@ pub mod evaluate;
 
 pub mod notify;
 
-pub mod deliver;
 pub mod feedback;
+
+pub mod deliver;
 
 pub mod store;
 pub mod telemetry;

@@ -12,8 +12,8 @@ const ORDER: [&str; 11] = [
     "recommend",
     "evaluate",
     "notify",
-    "deliver",
     "feedback",
+    "deliver",
     "privacy",
 ];
 /// One outside thing each; they see the domain, never one another.

@@ -95,7 +95,8 @@ impl Default for Layered {
 impl Layered {
     /// Lays a TOML file over what is there.
     pub fn file(&mut self, text: &str) -> Result<(), ConfigError> {
-        let table: Table = text.parse().map_err(|error: toml::de::Error| ConfigError::File(error.to_string()))?;
+        let table: Table =
+            text.parse().map_err(|error: toml::de::Error| ConfigError::File(error.to_string()))?;
         for (area, fields) in table {
             let Value::Table(fields) = fields else {
                 return Err(ConfigError::File(format!("{area} must be a table, [{area}]")));
@@ -109,7 +110,10 @@ impl Layered {
 
     /// Lays environment variables over what is there: `DATABASE_URL` and `TIDINGS_<AREA>_<FIELD>`.
     /// Unknown `TIDINGS_…` names are errors, so that a typo can't be believed to work.
-    pub fn environment(&mut self, variables: impl IntoIterator<Item = (String, String)>) -> Result<(), ConfigError> {
+    pub fn environment(
+        &mut self,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<(), ConfigError> {
         let mut variables: Vec<_> = variables.into_iter().collect();
         variables.sort();
         for (name, text) in variables {
@@ -147,7 +151,11 @@ impl Layered {
                 table.get("value").cloned().ok_or_else(|| wrong("a TOML array"))?
             }
             Value::Array(_) => Value::Array(
-                text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(|s| Value::String(s.to_owned())).collect(),
+                text.split(',')
+                    .map(str::trim)
+                    .filter(|s| !s.is_empty())
+                    .map(|s| Value::String(s.to_owned()))
+                    .collect(),
             ),
             _ => return Err(wrong("a plain value")),
         };
@@ -175,12 +183,20 @@ impl Layered {
             }
             // Each on its own first, so that an error names its key and layer.
             let mut single = Table::new();
-            single.insert(area.to_owned(), Value::Table([(field.to_owned(), value.clone())].into_iter().collect()));
+            single.insert(
+                area.to_owned(),
+                Value::Table([(field.to_owned(), value.clone())].into_iter().collect()),
+            );
             if let Err(error) = single.try_into::<Config>() {
-                return Err(ConfigError::Type { key: key.clone(), layer: layer.name(), message: error.message().to_owned() });
+                return Err(ConfigError::Type {
+                    key: key.clone(),
+                    layer: layer.name(),
+                    message: error.message().to_owned(),
+                });
             }
         }
-        let config: Config = table.try_into().map_err(|error: toml::de::Error| ConfigError::File(error.to_string()))?;
+        let config: Config =
+            table.try_into().map_err(|error: toml::de::Error| ConfigError::File(error.to_string()))?;
         config.validate()?;
         Ok(config)
     }
@@ -191,7 +207,9 @@ impl Layered {
             .iter()
             .map(|(key, (value, layer))| {
                 let value = match (key.as_str(), value) {
-                    ("auth.secret" | "database.url", Value::String(text)) if !text.is_empty() => "\"***\"".to_owned(),
+                    ("auth.secret" | "database.url", Value::String(text)) if !text.is_empty() => {
+                        "\"***\"".to_owned()
+                    }
                     _ => value.to_string(),
                 };
                 Setting { key: key.clone(), value, layer: *layer }
@@ -228,7 +246,8 @@ mod tests {
         assert!(Layered::default().file("[socket]\nping = 1\n").is_err());
         assert!(Layered::default().file("[sockets]\nping_ms = 1\n").is_err());
         assert!(Layered::default().environment(environment("TIDINGS_SOCKET_PONG", "1")).is_err());
-        let error = Layered::default().environment(environment("TIDINGS_SOCKET_PING_MS", "soon")).unwrap_err();
+        let error =
+            Layered::default().environment(environment("TIDINGS_SOCKET_PING_MS", "soon")).unwrap_err();
         assert!(error.to_string().contains("socket.ping_ms (from environment)"), "{error}");
         let mut layered = Layered::default();
         layered.file("[socket]\nping_ms = \"x\"\n").unwrap();
@@ -238,9 +257,19 @@ mod tests {
     #[test]
     fn lists_come_from_commas_or_toml() {
         let mut layered = Layered::default();
-        layered.environment(environment("TIDINGS_SERVER_ALLOWED_ORIGINS", "https://a.example, https://b.example")).unwrap();
-        assert_eq!(layered.build().unwrap().server.allowed_origins, ["https://a.example", "https://b.example"]);
-        layered.environment(environment("TIDINGS_POLICY_CAPS", "[{category='*', window_min=1, max=2}]")).unwrap();
+        layered
+            .environment(environment(
+                "TIDINGS_SERVER_ALLOWED_ORIGINS",
+                "https://a.example, https://b.example",
+            ))
+            .unwrap();
+        assert_eq!(
+            layered.build().unwrap().server.allowed_origins,
+            ["https://a.example", "https://b.example"]
+        );
+        layered
+            .environment(environment("TIDINGS_POLICY_CAPS", "[{category='*', window_min=1, max=2}]"))
+            .unwrap();
         assert_eq!(layered.build().unwrap().policy.caps.len(), 1);
     }
 

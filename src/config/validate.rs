@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use super::{AuthMode, Config, ConfigError};
 
 /// Secrets from examples; a server that uses one is open to everybody who can read.
-pub const PLACEHOLDER_SECRETS: [&str; 6] = ["changeme", "change-me", "secret", "example", "placeholder", "tidings"];
+pub const PLACEHOLDER_SECRETS: [&str; 6] =
+    ["changeme", "change-me", "secret", "example", "placeholder", "tidings"];
 
 /// Shortest secret: as long as HS256's output (RFC 7518 §3.2).
 const MIN_SECRET_BYTES: usize = 32;
@@ -14,8 +15,17 @@ fn invalid<T>(key: &'static str, message: impl Into<String>) -> Result<T, Config
     Err(ConfigError::Invalid { key, message: message.into() })
 }
 
-fn within<N: PartialOrd + std::fmt::Display>(key: &'static str, value: N, low: N, high: N) -> Result<(), ConfigError> {
-    if value >= low && value <= high { Ok(()) } else { invalid(key, format!("must be {low}…{high}, is {value}")) }
+fn within<N: PartialOrd + std::fmt::Display>(
+    key: &'static str,
+    value: N,
+    low: N,
+    high: N,
+) -> Result<(), ConfigError> {
+    if value >= low && value <= high {
+        Ok(())
+    } else {
+        invalid(key, format!("must be {low}…{high}, is {value}"))
+    }
 }
 
 /// Minutes after midnight of `HH:MM`.
@@ -53,9 +63,13 @@ impl Config {
     fn validate_policy(&self) -> Result<(), ConfigError> {
         let policy = &self.policy;
         if jiff::tz::TimeZone::get(&policy.time_zone).is_err() {
-            return invalid("policy.time_zone", format!("\"{}\" is not an IANA time zone such as Europe/Berlin", policy.time_zone));
+            return invalid(
+                "policy.time_zone",
+                format!("\"{}\" is not an IANA time zone such as Europe/Berlin", policy.time_zone),
+            );
         }
-        for (key, text) in [("policy.quiet_from", &policy.quiet_from), ("policy.quiet_to", &policy.quiet_to)] {
+        for (key, text) in [("policy.quiet_from", &policy.quiet_from), ("policy.quiet_to", &policy.quiet_to)]
+        {
             if minute_of_day(text).is_none() {
                 return invalid(key, format!("must be a local time HH:MM, is \"{text}\""));
             }
@@ -74,18 +88,31 @@ impl Config {
     /// A public address needs tokens with a secret of its own.
     fn validate_exposure(&self) -> Result<(), ConfigError> {
         let Ok(address) = self.server.listen.parse::<SocketAddr>() else {
-            return invalid("server.listen", format!("must be an address and a port such as 127.0.0.1:8080, is \"{}\"", self.server.listen));
+            return invalid(
+                "server.listen",
+                format!(
+                    "must be an address and a port such as 127.0.0.1:8080, is \"{}\"",
+                    self.server.listen
+                ),
+            );
         };
         match self.auth.mode {
             AuthMode::Off if !address.ip().is_loopback() => invalid(
                 "server.listen",
-                format!("{address} is reachable from other machines while auth.mode is \"off\"; set auth.mode = \"token\" and auth.secret, or listen on 127.0.0.1"),
+                format!(
+                    "{address} is reachable from other machines while auth.mode is \"off\"; set auth.mode = \"token\" and auth.secret, or listen on 127.0.0.1"
+                ),
             ),
             AuthMode::Off => Ok(()),
             AuthMode::Token => {
                 let secret = self.auth.secret.to_lowercase();
                 if secret.len() < MIN_SECRET_BYTES {
-                    return invalid("auth.secret", format!("must have at least {MIN_SECRET_BYTES} bytes; make one with: openssl rand -hex 32"));
+                    return invalid(
+                        "auth.secret",
+                        format!(
+                            "must have at least {MIN_SECRET_BYTES} bytes; make one with: openssl rand -hex 32"
+                        ),
+                    );
                 }
                 let varied = secret.bytes().collect::<std::collections::BTreeSet<_>>().len() >= 8;
                 if !varied || PLACEHOLDER_SECRETS.iter().any(|word| secret.contains(word)) {
@@ -112,7 +139,9 @@ mod tests {
         config.server.listen = "0.0.0.0:8080".into();
         assert!(config.validate().unwrap_err().to_string().contains("auth.mode"));
         config.auth.mode = AuthMode::Token;
-        for bad in ["", "short", "changeme-changeme-changeme-changeme-1", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"] {
+        for bad in
+            ["", "short", "changeme-changeme-changeme-changeme-1", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"]
+        {
             config.auth.secret = bad.into();
             assert!(config.validate().unwrap_err().to_string().starts_with("auth.secret"), "{bad}");
         }

@@ -1,1 +1,11 @@
-//! The user's stream and session logic without a socket: one input in, effects out.
+//! The user's stream and session logic without a socket: one input in, effects out. Also the frames themselves.
+
+pub mod close_code;
+pub mod frames;
+pub mod inbound;
+pub mod session;
+
+pub use close_code::CloseCode;
+pub use frames::Frame;
+pub use inbound::{Inbound, InboundError, Login, Resume};
+pub use session::{Effect, Entry, Input, Session};

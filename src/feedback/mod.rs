@@ -1,1 +1,78 @@
-//! What came of messages: outcomes, attribution, rates.
+//! What came of messages: the outcomes a client reports or a purchase proves.
+
+use serde::{Deserialize, Serialize};
+
+/// What came of a message. The number is the code in `feedback.outcome`; never reuse one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(i16)]
+pub enum FeedbackOutcome {
+    /// It was on a screen.
+    Displayed = 1,
+    /// It, or an item of it, was clicked.
+    Clicked = 2,
+    /// It was closed unread.
+    Dismissed = 3,
+    /// An item of it was bought within the attribution window.
+    Converted = 4,
+    /// No more of its category.
+    Muted = 5,
+    /// Thumbs up.
+    Liked = 6,
+    /// Thumbs down.
+    Disliked = 7,
+}
+
+impl FeedbackOutcome {
+    /// Every outcome, in order of code.
+    pub const ALL: [Self; 7] = [
+        Self::Displayed,
+        Self::Clicked,
+        Self::Dismissed,
+        Self::Converted,
+        Self::Muted,
+        Self::Liked,
+        Self::Disliked,
+    ];
+
+    /// The code in the database.
+    pub fn code(self) -> i16 {
+        self as i16
+    }
+
+    /// From the code.
+    pub fn from_code(code: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.code() == code)
+    }
+
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Displayed => "displayed",
+            Self::Clicked => "clicked",
+            Self::Dismissed => "dismissed",
+            Self::Converted => "converted",
+            Self::Muted => "muted",
+            Self::Liked => "liked",
+            Self::Disliked => "disliked",
+        }
+    }
+
+    /// Does it make the message's items rest?
+    pub fn is_rejection(self) -> bool {
+        matches!(self, Self::Dismissed | Self::Disliked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_codes_lead_back_to_their_outcome() {
+        for outcome in FeedbackOutcome::ALL {
+            assert_eq!(FeedbackOutcome::from_code(outcome.code()), Some(outcome));
+            assert_eq!(serde_json::to_string(&outcome).unwrap(), format!("\"{}\"", outcome.name()));
+        }
+    }
+}

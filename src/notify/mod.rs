@@ -1,1 +1,11 @@
-//! What to say and whether, when, where: triggers, content, policy, decision with reasons.
+//! What to say and whether, when, where: a trigger makes a candidate, content puts it into words, the policy
+//! says send, defer or drop, each with its reasons.
+
+pub mod content;
+pub mod policy;
+pub mod quiet_hours;
+pub mod trigger;
+
+pub use content::Content;
+pub use policy::{Candidate, Decision, Outcome, PolicyState, Preferences, Rules, Sent};
+pub use trigger::Trigger;

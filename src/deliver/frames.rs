@@ -1,0 +1,223 @@
+//! What the server says: JSON text frames, encoded once and shared by every connection of the user.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::InboundError;
+use crate::base::{ExternalId, NotificationId, Score, Timestamp};
+use crate::notify::Content;
+
+/// An encoded frame.
+pub type Frame = Arc<str>;
+
+/// Head of a recommendation; the fields of the minimal exchange come first.
+#[derive(Clone, Debug, Serialize)]
+pub struct Recommendation<'a> {
+    /// Always `recommendation`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// To whom.
+    pub user_id: &'a ExternalId,
+    /// Best first.
+    pub recommendations: Vec<&'a ExternalId>,
+    /// Key for showing it once.
+    pub notification_id: NotificationId,
+    /// Incarnation of the stream.
+    pub epoch: &'a str,
+    /// Place in the stream, from 1.
+    pub offset: i64,
+    /// The items in full, same order.
+    pub items: Vec<RecommendedItem<'a>>,
+    /// One line.
+    pub title: &'a str,
+    /// One sentence.
+    pub body: &'a str,
+    /// What caps and mutes go by.
+    pub category: &'static str,
+    /// What set it off.
+    pub trigger: &'static str,
+    /// When decided.
+    pub sent_at: Timestamp,
+    /// Not worth showing after this.
+    pub expires_at: Timestamp,
+    /// Model version; 0 = none yet.
+    pub model: i32,
+}
+
+/// One recommended item, with what a client needs to show it.
+#[derive(Clone, Debug, Serialize)]
+pub struct RecommendedItem<'a> {
+    /// The shop's id.
+    pub item_id: &'a ExternalId,
+    /// 0…1, best 1.
+    pub score: Score,
+    /// Human title, or the id.
+    pub title: String,
+    /// Product page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<&'a str>,
+    /// Picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_url: Option<&'a str>,
+    /// Major units of `currency`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price: Option<f64>,
+    /// ISO 4217.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<&'a str>,
+    /// Why this: "because you viewed …".
+    pub reason: String,
+}
+
+/// What every message of the stream carries.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope<'a> {
+    /// Key for showing it once.
+    pub notification_id: NotificationId,
+    /// To whom.
+    pub user_id: &'a ExternalId,
+    /// Incarnation of the stream.
+    pub epoch: &'a str,
+    /// Place in the stream.
+    pub offset: i64,
+    /// What caps and mutes go by.
+    pub category: &'static str,
+    /// What set it off.
+    pub trigger: &'static str,
+    /// When decided.
+    pub sent_at: Timestamp,
+    /// Not worth showing after this.
+    pub expires_at: Timestamp,
+    /// Model version; 0 = none yet.
+    pub model: i32,
+}
+
+/// Encodes a recommendation.
+pub fn recommendation(envelope: &Envelope<'_>, content: &Content, items: Vec<RecommendedItem<'_>>) -> Frame {
+    encode(&Recommendation {
+        kind: "recommendation",
+        user_id: envelope.user_id,
+        recommendations: items.iter().map(|item| item.item_id).collect(),
+        notification_id: envelope.notification_id,
+        epoch: envelope.epoch,
+        offset: envelope.offset,
+        items,
+        title: &content.title,
+        body: &content.body,
+        category: envelope.category,
+        trigger: envelope.trigger,
+        sent_at: envelope.sent_at,
+        expires_at: envelope.expires_at,
+        model: envelope.model,
+    })
+}
+
+/// The answer to a login.
+#[derive(Clone, Debug, Serialize)]
+pub struct Welcome<'a> {
+    /// Always `welcome`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// This connection.
+    pub session_id: String,
+    /// Who.
+    pub user_id: &'a ExternalId,
+    /// Incarnation of the stream.
+    pub epoch: &'a str,
+    /// Last offset of the stream so far; 0 = empty.
+    pub offset: i64,
+    /// Was everything since `resume` sent? False = reload the inbox. True when nothing was to be resumed.
+    pub recovered: bool,
+    /// The user's segment, once known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segment: Option<String>,
+    /// Between two pings.
+    pub ping_ms: u64,
+    /// The server's clock.
+    pub server_time: Timestamp,
+}
+
+/// Encodes a welcome.
+pub fn welcome(welcome: &Welcome<'_>) -> Frame {
+    encode(welcome)
+}
+
+/// An event was committed; `event_id` echoes the client's.
+pub fn accepted(event_id: Option<&serde_json::Value>, duplicate: bool) -> Frame {
+    encode(&json!({"type": "accepted", "event_id": event_id, "duplicate": duplicate}))
+}
+
+/// Several events were committed.
+pub fn accepted_many(accepted: usize, duplicates: usize) -> Frame {
+    encode(&json!({"type": "accepted", "accepted": accepted, "duplicates": duplicates}))
+}
+
+/// Something was refused. `temporary`: the same frame may be taken later.
+pub fn error(code: &str, message: &str, temporary: bool, reply_to: Option<&serde_json::Value>) -> Frame {
+    encode(
+        &json!({"type": "error", "code": code, "message": message, "temporary": temporary, "reply_to": reply_to}),
+    )
+}
+
+impl InboundError {
+    /// As a frame.
+    pub fn frame(&self) -> Frame {
+        error(self.code, &self.message, false, None)
+    }
+}
+
+/// The answer to a `ping`.
+pub fn pong(now: Timestamp) -> Frame {
+    encode(&json!({"type": "pong", "server_time": now}))
+}
+
+fn encode<T: Serialize>(value: &T) -> Frame {
+    // These types hold no map with non-string keys and no failing Serialize, the two ways this can fail.
+    serde_json::to_string(value).unwrap_or_default().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_recommendation_begins_like_the_minimal_exchange() {
+        let user = ExternalId::Integer(1);
+        let items: Vec<ExternalId> = (101..=105).map(ExternalId::Integer).collect();
+        let envelope = Envelope {
+            notification_id: NotificationId(Uuid::nil()),
+            user_id: &user,
+            epoch: "e",
+            offset: 1,
+            category: "for_you",
+            trigger: "login",
+            sent_at: Timestamp(0),
+            expires_at: Timestamp(0),
+            model: 0,
+        };
+        let items = items
+            .iter()
+            .map(|id| RecommendedItem {
+                item_id: id,
+                score: Score::new(0.5),
+                title: "t".into(),
+                url: None,
+                image_url: None,
+                price: None,
+                currency: None,
+                reason: "popular".into(),
+            })
+            .collect();
+        let content = Content { title: "T".into(), body: "B".into() };
+        let frame = recommendation(&envelope, &content, items);
+        assert!(
+            frame.starts_with(
+                r#"{"type":"recommendation","user_id":1,"recommendations":[101,102,103,104,105],"#
+            ),
+            "{frame}"
+        );
+    }
+}

@@ -1,0 +1,188 @@
+//! What a client says on the socket: JSON text frames, one object a frame, `type` first.
+
+use serde::Deserialize;
+
+use crate::base::{ExternalId, NotificationId};
+use crate::event::RawEvent;
+use crate::feedback::FeedbackOutcome;
+
+/// Where a client left off.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Resume {
+    /// Incarnation of the stream.
+    pub epoch: String,
+    /// Last offset received.
+    pub offset: i64,
+}
+
+/// The first frame.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct Login {
+    /// Who (authentication off).
+    #[serde(default)]
+    pub user_id: Option<ExternalId>,
+    /// Who, proven.
+    #[serde(default)]
+    pub token: Option<String>,
+    /// The client's name for the device.
+    #[serde(default)]
+    pub device: Option<String>,
+    /// BCP 47.
+    #[serde(default)]
+    pub locale: Option<String>,
+    /// IANA.
+    #[serde(default)]
+    pub time_zone: Option<String>,
+    /// Where it left off.
+    #[serde(default)]
+    pub resume: Option<Resume>,
+}
+
+impl Login {
+    /// Nothing but an id: a minimal client, which understands one message and gets it first.
+    pub fn is_bare(&self) -> bool {
+        self.token.is_none()
+            && self.device.is_none()
+            && self.locale.is_none()
+            && self.time_zone.is_none()
+            && self.resume.is_none()
+    }
+}
+
+/// One frame of a client.
+#[derive(Clone, Debug)]
+pub enum Inbound {
+    /// Must be the first.
+    Login(Box<Login>),
+    /// What the user did.
+    Events(Vec<RawEvent>),
+    /// Everything up to this offset was received.
+    Ack(i64),
+    /// What came of a message.
+    Feedback {
+        /// Which message.
+        notification_id: NotificationId,
+        /// What came of it.
+        outcome: FeedbackOutcome,
+        /// The item clicked.
+        item_id: Option<ExternalId>,
+    },
+    /// Is a person looking?
+    Presence(bool),
+    /// Asks for a pong.
+    Ping,
+}
+
+/// What is wrong with a frame: stable code and text for a person.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct InboundError {
+    /// Stable, snake_case.
+    pub code: &'static str,
+    /// For a person.
+    pub message: String,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Wire {
+    Login(Box<Login>),
+    Event(RawEvent),
+    Events {
+        events: Vec<RawEvent>,
+    },
+    Ack {
+        offset: i64,
+    },
+    Feedback {
+        notification_id: NotificationId,
+        outcome: FeedbackOutcome,
+        #[serde(default)]
+        item_id: Option<ExternalId>,
+    },
+    Presence {
+        visible: bool,
+    },
+    Ping,
+}
+
+impl Inbound {
+    /// Parses one text frame; at most `max_events` events in it.
+    pub fn parse(text: &str, max_events: usize) -> Result<Self, InboundError> {
+        let wire: Wire = serde_json::from_str(text)
+            .map_err(|error| InboundError { code: "bad_frame", message: plain(&error.to_string()) })?;
+        Ok(match wire {
+            Wire::Login(login) => Self::Login(login),
+            Wire::Event(event) => Self::Events(vec![event]),
+            Wire::Events { events } if events.len() > max_events => {
+                return Err(InboundError {
+                    code: "too_many_events",
+                    message: format!("at most {max_events} events in a frame, this one has {}", events.len()),
+                });
+            }
+            Wire::Events { events } => Self::Events(events),
+            Wire::Ack { offset } => Self::Ack(offset),
+            Wire::Feedback { notification_id, outcome, item_id } => {
+                Self::Feedback { notification_id, outcome, item_id }
+            }
+            Wire::Presence { visible } => Self::Presence(visible),
+            Wire::Ping => Self::Ping,
+        })
+    }
+}
+
+/// serde_json's message, without the frame's content beyond a field name.
+fn plain(message: &str) -> String {
+    message.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Inbound, InboundError> {
+        Inbound::parse(text, 2)
+    }
+
+    #[test]
+    fn the_minimal_login_is_understood() {
+        let Ok(Inbound::Login(login)) = parse(r#"{"type":"login","user_id":1}"#) else { panic!() };
+        assert_eq!(login.user_id, Some(ExternalId::Integer(1)));
+        assert!(login.is_bare());
+        let Ok(Inbound::Login(login)) =
+            parse(r#"{"user_id":"7","resume":{"epoch":"e","offset":3},"type":"login"}"#)
+        else {
+            panic!()
+        };
+        assert!(!login.is_bare());
+        assert_eq!(login.resume, Some(Resume { epoch: "e".into(), offset: 3 }));
+    }
+
+    #[test]
+    fn every_type_parses() {
+        for text in [
+            r#"{"type":"event","kind":"view","item_id":1,"event_id":"a"}"#,
+            r#"{"type":"events","events":[{"kind":"view","item_id":1},{"kind":"search","query":"x"}]}"#,
+            r#"{"type":"ack","offset":3}"#,
+            r#"{"type":"feedback","notification_id":"0190a5c8-0000-7000-8000-000000000000","outcome":"clicked"}"#,
+            r#"{"type":"presence","visible":false}"#,
+            r#"{"type":"ping"}"#,
+        ] {
+            assert!(parse(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn bad_frames_are_refused_with_a_code() {
+        for (text, code) in [
+            ("", "bad_frame"),
+            ("[]", "bad_frame"),
+            (r#"{"type":"dance"}"#, "bad_frame"),
+            (r#"{"type":"login","user_id":1.5}"#, "bad_frame"),
+            (r#"{"type":"ack","offset":"x"}"#, "bad_frame"),
+            (r#"{"type":"events","events":[{},{},{}]}"#, "too_many_events"),
+        ] {
+            assert_eq!(parse(text).unwrap_err().code, code, "{text}");
+        }
+    }
+}
