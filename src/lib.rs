@@ -17,6 +17,7 @@ pub mod notify;
 pub mod feedback;
 
 pub mod deliver;
+pub mod privacy;
 
 pub mod store;
 pub mod telemetry;

@@ -1,1 +1,10 @@
-//! Log lines, metric names, Prometheus.
+//! Log lines, metric names, Prometheus, and the last minutes at a glance for the dashboard.
+
+pub mod latency;
+pub mod log_line;
+pub mod metric_name;
+pub mod metrics;
+
+pub use latency::{LatencyWindow, Percentiles};
+pub use metric_name::{Count, Gauge, Timing};
+pub use metrics::{Metrics, Sample};

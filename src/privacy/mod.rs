@@ -1,0 +1,5 @@
+//! Who may see and do what, and what never leaves the server.
+
+pub mod token;
+
+pub use token::{Access, Role, TokenError};

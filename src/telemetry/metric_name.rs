@@ -1,0 +1,147 @@
+//! Every metric, with its name and one line of help. A new variant can't be forgotten: each match is exhaustive.
+
+/// Things that only ever grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Count {
+    /// Events stored.
+    Events,
+    /// Events already stored.
+    Duplicates,
+    /// Events refused.
+    RejectedEvents,
+    /// Messages stored and handed to a session.
+    Pushes,
+    /// Frames written to sockets.
+    Frames,
+    /// Decisions to send.
+    Sends,
+    /// Decisions to defer.
+    Defers,
+    /// Decisions to drop.
+    Drops,
+    /// Outcomes reported or proven.
+    Feedback,
+    /// Connections opened.
+    Connects,
+    /// Connections closed because the client read too slowly.
+    SlowClients,
+    /// Actor messages refused because a mailbox was full.
+    MailboxFull,
+    /// Trainings that ended with a model.
+    Trainings,
+    /// Commits that failed.
+    FailedCommits,
+}
+
+impl Count {
+    /// Every counter.
+    pub const ALL: [Self; 14] = [
+        Self::Events,
+        Self::Duplicates,
+        Self::RejectedEvents,
+        Self::Pushes,
+        Self::Frames,
+        Self::Sends,
+        Self::Defers,
+        Self::Drops,
+        Self::Feedback,
+        Self::Connects,
+        Self::SlowClients,
+        Self::MailboxFull,
+        Self::Trainings,
+        Self::FailedCommits,
+    ];
+
+    /// Prometheus name (`_total` is added by the encoder) and help.
+    pub fn describe(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Events => ("tidings_events", "Events stored"),
+            Self::Duplicates => ("tidings_events_duplicate", "Events that were already stored"),
+            Self::RejectedEvents => ("tidings_events_rejected", "Events refused by validation"),
+            Self::Pushes => ("tidings_pushes", "Messages stored and handed to a session"),
+            Self::Frames => ("tidings_frames", "Frames handed to sockets"),
+            Self::Sends => ("tidings_decisions_send", "Decisions to send"),
+            Self::Defers => ("tidings_decisions_defer", "Decisions to defer"),
+            Self::Drops => ("tidings_decisions_drop", "Decisions to drop"),
+            Self::Feedback => ("tidings_feedback", "Outcomes reported or proven"),
+            Self::Connects => ("tidings_connects", "Connections opened"),
+            Self::SlowClients => ("tidings_slow_clients", "Connections closed for reading too slowly"),
+            Self::MailboxFull => ("tidings_mailbox_full", "Actor messages refused by a full mailbox"),
+            Self::Trainings => ("tidings_trainings", "Trainings that ended with a model"),
+            Self::FailedCommits => ("tidings_commits_failed", "Commits that failed"),
+        }
+    }
+}
+
+/// Things that go up and down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Gauge {
+    /// Users with an actor.
+    ConnectedUsers,
+    /// Open sockets.
+    Connections,
+    /// Version of the model set that serves.
+    ModelVersion,
+    /// Its age.
+    ModelAge,
+    /// Items in the catalogue.
+    Items,
+}
+
+impl Gauge {
+    /// Every gauge.
+    pub const ALL: [Self; 5] =
+        [Self::ConnectedUsers, Self::Connections, Self::ModelVersion, Self::ModelAge, Self::Items];
+
+    /// Prometheus name and help.
+    pub fn describe(self) -> (&'static str, &'static str) {
+        match self {
+            Self::ConnectedUsers => ("tidings_connected_users", "Users with at least one open connection"),
+            Self::Connections => ("tidings_connections", "Open connections"),
+            Self::ModelVersion => ("tidings_model_version", "Model version that serves; 0 = none"),
+            Self::ModelAge => ("tidings_model_age_seconds", "Age of the model that serves"),
+            Self::Items => ("tidings_items", "Items in the catalogue"),
+        }
+    }
+}
+
+/// Things that take time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Timing {
+    /// From an event's arrival to the push it caused being handed to the socket.
+    EventToPush,
+    /// One group commit.
+    Commit,
+    /// One answer of the model set.
+    Recommend,
+    /// From a login frame to its welcome.
+    Login,
+}
+
+impl Timing {
+    /// Every timing.
+    pub const ALL: [Self; 4] = [Self::EventToPush, Self::Commit, Self::Recommend, Self::Login];
+
+    /// Name in `/admin/metrics`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::EventToPush => "event_to_push",
+            Self::Commit => "commit",
+            Self::Recommend => "recommend",
+            Self::Login => "login",
+        }
+    }
+
+    /// Prometheus name and help.
+    pub fn describe(self) -> (&'static str, &'static str) {
+        match self {
+            Self::EventToPush => ("tidings_event_to_push_seconds", "From an event's arrival to its push at the socket"),
+            Self::Commit => ("tidings_commit_seconds", "One group commit"),
+            Self::Recommend => ("tidings_recommend_seconds", "One answer of the model set"),
+            Self::Login => ("tidings_login_seconds", "From a login frame to its welcome"),
+        }
+    }
+}
