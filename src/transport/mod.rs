@@ -1,1 +1,10 @@
-//! The wires: WebSocket pipes and TCP options.
+//! The wires. A pipe decodes frames into [`Inbound`], writes [`Frame`]s, and knows nothing else.
+
+pub mod pipe;
+pub mod tcp;
+pub mod ws;
+
+pub use pipe::{Gateway, Opened, Outbound, PipeEnd, PipeHandle, Received, ReceivedKind};
+
+#[cfg(doc)]
+use crate::deliver::{Frame, Inbound};

@@ -1,0 +1,143 @@
+//! The two ends of a connection: what a pipe gives to whoever serves its user, and what it takes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use actix::dev::SendError;
+use actix::{Message, Recipient};
+
+use crate::base::ConnectionId;
+use crate::deliver::{CloseCode, Frame, Inbound, Login};
+
+/// Messages waiting in one pipe before its client counts as too slow.
+pub const PIPE_CAPACITY: usize = 64;
+
+/// To a pipe, from whoever serves its user. No reply.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub enum Outbound {
+    /// Logged in: frames go there from now on.
+    Attached(Recipient<Received>),
+    /// Write this.
+    Frame(Frame),
+    /// Say why and end.
+    Close(CloseCode),
+}
+
+/// From a pipe, to the actor it is attached to. No reply.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Received {
+    /// Which connection.
+    pub connection: ConnectionId,
+    /// When the frame was read.
+    pub at: Instant,
+    /// What.
+    pub kind: ReceivedKind,
+}
+
+/// What a pipe reports.
+pub enum ReceivedKind {
+    /// A frame.
+    Frame(Inbound),
+    /// The connection is gone.
+    Closed,
+}
+
+/// A client that asks to log in.
+pub struct Opened {
+    /// Its first frame.
+    pub login: Box<Login>,
+    /// When it came.
+    pub at: Instant,
+    /// The way back.
+    pub pipe: PipeHandle,
+}
+
+/// Takes logins. Answers through the pipe: [`Outbound::Attached`], or [`Outbound::Close`].
+pub trait Gateway: Send + Sync + 'static {
+    /// A client asked to log in.
+    fn login(&self, opened: Opened);
+}
+
+/// Shared by both ends: how much waits, and whether the client fell behind.
+#[derive(Default)]
+struct Gauge {
+    waiting_bytes: AtomicUsize,
+    lagged: AtomicBool,
+}
+
+/// The serving end. Kept, not cloned per message, so that the pipe's mailbox bound holds.
+pub struct PipeHandle {
+    /// Which connection.
+    pub connection: ConnectionId,
+    recipient: Recipient<Outbound>,
+    gauge: Arc<Gauge>,
+    max_bytes: usize,
+}
+
+/// Why a frame was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PipeEnd {
+    /// The client fell behind; the pipe closes with 3008 as soon as it can write again.
+    TooSlow,
+    /// The connection is gone.
+    Closed,
+}
+
+impl PipeHandle {
+    /// Offers a frame; never blocks, never queues more than the bounds.
+    pub fn send(&self, frame: Frame) -> Result<(), PipeEnd> {
+        let bytes = frame.len();
+        if self.gauge.lagged.load(Ordering::Acquire) {
+            return Err(PipeEnd::TooSlow);
+        }
+        if self.gauge.waiting_bytes.fetch_add(bytes, Ordering::AcqRel) + bytes > self.max_bytes {
+            self.gauge.lagged.store(true, Ordering::Release);
+            return Err(PipeEnd::TooSlow);
+        }
+        self.offer(Outbound::Frame(frame))
+    }
+
+    /// Offers anything else.
+    pub fn offer(&self, outbound: Outbound) -> Result<(), PipeEnd> {
+        match self.recipient.try_send(outbound) {
+            Ok(()) => Ok(()),
+            Err(SendError::Full(_)) => {
+                self.gauge.lagged.store(true, Ordering::Release);
+                Err(PipeEnd::TooSlow)
+            }
+            Err(SendError::Closed(_)) => Err(PipeEnd::Closed),
+        }
+    }
+
+    /// Is the pipe still there?
+    pub fn is_open(&self) -> bool {
+        self.recipient.connected()
+    }
+}
+
+/// The pipe's own end.
+pub struct PipeMeter {
+    gauge: Arc<Gauge>,
+}
+
+impl PipeMeter {
+    /// A frame left the mailbox.
+    pub fn taken(&self, bytes: usize) {
+        self.gauge.waiting_bytes.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    /// Did the client fall behind? Then something is missing and the connection must end.
+    pub fn lagged(&self) -> bool {
+        self.gauge.lagged.load(Ordering::Acquire)
+    }
+}
+
+/// Both ends of a new connection.
+pub fn pipe(connection: ConnectionId, recipient: Recipient<Outbound>, max_bytes: usize) -> (PipeHandle, PipeMeter) {
+    let gauge = Arc::new(Gauge::default());
+    let meter = PipeMeter { gauge: Arc::clone(&gauge) };
+    (PipeHandle { connection, recipient, gauge, max_bytes }, meter)
+}
