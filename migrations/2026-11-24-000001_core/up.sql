@@ -117,17 +117,24 @@ COMMENT ON COLUMN events.currency IS 'ISO 4217 code of value.';
 COMMENT ON COLUMN events.basket IS 'Hash of the shop''s invoice, basket or session id.';
 COMMENT ON COLUMN events.query IS 'Search: what was typed.';
 
+-- Made beside the table and then attached: CREATE TABLE … PARTITION OF would lock out every reader and writer of
+-- events, and queue them all behind a training that reads.
 CREATE FUNCTION ensure_event_partition(moment timestamptz) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     first timestamptz := date_trunc('month', moment AT TIME ZONE 'UTC') AT TIME ZONE 'UTC';
     next timestamptz := (date_trunc('month', moment AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC';
     name text := 'events_' || to_char(moment AT TIME ZONE 'UTC', 'YYYYMM');
 BEGIN
-    IF to_regclass(name) IS NULL THEN
-        PERFORM pg_advisory_xact_lock(hashtext('ensure_event_partition'));
-        EXECUTE format('CREATE TABLE IF NOT EXISTS %I PARTITION OF events FOR VALUES FROM (%L) TO (%L)', name, first, next);
-        EXECUTE format('COMMENT ON TABLE %I IS %L', name, 'Events of one month (UTC).');
+    IF to_regclass(name) IS NOT NULL THEN
+        RETURN;
     END IF;
+    PERFORM pg_advisory_xact_lock(hashtext('ensure_event_partition'));
+    IF to_regclass(name) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    EXECUTE format('CREATE TABLE %I (LIKE events INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING COMMENTS)', name);
+    EXECUTE format('COMMENT ON TABLE %I IS %L', name, 'Events of one month (UTC).');
+    EXECUTE format('ALTER TABLE events ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', name, first, next);
 END $$;
 COMMENT ON FUNCTION ensure_event_partition(timestamptz) IS 'Makes the monthly partition that holds a moment, unless it is there.';
 
@@ -203,6 +210,7 @@ CREATE TABLE notifications (
     CONSTRAINT notifications_offset_unique UNIQUE (user_id, stream_offset)
 );
 CREATE INDEX notifications_created ON notifications (created_at);
+CREATE INDEX notifications_unacknowledged ON notifications (user_id, stream_offset) WHERE acknowledged_at IS NULL;
 COMMENT ON TABLE notifications IS 'Every message put into a user''s stream, stored before it is sent.';
 COMMENT ON COLUMN notifications.notification_id IS 'UUIDv7; the client''s key for showing it once.';
 COMMENT ON COLUMN notifications.user_id IS 'To whom.';

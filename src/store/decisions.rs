@@ -1,0 +1,135 @@
+//! Table `decisions`: every decision about a candidate message, sent or not, with its reasons.
+
+use diesel::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, Float, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use uuid::Uuid;
+
+use super::StoreError;
+use super::convert::{
+    from_pg, items_from_sql, join_items, join_texts, segment_from_sql, segment_to_sql, to_pg,
+};
+use super::notifications::column;
+use super::schema::decisions as table;
+use super::sql::sql;
+use crate::base::{ItemId, ModelVersion, NotificationId, Timestamp, UserId};
+
+/// One decision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecisionRow {
+    /// UUIDv7.
+    pub decision_id: Uuid,
+    /// When.
+    pub decided_at: Timestamp,
+    /// About whom.
+    pub user: UserId,
+    /// What set it off.
+    pub trigger: String,
+    /// Category of the candidate.
+    pub category: String,
+    /// `send`, `defer` or `drop`.
+    pub outcome: String,
+    /// Each policy step that spoke, in order; no control characters.
+    pub reasons: Vec<String>,
+    /// The message, when sent.
+    pub notification_id: Option<NotificationId>,
+    /// Model that chose the items; 0 = none.
+    pub model_version: ModelVersion,
+    /// The user's segment at that moment, 0 = A.
+    pub segment: Option<u8>,
+    /// The candidate's items, best first.
+    pub items: Vec<ItemId>,
+    /// Probability with which the policy chose this outcome, in (0, 1]; 1 = deterministic.
+    pub propensity: f32,
+    /// Deferred until when.
+    pub until: Option<Timestamp>,
+}
+
+/// Which decisions to read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecisionFilter {
+    /// At most so many.
+    pub limit: i64,
+    /// About this user only.
+    pub user: Option<UserId>,
+    /// Newer than this decision only.
+    pub after: Option<Uuid>,
+}
+
+/// Stores decisions.
+pub fn insert(conn: &mut PgConnection, new: &[DecisionRow]) -> Result<(), StoreError> {
+    if new.is_empty() {
+        return Ok(());
+    }
+    sql::<()>(
+        "INSERT INTO decisions (decision_id, decided_at, user_id, trigger, category, outcome, reasons, \
+         notification_id, model_version, segment, items, propensity, until) \
+         SELECT id, at, u, t, c, o, string_to_array(r, E'\\x1f'), n, m, s, string_to_array(i, ',')::integer[], p, until \
+         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS d (id, at, u, t, c, o, r, n, m, s, i, p, until)",
+    )
+    .bind::<Array<SqlUuid>, _>(column(new, |row| row.decision_id))
+    .bind::<Array<Timestamptz>, _>(column(new, |row| to_pg(row.decided_at)))
+    .bind::<Array<Integer>, _>(column(new, |row| row.user.to_sql()))
+    .bind::<Array<Text>, _>(column(new, |row| row.trigger.as_str()))
+    .bind::<Array<Text>, _>(column(new, |row| row.category.as_str()))
+    .bind::<Array<Text>, _>(column(new, |row| row.outcome.as_str()))
+    .bind::<Array<Text>, _>(column(new, |row| join_texts(&row.reasons)))
+    .bind::<Array<Nullable<SqlUuid>>, _>(column(new, |row| row.notification_id.map(|id| id.0)))
+    .bind::<Array<Integer>, _>(column(new, |row| row.model_version.0))
+    .bind::<Array<Nullable<SmallInt>>, _>(column(new, |row| segment_to_sql(row.segment)))
+    .bind::<Array<Text>, _>(column(new, |row| join_items(&row.items)))
+    .bind::<Array<Float>, _>(column(new, |row| row.propensity))
+    .bind::<Array<Nullable<Timestamptz>>, _>(column(new, |row| row.until.map(to_pg)))
+    .execute(conn)?;
+    Ok(())
+}
+
+#[derive(Queryable)]
+struct Columns {
+    decision_id: Uuid,
+    decided_at: PgTimestamp,
+    user_id: i32,
+    trigger: String,
+    category: String,
+    outcome: String,
+    reasons: Vec<String>,
+    notification_id: Option<Uuid>,
+    model_version: i32,
+    segment: Option<i16>,
+    items: Vec<i32>,
+    propensity: f32,
+    until: Option<PgTimestamp>,
+}
+
+/// Newest first.
+pub fn recent(conn: &mut PgConnection, filter: &DecisionFilter) -> Result<Vec<DecisionRow>, StoreError> {
+    let mut query = table::table
+        .order((table::decided_at.desc(), table::decision_id.desc()))
+        .limit(filter.limit.max(0))
+        .into_boxed();
+    if let Some(user) = filter.user {
+        query = query.filter(table::user_id.eq(user.to_sql()));
+    }
+    if let Some(after) = filter.after {
+        query = query.filter(table::decision_id.gt(after));
+    }
+    let rows = query.load::<Columns>(conn)?;
+    Ok(rows
+        .into_iter()
+        .map(|row| DecisionRow {
+            decision_id: row.decision_id,
+            decided_at: from_pg(row.decided_at),
+            user: UserId::from_sql(row.user_id),
+            trigger: row.trigger,
+            category: row.category,
+            outcome: row.outcome,
+            reasons: row.reasons,
+            notification_id: row.notification_id.map(NotificationId),
+            model_version: ModelVersion(row.model_version),
+            segment: segment_from_sql(row.segment),
+            items: items_from_sql(row.items),
+            propensity: row.propensity,
+            until: row.until.map(from_pg),
+        })
+        .collect())
+}

@@ -1,0 +1,248 @@
+//! Table `notifications`: every message put into a user's stream, stored before it is sent.
+
+use std::collections::HashMap;
+
+use diesel::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_types::{
+    Array, BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
+};
+use uuid::Uuid;
+
+use super::StoreError;
+use super::convert::{from_pg, items_from_sql, join_items, segment_from_sql, segment_to_sql, to_pg};
+use super::sql::sql;
+use crate::base::{ItemId, ModelVersion, NotificationId, Timestamp, UserId};
+
+/// A message to store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewNotification {
+    /// The client's key for showing it once.
+    pub notification_id: NotificationId,
+    /// To whom.
+    pub user: UserId,
+    /// Position in the user's stream, from 1.
+    pub offset: i64,
+    /// `recommendation`, `announcement`, …
+    pub kind: String,
+    /// What frequency caps and mutes go by.
+    pub category: String,
+    /// What set it off.
+    pub trigger: String,
+    /// Model that chose the items; 0 = none.
+    pub model_version: ModelVersion,
+    /// The user's segment at that moment, 0 = A.
+    pub segment: Option<u8>,
+    /// Items recommended, best first.
+    pub items: Vec<ItemId>,
+    /// The JSON frame as sent.
+    pub frame: String,
+    /// When decided.
+    pub created_at: Timestamp,
+    /// Not delivered after this.
+    pub expires_at: Timestamp,
+}
+
+/// A stored message as delivering it again needs it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredNotification {
+    /// The client's key for showing it once.
+    pub notification_id: NotificationId,
+    /// Position in the user's stream, from 1.
+    pub offset: i64,
+    /// `recommendation`, `announcement`, …
+    pub kind: String,
+    /// What frequency caps and mutes go by.
+    pub category: String,
+    /// What set it off.
+    pub trigger: String,
+    /// Items recommended, best first.
+    pub items: Vec<ItemId>,
+    /// The JSON frame as sent.
+    pub frame: String,
+    /// When decided.
+    pub created_at: Timestamp,
+    /// Not delivered after this.
+    pub expires_at: Timestamp,
+    /// Has a client acknowledged it?
+    pub acknowledged: bool,
+}
+
+/// Whose a message is and what it was: what feedback on it is attributed to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NotificationOwner {
+    /// To whom.
+    pub user: UserId,
+    /// `recommendation`, `announcement`, …
+    pub kind: String,
+    /// What frequency caps and mutes go by.
+    pub category: String,
+    /// What set it off.
+    pub trigger: String,
+    /// Model that chose the items; 0 = none.
+    pub model_version: ModelVersion,
+    /// The user's segment at that moment, 0 = A.
+    pub segment: Option<u8>,
+    /// Items recommended, best first.
+    pub items: Vec<ItemId>,
+    /// When decided.
+    pub created_at: Timestamp,
+}
+
+/// Stores messages. An offset that the user's stream already has is an error, and then none is stored.
+pub fn insert(conn: &mut PgConnection, new: &[NewNotification]) -> Result<(), StoreError> {
+    if new.is_empty() {
+        return Ok(());
+    }
+    sql::<()>(
+        "INSERT INTO notifications (notification_id, user_id, stream_offset, kind, category, trigger, model_version, \
+         segment, items, frame, created_at, expires_at) \
+         SELECT id, u, o, k, c, t, m, s, string_to_array(i, ',')::integer[], f, created, expires \
+         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS n (id, u, o, k, c, t, m, s, i, f, created, expires)",
+    )
+    .bind::<Array<SqlUuid>, _>(column(new, |row| row.notification_id.0))
+    .bind::<Array<Integer>, _>(column(new, |row| row.user.to_sql()))
+    .bind::<Array<BigInt>, _>(column(new, |row| row.offset))
+    .bind::<Array<Text>, _>(column(new, |row| row.kind.as_str()))
+    .bind::<Array<Text>, _>(column(new, |row| row.category.as_str()))
+    .bind::<Array<Text>, _>(column(new, |row| row.trigger.as_str()))
+    .bind::<Array<Integer>, _>(column(new, |row| row.model_version.0))
+    .bind::<Array<Nullable<SmallInt>>, _>(column(new, |row| segment_to_sql(row.segment)))
+    .bind::<Array<Text>, _>(column(new, |row| join_items(&row.items)))
+    .bind::<Array<Text>, _>(column(new, |row| row.frame.as_str()))
+    .bind::<Array<Timestamptz>, _>(column(new, |row| to_pg(row.created_at)))
+    .bind::<Array<Timestamptz>, _>(column(new, |row| to_pg(row.expires_at)))
+    .execute(conn)?;
+    Ok(())
+}
+
+/// One column of a batch.
+pub(super) fn column<'a, R, T>(rows: &'a [R], value: impl Fn(&'a R) -> T) -> Vec<T> {
+    rows.iter().map(value).collect()
+}
+
+/// Acknowledges everything up to and including each offset (cumulative); how many messages that were not before.
+pub fn acknowledge(
+    conn: &mut PgConnection,
+    acknowledged: &[(UserId, i64, Timestamp)],
+) -> Result<usize, StoreError> {
+    // One row a user: an UPDATE … FROM with two would take either's time.
+    let mut latest: HashMap<UserId, (i64, Timestamp)> = HashMap::with_capacity(acknowledged.len());
+    for (user, offset, at) in acknowledged {
+        let entry = latest.entry(*user).or_insert((*offset, *at));
+        if *offset > entry.0 {
+            *entry = (*offset, *at);
+        }
+    }
+    let mut latest: Vec<_> = latest.into_iter().collect();
+    if latest.is_empty() {
+        return Ok(0);
+    }
+    latest.sort_unstable();
+    Ok(sql::<()>(
+        "UPDATE notifications n SET acknowledged_at = a.at FROM unnest(?, ?, ?) AS a (user_id, up_to, at) \
+         WHERE n.user_id = a.user_id AND n.stream_offset <= a.up_to AND n.acknowledged_at IS NULL",
+    )
+    .bind::<Array<Integer>, _>(column(&latest, |(user, _)| user.to_sql()))
+    .bind::<Array<BigInt>, _>(column(&latest, |(_, (offset, _))| *offset))
+    .bind::<Array<Timestamptz>, _>(column(&latest, |(_, (_, at))| to_pg(*at)))
+    .execute(conn)?)
+}
+
+/// Whose these messages are; unknown ids are left out.
+pub fn find_owner(
+    conn: &mut PgConnection,
+    ids: &[NotificationId],
+) -> Result<HashMap<NotificationId, NotificationOwner>, StoreError> {
+    type Row = (Uuid, i32, String, String, String, i32, Option<i16>, Vec<i32>, PgTimestamp);
+    let rows = sql::<(
+        SqlUuid,
+        Integer,
+        Text,
+        Text,
+        Text,
+        Integer,
+        Nullable<SmallInt>,
+        Array<Integer>,
+        Timestamptz,
+    )>(
+        "SELECT notification_id, user_id, kind, category, trigger, model_version, segment, items, created_at \
+         FROM notifications WHERE notification_id = ANY(?)",
+    )
+    .bind::<Array<SqlUuid>, _>(column(ids, |id| id.0))
+    .load::<Row>(conn)?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, user, kind, category, trigger, model, segment, items, created_at)| {
+            let owner = NotificationOwner {
+                user: UserId::from_sql(user),
+                kind,
+                category,
+                trigger,
+                model_version: ModelVersion(model),
+                segment: segment_from_sql(segment),
+                items: items_from_sql(items),
+                created_at: from_pg(created_at),
+            };
+            (NotificationId(id), owner)
+        })
+        .collect())
+}
+
+type StoredColumns =
+    (Integer, SqlUuid, BigInt, Text, Text, Text, Array<Integer>, Text, Timestamptz, Timestamptz, Bool);
+type StoredRow = (i32, Uuid, i64, String, String, String, Vec<i32>, String, PgTimestamp, PgTimestamp, bool);
+
+fn from_stored(row: StoredRow) -> (UserId, StoredNotification) {
+    let (user, id, offset, kind, category, trigger, items, frame, created_at, expires_at, acknowledged) = row;
+    let notification = StoredNotification {
+        notification_id: NotificationId(id),
+        offset,
+        kind,
+        category,
+        trigger,
+        items: items_from_sql(items),
+        frame,
+        created_at: from_pg(created_at),
+        expires_at: from_pg(expires_at),
+        acknowledged,
+    };
+    (UserId::from_sql(user), notification)
+}
+
+/// Neither acknowledged nor expired, by user and offset.
+pub(super) fn unacknowledged(
+    conn: &mut PgConnection,
+    users: &[i32],
+    now: Timestamp,
+) -> Result<Vec<(UserId, StoredNotification)>, StoreError> {
+    let rows = sql::<StoredColumns>(
+        "SELECT user_id, notification_id, stream_offset, kind, category, trigger, items, frame, created_at, \
+         expires_at, false FROM notifications \
+         WHERE user_id = ANY(?) AND acknowledged_at IS NULL AND expires_at > ? ORDER BY user_id, stream_offset",
+    )
+    .bind::<Array<Integer>, _>(users)
+    .bind::<Timestamptz, _>(to_pg(now))
+    .load::<StoredRow>(conn)?;
+    Ok(rows.into_iter().map(from_stored).collect())
+}
+
+/// The user's messages after `offset`, acknowledged or not, expired or not, by offset; at most `limit`. For resume:
+/// another device may have acknowledged what this one has not seen.
+pub fn after(
+    conn: &mut PgConnection,
+    user: UserId,
+    offset: i64,
+    limit: i64,
+) -> Result<Vec<StoredNotification>, StoreError> {
+    let rows = sql::<StoredColumns>(
+        "SELECT user_id, notification_id, stream_offset, kind, category, trigger, items, frame, created_at, \
+         expires_at, acknowledged_at IS NOT NULL FROM notifications \
+         WHERE user_id = ? AND stream_offset > ? ORDER BY stream_offset LIMIT ?",
+    )
+    .bind::<Integer, _>(user.to_sql())
+    .bind::<BigInt, _>(offset)
+    .bind::<BigInt, _>(limit.max(0))
+    .load::<StoredRow>(conn)?;
+    Ok(rows.into_iter().map(|row| from_stored(row).1).collect())
+}

@@ -1,0 +1,191 @@
+// As `diesel print-schema` writes it from a migrated database, but that array elements are never NULL here.
+
+diesel::table! {
+    cleaning_reports (report_id) {
+        report_id -> Int4,
+        source -> Text,
+        created_at -> Timestamptz,
+        rows_read -> Int8,
+        rows_kept -> Int8,
+        steps -> Jsonb,
+    }
+}
+
+diesel::table! {
+    decisions (decision_id) {
+        decision_id -> Uuid,
+        decided_at -> Timestamptz,
+        user_id -> Int4,
+        trigger -> Text,
+        category -> Text,
+        outcome -> Text,
+        reasons -> Array<Text>,
+        notification_id -> Nullable<Uuid>,
+        model_version -> Int4,
+        segment -> Nullable<Int2>,
+        items -> Array<Int4>,
+        propensity -> Float4,
+        until -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    event_receipts (event_key) {
+        event_key -> Uuid,
+        received_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    events (event_key, occurred_at) {
+        event_key -> Uuid,
+        occurred_at -> Timestamptz,
+        received_at -> Timestamptz,
+        user_id -> Nullable<Int4>,
+        item_id -> Nullable<Int4>,
+        kind -> Int2,
+        dwell_ms -> Nullable<Int4>,
+        quantity -> Float4,
+        value -> Nullable<Float8>,
+        currency -> Nullable<Text>,
+        basket -> Nullable<Int8>,
+        query -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    feedback (notification_id, outcome) {
+        notification_id -> Uuid,
+        outcome -> Int2,
+        user_id -> Int4,
+        item_id -> Nullable<Int4>,
+        value -> Nullable<Float8>,
+        occurred_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    items (item_id) {
+        item_id -> Int4,
+        external_id -> Text,
+        title -> Nullable<Text>,
+        category -> Array<Text>,
+        tags -> Array<Text>,
+        price -> Nullable<Float8>,
+        currency -> Nullable<Text>,
+        stock -> Nullable<Int4>,
+        url -> Nullable<Text>,
+        image_url -> Nullable<Text>,
+        attributes -> Jsonb,
+        consumable -> Bool,
+        active -> Bool,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    jobs (job_id) {
+        job_id -> Uuid,
+        kind -> Text,
+        state -> Text,
+        stage -> Text,
+        progress -> Float4,
+        message -> Nullable<Text>,
+        created_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    models (model_version) {
+        model_version -> Int4,
+        created_at -> Timestamptz,
+        state -> Text,
+        parameters -> Jsonb,
+        metrics -> Jsonb,
+        gate -> Jsonb,
+        events -> Int8,
+        took_ms -> Int4,
+        artefact -> Bytea,
+        activated_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    notifications (notification_id) {
+        notification_id -> Uuid,
+        user_id -> Int4,
+        stream_offset -> Int8,
+        kind -> Text,
+        category -> Text,
+        trigger -> Text,
+        model_version -> Int4,
+        segment -> Nullable<Int2>,
+        items -> Array<Int4>,
+        frame -> Text,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        acknowledged_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    server (singleton) {
+        singleton -> Bool,
+        epoch -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    user_features (user_id) {
+        user_id -> Int4,
+        purchases_per_month -> Float8,
+        browsing_minutes_per_month -> Float8,
+        searches_per_month -> Float8,
+        recency_days -> Nullable<Float8>,
+        monetary -> Float8,
+        segment -> Nullable<Int2>,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    user_preferences (user_id) {
+        user_id -> Int4,
+        time_zone -> Nullable<Text>,
+        locale -> Nullable<Text>,
+        quiet_from_minute -> Nullable<Int2>,
+        quiet_to_minute -> Nullable<Int2>,
+        muted -> Array<Text>,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    users (user_id) {
+        user_id -> Int4,
+        external_id -> Text,
+        is_robot -> Bool,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::joinable!(user_preferences -> users (user_id));
+
+diesel::allow_tables_to_appear_in_same_query!(
+    cleaning_reports,
+    decisions,
+    event_receipts,
+    events,
+    feedback,
+    items,
+    jobs,
+    models,
+    notifications,
+    server,
+    user_features,
+    user_preferences,
+    users,
+);

@@ -1,0 +1,164 @@
+//! What a user's actor starts from, for many logins in a few queries.
+
+use std::collections::HashMap;
+
+use diesel::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Text, Timestamptz, Uuid as SqlUuid};
+use uuid::Uuid;
+
+use super::convert::{external_id, from_pg, items_from_sql, to_pg};
+use super::events::{EventRow, event_from_row};
+use super::notifications::{self, StoredNotification};
+use super::preferences::{self, Preferences};
+use super::sql::sql;
+use super::{StoreError, schema};
+use crate::base::{ExternalId, ItemId, NotificationId, Timestamp, UserId};
+use crate::event::Event;
+
+/// How far back [`UserState::recent`] reaches: the longest window a frequency cap may have.
+const RECENT_DAYS: f64 = 7.0;
+
+/// A message that was put into the user's stream, as frequency caps and repeats see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecentSend {
+    /// Which.
+    pub notification_id: NotificationId,
+    /// When decided.
+    pub at: Timestamp,
+    /// What caps and mutes go by.
+    pub category: String,
+    /// What set it off.
+    pub trigger: String,
+    /// Items recommended, best first.
+    pub items: Vec<ItemId>,
+}
+
+/// Everything stored about one user that deciding and delivering need.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UserState {
+    /// Dense inner id.
+    pub user: UserId,
+    /// The shop's id.
+    pub external_id: ExternalId,
+    /// Flagged by the cleaning step: not to be answered.
+    pub is_robot: bool,
+    /// All of the user's events by time; at one moment, by arrival.
+    pub events: Vec<Event>,
+    /// The server's defaults where the user said nothing.
+    pub preferences: Preferences,
+    /// Largest offset of the stream; 0 = nothing sent yet.
+    pub last_offset: i64,
+    /// Neither acknowledged nor expired, by offset.
+    pub unacknowledged: Vec<StoredNotification>,
+    /// Sent in the last 7 days, oldest first.
+    pub recent: Vec<RecentSend>,
+}
+
+/// The states of the users that exist, in the order asked for. Six queries, whatever the number of users.
+pub fn load_states(
+    conn: &mut PgConnection,
+    users: &[UserId],
+    now: Timestamp,
+) -> Result<Vec<UserState>, StoreError> {
+    let ids: Vec<i32> = users.iter().map(|user| user.to_sql()).collect();
+    let mut states = known_users(conn, &ids)?;
+    for (user, event) in events(conn, &ids)? {
+        if let Some(state) = states.get_mut(&user) {
+            state.events.push(event);
+        }
+    }
+    for (user, preferences) in preferences::load(conn, users)? {
+        if let Some(state) = states.get_mut(&user) {
+            state.preferences = preferences;
+        }
+    }
+    for (user, offset) in last_offsets(conn, &ids)? {
+        if let Some(state) = states.get_mut(&user) {
+            state.last_offset = offset;
+        }
+    }
+    for (user, notification) in notifications::unacknowledged(conn, &ids, now)? {
+        if let Some(state) = states.get_mut(&user) {
+            state.unacknowledged.push(notification);
+        }
+    }
+    for (user, send) in recent_sends(conn, &ids, now.plus_days(-RECENT_DAYS))? {
+        if let Some(state) = states.get_mut(&user) {
+            state.recent.push(send);
+        }
+    }
+    Ok(users.iter().filter_map(|user| states.remove(user)).collect())
+}
+
+fn known_users(conn: &mut PgConnection, ids: &[i32]) -> Result<HashMap<UserId, UserState>, StoreError> {
+    let rows = sql::<(Integer, Text, Bool)>(
+        "SELECT user_id, external_id, is_robot FROM users WHERE user_id = ANY(?)",
+    )
+    .bind::<Array<Integer>, _>(ids)
+    .load::<(i32, String, bool)>(conn)?;
+    rows.into_iter()
+        .map(|(id, text, is_robot)| {
+            let user = UserId::from_sql(id);
+            let state = UserState {
+                user,
+                external_id: external_id("users", &text)?,
+                is_robot,
+                events: Vec::new(),
+                preferences: Preferences::default(),
+                last_offset: 0,
+                unacknowledged: Vec::new(),
+                recent: Vec::new(),
+            };
+            Ok((user, state))
+        })
+        .collect()
+}
+
+fn events(conn: &mut PgConnection, ids: &[i32]) -> Result<Vec<(UserId, Event)>, StoreError> {
+    use schema::events::dsl;
+    let rows = dsl::events
+        .filter(dsl::user_id.eq_any(ids))
+        .order((dsl::occurred_at, dsl::received_at, dsl::event_key))
+        .select(super::events::EVENT_COLUMNS)
+        .load::<EventRow>(conn)?;
+    Ok(rows.into_iter().filter_map(event_from_row).filter_map(|event| Some((event.user?, event))).collect())
+}
+
+fn last_offsets(conn: &mut PgConnection, ids: &[i32]) -> Result<Vec<(UserId, i64)>, StoreError> {
+    // One step into the index a user; max() with GROUP BY would read all of each user's messages.
+    let rows = sql::<(Integer, BigInt)>(
+        "SELECT u.user_id, n.stream_offset FROM unnest(?) AS u (user_id) CROSS JOIN LATERAL \
+         (SELECT stream_offset FROM notifications WHERE user_id = u.user_id ORDER BY stream_offset DESC LIMIT 1) n",
+    )
+    .bind::<Array<Integer>, _>(ids)
+    .load::<(i32, i64)>(conn)?;
+    Ok(rows.into_iter().map(|(user, offset)| (UserId::from_sql(user), offset)).collect())
+}
+
+fn recent_sends(
+    conn: &mut PgConnection,
+    ids: &[i32],
+    since: Timestamp,
+) -> Result<Vec<(UserId, RecentSend)>, StoreError> {
+    let rows = sql::<(Integer, SqlUuid, Timestamptz, Text, Text, Array<Integer>)>(
+        "SELECT user_id, notification_id, created_at, category, trigger, items FROM notifications \
+         WHERE user_id = ANY(?) AND created_at >= ? ORDER BY user_id, stream_offset",
+    )
+    .bind::<Array<Integer>, _>(ids)
+    .bind::<Timestamptz, _>(to_pg(since))
+    .load::<(i32, Uuid, PgTimestamp, String, String, Vec<i32>)>(conn)?;
+    Ok(rows
+        .into_iter()
+        .map(|(user, id, at, category, trigger, items)| {
+            let send = RecentSend {
+                notification_id: NotificationId(id),
+                at: from_pg(at),
+                category,
+                trigger,
+                items: items_from_sql(items),
+            };
+            (UserId::from_sql(user), send)
+        })
+        .collect())
+}
