@@ -1,1 +1,13 @@
 //! How good a recommender is: splits and ranking metrics over ranked lists.
+//!
+//! [`train_and_evaluate`] is what the server calls: hold out the latest part of time, train on the rest, choose the
+//! blend on some users, measure on others, then train on everything.
+
+pub mod gate;
+pub mod measure;
+pub mod ranking;
+pub mod split;
+mod trial;
+
+pub use gate::{Gate, judge};
+pub use trial::train_and_evaluate;

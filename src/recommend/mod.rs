@@ -1,1 +1,68 @@
 //! What a user may like: models over one interaction matrix, blended, filtered by rule, each with its reason.
+//!
+//! One recommender a file ([`popularity`], [`item_knn`], [`content_based`]); [`hybrid`] blends them; [`rules`] takes
+//! away what must not be shown; a [`ModelSet`] holds all of it, immutable, swapped whole; [`train`](train::train)
+//! makes one from events and a catalogue.
+
+pub mod content_based;
+pub mod hybrid;
+pub mod interactions;
+pub mod item_knn;
+mod model_set;
+mod parameters;
+pub mod popularity;
+mod reason;
+pub mod rules;
+pub mod text;
+mod threads;
+pub mod train;
+
+mod artefact;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::base::{ItemId, Score, Timestamp};
+use crate::catalogue::Catalogue;
+use crate::profile::{Profile, SegmentId};
+
+pub use artefact::ArtefactError;
+pub use model_set::ModelSet;
+pub use parameters::{Blend, TrainingParameters};
+pub use reason::Reason;
+pub use threads::Threads;
+pub use train::{Progress, Stage, TrainError, Trained, TrainingData, train};
+
+/// Measures by name, e.g. `ndcg@10` (0…1), `users` (count), `item_knn.ndcg@10` (one model alone).
+pub type Metrics = BTreeMap<String, f64>;
+
+/// What is asked of a [`ModelSet`].
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// For whom.
+    pub profile: &'a Profile,
+    /// Their segment, when known.
+    pub segment: Option<SegmentId>,
+    /// What there is now: stock, titles, items newer than the model.
+    pub catalogue: &'a Catalogue,
+    /// The moment of asking.
+    pub now: Timestamp,
+    /// Most recommendations wanted.
+    pub n: usize,
+    /// An item just viewed or put into the cart: its neighbours come first.
+    pub seed: Option<ItemId>,
+    /// Never these, e.g. what was sent a moment ago.
+    pub exclude: &'a [ItemId],
+}
+
+/// One item to show.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Recommendation {
+    /// Which.
+    pub item: ItemId,
+    /// How relevant, 0…1, comparable within one answer.
+    pub score: Score,
+    /// Why, truly.
+    pub reason: Reason,
+}

@@ -1,0 +1,106 @@
+//! Measures blends of one trained set on cases. Every known item is ranked; what the user had to do with is left out.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use rayon::prelude::*;
+
+use crate::base::{ItemId, Timestamp};
+use crate::catalogue::Catalogue;
+use crate::event::Event;
+use crate::profile::Profile;
+use crate::recommend::hybrid::{self, Components};
+use crate::recommend::interactions::Groups;
+use crate::recommend::{Blend, ModelSet, Request, Threads};
+
+use super::ranking::Tally;
+use super::split::Case;
+
+/// Cut-offs of every measurement.
+pub const KS: [usize; 2] = [10, 20];
+/// Cases between two looks at cancellation.
+const CASES_AT_ONCE: usize = 32;
+
+/// What the cases are measured against.
+#[derive(Clone, Copy)]
+pub struct Setting<'a> {
+    /// Trained on `events` only.
+    pub model: &'a ModelSet,
+    /// All items.
+    pub catalogue: &'a Catalogue,
+    /// What happened before the cut.
+    pub events: &'a [Event],
+    /// One more than the largest user.
+    pub n_users: usize,
+    /// The moment of the cut.
+    pub now: Timestamp,
+}
+
+/// Items that occur in events: what may be recommended in a measurement.
+pub fn known_items(events: &[Event]) -> HashSet<u32> {
+    events.iter().filter_map(|event| event.item).map(|item| item.0).collect()
+}
+
+/// One tally for each blend, over all cases; `None` when `progress` breaks. Blends that share a history decay share
+/// the work, so order them by it.
+pub fn measure(
+    setting: &Setting<'_>,
+    cases: &[Case],
+    blends: &[Blend],
+    threads: &Threads,
+    mut progress: impl FnMut(f32) -> ControlFlow<()>,
+) -> Option<Vec<Tally>> {
+    let groups = Groups::by_user(setting.n_users, setting.events);
+    let known = known_items(setting.events);
+    let mut tallies = vec![Tally::new(&KS); blends.len()];
+    for (index, chunk) in cases.chunks(CASES_AT_ONCE).enumerate() {
+        let lists: Vec<Vec<Vec<u32>>> = threads
+            .run(|| chunk.par_iter().map(|case| lists(setting, &groups, &known, case, blends)).collect());
+        for (case, lists) in chunk.iter().zip(&lists) {
+            for (tally, list) in tallies.iter_mut().zip(lists) {
+                tally.add(list, &case.relevant);
+            }
+        }
+        let done = ((index + 1) * CASES_AT_ONCE) as f32 / cases.len() as f32;
+        if progress(done.min(1.0)).is_break() {
+            return None;
+        }
+    }
+    Some(tallies)
+}
+
+fn lists(
+    setting: &Setting<'_>,
+    groups: &Groups,
+    known: &HashSet<u32>,
+    case: &Case,
+    blends: &[Blend],
+) -> Vec<Vec<u32>> {
+    let mut profile = Profile::default();
+    for event in groups.row(case.user.index(), setting.events) {
+        profile.apply(event, setting.catalogue);
+    }
+    let request = Request {
+        profile: &profile,
+        segment: setting.model.segment(&profile.features(setting.now)),
+        catalogue: setting.catalogue,
+        now: setting.now,
+        n: KS.iter().copied().max().unwrap_or(10),
+        seed: None,
+        exclude: &[],
+    };
+    let allowed = |item: ItemId| known.contains(&item.0) && !case.seen.contains(&item.0);
+    let models = setting.model.models();
+    let mut shared: Option<(f32, Components)> = None;
+    let mut lists = Vec::with_capacity(blends.len());
+    for blend in blends {
+        let components = match shared.take() {
+            Some((decay, components)) if decay == blend.history_decay => components,
+            _ => Components::new(&models, &request, blend.history_decay),
+        };
+        let best = hybrid::best(&components.blended(blend), request.n, allowed);
+        lists.push(best.into_iter().map(|(item, _)| item.0).collect());
+        shared = Some((blend.history_decay, components));
+    }
+    lists
+}

@@ -1,0 +1,170 @@
+//! Ranking metrics as pure functions over one ranked list and the set of items that would have been right; means
+//! over users by [`Tally`]. Binary relevance; the ideal of NDCG is over min(k, relevant). Järvelin & Kekäläinen 2002.
+
+use std::collections::HashSet;
+
+use crate::recommend::Metrics;
+
+/// Share of the relevant items among the first k; 0 without relevant items.
+pub fn recall(list: &[u32], relevant: &HashSet<u32>, k: usize) -> f64 {
+    if relevant.is_empty() {
+        return 0.0;
+    }
+    hits(list, relevant, k) as f64 / relevant.len() as f64
+}
+
+/// Normalised discounted cumulative gain at k: Σ 1 / log2(rank + 1) over hits, divided by its largest possible value.
+pub fn ndcg(list: &[u32], relevant: &HashSet<u32>, k: usize) -> f64 {
+    let gain = |rank: usize| 1.0 / ((rank + 2) as f64).log2();
+    let ideal: f64 = (0..k.min(relevant.len())).map(gain).sum();
+    if ideal <= 0.0 {
+        return 0.0;
+    }
+    let found = list.iter().take(k).enumerate().filter(|(_, item)| relevant.contains(item));
+    found.map(|(rank, _)| gain(rank)).sum::<f64>() / ideal
+}
+
+/// 1 if any of the first k is relevant, else 0.
+pub fn hit_rate(list: &[u32], relevant: &HashSet<u32>, k: usize) -> f64 {
+    if hits(list, relevant, k) > 0 { 1.0 } else { 0.0 }
+}
+
+/// 1 / rank of the first hit among the first k, ranks from 1; 0 without a hit.
+pub fn reciprocal_rank(list: &[u32], relevant: &HashSet<u32>, k: usize) -> f64 {
+    list.iter().take(k).position(|item| relevant.contains(item)).map_or(0.0, |rank| 1.0 / (rank + 1) as f64)
+}
+
+fn hits(list: &[u32], relevant: &HashSet<u32>, k: usize) -> usize {
+    list.iter().take(k).filter(|item| relevant.contains(item)).count()
+}
+
+/// Sums over users, for means. Merging tallies in a fixed order gives the same means on any number of threads.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    ks: Vec<usize>,
+    sums: Vec<[f64; 4]>,
+    shown: Vec<HashSet<u32>>,
+    users: usize,
+}
+
+impl Tally {
+    /// For cut-offs such as 10 and 20.
+    pub fn new(ks: &[usize]) -> Self {
+        Self {
+            ks: ks.to_vec(),
+            sums: vec![[0.0; 4]; ks.len()],
+            shown: vec![HashSet::new(); ks.len()],
+            users: 0,
+        }
+    }
+
+    /// Adds one user's list, best first.
+    pub fn add(&mut self, list: &[u32], relevant: &HashSet<u32>) {
+        self.users += 1;
+        for ((k, sums), shown) in self.ks.iter().zip(&mut self.sums).zip(&mut self.shown) {
+            let values = [
+                ndcg(list, relevant, *k),
+                recall(list, relevant, *k),
+                hit_rate(list, relevant, *k),
+                reciprocal_rank(list, relevant, *k),
+            ];
+            for (sum, value) in sums.iter_mut().zip(values) {
+                *sum += value;
+            }
+            shown.extend(list.iter().take(*k));
+        }
+    }
+
+    /// Adds another tally over the same cut-offs.
+    pub fn merge(&mut self, other: &Self) {
+        self.users += other.users;
+        for (sums, others) in self.sums.iter_mut().zip(&other.sums) {
+            for (sum, value) in sums.iter_mut().zip(others) {
+                *sum += value;
+            }
+        }
+        for (shown, others) in self.shown.iter_mut().zip(&other.shown) {
+            shown.extend(others);
+        }
+    }
+
+    /// Means by name with a prefix (`""` or `"item_knn."`): `ndcg@k`, `recall@k`, `hit_rate@k`, `mrr@k`, `coverage@k`
+    /// (share of `n_items` shown to anyone), and without a prefix `users`. All 0 without users.
+    pub fn write(&self, prefix: &str, n_items: usize, metrics: &mut Metrics) {
+        let users = self.users.max(1) as f64;
+        for ((k, sums), shown) in self.ks.iter().zip(&self.sums).zip(&self.shown) {
+            for (name, sum) in ["ndcg", "recall", "hit_rate", "mrr"].iter().zip(sums) {
+                metrics.insert(format!("{prefix}{name}@{k}"), sum / users);
+            }
+            metrics.insert(format!("{prefix}coverage@{k}"), shown.len() as f64 / n_items.max(1) as f64);
+        }
+        if prefix.is_empty() {
+            metrics.insert("users".to_owned(), self.users as f64);
+        }
+    }
+
+    /// Mean NDCG at the first cut-off.
+    pub fn mean_ndcg(&self) -> f64 {
+        self.sums.first().map_or(0.0, |[ndcg, ..]| ndcg / self.users.max(1) as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(a: f64, b: f64) {
+        assert!((a - b).abs() < 1e-9, "{a} is not {b}");
+    }
+
+    #[test]
+    fn metrics_agree_with_values_computed_by_hand() {
+        let list = [5, 3, 9, 1];
+        let relevant = HashSet::from([3, 1, 7]);
+        close(recall(&list, &relevant, 2), 1.0 / 3.0);
+        close(recall(&list, &relevant, 4), 2.0 / 3.0);
+        // Hits at ranks 2 and 4; ideal ranks 1, 2, 3.
+        let gained = 1.0 / 3f64.log2() + 1.0 / 5f64.log2();
+        let ideal = 1.0 + 1.0 / 3f64.log2() + 0.5;
+        close(ndcg(&list, &relevant, 10), gained / ideal);
+        close(ndcg(&list, &relevant, 1), 0.0);
+        close(hit_rate(&list, &relevant, 1), 0.0);
+        close(hit_rate(&list, &relevant, 2), 1.0);
+        close(reciprocal_rank(&list, &relevant, 10), 0.5);
+        close(reciprocal_rank(&list, &relevant, 1), 0.0);
+    }
+
+    #[test]
+    fn a_perfect_list_scores_one_and_an_empty_one_zero() {
+        let relevant = HashSet::from([1, 2]);
+        close(ndcg(&[2, 1, 3], &relevant, 10), 1.0);
+        close(ndcg(&[2], &relevant, 1), 1.0);
+        close(ndcg(&[], &relevant, 10), 0.0);
+        close(ndcg(&[1], &HashSet::new(), 10), 0.0);
+        close(recall(&[1], &HashSet::new(), 10), 0.0);
+    }
+
+    #[test]
+    fn tallies_give_means_and_coverage_whatever_the_grouping() {
+        let mut whole = Tally::new(&[1, 2]);
+        let mut first = Tally::new(&[1, 2]);
+        let mut second = Tally::new(&[1, 2]);
+        let relevant = HashSet::from([1]);
+        for tally in [&mut whole, &mut first] {
+            tally.add(&[1, 2], &relevant);
+        }
+        for tally in [&mut whole, &mut second] {
+            tally.add(&[2, 1], &relevant);
+        }
+        first.merge(&second);
+        let (mut a, mut b) = (Metrics::new(), Metrics::new());
+        whole.write("", 4, &mut a);
+        first.write("", 4, &mut b);
+        assert_eq!(a, b);
+        close(a["hit_rate@1"], 0.5);
+        close(a["hit_rate@2"], 1.0);
+        close(a["mrr@2"], 0.75);
+        close(a["coverage@1"], 0.5);
+        close(a["users"], 2.0);
+    }
+}

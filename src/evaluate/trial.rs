@@ -1,0 +1,153 @@
+//! A training with its trial: hold out, train on the rest, choose the blend, measure, train on everything.
+
+use crate::base::Timestamp;
+use crate::catalogue::Catalogue;
+use crate::event::Event;
+use crate::profile::SegmentParameters;
+use crate::recommend::train::train_in;
+use crate::recommend::{
+    Blend, Metrics, Progress, Stage, Threads, TrainError, Trained, TrainingData, TrainingParameters,
+};
+
+use super::measure::{Setting, known_items, measure};
+use super::split::{self, Case, Split};
+
+/// Users the blend is chosen on, at most; they are not reported on.
+const MAX_VALIDATION: usize = 500;
+/// With fewer users than this held out, choosing weights would be choosing noise.
+const MIN_TO_TUNE: usize = 100;
+/// What is tried, beside the blend given. Content never goes to nothing, or new items could not be found; popularity
+/// neither, or a user with a thin history would get the first coincidence.
+const DECAYS: [f32; 3] = [0.6, 0.85, 1.0];
+const CONTENT: [f32; 3] = [0.1, 0.3, 0.6];
+const POPULARITY: [f32; 3] = [0.05, 0.2, 0.5];
+
+/// Trains and measures. `trained.metrics` (also in the model) are those of a twin trained without the latest
+/// `holdout_share` of interactions: `ndcg@10`, `recall@10`, … of the blend, `popularity.ndcg@10`, `item_knn.…`,
+/// `content.…` of its parts alone, and `users`. Empty when nothing can be held out. Stages come in the order
+/// evaluate, profiles, segments, popularity, item_knn, content.
+pub fn train_and_evaluate(
+    data: &TrainingData,
+    catalogue: &Catalogue,
+    now: Timestamp,
+    parameters: &TrainingParameters,
+    progress: &mut Progress<'_>,
+) -> Result<Trained, TrainError> {
+    let threads = Threads::new(parameters.n_threads)?;
+    let mut parameters = parameters.clone();
+    let mut metrics = Metrics::new();
+    let split =
+        split::temporal(&data.events, parameters.holdout_share, parameters.max_test_users, parameters.seed);
+    if let Some(split) = split {
+        let trial = Trial { threads: &threads, data, catalogue, split: &split };
+        (parameters.blend, metrics) = trial.run(&parameters, progress)?;
+    }
+    let mut trained = train_in(&threads, &data.events, data.n_users, catalogue, now, &parameters, progress)?;
+    trained.model.metrics.clone_from(&metrics);
+    trained.metrics = metrics;
+    Ok(trained)
+}
+
+struct Trial<'a> {
+    threads: &'a Threads,
+    data: &'a TrainingData,
+    catalogue: &'a Catalogue,
+    split: &'a Split,
+}
+
+impl Trial<'_> {
+    /// The chosen blend, and how good it is on users it was not chosen on.
+    fn run(
+        &self,
+        parameters: &TrainingParameters,
+        progress: &mut Progress<'_>,
+    ) -> Result<(Blend, Metrics), TrainError> {
+        let events: &[Event] = self.data.events.get(..self.split.cut).unwrap_or_default();
+        let now = events.last().map_or(Timestamp(0), |event| event.occurred_at);
+        // Segments play a small part in the blend: two starts are enough for the twin.
+        let segments = SegmentParameters { starts: 2, ..parameters.segments };
+        let twin = TrainingParameters { segments, ..parameters.clone() };
+        let mut stages = 0.0f32;
+        let mut last = Stage::Profiles;
+        let trained = train_in(
+            self.threads,
+            events,
+            self.data.n_users,
+            self.catalogue,
+            now,
+            &twin,
+            &mut |stage, done| {
+                if stage != last {
+                    (stages, last) = (stages + 1.0, stage);
+                }
+                progress(Stage::Evaluate, 0.5 * ((stages + done) / 5.0).min(1.0))
+            },
+        )?;
+        let setting = Setting {
+            model: &trained.model,
+            catalogue: self.catalogue,
+            events,
+            n_users: self.data.n_users,
+            now,
+        };
+        let tune = parameters.tune_blend && self.split.cases.len() >= MIN_TO_TUNE;
+        let (validation, test) =
+            if tune { divide(&self.split.cases) } else { (Vec::new(), self.split.cases.clone()) };
+        let mut blend = parameters.blend;
+        if tune {
+            let blends = grid(parameters.blend);
+            let tallies = measure(&setting, &validation, &blends, self.threads, |done| {
+                progress(Stage::Evaluate, 0.5 + 0.3 * done)
+            })
+            .ok_or(TrainError::Cancelled)?;
+            let mut best = f64::NEG_INFINITY;
+            for (candidate, tally) in blends.iter().zip(&tallies) {
+                if tally.mean_ndcg() > best {
+                    (blend, best) = (*candidate, tally.mean_ndcg());
+                }
+            }
+        }
+        let alone = |item_knn, content, popularity| Blend { item_knn, content, popularity, ..blend };
+        let named = [
+            ("", blend),
+            ("item_knn.", alone(1.0, 0.0, 0.0)),
+            ("content.", alone(0.0, 1.0, 0.0)),
+            ("popularity.", alone(0.0, 0.0, 1.0)),
+        ];
+        let blends = named.map(|(_, blend)| blend);
+        let tallies = measure(&setting, &test, &blends, self.threads, |done| {
+            progress(Stage::Evaluate, 0.8 + 0.2 * done)
+        })
+        .ok_or(TrainError::Cancelled)?;
+        let mut metrics = Metrics::new();
+        let n_items = known_items(events).len();
+        for ((prefix, _), tally) in named.iter().zip(&tallies) {
+            tally.write(prefix, n_items, &mut metrics);
+        }
+        Ok((blend, metrics))
+    }
+}
+
+/// Every fourth user to choose on, at most 500, the others to report on.
+fn divide(cases: &[Case]) -> (Vec<Case>, Vec<Case>) {
+    let (mut validation, mut test) = (Vec::new(), Vec::new());
+    for (index, case) in cases.iter().enumerate() {
+        let to =
+            if index % 4 == 0 && validation.len() < MAX_VALIDATION { &mut validation } else { &mut test };
+        to.push(case.clone());
+    }
+    (validation, test)
+}
+
+/// The given blend first (it wins ties), then the grid, ordered by decay.
+fn grid(given: Blend) -> Vec<Blend> {
+    let mut blends = vec![given];
+    for history_decay in DECAYS {
+        for content in CONTENT {
+            for popularity in POPULARITY {
+                blends.push(Blend { item_knn: 1.0, content, popularity, history_decay });
+            }
+        }
+    }
+    blends
+}

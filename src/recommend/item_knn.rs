@@ -1,0 +1,235 @@
+//! Item-to-item similarity: cosine between the columns of the user × item matrix, shrunk by the number of users
+//! two items share, so that a coincidence of two does not win. Sarwar et al. 2001; shrinkage: Bell & Koren 2007.
+//!
+//! Time: Σ over rows of (row length)², at most rows · cap². Memory: 12 bytes · items · neighbours.
+
+use std::ops::ControlFlow;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::base::ItemId;
+
+use super::interactions::Matrix;
+use super::threads::Threads;
+
+/// Items a thread takes between two looks at cancellation.
+const CHUNK: usize = 128;
+
+/// How similarity is made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct KnnParameters {
+    /// Neighbours kept an item.
+    pub neighbours: usize,
+    /// n shared users multiply by n / (n + shrinkage); 0 = plain cosine.
+    pub shrinkage: f32,
+}
+
+/// One similar item.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Neighbour {
+    /// Which.
+    pub item: ItemId,
+    /// Cosine after shrinkage, 0…1.
+    pub similarity: f32,
+    /// Users or baskets that bought both, saturating.
+    pub bought_together: u16,
+}
+
+/// For each item its most similar ones.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ItemKnn {
+    offsets: Vec<u32>,
+    neighbours: Vec<Neighbour>,
+}
+
+/// One column of the matrix: its cells by row.
+struct Columns {
+    offsets: Vec<usize>,
+    rows: Vec<u32>,
+    weights: Vec<f32>,
+    bought: Vec<bool>,
+    norms: Vec<f32>,
+}
+
+impl Columns {
+    fn new(matrix: &Matrix) -> Self {
+        let n_items = matrix.n_items();
+        let mut offsets = vec![0usize; n_items + 1];
+        for entry in matrix.rows().flatten() {
+            if let Some(count) = offsets.get_mut(entry.item as usize + 1) {
+                *count += 1;
+            }
+        }
+        let mut total = 0;
+        for offset in &mut offsets {
+            total += *offset;
+            *offset = total;
+        }
+        let mut next = offsets.clone();
+        let mut columns = Self {
+            offsets,
+            rows: vec![0; total],
+            weights: vec![0.0; total],
+            bought: vec![false; total],
+            norms: vec![0.0; n_items],
+        };
+        for (row, entries) in (0u32..).zip(matrix.rows()) {
+            for entry in entries {
+                let Some(place) = next.get_mut(entry.item as usize) else { continue };
+                if let (Some(to_row), Some(to_weight), Some(to_bought)) = (
+                    columns.rows.get_mut(*place),
+                    columns.weights.get_mut(*place),
+                    columns.bought.get_mut(*place),
+                ) {
+                    (*to_row, *to_weight, *to_bought) = (row, entry.weight, entry.bought);
+                }
+                *place += 1;
+                if let Some(norm) = columns.norms.get_mut(entry.item as usize) {
+                    *norm += entry.weight * entry.weight;
+                }
+            }
+        }
+        columns.norms.iter_mut().for_each(|norm| *norm = norm.sqrt());
+        columns
+    }
+
+    fn cells(&self, item: usize) -> impl Iterator<Item = (u32, f32, bool)> {
+        let range =
+            self.offsets.get(item).zip(self.offsets.get(item + 1)).map_or(0..0, |(from, to)| *from..*to);
+        let rows = self.rows.get(range.clone()).unwrap_or_default();
+        let weights = self.weights.get(range.clone()).unwrap_or_default();
+        let bought = self.bought.get(range).unwrap_or_default();
+        rows.iter().zip(weights).zip(bought).map(|((row, weight), bought)| (*row, *weight, *bought))
+    }
+}
+
+/// What one thread needs: sums by item, and which items were touched.
+struct Scratch {
+    sums: Vec<Pair>,
+    touched: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Pair {
+    product: f32,
+    shared: u32,
+    bought: u32,
+}
+
+impl ItemKnn {
+    /// Fits on all threads of the pool. `progress` hears 0…1 every few milliseconds of work and may break, then
+    /// `None` comes back. An empty matrix gives a model without neighbours.
+    pub fn fit(
+        matrix: &Matrix,
+        parameters: &KnnParameters,
+        threads: &Threads,
+        mut progress: impl FnMut(f32) -> ControlFlow<()>,
+    ) -> Option<Self> {
+        let columns = Columns::new(matrix);
+        let n_items = matrix.n_items();
+        let mut model = Self { offsets: vec![0], neighbours: Vec::new() };
+        let items: Vec<usize> = (0..n_items).collect();
+        for chunk in items.chunks(CHUNK) {
+            let lists: Vec<Vec<Neighbour>> = threads.run(|| {
+                chunk
+                    .par_iter()
+                    .with_min_len(16)
+                    .map_init(
+                        || Scratch { sums: vec![Pair::default(); n_items], touched: Vec::new() },
+                        |scratch, item| neighbours(*item, matrix, &columns, parameters, scratch),
+                    )
+                    .collect()
+            });
+            for list in lists {
+                model.neighbours.extend(list);
+                model.offsets.push(u32::try_from(model.neighbours.len()).unwrap_or(u32::MAX));
+            }
+            if progress(model.offsets.len() as f32 / (n_items + 1) as f32).is_break() {
+                return None;
+            }
+        }
+        model.neighbours.shrink_to_fit();
+        Some(model)
+    }
+
+    /// The neighbours of an item, most similar first, ties by id; empty for an unknown item. O(1).
+    pub fn neighbours(&self, item: ItemId) -> &[Neighbour] {
+        let range = self.offsets.get(item.index()).zip(self.offsets.get(item.index() + 1));
+        range.and_then(|(from, to)| self.neighbours.get(*from as usize..*to as usize)).unwrap_or_default()
+    }
+
+    /// Adds `weight · similarity` of each history item's neighbours to `scores` (indexed by item). Items beyond
+    /// its width are left out. O(history · neighbours).
+    pub fn add_scores(&self, history: &[(ItemId, f32)], scores: &mut [f32]) {
+        for (item, weight) in history {
+            for neighbour in self.neighbours(*item) {
+                if let Some(score) = scores.get_mut(neighbour.item.index()) {
+                    *score += weight * neighbour.similarity;
+                }
+            }
+        }
+    }
+
+    /// Number of item pairs kept.
+    pub fn n_pairs(&self) -> usize {
+        self.neighbours.len()
+    }
+
+    /// Is every offset in range and rising, every similarity a number? Checked after loading.
+    pub(super) fn is_sound(&self) -> bool {
+        self.offsets.windows(2).all(|pair| matches!(pair, [a, b] if a <= b))
+            && self.offsets.last().is_none_or(|last| *last as usize == self.neighbours.len())
+            && self.neighbours.iter().all(|neighbour| neighbour.similarity.is_finite())
+    }
+}
+
+fn neighbours(
+    item: usize,
+    matrix: &Matrix,
+    columns: &Columns,
+    parameters: &KnnParameters,
+    scratch: &mut Scratch,
+) -> Vec<Neighbour> {
+    for (row, weight, bought) in columns.cells(item) {
+        for entry in matrix.row(row as usize) {
+            let Some(pair) = scratch.sums.get_mut(entry.item as usize) else { continue };
+            if pair.shared == 0 {
+                scratch.touched.push(entry.item);
+            }
+            pair.product += weight * entry.weight;
+            pair.shared += 1;
+            pair.bought += u32::from(bought && entry.bought);
+        }
+    }
+    let own_norm = columns.norms.get(item).copied().unwrap_or(0.0);
+    let mut list = Vec::with_capacity(scratch.touched.len());
+    for other in scratch.touched.drain(..) {
+        let Some(pair) = scratch.sums.get_mut(other as usize).map(std::mem::take) else { continue };
+        if other as usize == item {
+            continue;
+        }
+        let norm = own_norm * columns.norms.get(other as usize).copied().unwrap_or(0.0);
+        let shared = pair.shared as f32;
+        let similarity = pair.product / norm * (shared / (shared + parameters.shrinkage.max(0.0)));
+        if similarity.is_finite() && similarity > 0.0 {
+            list.push(Neighbour {
+                item: ItemId(other),
+                similarity: similarity.min(1.0),
+                bought_together: u16::try_from(pair.bought).unwrap_or(u16::MAX),
+            });
+        }
+    }
+    let best_first =
+        |a: &Neighbour, b: &Neighbour| b.similarity.total_cmp(&a.similarity).then(a.item.cmp(&b.item));
+    if list.len() > parameters.neighbours {
+        if parameters.neighbours == 0 {
+            return Vec::new();
+        }
+        list.select_nth_unstable_by(parameters.neighbours - 1, best_first);
+        list.truncate(parameters.neighbours);
+    }
+    list.sort_unstable_by(best_first);
+    list.shrink_to_fit();
+    list
+}

@@ -1,0 +1,159 @@
+//! One immutable set of models, answering requests and stored as one artefact. The shell holds it in an `Arc` and
+//! swaps it whole; a clone is cheap, its big parts are shared.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::base::{ItemId, ModelVersion, Score, Timestamp};
+use crate::catalogue::{Catalogue, Item};
+use crate::profile::{Features, Profile, SegmentId, Segmentation};
+
+use super::artefact::{self, ArtefactError};
+use super::content_based::ContentBased;
+use super::hybrid::{self, Components, Models};
+use super::item_knn::ItemKnn;
+use super::parameters::TrainingParameters;
+use super::popularity::Popularity;
+use super::{Metrics, Reason, Recommendation, Request, rules};
+
+/// Everything a recommendation is made from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelSet {
+    /// Its number in the database; 0 until stored.
+    pub version: ModelVersion,
+    /// As of when it was trained.
+    #[serde(serialize_with = "micros", deserialize_with = "from_micros")]
+    pub trained_at: Timestamp,
+    /// Number of events it was trained on.
+    pub events: u64,
+    /// How good it was on held-out data.
+    pub metrics: Metrics,
+    /// User segments; `None` without users.
+    pub segmentation: Option<Segmentation>,
+    /// How it was trained; `blend` is the one in use.
+    pub parameters: TrainingParameters,
+    pub(crate) popularity: Arc<Popularity>,
+    pub(crate) item_knn: Arc<ItemKnn>,
+    pub(crate) content: ContentBased,
+}
+
+// `Timestamp` writes RFC 3339, which postcard could not read back into "a string or a number".
+fn micros<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    at.0.serialize(serializer)
+}
+fn from_micros<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    i64::deserialize(deserializer).map(Timestamp)
+}
+
+impl ModelSet {
+    /// Before any training: knows nothing, recommends by content once items are noted, else the newest items.
+    pub fn empty() -> Self {
+        Self {
+            version: ModelVersion(0),
+            trained_at: Timestamp(0),
+            events: 0,
+            metrics: Metrics::new(),
+            segmentation: None,
+            parameters: TrainingParameters::default(),
+            popularity: Arc::default(),
+            item_knn: Arc::default(),
+            content: ContentBased::default(),
+        }
+    }
+
+    /// The models, for whoever blends or measures them.
+    pub fn models(&self) -> Models<'_> {
+        Models { popularity: &self.popularity, item_knn: &self.item_knn, content: &self.content }
+    }
+
+    /// At most `request.n` items, best first, ties by id, scores 0…1; what [`rules`] forbid is never among them.
+    /// A user without history gets what is popular, a shop without data its newest items. Under a millisecond at
+    /// 4,000 items.
+    pub fn recommend(&self, request: &Request<'_>) -> Vec<Recommendation> {
+        let blend = &self.parameters.blend;
+        let models = self.models();
+        let components = Components::new(&models, request, blend.history_decay);
+        let best = hybrid::best(&components.blended(blend), request.n, |item| rules::allowed(item, request));
+        let mut list: Vec<_> = best
+            .into_iter()
+            .map(|(item, score)| Recommendation {
+                item,
+                score: Score::new(score),
+                reason: components.reason(&models, request, blend, item),
+            })
+            .collect();
+        if list.len() < request.n {
+            let known: Vec<ItemId> = list.iter().map(|known| known.item).collect();
+            let missing = request.n - list.len();
+            list.extend(newest(request.catalogue, missing, |item| {
+                rules::allowed(item.id, request) && !known.contains(&item.id)
+            }));
+        }
+        list
+    }
+
+    /// Items that go with this one, best first, ties by id; half by behaviour, half by content. Empty for an item of
+    /// which nothing is known.
+    pub fn similar(&self, item: ItemId, catalogue: &Catalogue, n: usize) -> Vec<Recommendation> {
+        let models = self.models();
+        let width = catalogue.width().max(models.popularity.width());
+        let scores = hybrid::seed_scores(&models, item, width);
+        let nobody = Profile::default();
+        let request = Request {
+            profile: &nobody,
+            segment: None,
+            catalogue,
+            now: self.trained_at,
+            n,
+            seed: Some(item),
+            exclude: &[],
+        };
+        hybrid::best(&scores, n, |other| rules::allowed(other, &request))
+            .into_iter()
+            .map(|(other, score)| Recommendation {
+                item: other,
+                score: Score::new(score),
+                reason: hybrid::pair_reason(&models, item, other),
+            })
+            .collect()
+    }
+
+    /// The segment of a user; `None` before any training.
+    pub fn segment(&self, features: &Features) -> Option<SegmentId> {
+        self.segmentation.as_ref().map(|segmentation| segmentation.assign(features))
+    }
+
+    /// Takes note of items added, changed or removed since training, so that content finds them at once.
+    pub fn note_items(&mut self, catalogue: &Catalogue, items: &[ItemId]) {
+        self.content.note_items(catalogue, items);
+    }
+
+    /// As bytes with magic, format version and checksum.
+    pub fn encode(&self) -> Result<Vec<u8>, ArtefactError> {
+        artefact::encode(self)
+    }
+
+    /// From [`ModelSet::encode`]'s bytes; anything else is refused with the reason.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ArtefactError> {
+        let model: Self = artefact::decode(bytes)?;
+        let sound = model.popularity.is_sound() && model.item_knn.is_sound() && model.content.is_sound();
+        if sound { Ok(model) } else { Err(ArtefactError::Corrupt("its numbers make no sense".into())) }
+    }
+}
+
+/// The newest items that may be shown, when no model knows better. O(items).
+fn newest(catalogue: &Catalogue, n: usize, allowed: impl Fn(&Item) -> bool) -> Vec<Recommendation> {
+    let mut items: Vec<_> = catalogue
+        .iter()
+        .filter(|item| allowed(item))
+        .map(|item| (Reverse(item.created_at), item.id))
+        .collect();
+    items.sort_unstable();
+    items
+        .into_iter()
+        .take(n)
+        .map(|(_, item)| Recommendation { item, score: Score::default(), reason: Reason::New })
+        .collect()
+}

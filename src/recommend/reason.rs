@@ -1,0 +1,47 @@
+//! Why an item is recommended, in words. The cause is the one that added most to the score.
+
+use serde::Serialize;
+
+use crate::base::ItemId;
+use crate::catalogue::{Catalogue, CategoryId};
+use crate::profile::SegmentId;
+
+/// The true cause of a recommendation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// People who dealt with this item, which the user viewed, dealt with the recommended one; or they are alike.
+    Viewed(ItemId),
+    /// At least two users or baskets bought both.
+    OftenBoughtWith(ItemId),
+    /// Alike in title, category, tags or attributes, or in who deals with them.
+    SimilarTo(ItemId),
+    /// Popular in a category the user likes.
+    PopularIn(CategoryId),
+    /// Popular among users who behave alike.
+    PopularInSegment(SegmentId),
+    /// Popular overall.
+    Popular,
+    /// Newly in the catalogue; nothing else is known to fit.
+    New,
+}
+
+impl Reason {
+    /// For a person, e.g. "because you viewed WHITE METAL LANTERN".
+    pub fn text(&self, catalogue: &Catalogue) -> String {
+        let name = |item: &ItemId| catalogue.get(*item).map(|item| item.name());
+        match self {
+            Self::Viewed(item) => name(item).map(|name| format!("because you viewed {name}")),
+            Self::OftenBoughtWith(item) => name(item).map(|name| format!("often bought with {name}")),
+            Self::SimilarTo(item) => name(item).map(|name| format!("similar to {name}")),
+            Self::PopularIn(category) => {
+                catalogue.category_name(*category).map(|name| format!("popular in {name}"))
+            }
+            Self::PopularInSegment(_) => Some("popular with shoppers like you".to_owned()),
+            Self::Popular => Some("popular right now".to_owned()),
+            Self::New => Some("new in the shop".to_owned()),
+        }
+        // The item or category that was the cause has left the catalogue.
+        .unwrap_or_else(|| "chosen from what you looked at".to_owned())
+    }
+}

@@ -1,0 +1,243 @@
+//! From events and a catalogue to a [`ModelSet`], stage by stage, cancellable between any two short pieces of work.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::base::{ModelVersion, Timestamp, UserId};
+use crate::catalogue::Catalogue;
+use crate::event::Event;
+use crate::profile::{Features, Profile, SegmentError, SegmentId, Segmentation};
+
+use super::content_based::ContentBased;
+use super::interactions::{Groups, Matrix, Weighting};
+use super::item_knn::{ItemKnn, KnnParameters};
+use super::popularity::Popularity;
+use super::threads::Threads;
+use super::{Metrics, ModelSet, TrainingParameters};
+
+/// Users folded between two looks at cancellation.
+const USERS_AT_ONCE: usize = 2_048;
+
+/// What a model is trained from.
+#[derive(Clone, Debug, Default)]
+pub struct TrainingData {
+    /// In order of `occurred_at`; users and items by dense id.
+    pub events: Vec<Event>,
+    /// One more than the largest user id.
+    pub n_users: usize,
+}
+
+/// The stages of a training job, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stage {
+    /// Events are read from the database.
+    Read,
+    /// They are cleaned.
+    Clean,
+    /// Held-out data is predicted, weights are chosen.
+    Evaluate,
+    /// Users' features.
+    Profiles,
+    /// Users' segments.
+    Segments,
+    /// What is popular.
+    Popularity,
+    /// Item-to-item similarity.
+    ItemKnn,
+    /// Content index.
+    Content,
+    /// The model is stored.
+    Save,
+}
+
+impl Stage {
+    /// For jobs and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Clean => "clean",
+            Self::Evaluate => "evaluate",
+            Self::Profiles => "profiles",
+            Self::Segments => "segments",
+            Self::Popularity => "popularity",
+            Self::ItemKnn => "item_knn",
+            Self::Content => "content",
+            Self::Save => "save",
+        }
+    }
+}
+
+/// Hears the stage and how much of it is done, 0…1; `Break` cancels the training.
+pub type Progress<'a> = dyn FnMut(Stage, f32) -> ControlFlow<()> + 'a;
+
+/// Why there is no model.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum TrainError {
+    /// Nothing to learn from.
+    #[error("not enough data: training needs {needs}, there is {has}")]
+    NotEnoughData {
+        /// The least that would do.
+        needs: &'static str,
+        /// What there is.
+        has: String,
+    },
+    /// The progress function said stop.
+    #[error("the training was cancelled")]
+    Cancelled,
+    /// A parameter is out of range.
+    #[error("bad training parameter: {0}")]
+    Parameter(String),
+    /// No threads could be started.
+    #[error("no threads for training: {0}")]
+    Threads(String),
+}
+
+/// What training gives.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// Ready to serve; its version is 0 until stored.
+    pub model: ModelSet,
+    /// On held-out data; empty when nothing could be held out.
+    pub metrics: Metrics,
+    /// Of every user with at least one event, by user.
+    pub features: Vec<(UserId, Features, Option<SegmentId>)>,
+}
+
+/// Trains on all the data, measuring nothing. A shop with a catalogue and no events gets a content model, one with
+/// events and no catalogue a behavioural one; without both there is [`TrainError::NotEnoughData`].
+pub fn train(
+    data: &TrainingData,
+    catalogue: &Catalogue,
+    now: Timestamp,
+    parameters: &TrainingParameters,
+    progress: &mut Progress<'_>,
+) -> Result<Trained, TrainError> {
+    let threads = Threads::new(parameters.n_threads)?;
+    train_in(&threads, &data.events, data.n_users, catalogue, now, parameters, progress)
+}
+
+/// As [`train`], in a pool that is already there, from events in order of time.
+pub fn train_in(
+    threads: &Threads,
+    events: &[Event],
+    n_users: usize,
+    catalogue: &Catalogue,
+    now: Timestamp,
+    parameters: &TrainingParameters,
+    progress: &mut Progress<'_>,
+) -> Result<Trained, TrainError> {
+    if events.is_empty() && catalogue.is_empty() {
+        return Err(TrainError::NotEnoughData {
+            needs: "at least one event or one item",
+            has: "0 events and 0 items".to_owned(),
+        });
+    }
+    let features = features(threads, events, n_users, catalogue, now, progress)?;
+    let segmentation = segments(&features, parameters, progress)?;
+    let features: Vec<_> = features
+        .into_iter()
+        .map(|(user, features)| (user, features, segmentation.as_ref().map(|found| found.assign(&features))))
+        .collect();
+    let mut segment_of = vec![None; n_users];
+    for (user, _, segment) in &features {
+        if let Some(slot) = segment_of.get_mut(user.index()) {
+            *slot = *segment;
+        }
+    }
+
+    step(progress, Stage::Popularity, 0.0)?;
+    let weighting = Weighting {
+        half_life_days: parameters.interaction_half_life_days,
+        history_cap: parameters.history_cap,
+    };
+    let matrix =
+        Matrix::from_events(events, n_users, &weighting, |done| progress(Stage::Popularity, done * 0.9))
+            .ok_or(TrainError::Cancelled)?;
+    let popularity = Popularity::fit(
+        &matrix,
+        catalogue,
+        parameters.popularity_half_life_days,
+        segmentation.as_ref().map_or(0, |found| found.summaries().len()),
+        |row| segment_of.get(row).copied().flatten(),
+    );
+    step(progress, Stage::Popularity, 1.0)?;
+
+    step(progress, Stage::ItemKnn, 0.0)?;
+    let knn = KnnParameters { neighbours: parameters.neighbours, shrinkage: parameters.shrinkage };
+    let item_knn = ItemKnn::fit(&matrix, &knn, threads, |done| progress(Stage::ItemKnn, done))
+        .ok_or(TrainError::Cancelled)?;
+    drop(matrix);
+
+    step(progress, Stage::Content, 0.0)?;
+    let content = ContentBased::fit_with(catalogue, |done| progress(Stage::Content, done))
+        .ok_or(TrainError::Cancelled)?;
+    step(progress, Stage::Content, 1.0)?;
+
+    let model = ModelSet {
+        version: ModelVersion(0),
+        trained_at: now,
+        events: events.len() as u64,
+        metrics: Metrics::new(),
+        segmentation,
+        parameters: parameters.clone(),
+        popularity: Arc::new(popularity),
+        item_knn: Arc::new(item_knn),
+        content,
+    };
+    Ok(Trained { model, metrics: Metrics::new(), features })
+}
+
+fn step(progress: &mut Progress<'_>, stage: Stage, done: f32) -> Result<(), TrainError> {
+    if progress(stage, done).is_break() { Err(TrainError::Cancelled) } else { Ok(()) }
+}
+
+/// The features of every user with events, by folding the very events the live profile folds.
+fn features(
+    threads: &Threads,
+    events: &[Event],
+    n_users: usize,
+    catalogue: &Catalogue,
+    now: Timestamp,
+    progress: &mut Progress<'_>,
+) -> Result<Vec<(UserId, Features)>, TrainError> {
+    step(progress, Stage::Profiles, 0.0)?;
+    let groups = Groups::by_user(n_users, events);
+    let users: Vec<u32> = (0u32..).take(groups.n_rows()).collect();
+    let mut features = Vec::new();
+    for (index, chunk) in users.chunks(USERS_AT_ONCE).enumerate() {
+        let folded: Vec<_> = threads.run(|| {
+            chunk
+                .par_iter()
+                .filter_map(|user| {
+                    let mut profile = Profile::default();
+                    for event in groups.row(*user as usize, events) {
+                        profile.apply(event, catalogue);
+                    }
+                    (profile.events() > 0).then(|| (UserId(*user), profile.features(now)))
+                })
+                .collect()
+        });
+        features.extend(folded);
+        let done = ((index + 1) * USERS_AT_ONCE) as f32 / users.len() as f32;
+        step(progress, Stage::Profiles, done.min(1.0))?;
+    }
+    Ok(features)
+}
+
+fn segments(
+    features: &[(UserId, Features)],
+    parameters: &TrainingParameters,
+    progress: &mut Progress<'_>,
+) -> Result<Option<Segmentation>, TrainError> {
+    step(progress, Stage::Segments, 0.0)?;
+    let users: Vec<Features> = features.iter().map(|(_, features)| *features).collect();
+    let fitted = Segmentation::fit_with(&users, &parameters.segments, |done| progress(Stage::Segments, done));
+    match fitted {
+        Ok(segmentation) => Ok(Some(segmentation)),
+        Err(SegmentError::NoUsers) => Ok(None),
+        Err(SegmentError::Cancelled) => Err(TrainError::Cancelled),
+        Err(error @ SegmentError::BadCount(_)) => Err(TrainError::Parameter(error.to_string())),
+    }
+}
