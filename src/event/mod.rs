@@ -1,7 +1,9 @@
 //! What users did: kinds, the wire form, validation, cleaning. Goes in as JSON or an imported row, comes out
 //! as an [`Event`] that can't be wrong.
 
+pub mod clean;
 pub mod kind;
+pub mod robots;
 pub mod wire;
 
 use serde::Serialize;
