@@ -1,0 +1,148 @@
+// Starts the page: routes, theme, the server's state, and the two areas.
+
+import * as api from "./api.js";
+import { $, h, icon, put, text } from "./dom.js";
+import { compact, count, duration, rate, refreshTimes } from "./format.js";
+import { startTry } from "./try/index.js";
+import { startOperate } from "./operate/index.js";
+
+/** What /admin/metrics last said; both areas listen. */
+const metricsListeners = new Set();
+const live = { metrics: null, route: { area: "try", user: null } };
+
+const tryArea = startTry({ onMetrics, navigate });
+const operateArea = startOperate({ onMetrics, active: () => live.route.area === "operate", refresh: () => metricsPoll.now() });
+const metricsPoll = api.poll(1000, loadMetrics, { probe: true });
+
+function onMetrics(listener) {
+  metricsListeners.add(listener);
+  if (live.metrics) listener(live.metrics);
+}
+
+async function loadMetrics() {
+  live.metrics = await api.get("admin/metrics");
+  const metrics = live.metrics;
+  text($("#vital-users"), compact(metrics.connected_users));
+  text($("#vital-events"), rate(metrics.rates?.events_per_s));
+  text($("#vital-pushes"), rate(metrics.rates?.pushes_per_s));
+  text($("#vital-latency"), duration(metrics.latency_ms?.event_to_push?.p50));
+  $("#demo-mark").hidden = !metrics.demo;
+  text($("#server-line"), serverLine(metrics));
+  for (const listener of metricsListeners) listener(metrics);
+}
+
+function serverLine(metrics) {
+  const parts = [`Tidings ${metrics.version}`, `up ${duration(metrics.uptime_s * 1000)}`];
+  parts.push(count(metrics.catalogue?.items ?? 0, "item"), count(metrics.users ?? 0, "user"));
+  return parts.join(" · ");
+}
+
+// Routes: #/try, #/try/<user id>, #/operate.
+
+function readRoute() {
+  const [area, user] = location.hash.replace(/^#\/?/, "").split("/");
+  if (area === "operate") return { area, user: null };
+  let id = null;
+  try {
+    id = area === "try" && user ? decodeURIComponent(user) : null;
+  } catch {
+    id = null;
+  }
+  return { area: "try", user: id };
+}
+
+function navigate(hash, { replace = false } = {}) {
+  if (location.hash === hash) return;
+  if (replace) history.replaceState(null, "", hash);
+  else location.hash = hash;
+  if (replace) showRoute();
+}
+
+function showRoute() {
+  if (location.hash === "#main") {
+    $("#main").focus();
+    return;
+  }
+  live.route = readRoute();
+  for (const area of ["try", "operate"]) {
+    const shown = live.route.area === area;
+    $(`#area-${area}`).hidden = !shown;
+    const link = $(`[data-area="${area}"]`);
+    if (shown) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  if (live.route.area === "operate") operateArea.shown();
+  else tryArea.shown(live.route.user);
+}
+
+window.addEventListener("hashchange", () => {
+  const before = live.route.area;
+  showRoute();
+  if (before !== live.route.area) window.scrollTo(0, 0);
+});
+
+// How the line to the server is.
+
+let downSince = 0;
+api.onHealth((health) => {
+  downSince = health === "down" ? Date.now() : 0;
+  document.body.classList.toggle("is-stale", health !== "ok");
+  $("#signin").hidden = health !== "unauthorized";
+  if (health === "unauthorized") {
+    text($("#signin-problem"), api.token() ? "The server does not accept this token." : "");
+    $("#signin-problem").hidden = !api.token();
+    $("#signin-token").focus();
+  }
+  showBanner();
+});
+
+function showBanner() {
+  const banner = $("#banner");
+  banner.hidden = downSince === 0;
+  if (!downSince) return;
+  if (!banner.firstChild) put(banner, h("p", { id: "banner-text" }), h("button", { type: "button", class: "quiet small", onclick: () => metricsPoll.now() }, "Try now"));
+  const network = navigator.onLine === false ? "This device has no network." : "The server does not answer.";
+  text($("#banner-text"), `${network} What you see is from ${duration(Math.max(1000, Date.now() - downSince))} ago. Trying again every second.`);
+}
+
+$("#signin-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const field = $("#signin-token");
+  api.setToken(field.value.trim());
+  field.value = "";
+  tryArea.reconnect();
+});
+
+// Theme: as the system, light, dark.
+
+const THEMES = { auto: ["auto", "as the system"], light: ["sun", "light"], dark: ["moon", "dark"] };
+
+function showTheme() {
+  const chosen = document.documentElement.dataset.theme ?? "auto";
+  const [name, label] = THEMES[chosen];
+  put($("#theme"), icon(name));
+  $("#theme").setAttribute("aria-label", `Theme: ${label}`);
+  $("#theme").title = `Theme: ${label}`;
+}
+
+$("#theme").addEventListener("click", () => {
+  const order = Object.keys(THEMES);
+  const root = document.documentElement;
+  const next = order[(order.indexOf(root.dataset.theme ?? "auto") + 1) % order.length];
+  if (next === "auto") delete root.dataset.theme;
+  else root.dataset.theme = next;
+  try {
+    if (next === "auto") localStorage.removeItem("tidings.theme");
+    else localStorage.setItem("tidings.theme", next);
+  } catch {
+    // Without storage the choice lasts until the page is left.
+  }
+  showTheme();
+});
+
+showTheme();
+showRoute();
+setInterval(() => {
+  refreshTimes();
+  if (downSince) showBanner();
+}, 1000);

@@ -1,0 +1,121 @@
+// The decision feed: what was sent, put off or dropped, for whom, and why.
+
+import * as api from "../api.js";
+import { $, empty, h, put, text } from "../dom.js";
+import { ago, count, title, words } from "../format.js";
+import { segmentBadge } from "../segment.js";
+
+const LIMIT = 60;
+const SHOWN = 40;
+const OUTCOMES = { "": "All", send: "Sent", defer: "Put off", drop: "Dropped" };
+const SAID = { send: "sent", defer: "put off", drop: "dropped" };
+
+export function startDecisions({ active }) {
+  const list = $("#decisions-body");
+  const hold = $("#decisions-hold");
+  const filter = { outcome: "", user: "" };
+  let latest = [];
+  let shownIds = new Set();
+  let open = new Set();
+  let paused = false;
+  let pointed = false;
+
+  list.addEventListener("pointerenter", () => (pointed = true));
+  list.addEventListener("pointerleave", () => {
+    pointed = false;
+    show();
+  });
+  hold.addEventListener("click", () => {
+    paused = !paused;
+    show();
+  });
+
+  const user = h("input", { type: "search", id: "decisions-user", placeholder: "User id", "aria-label": "Only this user", maxlength: "128", autocomplete: "off" });
+  const outcomes = Object.entries(OUTCOMES).map(([value, label]) => {
+    const chip = h("button", { type: "button", class: "choice", "aria-pressed": String(value === ""), dataset: { outcome: value } }, label);
+    chip.addEventListener("click", () => {
+      filter.outcome = value;
+      for (const other of outcomes) other.setAttribute("aria-pressed", String(other === chip));
+      show(true);
+    });
+    return chip;
+  });
+  user.addEventListener("change", () => {
+    filter.user = user.value.trim();
+    poll.now();
+  });
+  user.addEventListener("keydown", (event) => event.key === "Enter" && user.blur());
+  put($("#decisions-filter"), h("div", { class: "chips", role: "group", "aria-label": "Outcome" }, outcomes), user);
+
+  const poll = api.poll(2_000, load, { active, failed: (error) => !latest.length && error.status > 0 && put(list, empty("Decisions can't be shown", error.message)) });
+
+  let askedFor = "";
+  async function load() {
+    const asked = filter.user;
+    const { decisions } = await api.get("admin/decisions", { limit: LIMIT, user_id: asked });
+    if (asked !== filter.user) return;
+    latest = decisions ?? [];
+    const changed = askedFor !== asked;
+    askedFor = asked;
+    show(changed);
+  }
+
+  const matching = () => latest.filter((decision) => !filter.outcome || decision.outcome === filter.outcome).slice(0, SHOWN);
+
+  /** While someone reads or has paused, only count what is new. */
+  function show(force = false) {
+    const rows = matching();
+    const reading = paused || pointed || list.contains(document.activeElement);
+    const fresh = rows.filter((decision) => !shownIds.has(decision.decision_id)).length;
+    hold.setAttribute("aria-pressed", String(paused));
+    text(hold, paused ? (fresh ? `Go on (${count(fresh, "new one", "new ones")})` : "Go on") : "Pause");
+    if (reading && !force && list.children.length && shownIds.size) return;
+    open = new Set([...list.querySelectorAll("details[open]")].map((element) => element.dataset.decision));
+    shownIds = new Set(rows.map((decision) => decision.decision_id));
+    if (!rows.length) {
+      put(list, h("li", {}, filter.outcome || filter.user ? empty("None of these", "Nothing recent matches the filter.") : empty("No decisions yet", "Each time something happens the server decides whether to speak; it is told here, with the reasons.")));
+      return;
+    }
+    put(list, rows.map(row));
+  }
+
+  function row(decision) {
+    const id = String(decision.decision_id);
+    const items = decision.items ?? [];
+    const reasons = decision.reasons ?? [];
+    return h(
+      "li",
+      {},
+      h(
+        "details",
+        { class: "decision", dataset: { decision: id }, open: open.has(id) },
+        h(
+          "summary",
+          {},
+          h("span", { class: `chip ${decision.outcome}` }, SAID[decision.outcome] ?? words(decision.outcome)),
+          segmentBadge(decision.segment),
+          h("span", { class: "decision-user" }, String(decision.user_id)),
+          h("span", { class: "decision-what" }, h("span", {}, title(decision.category)), h("span", { class: "note" }, ` on ${words(decision.trigger)}`)),
+          h("span", { class: "decision-why note" }, reasons[0] ? words(reasons[0]) : ""),
+          ago(decision.decided_at),
+        ),
+        h(
+          "div",
+          { class: "decision-more" },
+          h("div", {}, h("h3", {}, reasons.length === 1 ? "Reason" : "Reasons"), reasons.length ? h("ul", { class: "dots" }, reasons.map((reason) => h("li", {}, words(reason)))) : h("p", { class: "note" }, "None given.")),
+          h("div", {}, h("h3", {}, "Items"), items.length ? h("ul", { class: "dots" }, items.map((item) => h("li", {}, item.title ?? String(item.item_id)))) : h("p", { class: "note" }, "None.")),
+          h(
+            "p",
+            { class: "note" },
+            decision.model_version ? `Model ${decision.model_version}` : "No model",
+            decision.until && [" · until ", ago(decision.until)],
+            " · ",
+            h("a", { href: `#/try/${encodeURIComponent(String(decision.user_id))}` }, "Be this user"),
+          ),
+        ),
+      ),
+    );
+  }
+
+  return { refresh: poll.now };
+}

@@ -1,0 +1,100 @@
+// What came of the messages: click-through and conversion, seen from four sides.
+
+import { $, empty, h, put, text } from "../dom.js";
+import { compact, number, percent, title } from "../format.js";
+import { segmentBadge } from "../segment.js";
+
+const SIDES = { by_kind: "By kind", by_trigger: "By trigger", by_model: "By model", by_segment: "By segment" };
+
+export function startFeedback() {
+  const body = $("#feedback-body");
+  let side = "by_kind";
+  let latest = null;
+  let drawn = "";
+
+  function update(feedback) {
+    latest = feedback ?? null;
+    // Every second the same: only draw what changed, so that focus and selection stay.
+    const now = JSON.stringify([side, latest]);
+    if (now === drawn) return;
+    drawn = now;
+    show();
+  }
+
+  function show() {
+    if (!latest?.overall?.sent) {
+      text($("#feedback-note"), "");
+      put(body, empty("Nothing sent yet", "Once messages go out, what people do with them is counted here."));
+      return;
+    }
+    text($("#feedback-note"), `last ${number(latest.window_days)} days`);
+    const focused = document.activeElement?.dataset?.side;
+    put(body, overall(latest.overall), sides(), table(latest[side] ?? []));
+    if (focused) body.querySelector(`[data-side="${focused}"]`)?.focus();
+  }
+
+  /** From sent to bought, each as a share of the one before. */
+  function overall(sums) {
+    const steps = [
+      ["Sent", sums.sent, null],
+      ["Delivered", sums.delivered, sums.sent],
+      ["Displayed", sums.displayed, sums.delivered],
+      ["Clicked", sums.clicked, sums.displayed],
+      ["Converted", sums.converted, sums.clicked],
+    ];
+    return h(
+      "ol",
+      { class: "funnel", "aria-label": "From sent to converted" },
+      steps.map(([name, value, before]) => {
+        const fill = h("span", {});
+        fill.style.width = `${sums.sent ? Math.min(100, (100 * (value ?? 0)) / sums.sent) : 0}%`;
+        return h("li", {}, h("span", { class: "note" }, name), h("strong", {}, compact(value)), h("span", { class: "meter", "aria-hidden": "true" }, fill), h("span", { class: "note" }, before ? `${percent(value / before, 0)} of these` : " "));
+      }),
+    );
+  }
+
+  function sides() {
+    return h(
+      "div",
+      { class: "chips", role: "group", "aria-label": "Seen by" },
+      Object.entries(SIDES).map(([key, label]) =>
+        h("button", { type: "button", class: "choice", "aria-pressed": String(key === side), dataset: { side: key }, onclick: () => ((side = key), update(latest)) }, label),
+      ),
+    );
+  }
+
+  function table(rows) {
+    if (!rows.length) return empty("Nothing on this side yet");
+    const best = { click: Math.max(...rows.map((row) => row.click_through_rate ?? 0), 1e-9), conversion: Math.max(...rows.map((row) => row.conversion_rate ?? 0), 1e-9) };
+    return h(
+      "div",
+      { class: "table-wrap" },
+      h(
+        "table",
+        {},
+        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, SIDES[side].slice(3).replace(/^./, (letter) => letter.toUpperCase())), h("th", { scope: "col", class: "n" }, "Sent"), h("th", { scope: "col", class: "n" }, "Displayed"), h("th", { scope: "col" }, "Click-through"), h("th", { scope: "col" }, "Conversion"), h("th", { scope: "col", class: "n" }, "Muted"))),
+        h(
+          "tbody",
+          {},
+          rows.map((row) =>
+            h("tr", {}, h("th", { scope: "row" }, name(row.name)), h("td", { class: "n" }, number(row.sent)), h("td", { class: "n" }, number(row.displayed)), bar(row.click_through_rate, best.click), bar(row.conversion_rate, best.conversion), h("td", { class: "n" }, number(row.muted))),
+          ),
+        ),
+      ),
+    );
+  }
+
+  function name(value) {
+    if (side === "by_segment") return segmentBadge(/^[A-Z]$/.test(String(value)) ? value : null);
+    if (side === "by_model") return /^\d+$/.test(String(value)) && String(value) !== "0" ? `Model ${value}` : "No model";
+    return title(value);
+  }
+
+  function bar(value, best) {
+    const fill = h("span", {});
+    fill.style.width = `${(100 * (value ?? 0)) / best}%`;
+    return h("td", { class: "with-bar" }, h("span", { class: "meter", "aria-hidden": "true" }, fill), h("span", {}, percent(value)));
+  }
+
+  return { update };
+}

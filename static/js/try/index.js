@@ -1,0 +1,39 @@
+// The "Try it" area: be a shopper, do things, and watch what arrives.
+
+import { $ } from "../dom.js";
+import { createPerson, parseId } from "./person.js";
+import { startBecome } from "./become.js";
+import { startProfile } from "./profile.js";
+import { startPreferences } from "./preferences.js";
+import { startRecommendations } from "./recommendations.js";
+import { startProducts } from "./products.js";
+import { startDetail } from "./detail.js";
+import { startNotifications } from "./notifications.js";
+
+export function startTry({ onMetrics, navigate }) {
+  const person = createPerson();
+  const shown = () => !$("#area-try").hidden;
+  const detail = startDetail({ person });
+  const suggestions = startBecome({ person, shown, become: (id) => navigate(`#/try/${encodeURIComponent(String(id))}`) });
+  const profile = startProfile({ person, shown, open: detail.open });
+  const preferences = startPreferences({ person });
+  const recommendations = startRecommendations({ person, open: detail.open });
+  startProducts({ person, open: detail.open, onMetrics });
+  startNotifications({ person, open: detail.open, mutedChanged: preferences.reload });
+
+  for (const button of document.querySelectorAll("[data-jump]")) {
+    button.addEventListener("click", () => {
+      if (button.dataset.jump !== "stream") detail.close({ quiet: true });
+      $(`#${button.dataset.jump}`).scrollIntoView({ behavior: "smooth", block: "start" });
+    });
+  }
+
+  return {
+    shown(user) {
+      const id = user === null ? person.id : parseId(user);
+      if (id !== person.id) person.become(id);
+      for (const panel of [suggestions, profile, recommendations]) panel.refresh();
+    },
+    reconnect: person.reconnect,
+  };
+}

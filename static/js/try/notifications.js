@@ -1,0 +1,198 @@
+// What arrives for the user: newest first, with how long it took, and what became of it.
+
+import { $, empty, h, icon, put, text } from "../dom.js";
+import { ago, duration, money, title } from "../format.js";
+import { picture } from "../picture.js";
+import { toast } from "../toast.js";
+
+const KEPT = 100;
+/** Visible for this long counts as displayed. */
+const DISPLAYED_MS = 600;
+
+export function startNotifications({ person, open, mutedChanged }) {
+  const list = $("#notifications");
+  /** notification_id → { element, message, read, displayed }. */
+  const entries = new Map();
+  const timers = new Map();
+  const pageTitle = document.title;
+
+  const watcher = new IntersectionObserver(
+    (changes) => {
+      for (const { target, isIntersecting } of changes) {
+        const id = target.dataset.notificationId;
+        clearTimeout(timers.get(id));
+        if (isIntersecting) timers.set(id, setTimeout(() => displayed(id), DISPLAYED_MS));
+      }
+    },
+    { threshold: 0.5 },
+  );
+  document.addEventListener("visibilitychange", () => {
+    // Look again at what is on the screen: it counts from now on.
+    for (const { element, displayed: seen } of entries.values()) {
+      if (seen) continue;
+      watcher.unobserve(element);
+      watcher.observe(element);
+    }
+  });
+
+  reset();
+  person.on("become", ({ changed }) => changed && reset());
+  person.on("message", ({ message, arrival }) => arrived(message, arrival));
+  person.on("withdraw", ({ notification_id, reason }) => settle(notification_id, "withdrawn", `Withdrawn${reason ? `: ${reason}` : ""}`));
+  person.on("gap", () => list.prepend(h("p", { class: "stream-gap" }, "Some earlier messages were missed while offline.")));
+  $("#mark-read").addEventListener("click", () => {
+    for (const entry of entries.values()) entry.read = true;
+    for (const { element } of entries.values()) element.classList.remove("unread");
+    count();
+  });
+
+  function reset() {
+    watcher.disconnect();
+    entries.clear();
+    put(list, empty("Nothing has arrived yet", person.id === null ? "Become a user, then view a product." : "View a product: something will."));
+    count();
+  }
+
+  function arrived(message, arrival) {
+    const id = String(message.notification_id ?? `${message.epoch ?? ""}:${message.offset ?? Math.random()}`);
+    if (entries.has(id)) return;
+    if (entries.size === 0) put(list);
+    const element = entryElement(id, message, arrival);
+    entries.set(id, { element, message, read: false, displayed: false });
+    list.prepend(element);
+    watcher.observe(element);
+    trim();
+    count();
+    text($("#announce"), `New notification: ${message.title ?? ""}. ${message.body ?? ""}`);
+    const first = message.items?.[0];
+    toast({ title: message.title ?? title(message.kind), body: timing(arrival) ?? message.body, kind: "news", picture: first && picture(first), onOpen: () => clicked(id, first), quiet: true });
+  }
+
+  function trim() {
+    for (const [id, { element }] of entries) {
+      if (entries.size <= KEPT) return;
+      watcher.unobserve(element);
+      element.remove();
+      entries.delete(id);
+    }
+  }
+
+  function entryElement(id, message, arrival) {
+    const [first, ...rest] = message.items ?? [];
+    const label = `notification-${id}`;
+    return h(
+      "article",
+      { class: "entry unread", dataset: { notificationId: id }, "aria-labelledby": label, tabindex: "0" },
+      h("header", { class: "entry-head" }, h("span", { class: "entry-kind" }, title(message.category ?? message.kind)), ago(message.sent_at ?? new Date().toISOString())),
+      h("h3", { id: label }, message.title ?? title(message.kind ?? message.type)),
+      message.body && h("p", { class: "entry-body" }, message.body),
+      first && lead(id, first),
+      rest.length > 0 && h("ul", { class: "entry-rest" }, rest.slice(0, 5).map((item) => h("li", {}, h("button", { type: "button", title: item.title, "aria-label": item.title, onclick: () => clicked(id, item) }, picture(item))))),
+      trace(message, arrival),
+      h(
+        "footer",
+        { class: "entry-actions" },
+        h("button", { type: "button", class: "quiet small", dataset: { action: "click" }, onclick: () => clicked(id, first) }, "Open"),
+        h("button", { type: "button", class: "quiet small", dataset: { action: "dismiss" }, onclick: () => dismissed(id) }, "Dismiss"),
+        h("button", { type: "button", class: "icon-button", dataset: { action: "mute" }, title: `Mute “${title(message.category)}”`, "aria-label": `Mute the category ${title(message.category)}`, onclick: () => muted(id) }, icon("mute")),
+      ),
+    );
+  }
+
+  function lead(id, item) {
+    return h(
+      "button",
+      { type: "button", class: "entry-lead", onclick: () => clicked(id, item) },
+      picture(item),
+      h("span", {}, h("span", { class: "rec-title" }, item.title), h("span", { class: "rec-reason" }, item.reason)),
+      h("span", { class: "price" }, money(item.price, item.currency)),
+    );
+  }
+
+  // What came of it.
+
+  function displayed(id) {
+    const entry = entries.get(id);
+    if (!entry || entry.displayed || document.visibilityState !== "visible") return;
+    entry.displayed = true;
+    watcher.unobserve(entry.element);
+    person.feedback(id, "displayed");
+  }
+
+  function clicked(id, item) {
+    const entry = entries.get(id);
+    if (!entry) return;
+    displayed(id);
+    person.feedback(id, "clicked");
+    settle(id, "clicked", "Opened");
+    if (item) open(item);
+  }
+
+  function dismissed(id) {
+    displayed(id);
+    person.feedback(id, "dismissed");
+    settle(id, "dismissed", "Dismissed");
+  }
+
+  function muted(id) {
+    const category = title(entries.get(id)?.message.category);
+    person.feedback(id, "muted");
+    settle(id, "muted", `You will hear no more of “${category}”`);
+    setTimeout(mutedChanged, 400);
+  }
+
+  function settle(id, state, words) {
+    const entry = entries.get(id);
+    if (!entry) return;
+    entry.read = true;
+    const { element } = entry;
+    const focused = element.contains(document.activeElement);
+    element.classList.remove("unread");
+    element.dataset.state = state;
+    put(element.querySelector("footer"), h("p", { class: "note" }, words));
+    if (focused) element.focus({ preventScroll: true });
+    count();
+  }
+
+  function count() {
+    const unread = [...entries.values()].filter((entry) => !entry.read).length;
+    for (const badge of [$("#unread"), $("#unread-jump")]) {
+      badge.hidden = unread === 0;
+      put(badge, String(unread), h("span", { class: "visually-hidden" }, " unread"));
+    }
+    $("#mark-read").hidden = unread === 0;
+    document.title = unread ? `(${unread}) ${pageTitle}` : pageTitle;
+  }
+}
+
+/** "4.8 ms after your view", when the cause is known. */
+function timing({ total_ms, cause }) {
+  return total_ms === null ? null : `${duration(total_ms)} after ${cause}`;
+}
+
+/** The way from the act to the arrival, as a line in two parts: until it was stored, and from there to here. */
+function trace(message, arrival) {
+  const sent = Date.parse(message.sent_at);
+  const travel = Number.isNaN(sent) ? null : Math.max(0, arrival.received - sent);
+  const known = timing(arrival);
+  if (!known) {
+    return h("p", { class: "trace-text" }, travel === null ? "Just arrived" : travel > 60_000 ? "Waited for you here" : `${travel < 1 ? "Under 1 ms" : duration(travel)} from the server's clock to yours`);
+  }
+  const { total_ms, commit_ms } = arrival;
+  const stored = commit_ms !== null && commit_ms <= total_ms ? commit_ms : null;
+  const line = h("span", { class: "trace", "aria-hidden": "true" });
+  if (stored !== null) {
+    const part = h("span", { class: "trace-stored" });
+    part.style.flexGrow = String(Math.max(stored, total_ms * 0.04));
+    line.append(part);
+  }
+  const rest = h("span", { class: "trace-arrived" });
+  rest.style.flexGrow = String(Math.max(total_ms - (stored ?? 0), total_ms * 0.04));
+  line.append(rest);
+  return h(
+    "div",
+    { class: "trace-box", title: travel === null ? "" : `Sent ${message.sent_at}, ${duration(travel)} by the two clocks` },
+    line,
+    h("p", { class: "trace-text" }, h("strong", {}, known), stored !== null && h("span", {}, `stored in ${duration(stored)}`)),
+  );
+}

@@ -1,0 +1,83 @@
+// When and about what the user wants to hear: quiet hours and muted categories.
+
+import * as api from "../api.js";
+import { $, h, put } from "../dom.js";
+import { title } from "../format.js";
+import { toast } from "../toast.js";
+
+export function startPreferences({ person }) {
+  const card = $("#preferences");
+  const body = $("#preferences-body");
+  let current = null;
+
+  person.on("become", reload);
+
+  async function reload() {
+    const id = person.id;
+    if (id === null) return;
+    try {
+      const answer = await api.get(api.path("v1/users", id, "preferences"));
+      if (id !== person.id) return;
+      current = answer;
+    } catch (error) {
+      if (error.status !== 404 || id !== person.id) {
+        card.hidden = true;
+        return;
+      }
+      current = { time_zone: null, locale: null, quiet_hours: null, muted: [] };
+    }
+    show();
+  }
+
+  async function save(change) {
+    const id = person.id;
+    const next = { ...current, ...change };
+    try {
+      const answer = await api.put(api.path("v1/users", id, "preferences"), next);
+      if (id !== person.id) return;
+      current = answer?.muted ? answer : next;
+      show();
+    } catch (error) {
+      toast({ title: "Could not save this", body: error.message, kind: "wrong" });
+    }
+  }
+
+  function show() {
+    card.hidden = false;
+    const muted = current.muted ?? [];
+    const quiet = current.quiet_hours;
+    const from = h("input", { type: "time", id: "quiet-from", value: quiet?.from ?? "22:00", "aria-label": "Quiet from" });
+    const to = h("input", { type: "time", id: "quiet-to", value: quiet?.to ?? "07:00", "aria-label": "Quiet until" });
+    const store = () => from.value && to.value && save({ quiet_hours: { from: from.value, to: to.value } });
+    put(
+      body,
+      h(
+        "div",
+        { class: "quiet-hours" },
+        h(
+          "label",
+          { class: "check" },
+          h("input", { type: "checkbox", id: "quiet-on", checked: Boolean(quiet), onchange: (event) => (event.target.checked ? store() : save({ quiet_hours: null })) }),
+          "Quiet hours",
+        ),
+        quiet && [from, h("span", {}, "to"), to, h("button", { type: "button", class: "quiet small", onclick: store }, "Save")],
+      ),
+      h("p", { class: "note" }, current.time_zone ? `In the time of ${current.time_zone.replaceAll("_", " ")}` : "In the server's idea of your time zone"),
+      muted.length > 0 &&
+        h(
+          "div",
+          { class: "muted" },
+          h("span", { class: "note" }, "Muted:"),
+          muted.map((category) =>
+            h(
+              "button",
+              { type: "button", class: "quiet small", onclick: () => save({ muted: muted.filter((name) => name !== category) }), title: "Hear about this again" },
+              `${title(category)} ×`,
+            ),
+          ),
+        ),
+    );
+  }
+
+  return { reload };
+}
