@@ -1,0 +1,48 @@
+# `make` alone lists what there is. Every target works from a clean clone, as root or as an ordinary user.
+
+CARGO ?= cargo
+# Where the demo listens, and where it keeps its database.
+PORT ?= 8080
+DATA ?= data/demo
+# Which benchmarks to run: part of a name, empty for all.
+BENCH ?=
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint lint-deny bench clean-data
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what is missing: PostgreSQL, libpq, a C compiler, Chromium (apt; root or sudo)
+	@.ci/setup build database browser
+
+demo: ## build, then run a simulated shop with live shoppers (PORT=8080); Ctrl-C stops it
+	@.ci/setup build database
+	$(CARGO) build --release --bin tidings
+	@exec $(TARGET)/release/tidings demo --data-dir $(DATA) --listen 127.0.0.1:$(PORT)
+
+test: setup lint ## everything that must be green: lints, unit, integration and browser tests
+	$(CARGO) test
+
+lint: ## formatting, clippy, and (where cargo-deny is installed) licences and sources of dependencies
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(MAKE) --no-print-directory deny; \
+	else echo "lint: cargo-deny is not installed, dependencies are not checked (make lint-deny)"; fi
+
+lint-deny: ## check the dependencies, installing cargo-deny first (some minutes)
+	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
+	@$(MAKE) --no-print-directory deny
+
+.PHONY: deny
+deny:
+	$(CARGO) deny --offline check bans licenses sources
+
+bench: ## measure what the README claims (BENCH=part-of-a-name for some of it)
+	@.ci/setup build database
+	$(CARGO) bench --bench bench -- $(BENCH)
+
+clean-data: ## delete the demo's database
+	@.ci/setup stopped $(DATA)
+	rm -rf $(DATA)
