@@ -145,7 +145,8 @@ export function lineChart(place, { label, series, format, spanMs = 120_000, empt
       s("line", { class: "grid-line", x1: MARGIN.left, x2: width - MARGIN.right, y1: y(tick), y2: y(tick) }),
       s("text", { class: "axis-text", x: MARGIN.left - 8, y: y(tick) + 4, "text-anchor": "end" }, format(tick, true)),
     ]);
-    for (let back = spanMs; back >= 0; back -= spanMs / 4) {
+    const step = spanMs / (width < 440 ? 2 : 4);
+    for (let back = spanMs; back >= 0; back -= step) {
       const anchor = back === spanMs ? "start" : back === 0 ? "end" : "middle";
       const label = back === 0 ? "now" : `−${Math.round(back / 1000)} s`;
       parts.push(s("text", { class: "axis-text", x: x(newest() - back), y: HEIGHT - 5, "text-anchor": anchor }, label));

@@ -3,7 +3,8 @@
 import { $, h, icon } from "./dom.js";
 
 const LASTS_MS = 6_000;
-const AT_MOST = 3;
+/** On a phone a second one would cover what one is doing. */
+const atMost = () => (window.innerWidth < 720 ? 1 : 3);
 
 /**
  * `toast({ title, body, kind: "plain" | "news" | "wrong", picture, onOpen, quiet })`. A `quiet` one is not read out: something
@@ -41,6 +42,6 @@ export function toast({ title, body, kind = "plain", picture, onOpen, quiet = fa
   element.addEventListener("focusout", wait);
   element.addEventListener("keydown", (event) => event.key === "Escape" && gone());
   place.append(element);
-  while (place.children.length > AT_MOST) place.firstElementChild.remove();
+  while (place.children.length > atMost()) place.firstElementChild.remove();
   wait();
 }

@@ -71,7 +71,7 @@ export function startBecome({ person, shown, become }) {
 
   person.on("become", ({ id }) => {
     field.value = String(id);
-    for (const choice of document.querySelectorAll(".choice")) choice.setAttribute("aria-pressed", String(choice.dataset.user === String(id)));
+    for (const choice of document.querySelectorAll("#suggestions .choice")) choice.setAttribute("aria-pressed", String(choice.dataset.user === String(id)));
   });
 
   // The connection, in a sentence.

@@ -32,7 +32,7 @@ export function startDetail({ person }) {
     panel.hidden = false;
     shop.hidden = true;
     show(item, null);
-    panel.scrollIntoView({ block: "nearest" });
+    bringIntoView(panel);
     $("#detail-title")?.focus({ preventScroll: true });
     looked = stopwatch(item.item_id);
     person.send({ kind: "view", item_id: item.item_id });
@@ -119,6 +119,12 @@ export function startDetail({ person }) {
   }
 
   return { open, close };
+}
+
+/** Scrolls only if the top of it is not already in the upper half of the window. */
+function bringIntoView(element) {
+  const { top } = element.getBoundingClientRect();
+  if (top < 0 || top > window.innerHeight * 0.55) element.scrollIntoView({ block: "start" });
 }
 
 /** Measures only the time in which the page is visible. */
