@@ -1,1 +1,3 @@
+//! The `tidings` command; everything is in the library.
+
 fn main() {}

@@ -2,3 +2,5 @@
 
 pub mod demo;
 pub mod import;
+pub mod middleware;
+pub mod server;

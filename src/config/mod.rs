@@ -115,6 +115,8 @@ pub struct Ingest {
     pub max_waiting: usize,
     /// A user who acts more often than this in a minute is taken for a robot.
     pub robot_events_per_minute: u32,
+    /// A user who acts more often than this in a day (UTC) is taken for a robot.
+    pub robot_events_per_day: u32,
 }
 
 /// Training models.
@@ -217,7 +219,13 @@ impl Default for Socket {
 
 impl Default for Ingest {
     fn default() -> Self {
-        Self { max_batch: 10_000, max_commit: 5_000, max_waiting: 200_000, robot_events_per_minute: 600 }
+        Self {
+            max_batch: 10_000,
+            max_commit: 5_000,
+            max_waiting: 200_000,
+            robot_events_per_minute: 120,
+            robot_events_per_day: 5_000,
+        }
     }
 }
 

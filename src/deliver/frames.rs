@@ -7,7 +7,9 @@ use serde_json::json;
 
 use super::InboundError;
 use crate::base::{ExternalId, NotificationId, Score, Timestamp};
+use crate::catalogue::Catalogue;
 use crate::notify::Content;
+use crate::recommend::Recommendation as Recommended;
 
 /// An encoded frame.
 pub type Frame = Arc<str>;
@@ -112,6 +114,25 @@ pub fn recommendation(envelope: &Envelope<'_>, content: &Content, items: Vec<Rec
         expires_at: envelope.expires_at,
         model: envelope.model,
     })
+}
+
+/// Recommendations with what a client needs to show them; items that have left the catalogue are left out.
+pub fn recommended_items<'a>(list: &[Recommended], catalogue: &'a Catalogue) -> Vec<RecommendedItem<'a>> {
+    list.iter()
+        .filter_map(|recommended| {
+            let item = catalogue.get(recommended.item)?;
+            Some(RecommendedItem {
+                item_id: &item.external_id,
+                score: recommended.score,
+                title: item.name(),
+                url: item.url.as_deref(),
+                image_url: item.image_url.as_deref(),
+                price: item.price,
+                currency: item.currency.as_deref(),
+                reason: recommended.reason.text(catalogue),
+            })
+        })
+        .collect()
 }
 
 /// The answer to a login.

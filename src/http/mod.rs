@@ -1,1 +1,16 @@
-//! The HTTP API: extract, authorise, one message or one query, respond.
+//! The HTTP API: extract, authorise, one message or one query, respond. [`routes`] is the table.
+
+pub mod access;
+pub mod admin;
+pub mod assets;
+pub mod error;
+pub mod events;
+pub mod items;
+pub mod operate;
+pub mod origin;
+pub mod routes;
+pub mod users;
+pub mod views;
+pub mod websocket;
+
+pub use routes::routes;

@@ -130,6 +130,11 @@ impl ModelSet {
         self.content.note_items(catalogue, items);
     }
 
+    /// Has content seen this item?
+    pub fn knows(&self, item: ItemId) -> bool {
+        !self.content.vector(item).is_empty()
+    }
+
     /// As bytes with magic, format version and checksum.
     pub fn encode(&self) -> Result<Vec<u8>, ArtefactError> {
         artefact::encode(self)

@@ -28,6 +28,16 @@ pub enum Appended {
     Duplicate,
 }
 
+impl Appended {
+    /// The event, if it was stored now.
+    pub fn stored(&self) -> Option<Event> {
+        match self {
+            Self::Stored(event) => Some(*event),
+            Self::Duplicate => None,
+        }
+    }
+}
+
 /// The columns of an [`Event`].
 pub(super) type EventRow =
     (PgTimestamp, Option<i32>, Option<i32>, i16, Option<i32>, f32, Option<f64>, Option<i64>);

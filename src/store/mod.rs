@@ -96,6 +96,15 @@ impl Store {
         .map_err(|_| StoreError::Interrupted)?
     }
 
+    /// [`Store::run`] in one transaction: all of `work` is committed or none of it.
+    pub async fn transaction<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut PgConnection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.run(|conn| conn.transaction(work)).await
+    }
+
     /// Runs `work` on this thread; for threads of one's own, never inside an actor or a handler.
     pub fn run_blocking<T>(
         &self,

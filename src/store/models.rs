@@ -208,3 +208,14 @@ pub fn list(conn: &mut PgConnection, limit: i64) -> Result<Vec<ModelRow>, StoreE
         })
         .collect()
 }
+
+/// Deletes the oldest versions that do not serve, until `keep` are left. How many went.
+pub fn prune(conn: &mut PgConnection, keep: i64) -> Result<usize, StoreError> {
+    let changed = diesel::sql_query(
+        "DELETE FROM models WHERE state <> 'active' AND model_version NOT IN \
+         (SELECT model_version FROM models ORDER BY model_version DESC LIMIT $1)",
+    )
+    .bind::<diesel::sql_types::BigInt, _>(keep.max(1))
+    .execute(conn)?;
+    Ok(changed)
+}

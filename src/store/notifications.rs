@@ -14,6 +14,9 @@ use super::convert::{from_pg, items_from_sql, join_items, segment_from_sql, segm
 use super::sql::sql;
 use crate::base::{ItemId, ModelVersion, NotificationId, Timestamp, UserId};
 
+/// Messages of a user that a resume can bring back.
+const TAIL: i64 = 100;
+
 /// A message to store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewNotification {
@@ -210,19 +213,22 @@ fn from_stored(row: StoredRow) -> (UserId, StoredNotification) {
     (UserId::from_sql(user), notification)
 }
 
-/// Neither acknowledged nor expired, by user and offset.
-pub(super) fn unacknowledged(
+/// The last [`TAIL`] messages of each user since a moment, acknowledged or not, expired or not, by user and offset.
+pub(super) fn tails(
     conn: &mut PgConnection,
     users: &[i32],
-    now: Timestamp,
+    since: Timestamp,
 ) -> Result<Vec<(UserId, StoredNotification)>, StoreError> {
     let rows = sql::<StoredColumns>(
-        "SELECT user_id, notification_id, stream_offset, kind, category, trigger, items, frame, created_at, \
-         expires_at, false FROM notifications \
-         WHERE user_id = ANY(?) AND acknowledged_at IS NULL AND expires_at > ? ORDER BY user_id, stream_offset",
+        "SELECT n.* FROM unnest(?) AS u (user_id) CROSS JOIN LATERAL (\
+         SELECT user_id, notification_id, stream_offset, kind, category, trigger, items, frame, created_at, \
+         expires_at, acknowledged_at IS NOT NULL FROM notifications \
+         WHERE user_id = u.user_id AND created_at > ? ORDER BY stream_offset DESC LIMIT ?) n \
+         ORDER BY n.user_id, n.stream_offset",
     )
     .bind::<Array<Integer>, _>(users)
-    .bind::<Timestamptz, _>(to_pg(now))
+    .bind::<Timestamptz, _>(to_pg(since))
+    .bind::<BigInt, _>(TAIL)
     .load::<StoredRow>(conn)?;
     Ok(rows.into_iter().map(from_stored).collect())
 }

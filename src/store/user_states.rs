@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::convert::{external_id, from_pg, items_from_sql, to_pg};
@@ -18,6 +18,8 @@ use crate::event::Event;
 
 /// How far back [`UserState::recent`] reaches: the longest window a frequency cap may have.
 const RECENT_DAYS: f64 = 7.0;
+/// How far back [`UserState::tail`] reaches.
+const TAIL_DAYS: f64 = 1.0;
 
 /// A message that was put into the user's stream, as frequency caps and repeats see it.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +34,8 @@ pub struct RecentSend {
     pub trigger: String,
     /// Items recommended, best first.
     pub items: Vec<ItemId>,
+    /// Codes of the outcomes reported so far (`feedback.outcome`).
+    pub outcomes: Vec<i16>,
 }
 
 /// Everything stored about one user that deciding and delivering need.
@@ -49,8 +53,10 @@ pub struct UserState {
     pub preferences: Preferences,
     /// Largest offset of the stream; 0 = nothing sent yet.
     pub last_offset: i64,
-    /// Neither acknowledged nor expired, by offset.
-    pub unacknowledged: Vec<StoredNotification>,
+    /// The last messages of the stream (100, 24 hours), acknowledged or not, expired or not, by offset.
+    pub tail: Vec<StoredNotification>,
+    /// Offset after which `tail` is complete: a resume from before it can't be.
+    pub floor: i64,
     /// Sent in the last 7 days, oldest first.
     pub recent: Vec<RecentSend>,
 }
@@ -76,11 +82,13 @@ pub fn load_states(
     for (user, offset) in last_offsets(conn, &ids)? {
         if let Some(state) = states.get_mut(&user) {
             state.last_offset = offset;
+            state.floor = offset;
         }
     }
-    for (user, notification) in notifications::unacknowledged(conn, &ids, now)? {
+    for (user, notification) in notifications::tails(conn, &ids, now.plus_days(-TAIL_DAYS))? {
         if let Some(state) = states.get_mut(&user) {
-            state.unacknowledged.push(notification);
+            state.floor = state.floor.min(notification.offset - 1);
+            state.tail.push(notification);
         }
     }
     for (user, send) in recent_sends(conn, &ids, now.plus_days(-RECENT_DAYS))? {
@@ -107,7 +115,8 @@ fn known_users(conn: &mut PgConnection, ids: &[i32]) -> Result<HashMap<UserId, U
                 events: Vec::new(),
                 preferences: Preferences::default(),
                 last_offset: 0,
-                unacknowledged: Vec::new(),
+                tail: Vec::new(),
+                floor: 0,
                 recent: Vec::new(),
             };
             Ok((user, state))
@@ -141,22 +150,24 @@ fn recent_sends(
     ids: &[i32],
     since: Timestamp,
 ) -> Result<Vec<(UserId, RecentSend)>, StoreError> {
-    let rows = sql::<(Integer, SqlUuid, Timestamptz, Text, Text, Array<Integer>)>(
-        "SELECT user_id, notification_id, created_at, category, trigger, items FROM notifications \
-         WHERE user_id = ANY(?) AND created_at >= ? ORDER BY user_id, stream_offset",
+    let rows = sql::<(Integer, SqlUuid, Timestamptz, Text, Text, Array<Integer>, Array<SmallInt>)>(
+        "SELECT user_id, notification_id, created_at, category, trigger, items, \
+         ARRAY(SELECT outcome FROM feedback f WHERE f.notification_id = n.notification_id ORDER BY outcome) \
+         FROM notifications n WHERE user_id = ANY(?) AND created_at >= ? ORDER BY user_id, stream_offset",
     )
     .bind::<Array<Integer>, _>(ids)
     .bind::<Timestamptz, _>(to_pg(since))
-    .load::<(i32, Uuid, PgTimestamp, String, String, Vec<i32>)>(conn)?;
+    .load::<(i32, Uuid, PgTimestamp, String, String, Vec<i32>, Vec<i16>)>(conn)?;
     Ok(rows
         .into_iter()
-        .map(|(user, id, at, category, trigger, items)| {
+        .map(|(user, id, at, category, trigger, items, outcomes)| {
             let send = RecentSend {
                 notification_id: NotificationId(id),
                 at: from_pg(at),
                 category,
                 trigger,
                 items: items_from_sql(items),
+                outcomes,
             };
             (UserId::from_sql(user), send)
         })

@@ -1,0 +1,73 @@
+//! Where logins arrive: checks who it is, finds or starts the user's actor, hands the connection over.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use actix::Actor;
+
+use super::send::{Offer, offer};
+use super::shared::Shared;
+use super::user::{Connect, UserActor};
+use crate::base::{ExternalId, Timestamp};
+use crate::config::AuthMode;
+use crate::deliver::{CloseCode, Login};
+use crate::privacy::{TokenError, token};
+use crate::telemetry::Count;
+use crate::transport::{Gateway, Opened, Outbound};
+
+/// The gateway of one server.
+pub struct UserGateway {
+    shared: Arc<Shared>,
+}
+
+impl UserGateway {
+    /// Serves the users of `shared`.
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    fn who(&self, login: &Login) -> Result<ExternalId, CloseCode> {
+        let auth = &self.shared.config.auth;
+        match auth.mode {
+            AuthMode::Off => login.user_id.clone().ok_or(CloseCode::BadFrame),
+            AuthMode::Token => {
+                let token = login.token.as_deref().ok_or(CloseCode::BadToken)?;
+                let access =
+                    token::verify(&auth.secret, token, Timestamp::now()).map_err(|error| match error {
+                        TokenError::Expired => CloseCode::TokenExpired,
+                        TokenError::Bad | TokenError::Missing => CloseCode::BadToken,
+                    })?;
+                // A user's token names the user; a service or an administrator says whose eyes it borrows.
+                let user = login.user_id.clone().or(access.user.clone()).ok_or(CloseCode::BadFrame)?;
+                if access.may_act_for(&user) { Ok(user) } else { Err(CloseCode::NotPermitted) }
+            }
+        }
+    }
+}
+
+impl Gateway for UserGateway {
+    fn login(&self, opened: Opened) {
+        if self.shared.draining.load(Ordering::Acquire) {
+            let _ = opened.pipe.offer(Outbound::Close(CloseCode::ShuttingDown));
+            return;
+        }
+        let user = match self.who(&opened.login) {
+            Ok(user) => user,
+            Err(code) => {
+                let _ = opened.pipe.offer(Outbound::Close(code));
+                return;
+            }
+        };
+        self.shared.metrics.add(Count::Connects, 1);
+        let entry = self.shared.registry.get_or_start(&user, |instance, missed| {
+            UserActor::new(user.clone(), instance, Arc::clone(&self.shared), missed).start()
+        });
+        match offer(&entry.address, Connect(opened)) {
+            Offer::Queued => {}
+            Offer::Full(Connect(opened)) | Offer::Closed(Connect(opened)) => {
+                self.shared.metrics.add(Count::MailboxFull, 1);
+                let _ = opened.pipe.offer(Outbound::Close(CloseCode::StreamLost));
+            }
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Commits events in groups: while one commit runs, what arrives waits and goes with the next. No timer, so a
+//! lone event is committed at once and a flood in large groups. An event is acknowledged only after its commit.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use tokio::sync::oneshot;
+
+use super::shared::Shared;
+use super::user::EventsCommitted;
+use super::watch::Lifeline;
+use crate::base::{ExternalId, Timestamp};
+use crate::catalogue::{Item, NewItem};
+use crate::event::{Event, NewEvent};
+use crate::store::events::{self, Appended};
+use crate::telemetry::{Count, Timing};
+
+/// Requests waiting in the mailbox; each may hold a batch.
+const MAILBOX: usize = 4_096;
+
+/// Who told us, and so who learns of the commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A request: the users' actors, if connected, are told.
+    Http,
+    /// A user's own actor, which folds the events in itself when it gets the reply.
+    UserActor,
+}
+
+/// Sent by request handlers and user actors. The reply comes after the commit, one entry per event, in order.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Ingest {
+    /// Validated.
+    pub events: Vec<NewEvent>,
+    /// When the first byte of the request was read.
+    pub at: Instant,
+    /// Who is told.
+    pub origin: Origin,
+    /// Where the answer goes.
+    pub reply: oneshot::Sender<Result<Vec<Appended>, IngestError>>,
+}
+
+/// Why events were not taken. Nothing of the request was stored; sending it again is safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IngestError {
+    /// Too much waits already.
+    #[error("too many events are waiting to be committed, try again in a moment")]
+    Overloaded,
+    /// The database did not take it.
+    #[error("the database is not available, try again in a moment")]
+    Unavailable,
+}
+
+struct Job {
+    events: Vec<NewEvent>,
+    at: Instant,
+    origin: Origin,
+    reply: oneshot::Sender<Result<Vec<Appended>, IngestError>>,
+    /// Failed once in company: tried again by itself, so that one bad batch does not take others with it.
+    alone: bool,
+}
+
+/// Groups and commits.
+pub struct IngestActor {
+    shared: Arc<Shared>,
+    waiting: VecDeque<Job>,
+    waiting_events: usize,
+    in_flight: bool,
+    _lifeline: Lifeline,
+}
+
+impl IngestActor {
+    /// Idle.
+    pub fn new(shared: Arc<Shared>, lifeline: Lifeline) -> Self {
+        Self { shared, waiting: VecDeque::new(), waiting_events: 0, in_flight: false, _lifeline: lifeline }
+    }
+
+    fn next_group(&mut self) -> Vec<Job> {
+        let mut group: Vec<Job> = Vec::new();
+        let mut size = 0;
+        while let Some(job) = self.waiting.front() {
+            let fits = group.is_empty() || size + job.events.len() <= self.shared.config.ingest.max_commit;
+            if !fits || (job.alone && !group.is_empty()) {
+                break;
+            }
+            let Some(job) = self.waiting.pop_front() else { break };
+            size += job.events.len();
+            self.waiting_events = self.waiting_events.saturating_sub(job.events.len());
+            let alone = job.alone;
+            group.push(job);
+            if alone {
+                break;
+            }
+        }
+        group
+    }
+
+    fn commit(&mut self, context: &mut Context<Self>) {
+        if self.in_flight || self.waiting.is_empty() {
+            return;
+        }
+        self.in_flight = true;
+        let mut group = self.next_group();
+        let counts: Vec<usize> = group.iter().map(|job| job.events.len()).collect();
+        let batch: Vec<NewEvent> = group.iter_mut().flat_map(|job| std::mem::take(&mut job.events)).collect();
+        let store = self.shared.store.clone();
+        let started = Instant::now();
+        let commit = async move {
+            store
+                .run(move |connection| {
+                    let result = events::append(connection, &batch);
+                    Ok((batch, result))
+                })
+                .await
+        };
+        context.spawn(commit.into_actor(self).map(move |outcome, actor, context| {
+            actor.in_flight = false;
+            actor.shared.metrics.time(Timing::Commit, started.elapsed());
+            match outcome {
+                Ok((batch, Ok(appended))) => actor.committed(group, &counts, batch, appended),
+                Ok((batch, Err(error))) => {
+                    log::error!("events not committed events={} error={error}", batch.len());
+                    actor.failed(group, &counts, batch);
+                }
+                Err(error) => {
+                    log::error!("events not committed error={error}");
+                    actor.refuse(group);
+                }
+            }
+            actor.commit(context);
+        }));
+    }
+
+    fn committed(&self, group: Vec<Job>, counts: &[usize], batch: Vec<NewEvent>, appended: Vec<Appended>) {
+        self.learn_items(&batch, &appended);
+        let stored = appended.iter().filter(|appended| matches!(appended, Appended::Stored(_))).count();
+        self.shared.metrics.add(Count::Events, stored as u64);
+        self.shared.metrics.add(Count::Duplicates, (appended.len() - stored) as u64);
+        let mut pairs = batch.into_iter().zip(appended);
+        for (job, count) in group.into_iter().zip(counts) {
+            let part: Vec<(NewEvent, Appended)> = pairs.by_ref().take(*count).collect();
+            if job.origin == Origin::Http {
+                self.tell(&part, job.at);
+            }
+            let reply = part.into_iter().map(|(_, appended)| appended).collect();
+            // Nobody waits any more: the client has gone, its events are stored all the same.
+            let _ = job.reply.send(Ok(reply));
+        }
+    }
+
+    /// Tells connected users' actors about events that came by another way than their socket.
+    fn tell(&self, part: &[(NewEvent, Appended)], at: Instant) {
+        let mut by_user: BTreeMap<&ExternalId, Vec<Event>> = BTreeMap::new();
+        for (new, appended) in part {
+            if let (Some(user), Appended::Stored(event)) = (&new.user, appended) {
+                by_user.entry(user).or_default().push(*event);
+            }
+        }
+        for (user, events) in by_user {
+            if !self.shared.registry.tell(user, EventsCommitted { events, at }) {
+                self.shared.metrics.add(Count::MailboxFull, 1);
+            }
+        }
+    }
+
+    /// Items that an event has named before the catalogue did.
+    fn learn_items(&self, batch: &[NewEvent], appended: &[Appended]) {
+        let catalogue = self.shared.catalogue.load();
+        let mut unknown = BTreeMap::new();
+        for (new, appended) in batch.iter().zip(appended) {
+            if let (Some(external_id), Appended::Stored(Event { item: Some(id), .. })) = (&new.item, appended)
+                && catalogue.find(external_id).is_none()
+            {
+                unknown.insert(*id, external_id.clone());
+            }
+        }
+        let now = Timestamp::now();
+        self.shared.upsert_items(
+            unknown.into_iter().map(|(id, external_id)| Item::named_by_event(id, external_id, now)).collect(),
+        );
+    }
+
+    fn failed(&mut self, group: Vec<Job>, counts: &[usize], batch: Vec<NewEvent>) {
+        self.shared.metrics.add(Count::FailedCommits, 1);
+        if group.len() == 1 {
+            return self.refuse(group);
+        }
+        let mut rest = batch.into_iter();
+        let mut again: VecDeque<Job> = VecDeque::new();
+        for (mut job, count) in group.into_iter().zip(counts) {
+            job.events = rest.by_ref().take(*count).collect();
+            job.alone = true;
+            self.waiting_events += job.events.len();
+            again.push_back(job);
+        }
+        again.append(&mut self.waiting);
+        self.waiting = again;
+    }
+
+    fn refuse(&self, group: Vec<Job>) {
+        for job in group {
+            let _ = job.reply.send(Err(IngestError::Unavailable));
+        }
+    }
+}
+
+impl Actor for IngestActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+impl Handler<Ingest> for IngestActor {
+    type Result = ();
+
+    fn handle(&mut self, ingest: Ingest, context: &mut Self::Context) {
+        let Ingest { events, at, origin, reply } = ingest;
+        if self.waiting_events + events.len() > self.shared.config.ingest.max_waiting {
+            let _ = reply.send(Err(IngestError::Overloaded));
+            return;
+        }
+        self.waiting_events += events.len();
+        self.waiting.push_back(Job { events, at, origin, reply, alone: false });
+        self.commit(context);
+    }
+}
+
+impl Shared {
+    /// Hands events to the ingest actor and waits for the commit.
+    pub async fn ingest(
+        &self,
+        events: Vec<NewEvent>,
+        at: Instant,
+        origin: Origin,
+    ) -> Result<Vec<Appended>, IngestError> {
+        let (reply, answer) = oneshot::channel();
+        if !self.ingest.offer(Ingest { events, at, origin, reply }).is_queued() {
+            self.metrics.add(Count::MailboxFull, 1);
+            return Err(IngestError::Overloaded);
+        }
+        // The actor ended before it answered: it is started anew, and the client may try again.
+        answer.await.unwrap_or(Err(IngestError::Unavailable))
+    }
+
+    /// Stores catalogue items and makes them known. Returns how many.
+    pub async fn put_items(&self, items: Vec<NewItem>) -> Result<usize, crate::store::StoreError> {
+        let stored =
+            self.store.run(move |connection| crate::store::items::upsert(connection, &items)).await?;
+        let count = stored.len();
+        self.upsert_items(stored);
+        Ok(count)
+    }
+}

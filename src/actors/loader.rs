@@ -1,0 +1,226 @@
+//! Reads users for their actors, many in one query: while one query runs, logins wait and go with the next. Ten
+//! thousand clients that reconnect at once are a few dozen queries.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use tokio::sync::oneshot;
+
+use super::shared::Shared;
+use super::watch::Lifeline;
+use crate::base::{ExternalId, Timestamp, UserId};
+use crate::deliver::Entry;
+use crate::feedback::FeedbackOutcome;
+use crate::notify::quiet_hours::QuietHours;
+use crate::notify::{PolicyState, Preferences, Sent};
+use crate::profile::Profile;
+use crate::store::users::{self, UserState};
+use crate::store::{StoreError, preferences};
+
+/// Logins waiting in the mailbox.
+const MAILBOX: usize = 65_536;
+/// Users in one query.
+const MAX_GROUP: usize = 256;
+
+/// Sent by user actors and request handlers.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Load {
+    /// Who.
+    pub user: ExternalId,
+    /// Unknown users are made known (a login) or answered with `None` (a question).
+    pub create: bool,
+    /// Where the answer goes.
+    pub reply: oneshot::Sender<Result<Option<Box<Loaded>>, LoadError>>,
+}
+
+/// The database did not answer.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the database is not available, try again in a moment")]
+pub struct LoadError;
+
+/// A user as the database has it, folded.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// Inner id.
+    pub user: UserId,
+    /// Neither learned from nor answered.
+    pub is_robot: bool,
+    /// Folded from all events.
+    pub profile: Profile,
+    /// What the policy remembers.
+    pub policy: PolicyState,
+    /// What the user asked of us.
+    pub preferences: Preferences,
+    /// The same, as stored.
+    pub stored_preferences: preferences::Preferences,
+    /// Last offset of the stream.
+    pub last_offset: i64,
+    /// Offset after which `tail` is complete.
+    pub floor: i64,
+    /// Recent messages, in order.
+    pub tail: Vec<Entry>,
+}
+
+/// Groups and reads.
+pub struct LoaderActor {
+    shared: Arc<Shared>,
+    waiting: VecDeque<Load>,
+    in_flight: bool,
+    _lifeline: Lifeline,
+}
+
+impl LoaderActor {
+    /// Idle.
+    pub fn new(shared: Arc<Shared>, lifeline: Lifeline) -> Self {
+        Self { shared, waiting: VecDeque::new(), in_flight: false, _lifeline: lifeline }
+    }
+
+    fn load(&mut self, context: &mut Context<Self>) {
+        if self.in_flight || self.waiting.is_empty() {
+            return;
+        }
+        self.in_flight = true;
+        let n = self.waiting.len().min(MAX_GROUP);
+        let group: Vec<Load> = self.waiting.drain(..n).collect();
+        let wanted: Vec<(ExternalId, bool)> =
+            group.iter().map(|load| (load.user.clone(), load.create)).collect();
+        let shared = Arc::clone(&self.shared);
+        let read = async move {
+            let store = shared.store.clone();
+            store
+                .run(move |connection| {
+                    let now = Timestamp::now();
+                    let ids = resolve(connection, &wanted)?;
+                    let known: Vec<UserId> = ids.iter().flatten().copied().collect();
+                    let states = users::load_states(connection, &known, now)?;
+                    let loaded: HashMap<UserId, Box<Loaded>> = states
+                        .into_iter()
+                        .map(|state| (state.user, Box::new(fold(state, &shared))))
+                        .collect();
+                    // Cloned, since the same user may be asked for twice in a group.
+                    Ok(ids.into_iter().map(|id| loaded.get(&id?).cloned()).collect::<Vec<_>>())
+                })
+                .await
+        };
+        context.spawn(read.into_actor(self).map(move |outcome, actor, context| {
+            actor.in_flight = false;
+            match outcome {
+                Ok(answers) => {
+                    for (load, answer) in group.into_iter().zip(answers) {
+                        let _ = load.reply.send(Ok(answer));
+                    }
+                }
+                Err(error) => {
+                    log::error!("users not read users={} error={error}", group.len());
+                    for load in group {
+                        let _ = load.reply.send(Err(LoadError));
+                    }
+                }
+            }
+            actor.load(context);
+        }));
+    }
+}
+
+fn resolve(
+    connection: &mut diesel::PgConnection,
+    wanted: &[(ExternalId, bool)],
+) -> Result<Vec<Option<UserId>>, StoreError> {
+    let creating: Vec<ExternalId> =
+        wanted.iter().filter(|(_, create)| *create).map(|(user, _)| user.clone()).collect();
+    let mut created = users::resolve(connection, &creating)?.into_iter();
+    wanted
+        .iter()
+        .map(|(user, create)| if *create { Ok(created.next()) } else { users::find(connection, user) })
+        .collect()
+}
+
+/// The same fold over the same events as the live one.
+fn fold(state: UserState, shared: &Shared) -> Loaded {
+    let catalogue = shared.catalogue.load();
+    let mut profile = Profile::default();
+    for event in &state.events {
+        profile.apply(event, &catalogue);
+    }
+    let mut policy = PolicyState::default();
+    for send in &state.recent {
+        let asked_for = send.trigger == "login";
+        policy.note_sent(Sent {
+            id: send.notification_id,
+            at: send.at,
+            category: send.category.as_str().into(),
+            items: send.items.clone().into(),
+            asked_for,
+        });
+    }
+    for send in &state.recent {
+        let rejected =
+            |code: &i16| FeedbackOutcome::from_code(*code).is_some_and(FeedbackOutcome::is_rejection);
+        if send.outcomes.iter().any(rejected) {
+            policy.note_dismissed(send.notification_id, send.at);
+        }
+    }
+    let tail = state
+        .tail
+        .into_iter()
+        .map(|stored| Entry {
+            offset: stored.offset,
+            id: stored.notification_id,
+            expires_at: stored.expires_at,
+            frame: stored.frame.into(),
+        })
+        .collect();
+    Loaded {
+        user: state.user,
+        is_robot: state.is_robot,
+        profile,
+        policy,
+        preferences: parse_preferences(&state.preferences),
+        stored_preferences: state.preferences,
+        last_offset: state.last_offset,
+        floor: state.floor,
+        tail,
+    }
+}
+
+/// Preferences as the policy reads them; a time zone that is unknown here falls back to the server's.
+pub fn parse_preferences(stored: &preferences::Preferences) -> Preferences {
+    let minute = |minute: Option<i16>| minute.and_then(|minute| u16::try_from(minute).ok());
+    Preferences {
+        time_zone: stored.time_zone.as_deref().and_then(|name| jiff::tz::TimeZone::get(name).ok()),
+        quiet_hours: minute(stored.quiet_from_minute)
+            .zip(minute(stored.quiet_to_minute))
+            .map(|(from_minute, to_minute)| QuietHours { from_minute, to_minute }),
+        muted: stored.muted.iter().cloned().collect(),
+    }
+}
+
+impl Actor for LoaderActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+impl Handler<Load> for LoaderActor {
+    type Result = ();
+
+    fn handle(&mut self, load: Load, context: &mut Self::Context) {
+        self.waiting.push_back(load);
+        self.load(context);
+    }
+}
+
+impl Shared {
+    /// Reads one user; `None` = unknown and not to be created.
+    pub async fn load(&self, user: &ExternalId, create: bool) -> Result<Option<Box<Loaded>>, LoadError> {
+        let (reply, answer) = oneshot::channel();
+        if !self.loader.offer(Load { user: user.clone(), create, reply }).is_queued() {
+            return Err(LoadError);
+        }
+        answer.await.unwrap_or(Err(LoadError))
+    }
+}

@@ -1,0 +1,364 @@
+//! Trains on its schedule and when asked, one training at a time, off the request path; swaps only what passes the
+//! gate; then tells the actors of connected users.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::send::offer;
+use super::shared::Shared;
+use super::user::ModelTrained;
+use super::watch::Lifeline;
+use crate::base::{ModelVersion, Timestamp};
+use crate::evaluate::{self, gate};
+use crate::recommend::{ModelSet, Stage, TrainError, Trained, TrainingData, TrainingParameters};
+use crate::store::jobs::{self, JobRow};
+use crate::store::models::{self, ModelState, NewModel};
+use crate::store::user_features::{self, UserFeaturesRow};
+use crate::store::{StoreError, events, items};
+use crate::telemetry::{Count, Gauge};
+
+/// Users told per turn after a swap, so that ten thousand of them do not recommend in one breath.
+const TELL_GROUP: usize = 200;
+/// Between two such turns.
+const TELL_PAUSE: Duration = Duration::from_millis(50);
+/// Age of the model is exposed this often.
+const AGE_TICK: Duration = Duration::from_secs(10);
+
+/// Starts a training, unless one runs. From request handlers and the schedule. The reply names the job: the new one,
+/// or the one that runs.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Retrain(pub oneshot::Sender<Uuid>);
+
+/// From request handlers: let this version serve. The reply is false when there is no such version.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Activate(pub ModelVersion, pub oneshot::Sender<Result<bool, String>>);
+
+/// The job that runs or ran last, for whoever asks.
+#[derive(Default)]
+pub struct JobBoard {
+    current: Mutex<Option<JobRow>>,
+    cancel: AtomicBool,
+}
+
+impl JobBoard {
+    /// The current or last job.
+    pub fn current(&self) -> Option<JobRow> {
+        self.current.lock().clone()
+    }
+
+    /// Asks the job to stop; false when it is not the one that runs.
+    pub fn cancel(&self, job: Uuid) -> bool {
+        let running =
+            self.current().is_some_and(|current| current.job_id == job && current.finished_at.is_none());
+        if running {
+            self.cancel.store(true, Ordering::Release);
+        }
+        running
+    }
+
+    fn begin(&self, now: Timestamp) -> JobRow {
+        let job = JobRow {
+            job_id: Uuid::now_v7(),
+            kind: "train".to_owned(),
+            state: "running".to_owned(),
+            stage: Stage::Read.name().to_owned(),
+            progress: 0.0,
+            message: None,
+            created_at: now,
+            finished_at: None,
+        };
+        self.cancel.store(false, Ordering::Release);
+        *self.current.lock() = Some(job.clone());
+        job
+    }
+
+    fn progress(&self, stage: Stage, share: f32) -> ControlFlow<()> {
+        if let Some(job) = &mut *self.current.lock() {
+            job.stage = stage.name().to_owned();
+            job.progress = share.clamp(0.0, 1.0);
+        }
+        if self.cancel.load(Ordering::Acquire) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn end(&self, state: &str, message: String) -> Option<JobRow> {
+        let mut current = self.current.lock();
+        let job = current.as_mut()?;
+        state.clone_into(&mut job.state);
+        if state == "succeeded" {
+            job.progress = 1.0;
+        }
+        job.message = Some(message);
+        job.finished_at = Some(Timestamp::now());
+        Some(job.clone())
+    }
+}
+
+/// Why a training ended without a model that serves.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainingError {
+    /// The learning itself.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// Reading or writing.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The artefact.
+    #[error("the model could not be encoded: {0}")]
+    Encode(String),
+}
+
+/// A finished training.
+pub struct Outcome {
+    /// The new model set.
+    pub model: ModelSet,
+    /// The gate's verdict.
+    pub gate: gate::Gate,
+    /// Wall clock.
+    pub took: Duration,
+}
+
+/// Parameters from the configuration.
+pub fn parameters(shared: &Shared) -> TrainingParameters {
+    let training = &shared.config.training;
+    let mut parameters = TrainingParameters::default();
+    parameters.segments.k = training.segments;
+    parameters.segments.seed = training.seed;
+    parameters.seed = training.seed;
+    parameters.n_threads = match training.threads {
+        0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1)),
+        threads => threads,
+    };
+    parameters
+}
+
+/// Reads, trains, judges and stores. Blocks for as long as it takes: never on an arbiter.
+pub fn train(
+    shared: &Shared,
+    progress: &mut dyn FnMut(Stage, f32) -> ControlFlow<()>,
+) -> Result<Outcome, TrainingError> {
+    let started = Instant::now();
+    let now = Timestamp::now();
+    // An import beside the running server may have brought items.
+    shared.upsert_items(shared.store.run_blocking(items::load_all)?);
+    let catalogue = shared.catalogue.load_full();
+    let data = read(shared, progress)?;
+    let parameters = parameters(shared);
+    let Trained { mut model, metrics, features } =
+        evaluate::train_and_evaluate(&data, &catalogue, now, &parameters, progress)?;
+    let current = shared.models.load();
+    let current_metrics = (current.version != ModelVersion(0)).then_some(&current.metrics);
+    let gate = gate::judge(&metrics, current_metrics, shared.config.training.gate_tolerance);
+    if progress(Stage::Save, 0.95).is_break() {
+        return Err(TrainError::Cancelled.into());
+    }
+    let took = started.elapsed();
+    shared.store.run_blocking(|connection| {
+        model.version = models::reserve_version(connection)?;
+        Ok(())
+    })?;
+    let artefact = model.encode().map_err(|error| TrainingError::Encode(error.to_string()))?;
+    let new = NewModel {
+        version: model.version,
+        created_at: now,
+        state: if gate.passed { ModelState::Active } else { ModelState::Rejected },
+        parameters: serde_json::to_value(&parameters).unwrap_or_default(),
+        metrics: serde_json::to_value(&metrics).unwrap_or_default(),
+        gate: serde_json::to_value(&gate).unwrap_or_default(),
+        events: i64::try_from(data.events.len()).unwrap_or(i64::MAX),
+        took_ms: i32::try_from(took.as_millis()).unwrap_or(i32::MAX),
+        artefact,
+    };
+    let rows: Vec<UserFeaturesRow> = features
+        .into_iter()
+        .map(|(user, features, segment)| UserFeaturesRow {
+            user,
+            purchases_per_month: features.purchases_per_month,
+            browsing_minutes_per_month: features.browsing_minutes_per_month,
+            searches_per_month: features.searches_per_month,
+            recency_days: features.recency_days,
+            monetary: features.monetary,
+            segment: segment.map(|segment| segment.0),
+        })
+        .collect();
+    let keep = i64::from(shared.config.training.keep_versions);
+    shared.store.run_blocking(|connection| {
+        models::insert(connection, &new)?;
+        if gate.passed {
+            user_features::replace(connection, &rows)?;
+        }
+        models::prune(connection, keep)
+    })?;
+    Ok(Outcome { model, gate, took })
+}
+
+fn read(
+    shared: &Shared,
+    progress: &mut dyn FnMut(Stage, f32) -> ControlFlow<()>,
+) -> Result<TrainingData, TrainingError> {
+    let mut events_read = Vec::new();
+    let mut cancelled = progress(Stage::Read, 0.0).is_break();
+    let n_users = shared.store.run_blocking(|connection| {
+        events::for_each(connection, |event| {
+            events_read.push(event);
+            if events_read.len() % 100_000 == 0 {
+                cancelled |= progress(Stage::Read, 0.05).is_break();
+            }
+            if cancelled { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        crate::store::users::count(connection)
+    })?;
+    if cancelled {
+        return Err(TrainError::Cancelled.into());
+    }
+    Ok(TrainingData { events: events_read, n_users: usize::try_from(n_users).unwrap_or(0) })
+}
+
+/// Holds the schedule; see the module.
+pub struct RecommenderActor {
+    shared: Arc<Shared>,
+    running: Option<Uuid>,
+    _lifeline: Lifeline,
+}
+
+impl RecommenderActor {
+    /// Waiting for its time.
+    pub fn new(shared: Arc<Shared>, lifeline: Lifeline) -> Self {
+        Self { shared, running: None, _lifeline: lifeline }
+    }
+
+    fn retrain(&mut self, context: &mut Context<Self>) -> Uuid {
+        if let Some(job) = self.running {
+            return job;
+        }
+        let job = self.shared.jobs.begin(Timestamp::now());
+        self.running = Some(job.job_id);
+        log::info!("training begins job={}", job.job_id);
+        self.save(job.clone());
+        let shared = Arc::clone(&self.shared);
+        // A panic in a model ends the thread's task, not the server: it is an error here.
+        let training = tokio::task::spawn_blocking(move || {
+            let jobs = &shared.jobs;
+            train(&shared, &mut |stage, share| jobs.progress(stage, share))
+        });
+        context.spawn(training.into_actor(self).map(|outcome, actor, context| {
+            actor.running = None;
+            let (state, message) = match outcome {
+                Ok(Ok(outcome)) => ("succeeded", actor.trained(outcome, context)),
+                Ok(Err(TrainingError::Train(TrainError::Cancelled))) => ("cancelled", "cancelled".to_owned()),
+                Ok(Err(error)) => ("failed", error.to_string()),
+                Err(error) => ("failed", format!("training panicked: {error}")),
+            };
+            log::info!("training ended state={state} message=\"{message}\"");
+            if let Some(job) = actor.shared.jobs.end(state, message) {
+                actor.save(job);
+            }
+        }));
+        job.job_id
+    }
+
+    fn trained(&mut self, outcome: Outcome, context: &mut Context<Self>) -> String {
+        let Outcome { model, gate, took } = outcome;
+        let version = model.version;
+        self.shared.metrics.add(Count::Trainings, 1);
+        if !gate.passed {
+            return format!("version {version} was not activated: {}", gate.reason);
+        }
+        self.shared.put_models(model);
+        self.tell_users(context);
+        format!("version {version} serves after {} ms: {}", took.as_millis(), gate.reason)
+    }
+
+    /// Tells connected users' actors, a group at a time.
+    fn tell_users(&self, context: &mut Context<Self>) {
+        for (turn, group) in self.shared.registry.entries().chunks(TELL_GROUP).enumerate() {
+            let group = group.to_vec();
+            let wait = TELL_PAUSE * u32::try_from(turn).unwrap_or(u32::MAX);
+            context.run_later(wait, move |actor, _| {
+                for entry in &group {
+                    if !offer(&entry.address, ModelTrained).is_queued() {
+                        actor.shared.metrics.add(Count::MailboxFull, 1);
+                    }
+                }
+            });
+        }
+    }
+
+    fn save(&self, job: JobRow) {
+        let store = self.shared.store.clone();
+        actix::spawn(async move {
+            if let Err(error) = store.run(move |connection| jobs::save(connection, &job)).await {
+                log::error!("job not saved error={error}");
+            }
+        });
+    }
+}
+
+impl Actor for RecommenderActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        let interval = self.shared.config.training.interval_s;
+        if interval > 0 {
+            context.run_interval(Duration::from_secs(interval), |actor, context| {
+                actor.retrain(context);
+            });
+        }
+        context.run_interval(AGE_TICK, |actor, _| {
+            let age = Timestamp::now().millis_since(actor.shared.models.load().trained_at).0 / 1_000;
+            actor.shared.metrics.set(Gauge::ModelAge, i64::try_from(age).unwrap_or(i64::MAX));
+        });
+    }
+}
+
+impl Handler<Retrain> for RecommenderActor {
+    type Result = ();
+
+    fn handle(&mut self, retrain: Retrain, context: &mut Self::Context) {
+        let job = self.retrain(context);
+        let _ = retrain.0.send(job);
+    }
+}
+
+impl Handler<Activate> for RecommenderActor {
+    type Result = ();
+
+    fn handle(&mut self, activate: Activate, context: &mut Self::Context) {
+        let Activate(version, reply) = activate;
+        let store = self.shared.store.clone();
+        let load = async move {
+            store
+                .run(move |connection| {
+                    let Some(artefact) = models::load(connection, version)? else { return Ok(None) };
+                    // A corrupt artefact is refused before anything changes.
+                    let model = ModelSet::decode(&artefact);
+                    if model.is_ok() {
+                        models::activate(connection, version)?;
+                    }
+                    Ok(Some(model))
+                })
+                .await
+        };
+        context.spawn(load.into_actor(self).map(|outcome, actor, context| {
+            let answer = match outcome {
+                Ok(Some(Ok(model))) => {
+                    actor.shared.put_models(model);
+                    actor.tell_users(context);
+                    Ok(true)
+                }
+                Ok(Some(Err(error))) => Err(error.to_string()),
+                Ok(None) => Ok(false),
+                Err(error) => Err(error.to_string()),
+            };
+            let _ = reply.send(answer);
+        }));
+    }
+}

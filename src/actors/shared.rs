@@ -1,0 +1,132 @@
+//! What every actor and request handler of one server shares.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use super::ingest::IngestActor;
+use super::journal::JournalActor;
+use super::loader::LoaderActor;
+use super::recommender::{JobBoard, RecommenderActor};
+use super::registry::Registry;
+use super::watch::Kept;
+use crate::base::ItemId;
+use crate::catalogue::{Catalogue, Item};
+use crate::config::Config;
+use crate::notify::Rules;
+use crate::recommend::ModelSet;
+use crate::store::Store;
+use crate::telemetry::{Gauge, Metrics};
+
+/// One server's shared state. Readers take a snapshot and never wait for a writer.
+pub struct Shared {
+    /// The validated configuration.
+    pub config: Config,
+    /// PostgreSQL.
+    pub store: Store,
+    /// Counters and timings.
+    pub metrics: Metrics,
+    /// Incarnation of all streams.
+    pub epoch: Box<str>,
+    /// Policy rules.
+    pub rules: Rules,
+    /// The current catalogue, swapped whole.
+    pub catalogue: ArcSwap<Catalogue>,
+    /// The current model set, swapped whole.
+    pub models: ArcSwap<ModelSet>,
+    /// One writer of catalogue and models at a time.
+    change: Mutex<()>,
+    /// User → actor.
+    pub registry: Registry,
+    /// Commits events.
+    pub ingest: Arc<Kept<IngestActor>>,
+    /// Commits decisions and messages.
+    pub journal: Arc<Kept<JournalActor>>,
+    /// Reads users.
+    pub loader: Arc<Kept<LoaderActor>>,
+    /// Trains.
+    pub recommender: Arc<Kept<RecommenderActor>>,
+    /// Progress of trainings.
+    pub jobs: JobBoard,
+    /// The server is going down: no new logins.
+    pub draining: AtomicBool,
+}
+
+impl Shared {
+    /// Before any actor runs.
+    pub fn new(
+        config: Config,
+        store: Store,
+        epoch: &str,
+        catalogue: Catalogue,
+        models: ModelSet,
+    ) -> Arc<Self> {
+        let rules = Rules::new(&config.policy);
+        let shared = Self {
+            config,
+            store,
+            metrics: Metrics::default(),
+            epoch: epoch.into(),
+            rules,
+            catalogue: ArcSwap::from_pointee(catalogue),
+            models: ArcSwap::from_pointee(models),
+            change: Mutex::new(()),
+            registry: Registry::default(),
+            ingest: Kept::new("ingest"),
+            journal: Kept::new("journal"),
+            loader: Kept::new("loader"),
+            recommender: Kept::new("recommender"),
+            jobs: JobBoard::default(),
+            draining: AtomicBool::new(false),
+        };
+        shared.metrics.set(Gauge::Items, i64::try_from(shared.catalogue.load().len()).unwrap_or(i64::MAX));
+        shared.metrics.set(Gauge::ModelVersion, i64::from(shared.models.load().version.0));
+        Arc::new(shared)
+    }
+
+    /// Adds or replaces items: the catalogue first, then the model set learns of them.
+    pub fn upsert_items(&self, items: Vec<Item>) {
+        if items.is_empty() {
+            return;
+        }
+        let _writer = self.change.lock();
+        let ids: Vec<ItemId> = items.iter().map(|item| item.id).collect();
+        let mut catalogue = Catalogue::clone(&self.catalogue.load());
+        for item in items {
+            catalogue.upsert(item);
+        }
+        self.put_catalogue(catalogue, &ids);
+    }
+
+    /// Takes an item out.
+    pub fn remove_item(&self, item: ItemId) {
+        let _writer = self.change.lock();
+        let mut catalogue = Catalogue::clone(&self.catalogue.load());
+        catalogue.remove(item);
+        self.put_catalogue(catalogue, &[]);
+    }
+
+    fn put_catalogue(&self, catalogue: Catalogue, changed: &[ItemId]) {
+        self.metrics.set(Gauge::Items, i64::try_from(catalogue.len()).unwrap_or(i64::MAX));
+        let catalogue = Arc::new(catalogue);
+        self.catalogue.store(Arc::clone(&catalogue));
+        if !changed.is_empty() {
+            let mut models = ModelSet::clone(&self.models.load());
+            models.note_items(&catalogue, changed);
+            self.models.store(Arc::new(models));
+        }
+    }
+
+    /// A new model set serves from now on; it learns of items that came while it was trained.
+    pub fn put_models(&self, mut models: ModelSet) {
+        let _writer = self.change.lock();
+        let catalogue = self.catalogue.load();
+        let unknown: Vec<ItemId> =
+            catalogue.iter().map(|item| item.id).filter(|id| !models.knows(*id)).collect();
+        models.note_items(&catalogue, &unknown);
+        self.metrics.set(Gauge::ModelVersion, i64::from(models.version.0));
+        self.models.store(Arc::new(models));
+    }
+}

@@ -1,0 +1,65 @@
+//! What a user's actor is told and asked.
+
+use std::time::Instant;
+
+use actix::Message;
+use tokio::sync::oneshot;
+
+use crate::base::{Timestamp, UserId};
+use crate::event::Event;
+use crate::profile::Profile;
+use crate::profile::SegmentId;
+use crate::store::preferences::Preferences;
+use crate::transport::Opened;
+
+/// From the gateway: a client whose login was checked.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Connect(pub Opened);
+
+/// From the ingest actor: events of this user that came by another way than its socket.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct EventsCommitted {
+    /// As stored.
+    pub events: Vec<Event>,
+    /// When the request was read.
+    pub at: Instant,
+}
+
+/// From the recommender: another model set serves.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ModelTrained;
+
+/// From request handlers: what is known about the user right now. Dropped unanswered while loading.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ProfileSnapshot(pub oneshot::Sender<Snapshot>);
+
+/// The answer.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Inner id.
+    pub user: UserId,
+    /// The live profile.
+    pub profile: Profile,
+    /// Segment by the current model.
+    pub segment: Option<SegmentId>,
+    /// Open connections.
+    pub connections: usize,
+    /// What the user asked of us.
+    pub preferences: Preferences,
+    /// When the first of the present connections came.
+    pub connected_at: Timestamp,
+}
+
+/// From request handlers: preferences that were just stored.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct SetPreferences(pub Preferences);
+
+/// From the shutdown: close every connection with 3001 and end.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Drain;

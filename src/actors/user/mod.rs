@@ -1,0 +1,258 @@
+//! One actor per connected user: the one place where anything about that user is decided, so two tabs, two
+//! triggers and a retraining can't race. It owns the live profile, the policy state and the stream.
+//!
+//! ```text
+//! Loading ──loaded──► Ready ──last connection gone, linger over──► stopped
+//!    ▲                  │
+//!    └── reload ────────┘   (a commit failed or a message was missed: read everything again)
+//! ```
+
+mod decide;
+mod events;
+mod messages;
+mod ready;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+
+use super::loader::{LoadError, Loaded};
+use super::shared::Shared;
+use crate::base::{ExternalId, Timestamp};
+use crate::deliver::CloseCode;
+use crate::telemetry::Gauge;
+use crate::transport::{Opened, Outbound, Received};
+
+pub use messages::{
+    Connect, Drain, EventsCommitted, ModelTrained, ProfileSnapshot, SetPreferences, Snapshot,
+};
+use ready::Ready;
+
+/// Messages waiting for one user.
+const MAILBOX: usize = 256;
+/// Logins waiting while the user is read.
+const MAX_WAITING: usize = 64;
+/// Housekeeping: prune dead pipes, forget what no rule looks at.
+const TICK: Duration = Duration::from_secs(30);
+
+enum State {
+    /// The database is being asked; logins wait. `before` is the old state of a reload.
+    Loading { waiting: Vec<Opened>, before: Option<Box<Ready>> },
+    /// Serving.
+    Ready(Box<Ready>),
+}
+
+/// See the module.
+pub struct UserActor {
+    user: ExternalId,
+    instance: u64,
+    shared: Arc<Shared>,
+    missed: Arc<AtomicBool>,
+    state: State,
+    /// Since when nobody is connected.
+    idle_since: Option<Instant>,
+}
+
+impl UserActor {
+    /// About to load.
+    pub fn new(user: ExternalId, instance: u64, shared: Arc<Shared>, missed: Arc<AtomicBool>) -> Self {
+        let state = State::Loading { waiting: Vec::new(), before: None };
+        Self { user, instance, shared, missed, state, idle_since: Some(Instant::now()) }
+    }
+
+    fn load(&mut self, context: &mut Context<Self>) {
+        let shared = Arc::clone(&self.shared);
+        let user = self.user.clone();
+        let load = async move { shared.load(&user, true).await };
+        context.spawn(load.into_actor(self).map(|outcome, actor, context| actor.loaded(outcome, context)));
+    }
+
+    fn loaded(&mut self, outcome: Result<Option<Box<Loaded>>, LoadError>, context: &mut Context<Self>) {
+        let State::Loading { waiting, before } = &mut self.state else { return };
+        let (waiting, before) = (std::mem::take(waiting), before.take());
+        let Ok(Some(loaded)) = outcome else {
+            for opened in waiting {
+                let _ = opened.pipe.offer(Outbound::Close(CloseCode::StreamLost));
+            }
+            if let Some(before) = before {
+                before.close_all(CloseCode::StreamLost);
+            }
+            self.finish(context);
+            return;
+        };
+        let mut ready = Box::new(Ready::new(&self.user, *loaded, &self.shared));
+        if let Some(before) = before {
+            ready.adopt(*before);
+        }
+        self.state = State::Ready(ready);
+        for opened in waiting {
+            self.connect(opened, context);
+        }
+    }
+
+    /// Reads everything again; connections stay.
+    fn reload(&mut self, context: &mut Context<Self>) {
+        self.missed.store(false, Ordering::Release);
+        let loading = State::Loading { waiting: Vec::new(), before: None };
+        if let State::Ready(before) = std::mem::replace(&mut self.state, loading) {
+            self.state = State::Loading { waiting: Vec::new(), before: Some(before) };
+            self.load(context);
+        }
+    }
+
+    fn connect(&mut self, opened: Opened, context: &mut Context<Self>) {
+        self.idle_since = None;
+        match &mut self.state {
+            State::Loading { waiting, .. } if waiting.len() < MAX_WAITING => waiting.push(opened),
+            State::Loading { .. } => {
+                let _ = opened.pipe.offer(Outbound::Close(CloseCode::TooManyConnections));
+            }
+            State::Ready(_) => self.log_in(opened, context),
+        }
+    }
+
+    /// Runs on the user's state and acts on what it wants from the actor afterwards. While everything is read again,
+    /// clients are still answered by the old state, but nothing new is sent: the stream's last number is not known.
+    fn with_ready(
+        &mut self,
+        context: &mut Context<Self>,
+        act: impl FnOnce(&mut Ready, &Shared, &mut ready::Wants),
+    ) {
+        if matches!(self.state, State::Ready(_)) && self.missed.load(Ordering::Acquire) {
+            self.reload(context);
+        }
+        let mut wants = ready::Wants::default();
+        match &mut self.state {
+            State::Ready(ready) => {
+                act(ready, &self.shared, &mut wants);
+                self.satisfy(wants, context);
+            }
+            State::Loading { before: Some(before), .. } => act(before, &self.shared, &mut wants),
+            State::Loading { before: None, .. } => {}
+        }
+    }
+
+    /// Events were committed while the user is being read: the reading may not have seen them, so read once more.
+    fn note_committed(&self) {
+        if matches!(self.state, State::Loading { .. }) {
+            self.missed.store(true, Ordering::Release);
+        }
+    }
+
+    fn tick(&mut self, context: &mut Context<Self>) {
+        let linger = Duration::from_millis(self.shared.config.socket.linger_ms);
+        let now = Timestamp::now();
+        let connections = match &mut self.state {
+            State::Ready(ready) => ready.housekeeping(now, &self.shared),
+            State::Loading { waiting, .. } => waiting.len(),
+        };
+        if connections > 0 {
+            self.idle_since = None;
+        } else if self.idle_since.get_or_insert_with(Instant::now).elapsed() >= linger {
+            self.finish(context);
+        }
+    }
+
+    /// First out of the registry, then, once what is in the mailbox has been answered, out of life.
+    fn finish(&mut self, context: &mut Context<Self>) {
+        self.shared.registry.remove(&self.user, self.instance);
+        context.run_later(Duration::from_millis(100), |actor, context| {
+            if let State::Ready(ready) = &actor.state {
+                ready.close_all(CloseCode::StreamLost);
+            }
+            context.stop();
+        });
+    }
+}
+
+impl Actor for UserActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(MAILBOX);
+        self.shared.metrics.shift(Gauge::ConnectedUsers, 1);
+        self.load(context);
+        let linger = Duration::from_millis(self.shared.config.socket.linger_ms.max(10));
+        context.run_interval(TICK.min(linger), Self::tick);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.shared.registry.remove(&self.user, self.instance);
+        self.shared.metrics.shift(Gauge::ConnectedUsers, -1);
+        if let State::Ready(ready) | State::Loading { before: Some(ready), .. } = &self.state {
+            let connections = i64::try_from(ready.pipes.len()).unwrap_or(0);
+            self.shared.metrics.shift(Gauge::Connections, -connections);
+        }
+    }
+}
+
+impl Handler<Connect> for UserActor {
+    type Result = ();
+
+    fn handle(&mut self, connect: Connect, context: &mut Self::Context) {
+        self.connect(connect.0, context);
+    }
+}
+
+impl Handler<Received> for UserActor {
+    type Result = ();
+
+    fn handle(&mut self, received: Received, context: &mut Self::Context) {
+        self.received(received, context);
+    }
+}
+
+impl Handler<EventsCommitted> for UserActor {
+    type Result = ();
+
+    fn handle(&mut self, committed: EventsCommitted, context: &mut Self::Context) {
+        self.note_committed();
+        self.with_ready(context, |ready, shared, wants| {
+            ready.fold(&committed.events, Some(committed.at), shared, wants);
+        });
+    }
+}
+
+impl Handler<ModelTrained> for UserActor {
+    type Result = ();
+
+    fn handle(&mut self, _: ModelTrained, context: &mut Self::Context) {
+        self.with_ready(context, |ready, shared, wants| ready.model_trained(shared, wants));
+    }
+}
+
+impl Handler<ProfileSnapshot> for UserActor {
+    type Result = ();
+
+    fn handle(&mut self, question: ProfileSnapshot, _: &mut Self::Context) {
+        if let State::Ready(ready) = &self.state {
+            let _ = question.0.send(ready.snapshot());
+        }
+    }
+}
+
+impl Handler<SetPreferences> for UserActor {
+    type Result = ();
+
+    fn handle(&mut self, set: SetPreferences, context: &mut Self::Context) {
+        self.with_ready(context, |ready, _, _| ready.set_preferences(set.0));
+    }
+}
+
+impl Handler<Drain> for UserActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, context: &mut Self::Context) {
+        match &mut self.state {
+            State::Ready(ready) => ready.close_all(CloseCode::ShuttingDown),
+            State::Loading { waiting, .. } => {
+                for opened in waiting.drain(..) {
+                    let _ = opened.pipe.offer(Outbound::Close(CloseCode::ShuttingDown));
+                }
+            }
+        }
+        context.stop();
+    }
+}

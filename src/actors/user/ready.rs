@@ -1,0 +1,244 @@
+//! A user who has been read: state, and what changes it. Whatever needs the actor's context is put into [`Wants`].
+
+use std::time::Instant;
+
+use super::messages::Snapshot;
+use crate::actors::loader::{Loaded, parse_preferences};
+use crate::actors::shared::Shared;
+use crate::base::{ConnectionId, ExternalId, ItemId, Timestamp, UserId};
+use crate::deliver::{CloseCode, Effect, Entry, Frame, Input, Resume, Session, frames};
+use crate::event::Event;
+use crate::event::robots::RobotMeter;
+use crate::notify::{PolicyState, Preferences, Trigger};
+use crate::profile::Profile;
+use crate::profile::SegmentId;
+use crate::store::decisions::DecisionRow;
+use crate::store::notifications::NewNotification;
+use crate::store::preferences;
+use crate::telemetry::{Count, Gauge};
+use crate::transport::{Outbound, PipeEnd, PipeHandle};
+
+/// A message on its way through the journal.
+pub(super) struct Pending {
+    pub decision: Box<DecisionRow>,
+    pub notification: Box<NewNotification>,
+    pub entry: Entry,
+    /// When the event that caused it was read.
+    pub at: Option<Instant>,
+    /// Minimal clients that get their welcome right after it.
+    pub welcome_after: Option<(ConnectionId, Instant)>,
+}
+
+/// What the state wants from the actor.
+#[derive(Default)]
+pub(super) struct Wants {
+    /// Store, then send.
+    pub pending: Vec<Pending>,
+    /// Judge again then.
+    pub deferred: Vec<(Trigger, Timestamp)>,
+}
+
+pub(super) struct Ready {
+    pub user: UserId,
+    pub external_id: ExternalId,
+    pub is_robot: bool,
+    pub profile: Profile,
+    pub segment: Option<SegmentId>,
+    pub session: Session,
+    pub policy: PolicyState,
+    pub preferences: Preferences,
+    pub stored_preferences: preferences::Preferences,
+    pub pipes: Vec<PipeHandle>,
+    /// Offset of the next message; ahead of the session's while commits are under way.
+    pub next_offset: i64,
+    /// The list of the last general recommendation.
+    pub last_list: Box<[ItemId]>,
+    /// The last answer to a login, for tabs that open right after.
+    pub last_login: Option<(Instant, Frame)>,
+    /// One timer per category is enough.
+    pub deferred: Vec<&'static str>,
+    pub meter: RobotMeter,
+    /// When the first of the present connections came.
+    pub connected_at: Timestamp,
+}
+
+impl Ready {
+    pub fn new(external_id: &ExternalId, loaded: Loaded, shared: &Shared) -> Self {
+        let max = shared.config.socket.max_connections_per_user;
+        let session = Session::new(&shared.epoch, loaded.last_offset, loaded.floor, loaded.tail, max);
+        let mut ready = Self {
+            user: loaded.user,
+            external_id: external_id.clone(),
+            is_robot: loaded.is_robot,
+            profile: loaded.profile,
+            segment: None,
+            session,
+            policy: loaded.policy,
+            preferences: loaded.preferences,
+            stored_preferences: loaded.stored_preferences,
+            pipes: Vec::new(),
+            next_offset: loaded.last_offset + 1,
+            last_list: Box::default(),
+            last_login: None,
+            deferred: Vec::new(),
+            meter: RobotMeter::default(),
+            connected_at: Timestamp::now(),
+        };
+        ready.place(shared);
+        ready
+    }
+
+    /// Takes over connections after everything was read again, and what was stored meanwhile.
+    pub fn adopt(&mut self, before: Self) {
+        let now = Timestamp::now();
+        let seen = before.session.last_offset();
+        for pipe in &before.pipes {
+            let resume = Resume { epoch: before.session.epoch().to_owned(), offset: seen };
+            let input = Input::Connected { connection: pipe.connection, resume: Some(resume) };
+            for effect in self.session.on(input, now) {
+                match effect {
+                    Effect::Send(_, frame) => drop(pipe.send(frame)),
+                    Effect::Welcome { recovered: false, .. } => {
+                        drop(pipe.offer(Outbound::Close(CloseCode::StreamLost)))
+                    }
+                    _ => {}
+                }
+            }
+        }
+        self.pipes = before.pipes;
+        self.last_list = before.last_list;
+        self.deferred = before.deferred;
+        self.meter = before.meter;
+        self.connected_at = before.connected_at;
+    }
+
+    /// The segment by the current model.
+    pub fn place(&mut self, shared: &Shared) {
+        let models = shared.models.load();
+        let now = Timestamp::now();
+        self.segment = models.segment(&self.profile.features(now));
+    }
+
+    /// Folds committed events in and considers what each sets off. Only the last view and cart of a batch trigger:
+    /// the earlier ones are history by now.
+    pub fn fold(&mut self, events: &[Event], at: Option<Instant>, shared: &Shared, wants: &mut Wants) {
+        let catalogue = shared.catalogue.load();
+        for event in events {
+            self.profile.apply(event, &catalogue);
+        }
+        drop(catalogue);
+        self.watch_rate(events, shared);
+        self.place(shared);
+        for event in events {
+            self.credit(event, shared);
+        }
+        if let Some(trigger) = events.iter().rev().find_map(Trigger::of) {
+            self.consider(trigger, at, None, shared, wants);
+        }
+    }
+
+    /// Carries out what the session asks for.
+    pub fn run(&mut self, effects: Vec<Effect>, shared: &Shared) {
+        for effect in effects {
+            match effect {
+                Effect::Send(connection, frame) => self.send(connection, frame, shared),
+                Effect::Welcome { connection, recovered } => {
+                    let frame = self.welcome(connection, recovered, shared);
+                    self.send(connection, frame, shared);
+                }
+                Effect::RecordAcknowledged(offset) => self.record_acknowledged(offset, shared),
+                Effect::Close(connection, code) => {
+                    if let Some(pipe) = self.pipe(connection) {
+                        let _ = pipe.offer(Outbound::Close(code));
+                    }
+                    self.detach(connection, shared);
+                }
+            }
+        }
+    }
+
+    pub fn welcome(&self, connection: ConnectionId, recovered: bool, shared: &Shared) -> Frame {
+        frames::welcome(&frames::Welcome {
+            kind: "welcome",
+            session_id: connection.to_string(),
+            user_id: &self.external_id,
+            epoch: self.session.epoch(),
+            offset: self.session.last_offset(),
+            recovered,
+            segment: self.segment.map(|segment| segment.to_string()),
+            ping_ms: shared.config.socket.ping_ms,
+            server_time: Timestamp::now(),
+        })
+    }
+
+    pub fn pipe(&self, connection: ConnectionId) -> Option<&PipeHandle> {
+        self.pipes.iter().find(|pipe| pipe.connection == connection)
+    }
+
+    /// Writes a frame; a client that fell behind is let go and resumes later.
+    pub fn send(&mut self, connection: ConnectionId, frame: Frame, shared: &Shared) {
+        let Some(pipe) = self.pipe(connection) else { return };
+        match pipe.send(frame) {
+            Ok(()) => shared.metrics.add(Count::Frames, 1),
+            Err(end) => {
+                if end == PipeEnd::TooSlow {
+                    shared.metrics.add(Count::SlowClients, 1);
+                    log::info!("slow client let go user_id={} connection={connection}", self.external_id);
+                }
+                self.detach(connection, shared);
+            }
+        }
+    }
+
+    pub fn attach(&mut self, pipe: PipeHandle, shared: &Shared) {
+        if self.pipes.is_empty() {
+            self.connected_at = Timestamp::now();
+        }
+        self.pipes.push(pipe);
+        shared.metrics.shift(Gauge::Connections, 1);
+    }
+
+    /// Forgets a connection; one that is not there is no error.
+    pub fn detach(&mut self, connection: ConnectionId, shared: &Shared) {
+        let before = self.pipes.len();
+        self.pipes.retain(|pipe| pipe.connection != connection);
+        if self.pipes.len() < before {
+            shared.metrics.shift(Gauge::Connections, -1);
+        }
+        self.session.on(Input::Disconnected(connection), Timestamp(0));
+    }
+
+    pub fn close_all(&self, code: CloseCode) {
+        for pipe in &self.pipes {
+            let _ = pipe.offer(Outbound::Close(code));
+        }
+    }
+
+    /// Prunes pipes that are gone; returns how many are left.
+    pub fn housekeeping(&mut self, now: Timestamp, shared: &Shared) -> usize {
+        let gone: Vec<ConnectionId> =
+            self.pipes.iter().filter(|pipe| !pipe.is_open()).map(|pipe| pipe.connection).collect();
+        for connection in gone {
+            self.detach(connection, shared);
+        }
+        self.policy.forget(now);
+        self.session.shrink(now);
+        self.pipes.len()
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            user: self.user,
+            profile: self.profile.clone(),
+            segment: self.segment,
+            connections: self.pipes.len(),
+            preferences: self.stored_preferences.clone(),
+            connected_at: self.connected_at,
+        }
+    }
+
+    pub fn set_preferences(&mut self, stored: preferences::Preferences) {
+        self.preferences = parse_preferences(&stored);
+        self.stored_preferences = stored;
+    }
+}

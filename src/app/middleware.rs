@@ -1,0 +1,73 @@
+//! What every request passes before its route: host and origin, and what every answer carries.
+
+use std::sync::Arc;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::HOST;
+use actix_web::middleware::{DefaultHeaders, Next};
+use actix_web::{Error, web};
+
+use crate::actors::Shared;
+use crate::config::AuthMode;
+use crate::http::assets::CONTENT_SECURITY_POLICY;
+use crate::http::error::ApiError;
+use crate::http::origin;
+
+/// Headers of every answer.
+pub fn headers() -> DefaultHeaders {
+    DefaultHeaders::new()
+        .add(("Content-Security-Policy", CONTENT_SECURITY_POLICY))
+        .add(("X-Content-Type-Options", "nosniff"))
+        .add(("Referrer-Policy", "same-origin"))
+        .add(("Cross-Origin-Resource-Policy", "same-origin"))
+}
+
+/// Refuses pages of other sites and, with authentication off, names that were pointed at loopback (DNS rebinding).
+pub async fn guard(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    if let Some(shared) = request.app_data::<web::Data<Arc<Shared>>>() {
+        let config = &shared.config;
+        if config.auth.mode == AuthMode::Off && !host_is_loopback(request.request()) {
+            return Err(ApiError::Origin.into());
+        }
+        let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+        if changes && !origin::is_allowed(request.request(), &config.server.allowed_origins) {
+            return Err(ApiError::Origin.into());
+        }
+    }
+    next.call(request).await
+}
+
+fn host_is_loopback(request: &actix_web::HttpRequest) -> bool {
+    let Some(host) = request.headers().get(HOST) else { return true };
+    let Ok(host) = host.to_str() else { return false };
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(""),
+        None => host.split(':').next().unwrap_or(""),
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    #[test]
+    fn with_authentication_off_only_loopback_names_are_answered() {
+        let is_loopback = |host: &str| {
+            host_is_loopback(&TestRequest::default().insert_header((HOST, host.to_owned())).to_http_request())
+        };
+        for host in ["localhost:8080", "127.0.0.1:8080", "127.0.0.7", "[::1]:8080", "LOCALHOST"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["evil.example:8080", "127.0.0.1.evil.example", "10.0.0.1", "localhost.evil.example"] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! One server: start-up, the ticking, and a shutdown that drains.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use actix::Arbiter;
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError, web};
+use anyhow::Context;
+use tokio::sync::oneshot;
+
+use super::middleware;
+use crate::actors::Shared;
+use crate::actors::gateway::UserGateway;
+use crate::actors::ingest::IngestActor;
+use crate::actors::journal::{JournalActor, Record};
+use crate::actors::loader::LoaderActor;
+use crate::actors::recommender::RecommenderActor;
+use crate::actors::send::offer;
+use crate::actors::user::Drain;
+use crate::base::Timestamp;
+use crate::catalogue::Catalogue;
+use crate::config::Config;
+use crate::http::admin::DemoMode;
+use crate::http::error::ApiError;
+use crate::recommend::ModelSet;
+use crate::store::{Store, items, jobs, models, server};
+use crate::transport::{tcp, ws};
+
+/// Connections waiting to be accepted: ten thousand clients may come back at once.
+const BACKLOG: u32 = 8_192;
+/// Users whose connections are closed per turn at shutdown, and the time between turns: a deploy is not a storm.
+const DRAIN_GROUP: usize = 500;
+const DRAIN_PAUSE: Duration = Duration::from_millis(50);
+
+/// A running server.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its state.
+    pub shared: Arc<Shared>,
+    handle: ServerHandle,
+    core: Arbiter,
+}
+
+/// What the database holds that every request needs. Blocks.
+pub fn load(config: Config, store: Store) -> anyhow::Result<Arc<Shared>> {
+    let (epoch, catalogue, artefacts) = store.run_blocking(|connection| {
+        jobs::fail_unfinished(connection, Timestamp::now())?;
+        let epoch = server::epoch(connection)?;
+        let catalogue = Catalogue::from_items(items::load_all(connection)?);
+        Ok((epoch, catalogue, models::load_active(connection)?))
+    })?;
+    let model = artefacts.and_then(|(version, artefact)| match ModelSet::decode(&artefact) {
+        Ok(mut model) => {
+            model.version = version;
+            Some(model)
+        }
+        Err(error) => {
+            log::error!("model not loaded, serving without one version={version} error={error}");
+            None
+        }
+    });
+    let shared = Shared::new(config, store, &epoch, catalogue, ModelSet::empty());
+    shared.put_models(model.unwrap_or_else(ModelSet::empty));
+    Ok(shared)
+}
+
+/// Starts the actors and listens.
+pub fn start(shared: Arc<Shared>, demo: bool) -> anyhow::Result<Running> {
+    let core = Arbiter::new();
+    let arbiter = core.handle();
+    start_actors(&shared, &arbiter);
+    let server_config = shared.config.server.clone();
+    let limits = Arc::new(ws::Limits {
+        socket: shared.config.socket.clone(),
+        max_events: shared.config.ingest.max_batch,
+    });
+    let gateway = Arc::new(UserGateway::new(Arc::clone(&shared)));
+    let timeout = Duration::from_millis(u64::from(server_config.tcp_user_timeout_ms));
+    let max_body = server_config.max_body_bytes;
+    let app_shared = Arc::clone(&shared);
+    let workers = match server_config.workers {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        workers => workers,
+    };
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(web::Data::new(Arc::clone(&app_shared)))
+            .app_data(web::Data::new(Arc::clone(&limits)))
+            .app_data(web::Data::new(Arc::clone(&gateway)))
+            .app_data(web::Data::new(DemoMode(demo)))
+            .app_data(web::PayloadConfig::new(max_body))
+            .app_data(
+                web::QueryConfig::default()
+                    .error_handler(|error, _| ApiError::invalid("bad_query", None, error.to_string()).into()),
+            )
+            .app_data(
+                web::PathConfig::default()
+                    .error_handler(|error, _| ApiError::invalid("bad_path", None, error.to_string()).into()),
+            )
+            .wrap(from_fn(middleware::guard))
+            .wrap(middleware::headers())
+            .configure(crate::http::routes)
+            .configure(|config| {
+                if demo {
+                    config.route("/demo/images/{category}/{seed}", web::get().to(demo_image));
+                }
+            })
+    })
+    .workers(workers)
+    .max_connections(server_config.max_connections.div_ceil(workers))
+    .backlog(BACKLOG)
+    .shutdown_timeout(server_config.shutdown_grace_s)
+    .disable_signals()
+    .on_connect(move |connection, _| tcp::tune(connection, timeout))
+    .bind(&server_config.listen)
+    .with_context(|| format!("cannot listen on {}", server_config.listen))?;
+    let address = server.addrs().first().copied().context("no address to listen on")?;
+    let server = server.run();
+    let handle = server.handle();
+    actix::spawn(async move {
+        if let Err(error) = server.await {
+            log::error!("server ended error={error}");
+        }
+    });
+    arbiter.spawn(tick(Arc::clone(&shared)));
+    Ok(Running { address, shared, handle, core })
+}
+
+fn start_actors(shared: &Arc<Shared>, arbiter: &actix::ArbiterHandle) {
+    let state = Arc::clone(shared);
+    shared.ingest.start(arbiter, move |lifeline| IngestActor::new(Arc::clone(&state), lifeline));
+    let state = Arc::clone(shared);
+    shared.journal.start(arbiter, move |lifeline| JournalActor::new(Arc::clone(&state), lifeline));
+    let state = Arc::clone(shared);
+    shared.loader.start(arbiter, move |lifeline| LoaderActor::new(Arc::clone(&state), lifeline));
+    let state = Arc::clone(shared);
+    shared.recommender.start(arbiter, move |lifeline| RecommenderActor::new(Arc::clone(&state), lifeline));
+}
+
+async fn tick(shared: Arc<Shared>) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while !shared.draining.load(Ordering::Acquire) {
+        second.tick().await;
+        shared.metrics.sample(Timestamp::now());
+    }
+}
+
+impl Running {
+    /// No new logins; every connection is told to come back (3001), a group at a time; requests under way are
+    /// answered; what was decided is committed.
+    pub async fn stop(self) {
+        self.shared.draining.store(true, Ordering::Release);
+        let entries = self.shared.registry.entries();
+        log::info!("draining users={}", entries.len());
+        for group in entries.chunks(DRAIN_GROUP) {
+            for entry in group {
+                // A full mailbox: the connection ends with the process, and the client resumes.
+                let _ = offer(&entry.address, Drain);
+            }
+            tokio::time::sleep(DRAIN_PAUSE).await;
+        }
+        self.handle.stop(true).await;
+        let (reply, flushed) = oneshot::channel();
+        if self.shared.journal.offer(Record::Flush(reply)).is_queued() {
+            let _ = tokio::time::timeout(Duration::from_secs(10), flushed).await;
+        }
+        self.shared.ingest.let_go();
+        self.shared.journal.let_go();
+        self.shared.loader.let_go();
+        self.shared.recommender.let_go();
+        self.core.stop();
+    }
+}
+
+/// A picture of the simulated shop, drawn on the spot.
+async fn demo_image(request: HttpRequest) -> HttpResponse {
+    match super::demo::images::from_path(request.path()) {
+        Some(svg) => HttpResponse::Ok()
+            .content_type("image/svg+xml")
+            .insert_header(("Cache-Control", "public, max-age=86400"))
+            .body(svg),
+        None => ApiError::NotFound("this picture").error_response(),
+    }
+}

@@ -1,0 +1,307 @@
+//! For administrators: live metrics, segments, models, decisions, sessions, retraining.
+
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::access::Caller;
+use super::error::ApiError;
+use super::views;
+use crate::actors::Shared;
+use crate::actors::recommender::{Activate, Retrain};
+use crate::actors::send::offer;
+use crate::actors::user::ProfileSnapshot;
+use crate::base::{ExternalId, ModelVersion, Timestamp};
+use crate::config::AuthMode;
+use crate::store::decisions::DecisionFilter;
+use crate::store::{self, StoreError};
+use crate::telemetry::{Count, Gauge, Timing};
+
+/// Rates shown are means over this many seconds.
+const RATE_WINDOW: usize = 5;
+/// Feedback rates look back this far.
+const FEEDBACK_DAYS: f64 = 7.0;
+/// Users in the scatter plot.
+const SAMPLE: i64 = 600;
+/// Sessions listed.
+const MAX_SESSIONS: usize = 200;
+
+/// Set by `tidings demo`: the dashboard says that the shoppers are simulated.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DemoMode(pub bool);
+
+/// A page of a list.
+#[derive(Deserialize)]
+pub struct ListQuery {
+    limit: Option<i64>,
+    user_id: Option<String>,
+    after: Option<Uuid>,
+    q: Option<String>,
+}
+
+impl ListQuery {
+    fn limit(&self) -> i64 {
+        self.limit.unwrap_or(50).clamp(1, 500)
+    }
+}
+
+/// Everything the dashboard shows each second.
+pub async fn metrics(
+    shared: web::Data<Arc<Shared>>,
+    demo: web::Data<DemoMode>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let since = Timestamp::now().plus_days(-FEEDBACK_DAYS);
+    let (feedback, users) = shared
+        .store
+        .run(move |connection| {
+            Ok((store::feedback::rates(connection, since)?, store::users::count(connection)?))
+        })
+        .await?;
+    let mut feedback = serde_json::to_value(feedback).unwrap_or_default();
+    if let Some(fields) = feedback.as_object_mut() {
+        fields.insert("window_days".to_owned(), json!(FEEDBACK_DAYS));
+    }
+    let metrics = &shared.metrics;
+    let history = metrics.history();
+    let recent: Vec<_> = history.iter().rev().take(RATE_WINDOW).collect();
+    let mean = |value: fn(&crate::telemetry::Sample) -> f64| {
+        recent.iter().map(|sample| value(sample)).sum::<f64>() / recent.len().max(1) as f64
+    };
+    let models = shared.models.load();
+    let model = (models.version.0 > 0).then(|| {
+        json!({"version": models.version.0, "trained_at": models.trained_at, "events": models.events, "metrics": models.metrics})
+    });
+    let latency: serde_json::Map<String, Value> = Timing::ALL
+        .iter()
+        .map(|timing| (timing.key().to_owned(), json!(metrics.percentiles(*timing, 60))))
+        .collect();
+    let decisions = metrics.count(Count::Sends) + metrics.count(Count::Defers) + metrics.count(Count::Drops);
+    Ok(HttpResponse::Ok().json(json!({
+        "server_time": Timestamp::now(),
+        "uptime_s": metrics.uptime().as_secs(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "demo": demo.0,
+        "auth": match shared.config.auth.mode { AuthMode::Off => "off", AuthMode::Token => "token" },
+        "connected_users": metrics.gauge(Gauge::ConnectedUsers),
+        "connections": metrics.gauge(Gauge::Connections),
+        "rates": {
+            "events_per_s": mean(|sample| sample.events_per_s),
+            "pushes_per_s": mean(|sample| sample.pushes_per_s),
+            "decisions_per_s": mean(|sample| sample.decisions_per_s),
+        },
+        "totals": {
+            "events": metrics.count(Count::Events), "pushes": metrics.count(Count::Pushes), "decisions": decisions,
+            "rejected_events": metrics.count(Count::RejectedEvents), "feedback": metrics.count(Count::Feedback),
+        },
+        "latency_ms": latency,
+        "history": history,
+        "model": model,
+        "job": shared.jobs.current().as_ref().map(views::job),
+        "catalogue": {"items": shared.catalogue.load().len()},
+        "users": users,
+        "feedback": feedback,
+    })))
+}
+
+/// Segments of the model that serves, and a sample of users for the plot.
+pub async fn segments(shared: web::Data<Arc<Shared>>, caller: Caller) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let sample = shared.store.run(|connection| store::user_features::sample(connection, SAMPLE)).await?;
+    let models = shared.models.load();
+    let summaries =
+        models.segmentation.as_ref().map(|segmentation| segmentation.summaries()).unwrap_or_default();
+    let all: u64 = summaries.iter().map(|summary| summary.size).sum();
+    let segments: Vec<Value> = summaries
+        .iter()
+        .map(|summary| {
+            json!({
+                "segment": summary.segment.to_string(), "size": summary.size,
+                "share": summary.size as f64 / all.max(1) as f64,
+                "purchases_per_month": summary.purchases_per_month,
+                "browsing_minutes_per_month": summary.browsing_minutes_per_month,
+                "searches_per_month": summary.searches_per_month,
+                "recency_days": summary.recency_days, "monetary": summary.monetary,
+            })
+        })
+        .collect();
+    let sample: Vec<Value> = sample
+        .iter()
+        .map(|row| {
+            json!({
+                "segment": views::segment(row.segment), "purchases_per_month": row.purchases_per_month,
+                "browsing_minutes_per_month": row.browsing_minutes_per_month,
+                "searches_per_month": row.searches_per_month,
+            })
+        })
+        .collect();
+    Ok(HttpResponse::Ok()
+        .json(json!({"model_version": models.version.0, "segments": segments, "sample": sample})))
+}
+
+/// Model versions, newest first.
+pub async fn models(shared: web::Data<Arc<Shared>>, caller: Caller) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let rows = shared.store.run(|connection| store::models::list(connection, 50)).await?;
+    let models: Vec<Value> = rows
+        .iter()
+        .map(|row| {
+            json!({
+                "version": row.version.0, "state": row.state.name(), "created_at": row.created_at,
+                "events": row.events, "took_ms": row.took_ms, "metrics": row.metrics,
+                "parameters": row.parameters, "gate": row.gate, "activated_at": row.activated_at,
+            })
+        })
+        .collect();
+    Ok(HttpResponse::Ok().json(json!({"active": shared.models.load().version.0, "models": models})))
+}
+
+/// Lets a version serve: roll back or forward.
+pub async fn activate(
+    path: web::Path<i32>,
+    shared: web::Data<Arc<Shared>>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let (reply, answer) = oneshot::channel();
+    let _ = shared.recommender.offer(Activate(ModelVersion(*path), reply));
+    match answer.await {
+        Ok(Ok(true)) => Ok(HttpResponse::Ok().json(json!({ "active": *path }))),
+        Ok(Ok(false)) => Err(ApiError::NotFound("this model version")),
+        Ok(Err(message)) => Err(ApiError::Conflict(message)),
+        Err(_) => Err(ApiError::Unavailable("the recommender does not answer".to_owned())),
+    }
+}
+
+/// What was decided, newest first, sent or not, with reasons.
+pub async fn decisions(
+    query: web::Query<ListQuery>,
+    shared: web::Data<Arc<Shared>>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let wanted =
+        query.user_id.as_deref().filter(|text| !text.is_empty()).map(ExternalId::parse).transpose()?;
+    let (limit, after) = (query.limit(), query.after);
+    let (rows, users) = shared
+        .store
+        .run(move |connection| {
+            let user = match &wanted {
+                Some(id) => match store::users::find(connection, id)? {
+                    Some(user) => Some(user),
+                    None => return Ok((Vec::new(), Default::default())),
+                },
+                None => None,
+            };
+            let rows = store::decisions::recent(connection, &DecisionFilter { limit, user, after })?;
+            let ids: Vec<_> = rows.iter().map(|row| row.user).collect();
+            let users = store::users::external_ids(connection, &ids)?;
+            Ok((rows, users))
+        })
+        .await?;
+    let catalogue = shared.catalogue.load();
+    let decisions: Vec<Value> = rows.iter().map(|row| views::decision(row, &users, &catalogue)).collect();
+    Ok(HttpResponse::Ok().json(json!({ "decisions": decisions })))
+}
+
+/// Users who are connected right now.
+pub async fn sessions(shared: web::Data<Arc<Shared>>, caller: Caller) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let mut sessions = Vec::new();
+    for (user, entry) in shared.registry.users(MAX_SESSIONS) {
+        let (reply, answer) = oneshot::channel();
+        if !offer(&entry.address, ProfileSnapshot(reply)).is_queued() {
+            continue;
+        }
+        if let Ok(snapshot) = answer.await
+            && snapshot.connections > 0
+        {
+            sessions.push(json!({
+                "user_id": user, "connections": snapshot.connections, "connected_at": snapshot.connected_at,
+                "segment": snapshot.segment.map(|segment| segment.to_string()),
+            }));
+        }
+    }
+    Ok(HttpResponse::Ok().json(json!({"total": shared.registry.len(), "sessions": sessions})))
+}
+
+/// What imports read, changed and refused.
+pub async fn cleaning(shared: web::Data<Arc<Shared>>, caller: Caller) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let rows = shared.store.run(|connection| store::cleaning::recent(connection, 20)).await?;
+    let reports: Vec<Value> = rows
+        .into_iter()
+        .map(|row| {
+            json!({
+                "source": row.report.source, "created_at": row.created_at, "rows_read": row.report.rows_read,
+                "rows_kept": row.report.rows_kept, "steps": row.report.steps,
+            })
+        })
+        .collect();
+    Ok(HttpResponse::Ok().json(json!({ "reports": reports })))
+}
+
+/// Users to choose from.
+pub async fn users(
+    query: web::Query<ListQuery>,
+    shared: web::Data<Arc<Shared>>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let (prefix, limit) = (query.q.clone().unwrap_or_default(), query.limit());
+    let rows = shared.store.run(move |connection| store::users::search(connection, &prefix, limit)).await?;
+    let users: Vec<Value> = rows
+        .iter()
+        .map(|row| json!({"user_id": row.external_id, "segment": views::segment(row.segment)}))
+        .collect();
+    Ok(HttpResponse::Ok().json(json!({ "users": users })))
+}
+
+/// Starts a training; while one runs, the answer names that one.
+pub async fn retrain(shared: web::Data<Arc<Shared>>, caller: Caller) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let (reply, answer) = oneshot::channel();
+    let _ = shared.recommender.offer(Retrain(reply));
+    let job =
+        answer.await.map_err(|_| ApiError::Unavailable("the recommender does not answer".to_owned()))?;
+    Ok(HttpResponse::Accepted().json(json!({ "job": job })))
+}
+
+/// State, stage and progress of a job.
+pub async fn job(
+    path: web::Path<Uuid>,
+    shared: web::Data<Arc<Shared>>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let id = *path;
+    if let Some(job) = shared.jobs.current().filter(|job| job.job_id == id) {
+        return Ok(HttpResponse::Ok().json(views::job(&job)));
+    }
+    let found: Result<_, StoreError> =
+        shared.store.run(move |connection| store::jobs::find(connection, id)).await;
+    let job = found?.ok_or(ApiError::NotFound("this job"))?;
+    Ok(HttpResponse::Ok().json(views::job(&job)))
+}
+
+/// Stops a job soon; what serves goes on serving.
+pub async fn cancel(
+    path: web::Path<Uuid>,
+    shared: web::Data<Arc<Shared>>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    if shared.jobs.cancel(*path) {
+        return Ok(HttpResponse::Accepted().json(json!({ "job": *path })));
+    }
+    let id = *path;
+    match shared.store.run(move |connection| store::jobs::find(connection, id)).await? {
+        Some(job) => Err(ApiError::Conflict(format!("the job has ended: {}", job.state))),
+        None => Err(ApiError::NotFound("this job")),
+    }
+}

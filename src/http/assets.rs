@@ -1,0 +1,42 @@
+//! The dashboard: `static/`, inside the binary (read from disk in debug builds), with headers that keep a page to itself.
+
+use actix_web::http::Method;
+use actix_web::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use rust_embed::Embed;
+
+use super::error::ApiError;
+
+#[derive(Embed)]
+#[folder = "static/"]
+struct Assets;
+
+/// Scripts and styles only from here; pictures from shops; connections to this server.
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data: https:; style-src 'self'; script-src 'self'; \
+     connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+
+/// A file of the dashboard; `/` is `index.html`.
+pub async fn file(request: HttpRequest) -> HttpResponse {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return ApiError::MethodNotAllowed.error_response();
+    }
+    let path = request.path().trim_start_matches('/');
+    let path = if path.is_empty() { "index.html" } else { path };
+    let Some(file) = Assets::get(path) else {
+        return ApiError::NotFound("this path").error_response();
+    };
+    let etag = format!("\"{}\"", hex(&file.metadata.sha256_hash()));
+    let known = request.headers().get(IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == etag.as_bytes());
+    if known {
+        return HttpResponse::NotModified().insert_header((ETAG, etag)).finish();
+    }
+    HttpResponse::Ok()
+        .content_type(mime_guess::from_path(path).first_or_octet_stream().to_string())
+        .insert_header((ETAG, etag))
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        .body(file.data.into_owned())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,152 @@
+//! Errors as clients see them: `{"error":{"code","message","field"}}`. Nothing of the database or a secret shows.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpResponse, ResponseError};
+use serde_json::json;
+
+use crate::actors::ingest::IngestError;
+use crate::actors::loader::LoadError;
+use crate::base::ExternalIdError;
+use crate::catalogue::ItemError;
+use crate::privacy::TokenError;
+use crate::store::StoreError;
+
+/// Seconds after which a client may try again.
+const RETRY_AFTER_S: &str = "1";
+
+/// Everything that can go wrong with a request.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The body or a parameter is not what it should be.
+    #[error("{message}")]
+    Invalid {
+        /// Stable, snake_case.
+        code: &'static str,
+        /// For a person.
+        message: String,
+        /// The field at fault.
+        field: Option<&'static str>,
+    },
+    /// No token, or a bad one.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The token does not allow it.
+    #[error("the token does not allow this")]
+    NotPermitted,
+    /// No such thing.
+    #[error("{0} was not found")]
+    NotFound(&'static str),
+    /// The path exists, the method does not.
+    #[error("this path does not know that method")]
+    MethodNotAllowed,
+    /// The body is larger than allowed.
+    #[error("the body is larger than {0} bytes")]
+    TooLarge(usize),
+    /// A page of another site asked.
+    #[error("this origin is not allowed; add it to server.allowed_origins")]
+    Origin,
+    /// Too much waits.
+    #[error("{0}")]
+    Overloaded(String),
+    /// The database or an actor did not answer.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Not what it should be inside.
+    #[error("{0}")]
+    Conflict(String),
+}
+
+impl ApiError {
+    /// A body or parameter that is not what it should be.
+    pub fn invalid(code: &'static str, field: Option<&'static str>, message: impl Into<String>) -> Self {
+        Self::Invalid { code, message: message.into(), field }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid { code, .. } => code,
+            Self::Token(TokenError::Missing) => "token_missing",
+            Self::Token(TokenError::Bad) => "token_bad",
+            Self::Token(TokenError::Expired) => "token_expired",
+            Self::NotPermitted => "not_permitted",
+            Self::NotFound(_) => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::TooLarge(_) => "too_large",
+            Self::Origin => "origin_not_allowed",
+            Self::Overloaded(_) => "overloaded",
+            Self::Unavailable(_) => "unavailable",
+            Self::Conflict(_) => "conflict",
+        }
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Invalid { .. } => StatusCode::BAD_REQUEST,
+            Self::Token(_) => StatusCode::UNAUTHORIZED,
+            Self::NotPermitted | Self::Origin => StatusCode::FORBIDDEN,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Overloaded(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        match self {
+            Self::Overloaded(_) | Self::Unavailable(_) => {
+                drop(response.insert_header((RETRY_AFTER, RETRY_AFTER_S)))
+            }
+            Self::Token(_) => drop(response.insert_header((WWW_AUTHENTICATE, "Bearer"))),
+            _ => {}
+        }
+        let field = match self {
+            Self::Invalid { field, .. } => *field,
+            _ => None,
+        };
+        let mut error = json!({"code": self.code(), "message": self.to_string()});
+        if let (Some(field), Some(error)) = (field, error.as_object_mut()) {
+            error.insert("field".to_owned(), field.into());
+        }
+        response.insert_header((CONTENT_TYPE, "application/json")).body(json!({ "error": error }).to_string())
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        log::error!("request failed error={error}");
+        Self::Unavailable("the database is not available, try again in a moment".to_owned())
+    }
+}
+
+impl From<LoadError> for ApiError {
+    fn from(error: LoadError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<IngestError> for ApiError {
+    fn from(error: IngestError) -> Self {
+        match error {
+            IngestError::Overloaded => Self::Overloaded(error.to_string()),
+            IngestError::Unavailable => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<ExternalIdError> for ApiError {
+    fn from(error: ExternalIdError) -> Self {
+        Self::invalid("bad_id", None, error.to_string())
+    }
+}
+
+impl From<ItemError> for ApiError {
+    fn from(error: ItemError) -> Self {
+        Self::invalid("bad_item", Some(error.field), error.message)
+    }
+}

@@ -1,0 +1,151 @@
+//! The catalogue: `PUT /v1/items` (one or many), list, one, delete, similar.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::access::Caller;
+use super::error::ApiError;
+use super::views;
+use crate::actors::Shared;
+use crate::base::ExternalId;
+use crate::catalogue::NewItem;
+use crate::deliver::frames;
+
+/// Most items in a list.
+const MAX_LIST: usize = 500;
+
+/// What a list shows.
+#[derive(Deserialize)]
+pub struct ListQuery {
+    limit: Option<usize>,
+    offset: Option<usize>,
+    category: Option<String>,
+    q: Option<String>,
+}
+
+/// How many.
+#[derive(Deserialize)]
+pub struct NQuery {
+    n: Option<usize>,
+}
+
+impl NQuery {
+    /// 1…50, 10 by default.
+    pub fn get(&self) -> usize {
+        self.n.unwrap_or(10).clamp(1, 50)
+    }
+}
+
+/// Adds or changes items; all or none.
+pub async fn put(
+    body: web::Bytes,
+    shared: web::Data<Arc<Shared>>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.service()?;
+    let value: Value = serde_json::from_slice(&body)
+        .map_err(|error| ApiError::invalid("bad_json", None, format!("the body is not JSON: {error}")))?;
+    let list = match value {
+        Value::Array(list) => list,
+        one => vec![one],
+    };
+    if list.len() > shared.config.ingest.max_batch {
+        let message = format!("at most {} items in a request", shared.config.ingest.max_batch);
+        return Err(ApiError::invalid("too_many_items", None, message));
+    }
+    let mut items = Vec::with_capacity(list.len());
+    for (index, value) in list.into_iter().enumerate() {
+        let item: NewItem = serde_json::from_value(value)
+            .map_err(|error| ApiError::invalid("bad_item", None, format!("item {index}: {error}")))?;
+        item.validate().map_err(|error| {
+            ApiError::invalid("bad_item", Some(error.field), format!("item {index}: {}", error.message))
+        })?;
+        items.push(item);
+    }
+    let count = if items.is_empty() { 0 } else { shared.put_items(items).await? };
+    Ok(HttpResponse::Ok().json(json!({ "items": count })))
+}
+
+/// A page of the catalogue, by id, with the categories of everything that matches the text.
+pub async fn list(
+    query: web::Query<ListQuery>,
+    shared: web::Data<Arc<Shared>>,
+    _caller: Caller,
+) -> HttpResponse {
+    let catalogue = shared.catalogue.load();
+    let wanted = query.q.as_deref().unwrap_or("").to_lowercase();
+    let mut categories: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut matching = Vec::new();
+    for item in catalogue.iter() {
+        let text_matches = wanted.is_empty()
+            || item.name().to_lowercase().contains(&wanted)
+            || item.tags.iter().chain(&item.category).any(|word| word.to_lowercase().contains(&wanted));
+        if !text_matches {
+            continue;
+        }
+        let category = item.category.first().map(String::as_str);
+        if let Some(category) = category {
+            *categories.entry(category).or_default() += 1;
+        }
+        if query.category.as_deref().is_none_or(|wanted| category == Some(wanted)) {
+            matching.push(item);
+        }
+    }
+    let total = matching.len();
+    let limit = query.limit.unwrap_or(50).min(MAX_LIST);
+    let page: Vec<Value> = matching
+        .into_iter()
+        .skip(query.offset.unwrap_or(0))
+        .take(limit)
+        .map(|item| views::item(item))
+        .collect();
+    let categories: Vec<Value> =
+        categories.into_iter().map(|(name, count)| json!({"name": name, "count": count})).collect();
+    HttpResponse::Ok().json(json!({"total": total, "items": page, "categories": categories}))
+}
+
+/// One item.
+pub async fn get(
+    path: web::Path<String>,
+    shared: web::Data<Arc<Shared>>,
+    _caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    let catalogue = shared.catalogue.load();
+    let item = catalogue.find(&ExternalId::parse(&path)?).ok_or(ApiError::NotFound("this item"))?;
+    Ok(HttpResponse::Ok().json(views::item(item)))
+}
+
+/// Takes an item out of the catalogue; its history stays.
+pub async fn delete(
+    path: web::Path<String>,
+    shared: web::Data<Arc<Shared>>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.service()?;
+    let id = ExternalId::parse(&path)?;
+    let inner =
+        shared.catalogue.load().find(&id).map(|item| item.id).ok_or(ApiError::NotFound("this item"))?;
+    shared.store.run(move |connection| crate::store::items::deactivate(connection, &id)).await?;
+    shared.remove_item(inner);
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Items that go with this one.
+pub async fn similar(
+    path: web::Path<String>,
+    query: web::Query<NQuery>,
+    shared: web::Data<Arc<Shared>>,
+    _caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    let catalogue = shared.catalogue.load();
+    let item = catalogue.find(&ExternalId::parse(&path)?).ok_or(ApiError::NotFound("this item"))?;
+    let models = shared.models.load();
+    let list = models.similar(item.id, &catalogue, query.get());
+    let items = frames::recommended_items(&list, &catalogue);
+    Ok(HttpResponse::Ok()
+        .json(json!({"item_id": item.external_id, "model": models.version.0, "items": items})))
+}

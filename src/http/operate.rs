@@ -1,0 +1,39 @@
+//! For those who run the server: `/healthz` (alive), `/readyz` (can serve), `/metrics` (Prometheus).
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use actix_web::{HttpResponse, web};
+use serde_json::json;
+
+use super::access::Caller;
+use super::error::ApiError;
+use crate::actors::Shared;
+
+/// The process answers.
+pub async fn alive() -> HttpResponse {
+    HttpResponse::Ok().json(json!({"status": "alive"}))
+}
+
+/// The database answers and the server is not going down.
+pub async fn ready(shared: web::Data<Arc<Shared>>) -> Result<HttpResponse, ApiError> {
+    if shared.draining.load(Ordering::Acquire) {
+        return Err(ApiError::Unavailable("the server is going down".to_owned()));
+    }
+    let asked = shared.store.run(crate::store::server::epoch);
+    match tokio::time::timeout(Duration::from_secs(2), asked).await {
+        Ok(Ok(_)) => {
+            Ok(HttpResponse::Ok().json(json!({"status": "ready", "model": shared.models.load().version.0})))
+        }
+        Ok(Err(_)) | Err(_) => Err(ApiError::Unavailable("the database does not answer".to_owned())),
+    }
+}
+
+/// Counters, gauges and histograms in the OpenMetrics text format.
+pub async fn prometheus(shared: web::Data<Arc<Shared>>, caller: Caller) -> Result<HttpResponse, ApiError> {
+    caller.service()?;
+    Ok(HttpResponse::Ok()
+        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+        .body(shared.metrics.prometheus()))
+}

@@ -1,0 +1,58 @@
+//! The table of routes.
+
+use actix_web::web::{self, delete, get, post, put};
+use actix_web::{HttpResponse, ResponseError};
+
+use super::error::ApiError;
+use super::{admin, assets, events, items, operate, users, websocket};
+
+/// Every path of the server. What is not here is a file of the dashboard or a 404.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/ws", get().to(websocket::open))
+        .route("/healthz", get().to(operate::alive))
+        .route("/readyz", get().to(operate::ready))
+        .route("/metrics", get().to(operate::prometheus))
+        .service(
+            web::scope("/v1")
+                .route("/events", post().to(events::post))
+                .service(
+                    web::resource("/items")
+                        .route(get().to(items::list))
+                        .route(put().to(items::put))
+                        .default_service(web::to(wrong_method)),
+                )
+                .route("/items/{id}", get().to(items::get))
+                .route("/items/{id}", delete().to(items::delete))
+                .route("/items/{id}/similar", get().to(items::similar))
+                .route("/users/{id}/recommendations", get().to(users::recommendations))
+                .route("/users/{id}/profile", get().to(users::profile))
+                .route("/users/{id}/preferences", get().to(users::preferences))
+                .route("/users/{id}/preferences", put().to(users::put_preferences))
+                .default_service(web::to(missing)),
+        )
+        .service(
+            web::scope("/admin")
+                .route("/metrics", get().to(admin::metrics))
+                .route("/segments", get().to(admin::segments))
+                .route("/models", get().to(admin::models))
+                .route("/models/{version}/activate", post().to(admin::activate))
+                .route("/decisions", get().to(admin::decisions))
+                .route("/sessions", get().to(admin::sessions))
+                .route("/cleaning", get().to(admin::cleaning))
+                .route("/users", get().to(admin::users))
+                .route("/retrain", post().to(admin::retrain))
+                .route("/jobs/{id}", get().to(admin::job))
+                .route("/jobs/{id}", delete().to(admin::cancel))
+                .default_service(web::to(missing)),
+        )
+        .default_service(web::to(assets::file));
+}
+
+async fn missing() -> HttpResponse {
+    ApiError::NotFound("this path").error_response()
+}
+
+async fn wrong_method() -> HttpResponse {
+    ApiError::MethodNotAllowed.error_response()
+}

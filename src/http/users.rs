@@ -1,0 +1,188 @@
+//! One user: recommendations, profile, preferences. From the live actor when there is one, else from the tables.
+
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use super::access::Caller;
+use super::error::ApiError;
+use super::items::NQuery;
+use super::views;
+use crate::actors::Shared;
+use crate::actors::send::offer;
+use crate::actors::user::{ProfileSnapshot, SetPreferences, Snapshot};
+use crate::base::{ExternalId, Timestamp};
+use crate::config::minute_of_day;
+use crate::deliver::frames;
+use crate::recommend::Request;
+use crate::store::preferences::Preferences;
+use crate::telemetry::Timing;
+
+/// What a user asked of us, on the wire. Absent = as the server has it by default.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreferencesBody {
+    time_zone: Option<String>,
+    locale: Option<String>,
+    quiet_hours: Option<QuietHoursBody>,
+    #[serde(default)]
+    muted: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct QuietHoursBody {
+    from: String,
+    to: String,
+}
+
+/// The live state, else the stored one; `None` for a user nobody has named.
+async fn state(shared: &Shared, user: &ExternalId) -> Result<Option<Snapshot>, ApiError> {
+    if let Some(entry) = shared.registry.get(user) {
+        let (reply, answer) = oneshot::channel();
+        if offer(&entry.address, ProfileSnapshot(reply)).is_queued()
+            && let Ok(snapshot) = answer.await
+        {
+            return Ok(Some(snapshot));
+        }
+    }
+    let now = Timestamp::now();
+    Ok(shared.load(user, false).await?.map(|loaded| Snapshot {
+        user: loaded.user,
+        segment: shared.models.load().segment(&loaded.profile.features(now)),
+        profile: loaded.profile,
+        connections: 0,
+        preferences: loaded.stored_preferences,
+        connected_at: now,
+    }))
+}
+
+/// The best items for a user right now; for an unknown one, what is popular.
+pub async fn recommendations(
+    path: web::Path<String>,
+    query: web::Query<NQuery>,
+    shared: web::Data<Arc<Shared>>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    let user = ExternalId::parse(&path)?;
+    caller.may_act_for(&user)?;
+    let (profile, segment) =
+        state(&shared, &user).await?.map(|state| (state.profile, state.segment)).unwrap_or_default();
+    let started = std::time::Instant::now();
+    let catalogue = shared.catalogue.load();
+    let models = shared.models.load();
+    let list = models.recommend(&Request {
+        profile: &profile,
+        segment,
+        catalogue: &catalogue,
+        now: Timestamp::now(),
+        n: query.get(),
+        seed: None,
+        exclude: &[],
+    });
+    shared.metrics.time(Timing::Recommend, started.elapsed());
+    let items = frames::recommended_items(&list, &catalogue);
+    Ok(HttpResponse::Ok().json(json!({"user_id": user, "model": models.version.0, "items": items})))
+}
+
+/// Features, affinities, recent items, segment.
+pub async fn profile(
+    path: web::Path<String>,
+    shared: web::Data<Arc<Shared>>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    let user = ExternalId::parse(&path)?;
+    caller.may_act_for(&user)?;
+    let state = state(&shared, &user).await?.ok_or(ApiError::NotFound("this user"))?;
+    let mut view = views::profile(&state.profile, &shared.catalogue.load(), Timestamp::now());
+    if let Some(fields) = view.as_object_mut() {
+        fields.insert("user_id".to_owned(), json!(user));
+        fields.insert("segment".to_owned(), json!(state.segment.map(|segment| segment.to_string())));
+        fields.insert("connections".to_owned(), json!(state.connections));
+    }
+    Ok(HttpResponse::Ok().json(view))
+}
+
+/// What the user asked of us.
+pub async fn preferences(
+    path: web::Path<String>,
+    shared: web::Data<Arc<Shared>>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    let user = ExternalId::parse(&path)?;
+    caller.may_act_for(&user)?;
+    let preferences = state(&shared, &user).await?.map(|state| state.preferences).unwrap_or_default();
+    Ok(HttpResponse::Ok().json(preferences_view(&preferences)))
+}
+
+/// Replaces what the user asked of us; it holds from the next decision.
+pub async fn put_preferences(
+    path: web::Path<String>,
+    body: web::Bytes,
+    shared: web::Data<Arc<Shared>>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    let user = ExternalId::parse(&path)?;
+    caller.may_act_for(&user)?;
+    let body: PreferencesBody = serde_json::from_slice(&body)
+        .map_err(|error| ApiError::invalid("bad_json", None, format!("not preferences: {error}")))?;
+    let preferences = parse_preferences(body)?;
+    let loaded = shared.load(&user, true).await?.ok_or(ApiError::NotFound("this user"))?;
+    let stored = preferences.clone();
+    shared
+        .store
+        .run(move |connection| crate::store::preferences::put(connection, loaded.user, &stored))
+        .await?;
+    if let Some(entry) = shared.registry.get(&user)
+        && !offer(&entry.address, SetPreferences(preferences.clone())).is_queued()
+    {
+        entry.missed.store(true, std::sync::atomic::Ordering::Release);
+    }
+    Ok(HttpResponse::Ok().json(preferences_view(&preferences)))
+}
+
+fn parse_preferences(body: PreferencesBody) -> Result<Preferences, ApiError> {
+    if let Some(zone) = &body.time_zone
+        && jiff::tz::TimeZone::get(zone).is_err()
+    {
+        let message = format!("\"{zone}\" is not an IANA time zone such as Europe/Berlin");
+        return Err(ApiError::invalid("bad_time_zone", Some("time_zone"), message));
+    }
+    let long = |text: &String| text.is_empty() || text.len() > 64 || text.chars().any(char::is_control);
+    if body.locale.as_ref().is_some_and(long) {
+        return Err(ApiError::invalid("bad_locale", Some("locale"), "must be a BCP 47 tag such as de-AT"));
+    }
+    if body.muted.len() > 64 || body.muted.iter().any(long) {
+        return Err(ApiError::invalid("bad_muted", Some("muted"), "at most 64 categories of 1…64 bytes"));
+    }
+    let minute = |text: &str| {
+        minute_of_day(text).and_then(|minute| i16::try_from(minute).ok()).ok_or_else(|| {
+            ApiError::invalid("bad_time", Some("quiet_hours"), "from and to are local times HH:MM")
+        })
+    };
+    let (from, to) = match &body.quiet_hours {
+        Some(quiet) => (Some(minute(&quiet.from)?), Some(minute(&quiet.to)?)),
+        None => (None, None),
+    };
+    Ok(Preferences {
+        time_zone: body.time_zone,
+        locale: body.locale,
+        quiet_from_minute: from,
+        quiet_to_minute: to,
+        muted: body.muted,
+    })
+}
+
+fn preferences_view(preferences: &Preferences) -> Value {
+    let time = |minute: i16| format!("{:02}:{:02}", minute / 60, minute % 60);
+    let quiet = preferences
+        .quiet_from_minute
+        .zip(preferences.quiet_to_minute)
+        .map(|(from, to)| json!({"from": time(from), "to": time(to)}));
+    json!({
+        "time_zone": preferences.time_zone, "locale": preferences.locale, "quiet_hours": quiet,
+        "muted": preferences.muted,
+    })
+}

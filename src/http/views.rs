@@ -1,0 +1,90 @@
+//! JSON forms that several routes share.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::base::{ItemId, Timestamp};
+use crate::catalogue::{Catalogue, Item};
+use crate::profile::{Profile, SegmentId};
+use crate::store::decisions::DecisionRow;
+use crate::store::jobs::JobRow;
+
+/// An item as the catalogue has it.
+pub fn item(item: &Item) -> Value {
+    json!({
+        "item_id": item.external_id, "title": item.title, "category": item.category, "tags": item.tags,
+        "price": item.price, "currency": item.currency, "stock": item.stock, "url": item.url,
+        "image_url": item.image_url, "attributes": item.attributes, "consumable": item.consumable,
+    })
+}
+
+/// An item in a list: id and name.
+pub fn item_name(id: ItemId, catalogue: &Catalogue) -> Option<Value> {
+    let item = catalogue.get(id)?;
+    Some(json!({"item_id": item.external_id, "title": item.name()}))
+}
+
+/// Segment letter, or null.
+pub fn segment(segment: Option<u8>) -> Option<String> {
+    segment.map(|segment| SegmentId(segment).to_string())
+}
+
+/// A user's live profile.
+pub fn profile(profile: &Profile, catalogue: &Catalogue, now: Timestamp) -> Value {
+    let features = profile.features(now);
+    let affinities: Vec<Value> = profile
+        .affinities(now)
+        .into_iter()
+        .filter_map(|(category, share)| {
+            Some(json!({"category": catalogue.category_name(category)?, "share": share}))
+        })
+        .collect();
+    let recent: Vec<Value> = profile
+        .recent()
+        .iter()
+        .filter_map(|recent| {
+            let item = catalogue.get(recent.item)?;
+            Some(json!({"item_id": item.external_id, "title": item.name(), "kind": recent.kind, "at": recent.at}))
+        })
+        .collect();
+    json!({
+        "features": {
+            "purchases_per_month": features.purchases_per_month,
+            "browsing_minutes_per_month": features.browsing_minutes_per_month,
+            "searches_per_month": features.searches_per_month,
+            "recency_days": features.recency_days,
+            "monetary": features.monetary,
+        },
+        "affinities": affinities,
+        "recent": recent,
+        "bought": profile.bought().len(),
+        "events": profile.events(),
+        "first_seen": profile.first_seen(),
+        "last_seen": profile.last_seen(),
+    })
+}
+
+/// A job.
+pub fn job(job: &JobRow) -> Value {
+    json!({
+        "job": job.job_id, "kind": job.kind, "state": job.state, "stage": job.stage, "progress": job.progress,
+        "message": job.message, "created_at": job.created_at, "finished_at": job.finished_at,
+    })
+}
+
+/// A decision; `users` names the users.
+pub fn decision<N: Serialize>(
+    row: &DecisionRow,
+    users: &HashMap<crate::base::UserId, N>,
+    catalogue: &Catalogue,
+) -> Value {
+    let items: Vec<Value> = row.items.iter().filter_map(|id| item_name(*id, catalogue)).collect();
+    json!({
+        "decision_id": row.decision_id, "decided_at": row.decided_at, "user_id": users.get(&row.user),
+        "trigger": row.trigger, "category": row.category, "outcome": row.outcome, "reasons": row.reasons,
+        "notification_id": row.notification_id, "model_version": row.model_version,
+        "segment": segment(row.segment), "items": items, "until": row.until, "propensity": row.propensity,
+    })
+}
