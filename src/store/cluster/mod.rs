@@ -1,0 +1,229 @@
+//! A private PostgreSQL in the data directory: found on the machine, made, tuned, started, stopped, recovered.
+//!
+//! It listens on a unix socket in a directory of mode 0700 and nowhere else, and lives as long as the server: a thread
+//! waits on it, and the kernel ends it when that thread dies (`PR_SET_PDEATHSIG`). PostgreSQL refuses to run as root, so
+//! for root it runs as `postgres` or `nobody`. Cold start about 1 s, warm about 0.1 s.
+
+mod account;
+mod binaries;
+mod leftovers;
+mod place;
+mod postmaster;
+mod settings;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::StoreError;
+use account::Account;
+use binaries::Binaries;
+use place::Place;
+use postmaster::Postmaster;
+
+/// The database and the role in a private cluster.
+const NAME: &str = "tidings";
+
+/// How a private cluster is found and run.
+#[derive(Clone, Debug)]
+pub struct ClusterOptions {
+    /// False only for tests: a crash of the machine may then lose everything (no fsync).
+    pub durable: bool,
+    /// Most connections at once.
+    pub max_connections: u32,
+    /// PostgreSQL's own cache, in MB.
+    pub shared_buffers_mb: u32,
+    /// Directories looked through for `postgres` and `initdb`, in order.
+    pub search: Vec<PathBuf>,
+    /// How long a start may take, crash recovery included.
+    pub start_timeout: Duration,
+}
+
+impl Default for ClusterOptions {
+    /// Durable, 64 connections, 128 MB, the usual directories, 2 minutes.
+    fn default() -> Self {
+        Self {
+            durable: true,
+            max_connections: 64,
+            shared_buffers_mb: 128,
+            search: binaries::usual_directories(),
+            start_timeout: Duration::from_secs(120),
+        }
+    }
+}
+
+/// Why there is no private cluster. Each says what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// No `postgres` with its `initdb` in any directory searched.
+    #[error("PostgreSQL was not found; install it: apt-get install postgresql")]
+    NotInstalled,
+    /// The data were written by another major version; PostgreSQL can't read them.
+    #[error(
+        "{} was made by PostgreSQL {made_by}, which was not found; install it: apt-get install postgresql-{made_by}",
+        directory.display()
+    )]
+    OtherVersion {
+        /// The cluster.
+        directory: PathBuf,
+        /// Major version.
+        made_by: String,
+    },
+    /// Another server has it.
+    #[error("{} is in use by another tidings server (process {pid}); stop it or choose another --data-dir", directory.display())]
+    InUse {
+        /// The data directory.
+        directory: PathBuf,
+        /// The other server; "unknown" if it did not say.
+        pid: String,
+    },
+    /// Not ours to use.
+    #[error("{} belongs to another user; choose another --data-dir", path.display())]
+    NotOurs {
+        /// What.
+        path: PathBuf,
+    },
+    /// Running as root on a machine without a user to run PostgreSQL as.
+    #[error(
+        "PostgreSQL does not run as root and there is neither a user postgres nor nobody; make one or run as another user"
+    )]
+    NoAccount,
+    /// A file operation failed.
+    #[error("{action} {}: {source}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// `initdb` failed.
+    #[error("initdb failed: {0}")]
+    Initdb(String),
+    /// PostgreSQL ended or was not ready in time; the end of its log.
+    #[error("PostgreSQL did not start: {0}")]
+    NotReady(String),
+    /// It is up, but its database can't be made.
+    #[error(transparent)]
+    Database(#[from] StoreError),
+}
+
+impl ClusterError {
+    fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::File { action, path: path.into(), source }
+    }
+}
+
+/// A running private cluster; stops when dropped.
+#[derive(Debug)]
+pub struct Cluster {
+    // Fields drop in this order: PostgreSQL ends before the lock is let go.
+    postmaster: Postmaster,
+    place: Place,
+}
+
+impl Cluster {
+    /// Starts the cluster of `data_dir` and makes what is missing: the directory, the cluster, the database. First ends
+    /// what a killed server left running there. Blocks until connections are taken.
+    pub fn start(data_dir: &Path, options: &ClusterOptions) -> Result<Self, ClusterError> {
+        let began = Instant::now();
+        // Before anything is made: without PostgreSQL nothing is left behind.
+        if binaries::all(&options.search).is_empty() {
+            return Err(ClusterError::NotInstalled);
+        }
+        let place = Place::take(data_dir)?;
+        leftovers::stop(place.cluster_dir());
+        let binaries = Binaries::find(&options.search, place.cluster_dir())?;
+        let made = !place.is_initialised();
+        if made {
+            initdb(&binaries, &place, options)?;
+        }
+        place.prepare_socket_dir()?;
+        settings::write(&place, options)?;
+        let postmaster = Postmaster::start(&binaries, &place, options.start_timeout)?;
+        let cluster = Self { postmaster, place };
+        cluster.ensure_database()?;
+        log::info!(
+            "postgresql ready made={made} directory={} took_ms={}",
+            cluster.place.cluster_dir().display(),
+            began.elapsed().as_millis()
+        );
+        Ok(cluster)
+    }
+
+    /// Where to connect: the database `tidings`, by unix socket.
+    pub fn url(&self) -> String {
+        self.url_of(NAME)
+    }
+
+    /// Where to connect to another database of this cluster.
+    pub fn url_of(&self, database: &str) -> String {
+        let host: String = self
+            .place
+            .socket_dir()
+            .as_os_str()
+            .as_encoded_bytes()
+            .iter()
+            .map(|byte| match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(*byte).to_string(),
+                byte => format!("%{byte:02X}"),
+            })
+            .collect();
+        format!("postgresql:///{database}?host={host}&port={}&user={NAME}", settings::PORT)
+    }
+
+    /// The postmaster's process id.
+    pub fn pid(&self) -> u32 {
+        self.postmaster.pid()
+    }
+
+    /// Is the postmaster alive?
+    pub fn is_running(&self) -> bool {
+        self.postmaster.is_running()
+    }
+
+    /// Fast shutdown: open transactions are rolled back, everything is written, the next start needs no recovery.
+    /// Escalates when that takes more than 30 s. Blocks; harmless when it has ended already.
+    pub fn stop(&self) {
+        self.postmaster.stop();
+    }
+
+    fn ensure_database(&self) -> Result<(), ClusterError> {
+        use diesel::{Connection, PgConnection, RunQueryDsl};
+        if PgConnection::establish(&self.url()).is_ok() {
+            return Ok(());
+        }
+        let url = self.url_of("postgres");
+        let mut conn =
+            PgConnection::establish(&url).map_err(|error| StoreError::connect(&url, &error.to_string()))?;
+        diesel::sql_query(format!("CREATE DATABASE {NAME}")).execute(&mut conn).map_err(StoreError::from)?;
+        Ok(())
+    }
+}
+
+/// Makes the cluster beside its place and moves it there whole: one that was interrupted is never taken for one.
+fn initdb(binaries: &Binaries, place: &Place, options: &ClusterOptions) -> Result<(), ClusterError> {
+    let unfinished = place.make_unfinished()?;
+    let mut command = binaries.initdb();
+    command.arg("--pgdata").arg(&unfinished).current_dir(&unfinished);
+    command.arg(format!("--username={NAME}")).args(["--auth=trust", "--encoding=UTF8", "--locale=C"]);
+    if !options.durable {
+        command.arg("--no-sync");
+    }
+    place.account().apply(&mut command);
+    let output = command.output().map_err(ClusterError::file("run", binaries.initdb_path()))?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr);
+        return Err(ClusterError::Initdb(last_lines(&text, 5)));
+    }
+    settings::include(&unfinished)?;
+    place.finish(&unfinished)
+}
+
+/// The last `n` lines that say something, as one line.
+fn last_lines(text: &str, n: usize) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let skipped = lines.len().saturating_sub(n);
+    lines.into_iter().skip(skipped).collect::<Vec<_>>().join(" | ")
+}

@@ -1,0 +1,311 @@
+//! Events in (group commit, duplicates, partitions) and out (training, a user's state).
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use diesel::connection::SimpleConnection;
+use tidings::base::{EventKey, ExternalId, NotificationId, Timestamp};
+use tidings::event::{Event, EventKind, NewEvent};
+use tidings::store::events::{self, Appended};
+use tidings::store::notifications::{self, NewNotification};
+use tidings::store::preferences::{self, Preferences};
+use tidings::store::users;
+use uuid::Uuid;
+
+use crate::helpers::database::TestDatabase;
+
+const NOON: i64 = 1_700_000_000;
+
+/// A view with a client's `event_id`.
+fn view(event_id: &str, user: i64, item: i64, seconds: i64) -> NewEvent {
+    NewEvent {
+        key: EventKey::from_parts(&[event_id.as_bytes()]),
+        deduplicate: true,
+        user: Some(ExternalId::Integer(user)),
+        item: Some(ExternalId::Integer(item)),
+        kind: EventKind::View,
+        occurred_at: Timestamp::from_seconds(seconds),
+        dwell_ms: Some(1_500),
+        query: None,
+        quantity: 1.0,
+        value: None,
+        currency: None,
+        basket: None,
+    }
+}
+
+fn stored(appended: &Appended) -> Event {
+    match appended {
+        Appended::Stored(event) => *event,
+        Appended::Duplicate => panic!("a duplicate"),
+    }
+}
+
+fn all(database: &TestDatabase) -> Vec<Event> {
+    let mut all = Vec::new();
+    let count = database
+        .store
+        .run_blocking(|conn| {
+            events::for_each(conn, |event| {
+                all.push(event);
+                ControlFlow::Continue(())
+            })
+        })
+        .unwrap();
+    assert_eq!(count, all.len() as u64);
+    all
+}
+
+#[test]
+fn what_is_appended_comes_back_as_it_was() {
+    let database = TestDatabase::new();
+    let purchase = NewEvent {
+        kind: EventKind::Purchase,
+        value: Some(19.5),
+        quantity: 2.5,
+        currency: Some("GBP".into()),
+        basket: Some(-7),
+        dwell_ms: None,
+        ..view("b", 1, 11, NOON + 2)
+    };
+    let search = NewEvent {
+        kind: EventKind::Search,
+        query: Some("dive wätch ?".into()),
+        item: None,
+        user: Some(ExternalId::parse("née").unwrap()),
+        deduplicate: false,
+        ..view("c", 1, 11, NOON + 1)
+    };
+    let basket = NewEvent { user: None, ..view("d", 1, 12, NOON + 3) };
+    let batch = [view("a", 1, 10, NOON), purchase, search, basket];
+    let appended = database.store.run_blocking(|conn| events::append(conn, &batch)).unwrap();
+    let given: Vec<Event> = appended.iter().map(stored).collect();
+    for (event, new) in given.iter().zip(&batch) {
+        assert_eq!((event.kind, event.occurred_at), (new.kind, new.occurred_at));
+        assert_eq!((event.quantity, event.value, event.basket), (new.quantity, new.value, new.basket));
+        assert_eq!(event.user.is_some(), new.user.is_some());
+        assert_eq!(event.item.is_some(), new.item.is_some());
+    }
+    assert_eq!(given[0].user, given[1].user);
+    assert_ne!(given[0].user, given[2].user);
+    let mut by_time = given.clone();
+    by_time.sort_by_key(|event| event.occurred_at);
+    assert_eq!(all(&database), by_time);
+}
+
+#[test]
+fn a_retry_is_a_duplicate_whatever_its_time_and_the_rest_is_taken() {
+    let database = TestDatabase::new();
+    let append =
+        |batch: &[NewEvent]| database.store.run_blocking(|conn| events::append(conn, batch)).unwrap();
+    assert!(matches!(append(&[view("a", 1, 1, NOON)])[..], [Appended::Stored(_)]));
+    let again =
+        append(&[view("b", 1, 1, NOON), view("a", 1, 1, NOON + 3_000_000), view("b", 1, 1, NOON + 1)]);
+    assert!(
+        matches!(again[..], [Appended::Stored(_), Appended::Duplicate, Appended::Duplicate]),
+        "{again:?}"
+    );
+    // Without a client's event_id, two that are alike are two.
+    let alike = || NewEvent { key: EventKey(Uuid::now_v7()), deduplicate: false, ..view("", 1, 1, NOON) };
+    assert!(append(&[alike(), alike()]).iter().all(|one| matches!(one, Appended::Stored(_))));
+    assert_eq!(all(&database).len(), 4);
+    assert!(append(&[]).is_empty());
+}
+
+#[test]
+fn a_key_stored_without_a_receipt_is_a_duplicate_too() {
+    let database = TestDatabase::new();
+    let batch = [view("a", 1, 1, NOON)];
+    let mut conn = database.connection();
+    events::append(&mut conn, &batch).unwrap();
+    assert!(events::has_receipt(&mut conn, batch[0].key).unwrap());
+    assert_eq!(events::prune_receipts(&mut conn, Timestamp::now().plus_days(1.0)).unwrap(), 1);
+    assert_eq!(events::append(&mut conn, &batch).unwrap(), [Appended::Duplicate]);
+    assert_eq!(all(&database).len(), 1);
+}
+
+#[test]
+fn each_month_gets_its_partition_when_its_first_event_comes() {
+    let database = TestDatabase::new();
+    let months = [("2011-01-31T23:59:59.999999Z", "201101"), ("2011-02-01T00:00:00Z", "201102")];
+    let batch: Vec<NewEvent> = months
+        .iter()
+        .map(|(at, _)| NewEvent { occurred_at: Timestamp::parse(at).unwrap(), ..view(at, 1, 1, 0) })
+        .collect();
+    let mut conn = database.connection();
+    events::append(&mut conn, &batch).unwrap();
+    for (_, month) in months {
+        // Fails if the partition is not there, or does not hold exactly the one event.
+        conn.batch_execute(&format!("SELECT 1 / (count(*) = 1)::integer FROM events_{month}")).unwrap();
+    }
+    assert_eq!(all(&database).len(), 2);
+}
+
+#[test]
+fn a_new_month_does_not_wait_for_a_training_that_reads() {
+    let database = TestDatabase::new();
+    let mut writer = database.connection();
+    events::append(&mut writer, &[view("a", 1, 1, NOON), view("b", 1, 2, NOON)]).unwrap();
+    writer.batch_execute("SET lock_timeout = '2s'").unwrap();
+    let mut reader = database.connection();
+    let mut wrote = 0;
+    events::for_each(&mut reader, |_| {
+        // Still inside the reading transaction.
+        let month_later = NOON + 40 * 86_400 * (wrote + 1);
+        let appended =
+            events::append(&mut writer, &[view(&format!("later {wrote}"), 1, 1, month_later)]).unwrap();
+        assert!(matches!(appended[..], [Appended::Stored(_)]));
+        wrote += 1;
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert_eq!(wrote, 2);
+}
+
+#[test]
+fn batches_that_overlap_at_once_store_each_event_once_and_give_one_id() {
+    let database = TestDatabase::new();
+    let batch: Vec<NewEvent> =
+        (0..200).map(|n| view(&n.to_string(), n % 50, n % 70, NOON + n * 86_400)).collect();
+    let results: Vec<Vec<Appended>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|thread| {
+                let mut mine = batch.clone();
+                mine.rotate_left(thread * 37);
+                let database = &database;
+                scope.spawn(move || database.store.run_blocking(|conn| events::append(conn, &mine)).unwrap())
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let stored = results.iter().flatten().filter(|one| matches!(one, Appended::Stored(_))).count();
+    assert_eq!(stored, 200);
+    let events = all(&database);
+    assert_eq!(events.len(), 200);
+    assert_eq!(events.iter().filter_map(|event| event.user).collect::<HashSet<_>>().len(), 50);
+    assert_eq!(database.store.run_blocking(users::count).unwrap(), 50);
+}
+
+#[test]
+fn known_ids_use_up_no_inner_ids() {
+    let database = TestDatabase::new();
+    let mut conn = database.connection();
+    let names = |range: std::ops::Range<i64>| range.map(ExternalId::Integer).collect::<Vec<_>>();
+    users::resolve(&mut conn, &names(0..100)).unwrap();
+    for _ in 0..5 {
+        users::resolve(&mut conn, &names(0..100)).unwrap();
+    }
+    let new = users::resolve(&mut conn, &names(99..102)).unwrap();
+    assert_eq!(new.iter().map(|user| user.0).collect::<Vec<_>>()[1..], [100, 101]);
+    let back = users::external_ids(&mut conn, &new).unwrap();
+    assert_eq!(back[&new[0]], ExternalId::Integer(99));
+    assert_eq!(users::find(&mut conn, &ExternalId::Integer(101)).unwrap(), Some(new[2]));
+    assert_eq!(users::find(&mut conn, &ExternalId::Integer(102)).unwrap(), None);
+}
+
+#[test]
+fn a_robots_events_are_kept_but_not_learned_from() {
+    let database = TestDatabase::new();
+    let mut conn = database.connection();
+    let appended = events::append(&mut conn, &[view("a", 1, 1, NOON), view("b", 2, 1, NOON)]).unwrap();
+    let robot = stored(&appended[1]).user.unwrap();
+    assert_eq!(users::mark_robots(&mut conn, &[robot]).unwrap(), 1);
+    assert_eq!(users::mark_robots(&mut conn, &[robot]).unwrap(), 0);
+    assert_eq!(all(&database), [stored(&appended[0])]);
+    let state = users::load_states(&mut conn, &[robot], Timestamp::from_seconds(NOON)).unwrap().remove(0);
+    assert!(state.is_robot);
+    assert_eq!(state.events, [stored(&appended[1])]);
+    let found = users::search(&mut conn, "", 10).unwrap();
+    assert_eq!(
+        found.iter().map(|user| user.external_id.clone()).collect::<Vec<_>>(),
+        [ExternalId::Integer(1)]
+    );
+}
+
+#[test]
+fn a_reader_may_stop_early_and_use_its_connection_again() {
+    let database = TestDatabase::new();
+    let mut conn = database.connection();
+    let batch: Vec<NewEvent> = (0..100).map(|n| view(&n.to_string(), 1, n, NOON + n)).collect();
+    events::append(&mut conn, &batch).unwrap();
+    let mut seen = 0;
+    let count = events::for_each(&mut conn, |_| {
+        seen += 1;
+        if seen == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })
+    .unwrap();
+    assert_eq!((seen, count), (3, 3));
+    assert_eq!(users::count(&mut conn).unwrap(), 1);
+}
+
+#[test]
+fn a_users_state_holds_what_deciding_and_delivering_need() {
+    let database = TestDatabase::new();
+    let mut conn = database.connection();
+    let now = Timestamp::from_seconds(NOON);
+    let appended = events::append(
+        &mut conn,
+        &[view("b", 1, 2, NOON - 5), view("a", 1, 1, NOON - 9), view("c", 2, 1, NOON)],
+    )
+    .unwrap();
+    let (one, two) = (stored(&appended[0]).user.unwrap(), stored(&appended[2]).user.unwrap());
+    let item = stored(&appended[0]).item.unwrap();
+    let wishes = Preferences {
+        time_zone: Some("Europe/Berlin".into()),
+        quiet_from_minute: Some(1_320),
+        quiet_to_minute: Some(420),
+        muted: vec!["similar_items".into()],
+        ..Preferences::default()
+    };
+    preferences::put(&mut conn, one, &wishes).unwrap();
+    let send = |offset: i64, days_ago: f64, expires_in_days: f64| NewNotification {
+        notification_id: NotificationId(Uuid::now_v7()),
+        user: one,
+        offset,
+        kind: "recommendation".into(),
+        category: "similar_items".into(),
+        trigger: "view".into(),
+        model_version: Default::default(),
+        segment: Some(1),
+        items: vec![item],
+        frame: format!("{{\"offset\":{offset}}}"),
+        created_at: now.plus_days(-days_ago),
+        expires_at: now.plus_days(expires_in_days),
+    };
+    let sent =
+        [send(1, 9.0, 1.0), send(2, 2.0, 1.0), send(3, 1.0, -0.5), send(4, 0.1, 1.0), send(5, 0.0, 1.0)];
+    notifications::insert(&mut conn, &sent).unwrap();
+    assert!(notifications::insert(&mut conn, &[send(5, 0.0, 1.0)]).is_err(), "an offset is used once");
+    assert_eq!(notifications::acknowledge(&mut conn, &[(one, 1, now), (one, 2, now)]).unwrap(), 2);
+    assert_eq!(notifications::acknowledge(&mut conn, &[(one, 2, now)]).unwrap(), 0);
+
+    let unknown = tidings::base::UserId(999);
+    let states = users::load_states(&mut conn, &[two, unknown, one], now).unwrap();
+    assert_eq!(states.iter().map(|state| state.user).collect::<Vec<_>>(), [two, one]);
+    let state = &states[1];
+    assert_eq!(state.external_id, ExternalId::Integer(1));
+    assert_eq!(state.events, [stored(&appended[1]), stored(&appended[0])], "by time");
+    assert_eq!(state.preferences, wishes);
+    assert_eq!(state.last_offset, 5);
+    let unacknowledged: Vec<i64> = state.unacknowledged.iter().map(|one| one.offset).collect();
+    assert_eq!(unacknowledged, [4, 5], "1 and 2 were acknowledged, 3 has expired");
+    assert_eq!(state.unacknowledged[0].frame, "{\"offset\":4}");
+    let recent: Vec<NotificationId> = state.recent.iter().map(|one| one.notification_id).collect();
+    assert_eq!(recent, sent[1..].iter().map(|one| one.notification_id).collect::<Vec<_>>(), "seven days");
+    assert_eq!(state.recent[0].items, [item]);
+    assert_eq!((states[0].last_offset, states[0].events.len()), (0, 1));
+    assert_eq!(states[0].preferences, Preferences::default());
+
+    let missed: Vec<(i64, bool)> = notifications::after(&mut conn, one, 1, 3)
+        .unwrap()
+        .into_iter()
+        .map(|one| (one.offset, one.acknowledged))
+        .collect();
+    assert_eq!(missed, [(2, true), (3, false), (4, false)]);
+    let owners =
+        notifications::find_owner(&mut conn, &[sent[0].notification_id, NotificationId(Uuid::nil())])
+            .unwrap();
+    assert_eq!(owners.len(), 1);
+    assert_eq!(owners[&sent[0].notification_id].user, one);
+    assert_eq!(owners[&sent[0].notification_id].items, [item]);
+}

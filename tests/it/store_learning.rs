@@ -1,0 +1,319 @@
+//! The catalogue, feedback and its rates, decisions, models, features, jobs.
+
+use serde_json::json;
+use tidings::base::{ExternalId, ItemId, Millis, ModelVersion, NotificationId, Timestamp, UserId};
+use tidings::catalogue::NewItem;
+use tidings::store::decisions::{self, DecisionFilter, DecisionRow};
+use tidings::store::feedback::{self, FeedbackRow, NamedRates};
+use tidings::store::jobs::{self, JobRow};
+use tidings::store::models::{self, ModelState, NewModel};
+use tidings::store::notifications::{self, NewNotification};
+use tidings::store::user_features::{self, UserFeaturesRow};
+use tidings::store::{cleaning, items, preferences, server, users};
+use uuid::Uuid;
+
+use crate::helpers::database::TestDatabase;
+
+fn now() -> Timestamp {
+    Timestamp::from_seconds(1_700_000_000)
+}
+
+fn new_item(json: serde_json::Value) -> NewItem {
+    serde_json::from_value(json).unwrap()
+}
+
+#[test]
+fn an_absent_field_keeps_what_is_stored() {
+    let database = TestDatabase::new();
+    let mut conn = database.connection();
+    let full = json!({"item_id": "A", "title": "Watch \"one\"", "category": ["Watches", "Dive"], "tags": [], "price": 9.5,
+        "currency": "GBP", "stock": 3, "url": "/a", "image_url": "/a.svg", "attributes": {"brand": "Ö"}, "consumable": true});
+    let batch =
+        [new_item(full), new_item(json!({"item_id": 7})), new_item(json!({"item_id": "A", "stock": 2}))];
+    let first = items::upsert(&mut conn, &batch).unwrap();
+    assert_eq!(first.len(), 3, "one answer for each, in order");
+    assert_eq!(first[0], first[2], "of two with one id the later fields count");
+    assert_eq!((first[0].stock, first[0].price), (Some(2), Some(9.5)));
+    assert_eq!(first[0].category, ["Watches", "Dive"]);
+    assert_eq!(first[0].attributes["brand"], "Ö");
+    assert_eq!((first[1].title.clone(), first[1].external_id.clone()), (None, ExternalId::Integer(7)));
+    let changed = items::upsert(&mut conn, &[new_item(json!({"item_id": "A", "price": 8}))]).unwrap();
+    assert_eq!((changed[0].price, changed[0].stock, changed[0].consumable), (Some(8.0), Some(2), true));
+    assert_eq!(changed[0].title.as_deref(), Some("Watch \"one\""));
+    assert_eq!(items::load_all(&mut conn).unwrap().len(), 2);
+}
+
+#[test]
+fn a_deleted_item_is_gone_until_the_shop_names_it_again() {
+    let database = TestDatabase::new();
+    let mut conn = database.connection();
+    let id = ExternalId::Integer(7);
+    let item = items::upsert(&mut conn, &[NewItem::new(id.clone())]).unwrap().remove(0);
+    assert!(items::deactivate(&mut conn, &id).unwrap());
+    assert!(!items::deactivate(&mut conn, &id).unwrap());
+    assert!(items::load_all(&mut conn).unwrap().is_empty());
+    assert_eq!(items::find(&mut conn, &id).unwrap(), Some(item.id));
+    assert_eq!(items::upsert(&mut conn, &[NewItem::new(id)]).unwrap(), [item.clone()]);
+    assert_eq!(items::load(&mut conn, &[item.id]).unwrap(), [item]);
+}
+
+fn message(number: u128, user: u32, item: u32, minutes: i64) -> NewNotification {
+    NewNotification {
+        notification_id: NotificationId(Uuid::from_u128(number)),
+        user: UserId(user),
+        offset: i64::try_from(number).unwrap(),
+        kind: "recommendation".into(),
+        category: "similar_items".into(),
+        trigger: if number.is_multiple_of(2) { "view" } else { "login" }.into(),
+        model_version: ModelVersion(i32::from(number > 2)),
+        segment: (number != 1).then_some(1),
+        items: vec![ItemId(item), ItemId(item + 1)],
+        frame: "{}".into(),
+        created_at: now() + Millis::seconds(minutes.unsigned_abs() * 60),
+        expires_at: now() + Millis::hours(24),
+    }
+}
+
+fn outcome(number: u128, outcome: i16) -> FeedbackRow {
+    FeedbackRow {
+        notification_id: NotificationId(Uuid::from_u128(number)),
+        outcome,
+        user: UserId(1),
+        item: None,
+        value: (outcome == 4).then_some(20.0),
+        occurred_at: now(),
+    }
+}
+
+#[test]
+fn rates_count_each_message_once_over_all_and_by_group() {
+    let database = TestDatabase::new();
+    let mut conn = database.connection();
+    assert_eq!(feedback::rates(&mut conn, now()).unwrap().overall, feedback::Rates::default());
+    let messages: Vec<NewNotification> = (1..=4).map(|number| message(number, 1, 10, 0)).collect();
+    notifications::insert(&mut conn, &messages).unwrap();
+    notifications::acknowledge(&mut conn, &[(UserId(1), 2, now())]).unwrap();
+    let batch = [outcome(1, 1), outcome(1, 2), outcome(1, 2), outcome(3, 3), outcome(1, 4)];
+    assert_eq!(feedback::insert(&mut conn, &batch).unwrap(), [true, true, false, true, true]);
+    assert_eq!(feedback::insert(&mut conn, &[outcome(1, 2), outcome(2, 5)]).unwrap(), [false, true]);
+
+    let rates = feedback::rates(&mut conn, now()).unwrap();
+    let all = &rates.overall;
+    // 1 and 2 were acknowledged; 3 was dismissed, so it was delivered as well; 4 is on its way.
+    assert_eq!((all.sent, all.delivered, all.displayed, all.clicked), (4, 3, 1, 1));
+    assert_eq!((all.dismissed, all.muted, all.converted), (1, 1, 1));
+    assert_eq!(all.click_through_rate, Some(1.0 / 3.0));
+    assert_eq!(all.conversion_rate, Some(1.0 / 3.0));
+    let named = |group: &[NamedRates]| {
+        group.iter().map(|one| (one.name.clone(), one.rates.sent, one.rates.clicked)).collect::<Vec<_>>()
+    };
+    assert_eq!(named(&rates.by_kind), [("recommendation".into(), 4, 1)]);
+    assert_eq!(named(&rates.by_trigger), [("login".into(), 2, 1), ("view".into(), 2, 0)]);
+    assert_eq!(named(&rates.by_model), [("1".into(), 2, 0), ("none".into(), 2, 1)]);
+    assert_eq!(named(&rates.by_segment), [("B".into(), 3, 0), ("none".into(), 1, 1)]);
+    let later = feedback::rates(&mut conn, now() + Millis::seconds(1)).unwrap();
+    assert_eq!((later.overall.sent, later.overall.click_through_rate), (0, None));
+    let json = serde_json::to_value(&rates.by_segment[0]).unwrap();
+    assert_eq!((json["name"].as_str(), json["sent"].as_i64()), (Some("B"), Some(3)));
+}
+
+#[test]
+fn a_purchase_is_owed_to_the_latest_message_in_the_window_that_showed_the_item() {
+    let database = TestDatabase::new();
+    let mut conn = database.connection();
+    let messages = [message(1, 1, 10, 0), message(2, 1, 10, 10), message(3, 1, 50, 20), message(4, 2, 10, 5)];
+    notifications::insert(&mut conn, &messages).unwrap();
+    feedback::insert(&mut conn, &[outcome(2, 2)]).unwrap();
+    let at = |minutes: u64| now() + Millis::seconds(minutes * 60);
+    let purchases = [
+        (UserId(1), ItemId(11), at(30)), // 2: the later of two
+        (UserId(1), ItemId(11), at(5)),  // 1: 2 was not sent yet
+        (UserId(1), ItemId(11), at(80)), // out of the window
+        (UserId(1), ItemId(99), at(30)), // never shown
+        (UserId(2), ItemId(10), at(30)), // 4
+    ];
+    let owed = feedback::attributable_batch(&mut conn, &purchases, Millis::hours(1)).unwrap();
+    let ids: Vec<Option<u128>> =
+        owed.iter().map(|one| one.as_ref().map(|one| one.notification_id.0.as_u128())).collect();
+    assert_eq!(ids, [Some(2), Some(1), None, None, Some(4)]);
+    assert!(owed[0].as_ref().unwrap().clicked && !owed[1].as_ref().unwrap().clicked);
+    let since =
+        |minutes| feedback::attributable(&mut database.connection(), UserId(1), ItemId(10), at(minutes));
+    assert_eq!(since(0).unwrap(), owed[0]);
+    assert_eq!(since(11).unwrap(), None);
+}
+
+fn model(version: ModelVersion, state: ModelState) -> NewModel {
+    NewModel {
+        version,
+        created_at: now(),
+        state,
+        parameters: json!({"seed": 1}),
+        metrics: json!({"ndcg@10": 0.2}),
+        gate: json!({"passed": true}),
+        events: 10,
+        took_ms: 5,
+        artefact: version.0.to_be_bytes().to_vec(),
+    }
+}
+
+#[test]
+fn one_model_serves_at_a_time() {
+    let database = TestDatabase::new();
+    let mut conn = database.connection();
+    assert_eq!(models::load_active(&mut conn).unwrap(), None);
+    let versions: Vec<ModelVersion> = (0..3).map(|_| models::reserve_version(&mut conn).unwrap()).collect();
+    assert_eq!(versions, [ModelVersion(1), ModelVersion(2), ModelVersion(3)]);
+    for (version, state) in
+        versions.iter().zip([ModelState::Active, ModelState::Active, ModelState::Rejected])
+    {
+        models::insert(&mut conn, &model(*version, state)).unwrap();
+    }
+    let states = |conn: &mut diesel::PgConnection| {
+        models::list(conn, 10).unwrap().iter().map(|row| (row.version.0, row.state)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        states(&mut conn),
+        [(3, ModelState::Rejected), (2, ModelState::Active), (1, ModelState::Retired)]
+    );
+    assert_eq!(models::load_active(&mut conn).unwrap(), Some((ModelVersion(2), vec![0, 0, 0, 2])));
+    assert!(models::activate(&mut conn, ModelVersion(1)).unwrap());
+    assert!(!models::activate(&mut conn, ModelVersion(9)).unwrap());
+    assert_eq!(models::load_active(&mut conn).unwrap().unwrap().0, ModelVersion(1));
+    assert_eq!(states(&mut conn)[1], (2, ModelState::Retired));
+    assert_eq!(models::load(&mut conn, ModelVersion(3)).unwrap(), Some(vec![0, 0, 0, 3]));
+    // At once, too.
+    std::thread::scope(|scope| {
+        for version in 1..=3 {
+            let database = &database;
+            scope.spawn(move || {
+                assert!(models::activate(&mut database.connection(), ModelVersion(version)).unwrap());
+            });
+        }
+    });
+    let active = states(&mut conn).iter().filter(|(_, state)| *state == ModelState::Active).count();
+    assert_eq!(active, 1);
+}
+
+#[test]
+fn decisions_come_newest_first_and_by_user() {
+    let database = TestDatabase::new();
+    let mut conn = database.connection();
+    let decision = |number: u128, user: u32, reasons: &[&str]| DecisionRow {
+        decision_id: Uuid::from_u128(number),
+        decided_at: now() + Millis::seconds(u64::try_from(number).unwrap()),
+        user: UserId(user),
+        trigger: "view".into(),
+        category: "similar_items".into(),
+        outcome: "defer".into(),
+        reasons: reasons.iter().map(|reason| (*reason).to_owned()).collect(),
+        notification_id: (number == 1).then(|| NotificationId(Uuid::from_u128(7))),
+        model_version: ModelVersion(2),
+        segment: None,
+        items: if number == 1 { vec![] } else { vec![ItemId(3), ItemId(1)] },
+        propensity: 1.0,
+        until: (number == 2).then(now),
+    };
+    let rows =
+        [decision(1, 1, &[]), decision(2, 2, &["quiet hours, until 07:00", "cap"]), decision(3, 1, &["x"])];
+    decisions::insert(&mut conn, &rows).unwrap();
+    let mut read =
+        |limit, user, after| decisions::recent(&mut conn, &DecisionFilter { limit, user, after }).unwrap();
+    assert_eq!(read(2, None, None), [rows[2].clone(), rows[1].clone()]);
+    assert_eq!(read(10, Some(UserId(1)), None), [rows[2].clone(), rows[0].clone()]);
+    assert_eq!(read(10, None, Some(Uuid::from_u128(2))), [rows[2].clone()]);
+}
+
+#[test]
+fn features_are_replaced_whole_and_sampled_over_all() {
+    let database = TestDatabase::new();
+    let mut conn = database.connection();
+    let names: Vec<ExternalId> = (0..50).map(ExternalId::Integer).collect();
+    let ids = users::resolve(&mut conn, &names).unwrap();
+    let row = |user: UserId| UserFeaturesRow {
+        user,
+        purchases_per_month: 1.5,
+        browsing_minutes_per_month: 20.0,
+        searches_per_month: 0.0,
+        recency_days: user.0.is_multiple_of(2).then_some(3.0),
+        monetary: -2.0,
+        segment: Some(4),
+    };
+    user_features::replace(&mut conn, &ids.iter().map(|user| row(*user)).collect::<Vec<_>>()).unwrap();
+    let some: Vec<UserFeaturesRow> = ids.iter().skip(10).map(|user| row(*user)).collect();
+    user_features::replace(&mut conn, &some).unwrap();
+    let sample = user_features::sample(&mut conn, 20).unwrap();
+    assert_eq!(sample.len(), 20);
+    assert!(sample.iter().all(|one| some.contains(one)));
+    let mut everything = user_features::sample(&mut conn, 600).unwrap();
+    everything.sort_by_key(|one| one.user);
+    assert_eq!(everything, some);
+    assert_eq!(user_features::segments(&mut conn, &ids[9..11]).unwrap(), [(ids[10], 4)].into());
+    let found = users::search(&mut conn, "1", 3).unwrap();
+    let shown: Vec<_> = found.iter().map(|one| (one.external_id.to_string(), one.segment)).collect();
+    assert_eq!(shown, [("10".into(), Some(4)), ("11".into(), Some(4)), ("12".into(), Some(4))]);
+}
+
+#[test]
+fn jobs_of_a_server_that_is_gone_have_failed() {
+    let database = TestDatabase::new();
+    let mut conn = database.connection();
+    let job = |number: u128, state: &str| JobRow {
+        job_id: Uuid::from_u128(number),
+        kind: "train".into(),
+        state: state.into(),
+        stage: "read".into(),
+        progress: 0.25,
+        message: None,
+        created_at: now() + Millis::seconds(u64::try_from(number).unwrap()),
+        finished_at: None,
+    };
+    jobs::save(&mut conn, &job(1, "queued")).unwrap();
+    jobs::save(&mut conn, &JobRow { progress: 1.0, finished_at: Some(now()), ..job(1, "succeeded") })
+        .unwrap();
+    jobs::save(&mut conn, &job(2, "running")).unwrap();
+    assert_eq!(jobs::fail_unfinished(&mut conn, now()).unwrap(), 1);
+    let recent = jobs::recent(&mut conn, 10).unwrap();
+    let shown: Vec<_> = recent.iter().map(|job| (job.job_id.as_u128(), job.state.as_str())).collect();
+    assert_eq!(shown, [(2, "failed"), (1, "succeeded")]);
+    assert_eq!(jobs::find(&mut conn, Uuid::from_u128(1)).unwrap().unwrap().finished_at, Some(now()));
+    assert_eq!(jobs::find(&mut conn, Uuid::from_u128(3)).unwrap(), None);
+}
+
+#[test]
+fn preferences_reports_and_the_epoch_are_kept() {
+    let database = TestDatabase::new();
+    let mut conn = database.connection();
+    let user = users::resolve(&mut conn, &[ExternalId::Integer(1)]).unwrap()[0];
+    assert!(preferences::mute(&mut conn, user, "cart_reminder").unwrap());
+    assert!(!preferences::mute(&mut conn, user, "cart_reminder").unwrap());
+    assert_eq!(preferences::get(&mut conn, user).unwrap().muted, ["cart_reminder"]);
+    preferences::put(&mut conn, user, &Default::default()).unwrap();
+    assert_eq!(preferences::get(&mut conn, user).unwrap(), Default::default());
+    let report = cleaning::NewCleaning {
+        source: "csv x".into(),
+        rows_read: 10,
+        rows_kept: 9,
+        steps: json!([{"step": "duplicates", "dropped": 1}]),
+    };
+    cleaning::insert(&mut conn, &report).unwrap();
+    assert_eq!(cleaning::recent(&mut conn, 5).unwrap()[0].report, report);
+    let epoch = server::epoch(&mut conn).unwrap();
+    assert_eq!(epoch.len(), 12);
+    let other = TestDatabase::empty();
+    other.store.migrate().unwrap();
+    assert_ne!(epoch, server::epoch(&mut other.connection()).unwrap());
+}
+
+#[actix_web::test]
+async fn work_waits_for_a_connection_and_a_panic_does_not_lose_one() {
+    let database = TestDatabase::new();
+    for _ in 0..8 {
+        let lost = database.store.run(|_| -> Result<(), _> { panic!("on purpose") }).await;
+        assert!(lost.is_err());
+    }
+    let counts = (0..16).map(|_| database.store.run(users::count));
+    for count in futures_util::future::join_all(counts).await {
+        assert_eq!(count.unwrap(), 0);
+    }
+}
