@@ -130,7 +130,7 @@ export class Tidings {
   constructor(options) {
     this.#options = options;
     this.onVisibility = this.onVisibility.bind(this);
-    this.onNetwork = this.onNetwork.bind(this);
+    this.retryNow = this.retryNow.bind(this);
   }
 
   /** @param {string} name @param {(detail: any) => void} handler @returns {() => void} stops listening */
@@ -146,7 +146,7 @@ export class Tidings {
     this.#wanted = true;
     this.#attempt = 0;
     document.addEventListener("visibilitychange", this.onVisibility);
-    window.addEventListener("online", this.onNetwork);
+    window.addEventListener("online", this.retryNow);
     this.#open();
   }
 
@@ -154,7 +154,7 @@ export class Tidings {
   disconnect() {
     this.#wanted = false;
     document.removeEventListener("visibilitychange", this.onVisibility);
-    window.removeEventListener("online", this.onNetwork);
+    window.removeEventListener("online", this.retryNow);
     this.#drop();
     for (const { reject } of this.#pending.values()) reject(new TidingsError("disconnected", "Disconnected."));
     this.#pending.clear();
@@ -187,9 +187,12 @@ export class Tidings {
     });
   }
 
-  /** What came of a message. Kept and sent later when offline. @param {string} notification_id @param {Outcome} outcome */
-  feedback(notification_id, outcome) {
-    this.#writeOrQueue({ type: "feedback", notification_id, outcome });
+  /**
+   * What came of a message, and about which of its items. Kept and sent later when offline.
+   * @param {string} notification_id @param {Outcome} outcome @param {Id} [item_id]
+   */
+  feedback(notification_id, outcome, item_id) {
+    this.#writeOrQueue({ type: "feedback", notification_id, outcome, ...(item_id === undefined ? {} : { item_id }) });
   }
 
   #open() {
@@ -197,7 +200,10 @@ export class Tidings {
     this.#report("connecting", this.#attempt ? "Connecting again…" : "Connecting…");
     const socket = new WebSocket(this.#options.url ?? defaultUrl());
     this.#socket = socket;
-    this.#timers.connect = window.setTimeout(() => this.#lost(1006, "The server did not answer in time."), CONNECT_TIMEOUT_MS);
+    this.#timers.connect = window.setTimeout(
+      () => this.#lost(1006, "The server did not answer in time."),
+      CONNECT_TIMEOUT_MS,
+    );
     socket.onopen = () => this.#login();
     socket.onmessage = (message) => this.#receive(message.data);
     socket.onclose = (close) => this.#lost(close.code, CLOSE_REASONS[close.code] ?? null, close.reason);
@@ -299,7 +305,10 @@ export class Tidings {
     const id = String(frame.reply_to ?? frame.event_id ?? "");
     const pending = this.#pending.get(id);
     if (pending && frame.temporary) {
-      window.setTimeout(() => this.#loggedIn && this.#pending.has(id) && this.#write(pending.frame), 200 + backoff(2, this.#options.random));
+      window.setTimeout(
+        () => this.#loggedIn && this.#pending.has(id) && this.#write(pending.frame),
+        200 + backoff(2, this.#options.random),
+      );
     } else if (pending) {
       this.#pending.delete(id);
       pending.reject(new TidingsError(frame.code, frame.message, false));
@@ -374,10 +383,6 @@ export class Tidings {
     else if (visible) this.retryNow();
   }
 
-  onNetwork() {
-    this.retryNow();
-  }
-
   /** @param {State} state @param {string} reason @param {number | null} code @param {number | null} retryAt */
   #report(state, reason, code = null, retryAt = null) {
     this.status = { state, reason, code, retryAt, attempt: this.#attempt };
@@ -390,9 +395,5 @@ export class Tidings {
   }
 }
 
-/** `/ws` beside this page, ws: or wss: as the page is. */
-function defaultUrl() {
-  const url = new URL("ws", document.baseURI);
-  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  return url.href;
-}
+/** `/ws` beside this page; ws: or wss: as the page is. */
+const defaultUrl = () => new URL("ws", document.baseURI).href.replace(/^http/, "ws");

@@ -91,7 +91,11 @@ export async function request(method, where, { query = {}, body, signal } = {}) 
   else if (response.status >= 502 && response.status <= 504) report("down");
   else report("ok");
   const problem = answer?.error ?? {};
-  throw new ApiError(response.status, problem.code ?? `http_${response.status}`, problem.message ?? fallback(response.status));
+  throw new ApiError(
+    response.status,
+    problem.code ?? `http_${response.status}`,
+    problem.message ?? fallback(response.status),
+  );
 }
 
 function fallback(status) {

@@ -2,19 +2,28 @@
 // figures as a table. Redrawn whole on new data: a hundred points cost well under a millisecond.
 
 import { h, put, s, text } from "./dom.js";
+import { number } from "./format.js";
 
 const HEIGHT = 238;
 const MARGIN = { top: 10, right: 14, bottom: 24, left: 46 };
 
 /** About `wanted` round steps that cover 0…largest. */
 export function niceTicks(largest, wanted = 4) {
-  const top = largest > 0 && Number.isFinite(largest) ? largest : 1;
+  if (!(largest > 0 && Number.isFinite(largest))) return [0, 1];
+  const top = largest;
   const rough = top / wanted;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough * 0.999) ?? 10 * power;
+  const step =
+    [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough * 0.999) ?? 10 * power;
   const ticks = [];
   for (let value = 0; value < top + step * 0.999; value += step) ticks.push(Number(value.toPrecision(12)));
   return ticks;
+}
+
+/** As many digits as the steps between the ticks need. */
+export function tickText(tick, ticks) {
+  const step = ticks.length > 1 ? ticks[1] - ticks[0] : 1;
+  return number(tick, (String(Number(step.toPrecision(6))).split(".")[1] ?? "").length);
 }
 
 /** A path through the points; a missing one breaks the line. */
@@ -33,10 +42,13 @@ export function linePath(points, x, y) {
 }
 
 /**
- * `lineChart(place, { label, series: [{ name, key, dashed }], format, unit, spanMs })` → `update(rows)` with rows
+ * `lineChart(place, { label, series: [{ name, key, dashed }], format, unit, spanMs })` (`unit` goes behind the axis' figures) → `update(rows)` with rows
  * `{ t: ms, [key]: number | null }`, oldest first. The right edge is the newest row.
  */
-export function lineChart(place, { label, series, format, spanMs = 120_000, emptyText = "Nothing in the last two minutes." }) {
+export function lineChart(
+  place,
+  { label, series, format, unit = "", spanMs = 120_000, emptyText = "Nothing in the last two minutes." },
+) {
   let rows = [];
   let cursor = null;
   let asTable = false;
@@ -65,11 +77,22 @@ export function lineChart(place, { label, series, format, spanMs = 120_000, empt
   });
   legend.append(tableToggle);
 
-  const svg = s("svg", { class: "chart-svg", role: "img", tabindex: "0", "aria-label": `${label}. Left and right arrow keys read it out.` });
+  const svg = s("svg", {
+    class: "chart-svg",
+    role: "img",
+    tabindex: "0",
+    "aria-label": `${label}. Left and right arrow keys read it out.`,
+  });
   const readout = h("div", { class: "readout", hidden: true });
   const announce = h("p", { class: "visually-hidden", "aria-live": "polite" });
   const nothing = h("p", { class: "chart-empty", hidden: true }, emptyText);
-  const table = h("div", { class: "table-wrap chart-table", tabindex: "0", role: "region", "aria-label": `${label}, as a table`, hidden: true });
+  const table = h("div", {
+    class: "table-wrap chart-table",
+    tabindex: "0",
+    role: "region",
+    "aria-label": `${label}, as a table`,
+    hidden: true,
+  });
   const chart = h("div", { class: "chart" }, svg, readout, nothing, table, announce);
   put(place, legend, chart);
 
@@ -106,7 +129,13 @@ export function lineChart(place, { label, series, format, spanMs = 120_000, empt
     event.preventDefault();
     draw();
     const row = rowAtCursor();
-    if (row) text(announce, `${secondsAgo(row.t)}: ${shown().map((line) => `${line.name} ${format(row[line.key])}`).join(", ")}`);
+    if (row)
+      text(
+        announce,
+        `${secondsAgo(row.t)}: ${shown()
+          .map((line) => `${line.name} ${format(row[line.key])}`)
+          .join(", ")}`,
+      );
   });
 
   const shown = () => series.filter((line) => !off.has(line.key));
@@ -143,7 +172,11 @@ export function lineChart(place, { label, series, format, spanMs = 120_000, empt
     svg.setAttribute("height", HEIGHT);
     const parts = ticks.map((tick) => [
       s("line", { class: "grid-line", x1: MARGIN.left, x2: width - MARGIN.right, y1: y(tick), y2: y(tick) }),
-      s("text", { class: "axis-text", x: MARGIN.left - 8, y: y(tick) + 4, "text-anchor": "end" }, format(tick, true)),
+      s(
+        "text",
+        { class: "axis-text", x: MARGIN.left - 8, y: y(tick) + 4, "text-anchor": "end" },
+        `${tickText(tick, ticks)}${unit}`,
+      ),
     ]);
     const step = spanMs / (width < 440 ? 2 : 4);
     for (let back = spanMs; back >= 0; back -= step) {
@@ -172,12 +205,16 @@ export function lineChart(place, { label, series, format, spanMs = 120_000, empt
     parts.push(s("line", { class: "cursor-line", x1: at, x2: at, y1: MARGIN.top, y2: bottom }));
     for (const line of shown()) {
       if (!Number.isFinite(row[line.key])) continue;
-      parts.push(s("circle", { class: `cursor-dot series-${series.indexOf(line) + 1}`, cx: at, cy: y(row[line.key]), r: 4.5 }));
+      parts.push(
+        s("circle", { class: `cursor-dot series-${series.indexOf(line) + 1}`, cx: at, cy: y(row[line.key]), r: 4.5 }),
+      );
     }
     put(
       readout,
       h("p", {}, secondsAgo(row.t)),
-      shown().map((line) => h("div", {}, key(series.indexOf(line), line.dashed), line.name, h("strong", {}, format(row[line.key])))),
+      shown().map((line) =>
+        h("div", {}, key(series.indexOf(line), line.dashed), line.name, h("strong", {}, format(row[line.key]))),
+      ),
     );
     const left = at + 14 + readout.offsetWidth > width ? at - readout.offsetWidth - 14 : at + 14;
     readout.style.transform = `translate(${Math.max(0, left)}px, ${MARGIN.top}px)`;
@@ -191,8 +228,28 @@ export function lineChart(place, { label, series, format, spanMs = 120_000, empt
       h(
         "table",
         {},
-        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "When"), series.map((line) => h("th", { scope: "col", class: "n" }, line.name)))),
-        h("tbody", {}, some.map((row) => h("tr", {}, h("th", { scope: "row" }, secondsAgo(row.t)), series.map((line) => h("td", { class: "n" }, format(row[line.key])))))),
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            h("th", { scope: "col" }, "When"),
+            series.map((line) => h("th", { scope: "col", class: "n" }, line.name)),
+          ),
+        ),
+        h(
+          "tbody",
+          {},
+          some.map((row) =>
+            h(
+              "tr",
+              {},
+              h("th", { scope: "row" }, secondsAgo(row.t)),
+              series.map((line) => h("td", { class: "n" }, format(row[line.key]))),
+            ),
+          ),
+        ),
       ),
     );
   }
@@ -208,14 +265,23 @@ export function lineChart(place, { label, series, format, spanMs = 120_000, empt
 }
 
 function key(index, dashed) {
-  return s("svg", { class: "key", viewBox: "0 0 18 10", "aria-hidden": "true" }, s("path", { class: `series series-${index + 1}${dashed ? " dashed" : ""}`, d: "M1 5h16" }));
+  return s(
+    "svg",
+    { class: "key", viewBox: "0 0 18 10", "aria-hidden": "true" },
+    s("path", { class: `series series-${index + 1}${dashed ? " dashed" : ""}`, d: "M1 5h16" }),
+  );
 }
 
 /** A small line without axes; decorative, its figure stands beside it. `update(values)`, oldest first, null = missing. */
 export function sparkline() {
   const area = s("path", { class: "spark-area" });
   const line = s("path", {});
-  const svg = s("svg", { class: "spark", viewBox: "0 0 120 34", preserveAspectRatio: "none", "aria-hidden": "true" }, area, line);
+  const svg = s(
+    "svg",
+    { class: "spark", viewBox: "0 0 120 34", preserveAspectRatio: "none", "aria-hidden": "true" },
+    area,
+    line,
+  );
   return {
     svg,
     update(values) {

@@ -12,13 +12,17 @@ const missing = (value) => value === null || value === undefined || !Number.isFi
 
 /** 12,345 or 3.4; a dash for what is not known. */
 export function number(value, digits = 0) {
-  return missing(value) ? "–" : formatter({ maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
+  return missing(value)
+    ? "–"
+    : formatter({ maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
 }
 
 /** 12.3K: for narrow places. */
 export function compact(value) {
   if (missing(value)) return "–";
-  return Math.abs(value) < 10_000 ? number(value) : formatter({ notation: "compact", maximumFractionDigits: 1 }).format(value);
+  return Math.abs(value) < 10_000
+    ? number(value)
+    : formatter({ notation: "compact", maximumFractionDigits: 1 }).format(value);
 }
 
 /** A rate: one digit below 10, none above. */
@@ -28,7 +32,9 @@ export function rate(value) {
 
 /** 0.123 as 12.3 %. */
 export function percent(value, digits = 1) {
-  return missing(value) ? "–" : formatter({ style: "percent", maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
+  return missing(value)
+    ? "–"
+    : formatter({ style: "percent", maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
 }
 
 /** 4.2 ms, 1.3 s, 4 min: the unit that reads best. */

@@ -11,7 +11,11 @@ const metricsListeners = new Set();
 const live = { metrics: null, route: { area: "try", user: null } };
 
 const tryArea = startTry({ onMetrics, navigate });
-const operateArea = startOperate({ onMetrics, active: () => live.route.area === "operate", refresh: () => metricsPoll.now() });
+const operateArea = startOperate({
+  onMetrics,
+  active: () => live.route.area === "operate",
+  refresh: () => metricsPoll.now(),
+});
 const metricsPoll = api.poll(1000, loadMetrics, { probe: true });
 
 function onMetrics(listener) {
@@ -87,6 +91,7 @@ let downSince = 0;
 api.onHealth((health) => {
   downSince = health === "down" ? Date.now() : 0;
   document.body.classList.toggle("is-stale", health !== "ok");
+  document.body.classList.toggle("needs-signin", health === "unauthorized");
   $("#signin").hidden = health !== "unauthorized";
   if (health === "unauthorized") {
     text($("#signin-problem"), api.token() ? "The server does not accept this token." : "");
@@ -100,9 +105,17 @@ function showBanner() {
   const banner = $("#banner");
   banner.hidden = downSince === 0;
   if (!downSince) return;
-  if (!banner.firstChild) put(banner, h("p", { id: "banner-text" }), h("button", { type: "button", class: "quiet small", onclick: () => metricsPoll.now() }, "Try now"));
+  if (!banner.firstChild)
+    put(
+      banner,
+      h("p", { id: "banner-text" }),
+      h("button", { type: "button", class: "quiet small", onclick: () => metricsPoll.now() }, "Try now"),
+    );
   const network = navigator.onLine === false ? "This device has no network." : "The server does not answer.";
-  text($("#banner-text"), `${network} What you see is from ${duration(Math.max(1000, Date.now() - downSince))} ago. Trying again every second.`);
+  text(
+    $("#banner-text"),
+    `${network} What you see is from ${duration(Math.max(1000, Date.now() - downSince))} ago. Trying again every second.`,
+  );
 }
 
 $("#signin-form").addEventListener("submit", (event) => {

@@ -12,15 +12,24 @@ function hash(value) {
 function drawn(item) {
   const seed = hash(item.title ?? item.item_id);
   const hue = seed % 360;
-  const words = String(item.title ?? item.item_id).split(/\s+/).filter((word) => /^[\p{L}\p{N}]/u.test(word));
-  const initials = words.slice(0, 2).map((word) => [...word][0].toUpperCase()).join("");
+  const words = String(item.title ?? item.item_id)
+    .split(/\s+/)
+    .filter((word) => /^[\p{L}\p{N}]/u.test(word));
+  const initials = words
+    .slice(0, 2)
+    .map((word) => [...word][0].toUpperCase())
+    .join("");
   return s(
     "svg",
     { viewBox: "0 0 100 100", "aria-hidden": "true", preserveAspectRatio: "xMidYMid slice" },
     s("rect", { width: 100, height: 100, fill: `hsl(${hue} 26% 84%)` }),
     s("circle", { cx: 20 + (seed % 60), cy: 84, r: 46, fill: `hsl(${(hue + 28) % 360} 30% 74%)` }),
     s("circle", { cx: 86 - (seed % 50), cy: 12, r: 26, fill: `hsl(${(hue + 330) % 360} 32% 78%)` }),
-    s("text", { x: 50, y: 61, "text-anchor": "middle", "font-size": 32, "font-weight": 600, fill: `hsl(${hue} 40% 24%)` }, initials || "·"),
+    s(
+      "text",
+      { x: 50, y: 61, "text-anchor": "middle", "font-size": 32, "font-weight": 600, fill: `hsl(${hue} 40% 24%)` },
+      initials || "·",
+    ),
   );
 }
 

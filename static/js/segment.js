@@ -7,7 +7,12 @@ export const SHAPES = { A: "circle", B: "square", C: "triangle", D: "diamond", E
 /** A small square with the segment's letter; a dash for none yet. */
 export function segmentBadge(segment) {
   const label = segment ? `Segment ${segment}` : "No segment yet";
-  return h("span", { class: "segment", dataset: { segment: segment ?? "" }, title: label }, h("span", { class: "visually-hidden" }, segment ? "Segment " : "No segment yet"), segment ?? "–");
+  return h(
+    "span",
+    { class: "segment", dataset: { segment: segment ?? "" }, title: label },
+    h("span", { class: "visually-hidden" }, segment ? "Segment " : "No segment yet"),
+    segment ?? "–",
+  );
 }
 
 /** A mark at x, y of about `r` pixels radius. */
@@ -20,11 +25,17 @@ export function mark(segment, x, y, r, properties = {}) {
     case "triangle":
       return s("path", { d: `M${x} ${y - r * 1.15}L${x + r * 1.1} ${y + r * 0.85}H${x - r * 1.1}Z`, ...all });
     case "diamond":
-      return s("path", { d: `M${x} ${y - r * 1.25}L${x + r * 1.25} ${y}L${x} ${y + r * 1.25}L${x - r * 1.25} ${y}Z`, ...all });
+      return s("path", {
+        d: `M${x} ${y - r * 1.25}L${x + r * 1.25} ${y}L${x} ${y + r * 1.25}L${x - r * 1.25} ${y}Z`,
+        ...all,
+      });
     case "cross": {
       const a = r * 1.15;
       const b = r * 0.4;
-      return s("path", { d: `M${x - b} ${y - a}h${2 * b}v${a - b}h${a - b}v${2 * b}h${b - a}v${a - b}h${-2 * b}v${b - a}h${b - a}v${-2 * b}h${a - b}Z`, ...all });
+      return s("path", {
+        d: `M${x - b} ${y - a}h${2 * b}v${a - b}h${a - b}v${2 * b}h${b - a}v${a - b}h${-2 * b}v${b - a}h${b - a}v${-2 * b}h${a - b}Z`,
+        ...all,
+      });
     }
     default:
       return s("circle", { cx: x, cy: y, r, ...all });

@@ -31,7 +31,9 @@ export function toast({ title, body, kind = "plain", picture, onOpen, quiet = fa
     h(
       "div",
       {},
-      onOpen ? h("button", { type: "button", class: "link toast-title", onclick: open }, title) : h("p", { class: "toast-title" }, title),
+      onOpen
+        ? h("button", { type: "button", class: "link toast-title", onclick: open }, title)
+        : h("p", { class: "toast-title" }, title),
       body && h("p", {}, body),
     ),
     h("button", { type: "button", class: "icon-button", "aria-label": "Close", onclick: gone }, icon("close")),

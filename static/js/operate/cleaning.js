@@ -7,7 +7,10 @@ import { ago, number, percent, title } from "../format.js";
 export function startCleaning({ active }) {
   const body = $("#cleaning-body");
   let drawn = "";
-  const poll = api.poll(30_000, load, { active, failed: (error) => !drawn && error.status > 0 && put(body, empty("Cleaning can't be shown", error.message)) });
+  const poll = api.poll(30_000, load, {
+    active,
+    failed: (error) => !drawn && error.status > 0 && put(body, empty("Cleaning can't be shown", error.message)),
+  });
 
   async function load() {
     const { reports } = await api.get("admin/cleaning");
@@ -18,7 +21,10 @@ export function startCleaning({ active }) {
       put(body, empty("Nothing was cleaned yet", "An import or a training reports here what it left out, and why."));
       return;
     }
-    put(body, reports.slice(0, 5).map((report, index) => one(report, index === 0)));
+    put(
+      body,
+      reports.slice(0, 5).map((report, index) => one(report, index === 0)),
+    );
   }
 
   function one(report, open) {
@@ -26,13 +32,23 @@ export function startCleaning({ active }) {
     return h(
       "details",
       { class: "report", open },
-      h("summary", {}, h("span", { class: "report-name" }, title(report.source)), h("span", { class: "note" }, `${percent(kept)} kept · `, ago(report.created_at))),
+      h(
+        "summary",
+        {},
+        h("span", { class: "report-name" }, title(report.source)),
+        h("span", { class: "note" }, `${percent(kept)} kept · `, ago(report.created_at)),
+      ),
       h("p", { class: "note" }, `${number(report.rows_kept)} of ${number(report.rows_read)} rows kept.`),
       h(
         "ol",
         { class: "steps" },
         (report.steps ?? []).map((step) =>
-          h("li", {}, h("span", {}, title(step.step), h("span", { class: "note block" }, step.description)), h("span", { class: "n" }, effect(step))),
+          h(
+            "li",
+            {},
+            h("span", {}, title(step.step), h("span", { class: "note block" }, step.description)),
+            h("span", { class: "n" }, effect(step)),
+          ),
         ),
       ),
     );

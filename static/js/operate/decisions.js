@@ -30,9 +30,20 @@ export function startDecisions({ active }) {
     show();
   });
 
-  const user = h("input", { type: "search", id: "decisions-user", placeholder: "User id", "aria-label": "Only this user", maxlength: "128", autocomplete: "off" });
+  const user = h("input", {
+    type: "search",
+    id: "decisions-user",
+    placeholder: "User id",
+    "aria-label": "Only this user",
+    maxlength: "128",
+    autocomplete: "off",
+  });
   const outcomes = Object.entries(OUTCOMES).map(([value, label]) => {
-    const chip = h("button", { type: "button", class: "choice", "aria-pressed": String(value === ""), dataset: { outcome: value } }, label);
+    const chip = h(
+      "button",
+      { type: "button", class: "choice", "aria-pressed": String(value === ""), dataset: { outcome: value } },
+      label,
+    );
     chip.addEventListener("click", () => {
       filter.outcome = value;
       for (const other of outcomes) other.setAttribute("aria-pressed", String(other === chip));
@@ -47,7 +58,11 @@ export function startDecisions({ active }) {
   user.addEventListener("keydown", (event) => event.key === "Enter" && user.blur());
   put($("#decisions-filter"), h("div", { class: "chips", role: "group", "aria-label": "Outcome" }, outcomes), user);
 
-  const poll = api.poll(2_000, load, { active, failed: (error) => !latest.length && error.status > 0 && put(list, empty("Decisions can't be shown", error.message)) });
+  const poll = api.poll(2_000, load, {
+    active,
+    failed: (error) =>
+      !latest.length && error.status > 0 && put(list, empty("Decisions can't be shown", error.message)),
+  });
 
   let askedFor = "";
   async function load() {
@@ -60,7 +75,8 @@ export function startDecisions({ active }) {
     show(changed);
   }
 
-  const matching = () => latest.filter((decision) => !filter.outcome || decision.outcome === filter.outcome).slice(0, SHOWN);
+  const matching = () =>
+    latest.filter((decision) => !filter.outcome || decision.outcome === filter.outcome).slice(0, SHOWN);
 
   /** While someone reads or has paused, only count what is new. */
   function show(force = false) {
@@ -73,7 +89,19 @@ export function startDecisions({ active }) {
     open = new Set([...list.querySelectorAll("details[open]")].map((element) => element.dataset.decision));
     shownIds = new Set(rows.map((decision) => decision.decision_id));
     if (!rows.length) {
-      put(list, h("li", {}, filter.outcome || filter.user ? empty("None of these", "Nothing recent matches the filter.") : empty("No decisions yet", "Each time something happens the server decides whether to speak; it is told here, with the reasons.")));
+      put(
+        list,
+        h(
+          "li",
+          {},
+          filter.outcome || filter.user
+            ? empty("None of these", "Nothing recent matches the filter.")
+            : empty(
+                "No decisions yet",
+                "Each time something happens the server decides whether to speak; it is told here, with the reasons.",
+              ),
+        ),
+      );
       return;
     }
     put(list, rows.map(row));
@@ -95,15 +123,42 @@ export function startDecisions({ active }) {
           h("span", { class: `chip ${decision.outcome}` }, SAID[decision.outcome] ?? words(decision.outcome)),
           segmentBadge(decision.segment),
           h("span", { class: "decision-user" }, String(decision.user_id)),
-          h("span", { class: "decision-what" }, h("span", {}, title(decision.category)), h("span", { class: "note" }, ` on ${words(decision.trigger)}`)),
+          h(
+            "span",
+            { class: "decision-what" },
+            h("span", {}, title(decision.category)),
+            h("span", { class: "note" }, ` on ${words(decision.trigger)}`),
+          ),
           h("span", { class: "decision-why note" }, reasons[0] ? words(reasons[0]) : ""),
           ago(decision.decided_at),
         ),
         h(
           "div",
           { class: "decision-more" },
-          h("div", {}, h("h3", {}, reasons.length === 1 ? "Reason" : "Reasons"), reasons.length ? h("ul", { class: "dots" }, reasons.map((reason) => h("li", {}, words(reason)))) : h("p", { class: "note" }, "None given.")),
-          h("div", {}, h("h3", {}, "Items"), items.length ? h("ul", { class: "dots" }, items.map((item) => h("li", {}, item.title ?? String(item.item_id)))) : h("p", { class: "note" }, "None.")),
+          h(
+            "div",
+            {},
+            h("h3", {}, reasons.length === 1 ? "Reason" : "Reasons"),
+            reasons.length
+              ? h(
+                  "ul",
+                  { class: "dots" },
+                  reasons.map((reason) => h("li", {}, words(reason))),
+                )
+              : h("p", { class: "note" }, "None given."),
+          ),
+          h(
+            "div",
+            {},
+            h("h3", {}, "Items"),
+            items.length
+              ? h(
+                  "ul",
+                  { class: "dots" },
+                  items.map((item) => h("li", {}, item.title ?? String(item.item_id))),
+                )
+              : h("p", { class: "note" }, "None."),
+          ),
           h(
             "p",
             { class: "note" },

@@ -1,6 +1,6 @@
 // What came of the messages: click-through and conversion, seen from four sides.
 
-import { $, empty, h, put, text } from "../dom.js";
+import { $, empty, h, put, tableBox, text } from "../dom.js";
 import { compact, number, percent, title } from "../format.js";
 import { segmentBadge } from "../segment.js";
 
@@ -48,7 +48,14 @@ export function startFeedback() {
       steps.map(([name, value, before]) => {
         const fill = h("span", {});
         fill.style.width = `${sums.sent ? Math.min(100, (100 * (value ?? 0)) / sums.sent) : 0}%`;
-        return h("li", {}, h("span", { class: "note" }, name), h("strong", {}, compact(value)), h("span", { class: "meter", "aria-hidden": "true" }, fill), h("span", { class: "note" }, before ? `${percent(value / before, 0)} of these` : " "));
+        return h(
+          "li",
+          {},
+          h("span", { class: "note" }, name),
+          h("strong", {}, compact(value)),
+          h("span", { class: "meter", "aria-hidden": "true" }, fill),
+          h("span", { class: "note" }, before ? `${percent(value / before, 0)} of these` : " "),
+        );
       }),
     );
   }
@@ -58,26 +65,64 @@ export function startFeedback() {
       "div",
       { class: "chips", role: "group", "aria-label": "Seen by" },
       Object.entries(SIDES).map(([key, label]) =>
-        h("button", { type: "button", class: "choice", "aria-pressed": String(key === side), dataset: { side: key }, onclick: () => ((side = key), update(latest)) }, label),
+        h(
+          "button",
+          {
+            type: "button",
+            class: "choice",
+            "aria-pressed": String(key === side),
+            dataset: { side: key },
+            onclick: () => ((side = key), update(latest)),
+          },
+          label,
+        ),
       ),
     );
   }
 
   function table(rows) {
     if (!rows.length) return empty("Nothing on this side yet");
-    const best = { click: Math.max(...rows.map((row) => row.click_through_rate ?? 0), 1e-9), conversion: Math.max(...rows.map((row) => row.conversion_rate ?? 0), 1e-9) };
-    return h(
-      "div",
-      { class: "table-wrap" },
+    const best = {
+      click: Math.max(...rows.map((row) => row.click_through_rate ?? 0), 1e-9),
+      conversion: Math.max(...rows.map((row) => row.conversion_rate ?? 0), 1e-9),
+    };
+    return tableBox(
+      "What came of the messages",
       h(
         "table",
         {},
-        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, SIDES[side].slice(3).replace(/^./, (letter) => letter.toUpperCase())), h("th", { scope: "col", class: "n" }, "Sent"), h("th", { scope: "col", class: "n" }, "Displayed"), h("th", { scope: "col" }, "Click-through"), h("th", { scope: "col" }, "Conversion"), h("th", { scope: "col", class: "n" }, "Muted"))),
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            h(
+              "th",
+              { scope: "col" },
+              SIDES[side].slice(3).replace(/^./, (letter) => letter.toUpperCase()),
+            ),
+            h("th", { scope: "col", class: "n" }, "Sent"),
+            h("th", { scope: "col", class: "n" }, "Displayed"),
+            h("th", { scope: "col" }, "Click-through"),
+            h("th", { scope: "col" }, "Conversion"),
+            h("th", { scope: "col", class: "n" }, "Muted"),
+          ),
+        ),
         h(
           "tbody",
           {},
           rows.map((row) =>
-            h("tr", {}, h("th", { scope: "row" }, name(row.name)), h("td", { class: "n" }, number(row.sent)), h("td", { class: "n" }, number(row.displayed)), bar(row.click_through_rate, best.click), bar(row.conversion_rate, best.conversion), h("td", { class: "n" }, number(row.muted))),
+            h(
+              "tr",
+              {},
+              h("th", { scope: "row" }, name(row.name)),
+              h("td", { class: "n" }, number(row.sent)),
+              h("td", { class: "n" }, number(row.displayed)),
+              bar(row.click_through_rate, best.click),
+              bar(row.conversion_rate, best.conversion),
+              h("td", { class: "n" }, number(row.muted)),
+            ),
           ),
         ),
       ),
@@ -86,14 +131,20 @@ export function startFeedback() {
 
   function name(value) {
     if (side === "by_segment") return segmentBadge(/^[A-Z]$/.test(String(value)) ? value : null);
-    if (side === "by_model") return /^\d+$/.test(String(value)) && String(value) !== "0" ? `Model ${value}` : "No model";
+    if (side === "by_model")
+      return /^\d+$/.test(String(value)) && String(value) !== "0" ? `Model ${value}` : "No model";
     return title(value);
   }
 
   function bar(value, best) {
     const fill = h("span", {});
     fill.style.width = `${(100 * (value ?? 0)) / best}%`;
-    return h("td", { class: "with-bar" }, h("span", { class: "meter", "aria-hidden": "true" }, fill), h("span", {}, percent(value)));
+    return h(
+      "td",
+      { class: "with-bar" },
+      h("span", { class: "meter", "aria-hidden": "true" }, fill),
+      h("span", {}, percent(value)),
+    );
   }
 
   return { update };

@@ -1,6 +1,6 @@
 // The "Operate" area: the server at work. Figures every second, the rest slower and only while it is on the screen.
 
-import { $, h, put } from "../dom.js";
+import { $, h, put, tableBox } from "../dom.js";
 import { lineChart, sparkline } from "../chart.js";
 import { compact, duration, number, rate } from "../format.js";
 import { startSegments } from "./segments.js";
@@ -18,7 +18,7 @@ export function startOperate({ onMetrics, active, refresh }) {
       { name: "events/s", key: "events_per_s" },
       { name: "pushes/s", key: "pushes_per_s", dashed: true },
     ],
-    format: (value) => rate(value),
+    format: rate,
     emptyText: "No events in the last two minutes.",
   });
   const latency = lineChart($("#chart-latency"), {
@@ -27,10 +27,17 @@ export function startOperate({ onMetrics, active, refresh }) {
       { name: "p50", key: "p50_ms" },
       { name: "p99", key: "p99_ms", dashed: true },
     ],
-    format: (value, axis) => (axis ? `${number(value, value % 1 ? 1 : 0)} ms` : duration(value)),
+    format: duration,
+    unit: " ms",
     emptyText: "No pushes in the last two minutes.",
   });
-  const panels = [startSegments({ active }), startModels({ active, refresh }), startDecisions({ active }), startSessions({ active }), startCleaning({ active })];
+  const panels = [
+    startSegments({ active }),
+    startModels({ active, refresh }),
+    startDecisions({ active }),
+    startSessions({ active }),
+    startCleaning({ active }),
+  ];
   const feedback = startFeedback();
 
   onMetrics((metrics) => {
@@ -55,12 +62,42 @@ export function startOperate({ onMetrics, active, refresh }) {
 /** The band of figures: what comes in, what is decided, what goes out, how fast. */
 function startTiles() {
   const tiles = [
-    { label: "Connected users", of: (m) => compact(m.connected_users), note: (m) => `${number(m.connections)} connections`, line: "connected_users" },
-    { label: "Events a second", of: (m) => rate(m.rates?.events_per_s), note: (m) => `${compact(m.totals?.events)} since the start`, line: "events_per_s" },
-    { label: "Decisions a second", of: (m) => rate(m.rates?.decisions_per_s), note: (m) => `${compact(m.totals?.decisions)} since the start`, line: null },
-    { label: "Pushes a second", of: (m) => rate(m.rates?.pushes_per_s), note: (m) => `${compact(m.totals?.pushes)} since the start`, line: "pushes_per_s" },
-    { label: "Event to push, p50", of: (m) => duration(m.latency_ms?.event_to_push?.p50), note: () => "half are faster", line: "p50_ms" },
-    { label: "Event to push, p99", of: (m) => duration(m.latency_ms?.event_to_push?.p99), note: (m) => `${compact(m.latency_ms?.event_to_push?.count ?? 0)} in the last minute`, line: "p99_ms" },
+    {
+      label: "Connected users",
+      of: (m) => compact(m.connected_users),
+      note: (m) => `${number(m.connections)} connections`,
+      line: "connected_users",
+    },
+    {
+      label: "Events a second",
+      of: (m) => rate(m.rates?.events_per_s),
+      note: (m) => `${compact(m.totals?.events)} since the start`,
+      line: "events_per_s",
+    },
+    {
+      label: "Decisions a second",
+      of: (m) => rate(m.rates?.decisions_per_s),
+      note: (m) => `${compact(m.totals?.decisions)} since the start`,
+      line: null,
+    },
+    {
+      label: "Pushes a second",
+      of: (m) => rate(m.rates?.pushes_per_s),
+      note: (m) => `${compact(m.totals?.pushes)} since the start`,
+      line: "pushes_per_s",
+    },
+    {
+      label: "Event to push, p50",
+      of: (m) => duration(m.latency_ms?.event_to_push?.p50),
+      note: () => "half are faster",
+      line: "p50_ms",
+    },
+    {
+      label: "Event to push, p99",
+      of: (m) => duration(m.latency_ms?.event_to_push?.p99),
+      note: (m) => `${compact(m.latency_ms?.event_to_push?.count ?? 0)} in the last minute`,
+      line: "p99_ms",
+    },
   ];
   // Decisions have no history of the server's: what this page saw is drawn instead.
   const decisions = [];
@@ -68,9 +105,18 @@ function startTiles() {
     const value = h("p", { class: "tile-value" }, "–");
     const note = h("p", { class: "note" });
     const spark = sparkline();
-    return { tile, value, note, spark, element: h("div", { class: "tile" }, h("h2", {}, tile.label), value, note, spark.svg) };
+    return {
+      tile,
+      value,
+      note,
+      spark,
+      element: h("div", { class: "tile" }, h("h2", {}, tile.label), value, note, spark.svg),
+    };
   });
-  put($("#tiles"), parts.map((part) => part.element));
+  put(
+    $("#tiles"),
+    parts.map((part) => part.element),
+  );
   return (metrics) => {
     decisions.push(metrics.rates?.decisions_per_s ?? null);
     if (decisions.length > 120) decisions.shift();
@@ -90,17 +136,35 @@ function showWhere(latency) {
   ];
   put(
     $("#where-body"),
-    h(
-      "div",
-      { class: "table-wrap" },
+    tableBox(
+      "Latencies of the last minute",
       h(
         "table",
         {},
-        h("thead", {}, h("tr", {}, ["Last minute", "p50", "p90", "p99", "max"].map((name, index) => h("th", { scope: "col", class: index ? "n" : null }, name)))),
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            ["Last minute", "p50", "p90", "p99", "max"].map((name, index) =>
+              h("th", { scope: "col", class: index ? "n" : null }, name),
+            ),
+          ),
+        ),
         h(
           "tbody",
           {},
-          rows.map(([name, figures]) => h("tr", {}, h("th", { scope: "row" }, name), ["p50", "p90", "p99", "max"].map((at) => h("td", { class: "n" }, figures?.count ? duration(figures[at]) : "–")))),
+          rows.map(([name, figures]) =>
+            h(
+              "tr",
+              {},
+              h("th", { scope: "row" }, name),
+              ["p50", "p90", "p99", "max"].map((at) =>
+                h("td", { class: "n" }, figures?.count ? duration(figures[at]) : "–"),
+              ),
+            ),
+          ),
         ),
       ),
     ),

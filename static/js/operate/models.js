@@ -1,13 +1,23 @@
 // The models: versions with their metrics and the gate's verdict, activation, and retraining with its progress.
 
 import * as api from "../api.js";
-import { $, empty, h, put, text } from "../dom.js";
+import { $, empty, h, put, tableBox, text } from "../dom.js";
 import { ago, compact, duration, number, percent, title, words } from "../format.js";
 import { toast } from "../toast.js";
 
 const JOB_POLL_MS = 300;
 const RUNNING = new Set(["queued", "running"]);
-const STAGES = { read: "Reading the events", clean: "Cleaning", profiles: "Building profiles", segments: "Finding segments", popularity: "Counting what is popular", item_knn: "Finding neighbours of items", content: "Reading the catalogue", evaluate: "Evaluating on held-out time", save: "Saving" };
+const STAGES = {
+  read: "Reading the events",
+  clean: "Cleaning",
+  profiles: "Building profiles",
+  segments: "Finding segments",
+  popularity: "Counting what is popular",
+  item_knn: "Finding neighbours of items",
+  content: "Reading the catalogue",
+  evaluate: "Evaluating on held-out time",
+  save: "Saving",
+};
 const COLUMNS = [
   ["ndcg@10", "nDCG@10"],
   ["recall@10", "Recall@10"],
@@ -24,7 +34,11 @@ export function startModels({ active, refresh }) {
   let wide = false;
   put(body, empty("One moment", "Loading the models."));
 
-  const poll = api.poll(10_000, load, { active, failed: (error) => !body.querySelector("table") && error.status > 0 && put(body, empty("Models can't be shown", error.message)) });
+  const poll = api.poll(10_000, load, {
+    active,
+    failed: (error) =>
+      !body.querySelector("table") && error.status > 0 && put(body, empty("Models can't be shown", error.message)),
+  });
 
   button.addEventListener("click", async () => {
     button.disabled = true;
@@ -78,16 +92,20 @@ export function startModels({ active, refresh }) {
   function progress(state) {
     const percentage = Math.round(100 * Math.min(1, Math.max(0, state.progress ?? 0)));
     const bar = $("#retrain-progress");
-    const stage = state.state === "queued" ? "Waiting to start" : (STAGES[state.stage] ?? title(state.stage ?? "starting"));
+    const stage =
+      state.state === "queued" ? "Waiting to start" : (STAGES[state.stage] ?? title(state.stage ?? "starting"));
     bar.setAttribute("aria-valuenow", String(percentage));
     bar.setAttribute("aria-valuetext", `${percentage} %, ${stage}`);
     bar.dataset.state = state.state;
     bar.firstElementChild.style.width = `${percentage}%`;
-    if (!cancel.disabled || !RUNNING.has(state.state)) text($("#retrain-stage"), RUNNING.has(state.state) ? `${stage} · ${percentage} %` : verdict(state));
+    if (!cancel.disabled || !RUNNING.has(state.state))
+      text($("#retrain-stage"), RUNNING.has(state.state) ? `${stage} · ${percentage} %` : verdict(state));
   }
 
   function verdict({ state, message }) {
-    const start = { succeeded: "Done", failed: "Training failed", cancelled: "Cancelled; the model in use is unchanged" }[state] ?? title(state);
+    const start =
+      { succeeded: "Done", failed: "Training failed", cancelled: "Cancelled; the model in use is unchanged" }[state] ??
+      title(state);
     return message ? `${start}: ${message}` : `${start}.`;
   }
 
@@ -107,29 +125,52 @@ export function startModels({ active, refresh }) {
 
   function show(models, current) {
     if (!models.length) {
-      put(body, empty("No model yet", "Until the first training the shop's order and the items' texts decide. Press “Retrain now”."));
+      put(
+        body,
+        empty(
+          "No model yet",
+          "Until the first training the shop's order and the items' texts decide. Press “Retrain now”.",
+        ),
+      );
       return;
     }
     const focused = document.activeElement?.dataset?.activate;
     const shown = wide ? models : models.slice(0, 6);
     put(
       body,
-      h(
-        "div",
-        { class: "table-wrap" },
+      tableBox(
+        "Model versions",
         h(
           "table",
           {},
           h(
             "thead",
             {},
-            h("tr", {}, h("th", { scope: "col" }, "Version"), h("th", { scope: "col" }, "Trained"), h("th", { scope: "col", class: "n" }, "Events"), COLUMNS.map(([, name]) => h("th", { scope: "col", class: "n" }, name)), h("th", { scope: "col" }, "Gate"), h("th", { scope: "col" }, h("span", { class: "visually-hidden" }, "Action"))),
+            h(
+              "tr",
+              {},
+              h("th", { scope: "col" }, "Version"),
+              h("th", { scope: "col" }, "Trained"),
+              h("th", { scope: "col", class: "n" }, "Events"),
+              COLUMNS.map(([, name]) => h("th", { scope: "col", class: "n" }, name)),
+              h("th", { scope: "col" }, "Gate"),
+              h("th", { scope: "col" }, h("span", { class: "visually-hidden" }, "Action")),
+            ),
           ),
-          h("tbody", {}, shown.map((model) => row(model, current))),
+          h(
+            "tbody",
+            {},
+            shown.map((model) => row(model, current)),
+          ),
         ),
       ),
       parts(models.find((model) => model.version === current)),
-      models.length > 6 && h("button", { type: "button", class: "quiet small", onclick: () => ((wide = !wide), show(models, current)) }, wide ? "Fewer" : `All ${models.length} versions`),
+      models.length > 6 &&
+        h(
+          "button",
+          { type: "button", class: "quiet small", onclick: () => ((wide = !wide), show(models, current)) },
+          wide ? "Fewer" : `All ${models.length} versions`,
+        ),
     );
     if (focused) body.querySelector(`[data-activate="${CSS.escape(focused)}"]`)?.focus();
   }
@@ -144,9 +185,42 @@ export function startModels({ active, refresh }) {
       h("th", { scope: "row" }, String(model.version)),
       h("td", {}, ago(model.created_at), h("span", { class: "note block" }, `in ${duration(model.took_ms)}`)),
       h("td", { class: "n" }, compact(model.events)),
-      COLUMNS.map(([key]) => h("td", { class: "n" }, key.startsWith("coverage") ? percent(metrics[key], 0) : number(metrics[key], 3))),
-      h("td", { class: "gate" }, gate ? h("details", {}, h("summary", {}, h("span", { class: gate.passed ? "chip good" : "chip stop" }, gate.passed ? "passed" : "held back")), h("p", { class: "note" }, gate.reason)) : h("span", { class: "note" }, words(model.state))),
-      h("td", { class: "n" }, inUse ? h("span", { class: "chip good" }, "in use") : h("button", { type: "button", class: "quiet small", dataset: { activate: String(model.version) }, "aria-label": `Activate version ${model.version}`, onclick: (event) => activate(event.currentTarget, model.version) }, "Activate")),
+      COLUMNS.map(([key]) =>
+        h("td", { class: "n" }, key.startsWith("coverage") ? percent(metrics[key], 0) : number(metrics[key], 3)),
+      ),
+      h(
+        "td",
+        { class: "gate" },
+        gate
+          ? h(
+              "details",
+              {},
+              h(
+                "summary",
+                {},
+                h("span", { class: gate.passed ? "chip good" : "chip stop" }, gate.passed ? "passed" : "held back"),
+              ),
+              h("p", { class: "note" }, gate.reason),
+            )
+          : h("span", { class: "note" }, words(model.state)),
+      ),
+      h(
+        "td",
+        { class: "n" },
+        inUse
+          ? h("span", { class: "chip good" }, "in use")
+          : h(
+              "button",
+              {
+                type: "button",
+                class: "quiet small",
+                dataset: { activate: String(model.version) },
+                "aria-label": `Activate version ${model.version}`,
+                onclick: (event) => activate(event.currentTarget, model.version),
+              },
+              "Activate",
+            ),
+      ),
     );
   }
 
@@ -155,19 +229,33 @@ export function startModels({ active, refresh }) {
     const metrics = model?.metrics ?? {};
     const names = Object.keys(metrics).filter((key) => key.endsWith(".ndcg@10"));
     if (!names.length || !Number.isFinite(metrics["ndcg@10"])) return null;
-    const all = [["Together", metrics["ndcg@10"]], ...names.map((key) => [title(key.split(".")[0].replace("item_knn", "item_neighbours")), metrics[key]])];
+    const all = [
+      ["Together", metrics["ndcg@10"]],
+      ...names.map((key) => [title(key.split(".")[0].replace("item_knn", "item_neighbours")), metrics[key]]),
+    ];
     const largest = Math.max(...all.map(([, value]) => value), 1e-9);
     return h(
       "div",
       { class: "model-parts" },
-      h("h3", {}, "nDCG@10 of the parts, on held-out time", Number.isFinite(metrics.users) && h("span", { class: "note" }, ` · ${number(metrics.users)} users`)),
+      h(
+        "h3",
+        {},
+        "nDCG@10 of the parts, on held-out time",
+        Number.isFinite(metrics.users) && h("span", { class: "note" }, ` · ${number(metrics.users)} users`),
+      ),
       h(
         "ul",
         { class: "bars inline" },
         all.map(([name, value], index) => {
           const fill = h("span", { class: index ? "other" : null });
           fill.style.width = `${(100 * value) / largest}%`;
-          return h("li", {}, h("span", { class: "bar-label" }, name), h("span", { class: "meter", "aria-hidden": "true" }, fill), h("span", { class: "n" }, number(value, 3)));
+          return h(
+            "li",
+            {},
+            h("span", { class: "bar-label" }, name),
+            h("span", { class: "meter", "aria-hidden": "true" }, fill),
+            h("span", { class: "n" }, number(value, 3)),
+          );
         }),
       ),
     );

@@ -1,7 +1,7 @@
 // The segments: who shops how, as a table and a plot.
 
 import * as api from "../api.js";
-import { $, empty, h, put } from "../dom.js";
+import { $, empty, h, put, tableBox } from "../dom.js";
 import { money, number, percent } from "../format.js";
 import { scatterPlot } from "../scatter.js";
 import { segmentBadge } from "../segment.js";
@@ -12,13 +12,19 @@ export function startSegments({ active }) {
   let plot = null;
   put(body, empty("One moment", "Loading the segments."));
 
-  const poll = api.poll(15_000, load, { active, failed: (error) => !plot && error.status > 0 && put(body, empty("Segments can't be shown", error.message)) });
+  const poll = api.poll(15_000, load, {
+    active,
+    failed: (error) => !plot && error.status > 0 && put(body, empty("Segments can't be shown", error.message)),
+  });
 
   async function load() {
     const answer = await api.get("admin/segments");
     if (!answer.segments?.length) {
       plot = null;
-      put(body, empty("No segments yet", "They appear with the first trained model: it needs some users with some behaviour."));
+      put(
+        body,
+        empty("No segments yet", "They appear with the first trained model: it needs some users with some behaviour."),
+      );
       return;
     }
     if (!plot) {
@@ -34,15 +40,37 @@ export function startSegments({ active }) {
     const columns = ["Segment", "Users", "Purchases", "Browsing", "Searches", "Recency", "Spent"];
     const units = ["", "", "a month", "min a month", "a month", "days", "each"];
     const largest = Math.max(...segments.map((segment) => segment.size), 1);
-    return h(
-      "div",
-      { class: "table-wrap" },
+    return tableBox(
+      "Means of the segments",
       h(
         "table",
         {},
-        h("caption", {}, `Means of each segment, by falling purchase frequency${model_version ? `, from model ${model_version}` : ""}.`),
-        h("thead", {}, h("tr", {}, columns.map((name, index) => h("th", { scope: "col", class: index > 1 ? "n" : null }, name, units[index] && h("span", { class: "unit" }, units[index]))))),
-        h("tbody", {}, segments.map((segment) => row(segment, largest))),
+        h(
+          "caption",
+          {},
+          `Means of each segment, by falling purchase frequency${model_version ? `, from model ${model_version}` : ""}.`,
+        ),
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            columns.map((name, index) =>
+              h(
+                "th",
+                { scope: "col", class: index > 1 ? "n" : null },
+                name,
+                units[index] && h("span", { class: "unit" }, units[index]),
+              ),
+            ),
+          ),
+        ),
+        h(
+          "tbody",
+          {},
+          segments.map((segment) => row(segment, largest)),
+        ),
       ),
     );
   }
@@ -54,7 +82,12 @@ export function startSegments({ active }) {
       "tr",
       {},
       h("th", { scope: "row" }, segmentBadge(segment.segment)),
-      h("td", { class: "with-bar" }, h("span", { class: "meter by-segment", "aria-hidden": "true" }, fill), h("span", {}, `${number(segment.size)} `, h("span", { class: "note" }, percent(segment.share, 0)))),
+      h(
+        "td",
+        { class: "with-bar" },
+        h("span", { class: "meter by-segment", "aria-hidden": "true" }, fill),
+        h("span", {}, `${number(segment.size)} `, h("span", { class: "note" }, percent(segment.share, 0))),
+      ),
       h("td", { class: "n" }, number(segment.purchases_per_month, 1)),
       h("td", { class: "n" }, number(segment.browsing_minutes_per_month, 1)),
       h("td", { class: "n" }, number(segment.searches_per_month, 1)),

@@ -10,7 +10,11 @@ const SHOWN = 100;
 export function startSessions({ active }) {
   const body = $("#sessions-body");
   put(body, empty("One moment", "Loading the sessions."));
-  const poll = api.poll(5_000, load, { active, failed: (error) => !body.querySelector("li") && error.status > 0 && put(body, empty("Sessions can't be shown", error.message)) });
+  const poll = api.poll(5_000, load, {
+    active,
+    failed: (error) =>
+      !body.querySelector("li") && error.status > 0 && put(body, empty("Sessions can't be shown", error.message)),
+  });
 
   async function load() {
     const { sessions } = await api.get("admin/sessions");
@@ -25,16 +29,22 @@ export function startSessions({ active }) {
     const next = h(
       "ul",
       { class: "sessions", tabindex: "0", "aria-label": "Connected users" },
-      sessions.slice(0, SHOWN).map((session) =>
-        h(
-          "li",
-          {},
-          segmentBadge(session.segment),
-          h("a", { href: `#/try/${encodeURIComponent(String(session.user_id))}`, title: "Be this user" }, String(session.user_id)),
-          session.connections > 1 && h("span", { class: "chip" }, `${number(session.connections)} connections`),
-          h("span", { class: "note" }, ago(session.connected_at)),
+      sessions
+        .slice(0, SHOWN)
+        .map((session) =>
+          h(
+            "li",
+            {},
+            segmentBadge(session.segment),
+            h(
+              "a",
+              { href: `#/try/${encodeURIComponent(String(session.user_id))}`, title: "Be this user" },
+              String(session.user_id),
+            ),
+            session.connections > 1 && h("span", { class: "chip" }, `${number(session.connections)} connections`),
+            h("span", { class: "note" }, ago(session.connected_at)),
+          ),
         ),
-      ),
       sessions.length > SHOWN && h("li", { class: "note" }, `and ${number(sessions.length - SHOWN)} more`),
     );
     put(body, next);

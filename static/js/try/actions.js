@@ -17,7 +17,8 @@ function marksOf(person, item) {
 export function itemActions({ person, item, labelled = false }) {
   const state = marksOf(person, item);
   const name = item.title ?? String(item.item_id);
-  const price = typeof item.price === "number" ? { value: item.price, ...(item.currency ? { currency: item.currency } : {}) } : {};
+  const price =
+    typeof item.price === "number" ? { value: item.price, ...(item.currency ? { currency: item.currency } : {}) } : {};
   const soldOut = item.stock === 0;
 
   const cart = button("cart", "cart", state.cart ? "Take out of the cart" : "Add to cart", async () => {
@@ -45,7 +46,13 @@ export function itemActions({ person, item, labelled = false }) {
   function button(action, picture, label, run) {
     const element = h(
       "button",
-      { type: "button", class: labelled ? "quiet" : "icon-button", dataset: { action }, title: label, "aria-label": `${label}: ${name}` },
+      {
+        type: "button",
+        class: labelled ? "quiet" : "icon-button",
+        dataset: { action },
+        title: label,
+        "aria-label": `${label}: ${name}`,
+      },
       icon(picture),
       labelled && h("span", {}, label),
     );

@@ -31,7 +31,10 @@ export function startBecome({ person, shown, become }) {
   }
 
   function offer(users) {
-    put($("#user-suggestions"), users.map((user) => h("option", { value: String(user.user_id) }, user.segment ? `segment ${user.segment}` : "")));
+    put(
+      $("#user-suggestions"),
+      users.map((user) => h("option", { value: String(user.user_id) }, user.segment ? `segment ${user.segment}` : "")),
+    );
   }
 
   function showChoices(users) {
@@ -49,7 +52,13 @@ export function startBecome({ person, shown, become }) {
         users.map((user) =>
           h(
             "button",
-            { type: "button", class: "choice", "aria-pressed": String(user.user_id === person.id), dataset: { user: String(user.user_id) }, onclick: () => become(user.user_id) },
+            {
+              type: "button",
+              class: "choice",
+              "aria-pressed": String(user.user_id === person.id),
+              dataset: { user: String(user.user_id) },
+              onclick: () => become(user.user_id),
+            },
             segmentBadge(user.segment),
             h("span", {}, String(user.user_id)),
           ),
@@ -71,7 +80,8 @@ export function startBecome({ person, shown, become }) {
 
   person.on("become", ({ id }) => {
     field.value = String(id);
-    for (const choice of document.querySelectorAll("#suggestions .choice")) choice.setAttribute("aria-pressed", String(choice.dataset.user === String(id)));
+    for (const choice of document.querySelectorAll("#suggestions .choice"))
+      choice.setAttribute("aria-pressed", String(choice.dataset.user === String(id)));
   });
 
   // The connection, in a sentence.

@@ -43,7 +43,7 @@ export function startDetail({ person }) {
     ]);
     if (looked !== mine) return;
     const full = whole.status === "fulfilled" ? { ...item, ...whole.value } : item;
-    show(full, similar.status === "fulfilled" ? similar.value.items : []);
+    show(full, similar.status === "fulfilled" ? similar.value.items : undefined);
   }
 
   function close({ quiet = false } = {}) {
@@ -65,7 +65,12 @@ export function startDetail({ person }) {
   function show(item, similar) {
     const focused = panel.contains(document.activeElement) ? document.activeElement : null;
     const onTitle = focused?.id === "detail-title";
-    const back = h("button", { type: "button", class: "quiet small", dataset: { action: "close" }, onclick: () => close() }, icon("back"), "Back to the shop");
+    const back = h(
+      "button",
+      { type: "button", class: "quiet small", dataset: { action: "close" }, onclick: () => close() },
+      icon("back"),
+      "Back to the shop",
+    );
     put(
       panel,
       h("div", { class: "detail-top" }, back, h("p", { class: "note" }, (item.category ?? []).join(" › "))),
@@ -80,7 +85,12 @@ export function startDetail({ person }) {
           h("p", { class: "price large" }, money(item.price, item.currency)),
           h("p", { class: "note" }, availability(item)),
           item.reason && h("p", { class: "rec-reason" }, item.reason),
-          item.tags?.length > 0 && h("div", { class: "chips" }, item.tags.map((tag) => h("span", { class: "chip" }, tag))),
+          item.tags?.length > 0 &&
+            h(
+              "div",
+              { class: "chips" },
+              item.tags.map((tag) => h("span", { class: "chip" }, tag)),
+            ),
           h("div", { class: "detail-actions" }, itemActions({ person, item, labelled: true })),
         ),
       ),
@@ -101,8 +111,8 @@ export function startDetail({ person }) {
       "div",
       { class: "similar" },
       h("h3", {}, "Similar"),
-      items.length === 0
-        ? h("p", { class: "note" }, "Nothing similar is known yet.")
+      !items?.length
+        ? h("p", { class: "note" }, items ? "Nothing similar is known yet." : "Can't be loaded right now.")
         : h(
             "ul",
             { class: "strip" },
@@ -110,8 +120,18 @@ export function startDetail({ person }) {
               h(
                 "li",
                 { class: "rec", dataset: { itemId: String(item.item_id) } },
-                h("button", { type: "button", class: "rec-open", onclick: () => open(item) }, picture(item), h("span", { class: "rec-title" }, item.title)),
-                h("div", { class: "rec-foot" }, h("span", {}, money(item.price, item.currency)), h("span", { class: "note" }, percent(item.score, 0))),
+                h(
+                  "button",
+                  { type: "button", class: "rec-open", onclick: () => open(item) },
+                  picture(item),
+                  h("span", { class: "rec-title" }, item.title),
+                ),
+                h(
+                  "div",
+                  { class: "rec-foot" },
+                  h("span", {}, money(item.price, item.currency)),
+                  h("span", { class: "note" }, percent(item.score, 0)),
+                ),
               ),
             ),
           ),

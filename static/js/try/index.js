@@ -10,11 +10,13 @@ import { startProducts } from "./products.js";
 import { startDetail } from "./detail.js";
 import { startNotifications } from "./notifications.js";
 
+const address = (id) => `#/try/${encodeURIComponent(String(id))}`;
+
 export function startTry({ onMetrics, navigate }) {
   const person = createPerson();
   const shown = () => !$("#area-try").hidden;
   const detail = startDetail({ person });
-  const suggestions = startBecome({ person, shown, become: (id) => navigate(`#/try/${encodeURIComponent(String(id))}`) });
+  const suggestions = startBecome({ person, shown, become: (id) => navigate(address(id)) });
   const profile = startProfile({ person, shown, open: detail.open });
   const preferences = startPreferences({ person });
   const recommendations = startRecommendations({ person, open: detail.open });
@@ -30,6 +32,11 @@ export function startTry({ onMetrics, navigate }) {
 
   return {
     shown(user) {
+      if (user === null && person.id !== null) {
+        // Back from the other area: the address says again who one is.
+        navigate(address(person.id), { replace: true });
+        return;
+      }
       const id = user === null ? person.id : parseId(user);
       if (id !== person.id) person.become(id);
       for (const panel of [suggestions, profile, recommendations]) panel.refresh();

@@ -21,7 +21,11 @@ export function startNotifications({ person, open, mutedChanged }) {
       for (const { target, isIntersecting } of changes) {
         const id = target.dataset.notificationId;
         clearTimeout(timers.get(id));
-        if (isIntersecting) timers.set(id, setTimeout(() => displayed(id), DISPLAYED_MS));
+        if (isIntersecting)
+          timers.set(
+            id,
+            setTimeout(() => displayed(id), DISPLAYED_MS),
+          );
       }
     },
     { threshold: 0.5 },
@@ -38,8 +42,12 @@ export function startNotifications({ person, open, mutedChanged }) {
   reset();
   person.on("become", ({ changed }) => changed && reset());
   person.on("message", ({ message, arrival }) => arrived(message, arrival));
-  person.on("withdraw", ({ notification_id, reason }) => settle(notification_id, "withdrawn", `Withdrawn${reason ? `: ${reason}` : ""}`));
-  person.on("gap", () => list.prepend(h("p", { class: "stream-gap" }, "Some earlier messages were missed while offline.")));
+  person.on("withdraw", ({ notification_id, reason }) =>
+    settle(notification_id, "withdrawn", `Withdrawn${reason ? `: ${reason}` : ""}`),
+  );
+  person.on("gap", () =>
+    list.prepend(h("p", { class: "stream-gap" }, "Some earlier messages were missed while offline.")),
+  );
   $("#mark-read").addEventListener("click", () => {
     for (const entry of entries.values()) entry.read = true;
     for (const { element } of entries.values()) element.classList.remove("unread");
@@ -49,7 +57,13 @@ export function startNotifications({ person, open, mutedChanged }) {
   function reset() {
     watcher.disconnect();
     entries.clear();
-    put(list, empty("Nothing has arrived yet", person.id === null ? "Become a user, then view a product." : "View a product: something will."));
+    put(
+      list,
+      empty(
+        "Nothing has arrived yet",
+        person.id === null ? "Become a user, then view a product." : "View a product: something will.",
+      ),
+    );
     count();
   }
 
@@ -65,7 +79,14 @@ export function startNotifications({ person, open, mutedChanged }) {
     count();
     text($("#announce"), `New notification: ${message.title ?? ""}. ${message.body ?? ""}`);
     const first = message.items?.[0];
-    toast({ title: message.title ?? title(message.kind), body: timing(arrival) ?? message.body, kind: "news", picture: first && picture(first), onOpen: () => clicked(id, first), quiet: true });
+    toast({
+      title: message.title ?? title(message.kind),
+      body: timing(arrival) ?? message.body,
+      kind: "news",
+      picture: first && picture(first),
+      onOpen: () => clicked(id, first),
+      quiet: true,
+    });
   }
 
   function trim() {
@@ -83,18 +104,59 @@ export function startNotifications({ person, open, mutedChanged }) {
     return h(
       "article",
       { class: "entry unread", dataset: { notificationId: id }, "aria-labelledby": label, tabindex: "0" },
-      h("header", { class: "entry-head" }, h("span", { class: "entry-kind" }, title(message.category ?? message.kind)), ago(message.sent_at ?? new Date().toISOString())),
+      h(
+        "header",
+        { class: "entry-head" },
+        h("span", { class: "entry-kind" }, title(message.category ?? message.kind)),
+        ago(message.sent_at ?? new Date().toISOString()),
+      ),
       h("h3", { id: label }, message.title ?? title(message.kind ?? message.type)),
       message.body && h("p", { class: "entry-body" }, message.body),
       first && lead(id, first),
-      rest.length > 0 && h("ul", { class: "entry-rest" }, rest.slice(0, 5).map((item) => h("li", {}, h("button", { type: "button", title: item.title, "aria-label": item.title, onclick: () => clicked(id, item) }, picture(item))))),
+      rest.length > 0 &&
+        h(
+          "ul",
+          { class: "entry-rest" },
+          rest
+            .slice(0, 5)
+            .map((item) =>
+              h(
+                "li",
+                {},
+                h(
+                  "button",
+                  { type: "button", title: item.title, "aria-label": item.title, onclick: () => clicked(id, item) },
+                  picture(item),
+                ),
+              ),
+            ),
+        ),
       trace(message, arrival),
       h(
         "footer",
         { class: "entry-actions" },
-        h("button", { type: "button", class: "quiet small", dataset: { action: "click" }, onclick: () => clicked(id, first) }, "Open"),
-        h("button", { type: "button", class: "quiet small", dataset: { action: "dismiss" }, onclick: () => dismissed(id) }, "Dismiss"),
-        h("button", { type: "button", class: "icon-button", dataset: { action: "mute" }, title: `Mute “${title(message.category)}”`, "aria-label": `Mute the category ${title(message.category)}`, onclick: () => muted(id) }, icon("mute")),
+        h(
+          "button",
+          { type: "button", class: "quiet small", dataset: { action: "click" }, onclick: () => clicked(id, first) },
+          "Open",
+        ),
+        h(
+          "button",
+          { type: "button", class: "quiet small", dataset: { action: "dismiss" }, onclick: () => dismissed(id) },
+          "Dismiss",
+        ),
+        h(
+          "button",
+          {
+            type: "button",
+            class: "icon-button",
+            dataset: { action: "mute" },
+            title: `Mute “${title(message.category)}”`,
+            "aria-label": `Mute the category ${title(message.category)}`,
+            onclick: () => muted(id),
+          },
+          icon("mute"),
+        ),
       ),
     );
   }
@@ -123,7 +185,7 @@ export function startNotifications({ person, open, mutedChanged }) {
     const entry = entries.get(id);
     if (!entry) return;
     displayed(id);
-    person.feedback(id, "clicked");
+    person.feedback(id, "clicked", item?.item_id);
     settle(id, "clicked", "Opened");
     if (item) open(item);
   }
@@ -176,7 +238,15 @@ function trace(message, arrival) {
   const travel = Number.isNaN(sent) ? null : Math.max(0, arrival.received - sent);
   const known = timing(arrival);
   if (!known) {
-    return h("p", { class: "trace-text" }, travel === null ? "Just arrived" : travel > 60_000 ? "Waited for you here" : `${travel < 1 ? "Under 1 ms" : duration(travel)} from the server's clock to yours`);
+    return h(
+      "p",
+      { class: "trace-text" },
+      travel === null
+        ? "Just arrived"
+        : travel > 60_000
+          ? "Waited for you here"
+          : `${travel < 1 ? "Under 1 ms" : duration(travel)} from the server's clock to yours`,
+    );
   }
   const { total_ms, commit_ms } = arrival;
   const stored = commit_ms !== null && commit_ms <= total_ms ? commit_ms : null;
@@ -191,8 +261,16 @@ function trace(message, arrival) {
   line.append(rest);
   return h(
     "div",
-    { class: "trace-box", title: travel === null ? "" : `Sent ${message.sent_at}, ${duration(travel)} by the two clocks` },
+    {
+      class: "trace-box",
+      title: travel === null ? "" : `Sent ${message.sent_at}, ${duration(travel)} by the two clocks`,
+    },
     line,
-    h("p", { class: "trace-text" }, h("strong", {}, known), stored !== null && h("span", {}, `stored in ${duration(stored)}`)),
+    h(
+      "p",
+      { class: "trace-text" },
+      h("strong", {}, known),
+      stored !== null && h("span", {}, `stored in ${duration(stored)}`),
+    ),
   );
 }

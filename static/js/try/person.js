@@ -48,7 +48,7 @@ export function createPerson() {
     reconnect: () => person.id !== null && become(person.id),
     retry: () => (client?.status.retryAt ? client.retryNow() : person.id !== null && become(person.id)),
     send,
-    feedback: (notification_id, outcome) => client?.feedback(notification_id, outcome),
+    feedback: (notification_id, outcome, item_id) => client?.feedback(notification_id, outcome, item_id),
   };
   const emit = (name, detail) => (listeners.get(name) ?? []).forEach((handler) => handler(detail));
 
@@ -72,7 +72,8 @@ export function createPerson() {
     listen("withdraw", (message) => emit("withdraw", message));
     listen("gap", () => emit("gap"));
     listen("error", (problem) => {
-      if (!problem.temporary && !problem.reply_to) toast({ title: "The server refused something", body: problem.message, kind: "wrong" });
+      if (!problem.temporary && !problem.reply_to)
+        toast({ title: "The server refused something", body: problem.message, kind: "wrong" });
     });
     emit("become", { id, changed });
     mine.connect();
@@ -81,7 +82,10 @@ export function createPerson() {
   /** Sends an event; `false` when there is nobody to send it for or the server refused it. */
   async function send(event) {
     if (!client || person.id === null) {
-      toast({ title: "Choose who you are first", body: "Type a user id and press Become; then everything you do here counts." });
+      toast({
+        title: "Choose who you are first",
+        body: "Type a user id and press Become; then everything you do here counts.",
+      });
       document.querySelector("#user-id").focus();
       return false;
     }
@@ -93,7 +97,8 @@ export function createPerson() {
       emit("accepted", { event, accepted });
       return true;
     } catch (error) {
-      if (error.code !== "disconnected") toast({ title: `Could not record the ${words(event.kind)}`, body: error.message, kind: "wrong" });
+      if (error.code !== "disconnected")
+        toast({ title: `Could not record the ${words(event.kind)}`, body: error.message, kind: "wrong" });
       return false;
     }
   }
@@ -106,7 +111,12 @@ export function createPerson() {
       const record = sent.get(kind);
       if (record && now - record.at <= CAUSE_WINDOW_MS && (!cause || record.at > cause.at)) cause = { ...record, kind };
     }
-    return { received: Date.now(), total_ms: cause ? now - cause.at : null, commit_ms: cause?.took_ms ?? null, cause: cause ? LABELS[cause.kind] : null };
+    return {
+      received: Date.now(),
+      total_ms: cause ? now - cause.at : null,
+      commit_ms: cause?.took_ms ?? null,
+      cause: cause ? LABELS[cause.kind] : null,
+    };
   }
 
   return person;

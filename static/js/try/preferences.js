@@ -46,7 +46,12 @@ export function startPreferences({ person }) {
     card.hidden = false;
     const muted = current.muted ?? [];
     const quiet = current.quiet_hours;
-    const from = h("input", { type: "time", id: "quiet-from", value: quiet?.from ?? "22:00", "aria-label": "Quiet from" });
+    const from = h("input", {
+      type: "time",
+      id: "quiet-from",
+      value: quiet?.from ?? "22:00",
+      "aria-label": "Quiet from",
+    });
     const to = h("input", { type: "time", id: "quiet-to", value: quiet?.to ?? "07:00", "aria-label": "Quiet until" });
     const store = () => from.value && to.value && save({ quiet_hours: { from: from.value, to: to.value } });
     put(
@@ -57,12 +62,28 @@ export function startPreferences({ person }) {
         h(
           "label",
           { class: "check" },
-          h("input", { type: "checkbox", id: "quiet-on", checked: Boolean(quiet), onchange: (event) => (event.target.checked ? store() : save({ quiet_hours: null })) }),
+          h("input", {
+            type: "checkbox",
+            id: "quiet-on",
+            checked: Boolean(quiet),
+            onchange: (event) => (event.target.checked ? store() : save({ quiet_hours: null })),
+          }),
           "Quiet hours",
         ),
-        quiet && [from, h("span", {}, "to"), to, h("button", { type: "button", class: "quiet small", onclick: store }, "Save")],
+        quiet && [
+          from,
+          h("span", {}, "to"),
+          to,
+          h("button", { type: "button", class: "quiet small", onclick: store }, "Save"),
+        ],
       ),
-      h("p", { class: "note" }, current.time_zone ? `In the time of ${current.time_zone.replaceAll("_", " ")}` : "In the server's idea of your time zone"),
+      h(
+        "p",
+        { class: "note" },
+        current.time_zone
+          ? `In the time of ${current.time_zone.replaceAll("_", " ")}`
+          : "In the server's idea of your time zone",
+      ),
       muted.length > 0 &&
         h(
           "div",
@@ -71,7 +92,12 @@ export function startPreferences({ person }) {
           muted.map((category) =>
             h(
               "button",
-              { type: "button", class: "quiet small", onclick: () => save({ muted: muted.filter((name) => name !== category) }), title: "Hear about this again" },
+              {
+                type: "button",
+                class: "quiet small",
+                onclick: () => save({ muted: muted.filter((name) => name !== category) }),
+                title: "Hear about this again",
+              },
               `${title(category)} ×`,
             ),
           ),

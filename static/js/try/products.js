@@ -16,7 +16,10 @@ export function startProducts({ person, open, onMetrics }) {
   let items = null;
   let turn = 0;
 
-  put(grid, Array.from({ length: 8 }, () => h("div", { class: "product ghost", "aria-hidden": "true" })));
+  put(
+    grid,
+    Array.from({ length: 8 }, () => h("div", { class: "product ghost", "aria-hidden": "true" })),
+  );
 
   onMetrics((metrics) => {
     // The catalogue came, grew or shrank: what is on the page may be out of date.
@@ -46,7 +49,12 @@ export function startProducts({ person, open, onMetrics }) {
   async function load() {
     const mine = ++turn;
     try {
-      const answer = await api.get("v1/items", { limit: PAGE, offset: state.offset, category: state.category, q: state.q });
+      const answer = await api.get("v1/items", {
+        limit: PAGE,
+        offset: state.offset,
+        category: state.category,
+        q: state.q,
+      });
       if (mine !== turn) return;
       latest = answer;
       showItems(answer);
@@ -69,7 +77,10 @@ export function startProducts({ person, open, onMetrics }) {
       );
       return;
     }
-    text($("#shop-note"), `${number(state.offset + 1)}–${number(state.offset + answer.items.length)} of ${number(answer.total)}`);
+    text(
+      $("#shop-note"),
+      `${number(state.offset + 1)}–${number(state.offset + answer.items.length)} of ${number(answer.total)}`,
+    );
     put(grid, answer.items.map(product));
   }
 
@@ -78,15 +89,41 @@ export function startProducts({ person, open, onMetrics }) {
     const soldOut = item.stock === 0;
     return h(
       "article",
-      { class: soldOut ? "product sold-out" : "product", dataset: { itemId: String(item.item_id) }, "aria-labelledby": label },
-      h("button", { type: "button", class: "product-picture", dataset: { action: "look" }, tabindex: "-1", "aria-hidden": "true", onclick: () => open(item) }, picture(item)),
+      {
+        class: soldOut ? "product sold-out" : "product",
+        dataset: { itemId: String(item.item_id) },
+        "aria-labelledby": label,
+      },
+      h(
+        "button",
+        {
+          type: "button",
+          class: "product-picture",
+          dataset: { action: "look" },
+          tabindex: "-1",
+          "aria-hidden": "true",
+          onclick: () => open(item),
+        },
+        picture(item),
+      ),
       h("p", { class: "note" }, (item.category ?? []).at(-1) ?? ""),
       h("h3", { id: label }, item.title),
       h("p", { class: "price" }, money(item.price, item.currency), soldOut && h("span", { class: "chip" }, "sold out")),
       h(
         "div",
         { class: "product-actions" },
-        h("button", { type: "button", class: "quiet small", dataset: { action: "view" }, "aria-label": `View ${item.title}`, onclick: () => open(item) }, icon("eye"), "View"),
+        h(
+          "button",
+          {
+            type: "button",
+            class: "quiet small",
+            dataset: { action: "view" },
+            "aria-label": `View ${item.title}`,
+            onclick: () => open(item),
+          },
+          icon("eye"),
+          "View",
+        ),
         itemActions({ person, item }),
       ),
     );
@@ -94,7 +131,8 @@ export function startProducts({ person, open, onMetrics }) {
 
   function showCategories(categories) {
     const all = [{ name: "", count: null }, ...categories.slice(0, CATEGORIES)];
-    if (state.category && !all.some((category) => category.name === state.category)) all.push({ name: state.category, count: null });
+    if (state.category && !all.some((category) => category.name === state.category))
+      all.push({ name: state.category, count: null });
     const focused = document.activeElement?.dataset?.category;
     put(
       $("#categories"),
@@ -102,13 +140,20 @@ export function startProducts({ person, open, onMetrics }) {
         all.map(({ name, count }) =>
           h(
             "button",
-            { type: "button", class: "choice", "aria-pressed": String(state.category === name), dataset: { category: name }, onclick: () => go({ category: name, offset: 0 }) },
+            {
+              type: "button",
+              class: "choice",
+              "aria-pressed": String(state.category === name),
+              dataset: { category: name },
+              onclick: () => go({ category: name, offset: 0 }),
+            },
             name || "Everything",
             count !== null && h("span", { class: "note" }, number(count)),
           ),
         ),
     );
-    if (focused !== undefined) [...document.querySelectorAll("#categories .choice")].find((chip) => chip.dataset.category === focused)?.focus();
+    if (focused !== undefined)
+      [...document.querySelectorAll("#categories .choice")].find((chip) => chip.dataset.category === focused)?.focus();
   }
 
   function showPaging(total) {
@@ -122,9 +167,17 @@ export function startProducts({ person, open, onMetrics }) {
     };
     put(
       paging,
-      h("button", { type: "button", class: "quiet small", disabled: page === 1, onclick: () => turnTo(state.offset - PAGE) }, "Previous"),
+      h(
+        "button",
+        { type: "button", class: "quiet small", disabled: page === 1, onclick: () => turnTo(state.offset - PAGE) },
+        "Previous",
+      ),
       h("span", { class: "note" }, `Page ${number(page)} of ${number(pages)}`),
-      h("button", { type: "button", class: "quiet small", disabled: page === pages, onclick: () => turnTo(state.offset + PAGE) }, "Next"),
+      h(
+        "button",
+        { type: "button", class: "quiet small", disabled: page === pages, onclick: () => turnTo(state.offset + PAGE) },
+        "Next",
+      ),
     );
   }
 }

@@ -13,7 +13,9 @@ export function startProfile({ person, shown, open }) {
 
   const poll = api.poll(10_000, load, {
     active: () => person.id !== null && shown(),
-    failed: (error) => error.status === 404 && put(body, empty("A new face", "Nothing is known yet. Look at something and the profile begins.")),
+    failed: (error) =>
+      error.status === 404 &&
+      put(body, empty("A new face", "Nothing is known yet. Look at something and the profile begins.")),
   });
   const soon = debounce(() => poll.now(), SETTLE_MS);
   person.on("become", () => {
@@ -30,7 +32,13 @@ export function startProfile({ person, shown, open }) {
   }
 
   function show(profile) {
-    put(body, head(profile), features(profile.features ?? {}), affinities(profile.affinities ?? []), recent(profile.recent ?? []));
+    put(
+      body,
+      head(profile),
+      features(profile.features ?? {}),
+      affinities(profile.affinities ?? []),
+      recent(profile.recent ?? []),
+    );
   }
 
   function head(profile) {
@@ -62,7 +70,13 @@ export function startProfile({ person, shown, open }) {
       ["Last purchase", recency(values.recency_days), ""],
       ["Spent", money(values.monetary), "in all"],
     ];
-    return h("dl", { class: "figures" }, rows.map(([label, value, unit]) => h("div", {}, h("dt", {}, label), h("dd", {}, h("strong", {}, value), unit && h("span", {}, ` ${unit}`)))));
+    return h(
+      "dl",
+      { class: "figures" },
+      rows.map(([label, value, unit]) =>
+        h("div", {}, h("dt", {}, label), h("dd", {}, h("strong", {}, value), unit && h("span", {}, ` ${unit}`))),
+      ),
+    );
   }
 
   function recency(days) {
@@ -79,18 +93,29 @@ export function startProfile({ person, shown, open }) {
       "div",
       {},
       h("h3", {}, "Tastes"),
-      h("ul", { class: "bars" }, top.map((entry) => bar(entry, largest))),
+      h(
+        "ul",
+        { class: "bars" },
+        top.map((entry) => bar(entry, largest)),
+      ),
     );
   }
 
   function bar({ category, share }, largest) {
     const fill = h("span", {});
     fill.style.width = `${(100 * share) / largest}%`;
-    return h("li", {}, h("span", { class: "bar-label" }, category), h("span", { class: "n" }, percent(share, 0)), h("span", { class: "meter", "aria-hidden": "true" }, fill));
+    return h(
+      "li",
+      {},
+      h("span", { class: "bar-label" }, category),
+      h("span", { class: "n" }, percent(share, 0)),
+      h("span", { class: "meter", "aria-hidden": "true" }, fill),
+    );
   }
 
   function recent(list) {
-    if (!list.length) return h("div", {}, h("h3", {}, "Recently"), h("p", { class: "note" }, "Nothing yet: view a product."));
+    if (!list.length)
+      return h("div", {}, h("h3", {}, "Recently"), h("p", { class: "note" }, "Nothing yet: view a product."));
     return h(
       "div",
       {},
@@ -98,20 +123,34 @@ export function startProfile({ person, shown, open }) {
       h(
         "ul",
         { class: "recent", title: count(list.length, "item") },
-        list.slice(0, 6).map((entry) =>
-          h(
-            "li",
-            {},
-            h("button", { type: "button", class: "link", onclick: () => open(entry) }, entry.title ?? String(entry.item_id)),
-            h("span", { class: "note" }, `${past(entry.kind)} `, ago(entry.at)),
+        list
+          .slice(0, 6)
+          .map((entry) =>
+            h(
+              "li",
+              {},
+              h(
+                "button",
+                { type: "button", class: "link", onclick: () => open(entry) },
+                entry.title ?? String(entry.item_id),
+              ),
+              h("span", { class: "note" }, `${past(entry.kind)} `, ago(entry.at)),
+            ),
           ),
-        ),
       ),
     );
   }
 
   function past(kind) {
-    const names = { view: "viewed", add_to_cart: "in the cart", remove_from_cart: "out of the cart", purchase: "bought", return: "returned", like: "liked", rate: "rated" };
+    const names = {
+      view: "viewed",
+      add_to_cart: "in the cart",
+      remove_from_cart: "out of the cart",
+      purchase: "bought",
+      return: "returned",
+      like: "liked",
+      rate: "rated",
+    };
     return names[kind] ?? words(kind);
   }
 

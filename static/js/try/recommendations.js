@@ -15,7 +15,8 @@ export function startRecommendations({ person, open }) {
 
   const poll = api.poll(20_000, load, {
     active: () => person.id !== null && !$("#area-try").hidden,
-    failed: (error) => !body.querySelector(".rec") && error.status !== 0 && put(body, empty("No recommendations", error.message)),
+    failed: (error) =>
+      !body.querySelector(".rec") && error.status !== 0 && put(body, empty("No recommendations", error.message)),
   });
   const soon = debounce(() => poll.now(), 250);
   person.on("become", () => {
@@ -44,7 +45,11 @@ export function startRecommendations({ person, open }) {
     const kept = new Set([...body.querySelectorAll(".rec")].map((card) => card.dataset.itemId));
     const strip = body.querySelector(".strip");
     const scrolled = strip?.contains(document.activeElement) ? strip.scrollLeft : 0;
-    const list = h("ol", { class: "strip", tabindex: "0", "aria-label": "Recommendations, best first" }, items.map((item) => card(item, kept.size > 0 && !kept.has(String(item.item_id)))));
+    const list = h(
+      "ol",
+      { class: "strip", tabindex: "0", "aria-label": "Recommendations, best first" },
+      items.map((item) => card(item, kept.size > 0 && !kept.has(String(item.item_id)))),
+    );
     put(body, list);
     list.scrollLeft = scrolled;
   }
@@ -62,7 +67,17 @@ export function startRecommendations({ person, open }) {
         h("span", { class: "rec-title" }, item.title),
       ),
       h("p", { class: "rec-reason" }, item.reason),
-      h("div", { class: "rec-foot" }, h("span", {}, money(item.price, item.currency)), h("span", { class: "score", title: `Score ${number(item.score, 2)} of 1` }, h("span", { class: "meter", "aria-hidden": "true" }, fill), percent(item.score, 0))),
+      h(
+        "div",
+        { class: "rec-foot" },
+        h("span", {}, money(item.price, item.currency)),
+        h(
+          "span",
+          { class: "score", title: `Score ${number(item.score, 2)} of 1` },
+          h("span", { class: "meter", "aria-hidden": "true" }, fill),
+          percent(item.score, 0),
+        ),
+      ),
     );
   }
 
@@ -76,5 +91,9 @@ function welcome() {
     ["Look at something", "View, search, put it into the cart, buy it."],
     ["Watch what arrives", "Each act is stored, understood and answered within milliseconds."],
   ];
-  return h("ol", { class: "welcome" }, steps.map(([title, detail]) => h("li", {}, h("h3", {}, title), h("p", {}, detail))));
+  return h(
+    "ol",
+    { class: "welcome" },
+    steps.map(([title, detail]) => h("li", {}, h("h3", {}, title), h("p", {}, detail))),
+  );
 }
