@@ -7,6 +7,7 @@ use diesel::connection::SimpleConnection;
 use tidings::base::{EventKey, ExternalId, NotificationId, Timestamp};
 use tidings::event::{Event, EventKind, NewEvent};
 use tidings::store::events::{self, Appended};
+use tidings::store::feedback::{self, FeedbackRow};
 use tidings::store::notifications::{self, NewNotification};
 use tidings::store::preferences::{self, Preferences};
 use tidings::store::users;
@@ -279,6 +280,16 @@ fn a_users_state_holds_what_deciding_and_delivering_need() {
     assert_eq!(notifications::acknowledge(&mut conn, &[(one, 1, now), (one, 2, now)]).unwrap(), 2);
     assert_eq!(notifications::acknowledge(&mut conn, &[(one, 2, now)]).unwrap(), 0);
 
+    let outcome = |outcome| FeedbackRow {
+        notification_id: sent[1].notification_id,
+        outcome,
+        user: one,
+        item: None,
+        value: None,
+        occurred_at: now,
+    };
+    feedback::insert(&mut conn, &[outcome(3), outcome(2)]).unwrap();
+
     let unknown = tidings::base::UserId(999);
     let states = users::load_states(&mut conn, &[two, unknown, one], now).unwrap();
     assert_eq!(states.iter().map(|state| state.user).collect::<Vec<_>>(), [two, one]);
@@ -287,12 +298,14 @@ fn a_users_state_holds_what_deciding_and_delivering_need() {
     assert_eq!(state.events, [stored(&appended[1]), stored(&appended[0])], "by time");
     assert_eq!(state.preferences, wishes);
     assert_eq!(state.last_offset, 5);
-    let unacknowledged: Vec<i64> = state.unacknowledged.iter().map(|one| one.offset).collect();
-    assert_eq!(unacknowledged, [4, 5], "1 and 2 were acknowledged, 3 has expired");
-    assert_eq!(state.unacknowledged[0].frame, "{\"offset\":4}");
+    let tail: Vec<(i64, bool)> = state.tail.iter().map(|one| (one.offset, one.acknowledged)).collect();
+    assert_eq!(tail, [(4, false), (5, false)], "of the last 24 hours; 3 is exactly a day old");
+    assert_eq!(state.floor, 3, "a resume from offset 3 on is whole");
+    assert_eq!(state.tail[0].frame, "{\"offset\":4}");
     let recent: Vec<NotificationId> = state.recent.iter().map(|one| one.notification_id).collect();
     assert_eq!(recent, sent[1..].iter().map(|one| one.notification_id).collect::<Vec<_>>(), "seven days");
-    assert_eq!(state.recent[0].items, [item]);
+    assert_eq!((&state.recent[0].items[..], &state.recent[0].outcomes[..]), (&[item][..], &[2, 3][..]));
+    assert_eq!(state.recent[1].outcomes, Vec::<i16>::new());
     assert_eq!((states[0].last_offset, states[0].events.len()), (0, 1));
     assert_eq!(states[0].preferences, Preferences::default());
 
