@@ -8,6 +8,9 @@ import { startOperate } from "./operate/index.js";
 
 /** What /admin/metrics last said; both areas listen. */
 const metricsListeners = new Set();
+/** When the server stopped answering (0 = it answers), and what else is wrong. */
+let downSince = 0;
+let problem = "";
 const live = { metrics: null, route: { area: "try", user: null } };
 
 const tryArea = startTry({ onMetrics, navigate });
@@ -16,7 +19,7 @@ const operateArea = startOperate({
   active: () => live.route.area === "operate",
   refresh: () => metricsPoll.now(),
 });
-const metricsPoll = api.poll(1000, loadMetrics, { probe: true });
+const metricsPoll = api.poll(1000, loadMetrics, { probe: true, failed: metricsFailed });
 
 function onMetrics(listener) {
   metricsListeners.add(listener);
@@ -25,6 +28,8 @@ function onMetrics(listener) {
 
 async function loadMetrics() {
   live.metrics = await api.get("admin/metrics");
+  problem = "";
+  showBanner();
   const metrics = live.metrics;
   text($("#vital-users"), compact(metrics.connected_users));
   text($("#vital-events"), rate(metrics.rates?.events_per_s));
@@ -33,6 +38,13 @@ async function loadMetrics() {
   $("#demo-mark").hidden = !metrics.demo;
   text($("#server-line"), serverLine(metrics));
   for (const listener of metricsListeners) listener(metrics);
+}
+
+/** The server answers, but not with figures: say why (a token without the right, a database that is away). */
+function metricsFailed(error) {
+  const answered = error instanceof api.ApiError && error.status > 0 && error.status !== 401;
+  problem = answered ? `The figures of the server can't be shown: ${error.message}` : "";
+  showBanner();
 }
 
 function serverLine(metrics) {
@@ -87,7 +99,6 @@ window.addEventListener("hashchange", () => {
 
 // How the line to the server is.
 
-let downSince = 0;
 api.onHealth((health) => {
   downSince = health === "down" ? Date.now() : 0;
   document.body.classList.toggle("is-stale", health !== "ok");
@@ -103,19 +114,16 @@ api.onHealth((health) => {
 
 function showBanner() {
   const banner = $("#banner");
-  banner.hidden = downSince === 0;
-  if (!downSince) return;
-  if (!banner.firstChild)
-    put(
-      banner,
-      h("p", { id: "banner-text" }),
-      h("button", { type: "button", class: "quiet small", onclick: () => metricsPoll.now() }, "Try now"),
-    );
+  banner.hidden = downSince === 0 && problem === "";
+  if (banner.hidden) return;
+  if (!banner.firstChild) {
+    const again = h("button", { type: "button", class: "quiet small", onclick: () => metricsPoll.now() }, "Try now");
+    put(banner, h("p", { id: "banner-text" }), again);
+  }
   const network = navigator.onLine === false ? "This device has no network." : "The server does not answer.";
-  text(
-    $("#banner-text"),
-    `${network} What you see is from ${duration(Math.max(1000, Date.now() - downSince))} ago. Trying again every second.`,
-  );
+  const since = duration(Math.max(1000, Math.floor((Date.now() - downSince) / 1000) * 1000));
+  const down = `${network} What you see is from ${since} ago. Trying again every second.`;
+  text($("#banner-text"), downSince ? down : problem);
 }
 
 $("#signin-form").addEventListener("submit", (event) => {

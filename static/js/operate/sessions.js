@@ -17,8 +17,9 @@ export function startSessions({ active }) {
   });
 
   async function load() {
-    const { sessions } = await api.get("admin/sessions");
-    text($("#sessions-note"), sessions.length ? count(sessions.length, "user") : "");
+    const { sessions, total } = await api.get("admin/sessions");
+    const all = Math.max(total ?? 0, sessions.length);
+    text($("#sessions-note"), sessions.length ? count(all, "user") : "");
     if (!sessions.length) {
       put(body, empty("Nobody is connected", "Open “Try it” and become someone."));
       return;
@@ -45,7 +46,7 @@ export function startSessions({ active }) {
             h("span", { class: "note" }, ago(session.connected_at)),
           ),
         ),
-      sessions.length > SHOWN && h("li", { class: "note" }, `and ${number(sessions.length - SHOWN)} more`),
+      all > SHOWN && h("li", { class: "note" }, `and ${number(all - Math.min(SHOWN, sessions.length))} more`),
     );
     put(body, next);
     next.scrollTop = scrolled;

@@ -1,5 +1,6 @@
 // The "Try it" area: be a shopper, do things, and watch what arrives.
 
+import * as api from "../api.js";
 import { $ } from "../dom.js";
 import { createPerson, parseId } from "./person.js";
 import { startBecome } from "./become.js";
@@ -29,6 +30,9 @@ export function startTry({ onMetrics, navigate }) {
       $(`#${button.dataset.jump}`).scrollIntoView({ behavior: "smooth", block: "start" });
     });
   }
+
+  // The server is back: no need to wait for the back-off.
+  api.onHealth((health) => health === "ok" && person.status?.retryAt && person.retry());
 
   return {
     shown(user) {
