@@ -37,7 +37,7 @@ lint-deny: ## check the dependencies, installing cargo-deny first (some minutes)
 
 .PHONY: deny
 deny:
-	$(CARGO) deny --offline check bans licenses sources
+	$(CARGO) deny check bans licenses sources
 
 bench: ## measure what the README claims (BENCH=part-of-a-name for some of it)
 	@.ci/setup build database

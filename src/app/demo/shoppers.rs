@@ -1,6 +1,6 @@
 //! Shoppers with hidden tastes. The server never sees this file: what it recommends is judged by it.
 
-use super::chance::{self, happens};
+use super::chance;
 use super::shop::{Shop, ShopItem};
 use crate::base::Timestamp;
 use crate::base::random::{ChaCha8Rng, rng};
@@ -242,6 +242,7 @@ impl Fatigue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::demo::chance::happens;
 
     fn shop() -> Shop {
         Shop::generate(1, 600).unwrap()
