@@ -1,3 +1,5 @@
 //! The `tidings` command; everything is in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    tidings::app::cli::run()
+}

@@ -1,5 +1,8 @@
 //! Assembly: start-up, shutdown, command line, import, demo.
 
+pub mod cli;
+pub mod commands;
+pub mod database;
 pub mod demo;
 pub mod import;
 pub mod middleware;

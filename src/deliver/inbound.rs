@@ -87,7 +87,7 @@ pub struct InboundError {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Wire {
     Login(Box<Login>),
-    Event(RawEvent),
+    Event(Box<RawEvent>),
     Events {
         events: Vec<RawEvent>,
     },
@@ -113,7 +113,7 @@ impl Inbound {
             .map_err(|error| InboundError { code: "bad_frame", message: plain(&error.to_string()) })?;
         Ok(match wire {
             Wire::Login(login) => Self::Login(login),
-            Wire::Event(event) => Self::Events(vec![event]),
+            Wire::Event(event) => Self::Events(vec![*event]),
             Wire::Events { events } if events.len() > max_events => {
                 return Err(InboundError {
                     code: "too_many_events",

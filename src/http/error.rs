@@ -98,12 +98,11 @@ impl ResponseError for ApiError {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
-        match self {
-            Self::Overloaded(_) | Self::Unavailable(_) => {
-                drop(response.insert_header((RETRY_AFTER, RETRY_AFTER_S)))
-            }
-            Self::Token(_) => drop(response.insert_header((WWW_AUTHENTICATE, "Bearer"))),
-            _ => {}
+        if matches!(self, Self::Overloaded(_) | Self::Unavailable(_)) {
+            response.insert_header((RETRY_AFTER, RETRY_AFTER_S));
+        }
+        if matches!(self, Self::Token(_)) {
+            response.insert_header((WWW_AUTHENTICATE, "Bearer"));
         }
         let field = match self {
             Self::Invalid { field, .. } => *field,

@@ -2,6 +2,7 @@
 
 mod helpers;
 
+mod push;
 mod store_cluster;
 mod store_events;
 mod store_learning;

@@ -97,9 +97,11 @@ impl Ready {
             let input = Input::Connected { connection: pipe.connection, resume: Some(resume) };
             for effect in self.session.on(input, now) {
                 match effect {
-                    Effect::Send(_, frame) => drop(pipe.send(frame)),
+                    Effect::Send(_, frame) => {
+                        let _ = pipe.send(frame);
+                    }
                     Effect::Welcome { recovered: false, .. } => {
-                        drop(pipe.offer(Outbound::Close(CloseCode::StreamLost)))
+                        let _ = pipe.offer(Outbound::Close(CloseCode::StreamLost));
                     }
                     _ => {}
                 }

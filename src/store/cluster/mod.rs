@@ -159,18 +159,14 @@ impl Cluster {
 
     /// Where to connect to another database of this cluster.
     pub fn url_of(&self, database: &str) -> String {
-        let host: String = self
-            .place
-            .socket_dir()
-            .as_os_str()
-            .as_encoded_bytes()
-            .iter()
-            .map(|byte| match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(*byte).to_string(),
-                byte => format!("%{byte:02X}"),
-            })
-            .collect();
-        format!("postgresql:///{database}?host={host}&port={}&user={NAME}", settings::PORT)
+        url(self.place.socket_dir(), database)
+    }
+
+    /// Where to connect to the cluster that a running server keeps in `data_dir`; `None` when there is none yet. For
+    /// work beside a server, after [`ClusterError::InUse`].
+    pub fn url_of_running(data_dir: &Path) -> Option<String> {
+        let cluster_dir = data_dir.join("postgres").canonicalize().ok()?;
+        Some(url(&place::socket_dir(&cluster_dir), NAME))
     }
 
     /// The postmaster's process id.
@@ -200,6 +196,20 @@ impl Cluster {
         diesel::sql_query(format!("CREATE DATABASE {NAME}")).execute(&mut conn).map_err(StoreError::from)?;
         Ok(())
     }
+}
+
+/// A libpq URL for a unix socket, its directory percent-encoded.
+fn url(socket_dir: &Path, database: &str) -> String {
+    let host: String = socket_dir
+        .as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(*byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        })
+        .collect();
+    format!("postgresql:///{database}?host={host}&port={}&user={NAME}", settings::PORT)
 }
 
 /// Makes the cluster beside its place and moves it there whole: one that was interrupted is never taken for one.

@@ -150,7 +150,7 @@ fn lock(data_dir: &Path) -> Result<File, ClusterError> {
 }
 
 /// The cluster itself, or a short directory below /tmp when a socket in it would have too long a path.
-fn socket_dir(cluster_dir: &Path) -> PathBuf {
+pub(super) fn socket_dir(cluster_dir: &Path) -> PathBuf {
     let socket_name = format!("/.s.PGSQL.{}", settings::PORT);
     if cluster_dir.as_os_str().len() + socket_name.len() <= MAX_SOCKET_PATH {
         return cluster_dir.into();

@@ -1,0 +1,199 @@
+//! The command line: what can be said, and what scripts get back.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::commands;
+use crate::config::{Config, ConfigError, Layer, Layered};
+use crate::privacy::Role;
+
+/// Wrong usage or configuration (clap uses the same).
+const EXIT_USAGE: u8 = 2;
+/// It was tried and failed.
+const EXIT_FAILED: u8 = 1;
+
+/// Real-time personalised notifications from one server and PostgreSQL.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tidings",
+    version,
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.\n\
+Every setting can also come from a file (--config), or from the environment: TIDINGS_<AREA>_<FIELD>, DATABASE_URL.\n\
+TIDINGS_LOG filters the log, e.g. TIDINGS_LOG=debug."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// For every command.
+#[derive(Debug, Args)]
+struct Common {
+    /// Where the private PostgreSQL lives [default: tidings in the user's data home].
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Configuration file (TOML).
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One setting, stronger than file and environment; may be repeated.
+    #[arg(long = "set", global = true, value_name = "AREA.FIELD=VALUE")]
+    set: Vec<String>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve: take events, keep profiles, push recommendations.
+    #[command(after_help = "Example:\n  tidings serve --listen 127.0.0.1:8080 --data-dir ./data")]
+    Serve {
+        /// Address and port [default: 127.0.0.1:8080].
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        listen: Option<String>,
+    },
+    /// Serve a simulated shop with three months of history and shoppers who come and go.
+    #[command(after_help = "Example:\n  tidings demo --data-dir ./data/demo --shoppers 40")]
+    Demo {
+        /// Address and port [default: 127.0.0.1:8080].
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        listen: Option<String>,
+        /// Shoppers online at a time.
+        #[arg(long, default_value_t = 40)]
+        shoppers: usize,
+        /// Same seed, same shop.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Bring the database schema up to date and say what was done.
+    Migrate,
+    /// Import files of other systems; running it twice changes nothing.
+    #[command(after_help = "Examples:\n  tidings import online-retail online_retail.csv.gz\n  \
+tidings import movielens ml-1m/ratings.dat ml-1m/movies.dat\n  \
+tidings import csv orders.csv --map user_id=customer,item_id=sku,occurred_at=time --kind purchase")]
+    Import,
+    /// Train on what is stored; the model serves if it passes the gate.
+    Train,
+    /// Measure how good the recommendations are, on a hold-out of the stored data or on files.
+    #[command(after_help = "Examples:\n  tidings evaluate --json\n  \
+tidings evaluate --train train.csv.gz --test test.csv.gz --algorithm all --k 10,20")]
+    Evaluate,
+    /// Shoppers who come and go, as real clients of a running server.
+    #[command(
+        after_help = "Example:\n  tidings simulate --url ws://127.0.0.1:8080/ws --shoppers 100 --duration 60"
+    )]
+    Simulate {
+        /// The server's WebSocket.
+        #[arg(long, default_value = "ws://127.0.0.1:8080/ws")]
+        url: String,
+        /// Shoppers online at a time.
+        #[arg(long, default_value_t = 40)]
+        shoppers: usize,
+        /// Same seed, same shop and shoppers.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Stop after this many seconds [default: at Ctrl-C].
+        #[arg(long, value_name = "SECONDS")]
+        duration: Option<u64>,
+    },
+    /// Issue an access token (needs auth.secret).
+    #[command(after_help = "Example:\n  tidings token --role user --user 17 --days 1")]
+    Token {
+        /// What it allows: user, service or admin.
+        #[arg(long, value_parser = role)]
+        role: Role,
+        /// Whom a user token speaks for.
+        #[arg(long, value_name = "ID")]
+        user: Option<String>,
+        /// Valid for this many days.
+        #[arg(long, default_value_t = 1.0)]
+        days: f64,
+    },
+    /// Print every setting, its value and where it came from.
+    Config,
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    match text {
+        "user" => Ok(Role::User),
+        "service" => Ok(Role::Service),
+        "admin" => Ok(Role::Admin),
+        _ => Err("must be user, service or admin".to_owned()),
+    }
+}
+
+/// Runs the command line of this process.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    crate::telemetry::log_line::init();
+    let layered = match settings(&cli) {
+        Ok(layered) => layered,
+        Err(error) => return fail(&error, EXIT_USAGE),
+    };
+    if matches!(cli.command, Command::Config) {
+        return done(commands::config::print(&layered));
+    }
+    let config = match layered.build() {
+        Ok(config) => config,
+        Err(error) => return fail(&error.into(), EXIT_USAGE),
+    };
+    done(execute(cli.command, config))
+}
+
+fn execute(command: Command, config: Config) -> anyhow::Result<()> {
+    match command {
+        Command::Serve { .. } => commands::serve::serve(config),
+        Command::Demo { .. } => Ok(()),
+        Command::Migrate => commands::migrate::run(&config),
+        Command::Import => Ok(()),
+        Command::Train => commands::train::run(&config),
+        Command::Evaluate => Ok(()),
+        Command::Simulate { .. } => Ok(()),
+        Command::Token { role, user, days } => commands::token::run(&config, role, user.as_deref(), days),
+        Command::Config => Ok(()),
+    }
+}
+
+/// Defaults < file < environment < flags.
+fn settings(cli: &Cli) -> anyhow::Result<Layered> {
+    let mut layered = Layered::default();
+    if let Some(path) = &cli.common.config {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| anyhow::anyhow!("configuration file {}: {error}", path.display()))?;
+        layered.file(&text)?;
+    }
+    layered.environment(std::env::vars_os().filter_map(|(name, value)| {
+        // Names that are not UTF-8 can't be ours.
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    }))?;
+    if let Some(dir) = &cli.common.data_dir {
+        layered.text("server.data_dir", &dir.to_string_lossy(), Layer::Flag)?;
+    }
+    if let Command::Serve { listen: Some(listen) } | Command::Demo { listen: Some(listen), .. } = &cli.command
+    {
+        layered.text("server.listen", listen, Layer::Flag)?;
+    }
+    for set in &cli.common.set {
+        let (key, value) = set
+            .split_once('=')
+            .ok_or_else(|| ConfigError::Unknown(format!("{set} (--set takes area.field=value)")))?;
+        layered.text(key, value, Layer::Flag)?;
+    }
+    Ok(layered)
+}
+
+fn done(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, EXIT_FAILED),
+    }
+}
+
+fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
+    use std::io::Write;
+    // The whole chain in one line: scripts log lines.
+    let _ = writeln!(std::io::stderr(), "tidings: {error:#}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,17 @@
+//! One file per command.
+
+pub mod config;
+pub mod migrate;
+pub mod serve;
+pub mod token;
+pub mod train;
+
+use std::io::Write;
+
+/// A line on standard output: the only thing a script reads.
+pub fn say(line: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()?;
+    Ok(())
+}

@@ -1,0 +1,24 @@
+//! `tidings token`.
+
+use anyhow::bail;
+
+use super::say;
+use crate::base::{ExternalId, Timestamp};
+use crate::config::Config;
+use crate::privacy::{Role, token};
+
+/// Prints a token and nothing else.
+pub fn run(config: &Config, role: Role, user: Option<&str>, days: f64) -> anyhow::Result<()> {
+    if config.auth.secret.is_empty() {
+        bail!("auth.secret is not set; make one with: openssl rand -hex 32");
+    }
+    if !(days > 0.0 && days <= 3_650.0) {
+        bail!("--days must be more than 0 and at most 3650");
+    }
+    let subject = match (role, user) {
+        (Role::User, Some(user)) => ExternalId::parse(user)?.to_string(),
+        (Role::User, None) => bail!("a user token needs --user"),
+        (Role::Service | Role::Admin, user) => user.unwrap_or("tidings").to_owned(),
+    };
+    say(&token::issue(&config.auth.secret, role, &subject, Timestamp::now().plus_days(days))?)
+}

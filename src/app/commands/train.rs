@@ -1,0 +1,42 @@
+//! `tidings train`.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use anyhow::bail;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::say;
+use crate::actors::recommender;
+use crate::app::database::{Sharing, open};
+use crate::app::server;
+use crate::config::Config;
+
+/// Trains once, prints the metrics, and fails when the gate does not let the model serve.
+pub fn run(config: &Config) -> anyhow::Result<()> {
+    let database = open(config, Sharing::Attach)?;
+    let shared = server::load(config.clone(), database.store.clone())?;
+    let bar = ProgressBar::new(1_000);
+    bar.set_style(ProgressStyle::with_template("{elapsed_precise} {bar:40} {percent:>3} % {msg}")?);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    let mut last = "";
+    let outcome = recommender::train(&shared, &mut |stage, share| {
+        if bar.is_hidden() && stage.name() != last {
+            last = stage.name();
+            log::info!("training stage={last}");
+        }
+        bar.set_message(stage.name());
+        bar.set_position((share * 1_000.0) as u64);
+        ControlFlow::Continue(())
+    });
+    bar.finish_and_clear();
+    let outcome = outcome?;
+    for (name, value) in &outcome.model.metrics {
+        say(&format!("{name:<28} {value:.4}"))?;
+    }
+    say(&format!("events {}  took {:.1} s", outcome.model.events, outcome.took.as_secs_f64()))?;
+    if !outcome.gate.passed {
+        bail!("version {} does not serve: {}", outcome.model.version, outcome.gate.reason);
+    }
+    say(&format!("version {} serves: {}", outcome.model.version, outcome.gate.reason))
+}

@@ -1,0 +1,77 @@
+//! A WebSocket client as a stranger would write one.
+
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
+
+pub struct Client {
+    socket: WebSocket<TcpStream>,
+}
+
+impl Client {
+    /// Connects without logging in.
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let (socket, _) = tungstenite::client(format!("ws://{address}/ws"), stream).unwrap();
+        Self { socket }
+    }
+
+    /// Connects and logs in as the minimal exchange does; returns the first recommendation too.
+    pub fn login(address: SocketAddr, user: Value) -> (Self, Value) {
+        let mut client = Self::connect(address);
+        client.send(&json!({"type": "login", "user_id": user}));
+        let recommendation = client.expect("recommendation");
+        (client, recommendation)
+    }
+
+    pub fn send(&mut self, frame: &Value) {
+        self.socket.send(Message::text(frame.to_string())).unwrap();
+    }
+
+    pub fn send_text(&mut self, text: &str) {
+        self.socket.send(Message::text(text)).unwrap();
+    }
+
+    /// The next JSON frame; an error when the connection ends or nothing comes in time.
+    pub fn next(&mut self) -> Result<Value, tungstenite::Error> {
+        loop {
+            match self.socket.read()? {
+                Message::Text(text) => return Ok(serde_json::from_str(text.as_str()).unwrap()),
+                Message::Close(_) => return Err(tungstenite::Error::ConnectionClosed),
+                _ => {}
+            }
+        }
+    }
+
+    /// Reads until a frame of this type comes.
+    pub fn expect(&mut self, kind: &str) -> Value {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < deadline {
+            let frame = self.next().unwrap_or_else(|error| panic!("waiting for {kind}: {error}"));
+            if frame["type"] == kind {
+                return frame;
+            }
+        }
+        panic!("no {kind} in time");
+    }
+
+    /// Reads until the server closes; the code it gives.
+    pub fn close_code(&mut self) -> u16 {
+        loop {
+            match self.socket.read() {
+                Ok(Message::Close(Some(frame))) => return frame.code.into(),
+                Ok(_) => {}
+                Err(error) => panic!("ended without a close frame: {error}"),
+            }
+        }
+    }
+
+    /// The socket below, for tests that misuse it.
+    pub fn stream(&mut self) -> &mut TcpStream {
+        self.socket.get_mut()
+    }
+}

@@ -1,0 +1,94 @@
+//! The smallest HTTP/1.1 client that can be trusted: keep-alive, `Content-Length`, nothing else.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// An answer.
+#[derive(Debug)]
+pub struct Response {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl Response {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+    /// The value of a header, by lower-case name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
+    }
+}
+
+/// One kept connection.
+pub struct Http {
+    address: SocketAddr,
+    stream: BufReader<TcpStream>,
+    pub headers: Vec<(String, String)>,
+}
+
+impl Http {
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        Self { address, stream: BufReader::new(stream), headers: Vec::new() }
+    }
+
+    pub fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: &[u8],
+    ) -> std::io::Result<Response> {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
+        for (name, value) in &self.headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        if !content_type.is_empty() {
+            request += &format!("Content-Type: {content_type}\r\n");
+        }
+        request += &format!("Content-Length: {}\r\n\r\n", body.len());
+        let mut bytes = request.into_bytes();
+        bytes.extend_from_slice(body);
+        self.stream.get_mut().write_all(&bytes)?;
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if self.stream.read_line(&mut head)? == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let mut response = Response { status: head[9..12].parse().unwrap(), head, body: String::new() };
+        let length: usize =
+            response.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body)?;
+        response.body = String::from_utf8(body).unwrap();
+        Ok(response)
+    }
+
+    pub fn get(&mut self, path: &str) -> Response {
+        self.send("GET", path, "", b"").unwrap()
+    }
+
+    pub fn post(&mut self, path: &str, body: &Value) -> Response {
+        self.send("POST", path, "application/json", body.to_string().as_bytes()).unwrap()
+    }
+
+    pub fn put(&mut self, path: &str, body: &Value) -> Response {
+        self.send("PUT", path, "application/json", body.to_string().as_bytes()).unwrap()
+    }
+
+    pub fn delete(&mut self, path: &str) -> Response {
+        self.send("DELETE", path, "", b"").unwrap()
+    }
+}

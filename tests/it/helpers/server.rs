@@ -1,0 +1,97 @@
+//! The real server, as a process of its own.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::client::Client;
+use super::http::Http;
+
+pub struct Server {
+    pub address: SocketAddr,
+    pub child: Child,
+}
+
+impl Server {
+    /// Starts `tidings serve` (or what `arguments` begin with) and waits for its one line.
+    pub fn start(database_url: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments);
+        Self::spawn(command.env("DATABASE_URL", database_url))
+    }
+
+    pub fn spawn(command: &mut Command) -> Self {
+        command.env("TIDINGS_LOG", std::env::var("TIDINGS_LOG").unwrap_or("warn".to_owned()));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = lines.next().expect("the server ended before it was ready").unwrap();
+        let address = line
+            .strip_prefix("tidings is ready at http://")
+            .and_then(|rest| rest.strip_suffix('/'))
+            .unwrap_or_else(|| panic!("unexpected first line: {line}"))
+            .parse()
+            .unwrap();
+        Self { address, child }
+    }
+
+    pub fn http(&self) -> Http {
+        Http::connect(self.address)
+    }
+
+    pub fn login(&self, user: impl Into<Value>) -> (Client, Value) {
+        Client::login(self.address, user.into())
+    }
+
+    /// Trains and waits; the finished job.
+    pub fn retrain(&self) -> Value {
+        let mut http = self.http();
+        let answer = http.post("/admin/retrain", &Value::Null);
+        assert_eq!(answer.status, 202, "{}", answer.body);
+        let job = answer.json()["job"].as_str().unwrap().to_owned();
+        let mut state = Value::Null;
+        wait_for("the training to end", || {
+            state = http.get(&format!("/admin/jobs/{job}")).json();
+            state["state"] != "running"
+        });
+        state
+    }
+
+    /// SIGKILL: no chance to clean up.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM; the exit status.
+    pub fn terminate(&mut self) -> std::process::ExitStatus {
+        // SAFETY: kill(2) on a child that has not been waited for.
+        unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) };
+        self.child.wait().unwrap()
+    }
+
+    /// Resident memory, bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Polls a condition that another process makes true.
+pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited a minute for {what}");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,264 @@
+//! The way of one event, over real sockets: login, event, commit, push, acknowledgement, feedback.
+
+use serde_json::{Value, json};
+
+use crate::helpers::client::Client;
+use crate::helpers::database::TestDatabase;
+use crate::helpers::server::{Server, wait_for};
+
+fn catalogue(n: i64) -> Value {
+    (101..101 + n)
+        .map(|id| {
+            let kind = if id % 2 == 0 { "Watch" } else { "Mug" };
+            json!({"item_id": id, "title": format!("{kind} number {id}"), "category": [format!("{kind}es")], "price": 10.0, "currency": "EUR", "url": format!("/p/{id}")})
+        })
+        .collect()
+}
+
+fn shop(n: i64, arguments: &[&str]) -> (TestDatabase, Server) {
+    let database = TestDatabase::new();
+    let server = Server::start(&database.url, arguments);
+    let answer = server.http().put("/v1/items", &catalogue(n));
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    (database, server)
+}
+
+/// The next push that a view caused.
+fn view_push(client: &mut Client) -> Value {
+    loop {
+        let frame = client.expect("recommendation");
+        if frame["trigger"] == "view" {
+            return frame;
+        }
+    }
+}
+
+#[test]
+fn the_minimal_exchange_works() {
+    let (_database, server) = shop(5, &[]);
+    // What a stranger writes: one frame out, one frame in.
+    let mut client = Client::connect(server.address);
+    client.send_text(r#"{"type":"login","user_id":1}"#);
+    let first = client.next().unwrap();
+    assert_eq!(first["type"], "recommendation");
+    assert_eq!(first["user_id"], 1);
+    let mut ids: Vec<i64> =
+        first["recommendations"].as_array().unwrap().iter().map(|id| id.as_i64().unwrap()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [101, 102, 103, 104, 105]);
+    for item in first["items"].as_array().unwrap() {
+        assert!(!item["title"].as_str().unwrap().is_empty() && !item["reason"].as_str().unwrap().is_empty());
+        let score = item["score"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&score));
+    }
+    assert_eq!(client.next().unwrap()["type"], "welcome");
+}
+
+#[test]
+fn an_empty_shop_answers_a_login_too() {
+    let database = TestDatabase::new();
+    let server = Server::start(&database.url, &[]);
+    let (_client, first) = server.login("anna");
+    assert_eq!(first["user_id"], "anna");
+    assert_eq!(first["recommendations"], json!([]));
+}
+
+#[test]
+fn a_full_client_is_welcomed_first() {
+    let (_database, server) = shop(5, &[]);
+    let mut client = Client::connect(server.address);
+    client.send(&json!({"type": "login", "user_id": 1, "device": "test", "time_zone": "Europe/Berlin"}));
+    let welcome = client.next().unwrap();
+    assert_eq!(welcome["type"], "welcome");
+    assert_eq!(welcome["offset"], 0);
+    assert_eq!(welcome["recovered"], true);
+    assert_eq!(client.next().unwrap()["type"], "recommendation");
+    let preferences = server.http().get("/v1/users/1/preferences").json();
+    assert_eq!(preferences["time_zone"], "Europe/Berlin");
+}
+
+#[test]
+fn viewing_a_watch_pushes_watches_to_every_tab() {
+    let (_database, server) = shop(30, &[]);
+    let (mut first, _) = server.login(1);
+    let (mut second, _) = server.login(1);
+    first.send(&json!({"type": "event", "kind": "view", "item_id": 110, "event_id": "e1", "dwell_ms": 900}));
+    let push = view_push(&mut first);
+    assert_eq!(push["category"], "similar_items");
+    assert!(push["title"].as_str().unwrap().contains("Watch number 110"));
+    for item in push["items"].as_array().unwrap() {
+        assert!(item["title"].as_str().unwrap().starts_with("Watch"), "{item}");
+        assert_ne!(item["item_id"], 110);
+    }
+    let same = view_push(&mut second);
+    assert_eq!(same, push, "one decision, delivered to each tab");
+}
+
+#[test]
+fn a_retried_event_is_stored_once_and_bad_ones_are_named() {
+    let (_database, server) = shop(5, &[]);
+    let (mut client, _) = server.login(1);
+    let event = json!({"type": "event", "kind": "add_to_cart", "item_id": 101, "event_id": "e1"});
+    client.send(&event);
+    assert_eq!(client.expect("accepted"), json!({"type": "accepted", "event_id": "e1", "duplicate": false}));
+    client.send(&event);
+    assert_eq!(client.expect("accepted")["duplicate"], true);
+    client.send(&json!({"type": "event", "kind": "dance", "event_id": "e2"}));
+    let error = client.expect("error");
+    assert_eq!((error["code"].as_str(), error["reply_to"].as_str()), (Some("unknown_kind"), Some("e2")));
+    let answer = server.http().post(
+        "/v1/events",
+        &json!([
+            {"kind": "view", "user_id": 1, "item_id": 101, "event_id": 7},
+            {"kind": "view", "user_id": 1, "item_id": 101, "event_id": 7},
+            {"kind": "view", "user_id": 1},
+            {"kind": "rate", "user_id": 1, "item_id": 101, "value": 9},
+        ]),
+    );
+    assert_eq!(answer.status, 202);
+    let answer = answer.json();
+    assert_eq!((answer["accepted"].as_i64(), answer["duplicates"].as_i64()), (Some(1), Some(1)));
+    let rejected: Vec<_> = answer["rejected"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| (r["index"].as_i64().unwrap(), r["code"].as_str().unwrap()))
+        .collect();
+    assert_eq!(rejected, [(2, "missing_field"), (3, "out_of_range")]);
+}
+
+#[test]
+fn a_client_that_resumes_gets_what_it_missed_and_nothing_twice() {
+    let (database, mut server) = shop(30, &[]);
+    let (mut client, first) = server.login(1);
+    let (epoch, offset) = (first["epoch"].as_str().unwrap().to_owned(), first["offset"].as_i64().unwrap());
+    client.send(&json!({"type": "ack", "offset": offset}));
+    drop(client);
+    // Another device goes on; then the server dies.
+    let (mut other, _) = server.login(1);
+    let mut seen = Vec::new();
+    for item in [102, 107] {
+        other.send(&json!({"type": "event", "kind": "view", "item_id": item}));
+        seen.push(view_push(&mut other)["notification_id"].clone());
+    }
+    server.kill();
+    let server = Server::start(&database.url, &[]);
+    let mut client = Client::connect(server.address);
+    client.send(&json!({"type": "login", "user_id": 1, "resume": {"epoch": epoch, "offset": offset}}));
+    let welcome = client.expect("welcome");
+    assert_eq!(welcome["recovered"], true);
+    let mut last = offset;
+    while last < welcome["offset"].as_i64().unwrap() {
+        let frame = client.expect("recommendation");
+        assert_eq!(frame["offset"].as_i64().unwrap(), last + 1, "in order, without a gap");
+        last += 1;
+        seen.retain(|id| *id != frame["notification_id"]);
+    }
+    assert!(seen.is_empty(), "missed {seen:?}");
+    let mut lost = Client::connect(server.address);
+    lost.send(&json!({"type": "login", "user_id": 1, "resume": {"epoch": "another", "offset": offset}}));
+    assert_eq!(lost.expect("welcome")["recovered"], false);
+}
+
+#[test]
+fn feedback_is_counted_and_changes_the_next_decision() {
+    let (_database, server) = shop(30, &[]);
+    let (mut client, _) = server.login(1);
+    let view = |client: &mut Client, item: i64| {
+        client.send(&json!({"type": "event", "kind": "view", "item_id": item}));
+        view_push(client)
+    };
+    let first = view(&mut client, 110);
+    let feedback = |client: &mut Client, frame: &Value, outcome: &str| {
+        client.send(
+            &json!({"type": "feedback", "notification_id": frame["notification_id"], "outcome": outcome}),
+        );
+    };
+    feedback(&mut client, &first, "displayed");
+    feedback(&mut client, &first, "clicked");
+    feedback(&mut client, &first, "clicked");
+    feedback(&mut client, &first, "dismissed");
+    // Dismissed items rest.
+    let dismissed: Vec<Value> = first["recommendations"].as_array().unwrap().clone();
+    let second = view(&mut client, 112);
+    for item in second["recommendations"].as_array().unwrap() {
+        assert!(!dismissed.contains(item), "{item} was dismissed");
+    }
+    // A purchase of a recommended item is the message's conversion.
+    let bought = &second["recommendations"][0];
+    client.send(
+        &json!({"type": "event", "kind": "purchase", "item_id": bought, "value": 10.0, "currency": "EUR"}),
+    );
+    client.expect("accepted");
+    feedback(&mut client, &second, "muted");
+    let mut http = server.http();
+    wait_for("feedback to be counted", || {
+        let overall = http.get("/admin/metrics").json()["feedback"]["overall"].clone();
+        overall["clicked"] == 1
+            && overall["displayed"] == 1
+            && overall["dismissed"] == 1
+            && overall["converted"] == 1
+            && overall["muted"] == 1
+    });
+    // Muted: no more of this category, and the reason is stored.
+    client.send(&json!({"type": "event", "kind": "view", "item_id": 120}));
+    client.expect("accepted");
+    wait_for("the muted decision", || {
+        let decisions = http.get("/admin/decisions?user_id=1&limit=5").json();
+        let last = &decisions["decisions"][0];
+        last["outcome"] == "drop" && last["reasons"][0].as_str().unwrap().starts_with("muted")
+    });
+}
+
+#[test]
+fn quiet_hours_hold_a_push_back() {
+    let (_database, server) = shop(30, &[]);
+    let mut http = server.http();
+    let answer = http.put(
+        "/v1/users/1/preferences",
+        &json!({"time_zone": "Asia/Tokyo", "quiet_hours": {"from": "00:00", "to": "23:59"}}),
+    );
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let (mut client, _) = server.login(1);
+    client.send(&json!({"type": "event", "kind": "view", "item_id": 110}));
+    client.expect("accepted");
+    wait_for("the deferred decision", || {
+        let last = http.get("/admin/decisions?user_id=1&limit=1").json()["decisions"][0].clone();
+        last["outcome"] == "defer" && last["until"].is_string()
+    });
+}
+
+#[test]
+fn retraining_swaps_the_model_and_tells_connected_users() {
+    let (_database, server) = shop(30, &[]);
+    let (mut client, _) = server.login(1);
+    client.expect("welcome");
+    let events: Vec<Value> = (0..400)
+        .map(|n| json!({"kind": "purchase", "user_id": 2 + n % 40, "item_id": 101 + (n * 7 + n / 40) % 10, "value": 5.0, "occurred_at": 1_700_000_000 + n * 3600}))
+        .collect();
+    assert_eq!(server.http().post("/v1/events", &json!(events)).json()["accepted"], 400);
+    let job = server.retrain();
+    assert_eq!(job["state"], "succeeded", "{job}");
+    let push = client.expect("recommendation");
+    assert_eq!(push["trigger"], "retrain");
+    assert_eq!(push["model"], 1);
+    let models = server.http().get("/admin/models").json();
+    assert_eq!(models["active"], 1);
+    assert_eq!(models["models"][0]["state"], "active");
+    let segments = server.http().get("/admin/segments").json();
+    assert!(!segments["segments"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn wrong_first_frames_are_closed_with_their_code() {
+    let (_database, server) = shop(5, &["--set", "socket.login_deadline_ms=300"]);
+    for (frame, code) in
+        [(r#"{"type":"event","kind":"view"}"#, 3501), ("nonsense", 3501), (r#"{"type":"login"}"#, 3501)]
+    {
+        let mut client = Client::connect(server.address);
+        client.send_text(frame);
+        assert_eq!(client.close_code(), code, "{frame}");
+    }
+    let mut silent = Client::connect(server.address);
+    assert_eq!(silent.close_code(), 3502);
+}
