@@ -73,6 +73,7 @@ impl Read for LineFeeds {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut written = 0;
         while written == 0 && buffer.len() >= 2 {
+            let ended = self.last == b'\n';
             let mut room = buffer.iter_mut();
             let mut put = |byte: u8| {
                 if let Some(slot) = room.next() {
@@ -86,7 +87,7 @@ impl Read for LineFeeds {
             if available.is_empty() {
                 if std::mem::take(&mut self.held) {
                     put(b'\r');
-                } else if self.last != b'\n' {
+                } else if !ended {
                     put(b'\n');
                 }
                 break;
