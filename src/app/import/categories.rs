@@ -103,8 +103,7 @@ fn singular(word: &str) -> String {
 fn plural(word: &str) -> String {
     let lower = word.to_lowercase();
     let mut letters = lower.chars();
-    let capital: String =
-        letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+    let capital: String = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
     if word == "CUTLERY" || word == "BUNTING" || word == "INCENSE" {
         return capital;
     }

@@ -168,7 +168,9 @@ mod tests {
     fn what_is_no_time_is_none_even_after_a_good_one() {
         let mut reader = london();
         assert!(reader.read("2011-07-01 08:26:00").is_some());
-        for text in ["", "yesterday", "2011-13-01", "13/1/2011 8:00", "2011-07-01 25:00", "2011-07-01 8", "1/2"] {
+        for text in
+            ["", "yesterday", "2011-13-01", "13/1/2011 8:00", "2011-07-01 25:00", "2011-07-01 8", "1/2"]
+        {
             assert_eq!(reader.read(text), None, "{text}");
         }
     }

@@ -259,7 +259,11 @@ fn legible(title: &str) -> String {
             continue;
         }
         for c in word.chars() {
-            if begins { text.push(c) } else { text.extend(c.to_lowercase()) }
+            if begins {
+                text.push(c)
+            } else {
+                text.extend(c.to_lowercase())
+            }
             begins = false;
         }
         begins = true;

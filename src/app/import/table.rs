@@ -26,10 +26,8 @@ impl Table {
             .from_reader(LineFeeds::new(source));
         let mut record = ByteRecord::new();
         reader.read_byte_record(&mut record)?;
-        let header = record
-            .iter()
-            .map(|name| text(name).trim_start_matches('\u{feff}').trim().to_owned())
-            .collect();
+        let header =
+            record.iter().map(|name| text(name).trim_start_matches('\u{feff}').trim().to_owned()).collect();
         Ok(Self { reader, delimiter, header, record, row: Vec::new() })
     }
 
@@ -40,9 +38,7 @@ impl Table {
 
     /// The column with one of these names; case, blanks and punctuation don't matter. Names in order of preference.
     pub fn column(&self, names: &[&str]) -> Option<usize> {
-        names
-            .iter()
-            .find_map(|name| self.header.iter().position(|column| squeeze(column) == squeeze(name)))
+        names.iter().find_map(|name| self.header.iter().position(|column| squeeze(column) == squeeze(name)))
     }
 
     /// Moves to the next row and returns its line; `None` at the end.

@@ -1,0 +1,223 @@
+//! Which column or JSON field of a stranger's file means what: `user_id=customer,item_id=sku,kind=action`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use anyhow::bail;
+
+use super::fields::squeeze;
+
+/// What a column can mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Field {
+    UserId,
+    ItemId,
+    Kind,
+    OccurredAt,
+    Query,
+    DwellMs,
+    Quantity,
+    Value,
+    UnitPrice,
+    Currency,
+    EventId,
+    BasketId,
+    Title,
+    Category,
+    Tags,
+    Price,
+    Stock,
+    Url,
+    ImageUrl,
+}
+
+impl Field {
+    /// Every field.
+    pub const ALL: [Self; 19] = [
+        Self::UserId,
+        Self::ItemId,
+        Self::Kind,
+        Self::OccurredAt,
+        Self::Query,
+        Self::DwellMs,
+        Self::Quantity,
+        Self::Value,
+        Self::UnitPrice,
+        Self::Currency,
+        Self::EventId,
+        Self::BasketId,
+        Self::Title,
+        Self::Category,
+        Self::Tags,
+        Self::Price,
+        Self::Stock,
+        Self::Url,
+        Self::ImageUrl,
+    ];
+
+    /// The name on the wire, and the column of that name if the mapping says nothing.
+    pub fn name(self) -> &'static str {
+        self.names().first().copied().unwrap_or_default()
+    }
+
+    /// Names that a column of this meaning goes by when the mapping says nothing, in order of preference; case,
+    /// blanks and punctuation don't matter.
+    pub fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::UserId => &["user_id", "user", "customer_id", "customer", "visitor_id"],
+            Self::ItemId => &["item_id", "item", "sku", "product_id", "product"],
+            Self::Kind => &["kind", "event", "action", "event_type"],
+            Self::OccurredAt => &["occurred_at", "timestamp", "ts", "time", "datetime", "date"],
+            Self::Query => &["query", "search_term"],
+            Self::DwellMs => &["dwell_ms"],
+            Self::Quantity => &["quantity", "qty"],
+            Self::Value => &["value", "amount", "revenue"],
+            Self::UnitPrice => &["unit_price"],
+            Self::Currency => &["currency"],
+            Self::EventId => &["event_id"],
+            Self::BasketId => &["basket_id", "basket", "order_id", "session_id", "invoice", "transaction_id"],
+            Self::Title => &["title", "name", "product_name"],
+            Self::Category => &["category"],
+            Self::Tags => &["tags"],
+            Self::Price => &["price"],
+            Self::Stock => &["stock"],
+            Self::Url => &["url"],
+            Self::ImageUrl => &["image_url"],
+        }
+    }
+
+    /// Says something about the item rather than about what was done with it?
+    pub fn is_of_item(self) -> bool {
+        matches!(
+            self,
+            Self::Title
+                | Self::Category
+                | Self::Tags
+                | Self::Price
+                | Self::Stock
+                | Self::Url
+                | Self::ImageUrl
+        )
+    }
+}
+
+/// Column names given by the user, by field; for the rest see [`Field::names`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mapping(BTreeMap<Field, String>);
+
+impl Mapping {
+    /// The name given for a field.
+    pub fn get(&self, field: Field) -> Option<&str> {
+        self.0.get(&field).map(String::as_str)
+    }
+
+    /// The place of each field among `columns`. A name that was given and is not there is an error.
+    pub fn locate(&self, columns: &[String]) -> anyhow::Result<BTreeMap<Field, usize>> {
+        let position = |name: &str| {
+            columns
+                .iter()
+                .position(|column| column == name)
+                .or_else(|| columns.iter().position(|column| squeeze(column) == squeeze(name)))
+        };
+        let mut places = BTreeMap::new();
+        for (field, name) in &self.0 {
+            let Some(place) = position(name) else {
+                bail!("there is no column {name:?} for {}; there are {}", field.name(), columns.join(", "));
+            };
+            places.insert(*field, place);
+        }
+        for field in Field::ALL {
+            if places.contains_key(&field) {
+                continue;
+            }
+            // A column that was given another meaning is not taken for this one as well.
+            let free = |place: &usize| !places.values().any(|taken| taken == place);
+            if let Some(place) = field.names().iter().filter_map(|name| position(name)).find(free) {
+                places.insert(field, place);
+            }
+        }
+        Ok(places)
+    }
+}
+
+/// `field=column` pairs, separated by commas; the empty text maps nothing.
+impl FromStr for Mapping {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let mut mapping = BTreeMap::new();
+        for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+            let Some((name, column)) = pair.split_once('=') else {
+                bail!("{pair:?} is not of the form field=column, e.g. user_id=customer");
+            };
+            let (name, column) = (name.trim(), column.trim());
+            let Some(field) = Field::ALL.into_iter().find(|field| field.name() == name) else {
+                let names: Vec<&str> = Field::ALL.iter().map(|field| field.name()).collect();
+                bail!("there is no field {name:?}; there are {}", names.join(", "));
+            };
+            if column.is_empty() {
+                bail!("{name}= names no column");
+            }
+            if mapping.insert(field, column.to_owned()).is_some() {
+                bail!("{name} is mapped twice");
+            }
+        }
+        Ok(Self(mapping))
+    }
+}
+
+impl fmt::Display for Mapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (field, column)) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{}={column}", field.name())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns(names: &str) -> Vec<String> {
+        names.split(',').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_mapping_is_read_and_written_back() {
+        let mapping: Mapping = "user_id=customer, kind=action".parse().unwrap();
+        assert_eq!(mapping.get(Field::UserId), Some("customer"));
+        assert_eq!(mapping.to_string(), "user_id=customer,kind=action");
+        assert_eq!("".parse::<Mapping>().unwrap(), Mapping::default());
+    }
+
+    #[test]
+    fn a_wrong_mapping_says_what_would_be_right() {
+        for (text, says) in [
+            ("user_id", "field=column"),
+            ("who=customer", "user_id"),
+            ("user_id=", "names no column"),
+            ("user_id=a,user_id=b", "twice"),
+        ] {
+            let error = text.parse::<Mapping>().unwrap_err().to_string();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+        let mapping: Mapping = "user_id=shopper".parse().unwrap();
+        let error = mapping.locate(&columns("a,b")).unwrap_err().to_string();
+        assert!(error.contains("shopper") && error.contains("a, b"), "{error}");
+    }
+
+    #[test]
+    fn what_is_given_goes_before_what_is_guessed_and_each_column_has_one_meaning() {
+        let mapping: Mapping = "value=Price".parse().unwrap();
+        let places = mapping.locate(&columns("Customer ID,SKU,Price,ts,colour")).unwrap();
+        assert_eq!(places.get(&Field::UserId), Some(&0));
+        assert_eq!(places.get(&Field::ItemId), Some(&1));
+        assert_eq!(places.get(&Field::Value), Some(&2));
+        assert_eq!(places.get(&Field::Price), None);
+        assert_eq!(places.get(&Field::OccurredAt), Some(&3));
+        assert_eq!(places.len(), 4);
+    }
+}
