@@ -6,15 +6,15 @@ use std::io::BufRead;
 
 use anyhow::bail;
 
+use super::ImportOptions;
 use super::fields::TimeReader;
 use super::input::Source;
-use super::mapping::{Field, Mapping};
+use super::mapping::Field;
 use super::row::{self, Row};
 use super::sink::Sink;
 use super::table::Table;
 use crate::base::ExternalId;
 use crate::catalogue::NewItem;
-use crate::event::EventKind;
 
 /// What the rows say about items, the last word on each; handed over at the end, since a title stands in thousands of
 /// rows.
@@ -77,19 +77,17 @@ fn guess_delimiter(source: &mut Source) -> std::io::Result<u8> {
 pub fn read(
     mut source: Source,
     name: &str,
-    mapping: &Mapping,
-    delimiter: Option<u8>,
-    default_kind: Option<EventKind>,
+    options: &ImportOptions,
     times: &mut TimeReader,
     items: &mut Items,
     sink: &mut Sink,
 ) -> anyhow::Result<()> {
-    let delimiter = match delimiter {
+    let delimiter = match options.delimiter {
         Some(delimiter) => delimiter,
         None => guess_delimiter(&mut source)?,
     };
     let mut table = Table::open(source, delimiter)?;
-    let places = mapping.locate(table.header())?;
+    let places = options.mapping.locate(table.header())?;
     let of_event = [Field::UserId, Field::BasketId].iter().any(|field| places.contains_key(field));
     let of_item = places.contains_key(&Field::ItemId) && places.keys().any(|field| field.is_of_item());
     if !of_event && !of_item {
@@ -102,7 +100,7 @@ pub fn read(
     if of_event && !places.contains_key(&Field::OccurredAt) {
         bail!("{name}: no column for occurred_at among {}", table.header().join(", "));
     }
-    if of_event && default_kind.is_none() && !places.contains_key(&Field::Kind) {
+    if of_event && options.default_kind.is_none() && !places.contains_key(&Field::Kind) {
         bail!(
             "{name}: no column for kind among {}; map one, or give a kind for all rows",
             table.header().join(", ")
@@ -117,7 +115,7 @@ pub fn read(
         let row = fields(&table, &places);
         let read = (|| {
             let item = if of_item { row::item(&row)? } else { None };
-            let event = if of_event { Some(row::event(&row, default_kind, times)?) } else { None };
+            let event = if of_event { Some(row::event(&row, options.default_kind, times)?) } else { None };
             Ok::<_, String>((item, event))
         })();
         match read {
@@ -150,14 +148,16 @@ mod tests {
     use crate::app::import::sink::{Batch, collect};
     use crate::app::import::table::source;
     use crate::base::Timestamp;
+    use crate::event::EventKind;
     use jiff::tz::TimeZone;
 
     fn read_as(text: &str, mapping: &str, kind: Option<EventKind>) -> anyhow::Result<Batch> {
         collect(|sink| {
             let mut items = Items::default();
             let mut times = TimeReader::new(TimeZone::UTC);
-            let mapping = mapping.parse()?;
-            read(source(text), "shop.csv", &mapping, None, kind, &mut times, &mut items, sink)?;
+            let options =
+                ImportOptions { mapping: mapping.parse()?, default_kind: kind, ..ImportOptions::default() };
+            read(source(text), "shop.csv", &options, &mut times, &mut items, sink)?;
             items.finish(sink)
         })
     }

@@ -6,21 +6,20 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use serde_json::{Map, Value};
 
+use super::ImportOptions;
 use super::delimited::Items;
 use super::fields::TimeReader;
 use super::input::{Source, for_each_line};
-use super::mapping::{Field, Mapping};
+use super::mapping::Field;
 use super::row::{self, Row};
 use super::sink::Sink;
 use crate::catalogue::NewItem;
-use crate::event::EventKind;
 
 /// Reads one file.
 pub fn read(
     source: Source,
     name: &str,
-    mapping: &Mapping,
-    default_kind: Option<EventKind>,
+    options: &ImportOptions,
     times: &mut TimeReader,
     items: &mut Items,
     sink: &mut Sink,
@@ -45,7 +44,7 @@ pub fn read(
             }
         };
         first = false;
-        match entry(object, mapping, default_kind, times) {
+        match entry(object, options, times) {
             Ok(Entry::Item(item)) => {
                 items.note(item);
                 sink.other_row()?;
@@ -64,14 +63,13 @@ enum Entry {
 
 fn entry(
     object: Map<String, Value>,
-    mapping: &Mapping,
-    default_kind: Option<EventKind>,
+    options: &ImportOptions,
     times: &mut TimeReader,
 ) -> Result<Entry, String> {
     let mut texts: BTreeMap<Field, String> = BTreeMap::new();
     for field in Field::ALL {
         // JSON names are exact, but for the wire's own aliases.
-        let names: &[&str] = match (mapping.get(field), field) {
+        let names: &[&str] = match (options.mapping.get(field), field) {
             (Some(name), _) => &[name],
             (None, Field::BasketId) => &["basket_id", "session_id", "order_id"],
             (None, field) => &[field.name()],
@@ -83,7 +81,7 @@ fn entry(
     }
     let row: Row = texts.iter().map(|(field, text)| (*field, text.as_str())).collect();
     if row::is_event(&row) {
-        return row::event(&row, default_kind, times).map(Entry::Event);
+        return row::event(&row, options.default_kind, times).map(Entry::Event);
     }
     // The catalogue's own form has what a flat row has not: lists, attributes, consumable.
     if let Ok(item) = serde_json::from_value::<NewItem>(Value::Object(object.clone()))
@@ -121,13 +119,15 @@ mod tests {
     use crate::app::import::sink::{Batch, collect};
     use crate::app::import::table::source;
     use crate::base::ExternalId;
+    use crate::event::EventKind;
     use jiff::tz::TimeZone;
 
     fn read_as(text: &str, mapping: &str) -> anyhow::Result<Batch> {
         collect(|sink| {
             let mut items = Items::default();
             let mut times = TimeReader::new(TimeZone::UTC);
-            read(source(text), "x.ndjson", &mapping.parse()?, None, &mut times, &mut items, sink)?;
+            let options = ImportOptions { mapping: mapping.parse()?, ..ImportOptions::default() };
+            read(source(text), "x.ndjson", &options, &mut times, &mut items, sink)?;
             items.finish(sink)
         })
     }

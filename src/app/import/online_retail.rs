@@ -19,7 +19,7 @@ use super::sink::Sink;
 use super::table::Table;
 use crate::base::{EventKey, ExternalId};
 use crate::catalogue::NewItem;
-use crate::event::clean::SetAside;
+use crate::event::clean::{CleaningStep, SetAside};
 use crate::event::wire::hash_id;
 use crate::event::{EventKind, NewEvent};
 
@@ -221,10 +221,15 @@ impl Catalogue {
                 ..NewItem::new(item_id)
             })?;
         }
-        sink.note(format!(
-            "titles: the most frequent description of each item; {named_otherwise} lines said something else or \
-             nothing, {untitled} items have none at all"
-        ));
+        sink.step(CleaningStep {
+            step: "titles".into(),
+            description: format!(
+                "items titled by their most frequent description, where a line says something else or nothing; \
+                 {untitled} items without any"
+            ),
+            dropped: 0,
+            changed: named_otherwise,
+        });
         Ok(())
     }
 }
@@ -389,6 +394,7 @@ mod tests {
         assert_eq!(batch.items[0].title.as_deref(), Some("White Holder"));
         assert_eq!(batch.items[0].price, Some(2.95));
         assert_eq!(batch.events.len(), 6);
+        assert_eq!((batch.steps[0].step.as_str(), batch.steps[0].changed), ("titles", 1));
     }
 
     #[test]

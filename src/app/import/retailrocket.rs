@@ -140,12 +140,10 @@ impl Catalogue {
                     known.category = Some((at, category));
                 }
             }
-            "available" => {
-                if known.available.is_none_or(|(before, _)| before <= at) {
-                    known.available = Some((at, value.trim() == "1"));
-                }
+            "available" if known.available.is_none_or(|(before, _)| before <= at) => {
+                known.available = Some((at, value.trim() == "1"));
             }
-            // Hashed by the publisher: they say nothing to anyone.
+            // Older, or hashed by the publisher: they say nothing to anyone.
             _ => {}
         }
         Ok(())

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::catalogue::NewItem;
 use crate::event::NewEvent;
+use crate::event::clean::CleaningStep;
 
 /// Entries per batch: large enough that the channel costs nothing, small enough to keep memory flat.
 const BATCH: usize = 4_096;
@@ -36,6 +37,8 @@ pub struct Batch {
     pub other_rows: u64,
     /// Remarks for the summary.
     pub notes: Vec<String>,
+    /// Cleaning that the format did itself.
+    pub steps: Vec<CleaningStep>,
 }
 
 /// The other end has gone away; it knows why.
@@ -98,6 +101,11 @@ impl<'a> Sink<'a> {
         self.batch.notes.push(note.into());
     }
 
+    /// Cleaning that the format did itself, for the report.
+    pub fn step(&mut self, step: CleaningStep) {
+        self.batch.steps.push(step);
+    }
+
     /// Passes the last batch on.
     pub fn finish(mut self) -> Result<(), Stopped> {
         self.pass_on()
@@ -127,6 +135,7 @@ pub fn collect(read: impl FnOnce(&mut Sink) -> anyhow::Result<()>) -> anyhow::Re
         all.rows += batch.rows;
         all.other_rows += batch.other_rows;
         all.notes.extend(batch.notes);
+        all.steps.extend(batch.steps);
         Ok(())
     };
     let mut sink = Sink::new(&mut flush);
