@@ -21,7 +21,7 @@ use crate::recommend::{ModelSet, Stage, TrainError, Trained, TrainingData, Train
 use crate::store::jobs::{self, JobRow};
 use crate::store::models::{self, ModelState, NewModel};
 use crate::store::user_features::{self, UserFeaturesRow};
-use crate::store::{StoreError, events, items};
+use crate::store::{StoreError, events, items, users};
 use crate::telemetry::{Count, Gauge};
 
 /// Users told per turn after a swap, so that ten thousand of them do not recommend in one breath.
@@ -214,12 +214,12 @@ fn read(
             }
             if cancelled { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        crate::store::users::count(connection)
+        users::width(connection)
     })?;
     if cancelled {
         return Err(TrainError::Cancelled.into());
     }
-    Ok(TrainingData { events: events_read, n_users: usize::try_from(n_users).unwrap_or(0) })
+    Ok(TrainingData { events: events_read, n_users })
 }
 
 /// Holds the schedule; see the module.

@@ -90,6 +90,13 @@ pub fn robots(conn: &mut PgConnection) -> Result<Vec<UserId>, StoreError> {
     Ok(ids.into_iter().map(UserId::from_sql).collect())
 }
 
+/// One more than the largest inner id: the width of user-indexed vectors. More than [`count`] where a transaction that
+/// named new users was rolled back, since a sequence never gives a number twice.
+pub fn width(conn: &mut PgConnection) -> Result<usize, StoreError> {
+    let largest = users::table.select(diesel::dsl::max(users::user_id)).get_result::<Option<i32>>(conn)?;
+    Ok(largest.map_or(0, |id| UserId::from_sql(id).index() + 1))
+}
+
 /// Number of users. Counts the rows: about 50 ms a million.
 pub fn count(conn: &mut PgConnection) -> Result<i64, StoreError> {
     Ok(users::table.count().get_result(conn)?)
