@@ -4,7 +4,7 @@ import { $, h, icon } from "./dom.js";
 
 const LASTS_MS = 6_000;
 /** On a phone a second one would cover what one is doing. */
-const atMost = () => (window.innerWidth < 720 ? 1 : 3);
+const atMost = () => (window.innerWidth < 720 ? 1 : 2);
 
 /**
  * `toast({ title, body, kind: "plain" | "news" | "wrong", picture, onOpen, quiet })`. A `quiet` one is not read out: something

@@ -29,8 +29,15 @@ export function startFeedback() {
     }
     text($("#feedback-note"), `last ${number(latest.window_days)} days`);
     const focused = document.activeElement?.dataset?.side;
-    put(body, overall(latest.overall), sides(), table(latest[side] ?? []));
+    put(body, overall(latest.overall), sides(), table(ordered(latest[side] ?? [])));
     if (focused) body.querySelector(`[data-side="${focused}"]`)?.focus();
+  }
+
+  /** Segments by letter, those without one last; the other sides as the server ranks them. */
+  function ordered(rows) {
+    if (side !== "by_segment") return rows;
+    const key = ({ name }) => (/^[A-Z]$/.test(name) ? name : "~");
+    return [...rows].sort((a, b) => (key(a) < key(b) ? -1 : 1));
   }
 
   /** From sent to bought, each as a share of the one before. */

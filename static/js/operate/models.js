@@ -227,11 +227,13 @@ export function startModels({ active, refresh }) {
   /** The recommenders inside the model in use, against each other. */
   function parts(model) {
     const metrics = model?.metrics ?? {};
-    const names = Object.keys(metrics).filter((key) => key.endsWith(".ndcg@10"));
+    const names = Object.keys(metrics)
+      .filter((key) => key.endsWith(".ndcg@10"))
+      .sort((a, b) => metrics[b] - metrics[a]);
     if (!names.length || !Number.isFinite(metrics["ndcg@10"])) return null;
     const all = [
       ["Together", metrics["ndcg@10"]],
-      ...names.map((key) => [title(key.split(".")[0].replace("item_knn", "item_neighbours")), metrics[key]]),
+      ...names.map((key) => [title(key.split(".")[0].replace("item_knn", "neighbours")), metrics[key]]),
     ];
     const largest = Math.max(...all.map(([, value]) => value), 1e-9);
     return h(

@@ -29,19 +29,25 @@ export function startDetail({ person }) {
   async function open(item) {
     endView();
     if (panel.hidden) returnTo = document.activeElement;
-    panel.hidden = false;
-    shop.hidden = true;
-    show(item, null);
-    bringIntoView(panel);
-    $("#detail-title")?.focus({ preventScroll: true });
     looked = stopwatch(item.item_id);
     person.send({ kind: "view", item_id: item.item_id });
+    // The page is drawn in the next frame: what the view brings may be here before it, and is not held up by it.
+    requestAnimationFrame(() => {
+      if (looked !== mine) return;
+      panel.hidden = false;
+      shop.hidden = true;
+      if (!drawn) show(item, null);
+      bringIntoView(panel);
+      $("#detail-title")?.focus({ preventScroll: true });
+    });
+    let drawn = false;
     const mine = looked;
     const [whole, similar] = await Promise.allSettled([
       api.get(api.path("v1/items", item.item_id)),
       api.get(api.path("v1/items", item.item_id, "similar"), { n: SIMILAR }),
     ]);
     if (looked !== mine) return;
+    drawn = true;
     const full = whole.status === "fulfilled" ? { ...item, ...whole.value } : item;
     show(full, similar.status === "fulfilled" ? similar.value.items : undefined);
   }

@@ -4,6 +4,7 @@ import { $, empty, h, icon, put, text } from "../dom.js";
 import { ago, duration, money, title } from "../format.js";
 import { picture } from "../picture.js";
 import { toast } from "../toast.js";
+import { watchSilence } from "./silence.js";
 
 const KEPT = 100;
 /** Visible for this long counts as displayed. */
@@ -48,6 +49,7 @@ export function startNotifications({ person, open, mutedChanged }) {
   person.on("gap", () =>
     list.prepend(h("p", { class: "stream-gap" }, "Some earlier messages were missed while offline.")),
   );
+  watchSilence({ person, tell: silent });
   $("#mark-read").addEventListener("click", () => {
     for (const entry of entries.values()) entry.read = true;
     for (const { element } of entries.values()) element.classList.remove("unread");
@@ -70,7 +72,8 @@ export function startNotifications({ person, open, mutedChanged }) {
   function arrived(message, arrival) {
     const id = String(message.notification_id ?? `${message.epoch ?? ""}:${message.offset ?? Math.random()}`);
     if (entries.has(id)) return;
-    if (entries.size === 0) put(list);
+    if (entries.size === 0) list.querySelector(".empty")?.remove();
+    list.querySelector(".stream-silence")?.remove();
     const element = entryElement(id, message, arrival);
     entries.set(id, { element, message, read: false, displayed: false });
     list.prepend(element);
@@ -87,6 +90,13 @@ export function startNotifications({ person, open, mutedChanged }) {
       onOpen: () => clicked(id, first),
       quiet: true,
     });
+  }
+
+  /** A quiet line in the stream; only the newest one stays. */
+  function silent(sentence) {
+    list.querySelector(".empty")?.remove();
+    list.querySelector(".stream-silence")?.remove();
+    list.prepend(h("p", { class: "stream-silence" }, h("span", {}, sentence), ago(new Date().toISOString())));
   }
 
   function trim() {
@@ -111,7 +121,7 @@ export function startNotifications({ person, open, mutedChanged }) {
         ago(message.sent_at ?? new Date().toISOString()),
       ),
       h("h3", { id: label }, message.title ?? title(message.kind ?? message.type)),
-      message.body && h("p", { class: "entry-body" }, message.body),
+      saysMore(message, first) && h("p", { class: "entry-body" }, message.body),
       first && lead(id, first),
       rest.length > 0 &&
         h(
@@ -225,6 +235,11 @@ export function startNotifications({ person, open, mutedChanged }) {
     $("#mark-read").hidden = unread === 0;
     document.title = unread ? `(${unread}) ${pageTitle}` : pageTitle;
   }
+}
+
+/** A body that only names the first item says nothing that its picture and title do not. */
+function saysMore({ body }, first) {
+  return Boolean(body) && !(first && body.startsWith(first.title));
 }
 
 /** "4.8 ms after your view", when the cause is known. */

@@ -82,7 +82,7 @@ export function startPreferences({ person }) {
         { class: "note" },
         current.time_zone
           ? `In the time of ${current.time_zone.replaceAll("_", " ")}`
-          : "In the server's idea of your time zone",
+          : "In the time zone of this browser",
       ),
       muted.length > 0 &&
         h(

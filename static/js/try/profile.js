@@ -12,7 +12,8 @@ export function startProfile({ person, shown, open }) {
   put(body, empty("No one yet", "Become a user to see what the server knows about them."));
 
   const poll = api.poll(10_000, load, {
-    active: () => person.id !== null && shown(),
+    // While logging in the server may not know the user yet.
+    active: () => person.id !== null && shown() && person.status?.state !== "connecting",
     failed: (error) =>
       error.status === 404 &&
       put(body, empty("A new face", "Nothing is known yet. Look at something and the profile begins.")),
@@ -20,7 +21,6 @@ export function startProfile({ person, shown, open }) {
   const soon = debounce(() => poll.now(), SETTLE_MS);
   person.on("become", () => {
     put(body, empty("One moment", "Loading the profile."));
-    poll.now();
   });
   person.on("accepted", soon);
   person.on("welcome", soon);
