@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::access::Caller;
+use super::body::Body;
 use super::error::ApiError;
 use super::views;
 use crate::actors::Shared;
@@ -166,6 +167,7 @@ pub async fn activate(
     path: web::Path<i32>,
     shared: web::Data<Arc<Shared>>,
     caller: Caller,
+    _body: Body,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let (reply, answer) = oneshot::channel();
@@ -262,8 +264,13 @@ pub async fn users(
     Ok(HttpResponse::Ok().json(json!({ "users": users })))
 }
 
-/// Starts a training; while one runs, the answer names that one.
-pub async fn retrain(shared: web::Data<Arc<Shared>>, caller: Caller) -> Result<HttpResponse, ApiError> {
+/// Starts a training; while one runs, the answer names that one. A body, which means nothing here, is read all the
+/// same: a connection with an unread body could not be used again.
+pub async fn retrain(
+    shared: web::Data<Arc<Shared>>,
+    caller: Caller,
+    _body: Body,
+) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let (reply, answer) = oneshot::channel();
     let _ = shared.recommender.offer(Retrain(reply));

@@ -8,6 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
 use super::access::Caller;
+use super::body::Body;
 use super::error::ApiError;
 use crate::actors::Shared;
 use crate::actors::ingest::Origin;
@@ -25,7 +26,7 @@ struct Rejected {
 /// Answers 202 after the commit; a body that can't be read at all is a 400.
 pub async fn post(
     request: HttpRequest,
-    body: web::Bytes,
+    Body(body): Body,
     shared: web::Data<Arc<Shared>>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {

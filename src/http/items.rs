@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::access::Caller;
+use super::body::Body;
 use super::error::ApiError;
 use super::views;
 use crate::actors::Shared;
@@ -42,7 +43,7 @@ impl NQuery {
 
 /// Adds or changes items; all or none.
 pub async fn put(
-    body: web::Bytes,
+    Body(body): Body,
     shared: web::Data<Arc<Shared>>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod admin;
 pub mod assets;
+pub mod body;
 pub mod error;
 pub mod events;
 pub mod items;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::access::Caller;
+use super::body::Body;
 use super::error::ApiError;
 use super::items::NQuery;
 use super::views;
@@ -120,7 +121,7 @@ pub async fn preferences(
 /// Replaces what the user asked of us; it holds from the next decision.
 pub async fn put_preferences(
     path: web::Path<String>,
-    body: web::Bytes,
+    Body(body): Body,
     shared: web::Data<Arc<Shared>>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {

@@ -10,8 +10,9 @@ use actix::{Message, Recipient};
 use crate::base::ConnectionId;
 use crate::deliver::{CloseCode, Frame, Inbound, Login};
 
-/// Messages waiting in one pipe before its client counts as too slow.
-pub const PIPE_CAPACITY: usize = 64;
+/// Messages waiting in one pipe before its client counts as too slow. More than a client within its frame rate can
+/// cause in one turn (500 frames, each answered), since a pipe on the same thread takes none of them in between.
+pub const PIPE_CAPACITY: usize = 1_024;
 
 /// To a pipe, from whoever serves its user. No reply.
 #[derive(Message)]

@@ -6,9 +6,13 @@ use std::time::Duration;
 use actix_web::rt::net::TcpStream;
 use socket2::SockRef;
 
+/// What the kernel may hold of unsent data for one connection; it doubles the figure for its own bookkeeping.
+const SEND_BUFFER_BYTES: usize = 64 << 10;
+
 /// Ends a connection whose peer acknowledges no data for `timeout` (RFC 5482), which a heartbeat inside a session
 /// can't: a session is polled as its response's body and freezes with a client that stops reading (measured:
-/// ended 2.0 s after it stopped at a setting of 2 s). Also switches off Nagle's algorithm: messages are small and urgent.
+/// ended 2.0 s after it stopped at a setting of 2 s). Also switches off Nagle's algorithm, since messages are small and
+/// urgent, and bounds what the kernel holds for a client that reads slowly: left alone it grows to 4 MB a connection.
 pub fn tune(connection: &dyn Any, timeout: Duration) {
     let Some(stream) = connection.downcast_ref::<TcpStream>() else { return };
     let socket = SockRef::from(stream);

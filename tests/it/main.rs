@@ -2,7 +2,9 @@
 
 mod helpers;
 
+mod api;
 mod push;
+mod reliability;
 mod store_cluster;
 mod store_events;
 mod store_learning;

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
 pub struct Client {
@@ -13,7 +14,18 @@ pub struct Client {
 impl Client {
     /// Connects without logging in.
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
+        Self::over(TcpStream::connect(address).unwrap(), address)
+    }
+
+    /// Connects with a receive buffer so small that not reading is soon noticed.
+    pub fn connect_small(address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4_096).unwrap();
+        socket.connect(&address.into()).unwrap();
+        Self::over(socket.into(), address)
+    }
+
+    fn over(stream: TcpStream, address: SocketAddr) -> Self {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let (socket, _) = tungstenite::client(format!("ws://{address}/ws"), stream).unwrap();
@@ -68,10 +80,5 @@ impl Client {
                 Err(error) => panic!("ended without a close frame: {error}"),
             }
         }
-    }
-
-    /// The socket below, for tests that misuse it.
-    pub fn stream(&mut self) -> &mut TcpStream {
-        self.socket.get_mut()
     }
 }

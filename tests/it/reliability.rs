@@ -1,0 +1,217 @@
+//! What must hold when things go wrong: a killed server, a client that never reads, a robot, a full stop.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::helpers::client::Client;
+use crate::helpers::database::TestDatabase;
+use crate::helpers::http::Http;
+use crate::helpers::server::{Server, wait_for};
+
+/// A server with a private PostgreSQL of its own, so that both die together.
+fn with_own_cluster(data_dir: &std::path::Path) -> Server {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir).env_remove("DATABASE_URL");
+    Server::spawn(&mut command)
+}
+
+fn batch(client: usize, round: usize) -> Value {
+    (0..20)
+        .map(|n| json!({"kind": "view", "user_id": client, "item_id": n, "event_id": format!("{client}-{round}-{n}"), "occurred_at": 1_760_000_000 + n}))
+        .collect()
+}
+
+#[test]
+fn a_sigkill_loses_nothing_that_was_acknowledged() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = with_own_cluster(directory.path());
+    let acknowledged: Arc<Mutex<Vec<Value>>> = Arc::default();
+    let sent = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..4)
+        .map(|client| {
+            let (address, acknowledged, sent) =
+                (server.address, Arc::clone(&acknowledged), Arc::clone(&sent));
+            thread::spawn(move || {
+                let mut http = Http::connect(address);
+                for round in 0.. {
+                    let batch = batch(client, round);
+                    let body = batch.to_string();
+                    match http.send("POST", "/v1/events", "application/json", body.as_bytes()) {
+                        Ok(response) if response.status == 202 => {
+                            let mut acknowledged = acknowledged.lock().unwrap();
+                            acknowledged.push(batch);
+                            if acknowledged.len() > 60 {
+                                sent.store(true, Ordering::Release);
+                            }
+                        }
+                        Ok(response) => panic!("{}", response.body),
+                        Err(_) => return, // Killed in the middle of it.
+                    }
+                }
+            })
+        })
+        .collect();
+    wait_for("sixty acknowledged batches", || sent.load(Ordering::Acquire));
+    server.kill();
+    for writer in writers {
+        writer.join().unwrap();
+    }
+    let server = with_own_cluster(directory.path());
+    let mut http = server.http();
+    let acknowledged = acknowledged.lock().unwrap();
+    for batch in acknowledged.iter() {
+        let answer = http.post("/v1/events", batch).json();
+        assert_eq!(
+            (answer["accepted"].as_i64(), answer["duplicates"].as_i64()),
+            (Some(0), Some(20)),
+            "an acknowledged event was lost"
+        );
+    }
+    // And each only once: what a user has is what was sent, at most one batch of each writer unanswered.
+    for client in 0..4 {
+        let events = http.get(&format!("/v1/users/{client}/profile")).json()["events"].as_u64().unwrap();
+        let of_client = acknowledged.iter().filter(|batch| batch[0]["user_id"] == client).count() as u64 * 20;
+        assert!(
+            events == of_client || events == of_client + 20,
+            "{events} events stored, {of_client} acknowledged"
+        );
+    }
+}
+
+#[test]
+fn a_client_that_never_reads_costs_nobody_anything() {
+    let database = TestDatabase::new();
+    let mut arguments = Vec::new();
+    for setting in [
+        "policy.caps=[]",
+        "policy.repeat_window_min=0",
+        "policy.min_new_items=0",
+        "ingest.robot_events_per_minute=1000000",
+        "ingest.robot_events_per_day=1000000",
+        "server.tcp_user_timeout_ms=5000",
+    ] {
+        arguments.extend(["--set", setting]);
+    }
+    let server = Server::start(&database.url, &arguments);
+    let items: Value = (0..40).map(|id| json!({"item_id": id, "title": format!("Thing {id} of the shop, with a long title so that frames are not small"), "category": "Things"})).collect();
+    server.http().put("/v1/items", &items);
+    let mut deaf = Client::connect_small(server.address);
+    deaf.send(&json!({"type": "login", "user_id": "deaf"}));
+    deaf.expect("welcome");
+    let (mut other, _) = server.login("other");
+    let mut http = server.http();
+    let before = server.resident_bytes();
+    for round in 0..60 {
+        let views: Value = (0..100)
+            .map(|n| json!({"kind": "view", "user_id": "deaf", "item_id": (round + n) % 40}))
+            .collect();
+        // One request a view, as a person's clicks come: each causes a push.
+        for view in views.as_array().unwrap() {
+            assert_eq!(http.post("/v1/events", view).status, 202);
+        }
+        let metrics = http.get("/metrics").body;
+        if !metrics.contains("tidings_slow_clients_total 0") {
+            break;
+        }
+        assert!(round < 59, "6,000 unread pushes and the client was not let go");
+    }
+    other.send(&json!({"type": "event", "kind": "view", "item_id": 1}));
+    loop {
+        if other.expect("recommendation")["trigger"] == "view" {
+            break;
+        }
+    }
+    let grown = server.resident_bytes().saturating_sub(before) / 1024 / 1024;
+    assert!(grown < 40, "memory grew by {grown} MB");
+    wait_for("the kernel to end the connection", || http.get("/admin/metrics").json()["connections"] == 1);
+}
+
+#[test]
+fn a_robot_is_flagged_and_no_longer_answered() {
+    let database = TestDatabase::new();
+    let server = Server::start(&database.url, &["--set", "ingest.robot_events_per_minute=30"]);
+    let items: Value = (0..40).map(|id| json!({"item_id": id, "title": format!("Thing {id}")})).collect();
+    server.http().put("/v1/items", &items);
+    let (mut robot, _) = server.login("robot");
+    for n in 0..100 {
+        robot.send(&json!({"type": "event", "kind": "view", "item_id": n % 40}));
+    }
+    for _ in 0..100 {
+        robot.expect("accepted");
+    }
+    let mut http = server.http();
+    // The flag is kept: a new login is welcomed and nothing is recommended.
+    wait_for("the flag", || http.get("/admin/users?q=robot").json()["users"].as_array().unwrap().is_empty());
+    let before = http.get("/admin/metrics").json()["totals"]["decisions"].clone();
+    robot.send(&json!({"type": "event", "kind": "view", "item_id": 1}));
+    robot.expect("accepted");
+    assert_eq!(http.get("/admin/metrics").json()["totals"]["decisions"], before);
+}
+
+#[test]
+fn a_stop_drains_and_says_when_to_come_back() {
+    let database = TestDatabase::new();
+    let mut server = Server::start(&database.url, &[]);
+    let (mut client, _) = server.login(1);
+    client.expect("welcome");
+    let closed = thread::spawn(move || client.close_code());
+    assert!(server.terminate().success());
+    assert_eq!(closed.join().unwrap(), 3001);
+}
+
+#[test]
+fn the_live_profile_is_the_one_from_the_tables() {
+    let database = TestDatabase::new();
+    let mut server = Server::start(&database.url, &[]);
+    let items: Value = (0..20)
+        .map(|id| json!({"item_id": id, "title": format!("Thing {id}"), "category": format!("C{}", id % 3)}))
+        .collect();
+    server.http().put("/v1/items", &items);
+    let (mut client, _) = server.login("anna");
+    let kinds = ["view", "add_to_cart", "purchase", "view", "like", "return", "remove_from_cart", "rate"];
+    for n in 0..60 {
+        let kind = kinds[n % kinds.len()];
+        client.send(&json!({"type": "event", "kind": kind, "item_id": (n * 7) % 20, "value": if kind == "rate" { 4.0 } else { 9.5 }, "dwell_ms": 1500 * n, "occurred_at": 1_790_000_000 + n * 5_000}));
+        client.expect("accepted");
+    }
+    client.send(&json!({"type": "event", "kind": "search", "query": "things", "occurred_at": 1_790_400_000}));
+    client.expect("accepted");
+    let mut http = server.http();
+    let mut live = http.get("/v1/users/anna/profile").json();
+    assert_eq!(live["events"], 61);
+    server.kill();
+    let server = Server::start(&database.url, &[]);
+    let mut stored = server.http().get("/v1/users/anna/profile").json();
+    // What depends on the moment of asking is compared with tolerance.
+    for (field, tolerance) in [
+        ("purchases_per_month", 1e-3),
+        ("browsing_minutes_per_month", 1e-3),
+        ("searches_per_month", 1e-3),
+        ("recency_days", 1e-2),
+        ("monetary", 1e-9),
+    ] {
+        let figure = |profile: &Value| profile["features"][field].as_f64().unwrap();
+        assert!(
+            (figure(&live) - figure(&stored)).abs() < tolerance,
+            "{field}: {} and {}",
+            figure(&live),
+            figure(&stored)
+        );
+    }
+    for (a, b) in live["affinities"].as_array().unwrap().iter().zip(stored["affinities"].as_array().unwrap())
+    {
+        assert_eq!(a["category"], b["category"]);
+        assert!((a["share"].as_f64().unwrap() - b["share"].as_f64().unwrap()).abs() < 1e-4);
+    }
+    for profile in [&mut live, &mut stored] {
+        let fields = profile.as_object_mut().unwrap();
+        fields.remove("features");
+        fields.remove("affinities");
+        fields.remove("connections");
+    }
+    assert_eq!(live, stored);
+}
