@@ -118,7 +118,8 @@ mod tests {
             window.record(100, millis * 1_000);
         }
         let percentiles = window.percentiles(100, 60);
-        for (got, expected) in [(percentiles.p50, 500.0), (percentiles.p90, 900.0), (percentiles.p99, 990.0)] {
+        for (got, expected) in [(percentiles.p50, 500.0), (percentiles.p90, 900.0), (percentiles.p99, 990.0)]
+        {
             let got = got.unwrap();
             assert!((got / expected - 1.0).abs() < 0.07, "{got} instead of {expected}");
         }

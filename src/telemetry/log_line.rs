@@ -13,7 +13,13 @@ pub fn init() {
         .format(|out, record| {
             let style = out.default_level_style(record.level());
             let millis = Timestamp(Timestamp::now().0 / 1_000 * 1_000);
-            writeln!(out, "{millis} {style}{:<5}{style:#} {} {}", record.level(), record.target(), record.args())
+            writeln!(
+                out,
+                "{millis} {style}{:<5}{style:#} {} {}",
+                record.level(),
+                record.target(),
+                record.args()
+            )
         })
         .try_init();
     // A second call (tests start several servers in one process) changes nothing.

@@ -138,7 +138,9 @@ impl Timing {
     /// Prometheus name and help.
     pub fn describe(self) -> (&'static str, &'static str) {
         match self {
-            Self::EventToPush => ("tidings_event_to_push_seconds", "From an event's arrival to its push at the socket"),
+            Self::EventToPush => {
+                ("tidings_event_to_push_seconds", "From an event's arrival to its push at the socket")
+            }
             Self::Commit => ("tidings_commit_seconds", "One group commit"),
             Self::Recommend => ("tidings_recommend_seconds", "One answer of the model set"),
             Self::Login => ("tidings_login_seconds", "From a login frame to its welcome"),

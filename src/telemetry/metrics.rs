@@ -158,9 +158,10 @@ impl Metrics {
     pub fn sample(&self, now: Timestamp) {
         let at = Instant::now();
         let totals = (self.count(Count::Events), self.count(Count::Pushes), self.decisions());
-        let latency = self.timers.get(Timing::EventToPush as usize).map_or_else(Percentiles::default, |timer| {
-            timer.window.lock().percentiles(self.second().saturating_sub(1), 1)
-        });
+        let latency =
+            self.timers.get(Timing::EventToPush as usize).map_or_else(Percentiles::default, |timer| {
+                timer.window.lock().percentiles(self.second().saturating_sub(1), 1)
+            });
         let mut history = self.history.lock();
         if let Some((then, events, pushes, decisions)) = history.last {
             let seconds = at.duration_since(then).as_secs_f64().max(0.001);

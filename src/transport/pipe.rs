@@ -136,7 +136,11 @@ impl PipeMeter {
 }
 
 /// Both ends of a new connection.
-pub fn pipe(connection: ConnectionId, recipient: Recipient<Outbound>, max_bytes: usize) -> (PipeHandle, PipeMeter) {
+pub fn pipe(
+    connection: ConnectionId,
+    recipient: Recipient<Outbound>,
+    max_bytes: usize,
+) -> (PipeHandle, PipeMeter) {
     let gauge = Arc::new(Gauge::default());
     let meter = PipeMeter { gauge: Arc::clone(&gauge) };
     (PipeHandle { connection, recipient, gauge, max_bytes }, meter)

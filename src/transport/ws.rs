@@ -8,12 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorContext, AsyncContext, Handler, Recipient, StreamHandler};
+use actix_http::ws::Item;
 use actix_web::web::{Bytes, Payload};
 use actix_web::{Error, HttpRequest, HttpResponse};
-use actix_http::ws::Item;
 use actix_web_actors::ws::{self, CloseReason, Message, ProtocolError, WebsocketContext};
 
-use super::pipe::{Gateway, Opened, Outbound, PIPE_CAPACITY, PipeHandle, PipeMeter, Received, ReceivedKind, pipe};
+use super::pipe::{
+    Gateway, Opened, Outbound, PIPE_CAPACITY, PipeHandle, PipeMeter, Received, ReceivedKind, pipe,
+};
 use crate::base::ConnectionId;
 use crate::config;
 use crate::deliver::{CloseCode, Inbound, InboundError};
@@ -100,7 +102,8 @@ impl Actor for WsPipe {
     fn stopped(&mut self, _: &mut Self::Context) {
         if let Some(attached) = self.attached.take() {
             // A full mailbox is no loss: the user's actor also prunes pipes that are gone.
-            let closed = Received { connection: self.connection, at: Instant::now(), kind: ReceivedKind::Closed };
+            let closed =
+                Received { connection: self.connection, at: Instant::now(), kind: ReceivedKind::Closed };
             let _ = attached.try_send(closed);
         }
     }
