@@ -16,7 +16,7 @@ use crate::recommend::{Blend, ModelSet, Request, Threads};
 use super::ranking::Tally;
 use super::split::Case;
 
-/// Cut-offs of every measurement.
+/// Cut-offs of the measurement that comes with every training.
 pub const KS: [usize; 2] = [10, 20];
 /// Cases between two looks at cancellation.
 const CASES_AT_ONCE: usize = 32;
@@ -47,15 +47,17 @@ pub fn measure(
     setting: &Setting<'_>,
     cases: &[Case],
     blends: &[Blend],
+    ks: &[usize],
     threads: &Threads,
     mut progress: impl FnMut(f32) -> ControlFlow<()>,
 ) -> Option<Vec<Tally>> {
     let groups = Groups::by_user(setting.n_users, setting.events);
     let known = known_items(setting.events);
-    let mut tallies = vec![Tally::new(&KS); blends.len()];
+    let n = ks.iter().copied().max().unwrap_or(0);
+    let mut tallies = vec![Tally::new(ks); blends.len()];
     for (index, chunk) in cases.chunks(CASES_AT_ONCE).enumerate() {
         let lists: Vec<Vec<Vec<u32>>> = threads
-            .run(|| chunk.par_iter().map(|case| lists(setting, &groups, &known, case, blends)).collect());
+            .run(|| chunk.par_iter().map(|case| lists(setting, &groups, &known, case, blends, n)).collect());
         for (case, lists) in chunk.iter().zip(&lists) {
             for (tally, list) in tallies.iter_mut().zip(lists) {
                 tally.add(list, &case.relevant);
@@ -75,6 +77,7 @@ fn lists(
     known: &HashSet<u32>,
     case: &Case,
     blends: &[Blend],
+    n: usize,
 ) -> Vec<Vec<u32>> {
     let mut profile = Profile::default();
     for event in groups.row(case.user.index(), setting.events) {
@@ -85,7 +88,7 @@ fn lists(
         segment: setting.model.segment(&profile.features(setting.now)),
         catalogue: setting.catalogue,
         now: setting.now,
-        n: KS.iter().copied().max().unwrap_or(10),
+        n,
         seed: None,
         exclude: &[],
     };

@@ -9,7 +9,7 @@ use crate::recommend::{
     Blend, Metrics, Progress, Stage, Threads, TrainError, Trained, TrainingData, TrainingParameters,
 };
 
-use super::measure::{Setting, known_items, measure};
+use super::measure::{KS, Setting, known_items, measure};
 use super::split::{self, Case, Split};
 
 /// Users the blend is chosen on, at most; they are not reported on.
@@ -96,7 +96,7 @@ impl Trial<'_> {
         let mut blend = parameters.blend;
         if tune {
             let blends = grid(parameters.blend);
-            let tallies = measure(&setting, &validation, &blends, self.threads, |done| {
+            let tallies = measure(&setting, &validation, &blends, &KS, self.threads, |done| {
                 progress(Stage::Evaluate, 0.5 + 0.3 * done)
             })
             .ok_or(TrainError::Cancelled)?;
@@ -115,7 +115,7 @@ impl Trial<'_> {
             ("popularity.", alone(0.0, 0.0, 1.0)),
         ];
         let blends = named.map(|(_, blend)| blend);
-        let tallies = measure(&setting, &test, &blends, self.threads, |done| {
+        let tallies = measure(&setting, &test, &blends, &KS, self.threads, |done| {
             progress(Stage::Evaluate, 0.8 + 0.2 * done)
         })
         .ok_or(TrainError::Cancelled)?;

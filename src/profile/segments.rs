@@ -219,3 +219,97 @@ fn summarise(users: &[Features], rows: &[Row], centroids: &[Row]) -> Vec<(Segmen
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn user(purchases: f64, minutes: f64, searches: f64) -> Features {
+        Features {
+            purchases_per_month: purchases,
+            browsing_minutes_per_month: minutes,
+            searches_per_month: searches,
+            recency_days: Some(1.0),
+            monetary: 10.0 * purchases,
+        }
+    }
+
+    fn fit(users: &[Features], k: usize) -> Segmentation {
+        Segmentation::fit(users, &SegmentParameters { k, ..Default::default() }).unwrap()
+    }
+
+    #[test]
+    fn clear_groups_are_found_and_named_by_falling_purchases() {
+        let mut users = Vec::new();
+        for i in 0..20 {
+            let jitter = f64::from(i) * 0.01;
+            users.push(user(1.0 + jitter, 10.0, 2.0));
+            users.push(user(20.0 + jitter, 100.0, 5.0));
+            users.push(user(5.0 + jitter, 300.0, 50.0));
+        }
+        let segmentation = fit(&users, 3);
+        let summaries = segmentation.summaries();
+        assert_eq!(summaries.iter().map(|s| s.size).collect::<Vec<_>>(), [20, 20, 20]);
+        assert!(summaries.is_sorted_by(|a, b| a.purchases_per_month > b.purchases_per_month));
+        assert!((summaries[0].purchases_per_month - 20.095).abs() < 1e-9);
+        assert!((summaries[1].browsing_minutes_per_month - 300.0).abs() < 1e-9);
+        assert!((summaries[2].monetary - 10.95).abs() < 1e-9);
+        assert_eq!(segmentation.assign(&user(19.0, 90.0, 5.0)).to_string(), "A");
+        assert_eq!(segmentation.assign(&user(4.0, 250.0, 60.0)).to_string(), "B");
+        assert_eq!(segmentation.assign(&user(0.0, 0.0, 0.0)).to_string(), "C");
+        assert_eq!(segmentation, fit(&users, 3), "the same seed gives the same segments");
+    }
+
+    #[test]
+    fn what_breaks_k_means_elsewhere_is_handled() {
+        assert_eq!(Segmentation::fit(&[], &SegmentParameters::default()), Err(SegmentError::NoUsers));
+        for k in [0, 27] {
+            let parameters = SegmentParameters { k, ..Default::default() };
+            assert_eq!(
+                Segmentation::fit(&[user(1.0, 1.0, 1.0)], &parameters),
+                Err(SegmentError::BadCount(k))
+            );
+        }
+        // One user; k greater than the number of users; all equal; duplicates fewer than k; k = 1.
+        assert_eq!(fit(&[user(1.0, 2.0, 3.0)], 5).summaries().len(), 1);
+        assert_eq!(fit(&[user(1.0, 2.0, 3.0), user(2.0, 2.0, 3.0)], 5).summaries().len(), 2);
+        assert_eq!(fit(&[user(1.0, 2.0, 3.0); 50], 5).summaries().len(), 1);
+        let mut twins = vec![user(1.0, 2.0, 3.0); 50];
+        twins.extend([user(9.0, 2.0, 3.0); 50]);
+        let segmentation = fit(&twins, 5);
+        assert_eq!(segmentation.summaries().iter().map(|s| s.size).collect::<Vec<_>>(), [50, 50]);
+        assert_eq!(fit(&twins, 1).summaries()[0].size, 100);
+        // A constant column, NaN and infinities.
+        let odd = [
+            user(f64::NAN, 5.0, 1.0),
+            user(f64::INFINITY, 5.0, 2.0),
+            user(-3.0, 5.0, f64::NEG_INFINITY),
+            user(1.0, 5.0, 3.0),
+            user(2.0, 5.0, 4.0),
+            user(3.0, 5.0, 5.0),
+        ];
+        let segmentation = fit(&odd, 2);
+        assert_eq!(segmentation.summaries().iter().map(|s| s.size).sum::<u64>(), 6);
+        assert!(segmentation.inertia().is_finite());
+    }
+
+    proptest! {
+        #[test]
+        fn any_users_are_segmented_without_a_panic(
+            rows in prop::collection::vec(prop::array::uniform3(prop_oneof![
+                0.0..5.0f64, Just(0.0), Just(1.0), Just(f64::NAN), Just(f64::MAX), Just(1e-300), Just(-1.0)
+            ]), 1..40),
+            k in 1usize..8,
+        ) {
+            let users: Vec<_> = rows.iter().map(|[a, b, c]| user(*a, *b, *c)).collect();
+            let segmentation = fit(&users, k);
+            prop_assert!((1..=k).contains(&segmentation.summaries().len()));
+            prop_assert_eq!(segmentation.summaries().iter().map(|s| s.size).sum::<u64>(), users.len() as u64);
+            prop_assert!(segmentation.inertia().is_finite());
+            for user in &users {
+                prop_assert!(usize::from(segmentation.assign(user).0) < segmentation.summaries().len());
+            }
+        }
+    }
+}

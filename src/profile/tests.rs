@@ -1,1 +1,211 @@
+//! The fold: units, order, memory.
 
+use proptest::prelude::*;
+
+use super::*;
+use crate::base::{ExternalId, UserId};
+use crate::catalogue::Item;
+
+const START: i64 = 1_700_000_000;
+
+fn event(kind: EventKind, item: Option<u32>, seconds: i64) -> Event {
+    Event {
+        occurred_at: Timestamp::from_seconds(START + seconds),
+        user: Some(UserId(0)),
+        item: item.map(ItemId),
+        kind,
+        dwell_ms: None,
+        quantity: 1.0,
+        value: None,
+        basket: None,
+    }
+}
+
+/// Items 0…n − 1, item i in category `C{i % 3}`.
+fn catalogue(n: u32) -> Catalogue {
+    Catalogue::from_items((0..n).map(|id| Item {
+        id: ItemId(id),
+        external_id: ExternalId::Integer(i64::from(id)),
+        title: Some(format!("Item {id}")),
+        category: vec![format!("C{}", id % 3)],
+        tags: Vec::new(),
+        price: None,
+        currency: None,
+        stock: None,
+        url: None,
+        image_url: None,
+        attributes: Default::default(),
+        consumable: false,
+        created_at: Timestamp(0),
+    }))
+}
+
+fn fold<'a>(events: impl IntoIterator<Item = &'a Event>, catalogue: &Catalogue) -> Profile {
+    let mut profile = Profile::default();
+    events.into_iter().for_each(|event| profile.apply(event, catalogue));
+    profile
+}
+
+fn after(days: f64) -> Timestamp {
+    Timestamp::from_seconds(START).plus_days(days)
+}
+
+#[test]
+fn features_are_in_the_units_their_names_say() {
+    let mut view = event(EventKind::View, Some(0), 0);
+    view.dwell_ms = Some(90_000);
+    let mut purchase = event(EventKind::Purchase, Some(1), 86_400);
+    purchase.value = Some(30.0);
+    let mut sent_back = event(EventKind::Return, Some(1), 86_500);
+    sent_back.value = Some(12.5);
+    let search = event(EventKind::Search, None, 20);
+    let profile = fold(&[view, search, search, purchase, purchase, sent_back], &catalogue(3));
+    let two_months = profile.features(after(2.0 * crate::base::time::DAYS_PER_MONTH));
+    assert!((two_months.purchases_per_month - 1.0).abs() < 1e-9);
+    assert!((two_months.browsing_minutes_per_month - 0.75).abs() < 1e-9);
+    assert!((two_months.searches_per_month - 1.0).abs() < 1e-9);
+    assert_eq!(two_months.monetary, 47.5);
+    let recency = two_months.recency_days.unwrap();
+    assert!((recency - (2.0 * crate::base::time::DAYS_PER_MONTH - 1.0)).abs() < 1e-6);
+    // A first day counts as a month, not as a thirtieth of one.
+    assert_eq!(profile.features(after(1.5)).purchases_per_month, 2.0);
+}
+
+#[test]
+fn nobody_has_no_features_and_no_tastes() {
+    let profile = Profile::default();
+    assert_eq!(profile.features(after(0.0)), Features::default());
+    assert!(profile.affinities(after(0.0)).is_empty());
+    assert_eq!(profile.events(), 0);
+    assert_eq!(profile.first_seen(), None);
+}
+
+#[test]
+fn affinities_halve_in_thirty_days_and_returns_take_away() {
+    let items = catalogue(3);
+    let old = event(EventKind::Purchase, Some(0), 0);
+    let new = event(EventKind::Purchase, Some(1), 30 * 86_400);
+    let shares = fold(&[old, new], &items).affinities(after(30.0));
+    assert_eq!(shares[0].0, items.category("C1").unwrap());
+    assert!((shares[0].1 - 2.0 / 3.0).abs() < 1e-6, "{shares:?}");
+    assert!((shares[1].1 - 1.0 / 3.0).abs() < 1e-6, "{shares:?}");
+    let sent_back = event(EventKind::Return, Some(0), 0);
+    let twice = event(EventKind::Return, Some(0), 1);
+    let shares = fold(&[old, new, sent_back, twice], &items).affinities(after(30.0));
+    assert_eq!(shares, [(items.category("C1").unwrap(), 1.0)]);
+    // Absence alone forgets nothing.
+    assert_eq!(fold(&[old], &items).affinities(after(5_000.0)).len(), 1);
+}
+
+#[test]
+fn the_cart_follows_what_is_done_with_it() {
+    let items = catalogue(5);
+    let add = |item, at| event(EventKind::AddToCart, Some(item), at);
+    let mut profile = fold(&[add(1, 0), add(2, 1), add(1, 2)], &items);
+    assert_eq!(profile.in_cart(), [ItemId(1), ItemId(2)]);
+    profile.apply(&event(EventKind::RemoveFromCart, Some(1), 3), &items);
+    profile.apply(&event(EventKind::Purchase, Some(2), 4), &items);
+    assert!(profile.in_cart().is_empty());
+    assert!(profile.has_bought(ItemId(2)) && !profile.has_bought(ItemId(1)));
+    assert!(profile.has_seen(ItemId(1)) && !profile.has_seen(ItemId(4)));
+    // A late "add to cart" from before the purchase does not bring it back.
+    profile.apply(&add(2, 1), &items);
+    assert!(profile.in_cart().is_empty());
+}
+
+#[test]
+fn recent_items_are_distinct_newest_first_and_at_most_fifty() {
+    let items = catalogue(100);
+    let events: Vec<_> = (0..80).map(|i| event(EventKind::View, Some(i), i64::from(i))).collect();
+    let mut profile = fold(&events, &items);
+    assert_eq!(profile.recent().len(), MAX_RECENT);
+    assert_eq!(profile.recent()[0].item, ItemId(79));
+    assert_eq!(profile.recent()[49].item, ItemId(30));
+    profile.apply(&event(EventKind::Purchase, Some(50), 100), &items);
+    assert_eq!(profile.recent()[0].item, ItemId(50));
+    assert_eq!(profile.recent()[0].kind, EventKind::Purchase);
+    assert!((profile.recent()[0].weight - 1.2).abs() < 1e-6);
+    assert_eq!(profile.recent().len(), MAX_RECENT);
+    // Too old for the list.
+    let before = profile.clone();
+    profile.apply(&event(EventKind::View, Some(90), -100), &items);
+    assert_eq!(profile.recent(), before.recent());
+}
+
+#[test]
+fn a_typical_profile_fits_its_memory_budget() {
+    let items = catalogue(100);
+    let events: Vec<_> = (0..40)
+        .flat_map(|i| [EventKind::View, EventKind::Purchase].map(|kind| event(kind, Some(i), i64::from(i))))
+        .collect();
+    let profile = fold(&events, &items);
+    assert!(profile.memory() <= 1_600, "{} bytes", profile.memory());
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let kind = prop::sample::select(EventKind::ALL.to_vec());
+    let value = prop_oneof![Just(None), (0.0..100.0f64).prop_map(Some), Just(Some(f64::NAN))];
+    (kind, 0u32..40, -400i64 * 86_400..400 * 86_400, prop::option::of(0u32..100_000), value).prop_map(
+        |(kind, item, at, dwell_ms, value)| {
+            let item = (kind != EventKind::Search).then_some(item);
+            Event { dwell_ms, value, ..event(kind, item, at) }
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_arrival_does_not_change_what_adds_up(
+        events in prop::collection::vec(any_event(), 0..80),
+        swaps in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..80),
+    ) {
+        let items = catalogue(30);
+        let mut ordered = events.clone();
+        ordered.sort_by_key(|event| event.occurred_at);
+        let mut shuffled = ordered.clone();
+        if !shuffled.is_empty() {
+            for (a, b) in swaps {
+                let (a, b) = (a.index(shuffled.len()), b.index(shuffled.len()));
+                shuffled.swap(a, b);
+            }
+        }
+        let (a, b) = (fold(&ordered, &items), fold(&shuffled, &items));
+        let now = after(401.0);
+        prop_assert_eq!(a.events(), b.events());
+        prop_assert_eq!((a.first_seen(), a.last_seen()), (b.first_seen(), b.last_seen()));
+        prop_assert_eq!(a.last_purchase(), b.last_purchase());
+        prop_assert_eq!(a.bought(), b.bought());
+        let (x, y) = (a.features(now), b.features(now));
+        prop_assert!((x.monetary - y.monetary).abs() < 1e-6);
+        prop_assert_eq!(x.behaviour(), y.behaviour());
+        prop_assert_eq!(x.recency_days, y.recency_days);
+        let (mut x, mut y) = (a.affinities(now), b.affinities(now));
+        x.sort_by_key(|(id, _)| *id);
+        y.sort_by_key(|(id, _)| *id);
+        prop_assert_eq!(x.len(), y.len());
+        for ((x_id, x), (y_id, y)) in x.iter().zip(&y) {
+            prop_assert_eq!(x_id, y_id);
+            prop_assert!((x - y).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn no_event_breaks_a_profile(events in prop::collection::vec(any_event(), 0..200)) {
+        let items = catalogue(30);
+        let profile = fold(&events, &items);
+        let features = profile.features(after(500.0));
+        prop_assert!(features.behaviour().iter().all(|value| value.is_finite()));
+        prop_assert!(features.monetary.is_finite());
+        let shares = profile.affinities(after(500.0));
+        prop_assert!(shares.iter().all(|(_, share)| share.is_finite() && *share > 0.0));
+        if !shares.is_empty() {
+            prop_assert!((shares.iter().map(|(_, share)| share).sum::<f32>() - 1.0).abs() < 1e-4);
+        }
+        prop_assert!(profile.recent().len() <= MAX_RECENT);
+        prop_assert!(profile.recent().is_sorted_by(|a, b| a.at >= b.at));
+        let mut distinct: Vec<_> = profile.recent().iter().map(|known| known.item).collect();
+        distinct.sort();
+        distinct.dedup();
+        prop_assert_eq!(distinct.len(), profile.recent().len());
+    }
+}

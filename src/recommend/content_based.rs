@@ -229,3 +229,74 @@ fn dot(a: &[(Term, f32)], b: &[(Term, f32)]) -> f32 {
     }
     sum
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{item, shop};
+    use super::*;
+
+    #[test]
+    fn tf_idf_agrees_with_a_value_computed_by_hand() {
+        let mut items = [item(0, "red mug", ""), item(1, "red hat", "")];
+        items.iter_mut().for_each(|item| item.category.clear());
+        let content = ContentBased::fit(&Catalogue::from_items(items));
+        // "red" is in both of 2: ln(3/3) + 1 = 1; "mug" and "hat" in one: ln(3/2) + 1.
+        let rare = 1.5f32.ln() + 1.0;
+        let cosine = 1.0 / (1.0 + rare * rare);
+        assert!((content.similarity(ItemId(0), ItemId(1)) - cosine).abs() < 1e-6);
+        assert!((content.similarity(ItemId(0), ItemId(0)) - 1.0).abs() < 1e-6);
+        assert_eq!(content.similarity(ItemId(0), ItemId(9)), 0.0);
+    }
+
+    #[test]
+    fn the_index_gives_what_comparing_one_by_one_gives() {
+        let content = ContentBased::fit(&shop());
+        let mut scores = vec![0f32; 6];
+        content.add_scores(content.vector(ItemId(0)), 1.0, &mut scores);
+        for (other, score) in (0..6).zip(&scores) {
+            assert!((score - content.similarity(ItemId(0), ItemId(other))).abs() < 1e-6);
+        }
+        assert!(scores[1] > scores[2] && scores[2] > scores[3], "{scores:?}");
+        assert_eq!(scores[3], 0.0);
+    }
+
+    #[test]
+    fn an_item_added_later_is_found_and_one_changed_is_as_it_is_now() {
+        let mut catalogue = shop();
+        let mut content = ContentBased::fit(&catalogue);
+        catalogue.upsert(item(6, "Dive watch carbon", "Watches"));
+        catalogue.upsert(item(1, "Yellow teapot", "Kitchen"));
+        catalogue.remove(ItemId(2));
+        content.note_items(&catalogue, &[ItemId(6), ItemId(1), ItemId(2)]);
+        let mut scores = vec![0f32; 7];
+        content.add_scores(content.vector(ItemId(0)), 1.0, &mut scores);
+        assert!(scores[6] > 0.3, "{scores:?}");
+        assert_eq!((scores[1], scores[2]), (0.0, 0.0));
+        assert!(content.similarity(ItemId(1), ItemId(5)) > 0.3);
+    }
+
+    #[test]
+    fn without_training_new_items_are_compared_too_and_many_of_them_are_indexed() {
+        let mut content = ContentBased::default();
+        let catalogue = Catalogue::from_items(
+            (0..1_000).map(|id| item(id, &format!("thing {} of {}", id, id % 10), "All")),
+        );
+        let ids: Vec<_> = (0..1_000).map(ItemId).collect();
+        content.note_items(&catalogue, &ids[..100]);
+        assert_eq!(content.n_documents(), 0);
+        assert!(content.similarity(ItemId(1), ItemId(11)) > content.similarity(ItemId(1), ItemId(12)));
+        content.note_items(&catalogue, &ids);
+        assert_eq!(content.n_documents(), 1_000);
+        assert!(content.similarity(ItemId(1), ItemId(11)) > content.similarity(ItemId(1), ItemId(12)));
+    }
+
+    #[test]
+    fn items_without_words_are_like_nothing() {
+        let mut nameless = item(0, "", "");
+        nameless.title = None;
+        nameless.category.clear();
+        let content = ContentBased::fit(&Catalogue::from_items([nameless, item(1, "...", "!")]));
+        assert!(content.vector(ItemId(0)).is_empty());
+        assert!(content.taste(&[(ItemId(0), 1.0), (ItemId(1), f32::NAN)]).is_empty());
+    }
+}

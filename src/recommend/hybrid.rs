@@ -67,10 +67,12 @@ impl Components {
         let history = history(request.profile, history_decay);
         let mut item_knn = vec![0f32; width];
         models.item_knn.add_scores(&history, &mut item_knn);
-        scale(&mut item_knn);
+        scale(&mut item_knn, &history);
         let mut content = vec![0f32; width];
         models.content.add_scores(&models.content.taste(&history), 1.0, &mut content);
-        scale(&mut content);
+        // Every item is most like itself, which says nothing about wanting it again.
+        zero(&mut content, &history);
+        scale(&mut content, &[]);
         let liked = request.profile.affinities(request.now);
         let popularity = popularity(models, request, &liked, width);
         let seed = request.seed.map(|seed| seed_scores(models, seed, width));
@@ -178,13 +180,8 @@ pub fn seed_scores(models: &Models<'_>, seed: ItemId, width: usize) -> Vec<f32> 
     models.item_knn.add_scores(&[(seed, 1.0)], &mut item_knn);
     let mut content = vec![0f32; width];
     models.content.add_scores(models.content.vector(seed), 1.0, &mut content);
-    // Every item is most like itself: without it the scale is that of the others.
-    for scores in [&mut item_knn, &mut content] {
-        if let Some(own) = scores.get_mut(seed.index()) {
-            *own = 0.0;
-        }
-    }
-    match (scale(&mut item_knn), scale(&mut content)) {
+    zero(&mut content, &[(seed, 1.0)]);
+    match (scale(&mut item_knn, &[]), scale(&mut content, &[])) {
         (true, true) => item_knn.iter().zip(&content).map(|(a, b)| (a + b) / 2.0).collect(),
         (true, false) => item_knn,
         (false, _) => content,
@@ -276,14 +273,37 @@ fn popularity_reason(
     }
 }
 
-/// Divides by the largest, so that the best is 1; false (and all zero) when nothing is > 0.
-fn scale(scores: &mut [f32]) -> bool {
-    let largest = scores.iter().copied().filter(|score| score.is_finite()).fold(0.0, f32::max);
-    let scaled = largest > 0.0;
-    for score in scores {
-        *score = if scaled && score.is_finite() { (*score / largest).clamp(0.0, 1.0) } else { 0.0 };
+/// Divides by the largest score of an item outside the history, so that the best news is 1; what is above stays at 1.
+/// False (and all zero) when nothing is > 0.
+fn scale(scores: &mut [f32], history: &[(ItemId, f32)]) -> bool {
+    let own: Vec<f32> =
+        history.iter().map(|(item, _)| scores.get(item.index()).copied().unwrap_or(0.0)).collect();
+    zero(scores, history);
+    let mut largest = largest(scores.iter().copied());
+    for ((item, _), own) in history.iter().zip(own) {
+        if let Some(score) = scores.get_mut(item.index()) {
+            *score = own;
+        }
     }
-    scaled
+    if largest <= 0.0 {
+        largest = self::largest(scores.iter().copied());
+    }
+    for score in scores.iter_mut() {
+        *score = if largest > 0.0 && score.is_finite() { (*score / largest).clamp(0.0, 1.0) } else { 0.0 };
+    }
+    largest > 0.0
+}
+
+fn largest(scores: impl Iterator<Item = f32>) -> f32 {
+    scores.filter(|score| score.is_finite()).fold(0.0, f32::max)
+}
+
+fn zero(scores: &mut [f32], items: &[(ItemId, f32)]) {
+    for (item, _) in items {
+        if let Some(score) = scores.get_mut(item.index()) {
+            *score = 0.0;
+        }
+    }
 }
 
 struct Candidate(f32, ItemId);

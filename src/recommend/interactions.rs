@@ -220,3 +220,59 @@ fn cell(event: &Event, newest: Timestamp, weighting: &Weighting) -> Option<Entry
         bought: event.kind == EventKind::Purchase,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{anonymous, event};
+    use super::*;
+
+    fn matrix(events: &[Event], n_users: usize, half_life_days: f64, history_cap: usize) -> Matrix {
+        let weighting = Weighting { half_life_days, history_cap };
+        Matrix::from_events(events, n_users, &weighting, |_| ControlFlow::Continue(())).unwrap()
+    }
+
+    #[test]
+    fn events_of_a_user_with_an_item_become_one_weight() {
+        let events = [
+            event(0, EventKind::View, 3, 0.0),
+            event(0, EventKind::Purchase, 3, 1.0),
+            event(0, EventKind::Purchase, 1, 1.0),
+            event(0, EventKind::Return, 1, 1.0),
+            event(0, EventKind::RemoveFromCart, 2, 1.0),
+        ];
+        let matrix = matrix(&events, 2, 0.0, 10);
+        assert_eq!((matrix.n_rows(), matrix.n_items(), matrix.n_entries()), (2, 4, 2));
+        let [returned, bought] = matrix.row(0) else { panic!("{:?}", matrix.row(0)) };
+        assert_eq!((returned.item, bought.item), (1, 3));
+        assert!((returned.weight - 1.2f32.log2()).abs() < 1e-6);
+        assert!((bought.weight - 2.2f32.log2()).abs() < 1e-6);
+        assert!(bought.bought);
+        assert!(matrix.row(1).is_empty() && matrix.row(99).is_empty());
+    }
+
+    #[test]
+    fn interest_halves_with_age_counted_from_the_newest_event() {
+        let events = [event(0, EventKind::Purchase, 0, 0.0), event(1, EventKind::Purchase, 0, 10.0)];
+        let matrix = matrix(&events, 2, 10.0, 10);
+        assert!((matrix.row(0)[0].weight - 1.5f32.log2()).abs() < 1e-6);
+        assert!((matrix.row(1)[0].weight - 1.0).abs() < 1e-6);
+        assert_eq!(matrix.row(0)[0].age_days, 10.0);
+    }
+
+    #[test]
+    fn anonymous_baskets_follow_the_users_and_long_histories_keep_the_newest() {
+        let mut events: Vec<_> =
+            (0..5).map(|item| event(0, EventKind::Purchase, item, f64::from(item))).collect();
+        events.push(anonymous(77, 1, 6.0));
+        events.push(anonymous(77, 2, 6.0));
+        let matrix = matrix(&events, 1, 0.0, 3);
+        assert_eq!(matrix.row(0).iter().map(|entry| entry.item).collect::<Vec<_>>(), [2, 3, 4]);
+        assert_eq!(matrix.row(1).iter().map(|entry| entry.item).collect::<Vec<_>>(), [1, 2]);
+    }
+
+    #[test]
+    fn no_events_give_an_empty_matrix() {
+        assert_eq!(matrix(&[], 0, 30.0, 10).n_rows(), 0);
+        assert_eq!(matrix(&[], 3, 30.0, 10).n_rows(), 3);
+    }
+}

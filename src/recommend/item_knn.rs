@@ -49,7 +49,8 @@ struct Columns {
     rows: Vec<u32>,
     weights: Vec<f32>,
     bought: Vec<bool>,
-    norms: Vec<f32>,
+    /// In f64, so that similarities that are equal stay equal when they are rounded to f32.
+    norms: Vec<f64>,
 }
 
 impl Columns {
@@ -86,7 +87,7 @@ impl Columns {
                 }
                 *place += 1;
                 if let Some(norm) = columns.norms.get_mut(entry.item as usize) {
-                    *norm += entry.weight * entry.weight;
+                    *norm += f64::from(entry.weight) * f64::from(entry.weight);
                 }
             }
         }
@@ -210,8 +211,9 @@ fn neighbours(
             continue;
         }
         let norm = own_norm * columns.norms.get(other as usize).copied().unwrap_or(0.0);
-        let shared = pair.shared as f32;
-        let similarity = pair.product / norm * (shared / (shared + parameters.shrinkage.max(0.0)));
+        let shared = f64::from(pair.shared);
+        let shrunk = shared / (shared + f64::from(parameters.shrinkage.max(0.0)));
+        let similarity = (f64::from(pair.product) / norm * shrunk) as f32;
         if similarity.is_finite() && similarity > 0.0 {
             list.push(Neighbour {
                 item: ItemId(other),
@@ -232,4 +234,64 @@ fn neighbours(
     list.sort_unstable_by(best_first);
     list.shrink_to_fit();
     list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fit(rows: &[Vec<(u32, f32)>], n_items: usize, neighbours: usize, shrinkage: f32) -> ItemKnn {
+        let matrix = Matrix::from_rows(rows, n_items);
+        let threads = Threads::new(2).unwrap();
+        let parameters = KnnParameters { neighbours, shrinkage };
+        ItemKnn::fit(&matrix, &parameters, &threads, |_| ControlFlow::Continue(())).unwrap()
+    }
+
+    fn near(a: f32, b: f32) {
+        assert!((a - b).abs() < 1e-6, "{a} is not {b}");
+    }
+
+    #[test]
+    fn cosine_and_shrinkage_agree_with_values_computed_by_hand() {
+        let rows = [vec![(0, 1.0), (1, 2.0)], vec![(0, 3.0)], vec![(1, 1.0), (2, 1.0)]];
+        let knn = fit(&rows, 4, 10, 0.0);
+        // Columns: (1, 3, 0), (2, 0, 1), (0, 0, 1).
+        let cosine = 2.0 / (10f32.sqrt() * 5f32.sqrt());
+        assert_eq!(knn.neighbours(ItemId(0)).len(), 1);
+        near(knn.neighbours(ItemId(0))[0].similarity, cosine);
+        assert_eq!(knn.neighbours(ItemId(1))[0].item, ItemId(2));
+        near(knn.neighbours(ItemId(1))[0].similarity, 1.0 / 5f32.sqrt());
+        assert!(knn.neighbours(ItemId(3)).is_empty() && knn.neighbours(ItemId(99)).is_empty());
+        // One shared user, shrinkage 3: a quarter.
+        near(fit(&rows, 4, 10, 3.0).neighbours(ItemId(0))[0].similarity, cosine / 4.0);
+    }
+
+    #[test]
+    fn only_the_nearest_stay_and_ties_go_by_id() {
+        let rows = [vec![(0, 1.0), (1, 1.0), (2, 1.0), (3, 1.0)], vec![(0, 1.0), (3, 1.0)]];
+        let knn = fit(&rows, 4, 2, 0.0);
+        let ids: Vec<u32> = knn.neighbours(ItemId(0)).iter().map(|near| near.item.0).collect();
+        assert_eq!(ids, [3, 1]);
+        assert_eq!(knn.neighbours(ItemId(0))[0].bought_together, 2);
+        assert_eq!(fit(&rows, 4, 0, 0.0).n_pairs(), 0);
+    }
+
+    #[test]
+    fn scores_add_up_over_the_history() {
+        let rows = [vec![(0, 1.0), (2, 1.0)], vec![(1, 1.0), (2, 1.0)]];
+        let knn = fit(&rows, 3, 10, 0.0);
+        let mut scores = [0.0; 3];
+        knn.add_scores(&[(ItemId(0), 1.0), (ItemId(1), 0.5)], &mut scores);
+        near(scores[2], 1.5 / 2f32.sqrt());
+    }
+
+    #[test]
+    fn it_can_be_cancelled_and_has_nothing_to_say_about_nothing() {
+        let matrix = Matrix::from_rows(&[vec![(0, 1.0)]], 1);
+        let parameters = KnnParameters { neighbours: 5, shrinkage: 0.0 };
+        let threads = Threads::new(1).unwrap();
+        assert!(ItemKnn::fit(&matrix, &parameters, &threads, |_| ControlFlow::Break(())).is_none());
+        assert_eq!(fit(&[], 0, 5, 1.0).n_pairs(), 0);
+        assert_eq!(fit(&[vec![(0, f32::NAN), (1, -1.0)]], 2, 5, 1.0).n_pairs(), 0);
+    }
 }

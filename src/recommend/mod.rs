@@ -18,6 +18,10 @@ mod threads;
 pub mod train;
 
 mod artefact;
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

@@ -69,14 +69,15 @@ impl ModelSet {
     }
 
     /// At most `request.n` items, best first, ties by id, scores 0…1; what [`rules`] forbid is never among them.
-    /// A user without history gets what is popular, a shop without data its newest items. Under a millisecond at
-    /// 4,000 items.
+    /// What the user has just seen comes last. A user without history gets what is popular, a shop without data its
+    /// newest items. Under a millisecond at 4,000 items.
     pub fn recommend(&self, request: &Request<'_>) -> Vec<Recommendation> {
         let blend = &self.parameters.blend;
         let models = self.models();
         let components = Components::new(&models, request, blend.history_decay);
-        let best = hybrid::best(&components.blended(blend), request.n, |item| rules::allowed(item, request));
-        let mut list: Vec<_> = best
+        let scores = components.blended(blend);
+        let fresh = |item| rules::allowed(item, request) && !rules::just_seen(item, request);
+        let mut list: Vec<_> = hybrid::best(&scores, request.n, fresh)
             .into_iter()
             .map(|(item, score)| Recommendation {
                 item,
@@ -84,11 +85,22 @@ impl ModelSet {
                 reason: components.reason(&models, request, blend, item),
             })
             .collect();
+        // A small shop, or one without data: what nobody touched yet, then what this user has seen already.
         if list.len() < request.n {
             let known: Vec<ItemId> = list.iter().map(|known| known.item).collect();
             let missing = request.n - list.len();
             list.extend(newest(request.catalogue, missing, |item| {
-                rules::allowed(item.id, request) && !known.contains(&item.id)
+                fresh(item.id) && !known.contains(&item.id)
+            }));
+        }
+        if list.len() < request.n {
+            let seen = request.profile.recent().iter().map(|known| known.item);
+            let again =
+                seen.filter(|item| rules::allowed(*item, request) && rules::just_seen(*item, request));
+            list.extend(again.take(request.n - list.len()).map(|item| Recommendation {
+                item,
+                score: Score::default(),
+                reason: Reason::Viewed(item),
             }));
         }
         list

@@ -129,3 +129,48 @@ fn keep_best(ranking: &mut Ranking, n: usize) {
     ranking.truncate(n);
     ranking.shrink_to_fit();
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use super::super::fixtures::{event, shop};
+    use super::super::interactions::Weighting;
+    use super::*;
+    use crate::event::{Event, EventKind};
+
+    fn fit(events: &[Event], half_life_days: f64) -> Popularity {
+        let weighting = Weighting { half_life_days: 0.0, history_cap: 100 };
+        let matrix = Matrix::from_events(events, 4, &weighting, |_| ControlFlow::Continue(())).unwrap();
+        let segment = |row: usize| (row < 4).then_some(SegmentId(u8::from(row >= 2)));
+        Popularity::fit(&matrix, &shop(), half_life_days, 2, segment)
+    }
+
+    fn bought(user: u32, item: u32, day: f64) -> Event {
+        event(user, EventKind::Purchase, item, day)
+    }
+
+    #[test]
+    fn popularity_is_scaled_by_logarithm_overall_by_category_and_by_segment() {
+        let events = [bought(0, 0, 0.0), bought(1, 0, 0.0), bought(2, 0, 0.0), bought(3, 3, 0.0)];
+        let popularity = fit(&events, 0.0);
+        assert_eq!(popularity.score(ItemId(0)), 1.0);
+        assert!((popularity.score(ItemId(3)) - 2f32.ln() / 4f32.ln()).abs() < 1e-6);
+        assert_eq!(popularity.score(ItemId(1)), 0.0);
+        assert_eq!(popularity.score(ItemId(1_000)), 0.0);
+        let ids = |ranking: &[(ItemId, f32)]| ranking.iter().map(|(item, _)| item.0).collect::<Vec<_>>();
+        assert_eq!(ids(popularity.top()), [0, 3]);
+        assert_eq!(ids(popularity.in_category("Kitchen")), [3]);
+        assert!(popularity.in_category("Toys").is_empty());
+        assert_eq!(ids(popularity.in_segment(SegmentId(0))), [0]);
+        assert_eq!(ids(popularity.in_segment(SegmentId(1))), [0, 3]);
+        assert!(popularity.in_segment(SegmentId(9)).is_empty());
+    }
+
+    #[test]
+    fn what_was_bought_long_ago_fades() {
+        let events = [bought(0, 0, 0.0), bought(1, 0, 0.0), bought(2, 1, 60.0)];
+        assert_eq!(fit(&events, 0.0).top()[0].0, ItemId(0));
+        assert_eq!(fit(&events, 30.0).top()[0].0, ItemId(1));
+    }
+}

@@ -16,6 +16,12 @@ pub fn allowed(item: ItemId, request: &Request<'_>) -> bool {
         && !in_cart(request.profile, item)
 }
 
+/// Among the user's recent items, so that showing it tells them nothing new? Consumables are always news.
+pub fn just_seen(item: ItemId, request: &Request<'_>) -> bool {
+    request.profile.recent().iter().any(|known| known.item == item)
+        && request.catalogue.get(item).is_some_and(|details| !details.consumable)
+}
+
 fn in_cart(profile: &Profile, item: ItemId) -> bool {
     profile.in_cart().contains(&item)
 }

@@ -3,6 +3,10 @@
 mod helpers;
 
 mod api;
+mod models;
+mod models_data;
+mod models_golden;
+mod models_online_retail;
 mod push;
 mod reliability;
 mod store_cluster;

@@ -1,0 +1,227 @@
+//! The set as a whole: who gets what, why, and what may never be shown.
+
+use std::ops::ControlFlow;
+
+use proptest::prelude::*;
+
+use super::fixtures::{START, anonymous, event, item, plain, profile, request, shop};
+use super::*;
+use crate::base::UserId;
+use crate::event::{Event, EventKind};
+
+fn trained(events: &[Event], n_users: usize, catalogue: &Catalogue) -> ModelSet {
+    let data = TrainingData { events: events.to_vec(), n_users };
+    let now = Timestamp::from_seconds(START).plus_days(100.0);
+    train(&data, catalogue, now, &plain(), &mut |_, _| ControlFlow::Continue(())).unwrap().model
+}
+
+/// Users 0…3 bought watches 0 and 1, users 4 and 5 mugs 3 and 4, a basket mug 3 and teapot 5.
+fn history() -> Vec<Event> {
+    let mut events = Vec::new();
+    for user in 0..4 {
+        events.extend([0, 1].map(|item| event(user, EventKind::Purchase, item, f64::from(user))));
+    }
+    for user in 4..6 {
+        events.extend([3, 4].map(|item| event(user, EventKind::Purchase, item, 5.0)));
+    }
+    events.extend([3, 5].map(|item| anonymous(1, item, 6.0)));
+    events
+}
+
+fn ids(list: &[Recommendation]) -> Vec<u32> {
+    list.iter().map(|known| known.item.0).collect()
+}
+
+#[test]
+fn the_true_cause_is_the_reason() {
+    let catalogue = shop();
+    let model = trained(&history(), 6, &catalogue);
+    let viewer = profile(&[event(9, EventKind::View, 0, 50.0)], &catalogue);
+    let list = model.recommend(&request(&viewer, &catalogue, 3));
+    assert_eq!((list[0].item, list[0].reason), (ItemId(1), Reason::Viewed(ItemId(0))));
+    assert_eq!(list[0].reason.text(&catalogue), "because you viewed Dive watch steel");
+    let buyer = profile(&[event(9, EventKind::Purchase, 0, 50.0)], &catalogue);
+    let list = model.recommend(&request(&buyer, &catalogue, 3));
+    assert_eq!((list[0].item, list[0].reason), (ItemId(1), Reason::OftenBoughtWith(ItemId(0))));
+    assert_eq!(list[0].reason.text(&catalogue), "often bought with Dive watch steel");
+    assert!(!ids(&list).contains(&0), "what was bought is not recommended");
+}
+
+#[test]
+fn a_stranger_gets_what_is_popular_in_their_segment_and_categories_if_known() {
+    let catalogue = shop();
+    let model = trained(&history(), 6, &catalogue);
+    let nobody = Profile::default();
+    let list = model.recommend(&request(&nobody, &catalogue, 6));
+    assert_eq!(ids(&list)[..2], [0, 1]);
+    assert_eq!(list[0].reason, Reason::Popular);
+    // Nobody ever touched the dress watch: it comes last, as new.
+    assert_eq!(list[5], Recommendation { item: ItemId(2), score: Score::new(0.0), reason: Reason::New });
+    // Only a search and a removal are known, but they tell the category.
+    let mut searcher = Profile::default();
+    searcher.apply(&event(9, EventKind::View, 5, 0.0), &catalogue);
+    searcher.apply(&event(9, EventKind::RemoveFromCart, 5, 0.0), &catalogue);
+    assert!(searcher.affinities(Timestamp::from_seconds(START)).is_empty());
+}
+
+#[test]
+fn a_seed_brings_its_neighbours_first() {
+    let catalogue = shop();
+    let model = trained(&history(), 6, &catalogue);
+    let watches =
+        profile(&[event(9, EventKind::Purchase, 0, 1.0), event(9, EventKind::View, 3, 50.0)], &catalogue);
+    let seeded = Request { seed: Some(ItemId(3)), ..request(&watches, &catalogue, 6) };
+    let list = model.recommend(&seeded);
+    assert_eq!(list[0].item, ItemId(4));
+    assert_eq!(list[0].reason, Reason::Viewed(ItemId(3)));
+    assert!(!ids(&list).contains(&3), "not the item that is being looked at");
+    assert!(list.is_sorted_by(|a, b| a.score >= b.score));
+    let similar = model.similar(ItemId(3), &catalogue, 2);
+    assert_eq!(ids(&similar), [4, 5]);
+    assert_eq!(similar[0].reason, Reason::OftenBoughtWith(ItemId(3)));
+    assert_eq!(similar[1].reason, Reason::SimilarTo(ItemId(3)));
+    assert!(model.similar(ItemId(99), &catalogue, 5).is_empty());
+}
+
+#[test]
+fn what_must_not_be_shown_is_not() {
+    let mut catalogue = shop();
+    let model = trained(&history(), 6, &catalogue);
+    let sold_out = crate::catalogue::Item { stock: Some(0), ..item(1, "Dive watch titanium", "Watches") };
+    catalogue.upsert(sold_out);
+    catalogue.remove(ItemId(4));
+    let mut user = profile(
+        &[event(9, EventKind::Purchase, 0, 1.0), event(9, EventKind::AddToCart, 3, 50.0)],
+        &catalogue,
+    );
+    let list = model.recommend(&Request { exclude: &[ItemId(5)], ..request(&user, &catalogue, 6) });
+    assert_eq!(ids(&list), [2], "bought, sold out, in the cart, gone, excluded: one is left");
+    catalogue.upsert(crate::catalogue::Item { consumable: true, ..item(0, "Dive watch steel", "Watches") });
+    user.apply(&event(9, EventKind::RemoveFromCart, 3, 51.0), &catalogue);
+    let list = model.recommend(&request(&user, &catalogue, 6));
+    assert!(ids(&list).contains(&0), "a consumable is bought again");
+    assert!(ids(&list).contains(&3), "no longer in the cart");
+}
+
+#[test]
+fn an_item_added_after_training_is_recommended_by_its_content() {
+    let mut catalogue = shop();
+    let mut model = trained(&history(), 6, &catalogue);
+    catalogue.upsert(item(6, "Dive watch carbon", "Watches"));
+    model.note_items(&catalogue, &[ItemId(6)]);
+    let viewer = profile(&[event(9, EventKind::View, 0, 50.0)], &catalogue);
+    let list = model.recommend(&Request { seed: Some(ItemId(0)), ..request(&viewer, &catalogue, 2) });
+    assert_eq!(ids(&list), [1, 6]);
+    assert!(ids(&model.similar(ItemId(6), &catalogue, 2)).contains(&0));
+}
+
+#[test]
+fn before_any_training_the_newest_items_are_shown_then_what_is_alike() {
+    let catalogue = shop();
+    let mut model = ModelSet::empty();
+    let nobody = Profile::default();
+    let list = model.recommend(&request(&nobody, &catalogue, 2));
+    assert_eq!(ids(&list), [5, 4]);
+    assert_eq!(list[0].reason.text(&catalogue), "new in the shop");
+    let all: Vec<_> = (0..6).map(ItemId).collect();
+    model.note_items(&catalogue, &all);
+    let viewer = profile(&[event(9, EventKind::View, 0, 50.0)], &catalogue);
+    assert_eq!(model.recommend(&request(&viewer, &catalogue, 1))[0].item, ItemId(1));
+    assert!(ModelSet::empty().recommend(&request(&nobody, &Catalogue::default(), 5)).is_empty());
+}
+
+#[test]
+fn an_artefact_comes_back_as_it_was_and_a_damaged_or_foreign_one_is_refused() {
+    let catalogue = shop();
+    let mut model = trained(&history(), 6, &catalogue);
+    model.metrics.insert("ndcg@10".to_owned(), 0.5);
+    let bytes = model.encode().unwrap();
+    assert_eq!(ModelSet::decode(&bytes).unwrap(), model);
+    assert_eq!(ModelSet::decode(b"PNG"), Err(ArtefactError::Foreign));
+    assert_eq!(ModelSet::decode(b""), Err(ArtefactError::Foreign));
+    assert!(matches!(ModelSet::decode(&bytes[..bytes.len() - 1]), Err(ArtefactError::Corrupt(_))));
+    assert!(matches!(ModelSet::decode(&bytes[..20]), Err(ArtefactError::Corrupt(_))));
+    let mut flipped = bytes.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    assert!(matches!(ModelSet::decode(&flipped), Err(ArtefactError::Corrupt(_))));
+    let mut newer = bytes;
+    newer[8] = 9;
+    assert_eq!(ModelSet::decode(&newer), Err(ArtefactError::OtherFormat { found: 9 }));
+}
+
+#[test]
+fn training_says_how_far_it_is_stops_when_told_and_needs_something() {
+    let data = TrainingData { events: history(), n_users: 6 };
+    let catalogue = shop();
+    let now = Timestamp::from_seconds(START).plus_days(100.0);
+    let mut stages = Vec::new();
+    train(&data, &catalogue, now, &plain(), &mut |stage, done| {
+        assert!((0.0..=1.0).contains(&done), "{stage:?} {done}");
+        if stages.last() != Some(&stage) {
+            stages.push(stage);
+        }
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert_eq!(stages, [Stage::Profiles, Stage::Segments, Stage::Popularity, Stage::ItemKnn, Stage::Content]);
+    for stop in stages {
+        let result = train(&data, &catalogue, now, &plain(), &mut |stage, _| {
+            if stage == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert_eq!(result.unwrap_err(), TrainError::Cancelled, "{stop:?}");
+    }
+    let nothing = TrainingData::default();
+    let mut go = |_, _| ControlFlow::Continue(());
+    let error = train(&nothing, &Catalogue::default(), now, &plain(), &mut go).unwrap_err();
+    assert!(matches!(error, TrainError::NotEnoughData { .. }), "{error}");
+    // A catalogue alone gives content, events alone behaviour.
+    let content_only = train(&nothing, &catalogue, now, &plain(), &mut go).unwrap();
+    assert_eq!(content_only.model.segmentation, None);
+    assert!(!content_only.model.similar(ItemId(0), &catalogue, 3).is_empty());
+    let behaviour_only = train(&data, &Catalogue::default(), now, &plain(), &mut go).unwrap();
+    assert_eq!(behaviour_only.features.len(), 6);
+    assert!(behaviour_only.features.iter().all(|(_, _, segment)| segment.is_some()));
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let kind = prop::sample::select(EventKind::ALL.to_vec());
+    (kind, 0u32..9, prop::option::of(0u32..6), 0.0..400.0f64, prop::option::of(0i64..4)).prop_map(
+        |(kind, item, user, day, basket)| Event {
+            user: user.map(UserId),
+            basket,
+            item: (kind != EventKind::Search).then_some(ItemId(item)),
+            ..event(0, kind, item, day)
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_events_give_a_model_without_a_panic_or_nan(
+        events in prop::collection::vec(any_event(), 0..60),
+        seed in prop::option::of(0u32..12),
+        blend in prop::array::uniform4(prop_oneof![Just(0.0f32), Just(1.0), Just(f32::NAN), Just(-1.0), Just(f32::MAX)]),
+    ) {
+        let mut events = events;
+        events.sort_by_key(|event| event.occurred_at);
+        let catalogue = shop();
+        let mut model = trained(&events, 6, &catalogue);
+        let [item_knn, content, popularity, history_decay] = blend;
+        model.parameters.blend = Blend { item_knn, content, popularity, history_decay };
+        let user = profile(&events, &catalogue);
+        let segment = model.segment(&user.features(Timestamp::from_seconds(START)));
+        let asked = Request { segment, seed: seed.map(ItemId), ..request(&user, &catalogue, 10) };
+        let list = model.recommend(&asked);
+        prop_assert!(list.is_sorted_by(|a, b| a.score > b.score || (a.score == b.score)));
+        for known in &list {
+            prop_assert!((0.0..=1.0).contains(&known.score.get()));
+            prop_assert!(rules::allowed(known.item, &asked));
+            prop_assert!(!known.reason.text(&catalogue).is_empty());
+        }
+        let mut distinct = ids(&list);
+        distinct.sort_unstable();
+        distinct.dedup();
+        prop_assert_eq!(distinct.len(), list.len());
+    }
+}
