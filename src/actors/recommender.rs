@@ -140,6 +140,19 @@ pub fn parameters(shared: &Shared) -> TrainingParameters {
     parameters
 }
 
+/// Reads, trains and measures on a hold-out in time; stores nothing. Blocks.
+pub fn measure(
+    shared: &Shared,
+    now: Timestamp,
+    progress: &mut dyn FnMut(Stage, f32) -> ControlFlow<()>,
+) -> Result<Trained, TrainingError> {
+    // An import beside the running server may have brought items.
+    shared.upsert_items(shared.store.run_blocking(items::load_all)?);
+    let data = read(shared, progress)?;
+    let catalogue = shared.catalogue.load_full();
+    Ok(evaluate::train_and_evaluate(&data, &catalogue, now, &parameters(shared), progress)?)
+}
+
 /// Reads, trains, judges and stores. Blocks for as long as it takes: never on an arbiter.
 pub fn train(
     shared: &Shared,
@@ -147,13 +160,7 @@ pub fn train(
 ) -> Result<Outcome, TrainingError> {
     let started = Instant::now();
     let now = Timestamp::now();
-    // An import beside the running server may have brought items.
-    shared.upsert_items(shared.store.run_blocking(items::load_all)?);
-    let catalogue = shared.catalogue.load_full();
-    let data = read(shared, progress)?;
-    let parameters = parameters(shared);
-    let Trained { mut model, metrics, features } =
-        evaluate::train_and_evaluate(&data, &catalogue, now, &parameters, progress)?;
+    let Trained { mut model, metrics, features } = measure(shared, now, progress)?;
     let current = shared.models.load();
     let current_metrics = (current.version != ModelVersion(0)).then_some(&current.metrics);
     let gate = gate::judge(&metrics, current_metrics, shared.config.training.gate_tolerance);
@@ -170,10 +177,10 @@ pub fn train(
         version: model.version,
         created_at: now,
         state: if gate.passed { ModelState::Active } else { ModelState::Rejected },
-        parameters: serde_json::to_value(&parameters).unwrap_or_default(),
+        parameters: serde_json::to_value(&model.parameters).unwrap_or_default(),
         metrics: serde_json::to_value(&metrics).unwrap_or_default(),
         gate: serde_json::to_value(&gate).unwrap_or_default(),
-        events: i64::try_from(data.events.len()).unwrap_or(i64::MAX),
+        events: i64::try_from(model.events).unwrap_or(i64::MAX),
         took_ms: i32::try_from(took.as_millis()).unwrap_or(i32::MAX),
         artefact,
     };

@@ -73,13 +73,13 @@ enum Command {
     #[command(after_help = "Examples:\n  tidings import online-retail online_retail.csv.gz\n  \
 tidings import movielens ml-1m/ratings.dat ml-1m/movies.dat\n  \
 tidings import csv orders.csv --map user_id=customer,item_id=sku,occurred_at=time --kind purchase")]
-    Import,
+    Import(super::import::ImportArgs),
     /// Train on what is stored; the model serves if it passes the gate.
     Train,
     /// Measure how good the recommendations are, on a hold-out of the stored data or on files.
     #[command(after_help = "Examples:\n  tidings evaluate --json\n  \
 tidings evaluate --train train.csv.gz --test test.csv.gz --algorithm all --k 10,20")]
-    Evaluate,
+    Evaluate(commands::evaluate::EvaluateArgs),
     /// Shoppers who come and go, as real clients of a running server.
     #[command(
         after_help = "Example:\n  tidings simulate --url ws://127.0.0.1:8080/ws --shoppers 100 --duration 60"
@@ -145,12 +145,14 @@ pub fn run() -> ExitCode {
 fn execute(command: Command, config: Config) -> anyhow::Result<()> {
     match command {
         Command::Serve { .. } => commands::serve::serve(config),
-        Command::Demo { .. } => Ok(()),
+        Command::Demo { shoppers, seed, .. } => commands::serve::demo(config, shoppers, seed),
         Command::Migrate => commands::migrate::run(&config),
-        Command::Import => Ok(()),
+        Command::Import(args) => commands::import::run(&config, args),
         Command::Train => commands::train::run(&config),
-        Command::Evaluate => Ok(()),
-        Command::Simulate { .. } => Ok(()),
+        Command::Evaluate(args) => commands::evaluate::run(&config, &args),
+        Command::Simulate { url, shoppers, seed, duration } => {
+            commands::simulate::run(url, shoppers, seed, duration)
+        }
         Command::Token { role, user, days } => commands::token::run(&config, role, user.as_deref(), days),
         Command::Config => Ok(()),
     }

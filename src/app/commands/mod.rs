@@ -1,8 +1,11 @@
 //! One file per command.
 
 pub mod config;
+pub mod evaluate;
+pub mod import;
 pub mod migrate;
 pub mod serve;
+pub mod simulate;
 pub mod token;
 pub mod train;
 
