@@ -146,13 +146,14 @@ impl Tables {
                     item_knn: 0.0,
                     content: 1.0,
                     popularity: 0.0,
-                    history_decay: 0.9,
+                    ..Blend::default()
                 });
                 let (blend, tally) = self.serve(alone, catalogue, ks, &threads, n_threads)?;
                 parameters.insert("item_knn".to_owned(), f64::from(blend.item_knn));
                 parameters.insert("content".to_owned(), f64::from(blend.content));
                 parameters.insert("popularity".to_owned(), f64::from(blend.popularity));
                 parameters.insert("history_decay".to_owned(), f64::from(blend.history_decay));
+                parameters.insert("neighbours".to_owned(), blend.neighbours as f64);
                 tally
             }
             Algorithm::Popularity | Algorithm::ItemKnn { .. } => {
@@ -208,7 +209,7 @@ impl Tables {
                         history.push((ItemId(*item), weight));
                         weight *= history_decay;
                     }
-                    model.add_scores(&history, &mut scores);
+                    model.add_scores(&history, usize::MAX, &mut scores);
                 }
                 Algorithm::Content | Algorithm::Hybrid => {}
             }

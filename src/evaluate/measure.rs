@@ -41,8 +41,8 @@ pub fn known_items(events: &[Event]) -> HashSet<u32> {
     events.iter().filter_map(|event| event.item).map(|item| item.0).collect()
 }
 
-/// One tally for each blend, over all cases; `None` when `progress` breaks. Blends that share a history decay share
-/// the work, so order them by it.
+/// One tally for each blend, over all cases; `None` when `progress` breaks. Blends that share history decay and
+/// neighbours share the work, so order them by these.
 pub fn measure(
     setting: &Setting<'_>,
     cases: &[Case],
@@ -94,16 +94,20 @@ fn lists(
     };
     let allowed = |item: ItemId| known.contains(&item.0) && !case.seen.contains(&item.0);
     let models = setting.model.models();
-    let mut shared: Option<(f32, Components)> = None;
+    let mut shared: Option<(Blend, Components)> = None;
     let mut lists = Vec::with_capacity(blends.len());
     for blend in blends {
         let components = match shared.take() {
-            Some((decay, components)) if decay == blend.history_decay => components,
-            _ => Components::new(&models, &request, blend.history_decay),
+            Some((last, components))
+                if last.history_decay == blend.history_decay && last.neighbours == blend.neighbours =>
+            {
+                components
+            }
+            _ => Components::new(&models, &request, blend),
         };
         let best = hybrid::best(&components.blended(blend), request.n, allowed);
         lists.push(best.into_iter().map(|(item, _)| item.0).collect());
-        shared = Some((blend.history_decay, components));
+        shared = Some((*blend, components));
     }
     lists
 }

@@ -18,7 +18,8 @@ const MAX_VALIDATION: usize = 500;
 const MIN_TO_TUNE: usize = 100;
 /// What is tried, beside the blend given. Content never goes to nothing, or new items could not be found; popularity
 /// neither, or a user with a thin history would get the first coincidence.
-const DECAYS: [f32; 3] = [0.6, 0.85, 1.0];
+const DECAYS: [f32; 3] = [0.8, 0.93, 1.0];
+const NEIGHBOURS: [usize; 2] = [10, 25];
 const CONTENT: [f32; 3] = [0.1, 0.3, 0.6];
 const POPULARITY: [f32; 3] = [0.05, 0.2, 0.5];
 
@@ -139,13 +140,15 @@ fn divide(cases: &[Case]) -> (Vec<Case>, Vec<Case>) {
     (validation, test)
 }
 
-/// The given blend first (it wins ties), then the grid, ordered by decay.
+/// The given blend first (it wins ties), then the grid, ordered by decay and neighbours.
 fn grid(given: Blend) -> Vec<Blend> {
     let mut blends = vec![given];
     for history_decay in DECAYS {
-        for content in CONTENT {
-            for popularity in POPULARITY {
-                blends.push(Blend { item_knn: 1.0, content, popularity, history_decay });
+        for neighbours in NEIGHBOURS {
+            for content in CONTENT {
+                for popularity in POPULARITY {
+                    blends.push(Blend { item_knn: 1.0, content, popularity, history_decay, neighbours });
+                }
             }
         }
     }

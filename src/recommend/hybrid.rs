@@ -61,12 +61,14 @@ pub fn history(profile: &Profile, decay: f32) -> Vec<(ItemId, f32)> {
 }
 
 impl Components {
-    /// Scores every item. O(width + history · neighbours + postings of the taste).
-    pub fn new(models: &Models<'_>, request: &Request<'_>, history_decay: f32) -> Self {
+    /// Scores every item; of the blend only the history's decay and neighbours matter here.
+    /// O(width + history · neighbours + postings of the taste).
+    pub fn new(models: &Models<'_>, request: &Request<'_>, blend: &Blend) -> Self {
+        let Blend { history_decay, neighbours, .. } = *blend;
         let width = request.catalogue.width().max(models.popularity.width());
         let history = history(request.profile, history_decay);
         let mut item_knn = vec![0f32; width];
-        models.item_knn.add_scores(&history, &mut item_knn);
+        models.item_knn.add_scores(&history, neighbours, &mut item_knn);
         scale(&mut item_knn, &history);
         let mut content = vec![0f32; width];
         models.content.add_scores(&models.content.taste(&history), 1.0, &mut content);
@@ -107,15 +109,10 @@ impl Components {
         let popularity = weight(blend.popularity, &self.popularity);
         let sum = item_knn + content + popularity;
         if sum > 0.0 && sum.is_finite() {
-            Blend {
-                item_knn: item_knn / sum,
-                content: content / sum,
-                popularity: popularity / sum,
-                history_decay: blend.history_decay,
-            }
+            Blend { item_knn: item_knn / sum, content: content / sum, popularity: popularity / sum, ..*blend }
         } else {
             // Nobody of those asked knows anything: what is popular is better than nothing.
-            Blend { item_knn: 0.0, content: 0.0, popularity: 1.0, history_decay: blend.history_decay }
+            Blend { item_knn: 0.0, content: 0.0, popularity: 1.0, ..*blend }
         }
     }
 
@@ -177,7 +174,7 @@ impl Components {
 /// Half behaviour, half content; all of one where the other knows nothing. 0…1, indexed by item.
 pub fn seed_scores(models: &Models<'_>, seed: ItemId, width: usize) -> Vec<f32> {
     let mut item_knn = vec![0f32; width];
-    models.item_knn.add_scores(&[(seed, 1.0)], &mut item_knn);
+    models.item_knn.add_scores(&[(seed, 1.0)], usize::MAX, &mut item_knn);
     let mut content = vec![0f32; width];
     models.content.add_scores(models.content.vector(seed), 1.0, &mut content);
     zero(&mut content, &[(seed, 1.0)]);

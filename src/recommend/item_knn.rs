@@ -160,11 +160,11 @@ impl ItemKnn {
         range.and_then(|(from, to)| self.neighbours.get(*from as usize..*to as usize)).unwrap_or_default()
     }
 
-    /// Adds `weight · similarity` of each history item's neighbours to `scores` (indexed by item). Items beyond
-    /// its width are left out. O(history · neighbours).
-    pub fn add_scores(&self, history: &[(ItemId, f32)], scores: &mut [f32]) {
+    /// Adds `weight · similarity` of each history item's `nearest` neighbours to `scores` (indexed by item). Items
+    /// beyond its width are left out. O(history · nearest).
+    pub fn add_scores(&self, history: &[(ItemId, f32)], nearest: usize, scores: &mut [f32]) {
         for (item, weight) in history {
-            for neighbour in self.neighbours(*item) {
+            for neighbour in self.neighbours(*item).iter().take(nearest) {
                 if let Some(score) = scores.get_mut(neighbour.item.index()) {
                     *score += weight * neighbour.similarity;
                 }
@@ -281,7 +281,7 @@ mod tests {
         let rows = [vec![(0, 1.0), (2, 1.0)], vec![(1, 1.0), (2, 1.0)]];
         let knn = fit(&rows, 3, 10, 0.0);
         let mut scores = [0.0; 3];
-        knn.add_scores(&[(ItemId(0), 1.0), (ItemId(1), 0.5)], &mut scores);
+        knn.add_scores(&[(ItemId(0), 1.0), (ItemId(1), 0.5)], 10, &mut scores);
         near(scores[2], 1.5 / 2f32.sqrt());
     }
 

@@ -74,7 +74,7 @@ impl ModelSet {
     pub fn recommend(&self, request: &Request<'_>) -> Vec<Recommendation> {
         let blend = &self.parameters.blend;
         let models = self.models();
-        let components = Components::new(&models, request, blend.history_decay);
+        let components = Components::new(&models, request, blend);
         let scores = components.blended(blend);
         let fresh = |item| rules::allowed(item, request) && !rules::just_seen(item, request);
         let mut list: Vec<_> = hybrid::best(&scores, request.n, fresh)

@@ -16,11 +16,14 @@ pub struct Blend {
     pub popularity: f32,
     /// How much less each older item of the history says than the next newer one, 0…1.
     pub history_decay: f32,
+    /// How many neighbours of each item of the history count, the nearest. Measured on Online Retail: 10 to 20 beat 100
+    /// everywhere, since the far ones are popular with everybody.
+    pub neighbours: usize,
 }
 
 impl Default for Blend {
     fn default() -> Self {
-        Self { item_knn: 1.0, content: 0.3, popularity: 0.2, history_decay: 0.9 }
+        Self { item_knn: 1.0, content: 0.3, popularity: 0.2, history_decay: 0.93, neighbours: 15 }
     }
 }
 
@@ -38,7 +41,7 @@ pub struct TrainingParameters {
     pub interaction_half_life_days: f64,
     /// An interaction counts half after this many days in popularity.
     pub popularity_half_life_days: f64,
-    /// Neighbours kept an item.
+    /// Neighbours kept an item: what "similar items" can show; [`Blend::neighbours`] of them make scores.
     pub neighbours: usize,
     /// Similarities of items that n users share are multiplied by n / (n + shrinkage).
     pub shrinkage: f32,
@@ -65,7 +68,7 @@ impl Default for TrainingParameters {
             interaction_half_life_days: 365.0,
             popularity_half_life_days: 30.0,
             neighbours: 100,
-            shrinkage: 10.0,
+            shrinkage: 3.0,
             history_cap: 500,
             blend: Blend::default(),
             tune_blend: true,

@@ -76,7 +76,8 @@ fn five_planted_segments_among_100_000_users_are_recovered() {
     }
 }
 
-/// scikit-learn with ten starts reaches 131,130 on these 100,000 rows.
+/// Plain Lloyd iterations written independently (in Python), from random rows, rest at 43,775.909 on these 100,000 rows
+/// after log and z-score, or in a worse optimum at 52,171.7.
 #[test]
 fn inertia_is_that_of_the_reference() {
     let Some(text) = models_data::read("kmeans/points_100000x3.csv.gz") else {
@@ -100,5 +101,5 @@ fn inertia_is_that_of_the_reference() {
     let started = std::time::Instant::now();
     let segmentation = Segmentation::fit(&users, &SegmentParameters::default()).unwrap();
     println!("inertia {:.1}, fitted in {:?}", segmentation.inertia(), started.elapsed());
-    assert!(segmentation.inertia() <= 131_130.0 * 1.001, "{}", segmentation.inertia());
+    assert!((segmentation.inertia() / 43_775.909 - 1.0).abs() <= 0.001, "{}", segmentation.inertia());
 }

@@ -132,7 +132,7 @@ fn half_a_million_real_purchases() {
             "{single} alone is better"
         );
     }
-    assert!(metrics["ndcg@10"] > 0.05, "{}", metrics["ndcg@10"]);
+    assert!(metrics["ndcg@10"] > 0.06, "{}", metrics["ndcg@10"]);
 
     let encoded = Instant::now();
     let bytes = trained.model.encode().unwrap();
@@ -181,6 +181,9 @@ fn half_a_million_real_purchases() {
         took[took.len() * 99 / 100],
         took[took.len() - 1]
     );
+
+    // The aim is 2 ms for the 99th percentile on an idle machine; a test shares its cores with others.
+    assert!(took[took.len() / 2] < Duration::from_millis(2), "{took:?}");
 
     let user = shop.users["17850"];
     let list = model.recommend(&request(user, 10));
