@@ -3,6 +3,8 @@
 mod helpers;
 
 mod api;
+mod dashboard;
+mod demo_shop;
 mod models;
 mod models_data;
 mod models_golden;

@@ -29,7 +29,7 @@ const MAX_GAP: Duration = Duration::from_secs(6);
 pub struct LiveOptions {
     /// `ws://host:port/ws`.
     pub url: String,
-    /// How many are there at the same time, ≥ 1.
+    /// How many are there at the same time; with 0 the simulation is over at once.
     pub shoppers: usize,
     /// Seed of the shop and its town; the same as the history's.
     pub seed: u64,
@@ -140,7 +140,7 @@ struct Town {
 pub async fn run(options: LiveOptions, mut stop: watch::Receiver<bool>) -> anyhow::Result<LiveSummary> {
     visit::check_url(&options.url)?;
     let shop = Arc::new(Shop::generate(options.seed, options.n_items)?);
-    let (seats, duration) = (options.shoppers.max(1), options.duration);
+    let (seats, duration) = (options.shoppers, options.duration);
     let town = Arc::new(Town {
         options,
         shop,
