@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use diesel::connection::SimpleConnection;
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Integer, Jsonb};
+use diesel::sql_types::{Array, Integer, Jsonb, Timestamptz};
 use uuid::Uuid;
 
 use super::convert::to_pg;
@@ -81,12 +81,31 @@ impl std::ops::AddAssign for Loaded {
     }
 }
 
-/// Remembers which inner id each user and item has, about 60 bytes each, so that a chunk asks only for new ones.
+/// What is remembered of a user or an item.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    id: i32,
+    /// Its first event among those loaded.
+    first: Option<Timestamp>,
+    /// Made by this loader.
+    new: bool,
+}
+
+impl Known {
+    fn note(&mut self, at: Timestamp) {
+        self.first = Some(self.first.map_or(at, |first| first.min(at)));
+    }
+}
+
+type KnownIds = HashMap<ExternalId, Known>;
+
+/// Remembers which inner id each user and item has, about 80 bytes each, so that a chunk asks only for new ones.
 #[derive(Debug, Default)]
 pub struct Loader {
-    users: HashMap<ExternalId, i32>,
-    items: HashMap<ExternalId, i32>,
-    months: BTreeSet<i64>,
+    users: KnownIds,
+    items: KnownIds,
+    /// Days since 1970 whose partition is there.
+    days: BTreeSet<i64>,
     total: Loaded,
 }
 
@@ -122,13 +141,13 @@ impl Loader {
         let items = unknown(&self.items, chunk.iter().filter_map(|event| event.item.as_ref()));
         // Days are enough to tell months by, and cheap to compute.
         let days: BTreeSet<i64> = chunk.iter().map(|event| day(event.occurred_at)).collect();
-        let new_days: Vec<i64> = days.difference(&self.months).copied().collect();
+        let new_days: Vec<i64> = days.difference(&self.days).copied().collect();
         events::ensure_partitions(conn, new_days.iter().map(|day| first_moment(*day)))?;
         let (loaded, new_users, new_items) = without_time_limit(conn, |conn| {
-            let (new_users, made_users) = map_ids(conn, Names::Users, &users)?;
-            let (new_items, made_items) = map_ids(conn, Names::Items, &items)?;
-            let find = |known: &HashMap<ExternalId, i32>, new: &HashMap<ExternalId, i32>, id: &Option<_>| {
-                id.as_ref().and_then(|id| known.get(id).or_else(|| new.get(id)).copied())
+            let new_users = map_ids(conn, Names::Users, &users)?;
+            let new_items = map_ids(conn, Names::Items, &items)?;
+            let find = |known: &KnownIds, new: &KnownIds, id: &Option<_>| {
+                id.as_ref().and_then(|id| known.get(id).or_else(|| new.get(id))).map(|known| known.id)
             };
             let rows: Vec<LoadedEvent> = chunk
                 .iter()
@@ -150,8 +169,8 @@ impl Loader {
             let loaded = Loaded {
                 events: written,
                 known_events: (chunk.len() as u64).saturating_sub(written),
-                users: made_users,
-                items: made_items,
+                users: made(&new_users),
+                items: made(&new_items),
                 changed_items: 0,
             };
             Ok((loaded, new_users, new_items))
@@ -159,7 +178,12 @@ impl Loader {
         // Only what is committed is remembered.
         self.users.extend(new_users);
         self.items.extend(new_items);
-        self.months.extend(new_days);
+        for event in chunk {
+            let user = event.user.as_ref().and_then(|user| self.users.get_mut(user));
+            let item = event.item.as_ref().and_then(|item| self.items.get_mut(item));
+            user.into_iter().chain(item).for_each(|known| known.note(event.occurred_at));
+        }
+        self.days.extend(new_days);
         self.total += loaded;
         Ok(loaded)
     }
@@ -170,26 +194,36 @@ impl Loader {
         if items.is_empty() {
             return Ok(Loaded::default());
         }
-        let new = unknown(&self.items, items.iter().map(|item| &item.item_id));
-        let (made, loaded) = without_time_limit(conn, |conn| {
-            let (ids, made) = map_ids(conn, Names::Items, &new)?;
-            let mut changed = 0;
+        let unknown = unknown(&self.items, items.iter().map(|item| &item.item_id));
+        let (ids, loaded) = without_time_limit(conn, |conn| {
+            let ids = map_ids(conn, Names::Items, &unknown)?;
+            let mut changed = HashSet::new();
             for part in items.chunks(ITEMS_PER_STATEMENT) {
-                changed += change_items(conn, part)?;
+                changed.extend(change_items(conn, part)?);
+            }
+            // What this loader made itself is new, not changed.
+            for item in items {
+                let known = self.items.get(&item.item_id).or_else(|| ids.get(&item.item_id));
+                if let Some(Known { id, new: true, .. }) = known {
+                    changed.remove(id);
+                }
             }
             let loaded =
-                Loaded { items: made, changed_items: changed.saturating_sub(made), ..Loaded::default() };
+                Loaded { items: made(&ids), changed_items: changed.len() as u64, ..Loaded::default() };
             Ok((ids, loaded))
         })?;
-        self.items.extend(made);
+        self.items.extend(ids);
         self.total += loaded;
         Ok(loaded)
     }
 
     /// Flags users as robots; how many were not flagged before. Users that no event has named are left out.
     pub fn mark_robots(&self, conn: &mut PgConnection, robots: &[ExternalId]) -> Result<usize, StoreError> {
-        let ids: Vec<UserId> =
-            robots.iter().filter_map(|robot| self.users.get(robot)).map(|id| UserId::from_sql(*id)).collect();
+        let ids: Vec<UserId> = robots
+            .iter()
+            .filter_map(|robot| self.users.get(robot))
+            .map(|known| UserId::from_sql(known.id))
+            .collect();
         users::mark_robots(conn, &ids)
     }
 
@@ -197,19 +231,18 @@ impl Loader {
     /// and tells the planner what there is now.
     pub fn finish(&self, conn: &mut PgConnection) -> Result<(), StoreError> {
         without_time_limit(conn, |conn| {
-            for statement in [
-                "UPDATE users SET created_at = first.at FROM (SELECT user_id, min(occurred_at) AS at FROM events \
-                 WHERE user_id = ANY(?) GROUP BY user_id) AS first \
-                 WHERE users.user_id = first.user_id AND users.created_at > first.at",
-                "UPDATE items SET created_at = first.at FROM (SELECT item_id, min(occurred_at) AS at FROM events \
-                 WHERE item_id = ANY(?) GROUP BY item_id) AS first \
-                 WHERE items.item_id = first.item_id AND items.created_at > first.at",
-            ] {
-                let of_users = statement.starts_with("UPDATE users");
-                let known = if of_users { &self.users } else { &self.items };
-                let ids: Vec<i32> = known.values().copied().collect();
-                sql::<()>(statement).bind::<Array<Integer>, _>(ids).execute(conn)?;
-            }
+            date_back(
+                conn,
+                &self.users,
+                "UPDATE users SET created_at = first.at FROM unnest(?, ?) AS first (id, at) \
+                 WHERE users.user_id = first.id AND users.created_at > first.at",
+            )?;
+            date_back(
+                conn,
+                &self.items,
+                "UPDATE items SET created_at = first.at FROM unnest(?, ?) AS first (id, at) \
+                 WHERE items.item_id = first.id AND items.created_at > first.at",
+            )?;
             conn.batch_execute("ANALYZE events; ANALYZE users; ANALYZE items")?;
             Ok(())
         })
@@ -217,7 +250,7 @@ impl Loader {
 
     /// Inner id of an item that was named.
     pub fn item(&self, id: &ExternalId) -> Option<ItemId> {
-        self.items.get(id).map(|id| ItemId::from_sql(*id))
+        self.items.get(id).map(|known| ItemId::from_sql(known.id))
     }
 }
 
@@ -229,26 +262,39 @@ fn first_moment(day: i64) -> Timestamp {
     Timestamp(day.saturating_mul(crate::base::time::DAY_MICROS))
 }
 
-fn unknown<'a>(
-    known: &HashMap<ExternalId, i32>,
-    ids: impl Iterator<Item = &'a ExternalId>,
-) -> HashSet<&'a ExternalId> {
+fn unknown<'a>(known: &KnownIds, ids: impl Iterator<Item = &'a ExternalId>) -> HashSet<&'a ExternalId> {
     ids.filter(|id| !known.contains_key(*id)).collect()
 }
 
-/// Inner ids of these, and how many were made for it.
+/// Inner ids of these; makes those that are missing.
 fn map_ids(
     conn: &mut PgConnection,
     names: Names,
     ids: &HashSet<&ExternalId>,
-) -> Result<(HashMap<ExternalId, i32>, u64), StoreError> {
+) -> Result<KnownIds, StoreError> {
     if ids.is_empty() {
-        return Ok((HashMap::new(), 0));
+        return Ok(KnownIds::new());
     }
-    let found = find_all(conn, names, ids.iter().copied())?.len();
+    let found = find_all(conn, names, ids.iter().copied())?;
     let all = resolve_all(conn, names, ids.iter().copied())?;
-    let made = (all.len() - found.min(all.len())) as u64;
-    Ok((all.into_iter().map(|(id, inner)| (id.clone(), inner)).collect(), made))
+    Ok(all
+        .into_iter()
+        .map(|(name, id)| (name.clone(), Known { id, first: None, new: !found.contains_key(name) }))
+        .collect())
+}
+
+fn made(ids: &KnownIds) -> u64 {
+    ids.values().filter(|known| known.new).count() as u64
+}
+
+fn date_back(conn: &mut PgConnection, known: &KnownIds, statement: &'static str) -> Result<(), StoreError> {
+    let (ids, moments): (Vec<i32>, Vec<PgTimestamp>) =
+        known.values().filter_map(|known| Some((known.id, to_pg(known.first?)))).unzip();
+    sql::<()>(statement)
+        .bind::<Array<Integer>, _>(ids)
+        .bind::<Array<Timestamptz>, _>(moments)
+        .execute(conn)?;
+    Ok(())
 }
 
 /// How many rows were not there before.
@@ -268,8 +314,8 @@ fn copy(conn: &mut PgConnection, rows: Vec<LoadedEvent>) -> Result<u64, StoreErr
     Ok(written as u64)
 }
 
-/// How many rows are different now.
-fn change_items(conn: &mut PgConnection, items: &[NewItem]) -> Result<u64, StoreError> {
+/// Inner ids of the rows that are different now.
+fn change_items(conn: &mut PgConnection, items: &[NewItem]) -> Result<Vec<i32>, StoreError> {
     let mut last: HashMap<&ExternalId, serde_json::Map<String, serde_json::Value>> = HashMap::new();
     for item in items {
         if let Ok(serde_json::Value::Object(mut fields)) = serde_json::to_value(item) {
@@ -279,7 +325,7 @@ fn change_items(conn: &mut PgConnection, items: &[NewItem]) -> Result<u64, Store
         }
     }
     let rows = serde_json::Value::Array(last.into_values().map(serde_json::Value::Object).collect());
-    let changed = sql::<()>(
+    let changed = sql::<Integer>(
         "UPDATE items SET title = n.title, category = n.category, tags = n.tags, price = n.price, \
          currency = n.currency, stock = n.stock, url = n.url, image_url = n.image_url, attributes = n.attributes, \
          consumable = n.consumable, updated_at = now() FROM (SELECT o.item_id, coalesce(g.title, o.title) AS title, \
@@ -292,9 +338,10 @@ fn change_items(conn: &mut PgConnection, items: &[NewItem]) -> Result<u64, Store
          image_url text, attributes jsonb, consumable boolean) JOIN items o ON o.external_id = g.item_id) AS n \
          WHERE items.item_id = n.item_id AND (items.title, items.category, items.tags, items.price, items.currency, \
          items.stock, items.url, items.image_url, items.attributes, items.consumable) IS DISTINCT FROM (n.title, \
-         n.category, n.tags, n.price, n.currency, n.stock, n.url, n.image_url, n.attributes, n.consumable)",
+         n.category, n.tags, n.price, n.currency, n.stock, n.url, n.image_url, n.attributes, n.consumable) \
+         RETURNING items.item_id",
     )
     .bind::<Jsonb, _>(rows)
-    .execute(conn)?;
-    Ok(changed as u64)
+    .load(conn)?;
+    Ok(changed)
 }

@@ -5,6 +5,7 @@ mod helpers;
 mod api;
 mod dashboard;
 mod demo_shop;
+mod import;
 mod models;
 mod models_data;
 mod models_golden;

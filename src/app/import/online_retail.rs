@@ -163,16 +163,16 @@ fn event(
         dwell_ms: None,
         query: None,
         quantity: quantity as f32,
-        value: Some(to_pence(quantity * price)),
+        value: Some(round(quantity * price)),
         currency: Some(CURRENCY.into()),
         basket: Some(hash_id(&invoice)),
     };
     Ok((event, aside))
 }
 
-/// Prices are in pence; the product of two binary fractions is not quite.
-fn to_pence(amount: f64) -> f64 {
-    (amount * 100.0).round() / 100.0
+/// Prices have up to three decimals; the product of two binary fractions has more.
+fn round(amount: f64) -> f64 {
+    (amount * 1e4).round() / 1e4
 }
 
 /// Product codes are five digits with letters behind; only their case varies by mistake.
@@ -247,7 +247,7 @@ impl Gathered {
 fn median(prices: &mut [f32]) -> Option<f64> {
     let middle = prices.len().checked_sub(1)? / 2;
     let (_, median, _) = prices.select_nth_unstable_by(middle, f32::total_cmp);
-    Some(to_pence(f64::from(*median)))
+    Some(round(f64::from(*median)))
 }
 
 /// The data shouts: "WHITE METAL LANTERN" reads "White Metal Lantern". Words with digits and texts that are not all
