@@ -300,7 +300,7 @@ fn date_back(conn: &mut PgConnection, known: &KnownIds, statement: &'static str)
 /// How many rows were not there before.
 fn copy(conn: &mut PgConnection, rows: Vec<LoadedEvent>) -> Result<u64, StoreError> {
     conn.batch_execute(
-        "CREATE TEMPORARY TABLE loaded_events (event_key uuid, occurred_at timestamptz, user_id integer, \
+        "DROP TABLE IF EXISTS pg_temp.loaded_events; CREATE TEMPORARY TABLE loaded_events (event_key uuid, occurred_at timestamptz, user_id integer, \
          item_id integer, kind smallint, dwell_ms integer, quantity real, value double precision, currency text, \
          basket bigint, query text) ON COMMIT DROP",
     )?;

@@ -16,8 +16,11 @@ const SEND_BUFFER_BYTES: usize = 64 << 10;
 pub fn tune(connection: &dyn Any, timeout: Duration) {
     let Some(stream) = connection.downcast_ref::<TcpStream>() else { return };
     let socket = SockRef::from(stream);
-    if let Err(error) = socket.set_tcp_user_timeout(Some(timeout)).and_then(|()| socket.set_tcp_nodelay(true))
-    {
+    let tuned = socket
+        .set_tcp_user_timeout(Some(timeout))
+        .and_then(|()| socket.set_tcp_nodelay(true))
+        .and_then(|()| socket.set_send_buffer_size(SEND_BUFFER_BYTES));
+    if let Err(error) = tuned {
         log::warn!("tcp options not set error={error}");
     }
 }
