@@ -19,7 +19,7 @@ use super::split::Case;
 /// Cut-offs of the measurement that comes with every training.
 pub const KS: [usize; 2] = [10, 20];
 /// Cases between two looks at cancellation.
-const CASES_AT_ONCE: usize = 32;
+const CASES_AT_ONCE: usize = 8;
 
 /// What the cases are measured against.
 #[derive(Clone, Copy)]

@@ -31,12 +31,12 @@ pub struct Split {
 
 /// Cuts `events` (in order of time) so that about `share` of those with an item come after; events of one moment,
 /// such as a basket, stay together. At most `max_cases` users, drawn with the seed. `None` when nothing is left on
-/// either side or nobody comes back.
+/// either side, nobody comes back or nobody is wanted.
 pub fn temporal(events: &[Event], share: f64, max_cases: usize, seed: u64) -> Option<Split> {
     let total = events.iter().filter(|event| event.item.is_some()).count();
     let share = if share.is_finite() { share.clamp(0.0, 0.5) } else { 0.0 };
     let before = (total as f64 * (1.0 - share)) as usize;
-    if share == 0.0 || before == 0 || before >= total {
+    if max_cases == 0 || share == 0.0 || before == 0 || before >= total {
         return None;
     }
     let boundary = events.iter().filter(|event| event.item.is_some()).nth(before)?.occurred_at;
@@ -72,4 +72,63 @@ pub fn temporal(events: &[Event], share: f64, max_cases: usize, seed: u64) -> Op
         cases.sort_by_key(|case| case.user);
     }
     Some(Split { cut, cases })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{ItemId, Timestamp};
+    use crate::event::EventKind;
+
+    fn bought(user: u32, item: u32, second: i64) -> Event {
+        Event {
+            occurred_at: Timestamp::from_seconds(second),
+            user: Some(UserId(user)),
+            item: Some(ItemId(item)),
+            kind: EventKind::Purchase,
+            dwell_ms: None,
+            quantity: 1.0,
+            value: None,
+            basket: None,
+        }
+    }
+
+    #[test]
+    fn the_latest_part_is_predicted_from_what_came_before() {
+        let mut events: Vec<_> = (0..8).map(|at| bought(0, at as u32, at)).collect();
+        // One basket of three at second 8, across the cut at 80 %: it stays together, after the cut.
+        events.extend([bought(0, 3, 8), bought(0, 50, 8), bought(1, 51, 8)]);
+        let split = temporal(&events, 0.2, 10, 1).unwrap();
+        assert_eq!(split.cut, 8);
+        // User 1 was not seen before, and item 3 was already known to user 0.
+        assert_eq!(split.cases.len(), 1);
+        assert_eq!(split.cases[0].user, UserId(0));
+        assert_eq!(split.cases[0].relevant, HashSet::from([50]));
+        assert_eq!(split.cases[0].seen, (0..8).collect());
+    }
+
+    #[test]
+    fn without_enough_nothing_is_held_out() {
+        let events: Vec<_> = (0..10).map(|at| bought(0, at as u32, at)).collect();
+        assert_eq!(temporal(&[], 0.1, 10, 1), None);
+        assert_eq!(temporal(&events[..1], 0.1, 10, 1), None);
+        assert_eq!(temporal(&events, 0.0, 10, 1), None);
+        assert_eq!(temporal(&events, f64::NAN, 10, 1), None);
+        assert_eq!(temporal(&events, 0.1, 0, 1), None);
+        let at_once: Vec<_> = (0..10).map(|item| bought(0, item, 5)).collect();
+        assert_eq!(temporal(&at_once, 0.1, 10, 1), None);
+    }
+
+    #[test]
+    fn at_most_the_wanted_number_of_users_the_same_for_the_same_seed() {
+        let mut events = Vec::new();
+        for round in 0..10 {
+            events.extend((0..100).map(|user| bought(user, round, i64::from(round))));
+        }
+        let cases = |seed| temporal(&events, 0.1, 20, seed).unwrap().cases;
+        assert_eq!(cases(1).len(), 20);
+        assert_eq!(cases(1), cases(1));
+        assert_ne!(cases(1), cases(2));
+        assert!(cases(1).is_sorted_by_key(|case| case.user));
+    }
 }

@@ -37,6 +37,9 @@ pub fn train_and_evaluate(
     let threads = Threads::new(parameters.n_threads)?;
     let mut parameters = parameters.clone();
     let mut metrics = Metrics::new();
+    if progress(Stage::Evaluate, 0.0).is_break() {
+        return Err(TrainError::Cancelled);
+    }
     let split =
         split::temporal(&data.events, parameters.holdout_share, parameters.max_test_users, parameters.seed);
     if let Some(split) = split {
@@ -153,4 +156,87 @@ fn grid(given: Blend) -> Vec<Blend> {
         }
     }
     blends
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use super::*;
+    use crate::base::{ItemId, UserId};
+    use crate::event::EventKind;
+
+    /// 240 users of four tastes; each buys eight of the ten items of their taste, one a day.
+    fn tastes() -> TrainingData {
+        let mut events = Vec::new();
+        for day in 0..8u32 {
+            for user in 0..240u32 {
+                let taste = user % 4;
+                let item = taste * 10 + (user / 4 + day * 3) % 10;
+                events.push(Event {
+                    occurred_at: Timestamp::from_seconds(i64::from(day) * 86_400 + i64::from(user)),
+                    user: Some(UserId(user)),
+                    item: Some(ItemId(item)),
+                    kind: EventKind::Purchase,
+                    dwell_ms: None,
+                    quantity: 1.0,
+                    value: None,
+                    basket: None,
+                });
+            }
+        }
+        TrainingData { events, n_users: 240 }
+    }
+
+    fn run(data: &TrainingData, progress: &mut Progress<'_>) -> Result<Trained, TrainError> {
+        let parameters = TrainingParameters { n_threads: 2, ..TrainingParameters::default() };
+        let now = Timestamp::from_seconds(10 * 86_400);
+        train_and_evaluate(data, &Catalogue::default(), now, &parameters, progress)
+    }
+
+    #[test]
+    fn the_metrics_show_that_tastes_were_learnt_and_repeat_exactly() {
+        let data = tastes();
+        let trained = run(&data, &mut |_, _| ControlFlow::Continue(())).unwrap();
+        let metrics = &trained.metrics;
+        // Three items of a taste are left for each user, whoever knows the taste hits them within ten.
+        assert!(metrics["recall@10"] > 0.95, "{metrics:?}");
+        assert!(metrics["item_knn.recall@10"] > 0.95, "{metrics:?}");
+        assert!(metrics["popularity.recall@10"] < 0.6, "{metrics:?}");
+        assert!(metrics.values().all(|value| value.is_finite()));
+        // 192 users come back in the last tenth; a fourth of them chose the weights.
+        assert_eq!(metrics["users"], 144.0);
+        assert_eq!(trained.model.metrics, trained.metrics);
+        let again = run(&data, &mut |_, _| ControlFlow::Continue(())).unwrap();
+        assert_eq!(again.model, trained.model);
+    }
+
+    #[test]
+    fn too_little_to_hold_out_still_gives_a_model() {
+        let mut data = tastes();
+        data.events.truncate(1);
+        let trained = run(&data, &mut |_, _| ControlFlow::Continue(())).unwrap();
+        assert!(trained.metrics.is_empty());
+        assert_eq!(trained.model.events, 1);
+    }
+
+    #[test]
+    fn it_stops_wherever_it_is_told_to() {
+        let data = tastes();
+        let mut calls = 0;
+        run(&data, &mut |_, _| {
+            calls += 1;
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        for stop in [1, 2, calls / 3, calls / 2, calls - 1, calls] {
+            let mut heard = 0;
+            let result = run(&data, &mut |_, _| {
+                heard += 1;
+                if heard == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            assert_eq!(result.unwrap_err(), TrainError::Cancelled, "call {stop} of {calls}");
+            assert_eq!(heard, stop, "work went on after the stop");
+        }
+    }
 }

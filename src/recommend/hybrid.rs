@@ -8,11 +8,11 @@ use crate::base::ItemId;
 use crate::catalogue::CategoryId;
 use crate::profile::Profile;
 
+use super::Request;
 use super::content_based::ContentBased;
 use super::item_knn::ItemKnn;
 use super::parameters::Blend;
 use super::popularity::Popularity;
-use super::{Reason, Request};
 
 /// Share of the seed's neighbours in the score when there is a seed.
 const SEED_SHARE: f32 = 0.8;
@@ -23,8 +23,6 @@ const CATEGORY: f32 = 0.25;
 /// Bounds of the weight of one item of the history.
 const LEAST_WEIGHT: f32 = 0.05;
 const MOST_WEIGHT: f32 = 2.0;
-/// Buyers of both from which "often bought with" is true.
-const OFTEN: u16 = 2;
 
 /// The models that are blended.
 #[derive(Clone, Copy, Debug)]
@@ -40,12 +38,12 @@ pub struct Models<'a> {
 /// The scores of every item by each model, 0…1, indexed by item. All zero = the model has nothing to say.
 #[derive(Clone, Debug)]
 pub struct Components {
-    history: Vec<(ItemId, f32)>,
-    item_knn: Vec<f32>,
-    content: Vec<f32>,
-    popularity: Vec<f32>,
-    seed: Option<Vec<f32>>,
-    liked: Vec<(CategoryId, f32)>,
+    pub(super) history: Vec<(ItemId, f32)>,
+    pub(super) item_knn: Vec<f32>,
+    pub(super) content: Vec<f32>,
+    pub(super) popularity: Vec<f32>,
+    pub(super) seed: Option<Vec<f32>>,
+    pub(super) liked: Vec<(CategoryId, f32)>,
 }
 
 /// Items with interest left, newest first, each weighing `decay` of the next newer one.
@@ -99,7 +97,7 @@ impl Components {
     }
 
     /// Weights summing to 1 over the models that have something to say; negative and NaN ones count as 0.
-    fn weights(&self, blend: &Blend) -> Blend {
+    pub(super) fn weights(&self, blend: &Blend) -> Blend {
         let weight = |weight: f32, scores: &[f32]| {
             let speaks = weight.is_finite() && weight > 0.0 && scores.iter().any(|score| *score > 0.0);
             if speaks { weight } else { 0.0 }
@@ -115,60 +113,6 @@ impl Components {
             Blend { item_knn: 0.0, content: 0.0, popularity: 1.0, ..*blend }
         }
     }
-
-    /// The cause that added most to an item's score. O(history · (neighbours + words)).
-    pub fn reason(&self, models: &Models<'_>, request: &Request<'_>, blend: &Blend, item: ItemId) -> Reason {
-        let at = |scores: &[f32]| scores.get(item.index()).copied().unwrap_or(0.0);
-        if let (Some(seed), Some(scores)) = (request.seed, &self.seed)
-            && at(scores) > 0.0
-        {
-            return seed_reason(models, request, seed, item);
-        }
-        let weights = self.weights(blend);
-        let item_knn = weights.item_knn * at(&self.item_knn);
-        let content = weights.content * at(&self.content);
-        let popularity = weights.popularity * at(&self.popularity);
-        let personal = if item_knn >= content && item_knn >= popularity {
-            self.behaviour_cause(models, request, item)
-        } else if content >= popularity {
-            self.content_cause(models, request, item)
-        } else {
-            None
-        };
-        personal.unwrap_or_else(|| popularity_reason(models, request, &self.liked, item))
-    }
-
-    /// The item of the history whose neighbourhood added most.
-    fn behaviour_cause(&self, models: &Models<'_>, request: &Request<'_>, item: ItemId) -> Option<Reason> {
-        let (cause, neighbour, _) = self
-            .history
-            .iter()
-            .filter_map(|(known, weight)| {
-                let neighbour = models.item_knn.neighbours(*known).iter().find(|near| near.item == item)?;
-                Some((*known, *neighbour, weight * neighbour.similarity))
-            })
-            .max_by(|a, b| a.2.total_cmp(&b.2))?;
-        let owned = request.profile.has_bought(cause) || request.profile.in_cart().contains(&cause);
-        Some(if owned && neighbour.bought_together >= OFTEN {
-            Reason::OftenBoughtWith(cause)
-        } else if owned {
-            Reason::SimilarTo(cause)
-        } else {
-            Reason::Viewed(cause)
-        })
-    }
-
-    /// The item of the history that is most alike.
-    fn content_cause(&self, models: &Models<'_>, request: &Request<'_>, item: ItemId) -> Option<Reason> {
-        let (cause, _) = self
-            .history
-            .iter()
-            .map(|(known, weight)| (*known, weight * models.content.similarity(*known, item)))
-            .filter(|(_, similarity)| *similarity > 0.0)
-            .max_by(|a, b| a.1.total_cmp(&b.1))?;
-        let owned = request.profile.has_bought(cause) || request.profile.in_cart().contains(&cause);
-        Some(if owned { Reason::SimilarTo(cause) } else { Reason::Viewed(cause) })
-    }
 }
 
 /// Half behaviour, half content; all of one where the other knows nothing. 0…1, indexed by item.
@@ -182,32 +126,6 @@ pub fn seed_scores(models: &Models<'_>, seed: ItemId, width: usize) -> Vec<f32> 
         (true, true) => item_knn.iter().zip(&content).map(|(a, b)| (a + b) / 2.0).collect(),
         (true, false) => item_knn,
         (false, _) => content,
-    }
-}
-
-/// Why an item goes with a seed: what the user did with the seed, or what the two have in common.
-pub fn seed_reason(models: &Models<'_>, request: &Request<'_>, seed: ItemId, item: ItemId) -> Reason {
-    let neighbour = models.item_knn.neighbours(seed).iter().find(|near| near.item == item);
-    let together = neighbour.is_some_and(|near| near.bought_together >= OFTEN);
-    let owned = request.profile.in_cart().contains(&seed) || request.profile.has_bought(seed);
-    if owned && together {
-        Reason::OftenBoughtWith(seed)
-    } else if !owned && request.profile.has_seen(seed) {
-        Reason::Viewed(seed)
-    } else {
-        pair_reason(models, seed, item)
-    }
-}
-
-/// What two items have in common, whoever asks.
-pub fn pair_reason(models: &Models<'_>, seed: ItemId, item: ItemId) -> Reason {
-    let neighbour = models.item_knn.neighbours(seed).iter().find(|near| near.item == item);
-    let behaviour = neighbour.map_or(0.0, |near| near.similarity);
-    match neighbour {
-        Some(near) if near.bought_together >= OFTEN && behaviour >= models.content.similarity(seed, item) => {
-            Reason::OftenBoughtWith(seed)
-        }
-        _ => Reason::SimilarTo(seed),
     }
 }
 
@@ -243,31 +161,6 @@ fn popularity(
         }
     }
     scores
-}
-
-/// The largest part of an item's popularity.
-fn popularity_reason(
-    models: &Models<'_>,
-    request: &Request<'_>,
-    liked: &[(CategoryId, f32)],
-    item: ItemId,
-) -> Reason {
-    let overall = models.popularity.score(item);
-    let best_share = liked.first().map_or(1.0, |(_, share)| *share);
-    let category = request.catalogue.category_of(item).and_then(|id| {
-        liked.iter().find(|(liked, _)| *liked == id).map(|(_, share)| (id, share / best_share))
-    });
-    let segment = request.segment.and_then(|id| {
-        models.popularity.in_segment(id).iter().find(|(near, _)| *near == item).map(|(_, score)| (id, *score))
-    });
-    // Overall popularity is part of every popular item's score; the narrower cause, where there is one of note, is
-    // the one that put this item before the others.
-    match (category, segment) {
-        (Some((id, like)), _) if like >= 0.5 && overall > 0.0 => Reason::PopularIn(id),
-        (_, Some((id, score))) if score > overall => Reason::PopularInSegment(id),
-        _ if overall > 0.0 => Reason::Popular,
-        _ => Reason::New,
-    }
 }
 
 /// Divides by the largest score of an item outside the history, so that the best news is 1; what is above stays at 1.

@@ -13,8 +13,10 @@ use crate::base::ItemId;
 use super::interactions::Matrix;
 use super::threads::Threads;
 
-/// Items a thread takes between two looks at cancellation.
-const CHUNK: usize = 128;
+/// Multiplications between two looks at cancellation: a few milliseconds of work on two threads.
+const COST_AT_ONCE: usize = 2_000_000;
+/// And no more items than this.
+const ITEMS_AT_ONCE: usize = 1_024;
 
 /// How similarity is made.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -95,6 +97,17 @@ impl Columns {
         columns
     }
 
+    /// Where a chunk of items that begins at `from` ends: by cost, at least one item further.
+    fn chunk_end(&self, from: usize, matrix: &Matrix) -> usize {
+        let mut cost = 0;
+        let mut end = from;
+        while end < self.norms.len() && end < from + ITEMS_AT_ONCE && cost < COST_AT_ONCE {
+            cost += self.cells(end).map(|(row, ..)| matrix.row(row as usize).len()).sum::<usize>();
+            end += 1;
+        }
+        end
+    }
+
     fn cells(&self, item: usize) -> impl Iterator<Item = (u32, f32, bool)> {
         let range =
             self.offsets.get(item).zip(self.offsets.get(item + 1)).map_or(0..0, |(from, to)| *from..*to);
@@ -130,15 +143,17 @@ impl ItemKnn {
         let columns = Columns::new(matrix);
         let n_items = matrix.n_items();
         let mut model = Self { offsets: vec![0], neighbours: Vec::new() };
-        let items: Vec<usize> = (0..n_items).collect();
-        for chunk in items.chunks(CHUNK) {
+        let mut next = 0;
+        while next < n_items {
+            let chunk = next..columns.chunk_end(next, matrix);
+            next = chunk.end;
             let lists: Vec<Vec<Neighbour>> = threads.run(|| {
                 chunk
-                    .par_iter()
-                    .with_min_len(16)
+                    .into_par_iter()
+                    .with_min_len(8)
                     .map_init(
                         || Scratch { sums: vec![Pair::default(); n_items], touched: Vec::new() },
-                        |scratch, item| neighbours(*item, matrix, &columns, parameters, scratch),
+                        |scratch, item| neighbours(item, matrix, &columns, parameters, scratch),
                     )
                     .collect()
             });

@@ -16,7 +16,7 @@ use super::hybrid::{self, Components, Models};
 use super::item_knn::ItemKnn;
 use super::parameters::TrainingParameters;
 use super::popularity::Popularity;
-use super::{Metrics, Reason, Recommendation, Request, rules};
+use super::{Metrics, Reason, Recommendation, Request, explain, rules};
 
 /// Everything a recommendation is made from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -127,7 +127,7 @@ impl ModelSet {
             .map(|(other, score)| Recommendation {
                 item: other,
                 score: Score::new(score),
-                reason: hybrid::pair_reason(&models, item, other),
+                reason: explain::pair_reason(&models, item, other),
             })
             .collect()
     }
