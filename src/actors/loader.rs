@@ -16,7 +16,7 @@ use crate::notify::quiet_hours::QuietHours;
 use crate::notify::{PolicyState, Preferences, Sent};
 use crate::profile::Profile;
 use crate::store::users::{self, UserState};
-use crate::store::{StoreError, preferences};
+use crate::store::{Connection, StoreError, preferences};
 
 /// Logins waiting in the mailbox.
 const MAILBOX: usize = 65_536;
@@ -125,7 +125,7 @@ impl LoaderActor {
 }
 
 fn resolve(
-    connection: &mut diesel::PgConnection,
+    connection: &mut Connection,
     wanted: &[(ExternalId, bool)],
 ) -> Result<Vec<Option<UserId>>, StoreError> {
     let creating: Vec<ExternalId> =

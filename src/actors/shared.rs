@@ -112,9 +112,17 @@ impl Shared {
         self.metrics.set(Gauge::Items, i64::try_from(catalogue.len()).unwrap_or(i64::MAX));
         let catalogue = Arc::new(catalogue);
         self.catalogue.store(Arc::clone(&catalogue));
-        if !changed.is_empty() {
+        // Items that events have named carry no text yet: content has nothing to learn from them.
+        let told: Vec<ItemId> = changed
+            .iter()
+            .copied()
+            .filter(|id| {
+                catalogue.get(*id).is_some_and(|item| item.title.is_some() || !item.category.is_empty())
+            })
+            .collect();
+        if !told.is_empty() {
             let mut models = ModelSet::clone(&self.models.load());
-            models.note_items(&catalogue, changed);
+            models.note_items(&catalogue, &told);
             self.models.store(Arc::new(models));
         }
     }

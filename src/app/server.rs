@@ -24,14 +24,17 @@ use crate::actors::user::Drain;
 use crate::base::Timestamp;
 use crate::catalogue::Catalogue;
 use crate::config::Config;
-use crate::http::admin::DemoMode;
+use crate::http::admin::{DemoMode, SlowCache};
 use crate::http::error::ApiError;
 use crate::recommend::ModelSet;
-use crate::store::{Store, items, jobs, models, server};
+use crate::store::models::{self, ModelState};
+use crate::store::{Connection, Store, StoreError, items, jobs, server};
 use crate::transport::{tcp, ws};
 
 /// Connections waiting to be accepted: ten thousand clients may come back at once.
 const BACKLOG: u32 = 8_192;
+/// Model versions looked through for one that can be read.
+const MAX_VERSIONS: i64 = 50;
 /// Users whose connections are closed per turn at shutdown, and the time between turns: a deploy is not a storm.
 const DRAIN_GROUP: usize = 500;
 const DRAIN_PAUSE: Duration = Duration::from_millis(50);
@@ -48,25 +51,32 @@ pub struct Running {
 
 /// What the database holds that every request needs. Blocks.
 pub fn load(config: Config, store: Store) -> anyhow::Result<Arc<Shared>> {
-    let (epoch, catalogue, artefacts) = store.run_blocking(|connection| {
+    let (epoch, catalogue) = store.run_blocking(|connection| {
         jobs::fail_unfinished(connection, Timestamp::now())?;
-        let epoch = server::epoch(connection)?;
-        let catalogue = Catalogue::from_items(items::load_all(connection)?);
-        Ok((epoch, catalogue, models::load_active(connection)?))
+        Ok((server::epoch(connection)?, Catalogue::from_items(items::load_all(connection)?)))
     })?;
-    let model = artefacts.and_then(|(version, artefact)| match ModelSet::decode(&artefact) {
-        Ok(mut model) => {
-            model.version = version;
-            Some(model)
-        }
-        Err(error) => {
-            log::error!("model not loaded, serving without one version={version} error={error}");
-            None
-        }
-    });
+    let model = store.run_blocking(last_good_model)?;
     let shared = Shared::new(config, store, &epoch, catalogue, ModelSet::empty());
     shared.put_models(model.unwrap_or_else(ModelSet::empty));
     Ok(shared)
+}
+
+/// The active model set; if its artefact can't be read, the newest one that served before and can.
+fn last_good_model(connection: &mut Connection) -> Result<Option<ModelSet>, StoreError> {
+    let mut versions = models::list(connection, MAX_VERSIONS)?;
+    versions.retain(|row| row.state != ModelState::Rejected);
+    versions.sort_by_key(|row| (row.state != ModelState::Active, std::cmp::Reverse(row.version)));
+    for row in versions {
+        let Some(artefact) = models::load(connection, row.version)? else { continue };
+        match ModelSet::decode(&artefact) {
+            Ok(mut model) => {
+                model.version = row.version;
+                return Ok(Some(model));
+            }
+            Err(error) => log::error!("model not loaded version={} error={error}", row.version),
+        }
+    }
+    Ok(None)
 }
 
 /// Starts the actors and listens.
@@ -87,12 +97,14 @@ pub fn start(shared: Arc<Shared>, demo: bool) -> anyhow::Result<Running> {
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         workers => workers,
     };
+    let cache = web::Data::new(SlowCache::default());
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(Arc::clone(&app_shared)))
             .app_data(web::Data::new(Arc::clone(&limits)))
             .app_data(web::Data::new(Arc::clone(&gateway)))
             .app_data(web::Data::new(DemoMode(demo)))
+            .app_data(cache.clone())
             .app_data(web::PayloadConfig::new(max_body))
             .app_data(
                 web::QueryConfig::default()

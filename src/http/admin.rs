@@ -1,8 +1,10 @@
 //! For administrators: live metrics, segments, models, decisions, sessions, retraining.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix_web::{HttpResponse, web};
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -26,6 +28,8 @@ use crate::telemetry::{Count, Gauge, Timing};
 const RATE_WINDOW: usize = 5;
 /// Feedback rates look back this far.
 const FEEDBACK_DAYS: f64 = 7.0;
+/// Feedback rates are read again after this long.
+const SLOW_AFTER: Duration = Duration::from_secs(2);
 /// Users in the scatter plot.
 const SAMPLE: i64 = 600;
 /// Sessions listed.
@@ -34,6 +38,38 @@ const MAX_SESSIONS: usize = 200;
 /// Set by `tidings demo`: the dashboard says that the shoppers are simulated.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DemoMode(pub bool);
+
+/// What the dashboard shows that costs a query over a week of messages.
+#[derive(Clone)]
+struct Slow {
+    feedback: Value,
+    users: i64,
+}
+
+/// Asked for every second by every open dashboard, read every few seconds.
+#[derive(Default)]
+pub struct SlowCache(Mutex<Option<(Instant, Slow)>>);
+
+async fn slow(shared: &Shared, cache: &SlowCache) -> Result<Slow, ApiError> {
+    let known = cache.0.lock().clone().filter(|(at, _)| at.elapsed() < SLOW_AFTER);
+    if let Some((_, slow)) = known {
+        return Ok(slow);
+    }
+    let since = Timestamp::now().plus_days(-FEEDBACK_DAYS);
+    let (feedback, users) = shared
+        .store
+        .run(move |connection| {
+            Ok((store::feedback::rates(connection, since)?, store::users::count(connection)?))
+        })
+        .await?;
+    let mut feedback = serde_json::to_value(feedback).unwrap_or_default();
+    if let Some(fields) = feedback.as_object_mut() {
+        fields.insert("window_days".to_owned(), json!(FEEDBACK_DAYS));
+    }
+    let slow = Slow { feedback, users };
+    *cache.0.lock() = Some((Instant::now(), slow.clone()));
+    Ok(slow)
+}
 
 /// A page of a list.
 #[derive(Deserialize)]
@@ -54,20 +90,11 @@ impl ListQuery {
 pub async fn metrics(
     shared: web::Data<Arc<Shared>>,
     demo: web::Data<DemoMode>,
+    cache: web::Data<SlowCache>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
-    let since = Timestamp::now().plus_days(-FEEDBACK_DAYS);
-    let (feedback, users) = shared
-        .store
-        .run(move |connection| {
-            Ok((store::feedback::rates(connection, since)?, store::users::count(connection)?))
-        })
-        .await?;
-    let mut feedback = serde_json::to_value(feedback).unwrap_or_default();
-    if let Some(fields) = feedback.as_object_mut() {
-        fields.insert("window_days".to_owned(), json!(FEEDBACK_DAYS));
-    }
+    let Slow { feedback, users } = slow(&shared, &cache).await?;
     let metrics = &shared.metrics;
     let history = metrics.history();
     let recent: Vec<_> = history.iter().rev().take(RATE_WINDOW).collect();

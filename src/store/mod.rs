@@ -31,9 +31,11 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, NopErrorHandler, Pool};
-use diesel::{Connection, PgConnection};
+use diesel::{Connection as _, PgConnection};
 use tokio::sync::Semaphore;
 
+/// What every function of this module works on.
+pub use diesel::PgConnection as Connection;
 pub use error::StoreError;
 pub use migrations::MIGRATIONS;
 

@@ -215,3 +215,23 @@ fn the_live_profile_is_the_one_from_the_tables() {
     }
     assert_eq!(live, stored);
 }
+
+#[test]
+fn a_model_that_cannot_be_read_gives_way_to_the_last_good_one() {
+    let database = TestDatabase::new();
+    let mut server = Server::start(&database.url, &[]);
+    let events: Vec<Value> = (0..200).map(|n| json!({"kind": "purchase", "user_id": n % 20, "item_id": (n * 7) % 30, "occurred_at": 1_790_000_000 + n * 600})).collect();
+    server.http().post("/v1/events", &json!(events));
+    assert_eq!(server.retrain()["state"], "succeeded");
+    assert_eq!(server.retrain()["state"], "succeeded");
+    assert_eq!(server.http().get("/admin/models").json()["active"], 2);
+    server.kill();
+    use diesel::RunQueryDsl;
+    diesel::sql_query("UPDATE models SET artefact = '\\xdeadbeef' WHERE state = 'active'")
+        .execute(&mut database.connection())
+        .unwrap();
+    let server = Server::start(&database.url, &[]);
+    assert_eq!(server.http().get("/admin/models").json()["active"], 1);
+    let refused = server.http().post("/admin/models/2/activate", &Value::Null);
+    assert_eq!(refused.status, 409, "{}", refused.body);
+}

@@ -174,8 +174,8 @@ impl Actor for UserActor {
         context.set_mailbox_capacity(MAILBOX);
         self.shared.metrics.shift(Gauge::ConnectedUsers, 1);
         self.load(context);
-        let linger = Duration::from_millis(self.shared.config.socket.linger_ms.max(10));
-        context.run_interval(TICK.min(linger), Self::tick);
+        let linger = Duration::from_millis(self.shared.config.socket.linger_ms);
+        context.run_interval(TICK.min(linger).max(Duration::from_secs(1)), Self::tick);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {

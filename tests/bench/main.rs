@@ -1,0 +1,32 @@
+//! `make bench`: measures what the README claims, on this machine, against the real server as a process of its own.
+//! Prints a table with machine and settings, and writes `target/bench/<name>.json`. Nothing here asserts a time.
+
+#[path = "../it/helpers/http.rs"]
+mod http;
+mod ingest;
+mod load;
+mod memory;
+mod push;
+mod report;
+mod retail;
+mod server;
+
+use report::Report;
+
+fn main() {
+    // cargo passes `--bench`; anything else is a part of a benchmark's name.
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let benches: [(&str, fn(&mut Report)); 4] =
+        [("push", push::run), ("ingest", ingest::run), ("memory", memory::run), ("retail", retail::run)];
+    let mut ran = 0;
+    for (name, run) in benches {
+        if wanted.is_empty() || wanted.iter().any(|wanted| name.contains(wanted.as_str())) {
+            let mut report = Report::new(name);
+            run(&mut report);
+            report.finish();
+            ran += 1;
+        }
+    }
+    assert!(ran > 0, "no benchmark is named {wanted:?}; there are push, ingest, memory, retail");
+}

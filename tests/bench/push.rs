@@ -1,0 +1,98 @@
+//! Event received → personalised push written to the socket, durable commits in between; and one recommendation.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::http::Http;
+use crate::load;
+use crate::report::{Aim, Report, percentile};
+use crate::server::Server;
+
+const USERS: i64 = 1_000;
+const EVENTS_PER_S: i64 = 500;
+const SECONDS: i64 = 30;
+
+pub fn run(report: &mut Report) {
+    load::raise_file_limit();
+    let directory = tempfile::tempdir().unwrap();
+    report.setting("users connected", USERS);
+    report.setting("events per second", EVENTS_PER_S);
+    report.setting("seconds", SECONDS);
+    report.setting("shop", "the demo's, 3 months of history, trained model; caps and repeats off");
+    let server = Server::start(
+        "demo",
+        directory.path(),
+        &[
+            "--shoppers",
+            "0",
+            "--set",
+            "policy.caps=[]",
+            "--set",
+            "policy.repeat_window_min=0",
+            "--set",
+            "training.interval_s=0",
+        ],
+    );
+    report.row(
+        "demo: empty directory → ready, history and training",
+        server.ready_after.as_secs_f64(),
+        "s",
+        Aim::AtMost(60.0),
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut latencies = Vec::new();
+    let mut unanswered = 0;
+    let cpu = server.cpu_seconds();
+    runtime.block_on(async {
+        let sockets = join_all((1..=USERS).map(|user| load::login(server.address, user))).await;
+        let every = Duration::from_millis((USERS * 1_000 / EVENTS_PER_S) as u64);
+        let each = SECONDS * EVENTS_PER_S / USERS;
+        let parts = sockets.into_iter().enumerate().map(|(index, socket)| {
+            let items = (0..each).map(|n| 101 + (index as i64 * 31 + n * 97) % 500).collect();
+            load::views(socket, items, every, every.mul_f64(index as f64 / USERS as f64))
+        });
+        for (part, missed) in join_all(parts).await {
+            latencies.extend(part);
+            unanswered += missed;
+        }
+    });
+    let cpu = server.cpu_seconds() - cpu;
+    let metrics = Http::connect(server.address).get("/admin/metrics").json();
+    let server_side =
+        |timing: &str, field: &str| metrics["latency_ms"][timing][field].as_f64().unwrap_or(f64::NAN);
+    report.row(
+        "event received → push handed to the socket, p50",
+        server_side("event_to_push", "p50"),
+        "ms",
+        Aim::AtMost(5.0),
+    );
+    report.row(
+        "event received → push handed to the socket, p99",
+        server_side("event_to_push", "p99"),
+        "ms",
+        Aim::AtMost(25.0),
+    );
+    report.row(
+        "event sent → push received by the client, p50",
+        percentile(&mut latencies, 0.5),
+        "ms",
+        Aim::None,
+    );
+    report.row(
+        "event sent → push received by the client, p99",
+        percentile(&mut latencies, 0.99),
+        "ms",
+        Aim::None,
+    );
+    report.row("pushes received", latencies.len() as f64, "", Aim::None);
+    report.row("events without a push within 5 s", unanswered as f64, "", Aim::AtMost(0.0));
+    report.row("one commit, p50", server_side("commit", "p50"), "ms", Aim::None);
+    report.row("recommendations for one user, p99", server_side("recommend", "p99"), "ms", Aim::AtMost(2.0));
+    report.row(
+        "server CPU per event, logins included",
+        cpu / latencies.len().max(1) as f64 * 1e6,
+        "µs",
+        Aim::None,
+    );
+}
