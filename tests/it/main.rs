@@ -1,5 +1,8 @@
 //! Integration tests: real PostgreSQL, real sockets, one binary.
 
+// clippy takes only `#[test]` functions and what is under `cfg(test)` for tests.
+#![cfg(test)]
+
 mod helpers;
 
 mod api;

@@ -53,7 +53,7 @@ fn a_deleted_item_is_gone_until_the_shop_names_it_again() {
     assert!(!items::deactivate(&mut conn, &id).unwrap());
     assert!(items::load_all(&mut conn).unwrap().is_empty());
     assert_eq!(items::find(&mut conn, &id).unwrap(), Some(item.id));
-    assert_eq!(items::upsert(&mut conn, &[NewItem::new(id)]).unwrap(), [item.clone()]);
+    assert_eq!(items::upsert(&mut conn, &[NewItem::new(id)]).unwrap()[0], item);
     assert_eq!(items::load(&mut conn, &[item.id]).unwrap(), [item]);
 }
 
