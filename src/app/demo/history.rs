@@ -216,6 +216,7 @@ mod tests {
 
     use super::*;
     use crate::app::demo::shoppers::CLASSES;
+    use crate::profile::{Features, SegmentParameters, Segmentation};
 
     fn now() -> Timestamp {
         Timestamp::parse("2026-11-23T12:00:00Z").unwrap()
@@ -235,13 +236,13 @@ mod tests {
         let keys: HashSet<_> = events.iter().map(|event| event.key).collect();
         assert_eq!(keys.len(), events.len());
         let per_shopper = events.len() / 150;
-        assert!((75..125).contains(&per_shopper), "{per_shopper} events a shopper");
+        assert!((90..145).contains(&per_shopper), "{per_shopper} events a shopper");
     }
 
-    #[test]
-    fn hidden_classes_show_in_the_features_of_their_shoppers() {
+    /// Each shopper with what a month of theirs looks like.
+    fn months(n_shoppers: u32) -> Vec<(Shopper, Features)> {
         let shop = Shop::generate(1, 600).unwrap();
-        let events = History { shop: &shop, n_shoppers: 600, now: now() }.events();
+        let events = History { shop: &shop, n_shoppers, now: now() }.events();
         let mut sums: HashMap<i64, [f64; 3]> = HashMap::new();
         for event in &events {
             let Some(ExternalId::Integer(user)) = event.user else { panic!("anonymous") };
@@ -253,11 +254,31 @@ mod tests {
                 _ => {}
             }
         }
+        (1..=i64::from(n_shoppers))
+            .map(|id| {
+                let shopper = Shopper::generate(&shop, id);
+                let months = (shopper.tenure_days / DAYS_PER_MONTH).max(1.0);
+                let [purchases, minutes, searches] = sums[&id].map(|sum| sum / months);
+                let features = Features {
+                    purchases_per_month: purchases,
+                    browsing_minutes_per_month: minutes,
+                    searches_per_month: searches,
+                    recency_days: None,
+                    monetary: 0.0,
+                };
+                (shopper, features)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn hidden_classes_show_in_the_features_of_their_shoppers() {
+        let shoppers = months(600);
         for (index, class) in CLASSES.iter().enumerate() {
-            let members: Vec<[f64; 3]> = (1..=600)
-                .map(|id| Shopper::generate(&shop, id))
-                .filter(|shopper| shopper.class == index && shopper.tenure_days > 31.0)
-                .map(|shopper| sums[&shopper.id].map(|sum| sum / (shopper.tenure_days / DAYS_PER_MONTH)))
+            let members: Vec<[f64; 3]> = shoppers
+                .iter()
+                .filter(|(shopper, _)| shopper.class == index && shopper.tenure_days > 31.0)
+                .map(|(_, features)| features.behaviour())
                 .collect();
             assert!(members.len() > 30);
             for (column, planted) in [class.purchases, class.minutes, class.searches].into_iter().enumerate()
@@ -266,6 +287,18 @@ mod tests {
                 assert!((mean / planted - 1.0).abs() < 0.08, "{}: {mean} instead of {planted}", class.name);
             }
         }
+    }
+
+    #[test]
+    fn segments_find_the_hidden_classes_again() {
+        let shoppers = months(2_000);
+        let features: Vec<Features> = shoppers.iter().map(|(_, features)| *features).collect();
+        let segmentation = Segmentation::fit(&features, &SegmentParameters::default()).unwrap();
+        let found = shoppers
+            .iter()
+            .filter(|(shopper, features)| usize::from(segmentation.assign(features).0) == shopper.class)
+            .count();
+        assert!(found > 1_800, "{found} of 2000 {:#?}", segmentation.summaries());
     }
 
     #[test]

@@ -11,8 +11,6 @@ use crate::store::bulk::Loader;
 use crate::store::cleaning::{self, NewCleaning};
 use crate::store::{self, Store, StoreError, items};
 
-/// Events per COPY: bounds memory and gives progress something to tell.
-const CHUNK: usize = 50_000;
 /// Reports searched for the demo's own.
 const REPORTS: i64 = 1_000;
 
@@ -92,15 +90,14 @@ pub fn load_sized(
     let (events, report, robots) = clean(&source, dirt::soil(history, &shop, now), now);
     progress("history", 1.0);
     let new_items = shop.new_items();
+    progress("store", 0.0);
     let stored = store
         .run_blocking(|conn| {
             store::without_time_limit(conn, |conn| {
                 let mut loader = Loader::new();
                 loader.items(conn, &new_items)?;
-                for (number, chunk) in events.chunks(CHUNK).enumerate() {
-                    loader.events(conn, chunk)?;
-                    progress("store", ((number + 1) * CHUNK) as f32 / events.len().max(CHUNK) as f32);
-                }
+                // In one COPY: a loader can't take a second chunk before the transaction ends, and half a shop is none.
+                loader.events(conn, &events)?;
                 loader.mark_robots(conn, &robots)?;
                 loader.finish(conn)?;
                 cleaning::insert(conn, &row(&report, loader.total().events)?)?;
@@ -108,6 +105,7 @@ pub fn load_sized(
             })
         })
         .context("could not store the demo's history")?;
+    progress("store", 1.0);
     Ok(DemoSummary { events: stored, cleaning: Some(report), ..summary })
 }
 

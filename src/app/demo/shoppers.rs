@@ -103,11 +103,11 @@ impl Shopper {
         let style = pick(&|category| shop.categories.get(category).map_or(0, |c| c.styles.len()));
         let home = chance::weighted(&mut rng, &HOMES.map(|home| home.3)).unwrap_or(0);
         let (time_zone, locale, utc_offset, _) = HOMES.get(home).copied().unwrap_or(HOMES[0]);
-        // A quarter have been customers all along, most joined at some point since, a tenth are newcomers.
-        let tenure_days = match chance::weighted(&mut rng, &[0.25, 0.65, 0.1]) {
+        // A quarter have been customers all along, most joined at some point since, a few are almost new.
+        let tenure_days = match chance::weighted(&mut rng, &[0.25, 0.72, 0.03]) {
             Some(0) => chance::between(&mut rng, HISTORY_DAYS - 1.0, HISTORY_DAYS),
             Some(1) => chance::between(&mut rng, 31.0, 75.0),
-            _ => chance::between(&mut rng, 0.5, 30.0),
+            _ => chance::between(&mut rng, 22.0, 31.0),
         };
         Self {
             id,
