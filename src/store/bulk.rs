@@ -322,6 +322,8 @@ fn copy(conn: &mut PgConnection, rows: Vec<LoadedEvent>) -> Result<u64, StoreErr
         }
         written => written?,
     };
+    // Not left to the commit: the caller's transaction may bring another chunk.
+    conn.batch_execute("DROP TABLE loaded_events")?;
     Ok(written as u64)
 }
 

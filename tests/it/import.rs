@@ -8,8 +8,10 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use tempfile::TempDir;
 use tidings::app::import::{Format, ImportOptions, ImportSummary, run};
-use tidings::base::{ExternalId, Timestamp};
-use tidings::store::{Store, cleaning, events, items};
+use tidings::base::{EventKey, ExternalId, Timestamp};
+use tidings::event::{EventKind, NewEvent};
+use tidings::store::bulk::Loader;
+use tidings::store::{Store, cleaning, events, items, without_time_limit};
 
 use crate::helpers::database::TestDatabase;
 
@@ -232,6 +234,39 @@ fn a_file_of_another_format_is_refused_and_leaves_nothing_behind() {
     let error = run(&database.store, Format::Csv, &[missing], &files.options()).unwrap_err();
     assert!(format!("{error:#}").contains("missing.csv"), "{error:#}");
     assert_eq!(fingerprint(&database.store), before);
+}
+
+#[test]
+fn chunks_may_share_a_transaction_and_a_key_given_twice_is_stored_once() {
+    let database = TestDatabase::new();
+    let view = |n: u8| NewEvent {
+        key: EventKey::from_parts(&[&[n]]),
+        deduplicate: true,
+        user: Some(ExternalId::Integer(i64::from(n % 2))),
+        item: Some(ExternalId::Integer(1)),
+        kind: EventKind::View,
+        occurred_at: Timestamp::from_seconds(1_600_000_000),
+        dwell_ms: None,
+        query: None,
+        quantity: 1.0,
+        value: None,
+        currency: None,
+        basket: None,
+    };
+    let total = database
+        .store
+        .run_blocking(|conn| {
+            without_time_limit(conn, |conn| {
+                let mut loader = Loader::new();
+                loader.events(conn, &[view(1), view(2), view(1)])?;
+                loader.events(conn, &[view(2), view(3)])?;
+                loader.finish(conn)?;
+                Ok(loader.total())
+            })
+        })
+        .unwrap();
+    assert_eq!((total.events, total.known_events, total.users, total.items), (3, 2, 2, 1));
+    assert_eq!(count(&database.store, "events"), 3);
 }
 
 /// The real data sets, where they are.

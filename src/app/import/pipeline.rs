@@ -94,7 +94,6 @@ impl<'a> Intake<'a> {
                 reject.reason
             );
         }
-
         let Cleaned { mut report, robots, caps: _ } = cleaner.finish(&mut output.ready);
         output.store_rest()?;
         let loader = &output.loader;
