@@ -21,6 +21,7 @@ pub fn run(report: &mut Report) {
     report.setting("clients", CLIENTS);
     report.setting("runs", RUNS);
     let server = Server::start("serve", directory.path(), &[]);
+    let address = server.address;
     report.row("empty directory → ready", server.ready_after.as_secs_f64(), "s", Aim::AtMost(10.0));
     for (name, with_event_id) in [("without event_id", false), ("with event_id (retries are harmless)", true)]
     {
@@ -36,8 +37,8 @@ pub fn run(report: &mut Report) {
             let started = Instant::now();
             thread::scope(|scope| {
                 for bodies in &bodies {
-                    scope.spawn(|| {
-                        let mut http = Http::connect(server.address);
+                    scope.spawn(move || {
+                        let mut http = Http::connect(address);
                         for body in bodies {
                             let answer = http.send("POST", "/v1/events", "application/json", body).unwrap();
                             assert_eq!(answer.json()["accepted"], BATCH, "{}", answer.body);

@@ -59,6 +59,11 @@ pub fn run(report: &mut Report) {
     });
     let cpu = server.cpu_seconds() - cpu;
     let metrics = Http::connect(server.address).get("/admin/metrics").json();
+    if std::env::var_os("BENCH_HISTORY").is_some() {
+        for sample in metrics["history"].as_array().unwrap() {
+            println!("  {sample}");
+        }
+    }
     let server_side =
         |timing: &str, field: &str| metrics["latency_ms"][timing][field].as_f64().unwrap_or(f64::NAN);
     report.row(
