@@ -8,7 +8,7 @@ use tidings::base::Timestamp;
 
 use crate::helpers::browser::{Browser, DESKTOP, PHONE, Viewport};
 use crate::helpers::database::TestDatabase;
-use crate::helpers::server::Server;
+use crate::helpers::server::{Server, wait_for};
 
 /// The demo with a shorter history, so that it starts in a second or two, and this many live shoppers.
 fn demo(live_shoppers: &str) -> (TestDatabase, Server) {
@@ -69,10 +69,37 @@ fn a_person_becomes_a_user_views_a_product_and_the_notification_arrives() {
 
     browser.click(&format!("{entry} [data-action=click]"));
     let mut http = server.http();
-    crate::helpers::server::wait_for("the click to be counted", || {
+    wait_for("the click to be counted", || {
         http.get("/admin/metrics").json()["feedback"]["overall"]["clicked"] == 1
     });
     complain(&mut browser, "after the click");
+}
+
+#[test]
+fn everything_can_be_done_from_the_keyboard() {
+    let (_database, server) = demo("0");
+    let mut browser = Browser::launch();
+    browser.resize(DESKTOP);
+    browser.open(&format!("http://{}/", server.address));
+    browser.wait_for("document.querySelector('#products [data-action=view]')");
+    browser.tab_to("#user-id");
+    browser.insert("7");
+    browser.press("Enter");
+    browser.wait_for("document.querySelector('#connection[data-state=online]')");
+    browser.wait_for("document.querySelector('#notifications [data-notification-id]')");
+    browser.tab_to("#products [data-action=view]");
+    browser.press("Enter");
+    browser.wait_for("document.querySelectorAll('#notifications [data-notification-id]').length >= 2");
+    browser.wait_for("document.querySelector('#detail').checkVisibility()");
+    browser.press("Escape");
+    browser.wait_for("!document.querySelector('#detail').checkVisibility()");
+    browser.tab_to("#notifications [data-action=dismiss]");
+    browser.press("Enter");
+    let mut http = server.http();
+    wait_for("the dismissal to be counted", || {
+        http.get("/admin/metrics").json()["feedback"]["overall"]["dismissed"] == 1
+    });
+    complain(&mut browser, "with the keyboard");
 }
 
 #[test]
@@ -109,7 +136,7 @@ fn the_retrain_button_trains_and_says_so() {
     browser.open(&format!("http://{}/#/operate", server.address));
     browser.click("#retrain");
     let mut http = server.http();
-    crate::helpers::server::wait_for("a second model", || {
+    wait_for("a second model", || {
         http.get("/admin/models").json()["models"].as_array().is_some_and(|models| models.len() >= 2)
     });
     browser.wait_for("/\\b2\\b/.test(document.querySelector('#models-body').innerText)");

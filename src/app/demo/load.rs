@@ -96,7 +96,7 @@ pub fn load_sized(
             store::without_time_limit(conn, |conn| {
                 let mut loader = Loader::new();
                 loader.items(conn, &new_items)?;
-                // In one COPY: a loader can't take a second chunk before the transaction ends, and half a shop is none.
+                // In one chunk: a quarter of a million rows are a second's COPY.
                 loader.events(conn, &events)?;
                 loader.mark_robots(conn, &robots)?;
                 loader.finish(conn)?;

@@ -138,23 +138,34 @@ impl Browser {
         value
     }
 
-    /// Waits for an element, brings it into view and clicks it in its middle. Panics when something covers it.
+    /// Waits for an element, brings it into view and clicks it in its middle; again if it moved away meanwhile. Panics
+    /// when something covers it.
     pub fn click(&mut self, selector: &str) {
         let quoted = json!(selector);
+        let deadline = Instant::now() + PATIENCE;
         self.wait_for(&format!("document.querySelector({quoted})"));
-        let at = self.wait_for(&format!(
-            "(() => {{ const element = document.querySelector({quoted}); \
-             element.scrollIntoView({{block: 'center', behavior: 'instant'}}); \
-             const box = element.getBoundingClientRect(); const x = box.x + box.width / 2, y = box.y + box.height / 2; \
-             const top = document.elementFromPoint(x, y); \
-             return box.width && top && (element === top || element.contains(top)) && {{x, y}}; }})()"
-        ));
-        for kind in ["mouseMoved", "mousePressed", "mouseReleased"] {
-            let count = u8::from(kind != "mouseMoved");
-            let button = if count == 0 { "none" } else { "left" };
-            let event =
-                json!({"type": kind, "x": at["x"], "y": at["y"], "button": button, "clickCount": count});
-            self.call("Input.dispatchMouseEvent", event);
+        loop {
+            let at = self.wait_for(&format!(
+                "(() => {{ const element = document.querySelector({quoted}); \
+                 element.scrollIntoView({{block: 'center', behavior: 'instant'}}); \
+                 const {{x: left, y: up, width, height}} = element.getBoundingClientRect(); \
+                 const x = left + width / 2, y = up + height / 2, top = document.elementFromPoint(x, y); \
+                 if (!width || !top || !(element === top || element.contains(top))) return null; \
+                 window.wasClicked = false; \
+                 element.addEventListener('click', () => window.wasClicked = true, {{once: true, capture: true}}); \
+                 return {{x, y}}; }})()"
+            ));
+            for kind in ["mouseMoved", "mousePressed", "mouseReleased"] {
+                let count = u8::from(kind != "mouseMoved");
+                let button = if count == 0 { "none" } else { "left" };
+                let event =
+                    json!({"type": kind, "x": at["x"], "y": at["y"], "button": button, "clickCount": count});
+                self.call("Input.dispatchMouseEvent", event);
+            }
+            if self.evaluate("window.wasClicked") == true {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{selector} can't be clicked");
         }
     }
 
@@ -162,7 +173,24 @@ impl Browser {
     pub fn fill(&mut self, selector: &str, text: &str) {
         self.click(selector);
         self.evaluate(&format!("document.querySelector({}).select()", json!(selector)));
+        self.insert(text);
+    }
+
+    /// Types into what has the focus.
+    pub fn insert(&mut self, text: &str) {
         self.call("Input.insertText", json!({"text": text}));
+    }
+
+    /// Presses Tab until an element that matches has the focus.
+    pub fn tab_to(&mut self, selector: &str) {
+        let there = format!("document.activeElement.matches({})", json!(selector));
+        for _ in 0..120 {
+            self.press("Tab");
+            if self.evaluate(&there) == true {
+                return;
+            }
+        }
+        panic!("Tab does not lead to {selector}");
     }
 
     /// Presses a key, e.g. `Enter`, `Tab`, `Escape`.
