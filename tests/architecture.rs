@@ -1,4 +1,5 @@
 //! Reads `src/` and fails on an import that points the wrong way.
+#![cfg(test)]
 
 use std::{fs, path::Path};
 

@@ -29,14 +29,24 @@ impl<A: Actor<Context = Context<A>>> Kept<A> {
         Arc::new(Self { name, address: ArcSwapOption::empty(), stopping: AtomicBool::new(false) })
     }
 
-    /// Starts the actor on an arbiter and starts it anew whenever it ends.
-    pub fn start(self: &Arc<Self>, arbiter: &ArbiterHandle, make: impl Fn(Lifeline) -> A + Send + 'static) {
+    /// Starts the actor on an arbiter and starts it anew whenever it ends. What comes back resolves when it can first
+    /// be reached.
+    pub fn start(
+        self: &Arc<Self>,
+        arbiter: &ArbiterHandle,
+        make: impl Fn(Lifeline) -> A + Send + 'static,
+    ) -> oneshot::Receiver<()> {
         let kept = Arc::clone(self);
+        let (reachable, can_be_reached) = oneshot::channel();
+        let mut reachable = Some(reachable);
         arbiter.spawn(async move {
             loop {
                 let (lifeline, gone) = oneshot::channel();
                 let address = make(Lifeline { _dropped: lifeline }).start();
                 kept.address.store(Some(Arc::new(address)));
+                if let Some(reachable) = reachable.take() {
+                    let _ = reachable.send(());
+                }
                 // An error is the signal: the sender was dropped with the actor.
                 let _ = gone.await;
                 if kept.stopping.load(Ordering::Acquire) {
@@ -45,6 +55,7 @@ impl<A: Actor<Context = Context<A>>> Kept<A> {
                 log::error!("actor ended unexpectedly and is started anew actor={}", kept.name);
             }
         });
+        can_be_reached
     }
 
     /// Do not start it again: the server is going down.

@@ -21,14 +21,14 @@ use crate::actors::loader::LoaderActor;
 use crate::actors::recommender::RecommenderActor;
 use crate::actors::send::offer;
 use crate::actors::user::Drain;
-use crate::base::Timestamp;
+use crate::base::{Timestamp, UserId};
 use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::http::admin::{DemoMode, SlowCache};
 use crate::http::error::ApiError;
 use crate::recommend::ModelSet;
 use crate::store::models::{self, ModelState};
-use crate::store::{Connection, Store, StoreError, items, jobs, server};
+use crate::store::{Connection, Store, StoreError, items, jobs, server, users};
 use crate::transport::{tcp, ws};
 
 /// Connections waiting to be accepted: ten thousand clients may come back at once.
@@ -80,10 +80,10 @@ fn last_good_model(connection: &mut Connection) -> Result<Option<ModelSet>, Stor
 }
 
 /// Starts the actors and listens.
-pub fn start(shared: Arc<Shared>, demo: bool) -> anyhow::Result<Running> {
+pub async fn start(shared: Arc<Shared>, demo: bool) -> anyhow::Result<Running> {
     let core = Arbiter::new();
     let arbiter = core.handle();
-    start_actors(&shared, &arbiter);
+    start_actors(&shared, &arbiter).await?;
     let server_config = shared.config.server.clone();
     let limits = Arc::new(ws::Limits {
         socket: shared.config.socket.clone(),
@@ -116,12 +116,8 @@ pub fn start(shared: Arc<Shared>, demo: bool) -> anyhow::Result<Running> {
             )
             .wrap(from_fn(middleware::guard))
             .wrap(middleware::headers())
+            .route("/demo/images/{category}/{seed}", web::get().to(demo_image))
             .configure(crate::http::routes)
-            .configure(|config| {
-                if demo {
-                    config.route("/demo/images/{category}/{seed}", web::get().to(demo_image));
-                }
-            })
     })
     .workers(workers)
     .max_connections(server_config.max_connections.div_ceil(workers))
@@ -139,19 +135,39 @@ pub fn start(shared: Arc<Shared>, demo: bool) -> anyhow::Result<Running> {
             log::error!("server ended error={error}");
         }
     });
+    arbiter.spawn(warm(Arc::clone(&shared)));
     arbiter.spawn(tick(Arc::clone(&shared)));
     Ok(Running { address, shared, handle, core })
 }
 
-fn start_actors(shared: &Arc<Shared>, arbiter: &actix::ArbiterHandle) {
-    let state = Arc::clone(shared);
-    shared.ingest.start(arbiter, move |lifeline| IngestActor::new(Arc::clone(&state), lifeline));
-    let state = Arc::clone(shared);
-    shared.journal.start(arbiter, move |lifeline| JournalActor::new(Arc::clone(&state), lifeline));
-    let state = Arc::clone(shared);
-    shared.loader.start(arbiter, move |lifeline| LoaderActor::new(Arc::clone(&state), lifeline));
-    let state = Arc::clone(shared);
-    shared.recommender.start(arbiter, move |lifeline| RecommenderActor::new(Arc::clone(&state), lifeline));
+/// Starts them and waits until each can be reached: from the ready line on, every request is answered.
+async fn start_actors(shared: &Arc<Shared>, arbiter: &actix::ArbiterHandle) -> anyhow::Result<()> {
+    let state = || Arc::clone(shared);
+    let (ingest, journal, loader, recommender) = (state(), state(), state(), state());
+    let started = [
+        shared.ingest.start(arbiter, move |lifeline| IngestActor::new(Arc::clone(&ingest), lifeline)),
+        shared.journal.start(arbiter, move |lifeline| JournalActor::new(Arc::clone(&journal), lifeline)),
+        shared.loader.start(arbiter, move |lifeline| LoaderActor::new(Arc::clone(&loader), lifeline)),
+        shared
+            .recommender
+            .start(arbiter, move |lifeline| RecommenderActor::new(Arc::clone(&recommender), lifeline)),
+    ];
+    for reachable in started {
+        reachable.await.context("an actor did not start")?;
+    }
+    Ok(())
+}
+
+/// Every connection reads a user once before it is needed: the first query on a connection plans over all partitions.
+async fn warm(shared: Arc<Shared>) {
+    let reads = (0..shared.config.database.pool_size).map(|_| {
+        shared.store.run(|connection| users::load_states(connection, &[UserId(0)], Timestamp::now()))
+    });
+    for read in futures_util::future::join_all(reads).await {
+        if let Err(error) = read {
+            log::warn!("connection not warmed error={error}");
+        }
+    }
 }
 
 async fn tick(shared: Arc<Shared>) {
@@ -190,7 +206,7 @@ impl Running {
     }
 }
 
-/// A picture of the simulated shop, drawn on the spot.
+/// A picture of the simulated shop, drawn on the spot; always there, since `serve` may serve a demo's database too.
 async fn demo_image(request: HttpRequest) -> HttpResponse {
     match super::demo::images::from_path(request.path()) {
         Some(svg) => HttpResponse::Ok()

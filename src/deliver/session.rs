@@ -293,8 +293,8 @@ mod tests {
             let mut seen: [Vec<i64>; 2] = [vec![], vec![]];
             let mut online = [false; 2];
             let take = |effects: &[Effect], seen: &mut [Vec<i64>; 2]| {
-                for client in 0..2 {
-                    seen[client].extend(sent_to(effects, client as u64));
+                for (client, seen) in (0..).zip(seen) {
+                    seen.extend(sent_to(effects, client));
                 }
             };
             for (step, client) in steps {

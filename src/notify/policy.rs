@@ -257,9 +257,8 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
 
     fn rules() -> Rules {
-        let mut policy = config::Policy::default();
-        policy.caps = vec![config::Cap { category: "similar_items".into(), window_min: 10, max: 2 }];
-        Rules::new(&policy)
+        let caps = vec![config::Cap { category: "similar_items".into(), window_min: 10, max: 2 }];
+        Rules::new(&config::Policy { caps, ..config::Policy::default() })
     }
 
     fn candidate(items: &[u32]) -> Candidate {

@@ -1,7 +1,16 @@
 //! `make bench`: measures what the README claims, on this machine, against the real server as a process of its own.
 //! Prints a table with machine and settings, and writes `target/bench/<name>.json`. Nothing here asserts a time.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a benchmark that can't go on has nothing better to do than to end"
+)]
+
 #[path = "../it/helpers/http.rs"]
+#[expect(dead_code, reason = "shared with the integration tests, which use all of it")]
 mod http;
 mod ingest;
 mod load;
@@ -13,11 +22,13 @@ mod server;
 
 use report::Report;
 
+type Run = fn(&mut Report);
+
 fn main() {
     // cargo passes `--bench`; anything else is a part of a benchmark's name.
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let benches: [(&str, fn(&mut Report)); 4] =
+    let benches: [(&str, Run); 4] =
         [("push", push::run), ("ingest", ingest::run), ("memory", memory::run), ("retail", retail::run)];
     let mut ran = 0;
     for (name, run) in benches {

@@ -9,7 +9,10 @@ use tidings::recommend::Threads;
 use crate::models_data::{self, read};
 
 /// `user → [(item, score)]` in rank order.
-fn golden(name: &str) -> Option<Vec<(String, Vec<(String, f32)>)>> {
+/// Users with their best items and scores.
+type Lists = Vec<(String, Vec<(String, f32)>)>;
+
+fn golden(name: &str) -> Option<Lists> {
     let text = read(&format!("golden/{name}"))?;
     let mut lists: Vec<(String, Vec<(String, f32)>)> = Vec::new();
     for line in text.lines().skip(1) {

@@ -19,7 +19,7 @@ pub fn serve(config: Config) -> anyhow::Result<()> {
     let database = open(&config, Sharing::Exclusive)?;
     let shared = server::load(config, database.store.clone())?;
     actix::System::new().block_on(async {
-        let running = server::start(shared, false)?;
+        let running = server::start(shared, false).await?;
         announce(&running)?;
         until_told(&database).await?;
         running.stop().await;
@@ -53,7 +53,7 @@ pub fn demo(config: Config, shoppers: usize, seed: u64) -> anyhow::Result<()> {
         shared.put_models(outcome.model);
     }
     actix::System::new().block_on(async {
-        let running = server::start(shared, true)?;
+        let running = server::start(shared, true).await?;
         announce(&running)?;
         let (stop, stopped) = watch::channel(false);
         let url = format!("ws://{}/ws", running.address);
