@@ -231,13 +231,16 @@ impl Handler<Ingest> for IngestActor {
 }
 
 impl Shared {
-    /// Hands events to the ingest actor and waits for the commit.
+    /// Hands events to the ingest actor and waits for the commit. What a tab left open over night reports as dwell is
+    /// cut before it is stored, so that live and stored profiles see the same.
     pub async fn ingest(
         &self,
-        events: Vec<NewEvent>,
+        mut events: Vec<NewEvent>,
         at: Instant,
         origin: Origin,
     ) -> Result<Vec<Appended>, IngestError> {
+        let cut = events.iter_mut().filter_map(|event| self.caps.winsorise(event).then_some(())).count();
+        self.metrics.add(Count::Winsorised, cut as u64);
         let (reply, answer) = oneshot::channel();
         if !self.ingest.offer(Ingest { events, at, origin, reply }).is_queued() {
             self.metrics.add(Count::MailboxFull, 1);

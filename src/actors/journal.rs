@@ -1,12 +1,13 @@
 //! Commits what was decided, sent, acknowledged and answered, in groups like [`super::ingest`]. A message is sent
 //! only after its commit: store, then send, then acknowledge.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::shared::Shared;
 use super::watch::Lifeline;
@@ -16,6 +17,7 @@ use crate::store::feedback::{self, FeedbackRow};
 use crate::store::notifications::{self, NewNotification};
 use crate::store::preferences::{self, Preferences};
 use crate::store::users;
+use crate::store::{self, Connection, StoreError};
 use crate::telemetry::{Count, Timing};
 
 /// Entries waiting in the mailbox.
@@ -67,10 +69,82 @@ struct Group {
     robots: Vec<UserId>,
 }
 
+/// Who waits for a group: by decision, and those who only want to know that it is over.
+#[derive(Default)]
+struct Waiters {
+    decisions: HashMap<Uuid, oneshot::Sender<bool>>,
+    flushes: Vec<oneshot::Sender<bool>>,
+}
+
+impl Group {
+    fn add(&mut self, record: Record, waiters: &mut Waiters) {
+        match record {
+            Record::Decision { decision, notification, reply } => {
+                waiters.decisions.extend(reply.map(|reply| (decision.decision_id, reply)));
+                self.decisions.push(*decision);
+                self.notifications.extend(notification.map(|notification| *notification));
+            }
+            Record::Acknowledged { user, offset, at } => self.acknowledged.push((user, offset, at)),
+            Record::Feedback(row) => self.feedback.push(row),
+            Record::Preferences(user, preferences) => self.preferences.push((user, preferences)),
+            Record::Robot(user) => self.robots.push(user),
+            Record::Flush(reply) => waiters.flushes.push(reply),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.decisions.len()
+            + self.acknowledged.len()
+            + self.feedback.len()
+            + self.preferences.len()
+            + self.robots.len()
+    }
+
+    /// In one transaction; the number of outcomes that were new.
+    fn commit(&self, connection: &mut Connection) -> Result<usize, StoreError> {
+        notifications::insert(connection, &self.notifications)?;
+        decisions::insert(connection, &self.decisions)?;
+        let first = feedback::insert(connection, &self.feedback)?;
+        notifications::acknowledge(connection, &self.acknowledged)?;
+        for (user, preferences) in &self.preferences {
+            preferences::put(connection, *user, preferences)?;
+        }
+        users::mark_robots(connection, &self.robots)?;
+        Ok(first.into_iter().filter(|first| *first).count())
+    }
+
+    /// Each entry by itself again, in the order of its kind.
+    fn split(self, waiters: &mut Waiters) -> VecDeque<Record> {
+        let mut notifications: HashMap<_, _> =
+            self.notifications.into_iter().map(|row| (row.notification_id, Box::new(row))).collect();
+        let decisions = self.decisions.into_iter().map(|decision| Record::Decision {
+            notification: decision.notification_id.and_then(|id| notifications.remove(&id)),
+            reply: waiters.decisions.remove(&decision.decision_id),
+            decision: Box::new(decision),
+        });
+        decisions
+            .chain(self.feedback.into_iter().map(Record::Feedback))
+            .chain(self.acknowledged.into_iter().map(|(user, offset, at)| Record::Acknowledged {
+                user,
+                offset,
+                at,
+            }))
+            .chain(
+                self.preferences
+                    .into_iter()
+                    .map(|(user, preferences)| Record::Preferences(user, preferences)),
+            )
+            .chain(self.robots.into_iter().map(Record::Robot))
+            .collect()
+    }
+}
+
 /// Groups and commits.
 pub struct JournalActor {
     shared: Arc<Shared>,
     waiting: VecDeque<Record>,
+    /// From a group that failed: each is tried by itself, so that one bad entry takes no other with it.
+    alone: VecDeque<Record>,
     in_flight: bool,
     _lifeline: Lifeline,
 }
@@ -78,72 +152,77 @@ pub struct JournalActor {
 impl JournalActor {
     /// Idle.
     pub fn new(shared: Arc<Shared>, lifeline: Lifeline) -> Self {
-        Self { shared, waiting: VecDeque::new(), in_flight: false, _lifeline: lifeline }
+        Self {
+            shared,
+            waiting: VecDeque::new(),
+            alone: VecDeque::new(),
+            in_flight: false,
+            _lifeline: lifeline,
+        }
     }
 
-    fn next_group(&mut self) -> (Group, Vec<oneshot::Sender<bool>>) {
-        let mut group = Group::default();
-        let mut replies = Vec::new();
+    fn next_group(&mut self) -> (Group, Waiters) {
+        let (mut group, mut waiters) = (Group::default(), Waiters::default());
+        if let Some(record) = self.alone.pop_front() {
+            group.add(record, &mut waiters);
+            return (group, waiters);
+        }
         let n = self.waiting.len().min(MAX_COMMIT);
         for record in self.waiting.drain(..n) {
-            match record {
-                Record::Decision { decision, notification, reply } => {
-                    group.decisions.push(*decision);
-                    group.notifications.extend(notification.map(|notification| *notification));
-                    replies.extend(reply);
-                }
-                Record::Acknowledged { user, offset, at } => group.acknowledged.push((user, offset, at)),
-                Record::Feedback(row) => group.feedback.push(row),
-                Record::Flush(reply) => replies.push(reply),
-                Record::Robot(user) => group.robots.push(user),
-                Record::Preferences(user, preferences) => group.preferences.push((user, preferences)),
-            }
+            group.add(record, &mut waiters);
         }
-        (group, replies)
+        (group, waiters)
     }
 
     fn commit(&mut self, context: &mut Context<Self>) {
-        if self.in_flight || self.waiting.is_empty() {
+        if self.in_flight || (self.waiting.is_empty() && self.alone.is_empty()) {
             return;
         }
         self.in_flight = true;
-        let (group, replies) = self.next_group();
+        let (group, waiters) = self.next_group();
         let store = self.shared.store.clone();
         let started = Instant::now();
         let commit = async move {
             store
-                .transaction(move |connection| {
-                    notifications::insert(connection, &group.notifications)?;
-                    decisions::insert(connection, &group.decisions)?;
-                    let first = feedback::insert(connection, &group.feedback)?;
-                    notifications::acknowledge(connection, &group.acknowledged)?;
-                    for (user, preferences) in &group.preferences {
-                        preferences::put(connection, *user, preferences)?;
-                    }
-                    users::mark_robots(connection, &group.robots)?;
-                    Ok(first.into_iter().filter(|first| *first).count())
+                .run(move |connection| {
+                    let result = store::in_transaction(connection, |connection| group.commit(connection));
+                    Ok((group, result))
                 })
                 .await
         };
         context.spawn(commit.into_actor(self).map(move |outcome, actor, context| {
             actor.in_flight = false;
             actor.shared.metrics.time(Timing::Commit, started.elapsed());
-            let stored = match outcome {
-                Ok(feedback) => {
+            match outcome {
+                Ok((_, Ok(feedback))) => {
                     actor.shared.metrics.add(Count::Feedback, feedback as u64);
-                    true
+                    answer(waiters, true);
                 }
+                Ok((group, Err(error))) => actor.failed(group, waiters, &error),
                 Err(error) => {
-                    log::error!("decisions not committed waiting={} error={error}", actor.waiting.len());
+                    log::error!("decisions not committed error={error}");
                     actor.shared.metrics.add(Count::FailedCommits, 1);
-                    false
+                    answer(waiters, false);
                 }
-            };
-            for reply in replies {
-                let _ = reply.send(stored);
             }
             actor.commit(context);
         }));
+    }
+
+    fn failed(&mut self, group: Group, mut waiters: Waiters, error: &StoreError) {
+        log::error!("decisions not committed entries={} error={error}", group.len());
+        self.shared.metrics.add(Count::FailedCommits, 1);
+        if group.len() > 1 && !error.temporary() {
+            self.alone.extend(group.split(&mut waiters));
+        }
+        answer(waiters, false);
+    }
+}
+
+/// Nobody may wait any more: the user has gone, what was stored is stored.
+fn answer(waiters: Waiters, stored: bool) {
+    for reply in waiters.decisions.into_values().chain(waiters.flushes) {
+        let _ = reply.send(stored);
     }
 }
 

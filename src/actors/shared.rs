@@ -15,6 +15,7 @@ use super::watch::Kept;
 use crate::base::ItemId;
 use crate::catalogue::{Catalogue, Item};
 use crate::config::Config;
+use crate::event::clean::Caps;
 use crate::notify::Rules;
 use crate::recommend::ModelSet;
 use crate::store::Store;
@@ -32,6 +33,8 @@ pub struct Shared {
     pub epoch: Box<str>,
     /// Policy rules.
     pub rules: Rules,
+    /// Largest believable values of live events.
+    pub caps: Caps,
     /// The current catalogue, swapped whole.
     pub catalogue: ArcSwap<Catalogue>,
     /// The current model set, swapped whole.
@@ -70,6 +73,7 @@ impl Shared {
             metrics: Metrics::default(),
             epoch: epoch.into(),
             rules,
+            caps: Caps::live_default(),
             catalogue: ArcSwap::from_pointee(catalogue),
             models: ArcSwap::from_pointee(models),
             change: Mutex::new(()),

@@ -100,15 +100,6 @@ impl Store {
         .map_err(|_| StoreError::Interrupted)?
     }
 
-    /// [`Store::run`] in one transaction: all of `work` is committed or none of it.
-    pub async fn transaction<T, F>(&self, work: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&mut PgConnection) -> Result<T, StoreError> + Send + 'static,
-    {
-        self.run(|conn| conn.transaction(work)).await
-    }
-
     /// Runs `work` on this thread; for threads of one's own, never inside an actor or a handler.
     pub fn run_blocking<T>(
         &self,
@@ -124,6 +115,14 @@ impl Store {
     pub fn migrate(&self) -> Result<Vec<String>, StoreError> {
         self.run_blocking(migrations::run_pending)
     }
+}
+
+/// Runs `work` in one transaction: all of it is committed or none of it.
+pub fn in_transaction<T>(
+    conn: &mut PgConnection,
+    work: impl FnOnce(&mut PgConnection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    conn.transaction(work)
 }
 
 /// Runs `work` in a transaction without the session's time limit: training, import, index builds.

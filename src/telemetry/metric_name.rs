@@ -10,6 +10,8 @@ pub enum Count {
     Duplicates,
     /// Events refused.
     RejectedEvents,
+    /// Events with a value pulled in to the largest believable.
+    Winsorised,
     /// Messages stored and handed to a session.
     Pushes,
     /// Frames written to sockets.
@@ -36,10 +38,11 @@ pub enum Count {
 
 impl Count {
     /// Every counter.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Events,
         Self::Duplicates,
         Self::RejectedEvents,
+        Self::Winsorised,
         Self::Pushes,
         Self::Frames,
         Self::Sends,
@@ -59,6 +62,9 @@ impl Count {
             Self::Events => ("tidings_events", "Events stored"),
             Self::Duplicates => ("tidings_events_duplicate", "Events that were already stored"),
             Self::RejectedEvents => ("tidings_events_rejected", "Events refused by validation"),
+            Self::Winsorised => {
+                ("tidings_events_winsorised", "Events with a value pulled in to the largest believable")
+            }
             Self::Pushes => ("tidings_pushes", "Messages stored and handed to a session"),
             Self::Frames => ("tidings_frames", "Frames handed to sockets"),
             Self::Sends => ("tidings_decisions_send", "Decisions to send"),

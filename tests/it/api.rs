@@ -65,6 +65,17 @@ fn out_of_stock_and_bought_items_are_not_recommended() {
 }
 
 #[test]
+fn a_tab_left_open_over_night_is_not_a_night_of_reading() {
+    let database = TestDatabase::new();
+    let server = Server::start(&database.url, &[]);
+    let mut http = server.http();
+    http.post("/v1/events", &json!({"kind": "view", "user_id": 1, "item_id": 2, "dwell_ms": 8 * 3_600_000}));
+    let profile = http.get("/v1/users/1/profile").json();
+    assert_eq!(profile["features"]["browsing_minutes_per_month"], 30.0);
+    assert!(http.get("/metrics").body.contains("tidings_events_winsorised_total 1"));
+}
+
+#[test]
 fn ndjson_and_broken_bodies_are_told_apart() {
     let database = TestDatabase::new();
     let server = Server::start(&database.url, &["--set", "server.max_body_bytes=2000"]);

@@ -235,3 +235,32 @@ fn a_model_that_cannot_be_read_gives_way_to_the_last_good_one() {
     let refused = server.http().post("/admin/models/2/activate", &Value::Null);
     assert_eq!(refused.status, 409, "{}", refused.body);
 }
+
+#[test]
+fn a_message_that_another_hand_numbered_is_delivered_and_the_stream_goes_on() {
+    let database = TestDatabase::new();
+    let server = Server::start(&database.url, &[]);
+    let items: Value = (0..40)
+        .map(|id| json!({"item_id": id, "title": format!("Thing {id}"), "category": format!("C{}", id % 4)}))
+        .collect();
+    server.http().put("/v1/items", &items);
+    let (mut client, first) = server.login(1);
+    assert_eq!(first["offset"], 1);
+    // A restored backup, a second server by mistake: the next number is taken.
+    use diesel::RunQueryDsl;
+    diesel::sql_query(
+        "INSERT INTO notifications (notification_id, user_id, stream_offset, kind, category, trigger, model_version, \
+         items, frame, created_at, expires_at) SELECT gen_random_uuid(), user_id, 2, 'announcement', 'news', 'test', 0, \
+         '{}', '{\"type\":\"notification\",\"offset\":2}', now(), now() + interval '1 hour' FROM users WHERE external_id = '1'",
+    )
+    .execute(&mut database.connection())
+    .unwrap();
+    client.send(&json!({"type": "event", "kind": "view", "item_id": 3}));
+    assert_eq!(client.expect("notification")["offset"], 2, "everything was read again");
+    client.send(&json!({"type": "event", "kind": "view", "item_id": 4}));
+    let push = client.expect("recommendation");
+    assert_eq!((push["trigger"].as_str(), push["offset"].as_i64()), (Some("view"), Some(3)));
+    // Others notice nothing.
+    let (_other, first) = server.login(2);
+    assert_eq!(first["offset"], 1);
+}

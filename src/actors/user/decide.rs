@@ -1,13 +1,15 @@
 //! From a trigger to a decision, and from a decision to the wire: recommend → decide → journal → stream → sockets.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::UserActor;
 use super::ready::{Pending, Ready, Wants};
-use super::{State, UserActor};
 use crate::actors::journal::Record;
 use crate::actors::shared::Shared;
 use crate::base::{ConnectionId, ItemId, Millis, NotificationId, Timestamp};
@@ -206,7 +208,12 @@ impl UserActor {
     /// Stores what is to be sent and sets timers for what is deferred.
     pub(super) fn satisfy(&mut self, wants: Wants, context: &mut Context<Self>) {
         for pending in wants.pending {
-            self.store_then_send(pending, context);
+            if self.missed.load(Ordering::Acquire) {
+                // About to read everything again: no number given now would hold.
+                self.not_stored(pending.entry.id, pending.welcome_after);
+            } else {
+                self.store_then_send(pending, context);
+            }
         }
         for (trigger, until) in wants.deferred {
             // A little late never hurts; a little early would be quiet still.
@@ -226,39 +233,44 @@ impl UserActor {
         let record = Record::Decision { decision, notification: Some(notification), reply: Some(reply) };
         // A full or restarting journal drops `reply`, and the answer below is "not stored".
         let _ = self.shared.journal.offer(record);
+        self.in_flight += 1;
         let answer = async move { answer.await.unwrap_or(false) };
         context.spawn(answer.into_actor(self).map(move |stored, actor, context| {
+            actor.in_flight -= 1;
             if stored {
                 actor.stored(entry, at, welcome_after);
             } else {
                 // Perhaps stored, perhaps not: only the database knows.
                 log::warn!("message not confirmed, reading the stream again user_id={}", actor.user);
                 actor.not_stored(entry.id, welcome_after);
-                actor.reload(context);
+                actor.missed.store(true, Ordering::Release);
             }
+            actor.reload_if_due(context);
         }));
     }
 
     fn stored(&mut self, entry: Entry, at: Option<Instant>, welcome_after: Option<(ConnectionId, Instant)>) {
-        let State::Ready(ready) = &mut self.state else { return };
+        let shared = Arc::clone(&self.shared);
+        let Some(ready) = self.serving() else { return };
         let frame = entry.frame.clone();
         let effects = ready.session.on(Input::Stored(entry), Timestamp::now());
-        ready.run(effects, &self.shared);
-        self.shared.metrics.add(Count::Pushes, 1);
+        ready.run(effects, &shared);
+        shared.metrics.add(Count::Pushes, 1);
         if let Some(at) = at {
-            self.shared.metrics.time(Timing::EventToPush, at.elapsed());
+            shared.metrics.time(Timing::EventToPush, at.elapsed());
         }
         if let Some((connection, since)) = welcome_after {
             ready.last_login = Some((Instant::now(), frame));
-            ready.late_welcome(connection, since, &self.shared);
+            ready.late_welcome(connection, since, &shared);
         }
     }
 
     fn not_stored(&mut self, id: NotificationId, welcome_after: Option<(ConnectionId, Instant)>) {
-        let State::Ready(ready) = &mut self.state else { return };
+        let shared = Arc::clone(&self.shared);
+        let Some(ready) = self.serving() else { return };
         ready.policy.refund(id);
         if let Some((connection, since)) = welcome_after {
-            ready.late_welcome(connection, since, &self.shared);
+            ready.late_welcome(connection, since, &shared);
         }
     }
 }

@@ -51,6 +51,9 @@ pub struct UserActor {
     shared: Arc<Shared>,
     missed: Arc<AtomicBool>,
     state: State,
+    /// Messages on their way through the journal. Everything is read again only when none is: until then the
+    /// database does not know the stream's last number.
+    in_flight: usize,
     /// Since when nobody is connected.
     idle_since: Option<Instant>,
 }
@@ -59,7 +62,7 @@ impl UserActor {
     /// About to load.
     pub fn new(user: ExternalId, instance: u64, shared: Arc<Shared>, missed: Arc<AtomicBool>) -> Self {
         let state = State::Loading { waiting: Vec::new(), before: None };
-        Self { user, instance, shared, missed, state, idle_since: Some(Instant::now()) }
+        Self { user, instance, shared, missed, state, in_flight: 0, idle_since: Some(Instant::now()) }
     }
 
     fn load(&mut self, context: &mut Context<Self>) {
@@ -92,6 +95,22 @@ impl UserActor {
         }
     }
 
+    /// Something was missed and nothing is under way: read everything again.
+    fn reload_if_due(&mut self, context: &mut Context<Self>) {
+        let ready = matches!(self.state, State::Ready(_));
+        if ready && self.in_flight == 0 && self.missed.load(Ordering::Acquire) {
+            self.reload(context);
+        }
+    }
+
+    /// The state that answers clients: the present one or, while everything is read again, the one before.
+    fn serving(&mut self) -> Option<&mut Ready> {
+        match &mut self.state {
+            State::Ready(ready) | State::Loading { before: Some(ready), .. } => Some(ready),
+            State::Loading { before: None, .. } => None,
+        }
+    }
+
     /// Reads everything again; connections stay.
     fn reload(&mut self, context: &mut Context<Self>) {
         self.missed.store(false, Ordering::Release);
@@ -120,9 +139,7 @@ impl UserActor {
         context: &mut Context<Self>,
         act: impl FnOnce(&mut Ready, &Shared, &mut ready::Wants),
     ) {
-        if matches!(self.state, State::Ready(_)) && self.missed.load(Ordering::Acquire) {
-            self.reload(context);
-        }
+        self.reload_if_due(context);
         let mut wants = ready::Wants::default();
         match &mut self.state {
             State::Ready(ready) => {
