@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::http::Http;
 use crate::report::{Aim, Report, median};
-use crate::server::Server;
+use crate::server::{Server, data_dir};
 
 const BATCH: usize = 100;
 const BATCHES: usize = 400;
@@ -15,7 +15,7 @@ const CLIENTS: usize = 4;
 const RUNS: usize = 3;
 
 pub fn run(report: &mut Report) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = data_dir();
     report.setting("batch", BATCH);
     report.setting("batches a run", BATCHES * CLIENTS);
     report.setting("clients", CLIENTS);

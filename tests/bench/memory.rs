@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use crate::load;
 use crate::report::{Aim, Report};
-use crate::server::Server;
+use crate::server::{Server, data_dir};
 
 const USERS: i64 = 10_000;
 const AT_ONCE: usize = 200;
@@ -12,7 +12,7 @@ const AT_ONCE: usize = 200;
 pub fn run(report: &mut Report) {
     let files = load::raise_file_limit();
     let users = USERS.min((files as i64 - 500) / 2 * 2);
-    let directory = tempfile::tempdir().unwrap();
+    let directory = data_dir();
     report.setting("users", users);
     report.setting("shop", "the demo's: the first 2,000 users have three months of history");
     let server = Server::start(

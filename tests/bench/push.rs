@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use crate::http::Http;
 use crate::load;
 use crate::report::{Aim, Report, percentile};
-use crate::server::Server;
+use crate::server::{Server, data_dir};
 
 const USERS: i64 = 1_000;
 const EVENTS_PER_S: i64 = 500;
@@ -15,7 +15,7 @@ const SECONDS: i64 = 30;
 
 pub fn run(report: &mut Report) {
     load::raise_file_limit();
-    let directory = tempfile::tempdir().unwrap();
+    let directory = data_dir();
     report.setting("users connected", USERS);
     report.setting("events per second", EVENTS_PER_S);
     report.setting("seconds", SECONDS);

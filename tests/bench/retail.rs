@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::http::Http;
 use crate::report::{Aim, Report, percentile};
-use crate::server::{Server, tidings};
+use crate::server::{Server, data_dir, tidings};
 
 pub fn run(report: &mut Report) {
     let data = std::env::var_os("TIDINGS_DATA")
@@ -17,7 +17,7 @@ pub fn run(report: &mut Report) {
         return;
     }
     report.setting("data", "UCI Online Retail, 541,909 rows");
-    let directory = tempfile::tempdir().unwrap();
+    let directory = data_dir();
     // So that the start of PostgreSQL is not counted.
     let server = Server::start("serve", directory.path(), &["--set", "training.interval_s=0"]);
     let run = |arguments: &[&str]| {

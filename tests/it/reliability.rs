@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::helpers::client::Client;
 use crate::helpers::database::TestDatabase;
 use crate::helpers::http::Http;
-use crate::helpers::server::{Server, wait_for};
+use crate::helpers::server::{Server, data_dir, wait_for};
 
 /// A server with a private PostgreSQL of its own, so that both die together.
 fn with_own_cluster(data_dir: &std::path::Path) -> Server {
@@ -27,8 +27,8 @@ fn batch(client: usize, round: usize) -> Value {
 
 #[test]
 fn a_sigkill_loses_nothing_that_was_acknowledged() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut server = with_own_cluster(directory.path());
+    let (_directory, data_dir) = data_dir();
+    let mut server = with_own_cluster(&data_dir);
     let acknowledged: Arc<Mutex<Vec<Value>>> = Arc::default();
     let sent = Arc::new(AtomicBool::new(false));
     let writers: Vec<_> = (0..4)
@@ -60,7 +60,7 @@ fn a_sigkill_loses_nothing_that_was_acknowledged() {
     for writer in writers {
         writer.join().unwrap();
     }
-    let server = with_own_cluster(directory.path());
+    let server = with_own_cluster(&data_dir);
     let mut http = server.http();
     let acknowledged = acknowledged.lock().unwrap();
     for batch in acknowledged.iter() {

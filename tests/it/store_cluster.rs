@@ -1,38 +1,21 @@
 //! The private cluster: starts by itself, alone, after anything.
 
-use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
 use tidings::store::Store;
 use tidings::store::cluster::{Cluster, ClusterError, ClusterOptions};
 
+use crate::helpers::server::{Server, data_dir, wait_for};
+
 fn options() -> ClusterOptions {
     ClusterOptions { durable: false, ..ClusterOptions::default() }
 }
 
-/// A data directory that the user PostgreSQL runs as can reach: `tempfile` makes private ones.
-fn data_dir() -> (tempfile::TempDir, std::path::PathBuf) {
-    use std::os::unix::fs::PermissionsExt;
-    let directory = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let data_dir = directory.path().join("data");
-    (directory, data_dir)
-}
-
 fn kill(pid: u32) {
     assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
-}
-
-/// Polls `condition`: of another process's state there is no event to wait for.
-fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !condition() {
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 fn execute(cluster: &Cluster, statement: &str) {
@@ -87,7 +70,7 @@ fn it_recovers_from_a_sigkill_of_the_postmaster() {
             .unwrap()
             .batch_execute("SELECT count(*) FROM generate_series(1, 50000) a, generate_series(1, 50000) b");
     });
-    eventually("the query runs", || {
+    wait_for("the query runs", || {
         let mut conn = PgConnection::establish(&cluster.url()).unwrap();
         conn.batch_execute(
             "SELECT 1 / count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%generate_series%' \
@@ -96,7 +79,7 @@ fn it_recovers_from_a_sigkill_of_the_postmaster() {
         .is_ok()
     });
     kill(cluster.pid());
-    eventually("its end is noticed", || !cluster.is_running());
+    wait_for("its end is noticed", || !cluster.is_running());
     drop(cluster);
     let began = Instant::now();
     let cluster = Cluster::start(&data_dir, &ClusterOptions::default()).unwrap();
@@ -114,20 +97,6 @@ fn a_postmaster_pid_of_another_program_is_no_obstacle() {
     Cluster::start(&data_dir, &options()).unwrap();
 }
 
-/// Starts a cluster and waits to be killed: the server of the next test.
-#[test]
-#[ignore = "the child of a_postmaster_ends_with_its_killed_server_and_the_next_one_starts"]
-fn a_server_to_be_killed() {
-    let data_dir = std::env::var_os("TIDINGS_TEST_DATA_DIR").unwrap();
-    let cluster = Cluster::start(Path::new(&data_dir), &ClusterOptions::default()).unwrap();
-    execute(
-        &cluster,
-        "CREATE TABLE IF NOT EXISTS kept (n integer); DELETE FROM kept; INSERT INTO kept VALUES (1)",
-    );
-    std::fs::write(Path::new(&data_dir).join("pid"), cluster.pid().to_string()).unwrap();
-    std::thread::park();
-}
-
 /// Gone, or a zombie that waits for its new parent.
 fn has_ended(pid: &str) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
@@ -137,22 +106,24 @@ fn has_ended(pid: &str) -> bool {
 fn a_postmaster_ends_with_its_killed_server_and_the_next_one_starts() {
     let (_directory, data_dir) = data_dir();
     for at_once in [false, true] {
-        let mut server = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "--ignored", "store_cluster::a_server_to_be_killed"])
-            .env("TIDINGS_TEST_DATA_DIR", &data_dir)
-            .stdout(std::process::Stdio::null())
-            .spawn()
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(&data_dir)
+            .env_remove("DATABASE_URL");
+        let mut server = Server::spawn(&mut command);
+        let url = Cluster::url_of_running(&data_dir).unwrap();
+        PgConnection::establish(&url)
+            .unwrap()
+            .batch_execute(
+                "CREATE TABLE IF NOT EXISTS kept (n integer); DELETE FROM kept; INSERT INTO kept VALUES (1)",
+            )
             .unwrap();
-        eventually("the server is up", || {
-            assert!(server.try_wait().unwrap().is_none(), "the server ended");
-            std::fs::read_to_string(data_dir.join("pid")).is_ok_and(|pid| !pid.is_empty())
-        });
-        let postmaster = std::fs::read_to_string(data_dir.join("pid")).unwrap();
-        std::fs::remove_file(data_dir.join("pid")).unwrap();
-        server.kill().unwrap();
-        server.wait().unwrap();
+        let pid_file = std::fs::read_to_string(data_dir.join("postgres/postmaster.pid")).unwrap();
+        let postmaster = pid_file.lines().next().unwrap().to_owned();
+        server.kill();
         if !at_once {
-            eventually("the kernel ends PostgreSQL", || has_ended(&postmaster));
+            wait_for("the kernel ends PostgreSQL", || has_ended(&postmaster));
         }
         let began = Instant::now();
         let cluster = Cluster::start(&data_dir, &ClusterOptions::default()).unwrap();
