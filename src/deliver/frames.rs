@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::json;
 
 use super::InboundError;
 use crate::base::{ExternalId, NotificationId, Score, Timestamp};
@@ -167,19 +166,38 @@ pub fn welcome(welcome: &Welcome<'_>) -> Frame {
 
 /// An event was committed; `event_id` echoes the client's.
 pub fn accepted(event_id: Option<&serde_json::Value>, duplicate: bool) -> Frame {
-    encode(&json!({"type": "accepted", "event_id": event_id, "duplicate": duplicate}))
+    #[derive(Serialize)]
+    struct Accepted<'a> {
+        r#type: &'static str,
+        event_id: Option<&'a serde_json::Value>,
+        duplicate: bool,
+    }
+    encode(&Accepted { r#type: "accepted", event_id, duplicate })
 }
 
 /// Several events were committed.
 pub fn accepted_many(accepted: usize, duplicates: usize) -> Frame {
-    encode(&json!({"type": "accepted", "accepted": accepted, "duplicates": duplicates}))
+    #[derive(Serialize)]
+    struct Accepted {
+        r#type: &'static str,
+        accepted: usize,
+        duplicates: usize,
+    }
+    encode(&Accepted { r#type: "accepted", accepted, duplicates })
 }
 
 /// Something was refused. `temporary`: the same frame may be taken later.
 pub fn error(code: &str, message: &str, temporary: bool, reply_to: Option<&serde_json::Value>) -> Frame {
-    encode(
-        &json!({"type": "error", "code": code, "message": message, "temporary": temporary, "reply_to": reply_to}),
-    )
+    #[derive(Serialize)]
+    struct Refused<'a> {
+        r#type: &'static str,
+        code: &'a str,
+        message: &'a str,
+        temporary: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reply_to: Option<&'a serde_json::Value>,
+    }
+    encode(&Refused { r#type: "error", code, message, temporary, reply_to })
 }
 
 impl InboundError {
@@ -191,7 +209,12 @@ impl InboundError {
 
 /// The answer to a `ping`.
 pub fn pong(now: Timestamp) -> Frame {
-    encode(&json!({"type": "pong", "server_time": now}))
+    #[derive(Serialize)]
+    struct Pong {
+        r#type: &'static str,
+        server_time: Timestamp,
+    }
+    encode(&Pong { r#type: "pong", server_time: now })
 }
 
 fn encode<T: Serialize>(value: &T) -> Frame {
@@ -203,6 +226,19 @@ fn encode<T: Serialize>(value: &T) -> Frame {
 mod tests {
     use super::*;
     use uuid::Uuid;
+
+    #[test]
+    fn every_frame_begins_with_its_type() {
+        let id = serde_json::json!("e1");
+        for (frame, kind) in [
+            (accepted(Some(&id), false), "accepted"),
+            (accepted_many(1, 0), "accepted"),
+            (error("code", "message", true, Some(&id)), "error"),
+            (pong(Timestamp(0)), "pong"),
+        ] {
+            assert!(frame.starts_with(&format!("{{\"type\":\"{kind}\",")), "{frame}");
+        }
+    }
 
     #[test]
     fn a_recommendation_begins_like_the_minimal_exchange() {

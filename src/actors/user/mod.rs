@@ -189,7 +189,6 @@ impl Actor for UserActor {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(MAILBOX);
-        self.shared.metrics.shift(Gauge::ConnectedUsers, 1);
         self.load(context);
         let linger = Duration::from_millis(self.shared.config.socket.linger_ms);
         context.run_interval(TICK.min(linger).max(Duration::from_secs(1)), Self::tick);
@@ -197,10 +196,10 @@ impl Actor for UserActor {
 
     fn stopped(&mut self, _: &mut Self::Context) {
         self.shared.registry.remove(&self.user, self.instance);
-        self.shared.metrics.shift(Gauge::ConnectedUsers, -1);
         if let State::Ready(ready) | State::Loading { before: Some(ready), .. } = &self.state {
             let connections = i64::try_from(ready.pipes.len()).unwrap_or(0);
             self.shared.metrics.shift(Gauge::Connections, -connections);
+            self.shared.metrics.shift(Gauge::ConnectedUsers, -connections.min(1));
         }
     }
 }

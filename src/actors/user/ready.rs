@@ -195,6 +195,7 @@ impl Ready {
     pub fn attach(&mut self, pipe: PipeHandle, shared: &Shared) {
         if self.pipes.is_empty() {
             self.connected_at = Timestamp::now();
+            shared.metrics.shift(Gauge::ConnectedUsers, 1);
         }
         self.pipes.push(pipe);
         shared.metrics.shift(Gauge::Connections, 1);
@@ -206,6 +207,9 @@ impl Ready {
         self.pipes.retain(|pipe| pipe.connection != connection);
         if self.pipes.len() < before {
             shared.metrics.shift(Gauge::Connections, -1);
+            if self.pipes.is_empty() {
+                shared.metrics.shift(Gauge::ConnectedUsers, -1);
+            }
         }
         self.session.on(Input::Disconnected(connection), Timestamp(0));
     }
