@@ -41,7 +41,7 @@ pub struct Server {
     pub workers: usize,
     /// Most open connections over all workers.
     pub max_connections: usize,
-    /// Origins (scheme://host[:port]) that browsers may connect from, besides the server's own.
+    /// Origins (`scheme://host:port`) that browsers may connect from, besides the server's own.
     pub allowed_origins: Vec<String>,
     /// Largest request body, bytes.
     pub max_body_bytes: usize,

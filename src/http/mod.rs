@@ -1,4 +1,4 @@
-//! The HTTP API: extract, authorise, one message or one query, respond. [`routes`] is the table.
+//! The HTTP API: extract, authorise, one message or one query, respond. [`mod@routes`] is the table.
 
 pub mod access;
 pub mod admin;

@@ -30,7 +30,7 @@ pub struct ImportArgs {
     /// Zone of times that carry none, an IANA name [default: Europe/London for online-retail, else UTC].
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<String>,
-    /// Where rows go that can't be read, with line and reason [default: <first file>.rejects.csv].
+    /// Where rows go that can't be read, with line and reason [default: FIRST-FILE.rejects.csv].
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
     /// No progress.

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 /// Where the pictures live.
 pub const PREFIX: &str = "/demo/images/";
 
-/// Colours by name, as titles say them. A seed's remainder by [`COLOUR_SLOTS`] is the index.
+/// Colours by name, as titles say them. A seed's remainder by `COLOUR_SLOTS` is the index.
 pub const COLOURS: [(&str, &str); 22] = [
     ("black", "#2b2d33"),
     ("graphite", "#545a66"),
