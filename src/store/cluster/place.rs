@@ -27,7 +27,7 @@ pub(super) struct Place {
     socket_dir: PathBuf,
     account: Account,
     /// Locked as long as it is open; the kernel lets go when the process ends, however it ends.
-    _lock: File,
+    lock: File,
 }
 
 impl Place {
@@ -51,7 +51,7 @@ impl Place {
             Err(_) => make_elsewhere(&data_dir, &link, account)?,
         };
         let socket_dir = socket_dir(&cluster_dir);
-        Ok(Self { data_dir, cluster_dir, socket_dir, account, _lock: lock })
+        Ok(Self { data_dir, cluster_dir, socket_dir, account, lock })
     }
 
     pub(super) fn cluster_dir(&self) -> &Path {
@@ -117,6 +117,9 @@ impl Drop for Place {
             // Only empty ones go; a socket still there means that PostgreSQL is, too.
             let _ = fs::remove_dir(&self.socket_dir);
         }
+        // Closing would not do: a process that another thread forks at this moment holds the same open file until it
+        // execs, and the lock with it (flock(2)).
+        let _ = self.lock.unlock();
     }
 }
 
