@@ -208,14 +208,19 @@ impl UserActor {
     /// Stores what is to be sent and sets timers for what is deferred.
     pub(super) fn satisfy(&mut self, wants: Wants, context: &mut Context<Self>) {
         for pending in wants.pending {
-            if self.missed.load(Ordering::Acquire) {
+            if self.stream_lost {
                 // About to read everything again: no number given now would hold.
                 self.not_stored(pending.entry.id, pending.welcome_after);
             } else {
                 self.store_then_send(pending, context);
             }
         }
-        for (trigger, until) in wants.deferred {
+        self.schedule(wants.deferred, context);
+    }
+
+    /// Judges again when the quiet hours are over.
+    pub(super) fn schedule(&mut self, deferred: Vec<(Trigger, Timestamp)>, context: &mut Context<Self>) {
+        for (trigger, until) in deferred {
             // A little late never hurts; a little early would be quiet still.
             let wait = until.millis_since(Timestamp::now()).to_std() + Duration::from_secs(1);
             context.run_later(wait, move |actor, context| {
@@ -243,6 +248,7 @@ impl UserActor {
                 // Perhaps stored, perhaps not: only the database knows.
                 log::warn!("message not confirmed, reading the stream again user_id={}", actor.user);
                 actor.not_stored(entry.id, welcome_after);
+                actor.stream_lost = true;
                 actor.missed.store(true, Ordering::Release);
             }
             actor.reload_if_due(context);

@@ -31,7 +31,7 @@ impl UserActor {
             return;
         }
         let connection = pipe.connection;
-        self.with_ready(context, |ready, shared, wants| {
+        self.act(context, |ready, shared, wants| {
             ready.attach(pipe, shared);
             ready.learn(&login, shared);
             let input = Input::Connected { connection, resume: login.resume.clone() };

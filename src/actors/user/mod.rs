@@ -54,6 +54,8 @@ pub struct UserActor {
     /// Messages on their way through the journal. Everything is read again only when none is: until then the
     /// database does not know the stream's last number.
     in_flight: usize,
+    /// A message was not confirmed: no number given before everything is read again would hold.
+    stream_lost: bool,
     /// Since when nobody is connected.
     idle_since: Option<Instant>,
 }
@@ -62,7 +64,16 @@ impl UserActor {
     /// About to load.
     pub fn new(user: ExternalId, instance: u64, shared: Arc<Shared>, missed: Arc<AtomicBool>) -> Self {
         let state = State::Loading { waiting: Vec::new(), before: None };
-        Self { user, instance, shared, missed, state, in_flight: 0, idle_since: Some(Instant::now()) }
+        Self {
+            user,
+            instance,
+            shared,
+            missed,
+            state,
+            in_flight: 0,
+            stream_lost: false,
+            idle_since: Some(Instant::now()),
+        }
     }
 
     fn load(&mut self, context: &mut Context<Self>) {
@@ -81,6 +92,8 @@ impl UserActor {
             }
             if let Some(before) = before {
                 before.close_all(CloseCode::StreamLost);
+                // Kept until the end, so that its connections are counted off.
+                self.state = State::Loading { waiting: Vec::new(), before: Some(before) };
             }
             self.finish(context);
             return;
@@ -93,6 +106,7 @@ impl UserActor {
         for opened in waiting {
             self.connect(opened, context);
         }
+        self.reload_if_due(context);
     }
 
     /// Something was missed and nothing is under way: read everything again.
@@ -114,6 +128,7 @@ impl UserActor {
     /// Reads everything again; connections stay.
     fn reload(&mut self, context: &mut Context<Self>) {
         self.missed.store(false, Ordering::Release);
+        self.stream_lost = false;
         let loading = State::Loading { waiting: Vec::new(), before: None };
         if let State::Ready(before) = std::mem::replace(&mut self.state, loading) {
             self.state = State::Loading { waiting: Vec::new(), before: Some(before) };
@@ -140,13 +155,21 @@ impl UserActor {
         act: impl FnOnce(&mut Ready, &Shared, &mut ready::Wants),
     ) {
         self.reload_if_due(context);
+        self.act(context, act);
+    }
+
+    /// The same without reading again first: a login is answered before that.
+    fn act(&mut self, context: &mut Context<Self>, act: impl FnOnce(&mut Ready, &Shared, &mut ready::Wants)) {
         let mut wants = ready::Wants::default();
         match &mut self.state {
             State::Ready(ready) => {
                 act(ready, &self.shared, &mut wants);
                 self.satisfy(wants, context);
             }
-            State::Loading { before: Some(before), .. } => act(before, &self.shared, &mut wants),
+            State::Loading { before: Some(before), .. } => {
+                act(before, &self.shared, &mut wants);
+                self.schedule(wants.deferred, context);
+            }
             State::Loading { before: None, .. } => {}
         }
     }

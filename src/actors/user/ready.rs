@@ -108,7 +108,6 @@ impl Ready {
             }
         }
         self.pipes = before.pipes;
-        self.last_list = before.last_list;
         self.deferred = before.deferred;
         self.meter = before.meter;
         self.connected_at = before.connected_at;
