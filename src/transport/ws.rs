@@ -114,6 +114,9 @@ impl WsPipe {
         let patience = self.limits.socket.ping_ms + self.limits.socket.pong_ms;
         if self.last_heard.elapsed() > Duration::from_millis(patience) {
             self.close(CloseCode::NoPong, context);
+        } else if self.attached.as_ref().is_some_and(|attached| !attached.connected()) {
+            // The user's actor has ended without a word; a new login starts another.
+            self.close(CloseCode::StreamLost, context);
         } else {
             context.ping(b"");
         }
