@@ -264,3 +264,17 @@ fn a_message_that_another_hand_numbered_is_delivered_and_the_stream_goes_on() {
     let (_other, first) = server.login(2);
     assert_eq!(first["offset"], 1);
 }
+
+#[test]
+fn a_frame_full_of_bad_events_does_not_close_its_sender() {
+    let database = TestDatabase::new();
+    let server = Server::start(&database.url, &[]);
+    let (mut client, _) = server.login(1);
+    let events: Vec<Value> = (0..3_000).map(|_| json!({"kind": "x"})).collect();
+    client.send(&json!({"type": "events", "events": events}));
+    let errors = (0..65).map(|_| client.expect("error")).collect::<Vec<_>>();
+    assert_eq!(errors[0]["code"], "unknown_kind");
+    assert_eq!(errors[64]["message"], "2936 more events of this frame were refused");
+    client.send(&json!({"type": "ping"}));
+    client.expect("pong");
+}

@@ -242,7 +242,10 @@ impl UserActor {
         let answer = async move { answer.await.unwrap_or(false) };
         context.spawn(answer.into_actor(self).map(move |stored, actor, context| {
             actor.in_flight -= 1;
-            if stored {
+            if stored && actor.stream_lost {
+                // An earlier message was not confirmed: reading again delivers both, in order.
+                actor.not_stored(entry.id, welcome_after);
+            } else if stored {
                 actor.stored(entry, at, welcome_after);
             } else {
                 // Perhaps stored, perhaps not: only the database knows.

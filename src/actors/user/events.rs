@@ -11,7 +11,7 @@ use crate::actors::ingest::{IngestError, Origin};
 use crate::actors::journal::Record;
 use crate::actors::shared::Shared;
 use crate::base::{ConnectionId, ExternalId, NotificationId, Timestamp};
-use crate::deliver::{Effect, Inbound, Input, Login, frames};
+use crate::deliver::{Effect, Frame, Inbound, Input, Login, frames};
 use crate::event::robots::RobotLimits;
 use crate::event::{Event, EventKind, EventLimits, NewEvent, RawEvent};
 use crate::feedback::FeedbackOutcome;
@@ -21,6 +21,8 @@ use crate::store::feedback::FeedbackRow;
 use crate::telemetry::{Count, Timing};
 use crate::transport::{Opened, Outbound, Received, ReceivedKind};
 
+/// Refused events of one frame that are answered one by one.
+const MAX_ERRORS: usize = 64;
 /// A tab that opens this soon after another gets the same answer.
 const SAME_LOGIN: Duration = Duration::from_secs(60);
 
@@ -110,9 +112,7 @@ impl UserActor {
         }
         self.shared.metrics.add(Count::RejectedEvents, refused.len() as u64);
         self.with_ready(context, |ready, shared, _| {
-            for frame in refused {
-                ready.send(connection, frame, shared);
-            }
+            ready.send_errors(connection, refused, false, shared);
         });
         if good.is_empty() {
             return;
@@ -259,8 +259,26 @@ impl Ready {
             IngestError::Overloaded => "overloaded",
             IngestError::Unavailable => "unavailable",
         };
-        for id in ids {
-            self.send(connection, frames::error(code, &error.to_string(), true, id.as_ref()), shared);
+        let message = error.to_string();
+        let errors = ids.iter().map(|id| frames::error(code, &message, true, id.as_ref())).collect();
+        self.send_errors(connection, errors, true, shared);
+    }
+
+    /// One frame an event, up to [`MAX_ERRORS`], then one for the rest: a large batch must not fill its sender's own pipe.
+    fn send_errors(
+        &mut self,
+        connection: ConnectionId,
+        errors: Vec<Frame>,
+        temporary: bool,
+        shared: &Shared,
+    ) {
+        let more = errors.len().saturating_sub(MAX_ERRORS);
+        for frame in errors.into_iter().take(MAX_ERRORS) {
+            self.send(connection, frame, shared);
+        }
+        if more > 0 {
+            let message = format!("{more} more events of this frame were refused");
+            self.send(connection, frames::error("more_refused", &message, temporary, None), shared);
         }
     }
 
