@@ -1,8 +1,9 @@
 //! Commits events in groups: while one commit runs, what arrives waits and goes with the next. No timer, so a
 //! lone event is committed at once and a flood in large groups. An event is acknowledged only after its commit.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
@@ -11,10 +12,11 @@ use tokio::sync::oneshot;
 use super::shared::Shared;
 use super::user::EventsCommitted;
 use super::watch::Lifeline;
-use crate::base::{ExternalId, Timestamp};
-use crate::catalogue::{Item, NewItem};
+use crate::base::{ExternalId, ItemId};
+use crate::catalogue::NewItem;
 use crate::event::{Event, NewEvent};
 use crate::store::events::{self, Appended};
+use crate::store::{Connection, StoreError, items};
 use crate::telemetry::{Count, Timing};
 
 /// Requests waiting in the mailbox; each may hold a batch.
@@ -43,7 +45,8 @@ pub struct Ingest {
     pub reply: oneshot::Sender<Result<Vec<Appended>, IngestError>>,
 }
 
-/// Why events were not taken. Nothing of the request was stored; sending it again is safe.
+/// Why events were not taken. Sending them again is safe with an `event_id` each; without, a connection that was lost at
+/// the very moment of both commits may have stored them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IngestError {
     /// Too much waits already.
@@ -59,7 +62,7 @@ struct Job {
     at: Instant,
     origin: Origin,
     reply: oneshot::Sender<Result<Vec<Appended>, IngestError>>,
-    /// Failed once in company: tried again by itself, so that one bad batch does not take others with it.
+    /// Failed once: tried again by itself, so that one bad batch does not take others with it.
     alone: bool,
 }
 
@@ -106,12 +109,16 @@ impl IngestActor {
         let mut group = self.next_group();
         let counts: Vec<usize> = group.iter().map(|job| job.events.len()).collect();
         let batch: Vec<NewEvent> = group.iter_mut().flat_map(|job| std::mem::take(&mut job.events)).collect();
-        let store = self.shared.store.clone();
+        let shared = Arc::clone(&self.shared);
         let started = Instant::now();
         let commit = async move {
+            let store = shared.store.clone();
             store
                 .run(move |connection| {
                     let result = events::append(connection, &batch);
+                    if let Ok(appended) = &result {
+                        shared.learn_items(connection, &batch, appended);
+                    }
                     Ok((batch, result))
                 })
                 .await
@@ -135,7 +142,6 @@ impl IngestActor {
     }
 
     fn committed(&self, group: Vec<Job>, counts: &[usize], batch: Vec<NewEvent>, appended: Vec<Appended>) {
-        self.learn_items(&batch, &appended);
         let stored = appended.iter().filter(|appended| matches!(appended, Appended::Stored(_))).count();
         self.shared.metrics.add(Count::Events, stored as u64);
         self.shared.metrics.add(Count::Duplicates, (appended.len() - stored) as u64);
@@ -144,6 +150,9 @@ impl IngestActor {
             let part: Vec<(NewEvent, Appended)> = pairs.by_ref().take(*count).collect();
             if job.origin == Origin::Http {
                 self.tell(&part, job.at);
+            }
+            if job.alone {
+                self.read_again(&part);
             }
             let reply = part.into_iter().map(|(_, appended)| appended).collect();
             // Nobody waits any more: the client has gone, its events are stored all the same.
@@ -166,26 +175,22 @@ impl IngestActor {
         }
     }
 
-    /// Items that an event has named before the catalogue did.
-    fn learn_items(&self, batch: &[NewEvent], appended: &[Appended]) {
-        let catalogue = self.shared.catalogue.load();
-        let mut unknown = BTreeMap::new();
-        for (new, appended) in batch.iter().zip(appended) {
-            if let (Some(external_id), Appended::Stored(Event { item: Some(id), .. })) = (&new.item, appended)
-                && catalogue.find(external_id).is_none()
+    /// A batch tried twice may have been stored the first time, its answer lost with the connection. What comes back as
+    /// a duplicate then was never folded in: its users read everything again.
+    fn read_again(&self, part: &[(NewEvent, Appended)]) {
+        for (new, appended) in part {
+            if let (Some(user), Appended::Duplicate) = (&new.user, appended)
+                && let Some(entry) = self.shared.registry.get(user)
             {
-                unknown.insert(*id, external_id.clone());
+                entry.missed.store(true, Ordering::Release);
             }
         }
-        let now = Timestamp::now();
-        self.shared.upsert_items(
-            unknown.into_iter().map(|(id, external_id)| Item::named_by_event(id, external_id, now)).collect(),
-        );
     }
 
+    /// Once more, each job by itself and under the same keys, so that what was stored after all is not stored twice.
     fn failed(&mut self, group: Vec<Job>, counts: &[usize], batch: Vec<NewEvent>) {
         self.shared.metrics.add(Count::FailedCommits, 1);
-        if group.len() == 1 {
+        if group.iter().any(|job| job.alone) {
             return self.refuse(group);
         }
         let mut rest = batch.into_iter();
@@ -250,12 +255,34 @@ impl Shared {
         answer.await.unwrap_or(Err(IngestError::Unavailable))
     }
 
-    /// Stores catalogue items and makes them known. Returns how many.
-    pub async fn put_items(&self, items: Vec<NewItem>) -> Result<usize, crate::store::StoreError> {
-        let stored =
-            self.store.run(move |connection| crate::store::items::upsert(connection, &items)).await?;
-        let count = stored.len();
-        self.upsert_items(stored);
-        Ok(count)
+    /// Stores catalogue items and makes them known, off the arbiters: it copies the catalogue. Returns how many.
+    pub async fn put_items(self: &Arc<Self>, items: Vec<NewItem>) -> Result<usize, StoreError> {
+        let shared = Arc::clone(self);
+        let put = move |connection: &mut Connection| {
+            let stored = items::upsert(connection, &items)?;
+            let count = stored.len();
+            shared.upsert_items(stored);
+            Ok(count)
+        };
+        self.store.run(put).await
+    }
+
+    /// Makes items known that an event has named before the catalogue did. Deleted ones stay deleted. Blocks.
+    fn learn_items(&self, connection: &mut Connection, batch: &[NewEvent], appended: &[Appended]) {
+        let catalogue = self.catalogue.load();
+        let unknown: BTreeSet<ItemId> = batch
+            .iter()
+            .zip(appended)
+            .filter(|(new, _)| new.item.as_ref().is_some_and(|item| catalogue.find(item).is_none()))
+            .filter_map(|(_, appended)| appended.stored()?.item)
+            .collect();
+        if unknown.is_empty() {
+            return;
+        }
+        match items::load(connection, &unknown.into_iter().collect::<Vec<_>>()) {
+            Ok(items) => self.upsert_items(items),
+            // The events are stored; the next training reads the whole catalogue.
+            Err(error) => log::error!("new items not read error={error}"),
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use tokio::sync::oneshot;
@@ -26,6 +26,8 @@ const MAILBOX: usize = 16_384;
 const MAX_COMMIT: usize = 4_000;
 /// Entries waiting; decisions beyond it are refused (and their messages not sent).
 const MAX_WAITING: usize = 100_000;
+/// After a temporary error the rest is tried again this much later.
+const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
 /// Sent by user actors.
 #[derive(Message)]
@@ -146,6 +148,8 @@ pub struct JournalActor {
     /// From a group that failed: each is tried by itself, so that one bad entry takes no other with it.
     alone: VecDeque<Record>,
     in_flight: bool,
+    /// A temporary error: the database is given a moment.
+    paused: bool,
     _lifeline: Lifeline,
 }
 
@@ -157,6 +161,7 @@ impl JournalActor {
             waiting: VecDeque::new(),
             alone: VecDeque::new(),
             in_flight: false,
+            paused: false,
             _lifeline: lifeline,
         }
     }
@@ -175,33 +180,35 @@ impl JournalActor {
     }
 
     fn commit(&mut self, context: &mut Context<Self>) {
-        if self.in_flight || (self.waiting.is_empty() && self.alone.is_empty()) {
+        if self.in_flight || self.paused || (self.waiting.is_empty() && self.alone.is_empty()) {
             return;
         }
         self.in_flight = true;
         let (group, waiters) = self.next_group();
         let store = self.shared.store.clone();
         let started = Instant::now();
+        // Shared, so that the group is still here when the database can't even be reached.
+        let group = Arc::new(group);
+        let committing = Arc::clone(&group);
         let commit = async move {
             store
                 .run(move |connection| {
-                    let result = store::in_transaction(connection, |connection| group.commit(connection));
-                    Ok((group, result))
+                    store::in_transaction(connection, |connection| committing.commit(connection))
                 })
                 .await
         };
         context.spawn(commit.into_actor(self).map(move |outcome, actor, context| {
             actor.in_flight = false;
             actor.shared.metrics.time(Timing::Commit, started.elapsed());
-            match outcome {
-                Ok((_, Ok(feedback))) => {
+            match (outcome, Arc::try_unwrap(group)) {
+                (Ok(feedback), _) => {
                     actor.shared.metrics.add(Count::Feedback, feedback as u64);
                     answer(waiters, true);
                 }
-                Ok((group, Err(error))) => actor.failed(group, waiters, &error),
-                Err(error) => {
+                (Err(error), Ok(group)) => actor.failed(group, waiters, &error, context),
+                // Still held by the thread that panicked with it.
+                (Err(error), Err(_)) => {
                     log::error!("decisions not committed error={error}");
-                    actor.shared.metrics.add(Count::FailedCommits, 1);
                     answer(waiters, false);
                 }
             }
@@ -209,11 +216,37 @@ impl JournalActor {
         }));
     }
 
-    fn failed(&mut self, group: Group, mut waiters: Waiters, error: &StoreError) {
+    /// What failed for good in company is tried entry by entry. After a temporary error messages are refused, since it is
+    /// not known whether they were stored, and their users read their streams again; everything else is said once more
+    /// (the first report of an outcome counts, and the last of everything else).
+    fn failed(
+        &mut self,
+        group: Group,
+        mut waiters: Waiters,
+        error: &StoreError,
+        context: &mut Context<Self>,
+    ) {
         log::error!("decisions not committed entries={} error={error}", group.len());
         self.shared.metrics.add(Count::FailedCommits, 1);
-        if group.len() > 1 && !error.temporary() {
-            self.alone.extend(group.split(&mut waiters));
+        let flushes = std::mem::take(&mut waiters.flushes);
+        if error.temporary() {
+            let again = group.split(&mut Waiters::default());
+            let again = again.into_iter().filter(|record| !matches!(record, Record::Decision { .. }));
+            let room = MAX_WAITING.saturating_sub(self.waiting.len());
+            let mut waiting: VecDeque<Record> =
+                again.take(room).chain(flushes.into_iter().map(Record::Flush)).collect();
+            waiting.append(&mut self.waiting);
+            self.waiting = waiting;
+            self.paused = true;
+            context.run_later(RETRY_PAUSE, |actor, context| {
+                actor.paused = false;
+                actor.commit(context);
+            });
+        } else {
+            if group.len() > 1 {
+                self.alone.extend(group.split(&mut waiters));
+            }
+            self.alone.extend(flushes.into_iter().map(Record::Flush));
         }
         answer(waiters, false);
     }

@@ -54,25 +54,6 @@ impl Item {
         self.title.clone().unwrap_or_else(|| self.external_id.to_string())
     }
 
-    /// An item that an event has named before the catalogue did: only its id is known.
-    pub fn named_by_event(id: ItemId, external_id: ExternalId, now: Timestamp) -> Self {
-        Self {
-            id,
-            external_id,
-            title: None,
-            category: Vec::new(),
-            tags: Vec::new(),
-            price: None,
-            currency: None,
-            stock: None,
-            url: None,
-            image_url: None,
-            attributes: BTreeMap::new(),
-            consumable: false,
-            created_at: now,
-        }
-    }
-
     /// Can it be bought now?
     pub fn in_stock(&self) -> bool {
         self.stock.is_none_or(|units| units > 0)

@@ -91,10 +91,16 @@ impl Actor for WsPipe {
         let (handle, meter) = pipe(self.connection, recipient, self.limits.socket.max_outbound_bytes);
         self.handle = Some(handle);
         self.meter = Some(meter);
-        context.run_later(Duration::from_millis(self.limits.socket.login_deadline_ms), |pipe, context| {
-            if pipe.state == State::AwaitingLogin {
-                pipe.close(CloseCode::NoLogin, context);
-            }
+        let deadline = Duration::from_millis(self.limits.socket.login_deadline_ms);
+        context.run_later(deadline, move |pipe, context| match pipe.state {
+            State::AwaitingLogin => pipe.close(CloseCode::NoLogin, context),
+            // The user's actor has as long for its answer as the client had to ask.
+            State::LoggingIn => drop(context.run_later(deadline, |pipe, context| {
+                if pipe.state == State::LoggingIn {
+                    pipe.close(CloseCode::StreamLost, context);
+                }
+            })),
+            State::Attached | State::Closing => {}
         });
         context.run_interval(Duration::from_millis(self.limits.socket.ping_ms), Self::heartbeat);
     }
@@ -114,6 +120,8 @@ impl WsPipe {
         let patience = self.limits.socket.ping_ms + self.limits.socket.pong_ms;
         if self.last_heard.elapsed() > Duration::from_millis(patience) {
             self.close(CloseCode::NoPong, context);
+        } else if self.meter.as_ref().is_some_and(PipeMeter::lagged) {
+            self.close(CloseCode::TooSlow, context);
         } else if self.attached.as_ref().is_some_and(|attached| !attached.connected()) {
             // The user's actor has ended without a word; a new login starts another.
             self.close(CloseCode::StreamLost, context);

@@ -47,6 +47,14 @@ fn the_catalogue_can_be_filled_searched_and_emptied() {
     assert_eq!(http.delete("/v1/items/2").status, 204);
     assert_eq!(http.get("/v1/items/2").status, 404);
     assert_eq!(http.delete("/v1/items/2").status, 404);
+    // An open product page still reports views of it.
+    assert_eq!(
+        http.post("/v1/events", &json!({"kind": "view", "user_id": 1, "item_id": 2})).json()["accepted"],
+        1
+    );
+    assert_eq!(http.get("/v1/items/2").status, 404, "deleted stays deleted");
+    http.post("/v1/events", &json!({"kind": "view", "user_id": 1, "item_id": 77}));
+    assert_eq!(http.get("/v1/items/77").status, 200, "named by an event");
 }
 
 #[test]

@@ -278,3 +278,31 @@ fn a_frame_full_of_bad_events_does_not_close_its_sender() {
     client.send(&json!({"type": "ping"}));
     client.expect("pong");
 }
+
+#[test]
+fn feedback_given_while_the_database_is_away_is_not_lost() {
+    use diesel::RunQueryDsl;
+    let (database, elsewhere) = (TestDatabase::new(), TestDatabase::new());
+    let server = Server::start(&database.url, &[]);
+    let items: Value = (0..20).map(|id| json!({"item_id": id, "title": format!("Thing {id}")})).collect();
+    server.http().put("/v1/items", &items);
+    let (mut client, first) = server.login(1);
+    client.expect("welcome");
+    let mut administrator = elsewhere.connection();
+    let name = database.name();
+    let mut execute = |statement: String| diesel::sql_query(statement).execute(&mut administrator).unwrap();
+    execute(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"));
+    execute(format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"));
+    let feedback =
+        json!({"type": "feedback", "notification_id": first["notification_id"], "outcome": "clicked"});
+    client.send(&feedback);
+    let mut http = server.http();
+    wait_for("a commit to fail", || !http.get("/metrics").body.contains("tidings_commits_failed_total 0"));
+    execute(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"));
+    wait_for("the click to be counted", || {
+        let answer = http.get("/admin/metrics");
+        answer.status == 200 && answer.json()["feedback"]["overall"]["clicked"] == 1
+    });
+    client.send(&json!({"type": "ping"}));
+    client.expect("pong");
+}

@@ -87,14 +87,7 @@ impl UserActor {
         let State::Loading { waiting, before } = &mut self.state else { return };
         let (waiting, before) = (std::mem::take(waiting), before.take());
         let Ok(Some(loaded)) = outcome else {
-            for opened in waiting {
-                let _ = opened.pipe.offer(Outbound::Close(CloseCode::StreamLost));
-            }
-            if let Some(before) = before {
-                before.close_all(CloseCode::StreamLost);
-                // Kept until the end, so that its connections are counted off.
-                self.state = State::Loading { waiting: Vec::new(), before: Some(before) };
-            }
+            self.state = State::Loading { waiting, before };
             self.finish(context);
             return;
         };
@@ -184,10 +177,14 @@ impl UserActor {
     fn tick(&mut self, context: &mut Context<Self>) {
         let linger = Duration::from_millis(self.shared.config.socket.linger_ms);
         let now = Timestamp::now();
-        let connections = match &mut self.state {
-            State::Ready(ready) => ready.housekeeping(now, &self.shared),
+        let shared = Arc::clone(&self.shared);
+        let attached = self.serving().map_or(0, |ready| ready.housekeeping(now, &shared));
+        let waiting = match &self.state {
             State::Loading { waiting, .. } => waiting.len(),
+            State::Ready(_) => 0,
         };
+        self.reload_if_due(context);
+        let connections = attached + waiting;
         if connections > 0 {
             self.idle_since = None;
         } else if self.idle_since.get_or_insert_with(Instant::now).elapsed() >= linger {
@@ -198,12 +195,23 @@ impl UserActor {
     /// First out of the registry, then, once what is in the mailbox has been answered, out of life.
     fn finish(&mut self, context: &mut Context<Self>) {
         self.shared.registry.remove(&self.user, self.instance);
+        self.hang_up(CloseCode::StreamLost);
         context.run_later(Duration::from_millis(100), |actor, context| {
-            if let State::Ready(ready) = &actor.state {
-                ready.close_all(CloseCode::StreamLost);
-            }
+            actor.hang_up(CloseCode::StreamLost);
             context.stop();
         });
+    }
+
+    /// Closes every connection, whatever the state; they are counted off when the actor ends.
+    fn hang_up(&mut self, code: CloseCode) {
+        if let Some(ready) = self.serving() {
+            ready.close_all(code);
+        }
+        if let State::Loading { waiting, .. } = &mut self.state {
+            for opened in waiting.drain(..) {
+                let _ = opened.pipe.offer(Outbound::Close(code));
+            }
+        }
     }
 }
 
@@ -284,14 +292,7 @@ impl Handler<Drain> for UserActor {
     type Result = ();
 
     fn handle(&mut self, _: Drain, context: &mut Self::Context) {
-        match &mut self.state {
-            State::Ready(ready) => ready.close_all(CloseCode::ShuttingDown),
-            State::Loading { waiting, .. } => {
-                for opened in waiting.drain(..) {
-                    let _ = opened.pipe.offer(Outbound::Close(CloseCode::ShuttingDown));
-                }
-            }
-        }
+        self.hang_up(CloseCode::ShuttingDown);
         context.stop();
     }
 }

@@ -108,6 +108,9 @@ impl Ready {
             }
         }
         self.pipes = before.pipes;
+        // What was said a moment ago may still be on its way to the database.
+        self.is_robot |= before.is_robot;
+        self.preferences.muted.extend(before.preferences.muted);
         self.deferred = before.deferred;
         self.meter = before.meter;
         self.connected_at = before.connected_at;

@@ -51,6 +51,11 @@ impl TestDatabase {
         Self { name, url, store }
     }
 
+    /// Its name in the cluster.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// A connection of one's own.
     pub fn connection(&self) -> PgConnection {
         PgConnection::establish(&self.url).unwrap()
