@@ -306,3 +306,34 @@ fn feedback_given_while_the_database_is_away_is_not_lost() {
     client.send(&json!({"type": "ping"}));
     client.expect("pong");
 }
+
+#[test]
+fn a_login_is_answered_while_events_of_the_same_user_are_being_committed() {
+    let database = TestDatabase::new();
+    let server = Server::start(&database.url, &[]);
+    let items: Value = (0..20).map(|id| json!({"item_id": id, "title": format!("Thing {id}")})).collect();
+    server.http().put("/v1/items", &items);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let address = server.address;
+        let done = &done;
+        scope.spawn(move || {
+            let mut http = Http::connect(address);
+            for n in 0..2_000 {
+                if done.load(Ordering::Acquire) {
+                    return;
+                }
+                // Every user at once, so that each login meets a commit.
+                let views: Value =
+                    (0..40).map(|user| json!({"kind": "view", "user_id": user, "item_id": n % 20})).collect();
+                http.post("/v1/events", &views);
+            }
+        });
+        for user in 0..40 {
+            let (mut client, first) = server.login(user);
+            assert!(!first["recommendations"].as_array().unwrap().is_empty());
+            client.expect("welcome");
+        }
+        done.store(true, Ordering::Release);
+    });
+}
