@@ -20,8 +20,9 @@ use crate::evaluate::{self, gate};
 use crate::recommend::{ModelSet, Stage, TrainError, Trained, TrainingData, TrainingParameters};
 use crate::store::jobs::{self, JobRow};
 use crate::store::models::{self, ModelState, NewModel};
+use crate::store::rules::RuleRow;
 use crate::store::user_features::{self, UserFeaturesRow};
-use crate::store::{StoreError, events, items, users};
+use crate::store::{StoreError, events, in_transaction, items, rules, users};
 use crate::telemetry::{Count, Gauge};
 
 /// Users told per turn after a swap, so that ten thousand of them do not recommend in one breath.
@@ -196,15 +197,34 @@ pub fn train(
             segment: segment.map(|segment| segment.0),
         })
         .collect();
+    let rule_rows = rule_rows(&model);
     let keep = i64::from(shared.config.training.keep_versions);
     shared.store.run_blocking(|connection| {
-        models::insert(connection, &new)?;
-        if gate.passed {
-            user_features::replace(connection, &rows)?;
-        }
-        models::prune(connection, keep)
+        in_transaction(connection, |connection| {
+            models::insert(connection, &new)?;
+            rules::insert(connection, new.version, &rule_rows)?;
+            if gate.passed {
+                user_features::replace(connection, &rows)?;
+            }
+            models::prune(connection, keep)
+        })
     })?;
     Ok(Outcome { model, gate, took })
+}
+
+fn rule_rows(model: &ModelSet) -> Vec<RuleRow> {
+    (0i32..)
+        .zip(model.association_rules().rules())
+        .map(|(place, rule)| RuleRow {
+            place,
+            antecedent: rule.antecedent.to_vec(),
+            consequent: rule.consequent.to_vec(),
+            count: rule.count,
+            support: rule.support,
+            confidence: rule.confidence,
+            lift: rule.lift,
+        })
+        .collect()
 }
 
 fn read(

@@ -80,6 +80,10 @@ tidings import csv orders.csv --map user_id=customer,item_id=sku,occurred_at=tim
     #[command(after_help = "Examples:\n  tidings evaluate --json\n  \
 tidings evaluate --train train.csv.gz --test test.csv.gz --algorithm all --k 10,20")]
     Evaluate(commands::evaluate::EvaluateArgs),
+    /// Association rules of a file of baskets, or of the stored model.
+    #[command(after_help = "Examples:\n  tidings rules --top 10\n  \
+tidings rules --baskets baskets.txt.gz --support 0.01 --confidence 0.3 --json")]
+    Rules(commands::rules::RulesArgs),
     /// Shoppers who come and go, as real clients of a running server.
     #[command(
         after_help = "Example:\n  tidings simulate --url ws://127.0.0.1:8080/ws --shoppers 100 --duration 60"
@@ -150,6 +154,7 @@ fn execute(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Import(args) => commands::import::run(&config, args),
         Command::Train => commands::train::run(&config),
         Command::Evaluate(args) => commands::evaluate::run(&config, &args),
+        Command::Rules(args) => commands::rules::run(&config, &args),
         Command::Simulate { url, shoppers, seed, duration } => {
             commands::simulate::run(url, shoppers, seed, duration)
         }

@@ -10,6 +10,7 @@ pub mod items;
 pub mod operate;
 pub mod origin;
 pub mod routes;
+pub mod rules;
 pub mod users;
 pub mod views;
 pub mod websocket;

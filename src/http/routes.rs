@@ -4,7 +4,7 @@ use actix_web::web::{self, delete, get, post, put};
 use actix_web::{HttpResponse, ResponseError};
 
 use super::error::ApiError;
-use super::{admin, assets, events, items, operate, users, websocket};
+use super::{admin, assets, events, items, operate, rules, users, websocket};
 
 /// Every path of the server. What is not here is a file of the dashboard or a 404.
 pub fn routes(config: &mut web::ServiceConfig) {
@@ -37,6 +37,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .route("/segments", get().to(admin::segments))
                 .route("/models", get().to(admin::models))
                 .route("/models/{version}/activate", post().to(admin::activate))
+                .route("/rules", get().to(rules::list))
                 .route("/decisions", get().to(admin::decisions))
                 .route("/sessions", get().to(admin::sessions))
                 .route("/cleaning", get().to(admin::cleaning))

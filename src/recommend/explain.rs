@@ -3,8 +3,9 @@
 
 use crate::base::ItemId;
 use crate::catalogue::CategoryId;
+use crate::profile::Profile;
 
-use super::hybrid::{Components, Models};
+use super::hybrid::{Components, Models, has};
 use super::parameters::Blend;
 use super::{Reason, Request};
 
@@ -44,7 +45,10 @@ impl Components {
                 Some((*known, *neighbour, weight * neighbour.similarity))
             })
             .max_by(|a, b| a.2.total_cmp(&b.2))?;
-        let owned = request.profile.has_bought(cause) || request.profile.in_cart().contains(&cause);
+        let owned = has(request.profile, cause);
+        if owned && let Some(rule) = rule_reason(models, request.profile, cause, item) {
+            return Some(rule);
+        }
         Some(if owned && neighbour.bought_together >= OFTEN {
             Reason::OftenBoughtWith(cause)
         } else if owned {
@@ -62,17 +66,29 @@ impl Components {
             .map(|(known, weight)| (*known, weight * models.content.similarity(*known, item)))
             .filter(|(_, similarity)| *similarity > 0.0)
             .max_by(|a, b| a.1.total_cmp(&b.1))?;
-        let owned = request.profile.has_bought(cause) || request.profile.in_cart().contains(&cause);
+        let owned = has(request.profile, cause);
         Some(if owned { Reason::SimilarTo(cause) } else { Reason::Viewed(cause) })
     }
+}
+
+/// The most confident rule that leads from what the user has, the seed among it, to the item.
+fn rule_reason(models: &Models<'_>, profile: &Profile, seed: ItemId, item: ItemId) -> Option<Reason> {
+    let applying = models.association_rules.applying(seed, |other| has(profile, other));
+    let (_, rule) = applying
+        .filter(|(then, rule)| *then == item && rule.lift > 1.0)
+        .max_by(|(_, a), (_, b)| a.confidence.total_cmp(&b.confidence).then(a.lift.total_cmp(&b.lift)))?;
+    let and = rule.antecedent.iter().copied().find(|other| *other != seed);
+    Some(Reason::Rule { with: seed, and, lift: rule.lift as f32 })
 }
 
 /// Why an item goes with a seed: what the user did with the seed, or what the two have in common.
 pub fn seed_reason(models: &Models<'_>, request: &Request<'_>, seed: ItemId, item: ItemId) -> Reason {
     let neighbour = models.item_knn.neighbours(seed).iter().find(|near| near.item == item);
     let together = neighbour.is_some_and(|near| near.bought_together >= OFTEN);
-    let owned = request.profile.in_cart().contains(&seed) || request.profile.has_bought(seed);
-    if owned && together {
+    let owned = has(request.profile, seed);
+    if owned && let Some(rule) = rule_reason(models, request.profile, seed, item) {
+        rule
+    } else if owned && together {
         Reason::OftenBoughtWith(seed)
     } else if !owned && request.profile.has_seen(seed) {
         Reason::Viewed(seed)
@@ -87,7 +103,8 @@ pub fn pair_reason(models: &Models<'_>, seed: ItemId, item: ItemId) -> Reason {
     let behaviour = neighbour.map_or(0.0, |near| near.similarity);
     match neighbour {
         Some(near) if near.bought_together >= OFTEN && behaviour >= models.content.similarity(seed, item) => {
-            Reason::OftenBoughtWith(seed)
+            let rule = rule_reason(models, &Profile::default(), seed, item);
+            rule.unwrap_or(Reason::OftenBoughtWith(seed))
         }
         _ => Reason::SimilarTo(seed),
     }

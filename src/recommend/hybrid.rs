@@ -9,6 +9,7 @@ use crate::catalogue::CategoryId;
 use crate::profile::Profile;
 
 use super::Request;
+use super::association_rules::AssociationRules;
 use super::content_based::ContentBased;
 use super::item_knn::ItemKnn;
 use super::parameters::Blend;
@@ -31,6 +32,8 @@ pub struct Models<'a> {
     pub popularity: &'a Popularity,
     /// What the same people deal with.
     pub item_knn: &'a ItemKnn,
+    /// What is bought together.
+    pub association_rules: &'a AssociationRules,
     /// What is alike.
     pub content: &'a ContentBased,
 }
@@ -75,7 +78,7 @@ impl Components {
         scale(&mut content, &[]);
         let liked = request.profile.affinities(request.now);
         let popularity = popularity(models, request, &liked, width);
-        let seed = request.seed.map(|seed| seed_scores(models, seed, width));
+        let seed = request.seed.map(|seed| seed_scores(models, request.profile, seed, width));
         Self { history, item_knn, content, popularity, seed, liked }
     }
 
@@ -115,18 +118,33 @@ impl Components {
     }
 }
 
-/// Half behaviour, half content; all of one where the other knows nothing. 0…1, indexed by item.
-pub fn seed_scores(models: &Models<'_>, seed: ItemId, width: usize) -> Vec<f32> {
+/// Behaviour and content in equal parts and, for what the user has in the cart or has bought, the association rules that
+/// hold for it; of those that know something. 0…1, indexed by item.
+pub fn seed_scores(models: &Models<'_>, profile: &Profile, seed: ItemId, width: usize) -> Vec<f32> {
     let mut item_knn = vec![0f32; width];
     models.item_knn.add_scores(&[(seed, 1.0)], usize::MAX, &mut item_knn);
     let mut content = vec![0f32; width];
     models.content.add_scores(models.content.vector(seed), 1.0, &mut content);
     zero(&mut content, &[(seed, 1.0)]);
-    match (scale(&mut item_knn, &[]), scale(&mut content, &[])) {
-        (true, true) => item_knn.iter().zip(&content).map(|(a, b)| (a + b) / 2.0).collect(),
-        (true, false) => item_knn,
-        (false, _) => content,
+    let mut rules = vec![0f32; width];
+    if has(profile, seed) {
+        models.association_rules.add_scores(seed, |item| has(profile, item), &mut rules);
     }
+    let mut parts = [item_knn, content, rules];
+    let speaking: Vec<&[f32]> =
+        parts.iter_mut().filter_map(|part| scale(part, &[]).then_some(part.as_slice())).collect();
+    let mut mean = vec![0f32; width];
+    for part in &speaking {
+        for (sum, score) in mean.iter_mut().zip(*part) {
+            *sum += score / speaking.len() as f32;
+        }
+    }
+    mean
+}
+
+/// In the cart, or ever bought?
+pub(super) fn has(profile: &Profile, item: ItemId) -> bool {
+    profile.in_cart().contains(&item) || profile.has_bought(item)
 }
 
 fn popularity(

@@ -4,8 +4,10 @@
 //! away what must not be shown; a [`ModelSet`] holds all of it, immutable, swapped whole; [`train`](train::train)
 //! makes one from events and a catalogue.
 
+pub mod association_rules;
 pub mod content_based;
 pub mod explain;
+pub mod frequent_itemsets;
 pub mod hybrid;
 pub mod interactions;
 pub mod item_knn;
@@ -33,6 +35,7 @@ use crate::catalogue::Catalogue;
 use crate::profile::{Profile, SegmentId};
 
 pub use artefact::ArtefactError;
+pub use association_rules::{AssociationRules, Rule, RuleParameters};
 pub use model_set::ModelSet;
 pub use parameters::{Blend, TrainingParameters};
 pub use reason::Reason;

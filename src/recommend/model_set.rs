@@ -11,6 +11,7 @@ use crate::catalogue::{Catalogue, Item};
 use crate::profile::{Features, Profile, SegmentId, Segmentation};
 
 use super::artefact::{self, ArtefactError};
+use super::association_rules::AssociationRules;
 use super::content_based::ContentBased;
 use super::hybrid::{self, Components, Models};
 use super::item_knn::ItemKnn;
@@ -36,6 +37,7 @@ pub struct ModelSet {
     pub parameters: TrainingParameters,
     pub(crate) popularity: Arc<Popularity>,
     pub(crate) item_knn: Arc<ItemKnn>,
+    pub(crate) association_rules: Arc<AssociationRules>,
     pub(crate) content: ContentBased,
 }
 
@@ -59,13 +61,19 @@ impl ModelSet {
             parameters: TrainingParameters::default(),
             popularity: Arc::default(),
             item_knn: Arc::default(),
+            association_rules: Arc::default(),
             content: ContentBased::default(),
         }
     }
 
     /// The models, for whoever blends or measures them.
     pub fn models(&self) -> Models<'_> {
-        Models { popularity: &self.popularity, item_knn: &self.item_knn, content: &self.content }
+        Models {
+            popularity: &self.popularity,
+            item_knn: &self.item_knn,
+            association_rules: &self.association_rules,
+            content: &self.content,
+        }
     }
 
     /// At most `request.n` items, best first, ties by id, scores 0…1; what [`rules`] forbid is never among them.
@@ -111,8 +119,8 @@ impl ModelSet {
     pub fn similar(&self, item: ItemId, catalogue: &Catalogue, n: usize) -> Vec<Recommendation> {
         let models = self.models();
         let width = catalogue.width().max(models.popularity.width());
-        let scores = hybrid::seed_scores(&models, item, width);
         let nobody = Profile::default();
+        let scores = hybrid::seed_scores(&models, &nobody, item, width);
         let request = Request {
             profile: &nobody,
             segment: None,
@@ -130,6 +138,11 @@ impl ModelSet {
                 reason: explain::pair_reason(&models, item, other),
             })
             .collect()
+    }
+
+    /// What is bought together.
+    pub fn association_rules(&self) -> &AssociationRules {
+        &self.association_rules
     }
 
     /// The segment of a user; `None` before any training.
@@ -155,7 +168,10 @@ impl ModelSet {
     /// From [`ModelSet::encode`]'s bytes; anything else is refused with the reason.
     pub fn decode(bytes: &[u8]) -> Result<Self, ArtefactError> {
         let model: Self = artefact::decode(bytes)?;
-        let sound = model.popularity.is_sound() && model.item_knn.is_sound() && model.content.is_sound();
+        let sound = model.popularity.is_sound()
+            && model.item_knn.is_sound()
+            && model.association_rules.is_sound()
+            && model.content.is_sound();
         if sound { Ok(model) } else { Err(ArtefactError::Corrupt("its numbers make no sense".into())) }
     }
 }

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::profile::SegmentParameters;
 
+use super::association_rules::RuleParameters;
+use super::frequent_itemsets::ItemsetParameters;
+
 /// Weights of the hybrid, ≥ 0; only their ratios matter.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -47,6 +50,10 @@ pub struct TrainingParameters {
     pub shrinkage: f32,
     /// Most items of one user or basket that count, newest first: one robot can't cost n².
     pub history_cap: usize,
+    /// Which sets of items bought together count as frequent.
+    pub itemsets: ItemsetParameters,
+    /// Which association rules are made of them; `max_rules` 0 = none.
+    pub rules: RuleParameters,
     /// Weights of the hybrid; where `tune_blend`, only the start.
     pub blend: Blend,
     /// Choose the weights on a validation slice.
@@ -70,6 +77,8 @@ impl Default for TrainingParameters {
             neighbours: 100,
             shrinkage: 3.0,
             history_cap: 500,
+            itemsets: ItemsetParameters::default(),
+            rules: RuleParameters::default(),
             blend: Blend::default(),
             tune_blend: true,
             holdout_share: 0.1,

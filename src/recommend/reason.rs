@@ -7,13 +7,22 @@ use crate::catalogue::{Catalogue, CategoryId};
 use crate::profile::SegmentId;
 
 /// The true cause of a recommendation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// People who dealt with this item, which the user viewed, dealt with the recommended one; or they are alike.
     Viewed(ItemId),
     /// At least two users or baskets bought both.
     OftenBoughtWith(ItemId),
+    /// An association rule that holds for what the user has: baskets with `with` (and `and`) hold this one too.
+    Rule {
+        /// What the user has.
+        with: ItemId,
+        /// What the rule asks for beside it, if anything.
+        and: Option<ItemId>,
+        /// How many times more often than by chance, > 1.
+        lift: f32,
+    },
     /// Alike in title, category, tags or attributes, or in who deals with them.
     SimilarTo(ItemId),
     /// Popular in a category the user likes.
@@ -33,6 +42,12 @@ impl Reason {
         match self {
             Self::Viewed(item) => name(item).map(|name| format!("because you viewed {name}")),
             Self::OftenBoughtWith(item) => name(item).map(|name| format!("often bought with {name}")),
+            Self::Rule { with, and, lift } => {
+                let and =
+                    and.and_then(|item| name(&item)).map_or_else(String::new, |name| format!(" and {name}"));
+                name(with)
+                    .map(|with| format!("often bought with {with}{and} ({lift:.1}\u{d7} more than chance)"))
+            }
             Self::SimilarTo(item) => name(item).map(|name| format!("similar to {name}")),
             Self::PopularIn(category) => {
                 catalogue.category_name(*category).map(|name| format!("popular in {name}"))

@@ -47,6 +47,43 @@ fn the_true_cause_is_the_reason() {
     assert!(!ids(&list).contains(&0), "what was bought is not recommended");
 }
 
+/// Six baskets of mug 3 with teapot 5, two of them with mug 4 as well, four of mug 4 alone.
+fn tea() -> Vec<Event> {
+    let mut events = Vec::new();
+    for basket in 0..6i64 {
+        events.extend([3, 5].map(|item| anonymous(basket, item, 1.0)));
+    }
+    events.extend((0..2).map(|basket| anonymous(basket, 4, 1.0)));
+    events.extend((6..10).map(|basket| anonymous(basket, 4, 1.0)));
+    events
+}
+
+#[test]
+fn what_lies_in_the_cart_brings_what_the_rules_say_with_their_lift() {
+    let catalogue = shop();
+    let model = trained(&tea(), 0, &catalogue);
+    // The mug is in 6 of 10 baskets, always with the teapot: confidence 1, lift 1 / 0.6.
+    let rules: Vec<_> = model.association_rules().with(ItemId(3)).collect();
+    assert_eq!(rules.len(), 1, "{rules:?}");
+    assert_eq!((rules[0].consequent[0], rules[0].count, rules[0].confidence), (ItemId(5), 6, 1.0));
+    let cart = profile(&[event(9, EventKind::AddToCart, 3, 50.0)], &catalogue);
+    let asked = Request { seed: Some(ItemId(3)), ..request(&cart, &catalogue, 3) };
+    let list = model.recommend(&asked);
+    assert_eq!(list[0].item, ItemId(5));
+    let Reason::Rule { with, and, lift } = list[0].reason else { panic!("{:?}", list[0].reason) };
+    assert_eq!((with, and), (ItemId(3), None));
+    assert!((lift - 1.0 / 0.6).abs() < 1e-6);
+    assert_eq!(list[0].reason.text(&catalogue), "often bought with Blue mug (1.7\u{d7} more than chance)");
+    let both = Reason::Rule { with: ItemId(3), and: Some(ItemId(4)), lift: 2.0 };
+    assert_eq!(both.text(&catalogue), "often bought with Blue mug and Red mug (2.0\u{d7} more than chance)");
+    // Who has only looked at the mug is told that.
+    let viewer = profile(&[event(9, EventKind::View, 3, 50.0)], &catalogue);
+    let list = model.recommend(&Request { seed: Some(ItemId(3)), ..request(&viewer, &catalogue, 3) });
+    assert_eq!(list[0].reason, Reason::Viewed(ItemId(3)));
+    let stored = ModelSet::decode(&model.encode().unwrap()).unwrap();
+    assert_eq!(stored.association_rules(), model.association_rules());
+}
+
 #[test]
 fn a_stranger_gets_what_is_popular_in_their_segment_and_categories_if_known() {
     let catalogue = shop();
@@ -163,7 +200,10 @@ fn training_says_how_far_it_is_stops_when_told_and_needs_something() {
         ControlFlow::Continue(())
     })
     .unwrap();
-    assert_eq!(stages, [Stage::Profiles, Stage::Segments, Stage::Popularity, Stage::ItemKnn, Stage::Content]);
+    assert_eq!(
+        stages,
+        [Stage::Profiles, Stage::Segments, Stage::Popularity, Stage::ItemKnn, Stage::Rules, Stage::Content]
+    );
     for stop in stages {
         let result = train(&data, &catalogue, now, &plain(), &mut |stage, _| {
             if stage == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -10,7 +10,9 @@ use crate::catalogue::Catalogue;
 use crate::event::Event;
 use crate::profile::{Features, Profile, SegmentError, SegmentId, Segmentation};
 
+use super::association_rules::{AssociationRules, purchase_baskets};
 use super::content_based::ContentBased;
+use super::frequent_itemsets;
 use super::interactions::{Groups, Matrix, Weighting};
 use super::item_knn::{ItemKnn, KnnParameters};
 use super::popularity::Popularity;
@@ -46,6 +48,8 @@ pub enum Stage {
     Popularity,
     /// Item-to-item similarity.
     ItemKnn,
+    /// What is bought together.
+    Rules,
     /// Content index.
     Content,
     /// The model is stored.
@@ -63,6 +67,7 @@ impl Stage {
             Self::Segments => "segments",
             Self::Popularity => "popularity",
             Self::ItemKnn => "item_knn",
+            Self::Rules => "rules",
             Self::Content => "content",
             Self::Save => "save",
         }
@@ -169,6 +174,7 @@ pub fn train_in(
     let item_knn = ItemKnn::fit(&matrix, &knn, threads, |done| progress(Stage::ItemKnn, done))
         .ok_or(TrainError::Cancelled)?;
     drop(matrix);
+    let association_rules = association_rules(threads, events, parameters, progress)?;
 
     step(progress, Stage::Content, 0.0)?;
     let content = ContentBased::fit_with(catalogue, |done| progress(Stage::Content, done))
@@ -184,6 +190,7 @@ pub fn train_in(
         parameters: parameters.clone(),
         popularity: Arc::new(popularity),
         item_knn: Arc::new(item_knn),
+        association_rules: Arc::new(association_rules),
         content,
     };
     Ok(Trained { model, metrics: Metrics::new(), features })
@@ -224,6 +231,26 @@ fn features(
         step(progress, Stage::Profiles, done.min(1.0))?;
     }
     Ok(features)
+}
+
+fn association_rules(
+    threads: &Threads,
+    events: &[Event],
+    parameters: &TrainingParameters,
+    progress: &mut Progress<'_>,
+) -> Result<AssociationRules, TrainError> {
+    step(progress, Stage::Rules, 0.0)?;
+    if parameters.rules.max_rules == 0 {
+        return Ok(AssociationRules::default());
+    }
+    let baskets = purchase_baskets(events);
+    let itemsets = frequent_itemsets::mine(&baskets, &parameters.itemsets, threads, |done| {
+        progress(Stage::Rules, done * 0.9)
+    })
+    .ok_or(TrainError::Cancelled)?;
+    let rules = AssociationRules::new(&itemsets, &parameters.rules);
+    step(progress, Stage::Rules, 1.0)?;
+    Ok(rules)
 }
 
 fn segments(

@@ -19,6 +19,7 @@ mod names;
 pub mod notifications;
 pub mod preferences;
 mod rates;
+pub mod rules;
 pub mod schema;
 pub mod server;
 mod sql;

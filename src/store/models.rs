@@ -159,6 +159,16 @@ pub fn load_active(conn: &mut PgConnection) -> Result<Option<(ModelVersion, Vec<
     Ok(row.map(|(version, artefact)| (ModelVersion(version), artefact)))
 }
 
+/// The version that serves; `None` before the first.
+pub fn active_version(conn: &mut PgConnection) -> Result<Option<ModelVersion>, StoreError> {
+    let version = table::table
+        .filter(table::state.eq(ModelState::Active.name()))
+        .select(table::model_version)
+        .first::<i32>(conn)
+        .optional()?;
+    Ok(version.map(ModelVersion))
+}
+
 /// The artefact of a version; `None` when there is no such version.
 pub fn load(conn: &mut PgConnection, version: ModelVersion) -> Result<Option<Vec<u8>>, StoreError> {
     Ok(table::table.find(version.0).select(table::artefact).first(conn).optional()?)

@@ -1,6 +1,19 @@
 // As `diesel print-schema` writes it from a migrated database, but that array elements are never NULL here.
 
 diesel::table! {
+    association_rules (model_version, place) {
+        model_version -> Int4,
+        place -> Int4,
+        antecedent -> Array<Int4>,
+        consequent -> Array<Int4>,
+        count -> Int4,
+        support -> Float8,
+        confidence -> Float8,
+        lift -> Float8,
+    }
+}
+
+diesel::table! {
     cleaning_reports (report_id) {
         report_id -> Int4,
         source -> Text,
@@ -172,9 +185,11 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(association_rules -> models (model_version));
 diesel::joinable!(user_preferences -> users (user_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
+    association_rules,
     cleaning_reports,
     decisions,
     event_receipts,

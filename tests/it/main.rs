@@ -15,6 +15,7 @@ mod models_golden;
 mod models_online_retail;
 mod push;
 mod reliability;
+mod rules;
 mod store_cluster;
 mod store_events;
 mod store_learning;

@@ -5,11 +5,16 @@ use std::fs;
 use std::io::Read;
 use std::path::PathBuf;
 
-/// The text of a file of the data folder, unpacked if it ends in `.gz`; `None` when it is not there.
-pub fn read(name: &str) -> Option<String> {
+/// A file of the data folder; `None` when it is not there.
+pub fn path(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("TIDINGS_DATA")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
-    let bytes = fs::read(folder.join(name)).ok()?;
+    Some(folder.join(name)).filter(|path| path.exists())
+}
+
+/// The text of a file of the data folder, unpacked if it ends in `.gz`; `None` when it is not there.
+pub fn read(name: &str) -> Option<String> {
+    let bytes = fs::read(path(name)?).ok()?;
     let mut text = String::new();
     if name.ends_with(".gz") {
         flate2::read::GzDecoder::new(bytes.as_slice()).read_to_string(&mut text).unwrap();

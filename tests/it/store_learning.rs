@@ -8,6 +8,7 @@ use tidings::store::feedback::{self, FeedbackRow, NamedRates};
 use tidings::store::jobs::{self, JobRow};
 use tidings::store::models::{self, ModelState, NewModel};
 use tidings::store::notifications::{self, NewNotification};
+use tidings::store::rules::{self, RuleFilter, RuleRow};
 use tidings::store::user_features::{self, UserFeaturesRow};
 use tidings::store::{cleaning, items, preferences, server, users};
 use uuid::Uuid;
@@ -222,6 +223,59 @@ fn decisions_come_newest_first_and_by_user() {
     assert_eq!(read(2, None, None), [rows[2].clone(), rows[1].clone()]);
     assert_eq!(read(10, Some(UserId(1)), None), [rows[2].clone(), rows[0].clone()]);
     assert_eq!(read(10, None, Some(Uuid::from_u128(2))), [rows[2].clone()]);
+}
+
+#[test]
+fn rules_go_with_their_model_and_come_a_page_at_a_time() {
+    let database = TestDatabase::new();
+    let mut conn = database.connection();
+    let rule = |place: i32, left: &[u32], right: u32| RuleRow {
+        place,
+        antecedent: left.iter().map(|item| ItemId(*item)).collect(),
+        consequent: vec![ItemId(right)],
+        count: 7,
+        support: 0.07,
+        confidence: 0.5,
+        lift: 3.0 - f64::from(place),
+    };
+    let all = [rule(0, &[1, 2], 3), rule(1, &[2], 4), rule(2, &[5], 1)];
+    let mut versions = Vec::new();
+    for _ in 0..2 {
+        let version = models::reserve_version(&mut conn).unwrap();
+        models::insert(&mut conn, &new_model(version)).unwrap();
+        rules::insert(&mut conn, version, &all).unwrap();
+        rules::insert(&mut conn, version, &[]).unwrap();
+        versions.push(version);
+    }
+    let version = versions[0];
+    let mut list = |item: Option<u32>, after, limit| {
+        let filter = RuleFilter { version, item: item.map(ItemId), after, limit };
+        rules::list(&mut conn, &filter).unwrap()
+    };
+    assert_eq!(list(None, -1, 2), all[..2]);
+    assert_eq!(list(None, 1, 2), all[2..]);
+    assert_eq!(list(Some(1), -1, 10), [all[0].clone(), all[2].clone()], "on either side");
+    assert_eq!(list(Some(9), -1, 10), []);
+    assert_eq!(rules::count(&mut conn, version, None).unwrap(), 3);
+    assert_eq!(rules::count(&mut conn, version, Some(ItemId(2))).unwrap(), 2);
+    assert_eq!(models::active_version(&mut conn).unwrap(), Some(versions[1]));
+    models::prune(&mut conn, 1).unwrap();
+    assert_eq!(rules::count(&mut conn, version, None).unwrap(), 0, "gone with the version");
+    assert_eq!(rules::count(&mut conn, versions[1], None).unwrap(), 3);
+}
+
+fn new_model(version: ModelVersion) -> NewModel {
+    NewModel {
+        version,
+        created_at: now(),
+        state: ModelState::Active,
+        parameters: json!({}),
+        metrics: json!({}),
+        gate: json!({}),
+        events: 1,
+        took_ms: 1,
+        artefact: vec![1],
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ pub mod config;
 pub mod evaluate;
 pub mod import;
 pub mod migrate;
+pub mod rules;
 pub mod serve;
 pub mod simulate;
 pub mod token;

@@ -11,7 +11,7 @@ mod args;
 mod categories;
 mod delimited;
 mod fields;
-mod input;
+pub(super) mod input;
 mod mapping;
 mod movielens;
 mod ndjson;

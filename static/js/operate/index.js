@@ -5,6 +5,7 @@ import { lineChart, sparkline } from "../chart.js";
 import { compact, duration, number, rate } from "../format.js";
 import { startSegments } from "./segments.js";
 import { startModels } from "./models.js";
+import { startRules } from "./rules.js";
 import { startDecisions } from "./decisions.js";
 import { startFeedback } from "./feedback.js";
 import { startSessions } from "./sessions.js";
@@ -34,6 +35,7 @@ export function startOperate({ onMetrics, active, refresh }) {
   const panels = [
     startSegments({ active }),
     startModels({ active, refresh }),
+    startRules({ active }),
     startDecisions({ active }),
     startSessions({ active }),
     startCleaning({ active }),

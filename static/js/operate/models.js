@@ -14,6 +14,7 @@ const STAGES = {
   segments: "Finding segments",
   popularity: "Counting what is popular",
   item_knn: "Finding neighbours of items",
+  rules: "Finding what is bought together",
   content: "Reading the catalogue",
   evaluate: "Evaluating on held-out time",
   save: "Saving",
