@@ -68,7 +68,10 @@ fn a_file_of_baskets_gives_a_table_or_lines_of_json() {
 #[test]
 fn a_server_learns_what_is_bought_together_shows_it_and_says_why() {
     let database = TestDatabase::new();
-    let server = Server::start(&database.url, &["--set", "training.interval_s=0"]);
+    let server = Server::start(
+        &database.url,
+        &["--set", "training.interval_s=0", "--set", "policy.repeat_window_min=0", "--set", "policy.caps=[]"],
+    );
     let mut http = server.http();
     let titles = ["Blue mug", "Teapot", "Lamp"];
     let items: Value = (1..=3).map(|id| json!({"item_id": id, "title": titles[id - 1]})).collect();
@@ -78,7 +81,7 @@ fn a_server_learns_what_is_bought_together_shows_it_and_says_why() {
     let mut events = Vec::new();
     for order in 0..12 {
         let mut buy = |item: i64| {
-            events.push(json!({"kind": "purchase", "user_id": 100 + order, "item_id": item, "basket": format!("order-{order}")}));
+            events.push(json!({"kind": "purchase", "user_id": 100 + order, "item_id": item, "basket_id": format!("order-{order}")}));
         };
         if order < 8 {
             buy(1);
