@@ -1,10 +1,12 @@
 //! What a user may like: models over one interaction matrix, blended, filtered by rule, each with its reason.
 //!
+//! [`boosting`] learns probabilities and orders from rows of numbers.
 //! One recommender a file ([`popularity`], [`item_knn`], [`content_based`]); [`hybrid`] blends them; [`explain`] finds the cause; [`rules`] takes
 //! away what must not be shown; a [`ModelSet`] holds all of it, immutable, swapped whole; [`train`](train::train)
 //! makes one from events and a catalogue.
 
 pub mod association_rules;
+pub mod boosting;
 pub mod content_based;
 pub mod explain;
 pub mod frequent_itemsets;
