@@ -3,6 +3,8 @@
 //! [`train_and_evaluate`] is what the server calls: hold out the latest part of time, train on the rest, choose the
 //! blend on some users, measure on others, then train on everything. [`files`] measures on plain tables.
 
+pub mod classification;
+pub mod encoding;
 pub mod files;
 pub mod gate;
 pub mod measure;

@@ -7,6 +7,7 @@
 
 pub mod association_rules;
 pub mod boosting;
+pub mod calibration;
 pub mod content_based;
 pub mod explain;
 pub mod frequent_itemsets;

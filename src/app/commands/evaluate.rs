@@ -10,7 +10,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::say;
+use super::{evaluate_classification, say};
 use crate::actors::recommender;
 use crate::app::database::{Sharing, open};
 use crate::app::import::splits::{self, SplitRow};
@@ -24,11 +24,20 @@ use crate::recommend::Metrics;
 #[derive(Debug, Args)]
 pub struct EvaluateArgs {
     /// Training rows, `user,item,ts`, plain or gzip; without it a hold-out in time of the stored data is measured.
-    #[arg(long, requires = "test", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     train: Option<PathBuf>,
     /// Test rows; every item of the training rows is ranked, the user's own left out.
     #[arg(long, requires = "train", value_name = "FILE")]
     test: Option<PathBuf>,
+    /// full-ranking, or classification: probabilities of the column --target of the file --train.
+    #[arg(long, default_value = "full-ranking", value_parser = ["full-ranking", "classification"])]
+    protocol: String,
+    /// Of classification: the column to predict, yes or no.
+    #[arg(long, requires = "train", value_name = "COLUMN")]
+    target: Option<String>,
+    /// Of classification: parts of the cross-validation.
+    #[arg(long, default_value_t = 5)]
+    folds: usize,
     /// popularity, item_knn, hybrid or all.
     #[arg(long, default_value = "all")]
     algorithm: String,
@@ -71,7 +80,14 @@ pub fn run(config: &Config, args: &EvaluateArgs) -> anyhow::Result<()> {
     if args.k.is_empty() || args.k.iter().any(|k| !(1..=1_000).contains(k)) {
         bail!("--k: lengths are 1…1000");
     }
+    if args.protocol == "classification" {
+        let (Some(train), Some(target)) = (&args.train, &args.target) else {
+            bail!("--protocol classification needs --train and --target");
+        };
+        return evaluate_classification::run(train, target, args.folds, args.json, &bar(args)?);
+    }
     match (&args.train, &args.test) {
+        (Some(_), None) => bail!("--train needs --test"),
         (Some(train), Some(test)) => files(args, &splits::interactions(train)?, &splits::interactions(test)?),
         _ => stored(config, args),
     }

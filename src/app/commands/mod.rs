@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod evaluate;
+pub mod evaluate_classification;
 pub mod import;
 pub mod migrate;
 pub mod rules;

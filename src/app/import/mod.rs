@@ -25,7 +25,7 @@ mod row;
 mod sink;
 pub mod splits;
 mod summary;
-mod table;
+pub(super) mod table;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;

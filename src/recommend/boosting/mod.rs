@@ -51,7 +51,8 @@ impl Dataset<'_> {
         self.labels.len()
     }
 
-    pub(super) fn row(&self, row: usize) -> &[f32] {
+    /// The values of a row; empty beyond the last.
+    pub fn row(&self, row: usize) -> &[f32] {
         self.values.get(row * self.n_features..(row + 1) * self.n_features).unwrap_or_default()
     }
 }
