@@ -31,13 +31,15 @@ pub struct SegmentParameters {
     pub seed: u64,
     /// Starts of k-means, of which the best is kept; smartcore's single starts differ by up to 1 %.
     pub starts: usize,
-    /// Most users k-means starts on; all are used for the refinement, and all are assigned.
+    /// Most users k-means starts on; all are used for the refinement, and all are assigned. Measured 2026-11-24 on
+    /// 100,000 users, two cores: 20,000 take 0.42 s, 10,000 0.22 s, 3,000 0.07 s, all at inertia 43,775.9;
+    /// scikit-learn 1.9.1 with `n_init=10` 0.52–0.66 s at 43,776.0–43,776.4.
     pub max_sample: usize,
 }
 
 impl Default for SegmentParameters {
     fn default() -> Self {
-        Self { k: 5, seed: 1, starts: 10, max_sample: 20_000 }
+        Self { k: 5, seed: 1, starts: 10, max_sample: 10_000 }
     }
 }
 
