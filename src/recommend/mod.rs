@@ -14,14 +14,21 @@ pub mod frequent_itemsets;
 pub mod hybrid;
 pub mod interactions;
 pub mod item_knn;
+pub mod listwise;
 mod model_set;
 mod parameters;
 pub mod popularity;
 mod reason;
 pub mod rules;
+pub mod session_knn;
+pub mod session_model;
+pub mod session_ranking;
+pub mod sessions;
+pub mod sparse_scores;
 pub mod text;
 mod threads;
 pub mod train;
+pub mod transitions;
 
 mod artefact;
 #[cfg(test)]
