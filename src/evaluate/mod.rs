@@ -9,6 +9,8 @@ pub mod files;
 pub mod gate;
 pub mod measure;
 pub mod ranking;
+pub mod session_tuning;
+pub mod sessions;
 pub mod split;
 mod trial;
 

@@ -54,6 +54,27 @@ impl Lists {
         self.groups.is_empty()
     }
 
+    /// All rows, one after the other.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// 1 for the right row of each group, 0 for the others.
+    pub fn labels(&self) -> Vec<f32> {
+        let mut labels = vec![0.0; self.groups.last().map_or(0, |(end, _)| *end)];
+        for (_, right) in &self.groups {
+            if let Some(label) = labels.get_mut(*right) {
+                *label = 1.0;
+            }
+        }
+        labels
+    }
+
+    /// Rows of each group.
+    pub fn sizes(&self) -> Vec<usize> {
+        (0..self.len()).zip(&self.groups).map(|(group, (end, _))| end - self.start(group)).collect()
+    }
+
     fn row(&self, row: usize) -> &[f32] {
         self.values.get(row * self.n_features..(row + 1) * self.n_features).unwrap_or_default()
     }

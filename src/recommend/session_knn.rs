@@ -23,8 +23,8 @@ const DAY_SECONDS: f32 = 86_400.0;
 pub enum ClickWeight {
     /// 1.
     Even,
-    /// Place from the start / length: V-SKNN.
-    Linear,
+    /// (Place from the start / length) to a power: V-SKNN, 1 is linear, 2 quadratic.
+    Place(f32),
     /// exp(−steps back / λ): STAN's λ1.
     Exponential(f32),
 }
@@ -43,7 +43,7 @@ pub enum Norm {
 pub enum Proximity {
     /// All alike: S-KNN.
     Even,
-    /// All alike, by how many steps back the newest shared click is: max(0.1, 1 − 0.1 · steps), V-SKNN.
+    /// All alike, by how many steps back the newest shared click is: 1 / (1 + steps), V-SKNN.
     LastShared,
     /// exp(−distance / λ) from the newest shared click, one λ for items before it and one for items after it; the
     /// shared click itself counts `itself`. STAN: both λ3, itself 1.
@@ -93,7 +93,7 @@ impl SessionKnnParameters {
     /// Later clicks count more, linearly.
     pub fn v_sknn(neighbours: usize, sample: usize) -> Self {
         Self {
-            click_weight: ClickWeight::Linear,
+            click_weight: ClickWeight::Place(1.0),
             norm: Norm::Running,
             proximity: Proximity::LastShared,
             ..Self::s_knn(neighbours, sample)
@@ -143,7 +143,9 @@ impl Running {
             }
             let weight = match weight {
                 ClickWeight::Even => 1.0,
-                ClickWeight::Linear => (clicks.len() - steps) as f32 / clicks.len() as f32,
+                ClickWeight::Place(power) => {
+                    ((clicks.len() - steps) as f32 / clicks.len() as f32).powf(power)
+                }
                 ClickWeight::Exponential(lambda) => decay(steps as f32, lambda),
             };
             items.push((click.item.0, weight, steps));
@@ -261,7 +263,7 @@ fn say(running: &Running, items: &[u32], proximity: Proximity, said: &mut Vec<(u
     for (place, item) in items.iter().enumerate() {
         let weight = match proximity {
             Proximity::Even => 1.0,
-            Proximity::LastShared => (1.0 - 0.1 * *steps as f32).max(0.1),
+            Proximity::LastShared => 1.0 / (1.0 + *steps as f32),
             Proximity::Around { before, after, itself } => {
                 let near = items.iter().enumerate().filter(|(_, other)| *other == shared).map(|(at, _)| {
                     match place.cmp(&at) {

@@ -47,7 +47,7 @@ pub enum SessionScorer {
     Sequential,
     /// The same over the last clicks, fading.
     SequentialAll,
-    /// Anything in sessions with the last click.
+    /// Anything else in sessions with the last click.
     Association,
     /// Cosine with the last click.
     ItemKnn,
@@ -76,6 +76,8 @@ pub enum SessionScorer {
 pub struct SessionParameters {
     /// How much is remembered.
     pub bounds: Bounds,
+    /// S-KNN.
+    pub s_knn: SessionKnnParameters,
     /// V-SKNN.
     pub v_sknn: SessionKnnParameters,
     /// STAN.
@@ -87,6 +89,7 @@ impl Default for SessionParameters {
     fn default() -> Self {
         Self {
             bounds: Bounds::default(),
+            s_knn: SessionKnnParameters::s_knn(500, 2_500),
             v_sknn: SessionKnnParameters { rarity: 1.0, ..SessionKnnParameters::v_sknn(100, 1_000) },
             stan: SessionKnnParameters::stan(500, 2_500, 0.5, 10.0, 2.0),
         }
@@ -101,9 +104,7 @@ impl SessionParameters {
             ..self.stan
         };
         match scorer {
-            SessionScorer::Sknn => {
-                Some(SessionKnnParameters::s_knn(self.stan.neighbours, self.stan.sample))
-            }
+            SessionScorer::Sknn => Some(self.s_knn),
             SessionScorer::Vsknn => Some(self.v_sknn),
             SessionScorer::Stan => Some(self.stan),
             SessionScorer::StanLong => Some(SessionKnnParameters {
@@ -273,7 +274,8 @@ impl SessionModel {
             }
             SessionScorer::Association => {
                 for session in self.memory.with_item(last.item) {
-                    for item in self.memory.get(session).into_iter().flat_map(|known| known.items()) {
+                    let items = self.memory.get(session).into_iter().flat_map(|known| known.items());
+                    for item in items.filter(|item| **item != last.item.0) {
                         scores.add(*item, 1.0);
                     }
                 }

@@ -5,15 +5,19 @@
 //! About 100 candidates and 1 ms a query at 20,000 sessions. Stacking: Wolpert 1992; reminders of what the session
 //! clicked before: Jannach, Lerche & Jugovac 2015.
 
+use std::ops::ControlFlow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::ItemId;
 
-use super::listwise::Listwise;
+use super::boosting::{Boosting, BoostingError, BoostingParameters, Dataset, Objective};
+use super::listwise::{Lists, Listwise};
 use super::session_knn::SessionScratch;
 use super::session_model::{SessionModel, SessionScorer};
 use super::sessions::{Click, SessionMemory, SessionNumber};
 use super::sparse_scores::SparseScores;
+use super::threads::Threads;
 
 /// Who is asked, and how many of their best are candidates.
 const ASKED: [(SessionScorer, usize); 12] = [
@@ -67,15 +71,94 @@ impl Workspace {
 /// Newer sessions than the model's, and which of them is the running one.
 pub type Live<'a> = Option<(&'a SessionMemory, Option<SessionNumber>)>;
 
-/// Weights of the features.
+/// Lists from which trees can learn; below it they learn chance.
+const ENOUGH_FOR_TREES: usize = 500;
+/// L2 penalty of the linear part.
+const L2: f64 = 1.0;
+
+/// What is learnt of the features: a linear score and boosted trees, which see what the linear one cannot (who is to be
+/// trusted when). Measured on held-out sessions of Yoochoose-100k, MRR@20: STAN alone .357, linear .368, trees .3745,
+/// 0.3 linear and 0.7 trees .3748.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SessionRanker {
-    /// Empty before any learning: then STAN alone decides.
-    pub listwise: Listwise,
+    listwise: Listwise,
+    trees: Boosting,
+    trees_share: f32,
 }
 
 impl SessionRanker {
-    /// The `n` best, best first, ties by id, with their probability, which sum to at most 1. Empty without clicks.
+    /// Learns from rows of [`prepare`]; without any list the ranker stays untaught, with few it is linear. `progress`
+    /// hears 0…1 and may break, then `None` comes back. About 8 s for 10,000 lists of 100 on two cores.
+    pub fn fit(
+        lists: &Lists,
+        threads: &Threads,
+        mut progress: impl FnMut(f32) -> ControlFlow<()>,
+    ) -> Option<Self> {
+        let listwise = Listwise::fit(lists, L2, threads, |done| progress(0.3 * done))?;
+        let linear = Self { listwise, ..Self::default() };
+        if lists.len() < ENOUGH_FOR_TREES {
+            return Some(linear);
+        }
+        let (labels, groups) = (lists.labels(), lists.sizes());
+        let data = Dataset {
+            values: lists.values(),
+            n_features: N_FEATURES,
+            labels: &labels,
+            weights: None,
+            groups: Some(&groups),
+        };
+        let parameters = BoostingParameters {
+            objective: Objective::LambdaRank { k: 20 },
+            trees: 100,
+            leaves: 15,
+            min_rows: 50,
+            bins: 63,
+            ..BoostingParameters::default()
+        };
+        match Boosting::fit(&data, None, &parameters, threads, |done| progress(0.3 + 0.7 * done)) {
+            Ok(trees) => Some(Self { trees, trees_share: 0.7, ..linear }),
+            Err(BoostingError::Cancelled) => None,
+            // Features that say nothing at all: the linear part has weights of 0 then.
+            Err(BoostingError::NotEnoughData { .. } | BoostingError::Input(_)) => Some(linear),
+        }
+    }
+
+    /// Of the trees in the score, 0…1.
+    pub fn trees_share(&self) -> f32 {
+        self.trees_share
+    }
+
+    /// The same with another share of the trees; without trees it stays 0.
+    pub fn with_trees_share(mut self, share: f32) -> Self {
+        self.trees_share = if self.trees.n_trees() > 0 { share.clamp(0.0, 1.0) } else { 0.0 };
+        self
+    }
+
+    /// Has it learnt anything? If not, STAN alone decides.
+    pub fn is_taught(&self) -> bool {
+        !self.listwise.weights().is_empty()
+    }
+
+    /// Every number finite? Checked after loading.
+    pub(super) fn is_sound(&self) -> bool {
+        self.trees.is_sound()
+            && self.trees_share.is_finite()
+            && self.listwise.weights().iter().all(|weight| weight.is_finite())
+    }
+
+    /// The score of one row; comparable within one query.
+    pub fn score(&self, row: &[f32]) -> f32 {
+        let score = if self.is_taught() {
+            let linear = (1.0 - self.trees_share) * self.listwise.score(row);
+            if self.trees_share > 0.0 { linear + self.trees_share * self.trees.predict(row) } else { linear }
+        } else {
+            row.first().copied().unwrap_or(0.0)
+        };
+        if score.is_finite() { score } else { f32::MIN }
+    }
+
+    /// The `n` best, best first, ties by id, each with its share of e^score, which add up to at most 1. Empty without
+    /// clicks.
     pub fn rank(
         &self,
         model: &SessionModel,
@@ -85,18 +168,9 @@ impl SessionRanker {
         workspace: &mut Workspace,
     ) -> Vec<(ItemId, f32)> {
         prepare(model, clicks, live, n, workspace);
-        let untaught = self.listwise.weights().is_empty();
-        let rows = workspace.rows.chunks_exact(N_FEATURES);
-        let mut ranked: Vec<(ItemId, f32)> = workspace
-            .candidates
-            .iter()
-            .zip(rows)
-            .map(|(item, row)| {
-                let score =
-                    if untaught { row.first().copied().unwrap_or(0.0) } else { self.listwise.score(row) };
-                (ItemId(*item), if score.is_finite() { score } else { f32::MIN })
-            })
-            .collect();
+        let rows = workspace.rows.chunks_exact(N_FEATURES).map(|row| self.score(row));
+        let mut ranked: Vec<(ItemId, f32)> =
+            workspace.candidates.iter().copied().map(ItemId).zip(rows).collect();
         ranked.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         let largest = ranked.first().map_or(0.0, |(_, score)| *score);
         let sum: f32 = ranked.iter().map(|(_, score)| (score - largest).exp()).sum();
