@@ -23,23 +23,30 @@ const TO_LEARN: usize = 15_000;
 const FEWEST_LISTS: usize = 50;
 /// Length of the lists whose reciprocal rank is tuned.
 const TUNED_AT: usize = 20;
+/// Of the time budget: for choosing parameters, and until when another trial of the order may begin.
+const TUNING_SHARE: f32 = 0.4;
+const TRIAL_SHARE: f32 = 0.6;
 /// Shares of the trees that are tried.
 const TREES: [f32; 3] = [0.0, 0.7, 1.0];
 
 /// Hears 0…1; `Break` cancels.
 pub type Heard<'a> = dyn FnMut(f32) -> ControlFlow<()> + 'a;
 
+/// Is less than this share of the time budget spent?
+pub type InTime<'a> = dyn FnMut(f32) -> bool + 'a;
+
 /// One guess of the validation slice: a session and how many of its clicks are known.
 type Guess<'a> = (&'a [Click], Click);
 
 impl SessionTables {
-    /// Fits one algorithm. `in_time` says whether the time budget allows another round of tuning: the best so far is
-    /// used when it does not. Errors: no training session, or cancelled.
+    /// Fits one algorithm. `in_time(share)` says whether less than this share of the time budget is spent: tuning ends with
+    /// the best so far at [`TUNING_SHARE`], and the second half of the trial of `auto` is left out late. The three fits
+    /// that remain are bounded by the number of guesses. Errors: no training session, or cancelled.
     pub fn fit(
         &self,
         algorithm: SessionAlgorithm,
         threads: &Threads,
-        in_time: &mut dyn FnMut() -> bool,
+        in_time: &mut InTime<'_>,
         progress: &mut Heard<'_>,
     ) -> Result<Fitted, TrainError> {
         if self.train().is_empty() {
@@ -97,7 +104,11 @@ fn grid(scorer: SessionScorer) -> Vec<SessionKnnParameters> {
                 for rarity in [0.0, 1.0, 2.0] {
                     let plain = SessionKnnParameters::v_sknn(neighbours, 2_500);
                     let powers = [1.0, 2.0, 4.0].map(ClickWeight::Place);
-                    grid.extend(powers.map(|click_weight| SessionKnnParameters { rarity, click_weight, ..plain }));
+                    grid.extend(powers.map(|click_weight| SessionKnnParameters {
+                        rarity,
+                        click_weight,
+                        ..plain
+                    }));
                 }
             }
             _ => {
@@ -150,7 +161,11 @@ fn describe(parameters: &SessionParameters, scorer: SessionScorer) -> Vec<(Strin
 /// At most `most` guesses, evenly over the sessions in their order.
 fn sample(sessions: &[Vec<Click>], most: usize) -> Vec<Guess<'_>> {
     let all = sessions.iter().flat_map(|clicks| {
-        clicks.iter().enumerate().skip(1).map(|(known, right)| (clicks.get(..known).unwrap_or_default(), *right))
+        clicks
+            .iter()
+            .enumerate()
+            .skip(1)
+            .map(|(known, right)| (clicks.get(..known).unwrap_or_default(), *right))
     });
     let total = sessions.iter().map(|clicks| clicks.len().saturating_sub(1)).sum::<usize>();
     let wanted = |index: usize| (index + 1) * most / total.max(1) > index * most / total.max(1);
@@ -163,14 +178,14 @@ fn choose(
     scorer: SessionScorer,
     guesses: &[Guess<'_>],
     threads: &Threads,
-    in_time: &mut dyn FnMut() -> bool,
+    in_time: &mut InTime<'_>,
     progress: &mut Heard<'_>,
 ) -> Result<(), TrainError> {
     let given = *slot(&mut model.parameters, scorer);
     let grid: Vec<_> = std::iter::once(given).chain(grid(scorer)).collect();
     let mut best = (f64::NEG_INFINITY, given);
     for (index, candidate) in grid.iter().enumerate() {
-        if !in_time() {
+        if !in_time(TUNING_SHARE) {
             break;
         }
         *slot(&mut model.parameters, scorer) = *candidate;
@@ -198,7 +213,7 @@ fn learn(
     model: &SessionModel,
     guesses: &[Guess<'_>],
     threads: &Threads,
-    in_time: &mut dyn FnMut() -> bool,
+    in_time: &mut InTime<'_>,
     progress: &mut Heard<'_>,
 ) -> Result<SessionRanker, TrainError> {
     let rows = rows(model, guesses, threads);
@@ -215,7 +230,7 @@ fn learn(
     let mut sums = [0.0; TREES.len()];
     let mut alone = 0.0;
     for (place, (own, other)) in [(early, late), (late, early)].into_iter().enumerate() {
-        if !in_time() {
+        if place > 0 && !in_time(TRIAL_SHARE) {
             break;
         }
         let fitted = SessionRanker::fit(&lists(own.iter()), threads, |done| {

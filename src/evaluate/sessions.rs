@@ -245,3 +245,80 @@ struct Room {
     knn: SessionScratch,
     scores: SparseScores,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use super::*;
+
+    fn fit(tables: &SessionTables, algorithm: SessionAlgorithm) -> Fitted {
+        let threads = Threads::new(1).unwrap();
+        tables.fit(algorithm, &threads, &mut |_| true, &mut |_| ControlFlow::Continue(())).unwrap()
+    }
+
+    #[test]
+    fn a_table_worked_out_by_hand() {
+        let mut tables = SessionTables::default();
+        // Popularity: a 3, b 2, c 1. The order within a second is that of the fractions, not of the file.
+        for (session, item, at) in [("1", "a", 1.0), ("1", "b", 2.75), ("1", "a", 2.5), ("2", "a", 9.0)] {
+            tables.add_train(session, item, at);
+        }
+        tables.add_train("3", "b", 10.0);
+        tables.add_train("3", "c", 11.0);
+        // Guesses: b after a; c after a, b; nobody knows x.
+        for (item, at) in [("a", 20.0), ("b", 21.0), ("c", 22.0), ("x", 23.0)] {
+            tables.add_test("9", item, at);
+        }
+        tables.finish();
+        let threads = Threads::new(1).unwrap();
+        let popularity = fit(&tables, SessionAlgorithm::Single(SessionScorer::Popularity));
+        let metrics = tables.measure(&popularity, &[2, 20], &threads);
+        assert_eq!(metrics["users"], 3.0);
+        assert!((metrics["hit_rate@2"] - 1.0 / 3.0).abs() < 1e-9);
+        assert!((metrics["mrr@20"] - (1.0 / 2.0 + 1.0 / 3.0) / 3.0).abs() < 1e-9);
+        assert_eq!(metrics["coverage@20"], 1.0);
+        // Of three sessions, a is in two, b in two, c in one.
+        let surprise = (1.5f64.log2() * 2.0 + 3f64.log2()) / 3.0;
+        assert!((metrics["novelty@20"] - surprise).abs() < 1e-9);
+        // Markov: a → a, a → b once each (tie: a first), b → c.
+        let markov =
+            tables.measure(&fit(&tables, SessionAlgorithm::Single(SessionScorer::Markov)), &[20], &threads);
+        assert!((markov["mrr@20"] - (1.0 / 2.0 + 1.0) / 3.0).abs() < 1e-9);
+        // Too little to learn from: the order of STAN.
+        let auto = fit(&tables, SessionAlgorithm::Auto);
+        assert!(!auto.ranker.is_taught());
+        assert!(tables.measure(&auto, &[20], &threads)["hit_rate@20"] > 0.6);
+    }
+
+    #[test]
+    fn the_last_twentieth_is_held_out_unless_sessions_are_named() {
+        let mut tables = SessionTables::default();
+        for session in 0..40u32 {
+            tables.add_train(&session.to_string(), "a", f64::from(1_000 - session));
+        }
+        tables.finish();
+        let (rest, valid) = tables.split();
+        assert_eq!((rest.len(), valid.len()), (38, 2));
+        assert_eq!(valid[0][0].at, Timestamp::from_seconds(1_000));
+        tables.add_valid("7");
+        tables.add_valid("unknown");
+        assert_eq!(tables.split().1[0][0].at, Timestamp::from_seconds(993));
+    }
+
+    #[test]
+    fn without_sessions_there_is_an_error_or_nothing_to_measure() {
+        let tables = SessionTables::default();
+        let threads = Threads::new(1).unwrap();
+        let go = &mut |_: f32| ControlFlow::Continue(());
+        let error = tables.fit(SessionAlgorithm::Auto, &threads, &mut |_| true, go).unwrap_err();
+        assert!(error.to_string().contains("not enough data"), "{error}");
+        let mut tables = SessionTables::default();
+        tables.add_train("1", "a", f64::NAN);
+        tables.finish();
+        let metrics = tables.measure(&fit(&tables, SessionAlgorithm::Auto), &[10], &threads);
+        assert_eq!((metrics["users"], metrics["mrr@10"]), (0.0, 0.0));
+        let stop = &mut |_: f32| ControlFlow::Break(());
+        assert!(tables.fit(SessionAlgorithm::Auto, &threads, &mut |_| true, stop).is_err());
+    }
+}

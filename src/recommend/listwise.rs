@@ -222,10 +222,14 @@ fn add_group(lists: &Lists, group: usize, weights: &[f64], scales: &[f64], slope
     let rows = lists.start(group)..end;
     let scaled: Vec<Vec<f64>> = rows
         .clone()
-        .map(|row| lists.row(row).iter().zip(scales).map(|(value, scale)| f64::from(*value) * scale).collect())
+        .map(|row| {
+            lists.row(row).iter().zip(scales).map(|(value, scale)| f64::from(*value) * scale).collect()
+        })
         .collect();
-    let scores: Vec<f64> =
-        scaled.iter().map(|row| row.iter().zip(weights).map(|(value, weight)| value * weight).sum()).collect();
+    let scores: Vec<f64> = scaled
+        .iter()
+        .map(|row| row.iter().zip(weights).map(|(value, weight)| value * weight).sum())
+        .collect();
     let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = scores.iter().map(|score| (score - largest).exp()).sum();
     let mut mean = vec![0.0; scales.len()];
@@ -325,8 +329,7 @@ mod tests {
         lists.push(&[1.0, 0.0], 0);
         let model = fit(&lists, 1.0, 1);
         assert!(model.weights()[0].is_finite() && model.weights()[0] > 0.0);
-        let cancelled =
-            Listwise::fit(&lists, 1.0, &Threads::new(1).unwrap(), |_| ControlFlow::Break(()));
+        let cancelled = Listwise::fit(&lists, 1.0, &Threads::new(1).unwrap(), |_| ControlFlow::Break(()));
         assert!(cancelled.is_none());
     }
 

@@ -265,13 +265,14 @@ fn say(running: &Running, items: &[u32], proximity: Proximity, said: &mut Vec<(u
             Proximity::Even => 1.0,
             Proximity::LastShared => 1.0 / (1.0 + *steps as f32),
             Proximity::Around { before, after, itself } => {
-                let near = items.iter().enumerate().filter(|(_, other)| *other == shared).map(|(at, _)| {
-                    match place.cmp(&at) {
+                let near =
+                    items.iter().enumerate().filter(|(_, other)| *other == shared).map(|(at, _)| match place
+                        .cmp(&at)
+                    {
                         std::cmp::Ordering::Less => decay((at - place) as f32, before),
                         std::cmp::Ordering::Equal => itself,
                         std::cmp::Ordering::Greater => decay((place - at) as f32, after),
-                    }
-                });
+                    });
                 near.fold(0.0, f32::max)
             }
         };
@@ -279,5 +280,92 @@ fn say(running: &Running, items: &[u32], proximity: Proximity, said: &mut Vec<(u
             Some((_, known)) => *known = known.max(weight),
             None => said.push((*item, weight)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sessions::tests::{clicks, memory};
+    use super::*;
+
+    fn scores(memory: &SessionMemory, running: &[Click], parameters: &SessionKnnParameters) -> Vec<f32> {
+        let near = neighbours(memory, running, None, parameters, &mut SessionScratch::default());
+        let mut scores = SparseScores::new(memory.n_items());
+        add_scores(memory, running, &near, parameters, &mut scores);
+        (0..memory.n_items() as u32).map(|item| scores.get(ItemId(item))).collect()
+    }
+
+    fn near(found: &[f32], expected: &[f32]) {
+        let same = found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5);
+        assert!(same && found.len() == expected.len(), "{found:?} is not {expected:?}");
+    }
+
+    /// A day before the running session 0, 1 and a day before that 1, 2, 3.
+    fn two() -> (SessionMemory, Vec<Click>) {
+        (memory(&[clicks(-1_441, &[0, 3]), clicks(-2_882, &[1, 2, 3])]), clicks(-1, &[0, 1]))
+    }
+
+    #[test]
+    fn s_knn_agrees_with_values_computed_by_hand() {
+        let (memory, running) = two();
+        // Cosines: 1 / √(2 · 2) and 1 / √(2 · 3).
+        let (a, b) = (0.5, 1.0 / 6f32.sqrt());
+        near(&scores(&memory, &running, &SessionKnnParameters::s_knn(10, 10)), &[a, b, b, a + b]);
+        near(&scores(&memory, &running, &SessionKnnParameters::s_knn(1, 10)), &[a, 0.0, 0.0, a]);
+    }
+
+    #[test]
+    fn v_sknn_agrees_with_values_computed_by_hand() {
+        let (memory, running) = two();
+        // Clicks count 1/2 and 2/2, over √2; the first neighbour's newest shared click is one step back: half.
+        let (a, b) = (0.5 / 2f32.sqrt() / 2.0, 1.0 / 2f32.sqrt());
+        near(&scores(&memory, &running, &SessionKnnParameters::v_sknn(10, 10)), &[a, b, b, a + b]);
+    }
+
+    #[test]
+    fn stan_agrees_with_values_computed_by_hand() {
+        let (memory, running) = two();
+        let stan = SessionKnnParameters::stan(10, 10, 2.0, 4.0, 3.0);
+        let e = |x: f32| (-x).exp();
+        // Similarities: e^(−1/2) / √(2 · 2) a day old, and 1 / √(2 · 3) two days old.
+        let a = e(0.5) / 2.0 * e(1.0 / 4.0);
+        let b = 1.0 / 6f32.sqrt() * e(2.0 / 4.0);
+        let expected = [a, b, b * e(1.0 / 3.0), a * e(1.0 / 3.0) + b * e(2.0 / 3.0)];
+        let found = scores(&memory, &running, &stan);
+        // Sessions end to the minute, not to the day.
+        let same = found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 2e-4);
+        assert!(same, "{found:?} is not {expected:?}");
+    }
+
+    #[test]
+    fn only_what_came_after_counts_where_that_is_asked() {
+        let memory = memory(&[clicks(0, &[5, 1, 1, 2, 3])]);
+        let parameters = SessionKnnParameters {
+            proximity: Proximity::Around { before: 0.0, after: 1.0, itself: 0.0 },
+            ..SessionKnnParameters::s_knn(10, 10)
+        };
+        let one = 1.0 / 5f32.sqrt();
+        let e = |x: f32| one * (-x).exp();
+        // The second click on 1 came one step after the first: a repetition.
+        near(&scores(&memory, &clicks(9, &[1]), &parameters), &[0.0, e(1.0), e(1.0), e(2.0), 0.0, 0.0]);
+    }
+
+    #[test]
+    fn the_running_session_is_no_neighbour_of_its_own_and_the_newest_are_looked_at() {
+        let mut memory = memory(&[clicks(0, &[1, 2]), clicks(10, &[1, 3])]);
+        let running = clicks(20, &[1, 4]);
+        let own = memory.observe(&running);
+        let mut scratch = SessionScratch::default();
+        let parameters = SessionKnnParameters::s_knn(10, 2);
+        let found = neighbours(&memory, &running, own, &parameters, &mut scratch);
+        assert_eq!(found.len(), 1, "two looked at, one of them its own");
+        assert_eq!(memory.get(found[0].session).unwrap().items(), [1, 3]);
+        // The room is clean for the next query.
+        assert_eq!(neighbours(&memory, &running, None, &parameters, &mut scratch).len(), 2);
+        assert!(neighbours(&memory, &[], None, &parameters, &mut scratch).is_empty());
+        let none = SessionKnnParameters { neighbours: 0, ..parameters };
+        assert!(neighbours(&memory, &running, None, &none, &mut scratch).is_empty());
+        let nonsense = SessionKnnParameters::stan(10, 0, f32::NAN, -1.0, 0.0);
+        assert!(neighbours(&memory, &running, None, &nonsense, &mut scratch).is_empty());
     }
 }

@@ -183,7 +183,9 @@ impl SessionModel {
                     *today += (-days / TODAY_DAYS).exp2();
                 }
             }
-            if index % SESSIONS_AT_ONCE == 0 && progress(0.4 * index as f32 / sessions.len() as f32).is_break() {
+            if index % SESSIONS_AT_ONCE == 0
+                && progress(0.4 * index as f32 / sessions.len() as f32).is_break()
+            {
                 return None;
             }
         }
@@ -237,7 +239,7 @@ impl SessionModel {
     }
 
     /// Every number finite? Checked after loading.
-    pub(super) fn is_sound(&self) -> bool {
+    pub fn is_sound(&self) -> bool {
         self.item_knn.is_sound() && self.clicks.iter().flatten().all(|count| count.is_finite())
     }
 

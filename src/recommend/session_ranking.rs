@@ -140,7 +140,7 @@ impl SessionRanker {
     }
 
     /// Every number finite? Checked after loading.
-    pub(super) fn is_sound(&self) -> bool {
+    pub fn is_sound(&self) -> bool {
         self.trees.is_sound()
             && self.trees_share.is_finite()
             && self.listwise.weights().iter().all(|weight| weight.is_finite())
@@ -283,5 +283,100 @@ impl<'a> Running<'a> {
         row.extend([0, 3, 7].map(|index| self.known * log_share(index)));
         let [all, ..] = popular;
         row.push(self.known * all);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::session_model::SessionParameters;
+    use super::super::sessions::Bounds;
+    use super::super::sessions::tests::clicks;
+    use super::*;
+
+    fn go(_: f32) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn fit(sessions: &[Vec<Click>]) -> SessionModel {
+        SessionModel::fit(sessions, SessionParameters::default(), &Threads::new(1).unwrap(), go).unwrap()
+    }
+
+    /// Of ten chains of items, everybody walks one; one in three clicks the first item of the next chain at the end.
+    fn chains() -> Vec<Vec<Click>> {
+        let chain = |n: u32| (0..4).map(move |step| 4 * (n % 10) + step);
+        (0..300)
+            .map(|n| {
+                let mut items: Vec<u32> = chain(n).collect();
+                if n % 3 == 0 {
+                    items.extend(chain(n + 1).take(1));
+                }
+                clicks(i64::from(n) * 10, &items)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_was_learnt_ranks_what_comes_next_first_whatever_the_number_of_threads() {
+        let sessions = chains();
+        let (early, late) = sessions.split_at(200);
+        let model = fit(early);
+        let mut lists = Lists::new(N_FEATURES);
+        let mut workspace = Workspace::default();
+        for session in late {
+            for known in 1..session.len() {
+                prepare(&model, &session[..known], None, 20, &mut workspace);
+                let right = workspace.candidates().binary_search(&session[known].item.0).unwrap();
+                lists.push(workspace.rows(), right);
+            }
+        }
+        let fitted = [1, 2].map(|n| SessionRanker::fit(&lists, &Threads::new(n).unwrap(), go).unwrap());
+        assert_eq!(fitted[0], fitted[1]);
+        assert!(fitted[0].is_taught() && fitted[0].is_sound());
+        for step in 0..3 {
+            let running = clicks(9_000, &(20..=20 + step).collect::<Vec<_>>());
+            let list = fitted[0].rank(&model, &running, None, 5, &mut workspace);
+            assert_eq!((list[0].0, list.len()), (ItemId(21 + step), 5));
+            assert!(list.iter().map(|(_, share)| share).sum::<f32>() <= 1.0 + 1e-5);
+        }
+        assert!(fitted[0].rank(&model, &[], None, 5, &mut workspace).is_empty());
+    }
+
+    #[test]
+    fn a_click_made_a_moment_ago_recommends() {
+        let model = fit(&chains());
+        let mut live = SessionMemory::new(Bounds { sessions: 10, clicks: 10 });
+        // 77 and 78 are newer than the model.
+        live.observe(&clicks(8_000, &[77, 78])).unwrap();
+        let running = clicks(9_000, &[77]);
+        let own = live.observe(&running);
+        let mut workspace = Workspace::default();
+        let list = SessionRanker::default().rank(&model, &running, Some((&live, own)), 3, &mut workspace);
+        assert!(list.iter().take(2).any(|(item, _)| item.0 == 78), "{list:?}");
+    }
+
+    #[test]
+    fn nothing_known_gives_what_is_popular_or_nothing_and_never_nan() {
+        let mut workspace = Workspace::default();
+        let ranker = SessionRanker::default();
+        let empty = fit(&[]);
+        assert_eq!(ranker.rank(&empty, &clicks(0, &[3]), None, 5, &mut workspace).len(), 1);
+        let one = fit(&[clicks(0, &[2])]);
+        let list = ranker.rank(&one, &clicks(5, &[7, 7]), None, 5, &mut workspace);
+        assert_eq!(list.iter().map(|(item, _)| item.0).collect::<Vec<_>>(), [2, 7]);
+        let same = fit(&vec![clicks(0, &[1, 1, 1]); 5]);
+        let list = ranker.rank(&same, &clicks(0, &[1]), None, 5, &mut workspace);
+        assert!(list.iter().all(|(_, share)| share.is_finite()) && list.len() == 1);
+        assert!(workspace.rows().iter().all(|value| value.is_finite()));
+        let untaught = SessionRanker::fit(&Lists::new(N_FEATURES), &Threads::new(1).unwrap(), go).unwrap();
+        assert!(!untaught.is_taught());
+    }
+
+    #[test]
+    fn fitting_stops_when_told() {
+        let threads = Threads::new(1).unwrap();
+        let stopped = SessionModel::fit(&chains(), SessionParameters::default(), &threads, |done| {
+            if done > 0.4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert!(stopped.is_none());
     }
 }

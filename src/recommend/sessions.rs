@@ -122,10 +122,8 @@ impl SessionMemory {
     /// Adds a click to a session; false when the session has left the memory. O(clicks of the session).
     pub fn extend(&mut self, session: SessionNumber, click: Click) -> bool {
         let most = self.bounds.clicks.max(1);
-        let Some(known) = session
-            .0
-            .checked_sub(self.first)
-            .and_then(|place| self.sessions.get_mut(place as usize))
+        let Some(known) =
+            session.0.checked_sub(self.first).and_then(|place| self.sessions.get_mut(place as usize))
         else {
             return false;
         };
@@ -233,4 +231,61 @@ fn remember(clicks: &[Click], most: usize) -> Option<Remembered> {
     let newest = clicks.get(clicks.len().saturating_sub(most.max(1))..)?;
     let ended = newest.iter().map(|click| click.at.as_seconds()).max()?;
     Some(Remembered { ended, items: newest.iter().map(|click| click.item.0).collect() })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Clicks a minute apart, the first `minute` minutes after the epoch.
+    pub(crate) fn clicks(minute: i64, items: &[u32]) -> Vec<Click> {
+        let at = |place: i64| Timestamp::from_seconds(60 * (minute + place));
+        (0..).zip(items).map(|(place, item)| Click { item: ItemId(*item), at: at(place) }).collect()
+    }
+
+    pub(crate) fn memory(sessions: &[Vec<Click>]) -> SessionMemory {
+        SessionMemory::fit(sessions.iter().map(Vec::as_slice), Bounds::default())
+    }
+
+    fn with(memory: &SessionMemory, item: u32) -> Vec<Vec<u32>> {
+        memory.with_item(ItemId(item)).map(|session| memory.get(session).unwrap().items().to_vec()).collect()
+    }
+
+    #[test]
+    fn sessions_are_found_by_item_the_newest_first() {
+        let memory = memory(&[clicks(100, &[1, 2, 1]), vec![], clicks(0, &[2, 3])]);
+        assert_eq!(memory.len(), 2);
+        assert_eq!(with(&memory, 2), [vec![1, 2, 1], vec![2, 3]]);
+        assert_eq!(with(&memory, 1).len(), 1, "an item that was clicked twice counts once");
+        assert!(with(&memory, 9).is_empty());
+    }
+
+    #[test]
+    fn a_full_memory_forgets_the_oldest_session_and_long_ones_their_oldest_clicks() {
+        let mut memory = SessionMemory::new(Bounds { sessions: 2, clicks: 2 });
+        let first = memory.observe(&clicks(0, &[1, 2])).unwrap();
+        let second = memory.observe(&clicks(9, &[2, 3, 4])).unwrap();
+        memory.observe(&clicks(20, &[5])).unwrap();
+        assert_eq!(memory.get(first), None);
+        assert!(!memory.extend(first, clicks(30, &[7])[0]));
+        assert_eq!(memory.get(second).unwrap().items(), [3, 4]);
+        assert_eq!((with(&memory, 1).len(), with(&memory, 2).len(), memory.len()), (0, 0, 2));
+        assert!(memory.extend(second, clicks(30, &[3])[0]));
+        assert_eq!(with(&memory, 3), [[4, 3]]);
+        assert!(memory.extend(second, clicks(31, &[8])[0]));
+        assert_eq!((with(&memory, 4).len(), with(&memory, 8)), (0, vec![vec![3, 8]]));
+        assert_eq!(SessionMemory::new(Bounds { sessions: 0, clicks: 2 }).observe(&clicks(0, &[1])), None);
+    }
+
+    #[test]
+    fn a_session_that_goes_on_is_the_one_that_was_fitted_whole() {
+        let whole = memory(&[clicks(0, &[1, 2, 3, 2])]);
+        let mut live = SessionMemory::new(Bounds::default());
+        let all = clicks(0, &[1, 2, 3, 2]);
+        let running = live.observe(&all[..1]).unwrap();
+        assert!(all[1..].iter().all(|click| live.extend(running, *click)));
+        assert_eq!(live, whole);
+        let bytes = postcard::to_stdvec(&whole).unwrap();
+        assert_eq!(postcard::from_bytes::<SessionMemory>(&bytes).unwrap(), whole);
+    }
 }

@@ -76,8 +76,7 @@ impl Transitions {
         for (place, later) in clicks.iter().enumerate() {
             let fresh = self.freshness(later);
             let first = place.saturating_sub(self.parameters.steps);
-            for (distance, earlier) in
-                (1u32..).zip(clicks.get(first..place).unwrap_or_default().iter().rev())
+            for (distance, earlier) in (1u32..).zip(clicks.get(first..place).unwrap_or_default().iter().rev())
             {
                 let weight = fresh * (distance as f32).powf(-self.parameters.power);
                 self.add(earlier.item, later.item, weight);
@@ -128,5 +127,41 @@ impl Transitions {
         for (other, count) in self.after(item) {
             scores.add(*other, weight * count);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sessions::tests::clicks;
+    use super::*;
+
+    fn fit(parameters: TransitionParameters) -> Transitions {
+        let sessions = [clicks(0, &[1, 2, 3, 2]), clicks(0, &[1, 2, 2])];
+        Transitions::fit(sessions.iter().map(Vec::as_slice), parameters, 0)
+    }
+
+    #[test]
+    fn counts_are_those_counted_by_hand() {
+        let markov = fit(TransitionParameters::markov());
+        assert_eq!(markov.after(ItemId(1)), [(2, 2.0)]);
+        assert_eq!(markov.after(ItemId(2)), [(2, 1.0), (3, 1.0)]);
+        assert_eq!(markov.after(ItemId(3)), [(2, 1.0)]);
+        assert!(markov.after(ItemId(9)).is_empty());
+        // 1 → 2: 1 + 1/3 in the first session, 1 + 1/2 in the second.
+        let sequential = fit(TransitionParameters::sequential());
+        let row = sequential.after(ItemId(1));
+        assert!((row[0].1 - (1.0 + 1.0 / 3.0 + 1.0 + 0.5)).abs() < 1e-6 && (row[1].1 - 0.5).abs() < 1e-6);
+        assert!((sequential.total(ItemId(1)) - 10.0 / 3.0).abs() < 1e-6);
+        let association = fit(TransitionParameters::association());
+        assert_eq!(association.after(ItemId(3)), [(1, 1.0), (2, 2.0)]);
+    }
+
+    #[test]
+    fn older_clicks_fade_and_no_clicks_teach_nothing() {
+        let fading = TransitionParameters { half_life_days: 1.0, ..TransitionParameters::markov() };
+        let mut model = Transitions::new(fading, 2 * 86_400 + 60);
+        model.observe(&[]);
+        model.observe(&clicks(1_440, &[1, 2]));
+        assert!((model.after(ItemId(1))[0].1 - 0.5).abs() < 1e-3);
     }
 }

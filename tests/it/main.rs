@@ -13,6 +13,7 @@ mod models;
 mod models_data;
 mod models_golden;
 mod models_online_retail;
+mod models_sessions;
 mod push;
 mod reliability;
 mod rules;

@@ -10,7 +10,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{evaluate_classification, say};
+use super::{evaluate_classification, evaluate_sessions, say};
 use crate::actors::recommender;
 use crate::app::database::{Sharing, open};
 use crate::app::import::splits::{self, SplitRow};
@@ -29,8 +29,9 @@ pub struct EvaluateArgs {
     /// Test rows; every item of the training rows is ranked, the user's own left out.
     #[arg(long, requires = "train", value_name = "FILE")]
     test: Option<PathBuf>,
-    /// full-ranking, or classification: probabilities of the column --target of the file --train.
-    #[arg(long, default_value = "full-ranking", value_parser = ["full-ranking", "classification"])]
+    /// full-ranking; sessions: what is clicked next (files SessionId, ItemId, Time); or classification: probabilities of
+    /// the column --target of the file --train.
+    #[arg(long, default_value = "full-ranking", value_parser = ["full-ranking", "sessions", "classification"])]
     protocol: String,
     /// Of classification: the column to predict, yes or no.
     #[arg(long, requires = "train", value_name = "COLUMN")]
@@ -38,7 +39,14 @@ pub struct EvaluateArgs {
     /// Of classification: parts of the cross-validation.
     #[arg(long, default_value_t = 5)]
     folds: usize,
-    /// popularity, item_knn, hybrid or all.
+    /// Of sessions: the training sessions to tune on; without it the last twentieth of them.
+    #[arg(long, requires = "train", value_name = "FILE")]
+    valid: Option<PathBuf>,
+    /// Of sessions: seconds for tuning, roughly.
+    #[arg(long, default_value_t = 120)]
+    budget_seconds: u64,
+    /// popularity, item_knn, hybrid or all; of sessions: popularity, markov, sequential_rules, association, item_knn,
+    /// sknn, v_sknn, stan, auto or all.
     #[arg(long, default_value = "all")]
     algorithm: String,
     /// Lengths of the lists measured.
@@ -85,6 +93,14 @@ pub fn run(config: &Config, args: &EvaluateArgs) -> anyhow::Result<()> {
             bail!("--protocol classification needs --train and --target");
         };
         return evaluate_classification::run(train, target, args.folds, args.json, &bar(args)?);
+    }
+    if args.protocol == "sessions" {
+        let (Some(train), Some(test)) = (&args.train, &args.test) else {
+            bail!("--protocol sessions needs --train and --test");
+        };
+        let files = evaluate_sessions::Files { train, test, valid: args.valid.as_deref() };
+        let budget = Duration::from_secs(args.budget_seconds);
+        return evaluate_sessions::run(&files, &args.algorithm, budget, &args.k, args.json, &bar(args)?);
     }
     match (&args.train, &args.test) {
         (Some(_), None) => bail!("--train needs --test"),

@@ -3,6 +3,7 @@
 pub mod config;
 pub mod evaluate;
 pub mod evaluate_classification;
+pub mod evaluate_sessions;
 pub mod import;
 pub mod migrate;
 pub mod rules;

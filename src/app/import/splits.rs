@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 use super::input::{BytesRead, open};
 use super::table::Table;
@@ -12,16 +12,26 @@ pub type SplitRow = (String, String, i64);
 
 /// Rows of a split in file order. The header names its columns `user`, `item`, `ts`.
 pub fn interactions(path: &Path) -> anyhow::Result<Vec<SplitRow>> {
-    read(path, b',', ["user", "item", "ts"])
+    let mut rows = Vec::new();
+    read(path, b',', ["user", "item", "ts"], |user, item, seconds| {
+        rows.push((user.to_owned(), item.to_owned(), seconds as i64));
+    })?;
+    Ok(rows)
 }
 
-/// Clicks of sessions in file order; fractions of a second are cut off, so that the order of the file decides within
-/// one. The header names its columns `SessionId`, `ItemId`, `Time`.
-pub fn sessions(path: &Path) -> anyhow::Result<Vec<SplitRow>> {
-    read(path, b'\t', ["SessionId", "ItemId", "Time"])
+/// Hears session, item and Unix seconds with fractions of each click, in file order. The header names its columns
+/// `SessionId`, `ItemId`, `Time`, between tabs or commas.
+pub fn sessions(path: &Path, row: impl FnMut(&str, &str, f64)) -> anyhow::Result<()> {
+    let tabs = Table::open(open(path, &BytesRead::default())?, b'\t')?.header().len() > 1;
+    read(path, if tabs { b'\t' } else { b',' }, ["SessionId", "ItemId", "Time"], row)
 }
 
-fn read(path: &Path, delimiter: u8, names: [&str; 3]) -> anyhow::Result<Vec<SplitRow>> {
+fn read(
+    path: &Path,
+    delimiter: u8,
+    names: [&str; 3],
+    mut row: impl FnMut(&str, &str, f64),
+) -> anyhow::Result<()> {
     let mut table = Table::open(open(path, &BytesRead::default())?, delimiter)?;
     let [Some(user), Some(item), Some(time)] = names.map(|name| table.column(&[name])) else {
         bail!(
@@ -31,14 +41,14 @@ fn read(path: &Path, delimiter: u8, names: [&str; 3]) -> anyhow::Result<Vec<Spli
             table.header().join(", ")
         );
     };
-    let mut rows = Vec::new();
     while let Some(line) = table.next_row()? {
-        let seconds: f64 = table.field(time).trim().parse().with_context(|| {
-            format!("{}, line {line}: not a number of seconds: {:?}", path.display(), table.field(time))
-        })?;
-        rows.push((table.field(user).to_owned(), table.field(item).to_owned(), seconds as i64));
+        let seconds = table.field(time).trim();
+        match seconds.parse::<f64>() {
+            Ok(seconds) if seconds.is_finite() => row(table.field(user), table.field(item), seconds),
+            _ => bail!("{}, line {line}: not a number of seconds: {seconds:?}", path.display()),
+        }
     }
-    Ok(rows)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -56,7 +66,15 @@ mod tests {
         );
         let clicks = dir.path().join("test.txt");
         std::fs::write(&clicks, "SessionId\tItemId\tTime\n1\t214536502\t1396860669.277\n").unwrap();
-        assert_eq!(sessions(&clicks).unwrap(), [("1".into(), "214536502".into(), 1_396_860_669)]);
+        let read = |path: &Path| {
+            let mut rows = Vec::new();
+            sessions(path, |session, item, at| rows.push((session.to_owned(), item.to_owned(), at)))
+                .map(|()| rows)
+        };
+        let expected = [("1".to_owned(), "214536502".to_owned(), 1_396_860_669.277)];
+        assert_eq!(read(&clicks).unwrap(), expected);
+        std::fs::write(&split, "SessionId,Time,ItemId\n1,1396860669.277,214536502\n").unwrap();
+        assert_eq!(read(&split).unwrap(), expected);
         assert!(interactions(&clicks).unwrap_err().to_string().contains("user, item, ts"));
         std::fs::write(&split, "user,item,ts\n1,2,x\n").unwrap();
         assert!(interactions(&split).unwrap_err().to_string().contains("line 2"));

@@ -1,0 +1,91 @@
+//! `tidings evaluate --protocol sessions`: what is clicked next, on files of sessions.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use indicatif::ProgressBar;
+use serde_json::json;
+
+use super::evaluate::peak_rss_mib;
+use super::say;
+use crate::app::import::splits;
+use crate::evaluate::sessions::{SessionAlgorithm, SessionTables};
+use crate::recommend::Threads;
+
+/// `SessionId`, `ItemId`, `Time`.
+pub struct Files<'a> {
+    /// To learn from.
+    pub train: &'a Path,
+    /// To measure on.
+    pub test: &'a Path,
+    /// The part of `train` to tune on.
+    pub valid: Option<&'a Path>,
+}
+
+/// Reads, measures and prints, algorithm after algorithm: a line of JSON or a table each.
+pub fn run(
+    files: &Files<'_>,
+    algorithm: &str,
+    budget: Duration,
+    ks: &[usize],
+    as_json: bool,
+    bar: &ProgressBar,
+) -> anyhow::Result<()> {
+    let chosen: Vec<_> = SessionAlgorithm::ALL
+        .into_iter()
+        .filter(|(name, _)| algorithm == "all" || algorithm.split(',').any(|wanted| wanted == *name))
+        .collect();
+    let unknown =
+        algorithm.split(',').find(|name| *name != "all" && SessionAlgorithm::from_name(name).is_none());
+    if let Some(unknown) = unknown {
+        let known = SessionAlgorithm::ALL.map(|(name, _)| name).join(", ");
+        bail!("--algorithm: there is no {unknown}; it is one of {known}, or all");
+    }
+    let tables = read(files)?;
+    let n_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = Threads::new(n_threads)?;
+    for (name, algorithm) in chosen {
+        bar.set_message(name);
+        let started = Instant::now();
+        let mut in_time = |share: f32| started.elapsed() < budget.mul_f32(share);
+        let mut progress = |done: f32| {
+            bar.set_message(format!("{name} {:.0} %", 100.0 * done));
+            ControlFlow::Continue(())
+        };
+        let fitted = tables.fit(algorithm, &threads, &mut in_time, &mut progress)?;
+        let train_seconds = started.elapsed().as_secs_f64();
+        let started = Instant::now();
+        let metrics = tables.measure(&fitted, ks, &threads);
+        let rank_seconds = started.elapsed().as_secs_f64();
+        if as_json {
+            let mut line = json!({
+                "algorithm": name, "parameters": fitted.parameters, "train_seconds": train_seconds,
+                "rank_seconds": rank_seconds, "peak_rss_mib": peak_rss_mib(),
+            });
+            if let Some(fields) = line.as_object_mut() {
+                fields.extend(metrics.iter().map(|(name, value)| (name.clone(), json!(value))));
+            }
+            say(&line.to_string())?;
+        } else {
+            say(&format!("{name}  (trained in {train_seconds:.2} s, ranked in {rank_seconds:.2} s)"))?;
+            for (name, value) in fitted.parameters.iter().chain(&metrics) {
+                say(&format!("  {name:<28} {value:.4}"))?;
+            }
+        }
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+fn read(files: &Files<'_>) -> anyhow::Result<SessionTables> {
+    let mut tables = SessionTables::default();
+    splits::sessions(files.train, |session, item, at| tables.add_train(session, item, at))?;
+    if let Some(valid) = files.valid {
+        splits::sessions(valid, |session, _, _| tables.add_valid(session))?;
+    }
+    splits::sessions(files.test, |session, item, at| tables.add_test(session, item, at))?;
+    tables.finish();
+    Ok(tables)
+}
