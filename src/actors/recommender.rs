@@ -29,6 +29,10 @@ use crate::telemetry::{Count, Gauge};
 const TELL_GROUP: usize = 200;
 /// Between two such turns.
 const TELL_PAUSE: Duration = Duration::from_millis(50);
+/// Events read between two looks at cancellation: some milliseconds.
+const EVENTS_AT_ONCE: usize = 8_192;
+/// How far training stands back for serving (nice(2)): on a core they share it gets a thirtieth of the time.
+const NICENESS: i32 = 15;
 /// Age of the model is exposed this often.
 const AGE_TICK: Duration = Duration::from_secs(10);
 
@@ -149,9 +153,17 @@ pub fn measure(
 ) -> Result<Trained, TrainingError> {
     // An import beside the running server may have brought items.
     shared.upsert_items(shared.store.run_blocking(items::load_all)?);
-    let data = read(shared, progress)?;
+    let mut data = read(shared, progress)?;
+    let parameters = parameters(shared);
+    let left_out = data.cap_users(parameters.max_user_events);
+    if left_out > 0 {
+        log::warn!(
+            "users with more than {} events: {left_out} of their older ones are not used",
+            parameters.max_user_events
+        );
+    }
     let catalogue = shared.catalogue.load_full();
-    Ok(evaluate::train_and_evaluate(&data, &catalogue, now, &parameters(shared), progress)?)
+    Ok(evaluate::train_and_evaluate(&data, &catalogue, now, &parameters, progress)?)
 }
 
 /// Reads, trains, judges and stores. Blocks for as long as it takes: never on an arbiter.
@@ -234,10 +246,14 @@ fn read(
     let mut events_read = Vec::new();
     let mut cancelled = progress(Stage::Read, 0.0).is_break();
     let n_users = shared.store.run_blocking(|connection| {
+        // Room for all at once: a vector that doubles holds the events one and a half times while it grows.
+        let about = usize::try_from(events::count_estimate(connection)?).unwrap_or(0).max(1);
+        events_read.reserve(about + about / 64);
         events::for_each(connection, |event| {
             events_read.push(event);
-            if events_read.len() % 100_000 == 0 {
-                cancelled |= progress(Stage::Read, 0.05).is_break();
+            if events_read.len() % EVENTS_AT_ONCE == 0 {
+                let done = events_read.len() as f32 / about as f32;
+                cancelled |= progress(Stage::Read, done.min(1.0)).is_break();
             }
             if cancelled { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
@@ -247,6 +263,15 @@ fn read(
         return Err(TrainError::Cancelled.into());
     }
     Ok(TrainingData { events: events_read, n_users })
+}
+
+/// Lowers the priority of this thread and of those it makes (Linux keeps it per thread). Serving does not wait for it if
+/// it can't be done.
+fn stand_back() {
+    // SAFETY: setpriority(2) takes no pointers; 0 is the calling thread.
+    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) } != 0 {
+        log::warn!("training keeps its priority error={}", std::io::Error::last_os_error());
+    }
 }
 
 /// Holds the schedule; see the module.
@@ -271,18 +296,24 @@ impl RecommenderActor {
         log::info!("training begins job={}", job.job_id);
         self.save(job.clone());
         let shared = Arc::clone(&self.shared);
-        // A panic in a model ends the thread's task, not the server: it is an error here.
-        let training = tokio::task::spawn_blocking(move || {
+        let (done, ended) = oneshot::channel();
+        // A thread of its own: its low priority is inherited by the pool it trains in and can't be taken back. A panic in
+        // a model ends the thread, not the server: the sender is gone then.
+        let thread = std::thread::Builder::new().name("training".to_owned()).spawn(move || {
+            stand_back();
             let jobs = &shared.jobs;
-            train(&shared, &mut |stage, share| jobs.progress(stage, share))
+            let _ = done.send(train(&shared, &mut |stage, share| jobs.progress(stage, share)));
         });
-        context.spawn(training.into_actor(self).map(|outcome, actor, context| {
+        if let Err(error) = thread {
+            log::error!("no thread for training error={error}");
+        }
+        context.spawn(ended.into_actor(self).map(|outcome, actor, context| {
             actor.running = None;
             let (state, message) = match outcome {
                 Ok(Ok(outcome)) => ("succeeded", actor.trained(outcome, context)),
                 Ok(Err(TrainingError::Train(TrainError::Cancelled))) => ("cancelled", "cancelled".to_owned()),
                 Ok(Err(error)) => ("failed", error.to_string()),
-                Err(error) => ("failed", format!("training panicked: {error}")),
+                Err(_) => ("failed", "training panicked; the log says where".to_owned()),
             };
             log::info!("training ended state={state} message=\"{message}\"");
             if let Some(job) = actor.shared.jobs.end(state, message) {

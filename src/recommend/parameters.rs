@@ -48,6 +48,8 @@ pub struct TrainingParameters {
     pub neighbours: usize,
     /// Similarities of items that n users share are multiplied by n / (n + shrinkage).
     pub shrinkage: f32,
+    /// Most events of one user that count, the newest: a robot nobody has flagged neither stalls nor outvotes the rest.
+    pub max_user_events: usize,
     /// Most items of one user or basket that count, newest first: one robot can't cost n².
     pub history_cap: usize,
     /// Which sets of items bought together count as frequent.
@@ -76,6 +78,7 @@ impl Default for TrainingParameters {
             popularity_half_life_days: 30.0,
             neighbours: 100,
             shrinkage: 3.0,
+            max_user_events: 10_000,
             history_cap: 500,
             itemsets: ItemsetParameters::default(),
             rules: RuleParameters::default(),

@@ -187,6 +187,18 @@ fn an_artefact_comes_back_as_it_was_and_a_damaged_or_foreign_one_is_refused() {
 }
 
 #[test]
+fn one_user_can_not_outvote_the_others() {
+    let mut events: Vec<_> = (0..10).map(|day| event(0, EventKind::View, day, f64::from(day))).collect();
+    events.extend([event(1, EventKind::View, 1, 20.0), anonymous(1, 2, 21.0)]);
+    let mut data = TrainingData { events, n_users: 2 };
+    assert_eq!(data.cap_users(3), 7);
+    let left: Vec<_> = data.events.iter().map(|event| event.item.unwrap().0).collect();
+    assert_eq!(left, [7, 8, 9, 1, 2], "the newest, in order");
+    assert_eq!(data.cap_users(3), 0);
+    assert_eq!(TrainingData::default().cap_users(0), 0);
+}
+
+#[test]
 fn training_says_how_far_it_is_stops_when_told_and_needs_something() {
     let data = TrainingData { events: history(), n_users: 6 };
     let catalogue = shop();

@@ -1,23 +1,24 @@
-//! Table `events`: what users did. Group commit in, a stream for training out.
+//! Table `events`: what users did. Group commit in; [`super::training_events`] streams them out.
 
 use std::collections::{BTreeSet, HashSet};
-use std::ops::ControlFlow;
 
 use diesel::data_types::PgTimestamp;
-use diesel::pg::PgRowByRowLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_types::{
     Array, BigInt, Double, Float, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
 };
 use uuid::Uuid;
 
+use super::StoreError;
 use super::convert::{from_pg, to_pg};
 use super::names::{Names, resolve_all};
 use super::schema::{event_receipts, events};
 use super::sql::sql;
-use super::{StoreError, users, without_time_limit};
 use crate::base::{EventKey, ItemId, Timestamp, UserId};
 use crate::event::{Event, EventKind, NewEvent};
+
+/// For training.
+pub use super::training_events::for_each;
 
 /// What became of one event of a batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -237,33 +238,6 @@ impl<'a> Rows<'a> {
         .load::<Uuid>(conn)?;
         Ok(written.into_iter().collect())
     }
-}
-
-/// Hands over every event that is not a robot's, by time (at one moment: by arrival), until `each` breaks. Streams:
-/// memory does not grow with the table. How many were handed over.
-pub fn for_each(
-    conn: &mut PgConnection,
-    mut each: impl FnMut(Event) -> ControlFlow<()>,
-) -> Result<u64, StoreError> {
-    let robots: HashSet<UserId> = users::robots(conn)?.into_iter().collect();
-    without_time_limit(conn, |conn| {
-        let rows = events::table
-            .order((events::occurred_at, events::received_at, events::event_key))
-            .select(EVENT_COLUMNS)
-            .load_iter::<EventRow, PgRowByRowLoadingMode>(conn)?;
-        let mut count = 0;
-        for row in rows {
-            let Some(event) = event_from_row(row?) else { continue };
-            if event.user.is_some_and(|user| robots.contains(&user)) {
-                continue;
-            }
-            count += 1;
-            if each(event).is_break() {
-                break;
-            }
-        }
-        Ok(count)
-    })
 }
 
 /// About how many events there are, from PostgreSQL's statistics; may lag by a minute. Free of cost.
