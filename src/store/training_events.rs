@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::io::BufRead;
 use std::ops::ControlFlow;
 
+use diesel::connection::SimpleConnection;
 use diesel::pg::{CopyFormat, CopyTarget, Pg};
 use diesel::prelude::*;
 use diesel::query_builder::AstPass;
@@ -55,7 +56,10 @@ pub fn for_each(
                 .bind::<Text, _>(&month)
                 .get_result::<String>(conn)?;
             let source = diesel::copy_to(Month).with_format(CopyFormat::Binary).load_raw(conn)?;
-            if read(source, &robots, &mut count, &mut each)?.is_break() {
+            let heard = read(source, &robots, &mut count, &mut each);
+            // PQexec discards what is left of the copy, its end too; the other calls of libpq refuse to.
+            conn.batch_execute("SELECT 1")?;
+            if heard?.is_break() {
                 break;
             }
         }
