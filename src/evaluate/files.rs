@@ -1,8 +1,7 @@
 //! Measures algorithms on plain `user,item,ts` tables. Full ranking over the items of the training table, the user's
 //! own training items left out, test items unseen in training count as misses, users need at least one training row;
-//! ties go to the item that appeared first. Reading and unpacking the files is the caller's.
+//! ties go to the item that appeared first.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use rayon::prelude::*;
@@ -10,319 +9,193 @@ use rayon::prelude::*;
 use crate::base::{ItemId, Timestamp, UserId};
 use crate::catalogue::Catalogue;
 use crate::event::{Event, EventKind};
-use crate::recommend::interactions::Matrix;
-use crate::recommend::item_knn::{ItemKnn, KnnParameters};
-use crate::recommend::{Blend, Metrics, Threads, TrainError, TrainingData, TrainingParameters, hybrid};
+use crate::recommend::{Metrics, Threads, TrainError, TrainingData, TrainingParameters};
 
-use super::measure::{Setting, measure};
-use super::ranking::Tally;
-use super::split::Case;
+use super::algorithm::number;
+pub use super::algorithm::{Algorithm, Fitted, Model, ParameterValues};
+use super::measure::{Setting, ranked};
+use super::ranking::{Tally, novelty, top};
+pub use super::tables::{Row, Tables};
 use super::trial::train_and_evaluate;
 
-/// One line of a table: the ids as they stand there, and Unix seconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Row<'a> {
-    /// Who.
-    pub user: &'a str,
-    /// What.
-    pub item: &'a str,
-    /// When, Unix seconds.
-    pub ts: i64,
-}
+/// Lists made between two looks at cancellation.
+const CASES_AT_ONCE: usize = 64;
 
-/// What can be measured.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Algorithm {
-    /// Number of training rows by item.
-    Popularity,
-    /// Item-to-item cosine on a matrix of ones.
-    ItemKnn {
-        /// Neighbours kept an item.
-        neighbours: usize,
-        /// n / (n + shrinkage) for n shared users.
-        shrinkage: f32,
-        /// Weight of each older item of the history against the next newer one; 1 = all alike.
-        history_decay: f32,
-    },
-    /// Text of the items; needs a catalogue.
-    Content,
-    /// What the server does: blend chosen on the latest part of the training table, then fitted on all of it.
-    Hybrid,
-}
+/// Ranked lists, best first with their scores, in the order of [`Tables::cases`].
+pub type Lists = Vec<Vec<(u32, f32)>>;
 
-impl Algorithm {
-    /// For tables and JSON.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Popularity => "popularity",
-            Self::ItemKnn { .. } => "item_knn",
-            Self::Content => "content",
-            Self::Hybrid => "hybrid",
+/// The best `n` items of every case. `progress` hears 0…1 every few milliseconds and may break
+/// ([`TrainError::Cancelled`]). O(cases · (scoring + items)).
+pub fn rank(
+    tables: &Tables,
+    fitted: &Fitted,
+    history_decay: f32,
+    n: usize,
+    threads: &Threads,
+    mut progress: impl FnMut(f32) -> ControlFlow<()>,
+) -> Result<Lists, TrainError> {
+    let decay = if history_decay.is_finite() { history_decay.clamp(0.0, 1.0) } else { 1.0 };
+    let cases = tables.cases();
+    let mut lists = Vec::with_capacity(cases.len());
+    for chunk in cases.chunks(CASES_AT_ONCE) {
+        let ranked: Vec<_> = threads.run(|| {
+            let rank = |scores: &mut Vec<f32>, case: &super::split::Case| {
+                scores.clear();
+                scores.resize(tables.n_known(), 0.0);
+                let history = tables.history(case.user, decay);
+                fitted.add_scores(&history, Some(case.user.index()), scores);
+                top(scores, n, |item| !case.seen.contains(&item))
+            };
+            chunk.par_iter().map_init(Vec::new, rank).collect()
+        });
+        lists.extend(ranked);
+        if progress(lists.len() as f32 / cases.len() as f32).is_break() {
+            return Err(TrainError::Cancelled);
         }
     }
+    Ok(lists)
 }
 
-/// How an algorithm did.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
-    /// [`Algorithm::name`].
-    pub algorithm: &'static str,
-    /// Its parameters by name; for the hybrid those it chose.
-    pub parameters: BTreeMap<String, f64>,
-    /// `ndcg@k`, `recall@k`, `hit_rate@k`, `mrr@k`, `coverage@k`, `users`.
-    pub metrics: Metrics,
+/// Measures of lists in the order of the cases: `ndcg@k`, `recall@k`, `hit_rate@k`, `mrr@k`, `coverage@k` (share of the
+/// items of training shown to anyone), `novelty@k` (mean −log2 of the share of users who have what is shown), `users`.
+pub fn score(tables: &Tables, lists: &Lists, ks: &[usize]) -> Metrics {
+    let shares = tables.shares();
+    let mut tally = Tally::new(ks);
+    let mut news = vec![0f64; ks.len()];
+    for (case, list) in tables.cases().iter().zip(lists) {
+        let items: Vec<u32> = list.iter().map(|(item, _)| *item).collect();
+        tally.add(&items, &case.relevant);
+        for (sum, k) in news.iter_mut().zip(ks) {
+            *sum += novelty(&items, &shares, *k);
+        }
+    }
+    let mut metrics = Metrics::new();
+    tally.write("", tables.n_known(), &mut metrics);
+    for (sum, k) in news.iter().zip(ks) {
+        metrics.insert(format!("novelty@{k}"), sum / tables.cases().len().max(1) as f64);
+    }
+    metrics
 }
 
-/// A training and a test table with dense ids in order of first appearance.
-#[derive(Clone, Debug)]
-pub struct Tables {
-    users: Vec<String>,
-    items: Vec<String>,
-    /// Items below this occur in training.
-    n_known: usize,
-    /// By user: training items by (ts, position in the file), oldest first.
-    histories: Vec<Vec<(u32, i64)>>,
-    /// In order of user.
-    cases: Vec<Case>,
-}
-
-/// Measures several algorithms in turn. Content without a catalogue is left out.
-pub fn evaluate_files(
-    train: &[Row<'_>],
-    test: &[Row<'_>],
-    algorithms: &[Algorithm],
+/// Fits, ranks and scores in one go.
+pub fn evaluate(
+    tables: &Tables,
+    algorithm: &Algorithm,
     ks: &[usize],
+    threads: &Threads,
+) -> Result<Metrics, TrainError> {
+    let go_on = |_| ControlFlow::Continue(());
+    let fitted = algorithm.model.fit(&tables.matrix(), threads, go_on)?;
+    let n = ks.iter().copied().max().unwrap_or(0);
+    Ok(score(tables, &rank(tables, &fitted, algorithm.history_decay, n, threads, go_on)?, ks))
+}
+
+/// What the server itself would do, rows as purchases: choose the blend on the latest part of training, fit on all of
+/// it, rank. Returns the parameters chosen and the lists (without scores). `progress` hears 0…1 and may break.
+pub fn serve(
+    tables: &Tables,
+    n: usize,
     n_threads: usize,
-) -> Result<Vec<Outcome>, TrainError> {
-    let tables = Tables::new(train, test);
-    let possible = algorithms.iter().filter(|algorithm| **algorithm != Algorithm::Content);
-    possible.map(|algorithm| tables.evaluate(algorithm, None, ks, n_threads)).collect()
+    mut progress: impl FnMut(f32) -> ControlFlow<()>,
+) -> Result<(ParameterValues, Lists), TrainError> {
+    let threads = Threads::new(n_threads)?;
+    let catalogue = Catalogue::default();
+    let data = purchases(tables);
+    let now = data.events.last().map_or(Timestamp(0), |event| event.occurred_at);
+    let parameters = TrainingParameters { n_threads, ..TrainingParameters::default() };
+    let trained =
+        train_and_evaluate(&data, &catalogue, now, &parameters, &mut |_, done| progress(0.9 * done))?;
+    let model = &trained.model;
+    let blend = model.parameters.blend;
+    let setting = Setting { model, catalogue: &catalogue, events: &data.events, n_users: data.n_users, now };
+    let lists = ranked(&setting, tables.cases(), &blend, n, &threads, |done| progress(0.9 + 0.1 * done))
+        .ok_or(TrainError::Cancelled)?;
+    let chosen = [
+        ("item_knn", number(blend.item_knn)),
+        ("content", number(blend.content)),
+        ("popularity", number(blend.popularity)),
+        ("history_decay", number(blend.history_decay)),
+        ("neighbours", blend.neighbours.into()),
+    ];
+    let chosen = chosen.map(|(name, value)| (name.to_owned(), value)).into();
+    Ok((chosen, lists.into_iter().map(|list| list.into_iter().map(|item| (item, 0.0)).collect()).collect()))
 }
 
-impl Tables {
-    /// From rows in file order.
-    pub fn new(train: &[Row<'_>], test: &[Row<'_>]) -> Self {
-        let (mut users, mut items) = (Ids::default(), Ids::default());
-        let mut histories: Vec<Vec<(u32, i64)>> = Vec::new();
-        for row in train {
-            let user = users.id(row.user) as usize;
-            histories.resize(histories.len().max(user + 1), Vec::new());
-            if let Some(history) = histories.get_mut(user) {
-                history.push((items.id(row.item), row.ts));
-            }
-        }
-        for history in &mut histories {
-            history.sort_by_key(|(_, ts)| *ts);
-        }
-        let n_known = items.names.len();
-        let mut cases: BTreeMap<u32, Case> = BTreeMap::new();
-        for row in test {
-            let Some(user) = users.ids.get(row.user).copied() else { continue };
-            let history = histories.get(user as usize).map_or(&[][..], Vec::as_slice);
-            let case = cases.entry(user).or_insert_with(|| Case {
-                user: UserId(user),
-                relevant: HashSet::new(),
-                seen: history.iter().map(|(item, _)| *item).collect(),
-            });
-            case.relevant.insert(items.id(row.item));
-        }
-        let cases = cases.into_values().collect();
-        Self { users: users.names, items: items.names, n_known, histories, cases }
+/// The training table as events in order of time.
+fn purchases(tables: &Tables) -> TrainingData {
+    let mut data = TrainingData { events: Vec::new(), n_users: tables.histories().len() };
+    for (user, history) in (0u32..).zip(tables.histories()) {
+        data.events.extend(history.iter().map(|(item, ts)| Event {
+            occurred_at: Timestamp((ts * 1e6) as i64),
+            user: Some(UserId(user)),
+            item: Some(ItemId(*item)),
+            kind: EventKind::Purchase,
+            dwell_ms: None,
+            quantity: 1.0,
+            value: None,
+            basket: None,
+        }));
     }
-
-    /// Measures one algorithm.
-    pub fn evaluate(
-        &self,
-        algorithm: &Algorithm,
-        catalogue: Option<&Catalogue>,
-        ks: &[usize],
-        n_threads: usize,
-    ) -> Result<Outcome, TrainError> {
-        let threads = Threads::new(n_threads)?;
-        let mut parameters = BTreeMap::new();
-        let tally = match algorithm {
-            Algorithm::Content | Algorithm::Hybrid => {
-                let alone = (*algorithm == Algorithm::Content).then_some(Blend {
-                    item_knn: 0.0,
-                    content: 1.0,
-                    popularity: 0.0,
-                    ..Blend::default()
-                });
-                let (blend, tally) = self.serve(alone, catalogue, ks, &threads, n_threads)?;
-                parameters.insert("item_knn".to_owned(), f64::from(blend.item_knn));
-                parameters.insert("content".to_owned(), f64::from(blend.content));
-                parameters.insert("popularity".to_owned(), f64::from(blend.popularity));
-                parameters.insert("history_decay".to_owned(), f64::from(blend.history_decay));
-                parameters.insert("neighbours".to_owned(), blend.neighbours as f64);
-                tally
-            }
-            Algorithm::Popularity | Algorithm::ItemKnn { .. } => {
-                if let Algorithm::ItemKnn { neighbours, shrinkage, history_decay } = algorithm {
-                    parameters.insert("neighbours".to_owned(), *neighbours as f64);
-                    parameters.insert("shrinkage".to_owned(), f64::from(*shrinkage));
-                    parameters.insert("history_decay".to_owned(), f64::from(*history_decay));
-                }
-                let n = ks.iter().copied().max().unwrap_or(0);
-                let mut tally = Tally::new(ks);
-                for (case, list) in self.cases.iter().zip(self.rank(algorithm, n, &threads)) {
-                    let list: Vec<u32> = list.into_iter().map(|(item, _)| item).collect();
-                    tally.add(&list, &case.relevant);
-                }
-                tally
-            }
-        };
-        let mut metrics = Metrics::new();
-        tally.write("", self.n_known, &mut metrics);
-        Ok(Outcome { algorithm: algorithm.name(), parameters, metrics })
-    }
-
-    /// The lists of popularity or item-kNN with their scores, by case; those of other algorithms are empty.
-    pub fn rank(&self, algorithm: &Algorithm, n: usize, threads: &Threads) -> Vec<Vec<(u32, f32)>> {
-        let rows: Vec<Vec<(u32, f32)>> = self
-            .histories
-            .iter()
-            .map(|history| history.iter().map(|(item, _)| (*item, 1.0)).collect())
-            .collect();
-        let matrix = Matrix::from_rows(&rows, self.n_known);
-        let mut popular = vec![0f32; self.n_known];
-        for entry in matrix.rows().flatten() {
-            if let Some(count) = popular.get_mut(entry.item as usize) {
-                *count += 1.0;
-            }
-        }
-        let model = match algorithm {
-            Algorithm::ItemKnn { neighbours, shrinkage, .. } => {
-                let parameters = KnnParameters { neighbours: *neighbours, shrinkage: *shrinkage };
-                ItemKnn::fit(&matrix, &parameters, threads, |_| ControlFlow::Continue(()))
-            }
-            _ => None,
-        }
-        .unwrap_or_default();
-        let rank = |case: &Case| {
-            let mut scores = vec![0f32; self.n_known];
-            match algorithm {
-                Algorithm::Popularity => scores.clone_from(&popular),
-                Algorithm::ItemKnn { history_decay, .. } => {
-                    let mut weight = 1.0;
-                    let mut history = Vec::new();
-                    for (item, _) in self.histories.get(case.user.index()).into_iter().flatten().rev() {
-                        history.push((ItemId(*item), weight));
-                        weight *= history_decay;
-                    }
-                    model.add_scores(&history, usize::MAX, &mut scores);
-                }
-                Algorithm::Content | Algorithm::Hybrid => {}
-            }
-            let best = hybrid::best(&scores, n, |item| !case.seen.contains(&item.0));
-            best.into_iter().map(|(item, score)| (item.0, score)).collect()
-        };
-        threads.run(|| self.cases.par_iter().map(rank).collect())
-    }
-
-    /// Trains as the server does, rows as purchases, and measures the blend given or chosen.
-    fn serve(
-        &self,
-        given: Option<Blend>,
-        catalogue: Option<&Catalogue>,
-        ks: &[usize],
-        threads: &Threads,
-        n_threads: usize,
-    ) -> Result<(Blend, Tally), TrainError> {
-        let nothing = Catalogue::default();
-        let catalogue = catalogue.unwrap_or(&nothing);
-        let mut data = TrainingData { events: Vec::new(), n_users: self.histories.len() };
-        for (user, history) in (0u32..).zip(&self.histories) {
-            data.events.extend(history.iter().map(|(item, ts)| Event {
-                occurred_at: Timestamp::from_seconds(*ts),
-                user: Some(UserId(user)),
-                item: Some(ItemId(*item)),
-                kind: EventKind::Purchase,
-                dwell_ms: None,
-                quantity: 1.0,
-                value: None,
-                basket: None,
-            }));
-        }
-        data.events.sort_by_key(|event| event.occurred_at);
-        let now = data.events.last().map_or(Timestamp(0), |event| event.occurred_at);
-        let parameters = TrainingParameters { n_threads, ..TrainingParameters::default() };
-        let mut silent = |_, _| ControlFlow::Continue(());
-        let trained = train_and_evaluate(&data, catalogue, now, &parameters, &mut silent)?;
-        let blend = given.unwrap_or(trained.model.parameters.blend);
-        let setting =
-            Setting { model: &trained.model, catalogue, events: &data.events, n_users: data.n_users, now };
-        let tallies = measure(&setting, &self.cases, &[blend], ks, threads, |_| ControlFlow::Continue(()));
-        let tally = tallies.and_then(|tallies| tallies.into_iter().next());
-        Ok((blend, tally.unwrap_or_else(|| Tally::new(ks))))
-    }
-
-    /// Who is measured, in order.
-    pub fn cases(&self) -> &[Case] {
-        &self.cases
-    }
-
-    /// A user's id as it stands in the file; empty for an unknown one.
-    pub fn user_name(&self, user: UserId) -> &str {
-        self.users.get(user.index()).map_or("", String::as_str)
-    }
-
-    /// An item's id as it stands in the file; empty for an unknown one.
-    pub fn item_name(&self, item: u32) -> &str {
-        self.items.get(item as usize).map_or("", String::as_str)
-    }
-}
-
-#[derive(Default)]
-struct Ids {
-    ids: HashMap<String, u32>,
-    names: Vec<String>,
-}
-
-impl Ids {
-    fn id(&mut self, name: &str) -> u32 {
-        if let Some(id) = self.ids.get(name) {
-            return *id;
-        }
-        let id = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-        self.ids.insert(name.to_owned(), id);
-        self.names.push(name.to_owned());
-        id
-    }
+    data.events.sort_by_key(|event| event.occurred_at);
+    data
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recommend::ease::EaseParameters;
+    use crate::recommend::implicit_als::AlsParameters;
+    use crate::recommend::item_knn::KnnParameters;
 
-    fn row<'a>(user: &'a str, item: &'a str, ts: i64) -> Row<'a> {
+    fn row<'a>(user: &'a str, item: &'a str, ts: f64) -> Row<'a> {
         Row { user, item, ts }
+    }
+
+    /// Counts: a 3, b 2, c 1. u1 has a; u2 a, b; u3 a, b, c. u1 should get c (second after b); u2 an item nobody knows:
+    /// a miss; u9 has no training row: not counted.
+    fn tables() -> Tables {
+        let train = [
+            row("u1", "a", 1.0),
+            row("u2", "a", 1.0),
+            row("u2", "b", 2.0),
+            row("u3", "a", 1.0),
+            row("u3", "b", 2.0),
+            row("u3", "c", 3.0),
+        ];
+        Tables::new(&train, &[], &[row("u1", "c", 9.0), row("u2", "x", 9.0), row("u9", "a", 9.0)])
+    }
+
+    fn every() -> [Algorithm; 7] {
+        [
+            Model::Popularity,
+            Model::Trending(Default::default()),
+            Model::ItemKnn(KnnParameters { neighbours: 10, shrinkage: 0.0 }),
+            Model::UserKnn(Default::default()),
+            Model::Rp3beta(Default::default()),
+            Model::Ease(EaseParameters { lambda: 1.0, max_items: 10 }),
+            Model::ImplicitAls(AlsParameters { factors: 2, ..Default::default() }),
+        ]
+        .map(Algorithm::from)
     }
 
     #[test]
     fn a_table_worked_out_by_hand() {
-        // Counts: a 3, b 2, c 1. u1 has a; u2 a, b; u3 a, b, c.
-        let train = [
-            row("u1", "a", 1),
-            row("u2", "a", 1),
-            row("u2", "b", 2),
-            row("u3", "a", 1),
-            row("u3", "b", 2),
-            row("u3", "c", 3),
-        ];
-        // u1 should get c (second after b); u2 an item nobody knows: a miss; u9 has no training row: not counted.
-        let test = [row("u1", "c", 9), row("u2", "x", 9), row("u9", "a", 9)];
-        let knn = Algorithm::ItemKnn { neighbours: 10, shrinkage: 0.0, history_decay: 1.0 };
-        let outcomes = evaluate_files(&train, &test, &[Algorithm::Popularity, knn], &[1, 2], 1).unwrap();
-        for outcome in &outcomes {
-            let metrics = &outcome.metrics;
+        let (tables, threads) = (tables(), Threads::new(1).unwrap());
+        let [popularity, _, knn, ..] = every();
+        for algorithm in [popularity, knn] {
+            let metrics = evaluate(&tables, &algorithm, &[1, 2], &threads).unwrap();
             assert_eq!(metrics["users"], 2.0);
             assert_eq!(metrics["hit_rate@1"], 0.0);
             assert_eq!(metrics["recall@2"], 0.5);
             assert!((metrics["ndcg@2"] - 0.5 / 3f64.log2()).abs() < 1e-9);
             assert_eq!(metrics["mrr@2"], 0.25);
+            // b and c for u1, c for u2: shares 2/3 and 1/3.
+            assert!((metrics["coverage@2"] - 2.0 / 3.0).abs() < 1e-9);
+            let (b, c) = (1.5f64.log2(), 3f64.log2());
+            assert!((metrics["novelty@2"] - ((b + c) / 2.0 + c) / 2.0).abs() < 1e-9);
         }
-        let tables = Tables::new(&train, &test);
-        let lists = tables.rank(&knn, 10, &Threads::new(1).unwrap());
+        let fitted = knn.model.fit(&tables.matrix(), &threads, |_| ControlFlow::Continue(())).unwrap();
+        let lists = rank(&tables, &fitted, 1.0, 10, &threads, |_| ControlFlow::Continue(())).unwrap();
         // cos(a, b) = 2 / √(3 · 2), cos(a, c) = 1 / √3.
         assert_eq!(lists[0].iter().map(|(item, _)| tables.item_name(*item)).collect::<Vec<_>>(), ["b", "c"]);
         assert!((lists[0][0].1 - 2.0 / 6f32.sqrt()).abs() < 1e-6);
@@ -330,9 +203,35 @@ mod tests {
     }
 
     #[test]
-    fn empty_tables_give_zeroes() {
-        let outcome = Tables::new(&[], &[]).evaluate(&Algorithm::Popularity, None, &[10], 1).unwrap();
-        assert_eq!(outcome.metrics["ndcg@10"], 0.0);
-        assert!(Tables::new(&[], &[]).evaluate(&Algorithm::Hybrid, None, &[10], 1).is_err());
+    fn everything_can_be_measured_on_little_nothing_and_the_same_again() {
+        let threads = Threads::new(2).unwrap();
+        let same = [row("u", "a", 1.0), row("u", "a", 1.0), row("v", "a", 1.0)];
+        let small = [tables(), Tables::default(), Tables::new(&same, &same, &[row("u", "b", 1.0)])];
+        for algorithm in every() {
+            for tables in &small {
+                let metrics = evaluate(tables, &algorithm, &[10, 20], &threads).unwrap();
+                assert!(metrics.values().all(|value| value.is_finite()), "{algorithm:?} {metrics:?}");
+            }
+            let metrics = evaluate(&small[0], &algorithm, &[10], &threads).unwrap();
+            assert_eq!(metrics["recall@10"], 0.5, "{algorithm:?} ranks everything");
+        }
+    }
+
+    #[test]
+    fn the_server_itself_can_be_measured_and_says_when_there_is_nothing() {
+        let (chosen, lists) = serve(&tables(), 10, 1, |_| ControlFlow::Continue(())).unwrap();
+        assert!(chosen.contains_key("history_decay"));
+        assert_eq!(lists.len(), 2);
+        let nothing = serve(&Tables::default(), 10, 1, |_| ControlFlow::Continue(()));
+        assert!(matches!(nothing, Err(TrainError::NotEnoughData { .. })));
+    }
+
+    #[test]
+    fn it_can_be_cancelled() {
+        let (tables, threads) = (tables(), Threads::new(1).unwrap());
+        let fitted = Fitted::Popularity(vec![1.0; 3]);
+        let stopped = rank(&tables, &fitted, 1.0, 10, &threads, |_| ControlFlow::Break(()));
+        assert_eq!(stopped, Err(TrainError::Cancelled));
+        assert_eq!(serve(&tables, 10, 1, |_| ControlFlow::Break(())), Err(TrainError::Cancelled));
     }
 }

@@ -3,6 +3,7 @@
 //! [`train_and_evaluate`] is what the server calls: hold out the latest part of time, train on the rest, choose the
 //! blend on some users, measure on others, then train on everything. [`files`] measures on plain tables.
 
+mod algorithm;
 pub mod classification;
 pub mod encoding;
 pub mod files;
@@ -12,6 +13,7 @@ pub mod ranking;
 pub mod session_tuning;
 pub mod sessions;
 pub mod split;
+mod tables;
 mod trial;
 
 pub use gate::{Gate, judge};

@@ -1,7 +1,8 @@
 //! Ranking metrics as pure functions over one ranked list and the set of items that would have been right; means
 //! over users by [`Tally`]. Binary relevance; the ideal of NDCG is over min(k, relevant). Järvelin & Kekäläinen 2002.
 
-use std::collections::HashSet;
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BinaryHeap, HashSet};
 
 use crate::recommend::Metrics;
 
@@ -37,6 +38,52 @@ pub fn reciprocal_rank(list: &[u32], relevant: &HashSet<u32>, k: usize) -> f64 {
 fn hits(list: &[u32], relevant: &HashSet<u32>, k: usize) -> usize {
     list.iter().take(k).filter(|item| relevant.contains(item)).count()
 }
+
+/// Mean −log2 of the share of users (`shares`, by item, 0…1) who have what the first k show; an item nobody has counts
+/// 0, as does an empty list. How far from what everybody knows. Vargas & Castells 2011.
+pub fn novelty(list: &[u32], shares: &[f64], k: usize) -> f64 {
+    let shown = k.min(list.len());
+    let share = |item: &u32| shares.get(*item as usize).copied().filter(|share| *share > 0.0).unwrap_or(1.0);
+    list.iter().take(k).map(|item| -share(item).log2()).sum::<f64>() / shown.max(1) as f64
+}
+
+/// The `n` best of the items allowed, whatever the sign of their scores, best first, ties by id; a score that is no
+/// number is never shown. O(items + n log n) where most items stay below the best ones.
+pub fn top(scores: &[f32], n: usize, allowed: impl Fn(u32) -> bool) -> Vec<(u32, f32)> {
+    // The worst of those kept is on top of the heap; among equals the one that came last.
+    let mut kept: BinaryHeap<Reverse<Ranked>> = BinaryHeap::with_capacity(n.min(scores.len()) + 1);
+    for (item, score) in (0u32..).zip(scores) {
+        let full = kept.len() >= n;
+        let beaten = kept.peek().is_some_and(|Reverse(worst)| *score <= worst.score);
+        if !score.is_finite() || (full && (beaten || n == 0)) || !allowed(item) {
+            continue;
+        }
+        if full {
+            kept.pop();
+        }
+        // −0 and 0 are one score.
+        kept.push(Reverse(Ranked { score: score + 0.0, item }));
+    }
+    kept.into_sorted_vec().into_iter().map(|Reverse(ranked)| (ranked.item, ranked.score)).collect()
+}
+
+#[derive(Clone, Copy, PartialEq)]
+struct Ranked {
+    score: f32,
+    item: u32,
+}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.score.total_cmp(&other.score).then(other.item.cmp(&self.item))
+    }
+}
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Eq for Ranked {}
 
 /// Sums over users, for means. Merging tallies in a fixed order gives the same means on any number of threads.
 #[derive(Clone, Debug)]
@@ -142,6 +189,21 @@ mod tests {
         close(ndcg(&[], &relevant, 10), 0.0);
         close(ndcg(&[1], &HashSet::new(), 10), 0.0);
         close(recall(&[1], &HashSet::new(), 10), 0.0);
+    }
+
+    #[test]
+    fn the_best_come_first_whatever_their_sign_and_ties_go_by_id() {
+        let scores = [0.0, -1.0, 2.0, f32::NAN, -0.0, 2.0, f32::INFINITY];
+        assert_eq!(top(&scores, 9, |_| true), [(2, 2.0), (5, 2.0), (0, 0.0), (4, 0.0), (1, -1.0)]);
+        assert_eq!(top(&scores, 3, |item| item != 2), [(5, 2.0), (0, 0.0), (4, 0.0)]);
+        assert!(top(&scores, 0, |_| true).is_empty() && top(&[], 3, |_| true).is_empty());
+    }
+
+    #[test]
+    fn novelty_is_the_surprise_of_what_is_shown() {
+        close(novelty(&[0, 1, 2], &[0.5, 0.125, 1.0], 2), 2.0);
+        close(novelty(&[9], &[0.5], 10), 0.0);
+        close(novelty(&[], &[0.5], 10), 0.0);
     }
 
     #[test]

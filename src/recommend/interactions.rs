@@ -136,17 +136,35 @@ impl Matrix {
 
     /// From rows of (item, weight) as they are, nothing damped or decayed: for evaluation of plain tables.
     pub fn from_rows(rows: &[Vec<(u32, f32)>], n_items: usize) -> Self {
+        let entry =
+            |(item, weight): &(u32, f32)| Entry { item: *item, weight: *weight, age_days: 0.0, bought: true };
+        Self::from_entries(rows.iter().map(|row| row.iter().map(entry).collect()), n_items)
+    }
+
+    /// From rows of cells as they are. Cells outside the matrix or without a weight > 0 are left out; of several of
+    /// one item in a row the first counts. O(cells log row).
+    pub fn from_entries(rows: impl IntoIterator<Item = Vec<Entry>>, n_items: usize) -> Self {
         let mut matrix = Self { offsets: vec![0], entries: Vec::new(), n_items };
-        for row in rows {
-            let mut cells: Vec<_> = row
-                .iter()
-                .filter(|(item, weight)| (*item as usize) < n_items && weight.is_finite() && *weight > 0.0)
-                .map(|(item, weight)| Entry { item: *item, weight: *weight, age_days: 0.0, bought: true })
-                .collect();
+        for mut cells in rows {
+            cells.retain(|cell| {
+                (cell.item as usize) < n_items && cell.weight.is_finite() && cell.weight > 0.0
+            });
             cells.sort_by_key(|cell| cell.item);
             cells.dedup_by_key(|cell| cell.item);
             matrix.entries.append(&mut cells);
             matrix.offsets.push(matrix.entries.len());
+        }
+        matrix
+    }
+
+    /// The same cells with other weights, by row and cell. O(cells).
+    pub(super) fn reweighted(&self, weight: impl Fn(usize, &Entry) -> f32) -> Self {
+        let mut matrix = self.clone();
+        for (row, range) in self.offsets.windows(2).enumerate() {
+            let [from, to] = range else { continue };
+            for entry in matrix.entries.get_mut(*from..*to).into_iter().flatten() {
+                entry.weight = weight(row, entry);
+            }
         }
         matrix
     }

@@ -8,27 +8,36 @@
 pub mod association_rules;
 pub mod boosting;
 pub mod calibration;
+mod columns;
 pub mod content_based;
+pub mod ease;
 pub mod explain;
 pub mod frequent_itemsets;
 pub mod hybrid;
+pub mod implicit_als;
 pub mod interactions;
 pub mod item_knn;
+pub mod item_weights;
+mod least_squares;
 pub mod listwise;
 mod model_set;
 mod parameters;
 pub mod popularity;
 mod reason;
+pub mod rp3beta;
 pub mod rules;
 pub mod session_knn;
 pub mod session_model;
 pub mod session_ranking;
 pub mod sessions;
 pub mod sparse_scores;
+mod sweep;
 pub mod text;
 mod threads;
 pub mod train;
 pub mod transitions;
+pub mod trending;
+pub mod user_knn;
 
 mod artefact;
 #[cfg(test)]

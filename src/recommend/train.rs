@@ -116,6 +116,18 @@ pub enum TrainError {
     /// A parameter is out of range.
     #[error("bad training parameter: {0}")]
     Parameter(String),
+    /// A dense model would not fit.
+    #[error(
+        "{items} items are too many for a dense model: it takes at most {most} ({bytes} bytes would be needed)"
+    )]
+    TooManyItems {
+        /// Items there are.
+        items: usize,
+        /// Items allowed.
+        most: usize,
+        /// Memory they would take.
+        bytes: usize,
+    },
     /// No threads could be started.
     #[error("no threads for training: {0}")]
     Threads(String),

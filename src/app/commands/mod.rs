@@ -3,6 +3,7 @@
 pub mod config;
 pub mod evaluate;
 pub mod evaluate_classification;
+mod evaluate_files;
 pub mod evaluate_sessions;
 pub mod import;
 pub mod migrate;
