@@ -18,6 +18,7 @@ mod memory;
 mod push;
 mod report;
 mod retail;
+mod scale;
 mod server;
 
 use report::Report;
@@ -28,16 +29,23 @@ fn main() {
     // cargo passes `--bench`; anything else is a part of a benchmark's name.
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let benches: [(&str, Run); 4] =
-        [("push", push::run), ("ingest", ingest::run), ("memory", memory::run), ("retail", retail::run)];
+    let benches: [(&str, Run); 5] = [
+        ("push", push::run),
+        ("ingest", ingest::run),
+        ("memory", memory::run),
+        ("retail", retail::run),
+        ("scale", scale::run),
+    ];
     let mut ran = 0;
     for (name, run) in benches {
-        if wanted.is_empty() || wanted.iter().any(|wanted| name.contains(wanted.as_str())) {
+        // Ten million events take minutes: only when asked for.
+        let by_default = wanted.is_empty() && name != "scale";
+        if by_default || wanted.iter().any(|wanted| name.contains(wanted.as_str())) {
             let mut report = Report::new(name);
             run(&mut report);
             report.finish();
             ran += 1;
         }
     }
-    assert!(ran > 0, "no benchmark is named {wanted:?}; there are push, ingest, memory, retail");
+    assert!(ran > 0, "no benchmark is named {wanted:?}; there are push, ingest, memory, retail, scale");
 }
