@@ -142,7 +142,9 @@ impl IngestActor {
     }
 
     fn committed(&self, group: Vec<Job>, counts: &[usize], batch: Vec<NewEvent>, appended: Vec<Appended>) {
-        let stored = appended.iter().filter(|appended| matches!(appended, Appended::Stored(_))).count();
+        let stored: Vec<_> = appended.iter().filter_map(Appended::stored).collect();
+        self.shared.monitor.note_events(&stored);
+        let stored = stored.len();
         self.shared.metrics.add(Count::Events, stored as u64);
         self.shared.metrics.add(Count::Duplicates, (appended.len() - stored) as u64);
         let mut pairs = batch.into_iter().zip(appended);

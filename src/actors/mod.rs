@@ -8,6 +8,7 @@ pub mod gateway;
 pub mod ingest;
 pub mod journal;
 pub mod loader;
+pub mod monitor;
 pub mod recommender;
 pub mod registry;
 pub mod send;

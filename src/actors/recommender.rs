@@ -163,7 +163,9 @@ pub fn measure(
         );
     }
     let catalogue = shared.catalogue.load_full();
-    Ok(evaluate::train_and_evaluate(&data, &catalogue, now, &parameters, progress)?)
+    let models = shared.models.load_full();
+    let current = (models.version != ModelVersion(0)).then_some(&models.parameters);
+    Ok(evaluate::train_against(&data, &catalogue, now, &parameters, current, progress)?)
 }
 
 /// Reads, trains, judges and stores. Blocks for as long as it takes: never on an arbiter.
@@ -274,6 +276,22 @@ fn stand_back() {
     }
 }
 
+/// Age, drift and shadow as metrics.
+fn expose(shared: &Shared) {
+    let set = |gauge, value: u64| shared.metrics.set(gauge, i64::try_from(value).unwrap_or(i64::MAX));
+    let permille = |share: Option<f64>| share.map_or(0, |share| (share * 1e3).round() as i64);
+    set(Gauge::ModelAge, Timestamp::now().millis_since(shared.models.load().trained_at).0 / 1_000);
+    let drift = shared.monitor.drift();
+    set(Gauge::EventsSince, drift.events_since);
+    shared.metrics.set(Gauge::DriftItems, permille(drift.items));
+    let features = drift.features.iter().filter_map(|(_, index)| *index).reduce(f64::max);
+    shared.metrics.set(Gauge::DriftFeatures, permille(features));
+    let shadow = shared.monitor.shadow_report();
+    shared.metrics.set(Gauge::ShadowVersion, shadow.map_or(0, |shadow| i64::from(shadow.version)));
+    shared.metrics.set(Gauge::ShadowOverlap, permille(shadow.and_then(|shadow| shadow.overlap_at_10)));
+    shared.metrics.set(Gauge::ShadowAgreement, permille(shadow.and_then(|shadow| shadow.rank_agreement)));
+}
+
 /// Holds the schedule; see the module.
 pub struct RecommenderActor {
     shared: Arc<Shared>,
@@ -371,8 +389,7 @@ impl Actor for RecommenderActor {
             });
         }
         context.run_interval(AGE_TICK, |actor, _| {
-            let age = Timestamp::now().millis_since(actor.shared.models.load().trained_at).0 / 1_000;
-            actor.shared.metrics.set(Gauge::ModelAge, i64::try_from(age).unwrap_or(i64::MAX));
+            expose(&actor.shared);
         });
     }
 }
@@ -397,8 +414,9 @@ impl Handler<Activate> for RecommenderActor {
                 .run(move |connection| {
                     let Some(artefact) = models::load(connection, version)? else { return Ok(None) };
                     // A corrupt artefact is refused before anything changes.
-                    let model = ModelSet::decode(&artefact);
-                    if model.is_ok() {
+                    let mut model = ModelSet::decode(&artefact);
+                    if let Ok(model) = &mut model {
+                        model.version = version;
                         models::activate(connection, version)?;
                     }
                     Ok(Some(model))

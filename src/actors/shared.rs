@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use super::ingest::IngestActor;
 use super::journal::JournalActor;
 use super::loader::LoaderActor;
+use super::monitor::Monitor;
 use super::recommender::{JobBoard, RecommenderActor};
 use super::registry::Registry;
 use super::watch::Kept;
@@ -39,6 +40,8 @@ pub struct Shared {
     pub catalogue: ArcSwap<Catalogue>,
     /// The current model set, swapped whole.
     pub models: ArcSwap<ModelSet>,
+    /// How far the world has moved since training, and a version beside the one that serves.
+    pub monitor: Monitor,
     /// One writer of catalogue and models at a time.
     change: Mutex<()>,
     /// User → actor.
@@ -76,6 +79,7 @@ impl Shared {
             caps: Caps::live_default(),
             catalogue: ArcSwap::from_pointee(catalogue),
             models: ArcSwap::from_pointee(models),
+            monitor: Monitor::default(),
             change: Mutex::new(()),
             registry: Registry::default(),
             ingest: Kept::new("ingest"),
@@ -138,6 +142,7 @@ impl Shared {
         let unknown: Vec<ItemId> =
             catalogue.iter().map(|item| item.id).filter(|id| !models.knows(*id)).collect();
         models.note_items(&catalogue, &unknown);
+        self.monitor.begin(&models.baseline);
         self.metrics.set(Gauge::ModelVersion, i64::from(models.version.0));
         self.models.store(Arc::new(models));
     }

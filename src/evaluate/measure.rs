@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::base::{ItemId, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::event::Event;
-use crate::profile::Profile;
+use crate::profile::{Profile, SegmentId};
 use crate::recommend::hybrid::{self, Components};
 use crate::recommend::interactions::Groups;
 use crate::recommend::{Blend, ModelSet, Request, Threads};
@@ -93,6 +93,24 @@ pub fn ranked(
     Some(all)
 }
 
+/// The segment of each case's user at the cut, by the model's own segmentation.
+pub fn segments(setting: &Setting<'_>, cases: &[Case], threads: &Threads) -> Vec<Option<SegmentId>> {
+    let groups = Groups::by_user(setting.n_users, setting.events);
+    let one = |case: &Case| {
+        let profile = profile(setting, &groups, case);
+        setting.model.segment(&profile.features(setting.now))
+    };
+    threads.run(|| cases.par_iter().map(one).collect())
+}
+
+fn profile(setting: &Setting<'_>, groups: &Groups, case: &Case) -> Profile {
+    let mut profile = Profile::default();
+    for event in groups.row(case.user.index(), setting.events) {
+        profile.apply(event, setting.catalogue);
+    }
+    profile
+}
+
 fn lists(
     setting: &Setting<'_>,
     groups: &Groups,
@@ -101,10 +119,7 @@ fn lists(
     blends: &[Blend],
     n: usize,
 ) -> Vec<Vec<u32>> {
-    let mut profile = Profile::default();
-    for event in groups.row(case.user.index(), setting.events) {
-        profile.apply(event, setting.catalogue);
-    }
+    let profile = profile(setting, groups, case);
     let request = Request {
         profile: &profile,
         segment: setting.model.segment(&profile.features(setting.now)),

@@ -3,6 +3,7 @@
 //! [`train_and_evaluate`] is what the server calls: hold out the latest part of time, train on the rest, choose the
 //! blend on some users, measure on others, then train on everything. [`files`] measures on plain tables.
 
+pub mod agreement;
 mod algorithm;
 pub mod classification;
 pub mod encoding;
@@ -17,4 +18,4 @@ mod tables;
 mod trial;
 
 pub use gate::{Gate, judge};
-pub use trial::train_and_evaluate;
+pub use trial::{train_against, train_and_evaluate};

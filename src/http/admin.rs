@@ -15,10 +15,10 @@ use super::body::Body;
 use super::error::ApiError;
 use super::views;
 use crate::actors::Shared;
-use crate::actors::recommender::{Activate, Retrain};
+use crate::actors::recommender::Retrain;
 use crate::actors::send::offer;
 use crate::actors::user::ProfileSnapshot;
-use crate::base::{ExternalId, ModelVersion, Timestamp};
+use crate::base::{ExternalId, Timestamp};
 use crate::config::AuthMode;
 use crate::store::decisions::DecisionFilter;
 use crate::store::{self, StoreError};
@@ -103,7 +103,8 @@ pub async fn metrics(
     };
     let models = shared.models.load();
     let model = (models.version.0 > 0).then(|| {
-        json!({"version": models.version.0, "trained_at": models.trained_at, "events": models.events, "metrics": models.metrics})
+        json!({"version": models.version.0, "trained_at": models.trained_at, "events": models.events, "metrics": models.metrics,
+            "drift": shared.monitor.drift(), "shadow": shared.monitor.shadow_report()})
     });
     let latency: serde_json::Map<String, Value> = Timing::ALL
         .iter()
@@ -170,41 +171,6 @@ pub async fn segments(shared: web::Data<Arc<Shared>>, caller: Caller) -> Result<
         .collect();
     Ok(HttpResponse::Ok()
         .json(json!({"model_version": models.version.0, "segments": segments, "sample": sample})))
-}
-
-/// Model versions, newest first.
-pub async fn models(shared: web::Data<Arc<Shared>>, caller: Caller) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
-    let rows = shared.store.run(|connection| store::models::list(connection, 50)).await?;
-    let models: Vec<Value> = rows
-        .iter()
-        .map(|row| {
-            json!({
-                "version": row.version.0, "state": row.state.name(), "created_at": row.created_at,
-                "events": row.events, "took_ms": row.took_ms, "metrics": row.metrics,
-                "parameters": row.parameters, "gate": row.gate, "activated_at": row.activated_at,
-            })
-        })
-        .collect();
-    Ok(HttpResponse::Ok().json(json!({"active": shared.models.load().version.0, "models": models})))
-}
-
-/// Lets a version serve: roll back or forward.
-pub async fn activate(
-    path: web::Path<i32>,
-    shared: web::Data<Arc<Shared>>,
-    caller: Caller,
-    _body: Body,
-) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
-    let (reply, answer) = oneshot::channel();
-    let _ = shared.recommender.offer(Activate(ModelVersion(*path), reply));
-    match answer.await {
-        Ok(Ok(true)) => Ok(HttpResponse::Ok().json(json!({ "active": *path }))),
-        Ok(Ok(false)) => Err(ApiError::NotFound("this model version")),
-        Ok(Err(message)) => Err(ApiError::Conflict(message)),
-        Err(_) => Err(ApiError::Unavailable("the recommender does not answer".to_owned())),
-    }
 }
 
 /// What was decided, newest first, sent or not, with reasons.

@@ -7,6 +7,7 @@ pub mod body;
 pub mod error;
 pub mod events;
 pub mod items;
+pub mod models;
 pub mod operate;
 pub mod origin;
 pub mod routes;

@@ -4,7 +4,7 @@ use actix_web::web::{self, delete, get, post, put};
 use actix_web::{HttpResponse, ResponseError};
 
 use super::error::ApiError;
-use super::{admin, assets, events, items, operate, rules, users, websocket};
+use super::{admin, assets, events, items, models, operate, rules, users, websocket};
 
 /// Every path of the server. What is not here is a file of the dashboard or a 404.
 pub fn routes(config: &mut web::ServiceConfig) {
@@ -35,8 +35,11 @@ pub fn routes(config: &mut web::ServiceConfig) {
             web::scope("/admin")
                 .route("/metrics", get().to(admin::metrics))
                 .route("/segments", get().to(admin::segments))
-                .route("/models", get().to(admin::models))
-                .route("/models/{version}/activate", post().to(admin::activate))
+                .route("/models", get().to(models::list))
+                .route("/models/rollback", post().to(models::rollback))
+                .route("/models/shadow", delete().to(models::end_shadow))
+                .route("/models/{version}/activate", post().to(models::activate))
+                .route("/models/{version}/shadow", post().to(models::shadow))
                 .route("/rules", get().to(rules::list))
                 .route("/decisions", get().to(admin::decisions))
                 .route("/sessions", get().to(admin::sessions))

@@ -6,6 +6,7 @@
 //! makes one from events and a catalogue.
 
 pub mod association_rules;
+mod baseline;
 pub mod boosting;
 pub mod calibration;
 mod columns;
@@ -55,6 +56,7 @@ use crate::profile::{Profile, SegmentId};
 
 pub use artefact::ArtefactError;
 pub use association_rules::{AssociationRules, Rule, RuleParameters};
+pub use baseline::Baseline;
 pub use model_set::ModelSet;
 pub use parameters::{Blend, TrainingParameters};
 pub use reason::Reason;

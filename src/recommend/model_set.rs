@@ -12,6 +12,7 @@ use crate::profile::{Features, Profile, SegmentId, Segmentation};
 
 use super::artefact::{self, ArtefactError};
 use super::association_rules::AssociationRules;
+use super::baseline::Baseline;
 use super::content_based::ContentBased;
 use super::hybrid::{self, Components, Models};
 use super::item_knn::ItemKnn;
@@ -35,6 +36,8 @@ pub struct ModelSet {
     pub segmentation: Option<Segmentation>,
     /// How it was trained; `blend` is the one in use.
     pub parameters: TrainingParameters,
+    /// What the data looked like then.
+    pub baseline: Arc<Baseline>,
     pub(crate) popularity: Arc<Popularity>,
     pub(crate) item_knn: Arc<ItemKnn>,
     pub(crate) association_rules: Arc<AssociationRules>,
@@ -59,6 +62,7 @@ impl ModelSet {
             metrics: Metrics::new(),
             segmentation: None,
             parameters: TrainingParameters::default(),
+            baseline: Arc::default(),
             popularity: Arc::default(),
             item_knn: Arc::default(),
             association_rules: Arc::default(),

@@ -11,6 +11,7 @@ use crate::event::Event;
 use crate::profile::{Features, Profile, SegmentError, SegmentId, Segmentation};
 
 use super::association_rules::{AssociationRules, purchase_baskets};
+use super::baseline::Baseline;
 use super::content_based::ContentBased;
 use super::frequent_itemsets;
 use super::interactions::{Groups, Matrix, Weighting};
@@ -215,6 +216,7 @@ pub fn train_in(
         .ok_or(TrainError::Cancelled)?;
     step(progress, Stage::Content, 1.0)?;
 
+    let baseline = Baseline::fit(events, features.iter().map(|(user, features, _)| (user.index(), features)));
     let model = ModelSet {
         version: ModelVersion(0),
         trained_at: now,
@@ -222,6 +224,7 @@ pub fn train_in(
         metrics: Metrics::new(),
         segmentation,
         parameters: parameters.clone(),
+        baseline: Arc::new(baseline),
         popularity: Arc::new(popularity),
         item_knn: Arc::new(item_knn),
         association_rules: Arc::new(association_rules),

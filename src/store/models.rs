@@ -1,8 +1,10 @@
 //! Table `models`: every model set ever trained; one of them serves.
 
+use std::collections::HashMap;
+
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
-use diesel::sql_types::Integer;
+use diesel::sql_types::{BigInt, Integer};
 
 use super::StoreError;
 use super::convert::{from_pg, to_pg};
@@ -167,6 +169,24 @@ pub fn active_version(conn: &mut PgConnection) -> Result<Option<ModelVersion>, S
         .first::<i32>(conn)
         .optional()?;
     Ok(version.map(ModelVersion))
+}
+
+/// The version that served before the one that serves now; `None` when there was none. For a roll-back.
+pub fn previous_version(conn: &mut PgConnection) -> Result<Option<ModelVersion>, StoreError> {
+    let version = table::table
+        .filter(table::state.ne(ModelState::Active.name()).and(table::activated_at.is_not_null()))
+        .order((table::activated_at.desc(), table::model_version.desc()))
+        .select(table::model_version)
+        .first::<i32>(conn)
+        .optional()?;
+    Ok(version.map(ModelVersion))
+}
+
+/// Bytes of each version's artefact.
+pub fn sizes(conn: &mut PgConnection) -> Result<HashMap<ModelVersion, i64>, StoreError> {
+    let rows = sql::<(Integer, BigInt)>("SELECT model_version, octet_length(artefact)::bigint FROM models")
+        .load::<(i32, i64)>(conn)?;
+    Ok(rows.into_iter().map(|(version, bytes)| (ModelVersion(version), bytes)).collect())
 }
 
 /// The artefact of a version; `None` when there is no such version.

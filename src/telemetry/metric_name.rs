@@ -94,12 +94,35 @@ pub enum Gauge {
     ModelAge,
     /// Items in the catalogue.
     Items,
+    /// Events stored since the model began to serve here.
+    EventsSince,
+    /// How far events over items have moved since training, in thousandths.
+    DriftItems,
+    /// How far the feature that moved most has, in thousandths.
+    DriftFeatures,
+    /// Version scored beside the one that serves.
+    ShadowVersion,
+    /// How much of the first ten both would show, in thousandths.
+    ShadowOverlap,
+    /// How alike both rank what both show, in thousandths.
+    ShadowAgreement,
 }
 
 impl Gauge {
     /// Every gauge.
-    pub const ALL: [Self; 5] =
-        [Self::ConnectedUsers, Self::Connections, Self::ModelVersion, Self::ModelAge, Self::Items];
+    pub const ALL: [Self; 11] = [
+        Self::ConnectedUsers,
+        Self::Connections,
+        Self::ModelVersion,
+        Self::ModelAge,
+        Self::Items,
+        Self::EventsSince,
+        Self::DriftItems,
+        Self::DriftFeatures,
+        Self::ShadowVersion,
+        Self::ShadowOverlap,
+        Self::ShadowAgreement,
+    ];
 
     /// Prometheus name and help.
     pub fn describe(self) -> (&'static str, &'static str) {
@@ -109,6 +132,28 @@ impl Gauge {
             Self::ModelVersion => ("tidings_model_version", "Model version that serves; 0 = none"),
             Self::ModelAge => ("tidings_model_age_seconds", "Age of the model that serves"),
             Self::Items => ("tidings_items", "Items in the catalogue"),
+            Self::EventsSince => {
+                ("tidings_model_events_since", "Events stored since the model began to serve in this process")
+            }
+            Self::DriftItems => (
+                "tidings_drift_items_permille",
+                "Population stability index of events over items since training, in thousandths; above 250 = moved",
+            ),
+            Self::DriftFeatures => (
+                "tidings_drift_features_permille",
+                "Largest population stability index of a feature of active users, in thousandths",
+            ),
+            Self::ShadowVersion => {
+                ("tidings_shadow_version", "Version scored beside the one that serves; 0 = none")
+            }
+            Self::ShadowOverlap => (
+                "tidings_shadow_overlap_permille",
+                "Mean share of the first ten that the shadow would show too, in thousandths",
+            ),
+            Self::ShadowAgreement => (
+                "tidings_shadow_agreement_permille",
+                "Mean Kendall's tau over what both would show, in thousandths",
+            ),
         }
     }
 }

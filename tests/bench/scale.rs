@@ -245,7 +245,8 @@ fn latency(report: &mut Report, size: &str, directory: &Path, n_events: i64) {
             });
             join_all(parts).await.into_iter().flat_map(|(latencies, _)| latencies).collect()
         });
-        let running = http.get("/admin/metrics").json()["job"]["state"] == "running";
+        // The connection before has been idle for too long.
+        let running = Http::connect(server.address).get("/admin/metrics").json()["job"]["state"] == "running";
         let when = if training { "while training" } else { "at rest" };
         if training {
             report.row(

@@ -15,6 +15,7 @@ mod models_golden;
 mod models_online_retail;
 mod models_sessions;
 mod push;
+mod registry;
 mod reliability;
 mod rules;
 mod store_cluster;

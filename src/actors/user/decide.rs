@@ -32,7 +32,7 @@ impl Ready {
         let started = Instant::now();
         let catalogue = shared.catalogue.load();
         let exclude = self.policy.resting(&shared.rules, now);
-        let recommendations = models.recommend(&Request {
+        let request = Request {
             profile: &self.profile,
             segment: self.segment,
             catalogue: &catalogue,
@@ -40,8 +40,10 @@ impl Ready {
             n: shared.config.policy.items,
             seed: trigger.seed(),
             exclude: &exclude,
-        });
+        };
+        let recommendations = models.recommend(&request);
         shared.metrics.time(Timing::Recommend, started.elapsed());
+        shared.monitor.compare(&request, &recommendations);
         recommendations
     }
 

@@ -85,6 +85,9 @@ impl Ready {
             connected_at: Timestamp::now(),
         };
         ready.place(shared);
+        if !ready.is_robot {
+            shared.monitor.note_features(&ready.profile.features(ready.connected_at));
+        }
         ready
     }
 

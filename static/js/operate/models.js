@@ -32,6 +32,7 @@ export function startModels({ active, refresh }) {
   const cancel = $("#retrain-cancel");
   let job = null;
   let version;
+  let state = {};
   let wide = false;
   put(body, empty("One moment", "Loading the models."));
 
@@ -120,8 +121,9 @@ export function startModels({ active, refresh }) {
   }
 
   async function load() {
-    const { models, active: current } = await api.get("admin/models");
-    show(models ?? [], current);
+    const answer = await api.get("admin/models");
+    state = answer;
+    show(answer.models ?? [], answer.active);
   }
 
   function show(models, current) {
@@ -165,6 +167,7 @@ export function startModels({ active, refresh }) {
           ),
         ),
       ),
+      health(models.find((model) => model.version === current)),
       parts(models.find((model) => model.version === current)),
       models.length > 6 &&
         h(
@@ -225,16 +228,38 @@ export function startModels({ active, refresh }) {
     );
   }
 
+  /** How old the model in use is, how far the world has moved since, and what another version would say. */
+  function health(model) {
+    if (!model) return null;
+    const drift = state.drift ?? {};
+    const moved = (index) => (index > 0.25 ? "moved" : index > 0.1 ? "moving" : "stable");
+    const features = (drift.features ?? []).filter(([, index]) => Number.isFinite(index));
+    features.sort((a, b) => b[1] - a[1]);
+    const facts = [
+      `Trained ${ago(model.created_at)}`,
+      `${compact(drift.events_since ?? 0)} events since it began to serve`,
+      Number.isFinite(drift.items) &&
+        `what is looked at: ${moved(drift.items)} (stability index ${number(drift.items, 2)})`,
+      features.length && `shoppers: ${moved(features[0][1])} (${words(features[0][0])}, ${number(features[0][1], 2)})`,
+      state.shadow &&
+        `version ${state.shadow.version} beside it, ${compact(state.shadow.decisions)} decisions: ` +
+          `${percent(state.shadow.overlap_at_10 ?? NaN, 0)} the same items, order alike ${number(state.shadow.rank_agreement ?? NaN, 2)}`,
+    ];
+    return h("p", { class: "note model-health" }, facts.filter(Boolean).join(" · "));
+  }
+
   /** The recommenders inside the model in use, against each other. */
   function parts(model) {
     const metrics = model?.metrics ?? {};
     const names = Object.keys(metrics)
-      .filter((key) => key.endsWith(".ndcg@10"))
+      .filter((key) => key.endsWith(".ndcg@10") && !key.startsWith("current."))
       .sort((a, b) => metrics[b] - metrics[a]);
     if (!names.length || !Number.isFinite(metrics["ndcg@10"])) return null;
     const all = [
       ["Together", metrics["ndcg@10"]],
-      ...names.map((key) => [title(key.split(".")[0].replace("item_knn", "neighbours")), metrics[key]]),
+      ...names.map((key) => [key.startsWith("segment.")
+          ? `Segment ${key.split(".")[1]}`
+          : title(key.split(".")[0].replace("item_knn", "neighbours")), metrics[key]]),
     ];
     const largest = Math.max(...all.map(([, value]) => value), 1e-9);
     return h(
@@ -243,7 +268,7 @@ export function startModels({ active, refresh }) {
       h(
         "h3",
         {},
-        "nDCG@10 of the parts, on held-out time",
+        "nDCG@10 of the parts and by segment, on held-out time",
         Number.isFinite(metrics.users) && h("span", { class: "note" }, ` · ${number(metrics.users)} users`),
       ),
       h(
