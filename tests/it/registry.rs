@@ -31,6 +31,8 @@ fn versions_can_be_rolled_back_and_compared_while_one_serves() {
         let job = server.retrain();
         assert_eq!(job["state"], "succeeded", "{job}");
     }
+    // The connection was idle for as long as that took.
+    let mut http = server.http();
     let list = http.get("/admin/models").json();
     assert_eq!((&list["active"], &list["shadow"]), (&json!(2), &Value::Null));
     let newest = &list["models"][0];
@@ -73,6 +75,7 @@ fn what_moved_since_training_is_told() {
     let mut http = server.http();
     http.post("/v1/events", &history());
     assert_eq!(server.retrain()["state"], "succeeded");
+    let mut http = server.http();
     assert_eq!(http.get("/admin/models").json()["drift"]["items"], Value::Null, "too few events to tell");
     let views = |item: fn(usize) -> usize| -> Value {
         (0..400).map(|n| json!({"kind": "view", "user_id": n % 60, "item_id": item(n)})).collect()
@@ -95,6 +98,7 @@ fn a_damaged_version_is_refused_and_the_one_that_serves_goes_on() {
     http.post("/v1/events", &history());
     server.retrain();
     server.retrain();
+    let mut http = server.http();
     for (artefact, said) in [("\\xdeadbeef", "not a model"), ("\\x544944494e4753ff", "not a model")] {
         diesel::sql_query(format!("UPDATE models SET artefact = '{artefact}' WHERE model_version = 1"))
             .execute(&mut database.connection())
