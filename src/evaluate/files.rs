@@ -6,17 +6,11 @@ use std::ops::ControlFlow;
 
 use rayon::prelude::*;
 
-use crate::base::{ItemId, Timestamp, UserId};
-use crate::catalogue::Catalogue;
-use crate::event::{Event, EventKind};
-use crate::recommend::{Metrics, Threads, TrainError, TrainingData, TrainingParameters};
+use crate::recommend::{Metrics, Threads, TrainError};
 
-use super::algorithm::number;
 pub use super::algorithm::{Algorithm, Fitted, Model, ParameterValues};
-use super::measure::{Setting, ranked};
 use super::ranking::{Tally, novelty, top};
 pub use super::tables::{Row, Tables};
-use super::trial::train_and_evaluate;
 
 /// Lists made between two looks at cancellation.
 const CASES_AT_ONCE: usize = 64;
@@ -88,56 +82,6 @@ pub fn evaluate(
     let fitted = algorithm.model.fit(&tables.matrix(), threads, go_on)?;
     let n = ks.iter().copied().max().unwrap_or(0);
     Ok(score(tables, &rank(tables, &fitted, algorithm.history_decay, n, threads, go_on)?, ks))
-}
-
-/// What the server itself would do, rows as purchases: choose the blend on the latest part of training, fit on all of
-/// it, rank. Returns the parameters chosen and the lists (without scores). `progress` hears 0…1 and may break.
-pub fn serve(
-    tables: &Tables,
-    n: usize,
-    n_threads: usize,
-    mut progress: impl FnMut(f32) -> ControlFlow<()>,
-) -> Result<(ParameterValues, Lists), TrainError> {
-    let threads = Threads::new(n_threads)?;
-    let catalogue = Catalogue::default();
-    let data = purchases(tables);
-    let now = data.events.last().map_or(Timestamp(0), |event| event.occurred_at);
-    let parameters = TrainingParameters { n_threads, ..TrainingParameters::default() };
-    let trained =
-        train_and_evaluate(&data, &catalogue, now, &parameters, &mut |_, done| progress(0.9 * done))?;
-    let model = &trained.model;
-    let blend = model.parameters.blend;
-    let setting = Setting { model, catalogue: &catalogue, events: &data.events, n_users: data.n_users, now };
-    let lists = ranked(&setting, tables.cases(), &blend, n, &threads, |done| progress(0.9 + 0.1 * done))
-        .ok_or(TrainError::Cancelled)?;
-    let chosen = [
-        ("item_knn", number(blend.item_knn)),
-        ("content", number(blend.content)),
-        ("popularity", number(blend.popularity)),
-        ("history_decay", number(blend.history_decay)),
-        ("neighbours", blend.neighbours.into()),
-    ];
-    let chosen = chosen.map(|(name, value)| (name.to_owned(), value)).into();
-    Ok((chosen, lists.into_iter().map(|list| list.into_iter().map(|item| (item, 0.0)).collect()).collect()))
-}
-
-/// The training table as events in order of time.
-fn purchases(tables: &Tables) -> TrainingData {
-    let mut data = TrainingData { events: Vec::new(), n_users: tables.histories().len() };
-    for (user, history) in (0u32..).zip(tables.histories()) {
-        data.events.extend(history.iter().map(|(item, ts)| Event {
-            occurred_at: Timestamp((ts * 1e6) as i64),
-            user: Some(UserId(user)),
-            item: Some(ItemId(*item)),
-            kind: EventKind::Purchase,
-            dwell_ms: None,
-            quantity: 1.0,
-            value: None,
-            basket: None,
-        }));
-    }
-    data.events.sort_by_key(|event| event.occurred_at);
-    data
 }
 
 #[cfg(test)]
@@ -218,20 +162,10 @@ mod tests {
     }
 
     #[test]
-    fn the_server_itself_can_be_measured_and_says_when_there_is_nothing() {
-        let (chosen, lists) = serve(&tables(), 10, 1, |_| ControlFlow::Continue(())).unwrap();
-        assert!(chosen.contains_key("history_decay"));
-        assert_eq!(lists.len(), 2);
-        let nothing = serve(&Tables::default(), 10, 1, |_| ControlFlow::Continue(()));
-        assert!(matches!(nothing, Err(TrainError::NotEnoughData { .. })));
-    }
-
-    #[test]
     fn it_can_be_cancelled() {
         let (tables, threads) = (tables(), Threads::new(1).unwrap());
         let fitted = Fitted::Popularity(vec![1.0; 3]);
         let stopped = rank(&tables, &fitted, 1.0, 10, &threads, |_| ControlFlow::Break(()));
         assert_eq!(stopped, Err(TrainError::Cancelled));
-        assert_eq!(serve(&tables, 10, 1, |_| ControlFlow::Break(())), Err(TrainError::Cancelled));
     }
 }

@@ -71,28 +71,6 @@ pub fn measure(
     Some(tallies)
 }
 
-/// The best `n` items of each case by one blend, best first; `None` when `progress` breaks.
-pub fn ranked(
-    setting: &Setting<'_>,
-    cases: &[Case],
-    blend: &Blend,
-    n: usize,
-    threads: &Threads,
-    mut progress: impl FnMut(f32) -> ControlFlow<()>,
-) -> Option<Vec<Vec<u32>>> {
-    let groups = Groups::by_user(setting.n_users, setting.events);
-    let known = known_items(setting.events);
-    let mut all = Vec::with_capacity(cases.len());
-    for chunk in cases.chunks(CASES_AT_ONCE) {
-        let one = |case: &Case| lists(setting, &groups, &known, case, &[*blend], n).pop().unwrap_or_default();
-        all.extend(threads.run(|| chunk.par_iter().map(one).collect::<Vec<_>>()));
-        if progress(all.len() as f32 / cases.len() as f32).is_break() {
-            return None;
-        }
-    }
-    Some(all)
-}
-
 /// The segment of each case's user at the cut, by the model's own segmentation.
 pub fn segments(setting: &Setting<'_>, cases: &[Case], threads: &Threads) -> Vec<Option<SegmentId>> {
     let groups = Groups::by_user(setting.n_users, setting.events);

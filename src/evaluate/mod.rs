@@ -5,6 +5,7 @@
 
 pub mod agreement;
 mod algorithm;
+pub mod auto;
 pub mod classification;
 pub mod encoding;
 pub mod files;

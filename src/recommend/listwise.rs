@@ -1,4 +1,4 @@
-//! List-wise softmax regression: of a group of candidates one is right, and the probability of each is the softmax of a
+//! List-wise softmax regression: of a group of candidates one (or a few) is right, and the probability of each is the softmax of a
 //! linear score. Goes in: rows of features (n × n_features, row-major) in groups; comes out: a weight a feature.
 //! Conditional logit (McFadden 1974), in ranking ListNet with one relevant item (Cao et al. 2007); by Newton's method.
 //!
@@ -22,8 +22,8 @@ const ENOUGH: f64 = 1e-7;
 pub struct Lists {
     n_features: usize,
     values: Vec<f32>,
-    /// End of the group in rows, and the row that is right.
-    groups: Vec<(usize, usize)>,
+    /// End of the group in rows, and the rows that are right.
+    groups: Vec<(usize, Vec<usize>)>,
 }
 
 impl Lists {
@@ -35,13 +35,19 @@ impl Lists {
     /// Adds a group: rows one after the other, and which one is right. A group that is empty, does not fit or lacks the
     /// right row teaches nothing and is left out; numbers that are not finite count 0.
     pub fn push(&mut self, rows: &[f32], right: usize) {
+        self.push_many(rows, &[right]);
+    }
+
+    /// As [`Lists::push`] where several rows are right, each with the same share.
+    pub fn push_many(&mut self, rows: &[f32], right: &[usize]) {
         let n = rows.len() / self.n_features.max(1);
-        if n < 2 || right >= n || rows.len() != n * self.n_features {
+        let fits = !right.is_empty() && right.iter().all(|right| *right < n);
+        if n < 2 || !fits || rows.len() != n * self.n_features {
             return;
         }
         let start = self.values.len() / self.n_features;
         self.values.extend(rows.iter().map(|value| if value.is_finite() { *value } else { 0.0 }));
-        self.groups.push((start + n, start + right));
+        self.groups.push((start + n, right.iter().map(|right| start + right).collect()));
     }
 
     /// Number of groups.
@@ -62,7 +68,7 @@ impl Lists {
     /// 1 for the right row of each group, 0 for the others.
     pub fn labels(&self) -> Vec<f32> {
         let mut labels = vec![0.0; self.groups.last().map_or(0, |(end, _)| *end)];
-        for (_, right) in &self.groups {
+        for right in self.groups.iter().flat_map(|(_, right)| right) {
             if let Some(label) = labels.get_mut(*right) {
                 *label = 1.0;
             }
@@ -218,8 +224,9 @@ fn slope(lists: &Lists, weights: &[f64], scales: &[f64], l2: f64, threads: &Thre
 
 /// One group: p = softmax(scores); gradient x_right − Σ p x; curvature Σ p x xᵀ − (Σ p x)(Σ p x)ᵀ.
 fn add_group(lists: &Lists, group: usize, weights: &[f64], scales: &[f64], slope: &mut Slope) {
-    let Some((end, right)) = lists.groups.get(group).copied() else { return };
-    let rows = lists.start(group)..end;
+    let Some((end, right)) = lists.groups.get(group) else { return };
+    let part = 1.0 / right.len().max(1) as f64;
+    let rows = lists.start(group)..*end;
     let scaled: Vec<Vec<f64>> = rows
         .clone()
         .map(|row| {
@@ -235,10 +242,10 @@ fn add_group(lists: &Lists, group: usize, weights: &[f64], scales: &[f64], slope
     let mut mean = vec![0.0; scales.len()];
     for ((row, score), place) in scaled.iter().zip(&scores).zip(rows) {
         let share = (score - largest).exp() / sum;
-        if place == right {
-            slope.likelihood += score - largest - sum.ln();
+        if right.contains(&place) {
+            slope.likelihood += part * (score - largest - sum.ln());
             for (gradient, value) in slope.gradient.iter_mut().zip(row) {
-                *gradient += value;
+                *gradient += part * value;
             }
         }
         for (mean, value) in mean.iter_mut().zip(row) {

@@ -12,6 +12,7 @@ pub mod calibration;
 mod columns;
 pub mod content_based;
 pub mod ease;
+pub mod ensemble;
 pub mod explain;
 pub mod frequent_itemsets;
 pub mod hybrid;

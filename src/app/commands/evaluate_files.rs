@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::evaluate::{EvaluateArgs, Measured, print, reset_peak_rss};
 use crate::app::import::splits;
+use crate::evaluate::auto;
 use crate::evaluate::files::{self, Algorithm, Model, Row, Tables};
 use crate::recommend::Threads;
 use crate::recommend::ease::EaseParameters;
@@ -121,7 +122,7 @@ pub(super) fn run(args: &EvaluateArgs, train: &Path, test: &Path) -> anyhow::Res
     let all = args.algorithm == "all";
     let names: Vec<&str> =
         if all { SINGLE.into_iter().chain(["auto"]).collect() } else { args.algorithm.split(',').collect() };
-    let known = |name: &&str| SINGLE.contains(name) || ["auto", "hybrid"].contains(name);
+    let known = |name: &&str| SINGLE.contains(name) || **name == *"auto";
     if let Some(unknown) = names.iter().find(|name| !known(name)) {
         bail!("--algorithm: there is no {unknown}; there are {}, auto and all", SINGLE.join(", "));
     }
@@ -181,21 +182,26 @@ fn single(args: &EvaluateArgs, tables: &Tables, algorithm: &Algorithm) -> anyhow
     print(args.json, algorithm.name(), &json!(algorithm.parameters()), &metrics, &took)
 }
 
-/// What the server itself would do.
+/// What the server itself would choose and do.
 fn auto(args: &EvaluateArgs, tables: &Tables, name: &str) -> anyhow::Result<()> {
     let bar = bar(args.json)?;
     bar.set_message(name.to_owned());
     reset_peak_rss();
     let started = Instant::now();
-    let n = args.k.iter().copied().max().unwrap_or(0);
-    let (parameters, lists) = files::serve(tables, n, 0, |done| {
+    let budget = Duration::from_secs(args.budget_seconds);
+    let expired = || started.elapsed() > budget;
+    let threads = Threads::new(0)?;
+    let mut hear = |done: f32| {
         bar.set_position((100.0 * done) as u64);
         ControlFlow::Continue(())
-    })?;
-    // It chooses, trains and ranks in one go.
-    let took = Measured { train: started.elapsed(), rank: std::time::Duration::ZERO };
+    };
+    let chosen = auto::choose(tables, &threads, &expired, &mut hear)?;
+    let train = started.elapsed();
+    let n = args.k.iter().copied().max().unwrap_or(0);
+    let lists = auto::rank(tables, &chosen.ensemble, n, &threads);
+    let took = Measured { train, rank: started.elapsed() - train };
     bar.finish_and_clear();
-    print(args.json, name, &json!(parameters), &files::score(tables, &lists, &args.k), &took)
+    print(args.json, name, &chosen.parameters(), &files::score(tables, &lists, &args.k), &took)
 }
 
 /// A bar in percent on a terminal; hidden where JSON or a file is written.

@@ -1,0 +1,50 @@
+//! The members of the blend, by name.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Which pair model speaks: what an item of the history says for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PairModel {
+    /// Item-to-item cosine.
+    ItemKnn,
+    /// EASE^R, the n-th of the chosen penalties.
+    Ease(u8),
+    /// What follows within so many steps.
+    Sequence(u8),
+}
+
+/// One column of scores.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Member {
+    /// A pair model over a history in which each older item weighs `decay` of the next newer one.
+    Pair {
+        /// Whose weights.
+        model: PairModel,
+        /// 0…1.
+        decay: f32,
+    },
+    /// Implicit ALS, the n-th of the chosen ones.
+    Als(u8),
+    /// Number of users by item.
+    Popularity,
+    /// The same, halving in so many days before the newest interaction of all.
+    Trend(f32),
+    /// The same, halving before the user's own newest interaction: what sold when they were last here.
+    Season(f32),
+}
+
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pair { model: PairModel::ItemKnn, decay } => write!(f, "item_knn·{decay}"),
+            Self::Pair { model: PairModel::Ease(n), decay } => write!(f, "ease{n}·{decay}"),
+            Self::Pair { model: PairModel::Sequence(steps), decay } => write!(f, "sequence{steps}·{decay}"),
+            Self::Als(n) => write!(f, "ials{n}"),
+            Self::Popularity => write!(f, "popularity"),
+            Self::Trend(days) => write!(f, "trend_{days}d"),
+            Self::Season(days) => write!(f, "season_{days}d"),
+        }
+    }
+}

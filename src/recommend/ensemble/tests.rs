@@ -1,0 +1,89 @@
+use std::ops::ControlFlow;
+
+use super::*;
+use crate::recommend::Threads;
+
+/// Users of two tastes walk through their ten items in order, one a day.
+fn histories() -> Vec<Vec<Interaction>> {
+    (0..60u32)
+        .map(|user| {
+            let start = user % 7;
+            (0..3)
+                .map(|step| Interaction {
+                    item: user % 2 * 10 + start + step,
+                    day: f64::from(20_000 + user + step),
+                    weight: 1.0,
+                })
+                .collect()
+        })
+        .collect()
+}
+
+fn fit(rows: &[Vec<Interaction>], n_items: usize) -> Models {
+    let parameters = EnsembleParameters { lambdas: vec![5.0], ..EnsembleParameters::default() };
+    let histories = Histories { rows, n_items };
+    Models::fit(&histories, &parameters, &Threads::new(1).unwrap(), |_| ControlFlow::Continue(())).unwrap()
+}
+
+fn only(models: Models, member: Member) -> Ensemble {
+    let index = models.members().iter().position(|other| *other == member).unwrap();
+    let mut weights = vec![0.0; models.members().len()];
+    weights[index] = 1.0;
+    let ranker = Ranker {
+        core: vec![index],
+        weights,
+        slopes: Vec::new(),
+        linear: Vec::new(),
+        centre: 0.0,
+        spread: 1.0,
+    };
+    Ensemble::new(models, ranker)
+}
+
+#[test]
+fn what_followed_the_last_item_comes_first_and_the_cause_is_named() {
+    let member = Member::Pair { model: PairModel::Sequence(1), decay: 0.5 };
+    let ensemble = only(fit(&histories(), 20), member);
+    assert!(ensemble.is_sound());
+    let history = [(ItemId(3), 1.0), (ItemId(2), 1.0)];
+    let context = Context { history: &history, last_day: Some(20_010.0) };
+    let list = ensemble.recommend(&context, 5, |item| item.0 != 3 && item.0 != 2);
+    assert_eq!(list.first().map(|(item, _)| *item), Some(ItemId(4)));
+    assert!(list.iter().all(|(item, score)| item.0 < 10 && score.is_finite()));
+    assert_eq!(ensemble.cause(&context, ItemId(4)), Some((member, Some(ItemId(3)))));
+    assert_eq!(ensemble.cause(&context, ItemId(15)), None);
+}
+
+#[test]
+fn shares_are_zero_for_nothing_and_one_for_the_best() {
+    assert_eq!(share(0.0, 1.0), 0.0);
+    assert_eq!(share(-1.0, 1.0), 0.0);
+    assert!((share(2.0, 2.0) - 1.0).abs() < 1e-6);
+    // A tenth of the best: ln 11 / ln 101.
+    assert!((share(0.1, 1.0) - 11f32.ln() / 101f32.ln()).abs() < 1e-6);
+    assert!((part(share(0.1, 1.0)) - 0.1).abs() < 1e-5 && part(0.0).abs() < 1e-6);
+}
+
+#[test]
+fn nobody_and_nothing_get_an_answer_without_nonsense() {
+    let models = fit(&[], 0);
+    assert!(models.scores(&Context { history: &[], last_day: None }).is_empty());
+    let ensemble = only(fit(&histories(), 20), Member::Popularity);
+    let stranger = Context { history: &[], last_day: None };
+    assert_eq!(ensemble.recommend(&stranger, 3, |_| true).len(), 3);
+    let unknown = [(ItemId(999), 1.0)];
+    let list = ensemble.recommend(&Context { history: &unknown, last_day: Some(f64::MAX) }, 3, |_| true);
+    assert_eq!(list.len(), 3);
+}
+
+#[test]
+fn more_items_than_ease_takes_leave_the_rare_ones_to_the_others() {
+    let parameters = EnsembleParameters { max_ease_items: 5, kept: 3, ..EnsembleParameters::default() };
+    let rows = histories();
+    let matrix = Histories { rows: &rows, n_items: 20 }.matrix();
+    let threads = Threads::new(1).unwrap();
+    let weights =
+        models::fit_ease(&matrix, 10.0, &parameters, &threads, |_| ControlFlow::Continue(())).unwrap();
+    let speaking = (0..20).filter(|item| !weights.of(ItemId(*item)).is_empty()).count();
+    assert!(weights.is_sound() && (1..=5).contains(&speaking), "{speaking}");
+}
