@@ -1,4 +1,4 @@
-//! What the server itself would choose: models' hyper-parameters and the weights of their blend, learnt on held-out
+//! The best that can be learnt from a table of interactions: models' hyper-parameters and the weights of their blend, learnt on held-out
 //! interactions, then everything fitted again on all of them.
 //!
 //! Three shapes of the blend are learnt (logarithms of scores; the same, changing with the length of the history; logarithms and

@@ -182,7 +182,7 @@ fn single(args: &EvaluateArgs, tables: &Tables, algorithm: &Algorithm) -> anyhow
     print(args.json, algorithm.name(), &json!(algorithm.parameters()), &metrics, &took)
 }
 
-/// What the server itself would choose and do.
+/// The learnt blend: chosen on the validation part within the budget, fitted on all of training.
 fn auto(args: &EvaluateArgs, tables: &Tables, name: &str) -> anyhow::Result<()> {
     let bar = bar(args.json)?;
     bar.set_message(name.to_owned());
