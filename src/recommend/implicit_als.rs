@@ -18,7 +18,7 @@ use crate::base::{ItemId, random};
 
 use super::columns::Columns;
 use super::interactions::Matrix;
-use super::least_squares::{Row, Scratch, gram, solve};
+use super::least_squares::{BATCH, Others, Rows, Scratch, add_products, gram, solve};
 use super::threads::Threads;
 use super::train::TrainError;
 
@@ -125,16 +125,19 @@ impl ImplicitAls {
         let halves = 2 * parameters.iterations;
         for half in 0..halves {
             let done = |part: f32| (half as f32 + part) / halves as f32;
+            let hear = |part| progress(done(part));
             let flow = if half % 2 == 0 {
-                let cells = |row: usize, cells: &mut Vec<(u32, f32)>| {
-                    cells.extend(matrix.row(row).iter().map(|entry| (entry.item, alpha * entry.weight)));
+                let push = |row: usize, rows: &mut Rows| {
+                    let cells = matrix.row(row).iter().map(|entry| (entry.item, alpha * entry.weight));
+                    rows.push(cells, |confidence| user_penalty.of(confidence));
                 };
-                half_step(&mut users, &items, f, &user_penalty, cells, threads, |part| progress(done(part)))
+                half_step(&mut users, &items, f, push, threads, hear)
             } else {
-                let cells = |item: usize, cells: &mut Vec<(u32, f32)>| {
-                    cells.extend(columns.cells(item).map(|(row, weight)| (row, alpha * weight)));
+                let push = |item: usize, rows: &mut Rows| {
+                    let cells = columns.cells(item).map(|(row, weight)| (row, alpha * weight));
+                    rows.push(cells, |confidence| item_penalty.of(confidence));
                 };
-                half_step(&mut items, &users, f, &item_penalty, cells, threads, |part| progress(done(part)))
+                half_step(&mut items, &users, f, push, threads, hear)
             };
             if flow.is_break() {
                 return Err(TrainError::Cancelled);
@@ -147,25 +150,22 @@ impl ImplicitAls {
     /// The vector of whoever has this history; weights multiply the confidence. O(history · factors · steps).
     pub fn fold_in(&self, history: &[(ItemId, f32)]) -> Vec<f32> {
         let n_items = self.n_items();
-        let cells: Vec<(u32, f32)> = history
+        let cells = history
             .iter()
             .filter(|(item, weight)| item.index() < n_items && weight.is_finite() && *weight > 0.0)
-            .map(|(item, weight)| (item.0, self.alpha * weight))
-            .collect();
+            .map(|(item, weight)| (item.0, self.alpha * weight));
+        let mut rows = Rows::default();
+        rows.push(cells, |confidence| self.penalty.of(confidence));
         let mut vector = vec![0f32; self.factors];
-        let penalty = self.penalty.of(cells.iter().map(|(_, confidence)| confidence).sum());
-        let row = Row { cells: &cells, others: &self.items, gram: &self.gram, penalty };
-        solve(&mut vector, &row, FOLD_IN_STEPS, &mut Scratch::new(self.factors));
+        let others = Others { vectors: &self.items, gram: &self.gram };
+        solve(&mut vector, self.factors, &rows, &others, FOLD_IN_STEPS, &mut Scratch::new(self.factors));
         vector
     }
 
     /// Adds the product of the folded-in history with each item's vector to `scores` (indexed by item; about 0…1).
     /// O(items · factors).
     pub fn add_scores(&self, history: &[(ItemId, f32)], scores: &mut [f32]) {
-        let vector = self.fold_in(history);
-        for (score, item) in scores.iter_mut().zip(self.items.chunks_exact(self.factors.max(1))) {
-            *score += super::least_squares::dot(&vector, item);
-        }
+        add_products(&self.fold_in(history), &self.items, scores);
     }
 
     /// An item's vector; empty for an unknown item. O(1).
@@ -208,29 +208,30 @@ fn check(parameters: &AlsParameters) -> Result<(), TrainError> {
 /// Renews the vectors of one side from those of the other, chunk by chunk.
 fn half_step(
     own: &mut [f32],
-    others: &[f32],
+    vectors: &[f32],
     factors: usize,
-    penalty: &Penalty,
-    cells_of: impl Fn(usize, &mut Vec<(u32, f32)>) + Sync,
+    push: impl Fn(usize, &mut Rows) + Sync,
     threads: &Threads,
     mut progress: impl FnMut(f32) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
-    let gram = gram(others, factors);
-    let rows_at_once = (COST_AT_ONCE / (factors * factors * (CG_STEPS + 1))).clamp(64, 4_096);
+    let gram = gram(vectors, factors);
+    let others = Others { vectors, gram: &gram };
+    let batches_at_once = (COST_AT_ONCE / (factors * factors * (CG_STEPS + 1) * BATCH)).clamp(2, 64);
     let n_rows = own.len() / factors;
-    for (chunk, vectors) in own.chunks_mut(factors * rows_at_once).enumerate() {
+    for (chunk, own) in own.chunks_mut(factors * BATCH * batches_at_once).enumerate() {
         threads.run(|| {
-            vectors.par_chunks_mut(factors).enumerate().for_each_init(
-                || (Vec::new(), Scratch::new(factors)),
-                |(cells, scratch), (index, vector)| {
-                    cells.clear();
-                    cells_of(chunk * rows_at_once + index, cells);
-                    let penalty = penalty.of(cells.iter().map(|(_, confidence)| confidence).sum());
-                    solve(vector, &Row { cells, others, gram: &gram, penalty }, CG_STEPS, scratch);
+            own.par_chunks_mut(factors * BATCH).enumerate().for_each_init(
+                || (Rows::default(), Scratch::new(factors)),
+                |(rows, scratch), (index, own)| {
+                    let first = (chunk * batches_at_once + index) * BATCH;
+                    rows.clear();
+                    (first..first + own.len() / factors).for_each(|row| push(row, rows));
+                    solve(own, factors, rows, &others, CG_STEPS, scratch);
                 },
             );
         });
-        progress(((chunk + 1) * rows_at_once).min(n_rows) as f32 / n_rows as f32)?;
+        let done = ((chunk + 1) * batches_at_once * BATCH).min(n_rows);
+        progress(done as f32 / n_rows as f32)?;
     }
     // Nobody there: still a moment to stop.
     if own.is_empty() { progress(1.0) } else { ControlFlow::Continue(()) }

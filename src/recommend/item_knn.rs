@@ -1,22 +1,19 @@
 //! Item-to-item similarity: cosine between the columns of the user × item matrix, shrunk by the number of users
 //! two items share, so that a coincidence of two does not win. Sarwar et al. 2001; shrinkage: Bell & Koren 2007.
 //!
-//! Time: Σ over rows of (row length)², at most rows · cap². Memory: 12 bytes · items · neighbours.
+//! Time: Σ over rows of (row length)², at most rows · cap². Memory: 12 bytes · items · neighbours, and 17 a cell while it
+//! fits.
 
+use std::cmp::Ordering;
 use std::ops::ControlFlow;
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::base::ItemId;
 
-use super::interactions::Matrix;
+use super::columns::Columns;
+use super::interactions::{Entry, Matrix};
 use super::threads::Threads;
-
-/// Multiplications between two looks at cancellation: a few milliseconds of work on two threads.
-const COST_AT_ONCE: usize = 2_000_000;
-/// And no more items than this.
-const ITEMS_AT_ONCE: usize = 1_024;
 
 /// How similarity is made.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,90 +42,57 @@ pub struct ItemKnn {
     neighbours: Vec<Neighbour>,
 }
 
-/// One column of the matrix: its cells by row.
-struct Columns {
+/// The rows in 8 bytes a cell, so that twice as many fit a cache line; the highest bit of the item says "bought".
+struct Rows {
     offsets: Vec<usize>,
-    rows: Vec<u32>,
-    weights: Vec<f32>,
-    bought: Vec<bool>,
-    /// In f64, so that similarities that are equal stay equal when they are rounded to f32.
-    norms: Vec<f64>,
+    cells: Vec<(u32, f32)>,
+    /// No cell without the bit: whoever has both has bought both.
+    all_bought: bool,
 }
 
-impl Columns {
+const BOUGHT: u32 = 1 << 31;
+
+impl Rows {
     fn new(matrix: &Matrix) -> Self {
-        let n_items = matrix.n_items();
-        let mut offsets = vec![0usize; n_items + 1];
-        for entry in matrix.rows().flatten() {
-            if let Some(count) = offsets.get_mut(entry.item as usize + 1) {
-                *count += 1;
-            }
+        let mut rows =
+            Self { offsets: vec![0], cells: Vec::with_capacity(matrix.n_entries()), all_bought: true };
+        for row in matrix.rows() {
+            let cell = |entry: &Entry| (entry.item | if entry.bought { BOUGHT } else { 0 }, entry.weight);
+            rows.cells.extend(row.iter().map(cell));
+            rows.offsets.push(rows.cells.len());
+            rows.all_bought &= row.iter().all(|entry| entry.bought);
         }
-        let mut total = 0;
-        for offset in &mut offsets {
-            total += *offset;
-            *offset = total;
-        }
-        let mut next = offsets.clone();
-        let mut columns = Self {
-            offsets,
-            rows: vec![0; total],
-            weights: vec![0.0; total],
-            bought: vec![false; total],
-            norms: vec![0.0; n_items],
-        };
-        for (row, entries) in (0u32..).zip(matrix.rows()) {
-            for entry in entries {
-                let Some(place) = next.get_mut(entry.item as usize) else { continue };
-                if let (Some(to_row), Some(to_weight), Some(to_bought)) = (
-                    columns.rows.get_mut(*place),
-                    columns.weights.get_mut(*place),
-                    columns.bought.get_mut(*place),
-                ) {
-                    (*to_row, *to_weight, *to_bought) = (row, entry.weight, entry.bought);
-                }
-                *place += 1;
-                if let Some(norm) = columns.norms.get_mut(entry.item as usize) {
-                    *norm += f64::from(entry.weight) * f64::from(entry.weight);
-                }
-            }
-        }
-        columns.norms.iter_mut().for_each(|norm| *norm = norm.sqrt());
-        columns
+        rows
     }
 
-    /// Where a chunk of items that begins at `from` ends: by cost, at least one item further.
-    fn chunk_end(&self, from: usize, matrix: &Matrix) -> usize {
-        let mut cost = 0;
-        let mut end = from;
-        while end < self.norms.len() && end < from + ITEMS_AT_ONCE && cost < COST_AT_ONCE {
-            cost += self.cells(end).map(|(row, ..)| matrix.row(row as usize).len()).sum::<usize>();
-            end += 1;
-        }
-        end
+    /// Was this item of the row bought?
+    fn bought(&self, row: u32, item: usize) -> bool {
+        let cells = self.row(row);
+        let place = cells.binary_search_by_key(&item, |(item, _)| (item & !BOUGHT) as usize);
+        place.ok().and_then(|place| cells.get(place)).is_some_and(|(item, _)| item & BOUGHT != 0)
     }
 
-    fn cells(&self, item: usize) -> impl Iterator<Item = (u32, f32, bool)> {
-        let range =
-            self.offsets.get(item).zip(self.offsets.get(item + 1)).map_or(0..0, |(from, to)| *from..*to);
-        let rows = self.rows.get(range.clone()).unwrap_or_default();
-        let weights = self.weights.get(range.clone()).unwrap_or_default();
-        let bought = self.bought.get(range).unwrap_or_default();
-        rows.iter().zip(weights).zip(bought).map(|((row, weight), bought)| (*row, *weight, *bought))
+    fn row(&self, row: u32) -> &[(u32, f32)] {
+        let range = self.offsets.get(row as usize).zip(self.offsets.get(row as usize + 1));
+        range.and_then(|(from, to)| self.cells.get(*from..*to)).unwrap_or_default()
     }
+}
+
+/// What all threads read.
+struct Data<'a> {
+    rows: &'a Rows,
+    columns: &'a Columns,
+    /// Lengths of the columns.
+    norms: &'a [f64],
 }
 
 /// What one thread needs: sums by item, and which items were touched.
 struct Scratch {
-    sums: Vec<Pair>,
+    /// Product and rows that have both: 8 bytes an item, so that some thousand stay in the first-level cache.
+    sums: Vec<(f32, u32)>,
+    /// Rows that bought both; unused where everything was bought.
+    bought: Vec<u32>,
     touched: Vec<u32>,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Pair {
-    product: f32,
-    shared: u32,
-    bought: u32,
 }
 
 impl ItemKnn {
@@ -138,35 +102,20 @@ impl ItemKnn {
         matrix: &Matrix,
         parameters: &KnnParameters,
         threads: &Threads,
-        mut progress: impl FnMut(f32) -> ControlFlow<()>,
+        progress: impl FnMut(f32) -> ControlFlow<()>,
     ) -> Option<Self> {
-        let columns = Columns::new(matrix);
+        let (columns, rows) = (Columns::new(matrix), Rows::new(matrix));
         let n_items = matrix.n_items();
-        let mut model = Self { offsets: vec![0], neighbours: Vec::new() };
-        let mut next = 0;
-        while next < n_items {
-            let chunk = next..columns.chunk_end(next, matrix);
-            next = chunk.end;
-            let lists: Vec<Vec<Neighbour>> = threads.run(|| {
-                chunk
-                    .into_par_iter()
-                    .with_min_len(8)
-                    .map_init(
-                        || Scratch { sums: vec![Pair::default(); n_items], touched: Vec::new() },
-                        |scratch, item| neighbours(item, matrix, &columns, parameters, scratch),
-                    )
-                    .collect()
-            });
-            for list in lists {
-                model.neighbours.extend(list);
-                model.offsets.push(u32::try_from(model.neighbours.len()).unwrap_or(u32::MAX));
-            }
-            if progress(model.offsets.len() as f32 / (n_items + 1) as f32).is_break() {
-                return None;
-            }
-        }
-        model.neighbours.shrink_to_fit();
-        Some(model)
+        // In f64, so that similarities that are equal stay equal when they are rounded to f32.
+        let norm =
+            |item| columns.cells(item).map(|(_, weight)| f64::from(weight).powi(2)).sum::<f64>().sqrt();
+        let norms: Vec<f64> = (0..n_items).map(norm).collect();
+        let data = Data { rows: &rows, columns: &columns, norms: &norms };
+        let init =
+            || Scratch { sums: vec![(0.0, 0); n_items], bought: vec![0; n_items], touched: Vec::new() };
+        let list = |item: usize, scratch: &mut Scratch| neighbours(item, &data, parameters, scratch);
+        let (offsets, neighbours) = columns.lists(matrix, threads, progress, init, list)?;
+        Some(Self { offsets, neighbours })
     }
 
     /// The neighbours of an item, most similar first, ties by id; empty for an unknown item. O(1).
@@ -202,53 +151,85 @@ impl ItemKnn {
 
 fn neighbours(
     item: usize,
-    matrix: &Matrix,
-    columns: &Columns,
+    data: &Data<'_>,
     parameters: &KnnParameters,
     scratch: &mut Scratch,
 ) -> Vec<Neighbour> {
-    for (row, weight, bought) in columns.cells(item) {
-        for entry in matrix.row(row as usize) {
-            let Some(pair) = scratch.sums.get_mut(entry.item as usize) else { continue };
-            if pair.shared == 0 {
-                scratch.touched.push(entry.item);
+    let Scratch { sums, bought, touched } = scratch;
+    let Data { rows, columns, norms } = *data;
+    let cost: usize = columns.cells(item).map(|(row, _)| rows.row(row).len()).sum();
+    for (row, weight) in columns.cells(item) {
+        let cells = rows.row(row);
+        for (other, other_weight) in cells {
+            let Some((product, shared)) = sums.get_mut((other & !BOUGHT) as usize) else { continue };
+            *product += weight * other_weight;
+            *shared += 1;
+        }
+        if !rows.all_bought && rows.bought(row, item) {
+            for (other, _) in cells.iter().filter(|(other, _)| other & BOUGHT != 0) {
+                if let Some(bought) = bought.get_mut((other & !BOUGHT) as usize) {
+                    *bought += 1;
+                }
             }
-            pair.product += weight * entry.weight;
-            pair.shared += 1;
-            pair.bought += u32::from(bought && entry.bought);
         }
     }
-    let own_norm = columns.norms.get(item).copied().unwrap_or(0.0);
-    let mut list = Vec::with_capacity(scratch.touched.len());
-    for other in scratch.touched.drain(..) {
-        let Some(pair) = scratch.sums.get_mut(other as usize).map(std::mem::take) else { continue };
-        if other as usize == item {
+    // Whom to look at: everybody where most were touched anyway, else those touched, each once.
+    touched.clear();
+    if cost >= sums.len() / 2 {
+        touched
+            .extend((0u32..).zip(sums.iter()).filter(|(_, (_, shared))| *shared > 0).map(|(other, _)| other));
+    } else {
+        touched
+            .extend(columns.cells(item).flat_map(|(row, _)| rows.row(row)).map(|(other, _)| other & !BOUGHT));
+    }
+    let k = parameters.neighbours;
+    let own_norm = norms.get(item).copied().unwrap_or(0.0);
+    let shrinkage = f64::from(parameters.shrinkage.max(0.0));
+    let mut list = Vec::with_capacity(touched.len().min(2 * k.min(touched.len()) + 1));
+    // Below this nobody gets in any more; 0 until k are known.
+    let mut bar = 0f64;
+    for other in touched.drain(..) {
+        let Some((product, shared)) = sums.get_mut(other as usize).map(std::mem::take) else { continue };
+        let both =
+            if rows.all_bought { shared } else { bought.get_mut(other as usize).map_or(0, std::mem::take) };
+        let norm = own_norm * norms.get(other as usize).copied().unwrap_or(0.0);
+        let product = f64::from(product);
+        // Seen already, or too far, told without a division: most end here. Rounding to f32 may lift one by 1e-7 at most.
+        if shared == 0 || other as usize == item || product < bar * norm {
             continue;
         }
-        let norm = own_norm * columns.norms.get(other as usize).copied().unwrap_or(0.0);
-        let shared = f64::from(pair.shared);
-        let shrunk = shared / (shared + f64::from(parameters.shrinkage.max(0.0)));
-        let similarity = (f64::from(pair.product) / norm * shrunk) as f32;
+        let shared = f64::from(shared);
+        let similarity = (product / norm * (shared / (shared + shrinkage))) as f32;
         if similarity.is_finite() && similarity > 0.0 {
             list.push(Neighbour {
                 item: ItemId(other),
                 similarity: similarity.min(1.0),
-                bought_together: u16::try_from(pair.bought).unwrap_or(u16::MAX),
+                bought_together: u16::try_from(both).unwrap_or(u16::MAX),
             });
         }
-    }
-    let best_first =
-        |a: &Neighbour, b: &Neighbour| b.similarity.total_cmp(&a.similarity).then(a.item.cmp(&b.item));
-    if list.len() > parameters.neighbours {
-        if parameters.neighbours == 0 {
-            return Vec::new();
+        if list.len() > k.saturating_mul(2) {
+            keep_nearest(&mut list, k);
+            bar = list.last().map_or(0.0, |worst| f64::from(worst.similarity) * (1.0 - 1e-6));
         }
-        list.select_nth_unstable_by(parameters.neighbours - 1, best_first);
-        list.truncate(parameters.neighbours);
     }
-    list.sort_unstable_by(best_first);
+    keep_nearest(&mut list, k);
+    list.sort_unstable_by(nearest_first);
     list.shrink_to_fit();
     list
+}
+
+fn nearest_first(a: &Neighbour, b: &Neighbour) -> Ordering {
+    b.similarity.total_cmp(&a.similarity).then(a.item.cmp(&b.item))
+}
+
+/// The k nearest, the least of them last, the others in any order. O(list).
+fn keep_nearest(list: &mut Vec<Neighbour>, k: usize) {
+    if list.len() > k {
+        if k > 0 {
+            list.select_nth_unstable_by(k - 1, nearest_first);
+        }
+        list.truncate(k);
+    }
 }
 
 #[cfg(test)]
@@ -289,6 +270,35 @@ mod tests {
         assert_eq!(ids, [3, 1]);
         assert_eq!(knn.neighbours(ItemId(0))[0].bought_together, 2);
         assert_eq!(fit(&rows, 4, 0, 0.0).n_pairs(), 0);
+        assert_eq!(fit(&rows, 4, usize::MAX, 0.0).n_pairs(), 12);
+    }
+
+    #[test]
+    fn only_what_both_bought_counts_as_bought_together() {
+        let cell = |item, bought| Entry { item, weight: 1.0, age_days: 0.0, bought };
+        let rows = [
+            vec![cell(0, true), cell(1, true)],
+            vec![cell(0, true), cell(1, false)],
+            vec![cell(0, false), cell(1, true)],
+        ];
+        let matrix = Matrix::from_entries(rows, 2);
+        let parameters = KnnParameters { neighbours: 5, shrinkage: 0.0 };
+        let threads = Threads::new(1).unwrap();
+        let knn = ItemKnn::fit(&matrix, &parameters, &threads, |_| ControlFlow::Continue(())).unwrap();
+        assert_eq!(knn.neighbours(ItemId(0))[0].bought_together, 1);
+        near(knn.neighbours(ItemId(0))[0].similarity, 1.0);
+    }
+
+    #[test]
+    fn of_many_neighbours_the_nearest_are_those_of_a_full_sort() {
+        let rows: Vec<Vec<(u32, f32)>> = (0..200u32)
+            .map(|user| (0..12).map(|k| ((user * 7 + k * k * 5 + user * k % 11) % 90, 1.0)).collect())
+            .collect();
+        let (all, some) = (fit(&rows, 90, usize::MAX, 2.0), fit(&rows, 90, 7, 2.0));
+        for item in (0..90).map(ItemId) {
+            let nearest: Vec<_> = all.neighbours(item).iter().take(7).copied().collect();
+            assert_eq!(some.neighbours(item), nearest);
+        }
     }
 
     #[test]
