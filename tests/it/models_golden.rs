@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use tidings::evaluate::files::{self, Algorithm, Model, Row, Tables};
+use tidings::evaluate::files::{self, Algorithm, Fitted, Model, Row, Tables};
 use tidings::recommend::Threads;
 use tidings::recommend::ease::EaseParameters;
 use tidings::recommend::implicit_als::AlsParameters;
-use tidings::recommend::item_knn::KnnParameters;
+use tidings::recommend::item_knn::{ItemKnn, KnnParameters};
 
 use crate::models_data::{self, read};
 
@@ -43,10 +43,8 @@ fn rows(text: &str) -> Vec<Row<'_>> {
         .collect()
 }
 
-/// The same items with the same scores, but for the order among equals. `exact_users` of the 50 agree to the last
-/// digit given; the others by 1 %: where many items are equally similar, which of them are the last of k neighbours is
-/// anyone's choice, and a user with hundreds of items adds up a few such choices.
-fn same_lists(split: &str, file: &str, algorithm: Algorithm, exact_users: usize) {
+/// The same items with the same scores to the last digit given, but for the order among equals.
+fn same_lists(split: &str, file: &str, algorithm: Algorithm) {
     let (Some(tables), Some(golden)) = (tables(split), golden(file)) else {
         return models_data::absent(split);
     };
@@ -56,15 +54,11 @@ fn same_lists(split: &str, file: &str, algorithm: Algorithm, exact_users: usize)
     let ours: HashMap<&str, &Vec<(u32, f32)>> =
         tables.cases().iter().zip(&lists).map(|(case, list)| (tables.user_name(case.user), list)).collect();
     assert_eq!(golden.len(), 50);
-    let mut exact = 0;
     for (user, expected) in &golden {
         let list: Vec<_> =
             ours[user.as_str()].iter().map(|(item, score)| (tables.item_name(*item), *score)).collect();
-        exact += usize::from(agree(&list, expected, 2e-5));
-        assert!(agree(&list, expected, 0.01), "{split} user {user}: {list:?} is not {expected:?}");
+        assert!(agree(&list, expected, 2e-5), "{split} user {user}: {list:?} is not {expected:?}");
     }
-    println!("{split} {}: {exact} of 50 users exactly", algorithm.name());
-    assert!(exact >= exact_users, "{split}: only {exact} users agree exactly");
 }
 
 /// Scores agree rank by rank; an item may stand elsewhere only among those of its own score, or come from just below
@@ -81,22 +75,76 @@ fn agree(list: &[(&str, f32)], expected: &[(String, f32)], tolerance: f32) -> bo
 
 #[test]
 fn popularity_gives_the_reference_lists() {
-    same_lists("online-retail/llo", "online-retail_llo_pop_top10.csv", Model::Popularity.into(), 50);
-    same_lists("ml-100k/llo", "ml-100k_llo_pop_top10.csv", Model::Popularity.into(), 50);
+    same_lists("online-retail/llo", "online-retail_llo_pop_top10.csv", Model::Popularity.into());
+    same_lists("ml-100k/llo", "ml-100k_llo_pop_top10.csv", Model::Popularity.into());
+}
+
+/// Where several items are equally similar to an item, which of them are the last of its k neighbours is anyone's choice
+/// (ours the one that appeared first; the reference lists look like the last: so do 49 of 50 users of ml-100k agree, with
+/// the first 43); nothing else may differ. So every score of the reference lies between what an item gets with none and with all of
+/// those ties, and where no tie matters to any item of either list, the lists are the same.
+fn same_but_for_ties(split: &str, file: &str, k: usize) {
+    let (Some(tables), Some(golden)) = (tables(split), golden(file)) else {
+        return models_data::absent(split);
+    };
+    let (threads, go_on) = (Threads::new(2).unwrap(), |_| ControlFlow::Continue(()));
+    let knn = |neighbours| {
+        ItemKnn::fit(&tables.matrix(), &KnnParameters { neighbours, shrinkage: 0.0 }, &threads, go_on)
+            .unwrap()
+    };
+    let all = knn(usize::MAX);
+    let fitted = Fitted::ItemKnn(knn(k));
+    let lists = files::rank(&tables, &fitted, 1.0, 10, &threads, go_on).unwrap();
+    let items: HashMap<&str, u32> =
+        (0..tables.n_known() as u32).map(|item| (tables.item_name(item), item)).collect();
+    let cases: HashMap<&str, usize> =
+        tables.cases().iter().enumerate().map(|(index, case)| (tables.user_name(case.user), index)).collect();
+    let mut tied = 0;
+    for (user, expected) in &golden {
+        let index = cases[user.as_str()];
+        let (mut least, mut most) = (vec![0f64; tables.n_known()], vec![0f64; tables.n_known()]);
+        for (item, _) in tables.history(tables.cases()[index].user, 1.0) {
+            let list = all.neighbours(item);
+            // Similarities are equal up to their rounding.
+            let last = list.get(k - 1).map_or(0.0, |last| last.similarity);
+            for near in list.iter().filter(|near| near.similarity >= last * (1.0 - 1e-6)) {
+                let similarity = f64::from(near.similarity);
+                most[near.item.index()] += similarity;
+                if near.similarity > last * (1.0 + 1e-6) || list.len() <= k {
+                    least[near.item.index()] += similarity;
+                }
+            }
+        }
+        let within = |item: u32, score: f32| {
+            let (score, slack) = (f64::from(score), 2e-6 * f64::from(score).max(1.0));
+            (least[item as usize] - slack..=most[item as usize] + slack).contains(&score)
+        };
+        let ours = &lists[index];
+        for (item, score) in
+            expected.iter().map(|(name, score)| (items[name.as_str()], *score)).chain(ours.clone())
+        {
+            assert!(within(item, score), "{split} {user}: {} {score}", tables.item_name(item));
+        }
+        let names: Vec<_> = ours.iter().map(|(item, score)| (tables.item_name(*item), *score)).collect();
+        let tenth = f64::from(ours[9].1) * (1.0 - 2e-6);
+        let open = (0..least.len()).any(|item| most[item] - least[item] > 1e-6 && most[item] >= tenth);
+        tied += usize::from(open);
+        assert!(open || agree(&names, expected, 2e-5), "{split} {user}: {names:?} is not {expected:?}");
+    }
+    println!("{split} item_knn: ties at the last neighbour matter to {tied} of 50 users");
 }
 
 #[test]
-fn item_to_item_gives_the_reference_lists() {
-    let knn = |neighbours| Model::ItemKnn(KnnParameters { neighbours, shrinkage: 0.0 }).into();
-    same_lists("online-retail/llo", "online-retail_llo_itemknn_top10.csv", knn(20), 49);
-    same_lists("ml-100k/llo", "ml-100k_llo_itemknn_top10.csv", knn(500), 40);
+fn item_to_item_gives_the_reference_lists_but_for_ties_at_the_last_neighbour() {
+    same_but_for_ties("online-retail/llo", "online-retail_llo_itemknn_top10.csv", 20);
+    same_but_for_ties("ml-100k/llo", "ml-100k_llo_itemknn_top10.csv", 500);
 }
 
 #[test]
 fn ease_gives_the_reference_lists() {
     let ease = |lambda| Model::Ease(EaseParameters { lambda, ..Default::default() }).into();
-    same_lists("online-retail/llo", "online-retail_llo_ease_top10.csv", ease(50.0), 50);
-    same_lists("ml-100k/llo", "ml-100k_llo_ease_top10.csv", ease(100.0), 50);
+    same_lists("online-retail/llo", "online-retail_llo_ease_top10.csv", ease(50.0));
+    same_lists("ml-100k/llo", "ml-100k_llo_ease_top10.csv", ease(100.0));
 }
 
 /// NDCG@10 within 0.003 of the reference table of the data's README.
