@@ -48,19 +48,26 @@ struct Rows {
     cells: Vec<(u32, f32)>,
     /// No cell without the bit: whoever has both has bought both.
     all_bought: bool,
+    /// No weight but 1: a product is the number of rows that have both.
+    all_ones: bool,
 }
 
 const BOUGHT: u32 = 1 << 31;
 
 impl Rows {
     fn new(matrix: &Matrix) -> Self {
-        let mut rows =
-            Self { offsets: vec![0], cells: Vec::with_capacity(matrix.n_entries()), all_bought: true };
+        let mut rows = Self {
+            offsets: vec![0],
+            cells: Vec::with_capacity(matrix.n_entries()),
+            all_bought: true,
+            all_ones: true,
+        };
         for row in matrix.rows() {
             let cell = |entry: &Entry| (entry.item | if entry.bought { BOUGHT } else { 0 }, entry.weight);
             rows.cells.extend(row.iter().map(cell));
             rows.offsets.push(rows.cells.len());
             rows.all_bought &= row.iter().all(|entry| entry.bought);
+            rows.all_ones &= row.iter().all(|entry| entry.weight == 1.0);
         }
         rows
     }
@@ -160,10 +167,19 @@ fn neighbours(
     let cost: usize = columns.cells(item).map(|(row, _)| rows.row(row).len()).sum();
     for (row, weight) in columns.cells(item) {
         let cells = rows.row(row);
-        for (other, other_weight) in cells {
-            let Some((product, shared)) = sums.get_mut((other & !BOUGHT) as usize) else { continue };
-            *product += weight * other_weight;
-            *shared += 1;
+        if rows.all_ones {
+            for (other, _) in cells {
+                if let Some((_, shared)) = sums.get_mut((other & !BOUGHT) as usize) {
+                    *shared += 1;
+                }
+            }
+        } else {
+            for (other, other_weight) in cells {
+                if let Some((product, shared)) = sums.get_mut((other & !BOUGHT) as usize) {
+                    *product += weight * other_weight;
+                    *shared += 1;
+                }
+            }
         }
         if !rows.all_bought && rows.bought(row, item) {
             for (other, _) in cells.iter().filter(|(other, _)| other & BOUGHT != 0) {
@@ -193,7 +209,7 @@ fn neighbours(
         let both =
             if rows.all_bought { shared } else { bought.get_mut(other as usize).map_or(0, std::mem::take) };
         let norm = own_norm * norms.get(other as usize).copied().unwrap_or(0.0);
-        let product = f64::from(product);
+        let product = if rows.all_ones { f64::from(shared) } else { f64::from(product) };
         // Seen already, or too far, told without a division: most end here. Rounding to f32 may lift one by 1e-7 at most.
         if shared == 0 || other as usize == item || product < bar * norm {
             continue;
