@@ -153,6 +153,8 @@ fn fold(state: UserState, shared: &Shared) -> Loaded {
             category: send.category.as_str().into(),
             items: send.items.clone().into(),
             asked_for,
+            clicked: send.outcomes.contains(&FeedbackOutcome::Clicked.code()),
+            dismissed: false,
         });
     }
     for send in &state.recent {

@@ -17,12 +17,13 @@ use super::user::ModelTrained;
 use super::watch::Lifeline;
 use crate::base::{ModelVersion, Timestamp};
 use crate::evaluate::{self, gate};
+use crate::recommend::train::train_propensity;
 use crate::recommend::{ModelSet, Stage, TrainError, Trained, TrainingData, TrainingParameters};
 use crate::store::jobs::{self, JobRow};
 use crate::store::models::{self, ModelState, NewModel};
 use crate::store::rules::RuleRow;
 use crate::store::user_features::{self, UserFeaturesRow};
-use crate::store::{StoreError, events, in_transaction, items, rules, users};
+use crate::store::{StoreError, events, in_transaction, items, propensity, rules, users};
 use crate::telemetry::{Count, Gauge};
 
 /// Users told per turn after a swap, so that ten thousand of them do not recommend in one breath.
@@ -33,6 +34,9 @@ const TELL_PAUSE: Duration = Duration::from_millis(50);
 const EVENTS_AT_ONCE: usize = 8_192;
 /// How far training stands back for serving (nice(2)): on a core they share it gets a thirtieth of the time.
 const NICENESS: i32 = 15;
+/// Propensities are learned from the latest messages: so many, of so many days.
+const MESSAGES: i64 = 50_000;
+const MESSAGE_DAYS: f64 = 180.0;
 /// Age of the model is exposed this often.
 const AGE_TICK: Duration = Duration::from_secs(10);
 
@@ -165,7 +169,15 @@ pub fn measure(
     let catalogue = shared.catalogue.load_full();
     let models = shared.models.load_full();
     let current = (models.version != ModelVersion(0)).then_some(&models.parameters);
-    Ok(evaluate::train_against(&data, &catalogue, now, &parameters, current, progress)?)
+    let mut trained = evaluate::train_against(&data, &catalogue, now, &parameters, current, progress)?;
+    drop(data);
+    let since = now.plus_days(-MESSAGE_DAYS);
+    let messages =
+        shared.store.run_blocking(|connection| propensity::messages(connection, since, MESSAGES))?;
+    let fitted = train_propensity(&mut trained.model, &messages, now, progress)?;
+    trained.metrics.extend(evaluate::propensity::measure_propensity(&fitted));
+    trained.model.metrics.clone_from(&trained.metrics);
+    Ok(trained)
 }
 
 /// Reads, trains, judges and stores. Blocks for as long as it takes: never on an arbiter.

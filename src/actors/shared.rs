@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::event::clean::Caps;
 use crate::notify::Rules;
 use crate::recommend::ModelSet;
+use crate::recommend::propensity::Drift;
 use crate::store::Store;
 use crate::telemetry::{Gauge, Metrics};
 
@@ -42,6 +43,8 @@ pub struct Shared {
     pub models: ArcSwap<ModelSet>,
     /// How far the world has moved since training, and a version beside the one that serves.
     pub monitor: Monitor,
+    /// What came of messages since the model was trained.
+    pub drift: Mutex<Drift>,
     /// One writer of catalogue and models at a time.
     change: Mutex<()>,
     /// User → actor.
@@ -80,6 +83,7 @@ impl Shared {
             catalogue: ArcSwap::from_pointee(catalogue),
             models: ArcSwap::from_pointee(models),
             monitor: Monitor::default(),
+            drift: Mutex::default(),
             change: Mutex::new(()),
             registry: Registry::default(),
             ingest: Kept::new("ingest"),
@@ -145,5 +149,6 @@ impl Shared {
         self.monitor.begin(&models.baseline);
         self.metrics.set(Gauge::ModelVersion, i64::from(models.version.0));
         self.models.store(Arc::new(models));
+        self.drift.lock().reset();
     }
 }

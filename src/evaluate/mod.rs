@@ -11,6 +11,7 @@ pub mod encoding;
 pub mod files;
 pub mod gate;
 pub mod measure;
+pub mod propensity;
 pub mod ranking;
 pub mod session_tuning;
 pub mod sessions;

@@ -9,6 +9,7 @@ use super::Trigger;
 use super::quiet_hours::QuietHours;
 use crate::base::{ItemId, Millis, NotificationId, Timestamp};
 use crate::config;
+use crate::recommend::propensity::Contact;
 
 /// Most sent messages remembered per user: beyond it the oldest are forgotten and caps err towards sending.
 const MAX_REMEMBERED: usize = 256;
@@ -115,6 +116,10 @@ pub struct Sent {
     pub items: Box<[ItemId]>,
     /// The client had asked for it: it does not count towards caps.
     pub asked_for: bool,
+    /// It was clicked.
+    pub clicked: bool,
+    /// It was dismissed or disliked.
+    pub dismissed: bool,
 }
 
 /// What the policy remembers about one user. Bounded.
@@ -138,9 +143,34 @@ impl PolicyState {
         self.sent.retain(|sent| sent.id != id);
     }
 
+    /// A message was clicked.
+    pub fn note_clicked(&mut self, id: NotificationId) {
+        if let Some(sent) = self.sent.iter_mut().rev().find(|sent| sent.id == id) {
+            sent.clicked = true;
+        }
+    }
+
+    /// What was sent lately and what came of it, as propensities see it; `category` is the one of the next message.
+    pub fn contact(&self, category: &str, now: Timestamp) -> Contact {
+        let mut contact = Contact::default();
+        let [hour, day, week] = [1, 24, 168].map(|hours| now - Millis::hours(hours));
+        for sent in self.sent.iter().rev().take_while(|sent| sent.at > week) {
+            let count = |is: bool| u32::from(is);
+            contact.last_week += 1;
+            contact.last_day += count(sent.at > day);
+            contact.last_hour += count(sent.at > hour);
+            contact.of_category_last_day += count(sent.at > day && *sent.category == *category);
+            contact.clicked_last_week += count(sent.clicked);
+            contact.dismissed_last_week += count(sent.dismissed);
+            contact.last = contact.last.max(Some(sent.at));
+        }
+        contact
+    }
+
     /// A message was dismissed: its items rest.
     pub fn note_dismissed(&mut self, id: NotificationId, at: Timestamp) {
-        let Some(sent) = self.find(id) else { return };
+        let Some(sent) = self.sent.iter_mut().rev().find(|sent| sent.id == id) else { return };
+        sent.dismissed = true;
         let items: Vec<_> = sent.items.iter().map(|item| (*item, at)).collect();
         self.dismissed.extend(items);
         while self.dismissed.len() > MAX_REMEMBERED {
@@ -272,6 +302,8 @@ mod tests {
             category: "similar_items".into(),
             items: items.iter().map(|id| ItemId(*id)).collect(),
             asked_for: false,
+            clicked: false,
+            dismissed: false,
         }
     }
 
@@ -327,6 +359,28 @@ mod tests {
         state.note_sent(sent(3, NOW - Millis::hours(1), &[8]));
         assert_eq!(state.credit(ItemId(7), &rules(), NOW).unwrap().id, NotificationId(Uuid::from_u128(2)));
         assert_eq!(state.credit(ItemId(8), &rules(), NOW).unwrap().id, NotificationId(Uuid::from_u128(3)));
+    }
+
+    #[test]
+    fn contact_counts_what_was_sent_and_what_came_of_it() {
+        let mut state = PolicyState::default();
+        state.note_sent(sent(1, NOW - Millis::hours(200), &[1]));
+        state.note_sent(sent(2, NOW - Millis::hours(30), &[1]));
+        state.note_sent(sent(3, NOW - Millis::hours(2), &[1]));
+        state.note_sent(sent(4, NOW - Millis::seconds(60), &[1]));
+        state.note_clicked(NotificationId(Uuid::from_u128(3)));
+        state.note_dismissed(NotificationId(Uuid::from_u128(2)), NOW);
+        let expected = Contact {
+            last_hour: 1,
+            last_day: 2,
+            last_week: 3,
+            of_category_last_day: 2,
+            clicked_last_week: 1,
+            dismissed_last_week: 1,
+            last: Some(NOW - Millis::seconds(60)),
+        };
+        assert_eq!(state.contact("similar_items", NOW), expected);
+        assert_eq!(state.contact("for_you", NOW), Contact { of_category_last_day: 0, ..expected });
     }
 
     #[test]

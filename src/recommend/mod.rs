@@ -1,6 +1,7 @@
 //! What a user may like: models over one interaction matrix, blended, filtered by rule, each with its reason.
 //!
 //! [`boosting`] learns probabilities and orders from rows of numbers.
+//! [`propensity`] says how likely a message is to be answered, and how.
 //! One recommender a file ([`popularity`], [`item_knn`], [`content_based`]); [`hybrid`] blends them; [`explain`] finds the cause; [`rules`] takes
 //! away what must not be shown; a [`ModelSet`] holds all of it, immutable, swapped whole; [`train`](train::train)
 //! makes one from events and a catalogue.
@@ -25,6 +26,7 @@ pub mod listwise;
 mod model_set;
 mod parameters;
 pub mod popularity;
+pub mod propensity;
 mod reason;
 pub mod rp3beta;
 pub mod rules;

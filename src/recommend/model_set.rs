@@ -18,6 +18,7 @@ use super::hybrid::{self, Components, Models};
 use super::item_knn::ItemKnn;
 use super::parameters::TrainingParameters;
 use super::popularity::Popularity;
+use super::propensity::Propensity;
 use super::{Metrics, Reason, Recommendation, Request, explain, rules};
 
 /// Everything a recommendation is made from.
@@ -42,6 +43,8 @@ pub struct ModelSet {
     pub(crate) item_knn: Arc<ItemKnn>,
     pub(crate) association_rules: Arc<AssociationRules>,
     pub(crate) content: ContentBased,
+    /// How likely messages are to be answered.
+    pub propensity: Arc<Propensity>,
 }
 
 // `Timestamp` writes RFC 3339, which postcard could not read back into "a string or a number".
@@ -67,6 +70,7 @@ impl ModelSet {
             item_knn: Arc::default(),
             association_rules: Arc::default(),
             content: ContentBased::default(),
+            propensity: Arc::default(),
         }
     }
 
@@ -175,7 +179,8 @@ impl ModelSet {
         let sound = model.popularity.is_sound()
             && model.item_knn.is_sound()
             && model.association_rules.is_sound()
-            && model.content.is_sound();
+            && model.content.is_sound()
+            && model.propensity.is_sound();
         if sound { Ok(model) } else { Err(ArtefactError::Corrupt("its numbers make no sense".into())) }
     }
 }

@@ -17,6 +17,7 @@ use super::frequent_itemsets;
 use super::interactions::{Groups, Matrix, Weighting};
 use super::item_knn::{ItemKnn, KnnParameters};
 use super::popularity::Popularity;
+use super::propensity::{Fitted, Message, Propensity};
 use super::threads::Threads;
 use super::{Metrics, ModelSet, TrainingParameters};
 
@@ -75,6 +76,8 @@ pub enum Stage {
     Rules,
     /// Content index.
     Content,
+    /// What came of messages.
+    Propensity,
     /// The model is stored.
     Save,
 }
@@ -92,6 +95,7 @@ impl Stage {
             Self::ItemKnn => "item_knn",
             Self::Rules => "rules",
             Self::Content => "content",
+            Self::Propensity => "propensity",
             Self::Save => "save",
         }
     }
@@ -229,8 +233,25 @@ pub fn train_in(
         item_knn: Arc::new(item_knn),
         association_rules: Arc::new(association_rules),
         content,
+        propensity: Arc::default(),
     };
     Ok(Trained { model, metrics: Metrics::new(), features })
+}
+
+/// Adds to a model how likely messages are to be answered, from messages in order of time; what it gives back measures it.
+pub fn train_propensity(
+    model: &mut ModelSet,
+    messages: &[Message],
+    now: Timestamp,
+    progress: &mut Progress<'_>,
+) -> Result<Fitted, TrainError> {
+    step(progress, Stage::Propensity, 0.0)?;
+    let threads = Threads::new(model.parameters.n_threads)?;
+    let hear = |done| progress(Stage::Propensity, done);
+    let fitted =
+        Propensity::fit(messages, now, model.parameters.seed, &threads, hear).ok_or(TrainError::Cancelled)?;
+    model.propensity = Arc::new(fitted.propensity.clone());
+    Ok(fitted)
 }
 
 fn step(progress: &mut Progress<'_>, stage: Stage, done: f32) -> Result<(), TrainError> {

@@ -54,6 +54,12 @@ pub(super) fn join_items(items: &[ItemId]) -> String {
     text
 }
 
+/// Numbers as one text, for `string_to_array(…, ',')::real[]`; none as null. Each reads back as it was, NaN too.
+pub(super) fn join_numbers(numbers: &[f32]) -> Option<String> {
+    let texts: Vec<String> = numbers.iter().map(f32::to_string).collect();
+    (!texts.is_empty()).then(|| texts.join(","))
+}
+
 /// From `integer[]`.
 pub(super) fn items_from_sql(items: Vec<i32>) -> Vec<ItemId> {
     items.into_iter().map(ItemId::from_sql).collect()

@@ -7,12 +7,13 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::convert::{
-    from_pg, items_from_sql, join_items, join_texts, segment_from_sql, segment_to_sql, to_pg,
+    from_pg, items_from_sql, join_items, join_numbers, join_texts, segment_from_sql, segment_to_sql, to_pg,
 };
 use super::notifications::column;
 use super::schema::decisions as table;
 use super::sql::sql;
 use crate::base::{ItemId, ModelVersion, NotificationId, Timestamp, UserId};
+use crate::recommend::propensity::Probabilities;
 
 /// One decision.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +44,10 @@ pub struct DecisionRow {
     pub propensity: f32,
     /// Deferred until when.
     pub until: Option<Timestamp>,
+    /// How likely a click, a purchase, a mute; `None` for decisions of older releases.
+    pub expected: Option<Probabilities>,
+    /// The numbers `expected` was made from; empty unless sent.
+    pub features: Vec<f32>,
 }
 
 /// Which decisions to read.
@@ -63,9 +68,11 @@ pub fn insert(conn: &mut PgConnection, new: &[DecisionRow]) -> Result<(), StoreE
     }
     sql::<()>(
         "INSERT INTO decisions (decision_id, decided_at, user_id, trigger, category, outcome, reasons, \
-         notification_id, model_version, segment, items, propensity, until) \
-         SELECT id, at, u, t, c, o, string_to_array(r, E'\\x1f'), n, m, s, string_to_array(i, ',')::integer[], p, until \
-         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS d (id, at, u, t, c, o, r, n, m, s, i, p, until)",
+         notification_id, model_version, segment, items, propensity, until, p_click, p_purchase, p_mute, features) \
+         SELECT id, at, u, t, c, o, string_to_array(r, E'\\x1f'), n, m, s, string_to_array(i, ',')::integer[], p, until, \
+         pc, pp, pm, string_to_array(f, ',')::real[] \
+         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         AS d (id, at, u, t, c, o, r, n, m, s, i, p, until, pc, pp, pm, f)",
     )
     .bind::<Array<SqlUuid>, _>(column(new, |row| row.decision_id))
     .bind::<Array<Timestamptz>, _>(column(new, |row| to_pg(row.decided_at)))
@@ -80,6 +87,10 @@ pub fn insert(conn: &mut PgConnection, new: &[DecisionRow]) -> Result<(), StoreE
     .bind::<Array<Text>, _>(column(new, |row| join_items(&row.items)))
     .bind::<Array<Float>, _>(column(new, |row| row.propensity))
     .bind::<Array<Nullable<Timestamptz>>, _>(column(new, |row| row.until.map(to_pg)))
+    .bind::<Array<Nullable<Float>>, _>(column(new, |row| row.expected.map(|expected| expected.click)))
+    .bind::<Array<Nullable<Float>>, _>(column(new, |row| row.expected.map(|expected| expected.purchase)))
+    .bind::<Array<Nullable<Float>>, _>(column(new, |row| row.expected.map(|expected| expected.mute)))
+    .bind::<Array<Nullable<Text>>, _>(column(new, |row| join_numbers(&row.features)))
     .execute(conn)?;
     Ok(())
 }
@@ -99,6 +110,10 @@ struct Columns {
     items: Vec<i32>,
     propensity: f32,
     until: Option<PgTimestamp>,
+    p_click: Option<f32>,
+    p_purchase: Option<f32>,
+    p_mute: Option<f32>,
+    features: Option<Vec<f32>>,
 }
 
 /// Newest first.
@@ -130,6 +145,11 @@ pub fn recent(conn: &mut PgConnection, filter: &DecisionFilter) -> Result<Vec<De
             items: items_from_sql(row.items),
             propensity: row.propensity,
             until: row.until.map(from_pg),
+            expected: match (row.p_click, row.p_purchase, row.p_mute) {
+                (Some(click), Some(purchase), Some(mute)) => Some(Probabilities { click, purchase, mute }),
+                _ => None,
+            },
+            features: row.features.unwrap_or_default(),
         })
         .collect())
 }

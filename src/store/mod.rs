@@ -19,6 +19,7 @@ pub mod models;
 mod names;
 pub mod notifications;
 pub mod preferences;
+pub mod propensity;
 mod rates;
 pub mod rules;
 pub mod schema;

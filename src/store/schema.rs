@@ -39,6 +39,10 @@ diesel::table! {
         items -> Array<Int4>,
         propensity -> Float4,
         until -> Nullable<Timestamptz>,
+        p_click -> Nullable<Float4>,
+        p_purchase -> Nullable<Float4>,
+        p_mute -> Nullable<Float4>,
+        features -> Nullable<Array<Float4>>,
     }
 }
 

@@ -3,6 +3,7 @@
 use serde_json::json;
 use tidings::base::{ExternalId, ItemId, Millis, ModelVersion, NotificationId, Timestamp, UserId};
 use tidings::catalogue::NewItem;
+use tidings::recommend::propensity::Probabilities;
 use tidings::store::decisions::{self, DecisionFilter, DecisionRow};
 use tidings::store::feedback::{self, FeedbackRow, NamedRates};
 use tidings::store::jobs::{self, JobRow};
@@ -214,6 +215,8 @@ fn decisions_come_newest_first_and_by_user() {
         items: if number == 1 { vec![] } else { vec![ItemId(3), ItemId(1)] },
         propensity: 1.0,
         until: (number == 2).then(now),
+        expected: (number != 1).then_some(Probabilities { click: 0.25, purchase: 0.01, mute: 0.005 }),
+        features: if number == 2 { vec![1.5, -0.1, 3e-7] } else { vec![] },
     };
     let rows =
         [decision(1, 1, &[]), decision(2, 2, &["quiet hours, until 07:00", "cap"]), decision(3, 1, &["x"])];

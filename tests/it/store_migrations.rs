@@ -117,6 +117,7 @@ fn schema_rs_says_what_the_database_has() {
            WHEN 'int4' THEN 'Int4' WHEN 'int8' THEN 'Int8' WHEN 'float4' THEN 'Float4' WHEN 'float8' THEN 'Float8' \
            WHEN 'timestamptz' THEN 'Timestamptz' WHEN 'jsonb' THEN 'Jsonb' WHEN 'uuid' THEN 'Uuid' \
            WHEN 'bytea' THEN 'Bytea' WHEN '_text' THEN 'Array<Text>' WHEN '_int4' THEN 'Array<Int4>' \
+           WHEN '_float4' THEN 'Array<Float4>' \
            ELSE udt_name END AS t FROM information_schema.columns) c \
          WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_%' ORDER BY table_name, ordinal_position",
     );

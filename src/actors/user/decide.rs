@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::UserActor;
+use super::expect::Expectation;
 use super::ready::{Pending, Ready, Wants};
 use crate::actors::journal::Record;
 use crate::actors::shared::Shared;
@@ -66,13 +67,17 @@ impl Ready {
         if trigger.seed().is_none() {
             self.last_list = items.clone().into();
         }
+        let expectation = self.expect(trigger, &recommendations, &models, shared, now);
         let candidate = Candidate { trigger, items };
         let decision = self.policy.decide(&candidate, &shared.rules, &self.preferences, now);
-        let row = self.row(&candidate, &decision, &models, now);
+        let row = self.row(&candidate, &decision, &expectation, &models, now);
         match decision.outcome {
             Outcome::Send => {
                 shared.metrics.add(Count::Sends, 1);
+                let said = expectation.said;
                 let pending = self.prepare(row, &candidate, &recommendations, shared, now);
+                let id = pending.entry.id;
+                shared.drift.lock().note_sent(id, now, trigger.name(), said);
                 wants.pending.push(Pending { at, welcome_after, ..pending });
             }
             Outcome::Defer(until) => {
@@ -94,6 +99,7 @@ impl Ready {
         &self,
         candidate: &Candidate,
         decision: &Decision,
+        expectation: &Expectation,
         models: &ModelSet,
         now: Timestamp,
     ) -> Box<DecisionRow> {
@@ -113,6 +119,11 @@ impl Ready {
             until: match decision.outcome {
                 Outcome::Defer(until) => Some(until),
                 Outcome::Send | Outcome::Drop => None,
+            },
+            expected: Some(expectation.expected),
+            features: match decision.outcome {
+                Outcome::Send => expectation.features.to_vec(),
+                Outcome::Defer(_) | Outcome::Drop => Vec::new(),
             },
         })
     }
@@ -150,6 +161,8 @@ impl Ready {
             category: trigger.category().into(),
             items: candidate.items.clone().into(),
             asked_for: trigger.is_asked_for(),
+            clicked: false,
+            dismissed: false,
         });
         let notification = Box::new(NewNotification {
             notification_id: id,

@@ -204,6 +204,7 @@ impl Ready {
             occurred_at: now,
         };
         self.record(Record::Feedback(row), shared);
+        self.note_response(id, outcome, shared);
         if outcome.is_rejection() {
             self.policy.note_dismissed(id, now);
         }

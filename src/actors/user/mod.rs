@@ -9,6 +9,7 @@
 
 mod decide;
 mod events;
+mod expect;
 mod messages;
 mod ready;
 

@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { $, empty, h, put, text } from "../dom.js";
-import { ago, count, title, words } from "../format.js";
+import { ago, count, percent, title, words } from "../format.js";
 import { segmentBadge } from "../segment.js";
 
 const LIMIT = 60;
@@ -128,6 +128,8 @@ export function startDecisions({ active }) {
             { class: "decision-what" },
             h("span", {}, title(decision.category)),
             h("span", { class: "note" }, ` on ${words(decision.trigger)}`),
+            Number.isFinite(decision.p_click) &&
+              h("span", { class: "note", title: "Probability of a click" }, ` · ${percent(decision.p_click)} click`),
           ),
           h("span", { class: "decision-why note" }, reasons[0] ? words(reasons[0]) : ""),
           ago(decision.decided_at),
@@ -159,6 +161,19 @@ export function startDecisions({ active }) {
                 )
               : h("p", { class: "note" }, "None."),
           ),
+          Number.isFinite(decision.p_click) &&
+            h(
+              "div",
+              {},
+              h("h3", {}, "Expected"),
+              h(
+                "ul",
+                { class: "dots" },
+                h("li", {}, `${percent(decision.p_click)} to be clicked`),
+                h("li", {}, `${percent(decision.p_purchase)} to be followed by a purchase`),
+                h("li", {}, `${percent(decision.p_mute)} to be muted`),
+              ),
+            ),
           h(
             "p",
             { class: "note" },

@@ -1,0 +1,94 @@
+//! Propensities end to end: a decision carries them, training learns from stored messages and feedback, and what it
+//! learned from are the numbers that were decided by.
+
+use serde_json::{Value, json};
+use tidings::base::Timestamp;
+use tidings::recommend::ModelSet;
+use tidings::recommend::propensity::{FEATURE_NAMES, Response};
+use tidings::store::{decisions, models, propensity};
+
+use crate::helpers::database::TestDatabase;
+use crate::helpers::server::{Server, wait_for};
+
+const WITHOUT_LIMITS: [&str; 6] =
+    ["--set", "training.interval_s=0", "--set", "policy.repeat_window_min=0", "--set", "policy.caps=[]"];
+
+#[test]
+fn decisions_carry_probabilities_which_training_learns_from_the_same_numbers() {
+    let database = TestDatabase::new();
+    let server = Server::start(&database.url, &WITHOUT_LIMITS);
+    let mut http = server.http();
+    let items: Value = (1..=20)
+        .map(|id| json!({"item_id": id, "title": format!("Mug {id}"), "category": ["Mugs"], "price": 5.0}))
+        .collect();
+    http.put("/v1/items", &items);
+    // Two shoppers of whom one clicks everything and one nothing, 120 messages each.
+    for (user, clicks) in [(1, true), (2, false)] {
+        let (mut client, _) = server.login(user);
+        for round in 0..120 {
+            client.send(&json!({"type": "event", "kind": "view", "item_id": 1 + round % 20}));
+            let message = loop {
+                let message = client.expect("recommendation");
+                if message["trigger"] == "view" {
+                    break message;
+                }
+            };
+            if clicks {
+                let id = &message["notification_id"];
+                client.send(&json!({"type": "feedback", "notification_id": id, "outcome": "clicked"}));
+            }
+        }
+    }
+    let first = http.get("/admin/decisions?limit=1").json()["decisions"][0].clone();
+    let p = |decision: &Value, name: &str| decision[name].as_f64().unwrap();
+    for name in ["p_click", "p_purchase", "p_mute"] {
+        assert!((0.0..1.0).contains(&p(&first, name)), "{first}");
+    }
+    let mut conn = database.connection();
+    let since = Timestamp(0);
+    let clicked =
+        |messages: &[propensity::Message]| messages.iter().filter(|m| m.has(Response::Click)).count();
+    wait_for("the clicks to be stored", || {
+        clicked(&propensity::messages(&mut conn, since, 1_000).unwrap()) == 120
+    });
+    assert_eq!(server.retrain()["state"], "succeeded");
+
+    let (mut keen, _) = server.login(1);
+    keen.send(&json!({"type": "event", "kind": "view", "item_id": 3}));
+    while keen.expect("recommendation")["trigger"] != "view" {}
+    let (mut dull, _) = server.login(2);
+    dull.send(&json!({"type": "event", "kind": "view", "item_id": 3}));
+    while dull.expect("recommendation")["trigger"] != "view" {}
+    let latest = |http: &mut crate::helpers::http::Http, user: i64| {
+        let decisions = http.get(&format!("/admin/decisions?user_id={user}&limit=20")).json();
+        let decisions = decisions["decisions"].as_array().unwrap().clone();
+        decisions.into_iter().find(|decision| decision["trigger"] == "view").unwrap()
+    };
+    let (keen, dull) = (p(&latest(&mut http, 1), "p_click"), p(&latest(&mut http, 2), "p_click"));
+    assert!(keen > 0.7 && dull < 0.3, "{keen} {dull}");
+
+    // What training reads of the newest messages gives, by the stored model, what was said of them.
+    let (_, artefact) = models::load_active(&mut conn).unwrap().unwrap();
+    let model = ModelSet::decode(&artefact).unwrap();
+    let filter = decisions::DecisionFilter { limit: 20, user: None, after: None };
+    let rows = decisions::recent(&mut conn, &filter).unwrap();
+    let messages = propensity::messages(&mut conn, since, 1_000).unwrap();
+    let mut checked = 0;
+    for row in rows.iter().filter(|row| row.model_version == model.version && !row.features.is_empty()) {
+        let message = messages.iter().find(|message| message.sent_at == row.decided_at).unwrap();
+        assert_eq!(message.features.len(), FEATURE_NAMES.len());
+        let again = model.propensity.probabilities(
+            &message.trigger,
+            &message.category,
+            message.segment,
+            &message.features,
+        );
+        let said = row.expected.unwrap();
+        assert!((again.click - said.click).abs() < 1e-6, "{again:?} {said:?}");
+        checked += 1;
+    }
+    assert!(checked >= 2);
+    let metrics = &model.metrics;
+    assert!(metrics["propensity.click.auc"] > 0.9, "{metrics:?}");
+    assert!((0.9..1.1).contains(&metrics["propensity.click.observed_expected"]), "{metrics:?}");
+}
