@@ -10,8 +10,16 @@ use tidings::store::{decisions, models, propensity};
 use crate::helpers::database::TestDatabase;
 use crate::helpers::server::{Server, wait_for};
 
-const WITHOUT_LIMITS: [&str; 6] =
-    ["--set", "training.interval_s=0", "--set", "policy.repeat_window_min=0", "--set", "policy.caps=[]"];
+const WITHOUT_LIMITS: [&str; 8] = [
+    "--set",
+    "training.interval_s=0",
+    "--set",
+    "policy.repeat_window_min=0",
+    "--set",
+    "policy.caps=[]",
+    "--set",
+    "ingest.robot_events_per_minute=100000",
+];
 
 #[test]
 fn decisions_carry_probabilities_which_training_learns_from_the_same_numbers() {
@@ -38,6 +46,9 @@ fn decisions_carry_probabilities_which_training_learns_from_the_same_numbers() {
                 client.send(&json!({"type": "feedback", "notification_id": id, "outcome": "clicked"}));
             }
         }
+        // Closing with unread frames may take what was sent last with it.
+        client.send(&json!({"type": "ping"}));
+        client.expect("pong");
     }
     let first = http.get("/admin/decisions?limit=1").json()["decisions"][0].clone();
     let p = |decision: &Value, name: &str| decision[name].as_f64().unwrap();
@@ -73,8 +84,9 @@ fn decisions_carry_probabilities_which_training_learns_from_the_same_numbers() {
     let filter = decisions::DecisionFilter { limit: 20, user: None, after: None };
     let rows = decisions::recent(&mut conn, &filter).unwrap();
     let messages = propensity::messages(&mut conn, since, 1_000).unwrap();
-    let mut checked = 0;
-    for row in rows.iter().filter(|row| row.model_version == model.version && !row.features.is_empty()) {
+    let mut seen = std::collections::BTreeSet::new();
+    for row in rows.iter().rev().filter(|row| row.model_version == model.version && !row.features.is_empty())
+    {
         let message = messages.iter().find(|message| message.sent_at == row.decided_at).unwrap();
         assert_eq!(message.features.len(), FEATURE_NAMES.len());
         let again = model.propensity.probabilities(
@@ -83,11 +95,13 @@ fn decisions_carry_probabilities_which_training_learns_from_the_same_numbers() {
             message.segment,
             &message.features,
         );
+        if !seen.insert(row.trigger.clone()) {
+            continue; // What came of the first has corrected it already.
+        }
         let said = row.expected.unwrap();
         assert!((again.click - said.click).abs() < 1e-6, "{again:?} {said:?}");
-        checked += 1;
     }
-    assert!(checked >= 2);
+    assert!(seen.contains("view"), "{seen:?}");
     let metrics = &model.metrics;
     assert!(metrics["propensity.click.auc"] > 0.9, "{metrics:?}");
     assert!((0.9..1.1).contains(&metrics["propensity.click.observed_expected"]), "{metrics:?}");
