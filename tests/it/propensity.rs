@@ -30,10 +30,11 @@ fn decisions_carry_probabilities_which_training_learns_from_the_same_numbers() {
         .map(|id| json!({"item_id": id, "title": format!("Mug {id}"), "category": ["Mugs"], "price": 5.0}))
         .collect();
     http.put("/v1/items", &items);
-    // Two shoppers of whom one clicks everything and one nothing, 120 messages each.
-    for (user, clicks) in [(1, true), (2, false)] {
-        let (mut client, _) = server.login(user);
-        for round in 0..120 {
+    // Two shoppers of whom one clicks everything and one nothing, 120 messages each, in turn: whatever else changes with time
+    // is the same for both.
+    let mut shoppers = [(1, true), (2, false)].map(|(user, clicks)| (server.login(user).0, clicks));
+    for round in 0..120 {
+        for (client, clicks) in &mut shoppers {
             client.send(&json!({"type": "event", "kind": "view", "item_id": 1 + round % 20}));
             let message = loop {
                 let message = client.expect("recommendation");
@@ -41,15 +42,18 @@ fn decisions_carry_probabilities_which_training_learns_from_the_same_numbers() {
                     break message;
                 }
             };
-            if clicks {
+            if *clicks {
                 let id = &message["notification_id"];
                 client.send(&json!({"type": "feedback", "notification_id": id, "outcome": "clicked"}));
             }
         }
+    }
+    for (client, _) in &mut shoppers {
         // Closing with unread frames may take what was sent last with it.
         client.send(&json!({"type": "ping"}));
         client.expect("pong");
     }
+    drop(shoppers);
     let first = http.get("/admin/decisions?limit=1").json()["decisions"][0].clone();
     let p = |decision: &Value, name: &str| decision[name].as_f64().unwrap();
     for name in ["p_click", "p_purchase", "p_mute"] {
