@@ -14,7 +14,7 @@ use crate::recommend::sessions::Click;
 use crate::recommend::sparse_scores::SparseScores;
 use crate::recommend::{Metrics, Threads};
 
-use super::ranking::Tally;
+use super::ranking::{Tally, novelty};
 
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,12 +182,6 @@ impl SessionTables {
         }
         shares
     }
-}
-
-fn novelty(list: &[u32], shares: &[f64], k: usize) -> f64 {
-    let shown = list.iter().take(k);
-    let known = shown.filter_map(|item| shares.get(*item as usize)).filter(|share| **share > 0.0);
-    known.map(|share| -share.log2()).sum::<f64>() / k.min(list.len()).max(1) as f64
 }
 
 /// A model that has been fitted and, for `auto`, has learnt an order.

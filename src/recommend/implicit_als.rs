@@ -23,7 +23,7 @@ use super::threads::Threads;
 use super::train::TrainError;
 
 /// Steps of conjugate gradients a vector and iteration, as in `implicit`; they begin where the last iteration ended.
-const CG_STEPS: usize = 2;
+const CG_STEPS: usize = 3;
 /// And for a vector that begins at zero: enough to be exact for all practical purposes.
 const FOLD_IN_STEPS: usize = 12;
 /// Largest entry of a vector before the first iteration.

@@ -40,8 +40,9 @@ pub struct EvaluateArgs {
     /// Seconds for tuning, roughly.
     #[arg(long, default_value_t = 120)]
     pub(super) budget_seconds: u64,
-    /// popularity, trending, item_knn, user_knn, rp3beta, ease, ials, auto (a blend of them all, learnt on --valid or on the newest interactions) or all; of
-    /// sessions: popularity, markov, sequential_rules, association, item_knn, sknn, v_sknn, stan, auto or all.
+    /// popularity, trending, item_knn, user_knn, rp3beta, ease, ials, auto (a blend of them all, learnt on --valid or on
+    /// the newest interactions) or all; of sessions: popularity, markov, sequential_rules, association, item_knn, sknn,
+    /// v_sknn, stan, auto or all.
     #[arg(long, default_value = "all")]
     pub(super) algorithm: String,
     /// Lengths of the lists measured.

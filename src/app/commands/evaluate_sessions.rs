@@ -8,8 +8,7 @@ use anyhow::bail;
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::evaluate::peak_rss_mib;
-use super::say;
+use super::evaluate::{Measured, print, reset_peak_rss};
 use crate::app::import::splits;
 use crate::evaluate::sessions::{SessionAlgorithm, SessionTables};
 use crate::recommend::Threads;
@@ -48,6 +47,7 @@ pub fn run(
     let threads = Threads::new(n_threads)?;
     for (name, algorithm) in chosen {
         bar.set_message(name);
+        reset_peak_rss();
         let started = Instant::now();
         let mut in_time = |share: f32| started.elapsed() < budget.mul_f32(share);
         let mut progress = |done: f32| {
@@ -55,25 +55,10 @@ pub fn run(
             ControlFlow::Continue(())
         };
         let fitted = tables.fit(algorithm, &threads, &mut in_time, &mut progress)?;
-        let train_seconds = started.elapsed().as_secs_f64();
-        let started = Instant::now();
+        let train = started.elapsed();
         let metrics = tables.measure(&fitted, ks, &threads);
-        let rank_seconds = started.elapsed().as_secs_f64();
-        if as_json {
-            let mut line = json!({
-                "algorithm": name, "parameters": fitted.parameters, "train_seconds": train_seconds,
-                "rank_seconds": rank_seconds, "peak_rss_mib": peak_rss_mib(),
-            });
-            if let Some(fields) = line.as_object_mut() {
-                fields.extend(metrics.iter().map(|(name, value)| (name.clone(), json!(value))));
-            }
-            say(&line.to_string())?;
-        } else {
-            say(&format!("{name}  (trained in {train_seconds:.2} s, ranked in {rank_seconds:.2} s)"))?;
-            for (name, value) in fitted.parameters.iter().chain(&metrics) {
-                say(&format!("  {name:<28} {value:.4}"))?;
-            }
-        }
+        let took = Measured { train, rank: started.elapsed() - train };
+        print(as_json, name, &json!(fitted.parameters), &metrics, &took)?;
     }
     bar.finish_and_clear();
     Ok(())

@@ -11,17 +11,20 @@
 
 mod member;
 mod models;
+mod pairs;
+mod seasons;
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::ItemId;
 
 pub use member::{Member, PairModel};
-pub use models::{EnsembleParameters, Histories, Interaction, Models, Pairs, fit_ease};
+pub use models::{EnsembleParameters, Histories, Interaction, Models, Pairs};
+pub use pairs::fit_ease;
 
 use super::hybrid;
 
-/// Candidates that are ordered by the learnt rule.
+/// Candidates the rule is learnt on, and at least ordered by it.
 pub const CANDIDATES: usize = 100;
 /// Score, as a share of the best one, at which a member begins to say something: ln(1 + x / KNEE).
 const KNEE: f32 = 0.01;
@@ -129,8 +132,8 @@ impl Ensemble {
         &self.ranker
     }
 
-    /// At most `n` (≤ [`CANDIDATES`]) allowed items with their scores, best first, ties by id; scores are of any sign and
-    /// comparable within one answer. Empty where no member says anything.
+    /// At most `n` allowed items with their scores, best first, ties by id; scores are of any sign and comparable within one
+    /// answer. Whoever has no history gets what the candidates were chosen by, for the rule was learnt on histories.
     /// O(history · weights kept + members · items + candidates · members).
     pub fn recommend(
         &self,
@@ -139,8 +142,12 @@ impl Ensemble {
         allowed: impl Fn(ItemId) -> bool,
     ) -> Vec<(ItemId, f32)> {
         let scores = self.models.scores(context);
-        let candidates = candidates(&self.models, &scores, &self.ranker.core, allowed);
-        let mut list = self.ranker.rank(&candidates, context.history.len());
+        let candidates = candidates(&self.models, &scores, &self.ranker.core, n.max(CANDIDATES), allowed);
+        let mut list = if context.history.is_empty() {
+            candidates.items.iter().map(|item| (*item, 0.0)).collect()
+        } else {
+            self.ranker.rank(&candidates, context.history.len())
+        };
         list.truncate(n);
         list
     }
@@ -183,12 +190,13 @@ pub fn part(share: f32) -> f32 {
     ((share * (1.0 / KNEE).ln_1p()).exp() - 1.0) * KNEE
 }
 
-/// The allowed items with the largest sum of the core members (each scaled to its best allowed item), and what every
-/// member says of them. `scores` as [`Models::scores`] gives them. O(members · items).
+/// The `n` allowed items with the largest sum of the core members (each scaled to its best allowed item), and what every
+/// member says of them; where no core member speaks, by popularity. `scores` as [`Models::scores`] gives them. O(members · items).
 pub fn candidates(
     models: &Models,
     scores: &[f32],
     core: &[usize],
+    n: usize,
     allowed: impl Fn(ItemId) -> bool,
 ) -> Candidates {
     let n_items = models.n_items();
@@ -199,7 +207,7 @@ pub fn candidates(
             scores.iter().zip(&open).filter(|(_, open)| **open).map(|(score, _)| *score).fold(0.0, f32::max)
         })
         .collect();
-    let mut sum = vec![0f32; n_items];
+    let mut sum = models.prior();
     for (index, scores) in scores.chunks(n_items.max(1)).enumerate() {
         let best = best.get(index).copied().unwrap_or(0.0);
         if core.contains(&index) && best > 0.0 {
@@ -207,8 +215,7 @@ pub fn candidates(
         }
     }
     let is_open = |item: ItemId| open.get(item.index()).copied().unwrap_or(false);
-    let items: Vec<ItemId> =
-        hybrid::best(&sum, CANDIDATES, is_open).into_iter().map(|(item, _)| item).collect();
+    let items: Vec<ItemId> = hybrid::best(&sum, n, is_open).into_iter().map(|(item, _)| item).collect();
     let mut shares = Vec::with_capacity(items.len() * best.len());
     for item in &items {
         let of = |(index, best): (usize, &f32)| {

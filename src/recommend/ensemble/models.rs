@@ -11,25 +11,20 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use crate::base::ItemId;
-use crate::recommend::ease::{Ease, EaseParameters};
 use crate::recommend::implicit_als::{AlsParameters, ImplicitAls};
 use crate::recommend::interactions::{Entry, Matrix};
 use crate::recommend::item_knn::{ItemKnn, KnnParameters};
-use crate::recommend::item_weights::{ItemWeights, keep_largest};
+use crate::recommend::item_weights::ItemWeights;
 use crate::recommend::threads::Threads;
 use crate::recommend::train::TrainError;
 
 use super::Context;
 use super::member::{Member, PairModel};
+use super::pairs::{add_pairs, fit_ease, item_weights, sequence};
+use super::seasons::Seasons;
 
-/// Weight of an old item of a history below which it is not looked at.
-const LEAST_WEIGHT: f32 = 1e-3;
-/// Pairs of a history that are counted at most, newest first.
-const MOST_PAIRS: usize = 60_000_000;
-/// Bytes of the table of seasons.
-const SEASON_BYTES: usize = 16 << 20;
-/// Fewer seasons than this say nothing.
-const FEWEST_SEASONS: usize = 30;
+/// Of the sum that chooses candidates.
+const PRIOR: f32 = 1e-6;
 /// Newest items of one history that count in similarities.
 const HISTORY_CAP: usize = 1_000;
 
@@ -69,7 +64,7 @@ impl Histories<'_> {
         )
     }
 
-    fn newest(&self) -> f64 {
+    pub(super) fn newest(&self) -> f64 {
         self.rows.iter().flatten().map(|one| one.day).fold(0.0, f64::max)
     }
 }
@@ -128,16 +123,6 @@ pub struct Models {
     popularity: Vec<f32>,
     trends: Vec<(f32, Vec<f32>)>,
     seasons: Vec<Seasons>,
-}
-
-/// Popularity as of the end of each span of days, faded.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Seasons {
-    half_life: f32,
-    first_day: f64,
-    days: f64,
-    /// Span after span, an item each.
-    faded: Vec<f32>,
 }
 
 impl Models {
@@ -231,6 +216,12 @@ impl Models {
         self.n_items
     }
 
+    /// Popularity, scaled to be outweighed by anything that a core member says: so that every item ever touched has a place.
+    pub(super) fn prior(&self) -> Vec<f32> {
+        let most = self.popularity.iter().copied().fold(1.0, f32::max);
+        self.popularity.iter().map(|count| PRIOR * count / most).collect()
+    }
+
     /// What every member says of every item: `members · n_items`, member after member, of any sign, 0 = nothing.
     pub fn scores(&self, context: &Context<'_>) -> Vec<f32> {
         let n = self.n_items;
@@ -309,112 +300,6 @@ impl Models {
     }
 }
 
-/// Adds a pair model's weights for all decays in one pass over the history.
-fn add_pairs(weights: &ItemWeights, decays: &[f32], history: &[(ItemId, f32)], n: usize, scores: &mut [f32]) {
-    let mut ages = vec![1f32; decays.len()];
-    for (item, interest) in history {
-        // Decays rise, so those still worth a look are the last ones.
-        let first = ages.iter().position(|age| *age >= LEAST_WEIGHT).unwrap_or(decays.len());
-        if first == decays.len() {
-            break;
-        }
-        for (other, weight) in weights.of(*item).iter().filter(|(other, _)| other.index() < n) {
-            let value = weight * interest;
-            for (decay, age) in ages.iter().enumerate().skip(first) {
-                scores[decay * n + other.index()] += value * age;
-            }
-        }
-        ages.iter_mut().zip(decays).for_each(|(age, decay)| *age *= decay);
-    }
-}
-
-/// EASE^R over the most popular items, its largest weights kept.
-pub fn fit_ease(
-    matrix: &Matrix,
-    lambda: f32,
-    parameters: &EnsembleParameters,
-    threads: &Threads,
-    progress: impl FnMut(f32) -> ControlFlow<()>,
-) -> Result<ItemWeights, TrainError> {
-    let n_items = matrix.n_items();
-    let ease = EaseParameters { lambda, max_items: parameters.max_ease_items.max(1) };
-    if n_items <= parameters.max_ease_items {
-        return Ok(Ease::fit(matrix, &ease, threads, progress)?.truncate(parameters.kept));
-    }
-    let mut counts: Vec<(usize, u32)> = (0u32..).take(n_items).map(|item| (0, item)).collect();
-    for entry in matrix.rows().flatten() {
-        counts[entry.item as usize].0 += 1;
-    }
-    counts.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-    let mut popular: Vec<u32> =
-        counts.iter().take(parameters.max_ease_items).map(|(_, item)| *item).collect();
-    popular.sort_unstable();
-    let mut place = vec![u32::MAX; n_items];
-    for (index, item) in (0u32..).zip(&popular) {
-        place[*item as usize] = index;
-    }
-    let local = |entry: &Entry| {
-        let item = place[entry.item as usize];
-        (item != u32::MAX).then_some(Entry { item, ..*entry })
-    };
-    let small =
-        Matrix::from_entries(matrix.rows().map(|row| row.iter().filter_map(local).collect()), popular.len());
-    let weights = Ease::fit(&small, &ease, threads, progress)?.truncate(parameters.kept);
-    let (mut offsets, mut all) = (vec![0u32], Vec::with_capacity(weights.len()));
-    for place in &place {
-        if *place != u32::MAX {
-            all.extend(
-                weights.of(ItemId(*place)).iter().map(|(other, w)| (ItemId(popular[other.index()]), *w)),
-            );
-        }
-        offsets.push(u32::try_from(all.len()).unwrap_or(u32::MAX));
-    }
-    Ok(ItemWeights::new(offsets, all))
-}
-
-fn item_weights(knn: &ItemKnn, n_items: usize) -> ItemWeights {
-    let (mut offsets, mut all) = (vec![0u32], Vec::with_capacity(knn.n_pairs()));
-    for item in (0u32..).take(n_items).map(ItemId) {
-        all.extend(knn.neighbours(item).iter().map(|near| (near.item, near.similarity)));
-        offsets.push(u32::try_from(all.len()).unwrap_or(u32::MAX));
-    }
-    ItemWeights::new(offsets, all)
-}
-
-/// What follows what within so many steps of a history, a step further counting a fifth less; rows sum to 1.
-fn sequence(histories: &Histories<'_>, steps: u8, kept: usize) -> ItemWeights {
-    let n = histories.n_items;
-    let total: usize = histories.rows.iter().map(Vec::len).sum::<usize>().max(1);
-    let most_steps = usize::from(steps).min((MOST_PAIRS / total).max(1));
-    let mut follow: Vec<Vec<(u32, f32)>> = vec![Vec::new(); n];
-    for row in histories.rows {
-        for (index, later) in row.iter().enumerate() {
-            let mut weight = 1.0;
-            for earlier in row[..index].iter().rev().take(most_steps) {
-                follow[earlier.item as usize].push((later.item, weight));
-                weight *= 0.8;
-            }
-        }
-    }
-    let (mut offsets, mut all) = (vec![0u32], Vec::new());
-    for list in &mut follow {
-        list.sort_by_key(|(item, _)| *item);
-        let mut merged: Vec<(ItemId, f32)> = Vec::new();
-        for (item, weight) in list.drain(..) {
-            match merged.last_mut() {
-                Some((last, sum)) if last.0 == item => *sum += weight,
-                _ => merged.push((ItemId(item), weight)),
-            }
-        }
-        let sum: f32 = merged.iter().map(|(_, weight)| weight).sum();
-        merged.iter_mut().for_each(|(_, weight)| *weight /= sum.max(1e-9));
-        keep_largest(&mut merged, kept);
-        all.extend(merged);
-        offsets.push(u32::try_from(all.len()).unwrap_or(u32::MAX));
-    }
-    ItemWeights::new(offsets, all)
-}
-
 fn trend(histories: &Histories<'_>, half_life: f32) -> Vec<f32> {
     let newest = histories.newest();
     let mut trend = vec![0f32; histories.n_items];
@@ -422,51 +307,4 @@ fn trend(histories: &Histories<'_>, half_life: f32) -> Vec<f32> {
         trend[one.item as usize] += (-(newest - one.day) / f64::from(half_life.max(0.01))).exp2() as f32;
     }
     trend
-}
-
-impl Seasons {
-    /// `None` where the span is too short, or there are too many items for a table.
-    fn new(histories: &Histories<'_>, half_life: f32) -> Option<Self> {
-        let n = histories.n_items;
-        let days = histories.rows.iter().flatten().map(|one| one.day);
-        let first_day = days.fold(f64::INFINITY, f64::min).floor();
-        let span = histories.newest() - first_day + 1.0;
-        let most = SEASON_BYTES / 4 / n.max(1);
-        let n_seasons = (span.ceil() as usize).min(most);
-        if !span.is_finite() || n_seasons < FEWEST_SEASONS {
-            return None;
-        }
-        let days = span / n_seasons as f64;
-        let mut season = Self { half_life, first_day, days, faded: vec![0f32; n_seasons * n] };
-        for one in histories.rows.iter().flatten() {
-            let place = season.place(one.day, n) + one.item as usize;
-            season.faded[place] += 1.0;
-        }
-        let fade = (-days / f64::from(half_life)).exp2() as f32;
-        for later in 1..n_seasons {
-            let (before, own) = season.faded.split_at_mut(later * n);
-            let before = &before[(later - 1) * n..];
-            own[..n].iter_mut().zip(before).for_each(|(own, before)| *own += fade * before);
-        }
-        Some(season)
-    }
-
-    fn place(&self, day: f64, n: usize) -> usize {
-        let last = (self.faded.len() / n.max(1)).saturating_sub(1);
-        (((day - self.first_day) / self.days).max(0.0) as usize).min(last) * n
-    }
-
-    fn at(&self, day: f64, n: usize) -> &[f32] {
-        let from = self.place(day, n);
-        &self.faded[from..from + n]
-    }
-
-    fn is_sound(&self, n: usize) -> bool {
-        n > 0
-            && !self.faded.is_empty()
-            && self.faded.len().is_multiple_of(n)
-            && self.days > 0.0
-            && self.first_day.is_finite()
-            && self.faded.iter().all(|value| value.is_finite())
-    }
 }

@@ -55,6 +55,20 @@ fn what_followed_the_last_item_comes_first_and_the_cause_is_named() {
 }
 
 #[test]
+fn a_list_may_be_longer_than_what_the_rule_is_learnt_on() {
+    let rows: Vec<Vec<Interaction>> = (0..150u32)
+        .map(|user| {
+            (0..2).map(|step| Interaction { item: user + step, day: f64::from(step), weight: 1.0 }).collect()
+        })
+        .collect();
+    let ensemble = only(fit(&rows, 151), Member::Popularity);
+    let history = [(ItemId(0), 1.0)];
+    let context = Context { history: &history, last_day: None };
+    assert_eq!(ensemble.recommend(&context, 140, |item| item.0 != 0).len(), 140);
+    assert_eq!(ensemble.recommend(&context, 500, |item| item.0 != 0).len(), 150);
+}
+
+#[test]
 fn shares_are_zero_for_nothing_and_one_for_the_best() {
     assert_eq!(share(0.0, 1.0), 0.0);
     assert_eq!(share(-1.0, 1.0), 0.0);
@@ -82,8 +96,7 @@ fn more_items_than_ease_takes_leave_the_rare_ones_to_the_others() {
     let rows = histories();
     let matrix = Histories { rows: &rows, n_items: 20 }.matrix();
     let threads = Threads::new(1).unwrap();
-    let weights =
-        models::fit_ease(&matrix, 10.0, &parameters, &threads, |_| ControlFlow::Continue(())).unwrap();
+    let weights = fit_ease(&matrix, 10.0, &parameters, &threads, |_| ControlFlow::Continue(())).unwrap();
     let speaking = (0..20).filter(|item| !weights.of(ItemId(*item)).is_empty()).count();
     assert!(weights.is_sound() && (1..=5).contains(&speaking), "{speaking}");
 }

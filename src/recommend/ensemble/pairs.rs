@@ -1,0 +1,136 @@
+//! Pair models as sparse weights: fitting them, and adding up what a history says by them.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "dense inner loops; each index is bounded by n_items where it is made"
+)]
+
+use std::ops::ControlFlow;
+
+use crate::base::ItemId;
+use crate::recommend::ease::{Ease, EaseParameters};
+use crate::recommend::interactions::{Entry, Matrix};
+use crate::recommend::item_knn::ItemKnn;
+use crate::recommend::item_weights::{ItemWeights, keep_largest};
+use crate::recommend::threads::Threads;
+use crate::recommend::train::TrainError;
+
+use super::models::{EnsembleParameters, Histories};
+
+/// Weight of an old item of a history below which it is not looked at.
+const LEAST_WEIGHT: f32 = 1e-3;
+/// Pairs of a history that are counted at most, newest first.
+const MOST_PAIRS: usize = 60_000_000;
+
+/// Adds a pair model's weights for all decays in one pass over the history.
+pub(super) fn add_pairs(
+    weights: &ItemWeights,
+    decays: &[f32],
+    history: &[(ItemId, f32)],
+    n: usize,
+    scores: &mut [f32],
+) {
+    let mut ages = vec![1f32; decays.len()];
+    for (item, interest) in history {
+        // Decays rise, so those still worth a look are the last ones.
+        let first = ages.iter().position(|age| *age >= LEAST_WEIGHT).unwrap_or(decays.len());
+        if first == decays.len() {
+            break;
+        }
+        for (other, weight) in weights.of(*item).iter().filter(|(other, _)| other.index() < n) {
+            let value = weight * interest;
+            for (decay, age) in ages.iter().enumerate().skip(first) {
+                scores[decay * n + other.index()] += value * age;
+            }
+        }
+        ages.iter_mut().zip(decays).for_each(|(age, decay)| *age *= decay);
+    }
+}
+
+/// EASE^R over the most popular items, its largest weights kept.
+pub fn fit_ease(
+    matrix: &Matrix,
+    lambda: f32,
+    parameters: &EnsembleParameters,
+    threads: &Threads,
+    progress: impl FnMut(f32) -> ControlFlow<()>,
+) -> Result<ItemWeights, TrainError> {
+    let n_items = matrix.n_items();
+    let ease = EaseParameters { lambda, max_items: parameters.max_ease_items.max(1) };
+    if n_items <= parameters.max_ease_items {
+        return Ok(Ease::fit(matrix, &ease, threads, progress)?.truncate(parameters.kept));
+    }
+    let mut counts: Vec<(usize, u32)> = (0u32..).take(n_items).map(|item| (0, item)).collect();
+    for entry in matrix.rows().flatten() {
+        counts[entry.item as usize].0 += 1;
+    }
+    counts.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    let mut popular: Vec<u32> =
+        counts.iter().take(parameters.max_ease_items).map(|(_, item)| *item).collect();
+    popular.sort_unstable();
+    let mut place = vec![u32::MAX; n_items];
+    for (index, item) in (0u32..).zip(&popular) {
+        place[*item as usize] = index;
+    }
+    let local = |entry: &Entry| {
+        let item = place[entry.item as usize];
+        (item != u32::MAX).then_some(Entry { item, ..*entry })
+    };
+    let small =
+        Matrix::from_entries(matrix.rows().map(|row| row.iter().filter_map(local).collect()), popular.len());
+    let weights = Ease::fit(&small, &ease, threads, progress)?.truncate(parameters.kept);
+    let (mut offsets, mut all) = (vec![0u32], Vec::with_capacity(weights.len()));
+    for place in &place {
+        if *place != u32::MAX {
+            all.extend(
+                weights.of(ItemId(*place)).iter().map(|(other, w)| (ItemId(popular[other.index()]), *w)),
+            );
+        }
+        offsets.push(u32::try_from(all.len()).unwrap_or(u32::MAX));
+    }
+    Ok(ItemWeights::new(offsets, all))
+}
+
+pub(super) fn item_weights(knn: &ItemKnn, n_items: usize) -> ItemWeights {
+    let (mut offsets, mut all) = (vec![0u32], Vec::with_capacity(knn.n_pairs()));
+    for item in (0u32..).take(n_items).map(ItemId) {
+        all.extend(knn.neighbours(item).iter().map(|near| (near.item, near.similarity)));
+        offsets.push(u32::try_from(all.len()).unwrap_or(u32::MAX));
+    }
+    ItemWeights::new(offsets, all)
+}
+
+/// What follows what within so many steps of a history, a step further counting a fifth less; rows sum to 1. Made at once from
+/// all histories, unlike [`Transitions`](crate::recommend::transitions::Transitions), which learns session by session and pays for
+/// it with a search a pair.
+pub(super) fn sequence(histories: &Histories<'_>, steps: u8, kept: usize) -> ItemWeights {
+    let n = histories.n_items;
+    let total: usize = histories.rows.iter().map(Vec::len).sum::<usize>().max(1);
+    let most_steps = usize::from(steps).min((MOST_PAIRS / total).max(1));
+    let mut follow: Vec<Vec<(u32, f32)>> = vec![Vec::new(); n];
+    for row in histories.rows {
+        for (index, later) in row.iter().enumerate() {
+            let mut weight = 1.0;
+            for earlier in row[..index].iter().rev().take(most_steps) {
+                follow[earlier.item as usize].push((later.item, weight));
+                weight *= 0.8;
+            }
+        }
+    }
+    let (mut offsets, mut all) = (vec![0u32], Vec::new());
+    for list in &mut follow {
+        list.sort_by_key(|(item, _)| *item);
+        let mut merged: Vec<(ItemId, f32)> = Vec::new();
+        for (item, weight) in list.drain(..) {
+            match merged.last_mut() {
+                Some((last, sum)) if last.0 == item => *sum += weight,
+                _ => merged.push((ItemId(item), weight)),
+            }
+        }
+        let sum: f32 = merged.iter().map(|(_, weight)| weight).sum();
+        merged.iter_mut().for_each(|(_, weight)| *weight /= sum.max(1e-9));
+        keep_largest(&mut merged, kept);
+        all.extend(merged);
+        offsets.push(u32::try_from(all.len()).unwrap_or(u32::MAX));
+    }
+    ItemWeights::new(offsets, all)
+}
