@@ -96,7 +96,7 @@ pub struct ItemsetParameters {
 
 impl Default for ItemsetParameters {
     fn default() -> Self {
-        Self { support: 0.002, least_count: 5, max_items: 3, max_itemsets: 50_000, max_basket: 500 }
+        Self { support: 0.0002, least_count: 5, max_items: 3, max_itemsets: 50_000, max_basket: 500 }
     }
 }
 

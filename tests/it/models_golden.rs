@@ -175,7 +175,6 @@ fn figures_on_plain_tables_agree_with_the_reference() {
 
 /// The mean of three seeds: single ones lie 0.003 apart, and so do those of `implicit` (0.3961 with its seed 1).
 #[test]
-#[cfg_attr(debug_assertions, ignore = "takes two minutes without optimisation: cargo test --release")]
 fn implicit_als_agrees_with_the_reference() {
     let Some(tables) = tables("ml-100k/r80") else { return models_data::absent("ml-100k") };
     let ndcg = |seed| {

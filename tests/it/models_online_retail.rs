@@ -182,9 +182,6 @@ fn half_a_million_real_purchases() {
         took[took.len() - 1]
     );
 
-    // The aim is 2 ms for the 99th percentile on an idle machine; a test shares its cores with others.
-    assert!(took[took.len() / 2] < Duration::from_millis(2), "{took:?}");
-
     let user = shop.users["17850"];
     let list = model.recommend(&request(user, 10));
     show("customer 17850", &list, &shop.catalogue);
