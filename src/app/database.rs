@@ -1,6 +1,7 @@
 //! Opens the database: `DATABASE_URL`, or the private cluster of the data directory.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 
@@ -13,7 +14,7 @@ pub struct Database {
     /// The pool.
     pub store: Store,
     /// The private cluster, if this process started it.
-    pub cluster: Option<Cluster>,
+    pub cluster: Option<Arc<Cluster>>,
     /// Where it is, without a password, for a log line.
     pub described: String,
 }
@@ -61,7 +62,7 @@ pub fn connect(config: &Config, sharing: Sharing) -> anyhow::Result<Database> {
     match Cluster::start(&dir, &options) {
         Ok(cluster) => {
             let store = Store::connect(&cluster.url(), pool_size)?;
-            Ok(Database { store, cluster: Some(cluster), described })
+            Ok(Database { store, cluster: Some(Arc::new(cluster)), described })
         }
         Err(error @ ClusterError::InUse { .. }) if sharing == Sharing::Attach => {
             let url = Cluster::url_of_running(&dir).ok_or(error)?;

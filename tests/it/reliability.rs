@@ -83,6 +83,45 @@ fn a_sigkill_loses_nothing_that_was_acknowledged() {
 }
 
 #[test]
+fn a_killed_postgresql_is_started_again_and_what_was_acknowledged_is_there() {
+    let (_directory, data_dir) = data_dir();
+    let server = with_own_cluster(&data_dir);
+    let pid = || {
+        let text = std::fs::read_to_string(data_dir.join("postgres/postmaster.pid")).unwrap_or_default();
+        text.lines().next().and_then(|pid| pid.parse::<i32>().ok())
+    };
+    let (mut client, _) = server.login(1);
+    client.expect("welcome");
+    let before = pid().unwrap();
+    let mut http = server.http();
+    let mut acknowledged = Vec::new();
+    for round in 0..20 {
+        assert_eq!(http.post("/v1/events", &batch(1, round)).status, 202);
+        acknowledged.push(batch(1, round));
+    }
+    // SAFETY: a plain call.
+    unsafe { libc::kill(before, libc::SIGKILL) };
+    wait_for("another postmaster", || pid().is_some_and(|pid| pid != before));
+    let mut round = 20;
+    wait_for("events to be taken again", || {
+        let answer = http.post("/v1/events", &batch(1, round));
+        if answer.status == 202 {
+            acknowledged.push(batch(1, round));
+            round += 1;
+        } else {
+            assert_eq!(answer.status, 503, "{}", answer.body);
+        }
+        round >= 30
+    });
+    for batch in &acknowledged {
+        assert_eq!(http.post("/v1/events", batch).json()["duplicates"], 20, "an acknowledged event was lost");
+    }
+    // The socket has outlived it.
+    client.send(&json!({"type": "event", "kind": "view", "item_id": 3, "event_id": "after"}));
+    assert_eq!(client.expect("accepted")["event_id"], "after");
+}
+
+#[test]
 fn a_client_that_never_reads_costs_nobody_anything() {
     let database = TestDatabase::new();
     let mut arguments = Vec::new();

@@ -1,6 +1,8 @@
 //! `tidings serve` and `tidings demo`.
 
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,6 +15,11 @@ use crate::app::demo::{self, live};
 use crate::app::server::{self, Running};
 use crate::base::Timestamp;
 use crate::config::Config;
+use crate::store::cluster::Cluster;
+
+/// So many restarts of the private PostgreSQL within the window are a fault to look at, not to hide.
+const MAX_RESTARTS: usize = 20;
+const RESTART_WINDOW: Duration = Duration::from_secs(600);
 
 /// Serves until it is told to stop.
 pub fn serve(config: Config) -> anyhow::Result<()> {
@@ -86,22 +93,41 @@ fn announce(running: &Running) -> anyhow::Result<()> {
     say(&format!("tidings is ready at http://{}/", running.address))
 }
 
-/// Waits for SIGINT or SIGTERM; an end of the private PostgreSQL is an error.
+/// Waits for SIGINT or SIGTERM, and meanwhile keeps the private PostgreSQL running.
 async fn until_told(database: &Database) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut check = tokio::time::interval(Duration::from_secs(1));
+    tokio::select! {
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+        error = keep_cluster(database.cluster.clone()) => Err(error),
+    }
+}
+
+/// Starts a private PostgreSQL that has ended again; ends with an error when it ends too often.
+async fn keep_cluster(cluster: Option<Arc<Cluster>>) -> anyhow::Error {
+    let Some(cluster) = cluster else { return std::future::pending().await };
+    let mut check = tokio::time::interval(Duration::from_millis(200));
+    let mut restarts: VecDeque<Instant> = VecDeque::new();
     loop {
-        tokio::select! {
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
-            _ = check.tick() => {
-                if let Some(cluster) = &database.cluster
-                    && !cluster.is_running()
-                {
-                    anyhow::bail!("PostgreSQL has ended; start again, and it recovers by itself");
-                }
-            }
+        check.tick().await;
+        if cluster.is_running() {
+            continue;
+        }
+        restarts.retain(|at| at.elapsed() < RESTART_WINDOW);
+        if restarts.len() >= MAX_RESTARTS {
+            return anyhow::anyhow!(
+                "PostgreSQL has ended {MAX_RESTARTS} times within {} min; its log is postgres.log in the data directory",
+                RESTART_WINDOW.as_secs() / 60
+            );
+        }
+        restarts.push_back(Instant::now());
+        log::error!("PostgreSQL has ended, starting it again");
+        let again = Arc::clone(&cluster);
+        match tokio::task::spawn_blocking(move || again.restart()).await {
+            Ok(Ok(())) => log::info!("PostgreSQL runs again pid={}", cluster.pid()),
+            Ok(Err(error)) => log::error!("PostgreSQL not started error={error}"),
+            Err(error) => log::error!("PostgreSQL not started error={error}"),
         }
     }
 }
