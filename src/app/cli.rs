@@ -85,6 +85,9 @@ tidings evaluate --protocol sessions --train train.txt.gz --test test.txt.gz --a
     #[command(after_help = "Examples:\n  tidings rules --top 10\n  \
 tidings rules --baskets baskets.txt.gz --support 0.01 --confidence 0.3 --json")]
     Rules(commands::rules::RulesArgs),
+    /// What a policy would have earned, from the log of another (IPS, SNIPS, DR); refuses where the log can't tell.
+    #[command(after_help = "Example:\n  tidings off-policy --log log.csv.gz --target policy.csv --json")]
+    OffPolicy(commands::off_policy::OffPolicyArgs),
     /// Shoppers who come and go, as real clients of a running server.
     #[command(
         after_help = "Example:\n  tidings simulate --url ws://127.0.0.1:8080/ws --shoppers 100 --duration 60"
@@ -156,6 +159,7 @@ fn execute(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Train => commands::train::run(&config),
         Command::Evaluate(args) => commands::evaluate::run(&config, &args),
         Command::Rules(args) => commands::rules::run(&config, &args),
+        Command::OffPolicy(args) => commands::off_policy::run(&args),
         Command::Simulate { url, shoppers, seed, duration } => {
             commands::simulate::run(url, shoppers, seed, duration)
         }

@@ -1,4 +1,15 @@
-//! What came of messages: the outcomes a client reports or a purchase proves.
+//! What came of messages, and what is learned from it: the outcomes a client reports or a purchase proves; when, how much
+//! and in which words to write ([`send_time`], [`volume`], [`variants`]); what a change did ([`experiments`], [`lift`],
+//! [`uplift`]). Every random choice gives its propensity.
+
+pub mod experiments;
+pub mod lift;
+pub mod send_time;
+pub mod statistics;
+pub mod thompson;
+pub mod uplift;
+pub mod variants;
+pub mod volume;
 
 use serde::{Deserialize, Serialize};
 

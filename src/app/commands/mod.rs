@@ -7,6 +7,7 @@ mod evaluate_files;
 pub mod evaluate_sessions;
 pub mod import;
 pub mod migrate;
+pub mod off_policy;
 pub mod rules;
 pub mod serve;
 pub mod simulate;

@@ -1,0 +1,254 @@
+//! Who is in what: deterministic buckets, the holdout, the uniformly random slice, arms of experiments; and the check that
+//! the arms have the sizes they should have.
+//!
+//! A bucket is hash(salt, user) mod 10,000 (Tang et al., Overlapping Experiment Infrastructure, KDD 2010): the same user
+//! is always in the same one, other salts shuffle anew. The check is χ² over arms; below p = 0.001 nothing may be read from the
+//! experiment (Fabijan et al., Diagnosing Sample Ratio Mismatch, KDD 2019).
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::statistics::chi_square_p;
+
+/// Buckets; a share is told in them: 200 = 2 %.
+pub const BUCKETS: u16 = 10_000;
+/// Below this the sizes of the arms are no accident.
+pub const SAMPLE_RATIO_P: f64 = 0.001;
+/// Most arms of an experiment.
+pub const MAX_ARMS: usize = 20;
+/// Longest name or salt, in bytes.
+const MAX_NAME_BYTES: usize = 64;
+
+/// 0…9,999, evenly; the first 64 bits of SHA-256 over the length-prefixed salt and the user's external id.
+pub fn bucket(salt: &str, user: &str) -> u16 {
+    let mut hash = Sha256::new();
+    for part in [salt, user] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    let digest = hash.finalize();
+    let number = digest.iter().take(8).fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+    (number % u64::from(BUCKETS)) as u16
+}
+
+/// Which part of the policy holds for a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Slice {
+    /// Gets nothing but what was asked for and what must be told: the measure of what messages do at all.
+    Holdout,
+    /// Every choice is drawn evenly: the log that any policy can be judged by.
+    Uniform,
+    /// The learned policy.
+    Learned,
+}
+
+impl Slice {
+    /// As stored.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Holdout => "holdout",
+            Self::Uniform => "uniform",
+            Self::Learned => "learned",
+        }
+    }
+}
+
+/// Sizes of the slices, in buckets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Slices {
+    /// Changing it shuffles everybody anew.
+    pub salt: String,
+    /// In holdout.
+    pub holdout: u16,
+    /// In the uniformly random slice.
+    pub uniform: u16,
+}
+
+impl Default for Slices {
+    /// 2 % and 5 %.
+    fn default() -> Self {
+        Self { salt: "slices".into(), holdout: 200, uniform: 500 }
+    }
+}
+
+impl Slices {
+    /// The slice of a user, by external id; the slices never overlap.
+    pub fn of(&self, user: &str) -> Slice {
+        let bucket = bucket(&self.salt, user);
+        if bucket < self.holdout {
+            Slice::Holdout
+        } else if bucket < self.holdout.saturating_add(self.uniform) {
+            Slice::Uniform
+        } else {
+            Slice::Learned
+        }
+    }
+}
+
+/// A way of doing things under test.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arm {
+    /// Unique within the experiment; the first arm is the control.
+    pub name: String,
+    /// Buckets.
+    pub share: u16,
+}
+
+/// An experiment over templates, policies or models.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// Also the salt: two experiments are independent of one another.
+    pub name: String,
+    /// Control first.
+    pub arms: Vec<Arm>,
+}
+
+/// What is wrong with an experiment.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExperimentError {
+    /// Of the experiment or an arm.
+    #[error("a name has 1…{MAX_NAME_BYTES} bytes and no control characters; \"{0}\" has not")]
+    Name(String),
+    /// One arm compares nothing.
+    #[error("an experiment has 2…{MAX_ARMS} arms, this one has {0}")]
+    Arms(usize),
+    /// Two arms of one name.
+    #[error("two arms are named \"{0}\"")]
+    Twice(String),
+    /// Empty arms, or more than everybody.
+    #[error("each arm needs a share above 0 and all together at most {BUCKETS} buckets; these have {0}")]
+    Shares(u64),
+}
+
+impl Experiment {
+    /// Checks names and shares.
+    pub fn validate(&self) -> Result<(), ExperimentError> {
+        let names = std::iter::once(&self.name).chain(self.arms.iter().map(|arm| &arm.name));
+        for name in names {
+            if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
+                return Err(ExperimentError::Name(name.chars().take(MAX_NAME_BYTES).collect()));
+            }
+        }
+        if !(2..=MAX_ARMS).contains(&self.arms.len()) {
+            return Err(ExperimentError::Arms(self.arms.len()));
+        }
+        for (index, arm) in self.arms.iter().enumerate() {
+            if self.arms.iter().take(index).any(|other| other.name == arm.name) {
+                return Err(ExperimentError::Twice(arm.name.clone()));
+            }
+        }
+        let sum: u64 = self.arms.iter().map(|arm| u64::from(arm.share)).sum();
+        if sum > u64::from(BUCKETS) || self.arms.iter().any(|arm| arm.share == 0) {
+            return Err(ExperimentError::Shares(sum));
+        }
+        Ok(())
+    }
+
+    /// The arm of a user, by external id; `None` outside the experiment.
+    pub fn arm_of(&self, user: &str) -> Option<usize> {
+        let bucket = bucket(&self.name, user);
+        let mut end = 0u16;
+        self.arms.iter().position(|arm| {
+            end = end.saturating_add(arm.share);
+            bucket < end
+        })
+    }
+}
+
+/// Do the arms have the sizes they should?
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct SampleRatio {
+    /// Σ (observed − expected)² / expected.
+    pub chi_square: f64,
+    /// Probability of that or more by accident.
+    pub p: f64,
+    /// Nothing may be read: users got lost on one side.
+    pub blocked: bool,
+}
+
+/// Compares users observed in each arm with the arms' shares (any unit). Not blocked while there is nobody.
+pub fn sample_ratio(observed: &[u64], shares: &[f64]) -> SampleRatio {
+    let users: f64 = observed.iter().map(|users| *users as f64).sum();
+    let whole: f64 = shares.iter().sum();
+    let chi_square: f64 = observed
+        .iter()
+        .zip(shares)
+        .map(|(observed, share)| (*observed as f64, users * share / whole))
+        .filter(|(_, expected)| *expected > 0.0)
+        .map(|(observed, expected)| (observed - expected) * (observed - expected) / expected)
+        .sum();
+    let p = chi_square_p(chi_square, observed.len().saturating_sub(1));
+    SampleRatio { chi_square, p, blocked: p < SAMPLE_RATIO_P }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arm(name: &str, share: u16) -> Arm {
+        Arm { name: name.into(), share }
+    }
+
+    #[test]
+    fn buckets_are_even_repeatable_and_shuffled_by_the_salt() {
+        assert_eq!(bucket("a", "17"), bucket("a", "17"));
+        assert_ne!(bucket("ab", "c"), bucket("a", "bc"));
+        let mut tenths = [0u64; 10];
+        let mut same = 0;
+        for user in 0..20_000 {
+            let user = user.to_string();
+            tenths[usize::from(bucket("x", &user) / 1_000)] += 1;
+            same += usize::from(bucket("x", &user) / 1_000 == bucket("y", &user) / 1_000);
+        }
+        assert!(!sample_ratio(&tenths, &[1.0; 10]).blocked, "{tenths:?}");
+        assert!((1_800..2_200).contains(&same), "{same}");
+    }
+
+    #[test]
+    fn two_percent_are_held_out_and_five_get_random_choices() {
+        let slices = Slices::default();
+        let mut counts = [0u64; 3];
+        for user in 0..50_000 {
+            counts[slices.of(&user.to_string()) as usize] += 1;
+        }
+        assert!(!sample_ratio(&counts, &[2.0, 5.0, 93.0]).blocked, "{counts:?}");
+    }
+
+    #[test]
+    fn arms_get_their_shares_and_the_rest_stays_outside() {
+        let experiment =
+            Experiment { name: "words".into(), arms: vec![arm("control", 1_000), arm("b", 2_000)] };
+        experiment.validate().unwrap();
+        let mut counts = [0u64; 3];
+        for user in 0..30_000 {
+            counts[experiment.arm_of(&user.to_string()).unwrap_or(2)] += 1;
+        }
+        assert!(!sample_ratio(&counts, &[1.0, 2.0, 7.0]).blocked, "{counts:?}");
+    }
+
+    #[test]
+    fn a_lopsided_split_blocks_the_reading() {
+        // χ² = 2 · 100² / 5,000 = 4, p = 0.0455; then 2 · 250² / 5,000 = 25, p = 5.7e-7.
+        let slight = sample_ratio(&[5_100, 4_900], &[0.5, 0.5]);
+        assert!(
+            (slight.chi_square - 4.0).abs() < 1e-9 && (slight.p - 0.0455).abs() < 1e-4 && !slight.blocked
+        );
+        let lopsided = sample_ratio(&[5_250, 4_750], &[0.5, 0.5]);
+        assert!(lopsided.blocked && (lopsided.p - 5.7e-7).abs() < 1e-7, "{lopsided:?}");
+        assert!(!sample_ratio(&[0, 0], &[0.5, 0.5]).blocked);
+    }
+
+    #[test]
+    fn an_experiment_that_cannot_work_is_refused() {
+        let check = |arms| Experiment { name: "x".into(), arms }.validate();
+        assert_eq!(check(vec![arm("a", 5_000)]), Err(ExperimentError::Arms(1)));
+        assert_eq!(check(vec![arm("a", 1), arm("a", 1)]), Err(ExperimentError::Twice("a".into())));
+        assert_eq!(check(vec![arm("a", 6_000), arm("b", 6_000)]), Err(ExperimentError::Shares(12_000)));
+        assert_eq!(check(vec![arm("a", 0), arm("b", 1)]), Err(ExperimentError::Shares(1)));
+        assert_eq!(check(vec![arm("", 1), arm("b", 1)]), Err(ExperimentError::Name(String::new())));
+    }
+}
