@@ -3,7 +3,8 @@
 //!
 //! For hour h with n sent and c clicked, rate(h) = (c + m · prior(h)) / (n + m), where the prior of the user is the
 //! segment's rate, that of the segment the whole's, that of the whole its mean over all hours (empirical Bayes, Morris
-//! 1983). With probability ε an allowed hour is drawn evenly, else the best one is taken (Sutton & Barto 2018, §2.2), so a
+//! 1983). Visits are far more frequent than clicks, and who visits at an hour sees what is sent then: the user's prior is
+//! tilted by the share of the user's visits in that hour over the share of everybody's. With probability ε an allowed hour is drawn evenly, else the best one is taken (Sutton & Barto 2018, §2.2), so a
 //! choice has propensity ε / allowed + (1 − ε if it is the best). Somebody without data is treated as the segment.
 
 use std::collections::BTreeMap;
@@ -21,14 +22,18 @@ const SEGMENT_PRIOR: f32 = 200.0;
 const WHOLE_PRIOR: f32 = 200.0;
 /// Click rate before anything was sent.
 const FIRST_GUESS: f32 = 0.05;
+/// Visits of everybody that count beside the user's own, and how far they may tilt a rate either way.
+const VISIT_PRIOR: f32 = 10.0;
+const MAX_TILT: f32 = 5.0;
 /// Segments kept apart.
 const MAX_SEGMENTS: u8 = 26;
 
-/// Messages and clicks by local hour; messages of long ago may count less than one.
+/// Messages, clicks and visits by local hour; those of long ago may count less than one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HourCounts {
     sent: [f32; HOURS],
     clicked: [f32; HOURS],
+    visits: [f32; HOURS],
 }
 
 /// Local hours a message may be sent at: bit h stands for hour h.
@@ -93,10 +98,18 @@ impl HourCounts {
         }
     }
 
+    /// A visit, or anything else that shows that somebody is there.
+    pub fn note_visit(&mut self, hour: u8) {
+        if let Some(visits) = self.visits.get_mut(usize::from(hour)) {
+            *visits += 1.0;
+        }
+    }
+
     /// Makes what was counted so far weigh `factor`, 0…1: habits change.
     pub fn decay(&mut self, factor: f32) {
         let factor = factor.clamp(0.0, 1.0);
-        self.sent.iter_mut().chain(&mut self.clicked).for_each(|count| *count *= factor);
+        let counts = self.sent.iter_mut().chain(&mut self.clicked).chain(&mut self.visits);
+        counts.for_each(|count| *count *= factor);
     }
 
     /// Messages counted.
@@ -107,6 +120,18 @@ impl HourCounts {
     /// Clicks counted.
     pub fn n_clicked(&self) -> f32 {
         self.clicked.iter().sum()
+    }
+
+    /// Share of visits by hour, each hour taking a quarter from either neighbour; `prior` for as many as it weighs.
+    fn presence(&self, prior: &[f32; HOURS], weight: f32) -> [f32; HOURS] {
+        let n: f32 = self.visits.iter().sum();
+        let at = |hour: usize| self.visits.get(hour % HOURS).copied().unwrap_or(0.0);
+        let mut shares = *prior;
+        for (hour, share) in shares.iter_mut().enumerate() {
+            let smooth = (at(hour + HOURS - 1) + 2.0 * at(hour) + at(hour + 1)) / 4.0;
+            *share = (smooth + weight * *share) / (n + weight);
+        }
+        shares
     }
 
     /// Rates by hour, each shrunk to the prior's.
@@ -130,6 +155,11 @@ impl SendTime {
         self.each(segment, |counts| counts.note_clicked(hour));
     }
 
+    /// A visit by anybody.
+    pub fn note_visit(&mut self, hour: u8) {
+        self.whole.note_visit(hour);
+    }
+
     fn each(&mut self, segment: Option<u8>, note: impl Fn(&mut HourCounts)) {
         note(&mut self.whole);
         if let Some(segment) = segment.filter(|segment| *segment < MAX_SEGMENTS) {
@@ -144,6 +174,11 @@ impl SendTime {
         let mut rates = self.whole.shrunk(&[mean; HOURS], WHOLE_PRIOR);
         if let Some(counts) = segment.and_then(|segment| self.segments.get(&segment)) {
             rates = counts.shrunk(&rates, SEGMENT_PRIOR);
+        }
+        let everybody = self.whole.presence(&[1.0 / HOURS as f32; HOURS], HOURS as f32);
+        let own = user.presence(&everybody, VISIT_PRIOR);
+        for ((rate, own), everybody) in rates.iter_mut().zip(own).zip(everybody) {
+            *rate = (*rate * (own / everybody).clamp(1.0 / MAX_TILT, MAX_TILT)).min(1.0);
         }
         user.shrunk(&rates, USER_PRIOR)
     }
@@ -208,6 +243,20 @@ mod tests {
         let choice =
             shared.choose(&HourCounts::default(), Some(0), AllowedHours::ALL, 0.0, &mut rng(1, "test"));
         assert_eq!(choice.map(|choice| (choice.hour, choice.propensity)), Some((20, 1.0)));
+    }
+
+    #[test]
+    fn who_visits_at_an_hour_is_written_to_then() {
+        let mut shared = SendTime::default();
+        (0..24).for_each(|hour| shared.note_visit(hour));
+        let mut user = HourCounts::default();
+        (0..10).for_each(|_| user.note_visit(7));
+        // Everybody: (1 + 24 / 24) / 48 each hour; the user: (10 / 2 + 10 / 24) / 20 at 7, a quarter at 6 and 8.
+        let rates = shared.rates(&user, None);
+        let tilt = (5.0 + 10.0 / 24.0) / 20.0 * 24.0;
+        assert!((rates[7] / rates[12] - 5.0f32.min(tilt) / 0.5).abs() < 1e-3, "{rates:?}");
+        assert!(rates[6] > rates[12] && (rates[6] - rates[8]).abs() < 1e-6);
+        assert!((rates[12] - 0.05 * 0.5).abs() < 1e-6);
     }
 
     #[test]

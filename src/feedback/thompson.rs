@@ -4,7 +4,7 @@
 //! [`DRAWS`] winners are drawn, and one of them is taken evenly: that is Thompson sampling still, and its propensity is known
 //! without an integral: wins / draws, mixed with an even share.
 
-use rand::{Rng, RngExt};
+use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::statistics::beta;
@@ -57,6 +57,8 @@ impl Thompson {
 
 #[cfg(test)]
 mod tests {
+    use rand::RngExt;
+
     use super::*;
     use crate::base::random::rng;
 

@@ -331,7 +331,7 @@ mod tests {
             for user in &mut rest {
                 message += 1;
                 model.note_sent(user, 0);
-                if message % 20 == 0 {
+                if message.is_multiple_of(20) {
                     model.note_clicked(user, 0);
                 }
             }
