@@ -42,6 +42,13 @@ pub enum Record {
         /// Where the answer goes.
         reply: Option<oneshot::Sender<bool>>,
     },
+    /// A message of the shop. The reply comes after the commit; `false` = not known to be stored.
+    Message {
+        /// The message.
+        notification: Box<NewNotification>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<bool>,
+    },
     /// A client received everything up to an offset.
     Acknowledged {
         /// Who.
@@ -65,16 +72,17 @@ pub enum Record {
 struct Group {
     decisions: Vec<DecisionRow>,
     notifications: Vec<NewNotification>,
+    messages: Vec<NewNotification>,
     acknowledged: Vec<(UserId, i64, Timestamp)>,
     feedback: Vec<FeedbackRow>,
     preferences: Vec<(UserId, Preferences)>,
     robots: Vec<UserId>,
 }
 
-/// Who waits for a group: by decision, and those who only want to know that it is over.
+/// Who waits for a group: by decision or message, and those who only want to know that it is over.
 #[derive(Default)]
 struct Waiters {
-    decisions: HashMap<Uuid, oneshot::Sender<bool>>,
+    stored: HashMap<Uuid, oneshot::Sender<bool>>,
     flushes: Vec<oneshot::Sender<bool>>,
 }
 
@@ -82,9 +90,13 @@ impl Group {
     fn add(&mut self, record: Record, waiters: &mut Waiters) {
         match record {
             Record::Decision { decision, notification, reply } => {
-                waiters.decisions.extend(reply.map(|reply| (decision.decision_id, reply)));
+                waiters.stored.extend(reply.map(|reply| (decision.decision_id, reply)));
                 self.decisions.push(*decision);
                 self.notifications.extend(notification.map(|notification| *notification));
+            }
+            Record::Message { notification, reply } => {
+                waiters.stored.insert(notification.notification_id.0, reply);
+                self.messages.push(*notification);
             }
             Record::Acknowledged { user, offset, at } => self.acknowledged.push((user, offset, at)),
             Record::Feedback(row) => self.feedback.push(row),
@@ -96,6 +108,7 @@ impl Group {
 
     fn len(&self) -> usize {
         self.decisions.len()
+            + self.messages.len()
             + self.acknowledged.len()
             + self.feedback.len()
             + self.preferences.len()
@@ -105,6 +118,7 @@ impl Group {
     /// In one transaction; the number of outcomes that were new.
     fn commit(&self, connection: &mut Connection) -> Result<usize, StoreError> {
         notifications::insert(connection, &self.notifications)?;
+        notifications::insert(connection, &self.messages)?;
         decisions::insert(connection, &self.decisions)?;
         let first = feedback::insert(connection, &self.feedback)?;
         notifications::acknowledge(connection, &self.acknowledged)?;
@@ -119,12 +133,18 @@ impl Group {
     fn split(self, waiters: &mut Waiters) -> VecDeque<Record> {
         let mut notifications: HashMap<_, _> =
             self.notifications.into_iter().map(|row| (row.notification_id, Box::new(row))).collect();
+        let messages = self.messages.into_iter().filter_map(|message| {
+            let reply = waiters.stored.remove(&message.notification_id.0)?;
+            Some(Record::Message { notification: Box::new(message), reply })
+        });
+        let messages: Vec<Record> = messages.collect();
         let decisions = self.decisions.into_iter().map(|decision| Record::Decision {
             notification: decision.notification_id.and_then(|id| notifications.remove(&id)),
-            reply: waiters.decisions.remove(&decision.decision_id),
+            reply: waiters.stored.remove(&decision.decision_id),
             decision: Box::new(decision),
         });
         decisions
+            .chain(messages)
             .chain(self.feedback.into_iter().map(Record::Feedback))
             .chain(self.acknowledged.into_iter().map(|(user, offset, at)| Record::Acknowledged {
                 user,
@@ -231,7 +251,9 @@ impl JournalActor {
         let flushes = std::mem::take(&mut waiters.flushes);
         if error.temporary() {
             let again = group.split(&mut Waiters::default());
-            let again = again.into_iter().filter(|record| !matches!(record, Record::Decision { .. }));
+            let again = again
+                .into_iter()
+                .filter(|record| !matches!(record, Record::Decision { .. } | Record::Message { .. }));
             let room = MAX_WAITING.saturating_sub(self.waiting.len());
             let mut waiting: VecDeque<Record> =
                 again.take(room).chain(flushes.into_iter().map(Record::Flush)).collect();
@@ -254,7 +276,7 @@ impl JournalActor {
 
 /// Nobody may wait any more: the user has gone, what was stored is stored.
 fn answer(waiters: Waiters, stored: bool) {
-    for reply in waiters.decisions.into_values().chain(waiters.flushes) {
+    for reply in waiters.stored.into_values().chain(waiters.flushes) {
         let _ = reply.send(stored);
     }
 }
@@ -273,7 +295,7 @@ impl Handler<Record> for JournalActor {
     fn handle(&mut self, record: Record, context: &mut Self::Context) {
         if self.waiting.len() >= MAX_WAITING {
             self.shared.metrics.add(Count::MailboxFull, 1);
-            if let Record::Decision { reply: Some(reply), .. } = record {
+            if let Record::Decision { reply: Some(reply), .. } | Record::Message { reply, .. } = record {
                 let _ = reply.send(false);
             }
             return;

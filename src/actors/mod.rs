@@ -9,6 +9,7 @@ pub mod ingest;
 pub mod journal;
 pub mod loader;
 pub mod monitor;
+pub mod notifier;
 pub mod recommender;
 pub mod registry;
 pub mod send;

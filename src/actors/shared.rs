@@ -10,6 +10,7 @@ use super::ingest::IngestActor;
 use super::journal::JournalActor;
 use super::loader::LoaderActor;
 use super::monitor::Monitor;
+use super::notifier::NotifierActor;
 use super::recommender::{JobBoard, RecommenderActor};
 use super::registry::Registry;
 use super::watch::Kept;
@@ -55,6 +56,8 @@ pub struct Shared {
     pub journal: Arc<Kept<JournalActor>>,
     /// Reads users.
     pub loader: Arc<Kept<LoaderActor>>,
+    /// Takes messages of the shop.
+    pub notifier: Arc<Kept<NotifierActor>>,
     /// Trains.
     pub recommender: Arc<Kept<RecommenderActor>>,
     /// Progress of trainings.
@@ -89,6 +92,7 @@ impl Shared {
             ingest: Kept::new("ingest"),
             journal: Kept::new("journal"),
             loader: Kept::new("loader"),
+            notifier: Kept::new("notifier"),
             recommender: Kept::new("recommender"),
             jobs: JobBoard::default(),
             draining: AtomicBool::new(false),

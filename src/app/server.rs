@@ -18,6 +18,7 @@ use crate::actors::gateway::UserGateway;
 use crate::actors::ingest::IngestActor;
 use crate::actors::journal::{JournalActor, Record};
 use crate::actors::loader::LoaderActor;
+use crate::actors::notifier::NotifierActor;
 use crate::actors::recommender::RecommenderActor;
 use crate::actors::send::offer;
 use crate::actors::user::Drain;
@@ -143,7 +144,7 @@ pub async fn start(shared: Arc<Shared>, demo: bool) -> anyhow::Result<Running> {
 /// Starts them and waits until each can be reached: from the ready line on, every request is answered.
 async fn start_actors(shared: &Arc<Shared>, arbiter: &actix::ArbiterHandle) -> anyhow::Result<()> {
     let state = || Arc::clone(shared);
-    let (ingest, journal, loader, recommender) = (state(), state(), state(), state());
+    let (ingest, journal, loader, recommender, notifier) = (state(), state(), state(), state(), state());
     let started = [
         shared.ingest.start(arbiter, move |lifeline| IngestActor::new(Arc::clone(&ingest), lifeline)),
         shared.journal.start(arbiter, move |lifeline| JournalActor::new(Arc::clone(&journal), lifeline)),
@@ -151,6 +152,8 @@ async fn start_actors(shared: &Arc<Shared>, arbiter: &actix::ArbiterHandle) -> a
         shared
             .recommender
             .start(arbiter, move |lifeline| RecommenderActor::new(Arc::clone(&recommender), lifeline)),
+        // Last: what it finds in the outbox goes to users at once.
+        shared.notifier.start(arbiter, move |lifeline| NotifierActor::new(Arc::clone(&notifier), lifeline)),
     ];
     for reachable in started {
         reachable.await.context("an actor did not start")?;
@@ -202,6 +205,7 @@ impl Running {
         self.shared.journal.let_go();
         self.shared.loader.let_go();
         self.shared.recommender.let_go();
+        self.shared.notifier.let_go();
         self.core.stop();
     }
 }

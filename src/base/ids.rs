@@ -84,6 +84,17 @@ impl fmt::Display for NotificationId {
     }
 }
 
+impl NotificationId {
+    /// The id of a batch's message to one user: always the same, so that a second try can't become a second message.
+    /// Time and version are the batch's (a UUIDv7), the last 62 bits are of the SHA-256 of batch and user.
+    pub fn of_batch(batch: Uuid, user: &ExternalId) -> Self {
+        const TAIL: u128 = (1 << 62) - 1;
+        let digest = Sha256::new().chain_update(batch.as_bytes()).chain_update(user.to_string()).finalize();
+        let hash = digest.iter().take(8).fold(0u128, |hash, byte| (hash << 8) | u128::from(*byte));
+        Self(Uuid::from_u128((batch.as_u128() & !TAIL) | (hash & TAIL)))
+    }
+}
+
 /// Makes a retried event harmless: the same key is stored once. UUID version 8 from content, 7 when new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

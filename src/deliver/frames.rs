@@ -115,6 +115,38 @@ pub fn recommendation(envelope: &Envelope<'_>, content: &Content, items: Vec<Rec
     })
 }
 
+/// The fields of a notification that differ from user to user.
+#[derive(Serialize)]
+struct NotificationHead<'a> {
+    r#type: &'static str,
+    user_id: &'a ExternalId,
+    notification_id: NotificationId,
+    epoch: &'a str,
+    offset: i64,
+    trigger: &'static str,
+    sent_at: Timestamp,
+}
+
+/// Encodes a notification: the head is this user's, `message` is the JSON object of [`crate::notify::Message`] as it is
+/// stored, the same bytes for everyone who gets it. O(length).
+pub fn notification(envelope: &Envelope<'_>, message: &str) -> Frame {
+    let head = NotificationHead {
+        r#type: "notification",
+        user_id: envelope.user_id,
+        notification_id: envelope.notification_id,
+        epoch: envelope.epoch,
+        offset: envelope.offset,
+        trigger: envelope.trigger,
+        sent_at: envelope.sent_at,
+    };
+    let mut frame = serde_json::to_string(&head).unwrap_or_default();
+    frame.pop();
+    frame.reserve_exact(message.len());
+    frame.push(',');
+    frame.push_str(message.strip_prefix('{').unwrap_or(message));
+    frame.into()
+}
+
 /// Recommendations with what a client needs to show them; items that have left the catalogue are left out.
 pub fn recommended_items<'a>(list: &[Recommended], catalogue: &'a Catalogue) -> Vec<RecommendedItem<'a>> {
     list.iter()

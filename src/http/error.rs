@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::actors::ingest::IngestError;
 use crate::actors::loader::LoadError;
+use crate::actors::notifier::SubmitError;
 use crate::base::ExternalIdError;
 use crate::catalogue::ItemError;
 use crate::privacy::TokenError;
@@ -134,6 +135,15 @@ impl From<IngestError> for ApiError {
         match error {
             IngestError::Overloaded => Self::Overloaded(error.to_string()),
             IngestError::Unavailable => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<SubmitError> for ApiError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Overloaded => Self::Overloaded(error.to_string()),
+            SubmitError::Unavailable => Self::Unavailable(error.to_string()),
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod error;
 pub mod events;
 pub mod items;
 pub mod models;
+pub mod notifications;
 pub mod operate;
 pub mod origin;
 pub mod routes;

@@ -4,7 +4,7 @@ use actix_web::web::{self, delete, get, post, put};
 use actix_web::{HttpResponse, ResponseError};
 
 use super::error::ApiError;
-use super::{admin, assets, events, items, models, operate, rules, users, websocket};
+use super::{admin, assets, events, items, models, notifications, operate, rules, users, websocket};
 
 /// Every path of the server. What is not here is a file of the dashboard or a 404.
 pub fn routes(config: &mut web::ServiceConfig) {
@@ -16,6 +16,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(
             web::scope("/v1")
                 .route("/events", post().to(events::post))
+                .route("/notifications", post().to(notifications::post))
                 .service(
                     web::resource("/items")
                         .route(get().to(items::list))

@@ -1,11 +1,14 @@
 //! What to say and whether, when, where: a trigger makes a candidate, content puts it into words, the policy
 //! says send, defer or drop, each with its reasons.
 
+mod admit;
 pub mod content;
+pub mod message;
 pub mod policy;
 pub mod quiet_hours;
 pub mod trigger;
 
 pub use content::Content;
+pub use message::{Message, Priority};
 pub use policy::{Candidate, Decision, Outcome, PolicyState, Preferences, Rules, Sent};
 pub use trigger::Trigger;

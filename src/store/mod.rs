@@ -18,6 +18,7 @@ mod migrations;
 pub mod models;
 mod names;
 pub mod notifications;
+pub mod outbox;
 pub mod preferences;
 pub mod propensity;
 mod rates;

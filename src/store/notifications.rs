@@ -13,6 +13,7 @@ use super::StoreError;
 use super::convert::{from_pg, items_from_sql, join_items, segment_from_sql, segment_to_sql, to_pg};
 use super::sql::sql;
 use crate::base::{ItemId, ModelVersion, NotificationId, Timestamp, UserId};
+use crate::notify::Priority;
 
 /// Messages of a user that a resume can bring back.
 const TAIL: i64 = 100;
@@ -44,6 +45,10 @@ pub struct NewNotification {
     pub created_at: Timestamp,
     /// Not delivered after this.
     pub expires_at: Timestamp,
+    /// A newer message with the same key supersedes this one.
+    pub collapse_key: Option<Box<str>>,
+    /// How urgent.
+    pub priority: Priority,
 }
 
 /// A stored message as delivering it again needs it.
@@ -99,9 +104,10 @@ pub fn insert(conn: &mut PgConnection, new: &[NewNotification]) -> Result<(), St
     }
     sql::<()>(
         "INSERT INTO notifications (notification_id, user_id, stream_offset, kind, category, trigger, model_version, \
-         segment, items, frame, created_at, expires_at) \
-         SELECT id, u, o, k, c, t, m, s, string_to_array(i, ',')::integer[], f, created, expires \
-         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS n (id, u, o, k, c, t, m, s, i, f, created, expires)",
+         segment, items, frame, created_at, expires_at, collapse_key, priority) \
+         SELECT id, u, o, k, c, t, m, s, string_to_array(i, ',')::integer[], f, created, expires, ck, p \
+         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         AS n (id, u, o, k, c, t, m, s, i, f, created, expires, ck, p)",
     )
     .bind::<Array<SqlUuid>, _>(column(new, |row| row.notification_id.0))
     .bind::<Array<Integer>, _>(column(new, |row| row.user.to_sql()))
@@ -115,6 +121,8 @@ pub fn insert(conn: &mut PgConnection, new: &[NewNotification]) -> Result<(), St
     .bind::<Array<Text>, _>(column(new, |row| row.frame.as_str()))
     .bind::<Array<Timestamptz>, _>(column(new, |row| to_pg(row.created_at)))
     .bind::<Array<Timestamptz>, _>(column(new, |row| to_pg(row.expires_at)))
+    .bind::<Array<Nullable<Text>>, _>(column(new, |row| row.collapse_key.as_deref()))
+    .bind::<Array<SmallInt>, _>(column(new, |row| row.priority.code()))
     .execute(conn)?;
     Ok(())
 }

@@ -130,6 +130,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    notification_receipts (receipt) {
+        receipt -> Uuid,
+        accepted_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     notifications (notification_id) {
         notification_id -> Uuid,
         user_id -> Int4,
@@ -144,6 +151,22 @@ diesel::table! {
         created_at -> Timestamptz,
         expires_at -> Timestamptz,
         acknowledged_at -> Nullable<Timestamptz>,
+        collapse_key -> Nullable<Text>,
+        priority -> Int2,
+        seen_at -> Nullable<Timestamptz>,
+        read_at -> Nullable<Timestamptz>,
+        withdrawn_at -> Nullable<Timestamptz>,
+        withdrawn_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    outbox (outbox_id) {
+        outbox_id -> Int8,
+        batch -> Uuid,
+        due_at -> Timestamptz,
+        users -> Array<Text>,
+        message -> Text,
     }
 }
 
@@ -202,7 +225,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     items,
     jobs,
     models,
+    notification_receipts,
     notifications,
+    outbox,
     server,
     user_features,
     user_preferences,

@@ -14,6 +14,7 @@ mod models_data;
 mod models_golden;
 mod models_online_retail;
 mod models_sessions;
+mod notifications;
 mod off_policy;
 mod propensity;
 mod push;

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use diesel::connection::SimpleConnection;
 use tidings::base::{EventKey, ExternalId, NotificationId, Timestamp};
 use tidings::event::{Event, EventKind, NewEvent};
+use tidings::notify::Priority;
 use tidings::store::events::{self, Appended};
 use tidings::store::feedback::{self, FeedbackRow};
 use tidings::store::notifications::{self, NewNotification};
@@ -272,6 +273,8 @@ fn a_users_state_holds_what_deciding_and_delivering_need() {
         frame: format!("{{\"offset\":{offset}}}"),
         created_at: now.plus_days(-days_ago),
         expires_at: now.plus_days(expires_in_days),
+        collapse_key: None,
+        priority: Priority::default(),
     };
     let sent =
         [send(1, 9.0, 1.0), send(2, 2.0, 1.0), send(3, 1.0, -0.5), send(4, 0.1, 1.0), send(5, 0.0, 1.0)];

@@ -3,6 +3,7 @@
 use serde_json::json;
 use tidings::base::{ExternalId, ItemId, Millis, ModelVersion, NotificationId, Timestamp, UserId};
 use tidings::catalogue::NewItem;
+use tidings::notify::Priority;
 use tidings::recommend::propensity::Probabilities;
 use tidings::store::decisions::{self, DecisionFilter, DecisionRow};
 use tidings::store::feedback::{self, FeedbackRow, NamedRates};
@@ -73,6 +74,8 @@ fn message(number: u128, user: u32, item: u32, minutes: i64) -> NewNotification 
         frame: "{}".into(),
         created_at: now() + Millis::seconds(minutes.unsigned_abs() * 60),
         expires_at: now() + Millis::hours(24),
+        collapse_key: None,
+        priority: Priority::default(),
     }
 }
 

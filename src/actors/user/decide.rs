@@ -15,7 +15,7 @@ use crate::actors::journal::Record;
 use crate::actors::shared::Shared;
 use crate::base::{ConnectionId, ItemId, Millis, NotificationId, Timestamp};
 use crate::deliver::{Entry, Frame, Input, frames};
-use crate::notify::{Candidate, Decision, Outcome, Sent, Trigger, content};
+use crate::notify::{Candidate, Decision, Outcome, Priority, Sent, Trigger, content};
 use crate::recommend::{ModelSet, Recommendation, Request};
 use crate::store::decisions::DecisionRow;
 use crate::store::notifications::NewNotification;
@@ -177,6 +177,8 @@ impl Ready {
             frame: frame.to_string(),
             created_at: now,
             expires_at,
+            collapse_key: None,
+            priority: Priority::default(),
         });
         let entry = Entry { offset, id, expires_at, frame };
         Pending { decision, notification, entry, at: None, welcome_after: None }
@@ -212,7 +214,7 @@ fn encode(
     frames::recommendation(envelope, &words, items)
 }
 
-fn journal(shared: &Shared, decision: Box<DecisionRow>) {
+pub(super) fn journal(shared: &Shared, decision: Box<DecisionRow>) {
     let record = Record::Decision { decision, notification: None, reply: None };
     if !shared.journal.offer(record).is_queued() {
         shared.metrics.add(Count::MailboxFull, 1);
@@ -273,7 +275,12 @@ impl UserActor {
         }));
     }
 
-    fn stored(&mut self, entry: Entry, at: Option<Instant>, welcome_after: Option<(ConnectionId, Instant)>) {
+    pub(super) fn stored(
+        &mut self,
+        entry: Entry,
+        at: Option<Instant>,
+        welcome_after: Option<(ConnectionId, Instant)>,
+    ) {
         let shared = Arc::clone(&self.shared);
         let Some(ready) = self.serving() else { return };
         let frame = entry.frame.clone();
@@ -289,7 +296,7 @@ impl UserActor {
         }
     }
 
-    fn not_stored(&mut self, id: NotificationId, welcome_after: Option<(ConnectionId, Instant)>) {
+    pub(super) fn not_stored(&mut self, id: NotificationId, welcome_after: Option<(ConnectionId, Instant)>) {
         let shared = Arc::clone(&self.shared);
         let Some(ready) = self.serving() else { return };
         ready.policy.refund(id);

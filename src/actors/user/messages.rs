@@ -5,6 +5,7 @@ use std::time::Instant;
 use actix::Message;
 use tokio::sync::oneshot;
 
+use crate::actors::notifier::Ticket;
 use crate::base::{Timestamp, UserId};
 use crate::event::Event;
 use crate::profile::Profile;
@@ -26,6 +27,11 @@ pub struct EventsCommitted {
     /// When the request was read.
     pub at: Instant,
 }
+
+/// From the notifier: a message of the shop to this user.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Deliver(pub Ticket);
 
 /// From the recommender: another model set serves.
 #[derive(Message)]

@@ -11,6 +11,7 @@ mod decide;
 mod events;
 mod expect;
 mod messages;
+mod notify;
 mod ready;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 
 use super::loader::{LoadError, Loaded};
+use super::notifier::Ticket;
 use super::shared::Shared;
 use crate::base::{ExternalId, Timestamp};
 use crate::deliver::CloseCode;
@@ -27,7 +29,7 @@ use crate::telemetry::Gauge;
 use crate::transport::{Opened, Outbound, Received};
 
 pub use messages::{
-    Connect, Drain, EventsCommitted, ModelTrained, ProfileSnapshot, SetPreferences, Snapshot,
+    Connect, Deliver, Drain, EventsCommitted, ModelTrained, ProfileSnapshot, SetPreferences, Snapshot,
 };
 use ready::Ready;
 
@@ -59,6 +61,12 @@ pub struct UserActor {
     stream_lost: bool,
     /// Since when nobody is connected.
     idle_since: Option<Instant>,
+    /// Messages of the shop that wait until the user has been read.
+    tickets: Vec<Ticket>,
+    /// Nobody has ever logged in here: the actor was started for a message and ends with it.
+    only_for_messages: bool,
+    /// Out of the registry: another actor numbers the stream from now on.
+    finishing: bool,
 }
 
 impl UserActor {
@@ -74,6 +82,9 @@ impl UserActor {
             in_flight: 0,
             stream_lost: false,
             idle_since: Some(Instant::now()),
+            tickets: Vec::new(),
+            only_for_messages: true,
+            finishing: false,
         }
     }
 
@@ -100,7 +111,16 @@ impl UserActor {
         for opened in waiting {
             self.connect(opened, context);
         }
+        self.deliver_waiting(context);
         self.reload_if_due(context);
+    }
+
+    /// An actor that was started for a message and has stored it: nobody is here to linger for.
+    fn finish_if_absent(&mut self, context: &mut Context<Self>) {
+        let quiet = self.in_flight == 0 && self.tickets.is_empty() && matches!(self.state, State::Ready(_));
+        if self.only_for_messages && quiet && !self.finishing {
+            self.finish(context);
+        }
     }
 
     /// Something was missed and nothing is under way: read everything again.
@@ -132,6 +152,7 @@ impl UserActor {
 
     fn connect(&mut self, opened: Opened, context: &mut Context<Self>) {
         self.idle_since = None;
+        self.only_for_messages = false;
         match &mut self.state {
             State::Loading { waiting, .. } if waiting.len() < MAX_WAITING => waiting.push(opened),
             State::Loading { .. } => {
@@ -188,13 +209,15 @@ impl UserActor {
         let connections = attached + waiting;
         if connections > 0 {
             self.idle_since = None;
-        } else if self.idle_since.get_or_insert_with(Instant::now).elapsed() >= linger {
+        } else if self.in_flight == 0 && self.idle_since.get_or_insert_with(Instant::now).elapsed() >= linger
+        {
             self.finish(context);
         }
     }
 
     /// First out of the registry, then, once what is in the mailbox has been answered, out of life.
     fn finish(&mut self, context: &mut Context<Self>) {
+        self.finishing = true;
         self.shared.registry.remove(&self.user, self.instance);
         self.hang_up(CloseCode::StreamLost);
         context.run_later(Duration::from_millis(100), |actor, context| {
@@ -241,6 +264,14 @@ impl Handler<Connect> for UserActor {
 
     fn handle(&mut self, connect: Connect, context: &mut Self::Context) {
         self.connect(connect.0, context);
+    }
+}
+
+impl Handler<Deliver> for UserActor {
+    type Result = ();
+
+    fn handle(&mut self, deliver: Deliver, context: &mut Self::Context) {
+        self.deliver(deliver.0, context);
     }
 }
 

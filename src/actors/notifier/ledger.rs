@@ -1,0 +1,157 @@
+//! Which accepted messages are with users' actors, and what became of each. A [`Ticket`] that is dropped before it is
+//! settled (a full mailbox, an actor that ended, a commit nobody confirmed) comes back by itself and is tried again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::base::{ExternalId, NotificationId, Timestamp};
+use crate::notify::Message;
+use crate::store::outbox::OutboxRow;
+
+/// A row of the outbox on its way to its users.
+pub struct Batch {
+    /// As stored.
+    pub row: OutboxRow,
+    /// Parsed once.
+    pub message: Message,
+    /// Users who have not had their turn.
+    remaining: AtomicUsize,
+}
+
+impl Batch {
+    /// Parses the message; `None` for one that this version can't read.
+    pub fn new(row: OutboxRow) -> Option<Self> {
+        let message: Message = serde_json::from_str(&row.message).ok()?;
+        let remaining = AtomicUsize::new(row.users.len());
+        Some(Self { row, message, remaining })
+    }
+
+    /// The message to each user.
+    pub fn ids(&self) -> impl Iterator<Item = NotificationId> {
+        self.row.users.iter().map(|user| NotificationId::of_batch(self.row.batch, user))
+    }
+}
+
+/// One user's turn.
+#[derive(Clone)]
+pub struct Turn {
+    /// Of which row.
+    pub batch: Arc<Batch>,
+    /// Whose.
+    pub user: ExternalId,
+    /// How often it came back.
+    pub returns: u16,
+}
+
+impl Turn {
+    /// The message to this user.
+    pub fn id(&self) -> NotificationId {
+        NotificationId::of_batch(self.batch.row.batch, &self.user)
+    }
+}
+
+/// Shared by the notifier and every ticket.
+#[derive(Default)]
+pub struct Ledger {
+    out: AtomicUsize,
+    finished: Mutex<Vec<i64>>,
+    returned: Mutex<Vec<Turn>>,
+    deferred: Mutex<Vec<(Turn, Timestamp)>>,
+}
+
+impl Ledger {
+    /// Hands out a ticket.
+    pub fn ticket(self: &Arc<Self>, turn: Turn) -> Ticket {
+        self.out.fetch_add(1, Ordering::AcqRel);
+        Ticket { ledger: Arc::clone(self), turn: Some(turn) }
+    }
+
+    /// Tickets that are out.
+    pub fn out(&self) -> usize {
+        self.out.load(Ordering::Acquire)
+    }
+
+    /// A user has had its turn; the last one finishes the row.
+    pub fn settle(&self, turn: &Turn) {
+        if turn.batch.remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.finished.lock().push(turn.batch.row.outbox_id);
+        }
+    }
+
+    /// Rows whose users have all had their turn.
+    pub fn take_finished(&self) -> Vec<i64> {
+        std::mem::take(&mut *self.finished.lock())
+    }
+
+    /// Puts rows back that could not be removed.
+    pub fn finished_again(&self, rows: Vec<i64>) {
+        self.finished.lock().extend(rows);
+    }
+
+    /// Turns that came back.
+    pub fn take_returned(&self) -> Vec<Turn> {
+        std::mem::take(&mut *self.returned.lock())
+    }
+
+    /// Turns that are to come later.
+    pub fn take_deferred(&self) -> Vec<(Turn, Timestamp)> {
+        std::mem::take(&mut *self.deferred.lock())
+    }
+
+    /// Puts turns back that could not be looked at.
+    pub fn returned_again(&self, turns: Vec<Turn>) {
+        self.returned.lock().extend(turns);
+    }
+
+    /// Puts turns back that could not be stored.
+    pub fn deferred_again(&self, turns: Vec<(Turn, Timestamp)>) {
+        self.deferred.lock().extend(turns);
+    }
+
+    /// Is nothing out, and nothing to be written?
+    pub fn is_quiet(&self) -> bool {
+        self.out() == 0
+            && self.finished.lock().is_empty()
+            && self.returned.lock().is_empty()
+            && self.deferred.lock().is_empty()
+    }
+}
+
+/// The right to give one message its place in one stream, once.
+pub struct Ticket {
+    ledger: Arc<Ledger>,
+    turn: Option<Turn>,
+}
+
+impl Ticket {
+    /// What and to whom; `None` only while it is being dropped.
+    pub fn turn(&self) -> Option<&Turn> {
+        self.turn.as_ref()
+    }
+
+    /// It has its place in the stream, or is not to have one.
+    pub fn settle(mut self) {
+        if let Some(turn) = self.turn.take() {
+            self.ledger.settle(&turn);
+        }
+    }
+
+    /// Again then.
+    pub fn defer(mut self, until: Timestamp) {
+        if let Some(turn) = self.turn.take() {
+            self.ledger.deferred.lock().push((turn, until));
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(turn) = self.turn.take() {
+            let returns = turn.returns.saturating_add(1);
+            self.ledger.returned.lock().push(Turn { returns, ..turn });
+        }
+        self.ledger.out.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,307 @@
+//! Takes messages of the shop, makes them durable in groups, and hands each to the actor of its user, which decides
+//! and numbers it. A message leaves the outbox when it has its place in a stream (or is not to have one), so whatever
+//! dies in between, a restart goes on where the outbox says.
+//!
+//! The outbox is one timeline (`due_at`, `outbox_id`) with a cursor: what is due at once is handed on from memory right
+//! after its commit, what waits (`send_at`, a whole segment, more than fits) is read when its time has come. One round
+//! trip to the database is under way at a time; what comes meanwhile goes with the next.
+
+mod ledger;
+mod round;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture};
+use tokio::sync::oneshot;
+
+use super::send::{Offer, offer};
+use super::shared::Shared;
+use super::user::{Deliver, UserActor};
+use super::watch::Lifeline;
+use crate::base::{Millis, Timestamp};
+use crate::store::outbox::{Accepted, Submission};
+use crate::telemetry::Count;
+
+use ledger::Ledger;
+pub use ledger::{Batch, Ticket, Turn};
+use round::{Found, Round};
+
+/// Requests waiting in the mailbox.
+const MAILBOX: usize = 4_096;
+/// Users whose messages wait for a commit; beyond it requests are told to come back.
+const MAX_WAITING: usize = 100_000;
+/// Tickets out at a time: bounds the actors of absent users that a broadcast starts.
+const MAX_OUT: usize = 4_096;
+/// While tickets are out, what became of them is looked at this often.
+const PUMP: Duration = Duration::from_millis(5);
+/// After an error, and before what came back is tried again.
+const PAUSE: Duration = Duration::from_millis(250);
+/// A message that came back this often is left in the outbox until the next start.
+const MAX_RETURNS: u16 = 100;
+/// Longest sleep: another process may have put something into the outbox.
+const MAX_SLEEP: Millis = Millis::seconds(60);
+
+/// From a request handler. Answered after the commit.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Submit {
+    /// In order.
+    pub submissions: Vec<Submission>,
+    /// One outcome a submission.
+    pub reply: oneshot::Sender<Result<Vec<Accepted>, SubmitError>>,
+}
+
+/// Why nothing was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// Too much waits.
+    #[error("too many messages are waiting, try again in a moment")]
+    Overloaded,
+    /// The database did not answer; nothing is known to be accepted. Safe to repeat with the same keys.
+    #[error("the messages could not be stored, try again in a moment")]
+    Unavailable,
+}
+
+/// See the module.
+pub struct NotifierActor {
+    shared: Arc<Shared>,
+    ledger: Arc<Ledger>,
+    waiting: VecDeque<Submit>,
+    /// Users in `waiting`.
+    n_waiting: usize,
+    /// To be handed out, in order.
+    turns: VecDeque<Turn>,
+    /// Everything up to here has been put into `turns`.
+    cursor: (Timestamp, i64),
+    /// When the next row after the cursor is due; `None` = there is none.
+    next_due: Option<Timestamp>,
+    in_flight: bool,
+    paused: bool,
+    pump: bool,
+    /// What came back is looked at from then on.
+    retry_at: Option<Instant>,
+    alarm: Option<SpawnHandle>,
+    _lifeline: Lifeline,
+}
+
+impl NotifierActor {
+    /// About to read what is left from before.
+    pub fn new(shared: Arc<Shared>, lifeline: Lifeline) -> Self {
+        Self {
+            shared,
+            ledger: Arc::default(),
+            waiting: VecDeque::new(),
+            n_waiting: 0,
+            turns: VecDeque::new(),
+            cursor: (Timestamp(0), 0),
+            next_due: Some(Timestamp(0)),
+            in_flight: false,
+            paused: false,
+            pump: false,
+            retry_at: None,
+            alarm: None,
+            _lifeline: lifeline,
+        }
+    }
+
+    /// Everything there is to do in one round trip; `None` when there is nothing.
+    fn next_round(&mut self, now: Timestamp) -> Option<Round> {
+        let mut round = Round {
+            now,
+            cursor: self.cursor,
+            next_due: self.next_due,
+            may_read: self.turns.len() < MAX_OUT,
+            finished: self.ledger.take_finished(),
+            deferred: self.ledger.take_deferred(),
+            returned: Vec::new(),
+            submissions: Vec::new(),
+            replies: Vec::new(),
+        };
+        if self.retry_at.is_none_or(|at| at <= Instant::now()) {
+            round.returned = self.ledger.take_returned();
+            self.retry_at = (!round.returned.is_empty()).then(|| Instant::now() + PAUSE);
+        }
+        while let Some(submit) = self.waiting.pop_front() {
+            self.n_waiting -= size(&submit);
+            round.replies.push((submit.submissions.len(), submit.reply));
+            // At once means now: never before the cursor.
+            round.submissions.extend(
+                submit
+                    .submissions
+                    .into_iter()
+                    .map(|submission| Submission { due_at: submission.due_at.max(now), ..submission }),
+            );
+        }
+        (!round.is_empty()).then_some(round)
+    }
+
+    fn work(&mut self, context: &mut Context<Self>) {
+        self.hand_out();
+        if self.in_flight || self.paused {
+            return;
+        }
+        let now = Timestamp::now().max(Timestamp(self.cursor.0.0 + 1));
+        let Some(round) = self.next_round(now) else { return self.rest(context) };
+        self.in_flight = true;
+        let store = self.shared.store.clone();
+        let round = Arc::new(round);
+        let running = Arc::clone(&round);
+        let run = async move { store.run(move |connection| running.run(connection)).await };
+        context.spawn(run.into_actor(self).map(move |found, actor, context| {
+            actor.in_flight = false;
+            match (found, Arc::try_unwrap(round)) {
+                (Ok(found), Ok(round)) => actor.finish(round, found),
+                (Err(error), Ok(round)) => {
+                    log::error!("outbox not written error={error}");
+                    actor.shared.metrics.add(Count::FailedCommits, 1);
+                    actor.give_back(round);
+                    actor.pause(context);
+                }
+                // Still held by the thread that panicked with it: start anew from the outbox.
+                (_, Err(_)) => actix::ActorContext::stop(context),
+            }
+            actor.work(context);
+        }));
+    }
+
+    fn finish(&mut self, round: Round, found: Found) {
+        let mut outcomes = found.outcomes.into_iter();
+        for (n, reply) in round.replies {
+            let _ = reply.send(Ok(outcomes.by_ref().take(n).collect()));
+        }
+        for turn in round.returned {
+            if found.placed.contains(&turn.id()) {
+                self.ledger.settle(&turn);
+            } else if turn.returns >= MAX_RETURNS {
+                log::error!("message given up until the next start notification_id={}", turn.id());
+            } else {
+                self.turns.push_back(turn);
+            }
+        }
+        for (turn, _) in &round.deferred {
+            self.ledger.settle(turn);
+        }
+        self.next_due = found.next_due;
+        self.cursor = found.cursor;
+        for batch in found.batches {
+            let batch = Arc::new(batch);
+            for user in &batch.row.users {
+                let turn = Turn { batch: Arc::clone(&batch), user: user.clone(), returns: 0 };
+                if found.placed.contains(&turn.id()) {
+                    self.ledger.settle(&turn);
+                } else {
+                    self.turns.push_back(turn);
+                }
+            }
+        }
+        for unreadable in found.unreadable {
+            log::error!("a message of the outbox can't be read and is left there outbox_id={unreadable}");
+        }
+    }
+
+    fn give_back(&mut self, round: Round) {
+        self.ledger.finished_again(round.finished);
+        self.ledger.deferred_again(round.deferred);
+        for (_, reply) in round.replies {
+            let _ = reply.send(Err(SubmitError::Unavailable));
+        }
+        self.ledger.returned_again(round.returned);
+    }
+
+    /// Hands messages to the actors of their users, as many as may be out.
+    fn hand_out(&mut self) {
+        while self.ledger.out() < MAX_OUT {
+            let Some(turn) = self.turns.pop_front() else { return };
+            let user = turn.user.clone();
+            let ticket = self.ledger.ticket(turn);
+            let entry = self.shared.registry.get_or_start(&user, |instance, missed| {
+                UserActor::new(user.clone(), instance, Arc::clone(&self.shared), missed).start()
+            });
+            match offer(&entry.address, Deliver(ticket)) {
+                Offer::Queued => {}
+                // The ticket comes back by itself.
+                Offer::Full(_) | Offer::Closed(_) => self.shared.metrics.add(Count::MailboxFull, 1),
+            }
+        }
+    }
+
+    fn pause(&mut self, context: &mut Context<Self>) {
+        self.paused = true;
+        context.run_later(PAUSE, |actor, context| {
+            actor.paused = false;
+            actor.work(context);
+        });
+    }
+
+    /// Nothing to write right now: look again when tickets may have come back, or when the next row is due.
+    fn rest(&mut self, context: &mut Context<Self>) {
+        if !self.ledger.is_quiet() || !self.turns.is_empty() {
+            if !self.pump {
+                self.pump = true;
+                context.run_later(PUMP, |actor, context| {
+                    actor.pump = false;
+                    actor.work(context);
+                });
+            }
+            return;
+        }
+        if let Some(alarm) = self.alarm.take() {
+            context.cancel_future(alarm);
+        }
+        let now = Timestamp::now();
+        let sleep = self.next_due.map_or(MAX_SLEEP, |due| due.millis_since(now).min(MAX_SLEEP));
+        // A little late never hurts; a little early would be a round trip for nothing.
+        let sleep = sleep.to_std() + Duration::from_millis(1);
+        self.alarm = Some(context.run_later(sleep, |actor, context| {
+            actor.alarm = None;
+            actor.work(context);
+        }));
+    }
+}
+
+fn size(submit: &Submit) -> usize {
+    use crate::notify::message::Audience;
+    let users = |submission: &Submission| match &submission.audience {
+        Audience::Users(users) => users.len(),
+        Audience::Segment(_) | Audience::Everyone => 1,
+    };
+    submit.submissions.iter().map(users).sum()
+}
+
+impl Actor for NotifierActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(MAILBOX);
+        self.work(context);
+    }
+}
+
+impl Handler<Submit> for NotifierActor {
+    type Result = ();
+
+    fn handle(&mut self, submit: Submit, context: &mut Self::Context) {
+        let n = size(&submit);
+        if self.n_waiting + n > MAX_WAITING || self.turns.len() > MAX_WAITING {
+            let _ = submit.reply.send(Err(SubmitError::Overloaded));
+            return;
+        }
+        self.n_waiting += n;
+        self.waiting.push_back(submit);
+        self.work(context);
+    }
+}
+
+impl Shared {
+    /// Accepts messages of the shop; comes back when they are durable.
+    pub async fn submit(&self, submissions: Vec<Submission>) -> Result<Vec<Accepted>, SubmitError> {
+        let (reply, answer) = oneshot::channel();
+        match self.notifier.offer(Submit { submissions, reply }) {
+            Offer::Queued => answer.await.unwrap_or(Err(SubmitError::Unavailable)),
+            Offer::Full(_) => Err(SubmitError::Overloaded),
+            Offer::Closed(_) => Err(SubmitError::Unavailable),
+        }
+    }
+}

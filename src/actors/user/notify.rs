@@ -1,0 +1,197 @@
+//! A message of the shop: from its ticket to a place in the stream. The same way as a recommendation, with the same
+//! rule: store, then send. The ticket is settled when the message is stored, so it can't be lost, and never before its
+//! number is certain, so it can't come twice.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::decide::journal;
+use super::ready::Ready;
+use super::{State, UserActor};
+use crate::actors::journal::Record;
+use crate::actors::notifier::{Ticket, Turn};
+use crate::actors::shared::Shared;
+use crate::base::Timestamp;
+use crate::deliver::{Entry, frames};
+use crate::notify::{Decision, Outcome, Priority, Sent};
+use crate::store::decisions::DecisionRow;
+use crate::store::notifications::NewNotification;
+use crate::telemetry::Count;
+
+/// What set it off, in frames and tables.
+const TRIGGER: &str = "api";
+/// Messages that wait while the user is read; more come back and are tried again.
+const MAX_TICKETS: usize = 256;
+
+/// A message that has its number and is to be stored.
+struct Numbered {
+    notification: Box<NewNotification>,
+    entry: Entry,
+    ticket: Ticket,
+}
+
+/// What becomes of a ticket.
+enum Fate {
+    /// To be stored and sent.
+    Store(Box<Numbered>),
+    /// Nothing more to do.
+    Over,
+}
+
+impl Ready {
+    fn admit(&mut self, ticket: Ticket, shared: &Shared) -> Fate {
+        let Some(turn) = ticket.turn().cloned() else { return Fate::Over };
+        let now = Timestamp::now();
+        let message = &turn.batch.message;
+        let decision = if message.expires_at <= now {
+            Decision { outcome: Outcome::Drop, reasons: vec!["expired: too late to be worth showing".into()] }
+        } else {
+            self.policy.admit(message, &shared.rules, &self.preferences, now)
+        };
+        match decision.outcome {
+            Outcome::Send => {
+                shared.metrics.add(Count::Sends, 1);
+                return self.number(&turn, ticket, now);
+            }
+            Outcome::Defer(until) => {
+                shared.metrics.add(Count::Defers, 1);
+                ticket.defer(until);
+            }
+            Outcome::Drop => {
+                shared.metrics.add(Count::Drops, 1);
+                ticket.settle();
+            }
+        }
+        // Sent ones are known by their message; what was held back must be explained.
+        journal(shared, self.explain(&turn, &decision, now));
+        Fate::Over
+    }
+
+    fn explain(&self, turn: &Turn, decision: &Decision, now: Timestamp) -> Box<DecisionRow> {
+        Box::new(DecisionRow {
+            decision_id: Uuid::now_v7(),
+            decided_at: now,
+            user: self.user,
+            trigger: TRIGGER.to_owned(),
+            category: turn.batch.message.category.to_string(),
+            outcome: decision.outcome.name().to_owned(),
+            reasons: decision.reasons.clone(),
+            notification_id: None,
+            model_version: Default::default(),
+            segment: self.segment.map(|segment| segment.0),
+            items: Vec::new(),
+            propensity: 1.0,
+            until: match decision.outcome {
+                Outcome::Defer(until) => Some(until),
+                Outcome::Send | Outcome::Drop => None,
+            },
+            expected: None,
+            features: Vec::new(),
+        })
+    }
+
+    fn number(&mut self, turn: &Turn, ticket: Ticket, now: Timestamp) -> Fate {
+        let message = &turn.batch.message;
+        let id = turn.id();
+        let offset = self.next_offset;
+        self.next_offset += 1;
+        let envelope = frames::Envelope {
+            notification_id: id,
+            user_id: &self.external_id,
+            epoch: self.session.epoch(),
+            offset,
+            category: "",
+            trigger: TRIGGER,
+            sent_at: now,
+            expires_at: message.expires_at,
+            model: 0,
+        };
+        let frame = frames::notification(&envelope, &turn.batch.row.message);
+        self.policy.note_sent(Sent {
+            id,
+            at: now,
+            category: message.category.clone(),
+            items: Box::default(),
+            asked_for: message.priority == Priority::Transactional,
+            clicked: false,
+            dismissed: false,
+        });
+        let notification = Box::new(NewNotification {
+            notification_id: id,
+            user: self.user,
+            offset,
+            kind: message.kind.to_string(),
+            category: message.category.to_string(),
+            trigger: TRIGGER.to_owned(),
+            model_version: Default::default(),
+            segment: self.segment.map(|segment| segment.0),
+            items: Vec::new(),
+            frame: frame.to_string(),
+            created_at: now,
+            expires_at: message.expires_at,
+            collapse_key: message.collapse_key.clone(),
+            priority: message.priority,
+        });
+        let entry = Entry { offset, id, expires_at: message.expires_at, frame };
+        Fate::Store(Box::new(Numbered { notification, entry, ticket }))
+    }
+}
+
+impl UserActor {
+    pub(super) fn deliver(&mut self, ticket: Ticket, context: &mut Context<Self>) {
+        if self.finishing {
+            return; // The ticket comes back and goes to the next actor.
+        }
+        self.reload_if_due(context);
+        let shared = Arc::clone(&self.shared);
+        let waits = self.stream_lost || matches!(self.state, State::Loading { .. });
+        match &mut self.state {
+            State::Ready(ready) if !waits => {
+                if let Fate::Store(numbered) = ready.admit(ticket, &shared) {
+                    self.store_message(*numbered, context);
+                }
+                self.finish_if_absent(context);
+            }
+            // No number given now would hold. Beyond the bound the ticket is dropped: it comes back.
+            _ if self.tickets.len() < MAX_TICKETS => self.tickets.push(ticket),
+            _ => {}
+        }
+    }
+
+    /// What came while the user was being read.
+    pub(super) fn deliver_waiting(&mut self, context: &mut Context<Self>) {
+        for ticket in std::mem::take(&mut self.tickets) {
+            self.deliver(ticket, context);
+        }
+    }
+
+    fn store_message(&mut self, numbered: Numbered, context: &mut Context<Self>) {
+        let Numbered { notification, entry, ticket } = numbered;
+        let (reply, answer) = oneshot::channel();
+        // A full or restarting journal drops `reply`, and the answer below is "not stored".
+        let _ = self.shared.journal.offer(Record::Message { notification, reply });
+        self.in_flight += 1;
+        let answer = async move { answer.await.unwrap_or(false) };
+        context.spawn(answer.into_actor(self).map(move |stored, actor, context| {
+            actor.in_flight -= 1;
+            if stored {
+                ticket.settle();
+            }
+            if stored && !actor.stream_lost {
+                actor.stored(entry, None, None);
+            } else {
+                // Not confirmed, or after one that was not: only the database knows the stream. The ticket, if it was not
+                // settled, comes back and is looked up.
+                actor.not_stored(entry.id, None);
+                actor.stream_lost = true;
+                actor.missed.store(true, Ordering::Release);
+            }
+            actor.reload_if_due(context);
+            actor.finish_if_absent(context);
+        }));
+    }
+}

@@ -1,0 +1,397 @@
+//! A message of the shop: from JSON to a [`Message`] that can't be wrong. Bounds are in characters for texts that people
+//! read and in bytes for everything else.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::base::{ExternalId, Millis, Timestamp};
+
+/// Most users one request may name, over all its messages.
+pub const MAX_RECIPIENTS: usize = 10_000;
+/// Longest title, characters.
+pub const MAX_TITLE: usize = 200;
+/// Longest body, characters.
+pub const MAX_BODY: usize = 2_000;
+/// Largest `data`, bytes of JSON.
+pub const MAX_DATA_BYTES: usize = 8 << 10;
+const MAX_URL_BYTES: usize = 2_048;
+const MAX_KEY_BYTES: usize = 128;
+const MAX_NAME_BYTES: usize = 64;
+/// How far ahead `send_at` and `expires_at` may lie.
+const MAX_AHEAD: Millis = Millis::hours(24 * 90);
+
+/// How urgent a message is. The numbers are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Priority {
+    /// Can wait; the first to go when too much is unacknowledged.
+    Low = 0,
+    /// The rule.
+    #[default]
+    Normal = 1,
+    /// Before others.
+    High = 2,
+    /// What the user needs to know about something of their own, an order for example. Never dropped, never collapsed
+    /// but by its own `collapse_key`.
+    Transactional = 3,
+}
+
+impl Priority {
+    /// As stored.
+    pub fn code(self) -> i16 {
+        self as i16
+    }
+
+    /// From what is stored; a number out of range, which the schema forbids, becomes `Normal`.
+    pub fn from_code(code: i16) -> Self {
+        match code {
+            0 => Self::Low,
+            2 => Self::High,
+            3 => Self::Transactional,
+            _ => Self::Normal,
+        }
+    }
+}
+
+/// Who gets a message.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Audience {
+    /// These, without repeats, in the order given; 1…[`MAX_RECIPIENTS`].
+    Users(Vec<ExternalId>),
+    /// Everyone in a segment as of the last training, 0 = A.
+    Segment(u8),
+    /// Everyone who is known.
+    Everyone,
+}
+
+/// What is said, the same for everyone who gets it. Stored as JSON in the outbox.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// `promotion`, `order_status`, …: `[a-z0-9_]`.
+    pub kind: Box<str>,
+    /// What caps and mutes go by.
+    pub category: Box<str>,
+    /// How urgent.
+    pub priority: Priority,
+    /// One line.
+    pub title: Box<str>,
+    /// A few sentences; may be empty.
+    pub body: Box<str>,
+    /// Where a click leads: `https://…`, `http://…` or a path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<Box<str>>,
+    /// Picture, as `url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_url: Option<Box<str>>,
+    /// For the client's own code: an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Value>,
+    /// A newer message with the same key supersedes this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collapse_key: Option<Box<str>>,
+    /// Not worth showing after this.
+    pub expires_at: Timestamp,
+}
+
+/// A checked message and where it goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Addressed {
+    /// To whom.
+    pub audience: Audience,
+    /// What.
+    pub message: Message,
+    /// Not before this; `None` = at once.
+    pub send_at: Option<Timestamp>,
+    /// With each user (or the audience): accepted once.
+    pub dedupe_key: Option<Box<str>>,
+}
+
+/// As it comes: one object of `POST /v1/notifications`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawMessage {
+    #[serde(default)]
+    to: Option<RawAudience>,
+    #[serde(default)]
+    user_id: Option<ExternalId>,
+    #[serde(default)]
+    user_ids: Option<Vec<ExternalId>>,
+    #[serde(default)]
+    segment: Option<String>,
+    #[serde(default)]
+    everyone: bool,
+    #[serde(default)]
+    kind: Option<String>,
+    #[serde(default)]
+    category: Option<String>,
+    #[serde(default)]
+    priority: Priority,
+    #[serde(default)]
+    title: String,
+    #[serde(default)]
+    body: String,
+    #[serde(default)]
+    url: Option<String>,
+    #[serde(default)]
+    image_url: Option<String>,
+    #[serde(default)]
+    data: Option<Value>,
+    #[serde(default)]
+    dedupe_key: Option<String>,
+    #[serde(default)]
+    collapse_key: Option<String>,
+    #[serde(default)]
+    expires_at: Option<Timestamp>,
+    #[serde(default)]
+    send_at: Option<Timestamp>,
+}
+
+/// The audience as an object of its own.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAudience {
+    #[serde(default)]
+    user_id: Option<ExternalId>,
+    #[serde(default)]
+    user_ids: Option<Vec<ExternalId>>,
+    #[serde(default)]
+    segment: Option<String>,
+    #[serde(default)]
+    everyone: bool,
+}
+
+/// What is wrong with a message: stable code, field, and text with the fix in it.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct MessageError {
+    /// Stable, snake_case.
+    pub code: &'static str,
+    /// At fault.
+    pub field: &'static str,
+    /// For a person.
+    pub message: String,
+}
+
+fn wrong<T>(code: &'static str, field: &'static str, message: impl Into<String>) -> Result<T, MessageError> {
+    Err(MessageError { code, field, message: message.into() })
+}
+
+impl RawMessage {
+    /// Checks everything; `lifetime` is how long a message that names no `expires_at` is worth showing. O(size).
+    pub fn validate(self, now: Timestamp, lifetime: Millis) -> Result<Addressed, MessageError> {
+        let kind = name("kind", self.kind.as_deref().unwrap_or("announcement"))?;
+        let category = match &self.category {
+            Some(category) => name("category", category)?,
+            None => kind.clone(),
+        };
+        let send_at = ahead("send_at", self.send_at, now)?.filter(|at| *at > now);
+        let begin = send_at.unwrap_or(now);
+        let expires_at = ahead("expires_at", self.expires_at, now)?.unwrap_or(begin + lifetime);
+        if expires_at <= begin {
+            return wrong("expired", "expires_at", "expires_at must lie after now and after send_at");
+        }
+        let title = text("title", &self.title, MAX_TITLE)?;
+        if title.trim().is_empty() {
+            return wrong("missing_field", "title", "a message needs a title");
+        }
+        let message = Message {
+            kind,
+            category,
+            priority: self.priority,
+            title,
+            body: text("body", &self.body, MAX_BODY)?,
+            url: link("url", self.url.as_deref())?,
+            image_url: link("image_url", self.image_url.as_deref())?,
+            data: data(self.data)?,
+            collapse_key: key("collapse_key", self.collapse_key)?,
+            expires_at,
+        };
+        let dedupe_key = key("dedupe_key", self.dedupe_key)?;
+        let to = self.to.unwrap_or(RawAudience {
+            user_id: self.user_id,
+            user_ids: self.user_ids,
+            segment: self.segment,
+            everyone: self.everyone,
+        });
+        Ok(Addressed { audience: to.check()?, message, send_at, dedupe_key })
+    }
+}
+
+impl RawAudience {
+    fn check(self) -> Result<Audience, MessageError> {
+        let named = [self.user_id.is_some(), self.user_ids.is_some(), self.segment.is_some(), self.everyone];
+        if named.iter().filter(|named| **named).count() != 1 {
+            let message =
+                "say who gets it by one of user_id, user_ids, segment (\"A\"…\"Z\") and everyone: true";
+            return wrong("bad_audience", "to", message);
+        }
+        if let Some(segment) = self.segment {
+            return match segment.as_bytes() {
+                [letter @ b'A'..=b'Z'] => Ok(Audience::Segment(letter - b'A')),
+                _ => wrong("bad_segment", "segment", "a segment is a letter from A to Z"),
+            };
+        }
+        if self.everyone {
+            return Ok(Audience::Everyone);
+        }
+        let mut users: Vec<ExternalId> = self.user_ids.into_iter().flatten().chain(self.user_id).collect();
+        let mut seen = std::collections::HashSet::with_capacity(users.len());
+        users.retain(|user| seen.insert(user.clone()));
+        match users.len() {
+            0 => wrong("empty", "user_ids", "user_ids names nobody"),
+            n if n > MAX_RECIPIENTS => wrong(
+                "too_many_users",
+                "user_ids",
+                format!("at most {MAX_RECIPIENTS} users in a request, this message has {n}"),
+            ),
+            _ => Ok(Audience::Users(users)),
+        }
+    }
+}
+
+fn name(field: &'static str, text: &str) -> Result<Box<str>, MessageError> {
+    let good = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_';
+    if text.is_empty() || text.len() > MAX_NAME_BYTES || !text.as_bytes().iter().all(good) {
+        return wrong("bad_name", field, format!("{field} is 1…{MAX_NAME_BYTES} of a–z, 0–9 and _"));
+    }
+    Ok(text.into())
+}
+
+fn text(field: &'static str, text: &str, max: usize) -> Result<Box<str>, MessageError> {
+    let n = text.chars().count();
+    if n > max {
+        return wrong(
+            "too_long",
+            field,
+            format!("{field} is at most {max} characters long, this one has {n}"),
+        );
+    }
+    if text.chars().any(|c| c.is_control() && c != '\n') {
+        return wrong("control_character", field, format!("{field} must not contain control characters"));
+    }
+    Ok(text.into())
+}
+
+fn key(field: &'static str, key: Option<String>) -> Result<Option<Box<str>>, MessageError> {
+    match key {
+        Some(key) if key.is_empty() || key.len() > MAX_KEY_BYTES || key.chars().any(char::is_control) => {
+            wrong(
+                "bad_key",
+                field,
+                format!("{field} is 1…{MAX_KEY_BYTES} bytes of UTF-8 without control characters"),
+            )
+        }
+        key => Ok(key.map(Into::into)),
+    }
+}
+
+/// Nothing a browser would run: only `https:`, `http:` and paths of the shop.
+fn link(field: &'static str, link: Option<&str>) -> Result<Option<Box<str>>, MessageError> {
+    let Some(link) = link else { return Ok(None) };
+    let is_path = link.starts_with('/') && !link.starts_with("//");
+    let known = is_path || link.starts_with("https://") || link.starts_with("http://");
+    if !known || link.len() > MAX_URL_BYTES || link.chars().any(|c| c.is_control() || c == ' ') {
+        return wrong(
+            "bad_url",
+            field,
+            format!(
+                "{field} is https://…, http://… or a path that begins with one /, at most {MAX_URL_BYTES} bytes"
+            ),
+        );
+    }
+    Ok(Some(link.into()))
+}
+
+fn data(data: Option<Value>) -> Result<Option<Value>, MessageError> {
+    match data {
+        None | Some(Value::Null) => Ok(None),
+        Some(data @ Value::Object(_)) => match data.to_string().len() {
+            n if n > MAX_DATA_BYTES => wrong(
+                "too_long",
+                "data",
+                format!("data is at most {MAX_DATA_BYTES} bytes of JSON, this has {n}"),
+            ),
+            _ => Ok(Some(data)),
+        },
+        Some(_) => wrong("bad_data", "data", "data is an object"),
+    }
+}
+
+fn ahead(
+    field: &'static str,
+    at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, MessageError> {
+    match at {
+        Some(at) if at > now + MAX_AHEAD => {
+            wrong("too_far", field, format!("{field} is at most 90 days ahead"))
+        }
+        at => Ok(at),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
+
+    fn check(raw: Value) -> Result<Addressed, MessageError> {
+        serde_json::from_value::<RawMessage>(raw).unwrap().validate(NOW, Millis::hours(24))
+    }
+
+    #[test]
+    fn the_least_message_gets_the_defaults() {
+        let addressed = check(json!({"user_id": 7, "title": "Hello"})).unwrap();
+        assert_eq!(addressed.audience, Audience::Users(vec![ExternalId::Integer(7)]));
+        assert_eq!(
+            (&*addressed.message.kind, &*addressed.message.category),
+            ("announcement", "announcement")
+        );
+        assert_eq!(addressed.message.priority, Priority::Normal);
+        assert_eq!(addressed.message.expires_at, NOW + Millis::hours(24));
+        assert_eq!(addressed.send_at, None);
+    }
+
+    #[test]
+    fn users_are_named_once_each() {
+        let addressed = check(json!({"to": {"user_ids": [1, "1", "a", 2, "a"]}, "title": "t"})).unwrap();
+        let Audience::Users(users) = addressed.audience else { panic!() };
+        assert_eq!(users.iter().map(ToString::to_string).collect::<Vec<_>>(), ["1", "a", "2"]);
+    }
+
+    #[test]
+    fn a_message_survives_its_json() {
+        let raw = json!({"segment": "B", "title": "t", "kind": "price_drop", "priority": "high", "data": {"a": [1]},
+            "url": "/p/1", "collapse_key": "p1"});
+        let addressed = check(raw).unwrap();
+        assert_eq!(addressed.audience, Audience::Segment(1));
+        let text = serde_json::to_string(&addressed.message).unwrap();
+        assert_eq!(serde_json::from_str::<Message>(&text).unwrap(), addressed.message);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (raw, code, field) in [
+            (json!({"title": "t"}), "bad_audience", "to"),
+            (json!({"title": "t", "user_id": 1, "everyone": true}), "bad_audience", "to"),
+            (json!({"title": "t", "user_ids": []}), "empty", "user_ids"),
+            (json!({"title": "t", "segment": "AB"}), "bad_segment", "segment"),
+            (json!({"user_id": 1}), "missing_field", "title"),
+            (json!({"user_id": 1, "title": "x".repeat(201)}), "too_long", "title"),
+            (json!({"user_id": 1, "title": "a\u{7}"}), "control_character", "title"),
+            (json!({"user_id": 1, "title": "t", "kind": "Price Drop"}), "bad_name", "kind"),
+            (json!({"user_id": 1, "title": "t", "url": "javascript:alert(1)"}), "bad_url", "url"),
+            (json!({"user_id": 1, "title": "t", "url": "//evil.example"}), "bad_url", "url"),
+            (json!({"user_id": 1, "title": "t", "data": [1]}), "bad_data", "data"),
+            (json!({"user_id": 1, "title": "t", "dedupe_key": ""}), "bad_key", "dedupe_key"),
+            (json!({"user_id": 1, "title": "t", "expires_at": 1}), "expired", "expires_at"),
+            (json!({"user_id": 1, "title": "t", "send_at": 9_999_999_999_i64}), "too_far", "send_at"),
+        ] {
+            let error = check(raw.clone()).unwrap_err();
+            assert_eq!((error.code, error.field), (code, field), "{raw}");
+        }
+    }
+}

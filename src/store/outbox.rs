@@ -1,0 +1,240 @@
+//! Tables `outbox` and `notification_receipts`: messages of the shop from their acceptance until each of their users has
+//! had its turn. Rows are read along `due_at, outbox_id`, one timeline for what is due at once and what waits.
+
+use std::collections::HashSet;
+
+use diesel::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use uuid::Uuid;
+
+use super::StoreError;
+use super::convert::{external_id, from_pg, join_texts, to_pg};
+use super::notifications::column;
+use super::sql::sql;
+use crate::base::{ExternalId, NotificationId, Timestamp};
+use crate::notify::message::Audience;
+
+/// Most users of one row.
+pub const MAX_USERS: usize = 1_000;
+
+/// A message to accept.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// UUIDv7; one of a kind.
+    pub batch: Uuid,
+    /// To whom.
+    pub audience: Audience,
+    /// As JSON.
+    pub message: String,
+    /// Not before this.
+    pub due_at: Timestamp,
+    /// Accepted once, whoever gets it.
+    pub receipt: Option<Uuid>,
+    /// Accepted once for each user, in the audience's order; empty = no such key.
+    pub user_receipts: Vec<Uuid>,
+}
+
+/// A row of the outbox.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutboxRow {
+    /// Order of acceptance.
+    pub outbox_id: i64,
+    /// With a user it gives the notification_id.
+    pub batch: Uuid,
+    /// Not before this.
+    pub due_at: Timestamp,
+    /// To whom, 1…[`MAX_USERS`].
+    pub users: Vec<ExternalId>,
+    /// As JSON.
+    pub message: String,
+}
+
+/// What became of a submission.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Accepted {
+    /// Users who will get it.
+    pub accepted: usize,
+    /// Users for whom it had been accepted before.
+    pub duplicates: usize,
+}
+
+/// Stores submissions in the order given. Rows for named users come back, so that they need not be read; those of a segment
+/// or everyone are only stored. At most three statements, and one for each segment or everyone.
+pub fn accept(
+    conn: &mut PgConnection,
+    submissions: &[Submission],
+) -> Result<(Vec<Accepted>, Vec<OutboxRow>), StoreError> {
+    let mut fresh = new_receipts(conn, submissions)?;
+    let mut rows = Vec::new();
+    let mut outcomes = Vec::with_capacity(submissions.len());
+    for submission in submissions {
+        let repeated = submission.receipt.is_some_and(|receipt| !fresh.remove(&receipt));
+        let outcome = match &submission.audience {
+            Audience::Users(users) if repeated => Accepted { accepted: 0, duplicates: users.len() },
+            Audience::Segment(_) | Audience::Everyone if repeated => Accepted { accepted: 0, duplicates: 1 },
+            Audience::Users(users) => chunk(submission, users, &mut fresh, &mut rows),
+            Audience::Segment(segment) => insert_audience(conn, submission, Some(*segment))?,
+            Audience::Everyone => insert_audience(conn, submission, None)?,
+        };
+        outcomes.push(outcome);
+    }
+    insert(conn, &mut rows)?;
+    Ok((outcomes, rows))
+}
+
+/// Keys that were not there before.
+fn new_receipts(conn: &mut PgConnection, submissions: &[Submission]) -> Result<HashSet<Uuid>, StoreError> {
+    let mut receipts: Vec<Uuid> =
+        submissions.iter().flat_map(|s| s.receipt.iter().chain(&s.user_receipts)).copied().collect();
+    if receipts.is_empty() {
+        return Ok(HashSet::new());
+    }
+    receipts.sort_unstable();
+    receipts.dedup();
+    let new = sql::<SqlUuid>(
+        "INSERT INTO notification_receipts (receipt) SELECT * FROM unnest(?) ON CONFLICT DO NOTHING RETURNING receipt",
+    )
+    .bind::<Array<SqlUuid>, _>(receipts)
+    .load::<Uuid>(conn)?;
+    Ok(new.into_iter().collect())
+}
+
+fn chunk(
+    submission: &Submission,
+    users: &[ExternalId],
+    fresh: &mut HashSet<Uuid>,
+    rows: &mut Vec<OutboxRow>,
+) -> Accepted {
+    let wanted: Vec<ExternalId> = if submission.user_receipts.is_empty() {
+        users.to_vec()
+    } else {
+        let receipts = submission.user_receipts.iter();
+        users.iter().zip(receipts).filter(|(_, r)| fresh.remove(*r)).map(|(user, _)| user.clone()).collect()
+    };
+    for (n, users) in wanted.chunks(MAX_USERS).enumerate() {
+        rows.push(OutboxRow {
+            outbox_id: 0,
+            batch: Uuid::from_u128(submission.batch.as_u128().wrapping_add(n as u128)),
+            due_at: submission.due_at,
+            users: users.to_vec(),
+            message: submission.message.clone(),
+        });
+    }
+    Accepted { accepted: wanted.len(), duplicates: users.len() - wanted.len() }
+}
+
+/// Stores rows, and puts into each its number.
+pub fn insert(conn: &mut PgConnection, rows: &mut [OutboxRow]) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let users = |row: &OutboxRow| join_texts(&row.users.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let ids = sql::<(SqlUuid, BigInt)>(
+        "INSERT INTO outbox (batch, due_at, users, message) \
+         SELECT b, d, string_to_array(u, E'\\x1f'), m FROM unnest(?, ?, ?, ?) WITH ORDINALITY AS o (b, d, u, m, n) \
+         ORDER BY n RETURNING batch, outbox_id",
+    )
+    .bind::<Array<SqlUuid>, _>(column(rows, |row| row.batch))
+    .bind::<Array<Timestamptz>, _>(column(rows, |row| to_pg(row.due_at)))
+    .bind::<Array<Text>, _>(column(rows, users))
+    .bind::<Array<Text>, _>(column(rows, |row| row.message.as_str()))
+    .load::<(Uuid, i64)>(conn)?;
+    for (row, (batch, id)) in rows.iter_mut().zip(ids) {
+        debug_assert_eq!(row.batch, batch);
+        row.outbox_id = id;
+    }
+    Ok(())
+}
+
+/// A segment, or everyone but robots, in rows of [`MAX_USERS`]. About 2 s a million users.
+fn insert_audience(
+    conn: &mut PgConnection,
+    submission: &Submission,
+    segment: Option<u8>,
+) -> Result<Accepted, StoreError> {
+    let counts = sql::<Integer>(
+        "WITH named AS (\
+           SELECT u.user_id, u.external_id, (row_number() OVER (ORDER BY u.user_id) - 1) / ? AS c \
+           FROM users u LEFT JOIN user_features f USING (user_id) \
+           WHERE NOT u.is_robot AND f.segment IS NOT DISTINCT FROM coalesce(?, f.segment)), \
+         chunked AS (SELECT c, array_agg(external_id ORDER BY user_id) AS users FROM named GROUP BY c) \
+         INSERT INTO outbox (batch, due_at, users, message) \
+         SELECT (left(?, 24) || lpad(to_hex(c), 12, '0'))::uuid, ?, users, ? FROM chunked ORDER BY c \
+         RETURNING cardinality(users)",
+    )
+    .bind::<BigInt, _>(MAX_USERS as i64)
+    .bind::<Nullable<SmallInt>, _>(segment.map(i16::from))
+    .bind::<Text, _>(submission.batch.to_string())
+    .bind::<Timestamptz, _>(to_pg(submission.due_at))
+    .bind::<Text, _>(submission.message.as_str())
+    .load::<i32>(conn)?;
+    let accepted = counts.into_iter().filter_map(|n| usize::try_from(n).ok()).sum();
+    Ok(Accepted { accepted, duplicates: 0 })
+}
+
+/// Rows after a place on the timeline that are due by `until`, in order, at most `limit`.
+pub fn due(
+    conn: &mut PgConnection,
+    after: (Timestamp, i64),
+    until: Timestamp,
+    limit: i64,
+) -> Result<Vec<OutboxRow>, StoreError> {
+    type Row = (i64, Uuid, PgTimestamp, Vec<String>, String);
+    let rows = sql::<(BigInt, SqlUuid, Timestamptz, Array<Text>, Text)>(
+        "SELECT outbox_id, batch, due_at, users, message FROM outbox \
+         WHERE (due_at, outbox_id) > (?, ?) AND due_at <= ? ORDER BY due_at, outbox_id LIMIT ?",
+    )
+    .bind::<Timestamptz, _>(to_pg(after.0))
+    .bind::<BigInt, _>(after.1)
+    .bind::<Timestamptz, _>(to_pg(until))
+    .bind::<BigInt, _>(limit.max(0))
+    .load::<Row>(conn)?;
+    rows.into_iter()
+        .map(|(outbox_id, batch, due_at, users, message)| {
+            let users = users.iter().map(|text| external_id("outbox", text)).collect::<Result<_, _>>()?;
+            Ok(OutboxRow { outbox_id, batch, due_at: from_pg(due_at), users, message })
+        })
+        .collect()
+}
+
+/// When the first row after a place on the timeline is due.
+pub fn next_due(conn: &mut PgConnection, after: (Timestamp, i64)) -> Result<Option<Timestamp>, StoreError> {
+    let due = sql::<Timestamptz>(
+        "SELECT due_at FROM outbox WHERE (due_at, outbox_id) > (?, ?) ORDER BY due_at, outbox_id LIMIT 1",
+    )
+    .bind::<Timestamptz, _>(to_pg(after.0))
+    .bind::<BigInt, _>(after.1)
+    .load::<PgTimestamp>(conn)?;
+    Ok(due.into_iter().next().map(from_pg))
+}
+
+/// Which of these messages have a place in a stream.
+pub fn placed(
+    conn: &mut PgConnection,
+    ids: &[NotificationId],
+) -> Result<HashSet<NotificationId>, StoreError> {
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let found = sql::<SqlUuid>("SELECT notification_id FROM notifications WHERE notification_id = ANY(?)")
+        .bind::<Array<SqlUuid>, _>(column(ids, |id| id.0))
+        .load::<Uuid>(conn)?;
+    Ok(found.into_iter().map(NotificationId).collect())
+}
+
+/// Removes rows whose users have all had their turn.
+pub fn remove(conn: &mut PgConnection, ids: &[i64]) -> Result<(), StoreError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    sql::<()>("DELETE FROM outbox WHERE outbox_id = ANY(?)").bind::<Array<BigInt>, _>(ids).execute(conn)?;
+    Ok(())
+}
+
+/// Forgets keys accepted before a moment; how many.
+pub fn forget_receipts(conn: &mut PgConnection, before: Timestamp) -> Result<usize, StoreError> {
+    Ok(sql::<()>("DELETE FROM notification_receipts WHERE accepted_at < ?")
+        .bind::<Timestamptz, _>(to_pg(before))
+        .execute(conn)?)
+}

@@ -1,0 +1,228 @@
+//! `POST /v1/notifications`: what was accepted is shown once, whatever dies in between.
+
+use std::collections::HashSet;
+
+use diesel::connection::SimpleConnection;
+use diesel::sql_types::BigInt;
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
+use serde_json::{Value, json};
+
+use crate::helpers::client::Client;
+use crate::helpers::database::TestDatabase;
+use crate::helpers::server::{Server, wait_for};
+
+const PATH: &str = "/v1/notifications";
+
+fn start(arguments: &[&str]) -> (TestDatabase, Server) {
+    let database = TestDatabase::new();
+    let server = Server::start(&database.url, arguments);
+    (database, server)
+}
+
+#[derive(QueryableByName)]
+struct Counted {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+fn count(database: &TestDatabase, what: &str) -> i64 {
+    sql_query(format!("SELECT count(*) AS n FROM {what}"))
+        .get_result::<Counted>(&mut database.connection())
+        .unwrap()
+        .n
+}
+
+fn accepted(answer: &crate::helpers::http::Response) -> (i64, i64, usize) {
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    let answer = answer.json();
+    let n = |field: &str| answer[field].as_i64().unwrap();
+    (n("accepted"), n("duplicates"), answer["rejected"].as_array().unwrap().len())
+}
+
+/// Logs in as a client that was never here.
+fn welcomed(server: &Server, user: Value) -> Client {
+    let mut client = Client::connect(server.address);
+    client.send(&json!({"type": "login", "user_id": user, "device": "test"}));
+    client.expect("welcome");
+    client
+}
+
+#[test]
+fn a_message_reaches_the_users_it_names_and_nobody_else() {
+    let (database, server) = start(&[]);
+    let (mut anna, mut ben, mut cleo) =
+        (welcomed(&server, json!("anna")), welcomed(&server, json!(2)), welcomed(&server, json!(3)));
+    let message = json!({"to": {"user_ids": ["anna", 2]}, "kind": "order_status", "priority": "transactional",
+        "title": "On its way", "body": "Tomorrow.", "url": "/orders/1", "data": {"order": 1}});
+    assert_eq!(accepted(&server.http().post(PATH, &message)), (2, 0, 0));
+    for client in [&mut anna, &mut ben] {
+        let frame = client.expect("notification");
+        assert_eq!(frame["kind"], "order_status");
+        assert_eq!(frame["category"], "order_status");
+        assert_eq!(frame["priority"], "transactional");
+        assert_eq!((&frame["title"], &frame["body"]), (&json!("On its way"), &json!("Tomorrow.")));
+        assert_eq!((&frame["url"], &frame["data"]), (&json!("/orders/1"), &json!({"order": 1})));
+        assert!(
+            frame["offset"].is_i64() && frame["epoch"].is_string() && frame["notification_id"].is_string()
+        );
+    }
+    // The next thing Cleo hears is what was meant for her.
+    assert_eq!(accepted(&server.http().post(PATH, &json!({"user_id": 3, "title": "Yours"}))), (1, 0, 0));
+    assert_eq!(cleo.expect("notification")["title"], "Yours");
+    wait_for("the outbox to empty", || count(&database, "outbox") == 0);
+}
+
+#[test]
+fn an_array_carries_a_message_of_its_own_for_each_and_bad_ones_are_named() {
+    let (_database, server) = start(&[]);
+    let mut clients: Vec<Client> = (0..5).map(|user| welcomed(&server, json!(user))).collect();
+    let mut messages: Vec<Value> =
+        (0..5).map(|user| json!({"user_id": user, "title": format!("For {user}")})).collect();
+    messages.push(json!({"user_id": 1, "title": ""}));
+    messages.push(json!({"user_id": 1, "titel": "t"}));
+    let answer = server.http().post(PATH, &json!(messages));
+    assert_eq!(accepted(&answer), (5, 0, 2));
+    let rejected = &answer.json()["rejected"];
+    assert_eq!((&rejected[0]["index"], &rejected[0]["field"]), (&json!(5), &json!("title")));
+    assert_eq!((&rejected[1]["index"], &rejected[1]["code"]), (&json!(6), &json!("bad_message")));
+    for (user, client) in clients.iter_mut().enumerate() {
+        assert_eq!(client.expect("notification")["title"], format!("For {user}"));
+    }
+}
+
+#[test]
+fn everyone_and_a_segment_are_those_who_are_known() {
+    let (database, server) = start(&[]);
+    database
+        .connection()
+        .batch_execute(
+            "INSERT INTO users (external_id) SELECT n::text FROM generate_series(1, 2500) n; \
+             INSERT INTO user_features (user_id, purchases_per_month, browsing_minutes_per_month, \
+             searches_per_month, monetary, segment) \
+             SELECT user_id, 0, 0, 0, 0, 1 FROM users WHERE external_id IN ('5', '6')",
+        )
+        .unwrap();
+    let (mut five, mut seven) = (welcomed(&server, json!(5)), welcomed(&server, json!(7)));
+    assert_eq!(
+        accepted(&server.http().post(PATH, &json!({"everyone": true, "title": "All"}))),
+        (2_500, 0, 0)
+    );
+    assert_eq!(five.expect("notification")["title"], "All");
+    assert_eq!(seven.expect("notification")["title"], "All");
+    wait_for("everyone's turn", || count(&database, "outbox") == 0);
+    assert_eq!(count(&database, "notifications WHERE kind = 'announcement'"), 2_500);
+    assert_eq!(accepted(&server.http().post(PATH, &json!({"segment": "B", "title": "Two"}))), (2, 0, 0));
+    assert_eq!(five.expect("notification")["title"], "Two");
+    wait_for("the segment's turn", || count(&database, "outbox") == 0);
+    assert_eq!(count(&database, "notifications WHERE frame LIKE '%\"Two\"%'"), 2);
+}
+
+#[test]
+fn what_is_sent_twice_is_accepted_once() {
+    let (database, server) = start(&[]);
+    let mut http = server.http();
+    let mut client = welcomed(&server, json!(1));
+    let message = json!({"user_ids": [1, 2], "title": "Once", "dedupe_key": "k"});
+    assert_eq!(accepted(&http.post(PATH, &message)), (2, 0, 0));
+    assert_eq!(accepted(&http.post(PATH, &message)), (0, 2, 0));
+    assert_eq!(
+        accepted(&http.post(PATH, &json!({"user_ids": [2, 3], "title": "x", "dedupe_key": "k"}))),
+        (1, 1, 0)
+    );
+    http.headers.push(("Idempotency-Key".into(), "request-1".into()));
+    let pair = json!([{"user_id": 1, "title": "a"}, {"user_id": 1, "title": "b"}]);
+    assert_eq!(accepted(&http.post(PATH, &pair)), (2, 0, 0));
+    assert_eq!(accepted(&http.post(PATH, &pair)), (0, 2, 0));
+    let titles: Vec<Value> = (0..3).map(|_| client.expect("notification")["title"].clone()).collect();
+    assert_eq!(titles, ["Once", "a", "b"]);
+    wait_for("the outbox to empty", || count(&database, "outbox") == 0);
+    assert_eq!(
+        count(
+            &database,
+            "notifications WHERE user_id = (SELECT user_id FROM users WHERE external_id = '1') AND kind = 'announcement'"
+        ),
+        3
+    );
+}
+
+#[test]
+fn a_sigkill_right_after_the_answer_loses_and_doubles_nothing() {
+    let (database, mut server) = start(&[]);
+    let mut expected = HashSet::new();
+    for round in 0..5 {
+        let messages: Vec<Value> =
+            (0..400).map(|n| json!({"user_id": n % 100, "title": format!("r{round} m{n}")})).collect();
+        assert_eq!(accepted(&server.http().post(PATH, &json!(messages))), (400, 0, 0));
+        expected.extend((0..400).map(|n| format!("r{round} m{n}")));
+        server.kill();
+        server = Server::start(&database.url, &[]);
+    }
+    wait_for("what is left in the outbox", || count(&database, "outbox") == 0);
+    assert_eq!(count(&database, "notifications"), 2_000, "each once");
+    assert_eq!(
+        count(&database, "(SELECT DISTINCT frame::json->>'title' FROM notifications) t"),
+        expected.len() as i64
+    );
+    let gaps = "(SELECT user_id FROM notifications GROUP BY user_id HAVING max(stream_offset) <> count(*)) t";
+    assert_eq!(count(&database, gaps), 0, "numbered without a gap");
+}
+
+#[test]
+fn a_message_waits_for_its_time_and_expires_unsent() {
+    let (database, server) = start(&[]);
+    let mut client = welcomed(&server, json!(1));
+    let now = jiff::Timestamp::now().as_millisecond();
+    let soon = json!([
+        {"user_id": 1, "title": "later", "send_at": now + 1_500},
+        {"user_id": 1, "title": "much later", "send_at": now + 3_600_000},
+        {"user_id": 1, "title": "now"},
+    ]);
+    assert_eq!(accepted(&server.http().post(PATH, &soon)), (3, 0, 0));
+    assert_eq!(client.expect("notification")["title"], "now");
+    let later = client.expect("notification");
+    assert_eq!(later["title"], "later");
+    assert!(jiff::Timestamp::now().as_millisecond() >= now + 1_500, "not before its time");
+    wait_for("only what waits", || count(&database, "outbox") == 1);
+}
+
+#[test]
+fn a_muted_category_is_dropped_with_its_reason_and_transactional_passes() {
+    let (database, server) = start(&[]);
+    let mut http = server.http();
+    let mut client = welcomed(&server, json!(1));
+    assert_eq!(http.put("/v1/users/1/preferences", &json!({"muted": ["promotion"]})).status, 200);
+    let messages = json!([
+        {"user_id": 1, "title": "sale", "kind": "promotion"},
+        {"user_id": 1, "title": "recall", "kind": "promotion", "priority": "transactional"},
+    ]);
+    assert_eq!(accepted(&http.post(PATH, &messages)), (2, 0, 0));
+    assert_eq!(client.expect("notification")["title"], "recall");
+    wait_for("the outbox to empty", || count(&database, "outbox") == 0);
+    wait_for("the decision", || {
+        let decisions = http.get("/admin/decisions?user_id=1&limit=10").json();
+        decisions["decisions"].as_array().unwrap().iter().any(|decision| {
+            decision["outcome"] == "drop" && decision["reasons"][0].as_str().unwrap().starts_with("muted")
+        })
+    });
+}
+
+#[test]
+fn only_services_and_administrators_may_send() {
+    let secret = "9f2c4e7a1b3d5f6081a2c3e4d5f60718";
+    let (_database, server) = start(&["--set", "auth.mode=token", "--set", &format!("auth.secret={secret}")]);
+    let token = |role| {
+        let tomorrow = tidings::base::Timestamp::now().plus_days(1.0);
+        tidings::privacy::token::issue(secret, role, "1", tomorrow).unwrap()
+    };
+    assert_eq!(server.http().post(PATH, &json!({"user_id": 1, "title": "t"})).status, 401);
+    for (role, status) in [
+        (tidings::privacy::Role::User, 403),
+        (tidings::privacy::Role::Service, 202),
+        (tidings::privacy::Role::Admin, 202),
+    ] {
+        // A refused request ends its connection, since its body was not read.
+        let mut http = server.http();
+        http.headers = vec![("Authorization".into(), format!("Bearer {}", token(role)))];
+        assert_eq!(http.post(PATH, &json!({"user_id": 1, "title": "t"})).status, status, "{role:?}");
+    }
+}
