@@ -85,17 +85,36 @@ pub fn default_parameters() -> BoostingParameters {
     }
 }
 
-/// A probability for each row by models that did not see it: `folds` folds, drawn by outcome and the seed. Each fold's
-/// model is calibrated on inner folds of its own training rows. `progress` hears 0…1 and may break.
+/// Which rows are predicted together, by a model of all the others.
+#[derive(Clone, Copy, Debug)]
+pub enum Folds<'a> {
+    /// So many, at least 2, drawn by outcome and the seed.
+    Drawn(usize),
+    /// The fold of each row from 0, as another program has them; a row without one is in fold 0.
+    Given(&'a [usize]),
+}
+
+impl Folds<'_> {
+    fn of_rows(&self, outcomes: &[bool], seed: u64) -> Vec<usize> {
+        match self {
+            Self::Drawn(folds) => draw_folds(outcomes, (*folds).max(2), seed),
+            Self::Given(of) => (0..outcomes.len()).map(|row| of.get(row).copied().unwrap_or(0)).collect(),
+        }
+    }
+}
+
+/// A probability for each row by models that did not see it. Each fold's model is calibrated on inner folds of its own
+/// training rows. `progress` hears 0…1 and may break. Folds · 6 fits.
 pub fn cross_validate(
     data: &Dataset<'_>,
-    folds: usize,
+    folds: &Folds<'_>,
     parameters: &BoostingParameters,
     threads: &Threads,
     progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
 ) -> Result<Vec<f64>, BoostingError> {
     let outcomes: Vec<bool> = data.labels.iter().map(|label| *label > 0.5).collect();
-    let folds = folds.max(2);
+    let fold_of = folds.of_rows(&outcomes, parameters.seed);
+    let folds = fold_of.iter().max().map_or(0, |last| last + 1).max(2);
     let positive = outcomes.iter().filter(|outcome| **outcome).count();
     // Each inner training part needs both outcomes.
     if positive < 2 * folds || outcomes.len() - positive < 2 * folds {
@@ -104,7 +123,6 @@ pub fn cross_validate(
             has: format!("{positive} of {} rows positive", outcomes.len()),
         });
     }
-    let fold_of = draw_folds(&outcomes, folds, parameters.seed);
     let mut probabilities = vec![0.0; outcomes.len()];
     let fits = (folds * (INNER_FOLDS + 1)) as f32;
     let mut done = 0.0;
@@ -205,11 +223,29 @@ mod tests {
         let threads = Threads::new(2).unwrap();
         let parameters = BoostingParameters { trees: 30, column_share: 1.0, ..default_parameters() };
         let mut go_on = |_| ControlFlow::Continue(());
-        let p = cross_validate(&data, 3, &parameters, &threads, &mut go_on).unwrap();
+        let p = cross_validate(&data, &Folds::Drawn(3), &parameters, &threads, &mut go_on).unwrap();
         let outcomes: Vec<bool> = labels.iter().map(|label| *label > 0.5).collect();
         let metrics = measure_probabilities(&p, &outcomes);
         assert!((0.97..1.03).contains(&metrics["observed_expected"]), "{metrics:?}");
         assert!(metrics["ece"] < 0.05 && metrics["auc"] > 0.62, "{metrics:?}");
+    }
+
+    #[test]
+    fn given_folds_decide_what_each_row_is_predicted_from() {
+        // The outcome follows x in the first half and turns round in the second: what is learned from the other half
+        // is wrong.
+        let values: Vec<f32> = (0..400).map(|row| f32::from(u8::from(row % 2 == 0))).collect();
+        let labels: Vec<f32> =
+            values.iter().enumerate().map(|(row, x)| if row < 200 { *x } else { 1.0 - x }).collect();
+        let data = Dataset { values: &values, n_features: 1, labels: &labels, weights: None, groups: None };
+        let halves: Vec<usize> = (0..400).map(|row| row / 200).collect();
+        let parameters = BoostingParameters { trees: 10, column_share: 1.0, ..default_parameters() };
+        let mut go_on = |_| ControlFlow::Continue(());
+        let threads = Threads::new(1).unwrap();
+        let p = cross_validate(&data, &Folds::Given(&halves), &parameters, &threads, &mut go_on).unwrap();
+        let outcomes: Vec<bool> = labels.iter().map(|label| *label > 0.5).collect();
+        assert!(auc(&p[..200], &outcomes[..200]).unwrap() < 0.1);
+        assert!(auc(&p[200..], &outcomes[200..]).unwrap() < 0.1);
     }
 
     #[test]
@@ -218,7 +254,7 @@ mod tests {
         let data = Dataset { values: &[0.0; 4], n_features: 1, labels: &labels, weights: None, groups: None };
         let mut go_on = |_| ControlFlow::Continue(());
         let threads = Threads::new(1).unwrap();
-        let outcome = cross_validate(&data, 5, &default_parameters(), &threads, &mut go_on);
+        let outcome = cross_validate(&data, &Folds::Drawn(5), &default_parameters(), &threads, &mut go_on);
         assert!(matches!(outcome, Err(BoostingError::NotEnoughData { .. })));
     }
 }

@@ -37,6 +37,9 @@ pub struct EvaluateArgs {
     /// Of classification: parts of the cross-validation.
     #[arg(long, default_value_t = 5)]
     folds: usize,
+    /// Of classification: the fold of each row, a number from 0 a line, instead of drawn ones.
+    #[arg(long, requires = "target", value_name = "FILE")]
+    fold_file: Option<PathBuf>,
     /// Seconds for tuning, roughly.
     #[arg(long, default_value_t = 120)]
     pub(super) budget_seconds: u64,
@@ -76,7 +79,8 @@ pub fn run(config: &Config, args: &EvaluateArgs) -> anyhow::Result<()> {
             bail!("--protocol classification needs --train and --target");
         };
         let bar = evaluate_files::bar(args.json)?;
-        return evaluate_classification::run(train, target, args.folds, args.json, &bar);
+        let parts = evaluate_classification::Parts { folds: args.folds, file: args.fold_file.as_deref() };
+        return evaluate_classification::run(train, target, &parts, args.json, &bar);
     }
     if args.protocol == Protocol::Sessions {
         let (Some(train), Some(test)) = (&args.train, &args.test) else {

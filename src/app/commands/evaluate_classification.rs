@@ -11,17 +11,36 @@ use serde_json::json;
 use super::evaluate::peak_rss_mib;
 use super::say;
 use crate::app::import::{input, table::Table};
-use crate::evaluate::classification::{cross_validate, default_parameters, measure_probabilities};
+use crate::evaluate::classification::{Folds, cross_validate, default_parameters, measure_probabilities};
 use crate::evaluate::encoding::{encode, number};
 use crate::recommend::Threads;
 use crate::recommend::boosting::Dataset;
 
+/// Folds there may be.
+const MOST_FOLDS: usize = 100;
+
+/// How the rows are parted.
+pub struct Parts<'a> {
+    /// So many, if there is no file.
+    pub folds: usize,
+    /// The fold of each row, a number from 0 a line.
+    pub file: Option<&'a Path>,
+}
+
 /// Measures and prints one line, or JSON. The target's values read as 1 and 0, true and false, yes and no.
-pub fn run(train: &Path, target: &str, folds: usize, as_json: bool, bar: &ProgressBar) -> anyhow::Result<()> {
-    if !(2..=100).contains(&folds) {
-        bail!("--folds: 2…100");
+pub fn run(
+    train: &Path,
+    target: &str,
+    parts: &Parts<'_>,
+    as_json: bool,
+    bar: &ProgressBar,
+) -> anyhow::Result<()> {
+    if !(2..=MOST_FOLDS).contains(&parts.folds) {
+        bail!("--folds: 2…{MOST_FOLDS}");
     }
     let (columns, labels) = read(train, target)?;
+    let given = parts.file.map(|path| folds_of(path, labels.len())).transpose()?;
+    let folds = given.as_deref().map_or(Folds::Drawn(parts.folds), Folds::Given);
     let encoded = encode(&columns);
     let data = Dataset {
         values: &encoded.values,
@@ -36,9 +55,10 @@ pub fn run(train: &Path, target: &str, folds: usize, as_json: bool, bar: &Progre
     let started = Instant::now();
     bar.set_message("boosting");
     let probabilities =
-        cross_validate(&data, folds, &parameters, &threads, &mut |_| ControlFlow::Continue(()))?;
+        cross_validate(&data, &folds, &parameters, &threads, &mut |_| ControlFlow::Continue(()))?;
     let took = started.elapsed().as_secs_f64();
     bar.finish_and_clear();
+    let folds = given.iter().flatten().max().map_or(parts.folds, |last| last + 1);
     let outcomes: Vec<bool> = labels.iter().map(|label| *label > 0.5).collect();
     let metrics = measure_probabilities(&probabilities, &outcomes);
     if !as_json {
@@ -80,6 +100,32 @@ fn read(path: &Path, target: &str) -> anyhow::Result<(Columns, Vec<f32>)> {
     Ok((columns, labels))
 }
 
+/// The fold of each row of the table.
+fn folds_of(path: &Path, n_rows: usize) -> anyhow::Result<Vec<usize>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let folds: Vec<usize> = text
+        .lines()
+        .zip(1..)
+        .map(|(line, number)| {
+            let fold = line.trim().parse().ok().filter(|fold| *fold < MOST_FOLDS);
+            fold.with_context(|| {
+                format!("{}, line {number}: a fold is 0…{}, not {line:?}", path.display(), MOST_FOLDS - 1)
+            })
+        })
+        .collect::<anyhow::Result<_>>()?;
+    if folds.len() != n_rows {
+        bail!(
+            "{}: a line for each of the {n_rows} rows is needed, there are {}",
+            path.display(),
+            folds.len()
+        );
+    }
+    if folds.iter().all(|fold| Some(fold) == folds.first()) {
+        bail!("{}: all rows are in one fold, nothing is left to learn from", path.display());
+    }
+    Ok(folds)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,5 +141,19 @@ mod tests {
         assert!(read(&path, "sold").unwrap_err().to_string().contains("pages, bought, month"));
         std::fs::write(&path, "pages,bought\n1,maybe\n").unwrap();
         assert!(read(&path, "bought").unwrap_err().to_string().contains("line 2"));
+    }
+
+    #[test]
+    fn folds_are_read_a_line_a_row_and_a_bad_file_says_what_is_wrong() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("folds.txt");
+        std::fs::write(&path, "0\n1\n0\n").unwrap();
+        assert_eq!(folds_of(&path, 3).unwrap(), [0, 1, 0]);
+        assert!(folds_of(&path, 4).unwrap_err().to_string().contains("4 rows"));
+        for (text, said) in [("0\nx\n", "line 2"), ("0\n100\n", "0…99"), ("2\n2\n", "one fold")] {
+            std::fs::write(&path, text).unwrap();
+            let error = folds_of(&path, 2).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
     }
 }
