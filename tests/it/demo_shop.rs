@@ -1,8 +1,13 @@
 //! The simulated shop in a real database.
 
-use tidings::app::demo::{self, DemoSize};
-use tidings::base::{ExternalId, Timestamp};
+use tidings::app::demo::shop::FIRST_ITEM;
+use tidings::app::demo::{self, DemoSize, Shop};
+use tidings::base::{ExternalId, ItemId, Timestamp};
 use tidings::catalogue::NewItem;
+use tidings::event::EventKind;
+use tidings::recommend::association_rules::purchase_baskets;
+use tidings::recommend::frequent_itemsets::{ItemsetParameters, mine};
+use tidings::recommend::{AssociationRules, RuleParameters, Threads};
 use tidings::store::{cleaning, events, items, users};
 
 use crate::helpers::database::TestDatabase;
@@ -45,6 +50,48 @@ fn a_demo_shop_is_loaded_once_with_its_cleaning_told() {
     let second = demo::load_sized(&database.store, SIZE, later, &mut |_, _| panic!("nothing to do")).unwrap();
     assert!(second.was_there());
     assert_eq!(count_events(&database), stored);
+}
+
+/// What was planted is found: a watch and its strap, not chance.
+#[test]
+fn things_and_their_companions_become_association_rules() {
+    let database = TestDatabase::new();
+    let size = DemoSize { seed: 1, n_items: 240, n_shoppers: 600 };
+    demo::load_sized(&database.store, size, Timestamp::now(), &mut |_, _| {}).unwrap();
+    let conn = &mut database.connection();
+    let mut bought = Vec::new();
+    let purchases = |event: tidings::event::Event| {
+        if event.kind == EventKind::Purchase {
+            bought.push(event);
+        }
+        std::ops::ControlFlow::Continue(())
+    };
+    events::for_each(conn, purchases).unwrap();
+    let baskets = purchase_baskets(&bought);
+    let threads = Threads::new(2).unwrap();
+    let go_on = |_| std::ops::ControlFlow::Continue(());
+    let itemsets = mine(&baskets, &ItemsetParameters::default(), &threads, go_on).unwrap();
+    let rules = AssociationRules::new(&itemsets, &RuleParameters::default());
+    let shop = Shop::generate(size.seed, size.n_items).unwrap();
+    let items = items::load_all(conn).unwrap();
+    let index = |item: ItemId| {
+        let known = items.iter().find(|known| known.id == item).unwrap();
+        let ExternalId::Integer(id) = known.external_id else { panic!("{known:?}") };
+        (id - FIRST_ITEM) as usize
+    };
+    let planted = rules
+        .rules()
+        .iter()
+        .filter(|rule| {
+            let ([a], [b]) = (&*rule.antecedent, &*rule.consequent) else { return false };
+            let (a, b) = (index(*a), index(*b));
+            shop.companions[a] == Some(b) || shop.companions[b] == Some(a)
+        })
+        .count();
+    println!("{} rules, {planted} of them planted", rules.rules().len());
+    assert!(planted >= 60, "{planted} of {}", rules.rules().len());
+    assert!(planted * 3 > rules.rules().len(), "{planted} of {}", rules.rules().len());
+    assert!(rules.rules().iter().any(|rule| rule.lift > 5.0 && rule.confidence > 0.2));
 }
 
 #[test]

@@ -78,6 +78,9 @@ impl History<'_> {
     }
 }
 
+/// Things bought in one visit, if any is: people fill a parcel.
+const PURCHASES_AT_ONCE: f64 = 2.0;
+
 /// Deals a shopper's monthly rates out to visits so that their sums come true, whatever the number of visits.
 struct Pace {
     visits: f64,
@@ -99,9 +102,13 @@ impl Pace {
 
     fn next_plan(&mut self) -> Plan {
         self.number += 1.0;
-        let share = self.number / self.visits;
+        let share = (self.number / self.visits).min(1.0);
+        let mut at_once = [1.0, PURCHASES_AT_ONCE, 1.0].into_iter();
         let [searches, purchases, views] = self.counts.each_mut().map(|(total, phase, dealt)| {
-            let due = (*total * share + *phase).floor() as u32;
+            // What is over at the last visit comes alone, so that the sum comes true.
+            let step = at_once.next().filter(|_| share < 1.0).unwrap_or(1.0);
+            let due = ((*total * share + *phase) / step).floor() * step;
+            let due = due as u32;
             let now = due.saturating_sub(*dealt);
             *dealt = due;
             now

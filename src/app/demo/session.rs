@@ -46,7 +46,12 @@ pub struct Memory {
     pub cart: Vec<usize>,
     /// Kinds that something bought calls for.
     pub wanted: Vec<usize>,
+    /// What belongs to the thing bought last, and is bought next.
+    pub companion: Option<usize>,
 }
+
+/// How often a thing is bought together with its companion, if more than one thing is bought.
+const WITH_COMPANION: f64 = 0.55;
 
 /// Longest look at one item: 25 minutes.
 const MAX_DWELL_MS: f64 = 1_500_000.0;
@@ -153,8 +158,12 @@ impl Visit<'_> {
 
     /// Looks at an item of a kind and, if `buys`, buys it. Answers with the kind to go on with.
     fn look(&mut self, kind: usize, buys: bool) -> Option<usize> {
+        let companion = if buys { self.memory.companion.take() } else { None };
+        let companion = companion.filter(|item| (self.on_sale)(*item) && self.can_buy(*item));
         let from_cart = buys && !self.memory.cart.is_empty() && happens(self.rng, 0.5);
-        let item = if from_cart {
+        let item = if let Some(companion) = companion {
+            companion
+        } else if from_cart {
             let index = chance::index(self.rng, self.memory.cart.len());
             self.memory.cart.get(index).copied()?
         } else {
@@ -194,6 +203,8 @@ impl Visit<'_> {
         self.acts.push(Act::Purchase(item, quantity));
         self.memory.cart.retain(|other| *other != item);
         self.memory.bought.push(item);
+        let companion = self.shop.companions.get(item).copied().flatten();
+        self.memory.companion = companion.filter(|_| happens(self.rng, WITH_COMPANION));
         if happens(self.rng, 0.08) {
             let liking = self.shop.items.get(item).map_or(0.5, |item| self.shopper.relevance(item));
             let stars = (2.6 + 2.4 * liking + 0.7 * chance::normal(self.rng)).round().clamp(1.0, 5.0);
@@ -290,6 +301,25 @@ mod tests {
             let dwell: u32 = acts.iter().map(|act| if let Act::View(_, ms) = act { *ms } else { 0 }).sum();
             assert!((f64::from(dwell) / 60_000.0 - plan.minutes).abs() < 0.01, "{plan:?}: {dwell}");
         }
+    }
+
+    #[test]
+    fn two_things_bought_are_often_a_thing_and_its_companion() {
+        let shop = Shop::generate(1, 600).unwrap();
+        let mut rng = rng(5, "companions");
+        let (mut together, mut visits) = (0, 0);
+        for id in 1..=400 {
+            let shopper = Shopper::generate(&shop, id);
+            let plan = Plan { searches: 0, purchases: 2, views: 4, minutes: 8.0 };
+            let acts = play(&shop, &shopper, &mut Memory::default(), plan, &mut rng, &|_| true);
+            let bought = |act: &Act| if let Act::Purchase(item, _) = act { Some(*item) } else { None };
+            let bought: Vec<usize> = acts.iter().filter_map(bought).collect();
+            let Some(companion) = shop.companions[bought[0]] else { continue };
+            visits += 1;
+            together += usize::from(bought[1] == companion);
+        }
+        let share = f64::from(together as u32) / f64::from(visits);
+        assert!((0.45..0.65).contains(&share), "{together} of {visits}");
     }
 
     #[test]

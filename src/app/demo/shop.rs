@@ -122,6 +122,8 @@ pub struct Shop {
     pub by_kind: Vec<Vec<usize>>,
     /// Kinds (by index) that go with every kind.
     pub goes_with: Vec<Vec<usize>>,
+    /// The item (by index) that is often bought together with each item: this strap with that watch.
+    pub companions: Vec<Option<usize>>,
 }
 
 #[derive(Deserialize)]
@@ -149,10 +151,12 @@ impl Shop {
             })
             .collect();
         let by_kind = vec![Vec::new(); kinds.len()];
-        let mut shop =
-            Self { seed, categories: source.category, kinds, items: Vec::new(), by_kind, goes_with };
+        let categories = source.category;
+        let (items, companions) = (Vec::new(), Vec::new());
+        let mut shop = Self { seed, categories, kinds, items, by_kind, goes_with, companions };
         shop.fill(n_items)?;
         shop.rank_prices();
+        shop.pair();
         Ok(shop)
     }
 
@@ -236,6 +240,33 @@ impl Shop {
                 }
             }
         }
+    }
+
+    /// Finds each item's companion: of a kind that goes with its own, on sale all along, of like price, and of its own
+    /// style where the two share a shelf. A little chance spreads them.
+    fn pair(&mut self) {
+        let mut rng = rng(self.seed, "companions");
+        let fit = |item: &ShopItem, other: &ShopItem, rng: &mut ChaCha8Rng| {
+            let same_style = item.category == other.category && item.style == other.style;
+            let price = 1.0 - (item.price_level - other.price_level).abs();
+            price + if same_style { 0.5 } else { 0.0 } + chance::between(rng, 0.0, 0.6)
+        };
+        let mut companions = Vec::with_capacity(self.items.len());
+        for item in &self.items {
+            let kinds = self.goes_with.get(item.kind).into_iter().flatten();
+            let candidates = kinds.filter_map(|kind| self.by_kind.get(*kind)).flatten();
+            let mut best: Option<(usize, f64)> = None;
+            for index in candidates {
+                let Some(other) = self.items.get(*index) else { continue };
+                let fit = fit(item, other, &mut rng);
+                let sold = other.stock > 0 && other.age_days > 100.0;
+                if sold && best.is_none_or(|(_, best)| fit > best) {
+                    best = Some((*index, fit));
+                }
+            }
+            companions.push(best.map(|(index, _)| index));
+        }
+        self.companions = companions;
     }
 
     /// The item with the shop's id.
@@ -337,6 +368,21 @@ mod tests {
             }
             assert!(!kind.searches.is_empty());
         }
+    }
+
+    #[test]
+    fn a_companion_is_of_a_kind_that_goes_with_the_item_and_can_be_had() {
+        let shop = Shop::generate(1, 600).unwrap();
+        assert_eq!(shop.companions, Shop::generate(1, 600).unwrap().companions);
+        for (item, companion) in shop.items.iter().zip(&shop.companions) {
+            let going_with = &shop.goes_with[item.kind];
+            assert_eq!(companion.is_some(), !going_with.is_empty(), "{}", item.title);
+            let Some(companion) = companion.map(|index| &shop.items[index]) else { continue };
+            assert!(going_with.contains(&companion.kind), "{} with {}", item.title, companion.title);
+            assert!(companion.stock > 0, "{} is sold out", companion.title);
+        }
+        let different: HashSet<_> = shop.companions.iter().flatten().collect();
+        assert!(different.len() > 60, "{}", different.len());
     }
 
     #[test]

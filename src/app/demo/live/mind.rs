@@ -65,7 +65,8 @@ impl Mind {
             let keenness = self.shopper.purchases / KEENEST;
             let plan = Plan {
                 searches: u32::from(happens(&mut self.rng, self.shopper.searches / 30.0)),
-                purchases: u32::from(happens(&mut self.rng, 0.3 * keenness)),
+                // A parcel is worth its postage: two things or none.
+                purchases: 2 * u32::from(happens(&mut self.rng, 0.15 * keenness)),
                 views: 2 + u32::try_from(chance::index(&mut self.rng, 4)).unwrap_or(0),
                 minutes: 0.0,
             };
