@@ -64,6 +64,7 @@ fn a_person_becomes_a_user_views_a_product_and_the_notification_arrives() {
         words.as_str().unwrap().contains(item["title"].as_str().unwrap()),
         "the reason is not told: {words}"
     );
+    browser.wait_for("document.querySelector('#detail .why')?.innerText.length > 20");
     browser.screenshot("view-desktop-light");
     complain(&mut browser, "after the view");
 
@@ -141,6 +142,72 @@ fn the_retrain_button_trains_and_says_so() {
     });
     browser.wait_for("/\\b2\\b/.test(document.querySelector('#models-body').innerText)");
     complain(&mut browser, "after retraining");
+}
+
+#[test]
+fn the_model_in_use_is_told_by_segment_with_its_rules_and_its_drift() {
+    let (_database, server) = demo("0");
+    let mut browser = Browser::launch();
+    let mut http = server.http();
+    let models = http.get("/admin/models").json();
+    let metrics = &models["models"][0]["metrics"];
+    let rules = http.get("/admin/rules?limit=500").json();
+    assert!(rules["total"].as_i64().unwrap() >= 20, "what goes together in the demo: {rules}");
+    for (viewport, device) in [(DESKTOP, "desktop"), (PHONE, "phone")] {
+        browser.resize(viewport);
+        for scheme in ["light", "dark"] {
+            browser.prefer(scheme);
+            browser.open(&format!("http://{}/?{device}-{scheme}#/operate", server.address));
+            let table = "document.querySelector('#models-body .model-segments table')?.innerText";
+            let table = browser.wait_for(table);
+            for segment in ["A", "B", "C", "D", "E"] {
+                let users = metrics[format!("segment.{segment}.users")].as_f64().unwrap_or(0.0);
+                let shown = table.as_str().unwrap().lines().any(|line| line.starts_with(segment));
+                assert_eq!(shown, users > 0.0, "{segment} with {users} users in {table}");
+            }
+            browser
+                .wait_for("/trained/i.test(document.querySelector('#models-body .model-health')?.innerText)");
+            let rows = browser.wait_for("document.querySelectorAll('#rules-body tbody tr').length");
+            assert!(rows.as_u64().unwrap() >= 10, "{rows} rules");
+            let words = browser.evaluate("document.querySelector('#area-operate').innerText");
+            assert!(!words.as_str().unwrap().contains("[object"), "{words}");
+            browser.evaluate("document.querySelector('#models').scrollIntoView()");
+            fits(&mut browser, viewport);
+            browser.screenshot(&format!("models-{device}-{scheme}"));
+            complain(&mut browser, &format!("{device} {scheme}"));
+        }
+    }
+    // A thing with a rule says so on its own page, and why it is or is not for this user.
+    let known = rules["rules"][0]["antecedent"][0].clone();
+    browser.resize(DESKTOP);
+    browser.open(&format!("http://{}/#/try/7", server.address));
+    browser.wait_for("document.querySelector('#connection[data-state=online]')");
+    browser.fill("#search", known["title"].as_str().unwrap());
+    browser.click("#search-form button");
+    let card = format!("#products [data-item-id='{}'] [data-action=view]", known["item_id"]);
+    browser.wait_for(&format!("document.querySelector({})", json!(card)));
+    browser.click(&card);
+    let why = browser.wait_for("document.querySelector('#detail .why .rules')?.innerText");
+    assert!(why.as_str().unwrap().contains("also buys"), "{why}");
+    browser.screenshot("why-desktop-dark");
+    complain(&mut browser, "with the reasons");
+}
+
+#[test]
+fn a_server_without_data_says_what_is_missing() {
+    let database = TestDatabase::new();
+    let server = Server::start(&database.url, &[]);
+    let mut browser = Browser::launch();
+    for (viewport, scheme) in [(DESKTOP, "light"), (PHONE, "dark")] {
+        browser.resize(viewport);
+        browser.prefer(scheme);
+        browser.open(&format!("http://{}/?{scheme}#/operate", server.address));
+        browser.wait_for("/No model yet/.test(document.querySelector('#models-body').innerText)");
+        browser.wait_for("/No rules yet/.test(document.querySelector('#rules-body').innerText)");
+        fits(&mut browser, viewport);
+        browser.screenshot(&format!("empty-{scheme}"));
+        complain(&mut browser, scheme);
+    }
 }
 
 #[test]

@@ -169,6 +169,7 @@ export function startModels({ active, refresh }) {
       ),
       health(models.find((model) => model.version === current)),
       parts(models.find((model) => model.version === current)),
+      segments(models.find((model) => model.version === current)),
       models.length > 6 &&
         h(
           "button",
@@ -189,9 +190,7 @@ export function startModels({ active, refresh }) {
       h("th", { scope: "row" }, String(model.version)),
       h("td", {}, ago(model.created_at), h("span", { class: "note block" }, `in ${duration(model.took_ms)}`)),
       h("td", { class: "n" }, compact(model.events)),
-      COLUMNS.map(([key]) =>
-        h("td", { class: "n" }, key.startsWith("coverage") ? percent(metrics[key], 0) : number(metrics[key], 3)),
-      ),
+      COLUMNS.map(([key]) => h("td", { class: "n" }, figure(key, metrics[key]))),
       h(
         "td",
         { class: "gate" },
@@ -205,6 +204,9 @@ export function startModels({ active, refresh }) {
                 h("span", { class: gate.passed ? "chip good" : "chip stop" }, gate.passed ? "passed" : "held back"),
               ),
               h("p", { class: "note" }, gate.reason),
+              gate.current !== null &&
+                Number.isFinite(gate.new) &&
+                h("p", { class: "note" }, `new ${number(gate.new, 4)} · current ${number(gate.current, 4)}`),
             )
           : h("span", { class: "note" }, words(model.state)),
       ),
@@ -233,33 +235,42 @@ export function startModels({ active, refresh }) {
     if (!model) return null;
     const drift = state.drift ?? {};
     const moved = (index) => (index > 0.25 ? "moved" : index > 0.1 ? "moving" : "stable");
+    const chip = (what, index, detail) =>
+      h(
+        "span",
+        {
+          class: `chip ${{ moved: "stop", moving: "wait", stable: "good" }[moved(index)]}`,
+          title: `Population stability index ${number(index, 2)}: below 0.1 stable, above 0.25 moved`,
+        },
+        `${what} ${moved(index)}${detail ? ` (${detail})` : ""}`,
+      );
     const features = (drift.features ?? []).filter(([, index]) => Number.isFinite(index));
     features.sort((a, b) => b[1] - a[1]);
     const facts = [
-      `Trained ${ago(model.created_at)}`,
       `${compact(drift.events_since ?? 0)} events since it began to serve`,
-      Number.isFinite(drift.items) &&
-        `what is looked at: ${moved(drift.items)} (stability index ${number(drift.items, 2)})`,
-      features.length && `shoppers: ${moved(features[0][1])} (${words(features[0][0])}, ${number(features[0][1], 2)})`,
       state.shadow &&
         `version ${state.shadow.version} beside it, ${compact(state.shadow.decisions)} decisions: ` +
           `${percent(state.shadow.overlap_at_10 ?? NaN, 0)} the same items, order alike ${number(state.shadow.rank_agreement ?? NaN, 2)}`,
     ];
-    return h("p", { class: "note model-health" }, facts.filter(Boolean).join(" · "));
+    return h(
+      "div",
+      { class: "model-health chips" },
+      Number.isFinite(drift.items) && chip("what is looked at is", drift.items),
+      features.length > 0 && chip("shoppers are", features[0][1], words(features[0][0])),
+      h("p", { class: "note" }, "Trained ", ago(model.created_at), " · ", facts.filter(Boolean).join(" · ")),
+    );
   }
 
   /** The recommenders inside the model in use, against each other. */
   function parts(model) {
     const metrics = model?.metrics ?? {};
     const names = Object.keys(metrics)
-      .filter((key) => key.endsWith(".ndcg@10") && !key.startsWith("current."))
+      .filter((key) => key.endsWith(".ndcg@10") && !key.startsWith("current.") && !key.startsWith("segment."))
       .sort((a, b) => metrics[b] - metrics[a]);
     if (!names.length || !Number.isFinite(metrics["ndcg@10"])) return null;
     const all = [
       ["Together", metrics["ndcg@10"]],
-      ...names.map((key) => [key.startsWith("segment.")
-          ? `Segment ${key.split(".")[1]}`
-          : title(key.split(".")[0].replace("item_knn", "neighbours")), metrics[key]]),
+      ...names.map((key) => [title(key.split(".")[0].replace("item_knn", "neighbours")), metrics[key]]),
     ];
     const largest = Math.max(...all.map(([, value]) => value), 1e-9);
     return h(
@@ -268,7 +279,7 @@ export function startModels({ active, refresh }) {
       h(
         "h3",
         {},
-        "nDCG@10 of the parts and by segment, on held-out time",
+        "nDCG@10 of the parts, on held-out time",
         Number.isFinite(metrics.users) && h("span", { class: "note" }, ` · ${number(metrics.users)} users`),
       ),
       h(
@@ -287,6 +298,56 @@ export function startModels({ active, refresh }) {
         }),
       ),
     );
+  }
+
+  /** The same figures for the users of each segment: a mean can hide that one of them is served badly. */
+  function segments(model) {
+    const metrics = model?.metrics ?? {};
+    const names = Object.keys(metrics)
+      .map((key) => /^segment\.(\w)\.users$/.exec(key)?.[1])
+      .filter((name) => name && metrics[`segment.${name}.users`] > 0)
+      .sort();
+    if (!names.length) return null;
+    return h(
+      "div",
+      { class: "model-segments" },
+      h("h3", {}, "By segment, on held-out time"),
+      tableBox(
+        "Metrics by segment",
+        h(
+          "table",
+          {},
+          h(
+            "thead",
+            {},
+            h(
+              "tr",
+              {},
+              h("th", { scope: "col" }, "Segment"),
+              h("th", { scope: "col", class: "n" }, "Users"),
+              COLUMNS.map(([, name]) => h("th", { scope: "col", class: "n" }, name)),
+            ),
+          ),
+          h(
+            "tbody",
+            {},
+            names.map((name) =>
+              h(
+                "tr",
+                {},
+                h("th", { scope: "row" }, name),
+                h("td", { class: "n" }, number(metrics[`segment.${name}.users`])),
+                COLUMNS.map(([key]) => h("td", { class: "n" }, figure(key, metrics[`segment.${name}.${key}`]))),
+              ),
+            ),
+          ),
+        ),
+      ),
+    );
+  }
+
+  function figure(key, value) {
+    return key.startsWith("coverage") ? percent(value, 0) : number(value, 3);
   }
 
   async function activate(pressed, which) {

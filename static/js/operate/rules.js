@@ -10,7 +10,7 @@ const SHOWN = 12;
 const COLUMNS = [
   ["support", "Support", (value) => percent(value, 1)],
   ["confidence", "Confidence", (value) => percent(value, 0)],
-  ["lift", "Lift", (value) => `${number(value, 1)}×`],
+  ["lift", "Lift", (value) => `${number(value, value < 10 ? 1 : 0)}×`],
 ];
 
 export function startRules({ active }) {

@@ -5,6 +5,7 @@ import { $, h, icon, put } from "../dom.js";
 import { money, number, percent } from "../format.js";
 import { picture } from "../picture.js";
 import { itemActions } from "./actions.js";
+import { why } from "./why.js";
 
 /** A shorter look says nothing. */
 const SHORTEST_DWELL_MS = 1_000;
@@ -42,14 +43,15 @@ export function startDetail({ person }) {
     });
     let drawn = false;
     const mine = looked;
-    const [whole, similar] = await Promise.allSettled([
+    const [whole, similar, reasons] = await Promise.allSettled([
       api.get(api.path("v1/items", item.item_id)),
       api.get(api.path("v1/items", item.item_id, "similar"), { n: SIMILAR }),
+      why(item, person.id),
     ]);
     if (looked !== mine) return;
     drawn = true;
     const full = whole.status === "fulfilled" ? { ...item, ...whole.value } : item;
-    show(full, similar.status === "fulfilled" ? similar.value.items : undefined);
+    show(full, similar.status === "fulfilled" ? similar.value.items : undefined, reasons.value);
   }
 
   function close({ quiet = false } = {}) {
@@ -68,7 +70,7 @@ export function startDetail({ person }) {
     if (person.id !== null && dwell_ms >= SHORTEST_DWELL_MS) person.send({ kind: "view", item_id, dwell_ms });
   }
 
-  function show(item, similar) {
+  function show(item, similar, reasons) {
     const focused = panel.contains(document.activeElement) ? document.activeElement : null;
     const onTitle = focused?.id === "detail-title";
     const back = h(
@@ -90,7 +92,6 @@ export function startDetail({ person }) {
           h("h2", { id: "detail-title", tabindex: "-1" }, item.title ?? String(item.item_id)),
           h("p", { class: "price large" }, money(item.price, item.currency)),
           h("p", { class: "note" }, availability(item)),
-          item.reason && h("p", { class: "rec-reason" }, item.reason),
           item.tags?.length > 0 &&
             h(
               "div",
@@ -100,6 +101,7 @@ export function startDetail({ person }) {
           h("div", { class: "detail-actions" }, itemActions({ person, item, labelled: true })),
         ),
       ),
+      reasons,
       similar !== null && similarItems(similar),
     );
     if (onTitle) $("#detail-title").focus({ preventScroll: true });
