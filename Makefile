@@ -9,10 +9,10 @@ BENCH ?=
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint lint-deny bench clean-data
+.PHONY: help setup demo test lint lint-deny bench bench-models clean-data
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing: PostgreSQL, libpq, a C compiler, Chromium (apt; root or sudo)
 	@.ci/setup build database browser
@@ -42,6 +42,10 @@ deny:
 bench: ## measure what the README claims (BENCH=part-of-a-name for some of it)
 	@.ci/setup build database
 	$(CARGO) bench --bench bench -- $(BENCH)
+
+bench-models: ## measure the models on public data and against Python's (TIDINGS_DATA=folder, BENCH_ONLY=part)
+	@.ci/setup build
+	$(CARGO) bench --bench bench -- models
 
 clean-data: ## delete the demo's database
 	@.ci/setup stopped $(DATA)

@@ -9,12 +9,18 @@
     reason = "a benchmark that can't go on has nothing better to do than to end"
 )]
 
+#[path = "../it/golden_lists.rs"]
+mod golden_lists;
 #[path = "../it/helpers/http.rs"]
 #[expect(dead_code, reason = "shared with the integration tests, which use all of it")]
 mod http;
 mod ingest;
 mod load;
 mod memory;
+mod models;
+#[path = "../it/models_data.rs"]
+#[expect(dead_code, reason = "shared with the tests")]
+mod models_data;
 mod push;
 mod report;
 mod retail;
@@ -29,17 +35,18 @@ fn main() {
     // cargo passes `--bench`; anything else is a part of a benchmark's name.
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let benches: [(&str, Run); 5] = [
+    let benches: [(&str, Run); 6] = [
         ("push", push::run),
         ("ingest", ingest::run),
         ("memory", memory::run),
         ("retail", retail::run),
         ("scale", scale::run),
+        ("models", models::run),
     ];
     let mut ran = 0;
     for (name, run) in benches {
-        // Ten million events take minutes: only when asked for.
-        let by_default = wanted.is_empty() && name != "scale";
+        // Ten million events and Python's side take minutes: only when asked for.
+        let by_default = wanted.is_empty() && !["scale", "models"].contains(&name);
         if by_default || wanted.iter().any(|wanted| name.contains(wanted.as_str())) {
             let mut report = Report::new(name);
             run(&mut report);
@@ -47,5 +54,8 @@ fn main() {
             ran += 1;
         }
     }
-    assert!(ran > 0, "no benchmark is named {wanted:?}; there are push, ingest, memory, retail, scale");
+    assert!(
+        ran > 0,
+        "no benchmark is named {wanted:?}; there are push, ingest, memory, retail, scale, models"
+    );
 }

@@ -1,5 +1,8 @@
 //! Event received → personalised push written to the socket, durable commits in between; and one recommendation.
 
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -40,23 +43,8 @@ pub fn run(report: &mut Report) {
         "s",
         Aim::AtMost(60.0),
     );
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut latencies = Vec::new();
-    let mut unanswered = 0;
     let cpu = server.cpu_seconds();
-    runtime.block_on(async {
-        let sockets = join_all((1..=USERS).map(|user| load::login(server.address, user))).await;
-        let every = Duration::from_millis((USERS * 1_000 / EVENTS_PER_S) as u64);
-        let each = SECONDS * EVENTS_PER_S / USERS;
-        let parts = sockets.into_iter().enumerate().map(|(index, socket)| {
-            let items = (0..each).map(|n| 101 + (index as i64 * 31 + n * 97) % 500).collect();
-            load::views(socket, items, every, every.mul_f64(index as f64 / USERS as f64))
-        });
-        for (part, missed) in join_all(parts).await {
-            latencies.extend(part);
-            unanswered += missed;
-        }
-    });
+    let (mut latencies, unanswered) = browse(server.address, 1);
     let cpu = server.cpu_seconds() - cpu;
     let metrics = Http::connect(server.address).get("/admin/metrics").json();
     if std::env::var_os("BENCH_HISTORY").is_some() {
@@ -100,4 +88,53 @@ pub fn run(report: &mut Report) {
         "µs",
         Aim::None,
     );
+    while_training(report, &server, percentile(&mut latencies, 0.99));
+}
+
+/// The same load again while one training follows another.
+fn while_training(report: &mut Report, server: &Server, at_rest: f64) {
+    let (address, ended) = (server.address, AtomicBool::new(false));
+    let (trainings, (mut latencies, unanswered)) = thread::scope(|scope| {
+        let trainer = scope.spawn(|| {
+            let mut trainings = 0;
+            while !ended.load(Ordering::Relaxed) {
+                // An idle connection is closed: a new one each time.
+                Http::connect(address).post("/admin/retrain", &serde_json::Value::Null);
+                trainings += 1;
+                let state = || Http::connect(address).get("/admin/metrics").json()["job"]["state"].clone();
+                while matches!(state().as_str(), Some("running" | "queued")) {
+                    thread::sleep(Duration::from_millis(200));
+                }
+            }
+            trainings
+        });
+        let measured = browse(address, 2);
+        ended.store(true, Ordering::Relaxed);
+        (trainer.join().unwrap(), measured)
+    });
+    report.row("while training: trainings begun", f64::from(trainings), "", Aim::None);
+    report.row("while training: events without a push within 5 s", unanswered as f64, "", Aim::AtMost(0.0));
+    let p99 = percentile(&mut latencies, 0.99);
+    report.row("while training: event sent → push received, p99", p99, "ms", Aim::None);
+    report.versus("while training: p99 against at rest", (p99, at_rest), "ms", Aim::AtMost(2.0));
+}
+
+/// Users look at things, each at their own moments: latencies in milliseconds, and events that got no push.
+fn browse(address: SocketAddr, round: i64) -> (Vec<f64>, usize) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let sockets = join_all((1..=USERS).map(|user| load::login(address, user))).await;
+        let every = Duration::from_millis((USERS * 1_000 / EVENTS_PER_S) as u64);
+        let each = SECONDS * EVENTS_PER_S / USERS;
+        let parts = sockets.into_iter().enumerate().map(|(index, socket)| {
+            let items = (0..each).map(|n| 101 + (index as i64 * 31 + n * 97 * round) % 500).collect();
+            load::views(socket, items, every, every.mul_f64(index as f64 / USERS as f64))
+        });
+        let (mut latencies, mut unanswered) = (Vec::new(), 0);
+        for (part, missed) in join_all(parts).await {
+            latencies.extend(part);
+            unanswered += missed;
+        }
+        (latencies, unanswered)
+    })
 }

@@ -31,10 +31,32 @@ impl Report {
         self.settings.insert(name.to_owned(), value);
     }
 
+    /// A part of the table.
+    pub fn section(&self, name: &str) {
+        println!("  — {name}");
+    }
+
     pub fn row(&mut self, name: &str, value: f64, unit: &str, aim: Aim) {
+        self.line(name, value, unit, aim, json!({}), "");
+    }
+
+    /// Ours and theirs, judged by ours as a part of theirs.
+    pub fn versus(&mut self, name: &str, (ours, theirs): (f64, f64), unit: &str, aim: Aim) {
+        let both = json!({"ours": ours, "reference": theirs, "of": unit});
+        let note = format!("  {ours:.3} {unit} against {theirs:.3} {unit}");
+        self.line(name, ours / theirs, "×", aim, both, &note);
+    }
+
+    /// A row without a number, and why.
+    pub fn absent(&mut self, name: &str, why: &str) {
+        println!("  {name}: not measured: {why}");
+        self.rows.push(json!({"name": name, "not_measured": why}));
+    }
+
+    fn line(&mut self, name: &str, value: f64, unit: &str, aim: Aim, mut row: Value, note: &str) {
         let (aim_text, met) = match aim {
-            Aim::AtMost(limit) => (format!("≤ {limit}"), Some(value <= limit)),
-            Aim::AtLeast(limit) => (format!("≥ {limit}"), Some(value >= limit)),
+            Aim::AtMost(limit) => (format!("≤ {}", short(limit)), Some(value <= limit)),
+            Aim::AtLeast(limit) => (format!("≥ {}", short(limit)), Some(value >= limit)),
             Aim::None => (String::new(), None),
         };
         let verdict = match met {
@@ -42,8 +64,18 @@ impl Report {
             Some(false) => "NOT MET",
             None => "",
         };
-        println!("  {name:<52} {value:>12.3} {unit:<6} {aim_text:>10}  {verdict}");
-        self.rows.push(json!({"name": name, "value": value, "unit": unit, "aim": aim_text, "met": met}));
+        let digits = if value.abs() < 10.0 { 4 } else { 2 };
+        println!("  {name:<64} {value:>12.digits$} {unit:<4} {aim_text:>10}  {verdict:<7}{note}");
+        for (field, value) in [
+            ("name", json!(name)),
+            ("value", json!(value)),
+            ("unit", json!(unit)),
+            ("aim", json!(aim_text)),
+            ("met", json!(met)),
+        ] {
+            row[field] = value;
+        }
+        self.rows.push(row);
     }
 
     pub fn finish(self) {
@@ -53,6 +85,11 @@ impl Report {
         let path = directory.join(format!("{}.json", self.name));
         fs::write(&path, serde_json::to_string_pretty(&report).unwrap()).unwrap();
     }
+}
+
+/// At most four decimals.
+fn short(limit: f64) -> f64 {
+    (limit * 1e4).round() / 1e4
 }
 
 /// Processor, cores, memory, kernel.

@@ -8,6 +8,7 @@ mod helpers;
 mod api;
 mod dashboard;
 mod demo_shop;
+mod golden_lists;
 mod import;
 mod models;
 mod models_data;

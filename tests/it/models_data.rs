@@ -5,11 +5,15 @@ use std::fs;
 use std::io::Read;
 use std::path::PathBuf;
 
+/// Where the data is, if there is any.
+pub fn folder() -> PathBuf {
+    std::env::var_os("TIDINGS_DATA")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from)
+}
+
 /// A file of the data folder; `None` when it is not there.
 pub fn path(name: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("TIDINGS_DATA")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
-    Some(folder.join(name)).filter(|path| path.exists())
+    Some(folder().join(name)).filter(|path| path.exists())
 }
 
 /// The text of a file of the data folder, unpacked if it ends in `.gz`; `None` when it is not there.

@@ -1,4 +1,7 @@
-"""scikit-learn's gradient boosting, 5 folds: a JSON line each. Usage: boosting.py sessions.csv.gz Revenue"""
+"""scikit-learn's gradient boosting, 5 folds: a JSON line each. Usage: boosting.py sessions.csv.gz Revenue [FOLDS]
+
+FOLDS is a file with the fold of each row, a number from 0 a line; without it stratified folds are drawn.
+"""
 
 import csv
 import gzip
@@ -10,7 +13,7 @@ import time
 import numpy as np
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import PredefinedSplit, StratifiedKFold
 
 with gzip.open(sys.argv[1], "rt") as file:
     header, *rows = csv.reader(file)
@@ -25,12 +28,16 @@ for index in range(len(header)):
     except ValueError:
         columns.extend(np.array([text == value for text in texts], dtype=float) for value in sorted(set(texts)))
 x, y = np.column_stack(columns), np.array([row[target] == "TRUE" for row in rows], dtype=int)
+if len(sys.argv) > 3:
+    folds = list(PredefinedSplit(np.loadtxt(sys.argv[3], dtype=int)).split())
+else:
+    folds = list(StratifiedKFold(5, shuffle=True, random_state=0).split(x, y))
 for name, make in [
     ("gradient_boosting", lambda: GradientBoostingClassifier(random_state=0)),
     ("hist_gradient_boosting", lambda: HistGradientBoostingClassifier(random_state=0)),
 ]:
     seconds, p = 0.0, np.zeros(len(y))
-    for train, test in StratifiedKFold(5, shuffle=True, random_state=0).split(x, y):
+    for train, test in folds:
         started = time.perf_counter()
         model = make().fit(x[train], y[train])
         seconds += time.perf_counter() - started

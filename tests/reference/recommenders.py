@@ -1,7 +1,7 @@
 """Recommenders by NumPy and implicit, timed and measured: `recommenders.py NAME SPLIT [VALUE…]`.
 
-NAME is ease (λ), ials (factors λ α) or item_knn (neighbours), the values in that order; SPLIT is a folder with
-train.csv.gz and test.csv.gz (user,item,ts). Prints one JSON object: seconds of training, the largest resident memory of
+NAME is ease (λ), ials (factors λ α seed) or item_knn (neighbours), the values in that order; SPLIT is a folder with
+train.csv.gz and test.csv.gz (user,item,ts), or the same without .gz. Prints one JSON object: seconds of training, the largest resident memory of
 the process, and NDCG@10 by full ranking over the items of training, the user's own left out.
 
 One process a model, since the largest memory is that of a process. Threads: two, as on the other side; implicit asks
@@ -25,14 +25,19 @@ import scipy.sparse as sp  # noqa: E402
 DEFAULTS = {"ease": [200], "ials": [64, 50, 16], "item_knn": [100]}
 
 
+def opened(folder, name):
+    path = os.path.join(folder, name)
+    return open(path, "rt") if os.path.exists(path) else gzip.open(path + ".gz", "rt")
+
+
 def load(folder):
     """A matrix of ones, and by row the items of the test table (-1: unknown)."""
     users, items, cells, test = {}, {}, [], {}
-    with gzip.open(os.path.join(folder, "train.csv.gz"), "rt") as file:
+    with opened(folder, "train.csv") as file:
         for row in csv.DictReader(file):
             user = users.setdefault(row["user"], len(users))
             cells.append((user, items.setdefault(row["item"], len(items))))
-    with gzip.open(os.path.join(folder, "test.csv.gz"), "rt") as file:
+    with opened(folder, "test.csv") as file:
         for row in csv.DictReader(file):
             if row["user"] in users:
                 test.setdefault(users[row["user"]], set()).add(items.get(row["item"], -1))
@@ -64,11 +69,11 @@ def ease(matrix, penalty):
     return lambda user: matrix[user] @ weights
 
 
-def ials(matrix, factors, penalty, alpha):
+def ials(matrix, factors, penalty, alpha, seed=1):
     from implicit.als import AlternatingLeastSquares
 
     model = AlternatingLeastSquares(
-        factors=int(factors), regularization=penalty, alpha=alpha, random_state=1, num_threads=2
+        factors=int(factors), regularization=penalty, alpha=alpha, random_state=int(seed), num_threads=2
     )
     model.fit(matrix.astype(np.float32), show_progress=False)
     return lambda user: model.user_factors[user] @ model.item_factors.T
