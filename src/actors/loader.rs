@@ -12,8 +12,9 @@ use super::watch::Lifeline;
 use crate::base::{ExternalId, Timestamp, UserId};
 use crate::deliver::Entry;
 use crate::feedback::FeedbackOutcome;
+use crate::notify::policy::{Consent, Purpose, Settings};
 use crate::notify::quiet_hours::QuietHours;
-use crate::notify::{PolicyState, Preferences, Sent};
+use crate::notify::{Channel, PolicyState, Preferences, Sent};
 use crate::profile::Profile;
 use crate::store::users::{self, UserState};
 use crate::store::{Connection, StoreError, preferences};
@@ -146,13 +147,15 @@ fn fold(state: UserState, shared: &Shared) -> Loaded {
     }
     let mut policy = PolicyState::default();
     for send in &state.recent {
-        let asked_for = send.trigger == "login";
         policy.note_sent(Sent {
             id: send.notification_id,
             at: send.at,
             category: send.category.as_str().into(),
+            campaign: send.campaign.as_str().into(),
+            channel: Channel::parse(&send.channel).unwrap_or(Channel::Socket),
             items: send.items.clone().into(),
-            asked_for,
+            dedupe_key: send.dedupe_key.map(i64::cast_unsigned),
+            passes_caps: send.passes_caps || send.trigger == "login",
             clicked: send.outcomes.contains(&FeedbackOutcome::Clicked.code()),
             dismissed: false,
         });
@@ -179,7 +182,7 @@ fn fold(state: UserState, shared: &Shared) -> Loaded {
         is_robot: state.is_robot,
         profile,
         policy,
-        preferences: parse_preferences(&state.preferences),
+        preferences: parse_preferences(&state.preferences, consent(&state.consents)),
         stored_preferences: state.preferences,
         last_offset: state.last_offset,
         floor: state.floor,
@@ -187,15 +190,36 @@ fn fold(state: UserState, shared: &Shared) -> Loaded {
     }
 }
 
+/// The document part; one that a later release has written, which this one can't read, counts as "nothing at all":
+/// a message too few is better than one that was not wanted.
+pub fn settings(stored: &preferences::Preferences) -> Settings {
+    serde_json::from_value(stored.settings.0.clone())
+        .unwrap_or_else(|_| Settings { opted_out: true, ..Settings::default() })
+}
+
+/// The latest word on each purpose.
+pub fn consent(said: &[(String, bool)]) -> Consent {
+    let mut consent = Consent::default();
+    for (purpose, granted) in said {
+        if let Some(purpose) = Purpose::parse(purpose) {
+            consent.note(purpose, *granted);
+        }
+    }
+    consent
+}
+
 /// Preferences as the policy reads them; a time zone that is unknown here falls back to the server's.
-pub fn parse_preferences(stored: &preferences::Preferences) -> Preferences {
+pub fn parse_preferences(stored: &preferences::Preferences, consent: Consent) -> Preferences {
     let minute = |minute: Option<i16>| minute.and_then(|minute| u16::try_from(minute).ok());
     Preferences {
         time_zone: stored.time_zone.as_deref().and_then(|name| jiff::tz::TimeZone::get(name).ok()),
         quiet_hours: minute(stored.quiet_from_minute)
             .zip(minute(stored.quiet_to_minute))
             .map(|(from_minute, to_minute)| QuietHours { from_minute, to_minute }),
+        locale: stored.locale.as_deref().map(Into::into),
         muted: stored.muted.iter().cloned().collect(),
+        settings: settings(stored),
+        consent,
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+use super::budget::Budget;
 use super::ingest::IngestActor;
 use super::journal::JournalActor;
 use super::loader::LoaderActor;
@@ -34,8 +35,10 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Incarnation of all streams.
     pub epoch: Box<str>,
-    /// Policy rules.
-    pub rules: Rules,
+    /// Policy rules, swapped whole.
+    pub rules: ArcSwap<Rules>,
+    /// Messages sent in this hour.
+    pub budget: Budget,
     /// Largest believable values of live events.
     pub caps: Caps,
     /// The current catalogue, swapped whole.
@@ -75,13 +78,14 @@ impl Shared {
         catalogue: Catalogue,
         models: ModelSet,
     ) -> Arc<Self> {
-        let rules = Rules::new(&config.policy);
+        let rules = ArcSwap::from_pointee(Rules::new(&config.policy));
         let shared = Self {
             config,
             store,
             metrics: Metrics::default(),
             epoch: epoch.into(),
             rules,
+            budget: Budget::default(),
             caps: Caps::live_default(),
             catalogue: ArcSwap::from_pointee(catalogue),
             models: ArcSwap::from_pointee(models),

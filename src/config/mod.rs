@@ -161,6 +161,26 @@ pub struct Policy {
     pub dismissed_pause_h: u64,
     /// A purchase within this many hours of a message that named the item counts as its conversion.
     pub attribution_window_h: u64,
+    /// What quiet hours or the budget held back is let go spread over this many seconds.
+    pub release_spread_s: u64,
+    /// Most messages an hour over all users that are neither high nor transactional; 0 = no budget.
+    pub budget_per_hour: u64,
+    /// What a click is worth.
+    pub worth_click: f64,
+    /// What a purchase is worth, in clicks.
+    pub worth_purchase: f64,
+    /// What a mute or an opt-out costs, in clicks.
+    pub cost_mute: f64,
+    /// What every message costs in attention, in clicks.
+    pub cost_message: f64,
+    /// Once a model has learned responses, a message is sent only if it is worth at least this, in clicks.
+    pub min_worth: f64,
+    /// Local time `HH:MM` at which digests go out.
+    pub digest_at: String,
+    /// Most items in a digest, 1…50.
+    pub digest_items: usize,
+    /// Are users who have said nothing taken to agree to profiling? Where the law asks for consent first: false.
+    pub profiling_by_default: bool,
 }
 
 /// At most `max` messages of a category in a rolling window.
@@ -169,10 +189,28 @@ pub struct Policy {
 pub struct Cap {
     /// Category, or `*` for all together.
     pub category: String,
+    /// `socket`, `push` or `inbox`; `*` for all together.
+    #[serde(default = "any")]
+    pub channel: String,
+    /// Name of a trigger or campaign; `*` for all together.
+    #[serde(default = "any")]
+    pub campaign: String,
     /// Length of the window, minutes.
     pub window_min: u64,
     /// Most messages within it.
     pub max: usize,
+}
+
+/// The scope of a cap that names none.
+fn any() -> String {
+    "*".into()
+}
+
+impl Cap {
+    /// A cap on a category over all channels and campaigns.
+    pub fn on(category: &str, window_min: u64, max: usize) -> Self {
+        Self { category: category.into(), channel: any(), campaign: any(), window_min, max }
+    }
 }
 
 impl Default for Server {
@@ -237,7 +275,7 @@ impl Default for Training {
 
 impl Default for Policy {
     fn default() -> Self {
-        let cap = |category: &str, window_min, max| Cap { category: category.into(), window_min, max };
+        let cap = Cap::on;
         Self {
             time_zone: "UTC".into(),
             quiet_from: "00:00".into(),
@@ -254,6 +292,16 @@ impl Default for Policy {
             expires_after_h: 24,
             dismissed_pause_h: 72,
             attribution_window_h: 72,
+            release_spread_s: 300,
+            budget_per_hour: 0,
+            worth_click: 1.0,
+            worth_purchase: 5.0,
+            cost_mute: 10.0,
+            cost_message: 0.0,
+            min_worth: 0.0,
+            digest_at: "18:00".into(),
+            digest_items: 10,
+            profiling_by_default: true,
         }
     }
 }

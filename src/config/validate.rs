@@ -2,11 +2,16 @@
 
 use std::net::SocketAddr;
 
-use super::{AuthMode, Config, ConfigError};
+use super::{AuthMode, Config, ConfigError, Policy};
 
 /// Secrets from examples; a server that uses one is open to everybody who can read.
 pub const PLACEHOLDER_SECRETS: [&str; 6] =
     ["changeme", "change-me", "secret", "example", "placeholder", "tidings"];
+
+/// Most frequency caps: each is looked at in every decision.
+const MAX_CAPS: usize = 32;
+/// Most messages of one cap: so many are remembered of a user.
+const MAX_PER_CAP: usize = 1_000;
 
 /// Shortest secret: as long as HS256's output (RFC 7518 §3.2).
 const MIN_SECRET_BYTES: usize = 32;
@@ -61,28 +66,7 @@ impl Config {
     }
 
     fn validate_policy(&self) -> Result<(), ConfigError> {
-        let policy = &self.policy;
-        if jiff::tz::TimeZone::get(&policy.time_zone).is_err() {
-            return invalid(
-                "policy.time_zone",
-                format!("\"{}\" is not an IANA time zone such as Europe/Berlin", policy.time_zone),
-            );
-        }
-        for (key, text) in [("policy.quiet_from", &policy.quiet_from), ("policy.quiet_to", &policy.quiet_to)]
-        {
-            if minute_of_day(text).is_none() {
-                return invalid(key, format!("must be a local time HH:MM, is \"{text}\""));
-            }
-        }
-        for cap in &policy.caps {
-            within("policy.caps", cap.window_min, 1, 10_080)?;
-        }
-        within("policy.items", policy.items, 1, 50)?;
-        within("policy.min_new_items", policy.min_new_items, 0, policy.items)?;
-        within("policy.repeat_window_min", policy.repeat_window_min, 0, 10_080)?;
-        within("policy.expires_after_h", policy.expires_after_h, 1, 8_760)?;
-        within("policy.dismissed_pause_h", policy.dismissed_pause_h, 0, 8_760)?;
-        within("policy.attribution_window_h", policy.attribution_window_h, 1, 168)
+        self.policy.validate()
     }
 
     /// A public address needs tokens with a secret of its own.
@@ -121,6 +105,56 @@ impl Config {
                 Ok(())
             }
         }
+    }
+}
+
+impl Policy {
+    /// Checks every bound; the error names the setting.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let policy = self;
+        if jiff::tz::TimeZone::get(&policy.time_zone).is_err() {
+            return invalid(
+                "policy.time_zone",
+                format!("\"{}\" is not an IANA time zone such as Europe/Berlin", policy.time_zone),
+            );
+        }
+        for (key, text) in [
+            ("policy.quiet_from", &policy.quiet_from),
+            ("policy.quiet_to", &policy.quiet_to),
+            ("policy.digest_at", &policy.digest_at),
+        ] {
+            if minute_of_day(text).is_none() {
+                return invalid(key, format!("must be a local time HH:MM, is \"{text}\""));
+            }
+        }
+        within("policy.caps", policy.caps.len(), 0, MAX_CAPS)?;
+        for cap in &policy.caps {
+            within("policy.caps", cap.window_min, 1, 10_080)?;
+            within("policy.caps", cap.max, 0, MAX_PER_CAP)?;
+            if !["*", "socket", "push", "inbox"].contains(&cap.channel.as_str()) {
+                return invalid(
+                    "policy.caps",
+                    format!("\"{}\" is none of *, socket, push, inbox", cap.channel),
+                );
+            }
+        }
+        within("policy.release_spread_s", policy.release_spread_s, 0, 86_400)?;
+        for (key, value) in [
+            ("policy.worth_click", policy.worth_click),
+            ("policy.worth_purchase", policy.worth_purchase),
+            ("policy.cost_mute", policy.cost_mute),
+            ("policy.cost_message", policy.cost_message),
+        ] {
+            within(key, value, 0.0, 1e6)?;
+        }
+        within("policy.min_worth", policy.min_worth, -1e6, 1e6)?;
+        within("policy.digest_items", policy.digest_items, 1, 50)?;
+        within("policy.items", policy.items, 1, 50)?;
+        within("policy.min_new_items", policy.min_new_items, 0, policy.items)?;
+        within("policy.repeat_window_min", policy.repeat_window_min, 0, 10_080)?;
+        within("policy.expires_after_h", policy.expires_after_h, 1, 8_760)?;
+        within("policy.dismissed_pause_h", policy.dismissed_pause_h, 0, 8_760)?;
+        within("policy.attribution_window_h", policy.attribution_window_h, 1, 168)
     }
 }
 

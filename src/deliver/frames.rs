@@ -45,6 +45,9 @@ pub struct Recommendation<'a> {
     pub expires_at: Timestamp,
     /// Model version; 0 = none yet.
     pub model: i32,
+    /// `inbox`: keep it where it can be looked for, disturb nobody. Absent = show it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<&'static str>,
 }
 
 /// One recommended item, with what a client needs to show it.
@@ -93,6 +96,8 @@ pub struct Envelope<'a> {
     pub expires_at: Timestamp,
     /// Model version; 0 = none yet.
     pub model: i32,
+    /// `inbox` when nobody is to be disturbed.
+    pub channel: Option<&'static str>,
 }
 
 /// Encodes a recommendation.
@@ -112,6 +117,7 @@ pub fn recommendation(envelope: &Envelope<'_>, content: &Content, items: Vec<Rec
         sent_at: envelope.sent_at,
         expires_at: envelope.expires_at,
         model: envelope.model,
+        channel: envelope.channel,
     })
 }
 
@@ -239,6 +245,17 @@ impl InboundError {
     }
 }
 
+/// Something was muted.
+pub fn muted(of: &str, name: &str) -> Frame {
+    #[derive(Serialize)]
+    struct Muted<'a> {
+        r#type: &'static str,
+        of: &'a str,
+        name: &'a str,
+    }
+    encode(&Muted { r#type: "muted", of, name })
+}
+
 /// The answer to a `ping`.
 pub fn pong(now: Timestamp) -> Frame {
     #[derive(Serialize)]
@@ -286,6 +303,7 @@ mod tests {
             sent_at: Timestamp(0),
             expires_at: Timestamp(0),
             model: 0,
+            channel: None,
         };
         let items = items
             .iter()

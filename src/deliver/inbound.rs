@@ -1,6 +1,6 @@
 //! What a client says on the socket: JSON text frames, one object a frame, `type` first.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::base::{ExternalId, NotificationId};
 use crate::event::RawEvent;
@@ -69,8 +69,68 @@ pub enum Inbound {
     },
     /// Is a person looking?
     Presence(bool),
+    /// No more of something.
+    Mute(Box<MuteWish>),
     /// Asks for a pong.
     Ping,
+}
+
+/// What a mute is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MuteOf {
+    /// The message's category.
+    Category,
+    /// One item.
+    Item,
+    /// Items of a category.
+    ItemCategory,
+    /// Items of a brand.
+    Brand,
+    /// What a trigger or campaign sets off.
+    Kind,
+}
+
+impl MuteOf {
+    /// As on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Category => "category",
+            Self::Item => "item",
+            Self::ItemCategory => "item_category",
+            Self::Brand => "brand",
+            Self::Kind => "kind",
+        }
+    }
+}
+
+/// "No more of this": by name, or of what a message is about.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct MuteWish {
+    /// What kind of thing.
+    pub of: MuteOf,
+    /// Which; absent = what the message has.
+    #[serde(default, deserialize_with = "short")]
+    pub name: Option<String>,
+    /// From which message.
+    #[serde(default)]
+    pub notification_id: Option<NotificationId>,
+    /// Which item of it; absent = the first.
+    #[serde(default)]
+    pub item_id: Option<ExternalId>,
+}
+
+/// Longest name in a mute, bytes.
+const MAX_NAME_BYTES: usize = 128;
+
+fn short<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let name = Option::<String>::deserialize(deserializer)?;
+    match name {
+        Some(name) if name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) => {
+            Err(serde::de::Error::custom("name must have at most 128 bytes and no control characters"))
+        }
+        name => Ok(name),
+    }
 }
 
 /// What is wrong with a frame: stable code and text for a person.
@@ -103,6 +163,7 @@ enum Wire {
     Presence {
         visible: bool,
     },
+    Mute(Box<MuteWish>),
     Ping,
 }
 
@@ -126,6 +187,7 @@ impl Inbound {
                 Self::Feedback { notification_id, outcome, item_id }
             }
             Wire::Presence { visible } => Self::Presence(visible),
+            Wire::Mute(wish) => Self::Mute(wish),
             Wire::Ping => Self::Ping,
         })
     }
@@ -167,6 +229,8 @@ mod tests {
             r#"{"type":"feedback","notification_id":"0190a5c8-0000-7000-8000-000000000000","outcome":"clicked"}"#,
             r#"{"type":"presence","visible":false}"#,
             r#"{"type":"ping"}"#,
+            r#"{"type":"mute","of":"item","name":"7"}"#,
+            r#"{"type":"mute","of":"brand","notification_id":"0190a5c8-0000-7000-8000-000000000000"}"#,
         ] {
             assert!(parse(text).is_ok(), "{text}");
         }
@@ -180,6 +244,7 @@ mod tests {
             (r#"{"type":"dance"}"#, "bad_frame"),
             (r#"{"type":"login","user_id":1.5}"#, "bad_frame"),
             (r#"{"type":"ack","offset":"x"}"#, "bad_frame"),
+            (r#"{"type":"mute","of":"weather","name":"rain"}"#, "bad_frame"),
             (r#"{"type":"events","events":[{},{},{}]}"#, "too_many_events"),
         ] {
             assert_eq!(parse(text).unwrap_err().code, code, "{text}");

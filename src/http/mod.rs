@@ -4,6 +4,7 @@ pub mod access;
 pub mod admin;
 pub mod assets;
 pub mod body;
+pub mod consent;
 pub mod error;
 pub mod events;
 pub mod items;

@@ -4,7 +4,7 @@ use actix_web::web::{self, delete, get, post, put};
 use actix_web::{HttpResponse, ResponseError};
 
 use super::error::ApiError;
-use super::{admin, assets, events, items, models, notifications, operate, rules, users, websocket};
+use super::{admin, assets, consent, events, items, models, notifications, operate, rules, users, websocket};
 
 /// Every path of the server. What is not here is a file of the dashboard or a 404.
 pub fn routes(config: &mut web::ServiceConfig) {
@@ -30,6 +30,9 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .route("/users/{id}/profile", get().to(users::profile))
                 .route("/users/{id}/preferences", get().to(users::preferences))
                 .route("/users/{id}/preferences", put().to(users::put_preferences))
+                .route("/users/{id}/consent", get().to(consent::get))
+                .route("/users/{id}/consent", post().to(consent::post))
+                .route("/users/{id}/mute", post().to(consent::mute))
                 .default_service(web::to(missing)),
         )
         .service(

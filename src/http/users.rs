@@ -1,9 +1,10 @@
 //! One user: recommendations, profile, preferences. From the live actor when there is one, else from the tables.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -13,16 +14,19 @@ use super::error::ApiError;
 use super::items::NQuery;
 use super::views;
 use crate::actors::Shared;
+use crate::actors::loader::settings;
 use crate::actors::send::offer;
 use crate::actors::user::{ProfileSnapshot, SetPreferences, Snapshot};
 use crate::base::{ExternalId, Timestamp};
 use crate::config::minute_of_day;
 use crate::deliver::frames;
+use crate::notify::policy::{Channel, Mute, Settings};
 use crate::recommend::Request;
-use crate::store::preferences::Preferences;
+use crate::store::preferences::{self, Preferences};
 use crate::telemetry::Timing;
 
-/// What a user asked of us, on the wire. Absent = as the server has it by default.
+/// What a user asked of us, on the wire. Of the first four, absent = as the server has it by default; of the others,
+/// absent = as it was, so that a client that knows only the first four takes nothing away.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PreferencesBody {
@@ -31,6 +35,17 @@ pub struct PreferencesBody {
     quiet_hours: Option<QuietHoursBody>,
     #[serde(default)]
     muted: Vec<String>,
+    opted_out: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    paused_until: Option<Option<Timestamp>>,
+    digest: Option<BTreeSet<String>>,
+    blocked_channels: Option<BTreeMap<String, BTreeSet<Channel>>>,
+    mutes: Option<Vec<Mute>>,
+}
+
+/// `null` is something said, absence is not.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Timestamp>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -129,8 +144,8 @@ pub async fn put_preferences(
     caller.may_act_for(&user)?;
     let body: PreferencesBody = serde_json::from_slice(&body)
         .map_err(|error| ApiError::invalid("bad_json", None, format!("not preferences: {error}")))?;
-    let preferences = parse_preferences(body)?;
     let loaded = shared.load(&user, true).await?.ok_or(ApiError::NotFound("this user"))?;
+    let preferences = parse_preferences(body, settings(&loaded.stored_preferences))?;
     let stored = preferences.clone();
     shared
         .store
@@ -144,7 +159,7 @@ pub async fn put_preferences(
     Ok(HttpResponse::Ok().json(preferences_view(&preferences)))
 }
 
-fn parse_preferences(body: PreferencesBody) -> Result<Preferences, ApiError> {
+fn parse_preferences(body: PreferencesBody, mut settings: Settings) -> Result<Preferences, ApiError> {
     if let Some(zone) = &body.time_zone
         && jiff::tz::TimeZone::get(zone).is_err()
     {
@@ -167,7 +182,16 @@ fn parse_preferences(body: PreferencesBody) -> Result<Preferences, ApiError> {
         Some(quiet) => (Some(minute(&quiet.from)?), Some(minute(&quiet.to)?)),
         None => (None, None),
     };
+    settings.opted_out = body.opted_out.unwrap_or(settings.opted_out);
+    settings.paused_until = body.paused_until.unwrap_or(settings.paused_until);
+    settings.digest = body.digest.unwrap_or(settings.digest);
+    settings.blocked_channels = body.blocked_channels.unwrap_or(settings.blocked_channels);
+    settings.mutes = body.mutes.unwrap_or(settings.mutes);
+    settings
+        .validate()
+        .map_err(|error| ApiError::invalid("bad_preferences", Some(error.field), error.message))?;
     Ok(Preferences {
+        settings: preferences::Settings(serde_json::to_value(settings).unwrap_or_default()),
         time_zone: body.time_zone,
         locale: body.locale,
         quiet_from_minute: from,
@@ -176,7 +200,8 @@ fn parse_preferences(body: PreferencesBody) -> Result<Preferences, ApiError> {
     })
 }
 
-fn preferences_view(preferences: &Preferences) -> Value {
+pub(super) fn preferences_view(preferences: &Preferences) -> Value {
+    let settings = settings(preferences);
     let time = |minute: i16| format!("{:02}:{:02}", minute / 60, minute % 60);
     let quiet = preferences
         .quiet_from_minute
@@ -184,6 +209,7 @@ fn preferences_view(preferences: &Preferences) -> Value {
         .map(|(from, to)| json!({"from": time(from), "to": time(to)}));
     json!({
         "time_zone": preferences.time_zone, "locale": preferences.locale, "quiet_hours": quiet,
-        "muted": preferences.muted,
+        "muted": preferences.muted, "opted_out": settings.opted_out, "paused_until": settings.paused_until,
+        "digest": settings.digest, "blocked_channels": settings.blocked_channels, "mutes": settings.mutes,
     })
 }

@@ -86,6 +86,8 @@ pub fn decision<N: Serialize>(
         "trigger": row.trigger, "category": row.category, "outcome": row.outcome, "reasons": row.reasons,
         "notification_id": row.notification_id, "model_version": row.model_version,
         "segment": segment(row.segment), "items": items, "until": row.until, "propensity": row.propensity,
+        "channel": row.trace.channel, "campaign": row.trace.campaign, "policy_version": row.trace.policy_version,
+        "holdout": row.trace.holdout, "alternatives": row.trace.alternatives, "steps": row.trace.steps,
         "p_click": row.expected.map(|expected| expected.click),
         "p_purchase": row.expected.map(|expected| expected.purchase),
         "p_mute": row.expected.map(|expected| expected.mute),

@@ -1,28 +1,41 @@
-//! Whether a message of the shop goes out: what the user has muted is dropped, transactional messages pass.
+//! A message of the shop as the policy sees it: the same ten steps as everything else; its kind is its campaign.
 
-use super::message::{Message, Priority};
-use super::policy::{Decision, Outcome, PolicyState, Preferences, Rules};
-use crate::base::Timestamp;
+use super::message::Message;
+use super::policy::{Candidate, Decision, Moment, PolicyState, Preferences, Rules, Truth, decide};
 
 impl PolicyState {
-    /// Decides about a message of the shop. O(1).
-    pub fn admit(&self, message: &Message, _: &Rules, preferences: &Preferences, _: Timestamp) -> Decision {
-        if message.priority == Priority::Transactional {
-            let reasons = vec!["transactional: the user needs to know".into()];
-            return Decision { outcome: Outcome::Send, reasons };
-        }
-        if preferences.muted.contains(&*message.category) {
-            let reasons = vec![format!("muted: the user wants no {}", message.category)];
-            return Decision { outcome: Outcome::Drop, reasons };
-        }
-        Decision { outcome: Outcome::Send, reasons: vec!["allowed: not muted".into()] }
+    /// Decides about a message of the shop. O(messages remembered).
+    pub fn admit(
+        &self,
+        message: &Message,
+        moment: &Moment<'_>,
+        rules: &Rules,
+        preferences: &Preferences,
+    ) -> Decision {
+        let candidate = Candidate {
+            category: &message.category,
+            campaign: &message.kind,
+            priority: message.priority,
+            items: &[],
+            subject: None,
+            needs_items: false,
+            asked_for: false,
+            from_profile: false,
+            truth: Truth::Holds,
+            // Told apart when it was accepted.
+            dedupe_key: None,
+            expires_at: message.expires_at,
+        };
+        decide(&candidate, moment, self, rules, preferences)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Timestamp;
     use crate::config;
+    use crate::notify::{Outcome, Priority};
 
     #[test]
     fn a_mute_drops_all_but_transactional_messages() {
@@ -42,12 +55,14 @@ mod tests {
         let mut preferences = Preferences::default();
         let state = PolicyState::default();
         let outcome = |message: &Message, preferences: &Preferences| {
-            state.admit(message, &rules, preferences, Timestamp(0)).outcome
+            state.admit(message, &Moment::at(Timestamp(0)), &rules, preferences).outcome
         };
         assert_eq!(outcome(&message, &preferences), Outcome::Send);
         preferences.muted.insert("promotion".into());
         assert_eq!(outcome(&message, &preferences), Outcome::Drop);
         message.priority = Priority::Transactional;
         assert_eq!(outcome(&message, &preferences), Outcome::Send);
+        message.expires_at = Timestamp(0);
+        assert_eq!(outcome(&message, &preferences), Outcome::Drop);
     }
 }

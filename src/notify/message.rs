@@ -38,6 +38,16 @@ pub enum Priority {
 }
 
 impl Priority {
+    /// As on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+            Self::Transactional => "transactional",
+        }
+    }
+
     /// As stored.
     pub fn code(self) -> i16 {
         self as i16

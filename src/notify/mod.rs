@@ -10,5 +10,7 @@ pub mod trigger;
 
 pub use content::Content;
 pub use message::{Message, Priority};
-pub use policy::{Candidate, Decision, Outcome, PolicyState, Preferences, Rules, Sent};
+pub use policy::{
+    Candidate, Channel, Channels, Decision, Moment, Outcome, PolicyState, Preferences, Rules, Sent, decide,
+};
 pub use trigger::Trigger;

@@ -2,7 +2,9 @@
 
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Float, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{
+    Array, BigInt, Bool, Float, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
+};
 use uuid::Uuid;
 
 use super::StoreError;
@@ -48,6 +50,44 @@ pub struct DecisionRow {
     pub expected: Option<Probabilities>,
     /// The numbers `expected` was made from; empty unless sent.
     pub features: Vec<f32>,
+    /// How it came about.
+    pub trace: Trace,
+}
+
+/// How a decision came about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trace {
+    /// The way it took or would have taken.
+    pub channel: String,
+    /// Name of the trigger or campaign.
+    pub campaign: String,
+    /// Names the occasion.
+    pub dedupe_key: Option<i64>,
+    /// Version of the policy; 0 = the configuration.
+    pub policy_version: i32,
+    /// Held out of everything.
+    pub holdout: bool,
+    /// Its message counts towards frequency caps.
+    pub counted: bool,
+    /// What could have been chosen, the chosen one first; no control characters.
+    pub alternatives: Vec<String>,
+    /// Array of {step, verdict, reason, text}.
+    pub steps: serde_json::Value,
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        Self {
+            channel: "socket".to_owned(),
+            campaign: String::new(),
+            dedupe_key: None,
+            policy_version: 0,
+            holdout: false,
+            counted: true,
+            alternatives: Vec::new(),
+            steps: serde_json::json!([]),
+        }
+    }
 }
 
 /// Which decisions to read.
@@ -68,11 +108,12 @@ pub fn insert(conn: &mut PgConnection, new: &[DecisionRow]) -> Result<(), StoreE
     }
     sql::<()>(
         "INSERT INTO decisions (decision_id, decided_at, user_id, trigger, category, outcome, reasons, \
-         notification_id, model_version, segment, items, propensity, until, p_click, p_purchase, p_mute, features) \
+         notification_id, model_version, segment, items, propensity, until, p_click, p_purchase, p_mute, features, \
+         channel, campaign, dedupe_key, policy_version, holdout, counted, alternatives, steps) \
          SELECT id, at, u, t, c, o, string_to_array(r, E'\\x1f'), n, m, s, string_to_array(i, ',')::integer[], p, until, \
-         pc, pp, pm, string_to_array(f, ',')::real[] \
-         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-         AS d (id, at, u, t, c, o, r, n, m, s, i, p, until, pc, pp, pm, f)",
+         pc, pp, pm, string_to_array(f, ',')::real[], ch, ca, dk, pv, h, co, string_to_array(al, E'\\x1f'), st::jsonb \
+         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         AS d (id, at, u, t, c, o, r, n, m, s, i, p, until, pc, pp, pm, f, ch, ca, dk, pv, h, co, al, st)",
     )
     .bind::<Array<SqlUuid>, _>(column(new, |row| row.decision_id))
     .bind::<Array<Timestamptz>, _>(column(new, |row| to_pg(row.decided_at)))
@@ -91,6 +132,14 @@ pub fn insert(conn: &mut PgConnection, new: &[DecisionRow]) -> Result<(), StoreE
     .bind::<Array<Nullable<Float>>, _>(column(new, |row| row.expected.map(|expected| expected.purchase)))
     .bind::<Array<Nullable<Float>>, _>(column(new, |row| row.expected.map(|expected| expected.mute)))
     .bind::<Array<Nullable<Text>>, _>(column(new, |row| join_numbers(&row.features)))
+    .bind::<Array<Text>, _>(column(new, |row| row.trace.channel.as_str()))
+    .bind::<Array<Text>, _>(column(new, |row| row.trace.campaign.as_str()))
+    .bind::<Array<Nullable<BigInt>>, _>(column(new, |row| row.trace.dedupe_key))
+    .bind::<Array<Integer>, _>(column(new, |row| row.trace.policy_version))
+    .bind::<Array<Bool>, _>(column(new, |row| row.trace.holdout))
+    .bind::<Array<Bool>, _>(column(new, |row| row.trace.counted))
+    .bind::<Array<Text>, _>(column(new, |row| join_texts(&row.trace.alternatives)))
+    .bind::<Array<Text>, _>(column(new, |row| row.trace.steps.to_string()))
     .execute(conn)?;
     Ok(())
 }
@@ -114,6 +163,14 @@ struct Columns {
     p_purchase: Option<f32>,
     p_mute: Option<f32>,
     features: Option<Vec<f32>>,
+    channel: String,
+    campaign: String,
+    dedupe_key: Option<i64>,
+    policy_version: i32,
+    holdout: bool,
+    counted: bool,
+    alternatives: Vec<String>,
+    steps: serde_json::Value,
 }
 
 /// Newest first.
@@ -150,6 +207,16 @@ pub fn recent(conn: &mut PgConnection, filter: &DecisionFilter) -> Result<Vec<De
                 _ => None,
             },
             features: row.features.unwrap_or_default(),
+            trace: Trace {
+                channel: row.channel,
+                campaign: row.campaign,
+                dedupe_key: row.dedupe_key,
+                policy_version: row.policy_version,
+                holdout: row.holdout,
+                counted: row.counted,
+                alternatives: row.alternatives,
+                steps: row.steps,
+            },
         })
         .collect())
 }

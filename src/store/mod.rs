@@ -6,6 +6,7 @@
 pub mod bulk;
 pub mod cleaning;
 pub mod cluster;
+pub mod consents;
 mod convert;
 mod copy_out;
 pub mod decisions;

@@ -1,6 +1,11 @@
 //! Table `user_preferences`: what a user asked of us.
 
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::expression::AsExpression;
+use diesel::pg::{Pg, PgValue};
 use diesel::prelude::*;
+use diesel::serialize::{self, Output, ToSql};
+use diesel::sql_types::Jsonb;
 
 use super::StoreError;
 use super::schema::user_preferences as table;
@@ -20,12 +25,49 @@ pub struct Preferences {
     pub quiet_to_minute: Option<i16>,
     /// Notification categories the user has muted.
     pub muted: Vec<String>,
+    /// Everything else, as `notify::policy::Settings` reads it.
+    pub settings: Settings,
 }
 
-type PreferencesColumns =
-    (table::time_zone, table::locale, table::quiet_from_minute, table::quiet_to_minute, table::muted);
-const COLUMNS: PreferencesColumns =
-    (table::time_zone, table::locale, table::quiet_from_minute, table::quiet_to_minute, table::muted);
+/// A document; `{}` when nothing was said.
+#[derive(Clone, Debug, PartialEq, Eq, AsExpression, FromSqlRow)]
+#[diesel(sql_type = Jsonb)]
+pub struct Settings(pub serde_json::Value);
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self(serde_json::json!({}))
+    }
+}
+
+impl ToSql<Jsonb, Pg> for Settings {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        <serde_json::Value as ToSql<Jsonb, Pg>>::to_sql(&self.0, out)
+    }
+}
+
+impl FromSql<Jsonb, Pg> for Settings {
+    fn from_sql(bytes: PgValue<'_>) -> deserialize::Result<Self> {
+        <serde_json::Value as FromSql<Jsonb, Pg>>::from_sql(bytes).map(Self)
+    }
+}
+
+type PreferencesColumns = (
+    table::time_zone,
+    table::locale,
+    table::quiet_from_minute,
+    table::quiet_to_minute,
+    table::muted,
+    table::settings,
+);
+const COLUMNS: PreferencesColumns = (
+    table::time_zone,
+    table::locale,
+    table::quiet_from_minute,
+    table::quiet_to_minute,
+    table::muted,
+    table::settings,
+);
 
 /// What the user asked of us; the default when nothing.
 pub fn get(conn: &mut PgConnection, user: UserId) -> Result<Preferences, StoreError> {

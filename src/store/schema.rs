@@ -25,6 +25,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    consents (consent_id) {
+        consent_id -> Int8,
+        user_id -> Int4,
+        purpose -> Text,
+        granted -> Bool,
+        source -> Text,
+        text_version -> Text,
+        recorded_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     decisions (decision_id) {
         decision_id -> Uuid,
         decided_at -> Timestamptz,
@@ -43,6 +55,14 @@ diesel::table! {
         p_purchase -> Nullable<Float4>,
         p_mute -> Nullable<Float4>,
         features -> Nullable<Array<Float4>>,
+        channel -> Text,
+        campaign -> Text,
+        dedupe_key -> Nullable<Int8>,
+        policy_version -> Int4,
+        holdout -> Bool,
+        counted -> Bool,
+        alternatives -> Array<Text>,
+        steps -> Jsonb,
     }
 }
 
@@ -200,6 +220,7 @@ diesel::table! {
         quiet_to_minute -> Nullable<Int2>,
         muted -> Array<Text>,
         updated_at -> Timestamptz,
+        settings -> Jsonb,
     }
 }
 
@@ -213,11 +234,13 @@ diesel::table! {
 }
 
 diesel::joinable!(association_rules -> models (model_version));
+diesel::joinable!(consents -> users (user_id));
 diesel::joinable!(user_preferences -> users (user_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     association_rules,
     cleaning_reports,
+    consents,
     decisions,
     event_receipts,
     events,

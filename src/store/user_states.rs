@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Integer, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{
+    Array, BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
+};
 use uuid::Uuid;
 
 use super::convert::{external_id, from_pg, items_from_sql, to_pg};
@@ -12,7 +14,7 @@ use super::events::{EventRow, event_from_row};
 use super::notifications::{self, StoredNotification};
 use super::preferences::{self, Preferences};
 use super::sql::sql;
-use super::{StoreError, schema};
+use super::{StoreError, consents, schema};
 use crate::base::{ExternalId, ItemId, NotificationId, Timestamp, UserId};
 use crate::event::Event;
 
@@ -34,6 +36,14 @@ pub struct RecentSend {
     pub trigger: String,
     /// Items recommended, best first.
     pub items: Vec<ItemId>,
+    /// Name of the trigger or campaign.
+    pub campaign: String,
+    /// The way it took.
+    pub channel: String,
+    /// Names the occasion.
+    pub dedupe_key: Option<i64>,
+    /// Transactional, kept for the inbox or asked for: not counted by caps.
+    pub passes_caps: bool,
     /// Codes of the outcomes reported so far (`feedback.outcome`).
     pub outcomes: Vec<i16>,
 }
@@ -51,6 +61,8 @@ pub struct UserState {
     pub events: Vec<Event>,
     /// The server's defaults where the user said nothing.
     pub preferences: Preferences,
+    /// The latest word on each purpose of consent; none where nothing was said.
+    pub consents: Vec<(String, bool)>,
     /// Largest offset of the stream; 0 = nothing sent yet.
     pub last_offset: i64,
     /// The last messages of the stream (100, 24 hours), acknowledged or not, expired or not, by offset.
@@ -61,7 +73,7 @@ pub struct UserState {
     pub recent: Vec<RecentSend>,
 }
 
-/// The states of the users that exist, in the order asked for. Six queries, whatever the number of users.
+/// The states of the users that exist, in the order asked for. Seven queries, whatever the number of users.
 pub fn load_states(
     conn: &mut PgConnection,
     users: &[UserId],
@@ -77,6 +89,11 @@ pub fn load_states(
     for (user, preferences) in preferences::load(conn, users)? {
         if let Some(state) = states.get_mut(&user) {
             state.preferences = preferences;
+        }
+    }
+    for (user, purpose, granted) in consents::load(conn, &ids)? {
+        if let Some(state) = states.get_mut(&user) {
+            state.consents.push((purpose, granted));
         }
     }
     for (user, offset) in last_offsets(conn, &ids)? {
@@ -114,6 +131,7 @@ fn known_users(conn: &mut PgConnection, ids: &[i32]) -> Result<HashMap<UserId, U
                 is_robot,
                 events: Vec::new(),
                 preferences: Preferences::default(),
+                consents: Vec::new(),
                 last_offset: 0,
                 tail: Vec::new(),
                 floor: 0,
@@ -145,23 +163,59 @@ fn last_offsets(conn: &mut PgConnection, ids: &[i32]) -> Result<Vec<(UserId, i64
     Ok(rows.into_iter().map(|(user, offset)| (UserId::from_sql(user), offset)).collect())
 }
 
+type RecentRow = (
+    i32,
+    Uuid,
+    PgTimestamp,
+    String,
+    String,
+    Vec<i32>,
+    Vec<i16>,
+    Option<String>,
+    Option<String>,
+    Option<i64>,
+    Option<bool>,
+);
+
 fn recent_sends(
     conn: &mut PgConnection,
     ids: &[i32],
     since: Timestamp,
 ) -> Result<Vec<(UserId, RecentSend)>, StoreError> {
-    let rows = sql::<(Integer, SqlUuid, Timestamptz, Text, Text, Array<Integer>, Array<SmallInt>)>(
-        "SELECT user_id, notification_id, created_at, category, trigger, items, \
-         ARRAY(SELECT outcome FROM feedback f WHERE f.notification_id = n.notification_id ORDER BY outcome) \
-         FROM notifications n WHERE user_id = ANY(?) AND created_at >= ? ORDER BY user_id, stream_offset",
+    type Columns = (
+        Integer,
+        SqlUuid,
+        Timestamptz,
+        Text,
+        Text,
+        Array<Integer>,
+        Array<SmallInt>,
+        Nullable<Text>,
+        Nullable<Text>,
+        Nullable<BigInt>,
+        Nullable<Bool>,
+    );
+    // A message and its decision bear the same moment, which the decisions' index leads to.
+    let rows = sql::<Columns>(
+        "SELECT n.user_id, n.notification_id, n.created_at, n.category, n.trigger, n.items, \
+         ARRAY(SELECT outcome FROM feedback f WHERE f.notification_id = n.notification_id ORDER BY outcome), \
+         coalesce(d.campaign, CASE WHEN n.trigger = 'api' THEN n.kind END), d.channel, d.dedupe_key, \
+         coalesce(d.counted, n.priority < 3) \
+         FROM notifications n LEFT JOIN decisions d ON d.user_id = n.user_id AND d.decided_at = n.created_at \
+         AND d.notification_id = n.notification_id \
+         WHERE n.user_id = ANY(?) AND n.created_at >= ? ORDER BY n.user_id, n.stream_offset",
     )
     .bind::<Array<Integer>, _>(ids)
     .bind::<Timestamptz, _>(to_pg(since))
-    .load::<(i32, Uuid, PgTimestamp, String, String, Vec<i32>, Vec<i16>)>(conn)?;
+    .load::<RecentRow>(conn)?;
     Ok(rows
         .into_iter()
-        .map(|(user, id, at, category, trigger, items, outcomes)| {
+        .map(|(user, id, at, category, trigger, items, outcomes, campaign, channel, dedupe_key, counted)| {
             let send = RecentSend {
+                campaign: campaign.unwrap_or_else(|| trigger.clone()),
+                channel: channel.unwrap_or_else(|| "socket".to_owned()),
+                dedupe_key,
+                passes_caps: counted == Some(false),
                 notification_id: NotificationId(id),
                 at: from_pg(at),
                 category,

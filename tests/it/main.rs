@@ -17,6 +17,7 @@ mod models_online_retail;
 mod models_sessions;
 mod notifications;
 mod off_policy;
+mod policy;
 mod propensity;
 mod push;
 mod registry;

@@ -10,7 +10,7 @@ use tidings::notify::Priority;
 use tidings::store::events::{self, Appended};
 use tidings::store::feedback::{self, FeedbackRow};
 use tidings::store::notifications::{self, NewNotification};
-use tidings::store::preferences::{self, Preferences};
+use tidings::store::preferences::{self, Preferences, Settings};
 use tidings::store::users;
 use uuid::Uuid;
 
@@ -257,6 +257,7 @@ fn a_users_state_holds_what_deciding_and_delivering_need() {
         quiet_from_minute: Some(1_320),
         quiet_to_minute: Some(420),
         muted: vec!["similar_items".into()],
+        settings: Settings(serde_json::json!({"opted_out": true})),
         ..Preferences::default()
     };
     preferences::put(&mut conn, one, &wishes).unwrap();

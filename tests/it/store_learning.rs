@@ -5,7 +5,7 @@ use tidings::base::{ExternalId, ItemId, Millis, ModelVersion, NotificationId, Ti
 use tidings::catalogue::NewItem;
 use tidings::notify::Priority;
 use tidings::recommend::propensity::Probabilities;
-use tidings::store::decisions::{self, DecisionFilter, DecisionRow};
+use tidings::store::decisions::{self, DecisionFilter, DecisionRow, Trace};
 use tidings::store::feedback::{self, FeedbackRow, NamedRates};
 use tidings::store::jobs::{self, JobRow};
 use tidings::store::models::{self, ModelState, NewModel};
@@ -220,6 +220,16 @@ fn decisions_come_newest_first_and_by_user() {
         until: (number == 2).then(now),
         expected: (number != 1).then_some(Probabilities { click: 0.25, purchase: 0.01, mute: 0.005 }),
         features: if number == 2 { vec![1.5, -0.1, 3e-7] } else { vec![] },
+        trace: Trace {
+            channel: "push".into(),
+            campaign: "spring".into(),
+            dedupe_key: Some(-7),
+            policy_version: 3,
+            holdout: number == 2,
+            counted: number != 2,
+            alternatives: vec!["a".into(), "b".into()],
+            steps: serde_json::json!([{"step": "consent", "verdict": "pass"}]),
+        },
     };
     let rows =
         [decision(1, 1, &[]), decision(2, 2, &["quiet hours, until 07:00", "cap"]), decision(3, 1, &["x"])];

@@ -13,13 +13,20 @@ use super::expect::Expectation;
 use super::ready::{Pending, Ready, Wants};
 use crate::actors::journal::Record;
 use crate::actors::shared::Shared;
-use crate::base::{ConnectionId, ItemId, Millis, NotificationId, Timestamp};
+use crate::base::{ConnectionId, ItemId, NotificationId, Timestamp};
 use crate::deliver::{Entry, Frame, Input, frames};
-use crate::notify::{Candidate, Decision, Outcome, Priority, Sent, Trigger, content};
+use crate::notify::policy::{Purpose, Truth};
+use crate::notify::{
+    Candidate, Channel, Channels, Decision, Moment, Outcome, Priority, Rules, Sent, Trigger, content, decide,
+};
+use crate::profile::Profile;
 use crate::recommend::{ModelSet, Recommendation, Request};
-use crate::store::decisions::DecisionRow;
+use crate::store::decisions::{DecisionRow, Trace};
 use crate::store::notifications::NewNotification;
 use crate::telemetry::{Count, Timing};
+
+/// Recommendations asked for when the user has muted some items.
+const MOST_WITH_MUTES: usize = 50;
 
 impl Ready {
     /// Candidates for a trigger, best first.
@@ -32,19 +39,32 @@ impl Ready {
     ) -> Vec<Recommendation> {
         let started = Instant::now();
         let catalogue = shared.catalogue.load();
-        let exclude = self.policy.resting(&shared.rules, now);
+        let rules = shared.rules.load();
+        let exclude = self.policy.resting(&rules, now);
+        // Without consent to profiling a user is nobody in particular, and gets what is popular.
+        let stranger = Profile::default();
+        let profiled = self.preferences.consent.has(Purpose::Profiling, rules.profiling_by_default);
+        let (profile, segment) = if profiled { (&self.profile, self.segment) } else { (&stranger, None) };
+        let silenced = !self.preferences.settings.mutes.is_empty();
         let request = Request {
-            profile: &self.profile,
-            segment: self.segment,
+            profile,
+            segment,
             catalogue: &catalogue,
             now,
-            n: shared.config.policy.items,
+            // Some of them may be muted.
+            n: if silenced { MOST_WITH_MUTES.max(rules.items) } else { rules.items },
             seed: trigger.seed(),
             exclude: &exclude,
         };
-        let recommendations = models.recommend(&request);
+        let mut recommendations = models.recommend(&request);
         shared.metrics.time(Timing::Recommend, started.elapsed());
         shared.monitor.compare(&request, &recommendations);
+        if silenced {
+            recommendations.retain(|found| {
+                catalogue.get(found.item).is_none_or(|item| self.preferences.silenced(item).is_none())
+            });
+            recommendations.truncate(rules.items);
+        }
         recommendations
     }
 
@@ -68,14 +88,31 @@ impl Ready {
             self.last_list = items.clone().into();
         }
         let expectation = self.expect(trigger, &recommendations, &models, shared, now);
-        let candidate = Candidate { trigger, items };
-        let decision = self.policy.decide(&candidate, &shared.rules, &self.preferences, now);
-        let row = self.row(&candidate, &decision, &expectation, &models, now);
+        let catalogue = shared.catalogue.load();
+        let rules = shared.rules.load();
+        let candidate = Candidate {
+            category: trigger.category(),
+            campaign: trigger.name(),
+            priority: Priority::Normal,
+            items: &items,
+            subject: trigger.seed().and_then(|item| catalogue.get(item)).map(AsRef::as_ref),
+            needs_items: true,
+            asked_for: trigger.is_asked_for(),
+            from_profile: true,
+            truth: Truth::Holds,
+            dedupe_key: None,
+            expires_at: now + rules.expires_after,
+        };
+        let moment = self.moment(&expectation, &rules, shared, now);
+        let decision = decide(&candidate, &moment, &self.policy, &rules, &self.preferences);
+        let row = self.row(trigger, &candidate, &decision, &expectation, &models, &rules, now);
         match decision.outcome {
-            Outcome::Send => {
+            Outcome::Send | Outcome::InboxOnly => {
                 shared.metrics.add(Count::Sends, 1);
+                shared.budget.spend(now);
                 let said = expectation.said;
-                let pending = self.prepare(row, &candidate, &recommendations, shared, now);
+                let pending =
+                    self.prepare(row, trigger, &candidate, decision.channel, &recommendations, shared);
                 let id = pending.entry.id;
                 shared.drift.lock().note_sent(id, now, trigger.name(), said);
                 wants.pending.push(Pending { at, welcome_after, ..pending });
@@ -88,42 +125,71 @@ impl Ready {
                 }
                 journal(shared, row);
             }
-            Outcome::Drop => {
+            Outcome::Drop | Outcome::Digest => {
                 shared.metrics.add(Count::Drops, 1);
                 journal(shared, row);
             }
         }
     }
 
+    fn moment<'a>(
+        &'a self,
+        expectation: &Expectation,
+        rules: &Rules,
+        shared: &Shared,
+        now: Timestamp,
+    ) -> Moment<'a> {
+        Moment {
+            now,
+            device_zone: self.device_zone.as_ref(),
+            seed: u64::from(self.user.0),
+            expected: expectation.is_learned.then_some(expectation.expected),
+            attention_price: 0.0,
+            budget_left: shared.budget.left(rules.budget_per_hour, now),
+            channels: Channels { socket: !self.pipes.is_empty(), push: false },
+            best_time: None,
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "everything a decision is made of, stored with it")]
     fn row(
         &self,
-        candidate: &Candidate,
+        trigger: Trigger,
+        candidate: &Candidate<'_>,
         decision: &Decision,
         expectation: &Expectation,
         models: &ModelSet,
+        rules: &Rules,
         now: Timestamp,
     ) -> Box<DecisionRow> {
         Box::new(DecisionRow {
             decision_id: Uuid::now_v7(),
             decided_at: now,
             user: self.user,
-            trigger: candidate.trigger.name().to_owned(),
-            category: candidate.trigger.category().to_owned(),
+            trigger: trigger.name().to_owned(),
+            category: candidate.category.to_owned(),
             outcome: decision.outcome.name().to_owned(),
-            reasons: decision.reasons.clone(),
+            reasons: decision.reasons(),
             notification_id: None,
             model_version: models.version,
             segment: self.segment.map(|segment| segment.0),
-            items: candidate.items.clone(),
+            items: candidate.items.to_vec(),
             propensity: 1.0,
-            until: match decision.outcome {
-                Outcome::Defer(until) => Some(until),
-                Outcome::Send | Outcome::Drop => None,
-            },
+            until: decision.outcome.until(),
             expected: Some(expectation.expected),
             features: match decision.outcome {
                 Outcome::Send => expectation.features.to_vec(),
-                Outcome::Defer(_) | Outcome::Drop => Vec::new(),
+                _ => Vec::new(),
+            },
+            trace: Trace {
+                channel: decision.channel.name().to_owned(),
+                campaign: candidate.campaign.to_owned(),
+                dedupe_key: candidate.dedupe_key.map(u64::cast_signed),
+                policy_version: rules.version,
+                holdout: false,
+                counted: !candidate.passes_caps(),
+                alternatives: Vec::new(),
+                steps: steps(decision),
             },
         })
     }
@@ -132,17 +198,18 @@ impl Ready {
     fn prepare(
         &mut self,
         mut decision: Box<DecisionRow>,
-        candidate: &Candidate,
+        trigger: Trigger,
+        candidate: &Candidate<'_>,
+        channel: Channel,
         recommendations: &[Recommendation],
         shared: &Shared,
-        now: Timestamp,
     ) -> Pending {
+        let now = decision.decided_at;
         let id = NotificationId(Uuid::now_v7());
         let offset = self.next_offset;
         self.next_offset += 1;
         decision.notification_id = Some(id);
-        let expires_at = now + Millis::hours(shared.config.policy.expires_after_h);
-        let trigger = candidate.trigger;
+        let expires_at = candidate.expires_at;
         let envelope = frames::Envelope {
             notification_id: id,
             user_id: &self.external_id,
@@ -153,14 +220,18 @@ impl Ready {
             sent_at: now,
             expires_at,
             model: decision.model_version.0,
+            channel: (channel == Channel::Inbox).then_some("inbox"),
         };
-        let frame = encode(&envelope, candidate, recommendations, shared);
+        let frame = encode(&envelope, trigger, candidate, recommendations, shared);
         self.policy.note_sent(Sent {
             id,
             at: now,
-            category: trigger.category().into(),
-            items: candidate.items.clone().into(),
-            asked_for: trigger.is_asked_for(),
+            category: candidate.category.into(),
+            campaign: candidate.campaign.into(),
+            channel,
+            items: candidate.items.into(),
+            dedupe_key: candidate.dedupe_key,
+            passes_caps: candidate.passes_caps(),
             clicked: false,
             dismissed: false,
         });
@@ -173,7 +244,7 @@ impl Ready {
             trigger: trigger.name().to_owned(),
             model_version: decision.model_version,
             segment: decision.segment,
-            items: candidate.items.clone(),
+            items: candidate.items.to_vec(),
             frame: frame.to_string(),
             created_at: now,
             expires_at,
@@ -204,14 +275,28 @@ impl Ready {
 
 fn encode(
     envelope: &frames::Envelope<'_>,
-    candidate: &Candidate,
+    trigger: Trigger,
+    candidate: &Candidate<'_>,
     recommendations: &[Recommendation],
     shared: &Shared,
 ) -> Frame {
     let catalogue = shared.catalogue.load();
-    let words = content::compose(candidate.trigger, &candidate.items, &catalogue);
+    let words = content::compose(trigger, candidate.items, &catalogue);
     let items = frames::recommended_items(recommendations, &catalogue);
     frames::recommendation(envelope, &words, items)
+}
+
+/// The whole trace, as stored.
+pub(super) fn steps(decision: &Decision) -> serde_json::Value {
+    decision
+        .steps
+        .iter()
+        .map(|step| {
+            serde_json::json!({
+                "step": step.step, "verdict": step.verdict, "reason": step.reason.name(), "text": step.to_string(),
+            })
+        })
+        .collect()
 }
 
 pub(super) fn journal(shared: &Shared, decision: Box<DecisionRow>) {

@@ -138,6 +138,9 @@ impl Ready {
     fn learn(&mut self, login: &Login, shared: &Shared) {
         let mut stored = self.stored_preferences.clone();
         let zone = login.time_zone.as_ref().filter(|name| jiff::tz::TimeZone::get(name).is_ok());
+        if let Some(name) = zone {
+            self.device_zone = jiff::tz::TimeZone::get(name).ok();
+        }
         stored.time_zone = zone.cloned().or(stored.time_zone);
         let locale =
             login.locale.as_ref().filter(|tag| tag.len() <= 35 && !tag.chars().any(char::is_control));
@@ -167,6 +170,7 @@ impl Ready {
             Inbound::Feedback { notification_id, outcome, item_id } => {
                 self.feedback(connection, notification_id, outcome, item_id, shared);
             }
+            Inbound::Mute(wish) => self.mute(connection, &wish, shared),
             Inbound::Login(_) => {
                 let frame = frames::error("already_logged_in", "this connection is logged in", false, None);
                 self.send(connection, frame, shared);
@@ -175,7 +179,7 @@ impl Ready {
         }
     }
 
-    fn feedback(
+    pub(super) fn feedback(
         &mut self,
         connection: ConnectionId,
         id: NotificationId,
@@ -221,7 +225,7 @@ impl Ready {
     /// A purchase that follows a message naming the item is the message's conversion.
     pub(super) fn credit(&self, event: &Event, shared: &Shared) {
         let (EventKind::Purchase, Some(item)) = (event.kind, event.item) else { return };
-        let Some(sent) = self.policy.credit(item, &shared.rules, event.occurred_at) else { return };
+        let Some(sent) = self.policy.credit(item, &shared.rules.load(), event.occurred_at) else { return };
         let row = FeedbackRow {
             notification_id: sent.id,
             outcome: FeedbackOutcome::Converted.code(),
@@ -301,7 +305,7 @@ impl Ready {
         self.record(Record::Acknowledged { user: self.user, offset, at: Timestamp::now() }, shared);
     }
 
-    fn record(&self, record: Record, shared: &Shared) {
+    pub(super) fn record(&self, record: Record, shared: &Shared) {
         if !shared.journal.offer(record).is_queued() {
             shared.metrics.add(Count::MailboxFull, 1);
         }

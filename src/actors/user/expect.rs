@@ -15,6 +15,8 @@ pub(super) struct Expectation {
     /// With what came since it was trained.
     pub expected: Probabilities,
     pub features: Features,
+    /// A model has learned it; else these are base rates, which say nothing about one message.
+    pub is_learned: bool,
 }
 
 impl Ready {
@@ -28,12 +30,13 @@ impl Ready {
     ) -> Expectation {
         let catalogue = shared.catalogue.load();
         let category = trigger.category();
+        let rules = shared.rules.load();
         let features = features(&Situation {
             profile: &self.profile,
             contact: self.policy.contact(category, now),
             items: recommendations,
             catalogue: &catalogue,
-            zone: self.preferences.time_zone.as_ref().unwrap_or(&shared.rules.time_zone),
+            zone: self.preferences.time_zone.as_ref().unwrap_or(&rules.time_zone),
             now,
         });
         let segment = self.segment.map(|segment| segment.0);
@@ -41,7 +44,8 @@ impl Ready {
         let mut drift = shared.drift.lock();
         drift.settle(now, models.propensity.patience());
         let expected = drift.correct(trigger.name(), said);
-        Expectation { said, expected, features }
+        let is_learned = models.propensity.has_learned(Response::Click);
+        Expectation { said, expected, features, is_learned }
     }
 
     /// Feedback, for the counts the next message is judged by and for the model's drift.

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use crate::actors::notifier::Ticket;
 use crate::base::{Timestamp, UserId};
 use crate::event::Event;
+use crate::notify::policy::Purpose;
 use crate::profile::Profile;
 use crate::profile::SegmentId;
 use crate::store::preferences::Preferences;
@@ -64,6 +65,11 @@ pub struct Snapshot {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct SetPreferences(pub Preferences);
+
+/// From request handlers: what was just written into the ledger of consents.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct SetConsent(pub Vec<(Purpose, bool)>);
 
 /// From the shutdown: close every connection with 3001 and end.
 #[derive(Message)]

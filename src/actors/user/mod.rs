@@ -11,6 +11,7 @@ mod decide;
 mod events;
 mod expect;
 mod messages;
+mod mute;
 mod notify;
 mod ready;
 
@@ -29,8 +30,10 @@ use crate::telemetry::Gauge;
 use crate::transport::{Opened, Outbound, Received};
 
 pub use messages::{
-    Connect, Deliver, Drain, EventsCommitted, ModelTrained, ProfileSnapshot, SetPreferences, Snapshot,
+    Connect, Deliver, Drain, EventsCommitted, ModelTrained, ProfileSnapshot, SetConsent, SetPreferences,
+    Snapshot,
 };
+pub use mute::add_mute;
 use ready::Ready;
 
 /// Messages waiting for one user.
@@ -317,6 +320,18 @@ impl Handler<SetPreferences> for UserActor {
 
     fn handle(&mut self, set: SetPreferences, context: &mut Self::Context) {
         self.with_ready(context, |ready, _, _| ready.set_preferences(set.0));
+    }
+}
+
+impl Handler<SetConsent> for UserActor {
+    type Result = ();
+
+    fn handle(&mut self, set: SetConsent, context: &mut Self::Context) {
+        self.with_ready(context, |ready, _, _| {
+            for (purpose, granted) in set.0 {
+                ready.preferences.consent.note(purpose, granted);
+            }
+        });
     }
 }
 

@@ -9,7 +9,7 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::decide::journal;
+use super::decide::{journal, steps};
 use super::ready::Ready;
 use super::{State, UserActor};
 use crate::actors::journal::Record;
@@ -17,8 +17,8 @@ use crate::actors::notifier::{Ticket, Turn};
 use crate::actors::shared::Shared;
 use crate::base::Timestamp;
 use crate::deliver::{Entry, frames};
-use crate::notify::{Decision, Outcome, Priority, Sent};
-use crate::store::decisions::DecisionRow;
+use crate::notify::{Channel, Channels, Decision, Moment, Outcome, Priority, Sent};
+use crate::store::decisions::{DecisionRow, Trace};
 use crate::store::notifications::NewNotification;
 use crate::telemetry::Count;
 
@@ -47,15 +47,22 @@ impl Ready {
         let Some(turn) = ticket.turn().cloned() else { return Fate::Over };
         let now = Timestamp::now();
         let message = &turn.batch.message;
-        let decision = if message.expires_at <= now {
-            Decision { outcome: Outcome::Drop, reasons: vec!["expired: too late to be worth showing".into()] }
-        } else {
-            self.policy.admit(message, &shared.rules, &self.preferences, now)
+        let rules = shared.rules.load();
+        let moment = Moment {
+            device_zone: self.device_zone.as_ref(),
+            seed: u64::from(self.user.0),
+            budget_left: shared.budget.left(rules.budget_per_hour, now),
+            channels: Channels { socket: !self.pipes.is_empty(), push: false },
+            ..Moment::at(now)
         };
+        let decision = self.policy.admit(message, &moment, &rules, &self.preferences);
         match decision.outcome {
-            Outcome::Send => {
+            // Whoever is absent finds it in the inbox and, within its lifetime, in the stream. A digest is made of items;
+            // a message of the shop has none and waits in the inbox instead.
+            Outcome::Send | Outcome::InboxOnly | Outcome::Digest => {
                 shared.metrics.add(Count::Sends, 1);
-                return self.number(&turn, ticket, now);
+                shared.budget.spend(now);
+                return self.number(&turn, ticket, decision.channel, now);
             }
             Outcome::Defer(until) => {
                 shared.metrics.add(Count::Defers, 1);
@@ -79,22 +86,26 @@ impl Ready {
             trigger: TRIGGER.to_owned(),
             category: turn.batch.message.category.to_string(),
             outcome: decision.outcome.name().to_owned(),
-            reasons: decision.reasons.clone(),
+            reasons: decision.reasons(),
             notification_id: None,
             model_version: Default::default(),
             segment: self.segment.map(|segment| segment.0),
             items: Vec::new(),
             propensity: 1.0,
-            until: match decision.outcome {
-                Outcome::Defer(until) => Some(until),
-                Outcome::Send | Outcome::Drop => None,
-            },
+            until: decision.outcome.until(),
             expected: None,
             features: Vec::new(),
+            trace: Trace {
+                channel: decision.channel.name().to_owned(),
+                campaign: turn.batch.message.kind.to_string(),
+                counted: turn.batch.message.priority != Priority::Transactional,
+                steps: steps(decision),
+                ..Trace::default()
+            },
         })
     }
 
-    fn number(&mut self, turn: &Turn, ticket: Ticket, now: Timestamp) -> Fate {
+    fn number(&mut self, turn: &Turn, ticket: Ticket, channel: Channel, now: Timestamp) -> Fate {
         let message = &turn.batch.message;
         let id = turn.id();
         let offset = self.next_offset;
@@ -109,14 +120,18 @@ impl Ready {
             sent_at: now,
             expires_at: message.expires_at,
             model: 0,
+            channel: None,
         };
         let frame = frames::notification(&envelope, &turn.batch.row.message);
         self.policy.note_sent(Sent {
             id,
             at: now,
             category: message.category.clone(),
+            campaign: message.kind.clone(),
+            channel,
             items: Box::default(),
-            asked_for: message.priority == Priority::Transactional,
+            dedupe_key: None,
+            passes_caps: message.priority == Priority::Transactional,
             clicked: false,
             dismissed: false,
         });

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use jiff::tz::TimeZone;
+
 use super::messages::Snapshot;
 use crate::actors::loader::{Loaded, parse_preferences};
 use crate::actors::shared::Shared;
@@ -55,6 +57,8 @@ pub(super) struct Ready {
     pub last_list: Box<[ItemId]>,
     /// The last answer to a login, for tabs that open right after.
     pub last_login: Option<(Instant, Frame)>,
+    /// Time zone of the device that logged in last; before the user's own.
+    pub device_zone: Option<TimeZone>,
     /// One timer per category is enough.
     pub deferred: Vec<&'static str>,
     pub meter: RobotMeter,
@@ -80,6 +84,7 @@ impl Ready {
             next_offset: loaded.last_offset + 1,
             last_list: Box::default(),
             last_login: None,
+            device_zone: None,
             deferred: Vec::new(),
             meter: RobotMeter::default(),
             connected_at: Timestamp::now(),
@@ -114,6 +119,7 @@ impl Ready {
         // What was said a moment ago may still be on its way to the database.
         self.is_robot |= before.is_robot;
         self.preferences.muted.extend(before.preferences.muted);
+        self.device_zone = before.device_zone;
         self.deferred = before.deferred;
         self.meter = before.meter;
         self.connected_at = before.connected_at;
@@ -249,7 +255,7 @@ impl Ready {
     }
 
     pub fn set_preferences(&mut self, stored: preferences::Preferences) {
-        self.preferences = parse_preferences(&stored);
+        self.preferences = parse_preferences(&stored, self.preferences.consent.clone());
         self.stored_preferences = stored;
     }
 }

@@ -241,6 +241,11 @@ impl Propensity {
         })
     }
 
+    /// Does a model, and no base rate, answer for it?
+    pub fn has_learned(&self, response: Response) -> bool {
+        self.models.get(response).is_some()
+    }
+
     /// What training found out; `None` before any.
     pub fn report(&self, response: Response) -> Option<&Report> {
         self.reports.get(response).as_ref()

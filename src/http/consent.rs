@@ -1,0 +1,188 @@
+//! `/v1/users/{id}/consent`: the ledger of what a user agreed to, and `/mute`: no more of something.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::access::Caller;
+use super::body::Body;
+use super::error::ApiError;
+use crate::actors::Shared;
+use crate::actors::send::offer;
+use crate::actors::user::{SetConsent, SetPreferences, add_mute};
+use crate::base::{ExternalId, Timestamp};
+use crate::deliver::inbound::MuteOf;
+use crate::notify::policy::Purpose;
+use crate::store::consents::{self, ConsentRow};
+use crate::store::preferences;
+
+/// Entries shown.
+const LEDGER: i64 = 200;
+/// Longest source, wording or name, bytes.
+const MAX_TEXT_BYTES: usize = 128;
+
+/// What a user says about one purpose.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConsentBody {
+    purpose: Purpose,
+    granted: bool,
+    source: String,
+    text_version: String,
+}
+
+/// One or several.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ConsentBodies {
+    Many(Vec<ConsentBody>),
+    One(ConsentBody),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MuteBody {
+    of: MuteOf,
+    name: String,
+}
+
+fn is_text(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_TEXT_BYTES && !text.chars().any(char::is_control)
+}
+
+/// What holds of each purpose, and the ledger, the latest first.
+pub async fn get(
+    path: web::Path<String>,
+    shared: web::Data<Arc<Shared>>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    let user = ExternalId::parse(&path)?;
+    caller.may_act_for(&user)?;
+    let ledger = match shared.load(&user, false).await? {
+        Some(loaded) => {
+            shared.store.run(move |connection| consents::ledger(connection, loaded.user, LEDGER)).await?
+        }
+        None => Vec::new(),
+    };
+    Ok(HttpResponse::Ok().json(view(&user, &ledger, shared.rules.load().profiling_by_default)))
+}
+
+/// Adds to the ledger; it holds from the next decision.
+pub async fn post(
+    path: web::Path<String>,
+    Body(body): Body,
+    shared: web::Data<Arc<Shared>>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    let user = ExternalId::parse(&path)?;
+    caller.may_act_for(&user)?;
+    let said = parse(&body)?;
+    let loaded = shared.load(&user, true).await?.ok_or(ApiError::NotFound("this user"))?;
+    let rows: Vec<ConsentRow> = said
+        .iter()
+        .map(|said| ConsentRow {
+            purpose: said.purpose.name().to_owned(),
+            granted: said.granted,
+            source: said.source.clone(),
+            text_version: said.text_version.clone(),
+            recorded_at: Timestamp::now(),
+        })
+        .collect();
+    let ledger = shared
+        .store
+        .run(move |connection| {
+            crate::store::in_transaction(connection, |connection| {
+                consents::add(connection, loaded.user, &rows)?;
+                consents::ledger(connection, loaded.user, LEDGER)
+            })
+        })
+        .await?;
+    let said: Vec<(Purpose, bool)> = said.iter().map(|said| (said.purpose, said.granted)).collect();
+    if let Some(entry) = shared.registry.get(&user)
+        && !offer(&entry.address, SetConsent(said)).is_queued()
+    {
+        entry.missed.store(true, Ordering::Release);
+    }
+    Ok(HttpResponse::Created().json(view(&user, &ledger, shared.rules.load().profiling_by_default)))
+}
+
+fn parse(body: &[u8]) -> Result<Vec<ConsentBody>, ApiError> {
+    let said = match serde_json::from_slice(body) {
+        Ok(ConsentBodies::Many(said)) => said,
+        Ok(ConsentBodies::One(said)) => vec![said],
+        Err(_) => {
+            let message = "not a consent: {\"purpose\":\"profiling|marketing|push\",\"granted\":true,\
+                           \"source\":\"…\",\"text_version\":\"…\"}, or an array of them";
+            return Err(ApiError::invalid("bad_consent", None, message));
+        }
+    };
+    if said.is_empty() || said.len() > 16 {
+        return Err(ApiError::invalid("bad_consent", None, "1…16 entries at a time"));
+    }
+    for entry in &said {
+        for (field, text) in [("source", &entry.source), ("text_version", &entry.text_version)] {
+            if !is_text(text) {
+                return Err(ApiError::invalid("bad_consent", Some(field), "must be a text of 1…128 bytes"));
+            }
+        }
+    }
+    Ok(said)
+}
+
+fn view(user: &ExternalId, ledger: &[ConsentRow], profiling_by_default: bool) -> Value {
+    let holds = |purpose: Purpose| {
+        let said = ledger.iter().find(|row| row.purpose == purpose.name());
+        said.map_or(purpose != Purpose::Profiling || profiling_by_default, |row| row.granted)
+    };
+    let entries: Vec<Value> = ledger
+        .iter()
+        .map(|row| {
+            json!({
+                "purpose": row.purpose, "granted": row.granted, "source": row.source,
+                "text_version": row.text_version, "recorded_at": row.recorded_at,
+            })
+        })
+        .collect();
+    let state: serde_json::Map<String, Value> =
+        Purpose::ALL.iter().map(|purpose| (purpose.name().to_owned(), json!(holds(*purpose)))).collect();
+    json!({"user_id": user, "consent": state, "ledger": entries})
+}
+
+/// No more of a category, item, item category, brand or kind.
+pub async fn mute(
+    path: web::Path<String>,
+    Body(body): Body,
+    shared: web::Data<Arc<Shared>>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    let user = ExternalId::parse(&path)?;
+    caller.may_act_for(&user)?;
+    let wish: MuteBody = serde_json::from_slice(&body).map_err(|_| {
+        let message = "not a mute: {\"of\":\"category|item|item_category|brand|kind\",\"name\":\"…\"}";
+        ApiError::invalid("bad_mute", None, message)
+    })?;
+    if !is_text(&wish.name) {
+        return Err(ApiError::invalid("bad_mute", Some("name"), "must be a text of 1…128 bytes"));
+    }
+    let loaded = shared.load(&user, true).await?.ok_or(ApiError::NotFound("this user"))?;
+    let stored = shared
+        .store
+        .run(move |connection| {
+            crate::store::in_transaction(connection, |connection| {
+                let mut stored = preferences::get(connection, loaded.user)?;
+                add_mute(&mut stored, wish.of, &wish.name);
+                preferences::put(connection, loaded.user, &stored)?;
+                Ok(stored)
+            })
+        })
+        .await?;
+    if let Some(entry) = shared.registry.get(&user)
+        && !offer(&entry.address, SetPreferences(stored.clone())).is_queued()
+    {
+        entry.missed.store(true, Ordering::Release);
+    }
+    Ok(HttpResponse::Ok().json(super::users::preferences_view(&stored)))
+}

@@ -1,0 +1,140 @@
+//! What could be sent, and the moment it is judged in.
+
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use crate::base::{ItemId, Timestamp};
+use crate::catalogue::Item;
+use crate::notify::Priority;
+use crate::recommend::propensity::Probabilities;
+
+/// The way a message takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// An open connection: WebSocket or SSE.
+    Socket,
+    /// Web Push.
+    Push,
+    /// Waits to be looked for.
+    Inbox,
+}
+
+impl Channel {
+    /// As on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Socket => "socket",
+            Self::Push => "push",
+            Self::Inbox => "inbox",
+        }
+    }
+
+    /// From the wire.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Socket, Self::Push, Self::Inbox].into_iter().find(|channel| channel.name() == text)
+    }
+}
+
+/// Which ways are open at this moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Channels {
+    /// A connection is open.
+    pub socket: bool,
+    /// There is a Web Push subscription.
+    pub push: bool,
+}
+
+/// Does what the message says still hold? Looked up again at the moment of sending.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Truth {
+    /// Nothing that could have changed, or it holds.
+    #[default]
+    Holds,
+    /// The price is not lower any more.
+    PriceRose,
+    /// Sold out.
+    SoldOut,
+    /// No longer in the catalogue.
+    Gone,
+    /// The user has bought it meanwhile.
+    AlreadyBought,
+    /// No longer in the cart.
+    LeftCart,
+    /// The user is back.
+    CameBack,
+    /// The user does not meet the condition (any more).
+    NotMet,
+}
+
+/// A message that could be sent. Borrowed: judging allocates nothing for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// What frequency caps and mutes go by.
+    pub category: &'a str,
+    /// The trigger's or the request's name: the narrowest scope of a cap.
+    pub campaign: &'a str,
+    /// How much it may disturb.
+    pub priority: Priority,
+    /// Items it names, best first.
+    pub items: &'a [ItemId],
+    /// The item it is about, where there is one.
+    pub subject: Option<&'a Item>,
+    /// Without items there is nothing to say.
+    pub needs_items: bool,
+    /// The client asked and waits: the answer passes everything.
+    pub asked_for: bool,
+    /// Made from what the user did, so that it needs consent to profiling.
+    pub from_profile: bool,
+    /// Does it still hold?
+    pub truth: Truth,
+    /// Names the occasion: one message for each within its lifetime (price of an item, one order's state).
+    pub dedupe_key: Option<u64>,
+    /// Not worth saying after this.
+    pub expires_at: Timestamp,
+}
+
+impl Candidate<'_> {
+    /// Does its message stay uncounted by frequency caps?
+    pub fn passes_caps(&self) -> bool {
+        self.asked_for || self.priority == Priority::Transactional
+    }
+}
+
+/// When, where and under what circumstances a candidate is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'a> {
+    /// Now.
+    pub now: Timestamp,
+    /// Time zone of the device that is connected; before the user's own, before the server's.
+    pub device_zone: Option<&'a TimeZone>,
+    /// Decides the jitter: the user's number will do.
+    pub seed: u64,
+    /// How likely each response is; `None` until a model has learned it, and then worth is neutral.
+    pub expected: Option<Probabilities>,
+    /// What one more message to this user costs in attention, in clicks; 0 = the rules' own cost alone.
+    pub attention_price: f64,
+    /// Messages the server may still send in this hour; `None` = no budget.
+    pub budget_left: Option<u64>,
+    /// Ways that are open.
+    pub channels: Channels,
+    /// The user's best hour, where one was learned.
+    pub best_time: Option<Timestamp>,
+}
+
+impl Moment<'_> {
+    /// An ordinary moment: a connection is open, nothing is known of worth, budget and best hours.
+    pub fn at(now: Timestamp) -> Self {
+        Self {
+            now,
+            device_zone: None,
+            seed: 0,
+            expected: None,
+            attention_price: 0.0,
+            budget_left: None,
+            channels: Channels { socket: true, push: false },
+            best_time: None,
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Frequency caps: rolling windows over all of a user's channels and devices, joined by AND. A message is counted from
+//! the moment it is decided (reserved), until its window has passed or it was refunded.
+
+use super::candidate::{Candidate, Channel};
+use super::rules::Rules;
+use super::state::{PolicyState, Sent};
+use crate::base::{Millis, Timestamp};
+use crate::config::Cap;
+
+/// How much of a cap is used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CapUse<'a> {
+    /// The cap.
+    pub cap: &'a Cap,
+    /// Messages within its window.
+    pub used: usize,
+}
+
+/// `category`, `channel` and `campaign` of a cap, as far as they are named: "similar_items", "push", "* ".
+pub(super) fn scope(cap: &Cap) -> String {
+    let named: Vec<&str> = [&cap.category, &cap.channel, &cap.campaign]
+        .into_iter()
+        .map(String::as_str)
+        .filter(|name| *name != "*")
+        .collect();
+    if named.is_empty() { "*".to_owned() } else { named.join("/") }
+}
+
+fn matches(scope: &str, name: &str) -> bool {
+    scope == "*" || scope == name
+}
+
+/// Does the cap speak about this candidate on this channel?
+fn concerns(cap: &Cap, candidate: &Candidate<'_>, channel: Channel) -> bool {
+    matches(&cap.category, candidate.category)
+        && matches(&cap.campaign, candidate.campaign)
+        && matches(&cap.channel, channel.name())
+}
+
+fn counts(cap: &Cap, sent: &Sent) -> bool {
+    !sent.passes_caps
+        && matches(&cap.category, &sent.category)
+        && matches(&cap.campaign, &sent.campaign)
+        && matches(&cap.channel, sent.channel.name())
+}
+
+/// Messages within the cap's window that ends at `now`: (now − window, now]. O(messages within it).
+fn used(cap: &Cap, state: &PolicyState, now: Timestamp) -> usize {
+    let since = now - Millis(cap.window_min * 60_000);
+    state.newest_first().take_while(|sent| sent.at > since).filter(|sent| counts(cap, sent)).count()
+}
+
+/// The first cap that is used up for the candidate: its place, and how much of it is used.
+pub(super) fn exceeded(
+    candidate: &Candidate<'_>,
+    channel: Channel,
+    state: &PolicyState,
+    rules: &Rules,
+    now: Timestamp,
+) -> Option<(usize, usize)> {
+    rules
+        .caps
+        .iter()
+        .enumerate()
+        .filter(|(_, cap)| concerns(cap, candidate, channel))
+        .map(|(index, cap)| (index, cap.max, used(cap, state, now)))
+        .find(|(_, max, used)| used >= max)
+        .map(|(index, _, used)| (index, used))
+}
+
+/// Every cap with how much of it is used: for the user's own page and the dashboard.
+pub fn cap_uses<'a>(state: &PolicyState, rules: &'a Rules, now: Timestamp) -> Vec<CapUse<'a>> {
+    rules.caps.iter().map(|cap| CapUse { cap, used: used(cap, state, now) }).collect()
+}

@@ -1,0 +1,198 @@
+//! What a user asked of us and agreed to, as the policy reads it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use super::candidate::Channel;
+use crate::base::Timestamp;
+use crate::catalogue::Item;
+use crate::notify::quiet_hours::QuietHours;
+
+/// Most mutes of one user; the oldest makes room.
+pub const MAX_MUTES: usize = 256;
+/// Longest name in a setting, bytes.
+const MAX_NAME_BYTES: usize = 128;
+/// The attribute of an item that names its brand.
+pub const BRAND: &str = "brand";
+
+/// What a person agrees to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Messages chosen from what the user did. Without it: popular and transactional ones.
+    Profiling,
+    /// Messages that advertise at all.
+    Marketing,
+    /// Web Push.
+    Push,
+}
+
+impl Purpose {
+    /// Every purpose.
+    pub const ALL: [Self; 3] = [Self::Profiling, Self::Marketing, Self::Push];
+
+    /// As stored.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Profiling => "profiling",
+            Self::Marketing => "marketing",
+            Self::Push => "push",
+        }
+    }
+
+    /// From its name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|purpose| purpose.name() == text)
+    }
+}
+
+/// What the ledger says last about each purpose; what it does not name is as the rules have it by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Consent {
+    said: BTreeMap<Purpose, bool>,
+}
+
+impl Consent {
+    /// The latest word on a purpose.
+    pub fn note(&mut self, purpose: Purpose, granted: bool) {
+        self.said.insert(purpose, granted);
+    }
+
+    /// Given? `default` where nothing was said.
+    pub fn has(&self, purpose: Purpose, default: bool) -> bool {
+        self.said.get(&purpose).copied().unwrap_or(default)
+    }
+}
+
+/// Something a user never wants to hear of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(tag = "of", content = "name", rename_all = "snake_case")]
+pub enum Mute {
+    /// One item, by the shop's id.
+    Item(String),
+    /// Items of this category, at any depth of the path.
+    ItemCategory(String),
+    /// Items of this brand.
+    Brand(String),
+    /// Messages that this trigger or campaign sets off.
+    Kind(String),
+}
+
+impl Mute {
+    fn name(&self) -> &str {
+        match self {
+            Self::Item(name) | Self::ItemCategory(name) | Self::Brand(name) | Self::Kind(name) => name,
+        }
+    }
+
+    /// Does it silence this item?
+    fn silences(&self, item: &Item) -> Option<&'static str> {
+        match self {
+            Self::Item(id) => (item.external_id.to_string() == *id).then_some("item"),
+            Self::ItemCategory(name) => item.category.contains(name).then_some("category"),
+            Self::Brand(name) => (item.attributes.get(BRAND) == Some(name)).then_some("brand"),
+            Self::Kind(_) => None,
+        }
+    }
+}
+
+/// What is wrong with a setting.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct PreferenceError {
+    /// Which setting.
+    pub field: &'static str,
+    /// What is wrong and how to put it right.
+    pub message: String,
+}
+
+/// The part of the preferences that is stored as one document. All of it optional.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Nothing at all but transactional messages.
+    pub opted_out: bool,
+    /// Nothing until then but transactional messages.
+    pub paused_until: Option<Timestamp>,
+    /// Categories (`*` = all) that are told together once a day.
+    pub digest: BTreeSet<String>,
+    /// Channels a category (`*` = all) may not use.
+    pub blocked_channels: BTreeMap<String, BTreeSet<Channel>>,
+    /// What the user never wants to hear of.
+    pub mutes: Vec<Mute>,
+}
+
+impl Settings {
+    /// Bounds, with the fix in the error.
+    pub fn validate(&self) -> Result<(), PreferenceError> {
+        let bad = |field, message: &str| Err(PreferenceError { field, message: message.to_owned() });
+        let name = |text: &str| {
+            !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.chars().any(char::is_control)
+        };
+        if self.mutes.len() > MAX_MUTES || !self.mutes.iter().all(|mute| name(mute.name())) {
+            return bad("mutes", "at most 256, each with a name of 1…128 bytes");
+        }
+        if self.digest.len() > 64 || !self.digest.iter().all(|text| name(text)) {
+            return bad("digest", "at most 64 categories of 1…128 bytes, or \"*\" for all");
+        }
+        if self.blocked_channels.len() > 64 || !self.blocked_channels.keys().all(|text| name(text)) {
+            return bad("blocked_channels", "at most 64 categories of 1…128 bytes, or \"*\" for all");
+        }
+        Ok(())
+    }
+
+    /// Adds a mute, once; the oldest makes room.
+    pub fn mute(&mut self, mute: Mute) {
+        if self.mutes.contains(&mute) {
+            return;
+        }
+        if self.mutes.len() >= MAX_MUTES {
+            self.mutes.remove(0);
+        }
+        self.mutes.push(mute);
+    }
+}
+
+/// What a user asked of us.
+#[derive(Clone, Debug, Default)]
+pub struct Preferences {
+    /// Own time zone.
+    pub time_zone: Option<TimeZone>,
+    /// Own quiet hours.
+    pub quiet_hours: Option<QuietHours>,
+    /// Own locale.
+    pub locale: Option<Box<str>>,
+    /// Message categories never to be sent.
+    pub muted: BTreeSet<String>,
+    /// Everything else.
+    pub settings: Settings,
+    /// What the user agreed to.
+    pub consent: Consent,
+}
+
+impl Preferences {
+    /// What silences an item: the kind of the mute and its name. O(mutes).
+    pub fn silenced(&self, item: &Item) -> Option<(&'static str, &str)> {
+        self.settings.mutes.iter().find_map(|mute| Some((mute.silences(item)?, mute.name())))
+    }
+
+    /// Is what this campaign sets off muted?
+    pub fn silences_campaign(&self, campaign: &str) -> bool {
+        self.settings.mutes.iter().any(|mute| matches!(mute, Mute::Kind(name) if name == campaign))
+    }
+
+    /// Does the user want this category collected?
+    pub fn wants_digest(&self, category: &str) -> bool {
+        self.settings.digest.contains(category) || self.settings.digest.contains("*")
+    }
+
+    /// May the category use the channel?
+    pub fn allows(&self, category: &str, channel: Channel) -> bool {
+        let blocked = |key: &str| {
+            self.settings.blocked_channels.get(key).is_some_and(|blocked| blocked.contains(&channel))
+        };
+        !blocked(category) && !blocked("*")
+    }
+}

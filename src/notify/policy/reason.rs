@@ -1,0 +1,295 @@
+//! What was decided and why: typed, and in words.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::candidate::{Channel, Truth};
+use super::preferences::Purpose;
+use crate::base::Timestamp;
+
+/// What becomes of a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Now, over the decision's channel.
+    Send,
+    /// Judged again then.
+    Defer(Timestamp),
+    /// Collected, and told with others.
+    Digest,
+    /// Put where it can be looked for; nobody is disturbed.
+    InboxOnly,
+    /// Never.
+    Drop,
+}
+
+impl Outcome {
+    /// As stored.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Send => "send",
+            Self::Defer(_) => "defer",
+            Self::Digest => "digest",
+            Self::InboxOnly => "inbox_only",
+            Self::Drop => "drop",
+        }
+    }
+
+    /// Deferred until when.
+    pub fn until(self) -> Option<Timestamp> {
+        match self {
+            Self::Defer(until) => Some(until),
+            _ => None,
+        }
+    }
+
+    /// Does the user get it now, loudly or not?
+    pub fn is_delivered(self) -> bool {
+        matches!(self, Self::Send | Self::InboxOnly)
+    }
+}
+
+/// A step of the policy, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepName {
+    /// May we?
+    Consent,
+    /// Does the user want it?
+    Preference,
+    /// Does it hold?
+    StillTrue,
+    /// Was it said?
+    Duplicate,
+    /// Was too much said?
+    FrequencyCaps,
+    /// Is it night?
+    QuietHours,
+    /// Can the server afford it?
+    Budget,
+    /// Does it help more than it annoys?
+    Worth,
+    /// Which way?
+    Channel,
+    /// Is there a better hour?
+    Time,
+}
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Nothing in the way.
+    Pass,
+    /// Something was in the way, and the message may pass it.
+    Override,
+    /// The outcome is another one than `send`, and the next steps are asked.
+    Change,
+    /// The end.
+    Stop,
+}
+
+/// Why a step did what it did. The text is for a person, the name for a program.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reason {
+    /// The client waits for an answer.
+    AskedFor,
+    /// Nothing that needs it, or it was given.
+    Consented,
+    /// The user has not agreed to it.
+    Withheld(Purpose),
+    /// The user wants nothing at all.
+    OptedOut,
+    /// The user paused everything.
+    Paused(Timestamp),
+    /// The user muted the category.
+    MutedCategory,
+    /// The user muted the item, or what it belongs to.
+    MutedSubject(&'static str),
+    /// The user asked for a digest of the category.
+    WantsDigest,
+    /// Nothing against it.
+    Wanted,
+    /// It would come too late.
+    Expired,
+    /// It does not hold any more.
+    Untrue(Truth),
+    /// It holds.
+    True,
+    /// No item passed the rules.
+    NothingToSay,
+    /// The very occasion was told before.
+    SaidBefore(Timestamp),
+    /// Too few of its items are new.
+    Repeat { new: usize, of: usize, window_min: u64 },
+    /// So many are.
+    New { new: usize, of: usize },
+    /// A cap is used up. `index` into the rules' caps.
+    Capped { index: usize, used: usize, max: usize, window_min: u64 },
+    /// As many messages are remembered as memory allows; more would pass a cap unseen.
+    MemoryFull,
+    /// Within every cap.
+    WithinCaps,
+    /// It is quiet until then.
+    Quiet(Timestamp),
+    /// Nobody is disturbed.
+    Awake,
+    /// The hour's budget is spent.
+    BudgetSpent,
+    /// It is not, or there is none.
+    BudgetLeft,
+    /// It would annoy more than it helps.
+    NotWorth { utility: f64, least: f64 },
+    /// It would help.
+    Worth { utility: f64 },
+    /// No model has learned it yet.
+    WorthUnknown,
+    /// Over this one.
+    By(Channel),
+    /// Every way that disturbs is closed or unwanted.
+    NoChannel,
+    /// The user's better hour.
+    BetterAt(Timestamp),
+    /// As good as any.
+    Now,
+}
+
+impl Reason {
+    /// For programs; stable.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::AskedFor => "asked_for",
+            Self::Consented => "consented",
+            Self::Withheld(_) => "consent_withheld",
+            Self::OptedOut => "opted_out",
+            Self::Paused(_) => "paused",
+            Self::MutedCategory => "muted_category",
+            Self::MutedSubject(_) => "muted_subject",
+            Self::WantsDigest => "wants_digest",
+            Self::Wanted => "wanted",
+            Self::Expired => "expired",
+            Self::Untrue(_) => "no_longer_true",
+            Self::True => "still_true",
+            Self::NothingToSay => "nothing_to_say",
+            Self::SaidBefore(_) => "said_before",
+            Self::Repeat { .. } => "repeat",
+            Self::New { .. } => "new",
+            Self::Capped { .. } => "capped",
+            Self::MemoryFull => "memory_full",
+            Self::WithinCaps => "within_caps",
+            Self::Quiet(_) => "quiet_hours",
+            Self::Awake => "awake",
+            Self::BudgetSpent => "budget_spent",
+            Self::BudgetLeft => "budget_left",
+            Self::NotWorth { .. } => "not_worth_it",
+            Self::Worth { .. } => "worth_it",
+            Self::WorthUnknown => "worth_unknown",
+            Self::By(_) => "by",
+            Self::NoChannel => "no_channel",
+            Self::BetterAt(_) => "better_hour",
+            Self::Now => "now",
+        }
+    }
+}
+
+/// One step with what it did. `scope` of a cap, where one spoke.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Which.
+    pub step: StepName,
+    /// What it did.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: Reason,
+    /// What the reason is about, e.g. the cap's scope or the muted category; empty where the reason says it all.
+    pub about: Box<str>,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let about = &self.about;
+        match self.reason {
+            Reason::AskedFor => write!(f, "asked for: the client waits for an answer"),
+            Reason::Consented => write!(f, "consent: given, or not needed"),
+            Reason::Withheld(purpose) => write!(f, "consent: none to {}", purpose.name()),
+            Reason::OptedOut => write!(f, "muted: the user wants nothing at all"),
+            Reason::Paused(until) => write!(f, "paused: by the user until {until}"),
+            Reason::MutedCategory => write!(f, "muted: the user wants no {about}"),
+            Reason::MutedSubject(kind) => write!(f, "muted: the user wants nothing of the {kind} {about}"),
+            Reason::WantsDigest => write!(f, "digest: the user wants {about} collected"),
+            Reason::Wanted => write!(f, "preference: nothing against it"),
+            Reason::Expired => write!(f, "expired: it would come too late"),
+            Reason::Untrue(truth) => write!(f, "no longer true: {}", untrue(truth)),
+            Reason::True => write!(f, "still true"),
+            Reason::NothingToSay => write!(f, "nothing to say: no item passed the rules"),
+            Reason::SaidBefore(at) => write!(f, "duplicate: said at {at}"),
+            Reason::Repeat { new, of, window_min } => {
+                write!(f, "repeat: {new} of {of} items are new within {window_min} min")
+            }
+            Reason::New { new, of } => write!(f, "new: {new} of {of} items"),
+            Reason::Capped { used, max, window_min, .. } => {
+                write!(f, "cap: {about} {used} of {max} in {window_min} min")?;
+                if self.verdict == Verdict::Override { write!(f, ", passed: transactional") } else { Ok(()) }
+            }
+            Reason::MemoryFull => write!(f, "cap: more messages than can be counted"),
+            Reason::WithinCaps => write!(f, "caps: within all"),
+            Reason::Quiet(until) => {
+                write!(f, "quiet hours: until {until}")?;
+                if self.verdict == Verdict::Override { write!(f, ", passed: transactional") } else { Ok(()) }
+            }
+            Reason::Awake => write!(f, "quiet hours: not now"),
+            Reason::BudgetSpent => write!(f, "budget: spent for this hour"),
+            Reason::BudgetLeft => write!(f, "budget: left"),
+            Reason::NotWorth { utility, least } => {
+                write!(f, "worth: {utility:.4} expected, {least:.4} asked for")
+            }
+            Reason::Worth { utility } => write!(f, "worth: {utility:.4} expected"),
+            Reason::WorthUnknown => write!(f, "worth: not learned yet"),
+            Reason::By(channel) => write!(f, "channel: {}", channel.name()),
+            Reason::NoChannel => write!(f, "channel: none is open or wanted, kept in the inbox"),
+            Reason::BetterAt(at) => write!(f, "time: better at {at}"),
+            Reason::Now => write!(f, "time: now"),
+        }
+    }
+}
+
+fn untrue(truth: Truth) -> &'static str {
+    match truth {
+        Truth::Holds => "it holds",
+        Truth::PriceRose => "the price is not lower any more",
+        Truth::SoldOut => "sold out",
+        Truth::Gone => "no longer in the catalogue",
+        Truth::AlreadyBought => "bought meanwhile",
+        Truth::LeftCart => "no longer in the cart",
+        Truth::CameBack => "the user is back",
+        Truth::NotMet => "the condition is not met",
+    }
+}
+
+/// What to do, with every step that led to it, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// What to do.
+    pub outcome: Outcome,
+    /// Over which channel, when it is sent.
+    pub channel: Channel,
+    /// Each step asked; the last one is where it ended.
+    pub steps: Vec<Step>,
+}
+
+impl Decision {
+    /// In words: the steps that spoke, in order. Of a sent message also what let it pass. At least one.
+    pub fn reasons(&self) -> Vec<String> {
+        let sent = self.outcome == Outcome::Send;
+        let said = |step: &&Step| {
+            step.verdict != Verdict::Pass
+                || (sent && matches!(step.reason, Reason::New { .. } | Reason::Worth { .. } | Reason::By(_)))
+        };
+        self.steps.iter().filter(said).map(ToString::to_string).collect()
+    }
+
+    /// The step that decided.
+    pub fn decisive(&self) -> Option<&Step> {
+        self.steps.iter().rev().find(|step| matches!(step.verdict, Verdict::Stop | Verdict::Change))
+    }
+}

@@ -1,0 +1,150 @@
+//! What the policy remembers about one user: what was sent and what came of it. Bounded.
+
+use std::collections::VecDeque;
+
+use super::candidate::Channel;
+use super::rules::Rules;
+use crate::base::{ItemId, Millis, NotificationId, Timestamp};
+use crate::recommend::propensity::Contact;
+
+/// Messages remembered beyond what caps look at: for repeats, attribution and contact.
+const MAX_REMEMBERED: usize = 256;
+/// Messages remembered at all. When so many lie within the longest cap's window, nothing more is sent.
+pub(super) const MAX_COUNTED: usize = 1_024;
+/// Nothing looks further back.
+const MEMORY: Millis = Millis::hours(168);
+
+/// A message sent before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sent {
+    /// Its id.
+    pub id: NotificationId,
+    /// When decided.
+    pub at: Timestamp,
+    /// Its category.
+    pub category: Box<str>,
+    /// Its trigger's or request's name.
+    pub campaign: Box<str>,
+    /// The way it took.
+    pub channel: Channel,
+    /// What it named.
+    pub items: Box<[ItemId]>,
+    /// The occasion it told.
+    pub dedupe_key: Option<u64>,
+    /// Asked for or transactional: it does not count towards caps.
+    pub passes_caps: bool,
+    /// It was clicked.
+    pub clicked: bool,
+    /// It was dismissed or disliked.
+    pub dismissed: bool,
+}
+
+/// What is remembered about one user.
+#[derive(Clone, Debug, Default)]
+pub struct PolicyState {
+    /// Oldest first.
+    sent: VecDeque<Sent>,
+    dismissed: VecDeque<(ItemId, Timestamp)>,
+}
+
+impl PolicyState {
+    /// Remembers a message, newest last, and so reserves its share of the caps.
+    pub fn note_sent(&mut self, sent: Sent) {
+        if self.sent.len() >= MAX_REMEMBERED {
+            // What no cap counts goes first; what one may count stays, up to the point where nothing more is sent.
+            if let Some(place) = self.sent.iter().position(|sent| sent.passes_caps) {
+                self.sent.remove(place);
+            } else if self.sent.len() >= MAX_COUNTED {
+                self.sent.pop_front();
+            }
+        }
+        self.sent.push_back(sent);
+    }
+
+    /// Forgets a message that could not be stored or was never seen: the reservation of its caps is refunded.
+    pub fn refund(&mut self, id: NotificationId) {
+        self.sent.retain(|sent| sent.id != id);
+    }
+
+    /// A message was clicked.
+    pub fn note_clicked(&mut self, id: NotificationId) {
+        if let Some(sent) = self.sent.iter_mut().rev().find(|sent| sent.id == id) {
+            sent.clicked = true;
+        }
+    }
+
+    /// What was sent lately and what came of it, as propensities see it; `category` is the one of the next message.
+    pub fn contact(&self, category: &str, now: Timestamp) -> Contact {
+        let mut contact = Contact::default();
+        let [hour, day, week] = [1, 24, 168].map(|hours| now - Millis::hours(hours));
+        for sent in self.newest_first().take_while(|sent| sent.at > week) {
+            let count = |is: bool| u32::from(is);
+            contact.last_week += 1;
+            contact.last_day += count(sent.at > day);
+            contact.last_hour += count(sent.at > hour);
+            contact.of_category_last_day += count(sent.at > day && *sent.category == *category);
+            contact.clicked_last_week += count(sent.clicked);
+            contact.dismissed_last_week += count(sent.dismissed);
+            contact.last = contact.last.max(Some(sent.at));
+        }
+        contact
+    }
+
+    /// A message was dismissed: its items rest.
+    pub fn note_dismissed(&mut self, id: NotificationId, at: Timestamp) {
+        let Some(sent) = self.sent.iter_mut().rev().find(|sent| sent.id == id) else { return };
+        sent.dismissed = true;
+        let items: Vec<_> = sent.items.iter().map(|item| (*item, at)).collect();
+        self.dismissed.extend(items);
+        while self.dismissed.len() > MAX_REMEMBERED {
+            self.dismissed.pop_front();
+        }
+    }
+
+    /// A message sent before, if it is still remembered.
+    pub fn find(&self, id: NotificationId) -> Option<&Sent> {
+        self.newest_first().find(|sent| sent.id == id)
+    }
+
+    /// Items that rest after a dismissal.
+    pub fn resting(&self, rules: &Rules, now: Timestamp) -> Vec<ItemId> {
+        let since = now - rules.dismissed_pause;
+        self.dismissed.iter().filter(|(_, at)| *at > since).map(|(item, _)| *item).collect()
+    }
+
+    /// The latest message within the attribution window that named the item: last touch.
+    pub fn credit(&self, item: ItemId, rules: &Rules, now: Timestamp) -> Option<&Sent> {
+        let since = now - rules.attribution_window;
+        self.newest_first().take_while(|sent| sent.at >= since).find(|sent| sent.items.contains(&item))
+    }
+
+    /// Drops what no rule looks at any more.
+    pub fn forget(&mut self, now: Timestamp) {
+        let since = now - MEMORY;
+        while self.sent.front().is_some_and(|sent| sent.at < since) {
+            self.sent.pop_front();
+        }
+        self.sent.shrink_to(16);
+    }
+
+    /// Messages, the latest first.
+    pub fn newest_first(&self) -> impl Iterator<Item = &Sent> {
+        self.sent.iter().rev()
+    }
+
+    /// Does memory end within the longest window? Then nothing can be counted reliably.
+    pub(super) fn is_full(&self, rules: &Rules, now: Timestamp) -> bool {
+        self.sent.len() >= MAX_COUNTED
+            && self.sent.front().is_some_and(|oldest| oldest.at > now - rules.longest_window)
+    }
+
+    /// Messages remembered.
+    pub fn len(&self) -> usize {
+        self.sent.len()
+    }
+
+    /// Nothing remembered?
+    pub fn is_empty(&self) -> bool {
+        self.sent.is_empty()
+    }
+}
