@@ -3,6 +3,7 @@
 use diesel::connection::SimpleConnection;
 use serde_json::{Value, json};
 
+use crate::helpers::browser::{Browser, DESKTOP};
 use crate::helpers::client::Client;
 use crate::helpers::database::TestDatabase;
 use crate::helpers::server::{Server, wait_for};
@@ -125,7 +126,7 @@ fn consents_and_preferences_that_make_no_sense_are_refused_with_the_fix() {
 #[test]
 fn a_client_that_knows_only_the_old_preferences_takes_nothing_away() {
     let (_database, server) = shop();
-    let http = server.http();
+    let mut http = server.http();
     let full = json!({"opted_out": true, "mutes": [{"of": "brand", "name": "Brand 1"}], "digest": ["for_you"],
                       "blocked_channels": {"*": ["push"]}, "paused_until": "2099-01-01T00:00:00Z"});
     assert_eq!(http.put("/v1/users/1/preferences", &full).status, 200);
@@ -137,4 +138,36 @@ fn a_client_that_knows_only_the_old_preferences_takes_nothing_away() {
     let (mut client, _) = server.login(1);
     view(&mut client, 102);
     decided(&server, 1, "drop", "muted: the user wants nothing at all");
+}
+
+#[test]
+fn in_the_browser_a_person_mutes_from_the_message_and_the_dashboard_says_why() {
+    let (_database, server) = shop();
+    let mut browser = Browser::launch();
+    browser.resize(DESKTOP);
+    browser.open(&format!("http://{}/", server.address));
+    browser.fill("#user-id", "7");
+    browser.click("#become");
+    browser.wait_for("document.querySelector('#connection[data-state=online]')");
+    browser.click("#paused");
+    browser.wait_for("document.querySelector('#paused')?.checked");
+    browser.click("#paused");
+    wait_for("the preference is stored", || {
+        server.http().get("/v1/users/7/preferences").json()["paused_until"].is_null()
+    });
+    browser.click("#notifications [data-notification-id] [data-action=mute-products]");
+    let chip = browser.wait_for("document.querySelector('[data-mute-of=item_category]')?.textContent");
+    let watches = chip.as_str().unwrap().contains("Watches");
+    let seen = if watches { 104 } else { 105 };
+    let event = json!({"kind": "view", "user_id": 7, "item_id": seen});
+    assert_eq!(server.http().post("/v1/events", &event).status, 202);
+    decided(&server, 7, "drop", "muted: the user wants nothing of the category");
+    browser.open(&format!("http://{}/?fresh#/operate", server.address));
+    let said = "[...document.querySelectorAll('#decisions-body .decision')]\
+                .find(row => row.textContent.includes('wants nothing of the category'))";
+    browser.wait_for(said);
+    let steps = browser.evaluate(&format!("{said}.querySelectorAll('.steps li').length"));
+    assert_eq!(steps, 2, "consent passed, preference stopped it");
+    browser.wait_for("document.querySelector('#decisions-funnel').textContent.includes('at preference')");
+    assert_eq!(browser.take_complaints(), Vec::<String>::new());
 }

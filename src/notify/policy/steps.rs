@@ -321,7 +321,7 @@ impl Judge<'_> {
 }
 
 /// 0…spread, the same for the same user and moment, even over users (splitmix64).
-fn jitter(seed: u64, until: Timestamp, spread: Millis) -> Millis {
+pub(super) fn jitter(seed: u64, until: Timestamp, spread: Millis) -> Millis {
     let mut z = seed.wrapping_add(until.0.unsigned_abs()).wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

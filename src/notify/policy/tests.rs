@@ -54,14 +54,14 @@ fn sent(number: u128, at: Timestamp, items: &[u32]) -> Sent {
     }
 }
 
-fn judge(
+fn judge<'a>(
     items: &[u32],
     now: Timestamp,
     state: &PolicyState,
-    change: impl FnOnce(&mut Candidate<'_>, &mut Moment<'_>, &mut Rules, &mut Preferences),
+    change: impl FnOnce(&mut Candidate<'a>, &mut Moment<'a>, &mut Rules, &mut Preferences),
 ) -> Decision {
-    let items = ids(items);
-    let (mut candidate, mut moment) = (candidate(&items), Moment::at(now));
+    let items: &'static [ItemId] = ids(items).leak();
+    let (mut candidate, mut moment): (Candidate<'a>, Moment<'a>) = (candidate(items), Moment::at(now));
     let (mut rules, mut preferences) = (rules(), Preferences::default());
     change(&mut candidate, &mut moment, &mut rules, &mut preferences);
     decide(&candidate, &moment, state, &rules, &preferences)
@@ -168,7 +168,9 @@ fn what_the_user_asked_for_is_kept() {
         (decision.outcome, first(&decision))
     };
     assert_eq!(said(|preferences| preferences.settings.opted_out = true).0, Outcome::Drop);
-    let (outcome, reason) = said(|preferences| drop(preferences.muted.insert("similar_items".into())));
+    let (outcome, reason) = said(|preferences| {
+        preferences.muted.insert("similar_items".into());
+    });
     assert_eq!((outcome, reason.as_str()), (Outcome::Drop, "muted: the user wants no similar_items"));
     assert_eq!(said(|preferences| preferences.settings.mute(Mute::Kind("view".into()))).0, Outcome::Drop);
     assert_eq!(said(|preferences| preferences.settings.mute(Mute::Kind("cart".into()))).0, Outcome::Send);
@@ -177,7 +179,10 @@ fn what_the_user_asked_for_is_kept() {
     };
     assert_eq!(said(pause).0, Outcome::InboxOnly);
     assert_eq!(said(|preferences| preferences.settings.paused_until = Some(NOW)).0, Outcome::Send);
-    assert_eq!(said(|preferences| drop(preferences.settings.digest.insert("*".into()))).0, Outcome::Digest);
+    assert_eq!(said(|preferences| {
+            preferences.settings.digest.insert("*".into());
+        })
+        .0, Outcome::Digest);
     let block = |preferences: &mut Preferences| {
         preferences.settings.blocked_channels.entry("*".into()).or_default().insert(Channel::Socket);
     };
@@ -239,11 +244,11 @@ fn one_occasion_is_told_once() {
 
 #[test]
 fn quiet_hours_go_by_the_device_then_the_user_then_the_server() {
-    let state = PolicyState::default();
-    let now = Timestamp::parse("2026-01-14T22:30:00Z").unwrap();
     let zone = |name: &str| TimeZone::get(name).unwrap();
     let (tokyo, berlin) = (zone("Asia/Tokyo"), zone("Europe/Berlin"));
-    let until = |device: Option<&TimeZone>, user: Option<&TimeZone>| {
+    fn until<'a>(device: Option<&'a TimeZone>, user: Option<&TimeZone>) -> Outcome {
+        let now = Timestamp::parse("2026-01-14T22:30:00Z").unwrap();
+        let state = PolicyState::default();
         judge(&[1, 2], now, &state, |_, moment, rules, preferences| {
             rules.quiet_hours = QuietHours { from_minute: 22 * 60, to_minute: 7 * 60 };
             rules.release_spread = Millis(0);
@@ -251,7 +256,7 @@ fn quiet_hours_go_by_the_device_then_the_user_then_the_server() {
             preferences.time_zone = user.cloned();
         })
         .outcome
-    };
+    }
     let ends = |text| Outcome::Defer(Timestamp::parse(text).unwrap());
     assert_eq!(until(None, None), ends("2026-01-15T07:00:00Z"));
     assert_eq!(until(None, Some(&berlin)), ends("2026-01-15T06:00:00Z"));

@@ -7,8 +7,24 @@ import { segmentBadge } from "../segment.js";
 
 const LIMIT = 60;
 const SHOWN = 40;
-const OUTCOMES = { "": "All", send: "Sent", defer: "Put off", drop: "Dropped" };
-const SAID = { send: "sent", defer: "put off", drop: "dropped" };
+const OUTCOMES = { "": "All", send: "Sent", defer: "Put off", digest: "Collected", inbox_only: "Kept quiet", drop: "Dropped" };
+const SAID = { send: "sent", defer: "put off", digest: "collected", inbox_only: "kept quiet", drop: "dropped" };
+/** The policy's steps in order: where a message can end. */
+const STEPS = {
+  consent: "consent",
+  preference: "preference",
+  still_true: "still true",
+  duplicate: "duplicate",
+  frequency_caps: "caps",
+  quiet_hours: "quiet hours",
+  budget: "budget",
+  worth: "worth",
+  channel: "channel",
+  time: "time",
+};
+/** Where a message ended, or null when nothing stopped it. */
+const endedAt = (decision) =>
+  (decision.steps ?? []).findLast((step) => step.verdict === "stop" || step.verdict === "change")?.step ?? null;
 
 export function startDecisions({ active }) {
   const list = $("#decisions-body");
@@ -56,7 +72,8 @@ export function startDecisions({ active }) {
     poll.now();
   });
   user.addEventListener("keydown", (event) => event.key === "Enter" && user.blur());
-  put($("#decisions-filter"), h("div", { class: "chips", role: "group", "aria-label": "Outcome" }, outcomes), user);
+  const funnel = h("p", { class: "note", id: "decisions-funnel" });
+  put($("#decisions-filter"), h("div", { class: "chips", role: "group", "aria-label": "Outcome" }, outcomes), user, funnel);
 
   const poll = api.poll(2_000, load, {
     active,
@@ -78,8 +95,24 @@ export function startDecisions({ active }) {
   const matching = () =>
     latest.filter((decision) => !filter.outcome || decision.outcome === filter.outcome).slice(0, SHOWN);
 
+  /** How many of the latest got through, and which step held the others back. */
+  function showFunnel() {
+    const ended = new Map();
+    for (const decision of latest) {
+      const step = endedAt(decision);
+      if (step) ended.set(step, (ended.get(step) ?? 0) + 1);
+    }
+    const parts = Object.entries(STEPS)
+      .filter(([step]) => ended.has(step))
+      .map(([step, label]) => `${ended.get(step)} at ${label}`);
+    const sent = latest.filter((decision) => decision.outcome === "send").length;
+    const held = parts.length ? `; held back: ${parts.join(", ")}` : "";
+    text(funnel, latest.length ? `Of the last ${count(latest.length, "decision", "decisions")} ${sent} sent${held}.` : "");
+  }
+
   /** While someone reads or has paused, only count what is new. */
   function show(force = false) {
+    showFunnel();
     const rows = matching();
     const reading = paused || pointed || list.contains(document.activeElement);
     const fresh = rows.filter((decision) => !shownIds.has(decision.decision_id)).length;
@@ -149,6 +182,17 @@ export function startDecisions({ active }) {
                 )
               : h("p", { class: "note" }, "None given."),
           ),
+          decision.steps?.length > 0 &&
+            h(
+              "div",
+              {},
+              h("h3", {}, "Every step"),
+              h(
+                "ol",
+                { class: "dots steps" },
+                decision.steps.map((step) => h("li", { dataset: { verdict: step.verdict } }, words(step.text))),
+              ),
+            ),
           h(
             "div",
             {},
@@ -178,6 +222,8 @@ export function startDecisions({ active }) {
             "p",
             { class: "note" },
             decision.model_version ? `Model ${decision.model_version}` : "No model",
+            decision.policy_version > 0 && ` · policy ${decision.policy_version}`,
+            decision.channel && ` · by ${decision.channel}`,
             decision.until && [" · until ", ago(decision.until)],
             " · ",
             h("a", { href: `#/try/${encodeURIComponent(String(decision.user_id))}` }, "Be this user"),

@@ -1,5 +1,6 @@
 // What arrives for the user: newest first, with how long it took, and what became of it.
 
+import * as api from "../api.js";
 import { $, empty, h, icon, put, text } from "../dom.js";
 import { ago, duration, money, title } from "../format.js";
 import { picture } from "../picture.js";
@@ -167,6 +168,18 @@ export function startNotifications({ person, open, mutedChanged }) {
           },
           icon("mute"),
         ),
+        first &&
+          h(
+            "button",
+            {
+              type: "button",
+              class: "quiet small",
+              dataset: { action: "mute-products" },
+              title: `No more products like ${first.title}`,
+              onclick: (event) => muteProducts(id, first, event.currentTarget),
+            },
+            "No more like this",
+          ),
       ),
     );
   }
@@ -204,6 +217,21 @@ export function startNotifications({ person, open, mutedChanged }) {
     displayed(id);
     person.feedback(id, "dismissed");
     settle(id, "dismissed", "Dismissed");
+  }
+
+  /** No more of the category of products that the message is about. */
+  async function muteProducts(id, item, button) {
+    button.disabled = true;
+    try {
+      const { category } = await api.get(api.path("v1/items", item.item_id));
+      const wish = category?.[0] ? { of: "item_category", name: category[0] } : { of: "item", name: String(item.item_id) };
+      await api.post(api.path("v1/users", person.id, "mute"), wish);
+      settle(id, "muted", `You will hear no more of “${wish.of === "item" ? item.title : wish.name}”`);
+      mutedChanged();
+    } catch (error) {
+      button.disabled = false;
+      button.title = error.message;
+    }
   }
 
   function muted(id) {

@@ -5,6 +5,8 @@ import { $, h, put } from "../dom.js";
 import { title } from "../format.js";
 import { toast } from "../toast.js";
 
+const DAY_MS = 86_400_000;
+
 export function startPreferences({ person }) {
   const card = $("#preferences");
   const body = $("#preferences-body");
@@ -45,6 +47,8 @@ export function startPreferences({ person }) {
   function show() {
     card.hidden = false;
     const muted = current.muted ?? [];
+    const mutes = current.mutes ?? [];
+    const paused = current.paused_until && Date.parse(current.paused_until) > Date.now();
     const quiet = current.quiet_hours;
     const from = h("input", {
       type: "time",
@@ -84,7 +88,41 @@ export function startPreferences({ person }) {
           ? `In the time of ${current.time_zone.replaceAll("_", " ")}`
           : "In the time zone of this browser",
       ),
-      muted.length > 0 &&
+      h(
+        "label",
+        { class: "check" },
+        h("input", {
+          type: "checkbox",
+          id: "opted-out",
+          checked: Boolean(current.opted_out),
+          onchange: (event) => save({ opted_out: event.target.checked }),
+        }),
+        "Nothing but what I am owed",
+      ),
+      h(
+        "label",
+        { class: "check" },
+        h("input", {
+          type: "checkbox",
+          id: "paused",
+          checked: Boolean(paused),
+          onchange: (event) =>
+            save({ paused_until: event.target.checked ? new Date(Date.now() + DAY_MS).toISOString() : null }),
+        }),
+        "Pause for a day",
+      ),
+      h(
+        "label",
+        { class: "check" },
+        h("input", {
+          type: "checkbox",
+          id: "digest-all",
+          checked: (current.digest ?? []).includes("*"),
+          onchange: (event) => save({ digest: event.target.checked ? ["*"] : [] }),
+        }),
+        "One digest a day instead",
+      ),
+      muted.length + mutes.length > 0 &&
         h(
           "div",
           { class: "muted" },
@@ -99,6 +137,19 @@ export function startPreferences({ person }) {
                 title: "Hear about this again",
               },
               `${title(category)} ×`,
+            ),
+          ),
+          mutes.map((mute) =>
+            h(
+              "button",
+              {
+                type: "button",
+                class: "quiet small",
+                dataset: { muteOf: mute.of },
+                onclick: () => save({ mutes: mutes.filter((other) => other !== mute) }),
+                title: "Hear about this again",
+              },
+              `${mute.of === "item" ? "product" : title(mute.of)} ${mute.name} ×`,
             ),
           ),
         ),

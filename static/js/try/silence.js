@@ -34,9 +34,9 @@ export function watchSilence({ person, tell }) {
     if (person.id !== id || lastMessage > since) return;
     const recent = (decision) => Math.abs(Date.now() - Date.parse(decision.decided_at)) < RECENT_MS;
     const decision = decisions.find((candidate) => candidate.trigger === trigger && recent(candidate));
-    if (!decision || decision.outcome === "send" || told.has(decision.decision_id)) return;
+    if (!decision || decision.outcome === "send" || decision.outcome === "inbox_only" || told.has(decision.decision_id)) return;
     told.add(decision.decision_id);
-    const what = decision.outcome === "defer" ? "Put off" : "Nothing sent";
+    const what = { defer: "Put off", digest: "Collected for your digest" }[decision.outcome] ?? "Nothing sent";
     const why = (decision.reasons ?? []).map(words).join("; ");
     tell(`${what} after your ${trigger === "cart" ? "cart" : "view"}${why ? `: ${why}` : ""}.`);
   }
