@@ -283,7 +283,11 @@ impl Decision {
         let sent = self.outcome == Outcome::Send;
         let said = |step: &&Step| {
             step.verdict != Verdict::Pass
-                || (sent && matches!(step.reason, Reason::New { of: 1.., .. } | Reason::Worth { .. } | Reason::By(_)))
+                || (sent
+                    && matches!(
+                        step.reason,
+                        Reason::New { of: 1.., .. } | Reason::Worth { .. } | Reason::By(_)
+                    ))
         };
         self.steps.iter().filter(said).map(ToString::to_string).collect()
     }

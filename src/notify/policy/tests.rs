@@ -179,10 +179,13 @@ fn what_the_user_asked_for_is_kept() {
     };
     assert_eq!(said(pause).0, Outcome::InboxOnly);
     assert_eq!(said(|preferences| preferences.settings.paused_until = Some(NOW)).0, Outcome::Send);
-    assert_eq!(said(|preferences| {
+    assert_eq!(
+        said(|preferences| {
             preferences.settings.digest.insert("*".into());
         })
-        .0, Outcome::Digest);
+        .0,
+        Outcome::Digest
+    );
     let block = |preferences: &mut Preferences| {
         preferences.settings.blocked_channels.entry("*".into()).or_default().insert(Channel::Socket);
     };
@@ -246,7 +249,7 @@ fn one_occasion_is_told_once() {
 fn quiet_hours_go_by_the_device_then_the_user_then_the_server() {
     let zone = |name: &str| TimeZone::get(name).unwrap();
     let (tokyo, berlin) = (zone("Asia/Tokyo"), zone("Europe/Berlin"));
-    fn until<'a>(device: Option<&'a TimeZone>, user: Option<&TimeZone>) -> Outcome {
+    fn until(device: Option<&TimeZone>, user: Option<&TimeZone>) -> Outcome {
         let now = Timestamp::parse("2026-01-14T22:30:00Z").unwrap();
         let state = PolicyState::default();
         judge(&[1, 2], now, &state, |_, moment, rules, preferences| {
