@@ -93,7 +93,7 @@ fn short(limit: f64) -> f64 {
 }
 
 /// Processor, cores, memory, kernel.
-fn machine() -> String {
+pub fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, name: &str| {
         text.lines()

@@ -6,6 +6,7 @@
 mod helpers;
 
 mod api;
+mod client;
 mod dashboard;
 mod demo_shop;
 mod golden_lists;

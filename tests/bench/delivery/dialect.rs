@@ -1,0 +1,121 @@
+//! How each server is spoken to: what follows the upgrade, what means "ready", where the body of a message is.
+
+use super::ledger::Body;
+use super::wire::{self, BINARY, TEXT};
+
+/// A server the generator knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    Tidings,
+    Nchan,
+    Nats,
+    SocketIo,
+}
+
+/// What a frame meant.
+pub enum Meaning<'a> {
+    /// Logged in, or subscribed.
+    Ready,
+    /// Nothing to act on.
+    Nothing,
+    /// Bytes that may hold messages.
+    Messages(&'a [u8]),
+}
+
+/// What a Tidings message says besides its body.
+pub struct Envelope<'a> {
+    pub id: Option<u128>,
+    pub epoch: Option<&'a str>,
+    pub offset: Option<i64>,
+}
+
+impl Dialect {
+    pub fn path(self, user: u32) -> String {
+        match self {
+            Self::Tidings => "/ws".to_owned(),
+            Self::Nchan => format!("/sub/{user}"),
+            Self::Nats => "/".to_owned(),
+            Self::SocketIo => format!("/socket.io/?EIO=4&transport=websocket&user={user}"),
+        }
+    }
+
+    /// Is a client ready once the upgrade is answered?
+    pub fn ready_at_once(self) -> bool {
+        self == Self::Nchan
+    }
+
+    /// What a client says first.
+    pub fn hello(self, user: u32, resume: Option<(&str, i64)>, out: &mut Vec<u8>) {
+        match self {
+            Self::Tidings => {
+                let resume = resume.map_or(String::new(), |(epoch, offset)| {
+                    format!(",\"resume\":{{\"epoch\":\"{epoch}\",\"offset\":{offset}}}")
+                });
+                let login = format!("{{\"type\":\"login\",\"user_id\":{user},\"device\":\"load\"{resume}}}");
+                wire::encode(TEXT, login.as_bytes(), out);
+            }
+            Self::Nats => {
+                let hello = format!(
+                    "CONNECT {{\"verbose\":false,\"pedantic\":false}}\r\nSUB all 1\r\nSUB u.{user} 2\r\nPING\r\n"
+                );
+                wire::encode(BINARY, hello.as_bytes(), out);
+            }
+            Self::Nchan | Self::SocketIo => {}
+        }
+    }
+
+    /// Looks at one frame; answers go to `out`.
+    pub fn read<'a>(self, payload: &'a [u8], out: &mut Vec<u8>) -> Meaning<'a> {
+        match self {
+            Self::Tidings if payload.starts_with(b"{\"type\":\"welcome\"") => Meaning::Ready,
+            Self::Tidings if payload.starts_with(b"{\"type\":\"notification\"") => Meaning::Messages(payload),
+            Self::Tidings if payload.starts_with(b"{\"type\":\"recommendation\"") => {
+                Meaning::Messages(payload)
+            }
+            Self::Tidings => Meaning::Nothing,
+            Self::Nchan => Meaning::Messages(payload),
+            Self::Nats if payload.starts_with(b"PONG") => Meaning::Ready,
+            Self::Nats if payload.starts_with(b"PING") => {
+                wire::encode(BINARY, b"PONG\r\n", out);
+                Meaning::Nothing
+            }
+            Self::Nats => Meaning::Messages(payload),
+            Self::SocketIo => match payload {
+                [b'0', ..] => {
+                    wire::encode(TEXT, b"40", out);
+                    Meaning::Nothing
+                }
+                [b'2'] => {
+                    wire::encode(TEXT, b"3", out);
+                    Meaning::Nothing
+                }
+                [b'4', b'0', ..] => Meaning::Ready,
+                _ => Meaning::Messages(payload),
+            },
+        }
+    }
+
+    /// Whose ids and offsets are checked.
+    pub fn envelope(self, payload: &[u8]) -> Envelope<'_> {
+        if self != Self::Tidings {
+            return Envelope { id: None, epoch: None, offset: None };
+        }
+        let field = |name: &[u8]| -> Option<&str> {
+            let from = wire::find(payload, name)? + name.len();
+            let end = payload[from..].iter().position(|byte| matches!(byte, b',' | b'}' | b'"'))?;
+            std::str::from_utf8(&payload[from..from + end]).ok()
+        };
+        let id = field(b"\"notification_id\":\"")
+            .and_then(|text| u128::from_str_radix(&text.replace('-', ""), 16).ok());
+        let offset = field(b"\"offset\":").and_then(|text| text.parse().ok());
+        Envelope { id, epoch: field(b"\"epoch\":\""), offset }
+    }
+
+    /// Every body in a payload.
+    pub fn bodies(self, mut payload: &[u8], mut each: impl FnMut(Result<Body, ()>)) {
+        while let Some((body, end)) = Body::find(payload) {
+            each(body);
+            payload = &payload[end..];
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Who sends: HTTP over kept connections, several in flight; for NATS its own protocol. A message counts as accepted
+//! when the server has answered for it.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::dialect::Dialect;
+use super::ledger::{Body, Ledger};
+use super::wire;
+
+/// Sends for one server; each takes one request at a time.
+pub struct Publisher {
+    dialect: Dialect,
+    address: SocketAddr,
+    stream: Option<TcpStream>,
+    buffer: Vec<u8>,
+}
+
+impl Publisher {
+    /// Connects with the first request. For NATS, `address` is that of its own protocol.
+    pub fn new(dialect: Dialect, address: SocketAddr) -> Self {
+        Self { dialect, address, stream: None, buffer: Vec::new() }
+    }
+
+    /// Sends messages, notes those accepted. An error leaves it open whether they were taken.
+    pub async fn send(&mut self, bodies: &[Body], ledger: &Rc<RefCell<Ledger>>) -> io::Result<()> {
+        let result = match self.dialect {
+            Dialect::Tidings => self.tidings(bodies).await,
+            Dialect::Nchan => self.nchan(bodies).await,
+            Dialect::Nats => self.nats(bodies).await,
+            Dialect::SocketIo => self.socket_io(bodies).await,
+        };
+        match result {
+            Ok(()) => {
+                let mut ledger = ledger.borrow_mut();
+                bodies.iter().for_each(|body| ledger.accepted(*body));
+                Ok(())
+            }
+            Err(error) => {
+                self.stream = None;
+                self.buffer.clear();
+                Err(error)
+            }
+        }
+    }
+
+    async fn tidings(&mut self, bodies: &[Body]) -> io::Result<()> {
+        let messages: Vec<serde_json::Value> = bodies
+            .iter()
+            .map(|body| {
+                let to = match body.user {
+                    0 => serde_json::json!({"everyone": true}),
+                    user => serde_json::json!({"user_ids": [user]}),
+                };
+                serde_json::json!({"to": to, "kind": "announcement", "category": "news", "title": "News",
+                    "body": body.encode(), "dedupe_key": format!("{}-{}", body.user, body.n)})
+            })
+            .collect();
+        let text = match messages.as_slice() {
+            [one] => one.to_string(),
+            many => serde_json::Value::from(many).to_string(),
+        };
+        let (status, answer) = self.request("/v1/notifications", "application/json", text.as_bytes()).await?;
+        let refused = wire::find(&answer, b"\"rejected\":[]").is_none()
+            && wire::find(&answer, b"\"rejected\"").is_some();
+        if !(200..300).contains(&status) || refused {
+            let answer = String::from_utf8_lossy(&answer[..answer.len().min(300)]).into_owned();
+            return Err(io::Error::other(format!("{status} {answer}")));
+        }
+        Ok(())
+    }
+
+    /// One request a message: nchan has no other way to tell users apart.
+    async fn nchan(&mut self, bodies: &[Body]) -> io::Result<()> {
+        for body in bodies {
+            let path =
+                format!("/pub/{}", if body.user == 0 { "all".to_owned() } else { body.user.to_string() });
+            let (status, _) = self.request(&path, "text/plain", body.encode().as_bytes()).await?;
+            if !(200..300).contains(&status) {
+                return Err(io::Error::other(format!("nchan answered {status}")));
+            }
+        }
+        Ok(())
+    }
+
+    async fn socket_io(&mut self, bodies: &[Body]) -> io::Result<()> {
+        let messages: Vec<serde_json::Value> =
+            bodies.iter().map(|body| serde_json::json!({"user": body.user, "body": body.encode()})).collect();
+        let text = serde_json::Value::from(messages).to_string();
+        let (status, _) = self.request("/publish", "application/json", text.as_bytes()).await?;
+        if status == 202 { Ok(()) } else { Err(io::Error::other(format!("Socket.IO answered {status}"))) }
+    }
+
+    /// All at once, then PING: its PONG says that the server has read them.
+    async fn nats(&mut self, bodies: &[Body]) -> io::Result<()> {
+        let mut out = Vec::new();
+        if self.stream.is_none() {
+            self.stream = Some(TcpStream::connect(self.address).await?);
+            out.extend_from_slice(b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\n");
+        }
+        for body in bodies {
+            let subject = if body.user == 0 { "all".to_owned() } else { format!("u.{}", body.user) };
+            let text = body.encode();
+            out.extend_from_slice(format!("PUB {subject} {}\r\n{text}\r\n", text.len()).as_bytes());
+        }
+        out.extend_from_slice(b"PING\r\n");
+        let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        stream.write_all(&out).await?;
+        self.buffer.clear();
+        while wire::find(&self.buffer, b"PONG\r\n").is_none() {
+            if stream.read_buf(&mut self.buffer).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if wire::find(&self.buffer, b"PING\r\n").is_some() {
+                stream.write_all(b"PONG\r\n").await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `POST`; status and body.
+    pub async fn request(&mut self, path: &str, kind: &str, body: &[u8]) -> io::Result<(u16, Vec<u8>)> {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
+            self.address,
+            body.len()
+        );
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
+            empty => {
+                let stream = TcpStream::connect(self.address).await?;
+                stream.set_nodelay(true)?;
+                empty.insert(stream)
+            }
+        };
+        let mut request = head.into_bytes();
+        request.extend_from_slice(body);
+        stream.write_all(&request).await?;
+        self.buffer.clear();
+        let head = loop {
+            if let Some(end) = wire::find(&self.buffer, b"\r\n\r\n") {
+                break end + 4;
+            }
+            if stream.read_buf(&mut self.buffer).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        };
+        let text = String::from_utf8_lossy(&self.buffer[..head]).to_lowercase();
+        let status = text.get(9..12).and_then(|status| status.parse().ok()).unwrap_or(0);
+        let length: usize = text
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok())
+            .unwrap_or(0);
+        while self.buffer.len() < head + length {
+            if stream.read_buf(&mut self.buffer).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok((status, self.buffer[head..head + length].to_vec()))
+    }
+}

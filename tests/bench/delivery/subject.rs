@@ -1,0 +1,122 @@
+//! A server under load: ours or a peer.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::dialect::Dialect;
+use super::peers::{Peer, free_port};
+use super::process;
+use super::server::{Server, data_dir};
+
+/// Caps would hold back what the generator sends; a training would share the processor.
+const SETTINGS: [&str; 4] =
+    ["policy.caps=[]", "policy.repeat_window_min=0", "training.interval_s=0", "socket.linger_ms=600000"];
+
+enum Kind {
+    Tidings { server: Option<Server>, directory: TempDir, listen: SocketAddr },
+    Peer(Peer),
+    Nobody,
+}
+
+/// See the module.
+pub struct Subject {
+    kind: Kind,
+}
+
+impl Subject {
+    /// An empty shop with a private, durable PostgreSQL.
+    pub fn tidings() -> Self {
+        let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let mut subject = Self { kind: Kind::Tidings { server: None, directory: data_dir(), listen } };
+        subject.start();
+        subject
+    }
+
+    /// Stands in while the real one is elsewhere.
+    pub fn nobody() -> Self {
+        Self { kind: Kind::Nobody }
+    }
+
+    pub fn of_peer(peer: Peer) -> Self {
+        Self { kind: Kind::Peer(peer) }
+    }
+
+    pub fn name(&self) -> &'static str {
+        match &self.kind {
+            Kind::Tidings { .. } => "tidings",
+            Kind::Peer(peer) => peer.name,
+            Kind::Nobody => "nobody",
+        }
+    }
+
+    pub fn dialect(&self) -> Dialect {
+        match &self.kind {
+            Kind::Tidings { .. } => Dialect::Tidings,
+            Kind::Peer(peer) => peer.dialect,
+            Kind::Nobody => Dialect::Tidings,
+        }
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        match &self.kind {
+            Kind::Tidings { listen, .. } => *listen,
+            Kind::Peer(peer) => peer.address,
+            Kind::Nobody => SocketAddr::from(([127, 0, 0, 1], 9)),
+        }
+    }
+
+    /// Where messages are sent to.
+    pub fn publish(&self) -> SocketAddr {
+        match &self.kind {
+            Kind::Tidings { listen, .. } => *listen,
+            Kind::Peer(peer) => peer.publish,
+            Kind::Nobody => SocketAddr::from(([127, 0, 0, 1], 9)),
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        match &self.kind {
+            Kind::Tidings { server, .. } => server.as_ref().map_or(0, |server| server.child.id()),
+            Kind::Peer(peer) => peer.child.id(),
+            Kind::Nobody => 0,
+        }
+    }
+
+    pub fn resident_bytes(&self) -> f64 {
+        process::resident_bytes(self.pid())
+    }
+
+    pub fn cpu_seconds(&self) -> (f64, f64) {
+        process::cpu_seconds(self.pid())
+    }
+
+    /// (Re)starts ours on the same data and port.
+    pub fn start(&mut self) {
+        let Kind::Tidings { server, directory, listen } = &mut self.kind else { return };
+        let data: PathBuf = directory.path().join("data");
+        let listen = listen.to_string();
+        let mut arguments = vec!["--listen", listen.as_str()];
+        for setting in &SETTINGS {
+            arguments.extend(["--set", setting]);
+        }
+        *server = Some(Server::start("serve", &data, &arguments));
+    }
+
+    /// SIGTERM and the drain that follows.
+    pub fn stop(&mut self) {
+        if let Kind::Tidings { server, .. } = &mut self.kind {
+            *server = None;
+        }
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        if let Kind::Tidings { server: Some(server), .. } = &mut self.kind {
+            let _ = server.child.kill();
+            let _ = server.child.wait();
+        }
+    }
+}

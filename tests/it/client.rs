@@ -1,0 +1,42 @@
+//! `static/tidings.js` under Node, against the real server. Said and left out where there is no Node.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::helpers::database::TestDatabase;
+use crate::helpers::server::Server;
+
+/// Node from 20.10 on (WebSocket behind a flag until 22), or a word about it.
+fn node() -> Option<Vec<&'static str>> {
+    let version = Command::new("node").arg("--version").output().ok()?;
+    let version = String::from_utf8(version.stdout).ok()?;
+    let mut parts =
+        version.trim().trim_start_matches('v').split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    match (parts.next()?, parts.next()?) {
+        (22.., _) => Some(vec![]),
+        (21, _) | (20, 10..) => Some(vec!["--experimental-websocket"]),
+        _ => None,
+    }
+}
+
+#[test]
+fn the_client_works_under_node() {
+    let Some(flags) = node() else {
+        return println!("no Node ≥ 20.10: the client is tested in the browser only");
+    };
+    let database = TestDatabase::new();
+    let mut arguments = Vec::new();
+    for setting in ["policy.caps=[]", "policy.repeat_window_min=0", "policy.min_new_items=0"] {
+        arguments.extend(["--set", setting]);
+    }
+    let server = Server::start(&database.url, &arguments);
+    let output = Command::new("node")
+        .args(flags)
+        .args(["--test", "tests/client/"])
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
+        .env("TIDINGS_URL", format!("ws://{}/ws", server.address))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+}
