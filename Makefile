@@ -6,13 +6,15 @@ PORT ?= 8080
 DATA ?= data/demo
 # Which benchmarks to run: part of a name, empty for all.
 BENCH ?=
+# How many clients chaos has to do with.
+CLIENTS ?= 10000
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint lint-deny bench bench-models clean-data
+.PHONY: help setup demo test lint lint-deny bench bench-models bench-delivery chaos clean-data
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing: PostgreSQL, libpq, a C compiler, Chromium (apt; root or sudo)
 	@.ci/setup build database browser
@@ -46,6 +48,14 @@ bench: ## measure what the README claims (BENCH=part-of-a-name for some of it)
 bench-models: ## measure the models on public data and against Python's (TIDINGS_DATA=folder, BENCH_ONLY=part)
 	@.ci/setup build
 	$(CARGO) bench --bench bench -- models
+
+bench-delivery: ## memory, throughput and latency of delivery, beside nchan, NATS and Socket.IO (BENCH=name for one of them)
+	@.ci/setup build database
+	$(CARGO) bench --bench delivery -- $(BENCH)
+
+chaos: ## 10,000 clients while server, PostgreSQL and network die: what is lost, what is shown twice (CLIENTS=n)
+	@.ci/setup build database
+	$(CARGO) bench --bench delivery -- chaos $(CLIENTS)
 
 clean-data: ## delete the demo's database
 	@.ci/setup stopped $(DATA)

@@ -220,7 +220,10 @@ async fn live(shared: Rc<Shared>, index: usize) {
 async fn session(shared: &Rc<Shared>, index: usize, attempt: &mut u32) -> io::Result<Option<f64>> {
     let permit = shared.connecting.acquire().await.map_err(io::Error::other)?;
     let stream = timeout(PATIENCE, shared.connect(index)).await??;
-    let mut permit = Some(permit);
+    let mut permit = Some(permit).filter(|_| !shared.slots.borrow()[index].ready);
+    if permit.is_none() {
+        *attempt = 0;
+    }
     let began = Instant::now();
     // What came in one piece with the upgrade's answer.
     let mut answers = Vec::new();
@@ -426,8 +429,5 @@ impl Shared {
 /// `retry_ms=` in a close frame's reason, 0 without.
 fn hint(payload: &[u8]) -> f64 {
     let reason = String::from_utf8_lossy(payload.get(2..).unwrap_or_default());
-    reason
-        .split(|c: char| c == ' ' || c == ';' || c == ',')
-        .find_map(|word| word.strip_prefix("retry_ms=")?.parse().ok())
-        .unwrap_or(0.0)
+    reason.split([' ', ';', ',']).find_map(|word| word.strip_prefix("retry_ms=")?.parse().ok()).unwrap_or(0.0)
 }

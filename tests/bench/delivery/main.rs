@@ -5,7 +5,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
     reason = "a benchmark that can't go on has nothing better to do than to end"
@@ -21,6 +20,7 @@ mod report;
 #[expect(dead_code, reason = "shared with the other benchmarks")]
 mod server;
 
+mod chaos;
 mod dialect;
 mod fleet;
 mod ledger;
@@ -40,7 +40,12 @@ fn main() {
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let wants = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| name.contains(wanted.as_str()));
     let files = load::raise_file_limit() as usize;
-    let mut table = Table::new(files);
+    if wanted.first().is_some_and(|first| first == "chaos") {
+        let mut table = Table::new("chaos", files);
+        chaos::run(&mut table, wanted.get(1).and_then(|clients| clients.parse().ok()));
+        return table.finish();
+    }
+    let mut table = Table::new("delivery", files);
     if wants("tidings") {
         rows::tidings(&mut table, files);
     }

@@ -72,7 +72,9 @@ pub fn resident_bytes(root: u32) -> f64 {
     family(root).0.iter().filter_map(resident).sum()
 }
 
-/// The first PostgreSQL process of a server: its postmaster.
-pub fn postmaster(root: u32) -> Option<u32> {
-    family(root).1.into_iter().find(|pid| stat(*pid).is_some_and(|stat| stat.parent == root))
+/// The PostgreSQL processes of a server, or only the one that keeps the others.
+pub fn database(root: u32, postmaster_only: bool) -> Vec<u32> {
+    let mut pids = family(root).1;
+    pids.retain(|pid| !postmaster_only || stat(*pid).is_some_and(|stat| stat.parent == root));
+    pids
 }

@@ -27,6 +27,11 @@ impl Publisher {
         Self { dialect, address, stream: None, buffer: Vec::new() }
     }
 
+    /// The same with a connection of its own to come: an answer that is still due must not be taken for another's.
+    pub fn again(self) -> Self {
+        Self::new(self.dialect, self.address)
+    }
+
     /// Sends messages, notes those accepted. An error leaves it open whether they were taken.
     pub async fn send(&mut self, bodies: &[Body], ledger: &Rc<RefCell<Ledger>>) -> io::Result<()> {
         let result = match self.dialect {

@@ -29,7 +29,7 @@ const PACE: usize = 2_000;
 const PACE_S: usize = 15;
 const PACE_PUBLISHERS: usize = 64;
 /// Longer than anything here takes; a message not there by then is lost.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Files that are no clients: libraries, database connections, listening sockets.
 const SPARE_FILES: usize = 600;
 /// Events that each user of the memory row has behind them.

@@ -114,9 +114,13 @@ impl Subject {
 
     /// SIGKILL.
     pub fn kill(&mut self) {
-        if let Kind::Tidings { server: Some(server), .. } = &mut self.kind {
+        if let Kind::Tidings { server, .. } = &mut self.kind
+            && let Some(mut server) = server.take()
+        {
             let _ = server.child.kill();
             let _ = server.child.wait();
+            // Its number may be another's by now: nothing more is to be sent to it.
+            std::mem::forget(server);
         }
     }
 }

@@ -18,14 +18,15 @@ struct Cell {
 
 /// See the module.
 pub struct Table {
+    name: &'static str,
     cells: Vec<Cell>,
     faults: Vec<String>,
 }
 
 impl Table {
-    pub fn new(files: usize) -> Self {
-        println!("\ndelivery: {}, at most {files} open files a process", machine());
-        Self { cells: Vec::new(), faults: Vec::new() }
+    pub fn new(name: &'static str, files: usize) -> Self {
+        println!("\n{name}: {}, at most {files} open files a process", machine());
+        Self { name, cells: Vec::new(), faults: Vec::new() }
     }
 
     /// One figure, printed at once.
@@ -56,7 +57,9 @@ impl Table {
 
     /// Ratios, the file, and an end with an error if anything was lost, doubled or mixed up by ours.
     pub fn finish(self) {
-        println!("\nratios (> 1: tidings is better)");
+        if self.cells.iter().any(|cell| cell.server != "tidings") {
+            println!("\nratios (> 1: tidings is better)");
+        }
         for peer in self.cells.iter().filter(|cell| cell.server != "tidings") {
             let ours = self.cells.iter().find(|cell| cell.server == "tidings" && cell.row == peer.row);
             let Some(ours) = ours else { continue };
@@ -74,7 +77,11 @@ impl Table {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
         fs::create_dir_all(&directory).unwrap();
         let text = json!({"machine": machine(), "rows": cells, "faults": self.faults});
-        fs::write(directory.join("delivery.json"), serde_json::to_string_pretty(&text).unwrap()).unwrap();
+        fs::write(
+            directory.join(format!("{}.json", self.name)),
+            serde_json::to_string_pretty(&text).unwrap(),
+        )
+        .unwrap();
         assert!(self.faults.is_empty(), "{:?}", self.faults);
     }
 }
