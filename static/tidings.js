@@ -62,9 +62,11 @@ const DEFAULT_PING_MS = 25_000;
 const ACK_DELAY_MS = 40;
 /** A server that is silent this long on Server-Sent Events (it comments every 20 s) is gone. */
 const SSE_SILENCE_MS = 45_000;
-/** WebSockets that never opened before Server-Sent Events are tried, and how long they stay the choice. */
+/** WebSockets that never opened before Server-Sent Events are tried. */
 const BLOCKED_AFTER = 2;
-const TRY_SOCKET_AGAIN_MS = 300_000;
+/** On Server-Sent Events: when a WebSocket is tried first (the server may only have been down), and how often after that. */
+const PROBE_FIRST_MS = 3_000;
+const PROBE_MS = 300_000;
 /** Notification ids remembered against showing one twice. */
 const MAX_REMEMBERED = 2_000;
 /** Events and feedback that wait; more are refused rather than kept without bound. */
@@ -138,11 +140,11 @@ export class Tidings {
   #wanted = false;
   #loggedIn = false;
   #attempt = 0;
-  /** WebSockets in a row that never opened, and until when they are not tried. */
+  /** WebSockets in a row that never opened. */
   #blocked = 0;
-  #avoidSocketUntil = 0;
-  /** @type {Record<"retry" | "connect" | "ping" | "pong" | "ack", any>} */
-  #timers = { retry: 0, connect: 0, ping: 0, pong: 0, ack: 0 };
+  /** @type {SocketLine | null} */ #probe = null;
+  /** @type {Record<"retry" | "connect" | "ping" | "pong" | "ack" | "probe", any>} */
+  #timers = { retry: 0, connect: 0, ping: 0, pong: 0, ack: 0, probe: 0 };
   #pingMs = DEFAULT_PING_MS;
   /** Where the stream stands: everything up to `offset` was received. @type {{ epoch: string, offset: number } | null} */
   #position = null;
@@ -257,21 +259,22 @@ export class Tidings {
     const line = new Line(this.#options, {
       opened: () => {
         opened = true;
-        this.#blocked = 0;
+        if (line.name === "websocket") this.#blocked = 0;
         if (line.name === "websocket") this.#login();
+        else this.#probeSocket(PROBE_FIRST_MS);
       },
       frame: (frame) => this.#receive(frame),
       heard: () => this.#heard(),
       taken: (key) => this.#outbox.remove(key),
       lost: (code, detail) => {
         if (line !== this.#line) return;
-        if (line.name === "websocket" && !opened) this.#blocked += 1;
+        if (!opened) this.#blocked = line.name === "websocket" ? this.#blocked + 1 : 0;
         this.#lost(code, CLOSE_REASONS[code] ?? null, detail);
       },
     });
     this.#line = line;
     this.#timers.connect = setTimeout(() => {
-      if (line.name === "websocket" && !opened) this.#blocked += 1;
+      if (!opened) this.#blocked = line.name === "websocket" ? this.#blocked + 1 : 0;
       this.#lost(1006, "The server did not answer in time.");
     }, CONNECT_TIMEOUT_MS);
     line.open(this.#position);
@@ -282,11 +285,30 @@ export class Tidings {
     const { transport = "auto", WebSocket: given } = this.#options;
     if (transport !== "auto") return transport === "sse" ? EventLine : SocketLine;
     if (!(given ?? globalThis.WebSocket)) return EventLine;
-    if (this.#blocked >= BLOCKED_AFTER) {
-      this.#blocked = 0;
-      this.#avoidSocketUntil = Date.now() + TRY_SOCKET_AGAIN_MS;
-    }
-    return Date.now() < this.#avoidSocketUntil ? EventLine : SocketLine;
+    return this.#blocked >= BLOCKED_AFTER ? EventLine : SocketLine;
+  }
+
+  /** Is the WebSocket possible after all? Then everything moves there; the resume makes it seamless. @param {number} after ms */
+  #probeSocket(after) {
+    const { transport = "auto", WebSocket: given } = this.#options;
+    if (transport !== "auto" || !(given ?? globalThis.WebSocket)) return;
+    this.#timers.probe = setTimeout(() => {
+      const probe = new SocketLine(this.#options, {
+        opened: () => {
+          this.#blocked = 0;
+          if (this.#wanted) this.#open();
+        },
+        lost: () => {
+          probe.close();
+          if (this.#probe === probe) this.#probeSocket(PROBE_MS);
+        },
+        frame: () => {},
+        heard: () => {},
+        taken: () => {},
+      });
+      this.#probe = probe;
+      probe.open();
+    }, after);
   }
 
   #login() {
@@ -318,8 +340,8 @@ export class Tidings {
     clearTimeout(this.#timers.connect);
     const resumed = this.#position;
     const lost = resumed && (frame.recovered === false || resumed.epoch !== frame.epoch);
-    // What was missed is no longer held: go on from where the stream is now.
-    if (lost) this.#position = { epoch: frame.epoch, offset: frame.offset };
+    // What was missed is no longer held, or nothing was seen yet: go on from where the stream is now.
+    if (lost || !resumed) this.#position = { epoch: frame.epoch, offset: frame.offset };
     this.#loggedIn = true;
     this.#attempt = 0;
     this.#acknowledged = -1;
@@ -463,9 +485,10 @@ export class Tidings {
     this.#loggedIn = false;
     this.#unconfirmed.clear();
     this.#pings = this.#pongs = 0;
-    const line = this.#line;
-    this.#line = null;
+    const [line, probe] = [this.#line, this.#probe];
+    this.#line = this.#probe = null;
     line?.close();
+    probe?.close();
   }
 
   onVisibility() {

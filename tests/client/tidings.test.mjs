@@ -50,6 +50,7 @@ async function proxy(options = {}) {
   state.url = `ws://127.0.0.1:${server.address().port}/ws`;
   state.cut = () => open.forEach((socket) => socket.destroy());
   state.close = () => (state.cut(), server.close());
+  opened.push(state.close);
   return state;
 }
 
@@ -79,9 +80,15 @@ async function stored(user) {
   return answer.ok ? (await answer.json()).events : 0;
 }
 
+/** What a test leaves open would keep the process alive. */
+const opened = [];
+test.afterEach(() => opened.splice(0).forEach((end) => end()));
+
 /** A client of a fresh user; quick to come back. */
 function client(options = {}) {
-  return new Tidings({ userId: nextUser++, url: target.href, random: () => 0.1, storage: null, ...options });
+  const made = new Tidings({ userId: nextUser++, url: target.href, random: () => 0.1, storage: null, ...options });
+  opened.push(() => made.disconnect());
+  return made;
 }
 
 test.before(async () => {
