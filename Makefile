@@ -11,7 +11,7 @@ CLIENTS ?= 10000
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint lint-deny bench bench-models bench-delivery chaos clean-data
+.PHONY: help setup demo test lint lint-deny bench bench-models bench-delivery chaos conformance clean-data
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,11 @@ bench-delivery: ## memory, throughput and latency of delivery, beside nchan, NAT
 chaos: ## 10,000 clients while server, PostgreSQL and network die: what is lost, what is shown twice (CLIENTS=n)
 	@.ci/setup build database
 	$(CARGO) bench --bench delivery -- chaos $(CLIENTS)
+
+conformance: ## the Autobahn test suite against the frame handling, and clients of others
+	@.ci/setup build database
+	$(CARGO) build --release --bin tidings
+	@tests/conformance/run $(TARGET)/release/tidings
 
 clean-data: ## delete the demo's database
 	@.ci/setup stopped $(DATA)

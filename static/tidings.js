@@ -251,6 +251,17 @@ export class Tidings {
     return this.#http("GET", `v1/users/${this.#pathId()}/inbox${search.size ? `?${search}` : ""}`);
   }
 
+  /** Marks messages as opened, on every device. @param {string[]} notification_ids @returns {Promise<any>} */
+  read(notification_ids) {
+    return this.#http("POST", `v1/users/${this.#pathId()}/inbox/read`, { notification_ids });
+  }
+
+  /** The list was looked at, up to where the stream stands. @returns {Promise<any>} */
+  seen() {
+    if (!this.#position) return Promise.resolve(null);
+    return this.#http("POST", `v1/users/${this.#pathId()}/inbox/seen`, { up_to: this.#position.offset });
+  }
+
   #open() {
     this.#drop();
     this.#report("connecting", this.#attempt ? "Connecting again…" : "Connecting…");
@@ -268,7 +279,11 @@ export class Tidings {
       taken: (key) => this.#outbox.remove(key),
       lost: (code, detail) => {
         if (line !== this.#line) return;
-        if (!opened) this.#blocked = line.name === "websocket" ? this.#blocked + 1 : 0;
+        if (!opened) {
+          this.#blocked = line.name === "websocket" ? this.#blocked + 1 : 0;
+          // The other way at once: nobody should wait for what will not work.
+          if (line.name === "websocket" && this.#wanted && this.#choose() === EventLine) return this.#open();
+        }
         this.#lost(code, CLOSE_REASONS[code] ?? null, detail);
       },
     });
