@@ -65,7 +65,7 @@ impl Report {
             None => "",
         };
         let digits = if value.abs() < 10.0 { 4 } else { 2 };
-        println!("  {name:<64} {value:>12.digits$} {unit:<4} {aim_text:>10}  {verdict:<7}{note}");
+        println!("  {name:<74} {value:>12.digits$} {unit:<4} {aim_text:>10}  {verdict:<7}{note}");
         for (field, value) in [
             ("name", json!(name)),
             ("value", json!(value)),
