@@ -263,10 +263,11 @@ impl Shared {
         let put = move |connection: &mut Connection| {
             let stored = items::upsert(connection, &items)?;
             let count = stored.len();
-            shared.upsert_items(stored);
-            Ok(count)
+            Ok((count, shared.upsert_items(stored)))
         };
-        self.store.run(put).await
+        let (count, changes) = self.store.run(put).await?;
+        self.announce(changes);
+        Ok(count)
     }
 
     /// Makes items known that an event has named before the catalogue did. Deleted ones stay deleted. Blocks.
@@ -282,7 +283,7 @@ impl Shared {
             return;
         }
         match items::load(connection, &unknown.into_iter().collect::<Vec<_>>()) {
-            Ok(items) => self.upsert_items(items),
+            Ok(items) => drop(self.upsert_items(items)),
             // The events are stored; the next training reads the whole catalogue.
             Err(error) => log::error!("new items not read error={error}"),
         }

@@ -14,6 +14,7 @@ use super::watch::Lifeline;
 use crate::base::{Timestamp, UserId};
 use crate::store::decisions::{self, DecisionRow};
 use crate::store::feedback::{self, FeedbackRow};
+use crate::store::held::{self, HeldRow};
 use crate::store::notifications::{self, NewNotification};
 use crate::store::preferences::{self, Preferences};
 use crate::store::users;
@@ -62,6 +63,10 @@ pub enum Record {
     Feedback(FeedbackRow),
     /// What a user asked of us.
     Preferences(UserId, Preferences),
+    /// Something waits.
+    Hold(Box<HeldRow>),
+    /// What waited was let go.
+    Release(Vec<Uuid>),
     /// A user acts faster than a person.
     Robot(UserId),
     /// From the shutdown: answered when everything before it is committed.
@@ -76,6 +81,8 @@ struct Group {
     acknowledged: Vec<(UserId, i64, Timestamp)>,
     feedback: Vec<FeedbackRow>,
     preferences: Vec<(UserId, Preferences)>,
+    held: Vec<HeldRow>,
+    released: Vec<Uuid>,
     robots: Vec<UserId>,
 }
 
@@ -101,6 +108,8 @@ impl Group {
             Record::Acknowledged { user, offset, at } => self.acknowledged.push((user, offset, at)),
             Record::Feedback(row) => self.feedback.push(row),
             Record::Preferences(user, preferences) => self.preferences.push((user, preferences)),
+            Record::Hold(row) => self.held.push(*row),
+            Record::Release(ids) => self.released.extend(ids),
             Record::Robot(user) => self.robots.push(user),
             Record::Flush(reply) => waiters.flushes.push(reply),
         }
@@ -112,6 +121,8 @@ impl Group {
             + self.acknowledged.len()
             + self.feedback.len()
             + self.preferences.len()
+            + self.held.len()
+            + self.released.len()
             + self.robots.len()
     }
 
@@ -125,6 +136,8 @@ impl Group {
         for (user, preferences) in &self.preferences {
             preferences::put(connection, *user, preferences)?;
         }
+        held::insert(connection, &self.held)?;
+        held::release(connection, &self.released)?;
         users::mark_robots(connection, &self.robots)?;
         Ok(first.into_iter().filter(|first| *first).count())
     }
@@ -156,6 +169,8 @@ impl Group {
                     .into_iter()
                     .map(|(user, preferences)| Record::Preferences(user, preferences)),
             )
+            .chain(self.held.into_iter().map(|row| Record::Hold(Box::new(row))))
+            .chain(self.released.into_iter().map(|id| Record::Release(vec![id])))
             .chain(self.robots.into_iter().map(Record::Robot))
             .collect()
     }

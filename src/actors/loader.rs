@@ -14,8 +14,10 @@ use crate::deliver::Entry;
 use crate::feedback::FeedbackOutcome;
 use crate::notify::policy::{Consent, Purpose, Settings};
 use crate::notify::quiet_hours::QuietHours;
+use crate::notify::triggers::Views;
 use crate::notify::{Channel, PolicyState, Preferences, Sent};
 use crate::profile::Profile;
+use crate::store::held::HeldRow;
 use crate::store::users::{self, UserState};
 use crate::store::{Connection, StoreError, preferences};
 
@@ -56,6 +58,10 @@ pub struct Loaded {
     pub preferences: Preferences,
     /// The same, as stored.
     pub stored_preferences: preferences::Preferences,
+    /// Looks at the same item.
+    pub views: Views,
+    /// What waits.
+    pub held: Vec<HeldRow>,
     /// Last offset of the stream.
     pub last_offset: i64,
     /// Offset after which `tail` is complete.
@@ -142,8 +148,10 @@ fn resolve(
 fn fold(state: UserState, shared: &Shared) -> Loaded {
     let catalogue = shared.catalogue.load();
     let mut profile = Profile::default();
+    let mut views = Views::default();
     for event in &state.events {
         profile.apply(event, &catalogue);
+        views.apply(event);
     }
     let mut policy = PolicyState::default();
     for send in &state.recent {
@@ -184,6 +192,8 @@ fn fold(state: UserState, shared: &Shared) -> Loaded {
         policy,
         preferences: parse_preferences(&state.preferences, consent(&state.consents)),
         stored_preferences: state.preferences,
+        views,
+        held: state.held,
         last_offset: state.last_offset,
         floor: state.floor,
         tail,

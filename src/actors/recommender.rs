@@ -156,7 +156,8 @@ pub fn measure(
     progress: &mut dyn FnMut(Stage, f32) -> ControlFlow<()>,
 ) -> Result<Trained, TrainingError> {
     // An import beside the running server may have brought items.
-    shared.upsert_items(shared.store.run_blocking(items::load_all)?);
+    // Read again whole; what changed was told when it did.
+    let _ = shared.upsert_items(shared.store.run_blocking(items::load_all)?);
     let mut data = read(shared, progress)?;
     let parameters = parameters(shared);
     let left_out = data.cap_users(parameters.max_user_events);

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+use super::book::Book;
 use super::budget::Budget;
 use super::ingest::IngestActor;
 use super::journal::JournalActor;
@@ -20,10 +21,14 @@ use crate::catalogue::{Catalogue, Item};
 use crate::config::Config;
 use crate::event::clean::Caps;
 use crate::notify::Rules;
+use crate::notify::triggers::Change;
 use crate::recommend::ModelSet;
 use crate::recommend::propensity::Drift;
 use crate::store::Store;
 use crate::telemetry::{Gauge, Metrics};
+
+/// Changes of one update that are told: a shop that re-prices everything tells nobody about the rest.
+pub const MAX_CHANGES: usize = 200;
 
 /// One server's shared state. Readers take a snapshot and never wait for a writer.
 pub struct Shared {
@@ -37,6 +42,8 @@ pub struct Shared {
     pub epoch: Box<str>,
     /// Policy rules, swapped whole.
     pub rules: ArcSwap<Rules>,
+    /// Triggers and templates, swapped whole.
+    pub book: ArcSwap<Book>,
     /// Messages sent in this hour.
     pub budget: Budget,
     /// Largest believable values of live events.
@@ -85,6 +92,7 @@ impl Shared {
             metrics: Metrics::default(),
             epoch: epoch.into(),
             rules,
+            book: ArcSwap::from_pointee(Book::new(&[])),
             budget: Budget::default(),
             caps: Caps::live_default(),
             catalogue: ArcSwap::from_pointee(catalogue),
@@ -106,18 +114,24 @@ impl Shared {
         Arc::new(shared)
     }
 
-    /// Adds or replaces items: the catalogue first, then the model set learns of them.
-    pub fn upsert_items(&self, items: Vec<Item>) {
+    /// Adds or replaces items: the catalogue first, then the model set learns of them. What became cheaper, available
+    /// or new, at most [`MAX_CHANGES`].
+    pub fn upsert_items(&self, items: Vec<Item>) -> Vec<Change> {
         if items.is_empty() {
-            return;
+            return Vec::new();
         }
         let _writer = self.change.lock();
         let ids: Vec<ItemId> = items.iter().map(|item| item.id).collect();
         let mut catalogue = Catalogue::clone(&self.catalogue.load());
+        let mut changes = Vec::new();
         for item in items {
+            if changes.len() < MAX_CHANGES {
+                changes.extend(Change::between(catalogue.get(item.id).map(AsRef::as_ref), &item));
+            }
             catalogue.upsert(item);
         }
         self.put_catalogue(catalogue, &ids);
+        changes
     }
 
     /// Takes an item out.

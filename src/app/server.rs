@@ -59,6 +59,7 @@ pub fn load(config: Config, store: Store) -> anyhow::Result<Arc<Shared>> {
     let model = store.run_blocking(last_good_model)?;
     let shared = Shared::new(config, store, &epoch, catalogue, ModelSet::empty());
     shared.put_models(model.unwrap_or_else(ModelSet::empty));
+    shared.store.run_blocking(|connection| shared.read_book(connection))?;
     Ok(shared)
 }
 

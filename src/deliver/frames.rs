@@ -16,9 +16,12 @@ pub type Frame = Arc<str>;
 /// Head of a recommendation; the fields of the minimal exchange come first.
 #[derive(Clone, Debug, Serialize)]
 pub struct Recommendation<'a> {
-    /// Always `recommendation`.
+    /// `recommendation`, or `notification` for a message about one item.
     #[serde(rename = "type")]
-    pub kind: &'static str,
+    pub frame_type: &'static str,
+    /// What a `notification` is: `price_drop`, `cart_reminder`, …
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<&'a str>,
     /// To whom.
     pub user_id: &'a ExternalId,
     /// Best first.
@@ -36,9 +39,9 @@ pub struct Recommendation<'a> {
     /// One sentence.
     pub body: &'a str,
     /// What caps and mutes go by.
-    pub category: &'static str,
+    pub category: &'a str,
     /// What set it off.
-    pub trigger: &'static str,
+    pub trigger: &'a str,
     /// When decided.
     pub sent_at: Timestamp,
     /// Not worth showing after this.
@@ -48,6 +51,9 @@ pub struct Recommendation<'a> {
     /// `inbox`: keep it where it can be looked for, disturb nobody. Absent = show it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<&'static str>,
+    /// A later message with the same key takes the place of this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collapse_key: Option<&'a str>,
 }
 
 /// One recommended item, with what a client needs to show it.
@@ -87,9 +93,9 @@ pub struct Envelope<'a> {
     /// Place in the stream.
     pub offset: i64,
     /// What caps and mutes go by.
-    pub category: &'static str,
+    pub category: &'a str,
     /// What set it off.
-    pub trigger: &'static str,
+    pub trigger: &'a str,
     /// When decided.
     pub sent_at: Timestamp,
     /// Not worth showing after this.
@@ -98,12 +104,17 @@ pub struct Envelope<'a> {
     pub model: i32,
     /// `inbox` when nobody is to be disturbed.
     pub channel: Option<&'static str>,
+    /// A later message with the same key takes its place.
+    pub collapse_key: Option<&'a str>,
+    /// Of a message about one item; `None` = a recommendation.
+    pub kind: Option<&'a str>,
 }
 
 /// Encodes a recommendation.
 pub fn recommendation(envelope: &Envelope<'_>, content: &Content, items: Vec<RecommendedItem<'_>>) -> Frame {
     encode(&Recommendation {
-        kind: "recommendation",
+        frame_type: if envelope.kind.is_some() { "notification" } else { "recommendation" },
+        kind: envelope.kind,
         user_id: envelope.user_id,
         recommendations: items.iter().map(|item| item.item_id).collect(),
         notification_id: envelope.notification_id,
@@ -118,6 +129,7 @@ pub fn recommendation(envelope: &Envelope<'_>, content: &Content, items: Vec<Rec
         expires_at: envelope.expires_at,
         model: envelope.model,
         channel: envelope.channel,
+        collapse_key: envelope.collapse_key,
     })
 }
 
@@ -129,7 +141,7 @@ struct NotificationHead<'a> {
     notification_id: NotificationId,
     epoch: &'a str,
     offset: i64,
-    trigger: &'static str,
+    trigger: &'a str,
     sent_at: Timestamp,
 }
 
@@ -304,6 +316,8 @@ mod tests {
             expires_at: Timestamp(0),
             model: 0,
             channel: None,
+            collapse_key: None,
+            kind: None,
         };
         let items = items
             .iter()

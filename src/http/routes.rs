@@ -4,7 +4,10 @@ use actix_web::web::{self, delete, get, post, put};
 use actix_web::{HttpResponse, ResponseError};
 
 use super::error::ApiError;
-use super::{admin, assets, consent, events, items, models, notifications, operate, rules, users, websocket};
+use super::{
+    admin, assets, consent, definitions, events, items, models, notifications, operate, preview, rules,
+    set_off, users, websocket,
+};
 
 /// Every path of the server. What is not here is a file of the dashboard or a 404.
 pub fn routes(config: &mut web::ServiceConfig) {
@@ -33,6 +36,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .route("/users/{id}/consent", get().to(consent::get))
                 .route("/users/{id}/consent", post().to(consent::post))
                 .route("/users/{id}/mute", post().to(consent::mute))
+                .route("/triggers/{name}", post().to(set_off::post))
                 .default_service(web::to(missing)),
         )
         .service(
@@ -44,6 +48,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .route("/models/shadow", delete().to(models::end_shadow))
                 .route("/models/{version}/activate", post().to(models::activate))
                 .route("/models/{version}/shadow", post().to(models::shadow))
+                .route("/templates/preview", post().to(preview::preview))
+                .route("/triggers/{name}/dry-run", post().to(preview::try_trigger))
                 .route("/rules", get().to(rules::list))
                 .route("/decisions", get().to(admin::decisions))
                 .route("/sessions", get().to(admin::sessions))
@@ -52,6 +58,14 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .route("/retrain", post().to(admin::retrain))
                 .route("/jobs/{id}", get().to(admin::job))
                 .route("/jobs/{id}", delete().to(admin::cancel))
+                .service(
+                    web::scope("/{kind:triggers|templates|policies}")
+                        .route("", get().to(definitions::list))
+                        .route("/{name}", get().to(definitions::get))
+                        .route("/{name}", put().to(definitions::put))
+                        .route("/{name}/activate", post().to(definitions::activate))
+                        .route("/{name}/pause", post().to(definitions::pause)),
+                )
                 .default_service(web::to(missing)),
         )
         .default_service(web::to(assets::file));

@@ -6,11 +6,11 @@ pub mod content;
 pub mod message;
 pub mod policy;
 pub mod quiet_hours;
-pub mod trigger;
+pub mod triggers;
 
 pub use content::Content;
 pub use message::{Message, Priority};
 pub use policy::{
     Candidate, Channel, Channels, Decision, Moment, Outcome, PolicyState, Preferences, Rules, Sent, decide,
 };
-pub use trigger::Trigger;
+pub use triggers::Trigger;

@@ -33,6 +33,18 @@ impl QuietHours {
     }
 }
 
+/// The next time the local clock shows this minute of the day (0…1439), after `now`. A minute that a daylight-saving
+/// change skips is the moment after the gap; one that comes twice is the first.
+pub fn next_minute(minute: u16, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    let local = now.to_jiff().to_zoned_datetime(zone.clone());
+    let time = Time::new(i8::try_from(minute / 60).ok()?, i8::try_from(minute % 60).ok()?, 0, 0).ok()?;
+    [Some(local.date()), local.date().tomorrow().ok()].into_iter().flatten().find_map(|date| {
+        let at = zone.to_ambiguous_zoned_datetime(DateTime::from_parts(date, time)).compatible().ok()?;
+        let at = Timestamp(at.timestamp().as_microsecond());
+        (at > now).then_some(at)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +68,15 @@ mod tests {
             until((13 * 60, 15 * 60), "UTC", "2026-01-14T14:00:00Z"),
             Some("2026-01-14T15:00:00Z".into())
         );
+    }
+
+    #[test]
+    fn the_next_minute_of_the_day_is_today_or_tomorrow() {
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        let next = |now| next_minute(18 * 60, Timestamp::parse(now).unwrap(), &berlin).unwrap().to_string();
+        assert_eq!(next("2026-01-14T16:59:59Z"), "2026-01-14T17:00:00Z");
+        assert_eq!(next("2026-01-14T17:00:00Z"), "2026-01-15T17:00:00Z");
+        assert_eq!(next("2026-03-28T18:00:00Z"), "2026-03-29T16:00:00Z", "summer time begins");
     }
 
     #[test]

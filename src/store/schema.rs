@@ -67,6 +67,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    definitions (definition_id) {
+        definition_id -> Int8,
+        kind -> Text,
+        name -> Text,
+        version -> Int4,
+        state -> Text,
+        body -> Jsonb,
+        changed_at -> Timestamptz,
+        changed_by -> Text,
+    }
+}
+
+diesel::table! {
     event_receipts (event_key) {
         event_key -> Uuid,
         received_at -> Timestamptz,
@@ -98,6 +111,22 @@ diesel::table! {
         item_id -> Nullable<Int4>,
         value -> Nullable<Float8>,
         occurred_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    held_messages (held_id) {
+        held_id -> Uuid,
+        user_id -> Int4,
+        trigger -> Text,
+        category -> Text,
+        item_id -> Nullable<Int4>,
+        price_before -> Nullable<Float8>,
+        event -> Nullable<Jsonb>,
+        for_digest -> Bool,
+        until -> Timestamptz,
+        expires_at -> Timestamptz,
+        created_at -> Timestamptz,
     }
 }
 
@@ -235,6 +264,7 @@ diesel::table! {
 
 diesel::joinable!(association_rules -> models (model_version));
 diesel::joinable!(consents -> users (user_id));
+diesel::joinable!(held_messages -> users (user_id));
 diesel::joinable!(user_preferences -> users (user_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
@@ -242,9 +272,11 @@ diesel::allow_tables_to_appear_in_same_query!(
     cleaning_reports,
     consents,
     decisions,
+    definitions,
     event_receipts,
     events,
     feedback,
+    held_messages,
     items,
     jobs,
     models,

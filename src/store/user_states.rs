@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::convert::{external_id, from_pg, items_from_sql, to_pg};
 use super::events::{EventRow, event_from_row};
+use super::held::{self, HeldRow};
 use super::notifications::{self, StoredNotification};
 use super::preferences::{self, Preferences};
 use super::sql::sql;
@@ -63,6 +64,8 @@ pub struct UserState {
     pub preferences: Preferences,
     /// The latest word on each purpose of consent; none where nothing was said.
     pub consents: Vec<(String, bool)>,
+    /// What waits and has not expired, the earliest first.
+    pub held: Vec<HeldRow>,
     /// Largest offset of the stream; 0 = nothing sent yet.
     pub last_offset: i64,
     /// The last messages of the stream (100, 24 hours), acknowledged or not, expired or not, by offset.
@@ -73,7 +76,7 @@ pub struct UserState {
     pub recent: Vec<RecentSend>,
 }
 
-/// The states of the users that exist, in the order asked for. Seven queries, whatever the number of users.
+/// The states of the users that exist, in the order asked for. Eight queries, whatever the number of users.
 pub fn load_states(
     conn: &mut PgConnection,
     users: &[UserId],
@@ -94,6 +97,11 @@ pub fn load_states(
     for (user, purpose, granted) in consents::load(conn, &ids)? {
         if let Some(state) = states.get_mut(&user) {
             state.consents.push((purpose, granted));
+        }
+    }
+    for row in held::load(conn, &ids, now)? {
+        if let Some(state) = states.get_mut(&row.user) {
+            state.held.push(row);
         }
     }
     for (user, offset) in last_offsets(conn, &ids)? {
@@ -132,6 +140,7 @@ fn known_users(conn: &mut PgConnection, ids: &[i32]) -> Result<HashMap<UserId, U
                 events: Vec::new(),
                 preferences: Preferences::default(),
                 consents: Vec::new(),
+                held: Vec::new(),
                 last_offset: 0,
                 tail: Vec::new(),
                 floor: 0,

@@ -28,3 +28,4 @@ mod store_cluster;
 mod store_events;
 mod store_learning;
 mod store_migrations;
+mod triggers;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use tokio::sync::oneshot;
@@ -13,14 +13,16 @@ use super::expect::Expectation;
 use super::ready::{Pending, Ready, Wants};
 use crate::actors::journal::Record;
 use crate::actors::shared::Shared;
-use crate::base::{ConnectionId, ItemId, NotificationId, Timestamp};
+use crate::base::{ConnectionId, ItemId, NotificationId, Score, Timestamp};
+use crate::catalogue::Catalogue;
 use crate::deliver::{Entry, Frame, Input, frames};
-use crate::notify::policy::{Purpose, Truth};
+use crate::notify::policy::Purpose;
+use crate::notify::triggers::Condition;
 use crate::notify::{
-    Candidate, Channel, Channels, Decision, Moment, Outcome, Priority, Rules, Sent, Trigger, content, decide,
+    Candidate, Channel, Channels, Content, Decision, Moment, Outcome, Rules, Sent, Trigger, decide,
 };
 use crate::profile::Profile;
-use crate::recommend::{ModelSet, Recommendation, Request};
+use crate::recommend::{ModelSet, Reason, Recommendation, Request};
 use crate::store::decisions::{DecisionRow, Trace};
 use crate::store::notifications::NewNotification;
 use crate::telemetry::{Count, Timing};
@@ -30,9 +32,9 @@ const MOST_WITH_MUTES: usize = 50;
 
 impl Ready {
     /// Candidates for a trigger, best first.
-    fn recommend(
+    pub(super) fn recommend(
         &self,
-        trigger: Trigger,
+        trigger: &Trigger,
         models: &ModelSet,
         shared: &Shared,
         now: Timestamp,
@@ -80,59 +82,98 @@ impl Ready {
         if self.pipes.is_empty() || self.is_robot {
             return; // Nobody would see it; absent users are another channel's business.
         }
+        let recommendations = match trigger.item.filter(|_| trigger.is_about_item()) {
+            Some(item) => {
+                vec![Recommendation { item, score: Score::new(1.0), reason: Reason::Viewed(item) }]
+            }
+            None if trigger.is_said_by_shop() => Vec::new(),
+            None => {
+                let models = shared.models.load();
+                let list = self.recommend(&trigger, &models, shared, Timestamp::now());
+                if trigger.seed().is_none() {
+                    self.last_list = list.iter().map(|recommendation| recommendation.item).collect();
+                }
+                list
+            }
+        };
+        self.judge(trigger, recommendations, at, welcome_after, shared, wants);
+    }
+
+    /// Decides about a message of these items.
+    pub(super) fn judge(
+        &mut self,
+        trigger: Trigger,
+        recommendations: Vec<Recommendation>,
+        at: Option<Instant>,
+        welcome_after: Option<(ConnectionId, Instant)>,
+        shared: &Shared,
+        wants: &mut Wants,
+    ) {
         let now = Timestamp::now();
         let models = shared.models.load();
-        let recommendations = self.recommend(trigger, &models, shared, now);
         let items: Vec<ItemId> = recommendations.iter().map(|recommendation| recommendation.item).collect();
-        if trigger.seed().is_none() {
-            self.last_list = items.clone().into();
-        }
-        let expectation = self.expect(trigger, &recommendations, &models, shared, now);
+        let expectation = self.expect(&trigger, &recommendations, &models, shared, now);
         let catalogue = shared.catalogue.load();
         let rules = shared.rules.load();
-        let candidate = Candidate {
-            category: trigger.category(),
-            campaign: trigger.name(),
-            priority: Priority::Normal,
-            items: &items,
-            subject: trigger.seed().and_then(|item| catalogue.get(item)).map(AsRef::as_ref),
-            needs_items: true,
-            asked_for: trigger.is_asked_for(),
-            from_profile: true,
-            truth: Truth::Holds,
-            dedupe_key: None,
-            expires_at: now + rules.expires_after,
-        };
+        let candidate = self.candidate(&trigger, &items, &catalogue, &rules, now);
         let moment = self.moment(&expectation, &rules, shared, now);
         let decision = decide(&candidate, &moment, &self.policy, &rules, &self.preferences);
-        let row = self.row(trigger, &candidate, &decision, &expectation, &models, &rules, now);
+        let row = self.row(&trigger, &candidate, &decision, &expectation, &models, &rules, now);
         match decision.outcome {
             Outcome::Send | Outcome::InboxOnly => {
                 shared.metrics.add(Count::Sends, 1);
                 shared.budget.spend(now);
                 let said = expectation.said;
-                let pending =
-                    self.prepare(row, trigger, &candidate, decision.channel, &recommendations, shared);
+                let channel = decision.channel;
+                let pending = self.prepare(row, &trigger, &candidate, channel, &recommendations, shared);
                 let id = pending.entry.id;
                 shared.drift.lock().note_sent(id, now, trigger.name(), said);
                 wants.pending.push(Pending { at, welcome_after, ..pending });
             }
             Outcome::Defer(until) => {
                 shared.metrics.add(Count::Defers, 1);
-                if !self.deferred.contains(&trigger.category()) {
-                    self.deferred.push(trigger.category());
-                    wants.deferred.push((trigger, until));
-                }
                 journal(shared, row);
+                self.hold(trigger, until, shared, wants);
             }
-            Outcome::Drop | Outcome::Digest => {
+            Outcome::Digest => {
+                shared.metrics.add(Count::Defers, 1);
+                journal(shared, row);
+                self.collect(&trigger, &items, shared, wants);
+            }
+            Outcome::Drop => {
                 shared.metrics.add(Count::Drops, 1);
                 journal(shared, row);
             }
         }
     }
 
-    fn moment<'a>(
+    /// The candidate of a trigger, with whether it still holds.
+    pub(super) fn candidate<'a>(
+        &self,
+        trigger: &'a Trigger,
+        items: &'a [ItemId],
+        catalogue: &'a Catalogue,
+        rules: &Rules,
+        now: Timestamp,
+    ) -> Candidate<'a> {
+        let subject = trigger.item.and_then(|item| catalogue.get(item)).map(AsRef::as_ref);
+        let lifetime = trigger.definition.expires_after(rules.expires_after);
+        Candidate {
+            category: trigger.category(),
+            campaign: trigger.name(),
+            priority: trigger.definition.priority,
+            items,
+            subject,
+            needs_items: !trigger.is_said_by_shop(),
+            asked_for: trigger.is_asked_for(),
+            from_profile: !trigger.is_said_by_shop(),
+            truth: trigger.truth(&self.profile, self.segment, catalogue, now),
+            dedupe_key: trigger.dedupe_key(subject.and_then(|item| item.price)),
+            expires_at: trigger.expires_at.unwrap_or(now + lifetime),
+        }
+    }
+
+    pub(super) fn moment<'a>(
         &'a self,
         expectation: &Expectation,
         rules: &Rules,
@@ -154,7 +195,7 @@ impl Ready {
     #[expect(clippy::too_many_arguments, reason = "everything a decision is made of, stored with it")]
     fn row(
         &self,
-        trigger: Trigger,
+        trigger: &Trigger,
         candidate: &Candidate<'_>,
         decision: &Decision,
         expectation: &Expectation,
@@ -198,7 +239,7 @@ impl Ready {
     fn prepare(
         &mut self,
         mut decision: Box<DecisionRow>,
-        trigger: Trigger,
+        trigger: &Trigger,
         candidate: &Candidate<'_>,
         channel: Channel,
         recommendations: &[Recommendation],
@@ -210,6 +251,15 @@ impl Ready {
         self.next_offset += 1;
         decision.notification_id = Some(id);
         let expires_at = candidate.expires_at;
+        let catalogue = shared.catalogue.load();
+        let said = self.words(trigger, candidate.items, &catalogue, shared, now);
+        if let [_, ..] = said.variants.as_slice() {
+            decision.propensity = 1.0 / said.variants.len() as f32;
+        }
+        decision.trace.alternatives = said.variants;
+        let name = candidate.subject.map(|item| item.external_id.to_string()).unwrap_or_default();
+        let is_notification = trigger.is_about_item() || trigger.is_said_by_shop();
+        let collapse_key = trigger.definition.collapse_key.as_ref().map(|key| key.replace("{item}", &name));
         let envelope = frames::Envelope {
             notification_id: id,
             user_id: &self.external_id,
@@ -221,8 +271,10 @@ impl Ready {
             expires_at,
             model: decision.model_version.0,
             channel: (channel == Channel::Inbox).then_some("inbox"),
+            collapse_key: collapse_key.as_deref(),
+            kind: is_notification.then(|| trigger.category()),
         };
-        let frame = encode(&envelope, trigger, candidate, recommendations, shared);
+        let frame = encode(&envelope, trigger, &said.content, recommendations, &catalogue);
         self.policy.note_sent(Sent {
             id,
             at: now,
@@ -239,7 +291,7 @@ impl Ready {
             notification_id: id,
             user: self.user,
             offset,
-            kind: "recommendation".to_owned(),
+            kind: if is_notification { trigger.category() } else { "recommendation" }.to_owned(),
             category: trigger.category().to_owned(),
             trigger: trigger.name().to_owned(),
             model_version: decision.model_version,
@@ -248,8 +300,8 @@ impl Ready {
             frame: frame.to_string(),
             created_at: now,
             expires_at,
-            collapse_key: None,
-            priority: Priority::default(),
+            collapse_key: collapse_key.as_deref().map(Into::into),
+            priority: trigger.definition.priority,
         });
         let entry = Entry { offset, id, expires_at, frame };
         Pending { decision, notification, entry, at: None, welcome_after: None }
@@ -261,29 +313,33 @@ impl Ready {
         if self.pipes.is_empty() || self.is_robot {
             return;
         }
-        let models = shared.models.load();
-        let list: Vec<ItemId> = self
-            .recommend(Trigger::Retrain, &models, shared, Timestamp::now())
-            .iter()
-            .map(|recommendation| recommendation.item)
-            .collect();
-        if *list != *self.last_list {
-            self.consider(Trigger::Retrain, None, None, shared, wants);
+        if let Some(trigger) = shared.book.load().triggers.first(&Condition::ModelRefreshed) {
+            let models = shared.models.load();
+            let list: Vec<ItemId> = self
+                .recommend(&trigger, &models, shared, Timestamp::now())
+                .iter()
+                .map(|recommendation| recommendation.item)
+                .collect();
+            if *list != *self.last_list {
+                self.consider(trigger, None, None, shared, wants);
+            }
         }
+        self.check_rules(shared, wants);
     }
 }
 
 fn encode(
     envelope: &frames::Envelope<'_>,
-    trigger: Trigger,
-    candidate: &Candidate<'_>,
+    trigger: &Trigger,
+    words: &Content,
     recommendations: &[Recommendation],
-    shared: &Shared,
+    catalogue: &Catalogue,
 ) -> Frame {
-    let catalogue = shared.catalogue.load();
-    let words = content::compose(trigger, candidate.items, &catalogue);
-    let items = frames::recommended_items(recommendations, &catalogue);
-    frames::recommendation(envelope, &words, items)
+    let mut items = frames::recommended_items(recommendations, catalogue);
+    if let Some(because) = trigger.definition.when.because() {
+        items.iter_mut().for_each(|item| item.reason = because.to_owned());
+    }
+    frames::recommendation(envelope, words, items)
 }
 
 /// The whole trace, as stored.
@@ -317,21 +373,13 @@ impl UserActor {
                 self.store_then_send(pending, context);
             }
         }
-        self.schedule(wants.deferred, context);
-    }
-
-    /// Judges again when the quiet hours are over.
-    pub(super) fn schedule(&mut self, deferred: Vec<(Trigger, Timestamp)>, context: &mut Context<Self>) {
-        for (trigger, until) in deferred {
-            // A little late never hurts; a little early would be quiet still.
-            let wait = until.millis_since(Timestamp::now()).to_std() + Duration::from_secs(1);
-            context.run_later(wait, move |actor, context| {
-                actor.with_ready(context, |ready, shared, wants| {
-                    ready.deferred.retain(|category| *category != trigger.category());
-                    ready.consider(trigger, None, None, shared, wants);
-                });
-            });
+        if !wants.released.is_empty()
+            && !self.shared.journal.offer(Record::Release(wants.released)).is_queued()
+        {
+            // It is let go again after the next login, and found to have been said.
+            self.shared.metrics.add(Count::MailboxFull, 1);
         }
+        self.set_timers(wants.timers, context);
     }
 
     fn store_then_send(&mut self, pending: Pending, context: &mut Context<Self>) {

@@ -15,7 +15,6 @@ use crate::deliver::{Effect, Frame, Inbound, Input, Login, frames};
 use crate::event::robots::RobotLimits;
 use crate::event::{Event, EventKind, EventLimits, NewEvent, RawEvent};
 use crate::feedback::FeedbackOutcome;
-use crate::notify::Trigger;
 use crate::store::events::Appended;
 use crate::store::feedback::FeedbackRow;
 use crate::telemetry::{Count, Timing};
@@ -45,6 +44,7 @@ impl UserActor {
                 shared.metrics.time(Timing::Login, at.elapsed());
             }
             ready.run(effects, shared);
+            ready.arm(wants);
             if ready.pipe(connection).is_none() || (login.resume.is_some() && recovered) {
                 return; // Refused, or everything is there already.
             }
@@ -59,7 +59,10 @@ impl UserActor {
                 None if ready.is_robot => ready.late_welcome(connection, at, shared),
                 None => {
                     let late = login.is_bare().then_some((connection, at));
-                    ready.consider(Trigger::Login, None, late, shared, wants);
+                    let last_seen = ready.profile.last_seen();
+                    let login = shared.book.load().login.clone();
+                    ready.consider(login, None, late, shared, wants);
+                    ready.returned(last_seen, shared, wants);
                 }
             }
         });

@@ -22,7 +22,7 @@ pub(super) struct Expectation {
 impl Ready {
     pub(super) fn expect(
         &self,
-        trigger: Trigger,
+        trigger: &Trigger,
         recommendations: &[Recommendation],
         models: &ModelSet,
         shared: &Shared,

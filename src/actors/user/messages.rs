@@ -1,5 +1,6 @@
 //! What a user's actor is told and asked.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix::Message;
@@ -9,8 +10,10 @@ use crate::actors::notifier::Ticket;
 use crate::base::{Timestamp, UserId};
 use crate::event::Event;
 use crate::notify::policy::Purpose;
+use crate::notify::triggers::Change;
 use crate::profile::Profile;
 use crate::profile::SegmentId;
+use crate::store::held::HeldRow;
 use crate::store::preferences::Preferences;
 use crate::transport::Opened;
 
@@ -65,6 +68,21 @@ pub struct Snapshot {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct SetPreferences(pub Preferences);
+
+/// From the catalogue's writer: what became cheaper, available or new.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct CatalogueChanged(pub Arc<[Change]>);
+
+/// From request handlers: the shop has set a trigger off for this user; it is stored.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct SetOff(pub Box<HeldRow>);
+
+/// From request handlers: triggers, templates or the policy changed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct DefinitionsChanged;
 
 /// From request handlers: what was just written into the ledger of consents.
 #[derive(Message)]

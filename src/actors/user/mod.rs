@@ -8,12 +8,16 @@
 //! ```
 
 mod decide;
+mod dry_run;
 mod events;
 mod expect;
+mod hold;
 mod messages;
 mod mute;
 mod notify;
 mod ready;
+mod set_off;
+mod words;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,12 +33,14 @@ use crate::deliver::CloseCode;
 use crate::telemetry::Gauge;
 use crate::transport::{Opened, Outbound, Received};
 
+pub use dry_run::{DryRun, dry_run};
 pub use messages::{
-    Connect, Deliver, Drain, EventsCommitted, ModelTrained, ProfileSnapshot, SetConsent, SetPreferences,
-    Snapshot,
+    CatalogueChanged, Connect, DefinitionsChanged, Deliver, Drain, EventsCommitted, ModelTrained,
+    ProfileSnapshot, SetConsent, SetOff, SetPreferences, Snapshot,
 };
 pub use mute::add_mute;
 use ready::Ready;
+pub use words::item_words;
 
 /// Messages waiting for one user.
 const MAILBOX: usize = 256;
@@ -115,6 +121,7 @@ impl UserActor {
             self.connect(opened, context);
         }
         self.deliver_waiting(context);
+        self.with_ready(context, |ready, _, wants| ready.arm(wants));
         self.reload_if_due(context);
     }
 
@@ -186,7 +193,7 @@ impl UserActor {
             }
             State::Loading { before: Some(before), .. } => {
                 act(before, &self.shared, &mut wants);
-                self.schedule(wants.deferred, context);
+                self.set_timers(wants.timers, context);
             }
             State::Loading { before: None, .. } => {}
         }
@@ -320,6 +327,31 @@ impl Handler<SetPreferences> for UserActor {
 
     fn handle(&mut self, set: SetPreferences, context: &mut Self::Context) {
         self.with_ready(context, |ready, _, _| ready.set_preferences(set.0));
+    }
+}
+
+impl Handler<CatalogueChanged> for UserActor {
+    type Result = ();
+
+    fn handle(&mut self, changed: CatalogueChanged, context: &mut Self::Context) {
+        self.with_ready(context, |ready, shared, wants| ready.catalogue_changed(&changed.0, shared, wants));
+    }
+}
+
+impl Handler<SetOff> for UserActor {
+    type Result = ();
+
+    fn handle(&mut self, set_off: SetOff, context: &mut Self::Context) {
+        self.note_committed();
+        self.with_ready(context, |ready, shared, wants| ready.told(&set_off.0, shared, wants));
+    }
+}
+
+impl Handler<DefinitionsChanged> for UserActor {
+    type Result = ();
+
+    fn handle(&mut self, _: DefinitionsChanged, context: &mut Self::Context) {
+        self.with_ready(context, |ready, shared, wants| ready.check_rules(shared, wants));
     }
 }
 

@@ -121,6 +121,8 @@ impl Ready {
             expires_at: message.expires_at,
             model: 0,
             channel: None,
+            collapse_key: None,
+            kind: None,
         };
         let frame = frames::notification(&envelope, &turn.batch.row.message);
         self.policy.note_sent(Sent {

@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use jiff::tz::TimeZone;
+use uuid::Uuid;
 
+use super::hold::Held;
 use super::messages::Snapshot;
 use crate::actors::loader::{Loaded, parse_preferences};
 use crate::actors::shared::Shared;
@@ -11,7 +13,8 @@ use crate::base::{ConnectionId, ExternalId, ItemId, Timestamp, UserId};
 use crate::deliver::{CloseCode, Effect, Entry, Frame, Input, Resume, Session, frames};
 use crate::event::Event;
 use crate::event::robots::RobotMeter;
-use crate::notify::{PolicyState, Preferences, Trigger};
+use crate::notify::triggers::Views;
+use crate::notify::{PolicyState, Preferences};
 use crate::profile::Profile;
 use crate::profile::SegmentId;
 use crate::store::decisions::DecisionRow;
@@ -36,8 +39,10 @@ pub(super) struct Pending {
 pub(super) struct Wants {
     /// Store, then send.
     pub pending: Vec<Pending>,
-    /// Judge again then.
-    pub deferred: Vec<(Trigger, Timestamp)>,
+    /// Let go then.
+    pub timers: Vec<(Uuid, Timestamp)>,
+    /// Waited, and was judged again.
+    pub released: Vec<Uuid>,
 }
 
 pub(super) struct Ready {
@@ -59,8 +64,14 @@ pub(super) struct Ready {
     pub last_login: Option<(Instant, Frame)>,
     /// Time zone of the device that logged in last; before the user's own.
     pub device_zone: Option<TimeZone>,
-    /// One timer per category is enough.
-    pub deferred: Vec<&'static str>,
+    /// What waits.
+    pub held: Vec<Held>,
+    /// Timers are set for what waits.
+    pub is_armed: bool,
+    /// Looks at the same item.
+    pub views: Views,
+    /// Names of the triggers whose rule the user meets: each goes off once, when it comes to be met.
+    pub met: Vec<String>,
     pub meter: RobotMeter,
     /// When the first of the present connections came.
     pub connected_at: Timestamp,
@@ -85,7 +96,10 @@ impl Ready {
             last_list: Box::default(),
             last_login: None,
             device_zone: None,
-            deferred: Vec::new(),
+            held: loaded.held.iter().filter_map(|row| Held::from_row(row, shared)).collect(),
+            is_armed: false,
+            views: loaded.views,
+            met: Vec::new(),
             meter: RobotMeter::default(),
             connected_at: Timestamp::now(),
         };
@@ -120,7 +134,12 @@ impl Ready {
         self.is_robot |= before.is_robot;
         self.preferences.muted.extend(before.preferences.muted);
         self.device_zone = before.device_zone;
-        self.deferred = before.deferred;
+        for held in before.held {
+            if !self.held.iter().any(|known| known.id == held.id) {
+                self.held.push(held);
+            }
+        }
+        self.met = before.met;
         self.meter = before.meter;
         self.connected_at = before.connected_at;
     }
@@ -138,6 +157,7 @@ impl Ready {
         let catalogue = shared.catalogue.load();
         for event in events {
             self.profile.apply(event, &catalogue);
+            self.views.apply(event);
         }
         drop(catalogue);
         self.watch_rate(events, shared);
@@ -145,9 +165,7 @@ impl Ready {
         for event in events {
             self.credit(event, shared);
         }
-        if let Some(trigger) = events.iter().rev().find_map(Trigger::of) {
-            self.consider(trigger, at, None, shared, wants);
-        }
+        self.set_off(events, at, shared, wants);
     }
 
     /// Carries out what the session asks for.

@@ -3,6 +3,7 @@
 //! Purchases may come days later: the next training counts them.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::{PerResponse, Probabilities, Response, log_odds};
 use crate::base::{Millis, NotificationId, Timestamp};
@@ -36,7 +37,7 @@ impl Tally {
 
 #[derive(Debug)]
 struct Waiting {
-    trigger: &'static str,
+    trigger: Arc<str>,
     said: Probabilities,
     came: PerResponse<bool>,
 }
@@ -46,7 +47,7 @@ struct Waiting {
 pub struct Drift {
     waiting: HashMap<NotificationId, Waiting>,
     order: VecDeque<(Timestamp, NotificationId)>,
-    tallies: BTreeMap<&'static str, PerResponse<Tally>>,
+    tallies: BTreeMap<Arc<str>, PerResponse<Tally>>,
 }
 
 impl Drift {
@@ -56,13 +57,8 @@ impl Drift {
     }
 
     /// A message was sent of which the model (unshifted) said this. `trigger` is one of the triggers' names.
-    pub fn note_sent(
-        &mut self,
-        id: NotificationId,
-        at: Timestamp,
-        trigger: &'static str,
-        said: Probabilities,
-    ) {
+    pub fn note_sent(&mut self, id: NotificationId, at: Timestamp, trigger: &str, said: Probabilities) {
+        let trigger = trigger.into();
         self.waiting.insert(id, Waiting { trigger, said, came: PerResponse::default() });
         self.order.push_back((at, id));
         while self.order.len() > MAX_WAITING {

@@ -1,0 +1,100 @@
+//! Tells users what changed in the catalogue: those who are here through their actors, those who are not by a row that
+//! waits for them. Bounded: at most [`super::shared::MAX_CHANGES`] changes, a thousand absent users an item.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use uuid::Uuid;
+
+use super::send::{Offer, offer};
+use super::shared::Shared;
+use super::user::CatalogueChanged;
+use crate::base::{Timestamp, UserId};
+use crate::notify::triggers::{Change, Condition, Definition};
+use crate::store::held::{self, HeldRow};
+
+/// Absent users told of one change: those who were interested last.
+const MAX_ABSENT: i64 = 1_000;
+/// Changes of one update that are looked up for absent users: each is a query over a month of events.
+const MAX_LOOKUPS: usize = 20;
+
+/// Does the change concern whoever showed interest in the very item, by this definition?
+fn concerns(definition: &Definition, change: Change) -> Option<Option<f64>> {
+    match (&definition.when, change) {
+        (Condition::PriceDrop { percent }, Change::Cheaper { before, after, .. })
+            if (before - after) * 100.0 >= percent * before =>
+        {
+            Some(Some(before))
+        }
+        (Condition::BackInStock, Change::BackInStock(_)) => Some(None),
+        _ => None,
+    }
+}
+
+impl Shared {
+    /// Fans changes out. Nothing waits for it.
+    pub fn announce(self: &Arc<Self>, changes: Vec<Change>) {
+        if changes.is_empty() {
+            return;
+        }
+        let changes: Arc<[Change]> = changes.into();
+        for entry in self.registry.entries() {
+            match offer(&entry.address, CatalogueChanged(Arc::clone(&changes))) {
+                Offer::Queued | Offer::Closed(_) => {}
+                // A full mailbox: the change is old news by the time it is read; what is true is read anew.
+                Offer::Full(_) => entry.missed.store(true, Ordering::Release),
+            }
+        }
+        let rows = self.rows_for_absent(&changes);
+        if rows.is_empty() {
+            return;
+        }
+        let shared = Arc::clone(self);
+        actix::spawn(async move {
+            let present: Vec<_> =
+                shared.registry.users(usize::MAX).into_iter().map(|(user, _)| user).collect();
+            let held = shared
+                .store
+                .run(move |connection| {
+                    let present: Vec<UserId> = present
+                        .iter()
+                        .filter_map(|user| crate::store::users::find(connection, user).transpose())
+                        .collect::<Result<_, _>>()?;
+                    rows.iter().try_fold(0, |sum, row| {
+                        Ok(sum + held::hold_for_absent(connection, row, &present, MAX_ABSENT)?)
+                    })
+                })
+                .await;
+            match held {
+                Ok(held) => log::debug!("changes wait for absent users rows={held}"),
+                Err(error) => log::error!("absent users not told of changes error={error}"),
+            }
+        });
+    }
+
+    fn rows_for_absent(&self, changes: &[Change]) -> Vec<HeldRow> {
+        let (book, rules, now) = (self.book.load(), self.rules.load(), Timestamp::now());
+        let mut rows = Vec::new();
+        for change in changes {
+            for definition in book.triggers.iter() {
+                if let Some(price_before) = concerns(definition, *change)
+                    && rows.len() < MAX_LOOKUPS
+                {
+                    rows.push(HeldRow {
+                        held_id: Uuid::nil(), // The database makes one a user.
+                        user: UserId(0),
+                        trigger: definition.name.clone(),
+                        category: definition.category.clone(),
+                        item: Some(change.item()),
+                        price_before,
+                        event: None,
+                        for_digest: false,
+                        until: now,
+                        expires_at: now + definition.expires_after(rules.expires_after),
+                    });
+                }
+            }
+        }
+        rows
+    }
+}

@@ -1,0 +1,156 @@
+//! What holds of triggers, templates and policy: the server's own, with what was stored over HTTP laid over them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::shared::Shared;
+use crate::config;
+use crate::notify::Rules;
+use crate::notify::content::{self, Template, Templates};
+use crate::notify::triggers::{self, Condition, Definition, Trigger, Triggers};
+use crate::store::definitions::{self, DefinitionRow};
+use crate::store::{Connection, StoreError};
+
+/// The policy that holds, by name: there is one.
+pub const POLICY: &str = "default";
+
+/// Read by every decision, swapped whole.
+#[derive(Debug)]
+pub struct Book {
+    /// Triggers that are switched on.
+    pub triggers: Triggers,
+    /// Templates, compiled.
+    pub templates: Templates,
+    /// The answer to a login; never switched off, for its client waits.
+    pub login: Trigger,
+    /// The digest.
+    pub digest: Trigger,
+}
+
+/// A stored policy over the configured one: only the fields that it names change.
+pub fn overlay(configured: &config::Policy, body: &Value) -> Result<config::Policy, String> {
+    let mut whole = serde_json::to_value(configured).map_err(|error| error.to_string())?;
+    let (Some(fields), Some(changes)) = (whole.as_object_mut(), body.as_object()) else {
+        return Err("a policy is an object of settings, as [policy] in the configuration file".to_owned());
+    };
+    fields.extend(changes.clone());
+    let policy: config::Policy = serde_json::from_value(whole).map_err(|error| error.to_string())?;
+    policy.validate().map_err(|error| error.to_string())?;
+    Ok(policy)
+}
+
+fn plain(definition: Option<&Definition>, otherwise: Condition) -> Trigger {
+    let definition = definition.cloned().unwrap_or_else(|| Definition::plain(otherwise));
+    Trigger::of(&Arc::new(definition), None)
+}
+
+impl Book {
+    /// The latest version of each stored name laid over the defaults. What a later release wrote and this one can't read
+    /// is left out, and said.
+    pub fn new(rows: &[DefinitionRow]) -> Self {
+        let mut triggers: BTreeMap<String, Definition> =
+            triggers::defaults().into_iter().map(|one| (one.name.clone(), one)).collect();
+        let mut templates: BTreeMap<String, Template> =
+            content::defaults().into_iter().map(|one| (one.name.clone(), one)).collect();
+        for row in rows.iter().filter(|row| row.state != "draft") {
+            let unreadable = |error: serde_json::Error| {
+                log::error!("{} left out name={} version={} error={error}", row.kind, row.name, row.version);
+            };
+            match (row.kind.as_str(), row.state.as_str()) {
+                ("trigger", "paused") => drop(triggers.remove(&row.name)),
+                ("trigger", _) => match serde_json::from_value(row.body.clone()) {
+                    Ok(definition) => drop(triggers.insert(row.name.clone(), definition)),
+                    Err(error) => unreadable(error),
+                },
+                ("template", "active") => match serde_json::from_value::<Template>(row.body.clone()) {
+                    Ok(template) => drop(templates.insert(row.name.clone(), template)),
+                    Err(error) => unreadable(error),
+                },
+                _ => {}
+            }
+        }
+        // One by one: a template that no longer compiles must not take the others with it.
+        let good: Vec<&Template> =
+            templates.values().filter(|template| Templates::new([*template]).is_ok()).collect();
+        let login = plain(triggers.values().find(|one| one.when == Condition::Login), Condition::Login);
+        let digest = plain(triggers.values().find(|one| one.when == Condition::Digest), Condition::Digest);
+        Self {
+            templates: Templates::new(good).unwrap_or_default(),
+            triggers: Triggers::new(triggers.into_values()),
+            login,
+            digest,
+        }
+    }
+}
+
+/// The rules by the stored policy, if one is active, else by the configuration.
+fn rules(rows: &[DefinitionRow], configured: &config::Policy) -> Rules {
+    let stored = rows.iter().find(|row| row.kind == "policy" && row.name == POLICY && row.state == "active");
+    match stored.map(|row| (row.version, overlay(configured, &row.body))) {
+        Some((version, Ok(policy))) => Rules { version, ..Rules::new(&policy) },
+        Some((version, Err(error))) => {
+            log::error!("policy left out version={version} error={error}");
+            Rules::new(configured)
+        }
+        None => Rules::new(configured),
+    }
+}
+
+impl Shared {
+    /// Reads triggers, templates and policy; they hold from the next decision.
+    pub fn read_book(&self, connection: &mut Connection) -> Result<(), StoreError> {
+        let rows = definitions::current(connection)?;
+        self.book.store(Arc::new(Book::new(&rows)));
+        self.rules.store(Arc::new(rules(&rows, &self.config.policy)));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Timestamp;
+    use serde_json::json;
+
+    fn row(kind: &str, name: &str, state: &str, body: Value) -> DefinitionRow {
+        DefinitionRow {
+            kind: kind.into(),
+            name: name.into(),
+            version: 3,
+            state: state.into(),
+            body,
+            changed_at: Timestamp(0),
+            changed_by: "admin".into(),
+        }
+    }
+
+    #[test]
+    fn what_is_stored_lies_over_what_is_shipped() {
+        let body = json!({"name": "view", "when": {"kind": "view"}, "category": "seen", "template": "view"});
+        let book = Book::new(&[
+            row("trigger", "view", "active", body),
+            row("trigger", "cart", "paused", json!({})),
+            row("trigger", "login", "paused", json!({})),
+            row("trigger", "broken", "active", json!({"nonsense": 1})),
+        ]);
+        assert_eq!(book.triggers.find("view").unwrap().category, "seen");
+        assert!(book.triggers.find("cart").is_none() && book.triggers.find("broken").is_none());
+        assert!(book.login.is_asked_for(), "a client waits for it");
+        assert_eq!(book.templates.variants("view"), ["a"]);
+    }
+
+    #[test]
+    fn a_policy_changes_what_it_names_and_is_checked() {
+        let configured = config::Policy::default();
+        let policy = overlay(&configured, &json!({"min_new_items": 1})).unwrap();
+        assert_eq!((policy.min_new_items, policy.items), (1, configured.items));
+        assert!(overlay(&configured, &json!({"items": 999})).unwrap_err().contains("policy.items"));
+        assert!(overlay(&configured, &json!({"nonsense": 1})).is_err());
+        assert!(overlay(&configured, &json!([])).is_err());
+        let rows = [row("policy", POLICY, "active", json!({"min_new_items": 1}))];
+        assert_eq!(rules(&rows, &configured).version, 3);
+        assert_eq!(rules(&[], &configured).version, 0);
+    }
+}

@@ -1,0 +1,85 @@
+//! What a template is given to read, and the words that come of it.
+
+use serde_json::{Value, json};
+
+use super::ready::Ready;
+use crate::actors::shared::Shared;
+use crate::base::{ItemId, Timestamp};
+use crate::catalogue::{Catalogue, Item};
+use crate::notify::Content;
+use crate::notify::content::{MAX_TITLE_CHARS, shorten};
+use crate::notify::triggers::Trigger;
+
+/// Items a template can see.
+const MAX_ITEMS: usize = 10;
+
+/// The words, which variant they are, and all there were.
+pub(super) struct Said {
+    pub content: Content,
+    /// The chosen one first; empty when no template was found.
+    pub variants: Vec<String>,
+}
+
+/// An item as templates see it.
+pub fn item_words(item: &Item) -> Value {
+    json!({
+        "item_id": item.external_id, "title": item.name(), "price": item.price, "currency": item.currency,
+        "category": item.category.first(), "brand": item.attributes.get("brand"), "url": item.url,
+        "stock": item.stock,
+    })
+}
+
+impl Ready {
+    /// In the user's language; a trigger whose template is gone or fails still says which item it is about.
+    pub(super) fn words(
+        &self,
+        trigger: &Trigger,
+        items: &[ItemId],
+        catalogue: &Catalogue,
+        shared: &Shared,
+        now: Timestamp,
+    ) -> Said {
+        let book = shared.book.load();
+        let template = &trigger.definition.template;
+        let locale = self.preferences.locale.as_deref().unwrap_or("en");
+        let known = book.templates.variants(template);
+        // Spread over users and days, the same for both tabs.
+        let choice = self.user.0 as usize + usize::try_from(now.as_seconds() / 86_400).unwrap_or(0);
+        let rendered =
+            book.templates.render(template, choice, locale, &self.context(trigger, items, catalogue, now));
+        match rendered {
+            Some(Ok(rendered)) => {
+                let others =
+                    known.iter().filter(|name| **name != rendered.variant).map(|name| (*name).to_owned());
+                let variants = std::iter::once(rendered.variant.clone()).chain(others).collect();
+                Said { content: rendered.content, variants }
+            }
+            failed => {
+                if let Some(Err(error)) = failed {
+                    log::warn!("template failed name={template} error={error}");
+                }
+                let subject = trigger.item.or(items.first().copied()).and_then(|item| catalogue.get(item));
+                let title = subject.map_or_else(|| "For you".to_owned(), |item| item.name());
+                let content = Content { title: shorten(&title, MAX_TITLE_CHARS), body: String::new() };
+                Said { content, variants: Vec::new() }
+            }
+        }
+    }
+
+    fn context(&self, trigger: &Trigger, items: &[ItemId], catalogue: &Catalogue, now: Timestamp) -> Value {
+        let listed: Vec<Value> = items
+            .iter()
+            .take(MAX_ITEMS)
+            .filter_map(|item| catalogue.get(*item))
+            .map(|item| item_words(item))
+            .collect();
+        let zone = self.device_zone.as_ref().or(self.preferences.time_zone.as_ref());
+        json!({
+            "user": {"user_id": self.external_id, "segment": self.segment.map(|segment| segment.to_string())},
+            "item": trigger.item.and_then(|item| catalogue.get(item)).map(|item| item_words(item)),
+            "items": listed, "count": items.len(), "price_before": trigger.price_before, "event": trigger.event.as_deref(),
+            "locale": self.preferences.locale.as_deref().unwrap_or("en"),
+            "time_zone": zone.and_then(|zone| zone.iana_name()), "now": now,
+        })
+    }
+}

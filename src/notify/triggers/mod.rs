@@ -1,0 +1,128 @@
+//! What sets a message off, as data: each [`Definition`] says when, for whom, in which category, with which template, how
+//! urgent and how long true. [`Triggers`] is the set that holds; [`Trigger`] is one of them going off.
+//!
+//! Behaviour, catalogue, absence, a new model, a segment or a request: [`Condition`]. Whether what it says still holds is
+//! asked again at the moment of sending: [`Trigger::truth`].
+
+mod behaviour;
+mod condition;
+mod defaults;
+mod definition;
+#[cfg(test)]
+mod tests;
+mod truth;
+
+use std::sync::Arc;
+
+use crate::base::{ItemId, Timestamp};
+
+pub use behaviour::Views;
+pub use condition::{Condition, SegmentRule};
+pub use defaults::defaults;
+pub use definition::{Definition, DefinitionError};
+pub use truth::Change;
+
+/// Most triggers of a server: each is looked at for every event.
+pub const MAX_TRIGGERS: usize = 128;
+
+/// One definition going off, about an item or about nothing in particular.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trigger {
+    /// Which.
+    pub definition: Arc<Definition>,
+    /// About what.
+    pub item: Option<ItemId>,
+    /// Its price before, where that set it off.
+    pub price_before: Option<f64>,
+    /// What the shop said when it set it off.
+    pub event: Option<Arc<serde_json::Value>>,
+    /// Not worth saying after this; `None` = its lifetime from now on.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Trigger {
+    /// One going off now.
+    pub fn of(definition: &Arc<Definition>, item: Option<ItemId>) -> Self {
+        Self { definition: Arc::clone(definition), item, price_before: None, event: None, expires_at: None }
+    }
+
+    /// The name in decisions, metrics and frames.
+    pub fn name(&self) -> &str {
+        &self.definition.name
+    }
+
+    /// What frequency caps and mutes go by.
+    pub fn category(&self) -> &str {
+        &self.definition.category
+    }
+
+    /// The client asked and waits: the answer passes caps, repeats and quiet hours.
+    pub fn is_asked_for(&self) -> bool {
+        self.definition.when == Condition::Login
+    }
+
+    /// The item whose neighbours are wanted.
+    pub fn seed(&self) -> Option<ItemId> {
+        self.item.filter(|_| self.definition.when.recommends())
+    }
+
+    /// Did the shop say it, so that neither a model nor a profile has a part in it?
+    pub fn is_said_by_shop(&self) -> bool {
+        matches!(self.definition.when, Condition::OrderStatus | Condition::Api)
+    }
+
+    /// Is it about its one item, and not about a list?
+    pub fn is_about_item(&self) -> bool {
+        self.item.is_some() && !self.definition.when.recommends()
+    }
+
+    /// Names the occasion, for those that are told once: the definition, the item and, of a price, how much it is.
+    pub fn dedupe_key(&self, price: Option<f64>) -> Option<u64> {
+        if matches!(self.definition.when, Condition::Segment { .. }) {
+            return Some(hash(&self.definition.name));
+        }
+        let item = self.item.filter(|_| self.is_about_item())?;
+        let cents = price.filter(|_| matches!(self.definition.when, Condition::PriceDrop { .. }));
+        let text = format!("{}\u{1f}{item}\u{1f}{}", self.definition.name, cents.unwrap_or_default());
+        Some(hash(&text))
+    }
+}
+
+/// FNV-1a: the same on every machine and release, since it is stored.
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+/// The definitions that hold, in order of priority, then of name.
+#[derive(Clone, Debug, Default)]
+pub struct Triggers {
+    active: Vec<Arc<Definition>>,
+}
+
+impl Triggers {
+    /// Those that are switched on; beyond [`MAX_TRIGGERS`] the least urgent are left out.
+    pub fn new(definitions: impl IntoIterator<Item = Definition>) -> Self {
+        let mut active: Vec<Arc<Definition>> = definitions.into_iter().map(Arc::new).collect();
+        active.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
+        active.truncate(MAX_TRIGGERS);
+        Self { active }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Definition>> {
+        self.active.iter()
+    }
+
+    /// By name.
+    pub fn find(&self, name: &str) -> Option<&Arc<Definition>> {
+        self.active.iter().find(|definition| definition.name == name)
+    }
+
+    /// Going off without an item: the first whose condition is this.
+    pub fn first(&self, when: &Condition) -> Option<Trigger> {
+        let definition = self.active.iter().find(|definition| definition.when == *when)?;
+        Some(Trigger::of(definition, None))
+    }
+}

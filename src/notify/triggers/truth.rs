@@ -1,0 +1,192 @@
+//! What sets a trigger off, and whether it still holds when its message is about to be sent.
+
+use super::behaviour::Views;
+use super::condition::Condition;
+use super::{Trigger, Triggers};
+use crate::base::{ItemId, Millis, Timestamp};
+use crate::catalogue::{Catalogue, Item};
+use crate::event::{Event, EventKind};
+use crate::notify::policy::Truth;
+use crate::profile::{Profile, SegmentId};
+
+/// What an update of the catalogue did to an item.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Change {
+    /// It costs less.
+    Cheaper {
+        /// Which.
+        item: ItemId,
+        /// What it cost.
+        before: f64,
+        /// What it costs.
+        after: f64,
+    },
+    /// It can be bought again.
+    BackInStock(ItemId),
+    /// It was not there before.
+    New(ItemId),
+}
+
+impl Change {
+    /// The changes from one state of an item to the next, if any.
+    pub fn between(before: Option<&Item>, after: &Item) -> Vec<Self> {
+        // An item that an event named first becomes new when the catalogue tells its title.
+        let Some(before) = before.filter(|before| before.title.is_some()) else {
+            return if after.title.is_some() && after.in_stock() {
+                vec![Self::New(after.id)]
+            } else {
+                Vec::new()
+            };
+        };
+        let mut changes = Vec::new();
+        if let (Some(was), Some(is)) = (before.price, after.price)
+            && is < was
+            && before.currency == after.currency
+        {
+            changes.push(Self::Cheaper { item: after.id, before: was, after: is });
+        }
+        if !before.in_stock() && after.in_stock() {
+            changes.push(Self::BackInStock(after.id));
+        }
+        changes
+    }
+
+    /// Which item.
+    pub fn item(self) -> ItemId {
+        match self {
+            Self::Cheaper { item, .. } | Self::BackInStock(item) | Self::New(item) => item,
+        }
+    }
+}
+
+/// Has the user shown interest in the very item and not bought it?
+fn wants(profile: &Profile, item: ItemId) -> bool {
+    !profile.has_bought(item)
+        && (profile.in_cart().contains(&item) || profile.recent().iter().any(|recent| recent.item == item))
+}
+
+impl Triggers {
+    /// What an event of the user sets off at once, most urgent first.
+    pub fn of_event(&self, event: &Event, views: &Views, now: Timestamp) -> Vec<Trigger> {
+        let Some(item) = event.item else { return Vec::new() };
+        self.iter()
+            .filter(|definition| match (&definition.when, event.kind) {
+                (Condition::View, EventKind::View) | (Condition::Cart, EventKind::AddToCart) => true,
+                (Condition::ViewedOften { times, within_min }, EventKind::View) => {
+                    let looks = views.count(item, Millis(within_min * 60_000), now);
+                    // Exactly then, not at each look after it.
+                    looks == *times as usize
+                }
+                _ => false,
+            })
+            .map(|definition| Trigger::of(definition, Some(item)))
+            .collect()
+    }
+
+    /// What an event of the user will set off later unless something comes between: trigger and delay.
+    pub fn after_event(&self, event: &Event) -> Vec<(Trigger, Millis)> {
+        let (EventKind::AddToCart, Some(item)) = (event.kind, event.item) else { return Vec::new() };
+        self.iter()
+            .filter_map(|definition| match definition.when {
+                Condition::CartLeft { minutes } => {
+                    Some((Trigger::of(definition, Some(item)), Millis(minutes * 60_000)))
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// What a change of the catalogue sets off for this user.
+    pub fn of_change(
+        &self,
+        change: Change,
+        profile: &Profile,
+        catalogue: &Catalogue,
+        now: Timestamp,
+    ) -> Vec<Trigger> {
+        let item = change.item();
+        self.iter()
+            .filter(|definition| match (&definition.when, change) {
+                (Condition::PriceDrop { percent }, Change::Cheaper { before, after, .. }) => {
+                    (before - after) * 100.0 >= percent * before && wants(profile, item)
+                }
+                (Condition::BackInStock, Change::BackInStock(_)) => wants(profile, item),
+                (Condition::NewInCategory { share }, Change::New(_)) => {
+                    catalogue.category_of(item).is_some_and(|category| {
+                        profile
+                            .affinities(now)
+                            .iter()
+                            .any(|(known, of)| *known == category && f64::from(*of) >= *share)
+                    })
+                }
+                _ => false,
+            })
+            .map(|definition| Trigger {
+                price_before: match change {
+                    Change::Cheaper { before, .. } => Some(before),
+                    _ => None,
+                },
+                ..Trigger::of(definition, Some(item))
+            })
+            .collect()
+    }
+
+    /// What being seen again after an absence sets off.
+    pub fn of_return(&self, last_seen: Option<Timestamp>, now: Timestamp) -> Option<Trigger> {
+        let away = now.days_since(last_seen?);
+        self.iter()
+            .find(|definition| match definition.when {
+                Condition::WinBack { days } => away >= f64::from(days),
+                _ => false,
+            })
+            .map(|definition| Trigger::of(definition, None))
+    }
+
+    /// What coming to meet a rule sets off.
+    pub fn of_segment(&self, profile: &Profile, segment: Option<SegmentId>, now: Timestamp) -> Vec<Trigger> {
+        self.iter()
+            .filter(|definition| match &definition.when {
+                Condition::Segment { rule } => rule.holds(profile, segment, now),
+                _ => false,
+            })
+            .map(|definition| Trigger::of(definition, None))
+            .collect()
+    }
+}
+
+impl Trigger {
+    /// Does what it says still hold? Asked at the moment of sending, so also after hours of waiting.
+    pub fn truth(
+        &self,
+        profile: &Profile,
+        segment: Option<SegmentId>,
+        catalogue: &Catalogue,
+        now: Timestamp,
+    ) -> Truth {
+        if let Condition::Segment { rule } = &self.definition.when
+            && !rule.holds(profile, segment, now)
+        {
+            return Truth::NotMet;
+        }
+        if !self.is_about_item() {
+            return Truth::Holds;
+        }
+        let Some(item) = self.item.and_then(|item| catalogue.get(item)) else { return Truth::Gone };
+        if profile.has_bought(item.id) && !item.consumable {
+            return Truth::AlreadyBought;
+        }
+        if !item.in_stock() {
+            return Truth::SoldOut;
+        }
+        match self.definition.when {
+            Condition::CartLeft { .. } if !profile.in_cart().contains(&item.id) => {
+                if profile.has_bought(item.id) { Truth::AlreadyBought } else { Truth::LeftCart }
+            }
+            Condition::PriceDrop { percent } => match (self.price_before, item.price) {
+                (Some(before), Some(price)) if (before - price) * 100.0 >= percent * before => Truth::Holds,
+                _ => Truth::PriceRose,
+            },
+            _ => Truth::Holds,
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Triggers, templates and policies as data: what sets a message off, and how they are changed while the server runs.
+
+use diesel::connection::SimpleConnection;
+use diesel::sql_types::BigInt;
+use diesel::{QueryableByName, RunQueryDsl};
+use serde_json::{Value, json};
+
+use crate::helpers::client::Client;
+use crate::helpers::database::TestDatabase;
+use crate::helpers::server::{Server, wait_for};
+
+fn item(id: i64, price: f64, stock: i64) -> Value {
+    let kind = if id % 2 == 0 { "Mug" } else { "Watch" };
+    json!({"item_id": id, "title": format!("{kind} {id}"), "category": [format!("{kind}s")], "price": price,
+           "currency": "EUR", "stock": stock})
+}
+
+fn shop() -> (TestDatabase, Server) {
+    let database = TestDatabase::new();
+    let server = Server::start(&database.url, &[]);
+    let items: Value = (101..131).map(|id| item(id, 10.0, 5)).collect();
+    assert_eq!(server.http().put("/v1/items", &items).status, 200);
+    (database, server)
+}
+
+fn act(client: &mut Client, kind: &str, item: i64) {
+    client.send(&json!({"type": "event", "kind": kind, "item_id": item}));
+    client.expect("accepted");
+}
+
+/// The next message about one item that this trigger set off.
+fn notification(client: &mut Client, trigger: &str) -> Value {
+    loop {
+        let frame = client.expect("notification");
+        if frame["trigger"] == trigger {
+            return frame;
+        }
+    }
+}
+
+#[derive(QueryableByName)]
+struct Counted {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+fn count(database: &TestDatabase, query: &str) -> i64 {
+    diesel::sql_query(query).get_result::<Counted>(&mut database.connection()).unwrap().n
+}
+
+#[test]
+fn who_looked_at_an_item_is_told_when_it_costs_less_and_nobody_else() {
+    let (_database, server) = shop();
+    let (mut looked, _) = server.login(1);
+    let (mut other, _) = server.login(2);
+    act(&mut looked, "view", 105);
+    assert_eq!(server.http().put("/v1/items", &item(105, 7.5, 5)).status, 200);
+    let told = notification(&mut looked, "price_drop");
+    assert_eq!((told["kind"].as_str(), told["category"].as_str()), (Some("price_drop"), Some("price_drop")));
+    assert_eq!(told["title"], "Watch 105 costs less now");
+    assert_eq!(told["body"], "€7.50 instead of €10.00");
+    assert_eq!(told["collapse_key"], "price_drop:105");
+    assert_eq!(told["items"][0]["reason"], "it costs less than when you looked");
+    // Nothing for the other: the next thing that reaches it is about what it does itself.
+    act(&mut other, "view", 110);
+    assert_eq!(server.http().put("/v1/items", &item(110, 5.0, 5)).status, 200);
+    assert_eq!(notification(&mut other, "price_drop")["items"][0]["item_id"], 110);
+    // Said once: the same price again is no news, a lower one is.
+    for price in [10.0, 7.5, 5.0] {
+        assert_eq!(server.http().put("/v1/items", &item(105, price, 5)).status, 200);
+    }
+    assert_eq!(notification(&mut looked, "price_drop")["body"], "€5.00 instead of €7.50");
+}
+
+#[test]
+fn what_was_sold_out_is_told_when_it_is_back_and_four_looks_are_noticed() {
+    let (_database, server) = shop();
+    let (mut client, _) = server.login(1);
+    assert_eq!(server.http().put("/v1/items", &item(107, 10.0, 0)).status, 200);
+    act(&mut client, "view", 107);
+    assert_eq!(server.http().put("/v1/items", &item(107, 10.0, 3)).status, 200);
+    assert_eq!(notification(&mut client, "back_in_stock")["title"], "Watch 107 is back");
+    for _ in 0..4 {
+        act(&mut client, "view", 108);
+    }
+    assert_eq!(notification(&mut client, "viewed_often")["title"], "Still thinking about Mug 108?");
+}
+
+#[test]
+fn absent_users_are_told_when_they_come_back_while_it_is_true() {
+    let (database, server) = shop();
+    let event = |user: i64| json!({"kind": "view", "user_id": user, "item_id": 105});
+    assert_eq!(server.http().post("/v1/events", &json!([event(1), event(2)])).status, 202);
+    assert_eq!(server.http().put("/v1/items", &item(105, 5.0, 5)).status, 200);
+    wait_for("both wait", || count(&database, "SELECT count(*) AS n FROM held_messages") == 2);
+    let (mut first, _) = server.login(1);
+    assert_eq!(notification(&mut first, "price_drop")["items"][0]["item_id"], 105);
+    wait_for("let go", || count(&database, "SELECT count(*) AS n FROM held_messages") == 1);
+    // The price goes up again before the other is back.
+    assert_eq!(server.http().put("/v1/items", &item(105, 12.0, 5)).status, 200);
+    let (_second, _) = server.login(2);
+    wait_for("judged again", || {
+        let decisions = server.http().get("/admin/decisions?user_id=2").json();
+        decisions["decisions"].as_array().unwrap().iter().any(|one| {
+            one["trigger"] == "price_drop"
+                && one["reasons"] == json!(["no longer true: the price is not lower any more"])
+        })
+    });
+}
+
+#[test]
+fn what_quiet_hours_hold_back_survives_a_crash_and_is_judged_again() {
+    let (database, mut server) = shop();
+    let (mut client, _) = server.login(1);
+    let night = json!({"quiet_hours": {"from": "00:00", "to": "23:59"}});
+    let day = json!({"quiet_hours": {"from": "00:00", "to": "00:00"}});
+    assert_eq!(server.http().put("/v1/users/1/preferences", &night).status, 200);
+    act(&mut client, "view", 105);
+    wait_for("it waits", || count(&database, "SELECT count(*) AS n FROM held_messages") == 1);
+    server.kill();
+    let server = Server::start(&database.url, &[]);
+    assert_eq!(server.http().put("/v1/users/1/preferences", &day).status, 200);
+    database.connection().batch_execute("UPDATE held_messages SET until = now()").unwrap();
+    let (mut client, _) = server.login(1);
+    loop {
+        if client.expect("recommendation")["trigger"] == "view" {
+            break;
+        }
+    }
+    wait_for("let go", || count(&database, "SELECT count(*) AS n FROM held_messages") == 0);
+}
+
+#[test]
+fn a_trigger_and_its_template_are_written_tried_changed_and_paused_while_the_server_runs() {
+    let (_database, server) = shop();
+    let mut http = server.http();
+    let template = json!({"name": "steal", "variants": [{"name": "a", "texts": {
+        "en": {"title": "{{ item.title }} for {{ item.price | money(item.currency) }}", "body": "was {{ price_before | money(item.currency) }}"},
+        "de": {"title": "{{ item.title }} für {{ item.price | money(item.currency) }}", "body": "statt {{ price_before | money(item.currency) }}"}}}]});
+    let preview = json!({"template": template, "item_ids": [105], "price_before": 20.0, "locale": "de-AT"});
+    let answer = http.post("/admin/templates/preview", &preview).json();
+    assert_eq!(answer["title"], "Watch 105 für 10,00\u{a0}€");
+    let trigger = json!({"name": "steal", "when": {"kind": "price_drop", "percent": 40.0}, "category": "steals",
+                         "template": "steal", "priority": "high"});
+    let refused = http.put("/admin/triggers/steal", &trigger);
+    assert_eq!((refused.status, refused.json()["error"]["field"].as_str()), (400, Some("template")));
+    assert_eq!(http.put("/admin/templates/steal", &template).status, 200);
+    let stored = http.put("/admin/triggers/steal", &trigger).json();
+    assert_eq!((stored["version"].as_i64(), stored["changed_by"].as_str()), (Some(1), Some("admin")));
+    assert_eq!(http.post("/admin/triggers/price_drop/pause", &json!({})).status, 200);
+
+    let (mut client, _) = server.login(1);
+    let _second = server.login(2);
+    act(&mut client, "view", 105);
+    let wish = json!({"item_id": 105, "price_before": 20.0, "user_ids": [1, 2, 3]});
+    assert_eq!(http.post("/v1/users/2/mute", &json!({"of": "item", "name": "105"})).status, 200);
+    let tried = http.post("/admin/triggers/steal/dry-run", &wish).json();
+    let outcomes: Vec<&str> =
+        tried["results"].as_array().unwrap().iter().map(|one| one["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, ["send", "drop", "unknown_user"]);
+    assert_eq!(tried["results"][1]["reasons"][0], "muted: the user wants nothing of the item 105");
+    assert_eq!(tried["results"][0]["title"], "Watch 105 for €10.00");
+
+    assert_eq!(http.put("/v1/items", &item(105, 5.0, 5)).status, 200);
+    let told = notification(&mut client, "steal");
+    assert_eq!((told["category"].as_str(), told["body"].as_str()), (Some("steals"), Some("was €10.00")));
+    let history = http.get("/admin/triggers/price_drop").json();
+    assert_eq!(history["latest"]["state"], "paused");
+    assert_eq!(history["history"].as_array().unwrap().len(), 2, "what ships is its first version");
+    assert_eq!(http.post("/admin/triggers/login/pause", &json!({})).status, 409);
+    assert_eq!(http.get("/admin/triggers/nothing").status, 404);
+}
+
+#[test]
+fn the_shop_sets_off_an_order_s_state_which_passes_an_opt_out_and_waits_for_the_absent() {
+    let (_database, server) = shop();
+    let mut http = server.http();
+    let (mut client, _) = server.login(1);
+    assert_eq!(http.put("/v1/users/1/preferences", &json!({"opted_out": true})).status, 200);
+    let event = json!({"title": "On its way", "body": "It comes on Friday."});
+    let said = http.post("/v1/triggers/order_status", &json!({"user_ids": [1, 2], "event": event}));
+    assert_eq!((said.status, said.json()["accepted"].as_i64()), (202, Some(2)));
+    let told = notification(&mut client, "order_status");
+    assert_eq!(
+        (&told["title"], &told["body"], &told["items"]),
+        (&event["title"], &event["body"], &json!([]))
+    );
+    let (mut second, _) = server.login(2);
+    assert_eq!(notification(&mut second, "order_status")["title"], "On its way");
+    assert_eq!(http.post("/v1/triggers/nothing", &json!({"user_ids": [1]})).status, 404);
+    assert_eq!(http.post("/v1/triggers/order_status", &json!({"user_ids": []})).status, 400);
+}
+
+#[test]
+fn a_policy_holds_from_the_next_decision_and_can_be_paused() {
+    let (_database, server) = shop();
+    let mut http = server.http();
+    let (mut client, _) = server.login(1);
+    let cap = json!({"caps": [{"category": "similar_items", "window_min": 60, "max": 0}]});
+    let stored = http.put("/admin/policies/default", &cap);
+    assert_eq!(stored.status, 200, "{}", stored.body);
+    act(&mut client, "view", 105);
+    wait_for("capped by version 1", || {
+        let decisions = http.get("/admin/decisions?user_id=1").json();
+        decisions["decisions"].as_array().unwrap().iter().any(|one| {
+            one["policy_version"] == 1 && one["reasons"] == json!(["cap: similar_items 0 of 0 in 60 min"])
+        })
+    });
+    assert_eq!(http.post("/admin/policies/default/pause", &json!({})).status, 200);
+    act(&mut client, "view", 106);
+    client.expect("recommendation");
+    for bad in [json!({"items": 999}), json!({"nonsense": 1}), json!([])] {
+        assert_eq!(http.put("/admin/policies/default", &bad).status, 400, "{bad}");
+    }
+    assert_eq!(http.put("/admin/policies/other", &json!({})).status, 400);
+}
+
+#[test]
+fn what_the_user_wants_in_a_digest_is_collected_and_told_together() {
+    let (database, mut server) = shop();
+    let (mut client, _) = server.login(1);
+    assert_eq!(
+        server.http().put("/v1/users/1/preferences", &json!({"digest": ["similar_items"]})).status,
+        200
+    );
+    act(&mut client, "view", 105);
+    wait_for("collected", || {
+        count(&database, "SELECT count(*) AS n FROM held_messages WHERE for_digest") > 1
+    });
+    database.connection().batch_execute("UPDATE held_messages SET until = now()").unwrap();
+    server.kill();
+    let server = Server::start(&database.url, &[]);
+    let (mut client, _) = server.login(1);
+    loop {
+        let frame = client.expect("recommendation");
+        if frame["trigger"] == "digest" {
+            assert!(frame["title"].as_str().unwrap().ends_with("things for you"), "{}", frame["title"]);
+            break;
+        }
+    }
+    wait_for("let go", || count(&database, "SELECT count(*) AS n FROM held_messages") == 0);
+}
