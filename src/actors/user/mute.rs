@@ -17,7 +17,8 @@ impl Ready {
     pub(super) fn mute(&mut self, connection: ConnectionId, wish: &MuteWish, shared: &Shared) {
         let frame = match self.name(wish, shared) {
             Some(name) => {
-                if let Some(id) = wish.notification_id
+                // The outcome "muted" stands for the message's category, and mutes that.
+                if let Some(id) = wish.notification_id.filter(|_| wish.of == MuteOf::Category)
                     && self.policy.find(id).is_some()
                 {
                     self.feedback(connection, id, FeedbackOutcome::Muted, None, shared);

@@ -8,8 +8,7 @@ const MAX_ITEMS: usize = 16;
 /// Looks remembered an item.
 const MAX_LOOKS: usize = 20;
 
-/// The latest looks at the latest items. Empty until something is looked at twice would cost more than it saves: at most
-/// 16 items of 20 moments, 3 KB, for a user who looks around a lot.
+/// The latest looks at the latest items: at most 16 items of 20 moments, 3 KB.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Views {
     /// The item looked at last comes last.
