@@ -250,7 +250,7 @@ async fn set_state(
     let shipped =
         || kind.shipped(shared).into_iter().find(|(shipped, _)| *shipped == name).map(|(_, body)| body);
     let body = stored.or_else(shipped).ok_or(ApiError::NotFound("this definition"))?;
-    if state == "paused" && kind == Kind::Triggers && body["when"] == json!(Condition::Login) {
+    if state == "paused" && kind == Kind::Triggers && body.get("when") == Some(&json!(Condition::Login)) {
         return Err(ApiError::Conflict("a login waits for its answer: mute or change it instead".to_owned()));
     }
     kind.validate(&name, &body, shared)?;
