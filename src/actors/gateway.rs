@@ -8,12 +8,15 @@ use actix::Actor;
 use super::send::{Offer, offer};
 use super::shared::Shared;
 use super::user::{Connect, UserActor};
-use crate::base::{ExternalId, Timestamp};
+use crate::base::{ExternalId, Millis, Timestamp};
 use crate::config::AuthMode;
 use crate::deliver::{CloseCode, Login};
 use crate::privacy::{TokenError, token};
 use crate::telemetry::Count;
 use crate::transport::{Gateway, Opened, Outbound};
+
+/// Longest timer for a token: no connection lives that long.
+const MAX_TIMER: Millis = Millis::hours(24 * 365);
 
 /// The gateway of one server.
 pub struct UserGateway {
@@ -26,10 +29,11 @@ impl UserGateway {
         Self { shared }
     }
 
-    fn who(&self, login: &Login) -> Result<ExternalId, CloseCode> {
+    /// Who it is, and until when.
+    fn who(&self, login: &Login) -> Result<(ExternalId, Option<Timestamp>), CloseCode> {
         let auth = &self.shared.config.auth;
         match auth.mode {
-            AuthMode::Off => login.user_id.clone().ok_or(CloseCode::BadFrame),
+            AuthMode::Off => login.user_id.clone().map(|user| (user, None)).ok_or(CloseCode::BadFrame),
             AuthMode::Token => {
                 let token = login.token.as_deref().ok_or(CloseCode::BadToken)?;
                 let access =
@@ -39,7 +43,11 @@ impl UserGateway {
                     })?;
                 // A user's token names the user; a service or an administrator says whose eyes it borrows.
                 let user = login.user_id.clone().or(access.user.clone()).ok_or(CloseCode::BadFrame)?;
-                if access.may_act_for(&user) { Ok(user) } else { Err(CloseCode::NotPermitted) }
+                if access.may_act_for(&user) {
+                    Ok((user, access.expires_at))
+                } else {
+                    Err(CloseCode::NotPermitted)
+                }
             }
         }
     }
@@ -51,13 +59,17 @@ impl Gateway for UserGateway {
             let _ = opened.pipe.offer(Outbound::Close(CloseCode::ShuttingDown));
             return;
         }
-        let user = match self.who(&opened.login) {
-            Ok(user) => user,
+        let (user, until) = match self.who(&opened.login) {
+            Ok(who) => who,
             Err(code) => {
                 let _ = opened.pipe.offer(Outbound::Close(code));
                 return;
             }
         };
+        if let Some(until) = until {
+            let left = until.millis_since(Timestamp::now()).min(MAX_TIMER).to_std();
+            let _ = opened.pipe.offer(Outbound::ValidFor(left));
+        }
         self.shared.metrics.add(Count::Connects, 1);
         let entry = self.shared.registry.get_or_start(&user, |instance, missed| {
             UserActor::new(user.clone(), instance, Arc::clone(&self.shared), missed).start()

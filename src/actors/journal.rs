@@ -15,6 +15,7 @@ use crate::base::{Timestamp, UserId};
 use crate::store::decisions::{self, DecisionRow};
 use crate::store::feedback::{self, FeedbackRow};
 use crate::store::held::{self, HeldRow};
+use crate::store::inbox::{self, Mark};
 use crate::store::notifications::{self, NewNotification};
 use crate::store::preferences::{self, Preferences};
 use crate::store::users;
@@ -59,6 +60,8 @@ pub enum Record {
         /// When.
         at: Timestamp,
     },
+    /// What was read, seen or gave way.
+    Mark(Mark),
     /// What came of a message. The first report of an outcome counts.
     Feedback(FeedbackRow),
     /// What a user asked of us.
@@ -80,6 +83,7 @@ struct Group {
     messages: Vec<NewNotification>,
     acknowledged: Vec<(UserId, i64, Timestamp)>,
     feedback: Vec<FeedbackRow>,
+    marks: Vec<Mark>,
     preferences: Vec<(UserId, Preferences)>,
     held: Vec<HeldRow>,
     released: Vec<Uuid>,
@@ -107,6 +111,7 @@ impl Group {
             }
             Record::Acknowledged { user, offset, at } => self.acknowledged.push((user, offset, at)),
             Record::Feedback(row) => self.feedback.push(row),
+            Record::Mark(mark) => self.marks.push(mark),
             Record::Preferences(user, preferences) => self.preferences.push((user, preferences)),
             Record::Hold(row) => self.held.push(*row),
             Record::Release(ids) => self.released.extend(ids),
@@ -120,6 +125,7 @@ impl Group {
             + self.messages.len()
             + self.acknowledged.len()
             + self.feedback.len()
+            + self.marks.len()
             + self.preferences.len()
             + self.held.len()
             + self.released.len()
@@ -133,6 +139,7 @@ impl Group {
         decisions::insert(connection, &self.decisions)?;
         let first = feedback::insert(connection, &self.feedback)?;
         notifications::acknowledge(connection, &self.acknowledged)?;
+        inbox::mark(connection, &self.marks)?;
         for (user, preferences) in &self.preferences {
             preferences::put(connection, *user, preferences)?;
         }
@@ -159,6 +166,7 @@ impl Group {
         decisions
             .chain(messages)
             .chain(self.feedback.into_iter().map(Record::Feedback))
+            .chain(self.marks.into_iter().map(Record::Mark))
             .chain(self.acknowledged.into_iter().map(|(user, offset, at)| Record::Acknowledged {
                 user,
                 offset,

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::shared::Shared;
 use super::watch::Lifeline;
 use crate::base::{ExternalId, Timestamp, UserId};
-use crate::deliver::Entry;
+use crate::deliver::{Class, Entry, Stream};
 use crate::feedback::FeedbackOutcome;
 use crate::notify::policy::{Consent, Purpose, Settings};
 use crate::notify::quiet_hours::QuietHours;
@@ -18,6 +18,7 @@ use crate::notify::triggers::Views;
 use crate::notify::{Channel, PolicyState, Preferences, Sent};
 use crate::profile::Profile;
 use crate::store::held::HeldRow;
+use crate::store::notifications::StoredNotification;
 use crate::store::users::{self, UserState};
 use crate::store::{Connection, StoreError, preferences};
 
@@ -62,12 +63,8 @@ pub struct Loaded {
     pub views: Views,
     /// What waits.
     pub held: Vec<HeldRow>,
-    /// Last offset of the stream.
-    pub last_offset: i64,
-    /// Offset after which `tail` is complete.
-    pub floor: i64,
-    /// Recent messages, in order.
-    pub tail: Vec<Entry>,
+    /// The newest messages and what has become of them.
+    pub stream: Stream,
 }
 
 /// Groups and reads.
@@ -175,16 +172,9 @@ fn fold(state: UserState, shared: &Shared) -> Loaded {
             policy.note_dismissed(send.notification_id, send.at);
         }
     }
-    let tail = state
-        .tail
-        .into_iter()
-        .map(|stored| Entry {
-            offset: stored.offset,
-            id: stored.notification_id,
-            expires_at: stored.expires_at,
-            frame: stored.frame.into(),
-        })
-        .collect();
+    let acknowledged =
+        state.tail.iter().filter(|one| one.acknowledged).map(|one| one.offset).max().unwrap_or(0);
+    let tail = state.tail.into_iter().map(entry).collect();
     Loaded {
         user: state.user,
         is_robot: state.is_robot,
@@ -194,9 +184,27 @@ fn fold(state: UserState, shared: &Shared) -> Loaded {
         stored_preferences: state.preferences,
         views,
         held: state.held,
-        last_offset: state.last_offset,
-        floor: state.floor,
-        tail,
+        stream: Stream::new(state.last_offset, acknowledged, state.floor, tail),
+    }
+}
+
+fn entry(stored: StoredNotification) -> Entry {
+    let class = match (stored.trigger.as_str(), stored.kind.as_str()) {
+        ("login", _) => Class::Answer,
+        (_, "recommendation") => Class::Recommendation,
+        _ => Class::Notification,
+    };
+    Entry {
+        offset: stored.offset,
+        id: stored.notification_id,
+        expires_at: stored.expires_at,
+        frame: (!stored.frame.is_empty()).then(|| stored.frame.into()),
+        class,
+        priority: stored.priority,
+        collapse_key: stored.collapse_key.map(Into::into),
+        seen: stored.seen,
+        read: stored.read,
+        withdrawn: stored.withdrawn,
     }
 }
 

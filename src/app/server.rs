@@ -39,6 +39,8 @@ const MAX_VERSIONS: i64 = 50;
 /// Users whose connections are closed per turn at shutdown, and the time between turns: a deploy is not a storm.
 const DRAIN_GROUP: usize = 500;
 const DRAIN_PAUSE: Duration = Duration::from_millis(50);
+/// How many clients are asked back a second after a drain.
+const RECONNECTS_PER_S: usize = 4_000;
 
 /// A running server.
 pub struct Running {
@@ -190,10 +192,11 @@ impl Running {
         self.shared.draining.store(true, Ordering::Release);
         let entries = self.shared.registry.entries();
         log::info!("draining users={}", entries.len());
-        for group in entries.chunks(DRAIN_GROUP) {
-            for entry in group {
+        for (turn, group) in entries.chunks(DRAIN_GROUP).enumerate() {
+            for (place, entry) in group.iter().enumerate() {
                 // A full mailbox: the connection ends with the process, and the client resumes.
-                let _ = offer(&entry.address, Drain);
+                let retry_ms = retry_ms(turn * DRAIN_GROUP + place);
+                let _ = offer(&entry.address, Drain { retry_ms });
             }
             tokio::time::sleep(DRAIN_PAUSE).await;
         }
@@ -209,6 +212,13 @@ impl Running {
         self.shared.notifier.let_go();
         self.core.stop();
     }
+}
+
+/// When the n-th client to be let go is to come back: [`RECONNECTS_PER_S`] a second, the first after a moment for the new
+/// process to start. Those let go early come back early, so nobody waits longer than the drain takes to reach them.
+fn retry_ms(n: usize) -> u32 {
+    const FIRST_MS: usize = 500;
+    u32::try_from(FIRST_MS + n * 1_000 / RECONNECTS_PER_S).unwrap_or(u32::MAX).min(20_000)
 }
 
 /// A picture of the simulated shop, drawn on the spot; always there, since `serve` may serve a demo's database too.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::InboundError;
+use super::{InboundError, Withdrawal};
 use crate::base::{ExternalId, NotificationId, Score, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::notify::Content;
@@ -266,6 +266,28 @@ pub fn muted(of: &str, name: &str) -> Frame {
         name: &'a str,
     }
     encode(&Muted { r#type: "muted", of, name })
+}
+
+/// How many messages wait; whenever it changes, on any device.
+pub fn inbox(unread: usize, unseen: usize) -> Frame {
+    #[derive(Serialize)]
+    struct Inbox {
+        r#type: &'static str,
+        unread: usize,
+        unseen: usize,
+    }
+    encode(&Inbox { r#type: "inbox", unread, unseen })
+}
+
+/// A message is no longer to be shown.
+pub fn withdraw(id: NotificationId, reason: Withdrawal) -> Frame {
+    #[derive(Serialize)]
+    struct Withdraw {
+        r#type: &'static str,
+        notification_id: NotificationId,
+        reason: &'static str,
+    }
+    encode(&Withdraw { r#type: "withdraw", notification_id: id, reason: reason.name() })
 }
 
 /// The answer to a `ping`.

@@ -71,6 +71,10 @@ pub enum Inbound {
     Presence(bool),
     /// No more of something.
     Mute(Box<MuteWish>),
+    /// A message was opened; `None` = all of them.
+    Read(Option<NotificationId>),
+    /// A list with everything up to this offset was looked at.
+    Seen(i64),
     /// Asks for a pong.
     Ping,
 }
@@ -164,6 +168,15 @@ enum Wire {
         visible: bool,
     },
     Mute(Box<MuteWish>),
+    Read {
+        #[serde(default)]
+        notification_id: Option<NotificationId>,
+        #[serde(default)]
+        all: bool,
+    },
+    Seen {
+        up_to: i64,
+    },
     Ping,
 }
 
@@ -188,6 +201,13 @@ impl Inbound {
             }
             Wire::Presence { visible } => Self::Presence(visible),
             Wire::Mute(wish) => Self::Mute(wish),
+            Wire::Read { notification_id: None, all: false } => {
+                let message = "read needs notification_id or all: true";
+                return Err(InboundError { code: "missing_field", message: message.to_owned() });
+            }
+            Wire::Read { all: true, .. } => Self::Read(None),
+            Wire::Read { notification_id, all: false } => Self::Read(notification_id),
+            Wire::Seen { up_to } => Self::Seen(up_to),
             Wire::Ping => Self::Ping,
         })
     }
@@ -231,6 +251,9 @@ mod tests {
             r#"{"type":"ping"}"#,
             r#"{"type":"mute","of":"item","name":"7"}"#,
             r#"{"type":"mute","of":"brand","notification_id":"0190a5c8-0000-7000-8000-000000000000"}"#,
+            r#"{"type":"read","notification_id":"0190a5c8-0000-7000-8000-000000000000"}"#,
+            r#"{"type":"read","all":true}"#,
+            r#"{"type":"seen","up_to":3}"#,
         ] {
             assert!(parse(text).is_ok(), "{text}");
         }
@@ -245,6 +268,7 @@ mod tests {
             (r#"{"type":"login","user_id":1.5}"#, "bad_frame"),
             (r#"{"type":"ack","offset":"x"}"#, "bad_frame"),
             (r#"{"type":"mute","of":"weather","name":"rain"}"#, "bad_frame"),
+            (r#"{"type":"read"}"#, "missing_field"),
             (r#"{"type":"events","events":[{},{},{}]}"#, "too_many_events"),
         ] {
             assert_eq!(parse(text).unwrap_err().code, code, "{text}");

@@ -4,8 +4,10 @@ pub mod close_code;
 pub mod frames;
 pub mod inbound;
 pub mod session;
+pub mod stream;
 
 pub use close_code::CloseCode;
 pub use frames::Frame;
 pub use inbound::{Inbound, InboundError, Login, Resume};
-pub use session::{Effect, Entry, Input, Session};
+pub use session::{Effect, Input, Session};
+pub use stream::{Class, Entry, Stream, Withdrawal};

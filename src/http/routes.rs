@@ -5,8 +5,8 @@ use actix_web::{HttpResponse, ResponseError};
 
 use super::error::ApiError;
 use super::{
-    admin, assets, consent, definitions, events, items, models, notifications, operate, preview, rules,
-    set_off, users, websocket,
+    admin, assets, consent, definitions, events, inbox, items, models, notifications, operate, preview,
+    rules, set_off, sse, users, websocket,
 };
 
 /// Every path of the server. What is not here is a file of the dashboard or a 404.
@@ -20,6 +20,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
             web::scope("/v1")
                 .route("/events", post().to(events::post))
                 .route("/notifications", post().to(notifications::post))
+                .route("/notifications/{id}", delete().to(inbox::withdraw))
+                .route("/sse", get().to(sse::open))
                 .service(
                     web::resource("/items")
                         .route(get().to(items::list))
@@ -31,6 +33,9 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .route("/items/{id}/similar", get().to(items::similar))
                 .route("/users/{id}/recommendations", get().to(users::recommendations))
                 .route("/users/{id}/profile", get().to(users::profile))
+                .route("/users/{id}/inbox", get().to(inbox::page))
+                .route("/users/{id}/inbox/read", post().to(inbox::read))
+                .route("/users/{id}/inbox/seen", post().to(inbox::seen))
                 .route("/users/{id}/preferences", get().to(users::preferences))
                 .route("/users/{id}/preferences", put().to(users::put_preferences))
                 .route("/users/{id}/consent", get().to(consent::get))

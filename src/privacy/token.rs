@@ -31,12 +31,14 @@ pub struct Access {
     pub role: Role,
     /// The user of a `user` token.
     pub user: Option<ExternalId>,
+    /// Until when; `None` = for good.
+    pub expires_at: Option<Timestamp>,
 }
 
 impl Access {
     /// Authentication is off: everyone may do everything.
     pub fn open() -> Self {
-        Self { role: Role::Admin, user: None }
+        Self { role: Role::Admin, user: None, expires_at: None }
     }
 
     /// May this one act for and read that user?
@@ -83,7 +85,7 @@ pub fn verify(secret: &str, token: &str, now: Timestamp) -> Result<Access, Token
         Role::User => Some(ExternalId::parse(&claims.sub).map_err(|_| TokenError::Bad)?),
         Role::Service | Role::Admin => None,
     };
-    Ok(Access { role: claims.role, user })
+    Ok(Access { role: claims.role, user, expires_at: Some(Timestamp::from_seconds(claims.exp)) })
 }
 
 #[cfg(test)]

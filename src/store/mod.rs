@@ -15,6 +15,7 @@ mod error;
 pub mod events;
 pub mod feedback;
 pub mod held;
+pub mod inbox;
 pub mod items;
 pub mod jobs;
 mod migrations;

@@ -13,10 +13,11 @@ use super::StoreError;
 use super::convert::{from_pg, items_from_sql, join_items, segment_from_sql, segment_to_sql, to_pg};
 use super::sql::sql;
 use crate::base::{ItemId, ModelVersion, NotificationId, Timestamp, UserId};
+use crate::deliver::stream::MAX_ENTRIES;
 use crate::notify::Priority;
 
-/// Messages of a user that a resume can bring back.
-const TAIL: i64 = 100;
+/// Messages of a user that memory holds.
+const TAIL: i64 = MAX_ENTRIES as i64;
 
 /// A message to store.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +75,16 @@ pub struct StoredNotification {
     pub expires_at: Timestamp,
     /// Has a client acknowledged it?
     pub acknowledged: bool,
+    /// A newer message with the same key supersedes it.
+    pub collapse_key: Option<String>,
+    /// How urgent.
+    pub priority: Priority,
+    /// A list with it was looked at.
+    pub seen: bool,
+    /// It was opened.
+    pub read: bool,
+    /// It is not to be shown any more.
+    pub withdrawn: bool,
 }
 
 /// Whose a message is and what it was: what feedback on it is attributed to.
@@ -97,7 +108,7 @@ pub struct NotificationOwner {
     pub created_at: Timestamp,
 }
 
-/// Stores messages. An offset that the user's stream already has is an error, and then none is stored.
+/// Stores messages; a `collapse_key` withdraws the user's earlier ones with the same. An offset that the user's stream already has is an error, and then none is stored.
 pub fn insert(conn: &mut PgConnection, new: &[NewNotification]) -> Result<(), StoreError> {
     if new.is_empty() {
         return Ok(());
@@ -123,6 +134,25 @@ pub fn insert(conn: &mut PgConnection, new: &[NewNotification]) -> Result<(), St
     .bind::<Array<Timestamptz>, _>(column(new, |row| to_pg(row.expires_at)))
     .bind::<Array<Nullable<Text>>, _>(column(new, |row| row.collapse_key.as_deref()))
     .bind::<Array<SmallInt>, _>(column(new, |row| row.priority.code()))
+    .execute(conn)?;
+    supersede(conn, new)
+}
+
+fn supersede(conn: &mut PgConnection, new: &[NewNotification]) -> Result<(), StoreError> {
+    let keyed: Vec<(&NewNotification, &str)> =
+        new.iter().filter_map(|row| Some((row, row.collapse_key.as_deref()?))).collect();
+    if keyed.is_empty() {
+        return Ok(());
+    }
+    sql::<()>(
+        "UPDATE notifications n SET withdrawn_at = k.at, withdrawn_reason = 'superseded' FROM (\
+         SELECT u, c, max(o) AS o, max(t) AS at FROM unnest(?, ?, ?, ?) AS k (u, c, o, t) GROUP BY u, c) k \
+         WHERE n.user_id = k.u AND n.collapse_key = k.c AND n.stream_offset < k.o AND n.withdrawn_at IS NULL",
+    )
+    .bind::<Array<Integer>, _>(column(&keyed, |(row, _)| row.user.to_sql()))
+    .bind::<Array<Text>, _>(column(&keyed, |(_, key)| *key))
+    .bind::<Array<BigInt>, _>(column(&keyed, |(row, _)| row.offset))
+    .bind::<Array<Timestamptz>, _>(column(&keyed, |(row, _)| to_pg(row.created_at)))
     .execute(conn)?;
     Ok(())
 }
@@ -200,63 +230,88 @@ pub fn find_owner(
         .collect())
 }
 
-type StoredColumns =
-    (Integer, SqlUuid, BigInt, Text, Text, Text, Array<Integer>, Text, Timestamptz, Timestamptz, Bool);
-type StoredRow = (i32, Uuid, i64, String, String, String, Vec<i32>, String, PgTimestamp, PgTimestamp, bool);
+type StoredColumns = (
+    Integer,
+    SqlUuid,
+    BigInt,
+    Text,
+    Text,
+    Text,
+    Array<Integer>,
+    Text,
+    Timestamptz,
+    Timestamptz,
+    Bool,
+    Nullable<Text>,
+    SmallInt,
+    Bool,
+    Bool,
+    Bool,
+);
 
-fn from_stored(row: StoredRow) -> (UserId, StoredNotification) {
-    let (user, id, offset, kind, category, trigger, items, frame, created_at, expires_at, acknowledged) = row;
-    let notification = StoredNotification {
-        notification_id: NotificationId(id),
-        offset,
-        kind,
-        category,
-        trigger,
-        items: items_from_sql(items),
-        frame,
-        created_at: from_pg(created_at),
-        expires_at: from_pg(expires_at),
-        acknowledged,
-    };
-    (UserId::from_sql(user), notification)
+#[derive(Queryable)]
+struct StoredRow {
+    user_id: i32,
+    notification_id: Uuid,
+    stream_offset: i64,
+    kind: String,
+    category: String,
+    trigger: String,
+    items: Vec<i32>,
+    frame: String,
+    created_at: PgTimestamp,
+    expires_at: PgTimestamp,
+    acknowledged: bool,
+    collapse_key: Option<String>,
+    priority: i16,
+    seen: bool,
+    read: bool,
+    withdrawn: bool,
 }
 
-/// The last [`TAIL`] messages of each user since a moment, acknowledged or not, expired or not, by user and offset.
+fn from_stored(row: StoredRow) -> (UserId, StoredNotification) {
+    let notification = StoredNotification {
+        notification_id: NotificationId(row.notification_id),
+        offset: row.stream_offset,
+        kind: row.kind,
+        category: row.category,
+        trigger: row.trigger,
+        items: items_from_sql(row.items),
+        frame: row.frame,
+        created_at: from_pg(row.created_at),
+        expires_at: from_pg(row.expires_at),
+        acknowledged: row.acknowledged,
+        collapse_key: row.collapse_key,
+        priority: Priority::from_code(row.priority),
+        seen: row.seen,
+        read: row.read,
+        withdrawn: row.withdrawn,
+    };
+    (UserId::from_sql(row.user_id), notification)
+}
+
+/// The newest messages of each user, as many as memory holds, whatever has become of them, by user and offset. The frame is
+/// empty for what need not be sent again: expired, withdrawn, or acknowledged and older than `since`.
 pub(super) fn tails(
     conn: &mut PgConnection,
     users: &[i32],
     since: Timestamp,
+    now: Timestamp,
 ) -> Result<Vec<(UserId, StoredNotification)>, StoreError> {
     let rows = sql::<StoredColumns>(
         "SELECT n.* FROM unnest(?) AS u (user_id) CROSS JOIN LATERAL (\
-         SELECT user_id, notification_id, stream_offset, kind, category, trigger, items, frame, created_at, \
-         expires_at, acknowledged_at IS NOT NULL FROM notifications \
-         WHERE user_id = u.user_id AND created_at > ? ORDER BY stream_offset DESC LIMIT ?) n \
+         SELECT user_id, notification_id, stream_offset, kind, category, trigger, items, \
+         CASE WHEN expires_at > ? AND withdrawn_at IS NULL AND (created_at > ? OR acknowledged_at IS NULL) \
+         THEN frame ELSE '' END, created_at, \
+         expires_at, acknowledged_at IS NOT NULL, collapse_key, priority, seen_at IS NOT NULL, \
+         read_at IS NOT NULL, withdrawn_at IS NOT NULL FROM notifications \
+         WHERE user_id = u.user_id ORDER BY stream_offset DESC LIMIT ?) n \
          ORDER BY n.user_id, n.stream_offset",
     )
     .bind::<Array<Integer>, _>(users)
+    .bind::<Timestamptz, _>(to_pg(now))
     .bind::<Timestamptz, _>(to_pg(since))
     .bind::<BigInt, _>(TAIL)
     .load::<StoredRow>(conn)?;
     Ok(rows.into_iter().map(from_stored).collect())
-}
-
-/// The user's messages after `offset`, acknowledged or not, expired or not, by offset; at most `limit`. For resume:
-/// another device may have acknowledged what this one has not seen.
-pub fn after(
-    conn: &mut PgConnection,
-    user: UserId,
-    offset: i64,
-    limit: i64,
-) -> Result<Vec<StoredNotification>, StoreError> {
-    let rows = sql::<StoredColumns>(
-        "SELECT user_id, notification_id, stream_offset, kind, category, trigger, items, frame, created_at, \
-         expires_at, acknowledged_at IS NOT NULL FROM notifications \
-         WHERE user_id = ? AND stream_offset > ? ORDER BY stream_offset LIMIT ?",
-    )
-    .bind::<Integer, _>(user.to_sql())
-    .bind::<BigInt, _>(offset)
-    .bind::<BigInt, _>(limit.max(0))
-    .load::<StoredRow>(conn)?;
-    Ok(rows.into_iter().map(|row| from_stored(row).1).collect())
 }

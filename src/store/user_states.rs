@@ -21,7 +21,7 @@ use crate::event::Event;
 
 /// How far back [`UserState::recent`] reaches: the longest window a frequency cap may have.
 const RECENT_DAYS: f64 = 7.0;
-/// How far back [`UserState::tail`] reaches.
+/// How far back acknowledged messages of [`UserState::tail`] can be sent again.
 const TAIL_DAYS: f64 = 1.0;
 
 /// A message that was put into the user's stream, as frequency caps and repeats see it.
@@ -68,7 +68,7 @@ pub struct UserState {
     pub held: Vec<HeldRow>,
     /// Largest offset of the stream; 0 = nothing sent yet.
     pub last_offset: i64,
-    /// The last messages of the stream (100, 24 hours), acknowledged or not, expired or not, by offset.
+    /// The newest messages of the stream, whatever has become of them, by offset.
     pub tail: Vec<StoredNotification>,
     /// Offset after which `tail` is complete: a resume from before it can't be.
     pub floor: i64,
@@ -110,7 +110,7 @@ pub fn load_states(
             state.floor = offset;
         }
     }
-    for (user, notification) in notifications::tails(conn, &ids, now.plus_days(-TAIL_DAYS))? {
+    for (user, notification) in notifications::tails(conn, &ids, now.plus_days(-TAIL_DAYS), now)? {
         if let Some(state) = states.get_mut(&user) {
             state.floor = state.floor.min(notification.offset - 1);
             state.tail.push(notification);

@@ -1,6 +1,7 @@
 //! The wires. A pipe decodes frames into [`Inbound`], writes [`Frame`]s, and knows nothing else.
 
 pub mod pipe;
+pub mod sse;
 pub mod tcp;
 pub mod ws;
 

@@ -1,14 +1,21 @@
 //! The two ends of a connection: what a pipe gives to whoever serves its user, and what it takes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use actix::dev::SendError;
 use actix::{Message, Recipient};
 
 use crate::base::ConnectionId;
 use crate::deliver::{CloseCode, Frame, Inbound, Login};
+
+static NEXT_CONNECTION: AtomicU64 = AtomicU64::new(1);
+
+/// A number no other connection of this process has.
+pub fn next_connection() -> ConnectionId {
+    ConnectionId(NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed))
+}
 
 /// Messages waiting in one pipe before its client counts as too slow. More than a client within its frame rate can
 /// cause in one turn (500 frames, each answered), since a pipe on the same thread takes none of them in between.
@@ -24,6 +31,13 @@ pub enum Outbound {
     Frame(Frame),
     /// Say why and end.
     Close(CloseCode),
+    /// The token is valid for this long: then say so and end.
+    ValidFor(Duration),
+    /// The server is going down: say when to come back and end.
+    ComeBack {
+        /// From now.
+        retry_ms: u32,
+    },
 }
 
 /// From a pipe, to the actor it is attached to. No reply.

@@ -4,7 +4,6 @@
 //! trusted to notice that: the user's actor sees the full mailbox, and the kernel ends the connection.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorContext, AsyncContext, Handler, Recipient, StreamHandler};
@@ -14,13 +13,13 @@ use actix_web::{Error, HttpRequest, HttpResponse};
 use actix_web_actors::ws::{self, CloseReason, Message, ProtocolError, WebsocketContext};
 
 use super::pipe::{
-    Gateway, Opened, Outbound, PIPE_CAPACITY, PipeHandle, PipeMeter, Received, ReceivedKind, pipe,
+    Gateway, Opened, Outbound, PIPE_CAPACITY, PipeHandle, PipeMeter, Received, ReceivedKind, next_connection,
+    pipe,
 };
 use crate::base::ConnectionId;
 use crate::config;
 use crate::deliver::{CloseCode, Inbound, InboundError};
 
-static NEXT_CONNECTION: AtomicU64 = AtomicU64::new(1);
 /// Frames that can't be parsed before the connection is closed.
 const MAX_BAD_FRAMES: u8 = 8;
 /// The frame rate is averaged over this long.
@@ -34,7 +33,7 @@ pub fn upgrade(
     gateway: Arc<dyn Gateway>,
 ) -> Result<HttpResponse, Error> {
     let pipe = WsPipe {
-        connection: ConnectionId(NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed)),
+        connection: next_connection(),
         gateway,
         limits: Arc::clone(limits),
         handle: None,
@@ -131,11 +130,15 @@ impl WsPipe {
     }
 
     fn close(&mut self, code: CloseCode, context: &mut WebsocketContext<Self>) {
+        self.close_saying(code, code.reason().to_owned(), context);
+    }
+
+    fn close_saying(&mut self, code: CloseCode, reason: String, context: &mut WebsocketContext<Self>) {
         if self.state == State::Closing {
             return;
         }
         self.state = State::Closing;
-        let reason = CloseReason { code: code.code().into(), description: Some(code.reason().to_owned()) };
+        let reason = CloseReason { code: code.code().into(), description: Some(reason) };
         context.close(Some(reason));
         // The close frame goes out before the context ends; a peer that does not answer it is not waited for.
         context.run_later(Duration::from_millis(200), |_, context| context.stop());
@@ -273,6 +276,13 @@ impl Handler<Outbound> for WsPipe {
                 }
             }
             Outbound::Close(code) => self.close(code, context),
+            Outbound::ComeBack { retry_ms } => {
+                let reason = format!("{} retry_ms={retry_ms}", CloseCode::ShuttingDown.reason());
+                self.close_saying(CloseCode::ShuttingDown, reason, context);
+            }
+            Outbound::ValidFor(left) => drop(context.run_later(left, |pipe, context| {
+                pipe.close(CloseCode::TokenExpired, context);
+            })),
         }
     }
 }

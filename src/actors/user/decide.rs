@@ -15,7 +15,7 @@ use crate::actors::journal::Record;
 use crate::actors::shared::Shared;
 use crate::base::{ConnectionId, ItemId, NotificationId, Score, Timestamp};
 use crate::catalogue::Catalogue;
-use crate::deliver::{Entry, Frame, Input, frames};
+use crate::deliver::{Class, Entry, Frame, Input, frames};
 use crate::notify::policy::Purpose;
 use crate::notify::triggers::Condition;
 use crate::notify::{
@@ -303,7 +303,8 @@ impl Ready {
             collapse_key: collapse_key.as_deref().map(Into::into),
             priority: trigger.definition.priority,
         });
-        let entry = Entry { offset, id, expires_at, frame };
+        let class = if trigger.is_asked_for() { Class::Answer } else { Class::Recommendation };
+        let entry = Entry::new(offset, id, expires_at, frame, class);
         Pending { decision, notification, entry, at: None, welcome_after: None }
     }
 
@@ -388,24 +389,34 @@ impl UserActor {
         let record = Record::Decision { decision, notification: Some(notification), reply: Some(reply) };
         // A full or restarting journal drops `reply`, and the answer below is "not stored".
         let _ = self.shared.journal.offer(record);
-        self.in_flight += 1;
+        let offset = entry.offset;
+        self.begin(offset);
         let answer = async move { answer.await.unwrap_or(false) };
         context.spawn(answer.into_actor(self).map(move |stored, actor, context| {
-            actor.in_flight -= 1;
-            if stored && actor.stream_lost {
-                // An earlier message was not confirmed: reading again delivers both, in order.
-                actor.not_stored(entry.id, welcome_after);
-            } else if stored {
-                actor.stored(entry, at, welcome_after);
-            } else {
-                // Perhaps stored, perhaps not: only the database knows.
-                log::warn!("message not confirmed, reading the stream again user_id={}", actor.user);
-                actor.not_stored(entry.id, welcome_after);
-                actor.stream_lost = true;
-                actor.missed.store(true, Ordering::Release);
-            }
-            actor.reload_if_due(context);
+            let then = move |actor: &mut Self| actor.decision_answered(entry, at, welcome_after, stored);
+            actor.answered(offset, Box::new(then), context);
         }));
+    }
+
+    fn decision_answered(
+        &mut self,
+        entry: Entry,
+        at: Option<Instant>,
+        welcome_after: Option<(ConnectionId, Instant)>,
+        stored: bool,
+    ) {
+        if stored && self.stream_lost {
+            // An earlier message was not confirmed: reading again delivers both, in order.
+            self.not_stored(entry.id, welcome_after);
+        } else if stored {
+            self.stored(entry, at, welcome_after);
+        } else {
+            // Perhaps stored, perhaps not: only the database knows.
+            log::warn!("message not confirmed, reading the stream again user_id={}", self.user);
+            self.not_stored(entry.id, welcome_after);
+            self.stream_lost = true;
+            self.missed.store(true, Ordering::Release);
+        }
     }
 
     pub(super) fn stored(
@@ -424,7 +435,7 @@ impl UserActor {
             shared.metrics.time(Timing::EventToPush, at.elapsed());
         }
         if let Some((connection, since)) = welcome_after {
-            ready.last_login = Some((Instant::now(), frame));
+            ready.last_login = frame.map(|frame| (Instant::now(), frame));
             ready.late_welcome(connection, since, &shared);
         }
     }

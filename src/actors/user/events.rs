@@ -17,6 +17,7 @@ use crate::event::{Event, EventKind, EventLimits, NewEvent, RawEvent};
 use crate::feedback::FeedbackOutcome;
 use crate::store::events::Appended;
 use crate::store::feedback::FeedbackRow;
+use crate::store::inbox::Mark;
 use crate::telemetry::{Count, Timing};
 use crate::transport::{Opened, Outbound, Received, ReceivedKind};
 
@@ -37,6 +38,9 @@ impl UserActor {
             ready.learn(&login, shared);
             let input = Input::Connected { connection, resume: login.resume.clone() };
             let mut effects = ready.session.on(input, Timestamp::now());
+            if !login.is_bare() {
+                effects.extend(ready.session.on(Input::CatchUp(connection), Timestamp::now()));
+            }
             let recovered = effects.contains(&Effect::Welcome { connection, recovered: true });
             if login.is_bare() {
                 effects.retain(|effect| !matches!(effect, Effect::Welcome { .. }));
@@ -158,6 +162,8 @@ impl Ready {
     pub(super) fn late_welcome(&mut self, connection: ConnectionId, since: Instant, shared: &Shared) {
         let frame = self.welcome(connection, true, shared);
         self.send(connection, frame, shared);
+        let effects = self.session.on(Input::CatchUp(connection), Timestamp::now());
+        self.run(effects, shared);
         shared.metrics.time(Timing::Login, since.elapsed());
     }
 
@@ -166,6 +172,16 @@ impl Ready {
         match inbound {
             Inbound::Ack(offset) => {
                 let effects = self.session.on(Input::Acknowledged { offset }, now);
+                self.run(effects, shared);
+            }
+            Inbound::Read(id) => {
+                let by = Some(connection);
+                let input = id.map_or(Input::ReadAll { by }, |id| Input::Read { id, by });
+                let effects = self.session.on(input, now);
+                self.run(effects, shared);
+            }
+            Inbound::Seen(up_to) => {
+                let effects = self.session.on(Input::Seen { up_to, by: Some(connection) }, now);
                 self.run(effects, shared);
             }
             Inbound::Presence(visible) => drop(self.session.on(Input::Visible(connection, visible), now)),
@@ -212,6 +228,10 @@ impl Ready {
         };
         self.record(Record::Feedback(row), shared);
         self.note_response(id, outcome, shared);
+        if outcome == FeedbackOutcome::Clicked {
+            let effects = self.session.on(Input::Read { id, by: Some(connection) }, now);
+            self.run(effects, shared);
+        }
         if outcome.is_rejection() {
             self.policy.note_dismissed(id, now);
         }
@@ -306,6 +326,10 @@ impl Ready {
 
     pub(super) fn record_acknowledged(&self, offset: i64, shared: &Shared) {
         self.record(Record::Acknowledged { user: self.user, offset, at: Timestamp::now() }, shared);
+    }
+
+    pub(super) fn mark(&self, mark: Mark, shared: &Shared) {
+        self.record(Record::Mark(mark), shared);
     }
 
     pub(super) fn record(&self, record: Record, shared: &Shared) {

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::actors::notifier::Ticket;
 use crate::base::{Timestamp, UserId};
+use crate::deliver::Input;
 use crate::event::Event;
 use crate::notify::policy::Purpose;
 use crate::notify::triggers::Change;
@@ -89,7 +90,15 @@ pub struct DefinitionsChanged;
 #[rtype(result = "()")]
 pub struct SetConsent(pub Vec<(Purpose, bool)>);
 
+/// From request handlers: what was just stored about messages of this user.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Marked(pub Input);
+
 /// From the shutdown: close every connection with 3001 and end.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Drain;
+pub struct Drain {
+    /// When its clients are to come back: spread, so that a deploy is not a storm.
+    pub retry_ms: u32,
+}

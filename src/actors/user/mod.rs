@@ -19,6 +19,7 @@ mod ready;
 mod set_off;
 mod words;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -35,7 +36,7 @@ use crate::transport::{Opened, Outbound, Received};
 
 pub use dry_run::{DryRun, dry_run};
 pub use messages::{
-    CatalogueChanged, Connect, DefinitionsChanged, Deliver, Drain, EventsCommitted, ModelTrained,
+    CatalogueChanged, Connect, DefinitionsChanged, Deliver, Drain, EventsCommitted, Marked, ModelTrained,
     ProfileSnapshot, SetConsent, SetOff, SetPreferences, Snapshot,
 };
 pub use mute::add_mute;
@@ -48,6 +49,9 @@ const MAILBOX: usize = 256;
 const MAX_WAITING: usize = 64;
 /// Housekeeping: prune dead pipes, forget what no rule looks at.
 const TICK: Duration = Duration::from_secs(30);
+
+/// What is to be done with the journal's answer.
+type Answer = Box<dyn FnOnce(&mut UserActor)>;
 
 enum State {
     /// The database is being asked; logins wait. `before` is the old state of a reload.
@@ -66,6 +70,8 @@ pub struct UserActor {
     /// Messages on their way through the journal. Everything is read again only when none is: until then the
     /// database does not know the stream's last number.
     in_flight: usize,
+    /// The same, by number. Answers of one commit come in any order and are taken in that of the stream.
+    under_way: VecDeque<(i64, Option<Answer>)>,
     /// A message was not confirmed: no number given before everything is read again would hold.
     stream_lost: bool,
     /// Since when nobody is connected.
@@ -89,6 +95,7 @@ impl UserActor {
             missed,
             state,
             in_flight: 0,
+            under_way: VecDeque::new(),
             stream_lost: false,
             idle_since: Some(Instant::now()),
             tickets: Vec::new(),
@@ -123,6 +130,27 @@ impl UserActor {
         self.deliver_waiting(context);
         self.with_ready(context, |ready, _, wants| ready.arm(wants));
         self.reload_if_due(context);
+    }
+
+    /// A message goes to the journal; its answer is to be given to [`Self::answered`].
+    fn begin(&mut self, offset: i64) {
+        self.in_flight += 1;
+        self.under_way.push_back((offset, None));
+    }
+
+    /// The journal has answered: acts on this answer and those that waited for it, in the order of the stream.
+    fn answered(&mut self, offset: i64, answer: Answer, context: &mut Context<Self>) {
+        if let Some(slot) = self.under_way.iter_mut().find(|(number, _)| *number == offset) {
+            slot.1 = Some(answer);
+        }
+        while self.under_way.front().is_some_and(|(_, answer)| answer.is_some()) {
+            self.in_flight -= 1;
+            if let Some((_, Some(answer))) = self.under_way.pop_front() {
+                answer(self);
+            }
+        }
+        self.reload_if_due(context);
+        self.finish_if_absent(context);
     }
 
     /// An actor that was started for a message and has stored it: nobody is here to linger for.
@@ -367,10 +395,25 @@ impl Handler<SetConsent> for UserActor {
     }
 }
 
+impl Handler<Marked> for UserActor {
+    type Result = ();
+
+    fn handle(&mut self, marked: Marked, context: &mut Self::Context) {
+        self.note_committed();
+        self.with_ready(context, |ready, shared, _| {
+            let effects = ready.session.on(marked.0, Timestamp::now());
+            ready.run(effects, shared);
+        });
+    }
+}
+
 impl Handler<Drain> for UserActor {
     type Result = ();
 
-    fn handle(&mut self, _: Drain, context: &mut Self::Context) {
+    fn handle(&mut self, drain: Drain, context: &mut Self::Context) {
+        if let Some(ready) = self.serving() {
+            ready.drain(drain.retry_ms);
+        }
         self.hang_up(CloseCode::ShuttingDown);
         context.stop();
     }

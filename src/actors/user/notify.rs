@@ -16,7 +16,7 @@ use crate::actors::journal::Record;
 use crate::actors::notifier::{Ticket, Turn};
 use crate::actors::shared::Shared;
 use crate::base::Timestamp;
-use crate::deliver::{Entry, frames};
+use crate::deliver::{Class, Entry, frames};
 use crate::notify::{Channel, Channels, Decision, Moment, Outcome, Priority, Sent};
 use crate::store::decisions::{DecisionRow, Trace};
 use crate::store::notifications::NewNotification;
@@ -153,7 +153,11 @@ impl Ready {
             collapse_key: message.collapse_key.clone(),
             priority: message.priority,
         });
-        let entry = Entry { offset, id, expires_at: message.expires_at, frame };
+        let entry = Entry {
+            priority: message.priority,
+            collapse_key: message.collapse_key.clone(),
+            ..Entry::new(offset, id, message.expires_at, frame, Class::Notification)
+        };
         Fate::Store(Box::new(Numbered { notification, entry, ticket }))
     }
 }
@@ -191,24 +195,27 @@ impl UserActor {
         let (reply, answer) = oneshot::channel();
         // A full or restarting journal drops `reply`, and the answer below is "not stored".
         let _ = self.shared.journal.offer(Record::Message { notification, reply });
-        self.in_flight += 1;
+        let offset = entry.offset;
+        self.begin(offset);
         let answer = async move { answer.await.unwrap_or(false) };
         context.spawn(answer.into_actor(self).map(move |stored, actor, context| {
-            actor.in_flight -= 1;
-            if stored {
-                ticket.settle();
-            }
-            if stored && !actor.stream_lost {
-                actor.stored(entry, None, None);
-            } else {
-                // Not confirmed, or after one that was not: only the database knows the stream. The ticket, if it was not
-                // settled, comes back and is looked up.
-                actor.not_stored(entry.id, None);
-                actor.stream_lost = true;
-                actor.missed.store(true, Ordering::Release);
-            }
-            actor.reload_if_due(context);
-            actor.finish_if_absent(context);
+            let then = move |actor: &mut Self| actor.message_answered(entry, ticket, stored);
+            actor.answered(offset, Box::new(then), context);
         }));
+    }
+
+    fn message_answered(&mut self, entry: Entry, ticket: Ticket, stored: bool) {
+        if stored {
+            ticket.settle();
+        }
+        if stored && !self.stream_lost {
+            self.stored(entry, None, None);
+        } else {
+            // Not confirmed, or after one that was not: only the database knows the stream. The ticket, if it was not
+            // settled, comes back and is looked up.
+            self.not_stored(entry.id, None);
+            self.stream_lost = true;
+            self.missed.store(true, Ordering::Release);
+        }
     }
 }

@@ -18,6 +18,7 @@ use crate::notify::{PolicyState, Preferences};
 use crate::profile::Profile;
 use crate::profile::SegmentId;
 use crate::store::decisions::DecisionRow;
+use crate::store::inbox::Mark;
 use crate::store::notifications::NewNotification;
 use crate::store::preferences;
 use crate::telemetry::{Count, Gauge};
@@ -80,7 +81,10 @@ pub(super) struct Ready {
 impl Ready {
     pub fn new(external_id: &ExternalId, loaded: Loaded, shared: &Shared) -> Self {
         let max = shared.config.socket.max_connections_per_user;
-        let session = Session::new(&shared.epoch, loaded.last_offset, loaded.floor, loaded.tail, max);
+        let now = Timestamp::now();
+        let next_offset = loaded.stream.last_offset() + 1;
+        let mut session = Session::new(&shared.epoch, loaded.stream, now, max);
+        session.on(Input::Tick, now); // Lets go of what is history.
         let mut ready = Self {
             user: loaded.user,
             external_id: external_id.clone(),
@@ -92,7 +96,7 @@ impl Ready {
             preferences: loaded.preferences,
             stored_preferences: loaded.stored_preferences,
             pipes: Vec::new(),
-            next_offset: loaded.last_offset + 1,
+            next_offset,
             last_list: Box::default(),
             last_login: None,
             device_zone: None,
@@ -178,6 +182,15 @@ impl Ready {
                     self.send(connection, frame, shared);
                 }
                 Effect::RecordAcknowledged(offset) => self.record_acknowledged(offset, shared),
+                Effect::RecordRead(ids) => {
+                    self.mark(Mark::Read { user: self.user, ids, at: Timestamp::now() }, shared);
+                }
+                Effect::RecordSeen(up_to) => {
+                    self.mark(Mark::Seen { user: self.user, up_to, at: Timestamp::now() }, shared);
+                }
+                Effect::RecordSuperseded(id) => {
+                    self.mark(Mark::Superseded { id, at: Timestamp::now() }, shared);
+                }
                 Effect::Close(connection, code) => {
                     if let Some(pipe) = self.pipe(connection) {
                         let _ = pipe.offer(Outbound::Close(code));
@@ -243,6 +256,12 @@ impl Ready {
         self.session.on(Input::Disconnected(connection), Timestamp(0));
     }
 
+    pub fn drain(&self, retry_ms: u32) {
+        for pipe in &self.pipes {
+            let _ = pipe.offer(Outbound::ComeBack { retry_ms });
+        }
+    }
+
     pub fn close_all(&self, code: CloseCode) {
         for pipe in &self.pipes {
             let _ = pipe.offer(Outbound::Close(code));
@@ -257,7 +276,8 @@ impl Ready {
             self.detach(connection, shared);
         }
         self.policy.forget(now);
-        self.session.shrink(now);
+        let effects = self.session.on(Input::Tick, now);
+        self.run(effects, shared);
         self.pipes.len()
     }
 

@@ -73,9 +73,14 @@ impl Client {
 
     /// Reads until the server closes; the code it gives.
     pub fn close_code(&mut self) -> u16 {
+        self.close().0
+    }
+
+    /// Reads until the server closes; the code and the reason it gives.
+    pub fn close(&mut self) -> (u16, String) {
         loop {
             match self.socket.read() {
-                Ok(Message::Close(Some(frame))) => return frame.code.into(),
+                Ok(Message::Close(Some(frame))) => return (frame.code.into(), frame.reason.to_string()),
                 Ok(_) => {}
                 Err(error) => panic!("ended without a close frame: {error}"),
             }

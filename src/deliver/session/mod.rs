@@ -1,0 +1,301 @@
+//! One user's stream and open connections: an [`Input`] in, [`Effect`]s out. No socket, no clock, no database.
+//!
+//! The stream is numbered from 1 in order. A message enters only after it is stored; every connection then gets it in
+//! order. A connection that resumes gets all it missed that is still worth showing, in order, or is told
+//! `recovered: false` and gets none of it. One that was never here gets the notifications nobody has acknowledged. What is
+//! read, seen or withdrawn on one device is so on all of them at once.
+
+#[cfg(test)]
+mod tests;
+
+use crate::base::{ConnectionId, NotificationId, Timestamp};
+use crate::deliver::stream::{Class, Counts, Entry, Stream, Withdrawal};
+use crate::deliver::{CloseCode, Frame, Resume, frames};
+
+/// What happens to a session.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// A connection logged in.
+    Connected {
+        /// Which.
+        connection: ConnectionId,
+        /// Where it left off.
+        resume: Option<Resume>,
+    },
+    /// A connection that came without a place gets what is owed to it, and the counts.
+    CatchUp(ConnectionId),
+    /// A message was stored.
+    Stored(Entry),
+    /// A client received everything up to `offset`.
+    Acknowledged {
+        /// Cumulative.
+        offset: i64,
+    },
+    /// A message was opened, on a connection or (over HTTP, and then it is stored already) on none.
+    Read {
+        /// Which.
+        id: NotificationId,
+        /// Where.
+        by: Option<ConnectionId>,
+    },
+    /// Everything was marked as read.
+    ReadAll {
+        /// Where; `None` = over HTTP, and stored already.
+        by: Option<ConnectionId>,
+    },
+    /// A list with everything up to an offset was looked at.
+    Seen {
+        /// Up to and including.
+        up_to: i64,
+        /// Where; `None` = over HTTP, and stored already.
+        by: Option<ConnectionId>,
+    },
+    /// The shop took a message back; stored already.
+    Withdrawn(NotificationId),
+    /// A connection is gone.
+    Disconnected(ConnectionId),
+    /// A person is (not) looking at it.
+    Visible(ConnectionId, bool),
+    /// Time has passed.
+    Tick,
+}
+
+/// What is to be done, in this order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Answer a login.
+    Welcome {
+        /// To whom.
+        connection: ConnectionId,
+        /// Everything missed follows?
+        recovered: bool,
+    },
+    /// Write a frame.
+    Send(ConnectionId, Frame),
+    /// Remember in the database that everything up to here was received.
+    RecordAcknowledged(i64),
+    /// Remember that these were read.
+    RecordRead(Vec<NotificationId>),
+    /// Remember that everything up to here was seen.
+    RecordSeen(i64),
+    /// Remember that it gave way: too much was unacknowledged. (A collapse key is seen to by the store.)
+    RecordSuperseded(NotificationId),
+    /// Refuse a connection.
+    Close(ConnectionId, CloseCode),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Connection {
+    id: ConnectionId,
+    visible: bool,
+    /// Last offset when it came without a place; what is owed up to here has not been sent yet.
+    catch_up: Option<i64>,
+}
+
+/// One user's stream and connections.
+#[derive(Clone, Debug)]
+pub struct Session {
+    epoch: Box<str>,
+    stream: Stream,
+    /// As last told.
+    counts: Counts,
+    connections: Vec<Connection>,
+    max_connections: usize,
+}
+
+impl Session {
+    /// Nobody connected.
+    pub fn new(epoch: &str, stream: Stream, now: Timestamp, max_connections: usize) -> Self {
+        let counts = stream.counts(now);
+        Self { epoch: epoch.into(), stream, counts, connections: Vec::new(), max_connections }
+    }
+
+    /// Last offset of the stream; 0 = empty.
+    pub fn last_offset(&self) -> i64 {
+        self.stream.last_offset()
+    }
+
+    /// Incarnation of the stream.
+    pub fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    /// Open connections.
+    pub fn n_connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Is a person looking at any of them?
+    pub fn is_visible(&self) -> bool {
+        self.connections.iter().any(|connection| connection.visible)
+    }
+
+    /// Is a person looking at this one?
+    pub fn is_seen_by(&self, id: ConnectionId) -> bool {
+        self.connections.iter().any(|connection| connection.id == id && connection.visible)
+    }
+
+    /// The transition function. O(messages in memory + connections).
+    pub fn on(&mut self, input: Input, now: Timestamp) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match input {
+            Input::Connected { connection, resume } => self.connect(connection, resume, now, &mut effects),
+            Input::CatchUp(id) => self.catch_up(id, now, &mut effects),
+            Input::Stored(entry) => self.stored(entry, now, &mut effects),
+            Input::Acknowledged { offset } => {
+                effects.extend(self.stream.acknowledge(offset).map(Effect::RecordAcknowledged));
+            }
+            Input::Read { id, by } => self.read(id, by, now, &mut effects),
+            Input::ReadAll { by } => self.read_all(by, now, &mut effects),
+            Input::Seen { up_to, by } => self.seen(up_to, by, now, &mut effects),
+            Input::Withdrawn(id) => {
+                if self.stream.withdraw(id, now) {
+                    self.tell(&frames::withdraw(id, Withdrawal::Withdrawn), None, &mut effects);
+                    self.tell_counts(now, &mut effects);
+                }
+            }
+            Input::Disconnected(id) => self.connections.retain(|connection| connection.id != id),
+            Input::Visible(id, visible) => {
+                for connection in self.connections.iter_mut().filter(|connection| connection.id == id) {
+                    connection.visible = visible;
+                }
+            }
+            Input::Tick => self.tick(now, &mut effects),
+        }
+        effects
+    }
+
+    fn connect(
+        &mut self,
+        id: ConnectionId,
+        resume: Option<Resume>,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.connections.retain(|connection| connection.id != id);
+        if self.connections.len() >= self.max_connections {
+            return effects.push(Effect::Close(id, CloseCode::TooManyConnections));
+        }
+        let connection = Connection { id, visible: true, catch_up: None };
+        let Some(resume) = resume else {
+            let catch_up = Some(self.stream.last_offset());
+            self.connections.push(Connection { catch_up, ..connection });
+            return effects.push(Effect::Welcome { connection: id, recovered: true });
+        };
+        self.connections.push(connection);
+        // An offset from the future is one of another incarnation, whatever its epoch says.
+        let missed = if *resume.epoch == *self.epoch { self.stream.since(resume.offset, now) } else { None };
+        effects.push(Effect::Welcome { connection: id, recovered: missed.is_some() });
+        effects.extend(missed.into_iter().flatten().map(|frame| Effect::Send(id, frame)));
+        self.greet(id, now, effects);
+    }
+
+    fn catch_up(&mut self, id: ConnectionId, now: Timestamp, effects: &mut Vec<Effect>) {
+        let Some(connection) = self.connections.iter_mut().find(|connection| connection.id == id) else {
+            return;
+        };
+        let Some(upto) = connection.catch_up.take() else { return };
+        effects.extend(self.stream.owed(upto, now).into_iter().map(|frame| Effect::Send(id, frame)));
+        self.greet(id, now, effects);
+    }
+
+    /// The counts, to one that has just come; nothing unread is what it takes for granted.
+    fn greet(&mut self, id: ConnectionId, now: Timestamp, effects: &mut Vec<Effect>) {
+        let counts = self.stream.counts(now);
+        if counts != Counts::default() {
+            effects.push(Effect::Send(id, frames::inbox(counts.unread, counts.unseen)));
+        }
+    }
+
+    fn stored(&mut self, entry: Entry, now: Timestamp, effects: &mut Vec<Effect>) {
+        let Some(frame) = entry.frame.clone() else { return };
+        let mut gone = Vec::new();
+        let key = entry.collapse_key.clone();
+        if !self.stream.push(entry, now, |old| gone.push((old.id, old.collapse_key.clone()))) {
+            return; // Already in the stream: a repeated answer of the store.
+        }
+        for (id, old_key) in gone {
+            self.tell(&frames::withdraw(id, Withdrawal::Superseded), None, effects);
+            if key.is_none() || key != old_key {
+                effects.push(Effect::RecordSuperseded(id));
+            }
+        }
+        self.tell(&frame, None, effects);
+        self.tell_counts(now, effects);
+    }
+
+    fn read(
+        &mut self,
+        id: NotificationId,
+        by: Option<ConnectionId>,
+        now: Timestamp,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(entry) = self.stream.find(id, now) else {
+            // Older than what is held here: the inbox knows it.
+            return effects.extend(by.map(|_| Effect::RecordRead(vec![id])));
+        };
+        if std::mem::replace(&mut entry.read, true) {
+            return;
+        }
+        entry.seen = true;
+        effects.extend(by.map(|_| Effect::RecordRead(vec![id])));
+        self.tell(&frames::withdraw(id, Withdrawal::ReadElsewhere), by, effects);
+        self.tell_counts(now, effects);
+    }
+
+    fn read_all(&mut self, by: Option<ConnectionId>, now: Timestamp, effects: &mut Vec<Effect>) {
+        let mut read = Vec::new();
+        for entry in self.stream.live(now).filter(|entry| !entry.read && entry.class != Class::Answer) {
+            entry.read = true;
+            entry.seen = true;
+            read.push(entry.id);
+        }
+        for id in &read {
+            self.tell(&frames::withdraw(*id, Withdrawal::ReadElsewhere), by, effects);
+        }
+        if by.is_some() && !read.is_empty() {
+            effects.push(Effect::RecordRead(read));
+        }
+        self.tell_counts(now, effects);
+    }
+
+    fn seen(&mut self, up_to: i64, by: Option<ConnectionId>, now: Timestamp, effects: &mut Vec<Effect>) {
+        let up_to = up_to.min(self.stream.last_offset());
+        let mut changed = false;
+        for entry in self.stream.live(now).filter(|entry| entry.offset <= up_to) {
+            changed |= !std::mem::replace(&mut entry.seen, true);
+        }
+        if changed {
+            effects.extend(by.map(|_| Effect::RecordSeen(up_to)));
+            self.tell_counts(now, effects);
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let mut gone = Vec::new();
+        self.stream.expire(now, |entry| gone.push(entry.id));
+        for id in gone {
+            self.tell(&frames::withdraw(id, Withdrawal::Expired), None, effects);
+        }
+        self.tell_counts(now, effects);
+        self.connections.shrink_to(2);
+    }
+
+    /// To every connection but one.
+    fn tell(&self, frame: &Frame, but: Option<ConnectionId>, effects: &mut Vec<Effect>) {
+        let others = self.connections.iter().filter(|connection| Some(connection.id) != but);
+        effects.extend(others.map(|connection| Effect::Send(connection.id, frame.clone())));
+    }
+
+    /// To every connection, if they have changed.
+    fn tell_counts(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let counts = self.stream.counts(now);
+        if counts != self.counts {
+            self.counts = counts;
+            if !self.connections.is_empty() {
+                self.tell(&frames::inbox(counts.unread, counts.unseen), None, effects);
+            }
+        }
+    }
+}

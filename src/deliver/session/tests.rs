@@ -1,0 +1,338 @@
+//! Single rules by example, and all of them together by random interleavings against a model of the store.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::deliver::stream::MAX_ENTRIES;
+use crate::notify::Priority;
+
+const NOW: Timestamp = Timestamp(1_000_000);
+const EPOCH: &str = "e";
+
+fn id(offset: i64) -> NotificationId {
+    NotificationId(Uuid::from_u128(offset as u128))
+}
+
+fn entry(offset: i64) -> Entry {
+    Entry::new(offset, id(offset), Timestamp(i64::MAX), offset.to_string().into(), Class::Notification)
+}
+
+fn session() -> Session {
+    Session::new(EPOCH, Stream::new(0, 0, 0, Vec::new()), NOW, 4)
+}
+
+fn connection(id: u64) -> ConnectionId {
+    ConnectionId(id)
+}
+
+/// Offsets of the messages sent to a connection.
+fn sent_to(effects: &[Effect], id: u64) -> Vec<i64> {
+    said_to(effects, id).iter().filter_map(|frame| frame.parse().ok()).collect()
+}
+
+fn said_to(effects: &[Effect], id: u64) -> Vec<String> {
+    let to = |effect: &Effect| match effect {
+        Effect::Send(connection, frame) if connection.0 == id => Some(plain(frame)),
+        _ => None,
+    };
+    effects.iter().filter_map(to).collect()
+}
+
+/// Withdrawals as `reason offset`, whatever the frame's encoding.
+fn plain(frame: &str) -> String {
+    let json: serde_json::Value = serde_json::from_str(frame).unwrap_or_default();
+    match json["type"].as_str() {
+        Some("withdraw") => {
+            let id: Uuid = json["notification_id"].as_str().unwrap().parse().unwrap();
+            format!("withdraw {} {}", id.as_u128(), json["reason"].as_str().unwrap())
+        }
+        Some("inbox") => format!("inbox {} {}", json["unread"], json["unseen"]),
+        _ => frame.to_owned(),
+    }
+}
+
+fn resume(session: &mut Session, id: u64, epoch: &str, offset: i64) -> (bool, Vec<i64>) {
+    let resume = Some(Resume { epoch: epoch.into(), offset });
+    let effects = session.on(Input::Connected { connection: connection(id), resume }, NOW);
+    let Effect::Welcome { recovered, .. } = effects[0] else { panic!("{effects:?}") };
+    (recovered, sent_to(&effects, id))
+}
+
+fn arrive(session: &mut Session, id: u64) -> Vec<Effect> {
+    let mut effects = session.on(Input::Connected { connection: connection(id), resume: None }, NOW);
+    effects.extend(session.on(Input::CatchUp(connection(id)), NOW));
+    effects
+}
+
+#[test]
+fn a_resume_gets_all_that_was_missed_or_none_of_it() {
+    let mut session = session();
+    let n = MAX_ENTRIES as i64 + 50;
+    for offset in 1..=n {
+        session.on(Input::Acknowledged { offset: offset - 1 }, NOW);
+        session.on(Input::Stored(entry(offset)), NOW);
+    }
+    assert_eq!(resume(&mut session, 1, EPOCH, n - 2), (true, vec![n - 1, n]));
+    assert_eq!(resume(&mut session, 1, EPOCH, n), (true, vec![]));
+    assert_eq!(resume(&mut session, 1, EPOCH, 50), (true, (51..=n).collect()));
+    assert_eq!(resume(&mut session, 1, EPOCH, 49), (false, vec![]));
+    assert_eq!(resume(&mut session, 1, "other", n), (false, vec![]));
+    assert_eq!(resume(&mut session, 1, EPOCH, n + 1), (false, vec![]));
+}
+
+#[test]
+fn expired_withdrawn_and_superseded_messages_are_not_replayed() {
+    let mut session = session();
+    session.on(Input::Stored(Entry { expires_at: Timestamp(0), ..entry(1) }), NOW);
+    session.on(Input::Stored(entry(2)), NOW);
+    session.on(Input::Stored(Entry { collapse_key: Some("k".into()), ..entry(3) }), NOW);
+    session.on(Input::Stored(Entry { collapse_key: Some("k".into()), ..entry(4) }), NOW);
+    session.on(Input::Stored(entry(5)), NOW);
+    session.on(Input::Withdrawn(id(5)), NOW);
+    assert_eq!(resume(&mut session, 1, EPOCH, 0), (true, vec![2, 4]));
+}
+
+#[test]
+fn acknowledgements_are_cumulative_and_recorded_once() {
+    let mut session = session();
+    session.on(Input::Stored(entry(1)), NOW);
+    session.on(Input::Stored(entry(2)), NOW);
+    assert_eq!(session.on(Input::Acknowledged { offset: 9 }, NOW), [Effect::RecordAcknowledged(2)]);
+    assert_eq!(session.on(Input::Acknowledged { offset: 1 }, NOW), []);
+}
+
+#[test]
+fn one_connection_too_many_is_refused() {
+    let mut session = session();
+    for id in 1..=4 {
+        arrive(&mut session, id);
+    }
+    let effects = session.on(Input::Connected { connection: connection(5), resume: None }, NOW);
+    assert_eq!(effects, [Effect::Close(connection(5), CloseCode::TooManyConnections)]);
+    session.on(Input::Disconnected(connection(2)), NOW);
+    assert_eq!(session.n_connections(), 3);
+}
+
+#[test]
+fn a_client_that_was_never_here_gets_the_notifications_nobody_acknowledged() {
+    let mut session = session();
+    for offset in 1..=3 {
+        session.on(Input::Stored(entry(offset)), NOW);
+    }
+    session.on(Input::Stored(Entry { class: Class::Recommendation, ..entry(4) }), NOW);
+    session.on(Input::Acknowledged { offset: 1 }, NOW);
+    session.on(Input::Read { id: id(2), by: None }, NOW);
+    assert_eq!(sent_to(&arrive(&mut session, 1), 1), [3]);
+    session.on(Input::Acknowledged { offset: 4 }, NOW);
+    assert_eq!(sent_to(&arrive(&mut session, 2), 2), [] as [i64; 0]);
+}
+
+#[test]
+fn what_is_read_on_one_device_is_read_on_all() {
+    let mut session = session();
+    arrive(&mut session, 1);
+    arrive(&mut session, 2);
+    let effects = session.on(Input::Stored(entry(1)), NOW);
+    assert_eq!(said_to(&effects, 2), ["1", "inbox 1 1"]);
+    let effects = session.on(Input::Seen { up_to: 1, by: Some(connection(1)) }, NOW);
+    assert_eq!(said_to(&effects, 2), ["inbox 1 0"]);
+    assert!(effects.contains(&Effect::RecordSeen(1)));
+    let effects = session.on(Input::Read { id: id(1), by: Some(connection(1)) }, NOW);
+    assert_eq!(said_to(&effects, 1), ["inbox 0 0"]);
+    assert_eq!(said_to(&effects, 2), ["withdraw 1 read_elsewhere", "inbox 0 0"]);
+    assert!(effects.contains(&Effect::RecordRead(vec![id(1)])));
+    assert_eq!(session.on(Input::Read { id: id(1), by: Some(connection(2)) }, NOW), [], "once");
+    session.on(Input::Stored(entry(2)), NOW);
+    let effects = session.on(Input::ReadAll { by: Some(connection(2)) }, NOW);
+    assert_eq!(said_to(&effects, 1), ["withdraw 2 read_elsewhere", "inbox 0 0"]);
+}
+
+#[test]
+fn a_message_that_expires_unread_is_withdrawn_everywhere() {
+    let mut session = session();
+    arrive(&mut session, 1);
+    session.on(Input::Stored(Entry { expires_at: Timestamp(NOW.0 + 1), ..entry(1) }), NOW);
+    let effects = session.on(Input::Tick, Timestamp(NOW.0 + 2));
+    assert_eq!(said_to(&effects, 1), ["withdraw 1 expired", "inbox 0 0"]);
+    assert_eq!(session.on(Input::Tick, Timestamp(NOW.0 + 3)), []);
+}
+
+#[test]
+fn too_many_unacknowledged_the_least_important_gives_way() {
+    let mut session = session();
+    session.on(Input::Stored(Entry { priority: Priority::Transactional, ..entry(1) }), NOW);
+    session.on(Input::Stored(entry(2)), NOW);
+    session.on(Input::Stored(Entry { priority: Priority::Low, ..entry(3) }), NOW);
+    for offset in 4..=MAX_ENTRIES as i64 {
+        session.on(Input::Stored(entry(offset)), NOW);
+    }
+    let next = MAX_ENTRIES as i64 + 1;
+    let effects = session.on(Input::Stored(entry(next)), NOW);
+    assert_eq!(effects, [Effect::RecordSuperseded(id(3))]);
+    let effects = session.on(Input::Stored(entry(next + 1)), NOW);
+    assert_eq!(effects, [Effect::RecordSuperseded(id(2))]);
+    let (recovered, replayed) = resume(&mut session, 1, EPOCH, 0);
+    assert!(recovered, "what gave way is not missed");
+    assert_eq!(replayed, std::iter::once(1).chain(4..=next + 1).collect::<Vec<_>>());
+}
+
+/// What PostgreSQL would hold.
+#[derive(Default)]
+struct Model {
+    rows: BTreeMap<i64, Entry>,
+    acknowledged: i64,
+}
+
+impl Model {
+    fn store(&mut self, entry: &Entry) {
+        if entry.collapse_key.is_some() {
+            let same = |old: &&mut Entry| old.collapse_key == entry.collapse_key;
+            self.rows.values_mut().filter(same).for_each(|old| old.withdrawn = true);
+        }
+        self.rows.insert(entry.offset, entry.clone());
+    }
+
+    fn record(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            match effect {
+                Effect::RecordAcknowledged(offset) => self.acknowledged = self.acknowledged.max(*offset),
+                Effect::RecordRead(ids) => {
+                    self.rows
+                        .values_mut()
+                        .filter(|row| ids.contains(&row.id))
+                        .for_each(|row| row.read = true);
+                }
+                Effect::RecordSeen(up_to) => {
+                    self.rows.range_mut(..=up_to).for_each(|(_, row)| row.seen = true)
+                }
+                Effect::RecordSuperseded(id) => {
+                    self.rows.values_mut().filter(|row| row.id == *id).for_each(|row| row.withdrawn = true);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// As the loader makes it after a crash.
+    fn session(&self, now: Timestamp) -> Session {
+        let last = self.rows.keys().last().copied().unwrap_or(0);
+        let skip = self.rows.len().saturating_sub(MAX_ENTRIES);
+        let entries: Vec<Entry> = self
+            .rows
+            .values()
+            .skip(skip)
+            .map(|row| Entry { frame: row.is_live(now).then(|| row.frame.clone()).flatten(), ..row.clone() })
+            .collect();
+        let floor = entries.first().map_or(last, |entry| entry.offset - 1);
+        Session::new(EPOCH, Stream::new(last, self.acknowledged, floor, entries), now, 4)
+    }
+}
+
+/// One device: shows each id once, remembers where it was.
+#[derive(Default)]
+struct Device {
+    online: bool,
+    last: i64,
+    shown: BTreeSet<i64>,
+    /// Up to here it was told to reload its inbox.
+    reloaded: i64,
+}
+
+impl Device {
+    fn take(&mut self, offsets: &[i64]) -> Result<(), TestCaseError> {
+        for offset in offsets {
+            prop_assert!(*offset > self.last, "in order: {offset} after {}", self.last);
+            prop_assert!(self.shown.insert(*offset), "{offset} came twice");
+            self.last = *offset;
+        }
+        Ok(())
+    }
+}
+
+fn step() -> impl Strategy<Value = (u8, u8, u8)> {
+    (0u8..16, 0u8..3, any::<u8>())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// Three devices connect, drop, resume, acknowledge, read and see; messages come with and without collapse keys, of all
+    /// priorities, expire and are taken back; the server dies and starts again.
+    #[test]
+    fn nothing_is_missed_nothing_comes_twice_and_memory_is_bounded(steps in proptest::collection::vec(step(), 1..600)) {
+        let mut model = Model::default();
+        let mut session = model.session(NOW);
+        let mut devices: [Device; 3] = Default::default();
+        let mut now = NOW;
+        let mut next = 1;
+        for (kind, which, chance) in steps {
+            let device = which as usize;
+            let me = connection(u64::from(which));
+            now = Timestamp(now.0 + 1);
+            let any_id = id(1 + i64::from(chance) % next.max(1));
+            let input = match kind {
+                0 | 1 if !devices[device].online => {
+                    devices[device].online = true;
+                    Input::Connected { connection: me, resume: Some(Resume { epoch: EPOCH.into(), offset: devices[device].last }) }
+                }
+                2 => {
+                    devices[device].online = false;
+                    Input::Disconnected(me)
+                }
+                3 if devices[device].online => Input::Acknowledged { offset: devices[device].last },
+                4 if devices[device].online => Input::Read { id: any_id, by: Some(me) },
+                5 if devices[device].online => Input::Seen { up_to: devices[device].last, by: Some(me) },
+                6 if chance < 40 => {
+                    // Crash: connections are gone, and what the database does not have never was.
+                    devices.iter_mut().for_each(|device| device.online = false);
+                    session = model.session(now);
+                    continue;
+                }
+                7 if chance < 60 => {
+                    model.rows.values_mut().filter(|row| row.id == any_id && row.is_live(now)).for_each(|row| row.withdrawn = true);
+                    Input::Withdrawn(any_id)
+                }
+                8 if chance < 60 => Input::Tick,
+                9 if chance < 20 && devices[device].online => Input::ReadAll { by: Some(me) },
+                0..=9 => continue,
+                _ => {
+                    let entry = Entry {
+                        collapse_key: (chance % 5 == 0).then(|| format!("k{}", chance % 3).into()),
+                        priority: [Priority::Low, Priority::Normal, Priority::High, Priority::Transactional][chance as usize % 4],
+                        expires_at: if chance % 7 == 0 { Timestamp(now.0 + i64::from(chance)) } else { Timestamp(i64::MAX) },
+                        ..entry(next)
+                    };
+                    // A refused commit may leave a number out.
+                    next += 1 + i64::from(chance == 13);
+                    model.store(&entry);
+                    Input::Stored(entry)
+                }
+            };
+            let effects = session.on(input, now);
+            model.record(&effects);
+            for (n, device) in devices.iter_mut().enumerate() {
+                let me = connection(n as u64);
+                if effects.contains(&Effect::Welcome { connection: me, recovered: false }) {
+                    prop_assert!(sent_to(&effects, n as u64).is_empty(), "all or nothing");
+                    device.last = session.last_offset();
+                    device.reloaded = device.last;
+                }
+                let sent = sent_to(&effects, n as u64);
+                prop_assert!(device.online || sent.is_empty());
+                device.take(&sent)?;
+            }
+            // A device that is connected has everything that is still to be shown, from where it began.
+            for device in devices.iter().filter(|device| device.online) {
+                for row in model.rows.range(device.reloaded + 1..).map(|(_, row)| row).filter(|row| row.is_live(now)) {
+                    prop_assert!(device.shown.contains(&row.offset), "{} was missed", row.offset);
+                }
+            }
+            prop_assert!(session.stream.len() <= MAX_ENTRIES);
+            let counts = session.stream.counts(now);
+            prop_assert!(counts.unseen <= counts.unread && counts.unread <= MAX_ENTRIES);
+        }
+    }
+}

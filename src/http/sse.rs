@@ -1,0 +1,96 @@
+//! `GET /v1/sse`: the stream for those who can't or won't open a WebSocket. Who it is comes with the request, since there
+//! is no first frame.
+
+use std::sync::Arc;
+
+use actix_web::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ORIGIN, VARY,
+};
+use actix_web::{Error, HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+
+use super::error::ApiError;
+use super::origin;
+use crate::actors::Shared;
+use crate::actors::gateway::UserGateway;
+use crate::base::{ExternalId, Timestamp};
+use crate::config::AuthMode;
+use crate::deliver::Login;
+use crate::privacy::{TokenError, token};
+use crate::transport::{Gateway, sse, ws};
+
+/// A browser's `EventSource` can set no header, so everything may be in the query.
+#[derive(Deserialize)]
+pub struct SseQuery {
+    user_id: Option<String>,
+    token: Option<String>,
+    device: Option<String>,
+    locale: Option<String>,
+    time_zone: Option<String>,
+    last_event_id: Option<String>,
+}
+
+/// Opens the stream; a bad token is a 401 here, so that `EventSource` does not try again for ever.
+pub async fn open(
+    request: HttpRequest,
+    query: web::Query<SseQuery>,
+    shared: web::Data<Arc<Shared>>,
+    limits: web::Data<Arc<ws::Limits>>,
+    gateway: web::Data<Arc<UserGateway>>,
+) -> Result<HttpResponse, Error> {
+    let allowed = &shared.config.server.allowed_origins;
+    if !origin::is_allowed(&request, allowed) {
+        return Err(ApiError::Origin.into());
+    }
+    let login = login(&request, query.into_inner(), &shared)?;
+    let user_gateway: Arc<UserGateway> = Arc::clone(&gateway);
+    let gateway: Arc<dyn Gateway> = user_gateway;
+    let body = sse::open(Box::new(login), &limits, &gateway);
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((CONTENT_TYPE, "text/event-stream"))
+        .insert_header((CACHE_CONTROL, "no-cache, no-transform"))
+        .insert_header(("X-Accel-Buffering", "no"));
+    // A page of another site that is allowed to connect must be allowed to read as well.
+    if let Some(origin) = request.headers().get(ORIGIN) {
+        response
+            .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()))
+            .insert_header((VARY, "Origin"))
+            .insert_header(("Cross-Origin-Resource-Policy", "cross-origin"));
+    }
+    Ok(response.streaming(body))
+}
+
+fn login(request: &HttpRequest, query: SseQuery, shared: &Shared) -> Result<Login, ApiError> {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let bearer =
+        header(AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
+    let token = bearer.map(str::to_owned).or(query.token);
+    let user_id = query.user_id.as_deref().map(ExternalId::parse).transpose()?;
+    match shared.config.auth.mode {
+        AuthMode::Off if user_id.is_none() => {
+            return Err(ApiError::invalid("missing_field", Some("user_id"), "say who: /v1/sse?user_id=…"));
+        }
+        AuthMode::Off => {}
+        AuthMode::Token => {
+            let given = token.as_deref().ok_or(TokenError::Missing)?;
+            let access = token::verify(&shared.config.auth.secret, given, Timestamp::now())?;
+            if user_id.is_none() && access.user.is_none() {
+                return Err(ApiError::invalid("missing_field", Some("user_id"), "say whose stream: user_id"));
+            }
+            if user_id.as_ref().is_some_and(|user| !access.may_act_for(user)) {
+                return Err(ApiError::NotPermitted);
+            }
+        }
+    }
+    let last = header("Last-Event-ID").map(str::to_owned).or(query.last_event_id);
+    Ok(Login {
+        user_id,
+        token,
+        // Never bare: a stream begins with `welcome`.
+        device: Some(query.device.unwrap_or_else(|| "sse".to_owned())),
+        locale: query.locale,
+        time_zone: query.time_zone,
+        resume: last.as_deref().and_then(sse::resume),
+    })
+}

@@ -1,0 +1,135 @@
+//! The inbox: pages, counts, and what is read, seen or taken back on one device is so on all of them.
+
+use serde_json::{Value, json};
+
+use crate::helpers::client::Client;
+use crate::helpers::database::TestDatabase;
+use crate::helpers::server::{Server, wait_for};
+
+fn start() -> (TestDatabase, Server) {
+    let database = TestDatabase::new();
+    let server = Server::start(&database.url, &[]);
+    (database, server)
+}
+
+fn device(server: &Server, user: Value) -> Client {
+    let mut client = Client::connect(server.address);
+    client.send(&json!({"type": "login", "user_id": user, "device": "test"}));
+    client.expect("welcome");
+    client
+}
+
+fn send(server: &Server, message: Value) {
+    let answer = server.http().post("/v1/notifications", &message);
+    assert_eq!(answer.status, 202, "{}", answer.body);
+}
+
+/// Reads until the counts are these.
+fn expect_counts(client: &mut Client, unread: i64, unseen: i64) {
+    loop {
+        let frame = client.expect("inbox");
+        if frame["unread"] == unread && frame["unseen"] == unseen {
+            return;
+        }
+    }
+}
+
+#[test]
+fn read_and_seen_follow_the_user_across_devices_at_once() {
+    let (_database, server) = start();
+    let (mut phone, mut laptop) = (device(&server, json!(1)), device(&server, json!(1)));
+    send(&server, json!([{"user_id": 1, "title": "a"}, {"user_id": 1, "title": "b"}]));
+    let (a, b) = (phone.expect("notification"), phone.expect("notification"));
+    assert_eq!((&a["title"], &b["title"]), (&json!("a"), &json!("b")));
+    expect_counts(&mut laptop, 2, 2);
+    phone.send(&json!({"type": "seen", "up_to": b["offset"]}));
+    expect_counts(&mut laptop, 2, 0);
+    phone.send(&json!({"type": "read", "notification_id": a["notification_id"]}));
+    let withdrawn = laptop.expect("withdraw");
+    assert_eq!(withdrawn["notification_id"], a["notification_id"]);
+    assert_eq!(withdrawn["reason"], "read_elsewhere");
+    expect_counts(&mut laptop, 1, 0);
+    expect_counts(&mut phone, 1, 0);
+    let mut http = server.http();
+    let answer = http.post("/v1/users/1/inbox/read", &json!({"all": true}));
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(answer.json(), json!({"unread": 0, "unseen": 0}));
+    for client in [&mut phone, &mut laptop] {
+        assert_eq!(client.expect("withdraw")["notification_id"], b["notification_id"]);
+        expect_counts(client, 0, 0);
+    }
+}
+
+#[test]
+fn pages_go_from_new_to_old_and_know_what_was_read() {
+    let (_database, server) = start();
+    let messages: Vec<Value> =
+        (1..=25).map(|n| json!({"user_id": "eve", "title": format!("m{n}")})).collect();
+    send(&server, json!(messages));
+    let mut http = server.http();
+    wait_for("all to arrive", || http.get("/v1/users/eve/inbox").json()["unread"] == 25);
+    let first = http.get("/v1/users/eve/inbox?limit=10").json();
+    let titles = |page: &Value| -> Vec<String> {
+        page["messages"].as_array().unwrap().iter().map(|m| m["title"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(titles(&first), (16..=25).rev().map(|n| format!("m{n}")).collect::<Vec<_>>());
+    let next = first["next_before"].as_i64().unwrap();
+    let second = http.get(&format!("/v1/users/eve/inbox?limit=20&before={next}")).json();
+    assert_eq!(titles(&second), (1..=15).rev().map(|n| format!("m{n}")).collect::<Vec<_>>());
+    assert_eq!(second["next_before"], Value::Null);
+    let ids = json!({"notification_ids": [first["messages"][0]["notification_id"], first["messages"][1]["notification_id"]]});
+    assert_eq!(http.post("/v1/users/eve/inbox/read", &ids).json()["unread"], 23);
+    let page = http.get("/v1/users/eve/inbox?limit=3").json();
+    let read: Vec<bool> =
+        page["messages"].as_array().unwrap().iter().map(|m| m["read"].as_bool().unwrap()).collect();
+    assert_eq!(read, [true, true, false]);
+    assert_eq!(http.post("/v1/users/eve/inbox/read", &json!({})).status, 400);
+    assert_eq!(http.get("/v1/users/nobody/inbox").json()["messages"], json!([]));
+}
+
+#[test]
+fn a_message_that_is_taken_back_leaves_every_page_and_is_not_replayed() {
+    let (_database, server) = start();
+    let mut client = device(&server, json!(1));
+    send(&server, json!([{"user_id": 1, "title": "wrong"}, {"user_id": 1, "title": "right"}]));
+    let (wrong, right) = (client.expect("notification"), client.expect("notification"));
+    let mut http = server.http();
+    let path = format!("/v1/notifications/{}", wrong["notification_id"].as_str().unwrap());
+    assert_eq!(http.delete(&path).status, 204);
+    let withdrawn = client.expect("withdraw");
+    assert_eq!(
+        (&withdrawn["notification_id"], &withdrawn["reason"]),
+        (&wrong["notification_id"], &json!("withdrawn"))
+    );
+    assert_eq!(http.delete(&path).status, 404, "once");
+    let inbox = http.get("/v1/users/1/inbox").json();
+    assert_eq!(inbox["messages"].as_array().unwrap().len(), 1);
+    drop(client);
+    let mut again = device(&server, json!(1));
+    assert_eq!(again.expect("notification")["notification_id"], right["notification_id"]);
+}
+
+#[test]
+fn a_newer_message_with_the_same_collapse_key_supersedes_the_older_one() {
+    let (database, mut server) = start();
+    let mut client = device(&server, json!(1));
+    send(&server, json!({"user_id": 1, "title": "price 9", "collapse_key": "p"}));
+    let old = client.expect("notification");
+    send(&server, json!({"user_id": 1, "title": "price 8", "collapse_key": "p"}));
+    let withdrawn = client.expect("withdraw");
+    assert_eq!(
+        (&withdrawn["notification_id"], &withdrawn["reason"]),
+        (&old["notification_id"], &json!("superseded"))
+    );
+    let new = client.expect("notification");
+    assert_eq!(new["title"], "price 8");
+    server.kill();
+    let server = Server::start(&database.url, &[]);
+    let mut client = device(&server, json!(1));
+    assert_eq!(
+        client.expect("notification")["notification_id"],
+        new["notification_id"],
+        "the old one is history"
+    );
+    expect_counts(&mut client, 1, 1);
+}
