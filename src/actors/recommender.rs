@@ -169,7 +169,7 @@ pub fn measure(
     }
     let catalogue = shared.catalogue.load_full();
     let models = shared.models.load_full();
-    let current = (models.version != ModelVersion(0)).then_some(&models.parameters);
+    let current = (models.version != ModelVersion(0)).then_some(&*models);
     let mut trained = evaluate::train_against(&data, &catalogue, now, &parameters, current, progress)?;
     drop(data);
     let since = now.plus_days(-MESSAGE_DAYS);

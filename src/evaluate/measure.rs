@@ -1,4 +1,5 @@
-//! Measures blends of one trained set on cases. Every known item is ranked; what the user had to do with is left out.
+//! Measures rules of one trained set on cases, and makes of cases what a rule is learnt from. Every known item is ranked; what the
+//! user had to do with is left out.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -9,11 +10,11 @@ use crate::base::{ItemId, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::event::Event;
 use crate::profile::{Profile, SegmentId};
-use crate::recommend::hybrid::{self, Components};
+use crate::recommend::ensemble::{CANDIDATES, Ranker};
 use crate::recommend::interactions::Groups;
-use crate::recommend::{Blend, ModelSet, Request, Threads};
+use crate::recommend::{ModelSet, Request, Threads};
 
-use super::ranking::Tally;
+use super::auto::Asked;
 use super::split::Case;
 
 /// Cut-offs of the measurement that comes with every training.
@@ -41,44 +42,80 @@ pub fn known_items(events: &[Event]) -> HashSet<u32> {
     events.iter().filter_map(|event| event.item).map(|item| item.0).collect()
 }
 
-/// One tally for each blend, over all cases; `None` when `progress` breaks. Blends that share history decay and
-/// neighbours share the work, so order them by these.
-pub fn measure(
-    setting: &Setting<'_>,
-    cases: &[Case],
-    blends: &[Blend],
-    ks: &[usize],
-    threads: &Threads,
-    mut progress: impl FnMut(f32) -> ControlFlow<()>,
-) -> Option<Vec<Tally>> {
-    let groups = Groups::by_user(setting.n_users, setting.events);
-    let known = known_items(setting.events);
-    let n = ks.iter().copied().max().unwrap_or(0);
-    let mut tallies = vec![Tally::new(ks); blends.len()];
-    for (index, chunk) in cases.chunks(CASES_AT_ONCE).enumerate() {
-        let lists: Vec<Vec<Vec<u32>>> = threads
-            .run(|| chunk.par_iter().map(|case| lists(setting, &groups, &known, case, blends, n)).collect());
-        for (case, lists) in chunk.iter().zip(&lists) {
-            for (tally, list) in tallies.iter_mut().zip(lists) {
-                tally.add(list, &case.relevant);
-            }
-        }
-        let done = ((index + 1) * CASES_AT_ONCE) as f32 / cases.len() as f32;
-        if progress(done.min(1.0)).is_break() {
-            return None;
-        }
-    }
-    Some(tallies)
+/// What came of one case.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// By rule: items, best first.
+    pub lists: Vec<Vec<u32>>,
+    /// Of the user, at the cut.
+    pub segment: Option<SegmentId>,
 }
 
-/// The segment of each case's user at the cut, by the model's own segmentation.
-pub fn segments(setting: &Setting<'_>, cases: &[Case], threads: &Threads) -> Vec<Option<SegmentId>> {
+/// The `n` best of every case by each of these rules; the rule `None` is the one that serves, with all that follows it but
+/// exploring. `None` when `progress` breaks.
+pub fn answers(
+    setting: &Setting<'_>,
+    cases: &[Case],
+    rules: &[Option<Ranker>],
+    n: usize,
+    threads: &Threads,
+    progress: impl FnMut(f32) -> ControlFlow<()>,
+) -> Option<Vec<Answer>> {
+    let known = known_items(setting.events);
+    each(setting, cases, threads, progress, |case, request| {
+        let request = Request { n, ..*request };
+        let allowed = |item: ItemId| known.contains(&item.0) && !case.seen.contains(&item.0);
+        let personal = setting.model.personal(&request);
+        let list = |rule: &Option<Ranker>| -> Vec<u32> {
+            match rule {
+                None => setting.model.list(&personal, &request, allowed),
+                Some(rule) => setting.model.list_by(&personal, rule, &request, allowed),
+            }
+        };
+        Answer { lists: rules.iter().map(list).collect(), segment: request.segment }
+    })
+}
+
+/// Candidates of every case by the plain rule's core. `None` when `progress` breaks.
+pub fn asked(
+    setting: &Setting<'_>,
+    cases: &[Case],
+    core: &Ranker,
+    threads: &Threads,
+    progress: impl FnMut(f32) -> ControlFlow<()>,
+) -> Option<Vec<Asked>> {
+    let known = known_items(setting.events);
+    each(setting, cases, threads, progress, |case, request| {
+        let allowed = |item: ItemId| known.contains(&item.0) && !case.seen.contains(&item.0);
+        let personal = setting.model.personal(request);
+        let list = personal.candidates(setting.model.ensemble(), core, CANDIDATES, allowed);
+        Asked { list, length: personal.length(), relevant: case.relevant.clone() }
+    })
+}
+
+/// Something for every case, from the request of its user at the cut.
+fn each<T: Send>(
+    setting: &Setting<'_>,
+    cases: &[Case],
+    threads: &Threads,
+    mut progress: impl FnMut(f32) -> ControlFlow<()>,
+    make: impl Fn(&Case, &Request<'_>) -> T + Sync,
+) -> Option<Vec<T>> {
     let groups = Groups::by_user(setting.n_users, setting.events);
     let one = |case: &Case| {
         let profile = profile(setting, &groups, case);
-        setting.model.segment(&profile.features(setting.now))
+        let segment = setting.model.segment(&profile.features(setting.now));
+        make(case, &Request { segment, ..Request::new(&profile, setting.catalogue, setting.now, 0) })
     };
-    threads.run(|| cases.par_iter().map(one).collect())
+    let mut all = Vec::with_capacity(cases.len());
+    for chunk in cases.chunks(CASES_AT_ONCE) {
+        let made: Vec<T> = threads.run(|| chunk.par_iter().map(one).collect());
+        all.extend(made);
+        if progress(all.len() as f32 / cases.len() as f32).is_break() {
+            return None;
+        }
+    }
+    Some(all)
 }
 
 fn profile(setting: &Setting<'_>, groups: &Groups, case: &Case) -> Profile {
@@ -87,42 +124,4 @@ fn profile(setting: &Setting<'_>, groups: &Groups, case: &Case) -> Profile {
         profile.apply(event, setting.catalogue);
     }
     profile
-}
-
-fn lists(
-    setting: &Setting<'_>,
-    groups: &Groups,
-    known: &HashSet<u32>,
-    case: &Case,
-    blends: &[Blend],
-    n: usize,
-) -> Vec<Vec<u32>> {
-    let profile = profile(setting, groups, case);
-    let request = Request {
-        profile: &profile,
-        segment: setting.model.segment(&profile.features(setting.now)),
-        catalogue: setting.catalogue,
-        now: setting.now,
-        n,
-        seed: None,
-        exclude: &[],
-    };
-    let allowed = |item: ItemId| known.contains(&item.0) && !case.seen.contains(&item.0);
-    let models = setting.model.models();
-    let mut shared: Option<(Blend, Components)> = None;
-    let mut lists = Vec::with_capacity(blends.len());
-    for blend in blends {
-        let components = match shared.take() {
-            Some((last, components))
-                if last.history_decay == blend.history_decay && last.neighbours == blend.neighbours =>
-            {
-                components
-            }
-            _ => Components::new(&models, &request, blend),
-        };
-        let best = hybrid::best(&components.blended(blend), request.n, allowed);
-        lists.push(best.into_iter().map(|(item, _)| item.0).collect());
-        shared = Some((*blend, components));
-    }
-    lists
 }

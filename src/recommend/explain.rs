@@ -1,79 +1,147 @@
-//! Finds the true cause of a recommendation: the model that added most to its score, and in it the item of the history,
-//! the category or the segment that did.
+//! Finds the true cause of a recommendation: of the groups of members (behaviour, content, popularity overall, in a category,
+//! in a segment) the one that added most to its score, and in it the item of the history, the category or the segment that did.
 
 use crate::base::ItemId;
-use crate::catalogue::CategoryId;
 use crate::profile::Profile;
 
-use super::hybrid::{Components, Models, has};
-use super::parameters::Blend;
+use super::ensemble::{Beside, Candidates, Member, Ranker};
+use super::personal::{Personal, Sources};
+use super::seed::has;
 use super::{Reason, Request};
 
 /// Buyers of both from which "often bought with" is true.
 const OFTEN: u16 = 2;
 
-impl Components {
-    /// The cause that added most to an item's score. O(history · (neighbours + words)).
-    pub fn reason(&self, models: &Models<'_>, request: &Request<'_>, blend: &Blend, item: ItemId) -> Reason {
-        let at = |scores: &[f32]| scores.get(item.index()).copied().unwrap_or(0.0);
-        if let (Some(seed), Some(scores)) = (request.seed, &self.seed)
-            && at(scores) > 0.0
-        {
-            return seed_reason(models, request, seed, item);
+/// What a score comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Pairs and factors over what people dealt with.
+    Behaviour,
+    /// Likeness in words.
+    Content,
+    /// Popularity in liked categories.
+    Category,
+    /// Popularity in the segment.
+    Segment,
+    /// Popularity and trends.
+    Popular,
+}
+
+impl Source {
+    fn of(member: &Member) -> Self {
+        match member {
+            Member::Pair { .. } | Member::Als(_) => Self::Behaviour,
+            Member::Beside(Beside::Content) => Self::Content,
+            Member::Beside(Beside::Category) => Self::Category,
+            Member::Beside(Beside::Segment) => Self::Segment,
+            Member::Beside(Beside::Popular) | Member::Popularity | Member::Trend(_) | Member::Season(_) => {
+                Self::Popular
+            }
         }
-        let weights = self.weights(blend);
-        let item_knn = weights.item_knn * at(&self.item_knn);
-        let content = weights.content * at(&self.content);
-        let popularity = weights.popularity * at(&self.popularity);
-        let personal = if item_knn >= content && item_knn >= popularity {
-            self.behaviour_cause(models, request, item)
-        } else if content >= popularity {
-            self.content_cause(models, request, item)
-        } else {
-            None
-        };
-        personal.unwrap_or_else(|| popularity_reason(models, request, &self.liked, item))
+    }
+}
+
+/// Where a recommendation's score came from.
+pub(super) struct Explanation<'a> {
+    pub(super) sources: &'a Sources<'a>,
+    pub(super) request: &'a Request<'a>,
+    pub(super) personal: &'a Personal,
+    pub(super) candidates: &'a Candidates,
+    pub(super) rule: &'a Ranker,
+}
+
+impl Explanation<'_> {
+    /// What each source added to the score of a candidate; negative where it spoke against it. O(members).
+    pub(super) fn parts(&self, item: ItemId) -> Vec<(Source, f32)> {
+        let mut parts: Vec<(Source, f32)> = Vec::new();
+        let added = self.rule.parts(self.candidates.row(item), self.personal.length());
+        for (member, added) in self.sources.ensemble.models().members().iter().zip(added) {
+            let source = Source::of(member);
+            match parts.iter_mut().find(|(known, _)| *known == source) {
+                Some((_, sum)) => *sum += added,
+                None => parts.push((source, added)),
+            }
+        }
+        parts.sort_by(|a, b| b.1.total_cmp(&a.1));
+        parts
     }
 
-    /// The item of the history whose neighbourhood added most.
-    fn behaviour_cause(&self, models: &Models<'_>, request: &Request<'_>, item: ItemId) -> Option<Reason> {
-        let (cause, neighbour, _) = self
-            .history
-            .iter()
-            .filter_map(|(known, weight)| {
-                let neighbour = models.item_knn.neighbours(*known).iter().find(|near| near.item == item)?;
-                Some((*known, *neighbour, weight * neighbour.similarity))
-            })
-            .max_by(|a, b| a.2.total_cmp(&b.2))?;
-        let owned = has(request.profile, cause);
-        if owned && let Some(rule) = rule_reason(models, request.profile, cause, item) {
-            return Some(rule);
-        }
-        Some(if owned && neighbour.bought_together >= OFTEN {
-            Reason::OftenBoughtWith(cause)
-        } else if owned {
-            Reason::SimilarTo(cause)
+    /// The cause that added most. O(history · weights kept).
+    pub(super) fn reason(&self, item: ItemId) -> Reason {
+        let parts = self.parts(item);
+        let speaking = parts.iter().filter(|(_, added)| *added > 0.0);
+        let mut causes = speaking.filter_map(|(source, _)| self.cause(*source, item));
+        causes.next().unwrap_or(if self.sources.popularity.score(item) > 0.0 {
+            Reason::Popular
         } else {
-            Reason::Viewed(cause)
+            Reason::New
         })
     }
 
+    fn cause(&self, source: Source, item: ItemId) -> Option<Reason> {
+        match source {
+            Source::Behaviour => self.behaviour(item).map(|cause| self.behaviour_reason(cause, item)),
+            Source::Content => self.content_cause(item),
+            Source::Category => self.request.catalogue.category_of(item).map(Reason::PopularIn),
+            Source::Segment => self.request.segment.map(Reason::PopularInSegment),
+            Source::Popular => (self.sources.popularity.score(item) > 0.0).then_some(Reason::Popular),
+        }
+    }
+
+    /// The item of the history that added most, over all members that speak of pairs or factors: each member's part in the
+    /// score, divided among the items as its own score is.
+    pub(super) fn behaviour(&self, item: ItemId) -> Option<ItemId> {
+        let context = self.personal.context();
+        let models = self.sources.ensemble.models();
+        let added = self.rule.parts(self.candidates.row(item), self.personal.length());
+        let mut sums = vec![0f32; context.history.len()];
+        for (member, added) in models.members().iter().zip(added) {
+            let Some(parts) = (added != 0.0).then(|| models.parts(*member, &context, item)).flatten() else {
+                continue;
+            };
+            let whole: f32 = parts.iter().sum();
+            if whole > 0.0 {
+                sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += added * part / whole);
+            }
+        }
+        let (cause, most) =
+            context.history.iter().zip(sums).max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.0.cmp(&a.0.0)))?;
+        (most > 0.0).then_some(cause.0)
+    }
+
+    fn behaviour_reason(&self, cause: ItemId, item: ItemId) -> Reason {
+        let profile = self.request.profile;
+        if !has(profile, cause) {
+            return Reason::Viewed(cause);
+        }
+        let near = self.sources.item_knn.neighbours(cause).iter().find(|near| near.item == item);
+        match rule_reason(self.sources, profile, cause, item) {
+            Some(rule) => rule,
+            None if near.is_some_and(|near| near.bought_together >= OFTEN) => Reason::OftenBoughtWith(cause),
+            None => Reason::SimilarTo(cause),
+        }
+    }
+
     /// The item of the history that is most alike.
-    fn content_cause(&self, models: &Models<'_>, request: &Request<'_>, item: ItemId) -> Option<Reason> {
+    fn content_cause(&self, item: ItemId) -> Option<Reason> {
+        let alike = |(known, weight): &(ItemId, f32)| {
+            (*known, weight * self.sources.content.similarity(*known, item))
+        };
         let (cause, _) = self
-            .history
+            .personal
+            .taste()
             .iter()
-            .map(|(known, weight)| (*known, weight * models.content.similarity(*known, item)))
+            .map(alike)
             .filter(|(_, similarity)| *similarity > 0.0)
             .max_by(|a, b| a.1.total_cmp(&b.1))?;
-        let owned = has(request.profile, cause);
+        let owned = has(self.request.profile, cause);
         Some(if owned { Reason::SimilarTo(cause) } else { Reason::Viewed(cause) })
     }
 }
 
 /// The most confident rule that leads from what the user has, the seed among it, to the item.
-fn rule_reason(models: &Models<'_>, profile: &Profile, seed: ItemId, item: ItemId) -> Option<Reason> {
-    let applying = models.association_rules.applying(seed, |other| has(profile, other));
+fn rule_reason(sources: &Sources<'_>, profile: &Profile, seed: ItemId, item: ItemId) -> Option<Reason> {
+    let applying = sources.association_rules.applying(seed, |other| has(profile, other));
     let (_, rule) = applying
         .filter(|(then, rule)| *then == item && rule.lift > 1.0)
         .max_by(|(_, a), (_, b)| a.confidence.total_cmp(&b.confidence).then(a.lift.total_cmp(&b.lift)))?;
@@ -82,55 +150,37 @@ fn rule_reason(models: &Models<'_>, profile: &Profile, seed: ItemId, item: ItemI
 }
 
 /// Why an item goes with a seed: what the user did with the seed, or what the two have in common.
-pub fn seed_reason(models: &Models<'_>, request: &Request<'_>, seed: ItemId, item: ItemId) -> Reason {
-    let neighbour = models.item_knn.neighbours(seed).iter().find(|near| near.item == item);
+pub(super) fn seed_reason(
+    sources: &Sources<'_>,
+    request: &Request<'_>,
+    seed: ItemId,
+    item: ItemId,
+) -> Reason {
+    let neighbour = sources.item_knn.neighbours(seed).iter().find(|near| near.item == item);
     let together = neighbour.is_some_and(|near| near.bought_together >= OFTEN);
     let owned = has(request.profile, seed);
-    if owned && let Some(rule) = rule_reason(models, request.profile, seed, item) {
+    if owned && let Some(rule) = rule_reason(sources, request.profile, seed, item) {
         rule
     } else if owned && together {
         Reason::OftenBoughtWith(seed)
     } else if !owned && request.profile.has_seen(seed) {
         Reason::Viewed(seed)
     } else {
-        pair_reason(models, seed, item)
+        pair_reason(sources, seed, item)
     }
 }
 
 /// What two items have in common, whoever asks.
-pub fn pair_reason(models: &Models<'_>, seed: ItemId, item: ItemId) -> Reason {
-    let neighbour = models.item_knn.neighbours(seed).iter().find(|near| near.item == item);
+pub(super) fn pair_reason(sources: &Sources<'_>, seed: ItemId, item: ItemId) -> Reason {
+    let neighbour = sources.item_knn.neighbours(seed).iter().find(|near| near.item == item);
     let behaviour = neighbour.map_or(0.0, |near| near.similarity);
     match neighbour {
-        Some(near) if near.bought_together >= OFTEN && behaviour >= models.content.similarity(seed, item) => {
-            let rule = rule_reason(models, &Profile::default(), seed, item);
+        Some(near)
+            if near.bought_together >= OFTEN && behaviour >= sources.content.similarity(seed, item) =>
+        {
+            let rule = rule_reason(sources, &Profile::default(), seed, item);
             rule.unwrap_or(Reason::OftenBoughtWith(seed))
         }
         _ => Reason::SimilarTo(seed),
-    }
-}
-
-/// The largest part of an item's popularity.
-fn popularity_reason(
-    models: &Models<'_>,
-    request: &Request<'_>,
-    liked: &[(CategoryId, f32)],
-    item: ItemId,
-) -> Reason {
-    let overall = models.popularity.score(item);
-    let best_share = liked.first().map_or(1.0, |(_, share)| *share);
-    let category = request.catalogue.category_of(item).and_then(|id| {
-        liked.iter().find(|(liked, _)| *liked == id).map(|(_, share)| (id, share / best_share))
-    });
-    let segment = request.segment.and_then(|id| {
-        models.popularity.in_segment(id).iter().find(|(near, _)| *near == item).map(|(_, score)| (id, *score))
-    });
-    // Overall popularity is part of every popular item's score; the narrower cause, where there is one of note, is
-    // the one that put this item before the others.
-    match (category, segment) {
-        (Some((id, like)), _) if like >= 0.5 && overall > 0.0 => Reason::PopularIn(id),
-        (_, Some((id, score))) if score > overall => Reason::PopularInSegment(id),
-        _ if overall > 0.0 => Reason::Popular,
-        _ => Reason::New,
     }
 }

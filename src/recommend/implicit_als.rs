@@ -168,6 +168,42 @@ impl ImplicitAls {
         add_products(&self.fold_in(history), &self.items, scores);
     }
 
+    /// How much each item of the history adds to the score of `item`: with A the normal equations of the folded-in vector,
+    /// cᵢ · yᵢᵀ A⁻¹ y. They sum to the score. Hu, Koren & Volinsky 2008, section 5. O(history · factors² + factors³).
+    pub fn parts(&self, history: &[(ItemId, f32)], item: ItemId) -> Vec<f32> {
+        let f = self.factors;
+        let confidence = |item: ItemId, weight: f32| {
+            let counts = item.index() < self.n_items() && weight.is_finite() && weight > 0.0;
+            if counts { self.alpha * weight } else { 0.0 }
+        };
+        let all: f32 = history.iter().map(|(item, weight)| confidence(*item, *weight)).sum();
+        let target = self.item(item);
+        if target.is_empty() || all <= 0.0 {
+            return vec![0.0; history.len()];
+        }
+        let mut normal: Vec<f64> = self.gram.iter().map(|value| f64::from(*value)).collect();
+        for (known, weight) in history {
+            let extra = f64::from(confidence(*known, *weight) - 1.0);
+            let vector = self.item(*known);
+            if confidence(*known, *weight) == 0.0 {
+                continue;
+            }
+            for (row, own) in normal.chunks_mut(f).zip(vector) {
+                let scale = extra * f64::from(*own);
+                row.iter_mut().zip(vector).for_each(|(cell, value)| *cell += scale * f64::from(*value));
+            }
+        }
+        let penalty = f64::from(self.penalty.of(all));
+        normal.iter_mut().step_by(f + 1).for_each(|cell| *cell += penalty);
+        let solved = eliminate(normal, target.iter().map(|value| f64::from(*value)).collect());
+        let product =
+            |vector: &[f32]| vector.iter().zip(&solved).map(|(a, b)| f64::from(*a) * b).sum::<f64>();
+        let part = |(known, weight): &(ItemId, f32)| {
+            (f64::from(confidence(*known, *weight)) * product(self.item(*known))) as f32
+        };
+        history.iter().map(part).collect()
+    }
+
     /// An item's vector; empty for an unknown item. O(1).
     pub fn item(&self, item: ItemId) -> &[f32] {
         self.items.chunks_exact(self.factors.max(1)).nth(item.index()).unwrap_or_default()
@@ -185,6 +221,34 @@ impl ImplicitAls {
             && self.items.iter().chain(&self.gram).all(|value| value.is_finite())
             && [self.alpha, self.penalty.of(1.0)].iter().all(|value| value.is_finite())
     }
+}
+
+/// Solves a symmetric positive definite system of equations, row-major, by Gaussian elimination. O(f³).
+fn eliminate(mut matrix: Vec<f64>, mut right: Vec<f64>) -> Vec<f64> {
+    let f = right.len();
+    for pivot in 0..f {
+        let (above, below) = matrix.split_at_mut((pivot + 1) * f);
+        let Some(own) = above.get(pivot * f..) else { continue };
+        let Some(diagonal) = own.get(pivot).copied().filter(|value| value.abs() > f64::MIN_POSITIVE) else {
+            continue;
+        };
+        let (right_above, right_below) = right.split_at_mut(pivot + 1);
+        let own_right = right_above.last().copied().unwrap_or(0.0);
+        for (row, value) in below.chunks_mut(f).zip(right_below) {
+            let factor = row.get(pivot).map_or(0.0, |cell| cell / diagonal);
+            row.iter_mut().zip(own).skip(pivot).for_each(|(cell, other)| *cell -= factor * other);
+            *value -= factor * own_right;
+        }
+    }
+    for pivot in (0..f).rev() {
+        let row = matrix.get(pivot * f..(pivot + 1) * f).unwrap_or_default();
+        let known: f64 = row.iter().zip(&right).skip(pivot + 1).map(|(cell, value)| cell * value).sum();
+        let diagonal = row.get(pivot).copied().unwrap_or(1.0);
+        if let Some(value) = right.get_mut(pivot) {
+            *value = (*value - known) / diagonal;
+        }
+    }
+    right
 }
 
 fn check(parameters: &AlsParameters) -> Result<(), TrainError> {
@@ -252,6 +316,26 @@ mod tests {
     fn fit(matrix: &Matrix, parameters: &AlsParameters, n_threads: usize) -> ImplicitAls {
         let threads = Threads::new(n_threads).unwrap();
         ImplicitAls::fit(matrix, parameters, &threads, |_| ControlFlow::Continue(())).unwrap()
+    }
+
+    #[test]
+    fn the_parts_of_a_score_sum_to_it() {
+        let model = fit(&tastes(), &AlsParameters { factors: 8, ..AlsParameters::default() }, 1);
+        let history = [(ItemId(0), 1.0), (ItemId(2), 0.3), (ItemId(99), 1.0), (ItemId(7), 2.0)];
+        let mut scores = vec![0f32; 13];
+        model.add_scores(&history, &mut scores);
+        for item in 0..12 {
+            let parts = model.parts(&history, ItemId(item));
+            let sum: f32 = parts.iter().sum();
+            assert!(
+                (sum - scores[item as usize]).abs() < 1e-3,
+                "{item}: {parts:?} {}",
+                scores[item as usize]
+            );
+            assert_eq!(parts[2], 0.0, "an unknown item says nothing");
+        }
+        assert_eq!(model.parts(&history, ItemId(50)), [0.0; 4]);
+        assert_eq!(model.parts(&[], ItemId(1)), [0f32; 0]);
     }
 
     #[test]

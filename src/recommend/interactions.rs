@@ -80,6 +80,22 @@ impl Groups {
         Self::new(n_users, events, |event| event.user.map(|user| user.index()).filter(|user| *user < n_users))
     }
 
+    /// By user, then a row for each anonymous basket, in order of appearance; anonymous events without a basket are in none.
+    pub fn by_visitor(n_users: usize, events: &[Event]) -> Self {
+        let mut baskets: HashMap<i64, usize> = HashMap::new();
+        for event in events.iter().filter(|event| event.user.is_none()) {
+            if let Some(basket) = event.basket {
+                let next = n_users + baskets.len();
+                baskets.entry(basket).or_insert(next);
+            }
+        }
+        Self::new(n_users + baskets.len(), events, |event| match (event.user, event.basket) {
+            (Some(user), _) => Some(user.index()).filter(|user| *user < n_users),
+            (None, Some(basket)) => baskets.get(&basket).copied(),
+            (None, None) => None,
+        })
+    }
+
     /// Number of rows.
     pub fn n_rows(&self) -> usize {
         self.offsets.len().saturating_sub(1)
@@ -106,18 +122,7 @@ impl Matrix {
         weighting: &Weighting,
         mut progress: impl FnMut(f32) -> ControlFlow<()>,
     ) -> Option<Self> {
-        let mut baskets: HashMap<i64, usize> = HashMap::new();
-        for event in events.iter().filter(|event| event.user.is_none()) {
-            if let Some(basket) = event.basket {
-                let next = n_users + baskets.len();
-                baskets.entry(basket).or_insert(next);
-            }
-        }
-        let groups = Groups::new(n_users + baskets.len(), events, |event| match (event.user, event.basket) {
-            (Some(user), _) => Some(user.index()).filter(|user| *user < n_users),
-            (None, Some(basket)) => baskets.get(&basket).copied(),
-            (None, None) => None,
-        });
+        let groups = Groups::by_visitor(n_users, events);
         let newest = events.iter().map(|event| event.occurred_at).max().unwrap_or_default();
         let n_items =
             events.iter().filter_map(|event| event.item).map(|item| item.index() + 1).max().unwrap_or(0);

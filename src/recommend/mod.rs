@@ -2,9 +2,9 @@
 //!
 //! [`boosting`] learns probabilities and orders from rows of numbers.
 //! [`propensity`] says how likely a message is to be answered, and how.
-//! One recommender a file ([`popularity`], [`item_knn`], [`content_based`]); [`hybrid`] blends them; [`explain`] finds the cause; [`rules`] takes
-//! away what must not be shown; a [`ModelSet`] holds all of it, immutable, swapped whole; [`train`](train::train)
-//! makes one from events and a catalogue.
+//! One recommender a file ([`popularity`], [`item_knn`], [`content_based`], …); [`ensemble`] blends them; [`explain`] finds the
+//! cause; [`rules`] takes away what must not be shown; a [`ModelSet`] holds all of it, immutable, swapped whole;
+//! [`train`](train::train) makes one from events and a catalogue.
 
 pub mod association_rules;
 mod baseline;
@@ -14,9 +14,8 @@ mod columns;
 pub mod content_based;
 pub mod ease;
 pub mod ensemble;
-pub mod explain;
+mod explain;
 pub mod frequent_itemsets;
-pub mod hybrid;
 pub mod implicit_als;
 pub mod interactions;
 pub mod item_knn;
@@ -25,11 +24,13 @@ mod least_squares;
 pub mod listwise;
 mod model_set;
 mod parameters;
+pub mod personal;
 pub mod popularity;
 pub mod propensity;
 mod reason;
 pub mod rp3beta;
 pub mod rules;
+mod seed;
 pub mod session_knn;
 pub mod session_model;
 pub mod session_ranking;
@@ -38,6 +39,7 @@ pub mod sparse_scores;
 mod sweep;
 pub mod text;
 mod threads;
+mod top;
 pub mod train;
 pub mod transitions;
 pub mod trending;
@@ -61,7 +63,7 @@ pub use artefact::ArtefactError;
 pub use association_rules::{AssociationRules, Rule, RuleParameters};
 pub use baseline::Baseline;
 pub use model_set::ModelSet;
-pub use parameters::{Blend, TrainingParameters};
+pub use parameters::TrainingParameters;
 pub use reason::Reason;
 pub use threads::Threads;
 pub use train::{Progress, Stage, TrainError, Trained, TrainingData, train};
@@ -86,6 +88,13 @@ pub struct Request<'a> {
     pub seed: Option<ItemId>,
     /// Never these, e.g. what was sent a moment ago.
     pub exclude: &'a [ItemId],
+}
+
+impl<'a> Request<'a> {
+    /// For `n` items, without a seed, a segment or anything excluded.
+    pub fn new(profile: &'a Profile, catalogue: &'a Catalogue, now: Timestamp, n: usize) -> Self {
+        Self { profile, segment: None, catalogue, now, n, seed: None, exclude: &[] }
+    }
 }
 
 /// One item to show.

@@ -214,7 +214,15 @@ fn training_says_how_far_it_is_stops_when_told_and_needs_something() {
     .unwrap();
     assert_eq!(
         stages,
-        [Stage::Profiles, Stage::Segments, Stage::Popularity, Stage::ItemKnn, Stage::Rules, Stage::Content]
+        [
+            Stage::Profiles,
+            Stage::Segments,
+            Stage::Popularity,
+            Stage::ItemKnn,
+            Stage::Ensemble,
+            Stage::Rules,
+            Stage::Content
+        ]
     );
     for stop in stages {
         let result = train(&data, &catalogue, now, &plain(), &mut |stage, _| {
@@ -253,14 +261,15 @@ proptest! {
     fn any_events_give_a_model_without_a_panic_or_nan(
         events in prop::collection::vec(any_event(), 0..60),
         seed in prop::option::of(0u32..12),
-        blend in prop::array::uniform4(prop_oneof![Just(0.0f32), Just(1.0), Just(f32::NAN), Just(-1.0), Just(f32::MAX)]),
+        weights in prop::collection::vec(-1e3..1e3f32, 40),
     ) {
         let mut events = events;
         events.sort_by_key(|event| event.occurred_at);
         let catalogue = shop();
         let mut model = trained(&events, 6, &catalogue);
-        let [item_knn, content, popularity, history_decay] = blend;
-        model.parameters.blend = Blend { item_knn, content, popularity, history_decay, neighbours: 10 };
+        let n = model.ensemble().models().members().len();
+        let (weights, linear) = (weights[..n].to_vec(), weights[40 - n..].to_vec());
+        model.set_rule(ensemble::Ranker { weights, linear, ..model.rule(0) });
         let user = profile(&events, &catalogue);
         let segment = model.segment(&user.features(Timestamp::from_seconds(START)));
         let asked = Request { segment, seed: seed.map(ItemId), ..request(&user, &catalogue, 10) };

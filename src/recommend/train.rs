@@ -13,9 +13,11 @@ use crate::profile::{Features, Profile, SegmentError, SegmentId, Segmentation};
 use super::association_rules::{AssociationRules, purchase_baskets};
 use super::baseline::Baseline;
 use super::content_based::ContentBased;
+use super::ensemble::{EventHistories, Models};
 use super::frequent_itemsets;
 use super::interactions::{Groups, Matrix, Weighting};
 use super::item_knn::{ItemKnn, KnnParameters};
+use super::model_set::plain;
 use super::popularity::Popularity;
 use super::propensity::{Fitted, Message, Propensity};
 use super::threads::Threads;
@@ -72,6 +74,8 @@ pub enum Stage {
     Popularity,
     /// Item-to-item similarity.
     ItemKnn,
+    /// The members of the blend.
+    Ensemble,
     /// What is bought together.
     Rules,
     /// Content index.
@@ -93,6 +97,7 @@ impl Stage {
             Self::Segments => "segments",
             Self::Popularity => "popularity",
             Self::ItemKnn => "item_knn",
+            Self::Ensemble => "ensemble",
             Self::Rules => "rules",
             Self::Content => "content",
             Self::Propensity => "propensity",
@@ -213,6 +218,7 @@ pub fn train_in(
     let item_knn = ItemKnn::fit(&matrix, &knn, threads, |done| progress(Stage::ItemKnn, done))
         .ok_or(TrainError::Cancelled)?;
     drop(matrix);
+    let (models, unit) = ensemble(threads, events, n_users, parameters, progress)?;
     let association_rules = association_rules(threads, events, parameters, progress)?;
 
     step(progress, Stage::Content, 0.0)?;
@@ -233,6 +239,8 @@ pub fn train_in(
         item_knn: Arc::new(item_knn),
         association_rules: Arc::new(association_rules),
         content,
+        ensemble: Arc::new(plain(models)),
+        unit,
         propensity: Arc::default(),
     };
     Ok(Trained { model, metrics: Metrics::new(), features })
@@ -289,6 +297,26 @@ fn features(
         step(progress, Stage::Profiles, done.min(1.0))?;
     }
     Ok(features)
+}
+
+/// The members of the blend, and the mean interest of the shop.
+fn ensemble(
+    threads: &Threads,
+    events: &[Event],
+    n_users: usize,
+    parameters: &TrainingParameters,
+    progress: &mut Progress<'_>,
+) -> Result<(Models, f32), TrainError> {
+    step(progress, Stage::Ensemble, 0.0)?;
+    let rows = EventHistories::new(events, n_users, parameters.history_cap, |done| {
+        progress(Stage::Ensemble, 0.1 * done)
+    })
+    .ok_or(TrainError::Cancelled)?;
+    let histories = rows.histories();
+    let models = Models::fit(&histories, &parameters.ensemble, threads, |done| {
+        progress(Stage::Ensemble, 0.1 + 0.9 * done)
+    })?;
+    Ok((models, rows.unit))
 }
 
 fn association_rules(

@@ -111,7 +111,7 @@ fn stored(config: &Config, args: &EvaluateArgs) -> anyhow::Result<()> {
     bar.finish_and_clear();
     let took = Measured { train: started.elapsed(), rank: Duration::ZERO };
     let parameters = serde_json::to_value(&trained.model.parameters)?;
-    print(args.json, "hybrid", &parameters, &trained.metrics, &took)
+    print(args.json, "auto", &parameters, &trained.metrics, &took)
 }
 
 /// How long it took.

@@ -1,28 +1,59 @@
 //! Learns the rule that orders candidates. Three shapes (logarithms of scores; the same, changing with the length of the
 //! history; logarithms and plain scores), each with its best penalty; the best of them and of their mean stays.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use crate::evaluate::ranking::ndcg;
-use crate::recommend::ensemble::{CANDIDATES, Candidates, Histories, Ranker, part};
+use crate::recommend::ensemble::{CANDIDATES, Candidates, Ranker, part};
 use crate::recommend::listwise::{Lists, Listwise};
 use crate::recommend::{Threads, TrainError};
 
-use super::{HeldOut, stop};
+use super::stop;
 
 const FOLDS: usize = 3;
-/// Penalties of the blend, by user.
-const PENALTIES: [f64; 3] = [0.002, 0.01, 0.03];
 
 /// What the blend sees of each member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
+pub enum Shape {
+    /// Logarithms of scores.
     Logarithmic,
+    /// The same, and times the length of the history.
     ByLength,
+    /// The same, and the plain scores.
     WithPlain,
 }
 
-const SHAPES: [Shape; 3] = [Shape::Logarithmic, Shape::ByLength, Shape::WithPlain];
+/// Somebody's candidates, and what of them was right.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// What is to be ordered.
+    pub list: Candidates,
+    /// Length of the history it was made from.
+    pub length: usize,
+    /// Items that were right, not all of them among the candidates.
+    pub relevant: HashSet<u32>,
+}
+
+/// How much is tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Trying {
+    /// In this order.
+    pub shapes: &'static [Shape],
+    /// Penalties, by user.
+    pub penalties: &'static [f64],
+}
+
+impl Trying {
+    /// Whatever may be worth it.
+    pub const EVERYTHING: Self = Self {
+        shapes: &[Shape::Logarithmic, Shape::ByLength, Shape::WithPlain],
+        penalties: &[0.002, 0.01, 0.03],
+    };
+    /// What a training in production has time for: a second on a thousand users.
+    pub const A_LITTLE: Self =
+        Self { shapes: &[Shape::Logarithmic, Shape::WithPlain], penalties: &[0.003, 0.02] };
+}
 
 impl Shape {
     fn name(self) -> &'static str {
@@ -34,16 +65,23 @@ impl Shape {
     }
 }
 
-pub(super) struct Blending<'a> {
-    pub(super) cases: &'a [HeldOut],
-    pub(super) lists: &'a [Candidates],
-    pub(super) members: usize,
-    pub(super) histories: &'a Histories<'a>,
-    pub(super) threads: &'a Threads,
+/// What a rule is learnt from.
+#[derive(Clone, Copy)]
+pub struct Blending<'a> {
+    /// Whom it is learnt on.
+    pub asked: &'a [Asked],
+    /// Columns.
+    pub members: usize,
+    /// How much is tried.
+    pub trying: Trying,
+    /// The pool.
+    pub threads: &'a Threads,
 }
 
 impl Blending<'_> {
-    pub(super) fn learn(
+    /// The rule, the name of its shape, and its NDCG@10 on users each fold was not learnt on. `expired` is asked between two
+    /// trials; `progress` hears 0…1 and may break ([`TrainError::Cancelled`]).
+    pub fn learn(
         &self,
         core: Vec<usize>,
         expired: &dyn Fn() -> bool,
@@ -52,11 +90,11 @@ impl Blending<'_> {
         let rule = self.empty(core);
         // By shape: its best penalty, its quality, and its rules without each fold.
         let mut shapes: Vec<(Shape, f64, f64, Vec<Ranker>)> = Vec::new();
-        let trials = (SHAPES.len() * PENALTIES.len() + 1) as f32;
+        let trials = (self.trying.shapes.len() * self.trying.penalties.len() + 1) as f32;
         let mut done = 0.0;
-        for shape in SHAPES {
+        for shape in self.trying.shapes.iter().copied() {
             let mut best: Option<(f64, f64, Vec<Ranker>)> = None;
-            for penalty in PENALTIES {
+            for penalty in self.trying.penalties.iter().copied() {
                 if best.is_some() && expired() {
                     break;
                 }
@@ -90,7 +128,7 @@ impl Blending<'_> {
 
     /// A rule without weights, with the lengths of the histories it will be learnt on.
     fn empty(&self, core: Vec<usize>) -> Ranker {
-        let lengths: Vec<f32> = self.cases.iter().map(|case| (self.length(case) as f32).ln_1p()).collect();
+        let lengths: Vec<f32> = self.asked.iter().map(|asked| (asked.length as f32).ln_1p()).collect();
         let n = lengths.len().max(1) as f32;
         let centre = lengths.iter().sum::<f32>() / n;
         let variance = lengths.iter().map(|length| (length - centre) * (length - centre)).sum::<f32>() / n;
@@ -115,10 +153,6 @@ impl Blending<'_> {
         }
     }
 
-    fn length(&self, case: &HeldOut) -> usize {
-        case.history(self.histories).len()
-    }
-
     /// One rule for each fold, learnt on the others.
     fn folds(&self, rule: &Ranker, penalty: f64, shape: Shape) -> Result<Vec<Ranker>, TrainError> {
         (0..FOLDS).map(|fold| self.fit(rule, penalty, shape, |index| index % FOLDS != fold)).collect()
@@ -126,14 +160,14 @@ impl Blending<'_> {
 
     /// Mean NDCG@10 over users, each ordered by the rule of their fold.
     fn quality(&self, folds: &[Ranker]) -> f64 {
-        let one = |(index, (case, list)): (usize, (&HeldOut, &Candidates))| {
+        let one = |(index, asked): (usize, &Asked)| {
             let ranker = folds.get(index % FOLDS)?;
-            let order = ranker.rank(list, self.length(case));
+            let order = ranker.rank(&asked.list, asked.length);
             let order: Vec<u32> = order.into_iter().take(10).map(|(item, _)| item.0).collect();
-            Some(ndcg(&order, &case.relevant, 10))
+            Some(ndcg(&order, &asked.relevant, 10))
         };
-        let sum: f64 = self.cases.iter().zip(self.lists).enumerate().filter_map(one).sum();
-        sum / self.cases.len().max(1) as f64
+        let sum: f64 = self.asked.iter().enumerate().filter_map(one).sum();
+        sum / self.asked.len().max(1) as f64
     }
 
     fn fit(
@@ -146,15 +180,15 @@ impl Blending<'_> {
         let width = if shape == Shape::Logarithmic { self.members } else { 2 * self.members };
         let mut lists = Lists::new(width);
         let mut rows = Vec::with_capacity(CANDIDATES * width);
-        for (index, (case, list)) in self.cases.iter().zip(self.lists).enumerate() {
+        for (index, Asked { list, length, relevant }) in self.asked.iter().enumerate() {
             let right: Vec<usize> = (list.items.iter().enumerate())
-                .filter(|(_, item)| case.relevant.contains(&item.0))
+                .filter(|(_, item)| relevant.contains(&item.0))
                 .map(|(place, _)| place)
                 .collect();
             if !learnt(index) || right.is_empty() {
                 continue;
             }
-            let length = rule.length(self.length(case)).clamp(-3.0, 3.0);
+            let length = rule.length(*length).clamp(-3.0, 3.0);
             rows.clear();
             for shares in list.shares.chunks(self.members.max(1)) {
                 rows.extend_from_slice(shares);

@@ -98,7 +98,8 @@ pub fn rank(tables: &Tables, ensemble: &Ensemble, n: usize, threads: &Threads) -
         let history = tables.histories().get(case.user.index()).map_or(&[][..], Vec::as_slice);
         let history: Vec<Interaction> = history.iter().map(interaction).collect();
         let known = newest_first(&history);
-        let context = Context { history: &known, last_day: history.last().map(|one| one.day) };
+        let last_day = history.last().map(|one| one.day);
+        let context = Context { history: &known, last_day, ..Context::default() };
         let list = ensemble.recommend(&context, n, |item| !case.seen.contains(&item.0));
         list.into_iter().map(|(item, score)| (item.0, score)).collect()
     };

@@ -15,14 +15,13 @@ use rayon::prelude::*;
 
 use crate::base::ItemId;
 use crate::recommend::ensemble::{
-    CANDIDATES, Candidates, Context, Ensemble, EnsembleParameters, Histories, Interaction, Models, Ranker,
-    candidates,
+    CANDIDATES, Context, Ensemble, EnsembleParameters, Histories, Interaction, Models, Ranker, candidates,
 };
 use crate::recommend::{Threads, TrainError};
 
+pub use blend::{Asked, Blending, Shape, Trying};
 pub use from_tables::{Chosen, choose, rank};
 
-use blend::Blending;
 use trials::Trials;
 
 /// Users the blend is learnt on, spread evenly.
@@ -82,11 +81,11 @@ pub fn tune(
         progress(0.65 + 0.1 * done)
     })?;
     let core = trials.core(&models, &few);
-    let lists: Vec<Candidates> =
-        threads.run(|| cases.par_iter().map(|case| propose(&models, &core, histories, case)).collect());
+    let asked: Vec<Asked> =
+        threads.run(|| cases.par_iter().map(|case| ask(&models, &core, histories, case)).collect());
     stop(progress, 0.8)?;
     let blend =
-        Blending { cases: &cases, lists: &lists, members: models.members().len(), histories, threads };
+        Blending { asked: &asked, members: models.members().len(), trying: Trying::EVERYTHING, threads };
     let (ranker, shape, ndcg) = blend.learn(core, expired, &mut |done| progress(0.8 + 0.2 * done))?;
     Ok(Tuned { parameters, ranker, ndcg, shape })
 }
@@ -127,12 +126,16 @@ fn stop(progress: &mut dyn FnMut(f32) -> ControlFlow<()>, done: f32) -> Result<(
     if progress(done).is_break() { Err(TrainError::Cancelled) } else { Ok(()) }
 }
 
-fn propose(models: &Models, core: &[usize], histories: &Histories<'_>, case: &HeldOut) -> Candidates {
+fn ask(models: &Models, core: &[usize], histories: &Histories<'_>, case: &HeldOut) -> Asked {
     let history = case.history(histories);
     let known = newest_first(history);
     let seen = items(history);
-    let context = Context { history: &known, last_day: history.last().map(|one| one.day) };
-    candidates(models, &models.scores(&context), core, CANDIDATES, |item| !seen.contains(&item.0))
+    let context =
+        Context { history: &known, last_day: history.last().map(|one| one.day), ..Context::default() };
+    let scores = models.scores(&context);
+    let allowed = |item: ItemId| !seen.contains(&item.0);
+    let list = candidates(models, &scores, models.width(&context), core, CANDIDATES, allowed);
+    Asked { list, length: history.len(), relevant: case.relevant.clone() }
 }
 
 #[cfg(test)]
@@ -170,7 +173,8 @@ mod tests {
         let mut hits = 0;
         for case in &held_out {
             let history = newest_first(&rows[case.row]);
-            let context = Context { history: &history, last_day: rows[case.row].last().map(|one| one.day) };
+            let last_day = rows[case.row].last().map(|one| one.day);
+            let context = Context { history: &history, last_day, ..Context::default() };
             let list =
                 ensemble.recommend(&context, 1, |item| history.iter().all(|(known, _)| *known != item));
             hits += usize::from(list.first().is_some_and(|(item, _)| case.relevant.contains(&item.0)));

@@ -108,7 +108,8 @@ impl Trials<'_> {
             let history = case.history(self.histories);
             let seen = items(history);
             let known = newest_first(history);
-            let context = Context { history: &known, last_day: history.last().map(|one| one.day) };
+            let last_day = history.last().map(|one| one.day);
+            let context = Context { history: &known, last_day, ..Context::default() };
             let scores = models.scores(&context);
             scores.chunks(n).map(|column| quality(column, &seen, case)).collect()
         };

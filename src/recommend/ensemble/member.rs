@@ -33,6 +33,26 @@ pub enum Member {
     Trend(f32),
     /// The same, halving before the user's own newest interaction: what sold when they were last here.
     Season(f32),
+    /// A column that the caller brings along.
+    Beside(Beside),
+}
+
+/// What is known of items otherwise than from histories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Beside {
+    /// Likeness to what the history holds: also of items nobody has touched yet.
+    Content,
+    /// Interest of everybody, halving with age.
+    Popular,
+    /// The same in the categories the user likes.
+    Category,
+    /// The same among users who behave alike.
+    Segment,
+}
+
+impl Beside {
+    /// In the order of their columns.
+    pub const ALL: [Self; 4] = [Self::Content, Self::Popular, Self::Category, Self::Segment];
 }
 
 impl fmt::Display for Member {
@@ -45,6 +65,10 @@ impl fmt::Display for Member {
             Self::Popularity => write!(f, "popularity"),
             Self::Trend(days) => write!(f, "trend_{days}d"),
             Self::Season(days) => write!(f, "season_{days}d"),
+            Self::Beside(Beside::Content) => write!(f, "content"),
+            Self::Beside(Beside::Popular) => write!(f, "popular"),
+            Self::Beside(Beside::Category) => write!(f, "category"),
+            Self::Beside(Beside::Segment) => write!(f, "segment"),
         }
     }
 }

@@ -9,6 +9,7 @@
 //! A linear rule over logarithms was chosen over boosted trees: on five splits of two data sets it gained as much, fits in
 //! seconds, and every member's share of a score can be named.
 
+mod from_events;
 mod member;
 mod models;
 mod pairs;
@@ -18,11 +19,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::ItemId;
 
-pub use member::{Member, PairModel};
+pub use from_events::{EventHistories, damped};
+pub use member::{Beside, Member, PairModel};
 pub use models::{EnsembleParameters, Histories, Interaction, Models, Pairs};
 pub use pairs::fit_ease;
 
-use super::hybrid;
+use super::top;
 
 /// Candidates the rule is learnt on, and at least ordered by it.
 pub const CANDIDATES: usize = 100;
@@ -30,12 +32,16 @@ pub const CANDIDATES: usize = 100;
 const KNEE: f32 = 0.01;
 
 /// What is known of whom the list is for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Context<'a> {
     /// Items with their interest, newest first, none twice.
     pub history: &'a [(ItemId, f32)],
     /// Day (fractions count, since 1970) of the newest interaction; `None` without any.
     pub last_day: Option<f64>,
+    /// Width of the columns, where larger than that of the models: the catalogue has grown.
+    pub width: usize,
+    /// Columns of [`Beside::ALL`], one after another, each as wide as [`Models::width`]; empty = nothing is known.
+    pub beside: &'a [f32],
 }
 
 /// Weight of each member, and how it changes with the length of the history. A score is
@@ -70,6 +76,43 @@ impl Ranker {
         self.weights.iter().zip(slopes).map(|(weight, slope)| weight + slope * length).collect()
     }
 
+    /// What each member added to a candidate's score, from the candidate's row of shares; they sum to it.
+    pub fn parts(&self, shares: &[f32], n: usize) -> Vec<f32> {
+        let linear = self.linear.iter().copied().chain(std::iter::repeat(0.0));
+        let weights = self.weights_for(n);
+        shares
+            .iter()
+            .zip(&weights)
+            .zip(linear)
+            .map(|((share, weight), linear)| share * weight + linear * part(*share))
+            .collect()
+    }
+
+    /// The same rule for other members: a weight goes to the member of the same name. `None` when less than half of them
+    /// are there.
+    pub fn carried(&self, from: &[Member], to: &[Member]) -> Option<Self> {
+        let places: Vec<Option<usize>> =
+            to.iter().map(|member| from.iter().position(|other| other == member)).collect();
+        if 2 * places.iter().flatten().count() < from.len() {
+            return None;
+        }
+        let pick = |values: &[f32]| -> Vec<f32> {
+            let at =
+                |place: &Option<usize>| place.and_then(|place| values.get(place)).copied().unwrap_or(0.0);
+            if values.is_empty() { Vec::new() } else { places.iter().map(at).collect() }
+        };
+        let core = (0..to.len())
+            .filter(|index| places.get(*index).copied().flatten().is_some_and(|old| self.core.contains(&old)))
+            .collect();
+        Some(Self {
+            core,
+            weights: pick(&self.weights),
+            slopes: pick(&self.slopes),
+            linear: pick(&self.linear),
+            ..*self
+        })
+    }
+
     /// The candidates with their scores for a history of `n` items, best first, ties by id.
     pub fn rank(&self, candidates: &Candidates, n: usize) -> Vec<(ItemId, f32)> {
         let weights = self.weights_for(n);
@@ -86,7 +129,7 @@ impl Ranker {
         list
     }
 
-    fn is_sound(&self, members: usize) -> bool {
+    pub(super) fn is_sound(&self, members: usize) -> bool {
         let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
         self.weights.len() == members
             && (self.slopes.is_empty() || self.slopes.len() == members)
@@ -107,6 +150,26 @@ pub struct Candidates {
     pub items: Vec<ItemId>,
     /// Row-major, a row an item.
     pub shares: Vec<f32>,
+    /// By member, the score of its best allowed item.
+    pub best: Vec<f32>,
+}
+
+impl Candidates {
+    /// Adds an item as the last. O(members).
+    pub fn push(&mut self, item: ItemId, scores: &[f32], width: usize) {
+        let of = |(index, best): (usize, &f32)| {
+            share(scores.get(index * width + item.index()).copied().unwrap_or(0.0), *best)
+        };
+        self.shares.extend(self.best.iter().enumerate().map(of));
+        self.items.push(item);
+    }
+
+    /// The row of shares of an item; empty for one that is not among them.
+    pub fn row(&self, item: ItemId) -> &[f32] {
+        let members = self.best.len();
+        let place = self.items.iter().position(|other| *other == item);
+        place.and_then(|place| self.shares.get(place * members..(place + 1) * members)).unwrap_or_default()
+    }
 }
 
 /// Models and the rule that orders what they propose.
@@ -142,7 +205,9 @@ impl Ensemble {
         allowed: impl Fn(ItemId) -> bool,
     ) -> Vec<(ItemId, f32)> {
         let scores = self.models.scores(context);
-        let candidates = candidates(&self.models, &scores, &self.ranker.core, n.max(CANDIDATES), allowed);
+        let width = self.models.width(context);
+        let candidates =
+            candidates(&self.models, &scores, width, &self.ranker.core, n.max(CANDIDATES), allowed);
         let mut list = if context.history.is_empty() {
             candidates.items.iter().map(|item| (*item, 0.0)).collect()
         } else {
@@ -150,28 +215,6 @@ impl Ensemble {
         };
         list.truncate(n);
         list
-    }
-
-    /// The member that added most to an item's score, and the item of the history that did most of it, where the member
-    /// speaks of pairs. `None` when nothing spoke for it.
-    pub fn cause(&self, context: &Context<'_>, item: ItemId) -> Option<(Member, Option<ItemId>)> {
-        let scores = self.models.scores(context);
-        let weights = self.ranker.weights_for(context.history.len());
-        let linear = self.ranker.linear.iter().copied().chain(std::iter::repeat(0.0));
-        let n_items = self.models.n_items();
-        let members = self.models.members();
-        let (member, _) = members
-            .iter()
-            .zip(weights.iter().zip(linear))
-            .zip(scores.chunks(n_items.max(1)))
-            .filter_map(|((member, (weight, linear)), scores)| {
-                let best = scores.iter().copied().fold(0.0, f32::max);
-                let own = share(scores.get(item.index()).copied().unwrap_or(0.0), best);
-                let added = weight * own + linear * part(own);
-                (added > 0.0).then_some((*member, added))
-            })
-            .max_by(|a, b| a.1.total_cmp(&b.1))?;
-        Some((member, self.models.pair_cause(member, context, item)))
     }
 
     /// Do its parts fit one another, is every number one? Checked after loading.
@@ -191,15 +234,17 @@ pub fn part(share: f32) -> f32 {
 }
 
 /// The `n` allowed items with the largest sum of the core members (each scaled to its best allowed item), and what every
-/// member says of them; where no core member speaks, by popularity. `scores` as [`Models::scores`] gives them. O(members · items).
+/// member says of them; where no core member speaks, by popularity. `scores` as [`Models::scores`] gives them, `width` each.
+/// O(members · items).
 pub fn candidates(
     models: &Models,
     scores: &[f32],
+    width: usize,
     core: &[usize],
     n: usize,
     allowed: impl Fn(ItemId) -> bool,
 ) -> Candidates {
-    let n_items = models.n_items();
+    let n_items = width;
     let open: Vec<bool> = (0u32..).take(n_items).map(|item| allowed(ItemId(item))).collect();
     let best: Vec<f32> = scores
         .chunks(n_items.max(1))
@@ -208,6 +253,7 @@ pub fn candidates(
         })
         .collect();
     let mut sum = models.prior();
+    sum.resize(n_items, 0.0);
     for (index, scores) in scores.chunks(n_items.max(1)).enumerate() {
         let best = best.get(index).copied().unwrap_or(0.0);
         if core.contains(&index) && best > 0.0 {
@@ -215,15 +261,11 @@ pub fn candidates(
         }
     }
     let is_open = |item: ItemId| open.get(item.index()).copied().unwrap_or(false);
-    let items: Vec<ItemId> = hybrid::best(&sum, n, is_open).into_iter().map(|(item, _)| item).collect();
-    let mut shares = Vec::with_capacity(items.len() * best.len());
-    for item in &items {
-        let of = |(index, best): (usize, &f32)| {
-            share(scores.get(index * n_items + item.index()).copied().unwrap_or(0.0), *best)
-        };
-        shares.extend(best.iter().enumerate().map(of));
-    }
-    Candidates { items, shares }
+    let items: Vec<ItemId> = top::best(&sum, n, is_open).into_iter().map(|(item, _)| item).collect();
+    let mut candidates =
+        Candidates { items: Vec::new(), shares: Vec::with_capacity(items.len() * best.len()), best };
+    items.into_iter().for_each(|item| candidates.push(item, scores, n_items));
+    candidates
 }
 
 #[cfg(test)]

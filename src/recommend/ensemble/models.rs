@@ -19,8 +19,8 @@ use crate::recommend::threads::Threads;
 use crate::recommend::train::TrainError;
 
 use super::Context;
-use super::member::{Member, PairModel};
-use super::pairs::{add_pairs, fit_ease, item_weights, sequence};
+use super::member::{Beside, Member, PairModel};
+use super::pairs::{LEAST_WEIGHT, add_pairs, fit_ease, item_weights, sequence};
 use super::seasons::Seasons;
 
 /// Of the sum that chooses candidates.
@@ -88,6 +88,50 @@ pub struct EnsembleParameters {
     pub trends: Vec<f32>,
     /// Half-lives of seasons, days.
     pub seasons: Vec<f32>,
+    /// Do callers bring columns along ([`Beside`])? Their own popularity is one of them.
+    pub beside: bool,
+    /// Most multiplications a dense model may take: EASE^R n³ of its items, implicit ALS iterations · 4 · (cells · factors +
+    /// (users + items) · factors²). Above it the model is left out.
+    pub max_work: f64,
+}
+
+impl EnsembleParameters {
+    /// What a server trains again and again and asks at every click: few columns, few weights kept.
+    pub fn serving() -> Self {
+        Self {
+            neighbours: 150,
+            lambdas: vec![100.0],
+            max_ease_items: 4_500,
+            kept: 150,
+            als: vec![AlsParameters {
+                factors: 64,
+                regularisation: 10.0,
+                alpha: 4.0,
+                iterations: 10,
+                ..AlsParameters::default()
+            }],
+            decays: vec![0.8, 0.98],
+            trends: vec![3.0, 14.0],
+            seasons: Vec::new(),
+            beside: true,
+            max_work: 1e11,
+        }
+    }
+
+    /// Without what would take too long on this matrix.
+    pub fn affordable(mut self, matrix: &Matrix) -> Self {
+        let (items, cells) = (matrix.n_items() as f64, matrix.n_entries() as f64);
+        if items.min(self.max_ease_items as f64).powi(3) > self.max_work {
+            self.lambdas.clear();
+        }
+        let size = matrix.n_rows() as f64 + items;
+        self.als.retain(|als| {
+            let factors = als.factors as f64;
+            let work = als.iterations as f64 * 4.0 * (cells * factors + size * factors * factors);
+            work <= self.max_work
+        });
+        self
+    }
 }
 
 impl Default for EnsembleParameters {
@@ -106,6 +150,8 @@ impl Default for EnsembleParameters {
             decays: vec![0.5, 0.8, 0.95, 0.98, 1.0],
             trends: vec![3.0, 14.0, 60.0],
             seasons: vec![3.0, 14.0],
+            beside: false,
+            max_work: f64::INFINITY,
         }
     }
 }
@@ -126,7 +172,7 @@ pub struct Models {
 }
 
 impl Models {
-    /// Fits all of them. `progress` hears 0…1 and may break ([`TrainError::Cancelled`]).
+    /// Fits all that are affordable. `progress` hears 0…1 and may break ([`TrainError::Cancelled`]).
     pub fn fit(
         histories: &Histories<'_>,
         parameters: &EnsembleParameters,
@@ -134,6 +180,7 @@ impl Models {
         mut progress: impl FnMut(f32) -> ControlFlow<()>,
     ) -> Result<Self, TrainError> {
         let matrix = histories.matrix();
+        let parameters = &parameters.clone().affordable(&matrix);
         let parts = (parameters.lambdas.len() + parameters.als.len() + 2) as f32;
         let mut done = 0.0;
         let mut ease = Vec::new();
@@ -151,6 +198,11 @@ impl Models {
         Self::with(histories, &matrix, parameters, ease, als, threads, |part| {
             progress((done + 2.0 * part) / parts)
         })
+    }
+
+    /// Without histories: only what callers bring along.
+    pub fn beside_only() -> Self {
+        Self { members: Beside::ALL.map(Member::Beside).to_vec(), ..Self::default() }
     }
 
     /// As [`Models::fit`], from EASE^R and ALS that were fitted already.
@@ -187,11 +239,12 @@ impl Models {
             trends: parameters.trends.iter().map(|days| (*days, trend(histories, *days))).collect(),
             seasons: parameters.seasons.iter().filter_map(|days| Seasons::new(histories, *days)).collect(),
         };
-        models.members = models.list(&parameters.decays);
+        models.members = models.list(parameters);
         if progress(1.0).is_break() { Err(TrainError::Cancelled) } else { Ok(models) }
     }
 
-    fn list(&self, decays: &[f32]) -> Vec<Member> {
+    fn list(&self, parameters: &EnsembleParameters) -> Vec<Member> {
+        let decays = &parameters.decays;
         let mut members = Vec::new();
         for (model, _) in &self.pairs {
             // What follows what matters for the newest few items only.
@@ -200,9 +253,14 @@ impl Models {
             members.extend(decays.map(|(_, decay)| Member::Pair { model: *model, decay: *decay }));
         }
         members.extend((0u8..).take(self.als.len()).map(Member::Als));
-        members.push(Member::Popularity);
+        if !parameters.beside {
+            members.push(Member::Popularity);
+        }
         members.extend(self.trends.iter().map(|(days, _)| Member::Trend(*days)));
         members.extend(self.seasons.iter().map(|season| Member::Season(season.half_life)));
+        if parameters.beside {
+            members.extend(Beside::ALL.map(Member::Beside));
+        }
         members
     }
 
@@ -211,7 +269,7 @@ impl Models {
         &self.members
     }
 
-    /// Width of a column.
+    /// One more than the largest item known.
     pub fn n_items(&self) -> usize {
         self.n_items
     }
@@ -222,9 +280,14 @@ impl Models {
         self.popularity.iter().map(|count| PRIOR * count / most).collect()
     }
 
-    /// What every member says of every item: `members · n_items`, member after member, of any sign, 0 = nothing.
+    /// Width of a column for a context: that of the models, or the wider one asked for.
+    pub fn width(&self, context: &Context<'_>) -> usize {
+        self.n_items.max(context.width)
+    }
+
+    /// What every member says of every item: `members · width`, member after member, of any sign, 0 = nothing.
     pub fn scores(&self, context: &Context<'_>) -> Vec<f32> {
-        let n = self.n_items;
+        let n = self.width(context);
         let mut scores = vec![0f32; n * self.members.len()];
         let mut from = 0;
         for (model, weights) in &self.pairs {
@@ -238,6 +301,7 @@ impl Models {
             add_pairs(weights, &decays, context.history, n, &mut scores[from * n..(from + decays.len()) * n]);
             from += decays.len();
         }
+        let mut beside = context.beside.chunks(n.max(1));
         for (column, member) in scores.chunks_mut(n.max(1)).zip(&self.members).skip(from) {
             match member {
                 Member::Pair { .. } => {}
@@ -248,16 +312,21 @@ impl Models {
                         als.add_scores(context.history, column);
                     }
                 }
-                Member::Popularity => column.copy_from_slice(&self.popularity),
+                Member::Popularity => put(column, &self.popularity),
                 Member::Trend(days) => {
                     if let Some((_, trend)) = self.trends.iter().find(|(other, _)| other == days) {
-                        column.copy_from_slice(trend);
+                        put(column, trend);
                     }
                 }
                 Member::Season(days) => {
                     let season = self.seasons.iter().find(|season| season.half_life == *days);
                     if let (Some(season), Some(day)) = (season, context.last_day) {
-                        column.copy_from_slice(season.at(day, n));
+                        put(column, season.at(day, self.n_items));
+                    }
+                }
+                Member::Beside(_) => {
+                    if let Some(brought) = beside.next() {
+                        put(column, brought);
                     }
                 }
             }
@@ -265,21 +334,25 @@ impl Models {
         scores
     }
 
-    /// The item of the history that a pair member's score for `item` came from most; `None` for other members.
-    pub fn pair_cause(&self, member: Member, context: &Context<'_>, item: ItemId) -> Option<ItemId> {
-        let Member::Pair { model, decay } = member else { return None };
-        let (_, weights) = self.pairs.iter().find(|(other, _)| *other == model)?;
-        let mut age = 1.0f32;
-        let mut best: Option<(ItemId, f32)> = None;
-        for (known, interest) in context.history {
-            let weight = weights.of(*known).iter().find(|(other, _)| *other == item).map_or(0.0, |(_, w)| *w);
-            let added = weight * interest * age;
-            if added > best.map_or(0.0, |(_, most)| most) {
-                best = Some((*known, added));
+    /// How much each item of the history added to what a member says of `item`, in order of the history; they sum to its score.
+    /// `None` for members that do not speak of histories.
+    pub fn parts(&self, member: Member, context: &Context<'_>, item: ItemId) -> Option<Vec<f32>> {
+        match member {
+            Member::Pair { model, decay } => {
+                let (_, weights) = self.pairs.iter().find(|(other, _)| *other == model)?;
+                let mut age = 1.0f32;
+                let part = |(known, interest): &(ItemId, f32)| {
+                    let weight =
+                        weights.of(*known).iter().find(|(other, _)| *other == item).map_or(0.0, |(_, w)| *w);
+                    let own = if age >= LEAST_WEIGHT { weight * interest * age } else { 0.0 };
+                    age *= decay;
+                    own
+                };
+                Some(context.history.iter().map(part).collect())
             }
-            age *= decay;
+            Member::Als(index) => Some(self.als.get(usize::from(index))?.parts(context.history, item)),
+            _ => None,
         }
-        best.map(|(known, _)| known)
     }
 
     /// Do widths fit, is every number one?
@@ -298,6 +371,11 @@ impl Models {
             && self.trends.iter().all(|(_, trend)| column(trend))
             && self.seasons.iter().all(|season| season.is_sound(n))
     }
+}
+
+/// The longer of the two is cut.
+fn put(column: &mut [f32], values: &[f32]) {
+    column.iter_mut().zip(values).for_each(|(slot, value)| *slot = *value);
 }
 
 fn trend(histories: &Histories<'_>, half_life: f32) -> Vec<f32> {

@@ -17,7 +17,7 @@ use crate::recommend::train::TrainError;
 use super::models::{EnsembleParameters, Histories};
 
 /// Weight of an old item of a history below which it is not looked at.
-const LEAST_WEIGHT: f32 = 1e-3;
+pub(super) const LEAST_WEIGHT: f32 = 1e-3;
 /// Pairs of a history that are counted at most, newest first.
 const MOST_PAIRS: usize = 60_000_000;
 

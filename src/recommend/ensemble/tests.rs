@@ -46,12 +46,14 @@ fn what_followed_the_last_item_comes_first_and_the_cause_is_named() {
     let ensemble = only(fit(&histories(), 20), member);
     assert!(ensemble.is_sound());
     let history = [(ItemId(3), 1.0), (ItemId(2), 1.0)];
-    let context = Context { history: &history, last_day: Some(20_010.0) };
+    let context = Context { history: &history, last_day: Some(20_010.0), ..Context::default() };
     let list = ensemble.recommend(&context, 5, |item| item.0 != 3 && item.0 != 2);
     assert_eq!(list.first().map(|(item, _)| *item), Some(ItemId(4)));
     assert!(list.iter().all(|(item, score)| item.0 < 10 && score.is_finite()));
-    assert_eq!(ensemble.cause(&context, ItemId(4)), Some((member, Some(ItemId(3)))));
-    assert_eq!(ensemble.cause(&context, ItemId(15)), None);
+    let parts = ensemble.models().parts(member, &context, ItemId(4)).unwrap();
+    assert!(parts[0] > 0.0 && parts[0] > parts[1], "{parts:?}");
+    assert_eq!(ensemble.models().parts(member, &context, ItemId(15)), Some(vec![0.0, 0.0]));
+    assert_eq!(ensemble.models().parts(Member::Popularity, &context, ItemId(4)), None);
 }
 
 #[test]
@@ -63,7 +65,7 @@ fn a_list_may_be_longer_than_what_the_rule_is_learnt_on() {
         .collect();
     let ensemble = only(fit(&rows, 151), Member::Popularity);
     let history = [(ItemId(0), 1.0)];
-    let context = Context { history: &history, last_day: None };
+    let context = Context { history: &history, last_day: None, ..Context::default() };
     assert_eq!(ensemble.recommend(&context, 140, |item| item.0 != 0).len(), 140);
     assert_eq!(ensemble.recommend(&context, 500, |item| item.0 != 0).len(), 150);
 }
@@ -81,12 +83,16 @@ fn shares_are_zero_for_nothing_and_one_for_the_best() {
 #[test]
 fn nobody_and_nothing_get_an_answer_without_nonsense() {
     let models = fit(&[], 0);
-    assert!(models.scores(&Context { history: &[], last_day: None }).is_empty());
+    assert!(models.scores(&Context { history: &[], last_day: None, ..Context::default() }).is_empty());
     let ensemble = only(fit(&histories(), 20), Member::Popularity);
-    let stranger = Context { history: &[], last_day: None };
+    let stranger = Context { history: &[], last_day: None, ..Context::default() };
     assert_eq!(ensemble.recommend(&stranger, 3, |_| true).len(), 3);
     let unknown = [(ItemId(999), 1.0)];
-    let list = ensemble.recommend(&Context { history: &unknown, last_day: Some(f64::MAX) }, 3, |_| true);
+    let list = ensemble.recommend(
+        &Context { history: &unknown, last_day: Some(f64::MAX), ..Context::default() },
+        3,
+        |_| true,
+    );
     assert_eq!(list.len(), 3);
 }
 

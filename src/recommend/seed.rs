@@ -1,0 +1,46 @@
+//! What goes with one item: the one just viewed, put into the cart, or asked about.
+
+use crate::base::ItemId;
+use crate::profile::Profile;
+
+use super::personal::Sources;
+
+/// Behaviour and content in equal parts and, for what the user has in the cart or has bought, the association rules that
+/// hold for it; of those that know something. 0…1, indexed by item.
+pub(super) fn scores(sources: &Sources<'_>, profile: &Profile, seed: ItemId, width: usize) -> Vec<f32> {
+    let mut item_knn = vec![0f32; width];
+    sources.item_knn.add_scores(&[(seed, 1.0)], usize::MAX, &mut item_knn);
+    let mut content = vec![0f32; width];
+    sources.content.add_scores(sources.content.vector(seed), 1.0, &mut content);
+    if let Some(own) = content.get_mut(seed.index()) {
+        *own = 0.0;
+    }
+    let mut rules = vec![0f32; width];
+    if has(profile, seed) {
+        sources.association_rules.add_scores(seed, |item| has(profile, item), &mut rules);
+    }
+    let mut parts = [item_knn, content, rules];
+    let speaking: Vec<&[f32]> =
+        parts.iter_mut().filter_map(|part| scale(part).then_some(part.as_slice())).collect();
+    let mut mean = vec![0f32; width];
+    for part in &speaking {
+        for (sum, score) in mean.iter_mut().zip(*part) {
+            *sum += score / speaking.len() as f32;
+        }
+    }
+    mean
+}
+
+/// In the cart, or ever bought?
+pub(super) fn has(profile: &Profile, item: ItemId) -> bool {
+    profile.in_cart().contains(&item) || profile.has_bought(item)
+}
+
+/// Divides by the largest score. False (and all zero) when nothing is > 0.
+fn scale(scores: &mut [f32]) -> bool {
+    let largest = scores.iter().copied().filter(|score| score.is_finite()).fold(0.0, f32::max);
+    for score in scores.iter_mut() {
+        *score = if largest > 0.0 && score.is_finite() { (*score / largest).clamp(0.0, 1.0) } else { 0.0 };
+    }
+    largest > 0.0
+}
