@@ -2,11 +2,13 @@
 //! Layers: defaults < file (TOML) < environment (`TIDINGS_<AREA>_<FIELD>`) < flags. `tidings config` prints the result.
 
 mod layers;
+mod recommend;
 mod validate;
 
 use serde::{Deserialize, Serialize};
 
 pub use layers::{ConfigError, Layer, Layered, Setting};
+pub use recommend::Recommend;
 pub use validate::{PLACEHOLDER_SECRETS, minute_of_day};
 
 /// Everything that can be set.
@@ -25,6 +27,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// Training models.
     pub training: Training,
+    /// What comes after ranking.
+    pub recommend: Recommend,
     /// Deciding what is sent.
     pub policy: Policy,
 }
@@ -135,6 +139,10 @@ pub struct Training {
     pub gate_tolerance: f64,
     /// Model versions whose artefact is kept.
     pub keep_versions: u32,
+    /// Most multiplications, in thousand millions, that one dense model may take to train: EASE^R n³ of its items (at most
+    /// 4,500), implicit ALS iterations · 4 · (cells · factors + (users + items) · factors²). A costlier one is left out; 0 =
+    /// none.
+    pub dense_work: u32,
 }
 
 /// Deciding what is sent.
@@ -269,7 +277,15 @@ impl Default for Ingest {
 
 impl Default for Training {
     fn default() -> Self {
-        Self { interval_s: 3_600, segments: 5, seed: 42, threads: 0, gate_tolerance: 0.1, keep_versions: 10 }
+        Self {
+            interval_s: 3_600,
+            segments: 5,
+            seed: 42,
+            threads: 0,
+            gate_tolerance: 0.1,
+            keep_versions: 10,
+            dense_work: 100,
+        }
     }
 }
 

@@ -20,7 +20,7 @@ fn invalid<T>(key: &'static str, message: impl Into<String>) -> Result<T, Config
     Err(ConfigError::Invalid { key, message: message.into() })
 }
 
-fn within<N: PartialOrd + std::fmt::Display>(
+pub(super) fn within<N: PartialOrd + std::fmt::Display>(
     key: &'static str,
     value: N,
     low: N,
@@ -62,6 +62,8 @@ impl Config {
         within("training.segments", self.training.segments, 1, 26)?;
         within("training.gate_tolerance", self.training.gate_tolerance, 0.0, 1.0)?;
         within("training.keep_versions", self.training.keep_versions, 1, 1_000)?;
+        within("training.dense_work", self.training.dense_work, 0, 1_000_000)?;
+        self.recommend.validate()?;
         self.validate_policy()
     }
 

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::base::{ItemId, Timestamp};
 use crate::catalogue::Catalogue;
+use crate::config::Recommend;
 use crate::event::Event;
 use crate::profile::{Profile, SegmentId};
 use crate::recommend::ensemble::{CANDIDATES, Ranker};
@@ -105,7 +106,10 @@ fn each<T: Send>(
     let one = |case: &Case| {
         let profile = profile(setting, &groups, case);
         let segment = setting.model.segment(&profile.features(setting.now));
-        make(case, &Request { segment, ..Request::new(&profile, setting.catalogue, setting.now, 0) })
+        let settings =
+            Recommend { diversity: setting.model.parameters.diversity, ..Recommend::RELEVANCE_ONLY };
+        let plain = Request::new(&profile, setting.catalogue, setting.now, 0);
+        make(case, &Request { segment, settings: &settings, ..plain })
     };
     let mut all = Vec::with_capacity(cases.len());
     for chunk in cases.chunks(CASES_AT_ONCE) {

@@ -44,7 +44,7 @@ pub fn train_and_evaluate(
 /// parameters and the rule of the model that serves, given as `current`, reach when they are trained on the same part and
 /// measured on the same users: the model itself has seen what it would be asked about. The rule is learnt on other users of
 /// the held-out part than those it is measured on. Empty when nothing can be held out. Stages come in the order evaluate,
-/// profiles, segments, popularity, item_knn, ensemble, rules, content.
+/// profiles, segments, popularity, item_knn, ensemble, sessions, rules, content.
 pub fn train_against(
     data: &TrainingData,
     catalogue: &Catalogue,
@@ -104,7 +104,7 @@ impl Trial<'_> {
             if stage != last {
                 (stages, last) = (stages + 1.0, stage);
             }
-            progress(Stage::Evaluate, 0.4 * ((stages + done) / 7.0).min(1.0))
+            progress(Stage::Evaluate, 0.4 * ((stages + done) / 8.0).min(1.0))
         })?;
         let learn = parameters.learn_rule && self.split.cases.len() >= FEWEST_TO_LEARN;
         let (to_learn, test) =

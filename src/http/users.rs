@@ -89,15 +89,8 @@ pub async fn recommendations(
     let started = std::time::Instant::now();
     let catalogue = shared.catalogue.load();
     let models = shared.models.load();
-    let list = models.recommend(&Request {
-        profile: &profile,
-        segment,
-        catalogue: &catalogue,
-        now: Timestamp::now(),
-        n: query.get(),
-        seed: None,
-        exclude: &[],
-    });
+    let request = Request::new(&profile, &catalogue, Timestamp::now(), query.get());
+    let list = models.recommend(&Request { segment, settings: &shared.config.recommend, ..request });
     shared.metrics.time(Timing::Recommend, started.elapsed());
     let items = frames::recommended_items(&list, &catalogue);
     Ok(HttpResponse::Ok().json(json!({"user_id": user, "model": models.version.0, "items": items})))

@@ -69,15 +69,7 @@ pub fn profile(events: &[Event], catalogue: &Catalogue) -> Profile {
 
 /// A plain request for `n` items, 100 days after the start.
 pub fn request<'a>(profile: &'a Profile, catalogue: &'a Catalogue, n: usize) -> Request<'a> {
-    Request {
-        profile,
-        segment: None,
-        catalogue,
-        now: Timestamp::from_seconds(START).plus_days(100.0),
-        n,
-        seed: None,
-        exclude: &[],
-    }
+    Request::new(profile, catalogue, Timestamp::from_seconds(START).plus_days(100.0), n)
 }
 
 /// Nothing fades, nothing is shrunk, one thread.

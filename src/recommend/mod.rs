@@ -6,15 +6,18 @@
 //! cause; [`rules`] takes away what must not be shown; a [`ModelSet`] holds all of it, immutable, swapped whole;
 //! [`train`](train::train) makes one from events and a catalogue.
 
+mod answer;
 pub mod association_rules;
 mod baseline;
 pub mod boosting;
 pub mod calibration;
 mod columns;
 pub mod content_based;
+mod diversity;
 pub mod ease;
 pub mod ensemble;
 mod explain;
+mod exploration;
 pub mod frequent_itemsets;
 pub mod implicit_als;
 pub mod interactions;
@@ -23,11 +26,13 @@ pub mod item_weights;
 mod least_squares;
 pub mod listwise;
 mod model_set;
+pub mod next_item;
 mod parameters;
 pub mod personal;
 pub mod popularity;
 pub mod propensity;
 mod reason;
+pub mod repeat;
 pub mod rp3beta;
 pub mod rules;
 mod seed;
@@ -55,8 +60,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::base::{ItemId, Score, Timestamp};
+use crate::base::{ItemId, Score, Timestamp, UserId};
 use crate::catalogue::Catalogue;
+use crate::config::Recommend;
 use crate::profile::{Profile, SegmentId};
 
 pub use artefact::ArtefactError;
@@ -88,12 +94,27 @@ pub struct Request<'a> {
     pub seed: Option<ItemId>,
     /// Never these, e.g. what was sent a moment ago.
     pub exclude: &'a [ItemId],
+    /// Business rules, diversity, exploration.
+    pub settings: &'a Recommend,
+    /// Whose draws decide where to explore; `None` = explore nowhere.
+    pub explorer: Option<UserId>,
 }
 
 impl<'a> Request<'a> {
-    /// For `n` items, without a seed, a segment or anything excluded.
+    /// For `n` items by relevance only, without a seed, a segment, anything excluded or explored.
     pub fn new(profile: &'a Profile, catalogue: &'a Catalogue, now: Timestamp, n: usize) -> Self {
-        Self { profile, segment: None, catalogue, now, n, seed: None, exclude: &[] }
+        static RELEVANCE_ONLY: Recommend = Recommend::RELEVANCE_ONLY;
+        Self {
+            profile,
+            segment: None,
+            catalogue,
+            now,
+            n,
+            seed: None,
+            exclude: &[],
+            settings: &RELEVANCE_ONLY,
+            explorer: None,
+        }
     }
 }
 
@@ -106,4 +127,6 @@ pub struct Recommendation {
     pub score: Score,
     /// Why, truly.
     pub reason: Reason,
+    /// With what probability it was to stand in its place, given everything but the draws of exploration; > 0, 1 = certain.
+    pub propensity: f32,
 }

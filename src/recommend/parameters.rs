@@ -36,6 +36,8 @@ pub struct TrainingParameters {
     pub rules: RuleParameters,
     /// The members of the blend.
     pub ensemble: EnsembleParameters,
+    /// Likeness to what is already in the list costs so much of the relevance in the lists that are measured, 0…0.9.
+    pub diversity: f64,
     /// Learn the order of candidates on a part of the hold-out; if not, they are ordered by the plain rule.
     pub learn_rule: bool,
     /// Share of interactions held out for measuring, the latest, 0…0.5.
@@ -61,6 +63,7 @@ impl Default for TrainingParameters {
             itemsets: ItemsetParameters::default(),
             rules: RuleParameters::default(),
             ensemble: EnsembleParameters::serving(),
+            diversity: 0.05,
             learn_rule: true,
             holdout_share: 0.1,
             max_test_users: 2_000,

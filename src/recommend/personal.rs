@@ -13,6 +13,7 @@ use super::ensemble::{
     Beside, CANDIDATES, Candidates, Context, Ensemble, Member, PairModel, Ranker, candidates, damped,
 };
 use super::item_knn::ItemKnn;
+use super::next_item::NextItem;
 use super::popularity::Popularity;
 
 /// Bounds of the interest in one item of a history.
@@ -32,6 +33,7 @@ pub(super) struct Sources<'a> {
     pub(super) association_rules: &'a AssociationRules,
     pub(super) content: &'a ContentBased,
     pub(super) ensemble: &'a Ensemble,
+    pub(super) sessions: &'a NextItem,
     /// Mean interest of the shop, see [`damped`].
     pub(super) unit: f32,
 }
@@ -57,9 +59,10 @@ pub(super) fn history(profile: &Profile, unit: f32) -> Vec<(ItemId, f32)> {
         .filter(|known| known.weight > 0.0)
         .map(|known| (known.item, weight(known.weight)))
         .collect();
-    let older = profile.bought().iter().filter(|item| !recent.iter().any(|known| known.item == **item));
+    let older = profile.bought().iter().map(|bought| bought.item);
+    let older = older.filter(|item| !recent.iter().any(|known| known.item == *item));
     let missing = MOST_HISTORY.saturating_sub(history.len());
-    history.extend(older.take(missing).map(|item| (*item, weight(1.0))));
+    history.extend(older.take(missing).map(|item| (item, weight(1.0))));
     history
 }
 

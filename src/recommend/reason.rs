@@ -31,6 +31,10 @@ pub enum Reason {
     PopularInSegment(SegmentId),
     /// Popular overall.
     Popular,
+    /// Bought before, and about so many days pass before people buy it again.
+    BuyAgain(u16),
+    /// New and touched by nobody yet: shown to find out, in its top-level category if it has one.
+    Exploring(Option<CategoryId>),
     /// Newly in the catalogue; nothing else is known to fit.
     New,
 }
@@ -54,6 +58,14 @@ impl Reason {
             }
             Self::PopularInSegment(_) => Some("popular with shoppers like you".to_owned()),
             Self::Popular => Some("popular right now".to_owned()),
+            Self::BuyAgain(days) => Some(format!("time to buy again: people do after about {days} days")),
+            Self::Exploring(category) => {
+                let name = category.and_then(|id| catalogue.category_name(id));
+                Some(name.map_or_else(
+                    || "exploring: new in the shop".to_owned(),
+                    |name| format!("exploring: new in {name}"),
+                ))
+            }
             Self::New => Some("new in the shop".to_owned()),
         }
         // The item or category that was the cause has left the catalogue.

@@ -5,9 +5,27 @@ use crate::profile::Profile;
 
 use super::personal::Sources;
 
-/// Behaviour and content in equal parts and, for what the user has in the cart or has bought, the association rules that
-/// hold for it; of those that know something. 0…1, indexed by item.
-pub(super) fn scores(sources: &Sources<'_>, profile: &Profile, seed: ItemId, width: usize) -> Vec<f32> {
+/// How much more than item-to-item what comes next counts: a visit is going on.
+const NEXT: f32 = 2.0;
+
+/// Is somebody clicking right now?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Clicks {
+    /// The profile's newest clicks lead here.
+    Live,
+    /// Whoever asks: only what two items have in common.
+    Any,
+}
+
+/// Behaviour and content in equal parts; what visits like this one go on with, counting [`NEXT`] times as much; and, for what the user has in
+/// the cart or has bought, the association rules that hold for it; of those that know something. 0…1, indexed by item.
+pub(super) fn scores(
+    sources: &Sources<'_>,
+    profile: &Profile,
+    seed: ItemId,
+    clicks: Clicks,
+    width: usize,
+) -> Vec<f32> {
     let mut item_knn = vec![0f32; width];
     sources.item_knn.add_scores(&[(seed, 1.0)], usize::MAX, &mut item_knn);
     let mut content = vec![0f32; width];
@@ -19,13 +37,17 @@ pub(super) fn scores(sources: &Sources<'_>, profile: &Profile, seed: ItemId, wid
     if has(profile, seed) {
         sources.association_rules.add_scores(seed, |item| has(profile, item), &mut rules);
     }
-    let mut parts = [item_knn, content, rules];
-    let speaking: Vec<&[f32]> =
-        parts.iter_mut().filter_map(|part| scale(part).then_some(part.as_slice())).collect();
+    let next = match clicks {
+        Clicks::Live => sources.sessions.scores(profile, seed, width),
+        Clicks::Any => Vec::new(),
+    };
+    let mut parts = [(1.0, item_knn), (1.0, content), (1.0, rules), (NEXT, next)];
+    parts.iter_mut().for_each(|(weight, part)| *weight *= f32::from(scale(part)));
+    let all: f32 = parts.iter().map(|(weight, _)| weight).sum();
     let mut mean = vec![0f32; width];
-    for part in &speaking {
-        for (sum, score) in mean.iter_mut().zip(*part) {
-            *sum += score / speaking.len() as f32;
+    for (weight, part) in parts.iter().filter(|(weight, _)| *weight > 0.0) {
+        for (sum, score) in mean.iter_mut().zip(part) {
+            *sum += weight / all * score;
         }
     }
     mean

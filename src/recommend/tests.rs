@@ -93,7 +93,10 @@ fn a_stranger_gets_what_is_popular_in_their_segment_and_categories_if_known() {
     assert_eq!(ids(&list)[..2], [0, 1]);
     assert_eq!(list[0].reason, Reason::Popular);
     // Nobody ever touched the dress watch: it comes last, as new.
-    assert_eq!(list[5], Recommendation { item: ItemId(2), score: Score::new(0.0), reason: Reason::New });
+    assert_eq!(
+        list[5],
+        Recommendation { item: ItemId(2), score: Score::new(0.0), reason: Reason::New, propensity: 1.0 }
+    );
     // Only a search and a removal are known, but they tell the category.
     let mut searcher = Profile::default();
     searcher.apply(&event(9, EventKind::View, 5, 0.0), &catalogue);
@@ -138,6 +141,145 @@ fn what_must_not_be_shown_is_not() {
     let list = model.recommend(&request(&user, &catalogue, 6));
     assert!(ids(&list).contains(&0), "a consumable is bought again");
     assert!(ids(&list).contains(&3), "no longer in the cart");
+}
+
+#[test]
+fn blocked_categories_and_prices_out_of_range_are_not_shown() {
+    let mut catalogue = shop();
+    let price =
+        |price| crate::catalogue::Item { price: Some(price), ..item(1, "Dive watch titanium", "Watches") };
+    catalogue.upsert(price(500.0));
+    let model = trained(&history(), 6, &catalogue);
+    let nobody = Profile::default();
+    let shown = |settings: &crate::config::Recommend| {
+        let mut list = ids(&model.recommend(&Request { settings, ..request(&nobody, &catalogue, 6) }));
+        list.sort_unstable();
+        list
+    };
+    let plain = crate::config::Recommend::RELEVANCE_ONLY;
+    assert_eq!(shown(&plain), [0, 1, 2, 3, 4, 5]);
+    let blocked = vec!["Kitchen".to_owned()];
+    assert_eq!(shown(&crate::config::Recommend { blocked_categories: blocked, ..plain.clone() }), [0, 1, 2]);
+    // An item without a price passes.
+    assert_eq!(shown(&crate::config::Recommend { max_price: 499.0, ..plain.clone() }), [0, 2, 3, 4, 5]);
+    assert_eq!(shown(&crate::config::Recommend { min_price: 500.5, ..plain.clone() }), [0, 2, 3, 4, 5]);
+    assert_eq!(shown(&crate::config::Recommend { min_price: 500.0, ..plain }), [0, 1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn what_is_consumed_comes_back_when_it_is_due_and_says_so() {
+    let catalogue = shop();
+    // Eight users buy teapot 5 every twenty days, and mug 3 once.
+    let bought = |user, item, day| event(user, EventKind::Purchase, item, day);
+    let mut events: Vec<Event> =
+        (0..8).flat_map(|user| [bought(user, 5, 0.0), bought(user, 5, 20.0), bought(user, 3, 1.0)]).collect();
+    events.sort_by_key(|event| event.occurred_at);
+    let model = trained(&events, 9, &catalogue);
+    let list = |day: f64| {
+        let user = profile(&[bought(8, 5, day), bought(8, 3, day)], &catalogue);
+        model.recommend(&request(&user, &catalogue, 6))
+    };
+    let due = list(78.0);
+    let again = due.iter().find(|known| known.item == ItemId(5)).unwrap();
+    assert_eq!(again.reason, Reason::BuyAgain(20));
+    assert_eq!(again.reason.text(&catalogue), "time to buy again: people do after about 20 days");
+    assert!(!ids(&due).contains(&3), "bought and not consumed");
+    assert!(!ids(&list(97.0)).contains(&5), "bought three days ago");
+}
+
+#[test]
+fn new_items_get_a_place_now_and_then_and_its_probability_is_told() {
+    let mut catalogue = shop();
+    let model = trained(&history(), 6, &catalogue);
+    let now = Timestamp::from_seconds(START).plus_days(100.0);
+    for id in 6..40 {
+        let new = crate::catalogue::Item { created_at: now, ..item(id, "Glass bowl", "Kitchen") };
+        catalogue.upsert(new);
+    }
+    let user = profile(&[event(0, EventKind::Purchase, 0, 50.0)], &catalogue);
+    let settings = crate::config::Recommend { exploration: 0.5, ..crate::config::Recommend::RELEVANCE_ONLY };
+    let asked = Request { settings: &settings, ..request(&user, &catalogue, 4) };
+    let plain = model.recommend(&asked);
+    assert!(plain.iter().all(|known| known.propensity == 1.0), "nobody explores");
+    let mut explored = 0;
+    for hour in 0..50 {
+        let now = now + crate::base::Millis::hours(hour);
+        let list = model.recommend(&Request { explorer: Some(UserId(0)), now, ..asked });
+        assert_eq!(list[0], plain[0], "the best keeps its place");
+        for known in list.iter().filter(|known| matches!(known.reason, Reason::Exploring(_))) {
+            explored += 1;
+            assert_eq!(known.reason.text(&catalogue), "exploring: new in Kitchen");
+            assert!((0.5 / 40.0..0.5 / 20.0).contains(&known.propensity), "{}", known.propensity);
+        }
+        let mut distinct = ids(&list);
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert_eq!(distinct.len(), list.len());
+    }
+    assert!((40..110).contains(&explored), "about half of 150 places: {explored}");
+}
+
+/// The named cause against one found by leaving each item of the history out.
+#[test]
+fn the_named_item_of_the_history_is_the_one_that_added_most() {
+    let catalogue = shop();
+    let mut events = history();
+    events.extend(
+        (0..3).flat_map(|user| [event(user, EventKind::View, 4, 7.0), event(user, EventKind::View, 2, 8.0)]),
+    );
+    let model = trained(&events, 6, &catalogue);
+    let user =
+        profile(&[0, 3, 4].map(|item| event(9, EventKind::View, item, 50.0 + f64::from(item))), &catalogue);
+    let asked = request(&user, &catalogue, 6);
+    let personal = model.personal(&asked);
+    let rule = model.rule(personal.length());
+    let (candidates, ranked) = model.ranked(&personal, &rule, &asked, &[], |item| !user.has_seen(item));
+    let sources = model.sources();
+    let explanation = explain::Explanation {
+        sources: &sources,
+        request: &asked,
+        personal: &personal,
+        candidates: &candidates,
+        rule: &rule,
+    };
+    let mut behaviour = 0;
+    for known in &ranked {
+        let parts = explanation.parts(known.item);
+        // The parts sum to the score by which items are ordered.
+        let row = candidates.row(known.item);
+        let score: f32 = rule.parts(row, personal.length()).iter().sum();
+        assert!((parts.iter().map(|(_, added)| added).sum::<f32>() - score).abs() < 1e-4);
+        if parts[0].0 != explain::Source::Behaviour {
+            continue;
+        }
+        behaviour += 1;
+        let cause = explanation.behaviour(known.item).unwrap();
+        // What each item of the history adds, member by member, by the models' own scores.
+        let context = personal.context();
+        let models = model.ensemble().models();
+        let width = models.width(&context);
+        let mut sums = std::collections::BTreeMap::new();
+        for (place, own) in context.history.iter().enumerate() {
+            let mut alone: Vec<_> = context.history.iter().map(|(item, _)| (*item, 0.0)).collect();
+            alone[place] = *own;
+            let alone = ensemble::Context { history: &alone, ..context };
+            let (whole, part) = (models.scores(&context), models.scores(&alone));
+            for (index, member) in models.members().iter().enumerate() {
+                // Factors are not additive: their parts have a test of their own.
+                if !matches!(member, ensemble::Member::Pair { .. }) {
+                    continue;
+                }
+                let at = index * width + known.item.index();
+                if whole[at] > 0.0 {
+                    let added = rule.parts(row, personal.length())[index];
+                    *sums.entry(own.0).or_insert(0.0) += added * part[at] / whole[at];
+                }
+            }
+        }
+        let most = sums.values().copied().fold(0.0, f32::max);
+        assert!(sums[&cause] >= most - 0.1 * most.abs() - 0.05, "{:?}: {cause:?} of {sums:?}", known.item);
+    }
+    assert!(behaviour > 0);
 }
 
 #[test]
@@ -220,6 +362,7 @@ fn training_says_how_far_it_is_stops_when_told_and_needs_something() {
             Stage::Popularity,
             Stage::ItemKnn,
             Stage::Ensemble,
+            Stage::Sessions,
             Stage::Rules,
             Stage::Content
         ]
@@ -277,7 +420,7 @@ proptest! {
         prop_assert!(list.is_sorted_by(|a, b| a.score >= b.score));
         for known in &list {
             prop_assert!((0.0..=1.0).contains(&known.score.get()));
-            prop_assert!(rules::allowed(known.item, &asked));
+            prop_assert!(rules::allowed(known.item, &asked, &model.repeat));
             prop_assert!(!known.reason.text(&catalogue).is_empty());
         }
         let mut distinct = ids(&list);

@@ -18,8 +18,10 @@ use super::frequent_itemsets;
 use super::interactions::{Groups, Matrix, Weighting};
 use super::item_knn::{ItemKnn, KnnParameters};
 use super::model_set::plain;
+use super::next_item::NextItem;
 use super::popularity::Popularity;
 use super::propensity::{Fitted, Message, Propensity};
+use super::repeat::Repeat;
 use super::threads::Threads;
 use super::{Metrics, ModelSet, TrainingParameters};
 
@@ -76,6 +78,8 @@ pub enum Stage {
     ItemKnn,
     /// The members of the blend.
     Ensemble,
+    /// What is clicked next, and bought again.
+    Sessions,
     /// What is bought together.
     Rules,
     /// Content index.
@@ -98,6 +102,7 @@ impl Stage {
             Self::Popularity => "popularity",
             Self::ItemKnn => "item_knn",
             Self::Ensemble => "ensemble",
+            Self::Sessions => "sessions",
             Self::Rules => "rules",
             Self::Content => "content",
             Self::Propensity => "propensity",
@@ -219,6 +224,11 @@ pub fn train_in(
         .ok_or(TrainError::Cancelled)?;
     drop(matrix);
     let (models, unit) = ensemble(threads, events, n_users, parameters, progress)?;
+    step(progress, Stage::Sessions, 0.0)?;
+    let sessions = NextItem::fit(events, n_users);
+    step(progress, Stage::Sessions, 0.5)?;
+    let repeat = Repeat::fit(events);
+    step(progress, Stage::Sessions, 1.0)?;
     let association_rules = association_rules(threads, events, parameters, progress)?;
 
     step(progress, Stage::Content, 0.0)?;
@@ -241,6 +251,8 @@ pub fn train_in(
         content,
         ensemble: Arc::new(plain(models)),
         unit,
+        sessions: Arc::new(sessions),
+        repeat: Arc::new(repeat),
         propensity: Arc::default(),
     };
     Ok(Trained { model, metrics: Metrics::new(), features })

@@ -57,6 +57,8 @@ impl Ready {
             n: if silenced { MOST_WITH_MUTES.max(rules.items) } else { rules.items },
             seed: trigger.seed(),
             exclude: &exclude,
+            settings: &shared.config.recommend,
+            explorer: Some(self.user),
         };
         let mut recommendations = models.recommend(&request);
         shared.metrics.time(Timing::Recommend, started.elapsed());

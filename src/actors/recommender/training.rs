@@ -1,0 +1,191 @@
+//! One training from the tables to a stored version. Everything here blocks: never on an arbiter.
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use crate::actors::shared::Shared;
+use crate::base::{ModelVersion, Timestamp};
+use crate::evaluate::{self, gate};
+use crate::recommend::train::train_propensity;
+use crate::recommend::{ModelSet, Stage, TrainError, Trained, TrainingData, TrainingParameters};
+use crate::store::models::{self, ModelState, NewModel};
+use crate::store::rules::RuleRow;
+use crate::store::user_features::{self, UserFeaturesRow};
+use crate::store::{StoreError, events, in_transaction, items, propensity, rules, users};
+
+/// Events read between two looks at cancellation: some milliseconds.
+const EVENTS_AT_ONCE: usize = 8_192;
+/// Propensities are learned from the latest messages: so many, of so many days.
+const MESSAGES: i64 = 50_000;
+const MESSAGE_DAYS: f64 = 180.0;
+
+/// Why a training ended without a model that serves.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainingError {
+    /// The learning itself.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// Reading or writing.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The artefact.
+    #[error("the model could not be encoded: {0}")]
+    Encode(String),
+}
+
+/// A finished training.
+pub struct Outcome {
+    /// The new model set.
+    pub model: ModelSet,
+    /// The gate's verdict.
+    pub gate: gate::Gate,
+    /// Wall clock.
+    pub took: Duration,
+}
+
+/// Parameters from the configuration.
+pub fn parameters(shared: &Shared) -> TrainingParameters {
+    let training = &shared.config.training;
+    let mut parameters = TrainingParameters::default();
+    parameters.segments.k = training.segments;
+    parameters.segments.seed = training.seed;
+    parameters.seed = training.seed;
+    parameters.diversity = shared.config.recommend.diversity;
+    parameters.ensemble.max_work = f64::from(training.dense_work) * 1e9;
+    parameters.n_threads = match training.threads {
+        0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1)),
+        threads => threads,
+    };
+    parameters
+}
+
+/// Reads, trains and measures on a hold-out in time; stores nothing. Blocks.
+pub fn measure(
+    shared: &Shared,
+    now: Timestamp,
+    progress: &mut dyn FnMut(Stage, f32) -> ControlFlow<()>,
+) -> Result<Trained, TrainingError> {
+    // An import beside the running server may have brought items.
+    // Read again whole; what changed was told when it did.
+    let _ = shared.upsert_items(shared.store.run_blocking(items::load_all)?);
+    let mut data = read(shared, progress)?;
+    let parameters = parameters(shared);
+    let left_out = data.cap_users(parameters.max_user_events);
+    if left_out > 0 {
+        log::warn!(
+            "users with more than {} events: {left_out} of their older ones are not used",
+            parameters.max_user_events
+        );
+    }
+    let catalogue = shared.catalogue.load_full();
+    let models = shared.models.load_full();
+    let current = (models.version != ModelVersion(0)).then_some(&*models);
+    let mut trained = evaluate::train_against(&data, &catalogue, now, &parameters, current, progress)?;
+    drop(data);
+    let since = now.plus_days(-MESSAGE_DAYS);
+    let messages =
+        shared.store.run_blocking(|connection| propensity::messages(connection, since, MESSAGES))?;
+    let fitted = train_propensity(&mut trained.model, &messages, now, progress)?;
+    trained.metrics.extend(evaluate::propensity::measure_propensity(&fitted));
+    trained.model.metrics.clone_from(&trained.metrics);
+    Ok(trained)
+}
+
+/// Reads, trains, judges and stores. Blocks for as long as it takes: never on an arbiter.
+pub fn train(
+    shared: &Shared,
+    progress: &mut dyn FnMut(Stage, f32) -> ControlFlow<()>,
+) -> Result<Outcome, TrainingError> {
+    let started = Instant::now();
+    let now = Timestamp::now();
+    let Trained { mut model, metrics, features } = measure(shared, now, progress)?;
+    let current = shared.models.load();
+    let current_metrics = (current.version != ModelVersion(0)).then_some(&current.metrics);
+    let gate = gate::judge(&metrics, current_metrics, shared.config.training.gate_tolerance);
+    if progress(Stage::Save, 0.95).is_break() {
+        return Err(TrainError::Cancelled.into());
+    }
+    let took = started.elapsed();
+    shared.store.run_blocking(|connection| {
+        model.version = models::reserve_version(connection)?;
+        Ok(())
+    })?;
+    let artefact = model.encode().map_err(|error| TrainingError::Encode(error.to_string()))?;
+    let new = NewModel {
+        version: model.version,
+        created_at: now,
+        state: if gate.passed { ModelState::Active } else { ModelState::Rejected },
+        parameters: serde_json::to_value(&model.parameters).unwrap_or_default(),
+        metrics: serde_json::to_value(&metrics).unwrap_or_default(),
+        gate: serde_json::to_value(&gate).unwrap_or_default(),
+        events: i64::try_from(model.events).unwrap_or(i64::MAX),
+        took_ms: i32::try_from(took.as_millis()).unwrap_or(i32::MAX),
+        artefact,
+    };
+    let rows: Vec<UserFeaturesRow> = features
+        .into_iter()
+        .map(|(user, features, segment)| UserFeaturesRow {
+            user,
+            purchases_per_month: features.purchases_per_month,
+            browsing_minutes_per_month: features.browsing_minutes_per_month,
+            searches_per_month: features.searches_per_month,
+            recency_days: features.recency_days,
+            monetary: features.monetary,
+            segment: segment.map(|segment| segment.0),
+        })
+        .collect();
+    let rule_rows = rule_rows(&model);
+    let keep = i64::from(shared.config.training.keep_versions);
+    shared.store.run_blocking(|connection| {
+        in_transaction(connection, |connection| {
+            models::insert(connection, &new)?;
+            rules::insert(connection, new.version, &rule_rows)?;
+            if gate.passed {
+                user_features::replace(connection, &rows)?;
+            }
+            models::prune(connection, keep)
+        })
+    })?;
+    Ok(Outcome { model, gate, took })
+}
+
+fn rule_rows(model: &ModelSet) -> Vec<RuleRow> {
+    (0i32..)
+        .zip(model.association_rules().rules())
+        .map(|(place, rule)| RuleRow {
+            place,
+            antecedent: rule.antecedent.to_vec(),
+            consequent: rule.consequent.to_vec(),
+            count: rule.count,
+            support: rule.support,
+            confidence: rule.confidence,
+            lift: rule.lift,
+        })
+        .collect()
+}
+
+fn read(
+    shared: &Shared,
+    progress: &mut dyn FnMut(Stage, f32) -> ControlFlow<()>,
+) -> Result<TrainingData, TrainingError> {
+    let mut events_read = Vec::new();
+    let mut cancelled = progress(Stage::Read, 0.0).is_break();
+    let n_users = shared.store.run_blocking(|connection| {
+        // Room for all at once: a vector that doubles holds the events one and a half times while it grows.
+        let about = usize::try_from(events::count_estimate(connection)?).unwrap_or(0).max(1);
+        events_read.reserve(about + about / 64);
+        events::for_each(connection, |event| {
+            events_read.push(event);
+            if events_read.len() % EVENTS_AT_ONCE == 0 {
+                let done = events_read.len() as f32 / about as f32;
+                cancelled |= progress(Stage::Read, done.min(1.0)).is_break();
+            }
+            if cancelled { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        users::width(connection)
+    })?;
+    if cancelled {
+        return Err(TrainError::Cancelled.into());
+    }
+    Ok(TrainingData { events: events_read, n_users })
+}

@@ -1,0 +1,40 @@
+//! What a user has bought, and when last.
+
+use serde::Serialize;
+
+use crate::base::{ItemId, Timestamp};
+
+const MICROS_A_DAY: i64 = 86_400_000_000;
+
+/// One item ever bought. 8 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Bought {
+    /// Which.
+    pub item: ItemId,
+    /// Days since 1970 of the last purchase.
+    last_day: u16,
+    /// How many purchases, saturating.
+    pub times: u16,
+}
+
+impl Bought {
+    /// Bought for the first time.
+    pub fn new(item: ItemId, at: Timestamp) -> Self {
+        Self { item, last_day: day(at), times: 1 }
+    }
+
+    /// Bought once more, in any order of arrival.
+    pub(super) fn again(&mut self, at: Timestamp) {
+        self.last_day = self.last_day.max(day(at));
+        self.times = self.times.saturating_add(1);
+    }
+
+    /// Whole days from the last purchase to `now`, ≥ 0.
+    pub fn days_since(&self, now: Timestamp) -> f32 {
+        f32::from(day(now).saturating_sub(self.last_day))
+    }
+}
+
+fn day(at: Timestamp) -> u16 {
+    u16::try_from(at.0.div_euclid(MICROS_A_DAY).max(0)).unwrap_or(u16::MAX)
+}
