@@ -123,7 +123,8 @@ impl ModelSet {
                     let because = if near > own { Because::Seed } else { Because::Own };
                     Ranked { item, score: near + own, because }
                 }
-                None if again > own => Ranked { item, score: again, because: Because::Due },
+                // Without being due it would not be here at all: that is the reason, whatever else speaks for it.
+                None if again > 0.0 => Ranked { item, score: again.max(own), because: Because::Due },
                 None => Ranked { item, score: own, because: Because::Own },
             }
         };
