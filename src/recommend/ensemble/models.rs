@@ -96,13 +96,14 @@ pub struct EnsembleParameters {
 }
 
 impl EnsembleParameters {
-    /// What a server trains again and again and asks at every click: few columns, few weights kept.
+    /// What a server trains again and again and asks at every click: few columns, few weights kept. On Online Retail's hold-out,
+    /// 100 weights an item reach 99.7 % of the NDCG@10 of 150; without EASE^R 98 %, without implicit ALS 96 %.
     pub fn serving() -> Self {
         Self {
-            neighbours: 150,
+            neighbours: 100,
             lambdas: vec![100.0],
             max_ease_items: 4_500,
-            kept: 150,
+            kept: 100,
             als: vec![AlsParameters {
                 factors: 64,
                 regularisation: 10.0,
