@@ -86,7 +86,12 @@ impl Ready {
         }
         let recommendations = match trigger.item.filter(|_| trigger.is_about_item()) {
             Some(item) => {
-                vec![Recommendation { item, score: Score::new(1.0), reason: Reason::Viewed(item) }]
+                vec![Recommendation {
+                    item,
+                    score: Score::new(1.0),
+                    reason: Reason::Viewed(item),
+                    propensity: 1.0,
+                }]
             }
             None if trigger.is_said_by_shop() => Vec::new(),
             None => {

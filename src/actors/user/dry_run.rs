@@ -38,7 +38,12 @@ pub fn dry_run(user: &ExternalId, loaded: Loaded, trigger: &Trigger, shared: &Sh
     let (now, started) = (Timestamp::now(), Instant::now());
     let models = shared.models.load();
     let recommendations = match trigger.item.filter(|_| trigger.is_about_item()) {
-        Some(item) => vec![Recommendation { item, score: Score::new(1.0), reason: Reason::Viewed(item) }],
+        Some(item) => vec![Recommendation {
+            item,
+            score: Score::new(1.0),
+            reason: Reason::Viewed(item),
+            propensity: 1.0,
+        }],
         None if trigger.is_said_by_shop() => Vec::new(),
         None => ready.recommend(trigger, &models, shared, now),
     };

@@ -188,7 +188,12 @@ impl Ready {
             .filter(still_true)
             .filter_map(|held| held.trigger.item)
             .take(rules.digest_items)
-            .map(|item| Recommendation { item, score: Score::new(1.0), reason: Reason::Viewed(item) })
+            .map(|item| Recommendation {
+                item,
+                score: Score::new(1.0),
+                reason: Reason::Viewed(item),
+                propensity: 1.0,
+            })
             .collect();
         wants.released.extend(due.iter().map(|held| held.id));
         let trigger = shared.book.load().digest.clone();
