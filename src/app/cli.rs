@@ -53,6 +53,9 @@ enum Command {
         /// Address and port [default: 127.0.0.1:8080].
         #[arg(long, value_name = "ADDRESS:PORT")]
         listen: Option<String>,
+        /// Adds /echo for the Autobahn test suite (loopback only).
+        #[arg(long, hide = true)]
+        conformance_echo: bool,
     },
     /// Serve a simulated shop with three months of history and shoppers who come and go.
     #[command(after_help = "Example:\n  tidings demo --data-dir ./data/demo --shoppers 40")]
@@ -152,7 +155,7 @@ pub fn run() -> ExitCode {
 
 fn execute(command: Command, config: Config) -> anyhow::Result<()> {
     match command {
-        Command::Serve { .. } => commands::serve::serve(config),
+        Command::Serve { conformance_echo, .. } => commands::serve::serve(config, conformance_echo),
         Command::Demo { shoppers, seed, .. } => commands::serve::demo(config, shoppers, seed),
         Command::Migrate => commands::migrate::run(&config),
         Command::Import(args) => commands::import::run(&config, args),
@@ -183,7 +186,8 @@ fn settings(cli: &Cli) -> anyhow::Result<Layered> {
     if let Some(dir) = &cli.common.data_dir {
         layered.text("server.data_dir", &dir.to_string_lossy(), Layer::Flag)?;
     }
-    if let Command::Serve { listen: Some(listen) } | Command::Demo { listen: Some(listen), .. } = &cli.command
+    if let Command::Serve { listen: Some(listen), .. } | Command::Demo { listen: Some(listen), .. } =
+        &cli.command
     {
         layered.text("server.listen", listen, Layer::Flag)?;
     }

@@ -27,6 +27,7 @@ use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::http::admin::{DemoMode, SlowCache};
 use crate::http::error::ApiError;
+use crate::http::websocket::EchoLimits;
 use crate::recommend::ModelSet;
 use crate::store::models::{self, ModelState};
 use crate::store::{Connection, Store, StoreError, items, jobs, server, users};
@@ -84,7 +85,7 @@ fn last_good_model(connection: &mut Connection) -> Result<Option<ModelSet>, Stor
 }
 
 /// Starts the actors and listens.
-pub async fn start(shared: Arc<Shared>, demo: bool) -> anyhow::Result<Running> {
+pub async fn start(shared: Arc<Shared>, demo: bool, echo: EchoLimits) -> anyhow::Result<Running> {
     let core = Arbiter::new();
     let arbiter = core.handle();
     start_actors(&shared, &arbiter).await?;
@@ -108,6 +109,7 @@ pub async fn start(shared: Arc<Shared>, demo: bool) -> anyhow::Result<Running> {
             .app_data(web::Data::new(Arc::clone(&limits)))
             .app_data(web::Data::new(Arc::clone(&gateway)))
             .app_data(web::Data::new(DemoMode(demo)))
+            .app_data(web::Data::new(echo.clone()))
             .app_data(cache.clone())
             .app_data(web::PayloadConfig::new(max_body))
             .app_data(

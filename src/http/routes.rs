@@ -13,6 +13,7 @@ use super::{
 pub fn routes(config: &mut web::ServiceConfig) {
     config
         .route("/ws", get().to(websocket::open))
+        .route("/echo", get().to(websocket::echo))
         .route("/healthz", get().to(operate::alive))
         .route("/readyz", get().to(operate::ready))
         .route("/metrics", get().to(operate::prometheus))

@@ -3,15 +3,18 @@
 //! A pipe freezes whole when its client stops reading (it is polled as the response's body), so nothing here is
 //! trusted to notice that: the user's actor sees the full mailbox, and the kernel ends the connection.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorContext, AsyncContext, Handler, Recipient, StreamHandler};
 use actix_http::ws::Item;
-use actix_web::web::{Bytes, Payload};
+use actix_web::web::Payload;
 use actix_web::{Error, HttpRequest, HttpResponse};
 use actix_web_actors::ws::{self, CloseReason, Message, ProtocolError, WebsocketContext};
 
+use super::framing::{Assembly, Guarded, Violation, Whole};
 use super::pipe::{
     Gateway, Opened, Outbound, PIPE_CAPACITY, PipeHandle, PipeMeter, Received, ReceivedKind, next_connection,
     pipe,
@@ -25,13 +28,16 @@ const MAX_BAD_FRAMES: u8 = 8;
 /// The frame rate is averaged over this long.
 const RATE_WINDOW_S: f64 = 10.0;
 
-/// Upgrades a request to a WebSocket whose logins go to `gateway`.
+/// Upgrades a request to a WebSocket whose logins go to `gateway`; without one, to an echo that conformance tests talk
+/// to: the same code up to the whole message, which is sent back.
 pub fn upgrade(
     request: &HttpRequest,
     payload: Payload,
     limits: &Arc<Limits>,
-    gateway: Arc<dyn Gateway>,
+    gateway: Option<Arc<dyn Gateway>>,
 ) -> Result<HttpResponse, Error> {
+    let violated = Rc::new(Cell::new(false));
+    let payload = Guarded::new(payload, Rc::clone(&violated));
     let pipe = WsPipe {
         connection: next_connection(),
         gateway,
@@ -44,7 +50,8 @@ pub fn upgrade(
         budget: f64::from(limits.socket.max_frames_per_s) * RATE_WINDOW_S,
         budget_at: Instant::now(),
         bad_frames: 0,
-        fragments: Vec::new(),
+        assembly: Assembly::default(),
+        violated,
     };
     ws::WsResponseBuilder::new(pipe, request, payload).frame_size(limits.socket.max_frame_bytes).start()
 }
@@ -68,7 +75,7 @@ enum State {
 
 struct WsPipe {
     connection: ConnectionId,
-    gateway: Arc<dyn Gateway>,
+    gateway: Option<Arc<dyn Gateway>>,
     limits: Arc<Limits>,
     handle: Option<PipeHandle>,
     meter: Option<PipeMeter>,
@@ -78,7 +85,9 @@ struct WsPipe {
     budget: f64,
     budget_at: Instant,
     bad_frames: u8,
-    fragments: Vec<u8>,
+    assembly: Assembly,
+    /// A frame had a reserved bit set.
+    violated: Rc<Cell<bool>>,
 }
 
 impl Actor for WsPipe {
@@ -92,14 +101,14 @@ impl Actor for WsPipe {
         self.meter = Some(meter);
         let deadline = Duration::from_millis(self.limits.socket.login_deadline_ms);
         context.run_later(deadline, move |pipe, context| match pipe.state {
-            State::AwaitingLogin => pipe.close(CloseCode::NoLogin, context),
+            State::AwaitingLogin if pipe.gateway.is_some() => pipe.close(CloseCode::NoLogin, context),
             // The user's actor has as long for its answer as the client had to ask.
             State::LoggingIn => drop(context.run_later(deadline, |pipe, context| {
                 if pipe.state == State::LoggingIn {
                     pipe.close(CloseCode::StreamLost, context);
                 }
             })),
-            State::Attached | State::Closing => {}
+            State::AwaitingLogin | State::Attached | State::Closing => {}
         });
         context.run_interval(Duration::from_millis(self.limits.socket.ping_ms), Self::heartbeat);
     }
@@ -174,8 +183,8 @@ impl WsPipe {
         match (self.state, inbound) {
             (State::AwaitingLogin, Inbound::Login(login)) => {
                 self.state = State::LoggingIn;
-                if let Some(pipe) = self.handle.take() {
-                    self.gateway.login(Opened { login, at, pipe });
+                if let (Some(pipe), Some(gateway)) = (self.handle.take(), &self.gateway) {
+                    gateway.login(Opened { login, at, pipe });
                 }
             }
             (State::Attached, inbound) => self.forward(inbound, at, context),
@@ -200,27 +209,44 @@ impl WsPipe {
         }
     }
 
-    /// Collects a fragmented message up to the frame limit.
+    /// A whole message: read, or sent back by the echo.
+    fn whole(&mut self, message: Whole, context: &mut WebsocketContext<Self>) {
+        match (&self.gateway, message) {
+            (Some(_), Whole::Text(text)) => self.text(&text, context),
+            (Some(_), Whole::Binary(_)) => self.close(CloseCode::BadFrame, context),
+            (None, Whole::Text(text)) => context.text(text),
+            (None, Whole::Binary(bytes)) => context.binary(bytes),
+        }
+    }
+
     fn fragment(&mut self, item: Item, context: &mut WebsocketContext<Self>) {
-        let (bytes, done): (Bytes, bool) = match item {
-            Item::FirstText(bytes) => {
-                self.fragments.clear();
-                (bytes, false)
-            }
-            Item::Continue(bytes) => (bytes, false),
-            Item::Last(bytes) => (bytes, true),
-            Item::FirstBinary(_) => return self.close(CloseCode::BadFrame, context),
-        };
-        if self.fragments.len() + bytes.len() > self.limits.socket.max_frame_bytes {
+        if self.gateway.is_some() && matches!(item, Item::FirstBinary(_)) {
             return self.close(CloseCode::BadFrame, context);
         }
-        self.fragments.extend_from_slice(&bytes);
-        if done {
-            let message = std::mem::take(&mut self.fragments);
-            match String::from_utf8(message) {
-                Ok(text) => self.text(&text, context),
-                Err(_) => self.close(CloseCode::BadFrame, context),
-            }
+        match self.assembly.push(item, self.limits.socket.max_frame_bytes) {
+            Ok(Some(message)) => self.whole(message, context),
+            Ok(None) => {}
+            Err(violation) => self.violation(violation, context),
+        }
+    }
+
+    /// Clients of ours learn that they should not come back like that; a stranger gets the RFC's own code.
+    fn violation(&mut self, violation: Violation, context: &mut WebsocketContext<Self>) {
+        if self.gateway.is_some() || self.state == State::Closing {
+            return self.close(CloseCode::BadFrame, context);
+        }
+        self.state = State::Closing;
+        context.close(Some(CloseReason { code: (violation as u16).into(), description: None }));
+        context.run_later(Duration::from_millis(200), |_, context| context.stop());
+    }
+
+    /// What the codec's error means.
+    fn violation_of(&self, error: &ProtocolError) -> Violation {
+        match error {
+            ProtocolError::Overflow => Violation::TooBig,
+            // The one other thing the codec reports this way is text that is no UTF-8.
+            ProtocolError::Io(_) if !self.violated.get() => Violation::NotUtf8,
+            _ => Violation::Protocol,
         }
     }
 }
@@ -239,12 +265,13 @@ impl StreamHandler<Result<Message, ProtocolError>> for WsPipe {
                 context.stop();
             }
             Ok(_) if !self.within_rate() => self.close(CloseCode::TooManyRequests, context),
-            Ok(Message::Text(text)) => self.text(&text, context),
+            Ok(Message::Text(text)) if self.gateway.is_some() => self.text(&text, context),
+            Ok(Message::Text(text)) => self.whole(Whole::Text(text.into()), context),
             Ok(Message::Ping(bytes)) => context.pong(&bytes),
             Ok(Message::Continuation(item)) => self.fragment(item, context),
-            Ok(Message::Binary(_)) => self.close(CloseCode::BadFrame, context),
+            Ok(Message::Binary(bytes)) => self.whole(Whole::Binary(bytes.into()), context),
             Ok(Message::Nop) => {}
-            Err(_) => self.close(CloseCode::BadFrame, context),
+            Err(error) => self.violation(self.violation_of(&error), context),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::app::demo::{self, live};
 use crate::app::server::{self, Running};
 use crate::base::Timestamp;
 use crate::config::Config;
+use crate::http::websocket::EchoLimits;
 use crate::store::cluster::Cluster;
 
 /// So many restarts of the private PostgreSQL within the window are a fault to look at, not to hide.
@@ -22,11 +23,14 @@ const MAX_RESTARTS: usize = 20;
 const RESTART_WINDOW: Duration = Duration::from_secs(600);
 
 /// Serves until it is told to stop.
-pub fn serve(config: Config) -> anyhow::Result<()> {
+pub fn serve(config: Config, conformance_echo: bool) -> anyhow::Result<()> {
+    let loopback = config.server.listen.parse().is_ok_and(|at: std::net::SocketAddr| at.ip().is_loopback());
+    anyhow::ensure!(loopback || !conformance_echo, "--conformance-echo is for a loopback address only");
+    let echo = if conformance_echo { EchoLimits::wide(config.socket.clone()) } else { EchoLimits::default() };
     let database = open(&config, Sharing::Exclusive)?;
     let shared = server::load(config, database.store.clone())?;
     actix::System::new().block_on(async {
-        let running = server::start(shared, false).await?;
+        let running = server::start(shared, false, echo).await?;
         announce(&running)?;
         until_told(&database).await?;
         running.stop().await;
@@ -60,7 +64,7 @@ pub fn demo(config: Config, shoppers: usize, seed: u64) -> anyhow::Result<()> {
         shared.put_models(outcome.model);
     }
     actix::System::new().block_on(async {
-        let running = server::start(shared, true).await?;
+        let running = server::start(shared, true, EchoLimits::default()).await?;
         announce(&running)?;
         let (stop, stopped) = watch::channel(false);
         let url = format!("ws://{}/ws", running.address);
