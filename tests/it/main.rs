@@ -6,6 +6,7 @@
 mod helpers;
 
 mod api;
+mod chaos;
 mod client;
 mod dashboard;
 mod demo_shop;
