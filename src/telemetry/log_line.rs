@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use env_logger::{Builder, Env, Target};
+use log::LevelFilter;
 
 use crate::base::Timestamp;
 
@@ -10,6 +11,8 @@ use crate::base::Timestamp;
 pub fn init() {
     let result = Builder::from_env(Env::new().filter_or("TIDINGS_LOG", "info,actix_server=warn"))
         .target(Target::Stderr)
+        // Says of every session that ends that its body has ended (`transport/ending.rs`), and nothing else of note.
+        .filter_module("actix_http::h1::dispatcher", LevelFilter::Off)
         .format(|out, record| {
             let style = out.default_level_style(record.level());
             let millis = Timestamp(Timestamp::now().0 / 1_000 * 1_000);

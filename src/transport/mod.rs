@@ -1,5 +1,6 @@
 //! The wires. A pipe decodes frames into [`Inbound`], writes [`Frame`]s, and knows nothing else.
 
+mod ending;
 pub mod framing;
 pub mod pipe;
 pub mod sse;

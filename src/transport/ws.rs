@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorContext, AsyncContext, Handler, Recipient, StreamHandler};
 use actix_http::ws::Item;
+use actix_web::body::BoxBody;
 use actix_web::web::Payload;
 use actix_web::{Error, HttpRequest, HttpResponse};
 use actix_web_actors::ws::{self, CloseReason, Message, ProtocolError, WebsocketContext};
 
+use super::ending::Ending;
 use super::framing::{Assembly, Guarded, Violation, Whole};
 use super::pipe::{
     Gateway, Opened, Outbound, PIPE_CAPACITY, PipeHandle, PipeMeter, Received, ReceivedKind, next_connection,
@@ -53,7 +55,10 @@ pub fn upgrade(
         assembly: Assembly::default(),
         violated,
     };
-    ws::WsResponseBuilder::new(pipe, request, payload).frame_size(limits.socket.max_frame_bytes).start()
+    let response = ws::WsResponseBuilder::new(pipe, request, payload)
+        .frame_size(limits.socket.max_frame_bytes)
+        .start()?;
+    Ok(response.map_body(|_, session| BoxBody::new(Ending::new(session))))
 }
 
 /// What every pipe must keep to.
@@ -255,6 +260,10 @@ impl StreamHandler<Result<Message, ProtocolError>> for WsPipe {
     fn handle(&mut self, message: Result<Message, ProtocolError>, context: &mut Self::Context) {
         self.last_heard = Instant::now();
         if self.state == State::Closing {
+            // Answered, or broken for good: there is nothing more to wait for.
+            if matches!(message, Ok(Message::Close(_)) | Err(_)) {
+                context.stop();
+            }
             return;
         }
         match message {
