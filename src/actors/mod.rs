@@ -19,5 +19,6 @@ pub mod send;
 pub mod shared;
 pub mod user;
 pub mod watch;
+pub mod web_push;
 
 pub use shared::Shared;

@@ -16,6 +16,7 @@ use super::notifier::NotifierActor;
 use super::recommender::{JobBoard, RecommenderActor};
 use super::registry::Registry;
 use super::watch::Kept;
+use super::web_push::{PushState, WebPushActor};
 use crate::base::ItemId;
 use crate::catalogue::{Catalogue, Item};
 use crate::config::Config;
@@ -70,6 +71,10 @@ pub struct Shared {
     pub notifier: Arc<Kept<NotifierActor>>,
     /// Trains.
     pub recommender: Arc<Kept<RecommenderActor>>,
+    /// Who can be pushed to, and with which key.
+    pub push: PushState,
+    /// Pushes.
+    pub web_push: Arc<Kept<WebPushActor>>,
     /// Progress of trainings.
     pub jobs: JobBoard,
     /// The server is going down: no new logins.
@@ -106,6 +111,8 @@ impl Shared {
             loader: Kept::new("loader"),
             notifier: Kept::new("notifier"),
             recommender: Kept::new("recommender"),
+            push: PushState::default(),
+            web_push: Kept::new("web_push"),
             jobs: JobBoard::default(),
             draining: AtomicBool::new(false),
         };

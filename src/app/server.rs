@@ -22,6 +22,7 @@ use crate::actors::notifier::NotifierActor;
 use crate::actors::recommender::RecommenderActor;
 use crate::actors::send::offer;
 use crate::actors::user::Drain;
+use crate::actors::web_push;
 use crate::base::{Timestamp, UserId};
 use crate::catalogue::Catalogue;
 use crate::config::Config;
@@ -30,7 +31,10 @@ use crate::http::error::ApiError;
 use crate::http::websocket::EchoLimits;
 use crate::recommend::ModelSet;
 use crate::store::models::{self, ModelState};
-use crate::store::{Connection, Store, StoreError, items, jobs, server, users};
+use crate::store::{
+    Connection, Store, StoreError, items, jobs, push_keys, push_subscriptions, server, users,
+};
+use crate::transport::webpush::VapidKeys;
 use crate::transport::{tcp, ws};
 
 /// Connections waiting to be accepted: ten thousand clients may come back at once.
@@ -51,6 +55,8 @@ pub struct Running {
     pub shared: Arc<Shared>,
     handle: ServerHandle,
     core: Arbiter,
+    /// Encrypting pushes takes no time from commits.
+    push: Arbiter,
 }
 
 /// What the database holds that every request needs. Blocks.
@@ -63,7 +69,30 @@ pub fn load(config: Config, store: Store) -> anyhow::Result<Arc<Shared>> {
     let shared = Shared::new(config, store, &epoch, catalogue, ModelSet::empty());
     shared.put_models(model.unwrap_or_else(ModelSet::empty));
     shared.store.run_blocking(|connection| shared.read_book(connection))?;
+    enable_push(&shared)?;
     Ok(shared)
+}
+
+/// The key pushes are signed with, from the configuration or the database, and who can be pushed to. Blocks.
+fn enable_push(shared: &Shared) -> anyhow::Result<()> {
+    let webpush = &shared.config.webpush;
+    if !webpush.enabled {
+        return Ok(());
+    }
+    let configured = &webpush.private_key;
+    let (stored, subscribed) = shared.store.run_blocking(|connection| {
+        let stored = match configured.is_empty() {
+            true => Some(push_keys::get_or_create(connection, &VapidKeys::generate())?),
+            false => None,
+        };
+        Ok((stored, push_subscriptions::subscribed(connection, None)?))
+    })?;
+    let keys = match stored {
+        Some(bytes) => VapidKeys::from_bytes(&bytes),
+        None => VapidKeys::from_base64(configured),
+    };
+    shared.push.enable(keys.context("webpush.private_key")?, subscribed);
+    Ok(())
 }
 
 /// The active model set; if its artefact can't be read, the newest one that served before and can.
@@ -89,6 +118,10 @@ pub async fn start(shared: Arc<Shared>, demo: bool, echo: EchoLimits) -> anyhow:
     let core = Arbiter::new();
     let arbiter = core.handle();
     start_actors(&shared, &arbiter).await?;
+    let push = Arbiter::new();
+    if let Some(reachable) = web_push::start(&shared, &push.handle()) {
+        reachable.await.context("an actor did not start")?;
+    }
     let server_config = shared.config.server.clone();
     let limits = Arc::new(ws::Limits {
         socket: shared.config.socket.clone(),
@@ -143,7 +176,7 @@ pub async fn start(shared: Arc<Shared>, demo: bool, echo: EchoLimits) -> anyhow:
     });
     arbiter.spawn(warm(Arc::clone(&shared)));
     arbiter.spawn(tick(Arc::clone(&shared)));
-    Ok(Running { address, shared, handle, core })
+    Ok(Running { address, shared, handle, core, push })
 }
 
 /// Starts them and waits until each can be reached: from the ready line on, every request is answered.
@@ -212,6 +245,8 @@ impl Running {
         self.shared.loader.let_go();
         self.shared.recommender.let_go();
         self.shared.notifier.let_go();
+        self.shared.web_push.let_go();
+        self.push.stop();
         self.core.stop();
     }
 }

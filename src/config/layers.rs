@@ -207,7 +207,9 @@ impl Layered {
             .iter()
             .map(|(key, (value, layer))| {
                 let value = match (key.as_str(), value) {
-                    ("auth.secret" | "database.url", Value::String(text)) if !text.is_empty() => {
+                    ("auth.secret" | "database.url" | "webpush.private_key", Value::String(text))
+                        if !text.is_empty() =>
+                    {
                         "\"***\"".to_owned()
                     }
                     _ => value.to_string(),

@@ -31,6 +31,8 @@ pub struct Config {
     pub recommend: Recommend,
     /// Deciding what is sent.
     pub policy: Policy,
+    /// Telling users who are not looking.
+    pub webpush: Webpush,
 }
 
 /// Listening, limits, shutdown.
@@ -191,6 +193,30 @@ pub struct Policy {
     pub profiling_by_default: bool,
 }
 
+/// Telling users who are not looking.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Webpush {
+    /// Are browsers pushed to?
+    pub enabled: bool,
+    /// `mailto:` or `https:` address that push services may turn to; some refuse messages without it.
+    pub contact: String,
+    /// VAPID private key, base64url, secret; empty = made at first start and kept in the database.
+    pub private_key: String,
+    /// Triggers whose messages are for someone who is looking: never pushed.
+    pub not_for: Vec<String>,
+    /// A message given to a page that closed without acknowledging it is pushed after this long, milliseconds.
+    pub grace_ms: u64,
+    /// Most subscriptions (browsers) of one user; the one that worked least recently goes first.
+    pub max_subscriptions_per_user: u32,
+    /// Most requests to push services at the same time.
+    pub max_concurrent: u32,
+    /// Longest wait for a push service, milliseconds.
+    pub timeout_ms: u64,
+    /// Allow push services on loopback and without TLS: tests and development.
+    pub allow_loopback: bool,
+}
+
 /// At most `max` messages of a category in a rolling window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -285,6 +311,22 @@ impl Default for Training {
             gate_tolerance: 0.1,
             keep_versions: 10,
             dense_work: 100,
+        }
+    }
+}
+
+impl Default for Webpush {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            contact: String::new(),
+            private_key: String::new(),
+            not_for: vec!["login".into(), "view".into(), "cart".into()],
+            grace_ms: 10_000,
+            max_subscriptions_per_user: 20,
+            max_concurrent: 64,
+            timeout_ms: 10_000,
+            allow_loopback: false,
         }
     }
 }

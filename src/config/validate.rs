@@ -64,7 +64,21 @@ impl Config {
         within("training.keep_versions", self.training.keep_versions, 1, 1_000)?;
         within("training.dense_work", self.training.dense_work, 0, 1_000_000)?;
         self.recommend.validate()?;
+        self.validate_webpush()?;
         self.validate_policy()
+    }
+
+    fn validate_webpush(&self) -> Result<(), ConfigError> {
+        let webpush = &self.webpush;
+        let contact = &webpush.contact;
+        let known = ["mailto:", "https://"].iter().any(|scheme| contact.starts_with(scheme));
+        if !contact.is_empty() && (!known || contact.len() > 256 || contact.chars().any(char::is_control)) {
+            return invalid("webpush.contact", "must be an address such as mailto:ops@shop.example");
+        }
+        within("webpush.grace_ms", webpush.grace_ms, 100, 600_000)?;
+        within("webpush.max_subscriptions_per_user", webpush.max_subscriptions_per_user, 1, 1_000)?;
+        within("webpush.max_concurrent", webpush.max_concurrent, 1, 1_000)?;
+        within("webpush.timeout_ms", webpush.timeout_ms, 100, 60_000)
     }
 
     fn validate_policy(&self) -> Result<(), ConfigError> {

@@ -3,6 +3,7 @@
 pub mod close_code;
 pub mod frames;
 pub mod inbound;
+pub mod push_payload;
 pub mod session;
 pub mod stream;
 

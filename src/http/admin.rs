@@ -44,6 +44,14 @@ pub struct DemoMode(pub bool);
 struct Slow {
     feedback: Value,
     users: i64,
+    pushes: Pushes,
+}
+
+/// Browsers that can be pushed to, and messages on their way to them.
+#[derive(Clone, Copy)]
+struct Pushes {
+    subscriptions: i64,
+    waiting: i64,
 }
 
 /// Asked for every second by every open dashboard, read every few seconds.
@@ -56,17 +64,21 @@ async fn slow(shared: &Shared, cache: &SlowCache) -> Result<Slow, ApiError> {
         return Ok(slow);
     }
     let since = Timestamp::now().plus_days(-FEEDBACK_DAYS);
-    let (feedback, users) = shared
+    let (feedback, users, pushes) = shared
         .store
         .run(move |connection| {
-            Ok((store::feedback::rates(connection, since)?, store::users::count(connection)?))
+            let pushes = Pushes {
+                subscriptions: store::push_subscriptions::count(connection)?,
+                waiting: store::push_outbox::waiting(connection)?,
+            };
+            Ok((store::feedback::rates(connection, since)?, store::users::count(connection)?, pushes))
         })
         .await?;
     let mut feedback = serde_json::to_value(feedback).unwrap_or_default();
     if let Some(fields) = feedback.as_object_mut() {
         fields.insert("window_days".to_owned(), json!(FEEDBACK_DAYS));
     }
-    let slow = Slow { feedback, users };
+    let slow = Slow { feedback, users, pushes };
     *cache.0.lock() = Some((Instant::now(), slow.clone()));
     Ok(slow)
 }
@@ -94,7 +106,7 @@ pub async fn metrics(
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
-    let Slow { feedback, users } = slow(&shared, &cache).await?;
+    let Slow { feedback, users, pushes } = slow(&shared, &cache).await?;
     let metrics = &shared.metrics;
     let history = metrics.history();
     let recent: Vec<_> = history.iter().rev().take(RATE_WINDOW).collect();
@@ -127,6 +139,12 @@ pub async fn metrics(
         "totals": {
             "events": metrics.count(Count::Events), "pushes": metrics.count(Count::Pushes), "decisions": decisions,
             "rejected_events": metrics.count(Count::RejectedEvents), "feedback": metrics.count(Count::Feedback),
+        },
+        "webpush": {
+            "sent": metrics.count(Count::PushSent), "retried": metrics.count(Count::PushRetried),
+            "gone": metrics.count(Count::PushGone), "refused": metrics.count(Count::PushRefused),
+            "expired": metrics.count(Count::PushExpired), "subscriptions": pushes.subscriptions,
+            "waiting": pushes.waiting,
         },
         "latency_ms": latency,
         "history": history,

@@ -21,6 +21,7 @@ pub mod set_off;
 pub mod sse;
 pub mod users;
 pub mod views;
+pub mod webpush;
 pub mod websocket;
 
 pub use routes::routes;

@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, ResponseError};
 use super::error::ApiError;
 use super::{
     admin, assets, consent, definitions, events, inbox, items, models, notifications, operate, preview,
-    rules, set_off, sse, users, websocket,
+    rules, set_off, sse, users, webpush, websocket,
 };
 
 /// Every path of the server. What is not here is a file of the dashboard or a 404.
@@ -43,6 +43,14 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .route("/users/{id}/consent", post().to(consent::post))
                 .route("/users/{id}/mute", post().to(consent::mute))
                 .route("/triggers/{name}", post().to(set_off::post))
+                .route("/webpush/key", get().to(webpush::key))
+                .service(
+                    web::resource("/webpush/subscriptions")
+                        .route(post().to(webpush::subscribe))
+                        .route(delete().to(webpush::unsubscribe))
+                        .default_service(web::to(wrong_method)),
+                )
+                .route("/webpush/reports", post().to(webpush::report))
                 .default_service(web::to(missing)),
         )
         .service(

@@ -220,6 +220,41 @@ diesel::table! {
 }
 
 diesel::table! {
+    push_keys (singleton) {
+        singleton -> Bool,
+        private_key -> Bytea,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    push_outbox (notification_id, subscription_id) {
+        notification_id -> Uuid,
+        subscription_id -> Int8,
+        user_id -> Int4,
+        expires_at -> Timestamptz,
+        due_at -> Timestamptz,
+        claimed_until -> Nullable<Timestamptz>,
+        attempts -> Int4,
+    }
+}
+
+diesel::table! {
+    push_subscriptions (subscription_id) {
+        subscription_id -> Int8,
+        user_id -> Int4,
+        endpoint -> Text,
+        p256dh -> Bytea,
+        auth -> Bytea,
+        user_agent -> Nullable<Text>,
+        expires_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        last_success_at -> Nullable<Timestamptz>,
+        failures -> Int4,
+    }
+}
+
+diesel::table! {
     server (singleton) {
         singleton -> Bool,
         epoch -> Text,
@@ -265,6 +300,9 @@ diesel::table! {
 diesel::joinable!(association_rules -> models (model_version));
 diesel::joinable!(consents -> users (user_id));
 diesel::joinable!(held_messages -> users (user_id));
+diesel::joinable!(push_outbox -> notifications (notification_id));
+diesel::joinable!(push_outbox -> push_subscriptions (subscription_id));
+diesel::joinable!(push_subscriptions -> users (user_id));
 diesel::joinable!(user_preferences -> users (user_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
@@ -283,6 +321,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     notification_receipts,
     notifications,
     outbox,
+    push_keys,
+    push_outbox,
+    push_subscriptions,
     server,
     user_features,
     user_preferences,

@@ -34,11 +34,21 @@ pub enum Count {
     Trainings,
     /// Commits that failed.
     FailedCommits,
+    /// Messages that push services took.
+    PushSent,
+    /// Pushes put off to be tried again.
+    PushRetried,
+    /// Subscriptions that have ended.
+    PushGone,
+    /// Pushes that will never be taken.
+    PushRefused,
+    /// Pushes given up: expired, or shown by a page first.
+    PushExpired,
 }
 
 impl Count {
     /// Every counter.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 20] = [
         Self::Events,
         Self::Duplicates,
         Self::RejectedEvents,
@@ -54,6 +64,11 @@ impl Count {
         Self::MailboxFull,
         Self::Trainings,
         Self::FailedCommits,
+        Self::PushSent,
+        Self::PushRetried,
+        Self::PushGone,
+        Self::PushRefused,
+        Self::PushExpired,
     ];
 
     /// Prometheus name (`_total` is added by the encoder) and help.
@@ -76,6 +91,13 @@ impl Count {
             Self::MailboxFull => ("tidings_mailbox_full", "Actor messages refused by a full mailbox"),
             Self::Trainings => ("tidings_trainings", "Trainings that ended with a model"),
             Self::FailedCommits => ("tidings_commits_failed", "Commits that failed"),
+            Self::PushSent => ("tidings_webpush_sent", "Messages that push services took"),
+            Self::PushRetried => ("tidings_webpush_retried", "Pushes put off to be tried again"),
+            Self::PushGone => ("tidings_webpush_gone", "Push subscriptions that have ended"),
+            Self::PushRefused => ("tidings_webpush_refused", "Pushes that will never be taken"),
+            Self::PushExpired => {
+                ("tidings_webpush_expired", "Pushes given up: expired, or shown by a page first")
+            }
         }
     }
 }

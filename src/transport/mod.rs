@@ -5,6 +5,7 @@ pub mod framing;
 pub mod pipe;
 pub mod sse;
 pub mod tcp;
+pub mod webpush;
 pub mod ws;
 
 pub use pipe::{Gateway, Opened, Outbound, PipeEnd, PipeHandle, Received, ReceivedKind};

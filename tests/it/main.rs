@@ -33,3 +33,4 @@ mod store_learning;
 mod store_migrations;
 mod stream;
 mod triggers;
+mod webpush;

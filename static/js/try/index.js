@@ -6,6 +6,7 @@ import { createPerson, parseId } from "./person.js";
 import { startBecome } from "./become.js";
 import { startProfile } from "./profile.js";
 import { startPreferences } from "./preferences.js";
+import { startPush } from "./push.js";
 import { startRecommendations } from "./recommendations.js";
 import { startProducts } from "./products.js";
 import { startDetail } from "./detail.js";
@@ -20,6 +21,7 @@ export function startTry({ onMetrics, navigate }) {
   const suggestions = startBecome({ person, shown, become: (id) => navigate(address(id)) });
   const profile = startProfile({ person, shown, open: detail.open });
   const preferences = startPreferences({ person });
+  startPush({ person });
   const recommendations = startRecommendations({ person, open: detail.open });
   startProducts({ person, open: detail.open, onMetrics });
   startNotifications({ person, open: detail.open, mutedChanged: preferences.reload });

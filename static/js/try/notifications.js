@@ -5,6 +5,7 @@ import { $, empty, h, icon, put, text } from "../dom.js";
 import { ago, duration, money, title } from "../format.js";
 import { picture } from "../picture.js";
 import { toast } from "../toast.js";
+import { claimShown } from "../../webpush.js";
 import { watchSilence } from "./silence.js";
 
 const KEPT = 100;
@@ -82,6 +83,12 @@ export function startNotifications({ person, open, mutedChanged }) {
     trim();
     count();
     text($("#announce"), `New notification: ${message.title ?? ""}. ${message.body ?? ""}`);
+    announce(id, message, arrival);
+  }
+
+  /** Pops up what the browser itself has not shown already; in a hidden page nothing does. */
+  async function announce(id, message, arrival) {
+    if (document.visibilityState !== "visible" || !(await claimShown(id))) return;
     const first = message.items?.[0];
     toast({
       title: message.title ?? title(message.kind),

@@ -48,6 +48,8 @@ pub struct Browser {
     session: String,
     last_id: u64,
     complaints: Vec<String>,
+    /// The service worker's, once there is one and somebody has asked.
+    registration: Option<String>,
     _profile: TempDir,
 }
 
@@ -81,6 +83,7 @@ impl Browser {
             session: String::new(),
             last_id: 0,
             complaints: Vec::new(),
+            registration: None,
             _profile: profile,
         };
         let target = browser.call("Target.createTarget", json!({"url": "about:blank"}));
@@ -223,6 +226,18 @@ impl Browser {
         file
     }
 
+    /// Registers the service worker of an origin's page that is open, and lets a push arrive at it.
+    pub fn deliver_push(&mut self, origin: &str, data: &str) {
+        let grant = json!({"origin": origin, "permissions": ["notifications"]});
+        self.call("Browser.grantPermissions", grant);
+        self.evaluate("navigator.serviceWorker.register('/sw.js').then(() => navigator.serviceWorker.ready).then(() => true)");
+        self.call("ServiceWorker.enable", json!({}));
+        self.evaluate("1"); // What the domain has to say about registrations has arrived.
+        let id = self.registration.clone().expect("a registration");
+        let push = json!({"origin": origin, "registrationId": id, "data": data});
+        self.call("ServiceWorker.deliverPushMessage", push);
+    }
+
     /// Errors on the console, exceptions and failed loads since the last call.
     pub fn take_complaints(&mut self) -> Vec<String> {
         // A round trip: what was said before it has arrived.
@@ -267,6 +282,11 @@ impl Browser {
             }
             Some("Log.entryAdded") if parameters["entry"]["level"] == "error" => {
                 format!("{} {}", parameters["entry"]["text"], parameters["entry"]["url"])
+            }
+            Some("ServiceWorker.workerRegistrationUpdated") => {
+                let id = parameters["registrations"][0]["registrationId"].as_str();
+                self.registration = id.map(str::to_owned).or(self.registration.take());
+                return;
             }
             _ => return,
         };

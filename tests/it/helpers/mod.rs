@@ -4,4 +4,5 @@ pub mod browser;
 pub mod client;
 pub mod database;
 pub mod http;
+pub mod push_service;
 pub mod server;

@@ -1,0 +1,310 @@
+//! Sends what waits in the push outbox: claims due rows in groups, keeps a bounded number of requests open, and records
+//! in groups what became of them. Whatever dies in between, a row stays until its end is recorded.
+
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use dashmap::DashSet;
+
+use super::shared::Shared;
+use super::watch::{Kept, Lifeline};
+use crate::base::{Millis, Timestamp, UserId};
+use crate::deliver::push_payload::{self, PushPayload};
+use crate::privacy::report_token::{self, Report};
+use crate::store::push_outbox::{self, DuePush, Finished, PushEnd};
+use crate::store::push_subscriptions;
+use crate::telemetry::Count;
+use crate::transport::webpush::{
+    Delivery, Endpoint, PushClient, PushSettings, UserAgentKeys, VapidKeys, next_attempt,
+};
+
+/// Wake-ups waiting in the mailbox; one more says nothing new.
+const MAILBOX: usize = 16;
+/// The outbox is looked at this often: for what was put off, and what a lost wake-up left.
+const TICK: Duration = Duration::from_secs(1);
+/// A claim outlives the longest request by this.
+const LEASE_MS: u64 = 60_000;
+/// A report may come this long after the message expired: notifications stay until they are touched.
+const REPORTS_FOR_DAYS: f64 = 7.0;
+/// What the report secret is derived for.
+const REPORT_PURPOSE: &str = "tidings web push report";
+
+/// What a server knows about Web Push beside the outbox.
+#[derive(Default)]
+pub struct PushState {
+    keys: OnceLock<(VapidKeys, [u8; 32])>,
+    /// Users with at least one subscription: what a decision about an absent user asks.
+    subscribed: DashSet<UserId>,
+}
+
+impl PushState {
+    /// At start, once; without it nothing is pushed.
+    pub fn enable(&self, keys: VapidKeys, subscribed: Vec<UserId>) {
+        let secret = keys.derive(REPORT_PURPOSE);
+        let _ = self.keys.set((keys, secret));
+        for user in subscribed {
+            self.subscribed.insert(user);
+        }
+    }
+
+    /// The server's key pair; `None` when Web Push is off.
+    pub fn keys(&self) -> Option<&VapidKeys> {
+        self.keys.get().map(|(keys, _)| keys)
+    }
+
+    /// Signs reports of service workers; `None` when Web Push is off.
+    pub fn report_secret(&self) -> Option<&[u8; 32]> {
+        self.keys.get().map(|(_, secret)| secret)
+    }
+
+    /// Could a message reach this user while nobody looks?
+    pub fn reaches(&self, user: UserId) -> bool {
+        self.subscribed.contains(&user)
+    }
+
+    /// After subscriptions came or went: of these `users` those in `subscribed` have some.
+    pub fn note(&self, users: &[UserId], subscribed: &[UserId]) {
+        for user in users {
+            if subscribed.contains(user) {
+                self.subscribed.insert(*user);
+            } else {
+                self.subscribed.remove(user);
+            }
+        }
+    }
+}
+
+/// From whoever put something into the outbox: look now.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Wake;
+
+/// Claims, sends, records.
+pub struct WebPushActor {
+    shared: Arc<Shared>,
+    client: Option<Rc<PushClient>>,
+    open: usize,
+    finished: Vec<Finished>,
+    claiming: bool,
+    recording: bool,
+    /// Claims of an earlier life were freed.
+    released: bool,
+    /// The last claim was as large as it could be, or somebody has called since.
+    more: bool,
+    _lifeline: Lifeline,
+}
+
+impl WebPushActor {
+    /// Idle; for good when Web Push is off.
+    pub fn new(shared: Arc<Shared>, lifeline: Lifeline) -> Self {
+        let webpush = &shared.config.webpush;
+        let settings = PushSettings {
+            contact: webpush.contact.clone(),
+            timeout: Duration::from_millis(webpush.timeout_ms),
+            max_connections: shared.config.webpush.max_concurrent as usize,
+            allow_loopback: webpush.allow_loopback,
+        };
+        let client = shared.push.keys().and_then(|keys| {
+            PushClient::new(keys.clone(), settings)
+                .inspect_err(|error| log::error!("Web Push is off: no TLS error={error}"))
+                .ok()
+        });
+        Self {
+            shared,
+            client: client.map(Rc::new),
+            open: 0,
+            finished: Vec::new(),
+            claiming: false,
+            recording: false,
+            released: false,
+            more: false,
+            _lifeline: lifeline,
+        }
+    }
+
+    fn max_open(&self) -> usize {
+        self.shared.config.webpush.max_concurrent as usize
+    }
+
+    fn claim(&mut self, context: &mut Context<Self>) {
+        // What was sent and can't be recorded holds its place: a database that is away must not be flooded later.
+        let free = self.max_open().saturating_sub(self.open + self.finished.len());
+        if self.client.is_none() || self.claiming || free == 0 {
+            return;
+        }
+        self.claiming = true;
+        self.more = false;
+        let (store, release) = (self.shared.store.clone(), !self.released);
+        let lease = Millis(self.shared.config.webpush.timeout_ms + LEASE_MS);
+        let limit = i64::try_from(free).unwrap_or(i64::MAX);
+        let claim = async move {
+            let work = move |connection: &mut crate::store::Connection| {
+                let now = Timestamp::now();
+                if release {
+                    push_outbox::release(connection)?;
+                }
+                push_outbox::claim(connection, now, limit, lease)
+            };
+            store.run(work).await
+        };
+        context.spawn(claim.into_actor(self).map(move |outcome, actor, context| {
+            actor.claiming = false;
+            match outcome {
+                Ok(due) => {
+                    actor.released = true;
+                    actor.more |= due.len() == free;
+                    for push in due {
+                        actor.send(push, context);
+                    }
+                    if actor.more {
+                        actor.claim(context); // Called meanwhile; without a free place this does nothing.
+                    }
+                }
+                Err(error) => log::error!("push outbox not read error={error}"),
+            }
+        }));
+    }
+
+    fn send(&mut self, push: DuePush, context: &mut Context<Self>) {
+        let Some(client) = self.client.clone() else { return };
+        self.open += 1;
+        let shared = Arc::clone(&self.shared);
+        let send = async move {
+            let end = deliver(&client, &shared, &push).await;
+            Finished { notification: push.notification, subscription: push.subscription, end }
+        };
+        context.spawn(send.into_actor(self).map(|finished, actor, context| {
+            actor.open -= 1;
+            actor.finished.push(finished);
+            actor.record(context);
+        }));
+    }
+
+    /// Together with whatever else has ended meanwhile.
+    fn record(&mut self, context: &mut Context<Self>) {
+        if self.recording || self.finished.is_empty() {
+            return;
+        }
+        self.recording = true;
+        let finished = std::mem::take(&mut self.finished);
+        let (store, group) = (self.shared.store.clone(), finished.clone());
+        let record = async move {
+            let work = move |connection: &mut crate::store::Connection| {
+                let left = push_outbox::finish(connection, &group, Timestamp::now())?;
+                let still = push_subscriptions::subscribed(connection, Some(&left))?;
+                Ok((left, still))
+            };
+            store.run(work).await
+        };
+        context.spawn(record.into_actor(self).map(move |outcome, actor, context| {
+            actor.recording = false;
+            match outcome {
+                Ok((left, still)) => {
+                    actor.shared.push.note(&left, &still);
+                    actor.record(context);
+                    if actor.more {
+                        actor.claim(context);
+                    }
+                }
+                Err(error) => {
+                    log::error!("pushes not recorded, tried again rows={} error={error}", finished.len());
+                    actor.finished.extend(finished); // With the next tick.
+                }
+            }
+        }));
+    }
+}
+
+/// One request, and what it means for the row.
+async fn deliver(client: &PushClient, shared: &Shared, push: &DuePush) -> PushEnd {
+    let now = Timestamp::now();
+    let metrics = &shared.metrics;
+    if push.shown || push.expires_at <= now {
+        metrics.add(Count::PushExpired, 1);
+        return PushEnd::Dropped;
+    }
+    let Some((endpoint, keys, payload)) = prepare(shared, push) else {
+        log::error!(
+            "push can't be made notification_id={} subscription={}",
+            push.notification,
+            push.subscription
+        );
+        metrics.add(Count::PushRefused, 1);
+        return PushEnd::Dropped;
+    };
+    match client.send(&endpoint, &keys, &payload, push.expires_at, now).await {
+        Delivery::Accepted => {
+            metrics.add(Count::PushSent, 1);
+            PushEnd::Sent
+        }
+        Delivery::Gone => {
+            metrics.add(Count::PushGone, 1);
+            PushEnd::Gone
+        }
+        Delivery::Refused(status) => {
+            log::warn!(
+                "push refused service={endpoint} status={status} notification_id={} bytes={}",
+                push.notification,
+                payload.json.len()
+            );
+            metrics.add(Count::PushRefused, 1);
+            PushEnd::Dropped
+        }
+        Delivery::Later(status, asked) => {
+            let at = next_attempt(Timestamp::now(), push.attempt, asked, rand::random());
+            log::info!("push put off service={endpoint} status={status} attempt={} until={at}", push.attempt);
+            if at < push.expires_at {
+                metrics.add(Count::PushRetried, 1);
+                PushEnd::Retry(at)
+            } else {
+                metrics.add(Count::PushExpired, 1);
+                PushEnd::Dropped
+            }
+        }
+    }
+}
+
+fn prepare(shared: &Shared, push: &DuePush) -> Option<(Endpoint, UserAgentKeys, PushPayload)> {
+    let report = Report { notification: push.notification, user: push.user };
+    let ends = push.expires_at.plus_days(REPORTS_FOR_DAYS);
+    let token = report_token::issue(shared.push.report_secret()?, report, ends).ok()?;
+    let payload = push_payload::compose(&push.frame, &token)?;
+    let endpoint = Endpoint::parse(&push.endpoint, shared.config.webpush.allow_loopback).ok()?;
+    let keys = UserAgentKeys::new(&push.p256dh, &push.auth).ok()?;
+    Some((endpoint, keys, payload))
+}
+
+/// Not started when Web Push is off.
+pub fn start(
+    shared: &Arc<Shared>,
+    arbiter: &actix::ArbiterHandle,
+) -> Option<tokio::sync::oneshot::Receiver<()>> {
+    shared.push.keys()?;
+    let state = Arc::clone(shared);
+    let actor: &Arc<Kept<WebPushActor>> = &shared.web_push;
+    Some(actor.start(arbiter, move |lifeline| WebPushActor::new(Arc::clone(&state), lifeline)))
+}
+
+impl Actor for WebPushActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(MAILBOX);
+        self.claim(context);
+        context.run_interval(TICK, |actor, context| {
+            actor.record(context);
+            actor.claim(context);
+        });
+    }
+}
+
+impl Handler<Wake> for WebPushActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Wake, context: &mut Self::Context) {
+        self.more = true;
+        self.claim(context);
+    }
+}

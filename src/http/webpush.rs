@@ -1,0 +1,181 @@
+//! Web Push for browsers: the server's key, subscriptions in and out, and what service workers report.
+
+use std::sync::Arc;
+
+use actix_web::http::header::USER_AGENT;
+use actix_web::{HttpRequest, HttpResponse, web};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::access::Caller;
+use super::body::Body;
+use super::error::ApiError;
+use crate::actors::Shared;
+use crate::actors::journal::Record;
+use crate::base::{ExternalId, Timestamp, UserId};
+use crate::feedback::FeedbackOutcome;
+use crate::privacy::report_token;
+use crate::store::feedback::FeedbackRow;
+use crate::store::push_subscriptions::{self, NewSubscription};
+use crate::store::{Connection, StoreError, users};
+use crate::transport::webpush::{Endpoint, UserAgentKeys};
+
+/// A subscription is below one kilobyte.
+const MAX_BODY_BYTES: usize = 8 << 10;
+/// Kept of what a browser calls itself.
+const MAX_USER_AGENT_CHARS: usize = 256;
+
+/// `PushSubscription.toJSON()`, and who for when the token does not say.
+#[derive(Deserialize)]
+struct SubscriptionBody {
+    endpoint: String,
+    #[serde(rename = "expirationTime")]
+    expiration_time: Option<f64>,
+    keys: KeysBody,
+    user_id: Option<ExternalId>,
+}
+
+#[derive(Deserialize)]
+struct KeysBody {
+    p256dh: String,
+    auth: String,
+}
+
+#[derive(Deserialize)]
+struct EndBody {
+    endpoint: String,
+    user_id: Option<ExternalId>,
+}
+
+#[derive(Deserialize)]
+struct ReportBody {
+    token: String,
+    outcome: String,
+}
+
+fn off() -> ApiError {
+    ApiError::NotFound("Web Push (it is off: webpush.enabled)")
+}
+
+fn parse<T: serde::de::DeserializeOwned>(body: &[u8], what: &str) -> Result<T, ApiError> {
+    if body.len() > MAX_BODY_BYTES {
+        return Err(ApiError::TooLarge(MAX_BODY_BYTES));
+    }
+    serde_json::from_slice(body)
+        .map_err(|error| ApiError::invalid("bad_json", None, format!("not {what}: {error}")))
+}
+
+/// The user the token speaks for, or the one named; both must agree.
+fn whose(caller: &Caller, named: Option<ExternalId>) -> Result<ExternalId, ApiError> {
+    let user = named.or_else(|| caller.user().cloned()).ok_or_else(|| {
+        ApiError::invalid("user_id_missing", Some("user_id"), "user_id says whose browser this is")
+    })?;
+    caller.may_act_for(&user)?;
+    Ok(user)
+}
+
+/// The key a page subscribes with (`applicationServerKey`). Public.
+pub async fn key(shared: web::Data<Arc<Shared>>) -> Result<HttpResponse, ApiError> {
+    let keys = shared.push.keys().ok_or_else(off)?;
+    Ok(HttpResponse::Ok().json(json!({"public_key": keys.public()})))
+}
+
+/// Takes a subscription; handing the same in again renews it. 201 = new.
+pub async fn subscribe(
+    request: HttpRequest,
+    Body(body): Body,
+    shared: web::Data<Arc<Shared>>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    shared.push.keys().ok_or_else(off)?;
+    let body: SubscriptionBody = parse(&body, "a PushSubscription")?;
+    let user = whose(&caller, body.user_id.clone())?;
+    let new = checked(body, &request, shared.config.webpush.allow_loopback)?;
+    let max = i64::from(shared.config.webpush.max_subscriptions_per_user);
+    let put = move |connection: &mut Connection| {
+        let mut holders = Vec::new();
+        let mut created = false;
+        for user in users::resolve(connection, &[user])? {
+            let subscribed = push_subscriptions::put(connection, user, &new, max)?;
+            created = subscribed.created;
+            holders.extend(subscribed.taken_from.into_iter().chain([user]));
+        }
+        let still = push_subscriptions::subscribed(connection, Some(&holders))?;
+        Ok((created, holders, still))
+    };
+    let (created, holders, still) = shared.store.run(put).await?;
+    shared.push.note(&holders, &still);
+    let mut response = if created { HttpResponse::Created() } else { HttpResponse::Ok() };
+    Ok(response.json(json!({"created": created})))
+}
+
+fn checked(
+    body: SubscriptionBody,
+    request: &HttpRequest,
+    allow_loopback: bool,
+) -> Result<NewSubscription, ApiError> {
+    Endpoint::parse(&body.endpoint, allow_loopback)
+        .map_err(|error| ApiError::invalid("bad_endpoint", Some("endpoint"), error.to_string()))?;
+    let decode = |text: &str| BASE64.decode(text.trim_end_matches('=')).unwrap_or_default();
+    let (p256dh, auth) = (decode(&body.keys.p256dh), decode(&body.keys.auth));
+    UserAgentKeys::new(&p256dh, &auth)
+        .map_err(|error| ApiError::invalid("bad_keys", Some("keys"), error.to_string()))?;
+    let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
+    let expires_at = body.expiration_time.filter(|ms| ms.is_finite() && (0.0..1e14).contains(ms));
+    Ok(NewSubscription {
+        endpoint: body.endpoint,
+        p256dh,
+        auth,
+        user_agent: user_agent.map(|text| text.chars().take(MAX_USER_AGENT_CHARS).collect()),
+        expires_at: expires_at.map(|ms| Timestamp::from_millis(ms as i64)),
+    })
+}
+
+/// Forgets a subscription. One that is not known, or another user's, is no error and nothing happens.
+pub async fn unsubscribe(
+    Body(body): Body,
+    shared: web::Data<Arc<Shared>>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    let body: EndBody = parse(&body, "{\"endpoint\": …}")?;
+    let user = whose(&caller, body.user_id)?;
+    let end = move |connection: &mut Connection| -> Result<(Option<UserId>, Vec<UserId>), StoreError> {
+        let Some(user) = users::find(connection, &user)? else { return Ok((None, Vec::new())) };
+        let left = push_subscriptions::remove(connection, Some(user), &body.endpoint)?;
+        Ok((left, push_subscriptions::subscribed(connection, Some(left.as_slice()))?))
+    };
+    let (left, still) = shared.store.run(end).await?;
+    shared.push.note(left.as_slice(), &still);
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// What came of a pushed message, from a service worker: the token inside the message is the permission.
+pub async fn report(Body(body): Body, shared: web::Data<Arc<Shared>>) -> Result<HttpResponse, ApiError> {
+    let secret = shared.push.report_secret().ok_or_else(off)?;
+    let body: ReportBody = parse(&body, "{\"token\": …, \"outcome\": …}")?;
+    let now = Timestamp::now();
+    let report = report_token::verify(secret, &body.token, now)?;
+    let outcome = match body.outcome.as_str() {
+        "displayed" => FeedbackOutcome::Displayed,
+        "clicked" => FeedbackOutcome::Clicked,
+        "dismissed" => FeedbackOutcome::Dismissed,
+        _ => {
+            let message = "outcome must be displayed, clicked or dismissed";
+            return Err(ApiError::invalid("bad_outcome", Some("outcome"), message));
+        }
+    };
+    let row = FeedbackRow {
+        notification_id: report.notification,
+        outcome: outcome.code(),
+        user: report.user,
+        item: None,
+        value: None,
+        occurred_at: now,
+    };
+    if !shared.journal.offer(Record::Feedback(row)).is_queued() {
+        return Err(ApiError::Overloaded("too much waits to be stored, try again in a moment".to_owned()));
+    }
+    Ok(HttpResponse::NoContent().finish())
+}

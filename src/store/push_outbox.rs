@@ -1,0 +1,194 @@
+//! Table `push_outbox`: messages on their way to push services, one row a message and browser. A row is claimed for a
+//! while, sent, and goes; whoever claimed it and died loses the claim, and the row is sent by the next.
+
+use diesel::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use uuid::Uuid;
+
+use super::StoreError;
+use super::convert::{from_pg, to_pg};
+use super::notifications::column;
+use super::sql::sql;
+use crate::base::{Millis, NotificationId, Timestamp, UserId};
+
+/// A message to push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PushOrder {
+    /// Which; must be stored.
+    pub notification: NotificationId,
+    /// To whom.
+    pub user: UserId,
+    /// Not before.
+    pub due_at: Timestamp,
+    /// Not after.
+    pub expires_at: Timestamp,
+}
+
+/// A claimed row with all that sending needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DuePush {
+    /// Which message.
+    pub notification: NotificationId,
+    /// To which browser.
+    pub subscription: i64,
+    /// To whom.
+    pub user: UserId,
+    /// Attempts so far, this one included.
+    pub attempt: u32,
+    /// Not sent after this.
+    pub expires_at: Timestamp,
+    /// A page has shown it meanwhile (an acknowledgement is not enough, a hidden page gives it too).
+    pub shown: bool,
+    /// Where to send.
+    pub endpoint: String,
+    /// 65 bytes.
+    pub p256dh: Vec<u8>,
+    /// 16 bytes.
+    pub auth: Vec<u8>,
+    /// The JSON frame as stored.
+    pub frame: String,
+}
+
+/// What became of a claimed row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PushEnd {
+    /// The push service has it.
+    Sent,
+    /// Never to be tried again.
+    Dropped,
+    /// To be tried again then.
+    Retry(Timestamp),
+    /// The subscription has ended: it goes, with all that waits for it.
+    Gone,
+}
+
+/// A claimed row and what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Which message.
+    pub notification: NotificationId,
+    /// To which browser.
+    pub subscription: i64,
+    /// What became of it.
+    pub end: PushEnd,
+}
+
+/// Puts each message into the outbox, once for every browser of its user; one that is there is left alone. How many
+/// rows came; 0 for users without a subscription.
+pub fn order(conn: &mut PgConnection, orders: &[PushOrder]) -> Result<usize, StoreError> {
+    if orders.is_empty() {
+        return Ok(0);
+    }
+    Ok(sql::<()>(
+        "INSERT INTO push_outbox (notification_id, subscription_id, user_id, due_at, expires_at) \
+         SELECT o.id, s.subscription_id, o.user_id, o.due_at, o.expires_at \
+         FROM unnest(?, ?, ?, ?) AS o (id, user_id, due_at, expires_at) \
+         JOIN push_subscriptions s ON s.user_id = o.user_id ORDER BY 1, 2 ON CONFLICT DO NOTHING",
+    )
+    .bind::<Array<SqlUuid>, _>(column(orders, |order| order.notification.0))
+    .bind::<Array<Integer>, _>(column(orders, |order| order.user.to_sql()))
+    .bind::<Array<Timestamptz>, _>(column(orders, |order| to_pg(order.due_at)))
+    .bind::<Array<Timestamptz>, _>(column(orders, |order| to_pg(order.expires_at)))
+    .execute(conn)?)
+}
+
+/// Claims at most `limit` rows that are due, the longest due first; nobody else gets them for `lease`.
+pub fn claim(
+    conn: &mut PgConnection,
+    now: Timestamp,
+    limit: i64,
+    lease: Millis,
+) -> Result<Vec<DuePush>, StoreError> {
+    type Row = (Uuid, i64, i32, i32, PgTimestamp, bool, String, Vec<u8>, Vec<u8>, String);
+    let rows = sql::<(SqlUuid, BigInt, Integer, Integer, Timestamptz, Bool, Text, Binary, Binary, Text)>(
+        "UPDATE push_outbox o SET claimed_until = ?, attempts = o.attempts + 1 \
+         FROM (SELECT notification_id, subscription_id FROM push_outbox \
+           WHERE due_at <= ? AND (claimed_until IS NULL OR claimed_until <= ?) \
+           ORDER BY due_at LIMIT ? FOR UPDATE SKIP LOCKED) d, push_subscriptions s, notifications n \
+         WHERE o.notification_id = d.notification_id AND o.subscription_id = d.subscription_id \
+           AND s.subscription_id = o.subscription_id AND n.notification_id = o.notification_id \
+         RETURNING o.notification_id, o.subscription_id, o.user_id, o.attempts, o.expires_at, \
+           EXISTS (SELECT FROM feedback f WHERE f.notification_id = o.notification_id AND f.outcome IN (1, 2, 3)), \
+           s.endpoint, s.p256dh, s.auth, n.frame",
+    )
+    .bind::<Timestamptz, _>(to_pg(now + lease))
+    .bind::<Timestamptz, _>(to_pg(now))
+    .bind::<Timestamptz, _>(to_pg(now))
+    .bind::<BigInt, _>(limit)
+    .load::<Row>(conn)?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, subscription, user, attempts, expires_at, shown, endpoint, p256dh, auth, frame)| DuePush {
+            notification: NotificationId(id),
+            subscription,
+            user: UserId::from_sql(user),
+            attempt: u32::try_from(attempts).unwrap_or(1),
+            expires_at: from_pg(expires_at),
+            shown,
+            endpoint,
+            p256dh,
+            auth,
+            frame,
+        })
+        .collect())
+}
+
+/// Records what became of claimed rows. Users whose last subscription may have gone.
+pub fn finish(
+    conn: &mut PgConnection,
+    finished: &[Finished],
+    now: Timestamp,
+) -> Result<Vec<UserId>, StoreError> {
+    let retry_at = |row: &Finished| match row.end {
+        PushEnd::Retry(at) => Some(to_pg(at)),
+        PushEnd::Sent | PushEnd::Dropped | PushEnd::Gone => None,
+    };
+    let subscriptions = column(finished, |row| row.subscription);
+    conn.transaction(|conn| {
+        sql::<()>(
+            "WITH f AS (SELECT * FROM unnest(?, ?, ?) AS f (id, subscription_id, retry_at)), \
+             later AS (UPDATE push_outbox o SET due_at = f.retry_at, claimed_until = NULL FROM f \
+               WHERE f.retry_at IS NOT NULL AND o.notification_id = f.id AND o.subscription_id = f.subscription_id) \
+             DELETE FROM push_outbox o USING f \
+               WHERE f.retry_at IS NULL AND o.notification_id = f.id AND o.subscription_id = f.subscription_id",
+        )
+        .bind::<Array<SqlUuid>, _>(column(finished, |row| row.notification.0))
+        .bind::<Array<BigInt>, _>(&subscriptions)
+        .bind::<Array<Nullable<Timestamptz>>, _>(column(finished, retry_at))
+        .execute(conn)?;
+        sql::<()>(
+            "UPDATE push_subscriptions s SET failures = CASE WHEN f.sent THEN 0 ELSE s.failures + 1 END, \
+             last_success_at = CASE WHEN f.sent THEN ? ELSE s.last_success_at END \
+             FROM (SELECT subscription_id, bool_or(sent) AS sent FROM unnest(?, ?) AS f (subscription_id, sent) \
+               GROUP BY subscription_id) f WHERE s.subscription_id = f.subscription_id",
+        )
+        .bind::<Timestamptz, _>(to_pg(now))
+        .bind::<Array<BigInt>, _>(&subscriptions)
+        .bind::<Array<Bool>, _>(column(finished, |row| row.end == PushEnd::Sent))
+        .execute(conn)?;
+        let gone: Vec<i64> =
+            finished.iter().filter(|row| row.end == PushEnd::Gone).map(|row| row.subscription).collect();
+        if gone.is_empty() {
+            return Ok(Vec::new());
+        }
+        let users = sql::<Integer>(
+            "DELETE FROM push_subscriptions WHERE subscription_id = ANY(?) RETURNING user_id",
+        )
+        .bind::<Array<BigInt>, _>(gone)
+        .load::<i32>(conn)?;
+        Ok(users.into_iter().map(UserId::from_sql).collect())
+    })
+}
+
+/// Frees every claim: the server that made them is this one, before it was started again.
+pub fn release(conn: &mut PgConnection) -> Result<usize, StoreError> {
+    Ok(sql::<()>("UPDATE push_outbox SET claimed_until = NULL WHERE claimed_until IS NOT NULL")
+        .execute(conn)?)
+}
+
+/// Rows that wait, claimed ones included.
+pub fn waiting(conn: &mut PgConnection) -> Result<i64, StoreError> {
+    use super::schema::push_outbox::dsl::push_outbox;
+    Ok(push_outbox.count().get_result(conn)?)
+}
