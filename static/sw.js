@@ -44,7 +44,7 @@ async function show(message) {
     await tidingsShown.release(notification_id).catch(() => {});
     throw error;
   }
-  for (const client of await clients.matchAll({ type: "window" })) {
+  for (const client of await clients.matchAll({ type: "window", includeUncontrolled: true })) {
     client.postMessage({ type: "tidings-shown", notification_id });
   }
   await report(message, "displayed");

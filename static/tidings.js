@@ -262,6 +262,29 @@ export class Tidings {
     return this.#http("POST", `v1/users/${this.#pathId()}/inbox/seen`, { up_to: this.#position.offset });
   }
 
+  /**
+   * Asks for notifications of the browser itself, for when no page is looked at. Call it in a click. `serviceWorker` is
+   * where the page's own origin serves `sw.js`. Rejects with a sentence for a person. @param {string} [serviceWorker]
+   */
+  async enableWebPush(serviceWorker) {
+    const { enableWebPush } = await import("./webpush.js");
+    return enableWebPush({ ...this.#pushOptions(), serviceWorker });
+  }
+
+  /** Ends them again: do it at each sign-out. */
+  async disableWebPush() {
+    const { disableWebPush } = await import("./webpush.js");
+    return disableWebPush(this.#pushOptions());
+  }
+
+  #pushOptions() {
+    const { userId, token, url } = this.#options;
+    if (!url) return { userId, token };
+    // Of `wss://push.example/ws` it is `https://push.example/`.
+    const server = new URL(".", new URL(url, location.href)).href.replace(/^ws/, "http");
+    return { userId, token, server };
+  }
+
   #open() {
     this.#drop();
     this.#report("connecting", this.#attempt ? "Connecting again…" : "Connecting…");

@@ -11,13 +11,16 @@ use uuid::Uuid;
 
 use super::shared::Shared;
 use super::watch::Lifeline;
+use super::web_push::Wake;
 use crate::base::{Timestamp, UserId};
+use crate::notify::Channel;
 use crate::store::decisions::{self, DecisionRow};
 use crate::store::feedback::{self, FeedbackRow};
 use crate::store::held::{self, HeldRow};
 use crate::store::inbox::{self, Mark};
 use crate::store::notifications::{self, NewNotification};
 use crate::store::preferences::{self, Preferences};
+use crate::store::push_outbox::{self, HandOver, PushOrder};
 use crate::store::users;
 use crate::store::{self, Connection, StoreError};
 use crate::telemetry::{Count, Timing};
@@ -72,6 +75,8 @@ pub enum Record {
     Release(Vec<Uuid>),
     /// A user acts faster than a person.
     Robot(UserId),
+    /// Nobody looks any more at what a user's pages were given.
+    HandOver(HandOver),
     /// From the shutdown: answered when everything before it is committed.
     Flush(oneshot::Sender<bool>),
 }
@@ -88,6 +93,7 @@ struct Group {
     held: Vec<HeldRow>,
     released: Vec<Uuid>,
     robots: Vec<UserId>,
+    hand_overs: Vec<HandOver>,
 }
 
 /// Who waits for a group: by decision or message, and those who only want to know that it is over.
@@ -116,6 +122,7 @@ impl Group {
             Record::Hold(row) => self.held.push(*row),
             Record::Release(ids) => self.released.extend(ids),
             Record::Robot(user) => self.robots.push(user),
+            Record::HandOver(hand_over) => self.hand_overs.push(hand_over),
             Record::Flush(reply) => waiters.flushes.push(reply),
         }
     }
@@ -130,23 +137,33 @@ impl Group {
             + self.held.len()
             + self.released.len()
             + self.robots.len()
+            + self.hand_overs.len()
     }
 
-    /// In one transaction; the number of outcomes that were new.
-    fn commit(&self, connection: &mut Connection) -> Result<usize, StoreError> {
+    /// In one transaction; the number of outcomes that were new, and of pushes that wait now.
+    fn commit(
+        &self,
+        connection: &mut Connection,
+        not_pushed: &[String],
+    ) -> Result<(usize, usize), StoreError> {
         notifications::insert(connection, &self.notifications)?;
         notifications::insert(connection, &self.messages)?;
+        let orders: Vec<PushOrder> =
+            self.notifications.iter().chain(&self.messages).filter_map(push_order).collect();
+        let pushes = push_outbox::order(connection, &orders)?;
         decisions::insert(connection, &self.decisions)?;
         let first = feedback::insert(connection, &self.feedback)?;
         notifications::acknowledge(connection, &self.acknowledged)?;
         inbox::mark(connection, &self.marks)?;
+        // After them: what has been acknowledged by now is not handed over.
+        let handed = push_outbox::hand_over(connection, &self.hand_overs, not_pushed, Timestamp::now())?;
         for (user, preferences) in &self.preferences {
             preferences::put(connection, *user, preferences)?;
         }
         held::insert(connection, &self.held)?;
         held::release(connection, &self.released)?;
         users::mark_robots(connection, &self.robots)?;
-        Ok(first.into_iter().filter(|first| *first).count())
+        Ok((first.into_iter().filter(|first| *first).count(), pushes + handed))
     }
 
     /// Each entry by itself again, in the order of its kind.
@@ -180,8 +197,19 @@ impl Group {
             .chain(self.held.into_iter().map(|row| Record::Hold(Box::new(row))))
             .chain(self.released.into_iter().map(|id| Record::Release(vec![id])))
             .chain(self.robots.into_iter().map(Record::Robot))
+            .chain(self.hand_overs.into_iter().map(Record::HandOver))
             .collect()
     }
+}
+
+/// What a message puts into the push outbox, if that is its way.
+fn push_order(message: &NewNotification) -> Option<PushOrder> {
+    (message.channel == Channel::Push).then_some(PushOrder {
+        notification: message.notification_id,
+        user: message.user,
+        due_at: message.created_at,
+        expires_at: message.expires_at,
+    })
 }
 
 /// Groups and commits.
@@ -233,10 +261,12 @@ impl JournalActor {
         // Shared, so that the group is still here when the database can't even be reached.
         let group = Arc::new(group);
         let committing = Arc::clone(&group);
+        let shared = Arc::clone(&self.shared);
         let commit = async move {
             store
                 .run(move |connection| {
-                    store::in_transaction(connection, |connection| committing.commit(connection))
+                    let not_pushed = &shared.config.webpush.not_for;
+                    store::in_transaction(connection, |connection| committing.commit(connection, not_pushed))
                 })
                 .await
         };
@@ -244,8 +274,12 @@ impl JournalActor {
             actor.in_flight = false;
             actor.shared.metrics.time(Timing::Commit, started.elapsed());
             match (outcome, Arc::try_unwrap(group)) {
-                (Ok(feedback), _) => {
+                (Ok((feedback, pushes)), _) => {
                     actor.shared.metrics.add(Count::Feedback, feedback as u64);
+                    if pushes > 0 {
+                        // A full mailbox has been called already.
+                        let _ = actor.shared.web_push.offer(Wake);
+                    }
                     answer(waiters, true);
                 }
                 (Err(error), Ok(group)) => actor.failed(group, waiters, &error, context),

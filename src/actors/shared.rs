@@ -121,6 +121,11 @@ impl Shared {
         Arc::new(shared)
     }
 
+    /// Is a message of this trigger worth a push, or only for someone who is looking?
+    pub fn is_pushable(&self, trigger: &str) -> bool {
+        !self.config.webpush.not_for.iter().any(|name| name == trigger)
+    }
+
     /// Adds or replaces items: the catalogue first, then the model set learns of them. What became cheaper, available
     /// or new, at most [`MAX_CHANGES`].
     pub fn upsert_items(&self, items: Vec<Item>) -> Vec<Change> {

@@ -8,12 +8,13 @@ use std::time::Duration;
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use dashmap::DashSet;
 
+use super::journal::Record;
 use super::shared::Shared;
 use super::watch::{Kept, Lifeline};
 use crate::base::{Millis, Timestamp, UserId};
 use crate::deliver::push_payload::{self, PushPayload};
 use crate::privacy::report_token::{self, Report};
-use crate::store::push_outbox::{self, DuePush, Finished, PushEnd};
+use crate::store::push_outbox::{self, DuePush, Finished, HandOver, PushEnd};
 use crate::store::push_subscriptions;
 use crate::telemetry::Count;
 use crate::transport::webpush::{
@@ -28,6 +29,8 @@ const TICK: Duration = Duration::from_secs(1);
 const LEASE_MS: u64 = 60_000;
 /// A report may come this long after the message expired: notifications stay until they are touched.
 const REPORTS_FOR_DAYS: f64 = 7.0;
+/// Users looked after when the server starts.
+const MAX_LEFT_BEHIND: i64 = 10_000;
 /// What the report secret is derived for.
 const REPORT_PURPOSE: &str = "tidings web push report";
 
@@ -167,6 +170,29 @@ impl WebPushActor {
         }));
     }
 
+    /// What pages were given before this server started: users who have come back see to it themselves, for the others
+    /// it is handed over.
+    fn sweep(&mut self, context: &mut Context<Self>) {
+        let (store, shared) = (self.shared.store.clone(), Arc::clone(&self.shared));
+        let find = async move {
+            store
+                .run(|connection| push_outbox::left_behind(connection, Timestamp::now(), MAX_LEFT_BEHIND))
+                .await
+        };
+        context.spawn(find.into_actor(self).map(move |found, _, _| match found {
+            Ok(users) => {
+                for (user, external_id) in users {
+                    if shared.registry.get(&external_id).is_none() {
+                        let all = HandOver { user, seen_up_to: i64::MAX, due_at: Timestamp::now() };
+                        // A full journal: the next start, or the user's next visit.
+                        let _ = shared.journal.offer(Record::HandOver(all));
+                    }
+                }
+            }
+            Err(error) => log::error!("messages left behind not read error={error}"),
+        }));
+    }
+
     fn send(&mut self, push: DuePush, context: &mut Context<Self>) {
         let Some(client) = self.client.clone() else { return };
         self.open += 1;
@@ -221,7 +247,7 @@ impl WebPushActor {
 async fn deliver(client: &PushClient, shared: &Shared, push: &DuePush) -> PushEnd {
     let now = Timestamp::now();
     let metrics = &shared.metrics;
-    if push.shown || push.expires_at <= now {
+    if push.settled || push.expires_at <= now {
         metrics.add(Count::PushExpired, 1);
         return PushEnd::Dropped;
     }
@@ -293,6 +319,8 @@ impl Actor for WebPushActor {
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(MAILBOX);
         self.claim(context);
+        let grace = Duration::from_millis(self.shared.config.webpush.grace_ms);
+        context.run_later(grace, |actor, context| actor.sweep(context));
         context.run_interval(TICK, |actor, context| {
             actor.record(context);
             actor.claim(context);

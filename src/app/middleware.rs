@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use actix_web::body::MessageBody;
+use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::HOST;
 use actix_web::middleware::{DefaultHeaders, Next};
-use actix_web::{Error, web};
+use actix_web::{Error, HttpResponse, web};
 
 use crate::actors::Shared;
 use crate::config::AuthMode;
@@ -24,11 +24,13 @@ pub fn headers() -> DefaultHeaders {
         .add(("Cross-Origin-Resource-Policy", "same-origin"))
 }
 
-/// Refuses pages of other sites and, with authentication off, names that were pointed at loopback (DNS rebinding).
+/// Refuses pages of other sites and, with authentication off, names that were pointed at loopback (DNS rebinding). Pages
+/// of configured sites may read what they ask for.
 pub async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
+) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
+    let mut foreign = None;
     if let Some(shared) = request.app_data::<web::Data<Arc<Shared>>>() {
         let config = &shared.config;
         if config.auth.mode == AuthMode::Off && !host_is_loopback(request.request()) {
@@ -38,8 +40,18 @@ pub async fn guard(
         if changes && !origin::is_allowed(request.request(), &config.server.allowed_origins) {
             return Err(ApiError::Origin.into());
         }
+        foreign = origin::foreign(request.request(), &config.server.allowed_origins);
     }
-    next.call(request).await
+    let Some(page) = foreign else { return Ok(next.call(request).await?.map_into_left_body()) };
+    if *request.method() == Method::OPTIONS {
+        let mut response = HttpResponse::NoContent().finish();
+        origin::open_to(page, response.headers_mut());
+        origin::permit(response.headers_mut());
+        return Ok(request.into_response(response).map_into_boxed_body().map_into_right_body());
+    }
+    let mut response = next.call(request).await?;
+    origin::open_to(page, response.headers_mut());
+    Ok(response.map_into_left_body())
 }
 
 fn host_is_loopback(request: &actix_web::HttpRequest) -> bool {

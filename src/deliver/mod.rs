@@ -1,5 +1,6 @@
 //! The user's stream and session logic without a socket: one input in, effects out. Also the frames themselves.
 
+pub mod channel;
 pub mod close_code;
 pub mod frames;
 pub mod inbound;

@@ -1,7 +1,10 @@
 //! Which pages may talk to the server. A browser sends `Origin`; other programs need not.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{HOST, ORIGIN};
+use actix_web::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_MAX_AGE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY,
+};
 
 /// Same origin, a configured one, or no browser at all.
 pub fn is_allowed(request: &HttpRequest, allowed: &[String]) -> bool {
@@ -13,6 +16,30 @@ pub fn is_allowed(request: &HttpRequest, allowed: &[String]) -> bool {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
     let Some((_, authority)) = origin.split_once("://") else { return false };
     authority.eq_ignore_ascii_case(host)
+}
+
+/// The `Origin` of a page of another, configured site.
+pub fn foreign(request: &HttpRequest, allowed: &[String]) -> Option<HeaderValue> {
+    let origin = request.headers().get(ORIGIN)?;
+    let text = origin.to_str().ok()?;
+    allowed.iter().any(|allowed| allowed.trim_end_matches('/') == text).then(|| origin.clone())
+}
+
+/// Lets that page read the answer (Fetch, CORS protocol). Tokens travel in a header, so no credentials are allowed.
+pub fn open_to(origin: HeaderValue, headers: &mut HeaderMap) {
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.append(VARY, HeaderValue::from_static("Origin"));
+    let policy = HeaderName::from_static("cross-origin-resource-policy");
+    headers.insert(policy, HeaderValue::from_static("cross-origin"));
+}
+
+/// What the answer to a preflight says besides.
+pub fn permit(headers: &mut HeaderMap) {
+    let methods = HeaderValue::from_static("GET, POST, PUT, DELETE");
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
+    let names = HeaderValue::from_static("Authorization, Content-Type, Idempotency-Key, Last-Event-ID");
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names);
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ use super::body::Body;
 use super::error::ApiError;
 use crate::actors::Shared;
 use crate::actors::journal::Record;
+use crate::actors::send::offer;
+use crate::actors::user::Reported;
 use crate::base::{ExternalId, Timestamp, UserId};
 use crate::feedback::FeedbackOutcome;
 use crate::privacy::report_token;
@@ -176,6 +178,12 @@ pub async fn report(Body(body): Body, shared: web::Data<Arc<Shared>>) -> Result<
     };
     if !shared.journal.offer(Record::Feedback(row)).is_queued() {
         return Err(ApiError::Overloaded("too much waits to be stored, try again in a moment".to_owned()));
+    }
+    let user = report.user;
+    let mut names = shared.store.run(move |connection| users::external_ids(connection, &[user])).await?;
+    if let Some(entry) = names.remove(&user).and_then(|name| shared.registry.get(&name)) {
+        // A full mailbox: the next decision knows it from the tables.
+        let _ = offer(&entry.address, Reported { notification: report.notification, outcome });
     }
     Ok(HttpResponse::NoContent().finish())
 }

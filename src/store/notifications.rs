@@ -13,8 +13,9 @@ use super::StoreError;
 use super::convert::{from_pg, items_from_sql, join_items, segment_from_sql, segment_to_sql, to_pg};
 use super::sql::sql;
 use crate::base::{ItemId, ModelVersion, NotificationId, Timestamp, UserId};
+use crate::deliver::channel;
 use crate::deliver::stream::MAX_ENTRIES;
-use crate::notify::Priority;
+use crate::notify::{Channel, Priority};
 
 /// Messages of a user that memory holds.
 const TAIL: i64 = MAX_ENTRIES as i64;
@@ -50,6 +51,8 @@ pub struct NewNotification {
     pub collapse_key: Option<Box<str>>,
     /// How urgent.
     pub priority: Priority,
+    /// The way it goes.
+    pub channel: Channel,
 }
 
 /// A stored message as delivering it again needs it.
@@ -115,10 +118,10 @@ pub fn insert(conn: &mut PgConnection, new: &[NewNotification]) -> Result<(), St
     }
     sql::<()>(
         "INSERT INTO notifications (notification_id, user_id, stream_offset, kind, category, trigger, model_version, \
-         segment, items, frame, created_at, expires_at, collapse_key, priority) \
-         SELECT id, u, o, k, c, t, m, s, string_to_array(i, ',')::integer[], f, created, expires, ck, p \
-         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-         AS n (id, u, o, k, c, t, m, s, i, f, created, expires, ck, p)",
+         segment, items, frame, created_at, expires_at, collapse_key, priority, channel) \
+         SELECT id, u, o, k, c, t, m, s, string_to_array(i, ',')::integer[], f, created, expires, ck, p, ch \
+         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         AS n (id, u, o, k, c, t, m, s, i, f, created, expires, ck, p, ch)",
     )
     .bind::<Array<SqlUuid>, _>(column(new, |row| row.notification_id.0))
     .bind::<Array<Integer>, _>(column(new, |row| row.user.to_sql()))
@@ -134,6 +137,7 @@ pub fn insert(conn: &mut PgConnection, new: &[NewNotification]) -> Result<(), St
     .bind::<Array<Timestamptz>, _>(column(new, |row| to_pg(row.expires_at)))
     .bind::<Array<Nullable<Text>>, _>(column(new, |row| row.collapse_key.as_deref()))
     .bind::<Array<SmallInt>, _>(column(new, |row| row.priority.code()))
+    .bind::<Array<SmallInt>, _>(column(new, |row| channel::code(row.channel)))
     .execute(conn)?;
     supersede(conn, new)
 }

@@ -7,10 +7,13 @@ use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Text, Ti
 use uuid::Uuid;
 
 use super::StoreError;
-use super::convert::{from_pg, to_pg};
+use super::convert::{external_id, from_pg, to_pg};
 use super::notifications::column;
 use super::sql::sql;
-use crate::base::{Millis, NotificationId, Timestamp, UserId};
+use crate::base::{ExternalId, Millis, NotificationId, Timestamp, UserId};
+
+/// Older messages are not handed over: nobody waits for them any more.
+const HAND_OVER_DAYS: f64 = 1.0;
 
 /// A message to push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +26,17 @@ pub struct PushOrder {
     pub due_at: Timestamp,
     /// Not after.
     pub expires_at: Timestamp,
+}
+
+/// A user nobody's page is looked at for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandOver {
+    /// Who.
+    pub user: UserId,
+    /// What came later was seen by nobody, acknowledged or not.
+    pub seen_up_to: i64,
+    /// Not pushed before this.
+    pub due_at: Timestamp,
 }
 
 /// A claimed row with all that sending needs.
@@ -38,8 +52,9 @@ pub struct DuePush {
     pub attempt: u32,
     /// Not sent after this.
     pub expires_at: Timestamp,
-    /// A page has shown it meanwhile (an acknowledgement is not enough, a hidden page gives it too).
-    pub shown: bool,
+    /// A page has shown it meanwhile (an acknowledgement is not enough, a hidden page gives it too), or it was read or
+    /// withdrawn.
+    pub settled: bool,
     /// Where to send.
     pub endpoint: String,
     /// 65 bytes.
@@ -93,6 +108,59 @@ pub fn order(conn: &mut PgConnection, orders: &[PushOrder]) -> Result<usize, Sto
     .execute(conn)?)
 }
 
+/// Gives to Web Push what was given to pages that closed on it: not acknowledged, or only by a page nobody looked at; not
+/// shown, not expired, not of a trigger in `not_for`; only for users with a subscription. Each message once: its channel
+/// changes in the same statement. How many rows came.
+pub fn hand_over(
+    conn: &mut PgConnection,
+    users: &[HandOver],
+    not_for: &[String],
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    if users.is_empty() {
+        return Ok(0);
+    }
+    Ok(sql::<()>(
+        "WITH moved AS (UPDATE notifications n SET channel = 1 FROM unnest(?, ?, ?) AS h (user_id, seen_up_to, due_at) \
+           WHERE n.user_id = h.user_id AND n.channel = 0 AND n.expires_at > ? AND n.created_at > ? \
+           AND (n.acknowledged_at IS NULL OR n.stream_offset > h.seen_up_to) AND NOT n.trigger = ANY(?) \
+           AND n.withdrawn_at IS NULL AND n.read_at IS NULL \
+           AND EXISTS (SELECT FROM push_subscriptions s WHERE s.user_id = n.user_id) \
+           AND NOT EXISTS (SELECT FROM feedback f WHERE f.notification_id = n.notification_id AND f.outcome IN (1, 2, 3)) \
+           RETURNING n.notification_id, n.user_id, h.due_at, n.expires_at) \
+         INSERT INTO push_outbox (notification_id, subscription_id, user_id, due_at, expires_at) \
+         SELECT m.notification_id, s.subscription_id, m.user_id, m.due_at, m.expires_at \
+         FROM moved m JOIN push_subscriptions s ON s.user_id = m.user_id ON CONFLICT DO NOTHING",
+    )
+    .bind::<Array<Integer>, _>(column(users, |row| row.user.to_sql()))
+    .bind::<Array<BigInt>, _>(column(users, |row| row.seen_up_to))
+    .bind::<Array<Timestamptz>, _>(column(users, |row| to_pg(row.due_at)))
+    .bind::<Timestamptz, _>(to_pg(now))
+    .bind::<Timestamptz, _>(to_pg(now.plus_days(-HAND_OVER_DAYS)))
+    .bind::<Array<Text>, _>(not_for)
+    .execute(conn)?)
+}
+
+/// Users with a subscription and messages that [`hand_over`] might take, from a server that died; at most `limit`, by
+/// id.
+pub fn left_behind(
+    conn: &mut PgConnection,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<(UserId, ExternalId)>, StoreError> {
+    let rows = sql::<(Integer, Text)>(
+        "SELECT u.user_id, u.external_id FROM users u \
+         WHERE EXISTS (SELECT FROM push_subscriptions s WHERE s.user_id = u.user_id) \
+         AND EXISTS (SELECT FROM notifications n WHERE n.user_id = u.user_id AND n.channel = 0 \
+           AND n.acknowledged_at IS NULL AND n.expires_at > ? AND n.created_at > ?) ORDER BY u.user_id LIMIT ?",
+    )
+    .bind::<Timestamptz, _>(to_pg(now))
+    .bind::<Timestamptz, _>(to_pg(now.plus_days(-HAND_OVER_DAYS)))
+    .bind::<BigInt, _>(limit)
+    .load::<(i32, String)>(conn)?;
+    rows.into_iter().map(|(user, text)| Ok((UserId::from_sql(user), external_id("users", &text)?))).collect()
+}
+
 /// Claims at most `limit` rows that are due, the longest due first; nobody else gets them for `lease`.
 pub fn claim(
     conn: &mut PgConnection,
@@ -109,7 +177,8 @@ pub fn claim(
          WHERE o.notification_id = d.notification_id AND o.subscription_id = d.subscription_id \
            AND s.subscription_id = o.subscription_id AND n.notification_id = o.notification_id \
          RETURNING o.notification_id, o.subscription_id, o.user_id, o.attempts, o.expires_at, \
-           EXISTS (SELECT FROM feedback f WHERE f.notification_id = o.notification_id AND f.outcome IN (1, 2, 3)), \
+           n.withdrawn_at IS NOT NULL OR n.read_at IS NOT NULL OR EXISTS (SELECT FROM feedback f \
+             WHERE f.notification_id = o.notification_id AND f.outcome IN (1, 2, 3)), \
            s.endpoint, s.p256dh, s.auth, n.frame",
     )
     .bind::<Timestamptz, _>(to_pg(now + lease))
@@ -119,17 +188,19 @@ pub fn claim(
     .load::<Row>(conn)?;
     Ok(rows
         .into_iter()
-        .map(|(id, subscription, user, attempts, expires_at, shown, endpoint, p256dh, auth, frame)| DuePush {
-            notification: NotificationId(id),
-            subscription,
-            user: UserId::from_sql(user),
-            attempt: u32::try_from(attempts).unwrap_or(1),
-            expires_at: from_pg(expires_at),
-            shown,
-            endpoint,
-            p256dh,
-            auth,
-            frame,
+        .map(|(id, subscription, user, attempts, expires_at, settled, endpoint, p256dh, auth, frame)| {
+            DuePush {
+                notification: NotificationId(id),
+                subscription,
+                user: UserId::from_sql(user),
+                attempt: u32::try_from(attempts).unwrap_or(1),
+                expires_at: from_pg(expires_at),
+                settled,
+                endpoint,
+                p256dh,
+                auth,
+                frame,
+            }
         })
         .collect())
 }

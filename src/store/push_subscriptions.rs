@@ -56,7 +56,7 @@ pub fn put(
             table::failures.eq(0),
         );
         let id: i64 = diesel::insert_into(table::table)
-            .values((table::endpoint.eq(&new.endpoint), values.clone()))
+            .values((table::endpoint.eq(&new.endpoint), values))
             .on_conflict(table::endpoint)
             .do_update()
             .set(values)

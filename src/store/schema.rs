@@ -206,6 +206,7 @@ diesel::table! {
         read_at -> Nullable<Timestamptz>,
         withdrawn_at -> Nullable<Timestamptz>,
         withdrawn_reason -> Nullable<Text>,
+        channel -> Int2,
     }
 }
 

@@ -76,6 +76,7 @@ fn message(number: u128, user: u32, item: u32, minutes: i64) -> NewNotification 
         expires_at: now() + Millis::hours(24),
         collapse_key: None,
         priority: Priority::default(),
+        channel: tidings::notify::Channel::Socket,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use diesel::RunQueryDsl;
-use diesel::sql_types::{Integer, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Integer, Text, Uuid as SqlUuid};
 use serde_json::{Value, json};
 use tidings::base::{ExternalId, Millis, NotificationId, Timestamp, UserId};
 use tidings::store::push_outbox::{self, PushOrder};
@@ -23,14 +23,14 @@ fn lax(database: &TestDatabase) -> Server {
     start(database, &[("TIDINGS_WEBPUSH_ALLOW_LOOPBACK", "true")])
 }
 
-fn start(database: &TestDatabase, settings: &[(&str, &str)]) -> Server {
+pub fn start(database: &TestDatabase, settings: &[(&str, &str)]) -> Server {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
     command.args(["serve", "--listen", "127.0.0.1:0"]).env("DATABASE_URL", &database.url);
     command.env("TIDINGS_WEBPUSH_CONTACT", "mailto:ops@shop.example");
     Server::spawn(command.envs(settings.iter().copied()))
 }
 
-fn subscribe(http: &mut Http, user: Value, endpoint: &str) -> BrowserKeys {
+pub fn subscribe(http: &mut Http, user: Value, endpoint: &str) -> BrowserKeys {
     let keys = BrowserKeys::new();
     let mut body = keys.subscription(endpoint);
     body["user_id"] = user;
@@ -40,7 +40,7 @@ fn subscribe(http: &mut Http, user: Value, endpoint: &str) -> BrowserKeys {
 }
 
 fn user(store: &Store, id: i64) -> UserId {
-    store.run_blocking(|conn| users::resolve(conn, &[ExternalId::Integer(id as u64)])).unwrap()[0]
+    store.run_blocking(|conn| users::resolve(conn, &[ExternalId::Integer(id)])).unwrap()[0]
 }
 
 /// Stores a message as the server does and orders its push.
@@ -55,15 +55,13 @@ fn order(store: &Store, to: i64, offset: i64, frame: Value, lasts: Millis) -> No
             diesel::sql_query(
                 "INSERT INTO notifications (notification_id, user_id, stream_offset, kind, category, trigger, \
                  model_version, items, frame, created_at, expires_at) \
-                 VALUES ($1, $2, $3, 'announcement', 'news', 'api', 0, '{}', $4, now(), $5)",
+                 VALUES ($1, $2, $3, 'announcement', 'news', 'api', 0, '{}', $4, now(), $5::timestamptz)",
             )
             .bind::<SqlUuid, _>(id.0)
             .bind::<Integer, _>(user.to_sql())
-            .bind::<diesel::sql_types::BigInt, _>(offset)
+            .bind::<BigInt, _>(offset)
             .bind::<Text, _>(frame.to_string())
-            .bind::<Timestamptz, _>(
-                std::time::SystemTime::UNIX_EPOCH + Millis(expires_at.as_millis() as u64).to_std(),
-            )
+            .bind::<Text, _>(expires_at.to_string())
             .execute(conn)?;
             push_outbox::order(conn, &[PushOrder { notification: id, user, due_at: now, expires_at }])
         })
@@ -75,16 +73,16 @@ fn waiting(store: &Store) -> i64 {
     store.run_blocking(push_outbox::waiting).unwrap()
 }
 
-fn numbers(http: &mut Http) -> Value {
-    http.get("/admin/metrics").json()["webpush"].clone()
+/// Over a connection of its own: a kept one is closed while one waits.
+fn numbers(server: &Server) -> Value {
+    server.http().get("/admin/metrics").json()["webpush"].clone()
 }
 
 #[test]
 fn a_push_arrives_encrypted_signed_and_with_its_headers() {
     let database = TestDatabase::new();
     let (server, service) = (lax(&database), PushService::start());
-    let mut http = server.http();
-    let keys = subscribe(&mut http, json!(1), &service.endpoint("a"));
+    let keys = subscribe(&mut server.http(), json!(1), &service.endpoint("a"));
     let frame = json!({"title": "Order 17", "body": "is on its way", "url": "https://shop.example/17",
         "collapse_key": "order/17", "priority": "high"});
     let id = order(&database.store, 1, 1, frame, Millis::hours(2));
@@ -100,23 +98,23 @@ fn a_push_arrives_encrypted_signed_and_with_its_headers() {
     assert_eq!(claims["sub"], "mailto:ops@shop.example");
     let lasts = claims["exp"].as_i64().unwrap() - pushed.at.as_seconds();
     assert!((0..=86_400).contains(&lasts), "RFC 8292: at most a day, not {lasts} s");
-    assert_eq!(http.get("/v1/webpush/key").json()["public_key"], key);
+    assert_eq!(server.http().get("/v1/webpush/key").json()["public_key"], key);
     let message = keys.read(&pushed.body);
     assert_eq!(message["notification_id"], json!(id.0));
     assert_eq!((&message["title"], &message["url"]), (&json!("Order 17"), &json!("https://shop.example/17")));
     wait_for("the outbox to empty", || waiting(&database.store) == 0);
-    wait_for("the count", || numbers(&mut http)["sent"] == 1);
+    wait_for("the count", || numbers(&server)["sent"] == 1);
 
     // The service worker may say what came of it without a login, of this message and nothing else.
-    let report = |http: &mut Http, token: &str, outcome: &str| {
-        http.post("/v1/webpush/reports", &json!({"token": token, "outcome": outcome})).status
+    let report = |token: &str, outcome: &str| {
+        server.http().post("/v1/webpush/reports", &json!({"token": token, "outcome": outcome})).status
     };
     let token = message["report_token"].as_str().unwrap();
-    assert_eq!(report(&mut http, token, "clicked"), 204);
-    assert_eq!(report(&mut http, token, "converted"), 400);
-    assert_eq!(report(&mut http, &format!("A{}", &token[1..]), "clicked"), 401);
+    assert_eq!(report(token, "clicked"), 204);
+    assert_eq!(report(token, "converted"), 400);
+    assert_eq!(report(&format!("B{}", &token[1..]), "clicked"), 401);
     wait_for("the click to be counted", || {
-        http.get("/admin/metrics").json()["feedback"]["overall"]["clicked"] == 1
+        server.http().get("/admin/metrics").json()["feedback"]["overall"]["clicked"] == 1
     });
 }
 
@@ -138,9 +136,8 @@ fn a_long_message_is_cut_to_what_a_push_holds() {
 fn a_subscription_that_has_ended_is_forgotten() {
     let database = TestDatabase::new();
     let (server, service) = (lax(&database), PushService::start());
-    let mut http = server.http();
     for (name, status) in [("gone", 410), ("missing", 404)] {
-        subscribe(&mut http, json!(1), &service.endpoint(name));
+        subscribe(&mut server.http(), json!(1), &service.endpoint(name));
         service.answer_next(Some((status, "")));
         order(&database.store, 1, i64::from(status), json!({"title": "Hello"}), Millis::hours(1));
         wait_for("the subscription to go", || {
@@ -148,7 +145,7 @@ fn a_subscription_that_has_ended_is_forgotten() {
         });
         assert_eq!(waiting(&database.store), 0);
     }
-    wait_for("the count", || numbers(&mut http)["gone"] == 2);
+    wait_for("the count", || numbers(&server)["gone"] == 2);
     order(&database.store, 1, 3, json!({"title": "Nobody"}), Millis::hours(1));
     assert_eq!(waiting(&database.store), 0, "nothing waits for nobody");
 }
@@ -157,13 +154,12 @@ fn a_subscription_that_has_ended_is_forgotten() {
 fn what_a_service_will_never_take_is_dropped_and_a_redirect_is_not_followed() {
     let database = TestDatabase::new();
     let (server, service) = (lax(&database), PushService::start());
-    let mut http = server.http();
-    subscribe(&mut http, json!(1), &service.endpoint("a"));
+    subscribe(&mut server.http(), json!(1), &service.endpoint("a"));
     let elsewhere = format!("Location: {}", service.endpoint("elsewhere"));
     for (offset, answer) in (1..).zip([(413, ""), (400, ""), (307, elsewhere.as_str())]) {
         service.answer_next(Some(answer));
         order(&database.store, 1, offset, json!({"title": "Hello"}), Millis::hours(1));
-        wait_for("the refusal to be counted", || numbers(&mut http)["refused"] == offset);
+        wait_for("the refusal to be counted", || numbers(&server)["refused"] == offset);
         wait_for("the outbox to empty", || waiting(&database.store) == 0);
     }
     assert!(service.pushed().iter().all(|pushed| pushed.path == "/push/a"));
@@ -174,8 +170,7 @@ fn what_a_service_will_never_take_is_dropped_and_a_redirect_is_not_followed() {
 fn a_busy_service_is_tried_again_when_it_says() {
     let database = TestDatabase::new();
     let (server, service) = (lax(&database), PushService::start());
-    let mut http = server.http();
-    subscribe(&mut http, json!(1), &service.endpoint("a"));
+    subscribe(&mut server.http(), json!(1), &service.endpoint("a"));
     service.answer_next(Some((429, "Retry-After: 3")));
     service.answer_next(Some((503, "")));
     order(&database.store, 1, 1, json!({"title": "Hello"}), Millis::hours(1));
@@ -183,18 +178,17 @@ fn a_busy_service_is_tried_again_when_it_says() {
     let waited = pushed[1].at.millis_since(pushed[0].at).0;
     assert!(waited >= 3_000, "asked for 3 s, came after {waited} ms");
     wait_for("the outbox to empty", || waiting(&database.store) == 0);
-    wait_for("the counts", || numbers(&mut http)["retried"] == 2 && numbers(&mut http)["sent"] == 1);
+    wait_for("the counts", || numbers(&server)["retried"] == 2 && numbers(&server)["sent"] == 1);
 }
 
 #[test]
 fn what_would_expire_before_the_next_attempt_is_given_up() {
     let database = TestDatabase::new();
     let (server, service) = (lax(&database), PushService::start());
-    let mut http = server.http();
-    subscribe(&mut http, json!(1), &service.endpoint("a"));
+    subscribe(&mut server.http(), json!(1), &service.endpoint("a"));
     service.answer_next(Some((429, "Retry-After: 7200")));
     order(&database.store, 1, 1, json!({"title": "Hello"}), Millis::hours(1));
-    wait_for("the expiry to be counted", || numbers(&mut http)["expired"] == 1);
+    wait_for("the expiry to be counted", || numbers(&server)["expired"] == 1);
     wait_for("the outbox to empty", || waiting(&database.store) == 0);
 }
 
@@ -202,18 +196,17 @@ fn what_would_expire_before_the_next_attempt_is_given_up() {
 fn a_name_that_leads_to_a_private_address_is_never_connected_to() {
     let database = TestDatabase::new();
     let (server, service) = (start(&database, &[]), PushService::start());
-    let mut http = server.http();
     // The name passes, what it resolves to does not.
-    subscribe(&mut http, json!(1), &format!("https://localhost:{}/push/a", service.address.port()));
+    subscribe(&mut server.http(), json!(1), &format!("https://localhost:{}/push/a", service.address.port()));
     order(&database.store, 1, 1, json!({"title": "Hello"}), Millis::hours(1));
-    wait_for("the refusal to be counted", || numbers(&mut http)["refused"] == 1);
+    wait_for("the refusal to be counted", || numbers(&server)["refused"] == 1);
     assert_eq!(service.connections(), 0);
     for bad in
         ["http://push.example/a", "https://127.0.0.1/a", "https://[::1]/a", "https://10.0.0.1/a", "nonsense"]
     {
         let mut body = BrowserKeys::new().subscription(bad);
         body["user_id"] = json!(1);
-        let answer = http.post(SUBSCRIPTIONS, &body);
+        let answer = server.http().post(SUBSCRIPTIONS, &body);
         assert_eq!(answer.status, 400, "{bad}");
         assert_eq!(answer.json()["error"]["field"], "endpoint");
     }
@@ -257,18 +250,17 @@ fn the_key_is_made_once_and_can_be_set() {
 fn subscriptions_are_checked_renewed_taken_over_and_bounded() {
     let database = TestDatabase::new();
     let (server, service) = (lax(&database), PushService::start());
-    let mut http = server.http();
     let count = || database.store.run_blocking(tidings::store::push_subscriptions::count).unwrap();
     let mut body = BrowserKeys::new().subscription(&service.endpoint("a"));
-    assert_eq!(http.post(SUBSCRIPTIONS, &body).json()["error"]["field"], "user_id");
+    assert_eq!(server.http().post(SUBSCRIPTIONS, &body).json()["error"]["field"], "user_id");
     body["user_id"] = json!(1);
-    assert_eq!(http.post(SUBSCRIPTIONS, &body).status, 201);
-    assert_eq!(http.post(SUBSCRIPTIONS, &body).status, 200, "the same again is no second one");
+    assert_eq!(server.http().post(SUBSCRIPTIONS, &body).status, 201);
+    assert_eq!(server.http().post(SUBSCRIPTIONS, &body).status, 200, "the same again is no second one");
     assert_eq!(count(), 1);
     for (key, bad) in [("p256dh", "AAAA"), ("auth", "AAAA"), ("auth", "!")] {
         let mut wrong = body.clone();
         wrong["keys"][key] = json!(bad);
-        let answer = http.post(SUBSCRIPTIONS, &wrong);
+        let answer = server.http().post(SUBSCRIPTIONS, &wrong);
         assert_eq!((answer.status, &answer.json()["error"]["code"]), (400, &json!("bad_keys")));
     }
     // Somebody else signs in on the same browser: what waits for the first user must not be shown to the second.
@@ -276,17 +268,17 @@ fn subscriptions_are_checked_renewed_taken_over_and_bounded() {
     order(&database.store, 1, 1, json!({"title": "For user 1"}), Millis::hours(2));
     service.wait_for(1);
     body["user_id"] = json!(2);
-    assert_eq!(http.post(SUBSCRIPTIONS, &body).status, 200);
+    assert_eq!(server.http().post(SUBSCRIPTIONS, &body).status, 200);
     assert_eq!((count(), waiting(&database.store)), (1, 0));
     // User 1 can't end it any more.
     let mut end = json!({"endpoint": service.endpoint("a"), "user_id": 1});
-    assert_eq!(http.delete_with(SUBSCRIPTIONS, &end).status, 204);
+    assert_eq!(server.http().delete_with(SUBSCRIPTIONS, &end).status, 204);
     assert_eq!(count(), 1);
     end["user_id"] = json!(2);
-    assert_eq!(http.delete_with(SUBSCRIPTIONS, &end).status, 204);
+    assert_eq!(server.http().delete_with(SUBSCRIPTIONS, &end).status, 204);
     assert_eq!(count(), 0);
     for n in 0..23 {
-        subscribe(&mut http, json!(3), &service.endpoint(&n.to_string()));
+        subscribe(&mut server.http(), json!(3), &service.endpoint(&n.to_string()));
     }
     assert_eq!(count(), 20);
 }
@@ -304,36 +296,37 @@ fn with_tokens_a_user_subscribes_only_for_themself() {
         ],
     );
     let service = PushService::start();
-    let mut http = server.http();
     let mut body = BrowserKeys::new().subscription(&service.endpoint("a"));
-    assert_eq!(http.post(SUBSCRIPTIONS, &body).status, 401);
+    assert_eq!(server.http().post(SUBSCRIPTIONS, &body).status, 401);
     let tomorrow = Timestamp::now().plus_days(1.0);
     let token = tidings::privacy::token::issue(secret, tidings::privacy::Role::User, "7", tomorrow).unwrap();
-    http.headers.push(("Authorization".to_owned(), format!("Bearer {token}")));
-    assert_eq!(http.post(SUBSCRIPTIONS, &body).status, 201, "the token says who");
+    let post = |body: &Value| {
+        let mut http = server.http();
+        http.headers.push(("Authorization".to_owned(), format!("Bearer {token}")));
+        http.post(SUBSCRIPTIONS, body).status
+    };
+    assert_eq!(post(&body), 201, "the token says who");
     body["user_id"] = json!(8);
-    assert_eq!(http.post(SUBSCRIPTIONS, &body).status, 403);
+    assert_eq!(post(&body), 403);
 }
 
-/// What the browser shows of a push with this id, as JSON; waits until there is something.
-fn shown(browser: &mut Browser, id: &str) -> Value {
-    browser.evaluate(
-        "window.seen = null; window.look = setInterval(async () => { \
-         const registration = await navigator.serviceWorker.ready; \
-         window.seen = (await registration.getNotifications()).map(n => ({title: n.title, body: n.body, tag: n.tag, data: n.data})); }, 50); 1",
+/// What the browser shows, as JSON, once its service worker has said that it has shown this message. Asked earlier, Chromium
+/// forgets what it is about to show.
+fn shown(browser: &mut Browser, id: &str) -> Vec<Value> {
+    browser.wait_for(&format!("window.told?.includes({})", json!(id)));
+    let all = browser.evaluate(
+        "navigator.serviceWorker.ready.then(registration => registration.getNotifications()) \
+         .then(all => all.map(({title, body, data}) => ({title, body, data})))",
     );
-    let found = browser.wait_for(&format!("window.seen?.find(n => n.data.notification_id === {})", json!(id)));
-    browser.evaluate("clearInterval(window.look); 1");
-    found
+    all.as_array().unwrap().clone()
 }
 
 #[test]
 fn a_browser_shows_a_push_once_and_reports_it() {
     let database = TestDatabase::new();
     let (server, service) = (lax(&database), PushService::start());
-    let mut http = server.http();
     // A real message for a real token, taken from the wire.
-    let keys = subscribe(&mut http, json!(1), &service.endpoint("a"));
+    let keys = subscribe(&mut server.http(), json!(1), &service.endpoint("a"));
     let frame = json!({"title": "Order 17", "body": "is on its way", "url": "/#/try/1"});
     let id = order(&database.store, 1, 1, frame, Millis::hours(1)).0.to_string();
     let message = keys.read(&service.wait_for(1)[0].body).to_string();
@@ -341,11 +334,17 @@ fn a_browser_shows_a_push_once_and_reports_it() {
     let mut browser = Browser::launch();
     let origin = format!("http://{}", server.address);
     browser.open(&format!("{origin}/"));
+    browser.evaluate(
+        "window.told = []; navigator.serviceWorker.addEventListener('message', ({data}) => window.told.push(data.notification_id));",
+    );
     browser.deliver_push(&origin, &message);
-    let notification = shown(&mut browser, &id);
-    assert_eq!((&notification["title"], &notification["body"]), (&json!("Order 17"), &json!("is on its way")));
-    let displayed = |http: &mut Http| http.get("/admin/metrics").json()["feedback"]["overall"]["displayed"].clone();
-    wait_for("the report", || displayed(&mut http) == 1);
+    let notification = shown(&mut browser, &id).remove(0);
+    assert_eq!(
+        (&notification["title"], &notification["body"]),
+        (&json!("Order 17"), &json!("is on its way"))
+    );
+    let displayed = || server.http().get("/admin/metrics").json()["feedback"]["overall"]["displayed"].clone();
+    wait_for("the report", || displayed() == 1);
 
     // The same again is nothing new, and neither is what the page has shown.
     browser.evaluate(
@@ -356,7 +355,24 @@ fn a_browser_shows_a_push_once_and_reports_it() {
     browser.deliver_push(&origin, &json!({"notification_id": "seen-by-page", "title": "Twice"}).to_string());
     browser.deliver_push(&origin, "nonsense");
     browser.deliver_push(&origin, &json!({"notification_id": "last", "title": "Last"}).to_string());
-    shown(&mut browser, "last");
-    assert_eq!(browser.evaluate("window.seen.length"), 1);
+    let titles: Vec<Value> = shown(&mut browser, "last").iter().map(|seen| seen["title"].clone()).collect();
+    assert_eq!(titles, ["Last"]);
     assert_eq!(browser.evaluate("import('/webpush.js').then(push => push.claimShown('last'))"), false);
+}
+
+#[test]
+fn a_page_of_a_configured_site_may_subscribe_and_no_other() {
+    let database = TestDatabase::new();
+    let server = start(&database, &[("TIDINGS_SERVER_ALLOWED_ORIGINS", "https://shop.example")]);
+    for (origin, may) in [("https://shop.example", true), ("https://evil.example", false)] {
+        let mut http = server.http();
+        http.headers.push(("Origin".to_owned(), origin.to_owned()));
+        let allowed = may.then_some(origin);
+        let key = http.get("/v1/webpush/key");
+        assert_eq!(key.header("access-control-allow-origin"), allowed);
+        assert_eq!(http.get("/webpush.js").header("access-control-allow-origin"), allowed, "a module too");
+        let preflight = http.send("OPTIONS", SUBSCRIPTIONS, "", b"").unwrap();
+        assert_eq!(preflight.header("access-control-allow-methods").is_some(), may);
+        assert_eq!(http.post(SUBSCRIPTIONS, &json!({})).status, if may { 400 } else { 403 });
+    }
 }

@@ -18,9 +18,7 @@ use crate::catalogue::Catalogue;
 use crate::deliver::{Class, Entry, Frame, Input, frames};
 use crate::notify::policy::Purpose;
 use crate::notify::triggers::Condition;
-use crate::notify::{
-    Candidate, Channel, Channels, Content, Decision, Moment, Outcome, Rules, Sent, Trigger, decide,
-};
+use crate::notify::{Candidate, Channel, Content, Decision, Moment, Outcome, Rules, Sent, Trigger, decide};
 use crate::profile::Profile;
 use crate::recommend::{ModelSet, Reason, Recommendation, Request};
 use crate::store::decisions::{DecisionRow, Trace};
@@ -81,8 +79,8 @@ impl Ready {
         shared: &Shared,
         wants: &mut Wants,
     ) {
-        if self.pipes.is_empty() || self.is_robot {
-            return; // Nobody would see it; absent users are another channel's business.
+        if self.is_robot || !self.can_be_told(trigger.name(), shared) {
+            return; // Nobody would see it.
         }
         let recommendations = match trigger.item.filter(|_| trigger.is_about_item()) {
             Some(item) => {
@@ -123,7 +121,7 @@ impl Ready {
         let catalogue = shared.catalogue.load();
         let rules = shared.rules.load();
         let candidate = self.candidate(&trigger, &items, &catalogue, &rules, now);
-        let moment = self.moment(&expectation, &rules, shared, now);
+        let moment = self.moment(trigger.name(), &expectation, &rules, shared, now);
         let decision = decide(&candidate, &moment, &self.policy, &rules, &self.preferences);
         let row = self.row(&trigger, &candidate, &decision, &expectation, &models, &rules, now);
         match decision.outcome {
@@ -182,6 +180,7 @@ impl Ready {
 
     pub(super) fn moment<'a>(
         &'a self,
+        trigger: &str,
         expectation: &Expectation,
         rules: &Rules,
         shared: &Shared,
@@ -194,7 +193,7 @@ impl Ready {
             expected: expectation.is_learned.then_some(expectation.expected),
             attention_price: 0.0,
             budget_left: shared.budget.left(rules.budget_per_hour, now),
-            channels: Channels { socket: !self.pipes.is_empty(), push: false },
+            channels: self.channels(trigger, shared),
             best_time: None,
         }
     }
@@ -309,6 +308,7 @@ impl Ready {
             expires_at,
             collapse_key: collapse_key.as_deref().map(Into::into),
             priority: trigger.definition.priority,
+            channel,
         });
         let class = if trigger.is_asked_for() { Class::Answer } else { Class::Recommendation };
         let entry = Entry::new(offset, id, expires_at, frame, class);
@@ -318,10 +318,12 @@ impl Ready {
     /// The model changed: a new segment, and a message if the list did.
     pub(super) fn model_trained(&mut self, shared: &Shared, wants: &mut Wants) {
         self.place(shared);
-        if self.pipes.is_empty() || self.is_robot {
+        if self.is_robot {
             return;
         }
-        if let Some(trigger) = shared.book.load().triggers.first(&Condition::ModelRefreshed) {
+        if let Some(trigger) = shared.book.load().triggers.first(&Condition::ModelRefreshed)
+            && self.can_be_told(trigger.name(), shared)
+        {
             let models = shared.models.load();
             let list: Vec<ItemId> = self
                 .recommend(&trigger, &models, shared, Timestamp::now())

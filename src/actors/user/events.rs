@@ -171,6 +171,7 @@ impl Ready {
         let now = Timestamp::now();
         match inbound {
             Inbound::Ack(offset) => {
+                self.note_acknowledged(connection, offset);
                 let effects = self.session.on(Input::Acknowledged { offset }, now);
                 self.run(effects, shared);
             }

@@ -134,11 +134,11 @@ impl Ready {
         }
     }
 
-    /// Its time has come: judged again, with what is known now. Nothing happens while nobody is there: it goes on
-    /// waiting for the next connection.
+    /// Its time has come: judged again, with what is known now. Nothing happens while nobody can be
+    /// told: it goes on waiting for the next connection.
     pub(super) fn let_go(&mut self, id: Uuid, shared: &Shared, wants: &mut Wants) {
         let Some(held) = self.held.iter().find(|held| held.id == id) else { return };
-        if self.pipes.is_empty() {
+        if !self.can_be_told(held.trigger.name(), shared) {
             self.is_armed = false;
             return;
         }

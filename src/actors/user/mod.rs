@@ -15,7 +15,9 @@ mod hold;
 mod messages;
 mod mute;
 mod notify;
+mod presence;
 mod ready;
+mod reports;
 mod set_off;
 mod words;
 
@@ -41,6 +43,7 @@ pub use messages::{
 };
 pub use mute::add_mute;
 use ready::Ready;
+pub use reports::Reported;
 pub use words::item_words;
 
 /// Messages waiting for one user.
@@ -128,6 +131,7 @@ impl UserActor {
             self.connect(opened, context);
         }
         self.deliver_waiting(context);
+        self.watch_presence(context);
         self.with_ready(context, |ready, _, wants| ready.arm(wants));
         self.reload_if_due(context);
     }
@@ -198,6 +202,7 @@ impl UserActor {
             }
             State::Ready(_) => self.log_in(opened, context),
         }
+        self.watch_presence(context);
     }
 
     /// Runs on the user's state and acts on what it wants from the actor afterwards. While everything is read again,
@@ -244,6 +249,7 @@ impl UserActor {
             State::Ready(_) => 0,
         };
         self.reload_if_due(context);
+        self.watch_presence(context);
         let connections = attached + waiting;
         if connections > 0 {
             self.idle_since = None;
@@ -256,6 +262,9 @@ impl UserActor {
     /// First out of the registry, then, once what is in the mailbox has been answered, out of life.
     fn finish(&mut self, context: &mut Context<Self>) {
         self.finishing = true;
+        if !self.only_for_messages {
+            self.hand_over_at_end();
+        }
         self.shared.registry.remove(&self.user, self.instance);
         self.hang_up(CloseCode::StreamLost);
         context.run_later(Duration::from_millis(100), |actor, context| {
@@ -318,6 +327,7 @@ impl Handler<Received> for UserActor {
 
     fn handle(&mut self, received: Received, context: &mut Self::Context) {
         self.received(received, context);
+        self.watch_presence(context);
     }
 }
 

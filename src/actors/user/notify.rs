@@ -17,7 +17,7 @@ use crate::actors::notifier::{Ticket, Turn};
 use crate::actors::shared::Shared;
 use crate::base::Timestamp;
 use crate::deliver::{Class, Entry, frames};
-use crate::notify::{Channel, Channels, Decision, Moment, Outcome, Priority, Sent};
+use crate::notify::{Channel, Decision, Moment, Outcome, Priority, Sent};
 use crate::store::decisions::{DecisionRow, Trace};
 use crate::store::notifications::NewNotification;
 use crate::telemetry::Count;
@@ -52,7 +52,7 @@ impl Ready {
             device_zone: self.device_zone.as_ref(),
             seed: u64::from(self.user.0),
             budget_left: shared.budget.left(rules.budget_per_hour, now),
-            channels: Channels { socket: !self.pipes.is_empty(), push: false },
+            channels: self.channels(TRIGGER, shared),
             ..Moment::at(now)
         };
         let decision = self.policy.admit(message, &moment, &rules, &self.preferences);
@@ -152,6 +152,7 @@ impl Ready {
             expires_at: message.expires_at,
             collapse_key: message.collapse_key.clone(),
             priority: message.priority,
+            channel,
         });
         let entry = Entry {
             priority: message.priority,

@@ -10,6 +10,7 @@ use super::messages::Snapshot;
 use crate::actors::loader::{Loaded, parse_preferences};
 use crate::actors::shared::Shared;
 use crate::base::{ConnectionId, ExternalId, ItemId, Timestamp, UserId};
+use crate::deliver::channel::Away;
 use crate::deliver::{CloseCode, Effect, Entry, Frame, Input, Resume, Session, frames};
 use crate::event::Event;
 use crate::event::robots::RobotMeter;
@@ -76,6 +77,10 @@ pub(super) struct Ready {
     pub meter: RobotMeter,
     /// When the first of the present connections came.
     pub connected_at: Timestamp,
+    /// Since when nobody looks.
+    pub away: Away,
+    /// What came up to here was acknowledged by a page that somebody looked at, or is history.
+    pub seen_up_to: i64,
 }
 
 impl Ready {
@@ -83,6 +88,7 @@ impl Ready {
         let max = shared.config.socket.max_connections_per_user;
         let now = Timestamp::now();
         let next_offset = loaded.stream.last_offset() + 1;
+        let seen_up_to = loaded.stream.last_offset();
         let mut session = Session::new(&shared.epoch, loaded.stream, now, max);
         session.on(Input::Tick, now); // Lets go of what is history.
         let mut ready = Self {
@@ -106,6 +112,8 @@ impl Ready {
             met: Vec::new(),
             meter: RobotMeter::default(),
             connected_at: Timestamp::now(),
+            away: Away::default(),
+            seen_up_to,
         };
         ready.place(shared);
         if !ready.is_robot {
@@ -146,6 +154,8 @@ impl Ready {
         self.met = before.met;
         self.meter = before.meter;
         self.connected_at = before.connected_at;
+        self.away = before.away;
+        self.seen_up_to = before.seen_up_to;
     }
 
     /// The segment by the current model.

@@ -38,7 +38,7 @@ impl Ready {
 
     /// Something became cheaper, available or new.
     pub(super) fn catalogue_changed(&mut self, changes: &[Change], shared: &Shared, wants: &mut Wants) {
-        if self.pipes.is_empty() || self.is_robot {
+        if self.is_robot || !self.is_reachable(shared) {
             return;
         }
         let book = shared.book.load_full();
@@ -64,7 +64,7 @@ impl Ready {
 
     /// Rules about segment and features go off when they come to be met.
     pub(super) fn check_rules(&mut self, shared: &Shared, wants: &mut Wants) {
-        if self.pipes.is_empty() || self.is_robot {
+        if self.is_robot || !self.is_reachable(shared) {
             return;
         }
         let book = shared.book.load_full();

@@ -71,9 +71,8 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     }
     let [a, b, ..] = address.segments();
     let global_unicast = (a & 0xe000) == 0x2000;
-    let special = (a == 0x2001 && b < 0x0200) // protocol assignments, Teredo
-        || (a == 0x2001 && b == 0x0db8) // documentation
-        || (a & 0xfff0) == 0x3ff0; // documentation
+    // Protocol assignments with Teredo, and two blocks for documentation.
+    let special = (a == 0x2001 && (b < 0x0200 || b == 0x0db8)) || (a & 0xfff0) == 0x3ff0;
     global_unicast && !special
 }
 

@@ -88,7 +88,6 @@ impl VapidKeys {
 mod tests {
     use super::*;
     use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
-    use p256::pkcs8::{EncodePublicKey, LineEnding};
 
     #[test]
     fn another_implementation_accepts_the_signature() {
@@ -97,11 +96,12 @@ mod tests {
         let header = keys.authorization("https://push.example", "mailto:ops@shop.example", exp);
         let token = header.strip_prefix("vapid t=").unwrap().split(", k=").next().unwrap();
         assert!(header.ends_with(keys.public()));
-        let pem = keys.signing.verifying_key().to_public_key_pem(LineEnding::LF).unwrap();
+        let point = keys.signing.verifying_key().to_encoded_point(false);
+        let (x, y) = (BASE64.encode(point.x().unwrap()), BASE64.encode(point.y().unwrap()));
+        let key = DecodingKey::from_ec_components(&x, &y).unwrap();
         let mut validation = Validation::new(Algorithm::ES256);
         validation.set_audience(&["https://push.example"]);
-        let claims: serde_json::Value =
-            decode(token, &DecodingKey::from_ec_pem(pem.as_bytes()).unwrap(), &validation).unwrap().claims;
+        let claims: serde_json::Value = decode(token, &key, &validation).unwrap().claims;
         assert_eq!(claims["sub"], "mailto:ops@shop.example");
         assert_eq!(claims["exp"], 4_000_000_000_i64);
     }

@@ -230,10 +230,20 @@ impl Browser {
     pub fn deliver_push(&mut self, origin: &str, data: &str) {
         let grant = json!({"origin": origin, "permissions": ["notifications"]});
         self.call("Browser.grantPermissions", grant);
-        self.evaluate("navigator.serviceWorker.register('/sw.js').then(() => navigator.serviceWorker.ready).then(() => true)");
+        self.evaluate(
+            "navigator.serviceWorker.register('/sw.js').then(registration => window.registration = registration).then(() => 1)",
+        );
+        self.wait_for("registration.active?.state === 'activated' && Notification.permission === 'granted'");
         self.call("ServiceWorker.enable", json!({}));
-        self.evaluate("1"); // What the domain has to say about registrations has arrived.
-        let id = self.registration.clone().expect("a registration");
+        let deadline = Instant::now() + PATIENCE;
+        let id = loop {
+            // A round trip at a time: the browser tells of its registrations when it gets round to it.
+            self.evaluate("new Promise(resolve => setTimeout(resolve, 20))");
+            if let Some(id) = &self.registration {
+                break id.clone();
+            }
+            assert!(Instant::now() < deadline, "no service worker was registered");
+        };
         let push = json!({"origin": origin, "registrationId": id, "data": data});
         self.call("ServiceWorker.deliverPushMessage", push);
     }
@@ -282,6 +292,9 @@ impl Browser {
             }
             Some("Log.entryAdded") if parameters["entry"]["level"] == "error" => {
                 format!("{} {}", parameters["entry"]["text"], parameters["entry"]["url"])
+            }
+            Some("ServiceWorker.workerErrorReported") => {
+                format!("service worker: {}", parameters["errorMessage"])
             }
             Some("ServiceWorker.workerRegistrationUpdated") => {
                 let id = parameters["registrations"][0]["registrationId"].as_str();
