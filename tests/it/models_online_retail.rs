@@ -125,7 +125,8 @@ fn half_a_million_real_purchases() {
     }
 
     let metrics = &trained.metrics;
-    assert!(metrics["users"] > 500.0);
+    // Half of the users held out: the other half taught the rule.
+    assert!(metrics["users"] > 250.0);
     for single in ["popularity", "item_knn", "content"] {
         assert!(
             metrics["ndcg@10"] >= 0.95 * metrics[&format!("{single}.ndcg@10")],
