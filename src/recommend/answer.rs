@@ -16,8 +16,10 @@ use super::{Reason, Recommendation, Request, diversity, explain, rules, seed, to
 
 /// Share of what goes with the seed in the score when there is a seed.
 const SEED_SHARE: f32 = 0.8;
-/// Of what goes with the seed, this many are candidates beside the user's own.
+/// Of what goes with the seed, this many are candidates.
 const SEED_CANDIDATES: usize = 100;
+/// So many times what is wanted must go with the seed for it to fill the list by itself.
+const SEED_ENOUGH: usize = 4;
 /// Days after which an item nobody touched is no longer new.
 const NEW_DAYS: f64 = 30.0;
 
@@ -45,18 +47,25 @@ pub(crate) enum Because {
 impl ModelSet {
     /// At most `request.n` items, best first, ties by id, scores 0…1; what [`rules`] forbid is never among them.
     /// What the user has just seen comes last. A user without history gets what is popular, a shop without data its
-    /// newest items. About a millisecond at 4,000 items.
+    /// newest items. With a seed of which enough is known the blend of the whole history is not asked: the answer must be there
+    /// while the click is warm. About a millisecond at 4,000 items, a fourth of it with a seed.
     pub fn recommend(&self, request: &Request<'_>) -> Vec<Recommendation> {
-        let personal = self.personal(request);
-        let rule = self.rule(personal.length());
         let allowed = |item| rules::allowed(item, request, &self.repeat);
         let seen = |item| rules::just_seen(item, request, &self.repeat);
         let fresh = |item| allowed(item) && !seen(item);
+        let near = self.near(request);
+        if let (Some(seed), Some(near)) = (request.seed, &near)
+            && let Some(list) = self.beside(seed, near, request, fresh)
+        {
+            return list;
+        }
+        let personal = self.personal(request);
+        let rule = self.rule(personal.length());
         let due = match request.seed {
             None => self.repeat.due(request.profile, request.now),
             Some(_) => Vec::new(),
         };
-        let (candidates, ranked) = self.ranked(&personal, &rule, request, &due, fresh);
+        let (candidates, ranked) = self.ranked(&personal, &rule, request, near.as_deref(), &due, fresh);
         let sources = self.sources();
         let explanation = Explanation {
             sources: &sources,
@@ -85,38 +94,66 @@ impl ModelSet {
         list
     }
 
-    /// Candidates, and all of them in the order of `rule` with scores 0…1: odds against the best one, after the seed's share;
-    /// what is `due` at least its own score.
+    /// How well each item goes with the seed; `None` without one, or when nothing is known of it.
+    fn near(&self, request: &Request<'_>) -> Option<Vec<f32>> {
+        let width = request.catalogue.width().max(self.popularity.width());
+        let scores = seed::scores(&self.sources(), request.profile, request.seed?, Clicks::Live, width);
+        scores.iter().any(|score| *score > 0.0).then_some(scores)
+    }
+
+    /// The list that goes with the seed by itself; `None` when too few items do.
+    fn beside(
+        &self,
+        seed: ItemId,
+        near: &[f32],
+        request: &Request<'_>,
+        fresh: impl Fn(ItemId) -> bool,
+    ) -> Option<Vec<Recommendation>> {
+        let best = top::best(near, SEED_CANDIDATES, fresh);
+        if best.len() < SEED_ENOUGH * request.n {
+            return None;
+        }
+        let ranked = best.into_iter().map(|(item, score)| Ranked { item, score, because: Because::Seed });
+        let list = self.diverse(ranked.collect(), request).into_iter();
+        Some(
+            list.map(|ranked| Recommendation {
+                item: ranked.item,
+                score: Score::new(ranked.score),
+                reason: explain::seed_reason(&self.sources(), request, seed, ranked.item),
+                propensity: 1.0,
+            })
+            .collect(),
+        )
+    }
+
+    /// Candidates, and all of them in the order of `rule` with scores 0…1: odds against the best one, after the share of what is
+    /// `near` the seed; what is `due` at least its own score.
     pub(crate) fn ranked(
         &self,
         personal: &Personal,
         rule: &Ranker,
         request: &Request<'_>,
+        near: Option<&[f32]>,
         due: &[(ItemId, f32)],
         allowed: impl Fn(ItemId) -> bool,
     ) -> (Candidates, Vec<Ranked>) {
         let mut candidates = personal.candidates(&self.ensemble, rule, request.n, &allowed);
-        let seed = request.seed.map(|seed| {
-            let width = personal.width();
-            seed::scores(&self.sources(), request.profile, seed, Clicks::Live, width)
-        });
-        let near = seed.iter().flat_map(|scores| top::best(scores, SEED_CANDIDATES, &allowed));
+        let beside = near.iter().flat_map(|scores| top::best(scores, SEED_CANDIDATES, &allowed));
         // What is bought again must not crowd out everything else.
         let most = request.n.div_ceil(3);
         let due: Vec<(ItemId, f32)> =
             due.iter().filter(|(item, _)| allowed(*item)).take(most).copied().collect();
-        for (item, _) in near.chain(due.iter().copied()) {
+        for (item, _) in beside.chain(due.iter().copied()) {
             if !candidates.items.contains(&item) {
                 personal.push(&mut candidates, item);
             }
         }
         let logits = rule.rank(&candidates, personal.length());
         let best = logits.first().map_or(0.0, |(_, score)| *score);
-        let seed = seed.filter(|scores| scores.iter().any(|score| *score > 0.0));
         let place = |(item, logit): (ItemId, f32)| {
             let own = (logit - best).exp();
             let again = due.iter().find(|(known, _)| *known == item).map_or(0.0, |(_, score)| *score);
-            match &seed {
+            match near {
                 Some(scores) => {
                     let near = SEED_SHARE * scores.get(item.index()).copied().unwrap_or(0.0);
                     let own = (1.0 - SEED_SHARE) * own;
@@ -198,7 +235,7 @@ impl ModelSet {
         request: &Request<'_>,
         allowed: impl Fn(ItemId) -> bool,
     ) -> Vec<u32> {
-        let (_, ranked) = self.ranked(personal, rule, request, &[], allowed);
+        let (_, ranked) = self.ranked(personal, rule, request, self.near(request).as_deref(), &[], allowed);
         self.diverse(ranked, request).iter().map(|ranked| ranked.item.0).collect()
     }
 }

@@ -4,11 +4,8 @@
 
 use super::answer::Ranked;
 
-/// At least so many of the best are looked at, and three times what is wanted.
-const LOOKED_AT: usize = 50;
-
 /// At most `n` of `ranked` (best first, scores 0…1), in order of marginal relevance, which becomes their score and never
-/// rises down the list. `weight` ≥ 0, 0 = as they are; `alike` says 0…1. Ties go to the better. O(n · looked at).
+/// rises down the list. `weight` ≥ 0, 0 = as they are; `alike` says 0…1. Ties go to the better. O(n · those that can get in).
 pub(super) fn diversify(
     ranked: Vec<Ranked>,
     n: usize,
@@ -17,10 +14,13 @@ pub(super) fn diversify(
 ) -> Vec<Ranked> {
     let mut waiting = ranked;
     let weight = if weight.is_finite() { weight.max(0.0) } else { 0.0 };
-    waiting.truncate(if weight > 0.0 { LOOKED_AT.max(3 * n) } else { n });
-    if weight == 0.0 {
+    if weight == 0.0 || waiting.len() <= 1 {
+        waiting.truncate(n);
         return waiting;
     }
+    // The n best have at least the n-th score less the whole weight, so nothing below that gets in.
+    let least = n.checked_sub(1).and_then(|last| waiting.get(last)).map_or(0.0, |last| last.score - weight);
+    waiting.retain(|one| one.score >= least);
     let mut values: Vec<f32> = waiting.iter().map(|one| one.score).collect();
     let scores = values.clone();
     let mut taken = vec![false; waiting.len()];

@@ -23,6 +23,8 @@ pub const BOUNDS: Bounds = Bounds { sessions: 30_000, clicks: 30 };
 pub const KEPT: usize = 50;
 /// A pause longer than this ends a session.
 const PAUSE_SECONDS: i64 = 1_800;
+/// Newest clicks of the running visit that are looked at: older ones count little, and each costs as much as the last.
+const CLICKS: usize = 10;
 /// Longer rows of one visitor are robots or shared accounts: their newest events count.
 const MOST_EVENTS: usize = 5_000;
 
@@ -132,7 +134,7 @@ fn running(profile: &Profile, seed: ItemId) -> Vec<Click> {
     let mut clicks = vec![Click { item: seed, at: newest }];
     for known in recent {
         let at = known.at.as_seconds();
-        if last - at > PAUSE_SECONDS {
+        if last - at > PAUSE_SECONDS || clicks.len() >= CLICKS {
             break;
         }
         last = at;

@@ -233,7 +233,7 @@ fn the_named_item_of_the_history_is_the_one_that_added_most() {
     let asked = request(&user, &catalogue, 6);
     let personal = model.personal(&asked);
     let rule = model.rule(personal.length());
-    let (candidates, ranked) = model.ranked(&personal, &rule, &asked, &[], |item| !user.has_seen(item));
+    let (candidates, ranked) = model.ranked(&personal, &rule, &asked, None, &[], |item| !user.has_seen(item));
     let sources = model.sources();
     let explanation = explain::Explanation {
         sources: &sources,
