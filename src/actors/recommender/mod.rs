@@ -25,10 +25,10 @@ use crate::telemetry::{Count, Gauge};
 
 pub use training::{Outcome, TrainingError, measure, parameters, train};
 
-/// Users told per turn after a swap, so that ten thousand of them do not recommend in one breath.
-const TELL_GROUP: usize = 200;
-/// Between two such turns.
-const TELL_PAUSE: Duration = Duration::from_millis(50);
+/// Users told per turn after a swap: each asks the new model for a list, about a millisecond that a click may have to wait.
+const TELL_GROUP: usize = 8;
+/// Between two such turns: a third of a core at most.
+const TELL_PAUSE: Duration = Duration::from_millis(25);
 /// How far training stands back for serving (nice(2)): on a core they share it gets a thirtieth of the time.
 const NICENESS: i32 = 15;
 /// Age of the model is exposed this often.

@@ -325,13 +325,11 @@ impl Ready {
             && self.can_be_told(trigger.name(), shared)
         {
             let models = shared.models.load();
-            let list: Vec<ItemId> = self
-                .recommend(&trigger, &models, shared, Timestamp::now())
-                .iter()
-                .map(|recommendation| recommendation.item)
-                .collect();
-            if *list != *self.last_list {
-                self.consider(trigger, None, None, shared, wants);
+            let found = self.recommend(&trigger, &models, shared, Timestamp::now());
+            let list: Box<[ItemId]> = found.iter().map(|recommendation| recommendation.item).collect();
+            if list != self.last_list {
+                self.last_list = list;
+                self.judge(trigger, found, None, None, shared, wants);
             }
         }
         self.check_rules(shared, wants);

@@ -1,10 +1,11 @@
 //! What a template is given to read, and the words that come of it.
 
+use rand::RngExt;
 use serde_json::{Value, json};
 
 use super::ready::Ready;
 use crate::actors::shared::Shared;
-use crate::base::{ItemId, Timestamp};
+use crate::base::{ItemId, Timestamp, random};
 use crate::catalogue::{Catalogue, Item};
 use crate::notify::Content;
 use crate::notify::content::{MAX_TITLE_CHARS, shorten};
@@ -43,10 +44,15 @@ impl Ready {
         let template = &trigger.definition.template;
         let locale = self.preferences.locale.as_deref().unwrap_or("en");
         let known = book.templates.variants(template);
-        // Spread over users and days, the same for both tabs.
-        let choice = self.user.0 as usize + usize::try_from(now.as_seconds() / 86_400).unwrap_or(0);
-        let rendered =
-            book.templates.render(template, choice, locale, &self.context(trigger, items, catalogue, now));
+        // Drawn anew for each user and day, the same for both tabs: each variant has the same chance.
+        let day = now.as_seconds().div_euclid(86_400).unsigned_abs();
+        let choice: u32 = random::rng((day << 32) ^ u64::from(self.user.0), template).random();
+        let rendered = book.templates.render(
+            template,
+            choice as usize,
+            locale,
+            &self.context(trigger, items, catalogue, now),
+        );
         match rendered {
             Some(Ok(rendered)) => {
                 let others =
