@@ -232,9 +232,9 @@ pub fn remove(conn: &mut PgConnection, ids: &[i64]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Forgets keys accepted before a moment; how many.
-pub fn forget_receipts(conn: &mut PgConnection, before: Timestamp) -> Result<usize, StoreError> {
-    Ok(sql::<()>("DELETE FROM notification_receipts WHERE accepted_at < ?")
-        .bind::<Timestamptz, _>(to_pg(before))
-        .execute(conn)?)
+/// Forgets at most `limit` keys accepted before `before`; how many.
+pub fn prune_receipts(conn: &mut PgConnection, before: Timestamp, limit: i64) -> Result<usize, StoreError> {
+    let text = "DELETE FROM notification_receipts WHERE receipt IN \
+                (SELECT receipt FROM notification_receipts WHERE accepted_at < ? ORDER BY accepted_at LIMIT ?)";
+    Ok(sql::<()>(text).bind::<Timestamptz, _>(to_pg(before)).bind::<BigInt, _>(limit).execute(conn)?)
 }

@@ -7,6 +7,9 @@ use diesel::sql_types::BigInt;
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use serde_json::{Value, json};
 
+use tidings::base::Timestamp;
+use tidings::store::outbox;
+
 use crate::helpers::client::Client;
 use crate::helpers::database::TestDatabase;
 use crate::helpers::server::{Server, wait_for};
@@ -143,6 +146,12 @@ fn what_is_sent_twice_is_accepted_once() {
         ),
         3
     );
+    // Its keys are forgotten some at a time, and only when they are old enough.
+    let receipts = count(&database, "notification_receipts");
+    let prune = |before, limit| outbox::prune_receipts(&mut database.connection(), before, limit).unwrap();
+    assert_eq!(prune(Timestamp::now().plus_days(-7.0), 10), 0);
+    assert_eq!(prune(Timestamp::now().plus_days(1.0), 2), 2);
+    assert_eq!(count(&database, "notification_receipts"), receipts - 2);
 }
 
 #[test]
