@@ -323,8 +323,12 @@ async fn restart(table: &mut Table, run: &mut Run) {
         caught_up &= publisher.send(&bodies, &run.ledger).await.is_ok();
     }
     let most = CLIENTS * 99 / 100;
+    let mut back_s = None;
     loop {
         let back = run.fleet.n_ready() >= most && run.fleet.logins() >= logins + most;
+        if back {
+            back_s.get_or_insert_with(|| up.elapsed().as_secs_f64());
+        }
         if (back && (!caught_up || run.ledger.borrow().shown >= most)) || up.elapsed() > PATIENCE {
             break;
         }
@@ -333,7 +337,8 @@ async fn restart(table: &mut Table, run: &mut Run) {
     let seconds = up.elapsed().as_secs_f64();
     run.settle(table, ROW).await;
     let note = format!(
-        "after the server listens; drained {stopped:.1} s, up again {:.1} s later; recovered: false {}{}",
+        "after the server listens; back after {:.1} s; drained {stopped:.1} s, up again {:.1} s later; recovered: false {}{}",
+        back_s.unwrap_or(f64::NAN),
         ready_after - stopped,
         run.ledger.borrow().unrecovered,
         if caught_up { "" } else { "; no messages sent" }

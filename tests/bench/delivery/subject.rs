@@ -97,8 +97,9 @@ impl Subject {
     pub fn start(&mut self) {
         let Kind::Tidings { server, directory, listen } = &mut self.kind else { return };
         let data: PathBuf = directory.path().join("data");
-        let listen = listen.to_string();
-        let mut arguments = vec!["--listen", listen.as_str()];
+        // Stronger than the flag, which asks for any free port.
+        let listen = format!("server.listen={listen}");
+        let mut arguments = vec!["--set", listen.as_str()];
         for setting in &SETTINGS {
             arguments.extend(["--set", setting]);
         }
