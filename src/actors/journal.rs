@@ -18,7 +18,7 @@ use crate::store::decisions::{self, DecisionRow};
 use crate::store::feedback::{self, FeedbackRow};
 use crate::store::held::{self, HeldRow};
 use crate::store::inbox::{self, Mark};
-use crate::store::notifications::{self, NewNotification};
+use crate::store::notifications::{self, Acknowledged, NewNotification};
 use crate::store::preferences::{self, Preferences};
 use crate::store::push_outbox::{self, HandOver, PushOrder};
 use crate::store::users;
@@ -31,6 +31,11 @@ const MAILBOX: usize = 16_384;
 const MAX_COMMIT: usize = 4_000;
 /// Entries waiting; decisions beyond it are refused (and their messages not sent).
 const MAX_WAITING: usize = 100_000;
+/// Commits begin no closer together than this: what comes in between goes together, which costs PostgreSQL and us far less.
+/// The first after a pause waits for nothing.
+const BETWEEN_COMMITS: Duration = Duration::from_millis(3);
+/// What nobody waits for takes the next commit that somebody waits for, or one of its own after this.
+const LAZY: Duration = Duration::from_millis(25);
 /// After a temporary error the rest is tried again this much later.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
@@ -54,15 +59,8 @@ pub enum Record {
         /// Where the answer goes.
         reply: oneshot::Sender<bool>,
     },
-    /// A client received everything up to an offset.
-    Acknowledged {
-        /// Who.
-        user: UserId,
-        /// Cumulative.
-        offset: i64,
-        /// When.
-        at: Timestamp,
-    },
+    /// A client received a part of its stream.
+    Acknowledged(Acknowledged),
     /// What was read, seen or gave way.
     Mark(Mark),
     /// What came of a message. The first report of an outcome counts.
@@ -81,12 +79,28 @@ pub enum Record {
     Flush(oneshot::Sender<bool>),
 }
 
+impl Record {
+    /// Does somebody wait for it, or for what it sets off?
+    fn is_awaited(&self) -> bool {
+        match self {
+            Self::Decision { reply, .. } => reply.is_some(),
+            Self::Acknowledged(_) | Self::Mark(_) | Self::Robot(_) | Self::Release(_) => false,
+            Self::Message { .. }
+            | Self::Feedback(_)
+            | Self::Preferences(..)
+            | Self::Hold(_)
+            | Self::HandOver(_)
+            | Self::Flush(_) => true,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Group {
     decisions: Vec<DecisionRow>,
     notifications: Vec<NewNotification>,
     messages: Vec<NewNotification>,
-    acknowledged: Vec<(UserId, i64, Timestamp)>,
+    acknowledged: Vec<Acknowledged>,
     feedback: Vec<FeedbackRow>,
     marks: Vec<Mark>,
     preferences: Vec<(UserId, Preferences)>,
@@ -115,7 +129,7 @@ impl Group {
                 waiters.stored.insert(notification.notification_id.0, reply);
                 self.messages.push(*notification);
             }
-            Record::Acknowledged { user, offset, at } => self.acknowledged.push((user, offset, at)),
+            Record::Acknowledged(acknowledged) => self.acknowledged.push(acknowledged),
             Record::Feedback(row) => self.feedback.push(row),
             Record::Mark(mark) => self.marks.push(mark),
             Record::Preferences(user, preferences) => self.preferences.push((user, preferences)),
@@ -184,11 +198,7 @@ impl Group {
             .chain(messages)
             .chain(self.feedback.into_iter().map(Record::Feedback))
             .chain(self.marks.into_iter().map(Record::Mark))
-            .chain(self.acknowledged.into_iter().map(|(user, offset, at)| Record::Acknowledged {
-                user,
-                offset,
-                at,
-            }))
+            .chain(self.acknowledged.into_iter().map(Record::Acknowledged))
             .chain(
                 self.preferences
                     .into_iter()
@@ -221,6 +231,12 @@ pub struct JournalActor {
     in_flight: bool,
     /// A temporary error: the database is given a moment.
     paused: bool,
+    /// Somebody waits for an entry of `waiting`.
+    is_awaited: bool,
+    /// When the last commit began.
+    began: Option<Instant>,
+    /// When the next look at `waiting` is due.
+    wake_at: Option<Instant>,
     _lifeline: Lifeline,
 }
 
@@ -233,6 +249,9 @@ impl JournalActor {
             alone: VecDeque::new(),
             in_flight: false,
             paused: false,
+            is_awaited: false,
+            began: None,
+            wake_at: None,
             _lifeline: lifeline,
         }
     }
@@ -247,17 +266,40 @@ impl JournalActor {
         for record in self.waiting.drain(..n) {
             group.add(record, &mut waiters);
         }
+        self.is_awaited &= !self.waiting.is_empty();
         (group, waiters)
     }
 
-    fn commit(&mut self, context: &mut Context<Self>) {
+    /// How long what waits has to wait yet.
+    fn wait(&self, now: Instant) -> Duration {
+        let pause = if self.is_awaited || !self.alone.is_empty() { BETWEEN_COMMITS } else { LAZY };
+        self.began.map_or(Duration::ZERO, |began| (began + pause).saturating_duration_since(now))
+    }
+
+    /// Commits when it is time.
+    fn commit_when_due(&mut self, context: &mut Context<Self>) {
         if self.in_flight || self.paused || (self.waiting.is_empty() && self.alone.is_empty()) {
             return;
         }
+        let now = Instant::now();
+        let wait = self.wait(now);
+        if wait.is_zero() {
+            self.commit(context);
+        } else if self.wake_at.is_none_or(|at| at > now + wait) {
+            self.wake_at = Some(now + wait);
+            context.run_later(wait, |actor, context| {
+                actor.wake_at = None;
+                actor.commit_when_due(context);
+            });
+        }
+    }
+
+    fn commit(&mut self, context: &mut Context<Self>) {
         self.in_flight = true;
         let (group, waiters) = self.next_group();
         let store = self.shared.store.clone();
         let started = Instant::now();
+        self.began = Some(started);
         // Shared, so that the group is still here when the database can't even be reached.
         let group = Arc::new(group);
         let committing = Arc::clone(&group);
@@ -289,7 +331,7 @@ impl JournalActor {
                     answer(waiters, false);
                 }
             }
-            actor.commit(context);
+            actor.commit_when_due(context);
         }));
     }
 
@@ -316,10 +358,11 @@ impl JournalActor {
                 again.take(room).chain(flushes.into_iter().map(Record::Flush)).collect();
             waiting.append(&mut self.waiting);
             self.waiting = waiting;
+            self.is_awaited = true;
             self.paused = true;
             context.run_later(RETRY_PAUSE, |actor, context| {
                 actor.paused = false;
-                actor.commit(context);
+                actor.commit_when_due(context);
             });
         } else {
             if group.len() > 1 {
@@ -357,7 +400,8 @@ impl Handler<Record> for JournalActor {
             }
             return;
         }
+        self.is_awaited |= record.is_awaited();
         self.waiting.push_back(record);
-        self.commit(context);
+        self.commit_when_due(context);
     }
 }

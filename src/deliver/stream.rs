@@ -206,13 +206,10 @@ impl Stream {
         entry.frame = None;
     }
 
-    /// Cumulative; the new mark, or `None` when that was known. What was never sent can't be acknowledged.
-    pub fn acknowledge(&mut self, offset: i64) -> Option<i64> {
+    /// Cumulative; the old and the new mark, or `None` when that was known. What was never sent can't be acknowledged.
+    pub fn acknowledge(&mut self, offset: i64) -> Option<(i64, i64)> {
         let offset = offset.min(self.last_offset);
-        (offset > self.acknowledged).then(|| {
-            self.acknowledged = offset;
-            offset
-        })
+        (offset > self.acknowledged).then(|| (std::mem::replace(&mut self.acknowledged, offset), offset))
     }
 
     /// A live message by its id.

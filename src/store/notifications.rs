@@ -1,6 +1,6 @@
 //! Table `notifications`: every message put into a user's stream, stored before it is sent.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
@@ -166,31 +166,45 @@ pub(super) fn column<'a, R, T>(rows: &'a [R], value: impl Fn(&'a R) -> T) -> Vec
     rows.iter().map(value).collect()
 }
 
-/// Acknowledges everything up to and including each offset (cumulative); how many messages that were not before.
-pub fn acknowledge(
-    conn: &mut PgConnection,
-    acknowledged: &[(UserId, i64, Timestamp)],
-) -> Result<usize, StoreError> {
+/// A part of a user's stream that a client has received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Who.
+    pub user: UserId,
+    /// Known of before: up to and including.
+    pub after: i64,
+    /// Up to and including.
+    pub up_to: i64,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Acknowledges parts of streams; how many messages that were not before. No index knows of it, so that PostgreSQL writes a
+/// new row beside the old one and nothing else (a HOT update): with `after` only what is new is looked at.
+pub fn acknowledge(conn: &mut PgConnection, acknowledged: &[Acknowledged]) -> Result<usize, StoreError> {
     // One row a user: an UPDATE … FROM with two would take either's time.
-    let mut latest: HashMap<UserId, (i64, Timestamp)> = HashMap::with_capacity(acknowledged.len());
-    for (user, offset, at) in acknowledged {
-        let entry = latest.entry(*user).or_insert((*offset, *at));
-        if *offset > entry.0 {
-            *entry = (*offset, *at);
+    let mut latest: BTreeMap<i32, Acknowledged> = BTreeMap::new();
+    for one in acknowledged {
+        let known = latest.entry(one.user.to_sql()).or_insert(*one);
+        let after = known.after.min(one.after);
+        if one.up_to > known.up_to {
+            *known = *one;
         }
+        known.after = after;
     }
-    let mut latest: Vec<_> = latest.into_iter().collect();
+    let latest: Vec<_> = latest.into_iter().collect();
     if latest.is_empty() {
         return Ok(0);
     }
-    latest.sort_unstable();
     Ok(sql::<()>(
-        "UPDATE notifications n SET acknowledged_at = a.at FROM unnest(?, ?, ?) AS a (user_id, up_to, at) \
-         WHERE n.user_id = a.user_id AND n.stream_offset <= a.up_to AND n.acknowledged_at IS NULL",
+        "UPDATE notifications n SET acknowledged_at = a.at FROM unnest(?, ?, ?, ?) AS a (user_id, since, up_to, at) \
+         WHERE n.user_id = a.user_id AND n.stream_offset > a.since AND n.stream_offset <= a.up_to \
+         AND n.acknowledged_at IS NULL",
     )
-    .bind::<Array<Integer>, _>(column(&latest, |(user, _)| user.to_sql()))
-    .bind::<Array<BigInt>, _>(column(&latest, |(_, (offset, _))| *offset))
-    .bind::<Array<Timestamptz>, _>(column(&latest, |(_, (_, at))| to_pg(*at)))
+    .bind::<Array<Integer>, _>(column(&latest, |(user, _)| *user))
+    .bind::<Array<BigInt>, _>(column(&latest, |(_, one)| one.after))
+    .bind::<Array<BigInt>, _>(column(&latest, |(_, one)| one.up_to))
+    .bind::<Array<Timestamptz>, _>(column(&latest, |(_, one)| to_pg(one.at)))
     .execute(conn)?)
 }
 

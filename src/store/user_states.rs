@@ -21,6 +21,8 @@ use crate::event::Event;
 
 /// How far back [`UserState::recent`] reaches: the longest window a frequency cap may have.
 const RECENT_DAYS: f64 = 7.0;
+/// As many as the policy remembers.
+const MOST_RECENT: i64 = 1_024;
 /// How far back acknowledged messages of [`UserState::tail`] can be sent again.
 const TAIL_DAYS: f64 = 1.0;
 
@@ -204,17 +206,22 @@ fn recent_sends(
         Nullable<BigInt>,
         Nullable<Bool>,
     );
-    // A message and its decision bear the same moment, which the decisions' index leads to.
+    // A user's own messages by their number, and a step into an index for what belongs to each: a plan over moments would read
+    // everybody's. A message and its decision bear the same moment, which the decisions' index leads to.
     let rows = sql::<Columns>(
         "SELECT n.user_id, n.notification_id, n.created_at, n.category, n.trigger, n.items, \
          ARRAY(SELECT outcome FROM feedback f WHERE f.notification_id = n.notification_id ORDER BY outcome), \
          coalesce(d.campaign, CASE WHEN n.trigger = 'api' THEN n.kind END), d.channel, d.dedupe_key, \
          coalesce(d.counted, n.priority < 3) \
-         FROM notifications n LEFT JOIN decisions d ON d.user_id = n.user_id AND d.decided_at = n.created_at \
-         AND d.notification_id = n.notification_id \
-         WHERE n.user_id = ANY(?) AND n.created_at >= ? ORDER BY n.user_id, n.stream_offset",
+         FROM unnest(?) AS u (user_id) CROSS JOIN LATERAL (\
+           SELECT user_id, notification_id, stream_offset, created_at, category, trigger, items, kind, priority \
+           FROM notifications WHERE user_id = u.user_id ORDER BY stream_offset DESC LIMIT ?) n \
+         LEFT JOIN LATERAL (SELECT campaign, channel, dedupe_key, counted FROM decisions \
+           WHERE user_id = n.user_id AND decided_at = n.created_at AND notification_id = n.notification_id LIMIT 1) d ON true \
+         WHERE n.created_at >= ? ORDER BY n.user_id, n.stream_offset",
     )
     .bind::<Array<Integer>, _>(ids)
+    .bind::<BigInt, _>(MOST_RECENT)
     .bind::<Timestamptz, _>(to_pg(since))
     .load::<RecentRow>(conn)?;
     Ok(rows

@@ -72,6 +72,9 @@ pub fn search(conn: &mut PgConnection, prefix: &str, limit: i64) -> Result<Vec<U
 
 /// Flags users as robots; how many were not flagged before.
 pub fn mark_robots(conn: &mut PgConnection, robots: &[UserId]) -> Result<usize, StoreError> {
+    if robots.is_empty() {
+        return Ok(0);
+    }
     let ids: Vec<i32> = robots.iter().map(|user| user.to_sql()).collect();
     let changed = diesel::update(users::table)
         .filter(users::user_id.eq_any(ids).and(users::is_robot.eq(false)))

@@ -9,7 +9,7 @@ use tidings::event::{Event, EventKind, NewEvent};
 use tidings::notify::Priority;
 use tidings::store::events::{self, Appended};
 use tidings::store::feedback::{self, FeedbackRow};
-use tidings::store::notifications::{self, NewNotification};
+use tidings::store::notifications::{self, Acknowledged, NewNotification};
 use tidings::store::preferences::{self, Preferences, Settings};
 use tidings::store::users;
 use uuid::Uuid;
@@ -282,8 +282,9 @@ fn a_users_state_holds_what_deciding_and_delivering_need() {
         [send(1, 9.0, 1.0), send(2, 2.0, 1.0), send(3, 1.0, -0.5), send(4, 0.1, 1.0), send(5, 0.0, 1.0)];
     notifications::insert(&mut conn, &sent).unwrap();
     assert!(notifications::insert(&mut conn, &[send(5, 0.0, 1.0)]).is_err(), "an offset is used once");
-    assert_eq!(notifications::acknowledge(&mut conn, &[(one, 1, now), (one, 2, now)]).unwrap(), 2);
-    assert_eq!(notifications::acknowledge(&mut conn, &[(one, 2, now)]).unwrap(), 0);
+    let part = |after, up_to| Acknowledged { user: one, after, up_to, at: now };
+    assert_eq!(notifications::acknowledge(&mut conn, &[part(1, 2), part(0, 1)]).unwrap(), 2);
+    assert_eq!(notifications::acknowledge(&mut conn, &[part(0, 2)]).unwrap(), 0);
 
     let outcome = |outcome| FeedbackRow {
         notification_id: sent[1].notification_id,
@@ -309,6 +310,7 @@ fn a_users_state_holds_what_deciding_and_delivering_need() {
     let held: Vec<bool> = state.tail.iter().map(|one| !one.frame.is_empty()).collect();
     assert_eq!(held, [false, false, false, true, true], "acknowledged long ago, or expired: not sent again");
     assert_eq!(state.tail[3].frame, "{\"offset\":4}");
+    assert_eq!(notifications::acknowledge(&mut conn, &[part(3, 4)]).unwrap(), 1, "what lies before stays as it is");
     let recent: Vec<NotificationId> = state.recent.iter().map(|one| one.notification_id).collect();
     assert_eq!(recent, sent[1..].iter().map(|one| one.notification_id).collect::<Vec<_>>(), "seven days");
     assert_eq!((&state.recent[0].items[..], &state.recent[0].outcomes[..]), (&[item][..], &[2, 3][..]));

@@ -1,23 +1,30 @@
-//! Which accepted messages are with users' actors, and what became of each. A [`Ticket`] that is dropped before it is
-//! settled (a full mailbox, an actor that ended, a commit nobody confirmed) comes back by itself and is tried again.
+//! Which messages are with users' actors, and what became of each. A [`Ticket`] that is dropped before it is settled (a
+//! full mailbox, an actor that ended, a commit nobody confirmed) comes back by itself and is tried again; one that is not in
+//! the outbox yet goes there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::base::{ExternalId, NotificationId, Timestamp};
+use super::direct::Direct;
+use crate::base::{ExternalId, Millis, NotificationId, Timestamp};
 use crate::notify::Message;
 use crate::store::outbox::OutboxRow;
 
-/// A row of the outbox on its way to its users.
+/// What came back without an outbox row is looked at again after this.
+const AGAIN_AFTER: Millis = Millis(250);
+
+/// A row of the outbox on its way to its users, or a message that needs none unless something comes in between.
 pub struct Batch {
-    /// As stored.
+    /// As stored, or as it would be.
     pub row: OutboxRow,
     /// Parsed once.
     pub message: Message,
     /// Users who have not had their turn.
     remaining: AtomicUsize,
+    /// Not in the outbox: who waits for it.
+    direct: Option<Arc<Direct>>,
 }
 
 impl Batch {
@@ -25,7 +32,12 @@ impl Batch {
     pub fn new(row: OutboxRow) -> Option<Self> {
         let message: Message = serde_json::from_str(&row.message).ok()?;
         let remaining = AtomicUsize::new(row.users.len());
-        Some(Self { row, message, remaining })
+        Some(Self { row, message, remaining, direct: None })
+    }
+
+    /// The same for a message that is not in the outbox.
+    pub fn direct(row: OutboxRow, request: Arc<Direct>) -> Option<Self> {
+        Some(Self { direct: Some(request), ..Self::new(row)? })
     }
 
     /// The message to each user.
@@ -49,6 +61,11 @@ impl Turn {
     /// The message to this user.
     pub fn id(&self) -> NotificationId {
         NotificationId::of_batch(self.batch.row.batch, &self.user)
+    }
+
+    /// Gives up what is not in the outbox and can't be put there: it was not accepted. False for all others.
+    pub fn refuse(&self) -> bool {
+        self.batch.direct.as_ref().map(|request| request.fail()).is_some()
     }
 }
 
@@ -76,7 +93,10 @@ impl Ledger {
     /// A user has had its turn; the last one finishes the row.
     pub fn settle(&self, turn: &Turn) {
         if turn.batch.remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.finished.lock().push(turn.batch.row.outbox_id);
+            match &turn.batch.direct {
+                Some(request) => request.settle(),
+                None => self.finished.lock().push(turn.batch.row.outbox_id),
+            }
         }
     }
 
@@ -149,8 +169,13 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if let Some(turn) = self.turn.take() {
-            let returns = turn.returns.saturating_add(1);
-            self.ledger.returned.lock().push(Turn { returns, ..turn });
+            if turn.batch.direct.is_some() {
+                // Into the outbox with it; whether it has its place already is looked up there.
+                self.ledger.deferred.lock().push((turn, Timestamp::now() + AGAIN_AFTER));
+            } else {
+                let returns = turn.returns.saturating_add(1);
+                self.ledger.returned.lock().push(Turn { returns, ..turn });
+            }
         }
         self.ledger.out.fetch_sub(1, Ordering::AcqRel);
     }

@@ -4,12 +4,14 @@
 //!
 //! The outbox is one timeline (`due_at`, `outbox_id`) with a cursor: what is due at once is handed on from memory right
 //! after its commit, what waits (`send_at`, a whole segment, more than fits) is read when its time has come. One round
-//! trip to the database is under way at a time; what comes meanwhile goes with the next.
+//! trip to the database is under way at a time; what comes meanwhile goes with the next. Messages for one user each, now,
+//! skip the outbox altogether ([`direct`]).
 
+mod direct;
 mod ledger;
 mod round;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,7 +22,7 @@ use super::send::{Offer, offer};
 use super::shared::Shared;
 use super::user::{Deliver, UserActor};
 use super::watch::Lifeline;
-use crate::base::{Millis, Timestamp};
+use crate::base::{Millis, NotificationId, Timestamp};
 use crate::store::outbox::{Accepted, Submission};
 use crate::telemetry::Count;
 
@@ -186,24 +188,30 @@ impl NotifierActor {
         self.next_due = found.next_due;
         self.cursor = found.cursor;
         for batch in found.batches {
-            let batch = Arc::new(batch);
-            for user in &batch.row.users {
-                let turn = Turn { batch: Arc::clone(&batch), user: user.clone(), returns: 0 };
-                if found.placed.contains(&turn.id()) {
-                    self.ledger.settle(&turn);
-                } else {
-                    self.turns.push_back(turn);
-                }
-            }
+            self.line_up(batch, &found.placed);
         }
         for unreadable in found.unreadable {
             log::error!("a message of the outbox can't be read and is left there outbox_id={unreadable}");
         }
     }
 
+    /// A turn for each user whose message has no place yet.
+    fn line_up(&mut self, batch: Batch, placed: &HashSet<NotificationId>) {
+        let batch = Arc::new(batch);
+        for user in &batch.row.users {
+            let turn = Turn { batch: Arc::clone(&batch), user: user.clone(), returns: 0 };
+            if placed.contains(&turn.id()) {
+                self.ledger.settle(&turn);
+            } else {
+                self.turns.push_back(turn);
+            }
+        }
+    }
+
     fn give_back(&mut self, round: Round) {
         self.ledger.finished_again(round.finished);
-        self.ledger.deferred_again(round.deferred);
+        let deferred = round.deferred.into_iter().filter(|(turn, _)| !turn.refuse());
+        self.ledger.deferred_again(deferred.collect());
         for (_, reply) in round.replies {
             let _ = reply.send(Err(SubmitError::Unavailable));
         }
@@ -288,8 +296,14 @@ impl Handler<Submit> for NotifierActor {
             let _ = submit.reply.send(Err(SubmitError::Overloaded));
             return;
         }
-        self.n_waiting += n;
-        self.waiting.push_back(submit);
+        if direct::may_skip(&submit, Timestamp::now()) {
+            for batch in direct::batches(submit) {
+                self.line_up(batch, &HashSet::new());
+            }
+        } else {
+            self.n_waiting += n;
+            self.waiting.push_back(submit);
+        }
         self.work(context);
     }
 }

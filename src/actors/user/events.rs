@@ -325,10 +325,6 @@ impl Ready {
         }
     }
 
-    pub(super) fn record_acknowledged(&self, offset: i64, shared: &Shared) {
-        self.record(Record::Acknowledged { user: self.user, offset, at: Timestamp::now() }, shared);
-    }
-
     pub(super) fn mark(&self, mark: Mark, shared: &Shared) {
         self.record(Record::Mark(mark), shared);
     }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::hold::Held;
 use super::messages::Snapshot;
 use crate::actors::loader::{Loaded, parse_preferences};
+use crate::actors::journal::Record;
 use crate::actors::shared::Shared;
 use crate::base::{ConnectionId, ExternalId, ItemId, Timestamp, UserId};
 use crate::deliver::channel::Away;
@@ -20,7 +21,7 @@ use crate::profile::Profile;
 use crate::profile::SegmentId;
 use crate::store::decisions::DecisionRow;
 use crate::store::inbox::Mark;
-use crate::store::notifications::NewNotification;
+use crate::store::notifications::{Acknowledged, NewNotification};
 use crate::store::preferences;
 use crate::telemetry::{Count, Gauge};
 use crate::transport::{Outbound, PipeEnd, PipeHandle};
@@ -191,7 +192,10 @@ impl Ready {
                     let frame = self.welcome(connection, recovered, shared);
                     self.send(connection, frame, shared);
                 }
-                Effect::RecordAcknowledged(offset) => self.record_acknowledged(offset, shared),
+                Effect::RecordAcknowledged { after, up_to } => {
+                    let acknowledged = Acknowledged { user: self.user, after, up_to, at: Timestamp::now() };
+                    self.record(Record::Acknowledged(acknowledged), shared);
+                }
                 Effect::RecordRead(ids) => {
                     self.mark(Mark::Read { user: self.user, ids, at: Timestamp::now() }, shared);
                 }

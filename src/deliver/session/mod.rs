@@ -72,8 +72,13 @@ pub enum Effect {
     },
     /// Write a frame.
     Send(ConnectionId, Frame),
-    /// Remember in the database that everything up to here was received.
-    RecordAcknowledged(i64),
+    /// Remember in the database that this part of the stream was received.
+    RecordAcknowledged {
+        /// Known of before: up to and including.
+        after: i64,
+        /// Up to and including.
+        up_to: i64,
+    },
     /// Remember that these were read.
     RecordRead(Vec<NotificationId>),
     /// Remember that everything up to here was seen.
@@ -143,7 +148,8 @@ impl Session {
             Input::CatchUp(id) => self.catch_up(id, now, &mut effects),
             Input::Stored(entry) => self.stored(entry, now, &mut effects),
             Input::Acknowledged { offset } => {
-                effects.extend(self.stream.acknowledge(offset).map(Effect::RecordAcknowledged));
+                let news = self.stream.acknowledge(offset);
+                effects.extend(news.map(|(after, up_to)| Effect::RecordAcknowledged { after, up_to }));
             }
             Input::Read { id, by } => self.read(id, by, now, &mut effects),
             Input::ReadAll { by } => self.read_all(by, now, &mut effects),

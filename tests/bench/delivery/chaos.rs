@@ -102,7 +102,7 @@ impl Storm {
         let sending = Rc::new(Cell::new(true));
         let senders = (0..PUBLISHERS)
             .map(|lane| {
-                let publisher = Publisher::new(subject.dialect(), subject.publish());
+                let publisher = Publisher::new(subject.dialect(), subject.publish()).with_keys();
                 tokio::task::spawn_local(send(publisher, Rc::clone(&ledger), Rc::clone(&sending), lane, n))
             })
             .collect();

@@ -19,17 +19,24 @@ pub struct Publisher {
     address: SocketAddr,
     stream: Option<TcpStream>,
     buffer: Vec<u8>,
+    /// Each message has a key by which a repetition is known. No peer has that.
+    keyed: bool,
 }
 
 impl Publisher {
     /// Connects with the first request. For NATS, `address` is that of its own protocol.
     pub fn new(dialect: Dialect, address: SocketAddr) -> Self {
-        Self { dialect, address, stream: None, buffer: Vec::new() }
+        Self { dialect, address, stream: None, buffer: Vec::new(), keyed: false }
+    }
+
+    /// For who sends again when it is not known whether a message was taken.
+    pub fn with_keys(self) -> Self {
+        Self { keyed: true, ..self }
     }
 
     /// The same with a connection of its own to come: an answer that is still due must not be taken for another's.
     pub fn again(self) -> Self {
-        Self::new(self.dialect, self.address)
+        Self { keyed: self.keyed, ..Self::new(self.dialect, self.address) }
     }
 
     /// Sends messages, notes those accepted. An error leaves it open whether they were taken.
@@ -62,8 +69,12 @@ impl Publisher {
                     0 => serde_json::json!({"everyone": true}),
                     user => serde_json::json!({"user_ids": [user]}),
                 };
-                serde_json::json!({"to": to, "kind": "announcement", "category": "news", "title": "News",
-                    "body": body.encode(), "dedupe_key": format!("{}-{}", body.user, body.n)})
+                let mut message = serde_json::json!({"to": to, "kind": "announcement", "category": "news",
+                    "title": "News", "body": body.encode()});
+                if self.keyed {
+                    message["dedupe_key"] = format!("{}-{}", body.user, body.n).into();
+                }
+                message
             })
             .collect();
         let text = match messages.as_slice() {
