@@ -10,6 +10,7 @@ pub mod budget;
 pub mod gateway;
 pub mod ingest;
 pub mod journal;
+pub mod learning;
 pub mod loader;
 pub mod monitor;
 pub mod notifier;

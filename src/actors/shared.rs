@@ -21,6 +21,7 @@ use crate::base::ItemId;
 use crate::catalogue::{Catalogue, Item};
 use crate::config::Config;
 use crate::event::clean::Caps;
+use crate::feedback::learner::Learner;
 use crate::notify::Rules;
 use crate::notify::triggers::Change;
 use crate::recommend::ModelSet;
@@ -57,6 +58,8 @@ pub struct Shared {
     pub monitor: Monitor,
     /// What came of messages since the model was trained.
     pub drift: Mutex<Drift>,
+    /// When, how much and in which words to write; held for microseconds.
+    pub learner: Mutex<Learner>,
     /// One writer of catalogue and models at a time.
     change: Mutex<()>,
     /// User → actor.
@@ -104,6 +107,7 @@ impl Shared {
             models: ArcSwap::from_pointee(models),
             monitor: Monitor::default(),
             drift: Mutex::default(),
+            learner: Mutex::default(),
             change: Mutex::new(()),
             registry: Registry::default(),
             ingest: Kept::new("ingest"),

@@ -17,6 +17,7 @@ use crate::actors::Shared;
 use crate::actors::gateway::UserGateway;
 use crate::actors::ingest::IngestActor;
 use crate::actors::journal::{JournalActor, Record};
+use crate::actors::learning;
 use crate::actors::loader::LoaderActor;
 use crate::actors::notifier::NotifierActor;
 use crate::actors::recommender::RecommenderActor;
@@ -74,6 +75,7 @@ pub fn load(config: Config, store: Store) -> anyhow::Result<Arc<Shared>> {
     let shared = Shared::new(config, store, &epoch, catalogue, ModelSet::empty());
     shared.put_models(model.unwrap_or_else(ModelSet::empty));
     shared.store.run_blocking(|connection| shared.read_book(connection))?;
+    shared.store.run_blocking(|connection| shared.read_learner(connection))?;
     enable_push(&shared)?;
     Ok(shared)
 }
@@ -182,6 +184,7 @@ pub async fn start(shared: Arc<Shared>, demo: bool, echo: EchoLimits) -> anyhow:
     arbiter.spawn(warm(Arc::clone(&shared)));
     arbiter.spawn(tick(Arc::clone(&shared)));
     arbiter.spawn(forget_receipts(Arc::clone(&shared)));
+    arbiter.spawn(learning::keep(Arc::clone(&shared)));
     Ok(Running { address, shared, handle, core, push })
 }
 
@@ -269,6 +272,7 @@ impl Running {
         if self.shared.journal.offer(Record::Flush(reply)).is_queued() {
             let _ = tokio::time::timeout(Duration::from_secs(10), flushed).await;
         }
+        self.shared.save_learner().await;
         self.shared.ingest.let_go();
         self.shared.journal.let_go();
         self.shared.loader.let_go();

@@ -189,6 +189,10 @@ pub struct Policy {
     pub digest_at: String,
     /// Most items in a digest, 1…50.
     pub digest_items: usize,
+    /// Share of users who get only what they ask for and what is owed to them, 0…0.5: shows what messages do at all.
+    pub holdout: f64,
+    /// Share of users for whom a coin decides instead of worth and hour, 0…0.5: the log that other policies are judged by.
+    pub random: f64,
     /// Are users who have said nothing taken to agree to profiling? Where the law asks for consent first: false.
     pub profiling_by_default: bool,
 }
@@ -359,6 +363,8 @@ impl Default for Policy {
             min_worth: 0.0,
             digest_at: "18:00".into(),
             digest_items: 10,
+            holdout: 0.02,
+            random: 0.05,
             profiling_by_default: true,
         }
     }

@@ -164,6 +164,8 @@ impl Policy {
             within(key, value, 0.0, 1e6)?;
         }
         within("policy.min_worth", policy.min_worth, -1e6, 1e6)?;
+        within("policy.holdout", policy.holdout, 0.0, 0.5)?;
+        within("policy.random", policy.random, 0.0, 0.5)?;
         within("policy.digest_items", policy.digest_items, 1, 50)?;
         within("policy.items", policy.items, 1, 50)?;
         within("policy.min_new_items", policy.min_new_items, 0, policy.items)?;

@@ -48,8 +48,8 @@ impl Slice {
     pub fn name(self) -> &'static str {
         match self {
             Self::Holdout => "holdout",
-            Self::Uniform => "uniform",
-            Self::Learned => "learned",
+            Self::Uniform => "random",
+            Self::Learned => "ordinary",
         }
     }
 }
@@ -74,6 +74,12 @@ impl Default for Slices {
 }
 
 impl Slices {
+    /// Shares of 0…1, to the nearest bucket.
+    pub fn of_shares(holdout: f64, uniform: f64) -> Self {
+        let buckets = |share: f64| (share.clamp(0.0, 1.0) * f64::from(BUCKETS)).round() as u16;
+        Self { holdout: buckets(holdout), uniform: buckets(uniform), ..Self::default() }
+    }
+
     /// The slice of a user, by external id; the slices never overlap.
     pub fn of(&self, user: &str) -> Slice {
         let bucket = bucket(&self.salt, user);

@@ -1,8 +1,9 @@
 //! What came of messages, and what is learned from it: the outcomes a client reports or a purchase proves; when, how much
-//! and in which words to write ([`send_time`], [`volume`], [`variants`]); what a change did ([`experiments`], [`lift`],
+//! and in which words to write ([`learner`] joins [`send_time`], [`volume`] and [`variants`]); what a change did ([`experiments`], [`lift`],
 //! [`uplift`]). Every random choice gives its propensity.
 
 pub mod experiments;
+pub mod learner;
 pub mod lift;
 pub mod send_time;
 pub mod statistics;

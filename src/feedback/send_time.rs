@@ -160,6 +160,17 @@ impl SendTime {
         self.whole.note_visit(hour);
     }
 
+    /// Messages counted.
+    pub fn n_sent(&self) -> f32 {
+        self.whole.n_sent()
+    }
+
+    /// Makes what was counted so far weigh `factor`, 0…1.
+    pub fn decay(&mut self, factor: f32) {
+        self.whole.decay(factor);
+        self.segments.values_mut().for_each(|counts| counts.decay(factor));
+    }
+
     fn each(&mut self, segment: Option<u8>, note: impl Fn(&mut HourCounts)) {
         note(&mut self.whole);
         if let Some(segment) = segment.filter(|segment| *segment < MAX_SEGMENTS) {

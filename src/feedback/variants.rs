@@ -92,20 +92,33 @@ impl Variants {
 
     /// Learns from a message: the reward (a click 1, none 0, or a utility) of a choice among those on offer.
     pub fn note(&mut self, choice: &ArmChoice, reward: f64) {
-        if !reward.is_finite() {
-            return;
+        if reward.is_finite() {
+            self.note_used(choice);
+            self.note_reward(choice, reward);
         }
+    }
+
+    /// The same where the reward comes later, if at all: now the message, and [`Self::note_reward`] then.
+    pub fn note_used(&mut self, choice: &ArmChoice) {
         for (arm, probability) in &choice.probabilities {
             let Some(sums) = self.arms.get_mut(*arm) else { continue };
             if *arm == choice.arm {
-                let weight = (1.0 / probability.max(f64::MIN_POSITIVE)).min(MAX_WEIGHT);
                 sums.messages += 1.0;
-                sums.weight_with += weight;
-                sums.reward_with += weight * reward;
+                sums.weight_with += weight(*probability);
             } else {
-                let weight = (1.0 / (1.0 - probability).max(f64::MIN_POSITIVE)).min(MAX_WEIGHT);
-                sums.weight_without += weight;
-                sums.reward_without += weight * reward;
+                sums.weight_without += weight(1.0 - probability);
+            }
+        }
+    }
+
+    /// What a message that was counted has brought.
+    pub fn note_reward(&mut self, choice: &ArmChoice, reward: f64) {
+        for (arm, probability) in &choice.probabilities {
+            let Some(sums) = self.arms.get_mut(*arm) else { continue };
+            if *arm == choice.arm {
+                sums.reward_with += weight(*probability) * reward;
+            } else {
+                sums.reward_without += weight(1.0 - probability) * reward;
             }
         }
     }
@@ -162,6 +175,11 @@ impl Variants {
         });
         self.score(offer.arm) - seen
     }
+}
+
+/// Inverse of a probability, bounded.
+fn weight(probability: f64) -> f64 {
+    (1.0 / probability.max(f64::MIN_POSITIVE)).min(MAX_WEIGHT)
 }
 
 /// Draws from a distribution; `None` if it is empty.

@@ -52,6 +52,16 @@ pub struct UserResponse {
     dismissed: f64,
 }
 
+impl UserResponse {
+    /// A message of before, to a user who got `last_week` others: only the user's own counts learn of it.
+    pub fn recall(&mut self, model: &VolumeModel, last_week: usize, clicked: bool, dismissed: bool) {
+        self.sent += 1.0;
+        self.exposure += model.fatigue(last_week);
+        self.clicked += f64::from(u8::from(clicked));
+        self.dismissed += f64::from(u8::from(dismissed));
+    }
+}
+
 /// Messages that met so many others in the last seven days.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Level {
@@ -189,6 +199,14 @@ impl VolumeModel {
     /// What one more message a week brings beside `last_week` others, in clicks: compare with the price.
     pub fn gain_of_one_more(&self, user: &UserResponse, last_week: usize, worth: &Worth) -> f64 {
         self.utility(user, last_week + 1, worth) - self.utility(user, last_week, worth)
+    }
+
+    /// What one more message takes from the `last_week` others: clicks lost to fatigue and what the added risk of leaving costs,
+    /// in clicks, ≥ 0. The message's own worth is not in it. 0 until fatigue has been seen.
+    pub fn attention_price(&self, user: &UserResponse, last_week: usize, worth: &Worth) -> f64 {
+        let clicks = worth.click * self.click_rate(user) * self.fatigue(last_week);
+        let loss = worth.leave * self.leave_risk(last_week) * self.annoyance(user);
+        (clicks - loss - self.gain_of_one_more(user, last_week, worth)).max(0.0)
     }
 
     /// Utilities of 0…`most` messages a week.

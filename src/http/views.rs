@@ -88,6 +88,7 @@ pub fn decision<N: Serialize>(
         "segment": segment(row.segment), "items": items, "until": row.until, "propensity": row.propensity,
         "channel": row.trace.channel, "campaign": row.trace.campaign, "policy_version": row.trace.policy_version,
         "holdout": row.trace.holdout, "alternatives": row.trace.alternatives, "steps": row.trace.steps,
+        "slice": row.trace.slice, "variant": row.trace.variant, "arms": row.trace.arms,
         "p_click": row.expected.map(|expected| expected.click),
         "p_purchase": row.expected.map(|expected| expected.purchase),
         "p_mute": row.expected.map(|expected| expected.mute),

@@ -15,16 +15,21 @@ pub struct QuietHours {
 }
 
 impl QuietHours {
+    /// Is this minute of the day quiet?
+    pub fn covers(self, minute: u16) -> bool {
+        let QuietHours { from_minute: from, to_minute: to } = self;
+        if from <= to { (from..to).contains(&minute) } else { minute >= from || minute < to }
+    }
+
     /// When the quiet hours that hold `now` end; `None` if it is not quiet. An end that a daylight-saving
     /// change skips is the moment after the gap; one that comes twice is the first.
     pub fn quiet_until(self, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let local = now.to_jiff().to_zoned_datetime(zone.clone());
         let minute = u16::try_from(i32::from(local.hour()) * 60 + i32::from(local.minute())).ok()?;
-        let QuietHours { from_minute: from, to_minute: to } = self;
-        let quiet = if from <= to { (from..to).contains(&minute) } else { minute >= from || minute < to };
-        if !quiet {
+        if !self.covers(minute) {
             return None;
         }
+        let QuietHours { from_minute: from, to_minute: to } = self;
         // Across midnight and still before it: the end is tomorrow.
         let date = if from > to && minute >= from { local.date().tomorrow().ok()? } else { local.date() };
         let time = Time::new(i8::try_from(to / 60).ok()?, i8::try_from(to % 60).ok()?, 0, 0).ok()?;

@@ -73,6 +73,12 @@ pub struct Trace {
     pub alternatives: Vec<String>,
     /// Array of {step, verdict, reason, text}.
     pub steps: serde_json::Value,
+    /// What held for the user: `ordinary`, `holdout` or `random`.
+    pub slice: String,
+    /// The wording, where there were several.
+    pub variant: Option<String>,
+    /// Experiment → arm.
+    pub arms: serde_json::Value,
 }
 
 impl Default for Trace {
@@ -86,6 +92,9 @@ impl Default for Trace {
             counted: true,
             alternatives: Vec::new(),
             steps: serde_json::json!([]),
+            slice: "ordinary".to_owned(),
+            variant: None,
+            arms: serde_json::json!({}),
         }
     }
 }
@@ -109,11 +118,11 @@ pub fn insert(conn: &mut PgConnection, new: &[DecisionRow]) -> Result<(), StoreE
     sql::<()>(
         "INSERT INTO decisions (decision_id, decided_at, user_id, trigger, category, outcome, reasons, \
          notification_id, model_version, segment, items, propensity, until, p_click, p_purchase, p_mute, features, \
-         channel, campaign, dedupe_key, policy_version, holdout, counted, alternatives, steps) \
+         channel, campaign, dedupe_key, policy_version, holdout, counted, alternatives, steps, slice, variant, arms) \
          SELECT id, at, u, t, c, o, string_to_array(r, E'\\x1f'), n, m, s, string_to_array(i, ',')::integer[], p, until, \
-         pc, pp, pm, string_to_array(f, ',')::real[], ch, ca, dk, pv, h, co, string_to_array(al, E'\\x1f'), st::jsonb \
-         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-         AS d (id, at, u, t, c, o, r, n, m, s, i, p, until, pc, pp, pm, f, ch, ca, dk, pv, h, co, al, st)",
+         pc, pp, pm, string_to_array(f, ',')::real[], ch, ca, dk, pv, h, co, string_to_array(al, E'\\x1f'), st::jsonb, sl, va, ar::jsonb \
+         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         AS d (id, at, u, t, c, o, r, n, m, s, i, p, until, pc, pp, pm, f, ch, ca, dk, pv, h, co, al, st, sl, va, ar)",
     )
     .bind::<Array<SqlUuid>, _>(column(new, |row| row.decision_id))
     .bind::<Array<Timestamptz>, _>(column(new, |row| to_pg(row.decided_at)))
@@ -140,6 +149,9 @@ pub fn insert(conn: &mut PgConnection, new: &[DecisionRow]) -> Result<(), StoreE
     .bind::<Array<Bool>, _>(column(new, |row| row.trace.counted))
     .bind::<Array<Text>, _>(column(new, |row| join_texts(&row.trace.alternatives)))
     .bind::<Array<Text>, _>(column(new, |row| row.trace.steps.to_string()))
+    .bind::<Array<Text>, _>(column(new, |row| row.trace.slice.as_str()))
+    .bind::<Array<Nullable<Text>>, _>(column(new, |row| row.trace.variant.as_deref()))
+    .bind::<Array<Text>, _>(column(new, |row| row.trace.arms.to_string()))
     .execute(conn)?;
     Ok(())
 }
@@ -171,6 +183,9 @@ struct Columns {
     counted: bool,
     alternatives: Vec<String>,
     steps: serde_json::Value,
+    slice: String,
+    variant: Option<String>,
+    arms: serde_json::Value,
 }
 
 /// Newest first.
@@ -216,6 +231,9 @@ pub fn recent(conn: &mut PgConnection, filter: &DecisionFilter) -> Result<Vec<De
                 counted: row.counted,
                 alternatives: row.alternatives,
                 steps: row.steps,
+                slice: row.slice,
+                variant: row.variant,
+                arms: row.arms,
             },
         })
         .collect())

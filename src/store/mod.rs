@@ -18,6 +18,7 @@ pub mod held;
 pub mod inbox;
 pub mod items;
 pub mod jobs;
+pub mod learner;
 mod migrations;
 pub mod models;
 mod names;

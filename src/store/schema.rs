@@ -63,6 +63,9 @@ diesel::table! {
         counted -> Bool,
         alternatives -> Array<Text>,
         steps -> Jsonb,
+        slice -> Text,
+        variant -> Nullable<Text>,
+        arms -> Jsonb,
     }
 }
 
@@ -160,6 +163,15 @@ diesel::table! {
         message -> Nullable<Text>,
         created_at -> Timestamptz,
         finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    learner (id) {
+        id -> Bool,
+        version -> Int4,
+        learned -> Jsonb,
+        saved_at -> Timestamptz,
     }
 }
 

@@ -32,6 +32,8 @@ impl Server {
         let mut child = tidings()
             .args([command, "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data_dir)
+            // Everybody gets what is measured.
+            .args(["--set", "policy.holdout=0", "--set", "policy.random=0"])
             .args(arguments)
             .stdout(Stdio::piped())
             .spawn()

@@ -14,6 +14,7 @@ mod demo_shop;
 mod golden_lists;
 mod import;
 mod inbox;
+mod learning;
 mod models;
 mod models_data;
 mod models_golden;

@@ -310,7 +310,11 @@ fn a_users_state_holds_what_deciding_and_delivering_need() {
     let held: Vec<bool> = state.tail.iter().map(|one| !one.frame.is_empty()).collect();
     assert_eq!(held, [false, false, false, true, true], "acknowledged long ago, or expired: not sent again");
     assert_eq!(state.tail[3].frame, "{\"offset\":4}");
-    assert_eq!(notifications::acknowledge(&mut conn, &[part(3, 4)]).unwrap(), 1, "what lies before stays as it is");
+    assert_eq!(
+        notifications::acknowledge(&mut conn, &[part(3, 4)]).unwrap(),
+        1,
+        "what lies before stays as it is"
+    );
     let recent: Vec<NotificationId> = state.recent.iter().map(|one| one.notification_id).collect();
     assert_eq!(recent, sent[1..].iter().map(|one| one.notification_id).collect::<Vec<_>>(), "seven days");
     assert_eq!((&state.recent[0].items[..], &state.recent[0].outcomes[..]), (&[item][..], &[2, 3][..]));

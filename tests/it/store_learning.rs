@@ -231,6 +231,9 @@ fn decisions_come_newest_first_and_by_user() {
             counted: number != 2,
             alternatives: vec!["a".into(), "b".into()],
             steps: serde_json::json!([{"step": "consent", "verdict": "pass"}]),
+            slice: if number == 2 { "holdout" } else { "ordinary" }.into(),
+            variant: (number == 3).then(|| "warm".into()),
+            arms: serde_json::json!({"greeting": "warm"}),
         },
     };
     let rows =

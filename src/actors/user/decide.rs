@@ -16,6 +16,7 @@ use crate::actors::shared::Shared;
 use crate::base::{ConnectionId, ItemId, NotificationId, Score, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::deliver::{Class, Entry, Frame, Input, frames};
+use crate::feedback::experiments::Slice;
 use crate::notify::policy::Purpose;
 use crate::notify::triggers::Condition;
 use crate::notify::{Candidate, Channel, Content, Decision, Moment, Outcome, Rules, Sent, Trigger, decide};
@@ -121,9 +122,12 @@ impl Ready {
         let catalogue = shared.catalogue.load();
         let rules = shared.rules.load();
         let candidate = self.candidate(&trigger, &items, &catalogue, &rules, now);
-        let moment = self.moment(trigger.name(), &expectation, &rules, shared, now);
+        let better = self.better_time(&trigger, &rules, shared, now);
+        let best_time = better.map(|better| better.at);
+        let moment = Moment { best_time, ..self.moment(&trigger, &expectation, &rules, shared, now) };
         let decision = decide(&candidate, &moment, &self.policy, &rules, &self.preferences);
-        let row = self.row(&trigger, &candidate, &decision, &expectation, &models, &rules, now);
+        let mut row = self.row(&trigger, &candidate, &decision, &expectation, &models, &rules, now);
+        row.propensity *= better.map_or(1.0, |better| better.propensity);
         match decision.outcome {
             Outcome::Send | Outcome::InboxOnly => {
                 shared.metrics.add(Count::Sends, 1);
@@ -180,7 +184,7 @@ impl Ready {
 
     pub(super) fn moment<'a>(
         &'a self,
-        trigger: &str,
+        trigger: &Trigger,
         expectation: &Expectation,
         rules: &Rules,
         shared: &Shared,
@@ -191,10 +195,11 @@ impl Ready {
             device_zone: self.device_zone.as_ref(),
             seed: u64::from(self.user.0),
             expected: expectation.is_learned.then_some(expectation.expected),
-            attention_price: 0.0,
+            attention_price: self.attention_price(trigger.category(), rules, shared, now),
             budget_left: shared.budget.left(rules.budget_per_hour, now),
-            channels: self.channels(trigger, shared),
+            channels: self.channels(trigger.name(), shared),
             best_time: None,
+            trial: self.trial(rules, now),
         }
     }
 
@@ -209,6 +214,7 @@ impl Ready {
         rules: &Rules,
         now: Timestamp,
     ) -> Box<DecisionRow> {
+        let slice = self.slice(rules);
         Box::new(DecisionRow {
             decision_id: Uuid::now_v7(),
             decided_at: now,
@@ -221,7 +227,7 @@ impl Ready {
             model_version: models.version,
             segment: self.segment.map(|segment| segment.0),
             items: candidate.items.to_vec(),
-            propensity: 1.0,
+            propensity: decision.propensity(),
             until: decision.outcome.until(),
             expected: Some(expectation.expected),
             features: match decision.outcome {
@@ -233,10 +239,12 @@ impl Ready {
                 campaign: candidate.campaign.to_owned(),
                 dedupe_key: candidate.dedupe_key.map(u64::cast_signed),
                 policy_version: rules.version,
-                holdout: false,
+                holdout: slice == Slice::Holdout,
                 counted: !candidate.passes_caps(),
                 alternatives: Vec::new(),
                 steps: steps(decision),
+                slice: slice.name().to_owned(),
+                ..Trace::default()
             },
         })
     }
@@ -259,10 +267,14 @@ impl Ready {
         let expires_at = candidate.expires_at;
         let catalogue = shared.catalogue.load();
         let said = self.words(trigger, candidate.items, &catalogue, shared, now);
-        if let [_, ..] = said.variants.as_slice() {
-            decision.propensity = 1.0 / said.variants.len() as f32;
+        if let Some(wording) = &said.wording {
+            decision.propensity *= wording.propensity();
+            decision.trace.variant = Some(wording.name().to_owned());
         }
         decision.trace.alternatives = said.variants;
+        if !candidate.asked_for {
+            self.learn_sent(id, candidate.category, said.wording, shared, now);
+        }
         let name = candidate.subject.map(|item| item.external_id.to_string()).unwrap_or_default();
         let is_notification = trigger.is_about_item() || trigger.is_said_by_shop();
         let collapse_key = trigger.definition.collapse_key.as_ref().map(|key| key.replace("{item}", &name));

@@ -53,7 +53,7 @@ pub fn dry_run(user: &ExternalId, loaded: Loaded, trigger: &Trigger, shared: &Sh
     let candidate = ready.candidate(trigger, &items, &catalogue, &rules, now);
     let moment = Moment {
         channels: Channels { socket: true, push: false },
-        ..ready.moment(trigger.name(), &expectation, &rules, shared, now)
+        ..ready.moment(trigger, &expectation, &rules, shared, now)
     };
     let decision = decide(&candidate, &moment, &ready.policy, &rules, &ready.preferences);
     let content = ready.words(trigger, &items, &catalogue, shared, now).content;

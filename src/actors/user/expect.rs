@@ -50,6 +50,7 @@ impl Ready {
 
     /// Feedback, for the counts the next message is judged by and for the model's drift.
     pub(super) fn note_response(&mut self, id: NotificationId, outcome: FeedbackOutcome, shared: &Shared) {
+        self.learn_response(id, outcome, shared);
         let response = match outcome {
             FeedbackOutcome::Clicked => {
                 self.policy.note_clicked(id);

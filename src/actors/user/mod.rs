@@ -12,6 +12,7 @@ mod dry_run;
 mod events;
 mod expect;
 mod hold;
+mod learning;
 mod messages;
 mod mute;
 mod notify;

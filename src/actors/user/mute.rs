@@ -23,6 +23,9 @@ impl Ready {
                 {
                     self.feedback(connection, id, FeedbackOutcome::Muted, None, shared);
                 }
+                if let Some(id) = wish.notification_id.filter(|_| wish.of != MuteOf::Category) {
+                    self.learn_response(id, FeedbackOutcome::Muted, shared);
+                }
                 self.put_mute(wish.of, &name, shared);
                 frames::muted(wish.of.name(), &name)
             }

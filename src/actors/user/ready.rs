@@ -6,15 +6,17 @@ use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use super::hold::Held;
+use super::learning;
 use super::messages::Snapshot;
-use crate::actors::loader::{Loaded, parse_preferences};
 use crate::actors::journal::Record;
+use crate::actors::loader::{Loaded, parse_preferences};
 use crate::actors::shared::Shared;
 use crate::base::{ConnectionId, ExternalId, ItemId, Timestamp, UserId};
 use crate::deliver::channel::Away;
 use crate::deliver::{CloseCode, Effect, Entry, Frame, Input, Resume, Session, frames};
 use crate::event::Event;
 use crate::event::robots::RobotMeter;
+use crate::feedback::learner::UserLearning;
 use crate::notify::triggers::Views;
 use crate::notify::{PolicyState, Preferences};
 use crate::profile::Profile;
@@ -56,6 +58,8 @@ pub(super) struct Ready {
     pub segment: Option<SegmentId>,
     pub session: Session,
     pub policy: PolicyState,
+    /// What the user's own messages have taught.
+    pub learning: UserLearning,
     pub preferences: Preferences,
     pub stored_preferences: preferences::Preferences,
     pub pipes: Vec<PipeHandle>,
@@ -99,6 +103,12 @@ impl Ready {
             profile: loaded.profile,
             segment: None,
             session,
+            learning: learning::recall(
+                &loaded.policy,
+                &loaded.preferences,
+                &shared.rules.load(),
+                &shared.learner.lock(),
+            ),
             policy: loaded.policy,
             preferences: loaded.preferences,
             stored_preferences: loaded.stored_preferences,
@@ -252,6 +262,7 @@ impl Ready {
         if self.pipes.is_empty() {
             self.connected_at = Timestamp::now();
             shared.metrics.shift(Gauge::ConnectedUsers, 1);
+            self.learn_visit(shared);
         }
         self.pipes.push(pipe);
         shared.metrics.shift(Gauge::Connections, 1);

@@ -1,12 +1,12 @@
 //! What a template is given to read, and the words that come of it.
 
-use rand::RngExt;
 use serde_json::{Value, json};
 
 use super::ready::Ready;
 use crate::actors::shared::Shared;
-use crate::base::{ItemId, Timestamp, random};
+use crate::base::{ItemId, Timestamp};
 use crate::catalogue::{Catalogue, Item};
+use crate::feedback::learner::WordingChoice;
 use crate::notify::Content;
 use crate::notify::content::{MAX_TITLE_CHARS, shorten};
 use crate::notify::triggers::Trigger;
@@ -19,6 +19,8 @@ pub(super) struct Said {
     pub content: Content,
     /// The chosen one first; empty when no template was found.
     pub variants: Vec<String>,
+    /// How it was chosen; `None` where there was nothing to choose.
+    pub wording: Option<WordingChoice>,
 }
 
 /// An item as templates see it.
@@ -44,21 +46,20 @@ impl Ready {
         let template = &trigger.definition.template;
         let locale = self.preferences.locale.as_deref().unwrap_or("en");
         let known = book.templates.variants(template);
-        // Drawn anew for each user and day, the same for both tabs: each variant has the same chance.
-        let day = now.as_seconds().div_euclid(86_400).unsigned_abs();
-        let choice: u32 = random::rng((day << 32) ^ u64::from(self.user.0), template).random();
-        let rendered = book.templates.render(
-            template,
-            choice as usize,
-            locale,
-            &self.context(trigger, items, catalogue, now),
-        );
+        // Drawn anew for each user and day, the same for both tabs.
+        let offer = book.templates.on_offer(template, locale);
+        let mut draw = self.draw_of_day(template, now);
+        let wording =
+            shared.learner.lock().choose_wording(&self.learning, template, &known, &offer, now, &mut draw);
+        let place = wording.as_ref().map_or_else(|| offer.first().copied(), |wording| Some(wording.index()));
+        let context = self.context(trigger, items, catalogue, now);
+        let rendered = book.templates.render(template, place.unwrap_or(0), locale, &context);
         match rendered {
             Some(Ok(rendered)) => {
                 let others =
                     known.iter().filter(|name| **name != rendered.variant).map(|name| (*name).to_owned());
                 let variants = std::iter::once(rendered.variant.clone()).chain(others).collect();
-                Said { content: rendered.content, variants }
+                Said { content: rendered.content, variants, wording }
             }
             failed => {
                 if let Some(Err(error)) = failed {
@@ -67,7 +68,7 @@ impl Ready {
                 let subject = trigger.item.or(items.first().copied()).and_then(|item| catalogue.get(item));
                 let title = subject.map_or_else(|| "For you".to_owned(), |item| item.name());
                 let content = Content { title: shorten(&title, MAX_TITLE_CHARS), body: String::new() };
-                Said { content, variants: Vec::new() }
+                Said { content, variants: Vec::new(), wording: None }
             }
         }
     }

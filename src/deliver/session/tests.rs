@@ -100,7 +100,10 @@ fn acknowledgements_are_cumulative_and_recorded_once() {
     let mut session = session();
     session.on(Input::Stored(entry(1)), NOW);
     session.on(Input::Stored(entry(2)), NOW);
-    assert_eq!(session.on(Input::Acknowledged { offset: 9 }, NOW), [Effect::RecordAcknowledged { after: 0, up_to: 2 }]);
+    assert_eq!(
+        session.on(Input::Acknowledged { offset: 9 }, NOW),
+        [Effect::RecordAcknowledged { after: 0, up_to: 2 }]
+    );
     assert_eq!(session.on(Input::Acknowledged { offset: 1 }, NOW), []);
 }
 

@@ -168,6 +168,16 @@ impl Templates {
         self.known.get(template).into_iter().flatten().map(|(name, _)| name.as_str()).collect()
     }
 
+    /// Places of the variants that speak the language best suited among all of them.
+    pub fn on_offer(&self, template: &str, locale: &str) -> Vec<usize> {
+        let variants = self.known.get(template).map_or(&[][..], Vec::as_slice);
+        let speakers = |tag: &String| -> Vec<usize> {
+            let speaks = variants.iter().enumerate().filter(|(_, (_, languages))| languages.contains(tag));
+            speaks.map(|(place, _)| place).collect()
+        };
+        fallbacks(locale).iter().map(speakers).find(|places| !places.is_empty()).unwrap_or_default()
+    }
+
     /// Words in the user's language, cut to their limits. `variant`: its place, taken round (so that any number chooses
     /// one). `None` for a template that is not there; an error when it can't be carried out.
     pub fn render(

@@ -102,6 +102,23 @@ impl Candidate<'_> {
     }
 }
 
+/// What an experiment has in mind for a user. What was asked for and what is owed is no part of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trial {
+    /// Nothing: the policy decides.
+    #[default]
+    None,
+    /// Gets nothing, for comparison: what do messages do at all?
+    HeldOut,
+    /// A coin decides instead of worth and hour, so that any policy can be judged by what came of it. The draw: send?
+    Drawn(bool),
+}
+
+impl Trial {
+    /// Probability of what a coin decides.
+    pub const COIN: f32 = 0.5;
+}
+
 /// When, where and under what circumstances a candidate is judged.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment<'a> {
@@ -121,6 +138,8 @@ pub struct Moment<'a> {
     pub channels: Channels,
     /// The user's best hour, where one was learned.
     pub best_time: Option<Timestamp>,
+    /// What an experiment has in mind.
+    pub trial: Trial,
 }
 
 impl Moment<'_> {
@@ -135,6 +154,7 @@ impl Moment<'_> {
             budget_left: None,
             channels: Channels { socket: true, push: false },
             best_time: None,
+            trial: Trial::None,
         }
     }
 }

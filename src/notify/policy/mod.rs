@@ -23,7 +23,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-pub use candidate::{Candidate, Channel, Channels, Moment, Truth};
+pub use candidate::{Candidate, Channel, Channels, Moment, Trial, Truth};
 pub use caps::{CapUse, cap_uses};
 pub use preferences::{BRAND, Consent, Mute, PreferenceError, Preferences, Purpose, Settings};
 pub use reason::{Decision, Outcome, Reason, Step, StepName, Verdict};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::candidate::{Channel, Truth};
+use super::candidate::{Channel, Trial, Truth};
 use super::preferences::Purpose;
 use crate::base::Timestamp;
 
@@ -67,6 +67,8 @@ pub enum StepName {
     QuietHours,
     /// Can the server afford it?
     Budget,
+    /// Is it an experiment's?
+    Experiment,
     /// Does it help more than it annoys?
     Worth,
     /// Which way?
@@ -138,6 +140,10 @@ pub enum Reason {
     BudgetSpent,
     /// It is not, or there is none.
     BudgetLeft,
+    /// The user is held out, for comparison.
+    HeldOut,
+    /// A coin decided: send?
+    Drawn(bool),
     /// It would annoy more than it helps.
     NotWorth { utility: f64, least: f64 },
     /// It would help.
@@ -181,6 +187,9 @@ impl Reason {
             Self::Awake => "awake",
             Self::BudgetSpent => "budget_spent",
             Self::BudgetLeft => "budget_left",
+            Self::HeldOut => "held_out",
+            Self::Drawn(true) => "drawn",
+            Self::Drawn(false) => "not_drawn",
             Self::NotWorth { .. } => "not_worth_it",
             Self::Worth { .. } => "worth_it",
             Self::WorthUnknown => "worth_unknown",
@@ -240,6 +249,9 @@ impl fmt::Display for Step {
             Reason::Awake => write!(f, "quiet hours: not now"),
             Reason::BudgetSpent => write!(f, "budget: spent for this hour"),
             Reason::BudgetLeft => write!(f, "budget: left"),
+            Reason::HeldOut => write!(f, "held out: this user gets no messages, for comparison"),
+            Reason::Drawn(true) => write!(f, "drawn: a coin said send, to learn from it"),
+            Reason::Drawn(false) => write!(f, "drawn: a coin said no, to learn from it"),
             Reason::NotWorth { utility, least } => {
                 write!(f, "worth: {utility:.4} expected, {least:.4} asked for")
             }
@@ -286,10 +298,16 @@ impl Decision {
                 || (sent
                     && matches!(
                         step.reason,
-                        Reason::New { of: 1.., .. } | Reason::Worth { .. } | Reason::By(_)
+                        Reason::New { of: 1.., .. } | Reason::Worth { .. } | Reason::By(_) | Reason::Drawn(_)
                     ))
         };
         self.steps.iter().filter(said).map(ToString::to_string).collect()
+    }
+
+    /// Probability of this outcome; below 1 where a coin decided.
+    pub fn propensity(&self) -> f32 {
+        let drawn = self.steps.iter().any(|step| matches!(step.reason, Reason::Drawn(_)));
+        if drawn { Trial::COIN } else { 1.0 }
     }
 
     /// The step that decided.

@@ -52,6 +52,10 @@ pub struct Rules {
     pub digest_minute: u16,
     /// Most items in a digest.
     pub digest_items: usize,
+    /// Share of users held out, 0…0.5.
+    pub holdout: f64,
+    /// Share of users for whom a coin decides, 0…0.5.
+    pub random: f64,
     /// Consent to profiling of users who have said nothing.
     pub profiling_by_default: bool,
     /// Lifetime of a message.
@@ -89,6 +93,8 @@ impl Rules {
             },
             digest_minute: minute(&policy.digest_at),
             digest_items: policy.digest_items,
+            holdout: policy.holdout,
+            random: policy.random,
             profiling_by_default: policy.profiling_by_default,
             expires_after: Millis::hours(policy.expires_after_h),
             items: policy.items,

@@ -1,8 +1,8 @@
-//! The ten steps. Each returns what it has to say; [`decide`] goes through them until one says stop.
+//! The eleven steps. Each returns what it has to say; [`decide`] goes through them until one says stop.
 
 use std::collections::BTreeSet;
 
-use super::candidate::{Candidate, Channel, Moment, Truth};
+use super::candidate::{Candidate, Channel, Moment, Trial, Truth};
 use super::caps;
 use super::preferences::{Preferences, Purpose};
 use super::reason::{Decision, Outcome, Reason, Step, StepName, Verdict};
@@ -53,7 +53,7 @@ impl Judge<'_> {
             self.say(StepName::Consent, Verdict::Override, Reason::AskedFor);
             return;
         }
-        let steps: [fn(&mut Self) -> bool; 10] = [
+        let steps: [fn(&mut Self) -> bool; 11] = [
             Self::consent,
             Self::preference,
             Self::still_true,
@@ -61,6 +61,7 @@ impl Judge<'_> {
             Self::frequency_caps,
             Self::quiet_hours,
             Self::budget,
+            Self::experiment,
             Self::worth,
             Self::channel,
             Self::time,
@@ -253,8 +254,26 @@ impl Judge<'_> {
         self.put_off(STEP, next, Reason::BudgetSpent)
     }
 
+    fn experiment(&mut self) -> bool {
+        const STEP: StepName = StepName::Experiment;
+        match self.moment.trial {
+            Trial::None => true,
+            _ if self.is_owed() => true,
+            Trial::HeldOut => self.stop(STEP, Outcome::Drop, Reason::HeldOut, ""),
+            Trial::Drawn(true) => self.say(STEP, Verdict::Pass, Reason::Drawn(true)),
+            Trial::Drawn(false) => self.stop(STEP, Outcome::Drop, Reason::Drawn(false), ""),
+        }
+    }
+
+    fn is_drawn(&self) -> bool {
+        self.moment.trial == Trial::Drawn(true) && !self.is_owed()
+    }
+
     fn worth(&mut self) -> bool {
         const STEP: StepName = StepName::Worth;
+        if self.is_drawn() {
+            return true;
+        }
         let Some(expected) = self.moment.expected.filter(|_| !self.is_owed()) else {
             return self.say(STEP, Verdict::Pass, Reason::WorthUnknown);
         };
@@ -314,7 +333,9 @@ impl Judge<'_> {
             .best_time
             .filter(|at| *at > now && *at < latest && self.candidate.priority == Priority::Low);
         match better {
-            Some(at) if self.outcome == Outcome::Send => self.put_off(STEP, at, Reason::BetterAt(at)),
+            Some(at) if self.outcome == Outcome::Send && !self.is_drawn() => {
+                self.put_off(STEP, at, Reason::BetterAt(at))
+            }
             _ => self.say(STEP, Verdict::Pass, Reason::Now),
         }
     }

@@ -21,7 +21,9 @@ impl Server {
     /// Starts `tidings serve` (or what `arguments` begin with) and waits for its one line.
     pub fn start(database_url: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
-        command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments);
+        // Whoever a test names is to get what everybody gets; what comes later counts.
+        let everybody = ["--set", "policy.holdout=0", "--set", "policy.random=0"];
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(everybody).args(arguments);
         Self::spawn(command.env("DATABASE_URL", database_url))
     }
 

@@ -1,0 +1,159 @@
+//! What the user's actor asks of what was learned, and what it tells: when, how much and in which words to write, and which
+//! part of an experiment the user is.
+
+use rand::RngExt;
+
+use super::ready::Ready;
+use crate::actors::shared::Shared;
+use crate::base::{NotificationId, Timestamp, random};
+use crate::feedback::FeedbackOutcome;
+use crate::feedback::experiments::{Slice, Slices};
+use crate::feedback::learner::{Contact, Learner, PastContact, UserLearning, WordingChoice};
+use crate::feedback::send_time::AllowedHours;
+use crate::feedback::volume::Worth;
+use crate::notify::policy::Trial;
+use crate::notify::quiet_hours::next_minute;
+use crate::notify::{PolicyState, Preferences, Priority, Rules, Trigger};
+
+const SECONDS_A_DAY: i64 = 86_400;
+
+/// A better moment, and how likely its hour was to be chosen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BetterTime {
+    pub at: Timestamp,
+    pub propensity: f32,
+}
+
+/// What the user's messages of the last week say.
+pub(super) fn recall(
+    policy: &PolicyState,
+    preferences: &Preferences,
+    rules: &Rules,
+    learner: &Learner,
+) -> UserLearning {
+    let zone = preferences.time_zone.as_ref().unwrap_or(&rules.time_zone);
+    let past: Vec<PastContact> = policy
+        .newest_first()
+        .filter(|sent| !sent.passes_caps)
+        .map(|sent| PastContact {
+            hour: local_hour(sent.at, zone),
+            clicked: sent.clicked,
+            dismissed: sent.dismissed,
+        })
+        .collect();
+    UserLearning::recall(past.into_iter().rev(), learner)
+}
+
+/// 0…23.
+fn local_hour(at: Timestamp, zone: &jiff::tz::TimeZone) -> u8 {
+    u8::try_from(at.to_jiff().to_zoned_datetime(zone.clone()).hour()).unwrap_or(0)
+}
+
+impl Ready {
+    /// The same all day for the same user and purpose.
+    pub(super) fn draw_of_day(&self, purpose: &str, now: Timestamp) -> random::ChaCha8Rng {
+        let day = now.as_seconds().div_euclid(SECONDS_A_DAY).unsigned_abs();
+        random::rng((day << 32) ^ u64::from(self.user.0), purpose)
+    }
+
+    fn hour(&self, rules: &Rules, now: Timestamp) -> u8 {
+        local_hour(now, self.zone(rules))
+    }
+
+    /// Of the device, else the user's, else the server's.
+    pub(super) fn zone<'a>(&'a self, rules: &'a Rules) -> &'a jiff::tz::TimeZone {
+        self.device_zone.as_ref().or(self.preferences.time_zone.as_ref()).unwrap_or(&rules.time_zone)
+    }
+
+    /// Which part of the policy holds for this user: ordinary, holdout, random.
+    pub(super) fn slice(&self, rules: &Rules) -> Slice {
+        if rules.holdout <= 0.0 && rules.random <= 0.0 {
+            return Slice::Learned;
+        }
+        Slices::of_shares(rules.holdout, rules.random).of(&self.external_id.to_string())
+    }
+
+    /// What an experiment has in mind at this moment.
+    pub(super) fn trial(&self, rules: &Rules, now: Timestamp) -> Trial {
+        match self.slice(rules) {
+            Slice::Learned => Trial::None,
+            Slice::Holdout => Trial::HeldOut,
+            Slice::Uniform => {
+                let seed = now.0.unsigned_abs() ^ (u64::from(self.user.0) << 40);
+                Trial::Drawn(random::rng(seed, "coin").random::<f32>() < Trial::COIN)
+            }
+        }
+    }
+
+    /// What one more message takes from others, in clicks.
+    pub(super) fn attention_price(
+        &self,
+        category: &str,
+        rules: &Rules,
+        shared: &Shared,
+        now: Timestamp,
+    ) -> f64 {
+        let last_week = self.policy.contact(category, now).last_week as usize;
+        let worth = Worth { click: rules.worth.click, leave: rules.worth.mute_cost };
+        shared.learner.lock().attention_price(&self.learning, last_week, &worth)
+    }
+
+    /// A better hour for what is in no hurry, within the user's waking hours.
+    pub(super) fn better_time(
+        &self,
+        trigger: &Trigger,
+        rules: &Rules,
+        shared: &Shared,
+        now: Timestamp,
+    ) -> Option<BetterTime> {
+        if trigger.definition.priority != Priority::Low || trigger.is_asked_for() {
+            return None;
+        }
+        let quiet = self.preferences.quiet_hours.unwrap_or(rules.quiet_hours);
+        let allowed = AllowedHours::new(|hour| !quiet.covers(u16::from(hour) * 60));
+        let segment = self.segment.map(|segment| segment.0);
+        let mut draw = self.draw_of_day(&format!("hour:{}", trigger.name()), now);
+        let hour = self.hour(rules, now);
+        let choice = shared.learner.lock().better_hour(&self.learning, segment, hour, allowed, &mut draw)?;
+        let at = next_minute(u16::from(choice.hour) * 60, now, self.zone(rules))?;
+        Some(BetterTime { at, propensity: choice.propensity })
+    }
+
+    /// A message that was not asked for goes out.
+    pub(super) fn learn_sent(
+        &mut self,
+        id: NotificationId,
+        category: &str,
+        wording: Option<WordingChoice>,
+        shared: &Shared,
+        now: Timestamp,
+    ) {
+        let contact = Contact {
+            id,
+            at: now,
+            hour: self.hour(&shared.rules.load(), now),
+            segment: self.segment.map(|segment| segment.0),
+            last_week: self.policy.contact(category, now).last_week as usize,
+            wording,
+        };
+        shared.learner.lock().note_sent(&mut self.learning, contact);
+    }
+
+    /// What the user did with one.
+    pub(super) fn learn_response(&mut self, id: NotificationId, outcome: FeedbackOutcome, shared: &Shared) {
+        match outcome {
+            FeedbackOutcome::Clicked => shared.learner.lock().note_clicked(&mut self.learning, id),
+            FeedbackOutcome::Dismissed | FeedbackOutcome::Disliked => {
+                shared.learner.lock().note_dismissed(&mut self.learning);
+            }
+            FeedbackOutcome::Muted => shared.learner.lock().note_left(&self.learning, id),
+            FeedbackOutcome::Displayed | FeedbackOutcome::Converted | FeedbackOutcome::Liked => {}
+        }
+    }
+
+    /// The user has come.
+    pub(super) fn learn_visit(&mut self, shared: &Shared) {
+        let hour = self.hour(&shared.rules.load(), Timestamp::now());
+        shared.learner.lock().note_visit(&mut self.learning, hour);
+    }
+}

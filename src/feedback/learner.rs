@@ -1,0 +1,377 @@
+//! What a server learns from what its users do with messages: [`send_time`](super::send_time), [`volume`](super::volume) and
+//! [`variants`](super::variants) together. One value for all users, and a small one for each; no clock, no lock. Until
+//! something has been learned nothing costs attention, no hour is better than now, and wordings are drawn evenly.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use super::send_time::{AllowedHours, HourChoice, HourCounts, SendTime};
+use super::variants::{ArmChoice, Offer, VariantParameters, Variants};
+use super::volume::{UserResponse, VolumeModel, Worth};
+use crate::base::{NotificationId, Timestamp};
+
+/// Format of a stored [`Learner`]; another one is not read.
+pub const VERSION: i32 = 1;
+/// Messages before an hour may be called better than another.
+const HOURS_LEARNED_FROM: f32 = 500.0;
+/// An hour is waited for if it promises so many times the clicks of this one.
+const WORTH_WAITING: f32 = 1.2;
+/// Share of hours drawn evenly.
+const HOUR_EXPLORATION: f32 = 0.05;
+/// Templates whose wordings are told apart.
+const MAX_TEMPLATES: usize = 256;
+/// Messages of a user that feedback may still come for.
+const MAX_CONTACTS: usize = 8;
+/// Weight of everything of before, a day later.
+const DAILY_DECAY: f64 = 0.99;
+
+/// What is learned over all users.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Learner {
+    send_time: SendTime,
+    volume: VolumeModel,
+    wordings: BTreeMap<String, Wordings>,
+}
+
+/// The wordings of a template. Another list of names begins anew.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Wordings {
+    names: Vec<String>,
+    variants: Variants,
+}
+
+/// One user's part. About 350 bytes, and 100 for each message that feedback may come for.
+#[derive(Clone, Debug, Default)]
+pub struct UserLearning {
+    hours: HourCounts,
+    response: UserResponse,
+    /// Oldest first.
+    contacts: VecDeque<Contact>,
+}
+
+/// A wording, and how likely each was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WordingChoice {
+    template: String,
+    /// All of the template, in its order.
+    names: Vec<String>,
+    choice: ArmChoice,
+}
+
+/// A message as learning sees it.
+#[derive(Clone, Debug)]
+pub struct Contact {
+    /// Which.
+    pub id: NotificationId,
+    /// When.
+    pub at: Timestamp,
+    /// The user's local hour, 0…23.
+    pub hour: u8,
+    /// The user's segment.
+    pub segment: Option<u8>,
+    /// Others in the seven days before.
+    pub last_week: usize,
+    /// In which words, where there were several.
+    pub wording: Option<WordingChoice>,
+}
+
+/// A message of before, as stored.
+#[derive(Clone, Copy, Debug)]
+pub struct PastContact {
+    /// The user's local hour, 0…23.
+    pub hour: u8,
+    /// It was clicked.
+    pub clicked: bool,
+    /// It was dismissed or disliked.
+    pub dismissed: bool,
+}
+
+impl WordingChoice {
+    /// The chosen one's name.
+    pub fn name(&self) -> &str {
+        self.names.get(self.choice.arm).map_or("", String::as_str)
+    }
+
+    /// Place among the template's wordings.
+    pub fn index(&self) -> usize {
+        self.choice.arm
+    }
+
+    /// Probability of this choice, in (0, 1].
+    pub fn propensity(&self) -> f32 {
+        self.choice.propensity as f32
+    }
+}
+
+impl UserLearning {
+    /// From the user's messages of the last week, oldest first.
+    pub fn recall(past: impl IntoIterator<Item = PastContact>, learner: &Learner) -> Self {
+        let mut user = Self::default();
+        for (last_week, contact) in past.into_iter().enumerate() {
+            user.hours.note_sent(contact.hour);
+            if contact.clicked {
+                user.hours.note_clicked(contact.hour);
+            }
+            user.response.recall(&learner.volume, last_week, contact.clicked, contact.dismissed);
+        }
+        user
+    }
+
+    fn days_since(&self, template: &str, arm: usize, now: Timestamp) -> Option<f64> {
+        let seen = |contact: &&Contact| {
+            contact.wording.as_ref().is_some_and(|said| said.template == template && said.choice.arm == arm)
+        };
+        let contact = self.contacts.iter().rev().find(seen)?;
+        Some(now.millis_since(contact.at).0 as f64 / 86_400_000.0)
+    }
+
+    fn take(&mut self, id: NotificationId) -> Option<Contact> {
+        let place = self.contacts.iter().position(|contact| contact.id == id)?;
+        self.contacts.remove(place)
+    }
+}
+
+impl Learner {
+    /// What one more message takes from the `last_week` others to this user, in clicks, ≥ 0.
+    pub fn attention_price(&self, user: &UserLearning, last_week: usize, worth: &Worth) -> f64 {
+        self.volume.attention_price(&user.response, last_week, worth)
+    }
+
+    /// An hour of `allowed` that promises clearly more than this one; now and then another, to learn from it. `None`: now is
+    /// as good, or too little is known.
+    pub fn better_hour(
+        &self,
+        user: &UserLearning,
+        segment: Option<u8>,
+        hour: u8,
+        allowed: AllowedHours,
+        rng: &mut impl Rng,
+    ) -> Option<HourChoice> {
+        if self.send_time.n_sent() < HOURS_LEARNED_FROM {
+            return None;
+        }
+        let choice = self.send_time.choose(&user.hours, segment, allowed, HOUR_EXPLORATION, rng)?;
+        let now = self.send_time.rates(&user.hours, segment).get(usize::from(hour)).copied()?;
+        let explored = choice.propensity < 0.5;
+        (choice.hour != hour && (explored || choice.rate >= WORTH_WAITING * now)).then_some(choice)
+    }
+
+    /// In which words: `names` are all of the template in its order, `on_offer` the places of those that fit the user.
+    /// `None` when there is nothing to choose.
+    pub fn choose_wording(
+        &self,
+        user: &UserLearning,
+        template: &str,
+        names: &[&str],
+        on_offer: &[usize],
+        now: Timestamp,
+        rng: &mut impl Rng,
+    ) -> Option<WordingChoice> {
+        if on_offer.len() < 2 {
+            return None;
+        }
+        let offers: Vec<Offer> = on_offer
+            .iter()
+            .map(|arm| Offer { arm: *arm, days_since_seen: user.days_since(template, *arm, now) })
+            .collect();
+        let known = self.wordings.get(template).filter(|wordings| wordings.is_of(names));
+        let parameters = VariantParameters::default();
+        let choice = match known {
+            Some(wordings) => wordings.variants.choose(&offers, &parameters, rng),
+            None => Variants::new(names.len()).choose(&offers, &parameters, rng),
+        }?;
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        Some(WordingChoice { template: template.to_owned(), names, choice })
+    }
+
+    /// A message went out.
+    pub fn note_sent(&mut self, user: &mut UserLearning, contact: Contact) {
+        self.send_time.note_sent(contact.segment, contact.hour);
+        user.hours.note_sent(contact.hour);
+        self.volume.note_sent(&mut user.response, contact.last_week);
+        if let Some(said) = &contact.wording
+            && let Some(variants) = self.variants_of(said)
+        {
+            variants.note_used(&said.choice);
+        }
+        if user.contacts.len() >= MAX_CONTACTS {
+            user.contacts.pop_front();
+        }
+        user.contacts.push_back(contact);
+    }
+
+    /// It was clicked; the first click counts.
+    pub fn note_clicked(&mut self, user: &mut UserLearning, id: NotificationId) {
+        let Some(contact) = user.take(id) else { return };
+        self.send_time.note_clicked(contact.segment, contact.hour);
+        user.hours.note_clicked(contact.hour);
+        self.volume.note_clicked(&mut user.response, contact.last_week);
+        if let Some(said) = &contact.wording
+            && let Some(variants) = self.variants_of(said)
+        {
+            variants.note_reward(&said.choice, 1.0);
+        }
+    }
+
+    /// It was dismissed or disliked.
+    pub fn note_dismissed(&mut self, user: &mut UserLearning) {
+        self.volume.note_dismissed(&mut user.response);
+    }
+
+    /// It made the user mute something or opt out.
+    pub fn note_left(&mut self, user: &UserLearning, id: NotificationId) {
+        if let Some(contact) = user.contacts.iter().find(|contact| contact.id == id) {
+            self.volume.note_left(contact.last_week);
+        }
+    }
+
+    /// The user is there.
+    pub fn note_visit(&mut self, user: &mut UserLearning, hour: u8) {
+        self.send_time.note_visit(hour);
+        user.hours.note_visit(hour);
+    }
+
+    /// Learns fatigue and risk anew from what was noted, and lets what is `days` older fade. O(templates).
+    pub fn refresh(&mut self, days: f64) {
+        self.volume.refresh();
+        let factor = DAILY_DECAY.powf(days.max(0.0));
+        self.send_time.decay(factor as f32);
+        self.wordings.values_mut().for_each(|wordings| wordings.variants.decay(factor));
+    }
+
+    fn variants_of(&mut self, said: &WordingChoice) -> Option<&mut Variants> {
+        let names: Vec<&str> = said.names.iter().map(String::as_str).collect();
+        let is_known = self.wordings.get(&said.template).is_some_and(|wordings| wordings.is_of(&names));
+        if !is_known {
+            if self.wordings.len() >= MAX_TEMPLATES && !self.wordings.contains_key(&said.template) {
+                return None;
+            }
+            let new = Wordings { names: said.names.clone(), variants: Variants::new(names.len()) };
+            self.wordings.insert(said.template.clone(), new);
+        }
+        self.wordings.get_mut(&said.template).map(|wordings| &mut wordings.variants)
+    }
+}
+
+impl Wordings {
+    fn is_of(&self, names: &[&str]) -> bool {
+        self.names.iter().map(String::as_str).eq(names.iter().copied())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::base::random::rng;
+
+    const NAMES: [&str; 2] = ["plain", "warm"];
+
+    fn contact(number: u128, hour: u8, wording: Option<WordingChoice>) -> Contact {
+        let at = Timestamp(1_700_000_000_000_000 + (number as i64) * 1_000_000);
+        Contact {
+            id: NotificationId(Uuid::from_u128(number)),
+            at,
+            hour,
+            segment: None,
+            last_week: 0,
+            wording,
+        }
+    }
+
+    #[test]
+    fn before_anything_is_learned_nothing_costs_and_no_hour_is_better() {
+        let (learner, user) = (Learner::default(), UserLearning::default());
+        assert!(learner.attention_price(&user, 5, &Worth::default()) < 1e-12);
+        let better = learner.better_hour(&user, None, 12, AllowedHours::ALL, &mut rng(1, "hour"));
+        assert_eq!(better, None);
+        let mut draw = rng(1, "wording");
+        let drawn = (0..2_000)
+            .filter_map(|_| learner.choose_wording(&user, "t", &NAMES, &[0, 1], Timestamp(0), &mut draw));
+        let warm = drawn.filter(|choice| choice.name() == "warm").count();
+        assert!((900..1_100).contains(&warm), "{warm}");
+    }
+
+    #[test]
+    fn words_that_are_clicked_are_used_and_a_new_list_begins_anew() {
+        let mut learner = Learner::default();
+        let mut draw = rng(2, "wording");
+        for number in 0..4_000u128 {
+            let mut user = UserLearning::default();
+            let now = Timestamp(0);
+            let said = learner.choose_wording(&user, "t", &NAMES, &[0, 1], now, &mut draw).unwrap();
+            let clicks = if said.name() == "warm" { number % 4 == 0 } else { number % 10 == 0 };
+            let one = contact(number, 12, Some(said));
+            let id = one.id;
+            learner.note_sent(&mut user, one);
+            if clicks {
+                learner.note_clicked(&mut user, id);
+                learner.note_clicked(&mut user, id);
+            }
+        }
+        let user = UserLearning::default();
+        let mut share = |learner: &Learner, names: &[&str]| {
+            let chosen = (0..1_000)
+                .filter_map(|_| learner.choose_wording(&user, "t", names, &[0, 1], Timestamp(0), &mut draw));
+            chosen.filter(|choice| choice.index() == 1).count()
+        };
+        assert!(share(&learner, &NAMES) > 900);
+        let anew = share(&learner, &["plain", "other"]);
+        assert!((430..570).contains(&anew), "{anew}");
+        // A copy that went through the database chooses the same.
+        let saved = serde_json::to_value(&learner).unwrap();
+        let read: Learner = serde_json::from_value(saved).unwrap();
+        assert!(share(&read, &NAMES) > 900);
+    }
+
+    #[test]
+    fn a_better_hour_is_waited_for_and_a_good_one_is_not_left() {
+        let mut learner = Learner::default();
+        let mut user = UserLearning::default();
+        for number in 0..6_000u128 {
+            let hour = (number % 24) as u8;
+            let one = contact(number, hour, None);
+            let id = one.id;
+            learner.note_sent(&mut UserLearning::default(), one.clone());
+            learner.note_sent(&mut user, one);
+            if hour == 20 || number % 40 == 0 {
+                learner.note_clicked(&mut user, id);
+            }
+        }
+        let mut draw = rng(3, "hour");
+        let chosen: Vec<HourChoice> = (0..200)
+            .filter_map(|_| learner.better_hour(&user, None, 9, AllowedHours::ALL, &mut draw))
+            .collect();
+        assert!(chosen.iter().filter(|choice| choice.hour == 20).count() > 160);
+        assert!(chosen.iter().all(|choice| choice.propensity > 0.0 && choice.propensity <= 1.0));
+        let left =
+            (0..200).filter_map(|_| learner.better_hour(&user, None, 20, AllowedHours::ALL, &mut draw));
+        assert!(left.count() < 30, "only to learn from it");
+    }
+
+    #[test]
+    fn attention_gets_a_price_when_much_is_seen_to_tire() {
+        let mut learner = Learner::default();
+        let mut users = vec![UserLearning::default(); 300];
+        let mut number = 0u128;
+        for round in 0..40 {
+            let last_week = if round % 2 == 0 { 0 } else { 10 };
+            for user in &mut users {
+                number += 1;
+                let one = Contact { last_week, ..contact(number, 12, None) };
+                let id = one.id;
+                learner.note_sent(user, one);
+                if number.is_multiple_of(if last_week == 0 { 5 } else { 10 }) {
+                    learner.note_clicked(user, id);
+                }
+            }
+            learner.refresh(0.0);
+        }
+        let price = |last_week| learner.attention_price(&users[0], last_week, &Worth::default());
+        assert!(price(0) < 1e-12, "there is nobody to take from");
+        assert!(price(10) > 0.01, "{}", price(10));
+    }
+}
