@@ -91,24 +91,12 @@ tidings rules --baskets baskets.txt.gz --support 0.01 --confidence 0.3 --json")]
     /// What a policy would have earned, from the log of another (IPS, SNIPS, DR); refuses where the log can't tell.
     #[command(after_help = "Example:\n  tidings off-policy --log log.csv.gz --target policy.csv --json")]
     OffPolicy(commands::off_policy::OffPolicyArgs),
-    /// Shoppers who come and go, as real clients of a running server.
+    /// Policies against simulated shoppers, faster than time; with --url, such shoppers as clients of a running server.
     #[command(
-        after_help = "Example:\n  tidings simulate --url ws://127.0.0.1:8080/ws --shoppers 100 --duration 60"
+        after_help = "Examples:\n  tidings simulate\n  tidings simulate --policy default --policy my-policy.json --seeds 5 --json\n  \
+tidings simulate --url ws://127.0.0.1:8080/ws --shoppers 100 --duration 60"
     )]
-    Simulate {
-        /// The server's WebSocket.
-        #[arg(long, default_value = "ws://127.0.0.1:8080/ws")]
-        url: String,
-        /// Shoppers online at a time.
-        #[arg(long, default_value_t = 40)]
-        shoppers: usize,
-        /// Same seed, same shop and shoppers.
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-        /// Stop after this many seconds [default: at Ctrl-C].
-        #[arg(long, value_name = "SECONDS")]
-        duration: Option<u64>,
-    },
+    Simulate(commands::simulate::SimulateArgs),
     /// Issue an access token (needs auth.secret).
     #[command(after_help = "Example:\n  tidings token --role user --user 17 --days 1")]
     Token {
@@ -163,9 +151,7 @@ fn execute(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Evaluate(args) => commands::evaluate::run(&config, &args),
         Command::Rules(args) => commands::rules::run(&config, &args),
         Command::OffPolicy(args) => commands::off_policy::run(&args),
-        Command::Simulate { url, shoppers, seed, duration } => {
-            commands::simulate::run(url, shoppers, seed, duration)
-        }
+        Command::Simulate(args) => commands::simulate::run(args),
         Command::Token { role, user, days } => commands::token::run(&config, role, user.as_deref(), days),
         Command::Config => Ok(()),
     }

@@ -7,3 +7,4 @@ pub mod demo;
 pub mod import;
 pub mod middleware;
 pub mod server;
+pub mod simulation;

@@ -139,6 +139,21 @@ impl Learner {
         self.volume.attention_price(&user.response, last_week, worth)
     }
 
+    /// Clicks to expect of one more message beside `last_week` others, 0…1, whatever it is about.
+    pub fn click_rate(&self, user: &UserLearning, last_week: usize) -> f64 {
+        self.volume.click_rate(&user.response) * self.volume.fatigue(last_week)
+    }
+
+    /// How likely one more message makes the user mute or leave, 0…1.
+    pub fn leave_risk(&self, user: &UserLearning, last_week: usize) -> f64 {
+        (self.volume.leave_risk(last_week) * self.volume.annoyance(&user.response)).min(1.0)
+    }
+
+    /// Utility of 0…`most` messages a week, in clicks.
+    pub fn volume_curve(&self, user: &UserLearning, most: usize, worth: &Worth) -> Vec<f64> {
+        self.volume.curve(&user.response, most, worth)
+    }
+
     /// An hour of `allowed` that promises clearly more than this one; now and then another, to learn from it. `None`: now is
     /// as good, or too little is known.
     pub fn better_hour(

@@ -1,4 +1,4 @@
-//! A message of the shop as the policy sees it: the same ten steps as everything else; its kind is its campaign.
+//! A message of the shop as the policy sees it: the same steps as everything else; its kind is its campaign.
 
 use super::message::Message;
 use super::policy::{Candidate, Decision, Moment, PolicyState, Preferences, Rules, Truth, decide};

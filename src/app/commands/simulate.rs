@@ -1,14 +1,135 @@
-//! `tidings simulate`.
+//! `tidings simulate`: policies against shoppers who exist only here, or shoppers against a server.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use anyhow::ensure;
+use clap::Args;
+use indicatif::ProgressBar;
 use tokio::sync::watch;
 
 use super::say;
 use crate::app::demo::live;
+use crate::app::simulation::{Strategy, Tally, World, oracle, run as simulate};
+
+/// Which policies, how many shoppers, how long; or which server.
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// A policy: default, everything, nothing, or a file as PUT /admin/policies/default takes it. May be given more than
+    /// once [default: everything and default].
+    #[arg(long, value_name = "NAME|FILE")]
+    policy: Vec<String>,
+    /// Simulated shoppers.
+    #[arg(long, default_value_t = 2_000)]
+    users: usize,
+    /// Simulated days that count.
+    #[arg(long, default_value_t = 28)]
+    days: usize,
+    /// Simulated days before them, to learn in.
+    #[arg(long, default_value_t = 14)]
+    warm_up: usize,
+    /// Worlds to try: seeds SEED, SEED + 1, …
+    #[arg(long, default_value_t = 3)]
+    seeds: u64,
+    /// Same seed, same shoppers.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// One JSON object a policy.
+    #[arg(long)]
+    json: bool,
+    /// Instead: shoppers as clients of the server with this WebSocket, until Ctrl-C.
+    #[arg(long, value_name = "WS_URL")]
+    url: Option<String>,
+    /// With --url: shoppers online at a time.
+    #[arg(long, default_value_t = 40, requires = "url")]
+    shoppers: usize,
+    /// With --url: stop after this many seconds.
+    #[arg(long, value_name = "SECONDS", requires = "url")]
+    duration: Option<u64>,
+}
+
+/// Compares policies, or sends shoppers to a server.
+pub fn run(args: SimulateArgs) -> anyhow::Result<()> {
+    match args.url {
+        Some(url) => visit(url, args.shoppers, args.seed, args.duration),
+        None => compare(&args),
+    }
+}
+
+fn compare(args: &SimulateArgs) -> anyhow::Result<()> {
+    ensure!((1..=1_000_000).contains(&args.users), "--users is 1…1,000,000, not {}", args.users);
+    ensure!((1..=366).contains(&args.days), "--days is 1…366, not {}", args.days);
+    ensure!(args.warm_up <= 366, "--warm-up is 0…366, not {}", args.warm_up);
+    ensure!((1..=100).contains(&args.seeds), "--seeds is 1…100, not {}", args.seeds);
+    let names = match args.policy.as_slice() {
+        [] => vec!["everything".to_owned(), "default".to_owned()],
+        given => given.to_vec(),
+    };
+    let strategies: Vec<Strategy> =
+        names.iter().map(|name| Strategy::read(name)).collect::<anyhow::Result<_>>()?;
+    let worlds: Vec<World> = (0..args.seeds)
+        .map(|n| World {
+            users: args.users,
+            days: args.days,
+            warm_up_days: args.warm_up,
+            seed: args.seed.wrapping_add(n),
+        })
+        .collect();
+    let steps = ((strategies.len() + 1) * worlds.len()) as u64;
+    let bar = ProgressBar::new(steps);
+    let over_worlds = |one: &dyn Fn(&World) -> Tally| {
+        let mut tally = Tally::default();
+        for world in &worlds {
+            tally.add(&one(world));
+            bar.inc(1);
+        }
+        tally
+    };
+    let rules = Strategy::read("default")?.rules;
+    let best = over_worlds(&|world| oracle(world, &rules));
+    let mut rows = vec![("oracle".to_owned(), best, 0.0)];
+    for strategy in &strategies {
+        let began = Instant::now();
+        let tally = over_worlds(&|world| simulate(world, strategy));
+        rows.push((strategy.name.clone(), tally, began.elapsed().as_secs_f64()));
+    }
+    bar.finish_and_clear();
+    if !args.json {
+        say(&format!(
+            "{} shoppers, {} days after {} to learn in, {} worlds from seed {}",
+            args.users, args.days, args.warm_up, args.seeds, args.seed
+        ))?;
+        say(
+            "policy            messages  click-through  conversion  clicks  purchases  opt-outs/1000   utility    regret",
+        )?;
+    }
+    let bound = best.utility(&rules);
+    for (name, tally, seconds) in &rows {
+        let utility = tally.utility(&rules);
+        if args.json {
+            say(&serde_json::json!({
+                "policy": name, "tally": tally, "click_through": tally.click_through(),
+                "conversion": tally.conversion(), "opt_outs_per_thousand": tally.opt_outs_per_thousand(),
+                "utility": utility, "regret": bound - utility, "seconds": seconds,
+            })
+            .to_string())?;
+        } else {
+            say(&format!(
+                "{name:<16} {:>9} {:>13.2}% {:>10.2}% {:>7} {:>10} {:>14.1} {utility:>9.0} {:>9.0}",
+                tally.sent,
+                100.0 * tally.click_through(),
+                100.0 * tally.conversion(),
+                tally.clicks,
+                tally.purchases,
+                tally.opt_outs_per_thousand(),
+                bound - utility,
+            ))?;
+        }
+    }
+    Ok(())
+}
 
 /// Shoppers against a running server, until the time is up or Ctrl-C.
-pub fn run(url: String, shoppers: usize, seed: u64, duration: Option<u64>) -> anyhow::Result<()> {
+fn visit(url: String, shoppers: usize, seed: u64, duration: Option<u64>) -> anyhow::Result<()> {
     actix::System::new().block_on(async {
         let (stop, stopped) = watch::channel(false);
         let options = live::LiveOptions { shoppers, seed, ..live::LiveOptions::new(url) };

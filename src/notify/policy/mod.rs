@@ -1,4 +1,4 @@
-//! Whether, when and where a message goes out: ten steps in order, each of which leaves its reason.
+//! Whether, when and where a message goes out: eleven steps in order, each of which leaves its reason.
 //!
 //! ```text
 //! consent → preference → still true → duplicate → frequency caps → quiet hours → budget → worth → channel → time

@@ -1,0 +1,299 @@
+//! Days of simulated shoppers under one strategy.
+
+use super::Tally;
+use super::shopper::{Occasion, Shopper, WORDINGS, occasions};
+use super::strategy::{Hours, Strategy, Volume, Words};
+use crate::app::demo::chance::index;
+use crate::base::random::{ChaCha8Rng, rng};
+use crate::base::{ItemId, NotificationId, Timestamp};
+use crate::feedback::learner::{Contact, Learner, UserLearning, WordingChoice};
+use crate::feedback::send_time::AllowedHours;
+use crate::feedback::volume::{Worth, allocate};
+use crate::notify::policy::{Candidate, Channel, Channels, Moment, Outcome, Preferences, Truth};
+use crate::notify::quiet_hours::next_minute;
+use crate::notify::{PolicyState, Priority, Rules, Sent, decide};
+use crate::recommend::propensity::Probabilities;
+
+/// 2026-01-05, a Monday, 00:00 UTC.
+const BEGIN: Timestamp = Timestamp(1_767_571_200_000_000);
+const DAY_US: f64 = 86_400e6;
+const TEMPLATE: &str = "simulated";
+const NAMES: [&str; WORDINGS] = ["a", "b", "c", "d"];
+/// Relevance of the average occasion.
+const MEAN_RELEVANCE: f64 = 0.6;
+/// Messages before anything is taken to be learned.
+const LEARNED_FROM: u64 = 500;
+/// Relearned this often, days.
+const RELEARN_DAYS: usize = 7;
+
+/// Who and how long.
+#[derive(Clone, Copy, Debug)]
+pub struct World {
+    /// Shoppers.
+    pub users: usize,
+    /// Days that count.
+    pub days: usize,
+    /// Days before, in which is learned and nothing counts.
+    pub warm_up_days: usize,
+    /// Same seed, same shoppers and occasions.
+    pub seed: u64,
+}
+
+/// A shopper, and what the policy knows of one.
+struct User {
+    number: usize,
+    shopper: Shopper,
+    policy: PolicyState,
+    learning: UserLearning,
+    preferences: Preferences,
+    /// Messages a week, where the strategy counts.
+    allowance: usize,
+    /// Waits for a better hour.
+    waiting: Vec<(Timestamp, f64)>,
+    occasions: ChaCha8Rng,
+    choices: ChaCha8Rng,
+}
+
+struct Run<'a> {
+    strategy: &'a Strategy,
+    learner: Learner,
+    tally: Tally,
+    counts: bool,
+    n_sent: u64,
+    next_id: u128,
+}
+
+/// Carries a strategy out. About a microsecond an occasion for the shopper and ten for the policy.
+pub fn run(world: &World, strategy: &Strategy) -> Tally {
+    let mut run = Run {
+        strategy,
+        learner: Learner::default(),
+        tally: Tally { users: world.users as u64, ..Tally::default() },
+        counts: false,
+        n_sent: 0,
+        next_id: 1,
+    };
+    let mut users: Vec<User> = (0..world.users).map(|number| User::new(world.seed, number)).collect();
+    for day in 0..world.warm_up_days + world.days {
+        run.counts = day >= world.warm_up_days;
+        if day % RELEARN_DAYS == 0 {
+            run.learner.refresh(RELEARN_DAYS as f64);
+            run.allot(&mut users);
+        }
+        for user in &mut users {
+            run.day(user, day);
+        }
+    }
+    run.tally
+}
+
+fn moment_of(day: f64) -> Timestamp {
+    Timestamp(BEGIN.0 + (day * DAY_US) as i64)
+}
+
+fn day_of(at: Timestamp) -> f64 {
+    (at.0 - BEGIN.0) as f64 / DAY_US
+}
+
+impl User {
+    fn new(seed: u64, number: usize) -> Self {
+        let own = seed ^ ((number as u64) << 20);
+        Self {
+            number,
+            shopper: Shopper::new(seed, number),
+            policy: PolicyState::default(),
+            learning: UserLearning::default(),
+            preferences: Preferences::default(),
+            allowance: usize::MAX,
+            waiting: Vec::new(),
+            occasions: rng(own, "occasions"),
+            choices: rng(own, "choices"),
+        }
+    }
+
+    fn last_week(&self, now: Timestamp) -> usize {
+        self.policy.contact(TEMPLATE, now).last_week as usize
+    }
+}
+
+impl Run<'_> {
+    fn rules(&self) -> &Rules {
+        &self.strategy.rules
+    }
+
+    fn worth(&self) -> Worth {
+        Worth { click: self.rules().worth.click, leave: self.rules().worth.mute_cost }
+    }
+
+    /// Messages of the week to come: while warming up at random, so that there is something to learn from.
+    fn allot(&self, users: &mut [User]) {
+        let Volume::Weekly { mean, learned } = self.strategy.volume else { return };
+        if !self.counts {
+            users.iter_mut().for_each(|user| user.allowance = 1 + index(&mut user.choices, 2 * mean - 1));
+        } else if learned {
+            let curve = |user: &User| match user.shopper.has_left {
+                true => Vec::new(),
+                false => self.learner.volume_curve(&user.learning, 2 * mean, &self.worth()),
+            };
+            let curves: Vec<Vec<f64>> = users.iter().map(curve).collect();
+            let there = users.iter().filter(|user| !user.shopper.has_left).count();
+            let allocation = allocate(&curves, mean * there, f64::NEG_INFINITY);
+            users.iter_mut().zip(allocation.weekly).for_each(|(user, weekly)| user.allowance = weekly);
+        } else {
+            users.iter_mut().for_each(|user| user.allowance = mean);
+        }
+    }
+
+    /// Everything of one shopper's day, by time.
+    fn day(&mut self, user: &mut User, day: usize) {
+        let mut draws = user.occasions.clone();
+        let new = occasions(&user.shopper, day, &mut draws);
+        user.occasions = draws;
+        let end = moment_of(day as f64 + 1.0);
+        let due: Vec<(Timestamp, f64)> = user.waiting.iter().copied().filter(|(at, _)| *at < end).collect();
+        user.waiting.retain(|(at, _)| *at >= end);
+        let fresh = new.iter().map(|Occasion { day, relevance }| (moment_of(*day), *relevance, false));
+        let mut all: Vec<_> =
+            due.into_iter().map(|(at, relevance)| (at, relevance, true)).chain(fresh).collect();
+        all.sort_by_key(|(at, ..)| *at);
+        for (at, relevance, has_waited) in all {
+            if user.shopper.has_left {
+                return;
+            }
+            if !has_waited {
+                self.tally.occasions += u64::from(self.counts);
+                let hour = (day_of(at).fract() * 24.0) as u8;
+                self.learner.note_visit(&mut user.learning, hour);
+            }
+            self.judge(user, at, relevance, has_waited);
+        }
+    }
+
+    fn judge(&mut self, user: &mut User, now: Timestamp, relevance: f64, has_waited: bool) {
+        match self.strategy.volume {
+            Volume::Nothing => return,
+            Volume::Everything => return self.send(user, now, relevance),
+            Volume::Weekly { .. } if user.last_week(now) >= user.allowance => return,
+            Volume::Rules | Volume::Weekly { .. } => {}
+        }
+        let better = if has_waited { None } else { self.better_hour(user, now) };
+        let items = [ItemId(self.next_id as u32)];
+        let candidate = candidate(&items, now, better.is_some(), self.rules());
+        let moment = Moment {
+            seed: user.number as u64,
+            expected: self.expected(user, now, relevance),
+            attention_price: self.learner.attention_price(&user.learning, user.last_week(now), &self.worth()),
+            channels: Channels { socket: false, push: true },
+            best_time: better,
+            ..Moment::at(now)
+        };
+        let decision = decide(&candidate, &moment, &user.policy, self.rules(), &user.preferences);
+        match decision.outcome {
+            Outcome::Send => self.send(user, now, relevance),
+            Outcome::Defer(until) => user.waiting.push((until, relevance)),
+            Outcome::Digest | Outcome::InboxOnly | Outcome::Drop => {}
+        }
+    }
+
+    /// What the classifier of a server would say: here the user's own rates, times how relevant the occasion is. A fixed
+    /// volume is a matter of counting, not of worth.
+    fn expected(&self, user: &User, now: Timestamp, relevance: f64) -> Option<Probabilities> {
+        if self.n_sent < LEARNED_FROM || self.strategy.volume != Volume::Rules {
+            return None;
+        }
+        let last_week = user.last_week(now);
+        let click = self.learner.click_rate(&user.learning, last_week) * relevance / MEAN_RELEVANCE;
+        let mute = self.learner.leave_risk(&user.learning, last_week);
+        let purchase = click * Shopper::purchase_rate();
+        Some(Probabilities { click: click as f32, purchase: purchase as f32, mute: mute as f32 })
+    }
+
+    fn better_hour(&mut self, user: &mut User, now: Timestamp) -> Option<Timestamp> {
+        let hour = match self.strategy.hours {
+            Hours::Now => return None,
+            Hours::Random => index(&mut user.choices, 24) as u8,
+            Hours::Learned => {
+                let present = (day_of(now).fract() * 24.0) as u8;
+                let learned = &self.learner;
+                let draws = &mut user.choices;
+                learned.better_hour(&user.learning, None, present, AllowedHours::ALL, draws)?.hour
+            }
+        };
+        next_minute(u16::from(hour) * 60, now, &self.rules().time_zone)
+    }
+
+    fn wording(&mut self, user: &mut User, now: Timestamp) -> (usize, Option<WordingChoice>) {
+        match self.strategy.words {
+            Words::Even => (index(&mut user.choices, WORDINGS), None),
+            Words::Learned => {
+                let (learning, draws) = (&user.learning, &mut user.choices);
+                let all = [0, 1, 2, 3];
+                let choice = self.learner.choose_wording(learning, TEMPLATE, &NAMES, &all, now, draws);
+                (choice.as_ref().map_or(0, WordingChoice::index), choice)
+            }
+        }
+    }
+
+    fn send(&mut self, user: &mut User, now: Timestamp, relevance: f64) {
+        let (wording, choice) = self.wording(user, now);
+        let id = NotificationId(uuid::Uuid::from_u128(self.next_id));
+        self.next_id += 1;
+        self.n_sent += 1;
+        let hour = (day_of(now).fract() * 24.0) as u8;
+        let last_week = user.last_week(now);
+        let contact = Contact { id, at: now, hour, segment: None, last_week, wording: choice };
+        self.learner.note_sent(&mut user.learning, contact);
+        user.policy.note_sent(sent(id, now));
+        let response = user.shopper.take(day_of(now), relevance, wording);
+        if response.left {
+            self.learner.note_left(&user.learning, id);
+            user.preferences.settings.opted_out = true;
+        }
+        if response.dismissed {
+            self.learner.note_dismissed(&mut user.learning);
+        }
+        if response.clicked {
+            user.policy.note_clicked(id);
+            self.learner.note_clicked(&mut user.learning, id);
+        }
+        if self.counts {
+            self.tally.sent += 1;
+            self.tally.clicks += u64::from(response.clicked);
+            self.tally.purchases += u64::from(response.purchased);
+            self.tally.dismissed += u64::from(response.dismissed);
+            self.tally.opt_outs += u64::from(response.left);
+        }
+    }
+}
+
+/// What may wait for a better hour is in no hurry.
+fn candidate<'a>(items: &'a [ItemId], now: Timestamp, may_wait: bool, rules: &Rules) -> Candidate<'a> {
+    Candidate {
+        category: TEMPLATE,
+        campaign: TEMPLATE,
+        priority: if may_wait { Priority::Low } else { Priority::Normal },
+        items,
+        subject: None,
+        needs_items: true,
+        asked_for: false,
+        from_profile: true,
+        truth: Truth::Holds,
+        dedupe_key: None,
+        expires_at: now + rules.expires_after + rules.expires_after,
+    }
+}
+
+fn sent(id: NotificationId, at: Timestamp) -> Sent {
+    Sent {
+        id,
+        at,
+        category: TEMPLATE.into(),
+        campaign: TEMPLATE.into(),
+        channel: Channel::Push,
+        items: Box::default(),
+        dedupe_key: None,
+        passes_caps: false,
+        clicked: false,
+        dismissed: false,
+    }
+}
