@@ -11,7 +11,7 @@ CLIENTS ?= 10000
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint lint-deny bench bench-models bench-delivery chaos conformance clean-data
+.PHONY: help setup demo test lint lint-deny bench bench-models bench-policy bench-delivery chaos conformance clean-data
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ bench: ## measure what the README claims (BENCH=part-of-a-name for some of it)
 bench-models: ## measure the models on public data and against Python's (TIDINGS_DATA=folder, BENCH_ONLY=part)
 	@.ci/setup build
 	$(CARGO) bench --bench bench -- models
+
+bench-policy: ## measure what decides: off-policy estimates, learned choices in simulation, caps, speed (TIDINGS_DATA=folder)
+	@.ci/setup build database
+	$(CARGO) bench --bench bench -- policy
 
 bench-delivery: ## memory, throughput and latency of delivery, beside nchan, NATS and Socket.IO (BENCH=name for one of them)
 	@.ci/setup build database

@@ -21,6 +21,7 @@ mod models;
 #[path = "../it/models_data.rs"]
 #[expect(dead_code, reason = "shared with the tests")]
 mod models_data;
+mod policy;
 mod push;
 mod report;
 mod retail;
@@ -35,18 +36,19 @@ fn main() {
     // cargo passes `--bench`; anything else is a part of a benchmark's name.
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let benches: [(&str, Run); 6] = [
+    let benches: [(&str, Run); 7] = [
         ("push", push::run),
         ("ingest", ingest::run),
         ("memory", memory::run),
         ("retail", retail::run),
         ("scale", scale::run),
         ("models", models::run),
+        ("policy", policy::run),
     ];
     let mut ran = 0;
     for (name, run) in benches {
         // Ten million events and Python's side take minutes: only when asked for.
-        let by_default = wanted.is_empty() && !["scale", "models"].contains(&name);
+        let by_default = wanted.is_empty() && !["scale", "models", "policy"].contains(&name);
         if by_default || wanted.iter().any(|wanted| name.contains(wanted.as_str())) {
             let mut report = Report::new(name);
             run(&mut report);
@@ -56,6 +58,6 @@ fn main() {
     }
     assert!(
         ran > 0,
-        "no benchmark is named {wanted:?}; there are push, ingest, memory, retail, scale, models"
+        "no benchmark is named {wanted:?}; there are push, ingest, memory, retail, scale, models, policy"
     );
 }

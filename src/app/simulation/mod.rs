@@ -4,6 +4,7 @@
 //! What shoppers do is of another form than what the policy assumes of them ([`shopper`]), so that it wins by learning, not
 //! by construction. The same seed gives the same shoppers and the same occasions to every policy.
 
+mod histories;
 mod oracle;
 mod shopper;
 mod strategy;
@@ -13,6 +14,7 @@ use serde::Serialize;
 
 use crate::notify::Rules;
 
+pub use histories::{Histories, histories};
 pub use oracle::oracle;
 pub use strategy::{Hours, Strategy, Volume, Words};
 pub use world::{World, run};

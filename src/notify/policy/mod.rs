@@ -13,8 +13,6 @@
 
 mod candidate;
 mod caps;
-#[cfg(test)]
-mod caps_property;
 mod preferences;
 mod reason;
 mod rules;
