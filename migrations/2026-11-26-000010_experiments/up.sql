@@ -5,6 +5,11 @@ COMMENT ON COLUMN decisions.slice IS 'What held for the user: ordinary, holdout 
 COMMENT ON COLUMN decisions.variant IS 'The wording that was used; null where the template has one.';
 COMMENT ON COLUMN decisions.arms IS 'Of the running experiments: name to arm.';
 
+ALTER TABLE definitions DROP CONSTRAINT definitions_kind_known;
+ALTER TABLE definitions ADD CONSTRAINT definitions_kind_known
+    CHECK (kind IN ('trigger', 'template', 'policy', 'experiment'));
+COMMENT ON COLUMN definitions.kind IS 'trigger, template, policy or experiment.';
+
 -- What was learned about when, how much and in which words to write; one row.
 CREATE TABLE learner (
     id boolean PRIMARY KEY DEFAULT true CHECK (id),

@@ -1,4 +1,4 @@
-//! What holds of triggers, templates and policy: the server's own, with what was stored over HTTP laid over them.
+//! What holds of triggers, templates, policy and experiments: the server's own, with what was stored over HTTP laid over them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::shared::Shared;
 use crate::config;
+use crate::feedback::experiments::{Arm, Experiment};
 use crate::notify::Rules;
 use crate::notify::content::{self, Template, Templates};
 use crate::notify::triggers::{self, Condition, Definition, Trigger, Triggers};
@@ -15,6 +16,9 @@ use crate::store::{Connection, StoreError};
 
 /// The policy that holds, by name: there is one.
 pub const POLICY: &str = "default";
+
+/// Experiments that run at a time.
+const MAX_RUNNING: usize = 20;
 
 /// Read by every decision, swapped whole.
 #[derive(Debug)]
@@ -27,6 +31,17 @@ pub struct Book {
     pub login: Trigger,
     /// The digest.
     pub digest: Trigger,
+    /// What is tried at present.
+    pub experiments: Vec<Running>,
+}
+
+/// An experiment that is switched on.
+#[derive(Debug)]
+pub struct Running {
+    /// As stored.
+    pub experiment: Experiment,
+    /// The rules of each arm; `None` where it changes none.
+    pub rules: Vec<Option<Arc<Rules>>>,
 }
 
 /// A stored policy over the configured one: only the fields that it names change.
@@ -81,28 +96,61 @@ impl Book {
             triggers: Triggers::new(triggers.into_values()),
             login,
             digest,
+            experiments: Vec::new(),
         }
     }
 }
 
-/// The rules by the stored policy, if one is active, else by the configuration.
-fn rules(rows: &[DefinitionRow], configured: &config::Policy) -> Rules {
+/// Experiments that are switched on, by name; each arm's policy lies over the one that holds.
+fn experiments(rows: &[DefinitionRow], configured: &config::Policy) -> Vec<Running> {
+    let (version, base) = policy(rows, configured);
+    let running = |row: &DefinitionRow| -> Result<Running, String> {
+        let experiment: Experiment =
+            serde_json::from_value(row.body.clone()).map_err(|error| error.to_string())?;
+        let of_arm = |arm: &Arm| match arm.policy.is_empty() {
+            true => Ok(None),
+            false => overlay(&base, &Value::Object(arm.policy.clone()))
+                .map(|policy| Some(Arc::new(Rules { version, ..Rules::new(&policy) }))),
+        };
+        let rules = experiment.arms.iter().map(of_arm).collect::<Result<_, _>>()?;
+        Ok(Running { experiment, rules })
+    };
+    let mut all = Vec::new();
+    for row in rows.iter().filter(|row| row.kind == "experiment" && row.state == "active").take(MAX_RUNNING) {
+        match running(row) {
+            Ok(one) => all.push(one),
+            Err(error) => {
+                log::error!("experiment left out name={} version={} error={error}", row.name, row.version)
+            }
+        }
+    }
+    all
+}
+
+/// The stored policy, if one is active, else the configuration's; and its version.
+fn policy(rows: &[DefinitionRow], configured: &config::Policy) -> (i32, config::Policy) {
     let stored = rows.iter().find(|row| row.kind == "policy" && row.name == POLICY && row.state == "active");
     match stored.map(|row| (row.version, overlay(configured, &row.body))) {
-        Some((version, Ok(policy))) => Rules { version, ..Rules::new(&policy) },
+        Some((version, Ok(policy))) => (version, policy),
         Some((version, Err(error))) => {
             log::error!("policy left out version={version} error={error}");
-            Rules::new(configured)
+            (0, configured.clone())
         }
-        None => Rules::new(configured),
+        None => (0, configured.clone()),
     }
+}
+
+fn rules(rows: &[DefinitionRow], configured: &config::Policy) -> Rules {
+    let (version, policy) = policy(rows, configured);
+    Rules { version, ..Rules::new(&policy) }
 }
 
 impl Shared {
     /// Reads triggers, templates and policy; they hold from the next decision.
     pub fn read_book(&self, connection: &mut Connection) -> Result<(), StoreError> {
         let rows = definitions::current(connection)?;
-        self.book.store(Arc::new(Book::new(&rows)));
+        let experiments = experiments(&rows, &self.config.policy);
+        self.book.store(Arc::new(Book { experiments, ..Book::new(&rows) }));
         self.rules.store(Arc::new(rules(&rows, &self.config.policy)));
         Ok(())
     }

@@ -5,7 +5,10 @@
 //! is always in the same one, other salts shuffle anew. The check is χ² over arms; below p = 0.001 nothing may be read from the
 //! experiment (Fabijan et al., Diagnosing Sample Ratio Mismatch, KDD 2019).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::statistics::chi_square_p;
@@ -94,16 +97,22 @@ impl Slices {
 }
 
 /// A way of doing things under test.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Arm {
     /// Unique within the experiment; the first arm is the control.
     pub name: String,
     /// Buckets.
     pub share: u16,
+    /// Settings of the policy that differ in it; empty = none.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub policy: Map<String, Value>,
+    /// Template → the one variant that is used in it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variants: BTreeMap<String, String>,
 }
 
-/// An experiment over templates, policies or models.
+/// An experiment over templates and policies: what its arms change, everything else is the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
@@ -196,7 +205,7 @@ mod tests {
     use super::*;
 
     fn arm(name: &str, share: u16) -> Arm {
-        Arm { name: name.into(), share }
+        Arm { name: name.into(), share, ..Arm::default() }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `/admin/triggers`, `/admin/templates`, `/admin/policies`: list, read with history, validate, store, activate, pause.
+//! `/admin/triggers`, `/admin/templates`, `/admin/policies`, `/admin/experiments`: list, read with history, validate, store, activate, pause.
 //! Every change is a new version with who and when; it holds from the next decision.
 
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use crate::actors::Shared;
 use crate::actors::book::{POLICY, overlay};
 use crate::actors::send::offer;
 use crate::actors::user::DefinitionsChanged;
+use crate::feedback::experiments::Experiment;
 use crate::notify::content::{self, Template, Templates};
 use crate::notify::triggers::{self, Condition, Definition};
 use crate::store::definitions::{self, DefinitionRow};
@@ -21,7 +22,7 @@ use crate::store::definitions::{self, DefinitionRow};
 /// Versions shown of one name.
 const HISTORY: i64 = 100;
 
-/// Which of the three.
+/// Which of the four.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -31,6 +32,8 @@ pub enum Kind {
     Templates,
     /// Whether to say it.
     Policies,
+    /// What is tried on whom.
+    Experiments,
 }
 
 impl Kind {
@@ -39,6 +42,7 @@ impl Kind {
             Self::Triggers => "trigger",
             Self::Templates => "template",
             Self::Policies => "policy",
+            Self::Experiments => "experiment",
         }
     }
 
@@ -57,6 +61,7 @@ impl Kind {
             Self::Policies => {
                 vec![(POLICY.to_owned(), value(serde_json::to_value(&shared.config.policy)))]
             }
+            Self::Experiments => Vec::new(),
         }
     }
 
@@ -97,9 +102,34 @@ impl Kind {
                 }
                 overlay(&shared.config.policy, body).map_err(|error| bad(None, error))?;
             }
+            Self::Experiments => {
+                let experiment: Experiment = serde_json::from_value(body.clone())
+                    .map_err(|error| bad(None, format!("not an experiment: {error}")))?;
+                named(&experiment.name)?;
+                experiment.validate().map_err(|error| bad(Some("arms"), error.to_string()))?;
+                arms(&experiment, shared).map_err(|message| bad(Some("arms"), message))?;
+            }
         }
         Ok(())
     }
+}
+
+/// Is what the arms change there to be changed?
+fn arms(experiment: &Experiment, shared: &Shared) -> Result<(), String> {
+    let book = shared.book.load();
+    for arm in &experiment.arms {
+        overlay(&shared.config.policy, &Value::Object(arm.policy.clone()))
+            .map_err(|error| format!("arm {}: {error}", arm.name))?;
+        for (template, variant) in &arm.variants {
+            if !book.templates.variants(template).contains(&variant.as_str()) {
+                return Err(format!(
+                    "arm {}: template \"{template}\" has no variant \"{variant}\"",
+                    arm.name
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn view(row: &DefinitionRow) -> Value {

@@ -73,7 +73,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .route("/jobs/{id}", get().to(admin::job))
                 .route("/jobs/{id}", delete().to(admin::cancel))
                 .service(
-                    web::scope("/{kind:triggers|templates|policies}")
+                    web::scope("/{kind:triggers|templates|policies|experiments}")
                         .route("", get().to(definitions::list))
                         .route("/{name}", get().to(definitions::get))
                         .route("/{name}", put().to(definitions::put))

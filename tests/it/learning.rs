@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::{Double, Text};
 use serde_json::{Value, json};
-use tidings::feedback::experiments::{Slice, Slices};
+use tidings::feedback::experiments::{Experiment, Slice, Slices};
 
 use crate::helpers::client::Client;
 use crate::helpers::database::TestDatabase;
@@ -163,4 +163,59 @@ fn what_was_learned_survives_a_restart_and_goes_on_being_learned() {
         assert!((1.99..=2.0).contains(&is), "{what} {is}");
     }
     assert_eq!(before.wordings.is_empty(), after.wordings.is_empty());
+}
+
+/// The first user of an arm.
+fn user_of_arm(experiment: &Value, arm: usize) -> i64 {
+    let experiment: Experiment = serde_json::from_value(experiment.clone()).unwrap();
+    (1..).find(|user| experiment.arm_of(&i64::to_string(user)) == Some(arm)).unwrap()
+}
+
+#[test]
+fn an_experiment_changes_what_its_arms_say_for_the_users_in_them() {
+    let (_database, server) = shop(&[]);
+    let quiet = json!({"caps": [{"category": "*", "window_min": 60, "max": 0}]});
+    let experiment = json!({"name": "quiet", "arms": [
+        {"name": "control", "share": 5_000}, {"name": "quiet", "share": 5_000, "policy": quiet}]});
+    let answer = server.http().put("/admin/experiments/quiet?validate_only=true", &experiment);
+    assert_eq!((answer.status, answer.json()["valid"].as_bool()), (200, Some(true)), "{}", answer.body);
+    let answer = server.http().put("/admin/experiments/quiet", &experiment);
+    assert_eq!((answer.status, answer.json()["version"].as_i64()), (200, Some(1)), "{}", answer.body);
+    let outcome = |arm: usize, name: &str, item: i64| {
+        let user = user_of_arm(&experiment, arm);
+        let (mut client, _) = server.login(user);
+        view(&mut client, item);
+        let before = decisions(&server, user, 1);
+        assert_eq!(before[0]["arms"], json!({"quiet": name}));
+        (before[0]["outcome"].clone(), before[0]["reasons"][0].clone())
+    };
+    assert_eq!(outcome(0, "control", 102).0, "send");
+    let (what, why) = outcome(1, "quiet", 102);
+    assert!(what == "drop" && why.as_str().unwrap().starts_with("cap: "), "{what} {why}");
+    // Paused, everybody gets the same again.
+    assert_eq!(server.http().post("/admin/experiments/quiet/pause", &Value::Null).status, 200);
+    let user = user_of_arm(&experiment, 1);
+    let (mut client, _) = server.login(user);
+    view(&mut client, 104);
+    let decision = &decisions(&server, user, 2)[0];
+    assert_eq!((&decision["arms"], decision["outcome"].as_str()), (&json!({}), Some("send")));
+    let history = server.http().get("/admin/experiments/quiet").json();
+    assert_eq!(history["history"].as_array().unwrap().len(), 2, "{history}");
+}
+
+#[test]
+fn an_experiment_that_compares_nothing_is_refused_with_the_reason() {
+    let (_database, server) = shop(&[]);
+    let arm = |name: &str, share: u32| json!({"name": name, "share": share});
+    for (arms, says) in [
+        (json!([arm("a", 10)]), "2…20 arms"),
+        (json!([arm("a", 10), arm("a", 10)]), "two arms are named"),
+        (json!([arm("a", 9_000), arm("b", 9_000)]), "at most 10000"),
+        (json!([arm("a", 10), {"name": "b", "share": 10, "policy": {"items": 999}}]), "policy.items"),
+        (json!([arm("a", 10), {"name": "b", "share": 10, "variants": {"view": "nonsense"}}]), "no variant"),
+    ] {
+        let answer = server.http().put("/admin/experiments/x", &json!({"name": "x", "arms": arms}));
+        assert_eq!((answer.status, answer.json()["error"]["code"].as_str()), (400, Some("bad_definition")));
+        assert!(answer.body.contains(says), "{} does not say {says}", answer.body);
+    }
 }

@@ -40,7 +40,7 @@ impl Ready {
     ) -> Vec<Recommendation> {
         let started = Instant::now();
         let catalogue = shared.catalogue.load();
-        let rules = shared.rules.load();
+        let rules = self.rules(shared);
         let exclude = self.policy.resting(&rules, now);
         // Without consent to profiling a user is nobody in particular, and gets what is popular.
         let stranger = Profile::default();
@@ -120,13 +120,14 @@ impl Ready {
         let items: Vec<ItemId> = recommendations.iter().map(|recommendation| recommendation.item).collect();
         let expectation = self.expect(&trigger, &recommendations, &models, shared, now);
         let catalogue = shared.catalogue.load();
-        let rules = shared.rules.load();
+        let rules = self.rules(shared);
         let candidate = self.candidate(&trigger, &items, &catalogue, &rules, now);
         let better = self.better_time(&trigger, &rules, shared, now);
         let best_time = better.map(|better| better.at);
         let moment = Moment { best_time, ..self.moment(&trigger, &expectation, &rules, shared, now) };
         let decision = decide(&candidate, &moment, &self.policy, &rules, &self.preferences);
         let mut row = self.row(&trigger, &candidate, &decision, &expectation, &models, &rules, now);
+        row.trace.arms = self.arms_by_name(shared, &rules);
         row.propensity *= better.map_or(1.0, |better| better.propensity);
         match decision.outcome {
             Outcome::Send | Outcome::InboxOnly => {

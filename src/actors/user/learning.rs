@@ -1,13 +1,16 @@
 //! What the user's actor asks of what was learned, and what it tells: when, how much and in which words to write, and which
 //! part of an experiment the user is.
 
+use std::sync::Arc;
+
 use rand::RngExt;
 
 use super::ready::Ready;
+use crate::actors::book::Book;
 use crate::actors::shared::Shared;
 use crate::base::{NotificationId, Timestamp, random};
 use crate::feedback::FeedbackOutcome;
-use crate::feedback::experiments::{Slice, Slices};
+use crate::feedback::experiments::{Arm, Slice, Slices};
 use crate::feedback::learner::{Contact, Learner, PastContact, UserLearning, WordingChoice};
 use crate::feedback::send_time::AllowedHours;
 use crate::feedback::volume::Worth;
@@ -71,6 +74,44 @@ impl Ready {
             return Slice::Learned;
         }
         Slices::of_shares(rules.holdout, rules.random).of(&self.external_id.to_string())
+    }
+
+    /// The arms this user is in, with the rules of each. Who is held out or left to a coin is in none.
+    fn arms<'a>(
+        &'a self,
+        book: &'a Book,
+        rules: &Rules,
+    ) -> impl Iterator<Item = (&'a str, &'a Arm, Option<&'a Arc<Rules>>)> {
+        let is_ordinary = self.slice(rules) == Slice::Learned;
+        let running = book.experiments.iter().filter(move |_| is_ordinary);
+        let user = if book.experiments.is_empty() { String::new() } else { self.external_id.to_string() };
+        running.filter_map(move |running| {
+            let place = running.experiment.arm_of(&user)?;
+            let arm = running.experiment.arms.get(place)?;
+            Some((running.experiment.name.as_str(), arm, running.rules.get(place)?.as_ref()))
+        })
+    }
+
+    /// The rules for this user: those of the first experiment that changes them, else everybody's.
+    pub(super) fn rules(&self, shared: &Shared) -> Arc<Rules> {
+        let rules = shared.rules.load_full();
+        let book = shared.book.load();
+        let own = self.arms(&book, &rules).find_map(|(_, _, rules)| rules.cloned());
+        own.unwrap_or(rules)
+    }
+
+    /// Experiment → arm, as stored.
+    pub(super) fn arms_by_name(&self, shared: &Shared, rules: &Rules) -> serde_json::Value {
+        let book = shared.book.load();
+        self.arms(&book, rules)
+            .map(|(name, arm, _)| (name.to_owned(), arm.name.clone().into()))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    }
+
+    /// The one variant of a template that an experiment uses for this user.
+    pub(super) fn variant_on_trial(&self, book: &Book, template: &str, rules: &Rules) -> Option<String> {
+        self.arms(book, rules).find_map(|(_, arm, _)| arm.variants.get(template).cloned())
     }
 
     /// What an experiment has in mind at this moment.

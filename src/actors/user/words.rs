@@ -47,7 +47,11 @@ impl Ready {
         let locale = self.preferences.locale.as_deref().unwrap_or("en");
         let known = book.templates.variants(template);
         // Drawn anew for each user and day, the same for both tabs.
-        let offer = book.templates.on_offer(template, locale);
+        let mut offer = book.templates.on_offer(template, locale);
+        let on_trial = self.variant_on_trial(&book, template, &shared.rules.load());
+        if let Some(place) = on_trial.and_then(|name| known.iter().position(|known| *known == name)) {
+            offer = vec![place];
+        }
         let mut draw = self.draw_of_day(template, now);
         let wording =
             shared.learner.lock().choose_wording(&self.learning, template, &known, &offer, now, &mut draw);
