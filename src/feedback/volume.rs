@@ -11,12 +11,18 @@ use serde::{Deserialize, Serialize};
 
 /// Most messages a week looked at.
 pub const MAX_WEEKLY: usize = 28;
-/// Messages that the mean of all users counts for beside the user's own.
+/// Messages that the mean of all users counts for beside the user's own: first guess and bounds of what is fitted.
 const USER_PRIOR: f64 = 10.0;
-/// Expected clicks that a level's neighbour counts for beside its own.
-const LEVEL_PRIOR: f64 = 20.0;
-/// Messages that a level's neighbour counts for in the risk of leaving, which is rare.
-const RISK_PRIOR: f64 = 2_000.0;
+const USER_PRIORS: (f64, f64) = (2.0, 500.0);
+/// Pairs of messages to one user before that is fitted.
+const PAIRS_FITTED_FROM: f64 = 2_000.0;
+/// The same for dismissals, which say less.
+const ANNOYANCE_PRIOR: f64 = 50.0;
+/// Expected clicks that "no fatigue" counts for at each level.
+const LEVEL_PRIOR: f64 = 5.0;
+/// Messages that the risk over all levels counts for at each, and those the first guess counts for in that.
+const RISK_PRIOR: f64 = 100.0;
+const WHOLE_RISK_PRIOR: f64 = 1_000.0;
 /// Before anything was sent: share of messages clicked, dismissed, and answered by a mute or opt-out.
 const FIRST_GUESS: Rates = Rates { click: 0.05, dismiss: 0.1, leave: 0.001 };
 
@@ -78,6 +84,9 @@ struct Level {
 pub struct VolumeModel {
     levels: Vec<Level>,
     whole: UserResponse,
+    /// Ordered pairs of messages to one user, and of clicks: how much users differ.
+    #[serde(default)]
+    pairs: (f64, f64),
     /// Share of clicks left by level, 1 at level 0, never rising. Set by [`Self::refresh`].
     fatigue: Vec<f64>,
     /// Risk of leaving by level, never falling.
@@ -89,6 +98,7 @@ impl Default for VolumeModel {
         Self {
             levels: vec![Level::default(); MAX_WEEKLY],
             whole: UserResponse::default(),
+            pairs: (0.0, 0.0),
             fatigue: vec![1.0; MAX_WEEKLY],
             risk: vec![FIRST_GUESS.leave; MAX_WEEKLY],
         }
@@ -100,6 +110,7 @@ impl VolumeModel {
     pub fn note_sent(&mut self, user: &mut UserResponse, last_week: usize) {
         let fresh = self.fatigue(last_week);
         let rate = self.click_rate(user);
+        self.pairs.0 += 2.0 * user.exposure * fresh;
         for response in [&mut self.whole, user] {
             response.sent += 1.0;
             response.exposure += fresh;
@@ -112,6 +123,7 @@ impl VolumeModel {
 
     /// It was clicked.
     pub fn note_clicked(&mut self, user: &mut UserResponse, last_week: usize) {
+        self.pairs.1 += 2.0 * user.clicked;
         self.whole.clicked += 1.0;
         user.clicked += 1.0;
         if let Some(level) = self.level(last_week) {
@@ -136,32 +148,25 @@ impl VolumeModel {
         self.levels.get_mut(last_week.min(MAX_WEEKLY - 1))
     }
 
-    /// Learns fatigue and risk by level from what was noted since. Each level is shrunk to the one below, which must not
-    /// be less fatigued. O([`MAX_WEEKLY`]).
+    /// Learns fatigue and risk by level from what was noted since: of all curves that never rise (never fall) the one
+    /// nearest to what was seen (isotonic regression, Barlow et al. 1972). O([`MAX_WEEKLY`]).
     pub fn refresh(&mut self) {
         let (sent, left) =
             self.levels.iter().fold((0.0, 0.0), |(sent, left), level| (sent + level.sent, left + level.left));
-        let mut risk = (left + RISK_PRIOR * FIRST_GUESS.leave) / (sent + RISK_PRIOR);
-        // The risk at level 0 is what the whole says, unless level 0 itself says less.
-        risk = self
-            .levels
-            .first()
-            .map_or(risk, |level| ((level.left + RISK_PRIOR * risk) / (level.sent + RISK_PRIOR)).min(risk));
-        let (mut fresh, mut first) = (1.0f64, 1.0f64);
-        for (index, level) in self.levels.iter().enumerate() {
-            let ratio = (level.clicked + LEVEL_PRIOR * fresh) / (level.expected + LEVEL_PRIOR);
-            if index == 0 {
-                (fresh, first) = (ratio, ratio.max(1e-6));
-            }
-            fresh = fresh.min(ratio);
-            risk = risk.max((level.left + RISK_PRIOR * risk) / (level.sent + RISK_PRIOR));
-            if let Some(fatigue) = self.fatigue.get_mut(index) {
-                *fatigue = fresh / first;
-            }
-            if let Some(slot) = self.risk.get_mut(index) {
-                *slot = risk;
-            }
-        }
+        let whole = (left + WHOLE_RISK_PRIOR * FIRST_GUESS.leave) / (sent + WHOLE_RISK_PRIOR);
+        let risk = |level: &Level| {
+            let weight = level.sent + RISK_PRIOR;
+            ((level.left + RISK_PRIOR * whole) / weight, weight)
+        };
+        self.risk = rising(self.levels.iter().map(risk));
+        // Falling is rising upside down.
+        let fatigue = |level: &Level| {
+            let weight = level.expected + LEVEL_PRIOR;
+            (-(level.clicked + LEVEL_PRIOR) / weight, weight)
+        };
+        let fresh = rising(self.levels.iter().map(fatigue));
+        let first = fresh.first().map_or(-1.0, |first| first.min(-1e-6));
+        self.fatigue = fresh.into_iter().map(|value| value / first).collect();
     }
 
     /// Share of clicks left after so many messages in the last seven days, 0…1.
@@ -178,14 +183,28 @@ impl VolumeModel {
     pub fn click_rate(&self, user: &UserResponse) -> f64 {
         let whole =
             (self.whole.clicked + USER_PRIOR * FIRST_GUESS.click) / (self.whole.exposure + USER_PRIOR);
-        ((user.clicked + USER_PRIOR * whole) / (user.exposure + USER_PRIOR)).min(1.0)
+        let prior = self.user_prior();
+        ((user.clicked + prior * whole) / (user.exposure + prior)).min(1.0)
+    }
+
+    /// Messages that the mean counts for: few where users differ much. Of a beta-binomial by its moments: the share of pairs
+    /// of messages that were both clicked is m² + m (1 − m) / (s + 1).
+    fn user_prior(&self) -> f64 {
+        let (sent, clicked) = self.pairs;
+        if sent < PAIRS_FITTED_FROM || self.whole.exposure <= 0.0 {
+            return USER_PRIOR;
+        }
+        let mean = (self.whole.clicked / self.whole.exposure).min(1.0);
+        let variance = clicked / sent - mean * mean;
+        let (least, most) = USER_PRIORS;
+        if variance <= 0.0 { most } else { (mean * (1.0 - mean) / variance - 1.0).clamp(least, most) }
     }
 
     /// How much more often than others the user dismisses; 1 = as all do.
     pub fn annoyance(&self, user: &UserResponse) -> f64 {
         let whole =
             (self.whole.dismissed + USER_PRIOR * FIRST_GUESS.dismiss) / (self.whole.sent + USER_PRIOR);
-        (user.dismissed + USER_PRIOR * whole) / (user.sent + USER_PRIOR) / whole
+        (user.dismissed + ANNOYANCE_PRIOR * whole) / (user.sent + ANNOYANCE_PRIOR) / whole
     }
 
     /// Utility of `weekly` messages a week, in clicks a week; 0 for none.
@@ -213,6 +232,22 @@ impl VolumeModel {
     pub fn curve(&self, user: &UserResponse, most: usize, worth: &Worth) -> Vec<f64> {
         (0..=most.min(MAX_WEEKLY)).map(|weekly| self.utility(user, weekly, worth)).collect()
     }
+}
+
+/// The rising sequence nearest to weighted values: neighbours that fall are pooled until none does.
+fn rising(values: impl Iterator<Item = (f64, f64)>) -> Vec<f64> {
+    let mut pools: Vec<(f64, f64, usize)> = Vec::new();
+    for (value, weight) in values {
+        pools.push((value, weight, 1));
+        while let [.., (a, wa, na), (b, wb, nb)] = *pools.as_slice()
+            && a > b
+        {
+            pools.pop();
+            pools.pop();
+            pools.push(((a * wa + b * wb) / (wa + wb), wa + wb, na + nb));
+        }
+    }
+    pools.into_iter().flat_map(|(value, _, n)| std::iter::repeat_n(value, n)).collect()
 }
 
 /// Who gets how much.
@@ -328,6 +363,36 @@ mod tests {
         assert!(model.annoyance(&annoyed) > 1.5 && model.annoyance(&keen) < 0.6);
         let worth = Worth::default();
         assert!(model.gain_of_one_more(&keen, 1, &worth) > model.gain_of_one_more(&annoyed, 1, &worth));
+    }
+
+    #[test]
+    fn neighbours_that_fall_are_pooled() {
+        let values = [(1.0, 1.0), (3.0, 1.0), (2.0, 3.0), (5.0, 1.0)];
+        assert_eq!(rising(values.into_iter()), [1.0, 2.25, 2.25, 5.0]);
+        assert_eq!(rising(std::iter::empty()), [0.0; 0]);
+    }
+
+    #[test]
+    fn the_less_users_differ_the_less_is_made_of_one_click() {
+        let rate_of_lucky = |keen_every: u32, others_every: u32| {
+            let mut model = VolumeModel::default();
+            let mut users = vec![UserResponse::default(); 400];
+            let mut number = 0u32;
+            for _ in 0..20 {
+                for (index, user) in users.iter_mut().enumerate() {
+                    number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    model.note_sent(user, 0);
+                    let every = if index % 4 == 0 { keen_every } else { others_every };
+                    if (number >> 8) % every == 0 {
+                        model.note_clicked(user, 0);
+                    }
+                }
+            }
+            let lucky = UserResponse { sent: 5.0, exposure: 5.0, clicked: 2.0, dismissed: 0.0 };
+            model.click_rate(&lucky)
+        };
+        // A tenth of all are clicked either way.
+        assert!(rate_of_lucky(10, 10) < 0.13 && rate_of_lucky(4, 20) > 0.15);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tidings::base::{ItemId, NotificationId, Timestamp};
 use tidings::evaluate::off_policy::{LoggedChoice, TargetPolicy, estimate};
 use tidings::feedback::learner::{Contact, Learner, UserLearning};
 use tidings::feedback::volume::Worth;
-use tidings::notify::policy::{Candidate, Channel, Moment, Preferences, Truth};
+use tidings::notify::policy::{Candidate, Channel, Moment, Outcome, Preferences, Truth};
 use tidings::notify::{PolicyState, Priority, Sent, decide};
 use tidings::recommend::propensity::Probabilities;
 use uuid::Uuid;
@@ -299,6 +299,7 @@ fn decisions(report: &mut Report) {
             let decision = decide(&candidate, &moment, &state, &strategy.rules, &preferences);
             let names = ["a", "b", "c", "d"];
             let said = learner.choose_wording(&user, "view", &names, &[0, 1, 2, 3], begin, &mut draws);
+            assert_eq!(decision.outcome, Outcome::Send, "a step that ends early would be no measure");
             black_box((decision, said));
             began.elapsed().as_secs_f64() * 1e6
         })

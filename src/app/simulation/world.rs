@@ -60,6 +60,8 @@ struct Run<'a> {
     tally: Tally,
     counts: bool,
     n_sent: u64,
+    n_clicks: u64,
+    n_purchases: u64,
     next_id: u128,
 }
 
@@ -71,6 +73,8 @@ pub fn run(world: &World, strategy: &Strategy) -> Tally {
         tally: Tally { users: world.users as u64, ..Tally::default() },
         counts: false,
         n_sent: 0,
+        n_clicks: 0,
+        n_purchases: 0,
         next_id: 1,
     };
     let mut users: Vec<User> = (0..world.users).map(|number| User::new(world.seed, number)).collect();
@@ -121,8 +125,11 @@ impl Run<'_> {
         &self.strategy.rules
     }
 
+    /// A click with the purchases it leads to.
     fn worth(&self) -> Worth {
-        Worth { click: self.rules().worth.click, leave: self.rules().worth.mute_cost }
+        let worth = &self.rules().worth;
+        let purchases = self.n_purchases as f64 / self.n_clicks.max(1) as f64;
+        Worth { click: worth.click + worth.purchase * purchases, leave: worth.mute_cost }
     }
 
     /// Messages of the week to come: while warming up at random, so that there is something to learn from.
@@ -245,6 +252,8 @@ impl Run<'_> {
         self.learner.note_sent(&mut user.learning, contact);
         user.policy.note_sent(sent(id, now));
         let response = user.shopper.take(day_of(now), relevance, wording);
+        self.n_clicks += u64::from(response.clicked);
+        self.n_purchases += u64::from(response.purchased);
         if response.left {
             self.learner.note_left(&user.learning, id);
             user.preferences.settings.opted_out = true;
