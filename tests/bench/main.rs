@@ -9,6 +9,7 @@
     reason = "a benchmark that can't go on has nothing better to do than to end"
 )]
 
+mod answers;
 #[path = "../it/golden_lists.rs"]
 mod golden_lists;
 #[path = "../it/helpers/http.rs"]

@@ -3,6 +3,10 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use tidings::store::Store;
+use tidings::store::cluster::{Cluster, ClusterOptions};
+
+use crate::answers;
 use crate::http::Http;
 use crate::report::{Aim, Report, percentile};
 use crate::server::{Server, data_dir, tidings};
@@ -70,4 +74,7 @@ pub fn run(report: &mut Report) {
         let value = metrics["model"]["metrics"][name].as_f64().unwrap_or(f64::NAN);
         report.row(&format!("hold-out in time, {name}"), value, "", Aim::None);
     }
+    drop(server);
+    let cluster = Cluster::start(directory.path(), &ClusterOptions::default()).unwrap();
+    answers::run(report, &Store::connect(&cluster.url(), 2).unwrap());
 }

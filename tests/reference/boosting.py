@@ -6,7 +6,6 @@ FOLDS is a file with the fold of each row, a number from 0 a line; without it st
 import csv
 import gzip
 import json
-import resource
 import sys
 import time
 
@@ -14,6 +13,8 @@ import numpy as np
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 from sklearn.model_selection import PredefinedSplit, StratifiedKFold
+
+from memory import peak_rss_mib
 
 with gzip.open(sys.argv[1], "rt") as file:
     header, *rows = csv.reader(file)
@@ -45,7 +46,7 @@ for name, make in [
     print(json.dumps({
         "name": name,
         "seconds": seconds,
-        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_rss_mib": peak_rss_mib(),
         "auc": roc_auc_score(y, p),
         "log_loss": log_loss(y, p),
         "brier": brier_score_loss(y, p),

@@ -2,12 +2,13 @@
 
 import gzip
 import json
-import resource
 import sys
 import time
 
 import numpy as np
 from sklearn.cluster import KMeans
+
+from memory import peak_rss_mib
 
 with gzip.open(sys.argv[1], "rt") as file:
     points = np.loadtxt(file, delimiter=",", skiprows=1)
@@ -17,7 +18,7 @@ model = KMeans(5, n_init=10, random_state=0).fit(points)
 print(json.dumps({
     "name": "kmeans",
     "seconds": time.perf_counter() - started,
-    "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    "peak_rss_mib": peak_rss_mib(),
     "inertia": model.inertia_,
     "rows": len(points),
 }))

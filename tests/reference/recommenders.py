@@ -12,7 +12,6 @@ import csv
 import gzip
 import json
 import os
-import resource
 import sys
 import time
 
@@ -21,6 +20,8 @@ os.environ["OPENBLAS_NUM_THREADS"] = "2" if sys.argv[1] == "ease" else "1"
 
 import numpy as np  # noqa: E402  (after the number of threads)
 import scipy.sparse as sp  # noqa: E402
+
+from memory import peak_rss_mib  # noqa: E402
 
 DEFAULTS = {"ease": [200], "ials": [64, 50, 16], "item_knn": [100]}
 
@@ -98,7 +99,7 @@ def main():
     started = time.perf_counter()
     scores = fit(matrix, *values)
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_rss_mib()
     print(json.dumps({
         "name": name, "seconds": seconds, "peak_rss_mib": peak, "ndcg@10": ndcg(scores, matrix, test),
     }))

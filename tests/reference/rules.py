@@ -5,13 +5,14 @@ Prints one JSON object: what it found, seconds from opening the file, and the la
 
 import gzip
 import json
-import resource
 import sys
 import time
 
 import pandas as pd
 from mlxtend.frequent_patterns import association_rules, fpgrowth
 from mlxtend.preprocessing import TransactionEncoder
+
+from memory import peak_rss_mib
 
 
 def main() -> None:
@@ -31,7 +32,7 @@ def main() -> None:
             {
                 "name": "mlxtend",
                 "seconds": time.perf_counter() - started,
-                "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                "peak_rss_mib": peak_rss_mib(),
                 "itemsets": len(itemsets),
                 "rules": len(rules),
             }

@@ -45,6 +45,7 @@ impl Python {
         let threads = process::THREADS.to_string();
         let mut command = Command::new(&self.program);
         command.arg(programs().join(program)).args(arguments).env("OMP_NUM_THREADS", threads);
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
         process::lines(&mut command).map_err(|why| format!("{program}: {why}"))
     }
 
