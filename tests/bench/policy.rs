@@ -24,13 +24,16 @@ use crate::report::{Aim, Report, percentile};
 use crate::server::{Server, data_dir, tidings};
 
 /// Worlds that simulated rows are summed over.
-const SEEDS: std::ops::Range<u64> = 1..6;
+const SEEDS: std::ops::Range<u64> = 101..106;
+/// Messages a week and shopper, where volume is fixed.
+const WEEKLY: usize = 5;
 const HISTORIES: u64 = 10_000;
 const DECISIONS: usize = 20_000;
 const FEEDBACKS: usize = 300;
 
 pub fn run(report: &mut Report) {
-    report.setting("worlds", SEEDS.end - SEEDS.start);
+    report.setting("worlds", format!("seeds {}…{}", SEEDS.start, SEEDS.end - 1));
+    report.setting("messages a week where volume is fixed", WEEKLY);
     open_bandit(report);
     known_truth(report);
     shoppers(report);
@@ -174,7 +177,7 @@ fn shoppers(report: &mut Report) {
     report.setting("days, after as many to learn in", world.days);
     let policy = Strategy::named("default").unwrap();
     let rules = policy.rules.clone();
-    let weekly = |learned| Volume::Weekly { mean: 6, learned };
+    let weekly = |learned| Volume::Weekly { mean: WEEKLY, learned };
     let fixed = Strategy { volume: weekly(false), ..policy.clone() };
     let even = over_worlds(world, &Strategy { words: Words::Even, ..fixed.clone() });
     let learned = over_worlds(world, &fixed);

@@ -3,7 +3,7 @@
 //! A click has the probability taste · presence(hour) · relevance · wording · e^(−κF). Fatigue F rises by one a message and
 //! halves every two days (the policy counts messages of a week instead); a message annoys with hazard α F² and the annoyed
 //! opt out for good, which is how volume hurts in Zhao et al. (KDD 2018). A wording wears off and recovers with a half-life of
-//! three days (Yancey & Settles, KDD 2020). Presence peaks at two hours of the shopper's own.
+//! three days (Yancey & Settles, KDD 2020). Who cares little for what is said is annoyed sooner, and dismisses more. Presence peaks at two hours of the shopper's own.
 
 use crate::app::demo::chance::{between, happens, index, noise};
 use crate::base::random::{ChaCha8Rng, rng};
@@ -18,8 +18,13 @@ const WEAR_HALF_LIFE_DAYS: f64 = 3.0;
 const FATIGUE_HALF_LIFE_DAYS: f64 = 2.0;
 /// Probability of a purchase after a click.
 const PURCHASE: f64 = 0.12;
-/// Of a dismissal where there was no click, at full fatigue.
+/// Of a dismissal where there was no click, at full fatigue, by the ordinarily annoyed.
 const DISMISSAL: f64 = 0.25;
+/// Leaving at a fatigue of one, by the same.
+const LEAVING: f64 = 0.000_25;
+const MEDIAN_TASTE: f64 = 0.1;
+/// How fast annoyance falls with taste.
+const PATIENCE_OF_TASTE: f64 = 0.7;
 /// Away from the peaks.
 const BASE_PRESENCE: f64 = 0.12;
 const PEAK_WIDTH_H: f64 = 1.4;
@@ -31,6 +36,7 @@ pub struct Shopper {
     peaks: [f64; 2],
     wordings: [f64; WORDINGS],
     tiring: f64,
+    /// Times the ordinary.
     annoyance: f64,
     /// Occasions a day.
     pub occasions: f64,
@@ -57,12 +63,13 @@ impl Shopper {
         let mut hidden = rng(seed ^ ((number as u64) << 20), "shopper");
         let evening = between(&mut hidden, 17.0, 23.0);
         let other = between(&mut hidden, 6.0, 16.0);
+        let taste = (0.16 * noise(&mut hidden, 0.9)).min(0.8);
         Self {
-            taste: (0.16 * noise(&mut hidden, 0.9)).min(0.8),
+            taste,
             peaks: [evening, other],
             wordings: WORDING_EFFECT.map(|effect| effect * noise(&mut hidden, 0.15)),
             tiring: 0.12 * noise(&mut hidden, 0.4),
-            annoyance: 0.000_25 * noise(&mut hidden, 0.8),
+            annoyance: noise(&mut hidden, 0.6) * (taste / MEDIAN_TASTE).powf(-PATIENCE_OF_TASTE),
             occasions: 2.5 * noise(&mut hidden, 0.5),
             fatigue: 0.0,
             fatigue_day: 0.0,
@@ -111,7 +118,7 @@ impl Shopper {
 
     /// Probability that a message at a moment makes the shopper leave.
     pub fn leave_probability(&self, day: f64) -> f64 {
-        (self.annoyance * self.fatigue(day).powi(2)).min(1.0)
+        (LEAVING * self.annoyance * self.fatigue(day).powi(2)).min(1.0)
     }
 
     /// Purchases a click.
@@ -132,7 +139,8 @@ impl Shopper {
         let fatigue = self.fatigue(day);
         let clicked = happens(&mut self.draws, click);
         let purchased = happens(&mut self.draws, PURCHASE) && clicked;
-        let dismissed = happens(&mut self.draws, DISMISSAL * fatigue / (1.0 + fatigue)) && !clicked;
+        let annoyed = self.annoyance.min(3.0) * fatigue / (1.0 + fatigue);
+        let dismissed = happens(&mut self.draws, DISMISSAL * annoyed) && !clicked;
         let left = happens(&mut self.draws, leave);
         (self.fatigue, self.fatigue_day) = (fatigue + 1.0, day);
         if let Some(seen) = self.seen.get_mut(wording) {

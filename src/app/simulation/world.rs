@@ -23,6 +23,8 @@ const NAMES: [&str; WORDINGS] = ["a", "b", "c", "d"];
 const MEAN_RELEVANCE: f64 = 0.6;
 /// Messages before anything is taken to be learned.
 const LEARNED_FROM: u64 = 500;
+/// So many times its cost at the time, when weekly volumes are allotted.
+const LEAVING_LASTS: f64 = 3.0;
 /// Relearned this often, days.
 const RELEARN_DAYS: usize = 7;
 
@@ -138,9 +140,11 @@ impl Run<'_> {
         if !self.counts {
             users.iter_mut().for_each(|user| user.allowance = 1 + index(&mut user.choices, 2 * mean - 1));
         } else if learned {
+            // Who leaves is lost for longer than the weeks looked at.
+            let worth = Worth { leave: LEAVING_LASTS * self.worth().leave, ..self.worth() };
             let curve = |user: &User| match user.shopper.has_left {
                 true => Vec::new(),
-                false => self.learner.volume_curve(&user.learning, 2 * mean, &self.worth()),
+                false => self.learner.volume_curve(&user.learning, 2 * mean, &worth),
             };
             let curves: Vec<Vec<f64>> = users.iter().map(curve).collect();
             let there = users.iter().filter(|user| !user.shopper.has_left).count();
