@@ -22,6 +22,7 @@ mod models_online_retail;
 mod models_sessions;
 mod notifications;
 mod off_policy;
+mod outcomes;
 mod policy;
 mod propensity;
 mod push;
