@@ -28,6 +28,7 @@ mod propensity;
 mod push;
 mod registry;
 mod reliability;
+mod results;
 mod rules;
 mod sse;
 mod store_cluster;
