@@ -29,6 +29,7 @@ use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::http::admin::{DemoMode, SlowCache};
 use crate::http::error::ApiError;
+use crate::http::limits::LimitsCache;
 use crate::http::websocket::EchoLimits;
 use crate::recommend::ModelSet;
 use crate::store::models::{self, ModelState};
@@ -143,6 +144,7 @@ pub async fn start(shared: Arc<Shared>, demo: bool, echo: EchoLimits) -> anyhow:
         workers => workers,
     };
     let cache = web::Data::new(SlowCache::default());
+    let limits_cache = web::Data::new(LimitsCache::default());
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(Arc::clone(&app_shared)))
@@ -151,6 +153,7 @@ pub async fn start(shared: Arc<Shared>, demo: bool, echo: EchoLimits) -> anyhow:
             .app_data(web::Data::new(DemoMode(demo)))
             .app_data(web::Data::new(echo.clone()))
             .app_data(cache.clone())
+            .app_data(limits_cache.clone())
             .app_data(web::PayloadConfig::new(max_body))
             .app_data(
                 web::QueryConfig::default()

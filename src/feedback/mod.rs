@@ -5,6 +5,7 @@
 pub mod experiments;
 pub mod learner;
 pub mod lift;
+pub mod outcomes;
 pub mod send_time;
 pub mod statistics;
 pub mod thompson;

@@ -5,8 +5,8 @@ use actix_web::{HttpResponse, ResponseError};
 
 use super::error::ApiError;
 use super::{
-    admin, assets, consent, definitions, events, inbox, items, models, notifications, operate, preview,
-    rules, set_off, sse, users, webpush, websocket,
+    admin, assets, consent, definitions, events, experiments, inbox, items, limits, models, notifications,
+    operate, outcomes, preview, rules, set_off, sse, timeline, users, webpush, websocket,
 };
 
 /// Every path of the server. What is not here is a file of the dashboard or a 404.
@@ -67,8 +67,13 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .route("/rules", get().to(rules::list))
                 .route("/decisions", get().to(admin::decisions))
                 .route("/sessions", get().to(admin::sessions))
+                .route("/outcomes", get().to(outcomes::outcomes))
+                .route("/experiments/readings", get().to(experiments::readings))
+                .route("/experiments/{name}/reading", get().to(experiments::reading))
+                .route("/limits", get().to(limits::limits))
                 .route("/cleaning", get().to(admin::cleaning))
                 .route("/users", get().to(admin::users))
+                .route("/users/{id}/timeline", get().to(timeline::timeline))
                 .route("/retrain", post().to(admin::retrain))
                 .route("/jobs/{id}", get().to(admin::job))
                 .route("/jobs/{id}", delete().to(admin::cancel))

@@ -1,12 +1,13 @@
-// Starts the page: routes, theme, the server's state, and the two areas.
+// Starts the page: routes, theme, the server's state, and the three areas.
 
 import * as api from "./api.js";
 import { $, h, icon, put, text } from "./dom.js";
 import { compact, count, duration, rate, refreshTimes } from "./format.js";
 import { startTry } from "./try/index.js";
 import { startOperate } from "./operate/index.js";
+import { startResults } from "./results/index.js";
 
-/** What /admin/metrics last said; both areas listen. */
+/** What /admin/metrics last said; all areas listen. */
 const metricsListeners = new Set();
 /** When the server stopped answering (0 = it answers), and what else is wrong. */
 let downSince = 0;
@@ -19,6 +20,7 @@ const operateArea = startOperate({
   active: () => live.route.area === "operate",
   refresh: () => metricsPoll.now(),
 });
+const resultsArea = startResults({ navigate, active: () => live.route.area === "results" });
 const metricsPoll = api.poll(1000, loadMetrics, { probe: true, failed: metricsFailed });
 
 function onMetrics(listener) {
@@ -53,18 +55,18 @@ function serverLine(metrics) {
   return parts.join(" · ");
 }
 
-// Routes: #/try, #/try/<user id>, #/operate.
+// Routes: #/try, #/try/<user id>, #/operate, #/results, #/results/<user id>.
 
 function readRoute() {
   const [area, user] = location.hash.replace(/^#\/?/, "").split("/");
   if (area === "operate") return { area, user: null };
   let id = null;
   try {
-    id = area === "try" && user ? decodeURIComponent(user) : null;
+    id = user ? decodeURIComponent(user) : null;
   } catch {
     id = null;
   }
-  return { area: "try", user: id };
+  return { area: area === "results" ? area : "try", user: id };
 }
 
 function navigate(hash, { replace = false } = {}) {
@@ -80,7 +82,7 @@ function showRoute() {
     return;
   }
   live.route = readRoute();
-  for (const area of ["try", "operate"]) {
+  for (const area of ["try", "operate", "results"]) {
     const shown = live.route.area === area;
     $(`#area-${area}`).hidden = !shown;
     const link = $(`[data-area="${area}"]`);
@@ -88,6 +90,7 @@ function showRoute() {
     else link.removeAttribute("aria-current");
   }
   if (live.route.area === "operate") operateArea.shown();
+  else if (live.route.area === "results") resultsArea.shown(live.route.user);
   else tryArea.shown(live.route.user);
 }
 

@@ -124,6 +124,12 @@ fn the_dashboard_fits_laptops_and_phones_by_day_and_by_night() {
             browser.wait_for("/[A-E]/.test(document.querySelector('#segments-body').innerText)");
             fits(&mut browser, viewport);
             browser.screenshot(&format!("operate-{device}-{scheme}"));
+            browser.open(&format!("http://{}/?{device}-{scheme}#/results", server.address));
+            browser.wait_for("document.querySelector('#outcomes-body tbody tr')");
+            browser.wait_for("document.querySelector('.heat-cell[data-level=\"4\"]')");
+            browser.wait_for("document.querySelector('#experiments-body').innerText && document.querySelector('.branches')");
+            fits(&mut browser, viewport);
+            browser.screenshot(&format!("results-{device}-{scheme}"));
             complain(&mut browser, &format!("{device} {scheme}"));
         }
     }

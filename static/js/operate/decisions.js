@@ -18,6 +18,7 @@ const STEPS = {
   frequency_caps: "caps",
   quiet_hours: "quiet hours",
   budget: "budget",
+  experiment: "experiment",
   worth: "worth",
   channel: "channel",
   time: "time",
@@ -73,7 +74,9 @@ export function startDecisions({ active }) {
   });
   user.addEventListener("keydown", (event) => event.key === "Enter" && user.blur());
   const funnel = h("p", { class: "note", id: "decisions-funnel" });
-  put($("#decisions-filter"), h("div", { class: "chips", role: "group", "aria-label": "Outcome" }, outcomes), user, funnel);
+  const bars = h("ol", { class: "step-bars", id: "decisions-bars", "aria-label": "Where the latest decisions ended" });
+  const chips = h("div", { class: "chips", role: "group", "aria-label": "Outcome" }, outcomes);
+  put($("#decisions-filter"), chips, user, funnel, bars);
 
   const poll = api.poll(2_000, load, {
     active,
@@ -95,6 +98,23 @@ export function startDecisions({ active }) {
   const matching = () =>
     latest.filter((decision) => !filter.outcome || decision.outcome === filter.outcome).slice(0, SHOWN);
 
+  /** A bar for each step that ended something, and one for what was sent. */
+  function drawBars(ended, sent) {
+    const rows = Object.entries(STEPS)
+      .map(([step, label]) => [step, label, ended.get(step) ?? 0])
+      .filter(([, , held]) => held > 0);
+    const all = [...rows, ["sent", "sent", sent]];
+    put(
+      bars,
+      (latest.length ? all : []).map(([step, label, n]) => {
+        const fill = h("span", {});
+        fill.style.width = `${(100 * n) / latest.length}%`;
+        const meter = h("span", { class: "meter", "aria-hidden": "true" }, fill);
+        return h("li", { dataset: { step } }, h("span", {}, label), meter, h("strong", {}, String(n)));
+      }),
+    );
+  }
+
   /** How many of the latest got through, and which step held the others back. */
   function showFunnel() {
     const ended = new Map();
@@ -106,6 +126,7 @@ export function startDecisions({ active }) {
       .filter(([step]) => ended.has(step))
       .map(([step, label]) => `${ended.get(step)} at ${label}`);
     const sent = latest.filter((decision) => decision.outcome === "send").length;
+    drawBars(ended, sent);
     const held = parts.length ? `; held back: ${parts.join(", ")}` : "";
     text(funnel, latest.length ? `Of the last ${count(latest.length, "decision", "decisions")} ${sent} sent${held}.` : "");
   }
@@ -227,6 +248,10 @@ export function startDecisions({ active }) {
             decision.until && [" · until ", ago(decision.until)],
             " · ",
             h("a", { href: `#/try/${encodeURIComponent(String(decision.user_id))}` }, "Be this user"),
+            " · ",
+            h("a", { href: `#/results/${encodeURIComponent(String(decision.user_id))}` }, "The whole story"),
+            " · ",
+            h("a", { href: `#/results/${encodeURIComponent(String(decision.user_id))}` }, "Why? Their whole story"),
           ),
         ),
       ),

@@ -9,6 +9,8 @@ import { claimShown } from "../../webpush.js";
 import { watchSilence } from "./silence.js";
 
 const KEPT = 100;
+/** Messages of the inbox read at once. */
+const PAGE = 20;
 /** Visible for this long counts as displayed. */
 const DISPLAYED_MS = 600;
 
@@ -43,19 +45,25 @@ export function startNotifications({ person, open, mutedChanged }) {
   });
 
   reset();
-  person.on("become", ({ changed }) => changed && reset());
+  person.on("become", ({ changed }) => {
+    if (!changed) return;
+    reset();
+    inbox();
+  });
   person.on("message", ({ message, arrival }) => arrived(message, arrival));
-  person.on("withdraw", ({ notification_id, reason }) =>
-    settle(notification_id, "withdrawn", `Withdrawn${reason ? `: ${reason}` : ""}`),
-  );
+  person.on("withdraw", ({ notification_id, reason }) => {
+    if (reason === "read_elsewhere") markRead(notification_id);
+    else settle(notification_id, "withdrawn", `Withdrawn${reason ? `: ${reason}` : ""}`);
+  });
   person.on("gap", () =>
     list.prepend(h("p", { class: "stream-gap" }, "Some earlier messages were missed while offline.")),
   );
   watchSilence({ person, tell: silent });
   $("#mark-read").addEventListener("click", () => {
-    for (const entry of entries.values()) entry.read = true;
-    for (const { element } of entries.values()) element.classList.remove("unread");
-    count();
+    for (const id of entries.keys()) markRead(id);
+    api
+      .post(api.path("v1/users", person.id, "inbox", "read"), { all: true })
+      .catch((error) => toast({ title: "Could not mark them as read", body: error.message, kind: "wrong" }));
   });
 
   function reset() {
@@ -68,6 +76,48 @@ export function startNotifications({ person, open, mutedChanged }) {
         person.id === null ? "Become a user, then view a product." : "View a product: something will.",
       ),
     );
+    count();
+  }
+
+  /** What waited in the inbox, older than an offset if one is given; below what has arrived since. */
+  async function inbox(before) {
+    const id = person.id;
+    try {
+      const page = await api.get(api.path("v1/users", id, "inbox"), { limit: PAGE, before });
+      if (id !== person.id || entries.size + page.messages.length > KEPT) return;
+      for (const message of page.messages) waiting(message);
+      if (page.next_before) list.append(older(page.next_before));
+      count();
+    } catch (error) {
+      if (error.status > 0) list.append(h("p", { class: "stream-gap" }, `The inbox can't be shown: ${error.message}`));
+    }
+  }
+
+  function older(before) {
+    const button = h("button", { type: "button", class: "quiet small", id: "older-messages" }, "Older messages");
+    button.addEventListener("click", () => {
+      button.remove();
+      inbox(before);
+    });
+    return button;
+  }
+
+  function waiting(message) {
+    const id = String(message.notification_id);
+    if (entries.has(id)) return;
+    if (entries.size === 0) list.querySelector(".empty")?.remove();
+    const element = entryElement(id, message, null);
+    entries.set(id, { element, message, read: Boolean(message.read), displayed: Boolean(message.seen) });
+    element.classList.toggle("unread", !message.read);
+    list.append(element);
+    if (!message.seen) watcher.observe(element);
+  }
+
+  function markRead(id) {
+    const entry = entries.get(id);
+    if (!entry || entry.read) return;
+    entry.read = true;
+    entry.element.classList.remove("unread");
     count();
   }
 
@@ -216,6 +266,7 @@ export function startNotifications({ person, open, mutedChanged }) {
     if (!entry) return;
     displayed(id);
     person.feedback(id, "clicked", item?.item_id);
+    person.read([id]);
     settle(id, "clicked", "Opened");
     if (item) open(item);
   }
@@ -284,6 +335,7 @@ function timing({ total_ms, cause }) {
 
 /** The way from the act to the arrival, as a line in two parts: until it was stored, and from there to here. */
 function trace(message, arrival) {
+  if (!arrival) return h("p", { class: "trace-text" }, message.read ? "Read" : "Waited for you here");
   const sent = Date.parse(message.sent_at);
   const travel = Number.isNaN(sent) ? null : Math.max(0, arrival.received - sent);
   const known = timing(arrival);

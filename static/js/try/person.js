@@ -49,6 +49,8 @@ export function createPerson() {
     retry: () => (client?.status.retryAt ? client.retryNow() : person.id !== null && become(person.id)),
     send,
     feedback: (notification_id, outcome, item_id) => client?.feedback(notification_id, outcome, item_id),
+    // Not worth a word when it fails: the click itself is kept until the server has it.
+    read: (notification_ids) => client?.read(notification_ids).catch(() => null),
   };
   const emit = (name, detail) => (listeners.get(name) ?? []).forEach((handler) => handler(detail));
 

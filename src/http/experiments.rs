@@ -1,0 +1,269 @@
+//! Readings of experiments over HTTP: the global slices (holdout, ordinary, random) and every experiment that decisions
+//! were part of.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::access::Caller;
+use super::error::ApiError;
+use super::outcomes::days;
+use super::views;
+use crate::actors::Shared;
+use crate::base::Timestamp;
+use crate::evaluate::off_policy::{self, LoggedChoice, TargetPolicy};
+use crate::feedback::experiments::{BUCKETS, MAX_ARMS, SAMPLE_RATIO_P, SampleRatio, Slices};
+use crate::feedback::lift::{self, ArmOutcome, Metric, Reading};
+use crate::feedback::uplift::{self, Told};
+use crate::store;
+use crate::store::experiments::{ArmUser, VariantChoice};
+
+/// The slice that gets no messages: the control of everything.
+const HOLDOUT: &str = "holdout";
+/// The slice that the learned policy decides about.
+const ORDINARY: &str = "ordinary";
+/// The slice that chance decides about.
+const RANDOM: &str = "random";
+
+/// Segments have letters.
+const MAX_SEGMENTS: usize = 26;
+
+/// Over which time.
+#[derive(Deserialize)]
+pub struct ReadingQuery {
+    days: Option<f64>,
+}
+
+/// One arm with its share in any unit.
+struct ArmSum {
+    name: String,
+    share: f64,
+    users: ArmOutcome,
+}
+
+/// The slices, and in short every experiment.
+pub async fn readings(
+    query: web::Query<ReadingQuery>,
+    shared: web::Data<Arc<Shared>>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let days = days(query.days)?;
+    let since = Timestamp::now().plus_days(-days);
+    let (slices, choices, names) = shared
+        .store
+        .run(move |connection| {
+            let from = store::experiments::slices_since(connection, since)?;
+            let users = from.map(|from| store::experiments::users(connection, None, from)).transpose()?;
+            let choices = store::experiments::variant_choices(connection, since)?;
+            Ok((from.zip(users), choices, store::experiments::names(connection, since)?))
+        })
+        .await?;
+    let slices = match &slices {
+        Some((from, users)) => slices_view(*from, users, &shares(&shared)),
+        None => {
+            json!({"note": "Nobody was held out in this time. The slices begin with the first decision that names one."})
+        }
+    };
+    let names: Vec<Value> =
+        names.into_iter().map(|(name, arms)| json!({"name": name, "arms_seen": arms})).collect();
+    Ok(HttpResponse::Ok().json(
+        json!({"days": days, "slices": slices, "experiments": names, "off_policy": estimates(&choices)}),
+    ))
+}
+
+/// One experiment by name.
+pub async fn reading(
+    path: web::Path<String>,
+    query: web::Query<ReadingQuery>,
+    shared: web::Data<Arc<Shared>>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let days = days(query.days)?;
+    let since = Timestamp::now().plus_days(-days);
+    let name = path.into_inner();
+    let asked = name.clone();
+    let (definition, users) = shared
+        .store
+        .run(move |connection| {
+            let definition = store::experiments::definition(connection, &asked)?;
+            Ok((definition, store::experiments::users(connection, Some(&asked), since)?))
+        })
+        .await?;
+    if users.is_empty() && definition.is_none() {
+        return Err(ApiError::NotFound("this experiment"));
+    }
+    let (arms, note) = match definition.as_ref().and_then(defined_arms) {
+        Some(arms) => (arms, None),
+        None => (
+            seen_arms(&users),
+            Some("no definition is stored: equal shares are assumed, the first arm by name is the control"),
+        ),
+    };
+    let arms = sums(arms, &users);
+    Ok(HttpResponse::Ok()
+        .json(json!({"name": name, "days": days, "note": note, "reading": reading_view(&arms)})))
+}
+
+/// Name and share of each arm, the control first; `None` where the body says no arms.
+fn defined_arms(body: &Value) -> Option<Vec<(String, f64)>> {
+    let arms = body["arms"].as_array()?;
+    let arm = |arm: &Value| Some((arm["name"].as_str()?.to_owned(), arm["share"].as_f64()?));
+    arms.iter().take(MAX_ARMS).map(arm).collect()
+}
+
+fn seen_arms(users: &[ArmUser]) -> Vec<(String, f64)> {
+    let names: std::collections::BTreeSet<&str> = users.iter().map(|user| user.arm.as_str()).collect();
+    names.into_iter().take(MAX_ARMS).map(|name| (name.to_owned(), 1.0)).collect()
+}
+
+fn sums(arms: Vec<(String, f64)>, users: &[ArmUser]) -> Vec<ArmSum> {
+    let mut sums: Vec<ArmSum> =
+        arms.into_iter().map(|(name, share)| ArmSum { name, share, users: ArmOutcome::default() }).collect();
+    for user in users {
+        if let Some(arm) = sums.iter_mut().find(|arm| arm.name == user.arm) {
+            arm.users.add(&user.outcome);
+        }
+    }
+    sums
+}
+
+/// Arms, the check of their sizes and the lifts, or in words why there are none.
+fn reading_view(arms: &[ArmSum]) -> Value {
+    let pairs: Vec<(ArmOutcome, f64)> = arms.iter().map(|arm| (arm.users, arm.share)).collect();
+    let Reading { sample_ratio, arms: lifts } = lift::read(&pairs);
+    let whole: f64 = arms.iter().map(|arm| arm.share).sum();
+    let described: Vec<Value> = arms
+        .iter()
+        .map(|arm| {
+            let metrics: serde_json::Map<String, Value> = Metric::ALL
+                .iter()
+                .filter_map(|metric| Some((name_of(*metric)?, json!(arm.users.measured(*metric)))))
+                .collect();
+            json!({"name": arm.name, "share": arm.share / whole, "users": arm.users.users(), "metrics": metrics})
+        })
+        .collect();
+    let compared: Vec<Value> = arms
+        .iter()
+        .skip(1)
+        .zip(lifts)
+        .map(|(arm, metrics)| json!({"arm": arm.name, "metrics": metrics}))
+        .collect();
+    json!({"control": arms.first().map(|arm| &arm.name), "arms": described, "sample_ratio": sample_ratio,
+        "blocked": blocked(&sample_ratio), "lifts": compared})
+}
+
+fn name_of(metric: Metric) -> Option<String> {
+    serde_json::to_value(metric).ok()?.as_str().map(str::to_owned)
+}
+
+fn blocked(check: &SampleRatio) -> Option<String> {
+    check.blocked.then(|| {
+        format!(
+            "Not read: the arms do not have the sizes they should (χ² {:.1}, p {:.1e}, below {SAMPLE_RATIO_P}). Users got \
+             lost on one side; find out where before you believe any difference.",
+            check.chi_square, check.p
+        )
+    })
+}
+
+/// As the policy that holds says.
+fn shares(shared: &Shared) -> Slices {
+    let rules = shared.rules.load();
+    Slices::of_shares(rules.holdout, rules.random)
+}
+
+fn slices_view(from: Timestamp, users: &[ArmUser], shares: &Slices) -> Value {
+    let rest = BUCKETS.saturating_sub(shares.holdout).saturating_sub(shares.uniform);
+    let arms = [(HOLDOUT, shares.holdout), (ORDINARY, rest), (RANDOM, shares.uniform)];
+    let arms = arms.map(|(name, share)| (name.to_owned(), f64::from(share))).to_vec();
+    let sums = sums(arms, users);
+    let reading = reading_view(&sums);
+    let open = reading.get("blocked").is_some_and(Value::is_null);
+    json!({"from": from, "reading": reading, "attribution": open.then(|| attribution(users)),
+        "uplift": open.then(|| uplift_by_segment(users))})
+}
+
+/// Messaged: everybody who was not held out.
+fn attribution(users: &[ArmUser]) -> lift::Attribution {
+    let (mut messaged, mut holdout) = (ArmOutcome::default(), ArmOutcome::default());
+    let mut last_touch = 0.0;
+    for user in users {
+        if user.arm == HOLDOUT {
+            holdout.add(&user.outcome);
+        } else {
+            messaged.add(&user.outcome);
+            last_touch += f64::from(u8::from(user.last_touch));
+        }
+    }
+    lift::holdout_corrected(&messaged, &holdout, last_touch)
+}
+
+/// Share of buyers that messages add, by segment, the greatest first; segments with nobody in them are left out.
+fn uplift_by_segment(users: &[ArmUser]) -> Vec<Value> {
+    let none = MAX_SEGMENTS;
+    let told = users.iter().map(|user| Told {
+        stratum: user.segment.map_or(none, |segment| usize::from(segment).min(none)),
+        messaged: user.arm != HOLDOUT,
+        outcome: f64::from(u8::from(user.outcome.converted)),
+    });
+    uplift::by_stratum(told, none + 1)
+        .into_iter()
+        .filter(|row| row.messaged + row.held_out > 0)
+        .map(|row| {
+            let segment = u8::try_from(row.stratum).ok().filter(|_| row.stratum < none);
+            json!({"segment": views::segment(segment), "messaged": row.messaged, "held_out": row.held_out,
+                "uplift": row.uplift, "interval": row.interval})
+        })
+        .collect()
+}
+
+/// For each trigger whose template has variants: what each variant would earn if it were always taken.
+fn estimates(choices: &[VariantChoice]) -> Vec<Value> {
+    let mut by_trigger: BTreeMap<&str, Vec<&VariantChoice>> = BTreeMap::new();
+    for choice in choices {
+        by_trigger.entry(&choice.trigger).or_default().push(choice);
+    }
+    by_trigger
+        .into_iter()
+        .map(|(trigger, choices)| {
+            let mut variants: Vec<&str> = choices.iter().map(|choice| choice.variant.as_str()).collect();
+            variants.sort_unstable();
+            variants.dedup();
+            let reports: Vec<Value> =
+                (0..variants.len()).filter_map(|chosen| estimate(&choices, &variants, chosen)).collect();
+            json!({"trigger": trigger, "reward": "clicked", "policies": reports})
+        })
+        .collect()
+}
+
+fn estimate(choices: &[&VariantChoice], variants: &[&str], chosen: usize) -> Option<Value> {
+    let strata = MAX_SEGMENTS + 1;
+    let rows: Vec<LoggedChoice> = choices
+        .iter()
+        .filter_map(|choice| {
+            Some(LoggedChoice {
+                stratum: choice
+                    .segment
+                    .map_or(MAX_SEGMENTS, |segment| usize::from(segment).min(MAX_SEGMENTS)),
+                action: variants.binary_search(&choice.variant.as_str()).ok()?,
+                reward: f64::from(u8::from(choice.clicked)),
+                propensity: f64::from(choice.propensity),
+            })
+        })
+        .collect();
+    let row = (0..variants.len()).map(|action| f64::from(u8::from(action == chosen)));
+    let target: Vec<f64> = row.cycle().take(variants.len() * strata).collect();
+    let answer =
+        TargetPolicy::new(variants.len(), target).and_then(|target| off_policy::estimate(&rows, &target));
+    let variant = variants.get(chosen)?;
+    Some(match answer {
+        Ok(report) => json!({"always": variant, "report": report,
+            "refused": report.refusal.map(|refusal| refusal.to_string())}),
+        Err(error) => json!({"always": variant, "refused": error.to_string()}),
+    })
+}

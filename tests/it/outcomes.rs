@@ -1,0 +1,259 @@
+//! What came of messages, readings of experiments and a user's timeline, from what was really sent and answered.
+
+use diesel::connection::SimpleConnection;
+use serde_json::{Value, json};
+
+use crate::helpers::client::Client;
+use crate::helpers::database::TestDatabase;
+use crate::helpers::server::{Server, wait_for};
+
+fn shop() -> (TestDatabase, Server) {
+    let database = TestDatabase::new();
+    let server = Server::start(&database.url, &[]);
+    let items: Value = (101..141)
+        .map(|id| {
+            let kind = if id % 2 == 0 { "Watch" } else { "Mug" };
+            json!({"item_id": id, "title": format!("{kind} number {id}"), "category": [format!("{kind}es")],
+                "price": 10.0, "currency": "EUR", "attributes": {"brand": format!("Brand {}", id % 3)}})
+        })
+        .collect();
+    assert_eq!(server.http().put("/v1/items", &items).status, 200);
+    (database, server)
+}
+
+/// Views an item and waits for the message that it sets off.
+fn pushed(client: &mut Client, item: i64) -> Value {
+    client.send(&json!({"type": "event", "kind": "view", "item_id": item}));
+    loop {
+        let frame = client.expect("recommendation");
+        if frame["trigger"] == "view" {
+            return frame;
+        }
+    }
+}
+
+fn answer(client: &mut Client, message: &Value, outcome: &str) {
+    client.send(
+        &json!({"type": "feedback", "notification_id": message["notification_id"], "outcome": outcome}),
+    );
+}
+
+fn group(server: &Server, by: &str, name: &str) -> Value {
+    let answer = server.http().get(&format!("/admin/outcomes?by={by}")).json();
+    let groups = answer["groups"].as_array().unwrap_or_else(|| panic!("{answer}"));
+    groups.iter().find(|group| group["name"] == name).cloned().unwrap_or_default()
+}
+
+#[test]
+fn what_people_do_with_messages_is_counted_on_every_side() {
+    let (_database, server) = shop();
+    let (mut first, _) = server.login(1);
+    let (mut second, _) = server.login(2);
+    let (mut third, _) = server.login(3);
+    let message = pushed(&mut first, 102);
+    for outcome in ["displayed", "clicked", "liked"] {
+        answer(&mut first, &message, outcome);
+    }
+    let bought = message["items"][0]["item_id"].clone();
+    first.send(
+        &json!({"type": "event", "kind": "purchase", "item_id": bought, "value": 30.0, "currency": "EUR"}),
+    );
+    let message = pushed(&mut second, 103);
+    for outcome in ["displayed", "disliked", "muted"] {
+        answer(&mut second, &message, outcome);
+    }
+    let message = pushed(&mut third, 104);
+    answer(&mut third, &message, "dismissed");
+    assert_eq!(server.http().put("/v1/users/3/preferences", &json!({"opted_out": true})).status, 200);
+
+    let mut view = Value::Null;
+    wait_for("all to be counted", || {
+        view = group(&server, "trigger", "view");
+        view["converted"] == 1 && view["muted"] == 1 && view["dismissed"] == 1 && view["unsubscribed"] == 1
+    });
+    assert_eq!((&view["sent"], &view["delivered"], &view["clicked"]), (&json!(3), &json!(3), &json!(1)));
+    assert_eq!((&view["liked"]["value"], &view["revenue"]), (&json!(0.5), &json!(30.0)));
+    let ctr = &view["click_through"];
+    // Wilson, 1 of 3.
+    assert!((ctr["low"].as_f64().unwrap() - 0.061_49).abs() < 1e-4, "{ctr}");
+    assert!((ctr["high"].as_f64().unwrap() - 0.792_35).abs() < 1e-4, "{ctr}");
+    let muted = view["muted_per_thousand"]["value"].as_f64().unwrap();
+    assert!((muted - 1_000.0 / 3.0).abs() < 1e-9, "{muted}");
+
+    let clicked_by = |by: &str| {
+        let answer = server.http().get(&format!("/admin/outcomes?by={by}")).json();
+        assert_eq!(answer["overall"]["sent"], 6, "{by}: three logins, three views: {answer}");
+        let groups = answer["groups"].as_array().unwrap();
+        groups.iter().map(|group| group["clicked"].as_u64().unwrap()).sum::<u64>()
+    };
+    for by in ["kind", "template", "variant", "segment", "hour", "model", "policy", "channel"] {
+        assert_eq!(clicked_by(by), 1, "{by}");
+    }
+    let heat = server.http().get("/admin/outcomes?by=hour&days=1").json();
+    let cells = heat["cells"].as_array().unwrap();
+    assert_eq!(cells.iter().map(|cell| cell["sent"].as_u64().unwrap()).sum::<u64>(), 6);
+    for cell in cells {
+        assert!((1..=7).contains(&cell["weekday"].as_u64().unwrap()) && cell["hour"].as_u64().unwrap() < 24);
+    }
+    let template = group(&server, "template", "view");
+    assert_eq!(template["sent"], 3, "the trigger's template: {template}");
+}
+
+#[test]
+fn questions_that_make_no_sense_are_refused_with_the_fix() {
+    let (_database, server) = shop();
+    for (path, status, field) in [
+        ("/admin/outcomes?by=weather", 400, "by"),
+        ("/admin/outcomes?days=0", 400, "days"),
+        ("/admin/experiments/readings?days=4000", 400, "days"),
+        ("/admin/users/1/timeline?before=yesterday", 400, "before"),
+    ] {
+        let answer = server.http().get(path);
+        assert_eq!(
+            (answer.status, answer.json()["error"]["field"].as_str()),
+            (status, Some(field)),
+            "{path}"
+        );
+    }
+    assert_eq!(server.http().get("/admin/users/nobody/timeline").status, 404);
+    assert_eq!(server.http().get("/admin/experiments/none/reading").status, 404);
+}
+
+#[test]
+fn a_timeline_tells_what_was_decided_sent_and_answered_and_why_not() {
+    let (_database, server) = shop();
+    let (mut client, _) = server.login(1);
+    let message = pushed(&mut client, 102);
+    answer(&mut client, &message, "muted");
+    let category = message["category"].as_str().unwrap();
+    wait_for("the mute is stored", || {
+        server.http().get("/v1/users/1/preferences").json()["muted"] == json!([category])
+    });
+    client.send(&json!({"type": "event", "kind": "view", "item_id": 103, "event_id": "second"}));
+    client.expect("accepted");
+    let mut whole = Value::Null;
+    wait_for("the refusal", || {
+        whole = server.http().get("/admin/users/1/timeline").json();
+        whole["entries"][0]["outcome"] == "drop"
+    });
+    let entries = whole["entries"].as_array().unwrap();
+    assert!(
+        entries[0]["because"].as_str().unwrap().starts_with("muted: the user wants no"),
+        "{}",
+        entries[0]
+    );
+    assert_eq!((&entries[1]["what"], &entries[1]["outcome"]), (&json!("feedback"), &json!("muted")));
+    let sent = entries.iter().find(|entry| entry["what"] == "message").unwrap();
+    assert_eq!(sent["notification_id"], message["notification_id"]);
+    assert_eq!(whole["next_before"], Value::Null);
+    // Page by page it is the same, nothing twice and nothing lost.
+    let (mut paged, mut before) = (Vec::new(), None::<String>);
+    loop {
+        let at = before.map(|at| format!("&before={at}")).unwrap_or_default();
+        let page = server.http().get(&format!("/admin/users/1/timeline?limit=1{at}")).json();
+        paged.extend(page["entries"].as_array().unwrap().clone());
+        match page["next_before"].as_str() {
+            Some(next) => before = Some(next.to_owned()),
+            None => break,
+        }
+    }
+    assert_eq!(&paged, entries);
+}
+
+/// Users act over sockets; which arm they were in is then written into their decisions, as the policy logs it.
+#[test]
+fn an_experiment_is_read_by_users_and_blocked_when_an_arm_lost_its_users() {
+    let (database, server) = shop();
+    let mut clients = Vec::new();
+    for user in 1..=8 {
+        let (mut client, _) = server.login(user);
+        let message = pushed(&mut client, 102);
+        answer(&mut client, &message, if user % 2 == 0 { "clicked" } else { "displayed" });
+        clients.push(client);
+    }
+    wait_for("the clicks", || group(&server, "trigger", "view")["clicked"] == 4);
+    let before = server.http().get("/admin/experiments/readings").json();
+    assert!(before["slices"]["note"].as_str().unwrap().contains("Nobody was held out"), "{before}");
+    database
+        .connection()
+        .batch_execute(
+            "UPDATE decisions d SET arms = jsonb_build_object('greeting', CASE WHEN u.external_id::int % 2 = 0 THEN 'warm' \
+             ELSE 'cold' END), slice = CASE u.external_id WHEN '1' THEN 'holdout' ELSE 'ordinary' END \
+             FROM users u WHERE u.user_id = d.user_id",
+        )
+        .unwrap();
+    let answer = server.http().get("/admin/experiments/greeting/reading").json();
+    let reading = &answer["reading"];
+    assert_eq!((&reading["control"], &reading["blocked"]), (&json!("cold"), &Value::Null), "{answer}");
+    assert_eq!((&reading["arms"][0]["users"], &reading["arms"][1]["users"]), (&json!(4), &json!(4)));
+    let click = &reading["lifts"][0]["metrics"][0];
+    // The answer to the login was never acknowledged: of each user one message is confirmed, the one answered.
+    assert_eq!(click["metric"], "click_through");
+    assert_eq!((&click["treated"]["value"], &click["control"]["value"]), (&json!(1.0), &json!(0.0)));
+    let readings = server.http().get("/admin/experiments/readings").json();
+    assert_eq!(readings["experiments"], json!([{"name": "greeting", "arms_seen": ["cold", "warm"]}]));
+    let slices = &readings["slices"]["reading"];
+    assert_eq!(slices["arms"][0]["users"], 1, "held out: {slices}");
+    // One of eight held out where 2 % should be is no accident that eight users could show; of many it is.
+    database
+        .connection()
+        .batch_execute(
+            "WITH more AS (INSERT INTO users (external_id) SELECT 'm' || n FROM generate_series(1, 400) n RETURNING user_id) \
+             INSERT INTO decisions (decision_id, decided_at, user_id, trigger, category, outcome, reasons, model_version, \
+             items, propensity, slice) SELECT gen_random_uuid(), now(), user_id, 'view', 'x', 'drop', '{}', 0, '{}', 1, 'holdout' \
+             FROM more",
+        )
+        .unwrap();
+    let readings = server.http().get("/admin/experiments/readings").json();
+    let slices = &readings["slices"];
+    assert!(slices["reading"]["blocked"].as_str().unwrap().starts_with("Not read"), "{slices}");
+    assert_eq!((&slices["reading"]["lifts"], &slices["attribution"]), (&json!([]), &Value::Null));
+}
+
+#[test]
+fn an_estimate_without_a_sample_that_carries_it_is_refused() {
+    let (_database, server) = shop();
+    let mut http = server.http();
+    let text = |title: &str| json!({"en": {"title": title, "body": ""}});
+    let template = json!({"name": "view", "variants": [
+        {"name": "a", "texts": text("One")}, {"name": "b", "texts": text("Two")}]});
+    assert_eq!(http.put("/admin/templates/view", &template).status, 200);
+    assert_eq!(http.post("/admin/templates/view/activate", &Value::Null).status, 200);
+    let (mut client, _) = server.login(1);
+    let message = pushed(&mut client, 102);
+    answer(&mut client, &message, "clicked");
+    wait_for("the click", || group(&server, "trigger", "view")["clicked"] == 1);
+    let readings = http.get("/admin/experiments/readings").json();
+    let policies = readings["off_policy"][0]["policies"].as_array().unwrap();
+    assert_eq!(policies.len(), 1, "one message has one variant: {readings}");
+    let said = policies[0]["refused"].as_str().unwrap();
+    assert!(said.contains("effective sample size"), "{said}");
+    assert_eq!(policies[0]["report"]["estimates"], Value::Null);
+    let variants = http.get("/admin/outcomes?by=variant").json();
+    let names: Vec<_> =
+        variants["groups"].as_array().unwrap().iter().map(|group| group["name"].clone()).collect();
+    assert!(names.contains(&json!("view / a")) || names.contains(&json!("view / b")), "{names:?}");
+}
+
+#[test]
+fn where_messages_end_and_how_much_of_each_cap_is_used_is_counted() {
+    let (_database, server) = shop();
+    let mut http = server.http();
+    let policy = json!({"caps": [{"category": "*", "window_min": 60, "max": 1}], "budget_per_hour": 50});
+    assert_eq!(http.put("/admin/policies/default", &policy).status, 200);
+    assert_eq!(http.post("/admin/policies/default/activate", &Value::Null).status, 200);
+    let (mut client, _) = server.login(1);
+    pushed(&mut client, 102);
+    client.send(&json!({"type": "event", "kind": "view", "item_id": 103, "event_id": "second"}));
+    client.expect("accepted");
+    let mut answer = Value::Null;
+    wait_for("the cap to be used up", || {
+        answer = http.get("/admin/limits").json();
+        let endings = answer["endings"].as_array().unwrap();
+        endings.iter().any(|end| end["step"] == "frequency_caps" && end["decisions"] == 1)
+    });
+    let cap = &answer["caps"][0];
+    assert_eq!((&cap["max"], &cap["users"], &cap["at_limit"]), (&json!(1), &json!(1), &json!(1)), "{answer}");
+    assert_eq!(answer["budget"]["per_hour"], 50);
+    assert!(answer["budget"]["left"].as_u64().unwrap() < 50, "{answer}");
+}

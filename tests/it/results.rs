@@ -1,0 +1,125 @@
+//! The "Results" area in a real browser: outcomes, the heat map, where messages end, experiments, one user's story.
+
+use serde_json::json;
+
+use crate::helpers::browser::{Browser, DESKTOP, PHONE};
+use crate::helpers::database::TestDatabase;
+use crate::helpers::server::{Server, wait_for};
+
+fn shop() -> (TestDatabase, Server) {
+    let database = TestDatabase::new();
+    let server = Server::start(&database.url, &[]);
+    let items: serde_json::Value = (101..131)
+        .map(|id| json!({"item_id": id, "title": format!("Mug {id}"), "category": ["Mugs"], "price": 10.0, "currency": "EUR", "attributes": {"brand": format!("Brand {}", id % 3)}}))
+        .collect();
+    assert_eq!(server.http().put("/v1/items", &items).status, 200);
+    (database, server)
+}
+
+fn complain(browser: &mut Browser) {
+    assert_eq!(browser.take_complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn a_person_sets_preferences_receives_mutes_and_the_dashboard_says_why_the_next_one_did_not_come() {
+    let (_database, server) = shop();
+    let mut http = server.http();
+    let mut browser = Browser::launch();
+    browser.resize(DESKTOP);
+    browser.open(&format!("http://{}/", server.address));
+    // Become a user and say when one wants to hear nothing: not now.
+    browser.fill("#user-id", "7");
+    browser.click("#become");
+    browser.wait_for("document.querySelector('#connection[data-state=online]')");
+    browser.click("#paused");
+    wait_for("the pause", || http.get("/v1/users/7/preferences").json()["paused_until"].is_string());
+    browser.wait_for("document.querySelector('#paused')?.checked");
+    browser.click("#paused");
+    wait_for("its end", || http.get("/v1/users/7/preferences").json()["paused_until"].is_null());
+    // Receive.
+    let card = "#products [data-item-id]";
+    browser.click(&format!("{card} [data-action=view]"));
+    let entry = browser.wait_for(
+        "[...document.querySelectorAll('#notifications .entry')].find(entry => entry.innerText.includes('after your view'))\
+         ?.dataset.notificationId",
+    );
+    let entry = format!("#notifications [data-notification-id={entry}]");
+    // Mute from the message.
+    browser.click(&format!("{entry} [data-action=mute]"));
+    wait_for("the mute", || http.get("/v1/users/7/preferences").json()["muted"][0].is_string());
+    // The next one does not come.
+    let event = json!({"kind": "view", "user_id": 7, "item_id": 120});
+    assert_eq!(http.post("/v1/events", &event).status, 202);
+    let story = "/admin/users/7/timeline";
+    wait_for("the refusal", || http.get(story).json()["entries"][0]["outcome"] == "drop");
+    // And the dashboard says why, in the user's story and in the sum.
+    browser.open(&format!("http://{}/?why#/results/7", server.address));
+    browser.wait_for("document.querySelector('#timeline-body [data-outcome=drop] .timeline-why').innerText.includes('muted: the user wants no')");
+    browser.wait_for("document.querySelector('.branches [data-step=preference] strong').innerText === '1'");
+    browser.wait_for("document.querySelector('#outcomes-body tr[data-group=view]')");
+    browser.screenshot("results-muted");
+    complain(&mut browser);
+}
+
+#[test]
+fn results_are_read_by_pointer_keyboard_and_table_and_fit_a_phone() {
+    let (_database, server) = shop();
+    let mut clients = Vec::new();
+    for user in 1..=4 {
+        let (mut client, _) = server.login(user);
+        client.send(&json!({"type": "event", "kind": "view", "item_id": 102}));
+        let message = client.expect("recommendation");
+        client.send(
+            &json!({"type": "feedback", "notification_id": message["notification_id"], "outcome": "clicked"}),
+        );
+        clients.push(client);
+    }
+    let mut http = server.http();
+    wait_for("the clicks", || http.get("/admin/outcomes").json()["overall"]["clicked"] == 4);
+    let mut browser = Browser::launch();
+    for (viewport, device) in [(DESKTOP, "desktop"), (PHONE, "phone")] {
+        browser.resize(viewport);
+        browser.open(&format!("http://{}/?{device}#/results", server.address));
+        browser.wait_for("document.querySelector('.heat-cell[aria-label*=\"clicked\"]')");
+        let width = browser.evaluate("document.documentElement.scrollWidth").as_u64().unwrap();
+        assert!(width <= u64::from(viewport.width), "{width} pixels wide at {viewport:?}");
+        browser.screenshot(&format!("results-small-{device}"));
+    }
+    let filled = "document.querySelector('.heat-cell[aria-label*=\"clicked\"]')";
+    browser.evaluate(&format!("{filled}.focus()"));
+    browser.wait_for("/ sent, .* clicked/.test(document.querySelector('.heat-said').innerText)");
+    browser.click("#heat-table");
+    browser.wait_for("document.querySelectorAll('#heat-body tbody tr').length === 24");
+    browser.click("#outcomes-sides [data-by=channel]");
+    browser.wait_for("document.querySelector('#outcomes-body tr[data-group=socket]')");
+    browser.wait_for("document.querySelector('#experiments-body .empty')");
+    complain(&mut browser);
+}
+
+#[test]
+fn the_inbox_remembers_what_was_read() {
+    let (_database, server) = shop();
+    let messages = json!([{"user_id": 7, "title": "First"}, {"user_id": 7, "title": "Second"}]);
+    let mut http = server.http();
+    assert_eq!(http.post("/v1/notifications", &messages).status, 202);
+    wait_for("both", || http.get("/v1/users/7/inbox").json()["unread"] == 2);
+    let mut browser = Browser::launch();
+    browser.resize(DESKTOP);
+    browser.open(&format!("http://{}/#/try/7", server.address));
+    let unread = |title: &str| {
+        format!(
+            "[...document.querySelectorAll('#notifications .entry.unread h3')].some(h3 => h3.innerText === '{title}')"
+        )
+    };
+    browser.wait_for(&format!("{} && {}", unread("First"), unread("Second")));
+    browser.evaluate("[...document.querySelectorAll('.entry')].find(entry => entry.innerText.includes('Second')).id = 'second'");
+    browser.click("#second [data-action=click]");
+    wait_for("one to be read", || http.get("/v1/users/7/inbox").json()["unread"] == 1);
+    browser.open(&format!("http://{}/?again#/try/7", server.address));
+    browser.wait_for(&format!("{} && !{}", unread("First"), unread("Second")));
+    browser.click("#mark-read");
+    wait_for("all to be read", || http.get("/v1/users/7/inbox").json()["unread"] == 0);
+    browser.wait_for("document.querySelector('#unread').hidden");
+    browser.screenshot("inbox-desktop");
+    complain(&mut browser);
+}
