@@ -383,7 +383,7 @@ mod tests {
                     number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                     model.note_sent(user, 0);
                     let every = if index % 4 == 0 { keen_every } else { others_every };
-                    if (number >> 8) % every == 0 {
+                    if (number >> 8).is_multiple_of(every) {
                         model.note_clicked(user, 0);
                     }
                 }

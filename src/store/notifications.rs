@@ -18,7 +18,7 @@ use crate::deliver::stream::MAX_ENTRIES;
 use crate::notify::{Channel, Priority};
 
 /// Messages of a user that memory holds.
-const TAIL: i64 = MAX_ENTRIES as i64;
+pub(super) const TAIL: usize = MAX_ENTRIES;
 
 /// A message to store.
 #[derive(Clone, Debug, PartialEq)]
@@ -329,7 +329,7 @@ pub(super) fn tails(
     .bind::<Array<Integer>, _>(users)
     .bind::<Timestamptz, _>(to_pg(now))
     .bind::<Timestamptz, _>(to_pg(since))
-    .bind::<BigInt, _>(TAIL)
+    .bind::<BigInt, _>(TAIL as i64)
     .load::<StoredRow>(conn)?;
     Ok(rows.into_iter().map(from_stored).collect())
 }

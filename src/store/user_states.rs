@@ -18,6 +18,7 @@ use super::sql::sql;
 use super::{StoreError, consents, schema};
 use crate::base::{ExternalId, ItemId, NotificationId, Timestamp, UserId};
 use crate::event::Event;
+use crate::notify::Priority;
 
 /// How far back [`UserState::recent`] reaches: the longest window a frequency cap may have.
 const RECENT_DAYS: f64 = 7.0;
@@ -78,7 +79,7 @@ pub struct UserState {
     pub recent: Vec<RecentSend>,
 }
 
-/// The states of the users that exist, in the order asked for. Eight queries, whatever the number of users.
+/// The states of the users that exist, in the order asked for. At most ten queries, whatever the number of users.
 pub fn load_states(
     conn: &mut PgConnection,
     users: &[UserId],
@@ -118,12 +119,110 @@ pub fn load_states(
             state.tail.push(notification);
         }
     }
-    for (user, send) in recent_sends(conn, &ids, now.plus_days(-RECENT_DAYS))? {
+    recent_from_tails(conn, &mut states, now.plus_days(-RECENT_DAYS))?;
+    Ok(users.iter().filter_map(|user| states.remove(user)).collect())
+}
+
+/// What was sent lately is in the tails already, but for users who got more than memory holds: those are read again.
+fn recent_from_tails(
+    conn: &mut PgConnection,
+    states: &mut HashMap<UserId, UserState>,
+    since: Timestamp,
+) -> Result<(), StoreError> {
+    let is_cut = |state: &UserState| {
+        state.tail.len() >= notifications::TAIL
+            && state.tail.first().is_some_and(|oldest| oldest.created_at >= since)
+    };
+    let (cut, whole): (Vec<&UserState>, Vec<&UserState>) = states.values().partition(|state| is_cut(state));
+    let ids = |states: &[&UserState]| states.iter().map(|state| state.user.to_sql()).collect::<Vec<i32>>();
+    let (cut, whole) = (ids(&cut), ids(&whole));
+    let sent: HashMap<Uuid, SentAs> = sent_as(conn, &whole, since)?.into_iter().collect();
+    let mut outcomes: HashMap<Uuid, Vec<i16>> = HashMap::new();
+    for (id, outcome) in outcomes_since(conn, &whole, since)? {
+        outcomes.entry(id).or_default().push(outcome);
+    }
+    for user in &whole {
+        if let Some(state) = states.get_mut(&UserId::from_sql(*user)) {
+            let recent = state.tail.iter().filter(|one| one.created_at >= since);
+            state.recent = recent.map(|one| recent_send(one, &sent, &mut outcomes)).collect();
+        }
+    }
+    if cut.is_empty() {
+        return Ok(());
+    }
+    for (user, send) in recent_sends(conn, &cut, since)? {
         if let Some(state) = states.get_mut(&user) {
             state.recent.push(send);
         }
     }
-    Ok(users.iter().filter_map(|user| states.remove(user)).collect())
+    Ok(())
+}
+
+/// Campaign, channel, occasion, and whether caps count it.
+type SentAs = (String, String, Option<i64>, bool);
+
+fn recent_send(
+    one: &StoredNotification,
+    sent: &HashMap<Uuid, SentAs>,
+    outcomes: &mut HashMap<Uuid, Vec<i16>>,
+) -> RecentSend {
+    let by_shop = one.trigger == "api";
+    let (campaign, channel, dedupe_key, counted) =
+        sent.get(&one.notification_id.0).cloned().unwrap_or_else(|| {
+            let campaign = if by_shop { &one.kind } else { &one.trigger };
+            (campaign.clone(), "socket".to_owned(), None, one.priority != Priority::Transactional)
+        });
+    let mut outcomes = outcomes.remove(&one.notification_id.0).unwrap_or_default();
+    outcomes.sort_unstable();
+    RecentSend {
+        notification_id: one.notification_id,
+        at: one.created_at,
+        category: one.category.clone(),
+        trigger: one.trigger.clone(),
+        items: one.items.clone(),
+        campaign,
+        channel,
+        dedupe_key,
+        passes_caps: !counted,
+        outcomes,
+    }
+}
+
+/// How messages were decided; the shop's own have no such row.
+fn sent_as(
+    conn: &mut PgConnection,
+    users: &[i32],
+    since: Timestamp,
+) -> Result<Vec<(Uuid, SentAs)>, StoreError> {
+    // By user, not by moment: an index over moments leads through everybody's.
+    let rows = sql::<(SqlUuid, Text, Text, Nullable<BigInt>, Bool)>(
+        "SELECT d.* FROM unnest(?) AS u (user_id) CROSS JOIN LATERAL (\
+         SELECT notification_id, campaign, channel, dedupe_key, counted FROM decisions \
+         WHERE user_id = u.user_id AND decided_at >= ? AND notification_id IS NOT NULL \
+         ORDER BY decided_at DESC LIMIT ?) d",
+    )
+    .bind::<Array<Integer>, _>(users)
+    .bind::<Timestamptz, _>(to_pg(since))
+    .bind::<BigInt, _>(MOST_RECENT)
+    .load::<(Uuid, String, String, Option<i64>, bool)>(conn)?;
+    let row = |(id, campaign, channel, dedupe_key, counted)| (id, (campaign, channel, dedupe_key, counted));
+    Ok(rows.into_iter().map(row).collect())
+}
+
+fn outcomes_since(
+    conn: &mut PgConnection,
+    users: &[i32],
+    since: Timestamp,
+) -> Result<Vec<(Uuid, i16)>, StoreError> {
+    Ok(sql::<(SqlUuid, SmallInt)>(
+        "SELECT f.* FROM unnest(?) AS u (user_id) CROSS JOIN LATERAL (\
+         SELECT notification_id, outcome FROM feedback WHERE user_id = u.user_id AND occurred_at >= ? \
+         ORDER BY occurred_at DESC LIMIT ?) f",
+    )
+    .bind::<Array<Integer>, _>(users)
+    .bind::<Timestamptz, _>(to_pg(since))
+    .bind::<BigInt, _>(MOST_RECENT)
+    .load::<(Uuid, i16)>(conn)?)
 }
 
 fn known_users(conn: &mut PgConnection, ids: &[i32]) -> Result<HashMap<UserId, UserState>, StoreError> {

@@ -149,12 +149,14 @@ fn in_the_browser_a_person_mutes_from_the_message_and_the_dashboard_says_why() {
     browser.fill("#user-id", "7");
     browser.click("#become");
     browser.wait_for("document.querySelector('#connection[data-state=online]')");
-    browser.click("#paused");
-    browser.wait_for("document.querySelector('#paused')?.checked");
-    browser.click("#paused");
-    wait_for("the preference is stored", || {
-        server.http().get("/v1/users/7/preferences").json()["paused_until"].is_null()
-    });
+    // One after the other: a click before the first is stored and shown would hit what is about to be drawn anew.
+    for paused in [true, false] {
+        browser.click("#paused");
+        wait_for("the preference is stored", || {
+            server.http().get("/v1/users/7/preferences").json()["paused_until"].is_string() == paused
+        });
+        browser.wait_for(&format!("document.querySelector('#paused')?.checked === {paused}"));
+    }
     browser.click("#notifications [data-notification-id] [data-action=mute-products]");
     let chip = browser.wait_for("document.querySelector('[data-mute-of=item_category]')?.textContent");
     let watches = chip.as_str().unwrap().contains("Watches");

@@ -322,6 +322,13 @@ fn a_users_state_holds_what_deciding_and_delivering_need() {
     assert_eq!((states[0].last_offset, states[0].events.len()), (0, 1));
     assert_eq!(states[0].preferences, Preferences::default());
 
+    // More than memory holds of the stream: caps count them all.
+    let more: Vec<NewNotification> = (6..=140).map(|offset| send(offset, 0.0, 1.0)).collect();
+    notifications::insert(&mut conn, &more).unwrap();
+    let state = users::load_states(&mut conn, &[one], now).unwrap().remove(0);
+    assert_eq!((state.tail.len(), state.recent.len()), (128, 4 + more.len()));
+    assert_eq!(state.recent[0].outcomes, [2, 3]);
+
     let owners =
         notifications::find_owner(&mut conn, &[sent[0].notification_id, NotificationId(Uuid::nil())])
             .unwrap();
