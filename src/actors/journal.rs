@@ -33,7 +33,7 @@ const MAX_COMMIT: usize = 4_000;
 const MAX_WAITING: usize = 100_000;
 /// Commits begin no closer together than this: what comes in between goes together, which costs PostgreSQL and us far less.
 /// The first after a pause waits for nothing.
-const BETWEEN_COMMITS: Duration = Duration::from_millis(3);
+const BETWEEN_COMMITS: Duration = Duration::from_millis(2);
 /// What nobody waits for takes the next commit that somebody waits for, or one of its own after this.
 const LAZY: Duration = Duration::from_millis(25);
 /// After a temporary error the rest is tried again this much later.

@@ -40,7 +40,7 @@ pub fn bucket(salt: &str, user: &str) -> u16 {
 pub enum Slice {
     /// Gets nothing but what was asked for and what must be told: the measure of what messages do at all.
     Holdout,
-    /// Every choice is drawn evenly: the log that any policy can be judged by.
+    /// A coin decides whether to send: the log that other policies can be judged by. Words are chosen as for all.
     Uniform,
     /// The learned policy.
     Learned,

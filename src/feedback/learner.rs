@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use rand::Rng;
+use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
 use super::send_time::{AllowedHours, HourChoice, HourCounts, SendTime};
@@ -154,9 +154,9 @@ impl Learner {
         self.volume.curve(&user.response, most, worth)
     }
 
-    /// An hour of `allowed` that promises clearly more than this one; now and then another, to learn from it. `None`: now is
-    /// as good, or too little is known.
-    pub fn better_hour(
+    /// The hour to send at: the best of `allowed` if it promises clearly more than this one, else this one; now and then one
+    /// drawn evenly, to learn from it. `None`: too little is known.
+    pub fn choose_hour(
         &self,
         user: &UserLearning,
         segment: Option<u8>,
@@ -167,10 +167,19 @@ impl Learner {
         if self.send_time.n_sent() < HOURS_LEARNED_FROM {
             return None;
         }
-        let choice = self.send_time.choose(&user.hours, segment, allowed, HOUR_EXPLORATION, rng)?;
-        let now = self.send_time.rates(&user.hours, segment).get(usize::from(hour)).copied()?;
-        let explored = choice.propensity < 0.5;
-        (choice.hour != hour && (explored || choice.rate >= WORTH_WAITING * now)).then_some(choice)
+        let rates = self.send_time.rates(&user.hours, segment);
+        let rate = |hour: u8| rates.get(usize::from(hour)).copied().unwrap_or(0.0);
+        let best = allowed.iter().max_by(|a, b| rate(*a).total_cmp(&rate(*b)))?;
+        let usual = if rate(best) >= WORTH_WAITING * rate(hour) { best } else { hour };
+        let explores = rng.random::<f32>() < HOUR_EXPLORATION;
+        let chosen = if explores { allowed.iter().nth(rng.random_range(0..allowed.len()))? } else { usual };
+        let drawn = if allowed.iter().any(|one| one == chosen) { 1.0 / allowed.len() as f32 } else { 0.0 };
+        let exploited = if chosen == usual { 1.0 - HOUR_EXPLORATION } else { 0.0 };
+        Some(HourChoice {
+            hour: chosen,
+            propensity: HOUR_EXPLORATION * drawn + exploited,
+            rate: rate(chosen),
+        })
     }
 
     /// In which words: `names` are all of the template in its order, `on_offer` the places of those that fit the user.
@@ -301,8 +310,8 @@ mod tests {
     fn before_anything_is_learned_nothing_costs_and_no_hour_is_better() {
         let (learner, user) = (Learner::default(), UserLearning::default());
         assert!(learner.attention_price(&user, 5, &Worth::default()) < 1e-12);
-        let better = learner.better_hour(&user, None, 12, AllowedHours::ALL, &mut rng(1, "hour"));
-        assert_eq!(better, None);
+        let chosen = learner.choose_hour(&user, None, 12, AllowedHours::ALL, &mut rng(1, "hour"));
+        assert_eq!(chosen, None);
         let mut draw = rng(1, "wording");
         let drawn = (0..2_000)
             .filter_map(|_| learner.choose_wording(&user, "t", &NAMES, &[0, 1], Timestamp(0), &mut draw));
@@ -357,14 +366,20 @@ mod tests {
             }
         }
         let mut draw = rng(3, "hour");
-        let chosen: Vec<HourChoice> = (0..200)
-            .filter_map(|_| learner.better_hour(&user, None, 9, AllowedHours::ALL, &mut draw))
-            .collect();
-        assert!(chosen.iter().filter(|choice| choice.hour == 20).count() > 160);
-        assert!(chosen.iter().all(|choice| choice.propensity > 0.0 && choice.propensity <= 1.0));
-        let left =
-            (0..200).filter_map(|_| learner.better_hour(&user, None, 20, AllowedHours::ALL, &mut draw));
-        assert!(left.count() < 30, "only to learn from it");
+        let mut hours = |now: u8| -> Vec<HourChoice> {
+            let choose = |_| learner.choose_hour(&user, None, now, AllowedHours::ALL, &mut draw);
+            (0..2_000).filter_map(choose).collect()
+        };
+        for now in [9, 20] {
+            let chosen = hours(now);
+            let best: Vec<_> = chosen.iter().filter(|choice| choice.hour == 20).collect();
+            assert!(best.len() > 1_800);
+            // What is said of each is how often it comes.
+            let said = 0.95 + 0.05 / 24.0;
+            assert!(best.iter().all(|choice| (choice.propensity - said).abs() < 1e-6));
+            assert!((best.len() as f32 / 2_000.0 - said).abs() < 0.02);
+            assert!(chosen.iter().filter(|choice| choice.hour != 20).all(|choice| choice.propensity < 0.003));
+        }
     }
 
     #[test]

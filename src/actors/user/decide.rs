@@ -122,13 +122,13 @@ impl Ready {
         let catalogue = shared.catalogue.load();
         let rules = self.rules(shared);
         let candidate = self.candidate(&trigger, &items, &catalogue, &rules, now);
-        let better = self.better_time(&trigger, &rules, shared, now);
-        let best_time = better.map(|better| better.at);
+        let time = self.chosen_time(&trigger, &rules, shared, now);
+        let best_time = time.and_then(|time| time.at);
         let moment = Moment { best_time, ..self.moment(&trigger, &expectation, &rules, shared, now) };
         let decision = decide(&candidate, &moment, &self.policy, &rules, &self.preferences);
         let mut row = self.row(&trigger, &candidate, &decision, &expectation, &models, &rules, now);
         row.trace.arms = self.arms_by_name(shared, &rules);
-        row.propensity *= better.map_or(1.0, |better| better.propensity);
+        row.propensity *= time.filter(|time| time.decided(&decision)).map_or(1.0, |time| time.propensity);
         match decision.outcome {
             Outcome::Send | Outcome::InboxOnly => {
                 shared.metrics.add(Count::Sends, 1);

@@ -159,7 +159,7 @@ impl Ready {
     /// One message for all that was collected and is due.
     fn tell_digest(&mut self, now: Timestamp, shared: &Shared, wants: &mut Wants) {
         let is_due = |held: &Held| held.for_digest && held.until <= now;
-        let rules = shared.rules.load();
+        let rules = self.rules(shared);
         let zone =
             self.device_zone.as_ref().or(self.preferences.time_zone.as_ref()).unwrap_or(&rules.time_zone);
         let quiet = self.preferences.quiet_hours.unwrap_or(rules.quiet_hours);

@@ -14,17 +14,28 @@ use crate::feedback::experiments::{Arm, Slice, Slices};
 use crate::feedback::learner::{Contact, Learner, PastContact, UserLearning, WordingChoice};
 use crate::feedback::send_time::AllowedHours;
 use crate::feedback::volume::Worth;
-use crate::notify::policy::Trial;
+use crate::notify::policy::{Reason, StepName, Trial};
 use crate::notify::quiet_hours::next_minute;
-use crate::notify::{PolicyState, Preferences, Priority, Rules, Trigger};
+use crate::notify::{Decision, PolicyState, Preferences, Priority, Rules, Trigger};
 
 const SECONDS_A_DAY: i64 = 86_400;
 
-/// A better moment, and how likely its hour was to be chosen.
+/// When to send, and how likely that hour was to be chosen.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct BetterTime {
-    pub at: Timestamp,
+pub(super) struct ChosenTime {
+    /// `None` = now.
+    pub at: Option<Timestamp>,
     pub propensity: f32,
+}
+
+impl ChosenTime {
+    /// Did it decide? A step before may have, or a coin, or the chosen hour may come too late.
+    pub fn decided(&self, decision: &Decision) -> bool {
+        let last = decision.steps.last();
+        let is_timed = last.is_some_and(|step| step.step == StepName::Time);
+        let waits = last.is_some_and(|step| matches!(step.reason, Reason::BetterAt(_)));
+        is_timed && decision.propensity() == 1.0 && (waits || self.at.is_none())
+    }
 }
 
 /// What the user's messages of the last week say.
@@ -139,14 +150,14 @@ impl Ready {
         shared.learner.lock().attention_price(&self.learning, last_week, &worth)
     }
 
-    /// A better hour for what is in no hurry, within the user's waking hours.
-    pub(super) fn better_time(
+    /// An hour for what is in no hurry, within the user's waking hours.
+    pub(super) fn chosen_time(
         &self,
         trigger: &Trigger,
         rules: &Rules,
         shared: &Shared,
         now: Timestamp,
-    ) -> Option<BetterTime> {
+    ) -> Option<ChosenTime> {
         if trigger.definition.priority != Priority::Low || trigger.is_asked_for() {
             return None;
         }
@@ -155,9 +166,11 @@ impl Ready {
         let segment = self.segment.map(|segment| segment.0);
         let mut draw = self.draw_of_day(&format!("hour:{}", trigger.name()), now);
         let hour = self.hour(rules, now);
-        let choice = shared.learner.lock().better_hour(&self.learning, segment, hour, allowed, &mut draw)?;
-        let at = next_minute(u16::from(choice.hour) * 60, now, self.zone(rules))?;
-        Some(BetterTime { at, propensity: choice.propensity })
+        let learner = shared.learner.lock();
+        let choice = learner.choose_hour(&self.learning, segment, hour, allowed, &mut draw)?;
+        let later = || next_minute(u16::from(choice.hour) * 60, now, self.zone(rules));
+        let at = if choice.hour == hour { None } else { Some(later()?) };
+        Some(ChosenTime { at, propensity: choice.propensity })
     }
 
     /// A message that was not asked for goes out.

@@ -49,7 +49,9 @@ impl Ready {
         // Drawn anew for each user and day, the same for both tabs.
         let mut offer = book.templates.on_offer(template, locale);
         let on_trial = self.variant_on_trial(&book, template, &shared.rules.load());
-        if let Some(place) = on_trial.and_then(|name| known.iter().position(|known| *known == name)) {
+        let place = on_trial.and_then(|name| known.iter().position(|known| *known == name));
+        // In another language than the user's it would be another experiment.
+        if let Some(place) = place.filter(|place| offer.contains(place)) {
             offer = vec![place];
         }
         let mut draw = self.draw_of_day(template, now);

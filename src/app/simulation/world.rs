@@ -227,7 +227,11 @@ impl Run<'_> {
                 let present = (day_of(now).fract() * 24.0) as u8;
                 let learned = &self.learner;
                 let draws = &mut user.choices;
-                learned.better_hour(&user.learning, None, present, AllowedHours::ALL, draws)?.hour
+                let choice = learned.choose_hour(&user.learning, None, present, AllowedHours::ALL, draws)?;
+                if choice.hour == present {
+                    return None;
+                }
+                choice.hour
             }
         };
         next_minute(u16::from(hour) * 60, now, &self.rules().time_zone)
