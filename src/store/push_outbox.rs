@@ -217,6 +217,13 @@ pub fn finish(
     };
     let subscriptions = column(finished, |row| row.subscription);
     conn.transaction(|conn| {
+        // Subscriptions before their rows, as `push_subscriptions::put` takes them: the other way round they would wait for one
+        // another.
+        sql::<()>(
+            "SELECT FROM push_subscriptions WHERE subscription_id = ANY(?) ORDER BY subscription_id FOR NO KEY UPDATE",
+        )
+        .bind::<Array<BigInt>, _>(&subscriptions)
+        .execute(conn)?;
         sql::<()>(
             "WITH f AS (SELECT * FROM unnest(?, ?, ?) AS f (id, subscription_id, retry_at)), \
              later AS (UPDATE push_outbox o SET due_at = f.retry_at, claimed_until = NULL FROM f \

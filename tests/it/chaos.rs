@@ -112,7 +112,7 @@ impl Storm {
 
 /// One message at a time, each until it is accepted.
 async fn send(listen: SocketAddr, ledger: Rc<RefCell<Ledger>>, sending: Rc<Cell<bool>>) {
-    let mut publisher = Publisher::new(Dialect::Tidings, listen);
+    let mut publisher = Publisher::new(Dialect::Tidings, listen).with_keys();
     for turn in 0_u32.. {
         if !sending.get() {
             return;

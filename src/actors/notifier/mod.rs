@@ -158,6 +158,8 @@ impl NotifierActor {
                 (Err(error), Ok(round)) => {
                     log::error!("outbox not written error={error}");
                     actor.shared.metrics.add(Count::FailedCommits, 1);
+                    // What was accepted may be stored all the same: it lies after the cursor, and nobody else would look.
+                    actor.next_due = Some(actor.cursor.0);
                     actor.give_back(round);
                     actor.pause(context);
                 }
