@@ -118,6 +118,12 @@ impl Kind {
 fn arms(experiment: &Experiment, shared: &Shared) -> Result<(), String> {
     let book = shared.book.load();
     for arm in &experiment.arms {
+        if let Some(name) = ["holdout", "random"].into_iter().find(|name| arm.policy.contains_key(*name)) {
+            return Err(format!(
+                "arm {}: {name} says who takes part in experiments, it can't be part of one",
+                arm.name
+            ));
+        }
         overlay(&shared.config.policy, &Value::Object(arm.policy.clone()))
             .map_err(|error| format!("arm {}: {error}", arm.name))?;
         for (template, variant) in &arm.variants {

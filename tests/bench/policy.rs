@@ -21,7 +21,7 @@ use crate::http::Http;
 use crate::load;
 use crate::models_data;
 use crate::report::{Aim, Report, percentile};
-use crate::server::{Server, data_dir, tidings};
+use crate::server::{FREE_DEMO, Server, data_dir, tidings};
 
 /// Worlds that simulated rows are summed over.
 const SEEDS: std::ops::Range<u64> = 101..106;
@@ -262,18 +262,8 @@ fn decisions(report: &mut Report) {
             &mut user,
             Contact { id, at, hour: (n % 24) as u8, segment: Some(1), last_week: n as usize, wording: None },
         );
-        state.note_sent(Sent {
-            id,
-            at,
-            category: "for_you".into(),
-            campaign: "view".into(),
-            channel: Channel::Socket,
-            items: [ItemId(n), ItemId(n + 1)].into(),
-            dedupe_key: None,
-            passes_caps: false,
-            clicked: n % 7 == 0,
-            dismissed: false,
-        });
+        let plain = Sent::plain(id, at, "for_you", Channel::Socket);
+        state.note_sent(Sent { items: [ItemId(n), ItemId(n + 1)].into(), clicked: n % 7 == 0, ..plain });
     }
     let items = [ItemId(900), ItemId(901), ItemId(902), ItemId(903), ItemId(904)];
     let candidate = Candidate {
@@ -320,17 +310,7 @@ fn decisions(report: &mut Report) {
 /// A user mutes the category of a message and looks at something else: until the decision that says why nothing comes.
 fn feedback(report: &mut Report) {
     let directory = data_dir();
-    let off = [
-        "--shoppers",
-        "0",
-        "--set",
-        "policy.caps=[]",
-        "--set",
-        "policy.repeat_window_min=0",
-        "--set",
-        "training.interval_s=0",
-    ];
-    let server = Server::start("demo", directory.path(), &off);
+    let server = Server::start("demo", directory.path(), &FREE_DEMO);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut latencies: Vec<f64> =
         (1..=FEEDBACKS as i64).map(|user| runtime.block_on(mute_and_look(&server, user))).collect();

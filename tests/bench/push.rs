@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use crate::http::Http;
 use crate::load;
 use crate::report::{Aim, Report, percentile};
-use crate::server::{Server, data_dir};
+use crate::server::{FREE_DEMO, Server, data_dir};
 
 const USERS: i64 = 1_000;
 const EVENTS_PER_S: i64 = 500;
@@ -23,20 +23,7 @@ pub fn run(report: &mut Report) {
     report.setting("events per second", EVENTS_PER_S);
     report.setting("seconds", SECONDS);
     report.setting("shop", "the demo's, 3 months of history, trained model; caps and repeats off");
-    let server = Server::start(
-        "demo",
-        directory.path(),
-        &[
-            "--shoppers",
-            "0",
-            "--set",
-            "policy.caps=[]",
-            "--set",
-            "policy.repeat_window_min=0",
-            "--set",
-            "training.interval_s=0",
-        ],
-    );
+    let server = Server::start("demo", directory.path(), &FREE_DEMO);
     report.row(
         "demo: empty directory → ready, history and training",
         server.ready_after.as_secs_f64(),

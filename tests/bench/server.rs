@@ -20,6 +20,18 @@ pub fn tidings() -> Command {
 }
 
 /// Reachable for the user PostgreSQL runs as when this is root.
+/// The demo without shoppers of its own, trainings, caps and repeats: every event gets its message.
+pub const FREE_DEMO: [&str; 8] = [
+    "--shoppers",
+    "0",
+    "--set",
+    "policy.caps=[]",
+    "--set",
+    "policy.repeat_window_min=0",
+    "--set",
+    "training.interval_s=0",
+];
+
 pub fn data_dir() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();

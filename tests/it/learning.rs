@@ -16,13 +16,7 @@ const RANDOM: f64 = 0.3;
 const EVERY_TIME: [&str; 4] = ["--set", "policy.caps=[]", "--set", "policy.repeat_window_min=0"];
 
 fn shop(arguments: &[&str]) -> (TestDatabase, Server) {
-    let database = TestDatabase::new();
-    let server = Server::start(&database.url, &[&EVERY_TIME[..], arguments].concat());
-    let items: Value = (101..141)
-        .map(|id| json!({"item_id": id, "title": format!("Mug number {id}"), "price": 10.0}))
-        .collect();
-    assert_eq!(server.http().put("/v1/items", &items).status, 200);
-    (database, server)
+    crate::helpers::shop::shop(&[&EVERY_TIME[..], arguments].concat())
 }
 
 /// The first user of a slice.
@@ -212,6 +206,10 @@ fn an_experiment_that_compares_nothing_is_refused_with_the_reason() {
         (json!([arm("a", 10), arm("a", 10)]), "two arms are named"),
         (json!([arm("a", 9_000), arm("b", 9_000)]), "at most 10000"),
         (json!([arm("a", 10), {"name": "b", "share": 10, "policy": {"items": 999}}]), "policy.items"),
+        (
+            json!([arm("a", 10), {"name": "b", "share": 10, "policy": {"holdout": 0.1}}]),
+            "says who takes part",
+        ),
         (json!([arm("a", 10), {"name": "b", "share": 10, "variants": {"view": "nonsense"}}]), "no variant"),
     ] {
         let answer = server.http().put("/admin/experiments/x", &json!({"name": "x", "arms": arms}));

@@ -4,22 +4,8 @@ use diesel::connection::SimpleConnection;
 use serde_json::{Value, json};
 
 use crate::helpers::client::Client;
-use crate::helpers::database::TestDatabase;
 use crate::helpers::server::{Server, wait_for};
-
-fn shop() -> (TestDatabase, Server) {
-    let database = TestDatabase::new();
-    let server = Server::start(&database.url, &[]);
-    let items: Value = (101..141)
-        .map(|id| {
-            let kind = if id % 2 == 0 { "Watch" } else { "Mug" };
-            json!({"item_id": id, "title": format!("{kind} number {id}"), "category": [format!("{kind}es")],
-                "price": 10.0, "currency": "EUR", "attributes": {"brand": format!("Brand {}", id % 3)}})
-        })
-        .collect();
-    assert_eq!(server.http().put("/v1/items", &items).status, 200);
-    (database, server)
-}
+use crate::helpers::shop::shop;
 
 /// Views an item and waits for the message that it sets off.
 fn pushed(client: &mut Client, item: i64) -> Value {
@@ -46,7 +32,7 @@ fn group(server: &Server, by: &str, name: &str) -> Value {
 
 #[test]
 fn what_people_do_with_messages_is_counted_on_every_side() {
-    let (_database, server) = shop();
+    let (_database, server) = shop(&[]);
     let (mut first, _) = server.login(1);
     let (mut second, _) = server.login(2);
     let (mut third, _) = server.login(3);
@@ -101,7 +87,7 @@ fn what_people_do_with_messages_is_counted_on_every_side() {
 
 #[test]
 fn questions_that_make_no_sense_are_refused_with_the_fix() {
-    let (_database, server) = shop();
+    let (_database, server) = shop(&[]);
     for (path, status, field) in [
         ("/admin/outcomes?by=weather", 400, "by"),
         ("/admin/outcomes?days=0", 400, "days"),
@@ -121,7 +107,7 @@ fn questions_that_make_no_sense_are_refused_with_the_fix() {
 
 #[test]
 fn a_timeline_tells_what_was_decided_sent_and_answered_and_why_not() {
-    let (_database, server) = shop();
+    let (_database, server) = shop(&[]);
     let (mut client, _) = server.login(1);
     let message = pushed(&mut client, 102);
     answer(&mut client, &message, "muted");
@@ -163,7 +149,7 @@ fn a_timeline_tells_what_was_decided_sent_and_answered_and_why_not() {
 /// Users act over sockets; which arm they were in is then written into their decisions, as the policy logs it.
 #[test]
 fn an_experiment_is_read_by_users_and_blocked_when_an_arm_lost_its_users() {
-    let (database, server) = shop();
+    let (database, server) = shop(&[]);
     let mut clients = Vec::new();
     for user in 1..=8 {
         let (mut client, _) = server.login(user);
@@ -212,7 +198,7 @@ fn an_experiment_is_read_by_users_and_blocked_when_an_arm_lost_its_users() {
 
 #[test]
 fn an_estimate_without_a_sample_that_carries_it_is_refused() {
-    let (_database, server) = shop();
+    let (_database, server) = shop(&[]);
     let mut http = server.http();
     let text = |title: &str| json!({"en": {"title": title, "body": ""}});
     let template = json!({"name": "view", "variants": [
@@ -237,7 +223,7 @@ fn an_estimate_without_a_sample_that_carries_it_is_refused() {
 
 #[test]
 fn where_messages_end_and_how_much_of_each_cap_is_used_is_counted() {
-    let (_database, server) = shop();
+    let (_database, server) = shop(&[]);
     let mut http = server.http();
     let policy = json!({"caps": [{"category": "*", "window_min": 60, "max": 1}], "budget_per_hour": 50});
     assert_eq!(http.put("/admin/policies/default", &policy).status, 200);

@@ -5,22 +5,8 @@ use serde_json::{Value, json};
 
 use crate::helpers::browser::{Browser, DESKTOP};
 use crate::helpers::client::Client;
-use crate::helpers::database::TestDatabase;
 use crate::helpers::server::{Server, wait_for};
-
-fn shop() -> (TestDatabase, Server) {
-    let database = TestDatabase::new();
-    let server = Server::start(&database.url, &[]);
-    let items: Value = (101..131)
-        .map(|id| {
-            let kind = if id % 2 == 0 { "Watch" } else { "Mug" };
-            json!({"item_id": id, "title": format!("{kind} number {id}"), "category": [format!("{kind}es")],
-                   "price": 10.0, "currency": "EUR", "attributes": {"brand": format!("Brand {}", id % 3)}})
-        })
-        .collect();
-    assert_eq!(server.http().put("/v1/items", &items).status, 200);
-    (database, server)
-}
+use crate::helpers::shop::shop;
 
 fn view(client: &mut Client, item: i64) {
     client.send(&json!({"type": "event", "kind": "view", "item_id": item, "event_id": format!("v{item}")}));
@@ -53,7 +39,7 @@ fn decided(server: &Server, user: i64, outcome: &str, reason: &str) -> Value {
 
 #[test]
 fn a_message_mutes_what_it_is_about_and_the_next_decision_says_why() {
-    let (_database, server) = shop();
+    let (_database, server) = shop(&[]);
     let (mut client, _) = server.login(1);
     let push = push_after_view(&mut client, 102);
     client.send(&json!({"type": "mute", "of": "item_category", "notification_id": push["notification_id"]}));
@@ -80,7 +66,7 @@ fn a_message_mutes_what_it_is_about_and_the_next_decision_says_why() {
 
 #[test]
 fn without_consent_to_profiling_a_view_sets_nothing_off_and_popular_items_are_still_shown() {
-    let (database, server) = shop();
+    let (database, server) = shop(&[]);
     let (mut client, _) = server.login(1);
     push_after_view(&mut client, 102);
     let said =
@@ -108,7 +94,7 @@ fn without_consent_to_profiling_a_view_sets_nothing_off_and_popular_items_are_st
 
 #[test]
 fn consents_and_preferences_that_make_no_sense_are_refused_with_the_fix() {
-    let (_database, server) = shop();
+    let (_database, server) = shop(&[]);
     for (path, body, code) in [
         ("/v1/users/1/consent", json!({"purpose": "world domination", "granted": true}), "bad_consent"),
         ("/v1/users/1/consent", json!([]), "bad_consent"),
@@ -125,7 +111,7 @@ fn consents_and_preferences_that_make_no_sense_are_refused_with_the_fix() {
 
 #[test]
 fn a_client_that_knows_only_the_old_preferences_takes_nothing_away() {
-    let (_database, server) = shop();
+    let (_database, server) = shop(&[]);
     let mut http = server.http();
     let full = json!({"opted_out": true, "mutes": [{"of": "brand", "name": "Brand 1"}], "digest": ["for_you"],
                       "blocked_channels": {"*": ["push"]}, "paused_until": "2099-01-01T00:00:00Z"});
@@ -142,7 +128,7 @@ fn a_client_that_knows_only_the_old_preferences_takes_nothing_away() {
 
 #[test]
 fn in_the_browser_a_person_mutes_from_the_message_and_the_dashboard_says_why() {
-    let (_database, server) = shop();
+    let (_database, server) = shop(&[]);
     let mut browser = Browser::launch();
     browser.resize(DESKTOP);
     browser.open(&format!("http://{}/", server.address));

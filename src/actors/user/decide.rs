@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::UserActor;
 use super::expect::Expectation;
+use super::learning::is_learned_from;
 use super::ready::{Pending, Ready, Wants};
 use crate::actors::journal::Record;
 use crate::actors::shared::Shared;
@@ -196,7 +197,7 @@ impl Ready {
             device_zone: self.device_zone.as_ref(),
             seed: u64::from(self.user.0),
             expected: expectation.is_learned.then_some(expectation.expected),
-            attention_price: self.attention_price(trigger.category(), rules, shared, now),
+            attention_price: self.attention_price(expectation.last_week, rules, shared),
             budget_left: shared.budget.left(rules.budget_per_hour, now),
             channels: self.channels(trigger.name(), shared),
             best_time: None,
@@ -270,10 +271,12 @@ impl Ready {
         let said = self.words(trigger, candidate.items, &catalogue, shared, now);
         if let Some(wording) = &said.wording {
             decision.propensity *= wording.propensity();
-            decision.trace.variant = Some(wording.name().to_owned());
+        }
+        if let [used, _, ..] = said.variants.as_slice() {
+            decision.trace.variant = Some(used.clone());
         }
         decision.trace.alternatives = said.variants;
-        if !candidate.asked_for {
+        if is_learned_from(candidate.passes_caps(), channel) {
             self.learn_sent(id, candidate.category, said.wording, shared, now);
         }
         let name = candidate.subject.map(|item| item.external_id.to_string()).unwrap_or_default();

@@ -15,6 +15,8 @@ pub(super) struct Expectation {
     /// With what came since it was trained.
     pub expected: Probabilities,
     pub features: Features,
+    /// Other messages in the last seven days.
+    pub last_week: usize,
     /// A model has learned it; else these are base rates, which say nothing about one message.
     pub is_learned: bool,
 }
@@ -31,9 +33,11 @@ impl Ready {
         let catalogue = shared.catalogue.load();
         let category = trigger.category();
         let rules = shared.rules.load();
+        let contact = self.policy.contact(category, now);
+        let last_week = contact.last_week as usize;
         let features = features(&Situation {
             profile: &self.profile,
-            contact: self.policy.contact(category, now),
+            contact,
             items: recommendations,
             catalogue: &catalogue,
             zone: self.preferences.time_zone.as_ref().unwrap_or(&rules.time_zone),
@@ -45,7 +49,7 @@ impl Ready {
         drift.settle(now, models.propensity.patience());
         let expected = drift.correct(trigger.name(), said);
         let is_learned = models.propensity.has_learned(Response::Click);
-        Expectation { said, expected, features, is_learned }
+        Expectation { said, expected, features, last_week, is_learned }
     }
 
     /// Feedback, for the counts the next message is judged by and for the model's drift.

@@ -16,7 +16,7 @@ use crate::feedback::send_time::AllowedHours;
 use crate::feedback::volume::Worth;
 use crate::notify::policy::{Reason, StepName, Trial};
 use crate::notify::quiet_hours::next_minute;
-use crate::notify::{Decision, PolicyState, Preferences, Priority, Rules, Trigger};
+use crate::notify::{Channel, Decision, PolicyState, Preferences, Priority, Rules, Trigger};
 
 const SECONDS_A_DAY: i64 = 86_400;
 
@@ -38,6 +38,11 @@ impl ChosenTime {
     }
 }
 
+/// What was asked for or is owed says nothing of when and how much to write, and what only lies in the inbox disturbed nobody.
+pub(super) fn is_learned_from(passes_caps: bool, channel: Channel) -> bool {
+    !passes_caps && channel != Channel::Inbox
+}
+
 /// What the user's messages of the last week say.
 pub(super) fn recall(
     policy: &PolicyState,
@@ -48,7 +53,7 @@ pub(super) fn recall(
     let zone = preferences.time_zone.as_ref().unwrap_or(&rules.time_zone);
     let past: Vec<PastContact> = policy
         .newest_first()
-        .filter(|sent| !sent.passes_caps)
+        .filter(|sent| is_learned_from(sent.passes_caps, sent.channel))
         .map(|sent| PastContact {
             hour: local_hour(sent.at, zone),
             clicked: sent.clicked,
@@ -93,10 +98,12 @@ impl Ready {
         book: &'a Book,
         rules: &Rules,
     ) -> impl Iterator<Item = (&'a str, &'a Arm, Option<&'a Arc<Rules>>)> {
-        let is_ordinary = self.slice(rules) == Slice::Learned;
-        let running = book.experiments.iter().filter(move |_| is_ordinary);
-        let user = if book.experiments.is_empty() { String::new() } else { self.external_id.to_string() };
-        running.filter_map(move |running| {
+        // Nearly always there is none, and this is asked at every decision.
+        let all = book.experiments.as_slice();
+        let takes_part = !all.is_empty() && self.slice(rules) == Slice::Learned;
+        let (running, user) =
+            if takes_part { (all, self.external_id.to_string()) } else { (&[][..], String::new()) };
+        running.iter().filter_map(move |running| {
             let place = running.experiment.arm_of(&user)?;
             let arm = running.experiment.arms.get(place)?;
             Some((running.experiment.name.as_str(), arm, running.rules.get(place)?.as_ref()))
@@ -138,14 +145,7 @@ impl Ready {
     }
 
     /// What one more message takes from others, in clicks.
-    pub(super) fn attention_price(
-        &self,
-        category: &str,
-        rules: &Rules,
-        shared: &Shared,
-        now: Timestamp,
-    ) -> f64 {
-        let last_week = self.policy.contact(category, now).last_week as usize;
+    pub(super) fn attention_price(&self, last_week: usize, rules: &Rules, shared: &Shared) -> f64 {
         let worth = Worth { click: rules.worth.click, leave: rules.worth.mute_cost };
         shared.learner.lock().attention_price(&self.learning, last_week, &worth)
     }
@@ -173,7 +173,7 @@ impl Ready {
         Some(ChosenTime { at, propensity: choice.propensity })
     }
 
-    /// A message that was not asked for goes out.
+    /// A message goes out that says something of when and how much to write.
     pub(super) fn learn_sent(
         &mut self,
         id: NotificationId,
@@ -198,7 +198,7 @@ impl Ready {
         match outcome {
             FeedbackOutcome::Clicked => shared.learner.lock().note_clicked(&mut self.learning, id),
             FeedbackOutcome::Dismissed | FeedbackOutcome::Disliked => {
-                shared.learner.lock().note_dismissed(&mut self.learning);
+                shared.learner.lock().note_dismissed(&mut self.learning, id);
             }
             FeedbackOutcome::Muted => shared.learner.lock().note_left(&self.learning, id),
             FeedbackOutcome::Displayed | FeedbackOutcome::Converted | FeedbackOutcome::Liked => {}

@@ -17,6 +17,7 @@ use crate::actors::notifier::{Ticket, Turn};
 use crate::actors::shared::Shared;
 use crate::base::Timestamp;
 use crate::deliver::{Class, Entry, frames};
+use crate::feedback::experiments::Slice;
 use crate::notify::{Channel, Decision, Moment, Outcome, Priority, Sent};
 use crate::store::decisions::{DecisionRow, Trace};
 use crate::store::notifications::NewNotification;
@@ -74,11 +75,11 @@ impl Ready {
             }
         }
         // Sent ones are known by their message; what was held back must be explained.
-        journal(shared, self.explain(&turn, &decision, now));
+        journal(shared, self.explain(&turn, &decision, self.slice(&rules), now));
         Fate::Over
     }
 
-    fn explain(&self, turn: &Turn, decision: &Decision, now: Timestamp) -> Box<DecisionRow> {
+    fn explain(&self, turn: &Turn, decision: &Decision, slice: Slice, now: Timestamp) -> Box<DecisionRow> {
         Box::new(DecisionRow {
             decision_id: Uuid::now_v7(),
             decided_at: now,
@@ -100,6 +101,8 @@ impl Ready {
                 campaign: turn.batch.message.kind.to_string(),
                 counted: turn.batch.message.priority != Priority::Transactional,
                 steps: steps(decision),
+                holdout: slice == Slice::Holdout,
+                slice: slice.name().to_owned(),
                 ..Trace::default()
             },
         })

@@ -157,6 +157,8 @@ impl Ready {
         self.is_robot |= before.is_robot;
         self.preferences.muted.extend(before.preferences.muted);
         self.device_zone = before.device_zone;
+        // Answers to what was said before are still to come.
+        self.learning = before.learning;
         for held in before.held {
             if !self.held.iter().any(|known| known.id == held.id) {
                 self.held.push(held);

@@ -69,18 +69,8 @@ impl World {
             return;
         }
         self.number += 1;
-        let sent = Sent {
-            id: NotificationId(Uuid::from_u128(self.number)),
-            at: self.now,
-            category: category.into(),
-            campaign: category.into(),
-            channel: decision.channel,
-            items: items.into(),
-            dedupe_key: None,
-            passes_caps: false,
-            clicked: false,
-            dismissed: false,
-        };
+        let id = NotificationId(Uuid::from_u128(self.number));
+        let sent = Sent { items: items.into(), ..Sent::plain(id, self.now, category, decision.channel) };
         self.state.note_sent(sent.clone());
         self.in_flight.push(sent);
     }

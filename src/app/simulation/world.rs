@@ -258,7 +258,7 @@ impl Run<'_> {
         let last_week = user.last_week(now);
         let contact = Contact { id, at: now, hour, segment: None, last_week, wording: choice };
         self.learner.note_sent(&mut user.learning, contact);
-        user.policy.note_sent(sent(id, now));
+        user.policy.note_sent(Sent::plain(id, now, TEMPLATE, Channel::Push));
         let response = user.shopper.take(day_of(now), relevance, wording);
         self.n_clicks += u64::from(response.clicked);
         self.n_purchases += u64::from(response.purchased);
@@ -267,7 +267,7 @@ impl Run<'_> {
             user.preferences.settings.opted_out = true;
         }
         if response.dismissed {
-            self.learner.note_dismissed(&mut user.learning);
+            self.learner.note_dismissed(&mut user.learning, id);
         }
         if response.clicked {
             user.policy.note_clicked(id);
@@ -297,20 +297,5 @@ fn candidate<'a>(items: &'a [ItemId], now: Timestamp, may_wait: bool, rules: &Ru
         truth: Truth::Holds,
         dedupe_key: None,
         expires_at: now + rules.expires_after + rules.expires_after,
-    }
-}
-
-fn sent(id: NotificationId, at: Timestamp) -> Sent {
-    Sent {
-        id,
-        at,
-        category: TEMPLATE.into(),
-        campaign: TEMPLATE.into(),
-        channel: Channel::Push,
-        items: Box::default(),
-        dedupe_key: None,
-        passes_caps: false,
-        clicked: false,
-        dismissed: false,
     }
 }

@@ -39,6 +39,24 @@ pub struct Sent {
     pub dismissed: bool,
 }
 
+impl Sent {
+    /// Something ordinary about no item: its category is its campaign.
+    pub fn plain(id: NotificationId, at: Timestamp, category: &str, channel: Channel) -> Self {
+        Self {
+            id,
+            at,
+            category: category.into(),
+            campaign: category.into(),
+            channel,
+            items: Box::default(),
+            dedupe_key: None,
+            passes_caps: false,
+            clicked: false,
+            dismissed: false,
+        }
+    }
+}
+
 /// What is remembered about one user.
 #[derive(Clone, Debug, Default)]
 pub struct PolicyState {

@@ -40,18 +40,8 @@ fn candidate(items: &[ItemId]) -> Candidate<'_> {
 }
 
 fn sent(number: u128, at: Timestamp, items: &[u32]) -> Sent {
-    Sent {
-        id: NotificationId(Uuid::from_u128(number)),
-        at,
-        category: "similar_items".into(),
-        campaign: "view".into(),
-        channel: Channel::Socket,
-        items: ids(items).into(),
-        dedupe_key: None,
-        passes_caps: false,
-        clicked: false,
-        dismissed: false,
-    }
+    let plain = Sent::plain(NotificationId(Uuid::from_u128(number)), at, "similar_items", Channel::Socket);
+    Sent { campaign: "view".into(), items: ids(items).into(), ..plain }
 }
 
 fn judge<'a>(

@@ -125,6 +125,7 @@ export function startHeat({ active, days }) {
   }
 
   function legend(top) {
+    if (top <= 1e-9) return h("p", { class: "heat-legend note" }, `${format(0)} everywhere so far`);
     const steps = Array.from({ length: STEPS }, (_, step) => h("span", { class: "heat-cell", dataset: { level: String(step) } }));
     return h("p", { class: "heat-legend note" }, format(0), steps, format(top), h("span", { class: "heat-cell", dataset: { level: "none" } }), "nothing");
   }

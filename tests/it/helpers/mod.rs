@@ -6,3 +6,4 @@ pub mod database;
 pub mod http;
 pub mod push_service;
 pub mod server;
+pub mod shop;
