@@ -70,6 +70,8 @@ pub struct Entry {
     pub read: bool,
     /// It is not to be shown any more.
     pub withdrawn: bool,
+    /// A page that somebody looks at was given it.
+    pub given: bool,
 }
 
 impl Entry {
@@ -86,6 +88,7 @@ impl Entry {
             seen: false,
             read: false,
             withdrawn: false,
+            given: false,
         }
     }
 
@@ -210,6 +213,16 @@ impl Stream {
     pub fn acknowledge(&mut self, offset: i64) -> Option<(i64, i64)> {
         let offset = offset.min(self.last_offset);
         (offset > self.acknowledged).then(|| (std::mem::replace(&mut self.acknowledged, offset), offset))
+    }
+
+    /// Notes that somebody was given those live messages; those of which that is news. O(entries).
+    pub fn give(&mut self, now: Timestamp, which: impl Fn(&Entry) -> bool) -> Vec<NotificationId> {
+        let new = self.entries.iter_mut().filter(|entry| !entry.given && entry.is_live(now) && which(entry));
+        new.map(|entry| {
+            entry.given = true;
+            entry.id
+        })
+        .collect()
     }
 
     /// A live message by its id.

@@ -219,6 +219,7 @@ diesel::table! {
         withdrawn_at -> Nullable<Timestamptz>,
         withdrawn_reason -> Nullable<Text>,
         channel -> Int2,
+        given_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -6,6 +6,7 @@
 mod helpers;
 
 mod api;
+mod caps;
 mod channel;
 mod chaos;
 mod client;
