@@ -273,6 +273,8 @@ diesel::table! {
         singleton -> Bool,
         epoch -> Text,
         created_at -> Timestamptz,
+        holder -> Nullable<Uuid>,
+        held_since -> Nullable<Timestamptz>,
     }
 }
 

@@ -16,6 +16,7 @@ mod golden_lists;
 mod import;
 mod inbox;
 mod learning;
+mod lease;
 mod models;
 mod models_data;
 mod models_golden;

@@ -1,6 +1,7 @@
 //! A cap is never exceeded: eight triggers at once, devices that are looked at, hidden or away, commits that succeed, fail or
-//! stay unknown, pushes that are taken or refused, messages that expire before anybody was given them, and crashes after which
-//! everything is rebuilt from what was stored. Seeded histories of one user each, beside which a ledger keeps what was shown.
+//! stay unknown, pushes that are taken or refused, messages that expire before anybody was given them, crashes after which
+//! everything is rebuilt from what was stored, and two servers of which one takes over from the other while that still
+//! decides. Seeded histories of one user each, beside which a ledger keeps what was shown.
 
 use rand::RngExt;
 use uuid::Uuid;
@@ -15,9 +16,18 @@ const TRIGGERS: usize = 8;
 const STEPS: usize = 60;
 const CATEGORIES: [&str; 3] = ["similar_items", "goes_with", "for_you"];
 
+/// Two servers on one database: the lease on it is one's at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Node {
+    First,
+    Second,
+}
+
 /// A message as the ledger sees it, which decides nothing.
 #[derive(Clone, Debug)]
 struct Message {
+    /// Who decided it.
+    node: Node,
     /// As decided, with what the database knows of who was given it.
     row: Sent,
     /// In the database; before that it is on the way there.
@@ -38,8 +48,10 @@ impl Message {
 struct World {
     rules: Rules,
     now: Timestamp,
-    /// What the actor holds.
-    state: PolicyState,
+    /// What the user's actor holds, on the first and on the second server.
+    states: (PolicyState, PolicyState),
+    /// Who has the lease. The other may not know yet that it has lost it.
+    holder: Node,
     /// Everything that was decided and did not fail, by time.
     messages: Vec<Message>,
     number: u128,
@@ -59,15 +71,24 @@ impl World {
         Self {
             rules: Rules::new(&policy),
             now: Timestamp(1_800_000_000_000_000),
-            state: PolicyState::default(),
+            states: Default::default(),
+            holder: Node::First,
             messages: Vec::new(),
             number: 0,
             all: Histories::default(),
         }
     }
 
-    /// One of eight triggers, for a page that is looked at, a browser that is reached by push, or nobody.
+    fn state(&mut self, node: Node) -> &mut PolicyState {
+        match node {
+            Node::First => &mut self.states.0,
+            Node::Second => &mut self.states.1,
+        }
+    }
+
+    /// One of eight triggers on one of two servers, for a page that is looked at, a browser that is reached by push, or nobody.
     fn trigger(&mut self, trigger: usize, random: &mut ChaCha8Rng) {
+        let node = if random.random_bool(0.5) { Node::First } else { Node::Second };
         let items = [ItemId(trigger as u32)];
         let category = CATEGORIES.get(trigger % CATEGORIES.len()).copied().unwrap_or_default();
         let expires_at = self.now + Millis(random.random_range(60_000..2_400_000));
@@ -87,7 +108,8 @@ impl World {
         let reached = random.random_range(0..3);
         let channels = Channels { socket: reached == 0, push: reached == 1 };
         let moment = Moment { channels, ..Moment::at(self.now) };
-        let decision = decide(&candidate, &moment, &self.state, &self.rules, &Preferences::default());
+        let rules = self.rules.clone();
+        let decision = decide(&candidate, &moment, self.state(node), &rules, &Preferences::default());
         if !matches!(decision.outcome, Outcome::Send | Outcome::InboxOnly) {
             return;
         }
@@ -96,9 +118,11 @@ impl World {
         let plain = Sent::plain(id, self.now, category, decision.channel);
         let row =
             Sent { items: items.into(), expires_at, given: decision.channel == Channel::Socket, ..plain };
-        self.state.note_sent(row.clone());
-        self.messages.push(Message { row, stored: false, claimed: false, shown: false });
-        self.check(decision.channel, category);
+        self.state(node).note_sent(row.clone());
+        self.messages.push(Message { node, row, stored: false, claimed: false, shown: false });
+        if node == self.holder {
+            self.check(decision.channel, category);
+        }
     }
 
     /// The caps by the ledger, at the moment of a decision.
@@ -111,6 +135,7 @@ impl World {
             let since = self.now - Millis(cap.window_min * 60_000);
             let within = self.messages.iter().filter(|message| {
                 message.row.at > since
+                    && (message.stored || message.node == self.holder)
                     && scope(&cap.category, &message.row.category)
                     && scope(&cap.channel, message.row.channel.name())
             });
@@ -122,31 +147,45 @@ impl World {
         }
     }
 
-    /// Stored, then sent: who looks sees it.
-    fn commit(&mut self) {
-        for message in self.messages.iter_mut().filter(|message| !message.stored) {
+    /// Stored, then sent: who looks sees it. Without the lease nothing is stored.
+    fn commit(&mut self, node: Node) {
+        if node != self.holder {
+            return self.fail(node);
+        }
+        for message in self.messages.iter_mut().filter(|message| !message.stored && message.node == node) {
             message.stored = true;
             message.shown = message.row.channel == Channel::Socket;
         }
     }
 
-    fn fail(&mut self) {
-        for message in self.messages.iter().filter(|message| !message.stored) {
-            self.state.refund(message.row.id);
+    fn fail(&mut self, node: Node) {
+        let failed = |message: &Message| !message.stored && message.node == node;
+        let ids: Vec<_> =
+            self.messages.iter().filter(|message| failed(message)).map(|message| message.row.id).collect();
+        ids.into_iter().for_each(|id| self.state(node).refund(id));
+        self.messages.retain(|message| !failed(message));
+    }
+
+    /// The holder and the database learn that somebody was given these.
+    fn give(&mut self, given: Vec<NotificationId>) {
+        for id in given {
+            self.state(self.holder).note_given(id);
+            for message in self.messages.iter_mut().filter(|message| message.row.id == id) {
+                message.row.given = true;
+            }
         }
-        self.messages.retain(|message| message.stored);
     }
 
     /// A page opens, or is looked at again: it is given some of what waits.
     fn look(&mut self, random: &mut ChaCha8Rng) {
         let now = self.now;
         let waits = |message: &&mut Message| message.stored && message.row.expires_at > now;
+        let mut given = Vec::new();
         for message in self.messages.iter_mut().filter(waits).filter(|_| random.random_bool(0.7)) {
             message.shown = true;
-            if self.state.note_given(message.row.id) {
-                message.row.given = true;
-            }
+            given.push(message.row.id);
         }
+        self.give(given);
     }
 
     /// The sender of pushes claims what is due.
@@ -164,27 +203,46 @@ impl World {
     /// Time passes. No request to a push service takes longer: what it answered is recorded.
     fn pass(&mut self, random: &mut ChaCha8Rng) {
         self.now = self.now + Millis(random.random_range(0..90_000));
+        let mut sent = Vec::new();
         for message in &mut self.messages {
-            if std::mem::take(&mut message.claimed) && message.shown {
-                message.row.given |= self.state.note_given(message.row.id);
-            }
+            sent.extend((std::mem::take(&mut message.claimed) && message.shown).then_some(message.row.id));
         }
+        self.give(sent);
         self.now = self.now + Millis(random.random_range(0..1_200_000));
     }
 
     /// Nobody knows which of the messages under way were stored; what is left is read again. What was claimed may have been
     /// pushed.
     fn crash(&mut self, random: &mut ChaCha8Rng) {
+        let node = self.holder;
         self.messages.retain_mut(|message| {
-            if std::mem::take(&mut message.claimed) {
-                message.row.given = true;
-            }
-            let arrived = message.stored || random.random_bool(0.5);
-            message.stored = arrived;
-            arrived
+            message.stored |= message.node == node && random.random_bool(0.5);
+            message.stored || message.node != node
         });
-        self.state = PolicyState::default();
-        self.messages.iter().for_each(|message| self.state.note_sent(message.row.clone()));
+        self.read(node);
+    }
+
+    /// The other server takes the lease. What the first has under way arrives before the other reads, or never: the first
+    /// goes on deciding until its next commit is refused. What the other had under way ended with its last life.
+    fn take_over(&mut self, random: &mut ChaCha8Rng) {
+        let before = self.holder;
+        self.holder = if before == Node::First { Node::Second } else { Node::First };
+        self.fail(self.holder);
+        for message in self.messages.iter_mut().filter(|message| message.node == before && !message.stored) {
+            message.stored = random.random_bool(0.3);
+            message.shown = message.stored && message.row.channel == Channel::Socket;
+        }
+        self.read(self.holder);
+    }
+
+    /// A server starts from what is stored.
+    fn read(&mut self, node: Node) {
+        let mut state = PolicyState::default();
+        for message in self.messages.iter_mut().filter(|message| message.stored) {
+            message.row.given |= std::mem::take(&mut message.claimed);
+            state.note_sent(message.row.clone());
+        }
+        *self.state(node) = state;
     }
 
     /// Windows in which more was shown than a cap allows.
@@ -225,20 +283,22 @@ pub fn histories(runs: u64) -> Histories {
         let mut random = rng(seed, "caps");
         let mut world = World::new(&mut random);
         for _ in 0..STEPS {
-            match random.random_range(0..12) {
+            match random.random_range(0..14) {
                 0..6 => {
                     let together = random.random_range(1..=TRIGGERS);
                     (0..together).for_each(|trigger| world.trigger(trigger, &mut random));
                 }
-                6 => world.commit(),
-                7 => world.fail(),
+                6 => world.commit(world.holder),
+                7 => world.fail(world.holder),
                 8 => world.crash(&mut random),
                 9 => world.look(&mut random),
                 10 => world.push(&mut random),
+                11 => world.take_over(&mut random),
+                12 => [Node::First, Node::Second].into_iter().for_each(|node| world.commit(node)),
                 _ => world.pass(&mut random),
             }
         }
-        world.commit();
+        [Node::First, Node::Second].into_iter().for_each(|node| world.commit(node));
         all.told += world.messages.len();
         all.exceeded += world.all.exceeded + world.exceeded();
         all.refunded += world.all.refunded;
@@ -251,7 +311,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cap_is_never_exceeded_whatever_crashes_and_expires() {
+    fn a_cap_is_never_exceeded_whatever_crashes_expires_and_takes_over() {
         let all = histories(10_000);
         assert_eq!(all.exceeded, 0);
         // A rule that sends nothing would pass as well, and so would one that gives nothing back.
