@@ -14,6 +14,7 @@ pub mod learning;
 pub mod loader;
 pub mod monitor;
 pub mod notifier;
+pub mod on_trial;
 pub mod recommender;
 pub mod registry;
 pub mod send;

@@ -13,6 +13,7 @@ use super::journal::JournalActor;
 use super::loader::LoaderActor;
 use super::monitor::Monitor;
 use super::notifier::NotifierActor;
+use super::on_trial::OnTrial;
 use super::recommender::{JobBoard, RecommenderActor};
 use super::registry::Registry;
 use super::watch::Kept;
@@ -54,6 +55,8 @@ pub struct Shared {
     pub catalogue: ArcSwap<Catalogue>,
     /// The current model set, swapped whole.
     pub models: ArcSwap<ModelSet>,
+    /// What arms of experiments name beside it.
+    pub on_trial: OnTrial,
     /// How far the world has moved since training, and a version beside the one that serves.
     pub monitor: Monitor,
     /// What came of messages since the model was trained.
@@ -61,7 +64,7 @@ pub struct Shared {
     /// When, how much and in which words to write; held for microseconds.
     pub learner: Mutex<Learner>,
     /// One writer of catalogue and models at a time.
-    change: Mutex<()>,
+    pub(super) change: Mutex<()>,
     /// User → actor.
     pub registry: Registry,
     /// Commits events.
@@ -105,6 +108,7 @@ impl Shared {
             caps: Caps::live_default(),
             catalogue: ArcSwap::from_pointee(catalogue),
             models: ArcSwap::from_pointee(models),
+            on_trial: OnTrial::default(),
             monitor: Monitor::default(),
             drift: Mutex::default(),
             learner: Mutex::default(),
@@ -174,6 +178,7 @@ impl Shared {
             let mut models = ModelSet::clone(&self.models.load());
             models.note_items(&catalogue, &told);
             self.models.store(Arc::new(models));
+            self.on_trial.note_items(|model| model.note_items(&catalogue, &told));
         }
     }
 
@@ -181,9 +186,8 @@ impl Shared {
     pub fn put_models(&self, mut models: ModelSet) {
         let _writer = self.change.lock();
         let catalogue = self.catalogue.load();
-        let unknown: Vec<ItemId> =
-            catalogue.iter().map(|item| item.id).filter(|id| !models.knows(*id)).collect();
-        models.note_items(&catalogue, &unknown);
+        models.note_unknown(&catalogue);
+        self.on_trial.note_serving(&self.models.load_full(), &models);
         self.monitor.begin(&models.baseline);
         self.metrics.set(Gauge::ModelVersion, i64::from(models.version.0));
         self.models.store(Arc::new(models));

@@ -17,6 +17,7 @@ mod import;
 mod inbox;
 mod learning;
 mod lease;
+mod model_arms;
 mod models;
 mod models_data;
 mod models_golden;
