@@ -41,7 +41,7 @@ pub fn bucket(salt: &str, user: &str) -> u16 {
 pub enum Slice {
     /// Gets nothing but what was asked for and what must be told: the measure of what messages do at all.
     Holdout,
-    /// A coin decides whether to send: the log that other policies can be judged by. Words are chosen as for all.
+    /// A coin decides whether to send: the log that other policies can be judged by. Words are drawn evenly.
     Uniform,
     /// The learned policy.
     Learned,

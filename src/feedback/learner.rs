@@ -8,7 +8,7 @@ use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
 use super::send_time::{AllowedHours, HourChoice, HourCounts, SendTime};
-use super::variants::{ArmChoice, Offer, VariantParameters, Variants};
+use super::variants::{self, ArmChoice, Offer, VariantParameters, Variants};
 use super::volume::{UserResponse, VolumeModel, Worth};
 use crate::base::{NotificationId, Timestamp};
 
@@ -89,6 +89,17 @@ pub struct PastContact {
 }
 
 impl WordingChoice {
+    /// Each of those on offer alike, whatever was learned: `names` and `on_offer` as for [`Learner::choose_wording`]. `None`
+    /// when there is nothing to choose.
+    pub fn even(template: &str, names: &[&str], on_offer: &[usize], rng: &mut impl Rng) -> Option<Self> {
+        if on_offer.len() < 2 {
+            return None;
+        }
+        let choice = variants::evenly(on_offer, rng)?;
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        Some(Self { template: template.to_owned(), names, choice })
+    }
+
     /// Place among the template's wordings.
     pub fn index(&self) -> usize {
         self.choice.arm

@@ -177,6 +177,12 @@ impl Variants {
     }
 }
 
+/// Every arm alike; `None` of none.
+pub(super) fn evenly(arms: &[usize], rng: &mut impl Rng) -> Option<ArmChoice> {
+    let share = 1.0 / arms.len() as f64;
+    draw(arms.iter().map(|arm| (*arm, share)).collect(), rng)
+}
+
 /// Inverse of a probability, bounded.
 fn weight(probability: f64) -> f64 {
     (1.0 / probability.max(f64::MIN_POSITIVE)).min(MAX_WEIGHT)
@@ -210,6 +216,21 @@ mod tests {
 
     fn offers(arms: usize) -> Vec<Offer> {
         (0..arms).map(|arm| Offer { arm, days_since_seen: None }).collect()
+    }
+
+    #[test]
+    fn an_even_draw_gives_each_arm_on_offer_the_same_chance() {
+        let mut random = crate::base::random::rng(1, "even");
+        let mut counts = [0u32; 5];
+        for _ in 0..3_000 {
+            let choice = evenly(&[0, 2, 4], &mut random).unwrap();
+            assert!((choice.propensity - 1.0 / 3.0).abs() < 1e-12 && choice.probabilities.len() == 3);
+            counts[choice.arm] += 1;
+        }
+        assert_eq!((counts[1], counts[3]), (0, 0));
+        // Three standard errors of 1,000.
+        assert!([0, 2, 4].iter().all(|arm| counts[*arm].abs_diff(1_000) < 78), "{counts:?}");
+        assert!(evenly(&[], &mut random).is_none());
     }
 
     #[test]

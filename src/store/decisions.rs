@@ -42,7 +42,8 @@ pub struct DecisionRow {
     pub segment: Option<u8>,
     /// The candidate's items, best first.
     pub items: Vec<ItemId>,
-    /// Probability with which the policy chose this outcome, in (0, 1]; 1 = deterministic.
+    /// Probability of the outcome, in (0, 1]: of the coin, or of the hour where it decided; 1 = deterministic. The wording has
+    /// its own ([`Trace::variant_propensity`]).
     pub propensity: f32,
     /// Deferred until when.
     pub until: Option<Timestamp>,
@@ -77,6 +78,8 @@ pub struct Trace {
     pub slice: String,
     /// The wording, where there were several.
     pub variant: Option<String>,
+    /// Probability of that wording among those on offer, in (0, 1]; `None` where there was nothing to choose.
+    pub variant_propensity: Option<f32>,
     /// Experiment → arm.
     pub arms: serde_json::Value,
 }
@@ -94,6 +97,7 @@ impl Default for Trace {
             steps: serde_json::json!([]),
             slice: "ordinary".to_owned(),
             variant: None,
+            variant_propensity: None,
             arms: serde_json::json!({}),
         }
     }
@@ -118,11 +122,12 @@ pub fn insert(conn: &mut PgConnection, new: &[DecisionRow]) -> Result<(), StoreE
     sql::<()>(
         "INSERT INTO decisions (decision_id, decided_at, user_id, trigger, category, outcome, reasons, \
          notification_id, model_version, segment, items, propensity, until, p_click, p_purchase, p_mute, features, \
-         channel, campaign, dedupe_key, policy_version, holdout, counted, alternatives, steps, slice, variant, arms) \
+         channel, campaign, dedupe_key, policy_version, holdout, counted, alternatives, steps, slice, variant, arms, \
+         variant_propensity) \
          SELECT id, at, u, t, c, o, string_to_array(r, E'\\x1f'), n, m, s, string_to_array(i, ',')::integer[], p, until, \
-         pc, pp, pm, string_to_array(f, ',')::real[], ch, ca, dk, pv, h, co, string_to_array(al, E'\\x1f'), st::jsonb, sl, va, ar::jsonb \
-         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-         AS d (id, at, u, t, c, o, r, n, m, s, i, p, until, pc, pp, pm, f, ch, ca, dk, pv, h, co, al, st, sl, va, ar)",
+         pc, pp, pm, string_to_array(f, ',')::real[], ch, ca, dk, pv, h, co, string_to_array(al, E'\\x1f'), st::jsonb, sl, va, ar::jsonb, vp \
+         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         AS d (id, at, u, t, c, o, r, n, m, s, i, p, until, pc, pp, pm, f, ch, ca, dk, pv, h, co, al, st, sl, va, ar, vp)",
     )
     .bind::<Array<SqlUuid>, _>(column(new, |row| row.decision_id))
     .bind::<Array<Timestamptz>, _>(column(new, |row| to_pg(row.decided_at)))
@@ -152,6 +157,7 @@ pub fn insert(conn: &mut PgConnection, new: &[DecisionRow]) -> Result<(), StoreE
     .bind::<Array<Text>, _>(column(new, |row| row.trace.slice.as_str()))
     .bind::<Array<Nullable<Text>>, _>(column(new, |row| row.trace.variant.as_deref()))
     .bind::<Array<Text>, _>(column(new, |row| row.trace.arms.to_string()))
+    .bind::<Array<Nullable<Float>>, _>(column(new, |row| row.trace.variant_propensity))
     .execute(conn)?;
     Ok(())
 }
@@ -186,6 +192,7 @@ struct Columns {
     slice: String,
     variant: Option<String>,
     arms: serde_json::Value,
+    variant_propensity: Option<f32>,
 }
 
 /// Newest first.
@@ -233,6 +240,7 @@ pub fn recent(conn: &mut PgConnection, filter: &DecisionFilter) -> Result<Vec<De
                 steps: row.steps,
                 slice: row.slice,
                 variant: row.variant,
+                variant_propensity: row.variant_propensity,
                 arms: row.arms,
             },
         })

@@ -138,15 +138,14 @@ pub fn users(
     Ok(rows.into_iter().map(user).collect())
 }
 
-/// Messages confirmed as delivered since `since` whose words were drawn among variants, the newest [`MAX_CHOICES`]. Those
-/// of the random slice are left out: their propensity is that of the coin as well.
+/// Messages confirmed as delivered since `since` whose words were drawn among variants, by the bandit or evenly, the newest
+/// [`MAX_CHOICES`]. The propensity is the wording's own: whether and when it was sent is not what is judged.
 pub fn variant_choices(conn: &mut PgConnection, since: Timestamp) -> Result<Vec<VariantChoice>, StoreError> {
     let rows = sql::<(Text, Text, Nullable<SmallInt>, Bool, Float)>(
         "SELECT d.trigger, coalesce(d.variant, d.alternatives[1]), d.segment, \
-         EXISTS (SELECT FROM feedback f WHERE f.notification_id = n.notification_id AND f.outcome = 2), d.propensity \
+         EXISTS (SELECT FROM feedback f WHERE f.notification_id = n.notification_id AND f.outcome = 2), d.variant_propensity \
          FROM decisions d JOIN notifications n USING (notification_id) \
-         WHERE d.decided_at >= ? AND d.outcome = 'send' AND d.slice = 'ordinary' AND cardinality(d.alternatives) > 1 \
-         AND d.propensity < 1 \
+         WHERE d.decided_at >= ? AND d.outcome = 'send' AND d.variant_propensity < 1 \
          AND (n.acknowledged_at IS NOT NULL \
          OR EXISTS (SELECT FROM feedback f WHERE f.notification_id = n.notification_id)) \
          ORDER BY d.decided_at DESC LIMIT ?",

@@ -66,6 +66,7 @@ diesel::table! {
         slice -> Text,
         variant -> Nullable<Text>,
         arms -> Jsonb,
+        variant_propensity -> Nullable<Float4>,
     }
 }
 

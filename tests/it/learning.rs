@@ -34,7 +34,7 @@ fn view(client: &mut Client, item: i64) {
 fn decisions(server: &Server, user: i64, at_least: usize) -> Vec<Value> {
     let mut found = Vec::new();
     wait_for("the decisions", || {
-        let answer = server.http().get(&format!("/admin/decisions?user_id={user}")).json();
+        let answer = server.http().get(&format!("/admin/decisions?user_id={user}&limit=200")).json();
         found = answer["decisions"].as_array().unwrap().clone();
         found.retain(|one| one["trigger"] == "view");
         found.len() >= at_least
@@ -86,9 +86,55 @@ fn in_the_random_slice_a_coin_decides_and_its_chance_is_stored() {
         assert_eq!(decision["propensity"], 0.5, "{decision}");
         assert!(decision["reasons"][0].as_str().unwrap().starts_with("drawn: a coin said no"), "{decision}");
     }
-    // A message is also drawn among the wordings of its template.
-    assert!(sent.iter().all(|one| (0.01..=0.5).contains(&one["propensity"].as_f64().unwrap())));
+    for decision in &sent {
+        assert_eq!(decision["propensity"], 0.5, "{decision}");
+    }
     assert!(decisions.iter().all(|one| one["slice"] == "random"));
+}
+
+#[test]
+fn in_the_random_slice_words_are_drawn_evenly_and_judged_by_their_own_chance() {
+    let (holdout, random) = (format!("policy.holdout={HOLDOUT}"), format!("policy.random={RANDOM}"));
+    let (_database, server) = shop(&["--set", &holdout, "--set", &random]);
+    let variant = |name: &str| json!({"name": name, "texts": {"en": {"title": format!("Said as {name}"), "body": "b"}}});
+    let template = json!({"name": "view", "variants": [variant("a"), variant("b"), variant("c")]});
+    assert_eq!(server.http().put("/admin/templates/view", &template).status, 200);
+    let sent_to = |user: i64, views: usize| {
+        let (mut client, _) = server.login(user);
+        for n in 0..views {
+            client.send(&json!({"type": "event", "kind": "view", "item_id": 101 + n % 40, "event_id": n}));
+            client.expect("accepted");
+        }
+        let mut sent = decisions(&server, user, views);
+        sent.retain(|one| one["outcome"] == "send");
+        // Whoever asks what the words did asks about what arrived.
+        client.send(&json!({"type": "ack", "offset": 1_000_000}));
+        sent
+    };
+    let drawn = sent_to(user_of(Slice::Uniform), 70);
+    let third = f64::from(1.0f32 / 3.0);
+    for one in &drawn {
+        assert_eq!(
+            (&one["propensity"], one["variant_propensity"].as_f64()),
+            (&json!(0.5), Some(third)),
+            "{one}"
+        );
+    }
+    for name in ["a", "b", "c"] {
+        assert!(drawn.iter().any(|one| one["variant"] == name), "some thirty draws without {name}");
+    }
+    assert!(drawn.windows(2).any(|pair| pair[0]["variant"] == pair[1]["variant"]));
+    let learned = sent_to(user_of(Slice::Learned), 6);
+    assert!(learned.iter().all(|one| one["propensity"] == 1.0));
+    // What was just said rests with the bandit.
+    assert!(learned.iter().any(|one| one["variant_propensity"].as_f64() != Some(third)));
+    wait_for("all of them in the reading", || {
+        let readings = server.http().get("/admin/experiments/readings").json();
+        let policies = &readings["off_policy"][0]["policies"];
+        let rows = (drawn.len() + learned.len()) as u64;
+        policies.as_array().is_some_and(|policies| policies.len() == 3)
+            && policies[0]["report"]["rows"].as_u64().is_some_and(|n| n >= rows - 1)
+    });
 }
 
 #[derive(QueryableByName)]

@@ -233,6 +233,7 @@ fn decisions_come_newest_first_and_by_user() {
             steps: serde_json::json!([{"step": "consent", "verdict": "pass"}]),
             slice: if number == 2 { "holdout" } else { "ordinary" }.into(),
             variant: (number == 3).then(|| "warm".into()),
+            variant_propensity: Some(0.25),
             arms: serde_json::json!({"greeting": "warm"}),
         },
     };

@@ -284,7 +284,7 @@ impl Ready {
         let catalogue = shared.catalogue.load();
         let said = self.words(trigger, candidate.items, &catalogue, shared, now);
         if let Some(wording) = &said.wording {
-            decision.propensity *= wording.propensity();
+            decision.trace.variant_propensity = Some(wording.propensity());
         }
         if let [used, _, ..] = said.variants.as_slice() {
             decision.trace.variant = Some(used.clone());

@@ -75,6 +75,11 @@ impl Ready {
         random::rng((day << 32) ^ u64::from(self.user.0), purpose)
     }
 
+    /// Another one for each moment and purpose.
+    pub(super) fn draw_of_moment(&self, purpose: &str, now: Timestamp) -> random::ChaCha8Rng {
+        random::rng(now.0.unsigned_abs() ^ (u64::from(self.user.0) << 40), purpose)
+    }
+
     fn hour(&self, rules: &Rules, now: Timestamp) -> u8 {
         local_hour(now, self.zone(rules))
     }
@@ -133,10 +138,7 @@ impl Ready {
         match self.slice(rules) {
             Slice::Learned => Trial::None,
             Slice::Holdout => Trial::HeldOut,
-            Slice::Uniform => {
-                let seed = now.0.unsigned_abs() ^ (u64::from(self.user.0) << 40);
-                Trial::Drawn(random::rng(seed, "coin").random::<f32>() < Trial::COIN)
-            }
+            Slice::Uniform => Trial::Drawn(self.draw_of_moment("coin", now).random::<f32>() < Trial::COIN),
         }
     }
 

@@ -6,6 +6,7 @@ use super::ready::Ready;
 use crate::actors::shared::Shared;
 use crate::base::{ItemId, Timestamp};
 use crate::catalogue::{Catalogue, Item};
+use crate::feedback::experiments::Slice;
 use crate::feedback::learner::WordingChoice;
 use crate::notify::Content;
 use crate::notify::content::{MAX_TITLE_CHARS, shorten};
@@ -46,7 +47,6 @@ impl Ready {
         let template = &trigger.definition.template;
         let locale = self.preferences.locale.as_deref().unwrap_or("en");
         let known = book.templates.variants(template);
-        // Drawn anew for each user and day, the same for both tabs.
         let mut offer = book.templates.on_offer(template, locale);
         let on_trial = self.variant_on_trial(&book, template, &shared.rules.load());
         let place = on_trial.and_then(|name| known.iter().position(|known| *known == name));
@@ -54,9 +54,18 @@ impl Ready {
         if let Some(place) = place.filter(|place| offer.contains(place)) {
             offer = vec![place];
         }
-        let mut draw = self.draw_of_day(template, now);
-        let wording =
-            shared.learner.lock().choose_wording(&self.learning, template, &known, &offer, now, &mut draw);
+        let wording = match self.slice(&shared.rules.load()) {
+            // Of every message anew, so that the log has as many draws as messages.
+            Slice::Uniform => {
+                WordingChoice::even(template, &known, &offer, &mut self.draw_of_moment("words", now))
+            }
+            // Drawn anew for each user and day.
+            Slice::Learned | Slice::Holdout => {
+                let mut draw = self.draw_of_day(template, now);
+                let learner = shared.learner.lock();
+                learner.choose_wording(&self.learning, template, &known, &offer, now, &mut draw)
+            }
+        };
         let place = wording.as_ref().map_or_else(|| offer.first().copied(), |wording| Some(wording.index()));
         let context = self.context(trigger, items, catalogue, now);
         let rendered = book.templates.render(template, place.unwrap_or(0), locale, &context);
