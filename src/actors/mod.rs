@@ -7,6 +7,7 @@
 pub mod announce;
 pub mod book;
 pub mod budget;
+pub mod ephemeral;
 pub mod gateway;
 pub mod ingest;
 pub mod journal;
