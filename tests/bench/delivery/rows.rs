@@ -60,7 +60,8 @@ pub fn tidings(table: &mut Table, files: usize) {
     drop(subject);
     on_one_thread(async {
         let mut run = connects(table, Subject::tidings()).await;
-        broadcast(table, &run).await;
+        broadcast(table, &run, Keeping::Nothing).await;
+        broadcast(table, &run, Keeping::Each).await;
         distinct(table, &run).await;
         pace(table, &run).await;
         restart(table, &mut run).await;
@@ -74,10 +75,11 @@ pub fn peer(table: &mut Table, subject: Subject, files: usize) {
     on_one_thread(memory(table, &subject, files));
     on_one_thread(async {
         let run = connects(table, subject).await;
-        broadcast(table, &run).await;
+        broadcast(table, &run, Keeping::Nothing).await;
         distinct(table, &run).await;
         pace(table, &run).await;
     });
+    table.cannot(name, "one message kept for 10,000 users", "nothing is kept for a user");
     table.cannot(name, "clients after a restart: 99 % back and caught up", "nothing survives a restart");
 }
 
@@ -178,17 +180,32 @@ impl Run {
     }
 }
 
-async fn broadcast(table: &mut Table, run: &Run) {
-    const ROW: &str = "one message to 10,000 sockets";
+/// What is kept of a message to everyone.
+#[derive(Clone, Copy, PartialEq)]
+enum Keeping {
+    /// Nothing: whoever is not there misses it.
+    Nothing,
+    /// A row in each user's stream and inbox.
+    Each,
+}
+
+async fn broadcast(table: &mut Table, run: &Run, keeping: Keeping) {
+    let row = match keeping {
+        Keeping::Nothing => "one message to 10,000 sockets",
+        Keeping::Each => "one message kept for 10,000 users",
+    };
     run.ledger.borrow_mut().reset();
     let mut publisher = Publisher::new(run.subject.dialect(), run.subject.publish());
+    if keeping == Keeping::Nothing {
+        publisher = publisher.ephemeral();
+    }
     let cpu = run.subject.cpu_seconds();
     let began = Instant::now();
     let mut sent = 0;
     for round in 1..=BROADCASTS {
         let body = run.ledger.borrow_mut().next(0);
         if let Err(error) = publisher.send(&[body], &run.ledger).await {
-            return table.cannot(run.subject.name(), ROW, &error.to_string());
+            return table.cannot(run.subject.name(), row, &error.to_string());
         }
         sent = round;
         while run.ledger.borrow().shown < round * CLIENTS && run.ledger.borrow().last_at.elapsed() < PATIENCE
@@ -199,8 +216,8 @@ async fn broadcast(table: &mut Table, run: &Run) {
     let note = cost(&run.subject, cpu, sent * CLIENTS);
     let seconds = (run.ledger.borrow().last_at - began).as_secs_f64();
     let shown = run.ledger.borrow().shown;
-    run.settle(table, ROW).await;
-    table.put(run.subject.name(), ROW, shown as f64 / seconds, "/s", true, note);
+    run.settle(table, row).await;
+    table.put(run.subject.name(), row, shown as f64 / seconds, "/s", true, note);
 }
 
 async fn distinct(table: &mut Table, run: &Run) {
