@@ -180,7 +180,7 @@ impl Group {
         Ok((first.into_iter().filter(|first| *first).count(), pushes + handed))
     }
 
-    /// Each entry by itself again, in the order of its kind.
+    /// Its entries again, in the order of their kinds.
     fn split(self, waiters: &mut Waiters) -> VecDeque<Record> {
         let mut notifications: HashMap<_, _> =
             self.notifications.into_iter().map(|row| (row.notification_id, Box::new(row))).collect();
@@ -226,8 +226,9 @@ fn push_order(message: &NewNotification) -> Option<PushOrder> {
 pub struct JournalActor {
     shared: Arc<Shared>,
     waiting: VecDeque<Record>,
-    /// From a group that failed: each is tried by itself, so that one bad entry takes no other with it.
-    alone: VecDeque<Record>,
+    /// From a group that failed: its halves, each tried by itself, and halved again, so that one bad entry takes no other
+    /// with it and costs some twenty commits instead of one for each of the group.
+    halves: VecDeque<Vec<Record>>,
     in_flight: bool,
     /// A temporary error: the database is given a moment.
     paused: bool,
@@ -246,7 +247,7 @@ impl JournalActor {
         Self {
             shared,
             waiting: VecDeque::new(),
-            alone: VecDeque::new(),
+            halves: VecDeque::new(),
             in_flight: false,
             paused: false,
             is_awaited: false,
@@ -258,8 +259,10 @@ impl JournalActor {
 
     fn next_group(&mut self) -> (Group, Waiters) {
         let (mut group, mut waiters) = (Group::default(), Waiters::default());
-        if let Some(record) = self.alone.pop_front() {
-            group.add(record, &mut waiters);
+        if let Some(half) = self.halves.pop_front() {
+            for record in half {
+                group.add(record, &mut waiters);
+            }
             return (group, waiters);
         }
         let n = self.waiting.len().min(MAX_COMMIT);
@@ -272,13 +275,13 @@ impl JournalActor {
 
     /// How long what waits has to wait yet.
     fn wait(&self, now: Instant) -> Duration {
-        let pause = if self.is_awaited || !self.alone.is_empty() { BETWEEN_COMMITS } else { LAZY };
+        let pause = if self.is_awaited || !self.halves.is_empty() { BETWEEN_COMMITS } else { LAZY };
         self.began.map_or(Duration::ZERO, |began| (began + pause).saturating_duration_since(now))
     }
 
     /// Commits when it is time.
     fn commit_when_due(&mut self, context: &mut Context<Self>) {
-        if self.in_flight || self.paused || (self.waiting.is_empty() && self.alone.is_empty()) {
+        if self.in_flight || self.paused || (self.waiting.is_empty() && self.halves.is_empty()) {
             return;
         }
         let now = Instant::now();
@@ -335,7 +338,7 @@ impl JournalActor {
         }));
     }
 
-    /// What failed for good in company is tried entry by entry. After a temporary error messages are refused, since it is
+    /// What failed for good in company is tried again by halves. After a temporary error messages are refused, since it is
     /// not known whether they were stored, and their users read their streams again; everything else is said once more
     /// (the first report of an outcome counts, and the last of everything else).
     fn failed(
@@ -366,9 +369,14 @@ impl JournalActor {
             });
         } else {
             if group.len() > 1 {
-                self.alone.extend(group.split(&mut waiters));
+                let mut first: Vec<Record> = group.split(&mut waiters).into();
+                let second = first.split_off(first.len() / 2);
+                self.halves.push_front(second);
+                self.halves.push_front(first);
             }
-            self.alone.extend(flushes.into_iter().map(Record::Flush));
+            if !flushes.is_empty() {
+                self.halves.push_back(flushes.into_iter().map(Record::Flush).collect());
+            }
         }
         answer(waiters, false);
     }

@@ -30,6 +30,7 @@ mod registry;
 mod reliability;
 mod results;
 mod rules;
+mod sockets;
 mod sse;
 mod store_cluster;
 mod store_events;
