@@ -56,7 +56,7 @@ fn a_socket_is_upgraded_only_where_there_is_one_and_for_whom_it_is() {
             ("/nothing", VERSION.to_owned(), 404, "not_found"),
             ("/echo", VERSION.to_owned(), 404, "not_found"),
             ("/ws", format!("{VERSION}Origin: https://evil.example\r\n"), 403, "origin_not_allowed"),
-            ("/ws", "Sec-WebSocket-Version: 8\r\n".to_owned(), 426, "sec-websocket-version: 13"),
+            ("/ws", "Sec-WebSocket-Version: 6\r\n".to_owned(), 426, "sec-websocket-version: 13"),
         ] {
             let answer = shake(server.address, path, &headers);
             assert!(
