@@ -14,11 +14,12 @@ use super::watch::Lifeline;
 use super::web_push::Wake;
 use crate::base::{Timestamp, UserId};
 use crate::notify::Channel;
+use crate::store::acknowledgements::{self, Acknowledged};
 use crate::store::decisions::{self, DecisionRow};
 use crate::store::feedback::{self, FeedbackRow};
 use crate::store::held::{self, HeldRow};
 use crate::store::inbox::{self, Mark};
-use crate::store::notifications::{self, Acknowledged, NewNotification};
+use crate::store::notifications::{self, NewNotification};
 use crate::store::preferences::{self, Preferences};
 use crate::store::push_outbox::{self, HandOver, PushOrder};
 use crate::store::users;
@@ -167,7 +168,7 @@ impl Group {
         let pushes = push_outbox::order(connection, &orders)?;
         decisions::insert(connection, &self.decisions)?;
         let first = feedback::insert(connection, &self.feedback)?;
-        notifications::acknowledge(connection, &self.acknowledged)?;
+        acknowledgements::put(connection, &self.acknowledged)?;
         inbox::mark(connection, &self.marks)?;
         // After them: what has been acknowledged by now is not handed over.
         let handed = push_outbox::hand_over(connection, &self.hand_overs, not_pushed, Timestamp::now())?;

@@ -25,7 +25,7 @@ const KEPT_BROADCASTS: usize = 16;
 /// Distinct messages, so many a request, so many requests at a time.
 const DISTINCT: usize = 60_000;
 const PER_REQUEST: usize = 500;
-const PUBLISHERS: usize = 8;
+const PUBLISHERS: usize = 16;
 /// Messages a second, and for how long.
 const PACE: usize = 2_000;
 const PACE_S: usize = 15;
