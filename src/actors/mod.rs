@@ -12,6 +12,7 @@ pub mod gateway;
 pub mod ingest;
 pub mod journal;
 pub mod learning;
+pub mod live;
 pub mod loader;
 pub mod monitor;
 pub mod notifier;

@@ -74,6 +74,7 @@ pub fn load(config: Config, store: Store) -> anyhow::Result<Arc<Shared>> {
     let model = store.run_blocking(last_good_model)?;
     let shared = Shared::new(config, store, &epoch, catalogue, ModelSet::empty());
     shared.put_models(model.unwrap_or_else(ModelSet::empty));
+    shared.store.run_blocking(|connection| shared.recount(connection))?;
     shared.store.run_blocking(|connection| shared.read_book(connection))?;
     shared.store.run_blocking(|connection| shared.read_learner(connection))?;
     enable_push(&shared)?;

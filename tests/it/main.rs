@@ -15,6 +15,7 @@ mod golden_lists;
 mod import;
 mod inbox;
 mod learning;
+mod live;
 mod models;
 mod models_data;
 mod models_golden;

@@ -48,6 +48,7 @@ impl Ready {
         let profiled = self.preferences.consent.has(Purpose::Profiling, rules.profiling_by_default);
         let (profile, segment) = if profiled { (&self.profile, self.segment) } else { (&stranger, None) };
         let silenced = !self.preferences.settings.mutes.is_empty();
+        let found = shared.live.look_up(trigger.seed(), now);
         let request = Request {
             profile,
             segment,
@@ -59,6 +60,7 @@ impl Ready {
             exclude: &exclude,
             settings: &shared.config.recommend,
             explorer: Some(self.user),
+            live: found.evidence(),
         };
         let mut recommendations = models.recommend(&request);
         shared.metrics.time(Timing::Recommend, started.elapsed());
