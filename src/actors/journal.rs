@@ -19,11 +19,12 @@ use crate::store::decisions::{self, DecisionRow};
 use crate::store::feedback::{self, FeedbackRow};
 use crate::store::held::{self, HeldRow};
 use crate::store::inbox::{self, Mark};
+use crate::store::lease;
 use crate::store::notifications::{self, NewNotification};
 use crate::store::preferences::{self, Preferences};
 use crate::store::push_outbox::{self, HandOver, PushOrder};
 use crate::store::users;
-use crate::store::{self, Connection, StoreError};
+use crate::store::{Connection, StoreError};
 use crate::telemetry::{Count, Timing};
 
 /// Entries waiting in the mailbox.
@@ -312,7 +313,8 @@ impl JournalActor {
             store
                 .run(move |connection| {
                     let not_pushed = &shared.config.webpush.not_for;
-                    store::in_transaction(connection, |connection| committing.commit(connection, not_pushed))
+                    let commit = |connection: &mut Connection| committing.commit(connection, not_pushed);
+                    lease::in_transaction(connection, &shared.store, commit)
                 })
                 .await
         };

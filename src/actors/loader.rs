@@ -158,6 +158,8 @@ fn fold(state: UserState, shared: &Shared) -> Loaded {
             category: send.category.as_str().into(),
             campaign: send.campaign.as_str().into(),
             channel: Channel::parse(&send.channel).unwrap_or(Channel::Socket),
+            expires_at: send.expires_at,
+            given: send.given || send.outcomes.iter().any(|code| is_shown(*code)),
             items: send.items.clone().into(),
             dedupe_key: send.dedupe_key.map(i64::cast_unsigned),
             passes_caps: send.passes_caps || send.trigger == "login",
@@ -188,6 +190,11 @@ fn fold(state: UserState, shared: &Shared) -> Loaded {
     }
 }
 
+/// Did somebody see the message that this came of? A purchase follows one that nobody saw as well.
+fn is_shown(code: i16) -> bool {
+    FeedbackOutcome::from_code(code).is_some_and(|outcome| outcome != FeedbackOutcome::Converted)
+}
+
 fn entry(stored: StoredNotification) -> Entry {
     let class = match (stored.trigger.as_str(), stored.kind.as_str()) {
         ("login", _) => Class::Answer,
@@ -205,6 +212,7 @@ fn entry(stored: StoredNotification) -> Entry {
         seen: stored.seen,
         read: stored.read,
         withdrawn: stored.withdrawn,
+        given: stored.given,
     }
 }
 

@@ -2,6 +2,7 @@
 //! in groups what became of them. Whatever dies in between, a row stays until its end is recorded.
 
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -9,13 +10,15 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, Wrap
 use dashmap::DashSet;
 
 use super::journal::Record;
+use super::send::offer;
 use super::shared::Shared;
+use super::user::Pushed;
 use super::watch::{Kept, Lifeline};
-use crate::base::{Millis, Timestamp, UserId};
+use crate::base::{Millis, NotificationId, Timestamp, UserId};
 use crate::deliver::push_payload::{self, PushPayload};
 use crate::privacy::report_token::{self, Report};
 use crate::store::push_outbox::{self, DuePush, Finished, HandOver, PushEnd};
-use crate::store::push_subscriptions;
+use crate::store::{push_subscriptions, users};
 use crate::telemetry::Count;
 use crate::transport::webpush::{
     Delivery, Endpoint, PushClient, PushSettings, UserAgentKeys, VapidKeys, next_attempt,
@@ -90,6 +93,8 @@ pub struct WebPushActor {
     client: Option<Rc<PushClient>>,
     open: usize,
     finished: Vec<Finished>,
+    /// What push services have taken, not yet recorded.
+    sent: Vec<(UserId, NotificationId)>,
     claiming: bool,
     recording: bool,
     /// Claims of an earlier life were freed.
@@ -119,6 +124,7 @@ impl WebPushActor {
             client: client.map(Rc::new),
             open: 0,
             finished: Vec::new(),
+            sent: Vec::new(),
             claiming: false,
             recording: false,
             released: false,
@@ -199,11 +205,13 @@ impl WebPushActor {
         let shared = Arc::clone(&self.shared);
         let send = async move {
             let end = deliver(&client, &shared, &push).await;
-            Finished { notification: push.notification, subscription: push.subscription, end }
+            let sent = (end == PushEnd::Sent).then_some((push.user, push.notification));
+            (Finished { notification: push.notification, subscription: push.subscription, end }, sent)
         };
-        context.spawn(send.into_actor(self).map(|finished, actor, context| {
+        context.spawn(send.into_actor(self).map(|(finished, sent), actor, context| {
             actor.open -= 1;
             actor.finished.push(finished);
+            actor.sent.extend(sent);
             actor.record(context);
         }));
     }
@@ -215,20 +223,31 @@ impl WebPushActor {
         }
         self.recording = true;
         let finished = std::mem::take(&mut self.finished);
-        let (store, group) = (self.shared.store.clone(), finished.clone());
+        let sent = std::mem::take(&mut self.sent);
+        let (store, group, taken) = (self.shared.store.clone(), finished.clone(), sent.clone());
         let record = async move {
             let work = move |connection: &mut crate::store::Connection| {
+                let (who, ids): (Vec<_>, Vec<_>) = taken.into_iter().unzip();
+                push_outbox::note_sent(connection, &ids, Timestamp::now())?;
                 let left = push_outbox::finish(connection, &group, Timestamp::now())?;
                 let still = push_subscriptions::subscribed(connection, Some(&left))?;
-                Ok((left, still))
+                Ok((left, still, users::external_ids(connection, &who)?))
             };
             store.run(work).await
         };
         context.spawn(record.into_actor(self).map(move |outcome, actor, context| {
             actor.recording = false;
             match outcome {
-                Ok((left, still)) => {
+                Ok((left, still, names)) => {
                     actor.shared.push.note(&left, &still);
+                    for (user, id) in sent {
+                        let entry = names.get(&user).and_then(|name| actor.shared.registry.get(name));
+                        if let Some(entry) = entry
+                            && !offer(&entry.address, Pushed(id)).is_queued()
+                        {
+                            entry.missed.store(true, Ordering::Release);
+                        }
+                    }
                     actor.record(context);
                     if actor.more {
                         actor.claim(context);
@@ -237,6 +256,7 @@ impl WebPushActor {
                 Err(error) => {
                     log::error!("pushes not recorded, tried again rows={} error={error}", finished.len());
                     actor.finished.extend(finished); // With the next tick.
+                    actor.sent.extend(sent);
                 }
             }
         }));

@@ -2,12 +2,19 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use parking_lot::Mutex;
 
 use crate::config::Config;
 use crate::store::Store;
 use crate::store::cluster::{Cluster, ClusterError, ClusterOptions};
+use crate::store::lease::{Attempt, Lease};
+
+/// How long a server waits for the one before it to end: a rolling restart.
+const HANDOVER_WAIT: Duration = Duration::from_secs(5);
+const HANDOVER_POLL: Duration = Duration::from_millis(100);
 
 /// An open database, and the cluster that ends with it.
 pub struct Database {
@@ -15,6 +22,8 @@ pub struct Database {
     pub store: Store,
     /// The private cluster, if this process started it.
     pub cluster: Option<Arc<Cluster>>,
+    /// The right to decide on it: servers only.
+    pub lease: Option<Arc<Mutex<Lease>>>,
     /// Where it is, without a password, for a log line.
     pub described: String,
 }
@@ -22,7 +31,7 @@ pub struct Database {
 /// Is a database that another process serves good enough?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
-    /// A server: one per data directory.
+    /// A server: one a data directory, and one a database.
     Exclusive,
     /// An import or a training may work beside a running server.
     Attach,
@@ -39,14 +48,49 @@ pub fn data_dir(config: &Config) -> PathBuf {
     home.unwrap_or_else(|| PathBuf::from("/var/lib")).join("tidings")
 }
 
-/// Opens it and brings its schema up to date. Blocks.
+/// Opens it and brings its schema up to date; a server takes the lease on it, before anything is changed. Blocks.
 pub fn open(config: &Config, sharing: Sharing) -> anyhow::Result<Database> {
-    let database = connect(config, sharing)?;
+    let mut database = connect(config, sharing)?;
+    let mut lease = match sharing {
+        Sharing::Exclusive => Some(take_lease(&database)?),
+        Sharing::Attach => None,
+    };
     let applied = database.store.migrate().context("the database schema could not be brought up to date")?;
     if !applied.is_empty() {
         log::info!("schema migrated migrations={}", applied.join(","));
     }
+    if let Some(lease) = &mut lease {
+        lease.raise_fence().context("the lease on the database could not be taken")?;
+    }
+    database.lease = lease.map(|lease| Arc::new(Mutex::new(lease)));
     Ok(database)
+}
+
+/// Waits for the server before this one to end, [`HANDOVER_WAIT`] at most.
+fn take_lease(database: &Database) -> anyhow::Result<Lease> {
+    let begin = Instant::now();
+    let mut told = false;
+    loop {
+        let since = match Lease::try_take(&database.store)? {
+            Attempt::Taken(lease) => return Ok(lease),
+            Attempt::Held(since) => since.map(|since| format!(" since {since}")).unwrap_or_default(),
+        };
+        if begin.elapsed() >= HANDOVER_WAIT {
+            bail!(
+                "another server has been serving this database{since}. Stop it first, or give this one a database of its own \
+                 (DATABASE_URL or --data-dir): two would exceed frequency caps and give numbers of streams twice. \
+                 import, train and evaluate may run beside a server"
+            );
+        }
+        if !std::mem::replace(&mut told, true) {
+            log::warn!(
+                "another server serves this database{since}, waiting for it to end database={} wait_s={}",
+                database.described,
+                HANDOVER_WAIT.as_secs()
+            );
+        }
+        std::thread::sleep(HANDOVER_POLL);
+    }
 }
 
 /// Opens it as it is. Blocks.
@@ -54,7 +98,7 @@ pub fn connect(config: &Config, sharing: Sharing) -> anyhow::Result<Database> {
     let pool_size = config.database.pool_size;
     if !config.database.url.is_empty() {
         let store = Store::connect(&config.database.url, pool_size)?;
-        return Ok(Database { store, cluster: None, described: "DATABASE_URL".to_owned() });
+        return Ok(Database { store, cluster: None, lease: None, described: "DATABASE_URL".to_owned() });
     }
     let dir = data_dir(config);
     let options = ClusterOptions::default();
@@ -62,12 +106,12 @@ pub fn connect(config: &Config, sharing: Sharing) -> anyhow::Result<Database> {
     match Cluster::start(&dir, &options) {
         Ok(cluster) => {
             let store = Store::connect(&cluster.url(), pool_size)?;
-            Ok(Database { store, cluster: Some(Arc::new(cluster)), described })
+            Ok(Database { store, cluster: Some(Arc::new(cluster)), lease: None, described })
         }
         Err(error @ ClusterError::InUse { .. }) if sharing == Sharing::Attach => {
             let url = Cluster::url_of_running(&dir).ok_or(error)?;
             log::info!("using the database of the running server data_dir={described}");
-            Ok(Database { store: Store::connect(&url, pool_size)?, cluster: None, described })
+            Ok(Database { store: Store::connect(&url, pool_size)?, cluster: None, lease: None, described })
         }
         Err(error) => Err(error.into()),
     }

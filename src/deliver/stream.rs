@@ -70,6 +70,8 @@ pub struct Entry {
     pub read: bool,
     /// It is not to be shown any more.
     pub withdrawn: bool,
+    /// A page that somebody looks at was given it.
+    pub given: bool,
 }
 
 impl Entry {
@@ -86,6 +88,7 @@ impl Entry {
             seen: false,
             read: false,
             withdrawn: false,
+            given: false,
         }
     }
 
@@ -212,6 +215,16 @@ impl Stream {
         let is_new = offset > self.acknowledged;
         self.acknowledged = self.acknowledged.max(offset);
         is_new.then_some(offset)
+    }
+
+    /// Notes that somebody was given those live messages; those of which that is news. O(entries).
+    pub fn give(&mut self, now: Timestamp, which: impl Fn(&Entry) -> bool) -> Vec<NotificationId> {
+        let new = self.entries.iter_mut().filter(|entry| !entry.given && entry.is_live(now) && which(entry));
+        new.map(|entry| {
+            entry.given = true;
+            entry.id
+        })
+        .collect()
     }
 
     /// A live message by its id.

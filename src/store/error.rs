@@ -27,6 +27,9 @@ pub enum StoreError {
         /// What about it.
         reason: String,
     },
+    /// Another server decides on this database now.
+    #[error("another server has taken over this database: nothing that this one decides is stored any more")]
+    LeaseLost,
     /// The task was cancelled or panicked: the server is stopping.
     #[error("the database task ended early")]
     Interrupted,
@@ -60,7 +63,11 @@ impl StoreError {
                 .any(|sign| information.message().contains(sign)),
             },
             Self::Database(DieselError::BrokenTransactionManager) => true,
-            Self::Database(_) | Self::Migration { .. } | Self::Unreadable { .. } | Self::Interrupted => false,
+            Self::Database(_)
+            | Self::Migration { .. }
+            | Self::Unreadable { .. }
+            | Self::LeaseLost
+            | Self::Interrupted => false,
         }
     }
 

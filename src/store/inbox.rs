@@ -32,6 +32,15 @@ pub enum Mark {
         /// When.
         at: Timestamp,
     },
+    /// A page that somebody looks at was given them.
+    Given {
+        /// Whose.
+        user: UserId,
+        /// Which.
+        ids: Vec<NotificationId>,
+        /// When.
+        at: Timestamp,
+    },
     /// Gave way to others.
     Superseded {
         /// Which.
@@ -94,6 +103,7 @@ pub fn mark(conn: &mut PgConnection, marks: &[Mark]) -> Result<(), StoreError> {
         match mark {
             Mark::Read { user, ids, at } => read(conn, *user, ids, *at)?,
             Mark::Seen { user, up_to, at } => seen(conn, *user, *up_to, *at)?,
+            Mark::Given { user, ids, at } => given(conn, *user, ids, *at)?,
             Mark::Superseded { id, at } => drop(withdraw(conn, *id, *at, Withdrawal::Superseded)?),
         }
     }
@@ -133,6 +143,22 @@ fn seen(conn: &mut PgConnection, user: UserId, up_to: i64, at: Timestamp) -> Res
     .bind::<Timestamptz, _>(to_pg(at))
     .bind::<Integer, _>(user.to_sql())
     .bind::<BigInt, _>(up_to)
+    .execute(conn)?;
+    Ok(())
+}
+
+fn given(
+    conn: &mut PgConnection,
+    user: UserId,
+    ids: &[NotificationId],
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    sql::<()>(
+        "UPDATE notifications SET given_at = ? WHERE user_id = ? AND notification_id = ANY(?) AND given_at IS NULL",
+    )
+    .bind::<Timestamptz, _>(to_pg(at))
+    .bind::<Integer, _>(user.to_sql())
+    .bind::<Array<SqlUuid>, _>(column(ids, |id| id.0))
     .execute(conn)?;
     Ok(())
 }

@@ -21,6 +21,7 @@ pub mod inbox;
 pub mod items;
 pub mod jobs;
 pub mod learner;
+pub mod lease;
 pub mod limits;
 mod migrations;
 pub mod models;
@@ -44,13 +45,14 @@ pub mod user_features;
 mod user_states;
 pub mod users;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, NopErrorHandler, Pool};
 use diesel::{Connection as _, PgConnection};
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 /// What every function of this module works on.
 pub use diesel::PgConnection as Connection;
@@ -73,6 +75,8 @@ pub struct Store {
     /// One permit a connection: waiting for one costs no thread.
     permits: Arc<Semaphore>,
     url: Arc<str>,
+    /// The number this process decides under, once it holds the lease.
+    holder: Arc<OnceLock<Uuid>>,
 }
 
 #[derive(Debug)]
@@ -98,7 +102,24 @@ impl Store {
             .error_handler(Box::new(NopErrorHandler))
             .build(ConnectionManager::new(url))
             .map_err(|error| StoreError::connect(url, &error.to_string()))?;
-        Ok(Self { pool, permits: Arc::new(Semaphore::new(pool_size as usize)), url: url.into() })
+        Ok(Self {
+            pool,
+            permits: Arc::new(Semaphore::new(pool_size as usize)),
+            url: url.into(),
+            holder: Arc::default(),
+        })
+    }
+
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn holder(&self) -> Option<Uuid> {
+        self.holder.get().copied()
+    }
+
+    fn note_holder(&self, holder: Uuid) {
+        let _ = self.holder.set(holder); // Once a process.
     }
 
     /// Runs `work` on a blocking thread with a connection of the pool; waits for one without holding a thread.

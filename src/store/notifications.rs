@@ -88,6 +88,8 @@ pub struct StoredNotification {
     pub read: bool,
     /// It is not to be shown any more.
     pub withdrawn: bool,
+    /// A page that somebody looks at was given it, or a push service.
+    pub given: bool,
 }
 
 /// Whose a message is and what it was: what feedback on it is attributed to.
@@ -111,15 +113,16 @@ pub struct NotificationOwner {
     pub created_at: Timestamp,
 }
 
-/// Stores messages; a `collapse_key` withdraws the user's earlier ones with the same. An offset that the user's stream already has is an error, and then none is stored.
+/// Stores messages; one for the socket is given to a page that somebody looks at. A `collapse_key` withdraws the user's earlier ones with the same. An offset that the user's stream already has is an error, and then none is stored.
 pub fn insert(conn: &mut PgConnection, new: &[NewNotification]) -> Result<(), StoreError> {
     if new.is_empty() {
         return Ok(());
     }
     sql::<()>(
         "INSERT INTO notifications (notification_id, user_id, stream_offset, kind, category, trigger, model_version, \
-         segment, items, frame, created_at, expires_at, collapse_key, priority, channel) \
-         SELECT id, u, o, k, c, t, m, s, string_to_array(i, ',')::integer[], f, created, expires, ck, p, ch \
+         segment, items, frame, created_at, expires_at, collapse_key, priority, channel, given_at) \
+         SELECT id, u, o, k, c, t, m, s, string_to_array(i, ',')::integer[], f, created, expires, ck, p, ch, \
+         CASE WHEN ch = 0 THEN created END \
          FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          AS n (id, u, o, k, c, t, m, s, i, f, created, expires, ck, p, ch)",
     )
@@ -223,6 +226,7 @@ type StoredColumns = (
     Bool,
     Bool,
     Bool,
+    Bool,
 );
 
 #[derive(Queryable)]
@@ -243,6 +247,7 @@ struct StoredRow {
     seen: bool,
     read: bool,
     withdrawn: bool,
+    given: bool,
 }
 
 fn from_stored(row: StoredRow) -> (UserId, StoredNotification) {
@@ -262,6 +267,7 @@ fn from_stored(row: StoredRow) -> (UserId, StoredNotification) {
         seen: row.seen,
         read: row.read,
         withdrawn: row.withdrawn,
+        given: row.given,
     };
     (UserId::from_sql(row.user_id), notification)
 }
@@ -280,7 +286,7 @@ pub(super) fn tails(
          CASE WHEN expires_at > ? AND withdrawn_at IS NULL AND (created_at > ? OR stream_offset > coalesce(a.up_to, 0)) \
          THEN frame ELSE '' END, created_at, \
          expires_at, stream_offset <= coalesce(a.up_to, 0), collapse_key, priority, seen_at IS NOT NULL, \
-         read_at IS NOT NULL, withdrawn_at IS NOT NULL FROM notifications \
+         read_at IS NOT NULL, withdrawn_at IS NOT NULL, given_at IS NOT NULL FROM notifications \
          WHERE user_id = u.user_id ORDER BY stream_offset DESC LIMIT ?) n \
          ORDER BY n.user_id, n.stream_offset",
     )

@@ -261,8 +261,25 @@ pub fn finish(
     })
 }
 
-/// Frees every claim: the server that made them is this one, before it was started again.
+/// Push services have these messages: they may be shown. Each by itself, so that it waits for no acknowledgement while it
+/// holds what that waits for.
+pub fn note_sent(conn: &mut PgConnection, sent: &[NotificationId], at: Timestamp) -> Result<(), StoreError> {
+    for id in sent {
+        sql::<()>("UPDATE notifications SET given_at = ? WHERE notification_id = ? AND given_at IS NULL")
+            .bind::<Timestamptz, _>(to_pg(at))
+            .bind::<SqlUuid, _>(id.0)
+            .execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Frees every claim: the server that made them is this one, before it was started again. It may have sent them.
 pub fn release(conn: &mut PgConnection) -> Result<usize, StoreError> {
+    sql::<()>(
+        "UPDATE notifications SET given_at = now() WHERE given_at IS NULL AND notification_id IN (\
+         SELECT notification_id FROM push_outbox WHERE claimed_until IS NOT NULL)",
+    )
+    .execute(conn)?;
     Ok(sql::<()>("UPDATE push_outbox SET claimed_until = NULL WHERE claimed_until IS NOT NULL")
         .execute(conn)?)
 }

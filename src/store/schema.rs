@@ -226,6 +226,7 @@ diesel::table! {
         withdrawn_at -> Nullable<Timestamptz>,
         withdrawn_reason -> Nullable<Text>,
         channel -> Int2,
+        given_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -279,6 +280,8 @@ diesel::table! {
         singleton -> Bool,
         epoch -> Text,
         created_at -> Timestamptz,
+        holder -> Nullable<Uuid>,
+        held_since -> Nullable<Timestamptz>,
     }
 }
 

@@ -44,6 +44,10 @@ pub struct RecentSend {
     pub campaign: String,
     /// The way it took.
     pub channel: String,
+    /// Not shown after this.
+    pub expires_at: Timestamp,
+    /// A page that somebody looks at was given it, or a push service.
+    pub given: bool,
     /// Names the occasion.
     pub dedupe_key: Option<i64>,
     /// Transactional, kept for the inbox or asked for: not counted by caps.
@@ -182,6 +186,8 @@ fn recent_send(
         items: one.items.clone(),
         campaign,
         channel,
+        expires_at: one.expires_at,
+        given: one.given || one.seen || one.read,
         dedupe_key,
         passes_caps: !counted,
         outcomes,
@@ -285,6 +291,8 @@ type RecentRow = (
     Option<String>,
     Option<i64>,
     Option<bool>,
+    PgTimestamp,
+    bool,
 );
 
 fn recent_sends(
@@ -304,6 +312,8 @@ fn recent_sends(
         Nullable<Text>,
         Nullable<BigInt>,
         Nullable<Bool>,
+        Timestamptz,
+        Bool,
     );
     // A user's own messages by their number, and a step into an index for what belongs to each: a plan over moments would read
     // everybody's. A message and its decision bear the same moment, which the decisions' index leads to.
@@ -311,9 +321,10 @@ fn recent_sends(
         "SELECT n.user_id, n.notification_id, n.created_at, n.category, n.trigger, n.items, \
          ARRAY(SELECT outcome FROM feedback f WHERE f.notification_id = n.notification_id ORDER BY outcome), \
          coalesce(d.campaign, CASE WHEN n.trigger = 'api' THEN n.kind END), d.channel, d.dedupe_key, \
-         coalesce(d.counted, n.priority < 3) \
+         coalesce(d.counted, n.priority < 3), n.expires_at, n.was_given \
          FROM unnest(?) AS u (user_id) CROSS JOIN LATERAL (\
-           SELECT user_id, notification_id, stream_offset, created_at, category, trigger, items, kind, priority \
+           SELECT user_id, notification_id, stream_offset, created_at, category, trigger, items, kind, priority, \
+             expires_at, coalesce(given_at, seen_at, read_at) IS NOT NULL AS was_given \
            FROM notifications WHERE user_id = u.user_id ORDER BY stream_offset DESC LIMIT ?) n \
          LEFT JOIN LATERAL (SELECT campaign, channel, dedupe_key, counted FROM decisions \
            WHERE user_id = n.user_id AND decided_at = n.created_at AND notification_id = n.notification_id LIMIT 1) d ON true \
@@ -325,10 +336,27 @@ fn recent_sends(
     .load::<RecentRow>(conn)?;
     Ok(rows
         .into_iter()
-        .map(|(user, id, at, category, trigger, items, outcomes, campaign, channel, dedupe_key, counted)| {
+        .map(|row: RecentRow| {
+            let (
+                user,
+                id,
+                at,
+                category,
+                trigger,
+                items,
+                outcomes,
+                campaign,
+                channel,
+                dedupe_key,
+                counted,
+                expires,
+                given,
+            ) = row;
             let send = RecentSend {
                 campaign: campaign.unwrap_or_else(|| trigger.clone()),
                 channel: channel.unwrap_or_else(|| "socket".to_owned()),
+                expires_at: from_pg(expires),
+                given,
                 dedupe_key,
                 passes_caps: counted == Some(false),
                 notification_id: NotificationId(id),

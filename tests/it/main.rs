@@ -6,6 +6,7 @@
 mod helpers;
 
 mod api;
+mod caps;
 mod channel;
 mod chaos;
 mod client;
@@ -15,6 +16,7 @@ mod golden_lists;
 mod import;
 mod inbox;
 mod learning;
+mod lease;
 mod live;
 mod models;
 mod models_data;

@@ -305,6 +305,8 @@ impl Ready {
             category: candidate.category.into(),
             campaign: candidate.campaign.into(),
             channel,
+            expires_at,
+            given: channel == Channel::Socket,
             items: candidate.items.into(),
             dedupe_key: candidate.dedupe_key,
             passes_caps: candidate.passes_caps(),

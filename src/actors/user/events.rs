@@ -185,7 +185,10 @@ impl Ready {
                 let effects = self.session.on(Input::Seen { up_to, by: Some(connection) }, now);
                 self.run(effects, shared);
             }
-            Inbound::Presence(visible) => drop(self.session.on(Input::Visible(connection, visible), now)),
+            Inbound::Presence(visible) => {
+                let effects = self.session.on(Input::Visible(connection, visible), now);
+                self.run(effects, shared);
+            }
             Inbound::Ping => self.send(connection, frames::pong(now), shared),
             Inbound::Feedback { notification_id, outcome, item_id } => {
                 self.feedback(connection, notification_id, outcome, item_id, shared);

@@ -55,6 +55,9 @@ impl Ready {
     /// Feedback, for the counts the next message is judged by and for the model's drift.
     pub(super) fn note_response(&mut self, id: NotificationId, outcome: FeedbackOutcome, shared: &Shared) {
         self.learn_response(id, outcome, shared);
+        if outcome != FeedbackOutcome::Converted {
+            self.policy.note_given(id);
+        }
         let response = match outcome {
             FeedbackOutcome::Clicked => {
                 self.policy.note_clicked(id);

@@ -44,7 +44,7 @@ pub use messages::{
 };
 pub use mute::add_mute;
 use ready::Ready;
-pub use reports::Reported;
+pub use reports::{Pushed, Reported};
 pub use words::item_words;
 
 /// Messages waiting for one user.

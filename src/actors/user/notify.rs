@@ -166,6 +166,8 @@ impl Ready {
             category: message.category.clone(),
             campaign: message.kind.clone(),
             channel,
+            expires_at: message.expires_at,
+            given: channel == Channel::Socket,
             items: Box::default(),
             dedupe_key: None,
             passes_caps: message.priority == Priority::Transactional,

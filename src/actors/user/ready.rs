@@ -154,6 +154,9 @@ impl Ready {
             }
         }
         self.pipes = before.pipes;
+        for sent in before.policy.newest_first().filter(|sent| sent.given) {
+            self.policy.note_given(sent.id);
+        }
         // What was said a moment ago may still be on its way to the database.
         self.is_robot |= before.is_robot;
         self.preferences.muted.extend(before.preferences.muted);
@@ -198,6 +201,7 @@ impl Ready {
 
     /// Carries out what the session asks for.
     pub fn run(&mut self, effects: Vec<Effect>, shared: &Shared) {
+        self.note_given(shared);
         for effect in effects {
             match effect {
                 Effect::Send(connection, frame) => self.send(connection, frame, shared),
@@ -210,6 +214,9 @@ impl Ready {
                     self.record(Record::Acknowledged(acknowledged), shared);
                 }
                 Effect::RecordRead(ids) => {
+                    for id in &ids {
+                        self.policy.note_given(*id); // It may be older than what the session holds.
+                    }
                     self.mark(Mark::Read { user: self.user, ids, at: Timestamp::now() }, shared);
                 }
                 Effect::RecordSeen(up_to) => {
@@ -225,6 +232,15 @@ impl Ready {
                     self.detach(connection, shared);
                 }
             }
+        }
+    }
+
+    /// What somebody was given keeps its place in the caps. What was decided for a page that is looked at is stored so.
+    fn note_given(&mut self, shared: &Shared) {
+        let given = self.session.take_given();
+        let ids: Vec<_> = given.into_iter().filter(|id| self.policy.note_given(*id)).collect();
+        if !ids.is_empty() {
+            self.mark(Mark::Given { user: self.user, ids, at: Timestamp::now() }, shared);
         }
     }
 

@@ -16,6 +16,22 @@ pub struct Reported {
     pub outcome: FeedbackOutcome,
 }
 
+/// From the sender of pushes: a push service has a message, and that is stored.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Pushed(pub NotificationId);
+
+impl Handler<Pushed> for UserActor {
+    type Result = ();
+
+    fn handle(&mut self, pushed: Pushed, context: &mut Context<Self>) {
+        self.note_committed();
+        self.with_ready(context, |ready, _, _| {
+            ready.policy.note_given(pushed.0);
+        });
+    }
+}
+
 impl Handler<Reported> for UserActor {
     type Result = ();
 

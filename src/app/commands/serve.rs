@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use parking_lot::Mutex;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -17,10 +18,13 @@ use crate::base::Timestamp;
 use crate::config::Config;
 use crate::http::websocket::EchoLimits;
 use crate::store::cluster::Cluster;
+use crate::store::lease::{Lease, Standing};
 
 /// So many restarts of the private PostgreSQL within the window are a fault to look at, not to hide.
 const MAX_RESTARTS: usize = 20;
 const RESTART_WINDOW: Duration = Duration::from_secs(600);
+/// The lease on the database is looked at this often.
+const LEASE_CHECK: Duration = Duration::from_secs(1);
 
 /// Serves until it is told to stop.
 pub fn serve(config: Config, conformance_echo: bool) -> anyhow::Result<()> {
@@ -98,7 +102,7 @@ fn announce(running: &Running) -> anyhow::Result<()> {
     say(&format!("tidings is ready at http://{}/", running.address))
 }
 
-/// Waits for SIGINT or SIGTERM, and meanwhile keeps the private PostgreSQL running.
+/// Waits for SIGINT or SIGTERM, and meanwhile keeps the private PostgreSQL running and the lease held.
 async fn until_told(database: &Database) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -106,6 +110,34 @@ async fn until_told(database: &Database) -> anyhow::Result<()> {
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
         error = keep_cluster(database.cluster.clone()) => Err(error),
+        error = keep_lease(database.lease.clone()) => Err(error),
+    }
+}
+
+/// Looks after the lease on the database; ends with an error when another server has taken it. Nothing that this one decides
+/// is stored from then on, and what it remembers of its users is out of date.
+async fn keep_lease(lease: Option<Arc<Mutex<Lease>>>) -> anyhow::Error {
+    let Some(lease) = lease else { return std::future::pending().await };
+    let mut check = tokio::time::interval(LEASE_CHECK);
+    check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut last = Standing::Held;
+    loop {
+        check.tick().await;
+        let checked = Arc::clone(&lease);
+        let standing = tokio::task::spawn_blocking(move || checked.lock().check()).await;
+        match standing.unwrap_or(Standing::Unknown) {
+            Standing::Lost => {
+                return anyhow::anyhow!(
+                    "another server has taken over this database while it could not be reached: this one ends. \
+                     Run one server a database"
+                );
+            }
+            Standing::Unknown if last == Standing::Held => {
+                log::warn!("the lease on the database can't be checked: PostgreSQL can't be reached");
+                last = Standing::Unknown;
+            }
+            standing => last = standing,
+        }
     }
 }
 

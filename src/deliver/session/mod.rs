@@ -90,6 +90,8 @@ struct Connection {
     visible: bool,
     /// Last offset when it came without a place; what is owed up to here has not been sent yet.
     catch_up: Option<i64>,
+    /// It has been given what is live after this offset.
+    from: i64,
 }
 
 /// One user's stream and connections.
@@ -101,13 +103,22 @@ pub struct Session {
     counts: Counts,
     connections: Vec<Connection>,
     max_connections: usize,
+    /// What pages that somebody looks at were given, until it is asked for.
+    given: Vec<NotificationId>,
 }
 
 impl Session {
     /// Nobody connected.
     pub fn new(epoch: &str, stream: Stream, now: Timestamp, max_connections: usize) -> Self {
         let counts = stream.counts(now);
-        Self { epoch: epoch.into(), stream, counts, connections: Vec::new(), max_connections }
+        Self {
+            epoch: epoch.into(),
+            stream,
+            counts,
+            connections: Vec::new(),
+            max_connections,
+            given: Vec::new(),
+        }
     }
 
     /// Last offset of the stream; 0 = empty.
@@ -135,6 +146,17 @@ impl Session {
         self.connections.iter().any(|connection| connection.id == id && connection.visible)
     }
 
+    /// Messages that a page somebody looks at was given since the last call, each once: they may have been shown, whether or
+    /// not the page says so. In the stream's order for each input.
+    pub fn take_given(&mut self) -> Vec<NotificationId> {
+        std::mem::take(&mut self.given)
+    }
+
+    fn give(&mut self, now: Timestamp, which: impl Fn(&Entry) -> bool) {
+        let new = self.stream.give(now, which);
+        self.given.extend(new);
+    }
+
     /// The transition function. O(messages in memory + connections).
     pub fn on(&mut self, input: Input, now: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();
@@ -157,8 +179,10 @@ impl Session {
             }
             Input::Disconnected(id) => self.connections.retain(|connection| connection.id != id),
             Input::Visible(id, visible) => {
-                for connection in self.connections.iter_mut().filter(|connection| connection.id == id) {
+                if let Some(connection) = self.connections.iter_mut().find(|connection| connection.id == id) {
                     connection.visible = visible;
+                    let from = connection.from;
+                    self.give(now, |entry| visible && entry.offset > from);
                 }
             }
             Input::Tick => self.tick(now, &mut effects),
@@ -177,15 +201,17 @@ impl Session {
         if self.connections.len() >= self.max_connections {
             return effects.push(Effect::Close(id, CloseCode::TooManyConnections));
         }
-        let connection = Connection { id, visible: true, catch_up: None };
+        let last_offset = self.stream.last_offset();
+        let connection = Connection { id, visible: true, catch_up: None, from: last_offset };
         let Some(resume) = resume else {
-            let catch_up = Some(self.stream.last_offset());
-            self.connections.push(Connection { catch_up, ..connection });
+            self.connections.push(Connection { catch_up: Some(last_offset), ..connection });
             return effects.push(Effect::Welcome { connection: id, recovered: true });
         };
-        self.connections.push(connection);
         // An offset from the future is one of another incarnation, whatever its epoch says.
         let missed = if *resume.epoch == *self.epoch { self.stream.since(resume.offset, now) } else { None };
+        let from = if missed.is_some() { 0 } else { last_offset };
+        self.connections.push(Connection { from, ..connection });
+        self.give(now, |entry| entry.offset > from);
         effects.push(Effect::Welcome { connection: id, recovered: missed.is_some() });
         effects.extend(missed.into_iter().flatten().map(|frame| Effect::Send(id, frame)));
         self.greet(id, now, effects);
@@ -196,6 +222,10 @@ impl Session {
             return;
         };
         let Some(upto) = connection.catch_up.take() else { return };
+        let after = self.stream.acknowledged();
+        self.give(now, |entry| {
+            entry.offset > after && entry.offset <= upto && entry.class == Class::Notification && !entry.read
+        });
         effects.extend(self.stream.owed(upto, now).into_iter().map(|frame| Effect::Send(id, frame)));
         self.greet(id, now, effects);
     }
@@ -210,6 +240,7 @@ impl Session {
 
     fn stored(&mut self, entry: Entry, now: Timestamp, effects: &mut Vec<Effect>) {
         let Some(frame) = entry.frame.clone() else { return };
+        let (id, visible) = (entry.id, self.is_visible());
         let mut gone = Vec::new();
         let key = entry.collapse_key.clone();
         if !self.stream.push(entry, now, |old| gone.push((old.id, old.collapse_key.clone()))) {
@@ -222,6 +253,7 @@ impl Session {
             }
         }
         self.tell(&frame, None, effects);
+        self.give(now, |entry| visible && entry.id == id);
         self.tell_counts(now, effects);
     }
 
@@ -240,6 +272,7 @@ impl Session {
             return;
         }
         entry.seen = true;
+        self.give(now, |entry| entry.id == id);
         effects.extend(by.map(|_| Effect::RecordRead(vec![id])));
         self.tell(&frames::withdraw(id, Withdrawal::ReadElsewhere), by, effects);
         self.tell_counts(now, effects);
@@ -252,6 +285,7 @@ impl Session {
             entry.seen = true;
             read.push(entry.id);
         }
+        self.give(now, |entry| entry.read);
         for id in &read {
             self.tell(&frames::withdraw(*id, Withdrawal::ReadElsewhere), by, effects);
         }
@@ -268,6 +302,7 @@ impl Session {
             changed |= !std::mem::replace(&mut entry.seen, true);
         }
         if changed {
+            self.give(now, |entry| entry.seen);
             effects.extend(by.map(|_| Effect::RecordSeen(up_to)));
             self.tell_counts(now, effects);
         }

@@ -336,3 +336,40 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_page_somebody_looks_at_was_given_is_told_once() {
+    let mut session = session();
+    session.on(Input::Stored(entry(1)), NOW);
+    assert!(session.take_given().is_empty(), "nobody is here");
+    // A page that comes without a place gets what is owed to it.
+    let recommendation = Entry { class: Class::Recommendation, ..entry(2) };
+    session.on(Input::Stored(recommendation), NOW);
+    session.on(Input::Connected { connection: ConnectionId(1), resume: None }, NOW);
+    session.on(Input::CatchUp(ConnectionId(1)), NOW);
+    assert_eq!(session.take_given(), [id(1)], "the list was not sent");
+    session.on(Input::Stored(entry(3)), NOW);
+    assert_eq!(session.take_given(), [id(3)]);
+    // Hidden, it has what comes, and nobody sees it before it is looked at again.
+    session.on(Input::Visible(ConnectionId(1), false), NOW);
+    session.on(Input::Stored(entry(4)), NOW);
+    session.on(Input::Stored(Entry { expires_at: Timestamp(NOW.0 + 1), ..entry(5) }), NOW);
+    assert!(session.take_given().is_empty());
+    session.on(Input::Visible(ConnectionId(1), true), Timestamp(NOW.0 + 2));
+    assert_eq!(session.take_given(), [id(4)], "what has expired is not shown");
+    // A list is looked at on a page that has not got everything.
+    session.on(Input::Seen { up_to: 2, by: None }, NOW);
+    session.on(Input::Read { id: id(2), by: None }, NOW);
+    assert_eq!(session.take_given(), [id(2)]);
+}
+
+#[test]
+fn a_page_that_resumes_has_what_came_before_and_is_given_the_rest() {
+    let mut session = session();
+    for offset in 1..4 {
+        session.on(Input::Stored(entry(offset)), NOW);
+    }
+    let resume = Some(Resume { epoch: session.epoch().to_owned(), offset: 2 });
+    session.on(Input::Connected { connection: ConnectionId(1), resume }, NOW);
+    assert_eq!(session.take_given(), [id(1), id(2), id(3)]);
+}

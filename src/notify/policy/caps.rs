@@ -1,5 +1,7 @@
 //! Frequency caps: rolling windows over all of a user's channels and devices, joined by AND. A message is counted from
-//! the moment it is decided (reserved), until its window has passed or it was refunded.
+//! the moment it is decided (reserved), until its window has passed or it was refunded: it could not be stored, or it expired
+//! before a page that somebody looks at or a push service was given it. The second needs no timer: what has expired so is
+//! not counted ([`Sent::takes_place`]), and a state made anew from the tables counts the same.
 
 use super::candidate::{Candidate, Channel};
 use super::rules::Rules;
@@ -37,8 +39,8 @@ fn concerns(cap: &Cap, candidate: &Candidate<'_>, channel: Channel) -> bool {
         && matches(&cap.channel, channel.name())
 }
 
-fn counts(cap: &Cap, sent: &Sent) -> bool {
-    !sent.passes_caps
+fn counts(cap: &Cap, sent: &Sent, now: Timestamp) -> bool {
+    sent.takes_place(now)
         && matches(&cap.category, &sent.category)
         && matches(&cap.campaign, &sent.campaign)
         && matches(&cap.channel, sent.channel.name())
@@ -47,7 +49,7 @@ fn counts(cap: &Cap, sent: &Sent) -> bool {
 /// Messages within the cap's window that ends at `now`: (now − window, now]. O(messages within it).
 fn used(cap: &Cap, state: &PolicyState, now: Timestamp) -> usize {
     let since = now - Millis(cap.window_min * 60_000);
-    state.newest_first().take_while(|sent| sent.at > since).filter(|sent| counts(cap, sent)).count()
+    state.newest_first().take_while(|sent| sent.at > since).filter(|sent| counts(cap, sent, now)).count()
 }
 
 /// The first cap that is used up for the candidate: its place, and how much of it is used.

@@ -11,6 +11,9 @@ use crate::recommend::propensity::Contact;
 const MAX_REMEMBERED: usize = 256;
 /// Messages remembered at all. When so many lie within the longest cap's window, nothing more is sent.
 pub(super) const MAX_COUNTED: usize = 1_024;
+/// By then it is recorded whether a push service took what it was offered in a message's last moment; longer than
+/// `webpush.timeout_ms` may be.
+const PUSH_SETTLES: Millis = Millis::seconds(90);
 /// Nothing looks further back.
 const MEMORY: Millis = Millis::hours(168);
 
@@ -27,6 +30,10 @@ pub struct Sent {
     pub campaign: Box<str>,
     /// The way it took.
     pub channel: Channel,
+    /// Not shown after this.
+    pub expires_at: Timestamp,
+    /// A page that somebody looks at was given it, or a push service: it may have been shown.
+    pub given: bool,
     /// What it named.
     pub items: Box<[ItemId]>,
     /// The occasion it told.
@@ -40,7 +47,13 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// Something ordinary about no item: its category is its campaign.
+    /// Does it take a place in the caps? One that expired before anybody was given it gives its place back.
+    pub fn takes_place(&self, now: Timestamp) -> bool {
+        let settles = if self.channel == Channel::Push { PUSH_SETTLES } else { Millis(0) };
+        !self.passes_caps && (self.given || self.expires_at + settles > now)
+    }
+
+    /// Something ordinary about no item, shown at once: its category is its campaign.
     pub fn plain(id: NotificationId, at: Timestamp, category: &str, channel: Channel) -> Self {
         Self {
             id,
@@ -48,6 +61,8 @@ impl Sent {
             category: category.into(),
             campaign: category.into(),
             channel,
+            expires_at: at,
+            given: true,
             items: Box::default(),
             dedupe_key: None,
             passes_caps: false,
@@ -79,9 +94,15 @@ impl PolicyState {
         self.sent.push_back(sent);
     }
 
-    /// Forgets a message that could not be stored or was never seen: the reservation of its caps is refunded.
+    /// Forgets a message that could not be stored: the reservation of its caps is refunded.
     pub fn refund(&mut self, id: NotificationId) {
         self.sent.retain(|sent| sent.id != id);
+    }
+
+    /// Somebody was given a message: from now on it takes its place whether it expires or not. True when that is news.
+    pub fn note_given(&mut self, id: NotificationId) -> bool {
+        let sent = self.sent.iter_mut().rev().find(|sent| sent.id == id);
+        sent.is_some_and(|sent| !std::mem::replace(&mut sent.given, true))
     }
 
     /// A message was clicked.
@@ -164,5 +185,33 @@ impl PolicyState {
     /// Nothing remembered?
     pub fn is_empty(&self) -> bool {
         self.sent.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: Timestamp = Timestamp(1_800_000_000_000_000);
+
+    #[test]
+    fn what_expired_before_anybody_was_given_it_gives_its_place_back() {
+        let id = NotificationId(uuid::Uuid::from_u128(1));
+        let plain = Sent::plain(id, AT, "news", Channel::Inbox);
+        let sent = Sent { given: false, expires_at: AT + Millis::seconds(60), ..plain };
+        let within = Millis::seconds(59);
+        assert!(sent.takes_place(AT + within) && !sent.takes_place(AT + Millis::seconds(60)));
+        // A push service may have been asked in the last moment.
+        let pushed = Sent { channel: Channel::Push, ..sent.clone() };
+        assert!(
+            pushed.takes_place(AT + Millis::seconds(140)) && !pushed.takes_place(AT + Millis::seconds(151))
+        );
+        let owed = Sent { passes_caps: true, ..sent.clone() };
+        assert!(!owed.takes_place(AT + within));
+        let mut state = PolicyState::default();
+        state.note_sent(sent);
+        assert!(state.note_given(id), "news");
+        assert!(!state.note_given(id) && !state.note_given(NotificationId(uuid::Uuid::from_u128(2))));
+        assert!(state.find(id).is_some_and(|sent| sent.takes_place(AT + Millis::hours(24))));
     }
 }
