@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::shared::Shared;
+use crate::base::ExternalId;
 use crate::config;
-use crate::feedback::experiments::{Arm, Experiment};
+use crate::feedback::experiments::{Arm, Experiment, Slice, Slices};
 use crate::notify::Rules;
 use crate::notify::content::{self, Template, Templates};
 use crate::notify::triggers::{self, Condition, Definition, Trigger, Triggers};
@@ -42,6 +43,26 @@ pub struct Running {
     pub experiment: Experiment,
     /// The rules of each arm; `None` where it changes none.
     pub rules: Vec<Option<Arc<Rules>>>,
+    /// Whether the model that each arm names is there. An arm without its model is served to nobody, and no decision says that
+    /// it was: its users are decided about as those outside.
+    pub served: Vec<bool>,
+}
+
+impl Running {
+    /// The arm of a user, by external id, and its place; `None` outside, and in an arm that can't be served.
+    pub fn arm_of(&self, user: &str) -> Option<(usize, &Arm)> {
+        let place = self.experiment.arm_of(user)?;
+        let served = self.served.get(place).is_some_and(|served| *served);
+        self.experiment.arms.get(place).filter(|_| served).map(|arm| (place, arm))
+    }
+}
+
+/// Which part of the policy holds for a user: ordinary, holdout, random.
+pub fn slice_of(rules: &Rules, user: &ExternalId) -> Slice {
+    if rules.holdout <= 0.0 && rules.random <= 0.0 {
+        return Slice::Learned;
+    }
+    Slices::of_shares(rules.holdout, rules.random).of(&user.to_string())
 }
 
 /// A stored policy over the configured one: only the fields that it names change.
@@ -62,6 +83,12 @@ fn plain(definition: Option<&Definition>, otherwise: Condition) -> Trigger {
 }
 
 impl Book {
+    /// Does an arm of a running experiment name a model?
+    pub fn names_models(&self) -> bool {
+        let arms = |running: &Running| running.experiment.arms.iter().any(|arm| arm.model.is_some());
+        self.experiments.iter().any(arms)
+    }
+
     /// The latest version of each stored name laid over the defaults. What a later release wrote and this one can't read
     /// is left out, and said.
     pub fn new(rows: &[DefinitionRow]) -> Self {
@@ -113,7 +140,8 @@ fn experiments(rows: &[DefinitionRow], configured: &config::Policy) -> Vec<Runni
                 .map(|policy| Some(Arc::new(Rules { version, ..Rules::new(&policy) }))),
         };
         let rules = experiment.arms.iter().map(of_arm).collect::<Result<_, _>>()?;
-        Ok(Running { experiment, rules })
+        let served = vec![true; experiment.arms.len()];
+        Ok(Running { experiment, rules, served })
     };
     let mut all = Vec::new();
     for row in rows.iter().filter(|row| row.kind == "experiment" && row.state == "active").take(MAX_RUNNING) {
@@ -149,8 +177,16 @@ impl Shared {
     /// Reads triggers, templates and policy; they hold from the next decision.
     pub fn read_book(&self, connection: &mut Connection) -> Result<(), StoreError> {
         let rows = definitions::current(connection)?;
-        let experiments = experiments(&rows, &self.config.policy);
-        self.book.store(Arc::new(Book { experiments, ..Book::new(&rows) }));
+        let mut experiments = experiments(&rows, &self.config.policy);
+        let named: Vec<Experiment> = experiments.iter().map(|running| running.experiment.clone()).collect();
+        self.hold_trials(connection, &named);
+        for running in &mut experiments {
+            let has = |arm: &Arm| arm.model.is_none_or(|model| self.has_model(model));
+            running.served = running.experiment.arms.iter().map(has).collect();
+        }
+        let book = Arc::new(Book { experiments, ..Book::new(&rows) });
+        self.book.store(Arc::clone(&book));
+        self.release_trials(&book);
         self.rules.store(Arc::new(rules(&rows, &self.config.policy)));
         Ok(())
     }

@@ -16,6 +16,7 @@ pub mod live;
 pub mod loader;
 pub mod monitor;
 pub mod notifier;
+pub mod on_trial;
 pub mod recommender;
 pub mod registry;
 pub mod send;

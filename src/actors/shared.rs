@@ -14,6 +14,7 @@ use super::live::Live;
 use super::loader::LoaderActor;
 use super::monitor::Monitor;
 use super::notifier::NotifierActor;
+use super::on_trial::OnTrial;
 use super::recommender::{JobBoard, RecommenderActor};
 use super::registry::Registry;
 use super::watch::Kept;
@@ -55,6 +56,8 @@ pub struct Shared {
     pub catalogue: ArcSwap<Catalogue>,
     /// The current model set, swapped whole.
     pub models: ArcSwap<ModelSet>,
+    /// What arms of experiments name beside it.
+    pub on_trial: OnTrial,
     /// How far the world has moved since training, and a version beside the one that serves.
     pub monitor: Monitor,
     /// What happened since the model was trained.
@@ -64,7 +67,7 @@ pub struct Shared {
     /// When, how much and in which words to write; held for microseconds.
     pub learner: Mutex<Learner>,
     /// One writer of catalogue and models at a time.
-    change: Mutex<()>,
+    pub(super) change: Mutex<()>,
     /// User → actor.
     pub registry: Registry,
     /// Commits events.
@@ -108,6 +111,7 @@ impl Shared {
             caps: Caps::live_default(),
             catalogue: ArcSwap::from_pointee(catalogue),
             models: ArcSwap::from_pointee(models),
+            on_trial: OnTrial::default(),
             monitor: Monitor::default(),
             live: Live::default(),
             drift: Mutex::default(),
@@ -178,6 +182,7 @@ impl Shared {
             let mut models = ModelSet::clone(&self.models.load());
             models.note_items(&catalogue, &told);
             self.models.store(Arc::new(models));
+            self.on_trial.note_items(|model| model.note_items(&catalogue, &told));
         }
     }
 
@@ -185,9 +190,8 @@ impl Shared {
     pub fn put_models(&self, mut models: ModelSet) {
         let _writer = self.change.lock();
         let catalogue = self.catalogue.load();
-        let unknown: Vec<ItemId> =
-            catalogue.iter().map(|item| item.id).filter(|id| !models.knows(*id)).collect();
-        models.note_items(&catalogue, &unknown);
+        models.note_unknown(&catalogue);
+        self.on_trial.note_serving(&self.models.load_full(), &models);
         self.monitor.begin(&models.baseline);
         self.metrics.set(Gauge::ModelVersion, i64::from(models.version.0));
         self.models.store(Arc::new(models));

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::statistics::chi_square_p;
+use crate::base::ModelVersion;
 
 /// Buckets; a share is told in them: 200 = 2 %.
 pub const BUCKETS: u16 = 10_000;
@@ -96,6 +97,38 @@ impl Slices {
     }
 }
 
+/// A model that an arm names: `7` or `"popularity"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Value", into = "Value")]
+pub enum ArmModel {
+    /// A trained version.
+    Version(ModelVersion),
+    /// The baseline: popular items only, the same for everybody but for what they have.
+    Popularity,
+}
+
+impl TryFrom<Value> for ArmModel {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        let version = value.as_i64().and_then(|version| i32::try_from(version).ok());
+        match version.filter(|version| *version > 0) {
+            Some(version) => Ok(Self::Version(ModelVersion(version))),
+            None if value == "popularity" => Ok(Self::Popularity),
+            None => Err(format!("model is the number of a version or \"popularity\", not {value}")),
+        }
+    }
+}
+
+impl From<ArmModel> for Value {
+    fn from(model: ArmModel) -> Self {
+        match model {
+            ArmModel::Version(version) => version.0.into(),
+            ArmModel::Popularity => "popularity".into(),
+        }
+    }
+}
+
 /// A way of doing things under test.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -107,12 +140,15 @@ pub struct Arm {
     /// Settings of the policy that differ in it; empty = none.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub policy: Map<String, Value>,
+    /// Which model ranks for its users; `None` = the one that serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ArmModel>,
     /// Template → the one variant that is used in it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variants: BTreeMap<String, String>,
 }
 
-/// An experiment over templates and policies: what its arms change, everything else is the same.
+/// An experiment over templates, policies and models: what its arms change, everything else is the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
@@ -243,6 +279,24 @@ mod tests {
             counts[experiment.arm_of(&user.to_string()).unwrap_or(2)] += 1;
         }
         assert!(!sample_ratio(&counts, &[1.0, 2.0, 7.0]).blocked, "{counts:?}");
+    }
+
+    #[test]
+    fn an_arm_names_a_version_or_popularity_and_nothing_else() {
+        let read = |model: Value| {
+            serde_json::from_value::<Arm>(serde_json::json!({"name": "a", "share": 1, "model": model}))
+        };
+        let seven = read(7.into()).unwrap();
+        assert_eq!(seven.model, Some(ArmModel::Version(ModelVersion(7))));
+        assert_eq!(serde_json::to_value(&seven).unwrap()["model"], 7);
+        assert_eq!(read("popularity".into()).unwrap().model, Some(ArmModel::Popularity));
+        for wrong in
+            [Value::from(0), Value::from(-1), Value::from("best"), Value::from(1.5), Value::from(1i64 << 40)]
+        {
+            let error = read(wrong).unwrap_err().to_string();
+            assert!(error.contains("the number of a version or \"popularity\""), "{error}");
+        }
+        assert!(serde_json::to_value(arm("a", 1)).unwrap().get("model").is_none());
     }
 
     #[test]

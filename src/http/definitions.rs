@@ -12,6 +12,7 @@ use super::body::Body;
 use super::error::ApiError;
 use crate::actors::Shared;
 use crate::actors::book::{POLICY, overlay};
+use crate::actors::on_trial::{MAX_VERSIONS, load_version, named_versions};
 use crate::actors::send::offer;
 use crate::actors::user::DefinitionsChanged;
 use crate::feedback::experiments::Experiment;
@@ -138,6 +139,29 @@ fn arms(experiment: &Experiment, shared: &Shared) -> Result<(), String> {
     Ok(())
 }
 
+/// Are the models that its arms name there, and no more of them than can be held?
+async fn models(name: &str, body: &Value, shared: &Arc<Shared>) -> Result<(), ApiError> {
+    let bad = |message: String| ApiError::invalid("bad_definition", Some("arms"), message);
+    let Ok(experiment) = serde_json::from_value::<Experiment>(body.clone()) else { return Ok(()) };
+    let named = named_versions([&experiment]);
+    let book = shared.book.load_full();
+    let others =
+        book.experiments.iter().map(|running| &running.experiment).filter(|other| other.name != name);
+    let all = named_versions(others.chain([&experiment]));
+    if all.len() > MAX_VERSIONS && !named.is_empty() {
+        let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+        return Err(bad(format!(
+            "running experiments would name the model versions {}; {MAX_VERSIONS} at most can be held beside the one that \
+             serves. An arm without a model gets whatever serves",
+            all.join(", ")
+        )));
+    }
+    let check = move |connection: &mut crate::store::Connection| {
+        Ok(named.into_iter().find_map(|version| load_version(connection, version).err()))
+    };
+    shared.store.run(check).await?.map_or(Ok(()), |error| Err(bad(error)))
+}
+
 fn view(row: &DefinitionRow) -> Value {
     json!({
         "name": row.name, "version": row.version, "state": row.state, "definition": row.body,
@@ -219,6 +243,9 @@ pub async fn put(
     let body: Value = serde_json::from_slice(&body)
         .map_err(|error| ApiError::invalid("bad_json", None, format!("not JSON: {error}")))?;
     kind.validate(&name, &body, &shared)?;
+    if kind == Kind::Experiments {
+        models(&name, &body, &shared).await?;
+    }
     if query.validate_only {
         return Ok(HttpResponse::Ok().json(json!({"valid": true})));
     }
@@ -290,5 +317,9 @@ async fn set_state(
         return Err(ApiError::Conflict("a login waits for its answer: mute or change it instead".to_owned()));
     }
     kind.validate(&name, &body, shared)?;
+    // Switching off must work, whatever has been deleted.
+    if kind == Kind::Experiments && state == "active" {
+        models(&name, &body, shared).await?;
+    }
     store(shared, caller, kind, name, state, body).await
 }

@@ -88,7 +88,11 @@ pub async fn recommendations(
         state(&shared, &user).await?.map(|state| (state.profile, state.segment)).unwrap_or_default();
     let started = std::time::Instant::now();
     let catalogue = shared.catalogue.load();
-    let models = shared.models.load();
+    let models = shared.models_for(&user);
+    let segment = match models.version == shared.models.load().version {
+        true => segment,
+        false => models.segment(&profile.features(Timestamp::now())),
+    };
     let request = Request::new(&profile, &catalogue, Timestamp::now(), query.get());
     let list = models.recommend(&Request { segment, settings: &shared.config.recommend, ..request });
     shared.metrics.time(Timing::Recommend, started.elapsed());

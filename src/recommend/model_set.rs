@@ -13,12 +13,12 @@ use super::artefact::{self, ArtefactError};
 use super::association_rules::AssociationRules;
 use super::baseline::Baseline;
 use super::content_based::ContentBased;
-use super::ensemble::{Ensemble, Models, Ranker};
+use super::ensemble::{Beside, Ensemble, Member, Models, Ranker};
 use super::item_knn::ItemKnn;
 use super::live::Evidence;
 use super::next_item::NextItem;
 use super::parameters::TrainingParameters;
-use super::personal::{Personal, Sources, plain_rule};
+use super::personal::{Personal, Sources, only, plain_rule};
 use super::popularity::Popularity;
 use super::propensity::Propensity;
 use super::repeat::Repeat;
@@ -85,6 +85,16 @@ impl ModelSet {
             repeat: Arc::default(),
             propensity: Arc::default(),
         }
+    }
+
+    /// The baseline: items by popularity alone, the same for everybody but for what [`super::rules`] forbids them. Its version
+    /// is 0, as that of no training. Cheap: the counts are shared.
+    pub fn popular(&self) -> Self {
+        let mut popular = Self { popularity: Arc::clone(&self.popularity), ..Self::empty() };
+        let weight = |member: &Member| f32::from(u8::from(*member == Member::Beside(Beside::Popular)));
+        let rule = only(popular.ensemble.models().members(), weight);
+        popular.set_rule(rule);
+        popular
     }
 
     /// The learnt blend.
@@ -157,6 +167,13 @@ impl ModelSet {
     /// Takes note of items added, changed or removed since training, so that content finds them at once.
     pub fn note_items(&mut self, catalogue: &Catalogue, items: &[ItemId]) {
         self.content.note_items(catalogue, items);
+    }
+
+    /// The same for all that came since it was trained.
+    pub fn note_unknown(&mut self, catalogue: &Catalogue) {
+        let unknown: Vec<ItemId> =
+            catalogue.iter().map(|item| item.id).filter(|id| !self.knows(*id)).collect();
+        self.note_items(catalogue, &unknown);
     }
 
     /// Has content seen this item?

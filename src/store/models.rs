@@ -239,11 +239,14 @@ pub fn list(conn: &mut PgConnection, limit: i64) -> Result<Vec<ModelRow>, StoreE
         .collect()
 }
 
-/// Deletes the oldest versions that do not serve, until `keep` are left. How many went.
+/// Deletes the oldest versions that do not serve and that no running experiment names, until `keep` are left. How many went.
 pub fn prune(conn: &mut PgConnection, keep: i64) -> Result<usize, StoreError> {
     let changed = diesel::sql_query(
         "DELETE FROM models WHERE state <> 'active' AND model_version NOT IN \
-         (SELECT model_version FROM models ORDER BY model_version DESC LIMIT $1)",
+         (SELECT model_version FROM models ORDER BY model_version DESC LIMIT $1) AND model_version NOT IN \
+         (SELECT (arm->>'model')::integer FROM (SELECT DISTINCT ON (name) state, body FROM definitions \
+           WHERE kind = 'experiment' ORDER BY name, version DESC) d, jsonb_array_elements(d.body->'arms') arm \
+           WHERE d.state = 'active' AND jsonb_typeof(arm->'model') = 'number')",
     )
     .bind::<diesel::sql_types::BigInt, _>(keep.max(1))
     .execute(conn)?;

@@ -18,6 +18,7 @@ mod inbox;
 mod learning;
 mod lease;
 mod live;
+mod model_arms;
 mod models;
 mod models_data;
 mod models_golden;

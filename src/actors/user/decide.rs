@@ -14,7 +14,7 @@ use super::learning::is_learned_from;
 use super::ready::{Pending, Ready, Wants};
 use crate::actors::journal::Record;
 use crate::actors::shared::Shared;
-use crate::base::{ConnectionId, ItemId, NotificationId, Score, Timestamp};
+use crate::base::{ConnectionId, ItemId, ModelVersion, NotificationId, Score, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::deliver::{Class, Entry, Frame, Input, frames};
 use crate::feedback::experiments::Slice;
@@ -29,6 +29,13 @@ use crate::telemetry::{Count, Timing};
 
 /// Recommendations asked for when the user has muted some items.
 const MOST_WITH_MUTES: usize = 50;
+
+/// What a message is to name, best first.
+pub(super) struct Listed {
+    pub items: Vec<Recommendation>,
+    /// The model that ranked it; the one that serves where none was asked.
+    pub ranked_by: ModelVersion,
+}
 
 impl Ready {
     /// Candidates for a trigger, best first.
@@ -46,7 +53,9 @@ impl Ready {
         // Without consent to profiling a user is nobody in particular, and gets what is popular.
         let stranger = Profile::default();
         let profiled = self.preferences.consent.has(Purpose::Profiling, rules.profiling_by_default);
-        let (profile, segment) = if profiled { (&self.profile, self.segment) } else { (&stranger, None) };
+        let serves = models.version == shared.models.load().version;
+        let segment = if serves { self.segment } else { models.segment(&self.profile.features(now)) };
+        let (profile, segment) = if profiled { (&self.profile, segment) } else { (&stranger, None) };
         let silenced = !self.preferences.settings.mutes.is_empty();
         let found = shared.live.look_up(trigger.seed(), now);
         let request = Request {
@@ -64,7 +73,9 @@ impl Ready {
         };
         let mut recommendations = models.recommend(&request);
         shared.metrics.time(Timing::Recommend, started.elapsed());
-        shared.monitor.compare(&request, &recommendations);
+        if serves {
+            shared.monitor.compare(&request, &recommendations);
+        }
         if silenced {
             recommendations.retain(|found| {
                 catalogue.get(found.item).is_none_or(|item| self.preferences.silenced(item).is_none())
@@ -86,7 +97,8 @@ impl Ready {
         if self.is_robot || !self.can_be_told(trigger.name(), shared) {
             return; // Nobody would see it.
         }
-        let recommendations = match trigger.item.filter(|_| trigger.is_about_item()) {
+        let mut ranked_by = shared.models.load().version;
+        let items = match trigger.item.filter(|_| trigger.is_about_item()) {
             Some(item) => {
                 vec![Recommendation {
                     item,
@@ -97,7 +109,8 @@ impl Ready {
             }
             None if trigger.is_said_by_shop() => Vec::new(),
             None => {
-                let models = shared.models.load();
+                let models = shared.models_for(&self.external_id);
+                ranked_by = models.version;
                 let list = self.recommend(&trigger, &models, shared, Timestamp::now());
                 if trigger.seed().is_none() {
                     self.last_list = list.iter().map(|recommendation| recommendation.item).collect();
@@ -105,20 +118,21 @@ impl Ready {
                 list
             }
         };
-        self.judge(trigger, recommendations, at, welcome_after, shared, wants);
+        self.judge(trigger, Listed { items, ranked_by }, at, welcome_after, shared, wants);
     }
 
     /// Decides about a message of these items.
     pub(super) fn judge(
         &mut self,
         trigger: Trigger,
-        recommendations: Vec<Recommendation>,
+        listed: Listed,
         at: Option<Instant>,
         welcome_after: Option<(ConnectionId, Instant)>,
         shared: &Shared,
         wants: &mut Wants,
     ) {
         let now = Timestamp::now();
+        let Listed { items: recommendations, ranked_by } = listed;
         let models = shared.models.load();
         let items: Vec<ItemId> = recommendations.iter().map(|recommendation| recommendation.item).collect();
         let expectation = self.expect(&trigger, &recommendations, &models, shared, now);
@@ -129,7 +143,7 @@ impl Ready {
         let best_time = time.and_then(|time| time.at);
         let moment = Moment { best_time, ..self.moment(&trigger, &expectation, &rules, shared, now) };
         let decision = decide(&candidate, &moment, &self.policy, &rules, &self.preferences);
-        let mut row = self.row(&trigger, &candidate, &decision, &expectation, &models, &rules, now);
+        let mut row = self.row(&trigger, &candidate, &decision, &expectation, ranked_by, &rules, now);
         row.trace.arms = self.arms_by_name(shared, &rules);
         row.propensity *= time.filter(|time| time.decided(&decision)).map_or(1.0, |time| time.propensity);
         match decision.outcome {
@@ -214,7 +228,7 @@ impl Ready {
         candidate: &Candidate<'_>,
         decision: &Decision,
         expectation: &Expectation,
-        models: &ModelSet,
+        ranked_by: ModelVersion,
         rules: &Rules,
         now: Timestamp,
     ) -> Box<DecisionRow> {
@@ -228,7 +242,7 @@ impl Ready {
             outcome: decision.outcome.name().to_owned(),
             reasons: decision.reasons(),
             notification_id: None,
-            model_version: models.version,
+            model_version: ranked_by,
             segment: self.segment.map(|segment| segment.0),
             items: candidate.items.to_vec(),
             propensity: decision.propensity(),
@@ -344,12 +358,13 @@ impl Ready {
         if let Some(trigger) = shared.book.load().triggers.first(&Condition::ModelRefreshed)
             && self.can_be_told(trigger.name(), shared)
         {
-            let models = shared.models.load();
-            let found = self.recommend(&trigger, &models, shared, Timestamp::now());
-            let list: Box<[ItemId]> = found.iter().map(|recommendation| recommendation.item).collect();
+            let models = shared.models_for(&self.external_id);
+            let items = self.recommend(&trigger, &models, shared, Timestamp::now());
+            let list: Box<[ItemId]> = items.iter().map(|recommendation| recommendation.item).collect();
             if list != self.last_list {
                 self.last_list = list;
-                self.judge(trigger, found, None, None, shared, wants);
+                let listed = Listed { items, ranked_by: models.version };
+                self.judge(trigger, listed, None, None, shared, wants);
             }
         }
         self.check_rules(shared, wants);

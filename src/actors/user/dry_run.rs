@@ -36,7 +36,7 @@ pub struct DryRun {
 pub fn dry_run(user: &ExternalId, loaded: Loaded, trigger: &Trigger, shared: &Shared) -> DryRun {
     let ready = Ready::new(user, loaded, shared);
     let (now, started) = (Timestamp::now(), Instant::now());
-    let models = shared.models.load();
+    let models = shared.models_for(user);
     let recommendations = match trigger.item.filter(|_| trigger.is_about_item()) {
         Some(item) => vec![Recommendation {
             item,
@@ -49,7 +49,7 @@ pub fn dry_run(user: &ExternalId, loaded: Loaded, trigger: &Trigger, shared: &Sh
     };
     let items: Vec<ItemId> = recommendations.iter().map(|recommendation| recommendation.item).collect();
     let (catalogue, rules) = (shared.catalogue.load(), shared.rules.load());
-    let expectation = ready.expect(trigger, &recommendations, &models, shared, now);
+    let expectation = ready.expect(trigger, &recommendations, &shared.models.load(), shared, now);
     let candidate = ready.candidate(trigger, &items, &catalogue, &rules, now);
     let moment = Moment {
         channels: Channels { socket: true, push: false },

@@ -8,6 +8,7 @@ use actix::{AsyncContext, Context};
 use uuid::Uuid;
 
 use super::UserActor;
+use super::decide::Listed;
 use super::ready::{Ready, Wants};
 use crate::actors::journal::Record;
 use crate::actors::shared::Shared;
@@ -197,7 +198,8 @@ impl Ready {
             .collect();
         wants.released.extend(due.iter().map(|held| held.id));
         let trigger = shared.book.load().digest.clone();
-        self.judge(trigger, items, None, None, shared, wants);
+        let listed = Listed { items, ranked_by: shared.models.load().version };
+        self.judge(trigger, listed, None, None, shared, wants);
     }
 
     /// Timers for everything that waits, when somebody is there.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use rand::RngExt;
 
 use super::ready::Ready;
-use crate::actors::book::Book;
+use crate::actors::book::{Book, slice_of};
 use crate::actors::shared::Shared;
 use crate::base::{NotificationId, Timestamp, random};
 use crate::feedback::FeedbackOutcome;
-use crate::feedback::experiments::{Arm, Slice, Slices};
+use crate::feedback::experiments::{Arm, Slice};
 use crate::feedback::learner::{Contact, Learner, PastContact, UserLearning, WordingChoice};
 use crate::feedback::send_time::AllowedHours;
 use crate::feedback::volume::Worth;
@@ -86,10 +86,7 @@ impl Ready {
 
     /// Which part of the policy holds for this user: ordinary, holdout, random.
     pub(super) fn slice(&self, rules: &Rules) -> Slice {
-        if rules.holdout <= 0.0 && rules.random <= 0.0 {
-            return Slice::Learned;
-        }
-        Slices::of_shares(rules.holdout, rules.random).of(&self.external_id.to_string())
+        slice_of(rules, &self.external_id)
     }
 
     /// The arms this user is in, with the rules of each. Who is held out or left to a coin is in none.
@@ -104,8 +101,7 @@ impl Ready {
         let (running, user) =
             if takes_part { (all, self.external_id.to_string()) } else { (&[][..], String::new()) };
         running.iter().filter_map(move |running| {
-            let place = running.experiment.arm_of(&user)?;
-            let arm = running.experiment.arms.get(place)?;
+            let (place, arm) = running.arm_of(&user)?;
             Some((running.experiment.name.as_str(), arm, running.rules.get(place)?.as_ref()))
         })
     }
