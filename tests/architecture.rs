@@ -152,7 +152,7 @@ fn one_file_names_the_deprecated_websocket_crate() {
             named.push(path.to_owned());
         }
     });
-    assert_eq!(named, ["transport/ws.rs"]);
+    assert_eq!(named, ["transport/ws/session.rs"]);
 }
 
 #[test]

@@ -144,6 +144,7 @@ impl IngestActor {
     fn committed(&self, group: Vec<Job>, counts: &[usize], batch: Vec<NewEvent>, appended: Vec<Appended>) {
         let stored: Vec<_> = appended.iter().filter_map(Appended::stored).collect();
         self.shared.monitor.note_events(&stored);
+        self.shared.live.note(&stored);
         let stored = stored.len();
         self.shared.metrics.add(Count::Events, stored as u64);
         self.shared.metrics.add(Count::Duplicates, (appended.len() - stored) as u64);

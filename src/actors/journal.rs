@@ -14,12 +14,13 @@ use super::watch::Lifeline;
 use super::web_push::Wake;
 use crate::base::{Timestamp, UserId};
 use crate::notify::Channel;
+use crate::store::acknowledgements::{self, Acknowledged};
 use crate::store::decisions::{self, DecisionRow};
 use crate::store::feedback::{self, FeedbackRow};
 use crate::store::held::{self, HeldRow};
 use crate::store::inbox::{self, Mark};
 use crate::store::lease;
-use crate::store::notifications::{self, Acknowledged, NewNotification};
+use crate::store::notifications::{self, NewNotification};
 use crate::store::preferences::{self, Preferences};
 use crate::store::push_outbox::{self, HandOver, PushOrder};
 use crate::store::users;
@@ -168,7 +169,7 @@ impl Group {
         let pushes = push_outbox::order(connection, &orders)?;
         decisions::insert(connection, &self.decisions)?;
         let first = feedback::insert(connection, &self.feedback)?;
-        notifications::acknowledge(connection, &self.acknowledged)?;
+        acknowledgements::put(connection, &self.acknowledged)?;
         inbox::mark(connection, &self.marks)?;
         // After them: what has been acknowledged by now is not handed over.
         let handed = push_outbox::hand_over(connection, &self.hand_overs, not_pushed, Timestamp::now())?;
@@ -181,7 +182,7 @@ impl Group {
         Ok((first.into_iter().filter(|first| *first).count(), pushes + handed))
     }
 
-    /// Each entry by itself again, in the order of its kind.
+    /// Its entries again, in the order of their kinds.
     fn split(self, waiters: &mut Waiters) -> VecDeque<Record> {
         let mut notifications: HashMap<_, _> =
             self.notifications.into_iter().map(|row| (row.notification_id, Box::new(row))).collect();
@@ -227,8 +228,9 @@ fn push_order(message: &NewNotification) -> Option<PushOrder> {
 pub struct JournalActor {
     shared: Arc<Shared>,
     waiting: VecDeque<Record>,
-    /// From a group that failed: each is tried by itself, so that one bad entry takes no other with it.
-    alone: VecDeque<Record>,
+    /// From a group that failed: its halves, each tried by itself, and halved again, so that one bad entry takes no other
+    /// with it and costs some twenty commits instead of one for each of the group.
+    halves: VecDeque<Vec<Record>>,
     in_flight: bool,
     /// A temporary error: the database is given a moment.
     paused: bool,
@@ -247,7 +249,7 @@ impl JournalActor {
         Self {
             shared,
             waiting: VecDeque::new(),
-            alone: VecDeque::new(),
+            halves: VecDeque::new(),
             in_flight: false,
             paused: false,
             is_awaited: false,
@@ -259,8 +261,10 @@ impl JournalActor {
 
     fn next_group(&mut self) -> (Group, Waiters) {
         let (mut group, mut waiters) = (Group::default(), Waiters::default());
-        if let Some(record) = self.alone.pop_front() {
-            group.add(record, &mut waiters);
+        if let Some(half) = self.halves.pop_front() {
+            for record in half {
+                group.add(record, &mut waiters);
+            }
             return (group, waiters);
         }
         let n = self.waiting.len().min(MAX_COMMIT);
@@ -273,13 +277,13 @@ impl JournalActor {
 
     /// How long what waits has to wait yet.
     fn wait(&self, now: Instant) -> Duration {
-        let pause = if self.is_awaited || !self.alone.is_empty() { BETWEEN_COMMITS } else { LAZY };
+        let pause = if self.is_awaited || !self.halves.is_empty() { BETWEEN_COMMITS } else { LAZY };
         self.began.map_or(Duration::ZERO, |began| (began + pause).saturating_duration_since(now))
     }
 
     /// Commits when it is time.
     fn commit_when_due(&mut self, context: &mut Context<Self>) {
-        if self.in_flight || self.paused || (self.waiting.is_empty() && self.alone.is_empty()) {
+        if self.in_flight || self.paused || (self.waiting.is_empty() && self.halves.is_empty()) {
             return;
         }
         let now = Instant::now();
@@ -337,7 +341,7 @@ impl JournalActor {
         }));
     }
 
-    /// What failed for good in company is tried entry by entry. After a temporary error messages are refused, since it is
+    /// What failed for good in company is tried again by halves. After a temporary error messages are refused, since it is
     /// not known whether they were stored, and their users read their streams again; everything else is said once more
     /// (the first report of an outcome counts, and the last of everything else).
     fn failed(
@@ -368,9 +372,14 @@ impl JournalActor {
             });
         } else {
             if group.len() > 1 {
-                self.alone.extend(group.split(&mut waiters));
+                let mut first: Vec<Record> = group.split(&mut waiters).into();
+                let second = first.split_off(first.len() / 2);
+                self.halves.push_front(second);
+                self.halves.push_front(first);
             }
-            self.alone.extend(flushes.into_iter().map(Record::Flush));
+            if !flushes.is_empty() {
+                self.halves.push_back(flushes.into_iter().map(Record::Flush).collect());
+            }
         }
         answer(waiters, false);
     }

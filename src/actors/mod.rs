@@ -7,10 +7,12 @@
 pub mod announce;
 pub mod book;
 pub mod budget;
+pub mod ephemeral;
 pub mod gateway;
 pub mod ingest;
 pub mod journal;
 pub mod learning;
+pub mod live;
 pub mod loader;
 pub mod monitor;
 pub mod notifier;

@@ -10,6 +10,7 @@ use super::book::Book;
 use super::budget::Budget;
 use super::ingest::IngestActor;
 use super::journal::JournalActor;
+use super::live::Live;
 use super::loader::LoaderActor;
 use super::monitor::Monitor;
 use super::notifier::NotifierActor;
@@ -59,6 +60,8 @@ pub struct Shared {
     pub on_trial: OnTrial,
     /// How far the world has moved since training, and a version beside the one that serves.
     pub monitor: Monitor,
+    /// What happened since the model was trained.
+    pub live: Live,
     /// What came of messages since the model was trained.
     pub drift: Mutex<Drift>,
     /// When, how much and in which words to write; held for microseconds.
@@ -110,6 +113,7 @@ impl Shared {
             models: ArcSwap::from_pointee(models),
             on_trial: OnTrial::default(),
             monitor: Monitor::default(),
+            live: Live::default(),
             drift: Mutex::default(),
             learner: Mutex::default(),
             change: Mutex::new(()),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::HOST;
 use actix_web::middleware::{DefaultHeaders, Next};
 use actix_web::{Error, HttpResponse, web};
 
@@ -33,14 +32,14 @@ pub async fn guard(
     let mut foreign = None;
     if let Some(shared) = request.app_data::<web::Data<Arc<Shared>>>() {
         let config = &shared.config;
-        if config.auth.mode == AuthMode::Off && !host_is_loopback(request.request()) {
+        if config.auth.mode == AuthMode::Off && !origin::host_is_loopback(request.headers()) {
             return Err(ApiError::Origin.into());
         }
         let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-        if changes && !origin::is_allowed(request.request(), &config.server.allowed_origins) {
+        if changes && !origin::is_allowed(request.headers(), &config.server.allowed_origins) {
             return Err(ApiError::Origin.into());
         }
-        foreign = origin::foreign(request.request(), &config.server.allowed_origins);
+        foreign = origin::foreign(request.headers(), &config.server.allowed_origins);
     }
     let Some(page) = foreign else { return Ok(next.call(request).await?.map_into_left_body()) };
     if *request.method() == Method::OPTIONS {
@@ -52,34 +51,4 @@ pub async fn guard(
     let mut response = next.call(request).await?;
     origin::open_to(page, response.headers_mut());
     Ok(response.map_into_left_body())
-}
-
-fn host_is_loopback(request: &actix_web::HttpRequest) -> bool {
-    let Some(host) = request.headers().get(HOST) else { return true };
-    let Ok(host) = host.to_str() else { return false };
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or(""),
-        None => host.split(':').next().unwrap_or(""),
-    };
-    name.eq_ignore_ascii_case("localhost")
-        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use actix_web::test::TestRequest;
-
-    #[test]
-    fn with_authentication_off_only_loopback_names_are_answered() {
-        let is_loopback = |host: &str| {
-            host_is_loopback(&TestRequest::default().insert_header((HOST, host.to_owned())).to_http_request())
-        };
-        for host in ["localhost:8080", "127.0.0.1:8080", "127.0.0.7", "[::1]:8080", "LOCALHOST"] {
-            assert!(is_loopback(host), "{host}");
-        }
-        for host in ["evil.example:8080", "127.0.0.1.evil.example", "10.0.0.1", "localhost.evil.example"] {
-            assert!(!is_loopback(host), "{host}");
-        }
-    }
 }

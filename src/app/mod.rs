@@ -5,6 +5,7 @@ pub mod commands;
 pub mod database;
 pub mod demo;
 pub mod import;
+mod listen;
 pub mod middleware;
 pub mod server;
 pub mod simulation;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::Arbiter;
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError, web};
+use actix_web::{App, HttpRequest, HttpResponse, ResponseError, web};
 use anyhow::Context;
 use tokio::sync::oneshot;
 
@@ -30,17 +30,16 @@ use crate::config::Config;
 use crate::http::admin::{DemoMode, SlowCache};
 use crate::http::error::ApiError;
 use crate::http::limits::LimitsCache;
-use crate::http::websocket::EchoLimits;
+use crate::http::websocket::{EchoLimits, Upgrades};
 use crate::recommend::ModelSet;
 use crate::store::models::{self, ModelState};
 use crate::store::{
     Connection, Store, StoreError, items, jobs, outbox, push_keys, push_subscriptions, server, users,
 };
 use crate::transport::webpush::VapidKeys;
-use crate::transport::{tcp, ws};
+use crate::transport::ws;
+use crate::transport::ws::socket::Room;
 
-/// Connections waiting to be accepted: ten thousand clients may come back at once.
-const BACKLOG: u32 = 8_192;
 /// Model versions looked through for one that can be read.
 const MAX_VERSIONS: i64 = 50;
 /// Users whose connections are closed per turn at shutdown, and the time between turns: a deploy is not a storm.
@@ -75,6 +74,7 @@ pub fn load(config: Config, store: Store) -> anyhow::Result<Arc<Shared>> {
     let model = store.run_blocking(last_good_model)?;
     let shared = Shared::new(config, store, &epoch, catalogue, ModelSet::empty());
     shared.put_models(model.unwrap_or_else(ModelSet::empty));
+    shared.store.run_blocking(|connection| shared.recount(connection))?;
     shared.store.run_blocking(|connection| shared.read_book(connection))?;
     shared.store.run_blocking(|connection| shared.read_learner(connection))?;
     enable_push(&shared)?;
@@ -130,22 +130,23 @@ pub async fn start(shared: Arc<Shared>, demo: bool, echo: EchoLimits) -> anyhow:
     if let Some(reachable) = web_push::start(&shared, &push.handle()) {
         reachable.await.context("an actor did not start")?;
     }
-    let server_config = shared.config.server.clone();
     let limits = Arc::new(ws::Limits {
         socket: shared.config.socket.clone(),
         max_events: shared.config.ingest.max_batch,
     });
     let gateway = Arc::new(UserGateway::new(Arc::clone(&shared)));
-    let timeout = Duration::from_millis(u64::from(server_config.tcp_user_timeout_ms));
-    let max_body = server_config.max_body_bytes;
+    let upgrades = Arc::new(Upgrades {
+        shared: Arc::clone(&shared),
+        limits: Arc::clone(&limits),
+        gateway: Arc::clone(&gateway),
+        echo: echo.clone(),
+        room: Room::new(shared.config.server.max_connections),
+    });
+    let max_body = shared.config.server.max_body_bytes;
     let app_shared = Arc::clone(&shared);
-    let workers = match server_config.workers {
-        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        workers => workers,
-    };
     let cache = web::Data::new(SlowCache::default());
     let limits_cache = web::Data::new(LimitsCache::default());
-    let server = HttpServer::new(move || {
+    let app = move || {
         App::new()
             .app_data(web::Data::new(Arc::clone(&app_shared)))
             .app_data(web::Data::new(Arc::clone(&limits)))
@@ -167,17 +168,10 @@ pub async fn start(shared: Arc<Shared>, demo: bool, echo: EchoLimits) -> anyhow:
             .wrap(middleware::headers())
             .route("/demo/images/{category}/{seed}", web::get().to(demo_image))
             .configure(crate::http::routes)
-    })
-    .workers(workers)
-    .max_connections(server_config.max_connections.div_ceil(workers))
-    .backlog(BACKLOG)
-    .shutdown_timeout(server_config.shutdown_grace_s)
-    .disable_signals()
-    .on_connect(move |connection, _| tcp::tune(connection, timeout))
-    .bind(&server_config.listen)
-    .with_context(|| format!("cannot listen on {}", server_config.listen))?;
-    let address = server.addrs().first().copied().context("no address to listen on")?;
-    let server = server.run();
+    };
+    let (server, address) =
+        super::listen::bind(&shared.config.server, shared.config.socket.backend, upgrades, app)
+            .with_context(|| format!("cannot listen on {}", shared.config.server.listen))?;
     let handle = server.handle();
     actix::spawn(async move {
         if let Err(error) = server.await {

@@ -91,6 +91,8 @@ pub enum AuthMode {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Socket {
+    /// What reads and writes WebSockets.
+    pub backend: Backend,
     /// Between two pings, milliseconds.
     pub ping_ms: u64,
     /// How long a pong may take, milliseconds.
@@ -107,6 +109,17 @@ pub struct Socket {
     pub max_outbound_bytes: usize,
     /// How long a user's actor outlives its last connection, milliseconds.
     pub linger_ms: u64,
+}
+
+/// What reads and writes WebSockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Backend {
+    /// An actor that owns its TCP socket.
+    #[default]
+    Direct,
+    /// An actor of actix-web-actors in the response of an HTTP request: 11 KB more a connection.
+    ActixWebActors,
 }
 
 /// Taking events.
@@ -281,6 +294,7 @@ impl Default for Auth {
 impl Default for Socket {
     fn default() -> Self {
         Self {
+            backend: Backend::default(),
             ping_ms: 25_000,
             pong_ms: 8_000,
             login_deadline_ms: 10_000,

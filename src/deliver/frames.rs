@@ -8,6 +8,7 @@ use super::{InboundError, Withdrawal};
 use crate::base::{ExternalId, NotificationId, Score, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::notify::Content;
+use crate::notify::message::Message;
 use crate::recommend::Recommendation as Recommended;
 
 /// An encoded frame.
@@ -163,6 +164,24 @@ pub fn notification(envelope: &Envelope<'_>, message: &str) -> Frame {
     frame.push(',');
     frame.push_str(message.strip_prefix('{').unwrap_or(message));
     frame.into()
+}
+
+/// The fields of an ephemeral notification before the message's own.
+#[derive(Serialize)]
+struct EphemeralHead<'a> {
+    r#type: &'static str,
+    notification_id: NotificationId,
+    ephemeral: bool,
+    trigger: &'static str,
+    sent_at: Timestamp,
+    #[serde(flatten)]
+    message: &'a Message,
+}
+
+/// Encodes a notification that is the same for everyone and has no place in a stream. O(length).
+pub fn ephemeral(notification_id: NotificationId, message: &Message, sent_at: Timestamp) -> Frame {
+    let (r#type, trigger) = ("notification", "api");
+    encode(&EphemeralHead { r#type, notification_id, ephemeral: true, trigger, sent_at, message })
 }
 
 /// Recommendations with what a client needs to show them; items that have left the catalogue are left out.

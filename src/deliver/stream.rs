@@ -209,10 +209,12 @@ impl Stream {
         entry.frame = None;
     }
 
-    /// Cumulative; the old and the new mark, or `None` when that was known. What was never sent can't be acknowledged.
-    pub fn acknowledge(&mut self, offset: i64) -> Option<(i64, i64)> {
+    /// Cumulative; the new mark, or `None` when that was known. What was never sent can't be acknowledged.
+    pub fn acknowledge(&mut self, offset: i64) -> Option<i64> {
         let offset = offset.min(self.last_offset);
-        (offset > self.acknowledged).then(|| (std::mem::replace(&mut self.acknowledged, offset), offset))
+        let is_new = offset > self.acknowledged;
+        self.acknowledged = self.acknowledged.max(offset);
+        is_new.then_some(offset)
     }
 
     /// Notes that somebody was given those live messages; those of which that is news. O(entries).

@@ -12,7 +12,7 @@ use super::body::Body;
 use super::error::ApiError;
 use super::views;
 use crate::actors::Shared;
-use crate::base::ExternalId;
+use crate::base::{ExternalId, Timestamp};
 use crate::catalogue::NewItem;
 use crate::deliver::frames;
 
@@ -145,7 +145,8 @@ pub async fn similar(
     let catalogue = shared.catalogue.load();
     let item = catalogue.find(&ExternalId::parse(&path)?).ok_or(ApiError::NotFound("this item"))?;
     let models = shared.models.load();
-    let list = models.similar(item.id, &catalogue, query.get());
+    let found = shared.live.look_up(Some(item.id), Timestamp::now());
+    let list = models.similar(item.id, &catalogue, found.evidence(), query.get());
     let items = frames::recommended_items(&list, &catalogue);
     Ok(HttpResponse::Ok()
         .json(json!({"item_id": item.external_id, "model": models.version.0, "items": items})))

@@ -12,6 +12,7 @@ pub mod experiments;
 pub mod inbox;
 pub mod items;
 pub mod limits;
+pub mod live;
 pub mod models;
 pub mod notifications;
 pub mod operate;

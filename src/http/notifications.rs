@@ -1,9 +1,10 @@
 //! `POST /v1/notifications`: messages of the shop, one object or an array. The good ones are made durable, the bad ones named
-//! by index.
+//! by index. Ephemeral ones go to whoever is connected once the others are durable.
 
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -14,6 +15,17 @@ use crate::actors::Shared;
 use crate::base::{EventKey, ExternalId, Millis, Timestamp};
 use crate::notify::message::{Addressed, Audience, MAX_RECIPIENTS, MessageError, RawMessage};
 use crate::store::outbox::Submission;
+
+/// What became of a request.
+#[derive(Serialize)]
+struct Answer {
+    accepted: usize,
+    duplicates: usize,
+    /// Connected users that ephemeral messages went to; absent without such messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    told: Option<usize>,
+    rejected: Vec<Value>,
+}
 
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 const MAX_IDEMPOTENCY_KEY_BYTES: usize = 128;
@@ -30,6 +42,7 @@ pub async fn post(
     let now = Timestamp::now();
     let lifetime = Millis::hours(shared.config.policy.expires_after_h);
     let mut submissions = Vec::new();
+    let mut ephemeral = Vec::new();
     let mut rejected = Vec::new();
     let mut recipients = 0;
     for (index, raw) in split(&body)?.into_iter().enumerate() {
@@ -37,6 +50,10 @@ pub async fn post(
         match checked {
             Ok(addressed) => {
                 recipients += size(&addressed.audience);
+                if addressed.ephemeral {
+                    ephemeral.push(addressed);
+                    continue;
+                }
                 submissions.push(submission(addressed, now, index, idempotency_key)?);
             }
             Err(MessageError { code, field, message }) => {
@@ -51,7 +68,11 @@ pub async fn post(
     let outcomes = if submissions.is_empty() { Vec::new() } else { shared.submit(submissions).await? };
     let accepted: usize = outcomes.iter().map(|outcome| outcome.accepted).sum();
     let duplicates: usize = outcomes.iter().map(|outcome| outcome.duplicates).sum();
-    let answer = json!({"accepted": accepted, "duplicates": duplicates, "rejected": rejected});
+    let mut told = None;
+    for addressed in ephemeral {
+        told = Some(told.unwrap_or(0) + shared.tell_now(&addressed.audience, addressed.message).await);
+    }
+    let answer = Answer { accepted, duplicates, told, rejected };
     Ok(HttpResponse::Accepted().json(answer))
 }
 
@@ -78,7 +99,7 @@ fn submission(
     index: usize,
     idempotency_key: Option<&[u8]>,
 ) -> Result<Submission, ApiError> {
-    let Addressed { audience, message, send_at, dedupe_key } = addressed;
+    let Addressed { audience, message, send_at, dedupe_key, ephemeral: _ } = addressed;
     let receipt = |parts: &[&[u8]]| EventKey::from_parts(parts).0;
     let by_request = idempotency_key.map(|key| receipt(&[b"request", key, &(index as u64).to_le_bytes()]));
     let of_user =

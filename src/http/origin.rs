@@ -1,26 +1,25 @@
 //! Which pages may talk to the server. A browser sends `Origin`; other programs need not.
 
-use actix_web::HttpRequest;
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_MAX_AGE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY,
 };
 
 /// Same origin, a configured one, or no browser at all.
-pub fn is_allowed(request: &HttpRequest, allowed: &[String]) -> bool {
-    let Some(origin) = request.headers().get(ORIGIN) else { return true };
+pub fn is_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
+    let Some(origin) = headers.get(ORIGIN) else { return true };
     let Ok(origin) = origin.to_str() else { return false };
     if allowed.iter().any(|allowed| allowed.trim_end_matches('/') == origin) {
         return true;
     }
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
     let Some((_, authority)) = origin.split_once("://") else { return false };
     authority.eq_ignore_ascii_case(host)
 }
 
 /// The `Origin` of a page of another, configured site.
-pub fn foreign(request: &HttpRequest, allowed: &[String]) -> Option<HeaderValue> {
-    let origin = request.headers().get(ORIGIN)?;
+pub fn foreign(headers: &HeaderMap, allowed: &[String]) -> Option<HeaderValue> {
+    let origin = headers.get(ORIGIN)?;
     let text = origin.to_str().ok()?;
     allowed.iter().any(|allowed| allowed.trim_end_matches('/') == text).then(|| origin.clone())
 }
@@ -42,6 +41,18 @@ pub fn permit(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
 }
 
+/// Is the server asked for by a name of this machine, or by none?
+pub fn host_is_loopback(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(HOST) else { return true };
+    let Ok(host) = host.to_str() else { return false };
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(""),
+        None => host.split(':').next().unwrap_or(""),
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,7 +63,7 @@ mod tests {
         if let Some(origin) = origin {
             request = request.insert_header((ORIGIN, origin.to_owned()));
         }
-        is_allowed(&request.to_http_request(), &["https://shop.example".to_owned()])
+        is_allowed(request.to_http_request().headers(), &["https://shop.example".to_owned()])
     }
 
     #[test]
@@ -63,5 +74,19 @@ mod tests {
         assert!(!allowed(Some("https://evil.example"), "127.0.0.1:8080"));
         assert!(!allowed(Some("null"), "127.0.0.1:8080"));
         assert!(!allowed(Some("https://shop.example.evil.example"), "push.example"));
+    }
+
+    #[test]
+    fn with_authentication_off_only_loopback_names_are_answered() {
+        let is_loopback = |host: &str| {
+            let request = TestRequest::default().insert_header((HOST, host.to_owned()));
+            host_is_loopback(request.to_http_request().headers())
+        };
+        for host in ["localhost:8080", "127.0.0.1:8080", "127.0.0.7", "[::1]:8080", "LOCALHOST"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["evil.example:8080", "127.0.0.1.evil.example", "10.0.0.1", "localhost.evil.example"] {
+            assert!(!is_loopback(host), "{host}");
+        }
     }
 }

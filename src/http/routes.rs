@@ -5,8 +5,8 @@ use actix_web::{HttpResponse, ResponseError};
 
 use super::error::ApiError;
 use super::{
-    admin, assets, consent, definitions, events, experiments, inbox, items, limits, models, notifications,
-    operate, outcomes, preview, rules, set_off, sse, timeline, users, webpush, websocket,
+    admin, assets, consent, definitions, events, experiments, inbox, items, limits, live, models,
+    notifications, operate, outcomes, preview, rules, set_off, sse, timeline, users, webpush, websocket,
 };
 
 /// Every path of the server. What is not here is a file of the dashboard or a 404.
@@ -57,6 +57,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
             web::scope("/admin")
                 .route("/metrics", get().to(admin::metrics))
                 .route("/segments", get().to(admin::segments))
+                .route("/live", get().to(live::get))
                 .route("/models", get().to(models::list))
                 .route("/models/rollback", post().to(models::rollback))
                 .route("/models/shadow", delete().to(models::end_shadow))

@@ -39,7 +39,7 @@ pub async fn open(
     gateway: web::Data<Arc<UserGateway>>,
 ) -> Result<HttpResponse, Error> {
     let allowed = &shared.config.server.allowed_origins;
-    if !origin::is_allowed(&request, allowed) {
+    if !origin::is_allowed(request.headers(), allowed) {
         return Err(ApiError::Origin.into());
     }
     let login = login(&request, query.into_inner(), &shared)?;

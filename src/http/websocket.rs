@@ -1,16 +1,28 @@
-//! `GET /ws`: checks the origin and upgrades.
+//! `GET /ws`: checks host and origin and upgrades; who it is comes with the first frame.
+//!
+//! Two ways lead here. With `socket.backend = "direct"` the HTTP server hands over the TCP socket of every request for a
+//! WebSocket ([`Upgrades`]), with `"actix-web-actors"` the request comes through the routes ([`open`], [`echo`]).
 
+use std::io;
 use std::sync::Arc;
 
-use actix_web::{Error, HttpRequest, HttpResponse, web};
+use actix_codec::Framed;
+use actix_http::body::{BodySize, BoxBody, MessageBody};
+use actix_http::{Request, Response, h1};
+use actix_web::rt::net::TcpStream;
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
+use futures_util::SinkExt;
 
 use super::error::ApiError;
 use super::origin;
 use crate::actors::Shared;
 use crate::actors::gateway::UserGateway;
-use crate::transport::ws;
+use crate::config::AuthMode;
+use crate::transport::Gateway;
+use crate::transport::ws::socket::{self, Place, Room};
+use crate::transport::ws::{self, session};
 
-/// Upgrades to a WebSocket; who it is comes with the first frame.
+/// Upgrades inside the routes, which have checked the host.
 pub async fn open(
     request: HttpRequest,
     payload: web::Payload,
@@ -18,11 +30,11 @@ pub async fn open(
     limits: web::Data<Arc<ws::Limits>>,
     gateway: web::Data<Arc<UserGateway>>,
 ) -> Result<HttpResponse, Error> {
-    if !origin::is_allowed(&request, &shared.config.server.allowed_origins) {
+    if !origin::is_allowed(request.headers(), &shared.config.server.allowed_origins) {
         return Err(ApiError::Origin.into());
     }
     let gateway: Arc<UserGateway> = Arc::clone(&gateway);
-    ws::upgrade(&request, payload, &limits, Some(gateway))
+    session::upgrade(&request, payload, &limits, Some(gateway))
 }
 
 /// `GET /echo`, there only under `serve --conformance-echo` on a loopback address: sends every message back.
@@ -32,7 +44,7 @@ pub async fn echo(
     echo: web::Data<EchoLimits>,
 ) -> Result<HttpResponse, Error> {
     match &echo.0 {
-        Some(limits) => ws::upgrade(&request, payload, limits, None),
+        Some(limits) => session::upgrade(&request, payload, limits, None),
         None => Err(ApiError::NotFound("this path").into()),
     }
 }
@@ -48,4 +60,72 @@ impl EchoLimits {
         socket.max_frames_per_s = 1_000_000;
         Self(Some(Arc::new(ws::Limits { socket, max_events: 0 })))
     }
+}
+
+/// Who may be upgraded, and to what.
+pub struct Upgrades {
+    /// The server.
+    pub shared: Arc<Shared>,
+    /// What clients keep to.
+    pub limits: Arc<ws::Limits>,
+    /// Where they log in.
+    pub gateway: Arc<UserGateway>,
+    /// The echo, if any.
+    pub echo: EchoLimits,
+    /// How many at once.
+    pub room: Arc<Room>,
+}
+
+/// What a request is upgraded to.
+type Admitted = (Arc<ws::Limits>, Option<Arc<dyn Gateway>>, Place);
+
+impl Upgrades {
+    /// Takes the socket over, or says why not and closes it.
+    pub async fn serve(
+        self: Arc<Self>,
+        request: Request,
+        mut framed: Framed<TcpStream, h1::Codec>,
+    ) -> Result<(), Error> {
+        let shaken = match self.admit(&request) {
+            Ok(admitted) => actix_http::ws::handshake(request.head())
+                .map(|mut response| (admitted, response.finish().drop_body()))
+                .map_err(|error| Response::from(error).map_into_boxed_body()),
+            Err(error) => Err(error.error_response().into()),
+        };
+        let ((limits, gateway, place), response) = match shaken {
+            Ok(shaken) => shaken,
+            Err(refusal) => return Ok(refuse(&mut framed, refusal).await?),
+        };
+        framed.send((response, BodySize::None).into()).await?;
+        let parts = framed.into_parts();
+        socket::start(parts.io, parts.read_buf, &limits, gateway, place);
+        Ok(())
+    }
+
+    fn admit(&self, request: &Request) -> Result<Admitted, ApiError> {
+        let config = &self.shared.config;
+        if config.auth.mode == AuthMode::Off && !origin::host_is_loopback(request.headers()) {
+            return Err(ApiError::Origin);
+        }
+        let (limits, gateway): (_, Option<Arc<dyn Gateway>>) = match (request.path(), &self.echo.0) {
+            ("/ws", _) if !origin::is_allowed(request.headers(), &config.server.allowed_origins) => {
+                return Err(ApiError::Origin);
+            }
+            ("/ws", _) => (&self.limits, Some(Arc::clone(&self.gateway) as Arc<dyn Gateway>)),
+            ("/echo", Some(limits)) => (limits, None),
+            _ => return Err(ApiError::NotFound("this path")),
+        };
+        let Some(place) = self.room.enter() else {
+            return Err(ApiError::Unavailable("too many connections, try again in a moment".to_owned()));
+        };
+        Ok((Arc::clone(limits), gateway, place))
+    }
+}
+
+async fn refuse(framed: &mut Framed<TcpStream, h1::Codec>, refusal: Response<BoxBody>) -> io::Result<()> {
+    let (response, body) = refusal.into_parts();
+    let body = body.try_into_bytes().unwrap_or_default();
+    framed.send((response, BodySize::Sized(body.len() as u64)).into()).await?;
+    framed.send(h1::Message::Chunk(Some(body))).await?;
+    framed.send(h1::Message::Chunk(None)).await
 }

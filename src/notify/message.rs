@@ -115,6 +115,8 @@ pub struct Addressed {
     pub send_at: Option<Timestamp>,
     /// With each user (or the audience): accepted once.
     pub dedupe_key: Option<Box<str>>,
+    /// For those who are looking right now, and not kept.
+    pub ephemeral: bool,
 }
 
 /// As it comes: one object of `POST /v1/notifications`.
@@ -155,6 +157,8 @@ pub struct RawMessage {
     expires_at: Option<Timestamp>,
     #[serde(default)]
     send_at: Option<Timestamp>,
+    #[serde(default)]
+    ephemeral: bool,
 }
 
 /// The audience as an object of its own.
@@ -224,7 +228,13 @@ impl RawMessage {
             segment: self.segment,
             everyone: self.everyone,
         });
-        Ok(Addressed { audience: to.check()?, message, send_at, dedupe_key })
+        let ephemeral = self.ephemeral;
+        if ephemeral && (send_at.is_some() || dedupe_key.is_some() || message.collapse_key.is_some()) {
+            let text =
+                "an ephemeral message is shown now or never: leave out send_at, dedupe_key and collapse_key";
+            return wrong("bad_ephemeral", "ephemeral", text);
+        }
+        Ok(Addressed { audience: to.check()?, message, send_at, dedupe_key, ephemeral })
     }
 }
 
@@ -399,6 +409,11 @@ mod tests {
             (json!({"user_id": 1, "title": "t", "dedupe_key": ""}), "bad_key", "dedupe_key"),
             (json!({"user_id": 1, "title": "t", "expires_at": 1}), "expired", "expires_at"),
             (json!({"user_id": 1, "title": "t", "send_at": 9_999_999_999_i64}), "too_far", "send_at"),
+            (
+                json!({"everyone": true, "title": "t", "ephemeral": true, "dedupe_key": "k"}),
+                "bad_ephemeral",
+                "ephemeral",
+            ),
         ] {
             let error = check(raw.clone()).unwrap_err();
             assert_eq!((error.code, error.field), (code, field), "{raw}");

@@ -97,7 +97,9 @@ impl ModelSet {
     /// How well each item goes with the seed; `None` without one, or when nothing is known of it.
     fn near(&self, request: &Request<'_>) -> Option<Vec<f32>> {
         let width = request.catalogue.width().max(self.popularity.width());
-        let scores = seed::scores(&self.sources(), request.profile, request.seed?, Clicks::Live, width);
+        let sources = self.sources();
+        let scores =
+            seed::scores(&sources, request.profile, request.seed?, Clicks::Live, request.live, width);
         scores.iter().any(|score| *score > 0.0).then_some(scores)
     }
 
@@ -196,7 +198,8 @@ impl ModelSet {
         let pool = || {
             let is_new = |item: &Item| {
                 let age = request.now.days_since(item.created_at);
-                age <= NEW_DAYS && self.popularity.score(item.id) == 0.0 && !shown.contains(&item.id)
+                let is_touched = self.popularity.score(item.id) > 0.0 || request.live.has(item.id);
+                age <= NEW_DAYS && !is_touched && !shown.contains(&item.id)
             };
             let new = newest(request.catalogue, exploration::MOST, |item| is_new(item) && fresh(item.id));
             new.into_iter().map(|known| known.item).collect()

@@ -71,11 +71,12 @@ impl Explanation<'_> {
         let parts = self.parts(item);
         let speaking = parts.iter().filter(|(_, added)| *added > 0.0);
         let mut causes = speaking.filter_map(|(source, _)| self.cause(*source, item));
-        causes.next().unwrap_or(if self.sources.popularity.score(item) > 0.0 {
-            Reason::Popular
-        } else {
-            Reason::New
-        })
+        causes.next().unwrap_or(if self.is_popular(item) { Reason::Popular } else { Reason::New })
+    }
+
+    /// Was it when the model was trained, or has it become so since?
+    fn is_popular(&self, item: ItemId) -> bool {
+        self.sources.popularity.score(item) > 0.0 || self.request.live.has(item)
     }
 
     fn cause(&self, source: Source, item: ItemId) -> Option<Reason> {
@@ -84,7 +85,7 @@ impl Explanation<'_> {
             Source::Content => self.content_cause(item),
             Source::Category => self.request.catalogue.category_of(item).map(Reason::PopularIn),
             Source::Segment => self.request.segment.map(Reason::PopularInSegment),
-            Source::Popular => (self.sources.popularity.score(item) > 0.0).then_some(Reason::Popular),
+            Source::Popular => self.is_popular(item).then_some(Reason::Popular),
         }
     }
 

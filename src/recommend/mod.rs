@@ -25,6 +25,7 @@ pub mod item_knn;
 pub mod item_weights;
 mod least_squares;
 pub mod listwise;
+pub mod live;
 mod model_set;
 pub mod next_item;
 mod parameters;
@@ -98,6 +99,8 @@ pub struct Request<'a> {
     pub settings: &'a Recommend,
     /// Whose draws decide where to explore; `None` = explore nowhere.
     pub explorer: Option<UserId>,
+    /// What happened since the model was trained.
+    pub live: live::Evidence<'a>,
 }
 
 impl<'a> Request<'a> {
@@ -114,6 +117,7 @@ impl<'a> Request<'a> {
             exclude: &[],
             settings: &RELEVANCE_ONLY,
             explorer: None,
+            live: live::Evidence::default(),
         }
     }
 }

@@ -15,6 +15,7 @@ use super::baseline::Baseline;
 use super::content_based::ContentBased;
 use super::ensemble::{Beside, Ensemble, Member, Models, Ranker};
 use super::item_knn::ItemKnn;
+use super::live::Evidence;
 use super::next_item::NextItem;
 use super::parameters::TrainingParameters;
 use super::personal::{Personal, Sources, only, plain_rule};
@@ -128,13 +129,19 @@ impl ModelSet {
         Personal::new(&self.sources(), request)
     }
 
-    /// Items that go with this one, best first, ties by id; half by behaviour, half by content. Empty for an item of
+    /// Items that go with this one, best first, ties by id; half by behaviour, half by content, and by what was counted `live`. Empty for an item of
     /// which nothing is known.
-    pub fn similar(&self, item: ItemId, catalogue: &Catalogue, n: usize) -> Vec<Recommendation> {
+    pub fn similar(
+        &self,
+        item: ItemId,
+        catalogue: &Catalogue,
+        live: Evidence<'_>,
+        n: usize,
+    ) -> Vec<Recommendation> {
         let sources = self.sources();
         let width = catalogue.width().max(self.popularity.width());
         let nobody = Profile::default();
-        let scores = seed::scores(&sources, &nobody, item, Clicks::Any, width);
+        let scores = seed::scores(&sources, &nobody, item, Clicks::Any, live, width);
         let request = Request { seed: Some(item), ..Request::new(&nobody, catalogue, self.trained_at, n) };
         top::best(&scores, n, |other| rules::allowed(other, &request, &self.repeat))
             .into_iter()

@@ -115,8 +115,15 @@ impl Personal {
                 *slot = share / best_share.max(f32::MIN_POSITIVE);
             }
         }
-        for (item, (popular, category)) in (0u32..).map(ItemId).zip(popular.iter_mut().zip(category)) {
+        for (item, popular) in (0u32..).map(ItemId).zip(popular.iter_mut()) {
             *popular = sources.popularity.score(item);
+        }
+        for (item, interest) in request.live.popular {
+            if let Some(popular) = popular.get_mut(item.index()) {
+                *popular = sources.popularity.score_with(*item, *interest);
+            }
+        }
+        for (item, (popular, category)) in (0u32..).map(ItemId).zip(popular.iter().zip(category)) {
             let id = if best_share > 0.0 { request.catalogue.category_of(item) } else { None };
             let like = id.and_then(|id| likes.get(id.0 as usize)).copied().unwrap_or(0.0);
             *category = like * *popular;

@@ -23,6 +23,8 @@ type Ranking = Vec<(ItemId, f32)>;
 pub struct Popularity {
     /// By item, dense.
     scores: Vec<f32>,
+    /// The sum that scores 1.
+    largest: f32,
     top: Ranking,
     /// By category *name*: the ids are those of one process.
     by_category: BTreeMap<String, Ranking>,
@@ -60,6 +62,7 @@ impl Popularity {
             }
         }
         let scores = log_scaled(&sums);
+        let largest = sums.iter().copied().fold(0.0, f32::max);
         let mut groups: BTreeMap<String, Ranking> = BTreeMap::new();
         for (item, score) in (0u32..).map(ItemId).zip(&scores).filter(|(_, score)| **score > 0.0) {
             if let Some(name) = catalogue.category_of(item).and_then(|id| catalogue.category_name(id)) {
@@ -80,12 +83,22 @@ impl Popularity {
             by_category: groups,
             by_segment: segment_sums.iter().map(|sums| ranked(&log_scaled(sums), TOP_GROUP)).collect(),
             scores,
+            largest,
         }
     }
 
     /// 0…1; 0 for an unknown item.
     pub fn score(&self, item: ItemId) -> f32 {
         self.scores.get(item.index()).copied().unwrap_or(0.0)
+    }
+
+    /// The same with interest shown since training: what training again would say, but for the ageing of the rest. May pass 1
+    /// by a little where an item overtakes all others. O(1).
+    pub fn score_with(&self, item: ItemId, interest: f32) -> f32 {
+        let whole = self.largest.max(1.0).ln_1p();
+        let before = (self.score(item) * self.largest.ln_1p()).exp_m1();
+        let score = (before + interest.max(0.0)).ln_1p() / whole;
+        if score.is_finite() { score } else { self.score(item) }
     }
 
     /// One more than the largest item known.
@@ -96,7 +109,8 @@ impl Popularity {
     /// Every score a number? Checked after loading.
     pub(super) fn is_sound(&self) -> bool {
         let rankings = self.by_category.values().chain(&self.by_segment).chain([&self.top]);
-        self.scores.iter().all(|score| score.is_finite())
+        self.largest.is_finite()
+            && self.scores.iter().all(|score| score.is_finite())
             && rankings.flatten().all(|(_, score)| score.is_finite())
     }
 

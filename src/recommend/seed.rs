@@ -3,10 +3,14 @@
 use crate::base::ItemId;
 use crate::profile::Profile;
 
+use super::live::Evidence;
 use super::personal::Sources;
 
 /// How much more than item-to-item what comes next counts: a visit is going on.
 const NEXT: f32 = 2.0;
+
+/// So many visitors must have dealt with both for what was counted since training to count half as much as item-to-item.
+const ENOUGH: f32 = 10.0;
 
 /// Is somebody clicking right now?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,12 +22,14 @@ pub(super) enum Clicks {
 }
 
 /// Behaviour and content in equal parts; what visits like this one go on with, counting [`NEXT`] times as much; and, for what the user has in
-/// the cart or has bought, the association rules that hold for it; of those that know something. 0…1, indexed by item.
+/// the cart or has bought, the association rules that hold for it; and what people have dealt with beside it since training, the
+/// more of them the more; of those that know something. 0…1, indexed by item.
 pub(super) fn scores(
     sources: &Sources<'_>,
     profile: &Profile,
     seed: ItemId,
     clicks: Clicks,
+    live: Evidence<'_>,
     width: usize,
 ) -> Vec<f32> {
     let mut item_knn = vec![0f32; width];
@@ -41,7 +47,15 @@ pub(super) fn scores(
         Clicks::Live => sources.sessions.scores(profile, seed, width),
         Clicks::Any => Vec::new(),
     };
-    let mut parts = [(1.0, item_knn), (1.0, content), (1.0, rules), (NEXT, next)];
+    let mut counted = vec![0f32; if live.near.is_empty() { 0 } else { width }];
+    let most = live.near.first().map_or(0.0, |(_, count)| *count as f32);
+    for (item, count) in live.near {
+        if let Some(slot) = counted.get_mut(item.index()) {
+            *slot = *count as f32;
+        }
+    }
+    let since = most / (most + ENOUGH);
+    let mut parts = [(1.0, item_knn), (1.0, content), (1.0, rules), (NEXT, next), (since, counted)];
     parts.iter_mut().for_each(|(weight, part)| *weight *= f32::from(scale(part)));
     let all: f32 = parts.iter().map(|(weight, _)| weight).sum();
     let mut mean = vec![0f32; width];

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use proptest::prelude::*;
 
 use super::fixtures::{START, anonymous, event, item, plain, profile, request, shop};
+use super::live::Evidence;
 use super::*;
 use crate::base::UserId;
 use crate::event::{Event, EventKind};
@@ -116,11 +117,11 @@ fn a_seed_brings_its_neighbours_first() {
     assert_eq!(list[0].reason, Reason::Viewed(ItemId(3)));
     assert!(!ids(&list).contains(&3), "not the item that is being looked at");
     assert!(list.is_sorted_by(|a, b| a.score >= b.score));
-    let similar = model.similar(ItemId(3), &catalogue, 2);
+    let similar = model.similar(ItemId(3), &catalogue, Evidence::default(), 2);
     assert_eq!(ids(&similar), [4, 5]);
     assert_eq!(similar[0].reason, Reason::OftenBoughtWith(ItemId(3)));
     assert_eq!(similar[1].reason, Reason::SimilarTo(ItemId(3)));
-    assert!(model.similar(ItemId(99), &catalogue, 5).is_empty());
+    assert!(model.similar(ItemId(99), &catalogue, Evidence::default(), 5).is_empty());
 }
 
 #[test]
@@ -291,7 +292,7 @@ fn an_item_added_after_training_is_recommended_by_its_content() {
     let viewer = profile(&[event(9, EventKind::View, 0, 50.0)], &catalogue);
     let list = model.recommend(&Request { seed: Some(ItemId(0)), ..request(&viewer, &catalogue, 2) });
     assert_eq!(ids(&list), [1, 6]);
-    assert!(ids(&model.similar(ItemId(6), &catalogue, 2)).contains(&0));
+    assert!(ids(&model.similar(ItemId(6), &catalogue, Evidence::default(), 2)).contains(&0));
 }
 
 #[test]
@@ -380,7 +381,7 @@ fn training_says_how_far_it_is_stops_when_told_and_needs_something() {
     // A catalogue alone gives content, events alone behaviour.
     let content_only = train(&nothing, &catalogue, now, &plain(), &mut go).unwrap();
     assert_eq!(content_only.model.segmentation, None);
-    assert!(!content_only.model.similar(ItemId(0), &catalogue, 3).is_empty());
+    assert!(!content_only.model.similar(ItemId(0), &catalogue, Evidence::default(), 3).is_empty());
     let behaviour_only = train(&data, &Catalogue::default(), now, &plain(), &mut go).unwrap();
     assert_eq!(behaviour_only.features.len(), 6);
     assert!(behaviour_only.features.iter().all(|(_, _, segment)| segment.is_some()));

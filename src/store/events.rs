@@ -249,6 +249,57 @@ pub fn count_estimate(conn: &mut PgConnection) -> Result<i64, StoreError> {
     .get_result(conn)?)
 }
 
+/// The columns of an event after the moment of its commit.
+type ReceivedRow =
+    (PgTimestamp, PgTimestamp, Option<i32>, Option<i32>, i16, Option<i32>, f32, Option<f64>, Option<i64>);
+
+/// The events received after `since`, commit by commit in their order, at most `limit` events; within a commit in any order.
+pub fn commits_since(
+    conn: &mut PgConnection,
+    since: Timestamp,
+    limit: usize,
+) -> Result<Vec<Vec<Event>>, StoreError> {
+    let rows = sql::<(
+        Timestamptz,
+        Timestamptz,
+        Nullable<Integer>,
+        Nullable<Integer>,
+        SmallInt,
+        Nullable<Integer>,
+        Float,
+        Nullable<Double>,
+        Nullable<BigInt>,
+    )>(
+        "SELECT received_at, occurred_at, user_id, item_id, kind, dwell_ms, quantity, value, basket FROM events \
+         WHERE received_at > ? ORDER BY received_at LIMIT ?",
+    )
+    .bind::<Timestamptz, _>(to_pg(since))
+    .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
+    .load_iter::<ReceivedRow, diesel::connection::DefaultLoadingMode>(conn)?;
+    let mut commits: Vec<Vec<Event>> = Vec::new();
+    let mut received = None;
+    for row in rows {
+        let (at, occurred_at, user, item, kind, dwell_ms, quantity, value, basket) = row?;
+        let Some(kind) = EventKind::from_code(kind) else { continue };
+        let event = Event {
+            occurred_at: from_pg(occurred_at),
+            user: user.map(UserId::from_sql),
+            item: item.map(ItemId::from_sql),
+            kind,
+            dwell_ms: dwell_ms.and_then(|dwell| u32::try_from(dwell).ok()),
+            quantity,
+            value,
+            basket,
+        };
+        match commits.last_mut().filter(|_| received == Some(at.0)) {
+            Some(commit) => commit.push(event),
+            None => commits.push(vec![event]),
+        }
+        received = Some(at.0);
+    }
+    Ok(commits)
+}
+
 /// Is an event with this key of a client stored?
 pub fn has_receipt(conn: &mut PgConnection, key: EventKey) -> Result<bool, StoreError> {
     Ok(diesel::select(diesel::dsl::exists(event_receipts::table.find(key.0))).get_result(conn)?)

@@ -101,10 +101,11 @@ pub fn users(
          bool_or(outcome = 5) AS muted FROM feedback f JOIN notifications n USING (notification_id), asked \
          WHERE n.created_at >= since GROUP BY 1), \
          told AS (SELECT n.user_id, \
-         count(*) FILTER (WHERE n.acknowledged_at IS NOT NULL OR c.notification_id IS NOT NULL) AS delivered, \
+         count(*) FILTER (WHERE a.up_to >= n.stream_offset OR c.notification_id IS NOT NULL) AS delivered, \
          count(*) FILTER (WHERE c.clicked) AS clicked, coalesce(bool_or(c.converted), false) AS converted, \
          coalesce(bool_or(c.muted), false) AS muted \
-         FROM asked CROSS JOIN notifications n LEFT JOIN came c USING (notification_id) \
+         FROM asked CROSS JOIN notifications n LEFT JOIN acknowledgements a ON a.user_id = n.user_id \
+         LEFT JOIN came c USING (notification_id) \
          WHERE n.created_at >= since GROUP BY 1), \
          bought AS (SELECT e.user_id, sum(coalesce(e.value, 0)) AS revenue FROM asked CROSS JOIN events e \
          JOIN seen s USING (user_id) WHERE e.kind = 5 AND e.occurred_at >= since AND e.occurred_at >= s.first GROUP BY 1) \
@@ -146,7 +147,7 @@ pub fn variant_choices(conn: &mut PgConnection, since: Timestamp) -> Result<Vec<
          EXISTS (SELECT FROM feedback f WHERE f.notification_id = n.notification_id AND f.outcome = 2), d.variant_propensity \
          FROM decisions d JOIN notifications n USING (notification_id) \
          WHERE d.decided_at >= ? AND d.outcome = 'send' AND d.variant_propensity < 1 \
-         AND (n.acknowledged_at IS NOT NULL \
+         AND (EXISTS (SELECT FROM acknowledgements a WHERE a.user_id = n.user_id AND a.up_to >= n.stream_offset) \
          OR EXISTS (SELECT FROM feedback f WHERE f.notification_id = n.notification_id)) \
          ORDER BY d.decided_at DESC LIMIT ?",
     )

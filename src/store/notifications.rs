@@ -1,6 +1,6 @@
 //! Table `notifications`: every message put into a user's stream, stored before it is sent.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
@@ -169,48 +169,6 @@ pub(super) fn column<'a, R, T>(rows: &'a [R], value: impl Fn(&'a R) -> T) -> Vec
     rows.iter().map(value).collect()
 }
 
-/// A part of a user's stream that a client has received.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Acknowledged {
-    /// Who.
-    pub user: UserId,
-    /// Known of before: up to and including.
-    pub after: i64,
-    /// Up to and including.
-    pub up_to: i64,
-    /// When.
-    pub at: Timestamp,
-}
-
-/// Acknowledges parts of streams; how many messages that were not before. No index knows of it, so that PostgreSQL writes a
-/// new row beside the old one and nothing else (a HOT update): with `after` only what is new is looked at.
-pub fn acknowledge(conn: &mut PgConnection, acknowledged: &[Acknowledged]) -> Result<usize, StoreError> {
-    // One row a user: an UPDATE … FROM with two would take either's time.
-    let mut latest: BTreeMap<i32, Acknowledged> = BTreeMap::new();
-    for one in acknowledged {
-        let known = latest.entry(one.user.to_sql()).or_insert(*one);
-        let after = known.after.min(one.after);
-        if one.up_to > known.up_to {
-            *known = *one;
-        }
-        known.after = after;
-    }
-    let latest: Vec<_> = latest.into_iter().collect();
-    if latest.is_empty() {
-        return Ok(0);
-    }
-    Ok(sql::<()>(
-        "UPDATE notifications n SET acknowledged_at = a.at FROM unnest(?, ?, ?, ?) AS a (user_id, since, up_to, at) \
-         WHERE n.user_id = a.user_id AND n.stream_offset > a.since AND n.stream_offset <= a.up_to \
-         AND n.acknowledged_at IS NULL",
-    )
-    .bind::<Array<Integer>, _>(column(&latest, |(user, _)| *user))
-    .bind::<Array<BigInt>, _>(column(&latest, |(_, one)| one.after))
-    .bind::<Array<BigInt>, _>(column(&latest, |(_, one)| one.up_to))
-    .bind::<Array<Timestamptz>, _>(column(&latest, |(_, one)| to_pg(one.at)))
-    .execute(conn)?)
-}
-
 /// Whose these messages are; unknown ids are left out.
 pub fn find_owner(
     conn: &mut PgConnection,
@@ -323,11 +281,11 @@ pub(super) fn tails(
     now: Timestamp,
 ) -> Result<Vec<(UserId, StoredNotification)>, StoreError> {
     let rows = sql::<StoredColumns>(
-        "SELECT n.* FROM unnest(?) AS u (user_id) CROSS JOIN LATERAL (\
+        "SELECT n.* FROM unnest(?) AS u (user_id) LEFT JOIN acknowledgements a USING (user_id) CROSS JOIN LATERAL (\
          SELECT user_id, notification_id, stream_offset, kind, category, trigger, items, \
-         CASE WHEN expires_at > ? AND withdrawn_at IS NULL AND (created_at > ? OR acknowledged_at IS NULL) \
+         CASE WHEN expires_at > ? AND withdrawn_at IS NULL AND (created_at > ? OR stream_offset > coalesce(a.up_to, 0)) \
          THEN frame ELSE '' END, created_at, \
-         expires_at, acknowledged_at IS NOT NULL, collapse_key, priority, seen_at IS NOT NULL, \
+         expires_at, stream_offset <= coalesce(a.up_to, 0), collapse_key, priority, seen_at IS NOT NULL, \
          read_at IS NOT NULL, withdrawn_at IS NOT NULL, given_at IS NOT NULL FROM notifications \
          WHERE user_id = u.user_id ORDER BY stream_offset DESC LIMIT ?) n \
          ORDER BY n.user_id, n.stream_offset",

@@ -64,12 +64,13 @@ macro_rules! grouped_by {
              coalesce(variant, alternatives[1]) AS variant FROM decisions, asked \
              WHERE notification_id IS NOT NULL AND decided_at >= since - interval '1 day' ORDER BY notification_id) \
              SELECT ", $first, ", ", $second, ", count(*), \
-             count(*) FILTER (WHERE n.acknowledged_at IS NOT NULL OR c.notification_id IS NOT NULL), \
+             count(*) FILTER (WHERE a.up_to >= n.stream_offset OR c.notification_id IS NOT NULL), \
              count(*) FILTER (WHERE c.displayed), count(*) FILTER (WHERE c.clicked), \
              count(*) FILTER (WHERE c.dismissed), count(*) FILTER (WHERE c.liked), count(*) FILTER (WHERE c.disliked), \
              count(*) FILTER (WHERE c.converted), coalesce(sum(c.revenue), 0)::float8, \
              count(*) FILTER (WHERE c.muted), count(l.notification_id) \
-             FROM asked CROSS JOIN notifications n LEFT JOIN came c USING (notification_id) \
+             FROM asked CROSS JOIN notifications n LEFT JOIN acknowledgements a ON a.user_id = n.user_id \
+             LEFT JOIN came c USING (notification_id) \
              LEFT JOIN last l USING (notification_id) LEFT JOIN ways w USING (notification_id) \
              WHERE n.created_at >= since GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT ?"
         )

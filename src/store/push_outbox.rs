@@ -123,7 +123,8 @@ pub fn hand_over(
     Ok(sql::<()>(
         "WITH moved AS (UPDATE notifications n SET channel = 1 FROM unnest(?, ?, ?) AS h (user_id, seen_up_to, due_at) \
            WHERE n.user_id = h.user_id AND n.channel = 0 AND n.expires_at > ? AND n.created_at > ? \
-           AND (n.acknowledged_at IS NULL OR n.stream_offset > h.seen_up_to) AND NOT n.trigger = ANY(?) \
+           AND n.stream_offset > least(h.seen_up_to, \
+           coalesce((SELECT up_to FROM acknowledgements a WHERE a.user_id = n.user_id), 0)) AND NOT n.trigger = ANY(?) \
            AND n.withdrawn_at IS NULL AND n.read_at IS NULL \
            AND EXISTS (SELECT FROM push_subscriptions s WHERE s.user_id = n.user_id) \
            AND NOT EXISTS (SELECT FROM feedback f WHERE f.notification_id = n.notification_id AND f.outcome IN (1, 2, 3)) \
@@ -152,7 +153,8 @@ pub fn left_behind(
         "SELECT u.user_id, u.external_id FROM users u \
          WHERE EXISTS (SELECT FROM push_subscriptions s WHERE s.user_id = u.user_id) \
          AND EXISTS (SELECT FROM notifications n WHERE n.user_id = u.user_id AND n.channel = 0 \
-           AND n.acknowledged_at IS NULL AND n.expires_at > ? AND n.created_at > ?) ORDER BY u.user_id LIMIT ?",
+           AND n.stream_offset > coalesce((SELECT up_to FROM acknowledgements a WHERE a.user_id = n.user_id), 0) \
+           AND n.expires_at > ? AND n.created_at > ?) ORDER BY u.user_id LIMIT ?",
     )
     .bind::<Timestamptz, _>(to_pg(now))
     .bind::<Timestamptz, _>(to_pg(now.plus_days(-HAND_OVER_DAYS)))

@@ -79,10 +79,11 @@ pub fn rates(conn: &mut PgConnection, since: Timestamp) -> Result<FeedbackRates,
          bool_or(outcome = 3) AS dismissed, bool_or(outcome = 4) AS converted, bool_or(outcome = 5) AS muted \
          FROM feedback f JOIN notifications n USING (notification_id) WHERE n.created_at >= ? GROUP BY 1) \
          SELECT grouping(n.kind, n.trigger, n.model_version, n.segment), n.kind, n.trigger, n.model_version, n.segment, \
-         count(*), count(*) FILTER (WHERE n.acknowledged_at IS NOT NULL OR o.notification_id IS NOT NULL), \
+         count(*), count(*) FILTER (WHERE a.up_to >= n.stream_offset OR o.notification_id IS NOT NULL), \
          count(*) FILTER (WHERE o.displayed), count(*) FILTER (WHERE o.clicked), \
          count(*) FILTER (WHERE o.dismissed), count(*) FILTER (WHERE o.muted), count(*) FILTER (WHERE o.converted) \
-         FROM notifications n LEFT JOIN outcomes o USING (notification_id) WHERE n.created_at >= ? \
+         FROM notifications n LEFT JOIN outcomes o USING (notification_id) \
+         LEFT JOIN acknowledgements a ON a.user_id = n.user_id WHERE n.created_at >= ? \
          GROUP BY GROUPING SETS ((), (n.kind), (n.trigger), (n.model_version), (n.segment)) ORDER BY 6 DESC",
     )
     .bind::<Timestamptz, _>(to_pg(since))

@@ -192,6 +192,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    acknowledgements (user_id) {
+        user_id -> Int4,
+        up_to -> Int8,
+        acknowledged_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     notification_receipts (receipt) {
         receipt -> Uuid,
         accepted_at -> Timestamptz,
@@ -212,7 +220,6 @@ diesel::table! {
         frame -> Text,
         created_at -> Timestamptz,
         expires_at -> Timestamptz,
-        acknowledged_at -> Nullable<Timestamptz>,
         collapse_key -> Nullable<Text>,
         priority -> Int2,
         seen_at -> Nullable<Timestamptz>,
@@ -323,6 +330,7 @@ diesel::joinable!(push_subscriptions -> users (user_id));
 diesel::joinable!(user_preferences -> users (user_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
+    acknowledgements,
     association_rules,
     cleaning_reports,
     consents,

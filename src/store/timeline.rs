@@ -186,8 +186,8 @@ fn messages(
     let rows =
         sql::<(Timestamptz, SqlUuid, Text, Text, Nullable<Text>, SmallInt, Bool, Bool, Nullable<Text>)>(
             "SELECT created_at, notification_id, kind, category, frame::jsonb->>'title', channel, \
-         acknowledged_at IS NOT NULL, read_at IS NOT NULL, withdrawn_reason FROM notifications \
-         WHERE user_id = ? AND created_at < ? ORDER BY created_at DESC FETCH FIRST (?) ROWS WITH TIES",
+         stream_offset <= coalesce(up_to, 0), read_at IS NOT NULL, withdrawn_reason \
+         FROM notifications LEFT JOIN acknowledgements USING (user_id) WHERE user_id = ? AND created_at < ? ORDER BY created_at DESC FETCH FIRST (?) ROWS WITH TIES",
         )
         .bind::<Integer, _>(user.to_sql())
         .bind::<Timestamptz, _>(to_pg(before))

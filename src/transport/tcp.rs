@@ -1,6 +1,5 @@
 //! TCP options of every accepted connection.
 
-use std::any::Any;
 use std::time::Duration;
 
 use actix_web::rt::net::TcpStream;
@@ -13,8 +12,7 @@ const SEND_BUFFER_BYTES: usize = 64 << 10;
 /// can't: a session is polled as its response's body and freezes with a client that stops reading (measured:
 /// ended 2.0 s after it stopped at a setting of 2 s). Also switches off Nagle's algorithm, since messages are small and
 /// urgent, and bounds what the kernel holds for a client that reads slowly: left alone it grows to 4 MB a connection.
-pub fn tune(connection: &dyn Any, timeout: Duration) {
-    let Some(stream) = connection.downcast_ref::<TcpStream>() else { return };
+pub fn tune(stream: &TcpStream, timeout: Duration) {
     let socket = SockRef::from(stream);
     let tuned = socket
         .set_tcp_user_timeout(Some(timeout))

@@ -121,6 +121,48 @@ fn everyone_and_a_segment_are_those_who_are_known() {
 }
 
 #[test]
+fn messages_to_everyone_within_a_millisecond_are_messages_of_their_own() {
+    let (_database, server) = start(&[]);
+    let (mut anna, mut ben) = (welcomed(&server, json!("anna")), welcomed(&server, json!("ben")));
+    let all: Value = (0..20)
+        .map(|n| json!({"everyone": true, "title": format!("All {n}"), "priority": "transactional"}))
+        .collect();
+    assert_eq!(accepted(&server.http().post(PATH, &all)), (40, 0, 0));
+    for client in [&mut anna, &mut ben] {
+        let titles: HashSet<String> =
+            (0..20).map(|_| client.expect("notification")["title"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(titles.len(), 20, "{titles:?}");
+    }
+}
+
+#[test]
+fn an_ephemeral_message_is_shown_to_whoever_is_connected_and_wants_it_and_is_not_kept() {
+    let (database, server) = start(&[]);
+    let mut http = server.http();
+    let (mut anna, mut ben) = (welcomed(&server, json!("anna")), welcomed(&server, json!("ben")));
+    assert_eq!(http.put("/v1/users/ben/preferences", &json!({"muted": ["score"]})).status, 200);
+    let message =
+        json!({"everyone": true, "ephemeral": true, "title": "2:1", "kind": "score", "data": {"minute": 80}});
+    let answer = http.post(PATH, &message);
+    assert_eq!(accepted(&answer), (0, 0, 0));
+    assert_eq!(answer.json()["told"], 2);
+    let frame = anna.expect("notification");
+    assert_eq!((&frame["title"], &frame["data"]["minute"]), (&json!("2:1"), &json!(80)));
+    assert!(frame["offset"].is_null() && frame["user_id"].is_null(), "{frame}");
+    assert_eq!(frame["ephemeral"], true);
+    // The number after the one of the login.
+    assert_eq!(accepted(&http.post(PATH, &json!({"everyone": true, "title": "Kept"}))), (2, 0, 0));
+    for client in [&mut anna, &mut ben] {
+        let frame = client.expect("notification");
+        assert_eq!((&frame["title"], &frame["offset"]), (&json!("Kept"), &json!(2)), "{frame}");
+    }
+    assert_eq!(count(&database, "notifications WHERE trigger = 'api'"), 2);
+    let refused =
+        http.post(PATH, &json!({"user_id": 1, "title": "t", "ephemeral": true, "collapse_key": "k"}));
+    assert_eq!(refused.json()["rejected"][0]["code"], "bad_ephemeral");
+}
+
+#[test]
 fn what_is_sent_twice_is_accepted_once() {
     let (database, server) = start(&[]);
     let mut http = server.http();

@@ -112,9 +112,17 @@ fn the_inbox_remembers_what_was_read() {
         )
     };
     browser.wait_for(&format!("{} && {}", unread("First"), unread("Second")));
-    browser.evaluate("[...document.querySelectorAll('.entry')].find(entry => entry.innerText.includes('Second')).id = 'second'");
-    browser.click("#second [data-action=click]");
-    wait_for("one to be read", || http.get("/v1/users/7/inbox").json()["unread"] == 1);
+    let second = "[...document.querySelectorAll('.entry')].find(entry => entry.innerText.includes('Second'))";
+    let mut last = None;
+    wait_for("one to be read", || {
+        // What a page shows may move under the pointer while it fills; a person clicks again.
+        if last.is_none_or(|at: std::time::Instant| at.elapsed().as_secs() >= 5) {
+            browser.evaluate(&format!("{second}.id = 'second'"));
+            browser.click("#second [data-action=click]");
+            last = Some(std::time::Instant::now());
+        }
+        http.get("/v1/users/7/inbox").json()["unread"] == 1
+    });
     browser.open(&format!("http://{}/?again#/try/7", server.address));
     browser.wait_for(&format!("{} && !{}", unread("First"), unread("Second")));
     browser.click("#mark-read");

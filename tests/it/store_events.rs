@@ -7,9 +7,10 @@ use diesel::connection::SimpleConnection;
 use tidings::base::{EventKey, ExternalId, NotificationId, Timestamp};
 use tidings::event::{Event, EventKind, NewEvent};
 use tidings::notify::Priority;
+use tidings::store::acknowledgements::{self, Acknowledged};
 use tidings::store::events::{self, Appended};
 use tidings::store::feedback::{self, FeedbackRow};
-use tidings::store::notifications::{self, Acknowledged, NewNotification};
+use tidings::store::notifications::{self, NewNotification};
 use tidings::store::preferences::{self, Preferences, Settings};
 use tidings::store::users;
 use uuid::Uuid;
@@ -282,9 +283,9 @@ fn a_users_state_holds_what_deciding_and_delivering_need() {
         [send(1, 9.0, 1.0), send(2, 2.0, 1.0), send(3, 1.0, -0.5), send(4, 0.1, 1.0), send(5, 0.0, 1.0)];
     notifications::insert(&mut conn, &sent).unwrap();
     assert!(notifications::insert(&mut conn, &[send(5, 0.0, 1.0)]).is_err(), "an offset is used once");
-    let part = |after, up_to| Acknowledged { user: one, after, up_to, at: now };
-    assert_eq!(notifications::acknowledge(&mut conn, &[part(1, 2), part(0, 1)]).unwrap(), 2);
-    assert_eq!(notifications::acknowledge(&mut conn, &[part(0, 2)]).unwrap(), 0);
+    let up_to = |up_to| Acknowledged { user: one, up_to, at: now };
+    acknowledgements::put(&mut conn, &[up_to(2), up_to(1)]).unwrap();
+    acknowledgements::put(&mut conn, &[up_to(1)]).unwrap();
 
     let outcome = |outcome| FeedbackRow {
         notification_id: sent[1].notification_id,
@@ -310,11 +311,6 @@ fn a_users_state_holds_what_deciding_and_delivering_need() {
     let held: Vec<bool> = state.tail.iter().map(|one| !one.frame.is_empty()).collect();
     assert_eq!(held, [false, false, false, true, true], "acknowledged long ago, or expired: not sent again");
     assert_eq!(state.tail[3].frame, "{\"offset\":4}");
-    assert_eq!(
-        notifications::acknowledge(&mut conn, &[part(3, 4)]).unwrap(),
-        1,
-        "what lies before stays as it is"
-    );
     let recent: Vec<NotificationId> = state.recent.iter().map(|one| one.notification_id).collect();
     assert_eq!(recent, sent[1..].iter().map(|one| one.notification_id).collect::<Vec<_>>(), "seven days");
     assert_eq!((&state.recent[0].items[..], &state.recent[0].outcomes[..]), (&[item][..], &[2, 3][..]));

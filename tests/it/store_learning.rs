@@ -5,11 +5,12 @@ use tidings::base::{ExternalId, ItemId, Millis, ModelVersion, NotificationId, Ti
 use tidings::catalogue::NewItem;
 use tidings::notify::Priority;
 use tidings::recommend::propensity::Probabilities;
+use tidings::store::acknowledgements::{self, Acknowledged};
 use tidings::store::decisions::{self, DecisionFilter, DecisionRow, Trace};
 use tidings::store::feedback::{self, FeedbackRow, NamedRates};
 use tidings::store::jobs::{self, JobRow};
 use tidings::store::models::{self, ModelState, NewModel};
-use tidings::store::notifications::{self, Acknowledged, NewNotification};
+use tidings::store::notifications::{self, NewNotification};
 use tidings::store::rules::{self, RuleFilter, RuleRow};
 use tidings::store::user_features::{self, UserFeaturesRow};
 use tidings::store::{cleaning, items, preferences, server, users};
@@ -98,8 +99,8 @@ fn rates_count_each_message_once_over_all_and_by_group() {
     assert_eq!(feedback::rates(&mut conn, now()).unwrap().overall, feedback::Rates::default());
     let messages: Vec<NewNotification> = (1..=4).map(|number| message(number, 1, 10, 0)).collect();
     notifications::insert(&mut conn, &messages).unwrap();
-    let acknowledged = Acknowledged { user: UserId(1), after: 0, up_to: 2, at: now() };
-    notifications::acknowledge(&mut conn, &[acknowledged]).unwrap();
+    let acknowledged = Acknowledged { user: UserId(1), up_to: 2, at: now() };
+    acknowledgements::put(&mut conn, &[acknowledged]).unwrap();
     let batch = [outcome(1, 1), outcome(1, 2), outcome(1, 2), outcome(3, 3), outcome(1, 4)];
     assert_eq!(feedback::insert(&mut conn, &batch).unwrap(), [true, true, false, true, true]);
     assert_eq!(feedback::insert(&mut conn, &[outcome(1, 2), outcome(2, 5)]).unwrap(), [false, true]);

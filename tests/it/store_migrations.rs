@@ -33,6 +33,20 @@ fn describe(conn: &mut PgConnection) -> Vec<String> {
     )
 }
 
+/// diesel knows a migration by what stands before the name, so that of two with the same only one would be applied.
+#[test]
+fn each_migration_has_a_version_of_its_own() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+    let names =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut versions: Vec<String> =
+        names.filter_map(|name| Some(name.split_once('_')?.0.to_owned())).collect();
+    versions.sort();
+    let n = versions.len();
+    versions.dedup();
+    assert_eq!(versions.len(), n, "{versions:?}");
+}
+
 #[test]
 fn migrations_are_applied_once_and_named() {
     let database = TestDatabase::empty();

@@ -244,6 +244,7 @@ fn the_key_is_made_once_and_can_be_set() {
         key(&set),
         "BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8"
     );
+    drop(set);
     let off = start(&database, &[("TIDINGS_WEBPUSH_ENABLED", "false")]);
     assert_eq!(off.http().get("/v1/webpush/key").status, 404);
 }

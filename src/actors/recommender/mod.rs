@@ -151,6 +151,7 @@ impl RecommenderActor {
         self.running = Some(job.job_id);
         log::info!("training begins job={}", job.job_id);
         self.save(job.clone());
+        self.shared.live.prepare(parameters(&self.shared).popularity_half_life_days);
         let shared = Arc::clone(&self.shared);
         let (done, ended) = oneshot::channel();
         // A thread of its own: its low priority is inherited by the pool it trains in and can't be taken back. A panic in
@@ -171,6 +172,7 @@ impl RecommenderActor {
                 Ok(Err(error)) => ("failed", error.to_string()),
                 Err(_) => ("failed", "training panicked; the log says where".to_owned()),
             };
+            actor.shared.live.give_up();
             log::info!("training ended state={state} message=\"{message}\"");
             if let Some(job) = actor.shared.jobs.end(state, message) {
                 actor.save(job);
@@ -187,6 +189,7 @@ impl RecommenderActor {
             return format!("version {version} was not activated: {}", gate.reason);
         }
         self.shared.put_models(model);
+        self.shared.live.take_over();
         self.tell_users(context);
         format!("version {version} serves after {} ms: {}", took.as_millis(), gate.reason)
     }
@@ -204,6 +207,17 @@ impl RecommenderActor {
                 }
             });
         }
+    }
+
+    /// Counts anew what happened since the training of the model that serves now.
+    fn recount(&self) {
+        let shared = Arc::clone(&self.shared);
+        actix::spawn(async move {
+            let store = shared.store.clone();
+            if let Err(error) = store.run(move |connection| shared.recount(connection)).await {
+                log::error!("events since the training not counted error={error}");
+            }
+        });
     }
 
     fn save(&self, job: JobRow) {
@@ -265,6 +279,7 @@ impl Handler<Activate> for RecommenderActor {
             let answer = match outcome {
                 Ok(Some(Ok(model))) => {
                     actor.shared.put_models(model);
+                    actor.recount();
                     actor.tell_users(context);
                     Ok(true)
                 }

@@ -57,6 +57,7 @@ impl Ready {
         let segment = if serves { self.segment } else { models.segment(&self.profile.features(now)) };
         let (profile, segment) = if profiled { (&self.profile, segment) } else { (&stranger, None) };
         let silenced = !self.preferences.settings.mutes.is_empty();
+        let found = shared.live.look_up(trigger.seed(), now);
         let request = Request {
             profile,
             segment,
@@ -68,6 +69,7 @@ impl Ready {
             exclude: &exclude,
             settings: &shared.config.recommend,
             explorer: Some(self.user),
+            live: found.evidence(),
         };
         let mut recommendations = models.recommend(&request);
         shared.metrics.time(Timing::Recommend, started.elapsed());

@@ -5,17 +5,18 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
+use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::decide::{journal, steps};
 use super::ready::Ready;
 use super::{State, UserActor};
+use crate::actors::ephemeral::{Announcement, Ephemeral};
 use crate::actors::journal::Record;
 use crate::actors::notifier::{Ticket, Turn};
 use crate::actors::shared::Shared;
-use crate::base::Timestamp;
+use crate::base::{ConnectionId, Timestamp};
 use crate::deliver::{Class, Entry, frames};
 use crate::feedback::experiments::Slice;
 use crate::notify::{Channel, Decision, Moment, Outcome, Priority, Sent};
@@ -77,6 +78,37 @@ impl Ready {
         // Sent ones are known by their message; what was held back must be explained.
         journal(shared, self.explain(&turn, &decision, self.slice(&rules), now));
         Fate::Over
+    }
+
+    /// Shows a message that is not kept to the user's open connections, if it is for this user and the policy agrees.
+    pub(super) fn show(&mut self, announcement: &Announcement, shared: &Shared) {
+        let elsewhere =
+            announcement.segment.is_some_and(|asked| self.segment.is_none_or(|own| own.0 != asked));
+        if self.pipes.is_empty() || elsewhere {
+            return;
+        }
+        let (now, message) = (Timestamp::now(), &announcement.message);
+        let rules = shared.rules.load();
+        let moment = Moment {
+            device_zone: self.device_zone.as_ref(),
+            seed: u64::from(self.user.0),
+            channels: self.channels(TRIGGER, shared),
+            ..Moment::at(now)
+        };
+        let decision = self.policy.admit(message, &moment, &rules, &self.preferences);
+        if decision.outcome != Outcome::Send || decision.channel != Channel::Socket {
+            return shared.metrics.add(Count::Drops, 1);
+        }
+        shared.metrics.add(Count::Sends, 1);
+        self.policy.note_sent(Sent {
+            campaign: message.kind.clone(),
+            passes_caps: message.priority == Priority::Transactional,
+            ..Sent::plain(announcement.id, now, &message.category, decision.channel)
+        });
+        let connections: Vec<ConnectionId> = self.pipes.iter().map(|pipe| pipe.connection).collect();
+        for connection in connections {
+            self.send(connection, Arc::clone(&announcement.frame), shared);
+        }
     }
 
     fn explain(&self, turn: &Turn, decision: &Decision, slice: Slice, now: Timestamp) -> Box<DecisionRow> {
@@ -222,6 +254,17 @@ impl UserActor {
             self.not_stored(entry.id, None);
             self.stream_lost = true;
             self.missed.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl Handler<Ephemeral> for UserActor {
+    type Result = ();
+
+    fn handle(&mut self, ephemeral: Ephemeral, _: &mut Self::Context) {
+        let shared = Arc::clone(&self.shared);
+        if let Some(ready) = self.serving() {
+            ready.show(&ephemeral.0, &shared);
         }
     }
 }

@@ -21,9 +21,10 @@ use crate::notify::triggers::Views;
 use crate::notify::{PolicyState, Preferences};
 use crate::profile::Profile;
 use crate::profile::SegmentId;
+use crate::store::acknowledgements::Acknowledged;
 use crate::store::decisions::DecisionRow;
 use crate::store::inbox::Mark;
-use crate::store::notifications::{Acknowledged, NewNotification};
+use crate::store::notifications::NewNotification;
 use crate::store::preferences;
 use crate::telemetry::{Count, Gauge};
 use crate::transport::{Outbound, PipeEnd, PipeHandle};
@@ -208,8 +209,8 @@ impl Ready {
                     let frame = self.welcome(connection, recovered, shared);
                     self.send(connection, frame, shared);
                 }
-                Effect::RecordAcknowledged { after, up_to } => {
-                    let acknowledged = Acknowledged { user: self.user, after, up_to, at: Timestamp::now() };
+                Effect::RecordAcknowledged(up_to) => {
+                    let acknowledged = Acknowledged { user: self.user, up_to, at: Timestamp::now() };
                     self.record(Record::Acknowledged(acknowledged), shared);
                 }
                 Effect::RecordRead(ids) => {

@@ -72,13 +72,8 @@ pub enum Effect {
     },
     /// Write a frame.
     Send(ConnectionId, Frame),
-    /// Remember in the database that this part of the stream was received.
-    RecordAcknowledged {
-        /// Known of before: up to and including.
-        after: i64,
-        /// Up to and including.
-        up_to: i64,
-    },
+    /// Remember in the database that the stream was received up to and including this offset.
+    RecordAcknowledged(i64),
     /// Remember that these were read.
     RecordRead(Vec<NotificationId>),
     /// Remember that everything up to here was seen.
@@ -171,7 +166,7 @@ impl Session {
             Input::Stored(entry) => self.stored(entry, now, &mut effects),
             Input::Acknowledged { offset } => {
                 let news = self.stream.acknowledge(offset);
-                effects.extend(news.map(|(after, up_to)| Effect::RecordAcknowledged { after, up_to }));
+                effects.extend(news.map(Effect::RecordAcknowledged));
             }
             Input::Read { id, by } => self.read(id, by, now, &mut effects),
             Input::ReadAll { by } => self.read_all(by, now, &mut effects),

@@ -100,10 +100,7 @@ fn acknowledgements_are_cumulative_and_recorded_once() {
     let mut session = session();
     session.on(Input::Stored(entry(1)), NOW);
     session.on(Input::Stored(entry(2)), NOW);
-    assert_eq!(
-        session.on(Input::Acknowledged { offset: 9 }, NOW),
-        [Effect::RecordAcknowledged { after: 0, up_to: 2 }]
-    );
+    assert_eq!(session.on(Input::Acknowledged { offset: 9 }, NOW), [Effect::RecordAcknowledged(2)]);
     assert_eq!(session.on(Input::Acknowledged { offset: 1 }, NOW), []);
 }
 
@@ -201,7 +198,7 @@ impl Model {
     fn record(&mut self, effects: &[Effect]) {
         for effect in effects {
             match effect {
-                Effect::RecordAcknowledged { up_to, .. } => self.acknowledged = self.acknowledged.max(*up_to),
+                Effect::RecordAcknowledged(up_to) => self.acknowledged = self.acknowledged.max(*up_to),
                 Effect::RecordRead(ids) => {
                     self.rows
                         .values_mut()

@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -272,6 +273,7 @@ impl Shared {
         let socket = TcpSocket::new_v4()?;
         socket.set_reuseaddr(true)?;
         socket.set_nodelay(true)?;
+        choose_port_when_connecting(&socket)?;
         socket.bind((source, 0).into())?;
         let mut stream = socket.connect(self.target.get()).await?;
         let upgrade = wire::upgrade(&self.dialect.path(user), &self.target.get().to_string());
@@ -424,6 +426,23 @@ impl Shared {
         self.seed.set(seed);
         (seed >> 11) as f64 / (1_u64 << 53) as f64
     }
+}
+
+/// Lets the kernel choose a port by both ends of the connection: by this end alone it searches all those that fleets of
+/// before have left waiting, which took longer than connecting.
+fn choose_port_when_connecting(socket: &TcpSocket) -> io::Result<()> {
+    let (on, size) = (1_i32, std::mem::size_of::<i32>() as libc::socklen_t);
+    // SAFETY: the option is an int, and the socket is open.
+    let set = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_BIND_ADDRESS_NO_PORT,
+            std::ptr::from_ref(&on).cast(),
+            size,
+        )
+    };
+    if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// `retry_ms=` in a close frame's reason, 0 without.

@@ -21,12 +21,14 @@ pub struct Publisher {
     buffer: Vec<u8>,
     /// Each message has a key by which a repetition is known. No peer has that.
     keyed: bool,
+    /// Messages to everyone are for those connected now and not kept (Tidings), which is all that peers can do.
+    ephemeral: bool,
 }
 
 impl Publisher {
     /// Connects with the first request. For NATS, `address` is that of its own protocol.
     pub fn new(dialect: Dialect, address: SocketAddr) -> Self {
-        Self { dialect, address, stream: None, buffer: Vec::new(), keyed: false }
+        Self { dialect, address, stream: None, buffer: Vec::new(), keyed: false, ephemeral: false }
     }
 
     /// For who sends again when it is not known whether a message was taken.
@@ -34,9 +36,14 @@ impl Publisher {
         Self { keyed: true, ..self }
     }
 
+    /// What goes to everyone is not kept for them.
+    pub fn ephemeral(self) -> Self {
+        Self { ephemeral: true, ..self }
+    }
+
     /// The same with a connection of its own to come: an answer that is still due must not be taken for another's.
     pub fn again(self) -> Self {
-        Self { keyed: self.keyed, ..Self::new(self.dialect, self.address) }
+        Self { keyed: self.keyed, ephemeral: self.ephemeral, ..Self::new(self.dialect, self.address) }
     }
 
     /// Sends messages, notes those accepted. An error leaves it open whether they were taken.
@@ -71,6 +78,9 @@ impl Publisher {
                 };
                 let mut message = serde_json::json!({"to": to, "kind": "announcement", "category": "news",
                     "title": "News", "body": body.encode()});
+                if self.ephemeral {
+                    message["ephemeral"] = true.into();
+                }
                 if self.keyed {
                     message["dedupe_key"] = format!("{}-{}", body.user, body.n).into();
                 }

@@ -48,6 +48,10 @@ impl Client {
         self.socket.send(Message::text(text)).unwrap();
     }
 
+    pub fn send_bytes(&mut self, bytes: &[u8]) {
+        self.socket.send(Message::binary(bytes.to_vec())).unwrap();
+    }
+
     /// The next JSON frame; an error when the connection ends or nothing comes in time.
     pub fn next(&mut self) -> Result<Value, tungstenite::Error> {
         loop {

@@ -1,0 +1,66 @@
+//! Messages for whoever is looking right now: a score, a price that ticks, a sale that ends in a minute. Encoded once, given to
+//! every connection of those it is for, and forgotten: no place in a stream, no row, no inbox, no second try. Each user's
+//! actor still asks the policy, so mutes, consent, quiet hours and caps hold; what was shown counts for as long as the actor lives.
+
+use std::sync::Arc;
+
+use actix::Message;
+use uuid::Uuid;
+
+use super::registry::Entry;
+use super::send::{Offer, offer};
+use super::shared::Shared;
+use crate::base::{NotificationId, Timestamp};
+use crate::deliver::{Frame, frames};
+use crate::notify::message::{self, Audience};
+use crate::telemetry::Count;
+
+/// Users told before other work of the thread has its turn.
+const AT_ONCE: usize = 512;
+
+/// To a user's actor.
+#[derive(Clone, Message)]
+#[rtype(result = "()")]
+pub struct Ephemeral(pub Arc<Announcement>);
+
+/// The same for everyone who gets it.
+pub struct Announcement {
+    /// Key for showing it once.
+    pub id: NotificationId,
+    /// What is said.
+    pub message: message::Message,
+    /// Only to this segment.
+    pub segment: Option<u8>,
+    /// Encoded.
+    pub frame: Frame,
+}
+
+impl Shared {
+    /// Tells users who are connected; to how many actors it went. Those it is not for, or who want to be left alone, are
+    /// among them.
+    pub async fn tell_now(&self, audience: &Audience, message: message::Message) -> usize {
+        let entries: Vec<Arc<Entry>> = match audience {
+            Audience::Users(users) => users.iter().filter_map(|user| self.registry.get(user)).collect(),
+            Audience::Segment(_) | Audience::Everyone => self.registry.entries(),
+        };
+        let segment = match audience {
+            Audience::Segment(segment) => Some(*segment),
+            Audience::Users(_) | Audience::Everyone => None,
+        };
+        let id = NotificationId(Uuid::now_v7());
+        let frame = frames::ephemeral(id, &message, Timestamp::now());
+        let announcement = Arc::new(Announcement { id, message, segment, frame });
+        let mut told = 0;
+        for group in entries.chunks(AT_ONCE) {
+            for entry in group {
+                match offer(&entry.address, Ephemeral(Arc::clone(&announcement))) {
+                    Offer::Queued => told += 1,
+                    Offer::Full(_) => self.metrics.add(Count::MailboxFull, 1),
+                    Offer::Closed(_) => {}
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+        told
+    }
+}

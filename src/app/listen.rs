@@ -1,0 +1,92 @@
+//! The HTTP server on its socket: actix-web's own assembly, with one thing more, which `HttpServer` does not offer: requests
+//! for a WebSocket leave it with their TCP socket.
+
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_codec::Framed;
+use actix_http::{HttpService, Request, h1};
+use actix_service::{IntoServiceFactory, ServiceFactory, map_config};
+use actix_web::body::MessageBody;
+use actix_web::dev::{AppConfig, Server, ServiceResponse, fn_service};
+use actix_web::rt::net::TcpStream;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::config::{self, Backend};
+use crate::http::websocket::Upgrades;
+use crate::transport::tcp;
+
+/// Connections waiting to be accepted: ten thousand clients may come back at once.
+const BACKLOG: u32 = 8_192;
+
+/// A bound server, not yet running, and where it listens.
+pub fn bind<F, A, S, B>(
+    config: &config::Server,
+    backend: Backend,
+    upgrades: Arc<Upgrades>,
+    app: F,
+) -> std::io::Result<(Server, SocketAddr)>
+where
+    F: Fn() -> A + Send + Clone + 'static,
+    A: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<
+            Request,
+            Config = AppConfig,
+            Response = ServiceResponse<B>,
+            Error = actix_web::Error,
+            InitError = (),
+        > + 'static,
+    S::Service: 'static,
+    B: MessageBody + 'static,
+{
+    let workers = match config.workers {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        workers => workers,
+    };
+    let timeout = Duration::from_millis(u64::from(config.tcp_user_timeout_ms));
+    let listener = listen(&config.listen)?;
+    let address = listener.local_addr()?;
+    let builder = Server::build()
+        .workers(workers)
+        .max_concurrent_connections(config.max_connections.div_ceil(workers))
+        .backlog(BACKLOG)
+        .shutdown_timeout(config.shutdown_grace_s)
+        .disable_signals();
+    let http = move || {
+        HttpService::build()
+            .local_addr(address)
+            .on_connect_ext(move |stream: &TcpStream, _| tcp::tune(stream, timeout))
+    };
+    let routes = move || map_config(app(), |_| AppConfig::default());
+    let builder = match backend {
+        Backend::ActixWebActors => builder.listen("http", listener, move || http().finish(routes()).tcp())?,
+        Backend::Direct => builder.listen("http", listener, move || {
+            let upgrades = Arc::clone(&upgrades);
+            let upgrade = move |(request, framed): (Request, Framed<TcpStream, h1::Codec>)| {
+                Arc::clone(&upgrades).serve(request, framed)
+            };
+            http().upgrade(fn_service(upgrade)).finish(routes()).tcp()
+        })?,
+    };
+    Ok((builder.run(), address))
+}
+
+/// The first address of the name that can be listened on.
+fn listen(name: &str) -> std::io::Result<TcpListener> {
+    let mut failed = std::io::Error::other("the name has no address");
+    for address in name.to_socket_addrs()? {
+        let listening = || {
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+            socket.set_reuse_address(true)?;
+            socket.bind(&address.into())?;
+            socket.listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX))?;
+            Ok(TcpListener::from(socket))
+        };
+        match listening() {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}

@@ -1,0 +1,53 @@
+//! `/admin/live`: what happened since the model was trained, as recommendations see it.
+
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::access::Caller;
+use super::error::ApiError;
+use crate::actors::Shared;
+use crate::base::{ExternalId, Timestamp};
+
+/// Items of each list.
+const MOST: usize = 100;
+
+/// What is asked.
+#[derive(Deserialize)]
+pub struct LiveQuery {
+    /// Beside which item to look.
+    item: Option<String>,
+}
+
+/// Events counted, items by interest (units of a purchase, halving with age), and, beside `item`, items by the number of
+/// visitors who dealt with both. An item that is not known is a 404.
+pub async fn get(
+    query: web::Query<LiveQuery>,
+    shared: web::Data<Arc<Shared>>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let catalogue = shared.catalogue.load();
+    let asked = query.item.as_deref().filter(|text| !text.is_empty()).map(ExternalId::parse).transpose()?;
+    let seed = match asked {
+        Some(id) => Some(catalogue.find(&id).ok_or(ApiError::NotFound("this item"))?.id),
+        None => None,
+    };
+    let counts = shared.live.snapshot();
+    let named = |item, what: &str, value: Value| -> Option<Value> {
+        let mut row = super::views::item_name(item, &catalogue)?;
+        row.as_object_mut()?.insert(what.to_owned(), value);
+        Some(row)
+    };
+    let popular = counts.popular(MOST, Timestamp::now());
+    let popular: Vec<Value> =
+        popular.into_iter().filter_map(|(item, sum)| named(item, "interest", json!(sum))).collect();
+    let near = seed.map(|seed| counts.near(seed, MOST)).unwrap_or_default();
+    let near: Vec<Value> =
+        near.into_iter().filter_map(|(item, count)| named(item, "visitors", json!(count))).collect();
+    Ok(HttpResponse::Ok().json(json!({
+        "model_version": shared.models.load().version.0, "events": counts.n_events(), "popular": popular, "near": near,
+    })))
+}

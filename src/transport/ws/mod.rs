@@ -1,0 +1,23 @@
+//! WebSocket pipes (RFC 6455). What is said on a connection is one file, how it is written another:
+//!
+//! - `conversation.rs` login, rates, deadlines, fragments, close codes: frames in, [`Wire`] calls out;
+//! - `socket.rs` an actor that owns its TCP socket, the default;
+//! - `session.rs` an actor of actix-web-actors (`socket.backend = "actix-web-actors"`), 11 KB more a connection.
+//!
+//! [`Wire`]: conversation::Wire
+
+mod conversation;
+mod outgoing;
+pub mod session;
+pub mod socket;
+
+use crate::config;
+
+/// What every pipe must keep to.
+#[derive(Debug)]
+pub struct Limits {
+    /// Sizes and times.
+    pub socket: config::Socket,
+    /// Most events in one frame.
+    pub max_events: usize,
+}

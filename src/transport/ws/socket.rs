@@ -1,0 +1,347 @@
+//! A pipe that owns its TCP socket: an actor that reads, decodes and writes by itself, without an HTTP dispatcher's buffers
+//! beneath it. An idle one holds no buffer at all; reading goes through one scratch buffer a thread.
+//!
+//! All that arrived in its mailbox is handled before it writes, so frames of one turn leave with one system call. It goes
+//! on taking from its mailbox while its client does not read, within the bounds of the pipe.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{self, Poll, Waker};
+use std::time::Duration;
+
+use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler};
+use actix_codec::Decoder;
+use actix_http::ws::{CloseReason, Codec, Frame as Received, Message, ProtocolError};
+use actix_web::rt::net::TcpStream;
+use actix_web::web::BytesMut;
+use tokio::io::{AsyncRead, ReadBuf};
+
+use super::Limits;
+use super::conversation::{Conversation, Reminder, Wire};
+use super::outgoing::Outgoing;
+use crate::deliver::Frame;
+use crate::transport::framing::{Violation, Whole};
+use crate::transport::pipe::{Gateway, Outbound, PIPE_CAPACITY, PipeMeter, next_connection, pipe};
+
+/// Bytes read with one call.
+const READ_AT_ONCE: usize = 16 << 10;
+/// Reads before another connection of the thread has its turn.
+const READS_A_TURN: usize = 8;
+/// How long a client that is let go may take to read what was written to it.
+const LAST_WORDS: Duration = Duration::from_secs(8);
+
+const CLOSE: u8 = 8;
+const PING: u8 = 9;
+const PONG: u8 = 10;
+
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_AT_ONCE].into());
+}
+
+/// Starts a pipe on a socket that has been upgraded; `read` is what came after the request. Logins go to `gateway`; without
+/// one it is an echo that conformance tests talk to: the same code up to the whole message, which is sent back.
+pub fn start(
+    stream: TcpStream,
+    read: BytesMut,
+    limits: &Arc<Limits>,
+    gateway: Option<Arc<dyn Gateway>>,
+    place: Place,
+) {
+    let mut io = Io {
+        stream,
+        codec: Codec::new().max_size(limits.socket.max_frame_bytes),
+        partial: read,
+        out: Outgoing::default(),
+        max_waiting: limits.socket.max_outbound_bytes,
+        waker: None,
+        is_broken: false,
+        is_ending: false,
+        _place: place,
+    };
+    SocketPipe::create(|context| {
+        context.set_mailbox_capacity(PIPE_CAPACITY);
+        let recipient = context.address().recipient();
+        let (handle, meter) = pipe(next_connection(), recipient, limits.socket.max_outbound_bytes);
+        let wire = &mut SocketWire { io: &mut io, context };
+        let conversation = Conversation::begin(handle, Arc::clone(limits), gateway, wire);
+        context.run_interval(Duration::from_millis(limits.socket.ping_ms), |pipe, context| {
+            pipe.talk(context, |conversation, meter, wire| conversation.heartbeat(meter, wire));
+            pipe.io.wake();
+        });
+        context.spawn(Drive);
+        SocketPipe { io, conversation, meter }
+    });
+}
+
+struct Io {
+    stream: TcpStream,
+    codec: Codec,
+    /// The beginning of a frame.
+    partial: BytesMut,
+    out: Outgoing,
+    /// A client that lets more answers than this wait is not read from.
+    max_waiting: usize,
+    waker: Option<Waker>,
+    /// What came is no WebSocket: nothing more is decoded.
+    is_broken: bool,
+    is_ending: bool,
+    _place: Place,
+}
+
+impl Io {
+    /// Drives the socket once more: a timer may have had its turn after the socket.
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// More bytes into `partial`. An error is the connection's end.
+    fn read(&mut self, task: &mut task::Context<'_>) -> Poll<Result<(), Gone>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            match Pin::new(&mut self.stream).poll_read(task, &mut buffer) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    if !self.is_broken {
+                        self.partial.extend_from_slice(buffer.filled());
+                    }
+                    Poll::Ready(Ok(()))
+                }
+                Poll::Ready(_) => Poll::Ready(Err(Gone)),
+            }
+        })
+    }
+
+    /// The next message in `partial`, or what is wrong with it.
+    fn decode(&mut self) -> Option<Result<Message, Violation>> {
+        if self.is_broken {
+            return None;
+        }
+        let decoded = match self.codec.decode(&mut self.partial) {
+            Ok(None) => {
+                if self.partial.is_empty() {
+                    self.partial = BytesMut::new();
+                }
+                return None;
+            }
+            Ok(Some(frame)) => message(frame),
+            Err(ProtocolError::Overflow) => Err(Violation::TooBig),
+            Err(_) => Err(Violation::Protocol),
+        };
+        if decoded.is_err() {
+            self.is_broken = true;
+            self.partial = BytesMut::new();
+        }
+        Some(decoded)
+    }
+}
+
+fn message(frame: Received) -> Result<Message, Violation> {
+    Ok(match frame {
+        Received::Text(bytes) => Message::Text(bytes.try_into().map_err(|_| Violation::NotUtf8)?),
+        Received::Binary(bytes) => Message::Binary(bytes),
+        Received::Continuation(item) => Message::Continuation(item),
+        Received::Ping(bytes) => Message::Ping(bytes),
+        Received::Pong(bytes) => Message::Pong(bytes),
+        Received::Close(reason) => Message::Close(reason),
+    })
+}
+
+/// The connection is no more.
+struct Gone;
+
+struct SocketPipe {
+    io: Io,
+    conversation: Conversation,
+    meter: PipeMeter,
+}
+
+impl SocketPipe {
+    fn talk(
+        &mut self,
+        context: &mut Context<Self>,
+        act: impl FnOnce(&mut Conversation, &PipeMeter, &mut SocketWire<'_>),
+    ) {
+        act(&mut self.conversation, &self.meter, &mut SocketWire { io: &mut self.io, context });
+    }
+
+    /// Reads what is there, writes what waits.
+    fn drive(&mut self, context: &mut Context<Self>, task: &mut task::Context<'_>) -> Result<(), Gone> {
+        if !self.io.waker.as_ref().is_some_and(|waker| waker.will_wake(task.waker())) {
+            self.io.waker = Some(task.waker().clone());
+        }
+        for _ in 0..READS_A_TURN {
+            self.answer(context);
+            let may_read = self.io.out.bytes() <= self.io.max_waiting;
+            let read = may_read && self.io.read(task)?.is_ready();
+            if read {
+                continue;
+            }
+            self.write(task)?;
+            // What could not be read for the answers that waited may be read now.
+            if may_read || self.io.out.bytes() > self.io.max_waiting {
+                return Ok(());
+            }
+        }
+        self.write(task)?;
+        task.waker().wake_by_ref();
+        Ok(())
+    }
+
+    fn answer(&mut self, context: &mut Context<Self>) {
+        while let Some(message) = self.io.decode() {
+            self.talk(context, |conversation, _, wire| conversation.received(message, wire));
+        }
+    }
+
+    fn write(&mut self, task: &mut task::Context<'_>) -> Result<(), Gone> {
+        let Io { stream, out, is_ending, .. } = &mut self.io;
+        match out.write(Pin::new(stream), task, |bytes| self.meter.taken(bytes)) {
+            Poll::Ready(Ok(())) if !*is_ending => Ok(()),
+            Poll::Pending => Ok(()),
+            Poll::Ready(_) => Err(Gone),
+        }
+    }
+}
+
+/// Polled in every turn of the actor, after its mailbox.
+struct Drive;
+
+impl ActorFuture<SocketPipe> for Drive {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        pipe: &mut SocketPipe,
+        context: &mut Context<SocketPipe>,
+        task: &mut task::Context<'_>,
+    ) -> Poll<()> {
+        match pipe.drive(context, task) {
+            Ok(()) => Poll::Pending,
+            Err(Gone) => {
+                context.stop();
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+impl Actor for SocketPipe {
+    type Context = Context<Self>;
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.conversation.gone();
+    }
+}
+
+impl Handler<Outbound> for SocketPipe {
+    type Result = ();
+
+    fn handle(&mut self, outbound: Outbound, context: &mut Self::Context) {
+        self.talk(context, |conversation, meter, wire| conversation.outbound(outbound, meter, wire));
+    }
+}
+
+struct SocketWire<'a> {
+    io: &'a mut Io,
+    context: &'a mut Context<SocketPipe>,
+}
+
+impl Wire for SocketWire<'_> {
+    fn text(&mut self, frame: Frame) {
+        self.io.out.metered(frame);
+    }
+
+    fn reply(&mut self, frame: Frame) {
+        self.io.out.text(frame);
+    }
+
+    fn echo(&mut self, message: Whole) {
+        match message {
+            Whole::Text(text) => self.io.out.message(text.into_bytes(), true),
+            Whole::Binary(bytes) => self.io.out.message(bytes, false),
+        }
+    }
+
+    fn ping(&mut self) {
+        // Behind what a client has not read, a ping asks nothing that its reading would not answer.
+        if self.io.out.is_empty() {
+            self.io.out.control(PING, b"");
+        }
+    }
+
+    fn pong(&mut self, payload: &[u8]) {
+        self.io.out.control(PONG, payload);
+    }
+
+    fn close(&mut self, reason: Option<CloseReason>) {
+        let mut payload = Vec::new();
+        if let Some(CloseReason { code, description }) = reason {
+            payload.extend(u16::from(code).to_be_bytes());
+            payload.extend(description.unwrap_or_default().into_bytes());
+        }
+        self.io.out.control(CLOSE, &payload);
+    }
+
+    fn end(&mut self) {
+        if !self.io.is_ending {
+            self.io.is_ending = true;
+            self.context.run_later(LAST_WORDS, |_, context| context.stop());
+        }
+    }
+
+    fn remind(&mut self, after: Duration, of: Reminder) {
+        self.context.run_later(after, move |pipe, context| {
+            pipe.talk(context, |conversation, _, wire| conversation.due(of, wire));
+            pipe.io.wake();
+        });
+    }
+}
+
+/// How many sockets may be open at once.
+#[derive(Debug)]
+pub struct Room {
+    open: AtomicUsize,
+    max: usize,
+}
+
+impl Room {
+    /// For so many.
+    pub fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self { open: AtomicUsize::new(0), max })
+    }
+
+    /// A place, if one is free.
+    pub fn enter(self: &Arc<Self>) -> Option<Place> {
+        let place = Place(Arc::clone(self));
+        (self.open.fetch_add(1, Ordering::AcqRel) < self.max).then_some(place)
+    }
+}
+
+/// One open socket; dropped with it.
+#[derive(Debug)]
+pub struct Place(Arc<Room>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_for_so_many_and_a_place_is_given_back() {
+        let room = Room::new(2);
+        let (first, second) = (room.enter(), room.enter());
+        assert!(first.is_some() && second.is_some());
+        assert!(room.enter().is_none());
+        drop(first);
+        assert!(room.enter().is_some());
+    }
+}

@@ -1,0 +1,138 @@
+//! WebSockets by both ways of reading and writing them: the same answers, the same close codes, the same refusals.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::helpers::client::Client;
+use crate::helpers::database::TestDatabase;
+use crate::helpers::server::Server;
+
+const BACKENDS: [&str; 2] = ["direct", "actix-web-actors"];
+
+/// A server for each way.
+fn each(arguments: &[&str], check: impl Fn(&Server)) {
+    let database = TestDatabase::new();
+    for backend in BACKENDS {
+        let backend = format!("socket.backend={backend}");
+        let arguments: Vec<&str> =
+            ["--set", &backend].into_iter().chain(arguments.iter().flat_map(|set| ["--set", set])).collect();
+        check(&Server::start(&database.url, &arguments));
+    }
+}
+
+/// The answer to a request for a WebSocket, up to what is there when it ends or falls silent.
+fn shake(address: SocketAddr, path: &str, headers: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    let mut some = [0; 4_096];
+    while let Ok(n @ 1..) = stream.read(&mut some) {
+        answer.extend(&some[..n]);
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+const VERSION: &str = "Sec-WebSocket-Version: 13\r\n";
+
+#[test]
+fn a_socket_is_upgraded_only_where_there_is_one_and_for_whom_it_is() {
+    each(&[], |server| {
+        let answer = shake(server.address, "/ws", VERSION);
+        assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+        // RFC 6455 §1.3.
+        assert!(
+            answer.to_lowercase().contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="),
+            "{answer}"
+        );
+        for (path, headers, status, code) in [
+            ("/nothing", VERSION.to_owned(), 404, "not_found"),
+            ("/echo", VERSION.to_owned(), 404, "not_found"),
+            ("/ws", format!("{VERSION}Origin: https://evil.example\r\n"), 403, "origin_not_allowed"),
+            ("/ws", "Sec-WebSocket-Version: 6\r\n".to_owned(), 426, "sec-websocket-version: 13"),
+        ] {
+            let answer = shake(server.address, path, &headers);
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(code),
+                "{path}: {answer}"
+            );
+        }
+        // A name that was pointed at this machine.
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        let request = "GET /ws HTTP/1.1\r\nHost: evil.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut some = [0; 64];
+        let n = stream.read(&mut some).unwrap();
+        assert!(some[..n].starts_with(b"HTTP/1.1 403"), "{}", String::from_utf8_lossy(&some));
+    });
+}
+
+#[test]
+fn what_a_client_may_not_do_ends_with_its_code() {
+    each(&["socket.login_deadline_ms=700", "socket.max_frames_per_s=5"], |server| {
+        let closes = |act: &dyn Fn(&mut Client)| {
+            let mut client = Client::connect(server.address);
+            act(&mut client);
+            client.close_code()
+        };
+        assert_eq!(closes(&|_| {}), 3502);
+        assert_eq!(closes(&|client| client.send_text("nonsense")), 3501);
+        assert_eq!(closes(&|client| client.send_bytes(b"\x00\x01")), 3501);
+        assert_eq!(closes(&|client| client.send_text(&"x".repeat(70_000))), 3501);
+        let floods = |client: &mut Client| {
+            client.send(&json!({"type": "login", "user_id": 1, "device": "test"}));
+            client.expect("welcome");
+            for _ in 0..60 {
+                client.send(&json!({"type": "ping"}));
+            }
+        };
+        assert_eq!(closes(&floods), 3013);
+    });
+}
+
+#[test]
+fn frames_that_come_in_one_piece_with_the_request_are_read() {
+    each(&[], |server| {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let login = br#"{"type":"login","user_id":1}"#;
+        let mut request = format!(
+            "GET /ws HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{VERSION}\r\n",
+            server.address
+        )
+        .into_bytes();
+        request.extend([0x81, 0x80 | login.len() as u8, 0, 0, 0, 0]);
+        request.extend(login);
+        stream.write_all(&request).unwrap();
+        let mut answer = Vec::new();
+        let mut some = [0; 4_096];
+        while !String::from_utf8_lossy(&answer).contains(r#""type":"recommendation""#) {
+            let n = stream.read(&mut some).unwrap();
+            assert!(n > 0, "ended after {}", String::from_utf8_lossy(&answer));
+            answer.extend(&some[..n]);
+        }
+    });
+}
+
+#[test]
+fn there_is_room_for_so_many_sockets() {
+    let database = TestDatabase::new();
+    let server =
+        Server::start(&database.url, &["--set", "server.max_connections=2", "--set", "server.workers=1"]);
+    let (first, second) = (server.login(1), server.login(2));
+    let answer = shake(server.address, "/ws", VERSION);
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.to_lowercase().contains("retry-after"), "{answer}");
+    drop((first, second));
+    crate::helpers::server::wait_for("a free place", || {
+        shake(server.address, "/ws", VERSION).starts_with("HTTP/1.1 101")
+    });
+}
