@@ -71,7 +71,7 @@ async fn slow(shared: &Shared, cache: &SlowCache) -> Result<Slow, ApiError> {
                 subscriptions: store::push_subscriptions::count(connection)?,
                 waiting: store::push_outbox::waiting(connection)?,
             };
-            Ok((store::feedback::rates(connection, since)?, store::users::count(connection)?, pushes))
+            Ok((store::outcomes::rates(connection, since)?, store::users::count(connection)?, pushes))
         })
         .await?;
     let mut feedback = serde_json::to_value(feedback).unwrap_or_default();

@@ -8,7 +8,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Double, Float, Jsonb, Nullable, Sma
 use super::StoreError;
 use super::convert::{from_pg, segment_from_sql, to_pg};
 use super::sql::sql;
-use crate::base::Timestamp;
+use crate::base::{Millis, Timestamp};
 use crate::feedback::lift::UserOutcome;
 
 /// Most users of one reading: some 100 MB while it is made.
@@ -46,6 +46,21 @@ pub struct VariantChoice {
     pub clicked: bool,
     /// Probability of the choice, in (0, 1].
     pub propensity: f32,
+}
+
+/// Whether to send, decided by a coin, and what came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CoinDecision {
+    /// What set it off.
+    pub trigger: String,
+    /// Segment at that moment, 0 = A.
+    pub segment: Option<u8>,
+    /// The coin said send.
+    pub sent: bool,
+    /// Probability of what it said, in (0, 1].
+    pub propensity: f32,
+    /// The user bought something within the window after it.
+    pub bought: bool,
 }
 
 /// When anybody was first held out or given a random policy since `since`; `None` before that: the slices are not in force.
@@ -113,8 +128,7 @@ pub fn users(
          coalesce(b.revenue, 0)::float8, coalesce(t.muted, false) \
          OR EXISTS (SELECT FROM consents c WHERE c.user_id = s.user_id AND c.purpose = 'marketing' AND NOT c.granted \
          AND c.recorded_at >= s.first) \
-         OR EXISTS (SELECT FROM user_preferences p WHERE p.user_id = s.user_id \
-         AND (p.settings->>'opted_out')::boolean AND p.updated_at >= s.first), coalesce(t.converted, false) \
+         OR EXISTS (SELECT FROM opt_outs o WHERE o.user_id = s.user_id AND o.opted_out_at >= s.first), coalesce(t.converted, false) \
          FROM seen s LEFT JOIN told t USING (user_id) LEFT JOIN bought b USING (user_id)",
     )
     .bind::<Timestamptz, _>(to_pg(since))
@@ -162,4 +176,39 @@ pub fn variant_choices(conn: &mut PgConnection, since: Timestamp) -> Result<Vec<
         propensity,
     };
     Ok(rows.into_iter().map(choice).collect())
+}
+
+/// Decisions of the random slice that a coin made since `since` and whose `window` is over, the newest [`MAX_CHOICES`]; of each
+/// user the first in every span of one window, so that a purchase is seldom counted twice. Robots are left out.
+pub fn coin_decisions(
+    conn: &mut PgConnection,
+    since: Timestamp,
+    window: Millis,
+    now: Timestamp,
+) -> Result<Vec<CoinDecision>, StoreError> {
+    let window_s = window.0 as f64 / 1_000.0;
+    let rows = sql::<(Text, Nullable<SmallInt>, Bool, Float, Bool)>(
+        "WITH asked AS (SELECT ?::timestamptz AS since, ?::timestamptz AS over, make_interval(secs => ?) AS span), \
+         first AS (SELECT DISTINCT ON (d.user_id, date_bin(span, d.decided_at, since)) d.* \
+         FROM asked, decisions d JOIN users u USING (user_id) \
+         WHERE d.decided_at >= since AND d.decided_at <= over - span AND d.slice = 'random' AND NOT u.is_robot \
+         AND d.propensity < 1 AND d.steps @> '[{\"step\": \"experiment\"}]' \
+         ORDER BY d.user_id, date_bin(span, d.decided_at, since), d.decided_at) \
+         SELECT trigger, segment, outcome <> 'drop', propensity, EXISTS (SELECT FROM events e \
+         WHERE e.user_id = first.user_id AND e.kind = 5 AND e.occurred_at > decided_at AND e.occurred_at <= decided_at + span) \
+         FROM first, asked ORDER BY decided_at DESC LIMIT ?",
+    )
+    .bind::<Timestamptz, _>(to_pg(since))
+    .bind::<Timestamptz, _>(to_pg(now))
+    .bind::<Double, _>(window_s)
+    .bind::<BigInt, _>(MAX_CHOICES)
+    .load::<(String, Option<i16>, bool, f32, bool)>(conn)?;
+    let decision = |(trigger, segment, sent, propensity, bought)| CoinDecision {
+        trigger,
+        segment: segment_from_sql(segment),
+        sent,
+        propensity,
+        bought,
+    };
+    Ok(rows.into_iter().map(decision).collect())
 }

@@ -15,8 +15,6 @@ use super::notifications::column;
 use super::sql::sql;
 use crate::base::{ItemId, Millis, NotificationId, Timestamp, UserId};
 
-pub use super::rates::{FeedbackRates, NamedRates, Rates, rates};
-
 /// What came of a notification.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeedbackRow {

@@ -34,7 +34,6 @@ pub mod propensity;
 pub mod push_keys;
 pub mod push_outbox;
 pub mod push_subscriptions;
-mod rates;
 pub mod rules;
 pub mod schema;
 pub mod server;

@@ -2,12 +2,13 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Double, Text, Timestamptz};
+use serde::Serialize;
 
 use super::StoreError;
 use super::convert::to_pg;
 use super::sql::sql;
 use crate::base::Timestamp;
-use crate::feedback::outcomes::OutcomeCounts;
+use crate::feedback::outcomes::{OutcomeCounts, Share};
 
 /// What messages are grouped by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,19 +45,24 @@ const MAX_GROUPS: i64 = 1_000;
 
 type Row = (String, String, i64, i64, i64, i64, i64, i64, i64, i64, f64, i64, i64);
 
-/// The statement for a key in two parts. An opt-out is of the last message before it, up to 30 days back.
+/// The statement for a key in two parts. An opt-out is of the last message before it, up to 30 days back; it happened when the
+/// ledger of consents or `opt_outs` says, the first time it was said.
 macro_rules! grouped_by {
     ($first:literal, $second:literal) => {
+        grouped_by!($first, $second, "1, 2")
+    };
+    ($first:literal, $second:literal, $group:literal) => {
         concat!(
             "WITH asked AS (SELECT ?::timestamptz AS since, ?::text AS zone), \
              came AS (SELECT f.notification_id, bool_or(outcome = 1) AS displayed, bool_or(outcome = 2) AS clicked, \
              bool_or(outcome = 3) AS dismissed, bool_or(outcome = 4) AS converted, sum(value) FILTER (WHERE outcome = 4) \
              AS revenue, bool_or(outcome = 5) AS muted, bool_or(outcome = 6) AS liked, bool_or(outcome = 7) AS disliked \
              FROM feedback f JOIN notifications n USING (notification_id), asked WHERE n.created_at >= since GROUP BY 1), \
-             gone AS (SELECT user_id, min(at) AS at FROM (SELECT user_id, recorded_at AS at FROM consents, asked \
-             WHERE purpose = 'marketing' AND NOT granted AND recorded_at >= since \
-             UNION ALL SELECT user_id, updated_at FROM user_preferences p, asked \
-             WHERE (p.settings->>'opted_out')::boolean AND updated_at >= since) left_at GROUP BY 1), \
+             gone AS (SELECT user_id, min(at) AS at FROM (SELECT said.user_id, recorded_at AS at FROM consents said, asked \
+             WHERE purpose = 'marketing' AND NOT granted AND recorded_at >= since AND (SELECT p.granted FROM consents p \
+             WHERE p.user_id = said.user_id AND p.purpose = said.purpose AND p.consent_id < said.consent_id \
+             ORDER BY p.consent_id DESC LIMIT 1) IS NOT FALSE \
+             UNION ALL SELECT user_id, opted_out_at FROM opt_outs, asked WHERE opted_out_at >= since) left_at GROUP BY 1), \
              last AS (SELECT m.notification_id FROM gone CROSS JOIN LATERAL (SELECT notification_id FROM notifications n \
              WHERE n.user_id = gone.user_id AND n.created_at BETWEEN gone.at - interval '30 days' AND gone.at \
              ORDER BY stream_offset DESC LIMIT 1) m), \
@@ -72,7 +78,7 @@ macro_rules! grouped_by {
              FROM asked CROSS JOIN notifications n LEFT JOIN acknowledgements a ON a.user_id = n.user_id \
              LEFT JOIN came c USING (notification_id) \
              LEFT JOIN last l USING (notification_id) LEFT JOIN ways w USING (notification_id) \
-             WHERE n.created_at >= since GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT ?"
+             WHERE n.created_at >= since GROUP BY ", $group, " ORDER BY 3 DESC, 1, 2 LIMIT ?"
         )
     };
 }
@@ -100,6 +106,15 @@ pub fn by(
             grouped_by!("(ARRAY['socket', 'push', 'inbox'])[n.channel + 1]", "''")
         }
     };
+    groups(conn, text, since, zone)
+}
+
+fn groups(
+    conn: &mut PgConnection,
+    text: &'static str,
+    since: Timestamp,
+    zone: &str,
+) -> Result<Vec<OutcomeGroup>, StoreError> {
     let rows = sql::<(
         Text,
         Text,
@@ -120,6 +135,90 @@ pub fn by(
     .bind::<BigInt, _>(MAX_GROUPS)
     .load::<Row>(conn)?;
     Ok(rows.into_iter().map(group_of).collect())
+}
+
+/// Counts of messages, and the two shares that matter.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Rates {
+    /// As counted.
+    #[serde(flatten)]
+    pub counts: OutcomeCounts,
+    /// Clicked of delivered, 0…1; `None` while nothing was delivered.
+    pub click_through_rate: Option<f64>,
+    /// Converted of delivered, 0…1; `None` while nothing was delivered.
+    pub conversion_rate: Option<f64>,
+}
+
+impl Rates {
+    fn of(counts: OutcomeCounts) -> Self {
+        let shares = counts.shares();
+        let value = |share: Option<Share>| share.map(|share| share.value);
+        Self {
+            counts,
+            click_through_rate: value(shares.click_through),
+            conversion_rate: value(shares.conversion),
+        }
+    }
+}
+
+/// [`Rates`] of one group.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NamedRates {
+    /// The kind, trigger, model version or segment letter; "none" without one.
+    pub name: String,
+    /// Of this group.
+    #[serde(flatten)]
+    pub rates: Rates,
+}
+
+/// Rates over all and by group; groups with the most messages first, then by name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct FeedbackRates {
+    /// Over all.
+    pub overall: Rates,
+    /// By kind of message.
+    pub by_kind: Vec<NamedRates>,
+    /// By what set it off.
+    pub by_trigger: Vec<NamedRates>,
+    /// By model version.
+    pub by_model: Vec<NamedRates>,
+    /// By the user's segment when it was sent.
+    pub by_segment: Vec<NamedRates>,
+}
+
+/// Rates of the messages created since `since`. One pass over them; empty groups are left out, and beyond 1,000 the smallest.
+pub fn rates(conn: &mut PgConnection, since: Timestamp) -> Result<FeedbackRates, StoreError> {
+    // grouping() has a bit for each column that is not grouped by, the last column lowest.
+    let text = grouped_by!(
+        "CASE grouping(n.kind, n.trigger, n.model_version, n.segment) \
+         WHEN 7 THEN 'kind' WHEN 11 THEN 'trigger' WHEN 13 THEN 'model' WHEN 14 THEN 'segment' ELSE 'overall' END",
+        "coalesce(n.kind, n.trigger, n.model_version::text, n.segment::text, '')",
+        "GROUPING SETS ((), (n.kind), (n.trigger), (n.model_version), (n.segment))"
+    );
+    let mut result = FeedbackRates::default();
+    for OutcomeGroup { key: (of, value), counts } in groups(conn, text, since, "UTC")? {
+        let rates = Rates::of(counts);
+        let (group, name) = match of.as_str() {
+            "kind" => (&mut result.by_kind, Some(value)),
+            "trigger" => (&mut result.by_trigger, Some(value)),
+            "model" => (&mut result.by_model, Some(value).filter(|version| version != "0")),
+            "segment" => (&mut result.by_segment, value.parse().ok().map(segment_name)),
+            _ => {
+                result.overall = rates;
+                continue;
+            }
+        };
+        group.push(NamedRates { name: name.unwrap_or_else(|| "none".into()), rates });
+    }
+    for group in [&mut result.by_kind, &mut result.by_trigger, &mut result.by_model, &mut result.by_segment] {
+        group.sort_by(|a, b| b.rates.counts.sent.cmp(&a.rates.counts.sent).then_with(|| a.name.cmp(&b.name)));
+    }
+    Ok(result)
+}
+
+/// 0 = A.
+fn segment_name(segment: u8) -> String {
+    char::from(b'A'.saturating_add(segment)).to_string()
 }
 
 fn group_of(row: Row) -> OutcomeGroup {

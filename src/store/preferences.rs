@@ -5,10 +5,11 @@ use diesel::expression::AsExpression;
 use diesel::pg::{Pg, PgValue};
 use diesel::prelude::*;
 use diesel::serialize::{self, Output, ToSql};
-use diesel::sql_types::Jsonb;
+use diesel::sql_types::{Integer, Jsonb};
 
 use super::StoreError;
 use super::schema::user_preferences as table;
+use super::sql::sql;
 use crate::base::UserId;
 
 /// What a user asked of us; `None` and empty mean the server's default.
@@ -75,14 +76,28 @@ pub fn get(conn: &mut PgConnection, user: UserId) -> Result<Preferences, StoreEr
     Ok(found.unwrap_or_default())
 }
 
-/// Replaces all of the user's preferences. The user must exist.
+/// Replaces all of the user's preferences; opting out is dated. The user must exist.
 pub fn put(conn: &mut PgConnection, user: UserId, preferences: &Preferences) -> Result<(), StoreError> {
+    if preferences.settings.0.get("opted_out") == Some(&serde_json::Value::Bool(true)) {
+        note_opt_out(conn, user)?;
+    }
     diesel::insert_into(table::table)
         .values((table::user_id.eq(user.to_sql()), preferences))
         .on_conflict(table::user_id)
         .do_update()
         .set((preferences, table::updated_at.eq(diesel::dsl::now)))
         .execute(conn)?;
+    Ok(())
+}
+
+/// Before the preferences are replaced: what is said again is no new opt-out.
+fn note_opt_out(conn: &mut PgConnection, user: UserId) -> Result<(), StoreError> {
+    sql::<()>(
+        "INSERT INTO opt_outs (user_id) SELECT u FROM (SELECT ?::integer AS u) who WHERE NOT EXISTS (\
+         SELECT FROM user_preferences WHERE user_id = u AND (settings->>'opted_out')::boolean) ON CONFLICT DO NOTHING",
+    )
+    .bind::<Integer, _>(user.to_sql())
+    .execute(conn)?;
     Ok(())
 }
 

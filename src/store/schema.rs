@@ -232,6 +232,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    opt_outs (user_id, opted_out_at) {
+        user_id -> Int4,
+        opted_out_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     outbox (outbox_id) {
         outbox_id -> Int8,
         batch -> Uuid,
@@ -324,6 +331,7 @@ diesel::table! {
 diesel::joinable!(association_rules -> models (model_version));
 diesel::joinable!(consents -> users (user_id));
 diesel::joinable!(held_messages -> users (user_id));
+diesel::joinable!(opt_outs -> users (user_id));
 diesel::joinable!(push_outbox -> notifications (notification_id));
 diesel::joinable!(push_outbox -> push_subscriptions (subscription_id));
 diesel::joinable!(push_subscriptions -> users (user_id));
@@ -345,6 +353,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     models,
     notification_receipts,
     notifications,
+    opt_outs,
     outbox,
     push_keys,
     push_outbox,

@@ -243,3 +243,55 @@ fn where_messages_end_and_how_much_of_each_cap_is_used_is_counted() {
     assert_eq!(answer["budget"]["per_hour"], 50);
     assert!(answer["budget"]["left"].as_u64().unwrap() < 50, "{answer}");
 }
+
+#[test]
+fn an_opt_out_is_of_the_message_before_it_whatever_was_changed_later() {
+    let (database, server) = shop(&[]);
+    let mut http = server.http();
+    let (mut client, _) = server.login(1);
+    pushed(&mut client, 102);
+    let prefer = |http: &mut crate::helpers::http::Http, what: Value| {
+        assert_eq!(http.put("/v1/users/1/preferences", &what).status, 200);
+    };
+    prefer(&mut http, json!({"opted_out": true}));
+    // What is owed comes all the same; then something else about the preferences changes.
+    let owed = json!({"user_id": 1, "kind": "order_status", "priority": "transactional", "title": "On its way", "body": "b"});
+    assert_eq!(http.post("/v1/notifications", &owed).status, 202);
+    client.expect("notification");
+    prefer(&mut http, json!({"locale": "de-AT"}));
+    prefer(&mut http, json!({"opted_out": true}));
+    wait_for("the message that is owed", || group(&server, "trigger", "api")["sent"] == 1);
+    assert_eq!(group(&server, "trigger", "view")["unsubscribed"], 1);
+    assert_eq!(group(&server, "trigger", "api")["unsubscribed"], 0);
+    let times = || {
+        use diesel::prelude::*;
+        use tidings::store::schema::opt_outs::dsl::opt_outs;
+        opt_outs.count().get_result::<i64>(&mut database.connection()).unwrap()
+    };
+    assert_eq!(times(), 1, "saying it again is no other opt-out");
+    prefer(&mut http, json!({"opted_out": false}));
+    prefer(&mut http, json!({"opted_out": true}));
+    assert_eq!(times(), 2);
+}
+
+#[test]
+fn a_refusal_of_consent_that_is_repeated_counts_once_when_it_was_first_said() {
+    let (database, server) = shop(&[]);
+    let refuse = json!({"purpose": "marketing", "granted": false, "source": "test", "text_version": "v1"});
+    let (mut client, _) = server.login(1);
+    assert_eq!(server.http().post("/v1/users/1/consent", &refuse).status, 201);
+    // Long ago, as far as the reading goes. The ledger itself can't be changed.
+    database
+        .connection()
+        .batch_execute(
+            "ALTER TABLE consents DISABLE TRIGGER USER; UPDATE consents SET recorded_at = now() - interval '20 days'; \
+             ALTER TABLE consents ENABLE TRIGGER USER",
+        )
+        .unwrap();
+    let owed = json!({"user_id": 1, "kind": "order_status", "priority": "transactional", "title": "On its way", "body": "b"});
+    assert_eq!(server.http().post("/v1/notifications", &owed).status, 202);
+    client.expect("notification");
+    assert_eq!(server.http().post("/v1/users/1/consent", &refuse).status, 201);
+    wait_for("the message", || group(&server, "trigger", "api")["sent"] == 1);
+    assert_eq!(group(&server, "trigger", "api")["unsubscribed"], 0);
+}

@@ -7,13 +7,13 @@ use tidings::notify::Priority;
 use tidings::recommend::propensity::Probabilities;
 use tidings::store::acknowledgements::{self, Acknowledged};
 use tidings::store::decisions::{self, DecisionFilter, DecisionRow, Trace};
-use tidings::store::feedback::{self, FeedbackRow, NamedRates};
+use tidings::store::feedback::{self, FeedbackRow};
 use tidings::store::jobs::{self, JobRow};
 use tidings::store::models::{self, ModelState, NewModel};
 use tidings::store::notifications::{self, NewNotification};
 use tidings::store::rules::{self, RuleFilter, RuleRow};
 use tidings::store::user_features::{self, UserFeaturesRow};
-use tidings::store::{cleaning, items, preferences, server, users};
+use tidings::store::{cleaning, items, outcomes, preferences, server, users};
 use uuid::Uuid;
 
 use crate::helpers::database::TestDatabase;
@@ -96,7 +96,7 @@ fn outcome(number: u128, outcome: i16) -> FeedbackRow {
 fn rates_count_each_message_once_over_all_and_by_group() {
     let database = TestDatabase::new();
     let mut conn = database.connection();
-    assert_eq!(feedback::rates(&mut conn, now()).unwrap().overall, feedback::Rates::default());
+    assert_eq!(outcomes::rates(&mut conn, now()).unwrap().overall, outcomes::Rates::default());
     let messages: Vec<NewNotification> = (1..=4).map(|number| message(number, 1, 10, 0)).collect();
     notifications::insert(&mut conn, &messages).unwrap();
     let acknowledged = Acknowledged { user: UserId(1), up_to: 2, at: now() };
@@ -105,22 +105,25 @@ fn rates_count_each_message_once_over_all_and_by_group() {
     assert_eq!(feedback::insert(&mut conn, &batch).unwrap(), [true, true, false, true, true]);
     assert_eq!(feedback::insert(&mut conn, &[outcome(1, 2), outcome(2, 5)]).unwrap(), [false, true]);
 
-    let rates = feedback::rates(&mut conn, now()).unwrap();
-    let all = &rates.overall;
+    let rates = outcomes::rates(&mut conn, now()).unwrap();
+    let (all, shares) = (&rates.overall.counts, &rates.overall);
     // 1 and 2 were acknowledged; 3 was dismissed, so it was delivered as well; 4 is on its way.
     assert_eq!((all.sent, all.delivered, all.displayed, all.clicked), (4, 3, 1, 1));
     assert_eq!((all.dismissed, all.muted, all.converted), (1, 1, 1));
-    assert_eq!(all.click_through_rate, Some(1.0 / 3.0));
-    assert_eq!(all.conversion_rate, Some(1.0 / 3.0));
-    let named = |group: &[NamedRates]| {
-        group.iter().map(|one| (one.name.clone(), one.rates.sent, one.rates.clicked)).collect::<Vec<_>>()
+    assert_eq!(shares.click_through_rate, Some(1.0 / 3.0));
+    assert_eq!(shares.conversion_rate, Some(1.0 / 3.0));
+    let named = |group: &[outcomes::NamedRates]| {
+        group
+            .iter()
+            .map(|one| (one.name.clone(), one.rates.counts.sent, one.rates.counts.clicked))
+            .collect::<Vec<_>>()
     };
     assert_eq!(named(&rates.by_kind), [("recommendation".into(), 4, 1)]);
     assert_eq!(named(&rates.by_trigger), [("login".into(), 2, 1), ("view".into(), 2, 0)]);
     assert_eq!(named(&rates.by_model), [("1".into(), 2, 0), ("none".into(), 2, 1)]);
     assert_eq!(named(&rates.by_segment), [("B".into(), 3, 0), ("none".into(), 1, 1)]);
-    let later = feedback::rates(&mut conn, now() + Millis::seconds(1)).unwrap();
-    assert_eq!((later.overall.sent, later.overall.click_through_rate), (0, None));
+    let later = outcomes::rates(&mut conn, now() + Millis::seconds(1)).unwrap();
+    assert_eq!((later.overall.counts.sent, later.overall.click_through_rate), (0, None));
     let json = serde_json::to_value(&rates.by_segment[0]).unwrap();
     assert_eq!((json["name"].as_str(), json["sent"].as_i64()), (Some("B"), Some(3)));
 }
