@@ -1,7 +1,6 @@
 //! Readings of experiments over HTTP: the global slices (holdout, ordinary, random) and every experiment that decisions
 //! were part of.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
@@ -11,15 +10,14 @@ use serde_json::{Value, json};
 use super::access::Caller;
 use super::error::ApiError;
 use super::outcomes::days;
-use super::views;
+use super::{judged, views};
 use crate::actors::Shared;
 use crate::base::Timestamp;
-use crate::evaluate::off_policy::{self, LoggedChoice, TargetPolicy};
 use crate::feedback::experiments::{BUCKETS, MAX_ARMS, SAMPLE_RATIO_P, SampleRatio, Slices};
 use crate::feedback::lift::{self, ArmOutcome, Metric, Reading};
 use crate::feedback::uplift::{self, Told};
 use crate::store;
-use crate::store::experiments::{ArmUser, VariantChoice};
+use crate::store::experiments::ArmUser;
 
 /// The slice that gets no messages: the control of everything.
 const HOLDOUT: &str = "holdout";
@@ -29,7 +27,7 @@ const ORDINARY: &str = "ordinary";
 const RANDOM: &str = "random";
 
 /// Segments have letters.
-const MAX_SEGMENTS: usize = 26;
+pub(super) const MAX_SEGMENTS: usize = 26;
 
 /// Over which time.
 #[derive(Deserialize)]
@@ -53,13 +51,15 @@ pub async fn readings(
     caller.admin()?;
     let days = days(query.days)?;
     let since = Timestamp::now().plus_days(-days);
-    let (slices, choices, names) = shared
+    let window = shared.rules.load().attribution_window;
+    let (slices, choices, coins, names) = shared
         .store
         .run(move |connection| {
             let from = store::experiments::slices_since(connection, since)?;
             let users = from.map(|from| store::experiments::users(connection, None, from)).transpose()?;
             let choices = store::experiments::variant_choices(connection, since)?;
-            Ok((from.zip(users), choices, store::experiments::names(connection, since)?))
+            let coins = store::experiments::coin_decisions(connection, since, window, Timestamp::now())?;
+            Ok((from.zip(users), choices, coins, store::experiments::names(connection, since)?))
         })
         .await?;
     let slices = match &slices {
@@ -71,7 +71,8 @@ pub async fn readings(
     let names: Vec<Value> =
         names.into_iter().map(|(name, arms)| json!({"name": name, "arms_seen": arms})).collect();
     Ok(HttpResponse::Ok().json(
-        json!({"days": days, "slices": slices, "experiments": names, "off_policy": estimates(&choices)}),
+        json!({"days": days, "slices": slices, "experiments": names, "off_policy": judged::wordings(&choices),
+            "send": judged::sending(&coins, window)}),
     ))
 }
 
@@ -220,50 +221,4 @@ fn uplift_by_segment(users: &[ArmUser]) -> Vec<Value> {
                 "uplift": row.uplift, "interval": row.interval})
         })
         .collect()
-}
-
-/// For each trigger whose template has variants: what each variant would earn if it were always taken.
-fn estimates(choices: &[VariantChoice]) -> Vec<Value> {
-    let mut by_trigger: BTreeMap<&str, Vec<&VariantChoice>> = BTreeMap::new();
-    for choice in choices {
-        by_trigger.entry(&choice.trigger).or_default().push(choice);
-    }
-    by_trigger
-        .into_iter()
-        .map(|(trigger, choices)| {
-            let mut variants: Vec<&str> = choices.iter().map(|choice| choice.variant.as_str()).collect();
-            variants.sort_unstable();
-            variants.dedup();
-            let reports: Vec<Value> =
-                (0..variants.len()).filter_map(|chosen| estimate(&choices, &variants, chosen)).collect();
-            json!({"trigger": trigger, "reward": "clicked", "policies": reports})
-        })
-        .collect()
-}
-
-fn estimate(choices: &[&VariantChoice], variants: &[&str], chosen: usize) -> Option<Value> {
-    let strata = MAX_SEGMENTS + 1;
-    let rows: Vec<LoggedChoice> = choices
-        .iter()
-        .filter_map(|choice| {
-            Some(LoggedChoice {
-                stratum: choice
-                    .segment
-                    .map_or(MAX_SEGMENTS, |segment| usize::from(segment).min(MAX_SEGMENTS)),
-                action: variants.binary_search(&choice.variant.as_str()).ok()?,
-                reward: f64::from(u8::from(choice.clicked)),
-                propensity: f64::from(choice.propensity),
-            })
-        })
-        .collect();
-    let row = (0..variants.len()).map(|action| f64::from(u8::from(action == chosen)));
-    let target: Vec<f64> = row.cycle().take(variants.len() * strata).collect();
-    let answer =
-        TargetPolicy::new(variants.len(), target).and_then(|target| off_policy::estimate(&rows, &target));
-    let variant = variants.get(chosen)?;
-    Some(match answer {
-        Ok(report) => json!({"always": variant, "report": report,
-            "refused": report.refusal.map(|refusal| refusal.to_string())}),
-        Err(error) => json!({"always": variant, "refused": error.to_string()}),
-    })
 }

@@ -11,6 +11,7 @@ pub mod events;
 pub mod experiments;
 pub mod inbox;
 pub mod items;
+mod judged;
 pub mod limits;
 pub mod live;
 pub mod models;

@@ -295,3 +295,43 @@ fn a_refusal_of_consent_that_is_repeated_counts_once_when_it_was_first_said() {
     wait_for("the message", || group(&server, "trigger", "api")["sent"] == 1);
     assert_eq!(group(&server, "trigger", "api")["unsubscribed"], 0);
 }
+
+#[test]
+fn sending_and_keeping_quiet_are_judged_by_the_coin_or_refused() {
+    let (database, server) = shop(&[]);
+    let mut http = server.http();
+    let empty = http.get("/admin/experiments/readings").json()["send"].clone();
+    assert_eq!(empty["reward"], "bought within 72 h");
+    assert!(empty["policies"][1]["refused"].as_str().unwrap().contains("the log is empty"), "{empty}");
+    // Four days ago a coin said send to every even user; of ten told four bought within the window, of the others two.
+    let days_ago = |days: f64| tidings::base::Timestamp::now().plus_days(-days).to_string();
+    let bought = |user: usize| user / 2 % 10 < if user.is_multiple_of(2) { 4 } else { 2 };
+    let events: Value = (0..600)
+        .map(|user| {
+            let (kind, days) = if bought(user) { ("purchase", 3.5) } else { ("purchase", 0.5) };
+            json!({"kind": kind, "user_id": user, "item_id": 101, "value": 5.0, "currency": "EUR", "occurred_at": days_ago(days)})
+        })
+        .collect();
+    assert_eq!(http.post("/v1/events", &events).status, 202);
+    let decide = |hours: u32| {
+        format!(
+            "INSERT INTO decisions (decision_id, decided_at, user_id, trigger, category, outcome, reasons, model_version, items, \
+             propensity, slice, steps) SELECT gen_random_uuid(), now() - interval '{hours} hours', user_id, 'view', 'x', \
+             CASE WHEN external_id::int % 2 = 0 THEN 'send' ELSE 'drop' END, '{{}}', 0, '{{}}', 0.5, 'random', \
+             '[{{\"step\": \"experiment\"}}]' FROM users WHERE external_id::int < 600"
+        )
+    };
+    database.connection().batch_execute(&decide(90)).unwrap();
+    // An hour later the coin was asked again: the same purchases are not counted twice. And what is not over does not count yet.
+    database.connection().batch_execute(&decide(89)).unwrap();
+    database.connection().batch_execute(&decide(2)).unwrap();
+    let send = http.get("/admin/experiments/readings?days=7").json()["send"].clone();
+    for (place, always, value) in [(0, "hold", 0.2), (1, "send", 0.4)] {
+        let policy = &send["policies"][place];
+        assert_eq!((&policy["always"], &policy["refused"]), (&json!(always), &Value::Null), "{send}");
+        assert_eq!(policy["report"]["rows"], 600);
+        let told = policy["report"]["estimates"]["snips"]["value"].as_f64().unwrap();
+        assert!((told - value).abs() < 1e-9, "{policy}");
+    }
+    assert_eq!(send["by_trigger"][0]["trigger"], "view");
+}
