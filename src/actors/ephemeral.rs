@@ -1,6 +1,6 @@
 //! Messages for whoever is looking right now: a score, a price that ticks, a sale that ends in a minute. Encoded once, given to
 //! every connection of those it is for, and forgotten: no place in a stream, no row, no inbox, no second try. Each user's
-//! actor still asks the policy, so mutes, consent, quiet hours and caps hold; what was shown counts for as long as the actor lives.
+//! actor still asks the policy, so mutes, consent, quiet hours, caps and the budget hold; what was shown counts for as long as the actor lives.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::telemetry::Count;
 const AT_ONCE: usize = 512;
 
 /// To a user's actor.
-#[derive(Clone, Message)]
+#[derive(Message)]
 #[rtype(result = "()")]
 pub struct Ephemeral(pub Arc<Announcement>);
 

@@ -183,7 +183,7 @@ impl Group {
     }
 
     /// Its entries again, in the order of their kinds.
-    fn split(self, waiters: &mut Waiters) -> VecDeque<Record> {
+    fn split(self, waiters: &mut Waiters) -> Vec<Record> {
         let mut notifications: HashMap<_, _> =
             self.notifications.into_iter().map(|row| (row.notification_id, Box::new(row))).collect();
         let messages = self.messages.into_iter().filter_map(|message| {
@@ -371,8 +371,9 @@ impl JournalActor {
                 actor.commit_when_due(context);
             });
         } else {
-            if group.len() > 1 {
-                let mut first: Vec<Record> = group.split(&mut waiters).into();
+            // Whoever has lost the database gets nothing stored, in whatever company.
+            if group.len() > 1 && !matches!(error, StoreError::LeaseLost) {
+                let mut first = group.split(&mut waiters);
                 let second = first.split_off(first.len() / 2);
                 self.halves.push_front(second);
                 self.halves.push_front(first);

@@ -29,12 +29,13 @@ struct State {
     /// Of the training that runs.
     next: Option<LiveCounts>,
     popular: Popular,
-    /// When it was looked up; `None` = something has changed since the last time anybody asked.
+    /// When it was looked up; `None` = never.
     looked_up: Option<Instant>,
+    /// Something was counted since.
     is_stale: bool,
 }
 
-/// See the module. Locked for microseconds.
+/// See the module. Locked for as long as a commit takes to count, or what is popular to be found: milliseconds at most.
 pub struct Live(Mutex<State>);
 
 /// What one recommendation takes from the tables.
@@ -117,9 +118,9 @@ impl Live {
         state.is_stale = true;
     }
 
-    /// A copy of the tables.
-    pub fn snapshot(&self) -> LiveCounts {
-        self.0.lock().counts.clone()
+    /// Looks at the tables. Nothing is counted meanwhile.
+    pub fn read<R>(&self, look: impl FnOnce(&LiveCounts) -> R) -> R {
+        look(&self.0.lock().counts)
     }
 }
 

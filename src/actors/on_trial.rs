@@ -41,6 +41,11 @@ pub fn named_versions<'a>(experiments: impl IntoIterator<Item = &'a Experiment>)
     .collect()
 }
 
+fn names_popularity<'a>(experiments: impl IntoIterator<Item = &'a Experiment>) -> bool {
+    let mut arms = experiments.into_iter().flat_map(|experiment| &experiment.arms);
+    arms.any(|arm| arm.model == Some(ArmModel::Popularity))
+}
+
 /// Reads a version. The error says what to do, for whoever defines an experiment.
 pub fn load_version(connection: &mut Connection, version: ModelVersion) -> Result<ModelSet, String> {
     let stored = models::load(connection, version).map_err(|error| error.to_string())?;
@@ -111,10 +116,7 @@ impl Shared {
                 }
             }
         }
-        let popular = experiments
-            .iter()
-            .flat_map(|experiment| &experiment.arms)
-            .any(|arm| arm.model == Some(ArmModel::Popularity));
+        let popular = names_popularity(experiments);
         let _writer = self.change.lock();
         let catalogue = self.catalogue.load();
         let serving = self.models.load_full();
@@ -135,10 +137,7 @@ impl Shared {
         let experiments: Vec<&Experiment> =
             book.experiments.iter().map(|running| &running.experiment).collect();
         let named = named_versions(experiments.iter().copied());
-        let popular = experiments
-            .iter()
-            .flat_map(|experiment| &experiment.arms)
-            .any(|arm| arm.model == Some(ArmModel::Popularity));
+        let popular = names_popularity(experiments.iter().copied());
         let _writer = self.change.lock();
         let mut held = Held::clone(&self.on_trial.0.load());
         held.versions.retain(|version, _| named.contains(version));

@@ -93,8 +93,6 @@ pub struct WebPushActor {
     client: Option<Rc<PushClient>>,
     open: usize,
     finished: Vec<Finished>,
-    /// What push services have taken, not yet recorded.
-    sent: Vec<(UserId, NotificationId)>,
     claiming: bool,
     recording: bool,
     /// Claims of an earlier life were freed.
@@ -124,7 +122,6 @@ impl WebPushActor {
             client: client.map(Rc::new),
             open: 0,
             finished: Vec::new(),
-            sent: Vec::new(),
             claiming: false,
             recording: false,
             released: false,
@@ -205,13 +202,16 @@ impl WebPushActor {
         let shared = Arc::clone(&self.shared);
         let send = async move {
             let end = deliver(&client, &shared, &push).await;
-            let sent = (end == PushEnd::Sent).then_some((push.user, push.notification));
-            (Finished { notification: push.notification, subscription: push.subscription, end }, sent)
+            Finished {
+                notification: push.notification,
+                subscription: push.subscription,
+                user: push.user,
+                end,
+            }
         };
-        context.spawn(send.into_actor(self).map(|(finished, sent), actor, context| {
+        context.spawn(send.into_actor(self).map(|finished, actor, context| {
             actor.open -= 1;
             actor.finished.push(finished);
-            actor.sent.extend(sent);
             actor.record(context);
         }));
     }
@@ -223,11 +223,14 @@ impl WebPushActor {
         }
         self.recording = true;
         let finished = std::mem::take(&mut self.finished);
-        let sent = std::mem::take(&mut self.sent);
-        let (store, group, taken) = (self.shared.store.clone(), finished.clone(), sent.clone());
+        // What push services have taken may be shown.
+        let taken = finished.iter().filter(|finished| finished.end == PushEnd::Sent);
+        let sent: Vec<(UserId, NotificationId)> =
+            taken.map(|finished| (finished.user, finished.notification)).collect();
+        let (store, group) = (self.shared.store.clone(), finished.clone());
+        let (who, ids): (Vec<_>, Vec<_>) = sent.iter().copied().unzip();
         let record = async move {
             let work = move |connection: &mut crate::store::Connection| {
-                let (who, ids): (Vec<_>, Vec<_>) = taken.into_iter().unzip();
                 push_outbox::note_sent(connection, &ids, Timestamp::now())?;
                 let left = push_outbox::finish(connection, &group, Timestamp::now())?;
                 let still = push_subscriptions::subscribed(connection, Some(&left))?;
@@ -256,7 +259,6 @@ impl WebPushActor {
                 Err(error) => {
                     log::error!("pushes not recorded, tried again rows={} error={error}", finished.len());
                     actor.finished.extend(finished); // With the next tick.
-                    actor.sent.extend(sent);
                 }
             }
         }));

@@ -19,8 +19,10 @@ use crate::transport::tcp;
 
 /// Connections waiting to be accepted: ten thousand clients may come back at once.
 const BACKLOG: u32 = 8_192;
+/// How long a client may take to close a connection that HTTP is done with.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A bound server, not yet running, and where it listens.
+/// A bound server, not yet running, and the first address it listens on.
 pub fn bind<F, A, S, B>(
     config: &config::Server,
     backend: Backend,
@@ -45,48 +47,77 @@ where
         workers => workers,
     };
     let timeout = Duration::from_millis(u64::from(config.tcp_user_timeout_ms));
-    let listener = listen(&config.listen)?;
-    let address = listener.local_addr()?;
-    let builder = Server::build()
+    let listeners = listen(&config.listen)?;
+    let address = listeners.first().ok_or(std::io::ErrorKind::AddrNotAvailable)?.local_addr()?;
+    let mut builder = Server::build()
         .workers(workers)
         .max_concurrent_connections(config.max_connections.div_ceil(workers))
         .backlog(BACKLOG)
         .shutdown_timeout(config.shutdown_grace_s)
         .disable_signals();
+    let going_down = builder.graceful_shutdown_signal();
     let http = move || {
+        let signal = going_down.clone();
         HttpService::build()
             .local_addr(address)
+            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+            .graceful_shutdown_signal(move || {
+                let signal = signal.clone();
+                async move { signal.notified().await }
+            })
             .on_connect_ext(move |stream: &TcpStream, _| tcp::tune(stream, timeout))
     };
     let routes = move || map_config(app(), |_| AppConfig::default());
-    let builder = match backend {
-        Backend::ActixWebActors => builder.listen("http", listener, move || http().finish(routes()).tcp())?,
-        Backend::Direct => builder.listen("http", listener, move || {
-            let upgrades = Arc::clone(&upgrades);
-            let upgrade = move |(request, framed): (Request, Framed<TcpStream, h1::Codec>)| {
-                Arc::clone(&upgrades).serve(request, framed)
-            };
-            http().upgrade(fn_service(upgrade)).finish(routes()).tcp()
-        })?,
-    };
+    for listener in listeners {
+        let (http, routes, upgrades) = (http.clone(), routes.clone(), Arc::clone(&upgrades));
+        builder = match backend {
+            Backend::ActixWebActors => {
+                builder.listen("http", listener, move || http().finish(routes()).tcp())?
+            }
+            Backend::Direct => builder.listen("http", listener, move || {
+                let upgrades = Arc::clone(&upgrades);
+                let upgrade = move |(request, framed): (Request, Framed<TcpStream, h1::Codec>)| {
+                    Arc::clone(&upgrades).serve(request, framed)
+                };
+                http().upgrade(fn_service(upgrade)).finish(routes()).tcp()
+            })?,
+        };
+    }
     Ok((builder.run(), address))
 }
 
-/// The first address of the name that can be listened on.
-fn listen(name: &str) -> std::io::Result<TcpListener> {
+/// Every address of the name that can be listened on: `localhost` may be two.
+fn listen(name: impl ToSocketAddrs) -> std::io::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
     let mut failed = std::io::Error::other("the name has no address");
     for address in name.to_socket_addrs()? {
-        let listening = || {
-            let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-            socket.set_reuse_address(true)?;
-            socket.bind(&address.into())?;
-            socket.listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX))?;
-            Ok(TcpListener::from(socket))
-        };
-        match listening() {
-            Ok(listener) => return Ok(listener),
+        match listen_on(address) {
+            Ok(listener) => listeners.push(listener),
             Err(error) => failed = error,
         }
     }
-    Err(failed)
+    if listeners.is_empty() { Err(failed) } else { Ok(listeners) }
+}
+
+fn listen_on(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(BACKLOG).unwrap_or(i32::MAX))?;
+    Ok(TcpListener::from(socket))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_of_a_name_is_listened_on_and_one_that_is_taken_is_no_obstacle() {
+        let any = |last: u8| SocketAddr::from(([127, 0, 0, last], 0));
+        let both = listen([any(1), any(2)].as_slice()).unwrap();
+        assert_eq!(both.len(), 2);
+        let taken = both[0].local_addr().unwrap();
+        assert_eq!(listen([taken, any(2)].as_slice()).unwrap().len(), 1);
+        assert!(listen([taken].as_slice()).is_err());
+    }
 }

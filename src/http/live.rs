@@ -35,19 +35,21 @@ pub async fn get(
         Some(id) => Some(catalogue.find(&id).ok_or(ApiError::NotFound("this item"))?.id),
         None => None,
     };
-    let counts = shared.live.snapshot();
+    let now = Timestamp::now();
+    let (n_events, popular, near) = shared.live.read(|counts| {
+        let near = seed.map(|seed| counts.near(seed, MOST)).unwrap_or_default();
+        (counts.n_events(), counts.popular(MOST, now), near)
+    });
     let named = |item, what: &str, value: Value| -> Option<Value> {
         let mut row = super::views::item_name(item, &catalogue)?;
         row.as_object_mut()?.insert(what.to_owned(), value);
         Some(row)
     };
-    let popular = counts.popular(MOST, Timestamp::now());
     let popular: Vec<Value> =
         popular.into_iter().filter_map(|(item, sum)| named(item, "interest", json!(sum))).collect();
-    let near = seed.map(|seed| counts.near(seed, MOST)).unwrap_or_default();
     let near: Vec<Value> =
         near.into_iter().filter_map(|(item, count)| named(item, "visitors", json!(count))).collect();
     Ok(HttpResponse::Ok().json(json!({
-        "model_version": shared.models.load().version.0, "events": counts.n_events(), "popular": popular, "near": near,
+        "model_version": shared.models.load().version.0, "events": n_events, "popular": popular, "near": near,
     })))
 }

@@ -198,8 +198,8 @@ impl ModelSet {
         let pool = || {
             let is_new = |item: &Item| {
                 let age = request.now.days_since(item.created_at);
-                let is_touched = self.popularity.score(item.id) > 0.0 || request.live.has(item.id);
-                age <= NEW_DAYS && !is_touched && !shown.contains(&item.id)
+                let is_untouched = || self.popularity.score(item.id) == 0.0 && !request.live.has(item.id);
+                age <= NEW_DAYS && is_untouched() && !shown.contains(&item.id)
             };
             let new = newest(request.catalogue, exploration::MOST, |item| is_new(item) && fresh(item.id));
             new.into_iter().map(|known| known.item).collect()

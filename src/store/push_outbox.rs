@@ -85,6 +85,8 @@ pub struct Finished {
     pub notification: NotificationId,
     /// To which browser.
     pub subscription: i64,
+    /// Whose.
+    pub user: UserId,
     /// What became of it.
     pub end: PushEnd,
 }

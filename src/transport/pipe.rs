@@ -110,6 +110,9 @@ impl PipeHandle {
         }
         if self.gauge.waiting_bytes.fetch_add(bytes, Ordering::AcqRel) + bytes > self.max_bytes {
             self.gauge.lagged.store(true, Ordering::Release);
+            // What was taken before is still written: a client that resumes from there comes further each time. A pipe
+            // with a full mailbox finds out with its next heartbeat.
+            let _ = self.recipient.try_send(Outbound::Close(CloseCode::TooSlow));
             return Err(PipeEnd::TooSlow);
         }
         self.offer(Outbound::Frame(frame))

@@ -4,11 +4,11 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::helpers::client::Client;
 use crate::helpers::database::TestDatabase;
-use crate::helpers::server::Server;
+use crate::helpers::server::{Server, wait_for};
 
 const BACKENDS: [&str; 2] = ["direct", "actix-web-actors"];
 
@@ -99,6 +99,52 @@ fn what_a_client_may_not_do_ends_with_its_code() {
 }
 
 #[test]
+fn a_slow_client_is_told_so_as_soon_as_it_reads_again() {
+    each(&["socket.max_outbound_bytes=65536", "policy.caps=[]"], |server| {
+        let mut http = server.http();
+        let name = format!("slow at {}", server.address);
+        let mut client = Client::connect_small(server.address);
+        client.send(&json!({"type": "login", "user_id": name, "device": "test"}));
+        client.expect("welcome");
+        // More than the pipe's bound and what the kernel holds for both ends.
+        let message =
+            json!({"user_id": name, "title": "t", "body": "x".repeat(1_900), "priority": "transactional"});
+        let many: Value = std::iter::repeat_n(message, 100).collect();
+        wait_for("the client to be let go", || {
+            assert_eq!(http.post("/v1/notifications", &many).status, 202);
+            !http.get("/metrics").body.contains("tidings_slow_clients_total 0")
+        });
+        assert_eq!(client.close_code(), 3008);
+    });
+}
+
+#[test]
+fn more_than_a_pipe_holds_comes_in_parts_to_a_client_that_resumes() {
+    each(&["socket.max_outbound_bytes=65536", "policy.caps=[]"], |server| {
+        let name = format!("away at {}", server.address);
+        let many: Value = (0..100)
+            .map(|n| json!({"user_id": name, "title": n.to_string(), "body": "x".repeat(1_900), "priority": "transactional"}))
+            .collect();
+        assert_eq!(server.http().post("/v1/notifications", &many).status, 202);
+        let mut titles = Vec::new();
+        let mut place = Value::Null;
+        for _ in 0..10 {
+            let mut client = Client::connect(server.address);
+            client.send(&json!({"type": "login", "user_id": name, "device": "test", "resume": place}));
+            while titles.len() < 100
+                && let Ok(frame) = client.next()
+            {
+                if frame["type"] == "notification" {
+                    titles.push(frame["title"].as_str().unwrap().to_owned());
+                    place = json!({"epoch": frame["epoch"], "offset": frame["offset"]});
+                }
+            }
+        }
+        assert_eq!(titles, (0..100).map(|n| n.to_string()).collect::<Vec<_>>(), "each once, in order");
+    });
+}
+
+#[test]
 fn frames_that_come_in_one_piece_with_the_request_are_read() {
     each(&[], |server| {
         let mut stream = TcpStream::connect(server.address).unwrap();
@@ -132,7 +178,5 @@ fn there_is_room_for_so_many_sockets() {
     let answer = shake(server.address, "/ws", VERSION);
     assert!(answer.starts_with("HTTP/1.1 503") && answer.to_lowercase().contains("retry-after"), "{answer}");
     drop((first, second));
-    crate::helpers::server::wait_for("a free place", || {
-        shake(server.address, "/ws", VERSION).starts_with("HTTP/1.1 101")
-    });
+    wait_for("a free place", || shake(server.address, "/ws", VERSION).starts_with("HTTP/1.1 101"));
 }

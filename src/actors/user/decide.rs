@@ -1,4 +1,4 @@
-//! From a trigger to a decision, and from a decision to the wire: recommend → decide → journal → stream → sockets.
+//! From a trigger to a decision, and from a decision to the wire: list → decide → journal → stream → sockets.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,80 +11,21 @@ use uuid::Uuid;
 use super::UserActor;
 use super::expect::Expectation;
 use super::learning::is_learned_from;
+use super::lists::Listed;
 use super::ready::{Pending, Ready, Wants};
 use crate::actors::journal::Record;
 use crate::actors::shared::Shared;
-use crate::base::{ConnectionId, ItemId, ModelVersion, NotificationId, Score, Timestamp};
+use crate::base::{ConnectionId, ItemId, ModelVersion, NotificationId, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::deliver::{Class, Entry, Frame, Input, frames};
 use crate::feedback::experiments::Slice;
-use crate::notify::policy::Purpose;
-use crate::notify::triggers::Condition;
 use crate::notify::{Candidate, Channel, Content, Decision, Moment, Outcome, Rules, Sent, Trigger, decide};
-use crate::profile::Profile;
-use crate::recommend::{ModelSet, Reason, Recommendation, Request};
+use crate::recommend::Recommendation;
 use crate::store::decisions::{DecisionRow, Trace};
 use crate::store::notifications::NewNotification;
 use crate::telemetry::{Count, Timing};
 
-/// Recommendations asked for when the user has muted some items.
-const MOST_WITH_MUTES: usize = 50;
-
-/// What a message is to name, best first.
-pub(super) struct Listed {
-    pub items: Vec<Recommendation>,
-    /// The model that ranked it; the one that serves where none was asked.
-    pub ranked_by: ModelVersion,
-}
-
 impl Ready {
-    /// Candidates for a trigger, best first.
-    pub(super) fn recommend(
-        &self,
-        trigger: &Trigger,
-        models: &ModelSet,
-        shared: &Shared,
-        now: Timestamp,
-    ) -> Vec<Recommendation> {
-        let started = Instant::now();
-        let catalogue = shared.catalogue.load();
-        let rules = self.rules(shared);
-        let exclude = self.policy.resting(&rules, now);
-        // Without consent to profiling a user is nobody in particular, and gets what is popular.
-        let stranger = Profile::default();
-        let profiled = self.preferences.consent.has(Purpose::Profiling, rules.profiling_by_default);
-        let serves = models.version == shared.models.load().version;
-        let segment = if serves { self.segment } else { models.segment(&self.profile.features(now)) };
-        let (profile, segment) = if profiled { (&self.profile, segment) } else { (&stranger, None) };
-        let silenced = !self.preferences.settings.mutes.is_empty();
-        let found = shared.live.look_up(trigger.seed(), now);
-        let request = Request {
-            profile,
-            segment,
-            catalogue: &catalogue,
-            now,
-            // Some of them may be muted.
-            n: if silenced { MOST_WITH_MUTES.max(rules.items) } else { rules.items },
-            seed: trigger.seed(),
-            exclude: &exclude,
-            settings: &shared.config.recommend,
-            explorer: Some(self.user),
-            live: found.evidence(),
-        };
-        let mut recommendations = models.recommend(&request);
-        shared.metrics.time(Timing::Recommend, started.elapsed());
-        if serves {
-            shared.monitor.compare(&request, &recommendations);
-        }
-        if silenced {
-            recommendations.retain(|found| {
-                catalogue.get(found.item).is_none_or(|item| self.preferences.silenced(item).is_none())
-            });
-            recommendations.truncate(rules.items);
-        }
-        recommendations
-    }
-
     /// Makes a candidate, decides, and puts what is to be sent into `wants`. Every decision is journalled.
     pub(super) fn consider(
         &mut self,
@@ -97,28 +38,11 @@ impl Ready {
         if self.is_robot || !self.can_be_told(trigger.name(), shared) {
             return; // Nobody would see it.
         }
-        let mut ranked_by = shared.models.load().version;
-        let items = match trigger.item.filter(|_| trigger.is_about_item()) {
-            Some(item) => {
-                vec![Recommendation {
-                    item,
-                    score: Score::new(1.0),
-                    reason: Reason::Viewed(item),
-                    propensity: 1.0,
-                }]
-            }
-            None if trigger.is_said_by_shop() => Vec::new(),
-            None => {
-                let models = shared.models_for(&self.external_id);
-                ranked_by = models.version;
-                let list = self.recommend(&trigger, &models, shared, Timestamp::now());
-                if trigger.seed().is_none() {
-                    self.last_list = list.iter().map(|recommendation| recommendation.item).collect();
-                }
-                list
-            }
-        };
-        self.judge(trigger, Listed { items, ranked_by }, at, welcome_after, shared, wants);
+        let listed = self.listed(&trigger, shared, Timestamp::now());
+        if trigger.is_general() {
+            self.last_list = listed.ids().collect();
+        }
+        self.judge(trigger, listed, at, welcome_after, shared, wants);
     }
 
     /// Decides about a message of these items.
@@ -347,27 +271,6 @@ impl Ready {
         let class = if trigger.is_asked_for() { Class::Answer } else { Class::Recommendation };
         let entry = Entry::new(offset, id, expires_at, frame, class);
         Pending { decision, notification, entry, at: None, welcome_after: None }
-    }
-
-    /// The model changed: a new segment, and a message if the list did.
-    pub(super) fn model_trained(&mut self, shared: &Shared, wants: &mut Wants) {
-        self.place(shared);
-        if self.is_robot {
-            return;
-        }
-        if let Some(trigger) = shared.book.load().triggers.first(&Condition::ModelRefreshed)
-            && self.can_be_told(trigger.name(), shared)
-        {
-            let models = shared.models_for(&self.external_id);
-            let items = self.recommend(&trigger, &models, shared, Timestamp::now());
-            let list: Box<[ItemId]> = items.iter().map(|recommendation| recommendation.item).collect();
-            if list != self.last_list {
-                self.last_list = list;
-                let listed = Listed { items, ranked_by: models.version };
-                self.judge(trigger, listed, None, None, shared, wants);
-            }
-        }
-        self.check_rules(shared, wants);
     }
 }
 

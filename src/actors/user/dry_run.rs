@@ -9,11 +9,10 @@ use super::decide::steps;
 use super::ready::Ready;
 use crate::actors::loader::Loaded;
 use crate::actors::shared::Shared;
-use crate::base::{ExternalId, ItemId, Score, Timestamp};
+use crate::base::{ExternalId, ItemId, Timestamp};
 use crate::notify::policy::Channels;
 use crate::notify::triggers::Trigger;
 use crate::notify::{Content, Moment, decide};
-use crate::recommend::{Reason, Recommendation};
 
 /// What would become of it.
 #[derive(Clone, Debug)]
@@ -36,20 +35,10 @@ pub struct DryRun {
 pub fn dry_run(user: &ExternalId, loaded: Loaded, trigger: &Trigger, shared: &Shared) -> DryRun {
     let ready = Ready::new(user, loaded, shared);
     let (now, started) = (Timestamp::now(), Instant::now());
-    let models = shared.models_for(user);
-    let recommendations = match trigger.item.filter(|_| trigger.is_about_item()) {
-        Some(item) => vec![Recommendation {
-            item,
-            score: Score::new(1.0),
-            reason: Reason::Viewed(item),
-            propensity: 1.0,
-        }],
-        None if trigger.is_said_by_shop() => Vec::new(),
-        None => ready.recommend(trigger, &models, shared, now),
-    };
-    let items: Vec<ItemId> = recommendations.iter().map(|recommendation| recommendation.item).collect();
+    let listed = ready.listed(trigger, shared, now);
+    let items: Vec<ItemId> = listed.ids().collect();
     let (catalogue, rules) = (shared.catalogue.load(), shared.rules.load());
-    let expectation = ready.expect(trigger, &recommendations, &shared.models.load(), shared, now);
+    let expectation = ready.expect(trigger, &listed.items, &shared.models.load(), shared, now);
     let candidate = ready.candidate(trigger, &items, &catalogue, &rules, now);
     let moment = Moment {
         channels: Channels { socket: true, push: false },

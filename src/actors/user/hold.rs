@@ -8,7 +8,7 @@ use actix::{AsyncContext, Context};
 use uuid::Uuid;
 
 use super::UserActor;
-use super::decide::Listed;
+use super::lists::Listed;
 use super::ready::{Ready, Wants};
 use crate::actors::journal::Record;
 use crate::actors::shared::Shared;

@@ -13,6 +13,7 @@ mod events;
 mod expect;
 mod hold;
 mod learning;
+mod lists;
 mod messages;
 mod mute;
 mod notify;

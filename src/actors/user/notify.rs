@@ -19,7 +19,7 @@ use crate::actors::shared::Shared;
 use crate::base::{ConnectionId, Timestamp};
 use crate::deliver::{Class, Entry, frames};
 use crate::feedback::experiments::Slice;
-use crate::notify::{Channel, Decision, Moment, Outcome, Priority, Sent};
+use crate::notify::{Channel, Decision, Message, Moment, Outcome, Priority, Rules, Sent};
 use crate::store::decisions::{DecisionRow, Trace};
 use crate::store::notifications::NewNotification;
 use crate::telemetry::Count;
@@ -45,11 +45,8 @@ enum Fate {
 }
 
 impl Ready {
-    fn admit(&mut self, ticket: Ticket, shared: &Shared) -> Fate {
-        let Some(turn) = ticket.turn().cloned() else { return Fate::Over };
-        let now = Timestamp::now();
-        let message = &turn.batch.message;
-        let rules = shared.rules.load();
+    /// What the policy says of a message of the shop to this user now.
+    fn asked(&self, message: &Message, rules: &Rules, shared: &Shared, now: Timestamp) -> Decision {
         let moment = Moment {
             device_zone: self.device_zone.as_ref(),
             seed: u64::from(self.user.0),
@@ -57,7 +54,14 @@ impl Ready {
             channels: self.channels(TRIGGER, shared),
             ..Moment::at(now)
         };
-        let decision = self.policy.admit(message, &moment, &rules, &self.preferences);
+        self.policy.admit(message, &moment, rules, &self.preferences)
+    }
+
+    fn admit(&mut self, ticket: Ticket, shared: &Shared) -> Fate {
+        let Some(turn) = ticket.turn().cloned() else { return Fate::Over };
+        let now = Timestamp::now();
+        let rules = shared.rules.load();
+        let decision = self.asked(&turn.batch.message, &rules, shared, now);
         match decision.outcome {
             // Whoever is absent finds it in the inbox and, within its lifetime, in the stream. A digest is made of items;
             // a message of the shop has none and waits in the inbox instead.
@@ -88,18 +92,12 @@ impl Ready {
             return;
         }
         let (now, message) = (Timestamp::now(), &announcement.message);
-        let rules = shared.rules.load();
-        let moment = Moment {
-            device_zone: self.device_zone.as_ref(),
-            seed: u64::from(self.user.0),
-            channels: self.channels(TRIGGER, shared),
-            ..Moment::at(now)
-        };
-        let decision = self.policy.admit(message, &moment, &rules, &self.preferences);
+        let decision = self.asked(message, &shared.rules.load(), shared, now);
         if decision.outcome != Outcome::Send || decision.channel != Channel::Socket {
             return shared.metrics.add(Count::Drops, 1);
         }
         shared.metrics.add(Count::Sends, 1);
+        shared.budget.spend(now);
         self.policy.note_sent(Sent {
             campaign: message.kind.clone(),
             passes_caps: message.priority == Priority::Transactional,

@@ -240,7 +240,7 @@ impl Ready {
         let given = self.session.take_given();
         let ids: Vec<_> = given.into_iter().filter(|id| self.policy.note_given(*id)).collect();
         if !ids.is_empty() {
-            self.mark(Mark::Given { user: self.user, ids, at: Timestamp::now() }, shared);
+            self.mark(Mark::Given { ids, at: Timestamp::now() }, shared);
         }
     }
 

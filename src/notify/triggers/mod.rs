@@ -76,6 +76,11 @@ impl Trigger {
         self.item.is_some() && !self.definition.when.recommends()
     }
 
+    /// Is it about a list for this user in general, beside no item?
+    pub fn is_general(&self) -> bool {
+        !self.is_about_item() && !self.is_said_by_shop() && self.seed().is_none()
+    }
+
     /// Names the occasion, for those that are told once: the definition, the item and, of a price, how much it is.
     pub fn dedupe_key(&self, price: Option<f64>) -> Option<u64> {
         if matches!(self.definition.when, Condition::Segment { .. }) {

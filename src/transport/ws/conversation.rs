@@ -15,7 +15,7 @@ use crate::transport::pipe::{Gateway, Opened, Outbound, PipeHandle, PipeMeter, R
 /// Frames that can't be parsed before the connection is closed.
 const MAX_BAD_FRAMES: u8 = 8;
 /// The frame rate is averaged over this long.
-const RATE_WINDOW_S: f64 = 10.0;
+const RATE_WINDOW_S: f32 = 10.0;
 /// How long a peer may take to answer a close frame.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(200);
 
@@ -93,7 +93,7 @@ impl Conversation {
             attached: None,
             state: State::AwaitingLogin,
             last_heard: now,
-            budget: limits.socket.max_frames_per_s as f32 * RATE_WINDOW_S as f32,
+            budget: limits.socket.max_frames_per_s as f32 * RATE_WINDOW_S,
             budget_at: now,
             bad_frames: 0,
             assembly: Assembly::default(),
@@ -128,8 +128,8 @@ impl Conversation {
         }
     }
 
-    /// Whoever serves the user has something to say. `meter` tells whether the client fell behind.
-    pub fn outbound(&mut self, outbound: Outbound, meter: &PipeMeter, wire: &mut impl Wire) {
+    /// Whoever serves the user has something to say.
+    pub fn outbound(&mut self, outbound: Outbound, wire: &mut impl Wire) {
         match outbound {
             Outbound::Attached(recipient) => {
                 if self.state == State::LoggingIn {
@@ -137,7 +137,6 @@ impl Conversation {
                     self.attached = Some(recipient);
                 }
             }
-            Outbound::Frame(_) if meter.lagged() => self.close(CloseCode::TooSlow, wire),
             Outbound::Frame(frame) if self.state != State::Closing => wire.text(frame),
             Outbound::Frame(_) => {}
             Outbound::Close(code) => self.close(code, wire),
@@ -213,7 +212,7 @@ impl Conversation {
         let rate = self.limits.socket.max_frames_per_s as f32;
         let now = Instant::now();
         let refill = now.duration_since(self.budget_at).as_secs_f32() * rate;
-        self.budget = (self.budget + refill).min(rate * RATE_WINDOW_S as f32) - 1.0;
+        self.budget = (self.budget + refill).min(rate * RATE_WINDOW_S) - 1.0;
         self.budget_at = now;
         self.budget >= 0.0
     }

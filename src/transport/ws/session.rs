@@ -137,7 +137,7 @@ impl Handler<Outbound> for Session {
             if let Outbound::Frame(frame) = &outbound {
                 meter.taken(frame.len());
             }
-            conversation.outbound(outbound, meter, context);
+            conversation.outbound(outbound, context);
         });
     }
 }

@@ -241,7 +241,7 @@ impl Handler<Outbound> for SocketPipe {
     type Result = ();
 
     fn handle(&mut self, outbound: Outbound, context: &mut Self::Context) {
-        self.talk(context, |conversation, meter, wire| conversation.outbound(outbound, meter, wire));
+        self.talk(context, |conversation, _, wire| conversation.outbound(outbound, wire));
     }
 }
 
