@@ -1,6 +1,9 @@
 //! The tables of what happened since the training ([`LiveCounts`]), one for the server: the ingest actor counts what it has
 //! committed, recommendations read the few items that matter. A training that begins starts a second table, which takes over
 //! with its model: what was committed while it trained is in it.
+//!
+//! After a start the tables are made again from what is stored, beside serving: what is committed meanwhile is put aside and
+//! counted after it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,13 +22,25 @@ const POPULAR: usize = 200;
 const NEAR: usize = 100;
 /// What is popular is looked up this often.
 const FRESH_FOR: Duration = Duration::from_millis(500);
-/// Events read again after a start.
-const MAX_REPLAYED: usize = 1_000_000;
+/// Events read again after a start, the newest: some 100 MB while it lasts.
+const MAX_REPLAYED: usize = 500_000;
+/// Events put aside meanwhile; what is beyond is not counted.
+const MAX_ASIDE: usize = 500_000;
 
 type Popular = Arc<[(ItemId, f32)]>;
 
+/// A recount from the tables.
+struct Recount {
+    /// What was received up to here is read.
+    until: Timestamp,
+    /// What was committed later.
+    aside: Vec<Vec<Event>>,
+    n_aside: usize,
+}
+
 struct State {
     counts: LiveCounts,
+    recount: Option<Recount>,
     /// Of the training that runs.
     next: Option<LiveCounts>,
     popular: Popular,
@@ -55,6 +70,7 @@ impl Default for Live {
     fn default() -> Self {
         Self(Mutex::new(State {
             counts: LiveCounts::new(Timestamp(0), 0.0),
+            recount: None,
             next: None,
             popular: Arc::default(),
             looked_up: None,
@@ -73,6 +89,12 @@ impl Live {
         state.counts.note(commit);
         if let Some(next) = &mut state.next {
             next.note(commit);
+        }
+        if let Some(recount) = &mut state.recount
+            && recount.n_aside + commit.len() <= MAX_ASIDE
+        {
+            recount.n_aside += commit.len();
+            recount.aside.push(commit.to_vec());
         }
         state.is_stale = true;
     }
@@ -100,6 +122,7 @@ impl Live {
         let mut state = self.0.lock();
         if let Some(next) = state.next.take() {
             state.counts = next;
+            state.recount = None;
             state.looked_up = None;
             state.is_stale = true;
         }
@@ -110,9 +133,21 @@ impl Live {
         self.0.lock().next = None;
     }
 
-    /// Another model serves: these are the tables since its training.
-    fn restart(&self, counts: LiveCounts) {
+    /// What is received after `until` is put aside until [`Shared::recount`] has read the rest.
+    fn begin_recount(&self, until: Timestamp) {
+        self.0.lock().recount = Some(Recount { until, aside: Vec::new(), n_aside: 0 });
+    }
+
+    fn recounted_until(&self) -> Option<Timestamp> {
+        self.0.lock().recount.as_ref().map(|recount| recount.until)
+    }
+
+    /// These are the tables up to where the recount began; what was put aside comes after it.
+    fn restart(&self, mut counts: LiveCounts) {
         let mut state = self.0.lock();
+        // A training has taken over meanwhile.
+        let Some(recount) = state.recount.take() else { return };
+        recount.aside.iter().for_each(|commit| counts.note(commit));
         state.counts = counts;
         state.looked_up = None;
         state.is_stale = true;
@@ -125,19 +160,35 @@ impl Live {
 }
 
 impl Shared {
-    /// Counts anew what is stored since the model that serves was trained, at most [`MAX_REPLAYED`] events: after a start, and
-    /// when another version is brought back (what is committed at that very moment may be missed). Blocks.
+    /// From now on what is committed is put aside: [`Self::recount`] reads what was before. Blocks.
+    pub fn begin_recount(&self, connection: &mut Connection) -> Result<(), StoreError> {
+        self.live.begin_recount(events::clock(connection)?);
+        Ok(())
+    }
+
+    /// Counts anew what is stored since the model that serves was trained, the newest [`MAX_REPLAYED`] events: after a start, and
+    /// when another version is brought back (of what is committed at that very moment some may be counted twice or not at
+    /// all). Blocks.
     pub fn recount(&self, connection: &mut Connection) -> Result<(), StoreError> {
+        let Some(until) = self.live.recounted_until() else { return Ok(()) };
         let model = self.models.load();
         let (now, half_life) = (Timestamp::now(), model.parameters.popularity_half_life_days);
         // Before any training everything counts, as of now.
         let origin = if model.version == ModelVersion(0) { now } else { model.trained_at };
         let mut counts = LiveCounts::new(origin, half_life);
-        for commit in events::commits_since(connection, model.trained_at, MAX_REPLAYED)? {
+        for commit in events::commits_between(connection, model.trained_at, until, MAX_REPLAYED)? {
             counts.note(&commit);
         }
         log::info!("events since the training counted again events={}", counts.n_events());
         self.live.restart(counts);
         Ok(())
+    }
+
+    /// The same beside serving.
+    pub async fn recount_beside(self: Arc<Self>) {
+        let shared = Arc::clone(&self);
+        if let Err(error) = self.store.run(move |connection| shared.recount(connection)).await {
+            log::error!("events since the training not counted error={error}");
+        }
     }
 }

@@ -74,7 +74,7 @@ pub fn load(config: Config, store: Store) -> anyhow::Result<Arc<Shared>> {
     let model = store.run_blocking(last_good_model)?;
     let shared = Shared::new(config, store, &epoch, catalogue, ModelSet::empty());
     shared.put_models(model.unwrap_or_else(ModelSet::empty));
-    shared.store.run_blocking(|connection| shared.recount(connection))?;
+    shared.store.run_blocking(|connection| shared.begin_recount(connection))?;
     shared.store.run_blocking(|connection| shared.read_book(connection))?;
     shared.store.run_blocking(|connection| shared.read_learner(connection))?;
     enable_push(&shared)?;
@@ -179,6 +179,7 @@ pub async fn start(shared: Arc<Shared>, demo: bool, echo: EchoLimits) -> anyhow:
         }
     });
     arbiter.spawn(warm(Arc::clone(&shared)));
+    arbiter.spawn(Arc::clone(&shared).recount_beside());
     arbiter.spawn(tick(Arc::clone(&shared)));
     arbiter.spawn(forget_receipts(Arc::clone(&shared)));
     arbiter.spawn(learning::keep(Arc::clone(&shared)));

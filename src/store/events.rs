@@ -253,10 +253,18 @@ pub fn count_estimate(conn: &mut PgConnection) -> Result<i64, StoreError> {
 type ReceivedRow =
     (PgTimestamp, PgTimestamp, Option<i32>, Option<i32>, i16, Option<i32>, f32, Option<f64>, Option<i64>);
 
-/// The events received after `since`, commit by commit in their order, at most `limit` events; within a commit in any order.
-pub fn commits_since(
+/// The database's clock, which dates what is received.
+pub fn clock(conn: &mut PgConnection) -> Result<Timestamp, StoreError> {
+    let now: PgTimestamp = diesel::select(diesel::dsl::sql::<Timestamptz>("now()")).get_result(conn)?;
+    Ok(from_pg(now))
+}
+
+/// The events received in (`since`, `until`], the newest `limit` of them, commit by commit in their order; within a commit in
+/// any order.
+pub fn commits_between(
     conn: &mut PgConnection,
     since: Timestamp,
+    until: Timestamp,
     limit: usize,
 ) -> Result<Vec<Vec<Event>>, StoreError> {
     let rows = sql::<(
@@ -270,10 +278,12 @@ pub fn commits_since(
         Nullable<Double>,
         Nullable<BigInt>,
     )>(
-        "SELECT received_at, occurred_at, user_id, item_id, kind, dwell_ms, quantity, value, basket FROM events \
-         WHERE received_at > ? ORDER BY received_at LIMIT ?",
+        "SELECT * FROM (SELECT received_at, occurred_at, user_id, item_id, kind, dwell_ms, quantity, value, basket \
+         FROM events WHERE received_at > ? AND received_at <= ? ORDER BY received_at DESC LIMIT ?) newest \
+         ORDER BY received_at",
     )
     .bind::<Timestamptz, _>(to_pg(since))
+    .bind::<Timestamptz, _>(to_pg(until))
     .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
     .load_iter::<ReceivedRow, diesel::connection::DefaultLoadingMode>(conn)?;
     let mut commits: Vec<Vec<Event>> = Vec::new();

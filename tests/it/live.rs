@@ -108,6 +108,7 @@ fn counting_live_and_counting_again_from_the_tables_give_the_same() {
     assert!(live.iter().any(|table| table["near"][0]["visitors"].as_i64() > Some(2)));
     drop(server);
     let server = Server::start(&database.url, &[]);
+    wait_for("what is stored to be counted", || server.http().get("/admin/live").json()["events"] == 2_000);
     let again = tables(&server);
     for (live, again) in live.iter().zip(&again) {
         assert_eq!((&live["events"], &live["near"]), (&again["events"], &again["near"]));
@@ -145,6 +146,7 @@ fn a_training_takes_over_what_was_counted_and_what_came_meanwhile_stays() {
     assert_eq!((&counted["events"], &counted["popular"][0]["item_id"]), (&json!(1), &json!(150)));
     drop(server);
     let server = Server::start(&database.url, &[]);
+    wait_for("what is stored to be counted", || server.http().get("/admin/live").json()["events"] == 1);
     let again = server.http().get("/admin/live").json();
     assert_eq!((&again["events"], &again["popular"][0]["item_id"]), (&json!(1), &json!(150)), "{again}");
 }

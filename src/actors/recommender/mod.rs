@@ -209,17 +209,6 @@ impl RecommenderActor {
         }
     }
 
-    /// Counts anew what happened since the training of the model that serves now.
-    fn recount(&self) {
-        let shared = Arc::clone(&self.shared);
-        actix::spawn(async move {
-            let store = shared.store.clone();
-            if let Err(error) = store.run(move |connection| shared.recount(connection)).await {
-                log::error!("events since the training not counted error={error}");
-            }
-        });
-    }
-
     fn save(&self, job: JobRow) {
         let store = self.shared.store.clone();
         actix::spawn(async move {
@@ -260,8 +249,9 @@ impl Handler<Activate> for RecommenderActor {
 
     fn handle(&mut self, activate: Activate, context: &mut Self::Context) {
         let Activate(version, reply) = activate;
-        let store = self.shared.store.clone();
+        let shared = Arc::clone(&self.shared);
         let load = async move {
+            let store = shared.store.clone();
             store
                 .run(move |connection| {
                     let Some(artefact) = models::load(connection, version)? else { return Ok(None) };
@@ -270,6 +260,7 @@ impl Handler<Activate> for RecommenderActor {
                     if let Ok(model) = &mut model {
                         model.version = version;
                         models::activate(connection, version)?;
+                        shared.begin_recount(connection)?;
                     }
                     Ok(Some(model))
                 })
@@ -279,7 +270,7 @@ impl Handler<Activate> for RecommenderActor {
             let answer = match outcome {
                 Ok(Some(Ok(model))) => {
                     actor.shared.put_models(model);
-                    actor.recount();
+                    actix::spawn(Arc::clone(&actor.shared).recount_beside());
                     actor.tell_users(context);
                     Ok(true)
                 }

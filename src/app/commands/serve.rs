@@ -66,7 +66,6 @@ pub fn demo(config: Config, shoppers: usize, seed: u64) -> anyhow::Result<()> {
             outcome.gate.reason
         );
         shared.put_models(outcome.model);
-        shared.store.run_blocking(|connection| shared.recount(connection))?;
     }
     actix::System::new().block_on(async {
         let running = server::start(shared, true, EchoLimits::default()).await?;
