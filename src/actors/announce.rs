@@ -4,8 +4,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use uuid::Uuid;
-
 use super::send::{Offer, offer};
 use super::shared::Shared;
 use super::user::CatalogueChanged;
@@ -80,18 +78,9 @@ impl Shared {
                 if let Some(price_before) = concerns(definition, *change)
                     && rows.len() < MAX_LOOKUPS
                 {
-                    rows.push(HeldRow {
-                        held_id: Uuid::nil(), // The database makes one a user.
-                        user: UserId(0),
-                        trigger: definition.name.clone(),
-                        category: definition.category.clone(),
-                        item: Some(change.item()),
-                        price_before,
-                        event: None,
-                        for_digest: false,
-                        until: now,
-                        expires_at: now + definition.expires_after(rules.expires_after),
-                    });
+                    let expires_at = now + definition.expires_after(rules.expires_after);
+                    let row = HeldRow::unaddressed(&definition.name, &definition.category, now, expires_at);
+                    rows.push(HeldRow { item: Some(change.item()), price_before, ..row });
                 }
             }
         }

@@ -176,7 +176,7 @@ impl Group {
         for (user, preferences) in &self.preferences {
             preferences::put(connection, *user, preferences)?;
         }
-        held::insert(connection, &self.held)?;
+        held::put(connection, &self.held)?;
         held::release(connection, &self.released)?;
         users::mark_robots(connection, &self.robots)?;
         Ok((first.into_iter().filter(|first| *first).count(), pushes + handed))

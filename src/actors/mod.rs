@@ -4,6 +4,7 @@
 //! events in groups, [`journal`] commits what was decided and sent, [`loader`] reads users in groups,
 //! [`recommender`] trains. All are reached through kept addresses ([`watch::Kept`], [`registry::Registry`]).
 
+pub mod absent;
 pub mod announce;
 pub mod book;
 pub mod budget;

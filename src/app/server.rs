@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::middleware;
 use crate::actors::Shared;
+use crate::actors::absent;
 use crate::actors::gateway::UserGateway;
 use crate::actors::ingest::IngestActor;
 use crate::actors::journal::{JournalActor, Record};
@@ -129,6 +130,7 @@ pub async fn start(shared: Arc<Shared>, demo: bool, echo: EchoLimits) -> anyhow:
     let push = Arbiter::new();
     if let Some(reachable) = web_push::start(&shared, &push.handle()) {
         reachable.await.context("an actor did not start")?;
+        arbiter.spawn(absent::look_after(Arc::clone(&shared)));
     }
     let limits = Arc::new(ws::Limits {
         socket: shared.config.socket.clone(),

@@ -33,7 +33,7 @@ struct SetOffBody {
     event: Option<Value>,
 }
 
-/// Stored for each user, then judged: at once for those who are here, at their next login for the others.
+/// Stored for each user, then judged: at once for those who are here or can be pushed to, at their next login for the others.
 pub async fn post(
     path: web::Path<String>,
     Body(body): Body,
@@ -81,7 +81,7 @@ pub async fn post(
                         expires_at,
                     })
                     .collect();
-                held::insert(connection, &rows)?;
+                held::put(connection, &rows)?;
                 Ok(rows)
             })
         })

@@ -1,5 +1,7 @@
 //! Table `held_messages`: what set a message off that waits.
 
+use std::collections::HashMap;
+
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{
@@ -8,10 +10,10 @@ use diesel::sql_types::{
 use uuid::Uuid;
 
 use super::StoreError;
-use super::convert::{from_pg, to_pg};
+use super::convert::{external_id, from_pg, to_pg};
 use super::notifications::column;
 use super::sql::sql;
-use crate::base::{ItemId, Timestamp, UserId};
+use crate::base::{ExternalId, ItemId, Millis, Timestamp, UserId};
 
 /// Most that wait for one user: beyond it the oldest are not read.
 const MAX_PER_USER: i64 = 64;
@@ -41,14 +43,37 @@ pub struct HeldRow {
     pub expires_at: Timestamp,
 }
 
-/// Stores what waits; a row that is there already stays.
-pub fn insert(conn: &mut PgConnection, rows: &[HeldRow]) -> Result<(), StoreError> {
+impl HeldRow {
+    /// What is to wait for many users: the database makes a row for each.
+    pub fn unaddressed(trigger: &str, category: &str, until: Timestamp, expires_at: Timestamp) -> Self {
+        Self {
+            held_id: Uuid::nil(),
+            user: UserId(0),
+            trigger: trigger.to_owned(),
+            category: category.to_owned(),
+            item: None,
+            price_before: None,
+            event: None,
+            for_digest: false,
+            until,
+            expires_at,
+        }
+    }
+}
+
+/// Stores what waits. Of one that is there already only `until` changes: it was put off.
+pub fn put(conn: &mut PgConnection, rows: &[HeldRow]) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
+    // One statement changes a row once: the last word on each counts.
+    let last: HashMap<Uuid, &HeldRow> = rows.iter().map(|row| (row.held_id, row)).collect();
+    let rows: Vec<&HeldRow> = last.into_values().collect();
+    let rows = rows.as_slice();
     sql::<()>(
         "INSERT INTO held_messages (held_id, user_id, trigger, category, item_id, price_before, event, for_digest, until, expires_at) \
-         SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+         SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         ON CONFLICT (held_id) DO UPDATE SET until = excluded.until",
     )
     .bind::<Array<SqlUuid>, _>(column(rows, |row| row.held_id))
     .bind::<Array<Integer>, _>(column(rows, |row| row.user.to_sql()))
@@ -104,6 +129,81 @@ pub fn hold_for_absent(
     .bind::<BigInt, _>(limit)
     .bind::<Array<Integer>, _>(present)
     .bind::<Integer, _>(item.to_sql())
+    .execute(conn)?)
+}
+
+/// Who is told that one of theirs is due.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Due {
+    /// When it was; with the id the place of the next page.
+    pub until: Timestamp,
+    /// Which.
+    pub held_id: Uuid,
+    /// Whose.
+    pub user: ExternalId,
+}
+
+/// What is due by `now` for users with a push subscription, after a place and in its order, at most `limit`. Triggers of
+/// `not_for` wait for a visit.
+pub fn due_for_push(
+    conn: &mut PgConnection,
+    now: Timestamp,
+    after: (Timestamp, Uuid),
+    not_for: &[String],
+    limit: i64,
+) -> Result<Vec<Due>, StoreError> {
+    sql::<(Timestamptz, SqlUuid, Text)>(
+        "SELECT h.until, h.held_id, u.external_id FROM held_messages h JOIN users u USING (user_id) \
+         WHERE h.until <= ? AND h.expires_at > ? AND (h.until, h.held_id) > (?, ?) AND h.trigger <> ALL(?) \
+         AND EXISTS (SELECT FROM push_subscriptions p WHERE p.user_id = h.user_id) ORDER BY h.until, h.held_id LIMIT ?",
+    )
+    .bind::<Timestamptz, _>(to_pg(now))
+    .bind::<Timestamptz, _>(to_pg(now))
+    .bind::<Timestamptz, _>(to_pg(after.0))
+    .bind::<SqlUuid, _>(after.1)
+    .bind::<Array<Text>, _>(not_for)
+    .bind::<BigInt, _>(limit)
+    .load::<(PgTimestamp, Uuid, String)>(conn)?
+    .into_iter()
+    .map(|(until, held_id, user)| {
+        Ok(Due { until: from_pg(until), held_id, user: external_id("users", &user)? })
+    })
+    .collect()
+}
+
+/// Absences longer than the trigger asks for by more than this are let be: whoever installs this server does not write
+/// to everybody who ever left.
+const WIN_BACK_WITHIN: Millis = Millis::hours(24 * 30);
+
+/// Lets a trigger wait for users with a push subscription whose last event and last login are `away` ago or more: once
+/// for each absence, at most `limit` users. How many rows were made.
+pub fn hold_for_away(
+    conn: &mut PgConnection,
+    row: &HeldRow,
+    away: Millis,
+    limit: i64,
+) -> Result<usize, StoreError> {
+    let latest = row.until - away;
+    Ok(sql::<()>(
+        "INSERT INTO held_messages (held_id, user_id, trigger, category, for_digest, until, expires_at) \
+         SELECT gen_random_uuid(), s.user_id, ?, ?, false, ?, ? \
+         FROM (SELECT DISTINCT user_id FROM push_subscriptions) s JOIN users u USING (user_id) CROSS JOIN LATERAL \
+         (SELECT max(occurred_at) AS at FROM events e WHERE e.user_id = s.user_id) AS seen \
+         WHERE NOT u.is_robot AND seen.at <= ? AND seen.at > ? \
+         AND NOT EXISTS (SELECT FROM held_messages h WHERE h.user_id = s.user_id AND h.trigger = ?) \
+         AND NOT EXISTS (SELECT FROM decisions d WHERE d.user_id = s.user_id AND d.decided_at > seen.at \
+         AND (d.trigger = ? OR d.trigger = 'login' AND d.decided_at > ?)) LIMIT ?",
+    )
+    .bind::<Text, _>(row.trigger.as_str())
+    .bind::<Text, _>(row.category.as_str())
+    .bind::<Timestamptz, _>(to_pg(row.until))
+    .bind::<Timestamptz, _>(to_pg(row.expires_at))
+    .bind::<Timestamptz, _>(to_pg(latest))
+    .bind::<Timestamptz, _>(to_pg(latest - WIN_BACK_WITHIN))
+    .bind::<Text, _>(row.trigger.as_str())
+    .bind::<Text, _>(row.trigger.as_str())
+    .bind::<Timestamptz, _>(to_pg(latest))
+    .bind::<BigInt, _>(limit)
     .execute(conn)?)
 }
 

@@ -7,8 +7,6 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
-use diesel::prelude::*;
-use diesel::sql_types::BigInt;
 use serde_json::json;
 use tidings::store::lease::{self, Attempt, Lease};
 use tidings::store::{Store, StoreError};
@@ -22,16 +20,6 @@ fn second(database: &TestDatabase) -> Child {
     command.args(["serve", "--listen", "127.0.0.1:0"]).env("DATABASE_URL", &database.url);
     command.env("TIDINGS_LOG", "warn").stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().unwrap()
-}
-
-#[derive(QueryableByName)]
-struct Number {
-    #[diesel(sql_type = BigInt)]
-    n: i64,
-}
-
-fn count(database: &TestDatabase, query: &str) -> i64 {
-    diesel::sql_query(query).get_result::<Number>(&mut database.connection()).unwrap().n
 }
 
 const LEASES: &str = "SELECT count(*) AS n FROM pg_stat_activity WHERE application_name = 'tidings lease' \
@@ -78,7 +66,7 @@ fn a_second_server_is_refused_with_the_fix_and_work_beside_one_is_not() {
     let imported = command.output().unwrap();
     std::fs::remove_file(&events).unwrap();
     assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
-    assert_eq!(count(&database, "SELECT count(*) AS n FROM events"), 1);
+    assert_eq!(database.count("SELECT count(*) AS n FROM events"), 1);
     server.login(1);
 }
 
@@ -103,7 +91,7 @@ fn a_lost_connection_is_made_again_and_the_server_goes_on() {
     let database = TestDatabase::new();
     let server = Server::start(&database.url, &[]);
     cut(&database);
-    wait_for("the lease to be taken again", || count(&database, LEASES) == 1);
+    wait_for("the lease to be taken again", || database.count(LEASES) == 1);
     assert!(taken(&database.store).is_none(), "it is held");
     let (mut client, _) = server.login(1);
     let message = json!({"user_id": 1, "kind": "news", "title": "t", "body": "b"});
@@ -124,7 +112,7 @@ fn a_server_that_was_replaced_ends_and_stores_nothing_more() {
         mine.is_some()
     });
     mine.as_mut().unwrap().raise_fence().unwrap();
-    let before = count(&database, "SELECT count(*) AS n FROM notifications");
+    let before = database.count("SELECT count(*) AS n FROM notifications");
     for n in 0..20 {
         client.send(&json!({"type": "event", "kind": "view", "item_id": n, "event_id": n}));
     }
@@ -137,7 +125,7 @@ fn a_server_that_was_replaced_ends_and_stores_nothing_more() {
         std::thread::park_timeout(Duration::from_millis(10));
     };
     assert!(!status.success());
-    assert_eq!(count(&database, "SELECT count(*) AS n FROM notifications"), before);
+    assert_eq!(database.count("SELECT count(*) AS n FROM notifications"), before);
 }
 
 /// Stores with connections of their own, as two processes have.
@@ -176,11 +164,11 @@ fn who_takes_the_lease_waits_for_what_has_begun_and_refuses_what_comes_later() {
         lease
     });
     let waits = format!("{LEASES} AND wait_event_type = 'Lock'");
-    wait_for("the successor to wait", || count(&database, &waits) == 1);
+    wait_for("the successor to wait", || database.count(&waits) == 1);
     go.send(()).unwrap();
     under_way.join().unwrap().unwrap();
     let _lease = raised.join().unwrap();
-    assert_eq!(count(&database, "SELECT count(*) AS n FROM users WHERE external_id = 'late'"), 1);
+    assert_eq!(database.count("SELECT count(*) AS n FROM users WHERE external_id = 'late'"), 1);
     let late = first.run_blocking(|connection| lease::in_transaction(connection, &first, |_| Ok(())));
     assert!(matches!(late, Err(StoreError::LeaseLost)), "{late:?}");
     next.run_blocking(|connection| lease::in_transaction(connection, &next, |_| Ok(()))).unwrap();

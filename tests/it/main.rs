@@ -5,6 +5,7 @@
 
 mod helpers;
 
+mod absent;
 mod api;
 mod caps;
 mod channel;

@@ -3,8 +3,6 @@
 use std::collections::HashSet;
 
 use diesel::connection::SimpleConnection;
-use diesel::sql_types::BigInt;
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use serde_json::{Value, json};
 
 use tidings::base::Timestamp;
@@ -22,17 +20,8 @@ fn start(arguments: &[&str]) -> (TestDatabase, Server) {
     (database, server)
 }
 
-#[derive(QueryableByName)]
-struct Counted {
-    #[diesel(sql_type = BigInt)]
-    n: i64,
-}
-
 fn count(database: &TestDatabase, what: &str) -> i64 {
-    sql_query(format!("SELECT count(*) AS n FROM {what}"))
-        .get_result::<Counted>(&mut database.connection())
-        .unwrap()
-        .n
+    database.count(&format!("SELECT count(*) AS n FROM {what}"))
 }
 
 fn accepted(answer: &crate::helpers::http::Response) -> (i64, i64, usize) {

@@ -35,14 +35,7 @@ fn what_nobody_acknowledged_survives_a_crash_and_what_was_is_not_said_again() {
     client.send(&json!({"type": "ping"}));
     client.expect("pong");
     crate::helpers::server::wait_for("the acknowledgement to be stored", || {
-        use diesel::RunQueryDsl;
-        #[derive(diesel::QueryableByName)]
-        struct Counted {
-            #[diesel(sql_type = diesel::sql_types::BigInt)]
-            n: i64,
-        }
-        let text = "SELECT coalesce(max(up_to), 0) AS n FROM acknowledgements";
-        diesel::sql_query(text).get_result::<Counted>(&mut database.connection()).unwrap().n >= 4
+        database.count("SELECT coalesce(max(up_to), 0) AS n FROM acknowledgements") >= 4
     });
     server.kill();
     let server = Server::start(&database.url, &[]);

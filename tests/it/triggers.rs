@@ -1,8 +1,7 @@
 //! Triggers, templates and policies as data: what sets a message off, and how they are changed while the server runs.
 
 use diesel::connection::SimpleConnection;
-use diesel::sql_types::BigInt;
-use diesel::{QueryableByName, RunQueryDsl};
+
 use serde_json::{Value, json};
 
 use crate::helpers::client::Client;
@@ -36,16 +35,6 @@ fn notification(client: &mut Client, trigger: &str) -> Value {
             return frame;
         }
     }
-}
-
-#[derive(QueryableByName)]
-struct Counted {
-    #[diesel(sql_type = BigInt)]
-    n: i64,
-}
-
-fn count(database: &TestDatabase, query: &str) -> i64 {
-    diesel::sql_query(query).get_result::<Counted>(&mut database.connection()).unwrap().n
 }
 
 #[test]
@@ -92,10 +81,10 @@ fn absent_users_are_told_when_they_come_back_while_it_is_true() {
     let event = |user: i64| json!({"kind": "view", "user_id": user, "item_id": 105});
     assert_eq!(server.http().post("/v1/events", &json!([event(1), event(2)])).status, 202);
     assert_eq!(server.http().put("/v1/items", &item(105, 5.0, 5)).status, 200);
-    wait_for("both wait", || count(&database, "SELECT count(*) AS n FROM held_messages") == 2);
+    wait_for("both wait", || database.count("SELECT count(*) AS n FROM held_messages") == 2);
     let (mut first, _) = server.login(1);
     assert_eq!(notification(&mut first, "price_drop")["items"][0]["item_id"], 105);
-    wait_for("let go", || count(&database, "SELECT count(*) AS n FROM held_messages") == 1);
+    wait_for("let go", || database.count("SELECT count(*) AS n FROM held_messages") == 1);
     // The price goes up again before the other is back.
     assert_eq!(server.http().put("/v1/items", &item(105, 12.0, 5)).status, 200);
     let (_second, _) = server.login(2);
@@ -116,7 +105,7 @@ fn what_quiet_hours_hold_back_survives_a_crash_and_is_judged_again() {
     let day = json!({"quiet_hours": {"from": "00:00", "to": "00:00"}});
     assert_eq!(server.http().put("/v1/users/1/preferences", &night).status, 200);
     act(&mut client, "view", 105);
-    wait_for("it waits", || count(&database, "SELECT count(*) AS n FROM held_messages") == 1);
+    wait_for("it waits", || database.count("SELECT count(*) AS n FROM held_messages") == 1);
     server.kill();
     // What the login answers may name the same items, and would be a reason to say nothing more.
     let server = Server::start(&database.url, &["--set", "policy.repeat_window_min=0"]);
@@ -128,7 +117,7 @@ fn what_quiet_hours_hold_back_survives_a_crash_and_is_judged_again() {
             break;
         }
     }
-    wait_for("let go", || count(&database, "SELECT count(*) AS n FROM held_messages") == 0);
+    wait_for("let go", || database.count("SELECT count(*) AS n FROM held_messages") == 0);
 }
 
 #[test]
@@ -225,9 +214,7 @@ fn what_the_user_wants_in_a_digest_is_collected_and_told_together() {
         200
     );
     act(&mut client, "view", 105);
-    wait_for("collected", || {
-        count(&database, "SELECT count(*) AS n FROM held_messages WHERE for_digest") > 1
-    });
+    wait_for("collected", || database.count("SELECT count(*) AS n FROM held_messages WHERE for_digest") > 1);
     database.connection().batch_execute("UPDATE held_messages SET until = now()").unwrap();
     server.kill();
     // What the login answers may name the same items, and would be a reason to say nothing more.
@@ -240,5 +227,5 @@ fn what_the_user_wants_in_a_digest_is_collected_and_told_together() {
             break;
         }
     }
-    wait_for("let go", || count(&database, "SELECT count(*) AS n FROM held_messages") == 0);
+    wait_for("let go", || database.count("SELECT count(*) AS n FROM held_messages") == 0);
 }

@@ -1,19 +1,22 @@
 //! What waits: for the end of quiet hours, for a cart to be left long enough, for the digest. Stored, so that it survives
-//! a restart; judged again when it is let go; nobody is disturbed who is not there.
+//! a restart; judged again when it is let go. Whoever is away is woken for it (`actors/absent.rs`) if a browser may be
+//! pushed to, else it waits for the next visit.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use actix::{AsyncContext, Context};
+use actix::{AsyncContext, Context, Handler};
 use uuid::Uuid;
 
-use super::UserActor;
 use super::lists::Listed;
+use super::messages::LetGo;
 use super::ready::{Ready, Wants};
+use super::{State, UserActor};
 use crate::actors::journal::Record;
 use crate::actors::shared::Shared;
 use crate::base::Score;
-use crate::base::{ItemId, Timestamp};
+use crate::base::{ItemId, Timestamp, UserId};
 use crate::notify::quiet_hours::next_minute;
 use crate::notify::triggers::Trigger;
 use crate::recommend::{Reason, Recommendation};
@@ -44,6 +47,23 @@ impl Held {
         };
         Some(Self { id: row.held_id, trigger, until: row.until, for_digest: row.for_digest })
     }
+
+    /// As stored.
+    fn row(&self, user: UserId) -> HeldRow {
+        let trigger = &self.trigger;
+        HeldRow {
+            held_id: self.id,
+            user,
+            trigger: trigger.name().to_owned(),
+            category: trigger.category().to_owned(),
+            item: trigger.item,
+            price_before: trigger.price_before,
+            event: trigger.event.as_deref().cloned(),
+            for_digest: self.for_digest,
+            until: self.until,
+            expires_at: trigger.expires_at.unwrap_or(self.until),
+        }
+    }
 }
 
 impl Ready {
@@ -63,12 +83,16 @@ impl Ready {
         };
         if let Some(held) = self.held.iter_mut().find(again) {
             // The last one counts: a cart that was touched again is left later.
-            held.until = until.max(held.until);
+            if held.until < until {
+                held.until = until;
+                let row = held.row(self.user);
+                self.record(Record::Hold(Box::new(row)), shared);
+            }
             return;
         }
         let lifetime = trigger.definition.expires_after(shared.rules.load().expires_after);
-        let expires_at = *trigger.expires_at.get_or_insert(until + lifetime);
-        self.keep(Held { id: Uuid::now_v7(), trigger, until, for_digest: false }, expires_at, shared, wants);
+        trigger.expires_at.get_or_insert(until + lifetime);
+        self.keep(Held { id: Uuid::now_v7(), trigger, until, for_digest: false }, shared, wants);
     }
 
     /// Collects for the digest: the next one in the user's day.
@@ -93,31 +117,15 @@ impl Ready {
                 continue;
             }
             let trigger = Trigger { item: Some(*item), expires_at: Some(expires_at), ..trigger.clone() };
-            self.keep(
-                Held { id: Uuid::now_v7(), trigger, until: due, for_digest: true },
-                expires_at,
-                shared,
-                wants,
-            );
+            self.keep(Held { id: Uuid::now_v7(), trigger, until: due, for_digest: true }, shared, wants);
         }
     }
 
-    fn keep(&mut self, held: Held, expires_at: Timestamp, shared: &Shared, wants: &mut Wants) {
+    fn keep(&mut self, held: Held, shared: &Shared, wants: &mut Wants) {
         if self.held.len() >= MAX_HELD {
             return;
         }
-        let row = HeldRow {
-            held_id: held.id,
-            user: self.user,
-            trigger: held.trigger.name().to_owned(),
-            category: held.trigger.category().to_owned(),
-            item: held.trigger.item,
-            price_before: held.trigger.price_before,
-            event: held.trigger.event.as_deref().cloned(),
-            for_digest: held.for_digest,
-            until: held.until,
-            expires_at,
-        };
+        let row = held.row(self.user);
         self.record(Record::Hold(Box::new(row)), shared);
         wants.timers.push((held.id, held.until));
         self.held.push(held);
@@ -166,9 +174,19 @@ impl Ready {
         let quiet = self.preferences.quiet_hours.unwrap_or(rules.quiet_hours);
         if let Some(until) = quiet.quiet_until(now, zone) {
             // It goes on being collected.
-            for held in self.held.iter_mut().filter(|held| is_due(held)) {
-                held.until = until;
-                wants.timers.push((held.id, until));
+            let user = self.user;
+            let put_off: Vec<HeldRow> = self
+                .held
+                .iter_mut()
+                .filter(|held| is_due(held))
+                .map(|held| {
+                    held.until = until;
+                    wants.timers.push((held.id, until));
+                    held.row(user)
+                })
+                .collect();
+            for row in put_off {
+                self.record(Record::Hold(Box::new(row)), shared);
             }
             return;
         }
@@ -202,6 +220,15 @@ impl Ready {
         self.judge(trigger, listed, None, None, shared, wants);
     }
 
+    /// Lets go of everything that is due, for a user who may be away and can be pushed to.
+    pub(super) fn let_go_due(&mut self, shared: &Shared, wants: &mut Wants) {
+        let now = Timestamp::now();
+        let due: Vec<Uuid> = self.held.iter().filter(|held| held.until <= now).map(|held| held.id).collect();
+        for id in due {
+            self.let_go(id, shared, wants);
+        }
+    }
+
     /// Timers for everything that waits, when somebody is there.
     pub(super) fn arm(&mut self, wants: &mut Wants) {
         if !self.is_armed && !self.pipes.is_empty() {
@@ -221,5 +248,18 @@ impl UserActor {
                 actor.with_ready(context, |ready, shared, wants| ready.let_go(id, shared, wants));
             });
         }
+    }
+}
+
+impl Handler<LetGo> for UserActor {
+    type Result = ();
+
+    fn handle(&mut self, due: LetGo, context: &mut Self::Context) {
+        let State::Ready(ready) = &self.state else { return }; // What is read now has it.
+        if !ready.held.iter().any(|held| held.id == due.0) {
+            self.missed.store(true, Ordering::Release); // Made by the database for whoever was away.
+        }
+        self.with_ready(context, |ready, shared, wants| ready.let_go_due(shared, wants));
+        self.finish_if_absent(context);
     }
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use actix::Message;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use crate::actors::notifier::Ticket;
 use crate::base::{Timestamp, UserId};
@@ -79,6 +80,11 @@ pub struct CatalogueChanged(pub Arc<[Change]>);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct SetOff(pub Box<HeldRow>);
+
+/// From [`crate::actors::absent`]: what waits for this user under this id is due.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct LetGo(pub Uuid);
 
 /// From request handlers: triggers, templates or the policy changed.
 #[derive(Message)]

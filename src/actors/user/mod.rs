@@ -40,8 +40,8 @@ use crate::transport::{Opened, Outbound, Received};
 
 pub use dry_run::{DryRun, dry_run};
 pub use messages::{
-    CatalogueChanged, Connect, DefinitionsChanged, Deliver, Drain, EventsCommitted, Marked, ModelTrained,
-    ProfileSnapshot, SetConsent, SetOff, SetPreferences, Snapshot,
+    CatalogueChanged, Connect, DefinitionsChanged, Deliver, Drain, EventsCommitted, LetGo, Marked,
+    ModelTrained, ProfileSnapshot, SetConsent, SetOff, SetPreferences, Snapshot,
 };
 pub use mute::add_mute;
 use ready::Ready;
@@ -134,8 +134,14 @@ impl UserActor {
         }
         self.deliver_waiting(context);
         self.watch_presence(context);
-        self.with_ready(context, |ready, _, wants| ready.arm(wants));
+        self.with_ready(context, |ready, shared, wants| {
+            ready.arm(wants);
+            if ready.pipes.is_empty() {
+                ready.let_go_due(shared, wants);
+            }
+        });
         self.reload_if_due(context);
+        self.finish_if_absent(context);
     }
 
     /// A message goes to the journal; its answer is to be given to [`Self::answered`].

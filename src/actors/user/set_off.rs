@@ -56,7 +56,13 @@ impl Ready {
     /// Somebody has logged in who was last seen then.
     pub(super) fn returned(&mut self, last_seen: Option<Timestamp>, shared: &Shared, wants: &mut Wants) {
         let book = shared.book.load_full();
-        if let Some(trigger) = book.triggers.of_return(last_seen, Timestamp::now()) {
+        let returned = book.triggers.of_return(last_seen, Timestamp::now());
+        // Won back by a push: it need not be said again.
+        let said = |trigger: &Trigger| {
+            let since = last_seen.unwrap_or(Timestamp(i64::MIN));
+            self.policy.newest_first().any(|sent| &*sent.campaign == trigger.name() && sent.at > since)
+        };
+        if let Some(trigger) = returned.filter(|trigger| !said(trigger)) {
             self.consider(trigger, None, None, shared, wants);
         }
         self.check_rules(shared, wants);

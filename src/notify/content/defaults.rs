@@ -41,8 +41,8 @@ pub fn defaults() -> Vec<Template> {
         template("retrain", ("New picks for you", AND_MORE_EN), ("Neues für Sie ausgesucht", AND_MORE_DE)),
         template(
             "win_back",
-            ("Good to see you again", AND_MORE_EN),
-            ("Schön, dass Sie wieder da sind", AND_MORE_DE),
+            ("New since your last visit", AND_MORE_EN),
+            ("Neu seit Ihrem letzten Besuch", AND_MORE_DE),
         ),
         template(
             "viewed_often",

@@ -168,6 +168,11 @@ impl Trigger {
         {
             return Truth::NotMet;
         }
+        if let Condition::WinBack { days } = self.definition.when
+            && profile.last_seen().is_none_or(|last| now.days_since(last) < f64::from(days))
+        {
+            return Truth::NotMet; // Back already.
+        }
         if !self.is_about_item() {
             return Truth::Holds;
         }

@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs, process};
 
-use diesel::{Connection, PgConnection, RunQueryDsl};
+use diesel::sql_types::BigInt;
+use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl};
 use tidings::store::Store;
 use tidings::store::cluster::{Cluster, ClusterOptions};
 
@@ -59,6 +60,16 @@ impl TestDatabase {
     /// A connection of one's own.
     pub fn connection(&self) -> PgConnection {
         PgConnection::establish(&self.url).unwrap()
+    }
+
+    /// The whole number that a query calls `n`.
+    pub fn count(&self, query: &str) -> i64 {
+        #[derive(QueryableByName)]
+        struct Counted {
+            #[diesel(sql_type = BigInt)]
+            n: i64,
+        }
+        diesel::sql_query(query).get_result::<Counted>(&mut self.connection()).unwrap().n
     }
 }
 

@@ -1,0 +1,1 @@
+DROP INDEX held_messages_due;

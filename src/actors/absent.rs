@@ -1,0 +1,108 @@
+//! Users who are not here but can be pushed to. Whoever has been away for long is to be won back, once an absence; and
+//! when something that waits for an absent user is due, that user's actor is started for it, judges it as it would for
+//! somebody present, and ends.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use actix::Actor;
+use uuid::Uuid;
+
+use super::send::offer;
+use super::shared::Shared;
+use super::user::{LetGo, UserActor};
+use crate::base::{Millis, Timestamp};
+use crate::notify::triggers::Condition;
+use crate::store::StoreError;
+use crate::store::held::{self, Due, HeldRow};
+
+/// What is due is looked for this often.
+const LOOK: Duration = Duration::from_secs(2);
+/// Whom to win back is looked for this often; absences are counted in days.
+const LOOK_FOR_AWAY: Duration = Duration::from_secs(600);
+/// Actors woken at a time, and the pause before the next: bounds what a full digest hour costs those who are here.
+const PAGE: i64 = 256;
+const PAUSE: Duration = Duration::from_millis(200);
+/// One that is still there this long after its user was woken was not understood: once more.
+const AGAIN: Duration = Duration::from_secs(60);
+/// Users won back by one look.
+const MAX_AWAY: i64 = 10_000;
+
+/// Runs until the server goes down. An error is logged, and what it was about comes up again with the next look.
+pub async fn look_after(shared: Arc<Shared>) {
+    let mut woken = HashMap::new();
+    let mut looked_for_away: Option<Instant> = None;
+    while !shared.draining.load(Ordering::Acquire) {
+        if looked_for_away.is_none_or(|when| when.elapsed() >= LOOK_FOR_AWAY) {
+            looked_for_away = Some(Instant::now());
+            match win_back(&shared).await {
+                Ok(0) => {}
+                Ok(users) => log::info!("users to be won back users={users}"),
+                Err(error) => log::error!("users to be won back are not known error={error}"),
+            }
+        }
+        if let Err(error) = wake(&shared, &mut woken).await {
+            log::error!("what is due for absent users is not known error={error}");
+        }
+        woken.retain(|_, when: &mut Instant| when.elapsed() < AGAIN);
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Lets the triggers for absence wait for everybody they concern.
+async fn win_back(shared: &Shared) -> Result<usize, StoreError> {
+    let (rules, now) = (shared.rules.load(), Timestamp::now());
+    let rows: Vec<(HeldRow, Millis)> = shared
+        .book
+        .load()
+        .triggers
+        .iter()
+        .filter(|definition| shared.is_pushable(&definition.name))
+        .filter_map(|definition| {
+            let Condition::WinBack { days } = definition.when else { return None };
+            let expires_at = now + definition.expires_after(rules.expires_after);
+            let row = HeldRow::unaddressed(&definition.name, &definition.category, now, expires_at);
+            Some((row, Millis::hours(24 * u64::from(days))))
+        })
+        .collect();
+    let work = move |connection: &mut crate::store::Connection| {
+        rows.iter()
+            .try_fold(0, |sum, (row, away)| Ok(sum + held::hold_for_away(connection, row, *away, MAX_AWAY)?))
+    };
+    shared.store.run(work).await
+}
+
+/// Wakes everybody for whom something is due, a page at a time.
+async fn wake(shared: &Arc<Shared>, woken: &mut HashMap<Uuid, Instant>) -> Result<(), StoreError> {
+    let mut after = (Timestamp(0), Uuid::nil());
+    loop {
+        let not_for = shared.config.webpush.not_for.clone();
+        let page = shared
+            .store
+            .run(move |connection| held::due_for_push(connection, Timestamp::now(), after, &not_for, PAGE))
+            .await?;
+        for due in &page {
+            woken.entry(due.held_id).or_insert_with(|| {
+                start_for(shared, due);
+                Instant::now()
+            });
+        }
+        match page.last() {
+            Some(last) if page.len() as i64 == PAGE && !shared.draining.load(Ordering::Acquire) => {
+                after = (last.until, last.held_id);
+                tokio::time::sleep(PAUSE).await;
+            }
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// A full mailbox, or an actor on its way out: the next look but a few.
+fn start_for(shared: &Arc<Shared>, due: &Due) {
+    let entry = shared.registry.get_or_start(&due.user, |instance, missed| {
+        UserActor::new(due.user.clone(), instance, Arc::clone(shared), missed).start()
+    });
+    let _ = offer(&entry.address, LetGo(due.held_id));
+}
