@@ -49,7 +49,9 @@ fn text(socket_dir: &Path, options: &ClusterOptions) -> String {
          random_page_cost = 1.1\neffective_io_concurrency = 100\n\
          # Compiling a query takes longer than any of ours.\n\
          jit = off\n\
-         autovacuum_naptime = '20s'\nautovacuum_analyze_scale_factor = 0.05\nautovacuum_vacuum_scale_factor = 0.1\n\
+         autovacuum_naptime = '20s'\nautovacuum_analyze_scale_factor = 0.1\nautovacuum_vacuum_scale_factor = 0.1\n\
+         # It works beside commits that somebody waits for.\n\
+         autovacuum_vacuum_cost_delay = '10ms'\n\
          timezone = 'UTC'\nlog_timezone = 'UTC'\nlog_line_prefix = '%m [%p] '\nlog_min_messages = warning\n\
          logging_collector = off\nlog_destination = stderr\n",
     );

@@ -1,0 +1,43 @@
+//! Reading that takes long and must not take from those who are being served: a session of its own, on one core, and
+//! where PostgreSQL runs on this machine with a lower priority than the sessions that commit.
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Integer;
+
+use super::sql::sql;
+use super::{SESSION_SETTINGS, Store, StoreError};
+
+/// As far back as the threads that train (`nice(2)`).
+const NICENESS: i32 = 15;
+
+impl Store {
+    /// Runs `work` on this thread with a session that stands back. For reading only: one that writes would hold locks of
+    /// the log that commits wait for, and be slow to let go.
+    pub fn read_in_background<T>(
+        &self,
+        work: impl FnOnce(&mut PgConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut conn = PgConnection::establish(self.url())
+            .map_err(|error| StoreError::connect(self.url(), &error.to_string()))?;
+        conn.batch_execute(SESSION_SETTINGS)?;
+        conn.batch_execute(
+            "SET application_name = 'tidings background'; SET max_parallel_workers_per_gather = 0; \
+             SET default_transaction_read_only = on",
+        )?;
+        let local = sql::<Integer>("SELECT pg_backend_pid() WHERE inet_server_addr() IS NULL")
+            .load::<i32>(&mut conn)?;
+        local.into_iter().for_each(stand_back);
+        work(&mut conn)
+    }
+}
+
+/// Lowers the priority of a PostgreSQL process of this machine, if it is one and we may.
+fn stand_back(pid: i32) {
+    let is_postgres =
+        std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"postgres: "));
+    if is_postgres {
+        // SAFETY: setpriority(2) takes no pointers. Refused for a process of somebody else's: it keeps its priority.
+        unsafe { libc::setpriority(libc::PRIO_PROCESS, pid.cast_unsigned(), NICENESS) };
+    }
+}
