@@ -8,6 +8,7 @@ use anyhow::bail;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use super::memory::{peak_rss_mib, use_small_pages};
 use super::{evaluate_classification, evaluate_files, evaluate_sessions, say};
 use crate::actors::recommender;
 use crate::app::database::{Sharing, open};
@@ -71,6 +72,7 @@ pub enum Protocol {
 
 /// Measures and prints.
 pub fn run(config: &Config, args: &EvaluateArgs) -> anyhow::Result<()> {
+    use_small_pages();
     if args.k.is_empty() || args.k.iter().any(|k| !(1..=1_000).contains(k)) {
         bail!("--k: lengths are 1…1000");
     }
@@ -144,17 +146,4 @@ pub(super) fn print(
         say(&format!("  {name:<28} {value:.4}"))?;
     }
     Ok(())
-}
-
-/// Lets [`peak_rss_mib`] begin anew, where the kernel allows it (Linux, CONFIG_PROC_PAGE_MONITOR).
-pub(super) fn reset_peak_rss() {
-    // Where it fails, the peak is that of all algorithms so far: still true, only less telling.
-    let _ = std::fs::write("/proc/self/clear_refs", "5");
-}
-
-/// Largest resident memory since the last reset, MiB; `None` where /proc does not say.
-pub(super) fn peak_rss_mib() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0)
 }

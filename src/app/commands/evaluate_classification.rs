@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::evaluate::peak_rss_mib;
+use super::memory::peak_rss_mib;
 use super::say;
 use crate::app::import::{input, table::Table};
 use crate::evaluate::classification::{Folds, cross_validate, default_parameters, measure_probabilities};

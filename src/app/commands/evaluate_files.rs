@@ -10,7 +10,8 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::evaluate::{EvaluateArgs, Measured, print, reset_peak_rss};
+use super::evaluate::{EvaluateArgs, Measured, print};
+use super::memory::reset_peak_rss;
 use crate::app::import::splits;
 use crate::evaluate::auto;
 use crate::evaluate::files::{self, Algorithm, Model, Row, Tables};

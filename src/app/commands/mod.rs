@@ -6,6 +6,7 @@ pub mod evaluate_classification;
 mod evaluate_files;
 pub mod evaluate_sessions;
 pub mod import;
+mod memory;
 pub mod migrate;
 pub mod off_policy;
 pub mod rules;
