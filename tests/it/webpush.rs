@@ -43,7 +43,8 @@ fn user(store: &Store, id: i64) -> UserId {
     store.run_blocking(|conn| users::resolve(conn, &[ExternalId::Integer(id)])).unwrap()[0]
 }
 
-/// Stores a message as the server does and orders its push.
+/// Stores a message as the server does and orders its push. Its channel is Web Push: what had been given to a page would
+/// be handed over a second time once the server looks for what earlier ones left behind, ten seconds after its start.
 fn order(store: &Store, to: i64, offset: i64, frame: Value, lasts: Millis) -> NotificationId {
     let id = NotificationId(Uuid::now_v7());
     let (user, now) = (user(store, to), Timestamp::now());
@@ -54,8 +55,8 @@ fn order(store: &Store, to: i64, offset: i64, frame: Value, lasts: Millis) -> No
         .run_blocking(|conn| {
             diesel::sql_query(
                 "INSERT INTO notifications (notification_id, user_id, stream_offset, kind, category, trigger, \
-                 model_version, items, frame, created_at, expires_at) \
-                 VALUES ($1, $2, $3, 'announcement', 'news', 'api', 0, '{}', $4, now(), $5::timestamptz)",
+                 model_version, items, frame, created_at, expires_at, channel) \
+                 VALUES ($1, $2, $3, 'announcement', 'news', 'api', 0, '{}', $4, now(), $5::timestamptz, 1)",
             )
             .bind::<SqlUuid, _>(id.0)
             .bind::<Integer, _>(user.to_sql())
