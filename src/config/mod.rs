@@ -158,6 +158,9 @@ pub struct Training {
     /// 4,500), implicit ALS iterations · 4 · (cells · factors + (users + items) · factors²). A costlier one is left out; 0 =
     /// none.
     pub dense_work: u32,
+    /// How far training stands back for serving (nice(2)), 0…19: at 15 it gets a thirtieth of a core that both want, at 0 as much
+    /// as serving does. Lower it where other programs keep all cores busy and a training does not come to its end.
+    pub niceness: i32,
 }
 
 /// Deciding what is sent.
@@ -329,6 +332,7 @@ impl Default for Training {
             gate_tolerance: 0.1,
             keep_versions: 10,
             dense_work: 100,
+            niceness: 15,
         }
     }
 }

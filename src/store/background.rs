@@ -8,14 +8,12 @@ use diesel::sql_types::Integer;
 use super::sql::sql;
 use super::{SESSION_SETTINGS, Store, StoreError};
 
-/// As far back as the threads that train (`nice(2)`).
-const NICENESS: i32 = 15;
-
 impl Store {
-    /// Runs `work` on this thread with a session that stands back. For reading only: one that writes would hold locks of
+    /// Runs `work` on this thread with a session that stands back as far as `niceness` says (nice(2)). For reading only: one that writes would hold locks of
     /// the log that commits wait for, and be slow to let go.
     pub fn read_in_background<T>(
         &self,
+        niceness: i32,
         work: impl FnOnce(&mut PgConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut conn = PgConnection::establish(self.url())
@@ -27,17 +25,17 @@ impl Store {
         )?;
         let local = sql::<Integer>("SELECT pg_backend_pid() WHERE inet_server_addr() IS NULL")
             .load::<i32>(&mut conn)?;
-        local.into_iter().for_each(stand_back);
+        local.into_iter().filter(|_| niceness > 0).for_each(|pid| stand_back(pid, niceness));
         work(&mut conn)
     }
 }
 
 /// Lowers the priority of a PostgreSQL process of this machine, if it is one and we may.
-fn stand_back(pid: i32) {
+fn stand_back(pid: i32, niceness: i32) {
     let is_postgres =
         std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"postgres: "));
     if is_postgres {
         // SAFETY: setpriority(2) takes no pointers. Refused for a process of somebody else's: it keeps its priority.
-        unsafe { libc::setpriority(libc::PRIO_PROCESS, pid.cast_unsigned(), NICENESS) };
+        unsafe { libc::setpriority(libc::PRIO_PROCESS, pid.cast_unsigned(), niceness) };
     }
 }

@@ -37,6 +37,7 @@ mod results;
 mod rules;
 mod sockets;
 mod sse;
+mod store_background;
 mod store_cluster;
 mod store_events;
 mod store_learning;

@@ -29,8 +29,6 @@ pub use training::{Outcome, TrainingError, measure, parameters, train};
 const TELL_GROUP: usize = 8;
 /// Between two such turns: a third of a core at most.
 const TELL_PAUSE: Duration = Duration::from_millis(25);
-/// How far training stands back for serving (nice(2)): on a core they share it gets a thirtieth of the time.
-const NICENESS: i32 = 15;
 /// Age of the model is exposed this often.
 const AGE_TICK: Duration = Duration::from_secs(10);
 
@@ -107,9 +105,9 @@ impl JobBoard {
 
 /// Lowers the priority of this thread and of those it makes (Linux keeps it per thread). Serving does not wait for it if
 /// it can't be done.
-fn stand_back() {
+fn stand_back(niceness: i32) {
     // SAFETY: setpriority(2) takes no pointers; 0 is the calling thread.
-    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) } != 0 {
+    if niceness > 0 && unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, niceness) } != 0 {
         log::warn!("training keeps its priority error={}", std::io::Error::last_os_error());
     }
 }
@@ -157,7 +155,7 @@ impl RecommenderActor {
         // A thread of its own: its low priority is inherited by the pool it trains in and can't be taken back. A panic in
         // a model ends the thread, not the server: the sender is gone then.
         let thread = std::thread::Builder::new().name("training".to_owned()).spawn(move || {
-            stand_back();
+            stand_back(shared.config.training.niceness);
             let jobs = &shared.jobs;
             let _ = done.send(train(&shared, &mut |stage, share| jobs.progress(stage, share)));
         });

@@ -67,7 +67,8 @@ pub fn measure(
 ) -> Result<Trained, TrainingError> {
     // An import beside the running server may have brought items.
     // Read again whole; what changed was told when it did.
-    let _ = shared.upsert_items(shared.store.read_in_background(items::load_all)?);
+    let niceness = shared.config.training.niceness;
+    let _ = shared.upsert_items(shared.store.read_in_background(niceness, items::load_all)?);
     let mut data = read(shared, progress)?;
     let parameters = parameters(shared);
     let left_out = data.cap_users(parameters.max_user_events);
@@ -83,8 +84,9 @@ pub fn measure(
     let mut trained = evaluate::train_against(&data, &catalogue, now, &parameters, current, progress)?;
     drop(data);
     let since = now.plus_days(-MESSAGE_DAYS);
-    let messages =
-        shared.store.read_in_background(|connection| propensity::messages(connection, since, MESSAGES))?;
+    let messages = shared
+        .store
+        .read_in_background(niceness, |connection| propensity::messages(connection, since, MESSAGES))?;
     let fitted = train_propensity(&mut trained.model, &messages, now, progress)?;
     trained.metrics.extend(evaluate::propensity::measure_propensity(&fitted));
     trained.model.metrics.clone_from(&trained.metrics);
@@ -170,7 +172,7 @@ fn read(
 ) -> Result<TrainingData, TrainingError> {
     let mut events_read = Vec::new();
     let mut cancelled = progress(Stage::Read, 0.0).is_break();
-    let n_users = shared.store.read_in_background(|connection| {
+    let n_users = shared.store.read_in_background(shared.config.training.niceness, |connection| {
         // Room for all at once: a vector that doubles holds the events one and a half times while it grows.
         let about = usize::try_from(events::count_estimate(connection)?).unwrap_or(0).max(1);
         events_read.reserve(about + about / 64);

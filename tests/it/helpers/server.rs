@@ -29,6 +29,8 @@ impl Server {
 
     pub fn spawn(command: &mut Command) -> Self {
         command.env("TIDINGS_LOG", std::env::var("TIDINGS_LOG").unwrap_or("warn".to_owned()));
+        // Tests keep all cores busy: what stands back would wait for them all.
+        command.env("TIDINGS_TRAINING_NICENESS", "0");
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = lines.next().expect("the server ended before it was ready").unwrap();
