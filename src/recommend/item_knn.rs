@@ -4,15 +4,14 @@
 //! Time: Σ over rows of (row length)², at most rows · cap². Memory: 12 bytes · items · neighbours, and 17 a cell while it
 //! fits.
 
-use std::cmp::Ordering;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::ItemId;
 
 use super::columns::Columns;
-use super::interactions::{Entry, Matrix};
+use super::interactions::Matrix;
 use super::threads::Threads;
 
 /// How similarity is made.
@@ -35,6 +34,11 @@ pub struct Neighbour {
     pub bought_together: u16,
 }
 
+/// Items that are looked at together.
+const BLOCK: usize = 16;
+/// Below 1 by more than rounding to f32 a few times may lift or lower a number.
+const ROUNDED: f64 = 1.0 - 1e-6;
+
 /// For each item its most similar ones.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ItemKnn {
@@ -42,46 +46,58 @@ pub struct ItemKnn {
     neighbours: Vec<Neighbour>,
 }
 
-/// The rows in 8 bytes a cell, so that twice as many fit a cache line; the highest bit of the item says "bought".
+/// The rows, items and weights apart: where no weight says anything only items are read.
 struct Rows {
     offsets: Vec<usize>,
-    cells: Vec<(u32, f32)>,
-    /// No cell without the bit: whoever has both has bought both.
-    all_bought: bool,
+    items: Vec<u32>,
+    /// Empty where all are 1.
+    weights: Vec<f32>,
+    /// By cell; empty where everything was bought: whoever has both has bought both.
+    bought: Vec<bool>,
     /// No weight but 1: a product is the number of rows that have both.
     all_ones: bool,
 }
 
-const BOUGHT: u32 = 1 << 31;
-
 impl Rows {
     fn new(matrix: &Matrix) -> Self {
-        let mut rows = Self {
-            offsets: vec![0],
-            cells: Vec::with_capacity(matrix.n_entries()),
-            all_bought: true,
-            all_ones: true,
-        };
-        for row in matrix.rows() {
-            let cell = |entry: &Entry| (entry.item | if entry.bought { BOUGHT } else { 0 }, entry.weight);
-            rows.cells.extend(row.iter().map(cell));
-            rows.offsets.push(rows.cells.len());
-            rows.all_bought &= row.iter().all(|entry| entry.bought);
-            rows.all_ones &= row.iter().all(|entry| entry.weight == 1.0);
+        let cells = || matrix.rows().flatten();
+        let mut offsets = vec![0];
+        offsets.extend(matrix.rows().scan(0, |end, row| {
+            *end += row.len();
+            Some(*end)
+        }));
+        let all_ones = cells().all(|entry| entry.weight == 1.0);
+        let weights = if all_ones { Vec::new() } else { cells().map(|entry| entry.weight).collect() };
+        let all_bought = cells().all(|entry| entry.bought);
+        Self {
+            offsets,
+            items: cells().map(|entry| entry.item).collect(),
+            weights,
+            bought: if all_bought { Vec::new() } else { cells().map(|entry| entry.bought).collect() },
+            all_ones,
         }
-        rows
     }
 
-    /// Was this item of the row bought?
-    fn bought(&self, row: u32, item: usize) -> bool {
-        let cells = self.row(row);
-        let place = cells.binary_search_by_key(&item, |(item, _)| (item & !BOUGHT) as usize);
-        place.ok().and_then(|place| cells.get(place)).is_some_and(|(item, _)| item & BOUGHT != 0)
+    fn range(&self, row: u32) -> Range<usize> {
+        let ends = self.offsets.get(row as usize).zip(self.offsets.get(row as usize + 1));
+        ends.map_or(0..0, |(from, to)| *from..*to)
     }
 
-    fn row(&self, row: u32) -> &[(u32, f32)] {
-        let range = self.offsets.get(row as usize).zip(self.offsets.get(row as usize + 1));
-        range.and_then(|(from, to)| self.cells.get(*from..*to)).unwrap_or_default()
+    fn items(&self, row: u32) -> &[u32] {
+        self.items.get(self.range(row)).unwrap_or_default()
+    }
+
+    fn weights(&self, row: u32) -> &[f32] {
+        self.weights.get(self.range(row)).unwrap_or_default()
+    }
+
+    /// The items of the row that were bought, if this one was.
+    fn bought_with(&self, row: u32, item: usize) -> impl Iterator<Item = u32> {
+        let bought = self.bought.get(self.range(row)).unwrap_or_default();
+        let cells = self.items(row).iter().copied().zip(bought.iter().copied());
+        let place = self.items(row).binary_search_by_key(&item, |item| *item as usize).ok();
+        let is_bought = place.and_then(|place| bought.get(place)).copied().unwrap_or(false);
+        cells.filter(move |(_, bought)| is_bought && *bought).map(|(item, _)| item)
     }
 }
 
@@ -89,17 +105,176 @@ impl Rows {
 struct Data<'a> {
     rows: &'a Rows,
     columns: &'a Columns,
-    /// Lengths of the columns.
+    /// Lengths of the columns. In f64, so that similarities that are equal stay equal when they are rounded to f32.
     norms: &'a [f64],
+    /// The same, for a first look at many at once.
+    about: &'a [f32],
 }
 
-/// What one thread needs: sums by item, and which items were touched.
+/// What one thread adds up, by item, for one item after the other; all 0 between two of them.
 struct Scratch {
-    /// Product and rows that have both: 8 bytes an item, so that some thousand stay in the first-level cache.
+    /// Rows that have both; unused where weights differ.
+    shared: Vec<i32>,
+    /// Products and rows that have both, in one place; unused where no weight but 1 is.
     sums: Vec<(f32, u32)>,
     /// Rows that bought both; unused where everything was bought.
     bought: Vec<u32>,
-    touched: Vec<u32>,
+    /// Empty between two items.
+    list: Vec<Neighbour>,
+}
+
+/// What was added up of two items.
+struct Both {
+    product: f64,
+    shared: u32,
+    bought: u32,
+}
+
+impl Scratch {
+    fn new(n_items: usize, rows: &Rows) -> Self {
+        let (shared, sums) = if rows.all_ones { (n_items, 0) } else { (0, n_items) };
+        let bought = if rows.bought.is_empty() { 0 } else { n_items };
+        Self {
+            shared: vec![0; shared],
+            sums: vec![(0.0, 0); sums],
+            bought: vec![0; bought],
+            list: Vec::new(),
+        }
+    }
+
+    /// Adds up the rows of an item. How many cells that were.
+    fn add_up(&mut self, item: usize, rows: &Rows, columns: &Columns) -> usize {
+        let mut cells = 0;
+        for (row, weight) in columns.cells(item) {
+            let others = rows.items(row);
+            cells += others.len();
+            if rows.all_ones {
+                for other in others {
+                    if let Some(shared) = self.shared.get_mut(*other as usize) {
+                        *shared += 1;
+                    }
+                }
+            } else {
+                for (other, other_weight) in others.iter().zip(rows.weights(row)) {
+                    if let Some((product, shared)) = self.sums.get_mut(*other as usize) {
+                        *product += weight * other_weight;
+                        *shared += 1;
+                    }
+                }
+            }
+            if !rows.bought.is_empty() {
+                for other in rows.bought_with(row, item) {
+                    if let Some(bought) = self.bought.get_mut(other as usize) {
+                        *bought += 1;
+                    }
+                }
+            }
+        }
+        cells
+    }
+
+    /// What was added up of this item, once.
+    fn take(&mut self, other: usize) -> Option<Both> {
+        let (product, shared) = match self.shared.get_mut(other) {
+            Some(shared) => {
+                let shared = std::mem::take(shared);
+                (f64::from(shared), shared.cast_unsigned())
+            }
+            None => {
+                let (product, shared) = std::mem::take(self.sums.get_mut(other)?);
+                (f64::from(product), shared)
+            }
+        };
+        let bought = self.bought.get_mut(other).map_or(shared, std::mem::take);
+        (shared > 0).then_some(Both { product, shared, bought })
+    }
+
+    /// Which items from `from` on, of these lengths, have at least `bar` · their length in common? A bit each, told of whole
+    /// vectors at once.
+    fn reaching(&self, from: usize, lengths: &[f32], bar: f32) -> u32 {
+        let bit = |index: u32, product: f32, length: f32| {
+            u32::from((product >= bar * length) & (product != 0.0)) << index
+        };
+        let block = from..from + lengths.len();
+        match self.shared.get(block.clone()) {
+            Some(shared) => {
+                let items = (0u32..).zip(shared).zip(lengths);
+                items.fold(0, |all, ((index, shared), length)| all | bit(index, *shared as f32, *length))
+            }
+            None => {
+                let sums = self.sums.get(block).unwrap_or_default();
+                let items = (0u32..).zip(sums).zip(lengths);
+                items.fold(0, |all, ((index, (product, _)), length)| all | bit(index, *product, *length))
+            }
+        }
+    }
+
+    /// Forgets whatever was not taken.
+    fn clear(&mut self) {
+        self.shared.fill(0);
+        self.sums.fill((0.0, 0));
+        self.bought.fill(0);
+    }
+}
+
+/// The nearest items so far.
+struct Nearest {
+    k: usize,
+    shrinkage: f64,
+    list: Vec<Neighbour>,
+    /// A cosine below this gets in no more; 0 until k are known.
+    bar: f64,
+}
+
+impl Nearest {
+    /// Takes what was added up of `other`; `norm`: the product of both items' lengths.
+    fn look(&mut self, item: usize, other: u32, scratch: &mut Scratch, norm: f64) {
+        if let Some(both) = scratch.take(other as usize)
+            && other as usize != item
+        {
+            self.consider(ItemId(other), &both, norm);
+        }
+    }
+
+    fn consider(&mut self, other: ItemId, both: &Both, norm: f64) {
+        // Told without a division: most end here.
+        if both.product < self.bar * norm {
+            return;
+        }
+        let shared = f64::from(both.shared);
+        let similarity = (both.product / norm * (shared / (shared + self.shrinkage))) as f32;
+        if !similarity.is_finite() || similarity <= 0.0 {
+            return;
+        }
+        self.list.push(Neighbour {
+            item: other,
+            similarity: similarity.min(1.0),
+            bought_together: u16::try_from(both.bought).unwrap_or(u16::MAX),
+        });
+        if self.list.len() > self.k.saturating_mul(2) {
+            self.keep();
+            self.bar = self.list.last().map_or(0.0, |worst| f64::from(worst.similarity) * ROUNDED);
+        }
+    }
+
+    /// The k nearest, the least of them last, the others in any order. O(list).
+    fn keep(&mut self) {
+        if self.list.len() > self.k {
+            if self.k > 0 {
+                self.list.select_nth_unstable_by_key(self.k - 1, nearest_first);
+            }
+            self.list.truncate(self.k);
+        }
+    }
+
+    /// Nearest first, and the room they took.
+    fn finish(mut self) -> (Vec<Neighbour>, Vec<Neighbour>) {
+        self.keep();
+        self.list.sort_unstable_by_key(nearest_first);
+        let nearest = self.list.clone();
+        self.list.clear();
+        (nearest, self.list)
+    }
 }
 
 impl ItemKnn {
@@ -113,13 +288,12 @@ impl ItemKnn {
     ) -> Option<Self> {
         let (columns, rows) = (Columns::new(matrix), Rows::new(matrix));
         let n_items = matrix.n_items();
-        // In f64, so that similarities that are equal stay equal when they are rounded to f32.
         let norm =
             |item| columns.cells(item).map(|(_, weight)| f64::from(weight).powi(2)).sum::<f64>().sqrt();
         let norms: Vec<f64> = (0..n_items).map(norm).collect();
-        let data = Data { rows: &rows, columns: &columns, norms: &norms };
-        let init =
-            || Scratch { sums: vec![(0.0, 0); n_items], bought: vec![0; n_items], touched: Vec::new() };
+        let about: Vec<f32> = norms.iter().map(|norm| *norm as f32).collect();
+        let data = Data { rows: &rows, columns: &columns, norms: &norms, about: &about };
+        let init = || Scratch::new(n_items, &rows);
         let list = |item: usize, scratch: &mut Scratch| neighbours(item, &data, parameters, scratch);
         let (offsets, neighbours) = columns.lists(matrix, threads, progress, init, list)?;
         Some(Self { offsets, neighbours })
@@ -162,95 +336,47 @@ fn neighbours(
     parameters: &KnnParameters,
     scratch: &mut Scratch,
 ) -> Vec<Neighbour> {
-    let Scratch { sums, bought, touched } = scratch;
-    let Data { rows, columns, norms } = *data;
-    let cost: usize = columns.cells(item).map(|(row, _)| rows.row(row).len()).sum();
-    for (row, weight) in columns.cells(item) {
-        let cells = rows.row(row);
-        if rows.all_ones {
-            for (other, _) in cells {
-                if let Some((_, shared)) = sums.get_mut((other & !BOUGHT) as usize) {
-                    *shared += 1;
-                }
-            }
-        } else {
-            for (other, other_weight) in cells {
-                if let Some((product, shared)) = sums.get_mut((other & !BOUGHT) as usize) {
-                    *product += weight * other_weight;
-                    *shared += 1;
-                }
-            }
-        }
-        if !rows.all_bought && rows.bought(row, item) {
-            for (other, _) in cells.iter().filter(|(other, _)| other & BOUGHT != 0) {
-                if let Some(bought) = bought.get_mut((other & !BOUGHT) as usize) {
-                    *bought += 1;
-                }
+    let Data { rows, columns, norms, about } = *data;
+    let own = norms.get(item).copied().unwrap_or(0.0);
+    let cells = scratch.add_up(item, rows, columns);
+    let mut nearest = Nearest {
+        k: parameters.neighbours,
+        shrinkage: f64::from(parameters.shrinkage.max(0.0)),
+        list: std::mem::take(&mut scratch.list),
+        bar: 0.0,
+    };
+    // Everybody is looked at where most were touched anyway, else those touched.
+    if cells >= norms.len() / 2 {
+        for (block, lengths) in about.chunks(BLOCK).enumerate() {
+            let from = block * BLOCK;
+            let mut reaching = scratch.reaching(from, lengths, (nearest.bar * own * ROUNDED) as f32);
+            while reaching != 0 {
+                let other = from + reaching.trailing_zeros() as usize;
+                reaching &= reaching - 1;
+                nearest.look(item, other as u32, scratch, own * norms.get(other).copied().unwrap_or(0.0));
             }
         }
-    }
-    // Whom to look at: everybody where most were touched anyway, else those touched, each once.
-    touched.clear();
-    if cost >= sums.len() / 2 {
-        touched
-            .extend((0u32..).zip(sums.iter()).filter(|(_, (_, shared))| *shared > 0).map(|(other, _)| other));
+        scratch.clear();
     } else {
-        touched
-            .extend(columns.cells(item).flat_map(|(row, _)| rows.row(row)).map(|(other, _)| other & !BOUGHT));
-    }
-    let k = parameters.neighbours;
-    let own_norm = norms.get(item).copied().unwrap_or(0.0);
-    let shrinkage = f64::from(parameters.shrinkage.max(0.0));
-    let mut list = Vec::with_capacity(touched.len().min(2 * k.min(touched.len()) + 1));
-    // Below this nobody gets in any more; 0 until k are known.
-    let mut bar = 0f64;
-    for other in touched.drain(..) {
-        let Some((product, shared)) = sums.get_mut(other as usize).map(std::mem::take) else { continue };
-        let both =
-            if rows.all_bought { shared } else { bought.get_mut(other as usize).map_or(0, std::mem::take) };
-        let norm = own_norm * norms.get(other as usize).copied().unwrap_or(0.0);
-        let product = if rows.all_ones { f64::from(shared) } else { f64::from(product) };
-        // Seen already, or too far, told without a division: most end here. Rounding to f32 may lift one by 1e-7 at most.
-        if shared == 0 || other as usize == item || product < bar * norm {
-            continue;
-        }
-        let shared = f64::from(shared);
-        let similarity = (product / norm * (shared / (shared + shrinkage))) as f32;
-        if similarity.is_finite() && similarity > 0.0 {
-            list.push(Neighbour {
-                item: ItemId(other),
-                similarity: similarity.min(1.0),
-                bought_together: u16::try_from(both).unwrap_or(u16::MAX),
-            });
-        }
-        if list.len() > k.saturating_mul(2) {
-            keep_nearest(&mut list, k);
-            bar = list.last().map_or(0.0, |worst| f64::from(worst.similarity) * (1.0 - 1e-6));
+        for other in columns.cells(item).flat_map(|(row, _)| rows.items(row)) {
+            let norm = norms.get(*other as usize).copied().unwrap_or(0.0);
+            nearest.look(item, *other, scratch, own * norm);
         }
     }
-    keep_nearest(&mut list, k);
-    list.sort_unstable_by(nearest_first);
-    list.shrink_to_fit();
-    list
+    let (nearest, room) = nearest.finish();
+    scratch.list = room;
+    nearest
 }
 
-fn nearest_first(a: &Neighbour, b: &Neighbour) -> Ordering {
-    b.similarity.total_cmp(&a.similarity).then(a.item.cmp(&b.item))
-}
-
-/// The k nearest, the least of them last, the others in any order. O(list).
-fn keep_nearest(list: &mut Vec<Neighbour>, k: usize) {
-    if list.len() > k {
-        if k > 0 {
-            list.select_nth_unstable_by(k - 1, nearest_first);
-        }
-        list.truncate(k);
-    }
+/// Similarities are > 0, and then their bits rise as they do.
+fn nearest_first(neighbour: &Neighbour) -> u64 {
+    u64::from(!neighbour.similarity.to_bits()) << 32 | u64::from(neighbour.item.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recommend::interactions::Entry;
 
     fn fit(rows: &[Vec<(u32, f32)>], n_items: usize, neighbours: usize, shrinkage: f32) -> ItemKnn {
         let matrix = Matrix::from_rows(rows, n_items);
@@ -307,13 +433,17 @@ mod tests {
 
     #[test]
     fn of_many_neighbours_the_nearest_are_those_of_a_full_sort() {
-        let rows: Vec<Vec<(u32, f32)>> = (0..200u32)
-            .map(|user| (0..12).map(|k| ((user * 7 + k * k * 5 + user * k % 11) % 90, 1.0)).collect())
-            .collect();
-        let (all, some) = (fit(&rows, 90, usize::MAX, 2.0), fit(&rows, 90, 7, 2.0));
-        for item in (0..90).map(ItemId) {
-            let nearest: Vec<_> = all.neighbours(item).iter().take(7).copied().collect();
-            assert_eq!(some.neighbours(item), nearest);
+        for weighted in [false, true] {
+            let item = |user: u32, k: u32| (user * 7 + k * k * 5 + user * k % 11) % 90;
+            let weight = |user: u32, k: u32| if weighted { 0.5 + (user * k % 7) as f32 } else { 1.0 };
+            let row = |user| (0..12).map(|k| (item(user, k), weight(user, k))).collect();
+            let rows: Vec<Vec<(u32, f32)>> = (0..200).map(row).collect();
+            let (all, some) = (fit(&rows, 90, usize::MAX, 2.0), fit(&rows, 90, 7, 2.0));
+            for item in (0..90).map(ItemId) {
+                let nearest: Vec<_> = all.neighbours(item).iter().take(7).copied().collect();
+                assert_eq!(nearest.len(), 7);
+                assert_eq!(some.neighbours(item), nearest);
+            }
         }
     }
 
