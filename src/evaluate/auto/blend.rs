@@ -48,7 +48,7 @@ impl Trying {
     /// Whatever may be worth it.
     pub const EVERYTHING: Self = Self {
         shapes: &[Shape::Logarithmic, Shape::ByLength, Shape::WithPlain],
-        penalties: &[0.002, 0.01, 0.03],
+        penalties: &[0.002, 0.01, 0.03, 0.1, 0.3],
     };
     /// What a training in production has time for: a second on a thousand users.
     pub const A_LITTLE: Self =
