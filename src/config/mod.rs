@@ -105,7 +105,8 @@ pub struct Socket {
     pub max_frames_per_s: u32,
     /// Most open connections of one user.
     pub max_connections_per_user: usize,
-    /// Most outbound bytes waiting for one connection before it is closed as too slow.
+    /// Most outbound bytes waiting for one connection before it is closed as too slow. What it missed while it was away (128
+    /// messages at most) comes on top.
     pub max_outbound_bytes: usize,
     /// How long a user's actor outlives its last connection, milliseconds.
     pub linger_ms: u64,

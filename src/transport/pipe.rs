@@ -1,5 +1,6 @@
 //! The two ends of a connection: what a pipe gives to whoever serves its user, and what it takes.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -90,6 +91,8 @@ pub struct PipeHandle {
     recipient: Recipient<Outbound>,
     gauge: Arc<Gauge>,
     max_bytes: usize,
+    /// May wait on top of them: what was replayed and, at most, still waits.
+    replayed: Cell<usize>,
 }
 
 /// Why a frame was not taken.
@@ -108,13 +111,27 @@ impl PipeHandle {
         if self.gauge.lagged.load(Ordering::Acquire) {
             return Err(PipeEnd::TooSlow);
         }
-        if self.gauge.waiting_bytes.fetch_add(bytes, Ordering::AcqRel) + bytes > self.max_bytes {
+        let waiting = self.gauge.waiting_bytes.fetch_add(bytes, Ordering::AcqRel);
+        let replayed = self.replayed.get().min(waiting);
+        self.replayed.set(replayed);
+        if waiting + bytes > self.max_bytes + replayed {
             self.gauge.lagged.store(true, Ordering::Release);
             // What was taken before is still written: a client that resumes from there comes further each time. A pipe
             // with a full mailbox finds out with its next heartbeat.
             let _ = self.recipient.try_send(Outbound::Close(CloseCode::TooSlow));
             return Err(PipeEnd::TooSlow);
         }
+        self.offer(Outbound::Frame(frame))
+    }
+
+    /// Offers a frame of those that come all at once because the client was away: bounded by what is kept for that, shared with
+    /// it, and no sign that the client is slow. Until they are written that much more may wait.
+    pub fn replay(&self, frame: Frame) -> Result<(), PipeEnd> {
+        if self.gauge.lagged.load(Ordering::Acquire) {
+            return Err(PipeEnd::TooSlow);
+        }
+        self.gauge.waiting_bytes.fetch_add(frame.len(), Ordering::AcqRel);
+        self.replayed.set(self.replayed.get() + frame.len());
         self.offer(Outbound::Frame(frame))
     }
 
@@ -161,5 +178,50 @@ pub fn pipe(
 ) -> (PipeHandle, PipeMeter) {
     let gauge = Arc::new(Gauge::default());
     let meter = PipeMeter { gauge: Arc::clone(&gauge) };
-    (PipeHandle { connection, recipient, gauge, max_bytes }, meter)
+    (PipeHandle { connection, recipient, gauge, max_bytes, replayed: Cell::new(0) }, meter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix::{Actor, Context, Handler};
+
+    /// Takes what it is given and writes none of it.
+    struct Silent;
+
+    impl Actor for Silent {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Outbound> for Silent {
+        type Result = ();
+
+        fn handle(&mut self, _: Outbound, _: &mut Self::Context) {}
+    }
+
+    fn frame(bytes: usize) -> Frame {
+        "x".repeat(bytes).as_str().into()
+    }
+
+    #[actix::test]
+    async fn what_is_replayed_comes_on_top_of_the_bound_until_it_is_written() {
+        let silent = Silent::create(|context| {
+            context.set_mailbox_capacity(PIPE_CAPACITY);
+            Silent
+        });
+        let (handle, meter) = pipe(next_connection(), silent.recipient(), 100);
+        for _ in 0..30 {
+            assert_eq!(handle.replay(frame(10)), Ok(()));
+        }
+        // What is live has the whole bound behind it.
+        assert_eq!(handle.send(frame(60)), Ok(()));
+        assert_eq!(handle.send(frame(40)), Ok(()));
+        meter.taken(300);
+        meter.taken(100);
+        // And nothing more than that once it is out.
+        assert_eq!(handle.send(frame(60)), Ok(()));
+        assert_eq!(handle.send(frame(41)), Err(PipeEnd::TooSlow));
+        assert!(meter.lagged());
+        assert_eq!(handle.replay(frame(1)), Err(PipeEnd::TooSlow));
+    }
 }

@@ -146,6 +146,9 @@ impl Ready {
                     Effect::Send(_, frame) => {
                         let _ = pipe.send(frame);
                     }
+                    Effect::Replay(_, frame) => {
+                        let _ = pipe.replay(frame);
+                    }
                     Effect::Welcome { recovered: false, .. } => {
                         let _ = pipe.offer(Outbound::Close(CloseCode::StreamLost));
                     }
@@ -205,6 +208,10 @@ impl Ready {
         for effect in effects {
             match effect {
                 Effect::Send(connection, frame) => self.send(connection, frame, shared),
+                Effect::Replay(connection, frame) => {
+                    let taken = self.pipe(connection).map(|pipe| pipe.replay(frame));
+                    self.note_sent(connection, taken, shared);
+                }
                 Effect::Welcome { connection, recovered } => {
                     let frame = self.welcome(connection, recovered, shared);
                     self.send(connection, frame, shared);
@@ -264,10 +271,15 @@ impl Ready {
 
     /// Writes a frame; a client that fell behind is let go and resumes later.
     pub fn send(&mut self, connection: ConnectionId, frame: Frame, shared: &Shared) {
-        let Some(pipe) = self.pipe(connection) else { return };
-        match pipe.send(frame) {
-            Ok(()) => shared.metrics.add(Count::Frames, 1),
-            Err(end) => {
+        let taken = self.pipe(connection).map(|pipe| pipe.send(frame));
+        self.note_sent(connection, taken, shared);
+    }
+
+    fn note_sent(&mut self, connection: ConnectionId, taken: Option<Result<(), PipeEnd>>, shared: &Shared) {
+        match taken {
+            None => {}
+            Some(Ok(())) => shared.metrics.add(Count::Frames, 1),
+            Some(Err(end)) => {
                 if end == PipeEnd::TooSlow {
                     shared.metrics.add(Count::SlowClients, 1);
                     log::info!("slow client let go user_id={} connection={connection}", self.external_id);

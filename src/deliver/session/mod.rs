@@ -72,6 +72,8 @@ pub enum Effect {
     },
     /// Write a frame.
     Send(ConnectionId, Frame),
+    /// Write a frame that was missed. They come all at once and lie in memory anyway: no sign of a slow client.
+    Replay(ConnectionId, Frame),
     /// Remember in the database that the stream was received up to and including this offset.
     RecordAcknowledged(i64),
     /// Remember that these were read.
@@ -213,7 +215,7 @@ impl Session {
         self.connections.push(Connection { from, ..connection });
         self.give(now, |entry| entry.offset > from);
         effects.push(Effect::Welcome { connection: id, recovered: missed.is_some() });
-        effects.extend(missed.into_iter().flatten().map(|frame| Effect::Send(id, frame)));
+        effects.extend(missed.into_iter().flatten().map(|frame| Effect::Replay(id, frame)));
         self.greet(id, now, effects);
     }
 
@@ -226,7 +228,7 @@ impl Session {
         self.give(now, |entry| {
             entry.offset > after && entry.offset <= upto && entry.class == Class::Notification && !entry.read
         });
-        effects.extend(self.stream.owed(upto, now).into_iter().map(|frame| Effect::Send(id, frame)));
+        effects.extend(self.stream.owed(upto, now).into_iter().map(|frame| Effect::Replay(id, frame)));
         self.greet(id, now, effects);
     }
 

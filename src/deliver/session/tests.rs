@@ -35,7 +35,9 @@ fn sent_to(effects: &[Effect], id: u64) -> Vec<i64> {
 
 fn said_to(effects: &[Effect], id: u64) -> Vec<String> {
     let to = |effect: &Effect| match effect {
-        Effect::Send(connection, frame) if connection.0 == id => Some(plain(frame)),
+        Effect::Send(connection, frame) | Effect::Replay(connection, frame) if connection.0 == id => {
+            Some(plain(frame))
+        }
         _ => None,
     };
     effects.iter().filter_map(to).collect()
