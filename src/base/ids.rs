@@ -85,13 +85,21 @@ impl fmt::Display for NotificationId {
 }
 
 impl NotificationId {
+    /// What is of the user.
+    const TAIL: u128 = (1 << 62) - 1;
+
     /// The id of a batch's message to one user: always the same, so that a second try can't become a second message.
     /// Time and version are the batch's (a UUIDv7), the last 62 bits are of the SHA-256 of batch and user.
     pub fn of_batch(batch: Uuid, user: &ExternalId) -> Self {
-        const TAIL: u128 = (1 << 62) - 1;
         let digest = Sha256::new().chain_update(batch.as_bytes()).chain_update(user.to_string()).finalize();
         let hash = digest.iter().take(8).fold(0u128, |hash, byte| (hash << 8) | u128::from(*byte));
-        Self(Uuid::from_u128((batch.as_u128() & !TAIL) | (hash & TAIL)))
+        Self(Uuid::from_u128((batch.as_u128() & !Self::TAIL) | (hash & Self::TAIL)))
+    }
+
+    /// The first and the last batch it can be of.
+    pub fn batches(self) -> (Uuid, Uuid) {
+        let head = self.0.as_u128() & !Self::TAIL;
+        (Uuid::from_u128(head), Uuid::from_u128(head | Self::TAIL))
     }
 }
 

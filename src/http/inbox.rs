@@ -15,10 +15,10 @@ use super::error::ApiError;
 use crate::actors::Shared;
 use crate::actors::send::offer;
 use crate::actors::user::Marked;
-use crate::base::{ExternalId, NotificationId, Timestamp, UserId};
+use crate::base::{ExternalId, Millis, NotificationId, Timestamp, UserId};
 use crate::deliver::{Input, Withdrawal};
 use crate::store::inbox::{self, InboxRow, Mark};
-use crate::store::users;
+use crate::store::{outbox, users};
 
 const DEFAULT_LIMIT: i64 = 20;
 const MAX_LIMIT: i64 = 100;
@@ -127,7 +127,10 @@ pub async fn seen(
     .await
 }
 
-/// `DELETE /v1/notifications/{id}`: takes a message back, from the inbox and from every open page.
+/// What is due this soon may be on its way already.
+const ON_ITS_WAY: Millis = Millis(5_000);
+
+/// `DELETE /v1/notifications/{id}`: takes a message back, from the inbox and from every open page, or before its time.
 pub async fn withdraw(
     path: web::Path<String>,
     shared: web::Data<Arc<Shared>>,
@@ -141,14 +144,20 @@ pub async fn withdraw(
     let owner = shared
         .store
         .run(move |connection| {
-            let Some(user) = inbox::withdraw(connection, id, Timestamp::now(), Withdrawal::Withdrawn)? else {
+            let now = Timestamp::now();
+            if outbox::take_back(connection, id, now + ON_ITS_WAY)? {
+                return Ok(Some(None));
+            }
+            let Some(user) = inbox::withdraw(connection, id, now, Withdrawal::Withdrawn)? else {
                 return Ok(None);
             };
-            Ok(users::external_ids(connection, &[user])?.remove(&user))
+            Ok(users::external_ids(connection, &[user])?.remove(&user).map(Some))
         })
         .await?
         .ok_or(ApiError::NotFound("this message, or it was taken back before,"))?;
-    tell(&shared, &owner, Input::Withdrawn(id));
+    if let Some(owner) = owner {
+        tell(&shared, &owner, Input::Withdrawn(id));
+    }
     Ok(HttpResponse::NoContent().finish())
 }
 

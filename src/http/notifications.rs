@@ -12,7 +12,7 @@ use super::access::Caller;
 use super::body::Body;
 use super::error::ApiError;
 use crate::actors::Shared;
-use crate::base::{EventKey, ExternalId, Millis, Timestamp};
+use crate::base::{EventKey, ExternalId, Millis, NotificationId, Timestamp};
 use crate::notify::message::{Addressed, Audience, MAX_RECIPIENTS, MessageError, RawMessage};
 use crate::store::outbox::Submission;
 
@@ -21,10 +21,21 @@ use crate::store::outbox::Submission;
 struct Answer {
     accepted: usize,
     duplicates: usize,
+    /// Of accepted messages to one user each: what they will be known by, as for taking them back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notifications: Vec<Named>,
     /// Connected users that ephemeral messages went to; absent without such messages.
     #[serde(skip_serializing_if = "Option::is_none")]
     told: Option<usize>,
     rejected: Vec<Value>,
+}
+
+/// An accepted message to one user.
+#[derive(Serialize)]
+struct Named {
+    /// Place in the request.
+    index: usize,
+    notification_id: NotificationId,
 }
 
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
@@ -42,6 +53,7 @@ pub async fn post(
     let now = Timestamp::now();
     let lifetime = Millis::hours(shared.config.policy.expires_after_h);
     let mut submissions = Vec::new();
+    let mut names = Vec::new();
     let mut ephemeral = Vec::new();
     let mut rejected = Vec::new();
     let mut recipients = 0;
@@ -54,7 +66,9 @@ pub async fn post(
                     ephemeral.push(addressed);
                     continue;
                 }
-                submissions.push(submission(addressed, now, index, idempotency_key)?);
+                let submission = submission(addressed, now, index, idempotency_key)?;
+                names.push(submission.single().map(|notification_id| Named { index, notification_id }));
+                submissions.push(submission);
             }
             Err(MessageError { code, field, message }) => {
                 rejected.push(json!({"index": index, "code": code, "field": field, "message": message}));
@@ -68,11 +82,13 @@ pub async fn post(
     let outcomes = if submissions.is_empty() { Vec::new() } else { shared.submit(submissions).await? };
     let accepted: usize = outcomes.iter().map(|outcome| outcome.accepted).sum();
     let duplicates: usize = outcomes.iter().map(|outcome| outcome.duplicates).sum();
+    let named = names.into_iter().zip(&outcomes).filter(|(_, outcome)| outcome.accepted > 0);
+    let notifications = named.filter_map(|(name, _)| name).collect();
     let mut told = None;
     for addressed in ephemeral {
         told = Some(told.unwrap_or(0) + shared.tell_now(&addressed.audience, addressed.message).await);
     }
-    let answer = Answer { accepted, duplicates, told, rejected };
+    let answer = Answer { accepted, duplicates, notifications, told, rejected };
     Ok(HttpResponse::Accepted().json(answer))
 }
 

@@ -35,6 +35,19 @@ pub struct Submission {
     pub user_receipts: Vec<Uuid>,
 }
 
+impl Submission {
+    /// What the message will be known by, if it goes to one user.
+    pub fn single(&self) -> Option<NotificationId> {
+        match &self.audience {
+            Audience::Users(users) => match users.as_slice() {
+                [user] => Some(NotificationId::of_batch(self.batch, user)),
+                _ => None,
+            },
+            Audience::Segment(_) | Audience::Everyone => None,
+        }
+    }
+}
+
 /// A row of the outbox.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutboxRow {
@@ -233,6 +246,37 @@ pub fn remove(conn: &mut PgConnection, ids: &[i64]) -> Result<(), StoreError> {
     }
     sql::<()>("DELETE FROM outbox WHERE outbox_id = ANY(?)").bind::<Array<BigInt>, _>(ids).execute(conn)?;
     Ok(())
+}
+
+/// Takes a message back that is due after `after`, and for whom else its row is stays. False when there is none.
+pub fn take_back(conn: &mut PgConnection, id: NotificationId, after: Timestamp) -> Result<bool, StoreError> {
+    let (from, to) = id.batches();
+    conn.transaction(|conn| {
+        let rows = sql::<(BigInt, SqlUuid, Array<Text>)>(
+            "SELECT outbox_id, batch, users FROM outbox WHERE batch BETWEEN ? AND ? AND due_at > ? FOR UPDATE",
+        )
+        .bind::<SqlUuid, _>(from)
+        .bind::<SqlUuid, _>(to)
+        .bind::<Timestamptz, _>(to_pg(after))
+        .load::<(i64, Uuid, Vec<String>)>(conn)?;
+        for (outbox_id, batch, users) in rows {
+            for user in &users {
+                if NotificationId::of_batch(batch, &external_id("outbox", user)?) != id {
+                    continue;
+                }
+                if users.len() == 1 {
+                    remove(conn, &[outbox_id])?;
+                } else {
+                    sql::<()>("UPDATE outbox SET users = array_remove(users, ?) WHERE outbox_id = ?")
+                        .bind::<Text, _>(user)
+                        .bind::<BigInt, _>(outbox_id)
+                        .execute(conn)?;
+                }
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    })
 }
 
 /// Forgets at most `limit` keys accepted before `before`; how many.

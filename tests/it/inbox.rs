@@ -1,6 +1,8 @@
 //! The inbox: pages, counts, and what is read, seen or taken back on one device is so on all of them.
 
 use serde_json::{Value, json};
+use tidings::base::{ExternalId, Millis, NotificationId, Timestamp};
+use tidings::store::outbox;
 
 use crate::helpers::client::Client;
 use crate::helpers::database::TestDatabase;
@@ -107,6 +109,42 @@ fn a_message_that_is_taken_back_leaves_every_page_and_is_not_replayed() {
     drop(client);
     let mut again = device(&server, json!(1));
     assert_eq!(again.expect("notification")["notification_id"], right["notification_id"]);
+}
+
+#[test]
+fn a_message_to_one_user_is_named_when_it_is_accepted_and_can_be_taken_back_before_its_time() {
+    let (database, server) = start();
+    let mut client = device(&server, json!(1));
+    let mut http = server.http();
+    let in_an_hour = Timestamp::now() + Millis::hours(1);
+    let answer = http
+        .post(
+            "/v1/notifications",
+            &json!([{"user_id": 1, "title": "now"}, {"user_id": 1, "title": ""}, {"user_ids": [1, 2], "title": "both"},
+                {"user_id": 1, "title": "later", "send_at": in_an_hour.to_string()}]),
+        )
+        .json();
+    let names = answer["notifications"].as_array().unwrap();
+    let places: Vec<&Value> = names.iter().map(|name| &name["index"]).collect();
+    assert_eq!(places, [0, 3], "{answer}");
+    assert_eq!(client.expect("notification")["notification_id"], names[0]["notification_id"]);
+    let waiting = || database.count("SELECT count(*) AS n FROM outbox WHERE due_at > now()");
+    assert_eq!(waiting(), 1);
+    let path = format!("/v1/notifications/{}", names[1]["notification_id"].as_str().unwrap());
+    assert_eq!(http.delete(&path).status, 204);
+    assert_eq!(waiting(), 0);
+    assert_eq!(http.delete(&path).status, 404, "once");
+
+    // Of a row for several users only one is taken out.
+    let both = json!({"user_ids": ["a", "b"], "title": "both", "send_at": in_an_hour.to_string()});
+    assert_eq!(http.post("/v1/notifications", &both).status, 202);
+    let batch = database.store.run_blocking(|connection| {
+        let rows = outbox::due(connection, (Timestamp(0), 0), in_an_hour, 10)?;
+        Ok(rows.into_iter().find(|row| row.message.contains("both")).unwrap().batch)
+    });
+    let of_a = NotificationId::of_batch(batch.unwrap(), &ExternalId::Text("a".into()));
+    assert_eq!(http.delete(&format!("/v1/notifications/{}", of_a.0)).status, 204);
+    assert_eq!(database.count("SELECT count(*) AS n FROM outbox WHERE users = '{b}'"), 1);
 }
 
 #[test]
