@@ -24,6 +24,8 @@ const DEFAULT_LIMIT: i64 = 20;
 const MAX_LIMIT: i64 = 100;
 /// Most messages marked in one request.
 const MAX_MARKED: usize = 1_000;
+/// What is due this soon may be on its way already.
+const ON_ITS_WAY: Millis = Millis(5_000);
 
 /// Which page.
 #[derive(Deserialize)]
@@ -127,9 +129,6 @@ pub async fn seen(
     .await
 }
 
-/// What is due this soon may be on its way already.
-const ON_ITS_WAY: Millis = Millis(5_000);
-
 /// `DELETE /v1/notifications/{id}`: takes a message back, from the inbox and from every open page, or before its time.
 pub async fn withdraw(
     path: web::Path<String>,
@@ -145,11 +144,8 @@ pub async fn withdraw(
         .store
         .run(move |connection| {
             let now = Timestamp::now();
-            if outbox::take_back(connection, id, now + ON_ITS_WAY)? {
-                return Ok(Some(None));
-            }
             let Some(user) = inbox::withdraw(connection, id, now, Withdrawal::Withdrawn)? else {
-                return Ok(None);
+                return Ok(outbox::take_back(connection, id, now + ON_ITS_WAY)?.then_some(None));
             };
             Ok(users::external_ids(connection, &[user])?.remove(&user).map(Some))
         })

@@ -9,8 +9,8 @@ use super::sql::sql;
 use super::{SESSION_SETTINGS, Store, StoreError};
 
 impl Store {
-    /// Runs `work` on this thread with a session that stands back as far as `niceness` says (nice(2)). For reading only: one that writes would hold locks of
-    /// the log that commits wait for, and be slow to let go.
+    /// Runs `work` on this thread with a session that stands back as far as `niceness` says (nice(2)). For reading only: one
+    /// that writes would hold locks of the log that commits wait for, and be slow to let go.
     pub fn read_in_background<T>(
         &self,
         niceness: i32,
@@ -25,7 +25,7 @@ impl Store {
         )?;
         let local = sql::<Integer>("SELECT pg_backend_pid() WHERE inet_server_addr() IS NULL")
             .load::<i32>(&mut conn)?;
-        local.into_iter().filter(|_| niceness > 0).for_each(|pid| stand_back(pid, niceness));
+        local.into_iter().for_each(|pid| stand_back(pid, niceness));
         work(&mut conn)
     }
 }
@@ -35,7 +35,16 @@ fn stand_back(pid: i32, niceness: i32) {
     let is_postgres =
         std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"postgres: "));
     if is_postgres {
-        // SAFETY: setpriority(2) takes no pointers. Refused for a process of somebody else's: it keeps its priority.
-        unsafe { libc::setpriority(libc::PRIO_PROCESS, pid.cast_unsigned(), niceness) };
+        // Refused for a process of somebody else's: it keeps its priority.
+        let _ = lower_priority(pid.cast_unsigned(), niceness);
     }
+}
+
+/// Of a process by id, or of the calling thread and those it will make (0); niceness 0 changes nothing.
+pub fn lower_priority(id: u32, niceness: i32) -> std::io::Result<()> {
+    // SAFETY: setpriority(2) takes no pointers.
+    if niceness > 0 && unsafe { libc::setpriority(libc::PRIO_PROCESS, id, niceness) } != 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    Ok(())
 }

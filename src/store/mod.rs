@@ -55,6 +55,7 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 /// What every function of this module works on.
+pub use background::lower_priority;
 pub use diesel::PgConnection as Connection;
 pub use error::StoreError;
 pub use migrations::MIGRATIONS;

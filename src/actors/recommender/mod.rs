@@ -20,7 +20,7 @@ use super::watch::Lifeline;
 use crate::base::{ModelVersion, Timestamp};
 use crate::recommend::{ModelSet, Stage, TrainError};
 use crate::store::jobs::{self, JobRow};
-use crate::store::models;
+use crate::store::{lower_priority, models};
 use crate::telemetry::{Count, Gauge};
 
 pub use training::{Outcome, TrainingError, measure, parameters, train};
@@ -103,15 +103,6 @@ impl JobBoard {
     }
 }
 
-/// Lowers the priority of this thread and of those it makes (Linux keeps it per thread). Serving does not wait for it if
-/// it can't be done.
-fn stand_back(niceness: i32) {
-    // SAFETY: setpriority(2) takes no pointers; 0 is the calling thread.
-    if niceness > 0 && unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, niceness) } != 0 {
-        log::warn!("training keeps its priority error={}", std::io::Error::last_os_error());
-    }
-}
-
 /// Age, drift and shadow as metrics.
 fn expose(shared: &Shared) {
     let set = |gauge, value: u64| shared.metrics.set(gauge, i64::try_from(value).unwrap_or(i64::MAX));
@@ -155,7 +146,9 @@ impl RecommenderActor {
         // A thread of its own: its low priority is inherited by the pool it trains in and can't be taken back. A panic in
         // a model ends the thread, not the server: the sender is gone then.
         let thread = std::thread::Builder::new().name("training".to_owned()).spawn(move || {
-            stand_back(shared.config.training.niceness);
+            if let Err(error) = lower_priority(0, shared.config.training.niceness) {
+                log::warn!("training keeps its priority error={error}");
+            }
             let jobs = &shared.jobs;
             let _ = done.send(train(&shared, &mut |stage, share| jobs.progress(stage, share)));
         });
