@@ -16,7 +16,7 @@ use crate::base::{ExternalId, ItemId};
 use crate::catalogue::NewItem;
 use crate::event::{Event, NewEvent};
 use crate::store::events::{self, Appended};
-use crate::store::{Connection, StoreError, items};
+use crate::store::{Connection, StoreError, Writer, items};
 use crate::telemetry::{Count, Timing};
 
 /// Requests waiting in the mailbox; each may hold a batch.
@@ -72,13 +72,22 @@ pub struct IngestActor {
     waiting: VecDeque<Job>,
     waiting_events: usize,
     in_flight: bool,
+    writer: Writer,
     _lifeline: Lifeline,
 }
 
 impl IngestActor {
     /// Idle.
     pub fn new(shared: Arc<Shared>, lifeline: Lifeline) -> Self {
-        Self { shared, waiting: VecDeque::new(), waiting_events: 0, in_flight: false, _lifeline: lifeline }
+        let writer = shared.store.writer("ingest");
+        Self {
+            shared,
+            waiting: VecDeque::new(),
+            waiting_events: 0,
+            in_flight: false,
+            writer,
+            _lifeline: lifeline,
+        }
     }
 
     fn next_group(&mut self) -> Vec<Job> {
@@ -111,9 +120,9 @@ impl IngestActor {
         let batch: Vec<NewEvent> = group.iter_mut().flat_map(|job| std::mem::take(&mut job.events)).collect();
         let shared = Arc::clone(&self.shared);
         let started = Instant::now();
+        let writer = self.writer.clone();
         let commit = async move {
-            let store = shared.store.clone();
-            store
+            writer
                 .run(move |connection| {
                     let result = events::append(connection, &batch);
                     if let Ok(appended) = &result {

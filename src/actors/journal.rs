@@ -15,16 +15,16 @@ use super::web_push::Wake;
 use crate::base::{Timestamp, UserId};
 use crate::notify::Channel;
 use crate::store::acknowledgements::{self, Acknowledged};
-use crate::store::decisions::{self, DecisionRow};
+use crate::store::decisions::DecisionRow;
 use crate::store::feedback::{self, FeedbackRow};
 use crate::store::held::{self, HeldRow};
 use crate::store::inbox::{self, Mark};
-use crate::store::lease;
-use crate::store::notifications::{self, NewNotification};
+use crate::store::notifications::NewNotification;
 use crate::store::preferences::{self, Preferences};
 use crate::store::push_outbox::{self, HandOver, PushOrder};
+use crate::store::said;
 use crate::store::users;
-use crate::store::{Connection, StoreError};
+use crate::store::{Connection, Store, StoreError, Writer, in_transaction};
 use crate::telemetry::{Count, Timing};
 
 /// Entries waiting in the mailbox.
@@ -156,30 +156,43 @@ impl Group {
             + self.hand_overs.len()
     }
 
-    /// In one transaction; the number of outcomes that were new, and of pushes that wait now.
+    /// All or nothing; the number of outcomes that were new, and of pushes that wait now.
     fn commit(
         &self,
         connection: &mut Connection,
+        store: &Store,
         not_pushed: &[String],
     ) -> Result<(usize, usize), StoreError> {
-        notifications::insert(connection, &self.notifications)?;
-        notifications::insert(connection, &self.messages)?;
-        let orders: Vec<PushOrder> =
-            self.notifications.iter().chain(&self.messages).filter_map(push_order).collect();
-        let pushes = push_outbox::order(connection, &orders)?;
-        decisions::insert(connection, &self.decisions)?;
-        let first = feedback::insert(connection, &self.feedback)?;
-        acknowledgements::put(connection, &self.acknowledged)?;
-        inbox::mark(connection, &self.marks)?;
-        // After them: what has been acknowledged by now is not handed over.
-        let handed = push_outbox::hand_over(connection, &self.hand_overs, not_pushed, Timestamp::now())?;
-        for (user, preferences) in &self.preferences {
-            preferences::put(connection, *user, preferences)?;
+        let messages: Vec<&NewNotification> = self.notifications.iter().chain(&self.messages).collect();
+        if self.is_said_only() {
+            // A statement is a transaction of its own.
+            said::insert(connection, store, &messages, &self.decisions)?;
+            return Ok((0, 0));
         }
-        held::put(connection, &self.held)?;
-        held::release(connection, &self.released)?;
-        users::mark_robots(connection, &self.robots)?;
-        Ok((first.into_iter().filter(|first| *first).count(), pushes + handed))
+        in_transaction(connection, |connection| {
+            said::insert(connection, store, &messages, &self.decisions)?;
+            let orders: Vec<PushOrder> = messages.iter().copied().filter_map(push_order).collect();
+            let pushes = push_outbox::order(connection, &orders)?;
+            let first = feedback::insert(connection, &self.feedback)?;
+            acknowledgements::put(connection, &self.acknowledged)?;
+            inbox::mark(connection, &self.marks)?;
+            // After them: what has been acknowledged by now is not handed over.
+            let handed = push_outbox::hand_over(connection, &self.hand_overs, not_pushed, Timestamp::now())?;
+            for (user, preferences) in &self.preferences {
+                preferences::put(connection, *user, preferences)?;
+            }
+            held::put(connection, &self.held)?;
+            held::release(connection, &self.released)?;
+            users::mark_robots(connection, &self.robots)?;
+            Ok((first.into_iter().filter(|first| *first).count(), pushes + handed))
+        })
+    }
+
+    /// Nothing in it but decisions and messages that touch no other row.
+    fn is_said_only(&self) -> bool {
+        let mut messages = self.notifications.iter().chain(&self.messages);
+        self.len() == self.decisions.len() + self.messages.len()
+            && messages.all(|message| message.collapse_key.is_none() && message.channel != Channel::Push)
     }
 
     /// Its entries again, in the order of their kinds.
@@ -240,14 +253,17 @@ pub struct JournalActor {
     began: Option<Instant>,
     /// When the next look at `waiting` is due.
     wake_at: Option<Instant>,
+    writer: Writer,
     _lifeline: Lifeline,
 }
 
 impl JournalActor {
     /// Idle.
     pub fn new(shared: Arc<Shared>, lifeline: Lifeline) -> Self {
+        let writer = shared.store.writer("journal");
         Self {
             shared,
+            writer,
             waiting: VecDeque::new(),
             halves: VecDeque::new(),
             in_flight: false,
@@ -302,7 +318,7 @@ impl JournalActor {
     fn commit(&mut self, context: &mut Context<Self>) {
         self.in_flight = true;
         let (group, waiters) = self.next_group();
-        let store = self.shared.store.clone();
+        let writer = self.writer.clone();
         let started = Instant::now();
         self.began = Some(started);
         // Shared, so that the group is still here when the database can't even be reached.
@@ -310,11 +326,9 @@ impl JournalActor {
         let committing = Arc::clone(&group);
         let shared = Arc::clone(&self.shared);
         let commit = async move {
-            store
+            writer
                 .run(move |connection| {
-                    let not_pushed = &shared.config.webpush.not_for;
-                    let commit = |connection: &mut Connection| committing.commit(connection, not_pushed);
-                    lease::in_transaction(connection, &shared.store, commit)
+                    committing.commit(connection, &shared.store, &shared.config.webpush.not_for)
                 })
                 .await
         };

@@ -5,8 +5,9 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Integer;
 
+use super::priority::let_stand_back;
 use super::sql::sql;
-use super::{SESSION_SETTINGS, Store, StoreError};
+use super::{Store, StoreError};
 
 impl Store {
     /// Runs `work` on this thread with a session that stands back as far as `niceness` says (nice(2)). For reading only: one
@@ -16,9 +17,7 @@ impl Store {
         niceness: i32,
         work: impl FnOnce(&mut PgConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut conn = PgConnection::establish(self.url())
-            .map_err(|error| StoreError::connect(self.url(), &error.to_string()))?;
-        conn.batch_execute(SESSION_SETTINGS)?;
+        let mut conn = self.connect_alone()?;
         conn.batch_execute(
             "SET application_name = 'tidings background'; SET max_parallel_workers_per_gather = 0; \
              SET default_transaction_read_only = on",
@@ -36,15 +35,6 @@ fn stand_back(pid: i32, niceness: i32) {
         std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"postgres: "));
     if is_postgres {
         // Refused for a process of somebody else's: it keeps its priority.
-        let _ = lower_priority(pid.cast_unsigned(), niceness);
+        let _ = let_stand_back(pid, niceness);
     }
-}
-
-/// Of a process by id, or of the calling thread and those it will make (0); niceness 0 changes nothing.
-pub fn lower_priority(id: u32, niceness: i32) -> std::io::Result<()> {
-    // SAFETY: setpriority(2) takes no pointers.
-    if niceness > 0 && unsafe { libc::setpriority(libc::PRIO_PROCESS, id, niceness) } != 0 {
-        return Err(std::io::Error::last_os_error());
-    }
-    Ok(())
 }

@@ -2,18 +2,11 @@
 
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
-use diesel::sql_types::{
-    Array, BigInt, Bool, Float, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
-};
 use uuid::Uuid;
 
 use super::StoreError;
-use super::convert::{
-    from_pg, items_from_sql, join_items, join_numbers, join_texts, segment_from_sql, segment_to_sql, to_pg,
-};
-use super::notifications::column;
+use super::convert::{from_pg, items_from_sql, segment_from_sql};
 use super::schema::decisions as table;
-use super::sql::sql;
 use crate::base::{ItemId, ModelVersion, NotificationId, Timestamp, UserId};
 use crate::recommend::propensity::Probabilities;
 
@@ -112,54 +105,6 @@ pub struct DecisionFilter {
     pub user: Option<UserId>,
     /// Newer than this decision only.
     pub after: Option<Uuid>,
-}
-
-/// Stores decisions.
-pub fn insert(conn: &mut PgConnection, new: &[DecisionRow]) -> Result<(), StoreError> {
-    if new.is_empty() {
-        return Ok(());
-    }
-    sql::<()>(
-        "INSERT INTO decisions (decision_id, decided_at, user_id, trigger, category, outcome, reasons, \
-         notification_id, model_version, segment, items, propensity, until, p_click, p_purchase, p_mute, features, \
-         channel, campaign, dedupe_key, policy_version, holdout, counted, alternatives, steps, slice, variant, arms, \
-         variant_propensity) \
-         SELECT id, at, u, t, c, o, string_to_array(r, E'\\x1f'), n, m, s, string_to_array(i, ',')::integer[], p, until, \
-         pc, pp, pm, string_to_array(f, ',')::real[], ch, ca, dk, pv, h, co, string_to_array(al, E'\\x1f'), st::jsonb, sl, va, ar::jsonb, vp \
-         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-         AS d (id, at, u, t, c, o, r, n, m, s, i, p, until, pc, pp, pm, f, ch, ca, dk, pv, h, co, al, st, sl, va, ar, vp)",
-    )
-    .bind::<Array<SqlUuid>, _>(column(new, |row| row.decision_id))
-    .bind::<Array<Timestamptz>, _>(column(new, |row| to_pg(row.decided_at)))
-    .bind::<Array<Integer>, _>(column(new, |row| row.user.to_sql()))
-    .bind::<Array<Text>, _>(column(new, |row| row.trigger.as_str()))
-    .bind::<Array<Text>, _>(column(new, |row| row.category.as_str()))
-    .bind::<Array<Text>, _>(column(new, |row| row.outcome.as_str()))
-    .bind::<Array<Text>, _>(column(new, |row| join_texts(&row.reasons)))
-    .bind::<Array<Nullable<SqlUuid>>, _>(column(new, |row| row.notification_id.map(|id| id.0)))
-    .bind::<Array<Integer>, _>(column(new, |row| row.model_version.0))
-    .bind::<Array<Nullable<SmallInt>>, _>(column(new, |row| segment_to_sql(row.segment)))
-    .bind::<Array<Text>, _>(column(new, |row| join_items(&row.items)))
-    .bind::<Array<Float>, _>(column(new, |row| row.propensity))
-    .bind::<Array<Nullable<Timestamptz>>, _>(column(new, |row| row.until.map(to_pg)))
-    .bind::<Array<Nullable<Float>>, _>(column(new, |row| row.expected.map(|expected| expected.click)))
-    .bind::<Array<Nullable<Float>>, _>(column(new, |row| row.expected.map(|expected| expected.purchase)))
-    .bind::<Array<Nullable<Float>>, _>(column(new, |row| row.expected.map(|expected| expected.mute)))
-    .bind::<Array<Nullable<Text>>, _>(column(new, |row| join_numbers(&row.features)))
-    .bind::<Array<Text>, _>(column(new, |row| row.trace.channel.as_str()))
-    .bind::<Array<Text>, _>(column(new, |row| row.trace.campaign.as_str()))
-    .bind::<Array<Nullable<BigInt>>, _>(column(new, |row| row.trace.dedupe_key))
-    .bind::<Array<Integer>, _>(column(new, |row| row.trace.policy_version))
-    .bind::<Array<Bool>, _>(column(new, |row| row.trace.holdout))
-    .bind::<Array<Bool>, _>(column(new, |row| row.trace.counted))
-    .bind::<Array<Text>, _>(column(new, |row| join_texts(&row.trace.alternatives)))
-    .bind::<Array<Text>, _>(column(new, |row| row.trace.steps.to_string()))
-    .bind::<Array<Text>, _>(column(new, |row| row.trace.slice.as_str()))
-    .bind::<Array<Nullable<Text>>, _>(column(new, |row| row.trace.variant.as_deref()))
-    .bind::<Array<Text>, _>(column(new, |row| row.trace.arms.to_string()))
-    .bind::<Array<Nullable<Float>>, _>(column(new, |row| row.trace.variant_propensity))
-    .execute(conn)?;
-    Ok(())
 }
 
 #[derive(Queryable)]

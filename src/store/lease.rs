@@ -5,7 +5,7 @@
 //! PostgreSQL frees it when the connection ends, so that nothing is left behind by a crash. The **fence** is for a server that
 //! has lost that connection, does not know yet, and still has transactions under way: whoever takes the lease writes its
 //! number into `server.holder`, and each transaction that stores decisions and messages locks that row with its own
-//! ([`in_transaction`]). The new server waits for those that have begun and reads what they stored; those that come later are
+//! ([`super::said::insert`]). The new server waits for those that have begun and reads what they stored; those that come later are
 //! refused. A fencing token as in Kleppmann, *How to do distributed locking* (2016), held by the same database as the data.
 
 use diesel::connection::SimpleConnection;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::convert::from_pg;
 use super::sql::sql;
-use super::{SESSION_SETTINGS, Store, StoreError};
+use super::{Store, StoreError};
 use crate::base::Timestamp;
 
 /// Key of the advisory lock ("tidhold" in ASCII); such locks are a database's own.
@@ -104,10 +104,7 @@ impl Lease {
 }
 
 fn connect(store: &Store) -> Result<PgConnection, StoreError> {
-    let url = store.url();
-    let failed = |error: String| StoreError::connect(url, &error);
-    let mut connection = PgConnection::establish(url).map_err(|error| failed(error.to_string()))?;
-    connection.batch_execute(SESSION_SETTINGS)?;
+    let mut connection = store.connect_alone()?;
     connection.batch_execute(KEEPALIVE)?;
     Ok(connection)
 }
@@ -118,27 +115,10 @@ fn lock(connection: &mut PgConnection) -> Result<bool, StoreError> {
     Ok(taken?)
 }
 
-/// Whether `server.holder` is this one; the row stays as it is until the transaction ends.
+/// Whether `server.holder` is this one.
 fn is_holder(connection: &mut PgConnection, holder: Uuid) -> Result<bool, StoreError> {
-    let rows = sql::<Integer>("SELECT 1 FROM server WHERE holder = ? FOR SHARE")
+    let rows = sql::<Integer>("SELECT 1 FROM server WHERE holder = ?")
         .bind::<SqlUuid, _>(holder)
         .load::<i32>(connection)?;
     Ok(!rows.is_empty())
-}
-
-/// Runs `work` in one transaction that fails with [`StoreError::LeaseLost`] when another server has taken the lease; without
-/// a check where none was taken (a training beside the server). One statement more.
-pub fn in_transaction<T>(
-    connection: &mut PgConnection,
-    store: &Store,
-    work: impl FnOnce(&mut PgConnection) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
-    connection.transaction(|connection| {
-        if let Some(holder) = store.holder()
-            && !is_holder(connection, holder)?
-        {
-            return Err(StoreError::LeaseLost);
-        }
-        work(connection)
-    })
 }

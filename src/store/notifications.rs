@@ -10,10 +10,9 @@ use diesel::sql_types::{
 use uuid::Uuid;
 
 use super::StoreError;
-use super::convert::{from_pg, items_from_sql, join_items, segment_from_sql, segment_to_sql, to_pg};
+use super::convert::{from_pg, items_from_sql, segment_from_sql, to_pg};
 use super::sql::sql;
 use crate::base::{ItemId, ModelVersion, NotificationId, Timestamp, UserId};
-use crate::deliver::channel;
 use crate::deliver::stream::MAX_ENTRIES;
 use crate::notify::{Channel, Priority};
 
@@ -113,41 +112,10 @@ pub struct NotificationOwner {
     pub created_at: Timestamp,
 }
 
-/// Stores messages; one for the socket is given to a page that somebody looks at. A `collapse_key` withdraws the user's earlier ones with the same. An offset that the user's stream already has is an error, and then none is stored.
-pub fn insert(conn: &mut PgConnection, new: &[NewNotification]) -> Result<(), StoreError> {
-    if new.is_empty() {
-        return Ok(());
-    }
-    sql::<()>(
-        "INSERT INTO notifications (notification_id, user_id, stream_offset, kind, category, trigger, model_version, \
-         segment, items, frame, created_at, expires_at, collapse_key, priority, channel, given_at) \
-         SELECT id, u, o, k, c, t, m, s, string_to_array(i, ',')::integer[], f, created, expires, ck, p, ch, \
-         CASE WHEN ch = 0 THEN created END \
-         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-         AS n (id, u, o, k, c, t, m, s, i, f, created, expires, ck, p, ch)",
-    )
-    .bind::<Array<SqlUuid>, _>(column(new, |row| row.notification_id.0))
-    .bind::<Array<Integer>, _>(column(new, |row| row.user.to_sql()))
-    .bind::<Array<BigInt>, _>(column(new, |row| row.offset))
-    .bind::<Array<Text>, _>(column(new, |row| row.kind.as_str()))
-    .bind::<Array<Text>, _>(column(new, |row| row.category.as_str()))
-    .bind::<Array<Text>, _>(column(new, |row| row.trigger.as_str()))
-    .bind::<Array<Integer>, _>(column(new, |row| row.model_version.0))
-    .bind::<Array<Nullable<SmallInt>>, _>(column(new, |row| segment_to_sql(row.segment)))
-    .bind::<Array<Text>, _>(column(new, |row| join_items(&row.items)))
-    .bind::<Array<Text>, _>(column(new, |row| row.frame.as_str()))
-    .bind::<Array<Timestamptz>, _>(column(new, |row| to_pg(row.created_at)))
-    .bind::<Array<Timestamptz>, _>(column(new, |row| to_pg(row.expires_at)))
-    .bind::<Array<Nullable<Text>>, _>(column(new, |row| row.collapse_key.as_deref()))
-    .bind::<Array<SmallInt>, _>(column(new, |row| row.priority.code()))
-    .bind::<Array<SmallInt>, _>(column(new, |row| channel::code(row.channel)))
-    .execute(conn)?;
-    supersede(conn, new)
-}
-
-fn supersede(conn: &mut PgConnection, new: &[NewNotification]) -> Result<(), StoreError> {
+/// A `collapse_key` withdraws the user's earlier messages with the same.
+pub(super) fn supersede(conn: &mut PgConnection, new: &[&NewNotification]) -> Result<(), StoreError> {
     let keyed: Vec<(&NewNotification, &str)> =
-        new.iter().filter_map(|row| Some((row, row.collapse_key.as_deref()?))).collect();
+        new.iter().filter_map(|row| Some((*row, row.collapse_key.as_deref()?))).collect();
     if keyed.is_empty() {
         return Ok(());
     }

@@ -8,8 +8,11 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use serde_json::json;
-use tidings::store::lease::{self, Attempt, Lease};
-use tidings::store::{Store, StoreError};
+use tidings::base::{ModelVersion, NotificationId, Timestamp, UserId};
+use tidings::notify::{Channel, Priority};
+use tidings::store::lease::{Attempt, Lease};
+use tidings::store::notifications::NewNotification;
+use tidings::store::{Store, StoreError, in_transaction, said};
 
 use crate::helpers::database::TestDatabase;
 use crate::helpers::server::{Server, wait_for};
@@ -128,6 +131,26 @@ fn a_server_that_was_replaced_ends_and_stores_nothing_more() {
     assert_eq!(database.count("SELECT count(*) AS n FROM notifications"), before);
 }
 
+fn message() -> NewNotification {
+    NewNotification {
+        notification_id: NotificationId(uuid::Uuid::now_v7()),
+        user: UserId(1),
+        offset: 1,
+        kind: "recommendation".into(),
+        category: "similar_items".into(),
+        trigger: "view".into(),
+        model_version: ModelVersion(0),
+        segment: None,
+        items: Vec::new(),
+        frame: "{}".into(),
+        created_at: Timestamp::now(),
+        expires_at: Timestamp::now(),
+        collapse_key: None,
+        priority: Priority::default(),
+        channel: Channel::Socket,
+    }
+}
+
 /// Stores with connections of their own, as two processes have.
 #[test]
 fn who_takes_the_lease_waits_for_what_has_begun_and_refuses_what_comes_later() {
@@ -143,7 +166,8 @@ fn who_takes_the_lease_waits_for_what_has_begun_and_refuses_what_comes_later() {
         let first = first.clone();
         move || {
             first.run_blocking(|connection| {
-                lease::in_transaction(connection, &first, |connection| {
+                in_transaction(connection, |connection| {
+                    said::insert(connection, &first, &[] as &[NewNotification], &[])?;
                     begun.send(()).unwrap();
                     may_go.recv().unwrap();
                     Ok(connection.batch_execute(insert)?)
@@ -169,7 +193,11 @@ fn who_takes_the_lease_waits_for_what_has_begun_and_refuses_what_comes_later() {
     under_way.join().unwrap().unwrap();
     let _lease = raised.join().unwrap();
     assert_eq!(database.count("SELECT count(*) AS n FROM users WHERE external_id = 'late'"), 1);
-    let late = first.run_blocking(|connection| lease::in_transaction(connection, &first, |_| Ok(())));
+    let say =
+        |store: &Store| store.run_blocking(|connection| said::insert(connection, store, &[message()], &[]));
+    let late = say(&first);
     assert!(matches!(late, Err(StoreError::LeaseLost)), "{late:?}");
-    next.run_blocking(|connection| lease::in_transaction(connection, &next, |_| Ok(()))).unwrap();
+    assert_eq!(database.count("SELECT count(*) AS n FROM notifications"), 0);
+    say(&next).unwrap();
+    assert_eq!(database.count("SELECT count(*) AS n FROM notifications"), 1);
 }

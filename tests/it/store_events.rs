@@ -12,7 +12,7 @@ use tidings::store::events::{self, Appended};
 use tidings::store::feedback::{self, FeedbackRow};
 use tidings::store::notifications::{self, NewNotification};
 use tidings::store::preferences::{self, Preferences, Settings};
-use tidings::store::users;
+use tidings::store::{said, users};
 use uuid::Uuid;
 
 use crate::helpers::database::TestDatabase;
@@ -281,8 +281,11 @@ fn a_users_state_holds_what_deciding_and_delivering_need() {
     };
     let sent =
         [send(1, 9.0, 1.0), send(2, 2.0, 1.0), send(3, 1.0, -0.5), send(4, 0.1, 1.0), send(5, 0.0, 1.0)];
-    notifications::insert(&mut conn, &sent).unwrap();
-    assert!(notifications::insert(&mut conn, &[send(5, 0.0, 1.0)]).is_err(), "an offset is used once");
+    said::insert(&mut conn, &database.store, &sent, &[]).unwrap();
+    assert!(
+        said::insert(&mut conn, &database.store, &[send(5, 0.0, 1.0)], &[]).is_err(),
+        "an offset is used once"
+    );
     let up_to = |up_to| Acknowledged { user: one, up_to, at: now };
     acknowledgements::put(&mut conn, &[up_to(2), up_to(1)]).unwrap();
     acknowledgements::put(&mut conn, &[up_to(1)]).unwrap();
@@ -320,7 +323,7 @@ fn a_users_state_holds_what_deciding_and_delivering_need() {
 
     // More than memory holds of the stream: caps count them all.
     let more: Vec<NewNotification> = (6..=140).map(|offset| send(offset, 0.0, 1.0)).collect();
-    notifications::insert(&mut conn, &more).unwrap();
+    said::insert(&mut conn, &database.store, &more, &[]).unwrap();
     let state = users::load_states(&mut conn, &[one], now).unwrap().remove(0);
     assert_eq!((state.tail.len(), state.recent.len()), (128, 4 + more.len()));
     assert_eq!(state.recent[0].outcomes, [2, 3]);

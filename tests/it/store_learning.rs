@@ -10,10 +10,10 @@ use tidings::store::decisions::{self, DecisionFilter, DecisionRow, Trace};
 use tidings::store::feedback::{self, FeedbackRow};
 use tidings::store::jobs::{self, JobRow};
 use tidings::store::models::{self, ModelState, NewModel};
-use tidings::store::notifications::{self, NewNotification};
+use tidings::store::notifications::NewNotification;
 use tidings::store::rules::{self, RuleFilter, RuleRow};
 use tidings::store::user_features::{self, UserFeaturesRow};
-use tidings::store::{cleaning, items, outcomes, preferences, server, users};
+use tidings::store::{cleaning, items, outcomes, preferences, said, server, users};
 use uuid::Uuid;
 
 use crate::helpers::database::TestDatabase;
@@ -98,7 +98,7 @@ fn rates_count_each_message_once_over_all_and_by_group() {
     let mut conn = database.connection();
     assert_eq!(outcomes::rates(&mut conn, now()).unwrap().overall, outcomes::Rates::default());
     let messages: Vec<NewNotification> = (1..=4).map(|number| message(number, 1, 10, 0)).collect();
-    notifications::insert(&mut conn, &messages).unwrap();
+    said::insert(&mut conn, &database.store, &messages, &[]).unwrap();
     let acknowledged = Acknowledged { user: UserId(1), up_to: 2, at: now() };
     acknowledgements::put(&mut conn, &[acknowledged]).unwrap();
     let batch = [outcome(1, 1), outcome(1, 2), outcome(1, 2), outcome(3, 3), outcome(1, 4)];
@@ -133,7 +133,7 @@ fn a_purchase_is_owed_to_the_latest_message_in_the_window_that_showed_the_item()
     let database = TestDatabase::new();
     let mut conn = database.connection();
     let messages = [message(1, 1, 10, 0), message(2, 1, 10, 10), message(3, 1, 50, 20), message(4, 2, 10, 5)];
-    notifications::insert(&mut conn, &messages).unwrap();
+    said::insert(&mut conn, &database.store, &messages, &[]).unwrap();
     feedback::insert(&mut conn, &[outcome(2, 2)]).unwrap();
     let at = |minutes: u64| now() + Millis::seconds(minutes * 60);
     let purchases = [
@@ -243,7 +243,7 @@ fn decisions_come_newest_first_and_by_user() {
     };
     let rows =
         [decision(1, 1, &[]), decision(2, 2, &["quiet hours, until 07:00", "cap"]), decision(3, 1, &["x"])];
-    decisions::insert(&mut conn, &rows).unwrap();
+    said::insert(&mut conn, &database.store, &[] as &[NewNotification], &rows).unwrap();
     let mut read =
         |limit, user, after| decisions::recent(&mut conn, &DecisionFilter { limit, user, after }).unwrap();
     assert_eq!(read(2, None, None), [rows[2].clone(), rows[1].clone()]);

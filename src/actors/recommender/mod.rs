@@ -20,15 +20,16 @@ use super::watch::Lifeline;
 use crate::base::{ModelVersion, Timestamp};
 use crate::recommend::{ModelSet, Stage, TrainError};
 use crate::store::jobs::{self, JobRow};
-use crate::store::{lower_priority, models};
+use crate::store::{models, stand_back};
 use crate::telemetry::{Count, Gauge};
 
 pub use training::{Outcome, TrainingError, measure, parameters, train};
 
-/// Users told per turn after a swap: each asks the new model for a list, about a millisecond that a click may have to wait.
-const TELL_GROUP: usize = 8;
-/// Between two such turns: a third of a core at most.
-const TELL_PAUSE: Duration = Duration::from_millis(25);
+/// After a swap one user is told each so often: each asks the new model for a list, about a millisecond that a click may
+/// have to wait, and a fifth of a core.
+const TELL_PAUSE: Duration = Duration::from_millis(5);
+/// All are told within this, however many they are.
+const TELL_WITHIN: Duration = Duration::from_secs(60);
 /// Age of the model is exposed this often.
 const AGE_TICK: Duration = Duration::from_secs(10);
 
@@ -146,7 +147,7 @@ impl RecommenderActor {
         // A thread of its own: its low priority is inherited by the pool it trains in and can't be taken back. A panic in
         // a model ends the thread, not the server: the sender is gone then.
         let thread = std::thread::Builder::new().name("training".to_owned()).spawn(move || {
-            if let Err(error) = lower_priority(0, shared.config.training.niceness) {
+            if let Err(error) = stand_back(shared.config.training.niceness) {
                 log::warn!("training keeps its priority error={error}");
             }
             let jobs = &shared.jobs;
@@ -185,9 +186,12 @@ impl RecommenderActor {
         format!("version {version} serves after {} ms: {}", took.as_millis(), gate.reason)
     }
 
-    /// Tells connected users' actors, a group at a time.
+    /// Tells connected users' actors, spread over time.
     fn tell_users(&self, context: &mut Context<Self>) {
-        for (turn, group) in self.shared.registry.entries().chunks(TELL_GROUP).enumerate() {
+        let entries = self.shared.registry.entries();
+        let turns = (TELL_WITHIN.as_micros() / TELL_PAUSE.as_micros()) as usize;
+        let group_size = entries.len().div_ceil(turns).max(1);
+        for (turn, group) in entries.chunks(group_size).enumerate() {
             let group = group.to_vec();
             let wait = TELL_PAUSE * u32::try_from(turn).unwrap_or(u32::MAX);
             context.run_later(wait, move |actor, _| {
