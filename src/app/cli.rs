@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use super::commands;
+use crate::actors::recommender;
 use crate::config::{Config, ConfigError, Layer, Layered};
 use crate::privacy::Role;
 
@@ -79,6 +80,9 @@ tidings import csv orders.csv --map user_id=customer,item_id=sku,occurred_at=tim
     Import(super::import::ImportArgs),
     /// Train on what is stored; the model serves if it passes the gate.
     Train,
+    /// Trains for a server, which says on standard input what.
+    #[command(name = recommender::worker::SUBCOMMAND, hide = true)]
+    TrainingWorker,
     /// Measure how good the recommendations are, on a hold-out of the stored data or on files.
     #[command(after_help = "Examples:\n  tidings evaluate --json\n  \
 tidings evaluate --train train.csv.gz --test test.csv.gz --algorithm all --k 10,20\n  \
@@ -127,6 +131,9 @@ fn role(text: &str) -> Result<Role, String> {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     crate::telemetry::log_line::init();
+    if matches!(cli.command, Command::TrainingWorker) {
+        return done(commands::training_worker::run()); // Configured by the server.
+    }
     let layered = match settings(&cli) {
         Ok(layered) => layered,
         Err(error) => return fail(&error, EXIT_USAGE),
@@ -153,7 +160,7 @@ fn execute(command: Command, config: Config) -> anyhow::Result<()> {
         Command::OffPolicy(args) => commands::off_policy::run(&args),
         Command::Simulate(args) => commands::simulate::run(args),
         Command::Token { role, user, days } => commands::token::run(&config, role, user.as_deref(), days),
-        Command::Config => Ok(()),
+        Command::Config | Command::TrainingWorker => Ok(()),
     }
 }
 

@@ -66,15 +66,21 @@ pub struct Running {
     push: Arbiter,
 }
 
-/// What the database holds that every request needs. Blocks.
-pub fn load(config: Config, store: Store) -> anyhow::Result<Arc<Shared>> {
+/// What the database holds that a training needs: the catalogue, and the model to compare with. Blocks.
+pub fn load_models(config: Config, store: Store) -> anyhow::Result<Arc<Shared>> {
     let (epoch, catalogue) = store.run_blocking(|connection| {
-        jobs::fail_unfinished(connection, Timestamp::now())?;
         Ok((server::epoch(connection)?, Catalogue::from_items(items::load_all(connection)?)))
     })?;
     let model = store.run_blocking(last_good_model)?;
     let shared = Shared::new(config, store, &epoch, catalogue, ModelSet::empty());
     shared.put_models(model.unwrap_or_else(ModelSet::empty));
+    Ok(shared)
+}
+
+/// What the database holds that every request needs. Blocks.
+pub fn load(config: Config, store: Store) -> anyhow::Result<Arc<Shared>> {
+    store.run_blocking(|connection| jobs::fail_unfinished(connection, Timestamp::now()))?;
+    let shared = load_models(config, store)?;
     shared.store.run_blocking(|connection| shared.begin_recount(connection))?;
     shared.store.run_blocking(|connection| shared.read_book(connection))?;
     shared.store.run_blocking(|connection| shared.read_learner(connection))?;

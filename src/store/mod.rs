@@ -62,7 +62,7 @@ use uuid::Uuid;
 pub use diesel::PgConnection as Connection;
 pub use error::StoreError;
 pub use migrations::MIGRATIONS;
-pub use priority::stand_back;
+pub use priority::{process_stands_back, thread_stands_back};
 pub use writer::Writer;
 
 /// How long a caller waits for a free connection.
@@ -122,6 +122,11 @@ impl Store {
             .map_err(|error| StoreError::connect(&self.url, &error.to_string()))?;
         conn.batch_execute(SESSION_SETTINGS)?;
         Ok(conn)
+    }
+
+    /// Where the database is, with its password: not for logs.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     fn holder(&self) -> Option<Uuid> {

@@ -11,8 +11,18 @@ use std::io;
 /// Longest time slice that Linux gives (sched_setattr(2), clamped there), nanoseconds.
 const LONGEST_SLICE: u64 = 100_000_000;
 
-/// The calling thread and those it will make; `niceness` 0 changes nothing. Can't be taken back.
-pub fn stand_back(niceness: i32) -> io::Result<()> {
+/// The calling thread and those it will make, as far as nice(2) goes; 0 changes nothing. Can't be taken back.
+pub fn thread_stands_back(niceness: i32) -> io::Result<()> {
+    lower(0, niceness)
+}
+
+/// This process, in a session of its own from here on; 0 changes nothing. Before it has threads.
+pub fn process_stands_back(niceness: i32) -> io::Result<()> {
+    if niceness > 0 {
+        // SAFETY: setsid(2) takes nothing. Refused to the leader of a group, which is alone in its session.
+        unsafe { libc::setsid() };
+        lower_autogroup("self", niceness);
+    }
     lower(0, niceness)
 }
 
@@ -20,10 +30,14 @@ pub fn stand_back(niceness: i32) -> io::Result<()> {
 pub fn let_stand_back(pid: i32, niceness: i32) -> io::Result<()> {
     lower(pid, niceness)?;
     if niceness > 0 {
-        // Absent without autogroups, and then the niceness above is all it takes.
-        let _ = std::fs::write(format!("/proc/{pid}/autogroup"), niceness.to_string());
+        lower_autogroup(&pid.to_string(), niceness);
     }
     Ok(())
+}
+
+fn lower_autogroup(process: &str, niceness: i32) {
+    // Absent without autogroups, and then nice(2) is all it takes.
+    let _ = std::fs::write(format!("/proc/{process}/autogroup"), niceness.to_string());
 }
 
 fn lower(id: i32, niceness: i32) -> io::Result<()> {

@@ -43,5 +43,6 @@ mod store_events;
 mod store_learning;
 mod store_migrations;
 mod stream;
+mod training_worker;
 mod triggers;
 mod webpush;

@@ -2,7 +2,9 @@
 //! gate; then tells the actors of connected users.
 
 mod training;
+pub mod worker;
 
+use std::collections::{HashSet, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::registry::Entry;
 use super::send::offer;
 use super::shared::Shared;
 use super::user::ModelTrained;
@@ -20,15 +23,17 @@ use super::watch::Lifeline;
 use crate::base::{ModelVersion, Timestamp};
 use crate::recommend::{ModelSet, Stage, TrainError};
 use crate::store::jobs::{self, JobRow};
-use crate::store::{models, stand_back};
+use crate::store::{models, thread_stands_back};
 use crate::telemetry::{Count, Gauge};
+
+use worker::train_beside;
 
 pub use training::{Outcome, TrainingError, measure, parameters, train};
 
 /// After a swap one user is told each so often: each asks the new model for a list, about a millisecond that a click may
-/// have to wait, and a fifth of a core.
-const TELL_PAUSE: Duration = Duration::from_millis(5);
-/// All are told within this, however many they are.
+/// have to wait.
+const TELL_PAUSE: Duration = Duration::from_millis(20);
+/// All are told within about this, however many they are.
 const TELL_WITHIN: Duration = Duration::from_secs(60);
 /// Age of the model is exposed this often.
 const AGE_TICK: Duration = Duration::from_secs(10);
@@ -124,13 +129,24 @@ fn expose(shared: &Shared) {
 pub struct RecommenderActor {
     shared: Arc<Shared>,
     running: Option<Uuid>,
+    /// Who has still to learn of the last swap.
+    to_tell: VecDeque<Arc<Entry>>,
+    told_at_once: usize,
+    is_telling: bool,
     _lifeline: Lifeline,
 }
 
 impl RecommenderActor {
     /// Waiting for its time.
     pub fn new(shared: Arc<Shared>, lifeline: Lifeline) -> Self {
-        Self { shared, running: None, _lifeline: lifeline }
+        Self {
+            shared,
+            running: None,
+            to_tell: VecDeque::new(),
+            told_at_once: 0,
+            is_telling: false,
+            _lifeline: lifeline,
+        }
     }
 
     fn retrain(&mut self, context: &mut Context<Self>) -> Uuid {
@@ -144,14 +160,14 @@ impl RecommenderActor {
         self.shared.live.prepare(parameters(&self.shared).popularity_half_life_days);
         let shared = Arc::clone(&self.shared);
         let (done, ended) = oneshot::channel();
-        // A thread of its own: its low priority is inherited by the pool it trains in and can't be taken back. A panic in
-        // a model ends the thread, not the server: the sender is gone then.
+        // A thread of its own: its low priority, for reading the model back, can't be taken back. A panic ends the thread,
+        // not the server: the sender is gone then.
         let thread = std::thread::Builder::new().name("training".to_owned()).spawn(move || {
-            if let Err(error) = stand_back(shared.config.training.niceness) {
+            if let Err(error) = thread_stands_back(shared.config.training.niceness) {
                 log::warn!("training keeps its priority error={error}");
             }
             let jobs = &shared.jobs;
-            let _ = done.send(train(&shared, &mut |stage, share| jobs.progress(stage, share)));
+            let _ = done.send(train_beside(&shared, &mut |stage, share| jobs.progress(stage, share)));
         });
         if let Err(error) = thread {
             log::error!("no thread for training error={error}");
@@ -186,21 +202,28 @@ impl RecommenderActor {
         format!("version {version} serves after {} ms: {}", took.as_millis(), gate.reason)
     }
 
-    /// Tells connected users' actors, spread over time.
-    fn tell_users(&self, context: &mut Context<Self>) {
-        let entries = self.shared.registry.entries();
+    /// Tells connected users' actors, spread over time. Those who have still to learn of an earlier swap keep their turn.
+    fn tell_users(&mut self, context: &mut Context<Self>) {
+        let waiting: HashSet<u64> = self.to_tell.iter().map(|entry| entry.instance).collect();
+        let others = self.shared.registry.entries().into_iter();
+        self.to_tell.extend(others.filter(|entry| !waiting.contains(&entry.instance)));
         let turns = (TELL_WITHIN.as_micros() / TELL_PAUSE.as_micros()) as usize;
-        let group_size = entries.len().div_ceil(turns).max(1);
-        for (turn, group) in entries.chunks(group_size).enumerate() {
-            let group = group.to_vec();
-            let wait = TELL_PAUSE * u32::try_from(turn).unwrap_or(u32::MAX);
-            context.run_later(wait, move |actor, _| {
-                for entry in &group {
-                    if !offer(&entry.address, ModelTrained).is_queued() {
-                        actor.shared.metrics.add(Count::MailboxFull, 1);
-                    }
-                }
-            });
+        self.told_at_once = self.to_tell.len().div_ceil(turns);
+        if !std::mem::replace(&mut self.is_telling, true) {
+            self.tell_some(context);
+        }
+    }
+
+    fn tell_some(&mut self, context: &mut Context<Self>) {
+        let n = self.told_at_once.min(self.to_tell.len());
+        for entry in self.to_tell.drain(..n) {
+            if !offer(&entry.address, ModelTrained).is_queued() {
+                self.shared.metrics.add(Count::MailboxFull, 1);
+            }
+        }
+        self.is_telling = !self.to_tell.is_empty();
+        if self.is_telling {
+            context.run_later(TELL_PAUSE, Self::tell_some);
         }
     }
 

@@ -11,7 +11,7 @@ use crate::recommend::{ModelSet, Stage, TrainError, Trained, TrainingData, Train
 use crate::store::models::{self, ModelState, NewModel};
 use crate::store::rules::RuleRow;
 use crate::store::user_features::{self, UserFeaturesRow};
-use crate::store::{StoreError, events, in_transaction, items, propensity, rules, users};
+use crate::store::{StoreError, events, in_transaction, propensity, rules, users};
 
 /// Events read between two looks at cancellation: some milliseconds.
 const EVENTS_AT_ONCE: usize = 8_192;
@@ -31,6 +31,9 @@ pub enum TrainingError {
     /// The artefact.
     #[error("the model could not be encoded: {0}")]
     Encode(String),
+    /// The process that trains, in its own words or about it.
+    #[error("{0}")]
+    Worker(String),
 }
 
 /// A finished training.
@@ -65,10 +68,6 @@ pub fn measure(
     now: Timestamp,
     progress: &mut dyn FnMut(Stage, f32) -> ControlFlow<()>,
 ) -> Result<Trained, TrainingError> {
-    // An import beside the running server may have brought items.
-    // Read again whole; what changed was told when it did.
-    let niceness = shared.config.training.niceness;
-    let _ = shared.upsert_items(shared.store.read_in_background(niceness, items::load_all)?);
     let mut data = read(shared, progress)?;
     let parameters = parameters(shared);
     let left_out = data.cap_users(parameters.max_user_events);
@@ -84,9 +83,9 @@ pub fn measure(
     let mut trained = evaluate::train_against(&data, &catalogue, now, &parameters, current, progress)?;
     drop(data);
     let since = now.plus_days(-MESSAGE_DAYS);
-    let messages = shared
-        .store
-        .read_in_background(niceness, |connection| propensity::messages(connection, since, MESSAGES))?;
+    let messages = shared.store.read_in_background(shared.config.training.niceness, |connection| {
+        propensity::messages(connection, since, MESSAGES)
+    })?;
     let fitted = train_propensity(&mut trained.model, &messages, now, progress)?;
     trained.metrics.extend(evaluate::propensity::measure_propensity(&fitted));
     trained.model.metrics.clone_from(&trained.metrics);

@@ -102,7 +102,7 @@ pub fn run(config: &Config, args: &EvaluateArgs) -> anyhow::Result<()> {
 
 fn stored(config: &Config, args: &EvaluateArgs) -> anyhow::Result<()> {
     let database = open(config, Sharing::Attach)?;
-    let shared = server::load(config.clone(), database.store.clone())?;
+    let shared = server::load_models(config.clone(), database.store.clone())?;
     let bar = evaluate_files::bar(args.json)?;
     let started = Instant::now();
     let trained = recommender::measure(&shared, Timestamp::now(), &mut |stage, done| {

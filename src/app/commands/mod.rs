@@ -14,6 +14,7 @@ pub mod serve;
 pub mod simulate;
 pub mod token;
 pub mod train;
+pub mod training_worker;
 
 use std::io::Write;
 

@@ -15,7 +15,7 @@ use crate::config::Config;
 /// Trains once, prints the metrics, and fails when the gate does not let the model serve.
 pub fn run(config: &Config) -> anyhow::Result<()> {
     let database = open(config, Sharing::Attach)?;
-    let shared = server::load(config.clone(), database.store.clone())?;
+    let shared = server::load_models(config.clone(), database.store.clone())?;
     let bar = ProgressBar::new(1_000);
     bar.set_style(ProgressStyle::with_template("{elapsed_precise} {bar:40} {percent:>3} % {msg}")?);
     bar.enable_steady_tick(Duration::from_millis(200));

@@ -1,0 +1,149 @@
+//! Training in a process of its own: a session of its own to the scheduler, so that its low priority counts against
+//! PostgreSQL too; memory that is given back whole; and a training that runs out of memory takes no server with it.
+//!
+//! The parent writes one line, the [`Order`], to the worker's standard input and keeps it open: when it closes, the order is
+//! withdrawn and the worker ends, also when the server is killed. The worker answers with [`Report`]s, one a line. Models and
+//! data go through PostgreSQL alone.
+
+use std::io::{BufRead, BufReader, Write};
+use std::ops::ControlFlow;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::training::{Outcome, TrainingError, train};
+use crate::actors::shared::Shared;
+use crate::base::ModelVersion;
+use crate::config::Config;
+use crate::evaluate::gate::Gate;
+use crate::recommend::{ModelSet, Stage, TrainError};
+use crate::store::{items, models};
+
+/// The subcommand that works.
+pub const SUBCOMMAND: &str = "training-worker";
+/// Progress within a stage is told this often.
+const TELL_EVERY: Duration = Duration::from_millis(20);
+
+/// What to train with.
+#[derive(Serialize, Deserialize)]
+pub struct Order {
+    /// The database, with its password: never in an argument or a log.
+    pub url: String,
+    /// The server's configuration.
+    pub config: Config,
+}
+
+/// What a worker says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Report {
+    /// Where it is.
+    Progress { stage: Stage, share: f32 },
+    /// The model is stored.
+    Stored { version: ModelVersion, gate: Gate, took: Duration },
+    /// No model.
+    Failed(String),
+}
+
+/// Trains in a worker and reads the new model back. Blocks for as long as it takes; told to break, it ends the worker.
+pub fn train_beside(
+    shared: &Shared,
+    progress: &mut dyn FnMut(Stage, f32) -> ControlFlow<()>,
+) -> Result<Outcome, TrainingError> {
+    // An import beside the running server may have brought items: the model may name them.
+    let niceness = shared.config.training.niceness;
+    let _ = shared.upsert_items(shared.store.read_in_background(niceness, items::load_all)?);
+    let mut worker = Worker::start(shared)?;
+    let stdout =
+        worker.0.stdout.take().ok_or_else(|| TrainingError::Worker("it has no output".to_owned()))?;
+    for line in BufReader::new(stdout).lines() {
+        let report = line.map_err(|error| TrainingError::Worker(error.to_string())).and_then(|line| {
+            serde_json::from_str(&line).map_err(|error| TrainingError::Worker(format!("{error} in: {line}")))
+        })?;
+        match report {
+            Report::Progress { stage, share } if progress(stage, share).is_break() => {
+                return Err(TrainError::Cancelled.into());
+            }
+            Report::Progress { .. } => {}
+            Report::Stored { version, gate, took } => {
+                let model = read_back(shared, version)?;
+                return Ok(Outcome { model, gate, took });
+            }
+            Report::Failed(message) => return Err(TrainingError::Worker(message)),
+        }
+    }
+    let status = worker.0.wait().map_err(|error| TrainingError::Worker(error.to_string()))?;
+    Err(TrainingError::Worker(format!(
+        "the training process ended early, {status}; does it have enough memory?"
+    )))
+}
+
+fn read_back(shared: &Shared, version: ModelVersion) -> Result<ModelSet, TrainingError> {
+    let artefact = shared.store.run_blocking(|connection| models::load(connection, version))?;
+    let artefact =
+        artefact.ok_or_else(|| TrainingError::Worker(format!("version {version} is not stored")))?;
+    let mut model = ModelSet::decode(&artefact).map_err(|error| TrainingError::Worker(error.to_string()))?;
+    model.version = version;
+    Ok(model)
+}
+
+/// A worker that ends when this is dropped.
+struct Worker(Child);
+
+impl Worker {
+    fn start(shared: &Shared) -> Result<Self, TrainingError> {
+        let failed =
+            |error: std::io::Error| TrainingError::Worker(format!("it could not be started: {error}"));
+        let order = Order { url: shared.store.url().to_owned(), config: shared.config.clone() };
+        let order = serde_json::to_string(&order).map_err(|error| failed(error.into()))?;
+        let mut command = Command::new(program());
+        command.arg0("tidings").arg(SUBCOMMAND).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let worker = Self(command.spawn().map_err(failed)?);
+        let mut stdin = worker.0.stdin.as_ref();
+        stdin.as_mut().map_or(Ok(()), |stdin| writeln!(stdin, "{order}")).map_err(failed)?;
+        Ok(worker)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.0.kill(); // It may have ended.
+        let _ = self.0.wait();
+    }
+}
+
+/// This very program, also when an upgrade has put another in its place.
+fn program() -> PathBuf {
+    std::env::current_exe().ok().filter(|path| path.exists()).unwrap_or_else(|| "/proc/self/exe".into())
+}
+
+/// The worker's part: trains and says on standard output how it goes. Blocks.
+pub fn work(shared: &Shared) -> std::io::Result<()> {
+    let mut told: Option<(Stage, Instant)> = None;
+    let outcome = train(shared, &mut |stage, share| {
+        if told.is_some_and(|(last, at)| last == stage && at.elapsed() < TELL_EVERY) {
+            return ControlFlow::Continue(());
+        }
+        told = Some((stage, Instant::now()));
+        // Nobody listens any more.
+        if say(&Report::Progress { stage, share }).is_err() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    });
+    say(&match outcome {
+        Ok(Outcome { model, gate, took }) => Report::Stored { version: model.version, gate, took },
+        Err(error) => Report::Failed(error.to_string()),
+    })
+}
+
+fn say(report: &Report) -> std::io::Result<()> {
+    let line = serde_json::to_string(report)?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}

@@ -1,0 +1,35 @@
+//! `tidings training-worker`: what a server starts to train; see [`crate::actors::recommender::worker`].
+
+use std::io::{BufRead, Read, stdin};
+
+use anyhow::Context;
+
+use super::memory::use_small_pages;
+use crate::actors::recommender::worker::{Order, work};
+use crate::app::server;
+use crate::store::{Store, process_stands_back};
+
+/// Reading, and one to spare.
+const CONNECTIONS: u32 = 2;
+/// The order was withdrawn.
+const EXIT_WITHDRAWN: i32 = 3;
+
+/// Carries out the order on standard input.
+pub fn run() -> anyhow::Result<()> {
+    // A core that clears a page of 2 MiB does nothing else meanwhile; where a hypervisor has to find the memory first, for
+    // 5–25 ms at a time (measured).
+    use_small_pages();
+    let mut line = String::new();
+    stdin().lock().read_line(&mut line).context("no order")?;
+    let Order { url, config } = serde_json::from_str(&line).context("this is for servers to call")?;
+    if let Err(error) = process_stands_back(config.training.niceness) {
+        log::warn!("training keeps its priority error={error}");
+    }
+    std::thread::Builder::new().name("withdrawal".to_owned()).spawn(|| {
+        let _ = stdin().lock().read_to_end(&mut Vec::new());
+        std::process::exit(EXIT_WITHDRAWN);
+    })?;
+    let store = Store::connect(&url, CONNECTIONS)?;
+    work(&*server::load_models(config, store)?)?;
+    Ok(())
+}
