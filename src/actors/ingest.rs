@@ -121,27 +121,29 @@ impl IngestActor {
         let shared = Arc::clone(&self.shared);
         let started = Instant::now();
         let writer = self.writer.clone();
+        // Shared, so that the events are still here when the database can't even be reached.
+        let batch = Arc::new(batch);
+        let committing = Arc::clone(&batch);
         let commit = async move {
             writer
                 .run(move |connection| {
-                    let result = events::append(connection, &batch);
-                    if let Ok(appended) = &result {
-                        shared.learn_items(connection, &batch, appended);
-                    }
-                    Ok((batch, result))
+                    let appended = events::append(connection, &committing)?;
+                    shared.learn_items(connection, &committing, &appended);
+                    Ok(appended)
                 })
                 .await
         };
         context.spawn(commit.into_actor(self).map(move |outcome, actor, context| {
             actor.in_flight = false;
             actor.shared.metrics.time(Timing::Commit, started.elapsed());
-            match outcome {
-                Ok((batch, Ok(appended))) => actor.committed(group, &counts, batch, appended),
-                Ok((batch, Err(error))) => {
+            match (outcome, Arc::try_unwrap(batch)) {
+                (Ok(appended), Ok(batch)) => actor.committed(group, &counts, batch, appended),
+                (Err(error), Ok(batch)) if !matches!(error, StoreError::Connect(_)) => {
                     log::error!("events not committed events={} error={error}", batch.len());
                     actor.failed(group, &counts, batch);
                 }
-                Err(error) => {
+                (outcome, _) => {
+                    let error = outcome.err().unwrap_or(StoreError::Interrupted);
                     log::error!("events not committed error={error}");
                     actor.refuse(group);
                 }

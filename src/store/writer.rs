@@ -45,7 +45,8 @@ impl Store {
 }
 
 impl Writer {
-    /// Runs `work` on the session's thread, after what was given before.
+    /// Runs `work` on the session's thread, after what was given before. It has to return what went wrong as an error: after
+    /// one the connection is asked whether it still lives.
     pub async fn run<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
