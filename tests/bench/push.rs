@@ -15,8 +15,10 @@ use crate::server::{FREE_DEMO, Server, data_dir};
 const USERS: i64 = 1_000;
 const EVENTS_PER_S: i64 = 500;
 const SECONDS: i64 = 30;
-const TURNS: i64 = 3;
+const TURNS: i64 = 5;
 const TURN_SECONDS: i64 = 16;
+/// Logins are work as well, and set off messages of their own: the first event comes when that is over.
+const AFTER_LOGIN: Duration = Duration::from_secs(3);
 
 pub fn run(report: &mut Report) {
     load::raise_file_limit();
@@ -24,6 +26,7 @@ pub fn run(report: &mut Report) {
     report.setting("users connected", USERS);
     report.setting("events per second", EVENTS_PER_S);
     report.setting("seconds", SECONDS);
+    report.setting("pause after the logins, seconds", AFTER_LOGIN.as_secs());
     report.setting("shop", "the demo's, 3 months of history, trained model; caps and repeats off");
     let server = Server::start("demo", directory.path(), &FREE_DEMO);
     report.row(
@@ -132,6 +135,7 @@ fn browse(address: SocketAddr, round: i64, seconds: i64) -> (Vec<f64>, usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let sockets = join_all((1..=USERS).map(|user| load::login(address, user))).await;
+        tokio::time::sleep(AFTER_LOGIN).await;
         let every = Duration::from_millis((USERS * 1_000 / EVENTS_PER_S) as u64);
         let each = seconds * EVENTS_PER_S / USERS;
         let parts = sockets.into_iter().enumerate().map(|(index, socket)| {
