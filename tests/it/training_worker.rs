@@ -88,8 +88,8 @@ fn a_worker_stands_back_in_a_session_of_its_own_and_ends_with_its_server() {
         }
         stands_back
     });
+    // Standing still as it is.
     server.kill();
-    signal(worker, libc::SIGCONT);
     wait_for("the worker to end", || !is_alive(worker));
     assert_eq!(database.count("SELECT count(*) AS n FROM models"), 0);
 }

@@ -2,6 +2,7 @@
 //! gate; then tells the actors of connected users.
 
 mod training;
+mod turns;
 pub mod worker;
 
 use std::collections::{HashSet, VecDeque};

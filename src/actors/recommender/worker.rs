@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::training::{Outcome, TrainingError, train};
+use super::turns::Turns;
 use crate::actors::shared::Shared;
 use crate::base::ModelVersion;
 use crate::config::Config;
@@ -58,7 +59,7 @@ pub fn train_beside(
     let _ = shared.upsert_items(shared.store.read_in_background(niceness, items::load_all)?);
     let mut worker = Worker::start(shared)?;
     let stdout =
-        worker.0.stdout.take().ok_or_else(|| TrainingError::Worker("it has no output".to_owned()))?;
+        worker.child.stdout.take().ok_or_else(|| TrainingError::Worker("it has no output".to_owned()))?;
     for line in BufReader::new(stdout).lines() {
         let report = line.map_err(|error| TrainingError::Worker(error.to_string())).and_then(|line| {
             serde_json::from_str(&line).map_err(|error| TrainingError::Worker(format!("{error} in: {line}")))
@@ -69,13 +70,15 @@ pub fn train_beside(
             }
             Report::Progress { .. } => {}
             Report::Stored { version, gate, took } => {
+                drop(worker);
                 let model = read_back(shared, version)?;
                 return Ok(Outcome { model, gate, took });
             }
             Report::Failed(message) => return Err(TrainingError::Worker(message)),
         }
     }
-    let status = worker.0.wait().map_err(|error| TrainingError::Worker(error.to_string()))?;
+    worker.turns = None;
+    let status = worker.child.wait().map_err(|error| TrainingError::Worker(error.to_string()))?;
     Err(TrainingError::Worker(format!(
         "the training process ended early, {status}; does it have enough memory?"
     )))
@@ -91,7 +94,11 @@ fn read_back(shared: &Shared, version: ModelVersion) -> Result<ModelSet, Trainin
 }
 
 /// A worker that ends when this is dropped.
-struct Worker(Child);
+struct Worker {
+    child: Child,
+    /// Over before the child is waited for.
+    turns: Option<Turns>,
+}
 
 impl Worker {
     fn start(shared: &Shared) -> Result<Self, TrainingError> {
@@ -101,17 +108,22 @@ impl Worker {
         let order = serde_json::to_string(&order).map_err(|error| failed(error.into()))?;
         let mut command = Command::new(program());
         command.arg0("tidings").arg(SUBCOMMAND).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let worker = Self(command.spawn().map_err(failed)?);
-        let mut stdin = worker.0.stdin.as_ref();
+        let mut worker = Self { child: command.spawn().map_err(failed)?, turns: None };
+        let mut stdin = worker.child.stdin.as_ref();
         stdin.as_mut().map_or(Ok(()), |stdin| writeln!(stdin, "{order}")).map_err(failed)?;
+        // A stopped worker could not end with its server elsewhere.
+        if cfg!(target_os = "linux") && shared.config.training.niceness > 0 {
+            worker.turns = Some(Turns::take(worker.child.id()).map_err(failed)?);
+        }
         Ok(worker)
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        let _ = self.0.kill(); // It may have ended.
-        let _ = self.0.wait();
+        self.turns = None;
+        let _ = self.child.kill(); // It may have ended.
+        let _ = self.child.wait();
     }
 }
 

@@ -19,6 +19,7 @@ pub fn run() -> anyhow::Result<()> {
     // A core that clears a page of 2 MiB does nothing else meanwhile; where a hypervisor has to find the memory first, for
     // 5–25 ms at a time (measured).
     use_small_pages();
+    end_with_parent();
     let mut line = String::new();
     stdin().lock().read_line(&mut line).context("no order")?;
     let Order { url, config } = serde_json::from_str(&line).context("this is for servers to call")?;
@@ -32,4 +33,13 @@ pub fn run() -> anyhow::Result<()> {
     let store = Store::connect(&url, CONNECTIONS)?;
     work(&*server::load_models(config, store)?)?;
     Ok(())
+}
+
+/// Even when this process is stopped while its parent ends; when it runs it sees that the order is withdrawn.
+fn end_with_parent() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: prctl(2) with numbers only.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0)
+    };
 }
