@@ -84,14 +84,8 @@ mod tests {
 
     use super::*;
 
-    /// Clock ticks that a child that only counts has used after a second.
-    fn ticks_in_a_second(busy: f64) -> (u64, Child) {
-        let child = Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
-        let turns = Turns::take_while(child.id(), move || busy).unwrap();
-        std::thread::sleep(Duration::from_secs(1));
-        drop(turns);
-        let stat = fields(&child);
-        (stat[11].parse::<u64>().unwrap() + stat[12].parse::<u64>().unwrap(), child)
+    fn that_only_counts() -> Child {
+        Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap()
     }
 
     /// From the state on: field 3 of proc(5)'s stat is the first.
@@ -102,11 +96,29 @@ mod tests {
 
     #[test]
     fn a_busy_server_gives_a_part_of_the_time_and_runs_on_afterwards() {
-        let (ticks, mut child) = ticks_in_a_second(0.2);
+        let mut child = that_only_counts();
+        let turns = Turns::take_while(child.id(), || 2.0 * BUSY).unwrap();
+        std::thread::sleep(Duration::from_secs(1));
+        drop(turns);
+        let fields_now = fields(&child);
+        let ticks = fields_now[11].parse::<u64>().unwrap() + fields_now[12].parse::<u64>().unwrap();
         // 29 of 100 at most, and what a late wake-up adds.
         assert!(ticks <= 60, "{ticks} ticks of 100");
         assert!(ticks > 0);
         assert_ne!(fields(&child)[0], "T");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn beside_a_server_at_rest_nothing_is_stopped() {
+        let mut child = that_only_counts();
+        let turns = Turns::take_while(child.id(), || 0.5 * BUSY).unwrap();
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_millis(300) {
+            assert_ne!(fields(&child)[0], "T");
+        }
+        drop(turns);
         child.kill().unwrap();
         child.wait().unwrap();
     }

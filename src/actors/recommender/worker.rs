@@ -64,6 +64,8 @@ pub fn train_beside(
         let report = line.map_err(|error| TrainingError::Worker(error.to_string())).and_then(|line| {
             serde_json::from_str(&line).map_err(|error| TrainingError::Worker(format!("{error} in: {line}")))
         })?;
+        // From its first word on: by then it ends with this process even when it stands still.
+        worker.take_turns(niceness)?;
         match report {
             Report::Progress { stage, share } if progress(stage, share).is_break() => {
                 return Err(TrainError::Cancelled.into());
@@ -108,14 +110,19 @@ impl Worker {
         let order = serde_json::to_string(&order).map_err(|error| failed(error.into()))?;
         let mut command = Command::new(program());
         command.arg0("tidings").arg(SUBCOMMAND).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut worker = Self { child: command.spawn().map_err(failed)?, turns: None };
+        let worker = Self { child: command.spawn().map_err(failed)?, turns: None };
         let mut stdin = worker.child.stdin.as_ref();
         stdin.as_mut().map_or(Ok(()), |stdin| writeln!(stdin, "{order}")).map_err(failed)?;
-        // A stopped worker could not end with its server elsewhere.
-        if cfg!(target_os = "linux") && shared.config.training.niceness > 0 {
-            worker.turns = Some(Turns::take(worker.child.id()).map_err(failed)?);
-        }
         Ok(worker)
+    }
+
+    /// Unless it does already, or is not to stand back. On Linux only: elsewhere nothing ends a worker that stands still.
+    fn take_turns(&mut self, niceness: i32) -> Result<(), TrainingError> {
+        if cfg!(target_os = "linux") && niceness > 0 && self.turns.is_none() {
+            let turns = Turns::take(self.child.id());
+            self.turns = Some(turns.map_err(|error| TrainingError::Worker(error.to_string()))?);
+        }
+        Ok(())
     }
 }
 
