@@ -229,3 +229,18 @@ fn what_the_user_wants_in_a_digest_is_collected_and_told_together() {
     }
     wait_for("let go", || database.count("SELECT count(*) AS n FROM held_messages") == 0);
 }
+
+#[test]
+fn an_order_is_told_in_all_its_states_though_its_item_was_bought_and_is_sold_out() {
+    let (_database, server) = shop();
+    let mut http = server.http();
+    let (mut client, _) = server.login(1);
+    act(&mut client, "purchase", 107);
+    assert_eq!(http.put("/v1/items", &item(107, 10.0, 0)).status, 200);
+    for state in ["shipped", "out for delivery", "delivered"] {
+        let event = json!({"title": format!("Your order is {state}"), "body": "Watch 107"});
+        let call = json!({"user_ids": [1], "item_id": 107, "event": event});
+        assert_eq!(http.post("/v1/triggers/order_status", &call).json()["accepted"], 1);
+        assert_eq!(notification(&mut client, "order_status")["title"], format!("Your order is {state}"));
+    }
+}

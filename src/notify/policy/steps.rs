@@ -172,8 +172,9 @@ impl Judge<'_> {
             return self.stop(STEP, Outcome::Drop, Reason::SaidBefore(sent.at), "");
         }
         let of = self.candidate.items.len();
-        // A message about one occasion is told apart by its key; a list by what is new in it.
-        if self.is_owed() || self.candidate.dedupe_key.is_some() || of == 0 {
+        // A message about one occasion is told apart by its key, what the shop says by its request; a list by what is new in it.
+        let is_list = self.candidate.from_profile && self.candidate.dedupe_key.is_none();
+        if self.is_owed() || !is_list || of == 0 {
             return self.say(STEP, Verdict::Pass, Reason::New { new: of, of });
         }
         let new = self.new_items();

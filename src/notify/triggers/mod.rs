@@ -81,8 +81,12 @@ impl Trigger {
         !self.is_about_item() && !self.is_said_by_shop() && self.seed().is_none()
     }
 
-    /// Names the occasion, for those that are told once: the definition, the item and, of a price, how much it is.
+    /// Names the occasion, for those that are told once: the definition, the item and, of a price, how much it is. What the
+    /// shop says has none: each call is an occasion of its own (shipped, out for delivery, delivered).
     pub fn dedupe_key(&self, price: Option<f64>) -> Option<u64> {
+        if self.is_said_by_shop() {
+            return None;
+        }
         if matches!(self.definition.when, Condition::Segment { .. }) {
             return Some(hash(&self.definition.name));
         }

@@ -185,6 +185,21 @@ fn a_rule_names_segments_and_bounds_and_is_asked_again_when_sending() {
 }
 
 #[test]
+fn an_order_is_told_whatever_became_of_its_item_and_each_state_is_an_occasion() {
+    let triggers = triggers();
+    let sold_out = Item { stock: Some(0), ..item(7) };
+    let catalogue = Catalogue::from_items([sold_out]);
+    let buyer = profile(&[event(EventKind::Purchase, 7, NOW)], &catalogue);
+    for name in ["order_status", "announcement"] {
+        for gone in [7, 8] {
+            let told = Trigger::of(triggers.find(name).unwrap(), Some(ItemId(gone)));
+            assert_eq!(told.truth(&buyer, None, &catalogue, NOW), Truth::Holds, "{name} {gone}");
+            assert_eq!(told.dedupe_key(Some(10.0)), None, "shipped, out for delivery, delivered");
+        }
+    }
+}
+
+#[test]
 fn nonsense_is_refused_with_the_field() {
     let parse = |json: &str| serde_json::from_str::<Definition>(json);
     let good = r#"{"name":"x","when":{"kind":"cart_left","minutes":5},"category":"c","template":"t"}"#;

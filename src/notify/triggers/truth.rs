@@ -173,7 +173,8 @@ impl Trigger {
         {
             return Truth::NotMet; // Back already.
         }
-        if !self.is_about_item() {
+        // What the shop says of an order stays true whether the item was bought (it was), is sold out or has left the catalogue.
+        if !self.is_about_item() || self.is_said_by_shop() {
             return Truth::Holds;
         }
         let Some(item) = self.item.and_then(|item| catalogue.get(item)) else { return Truth::Gone };
