@@ -67,6 +67,23 @@ pub struct Loaded {
     pub stream: Stream,
 }
 
+impl Loaded {
+    /// Somebody of whom nothing is known.
+    pub fn stranger() -> Self {
+        Self {
+            user: UserId(0),
+            is_robot: false,
+            profile: Profile::default(),
+            policy: PolicyState::default(),
+            preferences: Preferences::default(),
+            stored_preferences: preferences::Preferences::default(),
+            views: Views::default(),
+            held: Vec::new(),
+            stream: Stream::new(0, 0, 0, Vec::new()),
+        }
+    }
+}
+
 /// Groups and reads.
 pub struct LoaderActor {
     shared: Arc<Shared>,

@@ -16,14 +16,12 @@ use super::views;
 use crate::actors::Shared;
 use crate::actors::loader::settings;
 use crate::actors::send::offer;
-use crate::actors::user::{ProfileSnapshot, SetPreferences, Snapshot};
+use crate::actors::user::{Listed, ProfileSnapshot, Recommend, SetPreferences, Snapshot, recommend};
 use crate::base::{ExternalId, Timestamp};
 use crate::config::minute_of_day;
 use crate::deliver::frames;
 use crate::notify::policy::{Channel, Mute, Settings};
-use crate::recommend::Request;
 use crate::store::preferences::{self, Preferences};
-use crate::telemetry::Timing;
 
 /// What a user asked of us, on the wire. Of the first four, absent = as the server has it by default; of the others,
 /// absent = as it was, so that a client that knows only the first four takes nothing away.
@@ -84,20 +82,24 @@ pub async fn recommendations(
 ) -> Result<HttpResponse, ApiError> {
     let user = ExternalId::parse(&path)?;
     caller.may_act_for(&user)?;
-    let (profile, segment) =
-        state(&shared, &user).await?.map(|state| (state.profile, state.segment)).unwrap_or_default();
-    let started = std::time::Instant::now();
+    let listed = listed(&shared, &user, query.get()).await?;
     let catalogue = shared.catalogue.load();
-    let models = shared.models_for(&user);
-    let segment = match models.version == shared.models.load().version {
-        true => segment,
-        false => models.segment(&profile.features(Timestamp::now())),
-    };
-    let request = Request::new(&profile, &catalogue, Timestamp::now(), query.get());
-    let list = models.recommend(&Request { segment, settings: &shared.config.recommend, ..request });
-    shared.metrics.time(Timing::Recommend, started.elapsed());
-    let items = frames::recommended_items(&list, &catalogue);
-    Ok(HttpResponse::Ok().json(json!({"user_id": user, "model": models.version.0, "items": items})))
+    let items = frames::recommended_items(&listed.items, &catalogue);
+    Ok(HttpResponse::Ok().json(json!({"user_id": user, "model": listed.ranked_by.0, "items": items})))
+}
+
+/// The list that the user's actor makes, else the one it would make if it were started.
+async fn listed(shared: &Shared, user: &ExternalId, n: usize) -> Result<Listed, ApiError> {
+    if let Some(entry) = shared.registry.get(user) {
+        let (reply, answer) = oneshot::channel();
+        if offer(&entry.address, Recommend { n, reply }).is_queued()
+            && let Ok(listed) = answer.await
+        {
+            return Ok(listed);
+        }
+    }
+    let loaded = shared.load(user, false).await?;
+    Ok(recommend(user, loaded.map(|loaded| *loaded), n, shared))
 }
 
 /// Features, affinities, recent items, segment.

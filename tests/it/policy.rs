@@ -159,3 +159,33 @@ fn in_the_browser_a_person_mutes_from_the_message_and_the_dashboard_says_why() {
     browser.wait_for("document.querySelector('#decisions-funnel').textContent.includes('at preference')");
     assert_eq!(browser.take_complaints(), Vec::<String>::new());
 }
+
+#[test]
+fn a_list_over_http_keeps_to_consent_and_mutes_as_that_of_a_login_does() {
+    let (_database, server) = shop(&["--set", "socket.linger_ms=1000"]);
+    let mut http = server.http();
+    let (mut client, _) = server.login(7);
+    for watch in [102, 104, 106, 108] {
+        client.send(&json!({"type": "event", "kind": "view", "item_id": watch}));
+        client.expect("accepted");
+    }
+    let of = |list: &Value| -> Vec<i64> {
+        list["items"].as_array().unwrap().iter().map(|item| item["item_id"].as_i64().unwrap()).collect()
+    };
+    let is_watch = |id: &i64| id % 2 == 0;
+    let before = http.get("/v1/users/7/recommendations?n=5").json();
+    assert!(of(&before).iter().any(is_watch), "{before}");
+    let said = json!({"purpose": "profiling", "granted": false, "source": "settings", "text_version": "v3"});
+    assert_eq!(http.post("/v1/users/7/consent", &said).status, 201);
+    client.send(&json!({"type": "mute", "of": "item_category", "name": "Watches"}));
+    client.expect("muted");
+    let live = http.get("/v1/users/7/recommendations?n=5").json();
+    assert_eq!(of(&live).len(), 5, "{live}");
+    assert!(!of(&live).iter().any(is_watch) && !live.to_string().contains("because you"), "{live}");
+    let (second, told) = server.login(7);
+    assert_eq!(of(&told), of(&live), "the same as a login's, though a tab logged in a moment ago");
+    drop((client, second));
+    wait_for("the user's actor to end", || http.get("/admin/sessions").json()["total"] == 0);
+    let absent = http.get("/v1/users/7/recommendations?n=5").json();
+    assert_eq!(of(&absent), of(&live), "the same from the tables");
+}

@@ -3,20 +3,25 @@
 use std::time::Instant;
 
 use super::ready::{Ready, Wants};
+use crate::actors::loader::Loaded;
 use crate::actors::shared::Shared;
-use crate::base::{ItemId, ModelVersion, Score, Timestamp};
+use crate::base::{ExternalId, ItemId, ModelVersion, Score, Timestamp};
 use crate::notify::Trigger;
 use crate::notify::policy::Purpose;
 use crate::notify::triggers::Condition;
 use crate::profile::Profile;
-use crate::recommend::{ModelSet, Reason, Recommendation, Request};
+use crate::recommend::{Reason, Recommendation, Request};
 use crate::telemetry::Timing;
 
-/// Recommendations asked for when the user has muted some items.
-const MOST_WITH_MUTES: usize = 50;
+/// Recommendations asked for when the user has muted some items; more, up to the limit below, while mutes leave too few.
+const FIRST_WITH_MUTES: usize = 50;
+/// Most recommendations asked for to fill a list from which mutes take items.
+const MOST_WITH_MUTES: usize = 3_200;
 
 /// What a message is to name, best first.
-pub(super) struct Listed {
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Best first.
     pub items: Vec<Recommendation>,
     /// The model that ranked it; the one that serves where none was asked.
     pub ranked_by: ModelVersion,
@@ -44,20 +49,23 @@ impl Ready {
             }
             None if trigger.is_said_by_shop() => Listed { items: Vec::new(), ranked_by: serving() },
             None => {
-                let models = shared.models_for(&self.external_id);
-                Listed { items: self.recommend(trigger, &models, shared, now), ranked_by: models.version }
+                let n = self.rules(shared).items;
+                self.recommend(trigger.seed(), n, shared, now)
             }
         }
     }
 
-    fn recommend(
+    /// The best `n` items for this user, beside `seed` where there is one: the only way to a list that anybody sees. Consent to
+    /// profiling, mutes and what rests after a dismissal are kept to.
+    pub(super) fn recommend(
         &self,
-        trigger: &Trigger,
-        models: &ModelSet,
+        seed: Option<ItemId>,
+        n: usize,
         shared: &Shared,
         now: Timestamp,
-    ) -> Vec<Recommendation> {
+    ) -> Listed {
         let started = Instant::now();
+        let models = shared.models_for(&self.external_id);
         let catalogue = shared.catalogue.load();
         let rules = self.rules(shared);
         let exclude = self.policy.resting(&rules, now);
@@ -67,33 +75,41 @@ impl Ready {
         let serves = models.version == shared.models.load().version;
         let segment = if serves { self.segment } else { models.segment(&self.profile.features(now)) };
         let (profile, segment) = if profiled { (&self.profile, segment) } else { (&stranger, None) };
-        let silenced = !self.preferences.settings.mutes.is_empty();
-        let found = shared.live.look_up(trigger.seed(), now);
+        let found = shared.live.look_up(seed, now);
         let request = Request {
             profile,
             segment,
             catalogue: &catalogue,
             now,
-            // Some of them may be muted.
-            n: if silenced { MOST_WITH_MUTES.max(rules.items) } else { rules.items },
-            seed: trigger.seed(),
+            n,
+            seed,
             exclude: &exclude,
             settings: &shared.config.recommend,
             explorer: Some(self.user),
             live: found.evidence(),
         };
-        let mut recommendations = models.recommend(&request);
+        let mut items;
+        let silenced = !self.preferences.settings.mutes.is_empty();
+        let mut asked = if silenced { FIRST_WITH_MUTES.max(n) } else { n };
+        loop {
+            items = models.recommend(&Request { n: asked, ..request });
+            let found = items.len();
+            if silenced {
+                items.retain(|found| {
+                    catalogue.get(found.item).is_none_or(|item| self.preferences.silenced(item).is_none())
+                });
+                items.truncate(n);
+            }
+            if items.len() >= n || found < asked || asked >= MOST_WITH_MUTES {
+                break;
+            }
+            asked *= 4;
+        }
         shared.metrics.time(Timing::Recommend, started.elapsed());
         if serves {
-            shared.monitor.compare(&request, &recommendations);
+            shared.monitor.compare(&request, &items);
         }
-        if silenced {
-            recommendations.retain(|found| {
-                catalogue.get(found.item).is_none_or(|item| self.preferences.silenced(item).is_none())
-            });
-            recommendations.truncate(rules.items);
-        }
-        recommendations
+        Listed { items, ranked_by: models.version }
     }
 
     /// The model changed: a new segment, and a message if the list did.
@@ -114,4 +130,10 @@ impl Ready {
         }
         self.check_rules(shared, wants);
     }
+}
+
+/// What an absent user, or one nobody has named (`None`), would be recommended now.
+pub fn recommend(user: &ExternalId, loaded: Option<Loaded>, n: usize, shared: &Shared) -> Listed {
+    let loaded = loaded.unwrap_or_else(Loaded::stranger);
+    Ready::new(user, loaded, shared).recommend(None, n, shared, Timestamp::now())
 }

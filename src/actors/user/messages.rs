@@ -7,6 +7,7 @@ use actix::Message;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::lists::Listed;
 use crate::actors::notifier::Ticket;
 use crate::base::{Timestamp, UserId};
 use crate::deliver::Input;
@@ -48,6 +49,16 @@ pub struct ModelTrained;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct ProfileSnapshot(pub oneshot::Sender<Snapshot>);
+
+/// From request handlers: the best `n` items for the user right now. Dropped unanswered while loading.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Recommend {
+    /// Most items.
+    pub n: usize,
+    /// Where the answer goes.
+    pub reply: oneshot::Sender<Listed>,
+}
 
 /// The answer.
 #[derive(Clone, Debug)]

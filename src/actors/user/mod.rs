@@ -39,9 +39,10 @@ use crate::telemetry::Gauge;
 use crate::transport::{Opened, Outbound, Received};
 
 pub use dry_run::{DryRun, dry_run};
+pub use lists::{Listed, recommend};
 pub use messages::{
     CatalogueChanged, Connect, DefinitionsChanged, Deliver, Drain, EventsCommitted, LetGo, Marked,
-    ModelTrained, ProfileSnapshot, SetConsent, SetOff, SetPreferences, Snapshot,
+    ModelTrained, ProfileSnapshot, Recommend, SetConsent, SetOff, SetPreferences, Snapshot,
 };
 pub use mute::add_mute;
 use ready::Ready;
@@ -368,6 +369,17 @@ impl Handler<ProfileSnapshot> for UserActor {
     }
 }
 
+impl Handler<Recommend> for UserActor {
+    type Result = ();
+
+    fn handle(&mut self, question: Recommend, _: &mut Self::Context) {
+        if let State::Ready(ready) = &self.state {
+            let listed = ready.recommend(None, question.n, &self.shared, Timestamp::now());
+            let _ = question.reply.send(listed);
+        }
+    }
+}
+
 impl Handler<SetPreferences> for UserActor {
     type Result = ();
 
@@ -405,11 +417,7 @@ impl Handler<SetConsent> for UserActor {
     type Result = ();
 
     fn handle(&mut self, set: SetConsent, context: &mut Self::Context) {
-        self.with_ready(context, |ready, _, _| {
-            for (purpose, granted) in set.0 {
-                ready.preferences.consent.note(purpose, granted);
-            }
-        });
+        self.with_ready(context, |ready, _, _| ready.set_consent(set.0));
     }
 }
 

@@ -17,6 +17,7 @@ use crate::deliver::{CloseCode, Effect, Entry, Frame, Input, Resume, Session, fr
 use crate::event::Event;
 use crate::event::robots::RobotMeter;
 use crate::feedback::learner::UserLearning;
+use crate::notify::policy::Purpose;
 use crate::notify::triggers::Views;
 use crate::notify::{PolicyState, Preferences};
 use crate::profile::Profile;
@@ -351,5 +352,13 @@ impl Ready {
     pub fn set_preferences(&mut self, stored: preferences::Preferences) {
         self.preferences = parse_preferences(&stored, self.preferences.consent.clone());
         self.stored_preferences = stored;
+        self.last_login = None;
+    }
+
+    pub fn set_consent(&mut self, said: Vec<(Purpose, bool)>) {
+        for (purpose, granted) in said {
+            self.preferences.consent.note(purpose, granted);
+        }
+        self.last_login = None;
     }
 }
