@@ -1,5 +1,6 @@
 //! The words of a message: a title of one line and a body of one sentence, from a template, in the user's language.
 
+pub mod context;
 mod defaults;
 mod filters;
 pub mod locale;
@@ -7,6 +8,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
+pub use context::{Reader, TemplateContext};
 pub use defaults::defaults;
 pub use template::{Rendered, Template, TemplateError, Templates, Text, Variant, Words};
 

@@ -72,7 +72,7 @@ pub struct Rendered {
     pub language: String,
 }
 
-/// What templates read: JSON with `user`, `item`, `items`, `count`, `event`, `locale`, `time_zone`, `now`.
+/// A context as JSON; [`super::TemplateContext`] is the typed one.
 pub type Words = serde_json::Value;
 
 /// Compiled templates. Cheap to read from many threads.
@@ -179,20 +179,20 @@ impl Templates {
     }
 
     /// Words in the user's language, cut to their limits. `variant`: its place, taken round (so that any number chooses
-    /// one). `None` for a template that is not there; an error when it can't be carried out.
+    /// one). `context` is a [`super::TemplateContext`]. `None` for a template that is not there; an error when it can't be carried out.
     pub fn render(
         &self,
         template: &str,
         variant: usize,
         locale: &str,
-        words: &Words,
+        context: &impl Serialize,
     ) -> Option<Result<Rendered, TemplateError>> {
         let variants = self.known.get(template)?;
         let (name, languages) = variants.get(variant % variants.len().max(1))?;
         let language = fallbacks(locale).into_iter().find(|tag| languages.contains(tag))?;
         let part = |part: &str| {
             let key = key(template, name, &language, part);
-            let rendered = self.environment.get_template(&key).and_then(|found| found.render(words));
+            let rendered = self.environment.get_template(&key).and_then(|found| found.render(context));
             rendered.map_err(|error| TemplateError {
                 place: format!("variant {name}, {language}, {part}"),
                 message: shorten(&error.to_string(), MAX_BODY_CHARS),

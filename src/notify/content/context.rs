@@ -1,0 +1,386 @@
+//! Variables of message templates: [`TemplateContext`], built the same way for a message, a dry run and a preview, and
+//! [`samples`], the contexts that a template must render in before it may be stored.
+//!
+//! What a template can count on follows from its trigger's condition: a price drop has an item with two prices, a login has a
+//! list that may be empty, a request of the shop has an `event` and, without `item_id`, no item at all.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::base::{ExternalId, ItemId, Timestamp};
+use crate::catalogue::{Catalogue, Item};
+use crate::notify::triggers::{Condition, Trigger};
+use crate::profile::SegmentId;
+
+/// Most items that a template can list; `count` counts all.
+pub const MAX_ITEMS: usize = 10;
+/// Language of a reader who has not chosen one.
+const DEFAULT_LOCALE: &str = "en";
+
+/// Everything that a template may read. Serialises to the names that templates use; what is missing is `null`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TemplateContext {
+    /// The reader.
+    pub user: UserVariables,
+    /// The item that the message is about; null for lists and for requests without `item_id`.
+    pub item: Option<ItemVariables>,
+    /// The listed items, best first, at most [`MAX_ITEMS`].
+    pub items: Vec<ItemVariables>,
+    /// Number of items of the message, those beyond [`MAX_ITEMS`] included.
+    pub count: usize,
+    /// Price of `item` before it changed, major units of its currency; null unless a price change fired the trigger.
+    pub price_before: Option<f64>,
+    /// The `event` object of `POST /v1/triggers/{name}`; null for other causes.
+    pub event: Option<Arc<Value>>,
+    /// BCP 47 tag of the reader; decides plural forms and formats.
+    pub locale: String,
+    /// IANA name of the reader's time zone; null means UTC.
+    pub time_zone: Option<String>,
+    /// Time of rendering.
+    pub now: Timestamp,
+}
+
+/// `user` of a template.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct UserVariables {
+    /// The shop's id.
+    pub user_id: ExternalId,
+    /// Letter A…Z; null before the first training.
+    pub segment: Option<String>,
+}
+
+/// `item` and each of `items` of a template.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ItemVariables {
+    /// The shop's id.
+    pub item_id: ExternalId,
+    /// Title, or the id where the catalogue has none; never empty.
+    pub title: String,
+    /// Price in major units of `currency`, ≥ 0; null if unknown.
+    pub price: Option<f64>,
+    /// ISO 4217 code; null if unknown.
+    pub currency: Option<String>,
+    /// Top-level category; null if unknown.
+    pub category: Option<String>,
+    /// The attribute `brand`; null if unknown.
+    pub brand: Option<String>,
+    /// Product page; null if unknown.
+    pub url: Option<String>,
+    /// Units on hand; null if stock is not tracked.
+    pub stock: Option<i32>,
+}
+
+/// Fields of `user`, in the order of [`UserVariables`].
+pub(super) const USER_FIELDS: [&str; 2] = ["user_id", "segment"];
+/// Fields of an item, in the order of [`ItemVariables`].
+pub(super) const ITEM_FIELDS: [&str; 8] =
+    ["item_id", "title", "price", "currency", "category", "brand", "url", "stock"];
+/// Top-level names, in the order of [`TemplateContext`].
+pub(super) const VARIABLES: [&str; 9] =
+    ["user", "item", "items", "count", "price_before", "event", "locale", "time_zone", "now"];
+
+impl From<&Item> for ItemVariables {
+    fn from(item: &Item) -> Self {
+        let title = item.name();
+        Self {
+            item_id: item.external_id.clone(),
+            title: if title.trim().is_empty() { item.external_id.to_string() } else { title },
+            price: item.price,
+            currency: item.currency.clone(),
+            category: item.category.first().cloned(),
+            brand: item.attributes.get("brand").cloned(),
+            url: item.url.clone(),
+            stock: item.stock,
+        }
+    }
+}
+
+/// The reader of a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    /// The shop's id.
+    pub user_id: &'a ExternalId,
+    /// Segment of the last training.
+    pub segment: Option<SegmentId>,
+    /// BCP 47 tag; `None` = English.
+    pub locale: Option<&'a str>,
+    /// IANA name; `None` = UTC.
+    pub time_zone: Option<&'a str>,
+}
+
+impl TemplateContext {
+    /// The context of one message. `items` are those of the decision, best first; what the catalogue no longer has is not
+    /// listed. A trigger about one item lists that item, and a request of the shop without an item lists none, whatever
+    /// `items` says: see [`carried_items`].
+    pub fn new(
+        reader: Reader<'_>,
+        trigger: &Trigger,
+        items: &[ItemId],
+        catalogue: &Catalogue,
+        now: Timestamp,
+    ) -> Self {
+        let items = carried_items(trigger, items);
+        let variables = |item: ItemId| catalogue.get(item).map(|item| ItemVariables::from(item.as_ref()));
+        Self {
+            user: UserVariables {
+                user_id: reader.user_id.clone(),
+                segment: reader.segment.map(|segment| segment.to_string()),
+            },
+            item: trigger.item.and_then(variables),
+            items: items.iter().take(MAX_ITEMS).copied().filter_map(variables).collect(),
+            count: items.len(),
+            price_before: trigger.price_before,
+            event: trigger.event.clone(),
+            locale: reader.locale.unwrap_or(DEFAULT_LOCALE).to_owned(),
+            time_zone: reader.time_zone.map(str::to_owned),
+            now,
+        }
+    }
+}
+
+/// The items that a message of this trigger carries: its one item, none for a request of the shop without one, else the list.
+pub fn carried_items<'a>(trigger: &'a Trigger, list: &'a [ItemId]) -> &'a [ItemId] {
+    match &trigger.item {
+        Some(item) if trigger.is_about_item() => std::slice::from_ref(item),
+        _ if trigger.is_said_by_shop() => &[],
+        _ => list,
+    }
+}
+
+/// A context to try a template in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// What is special about it, for an error message: `an item without price, brand and category`.
+    pub case: &'static str,
+    /// The variables.
+    pub context: TemplateContext,
+}
+
+fn sample_item(id: i64) -> ItemVariables {
+    ItemVariables {
+        item_id: ExternalId::Integer(id),
+        title: format!("Sample item {id}"),
+        price: Some(1_234.5),
+        currency: Some("EUR".to_owned()),
+        category: Some("Watches".to_owned()),
+        brand: Some("Sample brand".to_owned()),
+        url: Some("/items/1".to_owned()),
+        stock: Some(3),
+    }
+}
+
+/// An item of which the catalogue knows no more than the id.
+fn bare_item(id: i64) -> ItemVariables {
+    ItemVariables {
+        title: id.to_string(),
+        price: None,
+        currency: None,
+        category: None,
+        brand: None,
+        url: None,
+        stock: None,
+        ..sample_item(id)
+    }
+}
+
+/// The contexts that a trigger of this condition can lead to, one of each kind: complete, with whatever may be missing
+/// missing, and with lists of none, one and more than [`MAX_ITEMS`]. Never empty.
+pub fn samples(condition: &Condition) -> Vec<Sample> {
+    let complete = TemplateContext {
+        user: UserVariables { user_id: ExternalId::Integer(7), segment: Some("A".to_owned()) },
+        item: None,
+        items: Vec::new(),
+        count: 0,
+        price_before: None,
+        event: None,
+        locale: DEFAULT_LOCALE.to_owned(),
+        time_zone: Some("Europe/Berlin".to_owned()),
+        now: Timestamp::parse("2026-03-01T12:00:00Z").unwrap_or_default(),
+    };
+    let about = |item: ItemVariables| TemplateContext {
+        items: vec![item.clone()],
+        count: 1,
+        item: Some(item),
+        ..complete.clone()
+    };
+    let listing =
+        |items: Vec<ItemVariables>| TemplateContext { count: items.len(), items, ..complete.clone() };
+    let sample = |case, context| Sample { case, context };
+    let many = || (1..=MAX_ITEMS as i64).map(sample_item).collect();
+    let lists = || {
+        vec![
+            sample("a list of two items", listing(vec![sample_item(1), sample_item(2)])),
+            sample("a list of one item without price, brand and category", listing(vec![bare_item(1)])),
+            sample("a list of 14 items", TemplateContext { count: 14, ..listing(many()) }),
+        ]
+    };
+    let anonymous = |context: TemplateContext| {
+        let user = UserVariables { segment: None, ..context.user };
+        sample("a user without segment and time zone", TemplateContext { user, time_zone: None, ..context })
+    };
+    let event = |fields: Value| Some(Arc::new(fields));
+    match condition {
+        Condition::Login => {
+            let mut all = lists();
+            all.push(sample("an empty catalogue: no items", complete.clone()));
+            all.push(anonymous(listing(vec![sample_item(1)])));
+            all
+        }
+        Condition::ModelRefreshed
+        | Condition::WinBack { .. }
+        | Condition::Digest
+        | Condition::Segment { .. } => {
+            let mut all = lists();
+            all.push(anonymous(listing(vec![sample_item(1)])));
+            all
+        }
+        Condition::View | Condition::Cart => {
+            let beside = |item: ItemVariables, context| TemplateContext { item: Some(item), ..context };
+            let lists: Vec<Sample> = lists();
+            let mut all: Vec<Sample> = lists
+                .into_iter()
+                .map(|one| Sample { context: beside(sample_item(20), one.context), ..one })
+                .collect();
+            let bare = beside(bare_item(20), listing(vec![bare_item(1)]));
+            all.push(sample("an item without price, brand and category", bare));
+            all.push(anonymous(beside(sample_item(20), listing(vec![sample_item(1)]))));
+            all
+        }
+        Condition::PriceDrop { .. } => {
+            let drop = |item| TemplateContext { price_before: Some(1_500.0), ..about(item) };
+            let plain = ItemVariables { price: Some(1_234.5), ..bare_item(1) };
+            vec![
+                sample("an item that costs less", drop(sample_item(1))),
+                sample("an item without brand, category and currency", drop(plain)),
+                anonymous(drop(sample_item(1))),
+            ]
+        }
+        Condition::ViewedOften { .. } | Condition::CartLeft { .. } | Condition::BackInStock => vec![
+            sample("an item", about(sample_item(1))),
+            sample("an item without price, brand and category", about(bare_item(1))),
+            anonymous(about(sample_item(1))),
+        ],
+        // New in a category, so the category is known.
+        Condition::NewInCategory { .. } => vec![
+            sample("an item", about(sample_item(1))),
+            sample(
+                "an item without price and brand",
+                about(ItemVariables { category: Some("Watches".to_owned()), ..bare_item(1) }),
+            ),
+            anonymous(about(sample_item(1))),
+        ],
+        Condition::OrderStatus | Condition::Api => {
+            let said = || event(json!({"title": "Sample title", "body": "Sample body"}));
+            vec![
+                sample("an event with title and body", TemplateContext { event: said(), ..complete.clone() }),
+                sample(
+                    "an event with title and body, about an item without price, brand and category",
+                    TemplateContext { event: said(), ..about(bare_item(1)) },
+                ),
+                anonymous(TemplateContext { event: said(), ..about(sample_item(1)) }),
+            ]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notify::triggers::{self, Definition};
+
+    const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
+
+    fn item(id: u32) -> Item {
+        Item {
+            id: ItemId(id),
+            external_id: ExternalId::Integer(i64::from(id)),
+            title: Some(format!("item {id}")),
+            category: vec!["Watches".into(), "Dive".into()],
+            tags: Vec::new(),
+            price: Some(9.5),
+            currency: Some("EUR".into()),
+            stock: None,
+            url: None,
+            image_url: None,
+            attributes: [("brand".to_owned(), "Casio".to_owned())].into(),
+            consumable: false,
+            created_at: NOW,
+        }
+    }
+
+    fn context(when: Condition, about: Option<u32>, list: &[u32]) -> TemplateContext {
+        let trigger = Trigger::of(&Arc::new(Definition::plain(when)), about.map(ItemId));
+        let list: Vec<ItemId> = list.iter().copied().map(ItemId).collect();
+        let catalogue = Catalogue::from_items((1..=20).map(item));
+        let reader = Reader {
+            user_id: &ExternalId::Integer(7),
+            segment: Some(SegmentId(1)),
+            locale: None,
+            time_zone: Some("Europe/Berlin"),
+        };
+        TemplateContext::new(reader, &trigger, &list, &catalogue, NOW)
+    }
+
+    #[test]
+    fn a_context_serialises_to_the_names_that_templates_use() {
+        let words = serde_json::to_value(context(Condition::View, Some(3), &[1, 99])).unwrap();
+        let one = |id: u32| {
+            json!({"item_id": id, "title": format!("item {id}"), "price": 9.5, "currency": "EUR",
+                   "category": "Watches", "brand": "Casio", "url": null, "stock": null})
+        };
+        let expected = json!({
+            "user": {"user_id": 7, "segment": "B"}, "item": one(3), "items": [one(1)], "count": 2, "price_before": null,
+            "event": null, "locale": "en", "time_zone": "Europe/Berlin", "now": NOW,
+        });
+        assert_eq!(words, expected);
+        let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        let sorted = |names: &[&str]| {
+            let mut names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(&words), sorted(&VARIABLES));
+        assert_eq!(names(&words["user"]), sorted(&USER_FIELDS));
+        assert_eq!(names(&words["item"]), sorted(&ITEM_FIELDS));
+    }
+
+    #[test]
+    fn the_trigger_decides_which_items_a_message_carries() {
+        let count = |when, about, list: &[u32]| {
+            let context = context(when, about, list);
+            (context.item.is_some(), context.items.len(), context.count)
+        };
+        assert_eq!(
+            count(Condition::Api, None, &[1, 2]),
+            (false, 0, 0),
+            "a request names its own item or none"
+        );
+        assert_eq!(count(Condition::OrderStatus, Some(3), &[1, 2]), (true, 1, 1));
+        assert_eq!(count(Condition::BackInStock, Some(3), &[1, 2]), (true, 1, 1));
+        assert_eq!(count(Condition::View, Some(3), &[1, 2]), (true, 2, 2));
+        assert_eq!(count(Condition::Login, None, &[]), (false, 0, 0));
+        let long: Vec<u32> = (1..=14).collect();
+        assert_eq!(count(Condition::Digest, None, &long), (false, 10, 14));
+    }
+
+    #[test]
+    fn an_item_with_a_blank_title_goes_by_its_id() {
+        let blank = Item { title: Some("  ".into()), ..item(5) };
+        assert_eq!(ItemVariables::from(&blank).title, "5");
+    }
+
+    #[test]
+    fn each_condition_has_samples_that_its_messages_could_be() {
+        for definition in triggers::defaults() {
+            let samples = samples(&definition.when);
+            assert!(samples.len() >= 3, "{}", definition.name);
+            for Sample { case, context } in samples {
+                let recommends = definition.when.recommends();
+                assert!(context.items.len() <= MAX_ITEMS && context.count >= context.items.len(), "{case}");
+                assert!(recommends || context.count == usize::from(context.item.is_some()), "{case}");
+            }
+        }
+    }
+}
