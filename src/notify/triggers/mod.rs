@@ -8,6 +8,7 @@ mod behaviour;
 mod condition;
 mod defaults;
 mod definition;
+mod occasion;
 #[cfg(test)]
 mod tests;
 mod truth;
@@ -80,28 +81,8 @@ impl Trigger {
     pub fn is_general(&self) -> bool {
         !self.is_about_item() && !self.is_said_by_shop() && self.seed().is_none()
     }
-
-    /// Names the occasion, for those that are told once: the definition, the item and, of a price, how much it is. What the
-    /// shop says has none: each call is an occasion of its own (shipped, out for delivery, delivered).
-    pub fn dedupe_key(&self, price: Option<f64>) -> Option<u64> {
-        if self.is_said_by_shop() {
-            return None;
-        }
-        if matches!(self.definition.when, Condition::Segment { .. }) {
-            return Some(hash(&self.definition.name));
-        }
-        let item = self.item.filter(|_| self.is_about_item())?;
-        let cents = price.filter(|_| matches!(self.definition.when, Condition::PriceDrop { .. }));
-        let text = format!("{}\u{1f}{item}\u{1f}{}", self.definition.name, cents.unwrap_or_default());
-        Some(hash(&text))
-    }
 }
 
-/// FNV-1a: the same on every machine and release, since it is stored.
-fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }
 
 /// The definitions that hold, in order of priority, then of name.
