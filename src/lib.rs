@@ -19,6 +19,8 @@ pub mod feedback;
 pub mod deliver;
 pub mod privacy;
 
+pub mod decide;
+
 pub mod store;
 pub mod telemetry;
 pub mod transport;

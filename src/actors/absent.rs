@@ -55,7 +55,7 @@ pub async fn look_after(shared: Arc<Shared>) {
 async fn win_back(shared: &Shared) -> Result<usize, StoreError> {
     let (rules, now) = (shared.rules.load(), Timestamp::now());
     let rows: Vec<(HeldRow, Millis)> = shared
-        .book
+        .definitions
         .load()
         .triggers
         .iter()

@@ -71,10 +71,10 @@ impl Shared {
     }
 
     fn rows_for_absent(&self, changes: &[Change]) -> Vec<HeldRow> {
-        let (book, rules, now) = (self.book.load(), self.rules.load(), Timestamp::now());
+        let (definitions, rules, now) = (self.definitions.load(), self.rules.load(), Timestamp::now());
         let mut rows = Vec::new();
         for change in changes {
-            for definition in book.triggers.iter() {
+            for definition in definitions.triggers.iter() {
                 if let Some(price_before) = concerns(definition, *change)
                     && rows.len() < MAX_LOOKUPS
                 {

@@ -6,8 +6,8 @@
 
 pub mod absent;
 pub mod announce;
-pub mod book;
 pub mod budget;
+pub mod definitions;
 pub mod ephemeral;
 pub mod gateway;
 pub mod ingest;
@@ -17,7 +17,6 @@ pub mod live;
 pub mod loader;
 pub mod monitor;
 pub mod notifier;
-pub mod on_trial;
 pub mod recommender;
 pub mod registry;
 pub mod send;

@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use super::book::Book;
 use super::budget::Budget;
 use super::ingest::IngestActor;
 use super::journal::JournalActor;
@@ -14,7 +13,6 @@ use super::live::Live;
 use super::loader::LoaderActor;
 use super::monitor::Monitor;
 use super::notifier::NotifierActor;
-use super::on_trial::OnTrial;
 use super::recommender::{JobBoard, RecommenderActor};
 use super::registry::Registry;
 use super::watch::Kept;
@@ -22,6 +20,7 @@ use super::web_push::{PushState, WebPushActor};
 use crate::base::ItemId;
 use crate::catalogue::{Catalogue, Item};
 use crate::config::Config;
+use crate::decide::{Definitions, ExperimentModels};
 use crate::event::clean::Caps;
 use crate::feedback::learner::Learner;
 use crate::notify::Rules;
@@ -44,10 +43,10 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Incarnation of all streams.
     pub epoch: Box<str>,
-    /// Policy rules, swapped whole.
+    /// Rules of the active policy, those of `definitions`; swapped whole.
     pub rules: ArcSwap<Rules>,
-    /// Triggers and templates, swapped whole.
-    pub book: ArcSwap<Book>,
+    /// Triggers, templates, policy and experiments, swapped whole.
+    pub definitions: ArcSwap<Definitions>,
     /// Messages sent in this hour.
     pub budget: Budget,
     /// Largest believable values of live events.
@@ -56,8 +55,8 @@ pub struct Shared {
     pub catalogue: ArcSwap<Catalogue>,
     /// The current model set, swapped whole.
     pub models: ArcSwap<ModelSet>,
-    /// What arms of experiments name beside it.
-    pub on_trial: OnTrial,
+    /// Models that arms of experiments name, swapped whole.
+    pub experiment_models: ArcSwap<ExperimentModels>,
     /// How far the world has moved since training, and a version beside the one that serves.
     pub monitor: Monitor,
     /// What happened since the model was trained.
@@ -99,19 +98,19 @@ impl Shared {
         catalogue: Catalogue,
         models: ModelSet,
     ) -> Arc<Self> {
-        let rules = ArcSwap::from_pointee(Rules::new(&config.policy));
+        let (definitions, _) = Definitions::new(&[], &config.policy);
         let shared = Self {
             config,
             store,
             metrics: Metrics::default(),
             epoch: epoch.into(),
-            rules,
-            book: ArcSwap::from_pointee(Book::new(&[])),
+            rules: ArcSwap::new(Arc::clone(&definitions.rules)),
+            definitions: ArcSwap::from_pointee(definitions),
             budget: Budget::default(),
             caps: Caps::live_default(),
             catalogue: ArcSwap::from_pointee(catalogue),
             models: ArcSwap::from_pointee(models),
-            on_trial: OnTrial::default(),
+            experiment_models: ArcSwap::default(),
             monitor: Monitor::default(),
             live: Live::default(),
             drift: Mutex::default(),
@@ -182,7 +181,8 @@ impl Shared {
             let mut models = ModelSet::clone(&self.models.load());
             models.note_items(&catalogue, &told);
             self.models.store(Arc::new(models));
-            self.on_trial.note_items(|model| model.note_items(&catalogue, &told));
+            let experiments = self.experiment_models.load_full().as_ref().clone();
+            self.experiment_models.store(Arc::new(experiments.noting_items(&catalogue, &told)));
         }
     }
 
@@ -191,7 +191,8 @@ impl Shared {
         let _writer = self.change.lock();
         let catalogue = self.catalogue.load();
         models.note_unknown(&catalogue);
-        self.on_trial.note_serving(&self.models.load_full(), &models);
+        let experiments = self.experiment_models.load_full().as_ref().clone();
+        self.experiment_models.store(Arc::new(experiments.after_swap(&self.models.load_full(), &models)));
         self.monitor.begin(&models.baseline);
         self.metrics.set(Gauge::ModelVersion, i64::from(models.version.0));
         self.models.store(Arc::new(models));

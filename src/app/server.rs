@@ -82,7 +82,7 @@ pub fn load(config: Config, store: Store) -> anyhow::Result<Arc<Shared>> {
     store.run_blocking(|connection| jobs::fail_unfinished(connection, Timestamp::now()))?;
     let shared = load_models(config, store)?;
     shared.store.run_blocking(|connection| shared.begin_recount(connection))?;
-    shared.store.run_blocking(|connection| shared.read_book(connection))?;
+    shared.store.run_blocking(|connection| shared.read_definitions(connection))?;
     shared.store.run_blocking(|connection| shared.read_learner(connection))?;
     enable_push(&shared)?;
     Ok(shared)

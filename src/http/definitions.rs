@@ -11,10 +11,11 @@ use super::access::Caller;
 use super::body::Body;
 use super::error::ApiError;
 use crate::actors::Shared;
-use crate::actors::book::{POLICY, overlay};
-use crate::actors::on_trial::{MAX_VERSIONS, load_version, named_versions};
+use crate::actors::definitions::load_version;
 use crate::actors::send::offer;
 use crate::actors::user::DefinitionsChanged;
+use crate::decide::definitions::{DefinitionKind, DefinitionState, POLICY, overlay};
+use crate::decide::experiment::{MAX_VERSIONS, named_versions};
 use crate::feedback::experiments::Experiment;
 use crate::notify::content::{self, Template, Templates};
 use crate::notify::triggers::{self, Condition, Definition};
@@ -38,12 +39,12 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn stored(self) -> &'static str {
+    fn stored(self) -> DefinitionKind {
         match self {
-            Self::Triggers => "trigger",
-            Self::Templates => "template",
-            Self::Policies => "policy",
-            Self::Experiments => "experiment",
+            Self::Triggers => DefinitionKind::Trigger,
+            Self::Templates => DefinitionKind::Template,
+            Self::Policies => DefinitionKind::Policy,
+            Self::Experiments => DefinitionKind::Experiment,
         }
     }
 
@@ -84,7 +85,7 @@ impl Kind {
                     .map_err(|error| bad(None, format!("not a trigger: {error}")))?;
                 named(&definition.name)?;
                 definition.validate().map_err(|error| bad(Some(error.field), error.message))?;
-                if shared.book.load().templates.variants(&definition.template).is_empty() {
+                if shared.definitions.load().templates.variants(&definition.template).is_empty() {
                     return Err(bad(
                         Some("template"),
                         format!("there is no template \"{}\"", definition.template),
@@ -117,7 +118,7 @@ impl Kind {
 
 /// Is what the arms change there to be changed?
 fn arms(experiment: &Experiment, shared: &Shared) -> Result<(), String> {
-    let book = shared.book.load();
+    let definitions = shared.definitions.load();
     for arm in &experiment.arms {
         if let Some(name) = ["holdout", "random"].into_iter().find(|name| arm.policy.contains_key(*name)) {
             return Err(format!(
@@ -128,7 +129,7 @@ fn arms(experiment: &Experiment, shared: &Shared) -> Result<(), String> {
         overlay(&shared.config.policy, &Value::Object(arm.policy.clone()))
             .map_err(|error| format!("arm {}: {error}", arm.name))?;
         for (template, variant) in &arm.variants {
-            if !book.templates.variants(template).contains(&variant.as_str()) {
+            if !definitions.templates.variants(template).contains(&variant.as_str()) {
                 return Err(format!(
                     "arm {}: template \"{template}\" has no variant \"{variant}\"",
                     arm.name
@@ -144,9 +145,9 @@ async fn models(name: &str, body: &Value, shared: &Arc<Shared>) -> Result<(), Ap
     let bad = |message: String| ApiError::invalid("bad_definition", Some("arms"), message);
     let Ok(experiment) = serde_json::from_value::<Experiment>(body.clone()) else { return Ok(()) };
     let named = named_versions([&experiment]);
-    let book = shared.book.load_full();
+    let definitions = shared.definitions.load_full();
     let others =
-        book.experiments.iter().map(|running| &running.experiment).filter(|other| other.name != name);
+        definitions.experiments.iter().map(|running| &running.experiment).filter(|other| other.name != name);
     let all = named_versions(others.chain([&experiment]));
     if all.len() > MAX_VERSIONS && !named.is_empty() {
         let all: Vec<String> = all.iter().map(ToString::to_string).collect();
@@ -163,8 +164,10 @@ async fn models(name: &str, body: &Value, shared: &Arc<Shared>) -> Result<(), Ap
 }
 
 fn view(row: &DefinitionRow) -> Value {
+    let DefinitionRow { definition, .. } = row;
     json!({
-        "name": row.name, "version": row.version, "state": row.state, "definition": row.body,
+        "name": definition.name, "version": definition.version, "state": definition.state.name(),
+        "definition": definition.body,
         "changed_at": row.changed_at, "changed_by": row.changed_by,
     })
 }
@@ -185,10 +188,10 @@ pub async fn list(
     caller.admin()?;
     let kind = *kind;
     let mut rows = shared.store.run(definitions::current).await?;
-    rows.retain(|row| row.kind == kind.stored());
+    rows.retain(|row| row.definition.kind == kind.stored());
     let mut all: Vec<Value> = rows.iter().map(view).collect();
     for (name, body) in kind.shipped(&shared) {
-        if !rows.iter().any(|row| row.name == name) {
+        if !rows.iter().any(|row| row.definition.name == name) {
             all.push(shipped_view(&name, &body));
         }
     }
@@ -249,10 +252,11 @@ pub async fn put(
     if query.validate_only {
         return Ok(HttpResponse::Ok().json(json!({"valid": true})));
     }
-    let state = query.state.as_deref().unwrap_or("active");
-    if !["active", "draft"].contains(&state) {
-        return Err(ApiError::invalid("bad_state", Some("state"), "must be active or draft"));
-    }
+    let state = match query.state.as_deref() {
+        None | Some("active") => DefinitionState::Active,
+        Some("draft") => DefinitionState::Draft,
+        Some(_) => return Err(ApiError::invalid("bad_state", Some("state"), "must be active or draft")),
+    };
     store(&shared, &caller, kind, name, state, body).await
 }
 
@@ -261,16 +265,16 @@ async fn store(
     caller: &Caller,
     kind: Kind,
     name: String,
-    state: &str,
+    state: DefinitionState,
     body: Value,
 ) -> Result<HttpResponse, ApiError> {
     let by = caller.user().map_or_else(|| "admin".to_owned(), ToString::to_string);
-    let (state, writer) = (state.to_owned(), Arc::clone(shared));
+    let writer = Arc::clone(shared);
     let rows = shared
         .store
         .run(move |connection| {
-            definitions::put(connection, kind.stored(), &name, &state, &body, &by)?;
-            writer.read_book(connection)?;
+            definitions::put(connection, kind.stored(), &name, state, &body, &by)?;
+            writer.read_definitions(connection)?;
             definitions::history(connection, kind.stored(), &name, 1)
         })
         .await?;
@@ -289,7 +293,7 @@ pub async fn activate(
     caller: Caller,
     _body: Body,
 ) -> Result<HttpResponse, ApiError> {
-    set_state(path.into_inner(), "active", &shared, &caller).await
+    set_state(path.into_inner(), DefinitionState::Active, &shared, &caller).await
 }
 
 /// Switches off, until it is activated again.
@@ -299,26 +303,29 @@ pub async fn pause(
     caller: Caller,
     _body: Body,
 ) -> Result<HttpResponse, ApiError> {
-    set_state(path.into_inner(), "paused", &shared, &caller).await
+    set_state(path.into_inner(), DefinitionState::Paused, &shared, &caller).await
 }
 
 async fn set_state(
     (kind, name): (Kind, String),
-    state: &str,
+    state: DefinitionState,
     shared: &Arc<Shared>,
     caller: &Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
-    let stored = versions(shared, kind, &name).await?.first().map(|row| row.body.clone());
+    let stored = versions(shared, kind, &name).await?.first().map(|row| row.definition.body.clone());
     let shipped =
         || kind.shipped(shared).into_iter().find(|(shipped, _)| *shipped == name).map(|(_, body)| body);
     let body = stored.or_else(shipped).ok_or(ApiError::NotFound("this definition"))?;
-    if state == "paused" && kind == Kind::Triggers && body.get("when") == Some(&json!(Condition::Login)) {
+    if state == DefinitionState::Paused
+        && kind == Kind::Triggers
+        && body.get("when") == Some(&json!(Condition::Login))
+    {
         return Err(ApiError::Conflict("a login waits for its answer: mute or change it instead".to_owned()));
     }
     kind.validate(&name, &body, shared)?;
     // Switching off must work, whatever has been deleted.
-    if kind == Kind::Experiments && state == "active" {
+    if kind == Kind::Experiments && state == DefinitionState::Active {
         models(&name, &body, shared).await?;
     }
     store(shared, caller, kind, name, state, body).await

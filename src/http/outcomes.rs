@@ -83,9 +83,9 @@ impl By {
 
 /// The template that words what a trigger sets off; the trigger's own name for messages of the shop.
 fn template_of(trigger: &str, shared: &Shared) -> String {
-    let book = shared.book.load();
-    let special = [&book.login, &book.digest].map(|one| &one.definition);
-    let known = special.into_iter().chain(book.triggers.iter()).find(|one| one.name == trigger);
+    let definitions = shared.definitions.load();
+    let special = [&definitions.login, &definitions.digest].map(|one| &one.definition);
+    let known = special.into_iter().chain(definitions.triggers.iter()).find(|one| one.name == trigger);
     known.map_or_else(|| trigger.to_owned(), |definition| definition.template.clone())
 }
 

@@ -67,14 +67,14 @@ pub async fn preview(
         "price_before": wish.price_before, "event": wish.event, "locale": wish.locale,
         "time_zone": wish.time_zone, "now": Timestamp::now(),
     });
-    let book = shared.book.load();
+    let definitions = shared.definitions.load();
     let own;
     let (name, templates) = match (&wish.name, &wish.template) {
         (_, Some(template)) => {
             own = Templates::new([template]).map_err(|error| bad(error.to_string()))?;
             (template.name.as_str(), &own)
         }
-        (Some(name), None) => (name.as_str(), &book.templates),
+        (Some(name), None) => (name.as_str(), &definitions.templates),
         (None, None) => return Err(bad("give a template, or the name of one".to_owned())),
     };
     let rendered = templates
@@ -121,8 +121,8 @@ pub async fn try_trigger(
             Arc::new(definition)
         }
         None => {
-            let book = shared.book.load();
-            Arc::clone(book.triggers.find(&path).ok_or(ApiError::NotFound("this trigger"))?)
+            let definitions = shared.definitions.load();
+            Arc::clone(definitions.triggers.find(&path).ok_or(ApiError::NotFound("this trigger"))?)
         }
     };
     let item = match &wish.item_id {

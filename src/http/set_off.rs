@@ -50,8 +50,8 @@ pub async fn post(
     if wish.event.as_ref().is_some_and(|event| event.to_string().len() > MAX_EVENT_BYTES) {
         return Err(bad(Some("event"), format!("at most {MAX_EVENT_BYTES} bytes of JSON")));
     }
-    let book = shared.book.load_full();
-    let definition = book.triggers.find(&path).ok_or(ApiError::NotFound("this trigger"))?;
+    let definitions = shared.definitions.load_full();
+    let definition = definitions.triggers.find(&path).ok_or(ApiError::NotFound("this trigger"))?;
     let item = match &wish.item_id {
         Some(id) => Some(
             shared.catalogue.load().find(id).map(|item| item.id).ok_or(ApiError::NotFound("this item"))?,

@@ -64,7 +64,7 @@ impl UserActor {
                 None => {
                     let late = login.is_bare().then_some((connection, at));
                     let last_seen = ready.profile.last_seen();
-                    let login = shared.book.load().login.clone();
+                    let login = shared.definitions.load().login.clone();
                     ready.consider(login, None, late, shared, wants);
                     ready.returned(last_seen, shared, wants);
                 }

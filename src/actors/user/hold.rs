@@ -37,7 +37,7 @@ pub(super) struct Held {
 impl Held {
     /// As stored, if its trigger is still there.
     pub fn from_row(row: &HeldRow, shared: &Shared) -> Option<Self> {
-        let definition = shared.book.load().triggers.find(&row.trigger).cloned()?;
+        let definition = shared.definitions.load().triggers.find(&row.trigger).cloned()?;
         let trigger = Trigger {
             definition,
             item: row.item,
@@ -215,7 +215,7 @@ impl Ready {
             })
             .collect();
         wants.released.extend(due.iter().map(|held| held.id));
-        let trigger = shared.book.load().digest.clone();
+        let trigger = shared.definitions.load().digest.clone();
         let listed = Listed { items, ranked_by: shared.models.load().version };
         self.judge(trigger, listed, None, None, shared, wants);
     }

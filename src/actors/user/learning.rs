@@ -6,9 +6,10 @@ use std::sync::Arc;
 use rand::RngExt;
 
 use super::ready::Ready;
-use crate::actors::book::{Book, slice_of};
 use crate::actors::shared::Shared;
 use crate::base::{NotificationId, Timestamp, random};
+use crate::decide::Definitions;
+use crate::decide::experiment::slice_of;
 use crate::feedback::FeedbackOutcome;
 use crate::feedback::experiments::{Arm, Slice};
 use crate::feedback::learner::{Contact, Learner, PastContact, UserLearning, WordingChoice};
@@ -97,11 +98,11 @@ impl Ready {
     /// The arms this user is in, with the rules of each. Who is held out or left to a coin is in none.
     fn arms<'a>(
         &'a self,
-        book: &'a Book,
+        definitions: &'a Definitions,
         rules: &Rules,
     ) -> impl Iterator<Item = (&'a str, &'a Arm, Option<&'a Arc<Rules>>)> {
         // Nearly always there is none, and this is asked at every decision.
-        let all = book.experiments.as_slice();
+        let all = definitions.experiments.as_slice();
         let takes_part = !all.is_empty() && self.slice(rules) == Slice::Learned;
         let (running, user) =
             if takes_part { (all, self.external_id.to_string()) } else { (&[][..], String::new()) };
@@ -114,23 +115,28 @@ impl Ready {
     /// The rules for this user: those of the first experiment that changes them, else everybody's.
     pub(super) fn rules(&self, shared: &Shared) -> Arc<Rules> {
         let rules = shared.rules.load_full();
-        let book = shared.book.load();
-        let own = self.arms(&book, &rules).find_map(|(_, _, rules)| rules.cloned());
+        let definitions = shared.definitions.load();
+        let own = self.arms(&definitions, &rules).find_map(|(_, _, rules)| rules.cloned());
         own.unwrap_or(rules)
     }
 
     /// Experiment → arm, as stored.
     pub(super) fn arms_by_name(&self, shared: &Shared, rules: &Rules) -> serde_json::Value {
-        let book = shared.book.load();
-        self.arms(&book, rules)
+        let definitions = shared.definitions.load();
+        self.arms(&definitions, rules)
             .map(|(name, arm, _)| (name.to_owned(), arm.name.clone().into()))
             .collect::<serde_json::Map<_, _>>()
             .into()
     }
 
     /// The one variant of a template that an experiment uses for this user.
-    pub(super) fn variant_on_trial(&self, book: &Book, template: &str, rules: &Rules) -> Option<String> {
-        self.arms(book, rules).find_map(|(_, arm, _)| arm.variants.get(template).cloned())
+    pub(super) fn variant_on_trial(
+        &self,
+        definitions: &Definitions,
+        template: &str,
+        rules: &Rules,
+    ) -> Option<String> {
+        self.arms(definitions, rules).find_map(|(_, arm, _)| arm.variants.get(template).cloned())
     }
 
     /// What an experiment has in mind at this moment.

@@ -118,7 +118,7 @@ impl Ready {
         if self.is_robot {
             return;
         }
-        if let Some(trigger) = shared.book.load().triggers.first(&Condition::ModelRefreshed)
+        if let Some(trigger) = shared.definitions.load().triggers.first(&Condition::ModelRefreshed)
             && self.can_be_told(trigger.name(), shared)
         {
             let listed = self.listed(&trigger, shared, Timestamp::now());

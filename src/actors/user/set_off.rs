@@ -20,15 +20,15 @@ impl Ready {
         shared: &Shared,
         wants: &mut Wants,
     ) {
-        let book = shared.book.load_full();
+        let definitions = shared.definitions.load_full();
         let now = Timestamp::now();
-        for (trigger, delay) in events.iter().flat_map(|event| book.triggers.after_event(event)) {
+        for (trigger, delay) in events.iter().flat_map(|event| definitions.triggers.after_event(event)) {
             self.hold(trigger, now + delay, shared, wants);
         }
         let fired = events
             .iter()
             .rev()
-            .map(|event| book.triggers.of_event(event, &self.views, event.occurred_at))
+            .map(|event| definitions.triggers.of_event(event, &self.views, event.occurred_at))
             .find(|fired| !fired.is_empty());
         for trigger in fired.into_iter().flatten() {
             self.consider(trigger, at, None, shared, wants);
@@ -41,11 +41,11 @@ impl Ready {
         if self.is_robot || !self.is_reachable(shared) {
             return;
         }
-        let book = shared.book.load_full();
+        let definitions = shared.definitions.load_full();
         let (catalogue, now) = (shared.catalogue.load_full(), Timestamp::now());
         let mut fired: Vec<Trigger> = changes
             .iter()
-            .flat_map(|change| book.triggers.of_change(*change, &self.profile, &catalogue, now))
+            .flat_map(|change| definitions.triggers.of_change(*change, &self.profile, &catalogue, now))
             .collect();
         fired.sort_by_key(|trigger| std::cmp::Reverse(trigger.definition.priority));
         for trigger in fired.into_iter().take(MAX_OF_CHANGE) {
@@ -55,8 +55,8 @@ impl Ready {
 
     /// Somebody has logged in who was last seen then.
     pub(super) fn returned(&mut self, last_seen: Option<Timestamp>, shared: &Shared, wants: &mut Wants) {
-        let book = shared.book.load_full();
-        let returned = book.triggers.of_return(last_seen, Timestamp::now());
+        let definitions = shared.definitions.load_full();
+        let returned = definitions.triggers.of_return(last_seen, Timestamp::now());
         // Won back by a push: it need not be said again.
         let said = |trigger: &Trigger| {
             let since = last_seen.unwrap_or(Timestamp(i64::MIN));
@@ -73,8 +73,8 @@ impl Ready {
         if self.is_robot || !self.is_reachable(shared) {
             return;
         }
-        let book = shared.book.load_full();
-        let fired = book.triggers.of_segment(&self.profile, self.segment, Timestamp::now());
+        let definitions = shared.definitions.load_full();
+        let fired = definitions.triggers.of_segment(&self.profile, self.segment, Timestamp::now());
         let before = std::mem::take(&mut self.met);
         self.met = fired.iter().map(|trigger| trigger.name().to_owned()).collect();
         for trigger in fired.into_iter().filter(|trigger| !before.iter().any(|name| name == trigger.name())) {

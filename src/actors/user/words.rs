@@ -43,12 +43,12 @@ impl Ready {
         shared: &Shared,
         now: Timestamp,
     ) -> Said {
-        let book = shared.book.load();
+        let definitions = shared.definitions.load();
         let template = &trigger.definition.template;
         let locale = self.preferences.locale.as_deref().unwrap_or("en");
-        let known = book.templates.variants(template);
-        let mut offer = book.templates.on_offer(template, locale);
-        let on_trial = self.variant_on_trial(&book, template, &shared.rules.load());
+        let known = definitions.templates.variants(template);
+        let mut offer = definitions.templates.on_offer(template, locale);
+        let on_trial = self.variant_on_trial(&definitions, template, &shared.rules.load());
         let place = on_trial.and_then(|name| known.iter().position(|known| *known == name));
         // In another language than the user's it would be another experiment.
         if let Some(place) = place.filter(|place| offer.contains(place)) {
@@ -68,7 +68,7 @@ impl Ready {
         };
         let place = wording.as_ref().map_or_else(|| offer.first().copied(), |wording| Some(wording.index()));
         let context = self.context(trigger, items, catalogue, now);
-        let rendered = book.templates.render(template, place.unwrap_or(0), locale, &context);
+        let rendered = definitions.templates.render(template, place.unwrap_or(0), locale, &context);
         match rendered {
             Some(Ok(rendered)) => {
                 let others =

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, bail};
 
-use crate::actors::book::overlay;
 use crate::config::Policy;
+use crate::decide::definitions::overlay;
 use crate::notify::Rules;
 
 /// When.

@@ -1,0 +1,88 @@
+//! Reads the definitions and the models that they name, and swaps both.
+
+use std::sync::Arc;
+
+use super::shared::Shared;
+use crate::base::{ExternalId, ModelVersion};
+use crate::decide::Definitions;
+use crate::decide::experiment::{MAX_VERSIONS, named_versions};
+use crate::feedback::experiments::Experiment;
+use crate::recommend::ModelSet;
+use crate::store::{Connection, StoreError, definitions, models};
+
+/// Reads a model version. The error says what to do, for whoever defines an experiment.
+pub fn load_version(connection: &mut Connection, version: ModelVersion) -> Result<ModelSet, String> {
+    let stored = models::load(connection, version).map_err(|error| error.to_string())?;
+    let artefact = stored.ok_or_else(|| {
+        format!("there is no model version {version}: it was never trained, or deleted; GET /admin/models lists those there are")
+    })?;
+    let mut model = ModelSet::decode(&artefact)
+        .map_err(|error| format!("model version {version} can't be loaded: {error}"))?;
+    model.version = version;
+    Ok(model)
+}
+
+fn experiments(definitions: &Definitions) -> impl Iterator<Item = &Experiment> + Clone {
+    definitions.experiments.iter().map(|running| &running.experiment)
+}
+
+impl Shared {
+    /// Reads triggers, templates, policy and experiments; they apply from the next decision. Blocks.
+    pub fn read_definitions(&self, connection: &mut Connection) -> Result<(), StoreError> {
+        let rows = definitions::current(connection)?;
+        let stored: Vec<_> = rows.into_iter().map(|row| row.definition).collect();
+        let (mut definitions, problems) = Definitions::new(&stored, &self.config.policy);
+        for problem in problems {
+            log::error!("definition left out: {problem}");
+        }
+        self.load_experiment_models(connection, &definitions);
+        let (models, serving) = (self.experiment_models.load_full(), self.models.load_full());
+        definitions.serve_where(|model| models.get(model, &serving).is_some());
+        let definitions = Arc::new(definitions);
+        self.definitions.store(Arc::clone(&definitions));
+        self.release_experiment_models(&definitions);
+        self.rules.store(Arc::clone(&definitions.rules));
+        Ok(())
+    }
+
+    /// Adds the models that running experiments name to those loaded. One that can't be loaded is logged at each reading, and
+    /// its arms are not served.
+    fn load_experiment_models(&self, connection: &mut Connection, definitions: &Definitions) {
+        if named_versions(experiments(definitions)).len() > MAX_VERSIONS {
+            log::error!(
+                "experiments name more than {MAX_VERSIONS} model versions: the newest ones are not served"
+            );
+        }
+        let serving = self.models.load().version;
+        let mut loaded = Vec::new();
+        for version in self.experiment_models.load().missing(experiments(definitions), serving) {
+            match load_version(connection, version) {
+                Ok(model) => loaded.push(model),
+                Err(error) => {
+                    log::error!("arms of this version are not served version={version} error={error}")
+                }
+            }
+        }
+        let _writer = self.change.lock();
+        let catalogue = self.catalogue.load();
+        for model in &mut loaded {
+            model.note_unknown(&catalogue);
+        }
+        let models = self.experiment_models.load_full().as_ref().clone();
+        let models = models.with(experiments(definitions), loaded, &self.models.load());
+        self.experiment_models.store(Arc::new(models));
+    }
+
+    /// Removes models that no running experiment names, after the definitions were swapped.
+    fn release_experiment_models(&self, definitions: &Definitions) {
+        let _writer = self.change.lock();
+        let models = self.experiment_models.load_full().as_ref().clone();
+        self.experiment_models.store(Arc::new(models.only(experiments(definitions))));
+    }
+
+    /// The model set that ranks for this user: that of the first arm which names one, else the one that serves.
+    pub fn models_for(&self, user: &ExternalId) -> Arc<ModelSet> {
+        let (definitions, serving) = (self.definitions.load(), self.models.load_full());
+        self.experiment_models.load().models_for(user, &definitions, &serving)
+    }
+}
