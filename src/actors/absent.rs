@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use actix::Actor;
 use uuid::Uuid;
 
 use super::send::offer;
 use super::shared::Shared;
-use super::user::{LetGo, UserActor};
+use super::user::{Happened, UserActor};
 use crate::base::{Millis, Timestamp};
+use crate::decide::Input;
 use crate::notify::triggers::Condition;
 use crate::store::StoreError;
 use crate::store::held::{self, Due, HeldRow};
@@ -102,7 +102,7 @@ async fn wake(shared: &Arc<Shared>, woken: &mut HashMap<Uuid, Instant>) -> Resul
 /// A full mailbox, or an actor on its way out: the next look but a few.
 fn start_for(shared: &Arc<Shared>, due: &Due) {
     let entry = shared.registry.get_or_start(&due.user, |instance, missed| {
-        UserActor::new(due.user.clone(), instance, Arc::clone(shared), missed).start()
+        UserActor::launch(due.user.clone(), instance, Arc::clone(shared), missed)
     });
-    let _ = offer(&entry.address, LetGo(due.held_id));
+    let _ = offer(&entry.address, Happened(Input::DueInStore(due.held_id)));
 }

@@ -2,12 +2,10 @@
 //! waits for them. Bounded: at most [`super::shared::MAX_CHANGES`] changes, a thousand absent users an item.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use super::send::{Offer, offer};
 use super::shared::Shared;
-use super::user::CatalogueChanged;
 use crate::base::{Timestamp, UserId};
+use crate::decide::Input;
 use crate::notify::triggers::{Change, Condition, Definition};
 use crate::store::held::{self, HeldRow};
 
@@ -37,11 +35,7 @@ impl Shared {
         }
         let changes: Arc<[Change]> = changes.into();
         for entry in self.registry.entries() {
-            match offer(&entry.address, CatalogueChanged(Arc::clone(&changes))) {
-                Offer::Queued | Offer::Closed(_) => {}
-                // A full mailbox: the change is old news by the time it is read; what is true is read anew.
-                Offer::Full(_) => entry.missed.store(true, Ordering::Release),
-            }
+            entry.happened(Input::CatalogueChanged(Arc::clone(&changes)));
         }
         let rows = self.rows_for_absent(&changes);
         if rows.is_empty() {

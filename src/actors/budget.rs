@@ -15,11 +15,10 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Messages still allowed; `None` without a budget.
-    pub fn left(&self, per_hour: Option<u64>, now: Timestamp) -> Option<u64> {
-        let per_hour = per_hour?;
+    /// Messages sent in this hour.
+    pub fn used(&self, now: Timestamp) -> u64 {
         self.turn(now);
-        Some(per_hour.saturating_sub(self.used.load(Ordering::Relaxed)))
+        self.used.load(Ordering::Relaxed)
     }
 
     /// One more was sent.
@@ -44,10 +43,8 @@ mod tests {
     fn a_budget_is_spent_and_comes_back_with_the_hour() {
         let budget = Budget::default();
         let now = Timestamp(HOUR_MICROS * 10);
-        assert_eq!(budget.left(None, now), None);
         (0..3).for_each(|_| budget.spend(now));
-        assert_eq!(budget.left(Some(5), now), Some(2));
-        assert_eq!(budget.left(Some(2), now), Some(0));
-        assert_eq!(budget.left(Some(5), Timestamp(HOUR_MICROS * 11)), Some(5));
+        assert_eq!(budget.used(now), 3);
+        assert_eq!(budget.used(Timestamp(HOUR_MICROS * 11)), 0);
     }
 }

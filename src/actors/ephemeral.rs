@@ -4,36 +4,20 @@
 
 use std::sync::Arc;
 
-use actix::Message;
 use uuid::Uuid;
 
 use super::registry::Entry;
 use super::send::{Offer, offer};
 use super::shared::Shared;
+use super::user::Happened;
 use crate::base::{NotificationId, Timestamp};
-use crate::deliver::{Frame, frames};
+use crate::decide::{Announcement, Input};
+use crate::deliver::frames;
 use crate::notify::message::{self, Audience};
 use crate::telemetry::Count;
 
 /// Users told before other work of the thread has its turn.
 const AT_ONCE: usize = 512;
-
-/// To a user's actor.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Ephemeral(pub Arc<Announcement>);
-
-/// The same for everyone who gets it.
-pub struct Announcement {
-    /// Key for showing it once.
-    pub id: NotificationId,
-    /// What is said.
-    pub message: message::Message,
-    /// Only to this segment.
-    pub segment: Option<u8>,
-    /// Encoded.
-    pub frame: Frame,
-}
 
 impl Shared {
     /// Tells users who are connected; to how many actors it went. Those it is not for, or who want to be left alone, are
@@ -53,7 +37,7 @@ impl Shared {
         let mut told = 0;
         for group in entries.chunks(AT_ONCE) {
             for entry in group {
-                match offer(&entry.address, Ephemeral(Arc::clone(&announcement))) {
+                match offer(&entry.address, Happened(Input::Ephemeral(Arc::clone(&announcement)))) {
                     Offer::Queued => told += 1,
                     Offer::Full(_) => self.metrics.add(Count::MailboxFull, 1),
                     Offer::Closed(_) => {}

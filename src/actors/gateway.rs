@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use actix::Actor;
-
 use super::send::{Offer, offer};
 use super::shared::Shared;
 use super::user::{Connect, UserActor};
@@ -72,7 +70,7 @@ impl Gateway for UserGateway {
         }
         self.shared.metrics.add(Count::Connects, 1);
         let entry = self.shared.registry.get_or_start(&user, |instance, missed| {
-            UserActor::new(user.clone(), instance, Arc::clone(&self.shared), missed).start()
+            UserActor::launch(user.clone(), instance, Arc::clone(&self.shared), missed)
         });
         match offer(&entry.address, Connect(opened)) {
             Offer::Queued => {}

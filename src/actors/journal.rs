@@ -13,6 +13,7 @@ use super::shared::Shared;
 use super::watch::Lifeline;
 use super::web_push::Wake;
 use crate::base::{Timestamp, UserId};
+use crate::decide;
 use crate::notify::Channel;
 use crate::store::acknowledgements::{self, Acknowledged};
 use crate::store::decisions::DecisionRow;
@@ -79,6 +80,24 @@ pub enum Record {
     HandOver(HandOver),
     /// From the shutdown: answered when everything before it is committed.
     Flush(oneshot::Sender<bool>),
+}
+
+impl From<decide::Record> for Record {
+    fn from(record: decide::Record) -> Self {
+        match record {
+            decide::Record::Decision(decision) => {
+                Self::Decision { decision, notification: None, reply: None }
+            }
+            decide::Record::Acknowledged(acknowledged) => Self::Acknowledged(acknowledged),
+            decide::Record::Mark(mark) => Self::Mark(mark),
+            decide::Record::Feedback(row) => Self::Feedback(row),
+            decide::Record::Preferences(user, document) => Self::Preferences(user, *document),
+            decide::Record::Defer(row) => Self::Hold(row),
+            decide::Record::Release(ids) => Self::Release(ids),
+            decide::Record::Robot(user) => Self::Robot(user),
+            decide::Record::HandOver(hand_over) => Self::HandOver(hand_over),
+        }
+    }
 }
 
 impl Record {

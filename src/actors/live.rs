@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use super::shared::Shared;
 use crate::base::{ItemId, ModelVersion, Timestamp};
 use crate::event::Event;
-use crate::recommend::live::{Evidence, LiveCounts};
+use crate::recommend::live::{Found, LiveCounts, RecentCounts};
 use crate::store::{Connection, StoreError, events};
 
 /// Popular items a recommendation looks at.
@@ -53,19 +53,6 @@ struct State {
 /// See the module. Locked for as long as a commit takes to count, or what is popular to be found: milliseconds at most.
 pub struct Live(Mutex<State>);
 
-/// What one recommendation takes from the tables.
-pub struct Found {
-    popular: Popular,
-    near: Vec<(ItemId, u32)>,
-}
-
-impl Found {
-    /// As a request carries it.
-    pub fn evidence(&self) -> Evidence<'_> {
-        Evidence { popular: &self.popular, near: &self.near }
-    }
-}
-
 impl Default for Live {
     fn default() -> Self {
         Self(Mutex::new(State {
@@ -97,19 +84,6 @@ impl Live {
             recount.aside.push(commit.to_vec());
         }
         state.is_stale = true;
-    }
-
-    /// What matters to a recommendation, beside `seed` if there is one. Others' clicks are in it within half a second.
-    pub fn look_up(&self, seed: Option<ItemId>, now: Timestamp) -> Found {
-        let mut state = self.0.lock();
-        let is_old = state.looked_up.is_none_or(|at| at.elapsed() >= FRESH_FOR);
-        if state.is_stale && is_old {
-            state.popular = state.counts.popular(POPULAR, now).into();
-            state.looked_up = Some(Instant::now());
-            state.is_stale = false;
-        }
-        let near = seed.map(|seed| state.counts.near(seed, NEAR)).unwrap_or_default();
-        Found { popular: Arc::clone(&state.popular), near }
     }
 
     /// A training begins: what comes from now on is not in its data.
@@ -156,6 +130,21 @@ impl Live {
     /// Looks at the tables. Nothing is counted meanwhile.
     pub fn read<R>(&self, look: impl FnOnce(&LiveCounts) -> R) -> R {
         look(&self.0.lock().counts)
+    }
+}
+
+impl RecentCounts for Live {
+    /// Others' clicks are in it within half a second.
+    fn look_up(&self, seed: Option<ItemId>, now: Timestamp) -> Found {
+        let mut state = self.0.lock();
+        let is_old = state.looked_up.is_none_or(|at| at.elapsed() >= FRESH_FOR);
+        if state.is_stale && is_old {
+            state.popular = state.counts.popular(POPULAR, now).into();
+            state.looked_up = Some(Instant::now());
+            state.is_stale = false;
+        }
+        let near = seed.map(|seed| state.counts.near(seed, NEAR)).unwrap_or_default();
+        Found { popular: Arc::clone(&state.popular), near }
     }
 }
 

@@ -10,17 +10,17 @@ use tokio::sync::oneshot;
 use super::shared::Shared;
 use super::watch::Lifeline;
 use crate::base::{ExternalId, Timestamp, UserId};
-use crate::deliver::{Class, Entry, Stream};
+use crate::decide::Loaded;
+use crate::deliver::{Entry, Stream};
 use crate::feedback::FeedbackOutcome;
-use crate::notify::policy::{Consent, Purpose, Settings};
-use crate::notify::quiet_hours::QuietHours;
+use crate::notify::policy::{Consent, Purpose};
 use crate::notify::triggers::Views;
-use crate::notify::{Channel, PolicyState, Preferences, Sent};
+use crate::notify::{Channel, PolicyState, Sent};
 use crate::profile::Profile;
-use crate::store::held::HeldRow;
+use crate::store::held::MAX_DEFERRED;
 use crate::store::notifications::StoredNotification;
 use crate::store::users::{self, UserState};
-use crate::store::{Connection, StoreError, preferences};
+use crate::store::{Connection, StoreError};
 
 /// Logins waiting in the mailbox.
 const MAILBOX: usize = 65_536;
@@ -43,46 +43,6 @@ pub struct Load {
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the database is not available, try again in a moment")]
 pub struct LoadError;
-
-/// A user as the database has it, folded.
-#[derive(Clone, Debug)]
-pub struct Loaded {
-    /// Inner id.
-    pub user: UserId,
-    /// Neither learned from nor answered.
-    pub is_robot: bool,
-    /// Folded from all events.
-    pub profile: Profile,
-    /// What the policy remembers.
-    pub policy: PolicyState,
-    /// What the user asked of us.
-    pub preferences: Preferences,
-    /// The same, as stored.
-    pub stored_preferences: preferences::Preferences,
-    /// Looks at the same item.
-    pub views: Views,
-    /// What waits.
-    pub held: Vec<HeldRow>,
-    /// The newest messages and what has become of them.
-    pub stream: Stream,
-}
-
-impl Loaded {
-    /// Somebody of whom nothing is known.
-    pub fn stranger() -> Self {
-        Self {
-            user: UserId(0),
-            is_robot: false,
-            profile: Profile::default(),
-            policy: PolicyState::default(),
-            preferences: Preferences::default(),
-            stored_preferences: preferences::Preferences::default(),
-            views: Views::default(),
-            held: Vec::new(),
-            stream: Stream::new(0, 0, 0, Vec::new()),
-        }
-    }
-}
 
 /// Groups and reads.
 pub struct LoaderActor {
@@ -199,10 +159,11 @@ fn fold(state: UserState, shared: &Shared) -> Loaded {
         is_robot: state.is_robot,
         profile,
         policy,
-        preferences: parse_preferences(&state.preferences, consent(&state.consents)),
-        stored_preferences: state.preferences,
+        preferences: state.preferences.parse(consent(&state.consents)),
+        document: state.preferences,
         views,
-        held: state.held,
+        has_more_deferred: state.held.len() >= MAX_DEFERRED,
+        deferred: state.held,
         stream: Stream::new(state.last_offset, acknowledged, state.floor, tail),
     }
 }
@@ -213,11 +174,7 @@ fn is_shown(code: i16) -> bool {
 }
 
 fn entry(stored: StoredNotification) -> Entry {
-    let class = match (stored.trigger.as_str(), stored.kind.as_str()) {
-        ("login", _) => Class::Answer,
-        (_, "recommendation") => Class::Recommendation,
-        _ => Class::Notification,
-    };
+    let class = Entry::class_of(&stored.trigger, &stored.kind);
     Entry {
         offset: stored.offset,
         id: stored.notification_id,
@@ -233,13 +190,6 @@ fn entry(stored: StoredNotification) -> Entry {
     }
 }
 
-/// The document part; one that a later release has written, which this one can't read, counts as "nothing at all":
-/// a message too few is better than one that was not wanted.
-pub fn settings(stored: &preferences::Preferences) -> Settings {
-    serde_json::from_value(stored.settings.0.clone())
-        .unwrap_or_else(|_| Settings { opted_out: true, ..Settings::default() })
-}
-
 /// The latest word on each purpose.
 pub fn consent(said: &[(String, bool)]) -> Consent {
     let mut consent = Consent::default();
@@ -249,21 +199,6 @@ pub fn consent(said: &[(String, bool)]) -> Consent {
         }
     }
     consent
-}
-
-/// Preferences as the policy reads them; a time zone that is unknown here falls back to the server's.
-pub fn parse_preferences(stored: &preferences::Preferences, consent: Consent) -> Preferences {
-    let minute = |minute: Option<i16>| minute.and_then(|minute| u16::try_from(minute).ok());
-    Preferences {
-        time_zone: stored.time_zone.as_deref().and_then(|name| jiff::tz::TimeZone::get(name).ok()),
-        quiet_hours: minute(stored.quiet_from_minute)
-            .zip(minute(stored.quiet_to_minute))
-            .map(|(from_minute, to_minute)| QuietHours { from_minute, to_minute }),
-        locale: stored.locale.as_deref().map(Into::into),
-        muted: stored.muted.iter().cloned().collect(),
-        settings: settings(stored),
-        consent,
-    }
 }
 
 impl Actor for LoaderActor {

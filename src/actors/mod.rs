@@ -21,6 +21,7 @@ pub mod recommender;
 pub mod registry;
 pub mod send;
 pub mod shared;
+pub mod snapshot;
 pub mod user;
 pub mod watch;
 pub mod web_push;

@@ -142,6 +142,11 @@ impl Monitor {
         }));
     }
 
+    /// Whether another version is scored beside the one that serves.
+    pub fn has_shadow(&self) -> bool {
+        self.shadow.load().is_some()
+    }
+
     /// Asks the shadow what the model that serves was asked. Nothing but a load without one; with one, as long as one more
     /// recommendation takes.
     pub fn compare(&self, request: &Request<'_>, served: &[Recommendation]) {

@@ -9,8 +9,9 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as Slot;
 
 use super::send::{Offer, offer};
-use super::user::{EventsCommitted, UserActor};
+use super::user::{EventsCommitted, Happened, UserActor};
 use crate::base::ExternalId;
+use crate::decide::Input;
 
 /// One user's actor.
 pub struct Entry {
@@ -20,6 +21,16 @@ pub struct Entry {
     pub address: Addr<UserActor>,
     /// Something could not be delivered: the actor must read its state from the database again.
     pub missed: Arc<AtomicBool>,
+}
+
+impl Entry {
+    /// Tells the actor that something happened, and is stored where it is stored at all. An actor whose mailbox is full reads
+    /// its user again.
+    pub fn happened(&self, input: Input) {
+        if let Offer::Full(_) = offer(&self.address, Happened(input)) {
+            self.missed.store(true, Ordering::Release);
+        }
+    }
 }
 
 /// All users with an actor on this node.
@@ -69,6 +80,13 @@ impl Registry {
                 entry.missed.store(true, Ordering::Release);
                 false
             }
+        }
+    }
+
+    /// Tells a user's actor, if there is one, that something happened.
+    pub fn happened(&self, user: &ExternalId, input: Input) {
+        if let Some(entry) = self.get(user) {
+            entry.happened(input);
         }
     }
 

@@ -9,12 +9,14 @@ use parking_lot::Mutex;
 use super::budget::Budget;
 use super::ingest::IngestActor;
 use super::journal::JournalActor;
+use super::learning::Learned;
 use super::live::Live;
 use super::loader::LoaderActor;
 use super::monitor::Monitor;
 use super::notifier::NotifierActor;
 use super::recommender::{JobBoard, RecommenderActor};
 use super::registry::Registry;
+use super::snapshot::Snapshot;
 use super::watch::Kept;
 use super::web_push::{PushState, WebPushActor};
 use crate::base::ItemId;
@@ -22,11 +24,9 @@ use crate::catalogue::{Catalogue, Item};
 use crate::config::Config;
 use crate::decide::{Definitions, ExperimentModels};
 use crate::event::clean::Caps;
-use crate::feedback::learner::Learner;
 use crate::notify::Rules;
 use crate::notify::triggers::Change;
 use crate::recommend::ModelSet;
-use crate::recommend::propensity::Drift;
 use crate::store::Store;
 use crate::telemetry::{Gauge, Metrics};
 
@@ -61,10 +61,8 @@ pub struct Shared {
     pub monitor: Monitor,
     /// What happened since the model was trained.
     pub live: Live,
-    /// What came of messages since the model was trained.
-    pub drift: Mutex<Drift>,
-    /// When, how much and in which words to write; held for microseconds.
-    pub learner: Mutex<Learner>,
+    /// What was learned of messages.
+    pub learned: Learned,
     /// One writer of catalogue and models at a time.
     pub(super) change: Mutex<()>,
     /// User → actor.
@@ -113,8 +111,7 @@ impl Shared {
             experiment_models: ArcSwap::default(),
             monitor: Monitor::default(),
             live: Live::default(),
-            drift: Mutex::default(),
-            learner: Mutex::default(),
+            learned: Learned::default(),
             change: Mutex::new(()),
             registry: Registry::default(),
             ingest: Kept::new("ingest"),
@@ -132,7 +129,12 @@ impl Shared {
         Arc::new(shared)
     }
 
-    /// Is a message of this trigger worth a push, or only for someone who is looking?
+    /// What decisions read, as it is now.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::of(self)
+    }
+
+    /// Whether messages of this trigger may be sent by Web Push.
     pub fn is_pushable(&self, trigger: &str) -> bool {
         !self.config.webpush.not_for.iter().any(|name| name == trigger)
     }
@@ -196,6 +198,6 @@ impl Shared {
         self.monitor.begin(&models.baseline);
         self.metrics.set(Gauge::ModelVersion, i64::from(models.version.0));
         self.models.store(Arc::new(models));
-        self.drift.lock().reset();
+        self.learned.reset_drift();
     }
 }

@@ -2,7 +2,6 @@
 //! in groups what became of them. Whatever dies in between, a row stays until its end is recorded.
 
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -10,11 +9,10 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, Wrap
 use dashmap::DashSet;
 
 use super::journal::Record;
-use super::send::offer;
 use super::shared::Shared;
-use super::user::Pushed;
 use super::watch::{Kept, Lifeline};
 use crate::base::{Millis, NotificationId, Timestamp, UserId};
+use crate::decide::Input;
 use crate::deliver::push_payload::{self, PushPayload};
 use crate::privacy::report_token::{self, Report};
 use crate::store::push_outbox::{self, DuePush, Finished, HandOver, PushEnd};
@@ -244,11 +242,8 @@ impl WebPushActor {
                 Ok((left, still, names)) => {
                     actor.shared.push.note(&left, &still);
                     for (user, id) in sent {
-                        let entry = names.get(&user).and_then(|name| actor.shared.registry.get(name));
-                        if let Some(entry) = entry
-                            && !offer(&entry.address, Pushed(id)).is_queued()
-                        {
-                            entry.missed.store(true, Ordering::Release);
+                        if let Some(name) = names.get(&user) {
+                            actor.shared.registry.happened(name, Input::Pushed(id));
                         }
                     }
                     actor.record(context);

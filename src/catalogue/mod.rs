@@ -68,9 +68,16 @@ pub struct Catalogue {
     category_names: Vec<Arc<str>>,
     category_ids: HashMap<Arc<str>, CategoryId>,
     item_category: Vec<Option<CategoryId>>,
+    /// Number of changes so far.
+    version: u64,
 }
 
 impl Catalogue {
+    /// Number of changes so far: names what a decision read.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
     /// From items in any order.
     pub fn from_items(items: impl IntoIterator<Item = Item>) -> Self {
         let mut catalogue = Self::default();
@@ -82,6 +89,7 @@ impl Catalogue {
 
     /// Adds or replaces an item. O(1) amortised.
     pub fn upsert(&mut self, item: Item) {
+        self.version += 1;
         let index = item.id.index();
         if self.items.len() <= index {
             self.items.resize(index + 1, None);
@@ -102,6 +110,7 @@ impl Catalogue {
         if let Some(slot) = self.items.get_mut(id.index())
             && let Some(item) = slot.take()
         {
+            self.version += 1;
             self.by_external_id.remove(&item.external_id);
         }
     }

@@ -125,6 +125,8 @@ pub struct Definitions {
     pub login: Trigger,
     /// The digest.
     pub digest: Trigger,
+    /// A message of the shop in its own words, as a digest mentions it.
+    pub announcement: Trigger,
     /// Running experiments, by name.
     pub experiments: Vec<RunningExperiment>,
     /// The active policy, before any arm's changes.
@@ -142,12 +144,14 @@ impl Definitions {
         let experiments = running_experiments(rows, policy_version, &policy, &mut problems);
         let login = plain(triggers.values().find(|one| one.when == Condition::Login), Condition::Login);
         let digest = plain(triggers.values().find(|one| one.when == Condition::Digest), Condition::Digest);
+        let announcement = plain(triggers.values().find(|one| one.when == Condition::Api), Condition::Api);
         let definitions = Self {
             version: rows.iter().map(|row| row.id).max().unwrap_or(0),
             triggers: Triggers::new(triggers.into_values()),
             templates,
             login,
             digest,
+            announcement,
             experiments,
             rules: Arc::new(Rules { version: policy_version, ..Rules::new(&policy) }),
         };
@@ -159,6 +163,17 @@ impl Definitions {
         for running in &mut self.experiments {
             running.served = running.experiment.arms.iter().map(|arm| arm.model.is_none_or(&has)).collect();
         }
+    }
+
+    /// A definition by name, the built-in ones among them.
+    pub fn find(&self, name: &str) -> Option<&Arc<Definition>> {
+        let built_in = [&self.login, &self.digest, &self.announcement].map(|trigger| &trigger.definition);
+        self.triggers.find(name).or_else(|| built_in.into_iter().find(|definition| definition.name == name))
+    }
+
+    /// A message of the shop, to be mentioned in a digest.
+    pub fn mention(&self, title: &str, body: &str) -> Trigger {
+        Trigger::in_words(&self.announcement.definition, title, body)
     }
 
     /// Whether an arm of a running experiment names a model.

@@ -1,7 +1,41 @@
-//! What a decision about a user reads beside the user: active definitions and the models that experiments name.
+//! The decision about one user: a value with a transition function. [`UserState::on`] takes an [`Input`] and the [`World`] it
+//! may read, and returns the [`Effect`]s the shell carries out. No clock, no lock, no input or output.
+//!
+//! ```text
+//! input → user_state → trigger → recommend ┐
+//!                    → message of the API  ┴→ decide: candidate → predict → policy → render → record → effect
+//! ```
 
+#[expect(clippy::module_inception, reason = "the step that gives the module its name")]
+mod decide;
+mod deferred;
 pub mod definitions;
+mod delivery;
+mod dry_run;
+mod effect;
 pub mod experiment;
+mod feedback;
+mod input;
+mod learning;
+mod load;
+mod predict;
+mod recommend;
+pub mod record;
+mod render;
+mod trigger;
+mod user_state;
+mod world;
 
+pub use decide::{API, Judgement, Proposal, Subject, steps};
 pub use definitions::Definitions;
+pub use dry_run::DryRun;
+pub use effect::{Counter, DriftNote, Effect, Outgoing};
 pub use experiment::ExperimentModels;
+pub use input::{Announcement, Input};
+pub use load::Loaded;
+pub use predict::Prediction;
+pub use recommend::Recommendations;
+pub use record::{ApiMessage, Record};
+pub use render::RenderedMessage;
+pub use user_state::UserState;
+pub use world::World;

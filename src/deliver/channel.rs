@@ -59,6 +59,11 @@ impl Away {
         begins
     }
 
+    /// Since when nobody looks, while that has not been acted upon.
+    pub fn pending(&self) -> Option<Timestamp> {
+        self.since.filter(|_| !self.settled)
+    }
+
     /// True once for every absence that has lasted for the grace: what was given to a page and not acknowledged is to be
     /// handed over now. A page that reloads within the grace gets it by resuming.
     pub fn is_due(&mut self, now: Timestamp, grace: Millis) -> bool {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer};
 use crate::base::{ExternalId, NotificationId};
 use crate::event::RawEvent;
 use crate::feedback::FeedbackOutcome;
+use crate::notify::policy::{Mute, Muted};
 
 /// Where a client left off.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -96,6 +97,17 @@ pub enum MuteOf {
 }
 
 impl MuteOf {
+    /// The mute of this kind with a name.
+    pub fn into_mute(self, name: String) -> Muted {
+        match self {
+            Self::Category => Muted::Category(name),
+            Self::Kind => Muted::Subject(Mute::Kind(name)),
+            Self::Item => Muted::Subject(Mute::Item(name)),
+            Self::ItemCategory => Muted::Subject(Mute::ItemCategory(name)),
+            Self::Brand => Muted::Subject(Mute::Brand(name)),
+        }
+    }
+
     /// As on the wire.
     pub fn name(self) -> &'static str {
         match self {

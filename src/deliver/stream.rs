@@ -92,6 +92,15 @@ impl Entry {
         }
     }
 
+    /// A message as it is stored. The same for one that was just decided and one that was read from the store.
+    pub fn class_of(trigger: &str, kind: &str) -> Class {
+        match (trigger, kind) {
+            ("login", _) => Class::Answer,
+            (_, "recommendation") => Class::Recommendation,
+            _ => Class::Notification,
+        }
+    }
+
     /// Neither expired nor withdrawn.
     pub fn is_live(&self, now: Timestamp) -> bool {
         !self.withdrawn && self.expires_at > now
@@ -240,6 +249,11 @@ impl Stream {
     /// Takes a message back; false when it is not there or gone already.
     pub fn withdraw(&mut self, id: NotificationId, now: Timestamp) -> bool {
         self.find(id, now).map(Self::withdraw_entry).is_some()
+    }
+
+    /// The next moment at which a live message expires. O(entries).
+    pub fn next_expiry(&self, now: Timestamp) -> Option<Timestamp> {
+        self.entries.iter().filter(|entry| entry.is_live(now)).map(|entry| entry.expires_at).min()
     }
 
     /// How many wait to be read and seen. O(entries).

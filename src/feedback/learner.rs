@@ -33,6 +33,24 @@ pub struct Learner {
     send_time: SendTime,
     volume: VolumeModel,
     wordings: BTreeMap<String, Wordings>,
+    /// Lessons so far, in this process.
+    #[serde(skip)]
+    version: u64,
+}
+
+/// What one message, response or visit teaches about all users.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Lesson {
+    /// A message went out to a user who had responded so before.
+    Sent(Contact, UserResponse),
+    /// It was clicked, by a user who had responded so before; the first click counts.
+    Clicked(Contact, UserResponse),
+    /// It was dismissed or disliked.
+    Dismissed,
+    /// It made the user mute something or opt out; others in the seven days before.
+    Left(usize),
+    /// The user came at this local hour.
+    Visit(u8),
 }
 
 /// The wordings of a template. Another list of names begins anew.
@@ -61,7 +79,7 @@ pub struct WordingChoice {
 }
 
 /// A message as learning sees it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Contact {
     /// Which.
     pub id: NotificationId,
@@ -131,6 +149,46 @@ impl UserLearning {
         };
         let contact = self.contacts.iter().rev().find(seen)?;
         Some(now.millis_since(contact.at).0 as f64 / 86_400_000.0)
+    }
+
+    /// A message went out. The user's part is learned here, the lesson is for [`Learner::learn`].
+    pub fn note_sent(&mut self, learner: &Learner, contact: Contact) -> Lesson {
+        let before = self.response;
+        self.hours.note_sent(contact.hour);
+        self.response.note_sent(learner.volume.fatigue(contact.last_week));
+        if self.contacts.len() >= MAX_CONTACTS {
+            self.contacts.pop_front();
+        }
+        self.contacts.push_back(contact.clone());
+        Lesson::Sent(contact, before)
+    }
+
+    /// It was clicked; the first click counts. `None` for a message that was not noted as sent.
+    pub fn note_clicked(&mut self, id: NotificationId) -> Option<Lesson> {
+        let contact = self.take(id)?;
+        let before = self.response;
+        self.hours.note_clicked(contact.hour);
+        self.response.note_clicked();
+        Some(Lesson::Clicked(contact, before))
+    }
+
+    /// It was dismissed or disliked; of a message that was not noted as sent nothing is learned.
+    pub fn note_dismissed(&mut self, id: NotificationId) -> Option<Lesson> {
+        self.contacts.iter().find(|contact| contact.id == id)?;
+        self.response.note_dismissed();
+        Some(Lesson::Dismissed)
+    }
+
+    /// It made the user mute something or opt out.
+    pub fn note_left(&self, id: NotificationId) -> Option<Lesson> {
+        let contact = self.contacts.iter().find(|contact| contact.id == id)?;
+        Some(Lesson::Left(contact.last_week))
+    }
+
+    /// The user is there.
+    pub fn note_visit(&mut self, hour: u8) -> Lesson {
+        self.hours.note_visit(hour);
+        Lesson::Visit(hour)
     }
 
     fn take(&mut self, id: NotificationId) -> Option<Contact> {
@@ -216,57 +274,75 @@ impl Learner {
         Some(WordingChoice { template: template.to_owned(), names, choice })
     }
 
-    /// A message went out.
+    /// Lessons so far, in this process: names what a decision read.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Takes a lesson.
+    pub fn learn(&mut self, lesson: &Lesson) {
+        self.version += 1;
+        match lesson {
+            Lesson::Sent(contact, before) => {
+                self.send_time.note_sent(contact.segment, contact.hour);
+                self.volume.note_sent(before, contact.last_week);
+                if let Some(said) = &contact.wording
+                    && let Some(variants) = self.variants_of(said)
+                {
+                    variants.note_used(&said.choice);
+                }
+            }
+            Lesson::Clicked(contact, before) => {
+                self.send_time.note_clicked(contact.segment, contact.hour);
+                self.volume.note_clicked(before, contact.last_week);
+                if let Some(said) = &contact.wording
+                    && let Some(variants) = self.variants_of(said)
+                {
+                    variants.note_reward(&said.choice, 1.0);
+                }
+            }
+            Lesson::Dismissed => self.volume.note_dismissed(),
+            Lesson::Left(last_week) => self.volume.note_left(*last_week),
+            Lesson::Visit(hour) => self.send_time.note_visit(*hour),
+        }
+    }
+
+    /// A message went out: both parts learn.
     pub fn note_sent(&mut self, user: &mut UserLearning, contact: Contact) {
-        self.send_time.note_sent(contact.segment, contact.hour);
-        user.hours.note_sent(contact.hour);
-        self.volume.note_sent(&mut user.response, contact.last_week);
-        if let Some(said) = &contact.wording
-            && let Some(variants) = self.variants_of(said)
-        {
-            variants.note_used(&said.choice);
-        }
-        if user.contacts.len() >= MAX_CONTACTS {
-            user.contacts.pop_front();
-        }
-        user.contacts.push_back(contact);
+        let lesson = user.note_sent(self, contact);
+        self.learn(&lesson);
     }
 
-    /// It was clicked; the first click counts.
+    /// It was clicked: both parts learn.
     pub fn note_clicked(&mut self, user: &mut UserLearning, id: NotificationId) {
-        let Some(contact) = user.take(id) else { return };
-        self.send_time.note_clicked(contact.segment, contact.hour);
-        user.hours.note_clicked(contact.hour);
-        self.volume.note_clicked(&mut user.response, contact.last_week);
-        if let Some(said) = &contact.wording
-            && let Some(variants) = self.variants_of(said)
-        {
-            variants.note_reward(&said.choice, 1.0);
-        }
+        self.learn_if(user.note_clicked(id));
     }
 
-    /// It was dismissed or disliked; of a message that was not noted as sent nothing is learned.
+    /// It was dismissed or disliked: both parts learn.
     pub fn note_dismissed(&mut self, user: &mut UserLearning, id: NotificationId) {
-        if user.contacts.iter().any(|contact| contact.id == id) {
-            self.volume.note_dismissed(&mut user.response);
-        }
+        self.learn_if(user.note_dismissed(id));
     }
 
     /// It made the user mute something or opt out.
     pub fn note_left(&mut self, user: &UserLearning, id: NotificationId) {
-        if let Some(contact) = user.contacts.iter().find(|contact| contact.id == id) {
-            self.volume.note_left(contact.last_week);
-        }
+        self.learn_if(user.note_left(id));
     }
 
-    /// The user is there.
+    /// The user is there: both parts learn.
     pub fn note_visit(&mut self, user: &mut UserLearning, hour: u8) {
-        self.send_time.note_visit(hour);
-        user.hours.note_visit(hour);
+        let lesson = user.note_visit(hour);
+        self.learn(&lesson);
+    }
+
+    fn learn_if(&mut self, lesson: Option<Lesson>) {
+        if let Some(lesson) = lesson {
+            self.learn(&lesson);
+        }
     }
 
     /// Learns fatigue and risk anew from what was noted, and lets what is `days` older fade. O(templates).
     pub fn refresh(&mut self, days: f64) {
+        self.version += 1;
         self.volume.refresh();
         let factor = DAILY_DECAY.powf(days.max(0.0));
         self.send_time.decay(factor as f32);

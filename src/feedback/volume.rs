@@ -66,6 +66,22 @@ impl UserResponse {
         self.clicked += f64::from(u8::from(clicked));
         self.dismissed += f64::from(u8::from(dismissed));
     }
+
+    /// A message went out; `fresh`: share of clicks left after the others of the week, 0…1.
+    pub fn note_sent(&mut self, fresh: f64) {
+        self.sent += 1.0;
+        self.exposure += fresh;
+    }
+
+    /// It was clicked.
+    pub fn note_clicked(&mut self) {
+        self.clicked += 1.0;
+    }
+
+    /// It was dismissed or disliked.
+    pub fn note_dismissed(&mut self) {
+        self.dismissed += 1.0;
+    }
 }
 
 /// Messages that met so many others in the last seven days.
@@ -106,15 +122,12 @@ impl Default for VolumeModel {
 }
 
 impl VolumeModel {
-    /// A message to a user who got `last_week` others in the last seven days.
-    pub fn note_sent(&mut self, user: &mut UserResponse, last_week: usize) {
+    /// A message to a user who had responded so before, and got `last_week` others in the last seven days.
+    pub fn note_sent(&mut self, before: &UserResponse, last_week: usize) {
         let fresh = self.fatigue(last_week);
-        let rate = self.click_rate(user);
-        self.pairs.0 += 2.0 * user.exposure * fresh;
-        for response in [&mut self.whole, user] {
-            response.sent += 1.0;
-            response.exposure += fresh;
-        }
+        let rate = self.click_rate(before);
+        self.pairs.0 += 2.0 * before.exposure * fresh;
+        self.whole.note_sent(fresh);
         if let Some(level) = self.level(last_week) {
             level.sent += 1.0;
             level.expected += rate;
@@ -122,19 +135,17 @@ impl VolumeModel {
     }
 
     /// It was clicked.
-    pub fn note_clicked(&mut self, user: &mut UserResponse, last_week: usize) {
-        self.pairs.1 += 2.0 * user.clicked;
-        self.whole.clicked += 1.0;
-        user.clicked += 1.0;
+    pub fn note_clicked(&mut self, before: &UserResponse, last_week: usize) {
+        self.pairs.1 += 2.0 * before.clicked;
+        self.whole.note_clicked();
         if let Some(level) = self.level(last_week) {
             level.clicked += 1.0;
         }
     }
 
     /// It was dismissed or disliked.
-    pub fn note_dismissed(&mut self, user: &mut UserResponse) {
-        self.whole.dismissed += 1.0;
-        user.dismissed += 1.0;
+    pub fn note_dismissed(&mut self) {
+        self.whole.note_dismissed();
     }
 
     /// It made the user mute or opt out.
@@ -315,6 +326,16 @@ fn hull(user: usize, curve: &[f64]) -> Vec<Step> {
 mod tests {
     use super::*;
 
+    fn sent(model: &mut VolumeModel, user: &mut UserResponse, last_week: usize) {
+        model.note_sent(user, last_week);
+        user.note_sent(model.fatigue(last_week));
+    }
+
+    fn clicked(model: &mut VolumeModel, user: &mut UserResponse, last_week: usize) {
+        model.note_clicked(user, last_week);
+        user.note_clicked();
+    }
+
     #[test]
     fn the_budget_goes_where_it_brings_most() {
         let curves = vec![vec![0.0, 5.0, 8.0, 9.0], vec![0.0, 4.0, 6.0], vec![0.0, -1.0]];
@@ -351,11 +372,12 @@ mod tests {
         let mut model = VolumeModel::default();
         let (mut keen, mut annoyed) = (UserResponse::default(), UserResponse::default());
         for message in 0..100 {
-            model.note_sent(&mut keen, 0);
-            model.note_sent(&mut annoyed, 0);
+            sent(&mut model, &mut keen, 0);
+            sent(&mut model, &mut annoyed, 0);
             if message % 4 == 0 {
-                model.note_clicked(&mut keen, 0);
-                model.note_dismissed(&mut annoyed);
+                clicked(&mut model, &mut keen, 0);
+                model.note_dismissed();
+                annoyed.note_dismissed();
             }
         }
         model.refresh();
@@ -381,10 +403,10 @@ mod tests {
             for _ in 0..20 {
                 for (index, user) in users.iter_mut().enumerate() {
                     number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                    model.note_sent(user, 0);
+                    sent(&mut model, user, 0);
                     let every = if index % 4 == 0 { keen_every } else { others_every };
                     if (number >> 8).is_multiple_of(every) {
-                        model.note_clicked(user, 0);
+                        clicked(&mut model, user, 0);
                     }
                 }
             }
@@ -406,16 +428,16 @@ mod tests {
             let last_week = if round % 2 == 0 { 0 } else { 10 };
             for user in &mut keen {
                 message += 1;
-                model.note_sent(user, last_week);
+                sent(&mut model, user, last_week);
                 if message % 10 < if last_week == 0 { 2 } else { 1 } {
-                    model.note_clicked(user, last_week);
+                    clicked(&mut model, user, last_week);
                 }
             }
             for user in &mut rest {
                 message += 1;
-                model.note_sent(user, 0);
+                sent(&mut model, user, 0);
                 if message.is_multiple_of(20) {
-                    model.note_clicked(user, 0);
+                    clicked(&mut model, user, 0);
                 }
             }
             model.refresh();

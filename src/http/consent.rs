@@ -1,7 +1,6 @@
 //! `/v1/users/{id}/consent`: the ledger of what a user agreed to, and `/mute`: no more of something.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
@@ -11,9 +10,8 @@ use super::access::Caller;
 use super::body::Body;
 use super::error::ApiError;
 use crate::actors::Shared;
-use crate::actors::send::offer;
-use crate::actors::user::{SetConsent, SetPreferences, add_mute};
 use crate::base::{ExternalId, Timestamp};
+use crate::decide::Input;
 use crate::deliver::inbound::MuteOf;
 use crate::notify::policy::Purpose;
 use crate::store::consents::{self, ConsentRow};
@@ -101,11 +99,7 @@ pub async fn post(
         })
         .await?;
     let said: Vec<(Purpose, bool)> = said.iter().map(|said| (said.purpose, said.granted)).collect();
-    if let Some(entry) = shared.registry.get(&user)
-        && !offer(&entry.address, SetConsent(said)).is_queued()
-    {
-        entry.missed.store(true, Ordering::Release);
-    }
+    shared.registry.happened(&user, Input::ConsentChanged(said));
     Ok(HttpResponse::Created().json(view(&user, &ledger, shared.rules.load().profiling_by_default)))
 }
 
@@ -173,16 +167,12 @@ pub async fn mute(
         .run(move |connection| {
             crate::store::in_transaction(connection, |connection| {
                 let mut stored = preferences::get(connection, loaded.user)?;
-                add_mute(&mut stored, wish.of, &wish.name);
+                stored.mute(wish.of.into_mute(wish.name));
                 preferences::put(connection, loaded.user, &stored)?;
                 Ok(stored)
             })
         })
         .await?;
-    if let Some(entry) = shared.registry.get(&user)
-        && !offer(&entry.address, SetPreferences(stored.clone())).is_queued()
-    {
-        entry.missed.store(true, Ordering::Release);
-    }
+    shared.registry.happened(&user, Input::PreferencesChanged(Box::new(stored.clone())));
     Ok(HttpResponse::Ok().json(super::users::preferences_view(&stored)))
 }

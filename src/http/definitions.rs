@@ -12,8 +12,7 @@ use super::body::Body;
 use super::error::ApiError;
 use crate::actors::Shared;
 use crate::actors::definitions::load_version;
-use crate::actors::send::offer;
-use crate::actors::user::DefinitionsChanged;
+use crate::decide::Input;
 use crate::decide::definitions::{DefinitionKind, DefinitionState, POLICY, overlay};
 use crate::decide::experiment::{MAX_VERSIONS, named_versions};
 use crate::feedback::experiments::Experiment;
@@ -279,8 +278,7 @@ async fn store(
         })
         .await?;
     for entry in shared.registry.entries() {
-        // An actor whose mailbox is full looks at the rules after its next event anyway.
-        let _ = offer(&entry.address, DefinitionsChanged);
+        entry.happened(Input::DefinitionsChanged);
     }
     let row = rows.first().ok_or(ApiError::NotFound("this definition"))?;
     Ok(HttpResponse::Ok().json(view(row)))

@@ -2,7 +2,6 @@
 //! connection of the user at once.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
@@ -13,8 +12,6 @@ use super::access::Caller;
 use super::body::Body;
 use super::error::ApiError;
 use crate::actors::Shared;
-use crate::actors::send::offer;
-use crate::actors::user::Marked;
 use crate::base::{ExternalId, Millis, NotificationId, Timestamp, UserId};
 use crate::deliver::{Input, Withdrawal};
 use crate::store::inbox::{self, InboxRow, Mark};
@@ -184,11 +181,7 @@ async fn change(
 }
 
 fn tell(shared: &Shared, user: &ExternalId, input: Input) {
-    if let Some(entry) = shared.registry.get(user)
-        && !offer(&entry.address, Marked(input)).is_queued()
-    {
-        entry.missed.store(true, Ordering::Release);
-    }
+    shared.registry.happened(user, crate::decide::Input::InboxChanged(input));
 }
 
 fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {

@@ -15,6 +15,7 @@ use crate::actors::Shared;
 use crate::base::{ExternalId, Timestamp};
 use crate::catalogue::NewItem;
 use crate::deliver::frames;
+use crate::recommend::live::RecentCounts;
 
 /// Most items in a list.
 const MAX_LIST: usize = 500;

@@ -65,5 +65,5 @@ async fn read(shared: &Shared) -> Result<Value, ApiError> {
         })
         .collect();
     Ok(json!({"hours": WINDOW_HOURS, "endings": endings, "caps": caps,
-        "budget": {"per_hour": rules.budget_per_hour, "left": shared.budget.left(rules.budget_per_hour, now)}}))
+        "budget": {"per_hour": rules.budget_per_hour, "left": rules.budget_per_hour.map(|budget| budget.saturating_sub(shared.budget.used(now)))}}))
 }

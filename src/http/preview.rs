@@ -11,9 +11,9 @@ use super::body::Body;
 use super::error::ApiError;
 use super::views;
 use crate::actors::Shared;
-use crate::actors::user::{dry_run, item_words};
 use crate::base::{ExternalId, Timestamp};
-use crate::notify::content::{Template, Templates};
+use crate::decide::UserState;
+use crate::notify::content::{ItemVariables, Template, Templates};
 use crate::notify::triggers::{Definition, Trigger};
 use crate::store;
 
@@ -60,8 +60,12 @@ pub async fn preview(
         return Err(bad(format!("at most {MAX_ITEMS} items")));
     }
     let catalogue = shared.catalogue.load();
-    let items: Vec<Value> =
-        wish.item_ids.iter().filter_map(|id| catalogue.find(id)).map(|item| item_words(item)).collect();
+    let items: Vec<Value> = wish
+        .item_ids
+        .iter()
+        .filter_map(|id| catalogue.find(id))
+        .map(|item| json!(ItemVariables::from(item.as_ref())))
+        .collect();
     let words = json!({
         "user": {"user_id": "someone", "segment": "A"}, "item": items.first(), "count": items.len(), "items": items,
         "price_before": wish.price_before, "event": wish.event, "locale": wish.locale,
@@ -138,7 +142,9 @@ pub async fn try_trigger(
             results.push(json!({"user_id": user, "outcome": "unknown_user", "reasons": []}));
             continue;
         };
-        let found = dry_run(&user, *loaded, &trigger, &shared);
+        let snapshot = shared.snapshot();
+        let world = snapshot.world(Some(loaded.user), &shared);
+        let found = UserState::new(&user, *loaded, &shared.epoch, &world).dry_run(&trigger, &world);
         let catalogue = shared.catalogue.load();
         let items: Vec<Value> =
             found.items.iter().filter_map(|item| views::item_name(*item, &catalogue)).collect();

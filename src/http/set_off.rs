@@ -1,7 +1,6 @@
 //! `POST /v1/triggers/{name}`: the shop sets a trigger off for some of its users: an order's state, a word of its own.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
@@ -12,9 +11,8 @@ use super::access::Caller;
 use super::body::Body;
 use super::error::ApiError;
 use crate::actors::Shared;
-use crate::actors::send::offer;
-use crate::actors::user::SetOff;
 use crate::base::{ExternalId, Timestamp};
+use crate::decide::Input;
 use crate::store::held::{self, HeldRow};
 use crate::store::users;
 
@@ -75,7 +73,7 @@ pub async fn post(
                         category: category.clone(),
                         item,
                         price_before: wish.price_before,
-                        event: wish.event.clone(),
+                        event: wish.event.clone().map(Arc::new),
                         for_digest: false,
                         until: now,
                         expires_at,
@@ -88,11 +86,7 @@ pub async fn post(
         .await?;
     let accepted = rows.len();
     for (user, row) in wish.user_ids.iter().zip(rows) {
-        if let Some(entry) = shared.registry.get(user)
-            && !offer(&entry.address, SetOff(Box::new(row))).is_queued()
-        {
-            entry.missed.store(true, Ordering::Release);
-        }
+        shared.registry.happened(user, Input::TriggerFired(Box::new(row)));
     }
     Ok(HttpResponse::Accepted().json(json!({ "accepted": accepted })))
 }

@@ -14,11 +14,11 @@ use super::error::ApiError;
 use super::items::NQuery;
 use super::views;
 use crate::actors::Shared;
-use crate::actors::loader::settings;
 use crate::actors::send::offer;
-use crate::actors::user::{Listed, ProfileSnapshot, Recommend, SetPreferences, Snapshot, recommend};
+use crate::actors::user::{ProfileSnapshot, Recommend, Snapshot};
 use crate::base::{ExternalId, Timestamp};
 use crate::config::minute_of_day;
+use crate::decide::{Input, Loaded, Recommendations, UserState};
 use crate::deliver::frames;
 use crate::notify::policy::{Channel, Mute, Settings};
 use crate::store::preferences::{self, Preferences};
@@ -68,7 +68,7 @@ async fn state(shared: &Shared, user: &ExternalId) -> Result<Option<Snapshot>, A
         segment: shared.models.load().segment(&loaded.profile.features(now)),
         profile: loaded.profile,
         connections: 0,
-        preferences: loaded.stored_preferences,
+        preferences: loaded.document,
         connected_at: now,
     }))
 }
@@ -85,11 +85,11 @@ pub async fn recommendations(
     let listed = listed(&shared, &user, query.get()).await?;
     let catalogue = shared.catalogue.load();
     let items = frames::recommended_items(&listed.items, &catalogue);
-    Ok(HttpResponse::Ok().json(json!({"user_id": user, "model": listed.ranked_by.0, "items": items})))
+    Ok(HttpResponse::Ok().json(json!({"user_id": user, "model": listed.model.0, "items": items})))
 }
 
 /// The list that the user's actor makes, else the one it would make if it were started.
-async fn listed(shared: &Shared, user: &ExternalId, n: usize) -> Result<Listed, ApiError> {
+async fn listed(shared: &Shared, user: &ExternalId, n: usize) -> Result<Recommendations, ApiError> {
     if let Some(entry) = shared.registry.get(user) {
         let (reply, answer) = oneshot::channel();
         if offer(&entry.address, Recommend { n, reply }).is_queued()
@@ -98,8 +98,10 @@ async fn listed(shared: &Shared, user: &ExternalId, n: usize) -> Result<Listed, 
             return Ok(listed);
         }
     }
-    let loaded = shared.load(user, false).await?;
-    Ok(recommend(user, loaded.map(|loaded| *loaded), n, shared))
+    let loaded = shared.load(user, false).await?.map_or_else(Loaded::stranger, |loaded| *loaded);
+    let snapshot = shared.snapshot();
+    let world = snapshot.world(None, shared);
+    Ok(UserState::new(user, loaded, &shared.epoch, &world).recommend(None, n, &world))
 }
 
 /// Features, affinities, recent items, segment.
@@ -144,17 +146,13 @@ pub async fn put_preferences(
     let body: PreferencesBody = serde_json::from_slice(&body)
         .map_err(|error| ApiError::invalid("bad_json", None, format!("not preferences: {error}")))?;
     let loaded = shared.load(&user, true).await?.ok_or(ApiError::NotFound("this user"))?;
-    let preferences = parse_preferences(body, settings(&loaded.stored_preferences))?;
+    let preferences = parse_preferences(body, loaded.document.settings())?;
     let stored = preferences.clone();
     shared
         .store
         .run(move |connection| crate::store::preferences::put(connection, loaded.user, &stored))
         .await?;
-    if let Some(entry) = shared.registry.get(&user)
-        && !offer(&entry.address, SetPreferences(preferences.clone())).is_queued()
-    {
-        entry.missed.store(true, std::sync::atomic::Ordering::Release);
-    }
+    shared.registry.happened(&user, Input::PreferencesChanged(Box::new(preferences.clone())));
     Ok(HttpResponse::Ok().json(preferences_view(&preferences)))
 }
 
@@ -200,7 +198,7 @@ fn parse_preferences(body: PreferencesBody, mut settings: Settings) -> Result<Pr
 }
 
 pub(super) fn preferences_view(preferences: &Preferences) -> Value {
-    let settings = settings(preferences);
+    let settings = preferences.settings();
     let time = |minute: i16| format!("{:02}:{:02}", minute / 60, minute % 60);
     let quiet = preferences
         .quiet_from_minute

@@ -14,9 +14,8 @@ use super::body::Body;
 use super::error::ApiError;
 use crate::actors::Shared;
 use crate::actors::journal::Record;
-use crate::actors::send::offer;
-use crate::actors::user::Reported;
 use crate::base::{ExternalId, Timestamp, UserId};
+use crate::decide::Input;
 use crate::feedback::FeedbackOutcome;
 use crate::privacy::report_token;
 use crate::store::feedback::FeedbackRow;
@@ -181,9 +180,8 @@ pub async fn report(Body(body): Body, shared: web::Data<Arc<Shared>>) -> Result<
     }
     let user = report.user;
     let mut names = shared.store.run(move |connection| users::external_ids(connection, &[user])).await?;
-    if let Some(entry) = names.remove(&user).and_then(|name| shared.registry.get(&name)) {
-        // A full mailbox: the next decision knows it from the tables.
-        let _ = offer(&entry.address, Reported { notification: report.notification, outcome });
+    if let Some(name) = names.remove(&user) {
+        shared.registry.happened(&name, Input::Reported(report.notification, outcome));
     }
     Ok(HttpResponse::NoContent().finish())
 }

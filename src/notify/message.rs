@@ -75,6 +75,22 @@ pub enum Audience {
     Everyone,
 }
 
+/// A message with its JSON, parsed once for everyone who gets it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Encoded {
+    /// The message.
+    pub message: Message,
+    /// Its JSON object, as stored.
+    pub json: Box<str>,
+}
+
+impl Encoded {
+    /// From what is stored; `None` for what this version can't read.
+    pub fn parse(json: &str) -> Option<Self> {
+        Some(Self { message: serde_json::from_str(json).ok()?, json: json.into() })
+    }
+}
+
 /// What is said, the same for everyone who gets it. Stored as JSON in the outbox.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {

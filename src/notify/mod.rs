@@ -1,7 +1,6 @@
 //! What to say and whether, when, where: a trigger makes a candidate, content puts it into words, the policy
 //! says send, defer or drop, each with its reasons.
 
-mod admit;
 pub mod content;
 pub mod message;
 pub mod policy;

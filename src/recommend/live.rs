@@ -10,6 +10,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
+use std::sync::Arc;
 
 use super::item_weights::keep_largest;
 use crate::base::{ItemId, Timestamp};
@@ -67,6 +68,38 @@ impl Evidence<'_> {
     /// Has anybody shown interest in it?
     pub(super) fn has(&self, item: ItemId) -> bool {
         self.popular.iter().any(|(known, _)| *known == item)
+    }
+}
+
+/// What one recommendation takes from the tables, owned.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Items by interest since the training, largest first.
+    pub popular: Arc<[(ItemId, f32)]>,
+    /// Items beside the seed.
+    pub near: Vec<(ItemId, u32)>,
+}
+
+impl Found {
+    /// As a request carries it.
+    pub fn evidence(&self) -> Evidence<'_> {
+        Evidence { popular: &self.popular, near: &self.near }
+    }
+}
+
+/// Counts of events since the model was trained.
+pub trait RecentCounts {
+    /// What matters to a recommendation at `now`, beside `seed` if there is one.
+    fn look_up(&self, seed: Option<ItemId>, now: Timestamp) -> Found;
+}
+
+/// No event since the model was trained.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NothingRecent;
+
+impl RecentCounts for NothingRecent {
+    fn look_up(&self, _: Option<ItemId>, _: Timestamp) -> Found {
+        Found::default()
     }
 }
 

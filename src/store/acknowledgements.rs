@@ -10,18 +10,7 @@ use super::StoreError;
 use super::convert::to_pg;
 use super::notifications::column;
 use super::sql::sql;
-use crate::base::{Timestamp, UserId};
-
-/// A user's stream was received so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Acknowledged {
-    /// Who.
-    pub user: UserId,
-    /// Up to and including.
-    pub up_to: i64,
-    /// When.
-    pub at: Timestamp,
-}
+pub use crate::decide::record::Acknowledged;
 
 /// Notes how far streams were received; never less far than before.
 pub fn put(conn: &mut PgConnection, acknowledged: &[Acknowledged]) -> Result<(), StoreError> {

@@ -7,94 +7,9 @@ use uuid::Uuid;
 use super::StoreError;
 use super::convert::{from_pg, items_from_sql, segment_from_sql};
 use super::schema::decisions as table;
-use crate::base::{ItemId, ModelVersion, NotificationId, Timestamp, UserId};
+use crate::base::{ModelVersion, NotificationId, UserId};
+pub use crate::decide::record::{DecisionRow, Trace};
 use crate::recommend::propensity::Probabilities;
-
-/// One decision.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DecisionRow {
-    /// UUIDv7.
-    pub decision_id: Uuid,
-    /// When.
-    pub decided_at: Timestamp,
-    /// About whom.
-    pub user: UserId,
-    /// What set it off.
-    pub trigger: String,
-    /// Category of the candidate.
-    pub category: String,
-    /// `send`, `defer` or `drop`.
-    pub outcome: String,
-    /// Each policy step that spoke, in order; no control characters.
-    pub reasons: Vec<String>,
-    /// The message, when sent.
-    pub notification_id: Option<NotificationId>,
-    /// Model that chose the items; 0 = none.
-    pub model_version: ModelVersion,
-    /// The user's segment at that moment, 0 = A.
-    pub segment: Option<u8>,
-    /// The candidate's items, best first.
-    pub items: Vec<ItemId>,
-    /// Probability of the outcome, in (0, 1]: of the coin, or of the hour where it decided; 1 = deterministic. The wording has
-    /// its own ([`Trace::variant_propensity`]).
-    pub propensity: f32,
-    /// Deferred until when.
-    pub until: Option<Timestamp>,
-    /// How likely a click, a purchase, a mute; `None` for decisions of older releases.
-    pub expected: Option<Probabilities>,
-    /// The numbers `expected` was made from; empty unless sent.
-    pub features: Vec<f32>,
-    /// How it came about.
-    pub trace: Trace,
-}
-
-/// How a decision came about.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Trace {
-    /// The way it took or would have taken.
-    pub channel: String,
-    /// Name of the trigger or campaign.
-    pub campaign: String,
-    /// Names the occasion.
-    pub dedupe_key: Option<i64>,
-    /// Version of the policy; 0 = the configuration.
-    pub policy_version: i32,
-    /// Held out of everything.
-    pub holdout: bool,
-    /// Its message counts towards frequency caps.
-    pub counted: bool,
-    /// What could have been chosen, the chosen one first; no control characters.
-    pub alternatives: Vec<String>,
-    /// Array of {step, verdict, reason, text}.
-    pub steps: serde_json::Value,
-    /// What held for the user: `ordinary`, `holdout` or `random`.
-    pub slice: String,
-    /// The wording, where there were several.
-    pub variant: Option<String>,
-    /// Probability of that wording among those on offer, in (0, 1]; `None` where there was nothing to choose.
-    pub variant_propensity: Option<f32>,
-    /// Experiment → arm.
-    pub arms: serde_json::Value,
-}
-
-impl Default for Trace {
-    fn default() -> Self {
-        Self {
-            channel: "socket".to_owned(),
-            campaign: String::new(),
-            dedupe_key: None,
-            policy_version: 0,
-            holdout: false,
-            counted: true,
-            alternatives: Vec::new(),
-            steps: serde_json::json!([]),
-            slice: "ordinary".to_owned(),
-            variant: None,
-            variant_propensity: None,
-            arms: serde_json::json!({}),
-        }
-    }
-}
 
 /// Which decisions to read.
 #[derive(Clone, Debug, PartialEq)]
@@ -138,6 +53,7 @@ struct Columns {
     variant: Option<String>,
     arms: serde_json::Value,
     variant_propensity: Option<f32>,
+    inputs: serde_json::Value,
 }
 
 /// Newest first.
@@ -182,11 +98,12 @@ pub fn recent(conn: &mut PgConnection, filter: &DecisionFilter) -> Result<Vec<De
                 holdout: row.holdout,
                 counted: row.counted,
                 alternatives: row.alternatives,
-                steps: row.steps,
+                steps: serde_json::from_value(row.steps).unwrap_or_default(),
                 slice: row.slice,
                 variant: row.variant,
                 variant_propensity: row.variant_propensity,
-                arms: row.arms,
+                arms: serde_json::from_value(row.arms).unwrap_or_default(),
+                inputs: serde_json::from_value(row.inputs).unwrap_or_default(),
             },
         })
         .collect())

@@ -14,23 +14,7 @@ use super::convert::{from_pg, to_pg};
 use super::notifications::column;
 use super::sql::sql;
 use crate::base::{ItemId, Millis, NotificationId, Timestamp, UserId};
-
-/// What came of a notification.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FeedbackRow {
-    /// Of which message.
-    pub notification_id: NotificationId,
-    /// 1 displayed, 2 clicked, 3 dismissed, 4 converted, 5 muted, 6 liked, 7 disliked.
-    pub outcome: i16,
-    /// Whose.
-    pub user: UserId,
-    /// The item clicked or bought.
-    pub item: Option<ItemId>,
-    /// Converted: money.
-    pub value: Option<f64>,
-    /// When.
-    pub occurred_at: Timestamp,
-}
+pub use crate::decide::record::FeedbackRow;
 
 /// Stores feedback; true for each that is new, in input order. The second of one outcome for one message is ignored.
 pub fn insert(conn: &mut PgConnection, new: &[FeedbackRow]) -> Result<Vec<bool>, StoreError> {

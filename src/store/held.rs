@@ -14,54 +14,12 @@ use super::convert::{external_id, from_pg, to_pg};
 use super::notifications::column;
 use super::sql::sql;
 use crate::base::{ExternalId, ItemId, Millis, Timestamp, UserId};
+pub use crate::decide::record::HeldRow;
 
-/// Most that wait for one user: beyond it the oldest are not read.
-const MAX_PER_USER: i64 = 64;
+/// Deferred triggers of one user that are read at a time, the earliest first; the others when these are decided.
+pub const MAX_DEFERRED: usize = 256;
 
-/// Something that waits.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HeldRow {
-    /// UUIDv7.
-    pub held_id: Uuid,
-    /// For whom.
-    pub user: UserId,
-    /// Name of the trigger.
-    pub trigger: String,
-    /// Its category.
-    pub category: String,
-    /// About what.
-    pub item: Option<ItemId>,
-    /// What it cost before.
-    pub price_before: Option<f64>,
-    /// What the shop said.
-    pub event: Option<serde_json::Value>,
-    /// Collected for the digest.
-    pub for_digest: bool,
-    /// Judged again then.
-    pub until: Timestamp,
-    /// Not worth saying after this.
-    pub expires_at: Timestamp,
-}
-
-impl HeldRow {
-    /// What is to wait for many users: the database makes a row for each.
-    pub fn unaddressed(trigger: &str, category: &str, until: Timestamp, expires_at: Timestamp) -> Self {
-        Self {
-            held_id: Uuid::nil(),
-            user: UserId(0),
-            trigger: trigger.to_owned(),
-            category: category.to_owned(),
-            item: None,
-            price_before: None,
-            event: None,
-            for_digest: false,
-            until,
-            expires_at,
-        }
-    }
-}
-
-/// Stores what waits. Of one that is there already only `until` changes: it was put off.
+/// Stores deferred triggers. Of one that is there already the moment and the expiry change.
 pub fn put(conn: &mut PgConnection, rows: &[HeldRow]) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
@@ -73,7 +31,7 @@ pub fn put(conn: &mut PgConnection, rows: &[HeldRow]) -> Result<(), StoreError> 
     sql::<()>(
         "INSERT INTO held_messages (held_id, user_id, trigger, category, item_id, price_before, event, for_digest, until, expires_at) \
          SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-         ON CONFLICT (held_id) DO UPDATE SET until = excluded.until",
+         ON CONFLICT (held_id) DO UPDATE SET until = excluded.until, expires_at = excluded.expires_at",
     )
     .bind::<Array<SqlUuid>, _>(column(rows, |row| row.held_id))
     .bind::<Array<Integer>, _>(column(rows, |row| row.user.to_sql()))
@@ -81,7 +39,7 @@ pub fn put(conn: &mut PgConnection, rows: &[HeldRow]) -> Result<(), StoreError> 
     .bind::<Array<Text>, _>(column(rows, |row| row.category.as_str()))
     .bind::<Array<Nullable<Integer>>, _>(column(rows, |row| row.item.map(ItemId::to_sql)))
     .bind::<Array<Nullable<Double>>, _>(column(rows, |row| row.price_before))
-    .bind::<Array<Nullable<Jsonb>>, _>(column(rows, |row| row.event.as_ref()))
+    .bind::<Array<Nullable<Jsonb>>, _>(column(rows, |row| row.event.as_deref()))
     .bind::<Array<Bool>, _>(column(rows, |row| row.for_digest))
     .bind::<Array<Timestamptz>, _>(column(rows, |row| to_pg(row.until)))
     .bind::<Array<Timestamptz>, _>(column(rows, |row| to_pg(row.expires_at)))
@@ -220,7 +178,7 @@ type Columns = (
     PgTimestamp,
 );
 
-/// What waits for many users and has not expired, the earliest first, at most 64 each.
+/// What waits for many users and has not expired, the earliest first, at most [`MAX_DEFERRED`] each.
 pub(super) fn load(conn: &mut PgConnection, ids: &[i32], now: Timestamp) -> Result<Vec<HeldRow>, StoreError> {
     type Row = (
         SqlUuid,
@@ -241,7 +199,7 @@ pub(super) fn load(conn: &mut PgConnection, ids: &[i32], now: Timestamp) -> Resu
     )
     .bind::<Array<Integer>, _>(ids)
     .bind::<Timestamptz, _>(to_pg(now))
-    .bind::<BigInt, _>(MAX_PER_USER)
+    .bind::<BigInt, _>(MAX_DEFERRED as i64)
     .load::<Columns>(conn)?;
     Ok(rows
         .into_iter()
@@ -254,7 +212,7 @@ pub(super) fn load(conn: &mut PgConnection, ids: &[i32], now: Timestamp) -> Resu
                     category,
                     item: item.map(ItemId::from_sql),
                     price_before,
-                    event,
+                    event: event.map(std::sync::Arc::new),
                     for_digest,
                     until: from_pg(until),
                     expires_at: from_pg(expires_at),

@@ -9,44 +9,8 @@ use super::convert::to_pg;
 use super::notifications::column;
 use super::sql::sql;
 use crate::base::{NotificationId, Timestamp, UserId};
+pub use crate::decide::record::Mark;
 use crate::deliver::Withdrawal;
-
-/// What has become of messages.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Mark {
-    /// Opened.
-    Read {
-        /// Whose.
-        user: UserId,
-        /// Which.
-        ids: Vec<NotificationId>,
-        /// When.
-        at: Timestamp,
-    },
-    /// A list with everything up to an offset was looked at.
-    Seen {
-        /// Whose.
-        user: UserId,
-        /// Up to and including.
-        up_to: i64,
-        /// When.
-        at: Timestamp,
-    },
-    /// A page that somebody looks at was given them.
-    Given {
-        /// Which.
-        ids: Vec<NotificationId>,
-        /// When.
-        at: Timestamp,
-    },
-    /// Gave way to others.
-    Superseded {
-        /// Which.
-        id: NotificationId,
-        /// When.
-        at: Timestamp,
-    },
-}
 
 /// A message as a list shows it.
 #[derive(Clone, Debug, PartialEq)]

@@ -13,46 +13,12 @@ use super::StoreError;
 use super::convert::{from_pg, items_from_sql, segment_from_sql, to_pg};
 use super::sql::sql;
 use crate::base::{ItemId, ModelVersion, NotificationId, Timestamp, UserId};
+pub use crate::decide::record::NewNotification;
 use crate::deliver::stream::MAX_ENTRIES;
-use crate::notify::{Channel, Priority};
+use crate::notify::Priority;
 
 /// Messages of a user that memory holds.
 pub(super) const TAIL: usize = MAX_ENTRIES;
-
-/// A message to store.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NewNotification {
-    /// The client's key for showing it once.
-    pub notification_id: NotificationId,
-    /// To whom.
-    pub user: UserId,
-    /// Position in the user's stream, from 1.
-    pub offset: i64,
-    /// `recommendation`, `announcement`, …
-    pub kind: String,
-    /// What frequency caps and mutes go by.
-    pub category: String,
-    /// What set it off.
-    pub trigger: String,
-    /// Model that chose the items; 0 = none.
-    pub model_version: ModelVersion,
-    /// The user's segment at that moment, 0 = A.
-    pub segment: Option<u8>,
-    /// Items recommended, best first.
-    pub items: Vec<ItemId>,
-    /// The JSON frame as sent.
-    pub frame: String,
-    /// When decided.
-    pub created_at: Timestamp,
-    /// Not delivered after this.
-    pub expires_at: Timestamp,
-    /// A newer message with the same key supersedes this one.
-    pub collapse_key: Option<Box<str>>,
-    /// How urgent.
-    pub priority: Priority,
-    /// The way it goes.
-    pub channel: Channel,
-}
 
 /// A stored message as delivering it again needs it.
 #[derive(Clone, Debug, PartialEq)]

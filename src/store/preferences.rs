@@ -1,55 +1,39 @@
 //! Table `user_preferences`: what a user asked of us.
 
-use diesel::deserialize::{self, FromSql, FromSqlRow};
-use diesel::expression::AsExpression;
-use diesel::pg::{Pg, PgValue};
 use diesel::prelude::*;
-use diesel::serialize::{self, Output, ToSql};
-use diesel::sql_types::{Integer, Jsonb};
+use diesel::sql_types::Integer;
 
 use super::StoreError;
 use super::schema::user_preferences as table;
 use super::sql::sql;
 use crate::base::UserId;
 
-/// What a user asked of us; `None` and empty mean the server's default.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Queryable, Insertable, AsChangeset)]
+pub use crate::notify::policy::{PreferenceDocument as Preferences, SettingsDocument as Settings};
+
+/// The row of a user.
+#[derive(Queryable, Insertable, AsChangeset)]
 #[diesel(table_name = table, treat_none_as_null = true)]
-pub struct Preferences {
-    /// IANA name, e.g. Europe/Berlin.
-    pub time_zone: Option<String>,
-    /// BCP 47 tag, e.g. de-AT.
-    pub locale: Option<String>,
-    /// Quiet hours begin, minutes after local midnight, 0…1439.
-    pub quiet_from_minute: Option<i16>,
-    /// Quiet hours end, 0…1439; less than the beginning = across midnight, equal = none. Both or neither.
-    pub quiet_to_minute: Option<i16>,
-    /// Notification categories the user has muted.
-    pub muted: Vec<String>,
-    /// Everything else, as `notify::policy::Settings` reads it.
-    pub settings: Settings,
+struct Columns {
+    time_zone: Option<String>,
+    locale: Option<String>,
+    quiet_from_minute: Option<i16>,
+    quiet_to_minute: Option<i16>,
+    muted: Vec<String>,
+    settings: serde_json::Value,
 }
 
-/// A document; `{}` when nothing was said.
-#[derive(Clone, Debug, PartialEq, Eq, AsExpression, FromSqlRow)]
-#[diesel(sql_type = Jsonb)]
-pub struct Settings(pub serde_json::Value);
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self(serde_json::json!({}))
+impl From<Columns> for Preferences {
+    fn from(columns: Columns) -> Self {
+        let Columns { time_zone, locale, quiet_from_minute, quiet_to_minute, muted, settings } = columns;
+        Self { time_zone, locale, quiet_from_minute, quiet_to_minute, muted, settings: Settings(settings) }
     }
 }
 
-impl ToSql<Jsonb, Pg> for Settings {
-    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
-        <serde_json::Value as ToSql<Jsonb, Pg>>::to_sql(&self.0, out)
-    }
-}
-
-impl FromSql<Jsonb, Pg> for Settings {
-    fn from_sql(bytes: PgValue<'_>) -> deserialize::Result<Self> {
-        <serde_json::Value as FromSql<Jsonb, Pg>>::from_sql(bytes).map(Self)
+impl From<Preferences> for Columns {
+    fn from(preferences: Preferences) -> Self {
+        let Preferences { time_zone, locale, quiet_from_minute, quiet_to_minute, muted, settings } =
+            preferences;
+        Self { time_zone, locale, quiet_from_minute, quiet_to_minute, muted, settings: settings.0 }
     }
 }
 
@@ -72,8 +56,8 @@ const COLUMNS: PreferencesColumns = (
 
 /// What the user asked of us; the default when nothing.
 pub fn get(conn: &mut PgConnection, user: UserId) -> Result<Preferences, StoreError> {
-    let found = table::table.find(user.to_sql()).select(COLUMNS).first::<Preferences>(conn).optional()?;
-    Ok(found.unwrap_or_default())
+    let found = table::table.find(user.to_sql()).select(COLUMNS).first::<Columns>(conn).optional()?;
+    Ok(found.map(Preferences::from).unwrap_or_default())
 }
 
 /// Replaces all of the user's preferences; opting out is dated. The user must exist.
@@ -81,11 +65,12 @@ pub fn put(conn: &mut PgConnection, user: UserId, preferences: &Preferences) -> 
     if preferences.settings.0.get("opted_out") == Some(&serde_json::Value::Bool(true)) {
         note_opt_out(conn, user)?;
     }
+    let columns = Columns::from(preferences.clone());
     diesel::insert_into(table::table)
-        .values((table::user_id.eq(user.to_sql()), preferences))
+        .values((table::user_id.eq(user.to_sql()), &columns))
         .on_conflict(table::user_id)
         .do_update()
-        .set((preferences, table::updated_at.eq(diesel::dsl::now)))
+        .set((&columns, table::updated_at.eq(diesel::dsl::now)))
         .execute(conn)?;
     Ok(())
 }
@@ -124,6 +109,6 @@ pub(super) fn load(
         table::table
             .filter(table::user_id.eq_any(ids))
             .select((table::user_id, COLUMNS))
-            .load::<(i32, Preferences)>(conn)?;
-    Ok(rows.into_iter().map(|(user, preferences)| (UserId::from_sql(user), preferences)).collect())
+            .load::<(i32, Columns)>(conn)?;
+    Ok(rows.into_iter().map(|(user, columns)| (UserId::from_sql(user), columns.into())).collect())
 }

@@ -11,6 +11,7 @@ use super::convert::{external_id, from_pg, to_pg};
 use super::notifications::column;
 use super::sql::sql;
 use crate::base::{ExternalId, Millis, NotificationId, Timestamp, UserId};
+pub use crate::decide::record::HandOver;
 
 /// Older messages are not handed over: nobody waits for them any more.
 const HAND_OVER_DAYS: f64 = 1.0;
@@ -26,17 +27,6 @@ pub struct PushOrder {
     pub due_at: Timestamp,
     /// Not after.
     pub expires_at: Timestamp,
-}
-
-/// A user nobody's page is looked at for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HandOver {
-    /// Who.
-    pub user: UserId,
-    /// What came later was seen by nobody, acknowledged or not.
-    pub seen_up_to: i64,
-    /// Not pushed before this.
-    pub due_at: Timestamp,
 }
 
 /// A claimed row with all that sending needs.

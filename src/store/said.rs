@@ -39,12 +39,12 @@ pub fn insert(
          decisions AS (INSERT INTO decisions (decision_id, decided_at, user_id, trigger, category, outcome, reasons, \
          notification_id, model_version, segment, items, propensity, until, p_click, p_purchase, p_mute, features, \
          channel, campaign, dedupe_key, policy_version, holdout, counted, alternatives, steps, slice, variant, arms, \
-         variant_propensity) \
+         variant_propensity, inputs) \
          SELECT id, at, u, t, c, o, string_to_array(r, E'\\x1f'), n, m, s, string_to_array(i, ',')::integer[], p, until, \
          pc, pp, pm, string_to_array(f, ',')::real[], ch, ca, dk, pv, h, co, string_to_array(al, E'\\x1f'), st::jsonb, \
-         sl, va, ar::jsonb, vp \
-         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-         AS d (id, at, u, t, c, o, r, n, m, s, i, p, until, pc, pp, pm, f, ch, ca, dk, pv, h, co, al, st, sl, va, ar, vp) \
+         sl, va, ar::jsonb, vp, ins::jsonb \
+         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         AS d (id, at, u, t, c, o, r, n, m, s, i, p, until, pc, pp, pm, f, ch, ca, dk, pv, h, co, al, st, sl, va, ar, vp, ins) \
          WHERE EXISTS (SELECT FROM ours)) \
          SELECT EXISTS (SELECT FROM ours)",
     )
@@ -59,7 +59,7 @@ pub fn insert(
     .bind::<Array<Integer>, _>(column(&messages, |row| row.model_version.0))
     .bind::<Array<Nullable<SmallInt>>, _>(column(&messages, |row| segment_to_sql(row.segment)))
     .bind::<Array<Text>, _>(column(&messages, |row| join_items(&row.items)))
-    .bind::<Array<Text>, _>(column(&messages, |row| row.frame.as_str()))
+    .bind::<Array<Text>, _>(column(&messages, |row| &*row.frame))
     .bind::<Array<Timestamptz>, _>(column(&messages, |row| to_pg(row.created_at)))
     .bind::<Array<Timestamptz>, _>(column(&messages, |row| to_pg(row.expires_at)))
     .bind::<Array<Nullable<Text>>, _>(column(&messages, |row| row.collapse_key.as_deref()))
@@ -89,14 +89,20 @@ pub fn insert(
     .bind::<Array<Bool>, _>(column(decisions, |row| row.trace.holdout))
     .bind::<Array<Bool>, _>(column(decisions, |row| row.trace.counted))
     .bind::<Array<Text>, _>(column(decisions, |row| join_texts(&row.trace.alternatives)))
-    .bind::<Array<Text>, _>(column(decisions, |row| row.trace.steps.to_string()))
+    .bind::<Array<Text>, _>(column(decisions, |row| json(&row.trace.steps)))
     .bind::<Array<Text>, _>(column(decisions, |row| row.trace.slice.as_str()))
     .bind::<Array<Nullable<Text>>, _>(column(decisions, |row| row.trace.variant.as_deref()))
-    .bind::<Array<Text>, _>(column(decisions, |row| row.trace.arms.to_string()))
+    .bind::<Array<Text>, _>(column(decisions, |row| json(&row.trace.arms)))
     .bind::<Array<Nullable<Float>>, _>(column(decisions, |row| row.trace.variant_propensity))
+    .bind::<Array<Text>, _>(column(decisions, |row| json(&row.trace.inputs)))
     .get_result::<bool>(conn)?;
     if !ours {
         return Err(StoreError::LeaseLost);
     }
     notifications::supersede(conn, &messages)
+}
+
+/// As JSON text; these types hold no map with other keys than strings and no number that JSON lacks.
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }

@@ -67,6 +67,7 @@ diesel::table! {
         variant -> Nullable<Text>,
         arms -> Jsonb,
         variant_propensity -> Nullable<Float4>,
+        inputs -> Jsonb,
     }
 }
 

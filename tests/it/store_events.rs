@@ -272,7 +272,7 @@ fn a_users_state_holds_what_deciding_and_delivering_need() {
         model_version: Default::default(),
         segment: Some(1),
         items: vec![item],
-        frame: format!("{{\"offset\":{offset}}}"),
+        frame: format!("{{\"offset\":{offset}}}").into(),
         created_at: now.plus_days(-days_ago),
         expires_at: now.plus_days(expires_in_days),
         collapse_key: None,

@@ -3,6 +3,7 @@
 use serde_json::json;
 use tidings::base::{ExternalId, ItemId, Millis, ModelVersion, NotificationId, Timestamp, UserId};
 use tidings::catalogue::NewItem;
+use tidings::decide::record::{Inputs, TraceStep};
 use tidings::notify::Priority;
 use tidings::recommend::propensity::Probabilities;
 use tidings::store::acknowledgements::{self, Acknowledged};
@@ -234,11 +235,17 @@ fn decisions_come_newest_first_and_by_user() {
             holdout: number == 2,
             counted: number != 2,
             alternatives: vec!["a".into(), "b".into()],
-            steps: serde_json::json!([{"step": "consent", "verdict": "pass"}]),
+            steps: vec![TraceStep {
+                step: "consent".into(),
+                verdict: "pass".into(),
+                reason: "consented".into(),
+                text: "consent: given, or not needed".into(),
+            }],
             slice: if number == 2 { "holdout" } else { "ordinary" }.into(),
             variant: (number == 3).then(|| "warm".into()),
             variant_propensity: Some(0.25),
-            arms: serde_json::json!({"greeting": "warm"}),
+            arms: [("greeting".to_owned(), "warm".to_owned())].into(),
+            inputs: Inputs { definitions: 7, catalogue: 3, learner: 2, draw: u64::MAX },
         },
     };
     let rows =

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::direct::Direct;
 use crate::base::{ExternalId, Millis, NotificationId, Timestamp};
-use crate::notify::Message;
+use crate::notify::message::Encoded;
 use crate::store::outbox::OutboxRow;
 
 /// What came back without an outbox row is looked at again after this.
@@ -20,7 +20,7 @@ pub struct Batch {
     /// As stored, or as it would be.
     pub row: OutboxRow,
     /// Parsed once.
-    pub message: Message,
+    pub content: Arc<Encoded>,
     /// Users who have not had their turn.
     remaining: AtomicUsize,
     /// Not in the outbox: who waits for it.
@@ -30,9 +30,9 @@ pub struct Batch {
 impl Batch {
     /// Parses the message; `None` for one that this version can't read.
     pub fn new(row: OutboxRow) -> Option<Self> {
-        let message: Message = serde_json::from_str(&row.message).ok()?;
+        let content = Arc::new(Encoded::parse(&row.message)?);
         let remaining = AtomicUsize::new(row.users.len());
-        Some(Self { row, message, remaining, direct: None })
+        Some(Self { row, content, remaining, direct: None })
     }
 
     /// The same for a message that is not in the outbox.

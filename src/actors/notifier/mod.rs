@@ -227,7 +227,7 @@ impl NotifierActor {
             let user = turn.user.clone();
             let ticket = self.ledger.ticket(turn);
             let entry = self.shared.registry.get_or_start(&user, |instance, missed| {
-                UserActor::new(user.clone(), instance, Arc::clone(&self.shared), missed).start()
+                UserActor::launch(user.clone(), instance, Arc::clone(&self.shared), missed)
             });
             match offer(&entry.address, Deliver(ticket)) {
                 Offer::Queued => {}

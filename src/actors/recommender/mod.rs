@@ -17,11 +17,10 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::registry::Entry;
-use super::send::offer;
 use super::shared::Shared;
-use super::user::ModelTrained;
 use super::watch::Lifeline;
 use crate::base::{ModelVersion, Timestamp};
+use crate::decide::Input;
 use crate::recommend::{ModelSet, Stage, TrainError};
 use crate::store::jobs::{self, JobRow};
 use crate::store::{models, thread_stands_back};
@@ -218,9 +217,7 @@ impl RecommenderActor {
     fn tell_some(&mut self, context: &mut Context<Self>) {
         let n = self.told_at_once.min(self.to_tell.len());
         for entry in self.to_tell.drain(..n) {
-            if !offer(&entry.address, ModelTrained).is_queued() {
-                self.shared.metrics.add(Count::MailboxFull, 1);
-            }
+            entry.happened(Input::ModelChanged);
         }
         self.is_telling = !self.to_tell.is_empty();
         if self.is_telling {

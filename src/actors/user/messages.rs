@@ -1,23 +1,16 @@
-//! What a user's actor is told and asked.
+//! Messages of a user's actor.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use actix::Message;
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
-use super::lists::Listed;
 use crate::actors::notifier::Ticket;
 use crate::base::{Timestamp, UserId};
-use crate::deliver::Input;
+use crate::decide::{Input, Recommendations};
 use crate::event::Event;
-use crate::notify::policy::Purpose;
-use crate::notify::triggers::Change;
-use crate::profile::Profile;
-use crate::profile::SegmentId;
-use crate::store::held::HeldRow;
-use crate::store::preferences::Preferences;
+use crate::notify::policy::PreferenceDocument;
+use crate::profile::{Profile, SegmentId};
 use crate::transport::Opened;
 
 /// From the gateway: a client whose login was checked.
@@ -25,42 +18,43 @@ use crate::transport::Opened;
 #[rtype(result = "()")]
 pub struct Connect(pub Opened);
 
-/// From the ingest actor: events of this user that came by another way than its socket.
+/// From the ingest actor: events of this user that came by another way than its socket, as stored.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct EventsCommitted {
-    /// As stored.
+    /// In order.
     pub events: Vec<Event>,
     /// When the request was read.
     pub at: Instant,
 }
 
-/// From the notifier: a message of the shop to this user.
+/// From the notifier: a message of the API to this user.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Deliver(pub Ticket);
 
-/// From the recommender: another model set serves.
+/// From request handlers and other actors: something happened to the user. It is stored already, where it is stored at all: a
+/// user who is being read is read once more for it.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct ModelTrained;
+pub struct Happened(pub Input);
 
-/// From request handlers: what is known about the user right now. Dropped unanswered while loading.
+/// From request handlers: the live profile. Dropped unanswered while the user is read.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct ProfileSnapshot(pub oneshot::Sender<Snapshot>);
 
-/// From request handlers: the best `n` items for the user right now. Dropped unanswered while loading.
+/// From request handlers: the best `n` items for the user right now. Dropped unanswered while the user is read.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Recommend {
     /// Most items.
     pub n: usize,
     /// Where the answer goes.
-    pub reply: oneshot::Sender<Listed>,
+    pub reply: oneshot::Sender<Recommendations>,
 }
 
-/// The answer.
+/// The live profile of a user.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Inner id.
@@ -71,46 +65,11 @@ pub struct Snapshot {
     pub segment: Option<SegmentId>,
     /// Open connections.
     pub connections: usize,
-    /// What the user asked of us.
-    pub preferences: Preferences,
-    /// When the first of the present connections came.
+    /// Preferences as stored.
+    pub preferences: PreferenceDocument,
+    /// Moment at which the first of the present connections came.
     pub connected_at: Timestamp,
 }
-
-/// From request handlers: preferences that were just stored.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct SetPreferences(pub Preferences);
-
-/// From the catalogue's writer: what became cheaper, available or new.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct CatalogueChanged(pub Arc<[Change]>);
-
-/// From request handlers: the shop has set a trigger off for this user; it is stored.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct SetOff(pub Box<HeldRow>);
-
-/// From [`crate::actors::absent`]: what waits for this user under this id is due.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct LetGo(pub Uuid);
-
-/// From request handlers: triggers, templates or the policy changed.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct DefinitionsChanged;
-
-/// From request handlers: what was just written into the ledger of consents.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct SetConsent(pub Vec<(Purpose, bool)>);
-
-/// From request handlers: what was just stored about messages of this user.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Marked(pub Input);
 
 /// From the shutdown: close every connection with 3001 and end.
 #[derive(Message)]

@@ -1,5 +1,5 @@
-//! One actor per connected user: the one place where anything about that user is decided, so two tabs, two
-//! triggers and a retraining can't race. It owns the live profile, the policy state and the stream.
+//! One actor per connected user. It keeps the mailbox, reads the user, carries out effects; every decision is made by
+//! [`UserState`], in the domain.
 //!
 //! ```text
 //! Loading ──loaded──► Ready ──last connection gone, linger over──► stopped
@@ -7,107 +7,112 @@
 //!    └── reload ────────┘   (a commit failed or a message was missed: read everything again)
 //! ```
 
-mod decide;
-mod dry_run;
 mod events;
-mod expect;
-mod hold;
-mod learning;
-mod lists;
 mod messages;
-mod mute;
-mod notify;
-mod presence;
-mod ready;
-mod reports;
-mod set_off;
-mod words;
+mod perform;
+mod pipes;
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use actix::{
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHandle, WrapFuture,
+};
 
-use super::loader::{LoadError, Loaded};
+use super::loader::LoadError;
 use super::notifier::Ticket;
 use super::shared::Shared;
-use crate::base::{ExternalId, Timestamp};
-use crate::deliver::CloseCode;
-use crate::telemetry::Gauge;
-use crate::transport::{Opened, Outbound, Received};
+use crate::base::{ConnectionId, ExternalId, NotificationId};
+use crate::decide::{ApiMessage, Input, Loaded, UserState};
+use crate::deliver::{CloseCode, Inbound};
+use crate::transport::{Opened, Outbound, Received, ReceivedKind};
 
-pub use dry_run::{DryRun, dry_run};
-pub use lists::{Listed, recommend};
 pub use messages::{
-    CatalogueChanged, Connect, DefinitionsChanged, Deliver, Drain, EventsCommitted, LetGo, Marked,
-    ModelTrained, ProfileSnapshot, Recommend, SetConsent, SetOff, SetPreferences, Snapshot,
+    Connect, Deliver, Drain, EventsCommitted, Happened, ProfileSnapshot, Recommend, Snapshot,
 };
-pub use mute::add_mute;
-use ready::Ready;
-pub use reports::{Pushed, Reported};
-pub use words::item_words;
+use pipes::Pipes;
 
 /// Messages waiting for one user.
 const MAILBOX: usize = 256;
 /// Logins waiting while the user is read.
 const MAX_WAITING: usize = 64;
+/// Messages of the API waiting while the user is read; more come back and are tried again.
+const MAX_TICKETS: usize = 256;
 /// Housekeeping: prune dead pipes, forget what no rule looks at.
 const TICK: Duration = Duration::from_secs(30);
-
-/// What is to be done with the journal's answer.
-type Answer = Box<dyn FnOnce(&mut UserActor)>;
+/// An actor that was started for messages waits this long for more of them.
+const ABSENT_LINGER: Duration = Duration::from_millis(50);
 
 enum State {
-    /// The database is being asked; logins wait. `before` is the old state of a reload.
-    Loading { waiting: Vec<Opened>, before: Option<Box<Ready>> },
+    /// The store is being asked; logins wait. `before` is the old state of a reload.
+    Loading { waiting: Vec<Opened>, before: Option<Box<UserState>> },
     /// Serving.
-    Ready(Box<Ready>),
+    Ready(Box<UserState>),
 }
 
-/// See the module.
+/// The actor of one user.
 pub struct UserActor {
     user: ExternalId,
     instance: u64,
     shared: Arc<Shared>,
+    /// Something could not be delivered to the mailbox: the user is read again.
     missed: Arc<AtomicBool>,
     state: State,
-    /// Messages on their way through the journal. Everything is read again only when none is: until then the
-    /// database does not know the stream's last number.
-    in_flight: usize,
-    /// The same, by number. Answers of one commit come in any order and are taken in that of the stream.
-    under_way: VecDeque<(i64, Option<Answer>)>,
-    /// A message was not confirmed: no number given before everything is read again would hold.
-    stream_lost: bool,
+    pipes: Pipes,
     /// Since when nobody is connected.
     idle_since: Option<Instant>,
-    /// Messages of the shop that wait until the user has been read.
-    tickets: Vec<Ticket>,
+    /// Messages of the API that wait until the user has been read.
+    waiting_tickets: Vec<Ticket>,
+    /// Messages of the API that the state has.
+    tickets: HashMap<NotificationId, Ticket>,
+    /// When the request was read that caused a message, by its offset.
+    causes: Vec<(i64, Instant)>,
+    /// When a login was read that has not been welcomed.
+    logins: Vec<(ConnectionId, Instant)>,
+    timer: Option<SpawnHandle>,
     /// Nobody has ever logged in here: the actor was started for a message and ends with it.
     only_for_messages: bool,
+    /// A look at whether more messages came is under way.
+    may_finish_soon: bool,
     /// Out of the registry: another actor numbers the stream from now on.
     finishing: bool,
 }
 
 impl UserActor {
-    /// About to load.
-    pub fn new(user: ExternalId, instance: u64, shared: Arc<Shared>, missed: Arc<AtomicBool>) -> Self {
-        let state = State::Loading { waiting: Vec::new(), before: None };
+    fn new(user: ExternalId, instance: u64, shared: Arc<Shared>, missed: Arc<AtomicBool>) -> Self {
         Self {
             user,
             instance,
             shared,
             missed,
-            state,
-            in_flight: 0,
-            under_way: VecDeque::new(),
-            stream_lost: false,
+            state: State::Loading { waiting: Vec::new(), before: None },
+            pipes: Pipes::default(),
             idle_since: Some(Instant::now()),
-            tickets: Vec::new(),
+            waiting_tickets: Vec::new(),
+            tickets: HashMap::new(),
+            causes: Vec::new(),
+            logins: Vec::new(),
+            timer: None,
             only_for_messages: true,
+            may_finish_soon: false,
             finishing: false,
         }
+    }
+
+    /// Starts the actor. Its mailbox has its bound at once: one that is set when the actor first runs comes too late for what
+    /// is offered before, of which 16 messages would find room.
+    pub fn launch(
+        user: ExternalId,
+        instance: u64,
+        shared: Arc<Shared>,
+        missed: Arc<AtomicBool>,
+    ) -> Addr<Self> {
+        Self::create(|context| {
+            context.set_mailbox_capacity(MAILBOX);
+            Self::new(user, instance, shared, missed)
+        })
     }
 
     fn load(&mut self, context: &mut Context<Self>) {
@@ -125,80 +130,54 @@ impl UserActor {
             self.finish(context);
             return;
         };
-        let mut ready = Box::new(Ready::new(&self.user, *loaded, &self.shared));
-        if let Some(before) = before {
-            ready.adopt(*before);
+        let (snapshot, shared) = (self.shared.snapshot(), Arc::clone(&self.shared));
+        let world = snapshot.world(Some(loaded.user), &shared);
+        let mut state = Box::new(UserState::new(&self.user, *loaded, &shared.epoch, &world));
+        if !state.is_robot {
+            shared.monitor.note_features(&state.profile.features(world.now));
         }
-        self.state = State::Ready(ready);
+        let effects = before.map(|before| state.adopt(*before, &world)).unwrap_or_default();
+        self.state = State::Ready(state);
+        self.perform(effects, None, context);
         for opened in waiting {
             self.connect(opened, context);
         }
-        self.deliver_waiting(context);
-        self.watch_presence(context);
-        self.with_ready(context, |ready, shared, wants| {
-            ready.arm(wants);
-            if ready.pipes.is_empty() {
-                ready.let_go_due(shared, wants);
-            }
-        });
+        for ticket in std::mem::take(&mut self.waiting_tickets) {
+            self.deliver(ticket, context);
+        }
+        self.take(Input::Loaded, None, context);
         self.reload_if_due(context);
-        self.finish_if_absent(context);
-    }
-
-    /// A message goes to the journal; its answer is to be given to [`Self::answered`].
-    fn begin(&mut self, offset: i64) {
-        self.in_flight += 1;
-        self.under_way.push_back((offset, None));
-    }
-
-    /// The journal has answered: acts on this answer and those that waited for it, in the order of the stream.
-    fn answered(&mut self, offset: i64, answer: Answer, context: &mut Context<Self>) {
-        if let Some(slot) = self.under_way.iter_mut().find(|(number, _)| *number == offset) {
-            slot.1 = Some(answer);
-        }
-        while self.under_way.front().is_some_and(|(_, answer)| answer.is_some()) {
-            self.in_flight -= 1;
-            if let Some((_, Some(answer))) = self.under_way.pop_front() {
-                answer(self);
-            }
-        }
-        self.reload_if_due(context);
-        self.finish_if_absent(context);
-    }
-
-    /// An actor that was started for a message and has stored it: nobody is here to linger for.
-    fn finish_if_absent(&mut self, context: &mut Context<Self>) {
-        let quiet = self.in_flight == 0 && self.tickets.is_empty() && matches!(self.state, State::Ready(_));
-        if self.only_for_messages && quiet && !self.finishing {
-            self.finish(context);
-        }
-    }
-
-    /// Something was missed and nothing is under way: read everything again.
-    fn reload_if_due(&mut self, context: &mut Context<Self>) {
-        let ready = matches!(self.state, State::Ready(_));
-        if ready && self.in_flight == 0 && self.missed.load(Ordering::Acquire) {
-            self.reload(context);
-        }
     }
 
     /// The state that answers clients: the present one or, while everything is read again, the one before.
-    fn serving(&mut self) -> Option<&mut Ready> {
+    fn serving(&mut self) -> Option<&mut UserState> {
         match &mut self.state {
-            State::Ready(ready) | State::Loading { before: Some(ready), .. } => Some(ready),
+            State::Ready(state) | State::Loading { before: Some(state), .. } => Some(state),
             State::Loading { before: None, .. } => None,
         }
     }
 
-    /// Reads everything again; connections stay.
-    fn reload(&mut self, context: &mut Context<Self>) {
-        self.missed.store(false, Ordering::Release);
-        self.stream_lost = false;
+    /// Something was missed and nothing is being stored: reads everything again. Connections stay.
+    fn reload_if_due(&mut self, context: &mut Context<Self>) {
+        let ready = matches!(&self.state, State::Ready(state) if state.is_quiet());
+        if !ready || self.finishing || !self.missed.swap(false, Ordering::AcqRel) {
+            return;
+        }
         let loading = State::Loading { waiting: Vec::new(), before: None };
-        if let State::Ready(before) = std::mem::replace(&mut self.state, loading) {
+        if let State::Ready(mut before) = std::mem::replace(&mut self.state, loading) {
+            before.stall();
             self.state = State::Loading { waiting: Vec::new(), before: Some(before) };
             self.load(context);
         }
+    }
+
+    /// Something happened that is stored: reading under way may not have seen it, so the user is read once more.
+    fn happened(&mut self, input: Input, cause: Option<Instant>, context: &mut Context<Self>) {
+        if matches!(self.state, State::Loading { .. }) {
+            self.missed.store(true, Ordering::Release);
+        }
+        self.reload_if_due(context);
+        self.take(input, cause, context);
     }
 
     fn connect(&mut self, opened: Opened, context: &mut Context<Self>) {
@@ -209,70 +188,107 @@ impl UserActor {
             State::Loading { .. } => {
                 let _ = opened.pipe.offer(Outbound::Close(CloseCode::TooManyConnections));
             }
-            State::Ready(_) => self.log_in(opened, context),
+            State::Ready(_) => {
+                let Opened { login, at, pipe } = opened;
+                if pipe.offer(Outbound::Attached(context.address().recipient())).is_err() {
+                    return;
+                }
+                let connection = pipe.connection;
+                self.pipes.attach(pipe, &self.shared);
+                self.logins.push((connection, at));
+                self.take(Input::LoggedIn { connection, login }, None, context);
+                self.logins.retain(|(login, _)| self.pipes.has(*login));
+            }
         }
-        self.watch_presence(context);
     }
 
-    /// Runs on the user's state and acts on what it wants from the actor afterwards. While everything is read again,
-    /// clients are still answered by the old state, but nothing new is sent: the stream's last number is not known.
-    fn with_ready(
-        &mut self,
-        context: &mut Context<Self>,
-        act: impl FnOnce(&mut Ready, &Shared, &mut ready::Wants),
-    ) {
+    fn received(&mut self, received: Received, context: &mut Context<Self>) {
+        let Received { connection, at, kind } = received;
+        match kind {
+            ReceivedKind::Closed => self.disconnected(connection, context),
+            ReceivedKind::Frame(Inbound::Events(raws)) => {
+                self.reload_if_due(context);
+                self.events(connection, raws, at, context);
+            }
+            ReceivedKind::Frame(inbound) => {
+                self.reload_if_due(context);
+                self.take(Input::Frame(connection, inbound), None, context);
+            }
+        }
+    }
+
+    /// Forgets a connection; one that is not there is no error.
+    fn disconnected(&mut self, connection: ConnectionId, context: &mut Context<Self>) {
+        if self.pipes.detach(connection, &self.shared) {
+            self.take(Input::Disconnected(connection), None, context);
+        }
+        if self.pipes.is_empty() {
+            self.idle_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// A message of the API. It waits while no offset given now would hold; beyond the bound its ticket comes back.
+    fn deliver(&mut self, ticket: Ticket, context: &mut Context<Self>) {
+        if self.finishing {
+            return; // The ticket comes back and goes to the next actor.
+        }
         self.reload_if_due(context);
-        self.act(context, act);
-    }
-
-    /// The same without reading again first: a login is answered before that.
-    fn act(&mut self, context: &mut Context<Self>, act: impl FnOnce(&mut Ready, &Shared, &mut ready::Wants)) {
-        let mut wants = ready::Wants::default();
-        match &mut self.state {
-            State::Ready(ready) => {
-                act(ready, &self.shared, &mut wants);
-                self.satisfy(wants, context);
+        let is_ready = matches!(&self.state, State::Ready(state) if !state.is_stalled());
+        if !is_ready {
+            if self.waiting_tickets.len() < MAX_TICKETS {
+                self.waiting_tickets.push(ticket);
             }
-            State::Loading { before: Some(before), .. } => {
-                act(before, &self.shared, &mut wants);
-                self.set_timers(wants.timers, context);
-            }
-            State::Loading { before: None, .. } => {}
+            return;
         }
-    }
-
-    /// Events were committed while the user is being read: the reading may not have seen them, so read once more.
-    fn note_committed(&self) {
-        if matches!(self.state, State::Loading { .. }) {
-            self.missed.store(true, Ordering::Release);
-        }
+        let Some(turn) = ticket.turn() else { return };
+        let message = ApiMessage { id: turn.id(), content: Arc::clone(&turn.batch.content) };
+        self.tickets.insert(message.id, ticket);
+        self.take(Input::MessageOfApi(message), None, context);
     }
 
     fn tick(&mut self, context: &mut Context<Self>) {
-        let linger = Duration::from_millis(self.shared.config.socket.linger_ms);
-        let now = Timestamp::now();
-        let shared = Arc::clone(&self.shared);
-        let attached = self.serving().map_or(0, |ready| ready.housekeeping(now, &shared));
+        for connection in self.pipes.ended() {
+            self.disconnected(connection, context);
+        }
+        self.take(Input::Tick, None, context);
+        self.reload_if_due(context);
         let waiting = match &self.state {
             State::Loading { waiting, .. } => waiting.len(),
             State::Ready(_) => 0,
         };
-        self.reload_if_due(context);
-        self.watch_presence(context);
-        let connections = attached + waiting;
-        if connections > 0 {
+        let linger = Duration::from_millis(self.shared.config.socket.linger_ms);
+        let quiet = self.serving().is_none_or(|state| state.is_quiet());
+        if self.pipes.len() + waiting > 0 {
             self.idle_since = None;
-        } else if self.in_flight == 0 && self.idle_since.get_or_insert_with(Instant::now).elapsed() >= linger
-        {
+        } else if quiet && self.idle_since.get_or_insert_with(Instant::now).elapsed() >= linger {
             self.finish(context);
         }
+    }
+
+    /// An actor that was started for messages ends when it has dealt with those that came and no more follow: what comes while
+    /// it ends goes back, so it must not end between two of many.
+    fn finish_if_absent(&mut self, context: &mut Context<Self>) {
+        if self.is_done_for_absent() && !std::mem::replace(&mut self.may_finish_soon, true) {
+            context.run_later(ABSENT_LINGER, |actor, context| {
+                actor.may_finish_soon = false;
+                if actor.is_done_for_absent() {
+                    actor.finish(context);
+                }
+            });
+        }
+    }
+
+    /// Started for messages, with nothing under way.
+    fn is_done_for_absent(&self) -> bool {
+        let quiet = matches!(&self.state, State::Ready(state) if state.is_quiet());
+        self.only_for_messages && quiet && self.waiting_tickets.is_empty() && !self.finishing
     }
 
     /// First out of the registry, then, once what is in the mailbox has been answered, out of life.
     fn finish(&mut self, context: &mut Context<Self>) {
         self.finishing = true;
         if !self.only_for_messages {
-            self.hand_over_at_end();
+            self.take(Input::Ending, None, context);
         }
         self.shared.registry.remove(&self.user, self.instance);
         self.hang_up(CloseCode::StreamLost);
@@ -284,9 +300,7 @@ impl UserActor {
 
     /// Closes every connection, whatever the state; they are counted off when the actor ends.
     fn hang_up(&mut self, code: CloseCode) {
-        if let Some(ready) = self.serving() {
-            ready.close_all(code);
-        }
+        self.pipes.tell_all(|| Outbound::Close(code));
         if let State::Loading { waiting, .. } = &mut self.state {
             for opened in waiting.drain(..) {
                 let _ = opened.pipe.offer(Outbound::Close(code));
@@ -299,7 +313,6 @@ impl Actor for UserActor {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        context.set_mailbox_capacity(MAILBOX);
         self.load(context);
         let linger = Duration::from_millis(self.shared.config.socket.linger_ms);
         context.run_interval(TICK.min(linger).max(Duration::from_secs(1)), Self::tick);
@@ -307,11 +320,7 @@ impl Actor for UserActor {
 
     fn stopped(&mut self, _: &mut Self::Context) {
         self.shared.registry.remove(&self.user, self.instance);
-        if let State::Ready(ready) | State::Loading { before: Some(ready), .. } = &self.state {
-            let connections = i64::try_from(ready.pipes.len()).unwrap_or(0);
-            self.shared.metrics.shift(Gauge::Connections, -connections);
-            self.shared.metrics.shift(Gauge::ConnectedUsers, -connections.min(1));
-        }
+        self.pipes.count_off(&self.shared);
     }
 }
 
@@ -336,7 +345,6 @@ impl Handler<Received> for UserActor {
 
     fn handle(&mut self, received: Received, context: &mut Self::Context) {
         self.received(received, context);
-        self.watch_presence(context);
     }
 }
 
@@ -344,18 +352,15 @@ impl Handler<EventsCommitted> for UserActor {
     type Result = ();
 
     fn handle(&mut self, committed: EventsCommitted, context: &mut Self::Context) {
-        self.note_committed();
-        self.with_ready(context, |ready, shared, wants| {
-            ready.fold(&committed.events, Some(committed.at), shared, wants);
-        });
+        self.happened(Input::EventsStored(committed.events), Some(committed.at), context);
     }
 }
 
-impl Handler<ModelTrained> for UserActor {
+impl Handler<Happened> for UserActor {
     type Result = ();
 
-    fn handle(&mut self, _: ModelTrained, context: &mut Self::Context) {
-        self.with_ready(context, |ready, shared, wants| ready.model_trained(shared, wants));
+    fn handle(&mut self, happened: Happened, context: &mut Self::Context) {
+        self.happened(happened.0, None, context);
     }
 }
 
@@ -363,8 +368,15 @@ impl Handler<ProfileSnapshot> for UserActor {
     type Result = ();
 
     fn handle(&mut self, question: ProfileSnapshot, _: &mut Self::Context) {
-        if let State::Ready(ready) = &self.state {
-            let _ = question.0.send(ready.snapshot());
+        if let State::Ready(state) = &self.state {
+            let _ = question.0.send(Snapshot {
+                user: state.user,
+                profile: state.profile.clone(),
+                segment: state.segment,
+                connections: self.pipes.len(),
+                preferences: state.document.clone(),
+                connected_at: state.connected_at,
+            });
         }
     }
 }
@@ -373,63 +385,11 @@ impl Handler<Recommend> for UserActor {
     type Result = ();
 
     fn handle(&mut self, question: Recommend, _: &mut Self::Context) {
-        if let State::Ready(ready) = &self.state {
-            let listed = ready.recommend(None, question.n, &self.shared, Timestamp::now());
-            let _ = question.reply.send(listed);
+        if let State::Ready(state) = &self.state {
+            let snapshot = self.shared.snapshot();
+            let world = snapshot.world(Some(state.user), &self.shared);
+            let _ = question.reply.send(state.recommend(None, question.n, &world));
         }
-    }
-}
-
-impl Handler<SetPreferences> for UserActor {
-    type Result = ();
-
-    fn handle(&mut self, set: SetPreferences, context: &mut Self::Context) {
-        self.with_ready(context, |ready, _, _| ready.set_preferences(set.0));
-    }
-}
-
-impl Handler<CatalogueChanged> for UserActor {
-    type Result = ();
-
-    fn handle(&mut self, changed: CatalogueChanged, context: &mut Self::Context) {
-        self.with_ready(context, |ready, shared, wants| ready.catalogue_changed(&changed.0, shared, wants));
-    }
-}
-
-impl Handler<SetOff> for UserActor {
-    type Result = ();
-
-    fn handle(&mut self, set_off: SetOff, context: &mut Self::Context) {
-        self.note_committed();
-        self.with_ready(context, |ready, shared, wants| ready.told(&set_off.0, shared, wants));
-    }
-}
-
-impl Handler<DefinitionsChanged> for UserActor {
-    type Result = ();
-
-    fn handle(&mut self, _: DefinitionsChanged, context: &mut Self::Context) {
-        self.with_ready(context, |ready, shared, wants| ready.check_rules(shared, wants));
-    }
-}
-
-impl Handler<SetConsent> for UserActor {
-    type Result = ();
-
-    fn handle(&mut self, set: SetConsent, context: &mut Self::Context) {
-        self.with_ready(context, |ready, _, _| ready.set_consent(set.0));
-    }
-}
-
-impl Handler<Marked> for UserActor {
-    type Result = ();
-
-    fn handle(&mut self, marked: Marked, context: &mut Self::Context) {
-        self.note_committed();
-        self.with_ready(context, |ready, shared, _| {
-            let effects = ready.session.on(marked.0, Timestamp::now());
-            ready.run(effects, shared);
-        });
     }
 }
 
@@ -437,9 +397,7 @@ impl Handler<Drain> for UserActor {
     type Result = ();
 
     fn handle(&mut self, drain: Drain, context: &mut Self::Context) {
-        if let Some(ready) = self.serving() {
-            ready.drain(drain.retry_ms);
-        }
+        self.pipes.tell_all(|| Outbound::ComeBack { retry_ms: drain.retry_ms });
         self.hang_up(CloseCode::ShuttingDown);
         context.stop();
     }

@@ -101,6 +101,7 @@ impl World {
             needs_items: true,
             asked_for: false,
             from_profile: true,
+            is_digest: false,
             truth: Truth::Holds,
             dedupe_key: None,
             expires_at,

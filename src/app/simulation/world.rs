@@ -294,6 +294,7 @@ fn candidate<'a>(items: &'a [ItemId], now: Timestamp, may_wait: bool, rules: &Ru
         needs_items: true,
         asked_for: false,
         from_profile: true,
+        is_digest: false,
         truth: Truth::Holds,
         dedupe_key: None,
         expires_at: now + rules.expires_after + rules.expires_after,

@@ -138,6 +138,21 @@ impl Session {
         self.connections.len()
     }
 
+    /// Ids of the open connections, in the order they came.
+    pub fn connections(&self) -> Vec<ConnectionId> {
+        self.connections.iter().map(|connection| connection.id).collect()
+    }
+
+    /// Whether a connection is open.
+    pub fn has(&self, id: ConnectionId) -> bool {
+        self.connections.iter().any(|connection| connection.id == id)
+    }
+
+    /// The next moment at which a live message expires. O(messages in memory).
+    pub fn next_expiry(&self, now: Timestamp) -> Option<Timestamp> {
+        self.stream.next_expiry(now)
+    }
+
     /// Is a person looking at any of them?
     pub fn is_visible(&self) -> bool {
         self.connections.iter().any(|connection| connection.visible)

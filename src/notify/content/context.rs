@@ -140,6 +140,33 @@ impl TemplateContext {
     }
 }
 
+impl TemplateContext {
+    /// Adds titles of collected messages without an item, after the items.
+    #[must_use]
+    pub fn mentioning(mut self, titles: &[String]) -> Self {
+        self.count += titles.len();
+        let room = MAX_ITEMS.saturating_sub(self.items.len());
+        self.items.extend(titles.iter().take(room).map(|title| ItemVariables::titled(title)));
+        self
+    }
+}
+
+impl ItemVariables {
+    /// A line of a list that is no item of the catalogue.
+    fn titled(title: &str) -> Self {
+        Self {
+            item_id: ExternalId::Text(title.into()),
+            title: title.to_owned(),
+            price: None,
+            currency: None,
+            category: None,
+            brand: None,
+            url: None,
+            stock: None,
+        }
+    }
+}
+
 /// The items that a message of this trigger carries: its one item, none for a request of the shop without one, else the list.
 pub fn carried_items<'a>(trigger: &'a Trigger, list: &'a [ItemId]) -> &'a [ItemId] {
     match &trigger.item {

@@ -8,7 +8,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-pub use context::{Reader, TemplateContext};
+pub use context::{ItemVariables, Reader, TemplateContext};
 pub use defaults::defaults;
 pub use template::{Rendered, Template, TemplateError, Templates, Text, Variant, Words};
 

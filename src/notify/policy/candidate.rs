@@ -87,6 +87,8 @@ pub struct Candidate<'a> {
     pub asked_for: bool,
     /// Made from what the user did, so that it needs consent to profiling.
     pub from_profile: bool,
+    /// It collects messages that were decided before: it is not collected itself, and its items are occasions, not a list.
+    pub is_digest: bool,
     /// Does it still hold?
     pub truth: Truth,
     /// Names the occasion: one message for each within its lifetime (price of an item, one order's state).

@@ -12,6 +12,8 @@ use crate::notify::quiet_hours::QuietHours;
 
 /// Most mutes of one user; the oldest makes room.
 pub const MAX_MUTES: usize = 256;
+/// Most muted message categories of one user.
+const MAX_MUTED_CATEGORIES: usize = 64;
 /// Longest name in a setting, bytes.
 const MAX_NAME_BYTES: usize = 128;
 /// The attribute of an item that names its brand.
@@ -81,7 +83,8 @@ pub enum Mute {
 }
 
 impl Mute {
-    fn name(&self) -> &str {
+    /// What is muted.
+    pub fn name(&self) -> &str {
         match self {
             Self::Item(name) | Self::ItemCategory(name) | Self::Brand(name) | Self::Kind(name) => name,
         }
@@ -153,6 +156,88 @@ impl Settings {
         }
         self.mutes.push(mute);
     }
+}
+
+/// Preferences as stored: unparsed, so that what a later release wrote is kept. `None` and empty = the server's default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PreferenceDocument {
+    /// IANA name, e.g. Europe/Berlin.
+    pub time_zone: Option<String>,
+    /// BCP 47 tag, e.g. de-AT.
+    pub locale: Option<String>,
+    /// Begin of quiet hours, minutes after local midnight, 0…1439.
+    pub quiet_from_minute: Option<i16>,
+    /// End of quiet hours, 0…1439; less than the begin = across midnight, equal = none. Both or neither.
+    pub quiet_to_minute: Option<i16>,
+    /// Message categories the user has muted.
+    pub muted: Vec<String>,
+    /// Everything else, as [`Settings`] reads it.
+    pub settings: SettingsDocument,
+}
+
+/// [`Settings`] as stored; `{}` = the defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingsDocument(pub serde_json::Value);
+
+impl Default for SettingsDocument {
+    fn default() -> Self {
+        Self(serde_json::Value::Object(serde_json::Map::new()))
+    }
+}
+
+impl From<&Settings> for SettingsDocument {
+    fn from(settings: &Settings) -> Self {
+        serde_json::to_value(settings).map(Self).unwrap_or_default()
+    }
+}
+
+impl PreferenceDocument {
+    /// The settings. A document of a later release, which this one can't read, counts as opted out: a message too few is
+    /// better than one that was not wanted.
+    pub fn settings(&self) -> Settings {
+        serde_json::from_value(self.settings.0.clone())
+            .unwrap_or_else(|_| Settings { opted_out: true, ..Settings::default() })
+    }
+
+    /// Preferences as decisions read them; a time zone that is unknown here falls back to the server's.
+    pub fn parse(&self, consent: Consent) -> Preferences {
+        let minute = |minute: Option<i16>| minute.and_then(|minute| u16::try_from(minute).ok());
+        Preferences {
+            time_zone: self.time_zone.as_deref().and_then(|name| TimeZone::get(name).ok()),
+            quiet_hours: minute(self.quiet_from_minute)
+                .zip(minute(self.quiet_to_minute))
+                .map(|(from_minute, to_minute)| QuietHours { from_minute, to_minute }),
+            locale: self.locale.as_deref().map(Into::into),
+            muted: self.muted.iter().cloned().collect(),
+            settings: self.settings(),
+            consent,
+        }
+    }
+
+    /// Adds a mute, once.
+    pub fn mute(&mut self, mute: Muted) {
+        match mute {
+            Muted::Category(name) => {
+                if !self.muted.contains(&name) && self.muted.len() < MAX_MUTED_CATEGORIES {
+                    self.muted.push(name);
+                }
+            }
+            Muted::Subject(mute) => {
+                let mut settings = self.settings();
+                settings.mute(mute);
+                self.settings = SettingsDocument::from(&settings);
+            }
+        }
+    }
+}
+
+/// What a user mutes: a message category, or the subject of messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Muted {
+    /// A category of messages.
+    Category(String),
+    /// An item, what it belongs to, or a trigger.
+    Subject(Mute),
 }
 
 /// What a user asked of us.

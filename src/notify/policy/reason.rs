@@ -75,6 +75,28 @@ pub enum StepName {
     Channel,
     /// Is there a better hour?
     Time,
+    /// Rendering of title and body.
+    Content,
+}
+
+impl StepName {
+    /// As stored.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Consent => "consent",
+            Self::Preference => "preference",
+            Self::StillTrue => "still_true",
+            Self::Duplicate => "duplicate",
+            Self::FrequencyCaps => "frequency_caps",
+            Self::QuietHours => "quiet_hours",
+            Self::Budget => "budget",
+            Self::Experiment => "experiment",
+            Self::Worth => "worth",
+            Self::Channel => "channel",
+            Self::Time => "time",
+            Self::Content => "content",
+        }
+    }
 }
 
 /// What a step did.
@@ -89,6 +111,18 @@ pub enum Verdict {
     Change,
     /// The end.
     Stop,
+}
+
+impl Verdict {
+    /// As stored.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Override => "override",
+            Self::Change => "change",
+            Self::Stop => "stop",
+        }
+    }
 }
 
 /// Why a step did what it did. The text is for a person, the name for a program.
@@ -158,6 +192,12 @@ pub enum Reason {
     BetterAt(Timestamp),
     /// As good as any.
     Now,
+    /// The template gave nothing to read, and there is no item to name.
+    Unrenderable,
+    /// More triggers of the user are deferred than are kept.
+    TooManyDeferred,
+    /// A collected entry does not hold any more, or is not wanted any more.
+    NoLongerTrue,
 }
 
 impl Reason {
@@ -197,6 +237,9 @@ impl Reason {
             Self::NoChannel => "no_channel",
             Self::BetterAt(_) => "better_hour",
             Self::Now => "now",
+            Self::Unrenderable => "unrenderable",
+            Self::TooManyDeferred => "too_many_deferred",
+            Self::NoLongerTrue => "no_longer_wanted",
         }
     }
 }
@@ -261,6 +304,9 @@ impl fmt::Display for Step {
             Reason::NoChannel => write!(f, "channel: none is open or wanted, kept in the inbox"),
             Reason::BetterAt(at) => write!(f, "time: better at {at}"),
             Reason::Now => write!(f, "time: now"),
+            Reason::Unrenderable => write!(f, "content: the template gave nothing to read"),
+            Reason::TooManyDeferred => write!(f, "deferred: more wait for this user than are kept"),
+            Reason::NoLongerTrue => write!(f, "digest: it no longer holds, or is no longer wanted"),
         }
     }
 }
@@ -308,6 +354,36 @@ impl Decision {
     pub fn propensity(&self) -> f32 {
         let drawn = self.steps.iter().any(|step| matches!(step.reason, Reason::Drawn(_)));
         if drawn { Trial::COIN } else { 1.0 }
+    }
+
+    /// A decision to drop, made by one step.
+    pub fn stopped(step: StepName, reason: Reason) -> Self {
+        let mut decision = Self { outcome: Outcome::Drop, channel: Channel::Inbox, steps: Vec::new() };
+        decision.stop(step, Outcome::Drop, reason);
+        decision
+    }
+
+    /// Another outcome, decided by one more step.
+    pub fn stop(&mut self, step: StepName, outcome: Outcome, reason: Reason) {
+        self.outcome = outcome;
+        self.steps.push(Step { step, verdict: Verdict::Stop, reason, about: "".into() });
+    }
+
+    /// Whether the same candidate may be sent later: a cap, a budget or the worth of the moment dropped it.
+    pub fn is_temporary(&self) -> bool {
+        let reason = self.steps.last().map(|step| step.reason);
+        matches!(
+            reason,
+            Some(
+                Reason::Capped { .. }
+                    | Reason::MemoryFull
+                    | Reason::BudgetSpent
+                    | Reason::NotWorth { .. }
+                    | Reason::Drawn(false)
+                    | Reason::Repeat { .. }
+                    | Reason::Unrenderable
+            )
+        )
     }
 
     /// The step that decided.

@@ -105,6 +105,11 @@ impl PolicyState {
         sent.is_some_and(|sent| !std::mem::replace(&mut sent.given, true))
     }
 
+    /// A message was taken back: unless somebody was given it, it gives its place back.
+    pub fn note_withdrawn(&mut self, id: NotificationId) {
+        self.sent.retain(|sent| sent.id != id || sent.given);
+    }
+
     /// A message was clicked.
     pub fn note_clicked(&mut self, id: NotificationId) {
         if let Some(sent) = self.sent.iter_mut().rev().find(|sent| sent.id == id) {

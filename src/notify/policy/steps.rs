@@ -143,7 +143,8 @@ impl Judge<'_> {
             self.outcome = Outcome::InboxOnly;
             return self.changed(STEP, Reason::Paused(until), "");
         }
-        if preferences.wants_digest(candidate.category) && candidate.priority < Priority::High {
+        let collects = preferences.wants_digest(candidate.category) && !candidate.is_digest;
+        if collects && candidate.priority < Priority::High {
             self.outcome = Outcome::Digest;
             return self.changed(STEP, Reason::WantsDigest, candidate.category);
         }
@@ -173,7 +174,8 @@ impl Judge<'_> {
         }
         let of = self.candidate.items.len();
         // A message about one occasion is told apart by its key, what the shop says by its request; a list by what is new in it.
-        let is_list = self.candidate.from_profile && self.candidate.dedupe_key.is_none();
+        let Candidate { from_profile, is_digest, dedupe_key, .. } = self.candidate;
+        let is_list = *from_profile && !*is_digest && dedupe_key.is_none();
         if self.is_owed() || !is_list || of == 0 {
             return self.say(STEP, Verdict::Pass, Reason::New { new: of, of });
         }

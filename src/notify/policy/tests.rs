@@ -33,6 +33,7 @@ fn candidate(items: &[ItemId]) -> Candidate<'_> {
         needs_items: true,
         asked_for: false,
         from_profile: true,
+        is_digest: false,
         truth: Truth::Holds,
         dedupe_key: None,
         expires_at: NOW + Millis::hours(1_000),

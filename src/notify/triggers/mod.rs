@@ -26,6 +26,9 @@ pub use truth::Change;
 /// Most triggers of a server: each is looked at for every event.
 pub const MAX_TRIGGERS: usize = 128;
 
+/// Data of a call of the shop, as its template reads it.
+pub type EventData = Arc<serde_json::Value>;
+
 /// One definition going off, about an item or about nothing in particular.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trigger {
@@ -36,7 +39,7 @@ pub struct Trigger {
     /// Its price before, where that set it off.
     pub price_before: Option<f64>,
     /// What the shop said when it set it off.
-    pub event: Option<Arc<serde_json::Value>>,
+    pub event: Option<EventData>,
     /// Not worth saying after this; `None` = its lifetime from now on.
     pub expires_at: Option<Timestamp>,
 }
@@ -62,6 +65,22 @@ impl Trigger {
         self.definition.when == Condition::Login
     }
 
+    /// Does it tell together what was collected?
+    pub fn is_digest(&self) -> bool {
+        self.definition.when == Condition::Digest
+    }
+
+    /// A message of the shop in its own words.
+    pub fn in_words(definition: &Arc<Definition>, title: &str, body: &str) -> Self {
+        let event = serde_json::json!({"title": title, "body": body});
+        Self { event: Some(Arc::new(event)), ..Self::of(definition, None) }
+    }
+
+    /// The title that the shop's call gave; `None` without one.
+    pub fn title(&self) -> Option<String> {
+        self.event.as_deref()?.get("title")?.as_str().map(str::to_owned)
+    }
+
     /// The item whose neighbours are wanted.
     pub fn seed(&self) -> Option<ItemId> {
         self.item.filter(|_| self.definition.when.recommends())
@@ -81,8 +100,6 @@ impl Trigger {
     pub fn is_general(&self) -> bool {
         !self.is_about_item() && !self.is_said_by_shop() && self.seed().is_none()
     }
-}
-
 }
 
 /// The definitions that hold, in order of priority, then of name.

@@ -30,7 +30,7 @@ impl Trigger {
         }
         let item = self.item.filter(|_| self.is_about_item())?;
         let price = price.filter(|_| matches!(self.definition.when, Condition::PriceDrop { .. }));
-        Some(hash(&format!("{}\u{{1f}}{item}\u{{1f}}{}", self.definition.name, price.unwrap_or_default())))
+        Some(hash(&format!("{}\u{1f}{item}\u{1f}{}", self.definition.name, price.unwrap_or_default())))
     }
 }
 

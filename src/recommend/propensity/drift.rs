@@ -99,11 +99,38 @@ impl Drift {
         }
     }
 
+    /// The shifts so far.
+    pub fn corrections(&self) -> Corrections {
+        let shifts = |tallies: &PerResponse<Tally>| {
+            [Response::Click, Response::Purchase, Response::Mute]
+                .map(|response| tallies.get(response).shift())
+        };
+        Corrections(
+            self.tallies.iter().map(|(trigger, tallies)| (Arc::clone(trigger), shifts(tallies))).collect(),
+        )
+    }
+
     /// The probabilities as what came since suggests; unchanged for a trigger without messages.
     pub fn correct(&self, trigger: &str, said: Probabilities) -> Probabilities {
-        let Some(tallies) = self.tallies.get(trigger) else { return said };
+        self.corrections().correct(trigger, said)
+    }
+}
+
+/// Shifts in log odds of predicted responses, by trigger. Immutable; replaced whole.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Corrections(BTreeMap<Arc<str>, [f64; 3]>);
+
+impl Corrections {
+    /// The probabilities as what came since the training suggests; unchanged for a trigger without messages.
+    pub fn correct(&self, trigger: &str, said: Probabilities) -> Probabilities {
+        let Some([click, purchase, mute]) = self.0.get(trigger) else { return said };
         Probabilities::from_fn(|response| {
-            let shifted = log_odds(f64::from(*said.get(response))) + tallies.get(response).shift();
+            let shift = match response {
+                Response::Click => click,
+                Response::Purchase => purchase,
+                Response::Mute => mute,
+            };
+            let shifted = log_odds(f64::from(*said.get(response))) + shift;
             (1.0 / (1.0 + (-shifted).exp())) as f32
         })
     }

@@ -25,7 +25,7 @@ use crate::base::{Millis, Timestamp};
 use rates::BaseRates;
 use scorer::{Linear, Scorer, tree_parameters};
 
-pub use drift::Drift;
+pub use drift::{Corrections, Drift};
 pub use situation::{Contact, FEATURE_NAMES, Features, Situation, features};
 
 /// Fewest messages a model is learned from.

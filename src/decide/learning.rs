@@ -1,15 +1,17 @@
-//! What the user's actor asks of what was learned, and what it tells: when, how much and in which words to write, and which
-//! part of an experiment the user is.
+//! Send time, volume and wording: what decisions ask of the learner, and the lessons they teach it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use rand::RngExt;
 
-use super::ready::Ready;
-use crate::actors::shared::Shared;
+use super::definitions::Definitions;
+use super::effect::{DriftNote, Effect};
+use super::experiment::slice_of;
+use super::user_state::{Step, UserState};
+use super::world::World;
 use crate::base::{NotificationId, Timestamp, random};
-use crate::decide::Definitions;
-use crate::decide::experiment::slice_of;
 use crate::feedback::FeedbackOutcome;
 use crate::feedback::experiments::{Arm, Slice};
 use crate::feedback::learner::{Contact, Learner, PastContact, UserLearning, WordingChoice};
@@ -18,10 +20,11 @@ use crate::feedback::volume::Worth;
 use crate::notify::policy::{Reason, StepName, Trial};
 use crate::notify::quiet_hours::next_minute;
 use crate::notify::{Channel, Decision, PolicyState, Preferences, Priority, Rules, Trigger};
+use crate::recommend::propensity::Response;
 
 const SECONDS_A_DAY: i64 = 86_400;
 
-/// When to send, and how likely that hour was to be chosen.
+/// Moment to send at, and how likely that hour was to be chosen.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ChosenTime {
     /// `None` = now.
@@ -30,7 +33,7 @@ pub(super) struct ChosenTime {
 }
 
 impl ChosenTime {
-    /// Did it decide? A step before may have, or a coin, or the chosen hour may come too late.
+    /// Whether it decided. A step before may have, or a random test, or the chosen hour may come too late.
     pub fn decided(&self, decision: &Decision) -> bool {
         let last = decision.steps.last();
         let is_timed = last.is_some_and(|step| step.step == StepName::Time);
@@ -39,12 +42,13 @@ impl ChosenTime {
     }
 }
 
-/// What was asked for or is owed says nothing of when and how much to write, and what only lies in the inbox disturbed nobody.
+/// Whether a message teaches send time, volume and wording. Solicited and transactional ones do not, nor one that only lies
+/// in the inbox.
 pub(super) fn is_learned_from(passes_caps: bool, channel: Channel) -> bool {
     !passes_caps && channel != Channel::Inbox
 }
 
-/// What the user's messages of the last week say.
+/// The user's part of what was learned, from the messages of the last week.
 pub(super) fn recall(
     policy: &PolicyState,
     preferences: &Preferences,
@@ -65,11 +69,11 @@ pub(super) fn recall(
 }
 
 /// 0…23.
-fn local_hour(at: Timestamp, zone: &jiff::tz::TimeZone) -> u8 {
+fn local_hour(at: Timestamp, zone: &TimeZone) -> u8 {
     u8::try_from(at.to_jiff().to_zoned_datetime(zone.clone()).hour()).unwrap_or(0)
 }
 
-impl Ready {
+impl UserState {
     /// The same all day for the same user and purpose.
     pub(super) fn draw_of_day(&self, purpose: &str, now: Timestamp) -> random::ChaCha8Rng {
         let day = now.as_seconds().div_euclid(SECONDS_A_DAY).unsigned_abs();
@@ -85,25 +89,19 @@ impl Ready {
         local_hour(now, self.zone(rules))
     }
 
-    /// Of the device, else the user's, else the server's.
-    pub(super) fn zone<'a>(&'a self, rules: &'a Rules) -> &'a jiff::tz::TimeZone {
-        self.device_zone.as_ref().or(self.preferences.time_zone.as_ref()).unwrap_or(&rules.time_zone)
-    }
-
-    /// Which part of the policy holds for this user: ordinary, holdout, random.
-    pub(super) fn slice(&self, rules: &Rules) -> Slice {
+    /// The part of the policy that holds for this user: ordinary, holdout or random.
+    pub fn slice(&self, rules: &Rules) -> Slice {
         slice_of(rules, &self.external_id)
     }
 
-    /// The arms this user is in, with the rules of each. Who is held out or left to a coin is in none.
+    /// The arms this user is in, with the rules of each. Users of holdout and random test are in none.
     fn arms<'a>(
-        &'a self,
+        &self,
         definitions: &'a Definitions,
-        rules: &Rules,
-    ) -> impl Iterator<Item = (&'a str, &'a Arm, Option<&'a Arc<Rules>>)> {
+    ) -> impl Iterator<Item = (&'a str, &'a Arm, Option<&'a Arc<Rules>>)> + use<'a> {
         // Nearly always there is none, and this is asked at every decision.
         let all = definitions.experiments.as_slice();
-        let takes_part = !all.is_empty() && self.slice(rules) == Slice::Learned;
+        let takes_part = !all.is_empty() && self.slice(&definitions.rules) == Slice::Learned;
         let (running, user) =
             if takes_part { (all, self.external_id.to_string()) } else { (&[][..], String::new()) };
         running.iter().filter_map(move |running| {
@@ -113,33 +111,22 @@ impl Ready {
     }
 
     /// The rules for this user: those of the first experiment that changes them, else everybody's.
-    pub(super) fn rules(&self, shared: &Shared) -> Arc<Rules> {
-        let rules = shared.rules.load_full();
-        let definitions = shared.definitions.load();
-        let own = self.arms(&definitions, &rules).find_map(|(_, _, rules)| rules.cloned());
-        own.unwrap_or(rules)
+    pub fn rules(&self, world: &World<'_>) -> Arc<Rules> {
+        let own = self.arms(world.definitions).find_map(|(_, _, rules)| rules.cloned());
+        own.unwrap_or_else(|| Arc::clone(&world.definitions.rules))
     }
 
-    /// Experiment → arm, as stored.
-    pub(super) fn arms_by_name(&self, shared: &Shared, rules: &Rules) -> serde_json::Value {
-        let definitions = shared.definitions.load();
-        self.arms(&definitions, rules)
-            .map(|(name, arm, _)| (name.to_owned(), arm.name.clone().into()))
-            .collect::<serde_json::Map<_, _>>()
-            .into()
+    /// Experiment and arm, for each experiment the user takes part in.
+    pub(super) fn arms_by_name(&self, definitions: &Definitions) -> BTreeMap<String, String> {
+        self.arms(definitions).map(|(name, arm, _)| (name.to_owned(), arm.name.clone())).collect()
     }
 
     /// The one variant of a template that an experiment uses for this user.
-    pub(super) fn variant_on_trial(
-        &self,
-        definitions: &Definitions,
-        template: &str,
-        rules: &Rules,
-    ) -> Option<String> {
-        self.arms(definitions, rules).find_map(|(_, arm, _)| arm.variants.get(template).cloned())
+    pub(super) fn variant_on_trial(&self, definitions: &Definitions, template: &str) -> Option<String> {
+        self.arms(definitions).find_map(|(_, arm, _)| arm.variants.get(template).cloned())
     }
 
-    /// What an experiment has in mind at this moment.
+    /// What an experiment asks of this moment.
     pub(super) fn trial(&self, rules: &Rules, now: Timestamp) -> Trial {
         match self.slice(rules) {
             Slice::Learned => Trial::None,
@@ -148,10 +135,10 @@ impl Ready {
         }
     }
 
-    /// What one more message takes from others, in clicks.
-    pub(super) fn attention_price(&self, last_week: usize, rules: &Rules, shared: &Shared) -> f64 {
+    /// Attention that one more message takes from others, in clicks.
+    pub(super) fn attention_price(&self, last_week: usize, rules: &Rules, learner: &Learner) -> f64 {
         let worth = Worth { click: rules.worth.click, leave: rules.worth.mute_cost };
-        shared.learner.lock().attention_price(&self.learning, last_week, &worth)
+        learner.attention_price(&self.learning, last_week, &worth)
     }
 
     /// An hour for what is in no hurry, within the user's waking hours.
@@ -159,59 +146,89 @@ impl Ready {
         &self,
         trigger: &Trigger,
         rules: &Rules,
-        shared: &Shared,
-        now: Timestamp,
+        world: &World<'_>,
     ) -> Option<ChosenTime> {
-        if trigger.definition.priority != Priority::Low || trigger.is_asked_for() {
+        if trigger.definition.priority != Priority::Low || trigger.is_asked_for() || trigger.is_said_by_shop()
+        {
             return None;
         }
+        let now = world.now;
         let quiet = self.preferences.quiet_hours.unwrap_or(rules.quiet_hours);
         let allowed = AllowedHours::new(|hour| !quiet.covers(u16::from(hour) * 60));
         let segment = self.segment.map(|segment| segment.0);
         let mut draw = self.draw_of_day(&format!("hour:{}", trigger.name()), now);
         let hour = self.hour(rules, now);
-        let learner = shared.learner.lock();
-        let choice = learner.choose_hour(&self.learning, segment, hour, allowed, &mut draw)?;
+        let choice = world.learner.choose_hour(&self.learning, segment, hour, allowed, &mut draw)?;
         let later = || next_minute(u16::from(choice.hour) * 60, now, self.zone(rules));
         let at = if choice.hour == hour { None } else { Some(later()?) };
         Some(ChosenTime { at, propensity: choice.propensity })
     }
 
-    /// A message goes out that says something of when and how much to write.
+    /// A message goes out that teaches something of when, how much and in which words to write.
     pub(super) fn learn_sent(
         &mut self,
         id: NotificationId,
         category: &str,
         wording: Option<WordingChoice>,
-        shared: &Shared,
-        now: Timestamp,
+        step: &mut Step<'_>,
     ) {
+        let now = step.now();
         let contact = Contact {
             id,
             at: now,
-            hour: self.hour(&shared.rules.load(), now),
+            hour: self.hour(step.world.rules(), now),
             segment: self.segment.map(|segment| segment.0),
             last_week: self.policy.contact(category, now).last_week as usize,
             wording,
         };
-        shared.learner.lock().note_sent(&mut self.learning, contact);
+        let lesson = self.learning.note_sent(step.world.learner, contact);
+        step.push(Effect::Learn(lesson));
     }
 
-    /// What the user did with one.
-    pub(super) fn learn_response(&mut self, id: NotificationId, outcome: FeedbackOutcome, shared: &Shared) {
-        match outcome {
-            FeedbackOutcome::Clicked => shared.learner.lock().note_clicked(&mut self.learning, id),
-            FeedbackOutcome::Dismissed | FeedbackOutcome::Disliked => {
-                shared.learner.lock().note_dismissed(&mut self.learning, id);
+    /// A response, for what is learned of messages and for the drift of the model.
+    pub(super) fn note_response(
+        &mut self,
+        id: NotificationId,
+        outcome: FeedbackOutcome,
+        step: &mut Step<'_>,
+    ) {
+        self.learn_response(id, outcome, step);
+        if outcome != FeedbackOutcome::Converted {
+            self.policy.note_given(id);
+        }
+        let response = match outcome {
+            FeedbackOutcome::Clicked => {
+                self.policy.note_clicked(id);
+                Response::Click
             }
-            FeedbackOutcome::Muted => shared.learner.lock().note_left(&self.learning, id),
-            FeedbackOutcome::Displayed | FeedbackOutcome::Converted | FeedbackOutcome::Liked => {}
+            FeedbackOutcome::Muted => Response::Mute,
+            _ => return,
+        };
+        step.push(Effect::Drift(DriftNote::Response(id, response)));
+    }
+
+    /// A response, for what is learned of messages.
+    pub(super) fn learn_response(
+        &mut self,
+        id: NotificationId,
+        outcome: FeedbackOutcome,
+        step: &mut Step<'_>,
+    ) {
+        let lesson = match outcome {
+            FeedbackOutcome::Clicked => self.learning.note_clicked(id),
+            FeedbackOutcome::Dismissed | FeedbackOutcome::Disliked => self.learning.note_dismissed(id),
+            FeedbackOutcome::Muted => self.learning.note_left(id),
+            FeedbackOutcome::Displayed | FeedbackOutcome::Converted | FeedbackOutcome::Liked => None,
+        };
+        if let Some(lesson) = lesson {
+            step.push(Effect::Learn(lesson));
         }
     }
 
     /// The user has come.
-    pub(super) fn learn_visit(&mut self, shared: &Shared) {
-        let hour = self.hour(&shared.rules.load(), Timestamp::now());
-        shared.learner.lock().note_visit(&mut self.learning, hour);
+    pub(super) fn learn_visit(&mut self, step: &mut Step<'_>) {
+        let hour = self.hour(step.world.rules(), step.now());
+        let lesson = self.learning.note_visit(hour);
+        step.push(Effect::Learn(lesson));
     }
 }

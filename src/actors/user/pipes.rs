@@ -1,0 +1,103 @@
+//! The user's open connections: frames go out here, and a client that fell behind is closed and resumes later.
+
+use crate::actors::shared::Shared;
+use crate::base::{ConnectionId, ExternalId};
+use crate::deliver::{CloseCode, Frame};
+use crate::telemetry::{Count, Gauge};
+use crate::transport::{Outbound, PipeEnd, PipeHandle};
+
+/// Pipes of one user. The gauges of connections and connected users follow it.
+#[derive(Default)]
+pub(super) struct Pipes {
+    open: Vec<PipeHandle>,
+}
+
+impl Pipes {
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    pub fn has(&self, connection: ConnectionId) -> bool {
+        self.get(connection).is_some()
+    }
+
+    fn get(&self, connection: ConnectionId) -> Option<&PipeHandle> {
+        self.open.iter().find(|pipe| pipe.connection == connection)
+    }
+
+    pub fn attach(&mut self, pipe: PipeHandle, shared: &Shared) {
+        if self.open.is_empty() {
+            shared.metrics.shift(Gauge::ConnectedUsers, 1);
+        }
+        self.open.push(pipe);
+        shared.metrics.shift(Gauge::Connections, 1);
+    }
+
+    /// Removes a connection; false when it is not there.
+    pub fn detach(&mut self, connection: ConnectionId, shared: &Shared) -> bool {
+        let before = self.open.len();
+        self.open.retain(|pipe| pipe.connection != connection);
+        let removed = self.open.len() < before;
+        if removed {
+            shared.metrics.shift(Gauge::Connections, -1);
+            if self.open.is_empty() {
+                shared.metrics.shift(Gauge::ConnectedUsers, -1);
+            }
+        }
+        removed
+    }
+
+    /// Writes a frame; false when the connection is to be given up.
+    pub fn send(
+        &self,
+        connection: ConnectionId,
+        frame: Frame,
+        replay: bool,
+        user: &ExternalId,
+        shared: &Shared,
+    ) -> bool {
+        let Some(pipe) = self.get(connection) else { return true };
+        match if replay { pipe.replay(frame) } else { pipe.send(frame) } {
+            Ok(()) => {
+                shared.metrics.add(Count::Frames, 1);
+                true
+            }
+            Err(end) => {
+                if end == PipeEnd::TooSlow {
+                    shared.metrics.add(Count::SlowClients, 1);
+                    log::info!("slow client closed user_id={user} connection={connection}");
+                }
+                false
+            }
+        }
+    }
+
+    pub fn close(&mut self, connection: ConnectionId, code: CloseCode, shared: &Shared) {
+        if let Some(pipe) = self.get(connection) {
+            let _ = pipe.offer(Outbound::Close(code));
+        }
+        self.detach(connection, shared);
+    }
+
+    /// Connections whose pipe has ended.
+    pub fn ended(&self) -> Vec<ConnectionId> {
+        self.open.iter().filter(|pipe| !pipe.is_open()).map(|pipe| pipe.connection).collect()
+    }
+
+    pub fn tell_all(&self, outbound: impl Fn() -> Outbound) {
+        for pipe in &self.open {
+            let _ = pipe.offer(outbound());
+        }
+    }
+
+    /// Counts the open connections off, at the end of the actor.
+    pub fn count_off(&self, shared: &Shared) {
+        let connections = i64::try_from(self.open.len()).unwrap_or(0);
+        shared.metrics.shift(Gauge::Connections, -connections);
+        shared.metrics.shift(Gauge::ConnectedUsers, -connections.min(1));
+    }
+}

@@ -1,0 +1,376 @@
+//! Connections and the stream: logins, frames of clients, messages on their way through the store, presence.
+
+use super::effect::{Counter, Effect, Outgoing};
+use super::record::{Acknowledged, DecisionRow, HandOver, Mark, NewNotification, Record};
+use super::user_state::{Step, UserState};
+use crate::base::{ConnectionId, Millis, NotificationId, Timestamp};
+use crate::deliver::channel::{self, Situation};
+use crate::deliver::{self, CloseCode, Entry, Frame, Inbound, Login, Resume, frames};
+use crate::notify::policy::Purpose;
+use crate::notify::{Channel, Channels, Trigger};
+
+/// A tab that opens this soon after another gets the same answer.
+const SAME_LOGIN: Millis = Millis::seconds(60);
+/// The hand-over comes a little later than the grace ends, never earlier.
+const MARGIN: Millis = Millis(20);
+/// An expiry this near has a timer of its own; others are found by the tick.
+const NEAR: Millis = Millis::seconds(60);
+
+/// A message that is being stored.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct InFlight {
+    pub entry: Entry,
+    /// The store's answer; answers come in any order and are taken in that of the stream.
+    pub stored: Option<bool>,
+    /// A minimal client that gets its welcome right after the message.
+    pub welcome_after: Option<ConnectionId>,
+    /// A message of the API, to be settled.
+    pub is_of_api: bool,
+}
+
+/// A message that has its place in the stream.
+pub(super) struct Placed {
+    pub decision: Option<Box<DecisionRow>>,
+    pub notification: Box<NewNotification>,
+    pub welcome_after: Option<ConnectionId>,
+}
+
+/// The entry of a message in the stream.
+fn entry(message: &NewNotification) -> Entry {
+    let class = Entry::class_of(&message.trigger, &message.kind);
+    Entry {
+        priority: message.priority,
+        collapse_key: message.collapse_key.clone(),
+        ..Entry::new(
+            message.offset,
+            message.notification_id,
+            message.expires_at,
+            Frame::clone(&message.frame),
+            class,
+        )
+    }
+}
+
+impl UserState {
+    /// Stores a message; it is sent when that is confirmed. While the stream is lost nothing is placed.
+    pub(super) fn store(&mut self, placed: Placed, step: &mut Step<'_>) {
+        let Placed { decision, notification, welcome_after } = placed;
+        let entry = entry(&notification);
+        let is_of_api = decision.is_none();
+        if self.stream_lost {
+            return self.not_placed(entry.id, welcome_after, is_of_api, step);
+        }
+        let offset = entry.offset;
+        self.in_flight.push_back(InFlight { entry, stored: None, welcome_after, is_of_api });
+        step.push(Effect::Store(Outgoing { offset, decision, notification }));
+    }
+
+    fn not_placed(
+        &mut self,
+        id: NotificationId,
+        welcome_after: Option<ConnectionId>,
+        is_of_api: bool,
+        step: &mut Step<'_>,
+    ) {
+        self.policy.refund(id);
+        if is_of_api {
+            step.push(Effect::Return(id));
+        }
+        if let Some(connection) = welcome_after {
+            self.late_welcome(connection, step);
+        }
+    }
+
+    /// The store has answered: acts on this answer and those that waited for it, in the order of the stream.
+    pub(super) fn answered(&mut self, offset: i64, stored: bool, step: &mut Step<'_>) {
+        if let Some(one) = self.in_flight.iter_mut().find(|one| one.entry.offset == offset) {
+            one.stored = Some(stored);
+        }
+        while let Some(stored) = self.in_flight.front().and_then(|front| front.stored) {
+            let Some(one) = self.in_flight.pop_front() else { break };
+            if stored && !self.stream_lost {
+                self.stored(one, step);
+                continue;
+            }
+            let InFlight { entry, welcome_after, is_of_api, .. } = one;
+            if stored {
+                // An earlier message was not confirmed: reading again delivers both, in order.
+                if is_of_api {
+                    step.push(Effect::Settle(entry.id));
+                }
+                self.not_placed(entry.id, welcome_after, false, step);
+            } else {
+                // Perhaps stored, perhaps not: only the store knows.
+                if !self.stream_lost {
+                    step.count(Counter::NotConfirmed);
+                }
+                self.stream_lost = true;
+                self.not_placed(entry.id, welcome_after, is_of_api, step);
+            }
+        }
+        if self.stream_lost && self.in_flight.is_empty() {
+            step.push(Effect::Reload);
+        }
+    }
+
+    fn stored(&mut self, one: InFlight, step: &mut Step<'_>) {
+        let InFlight { entry, welcome_after, is_of_api, .. } = one;
+        let (id, offset, frame) = (entry.id, entry.offset, entry.frame.clone());
+        self.run(deliver::Input::Stored(entry), step);
+        step.count(Counter::Delivered(offset));
+        if is_of_api {
+            step.push(Effect::Settle(id));
+        }
+        if let Some(connection) = welcome_after {
+            self.last_login = frame.map(|frame| (step.now(), frame));
+            self.late_welcome(connection, step);
+        }
+    }
+
+    /// Passes an input to the session and carries out what it asks for.
+    pub(super) fn run(&mut self, input: deliver::Input, step: &mut Step<'_>) {
+        let effects = self.session.on(input, step.now());
+        self.carry_out(effects, step);
+    }
+
+    fn carry_out(&mut self, effects: Vec<deliver::Effect>, step: &mut Step<'_>) {
+        self.note_given(step);
+        let (user, at) = (self.user, step.now());
+        for effect in effects {
+            match effect {
+                deliver::Effect::Send(connection, frame) => step.push(Effect::Send(connection, frame)),
+                deliver::Effect::Replay(connection, frame) => step.push(Effect::Replay(connection, frame)),
+                deliver::Effect::Welcome { connection, recovered } => {
+                    let frame = self.welcome(connection, recovered, step);
+                    step.push(Effect::Welcome(connection, frame));
+                }
+                deliver::Effect::RecordAcknowledged(up_to) => {
+                    step.record(Record::Acknowledged(Acknowledged { user, up_to, at }));
+                }
+                deliver::Effect::RecordRead(ids) => {
+                    for id in &ids {
+                        self.policy.note_given(*id); // It may be older than what the session holds.
+                    }
+                    step.mark(Mark::Read { user, ids, at });
+                }
+                deliver::Effect::RecordSeen(up_to) => step.mark(Mark::Seen { user, up_to, at }),
+                deliver::Effect::RecordSuperseded(id) => step.mark(Mark::Superseded { id, at }),
+                deliver::Effect::Close(connection, code) => step.push(Effect::Close(connection, code)),
+            }
+        }
+    }
+
+    /// A message handed to a visible page keeps its place in the caps. One that was decided for such a page is stored so.
+    fn note_given(&mut self, step: &mut Step<'_>) {
+        let given = self.session.take_given();
+        let ids: Vec<_> = given.into_iter().filter(|id| self.policy.note_given(*id)).collect();
+        if !ids.is_empty() {
+            step.mark(Mark::Given { ids, at: step.now() });
+        }
+    }
+
+    fn welcome(&self, connection: ConnectionId, recovered: bool, step: &Step<'_>) -> Frame {
+        frames::welcome(&frames::Welcome {
+            kind: "welcome",
+            session_id: connection.to_string(),
+            user_id: &self.external_id,
+            epoch: self.session.epoch(),
+            offset: self.session.last_offset(),
+            recovered,
+            segment: self.segment.map(|segment| segment.to_string()),
+            ping_ms: step.world.config.socket.ping_ms,
+            server_time: step.now(),
+        })
+    }
+
+    /// The welcome of a minimal client, which gets its recommendation first.
+    pub(super) fn late_welcome(&mut self, connection: ConnectionId, step: &mut Step<'_>) {
+        let frame = self.welcome(connection, true, step);
+        step.push(Effect::Welcome(connection, frame));
+        self.run(deliver::Input::CatchUp(connection), step);
+    }
+
+    pub(super) fn logged_in(&mut self, connection: ConnectionId, login: &Login, step: &mut Step<'_>) {
+        if !self.is_connected() {
+            self.connected_at = step.now();
+            self.learn_visit(step);
+        }
+        self.learn_login(login, step);
+        let now = step.now();
+        let input = deliver::Input::Connected { connection, resume: login.resume.clone() };
+        let mut effects = self.session.on(input, now);
+        let recovered = effects.contains(&deliver::Effect::Welcome { connection, recovered: true });
+        if login.is_bare() {
+            effects.retain(|effect| !matches!(effect, deliver::Effect::Welcome { .. }));
+        } else {
+            effects.extend(self.session.on(deliver::Input::CatchUp(connection), now));
+        }
+        self.carry_out(effects, step);
+        if !self.session.has(connection) || (login.resume.is_some() && recovered) {
+            return; // Refused, or everything is there already.
+        }
+        let welcome_after = login.is_bare().then_some(connection);
+        let recent = |(at, _): &&(Timestamp, Frame)| now.millis_since(*at) < SAME_LOGIN;
+        if let Some((_, frame)) = self.last_login.as_ref().filter(recent) {
+            step.push(Effect::Send(connection, frame.clone()));
+        } else if !self.is_robot {
+            let last_seen = self.last_seen();
+            let trigger = step.world.definitions.login.clone();
+            self.consider(trigger, welcome_after, step);
+            self.returned(last_seen, step);
+            return;
+        }
+        if welcome_after.is_some() {
+            self.late_welcome(connection, step);
+        }
+    }
+
+    /// Time zone and locale of a login.
+    fn learn_login(&mut self, login: &Login, step: &mut Step<'_>) {
+        let mut document = self.document.clone();
+        if let Some((name, zone)) =
+            login.time_zone.as_ref().and_then(|name| Some((name, jiff::tz::TimeZone::get(name).ok()?)))
+        {
+            self.device_zone = Some(zone);
+            document.time_zone = Some(name.clone());
+        }
+        let is_tag = |tag: &&String| tag.len() <= 35 && !tag.chars().any(char::is_control);
+        if let Some(locale) = login.locale.as_ref().filter(is_tag) {
+            document.locale = Some(locale.clone());
+        }
+        let last_login = self.last_login.take();
+        self.change_preferences(document, step);
+        self.last_login = last_login;
+    }
+
+    pub(super) fn disconnected(&mut self, connection: ConnectionId, step: &mut Step<'_>) {
+        self.run(deliver::Input::Disconnected(connection), step);
+    }
+
+    pub(super) fn frame(&mut self, connection: ConnectionId, inbound: Inbound, step: &mut Step<'_>) {
+        match inbound {
+            Inbound::Ack(offset) => {
+                self.note_acknowledged(connection, offset);
+                self.run(deliver::Input::Acknowledged { offset }, step);
+            }
+            Inbound::Read(id) => {
+                let by = Some(connection);
+                let all = deliver::Input::ReadAll { by };
+                self.run(id.map_or(all, |id| deliver::Input::Read { id, by }), step);
+            }
+            Inbound::Seen(up_to) => {
+                self.run(deliver::Input::Seen { up_to, by: Some(connection) }, step);
+            }
+            Inbound::Presence(visible) => self.run(deliver::Input::Visible(connection, visible), step),
+            Inbound::Ping => self.send(connection, frames::pong(step.now()), step),
+            Inbound::Feedback { notification_id, outcome, item_id } => {
+                self.feedback(connection, notification_id, outcome, item_id.as_ref(), step);
+            }
+            Inbound::Mute(wish) => self.mute(connection, &wish, step),
+            Inbound::Login(_) => {
+                let frame = frames::error("already_logged_in", "this connection is logged in", false, None);
+                self.send(connection, frame, step);
+            }
+            Inbound::Events(_) => {} // Stored first: they come back as `Input::EventsStored`.
+        }
+    }
+
+    pub(super) fn inbox_changed(&mut self, change: deliver::Input, step: &mut Step<'_>) {
+        if let deliver::Input::Withdrawn(id) = &change {
+            self.policy.note_withdrawn(*id);
+        }
+        self.run(change, step);
+    }
+
+    pub(super) fn adopt_connections(&mut self, before: &Self, step: &mut Step<'_>) {
+        let seen = before.session.last_offset();
+        for connection in before.session.connections() {
+            let resume = Resume { epoch: before.session.epoch().to_owned(), offset: seen };
+            let input = deliver::Input::Connected { connection, resume: Some(resume) };
+            let mut effects = self.session.on(input, step.now());
+            let lost = deliver::Effect::Welcome { connection, recovered: false };
+            if effects.contains(&lost) {
+                effects.push(deliver::Effect::Close(connection, CloseCode::StreamLost));
+            }
+            effects.retain(|effect| !matches!(effect, deliver::Effect::Welcome { .. }));
+            if !before.session.is_seen_by(connection) {
+                self.session.on(deliver::Input::Visible(connection, false), step.now());
+            }
+            self.carry_out(effects, step);
+        }
+    }
+
+    /// The channel that is open to a message decided now; preferences and consent may close it.
+    pub(super) fn channels(&self, trigger: &str, step: &Step<'_>) -> Channels {
+        channel::open(Situation {
+            visible: self.session.is_visible(),
+            subscribed: step.world.is_subscribed,
+            pushable: step.world.is_pushable(trigger),
+        })
+    }
+
+    /// Whether there is a page, or a browser that may be pushed to.
+    pub(super) fn is_reachable(&self, step: &Step<'_>) -> bool {
+        self.is_connected() || step.world.is_subscribed
+    }
+
+    /// The same for one trigger. Otherwise a recommendation would grow old unseen.
+    pub(super) fn can_be_told(&self, trigger: &Trigger, step: &Step<'_>) -> bool {
+        self.is_connected() || (step.world.is_subscribed && step.world.is_pushable(trigger.name()))
+    }
+
+    /// A hidden page acknowledges too, but nobody saw what it got.
+    fn note_acknowledged(&mut self, connection: ConnectionId, offset: i64) {
+        if self.session.is_seen_by(connection) {
+            self.seen_up_to = self.seen_up_to.max(offset.min(self.session.last_offset()));
+        }
+    }
+
+    fn grace(step: &Step<'_>) -> Millis {
+        Millis(step.world.config.webpush.grace_ms)
+    }
+
+    /// Notes whether a page is visible.
+    pub(super) fn watch_presence(&mut self, step: &mut Step<'_>) {
+        self.away.note(self.session.is_visible(), step.now());
+    }
+
+    fn hand_over(&self, due_at: Timestamp, step: &mut Step<'_>) {
+        let wanted = self.preferences.allows("*", Channel::Push);
+        if wanted && step.world.is_subscribed && self.preferences.consent.has(Purpose::Push, true) {
+            let hand_over = HandOver { user: self.user, seen_up_to: self.seen_up_to, due_at };
+            step.record(Record::HandOver(hand_over));
+        }
+    }
+
+    pub(super) fn hand_over_if_due(&mut self, step: &mut Step<'_>) {
+        let now = step.now();
+        if self.away.is_due(now, Self::grace(step)) {
+            self.hand_over(now, step);
+        }
+    }
+
+    /// The state ends before the grace does: unseen messages are pushed when they would have been.
+    pub(super) fn hand_over_at_end(&mut self, step: &mut Step<'_>) {
+        let grace = Self::grace(step);
+        if self.away.is_due(Timestamp(i64::MAX), grace) {
+            self.hand_over(step.now() + grace, step);
+        }
+    }
+
+    /// The next moment at which something is to be done without being asked.
+    pub(super) fn next_due(&self, step: &Step<'_>) -> Option<Timestamp> {
+        let now = step.now();
+        let away = self.away.pending().filter(|_| step.world.is_subscribed);
+        let hand_over = away.map(|since| since + Self::grace(step) + MARGIN);
+        let deferred = self.deferred.iter().map(|deferred| deferred.until).min();
+        let expiry = self.session.next_expiry(now).filter(|at| *at < now + NEAR);
+        let connected = deferred.into_iter().chain(expiry).filter(|_| self.is_connected()).min();
+        // A moment that has passed is not looked at more often than each second.
+        hand_over
+            .into_iter()
+            .chain(connected)
+            .min()
+            .map(|at| if at > now { at } else { now + Millis::seconds(1) })
+    }
+}

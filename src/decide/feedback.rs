@@ -1,0 +1,116 @@
+//! What users do with messages: feedback, mutes, conversions.
+
+use super::record::{FeedbackRow, Record};
+use super::user_state::{Step, UserState};
+use crate::base::{ConnectionId, ExternalId, NotificationId};
+use crate::catalogue::Item;
+use crate::deliver::inbound::{MuteOf, MuteWish};
+use crate::deliver::{self, frames};
+use crate::event::{Event, EventKind};
+use crate::feedback::FeedbackOutcome;
+use crate::notify::policy::BRAND;
+
+impl UserState {
+    /// Feedback of a connection.
+    pub(super) fn feedback(
+        &mut self,
+        connection: ConnectionId,
+        id: NotificationId,
+        outcome: FeedbackOutcome,
+        item: Option<&ExternalId>,
+        step: &mut Step<'_>,
+    ) {
+        let Some(sent) = self.policy.find(id) else {
+            let message = "no such message to this user in the last week";
+            let frame = frames::error("unknown_notification", message, false, None);
+            return self.send(connection, frame, step);
+        };
+        let category = sent.category.to_string();
+        let now = step.now();
+        let item = item.and_then(|item| step.world.catalogue.find(item).map(|item| item.id));
+        step.record(Record::Feedback(FeedbackRow {
+            notification_id: id,
+            outcome: outcome.code(),
+            user: self.user,
+            item,
+            value: None,
+            occurred_at: now,
+        }));
+        self.note_response(id, outcome, step);
+        if outcome == FeedbackOutcome::Clicked {
+            self.run(deliver::Input::Read { id, by: Some(connection) }, step);
+        }
+        if outcome.is_rejection() {
+            self.policy.note_dismissed(id, now);
+        }
+        if outcome == FeedbackOutcome::Muted {
+            let mut document = self.document.clone();
+            document.mute(MuteOf::Category.into_mute(category));
+            self.change_preferences(document, step);
+        }
+    }
+
+    /// An outcome that is stored already.
+    pub(super) fn reported(&mut self, id: NotificationId, outcome: FeedbackOutcome, step: &mut Step<'_>) {
+        self.note_response(id, outcome, step);
+        if outcome.is_rejection() {
+            self.policy.note_dismissed(id, step.now());
+        }
+    }
+
+    /// A purchase that follows a message naming the item is the message's conversion.
+    pub(super) fn credit(&self, event: &Event, step: &mut Step<'_>) {
+        let (EventKind::Purchase, Some(item)) = (event.kind, event.item) else { return };
+        let Some(sent) = self.policy.credit(item, step.world.rules(), event.occurred_at) else { return };
+        step.record(Record::Feedback(FeedbackRow {
+            notification_id: sent.id,
+            outcome: FeedbackOutcome::Converted.code(),
+            user: self.user,
+            item: Some(item),
+            value: event.value,
+            occurred_at: event.occurred_at,
+        }));
+    }
+
+    /// Mutes what the wish names, or what the message it came with is about, and answers.
+    pub(super) fn mute(&mut self, connection: ConnectionId, wish: &MuteWish, step: &mut Step<'_>) {
+        let Some(name) = self.muted_name(wish, step) else {
+            let message = "give a name, or a notification_id of the last week whose message has one";
+            let frame = frames::error("nothing_to_mute", message, false, None);
+            return self.send(connection, frame, step);
+        };
+        if let Some(id) = wish.notification_id {
+            match wish.of {
+                // The outcome "muted" stands for the message's category, and mutes that.
+                MuteOf::Category if self.policy.find(id).is_some() => {
+                    self.feedback(connection, id, FeedbackOutcome::Muted, None, step);
+                }
+                MuteOf::Category => {}
+                _ => self.learn_response(id, FeedbackOutcome::Muted, step),
+            }
+        }
+        let mut document = self.document.clone();
+        document.mute(wish.of.into_mute(name.clone()));
+        self.change_preferences(document, step);
+        self.send(connection, frames::muted(wish.of.name(), &name), step);
+    }
+
+    /// The name of what is muted, in the terms of the preference.
+    fn muted_name(&self, wish: &MuteWish, step: &Step<'_>) -> Option<String> {
+        if let Some(name) = wish.name.as_ref().filter(|name| !name.is_empty()) {
+            return Some(name.clone());
+        }
+        let catalogue = step.world.catalogue;
+        let sent = wish.notification_id.and_then(|id| self.policy.find(id));
+        let named = wish.item_id.as_ref().and_then(|id| catalogue.find(id));
+        let first = sent.and_then(|sent| sent.items.first()).and_then(|item| catalogue.get(*item));
+        let item: Option<&Item> = named.or(first).map(AsRef::as_ref);
+        match wish.of {
+            MuteOf::Category => sent.map(|sent| sent.category.to_string()),
+            MuteOf::Kind => sent.map(|sent| sent.campaign.to_string()),
+            MuteOf::Item => item.map(|item| item.external_id.to_string()),
+            MuteOf::ItemCategory => item.and_then(|item| item.category.first().cloned()),
+            MuteOf::Brand => item.and_then(|item| item.attributes.get(BRAND).cloned()),
+        }
+    }
+}

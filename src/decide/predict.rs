@@ -1,0 +1,55 @@
+//! Predicted response to a message: features of the situation, the model's probabilities, and the shift seen since training.
+
+use super::user_state::UserState;
+use super::world::World;
+use crate::notify::{Rules, Trigger};
+use crate::profile::Profile;
+use crate::recommend::Recommendation;
+use crate::recommend::propensity::{Features, Probabilities, Response, Situation, features};
+
+/// Probabilities of each response, and the features they were made from.
+#[derive(Clone, Debug)]
+pub struct Prediction {
+    /// By the model alone: what its drift is measured against.
+    pub predicted: Probabilities,
+    /// Corrected by the responses since the model was trained.
+    pub expected: Probabilities,
+    /// Features of the situation.
+    pub features: Features,
+    /// Other messages in the last seven days.
+    pub last_week: usize,
+    /// Learned by a model; else these are base rates, which say nothing about one message.
+    pub is_learned: bool,
+}
+
+impl UserState {
+    /// Predicts the response to a message of a trigger that names these items. Without consent to profiling the profile is
+    /// an empty one.
+    pub(super) fn predict(
+        &self,
+        trigger: &Trigger,
+        recommendations: &[Recommendation],
+        rules: &Rules,
+        world: &World<'_>,
+    ) -> Prediction {
+        let category = trigger.category();
+        let contact = self.policy.contact(category, world.now);
+        let last_week = contact.last_week as usize;
+        let stranger = Profile::default();
+        let (profile, segment) = self.consented(rules, &stranger);
+        let features = features(&Situation {
+            profile,
+            contact,
+            items: recommendations,
+            catalogue: world.catalogue,
+            zone: self.preferences.time_zone.as_ref().unwrap_or(&rules.time_zone),
+            now: world.now,
+        });
+        let model = &world.models.propensity;
+        let segment = segment.map(|segment| segment.0);
+        let predicted = model.probabilities(trigger.name(), category, segment, &features);
+        let expected = world.corrections.correct(trigger.name(), predicted);
+        let is_learned = model.has_learned(Response::Click);
+        Prediction { predicted, expected, features, last_week, is_learned }
+    }
+}

@@ -1,0 +1,117 @@
+//! The only way to a list that anybody sees: consent, mutes, what rests after a dismissal and the arm's model are kept to.
+
+use super::effect::Counter;
+use super::user_state::{Step, UserState};
+use super::world::World;
+use crate::base::{ItemId, ModelVersion, Score};
+use crate::notify::Trigger;
+use crate::profile::Profile;
+use crate::recommend::live::Found;
+use crate::recommend::{Reason, Recommendation, Request};
+
+/// Recommendations asked for when the user has muted some items; more, up to the limit below, while mutes leave too few.
+const FIRST_WITH_MUTES: usize = 50;
+/// Most recommendations asked for to fill a list from which mutes take items.
+const MOST_WITH_MUTES: usize = 3_200;
+
+/// Items of a message or an answer, best first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recommendations {
+    /// Best first.
+    pub items: Vec<Recommendation>,
+    /// The model that ranked them; the one that serves where none was asked.
+    pub model: ModelVersion,
+}
+
+impl Recommendations {
+    /// Their ids, in order.
+    pub fn ids(&self) -> impl Iterator<Item = ItemId> {
+        self.items.iter().map(|recommendation| recommendation.item)
+    }
+
+    /// One item that a message is about.
+    pub(super) fn about(item: ItemId, model: ModelVersion) -> Self {
+        let about =
+            Recommendation { item, score: Score::new(1.0), reason: Reason::Viewed(item), propensity: 1.0 };
+        Self { items: vec![about], model }
+    }
+}
+
+impl UserState {
+    /// Items of a trigger's message: the item it is about, none for what the shop says in words of its own, else a list.
+    pub(super) fn list_for(&self, trigger: &Trigger, step: &mut Step<'_>) -> Recommendations {
+        let world = step.world;
+        let list = self.items_of(trigger, world);
+        if !trigger.is_about_item() && !trigger.is_said_by_shop() && list.model == world.models.version {
+            step.count(Counter::Ranked { seed: trigger.seed(), list: list.items.clone() });
+        }
+        list
+    }
+
+    /// The same without counting it.
+    pub(super) fn items_of(&self, trigger: &Trigger, world: &World<'_>) -> Recommendations {
+        let model = world.models.version;
+        match trigger.item.filter(|_| trigger.is_about_item()) {
+            Some(item) => Recommendations::about(item, model),
+            None if trigger.is_said_by_shop() => Recommendations { items: Vec::new(), model },
+            None => self.recommend(trigger.seed(), self.rules(world).items, world),
+        }
+    }
+
+    /// The best `n` items for this user now, beside `seed` where there is one. Fewer where the catalogue has no more that may
+    /// be shown.
+    pub fn recommend(&self, seed: Option<ItemId>, n: usize, world: &World<'_>) -> Recommendations {
+        let models = world.experiment_models.models_for(&self.external_id, world.definitions, world.models);
+        let found = world.recent.look_up(seed, world.now);
+        let stranger = Profile::default();
+        let exclude = self.policy.resting(&self.rules(world), world.now);
+        let request = self.request(seed, n, &stranger, &exclude, &found, world);
+        let serves = models.version == world.models.version;
+        let segment = match request.segment {
+            Some(_) if !serves => models.segment(&request.profile.features(world.now)),
+            segment => segment,
+        };
+        let silenced = !self.preferences.settings.mutes.is_empty();
+        let mut asked = if silenced { FIRST_WITH_MUTES.max(n) } else { n };
+        loop {
+            let mut items = models.recommend(&Request { segment, n: asked, ..request });
+            let found = items.len();
+            if silenced {
+                items.retain(|found| {
+                    let item = world.catalogue.get(found.item);
+                    item.is_none_or(|item| self.preferences.silenced(item).is_none())
+                });
+                items.truncate(n);
+            }
+            if items.len() >= n || found < asked || asked >= MOST_WITH_MUTES {
+                return Recommendations { items, model: models.version };
+            }
+            asked *= 4;
+        }
+    }
+
+    /// The question to the model that serves.
+    pub fn request<'a>(
+        &'a self,
+        seed: Option<ItemId>,
+        n: usize,
+        stranger: &'a Profile,
+        exclude: &'a [ItemId],
+        found: &'a Found,
+        world: &'a World<'_>,
+    ) -> Request<'a> {
+        let (profile, segment) = self.consented(world.rules(), stranger);
+        Request {
+            profile,
+            segment,
+            catalogue: world.catalogue,
+            now: world.now,
+            n,
+            seed,
+            exclude,
+            settings: &world.config.recommend,
+            explorer: Some(self.user),
+            live: found.evidence(),
+        }
+    }
+}

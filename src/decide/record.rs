@@ -1,0 +1,298 @@
+//! Records of decisions, messages and what became of them, as domain types. The journal stores them; the store maps them to
+//! tables. Every record names its user and its moment, so that it can be stored at any later time.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::base::{ItemId, ModelVersion, NotificationId, Timestamp, UserId};
+use crate::deliver::Frame;
+use crate::notify::policy::PreferenceDocument;
+use crate::notify::triggers::EventData;
+use crate::notify::{Channel, Priority};
+use crate::recommend::propensity::Probabilities;
+
+/// One decision about a candidate message, sent or not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecisionRow {
+    /// UUIDv7.
+    pub decision_id: Uuid,
+    /// Moment of the decision.
+    pub decided_at: Timestamp,
+    /// The user concerned.
+    pub user: UserId,
+    /// Name of the trigger; `api` for messages of the API.
+    pub trigger: String,
+    /// Category of the candidate.
+    pub category: String,
+    /// `send`, `defer`, `digest`, `inbox_only` or `drop`.
+    pub outcome: String,
+    /// Each policy step that decided something, in order, in words; no control characters.
+    pub reasons: Vec<String>,
+    /// The message, when sent.
+    pub notification_id: Option<NotificationId>,
+    /// Model that chose the items; 0 = none.
+    pub model_version: ModelVersion,
+    /// The user's segment at that moment, 0 = A.
+    pub segment: Option<u8>,
+    /// The candidate's items, best first.
+    pub items: Vec<ItemId>,
+    /// Probability of the outcome, in (0, 1]: of the random test, or of the hour where it decided; 1 = deterministic. The
+    /// wording has its own ([`Trace::variant_propensity`]).
+    pub propensity: f32,
+    /// End of a deferral.
+    pub until: Option<Timestamp>,
+    /// Probabilities of a click, a purchase and a mute; `None` where nothing was predicted.
+    pub expected: Option<Probabilities>,
+    /// The features `expected` was made from; empty unless sent.
+    pub features: Vec<f32>,
+    /// How the decision came about.
+    pub trace: Trace,
+}
+
+/// How a decision came about.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trace {
+    /// The channel taken, or that would have been taken.
+    pub channel: String,
+    /// Name of the trigger or campaign.
+    pub campaign: String,
+    /// Names the occasion.
+    pub dedupe_key: Option<i64>,
+    /// Version of the policy; 0 = the configuration.
+    pub policy_version: i32,
+    /// The user is in the holdout.
+    pub holdout: bool,
+    /// The message counts towards frequency caps.
+    pub counted: bool,
+    /// Variants that could have been chosen, the chosen one first; no control characters.
+    pub alternatives: Vec<String>,
+    /// Every step asked, in order.
+    pub steps: Vec<TraceStep>,
+    /// Part of the policy that held for the user: `ordinary`, `holdout` or `random`.
+    pub slice: String,
+    /// The variant of the template, where there were several.
+    pub variant: Option<String>,
+    /// Probability of that variant among those on offer, in (0, 1]; `None` where there was nothing to choose.
+    pub variant_propensity: Option<f32>,
+    /// Experiment and arm, for each experiment the user takes part in.
+    pub arms: BTreeMap<String, String>,
+    /// Versions of everything the decision read, and its random draw: with the user's state they replay it.
+    pub inputs: Inputs,
+}
+
+/// One policy step of a stored decision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TraceStep {
+    /// Name of the step.
+    pub step: Cow<'static, str>,
+    /// `pass`, `override`, `change` or `stop`.
+    pub verdict: Cow<'static, str>,
+    /// Stable name of the reason.
+    pub reason: Cow<'static, str>,
+    /// The reason in words.
+    pub text: String,
+}
+
+/// Versions of what a decision read. 0 = not recorded (decisions of older releases).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Inputs {
+    /// Triggers, templates, policy and experiments.
+    pub definitions: i64,
+    /// The catalogue.
+    pub catalogue: u64,
+    /// What was learned of earlier messages.
+    pub learner: u64,
+    /// Seed of the transition's random draws.
+    pub draw: u64,
+}
+
+/// A message to store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewNotification {
+    /// The client's key for showing it once.
+    pub notification_id: NotificationId,
+    /// The recipient.
+    pub user: UserId,
+    /// Position in the user's stream, from 1.
+    pub offset: i64,
+    /// `recommendation`, `announcement`, …
+    pub kind: String,
+    /// Category for frequency caps and mutes.
+    pub category: String,
+    /// Name of the trigger.
+    pub trigger: String,
+    /// Model that chose the items; 0 = none.
+    pub model_version: ModelVersion,
+    /// The user's segment at that moment, 0 = A.
+    pub segment: Option<u8>,
+    /// Items recommended, best first.
+    pub items: Vec<ItemId>,
+    /// The JSON frame as sent.
+    pub frame: Frame,
+    /// Moment of the decision.
+    pub created_at: Timestamp,
+    /// Not delivered after this.
+    pub expires_at: Timestamp,
+    /// A newer message with the same key supersedes this one.
+    pub collapse_key: Option<Box<str>>,
+    /// How urgent.
+    pub priority: Priority,
+    /// The channel taken.
+    pub channel: Channel,
+}
+
+/// An outcome of a message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeedbackRow {
+    /// The message.
+    pub notification_id: NotificationId,
+    /// 1 displayed, 2 clicked, 3 dismissed, 4 converted, 5 muted, 6 liked, 7 disliked.
+    pub outcome: i16,
+    /// The recipient.
+    pub user: UserId,
+    /// The item clicked or bought.
+    pub item: Option<ItemId>,
+    /// Converted: money.
+    pub value: Option<f64>,
+    /// Moment of the outcome.
+    pub occurred_at: Timestamp,
+}
+
+/// A deferred trigger of one user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldRow {
+    /// UUIDv7.
+    pub held_id: Uuid,
+    /// The user concerned.
+    pub user: UserId,
+    /// Name of the trigger.
+    pub trigger: String,
+    /// Its category.
+    pub category: String,
+    /// The item concerned.
+    pub item: Option<ItemId>,
+    /// The item's price before, where that fired the trigger.
+    pub price_before: Option<f64>,
+    /// Data of the shop's call.
+    pub event: Option<EventData>,
+    /// Collected for the digest.
+    pub for_digest: bool,
+    /// Decided again then.
+    pub until: Timestamp,
+    /// Dropped after this.
+    pub expires_at: Timestamp,
+}
+
+impl HeldRow {
+    /// A row without a user: the database makes one for each user it concerns.
+    pub fn unaddressed(trigger: &str, category: &str, until: Timestamp, expires_at: Timestamp) -> Self {
+        Self {
+            held_id: Uuid::nil(),
+            user: UserId(0),
+            trigger: trigger.to_owned(),
+            category: category.to_owned(),
+            item: None,
+            price_before: None,
+            event: None,
+            for_digest: false,
+            until,
+            expires_at,
+        }
+    }
+}
+
+/// A part of a user's stream was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// The user.
+    pub user: UserId,
+    /// Last offset received.
+    pub up_to: i64,
+    /// Moment of the acknowledgement.
+    pub at: Timestamp,
+}
+
+/// A change of state of stored messages.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Mark {
+    /// Opened.
+    Read {
+        /// The user.
+        user: UserId,
+        /// The messages.
+        ids: Vec<NotificationId>,
+        /// Moment of opening.
+        at: Timestamp,
+    },
+    /// A list with everything up to an offset was looked at.
+    Seen {
+        /// The user.
+        user: UserId,
+        /// Last offset of the list.
+        up_to: i64,
+        /// Moment of looking.
+        at: Timestamp,
+    },
+    /// Handed to a page that a person looks at.
+    Given {
+        /// The messages.
+        ids: Vec<NotificationId>,
+        /// Moment of handing over.
+        at: Timestamp,
+    },
+    /// Replaced by newer messages.
+    Superseded {
+        /// The message.
+        id: NotificationId,
+        /// Moment of replacement.
+        at: Timestamp,
+    },
+}
+
+/// Messages of a user whose pages nobody looks at are to be pushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandOver {
+    /// The user.
+    pub user: UserId,
+    /// Later messages were seen by nobody, acknowledged or not.
+    pub seen_up_to: i64,
+    /// Not pushed before this.
+    pub due_at: Timestamp,
+}
+
+/// A record that nobody waits for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// A decision without a message.
+    Decision(Box<DecisionRow>),
+    /// A part of the stream was received.
+    Acknowledged(Acknowledged),
+    /// A change of state of stored messages.
+    Mark(Mark),
+    /// An outcome of a message. The first report of an outcome counts.
+    Feedback(FeedbackRow),
+    /// The user's preferences, whole.
+    Preferences(UserId, Box<PreferenceDocument>),
+    /// A deferred trigger; of one that is stored already only the moment changes.
+    Defer(Box<HeldRow>),
+    /// Deferred triggers that were decided again, or dropped with a stored reason.
+    Release(Vec<Uuid>),
+    /// A user who acts faster than a person.
+    Robot(UserId),
+    /// Messages nobody looked at.
+    HandOver(HandOver),
+}
+
+/// A message of the API with its encoding, shared by all its recipients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApiMessage {
+    /// Key of the message to this user; follows from the request and the user.
+    pub id: NotificationId,
+    /// The message.
+    pub content: Arc<crate::notify::message::Encoded>,
+}

@@ -1,0 +1,126 @@
+//! Triggers firing: events, changes of the catalogue, returning, meeting a rule, another model, a call of the shop.
+
+use super::deferred::Deferred;
+use super::record::HeldRow;
+use super::user_state::{Step, UserState};
+use crate::base::{ConnectionId, ItemId, Timestamp};
+use crate::event::Event;
+use crate::notify::triggers::{Change, Condition, Trigger};
+
+/// Messages that one change of the catalogue may cause for a user; the most urgent are sent.
+const MAX_OF_CHANGE: usize = 3;
+
+impl UserState {
+    /// Makes a candidate of a trigger and decides about it.
+    pub(super) fn consider(
+        &mut self,
+        trigger: Trigger,
+        welcome_after: Option<ConnectionId>,
+        step: &mut Step<'_>,
+    ) {
+        let is_for_people = !trigger.is_said_by_shop();
+        if (self.is_robot && is_for_people) || !self.can_be_told(&trigger, step) {
+            if let Some(connection) = welcome_after {
+                self.late_welcome(connection, step);
+            }
+            return; // Nobody would see it.
+        }
+        let list = self.list_for(&trigger, step);
+        if trigger.is_general() {
+            self.last_list = list.ids().collect();
+        }
+        self.decide_trigger(trigger, list, welcome_after, step);
+    }
+
+    /// Fires what events cause. Only the last event of a batch that causes something at once does so: the earlier ones are
+    /// history by now.
+    pub(super) fn fire_events(&mut self, events: &[Event], step: &mut Step<'_>) {
+        let triggers = &step.world.definitions.triggers;
+        let now = step.now();
+        for (trigger, delay) in events.iter().flat_map(|event| triggers.after_event(event)) {
+            self.defer(trigger, now + delay, step);
+        }
+        let fired = events
+            .iter()
+            .rev()
+            .map(|event| triggers.of_event(event, &self.views, event.occurred_at))
+            .find(|fired| !fired.is_empty());
+        for trigger in fired.into_iter().flatten() {
+            self.consider(trigger, None, step);
+        }
+        self.check_rules(step);
+    }
+
+    /// Fires what a change of the catalogue causes.
+    pub(super) fn catalogue_changed(&mut self, changes: &[Change], step: &mut Step<'_>) {
+        if self.is_robot || !self.is_reachable(step) {
+            return;
+        }
+        let (definitions, catalogue, now) = (step.world.definitions, step.world.catalogue, step.now());
+        let mut fired: Vec<Trigger> = changes
+            .iter()
+            .flat_map(|change| definitions.triggers.of_change(*change, &self.profile, catalogue, now))
+            .collect();
+        fired.sort_by_key(|trigger| std::cmp::Reverse(trigger.definition.priority));
+        for trigger in fired.into_iter().take(MAX_OF_CHANGE) {
+            self.consider(trigger, None, step);
+        }
+    }
+
+    /// Fires what returning after an absence causes.
+    pub(super) fn returned(&mut self, last_seen: Option<Timestamp>, step: &mut Step<'_>) {
+        let returned = step.world.definitions.triggers.of_return(last_seen, step.now());
+        // Won back by a push: the same message again is not needed.
+        let since = last_seen.unwrap_or(Timestamp(i64::MIN));
+        let sent = |trigger: &Trigger| {
+            self.policy.newest_first().any(|sent| &*sent.campaign == trigger.name() && sent.at > since)
+        };
+        if let Some(trigger) = returned.filter(|trigger| !sent(trigger)) {
+            self.consider(trigger, None, step);
+        }
+        self.check_rules(step);
+    }
+
+    /// Fires segment triggers whose rule the user has come to meet.
+    pub(super) fn check_rules(&mut self, step: &mut Step<'_>) {
+        if self.is_robot || !self.is_reachable(step) {
+            return;
+        }
+        let fired = step.world.definitions.triggers.of_segment(&self.profile, self.segment, step.now());
+        let before = std::mem::take(&mut self.met);
+        self.met = fired.iter().map(|trigger| trigger.name().to_owned()).collect();
+        for trigger in fired.into_iter().filter(|trigger| !before.iter().any(|name| name == trigger.name())) {
+            self.consider(trigger, None, step);
+        }
+    }
+
+    /// Another model serves: a new segment, and a message if the list changed.
+    pub(super) fn model_changed(&mut self, step: &mut Step<'_>) {
+        self.place(step.world);
+        if self.is_robot {
+            return;
+        }
+        if let Some(trigger) = step.world.definitions.triggers.first(&Condition::ModelRefreshed)
+            && self.can_be_told(&trigger, step)
+        {
+            let list = self.list_for(&trigger, step);
+            let items: Box<[ItemId]> = list.ids().collect();
+            if items != self.last_list {
+                self.last_list = items;
+                self.decide_trigger(trigger, list, None, step);
+            }
+        }
+        self.check_rules(step);
+    }
+
+    /// The shop has fired a trigger, and that is stored already.
+    pub(super) fn trigger_fired(&mut self, row: &HeldRow, step: &mut Step<'_>) {
+        if self.has_deferred(row.held_id) {
+            return;
+        }
+        if let Some(deferred) = Deferred::from_row(row, step.world.definitions) {
+            self.deferred.push(deferred);
+            self.release_due(step);
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! In-memory state of one user and its transitions: an [`Input`] in, [`Effect`]s out. No clock, lock, socket or database: the
+//! moment and everything else a decision reads come with the [`World`]. The state is a value: it can be cloned, compared and
+//! moved to another server.
+
+use std::collections::VecDeque;
+
+use jiff::tz::TimeZone;
+use rand::Rng;
+use uuid::Uuid;
+
+use super::deferred::Deferred;
+use super::effect::{Counter, Effect};
+use super::input::Input;
+use super::load::Loaded;
+use super::record::{Mark, Record};
+use super::world::World;
+use super::{delivery::InFlight, learning};
+use crate::base::{ConnectionId, ExternalId, ItemId, Timestamp, UserId, random};
+use crate::deliver::channel::Away;
+use crate::deliver::{self, Frame, Session};
+use crate::event::Event;
+use crate::event::robots::{RobotLimits, RobotMeter};
+use crate::feedback::learner::UserLearning;
+use crate::notify::policy::{PreferenceDocument, Purpose};
+use crate::notify::triggers::Views;
+use crate::notify::{PolicyState, Preferences, Rules};
+use crate::profile::{Profile, SegmentId};
+
+/// State of one user.
+#[derive(Clone, Debug)]
+pub struct UserState {
+    /// Inner id.
+    pub user: UserId,
+    /// The shop's id.
+    pub external_id: ExternalId,
+    /// The user acts faster than a person: neither learned from nor answered.
+    pub is_robot: bool,
+    /// The live profile.
+    pub profile: Profile,
+    /// Segment by the current model.
+    pub segment: Option<SegmentId>,
+    /// The stream and the open connections.
+    pub session: Session,
+    /// Messages sent lately and what came of them.
+    pub policy: PolicyState,
+    /// What the user's own messages have taught.
+    pub(super) learning: UserLearning,
+    /// Preferences and consent, parsed.
+    pub preferences: Preferences,
+    /// Preferences as stored.
+    pub document: PreferenceDocument,
+    /// Offset of the next message; ahead of the session's while messages are being stored.
+    pub(super) next_offset: i64,
+    /// Messages that are being stored, in the order of the stream.
+    pub(super) in_flight: VecDeque<InFlight>,
+    /// A message was not confirmed: no offset given before the stream is read again would hold.
+    pub(super) stream_lost: bool,
+    /// Items of the last general recommendation.
+    pub(super) last_list: Box<[ItemId]>,
+    /// The last answer to a login, for tabs that open right after.
+    pub(super) last_login: Option<(Timestamp, Frame)>,
+    /// Time zone of the device that logged in last; takes precedence over the user's own.
+    pub(super) device_zone: Option<TimeZone>,
+    /// Deferred triggers.
+    pub(super) deferred: Vec<Deferred>,
+    /// The store holds more deferred triggers than were read.
+    pub(super) has_more_deferred: bool,
+    /// Moment of the running timer.
+    pub(super) timer: Option<Timestamp>,
+    /// Views of the same item.
+    pub(super) views: Views,
+    /// Names of the segment triggers whose rule the user meets: each fires when the rule comes to be met.
+    pub(super) met: Vec<String>,
+    /// Rate of the user's events.
+    pub(super) meter: RobotMeter,
+    /// Moment at which the first of the present connections came.
+    pub connected_at: Timestamp,
+    /// Moment since when no page is visible.
+    pub(super) away: Away,
+    /// Last offset that was acknowledged by a visible page, or is history.
+    pub(super) seen_up_to: i64,
+}
+
+/// One transition: the world it reads and the effects it has so far.
+pub(super) struct Step<'w> {
+    pub world: &'w World<'w>,
+    pub effects: Vec<Effect>,
+    /// Messages sent by this transition, for the budget.
+    pub sent: u64,
+    ids: Option<random::ChaCha8Rng>,
+}
+
+impl<'w> Step<'w> {
+    pub fn new(world: &'w World<'w>) -> Self {
+        Self { world, effects: Vec::new(), sent: 0, ids: None }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.world.now
+    }
+
+    pub fn push(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    pub fn record(&mut self, record: Record) {
+        self.effects.push(Effect::Record(record));
+    }
+
+    pub fn mark(&mut self, mark: Mark) {
+        self.record(Record::Mark(mark));
+    }
+
+    pub fn count(&mut self, counter: Counter) {
+        self.effects.push(Effect::Count(counter));
+    }
+
+    /// A new UUIDv7: the moment of the transition and random bits of its draw.
+    pub fn new_id(&mut self) -> Uuid {
+        let ids = self.ids.get_or_insert_with(|| random::rng(self.world.draw, "ids"));
+        let mut bytes = [0; 10];
+        ids.fill_bytes(&mut bytes);
+        let millis = u64::try_from(self.world.now.as_millis()).unwrap_or(0);
+        uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
+    }
+}
+
+impl UserState {
+    /// From what the store holds. The session has no connection yet.
+    pub fn new(external_id: &ExternalId, loaded: Loaded, epoch: &str, world: &World<'_>) -> Self {
+        let now = world.now;
+        let last_offset = loaded.stream.last_offset();
+        let mut session =
+            Session::new(epoch, loaded.stream, now, world.config.socket.max_connections_per_user);
+        session.on(deliver::Input::Tick, now); // Drops what has expired.
+        let learning = learning::recall(&loaded.policy, &loaded.preferences, world.rules(), world.learner);
+        // One without a definition stays in the store: the definition may come back before it expires.
+        let deferred = loaded.deferred.iter();
+        let deferred = deferred.filter_map(|row| Deferred::from_row(row, world.definitions)).collect();
+        let mut state = Self {
+            user: loaded.user,
+            external_id: external_id.clone(),
+            is_robot: loaded.is_robot,
+            profile: loaded.profile,
+            segment: None,
+            session,
+            policy: loaded.policy,
+            learning,
+            preferences: loaded.preferences,
+            document: loaded.document,
+            next_offset: last_offset + 1,
+            in_flight: VecDeque::new(),
+            stream_lost: false,
+            last_list: Box::default(),
+            last_login: None,
+            device_zone: None,
+            deferred,
+            has_more_deferred: loaded.has_more_deferred,
+            timer: None,
+            views: loaded.views,
+            met: Vec::new(),
+            meter: RobotMeter::default(),
+            connected_at: now,
+            away: Away::default(),
+            seen_up_to: last_offset,
+        };
+        state.place(world);
+        state
+    }
+
+    /// The transition function. O(messages in memory + deferred triggers), and a ranking for each message that names a list.
+    pub fn on(&mut self, input: Input, world: &World<'_>) -> Vec<Effect> {
+        let mut step = Step::new(world);
+        self.take(input, &mut step);
+        self.watch_presence(&mut step);
+        self.set_timer(&mut step);
+        step.effects
+    }
+
+    fn take(&mut self, input: Input, step: &mut Step<'_>) {
+        match input {
+            Input::Loaded => self.loaded(step),
+            Input::LoggedIn { connection, login } => self.logged_in(connection, &login, step),
+            Input::Disconnected(connection) => self.disconnected(connection, step),
+            Input::Frame(connection, inbound) => self.frame(connection, inbound, step),
+            Input::EventsStored(events) => self.fold(&events, step),
+            Input::Reported(id, outcome) => self.reported(id, outcome, step),
+            Input::Pushed(id) => drop(self.policy.note_given(id)),
+            Input::InboxChanged(change) => self.inbox_changed(change, step),
+            Input::PreferencesChanged(document) => self.set_preferences(*document),
+            Input::ConsentChanged(purposes) => self.set_consent(&purposes),
+            Input::TriggerFired(row) => self.trigger_fired(&row, step),
+            Input::MessageOfApi(message) => self.message_of_api(&message, step),
+            Input::Ephemeral(announcement) => self.show(&announcement, step),
+            Input::CatalogueChanged(changes) => self.catalogue_changed(&changes, step),
+            Input::ModelChanged => self.model_changed(step),
+            Input::DefinitionsChanged => self.check_rules(step),
+            Input::Due => self.due(step),
+            Input::DueInStore(id) => self.due_in_store(id, step),
+            Input::Stored(offset) => self.answered(offset, true, step),
+            Input::NotStored(offset) => self.answered(offset, false, step),
+            Input::Ending => self.hand_over_at_end(step),
+            Input::Tick => self.tick(step),
+        }
+    }
+
+    fn loaded(&mut self, step: &mut Step<'_>) {
+        if !self.is_connected() {
+            self.release_due(step);
+        }
+    }
+
+    fn tick(&mut self, step: &mut Step<'_>) {
+        self.policy.forget(step.now());
+        self.run(deliver::Input::Tick, step);
+    }
+
+    fn due(&mut self, step: &mut Step<'_>) {
+        self.timer = None;
+        self.run(deliver::Input::Tick, step);
+        self.hand_over_if_due(step);
+        self.release_due(step);
+    }
+
+    /// Takes over connections after everything was read again, and everything stored meanwhile.
+    pub fn adopt(&mut self, before: Self, world: &World<'_>) -> Vec<Effect> {
+        let mut step = Step::new(world);
+        self.adopt_connections(&before, &mut step);
+        for sent in before.policy.newest_first().filter(|sent| sent.given) {
+            self.policy.note_given(sent.id);
+        }
+        // Records of a moment ago may still be on their way to the store.
+        self.is_robot |= before.is_robot;
+        self.preferences.muted.extend(before.preferences.muted);
+        self.device_zone = before.device_zone;
+        // Answers to earlier messages are still to come.
+        self.learning = before.learning;
+        for deferred in before.deferred {
+            if !self.deferred.iter().any(|known| known.id == deferred.id) {
+                self.deferred.push(deferred);
+            }
+        }
+        self.met = before.met;
+        self.meter = before.meter;
+        self.connected_at = before.connected_at;
+        self.away = before.away;
+        self.seen_up_to = before.seen_up_to;
+        self.timer = before.timer;
+        step.effects
+    }
+
+    /// Whether nothing is being stored: only then does the store know the last offset of the stream.
+    pub fn is_quiet(&self) -> bool {
+        self.in_flight.is_empty()
+    }
+
+    /// No offset given from now on would hold: the user is about to be read again.
+    pub fn stall(&mut self) {
+        self.stream_lost = true;
+    }
+
+    /// Whether messages of the API have to wait until the stream was read again.
+    pub fn is_stalled(&self) -> bool {
+        self.stream_lost
+    }
+
+    /// Whether a connection is open.
+    pub fn is_connected(&self) -> bool {
+        self.session.n_connections() > 0
+    }
+
+    /// Moment at which the user was last seen: the latest event or login.
+    pub(super) fn last_seen(&self) -> Option<Timestamp> {
+        self.profile.last_seen()
+    }
+
+    /// Whether a deferred trigger is known here.
+    pub fn has_deferred(&self, id: Uuid) -> bool {
+        self.deferred.iter().any(|deferred| deferred.id == id)
+    }
+
+    /// The segment by the current model.
+    pub(super) fn place(&mut self, world: &World<'_>) {
+        self.segment = world.models.segment(&self.profile.features(world.now));
+    }
+
+    /// Folds stored events into the profile and fires the triggers they meet.
+    fn fold(&mut self, events: &[Event], step: &mut Step<'_>) {
+        for event in events {
+            self.profile.apply(event, step.world.catalogue);
+            self.views.apply(event);
+        }
+        self.watch_rate(events, step);
+        self.place(step.world);
+        for event in events {
+            self.credit(event, step);
+        }
+        self.fire_events(events, step);
+    }
+
+    /// Flags a user who acts faster than a person: kept, not learned from, not answered.
+    fn watch_rate(&mut self, events: &[Event], step: &mut Step<'_>) {
+        let ingest = &step.world.config.ingest;
+        let limits =
+            RobotLimits { per_minute: ingest.robot_events_per_minute, per_day: ingest.robot_events_per_day };
+        let now = step.now();
+        let robot = events.iter().fold(false, |_, event| self.meter.note(event.kind, now, &limits));
+        if robot && !self.is_robot {
+            self.is_robot = true;
+            step.record(Record::Robot(self.user));
+            step.count(Counter::Robot);
+        }
+    }
+
+    pub(super) fn set_preferences(&mut self, document: PreferenceDocument) {
+        self.preferences = document.parse(self.preferences.consent.clone());
+        self.document = document;
+        // A tab that opens now is to see what the user asked for.
+        self.last_login = None;
+    }
+
+    /// Replaces the preferences and stores them, unless nothing changed.
+    pub(super) fn change_preferences(&mut self, document: PreferenceDocument, step: &mut Step<'_>) {
+        if document != self.document {
+            self.set_preferences(document.clone());
+            step.record(Record::Preferences(self.user, Box::new(document)));
+        }
+    }
+
+    fn set_consent(&mut self, purposes: &[(Purpose, bool)]) {
+        for (purpose, granted) in purposes {
+            self.preferences.consent.note(*purpose, *granted);
+        }
+        self.last_login = None;
+    }
+
+    /// The device's time zone, else the user's, else the server's.
+    pub(super) fn zone<'a>(&'a self, rules: &'a Rules) -> &'a TimeZone {
+        self.device_zone.as_ref().or(self.preferences.time_zone.as_ref()).unwrap_or(&rules.time_zone)
+    }
+
+    /// The profile that decisions may use: an empty one without consent to profiling.
+    pub(super) fn consented<'a>(
+        &'a self,
+        rules: &Rules,
+        stranger: &'a Profile,
+    ) -> (&'a Profile, Option<SegmentId>) {
+        if self.preferences.consent.has(Purpose::Profiling, rules.profiling_by_default) {
+            (&self.profile, self.segment)
+        } else {
+            (stranger, None)
+        }
+    }
+
+    /// Asks for a timer at the next moment something is due, if that changed.
+    fn set_timer(&mut self, step: &mut Step<'_>) {
+        let next = self.next_due(step);
+        if next != self.timer {
+            self.timer = next;
+            step.push(Effect::SetTimer(next));
+        }
+    }
+
+    pub(super) fn send(&self, connection: ConnectionId, frame: Frame, step: &mut Step<'_>) {
+        step.push(Effect::Send(connection, frame));
+    }
+}

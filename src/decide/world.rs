@@ -1,0 +1,66 @@
+//! Everything a decision may read, borrowed for one transition. Whatever is not in here has no influence.
+
+use std::sync::Arc;
+
+use super::definitions::Definitions;
+use super::experiment::ExperimentModels;
+use super::record::Inputs;
+use crate::base::Timestamp;
+use crate::catalogue::Catalogue;
+use crate::config::Config;
+use crate::feedback::learner::Learner;
+use crate::notify::Rules;
+use crate::recommend::ModelSet;
+use crate::recommend::live::RecentCounts;
+use crate::recommend::propensity::Corrections;
+
+/// What a decision reads beside the user's own state.
+#[derive(Clone, Copy)]
+pub struct World<'a> {
+    /// Moment of the transition.
+    pub now: Timestamp,
+    /// Seed of the transition's random draws and ids; different for each transition.
+    pub draw: u64,
+    /// The server's configuration.
+    pub config: &'a Config,
+    /// Triggers, templates, policy and experiments.
+    pub definitions: &'a Definitions,
+    /// Items.
+    pub catalogue: &'a Catalogue,
+    /// The model that serves.
+    pub models: &'a Arc<ModelSet>,
+    /// Models named by arms of experiments.
+    pub experiment_models: &'a ExperimentModels,
+    /// Events since the model was trained.
+    pub recent: &'a dyn RecentCounts,
+    /// What was learned of earlier messages of all users.
+    pub learner: &'a Learner,
+    /// Shifts of predicted responses since the model was trained.
+    pub corrections: &'a Corrections,
+    /// Messages sent in this hour (UTC), over all users.
+    pub sent_this_hour: u64,
+    /// A browser of the user has a Web Push subscription.
+    pub is_subscribed: bool,
+}
+
+impl World<'_> {
+    /// The server's policy, before experiments.
+    pub fn rules(&self) -> &Rules {
+        &self.definitions.rules
+    }
+
+    /// Whether messages of this trigger may be sent by Web Push.
+    pub fn is_pushable(&self, trigger: &str) -> bool {
+        !self.config.webpush.not_for.iter().any(|name| name == trigger)
+    }
+
+    /// Versions of what is read, for the decision's record.
+    pub fn inputs(&self) -> Inputs {
+        Inputs {
+            definitions: self.definitions.version,
+            catalogue: self.catalogue.version(),
+            learner: self.learner.version(),
+            draw: self.draw,
+        }
+    }
+}
