@@ -99,7 +99,7 @@ pub struct Socket {
     pub pong_ms: u64,
     /// How long a client may take to log in, milliseconds.
     pub login_deadline_ms: u64,
-    /// Largest inbound frame, bytes.
+    /// Largest inbound message, in one frame or several, bytes; refused at the header of the frame that exceeds it.
     pub max_frame_bytes: usize,
     /// Most frames a second from one connection, averaged over ten seconds.
     pub max_frames_per_s: u32,

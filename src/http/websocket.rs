@@ -98,7 +98,7 @@ impl Upgrades {
         };
         framed.send((response, BodySize::None).into()).await?;
         let parts = framed.into_parts();
-        socket::start(parts.io, parts.read_buf, &limits, gateway, place);
+        socket::start(parts.io, &parts.read_buf, &limits, gateway, place);
         Ok(())
     }
 

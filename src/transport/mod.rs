@@ -1,6 +1,7 @@
 //! The wires. A pipe decodes frames into [`Inbound`], writes [`Frame`]s, and knows nothing else.
 
 mod ending;
+mod frame_header;
 pub mod framing;
 pub mod pipe;
 pub mod sse;

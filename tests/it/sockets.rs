@@ -98,6 +98,89 @@ fn what_a_client_may_not_do_ends_with_its_code() {
     });
 }
 
+/// The header of a masked frame with a 64-bit length.
+fn header(first: u8, length: u64) -> Vec<u8> {
+    [&[first, 0xff][..], &length.to_be_bytes(), &[0; 4]].concat()
+}
+
+#[test]
+fn a_frame_that_announces_too_much_is_refused_at_its_header() {
+    each(&["socket.max_frame_bytes=4096"], |server| {
+        let fragment = [&[0x01, 0xfe, 0x0f, 0xff, 0, 0, 0, 0][..], &[b' '; 4_095]].concat();
+        let behind_fragment = |header: Vec<u8>| [fragment.clone(), header].concat();
+        let cases = [
+            ("2^40 bytes of text", header(0x81, 1 << 40)),
+            ("2^40 bytes", header(0x82, 1 << 40)),
+            ("one byte too many", header(0x81, 4_097)),
+            ("the most significant bit", header(0x81, 1 << 63)),
+            ("a 16-bit length", vec![0x81, 0xfe, 0x10, 0x01]),
+            ("a first fragment", header(0x01, 1 << 40)),
+            ("a continuation", behind_fragment(header(0x00, 1 << 40))),
+            ("a continuation of two bytes where one is left", behind_fragment(vec![0x80, 0x82])),
+            ("a ping of 126 bytes", vec![0x89, 0xfe]),
+            ("a close of 2^40 bytes", header(0x88, 1 << 40)),
+        ];
+        for (what, bytes) in cases {
+            for logged_in in [false, true] {
+                let mut client = Client::connect(server.address);
+                if logged_in {
+                    client.send(&json!({"type": "login", "user_id": 1, "device": "test"}));
+                    client.expect("welcome");
+                }
+                // The header alone: nothing comes that could be buffered.
+                if bytes.len() < 20 {
+                    for byte in &bytes {
+                        client.tcp().write_all(&[*byte]).unwrap();
+                    }
+                } else {
+                    client.tcp().write_all(&bytes).unwrap();
+                }
+                assert_eq!(client.close_code(), 3501, "{what}, logged in: {logged_in}");
+            }
+        }
+        // As much as is allowed is read, in one frame or several.
+        let mut client = Client::connect(server.address);
+        client.send(&json!({"type": "login", "user_id": 1, "device": "test"}));
+        client.expect("welcome");
+        let ping = format!("{:4096}", r#"{"type":"ping"}"#);
+        client.send_text(&ping);
+        client.expect("pong");
+        let (start, end) = ping.as_bytes().split_at(4_095);
+        client.tcp().write_all(&[&[0x01, 0xfe, 0x0f, 0xff, 0, 0, 0, 0], start].concat()).unwrap();
+        client.tcp().write_all(&[0x80, 0x81, 0, 0, 0, 0, end[0]]).unwrap();
+        client.expect("pong");
+    });
+}
+
+#[test]
+fn a_client_that_goes_on_sending_such_a_frame_fills_no_memory() {
+    /// Many times what the kernel holds for both ends.
+    const SENT_BYTES: usize = 128 << 20;
+    /// An allocator takes its memory in pages of 2 MiB, some for each size of buffer and thread: a few connections cost
+    /// that once, however much is sent.
+    const ONCE_BYTES: u64 = 64 << 20;
+    each(&[], |server| {
+        for logged_in in [false, true] {
+            let mut client = Client::connect(server.address);
+            if logged_in {
+                client.send(&json!({"type": "login", "user_id": 1, "device": "test"}));
+                client.expect("welcome");
+            }
+            let before = server.resident_bytes();
+            client.tcp().write_all(&header(0x82, 1 << 40)).unwrap();
+            let piece = [0; 64 << 10];
+            let mut sent = 0;
+            while sent < SENT_BYTES && client.tcp().write_all(&piece).is_ok() {
+                sent += piece.len();
+            }
+            let grown = server.resident_bytes().saturating_sub(before);
+            println!("logged in: {logged_in}, {sent} bytes were sent, {grown} more are resident");
+            assert!(sent < SENT_BYTES, "logged in: {logged_in}, {sent} bytes were taken");
+            assert!(grown < ONCE_BYTES, "logged in: {logged_in}, {grown} more bytes are resident");
+        }
+    });
+}
+
 #[test]
 fn a_slow_client_is_told_so_as_soon_as_it_reads_again() {
     each(&["socket.max_outbound_bytes=65536", "policy.caps=[]"], |server| {

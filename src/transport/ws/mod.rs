@@ -1,12 +1,15 @@
 //! WebSocket pipes (RFC 6455). What is said on a connection is one file, how it is written another:
 //!
 //! - `conversation.rs` login, rates, deadlines, fragments, close codes: frames in, [`Wire`] calls out;
+//! - `incoming.rs` bytes to messages, headers checked before payloads are buffered;
+//! - `outgoing.rs` frames waiting to be written;
 //! - `socket.rs` an actor that owns its TCP socket, the default;
 //! - `session.rs` an actor of actix-web-actors (`socket.backend = "actix-web-actors"`), 11 KB more a connection.
 //!
 //! [`Wire`]: conversation::Wire
 
 mod conversation;
+mod incoming;
 mod outgoing;
 pub mod session;
 pub mod socket;

@@ -12,17 +12,16 @@ use std::task::{self, Poll, Waker};
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler};
-use actix_codec::Decoder;
-use actix_http::ws::{CloseReason, Codec, Frame as Received, Message, ProtocolError};
+use actix_http::ws::CloseReason;
 use actix_web::rt::net::TcpStream;
-use actix_web::web::BytesMut;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::Limits;
 use super::conversation::{Conversation, Reminder, Wire};
+use super::incoming::Incoming;
 use super::outgoing::Outgoing;
 use crate::deliver::Frame;
-use crate::transport::framing::{Violation, Whole};
+use crate::transport::framing::Whole;
 use crate::transport::pipe::{Gateway, Outbound, PIPE_CAPACITY, PipeMeter, next_connection, pipe};
 
 /// Bytes read with one call.
@@ -44,19 +43,19 @@ thread_local! {
 /// one it is an echo that conformance tests talk to: the same code up to the whole message, which is sent back.
 pub fn start(
     stream: TcpStream,
-    read: BytesMut,
+    read: &[u8],
     limits: &Arc<Limits>,
     gateway: Option<Arc<dyn Gateway>>,
     place: Place,
 ) {
+    let mut incoming = Incoming::new(limits.socket.max_frame_bytes);
+    incoming.push(read);
     let mut io = Io {
         stream,
-        codec: Codec::new().max_size(limits.socket.max_frame_bytes),
-        partial: read,
+        incoming,
         out: Outgoing::default(),
         max_waiting: limits.socket.max_outbound_bytes,
         waker: None,
-        is_broken: false,
         is_ending: false,
         _place: place,
     };
@@ -77,15 +76,11 @@ pub fn start(
 
 struct Io {
     stream: TcpStream,
-    codec: Codec,
-    /// The beginning of a frame.
-    partial: BytesMut,
+    incoming: Incoming,
     out: Outgoing,
     /// A client that lets more answers than this wait is not read from.
     max_waiting: usize,
     waker: Option<Waker>,
-    /// What came is no WebSocket: nothing more is decoded.
-    is_broken: bool,
     is_ending: bool,
     _place: Place,
 }
@@ -98,56 +93,25 @@ impl Io {
         }
     }
 
-    /// More bytes into `partial`. An error is the connection's end.
+    /// Whether the client is read from now.
+    fn may_read(&self) -> bool {
+        self.incoming.may_read() && self.out.bytes() <= self.max_waiting
+    }
+
+    /// Reads more bytes. An error is the connection's end.
     fn read(&mut self, task: &mut task::Context<'_>) -> Poll<Result<(), Gone>> {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
             match Pin::new(&mut self.stream).poll_read(task, &mut buffer) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-                    if !self.is_broken {
-                        self.partial.extend_from_slice(buffer.filled());
-                    }
+                    self.incoming.push(buffer.filled());
                     Poll::Ready(Ok(()))
                 }
                 Poll::Ready(_) => Poll::Ready(Err(Gone)),
             }
         })
     }
-
-    /// The next message in `partial`, or what is wrong with it.
-    fn decode(&mut self) -> Option<Result<Message, Violation>> {
-        if self.is_broken {
-            return None;
-        }
-        let decoded = match self.codec.decode(&mut self.partial) {
-            Ok(None) => {
-                if self.partial.is_empty() {
-                    self.partial = BytesMut::new();
-                }
-                return None;
-            }
-            Ok(Some(frame)) => message(frame),
-            Err(ProtocolError::Overflow) => Err(Violation::TooBig),
-            Err(_) => Err(Violation::Protocol),
-        };
-        if decoded.is_err() {
-            self.is_broken = true;
-            self.partial = BytesMut::new();
-        }
-        Some(decoded)
-    }
-}
-
-fn message(frame: Received) -> Result<Message, Violation> {
-    Ok(match frame {
-        Received::Text(bytes) => Message::Text(bytes.try_into().map_err(|_| Violation::NotUtf8)?),
-        Received::Binary(bytes) => Message::Binary(bytes),
-        Received::Continuation(item) => Message::Continuation(item),
-        Received::Ping(bytes) => Message::Ping(bytes),
-        Received::Pong(bytes) => Message::Pong(bytes),
-        Received::Close(reason) => Message::Close(reason),
-    })
 }
 
 /// The connection is no more.
@@ -175,14 +139,14 @@ impl SocketPipe {
         }
         for _ in 0..READS_A_TURN {
             self.answer(context);
-            let may_read = self.io.out.bytes() <= self.io.max_waiting;
+            let may_read = self.io.may_read();
             let read = may_read && self.io.read(task)?.is_ready();
             if read {
                 continue;
             }
             self.write(task)?;
             // What could not be read for the answers that waited may be read now.
-            if may_read || self.io.out.bytes() > self.io.max_waiting {
+            if may_read || !self.io.may_read() {
                 return Ok(());
             }
         }
@@ -192,7 +156,7 @@ impl SocketPipe {
     }
 
     fn answer(&mut self, context: &mut Context<Self>) {
-        while let Some(message) = self.io.decode() {
+        while let Some(message) = self.io.incoming.next_message() {
             self.talk(context, |conversation, _, wire| conversation.received(message, wire));
         }
     }

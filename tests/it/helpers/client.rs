@@ -52,6 +52,11 @@ impl Client {
         self.socket.send(Message::binary(bytes.to_vec())).unwrap();
     }
 
+    /// The TCP stream beneath, for bytes that no client would send.
+    pub fn tcp(&mut self) -> &mut TcpStream {
+        self.socket.get_mut()
+    }
+
     /// The next JSON frame; an error when the connection ends or nothing comes in time.
     pub fn next(&mut self) -> Result<Value, tungstenite::Error> {
         loop {
