@@ -95,6 +95,10 @@ fn what_a_client_may_not_do_ends_with_its_code() {
             }
         };
         assert_eq!(closes(&floods), 3013);
+        // Frames that ask for no answer are frames too.
+        let pongs =
+            |client: &mut Client| client.tcp().write_all(&[0x8a, 0x80, 0, 0, 0, 0].repeat(60)).unwrap();
+        assert_eq!(closes(&pongs), 3013);
     });
 }
 

@@ -112,13 +112,13 @@ impl Conversation {
             return;
         }
         match message {
-            Ok(Message::Pong(_) | Message::Nop) => {}
             Ok(Message::Close(reason)) => {
                 self.state = State::Closing;
                 wire.close(reason);
                 wire.end();
             }
             Ok(_) if !self.within_rate() => self.close(CloseCode::TooManyRequests, wire),
+            Ok(Message::Pong(_) | Message::Nop) => {}
             Ok(Message::Text(text)) if self.gateway.is_some() => self.text(&text, wire),
             Ok(Message::Text(text)) => wire.echo(Whole::Text(text.into())),
             Ok(Message::Ping(bytes)) => wire.pong(&bytes),

@@ -107,9 +107,15 @@ impl Outgoing {
         self.pieces.is_empty()
     }
 
-    /// Bytes that wait.
-    pub fn bytes(&self) -> usize {
+    /// Bytes that wait to be written.
+    #[cfg(test)]
+    fn bytes(&self) -> usize {
         self.bytes - self.sent
+    }
+
+    /// Memory that waits: a pong of 2 bytes on the wire takes some twenty times as much here.
+    pub fn held_bytes(&self) -> usize {
+        self.bytes - self.sent + self.pieces.len() * size_of::<Piece>()
     }
 
     /// Writes as much as the socket takes; how many metered bytes are out with it. `Ready` = nothing waits any more.
@@ -236,6 +242,16 @@ mod tests {
             assert_eq!(freed, texts.iter().map(String::len).sum::<usize>());
             assert!(outgoing.is_empty() && outgoing.bytes() == 0);
         }
+    }
+
+    #[test]
+    fn many_small_answers_weigh_what_they_take() {
+        let mut outgoing = Outgoing::default();
+        for _ in 0..1_000 {
+            outgoing.control(10, b"");
+        }
+        assert_eq!(outgoing.bytes(), 2_000);
+        assert!(outgoing.held_bytes() >= 1_000 * size_of::<Piece>());
     }
 
     #[test]

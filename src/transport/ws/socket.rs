@@ -95,7 +95,7 @@ impl Io {
 
     /// Whether the client is read from now.
     fn may_read(&self) -> bool {
-        self.incoming.may_read() && self.out.bytes() <= self.max_waiting
+        self.incoming.may_read() && self.out.held_bytes() <= self.max_waiting
     }
 
     /// Reads more bytes. An error is the connection's end.
