@@ -1,4 +1,4 @@
-//! What users do with messages: feedback, mutes, conversions.
+//! What users do with messages: feedback and mutes. Conversions are computed from stored events when they are read.
 
 use super::record::{FeedbackRow, Record};
 use super::user_state::{Step, UserState};
@@ -6,7 +6,6 @@ use crate::base::{ConnectionId, ExternalId, NotificationId};
 use crate::catalogue::Item;
 use crate::deliver::inbound::{MuteOf, MuteWish};
 use crate::deliver::{self, frames};
-use crate::event::{Event, EventKind};
 use crate::feedback::FeedbackOutcome;
 use crate::notify::policy::BRAND;
 
@@ -56,20 +55,6 @@ impl UserState {
         if outcome.is_rejection() {
             self.policy.note_dismissed(id, step.now());
         }
-    }
-
-    /// A purchase that follows a message naming the item is the message's conversion.
-    pub(super) fn credit(&self, event: &Event, step: &mut Step<'_>) {
-        let (EventKind::Purchase, Some(item)) = (event.kind, event.item) else { return };
-        let Some(sent) = self.policy.credit(item, step.world.rules(), event.occurred_at) else { return };
-        step.record(Record::Feedback(FeedbackRow {
-            notification_id: sent.id,
-            outcome: FeedbackOutcome::Converted.code(),
-            user: self.user,
-            item: Some(item),
-            value: event.value,
-            occurred_at: event.occurred_at,
-        }));
     }
 
     /// Mutes what the wish names, or what the message it came with is about, and answers.

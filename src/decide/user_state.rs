@@ -292,9 +292,6 @@ impl UserState {
         }
         self.watch_rate(events, step);
         self.place(step.world);
-        for event in events {
-            self.credit(event, step);
-        }
         self.fire_events(events, step);
     }
 

@@ -2,6 +2,7 @@
 //! and in which words to write ([`learner`] joins [`send_time`], [`volume`] and [`variants`]); what a change did ([`experiments`], [`lift`],
 //! [`uplift`]). Every random choice gives its propensity.
 
+pub mod attribution;
 pub mod experiments;
 pub mod learner;
 pub mod lift;

@@ -66,6 +66,7 @@ async fn slow(shared: &Shared, cache: &SlowCache) -> Result<Slow, ApiError> {
     }
     let began = Instant::now();
     let since = Timestamp::now().plus_days(-FEEDBACK_DAYS);
+    let window = shared.rules.load().attribution_window;
     let (feedback, users, pushes) = shared
         .store
         .run(move |connection| {
@@ -73,7 +74,7 @@ async fn slow(shared: &Shared, cache: &SlowCache) -> Result<Slow, ApiError> {
                 subscriptions: store::push_subscriptions::count(connection)?,
                 waiting: store::push_outbox::waiting(connection)?,
             };
-            Ok((store::outcomes::rates(connection, since)?, store::users::count(connection)?, pushes))
+            Ok((store::outcomes::rates(connection, since, window)?, store::users::count(connection)?, pushes))
         })
         .await?;
     let mut feedback = serde_json::to_value(feedback).unwrap_or_default();

@@ -56,7 +56,8 @@ pub async fn readings(
         .store
         .run(move |connection| {
             let from = store::experiments::slices_since(connection, since)?;
-            let users = from.map(|from| store::experiments::users(connection, None, from)).transpose()?;
+            let users =
+                from.map(|from| store::experiments::users(connection, None, from, window)).transpose()?;
             let choices = store::experiments::variant_choices(connection, since)?;
             let coins = store::experiments::coin_decisions(connection, since, window, Timestamp::now())?;
             Ok((from.zip(users), choices, coins, store::experiments::names(connection, since)?))
@@ -86,13 +87,14 @@ pub async fn reading(
     caller.admin()?;
     let days = days(query.days)?;
     let since = Timestamp::now().plus_days(-days);
+    let window = shared.rules.load().attribution_window;
     let name = path.into_inner();
     let asked = name.clone();
     let (definition, users) = shared
         .store
         .run(move |connection| {
             let definition = store::experiments::definition(connection, &asked)?;
-            Ok((definition, store::experiments::users(connection, Some(&asked), since)?))
+            Ok((definition, store::experiments::users(connection, Some(&asked), since, window)?))
         })
         .await?;
     if users.is_empty() && definition.is_none() {

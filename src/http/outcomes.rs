@@ -108,11 +108,12 @@ pub async fn outcomes(
     let query = query.map_err(|error| ApiError::invalid("bad_query", Some("by"), error.to_string()))?;
     let (by, days) = (query.by, days(query.days)?);
     let since = Timestamp::now().plus_days(-days);
-    let zone = shared.rules.load().time_zone.iana_name().unwrap_or("UTC").to_owned();
+    let rules = shared.rules.load_full();
+    let (zone, window) = (rules.time_zone.iana_name().unwrap_or("UTC").to_owned(), rules.attribution_window);
     let asked = zone.clone();
     let groups = shared
         .store
-        .run(move |connection| store::outcomes::by(connection, by.group(), since, &asked))
+        .run(move |connection| store::outcomes::by(connection, by.group(), since, &asked, window))
         .await?;
     let mut answer = json!({"by": name_of(by), "days": days, "time_zone": zone, "groups": named(by, &groups, &shared),
         "overall": whole(&groups)});

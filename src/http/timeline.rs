@@ -42,11 +42,12 @@ pub async fn timeline(
         })?,
         None => Timestamp::now().plus_days(1.0),
     };
+    let window = shared.rules.load().attribution_window;
     let found = shared
         .store
         .run(move |connection| {
             let Some(user) = store::users::find(connection, &id)? else { return Ok(None) };
-            Ok(Some(store::timeline::of(connection, user, before, limit)?))
+            Ok(Some(store::timeline::of(connection, user, before, limit, window)?))
         })
         .await?;
     let moments = found.ok_or(ApiError::NotFound("this user"))?;

@@ -1,14 +1,22 @@
 //! What users did under each arm of an experiment, and what its choices were: read from `decisions`, whose rows say which
 //! slice, arm and variant held.
 
+use std::collections::BTreeSet;
+
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Double, Float, Jsonb, Nullable, SmallInt, Text, Timestamptz};
+use diesel::sql_types::{
+    Array, BigInt, Bool, Double, Float, Integer, Jsonb, Nullable, SmallInt, Text, Timestamptz,
+    Uuid as SqlUuid,
+};
 
 use super::StoreError;
+use super::conversions;
 use super::convert::{from_pg, segment_from_sql, to_pg};
+use super::notifications::column;
 use super::sql::sql;
-use crate::base::{Millis, Timestamp};
+use crate::base::{Millis, NotificationId, Timestamp, UserId};
+use crate::feedback::attribution::{self, Brought, Kept};
 use crate::feedback::lift::UserOutcome;
 
 /// Most users of one reading: some 100 MB while it is made.
@@ -31,7 +39,7 @@ pub struct ArmUser {
     pub last_touch: bool,
 }
 
-type UserColumns = (String, Option<i16>, i64, i64, bool, f64, bool, bool);
+type UserColumns = (i32, String, Option<i16>, PgTimestamp, i64, i64, bool, bool);
 
 /// A variant chosen by chance, and what came of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +67,7 @@ pub struct CoinDecision {
     pub sent: bool,
     /// Probability of what it said, in (0, 1].
     pub propensity: f32,
-    /// The user bought something within the window after it.
+    /// The user bought something within the window after it, and did not return it.
     pub bought: bool,
 }
 
@@ -97,14 +105,19 @@ pub fn definition(conn: &mut PgConnection, name: &str) -> Result<Option<serde_js
 }
 
 /// Every user with a decision since `since`, at most [`MAX_USERS`]: by slice, or by the arm of the named experiment.
-/// What a user bought and whom a user left counts from that user's first decision on. Robots are left out.
+/// What a user bought and did not return, and whom a user left, counts from that user's first decision on. Robots are left
+/// out. `window` is that of [`ArmUser::last_touch`].
 pub fn users(
     conn: &mut PgConnection,
     experiment: Option<&str>,
     since: Timestamp,
+    window: Millis,
 ) -> Result<Vec<ArmUser>, StoreError> {
-    let rows = sql::<(Text, Nullable<SmallInt>, BigInt, BigInt, Bool, Double, Bool, Bool)>(
+    let credits = conversions::credits(conn, None, since, window)?;
+    let brought: Vec<(NotificationId, Brought)> = attribution::by_message(&credits).into_iter().collect();
+    let rows = sql::<(Integer, Text, Nullable<SmallInt>, Timestamptz, BigInt, BigInt, Bool, Bool)>(
         "WITH asked AS (SELECT ?::timestamptz AS since, ?::text AS experiment), \
+         brought AS (SELECT * FROM unnest(?, ?) AS b (notification_id, kept)), \
          decided AS (SELECT user_id, decided_at, segment, \
          CASE WHEN experiment IS NULL THEN slice ELSE arms->>experiment END AS arm \
          FROM asked, decisions WHERE decided_at >= since), \
@@ -112,44 +125,47 @@ pub fn users(
          (array_agg(segment ORDER BY decided_at DESC))[1] AS segment \
          FROM decided JOIN users u USING (user_id) WHERE arm IS NOT NULL AND NOT u.is_robot \
          GROUP BY 1 ORDER BY 1 LIMIT ?), \
-         came AS (SELECT f.notification_id, bool_or(outcome = 2) AS clicked, bool_or(outcome = 4) AS converted, \
+         came AS (SELECT f.notification_id, bool_or(outcome = 2) AS clicked, \
+         bool_or(outcome = 4 AND f.occurred_at >= n.created_at) AS converted, \
          bool_or(outcome = 5) AS muted FROM feedback f JOIN notifications n USING (notification_id), asked \
          WHERE n.created_at >= since GROUP BY 1), \
-         told AS (SELECT n.user_id, \
-         count(*) FILTER (WHERE a.up_to >= n.stream_offset OR c.notification_id IS NOT NULL) AS delivered, \
-         count(*) FILTER (WHERE c.clicked) AS clicked, coalesce(bool_or(c.converted), false) AS converted, \
+         told AS (SELECT n.user_id, count(*) FILTER (WHERE a.up_to >= n.stream_offset OR c.notification_id IS NOT NULL \
+         OR b.notification_id IS NOT NULL) AS delivered, \
+         count(*) FILTER (WHERE c.clicked) AS clicked, coalesce(bool_or(coalesce(b.kept, c.converted)), false) AS converted, \
          coalesce(bool_or(c.muted), false) AS muted \
          FROM asked CROSS JOIN notifications n LEFT JOIN acknowledgements a ON a.user_id = n.user_id \
-         LEFT JOIN came c USING (notification_id) \
-         WHERE n.created_at >= since GROUP BY 1), \
-         bought AS (SELECT e.user_id, sum(coalesce(e.value, 0)) AS revenue FROM asked CROSS JOIN events e \
-         JOIN seen s USING (user_id) WHERE e.kind = 5 AND e.occurred_at >= since AND e.occurred_at >= s.first GROUP BY 1) \
-         SELECT s.arm, s.segment, coalesce(t.delivered, 0), coalesce(t.clicked, 0), b.user_id IS NOT NULL, \
-         coalesce(b.revenue, 0)::float8, coalesce(t.muted, false) \
+         LEFT JOIN came c USING (notification_id) LEFT JOIN brought b USING (notification_id) \
+         WHERE n.created_at >= since GROUP BY 1) \
+         SELECT s.user_id, s.arm, s.segment, s.first, coalesce(t.delivered, 0), coalesce(t.clicked, 0), coalesce(t.muted, false) \
          OR EXISTS (SELECT FROM consents c WHERE c.user_id = s.user_id AND c.purpose = 'marketing' AND NOT c.granted \
          AND c.recorded_at >= s.first) \
          OR EXISTS (SELECT FROM opt_outs o WHERE o.user_id = s.user_id AND o.opted_out_at >= s.first), coalesce(t.converted, false) \
-         FROM seen s LEFT JOIN told t USING (user_id) LEFT JOIN bought b USING (user_id)",
+         FROM seen s LEFT JOIN told t USING (user_id)",
     )
     .bind::<Timestamptz, _>(to_pg(since))
     .bind::<Nullable<Text>, _>(experiment)
+    .bind::<Array<SqlUuid>, _>(column(&brought, |(id, _)| id.0))
+    .bind::<Array<Bool>, _>(column(&brought, |(_, brought)| brought.first.is_some()))
     .bind::<BigInt, _>(MAX_USERS)
     .load::<UserColumns>(conn)?;
-    let user =
-        |(arm, segment, delivered, clicked, converted, revenue, opted_out, last_touch): UserColumns| {
-            ArmUser {
-                arm,
-                segment: segment_from_sql(segment),
-                outcome: UserOutcome {
-                    delivered: u32::try_from(delivered).unwrap_or(u32::MAX),
-                    clicked: u32::try_from(clicked).unwrap_or(u32::MAX),
-                    converted,
-                    revenue,
-                    opted_out,
-                },
-                last_touch,
-            }
-        };
+    let bought = conversions::kept(conn, rows.iter().map(|row| UserId::from_sql(row.0)), since)?;
+    let user = |(id, arm, segment, first, delivered, clicked, opted_out, last_touch): UserColumns| {
+        let first = from_pg(first);
+        let bought = bought.get(&UserId::from_sql(id)).map_or(&[][..], Vec::as_slice);
+        let counted = || bought.iter().filter(|kept| kept.trade.at >= first);
+        ArmUser {
+            arm,
+            segment: segment_from_sql(segment),
+            outcome: UserOutcome {
+                delivered: u32::try_from(delivered).unwrap_or(u32::MAX),
+                clicked: u32::try_from(clicked).unwrap_or(u32::MAX),
+                converted: counted().next().is_some(),
+                revenue: counted().map(Kept::value).sum(),
+                opted_out,
+            },
+            last_touch,
+        }
+    };
     Ok(rows.into_iter().map(user).collect())
 }
 
@@ -187,28 +203,32 @@ pub fn coin_decisions(
     now: Timestamp,
 ) -> Result<Vec<CoinDecision>, StoreError> {
     let window_s = window.0 as f64 / 1_000.0;
-    let rows = sql::<(Text, Nullable<SmallInt>, Bool, Float, Bool)>(
+    let rows = sql::<(Integer, Timestamptz, Text, Nullable<SmallInt>, Bool, Float)>(
         "WITH asked AS (SELECT ?::timestamptz AS since, ?::timestamptz AS over, make_interval(secs => ?) AS span), \
          first AS (SELECT DISTINCT ON (d.user_id, date_bin(span, d.decided_at, since)) d.* \
          FROM asked, decisions d JOIN users u USING (user_id) \
          WHERE d.decided_at >= since AND d.decided_at <= over - span AND d.slice = 'random' AND NOT u.is_robot \
          AND d.propensity < 1 AND d.steps @> '[{\"step\": \"experiment\"}]' \
          ORDER BY d.user_id, date_bin(span, d.decided_at, since), d.decided_at) \
-         SELECT trigger, segment, outcome <> 'drop', propensity, EXISTS (SELECT FROM events e \
-         WHERE e.user_id = first.user_id AND e.kind = 5 AND e.occurred_at > decided_at AND e.occurred_at <= decided_at + span) \
-         FROM first, asked ORDER BY decided_at DESC LIMIT ?",
+         SELECT user_id, decided_at, trigger, segment, outcome <> 'drop', propensity FROM first ORDER BY decided_at DESC LIMIT ?",
     )
     .bind::<Timestamptz, _>(to_pg(since))
     .bind::<Timestamptz, _>(to_pg(now))
     .bind::<Double, _>(window_s)
     .bind::<BigInt, _>(MAX_CHOICES)
-    .load::<(String, Option<i16>, bool, f32, bool)>(conn)?;
-    let decision = |(trigger, segment, sent, propensity, bought)| CoinDecision {
-        trigger,
-        segment: segment_from_sql(segment),
-        sent,
-        propensity,
-        bought,
+    .load::<(i32, PgTimestamp, String, Option<i16>, bool, f32)>(conn)?;
+    let users: BTreeSet<UserId> = rows.iter().map(|row| UserId::from_sql(row.0)).collect();
+    let bought = conversions::kept(conn, users, since)?;
+    let decision = |(user, at, trigger, segment, sent, propensity)| {
+        let at = from_pg(at);
+        let within = |kept: &Kept| kept.trade.at > at && kept.trade.at <= at + window;
+        CoinDecision {
+            trigger,
+            segment: segment_from_sql(segment),
+            sent,
+            propensity,
+            bought: bought.get(&UserId::from_sql(user)).is_some_and(|kept| kept.iter().any(within)),
+        }
     };
     Ok(rows.into_iter().map(decision).collect())
 }

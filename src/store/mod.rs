@@ -10,6 +10,7 @@ pub mod bulk;
 pub mod cleaning;
 pub mod cluster;
 pub mod consents;
+pub mod conversions;
 mod convert;
 mod copy_out;
 pub mod decisions;

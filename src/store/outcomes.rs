@@ -1,13 +1,17 @@
-//! What came of messages, by any property of theirs: one pass over `notifications`, their feedback and their decisions.
+//! Outcomes of messages by any property of theirs: one pass over `notifications`, their feedback and their decisions, with the
+//! purchases credited to them ([`conversions`]). A client's own report of a conversion counts where no purchase is known.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Double, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Double, Text, Timestamptz, Uuid as SqlUuid};
 use serde::Serialize;
 
 use super::StoreError;
+use super::conversions;
 use super::convert::to_pg;
+use super::notifications::column;
 use super::sql::sql;
-use crate::base::Timestamp;
+use crate::base::{Millis, NotificationId, Timestamp};
+use crate::feedback::attribution::{self, Brought};
 use crate::feedback::outcomes::{OutcomeCounts, Share};
 
 /// What messages are grouped by.
@@ -54,9 +58,10 @@ macro_rules! grouped_by {
     ($first:literal, $second:literal, $group:literal) => {
         concat!(
             "WITH asked AS (SELECT ?::timestamptz AS since, ?::text AS zone), \
+             brought AS (SELECT * FROM unnest(?, ?, ?) AS b (notification_id, kept, revenue)), \
              came AS (SELECT f.notification_id, bool_or(outcome = 1) AS displayed, bool_or(outcome = 2) AS clicked, \
-             bool_or(outcome = 3) AS dismissed, bool_or(outcome = 4) AS converted, sum(value) FILTER (WHERE outcome = 4) \
-             AS revenue, bool_or(outcome = 5) AS muted, bool_or(outcome = 6) AS liked, bool_or(outcome = 7) AS disliked \
+             bool_or(outcome = 3) AS dismissed, bool_or(outcome = 4 AND f.occurred_at >= n.created_at) AS converted, \
+             sum(value) FILTER (WHERE outcome = 4 AND f.occurred_at >= n.created_at) AS revenue, bool_or(outcome = 5) AS muted, bool_or(outcome = 6) AS liked, bool_or(outcome = 7) AS disliked \
              FROM feedback f JOIN notifications n USING (notification_id), asked WHERE n.created_at >= since GROUP BY 1), \
              gone AS (SELECT user_id, min(at) AS at FROM (SELECT said.user_id, recorded_at AS at FROM consents said, asked \
              WHERE purpose = 'marketing' AND NOT granted AND recorded_at >= since AND (SELECT p.granted FROM consents p \
@@ -70,13 +75,13 @@ macro_rules! grouped_by {
              coalesce(variant, alternatives[1]) AS variant FROM decisions, asked \
              WHERE notification_id IS NOT NULL AND decided_at >= since - interval '1 day' ORDER BY notification_id) \
              SELECT ", $first, ", ", $second, ", count(*), \
-             count(*) FILTER (WHERE a.up_to >= n.stream_offset OR c.notification_id IS NOT NULL), \
+             count(*) FILTER (WHERE a.up_to >= n.stream_offset OR c.notification_id IS NOT NULL OR b.notification_id IS NOT NULL), \
              count(*) FILTER (WHERE c.displayed), count(*) FILTER (WHERE c.clicked), \
              count(*) FILTER (WHERE c.dismissed), count(*) FILTER (WHERE c.liked), count(*) FILTER (WHERE c.disliked), \
-             count(*) FILTER (WHERE c.converted), coalesce(sum(c.revenue), 0)::float8, \
+             count(*) FILTER (WHERE coalesce(b.kept, c.converted)), coalesce(sum(coalesce(b.revenue, c.revenue)), 0)::float8, \
              count(*) FILTER (WHERE c.muted), count(l.notification_id) \
              FROM asked CROSS JOIN notifications n LEFT JOIN acknowledgements a ON a.user_id = n.user_id \
-             LEFT JOIN came c USING (notification_id) \
+             LEFT JOIN came c USING (notification_id) LEFT JOIN brought b USING (notification_id) \
              LEFT JOIN last l USING (notification_id) LEFT JOIN ways w USING (notification_id) \
              WHERE n.created_at >= since GROUP BY ", $group, " ORDER BY 3 DESC, 1, 2 LIMIT ?"
         )
@@ -84,12 +89,13 @@ macro_rules! grouped_by {
 }
 
 /// Outcomes of the messages created since `since`, the largest group first; at most 1,000 groups. Hours and weekdays are
-/// those of `zone` (IANA name).
+/// those of `zone` (IANA name); purchases count up to `window` after the message.
 pub fn by(
     conn: &mut PgConnection,
     group: GroupBy,
     since: Timestamp,
     zone: &str,
+    window: Millis,
 ) -> Result<Vec<OutcomeGroup>, StoreError> {
     let text = match group {
         GroupBy::Kind => grouped_by!("n.kind", "''"),
@@ -106,7 +112,7 @@ pub fn by(
             grouped_by!("(ARRAY['socket', 'push', 'inbox'])[n.channel + 1]", "''")
         }
     };
-    groups(conn, text, since, zone)
+    groups(conn, text, since, zone, window)
 }
 
 fn groups(
@@ -114,7 +120,10 @@ fn groups(
     text: &'static str,
     since: Timestamp,
     zone: &str,
+    window: Millis,
 ) -> Result<Vec<OutcomeGroup>, StoreError> {
+    let credits = conversions::credits(conn, None, since, window)?;
+    let brought: Vec<(NotificationId, Brought)> = attribution::by_message(&credits).into_iter().collect();
     let rows = sql::<(
         Text,
         Text,
@@ -132,6 +141,9 @@ fn groups(
     )>(text)
     .bind::<Timestamptz, _>(to_pg(since))
     .bind::<Text, _>(zone)
+    .bind::<Array<SqlUuid>, _>(column(&brought, |(id, _)| id.0))
+    .bind::<Array<Bool>, _>(column(&brought, |(_, brought)| brought.first.is_some()))
+    .bind::<Array<Double>, _>(column(&brought, |(_, brought)| brought.revenue))
     .bind::<BigInt, _>(MAX_GROUPS)
     .load::<Row>(conn)?;
     Ok(rows.into_iter().map(group_of).collect())
@@ -186,8 +198,9 @@ pub struct FeedbackRates {
     pub by_segment: Vec<NamedRates>,
 }
 
-/// Rates of the messages created since `since`. One pass over them; empty groups are left out, and beyond 1,000 the smallest.
-pub fn rates(conn: &mut PgConnection, since: Timestamp) -> Result<FeedbackRates, StoreError> {
+/// Rates of the messages created since `since`, with purchases up to `window` after each. One pass over them; empty groups are
+/// left out, and beyond 1,000 the smallest.
+pub fn rates(conn: &mut PgConnection, since: Timestamp, window: Millis) -> Result<FeedbackRates, StoreError> {
     // grouping() has a bit for each column that is not grouped by, the last column lowest.
     let text = grouped_by!(
         "CASE grouping(n.kind, n.trigger, n.model_version, n.segment) \
@@ -196,7 +209,7 @@ pub fn rates(conn: &mut PgConnection, since: Timestamp) -> Result<FeedbackRates,
         "GROUPING SETS ((), (n.kind), (n.trigger), (n.model_version), (n.segment))"
     );
     let mut result = FeedbackRates::default();
-    for OutcomeGroup { key: (of, value), counts } in groups(conn, text, since, "UTC")? {
+    for OutcomeGroup { key: (of, value), counts } in groups(conn, text, since, "UTC", window)? {
         let rates = Rates::of(counts);
         let (group, name) = match of.as_str() {
             "kind" => (&mut result.by_kind, Some(value)),

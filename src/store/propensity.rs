@@ -2,17 +2,20 @@
 
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Float, Nullable, SmallInt, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Float, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use uuid::Uuid;
 
 use super::convert::{from_pg, segment_from_sql, to_pg};
 use super::sql::sql;
-use super::{StoreError, without_time_limit};
-use crate::base::{Millis, Timestamp};
+use super::{StoreError, conversions, without_time_limit};
+use crate::base::{Millis, NotificationId, Timestamp};
+use crate::feedback::attribution;
 use crate::recommend::propensity::PerResponse;
 
 pub use crate::recommend::propensity::Message;
 
 type Columns = (
+    Nullable<SqlUuid>,
     Timestamptz,
     Text,
     Text,
@@ -22,39 +25,61 @@ type Columns = (
     Nullable<BigInt>,
     Nullable<BigInt>,
 );
-type Row =
-    (PgTimestamp, String, String, Option<i16>, Option<Vec<f32>>, Option<i64>, Option<i64>, Option<i64>);
+type Row = (
+    Option<Uuid>,
+    PgTimestamp,
+    String,
+    String,
+    Option<i16>,
+    Option<Vec<f32>>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+);
 
-/// The latest messages decided since `since`, at most `limit`, in order of time; robots' are left out. One query.
-pub fn messages(conn: &mut PgConnection, since: Timestamp, limit: i64) -> Result<Vec<Message>, StoreError> {
-    let mut rows = without_time_limit(conn, |conn| {
-        Ok(sql::<Columns>(
-            "SELECT d.decided_at, d.trigger, d.category, d.segment, d.features, f.clicked, f.purchased, f.muted \
+/// The latest messages decided since `since`, at most `limit`, in order of time; robots' are left out. Purchases are
+/// those credited to them within `window`.
+pub fn messages(
+    conn: &mut PgConnection,
+    since: Timestamp,
+    limit: i64,
+    window: Millis,
+) -> Result<Vec<Message>, StoreError> {
+    let (mut rows, credits) = without_time_limit(conn, |conn| {
+        let rows = sql::<Columns>(
+            "SELECT d.notification_id, d.decided_at, d.trigger, d.category, d.segment, d.features, f.clicked, f.purchased, f.muted \
              FROM (SELECT * FROM decisions WHERE outcome = 'send' AND decided_at >= ? \
              AND NOT EXISTS (SELECT FROM users u WHERE u.user_id = decisions.user_id AND u.is_robot) \
              ORDER BY decided_at DESC, decision_id DESC LIMIT ?) d \
              LEFT JOIN LATERAL (SELECT min(ms) FILTER (WHERE outcome = 2) AS clicked, \
-             min(ms) FILTER (WHERE outcome = 4) AS purchased, min(ms) FILTER (WHERE outcome = 5) AS muted \
+             min(ms) FILTER (WHERE outcome = 4 AND ms >= 0) AS purchased, min(ms) FILTER (WHERE outcome = 5) AS muted \
              FROM (SELECT outcome, (extract(epoch FROM occurred_at - d.decided_at) * 1000)::bigint AS ms \
              FROM feedback WHERE notification_id = d.notification_id) o) f ON true \
              ORDER BY d.decided_at DESC, d.decision_id DESC",
         )
         .bind::<Timestamptz, _>(to_pg(since))
         .bind::<BigInt, _>(limit.max(0))
-        .load::<Row>(conn)?)
+        .load::<Row>(conn)?;
+        Ok((rows, conversions::credits(conn, None, since, window)?))
     })?;
     rows.reverse();
-    // A purchase carries the client's clock, which may be behind ours.
+    let brought = attribution::by_message(&credits);
     let delay = |ms: Option<i64>| ms.map(|ms| Millis(u64::try_from(ms).unwrap_or(0)));
-    Ok(rows
-        .into_iter()
-        .map(|(sent_at, trigger, category, segment, features, clicked, purchased, muted)| Message {
-            sent_at: from_pg(sent_at),
+    let message = |(id, sent_at, trigger, category, segment, features, clicked, reported, muted): Row| {
+        let sent_at = from_pg(sent_at);
+        let bought = id.and_then(|id| brought.get(&NotificationId(id)));
+        let purchase = match bought {
+            Some(brought) => brought.first.map(|at| at.millis_since(sent_at)),
+            None => delay(reported),
+        };
+        Message {
+            sent_at,
             trigger,
             category,
             segment: segment_from_sql(segment),
             features: features.unwrap_or_default(),
-            after: PerResponse { click: delay(clicked), purchase: delay(purchased), mute: delay(muted) },
-        })
-        .collect())
+            after: PerResponse { click: delay(clicked), purchase, mute: delay(muted) },
+        }
+    };
+    Ok(rows.into_iter().map(message).collect())
 }

@@ -1,5 +1,7 @@
 //! What was decided about one user, sent to and answered by that user, by time.
 
+use std::collections::BTreeSet;
+
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{
@@ -9,10 +11,12 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::StoreError;
+use super::conversions;
 use super::convert::{from_pg, to_pg};
 use super::sql::sql;
-use crate::base::{ItemId, Timestamp, UserId};
+use crate::base::{ItemId, Millis, Timestamp, UserId};
 use crate::feedback::FeedbackOutcome;
+use crate::feedback::attribution::Credit;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,23 +80,30 @@ pub enum What {
         outcome: FeedbackOutcome,
         /// The item clicked or bought.
         item: Option<ItemId>,
-        /// Converted: money.
+        /// Converted: money for what was not returned.
         value: Option<f64>,
     },
 }
 
 /// What happened before `before`, newest first: `limit` entries, and what else happened in the last one's instant, so
-/// that no page cuts through it.
+/// that no page cuts through it. Purchases are credited to messages up to `window` before them.
 pub fn of(
     conn: &mut PgConnection,
     user: UserId,
     before: Timestamp,
     limit: usize,
+    window: Millis,
 ) -> Result<Vec<Moment>, StoreError> {
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut moments = decisions(conn, user, before, most)?;
     moments.extend(messages(conn, user, before, most)?);
-    moments.extend(feedback(conn, user, before, most)?);
+    let credits = conversions::credits(conn, Some(user), Timestamp(0), window)?;
+    let credited: BTreeSet<Uuid> = credits.iter().map(|credit| credit.message.0).collect();
+    let mut reported = feedback(conn, user, before, most)?;
+    // Purchases on record say more than a client's own word.
+    reported.retain(|moment| !moment.what.is_conversion_of(&credited));
+    moments.extend(reported);
+    moments.extend(purchases(&credits, before, limit));
     // Of one instant: the answer above the message, the message above the decision.
     moments.sort_by_key(|moment| (std::cmp::Reverse(moment.at), moment.what.rank()));
     let last = limit.checked_sub(1).and_then(|last| moments.get(last)).map(|moment| moment.at);
@@ -101,6 +112,11 @@ pub fn of(
 }
 
 impl What {
+    fn is_conversion_of(&self, messages: &BTreeSet<Uuid>) -> bool {
+        matches!(self, Self::Feedback { notification_id, outcome: FeedbackOutcome::Converted, .. }
+            if messages.contains(notification_id))
+    }
+
     fn rank(&self) -> u8 {
         match self {
             Self::Feedback { .. } => 0,
@@ -208,7 +224,9 @@ fn feedback(
 ) -> Result<Vec<Moment>, StoreError> {
     let rows = sql::<(Timestamptz, SqlUuid, SmallInt, Nullable<Integer>, Nullable<Double>)>(
         "SELECT occurred_at, notification_id, outcome, item_id, value FROM feedback \
-         WHERE user_id = ? AND occurred_at < ? ORDER BY occurred_at DESC FETCH FIRST (?) ROWS WITH TIES",
+         WHERE user_id = ? AND occurred_at < ? AND (outcome <> 4 OR EXISTS (SELECT FROM notifications n \
+         WHERE n.notification_id = feedback.notification_id AND n.created_at <= feedback.occurred_at)) \
+         ORDER BY occurred_at DESC FETCH FIRST (?) ROWS WITH TIES",
     )
     .bind::<Integer, _>(user.to_sql())
     .bind::<Timestamptz, _>(to_pg(before))
@@ -221,4 +239,26 @@ fn feedback(
             Some(Moment { at: from_pg(at), what: What::Feedback { notification_id, outcome, item, value } })
         };
     Ok(rows.into_iter().filter_map(moment).collect())
+}
+
+/// Purchases credited to messages, but for what was returned: the latest `limit`, and what else happened in the last one's
+/// instant.
+fn purchases(credits: &[Credit], before: Timestamp, limit: usize) -> Vec<Moment> {
+    let mut moments: Vec<Moment> = credits
+        .iter()
+        .filter(|credit| credit.purchase.is_kept() && credit.purchase.trade.at < before)
+        .map(|credit| Moment {
+            at: credit.purchase.trade.at,
+            what: What::Feedback {
+                notification_id: credit.message.0,
+                outcome: FeedbackOutcome::Converted,
+                item: Some(credit.purchase.trade.item),
+                value: credit.purchase.trade.value.map(|_| credit.purchase.value()),
+            },
+        })
+        .collect();
+    moments.sort_by_key(|moment| std::cmp::Reverse(moment.at));
+    let last = limit.checked_sub(1).and_then(|last| moments.get(last)).map(|moment| moment.at);
+    moments.retain(|moment| last.is_none_or(|last| moment.at >= last));
+    moments
 }

@@ -275,6 +275,7 @@ fn decisions(report: &mut Report) {
         needs_items: true,
         asked_for: false,
         from_profile: true,
+        is_digest: false,
         truth: Truth::Holds,
         dedupe_key: None,
         expires_at: begin.plus_days(1.0),

@@ -86,6 +86,44 @@ fn what_people_do_with_messages_is_counted_on_every_side() {
 }
 
 #[test]
+fn a_conversion_is_what_was_bought_after_the_message_and_kept() {
+    let (_database, server) = shop(&[]);
+    let (mut client, _) = server.login(1);
+    let message = pushed(&mut client, 102);
+    answer(&mut client, &message, "clicked");
+    client.close();
+    let items: Vec<Value> = (0..3).map(|place| message["items"][place]["item_id"].clone()).collect();
+    let mut http = server.http();
+    let mut trade = |kind: &str, item: &Value, more: Value| {
+        let mut event =
+            json!({"user_id": 1, "kind": kind, "item_id": item, "value": 100.0, "order_id": "o-1"});
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let answer = http.post("/v1/events", &json!([event]));
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    };
+    let counted = || {
+        let view = group(&server, "trigger", "view");
+        (view["converted"].as_u64().unwrap(), view["revenue"].as_f64().unwrap())
+    };
+    let sent_at: f64 = {
+        let text = message["sent_at"].as_str().unwrap();
+        tidings::base::Timestamp::parse(text).unwrap().as_seconds() as f64
+    };
+    trade("purchase", &items[0], json!({"occurred_at": sent_at - 20.0 * 3_600.0}));
+    assert_eq!(counted(), (0, 0.0), "bought before it was sent");
+    for (line, item) in items.iter().enumerate() {
+        for _ in 0..2 {
+            trade("purchase", item, json!({"event_id": format!("o-1/{line}")}));
+        }
+    }
+    assert_eq!(counted(), (1, 300.0), "every line once, whether or not its user is here");
+    trade("return", &items[0], json!({}));
+    assert_eq!(counted(), (1, 200.0));
+    items.iter().skip(1).for_each(|item| trade("return", item, json!({})));
+    assert_eq!(counted(), (0, 0.0), "taken back");
+}
+
+#[test]
 fn questions_that_make_no_sense_are_refused_with_the_fix() {
     let (_database, server) = shop(&[]);
     for (path, status, field) in [

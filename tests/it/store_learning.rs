@@ -1,9 +1,10 @@
 //! The catalogue, feedback and its rates, decisions, models, features, jobs.
 
 use serde_json::json;
-use tidings::base::{ExternalId, ItemId, Millis, ModelVersion, NotificationId, Timestamp, UserId};
+use tidings::base::{EventKey, ExternalId, ItemId, Millis, ModelVersion, NotificationId, Timestamp, UserId};
 use tidings::catalogue::NewItem;
 use tidings::decide::record::{Inputs, TraceStep};
+use tidings::event::{EventKind, NewEvent};
 use tidings::notify::Priority;
 use tidings::recommend::propensity::Probabilities;
 use tidings::store::acknowledgements::{self, Acknowledged};
@@ -14,10 +15,12 @@ use tidings::store::models::{self, ModelState, NewModel};
 use tidings::store::notifications::NewNotification;
 use tidings::store::rules::{self, RuleFilter, RuleRow};
 use tidings::store::user_features::{self, UserFeaturesRow};
-use tidings::store::{cleaning, items, outcomes, preferences, said, server, users};
+use tidings::store::{cleaning, events, items, outcomes, preferences, said, server, timeline, users};
 use uuid::Uuid;
 
 use crate::helpers::database::TestDatabase;
+
+const WINDOW: Millis = Millis::hours(72);
 
 fn now() -> Timestamp {
     Timestamp::from_seconds(1_700_000_000)
@@ -97,7 +100,7 @@ fn outcome(number: u128, outcome: i16) -> FeedbackRow {
 fn rates_count_each_message_once_over_all_and_by_group() {
     let database = TestDatabase::new();
     let mut conn = database.connection();
-    assert_eq!(outcomes::rates(&mut conn, now()).unwrap().overall, outcomes::Rates::default());
+    assert_eq!(outcomes::rates(&mut conn, now(), WINDOW).unwrap().overall, outcomes::Rates::default());
     let messages: Vec<NewNotification> = (1..=4).map(|number| message(number, 1, 10, 0)).collect();
     said::insert(&mut conn, &database.store, &messages, &[]).unwrap();
     let acknowledged = Acknowledged { user: UserId(1), up_to: 2, at: now() };
@@ -106,7 +109,7 @@ fn rates_count_each_message_once_over_all_and_by_group() {
     assert_eq!(feedback::insert(&mut conn, &batch).unwrap(), [true, true, false, true, true]);
     assert_eq!(feedback::insert(&mut conn, &[outcome(1, 2), outcome(2, 5)]).unwrap(), [false, true]);
 
-    let rates = outcomes::rates(&mut conn, now()).unwrap();
+    let rates = outcomes::rates(&mut conn, now(), WINDOW).unwrap();
     let (all, shares) = (&rates.overall.counts, &rates.overall);
     // 1 and 2 were acknowledged; 3 was dismissed, so it was delivered as well; 4 is on its way.
     assert_eq!((all.sent, all.delivered, all.displayed, all.clicked), (4, 3, 1, 1));
@@ -123,36 +126,72 @@ fn rates_count_each_message_once_over_all_and_by_group() {
     assert_eq!(named(&rates.by_trigger), [("login".into(), 2, 1), ("view".into(), 2, 0)]);
     assert_eq!(named(&rates.by_model), [("1".into(), 2, 0), ("none".into(), 2, 1)]);
     assert_eq!(named(&rates.by_segment), [("B".into(), 3, 0), ("none".into(), 1, 1)]);
-    let later = outcomes::rates(&mut conn, now() + Millis::seconds(1)).unwrap();
+    let later = outcomes::rates(&mut conn, now() + Millis::seconds(1), WINDOW).unwrap();
     assert_eq!((later.overall.counts.sent, later.overall.click_through_rate), (0, None));
     let json = serde_json::to_value(&rates.by_segment[0]).unwrap();
     assert_eq!((json["name"].as_str(), json["sent"].as_i64()), (Some("B"), Some(3)));
 }
 
+fn traded(user: u32, item: u32, kind: EventKind, minutes: i64, value: f64) -> NewEvent {
+    NewEvent {
+        key: EventKey(Uuid::now_v7()),
+        deduplicate: false,
+        user: Some(ExternalId::Integer(i64::from(user))),
+        item: Some(ExternalId::Integer(i64::from(item))),
+        kind,
+        occurred_at: Timestamp(now().0 + minutes * 60_000_000),
+        dwell_ms: None,
+        query: None,
+        quantity: 1.0,
+        value: Some(value),
+        currency: Some("EUR".into()),
+        basket: Some(5),
+    }
+}
+
 #[test]
-fn a_purchase_is_owed_to_the_latest_message_in_the_window_that_showed_the_item() {
+fn purchases_are_summed_by_message_and_returns_taken_off() {
+    use EventKind::{Purchase, Return};
     let database = TestDatabase::new();
     let mut conn = database.connection();
-    let messages = [message(1, 1, 10, 0), message(2, 1, 10, 10), message(3, 1, 50, 20), message(4, 2, 10, 5)];
+    // So that inner ids are those that the events name.
+    let ids: Vec<ExternalId> = (0..12).map(ExternalId::Integer).collect();
+    for id in &ids {
+        users::resolve(&mut conn, std::slice::from_ref(id)).unwrap();
+        items::upsert(&mut conn, &[NewItem::new(id.clone())]).unwrap();
+    }
+    let messages = [message(1, 1, 10, 0), message(2, 1, 10, 10), message(3, 2, 10, 0), message(4, 3, 10, 60)];
     said::insert(&mut conn, &database.store, &messages, &[]).unwrap();
-    feedback::insert(&mut conn, &[outcome(2, 2)]).unwrap();
-    let at = |minutes: u64| now() + Millis::seconds(minutes * 60);
-    let purchases = [
-        (UserId(1), ItemId(11), at(30)), // 2: the later of two
-        (UserId(1), ItemId(11), at(5)),  // 1: 2 was not sent yet
-        (UserId(1), ItemId(11), at(80)), // out of the window
-        (UserId(1), ItemId(99), at(30)), // never shown
-        (UserId(2), ItemId(10), at(30)), // 4
+    // What clients say of it adds nothing to purchases on record, and counts where there is none.
+    let claims = [outcome(1, 4), outcome(4, 4)];
+    feedback::insert(&mut conn, &claims).unwrap();
+    let batch = [
+        traded(1, 10, Purchase, 5, 1.0),    // of message 1: the second was not sent yet
+        traded(1, 10, Purchase, 30, 100.0), // of message 2, as both next
+        traded(1, 11, Purchase, 30, 100.0),
+        traded(1, 11, Purchase, 31, 100.0),
+        traded(2, 10, Purchase, 20, 50.0), // sent back
+        traded(2, 10, Return, 40, 50.0),
+        traded(3, 10, Purchase, -1_140, 70.0), // twenty hours before its message
+        traded(4, 10, Purchase, 20, 30.0),     // without a message
     ];
-    let owed = feedback::attributable_batch(&mut conn, &purchases, Millis::hours(1)).unwrap();
-    let ids: Vec<Option<u128>> =
-        owed.iter().map(|one| one.as_ref().map(|one| one.notification_id.0.as_u128())).collect();
-    assert_eq!(ids, [Some(2), Some(1), None, None, Some(4)]);
-    assert!(owed[0].as_ref().unwrap().clicked && !owed[1].as_ref().unwrap().clicked);
-    let since =
-        |minutes| feedback::attributable(&mut database.connection(), UserId(1), ItemId(10), at(minutes));
-    assert_eq!(since(0).unwrap(), owed[0]);
-    assert_eq!(since(11).unwrap(), None);
+    // In any order of arrival.
+    events::append(&mut conn, &batch.iter().rev().cloned().collect::<Vec<_>>()).unwrap();
+    let rates = outcomes::rates(&mut conn, now(), WINDOW).unwrap().overall.counts;
+    // The claim about the last message is of a moment before it.
+    assert_eq!((rates.converted, rates.revenue), (2, 301.0));
+    let narrow = outcomes::rates(&mut conn, now(), Millis::seconds(60 * 15)).unwrap().overall.counts;
+    assert_eq!((narrow.converted, narrow.revenue), (1, 1.0));
+    let of = |user| {
+        let moments =
+            timeline::of(&mut database.connection(), UserId(user), now() + Millis::hours(9), 50, WINDOW);
+        let values = moments.unwrap().into_iter().filter_map(|moment| match moment.what {
+            timeline::What::Feedback { value, .. } => value,
+            _ => None,
+        });
+        values.sum::<f64>()
+    };
+    assert_eq!([of(1), of(2), of(3)], [301.0, 0.0, 0.0]);
 }
 
 fn model(version: ModelVersion, state: ModelState) -> NewModel {

@@ -83,8 +83,9 @@ pub fn measure(
     let mut trained = evaluate::train_against(&data, &catalogue, now, &parameters, current, progress)?;
     drop(data);
     let since = now.plus_days(-MESSAGE_DAYS);
+    let window = shared.rules.load().attribution_window;
     let messages = shared.store.read_in_background(shared.config.training.niceness, |connection| {
-        propensity::messages(connection, since, MESSAGES)
+        propensity::messages(connection, since, MESSAGES, window)
     })?;
     let fitted = train_propensity(&mut trained.model, &messages, now, progress)?;
     trained.metrics.extend(evaluate::propensity::measure_propensity(&fitted));

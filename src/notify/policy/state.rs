@@ -156,12 +156,6 @@ impl PolicyState {
         self.dismissed.iter().filter(|(_, at)| *at > since).map(|(item, _)| *item).collect()
     }
 
-    /// The latest message within the attribution window that named the item: last touch.
-    pub fn credit(&self, item: ItemId, rules: &Rules, now: Timestamp) -> Option<&Sent> {
-        let since = now - rules.attribution_window;
-        self.newest_first().take_while(|sent| sent.at >= since).find(|sent| sent.items.contains(&item))
-    }
-
     /// Drops what no rule looks at any more.
     pub fn forget(&mut self, now: Timestamp) {
         let since = now - MEMORY;

@@ -351,17 +351,6 @@ fn settings_are_bounded_and_say_what_is_wrong() {
 }
 
 #[test]
-fn a_purchase_is_credited_to_the_last_message_that_named_the_item() {
-    let mut state = PolicyState::default();
-    state.note_sent(sent(1, NOW - Millis::hours(100), &[7]));
-    assert_eq!(state.credit(ItemId(7), &rules(), NOW), None);
-    state.note_sent(sent(2, NOW - Millis::hours(2), &[7, 8]));
-    state.note_sent(sent(3, NOW - Millis::hours(1), &[8]));
-    assert_eq!(state.credit(ItemId(7), &rules(), NOW).unwrap().id, NotificationId(Uuid::from_u128(2)));
-    assert_eq!(state.credit(ItemId(8), &rules(), NOW).unwrap().id, NotificationId(Uuid::from_u128(3)));
-}
-
-#[test]
 fn contact_counts_what_was_sent_and_what_came_of_it() {
     let mut state = PolicyState::default();
     state.note_sent(sent(1, NOW - Millis::hours(200), &[1]));
