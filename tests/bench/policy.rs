@@ -274,6 +274,7 @@ fn decisions(report: &mut Report) {
         subject: None,
         needs_items: true,
         asked_for: false,
+        said_by_shop: false,
         from_profile: true,
         is_digest: false,
         truth: Truth::Holds,

@@ -100,6 +100,7 @@ impl World {
             subject: None,
             needs_items: true,
             asked_for: false,
+            said_by_shop: false,
             from_profile: true,
             is_digest: false,
             truth: Truth::Holds,

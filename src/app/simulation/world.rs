@@ -293,6 +293,7 @@ fn candidate<'a>(items: &'a [ItemId], now: Timestamp, may_wait: bool, rules: &Ru
         subject: None,
         needs_items: true,
         asked_for: false,
+        said_by_shop: false,
         from_profile: true,
         is_digest: false,
         truth: Truth::Holds,

@@ -85,6 +85,8 @@ pub struct Candidate<'a> {
     pub needs_items: bool,
     /// The client asked and waits: the answer passes everything.
     pub asked_for: bool,
+    /// The shop's own message in its own words: no model chose it, so worth and experiments have no part in it.
+    pub said_by_shop: bool,
     /// Made from what the user did, so that it needs consent to profiling.
     pub from_profile: bool,
     /// It collects messages that were decided before: it is not collected itself, and its items are occasions, not a list.
@@ -104,7 +106,7 @@ impl Candidate<'_> {
     }
 }
 
-/// What an experiment has in mind for a user. What was asked for and what is owed is no part of it.
+/// Role of an experiment in a decision. Answers, transactional messages and the shop's own messages are exempt from it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Trial {
     /// Nothing: the policy decides.

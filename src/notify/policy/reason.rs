@@ -174,6 +174,8 @@ pub enum Reason {
     BudgetSpent,
     /// It is not, or there is none.
     BudgetLeft,
+    /// Experiments and worth have no part in it: it is transactional, or the shop's own message.
+    Exempt,
     /// The user is held out, for comparison.
     HeldOut,
     /// A coin decided: send?
@@ -227,6 +229,7 @@ impl Reason {
             Self::Awake => "awake",
             Self::BudgetSpent => "budget_spent",
             Self::BudgetLeft => "budget_left",
+            Self::Exempt => "exempt",
             Self::HeldOut => "held_out",
             Self::Drawn(true) => "drawn",
             Self::Drawn(false) => "not_drawn",
@@ -261,7 +264,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let about = &self.about;
         match self.reason {
-            Reason::AskedFor => write!(f, "asked for: the client waits for an answer"),
+            Reason::AskedFor => return write!(f, "asked for: the client waits for an answer"),
             Reason::Consented => write!(f, "consent: given, or not needed"),
             Reason::Withheld(purpose) => write!(f, "consent: none to {}", purpose.name()),
             Reason::OptedOut => write!(f, "muted: the user wants nothing at all"),
@@ -280,18 +283,21 @@ impl fmt::Display for Step {
             }
             Reason::New { new, of } => write!(f, "new: {new} of {of} items"),
             Reason::Capped { used, max, window_min, .. } => {
-                write!(f, "cap: {about} {used} of {max} in {window_min} min")?;
-                if self.verdict == Verdict::Override { write!(f, ", passed: transactional") } else { Ok(()) }
+                write!(f, "cap: {about} {used} of {max} in {window_min} min")
             }
             Reason::MemoryFull => write!(f, "cap: more messages than can be counted"),
             Reason::WithinCaps => write!(f, "caps: within all"),
-            Reason::Quiet(until) => {
-                write!(f, "quiet hours: until {until}")?;
-                if self.verdict == Verdict::Override { write!(f, ", passed: transactional") } else { Ok(()) }
-            }
+            Reason::Quiet(until) => write!(f, "quiet hours: until {until}"),
             Reason::Awake => write!(f, "quiet hours: not now"),
+            Reason::BudgetSpent if self.verdict == Verdict::Override => {
+                return write!(f, "budget: spent for this hour, passed: {about}");
+            }
             Reason::BudgetSpent => write!(f, "budget: spent for this hour"),
             Reason::BudgetLeft => write!(f, "budget: left"),
+            Reason::Exempt if self.step == StepName::Worth => {
+                return write!(f, "worth: not weighed, {about}");
+            }
+            Reason::Exempt => return write!(f, "experiment: passed, {about}"),
             Reason::HeldOut => write!(f, "held out: this user gets no messages, for comparison"),
             Reason::Drawn(true) => write!(f, "drawn: a coin said send, to learn from it"),
             Reason::Drawn(false) => write!(f, "drawn: a coin said no, to learn from it"),
@@ -307,7 +313,9 @@ impl fmt::Display for Step {
             Reason::Unrenderable => write!(f, "content: the template gave nothing to read"),
             Reason::TooManyDeferred => write!(f, "deferred: more wait for this user than are kept"),
             Reason::NoLongerTrue => write!(f, "digest: it no longer holds, or is no longer wanted"),
-        }
+        }?;
+        // Caps, settings, quiet hours and blocked channels give way to this alone.
+        if self.verdict == Verdict::Override { write!(f, ", passed: transactional") } else { Ok(()) }
     }
 }
 

@@ -47,7 +47,7 @@ pub fn decide(
     Decision { outcome: judge.outcome, channel: judge.channel, steps: judge.steps }
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
     fn run(&mut self) {
         if self.candidate.asked_for {
             self.say(StepName::Consent, Verdict::Override, Reason::AskedFor);
@@ -75,6 +75,17 @@ impl Judge<'_> {
 
     fn is_owed(&self) -> bool {
         self.candidate.priority == Priority::Transactional
+    }
+
+    /// Why neither experiments nor worth have a part in it; `None` for what advertises.
+    fn exemption(&self) -> Option<&'static str> {
+        if self.is_owed() {
+            Some("transactional")
+        } else if self.candidate.said_by_shop {
+            Some("the shop's own message")
+        } else {
+            None
+        }
     }
 
     fn about(&mut self, step: StepName, verdict: Verdict, reason: Reason, about: &str) {
@@ -121,34 +132,45 @@ impl Judge<'_> {
 
     fn preference(&mut self) -> bool {
         const STEP: StepName = StepName::Preference;
-        if self.is_owed() {
-            return self.say(STEP, Verdict::Pass, Reason::Wanted);
+        match self.objection() {
+            None => self.say(STEP, Verdict::Pass, Reason::Wanted),
+            Some((_, reason, about)) if self.is_owed() => {
+                self.about(STEP, Verdict::Override, reason, about);
+                true
+            }
+            Some((Outcome::Drop, reason, about)) => self.stop(STEP, Outcome::Drop, reason, about),
+            Some((outcome, reason, about)) => {
+                self.outcome = outcome;
+                self.changed(STEP, reason, about)
+            }
         }
+    }
+
+    /// What the user's settings make of it: the outcome, why, and what the reason is about; `None` where nothing is against it.
+    fn objection(&self) -> Option<(Outcome, Reason, &'a str)> {
         let (candidate, preferences) = (self.candidate, self.preferences);
         let settings = &preferences.settings;
         if settings.opted_out {
-            return self.stop(STEP, Outcome::Drop, Reason::OptedOut, "");
+            return Some((Outcome::Drop, Reason::OptedOut, ""));
         }
         if preferences.muted.contains(candidate.category) {
-            return self.stop(STEP, Outcome::Drop, Reason::MutedCategory, candidate.category);
+            return Some((Outcome::Drop, Reason::MutedCategory, candidate.category));
         }
         if preferences.silences_campaign(candidate.campaign) {
-            return self.stop(STEP, Outcome::Drop, Reason::MutedSubject("kind"), candidate.campaign);
+            return Some((Outcome::Drop, Reason::MutedSubject("kind"), candidate.campaign));
         }
         if let Some((kind, name)) = candidate.subject.and_then(|item| preferences.silenced(item)) {
-            return self.stop(STEP, Outcome::Drop, Reason::MutedSubject(kind), name);
+            return Some((Outcome::Drop, Reason::MutedSubject(kind), name));
         }
         if let Some(until) = settings.paused_until.filter(|until| *until > self.moment.now) {
             // Kept where it can be looked for; caps go on counting, so that a pause fills no inbox.
-            self.outcome = Outcome::InboxOnly;
-            return self.changed(STEP, Reason::Paused(until), "");
+            return Some((Outcome::InboxOnly, Reason::Paused(until), ""));
         }
         let collects = preferences.wants_digest(candidate.category) && !candidate.is_digest;
         if collects && candidate.priority < Priority::High {
-            self.outcome = Outcome::Digest;
-            return self.changed(STEP, Reason::WantsDigest, candidate.category);
+            return Some((Outcome::Digest, Reason::WantsDigest, candidate.category));
         }
-        self.say(STEP, Verdict::Pass, Reason::Wanted)
+        None
     }
 
     fn still_true(&mut self) -> bool {
@@ -248,9 +270,12 @@ impl Judge<'_> {
 
     fn budget(&mut self) -> bool {
         const STEP: StepName = StepName::Budget;
-        let spent = self.moment.budget_left == Some(0) && self.candidate.priority < Priority::High;
-        if !spent || self.is_silent() {
+        if self.moment.budget_left != Some(0) || self.is_silent() {
             return self.say(STEP, Verdict::Pass, Reason::BudgetLeft);
+        }
+        if self.candidate.priority >= Priority::High {
+            self.about(STEP, Verdict::Override, Reason::BudgetSpent, self.candidate.priority.name());
+            return true;
         }
         const HOUR: i64 = 3_600_000_000;
         let next = Timestamp((self.moment.now.0.div_euclid(HOUR) + 1) * HOUR);
@@ -259,17 +284,20 @@ impl Judge<'_> {
 
     fn experiment(&mut self) -> bool {
         const STEP: StepName = StepName::Experiment;
-        match self.moment.trial {
-            Trial::None => true,
-            _ if self.is_owed() => true,
-            Trial::HeldOut => self.stop(STEP, Outcome::Drop, Reason::HeldOut, ""),
-            Trial::Drawn(true) => self.say(STEP, Verdict::Pass, Reason::Drawn(true)),
-            Trial::Drawn(false) => self.stop(STEP, Outcome::Drop, Reason::Drawn(false), ""),
+        match (self.moment.trial, self.exemption()) {
+            (Trial::None, _) => true,
+            (_, Some(why)) => {
+                self.about(STEP, Verdict::Override, Reason::Exempt, why);
+                true
+            }
+            (Trial::HeldOut, None) => self.stop(STEP, Outcome::Drop, Reason::HeldOut, ""),
+            (Trial::Drawn(true), None) => self.say(STEP, Verdict::Pass, Reason::Drawn(true)),
+            (Trial::Drawn(false), None) => self.stop(STEP, Outcome::Drop, Reason::Drawn(false), ""),
         }
     }
 
     fn is_drawn(&self) -> bool {
-        self.moment.trial == Trial::Drawn(true) && !self.is_owed()
+        self.moment.trial == Trial::Drawn(true) && self.exemption().is_none()
     }
 
     fn worth(&mut self) -> bool {
@@ -277,7 +305,11 @@ impl Judge<'_> {
         if self.is_drawn() {
             return true;
         }
-        let Some(expected) = self.moment.expected.filter(|_| !self.is_owed()) else {
+        if let Some(why) = self.exemption() {
+            self.about(STEP, Verdict::Pass, Reason::Exempt, why);
+            return true;
+        }
+        let Some(expected) = self.moment.expected else {
             return self.say(STEP, Verdict::Pass, Reason::WorthUnknown);
         };
         let worth = &self.rules.worth;
@@ -292,21 +324,20 @@ impl Judge<'_> {
         self.say(STEP, Verdict::Pass, Reason::Worth { utility })
     }
 
-    /// The first way that is open and wanted.
+    /// The user neither blocked this channel for the category nor refused push.
+    fn is_wanted_on(&self, channel: Channel) -> bool {
+        self.preferences.allows(self.candidate.category, channel)
+            && (channel != Channel::Push || self.preferences.consent.has(Purpose::Push, true))
+    }
+
+    /// The first way that is open and wanted; for transactional messages the first that is open.
     fn way(&self) -> Option<Channel> {
-        let category = self.candidate.category;
         let open = self.moment.channels;
         [(open.socket, Channel::Socket), (open.push, Channel::Push)]
             .into_iter()
-            .filter(|(open, channel)| {
-                *open && (self.is_owed() || self.preferences.allows(category, *channel))
-            })
+            .filter(|(open, _)| *open)
             .map(|(_, channel)| channel)
-            .find(|channel| {
-                *channel != Channel::Push
-                    || self.preferences.consent.has(Purpose::Push, true)
-                    || self.is_owed()
-            })
+            .find(|channel| self.is_owed() || self.is_wanted_on(*channel))
     }
 
     fn channel(&mut self) -> bool {
@@ -318,7 +349,8 @@ impl Judge<'_> {
         match self.way() {
             Some(channel) => {
                 self.channel = channel;
-                self.say(STEP, Verdict::Pass, Reason::By(channel))
+                let wanted = self.is_wanted_on(channel);
+                self.say(STEP, if wanted { Verdict::Pass } else { Verdict::Override }, Reason::By(channel))
             }
             None => {
                 self.channel = Channel::Inbox;

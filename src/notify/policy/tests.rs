@@ -32,6 +32,7 @@ fn candidate(items: &[ItemId]) -> Candidate<'_> {
         subject: None,
         needs_items: true,
         asked_for: false,
+        said_by_shop: false,
         from_profile: true,
         is_digest: false,
         truth: Truth::Holds,
@@ -109,11 +110,69 @@ fn a_transactional_message_passes_caps_mutes_and_quiet_hours_and_says_so() {
     });
     assert_eq!((decision.outcome, decision.channel), (Outcome::Send, Channel::Socket));
     let reasons = decision.reasons();
-    assert_eq!(reasons[0], "cap: similar_items 4 of 2 in 10 min, passed: transactional");
+    assert_eq!(reasons[0], "muted: the user wants nothing at all, passed: transactional");
+    assert_eq!(reasons[1], "cap: similar_items 4 of 2 in 10 min, passed: transactional");
     assert!(
-        reasons[1].starts_with("quiet hours: until") && reasons[1].ends_with("transactional"),
+        reasons[2].starts_with("quiet hours: until") && reasons[2].ends_with("transactional"),
         "{reasons:?}"
     );
+}
+
+#[test]
+fn no_rule_of_marketing_stops_a_transactional_message_and_each_that_gave_way_is_named() {
+    fn block(preferences: &mut Preferences) {
+        preferences.settings.blocked_channels.entry("*".into()).or_default().insert(Channel::Socket);
+    }
+    type Change = fn(&mut Moment<'_>, &mut Preferences);
+    let changes: [(Change, &str); 9] = [
+        (|_, preferences| preferences.settings.opted_out = true, "opted_out"),
+        (|_, preferences| preferences.muted.extend(["similar_items".into()]), "muted_category"),
+        (|_, preferences| preferences.settings.mute(Mute::Kind("view".into())), "muted_subject"),
+        (|_, preferences| preferences.settings.paused_until = Some(NOW + Millis::hours(1)), "paused"),
+        (|moment, _| moment.budget_left = Some(0), "budget_spent"),
+        (|moment, _| moment.trial = Trial::HeldOut, "exempt"),
+        (|moment, _| moment.trial = Trial::Drawn(false), "exempt"),
+        (|_, preferences| block(preferences), "by"),
+        (|_, preferences| preferences.consent.note(Purpose::Marketing, false), ""),
+    ];
+    for (change, reason) in changes {
+        let decision = judge(&[1, 2], NOW, &PolicyState::default(), |candidate, moment, _, preferences| {
+            candidate.priority = Priority::Transactional;
+            moment.expected = Some(Probabilities { click: 0.0, purchase: 0.0, mute: 1.0 });
+            change(moment, preferences);
+        });
+        assert_eq!((decision.outcome, decision.propensity()), (Outcome::Send, 1.0), "{reason}: {decision:?}");
+        let passed: Vec<_> = decision.steps.iter().filter(|step| step.verdict == Verdict::Override).collect();
+        let named: Vec<&str> = passed.iter().map(|step| step.reason.name()).collect();
+        assert_eq!(named.concat(), reason);
+        assert!(passed.iter().all(|step| step.to_string().ends_with("transactional")), "{passed:?}");
+    }
+}
+
+#[test]
+fn what_the_shop_says_itself_is_no_part_of_holdout_coin_and_worth() {
+    let state = PolicyState::default();
+    let with = |said_by_shop, trial| {
+        judge(&[1, 2], NOW, &state, |candidate, moment, _, _| {
+            candidate.said_by_shop = said_by_shop;
+            moment.trial = trial;
+            moment.expected = Some(Probabilities { click: 0.0, purchase: 0.0, mute: 0.5 });
+        })
+    };
+    for trial in [Trial::None, Trial::HeldOut, Trial::Drawn(false), Trial::Drawn(true)] {
+        let decision = with(true, trial);
+        // No coin decided, so it is no row of the log that other policies are judged by.
+        assert_eq!((decision.outcome, decision.propensity()), (Outcome::Send, 1.0), "{trial:?}");
+        assert!(with(false, trial).outcome == Outcome::Drop || trial == Trial::Drawn(true), "{trial:?}");
+    }
+    let said = with(true, Trial::HeldOut).reasons();
+    assert!(said.contains(&"experiment: passed, the shop's own message".to_owned()), "{said:?}");
+    // What protects the user holds for it all the same.
+    let muted = judge(&[1, 2], NOW, &state, |candidate, _, _, preferences| {
+        candidate.said_by_shop = true;
+        preferences.muted.insert("similar_items".into());
+    });
+    assert_eq!(muted.outcome, Outcome::Drop);
 }
 
 #[test]
