@@ -2,8 +2,9 @@
 //! the arms have the sizes they should have.
 //!
 //! A bucket is hash(salt, user) mod 10,000 (Tang et al., Overlapping Experiment Infrastructure, KDD 2010): the same user
-//! is always in the same one, other salts shuffle anew. The check is χ² over arms; below p = 0.001 nothing may be read from the
-//! experiment (Fabijan et al., Diagnosing Sample Ratio Mismatch, KDD 2019).
+//! is always in the same one, other salts shuffle anew. The check is a sequential multinomial test over arms, valid however often
+//! it is looked at ([`multinomial_p`]); below p = 0.001 nothing may be read from the experiment (Fabijan et al., Diagnosing Sample
+//! Ratio Mismatch, KDD 2019).
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::statistics::chi_square_p;
+use super::statistics::multinomial_p;
 use crate::base::ModelVersion;
 
 /// Buckets; a share is told in them: 200 = 2 %.
@@ -210,30 +211,19 @@ impl Experiment {
     }
 }
 
-/// Do the arms have the sizes they should?
+/// Check of the arms' sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct SampleRatio {
-    /// Σ (observed − expected)² / expected.
-    pub chi_square: f64,
-    /// Probability of that or more by accident.
+    /// Anytime-valid p-value of sizes as far from the shares, or farther.
     pub p: f64,
     /// Nothing may be read: users got lost on one side.
     pub blocked: bool,
 }
 
-/// Compares users observed in each arm with the arms' shares (any unit). Not blocked while there is nobody.
+/// Compares users observed in each arm with the arms' shares (any unit). Not blocked while there are too few to tell.
 pub fn sample_ratio(observed: &[u64], shares: &[f64]) -> SampleRatio {
-    let users: f64 = observed.iter().map(|users| *users as f64).sum();
-    let whole: f64 = shares.iter().sum();
-    let chi_square: f64 = observed
-        .iter()
-        .zip(shares)
-        .map(|(observed, share)| (*observed as f64, users * share / whole))
-        .filter(|(_, expected)| *expected > 0.0)
-        .map(|(observed, expected)| (observed - expected) * (observed - expected) / expected)
-        .sum();
-    let p = chi_square_p(chi_square, observed.len().saturating_sub(1));
-    SampleRatio { chi_square, p, blocked: p < SAMPLE_RATIO_P }
+    let p = multinomial_p(observed, shares);
+    SampleRatio { p, blocked: p < SAMPLE_RATIO_P }
 }
 
 #[cfg(test)]
@@ -300,15 +290,16 @@ mod tests {
     }
 
     #[test]
-    fn a_lopsided_split_blocks_the_reading() {
-        // χ² = 2 · 100² / 5,000 = 4, p = 0.0455; then 2 · 250² / 5,000 = 25, p = 5.7e-7.
-        let slight = sample_ratio(&[5_100, 4_900], &[0.5, 0.5]);
-        assert!(
-            (slight.chi_square - 4.0).abs() < 1e-9 && (slight.p - 0.0455).abs() < 1e-4 && !slight.blocked
-        );
-        let lopsided = sample_ratio(&[5_250, 4_750], &[0.5, 0.5]);
-        assert!(lopsided.blocked && (lopsided.p - 5.7e-7).abs() < 1e-7, "{lopsided:?}");
-        assert!(!sample_ratio(&[0, 0], &[0.5, 0.5]).blocked);
+    fn a_lopsided_split_blocks_the_reading_and_a_few_users_do_not() {
+        for (observed, blocked) in
+            [([5_100, 4_900], false), ([5_250, 4_750], true), ([0, 0], false), ([12, 0], false)]
+        {
+            let check = sample_ratio(&observed, &[0.5, 0.5]);
+            assert_eq!(check.blocked, blocked, "{observed:?} {check:?}");
+        }
+        // 3 of 168 should be held out: 6 are an accident.
+        let check = sample_ratio(&[6, 144, 18], &[200.0, 9_300.0, 500.0]);
+        assert!(!check.blocked && check.p > 0.05, "{check:?}");
     }
 
     #[test]

@@ -2,7 +2,11 @@
 
 use serde::Serialize;
 
-use super::statistics::Z_95;
+use super::statistics::{Estimate, Z_95};
+
+/// Fewest users that each of two groups must be expected to have on either side (bought, did not buy) before their difference is
+/// told: the rule of the χ² test.
+const MIN_EXPECTED: f64 = 5.0;
 
 /// Counts of messages, and the money they brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -91,9 +95,58 @@ impl Share {
         })
     }
 
+    /// This share less `other`, with Newcombe's interval of method 10 (Statistics in Medicine 17, 1998), which holds where one of
+    /// them is 0 or 1.
+    pub fn minus(self, other: Self) -> Estimate {
+        let difference = self.value - other.value;
+        Estimate::between(
+            difference,
+            difference - (self.value - self.low).hypot(other.high - other.value),
+            difference + (self.high - self.value).hypot(other.value - other.low),
+        )
+    }
+
+    /// This share / `other` − 1, its interval by the same method (Donner & Zou, Statistics in Medicine 31, 2012): it leaves 0 out
+    /// when that of the difference does. Without an upper end where `other` may be 0; `None` where it is.
+    pub fn lift_over(self, other: Self) -> Option<Estimate> {
+        let (treated, control) = (self.value, other.value);
+        if control <= 0.0 {
+            return None;
+        }
+        // Roots of (treated − ratio · control)² = reach² + ratio² · other_reach².
+        let discriminant = |reach: f64, other_reach: f64| {
+            let (a, c) = (control.powi(2) - other_reach.powi(2), treated.powi(2) - reach.powi(2));
+            ((treated * control).powi(2) - a * c).max(0.0).sqrt()
+        };
+        let (below, above) = (treated - self.low, other.high - control);
+        let low = (treated.powi(2) - below.powi(2)).max(0.0)
+            / (treated * control + discriminant(below, above)).max(f64::MIN_POSITIVE);
+        let (over, under) = (self.high - treated, control - other.low);
+        let high = (other.low > 0.0)
+            .then(|| (treated * control + discriminant(over, under)) / (control.powi(2) - under.powi(2)));
+        Some(Estimate {
+            value: treated / control - 1.0,
+            low: Some(low - 1.0),
+            high: high.map(|high| high - 1.0),
+        })
+    }
+
     fn times(self, factor: f64) -> Self {
         Self { value: self.value * factor, low: self.low * factor, high: self.high * factor }
     }
+}
+
+/// Why the difference of two shares, each part of whole, can't be told yet; `None` when it can.
+pub fn too_few((part, whole): (u64, u64), (other, other_whole): (u64, u64)) -> Option<String> {
+    let smaller = whole.min(other_whole) as f64;
+    let rate = (part + other) as f64 / ((whole + other_whole) as f64).max(1.0);
+    let expected = smaller * rate.min(1.0 - rate).max(0.0);
+    (expected < MIN_EXPECTED).then(|| {
+        format!(
+            "too few to tell: at the rate of both together the smaller group, of {smaller}, has {expected:.1} of the rarer outcome; \
+             {MIN_EXPECTED} are needed"
+        )
+    })
 }
 
 /// Click-through, conversion and satisfaction. `None` while nothing was delivered (or, for likes, rated).
@@ -127,6 +180,35 @@ mod tests {
             let share = Share::of(part, whole).unwrap();
             assert!((share.low - low).abs() < 1e-6 && (share.high - high).abs() < 1e-6, "{part} {share:?}");
         }
+    }
+
+    /// Newcombe 1998, table II, method 10, to the four places printed there; ratios from the same limits by bisection in Python.
+    #[test]
+    fn differences_and_ratios_are_newcombes() {
+        for (a, b, difference, low, high, ratio) in [
+            ((56, 70), (48, 80), 0.2, 0.0524, 0.3339, Some((0.078_294_6, Some(0.662_919_9)))),
+            ((9, 10), (3, 10), 0.6, 0.1705, 0.8090, Some((0.322_396_5, Some(7.368_906_1)))),
+            ((6, 7), (2, 7), 0.5714, 0.0582, 0.8062, Some((0.108_160_3, Some(9.464_311_2)))),
+            ((5, 56), (0, 29), 0.0893, -0.0381, 0.1926, None),
+            ((0, 10), (0, 20), 0.0, -0.1611, 0.2775, None),
+        ] {
+            let [a, b] = [a, b].map(|(part, whole)| Share::of(part, whole).unwrap());
+            let found = a.minus(b);
+            for (found, expected) in [(Some(found.value), difference), (found.low, low), (found.high, high)] {
+                assert!((found.unwrap() - expected).abs() < 6e-5, "{found:?} {expected}");
+            }
+            let lift = a.lift_over(b);
+            assert_eq!(lift.is_some(), ratio.is_some());
+            if let Some((lift, (low, high))) = lift.zip(ratio) {
+                assert!((lift.low.unwrap() - low).abs() < 1e-6, "{lift:?}");
+                assert!(high.is_none_or(|high: f64| (lift.high.unwrap() - high).abs() < 1e-6), "{lift:?}");
+                assert_eq!(lift.excludes_zero(), found.excludes_zero());
+            }
+        }
+        let none = Share::of(0, 50).unwrap();
+        let lift = none.lift_over(Share::of(10, 50).unwrap()).unwrap();
+        assert_eq!((lift.value, lift.low), (-1.0, Some(-1.0)));
+        assert!(lift.high.unwrap() < 0.0);
     }
 
     #[test]

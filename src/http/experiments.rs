@@ -167,9 +167,9 @@ fn name_of(metric: Metric) -> Option<String> {
 fn blocked(check: &SampleRatio) -> Option<String> {
     check.blocked.then(|| {
         format!(
-            "Not read: the arms do not have the sizes they should (χ² {:.1}, p {:.1e}, below {SAMPLE_RATIO_P}). Users got \
-             lost on one side; find out where before you believe any difference.",
-            check.chi_square, check.p
+            "Not read: the arms do not have the sizes they should (p {:.1e}, below {SAMPLE_RATIO_P}, whenever looked at). Users \
+             got lost on one side; find out where before you believe any difference.",
+            check.p
         )
     })
 }
@@ -212,7 +212,7 @@ fn uplift_by_segment(users: &[ArmUser]) -> Vec<Value> {
     let told = users.iter().map(|user| Told {
         stratum: user.segment.map_or(none, |segment| usize::from(segment).min(none)),
         messaged: user.arm != HOLDOUT,
-        outcome: f64::from(u8::from(user.outcome.converted)),
+        converted: user.outcome.converted,
     });
     uplift::by_stratum(told, none + 1)
         .into_iter()
@@ -220,7 +220,7 @@ fn uplift_by_segment(users: &[ArmUser]) -> Vec<Value> {
         .map(|row| {
             let segment = u8::try_from(row.stratum).ok().filter(|_| row.stratum < none);
             json!({"segment": views::segment(segment), "messaged": row.messaged, "held_out": row.held_out,
-                "uplift": row.uplift, "interval": row.interval})
+                "uplift": row.uplift, "difference": row.difference, "too_few": row.too_few})
         })
         .collect()
 }

@@ -13,6 +13,9 @@ const METRICS = {
   opt_out: ["Opt-out", percent],
 };
 
+/** What is added to a comparison that shows nothing either way. */
+const VERDICTS = { not_told_apart: ", not told apart" };
+
 export function startExperiments({ active, days }) {
   const body = $("#experiments-body");
   let shown = false;
@@ -43,7 +46,7 @@ function slices({ note, reading, attribution, uplift }) {
   if (!reading) return part("Held out or not", "", empty("Nobody is held out yet", note));
   return part(
     "Held out or not",
-    "What messages do at all: users who get none against those who do.",
+    "What messages do at all: users who get only what the shop says itself against those who get the rest.",
     compared(reading),
     attribution && credited(attribution),
     uplift?.length > 0 && gains(uplift),
@@ -79,13 +82,18 @@ function compared(reading) {
           metrics.map((metric) => ({
             label: METRICS[metric.metric][0],
             interval: metric.lift,
+            missing: metric.too_few ?? "the control has none to compare with",
             sure: metric.significant,
-            detail: `${METRICS[metric.metric][1](metric.treated.value)} against ${METRICS[metric.metric][1](metric.control.value)}`,
+            detail: `${shown(metric, metric.treated)} against ${shown(metric, metric.control)}${VERDICTS[metric.verdict] ?? ""}`,
           })),
         ),
       ),
     ),
   ];
+}
+
+function shown({ metric }, { value }) {
+  return value === null ? "none" : METRICS[metric][1](value);
 }
 
 function arms(reading) {
@@ -108,7 +116,7 @@ function arms(reading) {
             h("td", { class: "n" }, number(arm.users), h("span", { class: "note" }, ` ${percent(users ? arm.users / users : 0)}`)),
             h("td", { class: "n" }, percent(arm.share)),
             Object.entries(METRICS).map(([key, [, format]]) =>
-              h("td", { class: "n" }, arm.users ? format(arm.metrics[key].value) : "–"),
+              h("td", { class: "n" }, arm.metrics[key].value === null ? "–" : format(arm.metrics[key].value)),
             ),
           ),
         ),
@@ -117,15 +125,20 @@ function arms(reading) {
   );
 }
 
-function credited({ last_touch, incremental, correction }) {
-  const [value, low, high] = incremental;
+function credited({ last_touch, incremental, too_few, verdict, correction }) {
+  const added = too_few
+    ? [`how many of them messages added can’t be told yet: ${too_few}.`]
+    : [
+        "messages added ",
+        h("strong", {}, number(incremental[0])),
+        ` (${number(incremental[1])} to ${number(incremental[2])})`,
+        verdict === "not_told_apart" ? ": not told apart from none." : correction === null ? "." : `: a credited purchase is worth ${number(correction, 2)} of one.`,
+      ];
   return h(
     "p",
     { class: "said" },
-    `${count(last_touch, "buyer is", "buyers are")} credited to messages by last touch. Against the holdout, messages added `,
-    h("strong", {}, number(value)),
-    ` (${number(low)} to ${number(high)})`,
-    correction === null ? "." : `: a credited purchase is worth ${number(correction, 2)} of one.`,
+    `${count(last_touch, "buyer is", "buyers are")} credited to messages by last touch. Against the holdout, `,
+    added,
   );
 }
 
@@ -138,9 +151,10 @@ function gains(rows) {
       rows.map((row) => ({
         mark: segmentBadge(row.segment),
         label: row.segment ? `Segment ${row.segment}` : "No segment",
-        interval: [row.uplift, ...(row.interval ?? [row.uplift, row.uplift])],
-        sure: row.interval ? row.interval[0] > 0 || row.interval[1] < 0 : false,
-        detail: `${number(row.messaged)} told, ${number(row.held_out)} held out${row.interval ? "" : ": too few to say"}`,
+        interval: row.difference,
+        missing: row.too_few ?? "nobody on one side",
+        sure: row.difference ? row.difference[1] > 0 || row.difference[2] < 0 : false,
+        detail: `${number(row.messaged)} told, ${number(row.held_out)} held out`,
       })),
     ),
   );
