@@ -18,6 +18,7 @@ use crate::notify::Channel;
 use crate::store::acknowledgements::{self, Acknowledged};
 use crate::store::decisions::DecisionRow;
 use crate::store::feedback::{self, FeedbackRow};
+use crate::store::fired_once::{self, Fired};
 use crate::store::held::{self, HeldRow};
 use crate::store::inbox::{self, Mark};
 use crate::store::notifications::NewNotification;
@@ -76,6 +77,10 @@ pub enum Record {
     Release(Vec<Uuid>),
     /// A user acts faster than a person.
     Robot(UserId),
+    /// A user has a connection open at this moment.
+    Connected(UserId, Timestamp),
+    /// A trigger that goes off once has.
+    FiredOnce(Fired),
     /// Nobody looks any more at what a user's pages were given.
     HandOver(HandOver),
     /// From the shutdown: answered when everything before it is committed.
@@ -95,6 +100,8 @@ impl From<decide::Record> for Record {
             decide::Record::Defer(row) => Self::Hold(row),
             decide::Record::Release(ids) => Self::Release(ids),
             decide::Record::Robot(user) => Self::Robot(user),
+            decide::Record::Connected(user, at) => Self::Connected(user, at),
+            decide::Record::FiredOnce(fired) => Self::FiredOnce(fired),
             decide::Record::HandOver(hand_over) => Self::HandOver(hand_over),
         }
     }
@@ -105,7 +112,12 @@ impl Record {
     fn is_awaited(&self) -> bool {
         match self {
             Self::Decision { reply, .. } => reply.is_some(),
-            Self::Acknowledged(_) | Self::Mark(_) | Self::Robot(_) | Self::Release(_) => false,
+            Self::Acknowledged(_)
+            | Self::Mark(_)
+            | Self::Robot(_)
+            | Self::Release(_)
+            | Self::Connected(..)
+            | Self::FiredOnce(_) => false,
             Self::Message { .. }
             | Self::Feedback(_)
             | Self::Preferences(..)
@@ -129,6 +141,8 @@ struct Group {
     released: Vec<Uuid>,
     robots: Vec<UserId>,
     hand_overs: Vec<HandOver>,
+    connected: Vec<(UserId, Timestamp)>,
+    fired: Vec<Fired>,
 }
 
 /// Who waits for a group: by decision or message, and those who only want to know that it is over.
@@ -157,6 +171,8 @@ impl Group {
             Record::Hold(row) => self.held.push(*row),
             Record::Release(ids) => self.released.extend(ids),
             Record::Robot(user) => self.robots.push(user),
+            Record::Connected(user, at) => self.connected.push((user, at)),
+            Record::FiredOnce(fired) => self.fired.push(fired),
             Record::HandOver(hand_over) => self.hand_overs.push(hand_over),
             Record::Flush(reply) => waiters.flushes.push(reply),
         }
@@ -173,6 +189,8 @@ impl Group {
             + self.released.len()
             + self.robots.len()
             + self.hand_overs.len()
+            + self.connected.len()
+            + self.fired.len()
     }
 
     /// All or nothing; the number of outcomes that were new, and of pushes that wait now.
@@ -186,6 +204,10 @@ impl Group {
         if self.is_said_only() {
             // A statement is a transaction of its own.
             said::insert(connection, store, &messages, &self.decisions)?;
+            // What was said is stored, whatever becomes of this; the next connection writes it again.
+            if let Err(error) = users::note_connected(connection, &self.connected) {
+                log::warn!("connections not noted users={} error={error}", self.connected.len());
+            }
             return Ok((0, 0));
         }
         in_transaction(connection, |connection| {
@@ -203,14 +225,16 @@ impl Group {
             held::put(connection, &self.held)?;
             held::release(connection, &self.released)?;
             users::mark_robots(connection, &self.robots)?;
+            users::note_connected(connection, &self.connected)?;
+            fired_once::put(connection, &self.fired)?;
             Ok((first.into_iter().filter(|first| *first).count(), pushes + handed))
         })
     }
 
-    /// Nothing in it but decisions and messages that touch no other row.
+    /// Nothing in it but decisions and messages that touch no other row, and connections, which may be lost.
     fn is_said_only(&self) -> bool {
         let mut messages = self.notifications.iter().chain(&self.messages);
-        self.len() == self.decisions.len() + self.messages.len()
+        self.len() == self.decisions.len() + self.messages.len() + self.connected.len()
             && messages.all(|message| message.collapse_key.is_none() && message.channel != Channel::Push)
     }
 
@@ -242,6 +266,8 @@ impl Group {
             .chain(self.released.into_iter().map(|id| Record::Release(vec![id])))
             .chain(self.robots.into_iter().map(Record::Robot))
             .chain(self.hand_overs.into_iter().map(Record::HandOver))
+            .chain(self.connected.into_iter().map(|(user, at)| Record::Connected(user, at)))
+            .chain(self.fired.into_iter().map(Record::FiredOnce))
             .collect()
     }
 }

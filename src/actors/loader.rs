@@ -164,6 +164,8 @@ fn fold(state: UserState, shared: &Shared) -> Loaded {
         views,
         has_more_deferred: state.held.len() >= MAX_DEFERRED,
         deferred: state.held,
+        last_connected: state.last_connected,
+        fired_once: state.fired_once.into_iter().collect(),
         stream: Stream::new(state.last_offset, acknowledged, state.floor, tail),
     }
 }

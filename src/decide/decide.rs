@@ -8,7 +8,7 @@ use super::effect::{Counter, DriftNote, Effect};
 use super::learning::is_learned_from;
 use super::predict::Prediction;
 use super::recommend::Recommendations;
-use super::record::{ApiMessage, DecisionRow, NewNotification, Record, Trace, TraceStep};
+use super::record::{ApiMessage, DecisionRow, Fired, NewNotification, Record, Trace, TraceStep};
 use super::render::RenderedMessage;
 use super::user_state::{Step, UserState};
 use super::world::World;
@@ -156,7 +156,13 @@ impl UserState {
                     said_by_shop: trigger.is_said_by_shop(),
                     from_profile: !trigger.is_said_by_shop(),
                     is_digest: trigger.is_digest(),
-                    truth: trigger.truth(&self.profile, self.segment, catalogue, world.now),
+                    truth: trigger.truth(
+                        &self.profile,
+                        self.segment,
+                        self.last_connected,
+                        catalogue,
+                        world.now,
+                    ),
                     dedupe_key: trigger.dedupe_key(subject.and_then(|item| item.price)),
                     expires_at: trigger.expires_at.unwrap_or(world.now + lifetime),
                 }
@@ -190,6 +196,11 @@ impl UserState {
     ) {
         let proposal = Proposal::of_trigger(&trigger, list);
         let judgement = self.judge(&proposal, self.channels(trigger.name(), step), step.sent, step.world);
+        if trigger.is_settled_by(&judgement.decision) {
+            self.fired_once.note(trigger.name(), step.now());
+            let fired = Fired { user: self.user, trigger: trigger.name().to_owned(), at: step.now() };
+            step.record(Record::FiredOnce(fired));
+        }
         match judgement.decision.outcome {
             Outcome::Send | Outcome::InboxOnly => {
                 self.send_trigger(&trigger, &proposal, judgement, welcome_after, step);

@@ -270,7 +270,8 @@ impl UserState {
         }
         let Some(item) = trigger.item else { return true };
         let Some(item) = step.world.catalogue.get(item) else { return false };
-        let holds = trigger.truth(&self.profile, self.segment, step.world.catalogue, step.now());
+        let holds =
+            trigger.truth(&self.profile, self.segment, self.last_connected, step.world.catalogue, step.now());
         let bought = self.profile.has_bought(item.id) && !item.consumable;
         holds == crate::notify::policy::Truth::Holds
             && item.in_stock()

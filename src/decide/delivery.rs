@@ -206,18 +206,27 @@ impl UserState {
             effects.extend(self.session.on(deliver::Input::CatchUp(connection), now));
         }
         self.carry_out(effects, step);
-        if !self.session.has(connection) || (login.resume.is_some() && recovered) {
-            return; // Refused, or everything is there already.
+        if !self.session.has(connection) {
+            return; // Refused.
         }
+        if login.resume.is_none() || !recovered {
+            self.greet(connection, login, step); // Else everything is there already.
+        }
+        self.note_connected(step);
+    }
+
+    /// Answers a login.
+    fn greet(&mut self, connection: ConnectionId, login: &Login, step: &mut Step<'_>) {
+        let now = step.now();
         let welcome_after = login.is_bare().then_some(connection);
         let recent = |(at, _): &&(Timestamp, Frame)| now.millis_since(*at) < SAME_LOGIN;
         if let Some((_, frame)) = self.last_login.as_ref().filter(recent) {
             step.push(Effect::Send(connection, frame.clone()));
         } else if !self.is_robot {
-            let last_seen = self.last_seen();
+            let last_here = self.last_here();
             let trigger = step.world.definitions.login.clone();
             self.consider(trigger, welcome_after, step);
-            self.returned(last_seen, step);
+            self.returned(last_here, step);
             return;
         }
         if welcome_after.is_some() {
@@ -244,7 +253,17 @@ impl UserState {
     }
 
     pub(super) fn disconnected(&mut self, connection: ConnectionId, step: &mut Step<'_>) {
+        let was_connected = self.is_connected();
         self.run(deliver::Input::Disconnected(connection), step);
+        if was_connected && !self.is_connected() {
+            self.note_connected(step);
+        }
+    }
+
+    /// Notes that the user is here, or was until now.
+    fn note_connected(&mut self, step: &mut Step<'_>) {
+        self.last_connected = Some(step.now());
+        step.record(Record::Connected(self.user, step.now()));
     }
 
     pub(super) fn frame(&mut self, connection: ConnectionId, inbound: Inbound, step: &mut Step<'_>) {

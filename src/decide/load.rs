@@ -1,10 +1,10 @@
 //! A user as the store holds it, folded: the same fold over the same events as the live one.
 
 use super::record::HeldRow;
-use crate::base::UserId;
+use crate::base::{Timestamp, UserId};
 use crate::deliver::Stream;
 use crate::notify::policy::PreferenceDocument;
-use crate::notify::triggers::Views;
+use crate::notify::triggers::{FiredOnce, Views};
 use crate::notify::{PolicyState, Preferences};
 use crate::profile::Profile;
 
@@ -29,6 +29,10 @@ pub struct Loaded {
     pub deferred: Vec<HeldRow>,
     /// The store holds more of them.
     pub has_more_deferred: bool,
+    /// Moment at which a connection of the user was last known to be open.
+    pub last_connected: Option<Timestamp>,
+    /// Triggers that fire once and have fired.
+    pub fired_once: FiredOnce,
     /// The newest messages and their state.
     pub stream: Stream,
 }
@@ -46,6 +50,8 @@ impl Loaded {
             views: Views::default(),
             deferred: Vec::new(),
             has_more_deferred: false,
+            last_connected: None,
+            fired_once: FiredOnce::default(),
             stream: Stream::new(0, 0, 0, Vec::new()),
         }
     }

@@ -265,6 +265,17 @@ pub struct HandOver {
     pub due_at: Timestamp,
 }
 
+/// A trigger that fires once has fired for a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fired {
+    /// The user.
+    pub user: UserId,
+    /// Name of the trigger.
+    pub trigger: String,
+    /// Moment of firing.
+    pub at: Timestamp,
+}
+
 /// A record that nobody waits for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
@@ -284,6 +295,10 @@ pub enum Record {
     Release(Vec<Uuid>),
     /// A user who acts faster than a person.
     Robot(UserId),
+    /// The user has, or had until now, an open connection.
+    Connected(UserId, Timestamp),
+    /// A trigger that fires once has fired.
+    FiredOnce(Fired),
     /// Messages nobody looked at.
     HandOver(HandOver),
 }

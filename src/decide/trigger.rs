@@ -67,15 +67,10 @@ impl UserState {
         }
     }
 
-    /// Fires what returning after an absence causes.
-    pub(super) fn returned(&mut self, last_seen: Option<Timestamp>, step: &mut Step<'_>) {
-        let returned = step.world.definitions.triggers.of_return(last_seen, step.now());
-        // Won back by a push: the same message again is not needed.
-        let since = last_seen.unwrap_or(Timestamp(i64::MIN));
-        let sent = |trigger: &Trigger| {
-            self.policy.newest_first().any(|sent| &*sent.campaign == trigger.name() && sent.at > since)
-        };
-        if let Some(trigger) = returned.filter(|trigger| !sent(trigger)) {
+    /// Fires what returning after an absence causes; `last_here`: when the user was last here.
+    pub(super) fn returned(&mut self, last_here: Option<Timestamp>, step: &mut Step<'_>) {
+        let triggers = &step.world.definitions.triggers;
+        if let Some(trigger) = triggers.of_return(last_here, &self.fired_once, step.now()) {
             self.consider(trigger, None, step);
         }
         self.check_rules(step);
@@ -86,7 +81,8 @@ impl UserState {
         if self.is_robot || !self.is_reachable(step) {
             return;
         }
-        let fired = step.world.definitions.triggers.of_segment(&self.profile, self.segment, step.now());
+        let triggers = &step.world.definitions.triggers;
+        let fired = triggers.of_segment(&self.profile, self.segment, &self.fired_once, step.now());
         let before = std::mem::take(&mut self.met);
         self.met = fired.iter().map(|trigger| trigger.name().to_owned()).collect();
         for trigger in fired.into_iter().filter(|trigger| !before.iter().any(|name| name == trigger.name())) {

@@ -22,7 +22,7 @@ use crate::event::Event;
 use crate::event::robots::{RobotLimits, RobotMeter};
 use crate::feedback::learner::UserLearning;
 use crate::notify::policy::{PreferenceDocument, Purpose};
-use crate::notify::triggers::Views;
+use crate::notify::triggers::{FiredOnce, Views};
 use crate::notify::{PolicyState, Preferences, Rules};
 use crate::profile::{Profile, SegmentId};
 
@@ -67,6 +67,10 @@ pub struct UserState {
     pub(super) has_more_deferred: bool,
     /// Moment of the running timer.
     pub(super) timer: Option<Timestamp>,
+    /// Moment at which the user last had a connection; before the present visit while it is greeted.
+    pub(super) last_connected: Option<Timestamp>,
+    /// Triggers that fire once and have fired.
+    pub(super) fired_once: FiredOnce,
     /// Views of the same item.
     pub(super) views: Views,
     /// Names of the segment triggers whose rule the user meets: each fires when the rule comes to be met.
@@ -157,6 +161,8 @@ impl UserState {
             deferred,
             has_more_deferred: loaded.has_more_deferred,
             timer: None,
+            last_connected: loaded.last_connected,
+            fired_once: loaded.fired_once,
             views: loaded.views,
             met: Vec::new(),
             meter: RobotMeter::default(),
@@ -241,6 +247,8 @@ impl UserState {
             }
         }
         self.met = before.met;
+        self.last_connected = self.last_connected.max(before.last_connected);
+        self.fired_once = before.fired_once;
         self.meter = before.meter;
         self.connected_at = before.connected_at;
         self.away = before.away;
@@ -269,9 +277,9 @@ impl UserState {
         self.session.n_connections() > 0
     }
 
-    /// Moment at which the user was last seen: the latest event or login.
-    pub(super) fn last_seen(&self) -> Option<Timestamp> {
-        self.profile.last_seen()
+    /// Moment at which the user was last here: the latest event or connection.
+    pub(super) fn last_here(&self) -> Option<Timestamp> {
+        self.profile.last_seen().max(self.last_connected)
     }
 
     /// Whether a deferred trigger is known here.

@@ -133,8 +133,8 @@ pub fn due_for_push(
 /// to everybody who ever left.
 const WIN_BACK_WITHIN: Millis = Millis::hours(24 * 30);
 
-/// Lets a trigger wait for users with a push subscription whose last event and last login are `away` ago or more: once
-/// for each absence, at most `limit` users. How many rows were made.
+/// Lets a trigger wait for users with a push subscription who were last here (an event or an open connection) `away` ago or
+/// more: once for each absence, at most `limit` users. How many rows were made.
 pub fn hold_for_away(
     conn: &mut PgConnection,
     row: &HeldRow,
@@ -142,15 +142,21 @@ pub fn hold_for_away(
     limit: i64,
 ) -> Result<usize, StoreError> {
     let latest = row.until - away;
+    // One of this absence went off when it had lasted so long; an earlier one belongs to the absence before, or to the return
+    // from it, which is about as old as the connection.
+    let away_ms = i64::try_from(away.0).unwrap_or(i64::MAX);
     Ok(sql::<()>(
         "INSERT INTO held_messages (held_id, user_id, trigger, category, for_digest, until, expires_at) \
          SELECT gen_random_uuid(), s.user_id, ?, ?, false, ?, ? \
          FROM (SELECT DISTINCT user_id FROM push_subscriptions) s JOIN users u USING (user_id) CROSS JOIN LATERAL \
-         (SELECT max(occurred_at) AS at FROM events e WHERE e.user_id = s.user_id) AS seen \
+         (SELECT greatest(max(occurred_at), u.last_connected_at) AS at FROM events e WHERE e.user_id = s.user_id) AS seen \
          WHERE NOT u.is_robot AND seen.at <= ? AND seen.at > ? \
          AND NOT EXISTS (SELECT FROM held_messages h WHERE h.user_id = s.user_id AND h.trigger = ?) \
-         AND NOT EXISTS (SELECT FROM decisions d WHERE d.user_id = s.user_id AND d.decided_at > seen.at \
-         AND (d.trigger = ? OR d.trigger = 'login' AND d.decided_at > ?)) LIMIT ?",
+         AND NOT EXISTS (SELECT FROM decisions d WHERE d.user_id = s.user_id AND d.trigger = ? \
+         AND d.decided_at >= seen.at + ? * interval '1 millisecond') \
+         AND NOT EXISTS (SELECT FROM user_once o WHERE o.user_id = s.user_id AND o.trigger = ? \
+         AND o.fired_at >= seen.at + ? * interval '1 millisecond') \
+         LIMIT ?",
     )
     .bind::<Text, _>(row.trigger.as_str())
     .bind::<Text, _>(row.category.as_str())
@@ -160,7 +166,9 @@ pub fn hold_for_away(
     .bind::<Timestamptz, _>(to_pg(latest - WIN_BACK_WITHIN))
     .bind::<Text, _>(row.trigger.as_str())
     .bind::<Text, _>(row.trigger.as_str())
-    .bind::<Timestamptz, _>(to_pg(latest))
+    .bind::<BigInt, _>(away_ms)
+    .bind::<Text, _>(row.trigger.as_str())
+    .bind::<BigInt, _>(away_ms)
     .bind::<BigInt, _>(limit)
     .execute(conn)?)
 }

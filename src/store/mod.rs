@@ -19,6 +19,7 @@ mod error;
 pub mod events;
 pub mod experiments;
 pub mod feedback;
+pub mod fired_once;
 pub mod held;
 pub mod inbox;
 pub mod items;

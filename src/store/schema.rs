@@ -308,6 +308,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    user_once (user_id, trigger) {
+        user_id -> Int4,
+        trigger -> Text,
+        fired_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     user_preferences (user_id) {
         user_id -> Int4,
         time_zone -> Nullable<Text>,
@@ -326,6 +334,7 @@ diesel::table! {
         external_id -> Text,
         is_robot -> Bool,
         created_at -> Timestamptz,
+        last_connected_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -336,6 +345,7 @@ diesel::joinable!(opt_outs -> users (user_id));
 diesel::joinable!(push_outbox -> notifications (notification_id));
 diesel::joinable!(push_outbox -> push_subscriptions (subscription_id));
 diesel::joinable!(push_subscriptions -> users (user_id));
+diesel::joinable!(user_once -> users (user_id));
 diesel::joinable!(user_preferences -> users (user_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
@@ -361,6 +371,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     push_subscriptions,
     server,
     user_features,
+    user_once,
     user_preferences,
     users,
 );

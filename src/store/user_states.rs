@@ -65,6 +65,10 @@ pub struct UserState {
     pub external_id: ExternalId,
     /// Flagged by the cleaning step: not to be answered.
     pub is_robot: bool,
+    /// When a connection of the user was last known to be open, to the hour; `None` = never.
+    pub last_connected: Option<Timestamp>,
+    /// Triggers that are told once and have gone off, and when, by name.
+    pub fired_once: Vec<(String, Timestamp)>,
     /// All of the user's events by time; at one moment, by arrival.
     pub events: Vec<Event>,
     /// The server's defaults where the user said nothing.
@@ -231,19 +235,27 @@ fn outcomes_since(
     .load::<(Uuid, i16)>(conn)?)
 }
 
+type KnownUser = (i32, String, bool, Option<PgTimestamp>, Vec<String>, Vec<PgTimestamp>);
+
 fn known_users(conn: &mut PgConnection, ids: &[i32]) -> Result<HashMap<UserId, UserState>, StoreError> {
-    let rows = sql::<(Integer, Text, Bool)>(
-        "SELECT user_id, external_id, is_robot FROM users WHERE user_id = ANY(?)",
+    type Columns = (Integer, Text, Bool, Nullable<Timestamptz>, Array<Text>, Array<Timestamptz>);
+    let rows = sql::<Columns>(
+        "SELECT u.user_id, u.external_id, u.is_robot, u.last_connected_at, \
+         ARRAY(SELECT o.trigger FROM user_once o WHERE o.user_id = u.user_id ORDER BY o.trigger), \
+         ARRAY(SELECT o.fired_at FROM user_once o WHERE o.user_id = u.user_id ORDER BY o.trigger) \
+         FROM users u WHERE u.user_id = ANY(?)",
     )
     .bind::<Array<Integer>, _>(ids)
-    .load::<(i32, String, bool)>(conn)?;
+    .load::<KnownUser>(conn)?;
     rows.into_iter()
-        .map(|(id, text, is_robot)| {
+        .map(|(id, text, is_robot, last_connected, fired, fired_at)| {
             let user = UserId::from_sql(id);
             let state = UserState {
                 user,
                 external_id: external_id("users", &text)?,
                 is_robot,
+                last_connected: last_connected.map(from_pg),
+                fired_once: fired.into_iter().zip(fired_at.into_iter().map(from_pg)).collect(),
                 events: Vec::new(),
                 preferences: Preferences::default(),
                 consents: Vec::new(),

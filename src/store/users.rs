@@ -1,16 +1,16 @@
 //! Table `users`: who there is. Outside ids to inner ids and back, robots, search.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text};
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz};
 
 use super::StoreError;
-use super::convert::{external_id, segment_from_sql};
+use super::convert::{external_id, segment_from_sql, to_pg};
 use super::names::{Names, find_all, resolve_all};
 use super::schema::users;
 use super::sql::sql;
-use crate::base::{ExternalId, UserId};
+use crate::base::{ExternalId, Timestamp, UserId};
 
 pub use super::user_states::{RecentSend, UserState, load_states};
 
@@ -81,6 +81,29 @@ pub fn mark_robots(conn: &mut PgConnection, robots: &[UserId]) -> Result<usize, 
         .set(users::is_robot.eq(true))
         .execute(conn)?;
     Ok(changed)
+}
+
+/// Notes that users have a connection open at these moments; kept to the hour, so that coming and going writes little.
+pub fn note_connected(conn: &mut PgConnection, connected: &[(UserId, Timestamp)]) -> Result<(), StoreError> {
+    // One statement changes a row once.
+    let mut latest: BTreeMap<UserId, Timestamp> = BTreeMap::new();
+    for (user, at) in connected {
+        let known = latest.entry(*user).or_insert(*at);
+        *known = (*known).max(*at);
+    }
+    if latest.is_empty() {
+        return Ok(());
+    }
+    let (users, moments): (Vec<i32>, Vec<_>) =
+        latest.into_iter().map(|(user, at)| (user.to_sql(), to_pg(at))).unzip();
+    sql::<()>(
+        "UPDATE users SET last_connected_at = c.at FROM unnest(?, ?) AS c (user_id, at) WHERE users.user_id = c.user_id \
+         AND (last_connected_at IS NULL OR last_connected_at < c.at - interval '1 hour')",
+    )
+    .bind::<Array<Integer>, _>(users)
+    .bind::<Array<Timestamptz>, _>(moments)
+    .execute(conn)?;
+    Ok(())
 }
 
 /// Every user flagged as a robot, in order.

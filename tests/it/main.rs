@@ -27,6 +27,7 @@ mod models_online_retail;
 mod models_sessions;
 mod notifications;
 mod off_policy;
+mod once;
 mod outcomes;
 mod policy;
 mod propensity;

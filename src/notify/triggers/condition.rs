@@ -39,14 +39,14 @@ pub enum Condition {
         /// 0.01…1.
         share: f64,
     },
-    /// The user is seen again after so many days.
+    /// The user is here again after so many days without an event or a connection. Once an absence.
     WinBack {
         /// 1…365.
         days: u32,
     },
     /// Another model serves, and the user's list has changed.
     ModelRefreshed,
-    /// The user comes to meet a rule about segment and features.
+    /// The user meets a rule about segment and features. Once for each user.
     Segment {
         /// Which.
         rule: SegmentRule,

@@ -9,6 +9,7 @@ mod condition;
 mod defaults;
 mod definition;
 mod occasion;
+mod once;
 #[cfg(test)]
 mod tests;
 mod truth;
@@ -21,6 +22,7 @@ pub use behaviour::Views;
 pub use condition::{Condition, SegmentRule};
 pub use defaults::defaults;
 pub use definition::{Definition, DefinitionError};
+pub use once::FiredOnce;
 pub use truth::Change;
 
 /// Most triggers of a server: each is looked at for every event.

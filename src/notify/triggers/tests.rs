@@ -94,7 +94,7 @@ fn a_left_cart_is_told_unless_it_was_bought_or_emptied() {
     let later = triggers().after_event(&added);
     let (trigger, delay) = &later[0];
     assert_eq!((trigger.name(), *delay), ("cart_left", Millis::hours(1)));
-    let truth = |events: &[Event]| trigger.truth(&profile(events, &catalogue), None, &catalogue, NOW);
+    let truth = |events: &[Event]| trigger.truth(&profile(events, &catalogue), None, None, &catalogue, NOW);
     assert_eq!(truth(&[added]), Truth::Holds);
     let at = NOW + Millis::seconds(9);
     assert_eq!(truth(&[added, event(EventKind::Purchase, 7, at)]), Truth::AlreadyBought);
@@ -111,11 +111,11 @@ fn a_price_drop_is_told_to_those_who_looked_while_it_lasts() {
     let now_cheap = Catalogue::from_items([cheaper]);
     let fired = triggers().of_change(changes[0], &looked, &now_cheap, NOW);
     assert_eq!(names(&fired), ["price_drop"]);
-    assert_eq!(fired[0].truth(&looked, None, &now_cheap, NOW), Truth::Holds);
-    assert_eq!(fired[0].truth(&looked, None, &catalogue, NOW), Truth::PriceRose, "it went up again");
+    assert_eq!(fired[0].truth(&looked, None, None, &now_cheap, NOW), Truth::Holds);
+    assert_eq!(fired[0].truth(&looked, None, None, &catalogue, NOW), Truth::PriceRose, "it went up again");
     let out = Catalogue::from_items([Item { stock: Some(0), price: Some(80.0), ..item(7) }]);
-    assert_eq!(fired[0].truth(&looked, None, &out, NOW), Truth::SoldOut);
-    assert_eq!(fired[0].truth(&looked, None, &Catalogue::default(), NOW), Truth::Gone);
+    assert_eq!(fired[0].truth(&looked, None, None, &out, NOW), Truth::SoldOut);
+    assert_eq!(fired[0].truth(&looked, None, None, &Catalogue::default(), NOW), Truth::Gone);
     assert!(triggers().of_change(changes[0], &Profile::default(), &now_cheap, NOW).is_empty());
     let slightly = Change::Cheaper { item: ItemId(7), before: 100.0, after: 96.0 };
     assert!(triggers().of_change(slightly, &looked, &now_cheap, NOW).is_empty());
@@ -148,11 +148,12 @@ fn a_new_item_is_told_to_those_who_like_its_category() {
 
 #[test]
 fn who_comes_back_after_a_month_is_greeted() {
-    let triggers = triggers();
-    let away =
-        |days: f64| triggers.of_return(Some(NOW.plus_days(-days)), NOW).map(|fired| fired.name().to_owned());
+    let (triggers, fired) = (triggers(), FiredOnce::default());
+    let away = |days: f64| {
+        triggers.of_return(Some(NOW.plus_days(-days)), &fired, NOW).map(|fired| fired.name().to_owned())
+    };
     assert_eq!((away(31.0).as_deref(), away(29.0)), (Some("win_back"), None));
-    assert_eq!(triggers.of_return(None, NOW), None, "a newcomer was never away");
+    assert_eq!(triggers.of_return(None, &fired, NOW), None, "a newcomer was never away");
 }
 
 #[test]
@@ -169,17 +170,17 @@ fn a_rule_names_segments_and_bounds_and_is_asked_again_when_sending() {
         collapse_key: None,
     };
     promotion.validate().unwrap();
-    let triggers = Triggers::new([promotion]);
+    let (triggers, fresh) = (Triggers::new([promotion]), FiredOnce::default());
     let catalogue = Catalogue::from_items([item(7)]);
     let buyer = profile(&[event(EventKind::Purchase, 7, NOW)], &catalogue);
     let b = Some(crate::profile::SegmentId(1));
-    let fired = triggers.of_segment(&buyer, b, NOW);
+    let fired = triggers.of_segment(&buyer, b, &fresh, NOW);
     assert_eq!(names(&fired), ["spring"]);
-    assert_eq!(fired[0].truth(&buyer, b, &catalogue, NOW), Truth::Holds);
-    assert_eq!(fired[0].truth(&buyer, b, &catalogue, NOW.plus_days(31.0)), Truth::NotMet);
-    assert!(triggers.of_segment(&buyer, None, NOW).is_empty());
+    assert_eq!(fired[0].truth(&buyer, b, None, &catalogue, NOW), Truth::Holds);
+    assert_eq!(fired[0].truth(&buyer, b, None, &catalogue, NOW.plus_days(31.0)), Truth::NotMet);
+    assert!(triggers.of_segment(&buyer, None, &fresh, NOW).is_empty());
     assert!(
-        triggers.of_segment(&Profile::default(), b, NOW).is_empty(),
+        triggers.of_segment(&Profile::default(), b, &fresh, NOW).is_empty(),
         "never bought is not within 30 days"
     );
 }
@@ -193,7 +194,7 @@ fn an_order_is_told_whatever_became_of_its_item_and_each_state_is_an_occasion() 
     for name in ["order_status", "announcement"] {
         for gone in [7, 8] {
             let told = Trigger::of(triggers.find(name).unwrap(), Some(ItemId(gone)));
-            assert_eq!(told.truth(&buyer, None, &catalogue, NOW), Truth::Holds, "{name} {gone}");
+            assert_eq!(told.truth(&buyer, None, None, &catalogue, NOW), Truth::Holds, "{name} {gone}");
             assert_eq!(told.dedupe_key(Some(10.0)), None, "shipped, out for delivery, delivered");
         }
     }

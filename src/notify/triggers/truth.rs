@@ -2,6 +2,7 @@
 
 use super::behaviour::Views;
 use super::condition::Condition;
+use super::once::FiredOnce;
 use super::{Trigger, Triggers};
 use crate::base::{ItemId, Millis, Timestamp};
 use crate::catalogue::{Catalogue, Item};
@@ -131,9 +132,19 @@ impl Triggers {
             .collect()
     }
 
-    /// What being seen again after an absence sets off.
-    pub fn of_return(&self, last_seen: Option<Timestamp>, now: Timestamp) -> Option<Trigger> {
-        let away = now.days_since(last_seen?);
+    /// What being seen again after an absence sets off: once an absence, whichever of several win-backs has told it.
+    /// `last_here` is the latest event or open connection before this one; `None` for a newcomer, who was never away.
+    pub fn of_return(
+        &self,
+        last_here: Option<Timestamp>,
+        fired: &FiredOnce,
+        now: Timestamp,
+    ) -> Option<Trigger> {
+        let last_here = last_here?;
+        if self.iter().any(|definition| definition.fired_in_absence(last_here, fired)) {
+            return None;
+        }
+        let away = now.days_since(last_here);
         self.iter()
             .find(|definition| match definition.when {
                 Condition::WinBack { days } => away >= f64::from(days),
@@ -142,11 +153,19 @@ impl Triggers {
             .map(|definition| Trigger::of(definition, None))
     }
 
-    /// What coming to meet a rule sets off.
-    pub fn of_segment(&self, profile: &Profile, segment: Option<SegmentId>, now: Timestamp) -> Vec<Trigger> {
+    /// Rules about segment and features that the user meets and that have not gone off for this user yet.
+    pub fn of_segment(
+        &self,
+        profile: &Profile,
+        segment: Option<SegmentId>,
+        fired: &FiredOnce,
+        now: Timestamp,
+    ) -> Vec<Trigger> {
         self.iter()
             .filter(|definition| match &definition.when {
-                Condition::Segment { rule } => rule.holds(profile, segment, now),
+                Condition::Segment { rule } => {
+                    fired.at(&definition.name).is_none() && rule.holds(profile, segment, now)
+                }
                 _ => false,
             })
             .map(|definition| Trigger::of(definition, None))
@@ -155,11 +174,13 @@ impl Triggers {
 }
 
 impl Trigger {
-    /// Does what it says still hold? Asked at the moment of sending, so also after hours of waiting.
+    /// Whether what it says still holds. Asked at the moment of sending, so also after hours of waiting. `last_connected` is
+    /// when the user last had a connection before the visit that is greeted.
     pub fn truth(
         &self,
         profile: &Profile,
         segment: Option<SegmentId>,
+        last_connected: Option<Timestamp>,
         catalogue: &Catalogue,
         now: Timestamp,
     ) -> Truth {
@@ -169,9 +190,12 @@ impl Trigger {
             return Truth::NotMet;
         }
         if let Condition::WinBack { days } = self.definition.when
-            && profile.last_seen().is_none_or(|last| now.days_since(last) < f64::from(days))
+            && profile
+                .last_seen()
+                .max(last_connected)
+                .is_none_or(|last| now.days_since(last) < f64::from(days))
         {
-            return Truth::NotMet; // Back already.
+            return Truth::CameBack;
         }
         // What the shop says of an order stays true whether the item was bought (it was), is sold out or has left the catalogue.
         if !self.is_about_item() || self.is_said_by_shop() {

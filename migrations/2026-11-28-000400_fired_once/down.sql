@@ -1,0 +1,2 @@
+ALTER TABLE users DROP COLUMN last_connected_at;
+DROP TABLE user_once;
