@@ -1,6 +1,7 @@
 //! `POST /v1/notifications`: what was accepted is shown once, whatever dies in between.
 
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use serde_json::{Value, json};
@@ -244,6 +245,97 @@ fn a_muted_category_is_dropped_with_its_reason_and_transactional_passes() {
             decision["outcome"] == "drop" && decision["reasons"][0].as_str().unwrap().starts_with("muted")
         })
     });
+}
+
+/// Titles in a user's inbox, the newest first.
+fn inbox(server: &Server, user: &str) -> Vec<String> {
+    let page = server.http().get(&format!("/v1/users/{user}/inbox?limit=100")).json();
+    page["messages"].as_array().unwrap().iter().map(|one| one["title"].as_str().unwrap().to_owned()).collect()
+}
+
+/// How long an order may take to be in the inbox.
+const SECONDS: Duration = Duration::from_secs(10);
+
+#[test]
+fn many_unwanted_messages_to_somebody_absent_do_not_keep_an_order_from_the_inbox() {
+    let (database, mut server) = start(&[]);
+    let muted = json!({"muted": ["promotion"]});
+    for user in 1..=3 {
+        assert_eq!(server.http().put(&format!("/v1/users/{user}/preferences"), &muted).status, 200);
+    }
+    let request = |user: i64| {
+        let promotion = |n| json!({"user_id": user, "title": format!("sale {n}"), "kind": "promotion"});
+        let mut messages: Vec<Value> = (0..150).map(promotion).collect();
+        messages
+            .push(json!({"user_id": user, "title": "shipped", "kind": "order", "priority": "transactional"}));
+        json!(messages)
+    };
+    let mut keyed = server.http();
+    keyed.headers.push(("Idempotency-Key".into(), "orders".into()));
+    let started = Instant::now();
+    assert_eq!(accepted(&server.http().post(PATH, &request(1))), (151, 0, 0));
+    assert_eq!(accepted(&keyed.post(PATH, &request(2))), (151, 0, 0));
+    for user in ["1", "2"] {
+        wait_for("the order", || inbox(&server, user) == ["shipped"]);
+    }
+    assert!(started.elapsed() < SECONDS, "{:?}", started.elapsed());
+    // Whatever a server leaves behind, the next one goes on with.
+    keyed.headers[0].1 = "more orders".into();
+    assert_eq!(accepted(&keyed.post(PATH, &request(3))), (151, 0, 0));
+    server.kill();
+    let server = Server::start(&database.url, &[]);
+    let started = Instant::now();
+    wait_for("the order", || inbox(&server, "3") == ["shipped"]);
+    assert!(started.elapsed() < SECONDS, "{:?}", started.elapsed());
+    wait_for("the outbox to empty", || count(&database, "outbox") == 0);
+    // A message ends by a decision that is stored; after the crash some may have been judged again.
+    let reasons =
+        "decisions d JOIN users u USING (user_id) WHERE outcome = 'drop' AND reasons[1] LIKE 'muted%'";
+    assert_eq!(count(&database, &format!("{reasons} AND u.external_id IN ('1', '2')")), 300);
+    assert!(count(&database, &format!("{reasons} AND u.external_id = '3'")) >= 150);
+}
+
+#[test]
+fn orders_come_through_a_flood_that_the_caps_hold_back() {
+    let cap = r#"policy.caps=[{ category = "*", window_min = 1440, max = 200 }]"#;
+    let (database, server) = start(&["--set", cap]);
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        for thread in 0..5 {
+            let server = &server;
+            scope.spawn(move || {
+                let mut messages: Vec<Value> = (0..120)
+                    .map(|n| json!({"user_id": "absent", "title": format!("{thread}/{n}")}))
+                    .collect();
+                let order = json!({"user_id": "absent", "title": "order", "priority": "transactional"});
+                messages.insert(100, order);
+                for some in messages.chunks(11) {
+                    assert_eq!(accepted(&server.http().post(PATH, &json!(some))).0, some.len() as i64);
+                }
+            });
+        }
+    });
+    let orders = "notifications WHERE frame::json->>'title' = 'order'";
+    wait_for("the orders", || count(&database, orders) == 5);
+    assert!(started.elapsed() < SECONDS, "{:?}", started.elapsed());
+    wait_for("the outbox to empty", || count(&database, "outbox") == 0);
+    assert_eq!(count(&database, "notifications"), 205);
+    assert_eq!(count(&database, "decisions WHERE outcome = 'drop' AND reasons[1] LIKE 'cap%'"), 400);
+}
+
+#[test]
+fn a_message_whose_time_ends_while_it_waits_leaves_a_decision_that_says_so() {
+    let (database, mut server) = start(&[]);
+    let now = jiff::Timestamp::now().as_millisecond();
+    let message = json!({"user_ids": ["away", "gone"], "title": "lunch", "priority": "transactional",
+        "send_at": now + 300, "expires_at": now + 600});
+    assert_eq!(accepted(&server.http().post(PATH, &message)), (2, 0, 0));
+    server.kill();
+    wait_for("its end", || jiff::Timestamp::now().as_millisecond() > now + 600);
+    let _server = Server::start(&database.url, &[]);
+    wait_for("the outbox to empty", || count(&database, "outbox") == 0);
+    assert_eq!(count(&database, "decisions WHERE outcome = 'drop' AND reasons[1] LIKE 'expired%'"), 2);
+    assert_eq!(count(&database, "notifications"), 0);
 }
 
 #[test]

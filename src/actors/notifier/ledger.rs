@@ -2,6 +2,7 @@
 //! full mailbox, an actor that ended, a commit nobody confirmed) comes back by itself and is tried again; one that is not in
 //! the outbox yet goes there.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -53,7 +54,9 @@ pub struct Turn {
     pub batch: Arc<Batch>,
     /// Whose.
     pub user: ExternalId,
-    /// How often it came back.
+    /// Order of acceptance as far as this process knows it.
+    pub sequence: u64,
+    /// How often it came back. Only the pause before the next try depends on it.
     pub returns: u16,
 }
 
@@ -73,8 +76,11 @@ impl Turn {
 #[derive(Default)]
 pub struct Ledger {
     out: AtomicUsize,
+    /// The same for each user with at least one.
+    out_by_user: Mutex<HashMap<ExternalId, usize>>,
     finished: Mutex<Vec<i64>>,
     returned: Mutex<Vec<Turn>>,
+    unsent: Mutex<Vec<Turn>>,
     deferred: Mutex<Vec<(Turn, Timestamp)>>,
 }
 
@@ -82,12 +88,18 @@ impl Ledger {
     /// Hands out a ticket.
     pub fn ticket(self: &Arc<Self>, turn: Turn) -> Ticket {
         self.out.fetch_add(1, Ordering::AcqRel);
-        Ticket { ledger: Arc::clone(self), turn: Some(turn) }
+        *self.out_by_user.lock().entry(turn.user.clone()).or_default() += 1;
+        Ticket { ledger: Arc::clone(self), turn: Some(turn), end: End::Returned }
     }
 
     /// Tickets that are out.
     pub fn out(&self) -> usize {
         self.out.load(Ordering::Acquire)
+    }
+
+    /// Tickets of a user that are out.
+    pub fn out_of(&self, user: &ExternalId) -> usize {
+        self.out_by_user.lock().get(user).copied().unwrap_or(0)
     }
 
     /// A user has had its turn; the last one finishes the row.
@@ -115,6 +127,11 @@ impl Ledger {
         std::mem::take(&mut *self.returned.lock())
     }
 
+    /// Turns that no actor was given.
+    pub fn take_unsent(&self) -> Vec<Turn> {
+        std::mem::take(&mut *self.unsent.lock())
+    }
+
     /// Turns that are to come later.
     pub fn take_deferred(&self) -> Vec<(Turn, Timestamp)> {
         std::mem::take(&mut *self.deferred.lock())
@@ -139,10 +156,23 @@ impl Ledger {
     }
 }
 
+/// What became of a ticket.
+enum End {
+    /// Nothing is known of it: looked up, and tried again.
+    Returned,
+    /// No actor was given it.
+    Unsent,
+    /// Its message has its place, or a stored decision says that it is to have none.
+    Settled,
+    /// Again then.
+    Deferred(Timestamp),
+}
+
 /// The right to give one message its place in one stream, once.
 pub struct Ticket {
     ledger: Arc<Ledger>,
     turn: Option<Turn>,
+    end: End,
 }
 
 impl Ticket {
@@ -151,32 +181,48 @@ impl Ticket {
         self.turn.as_ref()
     }
 
-    /// It has its place in the stream, or is not to have one.
+    /// It has its place in the stream, or a stored decision says that it is to have none.
     pub fn settle(mut self) {
-        if let Some(turn) = self.turn.take() {
-            self.ledger.settle(&turn);
-        }
+        self.end = End::Settled;
+    }
+
+    /// The mailbox of its user's actor was full or closed.
+    pub fn keep(mut self) {
+        self.end = End::Unsent;
     }
 
     /// Again then.
     pub fn defer(mut self, until: Timestamp) {
-        if let Some(turn) = self.turn.take() {
-            self.ledger.deferred.lock().push((turn, until));
-        }
+        self.end = End::Deferred(until);
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if let Some(turn) = self.turn.take() {
-            if turn.batch.direct.is_some() {
-                // Into the outbox with it; whether it has its place already is looked up there.
+        let Some(turn) = self.turn.take() else { return };
+        let user = turn.user.clone();
+        match self.end {
+            End::Settled => self.ledger.settle(&turn),
+            End::Unsent => self.ledger.unsent.lock().push(turn),
+            End::Deferred(until) => self.ledger.deferred.lock().push((turn, until)),
+            // Into the outbox with it; whether it has its place already is looked up there.
+            End::Returned if turn.batch.direct.is_some() => {
                 self.ledger.deferred.lock().push((turn, Timestamp::now() + AGAIN_AFTER));
-            } else {
+            }
+            End::Returned => {
                 let returns = turn.returns.saturating_add(1);
                 self.ledger.returned.lock().push(Turn { returns, ..turn });
             }
         }
+        // Last: nothing is lost sight of in between.
+        let mut out = self.ledger.out_by_user.lock();
+        if let Some(n) = out.get_mut(&user) {
+            *n -= 1;
+            if *n == 0 {
+                out.remove(&user);
+            }
+        }
+        drop(out);
         self.ledger.out.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -6,12 +6,16 @@
 //! after its commit, what waits (`send_at`, a whole segment, more than fits) is read when its time has come. One round
 //! trip to the database is under way at a time; what comes meanwhile goes with the next. Messages for one user each, now,
 //! skip the outbox altogether ([`direct`]).
+//!
+//! Messages wait for their users' actors in [`lanes`]. No count of attempts ends a message: its expiry, its withdrawal or a
+//! stored decision does.
 
 mod direct;
+mod lanes;
 mod ledger;
 mod round;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,10 +26,11 @@ use super::send::{Offer, offer};
 use super::shared::Shared;
 use super::user::{Deliver, UserActor};
 use super::watch::Lifeline;
-use crate::base::{Millis, NotificationId, Timestamp};
+use crate::base::{ExternalId, Millis, NotificationId, Timestamp};
 use crate::store::outbox::{Accepted, Submission};
 use crate::telemetry::Count;
 
+use lanes::Lanes;
 use ledger::Ledger;
 pub use ledger::{Batch, Ticket, Turn};
 use round::{Found, Round};
@@ -36,12 +41,16 @@ const MAILBOX: usize = 4_096;
 const MAX_WAITING: usize = 100_000;
 /// Tickets out at a time: bounds the actors of absent users that a broadcast starts.
 const MAX_OUT: usize = 4_096;
+/// Tickets out at a time for one user: half of what its actor takes in at once, so that none comes back for want of room.
+const MAX_OUT_OF_USER: usize = 128;
 /// While tickets are out, what became of them is looked at this often.
 const PUMP: Duration = Duration::from_millis(5);
 /// After an error, and before what came back is tried again.
 const PAUSE: Duration = Duration::from_millis(250);
-/// A message that came back this often is left in the outbox until the next start.
-const MAX_RETURNS: u16 = 100;
+/// A message that came back more often waits twice as long before each further try.
+const QUICK_RETURNS: u16 = 4;
+/// It never waits longer than this between two tries.
+const MAX_DELAY: Duration = Duration::from_secs(60);
 /// Longest sleep: another process may have put something into the outbox.
 const MAX_SLEEP: Millis = Millis::seconds(60);
 
@@ -73,9 +82,13 @@ pub struct NotifierActor {
     waiting: VecDeque<Submit>,
     /// Users in `waiting`.
     n_waiting: usize,
-    /// To be handed out, in order.
-    turns: VecDeque<Turn>,
-    /// Everything up to here has been put into `turns`.
+    /// To be handed out.
+    lanes: Lanes,
+    /// Of the next message put into `lanes`.
+    sequence: u64,
+    /// Messages that keep coming back, by when they are tried again.
+    delayed: BTreeMap<Instant, Vec<Turn>>,
+    /// Everything up to here has been put into `lanes`.
     cursor: (Timestamp, i64),
     /// When the next row after the cursor is due; `None` = there is none.
     next_due: Option<Timestamp>,
@@ -96,7 +109,9 @@ impl NotifierActor {
             ledger: Arc::default(),
             waiting: VecDeque::new(),
             n_waiting: 0,
-            turns: VecDeque::new(),
+            lanes: Lanes::default(),
+            sequence: 0,
+            delayed: BTreeMap::new(),
             cursor: (Timestamp(0), 0),
             next_due: Some(Timestamp(0)),
             in_flight: false,
@@ -114,7 +129,7 @@ impl NotifierActor {
             now,
             cursor: self.cursor,
             next_due: self.next_due,
-            may_read: self.turns.len() < MAX_OUT,
+            may_read: self.lanes.len() < MAX_OUT,
             finished: self.ledger.take_finished(),
             deferred: self.ledger.take_deferred(),
             returned: Vec::new(),
@@ -175,15 +190,10 @@ impl NotifierActor {
         for (n, reply) in round.replies {
             let _ = reply.send(Ok(outcomes.by_ref().take(n).collect()));
         }
-        for turn in round.returned {
-            if found.placed.contains(&turn.id()) {
-                self.ledger.settle(&turn);
-            } else if turn.returns >= MAX_RETURNS {
-                log::error!("message given up until the next start notification_id={}", turn.id());
-            } else {
-                self.turns.push_back(turn);
-            }
-        }
+        let (placed, again): (Vec<_>, Vec<_>) =
+            round.returned.into_iter().partition(|turn| found.placed.contains(&turn.id()));
+        placed.iter().for_each(|turn| self.ledger.settle(turn));
+        self.try_again(again);
         for (turn, _) in &round.deferred {
             self.ledger.settle(turn);
         }
@@ -201,12 +211,34 @@ impl NotifierActor {
     fn line_up(&mut self, batch: Batch, placed: &HashSet<NotificationId>) {
         let batch = Arc::new(batch);
         for user in &batch.row.users {
-            let turn = Turn { batch: Arc::clone(&batch), user: user.clone(), returns: 0 };
+            self.sequence += 1;
+            let sequence = self.sequence;
+            let turn = Turn { batch: Arc::clone(&batch), user: user.clone(), sequence, returns: 0 };
             if placed.contains(&turn.id()) {
                 self.ledger.settle(&turn);
             } else {
-                self.turns.push_back(turn);
+                self.lanes.push(turn);
             }
+        }
+    }
+
+    /// Messages that came back and have no place: at once, or later what comes back again and again.
+    fn try_again(&mut self, turns: Vec<Turn>) {
+        let mut longest: Option<(Duration, NotificationId)> = None;
+        for turn in turns {
+            let Some(delay) = delay(turn.returns) else {
+                self.lanes.push(turn);
+                continue;
+            };
+            longest = longest.max(Some((delay, turn.id())));
+            self.delayed.entry(Instant::now() + delay).or_default().push(turn);
+        }
+        if let Some((delay, id)) = longest {
+            let n = self.delayed.values().map(Vec::len).sum::<usize>();
+            let again_in_ms = delay.as_millis();
+            log::warn!(
+                "messages keep coming back waiting={n} notification_id={id} again_in_ms={again_in_ms}"
+            );
         }
     }
 
@@ -222,8 +254,15 @@ impl NotifierActor {
 
     /// Hands messages to the actors of their users, as many as may be out.
     fn hand_out(&mut self) {
-        while self.ledger.out() < MAX_OUT {
-            let Some(turn) = self.turns.pop_front() else { return };
+        let later = self.delayed.split_off(&Instant::now());
+        for turn in std::mem::replace(&mut self.delayed, later).into_values().flatten() {
+            self.lanes.push(turn);
+        }
+        let ledger = Arc::clone(&self.ledger);
+        let free = |user: &ExternalId| MAX_OUT_OF_USER.saturating_sub(ledger.out_of(user));
+        self.lanes.recheck(free);
+        while ledger.out() < MAX_OUT {
+            let Some(turn) = self.lanes.next(free) else { break };
             let user = turn.user.clone();
             let ticket = self.ledger.ticket(turn);
             let entry = self.shared.registry.get_or_start(&user, |instance, missed| {
@@ -231,9 +270,15 @@ impl NotifierActor {
             });
             match offer(&entry.address, Deliver(ticket)) {
                 Offer::Queued => {}
-                // The ticket comes back by itself.
-                Offer::Full(_) | Offer::Closed(_) => self.shared.metrics.add(Count::MailboxFull, 1),
+                Offer::Full(Deliver(ticket)) | Offer::Closed(Deliver(ticket)) => {
+                    self.shared.metrics.add(Count::MailboxFull, 1);
+                    ticket.keep();
+                }
             }
+        }
+        // With the next look: their actors have had a moment by then.
+        for turn in self.ledger.take_unsent() {
+            self.lanes.push(turn);
         }
     }
 
@@ -247,7 +292,7 @@ impl NotifierActor {
 
     /// Nothing to write right now: look again when tickets may have come back, or when the next row is due.
     fn rest(&mut self, context: &mut Context<Self>) {
-        if !self.ledger.is_quiet() || !self.turns.is_empty() {
+        if !self.ledger.is_quiet() || !self.lanes.is_empty() {
             if !self.pump {
                 self.pump = true;
                 context.run_later(PUMP, |actor, context| {
@@ -264,11 +309,19 @@ impl NotifierActor {
         let sleep = self.next_due.map_or(MAX_SLEEP, |due| due.millis_since(now).min(MAX_SLEEP));
         // A little late never hurts; a little early would be a round trip for nothing.
         let sleep = sleep.to_std() + Duration::from_millis(1);
+        let again = self.delayed.keys().next().map(|at| at.saturating_duration_since(Instant::now()));
+        let sleep = again.map_or(sleep, |again| sleep.min(again));
         self.alarm = Some(context.run_later(sleep, |actor, context| {
             actor.alarm = None;
             actor.work(context);
         }));
     }
+}
+
+/// The pause before a message that came back so often is tried again; `None` = none.
+fn delay(returns: u16) -> Option<Duration> {
+    let doublings = u32::from(returns.checked_sub(QUICK_RETURNS + 1)?).min(16);
+    Some(PAUSE.saturating_mul(1 << doublings).min(MAX_DELAY))
 }
 
 fn size(submit: &Submit) -> usize {
@@ -294,7 +347,7 @@ impl Handler<Submit> for NotifierActor {
 
     fn handle(&mut self, submit: Submit, context: &mut Self::Context) {
         let n = size(&submit);
-        if self.n_waiting + n > MAX_WAITING || self.turns.len() > MAX_WAITING {
+        if self.n_waiting + n > MAX_WAITING || self.lanes.len() > MAX_WAITING {
             let _ = submit.reply.send(Err(SubmitError::Overloaded));
             return;
         }
