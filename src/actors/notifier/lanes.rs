@@ -29,13 +29,13 @@ impl Lane {
     /// A transactional message that replaces an ordinary one which still waits must not overtake it: the older would replace
     /// the newer. The other way round the order is kept anyway.
     fn may_overtake(&self, turn: &Turn) -> bool {
-        let message = &turn.batch.message;
+        let message = &turn.batch.content.message;
         message.priority == Priority::Transactional
             && (message.collapse_key.is_none()
                 || !self
                     .ordinary
                     .iter()
-                    .any(|other| other.batch.message.collapse_key == message.collapse_key))
+                    .any(|other| other.batch.content.message.collapse_key == message.collapse_key))
     }
 
     /// The next one; the earliest of all if `free` places are enough for all that wait.
