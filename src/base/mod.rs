@@ -1,12 +1,16 @@
 //! The vocabulary every other module speaks: ids, time, scores, seeded randomness. Imports nothing of ours.
 
 pub mod ids;
+pub mod nearest;
 pub mod random;
 pub mod score;
 pub mod time;
+pub mod unknown_name;
 
 pub use ids::{
     ConnectionId, EventKey, ExternalId, ExternalIdError, ItemId, ModelVersion, NotificationId, UserId,
 };
+pub use nearest::nearest;
 pub use score::Score;
 pub use time::{Millis, Timestamp};
+pub use unknown_name::suggest_nearest;
