@@ -185,9 +185,10 @@ fn settings(cli: &Cli) -> anyhow::Result<Layered> {
         layered.text("server.listen", listen, Layer::Flag)?;
     }
     for set in &cli.common.set {
-        let (key, value) = set
-            .split_once('=')
-            .ok_or_else(|| ConfigError::Unknown(format!("{set} (--set takes area.field=value)")))?;
+        let (key, value) = set.split_once('=').ok_or_else(|| ConfigError::Unknown {
+            key: format!("{set} (--set takes area.field=value)"),
+            near: None,
+        })?;
         layered.text(key, value, Layer::Flag)?;
     }
     Ok(layered)

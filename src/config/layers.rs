@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 use super::Config;
+use crate::base::nearest;
 
 /// Where a value came from, weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +39,13 @@ pub enum ConfigError {
     #[error("configuration file: {0}")]
     File(String),
     /// No such setting.
-    #[error("unknown setting {0}; `tidings config` lists them")]
-    Unknown(String),
+    #[error("unknown setting {key}{}; `tidings config` lists them", near.as_ref().map(|near| format!(", did you mean {near}?")).unwrap_or_default())]
+    Unknown {
+        /// `area.field`.
+        key: String,
+        /// The nearest setting, if one is near.
+        near: Option<String>,
+    },
     /// The text can't be read as the setting's type.
     #[error("{key} (from {layer}): {message}")]
     Type {
@@ -134,7 +140,7 @@ impl Layered {
     /// Sets one value from text, read by the type of the default.
     pub fn text(&mut self, key: &str, text: &str, layer: Layer) -> Result<(), ConfigError> {
         let Some((old, _)) = self.values.get(key) else {
-            return Err(ConfigError::Unknown(key.to_owned()));
+            return Err(self.unknown(key));
         };
         let wrong = |expected: &str| ConfigError::Type {
             key: key.to_owned(),
@@ -168,8 +174,13 @@ impl Layered {
                 *slot = (value, layer);
                 Ok(())
             }
-            None => Err(ConfigError::Unknown(key)),
+            None => Err(self.unknown(&key)),
         }
+    }
+
+    fn unknown(&self, key: &str) -> ConfigError {
+        let near = nearest(key, self.values.keys().map(String::as_str)).map(str::to_owned);
+        ConfigError::Unknown { key: key.to_owned(), near }
     }
 
     /// The validated configuration.
@@ -246,7 +257,11 @@ mod tests {
     #[test]
     fn a_typo_is_an_error_wherever_it_stands() {
         assert!(Layered::default().file("[socket]\nping = 1\n").is_err());
-        assert!(Layered::default().file("[sockets]\nping_ms = 1\n").is_err());
+        let error = Layered::default().file("[sockets]\nping_ms = 1\n").unwrap_err().to_string();
+        assert!(
+            error.starts_with("unknown setting sockets.ping_ms, did you mean socket.ping_ms?"),
+            "{error}"
+        );
         assert!(Layered::default().environment(environment("TIDINGS_SOCKET_PONG", "1")).is_err());
         let error =
             Layered::default().environment(environment("TIDINGS_SOCKET_PING_MS", "soon")).unwrap_err();
