@@ -21,6 +21,8 @@ pub const BUCKETS: u16 = 10_000;
 pub const SAMPLE_RATIO_P: f64 = 0.001;
 /// Most arms of an experiment.
 pub const MAX_ARMS: usize = 20;
+/// Shares that add up to no more than this may be percents or thousandths.
+const MAX_OTHER_UNIT: u64 = 1_000;
 /// Longest name or salt, in bytes.
 const MAX_NAME_BYTES: usize = 64;
 
@@ -157,6 +159,9 @@ pub struct Experiment {
     pub name: String,
     /// Control first.
     pub arms: Vec<Arm>,
+    /// Buckets outside: with the shares of the arms all [`BUCKETS`]. `None` = what the arms leave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside: Option<u16>,
 }
 
 /// What is wrong with an experiment.
@@ -174,6 +179,24 @@ pub enum ExperimentError {
     /// Empty arms, or more than everybody.
     #[error("each arm needs a share above 0 and all together at most {BUCKETS} buckets; these have {0}")]
     Shares(u64),
+    /// Hardly anybody takes part, without a word that this is meant: the unit was probably another one.
+    #[error(
+        "the shares are counted in buckets of {BUCKETS} and add up to {sum} here, so that hardly anybody would take part: \
+         write 5000 for half of the users, or say \"outside\": {} if so few are meant",
+        u64::from(BUCKETS).saturating_sub(*sum)
+    )]
+    Few {
+        /// Of the arms.
+        sum: u64,
+    },
+    /// Arms and outside are not everybody.
+    #[error("the shares add up to {sum} and outside is {outside}: together they must be {BUCKETS}")]
+    Outside {
+        /// Of the arms.
+        sum: u64,
+        /// As given.
+        outside: u16,
+    },
 }
 
 impl Experiment {
@@ -193,11 +216,32 @@ impl Experiment {
                 return Err(ExperimentError::Twice(arm.name.clone()));
             }
         }
-        let sum: u64 = self.arms.iter().map(|arm| u64::from(arm.share)).sum();
+        let sum = self.sum();
         if sum > u64::from(BUCKETS) || self.arms.iter().any(|arm| arm.share == 0) {
             return Err(ExperimentError::Shares(sum));
         }
         Ok(())
+    }
+
+    fn sum(&self) -> u64 {
+        self.arms.iter().map(|arm| u64::from(arm.share)).sum()
+    }
+
+    /// Buckets of users in no arm.
+    pub fn outside(&self) -> u64 {
+        u64::from(BUCKETS).saturating_sub(self.sum())
+    }
+
+    /// Checks that the shares are meant as buckets: together with `outside` they are all, and without it at least a tenth.
+    pub fn validate_unit(&self) -> Result<(), ExperimentError> {
+        let sum = self.sum();
+        match self.outside {
+            Some(outside) if u64::from(outside) != self.outside() => {
+                Err(ExperimentError::Outside { sum, outside })
+            }
+            None if sum <= MAX_OTHER_UNIT => Err(ExperimentError::Few { sum }),
+            _ => Ok(()),
+        }
     }
 
     /// The arm of a user, by external id; `None` outside the experiment.
@@ -261,8 +305,11 @@ mod tests {
 
     #[test]
     fn arms_get_their_shares_and_the_rest_stays_outside() {
-        let experiment =
-            Experiment { name: "words".into(), arms: vec![arm("control", 1_000), arm("b", 2_000)] };
+        let experiment = Experiment {
+            name: "words".into(),
+            arms: vec![arm("control", 1_000), arm("b", 2_000)],
+            outside: None,
+        };
         experiment.validate().unwrap();
         let mut counts = [0u64; 3];
         for user in 0..30_000 {
@@ -304,11 +351,28 @@ mod tests {
 
     #[test]
     fn an_experiment_that_cannot_work_is_refused() {
-        let check = |arms| Experiment { name: "x".into(), arms }.validate();
+        let check = |arms| Experiment { name: "x".into(), arms, outside: None }.validate();
         assert_eq!(check(vec![arm("a", 5_000)]), Err(ExperimentError::Arms(1)));
         assert_eq!(check(vec![arm("a", 1), arm("a", 1)]), Err(ExperimentError::Twice("a".into())));
         assert_eq!(check(vec![arm("a", 6_000), arm("b", 6_000)]), Err(ExperimentError::Shares(12_000)));
         assert_eq!(check(vec![arm("a", 0), arm("b", 1)]), Err(ExperimentError::Shares(1)));
         assert_eq!(check(vec![arm("", 1), arm("b", 1)]), Err(ExperimentError::Name(String::new())));
+    }
+
+    #[test]
+    fn shares_in_percent_are_refused_unless_so_few_users_are_meant() {
+        let check = |a, b, outside| {
+            let arms = vec![arm("a", a), arm("b", b)];
+            Experiment { name: "x".into(), arms, outside }.validate_unit()
+        };
+        let error = check(50, 50, None).unwrap_err();
+        assert_eq!(error, ExperimentError::Few { sum: 100 });
+        assert!(error.to_string().contains("add up to 100 here"), "{error}");
+        assert!(error.to_string().contains("\"outside\": 9900"), "{error}");
+        assert_eq!(check(50, 50, Some(9_900)), Ok(()));
+        assert_eq!(check(50, 50, Some(9_000)), Err(ExperimentError::Outside { sum: 100, outside: 9_000 }));
+        assert_eq!(check(1, 1, None), Err(ExperimentError::Few { sum: 2 }));
+        assert_eq!((check(5_000, 5_000, None), check(5_000, 5_000, Some(0))), (Ok(()), Ok(())));
+        assert_eq!((check(4_000, 4_000, None), check(1_000, 1_000, Some(8_000))), (Ok(()), Ok(())));
     }
 }
