@@ -33,6 +33,13 @@ impl Caller {
         if self.0.may_act_for(user) { Ok(()) } else { Err(ApiError::NotPermitted) }
     }
 
+    /// Name for records of who changed something: the token's subject, or `admin`.
+    pub fn name(&self) -> String {
+        let Access { user, subject, .. } = &self.0;
+        let named = subject.clone().or_else(|| user.as_ref().map(ToString::to_string));
+        named.unwrap_or_else(|| "admin".to_owned())
+    }
+
     /// Whom a user's token speaks for.
     pub fn user(&self) -> Option<&ExternalId> {
         self.0.user.as_ref()

@@ -17,6 +17,11 @@ pub enum Role {
     Admin,
 }
 
+/// Subject of tokens that are made for nobody in particular.
+pub const NOBODY: &str = "tidings";
+/// Longest subject that is kept.
+const MAX_SUBJECT_CHARS: usize = 64;
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
     sub: String,
@@ -31,6 +36,8 @@ pub struct Access {
     pub role: Role,
     /// The user of a `user` token.
     pub user: Option<ExternalId>,
+    /// Subject of a `service` or `admin` token, at most [`MAX_SUBJECT_CHARS`] characters; `None` for one that names nobody.
+    pub subject: Option<String>,
     /// Until when; `None` = for good.
     pub expires_at: Option<Timestamp>,
 }
@@ -38,7 +45,7 @@ pub struct Access {
 impl Access {
     /// Authentication is off: everyone may do everything.
     pub fn open() -> Self {
-        Self { role: Role::Admin, user: None, expires_at: None }
+        Self { role: Role::Admin, user: None, subject: None, expires_at: None }
     }
 
     /// May this one act for and read that user?
@@ -85,7 +92,9 @@ pub fn verify(secret: &str, token: &str, now: Timestamp) -> Result<Access, Token
         Role::User => Some(ExternalId::parse(&claims.sub).map_err(|_| TokenError::Bad)?),
         Role::Service | Role::Admin => None,
     };
-    Ok(Access { role: claims.role, user, expires_at: Some(Timestamp::from_seconds(claims.exp)) })
+    let shown = claims.sub.chars().filter(|c| !c.is_control()).take(MAX_SUBJECT_CHARS).collect::<String>();
+    let subject = Some(shown).filter(|name| user.is_none() && !name.is_empty() && name != NOBODY);
+    Ok(Access { role: claims.role, user, subject, expires_at: Some(Timestamp::from_seconds(claims.exp)) })
 }
 
 #[cfg(test)]
@@ -101,6 +110,17 @@ mod tests {
         let access = verify(SECRET, &token, NOW).unwrap();
         assert!(access.may_act_for(&ExternalId::Integer(17)));
         assert!(!access.may_act_for(&ExternalId::Integer(18)));
+    }
+
+    #[test]
+    fn an_admin_token_says_whose_it_is_unless_it_is_nobody_s() {
+        let subject = |name: &str| {
+            let token = issue(SECRET, Role::Admin, name, NOW.plus_days(1.0)).unwrap();
+            verify(SECRET, &token, NOW).unwrap().subject
+        };
+        assert_eq!(subject("anna").as_deref(), Some("anna"));
+        assert_eq!(subject(NOBODY), None);
+        assert_eq!(subject(&"x".repeat(500)).unwrap().len(), MAX_SUBJECT_CHARS);
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub fn run(config: &Config, role: Role, user: Option<&str>, days: f64) -> anyhow
     let subject = match (role, user) {
         (Role::User, Some(user)) => ExternalId::parse(user)?.to_string(),
         (Role::User, None) => bail!("a user token needs --user"),
-        (Role::Service | Role::Admin, user) => user.unwrap_or("tidings").to_owned(),
+        (Role::Service | Role::Admin, user) => user.unwrap_or(token::NOBODY).to_owned(),
     };
     say(&token::issue(&config.auth.secret, role, &subject, Timestamp::now().plus_days(days))?)
 }
