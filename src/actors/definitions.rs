@@ -29,11 +29,12 @@ fn experiments(definitions: &Definitions) -> impl Iterator<Item = &Experiment> +
 impl Shared {
     /// Reads triggers, templates, policy and experiments; they apply from the next decision. Blocks.
     pub fn read_definitions(&self, connection: &mut Connection) -> Result<(), StoreError> {
+        let _reader = self.reading_definitions.lock();
         let rows = definitions::current(connection)?;
         let stored: Vec<_> = rows.into_iter().map(|row| row.definition).collect();
         let (mut definitions, problems) = Definitions::new(&stored, &self.config.policy);
         for problem in problems {
-            log::error!("definition left out: {problem}");
+            log::error!("definition can't be used as stored: {problem}");
         }
         self.load_experiment_models(connection, &definitions);
         let (models, serving) = (self.experiment_models.load_full(), self.models.load_full());

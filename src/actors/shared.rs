@@ -65,6 +65,8 @@ pub struct Shared {
     pub learned: Learned,
     /// One writer of catalogue and models at a time.
     pub(super) change: Mutex<()>,
+    /// One reader of the stored definitions at a time, so that the last to swap them has read the latest.
+    pub(super) reading_definitions: Mutex<()>,
     /// User → actor.
     pub registry: Registry,
     /// Commits events.
@@ -113,6 +115,7 @@ impl Shared {
             live: Live::default(),
             learned: Learned::default(),
             change: Mutex::new(()),
+            reading_definitions: Mutex::new(()),
             registry: Registry::default(),
             ingest: Kept::new("ingest"),
             journal: Kept::new("journal"),

@@ -1,19 +1,20 @@
 //! Active triggers, templates, policy and experiments: built-in defaults overlaid by rows stored over the admin API.
 //!
-//! In: stored rows and the configured policy. Out: one immutable [`Definitions`] and a [`DefinitionProblem`] for each row that
-//! this release can't read.
+//! In: stored rows and the configured policy. Out: one immutable [`Definitions`] and a [`DefinitionProblem`] for each
+//! definition that can't be used, or lacks one that it needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::experiment::RunningExperiment;
+use crate::base::suggest_nearest;
 use crate::config;
 use crate::feedback::experiments::{Arm, ArmModel, Experiment};
 use crate::notify::Rules;
 use crate::notify::content::{self, Template, Templates};
-use crate::notify::triggers::{self, Condition, Definition, Trigger, Triggers};
+use crate::notify::triggers::{self, Condition, Definition, MAX_TRIGGERS, Trigger, Triggers};
 
 /// The one name a policy may have.
 pub const POLICY: &str = "default";
@@ -89,33 +90,97 @@ pub struct StoredDefinition {
     pub state: DefinitionState,
     /// The definition as JSON.
     pub body: Value,
+    /// Version whose body it repeats, 0 for the built-in default; `None` for a body of its own.
+    pub repeats: Option<i32>,
 }
 
-/// A stored row that is left out of [`Definitions`], and why.
+impl StoredDefinition {
+    /// Version that its body comes from; 0 for the built-in default.
+    pub fn origin(&self) -> i32 {
+        self.repeats.unwrap_or(self.version)
+    }
+
+    /// Whether it stands for the built-in default, as it is in this release.
+    pub fn is_default(&self) -> bool {
+        self.origin() == 0
+    }
+}
+
+/// Why a definition can't be used, or not whole.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} \"{name}\", version {version}: {message}", kind.name())]
+pub enum DefinitionFault {
+    /// This release can't read the body.
+    #[error("can't be read: {0}")]
+    Unreadable(String),
+    /// A trigger without words.
+    #[error("uses the template \"{0}\", which is not active")]
+    Template(String),
+    /// An arm without its words.
+    #[error(
+        "uses variant \"{variant}\" of the template \"{template}\" in arm \"{arm}\", and no such variant is active"
+    )]
+    Variant {
+        /// Name of the arm.
+        arm: String,
+        /// Name of the template.
+        template: String,
+        /// Name of the variant.
+        variant: String,
+    },
+    /// More than are looked at.
+    #[error("is left out, since at most {0} can be active")]
+    TooMany(usize),
+    /// No trigger with a condition that the server needs one for.
+    #[error("is needed: {0}")]
+    Needed(&'static str),
+}
+
+/// A definition that can't be used, or not whole, and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} \"{name}\" {fault}", kind.name())]
 pub struct DefinitionProblem {
-    /// Kind of the row.
+    /// Kind of the definition.
     pub kind: DefinitionKind,
-    /// Name of the row.
+    /// Name of the definition.
     pub name: String,
-    /// Version of the row.
+    /// Version in force; 0 for a built-in default.
     pub version: i32,
-    /// What can't be read.
-    pub message: String,
+    /// What is wrong.
+    pub fault: DefinitionFault,
 }
 
 impl DefinitionProblem {
-    fn of(row: &StoredDefinition, message: impl ToString) -> Self {
-        Self { kind: row.kind, name: row.name.clone(), version: row.version, message: message.to_string() }
+    fn unreadable(row: &StoredDefinition, error: impl ToString) -> Self {
+        Self::of(row, DefinitionFault::Unreadable(error.to_string()))
     }
+
+    fn of(row: &StoredDefinition, fault: DefinitionFault) -> Self {
+        Self { kind: row.kind, name: row.name.clone(), version: row.version, fault }
+    }
+
+    fn of_trigger(name: &str, version: i32, fault: DefinitionFault) -> Self {
+        Self { kind: DefinitionKind::Trigger, name: name.to_owned(), version, fault }
+    }
+}
+
+/// The version of each name that is in force, active or paused: the newest that is no draft. Drafts lie beside it. In order
+/// of kind and name.
+pub fn in_force(rows: &[StoredDefinition]) -> Vec<&StoredDefinition> {
+    let mut newest: BTreeMap<(DefinitionKind, &str), &StoredDefinition> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.state != DefinitionState::Draft) {
+        let known = newest.entry((row.kind, row.name.as_str())).or_insert(row);
+        if row.version > known.version {
+            *known = row;
+        }
+    }
+    newest.into_values().collect()
 }
 
 /// Active triggers, templates, policy and experiments: built-in defaults overlaid by rows stored over the admin API.
 /// Immutable; replaced whole.
 #[derive(Debug)]
 pub struct Definitions {
-    /// Names the whole state: the largest id among the rows it was built from, 0 without rows.
+    /// Names the whole state: the largest id among the rows in force, 0 without rows. Drafts don't change it.
     pub version: i64,
     /// Active triggers.
     pub triggers: Triggers,
@@ -134,34 +199,36 @@ pub struct Definitions {
 }
 
 impl Definitions {
-    /// Overlays the defaults with the latest version of each stored name. A row that can't be read is left out and returned as a
-    /// problem; arms that name models are taken to be served until [`Definitions::serve_where`] says otherwise.
+    /// Overlays the defaults with the version of each stored name that is in force ([`in_force`]); `rows` may be whole histories.
+    /// A row that can't be read is left out, and so are triggers without a template and arms without their variant. Arms that
+    /// name models are taken to be served until [`Definitions::serve_where`] says otherwise.
     pub fn new(rows: &[StoredDefinition], configured: &config::Policy) -> (Self, Vec<DefinitionProblem>) {
+        let rows = in_force(rows);
         let mut problems = Vec::new();
-        let triggers = active_triggers(rows, &mut problems);
-        let templates = active_templates(rows, &mut problems);
-        let (policy_version, policy) = active_policy(rows, configured, &mut problems);
-        let experiments = running_experiments(rows, policy_version, &policy, &mut problems);
-        let login = plain(triggers.values().find(|one| one.when == Condition::Login), Condition::Login);
-        let digest = plain(triggers.values().find(|one| one.when == Condition::Digest), Condition::Digest);
-        let announcement = plain(triggers.values().find(|one| one.when == Condition::Api), Condition::Api);
+        let words = Words::new(&rows, &mut problems);
+        let triggers = active_triggers(&rows, &words, &mut problems);
+        let (policy_version, policy) = active_policy(&rows, configured, &mut problems);
+        let experiments = running_experiments(&rows, policy_version, &policy, &words, &mut problems);
+        let needed = |when: Condition| triggers.first(&when).unwrap_or_else(|| plain(when));
         let definitions = Self {
             version: rows.iter().map(|row| row.id).max().unwrap_or(0),
-            triggers: Triggers::new(triggers.into_values()),
-            templates,
-            login,
-            digest,
-            announcement,
+            login: needed(Condition::Login),
+            digest: needed(Condition::Digest),
+            announcement: needed(Condition::Api),
+            triggers,
+            templates: words.templates,
             experiments,
             rules: Arc::new(Rules { version: policy_version, ..Rules::new(&policy) }),
         };
         (definitions, problems)
     }
 
-    /// Marks each arm as served if `has` its model; an arm without a model always is.
+    /// Marks each arm as served if its variants are active and `has` its model; without either it always is.
     pub fn serve_where(&mut self, has: impl Fn(ArmModel) -> bool) {
         for running in &mut self.experiments {
-            running.served = running.experiment.arms.iter().map(|arm| arm.model.is_none_or(&has)).collect();
+            for (served, arm) in running.served.iter_mut().zip(&running.experiment.arms) {
+                *served &= arm.model.is_none_or(&has);
+            }
         }
     }
 
@@ -191,101 +258,190 @@ pub fn overlay(configured: &config::Policy, body: &Value) -> Result<config::Poli
         return Err("a policy is an object of settings, as [policy] in the configuration file".to_owned());
     };
     fields.extend(changes.clone());
-    let policy: config::Policy = serde_json::from_value(whole).map_err(|error| error.to_string())?;
+    let policy: config::Policy =
+        serde_json::from_value(whole).map_err(|error| suggest_nearest(&error.to_string()))?;
     policy.validate().map_err(|error| error.to_string())?;
     Ok(policy)
 }
 
-fn plain(definition: Option<&Definition>, otherwise: Condition) -> Trigger {
-    let definition = definition.cloned().unwrap_or_else(|| Definition::plain(otherwise));
-    Trigger::of(&Arc::new(definition), None)
+fn plain(when: Condition) -> Trigger {
+    Trigger::of(&Arc::new(Definition::plain(when)), None)
 }
 
-fn of_kind(rows: &[StoredDefinition], kind: DefinitionKind) -> impl Iterator<Item = &StoredDefinition> {
-    rows.iter().filter(move |row| row.kind == kind)
+fn of_kind<'a>(
+    rows: &'a [&StoredDefinition],
+    kind: DefinitionKind,
+) -> impl Iterator<Item = &'a StoredDefinition> {
+    rows.iter().copied().filter(move |row| row.kind == kind)
 }
+
+/// Templates to write with.
+struct Words {
+    /// Compiled: active ones, and built-in ones whatever became of them.
+    templates: Templates,
+    /// Names of built-in templates that are compiled but paused.
+    paused: BTreeSet<String>,
+}
+
+impl Words {
+    fn new(rows: &[&StoredDefinition], problems: &mut Vec<DefinitionProblem>) -> Self {
+        let mut templates: BTreeMap<String, Template> =
+            content::defaults().into_iter().map(|one| (one.name.clone(), one)).collect();
+        let mut paused = BTreeSet::new();
+        for row in of_kind(rows, DefinitionKind::Template) {
+            if row.state != DefinitionState::Active {
+                paused.insert(row.name.clone());
+                continue;
+            }
+            if row.is_default() && templates.contains_key(&row.name) {
+                continue;
+            }
+            // One by one: a template that no longer compiles must not take the others with it.
+            let read =
+                serde_json::from_value::<Template>(row.body.clone()).map_err(|error| error.to_string());
+            let compiled = read.and_then(|template| {
+                Templates::new([&template]).map_err(|error| error.to_string()).map(|_| template)
+            });
+            match compiled {
+                Ok(template) => drop(templates.insert(row.name.clone(), template)),
+                Err(error) => problems.push(DefinitionProblem::unreadable(row, error)),
+            }
+        }
+        Self { templates: Templates::new(templates.values()).unwrap_or_default(), paused }
+    }
+
+    /// Names of the variants of an active template; empty otherwise.
+    fn variants(&self, template: &str) -> Vec<&str> {
+        if self.paused.contains(template) { Vec::new() } else { self.templates.variants(template) }
+    }
+}
+
+/// Condition that one trigger must always have, the name of the built-in one, and why.
+const NEEDED: [(Condition, &str, &str); 2] = [
+    (Condition::Login, "login", "a client waits for the answer to its login; change it instead"),
+    (Condition::Digest, "digest", "messages that users want as a digest wait for it; change it instead"),
+];
 
 fn active_triggers(
-    rows: &[StoredDefinition],
+    rows: &[&StoredDefinition],
+    words: &Words,
     problems: &mut Vec<DefinitionProblem>,
-) -> BTreeMap<String, Definition> {
-    let mut triggers: BTreeMap<String, Definition> =
-        triggers::defaults().into_iter().map(|one| (one.name.clone(), one)).collect();
+) -> Triggers {
+    let mut triggers: BTreeMap<String, (i32, Definition)> =
+        triggers::defaults().into_iter().map(|one| (one.name.clone(), (0, one))).collect();
     for row in of_kind(rows, DefinitionKind::Trigger) {
-        match row.state {
-            DefinitionState::Draft => {}
-            DefinitionState::Paused => drop(triggers.remove(&row.name)),
-            DefinitionState::Active => match serde_json::from_value(row.body.clone()) {
-                Ok(definition) => drop(triggers.insert(row.name.clone(), definition)),
-                Err(error) => problems.push(DefinitionProblem::of(row, error)),
-            },
+        if row.state != DefinitionState::Active {
+            triggers.remove(&row.name);
+        } else if !(row.is_default() && triggers.contains_key(&row.name)) {
+            match serde_json::from_value(row.body.clone()) {
+                Ok(definition) => drop(triggers.insert(row.name.clone(), (row.version, definition))),
+                Err(error) => problems.push(DefinitionProblem::unreadable(row, error)),
+            }
         }
     }
-    triggers
-}
-
-fn active_templates(rows: &[StoredDefinition], problems: &mut Vec<DefinitionProblem>) -> Templates {
-    let mut templates: BTreeMap<String, Template> =
-        content::defaults().into_iter().map(|one| (one.name.clone(), one)).collect();
-    for row in of_kind(rows, DefinitionKind::Template).filter(|row| row.state == DefinitionState::Active) {
-        match serde_json::from_value::<Template>(row.body.clone()) {
-            Ok(template) => drop(templates.insert(row.name.clone(), template)),
-            Err(error) => problems.push(DefinitionProblem::of(row, error)),
+    for (when, name, why) in NEEDED {
+        if !triggers.values().any(|(_, definition)| definition.when == when) {
+            problems.push(DefinitionProblem::of_trigger(name, 0, DefinitionFault::Needed(why)));
         }
     }
-    // One by one: a template that no longer compiles must not take the others with it.
-    let good: Vec<&Template> =
-        templates.values().filter(|template| Templates::new([*template]).is_ok()).collect();
-    Templates::new(good).unwrap_or_default()
+    triggers.retain(|name, (version, definition)| {
+        if words.variants(&definition.template).is_empty() {
+            let fault = DefinitionFault::Template(definition.template.clone());
+            problems.push(DefinitionProblem::of_trigger(name, *version, fault));
+        }
+        // Without any words it would tell nothing; a paused built-in template still has some.
+        !words.templates.variants(&definition.template).is_empty()
+    });
+    let active = Triggers::new(triggers.values().map(|(_, definition)| definition.clone()));
+    for (name, (version, _)) in &triggers {
+        if active.find(name).is_none() {
+            let fault = DefinitionFault::TooMany(MAX_TRIGGERS);
+            problems.push(DefinitionProblem::of_trigger(name, *version, fault));
+        }
+    }
+    active
 }
 
 /// The stored policy, if one is active, else the configured one; and its version, 0 for the configured one.
 fn active_policy(
-    rows: &[StoredDefinition],
+    rows: &[&StoredDefinition],
     configured: &config::Policy,
     problems: &mut Vec<DefinitionProblem>,
 ) -> (i32, config::Policy) {
-    let is_active = |row: &&StoredDefinition| row.name == POLICY && row.state == DefinitionState::Active;
+    let is_active = |row: &&StoredDefinition| {
+        row.name == POLICY && row.state == DefinitionState::Active && !row.is_default()
+    };
     let Some(row) = of_kind(rows, DefinitionKind::Policy).find(is_active) else {
         return (0, configured.clone());
     };
     overlay(configured, &row.body).map_or_else(
         |error| {
-            problems.push(DefinitionProblem::of(row, error));
+            problems.push(DefinitionProblem::unreadable(row, error));
             (0, configured.clone())
         },
         |policy| (row.version, policy),
     )
 }
 
-/// Active experiments, at most [`MAX_RUNNING`]; each arm's policy lies over `base`.
+/// Active experiments by name, at most [`MAX_RUNNING`]; each arm's policy lies over `base`.
 fn running_experiments(
-    rows: &[StoredDefinition],
+    rows: &[&StoredDefinition],
     policy_version: i32,
     base: &config::Policy,
+    words: &Words,
     problems: &mut Vec<DefinitionProblem>,
 ) -> Vec<RunningExperiment> {
-    let running = |row: &StoredDefinition| -> Result<RunningExperiment, String> {
-        let experiment: Experiment =
-            serde_json::from_value(row.body.clone()).map_err(|error| error.to_string())?;
-        let of_arm = |arm: &Arm| match arm.policy.is_empty() {
-            true => Ok(None),
-            false => overlay(base, &Value::Object(arm.policy.clone()))
-                .map(|policy| Some(Arc::new(Rules { version: policy_version, ..Rules::new(&policy) }))),
-        };
-        let rules = experiment.arms.iter().map(of_arm).collect::<Result<_, _>>()?;
-        let served = vec![true; experiment.arms.len()];
-        Ok(RunningExperiment { experiment, rules, served })
-    };
     let active = of_kind(rows, DefinitionKind::Experiment).filter(|row| row.state == DefinitionState::Active);
     let mut all = Vec::new();
-    for row in active.take(MAX_RUNNING) {
-        match running(row) {
+    for row in active {
+        if all.len() == MAX_RUNNING {
+            problems.push(DefinitionProblem::of(row, DefinitionFault::TooMany(MAX_RUNNING)));
+            continue;
+        }
+        let running = running(row, policy_version, base).map(|mut running| {
+            for (served, arm) in running.served.iter_mut().zip(&running.experiment.arms) {
+                let missing = missing_variant(arm, words);
+                *served = missing.is_none();
+                problems.extend(missing.map(|fault| DefinitionProblem::of(row, fault)));
+            }
+            running
+        });
+        match running {
             Ok(one) => all.push(one),
-            Err(error) => problems.push(DefinitionProblem::of(row, error)),
+            Err(error) => problems.push(DefinitionProblem::unreadable(row, error)),
         }
     }
     all
+}
+
+fn running(
+    row: &StoredDefinition,
+    policy_version: i32,
+    base: &config::Policy,
+) -> Result<RunningExperiment, String> {
+    let experiment: Experiment =
+        serde_json::from_value(row.body.clone()).map_err(|error| error.to_string())?;
+    let of_arm = |arm: &Arm| match arm.policy.is_empty() {
+        true => Ok(None),
+        false => overlay(base, &Value::Object(arm.policy.clone()))
+            .map(|policy| Some(Arc::new(Rules { version: policy_version, ..Rules::new(&policy) }))),
+    };
+    let rules = experiment.arms.iter().map(of_arm).collect::<Result<_, _>>()?;
+    let served = vec![true; experiment.arms.len()];
+    Ok(RunningExperiment { experiment, rules, served })
+}
+
+/// The first variant that an arm names and that is not active.
+fn missing_variant(arm: &Arm, words: &Words) -> Option<DefinitionFault> {
+    let (template, variant) = arm
+        .variants
+        .iter()
+        .find(|(template, variant)| !words.variants(template).contains(&variant.as_str()))?;
+    Some(DefinitionFault::Variant {
+        arm: arm.name.clone(),
+        template: template.clone(),
+        variant: variant.clone(),
+    })
 }
 
 #[cfg(test)]
@@ -294,7 +450,7 @@ mod tests {
     use serde_json::json;
 
     fn row(kind: DefinitionKind, name: &str, state: DefinitionState, body: Value) -> StoredDefinition {
-        StoredDefinition { id: 7, kind, name: name.into(), version: 3, state, body }
+        StoredDefinition { id: 7, kind, name: name.into(), version: 3, state, body, repeats: None }
     }
 
     fn trigger(name: &str, state: DefinitionState, body: Value) -> StoredDefinition {
@@ -316,8 +472,9 @@ mod tests {
         assert!(definitions.login.is_asked_for(), "a client waits for it");
         assert_eq!(definitions.templates.variants("view"), ["a"]);
         assert_eq!(definitions.version, 7);
-        let [problem] = problems.as_slice() else { panic!("{problems:?}") };
-        assert!(problem.to_string().starts_with("trigger \"broken\", version 3: "), "{problem}");
+        let [broken, login] = problems.as_slice() else { panic!("{problems:?}") };
+        assert!(login.to_string().starts_with("trigger \"login\" is needed: "), "{login}");
+        assert!(broken.to_string().starts_with("trigger \"broken\" can't be read: "), "{broken}");
     }
 
     #[test]
@@ -327,6 +484,10 @@ mod tests {
         assert_eq!((policy.min_new_items, policy.items), (1, configured.items));
         assert!(overlay(&configured, &json!({"items": 999})).unwrap_err().contains("policy.items"));
         assert!(overlay(&configured, &json!({"nonsense": 1})).is_err());
+        let misspelt = overlay(&configured, &json!({"quiet_form": "21:00"})).unwrap_err();
+        assert_eq!(misspelt, "unknown field `quiet_form`; did you mean `quiet_from`?");
+        let misspelt = overlay(&configured, &json!({"caps": [{"catgory": "*", "window_min": 1, "max": 1}]}));
+        assert!(misspelt.unwrap_err().contains("did you mean `category`?"));
         assert!(overlay(&configured, &json!([])).is_err());
         let stored =
             [row(DefinitionKind::Policy, POLICY, DefinitionState::Active, json!({"min_new_items": 1}))];

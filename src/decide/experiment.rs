@@ -178,6 +178,7 @@ mod tests {
             version: 1,
             state: DefinitionState::Active,
             body,
+            repeats: None,
         };
         let policy = config::Policy { holdout: 0.0, random: 0.0, ..config::Policy::default() };
         Definitions::new(&[row], &policy).0

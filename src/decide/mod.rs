@@ -9,6 +9,7 @@
 #[expect(clippy::module_inception, reason = "the step that gives the module its name")]
 mod decide;
 mod deferred;
+pub mod definition_change;
 pub mod definitions;
 mod delivery;
 mod dry_run;

@@ -245,7 +245,8 @@ pub fn prune(conn: &mut PgConnection, keep: i64) -> Result<usize, StoreError> {
         "DELETE FROM models WHERE state <> 'active' AND model_version NOT IN \
          (SELECT model_version FROM models ORDER BY model_version DESC LIMIT $1) AND model_version NOT IN \
          (SELECT (arm->>'model')::integer FROM (SELECT DISTINCT ON (name) state, body FROM definitions \
-           WHERE kind = 'experiment' ORDER BY name, version DESC) d, jsonb_array_elements(d.body->'arms') arm \
+           WHERE kind = 'experiment' AND state <> 'draft' ORDER BY name, version DESC) d, \
+           jsonb_array_elements(d.body->'arms') arm \
            WHERE d.state = 'active' AND jsonb_typeof(arm->'model') = 'number')",
     )
     .bind::<diesel::sql_types::BigInt, _>(keep.max(1))

@@ -81,6 +81,7 @@ diesel::table! {
         body -> Jsonb,
         changed_at -> Timestamptz,
         changed_by -> Text,
+        repeats -> Nullable<Int4>,
     }
 }
 

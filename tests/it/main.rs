@@ -12,6 +12,7 @@ mod channel;
 mod chaos;
 mod client;
 mod dashboard;
+mod definitions;
 mod demo_shop;
 mod golden_lists;
 mod import;

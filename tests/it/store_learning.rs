@@ -3,6 +3,8 @@
 use serde_json::json;
 use tidings::base::{EventKey, ExternalId, ItemId, Millis, ModelVersion, NotificationId, Timestamp, UserId};
 use tidings::catalogue::NewItem;
+use tidings::decide::definition_change::NewVersion;
+use tidings::decide::definitions::{DefinitionKind, DefinitionState};
 use tidings::decide::record::{Inputs, TraceStep};
 use tidings::event::{EventKind, NewEvent};
 use tidings::notify::Priority;
@@ -15,7 +17,9 @@ use tidings::store::models::{self, ModelState, NewModel};
 use tidings::store::notifications::NewNotification;
 use tidings::store::rules::{self, RuleFilter, RuleRow};
 use tidings::store::user_features::{self, UserFeaturesRow};
-use tidings::store::{cleaning, events, items, outcomes, preferences, said, server, timeline, users};
+use tidings::store::{
+    cleaning, definitions, events, items, outcomes, preferences, said, server, timeline, users,
+};
 use uuid::Uuid;
 
 use crate::helpers::database::TestDatabase;
@@ -334,6 +338,29 @@ fn rules_go_with_their_model_and_come_a_page_at_a_time() {
     models::prune(&mut conn, 1).unwrap();
     assert_eq!(rules::count(&mut conn, version, None).unwrap(), 0, "gone with the version");
     assert_eq!(rules::count(&mut conn, versions[1], None).unwrap(), 3);
+}
+
+#[test]
+fn a_model_that_a_running_experiment_names_is_kept_also_beside_a_draft_of_that_experiment() {
+    let database = TestDatabase::new();
+    let mut conn = database.connection();
+    let versions: Vec<ModelVersion> = (0..3)
+        .map(|_| {
+            let version = models::reserve_version(&mut conn).unwrap();
+            models::insert(&mut conn, &new_model(version)).unwrap();
+            version
+        })
+        .collect();
+    let naming =
+        |model: ModelVersion| json!({"name": "e", "arms": [{"name": "a", "share": 5_000, "model": model.0}]});
+    for (state, model) in [(DefinitionState::Active, versions[0]), (DefinitionState::Draft, versions[1])] {
+        let new = NewVersion { state, body: naming(model), repeats: None };
+        definitions::put(&mut conn, DefinitionKind::Experiment, "e", &new, "admin").unwrap();
+    }
+    models::prune(&mut conn, 1).unwrap();
+    let left: Vec<ModelVersion> =
+        models::list(&mut conn, 10).unwrap().iter().map(|row| row.version).collect();
+    assert_eq!(left, [versions[2], versions[0]]);
 }
 
 fn new_model(version: ModelVersion) -> NewModel {
