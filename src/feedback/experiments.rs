@@ -155,13 +155,31 @@ pub struct Arm {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
-    /// Also the salt: two experiments are independent of one another.
+    /// Also the salt, with the phase: two experiments are independent of one another, and so are two phases of one.
     pub name: String,
     /// Control first.
     pub arms: Vec<Arm>,
     /// Buckets outside: with the shares of the arms all [`BUCKETS`]. `None` = what the arms leave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outside: Option<u16>,
+    /// Times that the arms were changed. The server counts: a new phase draws everybody's arm anew, so that each arm holds the
+    /// same mix of what earlier arms did to users, and its reading begins with it.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub phase: u32,
+}
+
+fn is_first(phase: &u32) -> bool {
+    *phase == 0
+}
+
+/// Phase of an experiment that is about to have these arms, after the phases and arms it had, the latest first: the latest phase
+/// while its arms stay as they are, else one more than there ever was. 0 without a past.
+pub fn next_phase(arms: &[Arm], past: &[(u32, Vec<Arm>)]) -> u32 {
+    match past.first() {
+        None => 0,
+        Some((phase, before)) if before == arms => *phase,
+        Some(_) => past.iter().map(|(phase, _)| phase + 1).max().unwrap_or(0),
+    }
 }
 
 /// What is wrong with an experiment.
@@ -246,7 +264,10 @@ impl Experiment {
 
     /// The arm of a user, by external id; `None` outside the experiment.
     pub fn arm_of(&self, user: &str) -> Option<usize> {
-        let bucket = bucket(&self.name, user);
+        let bucket = match self.phase {
+            0 => bucket(&self.name, user),
+            phase => bucket(&format!("{}\u{1f}{phase}", self.name), user),
+        };
         let mut end = 0u16;
         self.arms.iter().position(|arm| {
             end = end.saturating_add(arm.share);
@@ -309,6 +330,7 @@ mod tests {
             name: "words".into(),
             arms: vec![arm("control", 1_000), arm("b", 2_000)],
             outside: None,
+            phase: 0,
         };
         experiment.validate().unwrap();
         let mut counts = [0u64; 3];
@@ -316,6 +338,42 @@ mod tests {
             counts[experiment.arm_of(&user.to_string()).unwrap_or(2)] += 1;
         }
         assert!(!sample_ratio(&counts, &[1.0, 2.0, 7.0]).blocked, "{counts:?}");
+    }
+
+    #[test]
+    fn a_phase_lasts_while_the_arms_stay_as_they_are() {
+        let [even, uneven] = [5_000, 9_000].map(|share| vec![arm("a", share), arm("b", 10_000 - share)]);
+        assert_eq!(next_phase(&even, &[]), 0);
+        assert_eq!(next_phase(&even, &[(0, even.clone())]), 0);
+        assert_eq!(next_phase(&uneven, &[(0, even.clone())]), 1);
+        // Back to the first shares: not the first phase again, whose users have had both since.
+        assert_eq!(next_phase(&even, &[(1, uneven.clone()), (0, even.clone())]), 2);
+        let other_words =
+            vec![Arm { variants: [("view".into(), "b".into())].into(), ..even[0].clone() }, even[1].clone()];
+        assert_eq!(next_phase(&other_words, &[(3, even)]), 4);
+    }
+
+    #[test]
+    fn a_new_phase_mixes_the_arms_of_the_one_before_evenly() {
+        let in_phase = |phase, share| Experiment {
+            name: "words".into(),
+            arms: vec![arm("a", share), arm("b", 10_000 - share)],
+            outside: None,
+            phase,
+        };
+        let (before, after) = (in_phase(0, 5_000), in_phase(1, 9_000));
+        let mut cells = [[0u64; 2]; 2];
+        for user in (0..20_000).map(|user| user.to_string()) {
+            let [old, new] = [&before, &after].map(|experiment| experiment.arm_of(&user).unwrap());
+            cells[new][old] += 1;
+        }
+        for (new, share) in [(0, 0.9), (1, 0.1)] {
+            assert!(!sample_ratio(&cells[new], &[0.5, 0.5]).blocked, "{cells:?}");
+            let users: u64 = cells[new].iter().sum();
+            assert!((users as f64 / 20_000.0 - share).abs() < 0.01, "{cells:?}");
+        }
+        let text = serde_json::to_value(&before).unwrap();
+        assert!(text.get("phase").is_none(), "as stored before there were phases");
     }
 
     #[test]
@@ -351,7 +409,7 @@ mod tests {
 
     #[test]
     fn an_experiment_that_cannot_work_is_refused() {
-        let check = |arms| Experiment { name: "x".into(), arms, outside: None }.validate();
+        let check = |arms| Experiment { name: "x".into(), arms, outside: None, phase: 0 }.validate();
         assert_eq!(check(vec![arm("a", 5_000)]), Err(ExperimentError::Arms(1)));
         assert_eq!(check(vec![arm("a", 1), arm("a", 1)]), Err(ExperimentError::Twice("a".into())));
         assert_eq!(check(vec![arm("a", 6_000), arm("b", 6_000)]), Err(ExperimentError::Shares(12_000)));
@@ -363,7 +421,7 @@ mod tests {
     fn shares_in_percent_are_refused_unless_so_few_users_are_meant() {
         let check = |a, b, outside| {
             let arms = vec![arm("a", a), arm("b", b)];
-            Experiment { name: "x".into(), arms, outside }.validate_unit()
+            Experiment { name: "x".into(), arms, outside, phase: 0 }.validate_unit()
         };
         let error = check(50, 50, None).unwrap_err();
         assert_eq!(error, ExperimentError::Few { sum: 100 });

@@ -13,6 +13,7 @@ use super::outcomes::days;
 use super::{judged, views};
 use crate::actors::Shared;
 use crate::base::Timestamp;
+use crate::decide::definitions::overlay;
 use crate::feedback::experiments::{BUCKETS, MAX_ARMS, SAMPLE_RATIO_P, SampleRatio, Slices};
 use crate::feedback::lift::{self, ArmOutcome, Metric, Reading};
 use crate::feedback::uplift::{self, Told};
@@ -52,22 +53,31 @@ pub async fn readings(
     let days = days(query.days)?;
     let since = Timestamp::now().plus_days(-days);
     let window = shared.rules.load().attribution_window;
-    let (slices, choices, coins, names) = shared
+    let configured = shared.config.policy.clone();
+    let shares_of = move |body: Option<&Value>| {
+        let policy = body.and_then(|body| overlay(&configured, body).ok());
+        let policy = policy.as_ref().unwrap_or(&configured);
+        (policy.holdout, policy.random)
+    };
+    let (slices, changed, choices, coins, names) = shared
         .store
         .run(move |connection| {
-            let from = store::experiments::slices_since(connection, since)?;
+            let changed =
+                store::experiments::slices_changed_at(connection, shares_of)?.filter(|at| *at > since);
+            let from = store::experiments::slices_since(connection, changed.unwrap_or(since))?;
             let users =
                 from.map(|from| store::experiments::users(connection, None, from, window)).transpose()?;
             let choices = store::experiments::variant_choices(connection, since)?;
             let coins = store::experiments::coin_decisions(connection, since, window, Timestamp::now())?;
-            Ok((from.zip(users), choices, coins, store::experiments::names(connection, since)?))
+            Ok((from.zip(users), changed, choices, coins, store::experiments::names(connection, since)?))
         })
         .await?;
     let slices = match &slices {
-        Some((from, users)) => slices_view(*from, users, &shares(&shared)),
-        None => {
-            json!({"note": "Nobody was held out in this time. The slices begin with the first decision that names one."})
-        }
+        Some((from, users)) => slices_view(*from, changed, users, &shares(&shared)),
+        None => json!({"note": format!(
+            "Nobody was held out in this time{}. The slices begin with the first decision that names one.",
+            changed.map(|at| format!(" since the shares were changed at {at}")).unwrap_or_default()
+        )}),
     };
     let names: Vec<Value> =
         names.into_iter().map(|(name, arms)| json!({"name": name, "arms_seen": arms})).collect();
@@ -90,26 +100,41 @@ pub async fn reading(
     let window = shared.rules.load().attribution_window;
     let name = path.into_inner();
     let asked = name.clone();
-    let (definition, users) = shared
+    let (definition, from, users) = shared
         .store
         .run(move |connection| {
             let definition = store::experiments::definition(connection, &asked)?;
-            Ok((definition, store::experiments::users(connection, Some(&asked), since, window)?))
+            let changed = definition.as_ref().and_then(|defined| defined.changed_at);
+            let from = changed.map_or(since, |at| at.max(since));
+            Ok((definition, from, store::experiments::users(connection, Some(&asked), from, window)?))
         })
         .await?;
     if users.is_empty() && definition.is_none() {
         return Err(ApiError::NotFound("this experiment"));
     }
-    let (arms, note) = match definition.as_ref().and_then(defined_arms) {
-        Some(arms) => (arms, None),
+    let changed = definition.as_ref().and_then(|defined| defined.changed_at).filter(|at| *at > since);
+    let (arms, note) = match definition.as_ref().and_then(|defined| defined_arms(&defined.body)) {
+        Some(arms) => (arms, changed.map(|at| begins_anew("the arms were", at))),
         None => (
             seen_arms(&users),
-            Some("no definition is stored: equal shares are assumed, the first arm by name is the control"),
+            Some(
+                "no definition is stored: equal shares are assumed, the first arm by name is the control"
+                    .to_owned(),
+            ),
         ),
     };
     let arms = sums(arms, &users);
     Ok(HttpResponse::Ok()
-        .json(json!({"name": name, "days": days, "note": note, "reading": reading_view(&arms)})))
+        .json(json!({"name": name, "days": days, "from": from, "restarted_at": changed, "note": note,
+        "reading": reading_view(&arms)})))
+}
+
+/// Why a reading is shorter than it was asked to be.
+fn begins_anew(what: &str, at: Timestamp) -> String {
+    format!(
+        "{what} changed at {at}, and who is in which was drawn anew: the reading begins there, and what users did before is not \
+         counted"
+    )
 }
 
 /// Name and share of each arm, the control first; `None` where the body says no arms.
@@ -180,14 +205,19 @@ fn shares(shared: &Shared) -> Slices {
     Slices::of_shares(rules.holdout, rules.random)
 }
 
-fn slices_view(from: Timestamp, users: &[ArmUser], shares: &Slices) -> Value {
+fn slices_view(from: Timestamp, changed: Option<Timestamp>, users: &[ArmUser], shares: &Slices) -> Value {
     let rest = BUCKETS.saturating_sub(shares.holdout).saturating_sub(shares.uniform);
     let arms = [(HOLDOUT, shares.holdout), (ORDINARY, rest), (RANDOM, shares.uniform)];
     let arms = arms.map(|(name, share)| (name.to_owned(), f64::from(share))).to_vec();
     let sums = sums(arms, users);
     let reading = reading_view(&sums);
     let open = reading.get("blocked").is_some_and(Value::is_null);
-    json!({"from": from, "reading": reading, "attribution": open.then(|| attribution(users)),
+    let note = changed.map(|at| {
+        format!(
+            "The shares of held-out and random users were changed at {at}: the reading begins after that."
+        )
+    });
+    json!({"from": from, "restarted_at": changed, "note": note, "reading": reading, "attribution": open.then(|| attribution(users)),
         "uplift": open.then(|| uplift_by_segment(users))})
 }
 

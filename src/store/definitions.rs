@@ -6,10 +6,10 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Jsonb, Nullable, Text, Timestamptz};
 use serde_json::Value;
 
-use super::StoreError;
 use super::convert::from_pg;
 use super::schema::definitions as table;
 use super::sql::sql;
+use super::{StoreError, experiments};
 use crate::base::Timestamp;
 use crate::decide::definition_change::NewVersion;
 use crate::decide::definitions::{DefinitionKind, DefinitionState, StoredDefinition};
@@ -93,7 +93,7 @@ pub fn lock(conn: &mut PgConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Adds a version, after [`lock`].
+/// Adds a version, after [`lock`]. An experiment gets its phase.
 pub fn put(
     conn: &mut PgConnection,
     kind: DefinitionKind,
@@ -101,6 +101,10 @@ pub fn put(
     new: &NewVersion,
     by: &str,
 ) -> Result<DefinitionRow, StoreError> {
+    let body = match kind {
+        DefinitionKind::Experiment => &experiments::in_phase(conn, name, &new.body)?,
+        _ => &new.body,
+    };
     let stored = sql::<ColumnTypes>(
         "INSERT INTO definitions (kind, name, version, state, body, changed_by, repeats) \
          SELECT k, n, (SELECT coalesce(max(version), 0) + 1 FROM definitions d WHERE d.kind = k AND d.name = n), s, b, w, r \
@@ -110,7 +114,7 @@ pub fn put(
     .bind::<Text, _>(kind.name())
     .bind::<Text, _>(name)
     .bind::<Text, _>(new.state.name())
-    .bind::<Jsonb, _>(&new.body)
+    .bind::<Jsonb, _>(body)
     .bind::<Text, _>(by)
     .bind::<Nullable<Integer>, _>(new.repeats)
     .get_result::<Columns>(conn)?;

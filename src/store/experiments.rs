@@ -10,6 +10,8 @@ use diesel::sql_types::{
     Uuid as SqlUuid,
 };
 
+use serde_json::Value;
+
 use super::StoreError;
 use super::conversions;
 use super::convert::{from_pg, segment_from_sql, to_pg};
@@ -17,6 +19,7 @@ use super::notifications::column;
 use super::sql::sql;
 use crate::base::{Millis, NotificationId, Timestamp, UserId};
 use crate::feedback::attribution::{self, Brought, Kept};
+use crate::feedback::experiments::{Arm, next_phase};
 use crate::feedback::lift::UserOutcome;
 
 /// Most users of one reading: some 100 MB while it is made.
@@ -93,15 +96,75 @@ pub fn names(conn: &mut PgConnection, since: Timestamp) -> Result<Vec<(String, V
     Ok(rows)
 }
 
-/// The stored definition of an experiment, its latest version that was ever active; `None` when there is none.
-pub fn definition(conn: &mut PgConnection, name: &str) -> Result<Option<serde_json::Value>, StoreError> {
-    let rows = sql::<Jsonb>(
-        "SELECT body FROM definitions WHERE kind = 'experiment' AND name = ? AND state <> 'draft' \
-         ORDER BY version DESC LIMIT 1",
+/// An experiment as it is defined, and since when its arms are what they are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Defined {
+    /// Its latest version that was ever active.
+    pub body: Value,
+    /// When its arms were last changed; `None` if they are what they were from the beginning.
+    pub changed_at: Option<Timestamp>,
+}
+
+fn arms(body: &Value) -> Option<Vec<Arm>> {
+    serde_json::from_value(body.get("arms")?.clone()).ok()
+}
+
+/// Bodies of an experiment that were ever active, the latest first, with the time of each.
+fn past(conn: &mut PgConnection, name: &str) -> Result<Vec<(Value, Timestamp)>, StoreError> {
+    let rows = sql::<(Jsonb, Timestamptz)>(
+        "SELECT body, changed_at FROM definitions WHERE kind = 'experiment' AND name = ? AND state <> 'draft' \
+         ORDER BY version DESC",
     )
     .bind::<Text, _>(name)
-    .load::<serde_json::Value>(conn)?;
-    Ok(rows.into_iter().next())
+    .load::<(Value, PgTimestamp)>(conn)?;
+    Ok(rows.into_iter().map(|(body, at)| (body, from_pg(at))).collect())
+}
+
+/// The stored definition of an experiment; `None` when there is none.
+pub fn definition(conn: &mut PgConnection, name: &str) -> Result<Option<Defined>, StoreError> {
+    let past = past(conn, name)?;
+    let Some((body, _)) = past.first() else { return Ok(None) };
+    let current = arms(body);
+    let same = past.iter().take_while(|(body, _)| arms(body) == current).count();
+    let changed_at = past.get(same - 1).filter(|_| same < past.len()).map(|(_, at)| *at);
+    Ok(Some(Defined { body: body.clone(), changed_at }))
+}
+
+/// The body of an experiment about to be stored, with its phase ([`next_phase`]), whatever phase it names itself.
+pub(super) fn in_phase(conn: &mut PgConnection, name: &str, body: &Value) -> Result<Value, StoreError> {
+    let phase =
+        |body: &Value| body.get("phase").and_then(Value::as_u64).and_then(|phase| u32::try_from(phase).ok());
+    let past: Vec<(u32, Vec<Arm>)> = past(conn, name)?
+        .iter()
+        .map(|(body, _)| (phase(body).unwrap_or(0), arms(body).unwrap_or_default()))
+        .collect();
+    let next = next_phase(&arms(body).unwrap_or_default(), &past);
+    let mut body = body.clone();
+    if let Some(fields) = body.as_object_mut() {
+        fields.remove("phase");
+        if next > 0 {
+            fields.insert("phase".to_owned(), next.into());
+        }
+    }
+    Ok(body)
+}
+
+/// When the shares of held-out and random users became what they are; `None` if they always were. `shares` says those of a
+/// stored policy, `None` for the configured one.
+pub fn slices_changed_at(
+    conn: &mut PgConnection,
+    shares: impl Fn(Option<&Value>) -> (f64, f64),
+) -> Result<Option<Timestamp>, StoreError> {
+    let rows = sql::<(Text, Jsonb, Timestamptz)>(
+        "SELECT state, body, changed_at FROM definitions WHERE kind = 'policy' AND state <> 'draft' ORDER BY version DESC",
+    )
+    .load::<(String, Value, PgTimestamp)>(conn)?;
+    let of = |row: &(String, Value, PgTimestamp)| shares(Some(&row.1).filter(|_| row.0 == "active"));
+    let configured = shares(None);
+    let current = rows.first().map_or(configured, of);
+    let same = rows.iter().take_while(|row| of(row) == current).count();
+    let is_original = same == rows.len() && configured == current;
+    Ok(rows.get(same.wrapping_sub(1)).filter(|_| !is_original).map(|row| from_pg(row.2)))
 }
 
 /// Every user with a decision since `since`, at most [`MAX_USERS`]: by slice, or by the arm of the named experiment.

@@ -47,6 +47,7 @@ function slices({ note, reading, attribution, uplift }) {
   return part(
     "Held out or not",
     "What messages do at all: users who get only what the shop says itself against those who get the rest.",
+    note && h("p", { class: "note" }, note),
     compared(reading),
     attribution && credited(attribution),
     uplift?.length > 0 && gains(uplift),
