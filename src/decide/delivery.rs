@@ -296,7 +296,7 @@ impl UserState {
 
     pub(super) fn inbox_changed(&mut self, change: deliver::Input, step: &mut Step<'_>) {
         if let deliver::Input::Withdrawn(id) = &change {
-            self.policy.note_withdrawn(*id);
+            self.policy.note_withdrawn(*id, step.now());
         }
         self.run(change, step);
     }

@@ -53,6 +53,8 @@ pub struct StoredNotification {
     pub read: bool,
     /// It is not to be shown any more.
     pub withdrawn: bool,
+    /// When the shop took it back; `None` for one that was superseded as well.
+    pub taken_back_at: Option<Timestamp>,
     /// A page that somebody looks at was given it, or a push service.
     pub given: bool,
 }
@@ -160,6 +162,7 @@ type StoredColumns = (
     Bool,
     Bool,
     Bool,
+    Nullable<Timestamptz>,
     Bool,
 );
 
@@ -181,6 +184,7 @@ struct StoredRow {
     seen: bool,
     read: bool,
     withdrawn: bool,
+    taken_back_at: Option<PgTimestamp>,
     given: bool,
 }
 
@@ -201,6 +205,7 @@ fn from_stored(row: StoredRow) -> (UserId, StoredNotification) {
         seen: row.seen,
         read: row.read,
         withdrawn: row.withdrawn,
+        taken_back_at: row.taken_back_at.map(from_pg),
         given: row.given,
     };
     (UserId::from_sql(row.user_id), notification)
@@ -220,7 +225,8 @@ pub(super) fn tails(
          CASE WHEN expires_at > ? AND withdrawn_at IS NULL AND (created_at > ? OR stream_offset > coalesce(a.up_to, 0)) \
          THEN frame ELSE '' END, created_at, \
          expires_at, stream_offset <= coalesce(a.up_to, 0), collapse_key, priority, seen_at IS NOT NULL, \
-         read_at IS NOT NULL, withdrawn_at IS NOT NULL, given_at IS NOT NULL FROM notifications \
+         read_at IS NOT NULL, withdrawn_at IS NOT NULL, \
+         CASE WHEN withdrawn_reason = 'withdrawn' THEN withdrawn_at END, given_at IS NOT NULL FROM notifications \
          WHERE user_id = u.user_id ORDER BY stream_offset DESC LIMIT ?) n \
          ORDER BY n.user_id, n.stream_offset",
     )

@@ -44,7 +44,7 @@ pub struct RecentSend {
     pub campaign: String,
     /// The way it took.
     pub channel: String,
-    /// Not shown after this.
+    /// Not shown after this: its expiry, or when the shop took it back if that was earlier.
     pub expires_at: Timestamp,
     /// A page that somebody looks at was given it, or a push service.
     pub given: bool,
@@ -190,7 +190,7 @@ fn recent_send(
         items: one.items.clone(),
         campaign,
         channel,
-        expires_at: one.expires_at,
+        expires_at: one.taken_back_at.map_or(one.expires_at, |at| one.expires_at.min(at)),
         given: one.given || one.seen || one.read,
         dedupe_key,
         passes_caps: !counted,
@@ -336,7 +336,8 @@ fn recent_sends(
          coalesce(d.counted, n.priority < 3), n.expires_at, n.was_given \
          FROM unnest(?) AS u (user_id) CROSS JOIN LATERAL (\
            SELECT user_id, notification_id, stream_offset, created_at, category, trigger, items, kind, priority, \
-             expires_at, coalesce(given_at, seen_at, read_at) IS NOT NULL AS was_given \
+             least(expires_at, CASE WHEN withdrawn_reason = 'withdrawn' THEN withdrawn_at END) AS expires_at, \
+             coalesce(given_at, seen_at, read_at) IS NOT NULL AS was_given \
            FROM notifications WHERE user_id = u.user_id ORDER BY stream_offset DESC LIMIT ?) n \
          LEFT JOIN LATERAL (SELECT campaign, channel, dedupe_key, counted FROM decisions \
            WHERE user_id = n.user_id AND decided_at = n.created_at AND notification_id = n.notification_id LIMIT 1) d ON true \

@@ -118,6 +118,42 @@ fn what_expired_unseen_gives_its_place_back_and_what_was_given_does_not() {
 }
 
 #[test]
+fn what_was_taken_back_unseen_gives_its_place_to_the_message_that_corrects_it() {
+    let database = TestDatabase::new();
+    let mut server = server(&database);
+    let [mut hidden, mut looked] = [1, 2].map(|user| server.login(user).0);
+    look(&mut hidden, false);
+    let users = [1, 2, 3];
+    users.iter().for_each(|user| say(&server, *user, "wrong", 60_000));
+    hidden.expect("notification");
+    looked.expect("notification");
+    let take_back = |server: &Server, user: i64| {
+        let page = server.http().get(&format!("/v1/users/{user}/inbox")).json();
+        let id = page["messages"][0]["notification_id"].as_str().unwrap().to_owned();
+        assert_eq!(server.http().delete(&format!("/v1/notifications/{id}")).status, 204);
+    };
+    users.iter().for_each(|user| take_back(&server, *user));
+    // The one who may have read it has had the message of this hour.
+    users.iter().for_each(|user| say(&server, *user, "right", 60_000));
+    for user in [1, 3] {
+        wait_for("the correction", || stored(&database, user) == ["wrong", "right"]);
+    }
+    capped(&server, 2, 1);
+    // The same from what is stored, and only once a place.
+    users.iter().for_each(|user| say(&server, *user, "one more", 60_000));
+    capped(&server, 2, 2);
+    [1, 3].iter().for_each(|user| capped(&server, *user, 1));
+    [1, 3].iter().for_each(|user| take_back(&server, *user));
+    server.kill();
+    let server = self::server(&database);
+    users.iter().for_each(|user| say(&server, *user, "after a restart", 60_000));
+    for user in [1, 3] {
+        wait_for("the correction", || stored(&database, user) == ["wrong", "right", "after a restart"]);
+    }
+    capped(&server, 2, 3);
+}
+
+#[test]
 fn what_a_push_service_took_keeps_its_place_and_the_database_says_so() {
     let database = TestDatabase::new();
     let service = PushService::start();

@@ -30,7 +30,7 @@ pub struct Sent {
     pub campaign: Box<str>,
     /// The way it took.
     pub channel: Channel,
-    /// Not shown after this.
+    /// Not shown after this: its expiry, or when it was taken back if that was earlier.
     pub expires_at: Timestamp,
     /// A page that somebody looks at was given it, or a push service: it may have been shown.
     pub given: bool,
@@ -47,7 +47,7 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// Does it take a place in the caps? One that expired before anybody was given it gives its place back.
+    /// Does it take a place in the caps? One that expired or was taken back before anybody was given it gives its place back.
     pub fn takes_place(&self, now: Timestamp) -> bool {
         let settles = if self.channel == Channel::Push { PUSH_SETTLES } else { Millis(0) };
         !self.passes_caps && (self.given || self.expires_at + settles > now)
@@ -105,9 +105,11 @@ impl PolicyState {
         sent.is_some_and(|sent| !std::mem::replace(&mut sent.given, true))
     }
 
-    /// A message was taken back: unless somebody was given it, it gives its place back.
-    pub fn note_withdrawn(&mut self, id: NotificationId) {
-        self.sent.retain(|sent| sent.id != id || sent.given);
+    /// The shop took a message back: nobody is given it from now on.
+    pub fn note_withdrawn(&mut self, id: NotificationId, now: Timestamp) {
+        if let Some(sent) = self.sent.iter_mut().rev().find(|sent| sent.id == id) {
+            sent.expires_at = sent.expires_at.min(now);
+        }
     }
 
     /// A message was clicked.
@@ -212,5 +214,21 @@ mod tests {
         assert!(state.note_given(id), "news");
         assert!(!state.note_given(id) && !state.note_given(NotificationId(uuid::Uuid::from_u128(2))));
         assert!(state.find(id).is_some_and(|sent| sent.takes_place(AT + Millis::hours(24))));
+    }
+
+    #[test]
+    fn what_was_taken_back_before_anybody_was_given_it_gives_its_place_back() {
+        let id = NotificationId(uuid::Uuid::from_u128(1));
+        let takes_place = |channel, given, seconds| {
+            let plain = Sent::plain(id, AT, "news", channel);
+            let mut state = PolicyState::default();
+            state.note_sent(Sent { given, expires_at: AT + Millis::hours(24), ..plain });
+            state.note_withdrawn(id, AT + Millis::seconds(10));
+            state.find(id).is_some_and(|sent| sent.takes_place(AT + Millis::seconds(seconds)))
+        };
+        assert!(!takes_place(Channel::Inbox, false, 10));
+        assert!(takes_place(Channel::Inbox, true, 10), "it may have been read");
+        // A push service may have been offered it in the last moment.
+        assert!(takes_place(Channel::Push, false, 10) && !takes_place(Channel::Push, false, 101));
     }
 }
