@@ -9,3 +9,4 @@ mod listen;
 pub mod middleware;
 pub mod server;
 pub mod simulation;
+mod upkeep;

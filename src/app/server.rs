@@ -12,7 +12,7 @@ use actix_web::{App, HttpRequest, HttpResponse, ResponseError, web};
 use anyhow::Context;
 use tokio::sync::oneshot;
 
-use super::middleware;
+use super::{middleware, upkeep};
 use crate::actors::Shared;
 use crate::actors::absent;
 use crate::actors::gateway::UserGateway;
@@ -35,7 +35,7 @@ use crate::http::websocket::{EchoLimits, Upgrades};
 use crate::recommend::ModelSet;
 use crate::store::models::{self, ModelState};
 use crate::store::{
-    Connection, Store, StoreError, items, jobs, outbox, push_keys, push_subscriptions, server, users,
+    Connection, Store, StoreError, items, jobs, push_keys, push_subscriptions, server, users,
 };
 use crate::transport::webpush::VapidKeys;
 use crate::transport::ws;
@@ -48,11 +48,6 @@ const DRAIN_GROUP: usize = 500;
 const DRAIN_PAUSE: Duration = Duration::from_millis(50);
 /// How many clients are asked back a second after a drain.
 const RECONNECTS_PER_S: usize = 4_000;
-
-/// A retry after so long is a new message.
-const RECEIPT_DAYS: f64 = 7.0;
-const RECEIPTS_PRUNED_EVERY: Duration = Duration::from_secs(3_600);
-const RECEIPTS_AT_ONCE: i64 = 10_000;
 
 /// A running server.
 pub struct Running {
@@ -189,7 +184,7 @@ pub async fn start(shared: Arc<Shared>, demo: bool, echo: EchoLimits) -> anyhow:
     arbiter.spawn(warm(Arc::clone(&shared)));
     arbiter.spawn(Arc::clone(&shared).recount_beside());
     arbiter.spawn(tick(Arc::clone(&shared)));
-    arbiter.spawn(forget_receipts(Arc::clone(&shared)));
+    arbiter.spawn(upkeep::run(Arc::clone(&shared)));
     arbiter.spawn(learning::keep(Arc::clone(&shared)));
     Ok(Running { address, shared, handle, core, push })
 }
@@ -222,29 +217,6 @@ async fn warm(shared: Arc<Shared>) {
     for read in futures_util::future::join_all(reads).await {
         if let Err(error) = read {
             log::warn!("connection not warmed error={error}");
-        }
-    }
-}
-
-/// Keys of accepted messages are kept for as long as a shop may try again; a statement forgets so many that it stays short.
-async fn forget_receipts(shared: Arc<Shared>) {
-    let mut hour = tokio::time::interval(RECEIPTS_PRUNED_EVERY);
-    hour.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    while !shared.draining.load(Ordering::Acquire) {
-        hour.tick().await;
-        let before = Timestamp::now().plus_days(-RECEIPT_DAYS);
-        loop {
-            let some = move |connection: &mut Connection| {
-                outbox::prune_receipts(connection, before, RECEIPTS_AT_ONCE)
-            };
-            match shared.store.run(some).await {
-                Ok(n) if i64::try_from(n).is_ok_and(|n| n >= RECEIPTS_AT_ONCE) => {}
-                Ok(_) => break,
-                Err(error) => {
-                    log::warn!("receipts not forgotten error={error}");
-                    break;
-                }
-            }
         }
     }
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::base::{ItemId, ModelVersion, NotificationId, Timestamp, UserId};
 use crate::deliver::Frame;
-use crate::notify::policy::PreferenceDocument;
+use crate::notify::policy::{Decision, PreferenceDocument, Reason, StepName};
 use crate::notify::triggers::EventData;
 use crate::notify::{Channel, Priority};
 use crate::recommend::propensity::Probabilities;
@@ -189,6 +189,35 @@ pub struct HeldRow {
 }
 
 impl HeldRow {
+    /// The decision that ends a trigger which expired while its user was away: drop, expired. `decision_id`: a new UUIDv7.
+    pub fn expired(&self, decision_id: Uuid, now: Timestamp) -> DecisionRow {
+        let decision = Decision::stopped(StepName::StillTrue, Reason::Expired);
+        DecisionRow {
+            decision_id,
+            decided_at: now,
+            user: self.user,
+            trigger: self.trigger.clone(),
+            category: self.category.clone(),
+            outcome: decision.outcome.name().to_owned(),
+            reasons: decision.reasons(),
+            notification_id: None,
+            model_version: ModelVersion::default(),
+            segment: None,
+            items: self.item.into_iter().collect(),
+            propensity: 1.0,
+            until: None,
+            expected: None,
+            features: Vec::new(),
+            trace: Trace {
+                channel: Channel::Inbox.name().to_owned(),
+                campaign: self.trigger.clone(),
+                steps: super::decide::steps(&decision),
+                slice: "ordinary".to_owned(),
+                ..Trace::default()
+            },
+        }
+    }
+
     /// A row without a user: the database makes one for each user it concerns.
     pub fn unaddressed(trigger: &str, category: &str, until: Timestamp, expires_at: Timestamp) -> Self {
         Self {

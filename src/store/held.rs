@@ -47,16 +47,31 @@ pub fn put(conn: &mut PgConnection, rows: &[HeldRow]) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// Forgets what was let go, and whatever expired more than a day ago.
+/// Removes deferred triggers that were decided again.
 pub fn release(conn: &mut PgConnection, ids: &[Uuid]) -> Result<(), StoreError> {
     if !ids.is_empty() {
-        sql::<()>(
-            "DELETE FROM held_messages WHERE held_id = ANY(?) OR expires_at < now() - interval '1 day'",
-        )
-        .bind::<Array<SqlUuid>, _>(ids)
-        .execute(conn)?;
+        sql::<()>("DELETE FROM held_messages WHERE held_id = ANY(?)")
+            .bind::<Array<SqlUuid>, _>(ids)
+            .execute(conn)?;
     }
     Ok(())
+}
+
+/// Removes and returns deferred triggers that expired before `before`, at most `limit`: their users did not come in time.
+pub fn take_expired(
+    conn: &mut PgConnection,
+    before: Timestamp,
+    limit: i64,
+) -> Result<Vec<HeldRow>, StoreError> {
+    let rows = sql::<ColumnTypes>(
+        "DELETE FROM held_messages WHERE held_id IN \
+         (SELECT held_id FROM held_messages WHERE expires_at < ? ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED) \
+         RETURNING held_id, user_id, trigger, category, item_id, price_before, event, for_digest, until, expires_at",
+    )
+    .bind::<Timestamptz, _>(to_pg(before))
+    .bind::<BigInt, _>(limit.max(0))
+    .load::<Columns>(conn)?;
+    Ok(rows.into_iter().map(row).collect())
 }
 
 /// What waits for users that were absent when an item changed: those who looked at it, carted or liked it within 30 days
@@ -173,6 +188,18 @@ pub fn hold_for_away(
     .execute(conn)?)
 }
 
+type ColumnTypes = (
+    SqlUuid,
+    Integer,
+    Text,
+    Text,
+    Nullable<Integer>,
+    Nullable<Double>,
+    Nullable<Jsonb>,
+    Bool,
+    Timestamptz,
+    Timestamptz,
+);
 type Columns = (
     Uuid,
     i32,
@@ -188,19 +215,7 @@ type Columns = (
 
 /// What waits for many users and has not expired, the earliest first, at most [`MAX_DEFERRED`] each.
 pub(super) fn load(conn: &mut PgConnection, ids: &[i32], now: Timestamp) -> Result<Vec<HeldRow>, StoreError> {
-    type Row = (
-        SqlUuid,
-        Integer,
-        Text,
-        Text,
-        Nullable<Integer>,
-        Nullable<Double>,
-        Nullable<Jsonb>,
-        Bool,
-        Timestamptz,
-        Timestamptz,
-    );
-    let rows = sql::<Row>(
+    let rows = sql::<ColumnTypes>(
         "SELECT h.held_id, h.user_id, h.trigger, h.category, h.item_id, h.price_before, h.event, h.for_digest, h.until, h.expires_at \
          FROM unnest(?) AS u (user_id) CROSS JOIN LATERAL (SELECT * FROM held_messages \
          WHERE user_id = u.user_id AND expires_at > ? ORDER BY until LIMIT ?) AS h",
@@ -209,23 +224,22 @@ pub(super) fn load(conn: &mut PgConnection, ids: &[i32], now: Timestamp) -> Resu
     .bind::<Timestamptz, _>(to_pg(now))
     .bind::<BigInt, _>(MAX_DEFERRED as i64)
     .load::<Columns>(conn)?;
-    Ok(rows
-        .into_iter()
-        .map(
-            |(held_id, user, trigger, category, item, price_before, event, for_digest, until, expires_at)| {
-                HeldRow {
-                    held_id,
-                    user: UserId::from_sql(user),
-                    trigger,
-                    category,
-                    item: item.map(ItemId::from_sql),
-                    price_before,
-                    event: event.map(std::sync::Arc::new),
-                    for_digest,
-                    until: from_pg(until),
-                    expires_at: from_pg(expires_at),
-                }
-            },
-        )
-        .collect())
+    Ok(rows.into_iter().map(row).collect())
+}
+
+fn row(columns: Columns) -> HeldRow {
+    let (held_id, user, trigger, category, item, price_before, event, for_digest, until, expires_at) =
+        columns;
+    HeldRow {
+        held_id,
+        user: UserId::from_sql(user),
+        trigger,
+        category,
+        item: item.map(ItemId::from_sql),
+        price_before,
+        event: event.map(std::sync::Arc::new),
+        for_digest,
+        until: from_pg(until),
+        expires_at: from_pg(expires_at),
+    }
 }

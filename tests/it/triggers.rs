@@ -244,3 +244,28 @@ fn an_order_is_told_in_all_its_states_though_its_item_was_bought_and_is_sold_out
         assert_eq!(notification(&mut client, "order_status")["title"], format!("Your order is {state}"));
     }
 }
+
+#[test]
+fn what_expires_before_its_user_comes_leaves_a_decision_that_says_so() {
+    let (database, mut server) = shop();
+    let mut http = server.http();
+    let call = json!({"user_ids": [1], "event": {"title": "Your order was sent"}});
+    assert_eq!(http.post("/v1/events", &json!({"kind": "view", "user_id": 1, "item_id": 105})).status, 202);
+    assert_eq!(http.post("/v1/triggers/order_status", &call).json()["accepted"], 1);
+    server.kill();
+    let mut connection = database.connection();
+    connection.batch_execute("UPDATE held_messages SET expires_at = now() - interval '2 hours'").unwrap();
+    let server = Server::start(&database.url, &[]);
+    let mut decision = Value::Null;
+    wait_for("the decision", || {
+        let answer = server.http().get("/admin/decisions?user_id=1").json();
+        decision = answer["decisions"][0].clone();
+        !decision.is_null()
+    });
+    assert_eq!(
+        (decision["trigger"].as_str(), decision["outcome"].as_str()),
+        (Some("order_status"), Some("drop"))
+    );
+    assert!(decision["reasons"][0].as_str().unwrap().starts_with("expired"), "{decision}");
+    assert_eq!(database.count("SELECT count(*) AS n FROM held_messages"), 0);
+}

@@ -1,0 +1,68 @@
+//! Work of every hour: keys of accepted messages are forgotten when no shop tries again any more, and deferred triggers whose
+//! users did not come in time end with a stored decision that says so. Each statement handles so few rows that it stays short.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::actors::Shared;
+use crate::base::{Millis, Timestamp};
+use crate::decide::record::{DecisionRow, NewNotification};
+use crate::store::{Connection, Store, StoreError, held, in_transaction, outbox, said};
+
+const EVERY: Duration = Duration::from_secs(3_600);
+/// A shop may repeat a request with its key for so long.
+const RECEIPT_DAYS: f64 = 7.0;
+const RECEIPTS_AT_ONCE: usize = 10_000;
+/// A trigger that expired this long ago is not in the memory of a user's actor any more, which ends it itself.
+const EXPIRED_FOR: Millis = Millis::hours(1);
+const EXPIRED_AT_ONCE: usize = 1_000;
+
+/// Runs until the server goes down.
+pub async fn run(shared: Arc<Shared>) {
+    let mut hour = tokio::time::interval(EVERY);
+    hour.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while !shared.draining.load(Ordering::Acquire) {
+        hour.tick().await;
+        in_batches(&shared, "receipts not forgotten", RECEIPTS_AT_ONCE, |connection, _| {
+            outbox::prune_receipts(
+                connection,
+                Timestamp::now().plus_days(-RECEIPT_DAYS),
+                RECEIPTS_AT_ONCE as i64,
+            )
+        })
+        .await;
+        in_batches(&shared, "deferred triggers not expired", EXPIRED_AT_ONCE, expire_deferred).await;
+    }
+}
+
+/// Repeats `work` until it handles less than `at_once` rows; an error is logged, and the next hour tries again.
+async fn in_batches(
+    shared: &Shared,
+    failed: &str,
+    at_once: usize,
+    work: fn(&mut Connection, &Store) -> Result<usize, StoreError>,
+) {
+    loop {
+        let store = shared.store.clone();
+        match shared.store.run(move |connection| work(connection, &store)).await {
+            Ok(n) if n >= at_once => {}
+            Ok(_) => return,
+            Err(error) => return log::warn!("{failed} error={error}"),
+        }
+    }
+}
+
+/// Takes deferred triggers that have expired, and stores the decision that ends each; how many.
+fn expire_deferred(connection: &mut Connection, store: &Store) -> Result<usize, StoreError> {
+    in_transaction(connection, |connection| {
+        let now = Timestamp::now();
+        let expired = held::take_expired(connection, now - EXPIRED_FOR, EXPIRED_AT_ONCE as i64)?;
+        let decisions: Vec<DecisionRow> =
+            expired.iter().map(|row| row.expired(Uuid::now_v7(), now)).collect();
+        said::insert(connection, store, &[] as &[NewNotification], &decisions)?;
+        Ok(decisions.len())
+    })
+}
