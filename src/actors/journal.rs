@@ -53,6 +53,8 @@ pub enum Record {
         decision: Box<DecisionRow>,
         /// The message.
         notification: Option<Box<NewNotification>>,
+        /// Deferred triggers that end with it.
+        releases: Vec<Uuid>,
         /// Where the answer goes.
         reply: Option<oneshot::Sender<bool>>,
     },
@@ -73,8 +75,6 @@ pub enum Record {
     Preferences(UserId, Preferences),
     /// Something waits.
     Hold(Box<HeldRow>),
-    /// What waited was let go.
-    Release(Vec<Uuid>),
     /// A user acts faster than a person.
     Robot(UserId),
     /// A user has a connection open at this moment.
@@ -90,15 +90,14 @@ pub enum Record {
 impl From<decide::Record> for Record {
     fn from(record: decide::Record) -> Self {
         match record {
-            decide::Record::Decision(decision) => {
-                Self::Decision { decision, notification: None, reply: None }
+            decide::Record::Decision(decision, releases) => {
+                Self::Decision { decision, notification: None, releases, reply: None }
             }
             decide::Record::Acknowledged(acknowledged) => Self::Acknowledged(acknowledged),
             decide::Record::Mark(mark) => Self::Mark(mark),
             decide::Record::Feedback(row) => Self::Feedback(row),
             decide::Record::Preferences(user, document) => Self::Preferences(user, *document),
             decide::Record::Defer(row) => Self::Hold(row),
-            decide::Record::Release(ids) => Self::Release(ids),
             decide::Record::Robot(user) => Self::Robot(user),
             decide::Record::Connected(user, at) => Self::Connected(user, at),
             decide::Record::FiredOnce(fired) => Self::FiredOnce(fired),
@@ -115,7 +114,6 @@ impl Record {
             Self::Acknowledged(_)
             | Self::Mark(_)
             | Self::Robot(_)
-            | Self::Release(_)
             | Self::Connected(..)
             | Self::FiredOnce(_) => false,
             Self::Message { .. }
@@ -138,7 +136,8 @@ struct Group {
     marks: Vec<Mark>,
     preferences: Vec<(UserId, Preferences)>,
     held: Vec<HeldRow>,
-    released: Vec<Uuid>,
+    /// Deferred triggers that end, by the decision that ends them.
+    released: HashMap<Uuid, Vec<Uuid>>,
     robots: Vec<UserId>,
     hand_overs: Vec<HandOver>,
     connected: Vec<(UserId, Timestamp)>,
@@ -155,8 +154,11 @@ struct Waiters {
 impl Group {
     fn add(&mut self, record: Record, waiters: &mut Waiters) {
         match record {
-            Record::Decision { decision, notification, reply } => {
+            Record::Decision { decision, notification, releases, reply } => {
                 waiters.stored.extend(reply.map(|reply| (decision.decision_id, reply)));
+                if !releases.is_empty() {
+                    self.released.insert(decision.decision_id, releases);
+                }
                 self.decisions.push(*decision);
                 self.notifications.extend(notification.map(|notification| *notification));
             }
@@ -169,7 +171,6 @@ impl Group {
             Record::Mark(mark) => self.marks.push(mark),
             Record::Preferences(user, preferences) => self.preferences.push((user, preferences)),
             Record::Hold(row) => self.held.push(*row),
-            Record::Release(ids) => self.released.extend(ids),
             Record::Robot(user) => self.robots.push(user),
             Record::Connected(user, at) => self.connected.push((user, at)),
             Record::FiredOnce(fired) => self.fired.push(fired),
@@ -223,7 +224,8 @@ impl Group {
                 preferences::put(connection, *user, preferences)?;
             }
             held::put(connection, &self.held)?;
-            held::release(connection, &self.released)?;
+            let released: Vec<Uuid> = self.released.values().flatten().copied().collect();
+            held::release(connection, &released)?;
             users::mark_robots(connection, &self.robots)?;
             users::note_connected(connection, &self.connected)?;
             fired_once::put(connection, &self.fired)?;
@@ -240,6 +242,7 @@ impl Group {
 
     /// Its entries again, in the order of their kinds.
     fn split(self, waiters: &mut Waiters) -> Vec<Record> {
+        let mut released = self.released;
         let mut notifications: HashMap<_, _> =
             self.notifications.into_iter().map(|row| (row.notification_id, Box::new(row))).collect();
         let messages = self.messages.into_iter().filter_map(|message| {
@@ -250,6 +253,7 @@ impl Group {
         let decisions = self.decisions.into_iter().map(|decision| Record::Decision {
             notification: decision.notification_id.and_then(|id| notifications.remove(&id)),
             reply: waiters.stored.remove(&decision.decision_id),
+            releases: released.remove(&decision.decision_id).unwrap_or_default(),
             decision: Box::new(decision),
         });
         decisions
@@ -263,7 +267,6 @@ impl Group {
                     .map(|(user, preferences)| Record::Preferences(user, preferences)),
             )
             .chain(self.held.into_iter().map(|row| Record::Hold(Box::new(row))))
-            .chain(self.released.into_iter().map(|id| Record::Release(vec![id])))
             .chain(self.robots.into_iter().map(Record::Robot))
             .chain(self.hand_overs.into_iter().map(Record::HandOver))
             .chain(self.connected.into_iter().map(|(user, at)| Record::Connected(user, at)))

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::delivery::Placed;
 use super::effect::{Counter, DriftNote, Effect};
 use super::learning::is_learned_from;
@@ -77,6 +79,29 @@ impl<'a> Proposal<'a> {
 
     pub(super) fn mentioning(self, mentions: Vec<String>) -> Self {
         Self { mentions, ..self }
+    }
+}
+
+/// Source of a trigger, and who waits for its answer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Origin {
+    /// A minimal client that gets its welcome right after the message.
+    pub welcome_after: Option<ConnectionId>,
+    /// The deferred trigger that is decided again.
+    pub deferred: Option<Uuid>,
+    /// Entries of a digest that it tells.
+    pub collected: Vec<Uuid>,
+}
+
+impl Origin {
+    /// Of a deferred trigger.
+    pub fn deferred(id: Uuid) -> Self {
+        Self { deferred: Some(id), ..Self::default() }
+    }
+
+    /// Deferred triggers that end with the decision.
+    fn releases(&self) -> Vec<Uuid> {
+        self.deferred.iter().chain(&self.collected).copied().collect()
     }
 }
 
@@ -186,12 +211,13 @@ impl UserState {
         }
     }
 
-    /// Decides about a trigger's message and carries the decision out.
+    /// Decides about a trigger's message and carries the decision out. `origin`: who waits for the answer, or which deferred
+    /// trigger it is.
     pub(super) fn decide_trigger(
         &mut self,
         trigger: Trigger,
         list: Recommendations,
-        welcome_after: Option<ConnectionId>,
+        origin: Origin,
         step: &mut Step<'_>,
     ) {
         let proposal = Proposal::of_trigger(&trigger, list);
@@ -203,34 +229,35 @@ impl UserState {
         }
         match judgement.decision.outcome {
             Outcome::Send | Outcome::InboxOnly => {
-                self.send_trigger(&trigger, &proposal, judgement, welcome_after, step);
+                self.send_trigger(&trigger, &proposal, judgement, origin, step);
                 return;
             }
             Outcome::Digest if trigger.is_said_by_shop() => {
                 self.collect(&trigger, &[], step);
-                self.send_trigger(&trigger, &proposal, judgement, welcome_after, step);
+                self.send_trigger(&trigger, &proposal, judgement, origin, step);
                 return;
             }
             Outcome::Defer(until) => {
-                self.explain(&proposal, &judgement, step);
-                self.defer(trigger.clone(), until, step);
+                self.explain(&proposal, &judgement, Vec::new(), step);
+                self.defer(trigger.clone(), until, origin.deferred, step);
             }
             Outcome::Digest => {
-                self.explain(&proposal, &judgement, step);
+                self.explain(&proposal, &judgement, origin.releases(), step);
                 self.collect(&trigger, &proposal.items, step);
             }
-            Outcome::Drop => self.explain(&proposal, &judgement, step),
+            Outcome::Drop => self.explain(&proposal, &judgement, origin.releases(), step),
         }
-        if let Some(connection) = welcome_after {
+        if let Some(connection) = origin.welcome_after {
             self.late_welcome(connection, step);
         }
     }
 
-    /// Records a decision that sends nothing now.
+    /// Records a decision that sends nothing now, and ends the deferred triggers `releases`.
     pub(super) fn explain(
         &mut self,
         proposal: &Proposal<'_>,
         judgement: &Judgement<'_>,
+        releases: Vec<Uuid>,
         step: &mut Step<'_>,
     ) {
         step.count(match judgement.decision.outcome {
@@ -238,7 +265,7 @@ impl UserState {
             _ => Counter::Deferred,
         });
         let row = self.decision_row(proposal, judgement, step);
-        step.record(Record::Decision(row));
+        step.record(Record::Decision(row, releases));
     }
 
     /// Renders a granted message, gives it its place in the stream and reserves its share of the caps.
@@ -247,9 +274,9 @@ impl UserState {
         trigger: &Trigger,
         proposal: &Proposal<'_>,
         mut judgement: Judgement<'_>,
-        welcome_after: Option<ConnectionId>,
+        origin: Origin,
         step: &mut Step<'_>,
-    ) -> bool {
+    ) {
         let world = step.world;
         let rendered = self.render(trigger, &proposal.items, &proposal.mentions, world);
         if let Some(error) = &rendered.error {
@@ -260,8 +287,7 @@ impl UserState {
         }
         if rendered.is_blank() && !trigger.is_asked_for() {
             judgement.decision.stop(StepName::Content, Outcome::Drop, Reason::Unrenderable);
-            self.explain(proposal, &judgement, step);
-            return false;
+            return self.explain(proposal, &judgement, origin.releases(), step);
         }
         let collected = judgement.decision.outcome == Outcome::Digest;
         let id = NotificationId(step.new_id());
@@ -315,8 +341,10 @@ impl UserState {
             channel,
         });
         self.reserve(id, candidate, channel, collected, step);
-        self.store(Placed { decision: Some(row), notification, welcome_after }, step);
-        true
+        let releases = origin.releases();
+        let placed =
+            Placed { decision: Some(row), notification, welcome_after: origin.welcome_after, releases };
+        self.store(placed, step);
     }
 
     /// A message of the API: decided, numbered and stored like any other. It is settled when it is stored, or held back with
@@ -336,7 +364,7 @@ impl UserState {
                 self.send_message(api, &judgement, true, step);
             }
             Outcome::Defer(until) => {
-                self.explain(&proposal, &judgement, step);
+                self.explain(&proposal, &judgement, Vec::new(), step);
                 step.push(Effect::Postpone(api.id, until));
             }
             Outcome::Drop => {
@@ -390,7 +418,8 @@ impl UserState {
             channel,
         });
         self.reserve(api.id, &judgement.candidate, channel, collected, step);
-        self.store(Placed { decision: None, notification, welcome_after: None }, step);
+        let placed = Placed { decision: None, notification, welcome_after: None, releases: Vec::new() };
+        self.store(placed, step);
     }
 
     /// Shows an ephemeral message to the user's open connections, if it is for this user and the policy agrees.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::decide::Proposal;
+use super::decide::{Origin, Proposal};
 use super::definitions::Definitions;
 use super::effect::Effect;
 use super::recommend::Recommendations;
@@ -20,6 +20,9 @@ use crate::notify::{Decision, Outcome, Rules};
 
 /// Most deferred triggers of one user beside the shop's own; the least urgent makes room.
 const MAX_DEFERRED: usize = 64;
+
+/// What one digest can't tell goes into later ones for so long.
+const CARRIED_OVER: Millis = Millis::hours(72);
 
 /// A deferred trigger.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,10 +70,19 @@ impl Deferred {
 impl UserState {
     /// Defers a trigger, once for each occasion; one that recommends a list once, or a night's browsing would all come out in
     /// the morning.
-    pub(super) fn defer(&mut self, mut trigger: Trigger, until: Timestamp, step: &mut Step<'_>) {
+    /// `id`: of one that was deferred before.
+    pub(super) fn defer(
+        &mut self,
+        mut trigger: Trigger,
+        until: Timestamp,
+        id: Option<Uuid>,
+        step: &mut Step<'_>,
+    ) {
         let again =
             |deferred: &&mut Deferred| !deferred.for_digest && deferred.trigger.is_same_occasion(&trigger);
-        if let Some(deferred) = self.deferred.iter_mut().find(again) {
+        if id.is_none()
+            && let Some(deferred) = self.deferred.iter_mut().find(again)
+        {
             // The last one counts: a cart that was touched again is left later.
             if deferred.until < until {
                 deferred.until = until;
@@ -81,7 +93,7 @@ impl UserState {
         }
         let lifetime = trigger.definition.expires_after(step.world.rules().expires_after);
         trigger.expires_at.get_or_insert(until + lifetime);
-        let id = step.new_id();
+        let id = id.unwrap_or_else(|| step.new_id());
         self.keep(Deferred { id, trigger, until, for_digest: false }, step);
     }
 
@@ -89,7 +101,7 @@ impl UserState {
     pub(super) fn collect(&mut self, trigger: &Trigger, items: &[ItemId], step: &mut Step<'_>) {
         let rules = self.rules(step.world);
         let due = self.next_digest(&rules, step);
-        let expires_at = due + rules.expires_after;
+        let expires_at = due + rules.expires_after + CARRIED_OVER;
         let collected =
             |item: Option<ItemId>| Trigger { item, expires_at: Some(expires_at), ..trigger.clone() };
         let about = trigger.item.iter().filter(|_| trigger.is_about_item());
@@ -142,7 +154,6 @@ impl UserState {
         if dropped.is_empty() {
             return;
         }
-        step.push(Effect::Record(Record::Release(dropped.iter().map(|one| one.id).collect())));
         let mut by_trigger: BTreeMap<String, Vec<Deferred>> = BTreeMap::new();
         for one in dropped {
             by_trigger.entry(one.trigger.name().to_owned()).or_default().push(one);
@@ -160,13 +171,18 @@ impl UserState {
                 self.judge(&proposal, self.channels(trigger.name(), step), step.sent, step.world);
             judgement.decision = Decision::stopped(StepName::StillTrue, reason);
             judgement.propensity = 1.0;
-            self.explain(&proposal, &judgement, step);
+            let releases = group.iter().map(|one| one.id).collect();
+            self.explain(&proposal, &judgement, releases, step);
         }
     }
 
-    /// Decides again about everything that is due, as far as the user can be told.
+    /// Decides again about everything that is due, as far as the user can be told. Not while the stream is lost: the message
+    /// could not be placed.
     pub(super) fn release_due(&mut self, step: &mut Step<'_>) {
-        let now = step.now();
+        if self.stream_lost {
+            return;
+        }
+        let (now, before) = (step.now(), self.deferred.len());
         let (expired, kept) =
             std::mem::take(&mut self.deferred).into_iter().partition(|one| one.is_expired(now));
         self.deferred = kept;
@@ -181,14 +197,11 @@ impl UserState {
         for (_, id) in due {
             let Some(place) = self.deferred.iter().position(|deferred| deferred.id == id) else { continue };
             let deferred = self.deferred.remove(place);
-            step.push(Effect::Record(Record::Release(vec![id])));
-            self.consider(deferred.trigger, None, step);
+            self.consider(deferred.trigger, Origin::deferred(id), step);
         }
         self.release_digest(step);
-        if self.has_more_deferred
-            && self.deferred.iter().all(|one| one.until > now)
-            && self.in_flight.is_empty()
-        {
+        // The store holds more than was read: the next ones, now that there is room.
+        if self.has_more_deferred && self.deferred.len() < before && self.in_flight.is_empty() {
             self.has_more_deferred = false;
             step.push(Effect::Reload);
         }
@@ -210,7 +223,7 @@ impl UserState {
             due.into_iter().partition(|one| self.is_worth_collecting(one, step));
         self.give_up(untrue, Reason::NoLongerTrue, step);
         let later = tell.split_off(tell.len().min(rules.digest_items));
-        self.put_off(later, next, &rules, step);
+        self.put_off(later, next, step);
         if tell.is_empty() {
             return;
         }
@@ -227,36 +240,28 @@ impl UserState {
         let judgement = self.judge(&proposal, self.channels(trigger.name(), step), step.sent, step.world);
         match judgement.decision.outcome {
             Outcome::Send | Outcome::InboxOnly => {
-                if self.send_trigger(&trigger, &proposal, judgement, None, step) {
-                    step.push(Effect::Record(Record::Release(tell.iter().map(|one| one.id).collect())));
-                } else {
-                    self.put_off(tell, next, &rules, step);
-                }
+                let origin = Origin { collected: ids(&tell), ..Origin::default() };
+                self.send_trigger(&trigger, &proposal, judgement, origin, step);
             }
             Outcome::Defer(until) => {
-                self.explain(&proposal, &judgement, step);
-                self.put_off(tell, until, &rules, step);
+                self.explain(&proposal, &judgement, Vec::new(), step);
+                self.put_off(tell, until, step);
             }
-            Outcome::Digest | Outcome::Drop => {
-                self.explain(&proposal, &judgement, step);
-                // A cap or a budget that is used up today may not be tomorrow; a refusal stays.
-                if judgement.decision.is_temporary() {
-                    self.put_off(tell, next, &rules, step);
-                } else {
-                    step.push(Effect::Record(Record::Release(tell.iter().map(|one| one.id).collect())));
-                }
+            // A cap or a budget that is used up today may not be tomorrow; a refusal stays.
+            Outcome::Digest | Outcome::Drop if judgement.decision.is_temporary() => {
+                self.explain(&proposal, &judgement, Vec::new(), step);
+                self.put_off(tell, next, step);
             }
+            Outcome::Digest | Outcome::Drop => self.explain(&proposal, &judgement, ids(&tell), step),
         }
     }
 
     /// Keeps entries of the digest for a later one.
-    fn put_off(&mut self, entries: Vec<Deferred>, until: Timestamp, rules: &Rules, step: &mut Step<'_>) {
+    fn put_off(&mut self, entries: Vec<Deferred>, until: Timestamp, step: &mut Step<'_>) {
         // Never at once: a moment that has passed would be decided about again and again.
         let until = until.max(step.now() + Millis::seconds(1));
         for mut deferred in entries {
             deferred.until = until;
-            let shortest = until + rules.expires_after;
-            deferred.trigger.expires_at = deferred.trigger.expires_at.max(Some(shortest));
             step.record(Record::Defer(Box::new(deferred.row(self.user))));
             self.deferred.push(deferred);
         }
@@ -289,4 +294,8 @@ impl UserState {
             self.has_more_deferred = true;
         }
     }
+}
+
+fn ids(entries: &[Deferred]) -> Vec<Uuid> {
+    entries.iter().map(|one| one.id).collect()
 }

@@ -1,5 +1,8 @@
 //! Connections and the stream: logins, frames of clients, messages on their way through the store, presence.
 
+use uuid::Uuid;
+
+use super::decide::Origin;
 use super::effect::{Counter, Effect, Outgoing};
 use super::record::{Acknowledged, DecisionRow, HandOver, Mark, NewNotification, Record};
 use super::user_state::{Step, UserState};
@@ -33,6 +36,8 @@ pub(super) struct Placed {
     pub decision: Option<Box<DecisionRow>>,
     pub notification: Box<NewNotification>,
     pub welcome_after: Option<ConnectionId>,
+    /// Deferred triggers that it tells.
+    pub releases: Vec<Uuid>,
 }
 
 /// The entry of a message in the stream.
@@ -54,7 +59,7 @@ fn entry(message: &NewNotification) -> Entry {
 impl UserState {
     /// Stores a message; it is sent when that is confirmed. While the stream is lost nothing is placed.
     pub(super) fn store(&mut self, placed: Placed, step: &mut Step<'_>) {
-        let Placed { decision, notification, welcome_after } = placed;
+        let Placed { decision, notification, welcome_after, releases } = placed;
         let entry = entry(&notification);
         let is_of_api = decision.is_none();
         if self.stream_lost {
@@ -62,7 +67,7 @@ impl UserState {
         }
         let offset = entry.offset;
         self.in_flight.push_back(InFlight { entry, stored: None, welcome_after, is_of_api });
-        step.push(Effect::Store(Outgoing { offset, decision, notification }));
+        step.push(Effect::Store(Outgoing { offset, decision, notification, releases }));
     }
 
     fn not_placed(
@@ -225,7 +230,7 @@ impl UserState {
         } else if !self.is_robot {
             let last_here = self.last_here();
             let trigger = step.world.definitions.login.clone();
-            self.consider(trigger, welcome_after, step);
+            self.consider(trigger, Origin { welcome_after, ..Origin::default() }, step);
             self.returned(last_here, step);
             return;
         }

@@ -1,5 +1,7 @@
 //! Everything a transition asks the shell to do, in order.
 
+use uuid::Uuid;
+
 use super::record::{DecisionRow, NewNotification, Record};
 use crate::base::{ConnectionId, ItemId, NotificationId, Timestamp};
 use crate::deliver::{CloseCode, Frame};
@@ -51,6 +53,8 @@ pub struct Outgoing {
     pub decision: Option<Box<DecisionRow>>,
     /// The message.
     pub notification: Box<NewNotification>,
+    /// Deferred triggers that the message tells: removed in the transaction that stores it.
+    pub releases: Vec<Uuid>,
 }
 
 /// What the model's drift is measured by.

@@ -308,8 +308,8 @@ pub struct Fired {
 /// A record that nobody waits for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
-    /// A decision without a message.
-    Decision(Box<DecisionRow>),
+    /// A decision without a message, and the deferred triggers that it ends: removed in the transaction that stores it.
+    Decision(Box<DecisionRow>, Vec<Uuid>),
     /// A part of the stream was received.
     Acknowledged(Acknowledged),
     /// A change of state of stored messages.
@@ -320,8 +320,6 @@ pub enum Record {
     Preferences(UserId, Box<PreferenceDocument>),
     /// A deferred trigger; of one that is stored already only the moment changes.
     Defer(Box<HeldRow>),
-    /// Deferred triggers that were decided again, or dropped with a stored reason.
-    Release(Vec<Uuid>),
     /// A user who acts faster than a person.
     Robot(UserId),
     /// The user has, or had until now, an open connection.

@@ -1,9 +1,10 @@
 //! Triggers firing: events, changes of the catalogue, returning, meeting a rule, another model, a call of the shop.
 
+use super::decide::Origin;
 use super::deferred::Deferred;
 use super::record::HeldRow;
 use super::user_state::{Step, UserState};
-use crate::base::{ConnectionId, ItemId, Timestamp};
+use crate::base::{ItemId, Timestamp};
 use crate::event::Event;
 use crate::notify::triggers::{Change, Condition, Trigger};
 
@@ -12,15 +13,10 @@ const MAX_OF_CHANGE: usize = 3;
 
 impl UserState {
     /// Makes a candidate of a trigger and decides about it.
-    pub(super) fn consider(
-        &mut self,
-        trigger: Trigger,
-        welcome_after: Option<ConnectionId>,
-        step: &mut Step<'_>,
-    ) {
+    pub(super) fn consider(&mut self, trigger: Trigger, origin: Origin, step: &mut Step<'_>) {
         let is_for_people = !trigger.is_said_by_shop();
         if (self.is_robot && is_for_people) || !self.can_be_told(&trigger, step) {
-            if let Some(connection) = welcome_after {
+            if let Some(connection) = origin.welcome_after {
                 self.late_welcome(connection, step);
             }
             return; // Nobody would see it.
@@ -29,7 +25,7 @@ impl UserState {
         if trigger.is_general() {
             self.last_list = list.ids().collect();
         }
-        self.decide_trigger(trigger, list, welcome_after, step);
+        self.decide_trigger(trigger, list, origin, step);
     }
 
     /// Fires what events cause. Only the last event of a batch that causes something at once does so: the earlier ones are
@@ -38,7 +34,7 @@ impl UserState {
         let triggers = &step.world.definitions.triggers;
         let now = step.now();
         for (trigger, delay) in events.iter().flat_map(|event| triggers.after_event(event)) {
-            self.defer(trigger, now + delay, step);
+            self.defer(trigger, now + delay, None, step);
         }
         let fired = events
             .iter()
@@ -46,7 +42,7 @@ impl UserState {
             .map(|event| triggers.of_event(event, &self.views, event.occurred_at))
             .find(|fired| !fired.is_empty());
         for trigger in fired.into_iter().flatten() {
-            self.consider(trigger, None, step);
+            self.consider(trigger, Origin::default(), step);
         }
         self.check_rules(step);
     }
@@ -63,7 +59,7 @@ impl UserState {
             .collect();
         fired.sort_by_key(|trigger| std::cmp::Reverse(trigger.definition.priority));
         for trigger in fired.into_iter().take(MAX_OF_CHANGE) {
-            self.consider(trigger, None, step);
+            self.consider(trigger, Origin::default(), step);
         }
     }
 
@@ -71,7 +67,7 @@ impl UserState {
     pub(super) fn returned(&mut self, last_here: Option<Timestamp>, step: &mut Step<'_>) {
         let triggers = &step.world.definitions.triggers;
         if let Some(trigger) = triggers.of_return(last_here, &self.fired_once, step.now()) {
-            self.consider(trigger, None, step);
+            self.consider(trigger, Origin::default(), step);
         }
         self.check_rules(step);
     }
@@ -86,7 +82,7 @@ impl UserState {
         let before = std::mem::take(&mut self.met);
         self.met = fired.iter().map(|trigger| trigger.name().to_owned()).collect();
         for trigger in fired.into_iter().filter(|trigger| !before.iter().any(|name| name == trigger.name())) {
-            self.consider(trigger, None, step);
+            self.consider(trigger, Origin::default(), step);
         }
     }
 
@@ -103,7 +99,7 @@ impl UserState {
             let items: Box<[ItemId]> = list.ids().collect();
             if items != self.last_list {
                 self.last_list = items;
-                self.decide_trigger(trigger, list, None, step);
+                self.decide_trigger(trigger, list, Origin::default(), step);
             }
         }
         self.check_rules(step);

@@ -88,13 +88,16 @@ impl UserActor {
 
     /// Stores a message; the state is told the answer.
     fn store(&mut self, outgoing: Outgoing, cause: Option<Instant>, context: &mut Context<Self>) {
-        let Outgoing { offset, decision, notification } = outgoing;
+        let Outgoing { offset, decision, notification, releases } = outgoing;
         let (reply, answer) = oneshot::channel();
         // A full or restarting journal drops `reply`, and the answer below is "not stored".
         let _ = self.shared.journal.offer(match decision {
-            Some(decision) => {
-                journal::Record::Decision { decision, notification: Some(notification), reply: Some(reply) }
-            }
+            Some(decision) => journal::Record::Decision {
+                decision,
+                notification: Some(notification),
+                releases,
+                reply: Some(reply),
+            },
             None => journal::Record::Message { notification, reply },
         });
         if let Some(cause) = cause {
@@ -112,7 +115,12 @@ impl UserActor {
     fn settle_with(&mut self, id: NotificationId, decision: Box<DecisionRow>) {
         let Some(ticket) = self.tickets.remove(&id) else { return };
         let (reply, stored) = oneshot::channel();
-        self.journal(journal::Record::Decision { decision, notification: None, reply: Some(reply) });
+        self.journal(journal::Record::Decision {
+            decision,
+            notification: None,
+            releases: Vec::new(),
+            reply: Some(reply),
+        });
         actix::spawn(async move {
             if stored.await.unwrap_or(false) {
                 ticket.settle();
