@@ -19,24 +19,29 @@ pub const MAX_ITEMS: usize = 10;
 /// Language of a reader who has not chosen one.
 const DEFAULT_LOCALE: &str = "en";
 
-/// Everything that a template may read. Serialises to the names that templates use; what is missing is `null`.
+/// Everything that a template may read. Serialises to the names that templates use. What is missing is left out, so that a
+/// template finds it undefined: written as nothing, false in `{% if %}`, replaced by the filter `default`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TemplateContext {
     /// The reader.
     pub user: UserVariables,
-    /// The item that the message is about; null for lists and for requests without `item_id`.
+    /// The item that the message is about; `None` for lists and for requests without `item_id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub item: Option<ItemVariables>,
     /// The listed items, best first, at most [`MAX_ITEMS`].
     pub items: Vec<ItemVariables>,
     /// Number of items of the message, those beyond [`MAX_ITEMS`] included.
     pub count: usize,
-    /// Price of `item` before it changed, major units of its currency; null unless a price change fired the trigger.
+    /// Price of `item` before it changed, major units of its currency; `None` unless a price change fired the trigger.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub price_before: Option<f64>,
-    /// The `event` object of `POST /v1/triggers/{name}`; null for other causes.
+    /// The `event` object of `POST /v1/triggers/{name}`; `None` for other causes.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<Arc<Value>>,
     /// BCP 47 tag of the reader; decides plural forms and formats.
     pub locale: String,
-    /// IANA name of the reader's time zone; null means UTC.
+    /// IANA name of the reader's time zone; `None` means UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
     /// Time of rendering.
     pub now: Timestamp,
@@ -47,7 +52,8 @@ pub struct TemplateContext {
 pub struct UserVariables {
     /// The shop's id.
     pub user_id: ExternalId,
-    /// Letter A…Z; null before the first training.
+    /// Letter A…Z; `None` before the first training.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub segment: Option<String>,
 }
 
@@ -58,17 +64,23 @@ pub struct ItemVariables {
     pub item_id: ExternalId,
     /// Title, or the id where the catalogue has none; never empty.
     pub title: String,
-    /// Price in major units of `currency`, ≥ 0; null if unknown.
+    /// Price in major units of `currency`, ≥ 0; `None` if unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<f64>,
-    /// ISO 4217 code; null if unknown.
+    /// ISO 4217 code; `None` if unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
-    /// Top-level category; null if unknown.
+    /// Top-level category; `None` if unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
-    /// The attribute `brand`; null if unknown.
+    /// The attribute `brand`; `None` if unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub brand: Option<String>,
-    /// Product page; null if unknown.
+    /// Product page; `None` if unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Units on hand; null if stock is not tracked.
+    /// Units on hand; `None` if stock is not tracked.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub stock: Option<i32>,
 }
 
@@ -328,8 +340,8 @@ mod tests {
             tags: Vec::new(),
             price: Some(9.5),
             currency: Some("EUR".into()),
-            stock: None,
-            url: None,
+            stock: Some(4),
+            url: Some("/i".into()),
             image_url: None,
             attributes: [("brand".to_owned(), "Casio".to_owned())].into(),
             consumable: false,
@@ -352,14 +364,19 @@ mod tests {
 
     #[test]
     fn a_context_serialises_to_the_names_that_templates_use() {
-        let words = serde_json::to_value(context(Condition::View, Some(3), &[1, 99])).unwrap();
+        let context = TemplateContext {
+            price_before: Some(12.0),
+            event: Some(Arc::new(json!({"at": "noon"}))),
+            ..context(Condition::View, Some(3), &[1, 99])
+        };
+        let words = serde_json::to_value(context).unwrap();
         let one = |id: u32| {
             json!({"item_id": id, "title": format!("item {id}"), "price": 9.5, "currency": "EUR",
-                   "category": "Watches", "brand": "Casio", "url": null, "stock": null})
+                   "category": "Watches", "brand": "Casio", "url": "/i", "stock": 4})
         };
         let expected = json!({
-            "user": {"user_id": 7, "segment": "B"}, "item": one(3), "items": [one(1)], "count": 2, "price_before": null,
-            "event": null, "locale": "en", "time_zone": "Europe/Berlin", "now": NOW,
+            "user": {"user_id": 7, "segment": "B"}, "item": one(3), "items": [one(1)], "count": 2, "price_before": 12.0,
+            "event": {"at": "noon"}, "locale": "en", "time_zone": "Europe/Berlin", "now": NOW,
         });
         assert_eq!(words, expected);
         let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
@@ -371,6 +388,12 @@ mod tests {
         assert_eq!(names(&words), sorted(&VARIABLES));
         assert_eq!(names(&words["user"]), sorted(&USER_FIELDS));
         assert_eq!(names(&words["item"]), sorted(&ITEM_FIELDS));
+    }
+
+    #[test]
+    fn what_is_missing_is_left_out() {
+        let words = serde_json::to_value(context(Condition::Api, None, &[])).unwrap();
+        assert!(["item", "price_before", "event"].iter().all(|name| words.get(name).is_none()), "{words}");
     }
 
     #[test]

@@ -1,75 +1,132 @@
-//! What templates can call: `money`, `number`, `date`, `relative` and `plural`. The language and time zone come with the
-//! context, so a template never names them.
+//! What templates can call: filters and tests. `money`, `number` and `date` go by the reader's locale; `plural` and `relative`
+//! put words together and go by the language of the text, which is another where the reader's is not there.
 
 use jiff::tz::TimeZone;
-use minijinja::value::{Kwargs, Value};
-use minijinja::{Environment, Error, ErrorKind, State};
+use minijinja::value::{Kwargs, Value, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, Output, State};
 
-use super::locale::Locale;
+use super::locale::{Locale, decimal};
+use super::shapes::PLURAL_CATEGORIES;
 use crate::base::Timestamp;
 
+/// Adds all of `shapes::FILTERS` and `shapes::TESTS`.
 pub(super) fn add(environment: &mut Environment<'_>) {
+    environment.add_filter("upper", minijinja::filters::upper);
+    environment.add_filter("lower", minijinja::filters::lower);
+    environment.add_filter("title", minijinja::filters::title);
+    environment.add_filter("trim", minijinja::filters::trim);
+    environment.add_filter("length", minijinja::filters::length);
+    environment.add_filter("first", minijinja::filters::first);
+    environment.add_filter("join", minijinja::filters::join);
+    environment.add_filter("int", minijinja::filters::int);
+    environment.add_filter("float", minijinja::filters::float);
+    environment.add_filter("default", default);
     environment.add_filter("money", money);
     environment.add_filter("number", number);
     environment.add_filter("date", date);
     environment.add_filter("relative", relative);
     environment.add_filter("plural", plural);
+    environment.add_test("defined", minijinja::tests::is_defined);
+    environment.add_test("undefined", minijinja::tests::is_undefined);
+    environment.set_formatter(|output: &mut Output<'_>, state, value| match value.kind() {
+        // `null` in an event is missing as well; the engine would write "none".
+        ValueKind::None => Ok(()),
+        _ => minijinja::escape_formatter(output, state, value),
+    });
 }
 
-fn text(state: &State<'_, '_>, name: &str) -> String {
+fn is_missing(value: &Value) -> bool {
+    matches!(value.kind(), ValueKind::Undefined | ValueKind::None)
+}
+
+fn variable(state: &State<'_, '_>, name: &str) -> String {
     state.lookup(name).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-fn locale(state: &State<'_, '_>) -> &'static Locale {
-    Locale::of(&text(state, "locale"))
+fn reader(state: &State<'_, '_>) -> Locale {
+    Locale::of(&variable(state, "locale"))
 }
 
-fn float(value: &Value) -> Result<f64, Error> {
-    f64::try_from(value.clone()).map_err(|_| Error::new(ErrorKind::InvalidOperation, "not a number"))
+fn text(state: &State<'_, '_>) -> Locale {
+    Locale::of(&variable(state, "text_locale"))
 }
 
-fn moment(value: &Value) -> Result<Timestamp, Error> {
-    let parsed = Timestamp::parse(&value.to_string());
-    parsed.ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "not an RFC 3339 time"))
+/// The error of a filter that got something else than it needs.
+fn unfit(filter: &str, needs: &str, value: &Value) -> Error {
+    let got = match value.kind() {
+        ValueKind::Undefined | ValueKind::None => {
+            "there is nothing: put it into {% if … %}, or write another text with {% else %}".to_owned()
+        }
+        ValueKind::String => {
+            format!("\"{}\" is a text", super::shorten(value.as_str().unwrap_or_default(), 40))
+        }
+        kind => format!("this is a {kind}"),
+    };
+    Error::new(ErrorKind::InvalidOperation, format!("`{filter}` needs {needs}, and {got}"))
+}
+
+fn float(filter: &str, value: &Value) -> Result<f64, Error> {
+    match value.kind() {
+        ValueKind::Number => f64::try_from(value.clone()).map_err(|_| unfit(filter, "a number", value)),
+        _ => Err(unfit(filter, "a number", value)),
+    }
+}
+
+fn moment(filter: &str, value: &Value) -> Result<Timestamp, Error> {
+    let parsed = Timestamp::parse(&value.to_string()).filter(|_| !is_missing(value));
+    parsed.ok_or_else(|| unfit(filter, "an RFC 3339 time", value))
+}
+
+/// `{{ item.brand | default("our shop") }}`: for what is missing; with `true` as second argument for what is empty as well.
+fn default(value: Value, other: Option<Value>, empty: Option<bool>) -> Value {
+    if is_missing(&value) || (empty == Some(true) && !value.is_true()) {
+        return other.unwrap_or_else(|| Value::from(""));
+    }
+    value
 }
 
 /// `{{ item.price | money(item.currency) }}`
-fn money(state: &State<'_, '_>, value: &Value, currency: Option<&str>) -> Result<String, Error> {
-    Ok(locale(state).money(float(value)?, currency.unwrap_or_default()))
+fn money(state: &State<'_, '_>, value: &Value, currency: Option<&Value>) -> Result<String, Error> {
+    let currency = currency.filter(|currency| !is_missing(currency));
+    let code = match currency {
+        Some(currency) => {
+            currency.as_str().ok_or_else(|| unfit("money", "the code of a currency", currency))?
+        }
+        None => "",
+    };
+    Ok(reader(state).money(float("money", value)?, code))
 }
 
 /// `{{ 1234.5 | number(1) }}`
-fn number(state: &State<'_, '_>, value: &Value, decimals: Option<usize>) -> Result<String, Error> {
-    Ok(locale(state).number(float(value)?, decimals.unwrap_or(0).min(6)))
+fn number(state: &State<'_, '_>, value: &Value, decimals: Option<u8>) -> Result<String, Error> {
+    Ok(reader(state).number(float("number", value)?, decimals.unwrap_or(0).min(6)))
 }
 
 /// `{{ event.at | date }}`
 fn date(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
-    let zone = TimeZone::get(&text(state, "time_zone")).unwrap_or(TimeZone::UTC);
-    Ok(locale(state).date(moment(value)?, &zone))
+    let zone = TimeZone::get(&variable(state, "time_zone")).unwrap_or(TimeZone::UTC);
+    Ok(reader(state).date(moment("date", value)?, &zone))
 }
 
 /// `{{ event.at | relative }}`
 fn relative(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
-    let now = moment(&state.lookup("now").unwrap_or_default())?;
-    Ok(locale(state).relative(moment(value)?, now))
+    let now = moment("relative", &state.lookup("now").unwrap_or_default())?;
+    Ok(text(state).relative(moment("relative", value)?, now))
 }
 
-/// `{{ count | plural(one="# item", few="…", many="…", other="# items") }}`: `#` is the number.
+/// `{{ count | plural(one="# item", few="…", many="…", other="# items") }}`: `#` is the number, with its decimals if it has any.
 fn plural(state: &State<'_, '_>, value: &Value, forms: Kwargs) -> Result<String, Error> {
-    let n = u64::try_from(value.clone())
-        .map_err(|_| Error::new(ErrorKind::InvalidOperation, "plural needs a whole number"))?;
-    let locale = locale(state);
+    let n = float("plural", value)?;
+    let locale = text(state);
+    let category = decimal(n, 0, 3).map_or("other", |n| locale.category(&n));
     let other: String = forms.get("other")?;
-    let form: Option<String> = match locale.plural(n) {
-        "one" => forms.get("one")?,
-        "few" => forms.get("few")?,
-        "many" => forms.get("many")?,
-        _ => None,
-    };
-    for known in ["one", "few", "many"] {
-        let _: Option<String> = forms.get(known)?;
+    let mut chosen = other;
+    for known in PLURAL_CATEGORIES {
+        let form: Option<String> = forms.get(known)?;
+        if let Some(form) = form.filter(|_| known == category) {
+            chosen = form;
+        }
     }
     forms.assert_all_used()?;
-    Ok(form.unwrap_or(other).replace('#', &locale.number(n as f64, 0)))
+    Ok(chosen.replace('#', &locale.decimal(n)))
 }

@@ -1,16 +1,23 @@
 //! The words of a message: a title of one line and a body of one sentence, from a template, in the user's language.
 
+mod check;
+mod cldr;
 pub mod context;
 mod defaults;
 mod filters;
+pub mod languages;
 pub mod locale;
+mod shapes;
 mod template;
 #[cfg(test)]
 mod tests;
+mod trial;
 
+pub use check::Position;
 pub use context::{ItemVariables, Reader, TemplateContext};
 pub use defaults::defaults;
-pub use template::{Rendered, Template, TemplateError, Templates, Text, Variant, Words};
+pub use template::{Rendered, Template, TemplateError, Templates, Text, Variant};
+pub use trial::validate;
 
 /// Longest title and body, in characters; longer texts are cut at a word.
 pub const MAX_TITLE_CHARS: usize = 80;

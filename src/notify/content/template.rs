@@ -1,12 +1,18 @@
-//! Templates: named, with variants to choose between and texts by language, compiled once. The engine is minijinja with
-//! no loader, no includes, limited fuel and recursion: a template can read what it is given and nothing else.
+//! Templates: named, with variants to choose between and texts by language, compiled once.
+//!
+//! The engine is minijinja without loader, includes, macros and functions: a text reads its context and nothing else. What
+//! could take memory or time without bound is refused before it is compiled (`check.rs`); instructions and output are limited
+//! while rendering. Storing a template asks more, see [`super::validate`].
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
 
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, context};
 use serde::{Deserialize, Serialize};
 
-use super::locale::fallbacks;
+use super::check::{Checked, Position, Severity, check};
+use super::languages::{Language, closest};
 use super::{Content, MAX_BODY_CHARS, MAX_TITLE_CHARS, filters, shorten};
 
 /// Longest source of one text, bytes.
@@ -18,17 +24,31 @@ const MAX_LANGUAGES: usize = 32;
 const FUEL: u64 = 10_000;
 /// Calls within calls.
 const MAX_RECURSION: usize = 16;
-/// Longest output that is looked at, bytes; a loop that writes more runs out of fuel soon after.
+/// Longest output, bytes; what a text writes beyond is lost, since far less of it is shown.
 const MAX_OUTPUT_BYTES: usize = 64 << 10;
+/// The language that each variant has, for readers of none of the others.
+const LAST_RESORT: &str = "en";
 
 /// What is wrong with a template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{place}: {message}")]
 pub struct TemplateError {
     /// Where: `variant a, de, title`.
     pub place: String,
-    /// What is wrong.
+    /// Where in that text; `None` if it is not about its source.
+    pub position: Option<Position>,
+    /// What is wrong and how to put it right.
     pub message: String,
+}
+
+impl fmt::Display for TemplateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.position {
+            Some(Position { line, column }) => {
+                write!(f, "{}, line {line}, column {column}: {}", self.place, self.message)
+            }
+            None => write!(f, "{}: {}", self.place, self.message),
+        }
+    }
 }
 
 /// Title and body, as sources.
@@ -39,6 +59,29 @@ pub struct Text {
     pub title: String,
     /// One sentence.
     pub body: String,
+}
+
+impl Text {
+    /// Both sources, each with its name.
+    pub(super) fn parts(&self) -> [(Part, &str); 2] {
+        [(Part::Title, &self.title), (Part::Body, &self.body)]
+    }
+}
+
+/// Title or body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Title,
+    Body,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Title => "title",
+            Self::Body => "body",
+        })
+    }
 }
 
 /// One way to say it.
@@ -61,51 +104,54 @@ pub struct Template {
     pub variants: Vec<Variant>,
 }
 
-/// What came of rendering: the words and which of the variants.
+/// What came of rendering: title and body, and which of the variants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
-    /// The words.
+    /// Title and body.
     pub content: Content,
     /// The variant's name.
     pub variant: String,
-    /// The language they are in.
+    /// The language they are in, as the template names it.
     pub language: String,
 }
 
-/// A context as JSON; [`super::TemplateContext`] is the typed one.
-pub type Words = serde_json::Value;
+/// A variant that is compiled.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    pub name: String,
+    /// Tags as the template has them, each with what it means; in order of the tags.
+    pub languages: Vec<(String, Language)>,
+}
 
 /// Compiled templates. Cheap to read from many threads.
 #[derive(Debug)]
 pub struct Templates {
     environment: Environment<'static>,
-    /// Variant → languages, in the order of the source, by template.
-    known: BTreeMap<String, Vec<(String, Vec<String>)>>,
+    /// Variants in the order of the source, by template.
+    known: BTreeMap<String, Vec<Compiled>>,
 }
 
 impl Default for Templates {
     fn default() -> Self {
         let mut environment = Environment::empty();
-        environment.add_filter("upper", minijinja::filters::upper);
-        environment.add_filter("lower", minijinja::filters::lower);
-        environment.add_filter("title", minijinja::filters::title);
-        environment.add_filter("trim", minijinja::filters::trim);
-        environment.add_filter("length", minijinja::filters::length);
-        environment.add_filter("first", minijinja::filters::first);
-        environment.add_filter("join", minijinja::filters::join);
-        environment.add_filter("default", minijinja::filters::default);
-        environment.add_test("defined", minijinja::tests::is_defined);
         filters::add(&mut environment);
-        // What is missing is empty: a message with a hole beats none, and previews show it.
+        // What is missing is empty: a message with a hole beats none. Storing a template shows where holes can be.
         environment.set_undefined_behavior(UndefinedBehavior::Chainable);
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(MAX_RECURSION);
+        // Positions of errors need no copy of the variables.
+        environment.set_debug(false);
         Self { environment, known: BTreeMap::new() }
     }
 }
 
-fn key(template: &str, variant: &str, language: &str, part: &str) -> String {
+fn key(template: &str, variant: &str, language: &str, part: Part) -> String {
     format!("{template}/{variant}/{language}/{part}")
+}
+
+/// The place of a text, for errors.
+pub(super) fn place(variant: &str, language: &str, part: Part) -> String {
+    format!("variant {variant}, {language}, {part}")
 }
 
 impl Templates {
@@ -119,7 +165,9 @@ impl Templates {
     }
 
     fn add(&mut self, template: &Template) -> Result<(), TemplateError> {
-        let wrong = |place: String, message: &str| Err(TemplateError { place, message: message.to_owned() });
+        let wrong = |place: String, message: &str| {
+            Err(TemplateError { place, position: None, message: message.to_owned() })
+        };
         let is_name = |text: &str, also: char| {
             (1..=64).contains(&text.len())
                 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == also)
@@ -130,34 +178,48 @@ impl Templates {
         if !(1..=MAX_VARIANTS).contains(&template.variants.len()) {
             return wrong("variants".to_owned(), "must be 1…8");
         }
-        let mut known = Vec::new();
+        let mut known: Vec<Compiled> = Vec::new();
         for variant in &template.variants {
-            let place = format!("variant {}", shorten(&variant.name, 64));
-            if !is_name(&variant.name, '_') || known.iter().any(|(name, _)| *name == variant.name) {
-                return wrong(place, "names must be 1…64 of letters, digits and _, each once");
+            let whole = format!("variant {}", shorten(&variant.name, 64));
+            if !is_name(&variant.name, '_') || known.iter().any(|other| other.name == variant.name) {
+                return wrong(whole, "names must be 1…64 of letters, digits and _, each once");
             }
-            if !(1..=MAX_LANGUAGES).contains(&variant.texts.len()) || !variant.texts.contains_key("en") {
+            if !(1..=MAX_LANGUAGES).contains(&variant.texts.len()) || !variant.texts.contains_key(LAST_RESORT)
+            {
                 return wrong(
-                    place,
+                    whole,
                     "must have a text in \"en\", which the others fall back to, and at most 32 languages",
                 );
             }
+            let mut languages = Vec::new();
             for (language, text) in &variant.texts {
-                if !is_name(language, '-') || *language != language.to_ascii_lowercase() {
-                    return wrong(place, "languages are lower-case tags such as de or de-at");
-                }
-                for (part, source) in [("title", &text.title), ("body", &text.body)] {
-                    let place = format!("{place}, {language}, {part}");
+                let parsed = Language::parse(language);
+                let Some(parsed) =
+                    parsed.filter(|_| is_name(language, '-') && *language == language.to_ascii_lowercase())
+                else {
+                    return wrong(whole, "languages are lower-case tags such as de or de-at");
+                };
+                languages.push((language.clone(), parsed));
+                for (part, source) in text.parts() {
+                    let place = place(&variant.name, language, part);
                     if source.len() > MAX_SOURCE_BYTES {
                         return wrong(place, "must have at most 2,048 bytes");
                     }
-                    let key = key(&template.name, &variant.name, language, part);
-                    if let Err(error) = self.environment.add_template_owned(key, source.clone()) {
-                        return wrong(place, &error.to_string());
+                    let Checked { problems, .. } = check(source);
+                    if let Some(problem) = problems.into_iter().find(|one| one.severity == Severity::Fatal) {
+                        return Err(TemplateError {
+                            place,
+                            position: Some(problem.position),
+                            message: problem.message,
+                        });
                     }
+                    let key = key(&template.name, &variant.name, language, part);
+                    self.environment
+                        .add_template_owned(key, source.to_owned())
+                        .map_err(|error| of_engine(place, source, &error))?;
                 }
             }
-            known.push((variant.name.clone(), variant.texts.keys().cloned().collect()));
+            known.push(Compiled { name: variant.name.clone(), languages });
         }
         self.known.insert(template.name.clone(), known);
         Ok(())
@@ -165,21 +227,30 @@ impl Templates {
 
     /// Names of a template's variants, in order; empty for one that is not there.
     pub fn variants(&self, template: &str) -> Vec<&str> {
-        self.known.get(template).into_iter().flatten().map(|(name, _)| name.as_str()).collect()
+        self.compiled(template).iter().map(|variant| variant.name.as_str()).collect()
     }
 
-    /// Places of the variants that speak the language best suited among all of them.
+    pub(super) fn compiled(&self, template: &str) -> &[Compiled] {
+        self.known.get(template).map_or(&[], Vec::as_slice)
+    }
+
+    /// Places of the variants that have the language closest to the reader's among those of all variants.
     pub fn on_offer(&self, template: &str, locale: &str) -> Vec<usize> {
-        let variants = self.known.get(template).map_or(&[][..], Vec::as_slice);
-        let speakers = |tag: &String| -> Vec<usize> {
-            let speaks = variants.iter().enumerate().filter(|(_, (_, languages))| languages.contains(tag));
-            speaks.map(|(place, _)| place).collect()
-        };
-        fallbacks(locale).iter().map(speakers).find(|places| !places.is_empty()).unwrap_or_default()
+        let variants = self.compiled(template);
+        let all: BTreeMap<&str, &Language> = variants
+            .iter()
+            .flat_map(|variant| variant.languages.iter().map(|(tag, language)| (tag.as_str(), language)))
+            .collect();
+        let wanted = Language::parse(locale);
+        let found = wanted.and_then(|wanted| closest(&wanted, all.values().copied()));
+        let tag = found.and_then(|place| all.keys().nth(place).copied()).unwrap_or(LAST_RESORT);
+        let has = |variant: &Compiled| variant.languages.iter().any(|(other, _)| other == tag);
+        variants.iter().enumerate().filter(|(_, variant)| has(variant)).map(|(place, _)| place).collect()
     }
 
-    /// Words in the user's language, cut to their limits. `variant`: its place, taken round (so that any number chooses
-    /// one). `context` is a [`super::TemplateContext`]. `None` for a template that is not there; an error when it can't be carried out.
+    /// Title and body in the language closest to the reader's, cut to their limits. `variant`: its place, taken round (so that
+    /// any number chooses one). `context` is a [`super::TemplateContext`]. A blank title gives way to the body. `None` for a
+    /// template that is not there; an error when it can't be carried out or both are blank. Memory and time are bounded.
     pub fn render(
         &self,
         template: &str,
@@ -188,30 +259,103 @@ impl Templates {
         context: &impl Serialize,
     ) -> Option<Result<Rendered, TemplateError>> {
         let variants = self.known.get(template)?;
-        let (name, languages) = variants.get(variant % variants.len().max(1))?;
-        let language = fallbacks(locale).into_iter().find(|tag| languages.contains(tag))?;
-        let part = |part: &str| {
-            let key = key(template, name, &language, part);
-            let rendered = self.environment.get_template(&key).and_then(|found| found.render(context));
-            rendered.map_err(|error| TemplateError {
-                place: format!("variant {name}, {language}, {part}"),
-                message: shorten(&error.to_string(), MAX_BODY_CHARS),
-            })
-        };
-        let cut = |text: String, max| {
-            let end = text
-                .char_indices()
-                .map(|(at, _)| at)
-                .find(|at| *at >= MAX_OUTPUT_BYTES)
-                .unwrap_or(text.len());
-            shorten(text.get(..end).unwrap_or_default(), max)
-        };
+        let variant = variants.get(variant % variants.len().max(1))?;
+        let wanted = Language::parse(locale);
+        let found =
+            wanted.as_ref().and_then(|wanted| closest(wanted, variant.languages.iter().map(|(_, one)| one)));
+        let last_resort = || variant.languages.iter().position(|(tag, _)| tag == LAST_RESORT);
+        let (tag, language) = variant.languages.get(found.or_else(last_resort)?)?;
+        // Plural forms are those of the text's language; its region is the reader's where they are of one language.
+        let speaks = wanted.is_some_and(|wanted| wanted.is_same_language(language));
+        let text_locale = if speaks { locale } else { tag };
+        let words = context! { text_locale, ..minijinja::Value::from_serialize(context) };
+        let part = |part: Part| self.part(template, &variant.name, tag, part, &words);
         Some((|| {
-            let content = Content {
-                title: cut(part("title")?, MAX_TITLE_CHARS),
-                body: cut(part("body")?, MAX_BODY_CHARS),
-            };
-            Ok(Rendered { content, variant: name.clone(), language: language.clone() })
+            let mut title = shorten(&part(Part::Title)?, MAX_TITLE_CHARS);
+            let mut body = shorten(&part(Part::Body)?, MAX_BODY_CHARS);
+            if title.is_empty() {
+                title = shorten(&std::mem::take(&mut body), MAX_TITLE_CHARS);
+            }
+            if title.is_empty() {
+                let place = place(&variant.name, tag, Part::Title);
+                return Err(TemplateError {
+                    place,
+                    position: None,
+                    message: "is blank, as the body is".to_owned(),
+                });
+            }
+            let content = Content { title, body };
+            Ok(Rendered { content, variant: variant.name.clone(), language: tag.clone() })
         })())
+    }
+
+    /// One text, as it is written out; cut off after [`MAX_OUTPUT_BYTES`].
+    fn part(
+        &self,
+        template: &str,
+        variant: &str,
+        language: &str,
+        part: Part,
+        words: &minijinja::Value,
+    ) -> Result<String, TemplateError> {
+        let key = key(template, variant, language, part);
+        let failed =
+            |source: &str, error: &minijinja::Error| of_engine(place(variant, language, part), source, error);
+        let found = self.environment.get_template(&key).map_err(|error| failed("", &error))?;
+        let mut output = Limited(Vec::new());
+        match found.render_captured_to(words, &mut output) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WriteFailure && output.is_full() => {}
+            Err(error) => return Err(failed(found.source(), &error)),
+        }
+        Ok(String::from_utf8_lossy(&output.0).into_owned())
+    }
+
+    /// One text of a template in a context, untrimmed and uncut, for checks before it is stored.
+    pub(super) fn written(
+        &self,
+        template: &str,
+        variant: &str,
+        language: &str,
+        part: Part,
+        context: &impl Serialize,
+    ) -> Result<String, TemplateError> {
+        let words = context! { text_locale => language, ..minijinja::Value::from_serialize(context) };
+        self.part(template, variant, language, part, &words)
+    }
+}
+
+/// An error of the engine, without the parts that name its own files.
+fn of_engine(place: String, source: &str, error: &minijinja::Error) -> TemplateError {
+    let position = error.range().map(|range| Position::of(source, range.start));
+    let message = match error.kind() {
+        ErrorKind::OutOfFuel => "takes too many steps: loop over fewer things".to_owned(),
+        kind => error.detail().map_or_else(|| kind.to_string(), str::to_owned),
+    };
+    TemplateError { place, position, message: shorten(&message, MAX_BODY_CHARS) }
+}
+
+/// Takes [`MAX_OUTPUT_BYTES`] and fails after that.
+struct Limited(Vec<u8>);
+
+impl Limited {
+    fn is_full(&self) -> bool {
+        self.0.len() >= MAX_OUTPUT_BYTES
+    }
+}
+
+impl io::Write for Limited {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = MAX_OUTPUT_BYTES.saturating_sub(self.0.len());
+        if room == 0 {
+            return Err(io::Error::other("the output is too long"));
+        }
+        let taken = bytes.get(..bytes.len().min(room)).unwrap_or(bytes);
+        self.0.extend_from_slice(taken);
+        Ok(taken.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

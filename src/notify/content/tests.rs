@@ -1,9 +1,13 @@
-use jiff::tz::TimeZone;
-use serde_json::json;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::locale::{Locale, fallbacks};
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use super::locale::Locale;
 use super::*;
 use crate::base::Timestamp;
+use crate::notify::triggers::{self, Condition, Definition};
 
 fn one(title: &str) -> Template {
     let text = Text { title: title.to_owned(), body: "b".to_owned() };
@@ -13,7 +17,7 @@ fn one(title: &str) -> Template {
     }
 }
 
-fn title(source: &str, locale: &str, words: &Words) -> String {
+fn title(source: &str, locale: &str, words: &Value) -> String {
     let mut words = words.clone();
     words["locale"] = json!(locale);
     let templates = Templates::new([&one(source)]).unwrap();
@@ -41,28 +45,67 @@ fn the_defaults_compile_and_an_empty_shop_is_said_in_words() {
 }
 
 #[test]
-fn locales_fall_back_from_narrow_to_wide_to_english() {
-    assert_eq!(fallbacks("de-AT"), ["de-at", "de", "en"]);
-    assert_eq!(fallbacks("en_GB"), ["en-gb", "en"]);
-    assert_eq!(fallbacks(""), ["en"]);
-    assert_eq!(fallbacks("a-b-c-d-e-f").len(), 4);
+fn a_reader_gets_the_closest_language_of_the_template() {
+    let mut template = one("english");
+    let texts = &mut template.variants[0].texts;
+    for language in ["de", "de-at", "zh-hant", "pt-pt", "nb"] {
+        texts.insert(language.into(), Text { title: language.into(), body: String::new() });
+    }
+    let templates = Templates::new([&template]).unwrap();
+    let language = |locale| templates.render("t", 0, locale, &json!({})).unwrap().unwrap().language;
+    for (locale, expected) in [
+        ("zh-TW", "zh-hant"),
+        ("de-AT-u-co-phonebk", "de-at"),
+        ("de-CH", "de"),
+        ("pt-BR", "pt-pt"),
+        ("no", "nb"),
+        ("en_GB", "en"),
+        ("ja", "en"),
+        ("", "en"),
+        ("no language at all", "en"),
+    ] {
+        assert_eq!(language(locale), expected, "{locale}");
+        assert_eq!(templates.on_offer("t", locale), [0]);
+    }
+    // Of two variants, only the one that has the closest language is on offer.
+    let mut other = template.variants[0].clone();
+    other.name = "b".into();
+    other.texts.retain(|language, _| language == "en");
+    template.variants.push(other);
+    let templates = Templates::new([&template]).unwrap();
+    assert_eq!(templates.on_offer("t", "zh-TW"), [0]);
+    assert_eq!(templates.on_offer("t", "ja"), [0, 1]);
 }
 
 #[test]
 fn money_numbers_dates_and_times_go_by_language_and_zone() {
     let at = |locale: &str| Locale::of(locale);
     assert_eq!(at("en").money(1_234.5, "EUR"), "€1,234.50");
-    assert_eq!(at("de-AT").money(1_234.5, "EUR"), "1.234,50\u{a0}€");
+    assert_eq!(at("de").money(1_234.5, "EUR"), "1.234,50\u{a0}€");
+    assert_eq!(at("de-AT").money(1_234.5, "EUR"), "€\u{a0}1.234,50");
+    assert_eq!(at("de-CH").money(1_234.5, "CHF"), "CHF\u{a0}1'234.50");
+    assert_eq!(at("en").money(1.255, "KWD"), "KWD\u{a0}1.255");
+    assert_eq!(at("ko").money(1_000.0, "KRW"), "₩1,000");
+    assert_eq!(at("en-IN").money(1_234_567.0, "INR"), "₹12,34,567.00");
+    assert_eq!(at("hi").money(1_234_567.0, "INR"), "₹12,34,567.00");
+    assert_eq!(at("en").money(1.005, "eur"), "€1.01", "as its writer expects");
+    assert_eq!(at("en").money(-0.001, "EUR"), "€0.00");
+    assert_eq!(at("en").money(1_234.0, "HUF"), "HUF\u{a0}1,234");
+    assert_eq!(at("en").money(1_234.5, "HUF"), "HUF\u{a0}1,234.50", "nothing is rounded away");
+    assert_eq!(at("de").money(2.0, "Punkte"), "2,00\u{a0}PUNKTE");
+    assert_eq!(at("de").money(2.0, ""), "2,00");
     assert_eq!(at("fr").number(1_234_567.0, 0), "1\u{202f}234\u{202f}567");
-    assert_eq!(at("en").money(-3.0, "XTS"), "XTS\u{a0}-3.00");
-    assert_eq!(at("ja").money(1_500.0, "JPY"), "¥1,500");
+    assert_eq!(at("en").money(-3.0, "XTS"), "-XTS\u{a0}3.00");
+    assert_eq!(at("ja").money(1_500.0, "JPY"), "￥1,500");
     assert_eq!(at("en").number(f64::NAN, 2), "–");
     let moment = Timestamp::parse("2026-03-01T23:30:00Z").unwrap();
     let berlin = TimeZone::get("Europe/Berlin").unwrap();
-    assert_eq!(at("de").date(moment, &berlin), "2.3.2026");
+    assert_eq!(at("de").date(moment, &berlin), "2. März 2026");
     assert_eq!(at("en").date(moment, &TimeZone::UTC), "March 1, 2026");
     let later = Timestamp::parse("2026-03-02T01:30:00Z").unwrap();
     assert_eq!(at("de").relative(moment, later), "vor 2 Stunden");
+    assert_eq!(at("pl").relative(moment, later), "2 godziny temu");
+    assert_eq!(at("tlh").relative(later, moment), "in 2 hours", "no data: English");
     assert_eq!(at("en").relative(later, moment), "in 2 hours");
     assert_eq!(at("en").relative(moment, moment), "just now");
 }
@@ -75,6 +118,12 @@ fn plurals_follow_cldr() {
     assert_eq!(forms("pl"), ["many", "one", "few", "many", "many", "many", "few", "many"]);
     assert_eq!(forms("ru"), ["many", "one", "few", "many", "many", "one", "few", "many"]);
     assert_eq!(forms("cs"), ["other", "one", "few", "other", "other", "other", "other", "other"]);
+    assert_eq!(forms("ar"), ["zero", "one", "two", "few", "many", "many", "many", "many"]);
+    assert_eq!(forms("cy")[..3], ["zero", "one", "two"]);
+    assert_eq!(forms("lv")[..2], ["zero", "one"]);
+    assert_eq!(forms("sl")[..3], ["other", "one", "two"]);
+    let half = |locale: &str| Locale::of(locale).plural(1.5);
+    assert_eq!(["en", "fr", "lt", "ru", "cs"].map(half), ["other", "one", "many", "other", "many"]);
     assert_eq!(forms("ja"), ["other"; 8]);
     let source = "{{ n | plural(one='# rzecz', few='# rzeczy', many='# rzeczy', other='# rzeczy') }}";
     assert_eq!(title(source, "pl", &json!({"n": 1})), "1 rzecz");
@@ -104,6 +153,233 @@ fn a_template_can_neither_run_on_nor_reach_out() {
         };
         assert!(failed, "{source}");
     }
+}
+
+/// The largest context that the API lets through.
+fn large() -> Value {
+    let text = "a".repeat(2_048);
+    let item = json!({"item_id": text[..128], "title": text, "price": 1e9, "currency": "EUR", "category": text[..256],
+                      "brand": text[..256], "url": text, "stock": 1});
+    json!({"user": {"user_id": 7}, "item": item, "items": vec![item; 10], "count": 10, "now": "2026-01-01T00:00:00Z",
+           "event": {"list": vec![1; 1_000], "text": text[..1_900]}, "locale": "en"})
+}
+
+#[test]
+fn a_template_takes_bounded_memory_and_time() {
+    let doubling = format!("{{% set a = 'x' %}}{}{{{{ a }}}}", "{%set a=a~a%}".repeat(31));
+    let lists = format!(
+        "{{% set a = [1] %}}{}{{% if a == b %}}x{{% endif %}}",
+        "{%set a=[a,a]%}{%set b=[a,a]%}".repeat(25)
+    );
+    let added = format!("{{% set a = 'x' %}}{}{{{{ a }}}}", "{%set a=a+a%}".repeat(31));
+    let joined = format!("{{% set a = event.text %}}{}{{{{ a }}}}", "{%set a=a|join(a)%}".repeat(6));
+    let captured = format!("{{% set a = 'x' %}}{}{{{{ a }}}}", "{%set a%}{{a}}{{a}}{%endset%}".repeat(31));
+    let with =
+        format!("{}x{}", "{% with a = (a or 'x') ~ (a or 'x') %}".repeat(31), "{% endwith %}".repeat(31));
+    let upper = format!("{{{{ items{} }}}}", "|upper".repeat(60));
+    let refused = [
+        doubling.as_str(),
+        lists.as_str(),
+        added.as_str(),
+        joined.as_str(),
+        captured.as_str(),
+        with.as_str(),
+        upper.as_str(),
+        "{% set s = 'x' * 100000000 %}{% for i in items %}{{ s }}{% endfor %}",
+        "{{ 'x' * 100000000 }}",
+        "{{ 100000000 * event.text }}",
+        "{{ event.text * event.n }}",
+        "{{ event.text * count }}",
+        "{{ items * 1000000 | join }}",
+        "{% for i in items * 100000000 %}x{% endfor %}",
+        "{% for i in items %}{% set a = (a or 'x') ~ (a or 'x') %}{% endfor %}{{ a }}",
+        "{% for c in event.text %}{% set a = (a or 'x') + (a or 'x') %}{{ a }}{% endfor %}",
+        "{% for i in items %}{% for j in items %}{% for k in items %}{% for l in items %}x{% endfor %}{% endfor %}{% endfor %}{% endfor %}",
+        "{% for i in items recursive %}{{ loop(items) }}{% endfor %}",
+        "{% for i in items %}{{ loop.cycle() }}{% endfor %}",
+        "{{ 'x'|join('y', *items) }}",
+        "{{ items[5:1:-1] }}",
+        "{% filter upper %}{% for i in items %}{{ items }}{% endfor %}{% endfilter %}",
+        "{{ 1 | plural(other=event.text ~ event.text) }}",
+        "{% macro m() %}x{% endmacro %}",
+        "{% include 't/a/en/title' %}",
+    ];
+    let began = Instant::now();
+    for source in refused {
+        let source = source.get(..2_048).unwrap_or(source);
+        let error = Templates::new([&one(source)]).unwrap_err();
+        assert!(error.position.is_some(), "{source}: {error}");
+        assert!(validate(&one(source), []).is_err());
+    }
+    // What passes is still limited: in steps and in output.
+    let words = large();
+    for source in [
+        "{% for i in items %}{{ items }}{{ items }}{% endfor %}",
+        "{% for a in event.list %}{% for b in event.list %}{% for c in event.list %}x{% endfor %}{% endfor %}{% endfor %}",
+        "{% for a in event.list %}{{ items ~ items }}{% endfor %}",
+        "{% for a in event.list %}{% if items ~ items == event ~ items %}x{% endif %}{% endfor %}",
+        "{% for a in event.text %}{{ event }}{% endfor %}",
+    ] {
+        match Templates::new([&one(source)]) {
+            Err(error) => assert!(error.position.is_some(), "{source}: {error}"),
+            Ok(templates) => {
+                let said = templates.render("t", 0, "en", &words).unwrap();
+                assert!(
+                    said.is_ok_and(|said| said.content.title.chars().count() <= MAX_TITLE_CHARS)
+                        || source.contains("event.list")
+                );
+            }
+        }
+    }
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[test]
+fn what_was_stored_goes_on_being_used_as_far_as_it_renders() {
+    let words = json!({"item": {"title": "Watch"}, "items": [{"title": "Watch"}], "count": 1});
+    for (source, expected) in [
+        ("{{ itm.title }}Hello", "Hello"),
+        ("{% if count > 5 %}{{ count | rund }}{% endif %}{{ item.title }}", "Watch"),
+        ("{% set n = item.title ~ '!' %}{{ n }}", "Watch!"),
+        ("{% for i in items %}{{ i.title }}{% if not loop.last %}, {% endif %}{% endfor %}", "Watch"),
+        ("{{ item.brand }}{{ item.title }}", "Watch"),
+        ("{% filter upper %}{{ item.title }}{% endfilter %}", "WATCH"),
+    ] {
+        assert_eq!(title(source, "en", &words), expected, "{source}");
+    }
+}
+
+#[test]
+fn a_blank_title_gives_way_to_the_body() {
+    let mut template = one("{{ event.title }}");
+    template.variants[0].texts.get_mut("en").unwrap().body = "{{ event.body }}".into();
+    let templates = Templates::new([&template]).unwrap();
+    let render = |event: Value| templates.render("t", 0, "en", &json!({ "event": event })).unwrap();
+    let content = render(json!({"body": "It is on its way"})).unwrap().content;
+    assert_eq!((content.title.as_str(), content.body.as_str()), ("It is on its way", ""));
+    assert!(render(json!({})).unwrap_err().message.contains("blank"));
+    assert_eq!(render(json!({"title": "T", "body": null})).unwrap().content.body, "", "null is nothing");
+}
+
+fn trigger(name: &str, when: Condition) -> Arc<Definition> {
+    Arc::new(Definition { name: name.into(), template: "t".into(), ..Definition::plain(when) })
+}
+
+#[test]
+fn the_defaults_pass_for_their_triggers() {
+    let templates = Templates::new(&defaults()).unwrap();
+    for definition in triggers::defaults() {
+        let template = defaults().into_iter().find(|one| one.name == definition.template).unwrap();
+        templates.fits(&definition.template, &definition).unwrap();
+        validate(&template, []).unwrap();
+        validate(&template, [&Arc::new(definition)]).unwrap();
+    }
+}
+
+#[test]
+fn a_template_that_would_reach_readers_with_holes_is_refused_with_its_place_and_a_cure() {
+    let view = trigger("similar", Condition::View);
+    let refused = |title: &str, body: &str| {
+        let mut template = one(title);
+        template.variants[0].texts.get_mut("en").unwrap().body = body.into();
+        validate(&template, [&view]).map_err(|error| error.to_string())
+    };
+    for (title, body, expected) in [
+        (
+            "{{ itm.title }}",
+            "",
+            "variant a, en, title, line 1, column 4: there is no `itm`, did you mean `item`?",
+        ),
+        ("{{ item.titel }}", "", "an item has no `titel`, did you mean `title`?"),
+        (
+            "{{ items.title }}",
+            "",
+            "a list of items has no `title`: write items[0] or {% for item in items %}",
+        ),
+        ("{{ items[0].naem }}", "", "an item has no `naem`"),
+        ("{% for one in items %}{{ one.titl }}{% endfor %}", "", "did you mean `title`?"),
+        ("{{ item.title.text }}", "", "a text has no `text` and no fields at all"),
+        ("{{ user.name }}", "", "`user` has no `name`"),
+        (
+            "ok",
+            "a
+bü {{ item.title | uper }}",
+            "body, line 2, column 20: there is no filter `uper`, did you mean `upper`?",
+        ),
+        ("ok", "{{ item.price | round }}", "there is no filter `round`, did you mean `number`?"),
+        (
+            "ok",
+            "{{ item.price | number }}",
+            "`number` needs a number, and there is nothing: put it into {% if … %}",
+        ),
+        ("ok", "{{ item.price | money(item.currency) }}", "(for trigger \"similar\": an item without price"),
+        (
+            "ok",
+            "{{ price_before - item.price }}",
+            "variant a, en, body, line 1, column 4: tried to use - operator",
+        ),
+        ("ok", "{{ item.title | money }}", "`money` needs a number, and \"Sample item"),
+        (
+            "ok",
+            "{{ count | plural(one='#', oter='#') }}",
+            "`oter` is no plural category, did you mean `other`?",
+        ),
+        ("ok", "{{ count | plural(one='#') }}", "needs `other=`"),
+        ("ok", "{{ item.title | upper(1, 2) }}", "takes 0 arguments at most"),
+        ("ok", "{{ money(item.price) }}", "a template can't call functions: write {{ … | money }}"),
+        ("ok", "{% if item.price != none %}x{% endif %}", "write `is defined`"),
+        ("ok", "{% if item.price is nonempty %}x{% endif %}", "there is no test `is nonempty`"),
+        ("ok", "{% macro m() %}{% endmacro %}", "there is no statement `macro`"),
+        ("{{ oops", "", "variant a, en, title, line 1, column"),
+        ("", "", "is blank for trigger \"similar\": a list of two items"),
+        (" {{ event.title }}", "", "is blank for trigger \"similar\""),
+        ("{% if item.brand %}{{ item.title }}{% endif %}", "", "an item without price, brand and category"),
+        ("ok", "{{ price_before }}", "is always blank for trigger \"similar\""),
+    ] {
+        let said = refused(title, body).expect_err(&format!("{title} / {body}"));
+        assert!(said.contains(expected), "{title} / {body}: {said}");
+    }
+    for (title, body) in [
+        ("{{ item.title }}", ""),
+        (
+            "{{ count | plural(zero='none', one='#', two='both', few='#', many='#', other='#') }}",
+            "{{ locale }} {{ now | relative }}",
+        ),
+        (
+            "Hello",
+            "{% if item.price is defined %}{{ item.price | money(item.currency) }}{% else %}?{% endif %}",
+        ),
+        ("Hello", "{{ item.brand | default('our shop') }} {{ (item.price or 0) | number(2) }}"),
+        (
+            "Hello",
+            "{% for one in items[:3] %}{{ loop.index }}. {{ one.title }}{{ ', ' if not loop.last }}{% endfor %}",
+        ),
+        ("{{ event.anything or item.title }}", "{{ event.a.b[0].c }}"),
+        (
+            "{% set n = count - 1 %}{{ n }} more",
+            "{% with t = item.title | upper %}{{ t ~ '!' }}{% endwith %}",
+        ),
+    ] {
+        refused(title, body).unwrap();
+    }
+}
+
+#[test]
+fn a_template_is_tried_for_every_trigger_that_uses_it_and_else_for_some_kind() {
+    let drop = trigger("steal", Condition::PriceDrop { percent: 40.0 });
+    let said = trigger("news", Condition::Api);
+    let template =
+        one("{{ item.price | money(item.currency) }} instead of {{ price_before | money(item.currency) }}");
+    validate(&template, [&drop]).unwrap();
+    validate(&template, []).unwrap();
+    let error = validate(&template, [&drop, &said]).unwrap_err();
+    assert!(error.message.contains("trigger \"news\": an event with title and body"), "{error}");
+    let compiled = Templates::new([&template]).unwrap();
+    assert!(compiled.fits("t", &drop).is_ok() && compiled.fits("t", &said).is_err());
+    let event = one("{{ event.headline }}");
+    let error = validate(&event, []).unwrap_err();
+    assert!(error.message.contains("of kind api") && error.message.contains("event.title"), "{error}");
+    validate(&one("{{ event.headline or event.title }}"), [&said]).unwrap();
 }
 
 #[test]

@@ -1,0 +1,189 @@
+//! What is known of a template's values before it is rendered: which fields they have, and how many bytes they take at most
+//! when written out. The bounds follow from the limits of the catalogue (`PUT /v1/items`) and of `POST /v1/triggers/{name}`.
+
+use super::context::{ITEM_FIELDS, MAX_ITEMS, USER_FIELDS};
+
+/// Bytes of any number: a float is written without exponent, up to 309 digits.
+pub(super) const NUMBER_BYTES: u64 = 350;
+/// An item's title or URL; `catalogue` takes no longer ones.
+const TEXT_BYTES: u64 = 2_048;
+/// A category, an attribute, an id.
+const WORD_BYTES: u64 = 256;
+/// The whole `event`, 4,096 bytes of JSON, with quotes and spaces as templates write it.
+const EVENT_BYTES: u64 = 8_192;
+/// An item written out as a whole.
+const ITEM_BYTES: u64 = 2 * TEXT_BYTES + 8 * WORD_BYTES;
+
+/// The kind of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Anything: a field of `event`, a mixture.
+    Any,
+    Text,
+    /// A number or a truth value.
+    Number,
+    User,
+    Item,
+    /// A list of items.
+    Items,
+    /// `loop` inside of `{% for %}`.
+    Loop,
+}
+
+/// A value before rendering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Typed {
+    pub shape: Shape,
+    /// Most bytes when written out, elements of lists at least one each.
+    pub bytes: u64,
+}
+
+impl Typed {
+    /// A number or a truth value.
+    pub const NUMBER: Self = Self::new(Shape::Number, NUMBER_BYTES);
+    /// Nothing.
+    pub const MISSING: Self = Self::new(Shape::Any, 0);
+
+    pub const fn new(shape: Shape, bytes: u64) -> Self {
+        Self { shape, bytes }
+    }
+
+    pub const fn text(bytes: u64) -> Self {
+        Self::new(Shape::Text, bytes)
+    }
+
+    /// Either of two values.
+    pub fn or(self, other: Self) -> Self {
+        let shape = if self.shape == other.shape || other == Self::MISSING { self.shape } else { Shape::Any };
+        Self { shape, bytes: self.bytes.max(other.bytes) }
+    }
+
+    /// One element of a list, or one character of a text.
+    pub fn element(self) -> Self {
+        match self.shape {
+            Shape::Items => Self::new(Shape::Item, ITEM_BYTES),
+            Shape::Text => Self::text(4),
+            _ => Self::new(Shape::Any, self.bytes),
+        }
+    }
+
+    /// Most elements of a list, or characters of a text.
+    pub fn elements(self) -> u64 {
+        match self.shape {
+            Shape::Items => MAX_ITEMS as u64,
+            _ => self.bytes,
+        }
+    }
+
+    /// What a person calls it.
+    pub fn description(self) -> &'static str {
+        match self.shape {
+            Shape::Any => "a value",
+            Shape::Text => "a text",
+            Shape::Number => "a number",
+            Shape::User => "`user`",
+            Shape::Item => "an item",
+            Shape::Items => "a list of items",
+            Shape::Loop => "`loop`",
+        }
+    }
+
+    /// Names of the fields; `None` where any name may be one.
+    pub fn fields(self) -> Option<&'static [&'static str]> {
+        match self.shape {
+            Shape::Any => None,
+            Shape::Text | Shape::Number | Shape::Items => Some(&[]),
+            Shape::User => Some(&USER_FIELDS),
+            Shape::Item => Some(&ITEM_FIELDS),
+            Shape::Loop => Some(&LOOP_FIELDS),
+        }
+    }
+
+    /// The field of that name; nothing where there is none.
+    pub fn field(self, name: &str) -> Self {
+        let known = match (self.shape, name) {
+            (Shape::Any, _) => Some(self),
+            (Shape::Loop, "previtem" | "nextitem") => {
+                Some(Self::new(Shape::Any, EVENT_BYTES.max(ITEM_BYTES)))
+            }
+            (Shape::Loop, _) => Some(Self::NUMBER),
+            (Shape::User, "user_id") | (Shape::Item, "item_id") => Some(Self::new(Shape::Any, WORD_BYTES)),
+            (Shape::User, "segment") => Some(Self::text(1)),
+            (Shape::Item, "title" | "url") => Some(Self::text(TEXT_BYTES)),
+            (Shape::Item, "category" | "brand") => Some(Self::text(WORD_BYTES)),
+            (Shape::Item, "currency") => Some(Self::text(3)),
+            (Shape::Item, "price" | "stock") => Some(Self::new(Shape::Number, 24)),
+            _ => None,
+        };
+        known.filter(|_| self.fields().is_none_or(|fields| fields.contains(&name))).unwrap_or(Self::MISSING)
+    }
+
+    /// The top-level variable of that name.
+    pub fn variable(name: &str) -> Option<Self> {
+        Some(match name {
+            "user" => Self::new(Shape::User, 2 * WORD_BYTES),
+            "item" => Self::new(Shape::Item, ITEM_BYTES),
+            "items" => Self::new(Shape::Items, MAX_ITEMS as u64 * ITEM_BYTES),
+            "count" => Self::new(Shape::Number, 20),
+            "price_before" => Self::new(Shape::Number, 24),
+            "event" => Self::new(Shape::Any, EVENT_BYTES),
+            "locale" | "time_zone" | "now" => Self::text(64),
+            _ => return None,
+        })
+    }
+}
+
+const LOOP_FIELDS: [&str; 11] = [
+    "index",
+    "index0",
+    "revindex",
+    "revindex0",
+    "first",
+    "last",
+    "length",
+    "depth",
+    "depth0",
+    "previtem",
+    "nextitem",
+];
+
+/// Filters by name, each with the largest number of arguments that have no name.
+pub(super) const FILTERS: [(&str, usize); 15] = [
+    ("upper", 0),
+    ("lower", 0),
+    ("title", 0),
+    ("trim", 1),
+    ("length", 0),
+    ("first", 0),
+    ("join", 1),
+    ("default", 2),
+    ("int", 0),
+    ("float", 0),
+    ("money", 1),
+    ("number", 1),
+    ("date", 0),
+    ("relative", 0),
+    ("plural", 0),
+];
+
+/// Names of filters elsewhere, with those that do the same here.
+pub(super) const OTHER_FILTER_NAMES: [(&str, &str); 12] = [
+    ("round", "number"),
+    ("format_number", "number"),
+    ("number_with_delimiter", "number"),
+    ("currency", "money"),
+    ("format_currency", "money"),
+    ("capitalize", "title"),
+    ("datetime", "date"),
+    ("format_date", "date"),
+    ("timeago", "relative"),
+    ("pluralize", "plural"),
+    ("size", "length"),
+    ("count", "length"),
+];
+
+/// Tests by name, as in `{% if event.code is defined %}`.
+pub(super) const TESTS: [&str; 2] = ["defined", "undefined"];
+
+/// Plural categories of CLDR, the arguments of the filter `plural`.
+pub(super) const PLURAL_CATEGORIES: [&str; 6] = ["zero", "one", "two", "few", "many", "other"];
