@@ -69,6 +69,40 @@ fn who_is_held_out_gets_what_was_asked_for_and_nothing_else() {
 }
 
 #[test]
+fn an_announcement_of_the_shop_reaches_held_out_and_random_users_alike() {
+    let (holdout, random) = (format!("policy.holdout={HOLDOUT}"), format!("policy.random={RANDOM}"));
+    let (_database, server) = shop(&["--set", &holdout, "--set", &random]);
+    let slices = Slices::of_shares(HOLDOUT, RANDOM);
+    let of = |slice| {
+        (1i64..).filter({
+            let slices = slices.clone();
+            move |user| slices.of(&user.to_string()) == slice
+        })
+    };
+    let users: Vec<i64> = of(Slice::Holdout).take(4).chain(of(Slice::Uniform).take(10)).collect();
+    let mut clients: Vec<Client> = users.iter().map(|user| server.login(*user).0).collect();
+    let event = json!({"title": "Recall of mug 101", "body": "The handle may break: please send it back"});
+    let said = server
+        .http()
+        .post("/v1/triggers/announcement", &json!({"user_ids": users, "item_id": 101, "event": event}));
+    assert_eq!(said.json()["accepted"], users.len());
+    for client in &mut clients {
+        assert_eq!(client.expect("notification")["title"], "Recall of mug 101");
+    }
+    let all = server.http().get("/admin/decisions?limit=200").json();
+    let told: Vec<&Value> =
+        all["decisions"].as_array().unwrap().iter().filter(|one| one["trigger"] == "announcement").collect();
+    assert_eq!(told.len(), users.len());
+    for decision in told {
+        assert_eq!(
+            (&decision["outcome"], &decision["propensity"]),
+            (&json!("send"), &json!(1.0)),
+            "{decision}"
+        );
+    }
+}
+
+#[test]
 fn in_the_random_slice_a_coin_decides_and_its_chance_is_stored() {
     let (holdout, random) = (format!("policy.holdout={HOLDOUT}"), format!("policy.random={RANDOM}"));
     let (_database, server) = shop(&["--set", &holdout, "--set", &random]);

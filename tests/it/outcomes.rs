@@ -235,6 +235,99 @@ fn an_experiment_is_read_by_users_and_blocked_when_an_arm_lost_its_users() {
 }
 
 #[test]
+fn changed_arms_begin_a_new_phase_and_its_reading_counts_nothing_of_the_old_one() {
+    const USERS: i64 = 24;
+    let (_database, server) = shop(&["--set", "policy.caps=[]", "--set", "policy.repeat_window_min=0"]);
+    let mut http = server.http();
+    let with = |share: u16| json!({"name": "words", "arms": [{"name": "a", "share": share}, {"name": "b", "share": 10_000 - share}]});
+    let stored = http.put("/admin/experiments/words", &with(5_000));
+    assert_eq!((stored.status, &stored.json()["definition"]["phase"]), (200, &Value::Null));
+    let mut clients: Vec<Client> = (1..=USERS).map(|user| server.login(user).0).collect();
+    let arms_of = |server: &Server| {
+        let reading = server.http().get("/admin/experiments/words/reading").json();
+        let of = |place: usize| {
+            let arm = &reading["reading"]["arms"][place];
+            (arm["users"].as_i64().unwrap(), arm["metrics"]["conversion"]["value"].as_f64())
+        };
+        (of(0), of(1), reading)
+    };
+    // Who is in b buys.
+    let experiment: tidings::feedback::experiments::Experiment = serde_json::from_value(with(5_000)).unwrap();
+    let in_b = |user: &i64| experiment.arm_of(&user.to_string()) == Some(1);
+    let buyers: Vec<i64> = (1..=USERS).filter(in_b).collect();
+    for user in &buyers {
+        let event = json!({"kind": "purchase", "user_id": user, "item_id": 101, "value": 9.0});
+        assert_eq!(http.post("/v1/events", &event).json()["accepted"], 1);
+    }
+    let mut whole = Value::Null;
+    wait_for("everybody in the reading", || {
+        let (a, b, reading) = arms_of(&server);
+        whole = reading;
+        a == (USERS - buyers.len() as i64, Some(0.0)) && b == (buyers.len() as i64, Some(1.0))
+    });
+    assert_eq!((&whole["restarted_at"], &whole["note"]), (&Value::Null, &Value::Null));
+
+    let stored = http.put("/admin/experiments/words", &with(9_000)).json();
+    assert_eq!(stored["definition"]["phase"], 1, "{stored}");
+    let (a, b, reading) = arms_of(&server);
+    assert_eq!((a, b), ((0, None), (0, None)), "{reading}");
+    assert_eq!(reading["restarted_at"], stored["changed_at"]);
+    assert!(reading["note"].as_str().unwrap().starts_with("the arms were changed at 20"), "{reading}");
+    for client in &mut clients {
+        pushed(client, 103);
+    }
+    let mut last = Value::Null;
+    wait_for("everybody again", || {
+        let (a, b, reading) = arms_of(&server);
+        last = reading;
+        a.0 + b.0 == USERS && a.0 > b.0 && a.1 == Some(0.0) && b.1.is_none_or(|share| share == 0.0)
+    });
+    let conversion = &last["reading"]["lifts"][0]["metrics"][1];
+    assert_eq!((&conversion["metric"], &conversion["significant"]), (&json!("conversion"), &json!(false)));
+    // The same arms again, or a pause, change nothing.
+    assert_eq!(http.put("/admin/experiments/words", &with(9_000)).json()["definition"]["phase"], 1);
+    assert_eq!(http.post("/admin/experiments/words/pause", &Value::Null).json()["definition"]["phase"], 1);
+    assert_eq!(arms_of(&server).2["restarted_at"], stored["changed_at"]);
+}
+
+#[test]
+fn a_few_users_held_out_raise_no_alarm_and_tell_nothing_yet() {
+    let (database, server) = shop(&[]);
+    // 6 held out, 144 ordinary and 18 random users, after a few minutes; 49 of the others have bought.
+    database
+        .connection()
+        .batch_execute(
+            "SELECT ensure_event_partition(now()); \
+             WITH more AS (INSERT INTO users (external_id) SELECT 'm' || n FROM generate_series(1, 168) n \
+             RETURNING user_id, substr(external_id, 2)::int AS n), \
+             told AS (INSERT INTO decisions (decision_id, decided_at, user_id, trigger, category, outcome, reasons, model_version, \
+             items, propensity, slice) SELECT gen_random_uuid(), now() - interval '7 minutes', user_id, 'view', 'x', 'drop', '{}', 0, \
+             '{}', 1, CASE WHEN n <= 6 THEN 'holdout' WHEN n <= 24 THEN 'random' ELSE 'ordinary' END FROM more) \
+             INSERT INTO events (event_key, occurred_at, user_id, item_id, kind, value) \
+             SELECT gen_random_uuid(), now(), user_id, 0, 5, 20 FROM more WHERE n > 119",
+        )
+        .unwrap();
+    let slices = server.http().get("/admin/experiments/readings").json()["slices"].clone();
+    let reading = &slices["reading"];
+    assert_eq!(
+        (&reading["blocked"], &reading["sample_ratio"]["blocked"]),
+        (&Value::Null, &json!(false)),
+        "{slices}"
+    );
+    assert!(reading["sample_ratio"]["p"].as_f64().unwrap() > 0.05, "{reading}");
+    let conversion = &reading["lifts"][0]["metrics"][1];
+    assert_eq!((&conversion["verdict"], &conversion["significant"]), (&json!("too_few"), &json!(false)));
+    assert_eq!((&conversion["lift"], &conversion["control"]["standard_error"]), (&Value::Null, &Value::Null));
+    assert!(conversion["too_few"].as_str().unwrap().starts_with("too few to tell"), "{conversion}");
+    let added = &slices["attribution"]["incremental"];
+    assert!(added[0] == 49.0 && added[1].as_f64().unwrap() < 0.0, "{slices}");
+    assert_eq!(
+        (&slices["attribution"]["correction"], &slices["uplift"][0]["difference"]),
+        (&Value::Null, &Value::Null)
+    );
+}
+
+#[test]
 fn an_estimate_without_a_sample_that_carries_it_is_refused() {
     let (_database, server) = shop(&[]);
     let mut http = server.http();

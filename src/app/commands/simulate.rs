@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use clap::Args;
 use indicatif::ProgressBar;
 use tokio::sync::watch;
@@ -15,7 +15,8 @@ use crate::app::simulation::{Strategy, Tally, World, oracle, run as simulate};
 #[derive(Debug, Args)]
 pub struct SimulateArgs {
     /// A policy: default, everything, nothing, or a file as PUT /admin/policies/default takes it. May be given more than
-    /// once [default: everything and default].
+    /// once [default: everything and default]. A setting that changes nothing for simulated shoppers is refused. Nobody is held
+    /// out or left to a coin unless the file says so.
     #[arg(long, value_name = "NAME|FILE")]
     policy: Vec<String>,
     /// Simulated shoppers.
@@ -74,7 +75,10 @@ fn compare(args: &SimulateArgs) -> anyhow::Result<()> {
             seed: args.seed.wrapping_add(n),
         })
         .collect();
-    let steps = ((strategies.len() + 1) * worlds.len()) as u64;
+    let default = Strategy::read("default")?;
+    // What a changed policy is measured against: it must make a difference, or its row says nothing.
+    let compares = strategies.iter().any(|strategy| !strategy.changes.is_empty());
+    let steps = ((strategies.len() + 1 + usize::from(compares)) * worlds.len()) as u64;
     let bar = ProgressBar::new(steps);
     let over_worlds = |one: &dyn Fn(&World) -> Tally| {
         let mut tally = Tally::default();
@@ -84,12 +88,23 @@ fn compare(args: &SimulateArgs) -> anyhow::Result<()> {
         }
         tally
     };
-    let rules = Strategy::read("default")?.rules;
-    let best = over_worlds(&|world| oracle(world, &rules));
+    let rules = &default.rules;
+    let best = over_worlds(&|world| oracle(world, rules));
+    let unchanged = compares.then(|| over_worlds(&|world| simulate(world, &default)));
     let mut rows = vec![("oracle".to_owned(), best, 0.0)];
     for strategy in &strategies {
         let began = Instant::now();
         let tally = over_worlds(&|world| simulate(world, strategy));
+        if !strategy.changes.is_empty() && unchanged == Some(tally) {
+            bar.finish_and_clear();
+            bail!(
+                "policy {}: {} made no difference to any of {} occasions, so its row would be that of the default. Bounds that are \
+                 never reached change nothing: make them tighter, or the time longer",
+                strategy.name,
+                strategy.changes.join(", "),
+                tally.occasions
+            );
+        }
         rows.push((strategy.name.clone(), tally, began.elapsed().as_secs_f64()));
     }
     bar.finish_and_clear();
@@ -102,9 +117,9 @@ fn compare(args: &SimulateArgs) -> anyhow::Result<()> {
             "policy            messages  click-through  conversion  clicks  purchases  opt-outs/1000   utility    regret",
         )?;
     }
-    let bound = best.utility(&rules);
+    let bound = best.utility(rules);
     for (name, tally, seconds) in &rows {
-        let utility = tally.utility(&rules);
+        let utility = tally.utility(rules);
         if args.json {
             say(&serde_json::json!({
                 "policy": name, "tally": tally, "click_through": tally.click_through(),

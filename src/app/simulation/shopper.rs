@@ -151,6 +151,10 @@ impl Shopper {
     }
 }
 
+/// What occasions are about: trigger and category of the message. Caps go by both.
+pub const KINDS: [(&str, &str); 3] =
+    [("view", "similar_items"), ("cart", "goes_with"), ("retrain", "for_you")];
+
 /// An occasion to say something: when, in days, and how relevant it is, 0…1.
 #[derive(Clone, Copy, Debug)]
 pub struct Occasion {

@@ -1,15 +1,16 @@
 //! Days of simulated shoppers under one strategy.
 
 use super::Tally;
-use super::shopper::{Occasion, Shopper, WORDINGS, occasions};
+use super::shopper::{KINDS, Occasion, Shopper, WORDINGS, occasions};
 use super::strategy::{Hours, Strategy, Volume, Words};
-use crate::app::demo::chance::index;
+use crate::app::demo::chance::{happens, index};
 use crate::base::random::{ChaCha8Rng, rng};
 use crate::base::{ItemId, NotificationId, Timestamp};
+use crate::feedback::experiments::{Slice, Slices};
 use crate::feedback::learner::{Contact, Learner, UserLearning, WordingChoice};
 use crate::feedback::send_time::AllowedHours;
 use crate::feedback::volume::{Worth, allocate};
-use crate::notify::policy::{Candidate, Channel, Channels, Moment, Outcome, Preferences, Truth};
+use crate::notify::policy::{Candidate, Channel, Channels, Moment, Outcome, Preferences, Trial, Truth};
 use crate::notify::quiet_hours::next_minute;
 use crate::notify::{PolicyState, Priority, Rules, Sent, decide};
 use crate::recommend::propensity::Probabilities;
@@ -50,10 +51,26 @@ struct User {
     preferences: Preferences,
     /// Messages a week, where the strategy counts.
     allowance: usize,
-    /// Waits for a better hour.
-    waiting: Vec<(Timestamp, f64)>,
+    /// Held out, left to chance, or neither.
+    slice: Slice,
+    /// Deferred, with the time it is judged again.
+    waiting: Vec<(Timestamp, Chance)>,
     occasions: ChaCha8Rng,
+    kinds: ChaCha8Rng,
     choices: ChaCha8Rng,
+}
+
+/// An occasion as the policy sees it.
+#[derive(Clone, Copy, Debug)]
+struct Chance {
+    /// Of [`KINDS`].
+    trigger: &'static str,
+    /// Of [`KINDS`].
+    category: &'static str,
+    /// 0…1.
+    relevance: f64,
+    /// Not worth saying after this.
+    expires_at: Timestamp,
 }
 
 struct Run<'a> {
@@ -79,7 +96,9 @@ pub fn run(world: &World, strategy: &Strategy) -> Tally {
         n_purchases: 0,
         next_id: 1,
     };
-    let mut users: Vec<User> = (0..world.users).map(|number| User::new(world.seed, number)).collect();
+    let slices = Slices::of_shares(strategy.rules.holdout, strategy.rules.random);
+    let user = |number: usize| User::new(world.seed, number, slices.of(&number.to_string()));
+    let mut users: Vec<User> = (0..world.users).map(user).collect();
     for day in 0..world.warm_up_days + world.days {
         run.counts = day >= world.warm_up_days;
         if day % RELEARN_DAYS == 0 {
@@ -102,7 +121,7 @@ fn day_of(at: Timestamp) -> f64 {
 }
 
 impl User {
-    fn new(seed: u64, number: usize) -> Self {
+    fn new(seed: u64, number: usize, slice: Slice) -> Self {
         let own = seed ^ ((number as u64) << 20);
         Self {
             number,
@@ -111,8 +130,11 @@ impl User {
             learning: UserLearning::default(),
             preferences: Preferences::default(),
             allowance: usize::MAX,
+            slice,
             waiting: Vec::new(),
             occasions: rng(own, "occasions"),
+            // A stream of its own, so that occasions are the same however many kinds there are.
+            kinds: rng(own, "kinds"),
             choices: rng(own, "choices"),
         }
     }
@@ -161,13 +183,18 @@ impl Run<'_> {
         let new = occasions(&user.shopper, day, &mut draws);
         user.occasions = draws;
         let end = moment_of(day as f64 + 1.0);
-        let due: Vec<(Timestamp, f64)> = user.waiting.iter().copied().filter(|(at, _)| *at < end).collect();
+        let due: Vec<(Timestamp, Chance)> =
+            user.waiting.iter().copied().filter(|(at, _)| *at < end).collect();
         user.waiting.retain(|(at, _)| *at >= end);
-        let fresh = new.iter().map(|Occasion { day, relevance }| (moment_of(*day), *relevance, false));
-        let mut all: Vec<_> =
-            due.into_iter().map(|(at, relevance)| (at, relevance, true)).chain(fresh).collect();
+        let mut all: Vec<_> = due.into_iter().map(|(at, chance)| (at, chance, true)).collect();
+        for Occasion { day, relevance } in new {
+            let (at, kind) = (moment_of(day), index(&mut user.kinds, KINDS.len()));
+            let Some((trigger, category)) = KINDS.get(kind).copied() else { continue };
+            let expires_at = at + self.rules().expires_after;
+            all.push((at, Chance { trigger, category, relevance, expires_at }, false));
+        }
         all.sort_by_key(|(at, ..)| *at);
-        for (at, relevance, has_waited) in all {
+        for (at, chance, has_waited) in all {
             if user.shopper.has_left {
                 return;
             }
@@ -176,32 +203,37 @@ impl Run<'_> {
                 let hour = (day_of(at).fract() * 24.0) as u8;
                 self.learner.note_visit(&mut user.learning, hour);
             }
-            self.judge(user, at, relevance, has_waited);
+            self.judge(user, at, chance, has_waited);
         }
     }
 
-    fn judge(&mut self, user: &mut User, now: Timestamp, relevance: f64, has_waited: bool) {
+    fn judge(&mut self, user: &mut User, now: Timestamp, chance: Chance, has_waited: bool) {
         match self.strategy.volume {
             Volume::Nothing => return,
-            Volume::Everything => return self.send(user, now, relevance),
+            Volume::Everything => return self.send(user, now, chance),
             Volume::Weekly { .. } if user.last_week(now) >= user.allowance => return,
             Volume::Rules | Volume::Weekly { .. } => {}
         }
         let better = if has_waited { None } else { self.better_hour(user, now) };
         let items = [ItemId(self.next_id as u32)];
-        let candidate = candidate(&items, now, better.is_some(), self.rules());
+        let candidate = candidate(&items, chance, better.is_some());
         let moment = Moment {
             seed: user.number as u64,
-            expected: self.expected(user, now, relevance),
+            expected: self.expected(user, now, chance.relevance),
             attention_price: self.learner.attention_price(&user.learning, user.last_week(now), &self.worth()),
             channels: Channels { socket: false, push: true },
             best_time: better,
+            trial: match user.slice {
+                Slice::Learned => Trial::None,
+                Slice::Holdout => Trial::HeldOut,
+                Slice::Uniform => Trial::Drawn(happens(&mut user.choices, f64::from(Trial::COIN))),
+            },
             ..Moment::at(now)
         };
         let decision = decide(&candidate, &moment, &user.policy, self.rules(), &user.preferences);
         match decision.outcome {
-            Outcome::Send => self.send(user, now, relevance),
-            Outcome::Defer(until) => user.waiting.push((until, relevance)),
+            Outcome::Send => self.send(user, now, chance),
+            Outcome::Defer(until) => user.waiting.push((until, chance)),
             Outcome::Digest | Outcome::InboxOnly | Outcome::Drop => {}
         }
     }
@@ -239,6 +271,7 @@ impl Run<'_> {
 
     fn wording(&mut self, user: &mut User, now: Timestamp) -> (usize, Option<WordingChoice>) {
         match self.strategy.words {
+            _ if user.slice == Slice::Uniform => (index(&mut user.choices, WORDINGS), None),
             Words::Even => (index(&mut user.choices, WORDINGS), None),
             Words::Learned => {
                 let (learning, draws) = (&user.learning, &mut user.choices);
@@ -249,7 +282,7 @@ impl Run<'_> {
         }
     }
 
-    fn send(&mut self, user: &mut User, now: Timestamp, relevance: f64) {
+    fn send(&mut self, user: &mut User, now: Timestamp, chance: Chance) {
         let (wording, choice) = self.wording(user, now);
         let id = NotificationId(uuid::Uuid::from_u128(self.next_id));
         self.next_id += 1;
@@ -258,8 +291,9 @@ impl Run<'_> {
         let last_week = user.last_week(now);
         let contact = Contact { id, at: now, hour, segment: None, last_week, wording: choice };
         self.learner.note_sent(&mut user.learning, contact);
-        user.policy.note_sent(Sent::plain(id, now, TEMPLATE, Channel::Push));
-        let response = user.shopper.take(day_of(now), relevance, wording);
+        let sent = Sent::plain(id, now, chance.category, Channel::Push);
+        user.policy.note_sent(Sent { campaign: chance.trigger.into(), ..sent });
+        let response = user.shopper.take(day_of(now), chance.relevance, wording);
         self.n_clicks += u64::from(response.clicked);
         self.n_purchases += u64::from(response.purchased);
         if response.left {
@@ -284,10 +318,10 @@ impl Run<'_> {
 }
 
 /// What may wait for a better hour is in no hurry.
-fn candidate<'a>(items: &'a [ItemId], now: Timestamp, may_wait: bool, rules: &Rules) -> Candidate<'a> {
+fn candidate(items: &[ItemId], chance: Chance, may_wait: bool) -> Candidate<'_> {
     Candidate {
-        category: TEMPLATE,
-        campaign: TEMPLATE,
+        category: chance.category,
+        campaign: chance.trigger,
         priority: if may_wait { Priority::Low } else { Priority::Normal },
         items,
         subject: None,
@@ -298,6 +332,6 @@ fn candidate<'a>(items: &'a [ItemId], now: Timestamp, may_wait: bool, rules: &Ru
         is_digest: false,
         truth: Truth::Holds,
         dedupe_key: None,
-        expires_at: now + rules.expires_after + rules.expires_after,
+        expires_at: chance.expires_at,
     }
 }
