@@ -19,6 +19,9 @@ use crate::notify::triggers::{self, Condition, Definition, MAX_TRIGGERS, Trigger
 /// The one name a policy may have.
 pub const POLICY: &str = "default";
 
+/// The built-in trigger for messages in the shop's own words.
+const ANNOUNCEMENT: &str = "announcement";
+
 /// Most experiments that run at a time.
 const MAX_RUNNING: usize = 20;
 
@@ -210,11 +213,14 @@ impl Definitions {
         let (policy_version, policy) = active_policy(&rows, configured, &mut problems);
         let experiments = running_experiments(&rows, policy_version, &policy, &words, &mut problems);
         let needed = |when: Condition| triggers.first(&when).unwrap_or_else(|| plain(when));
+        // A trigger of the shop's own, for some other occasion, does not stand for all its messages.
+        let announcement = triggers.find(ANNOUNCEMENT).filter(|one| one.when == Condition::Api);
+        let announcement = announcement.map(|one| Trigger::of(one, None));
         let definitions = Self {
             version: rows.iter().map(|row| row.id).max().unwrap_or(0),
             login: needed(Condition::Login),
             digest: needed(Condition::Digest),
-            announcement: needed(Condition::Api),
+            announcement: announcement.unwrap_or_else(|| needed(Condition::Api)),
             triggers,
             templates: words.templates,
             experiments,
@@ -475,6 +481,16 @@ mod tests {
         let [broken, login] = problems.as_slice() else { panic!("{problems:?}") };
         assert!(login.to_string().starts_with("trigger \"login\" is needed: "), "{login}");
         assert!(broken.to_string().starts_with("trigger \"broken\" can't be read: "), "{broken}");
+    }
+
+    #[test]
+    fn another_trigger_of_the_shop_does_not_take_the_place_of_the_announcement() {
+        let recall = json!({"name": "recall", "when": {"kind": "api"}, "category": "recalls",
+            "template": "announcement", "priority": "transactional"});
+        let rows = [trigger("recall", DefinitionState::Active, recall)];
+        let (definitions, problems) = Definitions::new(&rows, &config::Policy::default());
+        assert_eq!(problems, vec![]);
+        assert_eq!(definitions.announcement.category(), "announcements");
     }
 
     #[test]
