@@ -25,6 +25,8 @@ pub mod store;
 pub mod telemetry;
 pub mod transport;
 
+pub mod state;
+
 pub mod actors;
 pub mod app;
 pub mod http;

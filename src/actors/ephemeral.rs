@@ -6,45 +6,48 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::registry::Entry;
-use super::send::{Offer, offer};
-use super::shared::Shared;
-use super::user::Happened;
+use super::registry::{Entry, Registry};
+use super::send::Offer;
+use super::user::messages::UserMessage;
 use crate::base::{NotificationId, Timestamp};
 use crate::decide::{Announcement, Input};
 use crate::deliver::frames;
 use crate::notify::message::{self, Audience};
+use crate::state::AppState;
 use crate::telemetry::Count;
 
 /// Users told before other work of the thread has its turn.
 const AT_ONCE: usize = 512;
 
-impl Shared {
-    /// Tells users who are connected; to how many actors it went. Those it is not for, or who want to be left alone, are
-    /// among them.
-    pub async fn tell_now(&self, audience: &Audience, message: message::Message) -> usize {
-        let entries: Vec<Arc<Entry>> = match audience {
-            Audience::Users(users) => users.iter().filter_map(|user| self.registry.get(user)).collect(),
-            Audience::Segment(_) | Audience::Everyone => self.registry.entries(),
-        };
-        let segment = match audience {
-            Audience::Segment(segment) => Some(*segment),
-            Audience::Users(_) | Audience::Everyone => None,
-        };
-        let id = NotificationId(Uuid::now_v7());
-        let frame = frames::ephemeral(id, &message, Timestamp::now());
-        let announcement = Arc::new(Announcement { id, message, segment, frame });
-        let mut told = 0;
-        for group in entries.chunks(AT_ONCE) {
-            for entry in group {
-                match offer(&entry.address, Happened(Input::Ephemeral(Arc::clone(&announcement)))) {
-                    Offer::Queued => told += 1,
-                    Offer::Full(_) => self.metrics.add(Count::MailboxFull, 1),
-                    Offer::Closed(_) => {}
-                }
+/// Tells users who are connected; to how many actors it went. Those it is not for, or who want to be left alone, are
+/// among them.
+pub async fn tell_now(
+    audience: &Audience,
+    message: message::Message,
+    state: &AppState,
+    registry: &Registry,
+) -> usize {
+    let entries: Vec<Arc<Entry>> = match audience {
+        Audience::Users(users) => users.iter().filter_map(|user| registry.get(user)).collect(),
+        Audience::Segment(_) | Audience::Everyone => registry.entries(),
+    };
+    let segment = match audience {
+        Audience::Segment(segment) => Some(*segment),
+        Audience::Users(_) | Audience::Everyone => None,
+    };
+    let id = NotificationId(Uuid::now_v7());
+    let frame = frames::ephemeral(id, &message, Timestamp::now());
+    let announcement = Arc::new(Announcement { id, message, segment, frame });
+    let mut told = 0;
+    for group in entries.chunks(AT_ONCE) {
+        for entry in group {
+            match entry.offer(UserMessage::Happened(Input::Ephemeral(Arc::clone(&announcement)))) {
+                Offer::Queued => told += 1,
+                Offer::Full(_) => state.metrics.add(Count::MailboxFull, 1),
+                Offer::Closed(_) => {}
             }
-            tokio::task::yield_now().await;
         }
-        told
+        tokio::task::yield_now().await;
     }
+    told
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::send::{Offer, offer};
-use super::shared::Shared;
-use super::user::{Connect, UserActor};
+use super::send::Offer;
+use super::user::launcher::UserLauncher;
+use super::user::messages::UserMessage;
 use crate::base::{ExternalId, Millis, Timestamp};
 use crate::config::AuthMode;
 use crate::deliver::{CloseCode, Login};
 use crate::privacy::{TokenError, token};
+use crate::state::AppState;
 use crate::telemetry::Count;
 use crate::transport::{Gateway, Opened, Outbound};
 
@@ -18,18 +19,19 @@ const MAX_TIMER: Millis = Millis::hours(24 * 365);
 
 /// The gateway of one server.
 pub struct UserGateway {
-    shared: Arc<Shared>,
+    state: Arc<AppState>,
+    launcher: Arc<UserLauncher>,
 }
 
 impl UserGateway {
-    /// Serves the users of `shared`.
-    pub fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    /// Creates the gateway that starts actors with `launcher`.
+    pub fn new(state: Arc<AppState>, launcher: Arc<UserLauncher>) -> Self {
+        Self { state, launcher }
     }
 
     /// Who it is, and until when.
     fn who(&self, login: &Login) -> Result<(ExternalId, Option<Timestamp>), CloseCode> {
-        let auth = &self.shared.config.auth;
+        let auth = &self.state.config.auth;
         match auth.mode {
             AuthMode::Off => login.user_id.clone().map(|user| (user, None)).ok_or(CloseCode::BadFrame),
             AuthMode::Token => {
@@ -53,7 +55,7 @@ impl UserGateway {
 
 impl Gateway for UserGateway {
     fn login(&self, opened: Opened) {
-        if self.shared.draining.load(Ordering::Acquire) {
+        if self.state.draining.load(Ordering::Acquire) {
             let _ = opened.pipe.offer(Outbound::Close(CloseCode::ShuttingDown));
             return;
         }
@@ -68,14 +70,11 @@ impl Gateway for UserGateway {
             let left = until.millis_since(Timestamp::now()).min(MAX_TIMER).to_std();
             let _ = opened.pipe.offer(Outbound::ValidFor(left));
         }
-        self.shared.metrics.add(Count::Connects, 1);
-        let entry = self.shared.registry.get_or_start(&user, |instance, missed| {
-            UserActor::launch(user.clone(), instance, Arc::clone(&self.shared), missed)
-        });
-        match offer(&entry.address, Connect(opened)) {
-            Offer::Queued => {}
-            Offer::Full(Connect(opened)) | Offer::Closed(Connect(opened)) => {
-                self.shared.metrics.add(Count::MailboxFull, 1);
+        self.state.metrics.add(Count::Connects, 1);
+        let entry = self.launcher.get_or_start(&user);
+        if let Offer::Full(message) | Offer::Closed(message) = entry.offer(UserMessage::Connect(opened)) {
+            self.state.metrics.add(Count::MailboxFull, 1);
+            if let UserMessage::Connect(opened) = message {
                 let _ = opened.pipe.offer(Outbound::Close(CloseCode::StreamLost));
             }
         }

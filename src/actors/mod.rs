@@ -1,29 +1,25 @@
 //! State, timers and messages; they call the domain, then adapters. No SQL, no JSON, no formulas.
 //!
-//! One [`user::UserActor`] per connected user decides everything about that user. Around it: [`ingest`] commits
-//! events in groups, [`journal`] commits what was decided and sent, [`loader`] reads users in groups,
-//! [`recommender`] trains. All are reached through kept addresses ([`watch::Kept`], [`registry::Registry`]).
+//! What the server knows without asking an actor is [`crate::state`]. An actor's constructor names the state and the
+//! mailboxes it may write to; its `messages` file, which names no actor, is all that its senders import. One
+//! [`user::UserActor`] per connected user decides everything about that user. Around it: [`ingest`] commits events in groups,
+//! [`journal`] commits what was decided and sent, [`loader`] reads users in groups, [`recommender`] trains. [`app`] puts them
+//! together.
 
-pub mod absent;
-pub mod announce;
-pub mod budget;
-pub mod definitions;
+pub mod app;
+pub mod catalogue_changes;
 pub mod ephemeral;
 pub mod gateway;
 pub mod ingest;
 pub mod journal;
-pub mod learning;
-pub mod live;
 pub mod loader;
-pub mod monitor;
+pub mod mailbox;
 pub mod notifier;
+pub mod offline_users;
 pub mod recommender;
 pub mod registry;
 pub mod send;
-pub mod shared;
-pub mod snapshot;
 pub mod user;
-pub mod watch;
 pub mod web_push;
 
-pub use shared::Shared;
+pub use app::App;

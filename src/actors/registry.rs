@@ -3,33 +3,62 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
-use actix::Addr;
+use actix::Recipient;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as Slot;
+use tokio::sync::oneshot;
 
 use super::send::{Offer, offer};
-use super::user::{EventsCommitted, Happened, UserActor};
+use super::user::messages::{Snapshot, UserMessage};
 use crate::base::ExternalId;
-use crate::decide::Input;
+use crate::decide::{Input, Recommendations};
+use crate::event::Event;
 
 /// One user's actor.
 pub struct Entry {
     /// Which incarnation of the actor.
     pub instance: u64,
     /// Kept here and used by reference, so that its mailbox bound holds.
-    pub address: Addr<UserActor>,
+    recipient: Recipient<UserMessage>,
     /// Something could not be delivered: the actor must read its state from the database again.
     pub missed: Arc<AtomicBool>,
 }
 
 impl Entry {
+    /// Offers the actor a message.
+    pub fn offer(&self, message: UserMessage) -> Offer<UserMessage> {
+        offer(&self.recipient, message)
+    }
+
     /// Tells the actor that something happened, and is stored where it is stored at all. An actor whose mailbox is full reads
     /// its user again.
     pub fn happened(&self, input: Input) {
-        if let Offer::Full(_) = offer(&self.address, Happened(input)) {
+        self.tell(UserMessage::Happened(input));
+    }
+
+    /// Offers what is durable; false when the mailbox was full, and the actor will read it from the database.
+    fn tell(&self, message: UserMessage) -> bool {
+        let full = matches!(self.offer(message), Offer::Full(_));
+        if full {
             self.missed.store(true, Ordering::Release);
         }
+        !full
+    }
+
+    /// The live profile; `None` while the user is read, or when the actor takes nothing.
+    pub async fn profile(&self) -> Option<Snapshot> {
+        let (reply, answer) = oneshot::channel();
+        self.offer(UserMessage::ProfileSnapshot(reply)).is_queued().then_some(())?;
+        answer.await.ok()
+    }
+
+    /// The best `n` items right now; `None` like [`Self::profile`].
+    pub async fn recommend(&self, n: usize) -> Option<Recommendations> {
+        let (reply, answer) = oneshot::channel();
+        self.offer(UserMessage::Recommend { n, reply }).is_queued().then_some(())?;
+        answer.await.ok()
     }
 }
 
@@ -45,15 +74,15 @@ impl Registry {
     pub fn get_or_start(
         &self,
         user: &ExternalId,
-        start: impl FnOnce(u64, Arc<AtomicBool>) -> Addr<UserActor>,
+        start: impl FnOnce(u64, Arc<AtomicBool>) -> Recipient<UserMessage>,
     ) -> Arc<Entry> {
         match self.users.entry(user.clone()) {
-            Slot::Occupied(slot) if slot.get().address.connected() => Arc::clone(slot.get()),
+            Slot::Occupied(slot) if slot.get().recipient.connected() => Arc::clone(slot.get()),
             slot => {
                 let instance = self.instances.fetch_add(1, Ordering::Relaxed);
                 let missed = Arc::new(AtomicBool::new(false));
-                let entry =
-                    Arc::new(Entry { instance, address: start(instance, Arc::clone(&missed)), missed });
+                let recipient = start(instance, Arc::clone(&missed));
+                let entry = Arc::new(Entry { instance, recipient, missed });
                 slot.insert(Arc::clone(&entry));
                 entry
             }
@@ -70,17 +99,10 @@ impl Registry {
         self.users.remove_if(user, |_, entry| entry.instance == instance);
     }
 
-    /// Tells a user's actor, if any, what was committed. Returns false when its mailbox was full: the events are
-    /// durable, and the actor will read them from the database.
-    pub fn tell(&self, user: &ExternalId, committed: EventsCommitted) -> bool {
-        let Some(entry) = self.get(user) else { return true };
-        match offer(&entry.address, committed) {
-            Offer::Queued | Offer::Closed(_) => true,
-            Offer::Full(_) => {
-                entry.missed.store(true, Ordering::Release);
-                false
-            }
-        }
+    /// Tells a user's actor, if any, which events were committed; `at`: when the request was read. False when its mailbox was
+    /// full.
+    pub fn committed(&self, user: &ExternalId, events: Vec<Event>, at: Instant) -> bool {
+        self.get(user).is_none_or(|entry| entry.tell(UserMessage::EventsCommitted { events, at }))
     }
 
     /// Tells a user's actor, if there is one, that something happened.

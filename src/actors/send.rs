@@ -1,10 +1,10 @@
 //! The only way to send without waiting. `do_send` ignores a mailbox's bound and is silent after close; `try_send`
-//! on a fresh clone per message never reports `Full` (actix#329), so callers keep one address per peer.
+//! on a fresh clone per message never reports `Full` (actix#329), so callers keep one recipient per peer.
 
-use actix::dev::{MessageResponse, SendError, ToEnvelope};
-use actix::{Actor, Addr, Handler, Message};
+use actix::dev::SendError;
+use actix::{Message, Recipient};
 
-/// What became of a message.
+/// The fate of an offered message.
 #[derive(Debug)]
 pub enum Offer<M> {
     /// In the mailbox.
@@ -16,21 +16,18 @@ pub enum Offer<M> {
 }
 
 impl<M> Offer<M> {
-    /// Was it taken?
+    /// Whether the message is in the mailbox.
     pub fn is_queued(&self) -> bool {
         matches!(self, Self::Queued)
     }
 }
 
-/// Offers a message to a kept address.
-pub fn offer<A, M>(address: &Addr<A>, message: M) -> Offer<M>
+/// Offers a message to a kept recipient.
+pub fn offer<M>(recipient: &Recipient<M>, message: M) -> Offer<M>
 where
-    A: Actor + Handler<M>,
-    A::Context: ToEnvelope<A, M>,
-    M: Message + Send + 'static,
-    M::Result: MessageResponse<A, M> + Send,
+    M: Message<Result = ()> + Send,
 {
-    match address.try_send(message) {
+    match recipient.try_send(message) {
         Ok(()) => Offer::Queued,
         Err(SendError::Full(message)) => Offer::Full(message),
         Err(SendError::Closed(message)) => Offer::Closed(message),

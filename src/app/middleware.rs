@@ -1,14 +1,12 @@
 //! What every request passes before its route: host and origin, and what every answer carries.
 
-use std::sync::Arc;
-
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::middleware::{DefaultHeaders, Next};
 use actix_web::{Error, HttpResponse, web};
 
-use crate::actors::Shared;
+use crate::actors::App;
 use crate::config::AuthMode;
 use crate::http::assets::CONTENT_SECURITY_POLICY;
 use crate::http::error::ApiError;
@@ -30,8 +28,8 @@ pub async fn guard(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
     let mut foreign = None;
-    if let Some(shared) = request.app_data::<web::Data<Arc<Shared>>>() {
-        let config = &shared.config;
+    if let Some(app) = request.app_data::<web::Data<App>>() {
+        let config = &app.state.config;
         if config.auth.mode == AuthMode::Off && !origin::host_is_loopback(request.headers()) {
             return Err(ApiError::Origin.into());
         }

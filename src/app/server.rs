@@ -8,23 +8,15 @@ use std::time::Duration;
 use actix::Arbiter;
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpRequest, HttpResponse, ResponseError, web};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use anyhow::Context;
 use tokio::sync::oneshot;
 
 use super::{middleware, upkeep};
-use crate::actors::Shared;
-use crate::actors::absent;
 use crate::actors::gateway::UserGateway;
-use crate::actors::ingest::IngestActor;
-use crate::actors::journal::{JournalActor, Record};
-use crate::actors::learning;
-use crate::actors::loader::LoaderActor;
-use crate::actors::notifier::NotifierActor;
-use crate::actors::recommender::RecommenderActor;
-use crate::actors::send::offer;
-use crate::actors::user::Drain;
-use crate::actors::web_push;
+use crate::actors::journal::messages::Record;
+use crate::actors::user::messages::UserMessage;
+use crate::actors::{App, offline_users};
 use crate::base::{Timestamp, UserId};
 use crate::catalogue::Catalogue;
 use crate::config::Config;
@@ -33,6 +25,7 @@ use crate::http::error::ApiError;
 use crate::http::limits::LimitsCache;
 use crate::http::websocket::{EchoLimits, Upgrades};
 use crate::recommend::ModelSet;
+use crate::state::{AppState, learning};
 use crate::store::models::{self, ModelState};
 use crate::store::{
     Connection, Store, StoreError, items, jobs, push_keys, push_subscriptions, server, users,
@@ -53,8 +46,8 @@ const RECONNECTS_PER_S: usize = 4_000;
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
-    /// Its state.
-    pub shared: Arc<Shared>,
+    /// Its state and its actors.
+    pub app: Arc<App>,
     handle: ServerHandle,
     core: Arbiter,
     /// Encrypting pushes takes no time from commits.
@@ -62,35 +55,35 @@ pub struct Running {
 }
 
 /// What the database holds that a training needs: the catalogue, and the model to compare with. Blocks.
-pub fn load_models(config: Config, store: Store) -> anyhow::Result<Arc<Shared>> {
+pub fn load_models(config: Config, store: Store) -> anyhow::Result<Arc<AppState>> {
     let (epoch, catalogue) = store.run_blocking(|connection| {
         Ok((server::epoch(connection)?, Catalogue::from_items(items::load_all(connection)?)))
     })?;
     let model = store.run_blocking(last_good_model)?;
-    let shared = Shared::new(config, store, &epoch, catalogue, ModelSet::empty());
-    shared.put_models(model.unwrap_or_else(ModelSet::empty));
-    Ok(shared)
+    let state = AppState::new(config, store, &epoch, catalogue, ModelSet::empty());
+    state.put_models(model.unwrap_or_else(ModelSet::empty));
+    Ok(state)
 }
 
 /// What the database holds that every request needs. Blocks.
-pub fn load(config: Config, store: Store) -> anyhow::Result<Arc<Shared>> {
+pub fn load(config: Config, store: Store) -> anyhow::Result<Arc<AppState>> {
     store.run_blocking(|connection| jobs::fail_unfinished(connection, Timestamp::now()))?;
-    let shared = load_models(config, store)?;
-    shared.store.run_blocking(|connection| shared.begin_recount(connection))?;
-    shared.store.run_blocking(|connection| shared.read_definitions(connection))?;
-    shared.store.run_blocking(|connection| shared.read_learner(connection))?;
-    enable_push(&shared)?;
-    Ok(shared)
+    let state = load_models(config, store)?;
+    state.store.run_blocking(|connection| state.begin_recount(connection))?;
+    state.store.run_blocking(|connection| state.read_definitions(connection))?;
+    state.store.run_blocking(|connection| state.read_learner(connection))?;
+    enable_push(&state)?;
+    Ok(state)
 }
 
 /// The key pushes are signed with, from the configuration or the database, and who can be pushed to. Blocks.
-fn enable_push(shared: &Shared) -> anyhow::Result<()> {
-    let webpush = &shared.config.webpush;
+fn enable_push(state: &AppState) -> anyhow::Result<()> {
+    let webpush = &state.config.webpush;
     if !webpush.enabled {
         return Ok(());
     }
     let configured = &webpush.private_key;
-    let (stored, subscribed) = shared.store.run_blocking(|connection| {
+    let (stored, subscribed) = state.store.run_blocking(|connection| {
         let stored = match configured.is_empty() {
             true => Some(push_keys::get_or_create(connection, &VapidKeys::generate())?),
             false => None,
@@ -101,7 +94,7 @@ fn enable_push(shared: &Shared) -> anyhow::Result<()> {
         Some(bytes) => VapidKeys::from_bytes(&bytes),
         None => VapidKeys::from_base64(configured),
     };
-    shared.push.enable(keys.context("webpush.private_key")?, subscribed);
+    state.push.enable(keys.context("webpush.private_key")?, subscribed);
     Ok(())
 }
 
@@ -124,34 +117,35 @@ fn last_good_model(connection: &mut Connection) -> Result<Option<ModelSet>, Stor
 }
 
 /// Starts the actors and listens.
-pub async fn start(shared: Arc<Shared>, demo: bool, echo: EchoLimits) -> anyhow::Result<Running> {
+pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow::Result<Running> {
+    let app = App::new(Arc::clone(&state));
     let core = Arbiter::new();
     let arbiter = core.handle();
-    start_actors(&shared, &arbiter).await?;
+    app.start(&arbiter).await.context("an actor did not start")?;
     let push = Arbiter::new();
-    if let Some(reachable) = web_push::start(&shared, &push.handle()) {
+    if let Some(reachable) = app.start_web_push(&push.handle()) {
         reachable.await.context("an actor did not start")?;
-        arbiter.spawn(absent::look_after(Arc::clone(&shared)));
+        arbiter.spawn(offline_users::look_after(Arc::clone(&state), Arc::clone(&app.launcher)));
     }
     let limits = Arc::new(ws::Limits {
-        socket: shared.config.socket.clone(),
-        max_events: shared.config.ingest.max_batch,
+        socket: state.config.socket.clone(),
+        max_events: state.config.ingest.max_batch,
     });
-    let gateway = Arc::new(UserGateway::new(Arc::clone(&shared)));
+    let gateway = Arc::new(UserGateway::new(Arc::clone(&state), Arc::clone(&app.launcher)));
     let upgrades = Arc::new(Upgrades {
-        shared: Arc::clone(&shared),
+        app: Arc::clone(&app),
         limits: Arc::clone(&limits),
         gateway: Arc::clone(&gateway),
         echo: echo.clone(),
-        room: Room::new(shared.config.server.max_connections),
+        room: Room::new(state.config.server.max_connections),
     });
-    let max_body = shared.config.server.max_body_bytes;
-    let app_shared = Arc::clone(&shared);
+    let max_body = state.config.server.max_body_bytes;
+    let app_data = web::Data::from(Arc::clone(&app));
     let cache = web::Data::new(SlowCache::default());
     let limits_cache = web::Data::new(LimitsCache::default());
-    let app = move || {
-        App::new()
-            .app_data(web::Data::new(Arc::clone(&app_shared)))
+    let service = move || {
+        actix_web::App::new()
+            .app_data(app_data.clone())
             .app_data(web::Data::new(Arc::clone(&limits)))
             .app_data(web::Data::new(Arc::clone(&gateway)))
             .app_data(web::Data::new(DemoMode(demo)))
@@ -173,46 +167,26 @@ pub async fn start(shared: Arc<Shared>, demo: bool, echo: EchoLimits) -> anyhow:
             .configure(crate::http::routes)
     };
     let (server, address) =
-        super::listen::bind(&shared.config.server, shared.config.socket.backend, upgrades, app)
-            .with_context(|| format!("cannot listen on {}", shared.config.server.listen))?;
+        super::listen::bind(&state.config.server, state.config.socket.backend, upgrades, service)
+            .with_context(|| format!("cannot listen on {}", state.config.server.listen))?;
     let handle = server.handle();
     actix::spawn(async move {
         if let Err(error) = server.await {
             log::error!("server ended error={error}");
         }
     });
-    arbiter.spawn(warm(Arc::clone(&shared)));
-    arbiter.spawn(Arc::clone(&shared).recount_beside());
-    arbiter.spawn(tick(Arc::clone(&shared)));
-    arbiter.spawn(upkeep::run(Arc::clone(&shared)));
-    arbiter.spawn(learning::keep(Arc::clone(&shared)));
-    Ok(Running { address, shared, handle, core, push })
-}
-
-/// Starts them and waits until each can be reached: from the ready line on, every request is answered.
-async fn start_actors(shared: &Arc<Shared>, arbiter: &actix::ArbiterHandle) -> anyhow::Result<()> {
-    let state = || Arc::clone(shared);
-    let (ingest, journal, loader, recommender, notifier) = (state(), state(), state(), state(), state());
-    let started = [
-        shared.ingest.start(arbiter, move |lifeline| IngestActor::new(Arc::clone(&ingest), lifeline)),
-        shared.journal.start(arbiter, move |lifeline| JournalActor::new(Arc::clone(&journal), lifeline)),
-        shared.loader.start(arbiter, move |lifeline| LoaderActor::new(Arc::clone(&loader), lifeline)),
-        shared
-            .recommender
-            .start(arbiter, move |lifeline| RecommenderActor::new(Arc::clone(&recommender), lifeline)),
-        // Last: what it finds in the outbox goes to users at once.
-        shared.notifier.start(arbiter, move |lifeline| NotifierActor::new(Arc::clone(&notifier), lifeline)),
-    ];
-    for reachable in started {
-        reachable.await.context("an actor did not start")?;
-    }
-    Ok(())
+    arbiter.spawn(warm(Arc::clone(&state)));
+    arbiter.spawn(Arc::clone(&state).recount_beside());
+    arbiter.spawn(tick(Arc::clone(&state)));
+    arbiter.spawn(upkeep::run(Arc::clone(&state)));
+    arbiter.spawn(learning::keep(Arc::clone(&state)));
+    Ok(Running { address, app, handle, core, push })
 }
 
 /// Every connection reads a user once before it is needed: the first query on a connection plans over all partitions.
-async fn warm(shared: Arc<Shared>) {
-    let reads = (0..shared.config.database.pool_size).map(|_| {
-        shared.store.run(|connection| users::load_states(connection, &[UserId(0)], Timestamp::now()))
+async fn warm(state: Arc<AppState>) {
+    let reads = (0..state.config.database.pool_size).map(|_| {
+        state.store.run(|connection| users::load_states(connection, &[UserId(0)], Timestamp::now()))
     });
     for read in futures_util::future::join_all(reads).await {
         if let Err(error) = read {
@@ -221,12 +195,12 @@ async fn warm(shared: Arc<Shared>) {
     }
 }
 
-async fn tick(shared: Arc<Shared>) {
+async fn tick(state: Arc<AppState>) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    while !shared.draining.load(Ordering::Acquire) {
+    while !state.draining.load(Ordering::Acquire) {
         second.tick().await;
-        shared.metrics.sample(Timestamp::now());
+        state.metrics.sample(Timestamp::now());
     }
 }
 
@@ -234,29 +208,24 @@ impl Running {
     /// No new logins; every connection is told to come back (3001), a group at a time; requests under way are
     /// answered; what was decided is committed.
     pub async fn stop(self) {
-        self.shared.draining.store(true, Ordering::Release);
-        let entries = self.shared.registry.entries();
+        self.app.state.draining.store(true, Ordering::Release);
+        let entries = self.app.registry.entries();
         log::info!("draining users={}", entries.len());
         for (turn, group) in entries.chunks(DRAIN_GROUP).enumerate() {
             for (place, entry) in group.iter().enumerate() {
                 // A full mailbox: the connection ends with the process, and the client resumes.
                 let retry_ms = retry_ms(turn * DRAIN_GROUP + place);
-                let _ = offer(&entry.address, Drain { retry_ms });
+                let _ = entry.offer(UserMessage::Drain { retry_ms });
             }
             tokio::time::sleep(DRAIN_PAUSE).await;
         }
         self.handle.stop(true).await;
         let (reply, flushed) = oneshot::channel();
-        if self.shared.journal.offer(Record::Flush(reply)).is_queued() {
+        if self.app.journal.offer(Record::Flush(reply)).is_queued() {
             let _ = tokio::time::timeout(Duration::from_secs(10), flushed).await;
         }
-        self.shared.save_learner().await;
-        self.shared.ingest.let_go();
-        self.shared.journal.let_go();
-        self.shared.loader.let_go();
-        self.shared.recommender.let_go();
-        self.shared.notifier.let_go();
-        self.shared.web_push.let_go();
+        self.app.state.save_learner().await;
+        self.app.stop_supervising();
         self.push.stop();
         self.core.stop();
     }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::actors::Shared;
 use crate::base::{Millis, Timestamp};
 use crate::decide::record::{DecisionRow, NewNotification};
+use crate::state::AppState;
 use crate::store::{Connection, Store, StoreError, held, in_transaction, outbox, said};
 
 const EVERY: Duration = Duration::from_secs(3_600);
@@ -21,12 +21,12 @@ const EXPIRED_FOR: Millis = Millis::hours(1);
 const EXPIRED_AT_ONCE: usize = 1_000;
 
 /// Runs until the server goes down.
-pub async fn run(shared: Arc<Shared>) {
+pub async fn run(state: Arc<AppState>) {
     let mut hour = tokio::time::interval(EVERY);
     hour.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    while !shared.draining.load(Ordering::Acquire) {
+    while !state.draining.load(Ordering::Acquire) {
         hour.tick().await;
-        in_batches(&shared, "receipts not forgotten", RECEIPTS_AT_ONCE, |connection, _| {
+        in_batches(&state, "receipts not forgotten", RECEIPTS_AT_ONCE, |connection, _| {
             outbox::prune_receipts(
                 connection,
                 Timestamp::now().plus_days(-RECEIPT_DAYS),
@@ -34,20 +34,20 @@ pub async fn run(shared: Arc<Shared>) {
             )
         })
         .await;
-        in_batches(&shared, "deferred triggers not expired", EXPIRED_AT_ONCE, expire_deferred).await;
+        in_batches(&state, "deferred triggers not expired", EXPIRED_AT_ONCE, expire_deferred).await;
     }
 }
 
 /// Repeats `work` until it handles less than `at_once` rows; an error is logged, and the next hour tries again.
 async fn in_batches(
-    shared: &Shared,
+    state: &AppState,
     failed: &str,
     at_once: usize,
     work: fn(&mut Connection, &Store) -> Result<usize, StoreError>,
 ) {
     loop {
-        let store = shared.store.clone();
-        match shared.store.run(move |connection| work(connection, &store)).await {
+        let store = state.store.clone();
+        match state.store.run(move |connection| work(connection, &store)).await {
             Ok(n) if n >= at_once => {}
             Ok(_) => return,
             Err(error) => return log::warn!("{failed} error={error}"),

@@ -1,14 +1,13 @@
 //! Who is asking: an extractor that reads the bearer token once per request.
 
 use std::future::{Ready, ready};
-use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
 
 use super::error::ApiError;
-use crate::actors::Shared;
+use crate::actors::App;
 use crate::base::{ExternalId, Timestamp};
 use crate::config::AuthMode;
 use crate::privacy::{Access, Role, TokenError, token};
@@ -47,10 +46,10 @@ impl Caller {
 }
 
 fn check(request: &HttpRequest) -> Result<Caller, ApiError> {
-    let shared = request
-        .app_data::<web::Data<Arc<Shared>>>()
+    let app = request
+        .app_data::<web::Data<App>>()
         .ok_or_else(|| ApiError::Unavailable("the server is starting".to_owned()))?;
-    let auth = &shared.config.auth;
+    let auth = &app.state.config.auth;
     match auth.mode {
         AuthMode::Off => Ok(Caller(Access::open())),
         AuthMode::Token => {

@@ -1,6 +1,5 @@
 //! For administrators: live metrics, segments, models, decisions, sessions, retraining.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpResponse, web};
@@ -14,10 +13,8 @@ use super::access::Caller;
 use super::body::Body;
 use super::error::ApiError;
 use super::views;
-use crate::actors::Shared;
-use crate::actors::recommender::Retrain;
-use crate::actors::send::offer;
-use crate::actors::user::ProfileSnapshot;
+use crate::actors::App;
+use crate::actors::recommender::messages::ModelCommand;
 use crate::base::{ExternalId, Timestamp};
 use crate::config::AuthMode;
 use crate::store::decisions::DecisionFilter;
@@ -59,15 +56,16 @@ struct Pushes {
 #[derive(Default)]
 pub struct SlowCache(Mutex<Option<(Instant, Slow)>>);
 
-async fn slow(shared: &Shared, cache: &SlowCache) -> Result<Slow, ApiError> {
+async fn slow(app: &App, cache: &SlowCache) -> Result<Slow, ApiError> {
     let known = cache.0.lock().clone().filter(|(until, _)| Instant::now() < *until);
     if let Some((_, slow)) = known {
         return Ok(slow);
     }
     let began = Instant::now();
     let since = Timestamp::now().plus_days(-FEEDBACK_DAYS);
-    let window = shared.rules.load().attribution_window;
-    let (feedback, users, pushes) = shared
+    let window = app.state.rules().attribution_window;
+    let (feedback, users, pushes) = app
+        .state
         .store
         .run(move |connection| {
             let pushes = Pushes {
@@ -104,23 +102,23 @@ impl ListQuery {
 
 /// Everything the dashboard shows each second.
 pub async fn metrics(
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     demo: web::Data<DemoMode>,
     cache: web::Data<SlowCache>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
-    let Slow { feedback, users, pushes } = slow(&shared, &cache).await?;
-    let metrics = &shared.metrics;
+    let Slow { feedback, users, pushes } = slow(&app, &cache).await?;
+    let metrics = &app.state.metrics;
     let history = metrics.history();
     let recent: Vec<_> = history.iter().rev().take(RATE_WINDOW).collect();
     let mean = |value: fn(&crate::telemetry::Sample) -> f64| {
         recent.iter().map(|sample| value(sample)).sum::<f64>() / recent.len().max(1) as f64
     };
-    let models = shared.models.load();
+    let models = app.state.models.load();
     let model = (models.version.0 > 0).then(|| {
         json!({"version": models.version.0, "trained_at": models.trained_at, "events": models.events, "metrics": models.metrics,
-            "drift": shared.monitor.drift(), "shadow": shared.monitor.shadow_report()})
+            "drift": app.state.monitor.drift(), "shadow": app.state.monitor.shadow_report()})
     });
     let latency: serde_json::Map<String, Value> = Timing::ALL
         .iter()
@@ -132,7 +130,7 @@ pub async fn metrics(
         "uptime_s": metrics.uptime().as_secs(),
         "version": env!("CARGO_PKG_VERSION"),
         "demo": demo.0,
-        "auth": match shared.config.auth.mode { AuthMode::Off => "off", AuthMode::Token => "token" },
+        "auth": match app.state.config.auth.mode { AuthMode::Off => "off", AuthMode::Token => "token" },
         "connected_users": metrics.gauge(Gauge::ConnectedUsers),
         "connections": metrics.gauge(Gauge::Connections),
         "rates": {
@@ -153,18 +151,18 @@ pub async fn metrics(
         "latency_ms": latency,
         "history": history,
         "model": model,
-        "job": shared.jobs.current().as_ref().map(views::job),
-        "catalogue": {"items": shared.catalogue.load().len()},
+        "job": app.state.jobs.current().as_ref().map(views::job),
+        "catalogue": {"items": app.state.catalogue.load().len()},
         "users": users,
         "feedback": feedback,
     })))
 }
 
 /// Segments of the model that serves, and a sample of users for the plot.
-pub async fn segments(shared: web::Data<Arc<Shared>>, caller: Caller) -> Result<HttpResponse, ApiError> {
+pub async fn segments(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
-    let sample = shared.store.run(|connection| store::user_features::sample(connection, SAMPLE)).await?;
-    let models = shared.models.load();
+    let sample = app.state.store.run(|connection| store::user_features::sample(connection, SAMPLE)).await?;
+    let models = app.state.models.load();
     let summaries =
         models.segmentation.as_ref().map(|segmentation| segmentation.summaries()).unwrap_or_default();
     let all: u64 = summaries.iter().map(|summary| summary.size).sum();
@@ -198,14 +196,15 @@ pub async fn segments(shared: web::Data<Arc<Shared>>, caller: Caller) -> Result<
 /// What was decided, newest first, sent or not, with reasons.
 pub async fn decisions(
     query: web::Query<ListQuery>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let wanted =
         query.user_id.as_deref().filter(|text| !text.is_empty()).map(ExternalId::parse).transpose()?;
     let (limit, after) = (query.limit(), query.after);
-    let (rows, users) = shared
+    let (rows, users) = app
+        .state
         .store
         .run(move |connection| {
             let user = match &wanted {
@@ -221,21 +220,17 @@ pub async fn decisions(
             Ok((rows, users))
         })
         .await?;
-    let catalogue = shared.catalogue.load();
+    let catalogue = app.state.catalogue.load();
     let decisions: Vec<Value> = rows.iter().map(|row| views::decision(row, &users, &catalogue)).collect();
     Ok(HttpResponse::Ok().json(json!({ "decisions": decisions })))
 }
 
 /// Users who are connected right now.
-pub async fn sessions(shared: web::Data<Arc<Shared>>, caller: Caller) -> Result<HttpResponse, ApiError> {
+pub async fn sessions(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let mut sessions = Vec::new();
-    for (user, entry) in shared.registry.users(MAX_SESSIONS) {
-        let (reply, answer) = oneshot::channel();
-        if !offer(&entry.address, ProfileSnapshot(reply)).is_queued() {
-            continue;
-        }
-        if let Ok(snapshot) = answer.await
+    for (user, entry) in app.registry.users(MAX_SESSIONS) {
+        if let Some(snapshot) = entry.profile().await
             && snapshot.connections > 0
         {
             sessions.push(json!({
@@ -244,13 +239,13 @@ pub async fn sessions(shared: web::Data<Arc<Shared>>, caller: Caller) -> Result<
             }));
         }
     }
-    Ok(HttpResponse::Ok().json(json!({"total": shared.registry.len(), "sessions": sessions})))
+    Ok(HttpResponse::Ok().json(json!({"total": app.registry.len(), "sessions": sessions})))
 }
 
 /// What imports read, changed and refused.
-pub async fn cleaning(shared: web::Data<Arc<Shared>>, caller: Caller) -> Result<HttpResponse, ApiError> {
+pub async fn cleaning(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
-    let rows = shared.store.run(|connection| store::cleaning::recent(connection, 20)).await?;
+    let rows = app.state.store.run(|connection| store::cleaning::recent(connection, 20)).await?;
     let reports: Vec<Value> = rows
         .into_iter()
         .map(|row| {
@@ -266,12 +261,13 @@ pub async fn cleaning(shared: web::Data<Arc<Shared>>, caller: Caller) -> Result<
 /// Users to choose from.
 pub async fn users(
     query: web::Query<ListQuery>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let (prefix, limit) = (query.q.clone().unwrap_or_default(), query.limit());
-    let rows = shared.store.run(move |connection| store::users::search(connection, &prefix, limit)).await?;
+    let rows =
+        app.state.store.run(move |connection| store::users::search(connection, &prefix, limit)).await?;
     let users: Vec<Value> = rows
         .iter()
         .map(|row| json!({"user_id": row.external_id, "segment": views::segment(row.segment)}))
@@ -281,14 +277,10 @@ pub async fn users(
 
 /// Starts a training; while one runs, the answer names that one. A body, which means nothing here, is read all the
 /// same: a connection with an unread body could not be used again.
-pub async fn retrain(
-    shared: web::Data<Arc<Shared>>,
-    caller: Caller,
-    _body: Body,
-) -> Result<HttpResponse, ApiError> {
+pub async fn retrain(app: web::Data<App>, caller: Caller, _body: Body) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let (reply, answer) = oneshot::channel();
-    let _ = shared.recommender.offer(Retrain(reply));
+    let _ = app.recommender.offer(ModelCommand::Retrain(reply));
     let job =
         answer.await.map_err(|_| ApiError::Unavailable("the recommender does not answer".to_owned()))?;
     Ok(HttpResponse::Accepted().json(json!({ "job": job })))
@@ -297,16 +289,16 @@ pub async fn retrain(
 /// State, stage and progress of a job.
 pub async fn job(
     path: web::Path<Uuid>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let id = *path;
-    if let Some(job) = shared.jobs.current().filter(|job| job.job_id == id) {
+    if let Some(job) = app.state.jobs.current().filter(|job| job.job_id == id) {
         return Ok(HttpResponse::Ok().json(views::job(&job)));
     }
     let found: Result<_, StoreError> =
-        shared.store.run(move |connection| store::jobs::find(connection, id)).await;
+        app.state.store.run(move |connection| store::jobs::find(connection, id)).await;
     let job = found?.ok_or(ApiError::NotFound("this job"))?;
     Ok(HttpResponse::Ok().json(views::job(&job)))
 }
@@ -314,15 +306,15 @@ pub async fn job(
 /// Stops a job soon; what serves goes on serving.
 pub async fn cancel(
     path: web::Path<Uuid>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
-    if shared.jobs.cancel(*path) {
+    if app.state.jobs.cancel(*path) {
         return Ok(HttpResponse::Accepted().json(json!({ "job": *path })));
     }
     let id = *path;
-    match shared.store.run(move |connection| store::jobs::find(connection, id)).await? {
+    match app.state.store.run(move |connection| store::jobs::find(connection, id)).await? {
         Some(job) => Err(ApiError::Conflict(format!("the job has ended: {}", job.state))),
         None => Err(ApiError::NotFound("this job")),
     }

@@ -2,14 +2,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::{FromRequest, HttpRequest, web};
 
 use super::error::ApiError;
-use crate::actors::Shared;
+use crate::actors::App;
 
 /// The whole body.
 pub struct Body(pub web::Bytes);
@@ -19,9 +18,8 @@ impl FromRequest for Body {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let limit = request
-            .app_data::<web::Data<Arc<Shared>>>()
-            .map_or(0, |shared| shared.config.server.max_body_bytes);
+        let limit =
+            request.app_data::<web::Data<App>>().map_or(0, |app| app.state.config.server.max_body_bytes);
         let bytes = web::Bytes::from_request(request, payload);
         Box::pin(async move {
             bytes.await.map(Body).map_err(|error| match error.as_error::<PayloadError>() {

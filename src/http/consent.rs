@@ -1,7 +1,5 @@
 //! `/v1/users/{id}/consent`: the ledger of what a user agreed to, and `/mute`: no more of something.
 
-use std::sync::Arc;
-
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -9,7 +7,7 @@ use serde_json::{Value, json};
 use super::access::Caller;
 use super::body::Body;
 use super::error::ApiError;
-use crate::actors::Shared;
+use crate::actors::App;
 use crate::base::{ExternalId, Timestamp};
 use crate::decide::Input;
 use crate::deliver::inbound::MuteOf;
@@ -54,31 +52,31 @@ fn is_text(text: &str) -> bool {
 /// What holds of each purpose, and the ledger, the latest first.
 pub async fn get(
     path: web::Path<String>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     let user = ExternalId::parse(&path)?;
     caller.may_act_for(&user)?;
-    let ledger = match shared.load(&user, false).await? {
+    let ledger = match app.loader.load(&user, false).await? {
         Some(loaded) => {
-            shared.store.run(move |connection| consents::ledger(connection, loaded.user, LEDGER)).await?
+            app.state.store.run(move |connection| consents::ledger(connection, loaded.user, LEDGER)).await?
         }
         None => Vec::new(),
     };
-    Ok(HttpResponse::Ok().json(view(&user, &ledger, shared.rules.load().profiling_by_default)))
+    Ok(HttpResponse::Ok().json(view(&user, &ledger, app.state.rules().profiling_by_default)))
 }
 
 /// Adds to the ledger; it holds from the next decision.
 pub async fn post(
     path: web::Path<String>,
     Body(body): Body,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     let user = ExternalId::parse(&path)?;
     caller.may_act_for(&user)?;
     let said = parse(&body)?;
-    let loaded = shared.load(&user, true).await?.ok_or(ApiError::NotFound("this user"))?;
+    let loaded = app.loader.load(&user, true).await?.ok_or(ApiError::NotFound("this user"))?;
     let rows: Vec<ConsentRow> = said
         .iter()
         .map(|said| ConsentRow {
@@ -89,7 +87,8 @@ pub async fn post(
             recorded_at: Timestamp::now(),
         })
         .collect();
-    let ledger = shared
+    let ledger = app
+        .state
         .store
         .run(move |connection| {
             crate::store::in_transaction(connection, |connection| {
@@ -99,8 +98,8 @@ pub async fn post(
         })
         .await?;
     let said: Vec<(Purpose, bool)> = said.iter().map(|said| (said.purpose, said.granted)).collect();
-    shared.registry.happened(&user, Input::ConsentChanged(said));
-    Ok(HttpResponse::Created().json(view(&user, &ledger, shared.rules.load().profiling_by_default)))
+    app.registry.happened(&user, Input::ConsentChanged(said));
+    Ok(HttpResponse::Created().json(view(&user, &ledger, app.state.rules().profiling_by_default)))
 }
 
 fn parse(body: &[u8]) -> Result<Vec<ConsentBody>, ApiError> {
@@ -149,7 +148,7 @@ fn view(user: &ExternalId, ledger: &[ConsentRow], profiling_by_default: bool) ->
 pub async fn mute(
     path: web::Path<String>,
     Body(body): Body,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     let user = ExternalId::parse(&path)?;
@@ -161,8 +160,9 @@ pub async fn mute(
     if !is_text(&wish.name) {
         return Err(ApiError::invalid("bad_mute", Some("name"), "must be a text of 1…128 bytes"));
     }
-    let loaded = shared.load(&user, true).await?.ok_or(ApiError::NotFound("this user"))?;
-    let stored = shared
+    let loaded = app.loader.load(&user, true).await?.ok_or(ApiError::NotFound("this user"))?;
+    let stored = app
+        .state
         .store
         .run(move |connection| {
             crate::store::in_transaction(connection, |connection| {
@@ -173,6 +173,6 @@ pub async fn mute(
             })
         })
         .await?;
-    shared.registry.happened(&user, Input::PreferencesChanged(Box::new(stored.clone())));
+    app.registry.happened(&user, Input::PreferencesChanged(Box::new(stored.clone())));
     Ok(HttpResponse::Ok().json(super::users::preferences_view(&stored)))
 }

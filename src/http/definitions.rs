@@ -2,7 +2,6 @@
 //! Every change is a new version with who and when, and applies from the next decision. A draft lies beside the version in force.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
@@ -11,8 +10,7 @@ use serde_json::{Value, json};
 use super::access::Caller;
 use super::body::Body;
 use super::error::ApiError;
-use crate::actors::Shared;
-use crate::actors::definitions::load_version;
+use crate::actors::App;
 use crate::base::{nearest, suggest_nearest};
 use crate::decide::Input;
 use crate::decide::definition_change::{History, HistoryError, NewVersion, check};
@@ -21,6 +19,7 @@ use crate::decide::experiment::{MAX_VERSIONS, named_versions};
 use crate::feedback::experiments::Experiment;
 use crate::notify::content::{self, Template, Templates};
 use crate::notify::triggers::{self, Definition};
+use crate::state::definitions::load_version;
 use crate::store::definitions::{self, DefinitionRow};
 use crate::store::{Connection, StoreError, in_transaction};
 
@@ -52,7 +51,7 @@ impl Kind {
     }
 
     /// What the server ships, by name.
-    fn shipped(self, shared: &Shared) -> Vec<(String, Value)> {
+    fn shipped(self, app: &App) -> Vec<(String, Value)> {
         let value = |value: Result<Value, serde_json::Error>| value.unwrap_or_default();
         match self {
             Self::Triggers => triggers::defaults()
@@ -64,7 +63,7 @@ impl Kind {
                 .map(|one| (one.name.clone(), value(serde_json::to_value(one))))
                 .collect(),
             Self::Policies => {
-                vec![(POLICY.to_owned(), value(serde_json::to_value(&shared.config.policy)))]
+                vec![(POLICY.to_owned(), value(serde_json::to_value(&app.state.config.policy)))]
             }
             Self::Experiments => Vec::new(),
         }
@@ -77,7 +76,7 @@ impl Kind {
         name: &str,
         body: &Value,
         stored: &[StoredDefinition],
-        shared: &Shared,
+        app: &App,
     ) -> Result<(), ApiError> {
         let bad = |field: Option<&'static str>, message: String| {
             ApiError::invalid("bad_definition", field, message)
@@ -95,7 +94,7 @@ impl Kind {
                     .map_err(|error| bad(None, unreadable("a trigger", &error)))?;
                 named(&definition.name)?;
                 definition.validate().map_err(|error| bad(Some(error.field), error.message))?;
-                let known = self::known(Self::Templates, stored, shared);
+                let known = self::known(Self::Templates, stored, app);
                 if !known.contains(&definition.template) {
                     return Err(bad(Some("template"), missing("template", &definition.template, &known)));
                 }
@@ -110,14 +109,14 @@ impl Kind {
                 if name != POLICY {
                     return Err(bad(Some("name"), format!("there is one policy: \"{POLICY}\"")));
                 }
-                overlay(&shared.config.policy, body).map_err(|error| bad(None, error))?;
+                overlay(&app.state.config.policy, body).map_err(|error| bad(None, error))?;
             }
             Self::Experiments => {
                 let experiment: Experiment = serde_json::from_value(body.clone())
                     .map_err(|error| bad(None, unreadable("an experiment", &error)))?;
                 named(&experiment.name)?;
                 experiment.validate().map_err(|error| bad(Some("arms"), error.to_string()))?;
-                arms(&experiment, shared).map_err(|message| bad(Some("arms"), message))?;
+                arms(&experiment, app).map_err(|message| bad(Some("arms"), message))?;
             }
         }
         Ok(())
@@ -129,9 +128,9 @@ fn unreadable(what: &str, error: &serde_json::Error) -> String {
 }
 
 /// Names of a kind, whatever their state: those stored and those that ship.
-fn known(kind: Kind, stored: &[StoredDefinition], shared: &Shared) -> BTreeSet<String> {
+fn known(kind: Kind, stored: &[StoredDefinition], app: &App) -> BTreeSet<String> {
     let stored = stored.iter().filter(|row| row.kind == kind.stored()).map(|row| row.name.clone());
-    stored.chain(kind.shipped(shared).into_iter().map(|(name, _)| name)).collect()
+    stored.chain(kind.shipped(app).into_iter().map(|(name, _)| name)).collect()
 }
 
 fn missing(what: &str, name: &str, known: &BTreeSet<String>) -> String {
@@ -142,7 +141,7 @@ fn missing(what: &str, name: &str, known: &BTreeSet<String>) -> String {
 }
 
 /// Checks that each arm's policy is valid and does not say who takes part.
-fn arms(experiment: &Experiment, shared: &Shared) -> Result<(), String> {
+fn arms(experiment: &Experiment, app: &App) -> Result<(), String> {
     for arm in &experiment.arms {
         if let Some(name) = ["holdout", "random"].into_iter().find(|name| arm.policy.contains_key(*name)) {
             return Err(format!(
@@ -150,15 +149,15 @@ fn arms(experiment: &Experiment, shared: &Shared) -> Result<(), String> {
                 arm.name
             ));
         }
-        overlay(&shared.config.policy, &Value::Object(arm.policy.clone()))
+        overlay(&app.state.config.policy, &Value::Object(arm.policy.clone()))
             .map_err(|error| format!("arm {}: {error}", arm.name))?;
     }
     Ok(())
 }
 
 /// Checks that the variants that its arms name are active.
-fn variants(experiment: &Experiment, shared: &Shared) -> Result<(), String> {
-    let definitions = shared.definitions.load();
+fn variants(experiment: &Experiment, app: &App) -> Result<(), String> {
+    let definitions = app.state.definitions.load();
     for arm in &experiment.arms {
         for (template, variant) in &arm.variants {
             let known = definitions.templates.variants(template);
@@ -177,9 +176,9 @@ fn variants(experiment: &Experiment, shared: &Shared) -> Result<(), String> {
 }
 
 /// Checks that running experiments would name no more models than can be held.
-fn models_held(experiment: &Experiment, shared: &Shared) -> Result<(), String> {
+fn models_held(experiment: &Experiment, app: &App) -> Result<(), String> {
     let named = named_versions([experiment]);
-    let definitions = shared.definitions.load_full();
+    let definitions = app.state.definitions.load_full();
     let running = definitions.experiments.iter().map(|running| &running.experiment);
     let others = running.filter(|other| other.name != experiment.name);
     let all = named_versions(others.chain([experiment]));
@@ -231,24 +230,24 @@ fn shipped_view(name: &str, body: &Value) -> Value {
     })
 }
 
-fn shipped_of(kind: Kind, name: &str, shared: &Shared) -> Option<Value> {
-    kind.shipped(shared).into_iter().find(|(shipped, _)| shipped == name).map(|(_, body)| body)
+fn shipped_of(kind: Kind, name: &str, app: &App) -> Option<Value> {
+    kind.shipped(app).into_iter().find(|(shipped, _)| shipped == name).map(|(_, body)| body)
 }
 
 /// Of each name the version in force, the server's own among them, with its `draft`; a name with nothing but a draft is that.
 pub async fn list(
     kind: web::Path<Kind>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let kind = *kind;
-    let mut rows = shared.store.run(definitions::current).await?;
+    let mut rows = app.state.store.run(definitions::current).await?;
     rows.retain(|row| row.definition.kind == kind.stored());
-    let all: Vec<Value> = known(kind, &stored(&rows), &shared)
+    let all: Vec<Value> = known(kind, &stored(&rows), &app)
         .into_iter()
         .filter_map(|name| {
-            let shipped = shipped_of(kind, &name, &shared);
+            let shipped = shipped_of(kind, &name, &app);
             let of_name = || rows.iter().filter(|row| row.definition.name == name);
             let draft = of_name().find(|row| row.definition.state == DefinitionState::Draft);
             let in_force = of_name().find(|row| row.definition.state != DefinitionState::Draft);
@@ -266,15 +265,15 @@ pub async fn list(
 /// One: the newest version, the active one, the draft beside it, and every version, the newest first.
 pub async fn get(
     path: web::Path<(Kind, String)>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let (kind, name) = path.into_inner();
-    let shipped = shipped_of(kind, &name, &shared);
+    let shipped = shipped_of(kind, &name, &app);
     let rows = {
         let name = name.clone();
-        shared.store.run(move |connection| definitions::history(connection, kind.stored(), &name)).await?
+        app.state.store.run(move |connection| definitions::history(connection, kind.stored(), &name)).await?
     };
     let stored = stored(&rows);
     let history = History { shipped: shipped.as_ref(), rows: &stored };
@@ -334,7 +333,7 @@ pub async fn put(
     path: web::Path<(Kind, String)>,
     asked: Result<web::Query<PutQuery>, actix_web::Error>,
     Body(body): Body,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
@@ -349,19 +348,19 @@ pub async fn put(
     };
     let change = Change::Put(body, state);
     if asked.validate_only {
-        let writer = Arc::clone(&shared);
+        let writer = app.clone();
         let checked = move |connection: &mut Connection| checked(&change, kind, &name, &writer, connection);
-        shared.store.run(checked).await??;
+        app.state.store.run(checked).await??;
         return Ok(HttpResponse::Ok().json(json!({"valid": true})));
     }
-    apply(change, kind, name, &shared, &caller).await
+    apply(change, kind, name, &app, &caller).await
 }
 
 /// Activates a version of the history, or the newest one: a draft is published, a paused one resumed.
 pub async fn activate(
     path: web::Path<(Kind, String)>,
     asked: Result<web::Query<ActivateQuery>, actix_web::Error>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
     Body(body): Body,
 ) -> Result<HttpResponse, ApiError> {
@@ -375,19 +374,19 @@ pub async fn activate(
         false => serde_json::from_slice::<Option<ActivateQuery>>(&body).map_err(bad)?,
     };
     let version = query(asked)?.version.or(also.unwrap_or_default().version);
-    apply(Change::Activate(version), kind, name, &shared, &caller).await
+    apply(Change::Activate(version), kind, name, &app, &caller).await
 }
 
 /// Switches the version in force off, until one is activated again; refused while others use it.
 pub async fn pause(
     path: web::Path<(Kind, String)>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
     _body: Body,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let (kind, name) = path.into_inner();
-    apply(Change::Pause, kind, name, &shared, &caller).await
+    apply(Change::Pause, kind, name, &app, &caller).await
 }
 
 /// The version to store, checked against all others; `None` if nothing would change.
@@ -395,12 +394,12 @@ fn checked(
     change: &Change,
     kind: Kind,
     name: &str,
-    shared: &Shared,
+    app: &App,
     connection: &mut Connection,
 ) -> Result<Result<Option<NewVersion>, ApiError>, StoreError> {
     let rows = stored(&definitions::history(connection, kind.stored(), name)?);
     let all = stored(&definitions::current(connection)?);
-    let shipped = shipped_of(kind, name, shared);
+    let shipped = shipped_of(kind, name, app);
     let history = History { shipped: shipped.as_ref(), rows: &rows };
     let mut check_all = || {
         let new = match change {
@@ -411,20 +410,20 @@ fn checked(
         let Some(new) = new else { return Ok(None) };
         // Switching off must work, whatever has become of the body.
         if new.state != DefinitionState::Paused {
-            kind.validate(name, &new.body, &all, shared)?;
+            kind.validate(name, &new.body, &all, app)?;
             if let (Kind::Experiments, Ok(experiment)) = (kind, serde_json::from_value(new.body.clone())) {
                 let bad = |message: String| ApiError::invalid("bad_definition", Some("arms"), message);
                 if new.repeats.is_none() {
-                    variants(&experiment, shared).map_err(bad)?;
+                    variants(&experiment, app).map_err(bad)?;
                     experiment.validate_unit().map_err(|error| bad(error.to_string()))?;
                 }
                 if new.state == DefinitionState::Active {
-                    models_held(&experiment, shared).map_err(bad)?;
+                    models_held(&experiment, app).map_err(bad)?;
                 }
                 models(&experiment, connection).map_err(bad)?;
             }
         }
-        check(&all, kind.stored(), name, &new, &shared.config.policy)
+        check(&all, kind.stored(), name, &new, &app.state.config.policy)
             .map_err(|error| ApiError::Conflict(error.to_string()))?;
         Ok(Some(new))
     };
@@ -451,12 +450,12 @@ async fn apply(
     change: Change,
     kind: Kind,
     name: String,
-    shared: &Arc<Shared>,
+    app: &web::Data<App>,
     caller: &Caller,
 ) -> Result<HttpResponse, ApiError> {
     let by = caller.name();
-    let shipped = shipped_of(kind, &name, shared);
-    let writer = Arc::clone(shared);
+    let shipped = shipped_of(kind, &name, app);
+    let writer = app.clone();
     let asked = name.clone();
     let work = move |connection: &mut Connection| {
         let outcome = in_transaction(connection, |connection| {
@@ -472,12 +471,12 @@ async fn apply(
             definitions::put(connection, kind.stored(), &name, &new, &by).map(|row| Ok(Some(row)))
         })?;
         if outcome.is_ok() {
-            writer.read_definitions(connection)?;
+            writer.state.read_definitions(connection)?;
         }
         Ok(outcome)
     };
-    let row = shared.store.run(work).await??;
-    for entry in shared.registry.entries() {
+    let row = app.state.store.run(work).await??;
+    for entry in app.registry.entries() {
         // An actor whose mailbox is full looks at the rules after its next event anyway.
         entry.happened(Input::DefinitionsChanged);
     }

@@ -5,9 +5,9 @@ use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::json;
 
-use crate::actors::ingest::IngestError;
-use crate::actors::loader::LoadError;
-use crate::actors::notifier::SubmitError;
+use crate::actors::ingest::messages::IngestError;
+use crate::actors::loader::messages::LoadError;
+use crate::actors::notifier::messages::SubmitError;
 use crate::base::ExternalIdError;
 use crate::catalogue::ItemError;
 use crate::privacy::TokenError;

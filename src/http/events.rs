@@ -1,6 +1,5 @@
 //! `POST /v1/events`: one event, an array, or NDJSON. The good ones are taken, the bad ones named by index.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::http::header::CONTENT_TYPE;
@@ -10,8 +9,8 @@ use serde_json::{Value, json};
 use super::access::Caller;
 use super::body::Body;
 use super::error::ApiError;
-use crate::actors::Shared;
-use crate::actors::ingest::Origin;
+use crate::actors::App;
+use crate::actors::ingest::messages::Origin;
 use crate::base::Timestamp;
 use crate::event::{EventError, EventLimits, NewEvent, RawEvent};
 use crate::telemetry::Count;
@@ -27,13 +26,13 @@ struct Rejected {
 pub async fn post(
     request: HttpRequest,
     Body(body): Body,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     let at = Instant::now();
     let content_type =
         request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let raws = split(&body, content_type, shared.config.ingest.max_batch)?;
+    let raws = split(&body, content_type, app.state.config.ingest.max_batch)?;
     let limits = EventLimits::at(Timestamp::now());
     let mut good: Vec<NewEvent> = Vec::with_capacity(raws.len());
     let mut rejected = Vec::new();
@@ -43,13 +42,13 @@ pub async fn post(
             Err(reason) => rejected.push(Rejected { index, ..reason }),
         }
     }
-    shared.metrics.add(Count::RejectedEvents, rejected.len() as u64);
+    app.state.metrics.add(Count::RejectedEvents, rejected.len() as u64);
     let sent = good.len();
     let stored = if good.is_empty() {
         0
     } else {
-        shared
-            .ingest(good, at, Origin::Http)
+        app.ingest
+            .ingest(good, at, Origin::Http, &app.state)
             .await?
             .iter()
             .filter(|appended| appended.stored().is_some())

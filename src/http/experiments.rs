@@ -1,8 +1,6 @@
 //! Readings of experiments over HTTP: the global slices (holdout, ordinary, random) and every experiment that decisions
 //! were part of.
 
-use std::sync::Arc;
-
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,7 +9,7 @@ use super::access::Caller;
 use super::error::ApiError;
 use super::outcomes::days;
 use super::{judged, views};
-use crate::actors::Shared;
+use crate::actors::App;
 use crate::base::Timestamp;
 use crate::decide::definitions::overlay;
 use crate::feedback::experiments::{BUCKETS, MAX_ARMS, SAMPLE_RATIO_P, SampleRatio, Slices};
@@ -46,20 +44,21 @@ struct ArmSum {
 /// The slices, and in short every experiment.
 pub async fn readings(
     query: web::Query<ReadingQuery>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let days = days(query.days)?;
     let since = Timestamp::now().plus_days(-days);
-    let window = shared.rules.load().attribution_window;
-    let configured = shared.config.policy.clone();
+    let window = app.state.rules().attribution_window;
+    let configured = app.state.config.policy.clone();
     let shares_of = move |body: Option<&Value>| {
         let policy = body.and_then(|body| overlay(&configured, body).ok());
         let policy = policy.as_ref().unwrap_or(&configured);
         (policy.holdout, policy.random)
     };
-    let (slices, changed, choices, coins, names) = shared
+    let (slices, changed, choices, coins, names) = app
+        .state
         .store
         .run(move |connection| {
             let changed =
@@ -73,7 +72,7 @@ pub async fn readings(
         })
         .await?;
     let slices = match &slices {
-        Some((from, users)) => slices_view(*from, changed, users, &shares(&shared)),
+        Some((from, users)) => slices_view(*from, changed, users, &shares(&app)),
         None => json!({"note": format!(
             "Nobody was held out in this time{}. The slices begin with the first decision that names one.",
             changed.map(|at| format!(" since the shares were changed at {at}")).unwrap_or_default()
@@ -91,16 +90,17 @@ pub async fn readings(
 pub async fn reading(
     path: web::Path<String>,
     query: web::Query<ReadingQuery>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let days = days(query.days)?;
     let since = Timestamp::now().plus_days(-days);
-    let window = shared.rules.load().attribution_window;
+    let window = app.state.rules().attribution_window;
     let name = path.into_inner();
     let asked = name.clone();
-    let (definition, from, users) = shared
+    let (definition, from, users) = app
+        .state
         .store
         .run(move |connection| {
             let definition = store::experiments::definition(connection, &asked)?;
@@ -200,8 +200,8 @@ fn blocked(check: &SampleRatio) -> Option<String> {
 }
 
 /// As the policy that holds says.
-fn shares(shared: &Shared) -> Slices {
-    let rules = shared.rules.load();
+fn shares(app: &App) -> Slices {
+    let rules = app.state.rules();
     Slices::of_shares(rules.holdout, rules.random)
 }
 

@@ -1,8 +1,6 @@
 //! The inbox over HTTP: what a user was sent, and what was read and seen of it. What changes here is told to every open
 //! connection of the user at once.
 
-use std::sync::Arc;
-
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,7 +9,7 @@ use uuid::Uuid;
 use super::access::Caller;
 use super::body::Body;
 use super::error::ApiError;
-use crate::actors::Shared;
+use crate::actors::App;
 use crate::base::{ExternalId, Millis, NotificationId, Timestamp, UserId};
 use crate::deliver::{Input, Withdrawal};
 use crate::store::inbox::{self, InboxRow, Mark};
@@ -52,14 +50,15 @@ struct SeenBody {
 pub async fn page(
     path: web::Path<String>,
     query: web::Query<PageQuery>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     let user = ExternalId::parse(&path)?;
     caller.may_act_for(&user)?;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let before = query.before.unwrap_or(i64::MAX);
-    let (rows, counts) = shared
+    let (rows, counts) = app
+        .state
         .store
         .run(move |connection| {
             let Some(user) = users::find(connection, &user)? else { return Ok((Vec::new(), (0, 0))) };
@@ -88,7 +87,7 @@ fn view(row: InboxRow) -> Value {
 pub async fn read(
     path: web::Path<String>,
     Body(body): Body,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     let user = ExternalId::parse(&path)?;
@@ -103,7 +102,7 @@ pub async fn read(
         true => vec![Input::ReadAll { by: None }],
         false => ids.iter().map(|id| Input::Read { id: *id, by: None }).collect(),
     };
-    change(&shared, user, inputs, move |connection, user, at| match all {
+    change(&app, user, inputs, move |connection, user, at| match all {
         true => inbox::read_all(connection, user, at),
         false => inbox::mark(connection, &[Mark::Read { user, ids, at }]),
     })
@@ -114,13 +113,13 @@ pub async fn read(
 pub async fn seen(
     path: web::Path<String>,
     Body(body): Body,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     let user = ExternalId::parse(&path)?;
     caller.may_act_for(&user)?;
     let SeenBody { up_to } = parse(&body)?;
-    change(&shared, user, vec![Input::Seen { up_to, by: None }], move |connection, user, at| {
+    change(&app, user, vec![Input::Seen { up_to, by: None }], move |connection, user, at| {
         inbox::mark(connection, &[Mark::Seen { user, up_to, at }])
     })
     .await
@@ -129,7 +128,7 @@ pub async fn seen(
 /// `DELETE /v1/notifications/{id}`: takes a message back, from the inbox and from every open page, or before its time.
 pub async fn withdraw(
     path: web::Path<String>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.service()?;
@@ -137,7 +136,8 @@ pub async fn withdraw(
         .parse::<Uuid>()
         .map(NotificationId)
         .map_err(|_| ApiError::invalid("bad_id", Some("notification_id"), "a notification_id is a UUID"))?;
-    let owner = shared
+    let owner = app
+        .state
         .store
         .run(move |connection| {
             let now = Timestamp::now();
@@ -149,14 +149,14 @@ pub async fn withdraw(
         .await?
         .ok_or(ApiError::NotFound("this message, or it was taken back before,"))?;
     if let Some(owner) = owner {
-        tell(&shared, &owner, Input::Withdrawn(id));
+        tell(&app, &owner, Input::Withdrawn(id));
     }
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// Stores first, then tells the user's actor; answered with the counts as stored.
 async fn change(
-    shared: &Shared,
+    app: &App,
     user: ExternalId,
     inputs: Vec<Input>,
     store: impl FnOnce(&mut crate::store::Connection, UserId, Timestamp) -> Result<(), crate::store::StoreError>
@@ -164,7 +164,8 @@ async fn change(
     + 'static,
 ) -> Result<HttpResponse, ApiError> {
     let named = user.clone();
-    let counts = shared
+    let counts = app
+        .state
         .store
         .run(move |connection| {
             let Some(user) = users::find(connection, &named)? else { return Ok(None) };
@@ -175,13 +176,13 @@ async fn change(
         .await?
         .ok_or(ApiError::NotFound("this user"))?;
     for input in inputs {
-        tell(shared, &user, input);
+        tell(app, &user, input);
     }
     Ok(HttpResponse::Ok().json(json!({"unread": counts.0, "unseen": counts.1})))
 }
 
-fn tell(shared: &Shared, user: &ExternalId, input: Input) {
-    shared.registry.happened(user, crate::decide::Input::InboxChanged(input));
+fn tell(app: &App, user: &ExternalId, input: Input) {
+    app.registry.happened(user, crate::decide::Input::InboxChanged(input));
 }
 
 fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {

@@ -1,7 +1,6 @@
 //! The catalogue: `PUT /v1/items` (one or many), list, one, delete, similar.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
@@ -11,7 +10,8 @@ use super::access::Caller;
 use super::body::Body;
 use super::error::ApiError;
 use super::views;
-use crate::actors::Shared;
+use crate::actors::App;
+use crate::actors::catalogue_changes::put_items;
 use crate::base::{ExternalId, Timestamp};
 use crate::catalogue::NewItem;
 use crate::deliver::frames;
@@ -43,11 +43,7 @@ impl NQuery {
 }
 
 /// Adds or changes items; all or none.
-pub async fn put(
-    Body(body): Body,
-    shared: web::Data<Arc<Shared>>,
-    caller: Caller,
-) -> Result<HttpResponse, ApiError> {
+pub async fn put(Body(body): Body, app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
     caller.service()?;
     let value: Value = serde_json::from_slice(&body)
         .map_err(|error| ApiError::invalid("bad_json", None, format!("the body is not JSON: {error}")))?;
@@ -55,8 +51,8 @@ pub async fn put(
         Value::Array(list) => list,
         one => vec![one],
     };
-    if list.len() > shared.config.ingest.max_batch {
-        let message = format!("at most {} items in a request", shared.config.ingest.max_batch);
+    if list.len() > app.state.config.ingest.max_batch {
+        let message = format!("at most {} items in a request", app.state.config.ingest.max_batch);
         return Err(ApiError::invalid("too_many_items", None, message));
     }
     let mut items = Vec::with_capacity(list.len());
@@ -68,17 +64,13 @@ pub async fn put(
         })?;
         items.push(item);
     }
-    let count = if items.is_empty() { 0 } else { shared.put_items(items).await? };
+    let count = if items.is_empty() { 0 } else { put_items(&app.state, &app.registry, items).await? };
     Ok(HttpResponse::Ok().json(json!({ "items": count })))
 }
 
 /// A page of the catalogue, by id, with the categories of everything that matches the text.
-pub async fn list(
-    query: web::Query<ListQuery>,
-    shared: web::Data<Arc<Shared>>,
-    _caller: Caller,
-) -> HttpResponse {
-    let catalogue = shared.catalogue.load();
+pub async fn list(query: web::Query<ListQuery>, app: web::Data<App>, _caller: Caller) -> HttpResponse {
+    let catalogue = app.state.catalogue.load();
     let wanted = query.q.as_deref().unwrap_or("").to_lowercase();
     let mut categories: BTreeMap<&str, usize> = BTreeMap::new();
     let mut matching = Vec::new();
@@ -113,10 +105,10 @@ pub async fn list(
 /// One item.
 pub async fn get(
     path: web::Path<String>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     _caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
-    let catalogue = shared.catalogue.load();
+    let catalogue = app.state.catalogue.load();
     let item = catalogue.find(&ExternalId::parse(&path)?).ok_or(ApiError::NotFound("this item"))?;
     Ok(HttpResponse::Ok().json(views::item(item)))
 }
@@ -124,15 +116,15 @@ pub async fn get(
 /// Takes an item out of the catalogue; its history stays.
 pub async fn delete(
     path: web::Path<String>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.service()?;
     let id = ExternalId::parse(&path)?;
     let inner =
-        shared.catalogue.load().find(&id).map(|item| item.id).ok_or(ApiError::NotFound("this item"))?;
-    shared.store.run(move |connection| crate::store::items::deactivate(connection, &id)).await?;
-    shared.remove_item(inner);
+        app.state.catalogue.load().find(&id).map(|item| item.id).ok_or(ApiError::NotFound("this item"))?;
+    app.state.store.run(move |connection| crate::store::items::deactivate(connection, &id)).await?;
+    app.state.remove_item(inner);
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -140,13 +132,13 @@ pub async fn delete(
 pub async fn similar(
     path: web::Path<String>,
     query: web::Query<NQuery>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     _caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
-    let catalogue = shared.catalogue.load();
+    let catalogue = app.state.catalogue.load();
     let item = catalogue.find(&ExternalId::parse(&path)?).ok_or(ApiError::NotFound("this item"))?;
-    let models = shared.models.load();
-    let found = shared.live.look_up(Some(item.id), Timestamp::now());
+    let models = app.state.models.load();
+    let found = app.state.live.look_up(Some(item.id), Timestamp::now());
     let list = models.similar(item.id, &catalogue, found.evidence(), query.get());
     let items = frames::recommended_items(&list, &catalogue);
     Ok(HttpResponse::Ok()

@@ -1,6 +1,5 @@
 //! Over HTTP: where messages end on their way through the policy, and how much of caps and budget is used.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::{HttpResponse, web};
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::access::Caller;
 use super::error::ApiError;
-use crate::actors::Shared;
+use crate::actors::App;
 use crate::base::Timestamp;
 use crate::store;
 
@@ -24,7 +23,7 @@ pub struct LimitsCache(Mutex<Option<(Instant, Value)>>);
 
 /// The funnel of the last day, the caps and the hour's budget.
 pub async fn limits(
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     cache: web::Data<LimitsCache>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
@@ -33,16 +32,17 @@ pub async fn limits(
     if let Some((_, answer)) = known {
         return Ok(HttpResponse::Ok().json(answer));
     }
-    let answer = read(&shared).await?;
+    let answer = read(&app).await?;
     *cache.0.lock() = Some((Instant::now(), answer.clone()));
     Ok(HttpResponse::Ok().json(answer))
 }
 
-async fn read(shared: &Shared) -> Result<Value, ApiError> {
+async fn read(app: &App) -> Result<Value, ApiError> {
     let now = Timestamp::now();
-    let rules = shared.rules.load_full();
+    let rules = app.state.rules();
     let caps = rules.caps.clone();
-    let (endings, usages) = shared
+    let (endings, usages) = app
+        .state
         .store
         .run(move |connection| {
             let endings = store::limits::endings(connection, now.plus_days(-WINDOW_HOURS / 24.0))?;
@@ -65,5 +65,5 @@ async fn read(shared: &Shared) -> Result<Value, ApiError> {
         })
         .collect();
     Ok(json!({"hours": WINDOW_HOURS, "endings": endings, "caps": caps,
-        "budget": {"per_hour": rules.budget_per_hour, "left": rules.budget_per_hour.map(|budget| budget.saturating_sub(shared.budget.used(now)))}}))
+        "budget": {"per_hour": rules.budget_per_hour, "left": rules.budget_per_hour.map(|budget| budget.saturating_sub(app.state.budget.used(now)))}}))
 }

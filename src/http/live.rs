@@ -1,14 +1,12 @@
 //! `/admin/live`: what happened since the model was trained, as recommendations see it.
 
-use std::sync::Arc;
-
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::access::Caller;
 use super::error::ApiError;
-use crate::actors::Shared;
+use crate::actors::App;
 use crate::base::{ExternalId, Timestamp};
 
 /// Items of each list.
@@ -25,18 +23,18 @@ pub struct LiveQuery {
 /// visitors who dealt with both. An item that is not known is a 404.
 pub async fn get(
     query: web::Query<LiveQuery>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
-    let catalogue = shared.catalogue.load();
+    let catalogue = app.state.catalogue.load();
     let asked = query.item.as_deref().filter(|text| !text.is_empty()).map(ExternalId::parse).transpose()?;
     let seed = match asked {
         Some(id) => Some(catalogue.find(&id).ok_or(ApiError::NotFound("this item"))?.id),
         None => None,
     };
     let now = Timestamp::now();
-    let (n_events, popular, near) = shared.live.read(|counts| {
+    let (n_events, popular, near) = app.state.live.read(|counts| {
         let near = seed.map(|seed| counts.near(seed, MOST)).unwrap_or_default();
         (counts.n_events(), counts.popular(MOST, now), near)
     });
@@ -50,6 +48,6 @@ pub async fn get(
     let near: Vec<Value> =
         near.into_iter().filter_map(|(item, count)| named(item, "visitors", json!(count))).collect();
     Ok(HttpResponse::Ok().json(json!({
-        "model_version": shared.models.load().version.0, "events": n_events, "popular": popular, "near": near,
+        "model_version": app.state.models.load().version.0, "events": n_events, "popular": popular, "near": near,
     })))
 }

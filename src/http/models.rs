@@ -1,7 +1,5 @@
 //! `/admin/models`: the registry. Versions with their metrics, which one serves, and one beside it.
 
-use std::sync::Arc;
-
 use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -9,8 +7,8 @@ use tokio::sync::oneshot;
 use super::access::Caller;
 use super::body::Body;
 use super::error::ApiError;
-use crate::actors::Shared;
-use crate::actors::recommender::Activate;
+use crate::actors::App;
+use crate::actors::recommender::messages::ModelCommand;
 use crate::base::ModelVersion;
 use crate::recommend::ModelSet;
 use crate::store;
@@ -19,9 +17,10 @@ use crate::store;
 const MAX_VERSIONS: i64 = 50;
 
 /// Versions, newest first, with drift since training and the comparison with a shadow.
-pub async fn list(shared: web::Data<Arc<Shared>>, caller: Caller) -> Result<HttpResponse, ApiError> {
+pub async fn list(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
-    let (rows, sizes) = shared
+    let (rows, sizes) = app
+        .state
         .store
         .run(|connection| {
             Ok((store::models::list(connection, MAX_VERSIONS)?, store::models::sizes(connection)?))
@@ -39,36 +38,32 @@ pub async fn list(shared: web::Data<Arc<Shared>>, caller: Caller) -> Result<Http
         })
         .collect();
     Ok(HttpResponse::Ok().json(json!({
-        "active": shared.models.load().version.0, "models": models, "drift": shared.monitor.drift(),
-        "shadow": shared.monitor.shadow_report(),
+        "active": app.state.models.load().version.0, "models": models, "drift": app.state.monitor.drift(),
+        "shadow": app.state.monitor.shadow_report(),
     })))
 }
 
 /// Lets a version serve: roll back or forward.
 pub async fn activate(
     path: web::Path<i32>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
     _body: Body,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
-    serve(&shared, ModelVersion(*path)).await
+    serve(&app, ModelVersion(*path)).await
 }
 
 /// Lets the version serve that served before; twice is back again.
-pub async fn rollback(
-    shared: web::Data<Arc<Shared>>,
-    caller: Caller,
-    _body: Body,
-) -> Result<HttpResponse, ApiError> {
+pub async fn rollback(app: web::Data<App>, caller: Caller, _body: Body) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
-    let previous = shared.store.run(store::models::previous_version).await?;
-    serve(&shared, previous.ok_or(ApiError::NotFound("a version that served before"))?).await
+    let previous = app.state.store.run(store::models::previous_version).await?;
+    serve(&app, previous.ok_or(ApiError::NotFound("a version that served before"))?).await
 }
 
-async fn serve(shared: &Shared, version: ModelVersion) -> Result<HttpResponse, ApiError> {
+async fn serve(app: &App, version: ModelVersion) -> Result<HttpResponse, ApiError> {
     let (reply, answer) = oneshot::channel();
-    let _ = shared.recommender.offer(Activate(version, reply));
+    let _ = app.recommender.offer(ModelCommand::Activate(version, reply));
     match answer.await {
         Ok(Ok(true)) => Ok(HttpResponse::Ok().json(json!({ "active": version.0 }))),
         Ok(Ok(false)) => Err(ApiError::NotFound("this model version")),
@@ -81,25 +76,25 @@ async fn serve(shared: &Shared, version: ModelVersion) -> Result<HttpResponse, A
 /// the one before and lasts until the server stops.
 pub async fn shadow(
     path: web::Path<i32>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
     _body: Body,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let version = ModelVersion(*path);
-    let artefact = shared.store.run(move |connection| store::models::load(connection, version)).await?;
+    let artefact = app.state.store.run(move |connection| store::models::load(connection, version)).await?;
     let artefact = artefact.ok_or(ApiError::NotFound("this model version"))?;
     let decoded = web::block(move || ModelSet::decode(&artefact)).await;
     let decoded = decoded.map_err(|_| ApiError::Unavailable("the server is going down".to_owned()))?;
     let mut model = decoded.map_err(|error| ApiError::Conflict(error.to_string()))?;
     model.version = version;
-    shared.monitor.shadow(Some(model));
+    app.state.monitor.shadow(Some(model));
     Ok(HttpResponse::Ok().json(json!({ "shadow": version.0 })))
 }
 
 /// Scores nothing beside the one that serves any more.
-pub async fn end_shadow(shared: web::Data<Arc<Shared>>, caller: Caller) -> Result<HttpResponse, ApiError> {
+pub async fn end_shadow(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
-    shared.monitor.shadow(None);
+    app.state.monitor.shadow(None);
     Ok(HttpResponse::NoContent().finish())
 }

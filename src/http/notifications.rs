@@ -1,8 +1,6 @@
 //! `POST /v1/notifications`: messages of the shop, one object or an array. The good ones are made durable, the bad ones named
 //! by index. Ephemeral ones go to whoever is connected once the others are durable.
 
-use std::sync::Arc;
-
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -11,7 +9,8 @@ use uuid::Uuid;
 use super::access::Caller;
 use super::body::Body;
 use super::error::ApiError;
-use crate::actors::Shared;
+use crate::actors::App;
+use crate::actors::ephemeral::tell_now;
 use crate::base::{EventKey, ExternalId, Millis, NotificationId, Timestamp};
 use crate::notify::message::{Addressed, Audience, MAX_RECIPIENTS, MessageError, RawMessage};
 use crate::store::outbox::Submission;
@@ -45,13 +44,13 @@ const MAX_IDEMPOTENCY_KEY_BYTES: usize = 128;
 pub async fn post(
     request: HttpRequest,
     Body(body): Body,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.service()?;
     let idempotency_key = idempotency_key(&request)?;
     let now = Timestamp::now();
-    let lifetime = Millis::hours(shared.config.policy.expires_after_h);
+    let lifetime = Millis::hours(app.state.config.policy.expires_after_h);
     let mut submissions = Vec::new();
     let mut names = Vec::new();
     let mut ephemeral = Vec::new();
@@ -79,14 +78,17 @@ pub async fn post(
         let message = format!("at most {MAX_RECIPIENTS} users in a request, this one has {recipients}");
         return Err(ApiError::invalid("too_many_users", Some("user_ids"), message));
     }
-    let outcomes = if submissions.is_empty() { Vec::new() } else { shared.submit(submissions).await? };
+    let outcomes = if submissions.is_empty() { Vec::new() } else { app.notifier.submit(submissions).await? };
     let accepted: usize = outcomes.iter().map(|outcome| outcome.accepted).sum();
     let duplicates: usize = outcomes.iter().map(|outcome| outcome.duplicates).sum();
     let named = names.into_iter().zip(&outcomes).filter(|(_, outcome)| outcome.accepted > 0);
     let notifications = named.filter_map(|(name, _)| name).collect();
     let mut told = None;
     for addressed in ephemeral {
-        told = Some(told.unwrap_or(0) + shared.tell_now(&addressed.audience, addressed.message).await);
+        told = Some(
+            told.unwrap_or(0)
+                + tell_now(&addressed.audience, addressed.message, &app.state, &app.registry).await,
+        );
     }
     let answer = Answer { accepted, duplicates, notifications, told, rejected };
     Ok(HttpResponse::Accepted().json(answer))

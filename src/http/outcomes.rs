@@ -1,7 +1,6 @@
 //! What came of messages, over HTTP: counts and shares with their intervals, by any of their properties.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
@@ -10,7 +9,7 @@ use serde_json::{Value, json};
 use super::access::Caller;
 use super::error::ApiError;
 use super::views;
-use crate::actors::Shared;
+use crate::actors::App;
 use crate::base::Timestamp;
 use crate::feedback::outcomes::OutcomeCounts;
 use crate::store;
@@ -62,13 +61,13 @@ impl By {
     }
 
     /// The name a group is shown by; groups of one name are one.
-    fn name(self, group: &OutcomeGroup, shared: &Shared) -> String {
+    fn name(self, group: &OutcomeGroup, app: &App) -> String {
         let (first, second) = &group.key;
         let none = || "none".to_owned();
         match self {
-            Self::Template => template_of(first, shared),
-            Self::Variant if second.is_empty() => template_of(first, shared),
-            Self::Variant => format!("{} / {second}", template_of(first, shared)),
+            Self::Template => template_of(first, app),
+            Self::Variant if second.is_empty() => template_of(first, app),
+            Self::Variant => format!("{} / {second}", template_of(first, app)),
             Self::Segment => {
                 first.parse().ok().and_then(|letter| views::segment(Some(letter))).unwrap_or_else(none)
             }
@@ -82,8 +81,8 @@ impl By {
 }
 
 /// The template that words what a trigger sets off; the trigger's own name for messages of the shop.
-fn template_of(trigger: &str, shared: &Shared) -> String {
-    let definitions = shared.definitions.load();
+fn template_of(trigger: &str, app: &App) -> String {
+    let definitions = app.state.definitions.load();
     let special = [&definitions.login, &definitions.digest].map(|one| &one.definition);
     let known = special.into_iter().chain(definitions.triggers.iter()).find(|one| one.name == trigger);
     known.map_or_else(|| trigger.to_owned(), |definition| definition.template.clone())
@@ -101,21 +100,22 @@ pub(super) fn days(asked: Option<f64>) -> Result<f64, ApiError> {
 /// Counts and shares by one property, the largest group first (hours in order). `by=hour` adds the hour × weekday cells.
 pub async fn outcomes(
     query: Result<web::Query<OutcomesQuery>, actix_web::Error>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let query = query.map_err(|error| ApiError::invalid("bad_query", Some("by"), error.to_string()))?;
     let (by, days) = (query.by, days(query.days)?);
     let since = Timestamp::now().plus_days(-days);
-    let rules = shared.rules.load_full();
+    let rules = app.state.rules();
     let (zone, window) = (rules.time_zone.iana_name().unwrap_or("UTC").to_owned(), rules.attribution_window);
     let asked = zone.clone();
-    let groups = shared
+    let groups = app
+        .state
         .store
         .run(move |connection| store::outcomes::by(connection, by.group(), since, &asked, window))
         .await?;
-    let mut answer = json!({"by": name_of(by), "days": days, "time_zone": zone, "groups": named(by, &groups, &shared),
+    let mut answer = json!({"by": name_of(by), "days": days, "time_zone": zone, "groups": named(by, &groups, &app),
         "overall": whole(&groups)});
     if let (By::Hour, Some(fields)) = (by, answer.as_object_mut()) {
         fields.insert("cells".to_owned(), groups.iter().map(cell).collect());
@@ -159,10 +159,10 @@ fn with(mut view: Value, name: &str, value: Value) -> Value {
     view
 }
 
-fn named(by: By, groups: &[OutcomeGroup], shared: &Shared) -> Vec<Value> {
+fn named(by: By, groups: &[OutcomeGroup], app: &App) -> Vec<Value> {
     let mut sums: BTreeMap<String, OutcomeCounts> = BTreeMap::new();
     for group in groups {
-        sums.entry(by.name(group, shared)).or_default().add(&group.counts);
+        sums.entry(by.name(group, app)).or_default().add(&group.counts);
     }
     let mut sums: Vec<_> = sums.into_iter().collect();
     if by != By::Hour {

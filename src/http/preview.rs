@@ -10,7 +10,7 @@ use super::access::Caller;
 use super::body::Body;
 use super::error::ApiError;
 use super::views;
-use crate::actors::Shared;
+use crate::actors::App;
 use crate::base::{ExternalId, Timestamp};
 use crate::decide::UserState;
 use crate::notify::content::{ItemVariables, Template, Templates};
@@ -49,7 +49,7 @@ fn english() -> String {
 /// What a template would say about these items.
 pub async fn preview(
     Body(body): Body,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
@@ -59,7 +59,7 @@ pub async fn preview(
     if wish.item_ids.len() > MAX_ITEMS {
         return Err(bad(format!("at most {MAX_ITEMS} items")));
     }
-    let catalogue = shared.catalogue.load();
+    let catalogue = app.state.catalogue.load();
     let items: Vec<Value> = wish
         .item_ids
         .iter()
@@ -71,7 +71,7 @@ pub async fn preview(
         "price_before": wish.price_before, "event": wish.event, "locale": wish.locale,
         "time_zone": wish.time_zone, "now": Timestamp::now(),
     });
-    let definitions = shared.definitions.load();
+    let definitions = app.state.definitions.load();
     let own;
     let (name, templates) = match (&wish.name, &wish.template) {
         (_, Some(template)) => {
@@ -106,7 +106,7 @@ struct DryRunBody {
 pub async fn try_trigger(
     path: web::Path<String>,
     Body(body): Body,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
@@ -125,27 +125,27 @@ pub async fn try_trigger(
             Arc::new(definition)
         }
         None => {
-            let definitions = shared.definitions.load();
+            let definitions = app.state.definitions.load();
             Arc::clone(definitions.triggers.find(&path).ok_or(ApiError::NotFound("this trigger"))?)
         }
     };
     let item = match &wish.item_id {
         Some(id) => Some(
-            shared.catalogue.load().find(id).map(|item| item.id).ok_or(ApiError::NotFound("this item"))?,
+            app.state.catalogue.load().find(id).map(|item| item.id).ok_or(ApiError::NotFound("this item"))?,
         ),
         None => None,
     };
     let trigger = Trigger { price_before: wish.price_before, ..Trigger::of(&definition, item) };
     let mut results = Vec::new();
-    for user in whom(&shared, wish.user_ids).await? {
-        let Some(loaded) = shared.load(&user, false).await? else {
+    for user in whom(&app, wish.user_ids).await? {
+        let Some(loaded) = app.loader.load(&user, false).await? else {
             results.push(json!({"user_id": user, "outcome": "unknown_user", "reasons": []}));
             continue;
         };
-        let snapshot = shared.snapshot();
-        let world = snapshot.world(Some(loaded.user), &shared);
-        let found = UserState::new(&user, *loaded, &shared.epoch, &world).dry_run(&trigger, &world);
-        let catalogue = shared.catalogue.load();
+        let snapshot = app.state.snapshot();
+        let world = snapshot.world(Some(loaded.user), &app.state);
+        let found = UserState::new(&user, *loaded, &app.state.epoch, &world).dry_run(&trigger, &world);
+        let catalogue = app.state.catalogue.load();
         let items: Vec<Value> =
             found.items.iter().filter_map(|item| views::item_name(*item, &catalogue)).collect();
         results.push(json!({
@@ -159,15 +159,15 @@ pub async fn try_trigger(
     })))
 }
 
-async fn whom(shared: &Shared, named: Vec<ExternalId>) -> Result<Vec<ExternalId>, ApiError> {
+async fn whom(app: &App, named: Vec<ExternalId>) -> Result<Vec<ExternalId>, ApiError> {
     if !named.is_empty() {
         return Ok(named);
     }
     let mut users: Vec<ExternalId> =
-        shared.registry.users(SOME_USERS).into_iter().map(|(user, _)| user).collect();
+        app.registry.users(SOME_USERS).into_iter().map(|(user, _)| user).collect();
     if users.len() < SOME_USERS {
         let rows =
-            shared.store.run(|connection| store::users::search(connection, "", SOME_USERS as i64)).await?;
+            app.state.store.run(|connection| store::users::search(connection, "", SOME_USERS as i64)).await?;
         for row in rows {
             if users.len() < SOME_USERS && !users.contains(&row.external_id) {
                 users.push(row.external_id);

@@ -1,14 +1,12 @@
 //! `/admin/rules`: the association rules of a model version, a page at a time.
 
-use std::sync::Arc;
-
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::access::Caller;
 use super::error::ApiError;
-use crate::actors::Shared;
+use crate::actors::App;
 use crate::base::{ExternalId, ItemId, ModelVersion};
 use crate::catalogue::Catalogue;
 use crate::store::rules::{RuleFilter, RuleRow};
@@ -30,16 +28,17 @@ pub struct RulesQuery {
 /// Rules, the greatest lift first. An item that is not known is a 404; a version without rules an empty page.
 pub async fn list(
     query: web::Query<RulesQuery>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
-    let models = shared.models.load_full();
+    let models = app.state.models.load_full();
     let version = query.version.map_or(models.version, ModelVersion);
     let wanted = query.item.as_deref().filter(|text| !text.is_empty()).map(ExternalId::parse).transpose()?;
     let after = query.after.unwrap_or(-1);
     let limit = query.limit.unwrap_or(50).clamp(1, 500);
-    let found = shared
+    let found = app
+        .state
         .store
         .run(move |connection| {
             let item = match &wanted {
@@ -55,7 +54,7 @@ pub async fn list(
         })
         .await?;
     let (total, rows) = found.ok_or(ApiError::NotFound("this item"))?;
-    let catalogue = shared.catalogue.load();
+    let catalogue = app.state.catalogue.load();
     let rules: Vec<Value> = rows.iter().map(|row| rule(row, &catalogue)).collect();
     let serves = version == models.version;
     let known = models.association_rules();

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::access::Caller;
 use super::body::Body;
 use super::error::ApiError;
-use crate::actors::Shared;
+use crate::actors::App;
 use crate::base::{ExternalId, Timestamp};
 use crate::decide::Input;
 use crate::store::held::{self, HeldRow};
@@ -35,7 +35,7 @@ struct SetOffBody {
 pub async fn post(
     path: web::Path<String>,
     Body(body): Body,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.service()?;
@@ -48,19 +48,20 @@ pub async fn post(
     if wish.event.as_ref().is_some_and(|event| event.to_string().len() > MAX_EVENT_BYTES) {
         return Err(bad(Some("event"), format!("at most {MAX_EVENT_BYTES} bytes of JSON")));
     }
-    let definitions = shared.definitions.load_full();
+    let definitions = app.state.definitions.load_full();
     let definition = definitions.triggers.find(&path).ok_or(ApiError::NotFound("this trigger"))?;
     let item = match &wish.item_id {
         Some(id) => Some(
-            shared.catalogue.load().find(id).map(|item| item.id).ok_or(ApiError::NotFound("this item"))?,
+            app.state.catalogue.load().find(id).map(|item| item.id).ok_or(ApiError::NotFound("this item"))?,
         ),
         None => None,
     };
     let now = Timestamp::now();
-    let expires_at = now + definition.expires_after(shared.rules.load().expires_after);
+    let expires_at = now + definition.expires_after(app.state.rules().expires_after);
     let (name, category) = (definition.name.clone(), definition.category.clone());
     let ids = wish.user_ids.clone();
-    let rows = shared
+    let rows = app
+        .state
         .store
         .run(move |connection| {
             crate::store::in_transaction(connection, |connection| {
@@ -86,7 +87,7 @@ pub async fn post(
         .await?;
     let accepted = rows.len();
     for (user, row) in wish.user_ids.iter().zip(rows) {
-        shared.registry.happened(user, Input::TriggerFired(Box::new(row)));
+        app.registry.happened(user, Input::TriggerFired(Box::new(row)));
     }
     Ok(HttpResponse::Accepted().json(json!({ "accepted": accepted })))
 }

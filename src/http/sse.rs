@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::error::ApiError;
 use super::origin;
-use crate::actors::Shared;
+use crate::actors::App;
 use crate::actors::gateway::UserGateway;
 use crate::base::{ExternalId, Timestamp};
 use crate::config::AuthMode;
@@ -34,15 +34,15 @@ pub struct SseQuery {
 pub async fn open(
     request: HttpRequest,
     query: web::Query<SseQuery>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     limits: web::Data<Arc<ws::Limits>>,
     gateway: web::Data<Arc<UserGateway>>,
 ) -> Result<HttpResponse, Error> {
-    let allowed = &shared.config.server.allowed_origins;
+    let allowed = &app.state.config.server.allowed_origins;
     if !origin::is_allowed(request.headers(), allowed) {
         return Err(ApiError::Origin.into());
     }
-    let login = login(&request, query.into_inner(), &shared)?;
+    let login = login(&request, query.into_inner(), &app)?;
     let user_gateway: Arc<UserGateway> = Arc::clone(&gateway);
     let gateway: Arc<dyn Gateway> = user_gateway;
     let body = sse::open(Box::new(login), &limits, &gateway);
@@ -61,20 +61,20 @@ pub async fn open(
     Ok(response.streaming(body))
 }
 
-fn login(request: &HttpRequest, query: SseQuery, shared: &Shared) -> Result<Login, ApiError> {
+fn login(request: &HttpRequest, query: SseQuery, app: &App) -> Result<Login, ApiError> {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     let bearer =
         header(AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
     let token = bearer.map(str::to_owned).or(query.token);
     let user_id = query.user_id.as_deref().map(ExternalId::parse).transpose()?;
-    match shared.config.auth.mode {
+    match app.state.config.auth.mode {
         AuthMode::Off if user_id.is_none() => {
             return Err(ApiError::invalid("missing_field", Some("user_id"), "say who: /v1/sse?user_id=…"));
         }
         AuthMode::Off => {}
         AuthMode::Token => {
             let given = token.as_deref().ok_or(TokenError::Missing)?;
-            let access = token::verify(&shared.config.auth.secret, given, Timestamp::now())?;
+            let access = token::verify(&app.state.config.auth.secret, given, Timestamp::now())?;
             if user_id.is_none() && access.user.is_none() {
                 return Err(ApiError::invalid("missing_field", Some("user_id"), "say whose stream: user_id"));
             }

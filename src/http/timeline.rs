@@ -1,7 +1,5 @@
 //! One user's story over HTTP: what was decided, sent and answered, and why or why not, in words.
 
-use std::sync::Arc;
-
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -9,7 +7,7 @@ use serde_json::{Value, json};
 use super::access::Caller;
 use super::error::ApiError;
 use super::views;
-use crate::actors::Shared;
+use crate::actors::App;
 use crate::base::{ExternalId, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::store;
@@ -30,7 +28,7 @@ pub struct TimelineQuery {
 pub async fn timeline(
     path: web::Path<String>,
     query: web::Query<TimelineQuery>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
@@ -42,8 +40,9 @@ pub async fn timeline(
         })?,
         None => Timestamp::now().plus_days(1.0),
     };
-    let window = shared.rules.load().attribution_window;
-    let found = shared
+    let window = app.state.rules().attribution_window;
+    let found = app
+        .state
         .store
         .run(move |connection| {
             let Some(user) = store::users::find(connection, &id)? else { return Ok(None) };
@@ -52,7 +51,7 @@ pub async fn timeline(
         .await?;
     let moments = found.ok_or(ApiError::NotFound("this user"))?;
     let next = moments.last().filter(|_| moments.len() >= limit).map(|moment| moment.at);
-    let catalogue = shared.catalogue.load();
+    let catalogue = app.state.catalogue.load();
     let entries: Vec<Value> = moments.iter().map(|moment| view(moment, &catalogue)).collect();
     Ok(HttpResponse::Ok().json(json!({"entries": entries, "next_before": next})))
 }

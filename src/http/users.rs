@@ -1,21 +1,18 @@
 //! One user: recommendations, profile, preferences. From the live actor when there is one, else from the tables.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
 
 use super::access::Caller;
 use super::body::Body;
 use super::error::ApiError;
 use super::items::NQuery;
 use super::views;
-use crate::actors::Shared;
-use crate::actors::send::offer;
-use crate::actors::user::{ProfileSnapshot, Recommend, Snapshot};
+use crate::actors::App;
+use crate::actors::user::messages::Snapshot;
 use crate::base::{ExternalId, Timestamp};
 use crate::config::minute_of_day;
 use crate::decide::{Input, Loaded, Recommendations, UserState};
@@ -53,19 +50,16 @@ struct QuietHoursBody {
 }
 
 /// The live state, else the stored one; `None` for a user nobody has named.
-async fn state(shared: &Shared, user: &ExternalId) -> Result<Option<Snapshot>, ApiError> {
-    if let Some(entry) = shared.registry.get(user) {
-        let (reply, answer) = oneshot::channel();
-        if offer(&entry.address, ProfileSnapshot(reply)).is_queued()
-            && let Ok(snapshot) = answer.await
-        {
-            return Ok(Some(snapshot));
-        }
+async fn state(app: &App, user: &ExternalId) -> Result<Option<Snapshot>, ApiError> {
+    if let Some(entry) = app.registry.get(user)
+        && let Some(snapshot) = entry.profile().await
+    {
+        return Ok(Some(snapshot));
     }
     let now = Timestamp::now();
-    Ok(shared.load(user, false).await?.map(|loaded| Snapshot {
+    Ok(app.loader.load(user, false).await?.map(|loaded| Snapshot {
         user: loaded.user,
-        segment: shared.models.load().segment(&loaded.profile.features(now)),
+        segment: app.state.models.load().segment(&loaded.profile.features(now)),
         profile: loaded.profile,
         connections: 0,
         preferences: loaded.document,
@@ -77,43 +71,40 @@ async fn state(shared: &Shared, user: &ExternalId) -> Result<Option<Snapshot>, A
 pub async fn recommendations(
     path: web::Path<String>,
     query: web::Query<NQuery>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     let user = ExternalId::parse(&path)?;
     caller.may_act_for(&user)?;
-    let listed = listed(&shared, &user, query.get()).await?;
-    let catalogue = shared.catalogue.load();
+    let listed = listed(&app, &user, query.get()).await?;
+    let catalogue = app.state.catalogue.load();
     let items = frames::recommended_items(&listed.items, &catalogue);
     Ok(HttpResponse::Ok().json(json!({"user_id": user, "model": listed.model.0, "items": items})))
 }
 
 /// The list that the user's actor makes, else the one it would make if it were started.
-async fn listed(shared: &Shared, user: &ExternalId, n: usize) -> Result<Recommendations, ApiError> {
-    if let Some(entry) = shared.registry.get(user) {
-        let (reply, answer) = oneshot::channel();
-        if offer(&entry.address, Recommend { n, reply }).is_queued()
-            && let Ok(listed) = answer.await
-        {
-            return Ok(listed);
-        }
+async fn listed(app: &App, user: &ExternalId, n: usize) -> Result<Recommendations, ApiError> {
+    if let Some(entry) = app.registry.get(user)
+        && let Some(listed) = entry.recommend(n).await
+    {
+        return Ok(listed);
     }
-    let loaded = shared.load(user, false).await?.map_or_else(Loaded::stranger, |loaded| *loaded);
-    let snapshot = shared.snapshot();
-    let world = snapshot.world(None, shared);
-    Ok(UserState::new(user, loaded, &shared.epoch, &world).recommend(None, n, &world))
+    let loaded = app.loader.load(user, false).await?.map_or_else(Loaded::stranger, |loaded| *loaded);
+    let snapshot = app.state.snapshot();
+    let world = snapshot.world(None, &app.state);
+    Ok(UserState::new(user, loaded, &app.state.epoch, &world).recommend(None, n, &world))
 }
 
 /// Features, affinities, recent items, segment.
 pub async fn profile(
     path: web::Path<String>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     let user = ExternalId::parse(&path)?;
     caller.may_act_for(&user)?;
-    let state = state(&shared, &user).await?.ok_or(ApiError::NotFound("this user"))?;
-    let mut view = views::profile(&state.profile, &shared.catalogue.load(), Timestamp::now());
+    let state = state(&app, &user).await?.ok_or(ApiError::NotFound("this user"))?;
+    let mut view = views::profile(&state.profile, &app.state.catalogue.load(), Timestamp::now());
     if let Some(fields) = view.as_object_mut() {
         fields.insert("user_id".to_owned(), json!(user));
         fields.insert("segment".to_owned(), json!(state.segment.map(|segment| segment.to_string())));
@@ -125,12 +116,12 @@ pub async fn profile(
 /// What the user asked of us.
 pub async fn preferences(
     path: web::Path<String>,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     let user = ExternalId::parse(&path)?;
     caller.may_act_for(&user)?;
-    let preferences = state(&shared, &user).await?.map(|state| state.preferences).unwrap_or_default();
+    let preferences = state(&app, &user).await?.map(|state| state.preferences).unwrap_or_default();
     Ok(HttpResponse::Ok().json(preferences_view(&preferences)))
 }
 
@@ -138,21 +129,21 @@ pub async fn preferences(
 pub async fn put_preferences(
     path: web::Path<String>,
     Body(body): Body,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     let user = ExternalId::parse(&path)?;
     caller.may_act_for(&user)?;
     let body: PreferencesBody = serde_json::from_slice(&body)
         .map_err(|error| ApiError::invalid("bad_json", None, format!("not preferences: {error}")))?;
-    let loaded = shared.load(&user, true).await?.ok_or(ApiError::NotFound("this user"))?;
+    let loaded = app.loader.load(&user, true).await?.ok_or(ApiError::NotFound("this user"))?;
     let preferences = parse_preferences(body, loaded.document.settings())?;
     let stored = preferences.clone();
-    shared
+    app.state
         .store
         .run(move |connection| crate::store::preferences::put(connection, loaded.user, &stored))
         .await?;
-    shared.registry.happened(&user, Input::PreferencesChanged(Box::new(preferences.clone())));
+    app.registry.happened(&user, Input::PreferencesChanged(Box::new(preferences.clone())));
     Ok(HttpResponse::Ok().json(preferences_view(&preferences)))
 }
 

@@ -1,7 +1,5 @@
 //! Web Push for browsers: the server's key, subscriptions in and out, and what service workers report.
 
-use std::sync::Arc;
-
 use actix_web::http::header::USER_AGENT;
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine;
@@ -12,9 +10,10 @@ use serde_json::json;
 use super::access::Caller;
 use super::body::Body;
 use super::error::ApiError;
-use crate::actors::Shared;
-use crate::actors::journal::Record;
+use crate::actors::App;
+use crate::actors::journal::messages::Record;
 use crate::base::{ExternalId, Timestamp, UserId};
+use crate::decide;
 use crate::decide::Input;
 use crate::feedback::FeedbackOutcome;
 use crate::privacy::report_token;
@@ -78,8 +77,8 @@ fn whose(caller: &Caller, named: Option<ExternalId>) -> Result<ExternalId, ApiEr
 }
 
 /// The key a page subscribes with (`applicationServerKey`). Public.
-pub async fn key(shared: web::Data<Arc<Shared>>) -> Result<HttpResponse, ApiError> {
-    let keys = shared.push.keys().ok_or_else(off)?;
+pub async fn key(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
+    let keys = app.state.push.keys().ok_or_else(off)?;
     Ok(HttpResponse::Ok().json(json!({"public_key": keys.public()})))
 }
 
@@ -87,14 +86,14 @@ pub async fn key(shared: web::Data<Arc<Shared>>) -> Result<HttpResponse, ApiErro
 pub async fn subscribe(
     request: HttpRequest,
     Body(body): Body,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
-    shared.push.keys().ok_or_else(off)?;
+    app.state.push.keys().ok_or_else(off)?;
     let body: SubscriptionBody = parse(&body, "a PushSubscription")?;
     let user = whose(&caller, body.user_id.clone())?;
-    let new = checked(body, &request, shared.config.webpush.allow_loopback)?;
-    let max = i64::from(shared.config.webpush.max_subscriptions_per_user);
+    let new = checked(body, &request, app.state.config.webpush.allow_loopback)?;
+    let max = i64::from(app.state.config.webpush.max_subscriptions_per_user);
     let put = move |connection: &mut Connection| {
         let mut holders = Vec::new();
         let mut created = false;
@@ -106,8 +105,8 @@ pub async fn subscribe(
         let still = push_subscriptions::subscribed(connection, Some(&holders))?;
         Ok((created, holders, still))
     };
-    let (created, holders, still) = shared.store.run(put).await?;
-    shared.push.note(&holders, &still);
+    let (created, holders, still) = app.state.store.run(put).await?;
+    app.state.push.note(&holders, &still);
     let mut response = if created { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(response.json(json!({"created": created})))
 }
@@ -137,7 +136,7 @@ fn checked(
 /// Forgets a subscription. One that is not known, or another user's, is no error and nothing happens.
 pub async fn unsubscribe(
     Body(body): Body,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     let body: EndBody = parse(&body, "{\"endpoint\": …}")?;
@@ -147,14 +146,14 @@ pub async fn unsubscribe(
         let left = push_subscriptions::remove(connection, Some(user), &body.endpoint)?;
         Ok((left, push_subscriptions::subscribed(connection, Some(left.as_slice()))?))
     };
-    let (left, still) = shared.store.run(end).await?;
-    shared.push.note(left.as_slice(), &still);
+    let (left, still) = app.state.store.run(end).await?;
+    app.state.push.note(left.as_slice(), &still);
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// What came of a pushed message, from a service worker: the token inside the message is the permission.
-pub async fn report(Body(body): Body, shared: web::Data<Arc<Shared>>) -> Result<HttpResponse, ApiError> {
-    let secret = shared.push.report_secret().ok_or_else(off)?;
+pub async fn report(Body(body): Body, app: web::Data<App>) -> Result<HttpResponse, ApiError> {
+    let secret = app.state.push.report_secret().ok_or_else(off)?;
     let body: ReportBody = parse(&body, "{\"token\": …, \"outcome\": …}")?;
     let now = Timestamp::now();
     let report = report_token::verify(secret, &body.token, now)?;
@@ -175,13 +174,13 @@ pub async fn report(Body(body): Body, shared: web::Data<Arc<Shared>>) -> Result<
         value: None,
         occurred_at: now,
     };
-    if !shared.journal.offer(Record::Feedback(row)).is_queued() {
+    if !app.journal.offer(Record::Other(decide::Record::Feedback(row))).is_queued() {
         return Err(ApiError::Overloaded("too much waits to be stored, try again in a moment".to_owned()));
     }
     let user = report.user;
-    let mut names = shared.store.run(move |connection| users::external_ids(connection, &[user])).await?;
+    let mut names = app.state.store.run(move |connection| users::external_ids(connection, &[user])).await?;
     if let Some(name) = names.remove(&user) {
-        shared.registry.happened(&name, Input::Reported(report.notification, outcome));
+        app.registry.happened(&name, Input::Reported(report.notification, outcome));
     }
     Ok(HttpResponse::NoContent().finish())
 }

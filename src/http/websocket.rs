@@ -15,7 +15,7 @@ use futures_util::SinkExt;
 
 use super::error::ApiError;
 use super::origin;
-use crate::actors::Shared;
+use crate::actors::App;
 use crate::actors::gateway::UserGateway;
 use crate::config::AuthMode;
 use crate::transport::Gateway;
@@ -26,11 +26,11 @@ use crate::transport::ws::{self, session};
 pub async fn open(
     request: HttpRequest,
     payload: web::Payload,
-    shared: web::Data<Arc<Shared>>,
+    app: web::Data<App>,
     limits: web::Data<Arc<ws::Limits>>,
     gateway: web::Data<Arc<UserGateway>>,
 ) -> Result<HttpResponse, Error> {
-    if !origin::is_allowed(request.headers(), &shared.config.server.allowed_origins) {
+    if !origin::is_allowed(request.headers(), &app.state.config.server.allowed_origins) {
         return Err(ApiError::Origin.into());
     }
     let gateway: Arc<UserGateway> = Arc::clone(&gateway);
@@ -65,7 +65,7 @@ impl EchoLimits {
 /// Who may be upgraded, and to what.
 pub struct Upgrades {
     /// The server.
-    pub shared: Arc<Shared>,
+    pub app: Arc<App>,
     /// What clients keep to.
     pub limits: Arc<ws::Limits>,
     /// Where they log in.
@@ -103,7 +103,7 @@ impl Upgrades {
     }
 
     fn admit(&self, request: &Request) -> Result<Admitted, ApiError> {
-        let config = &self.shared.config;
+        let config = &self.app.state.config;
         if config.auth.mode == AuthMode::Off && !origin::host_is_loopback(request.headers()) {
             return Err(ApiError::Origin);
         }

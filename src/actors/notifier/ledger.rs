@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use super::direct::Direct;
+use super::request::Direct;
 use crate::base::{ExternalId, Millis, NotificationId, Timestamp};
 use crate::notify::message::Encoded;
 use crate::store::outbox::OutboxRow;

@@ -12,28 +12,29 @@
 
 mod direct;
 mod lanes;
-mod ledger;
+pub mod ledger;
+pub mod messages;
+mod request;
 mod round;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture};
-use tokio::sync::oneshot;
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
 
-use super::send::{Offer, offer};
-use super::shared::Shared;
-use super::user::{Deliver, UserActor};
-use super::watch::Lifeline;
+use self::lanes::Lanes;
+use self::ledger::{Batch, Ledger, Turn};
+use self::messages::{Submit, SubmitError};
+use self::round::{Found, Round};
+use super::mailbox::DropGuard;
+use super::send::Offer;
+use super::user::launcher::UserLauncher;
+use super::user::messages::UserMessage;
 use crate::base::{ExternalId, Millis, NotificationId, Timestamp};
-use crate::store::outbox::{Accepted, Submission};
+use crate::state::AppState;
+use crate::store::outbox::Submission;
 use crate::telemetry::Count;
-
-use lanes::Lanes;
-use ledger::Ledger;
-pub use ledger::{Batch, Ticket, Turn};
-use round::{Found, Round};
 
 /// Requests waiting in the mailbox.
 const MAILBOX: usize = 4_096;
@@ -54,30 +55,10 @@ const MAX_DELAY: Duration = Duration::from_secs(60);
 /// Longest sleep: another process may have put something into the outbox.
 const MAX_SLEEP: Millis = Millis::seconds(60);
 
-/// From a request handler. Answered after the commit.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Submit {
-    /// In order.
-    pub submissions: Vec<Submission>,
-    /// One outcome a submission.
-    pub reply: oneshot::Sender<Result<Vec<Accepted>, SubmitError>>,
-}
-
-/// Why nothing was accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SubmitError {
-    /// Too much waits.
-    #[error("too many messages are waiting, try again in a moment")]
-    Overloaded,
-    /// The database did not answer; nothing is known to be accepted. Safe to repeat with the same keys.
-    #[error("the messages could not be stored, try again in a moment")]
-    Unavailable,
-}
-
 /// See the module.
 pub struct NotifierActor {
-    shared: Arc<Shared>,
+    state: Arc<AppState>,
+    launcher: Arc<UserLauncher>,
     ledger: Arc<Ledger>,
     waiting: VecDeque<Submit>,
     /// Users in `waiting`.
@@ -98,14 +79,15 @@ pub struct NotifierActor {
     /// What came back is looked at from then on.
     retry_at: Option<Instant>,
     alarm: Option<SpawnHandle>,
-    _lifeline: Lifeline,
+    _guard: DropGuard,
 }
 
 impl NotifierActor {
     /// About to read what is left from before.
-    pub fn new(shared: Arc<Shared>, lifeline: Lifeline) -> Self {
+    pub fn new(state: Arc<AppState>, launcher: Arc<UserLauncher>, guard: DropGuard) -> Self {
         Self {
-            shared,
+            state,
+            launcher,
             ledger: Arc::default(),
             waiting: VecDeque::new(),
             n_waiting: 0,
@@ -119,7 +101,7 @@ impl NotifierActor {
             pump: false,
             retry_at: None,
             alarm: None,
-            _lifeline: lifeline,
+            _guard: guard,
         }
     }
 
@@ -141,7 +123,7 @@ impl NotifierActor {
             self.retry_at = (!round.returned.is_empty()).then(|| Instant::now() + PAUSE);
         }
         while let Some(submit) = self.waiting.pop_front() {
-            self.n_waiting -= size(&submit);
+            self.n_waiting -= submit.size();
             round.replies.push((submit.submissions.len(), submit.reply));
             // At once means now: never before the cursor.
             round.submissions.extend(
@@ -162,7 +144,7 @@ impl NotifierActor {
         let now = Timestamp::now().max(Timestamp(self.cursor.0.0 + 1));
         let Some(round) = self.next_round(now) else { return self.rest(context) };
         self.in_flight = true;
-        let store = self.shared.store.clone();
+        let store = self.state.store.clone();
         let round = Arc::new(round);
         let running = Arc::clone(&round);
         let run = async move { store.run(move |connection| running.run(connection)).await };
@@ -172,7 +154,7 @@ impl NotifierActor {
                 (Ok(found), Ok(round)) => actor.finish(round, found),
                 (Err(error), Ok(round)) => {
                     log::error!("outbox not written error={error}");
-                    actor.shared.metrics.add(Count::FailedCommits, 1);
+                    actor.state.metrics.add(Count::FailedCommits, 1);
                     // What was accepted may be stored all the same: it lies after the cursor, and nobody else would look.
                     actor.next_due = Some(actor.cursor.0);
                     actor.give_back(round);
@@ -265,13 +247,10 @@ impl NotifierActor {
             let Some(turn) = self.lanes.next(free) else { break };
             let user = turn.user.clone();
             let ticket = self.ledger.ticket(turn);
-            let entry = self.shared.registry.get_or_start(&user, |instance, missed| {
-                UserActor::launch(user.clone(), instance, Arc::clone(&self.shared), missed)
-            });
-            match offer(&entry.address, Deliver(ticket)) {
-                Offer::Queued => {}
-                Offer::Full(Deliver(ticket)) | Offer::Closed(Deliver(ticket)) => {
-                    self.shared.metrics.add(Count::MailboxFull, 1);
+            let entry = self.launcher.get_or_start(&user);
+            if let Offer::Full(message) | Offer::Closed(message) = entry.offer(UserMessage::Deliver(ticket)) {
+                self.state.metrics.add(Count::MailboxFull, 1);
+                if let UserMessage::Deliver(ticket) = message {
                     ticket.keep();
                 }
             }
@@ -324,15 +303,6 @@ fn delay(returns: u16) -> Option<Duration> {
     Some(PAUSE.saturating_mul(1 << doublings).min(MAX_DELAY))
 }
 
-fn size(submit: &Submit) -> usize {
-    use crate::notify::message::Audience;
-    let users = |submission: &Submission| match &submission.audience {
-        Audience::Users(users) => users.len(),
-        Audience::Segment(_) | Audience::Everyone => 1,
-    };
-    submit.submissions.iter().map(users).sum()
-}
-
 impl Actor for NotifierActor {
     type Context = Context<Self>;
 
@@ -346,7 +316,7 @@ impl Handler<Submit> for NotifierActor {
     type Result = ();
 
     fn handle(&mut self, submit: Submit, context: &mut Self::Context) {
-        let n = size(&submit);
+        let n = submit.size();
         if self.n_waiting + n > MAX_WAITING || self.lanes.len() > MAX_WAITING {
             let _ = submit.reply.send(Err(SubmitError::Overloaded));
             return;
@@ -360,17 +330,5 @@ impl Handler<Submit> for NotifierActor {
             self.waiting.push_back(submit);
         }
         self.work(context);
-    }
-}
-
-impl Shared {
-    /// Accepts messages of the shop; comes back when they are durable.
-    pub async fn submit(&self, submissions: Vec<Submission>) -> Result<Vec<Accepted>, SubmitError> {
-        let (reply, answer) = oneshot::channel();
-        match self.notifier.offer(Submit { submissions, reply }) {
-            Offer::Queued => answer.await.unwrap_or(Err(SubmitError::Unavailable)),
-            Offer::Full(_) => Err(SubmitError::Overloaded),
-            Offer::Closed(_) => Err(SubmitError::Unavailable),
-        }
     }
 }

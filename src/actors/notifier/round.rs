@@ -2,10 +2,8 @@
 
 use std::collections::HashSet;
 
-use tokio::sync::oneshot;
-
-use super::SubmitError;
 use super::ledger::{Batch, Turn};
+use super::messages::Reply;
 use crate::base::{NotificationId, Timestamp};
 use crate::notify::message::Audience;
 use crate::store::outbox::{self, Accepted, OutboxRow, Submission};
@@ -13,7 +11,6 @@ use crate::store::{self, Connection, StoreError};
 
 /// A place on the timeline of the outbox.
 pub(super) type Cursor = (Timestamp, i64);
-type Reply = oneshot::Sender<Result<Vec<Accepted>, SubmitError>>;
 
 /// Rows read at a time; each may have a thousand users.
 const READ: i64 = 200;

@@ -3,11 +3,11 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use crate::actors::shared::Shared;
 use crate::base::{ModelVersion, Timestamp};
 use crate::evaluate::{self, gate};
 use crate::recommend::train::train_propensity;
 use crate::recommend::{ModelSet, Stage, TrainError, Trained, TrainingData, TrainingParameters};
+use crate::state::AppState;
 use crate::store::models::{self, ModelState, NewModel};
 use crate::store::rules::RuleRow;
 use crate::store::user_features::{self, UserFeaturesRow};
@@ -47,13 +47,13 @@ pub struct Outcome {
 }
 
 /// Parameters from the configuration.
-pub fn parameters(shared: &Shared) -> TrainingParameters {
-    let training = &shared.config.training;
+pub fn parameters(state: &AppState) -> TrainingParameters {
+    let training = &state.config.training;
     let mut parameters = TrainingParameters::default();
     parameters.segments.k = training.segments;
     parameters.segments.seed = training.seed;
     parameters.seed = training.seed;
-    parameters.diversity = shared.config.recommend.diversity;
+    parameters.diversity = state.config.recommend.diversity;
     parameters.ensemble.max_work = f64::from(training.dense_work) * 1e9;
     parameters.n_threads = match training.threads {
         0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1)),
@@ -64,12 +64,12 @@ pub fn parameters(shared: &Shared) -> TrainingParameters {
 
 /// Reads, trains and measures on a hold-out in time; stores nothing. Blocks.
 pub fn measure(
-    shared: &Shared,
+    state: &AppState,
     now: Timestamp,
     progress: &mut dyn FnMut(Stage, f32) -> ControlFlow<()>,
 ) -> Result<Trained, TrainingError> {
-    let mut data = read(shared, progress)?;
-    let parameters = parameters(shared);
+    let mut data = read(state, progress)?;
+    let parameters = parameters(state);
     let left_out = data.cap_users(parameters.max_user_events);
     if left_out > 0 {
         log::warn!(
@@ -77,14 +77,14 @@ pub fn measure(
             parameters.max_user_events
         );
     }
-    let catalogue = shared.catalogue.load_full();
-    let models = shared.models.load_full();
+    let catalogue = state.catalogue.load_full();
+    let models = state.models.load_full();
     let current = (models.version != ModelVersion(0)).then_some(&*models);
     let mut trained = evaluate::train_against(&data, &catalogue, now, &parameters, current, progress)?;
     drop(data);
     let since = now.plus_days(-MESSAGE_DAYS);
-    let window = shared.rules.load().attribution_window;
-    let messages = shared.store.read_in_background(shared.config.training.niceness, |connection| {
+    let window = state.rules().attribution_window;
+    let messages = state.store.read_in_background(state.config.training.niceness, |connection| {
         propensity::messages(connection, since, MESSAGES, window)
     })?;
     let fitted = train_propensity(&mut trained.model, &messages, now, progress)?;
@@ -95,20 +95,20 @@ pub fn measure(
 
 /// Reads, trains, judges and stores. Blocks for as long as it takes: never on an arbiter.
 pub fn train(
-    shared: &Shared,
+    state: &AppState,
     progress: &mut dyn FnMut(Stage, f32) -> ControlFlow<()>,
 ) -> Result<Outcome, TrainingError> {
     let started = Instant::now();
     let now = Timestamp::now();
-    let Trained { mut model, metrics, features } = measure(shared, now, progress)?;
-    let current = shared.models.load();
+    let Trained { mut model, metrics, features } = measure(state, now, progress)?;
+    let current = state.models.load();
     let current_metrics = (current.version != ModelVersion(0)).then_some(&current.metrics);
-    let gate = gate::judge(&metrics, current_metrics, shared.config.training.gate_tolerance);
+    let gate = gate::judge(&metrics, current_metrics, state.config.training.gate_tolerance);
     if progress(Stage::Save, 0.95).is_break() {
         return Err(TrainError::Cancelled.into());
     }
     let took = started.elapsed();
-    shared.store.run_blocking(|connection| {
+    state.store.run_blocking(|connection| {
         model.version = models::reserve_version(connection)?;
         Ok(())
     })?;
@@ -137,8 +137,8 @@ pub fn train(
         })
         .collect();
     let rule_rows = rule_rows(&model);
-    let keep = i64::from(shared.config.training.keep_versions);
-    shared.store.run_blocking(|connection| {
+    let keep = i64::from(state.config.training.keep_versions);
+    state.store.run_blocking(|connection| {
         in_transaction(connection, |connection| {
             models::insert(connection, &new)?;
             rules::insert(connection, new.version, &rule_rows)?;
@@ -167,12 +167,12 @@ fn rule_rows(model: &ModelSet) -> Vec<RuleRow> {
 }
 
 fn read(
-    shared: &Shared,
+    state: &AppState,
     progress: &mut dyn FnMut(Stage, f32) -> ControlFlow<()>,
 ) -> Result<TrainingData, TrainingError> {
     let mut events_read = Vec::new();
     let mut cancelled = progress(Stage::Read, 0.0).is_break();
-    let n_users = shared.store.read_in_background(shared.config.training.niceness, |connection| {
+    let n_users = state.store.read_in_background(state.config.training.niceness, |connection| {
         // Room for all at once: a vector that doubles holds the events one and a half times while it grows.
         let about = usize::try_from(events::count_estimate(connection)?).unwrap_or(0).max(1);
         events_read.reserve(about + about / 64);

@@ -16,11 +16,11 @@ use serde::{Deserialize, Serialize};
 
 use super::training::{Outcome, TrainingError, train};
 use super::turns::Turns;
-use crate::actors::shared::Shared;
 use crate::base::ModelVersion;
 use crate::config::Config;
 use crate::evaluate::gate::Gate;
 use crate::recommend::{ModelSet, Stage, TrainError};
+use crate::state::AppState;
 use crate::store::{items, models};
 
 /// The subcommand that works.
@@ -51,13 +51,13 @@ enum Report {
 
 /// Trains in a worker and reads the new model back. Blocks for as long as it takes; told to break, it ends the worker.
 pub fn train_beside(
-    shared: &Shared,
+    state: &AppState,
     progress: &mut dyn FnMut(Stage, f32) -> ControlFlow<()>,
 ) -> Result<Outcome, TrainingError> {
     // An import beside the running server may have brought items: the model may name them.
-    let niceness = shared.config.training.niceness;
-    let _ = shared.upsert_items(shared.store.read_in_background(niceness, items::load_all)?);
-    let mut worker = Worker::start(shared)?;
+    let niceness = state.config.training.niceness;
+    let _ = state.upsert_items(state.store.read_in_background(niceness, items::load_all)?);
+    let mut worker = Worker::start(state)?;
     let stdout =
         worker.child.stdout.take().ok_or_else(|| TrainingError::Worker("it has no output".to_owned()))?;
     for line in BufReader::new(stdout).lines() {
@@ -73,7 +73,7 @@ pub fn train_beside(
             Report::Progress { .. } => {}
             Report::Stored { version, gate, took } => {
                 drop(worker);
-                let model = read_back(shared, version)?;
+                let model = read_back(state, version)?;
                 return Ok(Outcome { model, gate, took });
             }
             Report::Failed(message) => return Err(TrainingError::Worker(message)),
@@ -86,8 +86,8 @@ pub fn train_beside(
     )))
 }
 
-fn read_back(shared: &Shared, version: ModelVersion) -> Result<ModelSet, TrainingError> {
-    let artefact = shared.store.run_blocking(|connection| models::load(connection, version))?;
+fn read_back(state: &AppState, version: ModelVersion) -> Result<ModelSet, TrainingError> {
+    let artefact = state.store.run_blocking(|connection| models::load(connection, version))?;
     let artefact =
         artefact.ok_or_else(|| TrainingError::Worker(format!("version {version} is not stored")))?;
     let mut model = ModelSet::decode(&artefact).map_err(|error| TrainingError::Worker(error.to_string()))?;
@@ -103,10 +103,10 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(shared: &Shared) -> Result<Self, TrainingError> {
+    fn start(state: &AppState) -> Result<Self, TrainingError> {
         let failed =
             |error: std::io::Error| TrainingError::Worker(format!("it could not be started: {error}"));
-        let order = Order { url: shared.store.url().to_owned(), config: shared.config.clone() };
+        let order = Order { url: state.store.url().to_owned(), config: state.config.clone() };
         let order = serde_json::to_string(&order).map_err(|error| failed(error.into()))?;
         let mut command = Command::new(program());
         command.arg0("tidings").arg(SUBCOMMAND).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -140,9 +140,9 @@ fn program() -> PathBuf {
 }
 
 /// The worker's part: trains and says on standard output how it goes. Blocks.
-pub fn work(shared: &Shared) -> std::io::Result<()> {
+pub fn work(state: &AppState) -> std::io::Result<()> {
     let mut told: Option<(Stage, Instant)> = None;
-    let outcome = train(shared, &mut |stage, share| {
+    let outcome = train(state, &mut |stage, share| {
         if told.is_some_and(|(last, at)| last == stage && at.elapsed() < TELL_EVERY) {
             return ControlFlow::Continue(());
         }

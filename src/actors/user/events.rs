@@ -6,7 +6,7 @@ use std::time::Instant;
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 
 use super::UserActor;
-use crate::actors::ingest::{IngestError, Origin};
+use crate::actors::ingest::messages::{IngestError, Origin};
 use crate::base::{ConnectionId, Timestamp};
 use crate::decide::Input;
 use crate::deliver::{Frame, frames};
@@ -46,13 +46,13 @@ impl UserActor {
                 }
             }
         }
-        self.shared.metrics.add(Count::RejectedEvents, refused.len() as u64);
+        self.app.metrics.add(Count::RejectedEvents, refused.len() as u64);
         self.send_errors(connection, refused, false, context);
         if good.is_empty() {
             return;
         }
-        let shared = Arc::clone(&self.shared);
-        let commit = async move { shared.ingest(good, at, Origin::UserActor).await };
+        let (app, ingest) = (Arc::clone(&self.app), Arc::clone(&self.mailboxes.ingest));
+        let commit = async move { ingest.ingest(good, at, Origin::UserActor, &app).await };
         context.spawn(commit.into_actor(self).map(move |outcome, actor, context| match outcome {
             Ok(appended) => {
                 actor.answer(connection, &ids, &appended, single, context);

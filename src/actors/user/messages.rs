@@ -1,11 +1,11 @@
-//! Messages of a user's actor.
+//! Messages of a user's actor: one type, so that the registry keeps one recipient a user.
 
 use std::time::Instant;
 
 use actix::Message;
 use tokio::sync::oneshot;
 
-use crate::actors::notifier::Ticket;
+use crate::actors::notifier::ledger::Ticket;
 use crate::base::{Timestamp, UserId};
 use crate::decide::{Input, Recommendations};
 use crate::event::Event;
@@ -13,45 +13,38 @@ use crate::notify::policy::PreferenceDocument;
 use crate::profile::{Profile, SegmentId};
 use crate::transport::Opened;
 
-/// From the gateway: a client whose login was checked.
+/// Everything that a user's actor is told and asked by others than its pipes.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Connect(pub Opened);
-
-/// From the ingest actor: events of this user that came by another way than its socket, as stored.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct EventsCommitted {
-    /// In order.
-    pub events: Vec<Event>,
-    /// When the request was read.
-    pub at: Instant,
-}
-
-/// From the notifier: a message of the API to this user.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Deliver(pub Ticket);
-
-/// From request handlers and other actors: something happened to the user. It is stored already, where it is stored at all: a
-/// user who is being read is read once more for it.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Happened(pub Input);
-
-/// From request handlers: the live profile. Dropped unanswered while the user is read.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct ProfileSnapshot(pub oneshot::Sender<Snapshot>);
-
-/// From request handlers: the best `n` items for the user right now. Dropped unanswered while the user is read.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Recommend {
-    /// Most items.
-    pub n: usize,
-    /// Where the answer goes.
-    pub reply: oneshot::Sender<Recommendations>,
+pub enum UserMessage {
+    /// From the gateway: a client whose login was checked.
+    Connect(Opened),
+    /// From the notifier: a message of the API to this user.
+    Deliver(Ticket),
+    /// From the ingest actor: events of this user that came by another way than its socket, as stored.
+    EventsCommitted {
+        /// In order.
+        events: Vec<Event>,
+        /// When the request was read.
+        at: Instant,
+    },
+    /// From request handlers and other actors: something happened to the user. It is stored already, where it is stored at
+    /// all: a user who is being read is read once more for it.
+    Happened(Input),
+    /// From request handlers: the live profile. Dropped unanswered while the user is read.
+    ProfileSnapshot(oneshot::Sender<Snapshot>),
+    /// From request handlers: the best `n` items for the user right now. Dropped unanswered while the user is read.
+    Recommend {
+        /// Most items.
+        n: usize,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Recommendations>,
+    },
+    /// From the shutdown: close every connection with 3001 and end.
+    Drain {
+        /// When its clients are to come back: spread, so that a deploy is not a storm.
+        retry_ms: u32,
+    },
 }
 
 /// The live profile of a user.
@@ -69,12 +62,4 @@ pub struct Snapshot {
     pub preferences: PreferenceDocument,
     /// Moment at which the first of the present connections came.
     pub connected_at: Timestamp,
-}
-
-/// From the shutdown: close every connection with 3001 and end.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Drain {
-    /// When its clients are to come back: spread, so that a deploy is not a storm.
-    pub retry_ms: u32,
 }

@@ -8,7 +8,8 @@
 //! ```
 
 mod events;
-mod messages;
+pub mod launcher;
+pub mod messages;
 mod perform;
 mod pipes;
 
@@ -21,18 +22,19 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHandle, WrapFuture,
 };
 
-use super::loader::LoadError;
-use super::notifier::Ticket;
-use super::shared::Shared;
+use self::messages::{Snapshot, UserMessage};
+use self::pipes::Pipes;
+use super::ingest::messages::Ingest;
+use super::journal::messages::Record;
+use super::loader::messages::{Load, LoadError};
+use super::mailbox::Mailbox;
+use super::notifier::ledger::Ticket;
+use super::registry::Registry;
 use crate::base::{ConnectionId, ExternalId, NotificationId};
 use crate::decide::{ApiMessage, Input, Loaded, UserState};
 use crate::deliver::{CloseCode, Inbound};
+use crate::state::AppState;
 use crate::transport::{Opened, Outbound, Received, ReceivedKind};
-
-pub use messages::{
-    Connect, Deliver, Drain, EventsCommitted, Happened, ProfileSnapshot, Recommend, Snapshot,
-};
-use pipes::Pipes;
 
 /// Messages waiting for one user.
 const MAILBOX: usize = 256;
@@ -45,6 +47,16 @@ const TICK: Duration = Duration::from_secs(30);
 /// An actor that was started for messages waits this long for more of them.
 const ABSENT_LINGER: Duration = Duration::from_millis(50);
 
+/// Mailboxes that a user's actor writes to; one value for all of them.
+pub struct UserMailboxes {
+    /// Commits what was decided and sent.
+    pub journal: Arc<Mailbox<Record>>,
+    /// Commits events.
+    pub ingest: Arc<Mailbox<Ingest>>,
+    /// Reads users.
+    pub loader: Arc<Mailbox<Load>>,
+}
+
 enum State {
     /// The store is being asked; logins wait. `before` is the old state of a reload.
     Loading { waiting: Vec<Opened>, before: Option<Box<UserState>> },
@@ -56,7 +68,9 @@ enum State {
 pub struct UserActor {
     user: ExternalId,
     instance: u64,
-    shared: Arc<Shared>,
+    app: Arc<AppState>,
+    mailboxes: Arc<UserMailboxes>,
+    registry: Arc<Registry>,
     /// Something could not be delivered to the mailbox: the user is read again.
     missed: Arc<AtomicBool>,
     state: State,
@@ -81,11 +95,20 @@ pub struct UserActor {
 }
 
 impl UserActor {
-    fn new(user: ExternalId, instance: u64, shared: Arc<Shared>, missed: Arc<AtomicBool>) -> Self {
+    fn new(
+        user: ExternalId,
+        instance: u64,
+        app: Arc<AppState>,
+        mailboxes: Arc<UserMailboxes>,
+        registry: Arc<Registry>,
+        missed: Arc<AtomicBool>,
+    ) -> Self {
         Self {
             user,
             instance,
-            shared,
+            app,
+            mailboxes,
+            registry,
             missed,
             state: State::Loading { waiting: Vec::new(), before: None },
             pipes: Pipes::default(),
@@ -106,19 +129,20 @@ impl UserActor {
     pub fn launch(
         user: ExternalId,
         instance: u64,
-        shared: Arc<Shared>,
+        app: Arc<AppState>,
+        mailboxes: Arc<UserMailboxes>,
+        registry: Arc<Registry>,
         missed: Arc<AtomicBool>,
     ) -> Addr<Self> {
         Self::create(|context| {
             context.set_mailbox_capacity(MAILBOX);
-            Self::new(user, instance, shared, missed)
+            Self::new(user, instance, app, mailboxes, registry, missed)
         })
     }
 
     fn load(&mut self, context: &mut Context<Self>) {
-        let shared = Arc::clone(&self.shared);
-        let user = self.user.clone();
-        let load = async move { shared.load(&user, true).await };
+        let (loader, user) = (Arc::clone(&self.mailboxes.loader), self.user.clone());
+        let load = async move { loader.load(&user, true).await };
         context.spawn(load.into_actor(self).map(|outcome, actor, context| actor.loaded(outcome, context)));
     }
 
@@ -130,11 +154,11 @@ impl UserActor {
             self.finish(context);
             return;
         };
-        let (snapshot, shared) = (self.shared.snapshot(), Arc::clone(&self.shared));
-        let world = snapshot.world(Some(loaded.user), &shared);
-        let mut state = Box::new(UserState::new(&self.user, *loaded, &shared.epoch, &world));
+        let (snapshot, app) = (self.app.snapshot(), Arc::clone(&self.app));
+        let world = snapshot.world(Some(loaded.user), &app);
+        let mut state = Box::new(UserState::new(&self.user, *loaded, &app.epoch, &world));
         if !state.is_robot {
-            shared.monitor.note_features(&state.profile.features(world.now));
+            app.monitor.note_features(&state.profile.features(world.now));
         }
         let effects = before.map(|before| state.adopt(*before, &world)).unwrap_or_default();
         self.state = State::Ready(state);
@@ -194,7 +218,7 @@ impl UserActor {
                     return;
                 }
                 let connection = pipe.connection;
-                self.pipes.attach(pipe, &self.shared);
+                self.pipes.attach(pipe, &self.app.metrics);
                 self.logins.push((connection, at));
                 self.take(Input::LoggedIn { connection, login }, None, context);
                 self.logins.retain(|(login, _)| self.pipes.has(*login));
@@ -219,7 +243,7 @@ impl UserActor {
 
     /// Forgets a connection; one that is not there is no error.
     fn disconnected(&mut self, connection: ConnectionId, context: &mut Context<Self>) {
-        if self.pipes.detach(connection, &self.shared) {
+        if self.pipes.detach(connection, &self.app.metrics) {
             self.take(Input::Disconnected(connection), None, context);
         }
         if self.pipes.is_empty() {
@@ -256,7 +280,7 @@ impl UserActor {
             State::Loading { waiting, .. } => waiting.len(),
             State::Ready(_) => 0,
         };
-        let linger = Duration::from_millis(self.shared.config.socket.linger_ms);
+        let linger = Duration::from_millis(self.app.config.socket.linger_ms);
         let quiet = self.serving().is_none_or(|state| state.is_quiet());
         if self.pipes.len() + waiting > 0 {
             self.idle_since = None;
@@ -290,7 +314,7 @@ impl UserActor {
         if !self.only_for_messages {
             self.take(Input::Ending, None, context);
         }
-        self.shared.registry.remove(&self.user, self.instance);
+        self.registry.remove(&self.user, self.instance);
         self.hang_up(CloseCode::StreamLost);
         context.run_later(Duration::from_millis(100), |actor, context| {
             actor.hang_up(CloseCode::StreamLost);
@@ -314,29 +338,13 @@ impl Actor for UserActor {
 
     fn started(&mut self, context: &mut Self::Context) {
         self.load(context);
-        let linger = Duration::from_millis(self.shared.config.socket.linger_ms);
+        let linger = Duration::from_millis(self.app.config.socket.linger_ms);
         context.run_interval(TICK.min(linger).max(Duration::from_secs(1)), Self::tick);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        self.shared.registry.remove(&self.user, self.instance);
-        self.pipes.count_off(&self.shared);
-    }
-}
-
-impl Handler<Connect> for UserActor {
-    type Result = ();
-
-    fn handle(&mut self, connect: Connect, context: &mut Self::Context) {
-        self.connect(connect.0, context);
-    }
-}
-
-impl Handler<Deliver> for UserActor {
-    type Result = ();
-
-    fn handle(&mut self, deliver: Deliver, context: &mut Self::Context) {
-        self.deliver(deliver.0, context);
+        self.registry.remove(&self.user, self.instance);
+        self.pipes.count_off(&self.app.metrics);
     }
 }
 
@@ -348,57 +356,41 @@ impl Handler<Received> for UserActor {
     }
 }
 
-impl Handler<EventsCommitted> for UserActor {
+impl Handler<UserMessage> for UserActor {
     type Result = ();
 
-    fn handle(&mut self, committed: EventsCommitted, context: &mut Self::Context) {
-        self.happened(Input::EventsStored(committed.events), Some(committed.at), context);
-    }
-}
-
-impl Handler<Happened> for UserActor {
-    type Result = ();
-
-    fn handle(&mut self, happened: Happened, context: &mut Self::Context) {
-        self.happened(happened.0, None, context);
-    }
-}
-
-impl Handler<ProfileSnapshot> for UserActor {
-    type Result = ();
-
-    fn handle(&mut self, question: ProfileSnapshot, _: &mut Self::Context) {
-        if let State::Ready(state) = &self.state {
-            let _ = question.0.send(Snapshot {
-                user: state.user,
-                profile: state.profile.clone(),
-                segment: state.segment,
-                connections: self.pipes.len(),
-                preferences: state.document.clone(),
-                connected_at: state.connected_at,
-            });
+    fn handle(&mut self, message: UserMessage, context: &mut Self::Context) {
+        match message {
+            UserMessage::Connect(opened) => self.connect(opened, context),
+            UserMessage::Deliver(ticket) => self.deliver(ticket, context),
+            UserMessage::EventsCommitted { events, at } => {
+                self.happened(Input::EventsStored(events), Some(at), context);
+            }
+            UserMessage::Happened(input) => self.happened(input, None, context),
+            UserMessage::ProfileSnapshot(reply) => {
+                if let State::Ready(state) = &self.state {
+                    let _ = reply.send(Snapshot {
+                        user: state.user,
+                        profile: state.profile.clone(),
+                        segment: state.segment,
+                        connections: self.pipes.len(),
+                        preferences: state.document.clone(),
+                        connected_at: state.connected_at,
+                    });
+                }
+            }
+            UserMessage::Recommend { n, reply } => {
+                if let State::Ready(state) = &self.state {
+                    let snapshot = self.app.snapshot();
+                    let world = snapshot.world(Some(state.user), &self.app);
+                    let _ = reply.send(state.recommend(None, n, &world));
+                }
+            }
+            UserMessage::Drain { retry_ms } => {
+                self.pipes.tell_all(|| Outbound::ComeBack { retry_ms });
+                self.hang_up(CloseCode::ShuttingDown);
+                context.stop();
+            }
         }
-    }
-}
-
-impl Handler<Recommend> for UserActor {
-    type Result = ();
-
-    fn handle(&mut self, question: Recommend, _: &mut Self::Context) {
-        if let State::Ready(state) = &self.state {
-            let snapshot = self.shared.snapshot();
-            let world = snapshot.world(Some(state.user), &self.shared);
-            let _ = question.reply.send(state.recommend(None, question.n, &world));
-        }
-    }
-}
-
-impl Handler<Drain> for UserActor {
-    type Result = ();
-
-    fn handle(&mut self, drain: Drain, context: &mut Self::Context) {
-        self.pipes.tell_all(|| Outbound::ComeBack { retry_ms: drain.retry_ms });
-        self.hang_up(CloseCode::ShuttingDown);
-        context.stop();
     }
 }

@@ -1,5 +1,6 @@
 //! Carries out the effects of a transition, in order.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use tokio::sync::oneshot;
 
 use super::{State, UserActor};
-use crate::actors::journal;
+use crate::actors::journal::messages::Record;
 use crate::base::{ConnectionId, NotificationId, Timestamp};
 use crate::decide::record::DecisionRow;
 use crate::decide::{Counter, Effect, Input, Outgoing};
@@ -20,13 +21,13 @@ impl UserActor {
     /// read. While the user is read for the first time, nobody is there to take it.
     pub(super) fn take(&mut self, input: Input, cause: Option<Instant>, context: &mut Context<Self>) {
         let started = Instant::now();
-        let snapshot = self.shared.snapshot();
-        let shared = std::sync::Arc::clone(&self.shared);
+        let snapshot = self.app.snapshot();
+        let app = Arc::clone(&self.app);
         let Some(state) = self.serving() else { return };
-        let world = snapshot.world(Some(state.user), &shared);
+        let world = snapshot.world(Some(state.user), &app);
         let effects = state.on(input, &world);
         if effects.iter().any(|effect| matches!(effect, Effect::Count(Counter::Ranked { .. }))) {
-            shared.metrics.time(Timing::Recommend, started.elapsed());
+            app.metrics.time(Timing::Recommend, started.elapsed());
         }
         self.perform(effects, cause, context);
     }
@@ -41,7 +42,7 @@ impl UserActor {
         let mut reload = false;
         for effect in effects {
             match effect {
-                Effect::Record(record) => self.journal(journal::Record::from(record)),
+                Effect::Record(record) => self.journal(Record::Other(record)),
                 Effect::Store(outgoing) => self.store(outgoing, cause, context),
                 Effect::Send(connection, frame) => self.send(connection, frame, false, &mut given_up),
                 Effect::Replay(connection, frame) => self.send(connection, frame, true, &mut given_up),
@@ -49,7 +50,7 @@ impl UserActor {
                     self.send(connection, frame, false, &mut given_up);
                     self.note_welcome(connection);
                 }
-                Effect::Close(connection, code) => self.pipes.close(connection, code, &self.shared),
+                Effect::Close(connection, code) => self.pipes.close(connection, code, &self.app.metrics),
                 Effect::SetTimer(at) => self.set_timer(at, context),
                 Effect::Settle(id) => {
                     if let Some(ticket) = self.tickets.remove(&id) {
@@ -64,8 +65,8 @@ impl UserActor {
                 }
                 // A dropped ticket comes back by itself.
                 Effect::Return(id) => drop(self.tickets.remove(&id)),
-                Effect::Learn(lesson) => self.shared.learned.learn(&lesson),
-                Effect::Drift(note) => self.shared.learned.note(&note),
+                Effect::Learn(lesson) => self.app.learned.learn(&lesson),
+                Effect::Drift(note) => self.app.learned.note(&note),
                 Effect::Reload => reload = true,
                 Effect::Count(counter) => self.count(counter),
             }
@@ -80,9 +81,9 @@ impl UserActor {
         self.finish_if_absent(context);
     }
 
-    fn journal(&self, record: journal::Record) {
-        if !self.shared.journal.offer(record).is_queued() {
-            self.shared.metrics.add(Count::MailboxFull, 1);
+    fn journal(&self, record: Record) {
+        if !self.mailboxes.journal.offer(record).is_queued() {
+            self.app.metrics.add(Count::MailboxFull, 1);
         }
     }
 
@@ -91,14 +92,11 @@ impl UserActor {
         let Outgoing { offset, decision, notification, releases } = outgoing;
         let (reply, answer) = oneshot::channel();
         // A full or restarting journal drops `reply`, and the answer below is "not stored".
-        let _ = self.shared.journal.offer(match decision {
-            Some(decision) => journal::Record::Decision {
-                decision,
-                notification: Some(notification),
-                releases,
-                reply: Some(reply),
-            },
-            None => journal::Record::Message { notification, reply },
+        let _ = self.mailboxes.journal.offer(match decision {
+            Some(decision) => {
+                Record::Decision { decision, notification: Some(notification), releases, reply }
+            }
+            None => Record::Message { notification, reply },
         });
         if let Some(cause) = cause {
             self.causes.push((offset, cause));
@@ -115,12 +113,7 @@ impl UserActor {
     fn settle_with(&mut self, id: NotificationId, decision: Box<DecisionRow>) {
         let Some(ticket) = self.tickets.remove(&id) else { return };
         let (reply, stored) = oneshot::channel();
-        self.journal(journal::Record::Decision {
-            decision,
-            notification: None,
-            releases: Vec::new(),
-            reply: Some(reply),
-        });
+        self.journal(Record::Decision { decision, notification: None, releases: Vec::new(), reply });
         actix::spawn(async move {
             if stored.await.unwrap_or(false) {
                 ticket.settle();
@@ -130,7 +123,7 @@ impl UserActor {
 
     fn send(&self, connection: ConnectionId, frame: Frame, replay: bool, given_up: &mut Vec<ConnectionId>) {
         let gone = given_up.contains(&connection);
-        if !gone && !self.pipes.send(connection, frame, replay, &self.user, &self.shared) {
+        if !gone && !self.pipes.send(connection, frame, replay, &self.user, &self.app.metrics) {
             given_up.push(connection);
         }
     }
@@ -149,7 +142,7 @@ impl UserActor {
     fn note_welcome(&mut self, connection: ConnectionId) {
         if let Some(place) = self.logins.iter().position(|(login, _)| *login == connection) {
             let (_, since) = self.logins.swap_remove(place);
-            self.shared.metrics.time(Timing::Login, since.elapsed());
+            self.app.metrics.time(Timing::Login, since.elapsed());
         }
     }
 
@@ -168,11 +161,11 @@ impl UserActor {
     }
 
     fn count(&mut self, counter: Counter) {
-        let metrics = &self.shared.metrics;
+        let metrics = &self.app.metrics;
         match counter {
             Counter::Sent => {
                 metrics.add(Count::Sends, 1);
-                self.shared.budget.spend(Timestamp::now());
+                self.app.budget.spend(Timestamp::now());
             }
             Counter::Deferred => metrics.add(Count::Defers, 1),
             Counter::Dropped => metrics.add(Count::Drops, 1),
@@ -197,16 +190,16 @@ impl UserActor {
 
     /// Asks the version that is scored beside the one that serves.
     fn compare(&self, seed: Option<crate::base::ItemId>, list: &[crate::recommend::Recommendation]) {
-        if !self.shared.monitor.has_shadow() {
+        if !self.app.monitor.has_shadow() {
             return;
         }
         if let State::Ready(state) = &self.state {
-            let snapshot = self.shared.snapshot();
-            let world = snapshot.world(Some(state.user), &self.shared);
+            let snapshot = self.app.snapshot();
+            let world = snapshot.world(Some(state.user), &self.app);
             let (stranger, found) = (Profile::default(), world.recent.look_up(seed, world.now));
             let exclude = state.policy.resting(world.rules(), world.now);
             let request = state.request(seed, list.len(), &stranger, &exclude, &found, &world);
-            self.shared.monitor.compare(&request, list);
+            self.app.monitor.compare(&request, list);
         }
     }
 }

@@ -1,9 +1,8 @@
 //! The user's open connections: frames go out here, and a client that fell behind is closed and resumes later.
 
-use crate::actors::shared::Shared;
 use crate::base::{ConnectionId, ExternalId};
 use crate::deliver::{CloseCode, Frame};
-use crate::telemetry::{Count, Gauge};
+use crate::telemetry::{Count, Gauge, Metrics};
 use crate::transport::{Outbound, PipeEnd, PipeHandle};
 
 /// Pipes of one user. The gauges of connections and connected users follow it.
@@ -29,23 +28,23 @@ impl Pipes {
         self.open.iter().find(|pipe| pipe.connection == connection)
     }
 
-    pub fn attach(&mut self, pipe: PipeHandle, shared: &Shared) {
+    pub fn attach(&mut self, pipe: PipeHandle, metrics: &Metrics) {
         if self.open.is_empty() {
-            shared.metrics.shift(Gauge::ConnectedUsers, 1);
+            metrics.shift(Gauge::ConnectedUsers, 1);
         }
         self.open.push(pipe);
-        shared.metrics.shift(Gauge::Connections, 1);
+        metrics.shift(Gauge::Connections, 1);
     }
 
     /// Removes a connection; false when it is not there.
-    pub fn detach(&mut self, connection: ConnectionId, shared: &Shared) -> bool {
+    pub fn detach(&mut self, connection: ConnectionId, metrics: &Metrics) -> bool {
         let before = self.open.len();
         self.open.retain(|pipe| pipe.connection != connection);
         let removed = self.open.len() < before;
         if removed {
-            shared.metrics.shift(Gauge::Connections, -1);
+            metrics.shift(Gauge::Connections, -1);
             if self.open.is_empty() {
-                shared.metrics.shift(Gauge::ConnectedUsers, -1);
+                metrics.shift(Gauge::ConnectedUsers, -1);
             }
         }
         removed
@@ -58,17 +57,17 @@ impl Pipes {
         frame: Frame,
         replay: bool,
         user: &ExternalId,
-        shared: &Shared,
+        metrics: &Metrics,
     ) -> bool {
         let Some(pipe) = self.get(connection) else { return true };
         match if replay { pipe.replay(frame) } else { pipe.send(frame) } {
             Ok(()) => {
-                shared.metrics.add(Count::Frames, 1);
+                metrics.add(Count::Frames, 1);
                 true
             }
             Err(end) => {
                 if end == PipeEnd::TooSlow {
-                    shared.metrics.add(Count::SlowClients, 1);
+                    metrics.add(Count::SlowClients, 1);
                     log::info!("slow client closed user_id={user} connection={connection}");
                 }
                 false
@@ -76,11 +75,11 @@ impl Pipes {
         }
     }
 
-    pub fn close(&mut self, connection: ConnectionId, code: CloseCode, shared: &Shared) {
+    pub fn close(&mut self, connection: ConnectionId, code: CloseCode, metrics: &Metrics) {
         if let Some(pipe) = self.get(connection) {
             let _ = pipe.offer(Outbound::Close(code));
         }
-        self.detach(connection, shared);
+        self.detach(connection, metrics);
     }
 
     /// Connections whose pipe has ended.
@@ -95,9 +94,9 @@ impl Pipes {
     }
 
     /// Counts the open connections off, at the end of the actor.
-    pub fn count_off(&self, shared: &Shared) {
+    pub fn count_off(&self, metrics: &Metrics) {
         let connections = i64::try_from(self.open.len()).unwrap_or(0);
-        shared.metrics.shift(Gauge::Connections, -connections);
-        shared.metrics.shift(Gauge::ConnectedUsers, -connections.min(1));
+        metrics.shift(Gauge::Connections, -connections);
+        metrics.shift(Gauge::ConnectedUsers, -connections.min(1));
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::memory::{peak_rss_mib, use_small_pages};
 use super::{evaluate_classification, evaluate_files, evaluate_sessions, say};
-use crate::actors::recommender;
+use crate::actors::recommender::training;
 use crate::app::database::{Sharing, open};
 use crate::app::server;
 use crate::base::Timestamp;
@@ -102,10 +102,10 @@ pub fn run(config: &Config, args: &EvaluateArgs) -> anyhow::Result<()> {
 
 fn stored(config: &Config, args: &EvaluateArgs) -> anyhow::Result<()> {
     let database = open(config, Sharing::Attach)?;
-    let shared = server::load_models(config.clone(), database.store.clone())?;
+    let state = server::load_models(config.clone(), database.store.clone())?;
     let bar = evaluate_files::bar(args.json)?;
     let started = Instant::now();
-    let trained = recommender::measure(&shared, Timestamp::now(), &mut |stage, done| {
+    let trained = training::measure(&state, Timestamp::now(), &mut |stage, done| {
         bar.set_message(stage.name());
         bar.set_position((100.0 * done) as u64);
         ControlFlow::Continue(())

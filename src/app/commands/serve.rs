@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::say;
-use crate::actors::recommender;
+use crate::actors::recommender::training;
 use crate::app::database::{Database, Sharing, open};
 use crate::app::demo::{self, live};
 use crate::app::server::{self, Running};
@@ -32,9 +32,9 @@ pub fn serve(config: Config, conformance_echo: bool) -> anyhow::Result<()> {
     anyhow::ensure!(loopback || !conformance_echo, "--conformance-echo is for a loopback address only");
     let echo = if conformance_echo { EchoLimits::wide(config.socket.clone()) } else { EchoLimits::default() };
     let database = open(&config, Sharing::Exclusive)?;
-    let shared = server::load(config, database.store.clone())?;
+    let state = server::load(config, database.store.clone())?;
     actix::System::new().block_on(async {
-        let running = server::start(shared, false, echo).await?;
+        let running = server::start(state, false, echo).await?;
         announce(&running)?;
         until_told(&database).await?;
         running.stop().await;
@@ -54,10 +54,10 @@ pub fn demo(config: Config, shoppers: usize, seed: u64) -> anyhow::Result<()> {
         summary.shoppers,
         summary.events
     );
-    let shared = server::load(config, database.store.clone())?;
-    if shared.models.load().version.0 == 0 {
+    let state = server::load(config, database.store.clone())?;
+    if state.models.load().version.0 == 0 {
         log::info!("training the first model");
-        let outcome = recommender::train(&shared, &mut |_, _| std::ops::ControlFlow::Continue(()))
+        let outcome = training::train(&state, &mut |_, _| std::ops::ControlFlow::Continue(()))
             .context("the first model could not be trained")?;
         log::info!(
             "trained version={} took_ms={}: {}",
@@ -65,10 +65,10 @@ pub fn demo(config: Config, shoppers: usize, seed: u64) -> anyhow::Result<()> {
             outcome.took.as_millis(),
             outcome.gate.reason
         );
-        shared.put_models(outcome.model);
+        state.put_models(outcome.model);
     }
     actix::System::new().block_on(async {
-        let running = server::start(shared, true, EchoLimits::default()).await?;
+        let running = server::start(state, true, EchoLimits::default()).await?;
         announce(&running)?;
         let (stop, stopped) = watch::channel(false);
         let url = format!("ws://{}/ws", running.address);

@@ -7,7 +7,7 @@ use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::say;
-use crate::actors::recommender;
+use crate::actors::recommender::training;
 use crate::app::database::{Sharing, open};
 use crate::app::server;
 use crate::config::Config;
@@ -15,12 +15,12 @@ use crate::config::Config;
 /// Trains once, prints the metrics, and fails when the gate does not let the model serve.
 pub fn run(config: &Config) -> anyhow::Result<()> {
     let database = open(config, Sharing::Attach)?;
-    let shared = server::load_models(config.clone(), database.store.clone())?;
+    let state = server::load_models(config.clone(), database.store.clone())?;
     let bar = ProgressBar::new(1_000);
     bar.set_style(ProgressStyle::with_template("{elapsed_precise} {bar:40} {percent:>3} % {msg}")?);
     bar.enable_steady_tick(Duration::from_millis(200));
     let mut last = "";
-    let outcome = recommender::train(&shared, &mut |stage, share| {
+    let outcome = training::train(&state, &mut |stage, share| {
         if bar.is_hidden() && stage.name() != last {
             last = stage.name();
             log::info!("training stage={last}");

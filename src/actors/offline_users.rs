@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::send::offer;
-use super::shared::Shared;
-use super::user::{Happened, UserActor};
+use super::user::launcher::UserLauncher;
+use super::user::messages::UserMessage;
 use crate::base::{Millis, Timestamp};
 use crate::decide::Input;
 use crate::notify::triggers::Condition;
+use crate::state::AppState;
 use crate::store::StoreError;
-use crate::store::held::{self, Due, HeldRow};
+use crate::store::held::{self, HeldRow};
 
 /// What is due is looked for this often.
 const LOOK: Duration = Duration::from_secs(2);
@@ -31,19 +31,19 @@ const AGAIN: Duration = Duration::from_secs(60);
 const MAX_AWAY: i64 = 10_000;
 
 /// Runs until the server goes down. An error is logged, and what it was about comes up again with the next look.
-pub async fn look_after(shared: Arc<Shared>) {
+pub async fn look_after(state: Arc<AppState>, launcher: Arc<UserLauncher>) {
     let mut woken = HashMap::new();
     let mut looked_for_away: Option<Instant> = None;
-    while !shared.draining.load(Ordering::Acquire) {
+    while !state.draining.load(Ordering::Acquire) {
         if looked_for_away.is_none_or(|when| when.elapsed() >= LOOK_FOR_AWAY) {
             looked_for_away = Some(Instant::now());
-            match win_back(&shared).await {
+            match win_back(&state).await {
                 Ok(0) => {}
                 Ok(users) => log::info!("users to be won back users={users}"),
                 Err(error) => log::error!("users to be won back are not known error={error}"),
             }
         }
-        if let Err(error) = wake(&shared, &mut woken).await {
+        if let Err(error) = wake(&state, &launcher, &mut woken).await {
             log::error!("what is due for absent users is not known error={error}");
         }
         woken.retain(|_, when: &mut Instant| when.elapsed() < AGAIN);
@@ -52,17 +52,15 @@ pub async fn look_after(shared: Arc<Shared>) {
 }
 
 /// Lets the triggers for absence wait for everybody they concern.
-async fn win_back(shared: &Shared) -> Result<usize, StoreError> {
-    let (rules, now) = (shared.rules.load(), Timestamp::now());
-    let rows: Vec<(HeldRow, Millis)> = shared
-        .definitions
-        .load()
+async fn win_back(state: &AppState) -> Result<usize, StoreError> {
+    let (definitions, now) = (state.definitions.load(), Timestamp::now());
+    let rows: Vec<(HeldRow, Millis)> = definitions
         .triggers
         .iter()
-        .filter(|definition| shared.is_pushable(&definition.name))
+        .filter(|definition| state.is_pushable(&definition.name))
         .filter_map(|definition| {
             let Condition::WinBack { days } = definition.when else { return None };
-            let expires_at = now + definition.expires_after(rules.expires_after);
+            let expires_at = now + definition.expires_after(definitions.rules.expires_after);
             let row = HeldRow::unaddressed(&definition.name, &definition.category, now, expires_at);
             Some((row, Millis::hours(24 * u64::from(days))))
         })
@@ -71,38 +69,36 @@ async fn win_back(shared: &Shared) -> Result<usize, StoreError> {
         rows.iter()
             .try_fold(0, |sum, (row, away)| Ok(sum + held::hold_for_away(connection, row, *away, MAX_AWAY)?))
     };
-    shared.store.run(work).await
+    state.store.run(work).await
 }
 
 /// Wakes everybody for whom something is due, a page at a time.
-async fn wake(shared: &Arc<Shared>, woken: &mut HashMap<Uuid, Instant>) -> Result<(), StoreError> {
+async fn wake(
+    state: &AppState,
+    launcher: &UserLauncher,
+    woken: &mut HashMap<Uuid, Instant>,
+) -> Result<(), StoreError> {
     let mut after = (Timestamp(0), Uuid::nil());
     loop {
-        let not_for = shared.config.webpush.not_for.clone();
-        let page = shared
+        let not_for = state.config.webpush.not_for.clone();
+        let page = state
             .store
             .run(move |connection| held::due_for_push(connection, Timestamp::now(), after, &not_for, PAGE))
             .await?;
         for due in &page {
             woken.entry(due.held_id).or_insert_with(|| {
-                start_for(shared, due);
+                // A full mailbox, or an actor on its way out: the next look but a few.
+                let fired = UserMessage::Happened(Input::DueInStore(due.held_id));
+                let _ = launcher.get_or_start(&due.user).offer(fired);
                 Instant::now()
             });
         }
         match page.last() {
-            Some(last) if page.len() as i64 == PAGE && !shared.draining.load(Ordering::Acquire) => {
+            Some(last) if page.len() as i64 == PAGE && !state.draining.load(Ordering::Acquire) => {
                 after = (last.until, last.held_id);
                 tokio::time::sleep(PAUSE).await;
             }
             _ => return Ok(()),
         }
     }
-}
-
-/// A full mailbox, or an actor on its way out: the next look but a few.
-fn start_for(shared: &Arc<Shared>, due: &Due) {
-    let entry = shared.registry.get_or_start(&due.user, |instance, missed| {
-        UserActor::launch(due.user.clone(), instance, Arc::clone(shared), missed)
-    });
-    let _ = offer(&entry.address, Happened(Input::DueInStore(due.held_id)));
 }

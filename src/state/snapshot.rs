@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::Guard;
 
-use super::shared::Shared;
+use super::AppState;
 use crate::base::{Timestamp, UserId};
 use crate::catalogue::Catalogue;
 use crate::decide::{Definitions, ExperimentModels, World};
@@ -24,38 +24,40 @@ pub struct Snapshot {
     corrections: Guard<Arc<Corrections>>,
 }
 
-impl Snapshot {
-    /// The present values.
-    pub fn of(shared: &Shared) -> Self {
+impl AppState {
+    /// What decisions read, as it is now.
+    pub fn snapshot(&self) -> Snapshot {
         let now = Timestamp::now();
-        let models = shared.models.load();
-        shared.learned.publish(now, models.propensity.patience());
-        Self {
+        let models = self.models.load();
+        self.learned.publish(now, models.propensity.patience());
+        Snapshot {
             now,
-            definitions: shared.definitions.load(),
-            catalogue: shared.catalogue.load(),
-            experiment_models: shared.experiment_models.load(),
-            learner: shared.learned.learner(),
-            corrections: shared.learned.corrections(),
+            definitions: self.definitions.load(),
+            catalogue: self.catalogue.load(),
+            experiment_models: self.experiment_models.load(),
+            learner: self.learned.learner(),
+            corrections: self.learned.corrections(),
             models,
         }
     }
+}
 
+impl Snapshot {
     /// What a decision about this user reads; `None` = a user nobody has named.
-    pub fn world<'a>(&'a self, user: Option<UserId>, shared: &'a Shared) -> World<'a> {
+    pub fn world<'a>(&'a self, user: Option<UserId>, state: &'a AppState) -> World<'a> {
         World {
             now: self.now,
             draw: rand::random(),
-            config: &shared.config,
+            config: &state.config,
             definitions: &self.definitions,
             catalogue: &self.catalogue,
             models: &self.models,
             experiment_models: &self.experiment_models,
-            recent: &shared.live,
+            recent: &state.live,
             learner: &self.learner,
             corrections: &self.corrections,
-            sent_this_hour: shared.budget.used(self.now),
-            is_subscribed: user.is_some_and(|user| shared.push.reaches(user)),
+            sent_this_hour: state.budget.used(self.now),
+            is_subscribed: user.is_some_and(|user| state.push.reaches(user)),
         }
     }
 }

@@ -1,61 +1,28 @@
 //! Commits events in groups: while one commit runs, what arrives waits and goes with the next. No timer, so a
 //! lone event is committed at once and a flood in large groups. An event is acknowledged only after its commit.
 
+pub mod messages;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
 
-use super::shared::Shared;
-use super::user::EventsCommitted;
-use super::watch::Lifeline;
+use self::messages::{Ingest, IngestError, Origin};
+use super::mailbox::DropGuard;
+use super::registry::Registry;
 use crate::base::{ExternalId, ItemId};
-use crate::catalogue::NewItem;
 use crate::event::{Event, NewEvent};
+use crate::state::AppState;
 use crate::store::events::{self, Appended};
 use crate::store::{Connection, StoreError, Writer, items};
 use crate::telemetry::{Count, Timing};
 
 /// Requests waiting in the mailbox; each may hold a batch.
 const MAILBOX: usize = 4_096;
-
-/// Who told us, and so who learns of the commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// A request: the users' actors, if connected, are told.
-    Http,
-    /// A user's own actor, which folds the events in itself when it gets the reply.
-    UserActor,
-}
-
-/// Sent by request handlers and user actors. The reply comes after the commit, one entry per event, in order.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Ingest {
-    /// Validated.
-    pub events: Vec<NewEvent>,
-    /// When the first byte of the request was read.
-    pub at: Instant,
-    /// Who is told.
-    pub origin: Origin,
-    /// Where the answer goes.
-    pub reply: oneshot::Sender<Result<Vec<Appended>, IngestError>>,
-}
-
-/// Why events were not taken. Sending them again is safe with an `event_id` each; without, a connection that was lost at
-/// the very moment of both commits may have stored them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum IngestError {
-    /// Too much waits already.
-    #[error("too many events are waiting to be committed, try again in a moment")]
-    Overloaded,
-    /// The database did not take it.
-    #[error("the database is not available, try again in a moment")]
-    Unavailable,
-}
 
 struct Job {
     events: Vec<NewEvent>,
@@ -68,25 +35,27 @@ struct Job {
 
 /// Groups and commits.
 pub struct IngestActor {
-    shared: Arc<Shared>,
+    state: Arc<AppState>,
+    registry: Arc<Registry>,
     waiting: VecDeque<Job>,
     waiting_events: usize,
     in_flight: bool,
     writer: Writer,
-    _lifeline: Lifeline,
+    _guard: DropGuard,
 }
 
 impl IngestActor {
     /// Idle.
-    pub fn new(shared: Arc<Shared>, lifeline: Lifeline) -> Self {
-        let writer = shared.store.writer("ingest");
+    pub fn new(state: Arc<AppState>, registry: Arc<Registry>, guard: DropGuard) -> Self {
+        let writer = state.store.writer("ingest");
         Self {
-            shared,
+            state,
+            registry,
             waiting: VecDeque::new(),
             waiting_events: 0,
             in_flight: false,
             writer,
-            _lifeline: lifeline,
+            _guard: guard,
         }
     }
 
@@ -94,7 +63,7 @@ impl IngestActor {
         let mut group: Vec<Job> = Vec::new();
         let mut size = 0;
         while let Some(job) = self.waiting.front() {
-            let fits = group.is_empty() || size + job.events.len() <= self.shared.config.ingest.max_commit;
+            let fits = group.is_empty() || size + job.events.len() <= self.state.config.ingest.max_commit;
             if !fits || (job.alone && !group.is_empty()) {
                 break;
             }
@@ -118,7 +87,7 @@ impl IngestActor {
         let mut group = self.next_group();
         let counts: Vec<usize> = group.iter().map(|job| job.events.len()).collect();
         let batch: Vec<NewEvent> = group.iter_mut().flat_map(|job| std::mem::take(&mut job.events)).collect();
-        let shared = Arc::clone(&self.shared);
+        let state = Arc::clone(&self.state);
         let started = Instant::now();
         let writer = self.writer.clone();
         // Shared, so that the events are still here when the database can't even be reached.
@@ -128,14 +97,14 @@ impl IngestActor {
             writer
                 .run(move |connection| {
                     let appended = events::append(connection, &committing)?;
-                    shared.learn_items(connection, &committing, &appended);
+                    learn_items(&state, connection, &committing, &appended);
                     Ok(appended)
                 })
                 .await
         };
         context.spawn(commit.into_actor(self).map(move |outcome, actor, context| {
             actor.in_flight = false;
-            actor.shared.metrics.time(Timing::Commit, started.elapsed());
+            actor.state.metrics.time(Timing::Commit, started.elapsed());
             match (outcome, Arc::try_unwrap(batch)) {
                 (Ok(appended), Ok(batch)) => actor.committed(group, &counts, batch, appended),
                 (Err(error), Ok(batch)) if !matches!(error, StoreError::Connect(_)) => {
@@ -154,11 +123,11 @@ impl IngestActor {
 
     fn committed(&self, group: Vec<Job>, counts: &[usize], batch: Vec<NewEvent>, appended: Vec<Appended>) {
         let stored: Vec<_> = appended.iter().filter_map(Appended::stored).collect();
-        self.shared.monitor.note_events(&stored);
-        self.shared.live.note(&stored);
+        self.state.monitor.note_events(&stored);
+        self.state.live.note(&stored);
         let stored = stored.len();
-        self.shared.metrics.add(Count::Events, stored as u64);
-        self.shared.metrics.add(Count::Duplicates, (appended.len() - stored) as u64);
+        self.state.metrics.add(Count::Events, stored as u64);
+        self.state.metrics.add(Count::Duplicates, (appended.len() - stored) as u64);
         let mut pairs = batch.into_iter().zip(appended);
         for (job, count) in group.into_iter().zip(counts) {
             let part: Vec<(NewEvent, Appended)> = pairs.by_ref().take(*count).collect();
@@ -183,8 +152,8 @@ impl IngestActor {
             }
         }
         for (user, events) in by_user {
-            if !self.shared.registry.tell(user, EventsCommitted { events, at }) {
-                self.shared.metrics.add(Count::MailboxFull, 1);
+            if !self.registry.committed(user, events, at) {
+                self.state.metrics.add(Count::MailboxFull, 1);
             }
         }
     }
@@ -194,7 +163,7 @@ impl IngestActor {
     fn read_again(&self, part: &[(NewEvent, Appended)]) {
         for (new, appended) in part {
             if let (Some(user), Appended::Duplicate) = (&new.user, appended)
-                && let Some(entry) = self.shared.registry.get(user)
+                && let Some(entry) = self.registry.get(user)
             {
                 entry.missed.store(true, Ordering::Release);
             }
@@ -203,7 +172,7 @@ impl IngestActor {
 
     /// Once more, each job by itself and under the same keys, so that what was stored after all is not stored twice.
     fn failed(&mut self, group: Vec<Job>, counts: &[usize], batch: Vec<NewEvent>) {
-        self.shared.metrics.add(Count::FailedCommits, 1);
+        self.state.metrics.add(Count::FailedCommits, 1);
         if group.iter().any(|job| job.alone) {
             return self.refuse(group);
         }
@@ -239,7 +208,7 @@ impl Handler<Ingest> for IngestActor {
 
     fn handle(&mut self, ingest: Ingest, context: &mut Self::Context) {
         let Ingest { events, at, origin, reply } = ingest;
-        if self.waiting_events + events.len() > self.shared.config.ingest.max_waiting {
+        if self.waiting_events + events.len() > self.state.config.ingest.max_waiting {
             let _ = reply.send(Err(IngestError::Overloaded));
             return;
         }
@@ -249,55 +218,21 @@ impl Handler<Ingest> for IngestActor {
     }
 }
 
-impl Shared {
-    /// Hands events to the ingest actor and waits for the commit. What a tab left open over night reports as dwell is
-    /// cut before it is stored, so that live and stored profiles see the same.
-    pub async fn ingest(
-        &self,
-        mut events: Vec<NewEvent>,
-        at: Instant,
-        origin: Origin,
-    ) -> Result<Vec<Appended>, IngestError> {
-        let cut = events.iter_mut().filter_map(|event| self.caps.winsorise(event).then_some(())).count();
-        self.metrics.add(Count::Winsorised, cut as u64);
-        let (reply, answer) = oneshot::channel();
-        if !self.ingest.offer(Ingest { events, at, origin, reply }).is_queued() {
-            self.metrics.add(Count::MailboxFull, 1);
-            return Err(IngestError::Overloaded);
-        }
-        // The actor ended before it answered: it is started anew, and the client may try again.
-        answer.await.unwrap_or(Err(IngestError::Unavailable))
+/// Makes items known that an event has named before the catalogue did. Deleted ones stay deleted. Blocks.
+fn learn_items(state: &AppState, connection: &mut Connection, batch: &[NewEvent], appended: &[Appended]) {
+    let catalogue = state.catalogue.load();
+    let unknown: BTreeSet<ItemId> = batch
+        .iter()
+        .zip(appended)
+        .filter(|(new, _)| new.item.as_ref().is_some_and(|item| catalogue.find(item).is_none()))
+        .filter_map(|(_, appended)| appended.stored()?.item)
+        .collect();
+    if unknown.is_empty() {
+        return;
     }
-
-    /// Stores catalogue items and makes them known, off the arbiters: it copies the catalogue. Returns how many.
-    pub async fn put_items(self: &Arc<Self>, items: Vec<NewItem>) -> Result<usize, StoreError> {
-        let shared = Arc::clone(self);
-        let put = move |connection: &mut Connection| {
-            let stored = items::upsert(connection, &items)?;
-            let count = stored.len();
-            Ok((count, shared.upsert_items(stored)))
-        };
-        let (count, changes) = self.store.run(put).await?;
-        self.announce(changes);
-        Ok(count)
-    }
-
-    /// Makes items known that an event has named before the catalogue did. Deleted ones stay deleted. Blocks.
-    fn learn_items(&self, connection: &mut Connection, batch: &[NewEvent], appended: &[Appended]) {
-        let catalogue = self.catalogue.load();
-        let unknown: BTreeSet<ItemId> = batch
-            .iter()
-            .zip(appended)
-            .filter(|(new, _)| new.item.as_ref().is_some_and(|item| catalogue.find(item).is_none()))
-            .filter_map(|(_, appended)| appended.stored()?.item)
-            .collect();
-        if unknown.is_empty() {
-            return;
-        }
-        match items::load(connection, &unknown.into_iter().collect::<Vec<_>>()) {
-            Ok(items) => drop(self.upsert_items(items)),
-            // The events are stored; the next training reads the whole catalogue.
-            Err(error) => log::error!("new items not read error={error}"),
-        }
+    match items::load(connection, &unknown.into_iter().collect::<Vec<_>>()) {
+        Ok(items) => drop(state.upsert_items(items)),
+        // The events are stored; the next training reads the whole catalogue.
+        Err(error) => log::error!("new items not read error={error}"),
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::shared::Shared;
-use crate::base::{ExternalId, ModelVersion};
+use super::AppState;
+use crate::base::ModelVersion;
 use crate::decide::Definitions;
 use crate::decide::experiment::{MAX_VERSIONS, named_versions};
 use crate::feedback::experiments::Experiment;
@@ -26,7 +26,7 @@ fn experiments(definitions: &Definitions) -> impl Iterator<Item = &Experiment> +
     definitions.experiments.iter().map(|running| &running.experiment)
 }
 
-impl Shared {
+impl AppState {
     /// Reads triggers, templates, policy and experiments; they apply from the next decision. Blocks.
     pub fn read_definitions(&self, connection: &mut Connection) -> Result<(), StoreError> {
         let _reader = self.reading_definitions.lock();
@@ -42,7 +42,6 @@ impl Shared {
         let definitions = Arc::new(definitions);
         self.definitions.store(Arc::clone(&definitions));
         self.release_experiment_models(&definitions);
-        self.rules.store(Arc::clone(&definitions.rules));
         Ok(())
     }
 
@@ -79,11 +78,5 @@ impl Shared {
         let _writer = self.change.lock();
         let models = self.experiment_models.load_full().as_ref().clone();
         self.experiment_models.store(Arc::new(models.only(experiments(definitions))));
-    }
-
-    /// The model set that ranks for this user: that of the first arm which names one, else the one that serves.
-    pub fn models_for(&self, user: &ExternalId) -> Arc<ModelSet> {
-        let (definitions, serving) = (self.definitions.load(), self.models.load_full());
-        self.experiment_models.load().models_for(user, &definitions, &serving)
     }
 }

@@ -10,11 +10,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::shared::Shared;
-use crate::base::{ItemId, ModelVersion, Timestamp};
+use crate::base::{ItemId, Timestamp};
 use crate::event::Event;
 use crate::recommend::live::{Found, LiveCounts, RecentCounts};
-use crate::store::{Connection, StoreError, events};
 
 /// Popular items a recommendation looks at.
 const POPULAR: usize = 200;
@@ -22,8 +20,6 @@ const POPULAR: usize = 200;
 const NEAR: usize = 100;
 /// What is popular is looked up this often.
 const FRESH_FOR: Duration = Duration::from_millis(500);
-/// Events read again after a start, the newest: some 100 MB while it lasts.
-const MAX_REPLAYED: usize = 500_000;
 /// Events put aside meanwhile; what is beyond is not counted.
 const MAX_ASIDE: usize = 500_000;
 
@@ -107,17 +103,17 @@ impl Live {
         self.0.lock().next = None;
     }
 
-    /// What is received after `until` is put aside until [`Shared::recount`] has read the rest.
-    fn begin_recount(&self, until: Timestamp) {
+    /// What is received after `until` is put aside until [`super::AppState::recount`] has read the rest.
+    pub(super) fn begin_recount(&self, until: Timestamp) {
         self.0.lock().recount = Some(Recount { until, aside: Vec::new(), n_aside: 0 });
     }
 
-    fn recounted_until(&self) -> Option<Timestamp> {
+    pub(super) fn recounted_until(&self) -> Option<Timestamp> {
         self.0.lock().recount.as_ref().map(|recount| recount.until)
     }
 
     /// These are the tables up to where the recount began; what was put aside comes after it.
-    fn restart(&self, mut counts: LiveCounts) {
+    pub(super) fn restart(&self, mut counts: LiveCounts) {
         let mut state = self.0.lock();
         // A training has taken over meanwhile.
         let Some(recount) = state.recount.take() else { return };
@@ -145,39 +141,5 @@ impl RecentCounts for Live {
         }
         let near = seed.map(|seed| state.counts.near(seed, NEAR)).unwrap_or_default();
         Found { popular: Arc::clone(&state.popular), near }
-    }
-}
-
-impl Shared {
-    /// From now on what is committed is put aside: [`Self::recount`] reads what was before. Blocks.
-    pub fn begin_recount(&self, connection: &mut Connection) -> Result<(), StoreError> {
-        self.live.begin_recount(events::clock(connection)?);
-        Ok(())
-    }
-
-    /// Counts anew what is stored since the model that serves was trained, the newest [`MAX_REPLAYED`] events: after a start, and
-    /// when another version is brought back (of what is committed at that very moment some may be counted twice or not at
-    /// all). Blocks.
-    pub fn recount(&self, connection: &mut Connection) -> Result<(), StoreError> {
-        let Some(until) = self.live.recounted_until() else { return Ok(()) };
-        let model = self.models.load();
-        let (now, half_life) = (Timestamp::now(), model.parameters.popularity_half_life_days);
-        // Before any training everything counts, as of now.
-        let origin = if model.version == ModelVersion(0) { now } else { model.trained_at };
-        let mut counts = LiveCounts::new(origin, half_life);
-        for commit in events::commits_between(connection, model.trained_at, until, MAX_REPLAYED)? {
-            counts.note(&commit);
-        }
-        log::info!("events since the training counted again events={}", counts.n_events());
-        self.live.restart(counts);
-        Ok(())
-    }
-
-    /// The same beside serving.
-    pub async fn recount_beside(self: Arc<Self>) {
-        let shared = Arc::clone(&self);
-        if let Err(error) = self.store.run(move |connection| shared.recount(connection)).await {
-            log::error!("events since the training not counted error={error}");
-        }
     }
 }

@@ -1,4 +1,16 @@
-//! What every actor and request handler of one server shares.
+//! Application state of one server: what actors and request handlers read and write without asking an actor. It stands
+//! before `actors` in the order of imports, so it can name none.
+
+pub mod budget;
+pub mod definitions;
+pub mod job_board;
+pub mod learned;
+pub mod learning;
+pub mod live;
+pub mod monitor;
+pub mod push_state;
+mod recount;
+mod snapshot;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -6,19 +18,12 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use super::budget::Budget;
-use super::ingest::IngestActor;
-use super::journal::JournalActor;
-use super::learning::Learned;
-use super::live::Live;
-use super::loader::LoaderActor;
-use super::monitor::Monitor;
-use super::notifier::NotifierActor;
-use super::recommender::{JobBoard, RecommenderActor};
-use super::registry::Registry;
-use super::snapshot::Snapshot;
-use super::watch::Kept;
-use super::web_push::{PushState, WebPushActor};
+use self::budget::Budget;
+use self::job_board::JobBoard;
+use self::learned::Learned;
+use self::live::Live;
+use self::monitor::Monitor;
+use self::push_state::PushState;
 use crate::base::ItemId;
 use crate::catalogue::{Catalogue, Item};
 use crate::config::Config;
@@ -33,8 +38,8 @@ use crate::telemetry::{Gauge, Metrics};
 /// Changes of one update that are told: a shop that re-prices everything tells nobody about the rest.
 pub const MAX_CHANGES: usize = 200;
 
-/// One server's shared state. Readers take a snapshot and never wait for a writer.
-pub struct Shared {
+/// One server's state. Readers take a snapshot and never wait for a writer.
+pub struct AppState {
     /// The validated configuration.
     pub config: Config,
     /// PostgreSQL.
@@ -43,9 +48,7 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Incarnation of all streams.
     pub epoch: Box<str>,
-    /// Rules of the active policy, those of `definitions`; swapped whole.
-    pub rules: ArcSwap<Rules>,
-    /// Triggers, templates, policy and experiments, swapped whole.
+    /// Active triggers, templates, policy and experiments, swapped whole.
     pub definitions: ArcSwap<Definitions>,
     /// Messages sent in this hour.
     pub budget: Budget,
@@ -64,33 +67,19 @@ pub struct Shared {
     /// What was learned of messages.
     pub learned: Learned,
     /// One writer of catalogue and models at a time.
-    pub(super) change: Mutex<()>,
+    change: Mutex<()>,
     /// One reader of the stored definitions at a time, so that the last to swap them has read the latest.
-    pub(super) reading_definitions: Mutex<()>,
-    /// User → actor.
-    pub registry: Registry,
-    /// Commits events.
-    pub ingest: Arc<Kept<IngestActor>>,
-    /// Commits decisions and messages.
-    pub journal: Arc<Kept<JournalActor>>,
-    /// Reads users.
-    pub loader: Arc<Kept<LoaderActor>>,
-    /// Takes messages of the shop.
-    pub notifier: Arc<Kept<NotifierActor>>,
-    /// Trains.
-    pub recommender: Arc<Kept<RecommenderActor>>,
+    reading_definitions: Mutex<()>,
     /// Who can be pushed to, and with which key.
     pub push: PushState,
-    /// Pushes.
-    pub web_push: Arc<Kept<WebPushActor>>,
     /// Progress of trainings.
     pub jobs: JobBoard,
     /// The server is going down: no new logins.
     pub draining: AtomicBool,
 }
 
-impl Shared {
-    /// Before any actor runs.
+impl AppState {
+    /// State before any actor runs.
     pub fn new(
         config: Config,
         store: Store,
@@ -99,12 +88,11 @@ impl Shared {
         models: ModelSet,
     ) -> Arc<Self> {
         let (definitions, _) = Definitions::new(&[], &config.policy);
-        let shared = Self {
+        let state = Self {
             config,
             store,
             metrics: Metrics::default(),
             epoch: epoch.into(),
-            rules: ArcSwap::new(Arc::clone(&definitions.rules)),
             definitions: ArcSwap::from_pointee(definitions),
             budget: Budget::default(),
             caps: Caps::live_default(),
@@ -116,25 +104,18 @@ impl Shared {
             learned: Learned::default(),
             change: Mutex::new(()),
             reading_definitions: Mutex::new(()),
-            registry: Registry::default(),
-            ingest: Kept::new("ingest"),
-            journal: Kept::new("journal"),
-            loader: Kept::new("loader"),
-            notifier: Kept::new("notifier"),
-            recommender: Kept::new("recommender"),
             push: PushState::default(),
-            web_push: Kept::new("web_push"),
             jobs: JobBoard::default(),
             draining: AtomicBool::new(false),
         };
-        shared.metrics.set(Gauge::Items, i64::try_from(shared.catalogue.load().len()).unwrap_or(i64::MAX));
-        shared.metrics.set(Gauge::ModelVersion, i64::from(shared.models.load().version.0));
-        Arc::new(shared)
+        state.metrics.set(Gauge::Items, i64::try_from(state.catalogue.load().len()).unwrap_or(i64::MAX));
+        state.metrics.set(Gauge::ModelVersion, i64::from(state.models.load().version.0));
+        Arc::new(state)
     }
 
-    /// What decisions read, as it is now.
-    pub fn snapshot(&self) -> Snapshot {
-        Snapshot::of(self)
+    /// Rules of the active policy.
+    pub fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.definitions.load().rules)
     }
 
     /// Whether messages of this trigger may be sent by Web Push.

@@ -1,15 +1,17 @@
 //! Reads users for their actors, many in one query: while one query runs, logins wait and go with the next. Ten
 //! thousand clients that reconnect at once are a few dozen queries.
 
+pub mod messages;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
-use tokio::sync::oneshot;
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 
-use super::shared::Shared;
-use super::watch::Lifeline;
+use self::messages::{Load, LoadError};
+use super::mailbox::DropGuard;
 use crate::base::{ExternalId, Timestamp, UserId};
+use crate::catalogue::Catalogue;
 use crate::decide::Loaded;
 use crate::deliver::{Entry, Stream};
 use crate::feedback::FeedbackOutcome;
@@ -17,6 +19,7 @@ use crate::notify::policy::{Consent, Purpose};
 use crate::notify::triggers::Views;
 use crate::notify::{Channel, PolicyState, Sent};
 use crate::profile::Profile;
+use crate::state::AppState;
 use crate::store::held::MAX_DEFERRED;
 use crate::store::notifications::StoredNotification;
 use crate::store::users::{self, UserState};
@@ -27,35 +30,18 @@ const MAILBOX: usize = 65_536;
 /// Users in one query.
 const MAX_GROUP: usize = 256;
 
-/// Sent by user actors and request handlers.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Load {
-    /// Who.
-    pub user: ExternalId,
-    /// Unknown users are made known (a login) or answered with `None` (a question).
-    pub create: bool,
-    /// Where the answer goes.
-    pub reply: oneshot::Sender<Result<Option<Box<Loaded>>, LoadError>>,
-}
-
-/// The database did not answer.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the database is not available, try again in a moment")]
-pub struct LoadError;
-
 /// Groups and reads.
 pub struct LoaderActor {
-    shared: Arc<Shared>,
+    state: Arc<AppState>,
     waiting: VecDeque<Load>,
     in_flight: bool,
-    _lifeline: Lifeline,
+    _guard: DropGuard,
 }
 
 impl LoaderActor {
     /// Idle.
-    pub fn new(shared: Arc<Shared>, lifeline: Lifeline) -> Self {
-        Self { shared, waiting: VecDeque::new(), in_flight: false, _lifeline: lifeline }
+    pub fn new(state: Arc<AppState>, guard: DropGuard) -> Self {
+        Self { state, waiting: VecDeque::new(), in_flight: false, _guard: guard }
     }
 
     fn load(&mut self, context: &mut Context<Self>) {
@@ -67,9 +53,9 @@ impl LoaderActor {
         let group: Vec<Load> = self.waiting.drain(..n).collect();
         let wanted: Vec<(ExternalId, bool)> =
             group.iter().map(|load| (load.user.clone(), load.create)).collect();
-        let shared = Arc::clone(&self.shared);
+        let app = Arc::clone(&self.state);
         let read = async move {
-            let store = shared.store.clone();
+            let store = app.store.clone();
             store
                 .run(move |connection| {
                     let now = Timestamp::now();
@@ -78,7 +64,7 @@ impl LoaderActor {
                     let states = users::load_states(connection, &known, now)?;
                     let loaded: HashMap<UserId, Box<Loaded>> = states
                         .into_iter()
-                        .map(|state| (state.user, Box::new(fold(state, &shared))))
+                        .map(|state| (state.user, Box::new(fold(state, &app.catalogue.load()))))
                         .collect();
                     // Cloned, since the same user may be asked for twice in a group.
                     Ok(ids.into_iter().map(|id| loaded.get(&id?).cloned()).collect::<Vec<_>>())
@@ -119,12 +105,11 @@ fn resolve(
 }
 
 /// The same fold over the same events as the live one.
-fn fold(state: UserState, shared: &Shared) -> Loaded {
-    let catalogue = shared.catalogue.load();
+fn fold(state: UserState, catalogue: &Catalogue) -> Loaded {
     let mut profile = Profile::default();
     let mut views = Views::default();
     for event in &state.events {
-        profile.apply(event, &catalogue);
+        profile.apply(event, catalogue);
         views.apply(event);
     }
     let mut policy = PolicyState::default();
@@ -217,16 +202,5 @@ impl Handler<Load> for LoaderActor {
     fn handle(&mut self, load: Load, context: &mut Self::Context) {
         self.waiting.push_back(load);
         self.load(context);
-    }
-}
-
-impl Shared {
-    /// Reads one user; `None` = unknown and not to be created.
-    pub async fn load(&self, user: &ExternalId, create: bool) -> Result<Option<Box<Loaded>>, LoadError> {
-        let (reply, answer) = oneshot::channel();
-        if !self.loader.offer(Load { user: user.clone(), create, reply }).is_queued() {
-            return Err(LoadError);
-        }
-        answer.await.unwrap_or(Err(LoadError))
     }
 }

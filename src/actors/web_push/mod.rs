@@ -1,26 +1,28 @@
 //! Sends what waits in the push outbox: claims due rows in groups, keeps a bounded number of requests open, and records
 //! in groups what became of them. Whatever dies in between, a row stays until its end is recorded.
 
+pub mod messages;
+
 use std::rc::Rc;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
-use dashmap::DashSet;
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 
-use super::journal::Record;
-use super::shared::Shared;
-use super::watch::{Kept, Lifeline};
+use self::messages::Wake;
+use super::journal::messages::Record;
+use super::mailbox::{DropGuard, Mailbox};
+use super::registry::Registry;
 use crate::base::{Millis, NotificationId, Timestamp, UserId};
+use crate::decide;
 use crate::decide::Input;
 use crate::deliver::push_payload::{self, PushPayload};
 use crate::privacy::report_token::{self, Report};
+use crate::state::AppState;
 use crate::store::push_outbox::{self, DuePush, Finished, HandOver, PushEnd};
 use crate::store::{push_subscriptions, users};
 use crate::telemetry::Count;
-use crate::transport::webpush::{
-    Delivery, Endpoint, PushClient, PushSettings, UserAgentKeys, VapidKeys, next_attempt,
-};
+use crate::transport::webpush::{Delivery, Endpoint, PushClient, PushSettings, UserAgentKeys, next_attempt};
 
 /// Wake-ups waiting in the mailbox; one more says nothing new.
 const MAILBOX: usize = 16;
@@ -32,62 +34,12 @@ const LEASE_MS: u64 = 60_000;
 const REPORTS_FOR_DAYS: f64 = 7.0;
 /// Users looked after when the server starts.
 const MAX_LEFT_BEHIND: i64 = 10_000;
-/// What the report secret is derived for.
-const REPORT_PURPOSE: &str = "tidings web push report";
-
-/// What a server knows about Web Push beside the outbox.
-#[derive(Default)]
-pub struct PushState {
-    keys: OnceLock<(VapidKeys, [u8; 32])>,
-    /// Users with at least one subscription: what a decision about an absent user asks.
-    subscribed: DashSet<UserId>,
-}
-
-impl PushState {
-    /// At start, once; without it nothing is pushed.
-    pub fn enable(&self, keys: VapidKeys, subscribed: Vec<UserId>) {
-        let secret = keys.derive(REPORT_PURPOSE);
-        let _ = self.keys.set((keys, secret));
-        for user in subscribed {
-            self.subscribed.insert(user);
-        }
-    }
-
-    /// The server's key pair; `None` when Web Push is off.
-    pub fn keys(&self) -> Option<&VapidKeys> {
-        self.keys.get().map(|(keys, _)| keys)
-    }
-
-    /// Signs reports of service workers; `None` when Web Push is off.
-    pub fn report_secret(&self) -> Option<&[u8; 32]> {
-        self.keys.get().map(|(_, secret)| secret)
-    }
-
-    /// Could a message reach this user while nobody looks?
-    pub fn reaches(&self, user: UserId) -> bool {
-        self.subscribed.contains(&user)
-    }
-
-    /// After subscriptions came or went: of these `users` those in `subscribed` have some.
-    pub fn note(&self, users: &[UserId], subscribed: &[UserId]) {
-        for user in users {
-            if subscribed.contains(user) {
-                self.subscribed.insert(*user);
-            } else {
-                self.subscribed.remove(user);
-            }
-        }
-    }
-}
-
-/// From whoever put something into the outbox: look now.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Wake;
 
 /// Claims, sends, records.
 pub struct WebPushActor {
-    shared: Arc<Shared>,
+    state: Arc<AppState>,
+    registry: Arc<Registry>,
+    journal: Arc<Mailbox<Record>>,
     client: Option<Rc<PushClient>>,
     open: usize,
     finished: Vec<Finished>,
@@ -97,26 +49,33 @@ pub struct WebPushActor {
     released: bool,
     /// The last claim was as large as it could be, or somebody has called since.
     more: bool,
-    _lifeline: Lifeline,
+    _guard: DropGuard,
 }
 
 impl WebPushActor {
     /// Idle; for good when Web Push is off.
-    pub fn new(shared: Arc<Shared>, lifeline: Lifeline) -> Self {
-        let webpush = &shared.config.webpush;
+    pub fn new(
+        state: Arc<AppState>,
+        registry: Arc<Registry>,
+        journal: Arc<Mailbox<Record>>,
+        guard: DropGuard,
+    ) -> Self {
+        let webpush = &state.config.webpush;
         let settings = PushSettings {
             contact: webpush.contact.clone(),
             timeout: Duration::from_millis(webpush.timeout_ms),
-            max_connections: shared.config.webpush.max_concurrent as usize,
+            max_connections: state.config.webpush.max_concurrent as usize,
             allow_loopback: webpush.allow_loopback,
         };
-        let client = shared.push.keys().and_then(|keys| {
+        let client = state.push.keys().and_then(|keys| {
             PushClient::new(keys.clone(), settings)
                 .inspect_err(|error| log::error!("Web Push is off: no TLS error={error}"))
                 .ok()
         });
         Self {
-            shared,
+            state,
+            registry,
+            journal,
             client: client.map(Rc::new),
             open: 0,
             finished: Vec::new(),
@@ -124,12 +83,12 @@ impl WebPushActor {
             recording: false,
             released: false,
             more: false,
-            _lifeline: lifeline,
+            _guard: guard,
         }
     }
 
     fn max_open(&self) -> usize {
-        self.shared.config.webpush.max_concurrent as usize
+        self.state.config.webpush.max_concurrent as usize
     }
 
     fn claim(&mut self, context: &mut Context<Self>) {
@@ -140,8 +99,8 @@ impl WebPushActor {
         }
         self.claiming = true;
         self.more = false;
-        let (store, release) = (self.shared.store.clone(), !self.released);
-        let lease = Millis(self.shared.config.webpush.timeout_ms + LEASE_MS);
+        let (store, release) = (self.state.store.clone(), !self.released);
+        let lease = Millis(self.state.config.webpush.timeout_ms + LEASE_MS);
         let limit = i64::try_from(free).unwrap_or(i64::MAX);
         let claim = async move {
             let work = move |connection: &mut crate::store::Connection| {
@@ -174,19 +133,19 @@ impl WebPushActor {
     /// What pages were given before this server started: users who have come back see to it themselves, for the others
     /// it is handed over.
     fn sweep(&mut self, context: &mut Context<Self>) {
-        let (store, shared) = (self.shared.store.clone(), Arc::clone(&self.shared));
+        let store = self.state.store.clone();
         let find = async move {
             store
                 .run(|connection| push_outbox::left_behind(connection, Timestamp::now(), MAX_LEFT_BEHIND))
                 .await
         };
-        context.spawn(find.into_actor(self).map(move |found, _, _| match found {
+        context.spawn(find.into_actor(self).map(|found, actor, _| match found {
             Ok(users) => {
                 for (user, external_id) in users {
-                    if shared.registry.get(&external_id).is_none() {
+                    if actor.registry.get(&external_id).is_none() {
                         let all = HandOver { user, seen_up_to: i64::MAX, due_at: Timestamp::now() };
                         // A full journal: the next start, or the user's next visit.
-                        let _ = shared.journal.offer(Record::HandOver(all));
+                        let _ = actor.journal.offer(Record::Other(decide::Record::HandOver(all)));
                     }
                 }
             }
@@ -197,9 +156,9 @@ impl WebPushActor {
     fn send(&mut self, push: DuePush, context: &mut Context<Self>) {
         let Some(client) = self.client.clone() else { return };
         self.open += 1;
-        let shared = Arc::clone(&self.shared);
+        let state = Arc::clone(&self.state);
         let send = async move {
-            let end = deliver(&client, &shared, &push).await;
+            let end = deliver(&client, &state, &push).await;
             Finished {
                 notification: push.notification,
                 subscription: push.subscription,
@@ -225,7 +184,7 @@ impl WebPushActor {
         let taken = finished.iter().filter(|finished| finished.end == PushEnd::Sent);
         let sent: Vec<(UserId, NotificationId)> =
             taken.map(|finished| (finished.user, finished.notification)).collect();
-        let (store, group) = (self.shared.store.clone(), finished.clone());
+        let (store, group) = (self.state.store.clone(), finished.clone());
         let (who, ids): (Vec<_>, Vec<_>) = sent.iter().copied().unzip();
         let record = async move {
             let work = move |connection: &mut crate::store::Connection| {
@@ -240,10 +199,10 @@ impl WebPushActor {
             actor.recording = false;
             match outcome {
                 Ok((left, still, names)) => {
-                    actor.shared.push.note(&left, &still);
+                    actor.state.push.note(&left, &still);
                     for (user, id) in sent {
                         if let Some(name) = names.get(&user) {
-                            actor.shared.registry.happened(name, Input::Pushed(id));
+                            actor.registry.happened(name, Input::Pushed(id));
                         }
                     }
                     actor.record(context);
@@ -261,14 +220,14 @@ impl WebPushActor {
 }
 
 /// One request, and what it means for the row.
-async fn deliver(client: &PushClient, shared: &Shared, push: &DuePush) -> PushEnd {
+async fn deliver(client: &PushClient, state: &AppState, push: &DuePush) -> PushEnd {
     let now = Timestamp::now();
-    let metrics = &shared.metrics;
+    let metrics = &state.metrics;
     if push.settled || push.expires_at <= now {
         metrics.add(Count::PushExpired, 1);
         return PushEnd::Dropped;
     }
-    let Some((endpoint, keys, payload)) = prepare(shared, push) else {
+    let Some((endpoint, keys, payload)) = prepare(state, push) else {
         log::error!(
             "push can't be made notification_id={} subscription={}",
             push.notification,
@@ -309,25 +268,14 @@ async fn deliver(client: &PushClient, shared: &Shared, push: &DuePush) -> PushEn
     }
 }
 
-fn prepare(shared: &Shared, push: &DuePush) -> Option<(Endpoint, UserAgentKeys, PushPayload)> {
+fn prepare(state: &AppState, push: &DuePush) -> Option<(Endpoint, UserAgentKeys, PushPayload)> {
     let report = Report { notification: push.notification, user: push.user };
     let ends = push.expires_at.plus_days(REPORTS_FOR_DAYS);
-    let token = report_token::issue(shared.push.report_secret()?, report, ends).ok()?;
+    let token = report_token::issue(state.push.report_secret()?, report, ends).ok()?;
     let payload = push_payload::compose(&push.frame, &token)?;
-    let endpoint = Endpoint::parse(&push.endpoint, shared.config.webpush.allow_loopback).ok()?;
+    let endpoint = Endpoint::parse(&push.endpoint, state.config.webpush.allow_loopback).ok()?;
     let keys = UserAgentKeys::new(&push.p256dh, &push.auth).ok()?;
     Some((endpoint, keys, payload))
-}
-
-/// Not started when Web Push is off.
-pub fn start(
-    shared: &Arc<Shared>,
-    arbiter: &actix::ArbiterHandle,
-) -> Option<tokio::sync::oneshot::Receiver<()>> {
-    shared.push.keys()?;
-    let state = Arc::clone(shared);
-    let actor: &Arc<Kept<WebPushActor>> = &shared.web_push;
-    Some(actor.start(arbiter, move |lifeline| WebPushActor::new(Arc::clone(&state), lifeline)))
 }
 
 impl Actor for WebPushActor {
@@ -336,7 +284,7 @@ impl Actor for WebPushActor {
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(MAILBOX);
         self.claim(context);
-        let grace = Duration::from_millis(self.shared.config.webpush.grace_ms);
+        let grace = Duration::from_millis(self.state.config.webpush.grace_ms);
         context.run_later(grace, |actor, context| actor.sweep(context));
         context.run_interval(TICK, |actor, context| {
             actor.record(context);

@@ -1,0 +1,97 @@
+//! Stores catalogue items and tells users what changed: those who are here through their actors, those who are not by a row
+//! that waits for them. Bounded: at most [`crate::state::MAX_CHANGES`] changes, a thousand absent users an item.
+
+use std::sync::Arc;
+
+use super::registry::Registry;
+use crate::base::{Timestamp, UserId};
+use crate::catalogue::NewItem;
+use crate::decide::Input;
+use crate::notify::triggers::{Change, Condition, Definition};
+use crate::state::AppState;
+use crate::store::held::{self, HeldRow};
+use crate::store::{Connection, StoreError, items, users};
+
+/// Absent users told of one change: those who were interested last.
+const MAX_ABSENT: i64 = 1_000;
+/// Changes of one update that are looked up for absent users: each is a query over a month of events.
+const MAX_LOOKUPS: usize = 20;
+
+/// Does the change concern whoever showed interest in the very item, by this definition?
+fn concerns(definition: &Definition, change: Change) -> Option<Option<f64>> {
+    match (&definition.when, change) {
+        (Condition::PriceDrop { percent }, Change::Cheaper { before, after, .. })
+            if (before - after) * 100.0 >= percent * before =>
+        {
+            Some(Some(before))
+        }
+        (Condition::BackInStock, Change::BackInStock(_)) => Some(None),
+        _ => None,
+    }
+}
+
+/// Stores items and makes them known, off the arbiters: it copies the catalogue. Returns how many.
+pub async fn put_items(
+    state: &Arc<AppState>,
+    registry: &Arc<Registry>,
+    items: Vec<NewItem>,
+) -> Result<usize, StoreError> {
+    let writer = Arc::clone(state);
+    let put = move |connection: &mut Connection| {
+        let stored = items::upsert(connection, &items)?;
+        let count = stored.len();
+        Ok((count, writer.upsert_items(stored)))
+    };
+    let (count, changes) = state.store.run(put).await?;
+    announce(state, registry, changes);
+    Ok(count)
+}
+
+/// Fans changes out. Nothing waits for it.
+fn announce(state: &Arc<AppState>, registry: &Arc<Registry>, changes: Vec<Change>) {
+    if changes.is_empty() {
+        return;
+    }
+    let changes: Arc<[Change]> = changes.into();
+    for entry in registry.entries() {
+        entry.happened(Input::CatalogueChanged(Arc::clone(&changes)));
+    }
+    let rows = rows_for_absent(state, &changes);
+    if rows.is_empty() {
+        return;
+    }
+    let (state, registry) = (Arc::clone(state), Arc::clone(registry));
+    actix::spawn(async move {
+        let present: Vec<_> = registry.users(usize::MAX).into_iter().map(|(user, _)| user).collect();
+        let work = move |connection: &mut Connection| {
+            let present: Vec<UserId> = present
+                .iter()
+                .filter_map(|user| users::find(connection, user).transpose())
+                .collect::<Result<_, _>>()?;
+            rows.iter().try_fold(0, |sum, row| {
+                Ok(sum + held::hold_for_absent(connection, row, &present, MAX_ABSENT)?)
+            })
+        };
+        match state.store.run(work).await {
+            Ok(held) => log::debug!("changes wait for absent users rows={held}"),
+            Err(error) => log::error!("absent users not told of changes error={error}"),
+        }
+    });
+}
+
+fn rows_for_absent(state: &AppState, changes: &[Change]) -> Vec<HeldRow> {
+    let (definitions, now) = (state.definitions.load(), Timestamp::now());
+    let mut rows = Vec::new();
+    for change in changes {
+        for definition in definitions.triggers.iter() {
+            if let Some(price_before) = concerns(definition, *change)
+                && rows.len() < MAX_LOOKUPS
+            {
+                let expires_at = now + definition.expires_after(definitions.rules.expires_after);
+                let row = HeldRow::unaddressed(&definition.name, &definition.category, now, expires_at);
+                rows.push(HeldRow { item: Some(change.item()), price_before, ..row });
+            }
+        }
+    }
+    rows
+}

@@ -1,0 +1,194 @@
+//! One commit of the journal: records by kind, and who waits for them.
+
+use std::collections::HashMap;
+
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::messages::Record;
+use crate::base::{Timestamp, UserId};
+use crate::decide::Record as Other;
+use crate::notify::Channel;
+use crate::store::acknowledgements::{self, Acknowledged};
+use crate::store::decisions::DecisionRow;
+use crate::store::feedback::{self, FeedbackRow};
+use crate::store::fired_once::{self, Fired};
+use crate::store::held::{self, HeldRow};
+use crate::store::inbox::{self, Mark};
+use crate::store::notifications::NewNotification;
+use crate::store::preferences::{self, Preferences};
+use crate::store::push_outbox::{self, HandOver, PushOrder};
+use crate::store::{Connection, Store, StoreError, in_transaction, said, users};
+
+/// Records of one commit, by kind.
+#[derive(Default)]
+pub(super) struct Group {
+    decisions: Vec<DecisionRow>,
+    notifications: Vec<NewNotification>,
+    messages: Vec<NewNotification>,
+    acknowledged: Vec<Acknowledged>,
+    feedback: Vec<FeedbackRow>,
+    marks: Vec<Mark>,
+    preferences: Vec<(UserId, Preferences)>,
+    held: Vec<HeldRow>,
+    /// Deferred triggers that end, by the decision that ends them.
+    released: HashMap<Uuid, Vec<Uuid>>,
+    robots: Vec<UserId>,
+    hand_overs: Vec<HandOver>,
+    connected: Vec<(UserId, Timestamp)>,
+    fired: Vec<Fired>,
+}
+
+/// Who waits for a group: by decision or message, and those who only want to know that it is over.
+#[derive(Default)]
+pub(super) struct Waiters {
+    stored: HashMap<Uuid, oneshot::Sender<bool>>,
+    pub flushes: Vec<oneshot::Sender<bool>>,
+}
+
+impl Waiters {
+    /// Answers everybody. Nobody may wait any more: the user has gone, what was stored is stored.
+    pub fn answer(self, stored: bool) {
+        for reply in self.stored.into_values().chain(self.flushes) {
+            let _ = reply.send(stored);
+        }
+    }
+}
+
+impl Group {
+    pub fn add(&mut self, record: Record, waiters: &mut Waiters) {
+        match record {
+            Record::Decision { decision, notification, releases, reply } => {
+                waiters.stored.insert(decision.decision_id, reply);
+                self.decide(*decision, releases);
+                self.notifications.extend(notification.map(|notification| *notification));
+            }
+            Record::Message { notification, reply } => {
+                waiters.stored.insert(notification.notification_id.0, reply);
+                self.messages.push(*notification);
+            }
+            Record::Flush(reply) => waiters.flushes.push(reply),
+            Record::Other(Other::Decision(decision, releases)) => self.decide(*decision, releases),
+            Record::Other(Other::Acknowledged(acknowledged)) => self.acknowledged.push(acknowledged),
+            Record::Other(Other::Feedback(row)) => self.feedback.push(row),
+            Record::Other(Other::Mark(mark)) => self.marks.push(mark),
+            Record::Other(Other::Preferences(user, document)) => self.preferences.push((user, *document)),
+            Record::Other(Other::Defer(row)) => self.held.push(*row),
+            Record::Other(Other::Robot(user)) => self.robots.push(user),
+            Record::Other(Other::Connected(user, at)) => self.connected.push((user, at)),
+            Record::Other(Other::FiredOnce(fired)) => self.fired.push(fired),
+            Record::Other(Other::HandOver(hand_over)) => self.hand_overs.push(hand_over),
+        }
+    }
+
+    fn decide(&mut self, decision: DecisionRow, releases: Vec<Uuid>) {
+        if !releases.is_empty() {
+            self.released.insert(decision.decision_id, releases);
+        }
+        self.decisions.push(decision);
+    }
+
+    pub fn len(&self) -> usize {
+        self.decisions.len()
+            + self.messages.len()
+            + self.acknowledged.len()
+            + self.feedback.len()
+            + self.marks.len()
+            + self.preferences.len()
+            + self.held.len()
+            + self.released.len()
+            + self.robots.len()
+            + self.hand_overs.len()
+            + self.connected.len()
+            + self.fired.len()
+    }
+
+    /// All or nothing; the number of outcomes that were new, and of pushes that wait now.
+    pub fn commit(
+        &self,
+        connection: &mut Connection,
+        store: &Store,
+        not_pushed: &[String],
+    ) -> Result<(usize, usize), StoreError> {
+        let messages: Vec<&NewNotification> = self.notifications.iter().chain(&self.messages).collect();
+        if self.is_said_only() {
+            // A statement is a transaction of its own.
+            said::insert(connection, store, &messages, &self.decisions)?;
+            // What was said is stored, whatever becomes of this; the next connection writes it again.
+            if let Err(error) = users::note_connected(connection, &self.connected) {
+                log::warn!("connections not noted users={} error={error}", self.connected.len());
+            }
+            return Ok((0, 0));
+        }
+        in_transaction(connection, |connection| {
+            said::insert(connection, store, &messages, &self.decisions)?;
+            let orders: Vec<PushOrder> = messages.iter().copied().filter_map(push_order).collect();
+            let pushes = push_outbox::order(connection, &orders)?;
+            let first = feedback::insert(connection, &self.feedback)?;
+            acknowledgements::put(connection, &self.acknowledged)?;
+            inbox::mark(connection, &self.marks)?;
+            // After them: what has been acknowledged by now is not handed over.
+            let handed = push_outbox::hand_over(connection, &self.hand_overs, not_pushed, Timestamp::now())?;
+            for (user, preferences) in &self.preferences {
+                preferences::put(connection, *user, preferences)?;
+            }
+            held::put(connection, &self.held)?;
+            let released: Vec<Uuid> = self.released.values().flatten().copied().collect();
+            held::release(connection, &released)?;
+            users::mark_robots(connection, &self.robots)?;
+            users::note_connected(connection, &self.connected)?;
+            fired_once::put(connection, &self.fired)?;
+            Ok((first.into_iter().filter(|first| *first).count(), pushes + handed))
+        })
+    }
+
+    /// Nothing in it but decisions and messages that touch no other row, and connections, which may be lost.
+    fn is_said_only(&self) -> bool {
+        let mut messages = self.notifications.iter().chain(&self.messages);
+        self.len() == self.decisions.len() + self.messages.len() + self.connected.len()
+            && messages.all(|message| message.collapse_key.is_none() && message.channel != Channel::Push)
+    }
+
+    /// Its entries again, in the order of their kinds.
+    pub fn split(self, waiters: &mut Waiters) -> Vec<Record> {
+        let mut released = self.released;
+        let mut notifications: HashMap<_, _> =
+            self.notifications.into_iter().map(|row| (row.notification_id, Box::new(row))).collect();
+        let mut entries = Vec::new();
+        for decision in self.decisions.into_iter().map(Box::new) {
+            let notification = decision.notification_id.and_then(|id| notifications.remove(&id));
+            let releases = released.remove(&decision.decision_id).unwrap_or_default();
+            entries.push(match waiters.stored.remove(&decision.decision_id) {
+                Some(reply) => Record::Decision { decision, notification, releases, reply },
+                None => Record::Other(Other::Decision(decision, releases)),
+            });
+        }
+        for notification in self.messages.into_iter().map(Box::new) {
+            if let Some(reply) = waiters.stored.remove(&notification.notification_id.0) {
+                entries.push(Record::Message { notification, reply });
+            }
+        }
+        let preferences = self.preferences.into_iter();
+        let others = (self.feedback.into_iter().map(Other::Feedback))
+            .chain(self.marks.into_iter().map(Other::Mark))
+            .chain(self.acknowledged.into_iter().map(Other::Acknowledged))
+            .chain(preferences.map(|(user, document)| Other::Preferences(user, Box::new(document))))
+            .chain(self.held.into_iter().map(|row| Other::Defer(Box::new(row))))
+            .chain(self.robots.into_iter().map(Other::Robot))
+            .chain(self.hand_overs.into_iter().map(Other::HandOver))
+            .chain(self.connected.into_iter().map(|(user, at)| Other::Connected(user, at)))
+            .chain(self.fired.into_iter().map(Other::FiredOnce));
+        entries.extend(others.map(Record::Other));
+        entries
+    }
+}
+
+/// What a message puts into the push outbox, if that is its way.
+fn push_order(message: &NewNotification) -> Option<PushOrder> {
+    (message.channel == Channel::Push).then_some(PushOrder {
+        notification: message.notification_id,
+        user: message.user,
+        due_at: message.created_at,
+        expires_at: message.expires_at,
+    })
+}

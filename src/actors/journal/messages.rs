@@ -1,0 +1,66 @@
+//! Messages of the journal.
+
+use actix::Message;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::decide;
+use crate::decide::record::{DecisionRow, NewNotification};
+
+/// What is to be committed. Sent by user actors and request handlers.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub enum Record {
+    /// A decision that somebody waits for and, when it says send, the message. The reply comes after the commit; `false` =
+    /// not stored.
+    Decision {
+        /// What was decided.
+        decision: Box<DecisionRow>,
+        /// The message.
+        notification: Option<Box<NewNotification>>,
+        /// Deferred triggers that end with it.
+        releases: Vec<Uuid>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<bool>,
+    },
+    /// A message of the shop. The reply comes after the commit; `false` = not known to be stored.
+    Message {
+        /// The message.
+        notification: Box<NewNotification>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<bool>,
+    },
+    /// Everything that nobody waits for.
+    Other(decide::Record),
+    /// From the shutdown: answered when everything before it is committed.
+    Flush(oneshot::Sender<bool>),
+}
+
+impl Record {
+    /// Whether somebody waits for it, or for what it causes.
+    pub fn is_awaited(&self) -> bool {
+        use decide::Record as Other;
+        match self {
+            Self::Decision { .. } | Self::Message { .. } | Self::Flush(_) => true,
+            Self::Other(record) => matches!(
+                record,
+                Other::Feedback(_) | Other::Preferences(..) | Other::Defer(_) | Other::HandOver(_)
+            ),
+        }
+    }
+
+    /// Whether it is a message, or the decision about one.
+    pub fn is_of_message(&self) -> bool {
+        matches!(
+            self,
+            Self::Decision { .. } | Self::Message { .. } | Self::Other(decide::Record::Decision(..))
+        )
+    }
+
+    /// Answers that it is not stored, where somebody waits for that.
+    pub fn refuse(self) {
+        if let Self::Decision { reply, .. } | Self::Message { reply, .. } = self {
+            let _ = reply.send(false);
+        }
+    }
+}

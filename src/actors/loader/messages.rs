@@ -1,0 +1,36 @@
+//! Messages of the loader.
+
+use actix::Message;
+use tokio::sync::oneshot;
+
+use crate::actors::mailbox::Mailbox;
+use crate::base::ExternalId;
+use crate::decide::Loaded;
+
+/// Sent by user actors and request handlers.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Load {
+    /// Who.
+    pub user: ExternalId,
+    /// Unknown users are made known (a login) or answered with `None` (a question).
+    pub create: bool,
+    /// Where the answer goes.
+    pub reply: oneshot::Sender<Result<Option<Box<Loaded>>, LoadError>>,
+}
+
+/// The database did not answer.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the database is not available, try again in a moment")]
+pub struct LoadError;
+
+impl Mailbox<Load> {
+    /// Reads one user; `None` = unknown and not to be created.
+    pub async fn load(&self, user: &ExternalId, create: bool) -> Result<Option<Box<Loaded>>, LoadError> {
+        let (reply, answer) = oneshot::channel();
+        if !self.offer(Load { user: user.clone(), create, reply }).is_queued() {
+            return Err(LoadError);
+        }
+        answer.await.unwrap_or(Err(LoadError))
+    }
+}

@@ -1,0 +1,31 @@
+//! Starts the actors of users: one value for all that need a user's actor, made at assembly.
+
+use std::sync::Arc;
+
+use super::{UserActor, UserMailboxes};
+use crate::actors::registry::{Entry, Registry};
+use crate::base::ExternalId;
+use crate::state::AppState;
+
+/// All that a user's actor is started with.
+pub struct UserLauncher {
+    state: Arc<AppState>,
+    mailboxes: Arc<UserMailboxes>,
+    registry: Arc<Registry>,
+}
+
+impl UserLauncher {
+    /// Creates the launcher of actors that write to these mailboxes and leave this registry at their end.
+    pub fn new(state: Arc<AppState>, mailboxes: UserMailboxes, registry: Arc<Registry>) -> Arc<Self> {
+        Arc::new(Self { state, mailboxes: Arc::new(mailboxes), registry })
+    }
+
+    /// The user's actor, started if there is none.
+    pub fn get_or_start(&self, user: &ExternalId) -> Arc<Entry> {
+        self.registry.get_or_start(user, |instance, missed| {
+            let (state, mailboxes) = (Arc::clone(&self.state), Arc::clone(&self.mailboxes));
+            let registry = Arc::clone(&self.registry);
+            UserActor::launch(user.clone(), instance, state, mailboxes, registry, missed).recipient()
+        })
+    }
+}

@@ -1,0 +1,56 @@
+//! Web Push as decisions and requests see it: the server's keys, and who has a subscription.
+
+use std::sync::OnceLock;
+
+use dashmap::DashSet;
+
+use crate::base::UserId;
+use crate::transport::webpush::VapidKeys;
+
+/// What the report secret is derived for.
+const REPORT_PURPOSE: &str = "tidings web push report";
+
+/// What a server knows about Web Push beside the outbox.
+#[derive(Default)]
+pub struct PushState {
+    keys: OnceLock<(VapidKeys, [u8; 32])>,
+    /// Users with at least one subscription: what a decision about an absent user asks.
+    subscribed: DashSet<UserId>,
+}
+
+impl PushState {
+    /// At start, once; without it nothing is pushed.
+    pub fn enable(&self, keys: VapidKeys, subscribed: Vec<UserId>) {
+        let secret = keys.derive(REPORT_PURPOSE);
+        let _ = self.keys.set((keys, secret));
+        for user in subscribed {
+            self.subscribed.insert(user);
+        }
+    }
+
+    /// The server's key pair; `None` when Web Push is off.
+    pub fn keys(&self) -> Option<&VapidKeys> {
+        self.keys.get().map(|(keys, _)| keys)
+    }
+
+    /// Signs reports of service workers; `None` when Web Push is off.
+    pub fn report_secret(&self) -> Option<&[u8; 32]> {
+        self.keys.get().map(|(_, secret)| secret)
+    }
+
+    /// Could a message reach this user while nobody looks?
+    pub fn reaches(&self, user: UserId) -> bool {
+        self.subscribed.contains(&user)
+    }
+
+    /// After subscriptions came or went: of these `users` those in `subscribed` have some.
+    pub fn note(&self, users: &[UserId], subscribed: &[UserId]) {
+        for user in users {
+            if subscribed.contains(user) {
+                self.subscribed.insert(*user);
+            } else {
+                self.subscribed.remove(user);
+            }
+        }
+    }
+}
