@@ -1,6 +1,8 @@
-//! Reads `src/` and fails on an import that points the wrong way.
+//! Reads `src/` and fails on an import that points the wrong way, on files that import each other in a circle, and on a
+//! domain that names the outside world.
 #![cfg(test)]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::{fs, path::Path};
 
 /// Modules in the order an event flows. A module may import those before it, and its own.
@@ -19,10 +21,10 @@ const ORDER: [&str; 12] = [
     "decide",
 ];
 /// One outside thing each; they see the domain, never one another.
-const ADAPTERS: [&str; 4] = ["store", "transport", "bus", "telemetry"];
+const ADAPTERS: [&str; 3] = ["store", "transport", "telemetry"];
 /// Each sees everything before it.
-const SHELL: [&str; 3] = ["actors", "http", "app"];
-/// Crates that the pure domain must not name.
+const SHELL: [&str; 4] = ["state", "actors", "http", "app"];
+/// Paths that the pure domain must not name.
 const IMPURE: [&str; 9] = [
     "actix",
     "actix_web",
@@ -34,8 +36,37 @@ const IMPURE: [&str; 9] = [
     "std::time::SystemTime",
     "std::time::Instant",
 ];
-/// What a decision must not use as well: it builds no JSON by hand and shares no state.
+/// Paths that a decision must not name as well: it builds no JSON by hand and shares no state.
 const IMPURE_TO_DECIDE: [&str; 3] = ["serde_json::json", "parking_lot", "arc_swap"];
+/// Calls and types that read the clock, wherever they come from.
+const CLOCK: [&str; 3] = ["Timestamp::now(", "Instant::now(", "SystemTime::now("];
+/// Modules whose files must not import each other in a circle.
+const WITHOUT_CIRCLES: [&str; 3] = ["state", "actors", "decide"];
+/// Circles that are left, each with its reason; files may leave one, none may enter.
+const CIRCLES_LEFT: [(&str, &[&str]); 2] = [
+    (
+        "the transitions of `UserState` are spread over files that each bring a part of its state",
+        &[
+            "decide/decide.rs",
+            "decide/deferred.rs",
+            "decide/delivery.rs",
+            "decide/effect.rs",
+            "decide/input.rs",
+            "decide/learning.rs",
+            "decide/load.rs",
+            "decide/predict.rs",
+            "decide/recommend.rs",
+            "decide/record.rs",
+            "decide/render.rs",
+            "decide/user_state.rs",
+            "decide/world.rs",
+        ],
+    ),
+    (
+        "experiments are definitions, and are compiled with the others that are active",
+        &["decide/definitions.rs", "decide/experiment.rs"],
+    ),
+];
 
 fn may_import(module: &str, imported: &str) -> bool {
     if module == imported {
@@ -88,6 +119,172 @@ fn code(text: &str) -> String {
     text.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n")
 }
 
+/// Every path that a file imports or names: `use` trees are taken apart, and paths from `crate`, `self`, `super` and `std` in
+/// the code are added. `mod` declarations are none.
+fn named_paths(text: &str) -> Vec<String> {
+    let text = code(text);
+    let mut paths = Vec::new();
+    let mut rest = String::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let bare = line.trim_start();
+        let bare = match bare.strip_prefix("pub") {
+            Some(public) => public.trim_start_matches("(crate)").trim_start_matches("(super)").trim_start(),
+            None => bare,
+        };
+        let Some(tree) = bare.strip_prefix("use ") else {
+            rest.push_str(line);
+            rest.push('\n');
+            continue;
+        };
+        let mut tree = tree.to_owned();
+        while !tree.contains(';') {
+            tree.push_str(lines.next().expect("a use ends"));
+        }
+        expand("", tree.split(';').next().unwrap(), &mut paths);
+    }
+    let in_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    paths.extend(rest.split(|c| !in_path(c)).filter(|word| word.contains("::")).map(str::to_owned));
+    paths
+}
+
+/// `a::{b, c::d as e}` → `a::b`, `a::c::d`.
+fn expand(before: &str, tree: &str, into: &mut Vec<String>) {
+    let tree = tree.trim();
+    let Some((stem, group)) = tree.split_once('{') else {
+        let name = tree.split(" as ").next().unwrap().trim().trim_end_matches("::*");
+        let path = format!("{before}{name}");
+        into.push(path.trim_end_matches("::self").to_owned());
+        return;
+    };
+    let before = format!("{before}{}", stem.trim());
+    let group = group.trim_end().strip_suffix('}').expect("a group ends");
+    let (mut depth, mut begin) = (0, 0);
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                expand(&before, &group[begin..at], into);
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+    if !group[begin..].trim().is_empty() {
+        expand(&before, &group[begin..], into);
+    }
+}
+
+/// The module that a file defines: `actors/user/mod.rs` → `actors::user`.
+fn module_of(path: &str) -> String {
+    path.trim_end_matches(".rs").trim_end_matches("/mod").replace('/', "::")
+}
+
+/// Files that import each other in a circle: for each circle (strongly connected), each file with those of the circle that it
+/// imports.
+fn circles(files: &[(String, String)]) -> Vec<BTreeMap<&str, Vec<&str>>> {
+    let modules: BTreeMap<String, usize> =
+        files.iter().enumerate().map(|(file, (path, _))| (module_of(path), file)).collect();
+    let imports: Vec<BTreeSet<usize>> = files
+        .iter()
+        .enumerate()
+        .map(|(file, (path, text))| {
+            let named = named_paths(text).into_iter();
+            let resolved = named.filter_map(|named| resolve(&module_of(path), &named, &modules));
+            resolved.filter(|other| *other != file).collect()
+        })
+        .collect();
+    let reached: Vec<BTreeSet<usize>> = (0..files.len())
+        .map(|from| {
+            let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
+            while let Some(file) = next.pop() {
+                next.extend(imports[file].iter().filter(|other| seen.insert(**other)));
+            }
+            seen
+        })
+        .collect();
+    let found: BTreeSet<BTreeSet<usize>> = (0..files.len())
+        .filter(|file| reached[*file].contains(file))
+        .map(|file| reached[file].iter().copied().filter(|other| reached[*other].contains(&file)).collect())
+        .collect();
+    let name = |file: &usize| files[*file].0.as_str();
+    let circle = |of: BTreeSet<usize>| {
+        of.iter().map(|file| (name(file), imports[*file].intersection(&of).map(name).collect())).collect()
+    };
+    found.into_iter().map(circle).collect()
+}
+
+/// The file that defines what is named: that of the longest known prefix.
+fn resolve(module: &str, named: &str, modules: &BTreeMap<String, usize>) -> Option<usize> {
+    let mut parts: Vec<&str> = named.split("::").collect();
+    let mut path: Vec<&str> = module.split("::").collect();
+    match *parts.first()? {
+        "crate" => path.clear(),
+        "self" => {}
+        "super" => {
+            while parts.get(1) == Some(&"super") {
+                path.pop();
+                parts.remove(0);
+            }
+            path.pop();
+        }
+        // A child, named without `self`.
+        child if modules.contains_key(&format!("{module}::{child}")) => parts.insert(0, "self"),
+        _ => return None,
+    }
+    path.extend(parts.iter().skip(1));
+    (1..=path.len()).rev().find_map(|n| modules.get(&path[..n].join("::")).copied())
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let mut wrong = Vec::new();
+    for root in WITHOUT_CIRCLES {
+        let mut files = Vec::new();
+        each_source(|module, path, text| {
+            if module == root {
+                files.push((path.to_owned(), text.to_owned()));
+            }
+        });
+        for circle in circles(&files) {
+            let is_left = |(_, left): &(&str, &[&str])| circle.keys().all(|file| left.contains(file));
+            if !CIRCLES_LEFT.iter().any(is_left) {
+                let imports =
+                    circle.iter().map(|(file, others)| format!("  {file} imports {}", others.join(", ")));
+                wrong.push(format!("a circle of {} files:", circle.len()));
+                wrong.extend(imports);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_circle_is_found_however_it_is_written() {
+    let file = |path: &str, text: &str| (path.to_owned(), text.to_owned());
+    let files = [
+        file("a/mod.rs", "pub mod b;\nmod c;\npub use c::C;\nmod d;"),
+        file("a/b.rs", "use std::fmt::{self, Debug};\nuse super::{\n    C,\n};"),
+        file("a/c/mod.rs", "mod e;\npub struct C;\nimpl C { fn d(_: crate::a::d::D) {} }"),
+        file("a/c/e.rs", "use super::C; // use crate::a::b;"),
+        file("a/d.rs", "use crate::{base::Id, a::{c::{self, C as Other}}};"),
+    ];
+    let circle = BTreeMap::from([("a/c/mod.rs", vec!["a/d.rs"]), ("a/d.rs", vec!["a/c/mod.rs"])]);
+    assert_eq!(circles(&files), [circle]);
+    assert!(circles(&files[..2]).is_empty());
+}
+
+#[test]
+fn the_lists_name_the_modules_there_are() {
+    let mut there = BTreeSet::new();
+    each_source(|module, _, _| {
+        there.insert(module.to_owned());
+    });
+    let listed = ORDER.iter().chain(&ADAPTERS).chain(&SHELL).chain(&["lib", "main"]);
+    assert_eq!(there, listed.map(|name| (*name).to_owned()).collect());
+}
+
 #[test]
 fn imports_point_up_the_list_only() {
     let mut wrong = Vec::new();
@@ -119,39 +316,60 @@ fn imports_point_up_the_list_only() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Whether something under `forbidden` is named.
+fn names(paths: &[String], forbidden: &str) -> bool {
+    let under = format!("{forbidden}::");
+    paths.iter().any(|path| path == forbidden || path.starts_with(&under))
+}
+
+/// What the domain must not name and this file does.
+fn impurities(module: &str, path: &str, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    // base/time.rs reads the clock for the shell, config/ reads the environment; nothing else in the domain may.
+    if path == "base/time.rs" || path.ends_with("/tests.rs") {
+        return found;
+    }
+    let (paths, text) = (named_paths(text), code(text));
+    if module != "config" {
+        found.extend(
+            IMPURE.iter().filter(|name| names(&paths, name)).map(|name| format!("{path} names {name}")),
+        );
+    }
+    let clock = CLOCK.iter().filter(|call| text.contains(*call));
+    found.extend(clock.map(|call| format!("{path} calls {call}); take `now` as an argument")));
+    if module == "decide" {
+        let named = IMPURE_TO_DECIDE.iter().filter(|name| names(&paths, name));
+        found.extend(named.map(|name| format!("{path} names {name}; that is for the shell")));
+    }
+    found
+}
+
 #[test]
 fn the_domain_is_pure() {
     let mut wrong = Vec::new();
     each_source(|module, path, text| {
-        // base/time.rs reads the clock for the shell; nothing else in the domain may.
-        if !ORDER.contains(&module) || module == "config" || path == "base/time.rs" {
-            return;
-        }
-        let text = code(text);
-        for name in IMPURE {
-            let named = text.lines().any(|line| {
-                let line = line.trim_start();
-                line.starts_with(&format!("use {name}::"))
-                    || line.starts_with(&format!("use {name};"))
-                    || line.contains(&format!(" {name}::"))
-                    || line.contains(&format!("({name}::"))
-            });
-            if named {
-                wrong.push(format!("{path} names {name}"));
-            }
-        }
-        if module == "decide" {
-            let named = IMPURE_TO_DECIDE.iter().filter(|name| text.contains(*name));
-            wrong.extend(named.map(|name| format!("{path} names {name}")));
-            if text.contains("json!(") {
-                wrong.push(format!("{path} builds JSON; that is for the shell"));
-            }
-        }
-        if text.contains("Timestamp::now(") {
-            wrong.push(format!("{path} reads the clock; take `now` as an argument"));
+        if ORDER.contains(&module) {
+            wrong.extend(impurities(module, path, text));
         }
     });
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn impurity_is_found_however_it_is_written() {
+    let found = |text: &str| !impurities("decide", "decide/x.rs", text).is_empty();
+    for text in [
+        "use std::time::{Duration, Instant};",
+        "fn f() { std::time::SystemTime::now(); }",
+        "fn f() -> Timestamp { Timestamp::now() }",
+        "use serde_json::{Value, json};",
+        "fn f() { serde_json::json!({}); }",
+        "use parking_lot::Mutex;",
+        "fn f() { log::warn!(\"no\"); }",
+    ] {
+        assert!(found(text), "{text}");
+    }
+    assert!(!found("use std::time::Duration;\nuse crate::catalogue::Catalogue; // tokio::spawn"));
 }
 
 #[test]
@@ -174,4 +392,5 @@ fn the_rules_hold_for_an_example() {
     assert!(may_import("actors", "store"));
     assert!(!may_import("actors", "http"));
     assert!(may_import("app", "http"));
+    assert!(!may_import("state", "actors"));
 }
