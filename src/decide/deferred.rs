@@ -95,6 +95,7 @@ impl UserState {
         trigger.expires_at.get_or_insert(until + lifetime);
         let id = id.unwrap_or_else(|| step.new_id());
         self.keep(Deferred { id, trigger, until, for_digest: false }, step);
+        self.make_room(step);
     }
 
     /// Collects items, or a message of the shop without one, for the next digest in the user's day.
@@ -123,6 +124,7 @@ impl UserState {
                 self.keep(Deferred { id, trigger, until: due, for_digest: true }, step);
             }
         }
+        self.make_room(step);
     }
 
     fn next_digest(&self, rules: &Rules, step: &Step<'_>) -> Timestamp {
@@ -134,8 +136,12 @@ impl UserState {
         let row = deferred.row(self.user);
         step.record(Record::Defer(Box::new(row)));
         self.deferred.push(deferred);
+    }
+
+    /// Drops what is beyond [`MAX_DEFERRED`]: of the least urgent what would have come last.
+    fn make_room(&mut self, step: &mut Step<'_>) {
+        let mut dropped = Vec::new();
         while self.deferred.iter().filter(|one| !one.trigger.is_said_by_shop()).count() > MAX_DEFERRED {
-            // Of the least urgent the one that would have come last.
             let least = self
                 .deferred
                 .iter()
@@ -143,10 +149,10 @@ impl UserState {
                 .filter(|(_, one)| !one.trigger.is_said_by_shop())
                 .min_by_key(|(_, one)| (one.trigger.definition.priority, std::cmp::Reverse(one.until)))
                 .map(|(place, _)| place);
-            let Some(place) = least else { return };
-            let deferred = self.deferred.remove(place);
-            self.give_up(vec![deferred], Reason::TooManyDeferred, step);
+            let Some(place) = least else { break };
+            dropped.push(self.deferred.remove(place));
         }
+        self.give_up(dropped, Reason::TooManyDeferred, step);
     }
 
     /// Drops deferred triggers with a stored reason, one decision for each trigger.
