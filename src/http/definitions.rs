@@ -17,7 +17,7 @@ use crate::decide::definition_change::{History, HistoryError, NewVersion, check}
 use crate::decide::definitions::{DefinitionKind, DefinitionState, POLICY, StoredDefinition, overlay};
 use crate::decide::experiment::{MAX_VERSIONS, named_versions};
 use crate::feedback::experiments::Experiment;
-use crate::notify::content::{self, Template, Templates};
+use crate::notify::content::{self, Template};
 use crate::notify::triggers::{self, Definition};
 use crate::state::definitions::load_version;
 use crate::store::definitions::{self, DefinitionRow};
@@ -69,7 +69,7 @@ impl Kind {
         }
     }
 
-    /// Checks that the body is a definition of that name: bounds, and that templates compile. Whether others that it names are
+    /// Checks that the body is a definition of that name: bounds, and that a template renders for each trigger that uses it. Whether others that it names are
     /// active is checked with the change.
     fn validate(
         self,
@@ -98,12 +98,19 @@ impl Kind {
                 if !known.contains(&definition.template) {
                     return Err(bad(Some("template"), missing("template", &definition.template, &known)));
                 }
+                let templates = &app.state.definitions.load().templates;
+                templates.fits(&definition.template, &definition).map_err(|error| {
+                    bad(Some("template"), format!("template \"{}\", {error}", definition.template))
+                })?;
             }
             Self::Templates => {
                 let template: Template = serde_json::from_value(body.clone())
                     .map_err(|error| bad(None, unreadable("a template", &error)))?;
                 named(&template.name)?;
-                Templates::new([&template]).map_err(|error| bad(None, error.to_string()))?;
+                let definitions = app.state.definitions.load();
+                let used_by = definitions.triggers.iter().filter(|trigger| trigger.template == name);
+                content::validate(&template, used_by)
+                    .map_err(|error| bad(Some("variants"), error.to_string()))?;
             }
             Self::Policies => {
                 if name != POLICY {

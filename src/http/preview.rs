@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -11,10 +12,12 @@ use super::body::Body;
 use super::error::ApiError;
 use super::views;
 use crate::actors::App;
-use crate::base::{ExternalId, Timestamp};
+use crate::base::{ExternalId, ItemId, Timestamp, suggest_nearest};
+use crate::catalogue::Catalogue;
 use crate::decide::UserState;
-use crate::notify::content::{ItemVariables, Template, Templates};
-use crate::notify::triggers::{Definition, Trigger};
+use crate::notify::content::{self, Reader, Template, TemplateContext, Templates};
+use crate::notify::triggers::{Condition, Definition, Trigger};
+use crate::profile::SegmentId;
 use crate::store;
 
 /// Most users of one dry run: each is read from the tables.
@@ -23,6 +26,8 @@ const MAX_USERS: usize = 100;
 const SOME_USERS: usize = 25;
 /// Most items in a preview.
 const MAX_ITEMS: usize = 10;
+/// Largest `event` of a preview, bytes of JSON; as of `POST /v1/triggers/{name}`.
+const MAX_EVENT_BYTES: usize = 4_096;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,65 +35,157 @@ struct PreviewBody {
     /// Of a stored template; or `template`.
     name: Option<String>,
     template: Option<Template>,
+    /// The trigger whose message is shown; absent = each that uses the template.
+    trigger: Option<String>,
     #[serde(default = "english")]
     locale: String,
     #[serde(default)]
     variant: usize,
     time_zone: Option<String>,
+    /// The item that the message is about; absent = the first of `item_ids`, for triggers that are about one.
+    item_id: Option<ExternalId>,
+    /// The list, for triggers that have one.
     #[serde(default)]
     item_ids: Vec<ExternalId>,
     price_before: Option<f64>,
-    #[serde(default)]
-    event: Value,
+    event: Option<Value>,
 }
 
 fn english() -> String {
     "en".to_owned()
 }
 
-/// What a template would say about these items.
+impl PreviewBody {
+    fn validate(&self) -> Result<(), ApiError> {
+        let bad = |field, message: String| Err(ApiError::invalid("bad_preview", Some(field), message));
+        if self.item_ids.len() > MAX_ITEMS {
+            return bad("item_ids", format!("at most {MAX_ITEMS} items"));
+        }
+        if self.event.as_ref().is_some_and(|event| event.to_string().len() > MAX_EVENT_BYTES) {
+            return bad("event", format!("at most {MAX_EVENT_BYTES} bytes of JSON"));
+        }
+        if let Some(zone) = self.time_zone.as_ref().filter(|zone| TimeZone::get(zone).is_err()) {
+            return bad("time_zone", format!("\"{zone}\" is no IANA time zone such as Europe/Berlin"));
+        }
+        Ok(())
+    }
+
+    /// The condition of a template that no trigger uses yet, from what is given.
+    fn likely_condition(&self) -> Condition {
+        match (self.price_before, &self.event) {
+            (Some(_), _) => Condition::PriceDrop { percent: 5.0 },
+            (None, Some(event)) if !event.is_null() => Condition::Api,
+            _ if self.item_id.is_none() && self.item_ids.is_empty() => Condition::Login,
+            _ => Condition::View,
+        }
+    }
+
+    /// The trigger as it would fire for these items, and their list. An item that only a list could hold is left out by the
+    /// context, as it is from the message.
+    fn fired(
+        &self,
+        definition: &Arc<Definition>,
+        catalogue: &Catalogue,
+    ) -> Result<(Trigger, Vec<ItemId>), ApiError> {
+        let find = |id: &ExternalId| {
+            let missing =
+                || ApiError::invalid("bad_preview", Some("item_ids"), format!("there is no item {id}"));
+            catalogue.find(id).map(|item| item.id).ok_or_else(missing)
+        };
+        let mut list = self.item_ids.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+        let mut item = self.item_id.as_ref().map(find).transpose()?;
+        let about_one =
+            !definition.when.recommends() || matches!(definition.when, Condition::View | Condition::Cart);
+        let is_shop = matches!(definition.when, Condition::OrderStatus | Condition::Api);
+        if item.is_none() && about_one && !is_shop {
+            item = list.first().copied();
+            // What goes with an item is never the item itself.
+            if list.len() > 1 {
+                list.remove(0);
+            }
+        }
+        let item = item.filter(|_| about_one);
+        let event = self.event.clone().filter(|event| !event.is_null()).map(Arc::new);
+        let trigger = Trigger { price_before: self.price_before, event, ..Trigger::of(definition, item) };
+        Ok((trigger, list))
+    }
+}
+
+/// Shows the message of a template for these items: what each trigger that uses it would send.
 pub async fn preview(
     Body(body): Body,
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
-    let bad = |message: String| ApiError::invalid("bad_preview", None, message);
-    let wish: PreviewBody =
-        serde_json::from_slice(&body).map_err(|error| bad(format!("not a preview: {error}")))?;
-    if wish.item_ids.len() > MAX_ITEMS {
-        return Err(bad(format!("at most {MAX_ITEMS} items")));
-    }
-    let catalogue = app.state.catalogue.load();
-    let items: Vec<Value> = wish
-        .item_ids
-        .iter()
-        .filter_map(|id| catalogue.find(id))
-        .map(|item| json!(ItemVariables::from(item.as_ref())))
-        .collect();
-    let words = json!({
-        "user": {"user_id": "someone", "segment": "A"}, "item": items.first(), "count": items.len(), "items": items,
-        "price_before": wish.price_before, "event": wish.event, "locale": wish.locale,
-        "time_zone": wish.time_zone, "now": Timestamp::now(),
-    });
+    let bad = |field, message: String| ApiError::invalid("bad_preview", field, message);
+    let wish: PreviewBody = serde_json::from_slice(&body)
+        .map_err(|error| bad(None, format!("not a preview: {}", suggest_nearest(&error.to_string()))))?;
+    wish.validate()?;
     let definitions = app.state.definitions.load();
-    let own;
-    let (name, templates) = match (&wish.name, &wish.template) {
-        (_, Some(template)) => {
-            own = Templates::new([template]).map_err(|error| bad(error.to_string()))?;
-            (template.name.as_str(), &own)
-        }
-        (Some(name), None) => (name.as_str(), &definitions.templates),
-        (None, None) => return Err(bad("give a template, or the name of one".to_owned())),
+    let name = match (&wish.template, &wish.name) {
+        (Some(template), _) => template.name.as_str(),
+        (None, Some(name)) => name.as_str(),
+        (None, None) => return Err(bad(None, "give a template, or the name of one".to_owned())),
     };
-    let rendered = templates
-        .render(name, wish.variant, &wish.locale, &words)
-        .ok_or(ApiError::NotFound("this template"))?
-        .map_err(|error| bad(error.to_string()))?;
-    Ok(HttpResponse::Ok().json(json!({
-        "title": rendered.content.title, "body": rendered.content.body, "variant": rendered.variant,
-        "language": rendered.language, "variants": templates.variants(name),
-    })))
+    let triggers = match &wish.trigger {
+        Some(trigger) => {
+            vec![definitions.triggers.find(trigger).cloned().ok_or(ApiError::NotFound("this trigger"))?]
+        }
+        None => definitions.triggers.iter().filter(|trigger| trigger.template == name).cloned().collect(),
+    };
+    let own;
+    let templates = match &wish.template {
+        Some(template) => {
+            content::check_sources(template).map_err(|error| bad(Some("template"), error.to_string()))?;
+            own = Templates::new([template]).map_err(|error| bad(Some("template"), error.to_string()))?;
+            &own
+        }
+        None => &definitions.templates,
+    };
+    // What storing it would be refused for.
+    let problem = wish.template.as_ref().and_then(|template| content::validate(template, &triggers).err());
+    let catalogue = app.state.catalogue.load();
+    let someone = ExternalId::Text("someone".into());
+    let show = |definition: &Arc<Definition>| -> Result<Value, ApiError> {
+        let (trigger, list) = wish.fired(definition, &catalogue)?;
+        let reader = Reader {
+            user_id: &someone,
+            segment: Some(SegmentId(0)),
+            locale: Some(&wish.locale),
+            time_zone: wish.time_zone.as_deref(),
+        };
+        let context = TemplateContext::new(reader, &trigger, &list, &catalogue, Timestamp::now());
+        let rendered = templates
+            .render(name, wish.variant, &wish.locale, &context)
+            .ok_or(ApiError::NotFound("this template"))?
+            .map_err(|error| bad(Some("template"), error.to_string()))?;
+        if let Some(problem) = rendered.problem {
+            return Err(bad(Some("template"), problem.to_string()));
+        }
+        let carried: Vec<&ExternalId> =
+            context.items.iter().chain(&context.item).map(|item| &item.item_id).collect();
+        let left_out: Vec<&ExternalId> =
+            wish.item_ids.iter().filter(|item| !carried.contains(item)).collect();
+        Ok(json!({
+            "title": rendered.content.title, "body": rendered.content.body, "variant": rendered.variant,
+            "language": rendered.language, "left_out": left_out,
+        }))
+    };
+    let mut previews = Vec::new();
+    for trigger in &triggers {
+        let mut shown = show(trigger)?;
+        shown["trigger"] = json!(trigger.name);
+        previews.push(shown);
+    }
+    let mut answer = match previews.first() {
+        Some(first) => first.clone(),
+        None => show(&Arc::new(Definition::plain(wish.likely_condition())))?,
+    };
+    answer["variants"] = json!(templates.variants(name));
+    answer["problem"] = json!(problem.map(|problem| problem.to_string()));
+    answer["previews"] = json!(previews);
+    Ok(HttpResponse::Ok().json(answer))
 }
 
 #[derive(Deserialize)]

@@ -45,6 +45,7 @@ mod store_events;
 mod store_learning;
 mod store_migrations;
 mod stream;
+mod templates;
 mod training_worker;
 mod triggers;
 mod webpush;

@@ -16,7 +16,9 @@ use minijinja::machinery::{Span, WhitespaceConfig, parse};
 use minijinja::value::ValueKind;
 
 use super::context::VARIABLES;
-use super::shapes::{FILTERS, NUMBER_BYTES, OTHER_FILTER_NAMES, PLURAL_CATEGORIES, Shape, TESTS, Typed};
+use super::shapes::{
+    EventFields, FILTERS, NUMBER_BYTES, OTHER_FILTER_NAMES, PLURAL_CATEGORIES, Shape, TESTS, Typed, Use,
+};
 use crate::base::nearest;
 
 /// Most bytes of one value.
@@ -70,6 +72,8 @@ pub(super) struct Checked<'s> {
     pub problems: Vec<Problem>,
     /// The top-level variables that the text reads.
     pub reads: Vec<&'s str>,
+    /// The fields of `event` that it reads.
+    pub event: EventFields,
 }
 
 /// Checks the source of a title or body.
@@ -92,7 +96,7 @@ pub(super) fn check(source: &str) -> Checked<'_> {
             checker.problems.push(Problem { severity: Severity::Fatal, position, message });
         }
     }
-    Checked { problems: checker.problems, reads: checker.reads }
+    Checked { problems: checker.problems, reads: checker.reads, event: checker.event }
 }
 
 #[derive(Default)]
@@ -100,6 +104,7 @@ struct Checker<'s> {
     source: &'s str,
     problems: Vec<Problem>,
     reads: Vec<&'s str>,
+    event: EventFields,
     /// Variables that the template sets, by frame, innermost last. As the engine has it, a frame of a loop outlives its rounds,
     /// and `{% if %}` has none of its own.
     scopes: Vec<HashMap<&'s str, Typed>>,
@@ -211,7 +216,8 @@ impl<'s> Checker<'s> {
         }
         self.loops += 1;
         self.scopes.push([("loop", Typed::new(Shape::Loop, NUMBER_BYTES))].into());
-        self.assign(&for_loop.target, list.element());
+        let element = self.element(list);
+        self.assign(&for_loop.target, element);
         let mut written = 0;
         let mut sizes = HashMap::new();
         // What a round sets the next one reads: a second round shows what grows.
@@ -238,6 +244,11 @@ impl<'s> Checker<'s> {
         written.saturating_mul(list.elements()).max(once)
     }
 
+    /// One element of a value, or one character.
+    fn element(&mut self, of: Typed) -> Typed {
+        Typed { field: of.field.map(|field| self.event.element(field)), ..of.element() }
+    }
+
     fn assign(&mut self, target: &Expr<'s>, value: Typed) {
         match target {
             Expr::Var(name) => {
@@ -249,7 +260,8 @@ impl<'s> Checker<'s> {
             }
             Expr::List(names) => {
                 for name in &names.items {
-                    self.assign(name, value.element());
+                    let element = self.element(value);
+                    self.assign(name, element);
                 }
             }
             other => self.fatal(other.span(), "only a name can be set"),
@@ -264,7 +276,7 @@ impl<'s> Checker<'s> {
             if !self.reads.contains(&name) {
                 self.reads.push(name);
             }
-            return value;
+            return Typed { field: (name == "event").then_some(EventFields::EVENT), ..value };
         }
         let set = self.scopes.iter().flat_map(HashMap::keys).copied().collect::<Vec<_>>();
         let meant = nearest(name, VARIABLES.into_iter().chain(set));
@@ -293,7 +305,7 @@ impl<'s> Checker<'s> {
             }
             _ => {}
         }
-        of.field(name)
+        Typed { field: of.field.map(|field| self.event.child(field, name)), ..of.field(name) }
     }
 
     fn expression(&mut self, expression: &Expr<'s>) -> Typed {
@@ -322,12 +334,7 @@ impl<'s> Checker<'s> {
                 self.expression(&compare.expr);
                 for operand in &compare.ops {
                     self.expression(&operand.expr);
-                    if matches!(&operand.expr, Expr::Const(constant) if constant.value.is_none()) {
-                        self.mistake(
-                            span,
-                            "what is missing is not none: write `is defined` or `is undefined`".to_owned(),
-                        );
-                    }
+                    self.never_none(&operand.expr, span);
                 }
                 Typed::NUMBER
             }
@@ -361,11 +368,13 @@ impl<'s> Checker<'s> {
                 let of = self.expression(&item.expr);
                 let key = self.expression(&item.subscript_expr);
                 match (&item.subscript_expr, of.shape) {
-                    (Expr::Const(name), Shape::User | Shape::Item | Shape::Loop) => {
+                    (Expr::Const(name), Shape::User | Shape::Item | Shape::Loop | Shape::Any)
+                        if key.shape == Shape::Text =>
+                    {
                         let name = name.value.to_string();
                         self.field(of, &name, span)
                     }
-                    (_, Shape::Items) if key.shape != Shape::Text => of.element(),
+                    (_, Shape::Items | Shape::Any) if key.shape != Shape::Text => self.element(of),
                     _ => Typed::new(Shape::Any, of.bytes),
                 }
             }
@@ -383,10 +392,35 @@ impl<'s> Checker<'s> {
         }
     }
 
+    /// Reports a comparison with `none`: nothing ever is.
+    fn never_none(&mut self, operand: &Expr<'s>, span: Span) {
+        if matches!(operand, Expr::Const(constant) if constant.value.is_none()) {
+            self.mistake(
+                span,
+                "what is missing is not none: write `is defined` or `is undefined`".to_owned(),
+            );
+        }
+    }
+
     fn operation(&mut self, operation: &BinOp<'s>, span: Span) -> Typed {
         let (left, right) = (self.expression(&operation.left), self.expression(&operation.right));
+        if matches!(operation.op, BinOpKind::Eq | BinOpKind::Ne) {
+            self.never_none(&operation.left, span);
+            self.never_none(&operation.right, span);
+        }
         let is_number = |value: Typed| value.shape == Shape::Number;
         let sum = left.bytes.saturating_add(right.bytes);
+        if let BinOpKind::Add
+        | BinOpKind::Sub
+        | BinOpKind::Mul
+        | BinOpKind::Div
+        | BinOpKind::FloorDiv
+        | BinOpKind::Rem
+        | BinOpKind::Pow = operation.op
+        {
+            self.event.note(left.field, Use::Number);
+            self.event.note(right.field, Use::Number);
+        }
         match operation.op {
             BinOpKind::ScAnd | BinOpKind::ScOr => left.or(right),
             BinOpKind::Concat => self.bounded(Typed::text(sum), span),
@@ -502,11 +536,16 @@ impl<'s> Checker<'s> {
             );
         }
         self.named_arguments(filter, span);
+        match *name {
+            "money" | "number" | "plural" | "int" | "float" => self.event.note(value.field, Use::Number),
+            "date" | "relative" => self.event.note(value.field, Use::Time),
+            _ => {}
+        }
         let result = match *name {
             "upper" | "lower" | "title" => Typed::text(value.bytes.saturating_mul(3)),
             "trim" => Typed::text(value.bytes),
             "length" | "int" | "float" => Typed::NUMBER,
-            "first" => value.element(),
+            "first" => self.element(value),
             "join" => {
                 let between = arguments.saturating_mul(value.elements());
                 Typed::text(value.bytes.saturating_add(between))

@@ -17,7 +17,7 @@ pub use check::Position;
 pub use context::{ItemVariables, Reader, TemplateContext};
 pub use defaults::defaults;
 pub use template::{Rendered, Template, TemplateError, Templates, Text, Variant};
-pub use trial::validate;
+pub use trial::{check_sources, validate};
 
 /// Longest title and body, in characters; longer texts are cut at a word.
 pub const MAX_TITLE_CHARS: usize = 80;

@@ -1,6 +1,10 @@
 //! What is known of a template's values before it is rendered: which fields they have, and how many bytes they take at most
 //! when written out. The bounds follow from the limits of the catalogue (`PUT /v1/items`) and of `POST /v1/triggers/{name}`.
 
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
 use super::context::{ITEM_FIELDS, MAX_ITEMS, USER_FIELDS};
 
 /// Bytes of any number: a float is written without exponent, up to 309 digits.
@@ -36,6 +40,8 @@ pub(super) struct Typed {
     pub shape: Shape,
     /// Most bytes when written out, elements of lists at least one each.
     pub bytes: u64,
+    /// The field of `event` that it is, a place in [`EventFields`].
+    pub field: Option<usize>,
 }
 
 impl Typed {
@@ -45,7 +51,7 @@ impl Typed {
     pub const MISSING: Self = Self::new(Shape::Any, 0);
 
     pub const fn new(shape: Shape, bytes: u64) -> Self {
-        Self { shape, bytes }
+        Self { shape, bytes, field: None }
     }
 
     pub const fn text(bytes: u64) -> Self {
@@ -55,7 +61,7 @@ impl Typed {
     /// Either of two values.
     pub fn or(self, other: Self) -> Self {
         let shape = if self.shape == other.shape || other == Self::MISSING { self.shape } else { Shape::Any };
-        Self { shape, bytes: self.bytes.max(other.bytes) }
+        Self { shape, bytes: self.bytes.max(other.bytes), field: self.field.or(other.field) }
     }
 
     /// One element of a list, or one character of a text.
@@ -102,7 +108,7 @@ impl Typed {
     /// The field of that name; nothing where there is none.
     pub fn field(self, name: &str) -> Self {
         let known = match (self.shape, name) {
-            (Shape::Any, _) => Some(self),
+            (Shape::Any, _) => Some(Self { field: None, ..self }),
             (Shape::Loop, "previtem" | "nextitem") => {
                 Some(Self::new(Shape::Any, EVENT_BYTES.max(ITEM_BYTES)))
             }
@@ -130,6 +136,104 @@ impl Typed {
             "locale" | "time_zone" | "now" => Self::text(64),
             _ => return None,
         })
+    }
+}
+
+/// What a template takes a field of `event` for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Use {
+    #[default]
+    Text,
+    Number,
+    Time,
+}
+
+/// The fields of `event` that a text reads: the shop's own, known by their use only. From them an event is made to try the
+/// template with.
+#[derive(Debug)]
+pub(super) struct EventFields(Vec<EventField>);
+
+#[derive(Debug, Default)]
+struct EventField {
+    name: String,
+    used_as: Use,
+    children: BTreeMap<String, usize>,
+    /// Elements, where it is a list.
+    element: Option<usize>,
+}
+
+impl Default for EventFields {
+    fn default() -> Self {
+        Self(vec![EventField::default()])
+    }
+}
+
+impl EventFields {
+    /// `event` itself.
+    pub const EVENT: usize = 0;
+
+    fn add(&mut self, name: &str) -> usize {
+        self.0.push(EventField { name: name.to_owned(), ..EventField::default() });
+        self.0.len() - 1
+    }
+
+    /// The field of a field.
+    pub fn child(&mut self, of: usize, name: &str) -> usize {
+        if let Some(known) = self.0.get(of).and_then(|field| field.children.get(name)) {
+            return *known;
+        }
+        let new = self.add(name);
+        if let Some(field) = self.0.get_mut(of) {
+            field.children.insert(name.to_owned(), new);
+        }
+        new
+    }
+
+    /// The elements of a field that is a list.
+    pub fn element(&mut self, of: usize) -> usize {
+        if let Some(known) = self.0.get(of).and_then(|field| field.element) {
+            return known;
+        }
+        let name = self.0.get(of).map(|field| field.name.clone()).unwrap_or_default();
+        let new = self.add(&name);
+        if let Some(field) = self.0.get_mut(of) {
+            field.element = Some(new);
+        }
+        new
+    }
+
+    /// Notes what a field is taken for.
+    pub fn note(&mut self, field: Option<usize>, used_as: Use) {
+        if let Some(field) = field.and_then(|field| self.0.get_mut(field)) {
+            field.used_as = used_as;
+        }
+    }
+
+    /// An event that has every field that the text reads, over one that has the documented ones.
+    pub fn example(&self, documented: &Value) -> Value {
+        let mut fields = documented.as_object().cloned().unwrap_or_default();
+        if let Value::Object(read) = self.example_of(Self::EVENT) {
+            for (name, value) in read {
+                fields.entry(name).or_insert(value);
+            }
+        }
+        Value::Object(fields)
+    }
+
+    fn example_of(&self, place: usize) -> Value {
+        let Some(field) = self.0.get(place) else { return Value::Null };
+        if let Some(element) = field.element {
+            return json!([self.example_of(element)]);
+        }
+        if !field.children.is_empty() {
+            let children = field.children.iter().map(|(name, child)| (name.clone(), self.example_of(*child)));
+            return Value::Object(children.collect::<Map<_, _>>());
+        }
+        match field.used_as {
+            Use::Text => json!(format!("Sample {}", field.name)),
+            Use::Number => json!(2),
+            Use::Time => json!("2026-03-01T09:00:00Z"),
+        }
     }
 }
 

@@ -113,6 +113,8 @@ pub struct Rendered {
     pub variant: String,
     /// The language they are in, as the template names it.
     pub language: String,
+    /// Why the body could not be rendered and is left out.
+    pub problem: Option<TemplateError>,
 }
 
 /// A variant that is compiled.
@@ -249,8 +251,9 @@ impl Templates {
     }
 
     /// Title and body in the language closest to the reader's, cut to their limits. `variant`: its place, taken round (so that
-    /// any number chooses one). `context` is a [`super::TemplateContext`]. A blank title gives way to the body. `None` for a
-    /// template that is not there; an error when it can't be carried out or both are blank. Memory and time are bounded.
+    /// any number chooses one). `context` is a [`super::TemplateContext`]. A blank title gives way to the body; a body that
+    /// fails is left out. `None` for a template that is not there; an error if the title fails or both are blank. Memory and
+    /// time are bounded.
     pub fn render(
         &self,
         template: &str,
@@ -272,21 +275,35 @@ impl Templates {
         let part = |part: Part| self.part(template, &variant.name, tag, part, &words);
         Some((|| {
             let mut title = shorten(&part(Part::Title)?, MAX_TITLE_CHARS);
-            let mut body = shorten(&part(Part::Body)?, MAX_BODY_CHARS);
+            let (mut body, problem) = match part(Part::Body) {
+                Ok(body) => (shorten(&body, MAX_BODY_CHARS), None),
+                Err(error) => (String::new(), Some(error)),
+            };
             if title.is_empty() {
                 title = shorten(&std::mem::take(&mut body), MAX_TITLE_CHARS);
             }
-            if title.is_empty() {
-                let place = place(&variant.name, tag, Part::Title);
-                return Err(TemplateError {
-                    place,
-                    position: None,
-                    message: "is blank, as the body is".to_owned(),
-                });
+            match (title.is_empty(), problem) {
+                (true, Some(problem)) => Err(problem),
+                (true, None) => {
+                    let place = place(&variant.name, tag, Part::Title);
+                    Err(TemplateError {
+                        place,
+                        position: None,
+                        message: "is blank, as the body is".to_owned(),
+                    })
+                }
+                (false, problem) => {
+                    let content = Content { title, body };
+                    Ok(Rendered { content, variant: variant.name.clone(), language: tag.clone(), problem })
+                }
             }
-            let content = Content { title, body };
-            Ok(Rendered { content, variant: variant.name.clone(), language: tag.clone() })
         })())
+    }
+
+    /// The source of a text; `None` if there is none.
+    pub(super) fn source(&self, template: &str, variant: &str, language: &str, part: Part) -> Option<String> {
+        let found = self.environment.get_template(&key(template, variant, language, part)).ok()?;
+        Some(found.source().to_owned())
     }
 
     /// One text, as it is written out; cut off after [`MAX_OUTPUT_BYTES`].

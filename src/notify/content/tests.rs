@@ -257,6 +257,8 @@ fn a_blank_title_gives_way_to_the_body() {
     let render = |event: Value| templates.render("t", 0, "en", &json!({ "event": event })).unwrap();
     let content = render(json!({"body": "It is on its way"})).unwrap().content;
     assert_eq!((content.title.as_str(), content.body.as_str()), ("It is on its way", ""));
+    let without = templates.render("t", 0, "en", &json!({"event": {"title": "T"}})).unwrap().unwrap();
+    assert_eq!((without.content.title.as_str(), without.problem), ("T", None));
     assert!(render(json!({})).unwrap_err().message.contains("blank"));
     assert_eq!(render(json!({"title": "T", "body": null})).unwrap().content.body, "", "null is nothing");
 }
@@ -380,6 +382,16 @@ fn a_template_is_tried_for_every_trigger_that_uses_it_and_else_for_some_kind() {
     let error = validate(&event, []).unwrap_err();
     assert!(error.message.contains("of kind api") && error.message.contains("event.title"), "{error}");
     validate(&one("{{ event.headline or event.title }}"), [&said]).unwrap();
+    // Fields of an event are known by their use; a title can't count on them, a body can.
+    let uses = "{{ event.sum | money(event.currency) }} {{ event.at | date }} {{ event.n * 2 }}
+                {% for line in event.lines %}{{ line.price | money }} {{ line.name | upper }}{% endfor %}";
+    let mut template = one("{{ event.title }}");
+    template.variants[0].texts.get_mut("en").unwrap().body = uses.into();
+    validate(&template, [&said]).unwrap();
+    let error = validate(&one(uses), [&said]).unwrap_err();
+    assert!(error.message.contains("there is nothing"), "{error}");
+    template.variants[0].texts.get_mut("en").unwrap().body = "{{ event.title | money }}".into();
+    assert!(validate(&template, [&said]).unwrap_err().message.contains("\"Sample title\" is a text"));
 }
 
 #[test]
@@ -416,4 +428,42 @@ fn variants_are_chosen_by_number() {
         (said(0).content.title, said(1).variant, said(2).variant),
         ("first".into(), "b".into(), "a".into())
     );
+}
+
+#[test]
+#[ignore]
+fn time_render() {
+    let templates = Templates::new(&defaults()).unwrap();
+    let words = super::context::samples(&Condition::PriceDrop { percent: 5.0 }).remove(0).context;
+    for locale in ["en", "de-AT", "zh-TW"] {
+        let words = TemplateContext { locale: locale.into(), ..words.clone() };
+        let began = Instant::now();
+        for _ in 0..10_000 {
+            std::hint::black_box(templates.render("price_drop", 0, locale, &words)).unwrap().unwrap();
+        }
+        println!("{locale} {:?}", began.elapsed() / 10_000);
+    }
+    let began = Instant::now();
+    for _ in 0..10_000 {
+        std::hint::black_box(Locale::of("de-AT"));
+    }
+    println!("of {:?}", began.elapsed() / 10_000);
+    let l = Locale::of("de-AT");
+    let began = Instant::now();
+    for _ in 0..10_000 {
+        std::hint::black_box(l.money(12.5, "EUR"));
+    }
+    println!("money {:?}", began.elapsed() / 10_000);
+    let began = Instant::now();
+    for _ in 0..10_000 {
+        std::hint::black_box(super::languages::Language::parse("de-AT"));
+    }
+    println!("language {:?}", began.elapsed() / 10_000);
+    let began = Instant::now();
+    for template in defaults() {
+        for _ in 0..100 {
+            validate(&template, []).unwrap();
+        }
+    }
+    println!("validate {:?}", began.elapsed() / 1_300);
 }

@@ -18,19 +18,7 @@ pub fn validate<'a>(
     used_by: impl IntoIterator<Item = &'a Arc<Definition>>,
 ) -> Result<(), TemplateError> {
     let compiled = Templates::new([template])?;
-    let mut reads = Vec::new();
-    for variant in &template.variants {
-        for (language, text) in &variant.texts {
-            for (part, source) in text.parts() {
-                let checked = check(source);
-                if let Some(Problem { position, message, .. }) = checked.problems.into_iter().next() {
-                    let place = place(&variant.name, language, part);
-                    return Err(TemplateError { place, position: Some(position), message });
-                }
-                reads.extend(checked.reads);
-            }
-        }
-    }
+    let reads = check_sources(template)?;
     let mut is_used = false;
     for definition in used_by {
         is_used = true;
@@ -59,6 +47,24 @@ pub fn validate<'a>(
     try_out(&compiled, template, meant, &user)
 }
 
+/// Whether all names, filters and arguments of a template are there; which top-level variables it reads.
+pub fn check_sources(template: &Template) -> Result<Vec<&str>, TemplateError> {
+    let mut reads = Vec::new();
+    for variant in &template.variants {
+        for (language, text) in &variant.texts {
+            for (part, source) in text.parts() {
+                let checked = check(source);
+                if let Some(Problem { position, message, .. }) = checked.problems.into_iter().next() {
+                    let place = place(&variant.name, language, part);
+                    return Err(TemplateError { place, position: Some(position), message });
+                }
+                reads.extend(checked.reads);
+            }
+        }
+    }
+    Ok(reads)
+}
+
 impl Templates {
     /// Whether a stored template renders in every context of a trigger that is to use it. A template that is not there passes.
     pub fn fits(&self, template: &str, definition: &Definition) -> Result<(), TemplateError> {
@@ -79,16 +85,25 @@ impl Templates {
         when: &Condition,
         user: &str,
     ) -> Result<(), TemplateError> {
+        let source = |part: Part| self.source(template, variant, language, part).unwrap_or_default();
+        let (title, body) = (source(Part::Title), source(Part::Body));
         for Sample { case, context } in samples(when) {
             let context = TemplateContext { locale: language.to_owned(), ..context };
-            let write = |part: Part| {
-                self.written(template, variant, language, part, &context).map_err(|error| TemplateError {
+            let write = |part: Part, context: &TemplateContext| {
+                self.written(template, variant, language, part, context).map_err(|error| TemplateError {
                     message: format!("{} (for {user}: {case})", error.message),
                     ..error
                 })
             };
-            write(Part::Body)?;
-            if write(Part::Title)?.trim().is_empty() {
+            // Fields of `event` are the shop's: the body may count on those that it reads, the title on the documented ones.
+            let with_event = |source: &str| {
+                let event =
+                    context.event.as_deref().map(|event| Arc::new(check(source).event.example(event)));
+                TemplateContext { event, ..context.clone() }
+            };
+            write(Part::Body, &with_event(&body))?;
+            write(Part::Title, &with_event(&title))?;
+            if write(Part::Title, &context)?.trim().is_empty() {
                 let hint = match when {
                     Condition::Api | Condition::OrderStatus => {
                         "; of `event` only title and body are sure, so write {{ event.name or event.title }}"
