@@ -182,21 +182,30 @@ fn reading_view(arms: &[ArmSum]) -> Value {
         .map(|(arm, metrics)| json!({"arm": arm.name, "metrics": metrics}))
         .collect();
     json!({"control": arms.first().map(|arm| &arm.name), "arms": described, "sample_ratio": sample_ratio,
-        "blocked": blocked(&sample_ratio), "lifts": compared})
+        "blocked": blocked(&sample_ratio, arms), "lifts": compared})
 }
 
 fn name_of(metric: Metric) -> Option<String> {
     serde_json::to_value(metric).ok()?.as_str().map(str::to_owned)
 }
 
-fn blocked(check: &SampleRatio) -> Option<String> {
-    check.blocked.then(|| {
-        format!(
-            "Not read: the arms do not have the sizes they should (p {:.1e}, below {SAMPLE_RATIO_P}, whenever looked at). Users \
-             got lost on one side; find out where before you believe any difference.",
-            check.p
-        )
-    })
+fn blocked(check: &SampleRatio, arms: &[ArmSum]) -> Option<String> {
+    if !check.blocked {
+        return None;
+    }
+    if let Some(arm) = arms.iter().find(|arm| arm.share <= 0.0 && arm.users.users() > 0) {
+        return Some(format!(
+            "Not read: {} users of this time are in {}, whose share is 0 now. The shares were changed in the configuration; look \
+             at a time since then.",
+            arm.users.users(),
+            arm.name
+        ));
+    }
+    Some(format!(
+        "Not read: the arms do not have the sizes they should (p {:.1e}, below {SAMPLE_RATIO_P}, whenever looked at). Users got lost \
+         on one side; find out where before you believe any difference.",
+        check.p
+    ))
 }
 
 /// As the policy that holds says.

@@ -292,7 +292,7 @@ fn changed_arms_begin_a_new_phase_and_its_reading_counts_nothing_of_the_old_one(
 
 #[test]
 fn a_few_users_held_out_raise_no_alarm_and_tell_nothing_yet() {
-    let (database, server) = shop(&[]);
+    let (database, server) = shop(&["--set", "policy.holdout=0.02", "--set", "policy.random=0.05"]);
     // 6 held out, 144 ordinary and 18 random users, after a few minutes; 49 of the others have bought.
     database
         .connection()

@@ -1,5 +1,6 @@
 //! The "Results" area in a real browser: outcomes, the heat map, where messages end, experiments, one user's story.
 
+use diesel::connection::SimpleConnection;
 use serde_json::json;
 
 use crate::helpers::browser::{Browser, DESKTOP, PHONE};
@@ -142,5 +143,46 @@ fn the_inbox_remembers_what_was_read() {
     wait_for("all to be read", || http.get("/v1/users/7/inbox").json()["unread"] == 0);
     browser.wait_for("document.querySelector('#unread').hidden");
     browser.screenshot("inbox-desktop");
+    complain(&mut browser);
+}
+
+/// What six held-out users can't tell is said in words and not drawn.
+#[test]
+fn a_difference_that_cannot_be_told_yet_is_not_drawn() {
+    let database = TestDatabase::new();
+    let server =
+        Server::start(&database.url, &["--set", "policy.holdout=0.02", "--set", "policy.random=0.05"]);
+    database
+        .connection()
+        .batch_execute(
+            "SELECT ensure_event_partition(now()); \
+             WITH more AS (INSERT INTO users (external_id) SELECT 'm' || n FROM generate_series(1, 168) n \
+             RETURNING user_id, substr(external_id, 2)::int AS n), \
+             told AS (INSERT INTO decisions (decision_id, decided_at, user_id, trigger, category, outcome, reasons, model_version, \
+             items, propensity, slice) SELECT gen_random_uuid(), now() - interval '7 minutes', user_id, 'view', 'x', 'drop', '{}', 0, \
+             '{}', 1, CASE WHEN n <= 6 THEN 'holdout' WHEN n <= 24 THEN 'random' ELSE 'ordinary' END FROM more) \
+             INSERT INTO events (event_key, occurred_at, user_id, item_id, kind, value) \
+             SELECT gen_random_uuid(), now(), user_id, 0, 5, 20 FROM more WHERE n > 119",
+        )
+        .unwrap();
+    let mut browser = Browser::launch();
+    for (viewport, device) in [(DESKTOP, "desktop"), (PHONE, "phone")] {
+        browser.resize(viewport);
+        browser.open(&format!("http://{}/?{device}#/results", server.address));
+        browser.wait_for("document.querySelector('#experiments-body .forest')");
+        let text = browser.evaluate("document.querySelector('#experiments-body').innerText").to_string();
+        assert!(text.contains("added can’t be told yet: too few to tell"), "{text}");
+        assert_eq!(
+            browser.evaluate("document.querySelectorAll('#experiments-body [data-sure=true]').length"),
+            json!(0)
+        );
+        assert_eq!(
+            browser.evaluate("document.querySelectorAll('#experiments-body .forest-line').length"),
+            json!(0)
+        );
+        let width = browser.evaluate("document.documentElement.scrollWidth").as_u64().unwrap();
+        assert!(width <= u64::from(viewport.width), "{width} pixels wide at {viewport:?}");
+        browser.screenshot(&format!("results-too-few-{device}"));
+    }
     complain(&mut browser);
 }
