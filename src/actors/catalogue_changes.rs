@@ -7,7 +7,7 @@ use super::registry::Registry;
 use crate::base::{Timestamp, UserId};
 use crate::catalogue::NewItem;
 use crate::decide::Input;
-use crate::notify::triggers::{Change, Condition, Definition};
+use crate::notify::triggers::Change;
 use crate::state::AppState;
 use crate::store::held::{self, HeldRow};
 use crate::store::{Connection, StoreError, items, users};
@@ -17,19 +17,6 @@ const MAX_ABSENT: i64 = 1_000;
 /// Changes of one update that are looked up for absent users: each is a query over a month of events.
 const MAX_LOOKUPS: usize = 20;
 
-/// Does the change concern whoever showed interest in the very item, by this definition?
-fn concerns(definition: &Definition, change: Change) -> Option<Option<f64>> {
-    match (&definition.when, change) {
-        (Condition::PriceDrop { percent }, Change::Cheaper { before, after, .. })
-            if (before - after) * 100.0 >= percent * before =>
-        {
-            Some(Some(before))
-        }
-        (Condition::BackInStock, Change::BackInStock(_)) => Some(None),
-        _ => None,
-    }
-}
-
 /// Stores items and makes them known, off the arbiters: it copies the catalogue. Returns how many.
 pub async fn put_items(
     state: &Arc<AppState>,
@@ -38,9 +25,9 @@ pub async fn put_items(
 ) -> Result<usize, StoreError> {
     let writer = Arc::clone(state);
     let put = move |connection: &mut Connection| {
-        let stored = items::upsert(connection, &items)?;
-        let count = stored.len();
-        Ok((count, writer.upsert_items(stored)))
+        let stored = items::upsert_at(connection, &items, Timestamp::now())?;
+        let count = stored.items.len();
+        Ok((count, writer.upsert_items(stored.items, &stored.prices)))
     };
     let (count, changes) = state.store.run(put).await?;
     announce(state, registry, changes);
@@ -80,11 +67,11 @@ fn announce(state: &Arc<AppState>, registry: &Arc<Registry>, changes: Vec<Change
 }
 
 fn rows_for_absent(state: &AppState, changes: &[Change]) -> Vec<HeldRow> {
-    let (definitions, now) = (state.definitions.load(), Timestamp::now());
+    let (definitions, catalogue, now) = (state.definitions.load(), state.catalogue.load(), Timestamp::now());
     let mut rows = Vec::new();
     for change in changes {
         for definition in definitions.triggers.iter() {
-            if let Some(price_before) = concerns(definition, *change)
+            if let Some(price_before) = definition.concerns_interested(*change, &catalogue, now)
                 && rows.len() < MAX_LOOKUPS
             {
                 let expires_at = now + definition.expires_after(definitions.rules.expires_after);

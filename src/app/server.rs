@@ -28,7 +28,7 @@ use crate::recommend::ModelSet;
 use crate::state::{AppState, learning};
 use crate::store::models::{self, ModelState};
 use crate::store::{
-    Connection, Store, StoreError, items, jobs, push_keys, push_subscriptions, server, users,
+    Connection, Store, StoreError, item_prices, items, jobs, push_keys, push_subscriptions, server, users,
 };
 use crate::transport::webpush::VapidKeys;
 use crate::transport::ws;
@@ -57,7 +57,9 @@ pub struct Running {
 /// What the database holds that a training needs: the catalogue, and the model to compare with. Blocks.
 pub fn load_models(config: Config, store: Store) -> anyhow::Result<Arc<AppState>> {
     let (epoch, catalogue) = store.run_blocking(|connection| {
-        Ok((server::epoch(connection)?, Catalogue::from_items(items::load_all(connection)?)))
+        let mut catalogue = Catalogue::from_items(items::load_all(connection)?);
+        catalogue.note_prices(&item_prices::load_changes(connection, Timestamp::now())?);
+        Ok((server::epoch(connection)?, catalogue))
     })?;
     let model = store.run_blocking(last_good_model)?;
     let state = AppState::new(config, store, &epoch, catalogue, ModelSet::empty());

@@ -1,6 +1,7 @@
 //! What there is to recommend: items by dense id, with interned category names. An immutable snapshot; the
 //! shell swaps it whole when the catalogue changes, so a reader never sees half an update.
 
+mod prices;
 mod wire;
 
 use std::collections::{BTreeMap, HashMap};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{ExternalId, ItemId, Timestamp};
 
+pub use prices::{Currency, KEPT_DAYS, PricePoint, Prices, REFERENCE_DAYS, Reduction};
 pub use wire::{ItemError, NewItem};
 
 /// A top-level category, interned: an index into [`Catalogue::category_name`].
@@ -70,6 +72,8 @@ pub struct Catalogue {
     item_category: Vec<Option<CategoryId>>,
     /// Number of changes so far.
     version: u64,
+    /// Of items whose price has changed lately; for all others the present price is the only one known.
+    prices: HashMap<ItemId, Arc<Prices>>,
 }
 
 impl Catalogue {
@@ -112,6 +116,33 @@ impl Catalogue {
         {
             self.version += 1;
             self.by_external_id.remove(&item.external_id);
+        }
+    }
+
+    /// Notes prices and since when they hold, in any order; a new one together with the one before it. Kept for items of which
+    /// at least two are known. O(prices of the items).
+    pub fn note_prices(&mut self, points: &[(ItemId, PricePoint)]) {
+        self.version += u64::from(!points.is_empty());
+        for (item, point) in points {
+            Arc::make_mut(self.prices.entry(*item).or_default()).note(*point);
+        }
+        for (item, _) in points {
+            if self.prices.get(item).is_some_and(|prices| prices.len() < 2) {
+                self.prices.remove(item);
+            }
+        }
+    }
+
+    /// Prices of the last weeks, at least two; `None` where only the present one is known.
+    pub fn prices(&self, item: ItemId) -> Option<&Prices> {
+        self.prices.get(&item).map(AsRef::as_ref)
+    }
+
+    /// What an item cost at a moment; `None` without a price, or where it was in another currency than now.
+    pub fn price_at(&self, item: ItemId, moment: Timestamp) -> Option<f64> {
+        match self.prices(item) {
+            Some(prices) => prices.at(moment),
+            None => self.get(item)?.price,
         }
     }
 

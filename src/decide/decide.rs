@@ -188,7 +188,7 @@ impl UserState {
                         catalogue,
                         world.now,
                     ),
-                    dedupe_key: trigger.dedupe_key(subject.and_then(|item| item.price)),
+                    dedupe_key: trigger.dedupe_key(world.catalogue, world.now),
                     expires_at: trigger.expires_at.unwrap_or(world.now + lifetime),
                 }
             }

@@ -203,7 +203,8 @@ impl UserState {
         for (_, id) in due {
             let Some(place) = self.deferred.iter().position(|deferred| deferred.id == id) else { continue };
             let deferred = self.deferred.remove(place);
-            self.consider(deferred.trigger, Origin::deferred(id), step);
+            let trigger = deferred.trigger.up_to_date(&self.profile, step.world.catalogue, now);
+            self.consider(trigger, Origin::deferred(id), step);
         }
         self.release_digest(step);
         // The store holds more than was read: the next ones, now that there is room.

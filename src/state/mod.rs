@@ -25,7 +25,7 @@ use self::live::Live;
 use self::monitor::Monitor;
 use self::push_state::PushState;
 use crate::base::ItemId;
-use crate::catalogue::{Catalogue, Item};
+use crate::catalogue::{Catalogue, Item, PricePoint};
 use crate::config::Config;
 use crate::decide::{Definitions, ExperimentModels};
 use crate::event::clean::Caps;
@@ -123,15 +123,16 @@ impl AppState {
         !self.config.webpush.not_for.iter().any(|name| name == trigger)
     }
 
-    /// Adds or replaces items: the catalogue first, then the model set learns of them. What became cheaper, available
-    /// or new, at most [`MAX_CHANGES`].
-    pub fn upsert_items(&self, items: Vec<Item>) -> Vec<Change> {
+    /// Adds or replaces items and notes what they cost since when: the catalogue first, then the model set learns of them.
+    /// What became cheaper, available or new, at most [`MAX_CHANGES`].
+    pub fn upsert_items(&self, items: Vec<Item>, prices: &[(ItemId, PricePoint)]) -> Vec<Change> {
         if items.is_empty() {
             return Vec::new();
         }
         let _writer = self.change.lock();
         let ids: Vec<ItemId> = items.iter().map(|item| item.id).collect();
         let mut catalogue = Catalogue::clone(&self.catalogue.load());
+        catalogue.note_prices(prices);
         let mut changes = Vec::new();
         for item in items {
             if changes.len() < MAX_CHANGES {

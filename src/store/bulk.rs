@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::convert::to_pg;
 use super::names::{Names, find_all, resolve_all};
 use super::sql::sql;
-use super::{StoreError, events, users, without_time_limit};
+use super::{StoreError, events, item_prices, users, without_time_limit};
 use crate::base::{ExternalId, ItemId, Timestamp, UserId};
 use crate::catalogue::NewItem;
 use crate::event::NewEvent;
@@ -355,6 +355,7 @@ fn change_items(conn: &mut PgConnection, items: &[NewItem]) -> Result<Vec<i32>, 
          RETURNING items.item_id",
     )
     .bind::<Jsonb, _>(rows)
-    .load(conn)?;
+    .load::<i32>(conn)?;
+    item_prices::note_changes(conn, &changed, Timestamp::now())?;
     Ok(changed)
 }

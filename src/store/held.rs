@@ -75,7 +75,7 @@ pub fn take_expired(
 }
 
 /// What waits for users that were absent when an item changed: those who looked at it, carted or liked it within 30 days
-/// and have not bought it since. At most `limit` users an item; how many rows were made.
+/// and have not bought it since, unless it waits for them already. At most `limit` users an item; how many rows were made.
 pub fn hold_for_absent(
     conn: &mut PgConnection,
     row: &HeldRow,
@@ -87,9 +87,11 @@ pub fn hold_for_absent(
     Ok(sql::<()>(
         "INSERT INTO held_messages (held_id, user_id, trigger, category, item_id, price_before, for_digest, until, expires_at) \
          SELECT gen_random_uuid(), e.user_id, ?, ?, ?, ?, false, ?, ? FROM (SELECT user_id FROM events \
-         WHERE item_id = ? AND user_id IS NOT NULL AND kind = ANY(?) AND occurred_at > now() - interval '30 days' \
+         WHERE item_id = ? AND user_id IS NOT NULL AND kind = ANY(?) AND occurred_at > ? - interval '30 days' \
          GROUP BY user_id ORDER BY max(occurred_at) DESC LIMIT ?) AS e WHERE e.user_id <> ALL(?) \
-         AND NOT EXISTS (SELECT FROM events b WHERE b.user_id = e.user_id AND b.item_id = ? AND b.kind = 5)",
+         AND NOT EXISTS (SELECT FROM events b WHERE b.user_id = e.user_id AND b.item_id = ? AND b.kind = 5) \
+         AND NOT EXISTS (SELECT FROM held_messages h WHERE h.user_id = e.user_id AND h.trigger = ? AND h.item_id = ? \
+         AND NOT h.for_digest AND h.expires_at > ?)",
     )
     .bind::<Text, _>(row.trigger.as_str())
     .bind::<Text, _>(row.category.as_str())
@@ -99,9 +101,13 @@ pub fn hold_for_absent(
     .bind::<Timestamptz, _>(to_pg(row.expires_at))
     .bind::<Integer, _>(item.to_sql())
     .bind::<Array<SmallInt>, _>(vec![1_i16, 3, 7])
+    .bind::<Timestamptz, _>(to_pg(row.until))
     .bind::<BigInt, _>(limit)
     .bind::<Array<Integer>, _>(present)
     .bind::<Integer, _>(item.to_sql())
+    .bind::<Text, _>(row.trigger.as_str())
+    .bind::<Integer, _>(item.to_sql())
+    .bind::<Timestamptz, _>(to_pg(row.until))
     .execute(conn)?)
 }
 

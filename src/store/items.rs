@@ -7,14 +7,13 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Jsonb;
 
-use super::StoreError;
 use super::convert::{external_id, from_pg};
 use super::names::{Names, find_all, resolve_all};
 use super::schema::items as table;
 use super::sql::sql;
-use super::without_time_limit;
-use crate::base::{ExternalId, ItemId};
-use crate::catalogue::{Item, NewItem};
+use super::{StoreError, item_prices, without_time_limit};
+use crate::base::{ExternalId, ItemId, Timestamp};
+use crate::catalogue::{Item, NewItem, PricePoint};
 
 /// Columns of an [`Item`], in the order of the table.
 #[derive(Queryable, Selectable)]
@@ -66,11 +65,25 @@ impl ItemRow {
     }
 }
 
-/// Adds or changes items and returns them as they are now, in input order; an absent field keeps what is stored. An
-/// id given twice takes the later values. Items once deleted are active again. One transaction, ≤ 5 queries.
+/// Items as they are after an update.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Upserted {
+    /// In input order.
+    pub items: Vec<Item>,
+    /// Prices that are new and the ones before them, and since when each holds.
+    pub prices: Vec<(ItemId, PricePoint)>,
+}
+
+/// [`upsert_at`] the present moment, for callers that need no prices.
 pub fn upsert(conn: &mut PgConnection, items: &[NewItem]) -> Result<Vec<Item>, StoreError> {
+    Ok(upsert_at(conn, items, Timestamp::now())?.items)
+}
+
+/// Adds or changes items and returns them as they are now; an absent field keeps what is stored. An id given twice takes the
+/// later values. Items once deleted are active again. One transaction, ≤ 7 queries.
+pub fn upsert_at(conn: &mut PgConnection, items: &[NewItem], now: Timestamp) -> Result<Upserted, StoreError> {
     if items.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Upserted::default());
     }
     let merged = serde_json::Value::Array(merge(items));
     conn.transaction(|conn| {
@@ -89,13 +102,15 @@ pub fn upsert(conn: &mut PgConnection, items: &[NewItem]) -> Result<Vec<Item>, S
         )
         .bind::<Jsonb, _>(merged)
         .execute(conn)?;
+        let prices = item_prices::note_changes(conn, &ids.values().copied().collect::<Vec<i32>>(), now)?;
         let inner: Vec<ItemId> = ids.values().map(|id| ItemId::from_sql(*id)).collect();
         let stored: HashMap<ItemId, Item> =
             load(conn, &inner)?.into_iter().map(|item| (item.id, item)).collect();
-        Ok(items
+        let items = items
             .iter()
             .filter_map(|item| stored.get(&ItemId::from_sql(*ids.get(&item.item_id)?)).cloned())
-            .collect())
+            .collect();
+        Ok(Upserted { items, prices })
     })
 }
 

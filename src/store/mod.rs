@@ -22,6 +22,7 @@ pub mod feedback;
 pub mod fired_once;
 pub mod held;
 pub mod inbox;
+pub mod item_prices;
 pub mod items;
 pub mod jobs;
 pub mod learner;

@@ -137,6 +137,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    item_prices (item_id, at) {
+        item_id -> Int4,
+        at -> Timestamptz,
+        price -> Float8,
+        currency -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     items (item_id) {
         item_id -> Int4,
         external_id -> Text,
@@ -342,6 +351,7 @@ diesel::table! {
 diesel::joinable!(association_rules -> models (model_version));
 diesel::joinable!(consents -> users (user_id));
 diesel::joinable!(held_messages -> users (user_id));
+diesel::joinable!(item_prices -> items (item_id));
 diesel::joinable!(opt_outs -> users (user_id));
 diesel::joinable!(push_outbox -> notifications (notification_id));
 diesel::joinable!(push_outbox -> push_subscriptions (subscription_id));
@@ -360,6 +370,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     events,
     feedback,
     held_messages,
+    item_prices,
     items,
     jobs,
     models,

@@ -17,6 +17,7 @@ mod demo_shop;
 mod golden_lists;
 mod import;
 mod inbox;
+mod item_prices;
 mod learning;
 mod lease;
 mod live;

@@ -3,6 +3,7 @@
 use diesel::connection::SimpleConnection;
 
 use serde_json::{Value, json};
+use tidings::base::{Millis, Timestamp};
 
 use crate::helpers::client::Client;
 use crate::helpers::database::TestDatabase;
@@ -59,6 +60,53 @@ fn who_looked_at_an_item_is_told_when_it_costs_less_and_nobody_else() {
         assert_eq!(server.http().put("/v1/items", &item(105, price, 5)).status, 200);
     }
     assert_eq!(notification(&mut looked, "price_drop")["body"], "€5.00 instead of €7.50");
+}
+
+#[test]
+fn a_drop_is_one_from_what_was_seen_and_from_the_lowest_price_of_30_days_and_small_steps_are_told_once() {
+    let (database, mut server) = shop();
+    let ten_percent = json!({"name": "price_drop", "when": {"kind": "price_drop", "percent": 10.0}, "category": "price_drop",
+                             "template": "price_drop", "priority": "high"});
+    assert_eq!(server.http().put("/admin/triggers/price_drop", &ten_percent).status, 200);
+    let price = |server: &Server, id: i64, prices: &[f64]| {
+        for price in prices {
+            assert_eq!(server.http().put("/v1/items", &item(id, *price, 5)).status, 200);
+        }
+    };
+    let (mut client, _) = server.login(1);
+    for id in [105, 106] {
+        act(&mut client, "view", id);
+    }
+    // Looked at for 10, raised; the server dies; 11 is less than 20 and more than 10.
+    price(&server, 106, &[20.0]);
+    server.kill();
+    let server = Server::start(&database.url, &[]);
+    let (mut client, _) = server.login(1);
+    price(&server, 106, &[11.0]);
+    price(&server, 105, &[9.6, 9.2, 8.8, 8.5, 8.2, 7.9, 7.6]);
+    let told = notification(&mut client, "price_drop");
+    assert_eq!(told["items"][0]["item_id"], 105, "{told}");
+    assert!(told["body"].as_str().unwrap().ends_with(" instead of €10.00"), "{told}");
+    price(&server, 106, &[8.5]);
+    let told = notification(&mut client, "price_drop");
+    assert_eq!(told["items"][0]["item_id"], 106, "{told}");
+    assert_eq!(told["body"], "€8.50 instead of €10.00");
+    let sent = "SELECT count(*) AS n FROM decisions WHERE trigger = 'price_drop' AND outcome = 'send'";
+    assert_eq!(database.count(sent), 2);
+}
+
+#[test]
+fn two_drops_while_somebody_is_away_wait_as_one() {
+    let (database, server) = shop();
+    let look = json!({"user_id": 1, "kind": "view", "item_id": 105, "occurred_at": Timestamp::now() - Millis::hours(2)});
+    assert!(server.http().post("/v1/events", &look).status < 300);
+    for price in [7.5, 5.0] {
+        assert_eq!(server.http().put("/v1/items", &item(105, price, 5)).status, 200);
+        let waits = "SELECT count(*) AS n FROM held_messages WHERE trigger = 'price_drop'";
+        wait_for("it waits", || database.count(waits) == 1);
+    }
+    let (mut client, _) = server.login(1);
+    assert_eq!(notification(&mut client, "price_drop")["body"], "€5.00 instead of €10.00");
 }
 
 #[test]

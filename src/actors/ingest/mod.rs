@@ -231,7 +231,7 @@ fn learn_items(state: &AppState, connection: &mut Connection, batch: &[NewEvent]
         return;
     }
     match items::load(connection, &unknown.into_iter().collect::<Vec<_>>()) {
-        Ok(items) => drop(state.upsert_items(items)),
+        Ok(items) => drop(state.upsert_items(items, &[])),
         // The events are stored; the next training reads the whole catalogue.
         Err(error) => log::error!("new items not read error={error}"),
     }

@@ -16,12 +16,12 @@ use serde::{Deserialize, Serialize};
 
 use super::training::{Outcome, TrainingError, train};
 use super::turns::Turns;
-use crate::base::ModelVersion;
+use crate::base::{ModelVersion, Timestamp};
 use crate::config::Config;
 use crate::evaluate::gate::Gate;
 use crate::recommend::{ModelSet, Stage, TrainError};
 use crate::state::AppState;
-use crate::store::{items, models};
+use crate::store::{item_prices, items, models};
 
 /// The subcommand that works.
 pub const SUBCOMMAND: &str = "training-worker";
@@ -56,7 +56,10 @@ pub fn train_beside(
 ) -> Result<Outcome, TrainingError> {
     // An import beside the running server may have brought items: the model may name them.
     let niceness = state.config.training.niceness;
-    let _ = state.upsert_items(state.store.read_in_background(niceness, items::load_all)?);
+    let (items, prices) = state.store.read_in_background(niceness, |connection| {
+        Ok((items::load_all(connection)?, item_prices::load_changes(connection, Timestamp::now())?))
+    })?;
+    let _ = state.upsert_items(items, &prices);
     let mut worker = Worker::start(state)?;
     let stdout =
         worker.child.stdout.take().ok_or_else(|| TrainingError::Worker("it has no output".to_owned()))?;

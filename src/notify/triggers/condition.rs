@@ -27,7 +27,8 @@ pub enum Condition {
         /// 1…10,080.
         minutes: u64,
     },
-    /// An item of interest costs at least so much less than before.
+    /// An item of interest costs at least so much less than when the user last had to do with it, and than the lowest price
+    /// of the 30 days before the reduction.
     PriceDrop {
         /// 0.1…99.
         percent: f64,

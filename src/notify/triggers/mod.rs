@@ -10,6 +10,7 @@ mod defaults;
 mod definition;
 mod occasion;
 mod once;
+mod price_drop;
 #[cfg(test)]
 mod tests;
 mod truth;

@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use super::Trigger;
 use super::condition::Condition;
+use crate::base::Timestamp;
+use crate::catalogue::Catalogue;
 
 impl Trigger {
     /// Whether both tell the same occasion, so that of two that wait one is enough: the same definition and, unless it
@@ -19,9 +21,9 @@ impl Trigger {
     }
 
     /// Key of the occasion in decisions, for those that are told once; `None` for those that may be told again. Made of the
-    /// definition, the item and the price of a price drop. What the shop says has none: each call is an occasion of its own
+    /// definition, the item and, of a price drop, the step it is told for. What the shop says has none: each call is an occasion of its own
     /// (shipped, out for delivery, delivered).
-    pub fn dedupe_key(&self, price: Option<f64>) -> Option<u64> {
+    pub fn dedupe_key(&self, catalogue: &Catalogue, now: Timestamp) -> Option<u64> {
         if self.is_said_by_shop() {
             return None;
         }
@@ -29,7 +31,7 @@ impl Trigger {
             return Some(hash(&self.definition.name));
         }
         let item = self.item.filter(|_| self.is_about_item())?;
-        let price = price.filter(|_| matches!(self.definition.when, Condition::PriceDrop { .. }));
+        let price = self.price_of_occasion(catalogue, now);
         Some(hash(&format!("{}\u{1f}{item}\u{1f}{}", self.definition.name, price.unwrap_or_default())))
     }
 }

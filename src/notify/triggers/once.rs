@@ -94,7 +94,7 @@ mod tests {
             from_profile: false,
             is_digest: false,
             truth: Default::default(),
-            dedupe_key: trigger.dedupe_key(None),
+            dedupe_key: trigger.dedupe_key(&Default::default(), now),
             expires_at: now.plus_days(1.0),
         };
         let moment = Moment { trial, ..Moment::at(now) };

@@ -8,9 +8,9 @@ use crate::notify::Priority;
 use crate::notify::policy::Truth;
 use crate::profile::Profile;
 
-const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
+pub(super) const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
 
-fn item(id: u32) -> Item {
+pub(super) fn item(id: u32) -> Item {
     Item {
         id: ItemId(id),
         external_id: ExternalId::Integer(i64::from(id)),
@@ -28,7 +28,7 @@ fn item(id: u32) -> Item {
     }
 }
 
-fn event(kind: EventKind, id: u32, at: Timestamp) -> Event {
+pub(super) fn event(kind: EventKind, id: u32, at: Timestamp) -> Event {
     Event {
         user: Some(UserId(1)),
         item: Some(ItemId(id)),
@@ -45,7 +45,7 @@ fn triggers() -> Triggers {
     Triggers::new(defaults())
 }
 
-fn profile(events: &[Event], catalogue: &Catalogue) -> Profile {
+pub(super) fn profile(events: &[Event], catalogue: &Catalogue) -> Profile {
     let mut profile = Profile::default();
     events.iter().for_each(|event| profile.apply(event, catalogue));
     profile
@@ -101,26 +101,42 @@ fn a_left_cart_is_told_unless_it_was_bought_or_emptied() {
     assert_eq!(truth(&[added, event(EventKind::RemoveFromCart, 7, at)]), Truth::LeftCart);
 }
 
+/// The catalogue after the price of item 7 went from one to the other.
+fn repriced(before: f64, after: Item) -> Catalogue {
+    let point = |hours: u64, price| {
+        let currency = crate::catalogue::Currency::parse("EUR");
+        (ItemId(7), crate::catalogue::PricePoint { since: NOW - Millis::hours(hours), price, currency })
+    };
+    let mut catalogue = Catalogue::default();
+    catalogue.note_prices(&[point(48, before), point(0, after.price.unwrap())]);
+    catalogue.upsert(after);
+    catalogue
+}
+
 #[test]
 fn a_price_drop_is_told_to_those_who_looked_while_it_lasts() {
     let catalogue = Catalogue::from_items([item(7)]);
     let cheaper = Item { price: Some(80.0), ..item(7) };
     let changes = Change::between(Some(&item(7)), &cheaper);
     assert_eq!(changes, [Change::Cheaper { item: ItemId(7), before: 100.0, after: 80.0 }]);
-    let looked = profile(&[event(EventKind::View, 7, NOW)], &catalogue);
-    let now_cheap = Catalogue::from_items([cheaper]);
+    let looked = profile(&[event(EventKind::View, 7, NOW - Millis::hours(24))], &catalogue);
+    let now_cheap = repriced(100.0, cheaper.clone());
     let fired = triggers().of_change(changes[0], &looked, &now_cheap, NOW);
-    assert_eq!(names(&fired), ["price_drop"]);
-    assert_eq!(fired[0].truth(&looked, None, None, &now_cheap, NOW), Truth::Holds);
-    assert_eq!(fired[0].truth(&looked, None, None, &catalogue, NOW), Truth::PriceRose, "it went up again");
-    let out = Catalogue::from_items([Item { stock: Some(0), price: Some(80.0), ..item(7) }]);
-    assert_eq!(fired[0].truth(&looked, None, None, &out, NOW), Truth::SoldOut);
-    assert_eq!(fired[0].truth(&looked, None, None, &Catalogue::default(), NOW), Truth::Gone);
+    assert_eq!((names(&fired), fired[0].price_before), (vec!["price_drop"], Some(100.0)));
+    let truth = |catalogue: &Catalogue| fired[0].truth(&looked, None, None, catalogue, NOW);
+    assert_eq!(truth(&now_cheap), Truth::Holds);
+    assert_eq!(truth(&catalogue), Truth::PriceRose, "it went up again");
+    assert_eq!(truth(&repriced(100.0, Item { stock: Some(0), ..cheaper.clone() })), Truth::SoldOut);
+    assert_eq!(truth(&Catalogue::default()), Truth::Gone);
     assert!(triggers().of_change(changes[0], &Profile::default(), &now_cheap, NOW).is_empty());
-    let slightly = Change::Cheaper { item: ItemId(7), before: 100.0, after: 96.0 };
-    assert!(triggers().of_change(slightly, &looked, &now_cheap, NOW).is_empty());
-    assert_ne!(fired[0].dedupe_key(Some(80.0)), fired[0].dedupe_key(Some(70.0)));
-    assert_eq!(fired[0].dedupe_key(Some(80.0)), fired[0].dedupe_key(Some(80.0)));
+    let bought = profile(&[event(EventKind::Purchase, 7, NOW - Millis::hours(24))], &catalogue);
+    assert!(triggers().of_change(changes[0], &bought, &now_cheap, NOW).is_empty());
+    let slightly = repriced(100.0, Item { price: Some(96.0), ..item(7) });
+    let to_96 = Change::Cheaper { item: ItemId(7), before: 100.0, after: 96.0 };
+    assert!(triggers().of_change(to_96, &looked, &slightly, NOW).is_empty());
+    let key = |catalogue: &Catalogue| fired[0].dedupe_key(catalogue, NOW);
+    assert_ne!(key(&now_cheap), key(&repriced(100.0, Item { price: Some(70.0), ..item(7) })));
+    assert_eq!(key(&now_cheap), key(&now_cheap.clone()));
 }
 
 #[test]
@@ -195,7 +211,7 @@ fn an_order_is_told_whatever_became_of_its_item_and_each_state_is_an_occasion() 
         for gone in [7, 8] {
             let told = Trigger::of(triggers.find(name).unwrap(), Some(ItemId(gone)));
             assert_eq!(told.truth(&buyer, None, None, &catalogue, NOW), Truth::Holds, "{name} {gone}");
-            assert_eq!(told.dedupe_key(Some(10.0)), None, "shipped, out for delivery, delivered");
+            assert_eq!(told.dedupe_key(&catalogue, NOW), None, "shipped, out for delivery, delivered");
         }
     }
 }

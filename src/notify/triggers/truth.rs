@@ -3,7 +3,7 @@
 use super::behaviour::Views;
 use super::condition::Condition;
 use super::once::FiredOnce;
-use super::{Trigger, Triggers};
+use super::{Trigger, Triggers, price_drop};
 use crate::base::{ItemId, Millis, Timestamp};
 use crate::catalogue::{Catalogue, Item};
 use crate::event::{Event, EventKind};
@@ -108,9 +108,7 @@ impl Triggers {
         let item = change.item();
         self.iter()
             .filter(|definition| match (&definition.when, change) {
-                (Condition::PriceDrop { percent }, Change::Cheaper { before, after, .. }) => {
-                    (before - after) * 100.0 >= percent * before && wants(profile, item)
-                }
+                (Condition::PriceDrop { .. }, Change::Cheaper { .. }) => wants(profile, item),
                 (Condition::BackInStock, Change::BackInStock(_)) => wants(profile, item),
                 (Condition::NewInCategory { share }, Change::New(_)) => {
                     catalogue.category_of(item).is_some_and(|category| {
@@ -122,12 +120,15 @@ impl Triggers {
                 }
                 _ => false,
             })
-            .map(|definition| Trigger {
-                price_before: match change {
-                    Change::Cheaper { before, .. } => Some(before),
-                    _ => None,
-                },
-                ..Trigger::of(definition, Some(item))
+            .filter_map(|definition| {
+                let trigger = Trigger::of(definition, Some(item));
+                match (&definition.when, change) {
+                    (Condition::PriceDrop { percent }, Change::Cheaper { after, .. }) => {
+                        let before = price_drop::for_user(*percent, (item, after), profile, catalogue, now)?;
+                        Some(Trigger { price_before: Some(before), ..trigger })
+                    }
+                    _ => Some(trigger),
+                }
             })
             .collect()
     }
@@ -212,10 +213,9 @@ impl Trigger {
             Condition::CartLeft { .. } if !profile.in_cart().contains(&item.id) => {
                 if profile.has_bought(item.id) { Truth::AlreadyBought } else { Truth::LeftCart }
             }
-            Condition::PriceDrop { percent } => match (self.price_before, item.price) {
-                (Some(before), Some(price)) if (before - price) * 100.0 >= percent * before => Truth::Holds,
-                _ => Truth::PriceRose,
-            },
+            Condition::PriceDrop { percent } => {
+                price_drop::truth(percent, self.price_before, item.id, profile, catalogue, now)
+            }
             _ => Truth::Holds,
         }
     }
