@@ -113,8 +113,11 @@ impl UserState {
                 self.not_placed(entry.id, welcome_after, is_of_api, step);
             }
         }
-        if self.stream_lost && self.in_flight.is_empty() {
-            step.push(Effect::Reload);
+        if self.in_flight.is_empty() {
+            self.in_flight.shrink_to_fit(); // Most users have nothing under way.
+            if self.stream_lost {
+                step.push(Effect::Reload);
+            }
         }
     }
 
@@ -388,7 +391,7 @@ impl UserState {
         let away = self.away.pending().filter(|_| step.world.is_subscribed);
         let hand_over = away.map(|since| since + Self::grace(step) + MARGIN);
         let deferred = self.deferred.iter().map(|deferred| deferred.until).min();
-        let expiry = self.session.next_expiry(now).filter(|at| *at < now + NEAR);
+        let expiry = self.session.next_expiry().filter(|at| *at < now + NEAR);
         let connected = deferred.into_iter().chain(expiry).filter(|_| self.is_connected()).min();
         // A moment that has passed is not looked at more often than each second.
         hand_over

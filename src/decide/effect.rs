@@ -35,7 +35,7 @@ pub enum Effect {
     /// The API's message could not be placed; it is offered again.
     Return(NotificationId),
     /// Passes a lesson to the learner of all users.
-    Learn(Lesson),
+    Learn(Box<Lesson>),
     /// Passes a prediction, or a response, to the model's drift.
     Drift(DriftNote),
     /// Reads the user again from the store: the last offset of the stream is not known.

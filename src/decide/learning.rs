@@ -182,7 +182,7 @@ impl UserState {
             wording,
         };
         let lesson = self.learning.note_sent(step.world.learner, contact);
-        step.push(Effect::Learn(lesson));
+        step.push(Effect::Learn(Box::new(lesson)));
     }
 
     /// A response, for what is learned of messages and for the drift of the model.
@@ -221,7 +221,7 @@ impl UserState {
             FeedbackOutcome::Displayed | FeedbackOutcome::Converted | FeedbackOutcome::Liked => None,
         };
         if let Some(lesson) = lesson {
-            step.push(Effect::Learn(lesson));
+            step.push(Effect::Learn(Box::new(lesson)));
         }
     }
 
@@ -229,6 +229,6 @@ impl UserState {
     pub(super) fn learn_visit(&mut self, step: &mut Step<'_>) {
         let hour = self.hour(step.world.rules(), step.now());
         let lesson = self.learning.note_visit(hour);
-        step.push(Effect::Learn(lesson));
+        step.push(Effect::Learn(Box::new(lesson)));
     }
 }

@@ -128,12 +128,15 @@ pub struct Stream {
     /// Everything live after it is in `entries`.
     floor: i64,
     entries: VecDeque<Entry>,
+    /// No live message expires before this; `None` = none expires.
+    next_expiry: Option<Timestamp>,
 }
 
 impl Stream {
     /// From what the database holds, in order. `floor`: the offset after which `entries` is complete.
     pub fn new(last_offset: i64, acknowledged: i64, floor: i64, entries: Vec<Entry>) -> Self {
-        Self { last_offset, acknowledged, floor, entries: entries.into() }
+        let next_expiry = entries.iter().map(|entry| entry.expires_at).min();
+        Self { last_offset, acknowledged, floor, entries: entries.into(), next_expiry }
     }
 
     /// 0 = empty.
@@ -181,6 +184,7 @@ impl Stream {
             }
         }
         self.last_offset = entry.offset;
+        self.next_expiry = Some(self.next_expiry.map_or(entry.expires_at, |next| next.min(entry.expires_at)));
         self.entries.push_back(entry);
         while self.entries.len() > MAX_ENTRIES {
             self.make_room(now, &mut gone);
@@ -251,9 +255,9 @@ impl Stream {
         self.find(id, now).map(Self::withdraw_entry).is_some()
     }
 
-    /// The next moment at which a live message expires. O(entries).
-    pub fn next_expiry(&self, now: Timestamp) -> Option<Timestamp> {
-        self.entries.iter().filter(|entry| entry.is_live(now)).map(|entry| entry.expires_at).min()
+    /// A moment before which no live message expires; that of the next one after [`Self::expire`]. O(1).
+    pub fn next_expiry(&self) -> Option<Timestamp> {
+        self.next_expiry
     }
 
     /// How many wait to be read and seen. O(entries).
@@ -274,6 +278,8 @@ impl Stream {
         while self.entries.front().is_some_and(|entry| entry.withdrawn) {
             self.entries.pop_front();
         }
+        self.next_expiry =
+            self.entries.iter().filter(|entry| !entry.withdrawn).map(|entry| entry.expires_at).min();
         self.entries.shrink_to_fit();
     }
 

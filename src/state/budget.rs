@@ -29,7 +29,8 @@ impl Budget {
 
     fn turn(&self, now: Timestamp) {
         let hour = now.0.div_euclid(HOUR_MICROS);
-        if self.hour.swap(hour, Ordering::Relaxed) != hour {
+        // Read first: all users' decisions share this line of the cache.
+        if self.hour.load(Ordering::Relaxed) != hour && self.hour.swap(hour, Ordering::Relaxed) != hour {
             self.used.store(0, Ordering::Relaxed);
         }
     }

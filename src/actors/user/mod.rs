@@ -222,6 +222,7 @@ impl UserActor {
                 self.logins.push((connection, at));
                 self.take(Input::LoggedIn { connection, login }, None, context);
                 self.logins.retain(|(login, _)| self.pipes.has(*login));
+                self.logins.shrink_to_fit();
             }
         }
     }

@@ -142,6 +142,7 @@ impl UserActor {
     fn note_welcome(&mut self, connection: ConnectionId) {
         if let Some(place) = self.logins.iter().position(|(login, _)| *login == connection) {
             let (_, since) = self.logins.swap_remove(place);
+            self.logins.shrink_to_fit();
             self.app.metrics.time(Timing::Login, since.elapsed());
         }
     }
@@ -173,6 +174,7 @@ impl UserActor {
                 metrics.add(Count::Pushes, 1);
                 if let Some(place) = self.causes.iter().position(|(caused, _)| *caused == offset) {
                     let (_, at) = self.causes.swap_remove(place);
+                    self.causes.shrink_to_fit();
                     metrics.time(Timing::EventToPush, at.elapsed());
                 }
             }

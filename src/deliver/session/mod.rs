@@ -148,9 +148,9 @@ impl Session {
         self.connections.iter().any(|connection| connection.id == id)
     }
 
-    /// The next moment at which a live message expires. O(messages in memory).
-    pub fn next_expiry(&self, now: Timestamp) -> Option<Timestamp> {
-        self.stream.next_expiry(now)
+    /// A moment before which no live message expires; exact after a tick. O(1).
+    pub fn next_expiry(&self) -> Option<Timestamp> {
+        self.stream.next_expiry()
     }
 
     /// Is a person looking at any of them?
