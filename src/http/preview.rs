@@ -147,7 +147,7 @@ pub async fn preview(
     let problem = wish.template.as_ref().and_then(|template| content::validate(template, &triggers).err());
     let catalogue = app.state.catalogue.load();
     let someone = ExternalId::Text("someone".into());
-    let show = |definition: &Arc<Definition>| -> Result<Value, ApiError> {
+    let show = |definition: &Arc<Definition>| -> Result<serde_json::Map<String, Value>, ApiError> {
         let (trigger, list) = wish.fired(definition, &catalogue)?;
         let reader = Reader {
             user_id: &someone,
@@ -167,24 +167,25 @@ pub async fn preview(
             context.items.iter().chain(&context.item).map(|item| &item.item_id).collect();
         let left_out: Vec<&ExternalId> =
             wish.item_ids.iter().filter(|item| !carried.contains(item)).collect();
-        Ok(json!({
+        let fields = json!({
             "title": rendered.content.title, "body": rendered.content.body, "variant": rendered.variant,
             "language": rendered.language, "left_out": left_out,
-        }))
+        });
+        Ok(fields.as_object().cloned().unwrap_or_default())
     };
     let mut previews = Vec::new();
     for trigger in &triggers {
         let mut shown = show(trigger)?;
-        shown["trigger"] = json!(trigger.name);
+        shown.insert("trigger".to_owned(), json!(trigger.name));
         previews.push(shown);
     }
     let mut answer = match previews.first() {
         Some(first) => first.clone(),
         None => show(&Arc::new(Definition::plain(wish.likely_condition())))?,
     };
-    answer["variants"] = json!(templates.variants(name));
-    answer["problem"] = json!(problem.map(|problem| problem.to_string()));
-    answer["previews"] = json!(previews);
+    answer.insert("variants".to_owned(), json!(templates.variants(name)));
+    answer.insert("problem".to_owned(), json!(problem.map(|problem| problem.to_string())));
+    answer.insert("previews".to_owned(), json!(previews));
     Ok(HttpResponse::Ok().json(answer))
 }
 
