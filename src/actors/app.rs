@@ -14,7 +14,7 @@ use super::loader::LoaderActor;
 use super::loader::messages::Load;
 use super::mailbox::Mailbox;
 use super::notifier::NotifierActor;
-use super::notifier::messages::Submit;
+use super::notifier::messages::NotifierMessage;
 use super::recommender::RecommenderActor;
 use super::recommender::messages::ModelCommand;
 use super::registry::Registry;
@@ -39,7 +39,7 @@ pub struct App {
     /// Reads users.
     pub loader: Arc<Mailbox<Load>>,
     /// Takes messages of the shop.
-    pub notifier: Arc<Mailbox<Submit>>,
+    pub notifier: Arc<Mailbox<NotifierMessage>>,
     /// Trains.
     pub recommender: Arc<Mailbox<ModelCommand>>,
     /// Sends Web Push.
@@ -91,7 +91,8 @@ impl App {
             }),
             // Last: what it finds in the outbox goes to users at once.
             self.notifier.supervise(core, move |guard| {
-                NotifierActor::new(Arc::clone(&notifier.state), Arc::clone(&notifier.launcher), guard)
+                let (state, registry) = (Arc::clone(&notifier.state), Arc::clone(&notifier.registry));
+                NotifierActor::new(state, Arc::clone(&notifier.launcher), registry, guard)
             }),
         ];
         for reachable in started {

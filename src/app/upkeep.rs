@@ -1,4 +1,5 @@
-//! Work of every hour: keys of accepted messages are forgotten when no shop tries again any more, and deferred triggers whose
+//! Work of every hour: keys of accepted messages are forgotten when no shop tries again any more, broadcasts when their messages are
+//! history, and deferred triggers whose
 //! users did not come in time end with a stored decision that says so. Each statement handles so few rows that it stays short.
 
 use std::sync::Arc;
@@ -10,11 +11,15 @@ use uuid::Uuid;
 use crate::base::{Millis, Timestamp};
 use crate::decide::record::{DecisionRow, NewNotification};
 use crate::state::AppState;
-use crate::store::{Connection, Store, StoreError, held, in_transaction, outbox, said};
+use crate::store::{
+    Connection, Store, StoreError, broadcasts, held, idempotency, in_transaction, outbox, said,
+};
 
 const EVERY: Duration = Duration::from_secs(3_600);
 /// A shop may repeat a request with its key for so long.
 const RECEIPT_DAYS: f64 = 7.0;
+/// Longer than a message may wait for its time and be worth showing.
+const BROADCAST_DAYS: f64 = 100.0;
 const RECEIPTS_AT_ONCE: usize = 10_000;
 /// A trigger that expired this long ago is not in the memory of a user's actor any more, which ends it itself.
 const EXPIRED_FOR: Millis = Millis::hours(1);
@@ -32,6 +37,16 @@ pub async fn run(state: Arc<AppState>) {
                 Timestamp::now().plus_days(-RECEIPT_DAYS),
                 RECEIPTS_AT_ONCE as i64,
             )
+        })
+        .await;
+        in_batches(&state, "idempotency keys not forgotten", RECEIPTS_AT_ONCE, |connection, _| {
+            let before = Timestamp::now().plus_days(-RECEIPT_DAYS);
+            idempotency::prune(connection, before, RECEIPTS_AT_ONCE as i64)
+        })
+        .await;
+        in_batches(&state, "broadcasts not forgotten", RECEIPTS_AT_ONCE, |connection, _| {
+            let before = Timestamp::now().plus_days(-BROADCAST_DAYS);
+            broadcasts::prune(connection, before, RECEIPTS_AT_ONCE as i64)
         })
         .await;
         in_batches(&state, "deferred triggers not expired", EXPIRED_AT_ONCE, expire_deferred).await;

@@ -290,7 +290,11 @@ impl UserState {
             return self.explain(proposal, &judgement, origin.releases(), step);
         }
         let collected = judgement.decision.outcome == Outcome::Digest;
-        let id = NotificationId(step.new_id());
+        // What a call of the shop says is found by the call.
+        let id = match trigger.call {
+            Some(call) => NotificationId::of_batch(call, &self.external_id),
+            None => NotificationId(step.new_id()),
+        };
         let mut row = self.decision_row(proposal, &judgement, step);
         row.notification_id = Some(id);
         note_variants(&mut row, &rendered);

@@ -41,6 +41,7 @@ impl Deferred {
             price_before: row.price_before,
             event: row.event.clone(),
             expires_at: Some(row.expires_at),
+            call: row.call,
             ..Trigger::of(definitions.find(&row.trigger)?, None)
         };
         Some(Self { id: row.held_id, trigger, until: row.until, for_digest: row.for_digest })
@@ -59,6 +60,7 @@ impl Deferred {
             for_digest: self.for_digest,
             until: self.until,
             expires_at: trigger.expires_at.unwrap_or(self.until),
+            call: trigger.call,
         }
     }
 
@@ -125,6 +127,11 @@ impl UserState {
             }
         }
         self.make_room(step);
+    }
+
+    /// The shop has taken a call back, and what it deferred is removed from the store.
+    pub(super) fn call_withdrawn(&mut self, call: Uuid) {
+        self.deferred.retain(|deferred| deferred.trigger.call != Some(call));
     }
 
     fn next_digest(&self, rules: &Rules, step: &Step<'_>) -> Timestamp {

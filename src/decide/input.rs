@@ -43,6 +43,8 @@ pub enum Input {
     ConsentChanged(Vec<(Purpose, bool)>),
     /// The shop fired a trigger for the user, and that is stored.
     TriggerFired(Box<HeldRow>),
+    /// The shop took a call back that fired a trigger for the user, and that is stored.
+    CallWithdrawn(Uuid),
     /// A message of the API to this user.
     MessageOfApi(ApiMessage),
     /// A message that is shown to open connections only, and not kept.

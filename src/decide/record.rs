@@ -186,6 +186,8 @@ pub struct HeldRow {
     pub until: Timestamp,
     /// Dropped after this.
     pub expires_at: Timestamp,
+    /// The call of the shop that fired it.
+    pub call: Option<Uuid>,
 }
 
 impl HeldRow {
@@ -231,6 +233,7 @@ impl HeldRow {
             for_digest: false,
             until,
             expires_at,
+            call: None,
         }
     }
 }

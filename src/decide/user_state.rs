@@ -196,6 +196,7 @@ impl UserState {
             Input::PreferencesChanged(document) => self.set_preferences(*document),
             Input::ConsentChanged(purposes) => self.set_consent(&purposes),
             Input::TriggerFired(row) => self.trigger_fired(&row, step),
+            Input::CallWithdrawn(call) => self.call_withdrawn(call),
             Input::MessageOfApi(message) => self.message_of_api(&message, step),
             Input::Ephemeral(announcement) => self.show(&announcement, step),
             Input::CatalogueChanged(changes) => self.catalogue_changed(&changes, step),

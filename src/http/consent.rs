@@ -174,5 +174,5 @@ pub async fn mute(
         })
         .await?;
     app.registry.happened(&user, Input::PreferencesChanged(Box::new(stored.clone())));
-    Ok(HttpResponse::Ok().json(super::users::preferences_view(&stored)))
+    Ok(HttpResponse::Ok().json(super::preferences::view(&stored)))
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::actors::ingest::messages::IngestError;
 use crate::actors::loader::messages::LoadError;
 use crate::actors::notifier::messages::SubmitError;
+use crate::actors::notifier::recall::RecallError;
 use crate::base::ExternalIdError;
 use crate::catalogue::ItemError;
 use crate::privacy::TokenError;
@@ -56,6 +57,12 @@ pub enum ApiError {
     /// Not what it should be inside.
     #[error("{0}")]
     Conflict(String),
+    /// `If-Match` names another version than the one that is stored.
+    #[error("it was changed meanwhile: read it again, and send the ETag of that answer as If-Match")]
+    PreconditionFailed,
+    /// An idempotency key came before with another request.
+    #[error("this Idempotency-Key was used for another request; each request needs a key of its own")]
+    KeyReused,
 }
 
 impl ApiError {
@@ -78,6 +85,8 @@ impl ApiError {
             Self::Overloaded(_) => "overloaded",
             Self::Unavailable(_) => "unavailable",
             Self::Conflict(_) => "conflict",
+            Self::PreconditionFailed => "precondition_failed",
+            Self::KeyReused => "idempotency_key_reused",
         }
     }
 }
@@ -94,6 +103,8 @@ impl ResponseError for ApiError {
             Self::Overloaded(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         }
     }
 
@@ -144,6 +155,15 @@ impl From<SubmitError> for ApiError {
         match error {
             SubmitError::Overloaded => Self::Overloaded(error.to_string()),
             SubmitError::Unavailable => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<RecallError> for ApiError {
+    fn from(error: RecallError) -> Self {
+        match error {
+            RecallError::Store(error) => error.into(),
+            RecallError::Unavailable => Self::Unavailable(error.to_string()),
         }
     }
 }

@@ -10,17 +10,19 @@ use super::access::Caller;
 use super::body::Body;
 use super::error::ApiError;
 use crate::actors::App;
+use crate::actors::notifier::recall;
 use crate::base::{ExternalId, Millis, NotificationId, Timestamp, UserId};
 use crate::deliver::{Input, Withdrawal};
+use crate::store::broadcasts::{self, State};
 use crate::store::inbox::{self, InboxRow, Mark};
-use crate::store::{outbox, users};
+use crate::store::{Connection, StoreError, in_transaction, outbox, users};
 
 const DEFAULT_LIMIT: i64 = 20;
 const MAX_LIMIT: i64 = 100;
 /// Most messages marked in one request.
 const MAX_MARKED: usize = 1_000;
 /// What is due this soon may be on its way already.
-const ON_ITS_WAY: Millis = Millis(5_000);
+pub(super) const ON_ITS_WAY: Millis = Millis(5_000);
 
 /// Which page.
 #[derive(Deserialize)]
@@ -125,33 +127,60 @@ pub async fn seen(
     .await
 }
 
-/// `DELETE /v1/notifications/{id}`: takes a message back, from the inbox and from every open page, or before its time.
+/// What was taken back.
+enum TakenBack {
+    /// A message in a stream, and whose it was.
+    Message(ExternalId),
+    /// A message that was still in the outbox.
+    Waiting,
+    /// Broadcasts, of which messages may be anywhere.
+    Broadcasts(recall::TakenBack),
+}
+
+/// `DELETE /v1/notifications/{id}`: takes a message, or all messages of a request, back, from the inbox and from every open page,
+/// or before their time.
 pub async fn withdraw(
     path: web::Path<String>,
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.service()?;
-    let id = path
-        .parse::<Uuid>()
-        .map(NotificationId)
-        .map_err(|_| ApiError::invalid("bad_id", Some("notification_id"), "a notification_id is a UUID"))?;
-    let owner = app
+    let id = path.parse::<Uuid>().map_err(|_| {
+        ApiError::invalid("bad_id", Some("notification_id"), "the id of a message or of a request is a UUID")
+    })?;
+    let taken_back = app
         .state
         .store
-        .run(move |connection| {
-            let now = Timestamp::now();
-            let Some(user) = inbox::withdraw(connection, id, now, Withdrawal::Withdrawn)? else {
-                return Ok(outbox::take_back(connection, id, now + ON_ITS_WAY)?.then_some(None));
-            };
-            Ok(users::external_ids(connection, &[user])?.remove(&user).map(Some))
-        })
+        .run(move |connection| take_back(connection, id))
         .await?
         .ok_or(ApiError::NotFound("this message, or it was taken back before,"))?;
-    if let Some(owner) = owner {
-        tell(&app, &owner, Input::Withdrawn(id));
+    match taken_back {
+        TakenBack::Message(owner) => tell(&app, &owner, Input::Withdrawn(NotificationId(id))),
+        TakenBack::Waiting => {}
+        TakenBack::Broadcasts(taken_back) => {
+            recall::recall(taken_back, &app.notifier, &app.state.store, &app.registry).await?;
+        }
     }
     Ok(HttpResponse::NoContent().finish())
+}
+
+fn take_back(connection: &mut Connection, id: Uuid) -> Result<Option<TakenBack>, StoreError> {
+    let (now, message) = (Timestamp::now(), NotificationId(id));
+    if let Some(user) = inbox::withdraw(connection, message, now, Withdrawal::Withdrawn)? {
+        return Ok(users::external_ids(connection, &[user])?.remove(&user).map(TakenBack::Message));
+    }
+    if outbox::take_back(connection, message, now + ON_ITS_WAY)? {
+        return Ok(Some(TakenBack::Waiting));
+    }
+    in_transaction(connection, |connection| {
+        let mut rows = broadcasts::lock(connection, id)?;
+        rows.retain(|row| matches!(row.state, State::Scheduled | State::Sent));
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let deferred = broadcasts::withdraw(connection, &rows)?;
+        Ok(Some(TakenBack::Broadcasts(recall::TakenBack { rows, deferred })))
+    })
 }
 
 /// Stores first, then tells the user's actor; answered with the counts as stored.
@@ -159,9 +188,7 @@ async fn change(
     app: &App,
     user: ExternalId,
     inputs: Vec<Input>,
-    store: impl FnOnce(&mut crate::store::Connection, UserId, Timestamp) -> Result<(), crate::store::StoreError>
-    + Send
-    + 'static,
+    store: impl FnOnce(&mut Connection, UserId, Timestamp) -> Result<(), StoreError> + Send + 'static,
 ) -> Result<HttpResponse, ApiError> {
     let named = user.clone();
     let counts = app

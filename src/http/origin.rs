@@ -2,7 +2,8 @@
 
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_MAX_AGE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
+    VARY,
 };
 
 /// Same origin, a configured one, or no browser at all.
@@ -27,6 +28,7 @@ pub fn foreign(headers: &HeaderMap, allowed: &[String]) -> Option<HeaderValue> {
 /// Lets that page read the answer (Fetch, CORS protocol). Tokens travel in a header, so no credentials are allowed.
 pub fn open_to(origin: HeaderValue, headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("ETag"));
     headers.append(VARY, HeaderValue::from_static("Origin"));
     let policy = HeaderName::from_static("cross-origin-resource-policy");
     headers.insert(policy, HeaderValue::from_static("cross-origin"));
@@ -34,9 +36,10 @@ pub fn open_to(origin: HeaderValue, headers: &mut HeaderMap) {
 
 /// What the answer to a preflight says besides.
 pub fn permit(headers: &mut HeaderMap) {
-    let methods = HeaderValue::from_static("GET, POST, PUT, DELETE");
+    let methods = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
-    let names = HeaderValue::from_static("Authorization, Content-Type, Idempotency-Key, Last-Event-ID");
+    let names =
+        HeaderValue::from_static("Authorization, Content-Type, Idempotency-Key, If-Match, Last-Event-ID");
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names);
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
 }

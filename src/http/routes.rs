@@ -1,12 +1,13 @@
 //! The table of routes.
 
-use actix_web::web::{self, delete, get, post, put};
+use actix_web::web::{self, delete, get, patch, post, put};
 use actix_web::{HttpResponse, ResponseError};
 
 use super::error::ApiError;
 use super::{
     admin, assets, consent, definitions, events, experiments, inbox, items, limits, live, models,
-    notifications, operate, outcomes, preview, rules, set_off, sse, timeline, users, webpush, websocket,
+    notifications, operate, outcomes, preferences, preview, rules, scheduled, set_off, sse, timeline, users,
+    webpush, websocket,
 };
 
 /// Every path of the server. What is not here is a file of the dashboard or a 404.
@@ -21,6 +22,18 @@ pub fn routes(config: &mut web::ServiceConfig) {
             web::scope("/v1")
                 .route("/events", post().to(events::post))
                 .route("/notifications", post().to(notifications::post))
+                .service(
+                    web::resource("/notifications/scheduled")
+                        .route(get().to(scheduled::list))
+                        .default_service(web::to(wrong_method)),
+                )
+                .service(
+                    web::resource("/notifications/scheduled/{id}")
+                        .route(get().to(scheduled::get))
+                        .route(patch().to(scheduled::patch))
+                        .route(delete().to(scheduled::delete))
+                        .default_service(web::to(wrong_method)),
+                )
                 .route("/notifications/{id}", delete().to(inbox::withdraw))
                 .route("/sse", get().to(sse::open))
                 .service(
@@ -37,8 +50,13 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .route("/users/{id}/inbox", get().to(inbox::page))
                 .route("/users/{id}/inbox/read", post().to(inbox::read))
                 .route("/users/{id}/inbox/seen", post().to(inbox::seen))
-                .route("/users/{id}/preferences", get().to(users::preferences))
-                .route("/users/{id}/preferences", put().to(users::put_preferences))
+                .service(
+                    web::resource("/users/{id}/preferences")
+                        .route(get().to(preferences::get))
+                        .route(put().to(preferences::put))
+                        .route(patch().to(preferences::patch))
+                        .default_service(web::to(wrong_method)),
+                )
                 .route("/users/{id}/consent", get().to(consent::get))
                 .route("/users/{id}/consent", post().to(consent::post))
                 .route("/users/{id}/mute", post().to(consent::mute))

@@ -1,8 +1,10 @@
 //! `POST /v1/triggers/{name}`: the shop sets a trigger off for some of its users: an order's state, a word of its own.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use actix_web::{HttpResponse, web};
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -10,11 +12,13 @@ use uuid::Uuid;
 use super::access::Caller;
 use super::body::Body;
 use super::error::ApiError;
+use super::idempotency;
 use crate::actors::App;
-use crate::base::{ExternalId, Timestamp};
+use crate::base::{ExternalId, Timestamp, UserId, suggest_nearest};
 use crate::decide::Input;
+use crate::store::broadcasts::{self, Broadcast, State, To};
 use crate::store::held::{self, HeldRow};
-use crate::store::users;
+use crate::store::{self, users};
 
 /// Most users at a time.
 const MAX_USERS: usize = 1_000;
@@ -31,23 +35,22 @@ struct SetOffBody {
     event: Option<Value>,
 }
 
-/// Stored for each user, then judged: at once for those who are here or can be pushed to, at their next login for the others.
+/// Stored for each user who exists, then judged: at once for those who are here or can be pushed to, at their next login for the
+/// others. Users that do not exist are named and not made. Under an `Idempotency-Key` once. The `id` of the answer takes all of it back
+/// (`DELETE /v1/notifications/{id}`).
 pub async fn post(
+    request: HttpRequest,
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.service()?;
-    let bad = |field, message: String| ApiError::invalid("bad_trigger", field, message);
-    let wish: SetOffBody = serde_json::from_slice(&body)
-        .map_err(|error| bad(None, format!("not {{\"user_ids\":[…],\"item_id\"?,\"event\"?}}: {error}")))?;
-    if !(1..=MAX_USERS).contains(&wish.user_ids.len()) {
-        return Err(bad(Some("user_ids"), format!("1…{MAX_USERS} users at a time")));
+    let keyed = idempotency::request(&request, "triggers", &body)?;
+    if let Some(answer) = idempotency::before(&app.state.store, keyed).await? {
+        return Ok(answer);
     }
-    if wish.event.as_ref().is_some_and(|event| event.to_string().len() > MAX_EVENT_BYTES) {
-        return Err(bad(Some("event"), format!("at most {MAX_EVENT_BYTES} bytes of JSON")));
-    }
+    let wish = parse(&body)?;
     let definitions = app.state.definitions.load_full();
     let definition = definitions.triggers.find(&path).ok_or(ApiError::NotFound("this trigger"))?;
     let item = match &wish.item_id {
@@ -59,35 +62,115 @@ pub async fn post(
     let now = Timestamp::now();
     let expires_at = now + definition.expires_after(app.state.rules().expires_after);
     let (name, category) = (definition.name.clone(), definition.category.clone());
-    let ids = wish.user_ids.clone();
-    let rows = app
+    let call = Uuid::now_v7();
+    let said = json!({
+        "trigger": name, "item_id": wish.item_id, "price_before": wish.price_before, "event": wish.event,
+    });
+    let row = move |user: UserId| HeldRow {
+        held_id: Uuid::now_v7(),
+        user,
+        trigger: name.clone(),
+        category: category.clone(),
+        item,
+        price_before: wish.price_before,
+        event: wish.event.clone().map(Arc::new),
+        for_digest: false,
+        until: now,
+        expires_at,
+        call: Some(call),
+    };
+    let ids = wish.user_ids;
+    let stored = app
         .state
         .store
         .run(move |connection| {
-            crate::store::in_transaction(connection, |connection| {
-                let rows: Vec<HeldRow> = users::resolve(connection, &ids)?
-                    .into_iter()
-                    .map(|user| HeldRow {
-                        held_id: Uuid::now_v7(),
-                        user,
-                        trigger: name.clone(),
-                        category: category.clone(),
-                        item,
-                        price_before: wish.price_before,
-                        event: wish.event.clone().map(Arc::new),
-                        for_digest: false,
-                        until: now,
-                        expires_at,
-                    })
-                    .collect();
+            store::in_transaction(connection, |connection| {
+                if let Some(request) = keyed
+                    && store::idempotency::claim(connection, &[request])?.is_empty()
+                {
+                    let before = store::idempotency::find(connection, &[request.key])?.remove(&request.key);
+                    return Ok(before.map_or(Stored::Busy, Stored::Before));
+                }
+                let known = users::find_many(connection, &ids)?;
+                let (told, unknown): (Vec<ExternalId>, Vec<ExternalId>) =
+                    ids.into_iter().partition(|user| known.contains_key(user));
+                let rows = told.into_iter().filter_map(|user| Some((row(*known.get(&user)?), user)));
+                let (rows, told): (Vec<HeldRow>, Vec<ExternalId>) = rows.unzip();
+                if rows.is_empty() {
+                    // No answer is stored: the request may come again when they exist.
+                    store::idempotency::forget(connection, keyed)?;
+                    return Ok(Stored::Nobody(unknown));
+                }
                 held::put(connection, &rows)?;
-                Ok(rows)
+                broadcasts::insert(
+                    connection,
+                    &[Broadcast {
+                        id: call,
+                        call,
+                        state: State::Sent,
+                        to: To::Users(rows.len()),
+                        message: said.to_string(),
+                        users: rows.len(),
+                        batches: vec![call],
+                        due_at: now,
+                        created_at: now,
+                    }],
+                )?;
+                let answer = json!({"id": call, "accepted": rows.len(), "unknown": unknown}).to_string();
+                if let Some(request) = keyed {
+                    store::idempotency::answer(connection, &[(request.key, answer.clone())])?;
+                }
+                Ok(Stored::Now { told, rows, answer })
             })
         })
         .await?;
-    let accepted = rows.len();
-    for (user, row) in wish.user_ids.iter().zip(rows) {
-        app.registry.happened(user, Input::TriggerFired(Box::new(row)));
+    match (stored, keyed) {
+        (Stored::Now { told, rows, answer }, _) => {
+            for (user, row) in told.iter().zip(rows) {
+                app.registry.happened(user, Input::TriggerFired(Box::new(row)));
+            }
+            Ok(HttpResponse::Accepted().insert_header((CONTENT_TYPE, "application/json")).body(answer))
+        }
+        (Stored::Nobody(unknown), _) => {
+            let message = "none of these users exists: nothing was set off";
+            Ok(HttpResponse::BadRequest().json(json!({
+                "error": {"code": "unknown_users", "field": "user_ids", "message": message},
+                "accepted": 0, "unknown": unknown,
+            })))
+        }
+        (Stored::Before(stored), Some(request)) => idempotency::replay(&request, stored),
+        (Stored::Before(_) | Stored::Busy, _) => {
+            Err(ApiError::Unavailable("the key is being forgotten, try again in a moment".to_owned()))
+        }
     }
-    Ok(HttpResponse::Accepted().json(json!({ "accepted": accepted })))
+}
+
+/// What became of a request.
+enum Stored {
+    /// Accepted: for whom, what is to be judged, and the answer.
+    Now { told: Vec<ExternalId>, rows: Vec<HeldRow>, answer: String },
+    /// None of its users exists.
+    Nobody(Vec<ExternalId>),
+    /// Its key came before.
+    Before(store::idempotency::Stored),
+    /// Its key was there, and is not any more.
+    Busy,
+}
+
+/// Each user once, in the order given.
+fn parse(body: &[u8]) -> Result<SetOffBody, ApiError> {
+    let bad = |field, message: String| ApiError::invalid("bad_trigger", field, message);
+    let mut wish: SetOffBody = serde_json::from_slice(body).map_err(|error| {
+        let error = suggest_nearest(&error.to_string());
+        bad(None, format!("not {{\"user_ids\":[…],\"item_id\"?,\"event\"?}}: {error}"))
+    })?;
+    let mut seen = HashSet::with_capacity(wish.user_ids.len());
+    wish.user_ids.retain(|user| seen.insert(user.clone()));
+    if !(1..=MAX_USERS).contains(&wish.user_ids.len()) {
+        return Err(bad(Some("user_ids"), format!("1…{MAX_USERS} users at a time")));
+    }
+    if wish.event.as_ref().is_some_and(|event| event.to_string().len() > MAX_EVENT_BYTES) {
+        return Err(bad(Some("event"), format!("at most {MAX_EVENT_BYTES} bytes of JSON")));
+    }
+    Ok(wish)
 }

@@ -303,8 +303,11 @@ fn text(field: &'static str, text: &str, max: usize) -> Result<Box<str>, Message
             format!("{field} is at most {max} characters long, this one has {n}"),
         );
     }
-    if text.chars().any(|c| c.is_control() && c != '\n') {
-        return wrong("control_character", field, format!("{field} must not contain control characters"));
+    // Line breaks as any system writes them, and tabs, are text.
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+        let message = format!("{field} must not contain control characters other than line breaks and tabs");
+        return wrong("control_character", field, message);
     }
     Ok(text.into())
 }
@@ -406,6 +409,12 @@ mod tests {
         assert_eq!(addressed.audience, Audience::Segment(1));
         let text = serde_json::to_string(&addressed.message).unwrap();
         assert_eq!(serde_json::from_str::<Message>(&text).unwrap(), addressed.message);
+    }
+
+    #[test]
+    fn line_breaks_and_tabs_are_text() {
+        let addressed = check(json!({"user_id": 7, "title": "a\tb", "body": "1\r\n2\r3\n\t4"})).unwrap();
+        assert_eq!((&*addressed.message.title, &*addressed.message.body), ("a\tb", "1\n2\n3\n\t4"));
     }
 
     #[test]

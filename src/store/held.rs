@@ -29,8 +29,8 @@ pub fn put(conn: &mut PgConnection, rows: &[HeldRow]) -> Result<(), StoreError> 
     let rows: Vec<&HeldRow> = last.into_values().collect();
     let rows = rows.as_slice();
     sql::<()>(
-        "INSERT INTO held_messages (held_id, user_id, trigger, category, item_id, price_before, event, for_digest, until, expires_at) \
-         SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+        "INSERT INTO held_messages (held_id, user_id, trigger, category, item_id, price_before, event, for_digest, until, expires_at, call_id) \
+         SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (held_id) DO UPDATE SET until = excluded.until, expires_at = excluded.expires_at",
     )
     .bind::<Array<SqlUuid>, _>(column(rows, |row| row.held_id))
@@ -43,6 +43,7 @@ pub fn put(conn: &mut PgConnection, rows: &[HeldRow]) -> Result<(), StoreError> 
     .bind::<Array<Bool>, _>(column(rows, |row| row.for_digest))
     .bind::<Array<Timestamptz>, _>(column(rows, |row| to_pg(row.until)))
     .bind::<Array<Timestamptz>, _>(column(rows, |row| to_pg(row.expires_at)))
+    .bind::<Array<Nullable<SqlUuid>>, _>(column(rows, |row| row.call))
     .execute(conn)?;
     Ok(())
 }
@@ -57,6 +58,20 @@ pub fn release(conn: &mut PgConnection, ids: &[Uuid]) -> Result<(), StoreError> 
     Ok(())
 }
 
+/// Removes what calls of the shop deferred; which call and whose, once each.
+pub fn withdraw_calls(
+    conn: &mut PgConnection,
+    calls: &[Uuid],
+) -> Result<Vec<(Uuid, ExternalId)>, StoreError> {
+    let rows = sql::<(SqlUuid, Text)>(
+        "WITH gone AS (DELETE FROM held_messages WHERE call_id = ANY(?) RETURNING call_id, user_id) \
+         SELECT DISTINCT g.call_id, u.external_id FROM gone g JOIN users u USING (user_id)",
+    )
+    .bind::<Array<SqlUuid>, _>(calls)
+    .load::<(Uuid, String)>(conn)?;
+    rows.into_iter().map(|(call, user)| Ok((call, external_id("users", &user)?))).collect()
+}
+
 /// Removes and returns deferred triggers that expired before `before`, at most `limit`: their users did not come in time.
 pub fn take_expired(
     conn: &mut PgConnection,
@@ -66,7 +81,7 @@ pub fn take_expired(
     let rows = sql::<ColumnTypes>(
         "DELETE FROM held_messages WHERE held_id IN \
          (SELECT held_id FROM held_messages WHERE expires_at < ? ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED) \
-         RETURNING held_id, user_id, trigger, category, item_id, price_before, event, for_digest, until, expires_at",
+         RETURNING held_id, user_id, trigger, category, item_id, price_before, event, for_digest, until, expires_at, call_id",
     )
     .bind::<Timestamptz, _>(to_pg(before))
     .bind::<BigInt, _>(limit.max(0))
@@ -205,6 +220,7 @@ type ColumnTypes = (
     Bool,
     Timestamptz,
     Timestamptz,
+    Nullable<SqlUuid>,
 );
 type Columns = (
     Uuid,
@@ -217,12 +233,13 @@ type Columns = (
     bool,
     PgTimestamp,
     PgTimestamp,
+    Option<Uuid>,
 );
 
 /// What waits for many users and has not expired, the earliest first, at most [`MAX_DEFERRED`] each.
 pub(super) fn load(conn: &mut PgConnection, ids: &[i32], now: Timestamp) -> Result<Vec<HeldRow>, StoreError> {
     let rows = sql::<ColumnTypes>(
-        "SELECT h.held_id, h.user_id, h.trigger, h.category, h.item_id, h.price_before, h.event, h.for_digest, h.until, h.expires_at \
+        "SELECT h.held_id, h.user_id, h.trigger, h.category, h.item_id, h.price_before, h.event, h.for_digest, h.until, h.expires_at, h.call_id \
          FROM unnest(?) AS u (user_id) CROSS JOIN LATERAL (SELECT * FROM held_messages \
          WHERE user_id = u.user_id AND expires_at > ? ORDER BY until LIMIT ?) AS h",
     )
@@ -234,7 +251,7 @@ pub(super) fn load(conn: &mut PgConnection, ids: &[i32], now: Timestamp) -> Resu
 }
 
 fn row(columns: Columns) -> HeldRow {
-    let (held_id, user, trigger, category, item, price_before, event, for_digest, until, expires_at) =
+    let (held_id, user, trigger, category, item, price_before, event, for_digest, until, expires_at, call) =
         columns;
     HeldRow {
         held_id,
@@ -247,5 +264,6 @@ fn row(columns: Columns) -> HeldRow {
         for_digest,
         until: from_pg(until),
         expires_at: from_pg(expires_at),
+        call,
     }
 }

@@ -6,6 +6,7 @@
 pub mod acknowledgements;
 mod append;
 mod background;
+pub mod broadcasts;
 pub mod bulk;
 pub mod cleaning;
 pub mod cluster;
@@ -21,6 +22,7 @@ pub mod experiments;
 pub mod feedback;
 pub mod fired_once;
 pub mod held;
+pub mod idempotency;
 pub mod inbox;
 pub mod item_prices;
 pub mod items;

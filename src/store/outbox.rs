@@ -9,6 +9,7 @@ use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timest
 use uuid::Uuid;
 
 use super::StoreError;
+use super::broadcasts::{self, Broadcast, State, To};
 use super::convert::{external_id, from_pg, join_texts, to_pg};
 use super::notifications::column;
 use super::sql::sql;
@@ -33,6 +34,8 @@ pub struct Submission {
     pub receipt: Option<Uuid>,
     /// Accepted once for each user, in the audience's order; empty = no such key.
     pub user_receipts: Vec<Uuid>,
+    /// Known under its batch as its id, as part of this request: for what goes to many, or waits.
+    pub call: Option<Uuid>,
 }
 
 impl Submission {
@@ -73,31 +76,75 @@ pub struct Accepted {
 }
 
 /// Stores submissions in the order given. Rows for named users come back, so that they need not be read; those of a segment
-/// or everyone are only stored. At most three statements, and one for each segment or everyone.
+/// or everyone are only stored, and not even that before they are due. At most four statements, and one or two for each segment or
+/// everyone.
 pub fn accept(
     conn: &mut PgConnection,
-    submissions: &[Submission],
+    submissions: &[&Submission],
+    now: Timestamp,
 ) -> Result<(Vec<Accepted>, Vec<OutboxRow>), StoreError> {
     let mut fresh = new_receipts(conn, submissions)?;
     let mut rows = Vec::new();
+    let mut broadcasts = Vec::new();
     let mut outcomes = Vec::with_capacity(submissions.len());
     for submission in submissions {
         let repeated = submission.receipt.is_some_and(|receipt| !fresh.remove(&receipt));
+        let before = rows.len();
         let outcome = match &submission.audience {
             Audience::Users(users) if repeated => Accepted { accepted: 0, duplicates: users.len() },
             Audience::Segment(_) | Audience::Everyone if repeated => Accepted { accepted: 0, duplicates: 1 },
             Audience::Users(users) => chunk(submission, users, &mut fresh, &mut rows),
-            Audience::Segment(segment) => insert_audience(conn, submission, Some(*segment))?,
-            Audience::Everyone => insert_audience(conn, submission, None)?,
+            Audience::Segment(segment) => {
+                read_audience(conn, submission, Some(*segment), now, &mut broadcasts)?
+            }
+            Audience::Everyone => read_audience(conn, submission, None, now, &mut broadcasts)?,
         };
+        let batches: Vec<Uuid> = rows.iter().skip(before).map(|row| row.batch).collect();
+        if submission.call.is_some() && !batches.is_empty() {
+            broadcasts.push(broadcast(submission, now, outcome.accepted, batches));
+        }
         outcomes.push(outcome);
     }
     insert(conn, &mut rows)?;
+    broadcasts::insert(conn, &broadcasts)?;
     Ok((outcomes, rows))
 }
 
+/// A segment or everyone: into the outbox if it is due, else counted only.
+fn read_audience(
+    conn: &mut PgConnection,
+    submission: &Submission,
+    segment: Option<u8>,
+    now: Timestamp,
+    into: &mut Vec<Broadcast>,
+) -> Result<Accepted, StoreError> {
+    let (accepted, users, batches) = if submission.due_at > now {
+        (broadcasts::audience_size(conn, segment)?, 0, Vec::new())
+    } else {
+        let (users, batches) =
+            insert_audience(conn, submission.batch, &submission.message, submission.due_at, segment)?;
+        (users, users, batches)
+    };
+    into.push(broadcast(submission, now, users, batches));
+    Ok(Accepted { accepted, duplicates: 0 })
+}
+
+fn broadcast(submission: &Submission, now: Timestamp, users: usize, batches: Vec<Uuid>) -> Broadcast {
+    Broadcast {
+        id: submission.batch,
+        call: submission.call.unwrap_or(submission.batch),
+        state: if submission.due_at > now { State::Scheduled } else { State::Sent },
+        to: To::of(&submission.audience),
+        message: submission.message.clone(),
+        users,
+        batches,
+        due_at: submission.due_at,
+        created_at: now,
+    }
+}
+
 /// Keys that were not there before.
-fn new_receipts(conn: &mut PgConnection, submissions: &[Submission]) -> Result<HashSet<Uuid>, StoreError> {
+fn new_receipts(conn: &mut PgConnection, submissions: &[&Submission]) -> Result<HashSet<Uuid>, StoreError> {
     let mut receipts: Vec<Uuid> =
         submissions.iter().flat_map(|s| s.receipt.iter().chain(&s.user_receipts)).copied().collect();
     if receipts.is_empty() {
@@ -160,14 +207,17 @@ pub fn insert(conn: &mut PgConnection, rows: &mut [OutboxRow]) -> Result<(), Sto
     Ok(())
 }
 
-/// A segment, or everyone but robots, in rows of [`MAX_USERS`]. Their batches have the submission's time and a hash of all of
-/// it and their place: submissions of one millisecond differ in a few bits only. About 2 s a million users.
-fn insert_audience(
+/// A segment, or everyone but robots, in rows of [`MAX_USERS`]: how many users, and the batches of the rows. These have the time of
+/// `batch` and a hash of all of it and their place: batches of one millisecond differ in a few bits only. About 2 s a million
+/// users.
+pub(super) fn insert_audience(
     conn: &mut PgConnection,
-    submission: &Submission,
+    batch: Uuid,
+    message: &str,
+    due_at: Timestamp,
     segment: Option<u8>,
-) -> Result<Accepted, StoreError> {
-    let counts = sql::<Integer>(
+) -> Result<(usize, Vec<Uuid>), StoreError> {
+    let rows = sql::<(Integer, SqlUuid)>(
         "WITH named AS (\
            SELECT u.user_id, u.external_id, (row_number() OVER (ORDER BY u.user_id) - 1) / ? AS c \
            FROM users u LEFT JOIN user_features f USING (user_id) \
@@ -177,16 +227,16 @@ fn insert_audience(
          SELECT (left(b, 15) || left(h, 3) || 'a' || substr(h, 4, 15))::uuid, ?, users, ? \
          FROM chunked, LATERAL (SELECT ? AS b) batch, \
          LATERAL (SELECT encode(sha256(convert_to(b || '/' || c, 'UTF8')), 'hex') AS h) hash ORDER BY c \
-         RETURNING cardinality(users)",
+         RETURNING cardinality(users), batch",
     )
     .bind::<BigInt, _>(MAX_USERS as i64)
     .bind::<Nullable<SmallInt>, _>(segment.map(i16::from))
-    .bind::<Timestamptz, _>(to_pg(submission.due_at))
-    .bind::<Text, _>(submission.message.as_str())
-    .bind::<Text, _>(submission.batch.to_string())
-    .load::<i32>(conn)?;
-    let accepted = counts.into_iter().filter_map(|n| usize::try_from(n).ok()).sum();
-    Ok(Accepted { accepted, duplicates: 0 })
+    .bind::<Timestamptz, _>(to_pg(due_at))
+    .bind::<Text, _>(message)
+    .bind::<Text, _>(batch.to_string())
+    .load::<(i32, Uuid)>(conn)?;
+    let users = rows.iter().filter_map(|(n, _)| usize::try_from(*n).ok()).sum();
+    Ok((users, rows.into_iter().map(|(_, batch)| batch).collect()))
 }
 
 /// Rows after a place on the timeline that are due by `until`, in order, at most `limit`.
@@ -272,6 +322,7 @@ pub fn take_back(conn: &mut PgConnection, id: NotificationId, after: Timestamp) 
                         .bind::<BigInt, _>(outbox_id)
                         .execute(conn)?;
                 }
+                broadcasts::note_taken_out(conn, id, batch)?;
                 return Ok(true);
             }
         }

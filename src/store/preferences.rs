@@ -60,6 +60,14 @@ pub fn get(conn: &mut PgConnection, user: UserId) -> Result<Preferences, StoreEr
     Ok(found.map(Preferences::from).unwrap_or_default())
 }
 
+/// The same, for a change in the same transaction: until it ends nobody else changes them so.
+pub fn get_for_update(conn: &mut PgConnection, user: UserId) -> Result<Preferences, StoreError> {
+    sql::<()>("SELECT FROM users WHERE user_id = ? FOR NO KEY UPDATE")
+        .bind::<Integer, _>(user.to_sql())
+        .execute(conn)?;
+    get(conn, user)
+}
+
 /// Replaces all of the user's preferences; opting out is dated. The user must exist.
 pub fn put(conn: &mut PgConnection, user: UserId, preferences: &Preferences) -> Result<(), StoreError> {
     if preferences.settings.0.get("opted_out") == Some(&serde_json::Value::Bool(true)) {

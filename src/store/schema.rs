@@ -14,6 +14,21 @@ diesel::table! {
 }
 
 diesel::table! {
+    broadcasts (broadcast_id) {
+        broadcast_id -> Uuid,
+        call_id -> Uuid,
+        state -> Text,
+        audience -> Jsonb,
+        message -> Text,
+        users -> Int4,
+        batches -> Array<Uuid>,
+        due_at -> Timestamptz,
+        created_at -> Timestamptz,
+        changed_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     cleaning_reports (report_id) {
         report_id -> Int4,
         source -> Text,
@@ -133,6 +148,16 @@ diesel::table! {
         until -> Timestamptz,
         expires_at -> Timestamptz,
         created_at -> Timestamptz,
+        call_id -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
+    idempotency_keys (key_hash) {
+        key_hash -> Uuid,
+        fingerprint -> Uuid,
+        answer -> Text,
+        accepted_at -> Timestamptz,
     }
 }
 
@@ -362,6 +387,7 @@ diesel::joinable!(user_preferences -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(
     acknowledgements,
     association_rules,
+    broadcasts,
     cleaning_reports,
     consents,
     decisions,
@@ -370,6 +396,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     events,
     feedback,
     held_messages,
+    idempotency_keys,
     item_prices,
     items,
     jobs,

@@ -36,6 +36,15 @@ pub fn find(conn: &mut PgConnection, id: &ExternalId) -> Result<Option<UserId>, 
     Ok(find_all(conn, Names::Users, [id])?.get(id).map(|id| UserId::from_sql(*id)))
 }
 
+/// Inner ids of those of the users that exist. One query.
+pub fn find_many(
+    conn: &mut PgConnection,
+    ids: &[ExternalId],
+) -> Result<HashMap<ExternalId, UserId>, StoreError> {
+    let found = find_all(conn, Names::Users, ids)?;
+    Ok(found.into_iter().map(|(id, user)| (id.clone(), UserId::from_sql(user))).collect())
+}
+
 /// The shop's ids of the users that exist. One query.
 pub fn external_ids(
     conn: &mut PgConnection,

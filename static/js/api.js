@@ -109,6 +109,7 @@ function fallback(status) {
 export const get = (where, query, signal) => request("GET", where, { query, signal });
 export const post = (where, body) => request("POST", where, { body });
 export const put = (where, body) => request("PUT", where, { body });
+export const patch = (where, body) => request("PATCH", where, { body });
 export const remove = (where) => request("DELETE", where);
 
 /**

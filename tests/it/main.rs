@@ -7,6 +7,7 @@ mod helpers;
 
 mod absent;
 mod api;
+mod broadcasts;
 mod caps;
 mod channel;
 mod chaos;
@@ -32,6 +33,7 @@ mod off_policy;
 mod once;
 mod outcomes;
 mod policy;
+mod preferences;
 mod propensity;
 mod push;
 mod registry;

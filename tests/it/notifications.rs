@@ -166,17 +166,46 @@ fn what_is_sent_twice_is_accepted_once() {
     );
     http.headers.push(("Idempotency-Key".into(), "request-1".into()));
     let pair = json!([{"user_id": 1, "title": "a"}, {"user_id": 1, "title": "b"}]);
-    assert_eq!(accepted(&http.post(PATH, &pair)), (2, 0, 0));
-    assert_eq!(accepted(&http.post(PATH, &pair)), (0, 2, 0));
-    let titles: Vec<Value> = (0..3).map(|_| client.expect("notification")["title"].clone()).collect();
-    assert_eq!(titles, ["Once", "a", "b"]);
+    let first = http.post(PATH, &pair);
+    assert_eq!(accepted(&first), (2, 0, 0));
+    // The same answer again, with the names of the messages.
+    let again = http.post(PATH, &pair);
+    assert_eq!((again.status, &again.body), (202, &first.body));
+    assert_eq!(again.json()["notifications"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        (first.header("idempotent-replayed"), again.header("idempotent-replayed")),
+        (None, Some("true"))
+    );
+    // Spacing and order say nothing; another word, or another message, is another request.
+    let respelt = br#"[ {"title":"a","user_id":1}, {"title":"b","user_id":1} ]"#;
+    assert_eq!(http.send("POST", PATH, "application/json", respelt).unwrap().body, first.body);
+    for other in [json!([{"user_id": 1, "title": "a"}]), json!({"user_id": 1, "title": "a"})] {
+        let refused = http.post(PATH, &other);
+        assert_eq!(
+            (refused.status, &refused.json()["error"]["code"]),
+            (422, &json!("idempotency_key_reused"))
+        );
+    }
+    // What was refused leaves no key behind, so that it can be put right.
+    http.headers[0].1 = "request-2".into();
+    assert_eq!(http.post(PATH, &json!({"user_id": 2, "title": ""})).status, 400);
+    assert_eq!(accepted(&http.post(PATH, &json!({"user_id": 2, "title": "c"}))), (1, 0, 0));
+    // Only what is kept for nobody is in it: told once.
+    http.headers[0].1 = "request-3".into();
+    let goal = json!({"user_id": 1, "title": "goal", "ephemeral": true});
+    let told = http.post(PATH, &goal);
+    assert_eq!((told.status, &told.json()["told"]), (202, &json!(1)));
+    assert_eq!(http.post(PATH, &goal).body, told.body);
+    assert_eq!(accepted(&server.http().post(PATH, &json!({"user_id": 1, "title": "last"}))), (1, 0, 0));
+    let titles: Vec<Value> = (0..5).map(|_| client.expect("notification")["title"].clone()).collect();
+    assert_eq!(titles, ["Once", "a", "b", "goal", "last"]);
     wait_for("the outbox to empty", || count(&database, "outbox") == 0);
     assert_eq!(
         count(
             &database,
             "notifications WHERE user_id = (SELECT user_id FROM users WHERE external_id = '1') AND kind = 'announcement'"
         ),
-        3
+        4
     );
     // Its keys are forgotten some at a time, and only when they are old enough.
     let receipts = count(&database, "notification_receipts");
@@ -184,6 +213,63 @@ fn what_is_sent_twice_is_accepted_once() {
     assert_eq!(prune(Timestamp::now().plus_days(-7.0), 10), 0);
     assert_eq!(prune(Timestamp::now().plus_days(1.0), 2), 2);
     assert_eq!(count(&database, "notification_receipts"), receipts - 2);
+}
+
+#[test]
+fn what_goes_to_nobody_is_refused_and_says_what_is_wrong() {
+    let (database, server) = start(&[]);
+    let mut http = server.http();
+    let refused = http.post(PATH, &json!({"everyone": true, "title": "All"}));
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (400, &json!("nobody")));
+    database
+        .connection()
+        .batch_execute(
+            "INSERT INTO users (external_id) VALUES ('1'), ('2'); \
+             INSERT INTO user_features (user_id, purchases_per_month, browsing_minutes_per_month, \
+             searches_per_month, monetary, segment) SELECT user_id, 0, 0, 0, 0, user_id FROM users",
+        )
+        .unwrap();
+    for message in [
+        json!({"segment": "Q", "title": "Hello"}),
+        json!([{"segment": "Q", "title": "Hello"}]),
+        json!({"segment": "Q", "title": "Hello", "send_at": jiff::Timestamp::now().as_millisecond() + 3_600_000}),
+    ] {
+        let refused = http.post(PATH, &message);
+        assert_eq!(refused.status, 400, "{}", refused.body);
+        let said = refused.json();
+        assert_eq!(
+            (&said["error"]["code"], &said["error"]["field"]),
+            (&json!("unknown_segment"), &json!("segment"))
+        );
+        assert_eq!(said["error"]["message"], "there is no segment Q; there are A, B");
+        assert_eq!(said["rejected"][0]["index"], 0);
+    }
+    for (message, field) in [
+        (json!({"user_id": 1, "title": ""}), "title"),
+        (json!({"user_id": 1, "titel": "t"}), "message"),
+        (json!([{"user_id": 1, "title": ""}, {"user_id": 1, "title": "t", "url": "x"}]), "title"),
+    ] {
+        let refused = http.post(PATH, &message);
+        assert_eq!(
+            (refused.status, &refused.json()["error"]["field"]),
+            (400, &json!(field)),
+            "{}",
+            refused.body
+        );
+    }
+    // Partly refused: what is good is accepted, and each other one named. Users nobody has heard of are named, and get theirs when
+    // they come.
+    let mixed =
+        json!([{"user_ids": [1, "new"], "title": "a\tb", "body": "c\r\nd"}, {"segment": "Q", "title": "t"}]);
+    let answer = http.post(PATH, &mixed);
+    assert_eq!(accepted(&answer), (2, 0, 1));
+    assert_eq!(
+        (&answer.json()["unknown"], &answer.json()["rejected"][0]["code"]),
+        (&json!(["new"]), &json!("unknown_segment"))
+    );
+    let frame = welcomed(&server, json!("new")).expect("notification");
+    assert_eq!((&frame["title"], &frame["body"]), (&json!("a\tb"), &json!("c\nd")));
+    assert_eq!(http.post(PATH, &json!({"user_id": "new", "title": "t"})).json()["unknown"], json!([]));
 }
 
 #[test]

@@ -130,7 +130,7 @@ fn schema_rs_says_what_the_database_has() {
          FROM (SELECT *, CASE udt_name WHEN 'bool' THEN 'Bool' WHEN 'text' THEN 'Text' WHEN 'int2' THEN 'Int2' \
            WHEN 'int4' THEN 'Int4' WHEN 'int8' THEN 'Int8' WHEN 'float4' THEN 'Float4' WHEN 'float8' THEN 'Float8' \
            WHEN 'timestamptz' THEN 'Timestamptz' WHEN 'jsonb' THEN 'Jsonb' WHEN 'uuid' THEN 'Uuid' \
-           WHEN 'bytea' THEN 'Bytea' WHEN '_text' THEN 'Array<Text>' WHEN '_int4' THEN 'Array<Int4>' \
+           WHEN 'bytea' THEN 'Bytea' WHEN '_text' THEN 'Array<Text>' WHEN '_uuid' THEN 'Array<Uuid>' WHEN '_int4' THEN 'Array<Int4>' \
            WHEN '_float4' THEN 'Array<Float4>' \
            ELSE udt_name END AS t FROM information_schema.columns) c \
          WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_%' ORDER BY table_name, ordinal_position",

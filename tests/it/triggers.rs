@@ -214,6 +214,7 @@ fn the_shop_sets_off_an_order_s_state_which_passes_an_opt_out_and_waits_for_the_
     let (_database, server) = shop();
     let mut http = server.http();
     let (mut client, _) = server.login(1);
+    assert_eq!(http.post("/v1/events", &json!({"kind": "view", "user_id": 2, "item_id": 101})).status, 202);
     assert_eq!(http.put("/v1/users/1/preferences", &json!({"opted_out": true})).status, 200);
     let event = json!({"title": "On its way", "body": "It comes on Friday."});
     let said = http.post("/v1/triggers/order_status", &json!({"user_ids": [1, 2], "event": event}));
@@ -227,6 +228,58 @@ fn the_shop_sets_off_an_order_s_state_which_passes_an_opt_out_and_waits_for_the_
     assert_eq!(notification(&mut second, "order_status")["title"], "On its way");
     assert_eq!(http.post("/v1/triggers/nothing", &json!({"user_ids": [1]})).status, 404);
     assert_eq!(http.post("/v1/triggers/order_status", &json!({"user_ids": []})).status, 400);
+}
+
+#[test]
+fn a_call_is_carried_out_once_for_each_user_who_exists() {
+    let (database, server) = shop();
+    let mut http = server.http();
+    let (mut client, _) = server.login(7);
+    assert_eq!(http.post("/v1/events", &json!({"kind": "view", "user_id": 8, "item_id": 101})).status, 202);
+    const PATH: &str = "/v1/triggers/order_status";
+    let call = |title: &str| json!({"user_ids": [7, "7", 7, "nobody", 8, "no one"], "event": {"title": title, "body": "b"}});
+    http.headers.push(("Idempotency-Key".into(), "order-1".into()));
+    let first = http.post(PATH, &call("shipped"));
+    assert_eq!(first.status, 202, "{}", first.body);
+    assert_eq!(
+        (&first.json()["accepted"], &first.json()["unknown"]),
+        (&json!(2), &json!(["nobody", "no one"]))
+    );
+    assert_eq!(notification(&mut client, "order_status")["title"], "shipped");
+    // Again, and at once from several sides: the same answer, and nothing else happens.
+    let again: Vec<(u16, String)> = std::thread::scope(|scope| {
+        let server = &server;
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(move || {
+                    let mut http = server.http();
+                    http.headers.push(("Idempotency-Key".into(), "order-1".into()));
+                    let answer = http.post(PATH, &call("shipped"));
+                    (answer.status, answer.body)
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    for (status, body) in again {
+        assert_eq!((status, &body), (202, &first.body));
+    }
+    let other = http.post(PATH, &call("delivered"));
+    assert_eq!((other.status, &other.json()["error"]["code"]), (422, &json!("idempotency_key_reused")));
+    assert_eq!(http.post("/v1/triggers/announcement", &call("shipped")).status, 422, "another path");
+    assert_eq!(database.count("SELECT count(*) AS n FROM users WHERE external_id LIKE 'no%'"), 0);
+    let (mut eight, _) = server.login(8);
+    assert_eq!(notification(&mut eight, "order_status")["title"], "shipped");
+    // Nothing that was asked for can be done: no success, and the key is still free.
+    http.headers[0].1 = "order-2".into();
+    let nobody = json!({"user_ids": ["nobody"], "event": {"title": "t", "body": "b"}});
+    let refused = http.post(PATH, &nobody);
+    assert_eq!((refused.status, &refused.json()["unknown"]), (400, &json!(["nobody"])), "{}", refused.body);
+    assert_eq!(http.post(PATH, &call("delivered")).status, 202);
+    assert_eq!(notification(&mut client, "order_status")["title"], "delivered");
+    assert_eq!(notification(&mut eight, "order_status")["title"], "delivered");
+    let told = "SELECT count(*) AS n FROM notifications WHERE trigger = 'order_status'";
+    assert_eq!(database.count(told), 4);
 }
 
 #[test]

@@ -13,9 +13,9 @@ use crate::store::outbox::{OutboxRow, Submission};
 pub fn may_skip(submit: &Submit, now: Timestamp) -> bool {
     let may = |s: &Submission| {
         let one = matches!(&s.audience, Audience::Users(users) if users.len() == 1);
-        one && s.due_at <= now && s.receipt.is_none() && s.user_receipts.is_empty()
+        one && s.due_at <= now && s.call.is_none() && s.receipt.is_none() && s.user_receipts.is_empty()
     };
-    submit.submissions.iter().all(may)
+    submit.keyed.is_none() && submit.submissions.iter().all(may)
 }
 
 /// The messages of a request; one that can't be read is left out, and the request refused.

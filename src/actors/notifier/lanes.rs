@@ -140,6 +140,24 @@ impl Lanes {
             }
         }
     }
+
+    /// Takes out all messages of which `gone` holds. O(messages).
+    pub fn take_out(&mut self, gone: impl Fn(&Turn) -> bool) -> Vec<Turn> {
+        let mut taken = Vec::new();
+        for lane in self.lanes.values_mut() {
+            for turns in [&mut lane.transactional, &mut lane.ordinary] {
+                if turns.iter().any(&gone) {
+                    let (out, stay): (VecDeque<_>, VecDeque<_>) = turns.drain(..).partition(&gone);
+                    *turns = stay;
+                    taken.extend(out);
+                }
+            }
+        }
+        self.len -= taken.len();
+        self.lanes.retain(|_, lane| lane.len() > 0);
+        self.full.retain(|user| self.lanes.contains_key(user));
+        taken
+    }
 }
 
 #[cfg(test)]
@@ -221,6 +239,20 @@ mod tests {
         lanes.push(turn(1, 2, "transactional", Some("order-2")));
         let order: Vec<u64> = drained(&mut lanes, 1).into_iter().map(|(_, sequence)| sequence).collect();
         assert_eq!(order, [2, 0, 1]);
+    }
+
+    #[test]
+    fn what_is_taken_out_is_not_handed_out() {
+        let mut lanes = Lanes::default();
+        for sequence in 0..6 {
+            lanes.push(turn(i64::try_from(sequence % 2).unwrap(), sequence, "normal", None));
+        }
+        assert!(lanes.next(|_| 0).is_none());
+        let taken = lanes.take_out(|turn| turn.sequence % 2 == 0 || turn.sequence == 3);
+        assert_eq!((taken.len(), lanes.len()), (4, 2));
+        lanes.recheck(|_| 9);
+        assert_eq!(drained(&mut lanes, 9), [("1".to_owned(), 1), ("1".to_owned(), 5)]);
+        assert!(lanes.is_empty());
     }
 
     proptest! {

@@ -5,8 +5,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use uuid::Uuid;
 
 use super::request::Direct;
 use crate::base::{ExternalId, Millis, NotificationId, Timestamp};
@@ -15,6 +17,9 @@ use crate::store::outbox::OutboxRow;
 
 /// What came back without an outbox row is looked at again after this.
 const AGAIN_AFTER: Millis = Millis(250);
+
+/// Messages of a batch that was taken back are looked out for as long as this.
+const RECALLED_FOR: Duration = Duration::from_secs(600);
 
 /// A row of the outbox on its way to its users, or a message that needs none unless something comes in between.
 pub struct Batch {
@@ -82,9 +87,36 @@ pub struct Ledger {
     returned: Mutex<Vec<Turn>>,
     unsent: Mutex<Vec<Turn>>,
     deferred: Mutex<Vec<(Turn, Timestamp)>>,
+    /// Batches that were taken back, and since when.
+    recalled: Mutex<HashMap<Uuid, Instant>>,
+    /// Messages of them that may have been stored after that.
+    late: Mutex<Vec<(NotificationId, ExternalId)>>,
 }
 
 impl Ledger {
+    /// From now on nothing of these batches is handed out, and what is on its way is withdrawn when it is stored.
+    pub fn recall(&self, batches: &[Uuid]) {
+        let now = Instant::now();
+        let mut recalled = self.recalled.lock();
+        recalled.retain(|_, since| since.elapsed() < RECALLED_FOR);
+        recalled.extend(batches.iter().map(|batch| (*batch, now)));
+    }
+
+    /// Was its batch taken back?
+    pub fn is_recalled(&self, turn: &Turn) -> bool {
+        self.recalled.lock().contains_key(&turn.batch.row.batch)
+    }
+
+    /// Messages to withdraw, if they were stored, and whose they are.
+    pub fn take_late(&self) -> Vec<(NotificationId, ExternalId)> {
+        std::mem::take(&mut *self.late.lock())
+    }
+
+    /// Puts messages back that could not be withdrawn.
+    pub fn late_again(&self, late: Vec<(NotificationId, ExternalId)>) {
+        self.late.lock().extend(late);
+    }
+
     /// Hands out a ticket.
     pub fn ticket(self: &Arc<Self>, turn: Turn) -> Ticket {
         self.out.fetch_add(1, Ordering::AcqRel);
@@ -104,6 +136,9 @@ impl Ledger {
 
     /// A user has had its turn; the last one finishes the row.
     pub fn settle(&self, turn: &Turn) {
+        if self.is_recalled(turn) {
+            self.late.lock().push((turn.id(), turn.user.clone()));
+        }
         if turn.batch.remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
             match &turn.batch.direct {
                 Some(request) => request.settle(),
@@ -153,6 +188,7 @@ impl Ledger {
             && self.finished.lock().is_empty()
             && self.returned.lock().is_empty()
             && self.deferred.lock().is_empty()
+            && self.late.lock().is_empty()
     }
 }
 

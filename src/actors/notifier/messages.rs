@@ -1,24 +1,67 @@
 //! Messages of the notifier.
 
+use std::sync::Arc;
+
 use actix::Message;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use crate::actors::mailbox::Mailbox;
 use crate::actors::send::Offer;
+use crate::base::Timestamp;
 use crate::notify::message::Audience;
+use crate::store::idempotency;
 use crate::store::outbox::{Accepted, Submission};
 
 /// Where the answer to a [`Submit`] goes.
-pub type Reply = oneshot::Sender<Result<Vec<Accepted>, SubmitError>>;
+pub type Reply = oneshot::Sender<Result<Submitted, SubmitError>>;
 
-/// From a request handler. Answered after the commit.
+/// Makes the body of an answer from one outcome a submission.
+pub type Compose = dyn Fn(&[Accepted]) -> String + Send + Sync;
+
+/// Everything that the notifier is told, all of it by request handlers.
 #[derive(Message)]
 #[rtype(result = "()")]
+pub enum NotifierMessage {
+    /// Messages of the shop. Answered after the commit.
+    Submit(Submit),
+    /// Broadcasts were taken back. Answered when nothing more of these batches is handed out.
+    Recall {
+        /// Of their rows in the outbox.
+        batches: Vec<Uuid>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<()>,
+    },
+    /// Something in the outbox or among the broadcasts is due then.
+    DueAt(Timestamp),
+}
+
+/// A request.
 pub struct Submit {
     /// In order.
     pub submissions: Vec<Submission>,
-    /// One outcome a submission.
+    /// Under a key it is accepted once.
+    pub keyed: Option<Keyed>,
+    /// Where the answer goes.
     pub reply: Reply,
+}
+
+/// The key of a request, and how the answer is made that is stored with it.
+#[derive(Clone)]
+pub struct Keyed {
+    /// Key and fingerprint.
+    pub request: idempotency::Request,
+    /// The JSON body of the answer.
+    pub compose: Arc<Compose>,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Submitted {
+    /// Accepted now: one outcome a submission.
+    Accepted(Vec<Accepted>),
+    /// The key came before, perhaps with another request; nothing was accepted.
+    Before(idempotency::Stored),
 }
 
 /// Why nothing was accepted.
@@ -43,14 +86,29 @@ impl Submit {
     }
 }
 
-impl Mailbox<Submit> {
-    /// Accepts messages of the shop; comes back when they are durable.
-    pub async fn submit(&self, submissions: Vec<Submission>) -> Result<Vec<Accepted>, SubmitError> {
+impl Mailbox<NotifierMessage> {
+    /// Accepts messages of the shop, under a key once; comes back when they are durable.
+    pub async fn submit(
+        &self,
+        submissions: Vec<Submission>,
+        keyed: Option<Keyed>,
+    ) -> Result<Submitted, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        match self.offer(Submit { submissions, reply }) {
+        match self.offer(NotifierMessage::Submit(Submit { submissions, keyed, reply })) {
             Offer::Queued => answer.await.unwrap_or(Err(SubmitError::Unavailable)),
             Offer::Full(_) => Err(SubmitError::Overloaded),
             Offer::Closed(_) => Err(SubmitError::Unavailable),
         }
+    }
+
+    /// Lets go of batches that were taken back; false when the notifier did not answer.
+    pub async fn recall(&self, batches: Vec<Uuid>) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.offer(NotifierMessage::Recall { batches, reply }).is_queued() && answer.await.is_ok()
+    }
+
+    /// Something in the outbox or among the broadcasts is due then. A full mailbox looks again within a minute.
+    pub fn note_due(&self, due: Timestamp) {
+        let _ = self.offer(NotifierMessage::DueAt(due));
     }
 }

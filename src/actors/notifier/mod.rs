@@ -14,6 +14,7 @@ mod direct;
 mod lanes;
 pub mod ledger;
 pub mod messages;
+pub mod recall;
 mod request;
 mod round;
 
@@ -22,16 +23,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
+use uuid::Uuid;
 
 use self::lanes::Lanes;
 use self::ledger::{Batch, Ledger, Turn};
-use self::messages::{Submit, SubmitError};
-use self::round::{Found, Round};
+use self::messages::{NotifierMessage, Submit, SubmitError};
+use self::round::{Found, Request, Round};
 use super::mailbox::DropGuard;
+use super::registry::Registry;
 use super::send::Offer;
 use super::user::launcher::UserLauncher;
 use super::user::messages::UserMessage;
 use crate::base::{ExternalId, Millis, NotificationId, Timestamp};
+use crate::decide::Input;
+use crate::deliver;
 use crate::state::AppState;
 use crate::store::outbox::Submission;
 use crate::telemetry::Count;
@@ -52,6 +57,9 @@ const PAUSE: Duration = Duration::from_millis(250);
 const QUICK_RETURNS: u16 = 4;
 /// It never waits longer than this between two tries.
 const MAX_DELAY: Duration = Duration::from_secs(60);
+/// Of what was taken back with at most so many batches, messages are looked for again at these moments later.
+const LOOKED_AT_AGAIN: usize = 16;
+const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
 /// Longest sleep: another process may have put something into the outbox.
 const MAX_SLEEP: Millis = Millis::seconds(60);
 
@@ -59,6 +67,7 @@ const MAX_SLEEP: Millis = Millis::seconds(60);
 pub struct NotifierActor {
     state: Arc<AppState>,
     launcher: Arc<UserLauncher>,
+    registry: Arc<Registry>,
     ledger: Arc<Ledger>,
     waiting: VecDeque<Submit>,
     /// Users in `waiting`.
@@ -69,11 +78,15 @@ pub struct NotifierActor {
     sequence: u64,
     /// Messages that keep coming back, by when they are tried again.
     delayed: BTreeMap<Instant, Vec<Turn>>,
+    /// Batches that were taken back, whose messages are looked for again.
+    recalled: Vec<Uuid>,
     /// Everything up to here has been put into `lanes`.
     cursor: (Timestamp, i64),
     /// When the next row after the cursor is due; `None` = there is none.
     next_due: Option<Timestamp>,
     in_flight: bool,
+    /// Nothing has been written yet.
+    is_first: bool,
     paused: bool,
     pump: bool,
     /// What came back is looked at from then on.
@@ -84,19 +97,27 @@ pub struct NotifierActor {
 
 impl NotifierActor {
     /// About to read what is left from before.
-    pub fn new(state: Arc<AppState>, launcher: Arc<UserLauncher>, guard: DropGuard) -> Self {
+    pub fn new(
+        state: Arc<AppState>,
+        launcher: Arc<UserLauncher>,
+        registry: Arc<Registry>,
+        guard: DropGuard,
+    ) -> Self {
         Self {
             state,
             launcher,
+            registry,
             ledger: Arc::default(),
             waiting: VecDeque::new(),
             n_waiting: 0,
             lanes: Lanes::default(),
             sequence: 0,
             delayed: BTreeMap::new(),
+            recalled: Vec::new(),
             cursor: (Timestamp(0), 0),
             next_due: Some(Timestamp(0)),
             in_flight: false,
+            is_first: true,
             paused: false,
             pump: false,
             retry_at: None,
@@ -112,26 +133,39 @@ impl NotifierActor {
             cursor: self.cursor,
             next_due: self.next_due,
             may_read: self.lanes.len() < MAX_OUT,
-            finished: self.ledger.take_finished(),
-            deferred: self.ledger.take_deferred(),
+            finished: Vec::new(),
+            deferred: Vec::new(),
             returned: Vec::new(),
-            submissions: Vec::new(),
-            replies: Vec::new(),
+            late: Vec::new(),
+            requests: Vec::new(),
+            recalled: std::mem::take(&mut self.recalled),
+            is_first: self.is_first,
         };
+        // What was taken back meanwhile neither waits nor is tried again; whether it was stored is looked up.
+        let ledger = &self.ledger;
+        let stays = |turn: &Turn| {
+            !ledger.is_recalled(turn) || {
+                ledger.settle(turn);
+                false
+            }
+        };
+        round.deferred = ledger.take_deferred().into_iter().filter(|(turn, _)| stays(turn)).collect();
         if self.retry_at.is_none_or(|at| at <= Instant::now()) {
-            round.returned = self.ledger.take_returned();
+            round.returned = ledger.take_returned().into_iter().filter(stays).collect();
             self.retry_at = (!round.returned.is_empty()).then(|| Instant::now() + PAUSE);
         }
+        round.finished = ledger.take_finished();
+        round.late = ledger.take_late();
         while let Some(submit) = self.waiting.pop_front() {
             self.n_waiting -= submit.size();
-            round.replies.push((submit.submissions.len(), submit.reply));
             // At once means now: never before the cursor.
-            round.submissions.extend(
-                submit
-                    .submissions
-                    .into_iter()
-                    .map(|submission| Submission { due_at: submission.due_at.max(now), ..submission }),
-            );
+            let submissions = submit
+                .submissions
+                .into_iter()
+                .map(|submission| Submission { due_at: submission.due_at.max(now), ..submission });
+            let request =
+                Request { submissions: submissions.collect(), keyed: submit.keyed, reply: submit.reply };
+            round.requests.push(request);
         }
         (!round.is_empty()).then_some(round)
     }
@@ -168,9 +202,12 @@ impl NotifierActor {
     }
 
     fn finish(&mut self, round: Round, found: Found) {
-        let mut outcomes = found.outcomes.into_iter();
-        for (n, reply) in round.replies {
-            let _ = reply.send(Ok(outcomes.by_ref().take(n).collect()));
+        self.is_first = false;
+        for (request, answer) in round.requests.into_iter().zip(found.answers) {
+            let _ = request.reply.send(answer);
+        }
+        for (id, user) in found.withdrawn {
+            self.registry.happened(&user, Input::InboxChanged(deliver::Input::Withdrawn(id)));
         }
         let (placed, again): (Vec<_>, Vec<_>) =
             round.returned.into_iter().partition(|turn| found.placed.contains(&turn.id()));
@@ -199,8 +236,17 @@ impl NotifierActor {
             if placed.contains(&turn.id()) {
                 self.ledger.settle(&turn);
             } else {
-                self.lanes.push(turn);
+                self.wait(turn);
             }
+        }
+    }
+
+    /// Puts a message into its user's lane, unless it was taken back.
+    fn wait(&mut self, turn: Turn) {
+        if self.ledger.is_recalled(&turn) {
+            self.ledger.settle(&turn);
+        } else {
+            self.lanes.push(turn);
         }
     }
 
@@ -228,8 +274,10 @@ impl NotifierActor {
         self.ledger.finished_again(round.finished);
         let deferred = round.deferred.into_iter().filter(|(turn, _)| !turn.refuse());
         self.ledger.deferred_again(deferred.collect());
-        for (_, reply) in round.replies {
-            let _ = reply.send(Err(SubmitError::Unavailable));
+        self.ledger.late_again(round.late);
+        self.recalled.extend(round.recalled);
+        for request in round.requests {
+            let _ = request.reply.send(Err(SubmitError::Unavailable));
         }
         self.ledger.returned_again(round.returned);
     }
@@ -238,7 +286,7 @@ impl NotifierActor {
     fn hand_out(&mut self) {
         let later = self.delayed.split_off(&Instant::now());
         for turn in std::mem::replace(&mut self.delayed, later).into_values().flatten() {
-            self.lanes.push(turn);
+            self.wait(turn);
         }
         let ledger = Arc::clone(&self.ledger);
         let free = |user: &ExternalId| MAX_OUT_OF_USER.saturating_sub(ledger.out_of(user));
@@ -257,7 +305,7 @@ impl NotifierActor {
         }
         // With the next look: their actors have had a moment by then.
         for turn in self.ledger.take_unsent() {
-            self.lanes.push(turn);
+            self.wait(turn);
         }
     }
 
@@ -290,8 +338,13 @@ impl NotifierActor {
         let sleep = sleep.to_std() + Duration::from_millis(1);
         let again = self.delayed.keys().next().map(|at| at.saturating_duration_since(Instant::now()));
         let sleep = again.map_or(sleep, |again| sleep.min(again));
-        self.alarm = Some(context.run_later(sleep, |actor, context| {
+        // After a long sleep the tables are asked: another process may have put something there.
+        let is_long = sleep >= MAX_SLEEP.to_std();
+        self.alarm = Some(context.run_later(sleep, move |actor, context| {
             actor.alarm = None;
+            if is_long {
+                actor.next_due = Some(Timestamp::now());
+            }
             actor.work(context);
         }));
     }
@@ -312,10 +365,8 @@ impl Actor for NotifierActor {
     }
 }
 
-impl Handler<Submit> for NotifierActor {
-    type Result = ();
-
-    fn handle(&mut self, submit: Submit, context: &mut Self::Context) {
+impl NotifierActor {
+    fn submit(&mut self, submit: Submit) {
         let n = submit.size();
         if self.n_waiting + n > MAX_WAITING || self.lanes.len() > MAX_WAITING {
             let _ = submit.reply.send(Err(SubmitError::Overloaded));
@@ -328,6 +379,49 @@ impl Handler<Submit> for NotifierActor {
         } else {
             self.n_waiting += n;
             self.waiting.push_back(submit);
+        }
+    }
+
+    /// Nothing of these batches is handed out any more; what is with users' actors is looked out for.
+    fn recall(&mut self, batches: &[Uuid]) {
+        self.ledger.recall(batches);
+        for turn in self.lanes.take_out(|turn| self.ledger.is_recalled(turn)) {
+            self.ledger.settle(&turn);
+        }
+    }
+}
+
+impl NotifierActor {
+    /// Messages of a trigger are stored without the notifier: what was being decided when its call was taken back is looked for
+    /// again. Broadcasts have many batches and need it not.
+    fn look_again(&self, batches: Vec<Uuid>, context: &mut Context<Self>) {
+        if batches.len() > LOOKED_AT_AGAIN {
+            return;
+        }
+        for later in LOOK_AGAIN {
+            let batches = batches.clone();
+            context.run_later(later, move |actor, context| {
+                actor.recalled.extend(batches);
+                actor.work(context);
+            });
+        }
+    }
+}
+
+impl Handler<NotifierMessage> for NotifierActor {
+    type Result = ();
+
+    fn handle(&mut self, message: NotifierMessage, context: &mut Self::Context) {
+        match message {
+            NotifierMessage::Submit(submit) => self.submit(submit),
+            NotifierMessage::Recall { batches, reply } => {
+                self.recall(&batches);
+                let _ = reply.send(());
+                self.look_again(batches, context);
+            }
+            NotifierMessage::DueAt(due) => {
+                self.next_due = Some(self.next_due.map_or(due, |next| next.min(due)));
+            }
         }
         self.work(context);
     }

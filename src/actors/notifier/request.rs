@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use super::messages::{Reply, SubmitError};
+use super::messages::{Reply, SubmitError, Submitted};
 use crate::store::outbox::Accepted;
 
 /// A request whose messages skip the outbox.
@@ -25,7 +25,8 @@ impl Direct {
     /// A message is durable, or is not to be; the last one answers the request.
     pub fn settle(&self) {
         if self.remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.answer(Ok(vec![Accepted { accepted: 1, duplicates: 0 }; self.n_messages]));
+            let accepted = vec![Accepted { accepted: 1, duplicates: 0 }; self.n_messages];
+            self.answer(Ok(Submitted::Accepted(accepted)));
         }
     }
 
@@ -34,7 +35,7 @@ impl Direct {
         self.answer(Err(SubmitError::Unavailable));
     }
 
-    fn answer(&self, answer: Result<Vec<Accepted>, SubmitError>) {
+    fn answer(&self, answer: Result<Submitted, SubmitError>) {
         if let Some(reply) = self.reply.lock().take() {
             // The client may have gone.
             let _ = reply.send(answer);

@@ -2,18 +2,32 @@
 
 use std::collections::HashSet;
 
+use uuid::Uuid;
+
 use super::ledger::{Batch, Turn};
-use super::messages::Reply;
-use crate::base::{NotificationId, Timestamp};
+use super::messages::{Keyed, Reply, SubmitError, Submitted};
+use crate::base::{ExternalId, Millis, NotificationId, Timestamp};
+use crate::deliver::Withdrawal;
 use crate::notify::message::Audience;
 use crate::store::outbox::{self, Accepted, OutboxRow, Submission};
-use crate::store::{self, Connection, StoreError};
+use crate::store::{self, Connection, StoreError, broadcasts, idempotency, inbox};
 
 /// A place on the timeline of the outbox.
 pub(super) type Cursor = (Timestamp, i64);
 
 /// Rows read at a time; each may have a thousand users.
 const READ: i64 = 200;
+
+/// What a server that died has taken back this shortly before may have left messages behind.
+const LEFT_BEHIND_WITHIN: Millis = Millis::seconds(900);
+
+/// What one request asks for.
+pub(super) struct Request {
+    /// In order.
+    pub submissions: Vec<Submission>,
+    pub keyed: Option<Keyed>,
+    pub reply: Reply,
+}
 
 /// What to do.
 pub(super) struct Round {
@@ -27,15 +41,21 @@ pub(super) struct Round {
     pub finished: Vec<i64>,
     pub deferred: Vec<(Turn, Timestamp)>,
     pub returned: Vec<Turn>,
-    pub submissions: Vec<Submission>,
-    /// How many submissions each request has, and where its answer goes.
-    pub replies: Vec<(usize, Reply)>,
+    /// Messages to withdraw, and whose they are.
+    pub late: Vec<(NotificationId, ExternalId)>,
+    pub requests: Vec<Request>,
+    /// Batches that were taken back, whose messages are looked for again.
+    pub recalled: Vec<Uuid>,
+    /// The first of this process: what another one left undone is done.
+    pub is_first: bool,
 }
 
 /// What came of it.
 pub(super) struct Found {
-    /// One a submission.
-    pub outcomes: Vec<Accepted>,
+    /// One a request.
+    pub answers: Vec<Result<Submitted, SubmitError>>,
+    /// Messages that were withdrawn, and whose they were.
+    pub withdrawn: Vec<(NotificationId, ExternalId)>,
     /// To be handed out, in order.
     pub batches: Vec<Batch>,
     /// Messages of `batches` and of what was returned that have their place already.
@@ -56,7 +76,9 @@ impl Round {
         let nothing_to_write = self.finished.is_empty()
             && self.deferred.is_empty()
             && self.returned.is_empty()
-            && self.submissions.is_empty();
+            && self.late.is_empty()
+            && self.recalled.is_empty()
+            && self.requests.is_empty();
         nothing_to_write && !(self.is_behind() && self.may_read)
     }
 
@@ -66,10 +88,11 @@ impl Round {
             let mut later: Vec<OutboxRow> =
                 self.deferred.iter().map(|(turn, until)| self.row_of(turn, *until)).collect();
             outbox::insert(connection, &mut later)?;
-            let (outcomes, rows) = outbox::accept(connection, &self.submissions)?;
+            let (answers, submissions, rows) = self.accept(connection)?;
             let returned: Vec<NotificationId> = self.returned.iter().map(Turn::id).collect();
             let mut found = Found {
-                outcomes,
+                answers,
+                withdrawn: self.withdraw(connection)?,
                 batches: Vec::new(),
                 placed: outbox::placed(connection, &returned)?,
                 unreadable: Vec::new(),
@@ -77,14 +100,84 @@ impl Round {
                 next_due: self.next_due,
             };
             let stored_only =
-                |s: &Submission| !matches!(s.audience, Audience::Users(_)) && s.due_at <= self.now;
-            if self.is_behind() || self.submissions.iter().any(stored_only) {
+                |s: &&Submission| !matches!(s.audience, Audience::Users(_)) && s.due_at <= self.now;
+            if self.is_behind() || submissions.iter().any(stored_only) {
                 self.read(connection, &mut found)?;
             } else {
-                self.hand_on(rows, &later, &mut found);
+                self.hand_on(&submissions, rows, &later, &mut found);
             }
             Ok(found)
         })
+    }
+
+    /// Accepts the requests whose keys are new; the others get the answer of the first. Also what was accepted.
+    #[expect(clippy::type_complexity, reason = "taken apart at once")]
+    fn accept(
+        &self,
+        connection: &mut Connection,
+    ) -> Result<(Vec<Result<Submitted, SubmitError>>, Vec<&Submission>, Vec<OutboxRow>), StoreError> {
+        let keyed = self.requests.iter().filter_map(|request| request.keyed.as_ref());
+        let keyed: Vec<idempotency::Request> = keyed.map(|keyed| keyed.request).collect();
+        let mut fresh = idempotency::claim(connection, &keyed)?;
+        let is_new: Vec<bool> = self
+            .requests
+            .iter()
+            .map(|request| request.keyed.as_ref().is_none_or(|keyed| fresh.remove(&keyed.request.key)))
+            .collect();
+        let new = self.requests.iter().zip(&is_new).filter(|(_, is_new)| **is_new);
+        let submissions: Vec<&Submission> = new.flat_map(|(request, _)| &request.submissions).collect();
+        let (outcomes, rows) = outbox::accept(connection, &submissions, self.now)?;
+        let mut outcomes = outcomes.into_iter();
+        let mut stored = Vec::new();
+        let mut answers = Vec::with_capacity(self.requests.len());
+        for (request, is_new) in self.requests.iter().zip(&is_new) {
+            answers.push(is_new.then(|| {
+                let accepted: Vec<Accepted> = outcomes.by_ref().take(request.submissions.len()).collect();
+                if let Some(keyed) = &request.keyed {
+                    stored.push((keyed.request.key, (keyed.compose)(&accepted)));
+                }
+                accepted
+            }));
+        }
+        idempotency::answer(connection, &stored)?;
+        // After that: of a key that came twice in this round the second sees the answer to the first.
+        let known =
+            idempotency::find(connection, &keyed.iter().map(|request| request.key).collect::<Vec<_>>())?;
+        let answers = answers.into_iter().zip(&self.requests).map(|(accepted, request)| match accepted {
+            Some(accepted) => Ok(Submitted::Accepted(accepted)),
+            None => request
+                .keyed
+                .as_ref()
+                .and_then(|keyed| known.get(&keyed.request.key))
+                .map(|stored| Submitted::Before(stored.clone()))
+                .ok_or(SubmitError::Unavailable),
+        });
+        Ok((answers.collect(), submissions, rows))
+    }
+
+    /// Withdraws what was stored after it had been taken back.
+    fn withdraw(&self, connection: &mut Connection) -> Result<Vec<(NotificationId, ExternalId)>, StoreError> {
+        let mut withdrawn = Vec::new();
+        for (id, user) in &self.late {
+            if inbox::withdraw(connection, *id, self.now, Withdrawal::Withdrawn)?.is_some() {
+                withdrawn.push((*id, user.clone()));
+            }
+        }
+        let mut rest = self.recalled.as_slice();
+        while !rest.is_empty() {
+            let (some, left) = broadcasts::withdraw_messages(connection, rest, self.now)?;
+            withdrawn.extend(some);
+            rest = left;
+        }
+        if self.is_first {
+            let batches = broadcasts::withdrawn_since(connection, self.now - LEFT_BEHIND_WITHIN)?;
+            let mut rest = batches.as_slice();
+            while !rest.is_empty() {
+                rest = broadcasts::withdraw_messages(connection, rest, self.now)?.1;
+            }
+            broadcasts::remove_rows(connection, &batches)?;
+        }
+        Ok(withdrawn)
     }
 
     fn row_of(&self, turn: &Turn, until: Timestamp) -> OutboxRow {
@@ -98,9 +191,15 @@ impl Round {
     }
 
     /// Nothing lies between the cursor and now: what has just been stored is handed on without being read.
-    fn hand_on(&self, rows: Vec<OutboxRow>, later: &[OutboxRow], found: &mut Found) {
+    fn hand_on(
+        &self,
+        submissions: &[&Submission],
+        rows: Vec<OutboxRow>,
+        later: &[OutboxRow],
+        found: &mut Found,
+    ) {
         let (now, waits): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.due_at <= self.now);
-        let audiences = self.submissions.iter().filter(|s| !matches!(s.audience, Audience::Users(_)));
+        let audiences = submissions.iter().filter(|s| !matches!(s.audience, Audience::Users(_)));
         let due = waits.iter().chain(later).map(|row| row.due_at).chain(audiences.map(|s| s.due_at));
         found.next_due = found.next_due.into_iter().chain(due).min();
         found.cursor = (self.now, i64::MAX);
@@ -109,6 +208,7 @@ impl Round {
 
     fn read(&self, connection: &mut Connection, found: &mut Found) -> Result<(), StoreError> {
         if self.may_read {
+            broadcasts::release(connection, self.now)?;
             let rows = outbox::due(connection, self.cursor, self.now, READ)?;
             found.cursor = match rows.last() {
                 Some(last) if rows.len() as i64 == READ => (last.due_at, last.outbox_id),
@@ -119,7 +219,8 @@ impl Round {
             let ids: Vec<NotificationId> = found.batches.iter().flat_map(Batch::ids).collect();
             found.placed.extend(outbox::placed(connection, &ids)?);
         }
-        found.next_due = outbox::next_due(connection, found.cursor)?;
+        let next = [outbox::next_due(connection, found.cursor)?, broadcasts::next_due(connection)?];
+        found.next_due = next.into_iter().flatten().min();
         Ok(())
     }
 }

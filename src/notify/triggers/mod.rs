@@ -17,6 +17,8 @@ mod truth;
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use crate::base::{ItemId, Timestamp};
 
 pub use behaviour::Views;
@@ -45,12 +47,21 @@ pub struct Trigger {
     pub event: Option<EventData>,
     /// Not worth saying after this; `None` = its lifetime from now on.
     pub expires_at: Option<Timestamp>,
+    /// The call of the shop that set it off: its message is named after it.
+    pub call: Option<Uuid>,
 }
 
 impl Trigger {
     /// One going off now.
     pub fn of(definition: &Arc<Definition>, item: Option<ItemId>) -> Self {
-        Self { definition: Arc::clone(definition), item, price_before: None, event: None, expires_at: None }
+        Self {
+            definition: Arc::clone(definition),
+            item,
+            price_before: None,
+            event: None,
+            expires_at: None,
+            call: None,
+        }
     }
 
     /// The name in decisions, metrics and frames.

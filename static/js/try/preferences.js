@@ -33,11 +33,10 @@ export function startPreferences({ person }) {
 
   async function save(change) {
     const id = person.id;
-    const next = { ...current, ...change };
     try {
-      const answer = await api.put(api.path("v1/users", id, "preferences"), next);
+      const answer = await api.patch(api.path("v1/users", id, "preferences"), change);
       if (id !== person.id) return;
-      current = answer?.muted ? answer : next;
+      current = answer;
       show();
     } catch (error) {
       toast({ title: "Could not save this", body: error.message, kind: "wrong" });

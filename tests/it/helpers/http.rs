@@ -88,6 +88,10 @@ impl Http {
         self.send("PUT", path, "application/json", body.to_string().as_bytes()).unwrap()
     }
 
+    pub fn patch(&mut self, path: &str, body: &Value) -> Response {
+        self.send("PATCH", path, "application/merge-patch+json", body.to_string().as_bytes()).unwrap()
+    }
+
     pub fn delete_with(&mut self, path: &str, body: &Value) -> Response {
         self.send("DELETE", path, "application/json", body.to_string().as_bytes()).unwrap()
     }

@@ -1,0 +1,326 @@
+//! `/v1/users/{id}/preferences`: the preferences of one user as one document.
+//!
+//! - `GET` answers the document and its `ETag`.
+//! - `PATCH` merges (RFC 7396): an absent field stays as it was, `null` restores the default.
+//! - `PUT` without `If-Match` sets the fields that it names and keeps the others, so that a client that knows only some of them
+//!   destroys nothing. With `If-Match` it replaces the whole document: an absent field gets its default.
+//!
+//! A stale `If-Match` is answered 412. Reading, changing and storing are one transaction.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use actix_web::http::header::{ETAG, IF_MATCH};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use super::access::Caller;
+use super::body::Body;
+use super::error::ApiError;
+use super::merge_patch::merge;
+use super::users::state;
+use crate::actors::App;
+use crate::base::{EventKey, ExternalId, Timestamp, nearest, suggest_nearest};
+use crate::config::minute_of_day;
+use crate::decide::Input;
+use crate::notify::policy::{Channel, Mute, PreferenceDocument, Settings, SettingsDocument};
+use crate::store::{preferences, users};
+
+/// Fields of the document.
+const FIELDS: [&str; 9] = [
+    "time_zone",
+    "locale",
+    "quiet_hours",
+    "muted",
+    "opted_out",
+    "paused_until",
+    "digest",
+    "blocked_channels",
+    "mutes",
+];
+/// Most muted categories.
+const MAX_MUTED: usize = 64;
+/// Longest name, bytes.
+const MAX_NAME_BYTES: usize = 64;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct QuietHours {
+    from: String,
+    to: String,
+}
+
+/// How a request changes the document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    /// RFC 7396.
+    Merge,
+    /// The fields that are named, each as a whole.
+    Set,
+    /// The whole document.
+    Replace,
+}
+
+/// Answers the document with its `ETag`; the defaults for an unknown user.
+pub async fn get(
+    path: web::Path<String>,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    let user = ExternalId::parse(&path)?;
+    caller.may_act_for(&user)?;
+    let preferences = state(&app, &user).await?.map(|state| state.preferences).unwrap_or_default();
+    Ok(answer(&preferences))
+}
+
+/// Sets the fields that are named, or replaces the document that `If-Match` names. Holds from the next decision.
+pub async fn put(
+    request: HttpRequest,
+    path: web::Path<String>,
+    Body(body): Body,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    let change = if request.headers().contains_key(IF_MATCH) { Change::Replace } else { Change::Set };
+    change_document(change, &request, &path, &body, &app, &caller).await
+}
+
+/// Merges into the document. Holds from the next decision.
+pub async fn patch(
+    request: HttpRequest,
+    path: web::Path<String>,
+    Body(body): Body,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    change_document(Change::Merge, &request, &path, &body, &app, &caller).await
+}
+
+async fn change_document(
+    change: Change,
+    request: &HttpRequest,
+    path: &str,
+    body: &[u8],
+    app: &App,
+    caller: &Caller,
+) -> Result<HttpResponse, ApiError> {
+    let user = ExternalId::parse(path)?;
+    caller.may_act_for(&user)?;
+    let wish = match serde_json::from_slice(body) {
+        Ok(Value::Object(wish)) => wish,
+        Ok(_) => return Err(ApiError::invalid("bad_json", None, "preferences are an object")),
+        Err(error) => {
+            return Err(ApiError::invalid("bad_json", None, format!("the body is not JSON: {error}")));
+        }
+    };
+    let expected = expected_tags(request)?;
+    let named = user.clone();
+    let changed = app
+        .state
+        .store
+        .run(move |connection| {
+            crate::store::in_transaction(connection, |connection| {
+                let Some(inner) = users::resolve(connection, &[named])?.pop() else {
+                    return Ok(Err(ApiError::NotFound("this user")));
+                };
+                let before = preferences::get_for_update(connection, inner)?;
+                if !expected.is_empty() && !matches(&expected, &tag(&before)) {
+                    return Ok(Err(ApiError::PreconditionFailed));
+                }
+                match parse(&changed(change, document(&before), wish)) {
+                    Ok(after) => {
+                        preferences::put(connection, inner, &after)?;
+                        Ok(Ok(after))
+                    }
+                    Err(error) => Ok(Err(error)),
+                }
+            })
+        })
+        .await??;
+    app.registry.happened(&user, Input::PreferencesChanged(Box::new(changed.clone())));
+    Ok(answer(&changed))
+}
+
+/// The tags of `If-Match`; empty without the header.
+fn expected_tags(request: &HttpRequest) -> Result<Vec<String>, ApiError> {
+    let mut tags = Vec::new();
+    for header in request.headers().get_all(IF_MATCH) {
+        let text = header.to_str().map_err(|_| {
+            ApiError::invalid("bad_if_match", None, "If-Match is * or the ETag that GET answered")
+        })?;
+        // A proxy that compresses may have made the tag a weak one.
+        tags.extend(text.split(',').map(|tag| tag.trim().trim_start_matches("W/").to_owned()));
+    }
+    Ok(tags)
+}
+
+fn matches(expected: &[String], tag: &str) -> bool {
+    expected.iter().any(|expected| expected == "*" || expected == tag)
+}
+
+/// The document after a change.
+fn changed(change: Change, mut before: Map<String, Value>, wish: Map<String, Value>) -> Map<String, Value> {
+    match change {
+        Change::Replace => wish,
+        Change::Set => {
+            before.extend(wish);
+            before
+        }
+        Change::Merge => {
+            merge(&mut before, wish);
+            before
+        }
+    }
+}
+
+/// Reads one field; absent and `null` are the default.
+fn field<T: DeserializeOwned + Default>(
+    document: &Map<String, Value>,
+    name: &'static str,
+    what: &str,
+) -> Result<T, ApiError> {
+    match document.get(name) {
+        None | Some(Value::Null) => Ok(T::default()),
+        Some(value) => T::deserialize(value).map_err(|error| {
+            ApiError::invalid(
+                "bad_preferences",
+                Some(name),
+                format!("{name} is {what}: {}", suggest_nearest(&error.to_string())),
+            )
+        }),
+    }
+}
+
+/// Checks a whole document.
+fn parse(document: &Map<String, Value>) -> Result<PreferenceDocument, ApiError> {
+    if let Some(unknown) = document.keys().find(|name| !FIELDS.contains(&name.as_str())) {
+        let message = match nearest(unknown, FIELDS) {
+            Some(name) => format!("there is no preference \"{unknown}\"; did you mean {name}?"),
+            None => format!("there is no preference \"{unknown}\"; there are {}", FIELDS.join(", ")),
+        };
+        return Err(ApiError::invalid("unknown_field", None, message));
+    }
+    let time_zone: Option<String> = field(document, "time_zone", "an IANA time zone such as Europe/Berlin")?;
+    if let Some(zone) = &time_zone
+        && jiff::tz::TimeZone::get(zone).is_err()
+    {
+        let message = format!("\"{zone}\" is not an IANA time zone such as Europe/Berlin");
+        return Err(ApiError::invalid("bad_time_zone", Some("time_zone"), message));
+    }
+    let bad_name =
+        |text: &String| text.is_empty() || text.len() > MAX_NAME_BYTES || text.chars().any(char::is_control);
+    let locale: Option<String> = field(document, "locale", "a BCP 47 tag such as de-AT")?;
+    if locale.as_ref().is_some_and(bad_name) {
+        return Err(ApiError::invalid("bad_locale", Some("locale"), "must be a BCP 47 tag such as de-AT"));
+    }
+    let muted: Vec<String> = field(document, "muted", "an array of categories")?;
+    if muted.len() > MAX_MUTED || muted.iter().any(bad_name) {
+        return Err(ApiError::invalid("bad_muted", Some("muted"), "at most 64 categories of 1…64 bytes"));
+    }
+    let minute = |text: &str| {
+        minute_of_day(text).and_then(|minute| i16::try_from(minute).ok()).ok_or_else(|| {
+            ApiError::invalid("bad_time", Some("quiet_hours"), "from and to are local times HH:MM")
+        })
+    };
+    let quiet: Option<QuietHours> =
+        field(document, "quiet_hours", "an object of the local times from and to")?;
+    let (from, to) = match &quiet {
+        Some(quiet) => (Some(minute(&quiet.from)?), Some(minute(&quiet.to)?)),
+        None => (None, None),
+    };
+    let settings = Settings {
+        opted_out: field(document, "opted_out", "true or false")?,
+        paused_until: field::<Option<Timestamp>>(
+            document,
+            "paused_until",
+            "a time such as 2030-01-31T08:00:00Z",
+        )?,
+        digest: field::<BTreeSet<String>>(document, "digest", "an array of categories")?,
+        blocked_channels: field::<BTreeMap<String, BTreeSet<Channel>>>(
+            document,
+            "blocked_channels",
+            "an object of categories, each with an array of socket, push and inbox",
+        )?,
+        mutes: field::<Vec<Mute>>(document, "mutes", "an array of {\"of\":…,\"name\":…}")?,
+    };
+    settings
+        .validate()
+        .map_err(|error| ApiError::invalid("bad_preferences", Some(error.field), error.message))?;
+    Ok(PreferenceDocument {
+        settings: SettingsDocument::from(&settings),
+        time_zone,
+        locale,
+        quiet_from_minute: from,
+        quiet_to_minute: to,
+        muted,
+    })
+}
+
+fn document(preferences: &PreferenceDocument) -> Map<String, Value> {
+    match view(preferences) {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+fn tag(preferences: &PreferenceDocument) -> String {
+    format!("\"{}\"", EventKey::from_parts(&[view(preferences).to_string().as_bytes()]).0.simple())
+}
+
+fn answer(preferences: &PreferenceDocument) -> HttpResponse {
+    HttpResponse::Ok().insert_header((ETAG, tag(preferences))).json(view(preferences))
+}
+
+/// The document as clients see it, with every field.
+pub(super) fn view(preferences: &PreferenceDocument) -> Value {
+    let settings = preferences.settings();
+    let time = |minute: i16| format!("{:02}:{:02}", minute / 60, minute % 60);
+    let quiet = preferences
+        .quiet_from_minute
+        .zip(preferences.quiet_to_minute)
+        .map(|(from, to)| json!({"from": time(from), "to": time(to)}));
+    json!({
+        "time_zone": preferences.time_zone, "locale": preferences.locale, "quiet_hours": quiet,
+        "muted": preferences.muted, "opted_out": settings.opted_out, "paused_until": settings.paused_until,
+        "digest": settings.digest, "blocked_channels": settings.blocked_channels, "mutes": settings.mutes,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn each_way_of_changing_keeps_what_it_is_to_keep() {
+        let before = object(json!({"muted": ["a"], "blocked_channels": {"x": ["push"], "y": ["socket"]}}));
+        let wish = object(json!({"blocked_channels": {"x": null, "z": ["push"]}}));
+        let after = |change| Value::Object(changed(change, before.clone(), wish.clone()));
+        let merged = json!({"muted": ["a"], "blocked_channels": {"y": ["socket"], "z": ["push"]}});
+        assert_eq!(after(Change::Merge), merged);
+        let named = json!({"muted": ["a"], "blocked_channels": {"x": null, "z": ["push"]}});
+        assert_eq!(after(Change::Set), named);
+        assert_eq!(after(Change::Replace), Value::Object(wish.clone()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (document, text) in [
+            (json!({"mutd": []}), "\"mutd\""),
+            (json!({"muted": "news"}), "muted is an array"),
+            (json!({"opted_out": "yes"}), "opted_out is true or false"),
+            (json!({"quiet_hours": {"from": "22:00"}}), "missing field `to`"),
+            (json!({"quiet_hours": {"from": "22:00", "to": "25:00"}}), "HH:MM"),
+            (json!({"time_zone": "Mars/Base"}), "Mars/Base"),
+            (json!({"blocked_channels": {"x": ["pigeon"]}}), "pigeon"),
+        ] {
+            let error = parse(&object(document.clone())).unwrap_err();
+            assert!(error.to_string().contains(text), "{document}: {error}");
+        }
+        assert_eq!(parse(&object(json!({"muted": null}))).unwrap(), parse(&Map::new()).unwrap());
+    }
+}
