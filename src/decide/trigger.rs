@@ -28,20 +28,14 @@ impl UserState {
         self.decide_trigger(trigger, list, origin, step);
     }
 
-    /// Fires what events cause. Only the last event of a batch that causes something at once does so: the earlier ones are
-    /// history by now.
-    pub(super) fn fire_events(&mut self, events: &[Event], step: &mut Step<'_>) {
+    /// Fires what events cause: `at_once` now, the rest when its delay is over.
+    pub(super) fn fire_events(&mut self, events: &[Event], at_once: Vec<Trigger>, step: &mut Step<'_>) {
         let triggers = &step.world.definitions.triggers;
         let now = step.now();
         for (trigger, delay) in events.iter().flat_map(|event| triggers.after_event(event)) {
             self.defer(trigger, now + delay, None, step);
         }
-        let fired = events
-            .iter()
-            .rev()
-            .map(|event| triggers.of_event(event, &self.views, event.occurred_at))
-            .find(|fired| !fired.is_empty());
-        for trigger in fired.into_iter().flatten() {
+        for trigger in at_once {
             self.consider(trigger, Origin::default(), step);
         }
         self.check_rules(step);

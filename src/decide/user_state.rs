@@ -23,7 +23,7 @@ use crate::event::robots::{RobotLimits, RobotMeter};
 use crate::feedback::learner::UserLearning;
 use crate::notify::policy::{PreferenceDocument, Purpose};
 use crate::notify::triggers::{FiredOnce, Views};
-use crate::notify::{PolicyState, Preferences, Rules};
+use crate::notify::{PolicyState, Preferences, Rules, Trigger};
 use crate::profile::{Profile, SegmentId};
 
 /// State of one user.
@@ -295,13 +295,22 @@ impl UserState {
 
     /// Folds stored events into the profile and fires the triggers they meet.
     fn fold(&mut self, events: &[Event], step: &mut Step<'_>) {
+        let triggers = &step.world.definitions.triggers;
+        let mut fired: Vec<Trigger> = Vec::new();
         for event in events {
             self.profile.apply(event, step.world.catalogue);
             self.views.apply(event);
+            // Asked at each event: by the end of the batch an item may have been viewed more often than its trigger says.
+            let at_once = triggers.of_event(event, &self.views, event.occurred_at);
+            if !at_once.is_empty() {
+                // Only the last event is answered with a list: the earlier ones are history by now.
+                fired.retain(Trigger::is_about_item);
+                fired.extend(at_once);
+            }
         }
         self.watch_rate(events, step);
         self.place(step.world);
-        self.fire_events(events, step);
+        self.fire_events(events, fired, step);
     }
 
     /// Flags a user who acts faster than a person: kept, not learned from, not answered.
