@@ -92,11 +92,13 @@ pub(super) struct Step<'w> {
     /// Messages sent by this transition, for the budget.
     pub sent: u64,
     ids: Option<random::ChaCha8Rng>,
+    /// Ids made so far.
+    n_ids: u16,
 }
 
 impl<'w> Step<'w> {
     pub fn new(world: &'w World<'w>) -> Self {
-        Self { world, effects: Vec::new(), sent: 0, ids: None }
+        Self { world, effects: Vec::new(), sent: 0, ids: None, n_ids: 0 }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -119,11 +121,14 @@ impl<'w> Step<'w> {
         self.effects.push(Effect::Count(counter));
     }
 
-    /// A new UUIDv7: the moment of the transition and random bits of its draw.
+    /// A new UUIDv7: the moment of the transition, a counter (RFC 9562, section 6.2, method 1) so that the ids of one transition
+    /// sort as they were made, and random bits of its draw.
     pub fn new_id(&mut self) -> Uuid {
         let ids = self.ids.get_or_insert_with(|| random::rng(self.world.draw, "ids"));
         let mut bytes = [0; 10];
         ids.fill_bytes(&mut bytes);
+        [bytes[0], bytes[1]] = self.n_ids.to_be_bytes();
+        self.n_ids = self.n_ids.saturating_add(1);
         let millis = u64::try_from(self.world.now.as_millis()).unwrap_or(0);
         uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
     }
