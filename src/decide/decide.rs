@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::deferred::mention;
 use super::delivery::Placed;
 use super::effect::{Counter, DriftNote, Effect};
 use super::learning::is_learned_from;
@@ -169,6 +170,8 @@ impl UserState {
             Subject::Trigger(trigger) => {
                 let catalogue = world.catalogue;
                 let subject = trigger.item.and_then(|item| catalogue.get(item)).map(AsRef::as_ref);
+                // A digest that mentions what the shop says carries it to everybody it was meant for.
+                let said_by_shop = trigger.is_said_by_shop() || !proposal.mentions.is_empty();
                 let lifetime = trigger.definition.expires_after(rules.expires_after);
                 Candidate {
                     category: trigger.category(),
@@ -176,10 +179,10 @@ impl UserState {
                     priority: trigger.definition.priority,
                     items: &proposal.items,
                     subject,
-                    needs_items: !trigger.is_said_by_shop() && proposal.mentions.is_empty(),
+                    needs_items: !said_by_shop,
                     asked_for: trigger.is_asked_for(),
-                    said_by_shop: trigger.is_said_by_shop(),
-                    from_profile: !trigger.is_said_by_shop(),
+                    said_by_shop,
+                    from_profile: !said_by_shop,
                     is_digest: trigger.is_digest(),
                     truth: trigger.truth(
                         &self.profile,
@@ -363,7 +366,7 @@ impl UserState {
         match judgement.decision.outcome {
             Outcome::Send | Outcome::InboxOnly => self.send_message(api, &judgement, false, step),
             Outcome::Digest => {
-                let mention = step.world.definitions.mention(&message.title, &message.body);
+                let mention = mention(message, step.world.definitions);
                 self.collect(&mention, &[], step);
                 self.send_message(api, &judgement, true, step);
             }

@@ -2,21 +2,23 @@
 //! it survives a restart, and decided again when its moment comes. A user who is away is woken for it if a browser may be
 //! pushed to, else it waits for the next visit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::decide::{Origin, Proposal};
+use super::decide::{API, Origin, Proposal};
 use super::definitions::Definitions;
 use super::effect::Effect;
 use super::recommend::Recommendations;
 use super::record::{HeldRow, Record};
 use super::user_state::{Step, UserState};
+use super::world::World;
 use crate::base::{ItemId, Millis, Timestamp, UserId};
-use crate::notify::policy::{Reason, StepName};
+use crate::notify::policy::{Reason, StepName, Truth};
 use crate::notify::quiet_hours::next_minute;
-use crate::notify::triggers::Trigger;
-use crate::notify::{Decision, Outcome, Rules};
+use crate::notify::triggers::{Definition, Trigger};
+use crate::notify::{Decision, Message, Outcome, Rules};
 
 /// Most deferred triggers of one user beside the shop's own; the least urgent makes room.
 const MAX_DEFERRED: usize = 64;
@@ -36,13 +38,17 @@ pub(super) struct Deferred {
 impl Deferred {
     /// From its row; `None` while there is no definition of its name.
     pub fn from_row(row: &HeldRow, definitions: &Definitions) -> Option<Self> {
+        let definition = match row.for_digest && row.trigger == API {
+            true => in_words(&row.category, definitions),
+            false => Arc::clone(definitions.find(&row.trigger)?),
+        };
         let trigger = Trigger {
             item: row.item,
             price_before: row.price_before,
             event: row.event.clone(),
             expires_at: Some(row.expires_at),
             call: row.call,
-            ..Trigger::of(definitions.find(&row.trigger)?, None)
+            ..Trigger::of(&definition, None)
         };
         Some(Self { id: row.held_id, trigger, until: row.until, for_digest: row.for_digest })
     }
@@ -67,6 +73,27 @@ impl Deferred {
     fn is_expired(&self, now: Timestamp) -> bool {
         self.trigger.expires_at.is_some_and(|at| at <= now)
     }
+}
+
+/// What stands for messages of the API of a category in a digest: the announcement under their name.
+fn in_words(category: &str, definitions: &Definitions) -> Arc<Definition> {
+    let announcement = Definition::clone(&definitions.announcement.definition);
+    Arc::new(Definition { name: API.to_owned(), category: category.to_owned(), ..announcement })
+}
+
+/// A message of the API, to be mentioned in a digest as long as it is worth showing.
+pub(super) fn mention(message: &Message, definitions: &Definitions) -> Trigger {
+    let trigger = Trigger::in_words(&in_words(&message.category, definitions), &message.title, &message.body);
+    Trigger { expires_at: Some(message.expires_at), ..trigger }
+}
+
+/// What a digest tells.
+#[derive(Debug, Default)]
+pub(super) struct DigestContent {
+    /// Items, each once.
+    pub list: Recommendations,
+    /// Titles of what the shop says.
+    pub mentions: Vec<String>,
 }
 
 impl UserState {
@@ -100,28 +127,25 @@ impl UserState {
         self.make_room(step);
     }
 
-    /// Collects items, or a message of the shop without one, for the next digest in the user's day.
+    /// Collects items, or what the shop says in words of its own, for the next digest in the user's day.
     pub(super) fn collect(&mut self, trigger: &Trigger, items: &[ItemId], step: &mut Step<'_>) {
         let rules = self.rules(step.world);
         let due = self.next_digest(&rules, step);
-        let expires_at = due + rules.expires_after + CARRIED_OVER;
-        let collected =
-            |item: Option<ItemId>| Trigger { item, expires_at: Some(expires_at), ..trigger.clone() };
-        let about = trigger.item.iter().filter(|_| trigger.is_about_item());
-        let mut new: Vec<Trigger> =
-            about.chain(items).take(rules.digest_items).map(|item| collected(Some(*item))).collect();
-        if new.is_empty() && trigger.is_said_by_shop() {
-            new.push(collected(None));
-        }
+        let lasting = Some(due + rules.expires_after + CARRIED_OVER);
+        let new: Vec<Trigger> = if trigger.is_said_by_shop() {
+            // Not worth telling after its own expiry, as in the inbox.
+            vec![Trigger { expires_at: trigger.expires_at.or(lasting), ..trigger.clone() }]
+        } else {
+            let collected =
+                |item: &ItemId| Trigger { item: Some(*item), expires_at: lasting, ..trigger.clone() };
+            items.iter().take(rules.digest_items).map(collected).collect()
+        };
         for trigger in new {
-            let known = |deferred: &Deferred| {
-                let same = match trigger.item {
-                    Some(item) => deferred.trigger.item == Some(item),
-                    None => deferred.trigger.is_same_occasion(&trigger),
-                };
-                deferred.for_digest && same
-            };
-            if !self.deferred.iter().any(known) {
+            if !self
+                .deferred
+                .iter()
+                .any(|known| known.for_digest && is_collected_as(&trigger, &known.trigger))
+            {
                 let id = step.new_id();
                 self.keep(Deferred { id, trigger, until: due, for_digest: true }, step);
             }
@@ -234,22 +258,14 @@ impl UserState {
         self.deferred = kept;
         let next = self.next_digest(&rules, step);
         let (mut tell, untrue): (Vec<_>, Vec<_>) =
-            due.into_iter().partition(|one| self.is_worth_collecting(one, step));
+            due.into_iter().partition(|one| self.is_worth_telling(one, step.world));
         self.give_up(untrue, Reason::NoLongerTrue, step);
-        let later = tell.split_off(tell.len().min(rules.digest_items));
+        let later = tell.split_off(n_fitting(&tell, rules.digest_items));
         self.put_off(later, next, step);
         if tell.is_empty() {
             return;
         }
-        let model = step.world.models.version;
-        let mut list = Recommendations { items: Vec::new(), model };
-        let mut mentions = Vec::new();
-        for one in &tell {
-            match one.trigger.item {
-                Some(item) => list.items.extend(Recommendations::about(item, model).items),
-                None => mentions.extend(one.trigger.title()),
-            }
-        }
+        let DigestContent { list, mentions } = self.digest_content(&tell, step.world);
         let proposal = Proposal::of_trigger(&trigger, list).mentioning(mentions);
         let judgement = self.judge(&proposal, self.channels(trigger.name(), step), step.sent, step.world);
         match judgement.decision.outcome {
@@ -270,6 +286,28 @@ impl UserState {
         }
     }
 
+    /// Items and titles of collected entries, in order.
+    pub(super) fn digest_content<'a>(
+        &self,
+        entries: impl IntoIterator<Item = &'a Deferred>,
+        world: &World<'_>,
+    ) -> DigestContent {
+        let mut content = DigestContent::default();
+        content.list.model = world.models.version;
+        let mut named = BTreeSet::new();
+        for entry in entries {
+            let trigger = &entry.trigger;
+            if trigger.is_said_by_shop() {
+                let rendered = || self.render(trigger, &[], &[], world).content.title;
+                let title = trigger.title().unwrap_or_else(rendered);
+                content.mentions.extend(Some(title).filter(|title| !title.trim().is_empty()));
+            } else if let Some(item) = trigger.item.filter(|item| named.insert(*item)) {
+                content.list.items.extend(Recommendations::about(item, world.models.version).items);
+            }
+        }
+        content
+    }
+
     /// Keeps entries of the digest for a later one.
     fn put_off(&mut self, entries: Vec<Deferred>, until: Timestamp, step: &mut Step<'_>) {
         // Never at once: a moment that has passed would be decided about again and again.
@@ -281,21 +319,21 @@ impl UserState {
         }
     }
 
-    /// Whether a collected entry still holds and is still wanted.
-    fn is_worth_collecting(&self, deferred: &Deferred, step: &Step<'_>) -> bool {
-        let trigger = &deferred.trigger;
+    /// Whether a collected entry still holds and is still wanted. What the shop says holds whatever became of its item.
+    fn is_worth_telling(&self, entry: &Deferred, world: &World<'_>) -> bool {
+        let (trigger, catalogue) = (&entry.trigger, world.catalogue);
         if self.preferences.muted.contains(trigger.category()) {
             return false;
         }
-        let Some(item) = trigger.item else { return true };
-        let Some(item) = step.world.catalogue.get(item) else { return false };
-        let holds =
-            trigger.truth(&self.profile, self.segment, self.last_connected, step.world.catalogue, step.now());
+        let item = trigger.item.and_then(|item| catalogue.get(item));
+        let is_silenced = item.is_some_and(|item| self.preferences.silenced(item).is_some());
+        if trigger.is_said_by_shop() || is_silenced {
+            return !is_silenced;
+        }
+        let Some(item) = item else { return false };
+        let holds = trigger.truth(&self.profile, self.segment, self.last_connected, catalogue, world.now);
         let bought = self.profile.has_bought(item.id) && !item.consumable;
-        holds == crate::notify::policy::Truth::Holds
-            && item.in_stock()
-            && !bought
-            && self.preferences.silenced(item).is_none()
+        holds == Truth::Holds && item.in_stock() && !bought
     }
 
     /// A deferred trigger of the store is due. One that is not known here was made by the store while the user was away.
@@ -308,6 +346,29 @@ impl UserState {
             self.has_more_deferred = true;
         }
     }
+}
+
+/// Whether a trigger tells nothing new beside one that is collected: the same message of the shop, or the same item. An item of
+/// a list stays one, whatever list named it; one that an occasion named is told only while the occasion holds.
+fn is_collected_as(trigger: &Trigger, collected: &Trigger) -> bool {
+    let is_list = |trigger: &Trigger| trigger.definition.when.recommends();
+    if trigger.is_said_by_shop() || collected.is_said_by_shop() {
+        return trigger.is_same_occasion(collected);
+    }
+    trigger.item == collected.item
+        && (trigger.name() == collected.name() || (is_list(trigger) && is_list(collected)))
+}
+
+/// Number of leading entries that have at most `n` different things to tell.
+fn n_fitting<'a>(entries: impl IntoIterator<Item = &'a Deferred>, n: usize) -> usize {
+    let (mut items, mut things) = (BTreeSet::new(), 0);
+    let fits = |entry: &&Deferred| {
+        let trigger = &entry.trigger;
+        let is_new = trigger.is_said_by_shop() || trigger.item.is_none_or(|item| items.insert(item));
+        things += usize::from(is_new);
+        things <= n
+    };
+    entries.into_iter().take_while(fits).count()
 }
 
 fn ids(entries: &[Deferred]) -> Vec<Uuid> {

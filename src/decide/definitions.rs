@@ -244,11 +244,6 @@ impl Definitions {
         self.triggers.find(name).or_else(|| built_in.into_iter().find(|definition| definition.name == name))
     }
 
-    /// A message of the shop, to be mentioned in a digest.
-    pub fn mention(&self, title: &str, body: &str) -> Trigger {
-        Trigger::in_words(&self.announcement.definition, title, body)
-    }
-
     /// Whether an arm of a running experiment names a model.
     pub fn names_models(&self) -> bool {
         let arms =
