@@ -15,9 +15,9 @@ use super::record::{HeldRow, Record};
 use super::user_state::{Step, UserState};
 use super::world::World;
 use crate::base::{ItemId, Millis, Timestamp, UserId};
-use crate::notify::policy::{Reason, StepName, Truth};
+use crate::notify::policy::{Purpose, Reason, StepName, Truth};
 use crate::notify::quiet_hours::next_minute;
-use crate::notify::triggers::{Definition, Trigger};
+use crate::notify::triggers::{Condition, Definition, Trigger};
 use crate::notify::{Decision, Message, Outcome, Rules};
 
 /// Most deferred triggers of one user beside the shop's own; the least urgent makes room.
@@ -322,18 +322,24 @@ impl UserState {
     /// Whether a collected entry still holds and is still wanted. What the shop says holds whatever became of its item.
     fn is_worth_telling(&self, entry: &Deferred, world: &World<'_>) -> bool {
         let (trigger, catalogue) = (&entry.trigger, world.catalogue);
-        if self.preferences.muted.contains(trigger.category()) {
+        let preferences = &self.preferences;
+        if preferences.muted.contains(trigger.category()) || preferences.silences_campaign(trigger.name()) {
             return false;
         }
         let item = trigger.item.and_then(|item| catalogue.get(item));
-        let is_silenced = item.is_some_and(|item| self.preferences.silenced(item).is_some());
+        let is_silenced = item.is_some_and(|item| preferences.silenced(item).is_some());
         if trigger.is_said_by_shop() || is_silenced {
             return !is_silenced;
         }
         let Some(item) = item else { return false };
-        let holds = trigger.truth(&self.profile, self.segment, self.last_connected, catalogue, world.now);
+        // Who has come back since is still told what is new.
+        let is_of_return = matches!(trigger.definition.when, Condition::WinBack { .. });
+        let truth = || trigger.truth(&self.profile, self.segment, self.last_connected, catalogue, world.now);
         let bought = self.profile.has_bought(item.id) && !item.consumable;
-        holds == Truth::Holds && item.in_stock() && !bought
+        (is_of_return || truth() == Truth::Holds)
+            && item.in_stock()
+            && !bought
+            && preferences.consent.has(Purpose::Profiling, self.rules(world).profiling_by_default)
     }
 
     /// A deferred trigger of the store is due. One that is not known here was made by the store while the user was away.
