@@ -33,6 +33,8 @@ pub(super) struct Deferred {
     pub trigger: Trigger,
     pub until: Timestamp,
     pub for_digest: bool,
+    /// Its trigger is not active: it waits until the trigger is, or until it expires.
+    pub is_paused: bool,
 }
 
 impl Deferred {
@@ -50,7 +52,20 @@ impl Deferred {
             call: row.call,
             ..Trigger::of(&definition, None)
         };
-        Some(Self { id: row.held_id, trigger, until: row.until, for_digest: row.for_digest })
+        let (id, until, for_digest) = (row.held_id, row.until, row.for_digest);
+        Some(Self { id, trigger, until, for_digest, is_paused: false })
+    }
+
+    /// Takes over what its trigger is defined as now.
+    pub fn follow(&mut self, definitions: &Definitions) {
+        if self.for_digest && self.trigger.name() == API {
+            return; // A message of the API, which no trigger fired.
+        }
+        let definition = definitions.find(self.trigger.name());
+        self.is_paused = definition.is_none();
+        if let Some(definition) = definition {
+            self.trigger.definition = Arc::clone(definition);
+        }
     }
 
     fn row(&self, user: UserId) -> HeldRow {
@@ -68,6 +83,10 @@ impl Deferred {
             expires_at: trigger.expires_at.unwrap_or(self.until),
             call: trigger.call,
         }
+    }
+
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.until <= now && !self.is_paused
     }
 
     fn is_expired(&self, now: Timestamp) -> bool {
@@ -123,7 +142,7 @@ impl UserState {
         let lifetime = trigger.definition.expires_after(step.world.rules().expires_after);
         trigger.expires_at.get_or_insert(until + lifetime);
         let id = id.unwrap_or_else(|| step.new_id());
-        self.keep(Deferred { id, trigger, until, for_digest: false }, step);
+        self.keep(Deferred { id, trigger, until, for_digest: false, is_paused: false }, step);
         self.make_room(step);
     }
 
@@ -147,7 +166,7 @@ impl UserState {
                 .any(|known| known.for_digest && is_collected_as(&trigger, &known.trigger))
             {
                 let id = step.new_id();
-                self.keep(Deferred { id, trigger, until: due, for_digest: true }, step);
+                self.keep(Deferred { id, trigger, until: due, for_digest: true, is_paused: false }, step);
             }
         }
         self.make_room(step);
@@ -227,7 +246,7 @@ impl UserState {
         let mut due: Vec<(Timestamp, Uuid)> = self
             .deferred
             .iter()
-            .filter(|one| one.until <= now && !one.for_digest && self.can_be_told(&one.trigger, step))
+            .filter(|one| one.is_due(now) && !one.for_digest && self.can_be_told(&one.trigger, step))
             .map(|one| (one.until, one.id))
             .collect();
         due.sort();
@@ -249,7 +268,7 @@ impl UserState {
     fn release_digest(&mut self, step: &mut Step<'_>) {
         let now = step.now();
         let trigger = step.world.definitions.digest.clone();
-        let is_due = |one: &Deferred| one.for_digest && one.until <= now;
+        let is_due = |one: &Deferred| one.for_digest && one.is_due(now);
         if !self.deferred.iter().any(is_due) || !self.can_be_told(&trigger, step) {
             return;
         }

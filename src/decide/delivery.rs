@@ -390,7 +390,8 @@ impl UserState {
         let now = step.now();
         let away = self.away.pending().filter(|_| step.world.is_subscribed);
         let hand_over = away.map(|since| since + Self::grace(step) + MARGIN);
-        let deferred = self.deferred.iter().map(|deferred| deferred.until).min();
+        let waiting = self.deferred.iter().filter(|deferred| !deferred.is_paused);
+        let deferred = waiting.map(|deferred| deferred.until).min();
         let expiry = self.session.next_expiry().filter(|at| *at < now + NEAR);
         let connected = deferred.into_iter().chain(expiry).filter(|_| self.is_connected()).min();
         // A moment that has passed is not looked at more often than each second.

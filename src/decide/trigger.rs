@@ -99,6 +99,14 @@ impl UserState {
         self.check_rules(step);
     }
 
+    /// Triggers, templates, policy or experiments changed: what waits follows its trigger.
+    pub(super) fn definitions_changed(&mut self, step: &mut Step<'_>) {
+        for deferred in &mut self.deferred {
+            deferred.follow(step.world.definitions);
+        }
+        self.check_rules(step);
+    }
+
     /// The shop has fired a trigger, and that is stored already.
     pub(super) fn trigger_fired(&mut self, row: &HeldRow, step: &mut Step<'_>) {
         if self.has_deferred(row.held_id) {

@@ -206,7 +206,7 @@ impl UserState {
             Input::Ephemeral(announcement) => self.show(&announcement, step),
             Input::CatalogueChanged(changes) => self.catalogue_changed(&changes, step),
             Input::ModelChanged => self.model_changed(step),
-            Input::DefinitionsChanged => self.check_rules(step),
+            Input::DefinitionsChanged => self.definitions_changed(step),
             Input::Due => self.due(step),
             Input::DueInStore(id) => self.due_in_store(id, step),
             Input::Stored(offset) => self.answered(offset, true, step),
