@@ -21,7 +21,7 @@ use crate::deliver::{self, Frame, Session};
 use crate::event::Event;
 use crate::event::robots::{RobotLimits, RobotMeter};
 use crate::feedback::learner::UserLearning;
-use crate::notify::policy::{PreferenceDocument, Purpose};
+use crate::notify::policy::{Muted, PreferenceDocument, Purpose};
 use crate::notify::triggers::{FiredOnce, Views};
 use crate::notify::{PolicyState, Preferences, Rules, Trigger};
 use crate::profile::{Profile, SegmentId};
@@ -238,12 +238,10 @@ impl UserState {
     pub fn adopt(&mut self, before: Self, world: &World<'_>) -> Vec<Effect> {
         let mut step = Step::new(world);
         self.adopt_connections(&before, &mut step);
-        for sent in before.policy.newest_first().filter(|sent| sent.given) {
-            self.policy.note_given(sent.id);
-        }
         // Records of a moment ago may still be on their way to the store.
+        self.policy.note_responses_of(&before.policy);
         self.is_robot |= before.is_robot;
-        self.preferences.muted.extend(before.preferences.muted);
+        self.keep_mutes(&before.document);
         self.device_zone = before.device_zone;
         // Answers to earlier messages are still to come.
         self.learning = before.learning;
@@ -252,6 +250,7 @@ impl UserState {
                 self.deferred.push(deferred);
             }
         }
+        self.last_list = before.last_list;
         self.met = before.met;
         self.last_connected = self.last_connected.max(before.last_connected);
         self.fired_once = before.fired_once;
@@ -344,6 +343,22 @@ impl UserState {
         if document != self.document {
             self.set_preferences(document.clone());
             step.record(Record::Preferences(self.user, Box::new(document)));
+        }
+    }
+
+    /// Adds the mutes of a document that may be newer in this than the one that was read. A mute too much is better than a message
+    /// that was not wanted.
+    fn keep_mutes(&mut self, newer: &PreferenceDocument) {
+        let mut document = self.document.clone();
+        for name in newer.muted.iter().filter(|name| !self.document.muted.contains(name)) {
+            document.mute(Muted::Category(name.clone()));
+        }
+        let known = self.document.settings().mutes;
+        for mute in newer.settings().mutes.into_iter().filter(|mute| !known.contains(mute)) {
+            document.mute(Muted::Subject(mute));
+        }
+        if document != self.document {
+            self.set_preferences(document);
         }
     }
 

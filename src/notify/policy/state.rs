@@ -147,6 +147,25 @@ impl PolicyState {
         }
     }
 
+    /// Takes over what came of messages from a state of before, whose records may not be stored yet.
+    pub fn note_responses_of(&mut self, before: &Self) {
+        for sent in &mut self.sent {
+            if let Some(same) = before.find(sent.id) {
+                sent.given |= same.given;
+                sent.clicked |= same.clicked;
+                sent.dismissed |= same.dismissed;
+            }
+        }
+        let is_news = |(item, at): &&(ItemId, Timestamp)| {
+            !self.dismissed.iter().any(|(known, since)| known == item && since >= at)
+        };
+        let newer: Vec<_> = before.dismissed.iter().filter(is_news).copied().collect();
+        self.dismissed.extend(newer);
+        while self.dismissed.len() > MAX_REMEMBERED {
+            self.dismissed.pop_front();
+        }
+    }
+
     /// A message sent before, if it is still remembered.
     pub fn find(&self, id: NotificationId) -> Option<&Sent> {
         self.newest_first().find(|sent| sent.id == id)
