@@ -225,11 +225,8 @@ impl UserState {
     ) {
         let proposal = Proposal::of_trigger(&trigger, list);
         let judgement = self.judge(&proposal, self.channels(trigger.name(), step), step.sent, step.world);
-        if trigger.is_settled_by(&judgement.decision) {
-            self.fired_once.note(trigger.name(), step.now());
-            let fired = Fired { user: self.user, trigger: trigger.name().to_owned(), at: step.now() };
-            step.record(Record::FiredOnce(fired));
-        }
+        // What is told has fired when its message is stored.
+        let is_settled = trigger.is_settled_by(&judgement.decision);
         match judgement.decision.outcome {
             Outcome::Send | Outcome::InboxOnly => {
                 self.send_trigger(&trigger, &proposal, judgement, origin, step);
@@ -250,9 +247,22 @@ impl UserState {
             }
             Outcome::Drop => self.explain(&proposal, &judgement, origin.releases(), step),
         }
+        if is_settled {
+            self.note_fired(self.firing(&trigger, step), step);
+        }
         if let Some(connection) = origin.welcome_after {
             self.late_welcome(connection, step);
         }
+    }
+
+    fn firing(&self, trigger: &Trigger, step: &Step<'_>) -> Fired {
+        Fired { user: self.user, trigger: trigger.name().to_owned(), at: step.now() }
+    }
+
+    /// Notes that a trigger which fires once has fired.
+    pub(super) fn note_fired(&mut self, fired: Fired, step: &mut Step<'_>) {
+        self.fired_once.note(&fired.trigger, fired.at);
+        step.record(Record::FiredOnce(fired));
     }
 
     /// Records a decision that sends nothing now, and ends the deferred triggers `releases`.
@@ -293,6 +303,7 @@ impl UserState {
             return self.explain(proposal, &judgement, origin.releases(), step);
         }
         let collected = judgement.decision.outcome == Outcome::Digest;
+        let fired = trigger.is_settled_by(&judgement.decision).then(|| self.firing(trigger, step));
         // What a call of the shop says is found by the call.
         let id = match trigger.call {
             Some(call) => NotificationId::of_batch(call, &self.external_id),
@@ -349,9 +360,8 @@ impl UserState {
         });
         self.reserve(id, candidate, channel, collected, step);
         let releases = origin.releases();
-        let placed =
-            Placed { decision: Some(row), notification, welcome_after: origin.welcome_after, releases };
-        self.store(placed, step);
+        let welcome_after = origin.welcome_after;
+        self.store(Placed { decision: Some(row), notification, welcome_after, releases, fired }, step);
     }
 
     /// A message of the API: decided, numbered and stored like any other. It is settled when it is stored, or held back with
@@ -425,8 +435,8 @@ impl UserState {
             channel,
         });
         self.reserve(api.id, &judgement.candidate, channel, collected, step);
-        let placed = Placed { decision: None, notification, welcome_after: None, releases: Vec::new() };
-        self.store(placed, step);
+        let releases = Vec::new();
+        self.store(Placed { decision: None, notification, welcome_after: None, releases, fired: None }, step);
     }
 
     /// Shows an ephemeral message to the user's open connections, if it is for this user and the policy agrees.

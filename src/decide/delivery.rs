@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::decide::Origin;
 use super::effect::{Counter, Effect, Outgoing};
-use super::record::{Acknowledged, DecisionRow, HandOver, Mark, NewNotification, Record};
+use super::record::{Acknowledged, DecisionRow, Fired, HandOver, Mark, NewNotification, Record};
 use super::user_state::{Step, UserState};
 use crate::base::{ConnectionId, Millis, NotificationId, Timestamp};
 use crate::deliver::channel::{self, Situation};
@@ -29,6 +29,8 @@ pub(super) struct InFlight {
     pub welcome_after: Option<ConnectionId>,
     /// A message of the API, to be settled.
     pub is_of_api: bool,
+    /// Its trigger fires once, and has when the message is stored.
+    pub fired: Option<Fired>,
 }
 
 /// A message that has its place in the stream.
@@ -38,6 +40,8 @@ pub(super) struct Placed {
     pub welcome_after: Option<ConnectionId>,
     /// Deferred triggers that it tells.
     pub releases: Vec<Uuid>,
+    /// Its trigger fires once.
+    pub fired: Option<Fired>,
 }
 
 /// The entry of a message in the stream.
@@ -59,15 +63,23 @@ fn entry(message: &NewNotification) -> Entry {
 impl UserState {
     /// Stores a message; it is sent when that is confirmed. While the stream is lost nothing is placed.
     pub(super) fn store(&mut self, placed: Placed, step: &mut Step<'_>) {
-        let Placed { decision, notification, welcome_after, releases } = placed;
+        let Placed { decision, notification, welcome_after, releases, fired } = placed;
         let entry = entry(&notification);
         let is_of_api = decision.is_none();
         if self.stream_lost {
+            self.may_fire_again(fired);
             return self.not_placed(entry.id, welcome_after, is_of_api, step);
         }
         let offset = entry.offset;
-        self.in_flight.push_back(InFlight { entry, stored: None, welcome_after, is_of_api });
+        self.in_flight.push_back(InFlight { entry, stored: None, welcome_after, is_of_api, fired });
         step.push(Effect::Store(Outgoing { offset, decision, notification, releases }));
+    }
+
+    /// The message of a trigger that fires once was not stored.
+    fn may_fire_again(&mut self, fired: Option<Fired>) {
+        if let Some(fired) = fired {
+            self.met.retain(|name| *name != fired.trigger);
+        }
     }
 
     fn not_placed(
@@ -97,11 +109,14 @@ impl UserState {
                 self.stored(one, step);
                 continue;
             }
-            let InFlight { entry, welcome_after, is_of_api, .. } = one;
+            let InFlight { entry, welcome_after, is_of_api, fired, .. } = one;
             if stored {
                 // An earlier message was not confirmed: reading again delivers both, in order.
                 if is_of_api {
                     step.push(Effect::Settle(entry.id));
+                }
+                if let Some(fired) = fired {
+                    self.note_fired(fired, step);
                 }
                 self.not_placed(entry.id, welcome_after, false, step);
             } else {
@@ -110,6 +125,7 @@ impl UserState {
                     step.count(Counter::NotConfirmed);
                 }
                 self.stream_lost = true;
+                self.may_fire_again(fired);
                 self.not_placed(entry.id, welcome_after, is_of_api, step);
             }
         }
@@ -122,10 +138,13 @@ impl UserState {
     }
 
     fn stored(&mut self, one: InFlight, step: &mut Step<'_>) {
-        let InFlight { entry, welcome_after, is_of_api, .. } = one;
+        let InFlight { entry, welcome_after, is_of_api, fired, .. } = one;
         let (id, offset, frame) = (entry.id, entry.offset, entry.frame.clone());
         self.run(deliver::Input::Stored(entry), step);
         step.count(Counter::Delivered(offset));
+        if let Some(fired) = fired {
+            self.note_fired(fired, step);
+        }
         if is_of_api {
             step.push(Effect::Settle(id));
         }
