@@ -327,6 +327,19 @@ impl UserState {
         content
     }
 
+    /// What a digest would tell if it went out now.
+    pub(super) fn digest_now(&self, world: &World<'_>) -> DigestContent {
+        let is_told = |one: &&Deferred| {
+            one.for_digest
+                && !one.is_paused
+                && !one.is_expired(world.now)
+                && self.is_worth_telling(one, world)
+        };
+        let entries: Vec<&Deferred> = self.deferred.iter().filter(is_told).collect();
+        let n = n_fitting(entries.iter().copied(), self.rules(world).digest_items);
+        self.digest_content(entries.into_iter().take(n), world)
+    }
+
     /// Keeps entries of the digest for a later one.
     fn put_off(&mut self, entries: Vec<Deferred>, until: Timestamp, step: &mut Step<'_>) {
         // Never at once: a moment that has passed would be decided about again and again.

@@ -1,13 +1,14 @@
 //! The decision that a trigger would lead to now: the live question, nothing sent, reserved or stored.
 
 use super::decide::{Judgement, Proposal};
+use super::deferred::DigestContent;
 use super::record::TraceStep;
 use super::user_state::UserState;
 use super::world::World;
 use crate::base::{ItemId, Timestamp};
 use crate::notify::policy::{Reason, StepName};
 use crate::notify::triggers::Trigger;
-use crate::notify::{Channels, Content, Outcome};
+use crate::notify::{Channels, Content, Decision, Outcome};
 
 /// Outcome of a dry run.
 #[derive(Clone, Debug)]
@@ -29,12 +30,18 @@ pub struct DryRun {
 impl UserState {
     /// Decides about a trigger as if it fired now with a visible page open. About a millisecond.
     pub fn dry_run(&self, trigger: &Trigger, world: &World<'_>) -> DryRun {
-        let list = self.items_of(trigger, world);
+        let DigestContent { list, mentions } = match trigger.is_digest() {
+            true => self.digest_now(world),
+            false => DigestContent { list: self.items_of(trigger, world), mentions: Vec::new() },
+        };
         let items: Vec<ItemId> = list.ids().collect();
-        let proposal = Proposal::of_trigger(trigger, list);
+        let rendered = self.render(trigger, &items, &mentions, world);
+        let proposal = Proposal::of_trigger(trigger, list).mentioning(mentions);
         let channels = Channels { socket: true, push: false };
         let Judgement { mut decision, .. } = self.judge(&proposal, channels, 0, world);
-        let rendered = self.render(trigger, &items, &[], world);
+        if self.is_robot && !trigger.is_said_by_shop() {
+            decision = Decision::stopped(StepName::Consent, Reason::Robot);
+        }
         if decision.outcome.is_delivered() && rendered.is_blank() && !trigger.is_asked_for() {
             decision.stop(StepName::Content, Outcome::Drop, Reason::Unrenderable);
         }

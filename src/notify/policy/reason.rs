@@ -200,6 +200,8 @@ pub enum Reason {
     TooManyDeferred,
     /// A collected entry does not hold any more, or is not wanted any more.
     NoLongerTrue,
+    /// The user acts faster than a person, and is answered by nothing that a model chose.
+    Robot,
 }
 
 impl Reason {
@@ -243,6 +245,7 @@ impl Reason {
             Self::Unrenderable => "unrenderable",
             Self::TooManyDeferred => "too_many_deferred",
             Self::NoLongerTrue => "no_longer_wanted",
+            Self::Robot => "robot",
         }
     }
 }
@@ -313,6 +316,9 @@ impl fmt::Display for Step {
             Reason::Unrenderable => write!(f, "content: the template gave nothing to read"),
             Reason::TooManyDeferred => write!(f, "deferred: more wait for this user than are kept"),
             Reason::NoLongerTrue => write!(f, "digest: it no longer holds, or is no longer wanted"),
+            Reason::Robot => {
+                write!(f, "robot: acts faster than a person, and is answered by nothing of a model")
+            }
         }?;
         // Caps, settings, quiet hours and blocked channels give way to this alone.
         if self.verdict == Verdict::Override { write!(f, ", passed: transactional") } else { Ok(()) }
