@@ -100,7 +100,7 @@ impl UserState {
         found: &'a Found,
         world: &'a World<'_>,
     ) -> Request<'a> {
-        let (profile, segment) = self.consented(world.rules(), stranger);
+        let (profile, segment) = self.consented(&self.rules(world), stranger);
         Request {
             profile,
             segment,
