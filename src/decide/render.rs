@@ -7,7 +7,7 @@ use crate::base::ItemId;
 use crate::feedback::experiments::Slice;
 use crate::feedback::learner::WordingChoice;
 use crate::notify::Content;
-use crate::notify::content::{MAX_TITLE_CHARS, Reader, TemplateContext, shorten};
+use crate::notify::content::{MAX_BODY_CHARS, MAX_TITLE_CHARS, Reader, TemplateContext, shorten};
 use crate::notify::triggers::Trigger;
 
 /// A rendered message.
@@ -19,13 +19,13 @@ pub struct RenderedMessage {
     pub variants: Vec<String>,
     /// How the variant was chosen; `None` where there was nothing to choose.
     pub wording: Option<WordingChoice>,
-    /// Why the template could not be rendered; the content then names the item.
+    /// Why the template could not be rendered; the content then is what the shop's call said, else names the item.
     pub error: Option<String>,
 }
 
 impl UserState {
     /// Renders a trigger's message about `items` in the user's language; `mentions` are titles of collected messages without
-    /// an item. A trigger whose template is missing or fails still names its item.
+    /// an item. A trigger whose template is missing or fails still tells title and body of the shop's call, or names its item.
     pub fn render(
         &self,
         trigger: &Trigger,
@@ -75,8 +75,11 @@ impl UserState {
                 let item = subject.and_then(|item| world.catalogue.get(item));
                 // A client that logs in waits for its answer, whatever the template.
                 let otherwise = if trigger.is_asked_for() { "For you" } else { "" };
-                let title = item.map_or_else(|| otherwise.to_owned(), |item| item.name());
-                let content = Content { title: shorten(&title, MAX_TITLE_CHARS), body: String::new() };
+                let name = || item.map_or_else(|| otherwise.to_owned(), |item| item.name());
+                let content = Content {
+                    title: shorten(&trigger.title().unwrap_or_else(name), MAX_TITLE_CHARS),
+                    body: shorten(&trigger.body().unwrap_or_default(), MAX_BODY_CHARS),
+                };
                 RenderedMessage { content, variants: Vec::new(), wording: None, error: Some(error) }
             }
         }

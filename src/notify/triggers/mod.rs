@@ -92,7 +92,16 @@ impl Trigger {
 
     /// The title that the shop's call gave; `None` without one.
     pub fn title(&self) -> Option<String> {
-        self.event.as_deref()?.get("title")?.as_str().map(str::to_owned)
+        self.text("title")
+    }
+
+    /// The body that the shop's call gave; `None` without one.
+    pub fn body(&self) -> Option<String> {
+        self.text("body")
+    }
+
+    fn text(&self, field: &str) -> Option<String> {
+        self.event.as_deref()?.get(field)?.as_str().map(str::to_owned)
     }
 
     /// The item whose neighbours are wanted.
