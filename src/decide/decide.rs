@@ -412,7 +412,7 @@ impl UserState {
             sent_at: now,
             expires_at: message.expires_at,
             model: 0,
-            channel: None,
+            channel: (channel == Channel::Inbox).then_some("inbox"),
             collapse_key: None,
             kind: None,
         };

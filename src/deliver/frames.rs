@@ -144,6 +144,8 @@ struct NotificationHead<'a> {
     offset: i64,
     trigger: &'a str,
     sent_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<&'static str>,
 }
 
 /// Encodes a notification: the head is this user's, `message` is the JSON object of [`crate::notify::Message`] as it is
@@ -157,6 +159,7 @@ pub fn notification(envelope: &Envelope<'_>, message: &str) -> Frame {
         offset: envelope.offset,
         trigger: envelope.trigger,
         sent_at: envelope.sent_at,
+        channel: envelope.channel,
     };
     let mut frame = serde_json::to_string(&head).unwrap_or_default();
     frame.pop();
