@@ -134,6 +134,8 @@ impl UserState {
             // The last one counts: a cart that was touched again is left later.
             if deferred.until < until {
                 deferred.until = until;
+                let lifetime = trigger.definition.expires_after(step.world.rules().expires_after);
+                deferred.trigger.expires_at = deferred.trigger.expires_at.max(Some(until + lifetime));
                 let row = deferred.row(self.user);
                 step.record(Record::Defer(Box::new(row)));
             }
