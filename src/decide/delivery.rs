@@ -237,7 +237,9 @@ impl UserState {
             return; // Refused.
         }
         if login.resume.is_none() || !recovered {
-            self.greet(connection, login, step); // Else everything is there already.
+            self.greet(connection, login, step);
+        } else if !self.is_robot {
+            self.returned(self.last_here(), step); // Everything else is there already.
         }
         self.note_connected(step);
     }
