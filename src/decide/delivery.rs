@@ -218,7 +218,10 @@ impl UserState {
     }
 
     pub(super) fn logged_in(&mut self, connection: ConnectionId, login: &Login, step: &mut Step<'_>) {
-        if !self.is_connected() {
+        if self.is_connected() {
+            // Here all the time since the first connection came.
+            self.last_connected = Some(step.now());
+        } else {
             self.connected_at = step.now();
             self.learn_visit(step);
         }
