@@ -260,9 +260,18 @@ impl UserState {
         }
         self.release_digest(step);
         // The store holds more than was read: the next ones, now that there is room.
-        if self.has_more_deferred && self.deferred.len() < before && self.in_flight.is_empty() {
+        if self.has_more_deferred && self.deferred.len() < before {
             self.has_more_deferred = false;
+            self.read_more(step);
+        }
+    }
+
+    /// Reads the user again, as soon as nothing is being stored.
+    fn read_more(&mut self, step: &mut Step<'_>) {
+        if self.in_flight.is_empty() {
             step.push(Effect::Reload);
+        } else {
+            self.reads_more = true;
         }
     }
 
@@ -380,10 +389,8 @@ impl UserState {
     pub(super) fn due_in_store(&mut self, id: Uuid, step: &mut Step<'_>) {
         if self.has_deferred(id) {
             self.release_due(step);
-        } else if self.in_flight.is_empty() {
-            step.push(Effect::Reload);
         } else {
-            self.has_more_deferred = true;
+            self.read_more(step);
         }
     }
 }

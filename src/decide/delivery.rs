@@ -131,7 +131,7 @@ impl UserState {
         }
         if self.in_flight.is_empty() {
             self.in_flight.shrink_to_fit(); // Most users have nothing under way.
-            if self.stream_lost {
+            if self.stream_lost || std::mem::take(&mut self.reads_more) {
                 step.push(Effect::Reload);
             }
         }

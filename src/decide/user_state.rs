@@ -65,6 +65,8 @@ pub struct UserState {
     pub(super) deferred: Vec<Deferred>,
     /// The store holds more deferred triggers than were read.
     pub(super) has_more_deferred: bool,
+    /// They are to be read when nothing is being stored.
+    pub(super) reads_more: bool,
     /// Moment of the running timer.
     pub(super) timer: Option<Timestamp>,
     /// Moment at which the user last had a connection; before the present visit while it is greeted.
@@ -165,6 +167,7 @@ impl UserState {
             device_zone: None,
             deferred,
             has_more_deferred: loaded.has_more_deferred,
+            reads_more: false,
             timer: None,
             last_connected: loaded.last_connected,
             fired_once: loaded.fired_once,
