@@ -23,6 +23,8 @@ mod predict;
 mod recommend;
 pub mod record;
 mod render;
+#[cfg(test)]
+mod tests;
 mod trigger;
 mod user_state;
 mod world;

@@ -1,0 +1,4 @@
+//! Unit tests of decisions: inputs in, effects out; no database, no runtime, no clock. One file a topic.
+
+mod fixture;
+mod login;
