@@ -1,4 +1,5 @@
 //! Unit tests of decisions: inputs in, effects out; no database, no runtime, no clock. One file a topic.
 
+mod events;
 mod fixture;
 mod login;
