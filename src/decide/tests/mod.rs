@@ -1,5 +1,6 @@
 //! Unit tests of decisions: inputs in, effects out; no database, no runtime, no clock. One file a topic.
 
+mod api_messages;
 mod deferred;
 mod digest;
 mod events;
