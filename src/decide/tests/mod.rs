@@ -1,6 +1,7 @@
 //! Unit tests of decisions: inputs in, effects out; no database, no runtime, no clock. One file a topic.
 
 mod api_messages;
+mod consent_and_mutes;
 mod deferred;
 mod digest;
 mod events;

@@ -1,0 +1,230 @@
+//! What the user agreed to and asked for, in messages and lists.
+
+use serde_json::json;
+
+use super::fixture::{Fixture, Shop, externals, moment};
+use crate::decide::{Input, UserState};
+use crate::notify::Channel;
+use crate::notify::policy::{Mute, PreferenceDocument, Purpose, SettingsDocument};
+
+fn muting(mute: Mute) -> Fixture {
+    let mut user = Fixture::new();
+    user.wants(|_, settings| settings.mute(mute));
+    user
+}
+
+fn list(user: &Fixture) -> Vec<u32> {
+    let list = user.state.recommend(None, 5, &user.shop.world());
+    list.ids().map(|item| item.0 + 100).collect()
+}
+
+#[test]
+fn without_consent_to_marketing_nothing_advertises() {
+    let mut user = Fixture::connected();
+    user.consents(Purpose::Marketing, false);
+    assert_eq!(user.view(105).reason("view"), "consent_withheld");
+    assert_eq!(user.announce("announcement", "sale").reason("announcement"), "consent_withheld");
+    assert_eq!(user.say(json!({"title": "sale"})).reason("api"), "consent_withheld");
+}
+
+#[test]
+fn without_consent_to_profiling_only_what_is_made_from_behaviour_is_withheld() {
+    let mut user = Fixture::connected();
+    user.consents(Purpose::Profiling, false);
+    assert_eq!(user.view(105).reason("view"), "consent_withheld");
+    assert_eq!(user.price(105, 5.0).reason("price_drop"), "consent_withheld");
+    assert_eq!(user.announce("announcement", "sale").shown(1), ["sale"]);
+    assert_eq!(user.say(json!({"title": "news"})).shown(1), ["news"]);
+}
+
+#[test]
+fn without_consent_to_profiling_a_list_is_that_of_a_stranger() {
+    let mut user = Fixture::new();
+    user.views(&[105, 107, 109]);
+    let personal = list(&user);
+    user.consents(Purpose::Profiling, false);
+    assert_ne!(list(&user), personal);
+    assert_eq!(list(&user), list(&Fixture::new()));
+    assert_eq!(externals(&user.login(1).message().items), list(&Fixture::new()));
+}
+
+#[test]
+fn consent_given_again_holds_at_once() {
+    let mut user = Fixture::connected();
+    user.consents(Purpose::Profiling, false);
+    user.consents(Purpose::Profiling, true);
+    assert_eq!(user.view(105).outcomes(), ["view send"]);
+}
+
+#[test]
+fn where_consent_must_come_first_silence_is_none() {
+    let mut shop = Shop::new();
+    shop.policy(json!({"profiling_by_default": false}));
+    let mut user = Fixture::connected_to(shop);
+    assert_eq!(user.view(105).reason("view"), "consent_withheld");
+    user.consents(Purpose::Profiling, true);
+    assert_eq!(user.view(106).outcomes(), ["view send"]);
+}
+
+#[test]
+fn consent_survives_a_restart() {
+    let mut user = Fixture::connected();
+    user.consents(Purpose::Marketing, false);
+    user.restart();
+    user.login(1);
+    assert_eq!(user.view(105).reason("view"), "consent_withheld");
+}
+
+#[test]
+fn muted_items_categories_and_brands_are_in_no_list() {
+    let lists = [
+        (Mute::Item("124".to_owned()), [123, 122, 121, 120, 119]),
+        (Mute::ItemCategory("Watches".to_owned()), [124, 122, 120, 118, 116]),
+        (Mute::Brand("Clay".to_owned()), [123, 121, 119, 117, 115]),
+    ];
+    for (mute, expected) in lists {
+        let mut user = muting(mute.clone());
+        assert_eq!(list(&user), expected, "{mute:?}");
+        assert_eq!(externals(&user.login(1).message().items), expected, "{mute:?}");
+    }
+}
+
+#[test]
+fn muted_items_are_in_no_list_beside_another_item() {
+    let mut user = muting(Mute::Brand("Acme".to_owned()));
+    user.shop.policy(json!({"repeat_window_min": 0}));
+    user.login(1);
+    let items = externals(&user.view(106).message().items);
+    assert!(items.len() == 5 && items.iter().all(|item| item % 2 == 0), "{items:?}");
+}
+
+#[test]
+fn a_list_is_shorter_where_mutes_leave_no_more() {
+    let mut user = muting(Mute::Brand("Acme".to_owned()));
+    user.wants(|_, settings| {
+        for item in (104..=124).step_by(2) {
+            settings.mute(Mute::Item(item.to_string()));
+        }
+    });
+    assert_eq!(list(&user), [102]);
+}
+
+#[test]
+fn nothing_is_told_of_a_muted_item() {
+    for mute in [
+        Mute::Item("105".to_owned()),
+        Mute::ItemCategory("Watches".to_owned()),
+        Mute::Brand("Acme".to_owned()),
+    ] {
+        let mut user = Fixture::connected();
+        user.view(105);
+        user.wants(|_, settings| settings.mute(mute));
+        assert_eq!(user.price(105, 5.0).reason("price_drop"), "muted_subject");
+        assert_eq!(
+            user.fire("announcement", Some(105), json!({"title": "sale"})).reason("announcement"),
+            "muted_subject"
+        );
+    }
+}
+
+#[test]
+fn nothing_is_told_by_a_muted_trigger() {
+    let mut user = Fixture::connected();
+    user.wants(|_, settings| settings.mute(Mute::Kind("view".to_owned())));
+    assert_eq!(user.view(105).reason("view"), "muted_subject");
+    assert_eq!(user.cart(105).outcomes(), ["cart send"]);
+}
+
+#[test]
+fn an_opt_out_ends_everything_but_orders() {
+    let mut user = Fixture::connected();
+    user.wants(|_, settings| settings.opted_out = true);
+    assert_eq!(user.view(105).reason("view"), "opted_out");
+    assert_eq!(user.say(json!({"title": "urgent", "priority": "high"})).reason("api"), "opted_out");
+    let told = user.announce("order_status", "shipped");
+    assert_eq!(told.shown(1), ["shipped"]);
+    assert!(
+        told.decision("order_status").reasons.iter().any(|reason| reason.ends_with("passed: transactional"))
+    );
+}
+
+#[test]
+fn a_pause_ends_by_itself() {
+    let mut user = Fixture::connected();
+    user.wants(|_, settings| settings.paused_until = Some(moment("2026-03-04T13:00:00Z")));
+    let kept = user.view(105);
+    assert_eq!(
+        (kept.outcomes(), kept.message().channel),
+        (vec!["view inbox_only".to_owned()], Channel::Inbox)
+    );
+    assert_eq!(kept.frames(1)[0]["channel"], "inbox");
+    user.until("2026-03-04T13:00:00Z");
+    assert_eq!(user.view(106).outcomes(), ["view send"]);
+}
+
+#[test]
+fn what_a_pause_keeps_goes_on_counting() {
+    let mut shop = Shop::new();
+    shop.policy(json!({"caps": [{"category": "*", "window_min": 1_440, "max": 1}]}));
+    let mut user = Fixture::connected_to(shop);
+    user.wants(|_, settings| settings.paused_until = Some(moment("2026-03-05T13:00:00Z")));
+    assert_eq!(user.announce("announcement", "one").outcomes(), ["announcement inbox_only"]);
+    assert_eq!(user.announce("announcement", "two").reason("announcement"), "capped");
+}
+
+#[test]
+fn without_consent_to_push_a_message_waits_in_the_inbox() {
+    let mut user = Fixture::new();
+    user.shop.is_subscribed = true;
+    user.consents(Purpose::Push, false);
+    assert_eq!(user.announce("announcement", "news").message().channel, Channel::Inbox);
+}
+
+#[test]
+fn a_category_may_be_blocked_from_push_alone() {
+    let mut user = Fixture::new();
+    user.shop.is_subscribed = true;
+    user.wants(|_, settings| {
+        settings.blocked_channels.insert("announcements".to_owned(), [Channel::Push].into());
+    });
+    assert_eq!(user.announce("announcement", "news").message().channel, Channel::Inbox);
+    assert_eq!(user.say(json!({"title": "other"})).message().channel, Channel::Push);
+}
+
+#[test]
+fn settings_of_a_later_release_count_as_an_opt_out() {
+    let mut user = Fixture::connected();
+    let settings = SettingsDocument(json!({"whisper": true}));
+    user.on(Input::PreferencesChanged(Box::new(PreferenceDocument { settings, ..Default::default() })));
+    assert_eq!(user.view(105).reason("view"), "opted_out");
+}
+
+#[test]
+fn preferences_replaced_whole_leave_consent_as_it_was() {
+    let mut user = Fixture::connected();
+    user.consents(Purpose::Marketing, false);
+    user.on(Input::PreferencesChanged(Box::default()));
+    assert_eq!(user.view(105).reason("view"), "consent_withheld");
+}
+
+#[test]
+fn every_purpose_is_asked_of_every_trigger_made_from_behaviour() {
+    let names: Vec<String> =
+        Fixture::new().shop.definitions.triggers.iter().map(|one| one.name.clone()).collect();
+    for name in
+        names.iter().filter(|name| !["login", "order_status", "announcement"].contains(&name.as_str()))
+    {
+        for purpose in [Purpose::Marketing, Purpose::Profiling] {
+            let mut user = Fixture::connected();
+            user.consents(purpose, false);
+            let definition = user.shop.definitions.find(name).unwrap();
+            let trigger = crate::notify::Trigger::of(definition, Some(super::fixture::item(105)));
+            let dry = UserState::dry_run(&user.state, &trigger, &user.shop.world());
+            assert_eq!(
+                (dry.outcome, &*dry.steps[0].reason),
+                ("drop", "consent_withheld"),
+                "{name} {purpose:?}"
+            );
+        }
+    }
+}
