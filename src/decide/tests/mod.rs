@@ -8,3 +8,4 @@ mod events;
 mod experiments;
 mod fixture;
 mod login;
+mod recommend;
