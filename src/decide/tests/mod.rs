@@ -4,6 +4,7 @@ mod api_messages;
 mod consent_and_mutes;
 mod deferred;
 mod digest;
+mod dry_run;
 mod events;
 mod experiments;
 mod fixture;
