@@ -8,5 +8,6 @@ mod dry_run;
 mod events;
 mod experiments;
 mod fixture;
+mod in_flight;
 mod login;
 mod recommend;
