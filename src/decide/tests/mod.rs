@@ -3,6 +3,7 @@
 mod api_messages;
 mod consent_and_mutes;
 mod deferred;
+mod delivery;
 mod digest;
 mod dry_run;
 mod events;
