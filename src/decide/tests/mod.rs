@@ -8,6 +8,7 @@ mod digest;
 mod dry_run;
 mod events;
 mod experiments;
+mod feedback;
 mod fixture;
 mod in_flight;
 mod login;
