@@ -13,3 +13,4 @@ mod fixture;
 mod in_flight;
 mod login;
 mod recommend;
+mod render;
