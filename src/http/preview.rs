@@ -147,7 +147,7 @@ pub async fn preview(
     let problem = wish.template.as_ref().and_then(|template| content::validate(template, &triggers).err());
     let catalogue = app.state.catalogue.load();
     let someone = ExternalId::Text("someone".into());
-    let show = |definition: &Arc<Definition>| -> Result<serde_json::Map<String, Value>, ApiError> {
+    let show = |definition: &Arc<Definition>| -> Result<Value, ApiError> {
         let (trigger, list) = wish.fired(definition, &catalogue)?;
         let reader = Reader {
             user_id: &someone,
@@ -167,26 +167,33 @@ pub async fn preview(
             context.items.iter().chain(&context.item).map(|item| &item.item_id).collect();
         let left_out: Vec<&ExternalId> =
             wish.item_ids.iter().filter(|item| !carried.contains(item)).collect();
-        let fields = json!({
+        Ok(json!({
             "title": rendered.content.title, "body": rendered.content.body, "variant": rendered.variant,
             "language": rendered.language, "left_out": left_out,
-        });
-        Ok(fields.as_object().cloned().unwrap_or_default())
+        }))
     };
     let mut previews = Vec::new();
     for trigger in &triggers {
-        let mut shown = show(trigger)?;
-        shown.insert("trigger".to_owned(), json!(trigger.name));
-        previews.push(shown);
+        previews.push(with(show(trigger)?, [("trigger", json!(trigger.name))]));
     }
-    let mut answer = match previews.first() {
+    let first = match previews.first() {
         Some(first) => first.clone(),
         None => show(&Arc::new(Definition::plain(wish.likely_condition())))?,
     };
-    answer.insert("variants".to_owned(), json!(templates.variants(name)));
-    answer.insert("problem".to_owned(), json!(problem.map(|problem| problem.to_string())));
-    answer.insert("previews".to_owned(), json!(previews));
-    Ok(HttpResponse::Ok().json(answer))
+    let about_all = [
+        ("variants", json!(templates.variants(name))),
+        ("problem", json!(problem.map(|problem| problem.to_string()))),
+        ("previews", json!(previews)),
+    ];
+    Ok(HttpResponse::Ok().json(with(first, about_all)))
+}
+
+/// An object with more fields.
+fn with<const N: usize>(mut object: Value, fields: [(&str, Value); N]) -> Value {
+    if let Some(object) = object.as_object_mut() {
+        object.extend(fields.map(|(name, value)| (name.to_owned(), value)));
+    }
+    object
 }
 
 #[derive(Deserialize)]
