@@ -1,11 +1,14 @@
 //! A user as the store holds it, folded: the same fold over the same events as the live one.
 
 use super::record::HeldRow;
+use super::stored::{MAX_DEFERRED_READ, RecentSend, StoredNotification, StoredUser};
 use crate::base::{Timestamp, UserId};
-use crate::deliver::Stream;
-use crate::notify::policy::PreferenceDocument;
+use crate::catalogue::Catalogue;
+use crate::deliver::{Entry, Stream};
+use crate::feedback::FeedbackOutcome;
+use crate::notify::policy::{Consent, PreferenceDocument, Purpose};
 use crate::notify::triggers::{FiredOnce, Views};
-use crate::notify::{PolicyState, Preferences};
+use crate::notify::{Channel, PolicyState, Preferences, Sent};
 use crate::profile::Profile;
 
 /// A user who was read.
@@ -38,6 +41,33 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// From the rows of one user. O(events + messages read).
+    pub fn fold(stored: StoredUser, catalogue: &Catalogue) -> Self {
+        let mut profile = Profile::default();
+        let mut views = Views::default();
+        for event in &stored.events {
+            profile.apply(event, catalogue);
+            views.apply(event);
+        }
+        let acknowledged =
+            stored.tail.iter().filter(|one| one.acknowledged).map(|one| one.offset).max().unwrap_or(0);
+        let tail = stored.tail.into_iter().map(entry).collect();
+        Self {
+            user: stored.user,
+            is_robot: stored.is_robot,
+            profile,
+            policy: policy(&stored.recent),
+            preferences: stored.preferences.parse(consent(&stored.consents)),
+            document: stored.preferences,
+            views,
+            has_more_deferred: stored.held.len() >= MAX_DEFERRED_READ,
+            deferred: stored.held,
+            last_connected: stored.last_connected,
+            fired_once: stored.fired_once.into_iter().collect(),
+            stream: Stream::new(stored.last_offset, acknowledged, stored.floor, tail),
+        }
+    }
+
     /// A user of whom nothing is known.
     pub fn stranger() -> Self {
         Self {
@@ -55,4 +85,65 @@ impl Loaded {
             stream: Stream::new(0, 0, 0, Vec::new()),
         }
     }
+}
+
+fn policy(recent: &[RecentSend]) -> PolicyState {
+    let mut policy = PolicyState::default();
+    for send in recent {
+        policy.note_sent(Sent {
+            id: send.notification_id,
+            at: send.at,
+            category: send.category.as_str().into(),
+            campaign: send.campaign.as_str().into(),
+            channel: Channel::parse(&send.channel).unwrap_or(Channel::Socket),
+            expires_at: send.expires_at,
+            given: send.given || send.outcomes.iter().any(|code| is_shown(*code)),
+            items: send.items.clone().into(),
+            dedupe_key: send.dedupe_key.map(i64::cast_unsigned),
+            passes_caps: send.passes_caps || send.trigger == "login",
+            clicked: send.outcomes.contains(&FeedbackOutcome::Clicked.code()),
+            dismissed: false,
+        });
+    }
+    for send in recent {
+        let rejected =
+            |code: &i16| FeedbackOutcome::from_code(*code).is_some_and(FeedbackOutcome::is_rejection);
+        if send.outcomes.iter().any(rejected) {
+            policy.note_dismissed(send.notification_id, send.at);
+        }
+    }
+    policy
+}
+
+/// Whether somebody saw the message that this came of. A purchase follows one that nobody saw as well.
+fn is_shown(code: i16) -> bool {
+    FeedbackOutcome::from_code(code).is_some_and(|outcome| outcome != FeedbackOutcome::Converted)
+}
+
+fn entry(stored: StoredNotification) -> Entry {
+    let class = Entry::class_of(&stored.trigger, &stored.kind);
+    Entry {
+        offset: stored.offset,
+        id: stored.notification_id,
+        expires_at: stored.expires_at,
+        frame: (!stored.frame.is_empty()).then(|| stored.frame.into()),
+        class,
+        priority: stored.priority,
+        collapse_key: stored.collapse_key.map(Into::into),
+        seen: stored.seen,
+        read: stored.read,
+        withdrawn: stored.withdrawn,
+        given: stored.given,
+    }
+}
+
+/// Consent by the latest entry for each purpose.
+fn consent(entries: &[(String, bool)]) -> Consent {
+    let mut consent = Consent::default();
+    for (purpose, granted) in entries {
+        if let Some(purpose) = Purpose::parse(purpose) {
+            consent.note(purpose, *granted);
+        }
+    }
+    consent
 }

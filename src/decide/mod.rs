@@ -23,6 +23,7 @@ mod predict;
 mod recommend;
 pub mod record;
 mod render;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod trigger;
@@ -40,5 +41,6 @@ pub use predict::Prediction;
 pub use recommend::Recommendations;
 pub use record::{ApiMessage, Record};
 pub use render::RenderedMessage;
+pub use stored::{MAX_DEFERRED_READ, RecentSend, SentAs, StoredNotification, StoredUser};
 pub use user_state::UserState;
 pub use world::World;

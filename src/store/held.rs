@@ -14,10 +14,8 @@ use super::convert::{external_id, from_pg, to_pg};
 use super::notifications::column;
 use super::sql::sql;
 use crate::base::{ExternalId, ItemId, Millis, Timestamp, UserId};
+use crate::decide::MAX_DEFERRED_READ;
 pub use crate::decide::record::HeldRow;
-
-/// Deferred triggers of one user that are read at a time, the earliest first; the others when these are decided.
-pub const MAX_DEFERRED: usize = 256;
 
 /// Stores deferred triggers. Of one that is there already the moment and the expiry change.
 pub fn put(conn: &mut PgConnection, rows: &[HeldRow]) -> Result<(), StoreError> {
@@ -236,7 +234,7 @@ type Columns = (
     Option<Uuid>,
 );
 
-/// What waits for many users and has not expired, the earliest first, at most [`MAX_DEFERRED`] each.
+/// What waits for many users and has not expired, the earliest first, at most [`MAX_DEFERRED_READ`] each.
 pub(super) fn load(conn: &mut PgConnection, ids: &[i32], now: Timestamp) -> Result<Vec<HeldRow>, StoreError> {
     let rows = sql::<ColumnTypes>(
         "SELECT h.held_id, h.user_id, h.trigger, h.category, h.item_id, h.price_before, h.event, h.for_digest, h.until, h.expires_at, h.call_id \
@@ -245,7 +243,7 @@ pub(super) fn load(conn: &mut PgConnection, ids: &[i32], now: Timestamp) -> Resu
     )
     .bind::<Array<Integer>, _>(ids)
     .bind::<Timestamptz, _>(to_pg(now))
-    .bind::<BigInt, _>(MAX_DEFERRED as i64)
+    .bind::<BigInt, _>(MAX_DEFERRED_READ as i64)
     .load::<Columns>(conn)?;
     Ok(rows.into_iter().map(row).collect())
 }

@@ -13,51 +13,13 @@ use super::StoreError;
 use super::convert::{from_pg, items_from_sql, segment_from_sql, to_pg};
 use super::sql::sql;
 use crate::base::{ItemId, ModelVersion, NotificationId, Timestamp, UserId};
+use crate::decide::StoredNotification;
 pub use crate::decide::record::NewNotification;
 use crate::deliver::stream::MAX_ENTRIES;
 use crate::notify::Priority;
 
 /// Messages of a user that memory holds.
 pub(super) const TAIL: usize = MAX_ENTRIES;
-
-/// A stored message as delivering it again needs it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StoredNotification {
-    /// The client's key for showing it once.
-    pub notification_id: NotificationId,
-    /// Position in the user's stream, from 1.
-    pub offset: i64,
-    /// `recommendation`, `announcement`, …
-    pub kind: String,
-    /// What frequency caps and mutes go by.
-    pub category: String,
-    /// What set it off.
-    pub trigger: String,
-    /// Items recommended, best first.
-    pub items: Vec<ItemId>,
-    /// The JSON frame as sent.
-    pub frame: String,
-    /// When decided.
-    pub created_at: Timestamp,
-    /// Not delivered after this.
-    pub expires_at: Timestamp,
-    /// Has a client acknowledged it?
-    pub acknowledged: bool,
-    /// A newer message with the same key supersedes it.
-    pub collapse_key: Option<String>,
-    /// How urgent.
-    pub priority: Priority,
-    /// A list with it was looked at.
-    pub seen: bool,
-    /// It was opened.
-    pub read: bool,
-    /// It is not to be shown any more.
-    pub withdrawn: bool,
-    /// When the shop took it back; `None` for one that was superseded as well.
-    pub taken_back_at: Option<Timestamp>,
-    /// A page that somebody looks at was given it, or a push service.
-    pub given: bool,
-}
 
 /// Whose a message is and what it was: what feedback on it is attributed to.
 #[derive(Clone, Debug, PartialEq)]

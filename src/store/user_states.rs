@@ -11,88 +11,28 @@ use uuid::Uuid;
 
 use super::convert::{external_id, from_pg, items_from_sql, to_pg};
 use super::events::{EventRow, event_from_row};
-use super::held::{self, HeldRow};
-use super::notifications::{self, StoredNotification};
+use super::held;
+use super::notifications;
 use super::preferences::{self, Preferences};
 use super::sql::sql;
 use super::{StoreError, consents, schema};
-use crate::base::{ExternalId, ItemId, NotificationId, Timestamp, UserId};
+use crate::base::{NotificationId, Timestamp, UserId};
+use crate::decide::{RecentSend, SentAs, StoredUser};
 use crate::event::Event;
-use crate::notify::Priority;
 
-/// How far back [`UserState::recent`] reaches: the longest window a frequency cap may have.
+/// How far back [`StoredUser::recent`] reaches: the longest window a frequency cap may have.
 const RECENT_DAYS: f64 = 7.0;
 /// As many as the policy remembers.
 const MOST_RECENT: i64 = 1_024;
-/// How far back acknowledged messages of [`UserState::tail`] can be sent again.
+/// How far back acknowledged messages of [`StoredUser::tail`] can be sent again.
 const TAIL_DAYS: f64 = 1.0;
-
-/// A message that was put into the user's stream, as frequency caps and repeats see it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RecentSend {
-    /// Which.
-    pub notification_id: NotificationId,
-    /// When decided.
-    pub at: Timestamp,
-    /// What caps and mutes go by.
-    pub category: String,
-    /// What set it off.
-    pub trigger: String,
-    /// Items recommended, best first.
-    pub items: Vec<ItemId>,
-    /// Name of the trigger or campaign.
-    pub campaign: String,
-    /// The way it took.
-    pub channel: String,
-    /// Not shown after this: its expiry, or when the shop took it back if that was earlier.
-    pub expires_at: Timestamp,
-    /// A page that somebody looks at was given it, or a push service.
-    pub given: bool,
-    /// Names the occasion.
-    pub dedupe_key: Option<i64>,
-    /// Transactional, kept for the inbox or asked for: not counted by caps.
-    pub passes_caps: bool,
-    /// Codes of the outcomes reported so far (`feedback.outcome`).
-    pub outcomes: Vec<i16>,
-}
-
-/// Everything stored about one user that deciding and delivering need.
-#[derive(Clone, Debug, PartialEq)]
-pub struct UserState {
-    /// Dense inner id.
-    pub user: UserId,
-    /// The shop's id.
-    pub external_id: ExternalId,
-    /// Flagged by the cleaning step: not to be answered.
-    pub is_robot: bool,
-    /// When a connection of the user was last known to be open, to the hour; `None` = never.
-    pub last_connected: Option<Timestamp>,
-    /// Triggers that are told once and have gone off, and when, by name.
-    pub fired_once: Vec<(String, Timestamp)>,
-    /// All of the user's events by time; at one moment, by arrival.
-    pub events: Vec<Event>,
-    /// The server's defaults where the user said nothing.
-    pub preferences: Preferences,
-    /// The latest word on each purpose of consent; none where nothing was said.
-    pub consents: Vec<(String, bool)>,
-    /// What waits and has not expired, the earliest first.
-    pub held: Vec<HeldRow>,
-    /// Largest offset of the stream; 0 = nothing sent yet.
-    pub last_offset: i64,
-    /// The newest messages of the stream, whatever has become of them, by offset.
-    pub tail: Vec<StoredNotification>,
-    /// Offset after which `tail` is complete: a resume from before it can't be.
-    pub floor: i64,
-    /// Sent in the last 7 days, oldest first.
-    pub recent: Vec<RecentSend>,
-}
 
 /// The states of the users that exist, in the order asked for. At most ten queries, whatever the number of users.
 pub fn load_states(
     conn: &mut PgConnection,
     users: &[UserId],
     now: Timestamp,
-) -> Result<Vec<UserState>, StoreError> {
+) -> Result<Vec<StoredUser>, StoreError> {
     let ids: Vec<i32> = users.iter().map(|user| user.to_sql()).collect();
     let mut states = known_users(conn, &ids)?;
     for (user, event) in events(conn, &ids)? {
@@ -134,17 +74,17 @@ pub fn load_states(
 /// What was sent lately is in the tails already, but for users who got more than memory holds: those are read again.
 fn recent_from_tails(
     conn: &mut PgConnection,
-    states: &mut HashMap<UserId, UserState>,
+    states: &mut HashMap<UserId, StoredUser>,
     since: Timestamp,
 ) -> Result<(), StoreError> {
-    let is_cut = |state: &UserState| {
+    let is_cut = |state: &StoredUser| {
         state.tail.len() >= notifications::TAIL
             && state.tail.first().is_some_and(|oldest| oldest.created_at >= since)
     };
-    let (cut, whole): (Vec<&UserState>, Vec<&UserState>) = states.values().partition(|state| is_cut(state));
-    let ids = |states: &[&UserState]| states.iter().map(|state| state.user.to_sql()).collect::<Vec<i32>>();
+    let (cut, whole): (Vec<&StoredUser>, Vec<&StoredUser>) = states.values().partition(|state| is_cut(state));
+    let ids = |states: &[&StoredUser]| states.iter().map(|state| state.user.to_sql()).collect::<Vec<i32>>();
     let (cut, whole) = (ids(&cut), ids(&whole));
-    let sent: HashMap<Uuid, SentAs> = sent_as(conn, &whole, since)?.into_iter().collect();
+    let mut sent: HashMap<Uuid, SentAs> = sent_as(conn, &whole, since)?.into_iter().collect();
     let mut outcomes: HashMap<Uuid, Vec<i16>> = HashMap::new();
     for (id, outcome) in outcomes_since(conn, &whole, since)? {
         outcomes.entry(id).or_default().push(outcome);
@@ -152,7 +92,12 @@ fn recent_from_tails(
     for user in &whole {
         if let Some(state) = states.get_mut(&UserId::from_sql(*user)) {
             let recent = state.tail.iter().filter(|one| one.created_at >= since);
-            state.recent = recent.map(|one| recent_send(one, &sent, &mut outcomes)).collect();
+            state.recent = recent
+                .map(|one| {
+                    let id = &one.notification_id.0;
+                    RecentSend::new(one, sent.remove(id), outcomes.remove(id).unwrap_or_default())
+                })
+                .collect();
         }
     }
     if cut.is_empty() {
@@ -164,38 +109,6 @@ fn recent_from_tails(
         }
     }
     Ok(())
-}
-
-/// Campaign, channel, occasion, and whether caps count it.
-type SentAs = (String, String, Option<i64>, bool);
-
-fn recent_send(
-    one: &StoredNotification,
-    sent: &HashMap<Uuid, SentAs>,
-    outcomes: &mut HashMap<Uuid, Vec<i16>>,
-) -> RecentSend {
-    let by_shop = one.trigger == "api";
-    let (campaign, channel, dedupe_key, counted) =
-        sent.get(&one.notification_id.0).cloned().unwrap_or_else(|| {
-            let campaign = if by_shop { &one.kind } else { &one.trigger };
-            (campaign.clone(), "socket".to_owned(), None, one.priority != Priority::Transactional)
-        });
-    let mut outcomes = outcomes.remove(&one.notification_id.0).unwrap_or_default();
-    outcomes.sort_unstable();
-    RecentSend {
-        notification_id: one.notification_id,
-        at: one.created_at,
-        category: one.category.clone(),
-        trigger: one.trigger.clone(),
-        items: one.items.clone(),
-        campaign,
-        channel,
-        expires_at: one.taken_back_at.map_or(one.expires_at, |at| one.expires_at.min(at)),
-        given: one.given || one.seen || one.read,
-        dedupe_key,
-        passes_caps: !counted,
-        outcomes,
-    }
 }
 
 /// How messages were decided; the shop's own have no such row.
@@ -215,7 +128,9 @@ fn sent_as(
     .bind::<Timestamptz, _>(to_pg(since))
     .bind::<BigInt, _>(MOST_RECENT)
     .load::<(Uuid, String, String, Option<i64>, bool)>(conn)?;
-    let row = |(id, campaign, channel, dedupe_key, counted)| (id, (campaign, channel, dedupe_key, counted));
+    let row = |(id, campaign, channel, dedupe_key, counted)| {
+        (id, SentAs { campaign, channel, dedupe_key, counted })
+    };
     Ok(rows.into_iter().map(row).collect())
 }
 
@@ -237,7 +152,7 @@ fn outcomes_since(
 
 type KnownUser = (i32, String, bool, Option<PgTimestamp>, Vec<String>, Vec<PgTimestamp>);
 
-fn known_users(conn: &mut PgConnection, ids: &[i32]) -> Result<HashMap<UserId, UserState>, StoreError> {
+fn known_users(conn: &mut PgConnection, ids: &[i32]) -> Result<HashMap<UserId, StoredUser>, StoreError> {
     type Columns = (Integer, Text, Bool, Nullable<Timestamptz>, Array<Text>, Array<Timestamptz>);
     let rows = sql::<Columns>(
         "SELECT u.user_id, u.external_id, u.is_robot, u.last_connected_at, \
@@ -250,7 +165,7 @@ fn known_users(conn: &mut PgConnection, ids: &[i32]) -> Result<HashMap<UserId, U
     rows.into_iter()
         .map(|(id, text, is_robot, last_connected, fired, fired_at)| {
             let user = UserId::from_sql(id);
-            let state = UserState {
+            let state = StoredUser {
                 user,
                 external_id: external_id("users", &text)?,
                 is_robot,

@@ -12,7 +12,7 @@ use super::schema::users;
 use super::sql::sql;
 use crate::base::{ExternalId, Timestamp, UserId};
 
-pub use super::user_states::{RecentSend, UserState, load_states};
+pub use super::user_states::load_states;
 
 /// A user as a list shows one.
 #[derive(Clone, Debug, PartialEq)]
