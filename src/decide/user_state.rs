@@ -295,6 +295,11 @@ impl UserState {
         self.deferred.iter().any(|deferred| deferred.id == id)
     }
 
+    /// The earliest moment at which a deferred trigger is decided again.
+    pub fn next_release(&self) -> Option<Timestamp> {
+        self.deferred.iter().map(|deferred| deferred.until).min()
+    }
+
     /// The segment by the current model.
     pub(super) fn place(&mut self, world: &World<'_>) {
         self.segment = world.models.segment(&self.profile.features(world.now));

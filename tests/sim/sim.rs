@@ -1,0 +1,449 @@
+//! One history: users, two servers, a store, devices and a clock. Everything happens on one thread under virtual time, so that
+//! the same seed and steps always lead to the same end.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::sync::Arc;
+
+use tidings::base::{ConnectionId, ExternalId, ItemId, NotificationId, Timestamp};
+use tidings::catalogue::Catalogue;
+use tidings::config::Config;
+use tidings::decide::World;
+use tidings::feedback::learner::Learner;
+use tidings::recommend::ModelSet;
+use tidings::recommend::live::NothingRecent;
+
+use crate::devices::{DEVICES, Device};
+use crate::faults::Fault;
+use crate::journal::{Journal, Reply};
+use crate::notifier::Notifier;
+use crate::setting::{self, Active, SETTING};
+use crate::shadow::{Property, Shadow, Violation};
+use crate::shell::Actor;
+use crate::steps::Step;
+use crate::store::{Store, uuid_of};
+
+/// Incarnation of all streams; the database keeps it.
+pub const EPOCH: &str = "e";
+
+/// Something that will happen on its own.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A timer of an actor; the number tells it from those before.
+    Timer {
+        instance: u64,
+        timer: u64,
+    },
+    /// Housekeeping of an actor.
+    Tick {
+        instance: u64,
+    },
+    /// An actor was read.
+    Read {
+        instance: u64,
+    },
+    /// An actor that is out of the registry ends.
+    Stop {
+        instance: u64,
+    },
+    /// An actor that was started for messages looks whether it is done.
+    Finish {
+        instance: u64,
+    },
+    CommitBegins,
+    CommitEnds,
+    /// An answer of the journal that comes late.
+    Reply {
+        reply: Reply,
+        stored: bool,
+    },
+    /// The notifier works.
+    Round,
+    /// Absent users are looked after.
+    LookAfter,
+    /// The push outbox is looked at.
+    Push,
+    /// A push service has taken a message.
+    PushTaken {
+        notification: NotificationId,
+        user: usize,
+        device: usize,
+    },
+    /// What became of a push is recorded.
+    PushEnds {
+        notification: NotificationId,
+        user: usize,
+        device: usize,
+        taken: bool,
+        gone: bool,
+    },
+    /// Users left behind by an earlier server are looked for.
+    Sweep,
+}
+
+#[derive(Debug)]
+struct Scheduled {
+    at: i64,
+    order: u64,
+    server: usize,
+    life: u64,
+    event: Event,
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        self.order == other.order
+    }
+}
+impl Eq for Scheduled {}
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+/// One server process.
+pub struct Server {
+    pub is_alive: bool,
+    /// Counts starts: what was scheduled before the last one is void.
+    pub life: u64,
+    pub actors: BTreeMap<u64, Actor>,
+    pub registry: Vec<Option<u64>>,
+    pub journal: Journal,
+    pub notifier: Notifier,
+    pub learner: Arc<Learner>,
+    /// Hour and messages sent in it.
+    pub budget: (i64, u64),
+    /// Users with a push subscription, as this server knows.
+    pub subscribed: BTreeSet<usize>,
+    /// Deferred triggers of absent users that were woken, and when.
+    pub woken: BTreeMap<uuid::Uuid, i64>,
+    /// When the push outbox is looked at next.
+    pub push_at: Option<i64>,
+    /// The same for absent users.
+    pub look_at: Option<i64>,
+}
+
+impl Server {
+    fn new(users: usize) -> Self {
+        Self {
+            is_alive: false,
+            life: 0,
+            actors: BTreeMap::new(),
+            registry: vec![None; users],
+            journal: Journal::default(),
+            notifier: Notifier::default(),
+            learner: Arc::default(),
+            budget: (0, 0),
+            subscribed: BTreeSet::new(),
+            woken: BTreeMap::new(),
+            push_at: None,
+            look_at: None,
+        }
+    }
+}
+
+/// What a history did, to show that it did something.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    pub steps: u64,
+    pub transitions: u64,
+    pub decisions: u64,
+    pub messages: u64,
+    pub accepted: u64,
+    pub shown: u64,
+    pub reloads: u64,
+    pub replayed: u64,
+}
+
+pub struct Sim {
+    pub fault: Option<Fault>,
+    pub seed: u64,
+    /// Monotonic time, microseconds.
+    pub mono: i64,
+    /// The wall clock is ahead of it by this.
+    pub skew: i64,
+    queue: BinaryHeap<Reverse<Scheduled>>,
+    order: u64,
+    pub store: Store,
+    pub servers: [Server; 2],
+    pub names: Vec<ExternalId>,
+    pub devices: Vec<Device>,
+    /// Device of each connection.
+    pub connections: BTreeMap<u64, usize>,
+    pub active: usize,
+    pub catalogue: Arc<Catalogue>,
+    pub models: usize,
+    /// Transitions when the clock was set last.
+    pub jumped: u64,
+    /// The latest moment that the clock has shown.
+    pub latest: Timestamp,
+    /// Between two ticks of an actor at the moment, microseconds: longer while much time passes.
+    pub tick: i64,
+    numbers: BTreeMap<&'static str, u64>,
+    pub full: BTreeSet<usize>,
+    pub slow_reads: std::collections::VecDeque<u16>,
+    pub rounds: std::collections::VecDeque<crate::notifier::RoundFate>,
+    pub push_fates: std::collections::VecDeque<crate::push::PushFate>,
+    pub shadow: Shadow,
+    pub violation: Option<Violation>,
+    pub tally: Tally,
+}
+
+/// What one transition may read, kept alive beside the state that is changed.
+pub struct Parts {
+    pub active: &'static Active,
+    pub catalogue: Arc<Catalogue>,
+    pub models: Arc<ModelSet>,
+    pub learner: Arc<Learner>,
+    pub now: Timestamp,
+    pub draw: u64,
+    pub sent_this_hour: u64,
+    pub is_subscribed: bool,
+}
+
+impl Parts {
+    pub fn world(&self) -> World<'_> {
+        World {
+            now: self.now,
+            draw: self.draw,
+            config: &SETTING.config,
+            definitions: &self.active.definitions,
+            catalogue: &self.catalogue,
+            models: &self.models,
+            experiment_models: &SETTING.experiment_models,
+            recent: &NothingRecent,
+            learner: &self.learner,
+            corrections: &SETTING.corrections,
+            sent_this_hour: self.sent_this_hour,
+            is_subscribed: self.is_subscribed,
+        }
+    }
+}
+
+impl Sim {
+    pub fn new(seed: u64, fault: Option<Fault>) -> Self {
+        let n_users = 1 + (seed % 3) as usize;
+        let first = 1 + (seed / 3 % 60) as i64 * 7;
+        let names: Vec<ExternalId> =
+            (0..n_users as i64).map(|user| ExternalId::Integer(first + user)).collect();
+        let skew = setting::begin(seed).0;
+        let devices = (0..n_users * DEVICES).map(|device| Device::new(device / DEVICES)).collect();
+        let mut sim = Self {
+            fault,
+            seed,
+            mono: 0,
+            skew,
+            queue: BinaryHeap::new(),
+            order: 0,
+            store: Store::new(names.clone(), fault),
+            servers: [Server::new(n_users), Server::new(n_users)],
+            devices,
+            connections: BTreeMap::new(),
+            active: (seed / 5) as usize % setting::DEFINITIONS,
+            catalogue: Arc::clone(&SETTING.catalogue),
+            models: 0,
+            jumped: 0,
+            latest: Timestamp(skew),
+            tick: 30_000_000,
+            numbers: BTreeMap::new(),
+            full: BTreeSet::new(),
+            slow_reads: Default::default(),
+            rounds: Default::default(),
+            push_fates: Default::default(),
+            shadow: Shadow::new(&names, Arc::clone(&SETTING.catalogue)),
+            violation: None,
+            tally: Tally::default(),
+            names,
+        };
+        sim.start(0);
+        sim
+    }
+
+    pub fn config(&self) -> &'static Config {
+        &SETTING.config
+    }
+
+    pub fn now(&self) -> Timestamp {
+        Timestamp(self.mono + self.skew)
+    }
+
+    /// The latest moment that the clock has shown.
+    pub fn latest(&self) -> Timestamp {
+        self.latest.max(self.now())
+    }
+
+    /// Sets the clock.
+    pub fn jump(&mut self, ms: i64) {
+        self.latest = self.latest();
+        self.skew += ms * 1_000;
+        self.jumped = self.tally.transitions;
+    }
+
+    /// The clock that decisions of the shell read.
+    fn clock(&self) -> Timestamp {
+        let now = self.now();
+        if self.fault == Some(Fault::ClockKeepsOldOffset) {
+            // A day and a half after the beginning, which lies some hours before a change.
+            return if self.mono > 6 * 3_600_000_000 { Timestamp(now.0 - 3_600_000_000) } else { now };
+        }
+        now
+    }
+
+    /// The next number of a kind.
+    pub fn number(&mut self, kind: &'static str) -> u64 {
+        let next = self.numbers.entry(kind).or_default();
+        *next += 1;
+        *next
+    }
+
+    pub fn uuid(&mut self, kind: &'static str) -> uuid::Uuid {
+        let number = self.number(kind);
+        uuid_of(kind, number)
+    }
+
+    pub fn connection(&mut self) -> ConnectionId {
+        ConnectionId(self.number("connection"))
+    }
+
+    /// The server that holds the lease, if it runs.
+    pub fn holder(&self) -> Option<usize> {
+        let holder = self.store.holder;
+        self.servers[holder].is_alive.then_some(holder)
+    }
+
+    pub fn fail(&mut self, property: Property, text: impl Into<String>) {
+        if self.violation.is_none() {
+            self.violation = Some(Violation { property, text: text.into() });
+        }
+    }
+
+    pub fn schedule_for(&mut self, server: usize, at: i64, event: Event) {
+        self.order += 1;
+        let life = self.servers[server].life;
+        self.queue.push(Reverse(Scheduled { at, order: self.order, server, life, event }));
+    }
+
+    /// Lets time pass and whatever is due happen.
+    pub fn pass(&mut self, ms: u64) {
+        let end = self.mono + ms as i64 * 1_000;
+        self.tick = (ms as i64 * 1_000 / 12).max(30_000_000);
+        while self.violation.is_none() && self.queue.peek().is_some_and(|next| next.0.at <= end) {
+            let Some(Reverse(next)) = self.queue.pop() else { break };
+            self.mono = self.mono.max(next.at);
+            if self.servers[next.server].life == next.life && self.servers[next.server].is_alive {
+                self.happen(next.server, next.event);
+                self.check_after_event();
+            }
+        }
+        self.mono = end;
+        self.tick = 30_000_000;
+    }
+
+    fn happen(&mut self, server: usize, event: Event) {
+        match event {
+            Event::Timer { instance, timer } => self.timer(server, instance, timer),
+            Event::Tick { instance } => self.tick_actor(server, instance),
+            Event::Read { instance } => self.was_read(server, instance),
+            Event::Stop { instance } => self.stop_actor(server, instance),
+            Event::Finish { instance } => self.finish_if_done(server, instance),
+            Event::CommitBegins => self.commit_begins(server),
+            Event::CommitEnds => self.commit_ends(server),
+            Event::Reply { reply, stored } => self.reply(server, reply, stored),
+            Event::Round => self.round(server),
+            Event::LookAfter => self.look_after(server),
+            Event::Push => self.push(server),
+            Event::PushTaken { notification, user, device } => self.push_taken(notification, user, device),
+            Event::PushEnds { notification, user, device, taken, gone } => {
+                self.push_ends(server, notification, user, device, taken, gone);
+            }
+            Event::Sweep => self.sweep(server),
+        }
+    }
+
+    /// A server starts from what the store holds.
+    pub fn start(&mut self, server: usize) {
+        let users = self.names.len();
+        let life = self.servers[server].life + 1;
+        let subscribed =
+            (0..users).filter(|user| !self.store.users[*user].subscriptions.is_empty()).collect();
+        self.servers[server] = Server { is_alive: true, life, subscribed, ..Server::new(users) };
+        self.release_claims();
+        let grace = self.config().webpush.grace_ms as i64 * 1_000;
+        self.schedule_for(server, self.mono + grace, Event::Sweep);
+        self.wake_notifier(server, 0);
+        self.wake_pusher(server);
+        self.schedule_look(server);
+    }
+
+    /// A server dies: memory and connections are gone.
+    pub fn crash(&mut self, server: usize) {
+        if !self.servers[server].is_alive {
+            return;
+        }
+        self.servers[server].is_alive = false;
+        self.servers[server].life += 1;
+        let actors = std::mem::take(&mut self.servers[server].actors);
+        for actor in actors.values() {
+            self.shadow.forgotten(actor.user, server, &self.store);
+        }
+        self.lose_pages(server);
+    }
+
+    /// Another server takes the lease; the one before goes on until it learns of it.
+    pub fn move_lease(&mut self) {
+        let other = 1 - self.store.holder;
+        self.crash(other);
+        self.store.holder = other;
+        self.start(other);
+    }
+
+    /// The server that has lost the lease learns of it, and ends.
+    pub fn notice_loss(&mut self) {
+        let loser = 1 - self.store.holder;
+        self.crash(loser);
+    }
+
+    pub fn parts(&mut self, server: usize, user: usize) -> Parts {
+        let number = self.number("draw");
+        let now = self.clock();
+        let hour = now.0.div_euclid(3_600_000_000);
+        let budget = self.servers[server].budget;
+        Parts {
+            active: &SETTING.active[self.active],
+            catalogue: Arc::clone(&self.catalogue),
+            models: Arc::clone(&SETTING.models[self.models]),
+            learner: Arc::clone(&self.servers[server].learner),
+            now,
+            draw: (self.seed << 24) ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            sent_this_hour: if budget.0 == hour { budget.1 } else { 0 },
+            is_subscribed: self.servers[server].subscribed.contains(&user),
+        }
+    }
+
+    /// What the record of a decision names, as the store of versions has it.
+    pub fn recorded(&self, parts: &Parts) -> Parts {
+        Parts {
+            catalogue: self.shadow.catalogue(parts.catalogue.version()),
+            models: Arc::clone(&parts.models),
+            learner: Arc::clone(&parts.learner),
+            ..*parts
+        }
+    }
+
+    pub fn item(number: u8) -> ItemId {
+        ItemId(u32::from(number) % setting::ITEMS)
+    }
+
+    /// Carries out one step, then checks.
+    pub fn step(&mut self, step: &Step) {
+        self.tally.steps += 1;
+        self.apply(step);
+        self.check_after_step();
+    }
+}
