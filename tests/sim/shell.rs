@@ -18,6 +18,8 @@ const READS: i64 = 2_000;
 /// An actor that was started for messages waits this long for more.
 const ABSENT_LINGER: i64 = 50_000;
 const STOPS: i64 = 100_000;
+/// Transitions of a whole history; one has some hundreds.
+const MOST_TRANSITIONS: u64 = 20_000;
 
 pub enum State {
     /// `before`: the old state of a reload, which still answers clients.
@@ -175,7 +177,14 @@ impl Sim {
         let mut before = state.clone();
         let effects = state.on(input.clone(), &parts.world());
         self.tally.transitions += 1;
-        let (number, now) = (self.tally.transitions, self.now());
+        let (number, now) = (self.tally.transitions, parts.now);
+        if number > MOST_TRANSITIONS {
+            let due = state.next_release();
+            let text = format!(
+                "the last of {number} transitions at {now}: {input:?}, next release {due:?}, {effects:?}"
+            );
+            self.fail(Property::Loop, text);
+        }
         let decides =
             |effect: &Effect| matches!(effect, Effect::Record(Record::Decision(_)) | Effect::Store(_));
         if effects.iter().any(decides) || parts.draw.is_multiple_of(4) {

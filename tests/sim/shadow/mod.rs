@@ -160,8 +160,8 @@ impl Sim {
         if server == self.store.holder {
             self.check_placed(user, effects, parts);
             self.check_ephemeral(server, user, input, effects, parts);
+            self.check_rates(user, input, effects);
         }
-        self.check_rates(user, input, effects);
     }
 
     pub fn check_after_event(&mut self) {

@@ -80,10 +80,8 @@ impl Sim {
             let fires = actor.timer.map(|(_, at)| at);
             let latest = mono + (due.0 - now.0).max(1_000_000) + LATE;
             let rates = &mut self.shadow.users[user].rates;
-            if due > now {
-                rates.due_since = None;
-            }
-            let since = *rates.due_since.get_or_insert(mono);
+            let since = if due > now { mono } else { rates.due_since.unwrap_or(mono) };
+            rates.due_since = (due <= now).then_some(since);
             if fires.is_none_or(|at| at > latest) {
                 let fires = fires.map(|at| at - mono);
                 let text = format!("deferred until {due}, at {now} the timer fires in {fires:?} µs");
