@@ -30,6 +30,8 @@ pub struct Page {
     pub complete_after: Option<i64>,
     /// Position at the login.
     resumed: Option<i64>,
+    /// A minimal client: what it missed comes after the answer to its login.
+    is_bare: bool,
     /// Largest offset received live; frames that were missed come before.
     last_offset: i64,
     pub received: BTreeMap<NotificationId, i64>,
@@ -108,6 +110,7 @@ impl Sim {
             welcomed: false,
             complete_after: None,
             resumed: position,
+            is_bare: bare,
             last_offset: 0,
             received: BTreeMap::new(),
             withdrawn: BTreeSet::new(),
@@ -225,7 +228,8 @@ impl Sim {
         if let Some(offset) = number(frame, "\"offset\":") {
             // The answer to a login may be the one of a minute ago, and what a minimal client missed comes after it.
             let is_known = page.received.insert(id, offset).is_some();
-            let in_order = offset > page.last_offset || is_answer || is_known;
+            let is_caught_up = page.is_bare && page.complete_after.is_none_or(|after| offset <= after);
+            let in_order = offset > page.last_offset || is_answer || is_known || is_caught_up;
             let last = page.last_offset;
             if !is_answer {
                 page.last_offset = last.max(offset);

@@ -62,14 +62,23 @@ pub enum Reply {
 #[derive(Clone, Debug)]
 pub enum Entry {
     Record(Record),
-    Decision { row: Box<DecisionRow>, message: Option<Box<NewNotification>>, reply: Option<Reply> },
-    Message { message: Box<NewNotification>, reply: Reply },
+    Decision {
+        row: Box<DecisionRow>,
+        message: Option<Box<NewNotification>>,
+        /// Deferred triggers that end with it.
+        releases: Vec<Uuid>,
+        reply: Option<Reply>,
+    },
+    Message {
+        message: Box<NewNotification>,
+        reply: Reply,
+    },
 }
 
 impl Entry {
     pub fn of(record: Record) -> Self {
         match record {
-            Record::Decision(row) => Self::Decision { row, message: None, reply: None },
+            Record::Decision(row, releases) => Self::Decision { row, message: None, releases, reply: None },
             record => Self::Record(record),
         }
     }
@@ -99,7 +108,7 @@ impl Entry {
     /// Deferred triggers that it resolves.
     pub fn releases(&self) -> &[Uuid] {
         match self {
-            Self::Record(Record::Release(ids)) => ids,
+            Self::Decision { releases, .. } => releases,
             _ => &[],
         }
     }
@@ -116,14 +125,9 @@ impl Entry {
         match self {
             Self::Decision { reply, .. } => reply.is_some(),
             Self::Message { .. } => true,
-            Self::Record(record) => !matches!(
+            Self::Record(record) => matches!(
                 record,
-                Record::Acknowledged(_)
-                    | Record::Mark(_)
-                    | Record::Robot(_)
-                    | Record::Release(_)
-                    | Record::Connected(..)
-                    | Record::FiredOnce(_)
+                Record::Feedback(_) | Record::Preferences(..) | Record::Defer(_) | Record::HandOver(_)
             ),
         }
     }
@@ -261,8 +265,7 @@ impl Sim {
     /// After a temporary error nobody knows what was stored.
     fn commit_failed(&mut self, server: usize, group: Vec<Entry>) {
         if self.fault == Some(Fault::ReleasesFailedCommits) {
-            let now = self.now();
-            group.iter().for_each(|entry| self.store.release(entry.releases(), now));
+            group.iter().for_each(|entry| self.store.release(entry.releases()));
         }
         let at = self.mono + RETRY_PAUSE * 1_000;
         let journal = &mut self.servers[server].journal;

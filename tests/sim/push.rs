@@ -9,6 +9,7 @@ use tidings::decide::record::{HandOver, Record};
 
 use crate::journal::Entry;
 use crate::sim::{Event, Sim};
+use crate::store::uuid_of;
 
 /// A claim outlives the longest request.
 const LEASE: Millis = Millis(70_000);
@@ -18,6 +19,8 @@ const TAKES: i64 = 20_000;
 const LATER: Millis = Millis(30_000);
 /// Absent users are looked after this often, microseconds.
 const LOOK: i64 = 2_000_000;
+/// Deferred triggers that have expired are looked for this often.
+const UPKEEP: i64 = 3_600_000_000;
 /// One that is still there this long after its user was woken: once more.
 const AGAIN: i64 = 60_000_000;
 
@@ -203,6 +206,16 @@ impl Sim {
                 let instance = self.get_or_start(server, user);
                 self.happened(server, instance, Input::DueInStore(held_id));
             }
+        }
+        if mono - self.upkept >= UPKEEP {
+            self.upkept = mono;
+            let mut number = self.number("expired") << 20;
+            let id = || {
+                number += 1;
+                uuid_of("expired", number)
+            };
+            let ended = self.store.expire_deferred(now, id);
+            self.shadow.expired(&ended);
         }
         self.schedule_look(server);
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use tidings::base::{ItemId, Millis, NotificationId, Timestamp};
-use tidings::catalogue::Item;
+use tidings::catalogue::{Currency, Item, PricePoint};
 use tidings::decide::record::{HeldRow, Mark};
 use tidings::decide::{Announcement, Input};
 use tidings::deliver::inbound::{MuteOf, MuteWish};
@@ -12,7 +12,7 @@ use tidings::deliver::{self, Inbound, frames};
 use tidings::event::{Event, EventKind};
 use tidings::notify::message::{Encoded, Message};
 use tidings::notify::policy::{Mute, Muted, PreferenceDocument, Purpose, Settings, SettingsDocument};
-use tidings::notify::triggers::{Change, Condition};
+use tidings::notify::triggers::Change;
 use tidings::notify::{Channel, Priority};
 
 use crate::devices::DEVICES;
@@ -222,6 +222,7 @@ impl Sim {
         let mark = if same { number.saturating_sub(1) } else { number };
         let now = self.now();
         let row = HeldRow {
+            call: None,
             held_id: self.uuid("held"),
             user: self.store.users[user].user,
             trigger: name.to_owned(),
@@ -243,7 +244,7 @@ impl Sim {
     fn withdraw(&mut self, back: u8) {
         let Some(server) = self.holder() else { return };
         let Some((user, id, batch)) = self.shadow.newest_accepted(back) else { return };
-        if self.store.withdraw(user, id) {
+        if self.store.withdraw(user, id, self.now()) {
             self.shadow.withdrawn(id);
             self.tell(server, user, Input::InboxChanged(deliver::Input::Withdrawn(id)));
             return;
@@ -330,6 +331,12 @@ impl Sim {
         };
         let mut catalogue = tidings::catalogue::Catalogue::clone(&self.catalogue);
         let changes = after.as_ref().map(|after| Change::between(before.as_ref(), after)).unwrap_or_default();
+        let now_costs = after.as_ref().and_then(|after| after.price).filter(|costs| *costs != price);
+        if let Some(costs) = now_costs {
+            let currency = Currency::parse("EUR");
+            let point = |since, price| (id, PricePoint { since, price, currency });
+            catalogue.note_prices(&[point(Timestamp(0), price), point(self.now(), costs)]);
+        }
         match after {
             Some(item) => catalogue.upsert(item),
             None => catalogue.remove(id),
@@ -357,14 +364,9 @@ impl Sim {
         let active = &setting::SETTING.active[self.active].definitions;
         let item = change.item();
         for definition in active.triggers.iter() {
-            let price_before = match (&definition.when, change) {
-                (Condition::PriceDrop { percent }, Change::Cheaper { before, after, .. })
-                    if (before - after) * 100.0 >= percent * before =>
-                {
-                    Some(before)
-                }
-                (Condition::BackInStock, Change::BackInStock(_)) => None,
-                _ => continue,
+            let Some(price_before) = definition.concerns_interested(change, &self.catalogue, self.now())
+            else {
+                continue;
             };
             for user in 0..self.names.len() {
                 let rows = &self.store.users[user];
@@ -375,7 +377,11 @@ impl Sim {
                     .events
                     .iter()
                     .any(|event| event.item == Some(item) && event.kind == EventKind::Purchase);
-                if self.servers[server].registry[user].is_some() || !dealt || bought {
+                let waits = rows
+                    .held
+                    .iter()
+                    .any(|row| row.item == Some(item) && row.trigger == definition.name && !row.for_digest);
+                if self.servers[server].registry[user].is_some() || !dealt || bought || waits {
                     continue;
                 }
                 let now = self.now();

@@ -84,6 +84,7 @@ fn row(version: i64, kind: DefinitionKind, name: &str, body: Value) -> StoredDef
         name: name.into(),
         version: 1,
         state: DefinitionState::Active,
+        repeats: None,
         body,
     }
 }

@@ -42,8 +42,8 @@ pub struct Actor {
     pub dead: BTreeSet<ConnectionId>,
     pub tickets: BTreeMap<NotificationId, Ticket>,
     pub waiting_tickets: Vec<Ticket>,
-    /// Number and moment of the running timer.
-    pub timer: Option<(u64, i64)>,
+    /// Number and moment of the running timer, and how often the clock had been set when it was.
+    pub timer: Option<(u64, i64, u64)>,
     timers: u64,
     /// Number of its last transition.
     pub transitions: u64,
@@ -75,7 +75,7 @@ impl Actor {
 /// A decision's features, which are not a number where nothing is known.
 fn features(effect: &mut Effect) -> Option<&mut Vec<f32>> {
     let row = match effect {
-        Effect::Record(Record::Decision(row)) | Effect::SettleWith(_, row) => Some(row),
+        Effect::Record(Record::Decision(row, _)) | Effect::SettleWith(_, row) => Some(row),
         Effect::Store(outgoing) => outgoing.decision.as_mut(),
         _ => None,
     };
@@ -186,7 +186,7 @@ impl Sim {
             self.fail(Property::Loop, text);
         }
         let decides =
-            |effect: &Effect| matches!(effect, Effect::Record(Record::Decision(_)) | Effect::Store(_));
+            |effect: &Effect| matches!(effect, Effect::Record(Record::Decision(..)) | Effect::Store(_));
         if effects.iter().any(decides) || parts.draw.is_multiple_of(4) {
             let again = before.on(input.clone(), &self.recorded(&parts).world());
             self.tally.replayed += 1;
@@ -213,12 +213,15 @@ impl Sim {
                 Effect::Record(record) => self.journal(server, Entry::of(record)),
                 Effect::Store(outgoing) => {
                     let reply = Reply::Offset { instance, offset: outgoing.offset };
-                    let message = outgoing.notification;
+                    let (message, releases) = (outgoing.notification, outgoing.releases);
                     self.tally.messages += 1;
                     self.journal(
                         server,
                         match outgoing.decision {
-                            Some(row) => Entry::Decision { row, message: Some(message), reply: Some(reply) },
+                            Some(row) => {
+                                let (message, reply) = (Some(message), Some(reply));
+                                Entry::Decision { row, message, releases, reply }
+                            }
                             None => Entry::Message { message, reply },
                         },
                     );
@@ -244,7 +247,10 @@ impl Sim {
                 Effect::SettleWith(id, row) => {
                     if let Some(ticket) = self.take_ticket(server, instance, id) {
                         let reply = Some(Reply::Settle(ticket));
-                        self.journal(server, Entry::Decision { row, message: None, reply });
+                        self.journal(
+                            server,
+                            Entry::Decision { row, message: None, releases: Vec::new(), reply },
+                        );
                     }
                 }
                 Effect::Postpone(id, until) => {
@@ -293,19 +299,20 @@ impl Sim {
     fn set_timer(&mut self, server: usize, instance: u64, at: Option<Timestamp>) {
         let lost = self.fault == Some(Fault::LosesTimers) && self.number("timer").is_multiple_of(2);
         let late = if self.fault == Some(Fault::TimersAreLate) { 60_000_000 } else { 0 };
-        let (now, mono) = (self.now(), self.mono);
+        let (now, mono, jumps) = (self.now(), self.mono, self.jumps);
         let Some(actor) = self.actor(server, instance) else { return };
         actor.timers += 1;
         let number = actor.timers;
-        actor.timer = at.filter(|_| !lost).map(|at| (number, mono + (at.0 - now.0).max(0) + 1_000 + late));
-        if let Some((timer, due)) = actor.timer {
+        let due = |at: Timestamp| mono + (at.0 - now.0).max(0) + 1_000 + late;
+        actor.timer = at.filter(|_| !lost).map(|at| (number, due(at), jumps));
+        if let Some((timer, due, _)) = actor.timer {
             self.schedule_for(server, due, Event::Timer { instance, timer });
         }
     }
 
     pub fn timer(&mut self, server: usize, instance: u64, number: u64) {
         let Some(actor) = self.actor(server, instance) else { return };
-        if actor.timer.is_some_and(|(running, _)| running == number) {
+        if actor.timer.is_some_and(|(running, ..)| running == number) {
             actor.timer = None;
             self.take(server, instance, Input::Due);
         }

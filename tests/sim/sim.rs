@@ -79,6 +79,8 @@ pub enum Event {
     },
     /// Users left behind by an earlier server are looked for.
     Sweep,
+    /// A server that has lost the lease asks for it.
+    ChecksLease,
 }
 
 #[derive(Debug)]
@@ -179,10 +181,13 @@ pub struct Sim {
     pub active: usize,
     pub catalogue: Arc<Catalogue>,
     pub models: usize,
-    /// Transitions when the clock was set last.
+    /// Transitions when the clock was set last, and how often it was.
     pub jumped: u64,
+    pub jumps: u64,
     /// The latest moment that the clock has shown.
     pub latest: Timestamp,
+    /// When expired deferred triggers were looked for last.
+    pub upkept: i64,
     /// Between two ticks of an actor at the moment, microseconds: longer while much time passes.
     pub tick: i64,
     numbers: BTreeMap<&'static str, u64>,
@@ -249,7 +254,9 @@ impl Sim {
             catalogue: Arc::clone(&SETTING.catalogue),
             models: 0,
             jumped: 0,
+            jumps: 0,
             latest: Timestamp(skew),
+            upkept: 0,
             tick: 30_000_000,
             numbers: BTreeMap::new(),
             full: BTreeSet::new(),
@@ -283,6 +290,7 @@ impl Sim {
         self.latest = self.latest();
         self.skew += ms * 1_000;
         self.jumped = self.tally.transitions;
+        self.jumps += 1;
     }
 
     /// The clock that decisions of the shell read.
@@ -363,6 +371,7 @@ impl Sim {
                 self.push_ends(server, notification, user, device, taken, gone);
             }
             Event::Sweep => self.sweep(server),
+            Event::ChecksLease => self.notice_loss(),
         }
     }
 
@@ -397,10 +406,13 @@ impl Sim {
 
     /// Another server takes the lease; the one before goes on until it learns of it.
     pub fn move_lease(&mut self) {
-        let other = 1 - self.store.holder;
+        let loser = self.store.holder;
+        let other = 1 - loser;
         self.crash(other);
         self.store.holder = other;
         self.start(other);
+        // It may be cut off from the database for a while before it can ask.
+        self.schedule_for(loser, self.mono + 10_000_000, Event::ChecksLease);
     }
 
     /// The server that has lost the lease learns of it, and ends.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use tidings::base::{EventKey, ExternalId, NotificationId, Timestamp, UserId};
+use tidings::base::{EventKey, ExternalId, Millis, NotificationId, Timestamp, UserId};
 use tidings::catalogue::Catalogue;
 use tidings::decide::record::{DecisionRow, FeedbackRow, HandOver, HeldRow, Mark, NewNotification, Record};
 use tidings::decide::{Loaded, MAX_DEFERRED_READ, RecentSend, SentAs, StoredNotification, StoredUser};
@@ -26,6 +26,8 @@ pub struct MessageRow {
     pub read: bool,
     pub given: bool,
     pub withdrawn: bool,
+    /// When the shop took it back.
+    pub taken_back_at: Option<Timestamp>,
     /// Its commit went unanswered.
     pub unconfirmed: bool,
 }
@@ -191,9 +193,9 @@ impl Store {
                 self.put_held(row);
             }
         }
+        entries.iter().for_each(|entry| self.release(entry.releases()));
         for record in records() {
             match record {
-                Record::Release(ids) => self.release(ids, now),
                 Record::Robot(user) => self.of(*user).is_robot = true,
                 Record::Connected(user, at) => {
                     let rows = self.of(*user);
@@ -236,6 +238,7 @@ impl Store {
             read: false,
             given: message.channel == Channel::Socket,
             withdrawn: false,
+            taken_back_at: None,
             unconfirmed,
         });
         rows.messages.sort_by_key(|row| row.message.offset);
@@ -314,9 +317,12 @@ impl Store {
     }
 
     /// Takes a message back; false where none is stored, or it was taken back before.
-    pub fn withdraw(&mut self, user: usize, id: NotificationId) -> bool {
+    pub fn withdraw(&mut self, user: usize, id: NotificationId, at: Timestamp) -> bool {
         let row = self.users[user].messages.iter_mut().find(|row| row.message.notification_id == id);
-        row.is_some_and(|row| !std::mem::replace(&mut row.withdrawn, true))
+        row.is_some_and(|row| {
+            row.taken_back_at = Some(at).filter(|_| !row.withdrawn);
+            !std::mem::replace(&mut row.withdrawn, true)
+        })
     }
 
     pub fn put_held(&mut self, row: &HeldRow) {
@@ -327,14 +333,27 @@ impl Store {
         }
     }
 
-    /// Deletes deferred triggers, and whatever expired more than a day ago.
-    pub fn release(&mut self, ids: &[Uuid], now: Timestamp) {
-        if ids.is_empty() {
-            return;
+    /// Deletes deferred triggers.
+    pub fn release(&mut self, ids: &[Uuid]) {
+        for rows in self.users.iter_mut().filter(|_| !ids.is_empty()) {
+            rows.held.retain(|row| !ids.contains(&row.held_id));
         }
+    }
+
+    /// Ends deferred triggers that expired an hour ago with a stored decision; their users did not come in time.
+    pub fn expire_deferred(&mut self, now: Timestamp, mut id: impl FnMut() -> Uuid) -> Vec<(Uuid, Uuid)> {
+        let mut ended = Vec::new();
         for rows in &mut self.users {
-            rows.held.retain(|row| !ids.contains(&row.held_id) && row.expires_at >= now.plus_days(-1.0));
+            let is_over = |row: &HeldRow| row.expires_at < now - Millis::hours(1);
+            let (over, kept) = std::mem::take(&mut rows.held).into_iter().partition(is_over);
+            rows.held = kept;
+            for row in over {
+                let decision = row.expired(id(), now);
+                ended.push((row.held_id, decision.decision_id));
+                rows.decisions.push(decision);
+            }
         }
+        ended
     }
 
     /// A user as a server reads it.
@@ -393,6 +412,7 @@ impl Store {
             seen: row.seen,
             read: row.read,
             withdrawn: row.withdrawn,
+            taken_back_at: row.taken_back_at,
             given: row.given && self.fault != Some(Fault::ForgetsGiven),
         }
     }

@@ -101,32 +101,35 @@ impl Shadow {
         messages.skip(back as usize).next()
     }
 
-    /// A transition that releases deferred triggers says in the same breath what becomes of them.
+    /// Which decision or message is to end which deferred triggers.
     pub fn link(&mut self, effects: &[Effect]) {
-        let mut released: Vec<Uuid> = Vec::new();
-        let mut links = Vec::new();
         for effect in effects {
             match effect {
-                Effect::Record(Record::Release(ids)) => released.extend(ids),
                 Effect::Record(Record::Defer(row)) => self.follow(row),
-                Effect::Record(Record::Decision(row)) => {
-                    links.push((row.trigger.clone(), Link::Decision(row.decision_id)));
+                Effect::Record(Record::Decision(row, releases)) => {
+                    self.ends(releases, Link::Decision(row.decision_id));
                 }
                 Effect::Store(outgoing) => {
-                    let message = &outgoing.notification;
-                    links.push((message.trigger.clone(), Link::Message(message.notification_id)));
+                    self.ends(&outgoing.releases, Link::Message(outgoing.notification.notification_id));
                 }
                 _ => {}
             }
         }
-        if released.is_empty() {
-            return;
+    }
+
+    /// Deferred triggers that ended while their users were away, with the decisions about them.
+    pub fn expired(&mut self, ended: &[(Uuid, Uuid)]) {
+        for (held_id, decision_id) in ended {
+            self.ends(&[*held_id], Link::Decision(*decision_id));
         }
-        for one in &mut self.accepted {
+    }
+
+    fn ends(&mut self, releases: &[Uuid], link: Link) {
+        for one in self.accepted.iter_mut().filter(|_| !releases.is_empty()) {
             if let What::Trigger { ids, .. } = &one.what
-                && released.iter().any(|id| ids.contains(id))
+                && releases.iter().any(|id| ids.contains(id))
             {
-                one.links.extend(links.iter().map(|(_, link)| *link));
+                one.links.push(link);
             }
         }
     }

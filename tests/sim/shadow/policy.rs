@@ -192,7 +192,8 @@ impl Sim {
         let wishes = &shadow.wishes;
         let settings = wishes.document.settings();
         let category = message.category.as_str();
-        let of_profile = !SAID_BY_SHOP.contains(&message.trigger.as_str());
+        // A digest without items tells messages of the shop only.
+        let of_profile = !SAID_BY_SHOP.contains(&message.trigger.as_str()) && !message.items.is_empty();
         let muted = |mute: &Mute| match mute {
             Mute::Kind(name) => name == campaign(message),
             Mute::Item(name) => message.items.iter().any(|item| (item.0 + 100).to_string() == *name),
