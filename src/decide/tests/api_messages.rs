@@ -331,7 +331,10 @@ enum Presence {
     Subscribed,
 }
 
-fn wishes() -> Vec<(&'static str, fn(&mut Settings))> {
+/// A wish by name, and what sets it.
+type Wish = (&'static str, fn(&mut Settings));
+
+fn wishes() -> Vec<Wish> {
     vec![
         ("nothing", |_| {}),
         ("opted out", |settings| settings.opted_out = true),

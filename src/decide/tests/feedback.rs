@@ -152,7 +152,7 @@ fn what_a_message_is_about_is_muted_by_its_id() {
         user.view(105);
         let id = user.price(105, 5.0).message().notification_id;
         let muted = mute(&mut user, json!({"of": of, "notification_id": id}));
-        assert_eq!(user.stored.document.settings().mutes, [expected.clone()]);
+        assert_eq!(user.stored.document.settings().mutes, std::slice::from_ref(&expected));
         assert!(lessons(&muted).iter().any(|lesson| matches!(lesson, Lesson::Left(_))), "{of}: {muted:?}");
         user.price(105, 10.0);
         assert_eq!(user.price(105, 2.0).reason("price_drop"), "muted_subject", "{of}");

@@ -81,7 +81,7 @@ fn a_message_that_was_not_stored_is_offered_again_and_everything_read_again() {
 fn what_was_stored_after_a_message_that_was_not_is_settled_and_shown_after_reading() {
     let mut user = Fixture::connected();
     let [one, two] = ["one", "two"].map(|title| offers(&mut user, title));
-    assert_eq!(user.answer(&one, false).reloads(), false, "the second is still on its way");
+    assert!(!user.answer(&one, false).reloads(), "the second is still on its way");
     let stored = user.answer(&two, true);
     assert!(stored.contains(&Effect::Settle(two.notification.notification_id)) && stored.reloads());
     assert_eq!(stored.shown(1), [] as [&str; 0]);
