@@ -1,1 +1,2 @@
+DROP TABLE broadcast_batches;
 DROP TABLE broadcasts;

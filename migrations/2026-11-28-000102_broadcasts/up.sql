@@ -6,7 +6,6 @@ CREATE TABLE broadcasts (
     audience jsonb NOT NULL,
     message text NOT NULL,
     users integer NOT NULL,
-    batches uuid[] NOT NULL,
     due_at timestamptz NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     changed_at timestamptz NOT NULL DEFAULT now(),
@@ -23,7 +22,16 @@ COMMENT ON COLUMN broadcasts.state IS 'scheduled: waits for due_at; sent: handed
 COMMENT ON COLUMN broadcasts.audience IS 'Object with one of everyone (true), segment (a letter) and users (how many were named).';
 COMMENT ON COLUMN broadcasts.message IS 'JSON as in outbox.message.';
 COMMENT ON COLUMN broadcasts.users IS 'Users it was accepted for; of a segment or everyone 0 until it is sent.';
-COMMENT ON COLUMN broadcasts.batches IS 'Batches of its rows in the outbox; none while a segment or everyone waits, whose users are read at due_at.';
 COMMENT ON COLUMN broadcasts.due_at IS 'Not before this.';
 COMMENT ON COLUMN broadcasts.created_at IS 'When it was accepted.';
 COMMENT ON COLUMN broadcasts.changed_at IS 'Last change of state, words or time.';
+
+CREATE TABLE broadcast_batches (
+    batch uuid PRIMARY KEY,
+    broadcast_id uuid NOT NULL,
+    CONSTRAINT broadcast_batches_broadcast FOREIGN KEY (broadcast_id) REFERENCES broadcasts ON DELETE CASCADE
+);
+CREATE INDEX broadcast_batches_broadcast_id ON broadcast_batches (broadcast_id);
+COMMENT ON TABLE broadcast_batches IS 'Batches of the rows that a broadcast has or had in the outbox; none while a segment or everyone waits, whose users are read at due_at.';
+COMMENT ON COLUMN broadcast_batches.batch IS 'As in outbox.batch; with a user it gives the notification_id.';
+COMMENT ON COLUMN broadcast_batches.broadcast_id IS 'Of which broadcast.';

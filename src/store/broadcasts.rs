@@ -1,4 +1,4 @@
-//! Table `broadcasts`: messages to more than one user, messages that wait for their time, and calls that set triggers off, each under one id. The users of a
+//! Tables `broadcasts` and `broadcast_batches`: messages to more than one user, messages that wait for their time, and calls that set triggers off, each under one id. The users of a
 //! segment or of everyone are read when the message is due; named users are in the outbox from the start.
 
 use std::collections::HashMap;
@@ -150,17 +150,12 @@ fn count(users: usize) -> i32 {
 
 /// Stores new ones.
 pub fn insert(conn: &mut PgConnection, rows: &[Broadcast]) -> Result<(), StoreError> {
-    let batches = |row: &Broadcast| {
-        let texts: Vec<String> = row.batches.iter().map(Uuid::to_string).collect();
-        texts.join(",")
-    };
     if rows.is_empty() {
         return Ok(());
     }
     sql::<()>(
-        "INSERT INTO broadcasts (broadcast_id, call_id, state, audience, message, users, batches, due_at, created_at) \
-         SELECT i, c, s, a, m, u, string_to_array(b, ',')::uuid[], d, t \
-         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?) AS r (i, c, s, a, m, u, b, d, t)",
+        "INSERT INTO broadcasts (broadcast_id, call_id, state, audience, message, users, due_at, created_at) \
+         SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind::<Array<SqlUuid>, _>(column(rows, |row| row.id))
     .bind::<Array<SqlUuid>, _>(column(rows, |row| row.call))
@@ -168,17 +163,32 @@ pub fn insert(conn: &mut PgConnection, rows: &[Broadcast]) -> Result<(), StoreEr
     .bind::<Array<Jsonb>, _>(column(rows, |row| row.to.to_json()))
     .bind::<Array<Text>, _>(column(rows, |row| row.message.as_str()))
     .bind::<Array<Integer>, _>(column(rows, |row| count(row.users)))
-    .bind::<Array<Text>, _>(column(rows, batches))
     .bind::<Array<Timestamptz>, _>(column(rows, |row| to_pg(row.due_at)))
     .bind::<Array<Timestamptz>, _>(column(rows, |row| to_pg(row.created_at)))
     .execute(conn)?;
+    let batches: Vec<(Uuid, Uuid)> =
+        rows.iter().flat_map(|row| row.batches.iter().map(|batch| (*batch, row.id))).collect();
+    insert_batches(conn, &batches)
+}
+
+/// Batches and whose they are.
+fn insert_batches(conn: &mut PgConnection, batches: &[(Uuid, Uuid)]) -> Result<(), StoreError> {
+    if batches.is_empty() {
+        return Ok(());
+    }
+    sql::<()>("INSERT INTO broadcast_batches (batch, broadcast_id) SELECT * FROM unnest(?, ?)")
+        .bind::<Array<SqlUuid>, _>(column(batches, |(batch, _)| *batch))
+        .bind::<Array<SqlUuid>, _>(column(batches, |(_, broadcast)| *broadcast))
+        .execute(conn)?;
     Ok(())
 }
 
 /// The broadcast of that id, or all of the request of that id, by id; locked until the transaction ends.
 pub fn lock(conn: &mut PgConnection, id: Uuid) -> Result<Vec<Broadcast>, StoreError> {
     let rows = sql::<Columns>(
-        "SELECT broadcast_id, call_id, state, audience, message, users, batches, due_at, created_at FROM broadcasts \
+        "SELECT broadcast_id, call_id, state, audience, message, users, \
+         ARRAY(SELECT batch FROM broadcast_batches b WHERE b.broadcast_id = broadcasts.broadcast_id ORDER BY batch), \
+         due_at, created_at FROM broadcasts \
          WHERE broadcast_id = ? OR call_id = ? ORDER BY broadcast_id FOR UPDATE",
     )
     .bind::<SqlUuid, _>(id)
@@ -190,7 +200,9 @@ pub fn lock(conn: &mut PgConnection, id: Uuid) -> Result<Vec<Broadcast>, StoreEr
 /// One of that id.
 pub fn find(conn: &mut PgConnection, id: Uuid) -> Result<Option<Broadcast>, StoreError> {
     let rows = sql::<Columns>(
-        "SELECT broadcast_id, call_id, state, audience, message, users, batches, due_at, created_at FROM broadcasts \
+        "SELECT broadcast_id, call_id, state, audience, message, users, \
+         ARRAY(SELECT batch FROM broadcast_batches b WHERE b.broadcast_id = broadcasts.broadcast_id ORDER BY batch), \
+         due_at, created_at FROM broadcasts \
          WHERE broadcast_id = ?",
     )
     .bind::<SqlUuid, _>(id)
@@ -205,7 +217,9 @@ pub fn scheduled(
     limit: i64,
 ) -> Result<Vec<Broadcast>, StoreError> {
     let rows = sql::<Columns>(
-        "SELECT broadcast_id, call_id, state, audience, message, users, batches, due_at, created_at FROM broadcasts \
+        "SELECT broadcast_id, call_id, state, audience, message, users, \
+         ARRAY(SELECT batch FROM broadcast_batches b WHERE b.broadcast_id = broadcasts.broadcast_id ORDER BY batch), \
+         due_at, created_at FROM broadcasts \
          WHERE state = 'scheduled' AND (due_at, broadcast_id) > (?, ?) ORDER BY due_at, broadcast_id LIMIT ?",
     )
     .bind::<Timestamptz, _>(to_pg(after.0))
@@ -229,12 +243,15 @@ pub fn next_due(conn: &mut PgConnection) -> Result<Option<Timestamp>, StoreError
 pub fn release(conn: &mut PgConnection, now: Timestamp) -> Result<(), StoreError> {
     sql::<()>(
         "UPDATE broadcasts SET state = 'sent', changed_at = now() \
-         WHERE state = 'scheduled' AND due_at <= ? AND cardinality(batches) > 0",
+         WHERE state = 'scheduled' AND due_at <= ? \
+         AND EXISTS (SELECT FROM broadcast_batches b WHERE b.broadcast_id = broadcasts.broadcast_id)",
     )
     .bind::<Timestamptz, _>(to_pg(now))
     .execute(conn)?;
     let due = sql::<Columns>(
-        "SELECT broadcast_id, call_id, state, audience, message, users, batches, due_at, created_at FROM broadcasts \
+        "SELECT broadcast_id, call_id, state, audience, message, users, \
+         ARRAY(SELECT batch FROM broadcast_batches b WHERE b.broadcast_id = broadcasts.broadcast_id ORDER BY batch), \
+         due_at, created_at FROM broadcasts \
          WHERE state = 'scheduled' AND due_at <= ? ORDER BY due_at, broadcast_id LIMIT ? FOR UPDATE",
     )
     .bind::<Timestamptz, _>(to_pg(now))
@@ -250,14 +267,13 @@ pub fn release(conn: &mut PgConnection, now: Timestamp) -> Result<(), StoreError
             }
             _ => (State::Expired, 0, Vec::new()),
         };
-        sql::<()>(
-            "UPDATE broadcasts SET state = ?, users = ?, batches = ?, changed_at = now() WHERE broadcast_id = ?",
-        )
-        .bind::<Text, _>(state.name())
-        .bind::<Integer, _>(count(users))
-        .bind::<Array<SqlUuid>, _>(batches)
-        .bind::<SqlUuid, _>(row.id)
-        .execute(conn)?;
+        sql::<()>("UPDATE broadcasts SET state = ?, users = ?, changed_at = now() WHERE broadcast_id = ?")
+            .bind::<Text, _>(state.name())
+            .bind::<Integer, _>(count(users))
+            .bind::<SqlUuid, _>(row.id)
+            .execute(conn)?;
+        let batches: Vec<(Uuid, Uuid)> = batches.into_iter().map(|batch| (batch, row.id)).collect();
+        insert_batches(conn, &batches)?;
     }
     Ok(())
 }
@@ -303,15 +319,12 @@ pub fn remove_rows(conn: &mut PgConnection, batches: &[Uuid]) -> Result<(), Stor
 }
 
 /// One of the users of a row of the outbox was taken out of it.
-pub fn note_taken_out(conn: &mut PgConnection, id: NotificationId, batch: Uuid) -> Result<(), StoreError> {
-    let (from, to) = id.batches();
+pub fn note_taken_out(conn: &mut PgConnection, batch: Uuid) -> Result<(), StoreError> {
     sql::<()>(
         "UPDATE broadcasts SET users = greatest(users - 1, 0), changed_at = now(), \
          state = CASE WHEN users <= 1 THEN 'withdrawn' ELSE state END \
-         WHERE broadcast_id BETWEEN ? AND ? AND ? = ANY(batches)",
+         FROM broadcast_batches b WHERE b.batch = ? AND b.broadcast_id = broadcasts.broadcast_id",
     )
-    .bind::<SqlUuid, _>(from)
-    .bind::<SqlUuid, _>(to)
     .bind::<SqlUuid, _>(batch)
     .execute(conn)?;
     Ok(())
@@ -348,12 +361,12 @@ pub fn withdraw_messages<'a>(
 
 /// Batches of what was taken back after a moment: a server that died may have left messages of them.
 pub fn withdrawn_since(conn: &mut PgConnection, since: Timestamp) -> Result<Vec<Uuid>, StoreError> {
-    let rows = sql::<Array<SqlUuid>>(
-        "SELECT batches FROM broadcasts WHERE changed_at > ? AND state = 'withdrawn' ORDER BY broadcast_id",
+    Ok(sql::<SqlUuid>(
+        "SELECT b.batch FROM broadcasts JOIN broadcast_batches b USING (broadcast_id) \
+         WHERE changed_at > ? AND state = 'withdrawn' ORDER BY b.batch",
     )
     .bind::<Timestamptz, _>(to_pg(since))
-    .load::<Vec<Uuid>>(conn)?;
-    Ok(rows.into_iter().flatten().collect())
+    .load::<Uuid>(conn)?)
 }
 
 /// Users in a segment, or everyone's number; robots are not counted. Counts the rows.

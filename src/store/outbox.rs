@@ -322,7 +322,7 @@ pub fn take_back(conn: &mut PgConnection, id: NotificationId, after: Timestamp) 
                         .bind::<BigInt, _>(outbox_id)
                         .execute(conn)?;
                 }
-                broadcasts::note_taken_out(conn, id, batch)?;
+                broadcasts::note_taken_out(conn, batch)?;
                 return Ok(true);
             }
         }

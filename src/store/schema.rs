@@ -14,6 +14,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    broadcast_batches (batch) {
+        batch -> Uuid,
+        broadcast_id -> Uuid,
+    }
+}
+
+diesel::table! {
     broadcasts (broadcast_id) {
         broadcast_id -> Uuid,
         call_id -> Uuid,
@@ -21,7 +28,6 @@ diesel::table! {
         audience -> Jsonb,
         message -> Text,
         users -> Int4,
-        batches -> Array<Uuid>,
         due_at -> Timestamptz,
         created_at -> Timestamptz,
         changed_at -> Timestamptz,
@@ -387,6 +393,7 @@ diesel::joinable!(user_preferences -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(
     acknowledgements,
     association_rules,
+    broadcast_batches,
     broadcasts,
     cleaning_reports,
     consents,

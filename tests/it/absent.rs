@@ -55,6 +55,7 @@ fn an_order_that_was_sent_and_a_lower_price_reach_who_is_away() {
     assert_eq!(two.read(&pushed.body)["title"], "Mug 105 costs less now");
     wait_for("nothing to wait", || database.count(HELD) == 0);
 
+    act(&server, 3, 105, Timestamp::now());
     let said = json!({"user_ids": [1, 3], "event": {"title": "Order 17 was sent", "order_id": "17"}});
     let answer = server.http().post("/v1/triggers/order_status", &said);
     assert_eq!(answer.status, 202, "{}", answer.body);
