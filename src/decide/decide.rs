@@ -361,7 +361,9 @@ impl UserState {
         self.reserve(id, candidate, channel, collected, step);
         let releases = origin.releases();
         let welcome_after = origin.welcome_after;
-        self.store(Placed { decision: Some(row), notification, welcome_after, releases, fired }, step);
+        let (decision, is_of_api) = (Some(row), false);
+        let placed = Placed { decision, notification, is_of_api, welcome_after, releases, fired };
+        self.store(placed, step);
     }
 
     /// A message of the API: decided, numbered and stored like any other. It is settled when it is stored, or held back with
@@ -374,11 +376,14 @@ impl UserState {
         let proposal = Proposal::of_message(message);
         let judgement = self.judge(&proposal, self.channels(API, step), step.sent, step.world);
         match judgement.decision.outcome {
-            Outcome::Send | Outcome::InboxOnly => self.send_message(api, &judgement, false, step),
+            Outcome::Send | Outcome::InboxOnly => self.send_message(api, &judgement, None, step),
             Outcome::Digest => {
                 let mention = mention(message, step.world.definitions);
                 self.collect(&mention, &[], step);
-                self.send_message(api, &judgement, true, step);
+                // Stored, since the message alone does not say that no cap counts it.
+                let mut row = self.decision_row(&proposal, &judgement, step);
+                row.notification_id = Some(api.id);
+                self.send_message(api, &judgement, Some(row), step);
             }
             Outcome::Defer(until) => {
                 self.explain(&proposal, &judgement, Vec::new(), step);
@@ -396,10 +401,11 @@ impl UserState {
         &mut self,
         api: &ApiMessage,
         judgement: &Judgement<'_>,
-        collected: bool,
+        decision: Option<Box<DecisionRow>>,
         step: &mut Step<'_>,
     ) {
         let (message, now) = (&api.content.message, step.now());
+        let collected = judgement.decision.outcome == Outcome::Digest;
         let channel = if collected { Channel::Inbox } else { judgement.decision.channel };
         let offset = self.take_offset();
         let envelope = frames::Envelope {
@@ -435,8 +441,9 @@ impl UserState {
             channel,
         });
         self.reserve(api.id, &judgement.candidate, channel, collected, step);
-        let releases = Vec::new();
-        self.store(Placed { decision: None, notification, welcome_after: None, releases, fired: None }, step);
+        let (releases, welcome_after, fired) = (Vec::new(), None, None);
+        let placed = Placed { decision, notification, is_of_api: true, welcome_after, releases, fired };
+        self.store(placed, step);
     }
 
     /// Shows an ephemeral message to the user's open connections, if it is for this user and the policy agrees.

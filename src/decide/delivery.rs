@@ -37,6 +37,8 @@ pub(super) struct InFlight {
 pub(super) struct Placed {
     pub decision: Option<Box<DecisionRow>>,
     pub notification: Box<NewNotification>,
+    /// A message of the API, to be settled.
+    pub is_of_api: bool,
     pub welcome_after: Option<ConnectionId>,
     /// Deferred triggers that it tells.
     pub releases: Vec<Uuid>,
@@ -63,9 +65,8 @@ fn entry(message: &NewNotification) -> Entry {
 impl UserState {
     /// Stores a message; it is sent when that is confirmed. While the stream is lost nothing is placed.
     pub(super) fn store(&mut self, placed: Placed, step: &mut Step<'_>) {
-        let Placed { decision, notification, welcome_after, releases, fired } = placed;
+        let Placed { decision, notification, is_of_api, welcome_after, releases, fired } = placed;
         let entry = entry(&notification);
-        let is_of_api = decision.is_none();
         if self.stream_lost {
             self.may_fire_again(fired);
             return self.not_placed(entry.id, welcome_after, is_of_api, step);

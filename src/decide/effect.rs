@@ -49,7 +49,7 @@ pub enum Effect {
 pub struct Outgoing {
     /// Position in the stream.
     pub offset: i64,
-    /// The decision; `None` for a message of the API, which is known by its message.
+    /// The decision; `None` for a message of the API that is sent or kept as any other, which is known by its message.
     pub decision: Option<Box<DecisionRow>>,
     /// The message.
     pub notification: Box<NewNotification>,
