@@ -258,6 +258,17 @@ fn a_digest_keeps_a_message_in_the_inbox_and_mentions_it() {
 }
 
 #[test]
+fn what_a_digest_keeps_takes_no_place_in_a_cap_before_a_restart_or_after() {
+    let mut user = Fixture::connected_to(capped(1));
+    user.digest("news");
+    user.say(json!({"title": "collected", "kind": "news"}));
+    user.restart();
+    assert_eq!(user.say(json!({"title": "counted"})).titles(), ["counted"]);
+    user.restart();
+    assert_eq!(user.say(json!({"title": "too much"})).reason("api"), "capped");
+}
+
+#[test]
 fn a_newer_message_with_the_same_key_takes_the_place_of_the_older() {
     let mut user = Fixture::connected();
     user.say(json!({"title": "1:0", "collapse_key": "score"}));
@@ -331,11 +342,10 @@ enum Presence {
     Subscribed,
 }
 
-/// A wish by name, and what sets it.
-type Wish = (&'static str, fn(&mut Settings));
+type Wish = fn(&mut Settings);
 
-fn wishes() -> Vec<Wish> {
-    vec![
+fn wishes() -> [(&'static str, Wish); 8] {
+    [
         ("nothing", |_| {}),
         ("opted out", |settings| settings.opted_out = true),
         ("paused", |settings| settings.paused_until = Some(moment("2026-03-05T00:00:00Z"))),

@@ -3,7 +3,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::fixture::{Fixture, Shop, item, moment};
+use super::fixture::{Fixture, Shop, item, moment, title};
 use crate::base::Millis;
 use crate::decide::definitions::DefinitionKind;
 use crate::decide::record::HeldRow;
@@ -253,6 +253,22 @@ fn more_deferred_triggers_than_were_read_are_read_when_these_are_decided() {
     user.login(1);
     let told = user.until("2026-03-04T12:00:01Z");
     assert_eq!((told.shown(1), told.reloads()), (vec!["news".to_owned()], true));
+}
+
+#[test]
+fn hundreds_of_calls_that_wait_are_all_told_in_order() {
+    let mut user = Fixture::new();
+    let titles: Vec<String> = (0..600).map(|n| n.to_string()).collect();
+    for (n, title) in (0..).zip(&titles) {
+        let row = user.row("order_status", None, json!({"title": title}));
+        user.stored.deferred.push(HeldRow { held_id: Uuid::from_u128(n), ..row });
+    }
+    user.restart();
+    user.login(1);
+    user.until("2026-03-04T12:00:10Z");
+    let told: Vec<String> =
+        user.stored.messages.iter().map(|(message, _)| title(&message.frame)).skip(1).collect();
+    assert_eq!((told, user.stored.deferred.len()), (titles, 0));
 }
 
 /// Many different reminders that wait, the least urgent ones last.

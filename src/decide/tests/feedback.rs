@@ -83,6 +83,15 @@ fn dismissed_items_rest_for_three_days() {
 }
 
 #[test]
+fn dismissed_items_rest_after_a_restart_too() {
+    let mut user = Fixture::connected();
+    let id = user.stored.messages[0].0.notification_id;
+    answers(&mut user, id, "disliked");
+    user.restart();
+    assert_eq!(externals(&user.login(1).message().items), [119, 118, 117, 116, 115]);
+}
+
+#[test]
 fn a_dismissal_is_learned_from() {
     let (mut user, id) = told();
     assert_eq!(lessons(&answers(&mut user, id, "dismissed")), [&Lesson::Dismissed]);
@@ -152,7 +161,7 @@ fn what_a_message_is_about_is_muted_by_its_id() {
         user.view(105);
         let id = user.price(105, 5.0).message().notification_id;
         let muted = mute(&mut user, json!({"of": of, "notification_id": id}));
-        assert_eq!(user.stored.document.settings().mutes, std::slice::from_ref(&expected));
+        assert_eq!(user.stored.document.settings().mutes, [expected]);
         assert!(lessons(&muted).iter().any(|lesson| matches!(lesson, Lesson::Left(_))), "{of}: {muted:?}");
         user.price(105, 10.0);
         assert_eq!(user.price(105, 2.0).reason("price_drop"), "muted_subject", "{of}");

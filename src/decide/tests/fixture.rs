@@ -11,18 +11,18 @@ use crate::base::{ConnectionId, ExternalId, ItemId, Millis, NotificationId, Time
 use crate::catalogue::{Catalogue, Currency, Item, PricePoint};
 use crate::config::{Config, Recommend};
 use crate::decide::definitions::{DefinitionKind, DefinitionState, Definitions, POLICY, StoredDefinition};
-use crate::decide::record::{DecisionRow, Fired, HeldRow, Mark, NewNotification};
+use crate::decide::record::{DecisionRow, FeedbackRow, Fired, HeldRow, Mark, NewNotification};
 use crate::decide::{
-    ApiMessage, Effect, ExperimentModels, Input, Loaded, Outgoing, Record, UserState, World,
+    ApiMessage, Effect, ExperimentModels, Input, Loaded, MAX_DEFERRED_READ, Outgoing, RecentSend, Record,
+    SentAs, StoredNotification, StoredUser, UserState, World,
 };
-use crate::deliver::{Entry, Inbound, Login, Resume, Stream};
+use crate::deliver::{Inbound, Login, Resume};
 use crate::event::{Event, EventKind};
 use crate::feedback::learner::Learner;
+use crate::notify::Channel;
 use crate::notify::message::{Encoded, RawMessage};
-use crate::notify::policy::{Consent, PreferenceDocument, Purpose, Settings, SettingsDocument};
-use crate::notify::triggers::{Change, Views};
-use crate::notify::{Channel, PolicyState, Sent};
-use crate::profile::Profile;
+use crate::notify::policy::{PreferenceDocument, Purpose, Settings, SettingsDocument};
+use crate::notify::triggers::Change;
 use crate::recommend::ModelSet;
 use crate::recommend::live::NothingRecent;
 use crate::recommend::propensity::Corrections;
@@ -188,10 +188,14 @@ pub struct Stored {
     /// Decisions without a message.
     pub decisions: Vec<DecisionRow>,
     pub document: PreferenceDocument,
-    consent: Consent,
+    consents: Vec<(String, bool)>,
     events: Vec<Event>,
     fired: Vec<Fired>,
+    feedback: Vec<FeedbackRow>,
     given: Vec<NotificationId>,
+    read: Vec<NotificationId>,
+    /// Last offset of a list that was looked at.
+    seen: i64,
     last_connected: Option<Timestamp>,
     acknowledged: i64,
     pub is_robot: bool,
@@ -221,6 +225,9 @@ impl Stored {
             }
             Record::Acknowledged(acknowledged) => self.acknowledged = acknowledged.up_to,
             Record::Mark(Mark::Given { ids, .. }) => self.given.extend(ids),
+            Record::Mark(Mark::Read { ids, .. }) => self.read.extend(ids),
+            Record::Mark(Mark::Seen { up_to, .. }) => self.seen = self.seen.max(*up_to),
+            Record::Feedback(row) => self.feedback.push(row.clone()),
             Record::Preferences(_, document) => self.document = (**document).clone(),
             Record::Defer(row) => {
                 self.deferred.retain(|known| known.held_id != row.held_id);
@@ -229,56 +236,70 @@ impl Stored {
             Record::Robot(_) => self.is_robot = true,
             Record::Connected(_, at) => self.last_connected = Some(*at),
             Record::FiredOnce(fired) => self.fired.push(fired.clone()),
-            Record::Mark(_) | Record::Feedback(_) | Record::HandOver(_) => {}
+            Record::Mark(Mark::Superseded { .. }) | Record::HandOver(_) => {}
         }
     }
 
-    fn sent(&self, message: &NewNotification, decision: Option<&DecisionRow>) -> Sent {
-        let transactional = message.priority == crate::notify::Priority::Transactional;
-        Sent {
-            campaign: decision.map_or(message.kind.as_str(), |row| row.trigger.as_str()).into(),
+    fn outcomes(&self, id: NotificationId) -> Vec<i16> {
+        let of = self.feedback.iter().filter(|row| row.notification_id == id);
+        of.map(|row| row.outcome).collect()
+    }
+
+    fn notification(&self, message: &NewNotification) -> StoredNotification {
+        let id = message.notification_id;
+        StoredNotification {
+            notification_id: id,
+            offset: message.offset,
+            kind: message.kind.clone(),
+            category: message.category.clone(),
+            trigger: message.trigger.clone(),
+            items: message.items.clone(),
+            frame: message.frame.to_string(),
+            created_at: message.created_at,
             expires_at: message.expires_at,
-            given: message.channel == Channel::Socket || self.given.contains(&message.notification_id),
-            items: message.items.clone().into(),
-            dedupe_key: decision.and_then(|row| row.trace.dedupe_key).map(i64::cast_unsigned),
-            passes_caps: decision.map_or(transactional, |row| !row.trace.counted),
-            ..Sent::plain(message.notification_id, message.created_at, &message.category, message.channel)
+            acknowledged: message.offset <= self.acknowledged,
+            collapse_key: message.collapse_key.as_deref().map(str::to_owned),
+            priority: message.priority,
+            seen: message.offset <= self.seen,
+            read: self.read.contains(&id),
+            withdrawn: false,
+            taken_back_at: None,
+            given: message.channel == Channel::Socket || self.given.contains(&id),
         }
     }
 
     /// As it is read again.
     pub fn loaded(&self, user: UserId, catalogue: &Catalogue) -> Loaded {
-        let (mut profile, mut views, mut policy) =
-            (Profile::default(), Views::default(), PolicyState::default());
-        for event in &self.events {
-            profile.apply(event, catalogue);
-            views.apply(event);
-        }
-        let mut tail = Vec::new();
-        for (message, decision) in &self.messages {
-            policy.note_sent(self.sent(message, decision.as_ref()));
-            let class = Entry::class_of(&message.trigger, &message.kind);
-            let frame = Arc::clone(&message.frame);
-            let entry = Entry::new(message.offset, message.notification_id, message.expires_at, frame, class);
-            tail.push(Entry { collapse_key: message.collapse_key.clone(), ..entry });
-        }
-        let mut deferred = self.deferred.clone();
-        deferred.sort_by_key(|row| (row.until, row.held_id));
-        let last_offset = tail.last().map_or(0, |entry| entry.offset);
-        Loaded {
+        let tail: Vec<_> = self.messages.iter().map(|(message, _)| self.notification(message)).collect();
+        let sent_as = |row: &DecisionRow| SentAs {
+            campaign: row.trace.campaign.clone(),
+            channel: row.trace.channel.clone(),
+            dedupe_key: row.trace.dedupe_key,
+            counted: row.trace.counted,
+        };
+        let recent = tail.iter().zip(&self.messages).map(|(message, (_, decision))| {
+            let outcomes = self.outcomes(message.notification_id);
+            RecentSend::new(message, decision.as_ref().map(sent_as), outcomes)
+        });
+        let mut held = self.deferred.clone();
+        held.sort_by_key(|row| (row.until, row.held_id));
+        held.truncate(MAX_DEFERRED_READ);
+        let stored = StoredUser {
             user,
+            external_id: ExternalId::Integer(i64::from(user.0)),
             is_robot: self.is_robot,
-            profile,
-            policy,
-            preferences: self.document.parse(self.consent.clone()),
-            document: self.document.clone(),
-            views,
-            deferred,
-            has_more_deferred: false,
             last_connected: self.last_connected,
-            fired_once: self.fired.iter().map(|fired| (fired.trigger.as_str(), fired.at)).collect(),
-            stream: Stream::new(last_offset, self.acknowledged, 0, tail),
-        }
+            fired_once: self.fired.iter().map(|fired| (fired.trigger.clone(), fired.at)).collect(),
+            events: self.events.clone(),
+            preferences: self.document.clone(),
+            consents: self.consents.clone(),
+            held,
+            last_offset: tail.last().map_or(0, |message| message.offset),
+            recent: recent.collect(),
+            tail,
+            floor: 0,
+        };
+        Loaded::fold(stored, catalogue)
     }
 }
 
@@ -375,7 +396,8 @@ impl Fixture {
         effects
     }
 
-    /// Everything that timers, the outbox and the store's own look at what is due bring about up to this moment.
+    /// Everything that timers, the outbox and the store's own look at what is due bring about up to this moment; where the user
+    /// is to be read again, that is done.
     pub fn until(&mut self, at: &str) -> Effects {
         let target = moment(at);
         assert!(target >= self.shop.now, "time runs forward");
@@ -387,15 +409,20 @@ impl Fixture {
             let next = [self.timer, offer, due.map(|(at, _)| at)].into_iter().flatten().min();
             let Some(next) = next.filter(|next| *next <= target) else { break };
             self.shop.now = self.shop.now.max(next);
-            if let Some((_, id)) = due.filter(|(at, _)| *at == next) {
-                effects.extend(self.on(Input::DueInStore(id)).0);
+            let caused = if let Some((_, id)) = due.filter(|(at, _)| *at == next) {
+                self.on(Input::DueInStore(id))
             } else if offer == Some(next) {
                 let place = self.waiting.iter().position(|(at, _)| *at == next).unwrap();
                 let message = self.waiting.remove(place).1;
-                effects.extend(self.offer(message).0);
+                self.offer(message)
             } else {
                 self.timer = None;
-                effects.extend(self.on(Input::Due).0);
+                self.on(Input::Due)
+            };
+            let reloads = caused.reloads();
+            effects.extend(caused.0);
+            if reloads {
+                effects.extend(self.reload(&self.stored.clone()).0);
             }
         }
         self.shop.now = target;
@@ -546,7 +573,7 @@ impl Fixture {
     }
 
     pub fn consents(&mut self, purpose: Purpose, granted: bool) -> Effects {
-        self.stored.consent.note(purpose, granted);
+        self.stored.consents.push((purpose.name().to_owned(), granted));
         self.on(Input::ConsentChanged(vec![(purpose, granted)]))
     }
 
