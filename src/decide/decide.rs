@@ -11,7 +11,7 @@ use super::effect::{Counter, DriftNote, Effect};
 use super::learning::is_learned_from;
 use super::predict::Prediction;
 use super::recommend::Recommendations;
-use super::record::{ApiMessage, DecisionRow, Fired, NewNotification, Record, Trace, TraceStep};
+use super::record::{API, ApiMessage, DecisionRow, Fired, NewNotification, Record, Trace, steps};
 use super::render::RenderedMessage;
 use super::user_state::{Step, UserState};
 use super::world::World;
@@ -25,9 +25,6 @@ use crate::notify::{
 };
 
 use super::input::Announcement;
-
-/// Trigger name of messages of the API, in frames and tables.
-pub const API: &str = "api";
 
 /// What a message is about.
 #[derive(Clone, Copy, Debug)]
@@ -573,15 +570,4 @@ fn encode(
         items.iter_mut().for_each(|item| item.reason = because.to_owned());
     }
     frames::recommendation(envelope, &rendered.content, items)
-}
-
-/// Every step of a decision, as stored.
-pub fn steps(decision: &Decision) -> Vec<TraceStep> {
-    let step = |step: &crate::notify::policy::Step| TraceStep {
-        step: step.step.name().into(),
-        verdict: step.verdict.name().into(),
-        reason: step.reason.name().into(),
-        text: step.to_string(),
-    };
-    decision.steps.iter().map(step).collect()
 }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::decide::{API, Origin, Proposal};
+use super::decide::{Origin, Proposal};
 use super::definitions::Definitions;
 use super::effect::Effect;
 use super::recommend::Recommendations;
-use super::record::{HeldRow, Record};
+use super::record::{API, HeldRow, Record};
 use super::user_state::{Step, UserState};
 use super::world::World;
 use crate::base::{ItemId, Millis, Timestamp, UserId};

@@ -49,7 +49,7 @@ impl UserState {
             outcome: decision.outcome.name(),
             until: decision.outcome.until(),
             reasons: decision.reasons(),
-            steps: super::decide::steps(&decision),
+            steps: super::record::steps(&decision),
             content: rendered.content,
             items,
         }

@@ -30,7 +30,7 @@ mod trigger;
 mod user_state;
 mod world;
 
-pub use decide::{API, Judgement, Proposal, Subject, steps};
+pub use decide::{Judgement, Proposal, Subject};
 pub use definitions::Definitions;
 pub use dry_run::DryRun;
 pub use effect::{Counter, DriftNote, Effect, Outgoing};
@@ -39,7 +39,7 @@ pub use input::{Announcement, Input};
 pub use load::Loaded;
 pub use predict::Prediction;
 pub use recommend::Recommendations;
-pub use record::{ApiMessage, Record};
+pub use record::{API, ApiMessage, Record, steps};
 pub use render::RenderedMessage;
 pub use stored::{MAX_DEFERRED_READ, RecentSend, SentAs, StoredNotification, StoredUser};
 pub use user_state::UserState;

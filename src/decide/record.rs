@@ -10,10 +10,13 @@ use uuid::Uuid;
 
 use crate::base::{ItemId, ModelVersion, NotificationId, Timestamp, UserId};
 use crate::deliver::Frame;
-use crate::notify::policy::{Decision, PreferenceDocument, Reason, StepName};
+use crate::notify::policy::{Decision, PreferenceDocument, Reason, Step, StepName};
 use crate::notify::triggers::EventData;
 use crate::notify::{Channel, Priority};
 use crate::recommend::propensity::Probabilities;
+
+/// Trigger name of messages of the API, in frames and tables.
+pub const API: &str = "api";
 
 /// One decision about a candidate message, sent or not.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,6 +98,17 @@ pub struct TraceStep {
     pub reason: Cow<'static, str>,
     /// The reason in words.
     pub text: String,
+}
+
+/// Every step of a decision, as stored.
+pub fn steps(decision: &Decision) -> Vec<TraceStep> {
+    let step = |step: &Step| TraceStep {
+        step: step.step.name().into(),
+        verdict: step.verdict.name().into(),
+        reason: step.reason.name().into(),
+        text: step.to_string(),
+    };
+    decision.steps.iter().map(step).collect()
 }
 
 /// Versions of what a decision read. 0 = not recorded (decisions of older releases).
@@ -213,7 +227,7 @@ impl HeldRow {
             trace: Trace {
                 channel: Channel::Inbox.name().to_owned(),
                 campaign: self.trigger.clone(),
-                steps: super::decide::steps(&decision),
+                steps: steps(&decision),
                 slice: "ordinary".to_owned(),
                 ..Trace::default()
             },

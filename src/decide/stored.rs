@@ -1,7 +1,6 @@
 //! A user as the store holds it: rows as domain types, the input of [`super::Loaded::fold`].
 
-use super::decide::API;
-use super::record::HeldRow;
+use super::record::{API, HeldRow};
 use crate::base::{ExternalId, ItemId, NotificationId, Timestamp, UserId};
 use crate::event::Event;
 use crate::notify::Priority;
