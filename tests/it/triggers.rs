@@ -332,6 +332,44 @@ fn what_the_user_wants_in_a_digest_is_collected_and_told_together() {
 }
 
 #[test]
+fn a_digest_leaves_out_what_is_dearer_again_and_says_what_the_shop_said_of_an_item_that_is_sold_out() {
+    let (database, mut server) = shop();
+    let mut http = server.http();
+    let (mut client, _) = server.login(1);
+    // As it ships it is too urgent to be collected.
+    let calm = json!({"name": "price_drop", "when": {"kind": "price_drop", "percent": 5.0}, "category": "price_drop", "template": "price_drop"});
+    assert_eq!(http.put("/admin/triggers/price_drop", &calm).status, 200);
+    let wish = json!({"digest": ["price_drop", "announcements"]});
+    assert_eq!(http.put("/v1/users/1/preferences", &wish).status, 200);
+    for id in [105, 106] {
+        act(&mut client, "view", id);
+        assert_eq!(http.put("/v1/items", &item(id, 7.5, 5)).status, 200);
+    }
+    assert_eq!(http.put("/v1/items", &item(107, 10.0, 0)).status, 200);
+    let recall =
+        json!({"user_ids": [1], "item_id": 107, "event": {"title": "We recall Watch 107", "body": "."}});
+    assert_eq!(http.post("/v1/triggers/announcement", &recall).status, 202);
+    let collected = "SELECT count(*) AS n FROM held_messages WHERE for_digest";
+    wait_for("collected", || database.count(collected) == 3);
+    assert_eq!(http.put("/v1/items", &item(105, 9.9, 5)).status, 200);
+    database.connection().batch_execute("UPDATE held_messages SET until = now()").unwrap();
+    server.kill();
+    let server = Server::start(&database.url, &["--set", "policy.repeat_window_min=0"]);
+    let (mut client, _) = server.login(1);
+    let digest = loop {
+        let frame = client.next().unwrap();
+        if frame["trigger"] == "digest" {
+            break frame;
+        }
+    };
+    let items: Vec<i64> =
+        digest["items"].as_array().unwrap().iter().filter_map(|item| item["item_id"].as_i64()).collect();
+    assert_eq!(items, [106], "{digest}");
+    assert_eq!(digest["body"], "We recall Watch 107 and 1 more");
+    wait_for("let go", || database.count(collected) == 0);
+}
+
+#[test]
 fn an_order_is_told_in_all_its_states_though_its_item_was_bought_and_is_sold_out() {
     let (_database, server) = shop();
     let mut http = server.http();

@@ -153,12 +153,13 @@ impl TemplateContext {
 }
 
 impl TemplateContext {
-    /// Adds titles of collected messages without an item, after the items.
+    /// Adds titles of collected messages of the shop, before the items: a text that names only the first and a count must
+    /// not hide them.
     #[must_use]
     pub fn mentioning(mut self, titles: &[String]) -> Self {
         self.count += titles.len();
-        let room = MAX_ITEMS.saturating_sub(self.items.len());
-        self.items.extend(titles.iter().take(room).map(|title| ItemVariables::titled(title)));
+        self.items.splice(0..0, titles.iter().map(|title| ItemVariables::titled(title)));
+        self.items.truncate(MAX_ITEMS);
         self
     }
 }
