@@ -375,7 +375,7 @@ impl UserState {
         match judgement.decision.outcome {
             Outcome::Send | Outcome::InboxOnly => self.send_message(api, &judgement, None, step),
             Outcome::Digest => {
-                let mention = mention(message, step.world.definitions);
+                let mention = mention(api.id, message, step.world.definitions);
                 self.collect(&mention, &[], step);
                 // Stored, since the message alone does not say that no cap counts it.
                 let mut row = self.decision_row(&proposal, &judgement, step);

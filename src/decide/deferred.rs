@@ -14,7 +14,7 @@ use super::recommend::Recommendations;
 use super::record::{API, HeldRow, Record};
 use super::user_state::{Step, UserState};
 use super::world::World;
-use crate::base::{ItemId, Millis, Timestamp, UserId};
+use crate::base::{ItemId, Millis, NotificationId, Timestamp, UserId};
 use crate::notify::policy::{Purpose, Reason, StepName, Truth};
 use crate::notify::quiet_hours::next_minute;
 use crate::notify::triggers::{Condition, Definition, Trigger};
@@ -100,10 +100,10 @@ fn in_words(category: &str, definitions: &Definitions) -> Arc<Definition> {
     Arc::new(Definition { name: API.to_owned(), category: category.to_owned(), ..announcement })
 }
 
-/// A message of the API, to be mentioned in a digest as long as it is worth showing.
-pub(super) fn mention(message: &Message, definitions: &Definitions) -> Trigger {
+/// A message of the API, to be mentioned in a digest as long as it is worth showing and not withdrawn.
+pub(super) fn mention(id: NotificationId, message: &Message, definitions: &Definitions) -> Trigger {
     let trigger = Trigger::in_words(&in_words(&message.category, definitions), &message.title, &message.body);
-    Trigger { expires_at: Some(message.expires_at), ..trigger }
+    Trigger { expires_at: Some(message.expires_at), call: Some(id.0), ..trigger }
 }
 
 /// What a digest tells.
@@ -174,7 +174,7 @@ impl UserState {
         self.make_room(step);
     }
 
-    /// The shop has taken a call back, and what it deferred is removed from the store.
+    /// The shop has taken a call or a message back, and what was deferred of it is removed from the store.
     pub(super) fn call_withdrawn(&mut self, call: Uuid) {
         self.deferred.retain(|deferred| deferred.trigger.call != Some(call));
     }

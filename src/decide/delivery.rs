@@ -330,6 +330,7 @@ impl UserState {
     pub(super) fn inbox_changed(&mut self, change: deliver::Input, step: &mut Step<'_>) {
         if let deliver::Input::Withdrawn(id) = &change {
             self.policy.note_withdrawn(*id, step.now());
+            self.call_withdrawn(id.0);
         }
         self.run(change, step);
     }

@@ -355,6 +355,7 @@ pub fn withdraw_messages<'a>(
     .bind::<Array<SqlUuid>, _>(column(some, |batch| range(batch).0))
     .bind::<Array<SqlUuid>, _>(column(some, |batch| range(batch).1))
     .load::<(Uuid, String)>(conn)?;
+    held::withdraw_calls(conn, &column(&rows, |(id, _)| *id))?;
     let withdrawn = rows.into_iter().map(|(id, user)| Ok((NotificationId(id), external_id("users", &user)?)));
     Ok((withdrawn.collect::<Result<_, StoreError>>()?, rest))
 }

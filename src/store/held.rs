@@ -239,7 +239,7 @@ pub(super) fn load(conn: &mut PgConnection, ids: &[i32], now: Timestamp) -> Resu
     let rows = sql::<ColumnTypes>(
         "SELECT h.held_id, h.user_id, h.trigger, h.category, h.item_id, h.price_before, h.event, h.for_digest, h.until, h.expires_at, h.call_id \
          FROM unnest(?) AS u (user_id) CROSS JOIN LATERAL (SELECT * FROM held_messages \
-         WHERE user_id = u.user_id AND expires_at > ? ORDER BY until LIMIT ?) AS h",
+         WHERE user_id = u.user_id AND expires_at > ? ORDER BY until, held_id LIMIT ?) AS h",
     )
     .bind::<Array<Integer>, _>(ids)
     .bind::<Timestamptz, _>(to_pg(now))

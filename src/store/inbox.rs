@@ -125,7 +125,7 @@ fn given(conn: &mut PgConnection, given: &[(NotificationId, Timestamp)]) -> Resu
     Ok(())
 }
 
-/// Takes a message back; whose it was, or `None` when there is none or it was taken back before.
+/// Takes a message back, also out of the digest; whose it was, or `None` when there is none or it was taken back before.
 pub fn withdraw(
     conn: &mut PgConnection,
     id: NotificationId,
@@ -133,9 +133,11 @@ pub fn withdraw(
     reason: Withdrawal,
 ) -> Result<Option<UserId>, StoreError> {
     let users = sql::<Integer>(
-        "UPDATE notifications SET withdrawn_at = ?, withdrawn_reason = ? \
+        "WITH gone AS (DELETE FROM held_messages WHERE call_id = ?) \
+         UPDATE notifications SET withdrawn_at = ?, withdrawn_reason = ? \
          WHERE notification_id = ? AND withdrawn_at IS NULL RETURNING user_id",
     )
+    .bind::<SqlUuid, _>(id.0)
     .bind::<Timestamptz, _>(to_pg(at))
     .bind::<Text, _>(reason.name())
     .bind::<SqlUuid, _>(id.0)

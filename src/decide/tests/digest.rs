@@ -3,7 +3,9 @@
 use serde_json::json;
 
 use super::fixture::{Fixture, Shop, externals, moment};
+use crate::decide::Input;
 use crate::decide::definitions::DefinitionKind;
+use crate::deliver;
 use crate::deliver::Login;
 use crate::event::EventKind::RemoveFromCart;
 use crate::feedback::experiments::Slice;
@@ -294,6 +296,16 @@ fn a_message_that_expired_before_the_digest_is_not_mentioned() {
 }
 
 #[test]
+fn a_message_that_was_withdrawn_before_the_digest_is_not_mentioned() {
+    let mut user = collector();
+    user.say(json!({"title": "wrong price"}));
+    let id = user.stored.messages.last().expect("kept").0.notification_id;
+    user.say(json!({"title": "right price"}));
+    user.on(Input::InboxChanged(deliver::Input::Withdrawn(id)));
+    assert_eq!(bodies(&mut user, EVENING), ["right price"]);
+}
+
+#[test]
 fn three_announcements_are_three_things() {
     let mut user = collector();
     for title in ["one", "two", "three"] {
@@ -313,7 +325,7 @@ fn items_and_announcements_are_told_together() {
     let told = user.until(EVENING);
     assert_eq!(
         (told.shown(1), told.frames(1)[0]["body"].as_str()),
-        (vec!["2 things for you".to_owned()], Some("Watch 105 and 1 more"))
+        (vec!["2 things for you".to_owned()], Some("Opening hours and 1 more"))
     );
 }
 
