@@ -239,7 +239,10 @@ pub(super) fn insert_audience(
     Ok((users, rows.into_iter().map(|(_, batch)| batch).collect()))
 }
 
-/// Rows after a place on the timeline that are due by `until`, in order, at most `limit`.
+/// Users in the rows that are read at a time: with one row more it is enough.
+pub const MAX_READ: usize = 50_000;
+
+/// Rows after a place on the timeline that are due by `until`, in order, at most `limit`, and no more after [`MAX_READ`] users.
 pub fn due(
     conn: &mut PgConnection,
     after: (Timestamp, i64),
@@ -248,13 +251,16 @@ pub fn due(
 ) -> Result<Vec<OutboxRow>, StoreError> {
     type Row = (i64, Uuid, PgTimestamp, Vec<String>, String);
     let rows = sql::<(BigInt, SqlUuid, Timestamptz, Array<Text>, Text)>(
-        "SELECT outbox_id, batch, due_at, users, message FROM outbox \
-         WHERE (due_at, outbox_id) > (?, ?) AND due_at <= ? ORDER BY due_at, outbox_id LIMIT ?",
+        "SELECT outbox_id, batch, due_at, users, message FROM (\
+           SELECT *, sum(cardinality(users)) OVER (ORDER BY due_at, outbox_id) - cardinality(users) AS before FROM (\
+             SELECT * FROM outbox WHERE (due_at, outbox_id) > (?, ?) AND due_at <= ? ORDER BY due_at, outbox_id LIMIT ?) d) s \
+         WHERE before < ? ORDER BY due_at, outbox_id",
     )
     .bind::<Timestamptz, _>(to_pg(after.0))
     .bind::<BigInt, _>(after.1)
     .bind::<Timestamptz, _>(to_pg(until))
     .bind::<BigInt, _>(limit.max(0))
+    .bind::<BigInt, _>(MAX_READ as i64)
     .load::<Row>(conn)?;
     rows.into_iter()
         .map(|(outbox_id, batch, due_at, users, message)| {

@@ -411,6 +411,28 @@ fn orders_come_through_a_flood_that_the_caps_hold_back() {
 }
 
 #[test]
+fn an_order_does_not_wait_for_the_news_of_a_large_audience() {
+    let (database, server) = start(&[]);
+    database
+        .connection()
+        .batch_execute("INSERT INTO users (external_id) SELECT n::text FROM generate_series(1, 150000) n")
+        .unwrap();
+    assert_eq!(accepted(&server.http().post(PATH, &json!({"everyone": true, "title": "news"}))).0, 150_000);
+    let mut http = server.http();
+    let started = Instant::now();
+    for n in 0..3 {
+        http.headers = vec![("Idempotency-Key".into(), format!("order {n}"))];
+        let order = json!({"user_ids": [149_998, 149_999], "title": format!("order {n}"), "priority": "transactional"});
+        assert_eq!(accepted(&http.post(PATH, &order)), (2, 0, 0));
+        wait_for("the order", || {
+            count(&database, &format!("notifications WHERE frame::json->>'title' = 'order {n}'")) == 2
+        });
+    }
+    assert!(started.elapsed() < SECONDS, "{:?}", started.elapsed());
+    assert!(count(&database, "outbox") > 50, "most of the news still waits");
+}
+
+#[test]
 fn a_message_whose_time_ends_while_it_waits_leaves_a_decision_that_says_so() {
     let (database, mut server) = start(&[]);
     let now = jiff::Timestamp::now().as_millisecond();

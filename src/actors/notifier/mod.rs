@@ -78,6 +78,8 @@ pub struct NotifierActor {
     sequence: u64,
     /// Messages that keep coming back, by when they are tried again.
     delayed: BTreeMap<Instant, Vec<Turn>>,
+    /// Rows after the cursor that were put into `lanes` all the same.
+    early: HashSet<i64>,
     /// Batches that were taken back, whose messages are looked for again.
     recalled: Vec<Uuid>,
     /// Everything up to here has been put into `lanes`.
@@ -113,6 +115,7 @@ impl NotifierActor {
             lanes: Lanes::default(),
             sequence: 0,
             delayed: BTreeMap::new(),
+            early: HashSet::new(),
             recalled: Vec::new(),
             cursor: (Timestamp(0), 0),
             next_due: Some(Timestamp(0)),
@@ -138,6 +141,7 @@ impl NotifierActor {
             returned: Vec::new(),
             late: Vec::new(),
             requests: Vec::new(),
+            early: self.early.clone(),
             recalled: std::mem::take(&mut self.recalled),
             is_first: self.is_first,
         };
@@ -215,6 +219,11 @@ impl NotifierActor {
         self.try_again(again);
         for (turn, _) in &round.deferred {
             self.ledger.settle(turn);
+        }
+        self.early.extend(found.early);
+        // Behind the cursor, or gone.
+        for id in found.passed.iter().chain(&round.finished) {
+            self.early.remove(id);
         }
         self.next_due = found.next_due;
         self.cursor = found.cursor;

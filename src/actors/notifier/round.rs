@@ -8,6 +8,7 @@ use super::ledger::{Batch, Turn};
 use super::messages::{Keyed, Reply, SubmitError, Submitted};
 use crate::base::{ExternalId, Millis, NotificationId, Timestamp};
 use crate::deliver::Withdrawal;
+use crate::notify::Priority;
 use crate::notify::message::Audience;
 use crate::store::outbox::{self, Accepted, OutboxRow, Submission};
 use crate::store::{self, Connection, StoreError, broadcasts, idempotency, inbox};
@@ -46,6 +47,8 @@ pub(super) struct Round {
     pub requests: Vec<Request>,
     /// Batches that were taken back, whose messages are looked for again.
     pub recalled: Vec<Uuid>,
+    /// Rows after the cursor that were handed on already.
+    pub early: HashSet<i64>,
     /// The first of this process: what another one left undone is done.
     pub is_first: bool,
 }
@@ -62,6 +65,10 @@ pub(super) struct Found {
     pub placed: HashSet<NotificationId>,
     /// Rows that this version can't read.
     pub unreadable: Vec<i64>,
+    /// Rows of `batches` that lie after the cursor all the same.
+    pub early: Vec<i64>,
+    /// Rows up to the cursor that had been handed on before.
+    pub passed: Vec<i64>,
     pub cursor: Cursor,
     pub next_due: Option<Timestamp>,
 }
@@ -96,12 +103,15 @@ impl Round {
                 batches: Vec::new(),
                 placed: outbox::placed(connection, &returned)?,
                 unreadable: Vec::new(),
+                early: Vec::new(),
+                passed: Vec::new(),
                 cursor: self.cursor,
                 next_due: self.next_due,
             };
             let stored_only =
                 |s: &&Submission| !matches!(s.audience, Audience::Users(_)) && s.due_at <= self.now;
             if self.is_behind() || submissions.iter().any(stored_only) {
+                self.hand_on_early(rows, &mut found);
                 self.read(connection, &mut found)?;
             } else {
                 self.hand_on(&submissions, rows, &later, &mut found);
@@ -206,14 +216,33 @@ impl Round {
         found.take(now);
     }
 
+    /// So much is due that not all of it is read yet: what is transactional does not wait for it.
+    fn hand_on_early(&self, rows: Vec<OutboxRow>, found: &mut Found) {
+        for row in rows.into_iter().filter(|row| row.due_at <= self.now) {
+            let id = row.outbox_id;
+            if let Some(batch) = Batch::new(row)
+                && batch.content.message.priority == Priority::Transactional
+            {
+                found.early.push(id);
+                found.batches.push(batch);
+            }
+        }
+    }
+
     fn read(&self, connection: &mut Connection, found: &mut Found) -> Result<(), StoreError> {
         if self.may_read {
             broadcasts::release(connection, self.now)?;
             let rows = outbox::due(connection, self.cursor, self.now, READ)?;
+            let users: usize = rows.iter().map(|row| row.users.len()).sum();
+            let may_go_on = rows.len() as i64 == READ || users >= outbox::MAX_READ;
             found.cursor = match rows.last() {
-                Some(last) if rows.len() as i64 == READ => (last.due_at, last.outbox_id),
+                Some(last) if may_go_on => (last.due_at, last.outbox_id),
                 _ => (self.now, i64::MAX),
             };
+            let is_early =
+                |row: &OutboxRow| self.early.contains(&row.outbox_id) || found.early.contains(&row.outbox_id);
+            let (passed, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(is_early);
+            found.passed = passed.iter().map(|row| row.outbox_id).collect();
             found.take(rows);
             // From before a restart, perhaps: some may have their place already.
             let ids: Vec<NotificationId> = found.batches.iter().flat_map(Batch::ids).collect();
