@@ -8,7 +8,7 @@ use super::record::{Acknowledged, DecisionRow, Fired, HandOver, Mark, NewNotific
 use super::user_state::{Step, UserState};
 use crate::base::{ConnectionId, Millis, NotificationId, Timestamp};
 use crate::deliver::channel::{self, Situation};
-use crate::deliver::{self, CloseCode, Entry, Frame, Inbound, Login, Resume, frames};
+use crate::deliver::{self, Entry, Frame, Inbound, Login, frames};
 use crate::notify::policy::Purpose;
 use crate::notify::{Channel, Channels, Trigger};
 
@@ -335,22 +335,10 @@ impl UserState {
         self.run(change, step);
     }
 
+    /// Takes over the connections of the state before this one.
     pub(super) fn adopt_connections(&mut self, before: &Self, step: &mut Step<'_>) {
-        let seen = before.session.last_offset();
-        for connection in before.session.connections() {
-            let resume = Resume { epoch: before.session.epoch().to_owned(), offset: seen };
-            let input = deliver::Input::Connected { connection, resume: Some(resume) };
-            let mut effects = self.session.on(input, step.now());
-            let lost = deliver::Effect::Welcome { connection, recovered: false };
-            if effects.contains(&lost) {
-                effects.push(deliver::Effect::Close(connection, CloseCode::StreamLost));
-            }
-            effects.retain(|effect| !matches!(effect, deliver::Effect::Welcome { .. }));
-            if !before.session.is_seen_by(connection) {
-                self.session.on(deliver::Input::Visible(connection, false), step.now());
-            }
-            self.carry_out(effects, step);
-        }
+        let effects = self.session.take_over(&before.session, step.now());
+        self.carry_out(effects, step);
     }
 
     /// The channel that is open to a message decided now; preferences and consent may close it.
@@ -416,15 +404,17 @@ impl UserState {
         let now = step.now();
         let away = self.away.pending().filter(|_| step.world.is_subscribed);
         let hand_over = away.map(|since| since + Self::grace(step) + MARGIN);
-        let waiting = self.deferred.iter().filter(|deferred| !deferred.is_paused);
-        let deferred = waiting.map(|deferred| deferred.until).min();
+        let deferred = self.next_release();
         let expiry = self.session.next_expiry().filter(|at| *at < now + NEAR);
         let connected = deferred.into_iter().chain(expiry).filter(|_| self.is_connected()).min();
-        // A moment that has passed is not looked at more often than each second.
-        hand_over
-            .into_iter()
-            .chain(connected)
-            .min()
-            .map(|at| if at > now { at } else { now + Millis::seconds(1) })
+        let next = hand_over.into_iter().chain(connected).min()?;
+        if next > now {
+            return Some(next);
+        }
+        // A moment that has passed is looked at each second. A timer that runs is left alone: frames that come more often would put
+        // it off for ever.
+        const SECOND: Millis = Millis::seconds(1);
+        let runs = self.timer.filter(|at| *at > now - SECOND && *at <= now + SECOND);
+        Some(runs.unwrap_or(now + SECOND))
     }
 }

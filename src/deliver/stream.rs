@@ -1,7 +1,7 @@
 //! One user's numbered stream as far as memory holds it: the newest [`MAX_ENTRIES`] messages, what has become of each, and
 //! the frames of those that may have to be sent again.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use super::Frame;
 use crate::base::{NotificationId, Timestamp};
@@ -248,6 +248,38 @@ impl Stream {
     /// Every live message, oldest first.
     pub fn live(&mut self, now: Timestamp) -> impl Iterator<Item = &mut Entry> {
         self.entries.iter_mut().filter(move |entry| entry.is_live(now))
+    }
+
+    /// Takes over what memory knew before everything was read again: marks may still be on their way to the store. Returns what
+    /// devices have not been told: messages that were live and unread before, and are no longer. O(n log n) of the entries.
+    pub fn take_over(&mut self, before: &Self, now: Timestamp) -> Vec<(NotificationId, Withdrawal)> {
+        self.acknowledged = self.acknowledged.max(before.acknowledged.min(self.last_offset));
+        let keys: Vec<_> = self.entries.iter().filter(|entry| !entry.withdrawn).collect();
+        let newest: HashMap<Box<str>, i64> =
+            keys.into_iter().filter_map(|entry| Some((entry.collapse_key.clone()?, entry.offset))).collect();
+        let mut gone = Vec::new();
+        for old in &before.entries {
+            let place = self.entries.binary_search_by_key(&old.offset, |entry| entry.offset);
+            let Some(entry) = place.ok().and_then(|place| self.entries.get_mut(place)) else { continue };
+            entry.seen |= old.seen;
+            entry.given |= old.given;
+            if old.withdrawn {
+                Self::withdraw_entry(entry);
+            } else if entry.withdrawn {
+                let is_superseded = entry.collapse_key.as_ref().and_then(|key| newest.get(key));
+                let reason = match is_superseded {
+                    _ if entry.expires_at <= now => Withdrawal::Expired,
+                    Some(newest) if *newest > entry.offset => Withdrawal::Superseded,
+                    _ => Withdrawal::Withdrawn,
+                };
+                let is_missed = !old.read && entry.class != Class::Answer;
+                gone.extend((is_missed || reason != Withdrawal::Expired).then_some((entry.id, reason)));
+            } else if entry.read && !old.read {
+                gone.push((entry.id, Withdrawal::ReadElsewhere));
+            }
+            entry.read |= old.read;
+        }
+        gone
     }
 
     /// Takes a message back; false when it is not there or gone already.

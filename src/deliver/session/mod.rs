@@ -207,6 +207,30 @@ impl Session {
         effects
     }
 
+    /// Takes over the connections of `before`, of which this session was read again: each gets what it missed, learns what is no
+    /// longer to be shown, and the counts if they changed. Where not all of what was missed is held, connections are closed.
+    pub fn take_over(&mut self, before: &Self, now: Timestamp) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let seen = before.last_offset();
+        let gone = self.stream.take_over(&before.stream, now);
+        let Some(missed) = self.stream.since(seen, now) else {
+            let lost = |connection: &Connection| Effect::Close(connection.id, CloseCode::StreamLost);
+            return before.connections.iter().map(lost).collect();
+        };
+        self.connections = before.connections.clone();
+        for connection in &self.connections {
+            effects.extend(missed.iter().map(|frame| Effect::Replay(connection.id, frame.clone())));
+        }
+        let visible = self.is_visible();
+        self.give(now, |entry| visible && entry.offset > seen);
+        for (id, reason) in gone {
+            self.tell(&frames::withdraw(id, reason), None, &mut effects);
+        }
+        self.counts = before.counts;
+        self.tell_counts(now, &mut effects);
+        effects
+    }
+
     fn connect(
         &mut self,
         id: ConnectionId,
@@ -247,9 +271,14 @@ impl Session {
         self.greet(id, now, effects);
     }
 
-    /// The counts, to one that has just come; nothing unread is what it takes for granted.
+    /// The counts, to one that has just come; nothing unread is what it takes for granted. What has expired since the others were
+    /// told is news to them: they would not hear of the next message if it left the count as it was.
     fn greet(&mut self, id: ConnectionId, now: Timestamp, effects: &mut Vec<Effect>) {
         let counts = self.stream.counts(now);
+        if counts != self.counts {
+            self.counts = counts;
+            self.tell(&frames::inbox(counts.unread, counts.unseen), Some(id), effects);
+        }
         if counts != Counts::default() {
             effects.push(Effect::Send(id, frames::inbox(counts.unread, counts.unseen)));
         }
@@ -262,6 +291,10 @@ impl Session {
         let key = entry.collapse_key.clone();
         if !self.stream.push(entry, now, |old| gone.push((old.id, old.collapse_key.clone()))) {
             return; // Already in the stream: a repeated answer of the store.
+        }
+        if gone.iter().any(|(gone, _)| *gone == id) {
+            // Too much is unacknowledged, and nothing of it is less important: it gives way itself, and nobody is shown it.
+            return effects.push(Effect::RecordSuperseded(id));
         }
         for (id, old_key) in gone {
             self.tell(&frames::withdraw(id, Withdrawal::Superseded), None, effects);

@@ -132,6 +132,82 @@ fn a_client_that_was_never_here_gets_the_notifications_nobody_acknowledged() {
     assert_eq!(sent_to(&arrive(&mut session, 2), 2), [] as [i64; 0]);
 }
 
+/// Session with pages 1 and 2, two messages, read again after `change`: what each page is told.
+fn read_again(change: impl Fn(&mut Entry)) -> Vec<[String; 2]> {
+    let mut before = session();
+    let entries = [entry(1), Entry { collapse_key: Some("k".into()), ..entry(2) }];
+    (1..=2).for_each(|id| drop(arrive(&mut before, id)));
+    for entry in entries.clone() {
+        before.on(Input::Stored(entry), NOW);
+    }
+    let mut changed = entries.to_vec();
+    change(&mut changed[1]);
+    let mut after = Session::new(EPOCH, Stream::new(2, 0, 0, changed), NOW, 4);
+    let effects = after.take_over(&before, NOW);
+    assert_eq!(after.connections(), before.connections());
+    let [one, two] = [1, 2].map(|id| said_to(&effects, id));
+    one.into_iter().zip(two).map(|(one, two)| [one, two]).collect()
+}
+
+#[test]
+fn pages_that_stay_while_everything_is_read_again_learn_what_changed_meanwhile() {
+    let told =
+        |texts: &[&str]| texts.iter().map(|text| [(); 2].map(|()| (*text).to_owned())).collect::<Vec<_>>();
+    assert_eq!(read_again(|_| ()), told(&[]));
+    assert_eq!(read_again(|entry| entry.withdrawn = true), told(&["withdraw 2 withdrawn", "inbox 1 1"]));
+    assert_eq!(read_again(|entry| entry.read = true), told(&["withdraw 2 read_elsewhere", "inbox 1 1"]));
+    assert_eq!(read_again(|entry| entry.seen = true), told(&["inbox 2 1"]));
+}
+
+#[test]
+fn marks_that_are_not_stored_yet_outlive_reading_again() {
+    let mut before = session();
+    arrive(&mut before, 1);
+    for offset in 1..=3 {
+        before.on(Input::Stored(entry(offset)), NOW);
+    }
+    before.on(Input::Read { id: id(1), by: Some(connection(1)) }, NOW);
+    before.on(Input::Seen { up_to: 2, by: Some(connection(1)) }, NOW);
+    before.on(Input::Acknowledged { offset: 2 }, NOW);
+    let mut after = Session::new(EPOCH, Stream::new(3, 0, 0, (1..=3).map(entry).collect()), NOW, 4);
+    assert_eq!(after.take_over(&before, NOW), [], "the page knows all of it");
+    assert_eq!(sent_to(&arrive(&mut after, 2), 2), [3], "the first two were received");
+    assert!(said_to(&arrive(&mut after, 3), 3).contains(&"inbox 2 1".to_owned()));
+}
+
+#[test]
+fn pages_are_closed_where_what_they_missed_is_not_all_held() {
+    let mut before = session();
+    arrive(&mut before, 1);
+    let mut after = Session::new(EPOCH, Stream::new(9, 0, 5, (6..=9).map(entry).collect()), NOW, 4);
+    assert_eq!(after.take_over(&before, NOW), [Effect::Close(connection(1), CloseCode::StreamLost)]);
+    assert_eq!(after.n_connections(), 0, "it will not say goodbye: nobody is looking any more");
+}
+
+#[test]
+fn a_count_that_is_the_same_again_is_news_to_a_page_that_came_in_between() {
+    let mut session = session();
+    arrive(&mut session, 1);
+    session.on(Input::Stored(Entry { expires_at: Timestamp(NOW.0 + 10), ..entry(1) }), NOW);
+    let later = Timestamp(NOW.0 + 20);
+    let resume = Some(Resume { epoch: EPOCH.into(), offset: 1 });
+    let effects = session.on(Input::Connected { connection: connection(2), resume }, later);
+    assert_eq!((said_to(&effects, 1), said_to(&effects, 2)), (vec!["inbox 0 0".to_owned()], vec![]));
+    let effects = session.on(Input::Stored(entry(2)), later);
+    assert_eq!(said_to(&effects, 2), ["2", "inbox 1 1"]);
+}
+
+#[test]
+fn what_gives_way_itself_is_not_shown() {
+    let mut session = session();
+    arrive(&mut session, 1);
+    for offset in 1..=MAX_ENTRIES as i64 {
+        session.on(Input::Stored(Entry { priority: Priority::High, ..entry(offset) }), NOW);
+    }
+    let new = Entry { priority: Priority::Low, ..entry(MAX_ENTRIES as i64 + 1) };
+    assert_eq!(session.on(Input::Stored(new.clone()), NOW), [Effect::RecordSuperseded(new.id)]);
+}
+
 #[test]
 fn what_is_read_on_one_device_is_read_on_all() {
     let mut session = session();
