@@ -227,6 +227,9 @@ impl UserState {
 
     fn tick(&mut self, step: &mut Step<'_>) {
         self.policy.forget(step.now());
+        if self.timer.is_some_and(|at| at <= step.now()) {
+            return self.due(step); // The clock was set forward while the timer ran.
+        }
         self.run(deliver::Input::Tick, step);
     }
 
@@ -297,7 +300,7 @@ impl UserState {
 
     /// The earliest moment at which a deferred trigger is decided again.
     pub fn next_release(&self) -> Option<Timestamp> {
-        self.deferred.iter().map(|deferred| deferred.until).min()
+        self.deferred.iter().filter(|deferred| !deferred.is_paused).map(|deferred| deferred.until).min()
     }
 
     /// The segment by the current model.

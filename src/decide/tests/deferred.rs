@@ -371,3 +371,31 @@ fn an_item_named_by_a_call_of_the_shop_may_have_left_the_catalogue() {
     user.shop.catalogue.remove(item(105));
     assert_eq!(user.until("2026-03-04T14:00:00Z").shown(1), ["recalled"]);
 }
+
+#[test]
+fn frames_of_a_busy_client_do_not_put_off_what_is_due() {
+    let mut user = Fixture::connected();
+    user.cart(101);
+    let due = user.timer.unwrap();
+    for late in [100, 400, 700] {
+        user.shop.now = due + Millis(late);
+        user.tells(1, json!({"type": "ping"}));
+        assert_eq!(user.timer, Some(due), "about to fire");
+    }
+    // The clock was set forward: the timer knows nothing of it, so another is set, once.
+    user.shop.now = due + Millis::seconds(600);
+    let next = user.shop.now + Millis::seconds(1);
+    for _ in 0..3 {
+        user.tells(1, json!({"type": "ping"}));
+        assert_eq!(user.timer, Some(next));
+        user.shop.now = user.shop.now + Millis(400);
+    }
+}
+
+#[test]
+fn housekeeping_releases_what_the_clock_has_jumped_over() {
+    let mut user = Fixture::connected();
+    user.cart(101);
+    user.shop.now = user.timer.unwrap() + Millis::seconds(600);
+    assert_eq!(user.on(Input::Tick).decision("cart_left").outcome, "send");
+}
