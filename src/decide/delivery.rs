@@ -141,7 +141,11 @@ impl UserState {
     fn stored(&mut self, one: InFlight, step: &mut Step<'_>) {
         let InFlight { entry, welcome_after, is_of_api, fired, .. } = one;
         let (id, offset, frame) = (entry.id, entry.offset, entry.frame.clone());
-        self.run(deliver::Input::Stored(entry), step);
+        let was_read = entry.read;
+        self.run(deliver::Input::Stored(Entry { read: false, ..entry }), step);
+        if was_read {
+            self.run(deliver::Input::Read { id, by: None }, step);
+        }
         step.count(Counter::Delivered(offset));
         if let Some(fired) = fired {
             self.note_fired(fired, step);
@@ -332,7 +336,27 @@ impl UserState {
             self.policy.note_withdrawn(*id, step.now());
             self.call_withdrawn(id.0);
         }
+        self.note_in_flight(&change);
         self.run(change, step);
+    }
+
+    /// A change of the inbox that is stored already, about messages of which the store has not answered yet: some of them may be
+    /// stored.
+    fn note_in_flight(&mut self, change: &deliver::Input) {
+        let in_flight = self.in_flight.iter_mut().map(|one| &mut one.entry);
+        match change {
+            deliver::Input::Withdrawn(id) => {
+                in_flight.filter(|entry| entry.id == *id).for_each(|entry| entry.withdrawn = true);
+            }
+            deliver::Input::Read { id, .. } => {
+                in_flight.filter(|entry| entry.id == *id).for_each(|entry| entry.read = true);
+            }
+            // Which of them it is about, only the store knows.
+            deliver::Input::ReadAll { .. } | deliver::Input::Seen { .. } => {
+                self.reads_more |= !self.in_flight.is_empty();
+            }
+            _ => {}
+        }
     }
 
     /// Takes over the connections of the state before this one.

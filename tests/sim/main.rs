@@ -31,6 +31,7 @@ mod sim;
 mod steps;
 mod store;
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use faults::Fault;
@@ -154,11 +155,18 @@ fn run_all(from: u64, seeds: u64, fault: Option<Fault>, keep_on: bool) -> bool {
         all.shown,
         all.reloads
     );
-    for property in Property::ALL {
-        let of: Vec<&(u64, Property, String)> = broken.iter().filter(|one| one.1 == property).collect();
-        if let Some((seed, _, text)) = of.first() {
-            println!("sim: {} × {property}; first seed {seed}: {text}", of.len());
-        }
+    // Violations of one kind begin alike.
+    let mut kinds: BTreeMap<(Property, String), Vec<(u64, String)>> = BTreeMap::new();
+    for (seed, property, text) in &broken {
+        let kind =
+            text.split_whitespace().filter(|word| !word.contains(|c: char| c.is_ascii_digit())).take(3);
+        let kind = kind.collect::<Vec<_>>().join(" ");
+        kinds.entry((*property, kind)).or_default().push((*seed, text.clone()));
+    }
+    for ((property, _), of) in kinds {
+        let (seed, text) = &of[0];
+        let more: Vec<String> = of.iter().skip(1).take(6).map(|(seed, _)| seed.to_string()).collect();
+        println!("sim: {} × {property}; seed {seed}: {text}; also {}", of.len(), more.join(" "));
     }
     broken.is_empty()
 }

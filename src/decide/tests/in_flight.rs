@@ -5,7 +5,7 @@ use serde_json::json;
 use super::fixture::{Effects, Fixture, Shop, moment};
 use crate::base::ConnectionId;
 use crate::decide::{Counter, Effect, Input, Loaded, Outgoing, Record, UserState};
-use crate::deliver::{CloseCode, Login, Stream};
+use crate::deliver::{self, CloseCode, Login, Stream};
 use crate::event::EventKind::View;
 use crate::notify::policy::Mute;
 
@@ -300,4 +300,37 @@ fn a_state_can_be_copied_and_goes_on_alike() {
     let again = user.state.on(Input::Due, &user.shop.world());
     // Features of what is not known are no numbers, which equal nothing.
     assert_eq!(format!("{effects:?}"), format!("{again:?}"));
+}
+
+fn changes(user: &mut Fixture, change: deliver::Input) -> Effects {
+    user.step(Input::InboxChanged(change))
+}
+
+#[test]
+fn a_message_taken_back_while_it_is_being_stored_is_not_shown() {
+    let mut user = Fixture::connected();
+    let [one, two] = ["one", "two"].map(|title| offers(&mut user, title));
+    changes(&mut user, deliver::Input::Withdrawn(one.notification.notification_id));
+    assert_eq!(user.answer(&one, true).shown(1), [] as [&str; 0]);
+    assert_eq!(user.answer(&two, true).shown(1), ["two"], "it has its place all the same");
+    assert_eq!(user.resume(2, 1).shown(2), ["two"]);
+}
+
+#[test]
+fn a_message_read_elsewhere_while_it_is_being_stored_is_read_on_every_page() {
+    let mut user = Fixture::connected();
+    let one = offers(&mut user, "one");
+    changes(&mut user, deliver::Input::Read { id: one.notification.notification_id, by: None });
+    assert_eq!(user.answer(&one, true).types(1), ["notification", "inbox", "withdraw", "inbox"]);
+}
+
+#[test]
+fn everything_read_while_a_message_is_being_stored_is_looked_up() {
+    for change in [deliver::Input::ReadAll { by: None }, deliver::Input::Seen { up_to: 9, by: None }] {
+        let mut user = Fixture::connected();
+        let one = offers(&mut user, "one");
+        assert!(!changes(&mut user, change.clone()).reloads(), "not before the store has answered");
+        assert!(user.answer(&one, true).reloads());
+        assert!(!changes(&mut user, change).reloads(), "nothing is under way");
+    }
 }

@@ -285,25 +285,30 @@ impl Session {
     }
 
     fn stored(&mut self, entry: Entry, now: Timestamp, effects: &mut Vec<Effect>) {
-        let Some(frame) = entry.frame.clone() else { return };
+        // One that was taken back while it was being stored has its place, and nobody is shown it.
+        let mut frame = entry.frame.clone().filter(|_| !entry.withdrawn);
         let (id, visible) = (entry.id, self.is_visible());
         let mut gone = Vec::new();
         let key = entry.collapse_key.clone();
         if !self.stream.push(entry, now, |old| gone.push((old.id, old.collapse_key.clone()))) {
             return; // Already in the stream: a repeated answer of the store.
         }
-        if gone.iter().any(|(gone, _)| *gone == id) {
-            // Too much is unacknowledged, and nothing of it is less important: it gives way itself, and nobody is shown it.
-            return effects.push(Effect::RecordSuperseded(id));
-        }
-        for (id, old_key) in gone {
-            self.tell(&frames::withdraw(id, Withdrawal::Superseded), None, effects);
-            if key.is_none() || key != old_key {
+        for (gone, old_key) in gone {
+            if gone == id {
+                // Too much is unacknowledged, and nothing of it is less important: it gives way itself.
+                frame = None;
                 effects.push(Effect::RecordSuperseded(id));
+                continue;
+            }
+            self.tell(&frames::withdraw(gone, Withdrawal::Superseded), None, effects);
+            if key.is_none() || key != old_key {
+                effects.push(Effect::RecordSuperseded(gone));
             }
         }
-        self.tell(&frame, None, effects);
-        self.give(now, |entry| visible && entry.id == id);
+        if let Some(frame) = frame {
+            self.tell(&frame, None, effects);
+            self.give(now, |entry| visible && entry.id == id);
+        }
         self.tell_counts(now, effects);
     }
 
