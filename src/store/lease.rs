@@ -4,8 +4,8 @@
 //! Two halves. The **lock**, a session-level advisory lock on a connection of its own, keeps a second server from starting;
 //! PostgreSQL frees it when the connection ends, so that nothing is left behind by a crash. The **fence** is for a server that
 //! has lost that connection, does not know yet, and still has transactions under way: whoever takes the lease writes its
-//! number into `server.holder`, and each transaction that stores decisions and messages locks that row with its own
-//! ([`super::said::insert`]). The new server waits for those that have begun and reads what they stored; those that come later are
+//! number into `server.holder`, and each transaction that stores decisions and messages, or accepts the shop's, locks that row with
+//! its own ([`super::said::insert`], [`hold`]). The new server waits for those that have begun and reads what they stored; those that come later are
 //! refused. A fencing token as in Kleppmann, *How to do distributed locking* (2016), held by the same database as the data.
 
 use diesel::connection::SimpleConnection;
@@ -113,6 +113,16 @@ fn lock(connection: &mut PgConnection) -> Result<bool, StoreError> {
     let taken = diesel::select(diesel::dsl::sql::<Bool>(&format!("pg_try_advisory_lock({LOCK})")))
         .get_result(connection);
     Ok(taken?)
+}
+
+/// Refuses a transaction of a server whose lease another has taken ([`StoreError::LeaseLost`]); until it ends nobody takes it. No
+/// check where none was taken.
+pub fn hold(connection: &mut PgConnection, store: &Store) -> Result<(), StoreError> {
+    let Some(holder) = store.holder() else { return Ok(()) };
+    let ours = sql::<Integer>("SELECT 1 FROM server WHERE holder = ? FOR SHARE")
+        .bind::<SqlUuid, _>(holder)
+        .load::<i32>(connection)?;
+    if ours.is_empty() { Err(StoreError::LeaseLost) } else { Ok(()) }
 }
 
 /// Whether `server.holder` is this one.

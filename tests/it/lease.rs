@@ -10,7 +10,7 @@ use diesel::connection::SimpleConnection;
 use serde_json::json;
 use tidings::base::{ModelVersion, NotificationId, Timestamp, UserId};
 use tidings::notify::{Channel, Priority};
-use tidings::store::lease::{Attempt, Lease};
+use tidings::store::lease::{self, Attempt, Lease};
 use tidings::store::notifications::NewNotification;
 use tidings::store::{Store, StoreError, in_transaction, said};
 
@@ -119,6 +119,10 @@ fn a_server_that_was_replaced_ends_and_stores_nothing_more() {
     for n in 0..20 {
         client.send(&json!({"type": "event", "kind": "view", "item_id": n, "event_id": n}));
     }
+    // Nor does it accept what its successor would not look for.
+    let pair = json!([{"user_id": 2, "title": "a"}, {"user_id": 3, "title": "b"}]).to_string();
+    let sent = server.http().send("POST", "/v1/notifications", "application/json", pair.as_bytes());
+    assert_ne!(sent.map_or(0, |answer| answer.status), 202);
     let begin = Instant::now();
     let status = loop {
         if let Some(status) = server.child.try_wait().unwrap() {
@@ -129,6 +133,7 @@ fn a_server_that_was_replaced_ends_and_stores_nothing_more() {
     };
     assert!(!status.success());
     assert_eq!(database.count("SELECT count(*) AS n FROM notifications"), before);
+    assert_eq!(database.count("SELECT count(*) AS n FROM outbox"), 0);
 }
 
 fn message() -> NewNotification {
@@ -198,6 +203,9 @@ fn who_takes_the_lease_waits_for_what_has_begun_and_refuses_what_comes_later() {
     let late = say(&first);
     assert!(matches!(late, Err(StoreError::LeaseLost)), "{late:?}");
     assert_eq!(database.count("SELECT count(*) AS n FROM notifications"), 0);
+    let holds = |store: &Store| store.run_blocking(|connection| lease::hold(connection, store));
+    assert!(matches!(holds(&first), Err(StoreError::LeaseLost)));
+    holds(&next).unwrap();
     say(&next).unwrap();
     assert_eq!(database.count("SELECT count(*) AS n FROM notifications"), 1);
 }

@@ -183,9 +183,10 @@ impl NotifierActor {
         let Some(round) = self.next_round(now) else { return self.rest(context) };
         self.in_flight = true;
         let store = self.state.store.clone();
+        let own = store.clone();
         let round = Arc::new(round);
         let running = Arc::clone(&round);
-        let run = async move { store.run(move |connection| running.run(connection)).await };
+        let run = async move { store.run(move |connection| running.run(connection, &own)).await };
         context.spawn(run.into_actor(self).map(move |found, actor, context| {
             actor.in_flight = false;
             match (found, Arc::try_unwrap(round)) {

@@ -11,7 +11,7 @@ use crate::deliver::Withdrawal;
 use crate::notify::Priority;
 use crate::notify::message::Audience;
 use crate::store::outbox::{self, Accepted, OutboxRow, Submission};
-use crate::store::{self, Connection, StoreError, broadcasts, idempotency, inbox};
+use crate::store::{self, Connection, Store, StoreError, broadcasts, idempotency, inbox, lease};
 
 /// A place on the timeline of the outbox.
 pub(super) type Cursor = (Timestamp, i64);
@@ -89,8 +89,10 @@ impl Round {
         nothing_to_write && !(self.is_behind() && self.may_read)
     }
 
-    pub fn run(&self, connection: &mut Connection) -> Result<Found, StoreError> {
+    pub fn run(&self, connection: &mut Connection, store: &Store) -> Result<Found, StoreError> {
         store::in_transaction(connection, |connection| {
+            // A successor has read the outbox and would not look where this one writes.
+            lease::hold(connection, store)?;
             outbox::remove(connection, &self.finished)?;
             let mut later: Vec<OutboxRow> =
                 self.deferred.iter().map(|(turn, until)| self.row_of(turn, *until)).collect();
