@@ -79,6 +79,8 @@ pub struct Finished {
     pub user: UserId,
     /// What became of it.
     pub end: PushEnd,
+    /// The push service has it, or may have it: no answer came.
+    pub may_be_shown: bool,
 }
 
 /// Puts each message into the outbox, once for every browser of its user; one that is there is left alone. How many
@@ -253,7 +255,7 @@ pub fn finish(
     })
 }
 
-/// Push services have these messages: they may be shown. Each by itself, so that it waits for no acknowledgement while it
+/// Push services have these messages, or may have them: they may be shown. Each by itself, so that it waits for no acknowledgement while it
 /// holds what that waits for.
 pub fn note_sent(conn: &mut PgConnection, sent: &[NotificationId], at: Timestamp) -> Result<(), StoreError> {
     for id in sent {

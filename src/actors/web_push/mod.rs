@@ -158,8 +158,9 @@ impl WebPushActor {
         self.open += 1;
         let state = Arc::clone(&self.state);
         let send = async move {
-            let end = deliver(&client, &state, &push).await;
+            let (end, may_be_shown) = deliver(&client, &state, &push).await;
             Finished {
+                may_be_shown,
                 notification: push.notification,
                 subscription: push.subscription,
                 user: push.user,
@@ -180,8 +181,7 @@ impl WebPushActor {
         }
         self.recording = true;
         let finished = std::mem::take(&mut self.finished);
-        // What push services have taken may be shown.
-        let taken = finished.iter().filter(|finished| finished.end == PushEnd::Sent);
+        let taken = finished.iter().filter(|finished| finished.may_be_shown);
         let sent: Vec<(UserId, NotificationId)> =
             taken.map(|finished| (finished.user, finished.notification)).collect();
         let (store, group) = (self.state.store.clone(), finished.clone());
@@ -219,13 +219,13 @@ impl WebPushActor {
     }
 }
 
-/// One request, and what it means for the row.
-async fn deliver(client: &PushClient, state: &AppState, push: &DuePush) -> PushEnd {
+/// One request: what it means for the row, and whether the message may be shown.
+async fn deliver(client: &PushClient, state: &AppState, push: &DuePush) -> (PushEnd, bool) {
     let now = Timestamp::now();
     let metrics = &state.metrics;
     if push.settled || push.expires_at <= now {
         metrics.add(Count::PushExpired, 1);
-        return PushEnd::Dropped;
+        return (PushEnd::Dropped, false);
     }
     let Some((endpoint, keys, payload)) = prepare(state, push) else {
         log::error!(
@@ -234,9 +234,22 @@ async fn deliver(client: &PushClient, state: &AppState, push: &DuePush) -> PushE
             push.subscription
         );
         metrics.add(Count::PushRefused, 1);
-        return PushEnd::Dropped;
+        return (PushEnd::Dropped, false);
     };
-    match client.send(&endpoint, &keys, &payload, push.expires_at, now).await {
+    let delivery = client.send(&endpoint, &keys, &payload, push.expires_at, now).await;
+    let may_be_shown = matches!(delivery, Delivery::Accepted | Delivery::Unanswered);
+    let put_off = |status: u16, asked| {
+        let at = next_attempt(Timestamp::now(), push.attempt, asked, rand::random());
+        log::info!("push put off service={endpoint} status={status} attempt={} until={at}", push.attempt);
+        if at < push.expires_at {
+            metrics.add(Count::PushRetried, 1);
+            PushEnd::Retry(at)
+        } else {
+            metrics.add(Count::PushExpired, 1);
+            PushEnd::Dropped
+        }
+    };
+    let end = match delivery {
         Delivery::Accepted => {
             metrics.add(Count::PushSent, 1);
             PushEnd::Sent
@@ -254,18 +267,10 @@ async fn deliver(client: &PushClient, state: &AppState, push: &DuePush) -> PushE
             metrics.add(Count::PushRefused, 1);
             PushEnd::Dropped
         }
-        Delivery::Later(status, asked) => {
-            let at = next_attempt(Timestamp::now(), push.attempt, asked, rand::random());
-            log::info!("push put off service={endpoint} status={status} attempt={} until={at}", push.attempt);
-            if at < push.expires_at {
-                metrics.add(Count::PushRetried, 1);
-                PushEnd::Retry(at)
-            } else {
-                metrics.add(Count::PushExpired, 1);
-                PushEnd::Dropped
-            }
-        }
-    }
+        Delivery::Later(status, asked) => put_off(status, asked),
+        Delivery::Unanswered => put_off(0, None),
+    };
+    (end, may_be_shown)
 }
 
 fn prepare(state: &AppState, push: &DuePush) -> Option<(Endpoint, UserAgentKeys, PushPayload)> {

@@ -49,6 +49,8 @@ pub enum Delivery {
     Refused(u16),
     /// Later, perhaps after this long. 0 = no answer.
     Later(u16, Option<Duration>),
+    /// The request was sent and no answer came: the service may have it. Later.
+    Unanswered,
 }
 
 /// How the client behaves.
@@ -191,5 +193,10 @@ fn failed(endpoint: &Endpoint, error: &SendRequestError) -> Delivery {
         return Delivery::Refused(0);
     }
     log::info!("push service not reached service={endpoint} error={error}");
-    Delivery::Later(0, None)
+    match error {
+        SendRequestError::Connect(_) | SendRequestError::Url(_) | SendRequestError::Http(_) => {
+            Delivery::Later(0, None)
+        }
+        _ => Delivery::Unanswered,
+    }
 }
