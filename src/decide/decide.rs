@@ -459,6 +459,7 @@ impl UserState {
         self.policy.note_sent(Sent {
             campaign: message.kind.clone(),
             passes_caps: message.priority == Priority::Transactional,
+            is_ephemeral: true,
             ..Sent::plain(announcement.id, step.now(), &message.category, Channel::Socket)
         });
         step.sent += 1;
@@ -499,6 +500,7 @@ impl UserState {
             passes_caps: candidate.passes_caps() || collected,
             clicked: false,
             dismissed: false,
+            is_ephemeral: false,
         });
     }
 

@@ -9,7 +9,7 @@ use super::user_state::{Step, UserState};
 use crate::base::{ConnectionId, Millis, NotificationId, Timestamp};
 use crate::deliver::channel::{self, Situation};
 use crate::deliver::{self, Entry, Frame, Inbound, Login, frames};
-use crate::notify::policy::Purpose;
+use crate::notify::policy::{PreferenceChange, Purpose};
 use crate::notify::{Channel, Channels, Trigger};
 
 /// A tab that opens this soon after another gets the same answer.
@@ -273,19 +273,16 @@ impl UserState {
 
     /// Time zone and locale of a login.
     fn learn_login(&mut self, login: &Login, step: &mut Step<'_>) {
-        let mut document = self.document.clone();
-        if let Some((name, zone)) =
-            login.time_zone.as_ref().and_then(|name| Some((name, jiff::tz::TimeZone::get(name).ok()?)))
-        {
+        let zone =
+            login.time_zone.as_ref().and_then(|name| Some((name, jiff::tz::TimeZone::get(name).ok()?)));
+        let time_zone = zone.map(|(name, zone)| {
             self.device_zone = Some(zone);
-            document.time_zone = Some(name.clone());
-        }
+            name.clone()
+        });
         let is_tag = |tag: &&String| tag.len() <= 35 && !tag.chars().any(char::is_control);
-        if let Some(locale) = login.locale.as_ref().filter(is_tag) {
-            document.locale = Some(locale.clone());
-        }
+        let locale = login.locale.as_ref().filter(is_tag).cloned();
         let last_login = self.last_login.take();
-        self.change_preferences(document, step);
+        self.change_preferences(PreferenceChange { at: step.now(), time_zone, locale, mute: None }, step);
         self.last_login = last_login;
     }
 

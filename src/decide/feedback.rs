@@ -7,7 +7,7 @@ use crate::catalogue::Item;
 use crate::deliver::inbound::{MuteOf, MuteWish};
 use crate::deliver::{self, frames};
 use crate::feedback::FeedbackOutcome;
-use crate::notify::policy::BRAND;
+use crate::notify::policy::{BRAND, PreferenceChange};
 
 impl UserState {
     /// Feedback of a connection.
@@ -43,9 +43,8 @@ impl UserState {
             self.policy.note_dismissed(id, now);
         }
         if outcome == FeedbackOutcome::Muted {
-            let mut document = self.document.clone();
-            document.mute(MuteOf::Category.into_mute(category));
-            self.change_preferences(document, step);
+            let mute = MuteOf::Category.into_mute(category);
+            self.change_preferences(PreferenceChange::mute(now, mute), step);
         }
     }
 
@@ -74,9 +73,8 @@ impl UserState {
                 _ => self.learn_response(id, FeedbackOutcome::Muted, step),
             }
         }
-        let mut document = self.document.clone();
-        document.mute(wish.of.into_mute(name.clone()));
-        self.change_preferences(document, step);
+        let mute = wish.of.into_mute(name.clone());
+        self.change_preferences(PreferenceChange::mute(step.now(), mute), step);
         self.send(connection, frames::muted(wish.of.name(), &name), step);
     }
 

@@ -38,7 +38,12 @@ pub enum Input {
     /// The inbox was changed over HTTP, and that is stored.
     InboxChanged(deliver::Input),
     /// The user's preferences were replaced, and are stored.
-    PreferencesChanged(Box<PreferenceDocument>),
+    PreferencesChanged {
+        /// As they had been stored; what a client muted a moment ago may not be in it yet.
+        before: Box<PreferenceDocument>,
+        /// As they are stored.
+        after: Box<PreferenceDocument>,
+    },
     /// The user granted or refused purposes, and that is stored.
     ConsentChanged(Vec<(Purpose, bool)>),
     /// The shop fired a trigger for the user, and that is stored.
@@ -67,6 +72,21 @@ pub enum Input {
     Ending,
     /// Some time has passed: forgets what no rule looks at.
     Tick,
+}
+
+impl Input {
+    /// Whether it says how things are from now on, so that it can be taken again by a state that was read meanwhile: see
+    /// [`UserState::changed_meanwhile`](super::UserState::changed_meanwhile).
+    pub fn is_lasting(&self) -> bool {
+        matches!(
+            self,
+            Self::InboxChanged(_)
+                | Self::PreferencesChanged { .. }
+                | Self::ConsentChanged(_)
+                | Self::CallWithdrawn(_)
+                | Self::Pushed(_)
+        )
+    }
 }
 
 /// An ephemeral message, encoded once for everybody.

@@ -103,6 +103,7 @@ fn policy(recent: &[RecentSend]) -> PolicyState {
             passes_caps: send.passes_caps || send.trigger == "login",
             clicked: send.outcomes.contains(&FeedbackOutcome::Clicked.code()),
             dismissed: false,
+            is_ephemeral: false,
         });
     }
     for send in recent {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::base::{ItemId, ModelVersion, NotificationId, Timestamp, UserId};
 use crate::deliver::Frame;
-use crate::notify::policy::{Decision, PreferenceDocument, Reason, Step, StepName};
+use crate::notify::policy::{Decision, PreferenceChange, Reason, Step, StepName};
 use crate::notify::triggers::EventData;
 use crate::notify::{Channel, Priority};
 use crate::recommend::propensity::Probabilities;
@@ -333,8 +333,8 @@ pub enum Record {
     Mark(Mark),
     /// An outcome of a message. The first report of an outcome counts.
     Feedback(FeedbackRow),
-    /// The user's preferences, whole.
-    Preferences(UserId, Box<PreferenceDocument>),
+    /// A change of the user's preferences.
+    Preferences(UserId, Box<PreferenceChange>),
     /// A deferred trigger; of one that is stored already only the moment changes.
     Defer(Box<HeldRow>),
     /// A user who acts faster than a person.

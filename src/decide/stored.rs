@@ -3,8 +3,8 @@
 use super::record::{API, HeldRow};
 use crate::base::{ExternalId, ItemId, NotificationId, Timestamp, UserId};
 use crate::event::Event;
-use crate::notify::Priority;
 use crate::notify::policy::PreferenceDocument;
+use crate::notify::{Channel, Priority};
 
 /// Deferred triggers of one user that are read at a time, the earliest first; the others when these are decided.
 pub const MAX_DEFERRED_READ: usize = 256;
@@ -73,6 +73,8 @@ pub struct StoredNotification {
     pub read: bool,
     /// It is not to be shown any more.
     pub withdrawn: bool,
+    /// The way it takes: that of its decision, or Web Push after pages have closed on it.
+    pub channel: Channel,
     /// Moment at which the shop took it back; `None` for one that was superseded as well.
     pub taken_back_at: Option<Timestamp>,
     /// A page that somebody looks at was given it, or a push service.
@@ -126,7 +128,7 @@ impl RecentSend {
     pub fn new(message: &StoredNotification, decision: Option<SentAs>, mut outcomes: Vec<i16>) -> Self {
         let SentAs { campaign, channel, dedupe_key, counted } = decision.unwrap_or_else(|| SentAs {
             campaign: if message.trigger == API { &message.kind } else { &message.trigger }.clone(),
-            channel: "socket".to_owned(),
+            channel: message.channel.name().to_owned(),
             dedupe_key: None,
             counted: message.priority != Priority::Transactional,
         });

@@ -21,7 +21,7 @@ use crate::deliver::{self, Frame, Session};
 use crate::event::Event;
 use crate::event::robots::{RobotLimits, RobotMeter};
 use crate::feedback::learner::UserLearning;
-use crate::notify::policy::{Muted, PreferenceDocument, Purpose};
+use crate::notify::policy::{Muted, PreferenceChange, PreferenceDocument, Purpose};
 use crate::notify::triggers::{FiredOnce, Views};
 use crate::notify::{PolicyState, Preferences, Rules, Trigger};
 use crate::profile::{Profile, SegmentId};
@@ -201,7 +201,7 @@ impl UserState {
             Input::Reported(id, outcome) => self.reported(id, outcome, step),
             Input::Pushed(id) => drop(self.policy.note_given(id)),
             Input::InboxChanged(change) => self.inbox_changed(change, step),
-            Input::PreferencesChanged(document) => self.set_preferences(*document),
+            Input::PreferencesChanged { before, after } => self.preferences_replaced(&before, *after),
             Input::ConsentChanged(purposes) => self.set_consent(&purposes),
             Input::TriggerFired(row) => self.trigger_fired(&row, step),
             Input::CallWithdrawn(call) => self.call_withdrawn(call),
@@ -240,14 +240,25 @@ impl UserState {
         self.release_due(step);
     }
 
+    /// Takes what came while the user was read and may have been stored too late to be seen: [`Input::is_lasting`]. Before any
+    /// connection or decision.
+    pub fn changed_meanwhile(&mut self, changes: Vec<Input>, world: &World<'_>) -> Vec<Effect> {
+        let mut step = Step::new(world);
+        for change in changes {
+            self.take(change, &mut step);
+        }
+        step.effects
+    }
+
     /// Takes over connections after everything was read again, and everything stored meanwhile.
     pub fn adopt(&mut self, before: Self, world: &World<'_>) -> Vec<Effect> {
         let mut step = Step::new(world);
         self.adopt_connections(&before, &mut step);
         // Records of a moment ago may still be on their way to the store.
         self.policy.note_responses_of(&before.policy);
+        self.policy.note_ephemeral_of(&before.policy);
         self.is_robot |= before.is_robot;
-        self.keep_mutes(&before.document);
+        self.keep_mutes(&before.document, &PreferenceDocument::default());
         self.device_zone = before.device_zone;
         // Answers to earlier messages are still to come.
         self.learning = before.learning;
@@ -349,22 +360,31 @@ impl UserState {
         self.last_login = None;
     }
 
-    /// Replaces the preferences and stores them, unless nothing changed.
-    pub(super) fn change_preferences(&mut self, document: PreferenceDocument, step: &mut Step<'_>) {
+    /// Changes the preferences and stores the change, unless it is none.
+    pub(super) fn change_preferences(&mut self, change: PreferenceChange, step: &mut Step<'_>) {
+        let mut document = self.document.clone();
+        change.apply(&mut document, None);
         if document != self.document {
-            self.set_preferences(document.clone());
-            step.record(Record::Preferences(self.user, Box::new(document)));
+            self.set_preferences(document);
+            step.record(Record::Preferences(self.user, Box::new(change)));
         }
     }
 
-    /// Adds the mutes of a document that may be newer in this than the one that was read. A mute too much is better than a message
-    /// that was not wanted.
-    fn keep_mutes(&mut self, newer: &PreferenceDocument) {
+    /// Another document is stored. What a client muted is kept though the one before did not have it: it is on its way to the store.
+    fn preferences_replaced(&mut self, before: &PreferenceDocument, after: PreferenceDocument) {
+        let own = std::mem::replace(&mut self.document, after);
+        self.set_preferences(self.document.clone());
+        self.keep_mutes(&own, before);
+    }
+
+    /// Adds the mutes of a document that may be newer in this than the one that was read, but for those that `known` had. A mute too
+    /// much is better than a message that was not wanted.
+    fn keep_mutes(&mut self, newer: &PreferenceDocument, known: &PreferenceDocument) {
         let mut document = self.document.clone();
-        for name in newer.muted.iter().filter(|name| !self.document.muted.contains(name)) {
+        for name in newer.muted.iter().filter(|name| !known.muted.contains(name)) {
             document.mute(Muted::Category(name.clone()));
         }
-        let known = self.document.settings().mutes;
+        let known = known.settings().mutes;
         for mute in newer.settings().mutes.into_iter().filter(|mute| !known.contains(mute)) {
             document.mute(Muted::Subject(mute));
         }

@@ -14,6 +14,14 @@ pub fn code(channel: Channel) -> i16 {
     }
 }
 
+/// From the database; a code of a later release counts as the socket.
+pub fn from_code(code: i16) -> Channel {
+    [Channel::Push, Channel::Inbox]
+        .into_iter()
+        .find(|one| self::code(*one) == code)
+        .unwrap_or(Channel::Socket)
+}
+
 /// What the choice depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Situation {

@@ -120,6 +120,19 @@ pub struct Counts {
     pub unseen: usize,
 }
 
+/// Why a message that was live before is so no longer, as devices are told; `None` for one that nobody misses. `newest`: the last
+/// offset of each collapse key.
+fn why_gone(old: &Entry, newest: &HashMap<Box<str>, i64>, now: Timestamp) -> Option<Withdrawal> {
+    let is_superseded = old.collapse_key.as_ref().and_then(|key| newest.get(key));
+    if old.expires_at <= now {
+        (!old.read && old.class != Class::Answer).then_some(Withdrawal::Expired)
+    } else if is_superseded.is_some_and(|newest| *newest > old.offset) {
+        Some(Withdrawal::Superseded)
+    } else {
+        Some(Withdrawal::Withdrawn)
+    }
+}
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Stream {
@@ -260,20 +273,19 @@ impl Stream {
         let mut gone = Vec::new();
         for old in &before.entries {
             let place = self.entries.binary_search_by_key(&old.offset, |entry| entry.offset);
-            let Some(entry) = place.ok().and_then(|place| self.entries.get_mut(place)) else { continue };
+            let Some(entry) = place.ok().and_then(|place| self.entries.get_mut(place)) else {
+                // Everything live after the floor is there: this was let go of.
+                if !old.withdrawn && old.offset > self.floor {
+                    gone.extend(why_gone(old, &newest, now).map(|reason| (old.id, reason)));
+                }
+                continue;
+            };
             entry.seen |= old.seen;
             entry.given |= old.given;
             if old.withdrawn {
                 Self::withdraw_entry(entry);
             } else if entry.withdrawn {
-                let is_superseded = entry.collapse_key.as_ref().and_then(|key| newest.get(key));
-                let reason = match is_superseded {
-                    _ if entry.expires_at <= now => Withdrawal::Expired,
-                    Some(newest) if *newest > entry.offset => Withdrawal::Superseded,
-                    _ => Withdrawal::Withdrawn,
-                };
-                let is_missed = !old.read && entry.class != Class::Answer;
-                gone.extend((is_missed || reason != Withdrawal::Expired).then_some((entry.id, reason)));
+                gone.extend(why_gone(old, &newest, now).map(|reason| (old.id, reason)));
             } else if entry.read && !old.read {
                 gone.push((entry.id, Withdrawal::ReadElsewhere));
             }

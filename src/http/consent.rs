@@ -161,18 +161,20 @@ pub async fn mute(
         return Err(ApiError::invalid("bad_mute", Some("name"), "must be a text of 1…128 bytes"));
     }
     let loaded = app.loader.load(&user, true).await?.ok_or(ApiError::NotFound("this user"))?;
-    let stored = app
+    let (before, after) = app
         .state
         .store
         .run(move |connection| {
             crate::store::in_transaction(connection, |connection| {
-                let mut stored = preferences::get(connection, loaded.user)?;
-                stored.mute(wish.of.into_mute(wish.name));
-                preferences::put(connection, loaded.user, &stored)?;
-                Ok(stored)
+                let before = preferences::get_for_update(connection, loaded.user)?;
+                let mut after = before.clone();
+                after.mute(wish.of.into_mute(wish.name));
+                preferences::put(connection, loaded.user, &after)?;
+                Ok((Box::new(before), Box::new(after)))
             })
         })
         .await?;
-    app.registry.happened(&user, Input::PreferencesChanged(Box::new(stored.clone())));
-    Ok(HttpResponse::Ok().json(super::preferences::view(&stored)))
+    let answer = super::preferences::view(&after);
+    app.registry.happened(&user, Input::PreferencesChanged { before, after });
+    Ok(HttpResponse::Ok().json(answer))
 }

@@ -116,7 +116,7 @@ async fn change_document(
     };
     let expected = expected_tags(request)?;
     let named = user.clone();
-    let changed = app
+    let (before, after) = app
         .state
         .store
         .run(move |connection| {
@@ -131,15 +131,17 @@ async fn change_document(
                 match parse(&changed(change, document(&before), wish)) {
                     Ok(after) => {
                         preferences::put(connection, inner, &after)?;
-                        Ok(Ok(after))
+                        Ok(Ok((before, after)))
                     }
                     Err(error) => Ok(Err(error)),
                 }
             })
         })
         .await??;
-    app.registry.happened(&user, Input::PreferencesChanged(Box::new(changed.clone())));
-    Ok(answer(&changed))
+    let answer = answer(&after);
+    let (before, after) = (Box::new(before), Box::new(after));
+    app.registry.happened(&user, Input::PreferencesChanged { before, after });
+    Ok(answer)
 }
 
 /// The tags of `If-Match`; empty without the header.

@@ -15,6 +15,7 @@ use super::sql::sql;
 use crate::base::{ItemId, ModelVersion, NotificationId, Timestamp, UserId};
 use crate::decide::StoredNotification;
 pub use crate::decide::record::NewNotification;
+use crate::deliver::channel;
 use crate::deliver::stream::MAX_ENTRIES;
 use crate::notify::Priority;
 
@@ -126,6 +127,7 @@ type StoredColumns = (
     Bool,
     Nullable<Timestamptz>,
     Bool,
+    SmallInt,
 );
 
 #[derive(Queryable)]
@@ -148,6 +150,7 @@ struct StoredRow {
     withdrawn: bool,
     taken_back_at: Option<PgTimestamp>,
     given: bool,
+    channel: i16,
 }
 
 fn from_stored(row: StoredRow) -> (UserId, StoredNotification) {
@@ -169,6 +172,7 @@ fn from_stored(row: StoredRow) -> (UserId, StoredNotification) {
         withdrawn: row.withdrawn,
         taken_back_at: row.taken_back_at.map(from_pg),
         given: row.given,
+        channel: channel::from_code(row.channel),
     };
     (UserId::from_sql(row.user_id), notification)
 }
@@ -188,7 +192,7 @@ pub(super) fn tails(
          THEN frame ELSE '' END, created_at, \
          expires_at, stream_offset <= coalesce(a.up_to, 0), collapse_key, priority, seen_at IS NOT NULL, \
          read_at IS NOT NULL, withdrawn_at IS NOT NULL, \
-         CASE WHEN withdrawn_reason = 'withdrawn' THEN withdrawn_at END, given_at IS NOT NULL FROM notifications \
+         CASE WHEN withdrawn_reason = 'withdrawn' THEN withdrawn_at END, given_at IS NOT NULL, channel FROM notifications \
          WHERE user_id = u.user_id ORDER BY stream_offset DESC LIMIT ?) n \
          ORDER BY n.user_id, n.stream_offset",
     )

@@ -1,12 +1,15 @@
 //! Table `user_preferences`: what a user asked of us.
 
+use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::Integer;
 
 use super::StoreError;
+use super::convert::{from_pg, to_pg};
 use super::schema::user_preferences as table;
 use super::sql::sql;
 use crate::base::UserId;
+use crate::notify::policy::PreferenceChange;
 
 pub use crate::notify::policy::{PreferenceDocument as Preferences, SettingsDocument as Settings};
 
@@ -83,6 +86,23 @@ pub fn put(conn: &mut PgConnection, user: UserId, preferences: &Preferences) -> 
     Ok(())
 }
 
+/// Stores a change that a client made, in the caller's transaction. One that is older than what is stored changes less of it.
+/// The user must exist.
+pub fn change(conn: &mut PgConnection, user: UserId, change: &PreferenceChange) -> Result<(), StoreError> {
+    let mut preferences = get_for_update(conn, user)?;
+    let row = table::table.find(user.to_sql());
+    let replaced = row.select(table::updated_at).first::<PgTimestamp>(conn).optional()?;
+    let before = preferences.clone();
+    change.apply(&mut preferences, replaced.map(from_pg));
+    if preferences != before {
+        put(conn, user, &preferences)?;
+        // Not later than the change: the next one may have been made before this is stored.
+        let updated_at = replaced.map_or(change.at, |replaced| change.at.max(from_pg(replaced)));
+        diesel::update(row).set(table::updated_at.eq(to_pg(updated_at))).execute(conn)?;
+    }
+    Ok(())
+}
+
 /// Before the preferences are replaced: what is said again is no new opt-out.
 fn note_opt_out(conn: &mut PgConnection, user: UserId) -> Result<(), StoreError> {
     sql::<()>(
@@ -92,19 +112,6 @@ fn note_opt_out(conn: &mut PgConnection, user: UserId) -> Result<(), StoreError>
     .bind::<Integer, _>(user.to_sql())
     .execute(conn)?;
     Ok(())
-}
-
-/// Adds a category to those muted; false when it was there. The user must exist.
-pub fn mute(conn: &mut PgConnection, user: UserId, category: &str) -> Result<bool, StoreError> {
-    conn.transaction(|conn| {
-        let mut preferences = get(conn, user)?;
-        if preferences.muted.iter().any(|muted| muted == category) {
-            return Ok(false);
-        }
-        preferences.muted.push(category.to_owned());
-        put(conn, user, &preferences)?;
-        Ok(true)
-    })
 }
 
 /// Preferences of many users; those with the default are left out.

@@ -18,6 +18,7 @@ use super::sql::sql;
 use super::{StoreError, consents, schema};
 use crate::base::{NotificationId, Timestamp, UserId};
 use crate::decide::{RecentSend, SentAs, StoredUser};
+use crate::deliver::channel::from_code;
 use crate::event::Event;
 
 /// How far back [`StoredUser::recent`] reaches: the longest window a frequency cap may have.
@@ -220,6 +221,7 @@ type RecentRow = (
     Option<bool>,
     PgTimestamp,
     bool,
+    i16,
 );
 
 fn recent_sends(
@@ -241,6 +243,7 @@ fn recent_sends(
         Nullable<Bool>,
         Timestamptz,
         Bool,
+        SmallInt,
     );
     // A user's own messages by their number, and a step into an index for what belongs to each: a plan over moments would read
     // everybody's. A message and its decision bear the same moment, which the decisions' index leads to.
@@ -248,9 +251,9 @@ fn recent_sends(
         "SELECT n.user_id, n.notification_id, n.created_at, n.category, n.trigger, n.items, \
          ARRAY(SELECT outcome FROM feedback f WHERE f.notification_id = n.notification_id ORDER BY outcome), \
          coalesce(d.campaign, CASE WHEN n.trigger = 'api' THEN n.kind END), d.channel, d.dedupe_key, \
-         coalesce(d.counted, n.priority < 3), n.expires_at, n.was_given \
+         coalesce(d.counted, n.priority < 3), n.expires_at, n.was_given, n.channel \
          FROM unnest(?) AS u (user_id) CROSS JOIN LATERAL (\
-           SELECT user_id, notification_id, stream_offset, created_at, category, trigger, items, kind, priority, \
+           SELECT user_id, notification_id, stream_offset, created_at, category, trigger, items, kind, priority, channel, \
              least(expires_at, CASE WHEN withdrawn_reason = 'withdrawn' THEN withdrawn_at END) AS expires_at, \
              coalesce(given_at, seen_at, read_at) IS NOT NULL AS was_given \
            FROM notifications WHERE user_id = u.user_id ORDER BY stream_offset DESC LIMIT ?) n \
@@ -279,10 +282,11 @@ fn recent_sends(
                 counted,
                 expires,
                 given,
+                taken,
             ) = row;
             let send = RecentSend {
                 campaign: campaign.unwrap_or_else(|| trigger.clone()),
-                channel: channel.unwrap_or_else(|| "socket".to_owned()),
+                channel: channel.unwrap_or_else(|| from_code(taken).name().to_owned()),
                 expires_at: from_pg(expires),
                 given,
                 dedupe_key,

@@ -8,6 +8,7 @@ use tidings::decide::definitions::{DefinitionKind, DefinitionState};
 use tidings::decide::record::{Inputs, TraceStep};
 use tidings::event::{EventKind, NewEvent};
 use tidings::notify::Priority;
+use tidings::notify::policy::{Muted, PreferenceChange};
 use tidings::recommend::propensity::Probabilities;
 use tidings::store::acknowledgements::{self, Acknowledged};
 use tidings::store::decisions::{self, DecisionFilter, DecisionRow, Trace};
@@ -438,9 +439,25 @@ fn preferences_reports_and_the_epoch_are_kept() {
     let database = TestDatabase::new();
     let mut conn = database.connection();
     let user = users::resolve(&mut conn, &[ExternalId::Integer(1)]).unwrap()[0];
-    assert!(preferences::mute(&mut conn, user, "cart_reminder").unwrap());
-    assert!(!preferences::mute(&mut conn, user, "cart_reminder").unwrap());
-    assert_eq!(preferences::get(&mut conn, user).unwrap().muted, ["cart_reminder"]);
+    let change = |at, zone: &str| PreferenceChange {
+        time_zone: Some(zone.to_owned()),
+        ..PreferenceChange::mute(at, Muted::Category("cart_reminder".to_owned()))
+    };
+    let early = now().plus_days(-1.0);
+    preferences::change(&mut conn, user, &change(early, "Asia/Tokyo")).unwrap();
+    let stored = preferences::get(&mut conn, user).unwrap();
+    assert_eq!(
+        (stored.muted.as_slice(), stored.time_zone.as_deref()),
+        (&["cart_reminder".to_owned()][..], Some("Asia/Tokyo"))
+    );
+    // Not dated by when it was stored: the next one was made before that.
+    preferences::change(&mut conn, user, &change(early, "Asia/Kolkata")).unwrap();
+    assert_eq!(preferences::get(&mut conn, user).unwrap().time_zone.as_deref(), Some("Asia/Kolkata"));
+    preferences::put(&mut conn, user, &Default::default()).unwrap();
+    // A change from before the document was replaced mutes, and that is all.
+    preferences::change(&mut conn, user, &change(early, "Asia/Tokyo")).unwrap();
+    let stored = preferences::get(&mut conn, user).unwrap();
+    assert_eq!((stored.muted.as_slice(), stored.time_zone), (&["cart_reminder".to_owned()][..], None));
     preferences::put(&mut conn, user, &Default::default()).unwrap();
     assert_eq!(preferences::get(&mut conn, user).unwrap(), Default::default());
     let report = cleaning::NewCleaning {

@@ -134,7 +134,7 @@ impl Entry {
 
     /// Whether it is tried again after a commit that failed.
     fn is_repeated(&self) -> bool {
-        matches!(self, Self::Record(_))
+        matches!(self, Self::Record(_) | Self::Decision { message: None, reply: None, .. })
     }
 }
 

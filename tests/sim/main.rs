@@ -5,7 +5,7 @@
 //! ```text
 //! sim                       some histories, and every planted fault
 //! sim --seeds 10000         so many histories, from --from (0)
-//! sim --seed 17             one, and the shortest history that fails alike
+//! sim --seed 17             one, and the shortest history that fails alike (--print: with every transition)
 //! sim --faults 1000         every planted fault, at most so many seeds each
 //! ```
 
@@ -52,6 +52,7 @@ struct Arguments {
     /// Part of a test's name, as `cargo test` passes it to every test binary.
     filter: Option<String>,
     keep_on: bool,
+    prints: bool,
 }
 
 fn arguments() -> Arguments {
@@ -63,6 +64,7 @@ fn arguments() -> Arguments {
         fault: None,
         filter: None,
         keep_on: false,
+        prints: false,
     };
     let mut given = std::env::args().skip(1);
     while let Some(argument) = given.next() {
@@ -74,6 +76,7 @@ fn arguments() -> Arguments {
             "--faults" => all.faults = Some(number().unwrap_or(WITHIN)),
             "--fault" => all.fault = number().map(|place| place as usize),
             "--keep-on" => all.keep_on = true,
+            "--print" => all.prints = true,
             "--list" => std::process::exit(0),
             text if text.starts_with('-') => {}
             text => all.filter = Some(text.to_owned()),
@@ -89,7 +92,7 @@ fn main() {
     }
     let fault = arguments.fault.map(|place| Fault::ALL[place]);
     if let Some(seed) = arguments.seed {
-        return print_shortest(seed, fault);
+        return print_shortest(seed, fault, arguments.prints);
     }
     let is_plain = arguments.seeds.is_none() && arguments.faults.is_none();
     let seeds = arguments.seeds.or(is_plain.then_some(SEEDS));
@@ -126,7 +129,7 @@ fn run_all(from: u64, seeds: u64, fault: Option<Fault>, keep_on: bool) -> bool {
         add(&mut all, &outcome.tally);
         if let Some(violation) = outcome.violation {
             if !keep_on {
-                print_shortest(seed, fault);
+                print_shortest(seed, fault, false);
                 return false;
             }
             broken.push((seed, violation.property, violation.text));
@@ -171,7 +174,7 @@ fn run_all(from: u64, seeds: u64, fault: Option<Fault>, keep_on: bool) -> bool {
     broken.is_empty()
 }
 
-fn print_shortest(seed: u64, fault: Option<Fault>) {
+fn print_shortest(seed: u64, fault: Option<Fault>, prints: bool) {
     let Some((steps, violation)) = shrink::shrink(seed, fault) else {
         println!("sim: seed {seed} breaks nothing");
         return;
@@ -180,6 +183,9 @@ fn print_shortest(seed: u64, fault: Option<Fault>) {
     println!("sim: the shortest history found, {} steps:", steps.len());
     for step in &steps {
         println!("  {step}");
+    }
+    if prints {
+        shrink::print(seed, &steps, fault);
     }
     println!("sim: again with: make simulate-faults SEED={seed}");
 }

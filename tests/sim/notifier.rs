@@ -129,6 +129,9 @@ impl Sim {
         if is_idle {
             return self.rest(server);
         }
+        if !self.store.accepts(server) {
+            return self.round_failed(server);
+        }
         match self.rounds.pop_front() {
             Some(RoundFate::Fails) => return self.round_failed(server),
             Some(RoundFate::Unanswered) => {

@@ -109,17 +109,10 @@ impl Sim {
                 let event = Event::PushTaken { notification, user, device };
                 self.schedule_for(server, mono + TAKES, event);
             }
-            if fate == Some(PushFate::Later) || fate == Some(PushFate::TakenUnanswered) {
-                // The row is put off when the answer, or none, has come.
-                if let Some(row) = self
-                    .store
-                    .pushes
-                    .iter_mut()
-                    .find(|row| row.notification == notification && row.device == device)
-                {
-                    row.due_at = now + LATER;
-                    row.claimed_until = None;
-                }
+            if let Some(fate @ (PushFate::Later | PushFate::TakenUnanswered)) = fate {
+                let unanswered = fate == PushFate::TakenUnanswered;
+                let event = Event::PushPutOff { notification, user, device, unanswered };
+                self.schedule_for(server, mono + 2 * TAKES, event);
                 continue;
             }
             let (taken, gone) = (fate.is_none(), fate == Some(PushFate::Gone));
@@ -135,6 +128,27 @@ impl Sim {
     /// The browser's service worker shows it, unless a page has.
     pub fn push_taken(&mut self, notification: NotificationId, user: usize, device: usize) {
         self.shown_by_push(user, device, notification);
+    }
+
+    /// The row is put off when an answer, or none, has come. What was not answered may be shown.
+    pub fn push_put_off(
+        &mut self,
+        server: usize,
+        id: NotificationId,
+        user: usize,
+        device: usize,
+        unanswered: bool,
+    ) {
+        let due_at = self.now() + LATER;
+        let mut rows = self.store.pushes.iter_mut();
+        if let Some(row) = rows.find(|row| row.notification == id && row.device == device) {
+            (row.due_at, row.claimed_until) = (due_at, None);
+        }
+        if unanswered {
+            self.note_pushed(user, id);
+            self.tell(server, user, Input::Pushed(id));
+        }
+        self.push_later(server, self.mono + 1_000_000);
     }
 
     pub fn push_ends(

@@ -288,20 +288,28 @@ impl Sim {
     fn http_mute(&mut self, user: usize, category: u8) {
         let Some(server) = self.holder() else { return };
         let mute = Muted::Category(MUTABLE[category as usize % MUTABLE.len()].to_owned());
-        let mut stored = self.store.users[user].preferences.clone();
+        let before = Box::new(self.store.users[user].preferences.clone());
+        let mut stored = PreferenceDocument::clone(&before);
         stored.mute(mute.clone());
-        self.store.users[user].preferences = stored.clone();
-        self.shadow.muted_over_http(user, mute);
-        self.tell(server, user, Input::PreferencesChanged(Box::new(stored)));
+        self.replace_preferences(user, stored.clone());
+        self.shadow.muted_over_http(user, mute, self.now());
+        self.tell(server, user, Input::PreferencesChanged { before, after: Box::new(stored) });
+    }
+
+    fn replace_preferences(&mut self, user: usize, document: PreferenceDocument) {
+        let now = self.now();
+        let rows = &mut self.store.users[user];
+        (rows.preferences, rows.preferences_at) = (document, Some(now));
     }
 
     /// `PUT /v1/users/{id}/preferences`, with everything in it.
     fn put_preferences(&mut self, user: usize, wish: Wish) {
         let Some(server) = self.holder() else { return };
         let document = document(wish, self.now());
-        self.store.users[user].preferences = document.clone();
-        self.shadow.preferences_replaced(user, document.clone());
-        self.tell(server, user, Input::PreferencesChanged(Box::new(document)));
+        let before = Box::new(self.store.users[user].preferences.clone());
+        self.replace_preferences(user, document.clone());
+        self.shadow.preferences_replaced(user, document.clone(), self.now());
+        self.tell(server, user, Input::PreferencesChanged { before, after: Box::new(document) });
     }
 
     fn consent(&mut self, user: usize, purpose: Purpose, granted: bool) {

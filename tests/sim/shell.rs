@@ -26,6 +26,8 @@ pub enum State {
     Loading {
         waiting: Vec<(ConnectionId, Box<Login>)>,
         before: Option<Box<UserState>>,
+        /// What reading may have missed.
+        changes: Vec<Input>,
         read: Option<Box<Loaded>>,
     },
     Ready(Box<UserState>),
@@ -34,8 +36,10 @@ pub enum State {
 pub struct Actor {
     pub user: usize,
     pub state: State,
-    /// Something could not be delivered: the user is read again.
+    /// Something could not be delivered: the user is read again before anything else is decided.
     pub missed: bool,
+    /// The user is read once more when it has been read.
+    pub reads_again: bool,
     /// Open connections.
     pub pipes: BTreeSet<ConnectionId>,
     /// Those among them whose client is gone, which nobody has noticed.
@@ -49,6 +53,8 @@ pub struct Actor {
     pub transitions: u64,
     /// When it last looked at what has expired.
     pub looked_at: Timestamp,
+    /// When the last tick was, by the monotonic clock.
+    pub ticked_at: i64,
     idle_since: Option<i64>,
     only_for_messages: bool,
     may_finish_soon: bool,
@@ -56,6 +62,10 @@ pub struct Actor {
 }
 
 impl Actor {
+    fn loading(before: Option<Box<UserState>>) -> State {
+        State::Loading { waiting: Vec::new(), before, changes: Vec::new(), read: None }
+    }
+
     /// The state that answers clients.
     pub fn serving(&mut self) -> Option<&mut UserState> {
         match &mut self.state {
@@ -106,8 +116,9 @@ impl Sim {
         let instance = self.number("instance");
         let actor = Actor {
             user,
-            state: State::Loading { waiting: Vec::new(), before: None, read: None },
+            state: Actor::loading(None),
             missed: false,
+            reads_again: false,
             pipes: BTreeSet::new(),
             dead: BTreeSet::new(),
             tickets: BTreeMap::new(),
@@ -116,6 +127,7 @@ impl Sim {
             timers: 0,
             transitions: 0,
             looked_at: self.now(),
+            ticked_at: self.mono,
             idle_since: Some(self.mono),
             only_for_messages: true,
             may_finish_soon: false,
@@ -141,17 +153,21 @@ impl Sim {
 
     pub fn was_read(&mut self, server: usize, instance: u64) {
         let Some(actor) = self.actor(server, instance) else { return };
-        let State::Loading { waiting, before, read } = &mut actor.state else { return };
-        let (waiting, before) = (std::mem::take(waiting), before.take());
+        if std::mem::take(&mut actor.missed) {
+            return self.read(server, instance);
+        }
+        let State::Loading { waiting, before, changes, read } = &mut actor.state else { return };
+        let (waiting, before, changes) = (std::mem::take(waiting), before.take(), std::mem::take(changes));
         let Some(loaded) = read.take() else { return };
         let user = actor.user;
         let parts = self.parts(server, user);
         self.tally.reloads += u64::from(before.is_some());
         if before.is_none() {
-            self.shadow.forgotten(user, server, &self.store);
+            self.shadow.forgotten(user, server);
         }
         let mut state = UserState::new(&self.names[user], *loaded, EPOCH, &parts.world());
-        let effects = before.map(|before| state.adopt(*before, &parts.world())).unwrap_or_default();
+        let mut effects = state.changed_meanwhile(changes, &parts.world());
+        effects.extend(before.into_iter().flat_map(|before| state.adopt(*before, &parts.world())));
         let Some(actor) = self.actor(server, instance) else { return };
         actor.state = State::Ready(Box::new(state));
         self.perform(server, instance, effects);
@@ -176,6 +192,10 @@ impl Sim {
         };
         let mut before = state.clone();
         let effects = state.on(input.clone(), &parts.world());
+        if self.prints {
+            println!("  {} user {user} on server {server}: {input:?}", parts.now);
+            effects.iter().for_each(|effect| println!("    {effect:?}"));
+        }
         self.tally.transitions += 1;
         let (number, now) = (self.tally.transitions, parts.now);
         if number > MOST_TRANSITIONS {
@@ -285,7 +305,7 @@ impl Sim {
         }
         if reload {
             if let Some(actor) = self.actor(server, instance) {
-                actor.missed = true;
+                actor.reads_again = true;
             }
             self.reload_if_due(server, instance);
         }
@@ -321,14 +341,17 @@ impl Sim {
     /// Something was missed and nothing is being stored: reads everything again.
     pub fn reload_if_due(&mut self, server: usize, instance: u64) {
         let Some(actor) = self.actor(server, instance) else { return };
-        let ready = matches!(&actor.state, State::Ready(state) if state.is_quiet());
-        if !ready || actor.finishing || !std::mem::take(&mut actor.missed) {
+        let State::Ready(state) = &mut actor.state else { return };
+        if actor.missed && !actor.finishing {
+            state.stall();
+        }
+        if actor.finishing || !state.is_quiet() || !(actor.missed || actor.reads_again) {
             return;
         }
-        let loading = State::Loading { waiting: Vec::new(), before: None, read: None };
-        if let State::Ready(mut before) = std::mem::replace(&mut actor.state, loading) {
+        (actor.reads_again, actor.missed) = (false, false);
+        if let State::Ready(mut before) = std::mem::replace(&mut actor.state, Actor::loading(None)) {
             before.stall();
-            actor.state = State::Loading { waiting: Vec::new(), before: Some(before), read: None };
+            actor.state = Actor::loading(Some(before));
             self.read(server, instance);
         }
     }
@@ -336,7 +359,10 @@ impl Sim {
     /// Something happened that is stored: reading under way may not have seen it.
     pub fn happened(&mut self, server: usize, instance: u64, input: Input) {
         let Some(actor) = self.actor(server, instance) else { return };
-        actor.missed |= matches!(actor.state, State::Loading { .. });
+        if let State::Loading { changes, .. } = &mut actor.state {
+            actor.reads_again = true;
+            changes.extend(input.is_lasting().then(|| input.clone()));
+        }
         self.reload_if_due(server, instance);
         self.take(server, instance, input);
     }
@@ -401,9 +427,13 @@ impl Sim {
     }
 
     pub fn tick_actor(&mut self, server: usize, instance: u64) {
+        let now = self.mono;
         let Some(actor) = self.actor(server, instance) else { return };
         for connection in actor.dead.clone() {
             self.disconnected(server, instance, connection);
+        }
+        if let Some(actor) = self.actor(server, instance) {
+            actor.ticked_at = now;
         }
         self.take(server, instance, Input::Tick);
         self.reload_if_due(server, instance);

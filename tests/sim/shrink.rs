@@ -16,9 +16,22 @@ pub struct Outcome {
 
 /// Runs the steps of a seed, then brings everything to rest.
 pub fn run(seed: u64, steps: &[Step], fault: Option<Fault>) -> Outcome {
+    run_on(Sim::new(seed, fault), steps)
+}
+
+/// The same, with every transition and what came of it.
+pub fn print(seed: u64, steps: &[Step], fault: Option<Fault>) {
     let mut sim = Sim::new(seed, fault);
+    sim.prints = true;
+    run_on(sim, steps);
+}
+
+fn run_on(mut sim: Sim, steps: &[Step]) -> Outcome {
     let mut n_steps = 0;
     for step in steps {
+        if sim.prints {
+            println!("{step}");
+        }
         n_steps += 1;
         sim.step(step);
         if sim.violation.is_some() {

@@ -77,6 +77,13 @@ pub enum Event {
         taken: bool,
         gone: bool,
     },
+    /// A push service has put a message off, or has not answered.
+    PushPutOff {
+        notification: NotificationId,
+        user: usize,
+        device: usize,
+        unanswered: bool,
+    },
     /// Users left behind by an earlier server are looked for.
     Sweep,
     /// A server that has lost the lease asks for it.
@@ -198,6 +205,8 @@ pub struct Sim {
     pub shadow: Shadow,
     pub violation: Option<Violation>,
     pub tally: Tally,
+    /// Prints each transition.
+    pub prints: bool,
 }
 
 /// What one transition may read, kept alive beside the state that is changed.
@@ -266,6 +275,7 @@ impl Sim {
             shadow: Shadow::new(&names, Arc::clone(&SETTING.catalogue)),
             violation: None,
             tally: Tally::default(),
+            prints: false,
             names,
         };
         sim.start(0);
@@ -370,6 +380,9 @@ impl Sim {
             Event::PushEnds { notification, user, device, taken, gone } => {
                 self.push_ends(server, notification, user, device, taken, gone);
             }
+            Event::PushPutOff { notification, user, device, unanswered } => {
+                self.push_put_off(server, notification, user, device, unanswered);
+            }
             Event::Sweep => self.sweep(server),
             Event::ChecksLease => self.notice_loss(),
         }
@@ -399,7 +412,7 @@ impl Sim {
         self.servers[server].life += 1;
         let actors = std::mem::take(&mut self.servers[server].actors);
         for actor in actors.values() {
-            self.shadow.forgotten(actor.user, server, &self.store);
+            self.shadow.forgotten(actor.user, server);
         }
         self.lose_pages(server);
     }

@@ -48,6 +48,7 @@ pub struct UserRows {
     pub fired_once: BTreeMap<String, Timestamp>,
     pub events: Vec<Event>,
     pub preferences: PreferenceDocument,
+    pub preferences_at: Option<Timestamp>,
     pub consents: Vec<(Purpose, bool)>,
     pub held: Vec<HeldRow>,
     /// In the order of the stream.
@@ -107,6 +108,7 @@ impl Store {
             fired_once: BTreeMap::new(),
             events: Vec::new(),
             preferences: PreferenceDocument::default(),
+            preferences_at: None,
             consents: Vec::new(),
             held: Vec::new(),
             messages: Vec::new(),
@@ -138,6 +140,11 @@ impl Store {
         self.users[user].messages.iter().any(|row| row.message.notification_id == id)
     }
 
+    /// Whether what a server writes is stored: it holds the lease.
+    pub fn accepts(&self, server: usize) -> bool {
+        server == self.holder || self.fault == Some(Fault::AcceptsLosersCommits)
+    }
+
     /// One transaction. `unconfirmed`: nobody will be told that it succeeded.
     pub fn commit(
         &mut self,
@@ -147,7 +154,7 @@ impl Store {
         now: Timestamp,
         not_pushed: &[String],
     ) -> Result<(), Refusal> {
-        if server != self.holder && self.fault != Some(Fault::AcceptsLosersCommits) {
+        if !self.accepts(server) {
             return Err(Refusal::LeaseLost);
         }
         let messages: Vec<&NewNotification> = entries.iter().filter_map(Entry::message).collect();
@@ -176,7 +183,7 @@ impl Store {
                 }
                 Record::Mark(mark) => self.mark(mark),
                 Record::HandOver(hand_over) => hand_overs.push(*hand_over),
-                Record::Preferences(user, document) => preferences.push((*user, document)),
+                Record::Preferences(user, change) => preferences.push((*user, change)),
                 _ => {}
             }
         }
@@ -184,8 +191,10 @@ impl Store {
             self.hand_over(&hand_over, not_pushed, now);
         }
         if self.fault != Some(Fault::DropsPreferences) {
-            for (user, document) in preferences {
-                self.of(user).preferences = PreferenceDocument::clone(document);
+            for (user, change) in preferences {
+                let rows = self.of(user);
+                change.apply(&mut rows.preferences, rows.preferences_at);
+                rows.preferences_at = rows.preferences_at.max(Some(change.at));
             }
         }
         for record in records() {
@@ -365,11 +374,14 @@ impl Store {
         let tail: Vec<StoredNotification> =
             rows.messages[first..].iter().map(|row| self.stored(rows, row, now)).collect();
         let since = now.plus_days(-7.0);
-        let recent = tail
+        // As many as the policy remembers, which is more than the stream holds.
+        let recent = rows
+            .messages
             .iter()
+            .map(|row| self.stored(rows, row, now))
             .filter(|one| one.created_at >= since)
             .filter(|one| !fault(Fault::ForgetsUnconfirmed) || !rows.is_unconfirmed(one.notification_id))
-            .map(|one| recent_send(rows, one))
+            .map(|one| recent_send(rows, &one))
             .collect();
         let mut held: VecDeque<&HeldRow> = rows.held.iter().filter(|row| row.expires_at > now).collect();
         held.make_contiguous().sort_by_key(|row| row.until);
@@ -412,6 +424,7 @@ impl Store {
             seen: row.seen,
             read: row.read,
             withdrawn: row.withdrawn,
+            channel: row.channel,
             taken_back_at: row.taken_back_at,
             given: row.given && self.fault != Some(Fault::ForgetsGiven),
         }

@@ -9,6 +9,7 @@ use super::messages::Record;
 use crate::base::{Timestamp, UserId};
 use crate::decide::Record as Other;
 use crate::notify::Channel;
+use crate::notify::policy::PreferenceChange;
 use crate::store::acknowledgements::{self, Acknowledged};
 use crate::store::decisions::DecisionRow;
 use crate::store::feedback::{self, FeedbackRow};
@@ -16,7 +17,7 @@ use crate::store::fired_once::{self, Fired};
 use crate::store::held::{self, HeldRow};
 use crate::store::inbox::{self, Mark};
 use crate::store::notifications::NewNotification;
-use crate::store::preferences::{self, Preferences};
+use crate::store::preferences;
 use crate::store::push_outbox::{self, HandOver, PushOrder};
 use crate::store::{Connection, Store, StoreError, in_transaction, said, users};
 
@@ -29,7 +30,7 @@ pub(super) struct Group {
     acknowledged: Vec<Acknowledged>,
     feedback: Vec<FeedbackRow>,
     marks: Vec<Mark>,
-    preferences: Vec<(UserId, Preferences)>,
+    preferences: Vec<(UserId, PreferenceChange)>,
     held: Vec<HeldRow>,
     /// Deferred triggers that end, by the decision that ends them.
     released: HashMap<Uuid, Vec<Uuid>>,
@@ -47,6 +48,11 @@ pub(super) struct Waiters {
 }
 
 impl Waiters {
+    /// Whether somebody waits for a record of a group that was split.
+    pub fn is_awaited(&self, record: &Record) -> bool {
+        matches!(record, Record::Other(Other::Decision(row, _)) if self.stored.contains_key(&row.decision_id))
+    }
+
     /// Answers everybody. Nobody may wait any more: the user has gone, what was stored is stored.
     pub fn answer(self, stored: bool) {
         for reply in self.stored.into_values().chain(self.flushes) {
@@ -72,7 +78,7 @@ impl Group {
             Record::Other(Other::Acknowledged(acknowledged)) => self.acknowledged.push(acknowledged),
             Record::Other(Other::Feedback(row)) => self.feedback.push(row),
             Record::Other(Other::Mark(mark)) => self.marks.push(mark),
-            Record::Other(Other::Preferences(user, document)) => self.preferences.push((user, *document)),
+            Record::Other(Other::Preferences(user, change)) => self.preferences.push((user, *change)),
             Record::Other(Other::Defer(row)) => self.held.push(*row),
             Record::Other(Other::Robot(user)) => self.robots.push(user),
             Record::Other(Other::Connected(user, at)) => self.connected.push((user, at)),
@@ -129,8 +135,8 @@ impl Group {
             inbox::mark(connection, &self.marks)?;
             // After them: what has been acknowledged by now is not handed over.
             let handed = push_outbox::hand_over(connection, &self.hand_overs, not_pushed, Timestamp::now())?;
-            for (user, preferences) in &self.preferences {
-                preferences::put(connection, *user, preferences)?;
+            for (user, change) in &self.preferences {
+                preferences::change(connection, *user, change)?;
             }
             held::put(connection, &self.held)?;
             let released: Vec<Uuid> = self.released.values().flatten().copied().collect();
@@ -172,7 +178,7 @@ impl Group {
         let others = (self.feedback.into_iter().map(Other::Feedback))
             .chain(self.marks.into_iter().map(Other::Mark))
             .chain(self.acknowledged.into_iter().map(Other::Acknowledged))
-            .chain(preferences.map(|(user, document)| Other::Preferences(user, Box::new(document))))
+            .chain(preferences.map(|(user, change)| Other::Preferences(user, Box::new(change))))
             .chain(self.held.into_iter().map(|row| Other::Defer(Box::new(row))))
             .chain(self.robots.into_iter().map(Other::Robot))
             .chain(self.hand_overs.into_iter().map(Other::HandOver))
@@ -191,4 +197,28 @@ fn push_order(message: &NewNotification) -> Option<PushOrder> {
         due_at: message.created_at,
         expires_at: message.expires_at,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dropped(number: u128) -> Box<DecisionRow> {
+        let row = HeldRow::unaddressed("announcement", "announcements", Timestamp(0), Timestamp(1));
+        Box::new(row.expired(Uuid::from_u128(number), Timestamp(2)))
+    }
+
+    #[test]
+    fn a_decision_that_nobody_waits_for_is_tried_again_with_what_it_ends() {
+        let (mut group, mut waiters) = (Group::default(), Waiters::default());
+        let (reply, _answer) = oneshot::channel();
+        let (notification, releases) = (None, Vec::new());
+        group.add(Record::Decision { decision: dropped(1), notification, releases, reply }, &mut waiters);
+        let ends = vec![Uuid::from_u128(7)];
+        group.add(Record::Other(Other::Decision(dropped(2), ends.clone())), &mut waiters);
+        let again = group.split(&mut Waiters::default());
+        let again: Vec<_> = again.into_iter().filter(|record| !waiters.is_awaited(record)).collect();
+        assert!(matches!(&again[..], [Record::Other(Other::Decision(row, releases))]
+                if row.decision_id == Uuid::from_u128(2) && *releases == ends));
+    }
 }

@@ -49,14 +49,6 @@ impl Record {
         }
     }
 
-    /// Whether it is a message, or the decision about one.
-    pub fn is_of_message(&self) -> bool {
-        matches!(
-            self,
-            Self::Decision { .. } | Self::Message { .. } | Self::Other(decide::Record::Decision(..))
-        )
-    }
-
     /// Answers that it is not stored, where somebody waits for that.
     pub fn refuse(self) {
         if let Self::Decision { reply, .. } | Self::Message { reply, .. } = self {

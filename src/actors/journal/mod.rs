@@ -152,9 +152,9 @@ impl JournalActor {
         }));
     }
 
-    /// What failed for good in company is tried again by halves. After a temporary error messages are refused, since it is
-    /// not known whether they were stored, and their users read their streams again; everything else is said once more
-    /// (the first report of an outcome counts, and the last of everything else).
+    /// What failed for good in company is tried again by halves. After a temporary error whatever somebody waits for is refused, since it is
+    /// not known whether it was stored: users of messages read their streams again. Everything else is said once more (the first
+    /// report of an outcome and the first row of a decision count, and the last of everything else).
     fn failed(
         &mut self,
         group: Group,
@@ -167,7 +167,7 @@ impl JournalActor {
         let flushes = std::mem::take(&mut waiters.flushes);
         if error.temporary() {
             let again = group.split(&mut Waiters::default());
-            let again = again.into_iter().filter(|record| !record.is_of_message());
+            let again = again.into_iter().filter(|record| !waiters.is_awaited(record));
             let room = MAX_WAITING.saturating_sub(self.waiting.len());
             let mut waiting: VecDeque<Record> =
                 again.take(room).chain(flushes.into_iter().map(Record::Flush)).collect();

@@ -42,6 +42,8 @@ const MAILBOX: usize = 256;
 const MAX_WAITING: usize = 64;
 /// Messages of the API waiting while the user is read; more come back and are tried again.
 const MAX_TICKETS: usize = 256;
+/// Changes kept while the user is read; with more of them it is read once more before they hold.
+const MAX_CHANGES: usize = 256;
 /// Housekeeping: prune dead pipes, forget what no rule looks at.
 const TICK: Duration = Duration::from_secs(30);
 /// An actor that was started for messages waits this long for more of them.
@@ -58,8 +60,8 @@ pub struct UserMailboxes {
 }
 
 enum State {
-    /// The store is being asked; logins wait. `before` is the old state of a reload.
-    Loading { waiting: Vec<Opened>, before: Option<Box<UserState>> },
+    /// The store is being asked; logins wait. `before` is the old state of a reload, `changes` what reading may have missed.
+    Loading { waiting: Vec<Opened>, before: Option<Box<UserState>>, changes: Vec<Input> },
     /// Serving.
     Ready(Box<UserState>),
 }
@@ -71,8 +73,10 @@ pub struct UserActor {
     app: Arc<AppState>,
     mailboxes: Arc<UserMailboxes>,
     registry: Arc<Registry>,
-    /// Something could not be delivered to the mailbox: the user is read again.
+    /// Something could not be delivered to the mailbox: the user is read again before anything else is decided.
     missed: Arc<AtomicBool>,
+    /// The user is read once more when it has been read: something happened meanwhile.
+    reads_again: bool,
     state: State,
     pipes: Pipes,
     /// Since when nobody is connected.
@@ -110,7 +114,8 @@ impl UserActor {
             mailboxes,
             registry,
             missed,
-            state: State::Loading { waiting: Vec::new(), before: None },
+            reads_again: false,
+            state: State::Loading { waiting: Vec::new(), before: None, changes: Vec::new() },
             pipes: Pipes::default(),
             idle_since: Some(Instant::now()),
             waiting_tickets: Vec::new(),
@@ -147,20 +152,20 @@ impl UserActor {
     }
 
     fn loaded(&mut self, outcome: Result<Option<Box<Loaded>>, LoadError>, context: &mut Context<Self>) {
-        let State::Loading { waiting, before } = &mut self.state else { return };
-        let (waiting, before) = (std::mem::take(waiting), before.take());
-        let Ok(Some(loaded)) = outcome else {
-            self.state = State::Loading { waiting, before };
-            self.finish(context);
-            return;
-        };
+        let Ok(Some(loaded)) = outcome else { return self.finish(context) };
+        if self.missed.swap(false, Ordering::AcqRel) {
+            return self.load(context); // What could not be delivered may not have been seen.
+        }
+        let State::Loading { waiting, before, changes } = &mut self.state else { return };
+        let (waiting, before, changes) = (std::mem::take(waiting), before.take(), std::mem::take(changes));
         let (snapshot, app) = (self.app.snapshot(), Arc::clone(&self.app));
         let world = snapshot.world(Some(loaded.user), &app);
         let mut state = Box::new(UserState::new(&self.user, *loaded, &app.epoch, &world));
         if !state.is_robot {
             app.monitor.note_features(&state.profile.features(world.now));
         }
-        let effects = before.map(|before| state.adopt(*before, &world)).unwrap_or_default();
+        let mut effects = state.changed_meanwhile(changes, &world);
+        effects.extend(before.into_iter().flat_map(|before| state.adopt(*before, &world)));
         self.state = State::Ready(state);
         self.perform(effects, None, context);
         for opened in waiting {
@@ -181,24 +186,39 @@ impl UserActor {
         }
     }
 
-    /// Something was missed and nothing is being stored: reads everything again. Connections stay.
+    /// Something was missed, and nothing is decided until everything was read again; or it happened while the user was read. Reads
+    /// as soon as nothing is being stored. Connections stay.
     fn reload_if_due(&mut self, context: &mut Context<Self>) {
-        let ready = matches!(&self.state, State::Ready(state) if state.is_quiet());
-        if !ready || self.finishing || !self.missed.swap(false, Ordering::AcqRel) {
+        let State::Ready(state) = &mut self.state else { return };
+        let missed = self.missed.load(Ordering::Acquire);
+        if missed && !self.finishing {
+            state.stall();
+        }
+        if self.finishing || !state.is_quiet() || !(missed || self.reads_again) {
             return;
         }
-        let loading = State::Loading { waiting: Vec::new(), before: None };
-        if let State::Ready(mut before) = std::mem::replace(&mut self.state, loading) {
+        self.reads_again = false;
+        self.missed.store(false, Ordering::Release);
+        let loading = |before| State::Loading { waiting: Vec::new(), before, changes: Vec::new() };
+        if let State::Ready(mut before) = std::mem::replace(&mut self.state, loading(None)) {
             before.stall();
-            self.state = State::Loading { waiting: Vec::new(), before: Some(before) };
+            self.state = loading(Some(before));
             self.load(context);
         }
     }
 
-    /// Something happened that is stored: reading under way may not have seen it, so the user is read once more.
+    /// Something happened that is stored: reading under way may not have seen it, so the user is read once more. What lasts holds
+    /// as soon as the first reading ends.
     fn happened(&mut self, input: Input, cause: Option<Instant>, context: &mut Context<Self>) {
-        if matches!(self.state, State::Loading { .. }) {
-            self.missed.store(true, Ordering::Release);
+        if let State::Loading { changes, .. } = &mut self.state {
+            self.reads_again = true;
+            if !input.is_lasting() {
+                // Seen when the user is read once more.
+            } else if changes.len() < MAX_CHANGES {
+                changes.push(input.clone());
+            } else {
+                self.missed.store(true, Ordering::Release);
+            }
         }
         self.reload_if_due(context);
         self.take(input, cause, context);

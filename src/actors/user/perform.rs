@@ -1,7 +1,6 @@
 //! Carries out the effects of a transition, in order.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
@@ -72,7 +71,7 @@ impl UserActor {
             }
         }
         if reload {
-            self.missed.store(true, Ordering::Release);
+            self.reads_again = true;
             self.reload_if_due(context);
         }
         for connection in given_up {

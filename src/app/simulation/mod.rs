@@ -106,7 +106,7 @@ mod tests {
         };
         assert_eq!(run(&world, &policy), of(11_662, 1_870, 95, 14, 221, 0));
         let learned = Strategy { hours: Hours::Learned, ..policy };
-        assert_eq!(run(&world, &learned), of(12_038, 2_084, 158, 15, 233, 1));
+        assert_eq!(run(&world, &learned), of(12_023, 2_049, 154, 13, 222, 1));
     }
 
     fn with(body: serde_json::Value) -> anyhow::Result<Strategy> {

@@ -331,6 +331,21 @@ fn an_ephemeral_message_takes_its_place_in_a_cap() {
     let mut user = Fixture::connected_to(capped(1));
     user.on(ephemeral(&user, json!({"title": "2:1"}), None));
     assert_eq!(user.say(json!({"title": "news"})).reason("api"), "capped");
+    let stored = user.stored.clone();
+    user.reload(&stored);
+    assert_eq!(user.say(json!({"title": "news"})).reason("api"), "capped", "the store knows nothing of it");
+}
+
+#[test]
+fn a_cap_of_a_channel_holds_after_a_restart() {
+    let mut shop = Shop::new();
+    shop.policy(json!({"caps": [{"category": "*", "channel": "push", "window_min": 1_440, "max": 1}]}));
+    shop.is_subscribed = true;
+    let mut user = Fixture::of(7, shop);
+    assert_eq!(user.say(json!({"title": "one"})).message().channel, Channel::Push);
+    user.restart();
+    let second = user.say(json!({"title": "two"}));
+    assert!(second.messages().iter().all(|message| message.channel != Channel::Push));
 }
 
 /// How somebody is there.

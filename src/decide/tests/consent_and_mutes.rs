@@ -195,15 +195,31 @@ fn a_category_may_be_blocked_from_push_alone() {
 fn settings_of_a_later_release_count_as_an_opt_out() {
     let mut user = Fixture::connected();
     let settings = SettingsDocument(json!({"whisper": true}));
-    user.on(Input::PreferencesChanged(Box::new(PreferenceDocument { settings, ..Default::default() })));
+    let after = Box::new(PreferenceDocument { settings, ..Default::default() });
+    user.on(Input::PreferencesChanged { before: Box::default(), after });
     assert_eq!(user.view(105).reason("view"), "opted_out");
+}
+
+#[test]
+fn what_a_client_muted_a_moment_ago_outlives_a_change_that_did_not_know_of_it() {
+    let mut user = Fixture::connected();
+    let before = Box::new(user.stored.document.clone());
+    user.tells(1, json!({"type": "mute", "of": "category", "name": "promotion"}));
+    let after =
+        Box::new(PreferenceDocument { muted: vec!["news".to_owned()], ..PreferenceDocument::clone(&before) });
+    user.on(Input::PreferencesChanged { before, after: after.clone() });
+    assert_eq!(user.state.document.muted, ["news", "promotion"]);
+    // What was stored with it and is left out now is wanted again.
+    let before = Box::new(user.state.document.clone());
+    user.on(Input::PreferencesChanged { before, after });
+    assert_eq!(user.state.document.muted, ["news"]);
 }
 
 #[test]
 fn preferences_replaced_whole_leave_consent_as_it_was() {
     let mut user = Fixture::connected();
     user.consents(Purpose::Marketing, false);
-    user.on(Input::PreferencesChanged(Box::default()));
+    user.on(Input::PreferencesChanged { before: Box::default(), after: Box::default() });
     assert_eq!(user.view(105).reason("view"), "consent_withheld");
 }
 

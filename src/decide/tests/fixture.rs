@@ -228,7 +228,7 @@ impl Stored {
             Record::Mark(Mark::Read { ids, .. }) => self.read.extend(ids),
             Record::Mark(Mark::Seen { up_to, .. }) => self.seen = self.seen.max(*up_to),
             Record::Feedback(row) => self.feedback.push(row.clone()),
-            Record::Preferences(_, document) => self.document = (**document).clone(),
+            Record::Preferences(_, change) => change.apply(&mut self.document, None),
             Record::Defer(row) => {
                 self.deferred.retain(|known| known.held_id != row.held_id);
                 self.deferred.push((**row).clone());
@@ -264,6 +264,7 @@ impl Stored {
             read: self.read.contains(&id),
             withdrawn: false,
             taken_back_at: None,
+            channel: message.channel,
             given: message.channel == Channel::Socket || self.given.contains(&id),
         }
     }
@@ -550,8 +551,8 @@ impl Fixture {
         let mut settings = document.settings();
         change(&mut document, &mut settings);
         document.settings = SettingsDocument::from(&settings);
-        self.stored.document = document.clone();
-        self.on(Input::PreferencesChanged(Box::new(document)))
+        let before = Box::new(std::mem::replace(&mut self.stored.document, document.clone()));
+        self.on(Input::PreferencesChanged { before, after: Box::new(document) })
     }
 
     pub fn quiet(&mut self, from: &str, to: &str) -> Effects {

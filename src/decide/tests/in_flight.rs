@@ -7,7 +7,7 @@ use crate::base::ConnectionId;
 use crate::decide::{Counter, Effect, Input, Loaded, Outgoing, Record, UserState};
 use crate::deliver::{self, CloseCode, Login, Stream};
 use crate::event::EventKind::View;
-use crate::notify::policy::Mute;
+use crate::notify::policy::{Mute, PreferenceDocument, Purpose};
 
 fn offers(user: &mut Fixture, title: &str) -> Outgoing {
     let message = user.message(json!({"title": title}));
@@ -333,4 +333,32 @@ fn everything_read_while_a_message_is_being_stored_is_looked_up() {
         assert!(user.answer(&one, true).reloads());
         assert!(!changes(&mut user, change).reloads(), "nothing is under way");
     }
+}
+
+#[test]
+fn what_changed_while_a_user_was_read_holds_from_the_first_decision() {
+    let refuses = |purpose| Input::ConsentChanged(vec![(purpose, false)]);
+    let mute = || {
+        let after = PreferenceDocument { muted: vec!["announcements".to_owned()], ..Default::default() };
+        Input::PreferencesChanged { before: Box::default(), after: Box::new(after) }
+    };
+    for (change, reason) in [(refuses(Purpose::Marketing), "consent_withheld"), (mute(), "muted_category")] {
+        assert!(change.is_lasting());
+        let mut user = Fixture::connected();
+        let mut state = user.state.clone();
+        assert_eq!(state.changed_meanwhile(vec![change], &user.shop.world()), []);
+        user.state = state;
+        assert_eq!(user.announce("announcement", "news").reason("announcement"), reason);
+    }
+}
+
+#[test]
+fn a_message_withdrawn_while_its_user_was_read_is_not_shown() {
+    let mut user = Fixture::connected();
+    let id = user.say(json!({"title": "one"})).message().notification_id;
+    user.leave(1);
+    let (mut state, world) = (user.state.clone(), user.shop.world());
+    state.changed_meanwhile(vec![Input::InboxChanged(deliver::Input::Withdrawn(id))], &world);
+    user.state = state;
+    assert_eq!(user.resume(2, 1).shown(2), [] as [&str; 0]);
 }

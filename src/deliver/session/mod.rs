@@ -191,8 +191,8 @@ impl Session {
             Input::Withdrawn(id) => {
                 if self.stream.withdraw(id, now) {
                     self.tell(&frames::withdraw(id, Withdrawal::Withdrawn), None, &mut effects);
-                    self.tell_counts(now, &mut effects);
                 }
+                self.tell_counts(now, &mut effects);
             }
             Input::Disconnected(id) => self.connections.retain(|connection| connection.id != id),
             Input::Visible(id, visible) => {
@@ -320,16 +320,16 @@ impl Session {
         effects: &mut Vec<Effect>,
     ) {
         let Some(entry) = self.stream.find(id, now) else {
-            // Older than what is held here: the inbox knows it.
-            return effects.extend(by.map(|_| Effect::RecordRead(vec![id])));
+            // Older than what is held here: the inbox knows it. Or it has expired.
+            effects.extend(by.map(|_| Effect::RecordRead(vec![id])));
+            return self.tell_counts(now, effects);
         };
-        if std::mem::replace(&mut entry.read, true) {
-            return;
+        if !std::mem::replace(&mut entry.read, true) {
+            entry.seen = true;
+            self.give(now, |entry| entry.id == id);
+            effects.extend(by.map(|_| Effect::RecordRead(vec![id])));
+            self.tell(&frames::withdraw(id, Withdrawal::ReadElsewhere), by, effects);
         }
-        entry.seen = true;
-        self.give(now, |entry| entry.id == id);
-        effects.extend(by.map(|_| Effect::RecordRead(vec![id])));
-        self.tell(&frames::withdraw(id, Withdrawal::ReadElsewhere), by, effects);
         self.tell_counts(now, effects);
     }
 
@@ -359,8 +359,8 @@ impl Session {
         if changed {
             self.give(now, |entry| entry.seen);
             effects.extend(by.map(|_| Effect::RecordSeen(up_to)));
-            self.tell_counts(now, effects);
         }
+        self.tell_counts(now, effects);
     }
 
     fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
@@ -379,7 +379,7 @@ impl Session {
         effects.extend(others.map(|connection| Effect::Send(connection.id, frame.clone())));
     }
 
-    /// To every connection, if they have changed.
+    /// To every connection, if they have changed: also by what has expired since they were told.
     fn tell_counts(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let counts = self.stream.counts(now);
         if counts != self.counts {

@@ -160,6 +160,34 @@ fn pages_that_stay_while_everything_is_read_again_learn_what_changed_meanwhile()
 }
 
 #[test]
+fn what_is_let_go_of_while_everything_is_read_again_is_taken_from_pages() {
+    let mut before = session();
+    arrive(&mut before, 1);
+    (1..=3).for_each(|offset| drop(before.on(Input::Stored(entry(offset)), NOW)));
+    // Nothing that is gone is in memory: the oldest of it is not held, the second was taken back.
+    let mut after = Session::new(EPOCH, Stream::new(3, 0, 1, vec![entry(3)]), NOW, 4);
+    let told = said_to(&after.take_over(&before, NOW), 1);
+    assert_eq!(told, ["withdraw 2 withdrawn", "inbox 1 1"]);
+}
+
+#[test]
+fn a_message_that_expired_no_longer_counts_whatever_becomes_of_it() {
+    let changes = [
+        Input::Read { id: id(1), by: None },
+        Input::ReadAll { by: None },
+        Input::Seen { up_to: 1, by: None },
+        Input::Withdrawn(id(1)),
+    ];
+    for change in changes {
+        let mut session = session();
+        arrive(&mut session, 1);
+        session.on(Input::Stored(Entry { expires_at: Timestamp(NOW.0 + 10), ..entry(1) }), NOW);
+        let effects = session.on(change, Timestamp(NOW.0 + 20));
+        assert_eq!(said_to(&effects, 1), ["inbox 0 0"]);
+    }
+}
+
+#[test]
 fn marks_that_are_not_stored_yet_outlive_reading_again() {
     let mut before = session();
     arrive(&mut before, 1);

@@ -46,10 +46,10 @@ fn counts(cap: &Cap, sent: &Sent, now: Timestamp) -> bool {
         && matches(&cap.channel, sent.channel.name())
 }
 
-/// Messages within the cap's window that ends at `now`: (now − window, now]. O(messages within it).
+/// Messages within the cap's window that ends at `now`: (now − window, now]. O(messages remembered).
 fn used(cap: &Cap, state: &PolicyState, now: Timestamp) -> usize {
     let since = now - Millis(cap.window_min * 60_000);
-    state.newest_first().take_while(|sent| sent.at > since).filter(|sent| counts(cap, sent, now)).count()
+    state.since(since).filter(|sent| counts(cap, sent, now)).count()
 }
 
 /// The first cap that is used up for the candidate: its place, and how much of it is used.

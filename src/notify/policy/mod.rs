@@ -24,8 +24,8 @@ mod tests;
 pub use candidate::{Candidate, Channel, Channels, Moment, Trial, Truth};
 pub use caps::{CapUse, cap_uses};
 pub use preferences::{
-    BRAND, Consent, Mute, Muted, PreferenceDocument, PreferenceError, Preferences, Purpose, Settings,
-    SettingsDocument,
+    BRAND, Consent, Mute, Muted, PreferenceChange, PreferenceDocument, PreferenceError, Preferences, Purpose,
+    Settings, SettingsDocument,
 };
 pub use reason::{Decision, Outcome, Reason, Step, StepName, Verdict};
 pub use rules::{Rules, Worth};

@@ -231,6 +231,42 @@ impl PreferenceDocument {
     }
 }
 
+/// What a client changes of the preferences; everything else stays as it is stored. It may be stored a little later than it is
+/// made, when they were replaced meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreferenceChange {
+    /// When it was made.
+    pub at: Timestamp,
+    /// Time zone of the device.
+    pub time_zone: Option<String>,
+    /// Language of the device.
+    pub locale: Option<String>,
+    /// What is muted.
+    pub mute: Option<Muted>,
+}
+
+impl PreferenceChange {
+    /// Mutes something.
+    pub fn mute(at: Timestamp, mute: Muted) -> Self {
+        Self { at, time_zone: None, locale: None, mute: Some(mute) }
+    }
+
+    /// Changes a document that was replaced last at `replaced`. Time zone and language of a device give way to what was wished
+    /// after it logged in; a mute too much is better than a message that was not wanted.
+    pub fn apply(&self, document: &mut PreferenceDocument, replaced: Option<Timestamp>) {
+        if replaced.is_none_or(|replaced| replaced <= self.at) {
+            for (own, new) in
+                [(&mut document.time_zone, &self.time_zone), (&mut document.locale, &self.locale)]
+            {
+                if new.is_some() {
+                    own.clone_from(new);
+                }
+            }
+        }
+        self.mute.iter().cloned().for_each(|mute| document.mute(mute));
+    }
+}
+
 /// What a user mutes: a message category, or the subject of messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Muted {
@@ -279,5 +315,28 @@ impl Preferences {
             self.settings.blocked_channels.get(key).is_some_and(|blocked| blocked.contains(&channel))
         };
         !blocked(category) && !blocked("*")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_that_is_older_than_the_document_changes_only_what_is_muted() {
+        let change = PreferenceChange {
+            time_zone: Some("Asia/Tokyo".to_owned()),
+            ..PreferenceChange::mute(Timestamp(5), Muted::Category("news".to_owned()))
+        };
+        let stored = PreferenceDocument { time_zone: Some("Europe/Berlin".to_owned()), ..Default::default() };
+        let after = |replaced: Option<i64>| {
+            let mut document = stored.clone();
+            change.apply(&mut document, replaced.map(Timestamp));
+            (document.time_zone.unwrap_or_default(), document.muted)
+        };
+        let muted = || vec!["news".to_owned()];
+        assert_eq!(after(None), ("Asia/Tokyo".to_owned(), muted()));
+        assert_eq!(after(Some(5)), ("Asia/Tokyo".to_owned(), muted()));
+        assert_eq!(after(Some(6)), ("Europe/Berlin".to_owned(), muted()));
     }
 }

@@ -44,6 +44,8 @@ pub struct Sent {
     pub clicked: bool,
     /// It was dismissed or disliked.
     pub dismissed: bool,
+    /// Shown and not stored: only memory knows of it.
+    pub is_ephemeral: bool,
 }
 
 impl Sent {
@@ -68,6 +70,7 @@ impl Sent {
             passes_caps: false,
             clicked: false,
             dismissed: false,
+            is_ephemeral: false,
         }
     }
 }
@@ -123,7 +126,7 @@ impl PolicyState {
     pub fn contact(&self, category: &str, now: Timestamp) -> Contact {
         let mut contact = Contact::default();
         let [hour, day, week] = [1, 24, 168].map(|hours| now - Millis::hours(hours));
-        for sent in self.newest_first().take_while(|sent| sent.at > week) {
+        for sent in self.since(week) {
             let count = |is: bool| u32::from(is);
             contact.last_week += 1;
             contact.last_day += count(sent.at > day);
@@ -166,6 +169,15 @@ impl PolicyState {
         }
     }
 
+    /// Takes over what was shown without being stored from a state of before.
+    pub fn note_ephemeral_of(&mut self, before: &Self) {
+        for sent in before.sent.iter().filter(|sent| sent.is_ephemeral) {
+            let later = self.newest_first().take_while(|known| known.at > sent.at).count();
+            let place = self.sent.len() - later;
+            self.sent.insert(place, sent.clone());
+        }
+    }
+
     /// A message sent before, if it is still remembered.
     pub fn find(&self, id: NotificationId) -> Option<&Sent> {
         self.newest_first().find(|sent| sent.id == id)
@@ -186,9 +198,14 @@ impl PolicyState {
         self.sent.shrink_to(16);
     }
 
-    /// Messages, the latest first.
+    /// Messages, the latest first. Their moments may go back where the clock was set.
     pub fn newest_first(&self) -> impl Iterator<Item = &Sent> {
         self.sent.iter().rev()
+    }
+
+    /// Messages sent after a moment, the latest first. O(messages remembered).
+    pub fn since(&self, moment: Timestamp) -> impl Iterator<Item = &Sent> {
+        self.newest_first().filter(move |sent| sent.at > moment)
     }
 
     /// Does memory end within the longest window? Then nothing can be counted reliably.

@@ -211,12 +211,8 @@ impl<'a> Judge<'a> {
 
     fn new_items(&self) -> usize {
         let since = self.moment.now - self.rules.repeat_window;
-        let recent: BTreeSet<ItemId> = self
-            .state
-            .newest_first()
-            .take_while(|sent| sent.at > since)
-            .flat_map(|sent| sent.items.iter().copied())
-            .collect();
+        let recent: BTreeSet<ItemId> =
+            self.state.since(since).flat_map(|sent| sent.items.iter().copied()).collect();
         self.candidate.items.iter().filter(|item| !recent.contains(item)).count()
     }
 

@@ -77,6 +77,15 @@ fn a_cap_is_a_rolling_window() {
 }
 
 #[test]
+fn a_cap_counts_what_was_sent_before_the_clock_was_set_back() {
+    let mut state = PolicyState::default();
+    state.note_sent(sent(1, NOW + Millis::seconds(50), &[1]));
+    state.note_sent(sent(2, NOW - Millis::seconds(5), &[2]));
+    let at = |after| judge(&[3, 4], NOW + Millis::seconds(after), &state, |_, _, _, _| {}).outcome;
+    assert_eq!([at(590), at(596), at(651)], [Outcome::Drop, Outcome::Send, Outcome::Send]);
+}
+
+#[test]
 fn caps_are_joined_by_and_over_category_channel_and_campaign() {
     let mut state = PolicyState::default();
     state.note_sent(Sent { channel: Channel::Push, campaign: "spring".into(), ..sent(1, NOW, &[1]) });

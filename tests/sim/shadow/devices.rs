@@ -36,7 +36,7 @@ impl Sim {
             return false;
         };
         let is_ready = actor.ready().is_some_and(|state| state.is_quiet() && !state.is_stalled());
-        is_ready && !actor.missed && of.journal.is_idle()
+        is_ready && !actor.missed && !actor.reads_again && of.journal.is_idle()
     }
 
     fn check_devices_of(&mut self, server: usize, user: usize) {

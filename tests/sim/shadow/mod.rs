@@ -17,7 +17,6 @@ use tidings::decide::{Effect, Input};
 
 use crate::journal::Entry;
 use crate::sim::{Parts, Sim};
-use crate::store::Store;
 
 use accepted::Accepted;
 use policy::Wishes;
@@ -75,8 +74,7 @@ pub struct UserShadow {
     pub wishes: Wishes,
     /// Shown on any device.
     pub shown: BTreeSet<NotificationId>,
-    /// Of each message: the active definitions when it was decided, and whether it was collected.
-    pub decided: BTreeMap<NotificationId, (usize, bool)>,
+    pub decided: BTreeMap<NotificationId, policy::Decided>,
     /// Messages that must not be announced.
     pub hushed: BTreeSet<NotificationId>,
     pub ephemeral: Vec<policy::Ephemeral>,
@@ -126,10 +124,10 @@ impl Shadow {
     }
 
     /// A server has forgotten what it held of a user: only what is stored counts.
-    pub fn forgotten(&mut self, user: usize, server: usize, store: &Store) {
+    pub fn forgotten(&mut self, user: usize, server: usize) {
         let shadow = &mut self.users[user];
         shadow.ephemeral.retain(|one| one.server != server);
-        shadow.wishes.forgotten(server, &store.users[user].preferences);
+        shadow.wishes.forgotten(server);
     }
 
     /// A commit stored these.

@@ -7,7 +7,7 @@ use tidings::base::{Millis, NotificationId, Timestamp};
 use tidings::config::Cap;
 use tidings::decide::record::{NewNotification, Record};
 use tidings::decide::{Effect, Input};
-use tidings::notify::policy::{Mute, Muted, PreferenceDocument, Purpose, Settings};
+use tidings::notify::policy::{Mute, Muted, PreferenceChange, PreferenceDocument, Purpose, Settings};
 use tidings::notify::{Channel, Priority};
 
 use super::Property;
@@ -18,9 +18,20 @@ use crate::store::UserRows;
 /// Triggers whose messages the shop words itself.
 const SAID_BY_SHOP: [&str; 3] = ["api", "announcement", "order_status"];
 
+/// When and how a message was decided.
+#[derive(Clone, Copy, Debug)]
+pub struct Decided {
+    /// Number of the transition.
+    transition: u64,
+    /// The active definitions.
+    active: usize,
+    is_collected: bool,
+}
+
 /// An ephemeral message that was shown.
 #[derive(Clone, Debug)]
 pub struct Ephemeral {
+    pub transition: u64,
     pub at: Timestamp,
     pub category: String,
     pub server: usize,
@@ -31,46 +42,38 @@ pub struct Ephemeral {
 pub struct Wishes {
     pub document: PreferenceDocument,
     durable: PreferenceDocument,
-    /// Changes over a connection that are not stored yet, with the document after each.
-    pending: VecDeque<(usize, u64, PreferenceDocument)>,
-    replaced: u64,
-    changes: u64,
+    durable_at: Option<Timestamp>,
+    /// Changes over a connection that are not stored yet, and the server that is to store them.
+    pending: VecDeque<(usize, PreferenceChange)>,
     /// Time zone of the device that logged in last, for each server.
     device_zone: [Option<String>; 2],
 }
 
 impl Wishes {
-    fn replace(&mut self, document: PreferenceDocument) {
-        self.changes += 1;
-        self.replaced = self.changes;
+    fn replace(&mut self, document: PreferenceDocument, now: Timestamp) {
         self.document = document.clone();
-        self.durable = document;
+        (self.durable, self.durable_at) = (document, Some(now));
     }
 
     /// A client changed them; they are answered at once and stored later.
-    fn change(&mut self, server: usize, document: PreferenceDocument) {
-        self.changes += 1;
-        self.document = document.clone();
-        self.pending.push_back((server, self.changes, document));
+    fn change(&mut self, server: usize, change: PreferenceChange) {
+        change.apply(&mut self.document, None);
+        self.pending.push_back((server, change));
     }
 
     /// The oldest change of a server is stored.
     pub fn stored(&mut self, server: usize) {
-        let Some(place) = self.pending.iter().position(|(of, ..)| *of == server) else { return };
-        if let Some((_, number, document)) = self.pending.remove(place)
-            && number > self.replaced
-        {
-            self.durable = document;
+        let Some(place) = self.pending.iter().position(|(of, _)| *of == server) else { return };
+        if let Some((_, change)) = self.pending.remove(place) {
+            change.apply(&mut self.durable, self.durable_at);
+            self.durable_at = self.durable_at.max(Some(change.at));
         }
     }
 
-    pub fn forgotten(&mut self, server: usize, _stored: &PreferenceDocument) {
+    pub fn forgotten(&mut self, server: usize) {
         self.device_zone[server] = None;
-        let lost = self.pending.iter().any(|(of, ..)| *of == server);
-        self.pending.retain(|(of, ..)| *of != server);
-        if lost {
-            self.document = self.durable.clone();
-        }
+        self.pending.retain(|(of, _)| *of != server);
+        self.document = self.durable.clone();
     }
 
     fn zone(&self, server: usize, facts: &PolicyFacts) -> TimeZone {
@@ -90,13 +93,14 @@ impl Wishes {
 }
 
 impl super::Shadow {
-    pub fn preferences_replaced(&mut self, user: usize, document: PreferenceDocument) {
-        self.users[user].wishes.replace(document);
+    pub fn preferences_replaced(&mut self, user: usize, document: PreferenceDocument, now: Timestamp) {
+        self.users[user].wishes.replace(document, now);
     }
 
-    pub fn muted_over_http(&mut self, user: usize, mute: Muted) {
+    pub fn muted_over_http(&mut self, user: usize, mute: Muted, now: Timestamp) {
         let wishes = &mut self.users[user].wishes;
         wishes.durable.mute(mute.clone());
+        wishes.durable_at = Some(now);
         wishes.document.mute(mute);
     }
 }
@@ -124,20 +128,10 @@ impl Sim {
             wishes.device_zone[server].clone_from(&login.time_zone);
         }
         for effect in effects {
-            if let Effect::Record(Record::Preferences(_, document)) = effect
+            if let Effect::Record(Record::Preferences(_, change)) = effect
                 && server == self.store.holder
             {
-                // What changed is told by the client's frame; the rest stays as it was wished.
-                let mut wished = wishes.document.clone();
-                wished.time_zone.clone_from(&document.time_zone);
-                wished.locale.clone_from(&document.locale);
-                for name in &document.muted {
-                    wished.mute(Muted::Category(name.clone()));
-                }
-                for mute in document.settings().mutes {
-                    wished.mute(Muted::Subject(mute));
-                }
-                wishes.change(server, wished);
+                wishes.change(server, PreferenceChange::clone(change));
             }
         }
     }
@@ -157,7 +151,9 @@ impl Sim {
                 }
             };
             let active = SETTING.active.iter().position(|active| std::ptr::eq(active, parts.active)).unwrap();
-            self.shadow.users[user].decided.insert(id, (active, collected));
+            let transition = self.tally.transitions;
+            let decided = Decided { transition, active, is_collected: collected };
+            self.shadow.users[user].decided.insert(id, decided);
             if message.trigger == "login" || message.priority == Priority::Transactional {
                 continue;
             }
@@ -235,18 +231,18 @@ impl Sim {
     pub fn check_caps(&mut self, user: usize, id: NotificationId) {
         let rows = &self.store.users[user];
         let shadow = &self.shadow.users[user];
-        let Some((active, _)) = shadow.decided.get(&id).copied() else { return };
+        let Some(decided) = shadow.decided.get(&id).copied() else { return };
         let Some(row) = rows.messages.iter().find(|row| row.message.notification_id == id) else { return };
         if !self.counts(user, &row.message) {
             return;
         }
         let (message, at) = (&row.message, row.message.created_at);
-        let facts = SETTING.active[active].facts(&self.names[user]);
+        let facts = SETTING.active[decided.active].facts(&self.names[user]);
         let exceeded = facts.caps.iter().find_map(|cap| {
             if !concerns(cap, &message.category, campaign(message), message.channel.name()) {
                 return None;
             }
-            let used = self.used(user, rows, cap, at);
+            let used = self.used(user, rows, cap, at, decided.transition);
             (used > cap.max)
                 .then(|| format!("cap {cap:?} exceeded: {used} at {at} with {}", campaign(message)))
         });
@@ -257,18 +253,20 @@ impl Sim {
 
     fn counts(&self, user: usize, message: &NewNotification) -> bool {
         let collected =
-            self.shadow.users[user].decided.get(&message.notification_id).is_some_and(|one| one.1);
+            self.shadow.users[user].decided.get(&message.notification_id).is_some_and(|one| one.is_collected);
         message.priority != Priority::Transactional && message.trigger != "login" && !collected
     }
 
     /// Messages within the cap's window that were shown, or could still be at its end.
-    fn used(&self, user: usize, rows: &UserRows, cap: &Cap, at: Timestamp) -> usize {
+    fn used(&self, user: usize, rows: &UserRows, cap: &Cap, at: Timestamp, transition: u64) -> usize {
         let since = at - Millis(cap.window_min * 60_000);
         let shadow = &self.shadow.users[user];
         let stored = rows.messages.iter().filter(|row| {
             let message = &row.message;
+            let decided = shadow.decided.get(&message.notification_id);
             message.created_at > since
                 && message.created_at <= at
+                && decided.is_none_or(|one| one.transition <= transition)
                 && self.counts(user, message)
                 && concerns(cap, &message.category, campaign(message), message.channel.name())
                 && (message.expires_at > at || shadow.shown.contains(&message.notification_id))
@@ -277,6 +275,7 @@ impl Sim {
         let ephemeral = shadow.ephemeral.iter().filter(|one| {
             one.at > since
                 && one.at <= at
+                && one.transition <= transition
                 && one.server == self.store.holder
                 && concerns(cap, &one.category, "ephemeral", "socket")
         });
@@ -300,11 +299,18 @@ impl Sim {
             return;
         }
         let (at, category) = (self.now(), announcement.message.category.to_string());
-        self.shadow.users[user].ephemeral.push(Ephemeral { at, category: category.clone(), server });
+        let transition = self.tally.transitions;
+        self.shadow.users[user].ephemeral.push(Ephemeral {
+            transition,
+            at,
+            category: category.clone(),
+            server,
+        });
         let facts = parts.active.facts(&self.names[user]);
         let rows = &self.store.users[user];
         let exceeded = facts.caps.iter().find(|cap| {
-            concerns(cap, &category, "ephemeral", "socket") && self.used(user, rows, cap, at) > cap.max
+            concerns(cap, &category, "ephemeral", "socket")
+                && self.used(user, rows, cap, at, transition) > cap.max
         });
         if let Some(cap) = exceeded {
             let text = format!("cap {cap:?} exceeded by an ephemeral message at {at}");

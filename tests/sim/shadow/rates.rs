@@ -70,7 +70,10 @@ impl Sim {
         for user in 0..self.names.len() {
             let of = &self.servers[holder];
             let actor = of.registry[user].and_then(|instance| of.actors.get(&instance));
-            let Some(actor) = actor.filter(|actor| actor.transitions > self.jumped) else { continue };
+            let Some(actor) = actor.filter(|actor| actor.transitions > self.jumped) else {
+                self.shadow.users[user].rates.due_since = None;
+                continue;
+            };
             let state = actor.ready().filter(|state| state.is_connected() && !state.is_stalled());
             let due = state.and_then(|state| state.next_release());
             let Some(due) = due else {
@@ -80,16 +83,18 @@ impl Sim {
             let fires = actor.timer.map(|(_, at, _)| at);
             // After the clock was set, housekeeping finds what a timer can't know.
             let was_set = actor.timer.is_some_and(|(_, _, jumps)| jumps < self.jumps);
-            let grace = if was_set { self.tick.max(30_000_000) } else { 0 };
-            let latest = mono + (due.0 - now.0).max(1_000_000) + LATE + grace;
+            let latest = mono + (due.0 - now.0).max(1_000_000) + LATE;
+            let ticked_at = actor.ticked_at;
             let rates = &mut self.shadow.users[user].rates;
-            let since = if due > now { mono } else { rates.due_since.unwrap_or(mono) };
-            rates.due_since = (due <= now).then_some(since);
+            let known = rates.due_since.unwrap_or(mono);
+            let waits_for_tick = was_set && ticked_at <= known;
+            let since = if due > now || waits_for_tick { mono } else { known };
+            rates.due_since = (due <= now && !waits_for_tick).then_some(since);
             if fires.is_none_or(|at| at > latest && !was_set) {
                 let fires = fires.map(|at| at - mono);
                 let text = format!("deferred until {due}, at {now} the timer fires in {fires:?} µs");
                 self.fail(Property::Timer, text);
-            } else if due <= now && mono - since > RELEASED_WITHIN + grace {
+            } else if due <= now && mono - since > RELEASED_WITHIN {
                 self.fail(Property::Timer, format!("due since {due} and not released at {now}"));
             }
         }
