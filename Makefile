@@ -6,15 +6,19 @@ PORT ?= 8080
 DATA ?= data/demo
 # Which benchmarks to run: part of a name, empty for all.
 BENCH ?=
+# Simulated histories: how many, from which seed on; or one, with the shortest that fails alike.
+SEEDS ?= 10000
+FROM ?= 0
+SEED ?=
 # How many clients chaos has to do with.
 CLIENTS ?= 10000
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint lint-deny bench bench-models bench-policy bench-delivery chaos conformance clean-data
+.PHONY: help setup demo test lint lint-deny bench bench-models bench-policy bench-delivery simulate-faults chaos conformance clean-data
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing: PostgreSQL, libpq, a C compiler, Chromium (apt; root or sudo)
 	@.ci/setup build database browser
@@ -56,6 +60,9 @@ bench-policy: ## measure what decides: off-policy estimates, learned choices in 
 bench-delivery: ## memory, throughput and latency of delivery, beside nchan, NATS and Socket.IO (BENCH=name for one of them)
 	@.ci/setup build database
 	$(CARGO) bench --bench delivery -- $(BENCH)
+
+simulate-faults: ## many users' decisions under virtual time while everything around them fails (SEEDS=n from FROM=0, or SEED=n)
+	$(CARGO) test --test sim -- $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --from $(FROM))
 
 chaos: ## 10,000 clients while server, PostgreSQL and network die: what is lost, what is shown twice (CLIENTS=n)
 	@.ci/setup build database

@@ -270,6 +270,12 @@ impl Stream {
         let keys: Vec<_> = self.entries.iter().filter(|entry| !entry.withdrawn).collect();
         let newest: HashMap<Box<str>, i64> =
             keys.into_iter().filter_map(|entry| Some((entry.collapse_key.clone()?, entry.offset))).collect();
+        // What gave way before is not held there, and the store may not say so yet.
+        let gave_way = |entry: &Entry| {
+            let was_held = entry.offset > before.floor && entry.offset <= before.last_offset;
+            was_held && before.entries.binary_search_by_key(&entry.offset, |old| old.offset).is_err()
+        };
+        self.entries.iter_mut().filter(|entry| gave_way(entry)).for_each(Self::withdraw_entry);
         let mut gone = Vec::new();
         for old in &before.entries {
             let place = self.entries.binary_search_by_key(&old.offset, |entry| entry.offset);

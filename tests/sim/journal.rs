@@ -202,7 +202,7 @@ impl Sim {
         let journal = &mut self.servers[server].journal;
         let Some((group, fate)) = journal.in_flight.take() else { return };
         journal.commits += 1;
-        let skipped = self.fault == Some(Fault::ConfirmsWithoutStoring) && journal.commits % 3 == 0;
+        let skipped = self.fault == Some(Fault::ConfirmsWithoutStoring) && journal.commits.is_multiple_of(3);
         if fate == Some(Fate::Fails) {
             self.commit_failed(server, group);
         } else if skipped {

@@ -13,7 +13,6 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    clippy::panic,
     reason = "a test that can't go on has nothing better to do than to end"
 )]
 
@@ -32,10 +31,13 @@ mod steps;
 mod store;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use faults::Fault;
-use shadow::Property;
+use shadow::{Property, Violation};
 use sim::Tally;
 
 /// Histories of `cargo test`.
@@ -119,26 +121,56 @@ fn add(all: &mut Tally, one: &Tally) {
     all.replayed += one.replayed;
 }
 
+/// Seeds that broke something, and how it showed.
+type Broken = Vec<(u64, Violation)>;
+
+/// Histories on every core; without `keep_on` until the first that breaks something.
+fn run_seeds(seeds: Range<u64>, fault: Option<Fault>, keep_on: bool) -> (Tally, Broken) {
+    let (began, said) = (Instant::now(), Mutex::new(Instant::now()));
+    let (next, is_over) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
+    let work = || {
+        let (mut tally, mut broken) = (Tally::default(), Broken::new());
+        while !is_over.load(Ordering::Relaxed) {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                break;
+            }
+            let outcome = shrink::run(seed, &steps::draw(seed), fault);
+            add(&mut tally, &outcome.tally);
+            if let Some(violation) = outcome.violation {
+                broken.push((seed, violation));
+                is_over.fetch_or(!keep_on, Ordering::Relaxed);
+            }
+            let mut said = said.lock().unwrap();
+            if said.elapsed().as_secs() >= 10 {
+                *said = Instant::now();
+                let done = seed + 1 - seeds.start;
+                let (of, speed) = (seeds.end - seeds.start, done as f64 / began.elapsed().as_secs_f64());
+                println!("sim: {done} of {of} seeds, {speed:.0}/s");
+            }
+        }
+        (tally, broken)
+    };
+    let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let (mut all, mut broken) = (Tally::default(), Broken::new());
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..n_threads).map(|_| scope.spawn(work)).collect();
+        for thread in threads {
+            let (tally, found) = thread.join().unwrap();
+            add(&mut all, &tally);
+            broken.extend(found);
+        }
+    });
+    broken.sort_by_key(|(seed, _)| *seed);
+    (all, broken)
+}
+
 fn run_all(from: u64, seeds: u64, fault: Option<Fault>, keep_on: bool) -> bool {
     let began = Instant::now();
-    let mut all = Tally::default();
-    let mut broken: Vec<(u64, Property, String)> = Vec::new();
-    let mut said = Instant::now();
-    for seed in from..from + seeds {
-        let outcome = shrink::run(seed, &steps::draw(seed), fault);
-        add(&mut all, &outcome.tally);
-        if let Some(violation) = outcome.violation {
-            if !keep_on {
-                print_shortest(seed, fault, false);
-                return false;
-            }
-            broken.push((seed, violation.property, violation.text));
-        }
-        if said.elapsed().as_secs() >= 10 {
-            said = Instant::now();
-            let done = seed + 1 - from;
-            println!("sim: {done} of {seeds} seeds, {:.0}/s", done as f64 / began.elapsed().as_secs_f64());
-        }
+    let (all, broken) = run_seeds(from..from + seeds, fault, keep_on);
+    if let (Some((seed, _)), false) = (broken.first(), keep_on) {
+        print_shortest(*seed, fault, false);
+        return false;
     }
     let took = began.elapsed().as_secs_f64();
     println!(
@@ -160,7 +192,7 @@ fn run_all(from: u64, seeds: u64, fault: Option<Fault>, keep_on: bool) -> bool {
     );
     // Violations of one kind begin alike.
     let mut kinds: BTreeMap<(Property, String), Vec<(u64, String)>> = BTreeMap::new();
-    for (seed, property, text) in &broken {
+    for (seed, Violation { property, text }) in &broken {
         let kind =
             text.split_whitespace().filter(|word| !word.contains(|c: char| c.is_ascii_digit())).take(3);
         let kind = kind.collect::<Vec<_>>().join(" ");
@@ -192,18 +224,14 @@ fn print_shortest(seed: u64, fault: Option<Fault>, prints: bool) {
 
 /// Each planted fault is found, and after how many seeds.
 fn find_faults(within: u64) -> bool {
-    let mut good = true;
     println!("sim: planted faults, seeds until one is found (at most {within}):");
-    for fault in Fault::ALL {
-        let found = (0..within).find_map(|seed| {
-            let violation = shrink::run(seed, &steps::draw(seed), Some(fault)).violation?;
-            Some((seed + 1, violation.property))
-        });
-        match found {
-            Some((seeds, property)) => println!("  {seeds:>5}  {fault} → {property}"),
+    let found = Fault::ALL.map(|fault| {
+        let (_, broken) = run_seeds(0..within, Some(fault), false);
+        match broken.first() {
+            Some((seed, violation)) => println!("  {:>5}  {fault} → {}", seed + 1, violation.property),
             None => println!("   none  {fault}"),
         }
-        good &= found.is_some();
-    }
-    good
+        !broken.is_empty()
+    });
+    found.into_iter().all(|found| found)
 }

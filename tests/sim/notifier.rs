@@ -270,7 +270,9 @@ impl Sim {
     }
 
     fn hand_out(&mut self, server: usize) {
-        while let Some(ticket) = self.servers[server].notifier.turns.pop_front() {
+        while self.violation.is_none()
+            && let Some(ticket) = self.servers[server].notifier.turns.pop_front()
+        {
             if self.fault == Some(Fault::SettlesTooEarly) {
                 self.settle(server, &ticket);
             }

@@ -126,7 +126,8 @@ fn sets(configured: &config::Policy) -> Vec<Active> {
         {"name": "b", "texts": {"en": {"title": "{{ event.title }}", "body": "Read: {{ event.body }}"}}}]});
     let arms = json!({"name": "nights", "arms": [{"name": "control", "share": 5000},
         {"name": "early", "share": 5000, "policy": {"quiet_from": "19:00", "quiet_to": "09:30", "caps": [cap("*", 45, 2)]}}]});
-    let variants: [(Value, Vec<(DefinitionKind, &str, Value)>); DEFINITIONS] = [
+    type Variant = (Value, Vec<(DefinitionKind, &'static str, Value)>);
+    let variants: [Variant; DEFINITIONS] = [
         (json!({"caps": tight, "min_new_items": 1}), vec![]),
         (night.clone(), vec![(Trigger, "announcement", collapsing)]),
         (

@@ -4,7 +4,6 @@
 //! What shoppers do is of another form than what the policy assumes of them ([`shopper`]), so that it wins by learning, not
 //! by construction. The same seed gives the same shoppers and the same occasions to every policy.
 
-mod histories;
 mod oracle;
 mod shopper;
 mod strategy;
@@ -14,7 +13,6 @@ use serde::Serialize;
 
 use crate::notify::Rules;
 
-pub use histories::{Histories, histories};
 pub use oracle::oracle;
 pub use strategy::{Hours, Strategy, Volume, Words};
 pub use world::{World, run};

@@ -204,6 +204,20 @@ fn marks_that_are_not_stored_yet_outlive_reading_again() {
 }
 
 #[test]
+fn what_gave_way_stays_away_though_the_store_does_not_say_so_yet() {
+    let mut before = session();
+    arrive(&mut before, 1);
+    let urgent = |offset| Entry { priority: Priority::Transactional, ..entry(offset) };
+    (1..=128).for_each(|offset| drop(before.on(Input::Stored(urgent(offset)), NOW)));
+    let effects = before.on(Input::Stored(entry(129)), NOW);
+    assert_eq!(effects, [Effect::RecordSuperseded(id(129))]);
+    let all = (2..=128).map(urgent).chain([entry(129)]).collect();
+    let mut after = Session::new(EPOCH, Stream::new(129, 0, 1, all), NOW, 4);
+    after.take_over(&before, NOW);
+    assert_eq!(resume(&mut after, 3, EPOCH, 127).1, [128]);
+}
+
+#[test]
 fn pages_are_closed_where_what_they_missed_is_not_all_held() {
     let mut before = session();
     arrive(&mut before, 1);

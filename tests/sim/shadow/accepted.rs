@@ -94,11 +94,11 @@ impl Shadow {
     /// User, id and batch of a message that the shop knows to be accepted, counted from the newest.
     pub fn newest_accepted(&self, back: u8) -> Option<(usize, NotificationId, Uuid)> {
         let known = self.accepted.iter().rev().filter(|one| one.is_accepted && !one.withdrawn);
-        let messages = known.filter_map(|one| match one.what {
+        let mut messages = known.filter_map(|one| match one.what {
             What::Message { id, batch, .. } => Some((one.user, id, batch)),
             What::Trigger { .. } => None,
         });
-        messages.skip(back as usize).next()
+        messages.nth(back as usize)
     }
 
     /// Which decision or message is to end which deferred triggers.

@@ -41,12 +41,6 @@ pub enum Property {
     Timer,
 }
 
-impl Property {
-    /// Every property.
-    pub const ALL: [Self; 7] =
-        [Self::Accepted, Self::Policy, Self::Order, Self::Counts, Self::Replay, Self::Loop, Self::Timer];
-}
-
 impl fmt::Display for Property {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
