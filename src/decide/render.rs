@@ -63,7 +63,8 @@ impl UserState {
                 let others =
                     known.iter().filter(|name| **name != rendered.variant).map(|name| (*name).to_owned());
                 let variants = std::iter::once(rendered.variant.clone()).chain(others).collect();
-                RenderedMessage { content: rendered.content, variants, wording, error: None }
+                let error = rendered.problem.map(|problem| problem.to_string());
+                RenderedMessage { content: rendered.content, variants, wording, error }
             }
             failed => {
                 let error = match failed {

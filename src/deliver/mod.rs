@@ -4,6 +4,7 @@ pub mod channel;
 pub mod close_code;
 pub mod frames;
 pub mod inbound;
+pub mod lanes;
 pub mod push_payload;
 pub mod session;
 pub mod stream;

@@ -12,6 +12,8 @@ use uuid::Uuid;
 
 use super::request::Direct;
 use crate::base::{ExternalId, Millis, NotificationId, Timestamp};
+use crate::deliver::lanes::Queued;
+use crate::notify::Message;
 use crate::notify::message::Encoded;
 use crate::store::outbox::OutboxRow;
 
@@ -74,6 +76,20 @@ impl Turn {
     /// Gives up what is not in the outbox and can't be put there: it was not accepted. False for all others.
     pub fn refuse(&self) -> bool {
         self.batch.direct.as_ref().map(|request| request.fail()).is_some()
+    }
+}
+
+impl Queued for Turn {
+    fn user(&self) -> &ExternalId {
+        &self.user
+    }
+
+    fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    fn message(&self) -> &Message {
+        &self.batch.content.message
     }
 }
 

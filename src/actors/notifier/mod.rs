@@ -7,11 +7,10 @@
 //! trip to the database is under way at a time; what comes meanwhile goes with the next. Messages for one user each, now,
 //! skip the outbox altogether ([`direct`]).
 //!
-//! Messages wait for their users' actors in [`lanes`]. No count of attempts ends a message: its expiry, its withdrawal or a
+//! Messages wait for their users' actors in [`Lanes`]. No count of attempts ends a message: its expiry, its withdrawal or a
 //! stored decision does.
 
 mod direct;
-mod lanes;
 pub mod ledger;
 pub mod messages;
 pub mod recall;
@@ -25,7 +24,6 @@ use std::time::{Duration, Instant};
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
 use uuid::Uuid;
 
-use self::lanes::Lanes;
 use self::ledger::{Batch, Ledger, Turn};
 use self::messages::{NotifierMessage, Submit, SubmitError};
 use self::round::{Found, Request, Round};
@@ -37,6 +35,7 @@ use super::user::messages::UserMessage;
 use crate::base::{ExternalId, Millis, NotificationId, Timestamp};
 use crate::decide::Input;
 use crate::deliver;
+use crate::deliver::lanes::Lanes;
 use crate::state::AppState;
 use crate::store::outbox::Submission;
 use crate::telemetry::Count;
@@ -73,7 +72,7 @@ pub struct NotifierActor {
     /// Users in `waiting`.
     n_waiting: usize,
     /// To be handed out.
-    lanes: Lanes,
+    lanes: Lanes<Turn>,
     /// Of the next message put into `lanes`.
     sequence: u64,
     /// Messages that keep coming back, by when they are tried again.
@@ -358,24 +357,7 @@ impl NotifierActor {
             actor.work(context);
         }));
     }
-}
 
-/// The pause before a message that came back so often is tried again; `None` = none.
-fn delay(returns: u16) -> Option<Duration> {
-    let doublings = u32::from(returns.checked_sub(QUICK_RETURNS + 1)?).min(16);
-    Some(PAUSE.saturating_mul(1 << doublings).min(MAX_DELAY))
-}
-
-impl Actor for NotifierActor {
-    type Context = Context<Self>;
-
-    fn started(&mut self, context: &mut Self::Context) {
-        context.set_mailbox_capacity(MAILBOX);
-        self.work(context);
-    }
-}
-
-impl NotifierActor {
     fn submit(&mut self, submit: Submit) {
         let n = submit.size();
         if self.n_waiting + n > MAX_WAITING || self.lanes.len() > MAX_WAITING {
@@ -399,9 +381,7 @@ impl NotifierActor {
             self.ledger.settle(&turn);
         }
     }
-}
 
-impl NotifierActor {
     /// Messages of a trigger are stored without the notifier: what was being decided when its call was taken back is looked for
     /// again. Broadcasts have many batches and need it not.
     fn look_again(&self, batches: Vec<Uuid>, context: &mut Context<Self>) {
@@ -415,6 +395,21 @@ impl NotifierActor {
                 actor.work(context);
             });
         }
+    }
+}
+
+/// The pause before a message that came back so often is tried again; `None` = none.
+fn delay(returns: u16) -> Option<Duration> {
+    let doublings = u32::from(returns.checked_sub(QUICK_RETURNS + 1)?).min(16);
+    Some(PAUSE.saturating_mul(1 << doublings).min(MAX_DELAY))
+}
+
+impl Actor for NotifierActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(MAILBOX);
+        self.work(context);
     }
 }
 

@@ -4,43 +4,55 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use super::ledger::Turn;
 use crate::base::ExternalId;
-use crate::notify::Priority;
+use crate::notify::{Message, Priority};
+
+/// What waits in a lane.
+pub trait Queued {
+    /// Whose it is.
+    fn user(&self) -> &ExternalId;
+    /// Order of acceptance.
+    fn sequence(&self) -> u64;
+    /// What it says.
+    fn message(&self) -> &Message;
+}
 
 /// One user's messages.
-#[derive(Default)]
-struct Lane {
+struct Lane<T> {
     /// Transactional ones, by sequence.
-    transactional: VecDeque<Turn>,
+    transactional: VecDeque<T>,
     /// All others, by sequence.
-    ordinary: VecDeque<Turn>,
+    ordinary: VecDeque<T>,
     /// Its user is in [`Lanes::transactional`].
     queued_first: bool,
     /// Its user is in [`Lanes::ordinary`].
     queued: bool,
 }
 
-impl Lane {
+impl<T> Default for Lane<T> {
+    fn default() -> Self {
+        let (transactional, ordinary) = (VecDeque::new(), VecDeque::new());
+        Self { transactional, ordinary, queued_first: false, queued: false }
+    }
+}
+
+impl<T: Queued> Lane<T> {
     fn len(&self) -> usize {
         self.transactional.len() + self.ordinary.len()
     }
 
     /// A transactional message that replaces an ordinary one which still waits must not overtake it: the older would replace
     /// the newer. The other way round the order is kept anyway.
-    fn may_overtake(&self, turn: &Turn) -> bool {
-        let message = &turn.batch.content.message;
+    fn may_overtake(&self, turn: &T) -> bool {
+        let message = turn.message();
         message.priority == Priority::Transactional
             && (message.collapse_key.is_none()
-                || !self
-                    .ordinary
-                    .iter()
-                    .any(|other| other.batch.content.message.collapse_key == message.collapse_key))
+                || !self.ordinary.iter().any(|other| other.message().collapse_key == message.collapse_key))
     }
 
     /// The next one; the earliest of all if `free` places are enough for all that wait.
-    fn take(&mut self, free: usize) -> Option<Turn> {
-        let sequence = |turns: &VecDeque<Turn>| turns.front().map(|turn| turn.sequence);
+    fn take(&mut self, free: usize) -> Option<T> {
+        let sequence = |turns: &VecDeque<T>| turns.front().map(Queued::sequence);
         let transactional_first = match (sequence(&self.transactional), sequence(&self.ordinary)) {
             (Some(first), Some(other)) => first < other || self.len() > free,
             (first, _) => first.is_some(),
@@ -50,9 +62,8 @@ impl Lane {
 }
 
 /// All users' lanes.
-#[derive(Default)]
-pub struct Lanes {
-    lanes: HashMap<ExternalId, Lane>,
+pub struct Lanes<T> {
+    lanes: HashMap<ExternalId, Lane<T>>,
     /// Users with transactional messages; they go before the others.
     transactional: VecDeque<ExternalId>,
     /// Users with other messages.
@@ -62,7 +73,19 @@ pub struct Lanes {
     len: usize,
 }
 
-impl Lanes {
+impl<T> Default for Lanes<T> {
+    fn default() -> Self {
+        Self {
+            lanes: HashMap::new(),
+            transactional: VecDeque::new(),
+            ordinary: VecDeque::new(),
+            full: HashSet::new(),
+            len: 0,
+        }
+    }
+}
+
+impl<T: Queued> Lanes<T> {
     /// Messages that wait.
     pub fn len(&self) -> usize {
         self.len
@@ -74,13 +97,13 @@ impl Lanes {
     }
 
     /// Puts a message into its user's lane, where its sequence belongs. O(1) for the newest and for the oldest.
-    pub fn push(&mut self, turn: Turn) {
-        let user = turn.user.clone();
+    pub fn push(&mut self, turn: T) {
+        let user = turn.user().clone();
         let lane = self.lanes.entry(user.clone()).or_default();
         let turns = if lane.may_overtake(&turn) { &mut lane.transactional } else { &mut lane.ordinary };
         match turns.back() {
-            Some(last) if last.sequence > turn.sequence => {
-                let place = turns.partition_point(|other| other.sequence < turn.sequence);
+            Some(last) if last.sequence() > turn.sequence() => {
+                let place = turns.partition_point(|other| other.sequence() < turn.sequence());
                 turns.insert(place, turn);
             }
             _ => turns.push_back(turn),
@@ -112,7 +135,7 @@ impl Lanes {
     }
 
     /// The next message of a user with a free place. `free`: how many more may be out for a user.
-    pub fn next(&mut self, free: impl Fn(&ExternalId) -> usize) -> Option<Turn> {
+    pub fn next(&mut self, free: impl Fn(&ExternalId) -> usize) -> Option<T> {
         loop {
             let first = self.transactional.pop_front();
             let is_first = first.is_some();
@@ -142,7 +165,7 @@ impl Lanes {
     }
 
     /// Takes out all messages of which `gone` holds. O(messages).
-    pub fn take_out(&mut self, gone: impl Fn(&Turn) -> bool) -> Vec<Turn> {
+    pub fn take_out(&mut self, gone: impl Fn(&T) -> bool) -> Vec<T> {
         let mut taken = Vec::new();
         for lane in self.lanes.values_mut() {
             for turns in [&mut lane.transactional, &mut lane.ordinary] {
@@ -163,30 +186,39 @@ impl Lanes {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
-    use std::sync::Arc;
 
     use proptest::prelude::*;
 
-    use super::super::ledger::Batch;
     use super::*;
-    use crate::base::Timestamp;
-    use crate::store::outbox::OutboxRow;
+
+    struct Turn {
+        user: ExternalId,
+        sequence: u64,
+        message: Message,
+    }
+
+    impl Queued for Turn {
+        fn user(&self) -> &ExternalId {
+            &self.user
+        }
+
+        fn sequence(&self) -> u64 {
+            self.sequence
+        }
+
+        fn message(&self) -> &Message {
+            &self.message
+        }
+    }
 
     fn turn(user: i64, sequence: u64, priority: &str, collapse_key: Option<&str>) -> Turn {
         let message = serde_json::json!({"kind": "k", "category": "c", "priority": priority, "title": "t", "body": "",
             "collapse_key": collapse_key, "expires_at": "2100-01-01T00:00:00Z"});
-        let user = ExternalId::Integer(user);
-        let row = OutboxRow {
-            outbox_id: 0,
-            batch: uuid::Uuid::from_u128(u128::from(sequence)),
-            due_at: Timestamp(0),
-            users: vec![user.clone()],
-            message: message.to_string(),
-        };
-        Turn { batch: Arc::new(Batch::new(row).unwrap()), user, sequence, returns: 0 }
+        let message = serde_json::from_value(message).unwrap();
+        Turn { user: ExternalId::Integer(user), sequence, message }
     }
 
-    fn drained(lanes: &mut Lanes, free: usize) -> Vec<(String, u64)> {
+    fn drained(lanes: &mut Lanes<Turn>, free: usize) -> Vec<(String, u64)> {
         std::iter::from_fn(|| lanes.next(|_| free))
             .map(|turn| (turn.user.to_string(), turn.sequence))
             .collect()
@@ -194,7 +226,7 @@ mod tests {
 
     #[test]
     fn the_order_is_kept_while_there_is_room_and_transactional_messages_go_first_where_there_is_not() {
-        let fill = |lanes: &mut Lanes| {
+        let fill = |lanes: &mut Lanes<Turn>| {
             for sequence in 0..4 {
                 lanes.push(turn(1, sequence, "normal", None));
             }
