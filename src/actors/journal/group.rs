@@ -212,13 +212,12 @@ mod tests {
     fn a_decision_that_nobody_waits_for_is_tried_again_with_what_it_ends() {
         let (mut group, mut waiters) = (Group::default(), Waiters::default());
         let (reply, _answer) = oneshot::channel();
-        let (notification, releases) = (None, Vec::new());
-        group.add(Record::Decision { decision: dropped(1), notification, releases, reply }, &mut waiters);
-        let ends = vec![Uuid::from_u128(7)];
-        group.add(Record::Other(Other::Decision(dropped(2), ends.clone())), &mut waiters);
-        let again = group.split(&mut Waiters::default());
-        let again: Vec<_> = again.into_iter().filter(|record| !waiters.is_awaited(record)).collect();
+        let (decision, notification, releases) = (dropped(1), None, Vec::new());
+        group.add(Record::Decision { decision, notification, releases, reply }, &mut waiters);
+        group.add(Record::Other(Other::Decision(dropped(2), vec![Uuid::from_u128(7)])), &mut waiters);
+        let mut again = group.split(&mut Waiters::default());
+        again.retain(|record| !waiters.is_awaited(record));
         assert!(matches!(&again[..], [Record::Other(Other::Decision(row, releases))]
-                if row.decision_id == Uuid::from_u128(2) && *releases == ends));
+            if row.decision_id == Uuid::from_u128(2) && releases[..] == [Uuid::from_u128(7)]));
     }
 }
