@@ -29,11 +29,11 @@ demo: ## build, then run a simulated shop with live shoppers (PORT=8080); Ctrl-C
 	@exec $(TARGET)/release/tidings demo --data-dir $(DATA) --listen 127.0.0.1:$(PORT)
 
 test: setup lint ## everything that must be green: lints, unit, integration and browser tests
-	$(CARGO) test
+	$(CARGO) test --workspace
 
 lint: ## formatting, clippy, and (where cargo-deny is installed) licences and sources of dependencies
-	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(MAKE) --no-print-directory deny; \
 	else echo "lint: cargo-deny is not installed, dependencies are not checked (make lint-deny)"; fi
 

@@ -1,25 +1,10 @@
 //! Tidings: a real-time personalised notification server. `src/ARCHITECTURE.md` walks one event through it.
 //!
-//! Modules in the order an event flows; imports point up this list only.
+//! The domain is a crate of its own, `src/core`; its modules are named here as if they were this crate's.
 
-pub mod base;
-pub mod config;
-
-pub mod catalogue;
-pub mod event;
-pub mod profile;
-pub mod recommend;
-
-pub mod evaluate;
-
-pub mod notify;
-
-pub mod feedback;
-
-pub mod deliver;
-pub mod privacy;
-
-pub mod decide;
+pub use tidings_core::{
+    base, catalogue, config, decide, deliver, evaluate, event, feedback, notify, privacy, profile, recommend,
+};
 
 pub mod store;
 pub mod telemetry;

@@ -41,7 +41,8 @@ const IMPURE_TO_DECIDE: [&str; 3] = ["serde_json::json", "parking_lot", "arc_swa
 /// Calls and types that read the clock, wherever they come from.
 const CLOCK: [&str; 3] = ["Timestamp::now(", "Instant::now(", "SystemTime::now("];
 /// Modules whose files must not import each other in a circle.
-const WITHOUT_CIRCLES: [&str; 3] = ["state", "actors", "decide"];
+const WITHOUT_CIRCLES: [&str; 8] =
+    ["base", "catalogue", "feedback", "privacy", "decide", "transport", "state", "actors"];
 /// Circles that are left, each with its reason; files may leave one, none may enter.
 const CIRCLES_LEFT: [(&str, &[&str]); 2] = [
     (
@@ -103,7 +104,10 @@ fn each_source(mut check: impl FnMut(&str, &str, &str)) {
     assert!(files.len() > 20, "src/ was not found");
     for (path, text) in &files {
         let inside = path.strip_prefix(&format!("{}/", root.display())).unwrap();
+        // The domain is a crate of its own; its modules are named without it.
+        let inside = inside.strip_prefix("core/").filter(|inside| *inside != "lib.rs").unwrap_or(inside);
         let module = inside.split(['/', '.']).next().unwrap();
+        let module = if inside == "core/lib.rs" { "lib" } else { module };
         check(module, inside, text);
     }
 }
