@@ -15,6 +15,7 @@ mod client;
 mod dashboard;
 mod definitions;
 mod demo_shop;
+mod docs;
 mod golden_lists;
 mod import;
 mod inbox;

@@ -4,6 +4,7 @@ pub mod browser;
 pub mod client;
 pub mod database;
 pub mod http;
+pub mod markdown;
 pub mod push_service;
 pub mod server;
 pub mod shop;
