@@ -129,7 +129,7 @@ fn a_retried_event_is_stored_once_and_bad_ones_are_named() {
 
 #[test]
 fn a_client_that_resumes_gets_what_it_missed_and_nothing_twice() {
-    let (database, mut server) = shop(30, &[]);
+    let (database, mut server) = shop(30, &["--set", "policy.repeat_window_min=0"]);
     let (mut client, first) = server.login(1);
     let (epoch, offset) = (first["epoch"].as_str().unwrap().to_owned(), first["offset"].as_i64().unwrap());
     client.send(&json!({"type": "ack", "offset": offset}));
