@@ -1,7 +1,7 @@
 //! The best that can be learnt from a table of interactions: hyper-parameters of the models (`trials.rs`) and the weights of
 //! their blend (`blend.rs`), learnt on held-out interactions, then everything fitted again on all of them.
 //!
-//! Goes in: histories without the held-out part, and for each of up to [`tuning::MOST_CASES`] users what was held out. What is chosen
+//! Goes in: histories without the held-out part, and for each of up to 4,000 users what was held out. What is chosen
 //! of the blend is chosen by cross-validation over users, so nothing is judged on what it was learnt from.
 
 mod blend;
