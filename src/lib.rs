@@ -3,7 +3,8 @@
 //! The domain is a crate of its own, `src/core`; its modules are named here as if they were this crate's.
 
 pub use tidings_core::{
-    base, catalogue, config, decide, deliver, evaluate, event, feedback, notify, privacy, profile, recommend,
+    base, catalogue, config, decide, deliver, evaluate, event, feedback, ml, notify, privacy, profile,
+    recommend, response,
 };
 
 pub mod store;

@@ -8,7 +8,12 @@ pub mod config;
 
 pub mod catalogue;
 pub mod event;
+
+pub mod ml;
+
 pub mod profile;
+pub mod response;
+
 pub mod recommend;
 
 pub mod evaluate;

@@ -15,7 +15,7 @@ use crate::actors::catalogue_changes::put_items;
 use crate::base::{ExternalId, Timestamp};
 use crate::catalogue::NewItem;
 use crate::deliver::frames;
-use crate::recommend::live::RecentCounts;
+use crate::recommend::serve::live::RecentCounts;
 
 /// Most items in a list.
 const MAX_LIST: usize = 500;

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::base::Timestamp;
-use crate::recommend::Stage;
+use crate::recommend::train::Stage;
 use crate::store::jobs::JobRow;
 
 /// The job that runs or ran last, for whoever asks.

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use crate::base::{Millis, Timestamp};
 use crate::decide::DriftNote;
 use crate::feedback::learner::{Learner, Lesson};
-use crate::recommend::propensity::{Corrections, Drift};
+use crate::response::{Corrections, Drift};
 
 /// Decisions read what was learned up to so long ago.
 const FRESH_FOR: Millis = Millis(200);

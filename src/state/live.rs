@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use crate::base::{ItemId, Timestamp};
 use crate::event::Event;
-use crate::recommend::live::{Found, LiveCounts, RecentCounts};
+use crate::recommend::serve::live::{Found, LiveCounts, RecentCounts};
 
 /// Popular items a recommendation looks at.
 const POPULAR: usize = 200;

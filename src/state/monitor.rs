@@ -10,7 +10,8 @@ use serde::Serialize;
 use crate::evaluate::agreement;
 use crate::event::Event;
 use crate::profile::Features;
-use crate::recommend::{Baseline, ModelSet, Recommendation, Request};
+use crate::recommend::train::baseline::Baseline;
+use crate::recommend::{ModelSet, Recommendation, Request};
 
 /// Length of the lists compared.
 const SHADOW_AT: usize = 10;

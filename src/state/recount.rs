@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::AppState;
 use crate::base::{ModelVersion, Timestamp};
-use crate::recommend::live::LiveCounts;
+use crate::recommend::serve::live::LiveCounts;
 use crate::store::{Connection, StoreError, events};
 
 /// Events read again after a start, the newest: some 100 MB while it lasts.

@@ -11,7 +11,7 @@ use crate::catalogue::Catalogue;
 use crate::decide::{Definitions, ExperimentModels, World};
 use crate::feedback::learner::Learner;
 use crate::recommend::ModelSet;
-use crate::recommend::propensity::Corrections;
+use crate::response::Corrections;
 
 /// The values that hold at one moment.
 pub struct Snapshot {
@@ -29,7 +29,7 @@ impl AppState {
     pub fn snapshot(&self) -> Snapshot {
         let now = Timestamp::now();
         let models = self.models.load();
-        self.learned.publish(now, models.propensity.patience());
+        self.learned.publish(now, models.response.patience());
         Snapshot {
             now,
             definitions: self.definitions.load(),

@@ -9,7 +9,7 @@ use super::convert::{from_pg, items_from_sql, segment_from_sql};
 use super::schema::decisions as table;
 use crate::base::{ModelVersion, NotificationId, UserId};
 pub use crate::decide::record::{DecisionRow, Trace};
-use crate::recommend::propensity::Probabilities;
+use crate::response::Probabilities;
 
 /// Which decisions to read.
 #[derive(Clone, Debug, PartialEq)]

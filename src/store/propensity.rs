@@ -10,9 +10,9 @@ use super::sql::sql;
 use super::{StoreError, conversions, without_time_limit};
 use crate::base::{Millis, NotificationId, Timestamp};
 use crate::feedback::attribution;
-use crate::recommend::propensity::PerResponse;
+use crate::response::PerResponse;
 
-pub use crate::recommend::propensity::Message;
+pub use crate::response::Message;
 
 type Columns = (
     Nullable<SqlUuid>,

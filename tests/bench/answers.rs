@@ -11,7 +11,8 @@ use tidings::evaluate::ranking::ndcg;
 use tidings::evaluate::{split, train_and_evaluate};
 use tidings::event::{Event, EventKind};
 use tidings::profile::Profile;
-use tidings::recommend::{ModelSet, Request, TrainingData, TrainingParameters};
+use tidings::recommend::train::{TrainingData, TrainingParameters};
+use tidings::recommend::{ModelSet, Request};
 use tidings::store::{Store, events, items, users};
 
 use crate::report::{Aim, Report};

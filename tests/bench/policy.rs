@@ -14,7 +14,7 @@ use tidings::feedback::learner::{Contact, Learner, UserLearning};
 use tidings::feedback::volume::Worth;
 use tidings::notify::policy::{Candidate, Channel, Moment, Outcome, Preferences, Truth};
 use tidings::notify::{PolicyState, Priority, Sent, decide};
-use tidings::recommend::propensity::Probabilities;
+use tidings::response::Probabilities;
 use uuid::Uuid;
 
 use crate::http::Http;

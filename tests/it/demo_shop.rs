@@ -5,9 +5,9 @@ use tidings::app::demo::{self, DemoSize, Shop};
 use tidings::base::{ExternalId, ItemId, Timestamp};
 use tidings::catalogue::NewItem;
 use tidings::event::EventKind;
-use tidings::recommend::association_rules::purchase_baskets;
-use tidings::recommend::frequent_itemsets::{ItemsetParameters, mine};
-use tidings::recommend::{AssociationRules, RuleParameters, Threads};
+use tidings::ml::threads::Threads;
+use tidings::recommend::models::association_rules::{AssociationRules, RuleParameters, purchase_baskets};
+use tidings::recommend::models::frequent_itemsets::{ItemsetParameters, mine};
 use tidings::store::{cleaning, events, items, users};
 
 use crate::helpers::database::TestDatabase;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use tidings::evaluate::files::{self, Algorithm, Fitted, Row, Tables};
-use tidings::recommend::Threads;
-use tidings::recommend::item_knn::{ItemKnn, KnnParameters};
+use tidings::ml::threads::Threads;
+use tidings::recommend::models::item_knn::{ItemKnn, KnnParameters};
 
 use crate::models_data::read;
 

@@ -2,10 +2,10 @@
 //! data is there.
 
 use tidings::evaluate::files::{self, Algorithm, Model};
-use tidings::recommend::Threads;
-use tidings::recommend::ease::EaseParameters;
-use tidings::recommend::implicit_als::AlsParameters;
-use tidings::recommend::item_knn::KnnParameters;
+use tidings::ml::threads::Threads;
+use tidings::recommend::models::ease::EaseParameters;
+use tidings::recommend::models::implicit_als::AlsParameters;
+use tidings::recommend::models::item_knn::KnnParameters;
 
 use crate::golden_lists::{Agreement, agreement, agreement_but_for_ties, tables};
 use crate::models_data;

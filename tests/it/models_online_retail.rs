@@ -9,7 +9,8 @@ use tidings::catalogue::{Catalogue, Item};
 use tidings::evaluate::train_and_evaluate;
 use tidings::event::{Event, EventKind};
 use tidings::profile::Profile;
-use tidings::recommend::{ModelSet, Reason, Recommendation, Request, TrainingData, TrainingParameters};
+use tidings::recommend::train::{TrainingData, TrainingParameters};
+use tidings::recommend::{ModelSet, Reason, Recommendation, Request};
 
 use crate::models_data;
 
@@ -185,7 +186,8 @@ fn half_a_million_real_purchases() {
     let again = |known: &Recommendation| matches!(known.reason, Reason::BuyAgain(_));
     assert!(list.iter().all(|known| again(known) || !profiles[user.index()].has_bought(known.item)));
     let holder = shop.items["85123A"];
-    let similar = model.similar(holder, &shop.catalogue, tidings::recommend::live::Evidence::default(), 10);
+    let similar =
+        model.similar(holder, &shop.catalogue, tidings::recommend::serve::live::Evidence::default(), 10);
     show("similar to 85123A", &similar, &shop.catalogue);
     let stranger = Profile::default();
     for code in ["85123A", "22423", "84879", "22086"] {

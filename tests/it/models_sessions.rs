@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use tidings::evaluate::sessions::{SessionAlgorithm, SessionTables};
-use tidings::recommend::Threads;
+use tidings::ml::threads::Threads;
 
 use crate::models_data;
 

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use tidings::base::{Millis, Timestamp};
 use tidings::recommend::ModelSet;
-use tidings::recommend::propensity::{FEATURE_NAMES, Response};
+use tidings::response::{FEATURE_NAMES, Response};
 use tidings::store::{decisions, models, propensity};
 
 use crate::helpers::database::TestDatabase;
@@ -95,7 +95,7 @@ fn decisions_carry_probabilities_which_training_learns_from_the_same_numbers() {
     {
         let message = messages.iter().find(|message| message.sent_at == row.decided_at).unwrap();
         assert_eq!(message.features.len(), FEATURE_NAMES.len());
-        let again = model.propensity.probabilities(
+        let again = model.response.probabilities(
             &message.trigger,
             &message.category,
             message.segment,

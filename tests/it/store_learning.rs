@@ -9,7 +9,7 @@ use tidings::decide::record::{Inputs, TraceStep};
 use tidings::event::{EventKind, NewEvent};
 use tidings::notify::Priority;
 use tidings::notify::policy::{Muted, PreferenceChange};
-use tidings::recommend::propensity::Probabilities;
+use tidings::response::Probabilities;
 use tidings::store::acknowledgements::{self, Acknowledged};
 use tidings::store::decisions::{self, DecisionFilter, DecisionRow, Trace};
 use tidings::store::feedback::{self, FeedbackRow};

@@ -12,7 +12,7 @@ use tidings::decide::definitions::{DefinitionKind, DefinitionState, StoredDefini
 use tidings::decide::{Definitions, ExperimentModels};
 use tidings::feedback::experiments::{Slice, Slices};
 use tidings::recommend::ModelSet;
-use tidings::recommend::propensity::Corrections;
+use tidings::response::Corrections;
 
 /// Items of the catalogue.
 pub const ITEMS: u32 = 10;

@@ -11,7 +11,7 @@ use tidings::config::Config;
 use tidings::decide::World;
 use tidings::feedback::learner::Learner;
 use tidings::recommend::ModelSet;
-use tidings::recommend::live::NothingRecent;
+use tidings::recommend::serve::live::NothingRecent;
 
 use crate::devices::{DEVICES, Device};
 use crate::faults::Fault;

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::base::{ModelVersion, Timestamp};
 use crate::evaluate::{self, gate};
-use crate::recommend::train::train_propensity;
-use crate::recommend::{ModelSet, Stage, TrainError, Trained, TrainingData, TrainingParameters};
+use crate::recommend::ModelSet;
+use crate::recommend::train::{
+    Stage, TrainError, Trained, TrainingData, TrainingParameters, train_responses,
+};
 use crate::state::AppState;
 use crate::store::models::{self, ModelState, NewModel};
 use crate::store::rules::RuleRow;
@@ -87,8 +89,8 @@ pub fn measure(
     let messages = state.store.read_in_background(state.config.training.niceness, |connection| {
         propensity::messages(connection, since, MESSAGES, window)
     })?;
-    let fitted = train_propensity(&mut trained.model, &messages, now, progress)?;
-    trained.metrics.extend(evaluate::propensity::measure_propensity(&fitted));
+    let fitted = train_responses(&mut trained.model, &messages, now, progress)?;
+    trained.metrics.extend(evaluate::response::measure_responses(&fitted));
     trained.model.metrics.clone_from(&trained.metrics);
     Ok(trained)
 }

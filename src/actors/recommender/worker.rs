@@ -19,7 +19,8 @@ use super::turns::Turns;
 use crate::base::{ModelVersion, Timestamp};
 use crate::config::Config;
 use crate::evaluate::gate::Gate;
-use crate::recommend::{ModelSet, Stage, TrainError};
+use crate::recommend::ModelSet;
+use crate::recommend::train::{Stage, TrainError};
 use crate::state::AppState;
 use crate::store::{item_prices, items, models};
 

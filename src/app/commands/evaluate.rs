@@ -15,7 +15,7 @@ use crate::app::database::{Sharing, open};
 use crate::app::server;
 use crate::base::Timestamp;
 use crate::config::Config;
-use crate::recommend::Metrics;
+use crate::ml::metrics::Metrics;
 
 /// What to measure.
 #[derive(Debug, Args)]

@@ -13,8 +13,8 @@ use super::say;
 use crate::app::import::{input, table::Table};
 use crate::evaluate::classification::{Folds, cross_validate, default_parameters, measure_probabilities};
 use crate::evaluate::encoding::{encode, number};
-use crate::recommend::Threads;
-use crate::recommend::boosting::Dataset;
+use crate::ml::boosting::Dataset;
+use crate::ml::threads::Threads;
 
 /// Folds there may be.
 const MOST_FOLDS: usize = 100;

@@ -15,13 +15,13 @@ use super::memory::reset_peak_rss;
 use crate::app::import::splits;
 use crate::evaluate::auto;
 use crate::evaluate::files::{self, Algorithm, Model, Row, Tables};
-use crate::recommend::Threads;
-use crate::recommend::ease::EaseParameters;
-use crate::recommend::implicit_als::AlsParameters;
-use crate::recommend::item_knn::KnnParameters;
-use crate::recommend::rp3beta::Rp3betaParameters;
-use crate::recommend::trending::TrendingParameters;
-use crate::recommend::user_knn::{UserKnnParameters, UserSimilarity};
+use crate::ml::threads::Threads;
+use crate::recommend::models::ease::EaseParameters;
+use crate::recommend::models::implicit_als::AlsParameters;
+use crate::recommend::models::item_knn::KnnParameters;
+use crate::recommend::models::rp3beta::Rp3betaParameters;
+use crate::recommend::models::trending::TrendingParameters;
+use crate::recommend::models::user_knn::{UserKnnParameters, UserSimilarity};
 
 /// Every algorithm with parameters of its own, in the order of `all`.
 const SINGLE: [&str; 7] = ["popularity", "trending", "item_knn", "user_knn", "rp3beta", "ease", "ials"];

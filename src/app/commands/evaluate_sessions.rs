@@ -12,7 +12,7 @@ use super::evaluate::{Measured, print};
 use super::memory::reset_peak_rss;
 use crate::app::import::splits;
 use crate::evaluate::sessions::{SessionAlgorithm, SessionTables};
-use crate::recommend::Threads;
+use crate::ml::threads::Threads;
 
 /// `SessionId`, `ItemId`, `Time`.
 pub struct Files<'a> {

@@ -17,8 +17,9 @@ use crate::app::import::input::{BytesRead, open as open_file};
 use crate::base::ItemId;
 use crate::catalogue::Catalogue;
 use crate::config::Config;
-use crate::recommend::frequent_itemsets::{self, Baskets, ItemsetParameters};
-use crate::recommend::{AssociationRules, RuleParameters, Threads};
+use crate::ml::threads::Threads;
+use crate::recommend::models::association_rules::{AssociationRules, RuleParameters};
+use crate::recommend::models::frequent_itemsets::{self, Baskets, ItemsetParameters};
 use crate::store::rules::RuleFilter;
 use crate::store::{self, items, models};
 

@@ -13,7 +13,7 @@ use crate::feedback::volume::{Worth, allocate};
 use crate::notify::policy::{Candidate, Channel, Channels, Moment, Outcome, Preferences, Trial, Truth};
 use crate::notify::quiet_hours::next_minute;
 use crate::notify::{PolicyState, Priority, Rules, Sent, decide};
-use crate::recommend::propensity::Probabilities;
+use crate::response::Probabilities;
 
 /// 2026-01-05, a Monday, 00:00 UTC.
 const BEGIN: Timestamp = Timestamp(1_767_571_200_000_000);

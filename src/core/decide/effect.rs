@@ -7,7 +7,7 @@ use crate::base::{ConnectionId, ItemId, NotificationId, Timestamp};
 use crate::deliver::{CloseCode, Frame};
 use crate::feedback::learner::Lesson;
 use crate::recommend::Recommendation;
-use crate::recommend::propensity::{Probabilities, Response};
+use crate::response::{Probabilities, Response};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]

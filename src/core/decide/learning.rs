@@ -20,7 +20,7 @@ use crate::feedback::volume::Worth;
 use crate::notify::policy::{Reason, StepName, Trial};
 use crate::notify::quiet_hours::next_minute;
 use crate::notify::{Channel, Decision, PolicyState, Preferences, Priority, Rules, Trigger};
-use crate::recommend::propensity::Response;
+use crate::response::Response;
 
 const SECONDS_A_DAY: i64 = 86_400;
 

@@ -5,7 +5,7 @@ use super::world::World;
 use crate::notify::{Rules, Trigger};
 use crate::profile::Profile;
 use crate::recommend::Recommendation;
-use crate::recommend::propensity::{Features, Probabilities, Response, Situation, features};
+use crate::response::{Features, Probabilities, Response, Situation, features};
 
 /// Probabilities of each response, and the features they were made from.
 #[derive(Clone, Debug)]
@@ -37,15 +37,16 @@ impl UserState {
         let last_week = contact.last_week as usize;
         let stranger = Profile::default();
         let (profile, segment) = self.consented(rules, &stranger);
+        let items: Vec<_> = recommendations.iter().map(|known| (known.item, known.score)).collect();
         let features = features(&Situation {
             profile,
             contact,
-            items: recommendations,
+            items: &items,
             catalogue: world.catalogue,
             zone: self.preferences.time_zone.as_ref().unwrap_or(&rules.time_zone),
             now: world.now,
         });
-        let model = &world.models.propensity;
+        let model = &world.models.response;
         let segment = segment.map(|segment| segment.0);
         let predicted = model.probabilities(trigger.name(), category, segment, &features);
         let expected = world.corrections.correct(trigger.name(), predicted);

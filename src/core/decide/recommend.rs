@@ -6,7 +6,7 @@ use super::world::World;
 use crate::base::{ItemId, ModelVersion, Score};
 use crate::notify::Trigger;
 use crate::profile::Profile;
-use crate::recommend::live::Found;
+use crate::recommend::serve::live::Found;
 use crate::recommend::{Reason, Recommendation, Request};
 
 /// Recommendations asked for when the user has muted some items; more, up to the limit below, while mutes leave too few.

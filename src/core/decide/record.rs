@@ -13,7 +13,7 @@ use crate::deliver::Frame;
 use crate::notify::policy::{Decision, PreferenceChange, Reason, Step, StepName};
 use crate::notify::triggers::EventData;
 use crate::notify::{Channel, Priority};
-use crate::recommend::propensity::Probabilities;
+use crate::response::Probabilities;
 
 /// Trigger name of messages of the API, in frames and tables.
 pub const API: &str = "api";

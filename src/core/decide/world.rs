@@ -11,8 +11,8 @@ use crate::config::Config;
 use crate::feedback::learner::Learner;
 use crate::notify::Rules;
 use crate::recommend::ModelSet;
-use crate::recommend::live::RecentCounts;
-use crate::recommend::propensity::Corrections;
+use crate::recommend::serve::live::RecentCounts;
+use crate::response::Corrections;
 
 /// What a decision reads beside the user's own state.
 #[derive(Clone, Copy)]

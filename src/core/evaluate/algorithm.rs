@@ -6,14 +6,15 @@ use std::ops::ControlFlow;
 use serde_json::{Value, json};
 
 use crate::base::ItemId;
-use crate::recommend::ease::{Ease, EaseParameters};
-use crate::recommend::implicit_als::{AlsParameters, ImplicitAls};
-use crate::recommend::interactions::Matrix;
-use crate::recommend::item_knn::{ItemKnn, KnnParameters};
-use crate::recommend::rp3beta::{Rp3beta, Rp3betaParameters};
-use crate::recommend::trending::{Trending, TrendingParameters};
-use crate::recommend::user_knn::{UserKnn, UserKnnParameters};
-use crate::recommend::{Threads, TrainError};
+use crate::ml::threads::Threads;
+use crate::recommend::models::ease::{Ease, EaseParameters};
+use crate::recommend::models::implicit_als::{AlsParameters, ImplicitAls};
+use crate::recommend::models::interactions::Matrix;
+use crate::recommend::models::item_knn::{ItemKnn, KnnParameters};
+use crate::recommend::models::rp3beta::{Rp3beta, Rp3betaParameters};
+use crate::recommend::models::trending::{Trending, TrendingParameters};
+use crate::recommend::models::user_knn::{UserKnn, UserKnnParameters};
+use crate::recommend::train::TrainError;
 
 /// Parameters by name, numbers and names, for JSON.
 pub type ParameterValues = BTreeMap<String, Value>;

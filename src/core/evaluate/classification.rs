@@ -7,9 +7,10 @@ use std::ops::ControlFlow;
 use rand::seq::SliceRandom;
 
 use crate::base::random;
-use crate::recommend::boosting::{Boosting, BoostingError, BoostingParameters, Dataset};
-use crate::recommend::calibration::Platt;
-use crate::recommend::{Metrics, Threads};
+use crate::ml::boosting::{Boosting, BoostingError, BoostingParameters, Dataset};
+use crate::ml::calibration::Platt;
+use crate::ml::metrics::Metrics;
+use crate::ml::threads::Threads;
 
 /// Folds inside the training part on which the calibration is fitted.
 const INNER_FOLDS: usize = 5;

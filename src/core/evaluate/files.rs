@@ -6,7 +6,9 @@ use std::ops::ControlFlow;
 
 use rayon::prelude::*;
 
-use crate::recommend::{Metrics, Threads, TrainError};
+use crate::ml::metrics::Metrics;
+use crate::ml::threads::Threads;
+use crate::recommend::train::TrainError;
 
 pub use super::algorithm::{Algorithm, Fitted, Model, ParameterValues};
 use super::ranking::{Tally, novelty, top};
@@ -87,9 +89,9 @@ pub fn evaluate(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recommend::ease::EaseParameters;
-    use crate::recommend::implicit_als::AlsParameters;
-    use crate::recommend::item_knn::KnnParameters;
+    use crate::recommend::models::ease::EaseParameters;
+    use crate::recommend::models::implicit_als::AlsParameters;
+    use crate::recommend::models::item_knn::KnnParameters;
 
     fn row<'a>(user: &'a str, item: &'a str, ts: f64) -> Row<'a> {
         Row { user, item, ts }

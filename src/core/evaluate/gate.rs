@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::recommend::Metrics;
+use crate::ml::metrics::Metrics;
 
 /// What is compared.
 pub const MEASURE: &str = "ndcg@10";

@@ -10,10 +10,11 @@ use crate::base::{ItemId, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::config::Recommend;
 use crate::event::Event;
+use crate::ml::threads::Threads;
 use crate::profile::{Profile, SegmentId};
 use crate::recommend::ensemble::{CANDIDATES, Ranker};
-use crate::recommend::interactions::Groups;
-use crate::recommend::{ModelSet, Request, Threads};
+use crate::recommend::models::interactions::Groups;
+use crate::recommend::{ModelSet, Request};
 
 use super::auto::Asked;
 use super::split::Case;

@@ -11,6 +11,8 @@ use serde::Serialize;
 
 use super::reward_model::RewardModel;
 
+pub use super::logged_choice::LoggedChoice;
+
 /// Fewest effective rows that carry an estimate.
 const MIN_EFFECTIVE: f64 = 100.0;
 /// No single row may hold more of the whole weight.
@@ -27,19 +29,6 @@ const FOLDS: usize = 5;
 const SUM_TOLERANCE: f64 = 1e-3;
 /// Most strata × actions of a target policy.
 const MAX_CELLS: usize = 10_000_000;
-
-/// One logged choice.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LoggedChoice {
-    /// What the choice may depend on, 0…strata − 1.
-    pub stratum: usize,
-    /// What was chosen, 0…actions − 1.
-    pub action: usize,
-    /// What came of it: a click 0 or 1, revenue, a utility. Finite.
-    pub reward: f64,
-    /// Probability of this choice when it was made, in (0, 1].
-    pub propensity: f64,
-}
 
 /// The policy asked about: strata × actions, each stratum's probabilities sum to 1.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,7 +4,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, HashSet};
 
-use crate::recommend::Metrics;
+use crate::ml::metrics::Metrics;
 
 /// Share of the relevant items among the first k; 0 without relevant items.
 pub fn recall(list: &[u32], relevant: &HashSet<u32>, k: usize) -> f64 {

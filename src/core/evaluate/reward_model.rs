@@ -1,7 +1,7 @@
 //! Expected reward of an action in a stratum: cell means shrunk to the action's mean, that one to the whole.
 //! It need not be right: doubly robust estimation only gets narrower by it.
 
-use super::off_policy::LoggedChoice;
+use super::logged_choice::LoggedChoice;
 
 /// A mean counts as much as the rows it is taken from; what it is shrunk to, as much as so many.
 const PRIOR_ROWS: f64 = 20.0;

@@ -6,13 +6,14 @@ use std::ops::ControlFlow;
 
 use rayon::prelude::*;
 
-use crate::recommend::listwise::Lists;
-use crate::recommend::session_knn::{ClickWeight, Proximity, SessionKnnParameters, SessionScratch};
-use crate::recommend::session_model::{SessionModel, SessionParameters, SessionScorer};
-use crate::recommend::session_ranking::{N_FEATURES, SessionRanker, Workspace, prepare};
-use crate::recommend::sessions::Click;
-use crate::recommend::sparse_scores::SparseScores;
-use crate::recommend::{Threads, TrainError};
+use crate::ml::listwise::Lists;
+use crate::ml::threads::Threads;
+use crate::recommend::session::knn::{ClickWeight, Proximity, SessionKnnParameters, SessionScratch};
+use crate::recommend::session::memory::Click;
+use crate::recommend::session::model::{SessionModel, SessionParameters, SessionScorer};
+use crate::recommend::session::ranking::{N_FEATURES, SessionRanker, Workspace, prepare};
+use crate::recommend::session::sparse_scores::SparseScores;
+use crate::recommend::train::TrainError;
 
 use super::sessions::{Fitted, SessionAlgorithm, SessionTables};
 

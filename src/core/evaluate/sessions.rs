@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use rayon::prelude::*;
 
 use crate::base::{ItemId, Timestamp};
-use crate::recommend::session_knn::SessionScratch;
-use crate::recommend::session_model::{SessionModel, SessionScorer};
-use crate::recommend::session_ranking::{SessionRanker, Workspace};
-use crate::recommend::sessions::Click;
-use crate::recommend::sparse_scores::SparseScores;
-use crate::recommend::{Metrics, Threads};
+use crate::ml::metrics::Metrics;
+use crate::ml::threads::Threads;
+use crate::recommend::session::knn::SessionScratch;
+use crate::recommend::session::memory::Click;
+use crate::recommend::session::model::{SessionModel, SessionScorer};
+use crate::recommend::session::ranking::{SessionRanker, Workspace};
+use crate::recommend::session::sparse_scores::SparseScores;
 
 use super::ranking::{Tally, novelty};
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::base::{ItemId, UserId};
-use crate::recommend::interactions::{Entry, Matrix};
+use crate::recommend::models::interactions::{Entry, Matrix};
 
 use super::split::Case;
 

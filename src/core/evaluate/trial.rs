@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use crate::base::Timestamp;
 use crate::catalogue::Catalogue;
 use crate::event::Event;
+use crate::ml::metrics::Metrics;
+use crate::ml::threads::Threads;
 use crate::profile::{SegmentId, SegmentParameters};
+use crate::recommend::ModelSet;
 use crate::recommend::ensemble::{Beside, Member, PairModel, Ranker};
-use crate::recommend::personal::{only, plain_rule};
-use crate::recommend::train::train_in;
-use crate::recommend::{
-    Metrics, ModelSet, Progress, RuleParameters, Stage, Threads, TrainError, Trained, TrainingData,
-    TrainingParameters,
+use crate::recommend::models::association_rules::RuleParameters;
+use crate::recommend::serve::personal::{only, plain_rule};
+use crate::recommend::train::{
+    Progress, Stage, TrainError, Trained, TrainingData, TrainingParameters, train_in,
 };
 
 use super::auto::{Blending, Trying};

@@ -5,6 +5,8 @@
 use crate::base::Timestamp;
 use crate::catalogue::CategoryId;
 
+use super::growth::grow_by;
+
 /// Interest in a category halves in this many days.
 pub const AFFINITY_HALF_LIFE_DAYS: f64 = 30.0;
 /// 2024-01-01. With a half-life of 30 days an f64 holds ±84 years around it; exponents beyond are clamped.
@@ -37,7 +39,7 @@ impl Affinities {
                 }
             }
             Err(place) => {
-                super::grow_by(&mut self.sums, 4);
+                grow_by(&mut self.sums, 4);
                 self.sums.insert(place, (category, grown));
                 if self.sums.len() > MAX_CATEGORIES {
                     let faintest = self

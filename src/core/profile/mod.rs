@@ -8,8 +8,8 @@
 pub mod affinity;
 mod bought;
 mod features;
+mod growth;
 mod interest;
-pub mod kmeans;
 mod recent;
 pub mod segments;
 #[cfg(test)]
@@ -18,6 +18,8 @@ mod tests;
 use crate::base::{ItemId, Timestamp};
 use crate::catalogue::{Catalogue, CategoryId};
 use crate::event::{Event, EventKind};
+
+use growth::grow_by;
 
 pub use affinity::{AFFINITY_HALF_LIFE_DAYS, Affinities};
 pub use bought::Bought;
@@ -207,12 +209,5 @@ impl Profile {
             + self.cart.capacity() * size_of::<ItemId>()
             + self.bought.capacity() * size_of::<Bought>()
             + self.affinities.memory()
-    }
-}
-
-/// Grows a full vector by `step` instead of doubling it: ten thousand profiles are held at once.
-fn grow_by<T>(vector: &mut Vec<T>, step: usize) {
-    if vector.len() == vector.capacity() {
-        vector.reserve_exact(step.max(vector.len() / 4));
     }
 }

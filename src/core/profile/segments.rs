@@ -7,8 +7,9 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ml::kmeans::{self, KmeansParameters, Row, WIDTH};
+
 use super::features::Features;
-use super::kmeans::{self, Row, WIDTH};
 
 /// A segment; 0 = A, at most 25 = Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,6 +36,14 @@ pub struct SegmentParameters {
     /// 100,000 users, two cores: 20,000 take 0.42 s, 10,000 0.22 s, 3,000 0.07 s, all at inertia 43,775.9;
     /// scikit-learn 1.9.1 with `n_init=10` 0.52–0.66 s at 43,776.0–43,776.4.
     pub max_sample: usize,
+}
+
+impl SegmentParameters {
+    /// The part that k-means needs: all of it.
+    pub fn kmeans(&self) -> KmeansParameters {
+        let Self { k, seed, starts, max_sample } = *self;
+        KmeansParameters { k, seed, starts, max_sample }
+    }
 }
 
 impl Default for SegmentParameters {
@@ -111,7 +120,7 @@ impl Segmentation {
         if rows.is_empty() {
             return Err(SegmentError::NoUsers);
         }
-        let clusters = kmeans::fit(&rows, parameters, progress).ok_or(SegmentError::Cancelled)?;
+        let clusters = kmeans::fit(&rows, &parameters.kmeans(), progress).ok_or(SegmentError::Cancelled)?;
         let mut groups = summarise(users, &rows, &clusters.centroids);
         groups.sort_by(|(a, a_centroid), (b, b_centroid)| {
             b.purchases_per_month

@@ -5,7 +5,8 @@ use crate::catalogue::{Catalogue, Item};
 use crate::event::{Event, EventKind};
 use crate::profile::Profile;
 
-use super::{Request, TrainingParameters};
+use super::serve::request::Request;
+use super::train::parameters::TrainingParameters;
 
 /// The first second of every test.
 pub const START: i64 = 1_700_000_000;

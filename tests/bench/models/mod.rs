@@ -12,7 +12,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use tidings::evaluate::files::Model;
-use tidings::recommend::ease::EaseParameters;
+use tidings::recommend::models::ease::EaseParameters;
 
 use crate::golden_lists::{self, Agreement};
 use crate::report::{Aim, Report};

@@ -9,8 +9,8 @@ use std::time::Instant;
 use rand::seq::SliceRandom;
 use serde_json::{Value, json};
 use tidings::base::random;
+use tidings::ml::kmeans;
 use tidings::profile::SegmentParameters;
-use tidings::profile::kmeans;
 
 use crate::report::{Aim, Report};
 
@@ -251,7 +251,8 @@ pub fn k_means(report: &mut Report, data: &Data, python: &Maybe) {
             .collect();
         let ours = |_| {
             let started = Instant::now();
-            let found = kmeans::fit(&rows, &SegmentParameters::default(), |_| ControlFlow::Continue(()));
+            let found =
+                kmeans::fit(&rows, &SegmentParameters::default().kmeans(), |_| ControlFlow::Continue(()));
             let found = found.ok_or("no clusters")?;
             Ok(json!({"train_seconds": started.elapsed().as_secs_f64(), "inertia": found.inertia}))
         };

@@ -8,7 +8,7 @@ use crate::decide::{DriftNote, Effect, Input, Record};
 use crate::feedback::FeedbackOutcome;
 use crate::feedback::learner::Lesson;
 use crate::notify::policy::Mute;
-use crate::recommend::propensity::Response;
+use crate::response::Response;
 
 /// Connected, with a message about items like 105.
 fn told() -> (Fixture, NotificationId) {

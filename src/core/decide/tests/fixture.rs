@@ -24,8 +24,8 @@ use crate::notify::message::{Encoded, RawMessage};
 use crate::notify::policy::{PreferenceDocument, Purpose, Settings, SettingsDocument};
 use crate::notify::triggers::Change;
 use crate::recommend::ModelSet;
-use crate::recommend::live::NothingRecent;
-use crate::recommend::propensity::Corrections;
+use crate::recommend::serve::live::NothingRecent;
+use crate::response::Corrections;
 
 /// Beginning of every test: a Wednesday.
 pub const NOON: &str = "2026-03-04T12:00:00Z";

@@ -12,7 +12,8 @@ use crate::decide::ExperimentModels;
 use crate::event::{Event, EventKind};
 use crate::feedback::experiments::{Experiment, Slice, Slices};
 use crate::notify::policy::{Mute, Purpose};
-use crate::recommend::{ModelSet, TrainingData, TrainingParameters, train};
+use crate::recommend::ModelSet;
+use crate::recommend::train::{TrainingData, TrainingParameters, train};
 
 /// Forty users who bought items of one kind each, the lower ids most.
 fn trained(catalogue: &Catalogue) -> Arc<ModelSet> {

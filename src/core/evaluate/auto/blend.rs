@@ -5,11 +5,10 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use crate::evaluate::ranking::ndcg;
+use crate::ml::listwise::{Lists, Listwise};
+use crate::ml::threads::Threads;
 use crate::recommend::ensemble::{CANDIDATES, Candidates, Ranker, part};
-use crate::recommend::listwise::{Lists, Listwise};
-use crate::recommend::{Threads, TrainError};
-
-use super::stop;
+use crate::recommend::train::TrainError;
 
 const FOLDS: usize = 3;
 
@@ -213,4 +212,9 @@ impl Blending<'_> {
         };
         Ok(Ranker { weights, slopes, linear, ..rule.clone() })
     }
+}
+
+/// Says how much is done, 0…1.
+pub(super) fn stop(progress: &mut dyn FnMut(f32) -> ControlFlow<()>, done: f32) -> Result<(), TrainError> {
+    if progress(done).is_break() { Err(TrainError::Cancelled) } else { Ok(()) }
 }

@@ -9,10 +9,12 @@ use serde_json::{Value, json};
 use crate::evaluate::algorithm::number;
 use crate::evaluate::split::Case;
 use crate::evaluate::tables::Tables;
+use crate::ml::threads::Threads;
 use crate::recommend::ensemble::{Context, Ensemble, Histories, Interaction};
-use crate::recommend::{Threads, TrainError};
+use crate::recommend::train::TrainError;
 
-use super::{HeldOut, Tuned, fit, newest_first, tune};
+use super::held_out::{HeldOut, newest_first};
+use super::tuning::{Tuned, fit, tune};
 
 const SECONDS_A_DAY: f64 = 86_400.0;
 

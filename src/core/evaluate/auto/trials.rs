@@ -7,13 +7,14 @@ use rayon::prelude::*;
 
 use crate::base::ItemId;
 use crate::evaluate::ranking::{ndcg, top};
+use crate::ml::threads::Threads;
 use crate::recommend::ensemble::{Context, EnsembleParameters, Histories, Models, fit_ease};
-use crate::recommend::implicit_als::{AlsParameters, ImplicitAls};
-use crate::recommend::interactions::Matrix;
-use crate::recommend::item_weights::ItemWeights;
-use crate::recommend::{Threads, TrainError};
+use crate::recommend::models::implicit_als::{AlsParameters, ImplicitAls};
+use crate::recommend::models::interactions::Matrix;
+use crate::recommend::models::item_weights::ItemWeights;
+use crate::recommend::train::TrainError;
 
-use super::{HeldOut, items, newest_first};
+use super::held_out::{HeldOut, items, newest_first};
 
 /// Members that choose candidates.
 const CORE: usize = 8;

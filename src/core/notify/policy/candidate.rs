@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::{ItemId, Timestamp};
 use crate::catalogue::Item;
 use crate::notify::Priority;
-use crate::recommend::propensity::Probabilities;
+use crate::response::Probabilities;
 
 /// The way a message takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

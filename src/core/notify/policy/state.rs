@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::candidate::Channel;
 use super::rules::Rules;
 use crate::base::{ItemId, Millis, NotificationId, Timestamp};
-use crate::recommend::propensity::Contact;
+use crate::response::Contact;
 
 /// Messages remembered beyond what caps look at: for repeats, attribution and contact.
 const MAX_REMEMBERED: usize = 256;

@@ -7,7 +7,7 @@ use crate::catalogue::Item;
 use crate::config::{self, Cap};
 use crate::notify::Priority;
 use crate::notify::quiet_hours::QuietHours;
-use crate::recommend::propensity::{Contact, Probabilities};
+use crate::response::{Contact, Probabilities};
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
 

@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 
 use crate::event::Event;
 use crate::profile::interest;
-use crate::recommend::interactions::Groups;
+use crate::recommend::models::interactions::Groups;
 
-use super::models::{Histories, Interaction};
+use super::histories::{Histories, Interaction};
 
 /// Rows made between two looks at cancellation.
 const ROWS_AT_ONCE: usize = 512;

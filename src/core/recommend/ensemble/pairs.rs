@@ -7,14 +7,15 @@
 use std::ops::ControlFlow;
 
 use crate::base::ItemId;
-use crate::recommend::ease::{Ease, EaseParameters};
-use crate::recommend::interactions::{Entry, Matrix};
-use crate::recommend::item_knn::ItemKnn;
-use crate::recommend::item_weights::{ItemWeights, keep_largest};
-use crate::recommend::threads::Threads;
-use crate::recommend::train::TrainError;
+use crate::ml::threads::Threads;
+use crate::recommend::models::ease::{Ease, EaseParameters};
+use crate::recommend::models::interactions::{Entry, Matrix};
+use crate::recommend::models::item_knn::ItemKnn;
+use crate::recommend::models::item_weights::{ItemWeights, keep_largest};
+use crate::recommend::train::error::TrainError;
 
-use super::models::{EnsembleParameters, Histories};
+use super::histories::Histories;
+use super::parameters::EnsembleParameters;
 
 /// Weight of an old item of a history below which it is not looked at.
 pub(super) const LEAST_WEIGHT: f32 = 1e-3;
@@ -100,8 +101,7 @@ pub(super) fn item_weights(knn: &ItemKnn, n_items: usize) -> ItemWeights {
 }
 
 /// What follows what within so many steps of a history, a step further counting a fifth less; rows sum to 1. Made at once from
-/// all histories, unlike [`Transitions`](crate::recommend::transitions::Transitions), which learns session by session and pays for
-/// it with a search a pair.
+/// all histories, unlike `session::transitions`, which learns session by session and pays for it with a search a pair.
 pub(super) fn sequence(histories: &Histories<'_>, steps: u8, kept: usize) -> ItemWeights {
     let n = histories.n_items;
     let total: usize = histories.rows.iter().map(Vec::len).sum::<usize>().max(1);

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::models::Histories;
+use super::histories::Histories;
 
 /// Bytes of the table of seasons.
 const SEASON_BYTES: usize = 16 << 20;

@@ -1,7 +1,8 @@
 use std::ops::ControlFlow;
 
+use super::candidates::share;
 use super::*;
-use crate::recommend::Threads;
+use crate::ml::threads::Threads;
 
 /// Users of two tastes walk through their ten items in order, one a day.
 fn histories() -> Vec<Vec<Interaction>> {

@@ -1,0 +1,302 @@
+//! Similarity of what items are: TF-IDF over title, category, tags and attributes, cosine between unit vectors, by
+//! an inverted index. Salton & Buckley 1988. An item added after training is recommendable at once: its vector is
+//! made with the trained document frequencies and searched beside the index.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::ItemId;
+use crate::catalogue::{Catalogue, Item};
+
+use super::text::{Term, terms};
+
+/// The index is made anew when more items than this, and than a quarter of those indexed, came later.
+const MAX_BESIDE: usize = 256;
+/// Strongest terms of a profile that are searched for.
+const MAX_QUERY_TERMS: usize = 96;
+
+/// Items read between two looks at cancellation.
+const ITEMS_AT_ONCE: usize = 1_024;
+
+/// A sparse unit vector, sorted by term.
+pub type Vector = Vec<(Term, f32)>;
+
+/// Content vectors of all items. Cloning is cheap: the index is shared.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ContentBased {
+    index: Arc<Index>,
+    /// Items added or changed since, sorted by id; an empty vector = the item has no text now.
+    beside: Vec<(ItemId, Vector)>,
+}
+
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Index {
+    /// By item, dense; empty = unknown.
+    vectors: Vec<Vector>,
+    /// Number of items with any text.
+    n_documents: u32,
+    /// By term, sorted: items that have it, with its weight in them.
+    postings: Vec<(Term, Vec<(ItemId, f32)>)>,
+}
+
+impl Index {
+    fn postings(&self, term: Term) -> &[(ItemId, f32)] {
+        self.postings
+            .binary_search_by_key(&term, |(term, _)| *term)
+            .ok()
+            .and_then(|place| self.postings.get(place))
+            .map_or(&[], |(_, items)| items.as_slice())
+    }
+
+    /// Smoothed: `ln((1 + n) / (1 + df)) + 1`, so that it is > 0 also for a word in every item.
+    fn inverse_frequency(&self, term: Term) -> f32 {
+        let frequency = self.postings(term).len() as f32;
+        ((1.0 + self.n_documents as f32) / (1.0 + frequency)).ln() + 1.0
+    }
+}
+
+impl ContentBased {
+    /// Indexes the catalogue. O(words of all items).
+    pub fn fit(catalogue: &Catalogue) -> Self {
+        Self::fit_with(catalogue, |_| ControlFlow::Continue(())).unwrap_or_default()
+    }
+
+    /// As [`ContentBased::fit`]; `progress` hears 0…1 every few milliseconds and may break, then `None` comes back.
+    pub fn fit_with(catalogue: &Catalogue, mut progress: impl FnMut(f32) -> ControlFlow<()>) -> Option<Self> {
+        let mut documents: Vec<(ItemId, Vector)> = Vec::new();
+        for (index, item) in catalogue.iter().enumerate() {
+            let terms = terms(item);
+            if !terms.is_empty() {
+                documents.push((item.id, terms));
+            }
+            if index % ITEMS_AT_ONCE == 0 && progress(index as f32 / catalogue.len() as f32 * 0.9).is_break()
+            {
+                return None;
+            }
+        }
+        let mut frequencies: HashMap<Term, u32> = HashMap::new();
+        for (term, _) in documents.iter().flat_map(|(_, terms)| terms) {
+            *frequencies.entry(*term).or_default() += 1;
+        }
+        let n = documents.len() as f32;
+        let mut vectors = vec![Vector::new(); catalogue.width()];
+        let mut postings: HashMap<Term, Vec<(ItemId, f32)>> = HashMap::with_capacity(frequencies.len());
+        let n_documents = u32::try_from(documents.len()).unwrap_or(u32::MAX);
+        for (item, terms) in documents {
+            let vector = weighted(terms, |term| {
+                let frequency = frequencies.get(&term).copied().unwrap_or(0) as f32;
+                ((1.0 + n) / (1.0 + frequency)).ln() + 1.0
+            });
+            for (term, weight) in &vector {
+                postings.entry(*term).or_default().push((item, *weight));
+            }
+            if let Some(slot) = vectors.get_mut(item.index()) {
+                *slot = vector;
+            }
+        }
+        let mut postings: Vec<_> = postings.into_iter().collect();
+        postings.sort_unstable_by_key(|(term, _)| *term);
+        Some(Self { index: Arc::new(Index { vectors, n_documents, postings }), beside: Vec::new() })
+    }
+
+    /// Takes note of items that were added, changed or removed. O(words of the items), now and then of all items.
+    pub fn note_items(&mut self, catalogue: &Catalogue, items: &[ItemId]) {
+        for id in items {
+            let vector = catalogue.get(*id).map(|item| self.vector_of(item)).unwrap_or_default();
+            match self.beside.binary_search_by_key(id, |(id, _)| *id) {
+                Ok(place) => {
+                    if let Some((_, slot)) = self.beside.get_mut(place) {
+                        *slot = vector;
+                    }
+                }
+                Err(place) => self.beside.insert(place, (*id, vector)),
+            }
+        }
+        if self.beside.len() > MAX_BESIDE.max(self.index.n_documents as usize / 4) {
+            *self = Self::fit(catalogue);
+        }
+    }
+
+    fn vector_of(&self, item: &Item) -> Vector {
+        weighted(terms(item), |term| self.index.inverse_frequency(term))
+    }
+
+    /// The unit vector of an item; empty when nothing is known of it.
+    pub fn vector(&self, item: ItemId) -> &[(Term, f32)] {
+        match self.beside.binary_search_by_key(&item, |(id, _)| *id) {
+            Ok(place) => self.beside.get(place).map_or(&[], |(_, vector)| vector.as_slice()),
+            Err(_) => self.index.vectors.get(item.index()).map_or(&[], Vec::as_slice),
+        }
+    }
+
+    /// Cosine of two items, 0…1; 0 when nothing is known of one. O(words).
+    pub fn similarity(&self, a: ItemId, b: ItemId) -> f32 {
+        dot(self.vector(a), self.vector(b)).clamp(0.0, 1.0)
+    }
+
+    /// A user's taste: the weighted sum of the vectors of their history, cut to its strongest terms, as a unit
+    /// vector; empty when nothing is known.
+    pub fn taste(&self, history: &[(ItemId, f32)]) -> Vector {
+        let mut sum = Vector::new();
+        for (item, weight) in history.iter().filter(|(_, weight)| weight.is_finite() && *weight > 0.0) {
+            sum.extend(self.vector(*item).iter().map(|(term, value)| (*term, value * weight)));
+        }
+        sum.sort_by_key(|(term, _)| *term);
+        sum.dedup_by(|later, kept| {
+            let same = later.0 == kept.0;
+            if same {
+                kept.1 += later.1;
+            }
+            same
+        });
+        if sum.len() > MAX_QUERY_TERMS {
+            sum.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            sum.truncate(MAX_QUERY_TERMS);
+            sum.sort_by_key(|(term, _)| *term);
+        }
+        unit(sum)
+    }
+
+    /// Adds the cosine with `taste` (a unit vector) times `weight` to `scores`, indexed by item; items beyond its
+    /// width are left out. O(postings of the terms + items beside).
+    pub fn add_scores(&self, taste: &[(Term, f32)], weight: f32, scores: &mut [f32]) {
+        for (term, value) in taste {
+            for (item, other) in self.index.postings(*term) {
+                if self.is_beside(*item) {
+                    continue;
+                }
+                if let Some(score) = scores.get_mut(item.index()) {
+                    *score += weight * value * other;
+                }
+            }
+        }
+        for (item, vector) in &self.beside {
+            if let Some(score) = scores.get_mut(item.index()) {
+                *score += weight * dot(taste, vector);
+            }
+        }
+    }
+
+    fn is_beside(&self, item: ItemId) -> bool {
+        !self.beside.is_empty() && self.beside.binary_search_by_key(&item, |(id, _)| *id).is_ok()
+    }
+
+    /// Number of items known when the index was made.
+    pub fn n_documents(&self) -> usize {
+        self.index.n_documents as usize
+    }
+
+    /// Every weight a number? Checked after loading.
+    pub(crate) fn is_sound(&self) -> bool {
+        let finite = |vector: &Vector| vector.iter().all(|(_, weight)| weight.is_finite());
+        self.index.vectors.iter().all(finite)
+            && self.beside.iter().all(|(_, vector)| finite(vector))
+            && self.index.postings.iter().all(|(_, items)| items.iter().all(|(_, weight)| weight.is_finite()))
+    }
+}
+
+/// TF-IDF weights of raw term weights, as a unit vector. The term frequency is damped by its square root.
+fn weighted(terms: Vector, inverse_frequency: impl Fn(Term) -> f32) -> Vector {
+    unit(terms.into_iter().map(|(term, weight)| (term, weight.sqrt() * inverse_frequency(term))).collect())
+}
+
+fn unit(mut vector: Vector) -> Vector {
+    let norm = vector.iter().map(|(_, weight)| weight * weight).sum::<f32>().sqrt();
+    if norm.is_finite() && norm > 0.0 {
+        vector.iter_mut().for_each(|(_, weight)| *weight /= norm);
+        vector
+    } else {
+        Vector::new()
+    }
+}
+
+/// Dot product of two vectors sorted by term.
+fn dot(a: &[(Term, f32)], b: &[(Term, f32)]) -> f32 {
+    let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
+    let mut sum = 0.0;
+    while let (Some((a_term, a_weight)), Some((b_term, b_weight))) = (a.peek(), b.peek()) {
+        match a_term.cmp(b_term) {
+            std::cmp::Ordering::Less => _ = a.next(),
+            std::cmp::Ordering::Greater => _ = b.next(),
+            std::cmp::Ordering::Equal => {
+                sum += a_weight * b_weight;
+                (_, _) = (a.next(), b.next());
+            }
+        }
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recommend::fixtures::{item, shop};
+
+    #[test]
+    fn tf_idf_agrees_with_a_value_computed_by_hand() {
+        let mut items = [item(0, "red mug", ""), item(1, "red hat", "")];
+        items.iter_mut().for_each(|item| item.category.clear());
+        let content = ContentBased::fit(&Catalogue::from_items(items));
+        // "red" is in both of 2: ln(3/3) + 1 = 1; "mug" and "hat" in one: ln(3/2) + 1.
+        let rare = 1.5f32.ln() + 1.0;
+        let cosine = 1.0 / (1.0 + rare * rare);
+        assert!((content.similarity(ItemId(0), ItemId(1)) - cosine).abs() < 1e-6);
+        assert!((content.similarity(ItemId(0), ItemId(0)) - 1.0).abs() < 1e-6);
+        assert_eq!(content.similarity(ItemId(0), ItemId(9)), 0.0);
+    }
+
+    #[test]
+    fn the_index_gives_what_comparing_one_by_one_gives() {
+        let content = ContentBased::fit(&shop());
+        let mut scores = vec![0f32; 6];
+        content.add_scores(content.vector(ItemId(0)), 1.0, &mut scores);
+        for (other, score) in (0..6).zip(&scores) {
+            assert!((score - content.similarity(ItemId(0), ItemId(other))).abs() < 1e-6);
+        }
+        assert!(scores[1] > scores[2] && scores[2] > scores[3], "{scores:?}");
+        assert_eq!(scores[3], 0.0);
+    }
+
+    #[test]
+    fn an_item_added_later_is_found_and_one_changed_is_as_it_is_now() {
+        let mut catalogue = shop();
+        let mut content = ContentBased::fit(&catalogue);
+        catalogue.upsert(item(6, "Dive watch carbon", "Watches"));
+        catalogue.upsert(item(1, "Yellow teapot", "Kitchen"));
+        catalogue.remove(ItemId(2));
+        content.note_items(&catalogue, &[ItemId(6), ItemId(1), ItemId(2)]);
+        let mut scores = vec![0f32; 7];
+        content.add_scores(content.vector(ItemId(0)), 1.0, &mut scores);
+        assert!(scores[6] > 0.3, "{scores:?}");
+        assert_eq!((scores[1], scores[2]), (0.0, 0.0));
+        assert!(content.similarity(ItemId(1), ItemId(5)) > 0.3);
+    }
+
+    #[test]
+    fn without_training_new_items_are_compared_too_and_many_of_them_are_indexed() {
+        let mut content = ContentBased::default();
+        let catalogue = Catalogue::from_items(
+            (0..1_000).map(|id| item(id, &format!("thing {} of {}", id, id % 10), "All")),
+        );
+        let ids: Vec<_> = (0..1_000).map(ItemId).collect();
+        content.note_items(&catalogue, &ids[..100]);
+        assert_eq!(content.n_documents(), 0);
+        assert!(content.similarity(ItemId(1), ItemId(11)) > content.similarity(ItemId(1), ItemId(12)));
+        content.note_items(&catalogue, &ids);
+        assert_eq!(content.n_documents(), 1_000);
+        assert!(content.similarity(ItemId(1), ItemId(11)) > content.similarity(ItemId(1), ItemId(12)));
+    }
+
+    #[test]
+    fn items_without_words_are_like_nothing() {
+        let mut nameless = item(0, "", "");
+        nameless.title = None;
+        nameless.category.clear();
+        let content = ContentBased::fit(&Catalogue::from_items([nameless, item(1, "...", "!")]));
+        assert!(content.vector(ItemId(0)).is_empty());
+        assert!(content.taste(&[(ItemId(0), 1.0), (ItemId(1), f32::NAN)]).is_empty());
+    }
+}

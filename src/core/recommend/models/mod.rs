@@ -1,0 +1,20 @@
+//! Recommenders over the interaction matrix or the catalogue, one a file. Each scores items for a history or beside an item.
+//!
+//! [`interactions`] builds the matrix from events; [`item_weights`] stores the weights kept by the pair models.
+
+pub mod association_rules;
+mod columns;
+pub mod content_based;
+pub mod ease;
+pub mod frequent_itemsets;
+pub mod implicit_als;
+pub mod interactions;
+pub mod item_knn;
+pub mod item_weights;
+pub mod popularity;
+pub mod repeat;
+pub mod rp3beta;
+pub mod text;
+pub(crate) mod top;
+pub mod trending;
+pub mod user_knn;

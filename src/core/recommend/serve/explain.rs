@@ -1,0 +1,188 @@
+//! Finds the true cause of a recommendation: of the groups of members (behaviour, content, popularity overall, in a category,
+//! in a segment) the one that added most to its score, and in it the item of the history, the category or the segment that did.
+
+use crate::base::ItemId;
+use crate::profile::Profile;
+use crate::recommend::ensemble::{Beside, Candidates, Member, Ranker};
+
+use super::personal::{Personal, Sources};
+use super::reason::Reason;
+use super::request::Request;
+use super::seed::has;
+
+/// Buyers of both from which "often bought with" is true.
+const OFTEN: u16 = 2;
+
+/// What a score comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Pairs and factors over what people dealt with.
+    Behaviour,
+    /// Likeness in words.
+    Content,
+    /// Popularity in liked categories.
+    Category,
+    /// Popularity in the segment.
+    Segment,
+    /// Popularity and trends.
+    Popular,
+}
+
+impl Source {
+    fn of(member: &Member) -> Self {
+        match member {
+            Member::Pair { .. } | Member::Als(_) => Self::Behaviour,
+            Member::Beside(Beside::Content) => Self::Content,
+            Member::Beside(Beside::Category) => Self::Category,
+            Member::Beside(Beside::Segment) => Self::Segment,
+            Member::Beside(Beside::Popular) | Member::Popularity | Member::Trend(_) | Member::Season(_) => {
+                Self::Popular
+            }
+        }
+    }
+}
+
+/// Where a recommendation's score came from.
+pub(super) struct Explanation<'a> {
+    pub(super) sources: &'a Sources<'a>,
+    pub(super) request: &'a Request<'a>,
+    pub(super) personal: &'a Personal,
+    pub(super) candidates: &'a Candidates,
+    pub(super) rule: &'a Ranker,
+}
+
+impl Explanation<'_> {
+    /// What each source added to the score of a candidate; negative where it spoke against it. O(members).
+    pub(super) fn parts(&self, item: ItemId) -> Vec<(Source, f32)> {
+        let mut parts: Vec<(Source, f32)> = Vec::new();
+        let added = self.rule.parts(self.candidates.row(item), self.personal.length());
+        for (member, added) in self.sources.ensemble.models().members().iter().zip(added) {
+            let source = Source::of(member);
+            match parts.iter_mut().find(|(known, _)| *known == source) {
+                Some((_, sum)) => *sum += added,
+                None => parts.push((source, added)),
+            }
+        }
+        parts.sort_by(|a, b| b.1.total_cmp(&a.1));
+        parts
+    }
+
+    /// The cause that added most. O(history · weights kept).
+    pub(super) fn reason(&self, item: ItemId) -> Reason {
+        let parts = self.parts(item);
+        let speaking = parts.iter().filter(|(_, added)| *added > 0.0);
+        let mut causes = speaking.filter_map(|(source, _)| self.cause(*source, item));
+        causes.next().unwrap_or(if self.is_popular(item) { Reason::Popular } else { Reason::New })
+    }
+
+    /// Was it when the model was trained, or has it become so since?
+    fn is_popular(&self, item: ItemId) -> bool {
+        self.sources.popularity.score(item) > 0.0 || self.request.live.has(item)
+    }
+
+    fn cause(&self, source: Source, item: ItemId) -> Option<Reason> {
+        match source {
+            Source::Behaviour => self.behaviour(item).map(|cause| self.behaviour_reason(cause, item)),
+            Source::Content => self.content_cause(item),
+            Source::Category => self.request.catalogue.category_of(item).map(Reason::PopularIn),
+            Source::Segment => self.request.segment.map(Reason::PopularInSegment),
+            Source::Popular => self.is_popular(item).then_some(Reason::Popular),
+        }
+    }
+
+    /// The item of the history that added most, over all members that speak of pairs or factors: each member's part in the
+    /// score, divided among the items as its own score is.
+    pub(super) fn behaviour(&self, item: ItemId) -> Option<ItemId> {
+        let context = self.personal.context();
+        let models = self.sources.ensemble.models();
+        let added = self.rule.parts(self.candidates.row(item), self.personal.length());
+        let mut sums = vec![0f32; context.history.len()];
+        for (member, added) in models.members().iter().zip(added) {
+            let Some(parts) = (added != 0.0).then(|| models.parts(*member, &context, item)).flatten() else {
+                continue;
+            };
+            let whole: f32 = parts.iter().sum();
+            if whole > 0.0 {
+                sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += added * part / whole);
+            }
+        }
+        let (cause, most) =
+            context.history.iter().zip(sums).max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.0.cmp(&a.0.0)))?;
+        (most > 0.0).then_some(cause.0)
+    }
+
+    fn behaviour_reason(&self, cause: ItemId, item: ItemId) -> Reason {
+        let profile = self.request.profile;
+        if !has(profile, cause) {
+            return Reason::Viewed(cause);
+        }
+        let near = self.sources.item_knn.neighbours(cause).iter().find(|near| near.item == item);
+        match rule_reason(self.sources, profile, cause, item) {
+            Some(rule) => rule,
+            None if near.is_some_and(|near| near.bought_together >= OFTEN) => Reason::OftenBoughtWith(cause),
+            None => Reason::SimilarTo(cause),
+        }
+    }
+
+    /// The item of the history that is most alike.
+    fn content_cause(&self, item: ItemId) -> Option<Reason> {
+        let alike = |(known, weight): &(ItemId, f32)| {
+            (*known, weight * self.sources.content.similarity(*known, item))
+        };
+        let (cause, _) = self
+            .personal
+            .taste()
+            .iter()
+            .map(alike)
+            .filter(|(_, similarity)| *similarity > 0.0)
+            .max_by(|a, b| a.1.total_cmp(&b.1))?;
+        let owned = has(self.request.profile, cause);
+        Some(if owned { Reason::SimilarTo(cause) } else { Reason::Viewed(cause) })
+    }
+}
+
+/// The most confident rule that leads from what the user has, the seed among it, to the item.
+fn rule_reason(sources: &Sources<'_>, profile: &Profile, seed: ItemId, item: ItemId) -> Option<Reason> {
+    let applying = sources.association_rules.applying(seed, |other| has(profile, other));
+    let (_, rule) = applying
+        .filter(|(then, rule)| *then == item && rule.lift > 1.0)
+        .max_by(|(_, a), (_, b)| a.confidence.total_cmp(&b.confidence).then(a.lift.total_cmp(&b.lift)))?;
+    let and = rule.antecedent.iter().copied().find(|other| *other != seed);
+    Some(Reason::Rule { with: seed, and, lift: rule.lift as f32 })
+}
+
+/// Why an item goes with a seed: what the user did with the seed, or what the two have in common.
+pub(super) fn seed_reason(
+    sources: &Sources<'_>,
+    request: &Request<'_>,
+    seed: ItemId,
+    item: ItemId,
+) -> Reason {
+    let neighbour = sources.item_knn.neighbours(seed).iter().find(|near| near.item == item);
+    let together = neighbour.is_some_and(|near| near.bought_together >= OFTEN);
+    let owned = has(request.profile, seed);
+    if owned && let Some(rule) = rule_reason(sources, request.profile, seed, item) {
+        rule
+    } else if owned && together {
+        Reason::OftenBoughtWith(seed)
+    } else if !owned && request.profile.has_seen(seed) {
+        Reason::Viewed(seed)
+    } else {
+        pair_reason(sources, seed, item)
+    }
+}
+
+/// What two items have in common, whoever asks.
+pub(super) fn pair_reason(sources: &Sources<'_>, seed: ItemId, item: ItemId) -> Reason {
+    let neighbour = sources.item_knn.neighbours(seed).iter().find(|near| near.item == item);
+    let behaviour = neighbour.map_or(0.0, |near| near.similarity);
+    match neighbour {
+        Some(near)
+            if near.bought_together >= OFTEN && behaviour >= sources.content.similarity(seed, item) =>
+        {
+            let rule = rule_reason(sources, &Profile::default(), seed, item);
+            rule.unwrap_or(Reason::OftenBoughtWith(seed))
+        }
+        _ => Reason::SimilarTo(seed),
+    }
+}

@@ -1,0 +1,213 @@
+//! One immutable set of models, answering requests and stored as one artefact. The shell holds it in an `Arc` and
+//! swaps it whole; a clone is cheap, its big parts are shared.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::base::{ItemId, ModelVersion, Score, Timestamp};
+use crate::catalogue::Catalogue;
+use crate::ml::metrics::Metrics;
+use crate::profile::{Features, Profile, SegmentId, Segmentation};
+use crate::recommend::ensemble::{Beside, Ensemble, Member, Models, Ranker};
+use crate::recommend::models::association_rules::AssociationRules;
+use crate::recommend::models::content_based::ContentBased;
+use crate::recommend::models::item_knn::ItemKnn;
+use crate::recommend::models::popularity::Popularity;
+use crate::recommend::models::repeat::Repeat;
+use crate::recommend::models::top;
+use crate::recommend::session::next_item::NextItem;
+use crate::recommend::train::baseline::Baseline;
+use crate::recommend::train::parameters::TrainingParameters;
+use crate::response::ResponseModel;
+
+use super::artefact::{self, ArtefactError};
+use super::live::Evidence;
+use super::personal::{Personal, Sources, only, plain_rule};
+use super::request::{Recommendation, Request};
+use super::seed::{self, Clicks};
+use super::{explain, rules};
+
+/// Everything a recommendation is made from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelSet {
+    /// Its number in the database; 0 until stored.
+    pub version: ModelVersion,
+    /// As of when it was trained.
+    #[serde(serialize_with = "micros", deserialize_with = "from_micros")]
+    pub trained_at: Timestamp,
+    /// Number of events it was trained on.
+    pub events: u64,
+    /// How good it was on held-out data.
+    pub metrics: Metrics,
+    /// User segments; `None` without users.
+    pub segmentation: Option<Segmentation>,
+    /// How it was trained.
+    pub parameters: TrainingParameters,
+    /// What the data looked like then.
+    pub baseline: Arc<Baseline>,
+    pub(crate) popularity: Arc<Popularity>,
+    pub(crate) item_knn: Arc<ItemKnn>,
+    pub(crate) association_rules: Arc<AssociationRules>,
+    pub(crate) content: ContentBased,
+    pub(crate) ensemble: Arc<Ensemble>,
+    /// Mean interest of the shop's histories.
+    pub(crate) unit: f32,
+    pub(crate) sessions: Arc<NextItem>,
+    pub(crate) repeat: Arc<Repeat>,
+    /// How likely messages are to be answered.
+    #[serde(rename = "propensity")]
+    pub response: Arc<ResponseModel>,
+}
+
+// `Timestamp` writes RFC 3339, which postcard could not read back into "a string or a number".
+fn micros<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    at.0.serialize(serializer)
+}
+fn from_micros<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    i64::deserialize(deserializer).map(Timestamp)
+}
+
+impl ModelSet {
+    /// Before any training: knows nothing, recommends by content once items are noted, else the newest items.
+    pub fn empty() -> Self {
+        Self {
+            version: ModelVersion(0),
+            trained_at: Timestamp(0),
+            events: 0,
+            metrics: Metrics::new(),
+            segmentation: None,
+            parameters: TrainingParameters::default(),
+            baseline: Arc::default(),
+            popularity: Arc::default(),
+            item_knn: Arc::default(),
+            association_rules: Arc::default(),
+            content: ContentBased::default(),
+            ensemble: Arc::new(plain(Models::beside_only())),
+            unit: 1.0,
+            sessions: Arc::default(),
+            repeat: Arc::default(),
+            response: Arc::default(),
+        }
+    }
+
+    /// The baseline: items by popularity alone, the same for everybody but for what [`super::rules`] forbids them. Its version
+    /// is 0, as that of no training. Cheap: the counts are shared.
+    pub fn popular(&self) -> Self {
+        let mut popular = Self { popularity: Arc::clone(&self.popularity), ..Self::empty() };
+        let weight = |member: &Member| f32::from(u8::from(*member == Member::Beside(Beside::Popular)));
+        let rule = only(popular.ensemble.models().members(), weight);
+        popular.set_rule(rule);
+        popular
+    }
+
+    /// The learnt blend.
+    pub fn ensemble(&self) -> &Ensemble {
+        &self.ensemble
+    }
+
+    /// Lets another rule order what the models say; it is for the same members.
+    pub fn set_rule(&mut self, rule: Ranker) {
+        self.ensemble = Arc::new(Ensemble::new(self.ensemble.models().clone(), rule));
+    }
+
+    /// The rule for a history of `n` items: the learnt one was learnt on histories, and none says nothing.
+    pub fn rule(&self, n: usize) -> Ranker {
+        if n > 0 { self.ensemble.ranker().clone() } else { plain_rule(self.ensemble.models().members()) }
+    }
+
+    pub(super) fn sources(&self) -> Sources<'_> {
+        Sources {
+            popularity: &self.popularity,
+            item_knn: &self.item_knn,
+            association_rules: &self.association_rules,
+            content: &self.content,
+            ensemble: &self.ensemble,
+            sessions: &self.sessions,
+            unit: self.unit,
+        }
+    }
+
+    /// What all members say for one person.
+    pub fn personal(&self, request: &Request<'_>) -> Personal {
+        Personal::new(&self.sources(), request)
+    }
+
+    /// Items that go with this one, best first, ties by id; half by behaviour, half by content, and by what was counted `live`. Empty for an item of
+    /// which nothing is known.
+    pub fn similar(
+        &self,
+        item: ItemId,
+        catalogue: &Catalogue,
+        live: Evidence<'_>,
+        n: usize,
+    ) -> Vec<Recommendation> {
+        let sources = self.sources();
+        let width = catalogue.width().max(self.popularity.width());
+        let nobody = Profile::default();
+        let scores = seed::scores(&sources, &nobody, item, Clicks::Any, live, width);
+        let request = Request { seed: Some(item), ..Request::new(&nobody, catalogue, self.trained_at, n) };
+        top::best(&scores, n, |other| rules::allowed(other, &request, &self.repeat))
+            .into_iter()
+            .map(|(other, score)| Recommendation {
+                item: other,
+                score: Score::new(score),
+                reason: explain::pair_reason(&sources, item, other),
+                propensity: 1.0,
+            })
+            .collect()
+    }
+
+    /// What is bought together.
+    pub fn association_rules(&self) -> &AssociationRules {
+        &self.association_rules
+    }
+
+    /// The segment of a user; `None` before any training.
+    pub fn segment(&self, features: &Features) -> Option<SegmentId> {
+        self.segmentation.as_ref().map(|segmentation| segmentation.assign(features))
+    }
+
+    /// Takes note of items added, changed or removed since training, so that content finds them at once.
+    pub fn note_items(&mut self, catalogue: &Catalogue, items: &[ItemId]) {
+        self.content.note_items(catalogue, items);
+    }
+
+    /// The same for all that came since it was trained.
+    pub fn note_unknown(&mut self, catalogue: &Catalogue) {
+        let unknown: Vec<ItemId> =
+            catalogue.iter().map(|item| item.id).filter(|id| !self.knows(*id)).collect();
+        self.note_items(catalogue, &unknown);
+    }
+
+    /// Has content seen this item?
+    pub fn knows(&self, item: ItemId) -> bool {
+        !self.content.vector(item).is_empty()
+    }
+
+    /// As bytes with magic, format version and checksum.
+    pub fn encode(&self) -> Result<Vec<u8>, ArtefactError> {
+        artefact::encode(self)
+    }
+
+    /// From [`ModelSet::encode`]'s bytes; anything else is refused with the reason.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ArtefactError> {
+        let model: Self = artefact::decode(bytes)?;
+        let sound = model.popularity.is_sound()
+            && model.item_knn.is_sound()
+            && model.association_rules.is_sound()
+            && model.content.is_sound()
+            && model.response.is_sound()
+            && model.ensemble.is_sound()
+            && model.sessions.is_sound()
+            && model.repeat.is_sound()
+            && model.unit.is_finite();
+        if sound { Ok(model) } else { Err(ArtefactError::Corrupt("its numbers make no sense".into())) }
+    }
+}
+
+/// Models under the rule of a shop that has learnt none.
+pub(crate) fn plain(models: Models) -> Ensemble {
+    let rule = plain_rule(models.members());
+    Ensemble::new(models, rule)
+}

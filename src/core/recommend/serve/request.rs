@@ -1,0 +1,68 @@
+//! A request to a [`ModelSet`](super::model_set::ModelSet), and one recommendation of its answer.
+
+use serde::Serialize;
+
+use crate::base::{ItemId, Score, Timestamp, UserId};
+use crate::catalogue::Catalogue;
+use crate::config::Recommend;
+use crate::profile::{Profile, SegmentId};
+
+use super::live::Evidence;
+use super::reason::Reason;
+
+/// What is asked of a [`ModelSet`](super::model_set::ModelSet).
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// For whom.
+    pub profile: &'a Profile,
+    /// Their segment, when known.
+    pub segment: Option<SegmentId>,
+    /// What there is now: stock, titles, items newer than the model.
+    pub catalogue: &'a Catalogue,
+    /// The moment of asking.
+    pub now: Timestamp,
+    /// Most recommendations wanted.
+    pub n: usize,
+    /// An item just viewed or put into the cart: its neighbours come first.
+    pub seed: Option<ItemId>,
+    /// Never these, e.g. what was sent a moment ago.
+    pub exclude: &'a [ItemId],
+    /// Business rules, diversity, exploration.
+    pub settings: &'a Recommend,
+    /// Whose draws decide where to explore; `None` = explore nowhere.
+    pub explorer: Option<UserId>,
+    /// What happened since the model was trained.
+    pub live: Evidence<'a>,
+}
+
+impl<'a> Request<'a> {
+    /// For `n` items by relevance only, without a seed, a segment, anything excluded or explored.
+    pub fn new(profile: &'a Profile, catalogue: &'a Catalogue, now: Timestamp, n: usize) -> Self {
+        static RELEVANCE_ONLY: Recommend = Recommend::RELEVANCE_ONLY;
+        Self {
+            profile,
+            segment: None,
+            catalogue,
+            now,
+            n,
+            seed: None,
+            exclude: &[],
+            settings: &RELEVANCE_ONLY,
+            explorer: None,
+            live: Evidence::default(),
+        }
+    }
+}
+
+/// One item to show.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Recommendation {
+    /// Which.
+    pub item: ItemId,
+    /// How relevant, 0…1, comparable within one answer.
+    pub score: Score,
+    /// Why, truly.
+    pub reason: Reason,
+    /// With what probability it was to stand in its place, given everything but the draws of exploration; > 0, 1 = certain.
+    pub propensity: f32,
+}

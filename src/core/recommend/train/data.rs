@@ -1,0 +1,34 @@
+//! Input of a training: events in order, capped by user.
+
+use crate::event::Event;
+
+/// What a model is trained from.
+#[derive(Clone, Debug, Default)]
+pub struct TrainingData {
+    /// In order of `occurred_at`; users and items by dense id.
+    pub events: Vec<Event>,
+    /// One more than the largest user id.
+    pub n_users: usize,
+}
+
+impl TrainingData {
+    /// Leaves out all but the newest `most` events of each user; anonymous ones stay. How many went. O(events), 4 bytes a
+    /// user.
+    pub fn cap_users(&mut self, most: usize) -> usize {
+        let mut surplus = vec![0u32; self.n_users];
+        for event in &self.events {
+            if let Some(count) = event.user.and_then(|user| surplus.get_mut(user.index())) {
+                *count = count.saturating_add(1);
+            }
+        }
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        surplus.iter_mut().for_each(|count| *count = count.saturating_sub(most));
+        let before = self.events.len();
+        // Oldest first: the surplus is used up by the oldest.
+        self.events.retain(|event| {
+            let left = event.user.and_then(|user| surplus.get_mut(user.index())).filter(|left| **left > 0);
+            left.map(|left| *left -= 1).is_none()
+        });
+        before - self.events.len()
+    }
+}

@@ -1,0 +1,251 @@
+//! The whole training, stage by stage.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::base::{ModelVersion, Timestamp, UserId};
+use crate::catalogue::Catalogue;
+use crate::event::Event;
+use crate::ml::metrics::Metrics;
+use crate::ml::threads::Threads;
+use crate::profile::{Features, Profile, SegmentError, SegmentId, Segmentation};
+use crate::recommend::ensemble::{EventHistories, Models};
+use crate::recommend::models::association_rules::{AssociationRules, purchase_baskets};
+use crate::recommend::models::content_based::ContentBased;
+use crate::recommend::models::frequent_itemsets;
+use crate::recommend::models::interactions::{Groups, Matrix, Weighting};
+use crate::recommend::models::item_knn::{ItemKnn, KnnParameters};
+use crate::recommend::models::popularity::Popularity;
+use crate::recommend::models::repeat::Repeat;
+use crate::recommend::serve::model_set::{ModelSet, plain};
+use crate::recommend::session::next_item::NextItem;
+use crate::response::{Fitted, Message, ResponseModel};
+
+use super::baseline::Baseline;
+use super::data::TrainingData;
+use super::error::TrainError;
+use super::parameters::TrainingParameters;
+use super::stage::{Progress, Stage};
+
+/// Users folded between two looks at cancellation.
+const USERS_AT_ONCE: usize = 2_048;
+
+/// What training gives.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// Ready to serve; its version is 0 until stored.
+    pub model: ModelSet,
+    /// On held-out data; empty when nothing could be held out.
+    pub metrics: Metrics,
+    /// Of every user with at least one event, by user.
+    pub features: Vec<(UserId, Features, Option<SegmentId>)>,
+}
+
+/// Trains on all the data, measuring nothing. A shop with a catalogue and no events gets a content model, one with
+/// events and no catalogue a behavioural one; without both there is [`TrainError::NotEnoughData`].
+pub fn train(
+    data: &TrainingData,
+    catalogue: &Catalogue,
+    now: Timestamp,
+    parameters: &TrainingParameters,
+    progress: &mut Progress<'_>,
+) -> Result<Trained, TrainError> {
+    let threads = Threads::new(parameters.n_threads)?;
+    train_in(&threads, &data.events, data.n_users, catalogue, now, parameters, progress)
+}
+
+/// As [`train`], in a pool that is already there, from events in order of time.
+pub fn train_in(
+    threads: &Threads,
+    events: &[Event],
+    n_users: usize,
+    catalogue: &Catalogue,
+    now: Timestamp,
+    parameters: &TrainingParameters,
+    progress: &mut Progress<'_>,
+) -> Result<Trained, TrainError> {
+    if events.is_empty() && catalogue.is_empty() {
+        return Err(TrainError::NotEnoughData {
+            needs: "at least one event or one item",
+            has: "0 events and 0 items".to_owned(),
+        });
+    }
+    let features = features(threads, events, n_users, catalogue, now, progress)?;
+    let segmentation = segments(&features, parameters, progress)?;
+    let features: Vec<_> = features
+        .into_iter()
+        .map(|(user, features)| (user, features, segmentation.as_ref().map(|found| found.assign(&features))))
+        .collect();
+    let mut segment_of = vec![None; n_users];
+    for (user, _, segment) in &features {
+        if let Some(slot) = segment_of.get_mut(user.index()) {
+            *slot = *segment;
+        }
+    }
+
+    step(progress, Stage::Popularity, 0.0)?;
+    let weighting = Weighting {
+        half_life_days: parameters.interaction_half_life_days,
+        history_cap: parameters.history_cap,
+    };
+    let matrix =
+        Matrix::from_events(events, n_users, &weighting, |done| progress(Stage::Popularity, done * 0.9))
+            .ok_or(TrainError::Cancelled)?;
+    let popularity = Popularity::fit(
+        &matrix,
+        catalogue,
+        parameters.popularity_half_life_days,
+        segmentation.as_ref().map_or(0, |found| found.summaries().len()),
+        |row| segment_of.get(row).copied().flatten(),
+    );
+    step(progress, Stage::Popularity, 1.0)?;
+
+    step(progress, Stage::ItemKnn, 0.0)?;
+    let knn = KnnParameters { neighbours: parameters.neighbours, shrinkage: parameters.shrinkage };
+    let item_knn = ItemKnn::fit(&matrix, &knn, threads, |done| progress(Stage::ItemKnn, done))
+        .ok_or(TrainError::Cancelled)?;
+    drop(matrix);
+    let (models, unit) = ensemble(threads, events, n_users, parameters, progress)?;
+    step(progress, Stage::Sessions, 0.0)?;
+    let sessions = NextItem::fit(events, n_users);
+    step(progress, Stage::Sessions, 0.5)?;
+    let repeat = Repeat::fit(events);
+    step(progress, Stage::Sessions, 1.0)?;
+    let association_rules = association_rules(threads, events, parameters, progress)?;
+
+    step(progress, Stage::Content, 0.0)?;
+    let content = ContentBased::fit_with(catalogue, |done| progress(Stage::Content, done))
+        .ok_or(TrainError::Cancelled)?;
+    step(progress, Stage::Content, 1.0)?;
+
+    let baseline = Baseline::fit(events, features.iter().map(|(user, features, _)| (user.index(), features)));
+    let model = ModelSet {
+        version: ModelVersion(0),
+        trained_at: now,
+        events: events.len() as u64,
+        metrics: Metrics::new(),
+        segmentation,
+        parameters: parameters.clone(),
+        baseline: Arc::new(baseline),
+        popularity: Arc::new(popularity),
+        item_knn: Arc::new(item_knn),
+        association_rules: Arc::new(association_rules),
+        content,
+        ensemble: Arc::new(plain(models)),
+        unit,
+        sessions: Arc::new(sessions),
+        repeat: Arc::new(repeat),
+        response: Arc::default(),
+    };
+    Ok(Trained { model, metrics: Metrics::new(), features })
+}
+
+/// Adds to a model how likely messages are to be answered, from messages in order of time; what it gives back measures it.
+pub fn train_responses(
+    model: &mut ModelSet,
+    messages: &[Message],
+    now: Timestamp,
+    progress: &mut Progress<'_>,
+) -> Result<Fitted, TrainError> {
+    step(progress, Stage::Responses, 0.0)?;
+    let threads = Threads::new(model.parameters.n_threads)?;
+    let hear = |done| progress(Stage::Responses, done);
+    let fitted = ResponseModel::fit(messages, now, model.parameters.seed, &threads, hear)
+        .ok_or(TrainError::Cancelled)?;
+    model.response = Arc::new(fitted.model.clone());
+    Ok(fitted)
+}
+
+fn step(progress: &mut Progress<'_>, stage: Stage, done: f32) -> Result<(), TrainError> {
+    if progress(stage, done).is_break() { Err(TrainError::Cancelled) } else { Ok(()) }
+}
+
+/// The features of every user with events, by folding the very events the live profile folds.
+fn features(
+    threads: &Threads,
+    events: &[Event],
+    n_users: usize,
+    catalogue: &Catalogue,
+    now: Timestamp,
+    progress: &mut Progress<'_>,
+) -> Result<Vec<(UserId, Features)>, TrainError> {
+    step(progress, Stage::Profiles, 0.0)?;
+    let groups = Groups::by_user(n_users, events);
+    let users: Vec<u32> = (0u32..).take(groups.n_rows()).collect();
+    let mut features = Vec::new();
+    for (index, chunk) in users.chunks(USERS_AT_ONCE).enumerate() {
+        let folded: Vec<_> = threads.run(|| {
+            chunk
+                .par_iter()
+                .filter_map(|user| {
+                    let mut profile = Profile::default();
+                    for event in groups.row(*user as usize, events) {
+                        profile.apply(event, catalogue);
+                    }
+                    (profile.events() > 0).then(|| (UserId(*user), profile.features(now)))
+                })
+                .collect()
+        });
+        features.extend(folded);
+        let done = ((index + 1) * USERS_AT_ONCE) as f32 / users.len() as f32;
+        step(progress, Stage::Profiles, done.min(1.0))?;
+    }
+    Ok(features)
+}
+
+/// The members of the blend, and the mean interest of the shop.
+fn ensemble(
+    threads: &Threads,
+    events: &[Event],
+    n_users: usize,
+    parameters: &TrainingParameters,
+    progress: &mut Progress<'_>,
+) -> Result<(Models, f32), TrainError> {
+    step(progress, Stage::Ensemble, 0.0)?;
+    let rows = EventHistories::new(events, n_users, parameters.history_cap, |done| {
+        progress(Stage::Ensemble, 0.1 * done)
+    })
+    .ok_or(TrainError::Cancelled)?;
+    let histories = rows.histories();
+    let models = Models::fit(&histories, &parameters.ensemble, threads, |done| {
+        progress(Stage::Ensemble, 0.1 + 0.9 * done)
+    })?;
+    Ok((models, rows.unit))
+}
+
+fn association_rules(
+    threads: &Threads,
+    events: &[Event],
+    parameters: &TrainingParameters,
+    progress: &mut Progress<'_>,
+) -> Result<AssociationRules, TrainError> {
+    step(progress, Stage::Rules, 0.0)?;
+    if parameters.rules.max_rules == 0 {
+        return Ok(AssociationRules::default());
+    }
+    let baskets = purchase_baskets(events);
+    let itemsets = frequent_itemsets::mine(&baskets, &parameters.itemsets, threads, |done| {
+        progress(Stage::Rules, done * 0.9)
+    })
+    .ok_or(TrainError::Cancelled)?;
+    let rules = AssociationRules::new(&itemsets, &parameters.rules);
+    step(progress, Stage::Rules, 1.0)?;
+    Ok(rules)
+}
+
+fn segments(
+    features: &[(UserId, Features)],
+    parameters: &TrainingParameters,
+    progress: &mut Progress<'_>,
+) -> Result<Option<Segmentation>, TrainError> {
+    step(progress, Stage::Segments, 0.0)?;
+    let users: Vec<Features> = features.iter().map(|(_, features)| *features).collect();
+    let fitted = Segmentation::fit_with(&users, &parameters.segments, |done| progress(Stage::Segments, done));
+    match fitted {
+        Ok(segmentation) => Ok(Some(segmentation)),
+        Err(SegmentError::NoUsers) => Ok(None),
+        Err(SegmentError::Cancelled) => Err(TrainError::Cancelled),
+        Err(error @ SegmentError::BadCount(_)) => Err(TrainError::Parameter(error.to_string())),
+    }
+}
