@@ -20,8 +20,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## install what is missing: PostgreSQL, libpq, a C compiler, Chromium (apt; root or sudo)
-	@.ci/setup build database browser
+setup: ## install what is missing: PostgreSQL, libpq, a C compiler, Chromium, codespell (apt; root or sudo)
+	@.ci/setup build database browser spelling
 
 demo: ## build, then run a simulated shop with live shoppers (PORT=8080); Ctrl-C stops it
 	@.ci/setup build database
@@ -31,9 +31,12 @@ demo: ## build, then run a simulated shop with live shoppers (PORT=8080); Ctrl-C
 test: setup lint ## everything that must be green: lints, unit, integration and browser tests
 	$(CARGO) test --workspace
 
-lint: ## formatting, clippy, and (where cargo-deny is installed) licences and sources of dependencies
+lint: ## formatting, clippy, documentation, spelling, and (where cargo-deny is installed) licences and sources of dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --workspace --no-deps --quiet
+	@if command -v codespell >/dev/null; then codespell; \
+	else echo "lint: codespell is not installed, spelling is not checked (make setup)"; fi
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(MAKE) --no-print-directory deny; \
 	else echo "lint: cargo-deny is not installed, dependencies are not checked (make lint-deny)"; fi
 

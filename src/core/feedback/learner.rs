@@ -1,5 +1,5 @@
 //! What a server learns from what its users do with messages: [`send_time`](super::send_time), [`volume`](super::volume) and
-//! [`variants`](super::variants) together. One value for all users, and a small one for each; no clock, no lock. Until
+//! [`variants`] together. One value for all users, and a small one for each; no clock, no lock. Until
 //! something has been learned nothing costs attention, no hour is better than now, and wordings are drawn evenly.
 
 use std::collections::{BTreeMap, VecDeque};
