@@ -5,6 +5,7 @@
 //! asked again at the moment of sending: [`Trigger::truth`].
 
 mod behaviour;
+mod change;
 mod condition;
 mod defaults;
 mod definition;
@@ -22,11 +23,11 @@ use uuid::Uuid;
 use crate::base::{ItemId, Timestamp};
 
 pub use behaviour::Views;
+pub use change::Change;
 pub use condition::{Condition, SegmentRule};
 pub use defaults::defaults;
 pub use definition::{Definition, DefinitionError};
 pub use once::FiredOnce;
-pub use truth::Change;
 
 /// Most triggers of a server: each is looked at for every event.
 pub const MAX_TRIGGERS: usize = 128;
