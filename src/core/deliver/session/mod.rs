@@ -9,7 +9,8 @@
 mod tests;
 
 use crate::base::{ConnectionId, NotificationId, Timestamp};
-use crate::deliver::stream::{Class, Counts, Entry, Stream, Withdrawal};
+use crate::deliver::stream::{Class, Counts, Entry, Stream};
+use crate::deliver::withdrawal::Withdrawal;
 use crate::deliver::{CloseCode, Frame, Resume, frames};
 
 /// What happens to a session.
