@@ -5,9 +5,7 @@ use std::collections::HashMap;
 
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
-use diesel::sql_types::{
-    Array, BigInt, Integer, Jsonb, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
-};
+use diesel::sql_types::{Array, BigInt, Integer, Jsonb, Text, Timestamptz, Uuid as SqlUuid};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -15,7 +13,7 @@ use super::StoreError;
 use super::convert::{external_id, from_pg, to_pg};
 use super::notifications::column;
 use super::sql::sql;
-use super::{held, outbox};
+use super::{audiences, held};
 use crate::base::{ExternalId, NotificationId, Timestamp};
 use crate::notify::Message;
 use crate::notify::message::Audience;
@@ -262,7 +260,7 @@ pub fn release(conn: &mut PgConnection, now: Timestamp) -> Result<(), StoreError
         let is_over = message.is_some_and(|message| message.expires_at <= now);
         let (state, users, batches) = match row.to.segment() {
             Some(segment) if !is_over => {
-                let (users, batches) = outbox::insert_audience(conn, row.id, &row.message, now, segment)?;
+                let (users, batches) = audiences::insert(conn, row.id, &row.message, now, segment)?;
                 (State::Sent, users, batches)
             }
             _ => (State::Expired, 0, Vec::new()),
@@ -370,17 +368,6 @@ pub fn withdrawn_since(conn: &mut PgConnection, since: Timestamp) -> Result<Vec<
     .load::<Uuid>(conn)?)
 }
 
-/// Users in a segment, or everyone's number; robots are not counted. Counts the rows.
-pub fn audience_size(conn: &mut PgConnection, segment: Option<u8>) -> Result<usize, StoreError> {
-    let n = sql::<BigInt>(
-        "SELECT count(*) FROM users u LEFT JOIN user_features f USING (user_id) \
-         WHERE NOT u.is_robot AND f.segment IS NOT DISTINCT FROM coalesce(?, f.segment)",
-    )
-    .bind::<Nullable<SmallInt>, _>(segment.map(i16::from))
-    .load::<i64>(conn)?;
-    Ok(n.into_iter().next().and_then(|n| usize::try_from(n).ok()).unwrap_or(0))
-}
-
 /// How many users each of these would go to by now.
 pub fn sizes(conn: &mut PgConnection, rows: &[Broadcast]) -> Result<HashMap<Uuid, usize>, StoreError> {
     let mut known: HashMap<Option<u8>, usize> = HashMap::new();
@@ -390,7 +377,7 @@ pub fn sizes(conn: &mut PgConnection, rows: &[Broadcast]) -> Result<HashMap<Uuid
             Some(segment) if row.state == State::Scheduled => match known.get(&segment) {
                 Some(size) => *size,
                 None => {
-                    let size = audience_size(conn, segment)?;
+                    let size = audiences::size(conn, segment)?;
                     known.insert(segment, size);
                     size
                 }
@@ -400,22 +387,6 @@ pub fn sizes(conn: &mut PgConnection, rows: &[Broadcast]) -> Result<HashMap<Uuid
         sizes.insert(row.id, size);
     }
     Ok(sizes)
-}
-
-/// Segments that somebody is in, 0 = A. One look into an index for each letter.
-pub fn inhabited_segments(conn: &mut PgConnection) -> Result<Vec<u8>, StoreError> {
-    let rows = sql::<SmallInt>(
-        "SELECT s::smallint FROM generate_series(0, 25) AS s WHERE EXISTS (\
-         SELECT FROM user_features f JOIN users u USING (user_id) WHERE f.segment = s::smallint AND NOT u.is_robot) ORDER BY s",
-    )
-    .load::<i16>(conn)?;
-    Ok(rows.into_iter().filter_map(|segment| u8::try_from(segment).ok()).collect())
-}
-
-/// Is anybody known who is no robot?
-pub fn has_anybody(conn: &mut PgConnection) -> Result<bool, StoreError> {
-    let rows = sql::<Integer>("SELECT 1 FROM users WHERE NOT is_robot LIMIT 1").load::<i32>(conn)?;
-    Ok(!rows.is_empty())
 }
 
 /// Forgets at most `limit` whose time was before `before`; how many.

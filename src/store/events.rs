@@ -6,7 +6,7 @@ use diesel::sql_types::{BigInt, Double, Float, Integer, Nullable, SmallInt, Time
 
 use super::StoreError;
 use super::convert::{from_pg, to_pg};
-use super::schema::{event_receipts, events};
+use super::schema::event_receipts;
 use super::sql::sql;
 use crate::base::{EventKey, ItemId, Timestamp, UserId};
 use crate::event::{Event, EventKind};
@@ -14,47 +14,6 @@ use crate::event::{Event, EventKind};
 /// Writing; and reading for training.
 pub use super::append::{Appended, append, ensure_partitions};
 pub use super::training_events::for_each;
-
-/// The columns of an [`Event`].
-pub(super) type EventRow =
-    (PgTimestamp, Option<i32>, Option<i32>, i16, Option<i32>, f32, Option<f64>, Option<i64>);
-
-type EventColumns = (
-    events::occurred_at,
-    events::user_id,
-    events::item_id,
-    events::kind,
-    events::dwell_ms,
-    events::quantity,
-    events::value,
-    events::basket,
-);
-/// Selects an [`EventRow`].
-pub(super) const EVENT_COLUMNS: EventColumns = (
-    events::occurred_at,
-    events::user_id,
-    events::item_id,
-    events::kind,
-    events::dwell_ms,
-    events::quantity,
-    events::value,
-    events::basket,
-);
-
-/// `None` for a kind that this version does not know.
-pub(super) fn event_from_row(row: EventRow) -> Option<Event> {
-    let (occurred_at, user, item, kind, dwell_ms, quantity, value, basket) = row;
-    Some(Event {
-        occurred_at: from_pg(occurred_at),
-        user: user.map(UserId::from_sql),
-        item: item.map(ItemId::from_sql),
-        kind: EventKind::from_code(kind)?,
-        dwell_ms: dwell_ms.and_then(|dwell| u32::try_from(dwell).ok()),
-        quantity,
-        value,
-        basket,
-    })
-}
 
 /// About how many events there are, from PostgreSQL's statistics; may lag by a minute. Free of cost.
 pub fn count_estimate(conn: &mut PgConnection) -> Result<i64, StoreError> {

@@ -4,7 +4,9 @@ use diesel::connection::SimpleConnection;
 use diesel::{PgConnection, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::StoreError;
+use super::error::StoreError;
+use super::pool::Store;
+use super::session::SESSION_SETTINGS;
 
 /// `migrations/`, as of the build.
 pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -12,14 +14,23 @@ pub const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 /// Key of the advisory lock under which migrations run ("tidings" in ASCII).
 const LOCK: i64 = 0x0074_6964_696e_6773;
 
+impl Store {
+    /// Applies what the database lacks and names it, in order; empty when it is up to date. Each migration is
+    /// one transaction: one that can't run leaves the state before it and says why. Two servers that start
+    /// together take turns. Blocks.
+    pub fn migrate(&self) -> Result<Vec<String>, StoreError> {
+        self.run_blocking(run_pending)
+    }
+}
+
 /// Applies pending migrations and returns their names, in order.
-pub(super) fn run_pending(conn: &mut PgConnection) -> Result<Vec<String>, StoreError> {
+fn run_pending(conn: &mut PgConnection) -> Result<Vec<String>, StoreError> {
     conn.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0")?;
     diesel::sql_query(format!("SELECT pg_advisory_lock({LOCK})")).execute(conn)?;
     let result = run_locked(conn);
     // Also when it failed: the connection goes back to the pool.
     diesel::sql_query(format!("SELECT pg_advisory_unlock({LOCK})")).execute(conn)?;
-    conn.batch_execute(super::SESSION_SETTINGS)?;
+    conn.batch_execute(SESSION_SETTINGS)?;
     result
 }
 

@@ -5,19 +5,17 @@ use std::collections::HashSet;
 
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::StoreError;
+use super::audiences::{self, MAX_USERS};
 use super::broadcasts::{self, Broadcast, State, To};
 use super::convert::{external_id, from_pg, join_texts, to_pg};
 use super::notifications::column;
 use super::sql::sql;
 use crate::base::{ExternalId, NotificationId, Timestamp};
 use crate::notify::message::Audience;
-
-/// Most users of one row.
-pub const MAX_USERS: usize = 1_000;
 
 /// A message to accept.
 #[derive(Clone, Debug)]
@@ -119,10 +117,10 @@ fn read_audience(
     into: &mut Vec<Broadcast>,
 ) -> Result<Accepted, StoreError> {
     let (accepted, users, batches) = if submission.due_at > now {
-        (broadcasts::audience_size(conn, segment)?, 0, Vec::new())
+        (audiences::size(conn, segment)?, 0, Vec::new())
     } else {
         let (users, batches) =
-            insert_audience(conn, submission.batch, &submission.message, submission.due_at, segment)?;
+            audiences::insert(conn, submission.batch, &submission.message, submission.due_at, segment)?;
         (users, users, batches)
     };
     into.push(broadcast(submission, now, users, batches));
@@ -205,38 +203,6 @@ pub fn insert(conn: &mut PgConnection, rows: &mut [OutboxRow]) -> Result<(), Sto
         row.outbox_id = id;
     }
     Ok(())
-}
-
-/// A segment, or everyone but robots, in rows of [`MAX_USERS`]: how many users, and the batches of the rows. These have the time of
-/// `batch` and a hash of all of it and their place: batches of one millisecond differ in a few bits only. About 2 s a million
-/// users.
-pub(super) fn insert_audience(
-    conn: &mut PgConnection,
-    batch: Uuid,
-    message: &str,
-    due_at: Timestamp,
-    segment: Option<u8>,
-) -> Result<(usize, Vec<Uuid>), StoreError> {
-    let rows = sql::<(Integer, SqlUuid)>(
-        "WITH named AS (\
-           SELECT u.user_id, u.external_id, (row_number() OVER (ORDER BY u.user_id) - 1) / ? AS c \
-           FROM users u LEFT JOIN user_features f USING (user_id) \
-           WHERE NOT u.is_robot AND f.segment IS NOT DISTINCT FROM coalesce(?, f.segment)), \
-         chunked AS (SELECT c, array_agg(external_id ORDER BY user_id) AS users FROM named GROUP BY c) \
-         INSERT INTO outbox (batch, due_at, users, message) \
-         SELECT (left(b, 15) || left(h, 3) || 'a' || substr(h, 4, 15))::uuid, ?, users, ? \
-         FROM chunked, LATERAL (SELECT ? AS b) batch, \
-         LATERAL (SELECT encode(sha256(convert_to(b || '/' || c, 'UTF8')), 'hex') AS h) hash ORDER BY c \
-         RETURNING cardinality(users), batch",
-    )
-    .bind::<BigInt, _>(MAX_USERS as i64)
-    .bind::<Nullable<SmallInt>, _>(segment.map(i16::from))
-    .bind::<Timestamptz, _>(to_pg(due_at))
-    .bind::<Text, _>(message)
-    .bind::<Text, _>(batch.to_string())
-    .load::<(i32, Uuid)>(conn)?;
-    let users = rows.iter().filter_map(|(n, _)| usize::try_from(*n).ok()).sum();
-    Ok((users, rows.into_iter().map(|(_, batch)| batch).collect()))
 }
 
 /// Users in the rows that are read at a time: with one row more it is enough.

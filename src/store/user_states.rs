@@ -10,7 +10,7 @@ use diesel::sql_types::{
 use uuid::Uuid;
 
 use super::convert::{external_id, from_pg, items_from_sql, to_pg};
-use super::events::{EventRow, event_from_row};
+use super::event_row::{EVENT_COLUMNS, EventRow, event_from_row};
 use super::held;
 use super::notifications;
 use super::preferences::{self, Preferences};
@@ -191,7 +191,7 @@ fn events(conn: &mut PgConnection, ids: &[i32]) -> Result<Vec<(UserId, Event)>, 
     let rows = dsl::events
         .filter(dsl::user_id.eq_any(ids))
         .order((dsl::occurred_at, dsl::received_at, dsl::event_key))
-        .select(super::events::EVENT_COLUMNS)
+        .select(EVENT_COLUMNS)
         .load::<EventRow>(conn)?;
     Ok(rows.into_iter().filter_map(event_from_row).filter_map(|event| Some((event.user?, event))).collect())
 }

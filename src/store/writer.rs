@@ -10,7 +10,8 @@ use diesel::connection::SimpleConnection;
 use diesel::r2d2::R2D2Connection;
 use tokio::sync::oneshot;
 
-use super::{Store, StoreError};
+use super::error::StoreError;
+use super::pool::Store;
 
 /// A connection unused for longer is asked whether it still lives.
 const TRUSTED: Duration = Duration::from_secs(1);
