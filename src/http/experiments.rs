@@ -101,7 +101,7 @@ pub async fn reading(
         .state
         .store
         .run(move |connection| {
-            let definition = store::experiments::definition(connection, &asked)?;
+            let definition = store::experiment_definitions::definition(connection, &asked)?;
             let changed = definition.as_ref().and_then(|defined| defined.changed_at);
             let from = changed.map_or(since, |at| at.max(since));
             Ok((definition, from, store::experiments::users(connection, Some(&asked), from, window)?))

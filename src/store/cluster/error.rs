@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::store::StoreError;
+use crate::store::postgres::StoreError;
 
 /// Why there is no private cluster. Each says what to do about it.
 #[derive(Debug, thiserror::Error)]
