@@ -87,7 +87,7 @@ tidings import csv orders.csv --map user_id=customer,item_id=sku,occurred_at=tim
     #[command(after_help = "Examples:\n  tidings evaluate --json\n  \
 tidings evaluate --train train.csv.gz --test test.csv.gz --algorithm all --k 10,20\n  \
 tidings evaluate --protocol sessions --train train.txt.gz --test test.txt.gz --algorithm auto")]
-    Evaluate(commands::evaluate::EvaluateArgs),
+    Evaluate(commands::evaluate_args::EvaluateArgs),
     /// Association rules of a file of baskets, or of the stored model.
     #[command(after_help = "Examples:\n  tidings rules --top 10\n  \
 tidings rules --baskets baskets.txt.gz --support 0.01 --confidence 0.3 --json")]

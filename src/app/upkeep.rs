@@ -12,7 +12,7 @@ use crate::base::{Millis, Timestamp};
 use crate::decide::record::{DecisionRow, NewNotification};
 use crate::state::AppState;
 use crate::store::{
-    Connection, Store, StoreError, broadcasts, held, idempotency, in_transaction, outbox, said,
+    Connection, Store, StoreError, broadcasts, decision_log, held, idempotency, in_transaction, outbox,
 };
 
 const EVERY: Duration = Duration::from_secs(3_600);
@@ -77,7 +77,7 @@ fn expire_deferred(connection: &mut Connection, store: &Store) -> Result<usize, 
         let expired = held::take_expired(connection, now - EXPIRED_FOR, EXPIRED_AT_ONCE as i64)?;
         let decisions: Vec<DecisionRow> =
             expired.iter().map(|row| row.expired(Uuid::now_v7(), now)).collect();
-        said::insert(connection, store, &[] as &[NewNotification], &decisions)?;
+        decision_log::insert(connection, store, &[] as &[NewNotification], &decisions)?;
         Ok(decisions.len())
     })
 }

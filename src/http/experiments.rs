@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use super::access::Caller;
 use super::error::ApiError;
+use super::judged::{self, MAX_SEGMENTS};
 use super::outcomes::days;
-use super::{judged, views};
+use super::views;
 use crate::actors::App;
 use crate::base::Timestamp;
 use crate::decide::definitions::overlay;
@@ -24,9 +25,6 @@ const HOLDOUT: &str = "holdout";
 const ORDINARY: &str = "ordinary";
 /// The slice that chance decides about.
 const RANDOM: &str = "random";
-
-/// Segments have letters.
-pub(super) const MAX_SEGMENTS: usize = 26;
 
 /// Over which time.
 #[derive(Deserialize)]
@@ -103,7 +101,7 @@ pub async fn reading(
         .state
         .store
         .run(move |connection| {
-            let definition = store::experiments::definition(connection, &asked)?;
+            let definition = store::experiment_definitions::definition(connection, &asked)?;
             let changed = definition.as_ref().and_then(|defined| defined.changed_at);
             let from = changed.map_or(since, |at| at.max(since));
             Ok((definition, from, store::experiments::users(connection, Some(&asked), from, window)?))

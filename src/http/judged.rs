@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::experiments::MAX_SEGMENTS;
 use crate::base::Millis;
 use crate::evaluate::off_policy::{self, LoggedChoice, TargetPolicy};
 use crate::store::experiments::{CoinDecision, VariantChoice};
 
+/// Segments have letters.
+pub(super) const MAX_SEGMENTS: usize = 26;
 const MILLIS_AN_HOUR: u64 = 3_600_000;
 /// What the coin chooses between, in the order of [`LoggedChoice::action`].
 const COIN: [&str; 2] = ["hold", "send"];

@@ -21,7 +21,7 @@ use crate::base::{EventKey, ExternalId, Millis, NotificationId, Timestamp, sugge
 use crate::notify::message::{Addressed, Audience, MAX_RECIPIENTS, MessageError, RawMessage};
 use crate::profile::SegmentId;
 use crate::store::outbox::{Accepted, Submission};
-use crate::store::{self, Connection, broadcasts, users};
+use crate::store::{self, Connection, audiences, users};
 
 /// What became of a request.
 #[derive(Serialize)]
@@ -260,8 +260,8 @@ impl Known {
                     return Ok(Self { unknown, ..Self::default() });
                 }
                 let inhabited: BTreeSet<u8> =
-                    broadcasts::inhabited_segments(connection)?.into_iter().collect();
-                let has_anybody = broadcasts::has_anybody(connection)?;
+                    audiences::inhabited_segments(connection)?.into_iter().collect();
+                let has_anybody = audiences::has_anybody(connection)?;
                 Ok(Self { segments: inhabited.clone(), inhabited, has_anybody, unknown })
             })
             .await?;

@@ -12,7 +12,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 
-use super::{Count, Gauge, LatencyWindow, Percentiles, Timing};
+use super::latency::{LatencyWindow, Percentiles};
+use super::metric_name::{Count, Gauge, Timing};
 use crate::base::Timestamp;
 
 /// Samples kept for the dashboard, one a second.

@@ -12,7 +12,7 @@ use tidings::base::{ModelVersion, NotificationId, Timestamp, UserId};
 use tidings::notify::{Channel, Priority};
 use tidings::store::lease::{self, Attempt, Lease};
 use tidings::store::notifications::NewNotification;
-use tidings::store::{Store, StoreError, in_transaction, said};
+use tidings::store::{Store, StoreError, decision_log, in_transaction};
 
 use crate::helpers::database::TestDatabase;
 use crate::helpers::server::{Server, wait_for};
@@ -172,7 +172,7 @@ fn who_takes_the_lease_waits_for_what_has_begun_and_refuses_what_comes_later() {
         move || {
             first.run_blocking(|connection| {
                 in_transaction(connection, |connection| {
-                    said::insert(connection, &first, &[] as &[NewNotification], &[])?;
+                    decision_log::insert(connection, &first, &[] as &[NewNotification], &[])?;
                     begun.send(()).unwrap();
                     may_go.recv().unwrap();
                     Ok(connection.batch_execute(insert)?)
@@ -198,8 +198,9 @@ fn who_takes_the_lease_waits_for_what_has_begun_and_refuses_what_comes_later() {
     under_way.join().unwrap().unwrap();
     let _lease = raised.join().unwrap();
     assert_eq!(database.count("SELECT count(*) AS n FROM users WHERE external_id = 'late'"), 1);
-    let say =
-        |store: &Store| store.run_blocking(|connection| said::insert(connection, store, &[message()], &[]));
+    let say = |store: &Store| {
+        store.run_blocking(|connection| decision_log::insert(connection, store, &[message()], &[]))
+    };
     let late = say(&first);
     assert!(matches!(late, Err(StoreError::LeaseLost)), "{late:?}");
     assert_eq!(database.count("SELECT count(*) AS n FROM notifications"), 0);

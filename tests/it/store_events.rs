@@ -12,7 +12,7 @@ use tidings::store::events::{self, Appended};
 use tidings::store::feedback::{self, FeedbackRow};
 use tidings::store::notifications::{self, NewNotification};
 use tidings::store::preferences::{self, Preferences, Settings};
-use tidings::store::{said, users};
+use tidings::store::{decision_log, users};
 use uuid::Uuid;
 
 use crate::helpers::database::TestDatabase;
@@ -281,9 +281,9 @@ fn a_users_state_holds_what_deciding_and_delivering_need() {
     };
     let sent =
         [send(1, 9.0, 1.0), send(2, 2.0, 1.0), send(3, 1.0, -0.5), send(4, 0.1, 1.0), send(5, 0.0, 1.0)];
-    said::insert(&mut conn, &database.store, &sent, &[]).unwrap();
+    decision_log::insert(&mut conn, &database.store, &sent, &[]).unwrap();
     assert!(
-        said::insert(&mut conn, &database.store, &[send(5, 0.0, 1.0)], &[]).is_err(),
+        decision_log::insert(&mut conn, &database.store, &[send(5, 0.0, 1.0)], &[]).is_err(),
         "an offset is used once"
     );
     let up_to = |up_to| Acknowledged { user: one, up_to, at: now };
@@ -323,7 +323,7 @@ fn a_users_state_holds_what_deciding_and_delivering_need() {
 
     // More than memory holds of the stream: caps count them all.
     let more: Vec<NewNotification> = (6..=140).map(|offset| send(offset, 0.0, 1.0)).collect();
-    said::insert(&mut conn, &database.store, &more, &[]).unwrap();
+    decision_log::insert(&mut conn, &database.store, &more, &[]).unwrap();
     let state = users::load_states(&mut conn, &[one], now).unwrap().remove(0);
     assert_eq!((state.tail.len(), state.recent.len()), (128, 4 + more.len()));
     assert_eq!(state.recent[0].outcomes, [2, 3]);

@@ -19,7 +19,7 @@ use tidings::store::notifications::NewNotification;
 use tidings::store::rules::{self, RuleFilter, RuleRow};
 use tidings::store::user_features::{self, UserFeaturesRow};
 use tidings::store::{
-    cleaning, definitions, events, items, outcomes, preferences, said, server, timeline, users,
+    cleaning, decision_log, definitions, events, items, outcomes, preferences, server, timeline, users,
 };
 use uuid::Uuid;
 
@@ -107,7 +107,7 @@ fn rates_count_each_message_once_over_all_and_by_group() {
     let mut conn = database.connection();
     assert_eq!(outcomes::rates(&mut conn, now(), WINDOW).unwrap().overall, outcomes::Rates::default());
     let messages: Vec<NewNotification> = (1..=4).map(|number| message(number, 1, 10, 0)).collect();
-    said::insert(&mut conn, &database.store, &messages, &[]).unwrap();
+    decision_log::insert(&mut conn, &database.store, &messages, &[]).unwrap();
     let acknowledged = Acknowledged { user: UserId(1), up_to: 2, at: now() };
     acknowledgements::put(&mut conn, &[acknowledged]).unwrap();
     let batch = [outcome(1, 1), outcome(1, 2), outcome(1, 2), outcome(3, 3), outcome(1, 4)];
@@ -166,7 +166,7 @@ fn purchases_are_summed_by_message_and_returns_taken_off() {
         items::upsert(&mut conn, &[NewItem::new(id.clone())]).unwrap();
     }
     let messages = [message(1, 1, 10, 0), message(2, 1, 10, 10), message(3, 2, 10, 0), message(4, 3, 10, 60)];
-    said::insert(&mut conn, &database.store, &messages, &[]).unwrap();
+    decision_log::insert(&mut conn, &database.store, &messages, &[]).unwrap();
     // What clients say of it adds nothing to purchases on record, and counts where there is none.
     let claims = [outcome(1, 4), outcome(4, 4)];
     feedback::insert(&mut conn, &claims).unwrap();
@@ -294,7 +294,7 @@ fn decisions_come_newest_first_and_by_user() {
     };
     let rows =
         [decision(1, 1, &[]), decision(2, 2, &["quiet hours, until 07:00", "cap"]), decision(3, 1, &["x"])];
-    said::insert(&mut conn, &database.store, &[] as &[NewNotification], &rows).unwrap();
+    decision_log::insert(&mut conn, &database.store, &[] as &[NewNotification], &rows).unwrap();
     let mut read =
         |limit, user, after| decisions::recent(&mut conn, &DecisionFilter { limit, user, after }).unwrap();
     assert_eq!(read(2, None, None), [rows[2].clone(), rows[1].clone()]);

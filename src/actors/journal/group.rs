@@ -19,7 +19,7 @@ use crate::store::inbox::{self, Mark};
 use crate::store::notifications::NewNotification;
 use crate::store::preferences;
 use crate::store::push_outbox::{self, HandOver, PushOrder};
-use crate::store::{Connection, Store, StoreError, in_transaction, said, users};
+use crate::store::{Connection, Store, StoreError, decision_log, in_transaction, users};
 
 /// Records of one commit, by kind.
 #[derive(Default)]
@@ -119,7 +119,7 @@ impl Group {
         let messages: Vec<&NewNotification> = self.notifications.iter().chain(&self.messages).collect();
         if self.is_said_only() {
             // A statement is a transaction of its own.
-            said::insert(connection, store, &messages, &self.decisions)?;
+            decision_log::insert(connection, store, &messages, &self.decisions)?;
             // What was said is stored, whatever becomes of this; the next connection writes it again.
             if let Err(error) = users::note_connected(connection, &self.connected) {
                 log::warn!("connections not noted users={} error={error}", self.connected.len());
@@ -127,7 +127,7 @@ impl Group {
             return Ok((0, 0));
         }
         in_transaction(connection, |connection| {
-            said::insert(connection, store, &messages, &self.decisions)?;
+            decision_log::insert(connection, store, &messages, &self.decisions)?;
             let orders: Vec<PushOrder> = messages.iter().copied().filter_map(push_order).collect();
             let pushes = push_outbox::order(connection, &orders)?;
             let first = feedback::insert(connection, &self.feedback)?;

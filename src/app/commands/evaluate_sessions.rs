@@ -8,7 +8,7 @@ use anyhow::bail;
 use indicatif::ProgressBar;
 use serde_json::json;
 
-use super::evaluate::{Measured, print};
+use super::evaluate_report::{Measured, print};
 use super::memory::reset_peak_rss;
 use crate::app::import::splits;
 use crate::evaluate::sessions::{SessionAlgorithm, SessionTables};

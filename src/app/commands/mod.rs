@@ -2,8 +2,11 @@
 
 pub mod config;
 pub mod evaluate;
+pub mod evaluate_args;
 pub mod evaluate_classification;
 mod evaluate_files;
+mod evaluate_parameters;
+mod evaluate_report;
 pub mod evaluate_sessions;
 pub mod import;
 mod memory;

@@ -3,7 +3,9 @@
 use anyhow::Context as _;
 
 use super::dirt;
-use super::{History, Shop};
+use super::history::History;
+use super::shop::Shop;
+use super::size::DemoSize;
 use crate::base::Timestamp;
 use crate::event::clean::{Cleaner, CleaningParameters, CleaningReport};
 use crate::event::{EventLimits, NewEvent};
@@ -13,24 +15,6 @@ use crate::store::{self, Store, StoreError, items};
 
 /// Reports searched for the demo's own.
 const REPORTS: i64 = 1_000;
-
-/// How much of a shop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DemoSize {
-    /// Seed of everything.
-    pub seed: u64,
-    /// Items of the catalogue.
-    pub n_items: usize,
-    /// Shoppers with a history.
-    pub n_shoppers: u32,
-}
-
-impl DemoSize {
-    /// What `tidings demo` shows.
-    pub fn of_seed(seed: u64) -> Self {
-        Self { seed, n_items: super::N_ITEMS, n_shoppers: super::N_SHOPPERS }
-    }
-}
 
 /// What is there after loading.
 #[derive(Clone, Debug, PartialEq)]

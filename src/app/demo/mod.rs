@@ -9,16 +9,11 @@ mod load;
 pub mod session;
 pub mod shop;
 pub mod shoppers;
+mod size;
 
 pub use history::History;
 pub use live::{LiveOptions, LiveSummary};
-pub use load::{DemoSize, DemoSummary, load, load_sized};
+pub use load::{DemoSummary, load, load_sized};
 pub use shop::{Shop, ShopItem};
 pub use shoppers::Shopper;
-
-/// The demo's seed, unless told otherwise.
-pub const SEED: u64 = 1;
-/// Items of the demo's catalogue.
-pub const N_ITEMS: usize = 600;
-/// Shoppers with a history.
-pub const N_SHOPPERS: u32 = 2_000;
+pub use size::{DemoSize, N_ITEMS, N_SHOPPERS, SEED};

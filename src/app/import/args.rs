@@ -7,7 +7,8 @@ use clap::Args;
 use jiff::tz::TimeZone;
 
 use super::fields::kind;
-use super::{Format, ImportOptions};
+use super::format::Format;
+use super::options::ImportOptions;
 
 /// What to import and how to read it.
 #[derive(Clone, Debug, Args)]

@@ -6,10 +6,10 @@ use std::io::BufRead;
 
 use anyhow::bail;
 
-use super::ImportOptions;
 use super::fields::TimeReader;
 use super::input::Source;
 use super::mapping::Field;
+use super::options::ImportOptions;
 use super::row::{self, Row};
 use super::sink::Sink;
 use super::table::Table;

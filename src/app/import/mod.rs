@@ -11,11 +11,13 @@ mod args;
 mod categories;
 mod delimited;
 mod fields;
+mod format;
 pub(super) mod input;
 mod mapping;
 mod movielens;
 mod ndjson;
 mod online_retail;
+mod options;
 mod pipeline;
 mod progress;
 mod readers;
@@ -28,12 +30,9 @@ mod summary;
 pub(super) mod table;
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::mpsc::sync_channel;
 
 use anyhow::{Context, anyhow};
-use clap::ValueEnum;
-use jiff::tz::TimeZone;
 
 use self::input::BytesRead;
 use self::pipeline::{Intake, Output};
@@ -41,76 +40,18 @@ use self::progress::Progress;
 use self::rejects::Rejects;
 use self::sink::{Batch, Sink, Stopped};
 use crate::base::Timestamp;
-use crate::event::clean::{Cleaner, CleaningParameters};
-use crate::event::{EventKind, EventLimits};
+use crate::event::EventLimits;
+use crate::event::clean::Cleaner;
 use crate::store::Store;
 
 pub use args::ImportArgs;
+pub use format::Format;
 pub use mapping::{Field, Mapping};
+pub use options::ImportOptions;
 pub use summary::ImportSummary;
 
 /// Batches that may wait between the two threads.
 const WAITING_BATCHES: usize = 8;
-
-/// Layouts that can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// UCI Online Retail: invoice lines of a British gift shop.
-    OnlineRetail,
-    /// MovieLens ratings and films, 100K, 1M, 20M and RecBole layouts.
-    #[value(name = "movielens")]
-    MovieLens,
-    /// Retailrocket events, item properties and category tree.
-    #[value(name = "retailrocket")]
-    RetailRocket,
-    /// Any delimited file with a header; see --map.
-    Csv,
-    /// One JSON object a line, as the HTTP API takes them; see --map.
-    Ndjson,
-}
-
-impl Format {
-    /// The name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::OnlineRetail => "online-retail",
-            Self::MovieLens => "movielens",
-            Self::RetailRocket => "retailrocket",
-            Self::Csv => "csv",
-            Self::Ndjson => "ndjson",
-        }
-    }
-}
-
-impl FromStr for Format {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> anyhow::Result<Self> {
-        <Self as ValueEnum>::from_str(text, true).map_err(|_| {
-            let names: Vec<&str> = Self::value_variants().iter().map(|format| format.name()).collect();
-            anyhow!("there is no format {text:?}; there are {}", names.join(", "))
-        })
-    }
-}
-
-/// How to read and clean.
-#[derive(Clone, Debug, Default)]
-pub struct ImportOptions {
-    /// csv, ndjson: which column means what.
-    pub mapping: Mapping,
-    /// csv, ndjson: kind of rows that don't say theirs.
-    pub default_kind: Option<EventKind>,
-    /// csv: told from the header if absent.
-    pub delimiter: Option<u8>,
-    /// Zone of times that carry none; Europe/London for online-retail and UTC for the rest if absent.
-    pub time_zone: Option<TimeZone>,
-    /// Rejects file; `<first file>.rejects.csv` in the current directory if absent.
-    pub rejects: Option<PathBuf>,
-    /// No progress.
-    pub quiet: bool,
-    /// Thresholds of the cleaning.
-    pub cleaning: CleaningParameters,
-}
 
 /// Imports files into the database. A bad row is rejected and counted; an error means that a file can't be read, is
 /// of another format, or that the database refused: chunks committed before it stay, and running again

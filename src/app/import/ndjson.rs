@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use serde_json::{Map, Value};
 
-use super::ImportOptions;
 use super::delimited::Items;
 use super::fields::TimeReader;
 use super::input::{Source, for_each_line};
 use super::mapping::Field;
+use super::options::ImportOptions;
 use super::row::{self, Row};
 use super::sink::Sink;
 use crate::catalogue::NewItem;

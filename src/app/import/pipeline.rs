@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use anyhow::bail;
 
+use super::format::Format;
 use super::progress::Progress;
 use super::rejects::Rejects;
 use super::sink::{Batch, Reject};
-use super::{Format, ImportSummary};
+use super::summary::ImportSummary;
 use crate::catalogue::NewItem;
 use crate::event::NewEvent;
 use crate::event::clean::{Cleaned, Cleaner, CleaningReport, CleaningStep};

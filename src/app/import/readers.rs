@@ -6,9 +6,11 @@ use anyhow::{Context, bail};
 use jiff::tz::TimeZone;
 
 use super::fields::TimeReader;
+use super::format::Format;
 use super::input::{BytesRead, is_stdin, name, open};
+use super::options::ImportOptions;
 use super::sink::Sink;
-use super::{Format, ImportOptions, delimited, movielens, ndjson, online_retail, retailrocket};
+use super::{delimited, movielens, ndjson, online_retail, retailrocket};
 
 /// Files that a directory of MovieLens or Retailrocket may hold, each plain or with `.gz` behind.
 const MOVIELENS_FILES: [&str; 8] = [

@@ -1,7 +1,7 @@
 //! What could be reached by somebody who knows the shoppers: the bound that regret is measured against.
 
-use super::Tally;
 use super::shopper::{Occasion, Shopper, occasions};
+use super::tally::Tally;
 use super::world::World;
 use crate::base::random::rng;
 use crate::notify::Rules;

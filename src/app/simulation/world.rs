@@ -1,8 +1,8 @@
 //! Days of simulated shoppers under one strategy.
 
-use super::Tally;
 use super::shopper::{KINDS, Occasion, Shopper, WORDINGS, occasions};
 use super::strategy::{Hours, Strategy, Volume, Words};
+use super::tally::Tally;
 use crate::app::demo::chance::{happens, index};
 use crate::base::random::{ChaCha8Rng, rng};
 use crate::base::{ItemId, NotificationId, Timestamp};

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
-use super::validate::within;
+use super::bounds::within;
+use super::error::ConfigError;
 
 /// What comes after ranking.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

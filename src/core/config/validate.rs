@@ -2,43 +2,16 @@
 
 use std::net::SocketAddr;
 
-use super::{AuthMode, Config, ConfigError, Policy};
+use super::bounds::{invalid, within};
+use super::error::ConfigError;
+use super::settings::{AuthMode, Config};
 
 /// Secrets from examples; a server that uses one is open to everybody who can read.
 pub const PLACEHOLDER_SECRETS: [&str; 6] =
     ["changeme", "change-me", "secret", "example", "placeholder", "tidings"];
 
-/// Most frequency caps: each is looked at in every decision.
-const MAX_CAPS: usize = 32;
-/// Most messages of one cap: so many are remembered of a user.
-const MAX_PER_CAP: usize = 1_000;
-
 /// Shortest secret: as long as HS256's output (RFC 7518 §3.2).
 const MIN_SECRET_BYTES: usize = 32;
-
-fn invalid<T>(key: &'static str, message: impl Into<String>) -> Result<T, ConfigError> {
-    Err(ConfigError::Invalid { key, message: message.into() })
-}
-
-pub(super) fn within<N: PartialOrd + std::fmt::Display>(
-    key: &'static str,
-    value: N,
-    low: N,
-    high: N,
-) -> Result<(), ConfigError> {
-    if value >= low && value <= high {
-        Ok(())
-    } else {
-        invalid(key, format!("must be {low}…{high}, is {value}"))
-    }
-}
-
-/// Minutes after midnight of `HH:MM`.
-pub fn minute_of_day(text: &str) -> Option<u16> {
-    let (hours, minutes) = text.split_once(':')?;
-    let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);
-    (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
-}
 
 impl Config {
     /// Checks every bound once; what passes is never checked again.
@@ -122,58 +95,6 @@ impl Config {
                 Ok(())
             }
         }
-    }
-}
-
-impl Policy {
-    /// Checks every bound; the error names the setting.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        let policy = self;
-        if jiff::tz::TimeZone::get(&policy.time_zone).is_err() {
-            return invalid(
-                "policy.time_zone",
-                format!("\"{}\" is not an IANA time zone such as Europe/Berlin", policy.time_zone),
-            );
-        }
-        for (key, text) in [
-            ("policy.quiet_from", &policy.quiet_from),
-            ("policy.quiet_to", &policy.quiet_to),
-            ("policy.digest_at", &policy.digest_at),
-        ] {
-            if minute_of_day(text).is_none() {
-                return invalid(key, format!("must be a local time HH:MM, is \"{text}\""));
-            }
-        }
-        within("policy.caps", policy.caps.len(), 0, MAX_CAPS)?;
-        for cap in &policy.caps {
-            within("policy.caps", cap.window_min, 1, 10_080)?;
-            within("policy.caps", cap.max, 0, MAX_PER_CAP)?;
-            if !["*", "socket", "push", "inbox"].contains(&cap.channel.as_str()) {
-                return invalid(
-                    "policy.caps",
-                    format!("\"{}\" is none of *, socket, push, inbox", cap.channel),
-                );
-            }
-        }
-        within("policy.release_spread_s", policy.release_spread_s, 0, 86_400)?;
-        for (key, value) in [
-            ("policy.worth_click", policy.worth_click),
-            ("policy.worth_purchase", policy.worth_purchase),
-            ("policy.cost_mute", policy.cost_mute),
-            ("policy.cost_message", policy.cost_message),
-        ] {
-            within(key, value, 0.0, 1e6)?;
-        }
-        within("policy.min_worth", policy.min_worth, -1e6, 1e6)?;
-        within("policy.holdout", policy.holdout, 0.0, 0.5)?;
-        within("policy.random", policy.random, 0.0, 0.5)?;
-        within("policy.digest_items", policy.digest_items, 1, 50)?;
-        within("policy.items", policy.items, 1, 50)?;
-        within("policy.min_new_items", policy.min_new_items, 0, policy.items)?;
-        within("policy.repeat_window_min", policy.repeat_window_min, 0, 10_080)?;
-        within("policy.expires_after_h", policy.expires_after_h, 1, 8_760)?;
-        within("policy.dismissed_pause_h", policy.dismissed_pause_h, 0, 8_760)?;
-        within("policy.attribution_window_h", policy.attribution_window_h, 1, 168)
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{InboundError, Withdrawal};
+use super::inbound::InboundError;
+use super::withdrawal::Withdrawal;
 use crate::base::{ExternalId, NotificationId, Score, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::notify::Content;

@@ -8,9 +8,11 @@ pub mod lanes;
 pub mod push_payload;
 pub mod session;
 pub mod stream;
+mod withdrawal;
 
 pub use close_code::CloseCode;
 pub use frames::Frame;
 pub use inbound::{Inbound, InboundError, Login, Resume};
 pub use session::{Effect, Input, Session};
-pub use stream::{Class, Entry, Stream, Withdrawal};
+pub use stream::{Class, Entry, Stream};
+pub use withdrawal::Withdrawal;

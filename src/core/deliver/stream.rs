@@ -3,7 +3,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::Frame;
+use super::frames::Frame;
+use super::withdrawal::Withdrawal;
 use crate::base::{NotificationId, Timestamp};
 use crate::notify::Priority;
 
@@ -20,31 +21,6 @@ pub enum Class {
     Recommendation,
     /// Owed to the user until it is acknowledged.
     Notification,
-}
-
-/// Why a message is no longer to be shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Withdrawal {
-    /// Opened on another device.
-    ReadElsewhere,
-    /// Its time is over.
-    Expired,
-    /// A newer one says the same.
-    Superseded,
-    /// The shop took it back.
-    Withdrawn,
-}
-
-impl Withdrawal {
-    /// On the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ReadElsewhere => "read_elsewhere",
-            Self::Expired => "expired",
-            Self::Superseded => "superseded",
-            Self::Withdrawn => "withdrawn",
-        }
-    }
 }
 
 /// A stored message of the stream.

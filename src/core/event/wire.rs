@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{EventKind, NewEvent};
+use super::kind::EventKind;
+use super::new_event::NewEvent;
 use crate::base::{EventKey, ExternalId, ExternalIdError, Millis, Timestamp};
 
 /// Longest `event_id`, in bytes.

@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use super::ClusterError;
+use super::error::ClusterError;
 
 /// A user and its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::ClusterError;
+use super::error::ClusterError;
 
 /// Where distributions put them; `*` is a version.
 const USUAL: [&str; 6] = [

@@ -7,116 +7,29 @@
 
 mod account;
 mod binaries;
+mod error;
 mod leftovers;
+mod options;
 mod place;
 mod postmaster;
 mod settings;
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::StoreError;
-use account::Account;
-use binaries::Binaries;
-use place::Place;
-use postmaster::Postmaster;
+use self::binaries::Binaries;
+use self::error::last_lines;
+use self::place::Place;
+use self::postmaster::Postmaster;
+use crate::store::postgres::StoreError;
+
+pub use error::ClusterError;
+pub use options::ClusterOptions;
 
 /// The database and the role in a private cluster.
 const NAME: &str = "tidings";
-
-/// How a private cluster is found and run.
-#[derive(Clone, Debug)]
-pub struct ClusterOptions {
-    /// False only for tests: a crash of the machine may then lose everything (no fsync).
-    pub durable: bool,
-    /// Most connections at once.
-    pub max_connections: u32,
-    /// PostgreSQL's own cache, in MB.
-    pub shared_buffers_mb: u32,
-    /// Directories looked through for `postgres` and `initdb`, in order.
-    pub search: Vec<PathBuf>,
-    /// How long a start may take, crash recovery included.
-    pub start_timeout: Duration,
-}
-
-impl Default for ClusterOptions {
-    /// Durable, 64 connections, 128 MB, the usual directories, 2 minutes.
-    fn default() -> Self {
-        Self {
-            durable: true,
-            max_connections: 64,
-            shared_buffers_mb: 128,
-            search: binaries::usual_directories(),
-            start_timeout: Duration::from_secs(120),
-        }
-    }
-}
-
-/// Why there is no private cluster. Each says what to do about it.
-#[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
-    /// No `postgres` with its `initdb` in any directory searched.
-    #[error("PostgreSQL was not found; install it: apt-get install postgresql")]
-    NotInstalled,
-    /// The data were written by another major version; PostgreSQL can't read them.
-    #[error(
-        "{} was made by PostgreSQL {made_by}, which was not found; install it: apt-get install postgresql-{made_by}",
-        directory.display()
-    )]
-    OtherVersion {
-        /// The cluster.
-        directory: PathBuf,
-        /// Major version.
-        made_by: String,
-    },
-    /// Another server has it.
-    #[error("{} is in use by another tidings server (process {pid}); stop it or choose another --data-dir", directory.display())]
-    InUse {
-        /// The data directory.
-        directory: PathBuf,
-        /// The other server; "unknown" if it did not say.
-        pid: String,
-    },
-    /// Not ours to use.
-    #[error("{} belongs to another user; choose another --data-dir", path.display())]
-    NotOurs {
-        /// What.
-        path: PathBuf,
-    },
-    /// Running as root on a machine without a user to run PostgreSQL as.
-    #[error(
-        "PostgreSQL does not run as root and there is neither a user postgres nor nobody; make one or run as another user"
-    )]
-    NoAccount,
-    /// A file operation failed.
-    #[error("{action} {}: {source}", path.display())]
-    File {
-        /// What was tried.
-        action: &'static str,
-        /// With what.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// `initdb` failed.
-    #[error("initdb failed: {0}")]
-    Initdb(String),
-    /// PostgreSQL ended or was not ready in time; the end of its log.
-    #[error("PostgreSQL did not start: {0}")]
-    NotReady(String),
-    /// It is up, but its database can't be made.
-    #[error(transparent)]
-    Database(#[from] StoreError),
-}
-
-impl ClusterError {
-    fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::File { action, path: path.into(), source }
-    }
-}
 
 /// A running private cluster; stops when dropped.
 #[derive(Debug)]
@@ -229,7 +142,7 @@ fn url(socket_dir: &Path, database: &str) -> String {
             byte => format!("%{byte:02X}"),
         })
         .collect();
-    format!("postgresql:///{database}?host={host}&port={}&user={NAME}", settings::PORT)
+    format!("postgresql:///{database}?host={host}&port={}&user={NAME}", place::PORT)
 }
 
 /// Makes the cluster beside its place and moves it there whole: one that was interrupted is never taken for one.
@@ -249,11 +162,4 @@ fn initdb(binaries: &Binaries, place: &Place, options: &ClusterOptions) -> Resul
     }
     settings::include(&unfinished)?;
     place.finish(&unfinished)
-}
-
-/// The last `n` lines that say something, as one line.
-fn last_lines(text: &str, n: usize) -> String {
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let skipped = lines.len().saturating_sub(n);
-    lines.into_iter().skip(skipped).collect::<Vec<_>>().join(" | ")
 }

@@ -12,8 +12,11 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{Account, ClusterError, account, settings};
+use super::account::{self, Account};
+use super::error::ClusterError;
 
+/// Names the socket file; there is no network port.
+pub(super) const PORT: u16 = 5432;
 /// Clusters of data directories that another user can't reach.
 const ELSEWHERE: &str = "/var/lib/tidings";
 /// Longest path of a unix socket: 108 bytes with its NUL (unix(7)).
@@ -154,7 +157,7 @@ fn lock(data_dir: &Path) -> Result<File, ClusterError> {
 
 /// The cluster itself, or a short directory below /tmp when a socket in it would have too long a path.
 pub(super) fn socket_dir(cluster_dir: &Path) -> PathBuf {
-    let socket_name = format!("/.s.PGSQL.{}", settings::PORT);
+    let socket_name = format!("/.s.PGSQL.{}", PORT);
     if cluster_dir.as_os_str().len() + socket_name.len() <= MAX_SOCKET_PATH {
         return cluster_dir.into();
     }

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{Binaries, ClusterError, Place, last_lines};
+use super::binaries::Binaries;
+use super::error::{ClusterError, last_lines};
+use super::place::Place;
 
 /// How often to look whether it is ready.
 const POLL: Duration = Duration::from_millis(2);

@@ -5,10 +5,9 @@ use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
 
-use super::{ClusterError, ClusterOptions, Place};
-
-/// Names the socket file; there is no network port.
-pub(super) const PORT: u16 = 5432;
+use super::error::ClusterError;
+use super::options::ClusterOptions;
+use super::place::{PORT, Place};
 
 /// Ours, beside `postgresql.conf`, which includes it.
 const FILE: &str = "tidings.conf";

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::app::demo::chance::{self, happens};
 use crate::app::demo::session::{self, Act, Memory, Plan};
+use crate::app::demo::shop::{Shop, ShopItem};
 use crate::app::demo::shoppers::{Fatigue, Shopper};
-use crate::app::demo::{Shop, ShopItem};
 use crate::base::Timestamp;
 use crate::base::random::ChaCha8Rng;
 

@@ -1,139 +1,32 @@
 //! Live shoppers: simulated people as real WebSocket clients, who come and go, browse, buy and react to notifications
 //! by their hidden tastes. Nothing here touches the server's insides.
 
+mod counters;
 mod mind;
+mod options;
+mod town;
 mod visit;
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::chance::{self, happens};
-use super::session::Memory;
-use super::{Shop, Shopper};
+use self::counters::{Counters, count};
+use self::town::{Town, told};
+use super::chance;
+use super::shop::Shop;
 use crate::base::Timestamp;
-use crate::base::random::{ChaCha8Rng, rng};
+use crate::base::random::rng;
 
-/// Ids below this are left to people who try the shop.
-const FIRST_LIVE_SHOPPER: i64 = 20;
+pub use counters::LiveSummary;
+pub use options::LiveOptions;
+
 /// Longest pause between a shopper's leaving and the next one's coming, in the same seat.
 const MAX_GAP: Duration = Duration::from_secs(6);
-
-/// How to simulate.
-#[derive(Clone, Debug)]
-pub struct LiveOptions {
-    /// `ws://host:port/ws`.
-    pub url: String,
-    /// How many are there at the same time; with 0 the simulation is over at once.
-    pub shoppers: usize,
-    /// Seed of the shop and its town; the same as the history's.
-    pub seed: u64,
-    /// Items of the shop; the same as the catalogue's.
-    pub n_items: usize,
-    /// Shoppers in town: ids 1…n.
-    pub population: u32,
-    /// Mean pause between two acts of one shopper.
-    pub pace: Duration,
-    /// Stop by itself after this long.
-    pub duration: Option<Duration>,
-}
-
-impl LiveOptions {
-    /// Forty shoppers of the demo's town, each acting every four seconds or so.
-    pub fn new(url: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
-            shoppers: 40,
-            seed: super::SEED,
-            n_items: super::N_ITEMS,
-            population: super::N_SHOPPERS,
-            pace: Duration::from_secs(4),
-            duration: None,
-        }
-    }
-}
-
-/// What happened, counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LiveSummary {
-    /// Shoppers who came.
-    pub visits: u64,
-    /// Connections made, the first of each visit too.
-    pub connections: u64,
-    /// Events sent, repeats after a lost connection not counted.
-    pub events: u64,
-    /// Events that the server has committed.
-    pub accepted: u64,
-    /// Error frames received.
-    pub errors: u64,
-    /// Notifications received, each once.
-    pub notifications: u64,
-    /// Notifications clicked.
-    pub clicked: u64,
-    /// Notifications dismissed.
-    pub dismissed: u64,
-    /// Categories muted.
-    pub muted: u64,
-    /// Purchases made.
-    pub purchases: u64,
-}
-
-/// The counters behind [`LiveSummary`].
-#[derive(Debug, Default)]
-struct Counters {
-    visits: AtomicU64,
-    connections: AtomicU64,
-    events: AtomicU64,
-    accepted: AtomicU64,
-    errors: AtomicU64,
-    notifications: AtomicU64,
-    clicked: AtomicU64,
-    dismissed: AtomicU64,
-    muted: AtomicU64,
-    purchases: AtomicU64,
-}
-
-fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
-}
-
-impl Counters {
-    fn summary(&self) -> LiveSummary {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        LiveSummary {
-            visits: read(&self.visits),
-            connections: read(&self.connections),
-            events: read(&self.events),
-            accepted: read(&self.accepted),
-            errors: read(&self.errors),
-            notifications: read(&self.notifications),
-            clicked: read(&self.clicked),
-            dismissed: read(&self.dismissed),
-            muted: read(&self.muted),
-            purchases: read(&self.purchases),
-        }
-    }
-}
-
-/// What all seats share.
-struct Town {
-    options: LiveOptions,
-    shop: Arc<Shop>,
-    /// Shoppers who are in: nobody is in twice.
-    inside: Mutex<HashSet<i64>>,
-    /// What those who left remember.
-    memories: Mutex<HashMap<i64, Memory>>,
-    counters: Counters,
-    /// The server can't be reached: said once, not by everyone.
-    outage: AtomicBool,
-    /// Separates the event ids of this run from those of the one before.
-    run: i64,
-}
 
 /// Simulates until told to stop (or, with `duration`, until then) and says what happened. Connections that are lost
 /// are made again; fails only if `url` is no WebSocket address or the server turns somebody away for good.
@@ -186,12 +79,6 @@ async fn first_refusal(seats: &mut JoinSet<anyhow::Result<()>>) -> Option<anyhow
     None
 }
 
-/// Returns when told to stop, or when nobody is left who could tell.
-async fn told(stop: &mut watch::Receiver<bool>) {
-    // The guard it answers with must not live across an await.
-    let _ = stop.wait_for(|stop| *stop).await.is_ok();
-}
-
 async fn after(duration: Option<Duration>) {
     match duration {
         Some(duration) => tokio::time::sleep(duration).await,
@@ -220,23 +107,6 @@ async fn sit(town: Arc<Town>, seat: usize, mut stop: watch::Receiver<bool>) -> a
         town.memories.lock().insert(id, ended?.into_memory());
     }
     Ok(())
-}
-
-impl Town {
-    /// Somebody who is not in yet and for whom it is a good hour to shop; `None` when nobody was found.
-    fn invite(&self, rng: &mut ChaCha8Rng, now: Timestamp) -> Option<Shopper> {
-        let first = FIRST_LIVE_SHOPPER.min(i64::from(self.options.population));
-        let others = usize::try_from(i64::from(self.options.population) - first).unwrap_or(0) + 1;
-        (0..200).find_map(|_| {
-            let id = first + i64::try_from(chance::index(rng, others)).unwrap_or(0);
-            if self.inside.lock().contains(&id) {
-                return None;
-            }
-            let shopper = Shopper::generate(&self.shop, id);
-            let comes = happens(rng, shopper.activity(now));
-            (comes && self.inside.lock().insert(id)).then_some(shopper)
-        })
-    }
 }
 
 #[cfg(test)]

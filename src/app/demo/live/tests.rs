@@ -1,5 +1,6 @@
 //! The simulation against a server of a few lines, over real sockets.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -15,8 +15,9 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use super::counters::count;
 use super::mind::{Mind, Reaction};
-use super::{Town, count, told};
+use super::town::{Town, told};
 use crate::app::demo::session::Act;
 use crate::base::Timestamp;
 

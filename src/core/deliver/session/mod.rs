@@ -9,8 +9,11 @@
 mod tests;
 
 use crate::base::{ConnectionId, NotificationId, Timestamp};
-use crate::deliver::stream::{Class, Counts, Entry, Stream, Withdrawal};
-use crate::deliver::{CloseCode, Frame, Resume, frames};
+use crate::deliver::close_code::CloseCode;
+use crate::deliver::frames::{self, Frame};
+use crate::deliver::inbound::Resume;
+use crate::deliver::stream::{Class, Counts, Entry, Stream};
+use crate::deliver::withdrawal::Withdrawal;
 
 /// What happens to a session.
 #[derive(Clone, Debug, PartialEq)]

@@ -58,7 +58,7 @@ fn unfit(filter: &str, needs: &str, value: &Value) -> Error {
             "there is nothing: put it into {% if … %}, or write another text with {% else %}".to_owned()
         }
         ValueKind::String => {
-            format!("\"{}\" is a text", super::shorten(value.as_str().unwrap_or_default(), 40))
+            format!("\"{}\" is a text", super::text::shorten(value.as_str().unwrap_or_default(), 40))
         }
         kind => format!("this is a {kind}"),
     };

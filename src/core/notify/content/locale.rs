@@ -16,7 +16,7 @@ use icu_plurals::{PluralCategory, PluralRules};
 use jiff::tz::TimeZone;
 use writeable::{Part, PartsWrite, Writeable};
 
-use super::cldr;
+use super::cldr::{self, Unit};
 use super::languages;
 use crate::base::Timestamp;
 
@@ -32,14 +32,6 @@ pub struct Locale {
     tag: Tag,
     /// The tag and its parents in CLDR, narrow to wide, without the root.
     chain: Vec<String>,
-}
-
-/// A unit of relative time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unit {
-    Minute,
-    Hour,
-    Day,
 }
 
 impl Locale {

@@ -12,8 +12,9 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior, context};
 use serde::{Deserialize, Serialize};
 
 use super::check::{Checked, Position, Severity, check};
+use super::filters;
 use super::languages::{Language, closest};
-use super::{Content, MAX_BODY_CHARS, MAX_TITLE_CHARS, filters, shorten};
+use super::text::{Content, MAX_BODY_CHARS, MAX_TITLE_CHARS, shorten};
 
 /// Longest source of one text, bytes.
 const MAX_SOURCE_BYTES: usize = 2_048;

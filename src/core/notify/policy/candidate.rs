@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{ItemId, Timestamp};
 use crate::catalogue::Item;
-use crate::notify::Priority;
+use crate::notify::message::Priority;
 use crate::response::Probabilities;
 
 /// The way a message takes.

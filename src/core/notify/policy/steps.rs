@@ -9,7 +9,7 @@ use super::reason::{Decision, Outcome, Reason, Step, StepName, Verdict};
 use super::rules::Rules;
 use super::state::PolicyState;
 use crate::base::{ItemId, Millis, Timestamp};
-use crate::notify::Priority;
+use crate::notify::message::Priority;
 
 /// A better hour further away than this is not waited for.
 const LONGEST_WAIT: Millis = Millis::hours(24);

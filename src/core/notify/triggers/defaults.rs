@@ -2,7 +2,7 @@
 
 use super::condition::Condition;
 use super::definition::Definition;
-use crate::notify::Priority;
+use crate::notify::message::Priority;
 
 /// Ready to use; each can be changed, paused or joined by others over HTTP.
 pub fn defaults() -> Vec<Definition> {

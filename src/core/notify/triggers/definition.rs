@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::condition::Condition;
 use crate::base::Millis;
-use crate::notify::Priority;
+use crate::notify::message::Priority;
 
 /// Longest name, category or key, bytes.
 const MAX_NAME_BYTES: usize = 64;

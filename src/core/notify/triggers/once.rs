@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::condition::Condition;
-use super::{Definition, Trigger};
+use super::definition::Definition;
+use super::trigger::Trigger;
 use crate::base::Timestamp;
 use crate::notify::policy::{Decision, Outcome, Reason};
 

@@ -1,8 +1,8 @@
 //! When an item costs enough less to say so. The price to compare with is the lower of two: what the item cost when the user
 //! last had to do with it, and the lowest of the 30 days before the reduction began. Many small steps are one reduction.
 
+use super::change::Change;
 use super::condition::Condition;
-use super::truth::Change;
 use super::{Definition, Trigger};
 use crate::base::{ItemId, Millis, Timestamp};
 use crate::catalogue::{Catalogue, REFERENCE_DAYS};

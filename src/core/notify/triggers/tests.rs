@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::base::ItemId;
 use crate::base::{ExternalId, Millis, Timestamp, UserId};
 use crate::catalogue::{Catalogue, Item};
 use crate::event::{Event, EventKind};

@@ -1,64 +1,15 @@
 //! What sets a trigger off, and whether it still holds when its message is about to be sent.
 
 use super::behaviour::Views;
+use super::change::Change;
 use super::condition::Condition;
 use super::once::FiredOnce;
 use super::{Trigger, Triggers, price_drop};
 use crate::base::{ItemId, Millis, Timestamp};
-use crate::catalogue::{Catalogue, Item};
+use crate::catalogue::Catalogue;
 use crate::event::{Event, EventKind};
 use crate::notify::policy::Truth;
 use crate::profile::{Profile, SegmentId};
-
-/// What an update of the catalogue did to an item.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Change {
-    /// It costs less.
-    Cheaper {
-        /// Which.
-        item: ItemId,
-        /// What it cost.
-        before: f64,
-        /// What it costs.
-        after: f64,
-    },
-    /// It can be bought again.
-    BackInStock(ItemId),
-    /// It was not there before.
-    New(ItemId),
-}
-
-impl Change {
-    /// The changes from one state of an item to the next, if any.
-    pub fn between(before: Option<&Item>, after: &Item) -> Vec<Self> {
-        // An item that an event named first becomes new when the catalogue tells its title.
-        let Some(before) = before.filter(|before| before.title.is_some()) else {
-            return if after.title.is_some() && after.in_stock() {
-                vec![Self::New(after.id)]
-            } else {
-                Vec::new()
-            };
-        };
-        let mut changes = Vec::new();
-        if let (Some(was), Some(is)) = (before.price, after.price)
-            && is < was
-            && before.currency == after.currency
-        {
-            changes.push(Self::Cheaper { item: after.id, before: was, after: is });
-        }
-        if !before.in_stock() && after.in_stock() {
-            changes.push(Self::BackInStock(after.id));
-        }
-        changes
-    }
-
-    /// Which item.
-    pub fn item(self) -> ItemId {
-        match self {
-            Self::Cheaper { item, .. } | Self::BackInStock(item) | Self::New(item) => item,
-        }
-    }
-}
 
 /// Has the user shown interest in the very item and not bought it?
 fn wants(profile: &Profile, item: ItemId) -> bool {

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::languages;
-use super::locale::Unit;
 
 #[cfg(test)]
 mod tests;
@@ -51,6 +50,14 @@ fn column(table: &'static Table, chain: &[String], place: usize) -> &'static str
 /// Whether any of these locales has data of its own.
 pub(super) fn knows(chain: &[String]) -> bool {
     chain.iter().any(|locale| RELATIVE.contains_key(locale.as_str()))
+}
+
+/// A unit of relative time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    Minute,
+    Hour,
+    Day,
 }
 
 /// How a locale writes one currency.

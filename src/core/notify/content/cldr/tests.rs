@@ -1,6 +1,7 @@
 //! Holds the formats against ICU4C's output for a hundred locales (`reference.tsv`, made by `generate.mjs`).
 
-use crate::notify::content::locale::{Locale, Unit, decimal};
+use crate::notify::content::cldr::Unit;
+use crate::notify::content::locale::{Locale, decimal};
 
 const REFERENCE: &str = include_str!("reference.tsv");
 

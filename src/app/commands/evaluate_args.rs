@@ -1,0 +1,60 @@
+//! `tidings evaluate` as typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::evaluate_parameters::ParameterArgs;
+
+/// What to measure.
+#[derive(Debug, Args)]
+pub struct EvaluateArgs {
+    /// Training rows, `user,item,ts`, plain or gzip; without it a hold-out in time of the stored data is measured.
+    #[arg(long, value_name = "FILE")]
+    pub(super) train: Option<PathBuf>,
+    /// Test rows; every item of the training rows is ranked, the user's own left out.
+    #[arg(long, requires = "train", value_name = "FILE")]
+    pub(super) test: Option<PathBuf>,
+    /// The part of the training rows (or sessions) on which `auto` tunes; the other algorithms do not need it.
+    #[arg(long, requires = "train", value_name = "FILE")]
+    pub(super) valid: Option<PathBuf>,
+    /// What the files hold and what is asked.
+    #[arg(long, value_enum, default_value_t = Protocol::FullRanking)]
+    pub(super) protocol: Protocol,
+    /// Of classification: the column to predict, yes or no.
+    #[arg(long, requires = "train", value_name = "COLUMN")]
+    pub(super) target: Option<String>,
+    /// Of classification: parts of the cross-validation.
+    #[arg(long, default_value_t = 5)]
+    pub(super) folds: usize,
+    /// Of classification: the fold of each row, a number from 0 a line, instead of drawn ones.
+    #[arg(long, requires = "target", value_name = "FILE")]
+    pub(super) fold_file: Option<PathBuf>,
+    /// Seconds for tuning, roughly.
+    #[arg(long, default_value_t = 120)]
+    pub(super) budget_seconds: u64,
+    /// popularity, trending, item_knn, user_knn, rp3beta, ease, ials, auto (a blend of them all, learnt on --valid or on
+    /// the newest interactions) or all; of sessions: popularity, markov, sequential_rules, association, item_knn, sknn,
+    /// v_sknn, stan, auto or all.
+    #[arg(long, default_value = "all")]
+    pub(super) algorithm: String,
+    /// Lengths of the lists measured.
+    #[arg(long, value_delimiter = ',', default_value = "10,20")]
+    pub(super) k: Vec<usize>,
+    #[command(flatten)]
+    pub(super) parameters: ParameterArgs,
+    /// One JSON object a line and algorithm.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What a test row asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Protocol {
+    /// What a user turns to who has a history: every item but the user's own is ranked.
+    FullRanking,
+    /// What is clicked next (files SessionId, ItemId, Time): every item is ranked, repetitions count.
+    Sessions,
+    /// Probabilities of the column --target of the file --train, by cross-validation.
+    Classification,
+}

@@ -1,0 +1,103 @@
+//! Parameters of the algorithms of `tidings evaluate` as typed.
+
+use clap::{Args, ValueEnum};
+
+use crate::evaluate::files::{Algorithm, Model};
+use crate::recommend::models::ease::EaseParameters;
+use crate::recommend::models::implicit_als::AlsParameters;
+use crate::recommend::models::item_knn::KnnParameters;
+use crate::recommend::models::rp3beta::Rp3betaParameters;
+use crate::recommend::models::trending::TrendingParameters;
+use crate::recommend::models::user_knn::{UserKnnParameters, UserSimilarity};
+
+/// Parameters of single algorithms; those an algorithm has no use for are ignored.
+#[derive(Debug, Args)]
+pub struct ParameterArgs {
+    /// Neighbours kept an item (item_knn, rp3beta), users asked (user_knn).
+    #[arg(long, default_value_t = 100)]
+    neighbours: usize,
+    /// Similarity over n in common counts n / (n + shrinkage) (item_knn, user_knn).
+    #[arg(long, default_value_t = 0.0)]
+    shrinkage: f32,
+    /// Ridge penalty (ease).
+    #[arg(long, default_value_t = EaseParameters::default().lambda)]
+    lambda: f32,
+    /// Most items (ease).
+    #[arg(long, default_value_t = EaseParameters::default().max_items)]
+    max_items: usize,
+    /// Length of the vectors (ials).
+    #[arg(long, default_value_t = AlsParameters::default().factors)]
+    factors: usize,
+    /// Confidence of a row (ials) [default: 8]; exponent of a step (rp3beta) [default: 1].
+    #[arg(long)]
+    alpha: Option<f32>,
+    /// How much popular items are held back (rp3beta).
+    #[arg(long, default_value_t = Rp3betaParameters::default().beta)]
+    beta: f32,
+    /// Penalty on squared lengths (ials).
+    #[arg(long, default_value_t = AlsParameters::default().regularisation)]
+    regularisation: f32,
+    /// Rounds (ials).
+    #[arg(long, default_value_t = AlsParameters::default().iterations)]
+    iterations: usize,
+    /// How much penalties grow with what a row has, 0…1 (ials).
+    #[arg(long, default_value_t = 0.0)]
+    frequency_scaling: f32,
+    /// Seed of random choices.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How alike two users are (user_knn).
+    #[arg(long, value_enum, default_value_t = Measure::Cosine)]
+    measure: Measure,
+    /// Length of the recent window in days (trending).
+    #[arg(long, default_value_t = TrendingParameters::default().window_days)]
+    window_days: f32,
+    /// Weight of each older item of a history against the next newer one, 0…1; 1 = all alike.
+    #[arg(long, default_value_t = 1.0)]
+    history_decay: f32,
+}
+
+/// Names of [`UserSimilarity`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Measure {
+    Cosine,
+    Jaccard,
+    #[value(alias = "mean_product")]
+    MeanProduct,
+}
+
+impl ParameterArgs {
+    /// By name; `None` for an unknown one.
+    pub(super) fn algorithm(&self, name: &str) -> Option<Algorithm> {
+        let measure = match self.measure {
+            Measure::Cosine => UserSimilarity::Cosine,
+            Measure::Jaccard => UserSimilarity::Jaccard,
+            Measure::MeanProduct => UserSimilarity::MeanProduct,
+        };
+        let (neighbours, shrinkage) = (self.neighbours, self.shrinkage);
+        let als = AlsParameters::default();
+        let model = match name {
+            "popularity" => Model::Popularity,
+            "trending" => {
+                Model::Trending(TrendingParameters { window_days: self.window_days, ..Default::default() })
+            }
+            "item_knn" => Model::ItemKnn(KnnParameters { neighbours, shrinkage }),
+            "user_knn" => Model::UserKnn(UserKnnParameters { measure, neighbours, shrinkage }),
+            "rp3beta" => {
+                let alpha = self.alpha.unwrap_or(Rp3betaParameters::default().alpha);
+                Model::Rp3beta(Rp3betaParameters { alpha, beta: self.beta, neighbours })
+            }
+            "ease" => Model::Ease(EaseParameters { lambda: self.lambda, max_items: self.max_items }),
+            "ials" => Model::ImplicitAls(AlsParameters {
+                factors: self.factors,
+                regularisation: self.regularisation,
+                alpha: self.alpha.unwrap_or(als.alpha),
+                iterations: self.iterations,
+                frequency_scaling: self.frequency_scaling,
+                seed: self.seed,
+            }),
+            _ => return None,
+        };
+        Some(Algorithm { model, history_decay: self.history_decay })
+    }
+}

@@ -1,0 +1,47 @@
+//! The layouts of files that can be imported, by name.
+
+use std::str::FromStr;
+
+use anyhow::anyhow;
+use clap::ValueEnum;
+
+/// Layouts that can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// UCI Online Retail: invoice lines of a British gift shop.
+    OnlineRetail,
+    /// MovieLens ratings and films, 100K, 1M, 20M and RecBole layouts.
+    #[value(name = "movielens")]
+    MovieLens,
+    /// Retailrocket events, item properties and category tree.
+    #[value(name = "retailrocket")]
+    RetailRocket,
+    /// Any delimited file with a header; see --map.
+    Csv,
+    /// One JSON object a line, as the HTTP API takes them; see --map.
+    Ndjson,
+}
+
+impl Format {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OnlineRetail => "online-retail",
+            Self::MovieLens => "movielens",
+            Self::RetailRocket => "retailrocket",
+            Self::Csv => "csv",
+            Self::Ndjson => "ndjson",
+        }
+    }
+}
+
+impl FromStr for Format {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        <Self as ValueEnum>::from_str(text, true).map_err(|_| {
+            let names: Vec<&str> = Self::value_variants().iter().map(|format| format.name()).collect();
+            anyhow!("there is no format {text:?}; there are {}", names.join(", "))
+        })
+    }
+}

@@ -1,0 +1,35 @@
+//! Refusals of a configuration, with the setting at fault.
+
+/// What is wrong with the configuration, and where it came from.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ConfigError {
+    /// Not TOML, or not the shape of [`Config`](super::Config).
+    #[error("configuration file: {0}")]
+    File(String),
+    /// No such setting.
+    #[error("unknown setting {key}{}; `tidings config` lists them", near.as_ref().map(|near| format!(", did you mean {near}?")).unwrap_or_default())]
+    Unknown {
+        /// `area.field`.
+        key: String,
+        /// The nearest setting, if one is near.
+        near: Option<String>,
+    },
+    /// The text can't be read as the setting's type.
+    #[error("{key} (from {layer}): {message}")]
+    Type {
+        /// `area.field`.
+        key: String,
+        /// Layer's name.
+        layer: &'static str,
+        /// What was expected.
+        message: String,
+    },
+    /// Out of bounds or unsafe.
+    #[error("{key}: {message}")]
+    Invalid {
+        /// `area.field`.
+        key: &'static str,
+        /// What a valid value looks like, or what to do.
+        message: String,
+    },
+}

@@ -1,0 +1,269 @@
+//! All settings, a struct per area, with their defaults.
+
+use serde::{Deserialize, Serialize};
+
+use super::policy::Policy;
+use super::recommend::Recommend;
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Listening, limits, shutdown.
+    pub server: Server,
+    /// PostgreSQL.
+    pub database: Database,
+    /// Who may do what.
+    pub auth: Auth,
+    /// WebSocket connections.
+    pub socket: Socket,
+    /// Taking events.
+    pub ingest: Ingest,
+    /// Training models.
+    pub training: Training,
+    /// What comes after ranking.
+    pub recommend: Recommend,
+    /// Deciding what is sent.
+    pub policy: Policy,
+    /// Telling users who are not looking.
+    pub webpush: Webpush,
+}
+
+/// Listening, limits, shutdown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Address and port. Anything but loopback needs `auth.mode = "token"`.
+    pub listen: String,
+    /// Where the private PostgreSQL lives; empty = the user's data home.
+    pub data_dir: String,
+    /// Worker threads; 0 = one per core.
+    pub workers: usize,
+    /// Most open connections over all workers.
+    pub max_connections: usize,
+    /// Origins (`scheme://host:port`) that browsers may connect from, besides the server's own.
+    pub allowed_origins: Vec<String>,
+    /// Largest request body, bytes.
+    pub max_body_bytes: usize,
+    /// A peer that acknowledges no TCP data for this long is cut off, milliseconds (RFC 5482).
+    pub tcp_user_timeout_ms: u32,
+    /// Longest wait for open requests at shutdown, seconds.
+    pub shutdown_grace_s: u64,
+}
+
+/// PostgreSQL.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    /// `postgres://…`; empty = a private cluster in `server.data_dir`. `DATABASE_URL` sets it too.
+    pub url: String,
+    /// Connections kept open.
+    pub pool_size: u32,
+}
+
+/// Who may do what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auth {
+    /// `off` (loopback only) or `token` (JWT, HS256).
+    pub mode: AuthMode,
+    /// Signs the tokens; at least 32 bytes, secret.
+    pub secret: String,
+}
+
+/// Is a token asked for?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthMode {
+    /// Everyone may do everything: for a machine of one's own.
+    Off,
+    /// Every request and login carries a token.
+    Token,
+}
+
+/// WebSocket connections.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Socket {
+    /// What reads and writes WebSockets.
+    pub backend: Backend,
+    /// Between two pings, milliseconds.
+    pub ping_ms: u64,
+    /// How long a pong may take, milliseconds.
+    pub pong_ms: u64,
+    /// How long a client may take to log in, milliseconds.
+    pub login_deadline_ms: u64,
+    /// Largest inbound message, in one frame or several, bytes; refused at the header of the frame that exceeds it.
+    pub max_frame_bytes: usize,
+    /// Most frames a second from one connection, averaged over ten seconds.
+    pub max_frames_per_s: u32,
+    /// Most open connections of one user.
+    pub max_connections_per_user: usize,
+    /// Most outbound bytes waiting for one connection before it is closed as too slow. What it missed while it was away (128
+    /// messages at most) comes on top.
+    pub max_outbound_bytes: usize,
+    /// How long a user's actor outlives its last connection, milliseconds.
+    pub linger_ms: u64,
+}
+
+/// What reads and writes WebSockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Backend {
+    /// An actor that owns its TCP socket.
+    #[default]
+    Direct,
+    /// An actor of actix-web-actors in the response of an HTTP request: 11 KB more a connection.
+    ActixWebActors,
+}
+
+/// Taking events.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ingest {
+    /// Most events in one request or frame.
+    pub max_batch: usize,
+    /// Most events in one commit.
+    pub max_commit: usize,
+    /// Most events waiting for a commit before requests are told to come back later.
+    pub max_waiting: usize,
+    /// A user who acts more often than this in a minute is taken for a robot.
+    pub robot_events_per_minute: u32,
+    /// A user who acts more often than this in a day (UTC) is taken for a robot.
+    pub robot_events_per_day: u32,
+}
+
+/// Training models.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Training {
+    /// Between two trainings, seconds; 0 = only when asked.
+    pub interval_s: u64,
+    /// Number of segments, 1…26.
+    pub segments: usize,
+    /// Seed of everything random in training.
+    pub seed: u64,
+    /// Threads training may use; 0 = all cores but one, at least one.
+    pub threads: usize,
+    /// A new model may be this much worse in NDCG@10 than the current and still pass, 0…1.
+    pub gate_tolerance: f64,
+    /// Model versions whose artefact is kept.
+    pub keep_versions: u32,
+    /// Most multiplications, in thousand millions, that one dense model may take to train: EASE^R n³ of its items (at most
+    /// 4,500), implicit ALS iterations · 4 · (cells · factors + (users + items) · factors²). A costlier one is left out; 0 =
+    /// none.
+    pub dense_work: u32,
+    /// How far training stands back for serving (nice(2)), 0…19: at 15 it gets a thirtieth of a core that both want, at 0 as much
+    /// as serving does. Above 0 it also stands still for 25 of 35 ms while the server uses over a tenth of all cores. Lower it where other programs keep all cores busy and a training does not come to its end.
+    pub niceness: i32,
+}
+
+/// Telling users who are not looking.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Webpush {
+    /// Are browsers pushed to?
+    pub enabled: bool,
+    /// `mailto:` or `https:` address that push services may turn to; some refuse messages without it.
+    pub contact: String,
+    /// VAPID private key, base64url, secret; empty = made at first start and kept in the database.
+    pub private_key: String,
+    /// Triggers whose messages are for someone who is looking: never pushed.
+    pub not_for: Vec<String>,
+    /// A message given to a page that closed without acknowledging it is pushed after this long, milliseconds.
+    pub grace_ms: u64,
+    /// Most subscriptions (browsers) of one user; the one that worked least recently goes first.
+    pub max_subscriptions_per_user: u32,
+    /// Most requests to push services at the same time.
+    pub max_concurrent: u32,
+    /// Longest wait for a push service, milliseconds.
+    pub timeout_ms: u64,
+    /// Allow push services on loopback and without TLS: tests and development.
+    pub allow_loopback: bool,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".into(),
+            data_dir: String::new(),
+            workers: 0,
+            max_connections: 100_000,
+            allowed_origins: Vec::new(),
+            max_body_bytes: 4 << 20,
+            tcp_user_timeout_ms: 20_000,
+            shutdown_grace_s: 10,
+        }
+    }
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { url: String::new(), pool_size: 8 }
+    }
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self { mode: AuthMode::Off, secret: String::new() }
+    }
+}
+
+impl Default for Socket {
+    fn default() -> Self {
+        Self {
+            backend: Backend::default(),
+            ping_ms: 25_000,
+            pong_ms: 8_000,
+            login_deadline_ms: 10_000,
+            max_frame_bytes: 64 << 10,
+            max_frames_per_s: 50,
+            max_connections_per_user: 16,
+            max_outbound_bytes: 256 << 10,
+            linger_ms: 30_000,
+        }
+    }
+}
+
+impl Default for Ingest {
+    fn default() -> Self {
+        Self {
+            max_batch: 10_000,
+            max_commit: 5_000,
+            max_waiting: 200_000,
+            robot_events_per_minute: 120,
+            robot_events_per_day: 5_000,
+        }
+    }
+}
+
+impl Default for Training {
+    fn default() -> Self {
+        Self {
+            interval_s: 3_600,
+            segments: 5,
+            seed: 42,
+            threads: 0,
+            gate_tolerance: 0.1,
+            keep_versions: 10,
+            dense_work: 100,
+            niceness: 15,
+        }
+    }
+}
+
+impl Default for Webpush {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            contact: String::new(),
+            private_key: String::new(),
+            not_for: vec!["login".into(), "view".into(), "cart".into()],
+            grace_ms: 10_000,
+            max_subscriptions_per_user: 20,
+            max_concurrent: 64,
+            timeout_ms: 10_000,
+            allow_loopback: false,
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! An event as profiles and models read it.
+
+use serde::Serialize;
+
+use super::kind::EventKind;
+use crate::base::{ItemId, Timestamp, UserId};
+
+/// An event as stored, with dense ids: what profiles and models are computed from.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Event {
+    /// When.
+    pub occurred_at: Timestamp,
+    /// Who; `None` for an anonymous basket.
+    pub user: Option<UserId>,
+    /// About what.
+    pub item: Option<ItemId>,
+    /// What was done.
+    pub kind: EventKind,
+    /// `view`: how long, in milliseconds.
+    pub dwell_ms: Option<u32>,
+    /// Units, > 0.
+    pub quantity: f32,
+    /// Money of a purchase or return; stars of a rating.
+    pub value: Option<f64>,
+    /// Basket or session.
+    pub basket: Option<i64>,
+}

@@ -1,0 +1,142 @@
+//! What can go wrong between us and PostgreSQL, told without secrets.
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+
+/// An error of the store. Its text holds no password and no row's values.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No connection: server down, wrong password, every connection busy for too long.
+    #[error("no connection to PostgreSQL: {0}")]
+    Connect(String),
+    /// A statement failed.
+    #[error("PostgreSQL: {0}")]
+    Database(#[from] DieselError),
+    /// A migration can't run; the database is as it was before it.
+    #[error("migration {name} can't run and changed nothing: {reason}")]
+    Migration {
+        /// Which.
+        name: String,
+        /// PostgreSQL's words.
+        reason: String,
+    },
+    /// A stored row that this version can't read.
+    #[error("{table}: a row that this version can't read: {reason}")]
+    Unreadable {
+        /// Where.
+        table: &'static str,
+        /// What about it.
+        reason: String,
+    },
+    /// Another server decides on this database now.
+    #[error("another server has taken over this database: nothing that this one decides is stored any more")]
+    LeaseLost,
+    /// The task was cancelled or panicked: the server is stopping.
+    #[error("the database task ended early")]
+    Interrupted,
+}
+
+impl StoreError {
+    /// A failed connection; whatever of `url` libpq's message repeats is masked.
+    pub(crate) fn connect(url: &str, message: &str) -> Self {
+        Self::Connect(redact(url, message.trim()))
+    }
+
+    /// Worth trying again unchanged? True for lost connections, deadlocks, time limits and a server that restarts.
+    pub fn temporary(&self) -> bool {
+        match self {
+            Self::Connect(_) => true,
+            Self::Database(DieselError::DatabaseError(kind, information)) => match kind {
+                DatabaseErrorKind::SerializationFailure
+                | DatabaseErrorKind::ClosedConnection
+                | DatabaseErrorKind::UnableToSendCommand
+                | DatabaseErrorKind::ReadOnlyTransaction => true,
+                // diesel hides the SQLSTATE of these, so the message must do.
+                _ => [
+                    "deadlock",
+                    "timeout",
+                    "terminating connection",
+                    "starting up",
+                    "shutting down",
+                    "closed",
+                ]
+                .iter()
+                .any(|sign| information.message().contains(sign)),
+            },
+            Self::Database(DieselError::BrokenTransactionManager) => true,
+            Self::Database(_)
+            | Self::Migration { .. }
+            | Self::Unreadable { .. }
+            | Self::LeaseLost
+            | Self::Interrupted => false,
+        }
+    }
+
+    /// Is it an event whose month has no partition yet? PostgreSQL reports it as a check without a name.
+    pub(crate) fn is_missing_partition(&self) -> bool {
+        matches!(
+            self,
+            Self::Database(DieselError::DatabaseError(DatabaseErrorKind::CheckViolation, information))
+                if information.constraint_name().is_none() && information.table_name() == Some("events")
+        )
+    }
+}
+
+/// `message` with the password of `url`, and `url` itself, masked. libpq quotes parts of a URL it can't parse,
+/// so then nothing of the message is kept.
+fn redact(url: &str, message: &str) -> String {
+    if message.starts_with("invalid") || message.contains("URI") {
+        return "the database URL is not valid".into();
+    }
+    let mut message = message.replace(url, "…");
+    for secret in passwords(url) {
+        message = message.replace(&secret, "…");
+    }
+    message
+}
+
+/// Passwords in a connection URL or a `key=value` string.
+fn passwords(url: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Some((_, rest)) = url.split_once("://")
+        && let Some((authority, _)) = rest.rsplit_once('@')
+        && let Some((_, password)) = authority.split_once(':')
+    {
+        found.push(password.to_owned());
+    }
+    for piece in url.split("password=").skip(1) {
+        found.extend(piece.split(['&', ' ', '\'']).find(|word| !word.is_empty()).map(str::to_owned));
+    }
+    found.retain(|password| !password.is_empty());
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_never_shows() {
+        for url in [
+            "postgres://bob:hunter2@db:5432/shop",
+            "postgres://db/shop?user=bob&password=hunter2&sslmode=require",
+            "host=db user=bob password=hunter2 dbname=shop",
+            "host=db password='hunter2'",
+        ] {
+            let text = StoreError::connect(url, &format!("could not use {url}: hunter2 refused")).to_string();
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+        let text = StoreError::connect("x", "invalid port number: \"hunter2@db\" in URI").to_string();
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn lost_connections_and_deadlocks_are_worth_another_try() {
+        let error = |kind, message: &str| {
+            StoreError::Database(DieselError::DatabaseError(kind, Box::new(message.to_owned())))
+        };
+        assert!(error(DatabaseErrorKind::Unknown, "deadlock detected").temporary());
+        assert!(error(DatabaseErrorKind::ClosedConnection, "x").temporary());
+        assert!(StoreError::Connect("refused".into()).temporary());
+        assert!(!error(DatabaseErrorKind::UniqueViolation, "duplicate key").temporary());
+    }
+}

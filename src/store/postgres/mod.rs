@@ -1,0 +1,20 @@
+//! PostgreSQL itself: the pool and its sessions, migrations, statements as text, types and errors.
+
+mod background;
+pub(super) mod columns;
+pub(super) mod convert;
+pub(super) mod copy_out;
+mod error;
+mod migrations;
+mod pool;
+mod priority;
+mod session;
+pub(super) mod sql;
+mod writer;
+
+pub use error::StoreError;
+pub use migrations::MIGRATIONS;
+pub use pool::Store;
+pub use priority::{process_stands_back, thread_stands_back};
+pub use session::{in_transaction, without_time_limit};
+pub use writer::Writer;

@@ -1,0 +1,108 @@
+//! The pool of connections, and running work on one of them.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::r2d2::{ConnectionManager, CustomizeConnection, NopErrorHandler, Pool};
+use diesel::{Connection as _, PgConnection};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use super::error::StoreError;
+use super::session::SESSION_SETTINGS;
+
+/// How long a caller waits for a free connection.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A pool of connections to one database. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pool: Pool<ConnectionManager<PgConnection>>,
+    /// One permit a connection: waiting for one costs no thread.
+    permits: Arc<Semaphore>,
+    url: Arc<str>,
+    /// The number this process decides under, once it holds the lease.
+    holder: Arc<OnceLock<Uuid>>,
+}
+
+#[derive(Debug)]
+struct Session;
+
+impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Session {
+    fn on_acquire(&self, conn: &mut PgConnection) -> Result<(), diesel::r2d2::Error> {
+        conn.batch_execute(SESSION_SETTINGS).map_err(diesel::r2d2::Error::QueryError)
+    }
+}
+
+impl Store {
+    /// Opens `pool_size` (≥ 1) connections. Blocks for some milliseconds; an unreachable server or a wrong
+    /// password is an error at once. The error never shows the password.
+    pub fn connect(url: &str, pool_size: u32) -> Result<Self, StoreError> {
+        // The pool retries in silence until its time limit; a first connection of our own says why not.
+        PgConnection::establish(url).map_err(|error| StoreError::connect(url, &error.to_string()))?;
+        let pool_size = pool_size.max(1);
+        let pool = Pool::builder()
+            .max_size(pool_size)
+            .connection_timeout(CONNECTION_TIMEOUT)
+            .connection_customizer(Box::new(Session))
+            .error_handler(Box::new(NopErrorHandler))
+            .build(ConnectionManager::new(url))
+            .map_err(|error| StoreError::connect(url, &error.to_string()))?;
+        Ok(Self {
+            pool,
+            permits: Arc::new(Semaphore::new(pool_size as usize)),
+            url: url.into(),
+            holder: Arc::default(),
+        })
+    }
+
+    /// A session of one's own, outside the pool. Blocks.
+    pub(crate) fn connect_alone(&self) -> Result<PgConnection, StoreError> {
+        let mut conn = PgConnection::establish(&self.url)
+            .map_err(|error| StoreError::connect(&self.url, &error.to_string()))?;
+        conn.batch_execute(SESSION_SETTINGS)?;
+        Ok(conn)
+    }
+
+    /// Where the database is, with its password: not for logs.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The number this process decides under.
+    pub(crate) fn holder(&self) -> Option<Uuid> {
+        self.holder.get().copied()
+    }
+
+    /// Notes that this process has taken the lease.
+    pub(crate) fn note_holder(&self, holder: Uuid) {
+        let _ = self.holder.set(holder); // Once a process.
+    }
+
+    /// Runs `work` on a blocking thread with a connection of the pool; waits for one without holding a thread.
+    pub async fn run<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut PgConnection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| StoreError::Interrupted)?;
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || {
+            let result = store.run_blocking(work);
+            drop(permit);
+            result
+        })
+        .await
+        .map_err(|_| StoreError::Interrupted)?
+    }
+
+    /// Runs `work` on this thread; for threads of one's own, never inside an actor or a handler.
+    pub fn run_blocking<T>(
+        &self,
+        work: impl FnOnce(&mut PgConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut conn = self.pool.get().map_err(|error| StoreError::connect(&self.url, &error.to_string()))?;
+        work(&mut conn)
+    }
+}

@@ -1,0 +1,34 @@
+//! Settings of a session, and transactions.
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection as _, PgConnection};
+
+use super::error::StoreError;
+
+/// What every session starts with. The time limit ends a query that would hold a connection for ever; long work
+/// lifts it with [`without_time_limit`].
+pub(crate) const SESSION_SETTINGS: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
+     SET idle_in_transaction_session_timeout = '60s'; SET timezone = 'UTC'; SET application_name = 'tidings'; \
+     SET client_min_messages = warning";
+
+/// Runs `work` in one transaction: all of it is committed or none of it.
+pub fn in_transaction<T>(
+    conn: &mut PgConnection,
+    work: impl FnOnce(&mut PgConnection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    conn.transaction(work)
+}
+
+/// Runs `work` in a transaction without the session's time limit: training, import, index builds.
+pub fn without_time_limit<T>(
+    conn: &mut PgConnection,
+    work: impl FnOnce(&mut PgConnection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    conn.transaction(|conn| {
+        conn.batch_execute(
+            "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
+             SET LOCAL idle_in_transaction_session_timeout = 0",
+        )?;
+        work(conn)
+    })
+}

@@ -1,0 +1,125 @@
+//! Purchases and returns as attribution reads them, from `events` and `notifications`. Nothing is stored: the two tables say
+//! all of it, for connected and absent users alike, in whatever order events arrived.
+
+use std::collections::BTreeMap;
+
+use diesel::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_types::{
+    Array, BigInt, Double, Float, Integer, Nullable, SmallInt, Timestamptz, Uuid as SqlUuid,
+};
+use uuid::Uuid;
+
+use crate::base::{ItemId, Millis, NotificationId, Timestamp, UserId};
+use crate::event::EventKind;
+use crate::feedback::attribution::{self, Credit, Kept, Naming, Trade};
+use crate::store::postgres::StoreError;
+use crate::store::postgres::convert::{from_pg, to_pg};
+use crate::store::postgres::sql::sql;
+
+type TradeRow = (i32, i32, i16, PgTimestamp, f32, Option<f64>, Option<i64>);
+type NamingRow = (i32, Uuid, PgTimestamp, Vec<i32>);
+
+/// Purchases and returns since `since` of these users, each user's together.
+fn trades(
+    conn: &mut PgConnection,
+    users: Vec<i32>,
+    since: Timestamp,
+) -> Result<BTreeMap<i32, Vec<Trade>>, StoreError> {
+    let mut by_user: BTreeMap<i32, Vec<Trade>> = BTreeMap::new();
+    if users.is_empty() {
+        return Ok(by_user);
+    }
+    let rows = sql::<(Integer, Integer, SmallInt, Timestamptz, Float, Nullable<Double>, Nullable<BigInt>)>(
+        "SELECT user_id, item_id, kind, occurred_at, quantity, value, basket FROM events \
+         WHERE kind IN (5, 6) AND occurred_at >= ? AND user_id = ANY(?) AND item_id IS NOT NULL",
+    )
+    .bind::<Timestamptz, _>(to_pg(since))
+    .bind::<Array<Integer>, _>(users)
+    .load::<TradeRow>(conn)?;
+    for (user, item, kind, at, quantity, value, basket) in rows {
+        by_user.entry(user).or_default().push(Trade {
+            item: ItemId::from_sql(item),
+            at: from_pg(at),
+            is_return: kind == EventKind::Return.code(),
+            quantity: f64::from(quantity),
+            value,
+            basket,
+        });
+    }
+    Ok(by_user)
+}
+
+/// What these users bought since `since` and did not return, by user; users without a purchase are left out. One query.
+pub(super) fn kept(
+    conn: &mut PgConnection,
+    users: impl IntoIterator<Item = UserId>,
+    since: Timestamp,
+) -> Result<BTreeMap<UserId, Vec<Kept>>, StoreError> {
+    let users = users.into_iter().map(UserId::to_sql).collect();
+    let mut settled = BTreeMap::new();
+    for (user, trades) in trades(conn, users, since)? {
+        let mut kept = attribution::settle(&trades);
+        kept.retain(Kept::is_kept);
+        if !kept.is_empty() {
+            settled.insert(UserId::from_sql(user), kept);
+        }
+    }
+    Ok(settled)
+}
+
+/// Messages that named what was bought, within the window before it. A statement each for one user and for all: one for both
+/// would be planned for neither.
+macro_rules! naming {
+    ($whose:literal) => {
+        concat!(
+            "WITH bought AS MATERIALIZED (SELECT DISTINCT user_id, item_id, occurred_at FROM events \
+             WHERE kind = 5 AND occurred_at >= ? AND item_id IS NOT NULL AND ",
+            $whose,
+            "), \
+             named AS (SELECT DISTINCT n.notification_id FROM bought b JOIN notifications n ON n.user_id = b.user_id \
+             AND n.created_at <= b.occurred_at AND n.created_at >= b.occurred_at - make_interval(secs => ?) \
+             AND b.item_id = ANY(n.items) WHERE n.created_at >= ?) \
+             SELECT user_id, notification_id, created_at, items FROM named JOIN notifications USING (notification_id) \
+             ORDER BY user_id, stream_offset"
+        )
+    };
+}
+
+/// Credits of all messages created since `since`, or of those to one user. Two queries, over purchases since then and
+/// messages that named what was bought.
+pub fn credits(
+    conn: &mut PgConnection,
+    user: Option<UserId>,
+    since: Timestamp,
+    window: Millis,
+) -> Result<Vec<Credit>, StoreError> {
+    type Columns = (Integer, SqlUuid, Timestamptz, Array<Integer>);
+    let window_s = window.0 as f64 / 1_000.0;
+    let rows = match user {
+        Some(user) => sql::<Columns>(naming!("user_id = ?"))
+            .bind::<Timestamptz, _>(to_pg(since))
+            .bind::<Integer, _>(user.to_sql())
+            .bind::<Double, _>(window_s)
+            .bind::<Timestamptz, _>(to_pg(since))
+            .load::<NamingRow>(conn)?,
+        None => sql::<Columns>(naming!("user_id IS NOT NULL"))
+            .bind::<Timestamptz, _>(to_pg(since))
+            .bind::<Double, _>(window_s)
+            .bind::<Timestamptz, _>(to_pg(since))
+            .load::<NamingRow>(conn)?,
+    };
+    let mut messages: BTreeMap<i32, Vec<Naming>> = BTreeMap::new();
+    for (user, id, at, items) in rows {
+        messages.entry(user).or_default().push(Naming {
+            message: NotificationId(id),
+            at: from_pg(at),
+            items: items.into_iter().map(ItemId::from_sql).collect(),
+        });
+    }
+    let trades = trades(conn, messages.keys().copied().collect(), since)?;
+    let of_user = |(user, trades): (&i32, &Vec<Trade>)| {
+        attribution::credit(messages.get(user).map_or(&[][..], Vec::as_slice), trades, window)
+    };
+    Ok(trades.iter().flat_map(of_user).collect())
+}

@@ -1,0 +1,243 @@
+//! What users did under each arm of an experiment, and what its choices were: read from `decisions`, whose rows say which
+//! slice, arm and variant held.
+
+use std::collections::BTreeSet;
+
+use diesel::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_types::{
+    Array, BigInt, Bool, Double, Float, Integer, Jsonb, Nullable, SmallInt, Text, Timestamptz,
+    Uuid as SqlUuid,
+};
+
+use serde_json::Value;
+
+use super::conversions;
+use crate::base::{Millis, NotificationId, Timestamp, UserId};
+use crate::feedback::attribution::{self, Brought, Kept};
+use crate::feedback::lift::UserOutcome;
+use crate::store::postgres::StoreError;
+use crate::store::postgres::columns::column;
+use crate::store::postgres::convert::{from_pg, segment_from_sql, to_pg};
+use crate::store::postgres::sql::sql;
+
+/// Most users of one reading: some 100 MB while it is made.
+pub const MAX_USERS: i64 = 1_000_000;
+/// Most logged choices of one estimate.
+pub const MAX_CHOICES: i64 = 500_000;
+/// Most experiments listed.
+const MAX_EXPERIMENTS: i64 = 100;
+
+/// One user of an experiment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ArmUser {
+    /// Name of the arm, as last decided.
+    pub arm: String,
+    /// Segment as last decided, 0 = A.
+    pub segment: Option<u8>,
+    /// Since the user's first decision in it.
+    pub outcome: UserOutcome,
+    /// Bought within the attribution window of a message that named the item.
+    pub last_touch: bool,
+}
+
+type UserColumns = (i32, String, Option<i16>, PgTimestamp, i64, i64, bool, bool);
+
+/// A variant chosen by chance, and what came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VariantChoice {
+    /// Which trigger's template.
+    pub trigger: String,
+    /// What was chosen.
+    pub variant: String,
+    /// Segment at that moment, 0 = A.
+    pub segment: Option<u8>,
+    /// It was clicked.
+    pub clicked: bool,
+    /// Probability of the choice, in (0, 1].
+    pub propensity: f32,
+}
+
+/// Whether to send, decided by a coin, and what came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CoinDecision {
+    /// What set it off.
+    pub trigger: String,
+    /// Segment at that moment, 0 = A.
+    pub segment: Option<u8>,
+    /// The coin said send.
+    pub sent: bool,
+    /// Probability of what it said, in (0, 1].
+    pub propensity: f32,
+    /// The user bought something within the window after it, and did not return it.
+    pub bought: bool,
+}
+
+/// When anybody was first held out or given a random policy since `since`; `None` before that: the slices are not in force.
+pub fn slices_since(conn: &mut PgConnection, since: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    let moments = sql::<Nullable<Timestamptz>>(
+        "SELECT min(decided_at) FROM decisions WHERE decided_at >= ? AND slice <> 'ordinary'",
+    )
+    .bind::<Timestamptz, _>(to_pg(since))
+    .load::<Option<PgTimestamp>>(conn)?;
+    Ok(moments.into_iter().flatten().next().map(from_pg))
+}
+
+/// Names of the experiments that decisions since `since` were part of, with the arms seen, both in order; at most 100.
+pub fn names(conn: &mut PgConnection, since: Timestamp) -> Result<Vec<(String, Vec<String>)>, StoreError> {
+    let rows = sql::<(Text, Array<Text>)>(
+        "SELECT e.key, array_agg(DISTINCT e.value ORDER BY e.value) FROM decisions d, jsonb_each_text(d.arms) e \
+         WHERE d.decided_at >= ? AND d.arms <> '{}' GROUP BY 1 ORDER BY 1 LIMIT ?",
+    )
+    .bind::<Timestamptz, _>(to_pg(since))
+    .bind::<BigInt, _>(MAX_EXPERIMENTS)
+    .load::<(String, Vec<String>)>(conn)?;
+    Ok(rows)
+}
+
+/// When the shares of held-out and random users became what they are; `None` if they always were. `shares` says those of a
+/// stored policy, `None` for the configured one.
+pub fn slices_changed_at(
+    conn: &mut PgConnection,
+    shares: impl Fn(Option<&Value>) -> (f64, f64),
+) -> Result<Option<Timestamp>, StoreError> {
+    let rows = sql::<(Text, Jsonb, Timestamptz)>(
+        "SELECT state, body, changed_at FROM definitions WHERE kind = 'policy' AND state <> 'draft' ORDER BY version DESC",
+    )
+    .load::<(String, Value, PgTimestamp)>(conn)?;
+    let of = |row: &(String, Value, PgTimestamp)| shares(Some(&row.1).filter(|_| row.0 == "active"));
+    let configured = shares(None);
+    let current = rows.first().map_or(configured, of);
+    let same = rows.iter().take_while(|row| of(row) == current).count();
+    let is_original = same == rows.len() && configured == current;
+    Ok(rows.get(same.wrapping_sub(1)).filter(|_| !is_original).map(|row| from_pg(row.2)))
+}
+
+/// Every user with a decision since `since`, at most [`MAX_USERS`]: by slice, or by the arm of the named experiment.
+/// What a user bought and did not return, and whom a user left, counts from that user's first decision on. Robots are left
+/// out. `window` is that of [`ArmUser::last_touch`].
+pub fn users(
+    conn: &mut PgConnection,
+    experiment: Option<&str>,
+    since: Timestamp,
+    window: Millis,
+) -> Result<Vec<ArmUser>, StoreError> {
+    let credits = conversions::credits(conn, None, since, window)?;
+    let brought: Vec<(NotificationId, Brought)> = attribution::by_message(&credits).into_iter().collect();
+    let rows = sql::<(Integer, Text, Nullable<SmallInt>, Timestamptz, BigInt, BigInt, Bool, Bool)>(
+        "WITH asked AS (SELECT ?::timestamptz AS since, ?::text AS experiment), \
+         brought AS (SELECT * FROM unnest(?, ?) AS b (notification_id, kept)), \
+         decided AS (SELECT user_id, decided_at, segment, \
+         CASE WHEN experiment IS NULL THEN slice ELSE arms->>experiment END AS arm \
+         FROM asked, decisions WHERE decided_at >= since), \
+         seen AS (SELECT user_id, min(decided_at) AS first, (array_agg(arm ORDER BY decided_at DESC))[1] AS arm, \
+         (array_agg(segment ORDER BY decided_at DESC))[1] AS segment \
+         FROM decided JOIN users u USING (user_id) WHERE arm IS NOT NULL AND NOT u.is_robot \
+         GROUP BY 1 ORDER BY 1 LIMIT ?), \
+         came AS (SELECT f.notification_id, bool_or(outcome = 2) AS clicked, \
+         bool_or(outcome = 4 AND f.occurred_at >= n.created_at) AS converted, \
+         bool_or(outcome = 5) AS muted FROM feedback f JOIN notifications n USING (notification_id), asked \
+         WHERE n.created_at >= since GROUP BY 1), \
+         told AS (SELECT n.user_id, count(*) FILTER (WHERE a.up_to >= n.stream_offset OR c.notification_id IS NOT NULL \
+         OR b.notification_id IS NOT NULL) AS delivered, \
+         count(*) FILTER (WHERE c.clicked) AS clicked, coalesce(bool_or(coalesce(b.kept, c.converted)), false) AS converted, \
+         coalesce(bool_or(c.muted), false) AS muted \
+         FROM asked CROSS JOIN notifications n LEFT JOIN acknowledgements a ON a.user_id = n.user_id \
+         LEFT JOIN came c USING (notification_id) LEFT JOIN brought b USING (notification_id) \
+         WHERE n.created_at >= since GROUP BY 1) \
+         SELECT s.user_id, s.arm, s.segment, s.first, coalesce(t.delivered, 0), coalesce(t.clicked, 0), coalesce(t.muted, false) \
+         OR EXISTS (SELECT FROM consents c WHERE c.user_id = s.user_id AND c.purpose = 'marketing' AND NOT c.granted \
+         AND c.recorded_at >= s.first) \
+         OR EXISTS (SELECT FROM opt_outs o WHERE o.user_id = s.user_id AND o.opted_out_at >= s.first), coalesce(t.converted, false) \
+         FROM seen s LEFT JOIN told t USING (user_id)",
+    )
+    .bind::<Timestamptz, _>(to_pg(since))
+    .bind::<Nullable<Text>, _>(experiment)
+    .bind::<Array<SqlUuid>, _>(column(&brought, |(id, _)| id.0))
+    .bind::<Array<Bool>, _>(column(&brought, |(_, brought)| brought.first.is_some()))
+    .bind::<BigInt, _>(MAX_USERS)
+    .load::<UserColumns>(conn)?;
+    let bought = conversions::kept(conn, rows.iter().map(|row| UserId::from_sql(row.0)), since)?;
+    let user = |(id, arm, segment, first, delivered, clicked, opted_out, last_touch): UserColumns| {
+        let first = from_pg(first);
+        let bought = bought.get(&UserId::from_sql(id)).map_or(&[][..], Vec::as_slice);
+        let counted = || bought.iter().filter(|kept| kept.trade.at >= first);
+        ArmUser {
+            arm,
+            segment: segment_from_sql(segment),
+            outcome: UserOutcome {
+                delivered: u32::try_from(delivered).unwrap_or(u32::MAX),
+                clicked: u32::try_from(clicked).unwrap_or(u32::MAX),
+                converted: counted().next().is_some(),
+                revenue: counted().map(Kept::value).sum(),
+                opted_out,
+            },
+            last_touch,
+        }
+    };
+    Ok(rows.into_iter().map(user).collect())
+}
+
+/// Messages confirmed as delivered since `since` whose words were drawn among variants, by the bandit or evenly, the newest
+/// [`MAX_CHOICES`]. The propensity is the wording's own: whether and when it was sent is not what is judged.
+pub fn variant_choices(conn: &mut PgConnection, since: Timestamp) -> Result<Vec<VariantChoice>, StoreError> {
+    let rows = sql::<(Text, Text, Nullable<SmallInt>, Bool, Float)>(
+        "SELECT d.trigger, coalesce(d.variant, d.alternatives[1]), d.segment, \
+         EXISTS (SELECT FROM feedback f WHERE f.notification_id = n.notification_id AND f.outcome = 2), d.variant_propensity \
+         FROM decisions d JOIN notifications n USING (notification_id) \
+         WHERE d.decided_at >= ? AND d.outcome = 'send' AND d.variant_propensity < 1 \
+         AND (EXISTS (SELECT FROM acknowledgements a WHERE a.user_id = n.user_id AND a.up_to >= n.stream_offset) \
+         OR EXISTS (SELECT FROM feedback f WHERE f.notification_id = n.notification_id)) \
+         ORDER BY d.decided_at DESC LIMIT ?",
+    )
+    .bind::<Timestamptz, _>(to_pg(since))
+    .bind::<BigInt, _>(MAX_CHOICES)
+    .load::<(String, String, Option<i16>, bool, f32)>(conn)?;
+    let choice = |(trigger, variant, segment, clicked, propensity)| VariantChoice {
+        trigger,
+        variant,
+        segment: segment_from_sql(segment),
+        clicked,
+        propensity,
+    };
+    Ok(rows.into_iter().map(choice).collect())
+}
+
+/// Decisions of the random slice that a coin made since `since` and whose `window` is over, the newest [`MAX_CHOICES`]; of each
+/// user the first in every span of one window, so that a purchase is seldom counted twice. Robots are left out.
+pub fn coin_decisions(
+    conn: &mut PgConnection,
+    since: Timestamp,
+    window: Millis,
+    now: Timestamp,
+) -> Result<Vec<CoinDecision>, StoreError> {
+    let window_s = window.0 as f64 / 1_000.0;
+    let rows = sql::<(Integer, Timestamptz, Text, Nullable<SmallInt>, Bool, Float)>(
+        "WITH asked AS (SELECT ?::timestamptz AS since, ?::timestamptz AS over, make_interval(secs => ?) AS span), \
+         first AS (SELECT DISTINCT ON (d.user_id, date_bin(span, d.decided_at, since)) d.* \
+         FROM asked, decisions d JOIN users u USING (user_id) \
+         WHERE d.decided_at >= since AND d.decided_at <= over - span AND d.slice = 'random' AND NOT u.is_robot \
+         AND d.propensity < 1 AND d.steps @> '[{\"step\": \"experiment\"}]' \
+         ORDER BY d.user_id, date_bin(span, d.decided_at, since), d.decided_at) \
+         SELECT user_id, decided_at, trigger, segment, outcome <> 'drop', propensity FROM first ORDER BY decided_at DESC LIMIT ?",
+    )
+    .bind::<Timestamptz, _>(to_pg(since))
+    .bind::<Timestamptz, _>(to_pg(now))
+    .bind::<Double, _>(window_s)
+    .bind::<BigInt, _>(MAX_CHOICES)
+    .load::<(i32, PgTimestamp, String, Option<i16>, bool, f32)>(conn)?;
+    let users: BTreeSet<UserId> = rows.iter().map(|row| UserId::from_sql(row.0)).collect();
+    let bought = conversions::kept(conn, users, since)?;
+    let decision = |(user, at, trigger, segment, sent, propensity)| {
+        let at = from_pg(at);
+        let within = |kept: &Kept| kept.trade.at > at && kept.trade.at <= at + window;
+        CoinDecision {
+            trigger,
+            segment: segment_from_sql(segment),
+            sent,
+            propensity,
+            bought: bought.get(&UserId::from_sql(user)).is_some_and(|kept| kept.iter().any(within)),
+        }
+    };
+    Ok(rows.into_iter().map(decision).collect())
+}

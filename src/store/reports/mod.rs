@@ -1,0 +1,8 @@
+//! Readings over several tables, for pages and for training: what came of messages, arms of experiments, one user's story.
+
+pub mod conversions;
+pub mod experiments;
+pub mod limits;
+pub mod outcomes;
+pub mod propensity;
+pub mod timeline;

@@ -1,0 +1,268 @@
+//! Outcomes of messages by any property of theirs: one pass over `notifications`, their feedback and their decisions, with the
+//! purchases credited to them ([`conversions`]). A client's own report of a conversion counts where no purchase is known.
+
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Bool, Double, Text, Timestamptz, Uuid as SqlUuid};
+use serde::Serialize;
+
+use super::conversions;
+use crate::base::{Millis, NotificationId, Timestamp};
+use crate::feedback::attribution::{self, Brought};
+use crate::feedback::outcomes::{OutcomeCounts, Share};
+use crate::store::postgres::StoreError;
+use crate::store::postgres::columns::column;
+use crate::store::postgres::convert::to_pg;
+use crate::store::postgres::sql::sql;
+
+/// What messages are grouped by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupBy {
+    /// recommendation, announcement, …
+    Kind,
+    /// What set it off, with the variant of its template: `["view", "a"]`.
+    TriggerVariant,
+    /// What set it off.
+    Trigger,
+    /// The user's segment when it was sent, 0 = A.
+    Segment,
+    /// Weekday (1 = Monday) and hour: `["1", "0"]`.
+    WeekdayHour,
+    /// Model that chose the items.
+    Model,
+    /// Version of the policy; 0 = the configuration.
+    Policy,
+    /// socket, push or inbox.
+    Channel,
+}
+
+/// One group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutcomeGroup {
+    /// The value, in one part or two; empty text where there is none.
+    pub key: (String, String),
+    /// Of this group.
+    pub counts: OutcomeCounts,
+}
+
+/// Most groups of one answer.
+const MAX_GROUPS: i64 = 1_000;
+
+type Row = (String, String, i64, i64, i64, i64, i64, i64, i64, i64, f64, i64, i64);
+
+/// The statement for a key in two parts. An opt-out is of the last message before it, up to 30 days back; it happened when the
+/// ledger of consents or `opt_outs` says, the first time it was said.
+macro_rules! grouped_by {
+    ($first:literal, $second:literal) => {
+        grouped_by!($first, $second, "1, 2")
+    };
+    ($first:literal, $second:literal, $group:literal) => {
+        concat!(
+            "WITH asked AS (SELECT ?::timestamptz AS since, ?::text AS zone), \
+             brought AS (SELECT * FROM unnest(?, ?, ?) AS b (notification_id, kept, revenue)), \
+             came AS (SELECT f.notification_id, bool_or(outcome = 1) AS displayed, bool_or(outcome = 2) AS clicked, \
+             bool_or(outcome = 3) AS dismissed, bool_or(outcome = 4 AND f.occurred_at >= n.created_at) AS converted, \
+             sum(value) FILTER (WHERE outcome = 4 AND f.occurred_at >= n.created_at) AS revenue, bool_or(outcome = 5) AS muted, bool_or(outcome = 6) AS liked, bool_or(outcome = 7) AS disliked \
+             FROM feedback f JOIN notifications n USING (notification_id), asked WHERE n.created_at >= since GROUP BY 1), \
+             gone AS (SELECT user_id, min(at) AS at FROM (SELECT said.user_id, recorded_at AS at FROM consents said, asked \
+             WHERE purpose = 'marketing' AND NOT granted AND recorded_at >= since AND (SELECT p.granted FROM consents p \
+             WHERE p.user_id = said.user_id AND p.purpose = said.purpose AND p.consent_id < said.consent_id \
+             ORDER BY p.consent_id DESC LIMIT 1) IS NOT FALSE \
+             UNION ALL SELECT user_id, opted_out_at FROM opt_outs, asked WHERE opted_out_at >= since) left_at GROUP BY 1), \
+             last AS (SELECT m.notification_id FROM gone CROSS JOIN LATERAL (SELECT notification_id FROM notifications n \
+             WHERE n.user_id = gone.user_id AND n.created_at BETWEEN gone.at - interval '30 days' AND gone.at \
+             ORDER BY stream_offset DESC LIMIT 1) m), \
+             ways AS (SELECT DISTINCT ON (notification_id) notification_id, policy_version, \
+             coalesce(variant, alternatives[1]) AS variant FROM decisions, asked \
+             WHERE notification_id IS NOT NULL AND decided_at >= since - interval '1 day' ORDER BY notification_id) \
+             SELECT ", $first, ", ", $second, ", count(*), \
+             count(*) FILTER (WHERE a.up_to >= n.stream_offset OR c.notification_id IS NOT NULL OR b.notification_id IS NOT NULL), \
+             count(*) FILTER (WHERE c.displayed), count(*) FILTER (WHERE c.clicked), \
+             count(*) FILTER (WHERE c.dismissed), count(*) FILTER (WHERE c.liked), count(*) FILTER (WHERE c.disliked), \
+             count(*) FILTER (WHERE coalesce(b.kept, c.converted)), coalesce(sum(coalesce(b.revenue, c.revenue)), 0)::float8, \
+             count(*) FILTER (WHERE c.muted), count(l.notification_id) \
+             FROM asked CROSS JOIN notifications n LEFT JOIN acknowledgements a ON a.user_id = n.user_id \
+             LEFT JOIN came c USING (notification_id) LEFT JOIN brought b USING (notification_id) \
+             LEFT JOIN last l USING (notification_id) LEFT JOIN ways w USING (notification_id) \
+             WHERE n.created_at >= since GROUP BY ", $group, " ORDER BY 3 DESC, 1, 2 LIMIT ?"
+        )
+    };
+}
+
+/// Outcomes of the messages created since `since`, the largest group first; at most 1,000 groups. Hours and weekdays are
+/// those of `zone` (IANA name); purchases count up to `window` after the message.
+pub fn by(
+    conn: &mut PgConnection,
+    group: GroupBy,
+    since: Timestamp,
+    zone: &str,
+    window: Millis,
+) -> Result<Vec<OutcomeGroup>, StoreError> {
+    let text = match group {
+        GroupBy::Kind => grouped_by!("n.kind", "''"),
+        GroupBy::Trigger => grouped_by!("n.trigger", "''"),
+        GroupBy::TriggerVariant => grouped_by!("n.trigger", "coalesce(w.variant, '')"),
+        GroupBy::Segment => grouped_by!("coalesce(n.segment::text, '')", "''"),
+        GroupBy::WeekdayHour => grouped_by!(
+            "extract(isodow FROM n.created_at AT TIME ZONE zone)::text",
+            "extract(hour FROM n.created_at AT TIME ZONE zone)::text"
+        ),
+        GroupBy::Model => grouped_by!("n.model_version::text", "''"),
+        GroupBy::Policy => grouped_by!("coalesce(w.policy_version::text, '')", "''"),
+        GroupBy::Channel => {
+            grouped_by!("(ARRAY['socket', 'push', 'inbox'])[n.channel + 1]", "''")
+        }
+    };
+    groups(conn, text, since, zone, window)
+}
+
+fn groups(
+    conn: &mut PgConnection,
+    text: &'static str,
+    since: Timestamp,
+    zone: &str,
+    window: Millis,
+) -> Result<Vec<OutcomeGroup>, StoreError> {
+    let credits = conversions::credits(conn, None, since, window)?;
+    let brought: Vec<(NotificationId, Brought)> = attribution::by_message(&credits).into_iter().collect();
+    let rows = sql::<(
+        Text,
+        Text,
+        BigInt,
+        BigInt,
+        BigInt,
+        BigInt,
+        BigInt,
+        BigInt,
+        BigInt,
+        BigInt,
+        Double,
+        BigInt,
+        BigInt,
+    )>(text)
+    .bind::<Timestamptz, _>(to_pg(since))
+    .bind::<Text, _>(zone)
+    .bind::<Array<SqlUuid>, _>(column(&brought, |(id, _)| id.0))
+    .bind::<Array<Bool>, _>(column(&brought, |(_, brought)| brought.first.is_some()))
+    .bind::<Array<Double>, _>(column(&brought, |(_, brought)| brought.revenue))
+    .bind::<BigInt, _>(MAX_GROUPS)
+    .load::<Row>(conn)?;
+    Ok(rows.into_iter().map(group_of).collect())
+}
+
+/// Counts of messages, and the two shares that matter.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Rates {
+    /// As counted.
+    #[serde(flatten)]
+    pub counts: OutcomeCounts,
+    /// Clicked of delivered, 0…1; `None` while nothing was delivered.
+    pub click_through_rate: Option<f64>,
+    /// Converted of delivered, 0…1; `None` while nothing was delivered.
+    pub conversion_rate: Option<f64>,
+}
+
+impl Rates {
+    fn of(counts: OutcomeCounts) -> Self {
+        let shares = counts.shares();
+        let value = |share: Option<Share>| share.map(|share| share.value);
+        Self {
+            counts,
+            click_through_rate: value(shares.click_through),
+            conversion_rate: value(shares.conversion),
+        }
+    }
+}
+
+/// [`Rates`] of one group.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NamedRates {
+    /// The kind, trigger, model version or segment letter; "none" without one.
+    pub name: String,
+    /// Of this group.
+    #[serde(flatten)]
+    pub rates: Rates,
+}
+
+/// Rates over all and by group; groups with the most messages first, then by name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct FeedbackRates {
+    /// Over all.
+    pub overall: Rates,
+    /// By kind of message.
+    pub by_kind: Vec<NamedRates>,
+    /// By what set it off.
+    pub by_trigger: Vec<NamedRates>,
+    /// By model version.
+    pub by_model: Vec<NamedRates>,
+    /// By the user's segment when it was sent.
+    pub by_segment: Vec<NamedRates>,
+}
+
+/// Rates of the messages created since `since`, with purchases up to `window` after each. One pass over them; empty groups are
+/// left out, and beyond 1,000 the smallest.
+pub fn rates(conn: &mut PgConnection, since: Timestamp, window: Millis) -> Result<FeedbackRates, StoreError> {
+    // grouping() has a bit for each column that is not grouped by, the last column lowest.
+    let text = grouped_by!(
+        "CASE grouping(n.kind, n.trigger, n.model_version, n.segment) \
+         WHEN 7 THEN 'kind' WHEN 11 THEN 'trigger' WHEN 13 THEN 'model' WHEN 14 THEN 'segment' ELSE 'overall' END",
+        "coalesce(n.kind, n.trigger, n.model_version::text, n.segment::text, '')",
+        "GROUPING SETS ((), (n.kind), (n.trigger), (n.model_version), (n.segment))"
+    );
+    let mut result = FeedbackRates::default();
+    for OutcomeGroup { key: (of, value), counts } in groups(conn, text, since, "UTC", window)? {
+        let rates = Rates::of(counts);
+        let (group, name) = match of.as_str() {
+            "kind" => (&mut result.by_kind, Some(value)),
+            "trigger" => (&mut result.by_trigger, Some(value)),
+            "model" => (&mut result.by_model, Some(value).filter(|version| version != "0")),
+            "segment" => (&mut result.by_segment, value.parse().ok().map(segment_name)),
+            _ => {
+                result.overall = rates;
+                continue;
+            }
+        };
+        group.push(NamedRates { name: name.unwrap_or_else(|| "none".into()), rates });
+    }
+    for group in [&mut result.by_kind, &mut result.by_trigger, &mut result.by_model, &mut result.by_segment] {
+        group.sort_by(|a, b| b.rates.counts.sent.cmp(&a.rates.counts.sent).then_with(|| a.name.cmp(&b.name)));
+    }
+    Ok(result)
+}
+
+/// 0 = A.
+fn segment_name(segment: u8) -> String {
+    char::from(b'A'.saturating_add(segment)).to_string()
+}
+
+fn group_of(row: Row) -> OutcomeGroup {
+    let (
+        first,
+        second,
+        sent,
+        delivered,
+        displayed,
+        clicked,
+        dismissed,
+        liked,
+        disliked,
+        converted,
+        revenue,
+        muted,
+        gone,
+    ) = row;
+    let count = |number: i64| u64::try_from(number).unwrap_or(0);
+    let counts = OutcomeCounts {
+        sent: count(sent),
+        delivered: count(delivered),
+        displayed: count(displayed),
+        clicked: count(clicked),
+        dismissed: count(dismissed),
+        liked: count(liked),
+        disliked: count(disliked),
+        converted: count(converted),
+        revenue,
+        muted: count(muted),
+        unsubscribed: count(gone),
+    };
+    OutcomeGroup { key: (first, second), counts }
+}

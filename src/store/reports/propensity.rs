@@ -1,0 +1,86 @@
+//! Messages sent, with the numbers they were decided by and what came of them: what propensities are learned from.
+
+use diesel::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Float, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use uuid::Uuid;
+
+use super::conversions;
+use crate::base::{Millis, NotificationId, Timestamp};
+use crate::feedback::attribution;
+use crate::response::PerResponse;
+use crate::store::postgres::convert::{from_pg, segment_from_sql, to_pg};
+use crate::store::postgres::sql::sql;
+use crate::store::postgres::{StoreError, without_time_limit};
+
+pub use crate::response::Message;
+
+type Columns = (
+    Nullable<SqlUuid>,
+    Timestamptz,
+    Text,
+    Text,
+    Nullable<SmallInt>,
+    Nullable<Array<Float>>,
+    Nullable<BigInt>,
+    Nullable<BigInt>,
+    Nullable<BigInt>,
+);
+type Row = (
+    Option<Uuid>,
+    PgTimestamp,
+    String,
+    String,
+    Option<i16>,
+    Option<Vec<f32>>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+);
+
+/// The latest messages decided since `since`, at most `limit`, in order of time; robots' are left out. Purchases are
+/// those credited to them within `window`.
+pub fn messages(
+    conn: &mut PgConnection,
+    since: Timestamp,
+    limit: i64,
+    window: Millis,
+) -> Result<Vec<Message>, StoreError> {
+    let (mut rows, credits) = without_time_limit(conn, |conn| {
+        let rows = sql::<Columns>(
+            "SELECT d.notification_id, d.decided_at, d.trigger, d.category, d.segment, d.features, f.clicked, f.purchased, f.muted \
+             FROM (SELECT * FROM decisions WHERE outcome = 'send' AND decided_at >= ? \
+             AND NOT EXISTS (SELECT FROM users u WHERE u.user_id = decisions.user_id AND u.is_robot) \
+             ORDER BY decided_at DESC, decision_id DESC LIMIT ?) d \
+             LEFT JOIN LATERAL (SELECT min(ms) FILTER (WHERE outcome = 2) AS clicked, \
+             min(ms) FILTER (WHERE outcome = 4 AND ms >= 0) AS purchased, min(ms) FILTER (WHERE outcome = 5) AS muted \
+             FROM (SELECT outcome, (extract(epoch FROM occurred_at - d.decided_at) * 1000)::bigint AS ms \
+             FROM feedback WHERE notification_id = d.notification_id) o) f ON true \
+             ORDER BY d.decided_at DESC, d.decision_id DESC",
+        )
+        .bind::<Timestamptz, _>(to_pg(since))
+        .bind::<BigInt, _>(limit.max(0))
+        .load::<Row>(conn)?;
+        Ok((rows, conversions::credits(conn, None, since, window)?))
+    })?;
+    rows.reverse();
+    let brought = attribution::by_message(&credits);
+    let delay = |ms: Option<i64>| ms.map(|ms| Millis(u64::try_from(ms).unwrap_or(0)));
+    let message = |(id, sent_at, trigger, category, segment, features, clicked, reported, muted): Row| {
+        let sent_at = from_pg(sent_at);
+        let bought = id.and_then(|id| brought.get(&NotificationId(id)));
+        let purchase = match bought {
+            Some(brought) => brought.first.map(|at| at.millis_since(sent_at)),
+            None => delay(reported),
+        };
+        Message {
+            sent_at,
+            trigger,
+            category,
+            segment: segment_from_sql(segment),
+            features: features.unwrap_or_default(),
+            after: PerResponse { click: delay(clicked), purchase, mute: delay(muted) },
+        }
+    };
+    Ok(rows.into_iter().map(message).collect())
+}

@@ -1,0 +1,264 @@
+//! What was decided about one user, sent to and answered by that user, by time.
+
+use std::collections::BTreeSet;
+
+use diesel::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_types::{
+    BigInt, Bool, Double, Float, Integer, Jsonb, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::conversions;
+use crate::base::{ItemId, Millis, Timestamp, UserId};
+use crate::feedback::FeedbackOutcome;
+use crate::feedback::attribution::Credit;
+use crate::store::postgres::StoreError;
+use crate::store::postgres::convert::{from_pg, to_pg};
+use crate::store::postgres::sql::sql;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moment {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// The policy decided.
+    Decision {
+        /// UUIDv7.
+        decision_id: Uuid,
+        /// What set it off.
+        trigger: String,
+        /// Category of the candidate.
+        category: String,
+        /// send, defer, digest, inbox_only or drop.
+        outcome: String,
+        /// Array of {step, verdict, reason, text}.
+        steps: Value,
+        /// In (0, 1].
+        propensity: f32,
+        /// ordinary, holdout or random.
+        slice: String,
+        /// Of the template.
+        variant: Option<String>,
+        /// Put off until when.
+        until: Option<Timestamp>,
+        /// The message, when sent.
+        notification_id: Option<Uuid>,
+    },
+    /// A message entered the stream.
+    Message {
+        /// UUIDv7.
+        notification_id: Uuid,
+        /// recommendation, announcement, …
+        kind: String,
+        /// What caps and mutes go by.
+        category: String,
+        /// As sent.
+        title: Option<String>,
+        /// 0 socket, 1 push, 2 inbox.
+        channel: i16,
+        /// Confirmed by a client.
+        delivered: bool,
+        /// Opened in the inbox.
+        read: bool,
+        /// Why it was taken back.
+        withdrawn: Option<String>,
+    },
+    /// The user answered.
+    Feedback {
+        /// Which message.
+        notification_id: Uuid,
+        /// How.
+        outcome: FeedbackOutcome,
+        /// The item clicked or bought.
+        item: Option<ItemId>,
+        /// Converted: money for what was not returned.
+        value: Option<f64>,
+    },
+}
+
+/// What happened before `before`, newest first: `limit` entries, and what else happened in the last one's instant, so
+/// that no page cuts through it. Purchases are credited to messages up to `window` before them.
+pub fn of(
+    conn: &mut PgConnection,
+    user: UserId,
+    before: Timestamp,
+    limit: usize,
+    window: Millis,
+) -> Result<Vec<Moment>, StoreError> {
+    let most = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut moments = decisions(conn, user, before, most)?;
+    moments.extend(messages(conn, user, before, most)?);
+    let credits = conversions::credits(conn, Some(user), Timestamp(0), window)?;
+    let credited: BTreeSet<Uuid> = credits.iter().map(|credit| credit.message.0).collect();
+    let mut reported = feedback(conn, user, before, most)?;
+    // Purchases on record say more than a client's own word.
+    reported.retain(|moment| !moment.what.is_conversion_of(&credited));
+    moments.extend(reported);
+    moments.extend(purchases(&credits, before, limit));
+    // Of one instant: the answer above the message, the message above the decision.
+    moments.sort_by_key(|moment| (std::cmp::Reverse(moment.at), moment.what.rank()));
+    let last = limit.checked_sub(1).and_then(|last| moments.get(last)).map(|moment| moment.at);
+    moments.retain(|moment| last.is_none_or(|last| moment.at >= last));
+    Ok(moments)
+}
+
+impl What {
+    fn is_conversion_of(&self, messages: &BTreeSet<Uuid>) -> bool {
+        matches!(self, Self::Feedback { notification_id, outcome: FeedbackOutcome::Converted, .. }
+            if messages.contains(notification_id))
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Feedback { .. } => 0,
+            Self::Message { .. } => 1,
+            Self::Decision { .. } => 2,
+        }
+    }
+}
+
+type DecisionColumns = (
+    PgTimestamp,
+    Uuid,
+    String,
+    String,
+    String,
+    Value,
+    f32,
+    String,
+    Option<String>,
+    Option<PgTimestamp>,
+    Option<Uuid>,
+);
+
+fn decisions(
+    conn: &mut PgConnection,
+    user: UserId,
+    before: Timestamp,
+    most: i64,
+) -> Result<Vec<Moment>, StoreError> {
+    let rows = sql::<(
+        Timestamptz,
+        SqlUuid,
+        Text,
+        Text,
+        Text,
+        Jsonb,
+        Float,
+        Text,
+        Nullable<Text>,
+        Nullable<Timestamptz>,
+        Nullable<SqlUuid>,
+    )>(
+        "SELECT decided_at, decision_id, trigger, category, outcome, steps, propensity, slice, \
+         coalesce(variant, alternatives[1]), until, notification_id FROM decisions \
+         WHERE user_id = ? AND decided_at < ? ORDER BY decided_at DESC FETCH FIRST (?) ROWS WITH TIES",
+    )
+    .bind::<Integer, _>(user.to_sql())
+    .bind::<Timestamptz, _>(to_pg(before))
+    .bind::<BigInt, _>(most)
+    .load::<DecisionColumns>(conn)?;
+    let moment = |row: DecisionColumns| {
+        let (at, decision_id, trigger, category, outcome, steps, propensity, slice, variant, until, message) =
+            row;
+        let until = until.map(from_pg);
+        let notification_id = message;
+        Moment {
+            at: from_pg(at),
+            what: What::Decision {
+                decision_id,
+                trigger,
+                category,
+                outcome,
+                steps,
+                propensity,
+                slice,
+                variant,
+                until,
+                notification_id,
+            },
+        }
+    };
+    Ok(rows.into_iter().map(moment).collect())
+}
+
+type MessageColumns = (PgTimestamp, Uuid, String, String, Option<String>, i16, bool, bool, Option<String>);
+
+fn messages(
+    conn: &mut PgConnection,
+    user: UserId,
+    before: Timestamp,
+    most: i64,
+) -> Result<Vec<Moment>, StoreError> {
+    let rows =
+        sql::<(Timestamptz, SqlUuid, Text, Text, Nullable<Text>, SmallInt, Bool, Bool, Nullable<Text>)>(
+            "SELECT created_at, notification_id, kind, category, frame::jsonb->>'title', channel, \
+         stream_offset <= coalesce(up_to, 0), read_at IS NOT NULL, withdrawn_reason \
+         FROM notifications LEFT JOIN acknowledgements USING (user_id) WHERE user_id = ? AND created_at < ? ORDER BY created_at DESC FETCH FIRST (?) ROWS WITH TIES",
+        )
+        .bind::<Integer, _>(user.to_sql())
+        .bind::<Timestamptz, _>(to_pg(before))
+        .bind::<BigInt, _>(most)
+        .load::<MessageColumns>(conn)?;
+    let moment = |(at, notification_id, kind, category, title, channel, delivered, read, withdrawn)| Moment {
+        at: from_pg(at),
+        what: What::Message { notification_id, kind, category, title, channel, delivered, read, withdrawn },
+    };
+    Ok(rows.into_iter().map(moment).collect())
+}
+
+fn feedback(
+    conn: &mut PgConnection,
+    user: UserId,
+    before: Timestamp,
+    most: i64,
+) -> Result<Vec<Moment>, StoreError> {
+    let rows = sql::<(Timestamptz, SqlUuid, SmallInt, Nullable<Integer>, Nullable<Double>)>(
+        "SELECT occurred_at, notification_id, outcome, item_id, value FROM feedback \
+         WHERE user_id = ? AND occurred_at < ? AND (outcome <> 4 OR EXISTS (SELECT FROM notifications n \
+         WHERE n.notification_id = feedback.notification_id AND n.created_at <= feedback.occurred_at)) \
+         ORDER BY occurred_at DESC FETCH FIRST (?) ROWS WITH TIES",
+    )
+    .bind::<Integer, _>(user.to_sql())
+    .bind::<Timestamptz, _>(to_pg(before))
+    .bind::<BigInt, _>(most)
+    .load::<(PgTimestamp, Uuid, i16, Option<i32>, Option<f64>)>(conn)?;
+    let moment =
+        |(at, notification_id, code, item, value): (PgTimestamp, Uuid, i16, Option<i32>, Option<f64>)| {
+            let outcome = FeedbackOutcome::from_code(code)?;
+            let item = item.map(ItemId::from_sql);
+            Some(Moment { at: from_pg(at), what: What::Feedback { notification_id, outcome, item, value } })
+        };
+    Ok(rows.into_iter().filter_map(moment).collect())
+}
+
+/// Purchases credited to messages, but for what was returned: the latest `limit`, and what else happened in the last one's
+/// instant.
+fn purchases(credits: &[Credit], before: Timestamp, limit: usize) -> Vec<Moment> {
+    let mut moments: Vec<Moment> = credits
+        .iter()
+        .filter(|credit| credit.purchase.is_kept() && credit.purchase.trade.at < before)
+        .map(|credit| Moment {
+            at: credit.purchase.trade.at,
+            what: What::Feedback {
+                notification_id: credit.message.0,
+                outcome: FeedbackOutcome::Converted,
+                item: Some(credit.purchase.trade.item),
+                value: credit.purchase.trade.value.map(|_| credit.purchase.value()),
+            },
+        })
+        .collect();
+    moments.sort_by_key(|moment| std::cmp::Reverse(moment.at));
+    let last = limit.checked_sub(1).and_then(|last| moments.get(last)).map(|moment| moment.at);
+    moments.retain(|moment| last.is_none_or(|last| moment.at >= last));
+    moments
+}

@@ -1,0 +1,227 @@
+//! Group commit of events, table `events`: in one statement where all users and items are known, which is what a shop's day
+//! is made of; else names are made first, in a transaction.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use diesel::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_types::{
+    Array, BigInt, Bool, Double, Float, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
+};
+use uuid::Uuid;
+
+use super::external_ids::{Names, resolve_all};
+use crate::base::{ItemId, Timestamp, UserId};
+use crate::event::{Event, NewEvent};
+use crate::store::postgres::StoreError;
+use crate::store::postgres::columns::Batch;
+use crate::store::postgres::convert::to_pg;
+use crate::store::postgres::sql::sql;
+
+/// Batches up to this size are tried in one statement. In larger ones the same names come again and again, and looking
+/// each up once is worth its round trips.
+const SMALL: usize = 64;
+
+/// What became of one event of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Appended {
+    /// Committed, with its inner ids.
+    Stored(Event),
+    /// Its key is stored already, or came earlier in the batch.
+    Duplicate,
+}
+
+impl Appended {
+    /// The event, if it was stored now.
+    pub fn stored(&self) -> Option<Event> {
+        match self {
+            Self::Stored(event) => Some(*event),
+            Self::Duplicate => None,
+        }
+    }
+}
+
+/// Stores a batch in one transaction and says what became of each event, in input order. Makes users, items and
+/// partitions that are missing. On return everything `Stored` is durable; on an error nothing is. Any number of
+/// batches may run at once.
+pub fn append(conn: &mut PgConnection, batch: &[NewEvent]) -> Result<Vec<Appended>, StoreError> {
+    if batch.is_empty() {
+        return Ok(Vec::new());
+    }
+    let attempt = |conn: &mut PgConnection| match append_known(conn, batch)? {
+        Some(appended) => Ok(appended),
+        None => append_unknown(conn, batch),
+    };
+    match attempt(conn) {
+        // Asking PostgreSQL beforehand would cost every batch a round trip, and a memory of months in this process
+        // would be wrong after a restore.
+        Err(error) if error.is_missing_partition() => {
+            ensure_partitions(conn, batch.iter().map(|event| event.occurred_at))?;
+            attempt(conn)
+        }
+        result => result,
+    }
+}
+
+/// Makes the monthly partitions of these moments, unless they are there. Takes no lock that readers or writers of
+/// `events` would wait for.
+pub fn ensure_partitions(
+    conn: &mut PgConnection,
+    moments: impl IntoIterator<Item = Timestamp>,
+) -> Result<(), StoreError> {
+    // At most one call a day of data; the function itself knows months.
+    let days: BTreeSet<i64> =
+        moments.into_iter().map(|at| at.0.div_euclid(crate::base::time::DAY_MICROS)).collect();
+    let moments: Vec<PgTimestamp> = days
+        .into_iter()
+        .map(|day| to_pg(Timestamp(day.saturating_mul(crate::base::time::DAY_MICROS))))
+        .collect();
+    sql::<()>(
+        "SELECT ensure_event_partition(month) FROM (SELECT DISTINCT date_trunc('month', moment AT TIME ZONE 'UTC') \
+         AT TIME ZONE 'UTC' AS month FROM unnest(?) AS moment ORDER BY month) AS months",
+    )
+    .bind::<Array<Timestamptz>, _>(moments)
+    .execute(conn)?;
+    Ok(())
+}
+
+/// Of a small batch whose users and items all have inner ids, in one statement; `None`, and nothing is stored, for others.
+fn append_known(conn: &mut PgConnection, batch: &[NewEvent]) -> Result<Option<Vec<Appended>>, StoreError> {
+    let distinct: HashSet<Uuid> = batch.iter().map(|event| event.key.0).collect();
+    if batch.len() > SMALL || distinct.len() < batch.len() {
+        return Ok(None);
+    }
+    type Row = (bool, Option<Uuid>, Option<i32>, Option<i32>);
+    let columns = Batch::of(batch)
+        .column::<SqlUuid, _>("key", |event| event.key.0)
+        .column::<Bool, _>("once", |event| event.deduplicate)
+        .column::<Timestamptz, _>("at", |event| to_pg(event.occurred_at))
+        .column::<Nullable<Text>, _>("user_name", |event| event.user.as_ref().map(ToString::to_string))
+        .column::<Nullable<Text>, _>("item_name", |event| event.item.as_ref().map(ToString::to_string))
+        .column::<SmallInt, _>("kind", |event| event.kind.code())
+        .column::<Nullable<Integer>, _>("dwell_ms", dwell_to_sql)
+        .column::<Float, _>("quantity", |event| event.quantity)
+        .column::<Nullable<Double>, _>("value", |event| event.value)
+        .column::<Nullable<Text>, _>("currency", |event| event.currency.as_deref())
+        .column::<Nullable<BigInt>, _>("basket", |event| event.basket)
+        .column::<Nullable<Text>, _>("query", |event| event.query.as_deref());
+    let text = format!(
+        "WITH given AS MATERIALIZED (\
+         SELECT g.*, (SELECT user_id FROM users WHERE external_id = user_name), \
+         (SELECT item_id FROM items WHERE external_id = item_name) \
+         FROM {}), \
+         known AS MATERIALIZED (SELECT bool_and((user_name IS NULL OR user_id IS NOT NULL) \
+         AND (item_name IS NULL OR item_id IS NOT NULL)) AS all_of_them FROM given), \
+         fresh AS (INSERT INTO event_receipts (event_key) SELECT key FROM given, known WHERE once AND all_of_them \
+         ORDER BY key ON CONFLICT DO NOTHING RETURNING event_key), \
+         written AS (INSERT INTO events (event_key, occurred_at, user_id, item_id, kind, dwell_ms, quantity, value, \
+         currency, basket, query) SELECT key, at, user_id, item_id, kind, dwell_ms, quantity, value, currency, basket, query \
+         FROM given, known WHERE all_of_them AND (NOT once OR key IN (SELECT event_key FROM fresh)) \
+         ON CONFLICT DO NOTHING RETURNING event_key, user_id, item_id) \
+         SELECT all_of_them, event_key, user_id, item_id FROM known LEFT JOIN written ON true",
+        columns.unnest("g"),
+    );
+    let rows = sql::<(Bool, Nullable<SqlUuid>, Nullable<Integer>, Nullable<Integer>)>(text)
+        .binds(columns.into_binds())
+        .load::<Row>(conn)?;
+    if rows.first().is_none_or(|(all_known, ..)| !all_known) {
+        return Ok(None);
+    }
+    let written: HashMap<Uuid, (Option<i32>, Option<i32>)> =
+        rows.into_iter().filter_map(|(_, key, user, item)| Some((key?, (user, item)))).collect();
+    let appended = batch.iter().map(|event| match written.get(&event.key.0) {
+        Some((user, item)) => Appended::Stored(with_ids(event, *user, *item)),
+        None => Appended::Duplicate,
+    });
+    Ok(Some(appended.collect()))
+}
+
+/// What is stored of an event.
+fn with_ids(event: &NewEvent, user: Option<i32>, item: Option<i32>) -> Event {
+    Event {
+        occurred_at: event.occurred_at,
+        user: user.map(UserId::from_sql),
+        item: item.map(ItemId::from_sql),
+        kind: event.kind,
+        dwell_ms: event.dwell_ms,
+        quantity: event.quantity,
+        value: event.value,
+        basket: event.basket,
+    }
+}
+
+fn dwell_to_sql(event: &NewEvent) -> Option<i32> {
+    event.dwell_ms.map(|dwell| i32::try_from(dwell).unwrap_or(i32::MAX))
+}
+
+/// Of any batch, in one transaction; makes users and items that are missing.
+fn append_unknown(conn: &mut PgConnection, batch: &[NewEvent]) -> Result<Vec<Appended>, StoreError> {
+    conn.transaction(|conn| {
+        let user_ids = resolve_all(conn, Names::Users, batch.iter().filter_map(|event| event.user.as_ref()))?;
+        let item_ids = resolve_all(conn, Names::Items, batch.iter().filter_map(|event| event.item.as_ref()))?;
+        let mut fresh = new_receipts(conn, batch)?;
+        let mut rows = Vec::with_capacity(batch.len());
+        let mut kept = Vec::with_capacity(batch.len());
+        for event in batch {
+            // `remove`: the second of two in one batch is a duplicate.
+            if event.deduplicate && !fresh.remove(&event.key.0) {
+                kept.push(None);
+                continue;
+            }
+            let user = event.user.as_ref().and_then(|user| user_ids.get(user)).copied();
+            let item = event.item.as_ref().and_then(|item| item_ids.get(item)).copied();
+            let stored = with_ids(event, user, item);
+            rows.push((event, stored));
+            kept.push(Some((event.key, stored)));
+        }
+        let mut written = insert(conn, &rows)?;
+        Ok(kept
+            .into_iter()
+            .map(|event| match event {
+                Some((key, stored)) if written.remove(&key.0) => Appended::Stored(stored),
+                _ => Appended::Duplicate,
+            })
+            .collect())
+    })
+}
+
+/// Keys of the batch's deduplicated events that were not known; they are now.
+fn new_receipts(conn: &mut PgConnection, batch: &[NewEvent]) -> Result<HashSet<Uuid>, StoreError> {
+    let mut keys: Vec<Uuid> =
+        batch.iter().filter(|event| event.deduplicate).map(|event| event.key.0).collect();
+    if keys.is_empty() {
+        return Ok(HashSet::new());
+    }
+    // In order, so that two batches that overlap can't deadlock.
+    keys.sort_unstable();
+    keys.dedup();
+    let fresh = sql::<SqlUuid>(
+        "INSERT INTO event_receipts (event_key) SELECT * FROM unnest(?) ON CONFLICT DO NOTHING RETURNING event_key",
+    )
+    .bind::<Array<SqlUuid>, _>(keys)
+    .load::<Uuid>(conn)?;
+    Ok(fresh.into_iter().collect())
+}
+
+/// Stores events under their keys; the keys written. A key may be taken although it has no receipt: importers write none, and
+/// old ones are pruned.
+fn insert(conn: &mut PgConnection, rows: &[(&NewEvent, Event)]) -> Result<HashSet<Uuid>, StoreError> {
+    if rows.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let columns = Batch::of(rows)
+        .column::<SqlUuid, _>("event_key", |(new, _)| new.key.0)
+        .column::<Timestamptz, _>("occurred_at", |(new, _)| to_pg(new.occurred_at))
+        .column::<Nullable<Integer>, _>("user_id", |(_, stored)| stored.user.map(UserId::to_sql))
+        .column::<Nullable<Integer>, _>("item_id", |(_, stored)| stored.item.map(ItemId::to_sql))
+        .column::<SmallInt, _>("kind", |(new, _)| new.kind.code())
+        .column::<Nullable<Integer>, _>("dwell_ms", |(new, _)| dwell_to_sql(new))
+        .column::<Float, _>("quantity", |(new, _)| new.quantity)
+        .column::<Nullable<Double>, _>("value", |(new, _)| new.value)
+        .column::<Nullable<Text>, _>("currency", |(new, _)| new.currency.as_deref())
+        .column::<Nullable<BigInt>, _>("basket", |(new, _)| new.basket)
+        .column::<Nullable<Text>, _>("query", |(new, _)| new.query.as_deref());
+    let text = format!("{} ON CONFLICT DO NOTHING RETURNING event_key", columns.insert_into("events"));
+    let written = sql::<SqlUuid>(text).binds(columns.into_binds()).load::<Uuid>(conn)?;
+    Ok(written.into_iter().collect())
+}

@@ -1,0 +1,399 @@
+//! Tables `broadcasts` and `broadcast_batches`: messages to more than one user, messages that wait for their time, and calls that set triggers off, each under one id. The users of a
+//! segment or of everyone are read when the message is due; named users are in the outbox from the start.
+
+use std::collections::HashMap;
+
+use diesel::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Integer, Jsonb, Text, Timestamptz, Uuid as SqlUuid};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::audiences;
+use super::held;
+use crate::base::{ExternalId, NotificationId, Timestamp};
+use crate::notify::Message;
+use crate::notify::message::Audience;
+use crate::store::postgres::StoreError;
+use crate::store::postgres::columns::{Batch, column};
+use crate::store::postgres::convert::{external_id, from_pg, to_pg};
+use crate::store::postgres::sql::sql;
+
+/// Broadcasts handed to the outbox in one transaction.
+const AT_ONCE: i64 = 16;
+/// Batches whose messages are withdrawn in one statement: up to a thousand messages each.
+const BATCHES_AT_ONCE: usize = 32;
+
+/// Where a broadcast is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Waits for its time.
+    Scheduled,
+    /// Handed to the outbox, or its time has come.
+    Sent,
+    /// Taken back.
+    Withdrawn,
+    /// Its lifetime ended before it could be sent.
+    Expired,
+}
+
+impl State {
+    /// As stored and on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Sent => "sent",
+            Self::Withdrawn => "withdrawn",
+            Self::Expired => "expired",
+        }
+    }
+
+    fn parse(text: &str) -> Self {
+        let all = [Self::Scheduled, Self::Withdrawn, Self::Expired];
+        all.into_iter().find(|state| state.name() == text).unwrap_or(Self::Sent)
+    }
+}
+
+/// To whom, as far as it matters later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum To {
+    /// Everyone who is known when it is due.
+    Everyone,
+    /// Everyone in a segment when it is due, 0 = A.
+    Segment(u8),
+    /// So many named users.
+    Users(usize),
+}
+
+impl To {
+    /// Of an audience.
+    pub fn of(audience: &Audience) -> Self {
+        match audience {
+            Audience::Everyone => Self::Everyone,
+            Audience::Segment(segment) => Self::Segment(*segment),
+            Audience::Users(users) => Self::Users(users.len()),
+        }
+    }
+
+    /// As stored and on the wire.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Everyone => json!({"everyone": true}),
+            Self::Segment(segment) => json!({"segment": char::from(b'A' + segment).to_string()}),
+            Self::Users(users) => json!({"users": users}),
+        }
+    }
+
+    fn from_json(value: &Value) -> Self {
+        let letter = value["segment"].as_str().and_then(|name| name.bytes().next());
+        match (letter, value["users"].as_u64()) {
+            (Some(letter @ b'A'..=b'Z'), _) => Self::Segment(letter - b'A'),
+            (_, Some(users)) => Self::Users(usize::try_from(users).unwrap_or(usize::MAX)),
+            _ => Self::Everyone,
+        }
+    }
+
+    /// For reading its users: `None` for named ones.
+    fn segment(&self) -> Option<Option<u8>> {
+        match self {
+            Self::Everyone => Some(None),
+            Self::Segment(segment) => Some(Some(*segment)),
+            Self::Users(_) => None,
+        }
+    }
+}
+
+/// A row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Broadcast {
+    /// UUIDv7.
+    pub id: Uuid,
+    /// The request it came with.
+    pub call: Uuid,
+    /// Where it is on its way.
+    pub state: State,
+    /// To whom.
+    pub to: To,
+    /// JSON as in the outbox.
+    pub message: String,
+    /// Users it was accepted for; of a segment or everyone 0 until it is sent.
+    pub users: usize,
+    /// Of its rows in the outbox.
+    pub batches: Vec<Uuid>,
+    /// Not before this.
+    pub due_at: Timestamp,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+}
+
+type Columns = (SqlUuid, SqlUuid, Text, Jsonb, Text, Integer, Array<SqlUuid>, Timestamptz, Timestamptz);
+type Row = (Uuid, Uuid, String, Value, String, i32, Vec<Uuid>, PgTimestamp, PgTimestamp);
+
+fn from_row((id, call, state, to, message, users, batches, due_at, created_at): Row) -> Broadcast {
+    Broadcast {
+        id,
+        call,
+        state: State::parse(&state),
+        to: To::from_json(&to),
+        message,
+        users: usize::try_from(users).unwrap_or(0),
+        batches,
+        due_at: from_pg(due_at),
+        created_at: from_pg(created_at),
+    }
+}
+
+fn count(users: usize) -> i32 {
+    i32::try_from(users).unwrap_or(i32::MAX)
+}
+
+/// Stores new ones.
+pub fn insert(conn: &mut PgConnection, rows: &[Broadcast]) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let columns = Batch::of(rows)
+        .column::<SqlUuid, _>("broadcast_id", |row| row.id)
+        .column::<SqlUuid, _>("call_id", |row| row.call)
+        .column::<Text, _>("state", |row| row.state.name())
+        .column::<Jsonb, _>("audience", |row| row.to.to_json())
+        .column::<Text, _>("message", |row| row.message.as_str())
+        .column::<Integer, _>("users", |row| count(row.users))
+        .column::<Timestamptz, _>("due_at", |row| to_pg(row.due_at))
+        .column::<Timestamptz, _>("created_at", |row| to_pg(row.created_at));
+    sql::<()>(columns.insert_into("broadcasts")).binds(columns.into_binds()).execute(conn)?;
+    let batches: Vec<(Uuid, Uuid)> =
+        rows.iter().flat_map(|row| row.batches.iter().map(|batch| (*batch, row.id))).collect();
+    insert_batches(conn, &batches)
+}
+
+/// Batches and whose they are.
+fn insert_batches(conn: &mut PgConnection, batches: &[(Uuid, Uuid)]) -> Result<(), StoreError> {
+    if batches.is_empty() {
+        return Ok(());
+    }
+    sql::<()>("INSERT INTO broadcast_batches (batch, broadcast_id) SELECT * FROM unnest(?, ?)")
+        .bind::<Array<SqlUuid>, _>(column(batches, |(batch, _)| *batch))
+        .bind::<Array<SqlUuid>, _>(column(batches, |(_, broadcast)| *broadcast))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// The broadcast of that id, or all of the request of that id, by id; locked until the transaction ends.
+pub fn lock(conn: &mut PgConnection, id: Uuid) -> Result<Vec<Broadcast>, StoreError> {
+    let rows = sql::<Columns>(
+        "SELECT broadcast_id, call_id, state, audience, message, users, \
+         ARRAY(SELECT batch FROM broadcast_batches b WHERE b.broadcast_id = broadcasts.broadcast_id ORDER BY batch), \
+         due_at, created_at FROM broadcasts \
+         WHERE broadcast_id = ? OR call_id = ? ORDER BY broadcast_id FOR UPDATE",
+    )
+    .bind::<SqlUuid, _>(id)
+    .bind::<SqlUuid, _>(id)
+    .load::<Row>(conn)?;
+    Ok(rows.into_iter().map(from_row).collect())
+}
+
+/// One of that id.
+pub fn find(conn: &mut PgConnection, id: Uuid) -> Result<Option<Broadcast>, StoreError> {
+    let rows = sql::<Columns>(
+        "SELECT broadcast_id, call_id, state, audience, message, users, \
+         ARRAY(SELECT batch FROM broadcast_batches b WHERE b.broadcast_id = broadcasts.broadcast_id ORDER BY batch), \
+         due_at, created_at FROM broadcasts \
+         WHERE broadcast_id = ?",
+    )
+    .bind::<SqlUuid, _>(id)
+    .load::<Row>(conn)?;
+    Ok(rows.into_iter().next().map(from_row))
+}
+
+/// Those that wait, after a place and in its order, the earliest due first; at most `limit`.
+pub fn scheduled(
+    conn: &mut PgConnection,
+    after: (Timestamp, Uuid),
+    limit: i64,
+) -> Result<Vec<Broadcast>, StoreError> {
+    let rows = sql::<Columns>(
+        "SELECT broadcast_id, call_id, state, audience, message, users, \
+         ARRAY(SELECT batch FROM broadcast_batches b WHERE b.broadcast_id = broadcasts.broadcast_id ORDER BY batch), \
+         due_at, created_at FROM broadcasts \
+         WHERE state = 'scheduled' AND (due_at, broadcast_id) > (?, ?) ORDER BY due_at, broadcast_id LIMIT ?",
+    )
+    .bind::<Timestamptz, _>(to_pg(after.0))
+    .bind::<SqlUuid, _>(after.1)
+    .bind::<BigInt, _>(limit.max(0))
+    .load::<Row>(conn)?;
+    Ok(rows.into_iter().map(from_row).collect())
+}
+
+/// When the first one that waits is due.
+pub fn next_due(conn: &mut PgConnection) -> Result<Option<Timestamp>, StoreError> {
+    let due = sql::<Timestamptz>(
+        "SELECT due_at FROM broadcasts WHERE state = 'scheduled' ORDER BY due_at, broadcast_id LIMIT 1",
+    )
+    .load::<PgTimestamp>(conn)?;
+    Ok(due.into_iter().next().map(from_pg))
+}
+
+/// Hands what is due to the outbox, at most sixteen: reads the users of a segment or everyone, once, in the transaction that
+/// notes it as sent. What has expired by now goes to nobody.
+pub fn release(conn: &mut PgConnection, now: Timestamp) -> Result<(), StoreError> {
+    sql::<()>(
+        "UPDATE broadcasts SET state = 'sent', changed_at = now() \
+         WHERE state = 'scheduled' AND due_at <= ? \
+         AND EXISTS (SELECT FROM broadcast_batches b WHERE b.broadcast_id = broadcasts.broadcast_id)",
+    )
+    .bind::<Timestamptz, _>(to_pg(now))
+    .execute(conn)?;
+    let due = sql::<Columns>(
+        "SELECT broadcast_id, call_id, state, audience, message, users, \
+         ARRAY(SELECT batch FROM broadcast_batches b WHERE b.broadcast_id = broadcasts.broadcast_id ORDER BY batch), \
+         due_at, created_at FROM broadcasts \
+         WHERE state = 'scheduled' AND due_at <= ? ORDER BY due_at, broadcast_id LIMIT ? FOR UPDATE",
+    )
+    .bind::<Timestamptz, _>(to_pg(now))
+    .bind::<BigInt, _>(AT_ONCE)
+    .load::<Row>(conn)?;
+    for row in due.into_iter().map(from_row) {
+        let message: Option<Message> = serde_json::from_str(&row.message).ok();
+        let is_over = message.is_some_and(|message| message.expires_at <= now);
+        let (state, users, batches) = match row.to.segment() {
+            Some(segment) if !is_over => {
+                let (users, batches) = audiences::insert(conn, row.id, &row.message, now, segment)?;
+                (State::Sent, users, batches)
+            }
+            _ => (State::Expired, 0, Vec::new()),
+        };
+        sql::<()>("UPDATE broadcasts SET state = ?, users = ?, changed_at = now() WHERE broadcast_id = ?")
+            .bind::<Text, _>(state.name())
+            .bind::<Integer, _>(count(users))
+            .bind::<SqlUuid, _>(row.id)
+            .execute(conn)?;
+        let batches: Vec<(Uuid, Uuid)> = batches.into_iter().map(|batch| (batch, row.id)).collect();
+        insert_batches(conn, &batches)?;
+    }
+    Ok(())
+}
+
+/// Changes the words and the time of one that is locked and waits. What is in the outbox already moves to a moment that is
+/// not before `earliest`: earlier ones may have been read.
+pub fn change(
+    conn: &mut PgConnection,
+    row: &Broadcast,
+    message: &str,
+    due_at: Timestamp,
+    earliest: Timestamp,
+) -> Result<Timestamp, StoreError> {
+    let due_at = if row.batches.is_empty() { due_at } else { due_at.max(earliest) };
+    sql::<()>("UPDATE broadcasts SET message = ?, due_at = ?, changed_at = now() WHERE broadcast_id = ?")
+        .bind::<Text, _>(message)
+        .bind::<Timestamptz, _>(to_pg(due_at))
+        .bind::<SqlUuid, _>(row.id)
+        .execute(conn)?;
+    sql::<()>("UPDATE outbox SET message = ?, due_at = ? WHERE batch = ANY(?)")
+        .bind::<Text, _>(message)
+        .bind::<Timestamptz, _>(to_pg(due_at))
+        .bind::<Array<SqlUuid>, _>(&row.batches)
+        .execute(conn)?;
+    Ok(due_at)
+}
+
+/// Notes that they are taken back, and empties the outbox and the deferred triggers of them. Users with deferred triggers of
+/// them.
+pub fn withdraw(conn: &mut PgConnection, rows: &[Broadcast]) -> Result<Vec<(Uuid, ExternalId)>, StoreError> {
+    sql::<()>("UPDATE broadcasts SET state = 'withdrawn', changed_at = now() WHERE broadcast_id = ANY(?)")
+        .bind::<Array<SqlUuid>, _>(column(rows, |row| row.id))
+        .execute(conn)?;
+    let batches: Vec<Uuid> = rows.iter().flat_map(|row| row.batches.iter().copied()).collect();
+    remove_rows(conn, &batches)?;
+    held::withdraw_calls(conn, &column(rows, |row| row.id))
+}
+
+/// Removes rows of the outbox by their batches.
+pub fn remove_rows(conn: &mut PgConnection, batches: &[Uuid]) -> Result<(), StoreError> {
+    sql::<()>("DELETE FROM outbox WHERE batch = ANY(?)").bind::<Array<SqlUuid>, _>(batches).execute(conn)?;
+    Ok(())
+}
+
+/// One of the users of a row of the outbox was taken out of it.
+pub fn note_taken_out(conn: &mut PgConnection, batch: Uuid) -> Result<(), StoreError> {
+    sql::<()>(
+        "UPDATE broadcasts SET users = greatest(users - 1, 0), changed_at = now(), \
+         state = CASE WHEN users <= 1 THEN 'withdrawn' ELSE state END \
+         FROM broadcast_batches b WHERE b.batch = ? AND b.broadcast_id = broadcasts.broadcast_id",
+    )
+    .bind::<SqlUuid, _>(batch)
+    .execute(conn)?;
+    Ok(())
+}
+
+/// Messages that were withdrawn, and whose they were.
+pub type Withdrawn = Vec<(NotificationId, ExternalId)>;
+
+/// Withdraws the stored messages of some batches, at most a few ten thousand a call; which, and whose. `rest` is what is left for the
+/// next call. A message's id has the time of its batch and ends in a hash of batch and user ([`NotificationId::of_batch`]).
+pub fn withdraw_messages<'a>(
+    conn: &mut PgConnection,
+    batches: &'a [Uuid],
+    now: Timestamp,
+) -> Result<(Withdrawn, &'a [Uuid]), StoreError> {
+    let (some, rest) = batches.split_at(batches.len().min(BATCHES_AT_ONCE));
+    let range = |batch: &Uuid| NotificationId(*batch).batches();
+    let rows = sql::<(SqlUuid, Text)>(
+        "UPDATE notifications n SET withdrawn_at = ?, withdrawn_reason = 'withdrawn' \
+         FROM unnest(?, ?, ?) AS b (batch, low, high), users u \
+         WHERE n.notification_id BETWEEN b.low AND b.high AND u.user_id = n.user_id AND n.withdrawn_at IS NULL \
+         AND substring(uuid_send(n.notification_id) FROM 10) = \
+         substring(sha256(uuid_send(b.batch) || convert_to(u.external_id, 'UTF8')) FROM 2 FOR 7) \
+         RETURNING n.notification_id, u.external_id",
+    )
+    .bind::<Timestamptz, _>(to_pg(now))
+    .bind::<Array<SqlUuid>, _>(some)
+    .bind::<Array<SqlUuid>, _>(column(some, |batch| range(batch).0))
+    .bind::<Array<SqlUuid>, _>(column(some, |batch| range(batch).1))
+    .load::<(Uuid, String)>(conn)?;
+    held::withdraw_calls(conn, &column(&rows, |(id, _)| *id))?;
+    let withdrawn = rows.into_iter().map(|(id, user)| Ok((NotificationId(id), external_id("users", &user)?)));
+    Ok((withdrawn.collect::<Result<_, StoreError>>()?, rest))
+}
+
+/// Batches of what was taken back after a moment: a server that died may have left messages of them.
+pub fn withdrawn_since(conn: &mut PgConnection, since: Timestamp) -> Result<Vec<Uuid>, StoreError> {
+    Ok(sql::<SqlUuid>(
+        "SELECT b.batch FROM broadcasts JOIN broadcast_batches b USING (broadcast_id) \
+         WHERE changed_at > ? AND state = 'withdrawn' ORDER BY b.batch",
+    )
+    .bind::<Timestamptz, _>(to_pg(since))
+    .load::<Uuid>(conn)?)
+}
+
+/// How many users each of these would go to by now.
+pub fn sizes(conn: &mut PgConnection, rows: &[Broadcast]) -> Result<HashMap<Uuid, usize>, StoreError> {
+    let mut known: HashMap<Option<u8>, usize> = HashMap::new();
+    let mut sizes = HashMap::new();
+    for row in rows {
+        let size = match row.to.segment() {
+            Some(segment) if row.state == State::Scheduled => match known.get(&segment) {
+                Some(size) => *size,
+                None => {
+                    let size = audiences::size(conn, segment)?;
+                    known.insert(segment, size);
+                    size
+                }
+            },
+            _ => row.users,
+        };
+        sizes.insert(row.id, size);
+    }
+    Ok(sizes)
+}
+
+/// Forgets at most `limit` whose time was before `before`; how many.
+pub fn prune(conn: &mut PgConnection, before: Timestamp, limit: i64) -> Result<usize, StoreError> {
+    let text = "DELETE FROM broadcasts WHERE broadcast_id IN (SELECT broadcast_id FROM broadcasts \
+                WHERE state <> 'scheduled' AND changed_at < ? AND due_at < ? ORDER BY changed_at LIMIT ?)";
+    Ok(sql::<()>(text)
+        .bind::<Timestamptz, _>(to_pg(before))
+        .bind::<Timestamptz, _>(to_pg(before))
+        .bind::<BigInt, _>(limit)
+        .execute(conn)?)
+}

@@ -1,0 +1,49 @@
+//! The columns of an event, as profiles read it.
+
+use diesel::data_types::PgTimestamp;
+
+use crate::base::{ItemId, UserId};
+use crate::event::{Event, EventKind};
+use crate::store::postgres::convert::from_pg;
+use crate::store::schema::events;
+
+/// The columns of an [`Event`].
+pub(super) type EventRow =
+    (PgTimestamp, Option<i32>, Option<i32>, i16, Option<i32>, f32, Option<f64>, Option<i64>);
+
+type EventColumns = (
+    events::occurred_at,
+    events::user_id,
+    events::item_id,
+    events::kind,
+    events::dwell_ms,
+    events::quantity,
+    events::value,
+    events::basket,
+);
+/// Selects an [`EventRow`].
+pub(super) const EVENT_COLUMNS: EventColumns = (
+    events::occurred_at,
+    events::user_id,
+    events::item_id,
+    events::kind,
+    events::dwell_ms,
+    events::quantity,
+    events::value,
+    events::basket,
+);
+
+/// `None` for a kind that this version does not know.
+pub(super) fn event_from_row(row: EventRow) -> Option<Event> {
+    let (occurred_at, user, item, kind, dwell_ms, quantity, value, basket) = row;
+    Some(Event {
+        occurred_at: from_pg(occurred_at),
+        user: user.map(UserId::from_sql),
+        item: item.map(ItemId::from_sql),
+        kind: EventKind::from_code(kind)?,
+        dwell_ms: dwell_ms.and_then(|dwell| u32::try_from(dwell).ok()),
+        quantity,
+        value,
+        basket,
+    })
+}

@@ -1,0 +1,267 @@
+//! Table `held_messages`: what set a message off that waits.
+
+use std::collections::HashMap;
+
+use diesel::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_types::{
+    Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
+};
+use uuid::Uuid;
+
+use crate::base::{ExternalId, ItemId, Millis, Timestamp, UserId};
+use crate::decide::MAX_DEFERRED_READ;
+pub use crate::decide::record::HeldRow;
+use crate::store::postgres::StoreError;
+use crate::store::postgres::columns::Batch;
+use crate::store::postgres::convert::{external_id, from_pg, to_pg};
+use crate::store::postgres::sql::sql;
+
+/// Stores deferred triggers. Of one that is there already the moment and the expiry change.
+pub fn put(conn: &mut PgConnection, rows: &[HeldRow]) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    // One statement changes a row once: the last word on each counts.
+    let last: HashMap<Uuid, &HeldRow> = rows.iter().map(|row| (row.held_id, row)).collect();
+    let rows: Vec<&HeldRow> = last.into_values().collect();
+    let rows = rows.as_slice();
+    let columns = Batch::of(rows)
+        .column::<SqlUuid, _>("held_id", |row| row.held_id)
+        .column::<Integer, _>("user_id", |row| row.user.to_sql())
+        .column::<Text, _>("trigger", |row| row.trigger.as_str())
+        .column::<Text, _>("category", |row| row.category.as_str())
+        .column::<Nullable<Integer>, _>("item_id", |row| row.item.map(ItemId::to_sql))
+        .column::<Nullable<Double>, _>("price_before", |row| row.price_before)
+        .column::<Nullable<Jsonb>, _>("event", |row| row.event.as_deref())
+        .column::<Bool, _>("for_digest", |row| row.for_digest)
+        .column::<Timestamptz, _>("until", |row| to_pg(row.until))
+        .column::<Timestamptz, _>("expires_at", |row| to_pg(row.expires_at))
+        .column::<Nullable<SqlUuid>, _>("call_id", |row| row.call);
+    let text = format!(
+        "{} ON CONFLICT (held_id) DO UPDATE SET until = excluded.until, expires_at = excluded.expires_at",
+        columns.insert_into("held_messages"),
+    );
+    sql::<()>(text).binds(columns.into_binds()).execute(conn)?;
+    Ok(())
+}
+
+/// Removes deferred triggers that were decided again.
+pub fn release(conn: &mut PgConnection, ids: &[Uuid]) -> Result<(), StoreError> {
+    if !ids.is_empty() {
+        sql::<()>("DELETE FROM held_messages WHERE held_id = ANY(?)")
+            .bind::<Array<SqlUuid>, _>(ids)
+            .execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Removes what calls of the shop deferred; which call and whose, once each.
+pub fn withdraw_calls(
+    conn: &mut PgConnection,
+    calls: &[Uuid],
+) -> Result<Vec<(Uuid, ExternalId)>, StoreError> {
+    let rows = sql::<(SqlUuid, Text)>(
+        "WITH gone AS (DELETE FROM held_messages WHERE call_id = ANY(?) RETURNING call_id, user_id) \
+         SELECT DISTINCT g.call_id, u.external_id FROM gone g JOIN users u USING (user_id)",
+    )
+    .bind::<Array<SqlUuid>, _>(calls)
+    .load::<(Uuid, String)>(conn)?;
+    rows.into_iter().map(|(call, user)| Ok((call, external_id("users", &user)?))).collect()
+}
+
+/// Removes and returns deferred triggers that expired before `before`, at most `limit`: their users did not come in time.
+pub fn take_expired(
+    conn: &mut PgConnection,
+    before: Timestamp,
+    limit: i64,
+) -> Result<Vec<HeldRow>, StoreError> {
+    let rows = sql::<ColumnTypes>(
+        "DELETE FROM held_messages WHERE held_id IN \
+         (SELECT held_id FROM held_messages WHERE expires_at < ? ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED) \
+         RETURNING held_id, user_id, trigger, category, item_id, price_before, event, for_digest, until, expires_at, call_id",
+    )
+    .bind::<Timestamptz, _>(to_pg(before))
+    .bind::<BigInt, _>(limit.max(0))
+    .load::<Columns>(conn)?;
+    Ok(rows.into_iter().map(row).collect())
+}
+
+/// What waits for users that were absent when an item changed: those who looked at it, carted or liked it within 30 days
+/// and have not bought it since, unless it waits for them already. At most `limit` users an item; how many rows were made.
+pub fn hold_for_absent(
+    conn: &mut PgConnection,
+    row: &HeldRow,
+    present: &[UserId],
+    limit: i64,
+) -> Result<usize, StoreError> {
+    let Some(item) = row.item else { return Ok(0) };
+    let present: Vec<i32> = present.iter().map(|user| user.to_sql()).collect();
+    Ok(sql::<()>(
+        "INSERT INTO held_messages (held_id, user_id, trigger, category, item_id, price_before, for_digest, until, expires_at) \
+         SELECT gen_random_uuid(), e.user_id, ?, ?, ?, ?, false, ?, ? FROM (SELECT user_id FROM events \
+         WHERE item_id = ? AND user_id IS NOT NULL AND kind = ANY(?) AND occurred_at > ? - interval '30 days' \
+         GROUP BY user_id ORDER BY max(occurred_at) DESC LIMIT ?) AS e WHERE e.user_id <> ALL(?) \
+         AND NOT EXISTS (SELECT FROM events b WHERE b.user_id = e.user_id AND b.item_id = ? AND b.kind = 5) \
+         AND NOT EXISTS (SELECT FROM held_messages h WHERE h.user_id = e.user_id AND h.trigger = ? AND h.item_id = ? \
+         AND NOT h.for_digest AND h.expires_at > ?)",
+    )
+    .bind::<Text, _>(row.trigger.as_str())
+    .bind::<Text, _>(row.category.as_str())
+    .bind::<Integer, _>(item.to_sql())
+    .bind::<Nullable<Double>, _>(row.price_before)
+    .bind::<Timestamptz, _>(to_pg(row.until))
+    .bind::<Timestamptz, _>(to_pg(row.expires_at))
+    .bind::<Integer, _>(item.to_sql())
+    .bind::<Array<SmallInt>, _>(vec![1_i16, 3, 7])
+    .bind::<Timestamptz, _>(to_pg(row.until))
+    .bind::<BigInt, _>(limit)
+    .bind::<Array<Integer>, _>(present)
+    .bind::<Integer, _>(item.to_sql())
+    .bind::<Text, _>(row.trigger.as_str())
+    .bind::<Integer, _>(item.to_sql())
+    .bind::<Timestamptz, _>(to_pg(row.until))
+    .execute(conn)?)
+}
+
+/// Who is told that one of theirs is due.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Due {
+    /// When it was; with the id the place of the next page.
+    pub until: Timestamp,
+    /// Which.
+    pub held_id: Uuid,
+    /// Whose.
+    pub user: ExternalId,
+}
+
+/// What is due by `now` for users with a push subscription, after a place and in its order, at most `limit`. Triggers of
+/// `not_for` wait for a visit.
+pub fn due_for_push(
+    conn: &mut PgConnection,
+    now: Timestamp,
+    after: (Timestamp, Uuid),
+    not_for: &[String],
+    limit: i64,
+) -> Result<Vec<Due>, StoreError> {
+    sql::<(Timestamptz, SqlUuid, Text)>(
+        "SELECT h.until, h.held_id, u.external_id FROM held_messages h JOIN users u USING (user_id) \
+         WHERE h.until <= ? AND h.expires_at > ? AND (h.until, h.held_id) > (?, ?) AND h.trigger <> ALL(?) \
+         AND EXISTS (SELECT FROM push_subscriptions p WHERE p.user_id = h.user_id) ORDER BY h.until, h.held_id LIMIT ?",
+    )
+    .bind::<Timestamptz, _>(to_pg(now))
+    .bind::<Timestamptz, _>(to_pg(now))
+    .bind::<Timestamptz, _>(to_pg(after.0))
+    .bind::<SqlUuid, _>(after.1)
+    .bind::<Array<Text>, _>(not_for)
+    .bind::<BigInt, _>(limit)
+    .load::<(PgTimestamp, Uuid, String)>(conn)?
+    .into_iter()
+    .map(|(until, held_id, user)| {
+        Ok(Due { until: from_pg(until), held_id, user: external_id("users", &user)? })
+    })
+    .collect()
+}
+
+/// Absences longer than the trigger asks for by more than this are let be: whoever installs this server does not write
+/// to everybody who ever left.
+const WIN_BACK_WITHIN: Millis = Millis::hours(24 * 30);
+
+/// Lets a trigger wait for users with a push subscription who were last here (an event or an open connection) `away` ago or
+/// more: once for each absence, at most `limit` users. How many rows were made.
+pub fn hold_for_away(
+    conn: &mut PgConnection,
+    row: &HeldRow,
+    away: Millis,
+    limit: i64,
+) -> Result<usize, StoreError> {
+    let latest = row.until - away;
+    // One of this absence went off when it had lasted so long; an earlier one belongs to the absence before, or to the return
+    // from it, which is about as old as the connection.
+    let away_ms = i64::try_from(away.0).unwrap_or(i64::MAX);
+    Ok(sql::<()>(
+        "INSERT INTO held_messages (held_id, user_id, trigger, category, for_digest, until, expires_at) \
+         SELECT gen_random_uuid(), s.user_id, ?, ?, false, ?, ? \
+         FROM (SELECT DISTINCT user_id FROM push_subscriptions) s JOIN users u USING (user_id) CROSS JOIN LATERAL \
+         (SELECT greatest(max(occurred_at), u.last_connected_at) AS at FROM events e WHERE e.user_id = s.user_id) AS seen \
+         WHERE NOT u.is_robot AND seen.at <= ? AND seen.at > ? \
+         AND NOT EXISTS (SELECT FROM held_messages h WHERE h.user_id = s.user_id AND h.trigger = ?) \
+         AND NOT EXISTS (SELECT FROM decisions d WHERE d.user_id = s.user_id AND d.trigger = ? \
+         AND d.decided_at >= seen.at + ? * interval '1 millisecond') \
+         AND NOT EXISTS (SELECT FROM user_once o WHERE o.user_id = s.user_id AND o.trigger = ? \
+         AND o.fired_at >= seen.at + ? * interval '1 millisecond') \
+         LIMIT ?",
+    )
+    .bind::<Text, _>(row.trigger.as_str())
+    .bind::<Text, _>(row.category.as_str())
+    .bind::<Timestamptz, _>(to_pg(row.until))
+    .bind::<Timestamptz, _>(to_pg(row.expires_at))
+    .bind::<Timestamptz, _>(to_pg(latest))
+    .bind::<Timestamptz, _>(to_pg(latest - WIN_BACK_WITHIN))
+    .bind::<Text, _>(row.trigger.as_str())
+    .bind::<Text, _>(row.trigger.as_str())
+    .bind::<BigInt, _>(away_ms)
+    .bind::<Text, _>(row.trigger.as_str())
+    .bind::<BigInt, _>(away_ms)
+    .bind::<BigInt, _>(limit)
+    .execute(conn)?)
+}
+
+type ColumnTypes = (
+    SqlUuid,
+    Integer,
+    Text,
+    Text,
+    Nullable<Integer>,
+    Nullable<Double>,
+    Nullable<Jsonb>,
+    Bool,
+    Timestamptz,
+    Timestamptz,
+    Nullable<SqlUuid>,
+);
+type Columns = (
+    Uuid,
+    i32,
+    String,
+    String,
+    Option<i32>,
+    Option<f64>,
+    Option<serde_json::Value>,
+    bool,
+    PgTimestamp,
+    PgTimestamp,
+    Option<Uuid>,
+);
+
+/// What waits for many users and has not expired, the earliest first, at most [`MAX_DEFERRED_READ`] each.
+pub(super) fn load(conn: &mut PgConnection, ids: &[i32], now: Timestamp) -> Result<Vec<HeldRow>, StoreError> {
+    let rows = sql::<ColumnTypes>(
+        "SELECT h.held_id, h.user_id, h.trigger, h.category, h.item_id, h.price_before, h.event, h.for_digest, h.until, h.expires_at, h.call_id \
+         FROM unnest(?) AS u (user_id) CROSS JOIN LATERAL (SELECT * FROM held_messages \
+         WHERE user_id = u.user_id AND expires_at > ? ORDER BY until, held_id LIMIT ?) AS h",
+    )
+    .bind::<Array<Integer>, _>(ids)
+    .bind::<Timestamptz, _>(to_pg(now))
+    .bind::<BigInt, _>(MAX_DEFERRED_READ as i64)
+    .load::<Columns>(conn)?;
+    Ok(rows.into_iter().map(row).collect())
+}
+
+fn row(columns: Columns) -> HeldRow {
+    let (held_id, user, trigger, category, item, price_before, event, for_digest, until, expires_at, call) =
+        columns;
+    HeldRow {
+        held_id,
+        user: UserId::from_sql(user),
+        trigger,
+        category,
+        item: item.map(ItemId::from_sql),
+        price_before,
+        event: event.map(std::sync::Arc::new),
+        for_digest,
+        until: from_pg(until),
+        expires_at: from_pg(expires_at),
+        call,
+    }
+}

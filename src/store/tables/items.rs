@@ -1,0 +1,174 @@
+//! Table `items`: the catalogue.
+
+use std::collections::{BTreeMap, HashMap};
+
+use diesel::data_types::PgTimestamp;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Jsonb;
+
+use super::external_ids::{Names, find_all, resolve_all};
+use super::item_prices;
+use crate::base::{ExternalId, ItemId, Timestamp};
+use crate::catalogue::{Item, NewItem, PricePoint};
+use crate::store::postgres::convert::{external_id, from_pg};
+use crate::store::postgres::sql::sql;
+use crate::store::postgres::{StoreError, without_time_limit};
+use crate::store::schema::items as table;
+
+/// Columns of an [`Item`], in the order of the table.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = table, check_for_backend(diesel::pg::Pg))]
+struct ItemRow {
+    item_id: i32,
+    external_id: String,
+    title: Option<String>,
+    category: Vec<String>,
+    tags: Vec<String>,
+    price: Option<f64>,
+    currency: Option<String>,
+    stock: Option<i32>,
+    url: Option<String>,
+    image_url: Option<String>,
+    attributes: serde_json::Value,
+    consumable: bool,
+    created_at: PgTimestamp,
+}
+
+impl ItemRow {
+    fn into_item(self) -> Result<Item, StoreError> {
+        // Written by us as an object of texts; a value of another type that someone put there by hand is shown as JSON.
+        let attributes = match self.attributes {
+            serde_json::Value::Object(map) => map
+                .into_iter()
+                .map(|(name, value)| match value {
+                    serde_json::Value::String(text) => (name, text),
+                    other => (name, other.to_string()),
+                })
+                .collect(),
+            _ => BTreeMap::new(),
+        };
+        Ok(Item {
+            id: ItemId::from_sql(self.item_id),
+            external_id: external_id("items", &self.external_id)?,
+            title: self.title,
+            category: self.category,
+            tags: self.tags,
+            price: self.price,
+            currency: self.currency,
+            stock: self.stock,
+            url: self.url,
+            image_url: self.image_url,
+            attributes,
+            consumable: self.consumable,
+            created_at: from_pg(self.created_at),
+        })
+    }
+}
+
+/// Items as they are after an update.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Upserted {
+    /// In input order.
+    pub items: Vec<Item>,
+    /// Prices that are new and the ones before them, and since when each holds.
+    pub prices: Vec<(ItemId, PricePoint)>,
+}
+
+/// [`upsert_at`] the present moment, for callers that need no prices.
+pub fn upsert(conn: &mut PgConnection, items: &[NewItem]) -> Result<Vec<Item>, StoreError> {
+    Ok(upsert_at(conn, items, Timestamp::now())?.items)
+}
+
+/// Adds or changes items and returns them as they are now; an absent field keeps what is stored. An id given twice takes the
+/// later values. Items once deleted are active again. One transaction, ≤ 7 queries.
+pub fn upsert_at(conn: &mut PgConnection, items: &[NewItem], now: Timestamp) -> Result<Upserted, StoreError> {
+    if items.is_empty() {
+        return Ok(Upserted::default());
+    }
+    let merged = serde_json::Value::Array(merge(items));
+    conn.transaction(|conn| {
+        // First, so that the statement below needs no ON CONFLICT, which would use up an inner id per known item.
+        let ids = resolve_all(conn, Names::Items, items.iter().map(|item| &item.item_id))?;
+        sql::<()>(
+            "UPDATE items SET title = coalesce(n.title, items.title), category = coalesce(n.category, items.category), \
+             tags = coalesce(n.tags, items.tags), price = coalesce(n.price, items.price), \
+             currency = coalesce(n.currency, items.currency), stock = coalesce(n.stock, items.stock), \
+             url = coalesce(n.url, items.url), image_url = coalesce(n.image_url, items.image_url), \
+             attributes = coalesce(n.attributes, items.attributes), \
+             consumable = coalesce(n.consumable, items.consumable), active = true, updated_at = now() \
+             FROM jsonb_to_recordset(?) AS n (item_id text, title text, category text[], tags text[], \
+             price double precision, currency text, stock integer, url text, image_url text, attributes jsonb, \
+             consumable boolean) WHERE items.external_id = n.item_id",
+        )
+        .bind::<Jsonb, _>(merged)
+        .execute(conn)?;
+        let prices = item_prices::note_changes(conn, &ids.values().copied().collect::<Vec<i32>>(), now)?;
+        let inner: Vec<ItemId> = ids.values().map(|id| ItemId::from_sql(*id)).collect();
+        let stored: HashMap<ItemId, Item> =
+            load(conn, &inner)?.into_iter().map(|item| (item.id, item)).collect();
+        let items = items
+            .iter()
+            .filter_map(|item| stored.get(&ItemId::from_sql(*ids.get(&item.item_id)?)).cloned())
+            .collect();
+        Ok(Upserted { items, prices })
+    })
+}
+
+/// One JSON object per id, later fields over earlier ones.
+fn merge(items: &[NewItem]) -> Vec<serde_json::Value> {
+    let mut order: Vec<serde_json::Map<String, serde_json::Value>> = Vec::with_capacity(items.len());
+    let mut positions: HashMap<&ExternalId, usize> = HashMap::with_capacity(items.len());
+    for item in items {
+        let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(item) else { continue };
+        let position = *positions.entry(&item.item_id).or_insert(order.len());
+        match order.get_mut(position) {
+            Some(merged) => merged.extend(fields),
+            None => order.push(fields),
+        }
+    }
+    order.into_iter().map(serde_json::Value::Object).collect()
+}
+
+/// Inner ids in the order asked for; makes the items that are missing, without a title. At most three queries.
+pub fn resolve(conn: &mut PgConnection, ids: &[ExternalId]) -> Result<Vec<ItemId>, StoreError> {
+    let found = conn.transaction(|conn| resolve_all(conn, Names::Items, ids))?;
+    Ok(ids.iter().filter_map(|id| found.get(id)).map(|id| ItemId::from_sql(*id)).collect())
+}
+
+/// The inner id, of a deleted item too; `None` for one that nothing has named yet.
+pub fn find(conn: &mut PgConnection, id: &ExternalId) -> Result<Option<ItemId>, StoreError> {
+    Ok(find_all(conn, Names::Items, [id])?.get(id).map(|id| ItemId::from_sql(*id)))
+}
+
+/// Active items among those asked for, by id.
+pub fn load(conn: &mut PgConnection, ids: &[ItemId]) -> Result<Vec<Item>, StoreError> {
+    let ids: Vec<i32> = ids.iter().map(|id| id.to_sql()).collect();
+    let rows = table::table
+        .filter(table::item_id.eq_any(ids).and(table::active))
+        .order(table::item_id)
+        .select(ItemRow::as_select())
+        .load(conn)?;
+    rows.into_iter().map(ItemRow::into_item).collect()
+}
+
+/// Every active item by id, those without a title too. For start-up.
+pub fn load_all(conn: &mut PgConnection) -> Result<Vec<Item>, StoreError> {
+    without_time_limit(conn, |conn| {
+        let rows = table::table
+            .filter(table::active)
+            .order(table::item_id)
+            .select(ItemRow::as_select())
+            .load(conn)?;
+        rows.into_iter().map(ItemRow::into_item).collect()
+    })
+}
+
+/// Deletes from the catalogue: the row stays, for its history. False when there is no such active item.
+pub fn deactivate(conn: &mut PgConnection, id: &ExternalId) -> Result<bool, StoreError> {
+    let changed = diesel::update(table::table)
+        .filter(table::external_id.eq(id.to_string()).and(table::active))
+        .set((table::active.eq(false), table::updated_at.eq(diesel::dsl::now)))
+        .execute(conn)?;
+    Ok(changed > 0)
+}

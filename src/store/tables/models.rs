@@ -1,0 +1,255 @@
+//! Table `models`: every model set ever trained; one of them serves.
+
+use std::collections::HashMap;
+
+use diesel::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Integer};
+
+use crate::base::{ModelVersion, Timestamp};
+use crate::store::postgres::StoreError;
+use crate::store::postgres::convert::{from_pg, to_pg};
+use crate::store::postgres::sql::sql;
+use crate::store::schema::models as table;
+
+/// Where a model stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelState {
+    /// Serves; one model at most.
+    Active,
+    /// Passed its gate, but another serves.
+    Retired,
+    /// The gate said no.
+    Rejected,
+}
+
+impl ModelState {
+    /// As stored and on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Retired => "retired",
+            Self::Rejected => "rejected",
+        }
+    }
+
+    fn from_name(name: &str) -> Result<Self, StoreError> {
+        [Self::Active, Self::Retired, Self::Rejected]
+            .into_iter()
+            .find(|state| state.name() == name)
+            .ok_or_else(|| StoreError::Unreadable {
+                table: "models",
+                reason: format!("state {name:?} is not known"),
+            })
+    }
+}
+
+/// A model to store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewModel {
+    /// From [`reserve_version`].
+    pub version: ModelVersion,
+    /// When training ended.
+    pub created_at: Timestamp,
+    /// `Active` retires the one that serves now.
+    pub state: ModelState,
+    /// Hyper-parameters.
+    pub parameters: serde_json::Value,
+    /// Hold-out metrics by name.
+    pub metrics: serde_json::Value,
+    /// What the gate compared, and its verdict.
+    pub gate: serde_json::Value,
+    /// Number of events trained on.
+    pub events: i64,
+    /// Training and evaluation, wall clock, milliseconds.
+    pub took_ms: i32,
+    /// The model set, versioned and checksummed.
+    pub artefact: Vec<u8>,
+}
+
+/// A stored model without its artefact.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelRow {
+    /// Which.
+    pub version: ModelVersion,
+    /// When training ended.
+    pub created_at: Timestamp,
+    /// Where it stands.
+    pub state: ModelState,
+    /// Hyper-parameters.
+    pub parameters: serde_json::Value,
+    /// Hold-out metrics by name.
+    pub metrics: serde_json::Value,
+    /// What the gate compared, and its verdict.
+    pub gate: serde_json::Value,
+    /// Number of events trained on.
+    pub events: i64,
+    /// Training and evaluation, wall clock, milliseconds.
+    pub took_ms: i32,
+    /// Last time it began to serve.
+    pub activated_at: Option<Timestamp>,
+}
+
+/// The next version, nobody else's: an artefact names its own, so it is needed before the row. One that is never
+/// inserted leaves a gap.
+pub fn reserve_version(conn: &mut PgConnection) -> Result<ModelVersion, StoreError> {
+    let version =
+        sql::<Integer>("SELECT nextval(pg_get_serial_sequence('models', 'model_version'))::integer")
+            .get_result::<i32>(conn)?;
+    Ok(ModelVersion(version))
+}
+
+/// Stores a model. An `Active` one takes over in the same transaction.
+pub fn insert(conn: &mut PgConnection, model: &NewModel) -> Result<(), StoreError> {
+    conn.transaction(|conn| {
+        let activated_at = if model.state == ModelState::Active {
+            retire_active(conn)?;
+            Some(to_pg(model.created_at))
+        } else {
+            None
+        };
+        let row = (
+            table::model_version.eq(model.version.0),
+            table::created_at.eq(to_pg(model.created_at)),
+            table::state.eq(model.state.name()),
+            table::parameters.eq(&model.parameters),
+            table::metrics.eq(&model.metrics),
+            table::gate.eq(&model.gate),
+            table::events.eq(model.events),
+            table::took_ms.eq(model.took_ms),
+            table::artefact.eq(&model.artefact),
+            table::activated_at.eq(activated_at),
+        );
+        diesel::insert_into(table::table).values(row).execute(conn)?;
+        Ok(())
+    })
+}
+
+/// Makes this version the one that serves, whatever the gate said of it; false when there is no such version.
+pub fn activate(conn: &mut PgConnection, version: ModelVersion) -> Result<bool, StoreError> {
+    conn.transaction(|conn| {
+        let known =
+            diesel::select(diesel::dsl::exists(table::table.find(version.0))).get_result::<bool>(conn)?;
+        if !known {
+            return Ok(false);
+        }
+        retire_active(conn)?;
+        diesel::update(table::table.find(version.0))
+            .set((table::state.eq(ModelState::Active.name()), table::activated_at.eq(diesel::dsl::now)))
+            .execute(conn)?;
+        Ok(true)
+    })
+}
+
+/// Under a lock until the transaction ends, so that two at once take turns instead of failing on the unique index.
+fn retire_active(conn: &mut PgConnection) -> Result<(), StoreError> {
+    sql::<()>("SELECT pg_advisory_xact_lock(hashtext('models.active'))").execute(conn)?;
+    diesel::update(table::table)
+        .filter(table::state.eq(ModelState::Active.name()))
+        .set(table::state.eq(ModelState::Retired.name()))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// The model that serves, with its artefact; `None` before the first.
+pub fn load_active(conn: &mut PgConnection) -> Result<Option<(ModelVersion, Vec<u8>)>, StoreError> {
+    let row = table::table
+        .filter(table::state.eq(ModelState::Active.name()))
+        .select((table::model_version, table::artefact))
+        .first::<(i32, Vec<u8>)>(conn)
+        .optional()?;
+    Ok(row.map(|(version, artefact)| (ModelVersion(version), artefact)))
+}
+
+/// The version that serves; `None` before the first.
+pub fn active_version(conn: &mut PgConnection) -> Result<Option<ModelVersion>, StoreError> {
+    let version = table::table
+        .filter(table::state.eq(ModelState::Active.name()))
+        .select(table::model_version)
+        .first::<i32>(conn)
+        .optional()?;
+    Ok(version.map(ModelVersion))
+}
+
+/// The version that served before the one that serves now; `None` when there was none. For a roll-back.
+pub fn previous_version(conn: &mut PgConnection) -> Result<Option<ModelVersion>, StoreError> {
+    let version = table::table
+        .filter(table::state.ne(ModelState::Active.name()).and(table::activated_at.is_not_null()))
+        .order((table::activated_at.desc(), table::model_version.desc()))
+        .select(table::model_version)
+        .first::<i32>(conn)
+        .optional()?;
+    Ok(version.map(ModelVersion))
+}
+
+/// Bytes of each version's artefact.
+pub fn sizes(conn: &mut PgConnection) -> Result<HashMap<ModelVersion, i64>, StoreError> {
+    let rows = sql::<(Integer, BigInt)>("SELECT model_version, octet_length(artefact)::bigint FROM models")
+        .load::<(i32, i64)>(conn)?;
+    Ok(rows.into_iter().map(|(version, bytes)| (ModelVersion(version), bytes)).collect())
+}
+
+/// The artefact of a version; `None` when there is no such version.
+pub fn load(conn: &mut PgConnection, version: ModelVersion) -> Result<Option<Vec<u8>>, StoreError> {
+    Ok(table::table.find(version.0).select(table::artefact).first(conn).optional()?)
+}
+
+/// Newest first, at most `limit`.
+pub fn list(conn: &mut PgConnection, limit: i64) -> Result<Vec<ModelRow>, StoreError> {
+    type Columns = (
+        i32,
+        PgTimestamp,
+        String,
+        serde_json::Value,
+        serde_json::Value,
+        serde_json::Value,
+        i64,
+        i32,
+        Option<PgTimestamp>,
+    );
+    let rows = table::table
+        .order(table::model_version.desc())
+        .limit(limit.max(0))
+        .select((
+            table::model_version,
+            table::created_at,
+            table::state,
+            table::parameters,
+            table::metrics,
+            table::gate,
+            table::events,
+            table::took_ms,
+            table::activated_at,
+        ))
+        .load::<Columns>(conn)?;
+    rows.into_iter()
+        .map(|(version, created_at, state, parameters, metrics, gate, events, took_ms, activated_at)| {
+            Ok(ModelRow {
+                version: ModelVersion(version),
+                created_at: from_pg(created_at),
+                state: ModelState::from_name(&state)?,
+                parameters,
+                metrics,
+                gate,
+                events,
+                took_ms,
+                activated_at: activated_at.map(from_pg),
+            })
+        })
+        .collect()
+}
+
+/// Deletes the oldest versions that do not serve and that no running experiment names, until `keep` are left. How many went.
+pub fn prune(conn: &mut PgConnection, keep: i64) -> Result<usize, StoreError> {
+    let changed = diesel::sql_query(
+        "DELETE FROM models WHERE state <> 'active' AND model_version NOT IN \
+         (SELECT model_version FROM models ORDER BY model_version DESC LIMIT $1) AND model_version NOT IN \
+         (SELECT (arm->>'model')::integer FROM (SELECT DISTINCT ON (name) state, body FROM definitions \
+           WHERE kind = 'experiment' AND state <> 'draft' ORDER BY name, version DESC) d, \
+           jsonb_array_elements(d.body->'arms') arm \
+           WHERE d.state = 'active' AND jsonb_typeof(arm->'model') = 'number')",
+    )
+    .bind::<diesel::sql_types::BigInt, _>(keep.max(1))
+    .execute(conn)?;
+    Ok(changed)
+}

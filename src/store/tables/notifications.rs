@@ -1,0 +1,201 @@
+//! Table `notifications`: every message put into a user's stream, stored before it is sent.
+
+use std::collections::HashMap;
+
+use diesel::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_types::{
+    Array, BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
+};
+use uuid::Uuid;
+
+use crate::base::{ItemId, ModelVersion, NotificationId, Timestamp, UserId};
+use crate::decide::StoredNotification;
+pub use crate::decide::record::NewNotification;
+use crate::deliver::channel;
+use crate::deliver::stream::MAX_ENTRIES;
+use crate::notify::Priority;
+use crate::store::postgres::StoreError;
+use crate::store::postgres::columns::column;
+use crate::store::postgres::convert::{from_pg, items_from_sql, segment_from_sql, to_pg};
+use crate::store::postgres::sql::sql;
+
+/// Messages of a user that memory holds.
+pub(super) const TAIL: usize = MAX_ENTRIES;
+
+/// Whose a message is and what it was: what feedback on it is attributed to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NotificationOwner {
+    /// To whom.
+    pub user: UserId,
+    /// `recommendation`, `announcement`, …
+    pub kind: String,
+    /// What frequency caps and mutes go by.
+    pub category: String,
+    /// What set it off.
+    pub trigger: String,
+    /// Model that chose the items; 0 = none.
+    pub model_version: ModelVersion,
+    /// The user's segment at that moment, 0 = A.
+    pub segment: Option<u8>,
+    /// Items recommended, best first.
+    pub items: Vec<ItemId>,
+    /// When decided.
+    pub created_at: Timestamp,
+}
+
+/// A `collapse_key` withdraws the user's earlier messages with the same.
+pub(super) fn supersede(conn: &mut PgConnection, new: &[&NewNotification]) -> Result<(), StoreError> {
+    let keyed: Vec<(&NewNotification, &str)> =
+        new.iter().filter_map(|row| Some((*row, row.collapse_key.as_deref()?))).collect();
+    if keyed.is_empty() {
+        return Ok(());
+    }
+    sql::<()>(
+        "UPDATE notifications n SET withdrawn_at = k.at, withdrawn_reason = 'superseded' FROM (\
+         SELECT u, c, max(o) AS o, max(t) AS at FROM unnest(?, ?, ?, ?) AS k (u, c, o, t) GROUP BY u, c) k \
+         WHERE n.user_id = k.u AND n.collapse_key = k.c AND n.stream_offset < k.o AND n.withdrawn_at IS NULL",
+    )
+    .bind::<Array<Integer>, _>(column(&keyed, |(row, _)| row.user.to_sql()))
+    .bind::<Array<Text>, _>(column(&keyed, |(_, key)| *key))
+    .bind::<Array<BigInt>, _>(column(&keyed, |(row, _)| row.offset))
+    .bind::<Array<Timestamptz>, _>(column(&keyed, |(row, _)| to_pg(row.created_at)))
+    .execute(conn)?;
+    Ok(())
+}
+
+/// Whose these messages are; unknown ids are left out.
+pub fn find_owner(
+    conn: &mut PgConnection,
+    ids: &[NotificationId],
+) -> Result<HashMap<NotificationId, NotificationOwner>, StoreError> {
+    type Row = (Uuid, i32, String, String, String, i32, Option<i16>, Vec<i32>, PgTimestamp);
+    let rows = sql::<(
+        SqlUuid,
+        Integer,
+        Text,
+        Text,
+        Text,
+        Integer,
+        Nullable<SmallInt>,
+        Array<Integer>,
+        Timestamptz,
+    )>(
+        "SELECT notification_id, user_id, kind, category, trigger, model_version, segment, items, created_at \
+         FROM notifications WHERE notification_id = ANY(?)",
+    )
+    .bind::<Array<SqlUuid>, _>(column(ids, |id| id.0))
+    .load::<Row>(conn)?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, user, kind, category, trigger, model, segment, items, created_at)| {
+            let owner = NotificationOwner {
+                user: UserId::from_sql(user),
+                kind,
+                category,
+                trigger,
+                model_version: ModelVersion(model),
+                segment: segment_from_sql(segment),
+                items: items_from_sql(items),
+                created_at: from_pg(created_at),
+            };
+            (NotificationId(id), owner)
+        })
+        .collect())
+}
+
+type StoredColumns = (
+    Integer,
+    SqlUuid,
+    BigInt,
+    Text,
+    Text,
+    Text,
+    Array<Integer>,
+    Text,
+    Timestamptz,
+    Timestamptz,
+    Bool,
+    Nullable<Text>,
+    SmallInt,
+    Bool,
+    Bool,
+    Bool,
+    Nullable<Timestamptz>,
+    Bool,
+    SmallInt,
+);
+
+#[derive(Queryable)]
+struct StoredRow {
+    user_id: i32,
+    notification_id: Uuid,
+    stream_offset: i64,
+    kind: String,
+    category: String,
+    trigger: String,
+    items: Vec<i32>,
+    frame: String,
+    created_at: PgTimestamp,
+    expires_at: PgTimestamp,
+    acknowledged: bool,
+    collapse_key: Option<String>,
+    priority: i16,
+    seen: bool,
+    read: bool,
+    withdrawn: bool,
+    taken_back_at: Option<PgTimestamp>,
+    given: bool,
+    channel: i16,
+}
+
+fn from_stored(row: StoredRow) -> (UserId, StoredNotification) {
+    let notification = StoredNotification {
+        notification_id: NotificationId(row.notification_id),
+        offset: row.stream_offset,
+        kind: row.kind,
+        category: row.category,
+        trigger: row.trigger,
+        items: items_from_sql(row.items),
+        frame: row.frame,
+        created_at: from_pg(row.created_at),
+        expires_at: from_pg(row.expires_at),
+        acknowledged: row.acknowledged,
+        collapse_key: row.collapse_key,
+        priority: Priority::from_code(row.priority),
+        seen: row.seen,
+        read: row.read,
+        withdrawn: row.withdrawn,
+        taken_back_at: row.taken_back_at.map(from_pg),
+        given: row.given,
+        channel: channel::from_code(row.channel),
+    };
+    (UserId::from_sql(row.user_id), notification)
+}
+
+/// The newest messages of each user, as many as memory holds, whatever has become of them, by user and offset. The frame is
+/// empty for what need not be sent again: expired, withdrawn, or acknowledged and older than `since`.
+pub(super) fn tails(
+    conn: &mut PgConnection,
+    users: &[i32],
+    since: Timestamp,
+    now: Timestamp,
+) -> Result<Vec<(UserId, StoredNotification)>, StoreError> {
+    let rows = sql::<StoredColumns>(
+        "SELECT n.* FROM unnest(?) AS u (user_id) LEFT JOIN acknowledgements a USING (user_id) CROSS JOIN LATERAL (\
+         SELECT user_id, notification_id, stream_offset, kind, category, trigger, items, \
+         CASE WHEN expires_at > ? AND withdrawn_at IS NULL AND (created_at > ? OR stream_offset > coalesce(a.up_to, 0)) \
+         THEN frame ELSE '' END, created_at, \
+         expires_at, stream_offset <= coalesce(a.up_to, 0), collapse_key, priority, seen_at IS NOT NULL, \
+         read_at IS NOT NULL, withdrawn_at IS NOT NULL, \
+         CASE WHEN withdrawn_reason = 'withdrawn' THEN withdrawn_at END, given_at IS NOT NULL, channel FROM notifications \
+         WHERE user_id = u.user_id ORDER BY stream_offset DESC LIMIT ?) n \
+         ORDER BY n.user_id, n.stream_offset",
+    )
+    .bind::<Array<Integer>, _>(users)
+    .bind::<Timestamptz, _>(to_pg(now))
+    .bind::<Timestamptz, _>(to_pg(since))
+    .bind::<BigInt, _>(TAIL as i64)
+    .load::<StoredRow>(conn)?;
+    Ok(rows.into_iter().map(from_stored).collect())
+}

@@ -1,0 +1,310 @@
+//! Tables `outbox` and `notification_receipts`: messages of the shop from their acceptance until each of their users has
+//! had its turn. Rows are read along `due_at, outbox_id`, one timeline for what is due at once and what waits.
+
+use std::collections::HashSet;
+
+use diesel::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Text, Timestamptz, Uuid as SqlUuid};
+use uuid::Uuid;
+
+use super::audiences::{self, MAX_USERS};
+use super::broadcasts::{self, Broadcast, State, To};
+use crate::base::{ExternalId, NotificationId, Timestamp};
+use crate::notify::message::Audience;
+use crate::store::postgres::StoreError;
+use crate::store::postgres::columns::column;
+use crate::store::postgres::convert::{external_id, from_pg, join_texts, to_pg};
+use crate::store::postgres::sql::sql;
+
+/// A message to accept.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// UUIDv7; one of a kind.
+    pub batch: Uuid,
+    /// To whom.
+    pub audience: Audience,
+    /// As JSON.
+    pub message: String,
+    /// Not before this.
+    pub due_at: Timestamp,
+    /// Accepted once, whoever gets it.
+    pub receipt: Option<Uuid>,
+    /// Accepted once for each user, in the audience's order; empty = no such key.
+    pub user_receipts: Vec<Uuid>,
+    /// Known under its batch as its id, as part of this request: for what goes to many, or waits.
+    pub call: Option<Uuid>,
+}
+
+impl Submission {
+    /// What the message will be known by, if it goes to one user.
+    pub fn single(&self) -> Option<NotificationId> {
+        match &self.audience {
+            Audience::Users(users) => match users.as_slice() {
+                [user] => Some(NotificationId::of_batch(self.batch, user)),
+                _ => None,
+            },
+            Audience::Segment(_) | Audience::Everyone => None,
+        }
+    }
+}
+
+/// A row of the outbox.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutboxRow {
+    /// Order of acceptance.
+    pub outbox_id: i64,
+    /// With a user it gives the notification_id.
+    pub batch: Uuid,
+    /// Not before this.
+    pub due_at: Timestamp,
+    /// To whom, 1…[`MAX_USERS`].
+    pub users: Vec<ExternalId>,
+    /// As JSON.
+    pub message: String,
+}
+
+/// What became of a submission.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Accepted {
+    /// Users who will get it.
+    pub accepted: usize,
+    /// Users for whom it had been accepted before.
+    pub duplicates: usize,
+}
+
+/// Stores submissions in the order given. Rows for named users come back, so that they need not be read; those of a segment
+/// or everyone are only stored, and not even that before they are due. At most four statements, and one or two for each segment or
+/// everyone.
+pub fn accept(
+    conn: &mut PgConnection,
+    submissions: &[&Submission],
+    now: Timestamp,
+) -> Result<(Vec<Accepted>, Vec<OutboxRow>), StoreError> {
+    let mut fresh = new_receipts(conn, submissions)?;
+    let mut rows = Vec::new();
+    let mut broadcasts = Vec::new();
+    let mut outcomes = Vec::with_capacity(submissions.len());
+    for submission in submissions {
+        let repeated = submission.receipt.is_some_and(|receipt| !fresh.remove(&receipt));
+        let before = rows.len();
+        let outcome = match &submission.audience {
+            Audience::Users(users) if repeated => Accepted { accepted: 0, duplicates: users.len() },
+            Audience::Segment(_) | Audience::Everyone if repeated => Accepted { accepted: 0, duplicates: 1 },
+            Audience::Users(users) => chunk(submission, users, &mut fresh, &mut rows),
+            Audience::Segment(segment) => {
+                read_audience(conn, submission, Some(*segment), now, &mut broadcasts)?
+            }
+            Audience::Everyone => read_audience(conn, submission, None, now, &mut broadcasts)?,
+        };
+        let batches: Vec<Uuid> = rows.iter().skip(before).map(|row| row.batch).collect();
+        if submission.call.is_some() && !batches.is_empty() {
+            broadcasts.push(broadcast(submission, now, outcome.accepted, batches));
+        }
+        outcomes.push(outcome);
+    }
+    insert(conn, &mut rows)?;
+    broadcasts::insert(conn, &broadcasts)?;
+    Ok((outcomes, rows))
+}
+
+/// A segment or everyone: into the outbox if it is due, else counted only.
+fn read_audience(
+    conn: &mut PgConnection,
+    submission: &Submission,
+    segment: Option<u8>,
+    now: Timestamp,
+    into: &mut Vec<Broadcast>,
+) -> Result<Accepted, StoreError> {
+    let (accepted, users, batches) = if submission.due_at > now {
+        (audiences::size(conn, segment)?, 0, Vec::new())
+    } else {
+        let (users, batches) =
+            audiences::insert(conn, submission.batch, &submission.message, submission.due_at, segment)?;
+        (users, users, batches)
+    };
+    into.push(broadcast(submission, now, users, batches));
+    Ok(Accepted { accepted, duplicates: 0 })
+}
+
+fn broadcast(submission: &Submission, now: Timestamp, users: usize, batches: Vec<Uuid>) -> Broadcast {
+    Broadcast {
+        id: submission.batch,
+        call: submission.call.unwrap_or(submission.batch),
+        state: if submission.due_at > now { State::Scheduled } else { State::Sent },
+        to: To::of(&submission.audience),
+        message: submission.message.clone(),
+        users,
+        batches,
+        due_at: submission.due_at,
+        created_at: now,
+    }
+}
+
+/// Keys that were not there before.
+fn new_receipts(conn: &mut PgConnection, submissions: &[&Submission]) -> Result<HashSet<Uuid>, StoreError> {
+    let mut receipts: Vec<Uuid> =
+        submissions.iter().flat_map(|s| s.receipt.iter().chain(&s.user_receipts)).copied().collect();
+    if receipts.is_empty() {
+        return Ok(HashSet::new());
+    }
+    receipts.sort_unstable();
+    receipts.dedup();
+    let new = sql::<SqlUuid>(
+        "INSERT INTO notification_receipts (receipt) SELECT * FROM unnest(?) ON CONFLICT DO NOTHING RETURNING receipt",
+    )
+    .bind::<Array<SqlUuid>, _>(receipts)
+    .load::<Uuid>(conn)?;
+    Ok(new.into_iter().collect())
+}
+
+fn chunk(
+    submission: &Submission,
+    users: &[ExternalId],
+    fresh: &mut HashSet<Uuid>,
+    rows: &mut Vec<OutboxRow>,
+) -> Accepted {
+    let wanted: Vec<ExternalId> = if submission.user_receipts.is_empty() {
+        users.to_vec()
+    } else {
+        let receipts = submission.user_receipts.iter();
+        users.iter().zip(receipts).filter(|(_, r)| fresh.remove(*r)).map(|(user, _)| user.clone()).collect()
+    };
+    for (n, users) in wanted.chunks(MAX_USERS).enumerate() {
+        rows.push(OutboxRow {
+            outbox_id: 0,
+            batch: Uuid::from_u128(submission.batch.as_u128().wrapping_add(n as u128)),
+            due_at: submission.due_at,
+            users: users.to_vec(),
+            message: submission.message.clone(),
+        });
+    }
+    Accepted { accepted: wanted.len(), duplicates: users.len() - wanted.len() }
+}
+
+/// Stores rows, and puts into each its number.
+pub fn insert(conn: &mut PgConnection, rows: &mut [OutboxRow]) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let users = |row: &OutboxRow| join_texts(&row.users.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let ids = sql::<(SqlUuid, BigInt)>(
+        "INSERT INTO outbox (batch, due_at, users, message) \
+         SELECT b, d, string_to_array(u, E'\\x1f'), m FROM unnest(?, ?, ?, ?) WITH ORDINALITY AS o (b, d, u, m, n) \
+         ORDER BY n RETURNING batch, outbox_id",
+    )
+    .bind::<Array<SqlUuid>, _>(column(rows, |row| row.batch))
+    .bind::<Array<Timestamptz>, _>(column(rows, |row| to_pg(row.due_at)))
+    .bind::<Array<Text>, _>(column(rows, users))
+    .bind::<Array<Text>, _>(column(rows, |row| row.message.as_str()))
+    .load::<(Uuid, i64)>(conn)?;
+    for (row, (batch, id)) in rows.iter_mut().zip(ids) {
+        debug_assert_eq!(row.batch, batch);
+        row.outbox_id = id;
+    }
+    Ok(())
+}
+
+/// Users in the rows that are read at a time: with one row more it is enough.
+pub const MAX_READ: usize = 50_000;
+
+/// Rows after a place on the timeline that are due by `until`, in order, at most `limit`, and no more after [`MAX_READ`] users.
+pub fn due(
+    conn: &mut PgConnection,
+    after: (Timestamp, i64),
+    until: Timestamp,
+    limit: i64,
+) -> Result<Vec<OutboxRow>, StoreError> {
+    type Row = (i64, Uuid, PgTimestamp, Vec<String>, String);
+    let rows = sql::<(BigInt, SqlUuid, Timestamptz, Array<Text>, Text)>(
+        "SELECT outbox_id, batch, due_at, users, message FROM (\
+           SELECT *, sum(cardinality(users)) OVER (ORDER BY due_at, outbox_id) - cardinality(users) AS before FROM (\
+             SELECT * FROM outbox WHERE (due_at, outbox_id) > (?, ?) AND due_at <= ? ORDER BY due_at, outbox_id LIMIT ?) d) s \
+         WHERE before < ? ORDER BY due_at, outbox_id",
+    )
+    .bind::<Timestamptz, _>(to_pg(after.0))
+    .bind::<BigInt, _>(after.1)
+    .bind::<Timestamptz, _>(to_pg(until))
+    .bind::<BigInt, _>(limit.max(0))
+    .bind::<BigInt, _>(MAX_READ as i64)
+    .load::<Row>(conn)?;
+    rows.into_iter()
+        .map(|(outbox_id, batch, due_at, users, message)| {
+            let users = users.iter().map(|text| external_id("outbox", text)).collect::<Result<_, _>>()?;
+            Ok(OutboxRow { outbox_id, batch, due_at: from_pg(due_at), users, message })
+        })
+        .collect()
+}
+
+/// When the first row after a place on the timeline is due.
+pub fn next_due(conn: &mut PgConnection, after: (Timestamp, i64)) -> Result<Option<Timestamp>, StoreError> {
+    let due = sql::<Timestamptz>(
+        "SELECT due_at FROM outbox WHERE (due_at, outbox_id) > (?, ?) ORDER BY due_at, outbox_id LIMIT 1",
+    )
+    .bind::<Timestamptz, _>(to_pg(after.0))
+    .bind::<BigInt, _>(after.1)
+    .load::<PgTimestamp>(conn)?;
+    Ok(due.into_iter().next().map(from_pg))
+}
+
+/// Which of these messages have a place in a stream.
+pub fn placed(
+    conn: &mut PgConnection,
+    ids: &[NotificationId],
+) -> Result<HashSet<NotificationId>, StoreError> {
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let found = sql::<SqlUuid>("SELECT notification_id FROM notifications WHERE notification_id = ANY(?)")
+        .bind::<Array<SqlUuid>, _>(column(ids, |id| id.0))
+        .load::<Uuid>(conn)?;
+    Ok(found.into_iter().map(NotificationId).collect())
+}
+
+/// Removes rows whose users have all had their turn.
+pub fn remove(conn: &mut PgConnection, ids: &[i64]) -> Result<(), StoreError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    sql::<()>("DELETE FROM outbox WHERE outbox_id = ANY(?)").bind::<Array<BigInt>, _>(ids).execute(conn)?;
+    Ok(())
+}
+
+/// Takes a message back that is due after `after`, and for whom else its row is stays. False when there is none.
+pub fn take_back(conn: &mut PgConnection, id: NotificationId, after: Timestamp) -> Result<bool, StoreError> {
+    let (from, to) = id.batches();
+    conn.transaction(|conn| {
+        let rows = sql::<(BigInt, SqlUuid, Array<Text>)>(
+            "SELECT outbox_id, batch, users FROM outbox WHERE batch BETWEEN ? AND ? AND due_at > ? FOR UPDATE",
+        )
+        .bind::<SqlUuid, _>(from)
+        .bind::<SqlUuid, _>(to)
+        .bind::<Timestamptz, _>(to_pg(after))
+        .load::<(i64, Uuid, Vec<String>)>(conn)?;
+        for (outbox_id, batch, users) in rows {
+            for user in &users {
+                if NotificationId::of_batch(batch, &external_id("outbox", user)?) != id {
+                    continue;
+                }
+                if users.len() == 1 {
+                    remove(conn, &[outbox_id])?;
+                } else {
+                    sql::<()>("UPDATE outbox SET users = array_remove(users, ?) WHERE outbox_id = ?")
+                        .bind::<Text, _>(user)
+                        .bind::<BigInt, _>(outbox_id)
+                        .execute(conn)?;
+                }
+                broadcasts::note_taken_out(conn, batch)?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    })
+}
+
+/// Forgets at most `limit` keys accepted before `before`; how many.
+pub fn prune_receipts(conn: &mut PgConnection, before: Timestamp, limit: i64) -> Result<usize, StoreError> {
+    let text = "DELETE FROM notification_receipts WHERE receipt IN \
+                (SELECT receipt FROM notification_receipts WHERE accepted_at < ? ORDER BY accepted_at LIMIT ?)";
+    Ok(sql::<()>(text).bind::<Timestamptz, _>(to_pg(before)).bind::<BigInt, _>(limit).execute(conn)?)
+}

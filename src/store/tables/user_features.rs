@@ -1,0 +1,95 @@
+//! Table `user_features`: features and segment of every user as of the last training.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, SmallInt};
+
+use crate::base::UserId;
+use crate::store::postgres::columns::{Batch, column};
+use crate::store::postgres::convert::{segment_from_sql, segment_to_sql};
+use crate::store::postgres::sql::sql;
+use crate::store::postgres::{StoreError, without_time_limit};
+
+/// Rows of one INSERT: large enough that the round trip does not count, small enough for memory.
+const CHUNK: usize = 10_000;
+
+/// Features of one user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UserFeaturesRow {
+    /// Whose.
+    pub user: UserId,
+    /// Purchases per month since first seen.
+    pub purchases_per_month: f64,
+    /// Minutes of dwell per month since first seen.
+    pub browsing_minutes_per_month: f64,
+    /// Searches per month since first seen.
+    pub searches_per_month: f64,
+    /// Days since the last purchase; `None` = none.
+    pub recency_days: Option<f64>,
+    /// Money spent, returns taken off.
+    pub monetary: f64,
+    /// Of the model trained with it, 0 = A.
+    pub segment: Option<u8>,
+}
+
+/// Replaces everything; readers see the old rows until it is done.
+pub fn replace(conn: &mut PgConnection, rows: &[UserFeaturesRow]) -> Result<(), StoreError> {
+    without_time_limit(conn, |conn| {
+        // Not TRUNCATE, for which every reader would have to wait.
+        sql::<()>("DELETE FROM user_features").execute(conn)?;
+        for chunk in rows.chunks(CHUNK) {
+            insert(conn, chunk)?;
+        }
+        Ok(())
+    })
+}
+
+fn insert(conn: &mut PgConnection, rows: &[UserFeaturesRow]) -> Result<(), StoreError> {
+    let columns = Batch::of(rows)
+        .column::<Integer, _>("user_id", |row| row.user.to_sql())
+        .column::<Double, _>("purchases_per_month", |row| row.purchases_per_month)
+        .column::<Double, _>("browsing_minutes_per_month", |row| row.browsing_minutes_per_month)
+        .column::<Double, _>("searches_per_month", |row| row.searches_per_month)
+        .column::<Nullable<Double>, _>("recency_days", |row| row.recency_days)
+        .column::<Double, _>("monetary", |row| row.monetary)
+        .column::<Nullable<SmallInt>, _>("segment", |row| segment_to_sql(row.segment));
+    sql::<()>(columns.insert_into("user_features")).binds(columns.into_binds()).execute(conn)?;
+    Ok(())
+}
+
+/// At most `limit` users, spread over all by a hash of their id; the same ones each time.
+pub fn sample(conn: &mut PgConnection, limit: i64) -> Result<Vec<UserFeaturesRow>, StoreError> {
+    type Row = (i32, f64, f64, f64, Option<f64>, f64, Option<i16>);
+    let rows = sql::<(Integer, Double, Double, Double, Nullable<Double>, Double, Nullable<SmallInt>)>(
+        "SELECT user_id, purchases_per_month, browsing_minutes_per_month, searches_per_month, recency_days, monetary, \
+         segment FROM user_features ORDER BY hashint4(user_id), user_id LIMIT ?",
+    )
+    .bind::<BigInt, _>(limit.max(0))
+    .load::<Row>(conn)?;
+    Ok(rows
+        .into_iter()
+        .map(|(user, purchases, minutes, searches, recency_days, monetary, segment)| UserFeaturesRow {
+            user: UserId::from_sql(user),
+            purchases_per_month: purchases,
+            browsing_minutes_per_month: minutes,
+            searches_per_month: searches,
+            recency_days,
+            monetary,
+            segment: segment_from_sql(segment),
+        })
+        .collect())
+}
+
+/// Segments (0 = A) of those users that have one.
+pub fn segments(conn: &mut PgConnection, users: &[UserId]) -> Result<HashMap<UserId, u8>, StoreError> {
+    let rows = sql::<(Integer, Nullable<SmallInt>)>(
+        "SELECT user_id, segment FROM user_features WHERE user_id = ANY(?)",
+    )
+    .bind::<Array<Integer>, _>(column(users, |user| user.to_sql()))
+    .load::<(i32, Option<i16>)>(conn)?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|(user, segment)| Some((UserId::from_sql(user), segment_from_sql(segment)?)))
+        .collect())
+}

@@ -1,0 +1,306 @@
+//! What a user's actor starts from, for many logins in a few queries.
+
+use std::collections::HashMap;
+
+use diesel::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_types::{
+    Array, BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
+};
+use uuid::Uuid;
+
+use super::consents;
+use super::event_row::{EVENT_COLUMNS, EventRow, event_from_row};
+use super::held;
+use super::notifications;
+use super::preferences::{self, Preferences};
+use crate::base::{NotificationId, Timestamp, UserId};
+use crate::decide::{RecentSend, SentAs, StoredUser};
+use crate::deliver::channel::from_code;
+use crate::event::Event;
+use crate::store::postgres::StoreError;
+use crate::store::postgres::convert::{external_id, from_pg, items_from_sql, to_pg};
+use crate::store::postgres::sql::sql;
+use crate::store::schema;
+
+/// How far back [`StoredUser::recent`] reaches: the longest window a frequency cap may have.
+const RECENT_DAYS: f64 = 7.0;
+/// As many as the policy remembers.
+const MOST_RECENT: i64 = 1_024;
+/// How far back acknowledged messages of [`StoredUser::tail`] can be sent again.
+const TAIL_DAYS: f64 = 1.0;
+
+/// The states of the users that exist, in the order asked for. At most ten queries, whatever the number of users.
+pub fn load_states(
+    conn: &mut PgConnection,
+    users: &[UserId],
+    now: Timestamp,
+) -> Result<Vec<StoredUser>, StoreError> {
+    let ids: Vec<i32> = users.iter().map(|user| user.to_sql()).collect();
+    let mut states = known_users(conn, &ids)?;
+    for (user, event) in events(conn, &ids)? {
+        if let Some(state) = states.get_mut(&user) {
+            state.events.push(event);
+        }
+    }
+    for (user, preferences) in preferences::load(conn, users)? {
+        if let Some(state) = states.get_mut(&user) {
+            state.preferences = preferences;
+        }
+    }
+    for (user, purpose, granted) in consents::load(conn, &ids)? {
+        if let Some(state) = states.get_mut(&user) {
+            state.consents.push((purpose, granted));
+        }
+    }
+    for row in held::load(conn, &ids, now)? {
+        if let Some(state) = states.get_mut(&row.user) {
+            state.held.push(row);
+        }
+    }
+    for (user, offset) in last_offsets(conn, &ids)? {
+        if let Some(state) = states.get_mut(&user) {
+            state.last_offset = offset;
+            state.floor = offset;
+        }
+    }
+    for (user, notification) in notifications::tails(conn, &ids, now.plus_days(-TAIL_DAYS), now)? {
+        if let Some(state) = states.get_mut(&user) {
+            state.floor = state.floor.min(notification.offset - 1);
+            state.tail.push(notification);
+        }
+    }
+    recent_from_tails(conn, &mut states, now.plus_days(-RECENT_DAYS))?;
+    Ok(users.iter().filter_map(|user| states.remove(user)).collect())
+}
+
+/// What was sent lately is in the tails already, but for users who got more than memory holds: those are read again.
+fn recent_from_tails(
+    conn: &mut PgConnection,
+    states: &mut HashMap<UserId, StoredUser>,
+    since: Timestamp,
+) -> Result<(), StoreError> {
+    let is_cut = |state: &StoredUser| {
+        state.tail.len() >= notifications::TAIL
+            && state.tail.first().is_some_and(|oldest| oldest.created_at >= since)
+    };
+    let (cut, whole): (Vec<&StoredUser>, Vec<&StoredUser>) = states.values().partition(|state| is_cut(state));
+    let ids = |states: &[&StoredUser]| states.iter().map(|state| state.user.to_sql()).collect::<Vec<i32>>();
+    let (cut, whole) = (ids(&cut), ids(&whole));
+    let mut sent: HashMap<Uuid, SentAs> = sent_as(conn, &whole, since)?.into_iter().collect();
+    let mut outcomes: HashMap<Uuid, Vec<i16>> = HashMap::new();
+    for (id, outcome) in outcomes_since(conn, &whole, since)? {
+        outcomes.entry(id).or_default().push(outcome);
+    }
+    for user in &whole {
+        if let Some(state) = states.get_mut(&UserId::from_sql(*user)) {
+            let recent = state.tail.iter().filter(|one| one.created_at >= since);
+            state.recent = recent
+                .map(|one| {
+                    let id = &one.notification_id.0;
+                    RecentSend::new(one, sent.remove(id), outcomes.remove(id).unwrap_or_default())
+                })
+                .collect();
+        }
+    }
+    if cut.is_empty() {
+        return Ok(());
+    }
+    for (user, send) in recent_sends(conn, &cut, since)? {
+        if let Some(state) = states.get_mut(&user) {
+            state.recent.push(send);
+        }
+    }
+    Ok(())
+}
+
+/// How messages were decided; the shop's own have no such row.
+fn sent_as(
+    conn: &mut PgConnection,
+    users: &[i32],
+    since: Timestamp,
+) -> Result<Vec<(Uuid, SentAs)>, StoreError> {
+    // By user, not by moment: an index over moments leads through everybody's.
+    let rows = sql::<(SqlUuid, Text, Text, Nullable<BigInt>, Bool)>(
+        "SELECT d.* FROM unnest(?) AS u (user_id) CROSS JOIN LATERAL (\
+         SELECT notification_id, campaign, channel, dedupe_key, counted FROM decisions \
+         WHERE user_id = u.user_id AND decided_at >= ? AND notification_id IS NOT NULL \
+         ORDER BY decided_at DESC LIMIT ?) d",
+    )
+    .bind::<Array<Integer>, _>(users)
+    .bind::<Timestamptz, _>(to_pg(since))
+    .bind::<BigInt, _>(MOST_RECENT)
+    .load::<(Uuid, String, String, Option<i64>, bool)>(conn)?;
+    let row = |(id, campaign, channel, dedupe_key, counted)| {
+        (id, SentAs { campaign, channel, dedupe_key, counted })
+    };
+    Ok(rows.into_iter().map(row).collect())
+}
+
+fn outcomes_since(
+    conn: &mut PgConnection,
+    users: &[i32],
+    since: Timestamp,
+) -> Result<Vec<(Uuid, i16)>, StoreError> {
+    Ok(sql::<(SqlUuid, SmallInt)>(
+        "SELECT f.* FROM unnest(?) AS u (user_id) CROSS JOIN LATERAL (\
+         SELECT notification_id, outcome FROM feedback WHERE user_id = u.user_id AND occurred_at >= ? \
+         ORDER BY occurred_at DESC LIMIT ?) f",
+    )
+    .bind::<Array<Integer>, _>(users)
+    .bind::<Timestamptz, _>(to_pg(since))
+    .bind::<BigInt, _>(MOST_RECENT)
+    .load::<(Uuid, i16)>(conn)?)
+}
+
+type KnownUser = (i32, String, bool, Option<PgTimestamp>, Vec<String>, Vec<PgTimestamp>);
+
+fn known_users(conn: &mut PgConnection, ids: &[i32]) -> Result<HashMap<UserId, StoredUser>, StoreError> {
+    type Columns = (Integer, Text, Bool, Nullable<Timestamptz>, Array<Text>, Array<Timestamptz>);
+    let rows = sql::<Columns>(
+        "SELECT u.user_id, u.external_id, u.is_robot, u.last_connected_at, \
+         ARRAY(SELECT o.trigger FROM user_once o WHERE o.user_id = u.user_id ORDER BY o.trigger), \
+         ARRAY(SELECT o.fired_at FROM user_once o WHERE o.user_id = u.user_id ORDER BY o.trigger) \
+         FROM users u WHERE u.user_id = ANY(?)",
+    )
+    .bind::<Array<Integer>, _>(ids)
+    .load::<KnownUser>(conn)?;
+    rows.into_iter()
+        .map(|(id, text, is_robot, last_connected, fired, fired_at)| {
+            let user = UserId::from_sql(id);
+            let state = StoredUser {
+                user,
+                external_id: external_id("users", &text)?,
+                is_robot,
+                last_connected: last_connected.map(from_pg),
+                fired_once: fired.into_iter().zip(fired_at.into_iter().map(from_pg)).collect(),
+                events: Vec::new(),
+                preferences: Preferences::default(),
+                consents: Vec::new(),
+                held: Vec::new(),
+                last_offset: 0,
+                tail: Vec::new(),
+                floor: 0,
+                recent: Vec::new(),
+            };
+            Ok((user, state))
+        })
+        .collect()
+}
+
+fn events(conn: &mut PgConnection, ids: &[i32]) -> Result<Vec<(UserId, Event)>, StoreError> {
+    use schema::events::dsl;
+    let rows = dsl::events
+        .filter(dsl::user_id.eq_any(ids))
+        .order((dsl::occurred_at, dsl::received_at, dsl::event_key))
+        .select(EVENT_COLUMNS)
+        .load::<EventRow>(conn)?;
+    Ok(rows.into_iter().filter_map(event_from_row).filter_map(|event| Some((event.user?, event))).collect())
+}
+
+fn last_offsets(conn: &mut PgConnection, ids: &[i32]) -> Result<Vec<(UserId, i64)>, StoreError> {
+    // One step into the index a user; max() with GROUP BY would read all of each user's messages.
+    let rows = sql::<(Integer, BigInt)>(
+        "SELECT u.user_id, n.stream_offset FROM unnest(?) AS u (user_id) CROSS JOIN LATERAL \
+         (SELECT stream_offset FROM notifications WHERE user_id = u.user_id ORDER BY stream_offset DESC LIMIT 1) n",
+    )
+    .bind::<Array<Integer>, _>(ids)
+    .load::<(i32, i64)>(conn)?;
+    Ok(rows.into_iter().map(|(user, offset)| (UserId::from_sql(user), offset)).collect())
+}
+
+type RecentRow = (
+    i32,
+    Uuid,
+    PgTimestamp,
+    String,
+    String,
+    Vec<i32>,
+    Vec<i16>,
+    Option<String>,
+    Option<String>,
+    Option<i64>,
+    Option<bool>,
+    PgTimestamp,
+    bool,
+    i16,
+);
+
+fn recent_sends(
+    conn: &mut PgConnection,
+    ids: &[i32],
+    since: Timestamp,
+) -> Result<Vec<(UserId, RecentSend)>, StoreError> {
+    type Columns = (
+        Integer,
+        SqlUuid,
+        Timestamptz,
+        Text,
+        Text,
+        Array<Integer>,
+        Array<SmallInt>,
+        Nullable<Text>,
+        Nullable<Text>,
+        Nullable<BigInt>,
+        Nullable<Bool>,
+        Timestamptz,
+        Bool,
+        SmallInt,
+    );
+    // A user's own messages by their number, and a step into an index for what belongs to each: a plan over moments would read
+    // everybody's. A message and its decision bear the same moment, which the decisions' index leads to.
+    let rows = sql::<Columns>(
+        "SELECT n.user_id, n.notification_id, n.created_at, n.category, n.trigger, n.items, \
+         ARRAY(SELECT outcome FROM feedback f WHERE f.notification_id = n.notification_id ORDER BY outcome), \
+         coalesce(d.campaign, CASE WHEN n.trigger = 'api' THEN n.kind END), d.channel, d.dedupe_key, \
+         coalesce(d.counted, n.priority < 3), n.expires_at, n.was_given, n.channel \
+         FROM unnest(?) AS u (user_id) CROSS JOIN LATERAL (\
+           SELECT user_id, notification_id, stream_offset, created_at, category, trigger, items, kind, priority, channel, \
+             least(expires_at, CASE WHEN withdrawn_reason = 'withdrawn' THEN withdrawn_at END) AS expires_at, \
+             coalesce(given_at, seen_at, read_at) IS NOT NULL AS was_given \
+           FROM notifications WHERE user_id = u.user_id ORDER BY stream_offset DESC LIMIT ?) n \
+         LEFT JOIN LATERAL (SELECT campaign, channel, dedupe_key, counted FROM decisions \
+           WHERE user_id = n.user_id AND decided_at = n.created_at AND notification_id = n.notification_id LIMIT 1) d ON true \
+         WHERE n.created_at >= ? ORDER BY n.user_id, n.stream_offset",
+    )
+    .bind::<Array<Integer>, _>(ids)
+    .bind::<BigInt, _>(MOST_RECENT)
+    .bind::<Timestamptz, _>(to_pg(since))
+    .load::<RecentRow>(conn)?;
+    Ok(rows
+        .into_iter()
+        .map(|row: RecentRow| {
+            let (
+                user,
+                id,
+                at,
+                category,
+                trigger,
+                items,
+                outcomes,
+                campaign,
+                channel,
+                dedupe_key,
+                counted,
+                expires,
+                given,
+                taken,
+            ) = row;
+            let send = RecentSend {
+                campaign: campaign.unwrap_or_else(|| trigger.clone()),
+                channel: channel.unwrap_or_else(|| from_code(taken).name().to_owned()),
+                expires_at: from_pg(expires),
+                given,
+                dedupe_key,
+                passes_caps: counted == Some(false),
+                notification_id: NotificationId(id),
+                at: from_pg(at),
+                category,
+                trigger,
+                items: items_from_sql(items),
+                outcomes,
+            };
+            (UserId::from_sql(user), send)
+        })
+        .collect())
+}

@@ -1,0 +1,138 @@
+//! Table `users`: who there is. Outside ids to inner ids and back, robots, search.
+
+use std::collections::{BTreeMap, HashMap};
+
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz};
+
+use super::external_ids::{Names, find_all, resolve_all};
+use crate::base::{ExternalId, Timestamp, UserId};
+use crate::store::postgres::StoreError;
+use crate::store::postgres::convert::{external_id, segment_from_sql, to_pg};
+use crate::store::postgres::sql::sql;
+use crate::store::schema::users;
+
+pub use super::user_states::load_states;
+
+/// A user as a list shows one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UserSummary {
+    /// Dense inner id.
+    pub user: UserId,
+    /// The shop's id.
+    pub external_id: ExternalId,
+    /// As of the last training, 0 = A; `None` before it.
+    pub segment: Option<u8>,
+}
+
+/// Inner ids in the order asked for; makes the users that are missing. At most three queries.
+pub fn resolve(conn: &mut PgConnection, ids: &[ExternalId]) -> Result<Vec<UserId>, StoreError> {
+    let found = conn.transaction(|conn| resolve_all(conn, Names::Users, ids))?;
+    Ok(ids.iter().filter_map(|id| found.get(id)).map(|id| UserId::from_sql(*id)).collect())
+}
+
+/// The inner id; `None` for a user that nothing has named yet.
+pub fn find(conn: &mut PgConnection, id: &ExternalId) -> Result<Option<UserId>, StoreError> {
+    Ok(find_all(conn, Names::Users, [id])?.get(id).map(|id| UserId::from_sql(*id)))
+}
+
+/// Inner ids of those of the users that exist. One query.
+pub fn find_many(
+    conn: &mut PgConnection,
+    ids: &[ExternalId],
+) -> Result<HashMap<ExternalId, UserId>, StoreError> {
+    let found = find_all(conn, Names::Users, ids)?;
+    Ok(found.into_iter().map(|(id, user)| (id.clone(), UserId::from_sql(user))).collect())
+}
+
+/// The shop's ids of the users that exist. One query.
+pub fn external_ids(
+    conn: &mut PgConnection,
+    of: &[UserId],
+) -> Result<HashMap<UserId, ExternalId>, StoreError> {
+    let ids: Vec<i32> = of.iter().map(|user| user.to_sql()).collect();
+    let rows = sql::<(Integer, Text)>("SELECT user_id, external_id FROM users WHERE user_id = ANY(?)")
+        .bind::<Array<Integer>, _>(ids)
+        .load::<(i32, String)>(conn)?;
+    rows.into_iter().map(|(user, text)| Ok((UserId::from_sql(user), external_id("users", &text)?))).collect()
+}
+
+/// Users whose id begins with `prefix` (all for the empty one), at most `limit`: those with a segment first, then
+/// the shorter id, then by text. Reads the whole table: for a person's search box.
+pub fn search(conn: &mut PgConnection, prefix: &str, limit: i64) -> Result<Vec<UserSummary>, StoreError> {
+    let rows = sql::<(Integer, Text, Nullable<SmallInt>)>(
+        "SELECT u.user_id, u.external_id, f.segment FROM users u LEFT JOIN user_features f USING (user_id) \
+         WHERE starts_with(u.external_id, ?) AND NOT u.is_robot \
+         ORDER BY f.segment IS NULL, length(u.external_id), u.external_id LIMIT ?",
+    )
+    .bind::<Text, _>(prefix)
+    .bind::<BigInt, _>(limit.max(0))
+    .load::<(i32, String, Option<i16>)>(conn)?;
+    rows.into_iter()
+        .map(|(user, text, segment)| {
+            Ok(UserSummary {
+                user: UserId::from_sql(user),
+                external_id: external_id("users", &text)?,
+                segment: segment_from_sql(segment),
+            })
+        })
+        .collect()
+}
+
+/// Flags users as robots; how many were not flagged before.
+pub fn mark_robots(conn: &mut PgConnection, robots: &[UserId]) -> Result<usize, StoreError> {
+    if robots.is_empty() {
+        return Ok(0);
+    }
+    let ids: Vec<i32> = robots.iter().map(|user| user.to_sql()).collect();
+    let changed = diesel::update(users::table)
+        .filter(users::user_id.eq_any(ids).and(users::is_robot.eq(false)))
+        .set(users::is_robot.eq(true))
+        .execute(conn)?;
+    Ok(changed)
+}
+
+/// Notes that users have a connection open at these moments; kept to the hour, so that coming and going writes little.
+pub fn note_connected(conn: &mut PgConnection, connected: &[(UserId, Timestamp)]) -> Result<(), StoreError> {
+    // One statement changes a row once.
+    let mut latest: BTreeMap<UserId, Timestamp> = BTreeMap::new();
+    for (user, at) in connected {
+        let known = latest.entry(*user).or_insert(*at);
+        *known = (*known).max(*at);
+    }
+    if latest.is_empty() {
+        return Ok(());
+    }
+    let (users, moments): (Vec<i32>, Vec<_>) =
+        latest.into_iter().map(|(user, at)| (user.to_sql(), to_pg(at))).unzip();
+    sql::<()>(
+        "UPDATE users SET last_connected_at = c.at FROM unnest(?, ?) AS c (user_id, at) WHERE users.user_id = c.user_id \
+         AND (last_connected_at IS NULL OR last_connected_at < c.at - interval '1 hour')",
+    )
+    .bind::<Array<Integer>, _>(users)
+    .bind::<Array<Timestamptz>, _>(moments)
+    .execute(conn)?;
+    Ok(())
+}
+
+/// Every user flagged as a robot, in order.
+pub fn robots(conn: &mut PgConnection) -> Result<Vec<UserId>, StoreError> {
+    let ids = users::table
+        .filter(users::is_robot)
+        .select(users::user_id)
+        .order(users::user_id)
+        .load::<i32>(conn)?;
+    Ok(ids.into_iter().map(UserId::from_sql).collect())
+}
+
+/// One more than the largest inner id: the width of user-indexed vectors. More than [`count`] where a transaction that
+/// named new users was rolled back, since a sequence never gives a number twice.
+pub fn width(conn: &mut PgConnection) -> Result<usize, StoreError> {
+    let largest = users::table.select(diesel::dsl::max(users::user_id)).get_result::<Option<i32>>(conn)?;
+    Ok(largest.map_or(0, |id| UserId::from_sql(id).index() + 1))
+}
+
+/// Number of users. Counts the rows: about 50 ms a million.
+pub fn count(conn: &mut PgConnection) -> Result<i64, StoreError> {
+    Ok(users::table.count().get_result(conn)?)
+}
