@@ -1,7 +1,9 @@
 //! SQL as text whose prepared statement is cached by the connection. `diesel::sql_query` and `dsl::sql` are
 //! planned anew at each call; that planning costs a small batch more than its rows do.
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
+use std::str::Split;
 
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -10,13 +12,13 @@ use diesel::sql_types::HasSqlType;
 use diesel::{PgConnection, QueryResult, RunQueryDsl};
 
 /// A statement whose rows have the SQL types `ST` (`()` for none); each `?` of `text` is the next bound value.
-pub(crate) fn sql<ST>(text: &'static str) -> Sql<ST, ()> {
-    Sql { text, binds: (), row: PhantomData }
+pub(crate) fn sql<ST>(text: impl Into<Cow<'static, str>>) -> Sql<ST, ()> {
+    Sql { text: text.into(), binds: (), row: PhantomData }
 }
 
 /// Made by [`sql`].
 pub(crate) struct Sql<ST, B> {
-    text: &'static str,
+    text: Cow<'static, str>,
     binds: B,
     row: PhantomData<ST>,
 }
@@ -24,53 +26,60 @@ pub(crate) struct Sql<ST, B> {
 /// A value and the SQL type it is sent as.
 pub(crate) struct Bound<T, V>(V, PhantomData<T>);
 
-impl<ST, B> Sql<ST, B> {
-    /// Binds the next `?` to `value`, sent as `T`.
-    pub(crate) fn bind<T, V: ToSql<T, Pg>>(self, value: V) -> Sql<ST, (B, Bound<T, V>)> {
-        Sql { text: self.text, binds: (self.binds, Bound(value, PhantomData)), row: PhantomData }
+impl<T, V> Bound<T, V> {
+    /// `value`, sent as `T`.
+    pub(super) fn new(value: V) -> Self {
+        Self(value, PhantomData)
     }
 }
 
-/// Writes the text up to and including the last bound value.
+impl<ST, B> Sql<ST, B> {
+    /// Binds the next `?` to `value`, sent as `T`.
+    pub(crate) fn bind<T, V: ToSql<T, Pg>>(self, value: V) -> Sql<ST, (B, Bound<T, V>)> {
+        Sql { text: self.text, binds: (self.binds, Bound::new(value)), row: PhantomData }
+    }
+
+    /// Binds the next ones to the values of `more`, in its order.
+    pub(crate) fn binds<M: Binds>(self, more: M) -> Sql<ST, (B, M)> {
+        Sql { text: self.text, binds: (self.binds, more), row: PhantomData }
+    }
+}
+
+/// Writes bound values, each with the text behind it.
 pub(crate) trait Binds {
     /// Takes its share of `pieces`, the text between the question marks.
-    fn walk<'b>(
-        &'b self,
-        pieces: &mut std::str::Split<'static, char>,
-        out: AstPass<'_, 'b, Pg>,
-    ) -> QueryResult<()>;
+    fn walk<'b>(&'b self, pieces: &mut Split<'_, char>, out: AstPass<'_, 'b, Pg>) -> QueryResult<()>;
 }
 
 impl Binds for () {
-    fn walk<'b>(
-        &'b self,
-        pieces: &mut std::str::Split<'static, char>,
-        mut out: AstPass<'_, 'b, Pg>,
-    ) -> QueryResult<()> {
-        out.push_sql(pieces.next().unwrap_or_default());
+    fn walk<'b>(&'b self, _: &mut Split<'_, char>, _: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         Ok(())
     }
 }
 
-impl<B: Binds, T, V: ToSql<T, Pg>> Binds for (B, Bound<T, V>)
+impl<B: Binds, M: Binds> Binds for (B, M) {
+    fn walk<'b>(&'b self, pieces: &mut Split<'_, char>, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        self.0.walk(pieces, out.reborrow())?;
+        self.1.walk(pieces, out)
+    }
+}
+
+impl<T, V: ToSql<T, Pg>> Binds for Bound<T, V>
 where
     Pg: HasSqlType<T>,
 {
-    fn walk<'b>(
-        &'b self,
-        pieces: &mut std::str::Split<'static, char>,
-        mut out: AstPass<'_, 'b, Pg>,
-    ) -> QueryResult<()> {
-        self.0.walk(pieces, out.reborrow())?;
-        out.push_bind_param::<T, V>(&self.1.0)?;
+    fn walk<'b>(&'b self, pieces: &mut Split<'_, char>, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_bind_param::<T, V>(&self.0)?;
         out.push_sql(pieces.next().unwrap_or_default());
         Ok(())
     }
 }
 
 impl<ST, B: Binds> QueryFragment<Pg> for Sql<ST, B> {
-    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        self.binds.walk(&mut self.text.split('?'), out)
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        let mut pieces = self.text.split('?');
+        out.push_sql(pieces.next().unwrap_or_default());
+        self.binds.walk(&mut pieces, out)
     }
 }
 

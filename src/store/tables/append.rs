@@ -14,7 +14,7 @@ use super::external_ids::{Names, resolve_all};
 use crate::base::{ItemId, Timestamp, UserId};
 use crate::event::{Event, NewEvent};
 use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::column;
+use crate::store::postgres::columns::Batch;
 use crate::store::postgres::convert::to_pg;
 use crate::store::postgres::sql::sql;
 
@@ -92,12 +92,24 @@ fn append_known(conn: &mut PgConnection, batch: &[NewEvent]) -> Result<Option<Ve
         return Ok(None);
     }
     type Row = (bool, Option<Uuid>, Option<i32>, Option<i32>);
-    let rows = sql::<(Bool, Nullable<SqlUuid>, Nullable<Integer>, Nullable<Integer>)>(
+    let columns = Batch::of(batch)
+        .column::<SqlUuid, _>("key", |event| event.key.0)
+        .column::<Bool, _>("once", |event| event.deduplicate)
+        .column::<Timestamptz, _>("at", |event| to_pg(event.occurred_at))
+        .column::<Nullable<Text>, _>("user_name", |event| event.user.as_ref().map(ToString::to_string))
+        .column::<Nullable<Text>, _>("item_name", |event| event.item.as_ref().map(ToString::to_string))
+        .column::<SmallInt, _>("kind", |event| event.kind.code())
+        .column::<Nullable<Integer>, _>("dwell_ms", dwell_to_sql)
+        .column::<Float, _>("quantity", |event| event.quantity)
+        .column::<Nullable<Double>, _>("value", |event| event.value)
+        .column::<Nullable<Text>, _>("currency", |event| event.currency.as_deref())
+        .column::<Nullable<BigInt>, _>("basket", |event| event.basket)
+        .column::<Nullable<Text>, _>("query", |event| event.query.as_deref());
+    let text = format!(
         "WITH given AS MATERIALIZED (\
          SELECT g.*, (SELECT user_id FROM users WHERE external_id = user_name), \
          (SELECT item_id FROM items WHERE external_id = item_name) \
-         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS g (key, once, at, user_name, item_name, kind, dwell_ms, \
-         quantity, value, currency, basket, query)), \
+         FROM {}), \
          known AS MATERIALIZED (SELECT bool_and((user_name IS NULL OR user_id IS NOT NULL) \
          AND (item_name IS NULL OR item_id IS NOT NULL)) AS all_of_them FROM given), \
          fresh AS (INSERT INTO event_receipts (event_key) SELECT key FROM given, known WHERE once AND all_of_them \
@@ -107,20 +119,11 @@ fn append_known(conn: &mut PgConnection, batch: &[NewEvent]) -> Result<Option<Ve
          FROM given, known WHERE all_of_them AND (NOT once OR key IN (SELECT event_key FROM fresh)) \
          ON CONFLICT DO NOTHING RETURNING event_key, user_id, item_id) \
          SELECT all_of_them, event_key, user_id, item_id FROM known LEFT JOIN written ON true",
-    )
-    .bind::<Array<SqlUuid>, _>(column(batch, |event| event.key.0))
-    .bind::<Array<Bool>, _>(column(batch, |event| event.deduplicate))
-    .bind::<Array<Timestamptz>, _>(column(batch, |event| to_pg(event.occurred_at)))
-    .bind::<Array<Nullable<Text>>, _>(column(batch, |event| event.user.as_ref().map(ToString::to_string)))
-    .bind::<Array<Nullable<Text>>, _>(column(batch, |event| event.item.as_ref().map(ToString::to_string)))
-    .bind::<Array<SmallInt>, _>(column(batch, |event| event.kind.code()))
-    .bind::<Array<Nullable<Integer>>, _>(column(batch, dwell_to_sql))
-    .bind::<Array<Float>, _>(column(batch, |event| event.quantity))
-    .bind::<Array<Nullable<Double>>, _>(column(batch, |event| event.value))
-    .bind::<Array<Nullable<Text>>, _>(column(batch, |event| event.currency.as_deref()))
-    .bind::<Array<Nullable<BigInt>>, _>(column(batch, |event| event.basket))
-    .bind::<Array<Nullable<Text>>, _>(column(batch, |event| event.query.as_deref()))
-    .load::<Row>(conn)?;
+        columns.unnest("g"),
+    );
+    let rows = sql::<(Bool, Nullable<SqlUuid>, Nullable<Integer>, Nullable<Integer>)>(text)
+        .binds(columns.into_binds())
+        .load::<Row>(conn)?;
     if rows.first().is_none_or(|(all_known, ..)| !all_known) {
         return Ok(None);
     }
@@ -157,7 +160,7 @@ fn append_unknown(conn: &mut PgConnection, batch: &[NewEvent]) -> Result<Vec<App
         let user_ids = resolve_all(conn, Names::Users, batch.iter().filter_map(|event| event.user.as_ref()))?;
         let item_ids = resolve_all(conn, Names::Items, batch.iter().filter_map(|event| event.item.as_ref()))?;
         let mut fresh = new_receipts(conn, batch)?;
-        let mut rows = Rows::default();
+        let mut rows = Vec::with_capacity(batch.len());
         let mut kept = Vec::with_capacity(batch.len());
         for event in batch {
             // `remove`: the second of two in one batch is a duplicate.
@@ -168,10 +171,10 @@ fn append_unknown(conn: &mut PgConnection, batch: &[NewEvent]) -> Result<Vec<App
             let user = event.user.as_ref().and_then(|user| user_ids.get(user)).copied();
             let item = event.item.as_ref().and_then(|item| item_ids.get(item)).copied();
             let stored = with_ids(event, user, item);
-            rows.push(event, &stored);
+            rows.push((event, stored));
             kept.push(Some((event.key, stored)));
         }
-        let mut written = rows.insert(conn)?;
+        let mut written = insert(conn, &rows)?;
         Ok(kept
             .into_iter()
             .map(|event| match event {
@@ -200,59 +203,25 @@ fn new_receipts(conn: &mut PgConnection, batch: &[NewEvent]) -> Result<HashSet<U
     Ok(fresh.into_iter().collect())
 }
 
-/// A batch by columns.
-#[derive(Default)]
-struct Rows<'a> {
-    key: Vec<Uuid>,
-    occurred_at: Vec<PgTimestamp>,
-    user: Vec<Option<i32>>,
-    item: Vec<Option<i32>>,
-    kind: Vec<i16>,
-    dwell_ms: Vec<Option<i32>>,
-    quantity: Vec<f32>,
-    value: Vec<Option<f64>>,
-    currency: Vec<Option<&'a str>>,
-    basket: Vec<Option<i64>>,
-    query: Vec<Option<&'a str>>,
-}
-
-impl<'a> Rows<'a> {
-    fn push(&mut self, event: &'a NewEvent, stored: &Event) {
-        self.key.push(event.key.0);
-        self.occurred_at.push(to_pg(event.occurred_at));
-        self.user.push(stored.user.map(UserId::to_sql));
-        self.item.push(stored.item.map(ItemId::to_sql));
-        self.kind.push(event.kind.code());
-        self.dwell_ms.push(dwell_to_sql(event));
-        self.quantity.push(event.quantity);
-        self.value.push(event.value);
-        self.currency.push(event.currency.as_deref());
-        self.basket.push(event.basket);
-        self.query.push(event.query.as_deref());
+/// Stores events under their keys; the keys written. A key may be taken although it has no receipt: importers write none, and
+/// old ones are pruned.
+fn insert(conn: &mut PgConnection, rows: &[(&NewEvent, Event)]) -> Result<HashSet<Uuid>, StoreError> {
+    if rows.is_empty() {
+        return Ok(HashSet::new());
     }
-
-    /// The keys written. A key may be taken although it has no receipt: importers write none, and old ones are pruned.
-    fn insert(self, conn: &mut PgConnection) -> Result<HashSet<Uuid>, StoreError> {
-        if self.key.is_empty() {
-            return Ok(HashSet::new());
-        }
-        let written = sql::<SqlUuid>(
-            "INSERT INTO events (event_key, occurred_at, user_id, item_id, kind, dwell_ms, quantity, value, currency, \
-             basket, query) SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING \
-             RETURNING event_key",
-        )
-        .bind::<Array<SqlUuid>, _>(self.key)
-        .bind::<Array<Timestamptz>, _>(self.occurred_at)
-        .bind::<Array<Nullable<Integer>>, _>(self.user)
-        .bind::<Array<Nullable<Integer>>, _>(self.item)
-        .bind::<Array<SmallInt>, _>(self.kind)
-        .bind::<Array<Nullable<Integer>>, _>(self.dwell_ms)
-        .bind::<Array<Float>, _>(self.quantity)
-        .bind::<Array<Nullable<Double>>, _>(self.value)
-        .bind::<Array<Nullable<Text>>, _>(self.currency)
-        .bind::<Array<Nullable<BigInt>>, _>(self.basket)
-        .bind::<Array<Nullable<Text>>, _>(self.query)
-        .load::<Uuid>(conn)?;
-        Ok(written.into_iter().collect())
-    }
+    let columns = Batch::of(rows)
+        .column::<SqlUuid, _>("event_key", |(new, _)| new.key.0)
+        .column::<Timestamptz, _>("occurred_at", |(new, _)| to_pg(new.occurred_at))
+        .column::<Nullable<Integer>, _>("user_id", |(_, stored)| stored.user.map(UserId::to_sql))
+        .column::<Nullable<Integer>, _>("item_id", |(_, stored)| stored.item.map(ItemId::to_sql))
+        .column::<SmallInt, _>("kind", |(new, _)| new.kind.code())
+        .column::<Nullable<Integer>, _>("dwell_ms", |(new, _)| dwell_to_sql(new))
+        .column::<Float, _>("quantity", |(new, _)| new.quantity)
+        .column::<Nullable<Double>, _>("value", |(new, _)| new.value)
+        .column::<Nullable<Text>, _>("currency", |(new, _)| new.currency.as_deref())
+        .column::<Nullable<BigInt>, _>("basket", |(new, _)| new.basket)
+        .column::<Nullable<Text>, _>("query", |(new, _)| new.query.as_deref());
+    let text = format!("{} ON CONFLICT DO NOTHING RETURNING event_key", columns.insert_into("events"));
+    let written = sql::<SqlUuid>(text).binds(columns.into_binds()).load::<Uuid>(conn)?;
+    Ok(written.into_iter().collect())
 }

@@ -15,7 +15,7 @@ use crate::base::{ExternalId, NotificationId, Timestamp};
 use crate::notify::Message;
 use crate::notify::message::Audience;
 use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::column;
+use crate::store::postgres::columns::{Batch, column};
 use crate::store::postgres::convert::{external_id, from_pg, to_pg};
 use crate::store::postgres::sql::sql;
 
@@ -152,19 +152,16 @@ pub fn insert(conn: &mut PgConnection, rows: &[Broadcast]) -> Result<(), StoreEr
     if rows.is_empty() {
         return Ok(());
     }
-    sql::<()>(
-        "INSERT INTO broadcasts (broadcast_id, call_id, state, audience, message, users, due_at, created_at) \
-         SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind::<Array<SqlUuid>, _>(column(rows, |row| row.id))
-    .bind::<Array<SqlUuid>, _>(column(rows, |row| row.call))
-    .bind::<Array<Text>, _>(column(rows, |row| row.state.name()))
-    .bind::<Array<Jsonb>, _>(column(rows, |row| row.to.to_json()))
-    .bind::<Array<Text>, _>(column(rows, |row| row.message.as_str()))
-    .bind::<Array<Integer>, _>(column(rows, |row| count(row.users)))
-    .bind::<Array<Timestamptz>, _>(column(rows, |row| to_pg(row.due_at)))
-    .bind::<Array<Timestamptz>, _>(column(rows, |row| to_pg(row.created_at)))
-    .execute(conn)?;
+    let columns = Batch::of(rows)
+        .column::<SqlUuid, _>("broadcast_id", |row| row.id)
+        .column::<SqlUuid, _>("call_id", |row| row.call)
+        .column::<Text, _>("state", |row| row.state.name())
+        .column::<Jsonb, _>("audience", |row| row.to.to_json())
+        .column::<Text, _>("message", |row| row.message.as_str())
+        .column::<Integer, _>("users", |row| count(row.users))
+        .column::<Timestamptz, _>("due_at", |row| to_pg(row.due_at))
+        .column::<Timestamptz, _>("created_at", |row| to_pg(row.created_at));
+    sql::<()>(columns.insert_into("broadcasts")).binds(columns.into_binds()).execute(conn)?;
     let batches: Vec<(Uuid, Uuid)> =
         rows.iter().flat_map(|row| row.batches.iter().map(|batch| (*batch, row.id))).collect();
     insert_batches(conn, &batches)

@@ -1,19 +1,19 @@
-//! What was decided and what was said, tables `decisions` and `notifications`, in one statement: a group with nothing else
-//! in it is one round trip to PostgreSQL instead of five.
+//! The log of decisions: tables `decisions` and `notifications`, written in one statement. A group with nothing else in it is
+//! one round trip to PostgreSQL instead of five.
 
 use std::borrow::Borrow;
 
 use diesel::prelude::*;
 use diesel::sql_types::{
-    Array, BigInt, Bool, Float, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
+    BigInt, Bool, Float, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
 };
 
 use super::decisions::DecisionRow;
 use super::notifications::{self, NewNotification};
 use crate::deliver::channel;
-use crate::store::postgres::columns::column;
+use crate::store::postgres::columns::Batch;
 use crate::store::postgres::convert::{join_items, join_numbers, join_texts, segment_to_sql, to_pg};
-use crate::store::postgres::sql::sql;
+use crate::store::postgres::sql::{Binds, sql};
 use crate::store::postgres::{Store, StoreError};
 
 /// Stores messages and decisions, all or none, unless another server has taken the lease: then it is
@@ -28,79 +28,85 @@ pub fn insert(
     decisions: &[DecisionRow],
 ) -> Result<(), StoreError> {
     let messages: Vec<&NewNotification> = messages.iter().map(Borrow::borrow).collect();
+    let (notified, decided) = (notification_columns(&messages), decision_columns(decisions));
     // The row of `server` stays as it is until the transaction ends, so that a successor waits for this one.
-    let ours = sql::<Bool>(
+    let text = format!(
         "WITH ours AS MATERIALIZED (SELECT 1 FROM server WHERE holder = ? OR ?::uuid IS NULL FOR SHARE), \
-         messages AS (INSERT INTO notifications (notification_id, user_id, stream_offset, kind, category, trigger, model_version, \
-         segment, items, frame, created_at, expires_at, collapse_key, priority, channel, given_at) \
-         SELECT id, u, o, k, c, t, m, s, string_to_array(i, ',')::integer[], f, created, expires, ck, p, ch, \
-         CASE WHEN ch = 0 THEN created END \
-         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-         AS n (id, u, o, k, c, t, m, s, i, f, created, expires, ck, p, ch) WHERE EXISTS (SELECT FROM ours)), \
-         decisions AS (INSERT INTO decisions (decision_id, decided_at, user_id, trigger, category, outcome, reasons, \
-         notification_id, model_version, segment, items, propensity, until, p_click, p_purchase, p_mute, features, \
-         channel, campaign, dedupe_key, policy_version, holdout, counted, alternatives, steps, slice, variant, arms, \
-         variant_propensity, inputs) \
-         SELECT id, at, u, t, c, o, string_to_array(r, E'\\x1f'), n, m, s, string_to_array(i, ',')::integer[], p, until, \
-         pc, pp, pm, string_to_array(f, ',')::real[], ch, ca, dk, pv, h, co, string_to_array(al, E'\\x1f'), st::jsonb, \
-         sl, va, ar::jsonb, vp, ins::jsonb \
-         FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-         AS d (id, at, u, t, c, o, r, n, m, s, i, p, until, pc, pp, pm, f, ch, ca, dk, pv, h, co, al, st, sl, va, ar, vp, ins) \
-         WHERE EXISTS (SELECT FROM ours)) \
+         messages AS ({} WHERE EXISTS (SELECT FROM ours)), decisions AS ({} WHERE EXISTS (SELECT FROM ours)) \
          SELECT EXISTS (SELECT FROM ours)",
-    )
-    .bind::<Nullable<SqlUuid>, _>(store.holder())
-    .bind::<Nullable<SqlUuid>, _>(store.holder())
-    .bind::<Array<SqlUuid>, _>(column(&messages, |row| row.notification_id.0))
-    .bind::<Array<Integer>, _>(column(&messages, |row| row.user.to_sql()))
-    .bind::<Array<BigInt>, _>(column(&messages, |row| row.offset))
-    .bind::<Array<Text>, _>(column(&messages, |row| row.kind.as_str()))
-    .bind::<Array<Text>, _>(column(&messages, |row| row.category.as_str()))
-    .bind::<Array<Text>, _>(column(&messages, |row| row.trigger.as_str()))
-    .bind::<Array<Integer>, _>(column(&messages, |row| row.model_version.0))
-    .bind::<Array<Nullable<SmallInt>>, _>(column(&messages, |row| segment_to_sql(row.segment)))
-    .bind::<Array<Text>, _>(column(&messages, |row| join_items(&row.items)))
-    .bind::<Array<Text>, _>(column(&messages, |row| &*row.frame))
-    .bind::<Array<Timestamptz>, _>(column(&messages, |row| to_pg(row.created_at)))
-    .bind::<Array<Timestamptz>, _>(column(&messages, |row| to_pg(row.expires_at)))
-    .bind::<Array<Nullable<Text>>, _>(column(&messages, |row| row.collapse_key.as_deref()))
-    .bind::<Array<SmallInt>, _>(column(&messages, |row| row.priority.code()))
-    .bind::<Array<SmallInt>, _>(column(&messages, |row| channel::code(row.channel)))
-    .bind::<Array<SqlUuid>, _>(column(decisions, |row| row.decision_id))
-    .bind::<Array<Timestamptz>, _>(column(decisions, |row| to_pg(row.decided_at)))
-    .bind::<Array<Integer>, _>(column(decisions, |row| row.user.to_sql()))
-    .bind::<Array<Text>, _>(column(decisions, |row| row.trigger.as_str()))
-    .bind::<Array<Text>, _>(column(decisions, |row| row.category.as_str()))
-    .bind::<Array<Text>, _>(column(decisions, |row| row.outcome.as_str()))
-    .bind::<Array<Text>, _>(column(decisions, |row| join_texts(&row.reasons)))
-    .bind::<Array<Nullable<SqlUuid>>, _>(column(decisions, |row| row.notification_id.map(|id| id.0)))
-    .bind::<Array<Integer>, _>(column(decisions, |row| row.model_version.0))
-    .bind::<Array<Nullable<SmallInt>>, _>(column(decisions, |row| segment_to_sql(row.segment)))
-    .bind::<Array<Text>, _>(column(decisions, |row| join_items(&row.items)))
-    .bind::<Array<Float>, _>(column(decisions, |row| row.propensity))
-    .bind::<Array<Nullable<Timestamptz>>, _>(column(decisions, |row| row.until.map(to_pg)))
-    .bind::<Array<Nullable<Float>>, _>(column(decisions, |row| row.expected.map(|expected| expected.click)))
-    .bind::<Array<Nullable<Float>>, _>(column(decisions, |row| row.expected.map(|expected| expected.purchase)))
-    .bind::<Array<Nullable<Float>>, _>(column(decisions, |row| row.expected.map(|expected| expected.mute)))
-    .bind::<Array<Nullable<Text>>, _>(column(decisions, |row| join_numbers(&row.features)))
-    .bind::<Array<Text>, _>(column(decisions, |row| row.trace.channel.as_str()))
-    .bind::<Array<Text>, _>(column(decisions, |row| row.trace.campaign.as_str()))
-    .bind::<Array<Nullable<BigInt>>, _>(column(decisions, |row| row.trace.dedupe_key))
-    .bind::<Array<Integer>, _>(column(decisions, |row| row.trace.policy_version))
-    .bind::<Array<Bool>, _>(column(decisions, |row| row.trace.holdout))
-    .bind::<Array<Bool>, _>(column(decisions, |row| row.trace.counted))
-    .bind::<Array<Text>, _>(column(decisions, |row| join_texts(&row.trace.alternatives)))
-    .bind::<Array<Text>, _>(column(decisions, |row| json(&row.trace.steps)))
-    .bind::<Array<Text>, _>(column(decisions, |row| row.trace.slice.as_str()))
-    .bind::<Array<Nullable<Text>>, _>(column(decisions, |row| row.trace.variant.as_deref()))
-    .bind::<Array<Text>, _>(column(decisions, |row| json(&row.trace.arms)))
-    .bind::<Array<Nullable<Float>>, _>(column(decisions, |row| row.trace.variant_propensity))
-    .bind::<Array<Text>, _>(column(decisions, |row| json(&row.trace.inputs)))
-    .get_result::<bool>(conn)?;
+        notified.insert_into("notifications"),
+        decided.insert_into("decisions"),
+    );
+    let ours = sql::<Bool>(text)
+        .bind::<Nullable<SqlUuid>, _>(store.holder())
+        .bind::<Nullable<SqlUuid>, _>(store.holder())
+        .binds(notified.into_binds())
+        .binds(decided.into_binds())
+        .get_result::<bool>(conn)?;
     if !ours {
         return Err(StoreError::LeaseLost);
     }
     notifications::supersede(conn, &messages)
+}
+
+/// Table `notifications`. A message for the socket is given to a page that somebody looks at.
+fn notification_columns<'r>(rows: &'r [&'r NewNotification]) -> Batch<'r, &'r NewNotification, impl Binds> {
+    Batch::of(rows)
+        .column::<SqlUuid, _>("notification_id", |row| row.notification_id.0)
+        .column::<Integer, _>("user_id", |row| row.user.to_sql())
+        .column::<BigInt, _>("stream_offset", |row| row.offset)
+        .column::<Text, _>("kind", |row| row.kind.as_str())
+        .column::<Text, _>("category", |row| row.category.as_str())
+        .column::<Text, _>("trigger", |row| row.trigger.as_str())
+        .column::<Integer, _>("model_version", |row| row.model_version.0)
+        .column::<Nullable<SmallInt>, _>("segment", |row| segment_to_sql(row.segment))
+        .column_as::<Text, _>("items", "string_to_array(items, ',')::integer[]", |row| join_items(&row.items))
+        .column::<Text, _>("frame", |row| &*row.frame)
+        .column::<Timestamptz, _>("created_at", |row| to_pg(row.created_at))
+        .column::<Timestamptz, _>("expires_at", |row| to_pg(row.expires_at))
+        .column::<Nullable<Text>, _>("collapse_key", |row| row.collapse_key.as_deref())
+        .column::<SmallInt, _>("priority", |row| row.priority.code())
+        .column::<SmallInt, _>("channel", |row| channel::code(row.channel))
+        .computed("given_at", "CASE WHEN channel = 0 THEN created_at END")
+}
+
+/// Table `decisions`.
+fn decision_columns(rows: &[DecisionRow]) -> Batch<'_, DecisionRow, impl Binds> {
+    Batch::of(rows)
+        .column::<SqlUuid, _>("decision_id", |row| row.decision_id)
+        .column::<Timestamptz, _>("decided_at", |row| to_pg(row.decided_at))
+        .column::<Integer, _>("user_id", |row| row.user.to_sql())
+        .column::<Text, _>("trigger", |row| row.trigger.as_str())
+        .column::<Text, _>("category", |row| row.category.as_str())
+        .column::<Text, _>("outcome", |row| row.outcome.as_str())
+        .column_as::<Text, _>("reasons", r"string_to_array(reasons, E'\x1f')", |row| join_texts(&row.reasons))
+        .column::<Nullable<SqlUuid>, _>("notification_id", |row| row.notification_id.map(|id| id.0))
+        .column::<Integer, _>("model_version", |row| row.model_version.0)
+        .column::<Nullable<SmallInt>, _>("segment", |row| segment_to_sql(row.segment))
+        .column_as::<Text, _>("items", "string_to_array(items, ',')::integer[]", |row| join_items(&row.items))
+        .column::<Float, _>("propensity", |row| row.propensity)
+        .column::<Nullable<Timestamptz>, _>("until", |row| row.until.map(to_pg))
+        .column::<Nullable<Float>, _>("p_click", |row| row.expected.map(|expected| expected.click))
+        .column::<Nullable<Float>, _>("p_purchase", |row| row.expected.map(|expected| expected.purchase))
+        .column::<Nullable<Float>, _>("p_mute", |row| row.expected.map(|expected| expected.mute))
+        .column_as::<Nullable<Text>, _>("features", "string_to_array(features, ',')::real[]", |row| {
+            join_numbers(&row.features)
+        })
+        .column::<Text, _>("channel", |row| row.trace.channel.as_str())
+        .column::<Text, _>("campaign", |row| row.trace.campaign.as_str())
+        .column::<Nullable<BigInt>, _>("dedupe_key", |row| row.trace.dedupe_key)
+        .column::<Integer, _>("policy_version", |row| row.trace.policy_version)
+        .column::<Bool, _>("holdout", |row| row.trace.holdout)
+        .column::<Bool, _>("counted", |row| row.trace.counted)
+        .column_as::<Text, _>("alternatives", r"string_to_array(alternatives, E'\x1f')", |row| {
+            join_texts(&row.trace.alternatives)
+        })
+        .column_as::<Text, _>("steps", "steps::jsonb", |row| json(&row.trace.steps))
+        .column::<Text, _>("slice", |row| row.trace.slice.as_str())
+        .column::<Nullable<Text>, _>("variant", |row| row.trace.variant.as_deref())
+        .column_as::<Text, _>("arms", "arms::jsonb", |row| json(&row.trace.arms))
+        .column::<Nullable<Float>, _>("variant_propensity", |row| row.trace.variant_propensity)
+        .column_as::<Text, _>("inputs", "inputs::jsonb", |row| json(&row.trace.inputs))
 }
 
 /// As JSON text; these types hold no map with other keys than strings and no number that JSON lacks.

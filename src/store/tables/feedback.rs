@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Double, Integer, Nullable, SmallInt, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Double, Integer, Nullable, SmallInt, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use crate::base::ItemId;
 pub use crate::decide::record::FeedbackRow;
 use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::column;
+use crate::store::postgres::columns::Batch;
 use crate::store::postgres::convert::to_pg;
 use crate::store::postgres::sql::sql;
 
@@ -22,19 +22,19 @@ pub fn insert(conn: &mut PgConnection, new: &[FeedbackRow]) -> Result<Vec<bool>,
     let mut ordered: Vec<&FeedbackRow> = new.iter().collect();
     ordered.sort_by_key(|row| (row.notification_id, row.outcome));
     ordered.dedup_by_key(|row| (row.notification_id, row.outcome));
-    let mut stored: HashSet<(Uuid, i16)> = sql::<(SqlUuid, SmallInt)>(
-        "INSERT INTO feedback (notification_id, outcome, user_id, item_id, value, occurred_at) \
-         SELECT * FROM unnest(?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING notification_id, outcome",
-    )
-    .bind::<Array<SqlUuid>, _>(column(&ordered, |row| row.notification_id.0))
-    .bind::<Array<SmallInt>, _>(column(&ordered, |row| row.outcome))
-    .bind::<Array<Integer>, _>(column(&ordered, |row| row.user.to_sql()))
-    .bind::<Array<Nullable<Integer>>, _>(column(&ordered, |row| row.item.map(ItemId::to_sql)))
-    .bind::<Array<Nullable<Double>>, _>(column(&ordered, |row| row.value))
-    .bind::<Array<Timestamptz>, _>(column(&ordered, |row| to_pg(row.occurred_at)))
-    .load::<(Uuid, i16)>(conn)?
-    .into_iter()
-    .collect();
+    let columns = Batch::of(&ordered)
+        .column::<SqlUuid, _>("notification_id", |row| row.notification_id.0)
+        .column::<SmallInt, _>("outcome", |row| row.outcome)
+        .column::<Integer, _>("user_id", |row| row.user.to_sql())
+        .column::<Nullable<Integer>, _>("item_id", |row| row.item.map(ItemId::to_sql))
+        .column::<Nullable<Double>, _>("value", |row| row.value)
+        .column::<Timestamptz, _>("occurred_at", |row| to_pg(row.occurred_at));
+    let text = format!(
+        "{} ON CONFLICT DO NOTHING RETURNING notification_id, outcome",
+        columns.insert_into("feedback"),
+    );
+    let stored = sql::<(SqlUuid, SmallInt)>(text).binds(columns.into_binds()).load::<(Uuid, i16)>(conn)?;
+    let mut stored: HashSet<(Uuid, i16)> = stored.into_iter().collect();
     // `remove`: of two equal rows in one batch the first is the new one.
     Ok(new.iter().map(|row| stored.remove(&(row.notification_id.0, row.outcome))).collect())
 }

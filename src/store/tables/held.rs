@@ -13,7 +13,7 @@ use crate::base::{ExternalId, ItemId, Millis, Timestamp, UserId};
 use crate::decide::MAX_DEFERRED_READ;
 pub use crate::decide::record::HeldRow;
 use crate::store::postgres::StoreError;
-use crate::store::postgres::columns::column;
+use crate::store::postgres::columns::Batch;
 use crate::store::postgres::convert::{external_id, from_pg, to_pg};
 use crate::store::postgres::sql::sql;
 
@@ -26,23 +26,23 @@ pub fn put(conn: &mut PgConnection, rows: &[HeldRow]) -> Result<(), StoreError> 
     let last: HashMap<Uuid, &HeldRow> = rows.iter().map(|row| (row.held_id, row)).collect();
     let rows: Vec<&HeldRow> = last.into_values().collect();
     let rows = rows.as_slice();
-    sql::<()>(
-        "INSERT INTO held_messages (held_id, user_id, trigger, category, item_id, price_before, event, for_digest, until, expires_at, call_id) \
-         SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-         ON CONFLICT (held_id) DO UPDATE SET until = excluded.until, expires_at = excluded.expires_at",
-    )
-    .bind::<Array<SqlUuid>, _>(column(rows, |row| row.held_id))
-    .bind::<Array<Integer>, _>(column(rows, |row| row.user.to_sql()))
-    .bind::<Array<Text>, _>(column(rows, |row| row.trigger.as_str()))
-    .bind::<Array<Text>, _>(column(rows, |row| row.category.as_str()))
-    .bind::<Array<Nullable<Integer>>, _>(column(rows, |row| row.item.map(ItemId::to_sql)))
-    .bind::<Array<Nullable<Double>>, _>(column(rows, |row| row.price_before))
-    .bind::<Array<Nullable<Jsonb>>, _>(column(rows, |row| row.event.as_deref()))
-    .bind::<Array<Bool>, _>(column(rows, |row| row.for_digest))
-    .bind::<Array<Timestamptz>, _>(column(rows, |row| to_pg(row.until)))
-    .bind::<Array<Timestamptz>, _>(column(rows, |row| to_pg(row.expires_at)))
-    .bind::<Array<Nullable<SqlUuid>>, _>(column(rows, |row| row.call))
-    .execute(conn)?;
+    let columns = Batch::of(rows)
+        .column::<SqlUuid, _>("held_id", |row| row.held_id)
+        .column::<Integer, _>("user_id", |row| row.user.to_sql())
+        .column::<Text, _>("trigger", |row| row.trigger.as_str())
+        .column::<Text, _>("category", |row| row.category.as_str())
+        .column::<Nullable<Integer>, _>("item_id", |row| row.item.map(ItemId::to_sql))
+        .column::<Nullable<Double>, _>("price_before", |row| row.price_before)
+        .column::<Nullable<Jsonb>, _>("event", |row| row.event.as_deref())
+        .column::<Bool, _>("for_digest", |row| row.for_digest)
+        .column::<Timestamptz, _>("until", |row| to_pg(row.until))
+        .column::<Timestamptz, _>("expires_at", |row| to_pg(row.expires_at))
+        .column::<Nullable<SqlUuid>, _>("call_id", |row| row.call);
+    let text = format!(
+        "{} ON CONFLICT (held_id) DO UPDATE SET until = excluded.until, expires_at = excluded.expires_at",
+        columns.insert_into("held_messages"),
+    );
+    sql::<()>(text).binds(columns.into_binds()).execute(conn)?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, SmallInt};
 
 use crate::base::UserId;
-use crate::store::postgres::columns::column;
+use crate::store::postgres::columns::{Batch, column};
 use crate::store::postgres::convert::{segment_from_sql, segment_to_sql};
 use crate::store::postgres::sql::sql;
 use crate::store::postgres::{StoreError, without_time_limit};
@@ -46,18 +46,15 @@ pub fn replace(conn: &mut PgConnection, rows: &[UserFeaturesRow]) -> Result<(), 
 }
 
 fn insert(conn: &mut PgConnection, rows: &[UserFeaturesRow]) -> Result<(), StoreError> {
-    sql::<()>(
-        "INSERT INTO user_features (user_id, purchases_per_month, browsing_minutes_per_month, searches_per_month, \
-         recency_days, monetary, segment) SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind::<Array<Integer>, _>(column(rows, |row| row.user.to_sql()))
-    .bind::<Array<Double>, _>(column(rows, |row| row.purchases_per_month))
-    .bind::<Array<Double>, _>(column(rows, |row| row.browsing_minutes_per_month))
-    .bind::<Array<Double>, _>(column(rows, |row| row.searches_per_month))
-    .bind::<Array<Nullable<Double>>, _>(column(rows, |row| row.recency_days))
-    .bind::<Array<Double>, _>(column(rows, |row| row.monetary))
-    .bind::<Array<Nullable<SmallInt>>, _>(column(rows, |row| segment_to_sql(row.segment)))
-    .execute(conn)?;
+    let columns = Batch::of(rows)
+        .column::<Integer, _>("user_id", |row| row.user.to_sql())
+        .column::<Double, _>("purchases_per_month", |row| row.purchases_per_month)
+        .column::<Double, _>("browsing_minutes_per_month", |row| row.browsing_minutes_per_month)
+        .column::<Double, _>("searches_per_month", |row| row.searches_per_month)
+        .column::<Nullable<Double>, _>("recency_days", |row| row.recency_days)
+        .column::<Double, _>("monetary", |row| row.monetary)
+        .column::<Nullable<SmallInt>, _>("segment", |row| segment_to_sql(row.segment));
+    sql::<()>(columns.insert_into("user_features")).binds(columns.into_binds()).execute(conn)?;
     Ok(())
 }
 
