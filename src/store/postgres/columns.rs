@@ -11,6 +11,9 @@ pub(crate) fn column<'a, R, T>(rows: &'a [R], value: impl Fn(&'a R) -> T) -> Vec
     rows.iter().map(value).collect()
 }
 
+/// The array of one column, of values `V` sent as `T`.
+type Sent<T, V> = Bound<Array<T>, Vec<V>>;
+
 /// A batch of rows whose columns are each named once, with the SQL type and the value that a row is sent with. Names,
 /// expressions, placeholders and arrays of a statement are all made of this list, so that they can't get out of step.
 pub(crate) struct Batch<'r, R, B> {
@@ -34,11 +37,7 @@ impl<'r, R> Batch<'r, R, ()> {
 
 impl<'r, R, B: Binds> Batch<'r, R, B> {
     /// Adds a column: `value` of each row, sent as `T`.
-    pub(crate) fn column<T, V>(
-        self,
-        name: &str,
-        value: impl Fn(&'r R) -> V,
-    ) -> Batch<'r, R, (B, Bound<Array<T>, Vec<V>>)>
+    pub(crate) fn column<T, V>(self, name: &str, value: impl Fn(&'r R) -> V) -> Batch<'r, R, (B, Sent<T, V>)>
     where
         Pg: HasSqlType<T>,
         Vec<V>: ToSql<Array<T>, Pg>,
@@ -52,7 +51,7 @@ impl<'r, R, B: Binds> Batch<'r, R, B> {
         name: &str,
         expression: &str,
         value: impl Fn(&'r R) -> V,
-    ) -> Batch<'r, R, (B, Bound<Array<T>, Vec<V>>)>
+    ) -> Batch<'r, R, (B, Sent<T, V>)>
     where
         Pg: HasSqlType<T>,
         Vec<V>: ToSql<Array<T>, Pg>,
