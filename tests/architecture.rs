@@ -398,3 +398,24 @@ fn the_rules_hold_for_an_example() {
     assert!(may_import("app", "http"));
     assert!(!may_import("state", "actors"));
 }
+
+/// Every path in backticks of the map: of a file or a directory of `src/` or `src/core/`, or the name of a file somewhere in it.
+#[test]
+fn the_map_names_files_that_there_are() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut names = BTreeSet::new();
+    each_source(|_, path, _| {
+        names.insert(path.rsplit('/').next().unwrap().to_owned());
+    });
+    let text = fs::read_to_string(root.join("src/ARCHITECTURE.md")).unwrap();
+    let named = text.split('`').skip(1).step_by(2).map(|name| name.split("::").next().unwrap());
+    let is_path = |name: &&str| name.ends_with(".rs") || (name.ends_with('/') && !name.contains(' '));
+    let there = |name: &&str| {
+        let places = ["src", "src/core", "."];
+        name.contains(['{', '*'])
+            || names.contains(*name)
+            || places.iter().any(|place| root.join(place).join(name).exists())
+    };
+    let wrong: Vec<&str> = named.filter(is_path).filter(|name| !there(name)).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
