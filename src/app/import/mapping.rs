@@ -11,24 +11,43 @@ use super::fields::squeeze;
 /// What a column can mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Field {
+    /// The user, by the shop's id.
     UserId,
+    /// The item, by the shop's id.
     ItemId,
+    /// Kind of the event.
     Kind,
+    /// Moment of the event.
     OccurredAt,
+    /// Words of a search.
     Query,
+    /// Time spent on the item, milliseconds.
     DwellMs,
+    /// Pieces.
     Quantity,
+    /// Amount of the whole line.
     Value,
+    /// Amount of one piece.
     UnitPrice,
+    /// ISO 4217 code of an amount.
     Currency,
+    /// The shop's key of the event.
     EventId,
+    /// What was bought together.
     BasketId,
+    /// Title of the item.
     Title,
+    /// Category path of the item.
     Category,
+    /// Tags of the item.
     Tags,
+    /// Price of the item.
     Price,
+    /// Pieces of the item in stock.
     Stock,
+    /// Page of the item.
     Url,
+    /// Picture of the item.
     ImageUrl,
 }
 

@@ -38,16 +38,27 @@ const INSERT_OR_SKIP: &str = "INSERT INTO events (event_key, occurred_at, user_i
 diesel::table! {
     /// Lives for one transaction.
     loaded_events (event_key) {
+        /// Key, made of content.
         event_key -> Uuid,
+        /// Moment of the event.
         occurred_at -> Timestamptz,
+        /// Inner id; null = nobody known.
         user_id -> Nullable<Int4>,
+        /// Inner id; null = no item.
         item_id -> Nullable<Int4>,
+        /// Code of the kind.
         kind -> Int2,
+        /// Milliseconds.
         dwell_ms -> Nullable<Int4>,
+        /// Pieces.
         quantity -> Float4,
+        /// Amount of the line.
         value -> Nullable<Float8>,
+        /// ISO 4217.
         currency -> Nullable<Text>,
+        /// What was bought together.
         basket -> Nullable<Int8>,
+        /// Words of a search.
         query -> Nullable<Text>,
     }
 }

@@ -157,11 +157,32 @@ pub enum Reason {
     /// The very occasion was told before.
     SaidBefore(Timestamp),
     /// Too few of its items are new.
-    Repeat { new: usize, of: usize, window_min: u64 },
+    Repeat {
+        /// Items that were not named lately.
+        new: usize,
+        /// Items of the list.
+        of: usize,
+        /// Length of the window, minutes.
+        window_min: u64,
+    },
     /// So many are.
-    New { new: usize, of: usize },
+    New {
+        /// Items that were not named lately.
+        new: usize,
+        /// Items of the list.
+        of: usize,
+    },
     /// A cap is used up. `index` into the rules' caps.
-    Capped { index: usize, used: usize, max: usize, window_min: u64 },
+    Capped {
+        /// Place of the cap in the policy.
+        index: usize,
+        /// Messages within its window.
+        used: usize,
+        /// Messages that it allows.
+        max: usize,
+        /// Length of the window, minutes.
+        window_min: u64,
+    },
     /// As many messages are remembered as memory allows; more would pass a cap unseen.
     MemoryFull,
     /// Within every cap.
@@ -181,9 +202,17 @@ pub enum Reason {
     /// A coin decided: send?
     Drawn(bool),
     /// It would annoy more than it helps.
-    NotWorth { utility: f64, least: f64 },
+    NotWorth {
+        /// What the message is expected to bring, in the units of the policy's worth.
+        utility: f64,
+        /// What it has to bring at least.
+        least: f64,
+    },
     /// It would help.
-    Worth { utility: f64 },
+    Worth {
+        /// What the message is expected to bring, in the units of the policy's worth.
+        utility: f64,
+    },
     /// No model has learned it yet.
     WorthUnknown,
     /// Over this one.
