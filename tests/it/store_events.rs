@@ -10,7 +10,7 @@ use tidings::notify::Priority;
 use tidings::store::acknowledgements::{self, Acknowledged};
 use tidings::store::events::{self, Appended};
 use tidings::store::feedback::{self, FeedbackRow};
-use tidings::store::notifications::{self, NewNotification};
+use tidings::store::notifications::NewNotification;
 use tidings::store::preferences::{self, Preferences, Settings};
 use tidings::store::{decision_log, users};
 use uuid::Uuid;
@@ -327,11 +327,4 @@ fn a_users_state_holds_what_deciding_and_delivering_need() {
     let state = users::load_states(&mut conn, &[one], now).unwrap().remove(0);
     assert_eq!((state.tail.len(), state.recent.len()), (128, 4 + more.len()));
     assert_eq!(state.recent[0].outcomes, [2, 3]);
-
-    let owners =
-        notifications::find_owner(&mut conn, &[sent[0].notification_id, NotificationId(Uuid::nil())])
-            .unwrap();
-    assert_eq!(owners.len(), 1);
-    assert_eq!(owners[&sent[0].notification_id].user, one);
-    assert_eq!(owners[&sent[0].notification_id].items, [item]);
 }

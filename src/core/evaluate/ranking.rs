@@ -149,11 +149,6 @@ impl Tally {
             metrics.insert("users".to_owned(), self.users as f64);
         }
     }
-
-    /// Mean NDCG at the first cut-off.
-    pub fn mean_ndcg(&self) -> f64 {
-        self.sums.first().map_or(0.0, |[ndcg, ..]| ndcg / self.users.max(1) as f64)
-    }
 }
 
 #[cfg(test)]

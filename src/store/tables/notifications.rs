@@ -1,7 +1,5 @@
 //! Table `notifications`: every message put into a user's stream, stored before it is sent.
 
-use std::collections::HashMap;
-
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{
@@ -9,7 +7,7 @@ use diesel::sql_types::{
 };
 use uuid::Uuid;
 
-use crate::base::{ItemId, ModelVersion, NotificationId, Timestamp, UserId};
+use crate::base::{NotificationId, Timestamp, UserId};
 use crate::decide::StoredNotification;
 pub use crate::decide::record::NewNotification;
 use crate::deliver::channel;
@@ -17,32 +15,11 @@ use crate::deliver::stream::MAX_ENTRIES;
 use crate::notify::Priority;
 use crate::store::postgres::StoreError;
 use crate::store::postgres::columns::column;
-use crate::store::postgres::convert::{from_pg, items_from_sql, segment_from_sql, to_pg};
+use crate::store::postgres::convert::{from_pg, items_from_sql, to_pg};
 use crate::store::postgres::sql::sql;
 
 /// Messages of a user that memory holds.
 pub(super) const TAIL: usize = MAX_ENTRIES;
-
-/// Whose a message is and what it was: what feedback on it is attributed to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NotificationOwner {
-    /// To whom.
-    pub user: UserId,
-    /// `recommendation`, `announcement`, …
-    pub kind: String,
-    /// What frequency caps and mutes go by.
-    pub category: String,
-    /// What set it off.
-    pub trigger: String,
-    /// Model that chose the items; 0 = none.
-    pub model_version: ModelVersion,
-    /// The user's segment at that moment, 0 = A.
-    pub segment: Option<u8>,
-    /// Items recommended, best first.
-    pub items: Vec<ItemId>,
-    /// When decided.
-    pub created_at: Timestamp,
-}
 
 /// A `collapse_key` withdraws the user's earlier messages with the same.
 pub(super) fn supersede(conn: &mut PgConnection, new: &[&NewNotification]) -> Result<(), StoreError> {
@@ -62,46 +39,6 @@ pub(super) fn supersede(conn: &mut PgConnection, new: &[&NewNotification]) -> Re
     .bind::<Array<Timestamptz>, _>(column(&keyed, |(row, _)| to_pg(row.created_at)))
     .execute(conn)?;
     Ok(())
-}
-
-/// Whose these messages are; unknown ids are left out.
-pub fn find_owner(
-    conn: &mut PgConnection,
-    ids: &[NotificationId],
-) -> Result<HashMap<NotificationId, NotificationOwner>, StoreError> {
-    type Row = (Uuid, i32, String, String, String, i32, Option<i16>, Vec<i32>, PgTimestamp);
-    let rows = sql::<(
-        SqlUuid,
-        Integer,
-        Text,
-        Text,
-        Text,
-        Integer,
-        Nullable<SmallInt>,
-        Array<Integer>,
-        Timestamptz,
-    )>(
-        "SELECT notification_id, user_id, kind, category, trigger, model_version, segment, items, created_at \
-         FROM notifications WHERE notification_id = ANY(?)",
-    )
-    .bind::<Array<SqlUuid>, _>(column(ids, |id| id.0))
-    .load::<Row>(conn)?;
-    Ok(rows
-        .into_iter()
-        .map(|(id, user, kind, category, trigger, model, segment, items, created_at)| {
-            let owner = NotificationOwner {
-                user: UserId::from_sql(user),
-                kind,
-                category,
-                trigger,
-                model_version: ModelVersion(model),
-                segment: segment_from_sql(segment),
-                items: items_from_sql(items),
-                created_at: from_pg(created_at),
-            };
-            (NotificationId(id), owner)
-        })
-        .collect())
 }
 
 type StoredColumns = (

@@ -9,15 +9,6 @@ use super::state::{PolicyState, Sent};
 use crate::base::{Millis, Timestamp};
 use crate::config::Cap;
 
-/// How much of a cap is used.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CapUse<'a> {
-    /// The cap.
-    pub cap: &'a Cap,
-    /// Messages within its window.
-    pub used: usize,
-}
-
 /// `category`, `channel` and `campaign` of a cap, as far as they are named: "similar_items", "push", "* ".
 pub(super) fn scope(cap: &Cap) -> String {
     let named: Vec<&str> = [&cap.category, &cap.channel, &cap.campaign]
@@ -68,9 +59,4 @@ pub(super) fn exceeded(
         .map(|(index, cap)| (index, cap.max, used(cap, state, now)))
         .find(|(_, max, used)| used >= max)
         .map(|(index, _, used)| (index, used))
-}
-
-/// Every cap with how much of it is used: for the user's own page and the dashboard.
-pub fn cap_uses<'a>(state: &PolicyState, rules: &'a Rules, now: Timestamp) -> Vec<CapUse<'a>> {
-    rules.caps.iter().map(|cap| CapUse { cap, used: used(cap, state, now) }).collect()
 }

@@ -22,7 +22,6 @@ mod steps;
 mod tests;
 
 pub use candidate::{Candidate, Channel, Channels, Moment, Trial, Truth};
-pub use caps::{CapUse, cap_uses};
 pub use preferences::{
     BRAND, Consent, Mute, Muted, PreferenceChange, PreferenceDocument, PreferenceError, Preferences, Purpose,
     Settings, SettingsDocument,

@@ -108,11 +108,6 @@ impl Condition {
         }
     }
 
-    /// Does a change of the catalogue set it off?
-    pub fn is_of_catalogue(&self) -> bool {
-        matches!(self, Self::PriceDrop { .. } | Self::BackInStock | Self::NewInCategory { .. })
-    }
-
     /// Bounds; what is wrong and how to put it right.
     pub(super) fn validate(&self) -> Result<(), String> {
         let within = |name: &str, value: f64, low: f64, high: f64| {
