@@ -1,4 +1,4 @@
-//! Where logins arrive: checks who it is, finds or starts the user's actor, hands the connection over.
+//! Gateway of logins: authenticates them, finds or starts the user's actor, hands the connection over.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,7 +29,7 @@ impl UserGateway {
         Self { state, launcher }
     }
 
-    /// Who it is, and until when.
+    /// User of a login, and the end of its validity, if any.
     fn who(&self, login: &Login) -> Result<(ExternalId, Option<Timestamp>), CloseCode> {
         let auth = &self.state.config.auth;
         match auth.mode {

@@ -18,7 +18,7 @@ use crate::state::AppState;
 use crate::store::StoreError;
 use crate::store::held::{self, HeldRow};
 
-/// What is due is looked for this often.
+/// Interval between looks for what is due.
 const LOOK: Duration = Duration::from_secs(2);
 /// Whom to win back is looked for this often; absences are counted in days.
 const LOOK_FOR_AWAY: Duration = Duration::from_secs(600);

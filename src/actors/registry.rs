@@ -1,4 +1,4 @@
-//! Which actor serves a user: one entry per user on this node. A second number guards removal, so that an old
+//! Registry of the actors that serve users: one entry per user on this node. A second number guards removal, so that an old
 //! actor's goodbye can't remove the new one.
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::event::Event;
 
 /// One user's actor.
 pub struct Entry {
-    /// Which incarnation of the actor.
+    /// Number of the actor's incarnation.
     pub instance: u64,
     /// Kept here and used by reference, so that its mailbox bound holds.
     recipient: Recipient<UserMessage>,

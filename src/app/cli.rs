@@ -34,7 +34,7 @@ pub struct Cli {
 /// For every command.
 #[derive(Debug, Args)]
 struct Common {
-    /// Where the private PostgreSQL lives [default: tidings in the user's data home].
+    /// Directory of the private PostgreSQL [default: tidings in the user's data home].
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Configuration file (TOML).
@@ -45,7 +45,7 @@ struct Common {
     set: Vec<String>,
 }
 
-/// What to do.
+/// Command to run.
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve: take events, keep profiles, push recommendations.
@@ -92,7 +92,7 @@ tidings evaluate --protocol sessions --train train.txt.gz --test test.txt.gz --a
     #[command(after_help = "Examples:\n  tidings rules --top 10\n  \
 tidings rules --baskets baskets.txt.gz --support 0.01 --confidence 0.3 --json")]
     Rules(commands::rules::RulesArgs),
-    /// What a policy would have earned, from the log of another (IPS, SNIPS, DR); refuses where the log can't tell.
+    /// Estimated value of a policy, from the log of another (IPS, SNIPS, DR); refused where the log can't tell.
     #[command(after_help = "Example:\n  tidings off-policy --log log.csv.gz --target policy.csv --json")]
     OffPolicy(commands::off_policy::OffPolicyArgs),
     /// Policies against simulated shoppers, faster than time; with --url, such shoppers as clients of a running server.
@@ -104,7 +104,7 @@ tidings simulate --url ws://127.0.0.1:8080/ws --shoppers 100 --duration 60"
     /// Issue an access token (needs auth.secret).
     #[command(after_help = "Example:\n  tidings token --role user --user 17 --days 1")]
     Token {
-        /// What it allows: user, service or admin.
+        /// Role of the token: user, service or admin.
         #[arg(long, value_parser = role)]
         role: Role,
         /// Whom a user token speaks for.

@@ -12,7 +12,7 @@ use crate::store::Store;
 use crate::store::cluster::{Cluster, ClusterError, ClusterOptions};
 use crate::store::lease::{Attempt, Lease};
 
-/// How long a server waits for the one before it to end: a rolling restart.
+/// Longest time a server waits for the one before it to end: a rolling restart.
 const HANDOVER_WAIT: Duration = Duration::from_secs(5);
 const HANDOVER_POLL: Duration = Duration::from_millis(100);
 
@@ -24,11 +24,11 @@ pub struct Database {
     pub cluster: Option<Arc<Cluster>>,
     /// The right to decide on it: servers only.
     pub lease: Option<Arc<Mutex<Lease>>>,
-    /// Where it is, without a password, for a log line.
+    /// Location without a password, for a log line.
     pub described: String,
 }
 
-/// Is a database that another process serves good enough?
+/// Whether a database that another process serves is good enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
     /// A server: one a data directory, and one a database.

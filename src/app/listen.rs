@@ -19,7 +19,7 @@ use crate::transport::tcp;
 
 /// Connections waiting to be accepted: ten thousand clients may come back at once.
 const BACKLOG: u32 = 8_192;
-/// How long a client may take to close a connection that HTTP is done with.
+/// Longest time a client may take to close a connection that HTTP is done with.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A bound server, not yet running, and the first address it listens on.

@@ -1,4 +1,4 @@
-//! What every request passes before its route: host and origin, and what every answer carries.
+//! Middleware of every request: checks host and origin before its route, and adds what every answer carries.
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};

@@ -39,12 +39,12 @@ const MAX_VERSIONS: i64 = 50;
 /// Users whose connections are closed per turn at shutdown, and the time between turns: a deploy is not a storm.
 const DRAIN_GROUP: usize = 500;
 const DRAIN_PAUSE: Duration = Duration::from_millis(50);
-/// How many clients are asked back a second after a drain.
+/// Number of clients asked back a second after a drain.
 const RECONNECTS_PER_S: usize = 4_000;
 
 /// A running server.
 pub struct Running {
-    /// Where it listens.
+    /// Address it listens on.
     pub address: SocketAddr,
     /// Its state and its actors.
     pub app: Arc<App>,
@@ -54,7 +54,7 @@ pub struct Running {
     push: Arbiter,
 }
 
-/// What the database holds that a training needs: the catalogue, and the model to compare with. Blocks.
+/// Loads from the database what a training needs: the catalogue, and the model to compare with. Blocks.
 pub fn load_models(config: Config, store: Store) -> anyhow::Result<Arc<AppState>> {
     let (epoch, catalogue) = store.run_blocking(|connection| {
         let mut catalogue = Catalogue::from_items(items::load_all(connection)?);
@@ -67,7 +67,7 @@ pub fn load_models(config: Config, store: Store) -> anyhow::Result<Arc<AppState>
     Ok(state)
 }
 
-/// What the database holds that every request needs. Blocks.
+/// Loads from the database what every request needs. Blocks.
 pub fn load(config: Config, store: Store) -> anyhow::Result<Arc<AppState>> {
     store.run_blocking(|connection| jobs::fail_unfinished(connection, Timestamp::now()))?;
     let state = load_models(config, store)?;
@@ -233,7 +233,7 @@ impl Running {
     }
 }
 
-/// When the n-th client to be let go is to come back: [`RECONNECTS_PER_S`] a second, the first after a moment for the new
+/// Reconnect delay of the n-th released client: [`RECONNECTS_PER_S`] a second, the first after a moment for the new
 /// process to start. Those let go early come back early, so nobody waits longer than the drain takes to reach them.
 fn retry_ms(n: usize) -> u32 {
     const FIRST_MS: usize = 500;

@@ -1,4 +1,4 @@
-//! Who is asking: an extractor that reads the bearer token once per request.
+//! Caller of a request: an extractor that reads the bearer token once per request.
 
 use std::future::{Ready, ready};
 

@@ -37,7 +37,7 @@ const MAX_SESSIONS: usize = 200;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DemoMode(pub bool);
 
-/// What the dashboard shows that costs a query over a week of messages.
+/// Dashboard figures that cost a query over a week of messages.
 #[derive(Clone)]
 struct Slow {
     feedback: Value,
@@ -193,7 +193,7 @@ pub async fn segments(app: web::Data<App>, caller: Caller) -> Result<HttpRespons
         .json(json!({"model_version": models.version.0, "segments": segments, "sample": sample})))
 }
 
-/// What was decided, newest first, sent or not, with reasons.
+/// Lists decisions, newest first, sent or not, with reasons.
 pub async fn decisions(
     query: web::Query<ListQuery>,
     app: web::Data<App>,
@@ -242,7 +242,7 @@ pub async fn sessions(app: web::Data<App>, caller: Caller) -> Result<HttpRespons
     Ok(HttpResponse::Ok().json(json!({"total": app.registry.len(), "sessions": sessions})))
 }
 
-/// What imports read, changed and refused.
+/// Lists the cleaning reports of imports: rows read, changed and refused.
 pub async fn cleaning(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let rows = app.state.store.run(|connection| store::cleaning::recent(connection, 20)).await?;

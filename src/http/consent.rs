@@ -20,7 +20,7 @@ const LEDGER: i64 = 200;
 /// Longest source, wording or name, bytes.
 const MAX_TEXT_BYTES: usize = 128;
 
-/// What a user says about one purpose.
+/// Answer of a user about one purpose.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ConsentBody {
@@ -49,7 +49,7 @@ fn is_text(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_TEXT_BYTES && !text.chars().any(char::is_control)
 }
 
-/// What holds of each purpose, and the ledger, the latest first.
+/// Returns the current answer for each purpose, and the ledger, the latest first.
 pub async fn get(
     path: web::Path<String>,
     app: web::Data<App>,

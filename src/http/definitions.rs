@@ -26,17 +26,17 @@ use crate::store::{Connection, StoreError, in_transaction};
 /// Versions shown of one name.
 const HISTORY: usize = 100;
 
-/// Which of the four.
+/// Kind of definition, one of four.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// When to say something.
+    /// Occasions of messages.
     Triggers,
-    /// How to say it.
+    /// Wording of messages.
     Templates,
-    /// Whether to say it.
+    /// Whether a message is sent.
     Policies,
-    /// What is tried on whom.
+    /// Treatments under test, and their users.
     Experiments,
 }
 
@@ -50,7 +50,7 @@ impl Kind {
         }
     }
 
-    /// What the server ships, by name.
+    /// Definitions that the server ships, by name.
     fn shipped(self, app: &App) -> Vec<(String, Value)> {
         let value = |value: Result<Value, serde_json::Error>| value.unwrap_or_default();
         match self {
@@ -300,7 +300,7 @@ fn stored(rows: &[DefinitionRow]) -> Vec<StoredDefinition> {
     rows.iter().map(|row| row.definition.clone()).collect()
 }
 
-/// How it is to be stored.
+/// State in which a definition is to be stored.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PutQuery {
@@ -311,7 +311,7 @@ pub struct PutQuery {
     validate_only: bool,
 }
 
-/// What is to be activated, as parameter or as body.
+/// Version to activate, as parameter or as body.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ActivateQuery {

@@ -127,7 +127,7 @@ pub async fn reading(
         "reading": reading_view(&arms)})))
 }
 
-/// Why a reading is shorter than it was asked to be.
+/// Reason why a reading is shorter than it was asked to be.
 fn begins_anew(what: &str, at: Timestamp) -> String {
     format!(
         "{what} changed at {at}, and who is in which was drawn anew: the reading begins there, and what users did before is not \

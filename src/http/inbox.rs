@@ -21,10 +21,10 @@ const DEFAULT_LIMIT: i64 = 20;
 const MAX_LIMIT: i64 = 100;
 /// Most messages marked in one request.
 const MAX_MARKED: usize = 1_000;
-/// What is due this soon may be on its way already.
+/// Time before its due moment within which a message may be on its way already.
 pub(super) const ON_ITS_WAY: Millis = Millis(5_000);
 
-/// Which page.
+/// Page of the inbox to return.
 #[derive(Deserialize)]
 pub struct PageQuery {
     /// Older than this offset.
@@ -32,7 +32,7 @@ pub struct PageQuery {
     limit: Option<i64>,
 }
 
-/// What was opened.
+/// Messages that were opened.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ReadBody {
@@ -127,7 +127,7 @@ pub async fn seen(
     .await
 }
 
-/// What was taken back.
+/// Messages that were taken back.
 enum TakenBack {
     /// A message in a stream, and whose it was.
     Message(ExternalId),

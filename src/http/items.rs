@@ -20,7 +20,7 @@ use crate::recommend::serve::live::RecentCounts;
 /// Most items in a list.
 const MAX_LIST: usize = 500;
 
-/// What a list shows.
+/// Filter and page of a list.
 #[derive(Deserialize)]
 pub struct ListQuery {
     limit: Option<usize>,
@@ -29,7 +29,7 @@ pub struct ListQuery {
     q: Option<String>,
 }
 
-/// How many.
+/// Number of items to return.
 #[derive(Deserialize)]
 pub struct NQuery {
     n: Option<usize>,

@@ -1,4 +1,4 @@
-//! What other policies would have earned, from what chance decided: each wording if it were always taken, and sending or
+//! Off-policy estimates from randomised decisions: each wording if it were always taken, and sending or
 //! keeping quiet if that were always done. An estimate or, in words, why the log can't carry one.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use crate::store::experiments::{CoinDecision, VariantChoice};
 /// Segments have letters.
 pub(super) const MAX_SEGMENTS: usize = 26;
 const MILLIS_AN_HOUR: u64 = 3_600_000;
-/// What the coin chooses between, in the order of [`LoggedChoice::action`].
+/// Actions that the coin chooses between, in the order of [`LoggedChoice::action`].
 const COIN: [&str; 2] = ["hold", "send"];
 
 /// For each trigger whose template has variants: what each variant would earn if it were always taken.
@@ -43,7 +43,7 @@ fn wording(choice: &VariantChoice, variants: &[&str]) -> Option<LoggedChoice> {
     })
 }
 
-/// What always sending and never sending would bring, over all and by trigger: the share of decisions after which the user
+/// Estimates for always sending and never sending, over all and by trigger: the share of decisions after which the user
 /// bought within the window, whether told or not.
 pub fn sending(decisions: &[CoinDecision], window: Millis) -> Value {
     let row = |decision: &CoinDecision| LoggedChoice {

@@ -12,10 +12,10 @@ use crate::base::{ExternalId, Timestamp};
 /// Items of each list.
 const MOST: usize = 100;
 
-/// What is asked.
+/// Query parameters of the live counts.
 #[derive(Deserialize)]
 pub struct LiveQuery {
-    /// Beside which item to look.
+    /// Item whose companions are listed.
     item: Option<String>,
 }
 

@@ -23,7 +23,7 @@ use crate::profile::SegmentId;
 use crate::store::outbox::{Accepted, Submission};
 use crate::store::{self, Connection, audiences, users};
 
-/// What became of a request.
+/// Outcome of a request.
 #[derive(Serialize)]
 struct Answer<'a> {
     /// Takes all of it back (`DELETE /v1/notifications/{id}`); of a single message to one user its `notification_id`. Absent for
@@ -66,7 +66,7 @@ struct Sent {
     due_at: Option<Timestamp>,
 }
 
-/// What an answer is made of, once it is known what became of each submission.
+/// Parts of an answer, once the outcome of each submission is known.
 #[derive(Clone, Default)]
 struct Draft {
     id: Option<Uuid>,
@@ -220,7 +220,7 @@ pub async fn post(
     Ok(HttpResponse::Accepted().json(draft.answer(&outcomes, told)))
 }
 
-/// What the database has to say about the audiences of a request. Asked only for what is not known from memory.
+/// Facts from the database about the audiences of a request. Asked only for what is not known from memory.
 #[derive(Default)]
 struct Known {
     /// Segments of the model or with somebody in them, 0 = A.
@@ -271,7 +271,7 @@ impl Known {
         Ok(known)
     }
 
-    /// Is there somebody to get it? What waits for its time may find somebody by then, and what is ephemeral may find nobody.
+    /// Refuses an audience of nobody. A message that waits for its time may find somebody by then, an ephemeral one nobody.
     fn check(&self, addressed: &Addressed) -> Result<(), MessageError> {
         let wrong = |code, field, message| Err(MessageError { code, field, message });
         let is_now = addressed.send_at.is_none() && !addressed.ephemeral;

@@ -1,4 +1,4 @@
-//! Which pages may talk to the server. A browser sends `Origin`; other programs need not.
+//! Origins of the pages that may talk to the server. A browser sends `Origin`; other programs need not.
 
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -34,7 +34,7 @@ pub fn open_to(origin: HeaderValue, headers: &mut HeaderMap) {
     headers.insert(policy, HeaderValue::from_static("cross-origin"));
 }
 
-/// What the answer to a preflight says besides.
+/// Adds the remaining headers of the answer to a preflight.
 pub fn permit(headers: &mut HeaderMap) {
     let methods = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
@@ -44,7 +44,7 @@ pub fn permit(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
 }
 
-/// Is the server asked for by a name of this machine, or by none?
+/// Whether the `Host` header names this machine or is absent.
 pub fn host_is_loopback(headers: &HeaderMap) -> bool {
     let Some(host) = headers.get(HOST) else { return true };
     let Ok(host) = host.to_str() else { return false };

@@ -1,4 +1,4 @@
-//! What came of messages, over HTTP: counts and shares with their intervals, by any of their properties.
+//! Outcomes of messages, over HTTP: counts and shares with their intervals, by any of their properties.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub(super) const DEFAULT_DAYS: f64 = 7.0;
 /// Most days looked back.
 pub(super) const MAX_DAYS: f64 = 365.0;
 
-/// What messages can be seen by.
+/// Property that messages are grouped by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum By {

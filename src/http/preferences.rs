@@ -51,7 +51,7 @@ struct QuietHours {
     to: String,
 }
 
-/// How a request changes the document.
+/// Way in which a request changes the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
     /// RFC 7396.

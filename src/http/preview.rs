@@ -207,7 +207,7 @@ struct DryRunBody {
     trigger: Option<Definition>,
 }
 
-/// Who would get it now, who not and why. Users: those named, else some of those connected, then any.
+/// Lists who would get it now, who not and why. Users: those named, else some of those connected, then any.
 pub async fn try_trigger(
     path: web::Path<String>,
     Body(body): Body,

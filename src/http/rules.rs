@@ -12,7 +12,7 @@ use crate::catalogue::Catalogue;
 use crate::store::rules::{RuleFilter, RuleRow};
 use crate::store::{self, items};
 
-/// Which page.
+/// Filter and page of the rules to return.
 #[derive(Deserialize)]
 pub struct RulesQuery {
     /// Only rules with this item on either side.

@@ -21,7 +21,7 @@ use crate::store::{Connection, in_transaction};
 
 const DEFAULT_LIMIT: i64 = 50;
 const MAX_LIMIT: i64 = 500;
-/// What can be changed.
+/// Fields that can be changed.
 const CHANGEABLE: [&str; 11] = [
     "title",
     "body",
@@ -36,7 +36,7 @@ const CHANGEABLE: [&str; 11] = [
     "expires_at",
 ];
 
-/// Which page.
+/// Page of the scheduled messages to return.
 #[derive(Deserialize)]
 pub struct PageQuery {
     limit: Option<i64>,

@@ -31,7 +31,7 @@ struct SetOffBody {
     user_ids: Vec<ExternalId>,
     item_id: Option<ExternalId>,
     price_before: Option<f64>,
-    /// What its template reads as `event`.
+    /// Value of `event` in its template.
     event: Option<Value>,
 }
 
@@ -145,7 +145,7 @@ pub async fn post(
     }
 }
 
-/// What became of a request.
+/// Outcome of a request.
 enum Stored {
     /// Accepted: for whom, what is to be judged, and the answer.
     Now { told: Vec<ExternalId>, rows: Vec<HeldRow>, answer: String },

@@ -16,7 +16,7 @@ use crate::store::timeline::{Moment, What};
 const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 200;
 
-/// Which page.
+/// Page of the timeline to return.
 #[derive(Deserialize)]
 pub struct TimelineQuery {
     limit: Option<usize>,

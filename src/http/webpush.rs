@@ -151,7 +151,7 @@ pub async fn unsubscribe(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// What came of a pushed message, from a service worker: the token inside the message is the permission.
+/// Records the outcome of a pushed message, from a service worker: the token inside the message is the permission.
 pub async fn report(Body(body): Body, app: web::Data<App>) -> Result<HttpResponse, ApiError> {
     let secret = app.state.push.report_secret().ok_or_else(off)?;
     let body: ReportBody = parse(&body, "{\"token\": …, \"outcome\": …}")?;

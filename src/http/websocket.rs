@@ -49,7 +49,7 @@ pub async fn echo(
     }
 }
 
-/// What the echo keeps to; none = there is no echo.
+/// Limits of the echo; none = there is no echo.
 #[derive(Clone, Debug, Default)]
 pub struct EchoLimits(pub Option<Arc<ws::Limits>>);
 
@@ -62,21 +62,21 @@ impl EchoLimits {
     }
 }
 
-/// Who may be upgraded, and to what.
+/// Admission of WebSocket upgrades, and what they are upgraded to.
 pub struct Upgrades {
     /// The server.
     pub app: Arc<App>,
-    /// What clients keep to.
+    /// Limits of clients.
     pub limits: Arc<ws::Limits>,
-    /// Where they log in.
+    /// Receiver of their logins.
     pub gateway: Arc<UserGateway>,
     /// The echo, if any.
     pub echo: EchoLimits,
-    /// How many at once.
+    /// Limiter of the sockets open at once.
     pub room: Arc<Room>,
 }
 
-/// What a request is upgraded to.
+/// Limits, gateway and place of an upgraded connection.
 type Admitted = (Arc<ws::Limits>, Option<Arc<dyn Gateway>>, Place);
 
 impl Upgrades {

@@ -1,4 +1,4 @@
-//! How many messages the server has sent in this hour (UTC), against the policy's budget. Shared by all users' actors, so
+//! Number of messages the server has sent in this hour (UTC), against the policy's budget. Shared by all users' actors, so
 //! a few more than the budget may pass when many decide at once: it is a brake, no guarantee (caps are).
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

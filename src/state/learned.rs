@@ -1,4 +1,4 @@
-//! What was learned of messages: lessons come in behind a mutex held for microseconds, decisions read a copy that is renewed
+//! State learned from messages: lessons come in behind a mutex held for microseconds, decisions read a copy that is renewed
 //! several times a second.
 
 use std::sync::Arc;
@@ -41,12 +41,12 @@ impl Learned {
         }
     }
 
-    /// What decisions read of the learner.
+    /// Copy of the learner that decisions read.
     pub fn learner(&self) -> Guard<Arc<Learner>> {
         self.learner_copy.load()
     }
 
-    /// What decisions read of the drift.
+    /// Drift corrections that decisions read.
     pub fn corrections(&self) -> Guard<Arc<Corrections>> {
         self.corrections.load()
     }

@@ -18,7 +18,7 @@ use crate::recommend::serve::live::{Found, LiveCounts, RecentCounts};
 const POPULAR: usize = 200;
 /// Items beside a seed that it looks at.
 const NEAR: usize = 100;
-/// What is popular is looked up this often.
+/// Interval between lookups of the popular items.
 const FRESH_FOR: Duration = Duration::from_millis(500);
 /// Events put aside meanwhile; what is beyond is not counted.
 const MAX_ASIDE: usize = 500_000;
@@ -27,9 +27,9 @@ type Popular = Arc<[(ItemId, f32)]>;
 
 /// A recount from the tables.
 struct Recount {
-    /// What was received up to here is read.
+    /// Time of receipt up to which events are read.
     until: Timestamp,
-    /// What was committed later.
+    /// Events committed later.
     aside: Vec<Vec<Event>>,
     n_aside: usize,
 }
@@ -40,7 +40,7 @@ struct State {
     /// Of the training that runs.
     next: Option<LiveCounts>,
     popular: Popular,
-    /// When it was looked up; `None` = never.
+    /// Moment of the last lookup; `None` = never.
     looked_up: Option<Instant>,
     /// Something was counted since.
     is_stale: bool,
@@ -103,7 +103,7 @@ impl Live {
         self.0.lock().next = None;
     }
 
-    /// What is received after `until` is put aside until [`super::AppState::recount`] has read the rest.
+    /// Puts events received after `until` aside until [`super::AppState::recount`] has read the rest.
     pub(super) fn begin_recount(&self, until: Timestamp) {
         self.0.lock().recount = Some(Recount { until, aside: Vec::new(), n_aside: 0 });
     }

@@ -60,17 +60,17 @@ pub struct AppState {
     pub models: ArcSwap<ModelSet>,
     /// Models that arms of experiments name, swapped whole.
     pub experiment_models: ArcSwap<ExperimentModels>,
-    /// How far the world has moved since training, and a version beside the one that serves.
+    /// Drift since training, and a version beside the one that serves.
     pub monitor: Monitor,
-    /// What happened since the model was trained.
+    /// Counts of events since the model was trained.
     pub live: Live,
-    /// What was learned of messages.
+    /// State learned from messages.
     pub learned: Learned,
     /// One writer of catalogue and models at a time.
     change: Mutex<()>,
     /// One reader of the stored definitions at a time, so that the last to swap them has read the latest.
     reading_definitions: Mutex<()>,
-    /// Who can be pushed to, and with which key.
+    /// Users who can be pushed to, and the keys.
     pub push: PushState,
     /// Progress of trainings.
     pub jobs: JobBoard,

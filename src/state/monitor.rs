@@ -16,7 +16,7 @@ use crate::recommend::{ModelSet, Recommendation, Request};
 /// Length of the lists compared.
 const SHADOW_AT: usize = 10;
 
-/// What was seen since the model began to serve in this process.
+/// Counts since the model began to serve in this process.
 struct Seen {
     baseline: Baseline,
     items: Vec<AtomicU64>,
@@ -47,7 +47,7 @@ struct Shadow {
     agreement: AtomicU64,
 }
 
-/// How far the world has moved.
+/// Drift since training.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DriftReport {
     /// Population stability index of events over items; `None` = too few events yet.
@@ -58,10 +58,10 @@ pub struct DriftReport {
     pub events_since: u64,
 }
 
-/// How another version would have answered.
+/// Comparison of the answers of another version with those of the one that serves.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ShadowReport {
-    /// Which version.
+    /// The other version.
     pub version: i32,
     /// Decisions it was asked about.
     pub decisions: u64,
@@ -111,7 +111,7 @@ impl Monitor {
         }
     }
 
-    /// How far the world has moved.
+    /// Measures the drift since training.
     pub fn drift(&self) -> DriftReport {
         let seen = self.seen.load();
         let counts = |atomics: &[AtomicU64]| {
@@ -168,7 +168,7 @@ impl Monitor {
         }
     }
 
-    /// How the shadow would have answered; `None` without one.
+    /// Comparison with the shadow; `None` without one.
     pub fn shadow_report(&self) -> Option<ShadowReport> {
         let shadow = self.shadow.load_full()?;
         let mean =

@@ -7,10 +7,10 @@ use dashmap::DashSet;
 use crate::base::UserId;
 use crate::transport::webpush::VapidKeys;
 
-/// What the report secret is derived for.
+/// Purpose that the report secret is derived for.
 const REPORT_PURPOSE: &str = "tidings web push report";
 
-/// What a server knows about Web Push beside the outbox.
+/// Web Push state of a server beside the outbox.
 #[derive(Default)]
 pub struct PushState {
     keys: OnceLock<(VapidKeys, [u8; 32])>,

@@ -1,4 +1,4 @@
-//! What decisions read, as it is at one moment: the current definitions, catalogue, models and what was learned, held for one
+//! Snapshot that decisions read: the current definitions, catalogue, models and what was learned, held for one
 //! transition or one request.
 
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub struct Snapshot {
 }
 
 impl AppState {
-    /// What decisions read, as it is now.
+    /// Takes a snapshot of what decisions read, as it is now.
     pub fn snapshot(&self) -> Snapshot {
         let now = Timestamp::now();
         let models = self.models.load();
@@ -43,7 +43,7 @@ impl AppState {
 }
 
 impl Snapshot {
-    /// What a decision about this user reads; `None` = a user nobody has named.
+    /// View that a decision about this user reads; `None` = a user nobody has named.
     pub fn world<'a>(&'a self, user: Option<UserId>, state: &'a AppState) -> World<'a> {
         World {
             now: self.now,

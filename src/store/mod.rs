@@ -13,7 +13,7 @@ pub mod reports;
 pub mod schema;
 pub mod tables;
 
-/// What every function of this module works on.
+/// Connection that every function of this module works on.
 pub use diesel::PgConnection as Connection;
 pub use postgres::{
     MIGRATIONS, Store, StoreError, Writer, in_transaction, process_stands_back, thread_stands_back,

@@ -19,7 +19,7 @@ pub struct Percentiles {
     pub p99: Option<f64>,
     /// The slowest.
     pub max: Option<f64>,
-    /// How many.
+    /// Number of samples.
     pub count: u64,
 }
 

@@ -118,15 +118,15 @@ pub enum Gauge {
     Items,
     /// Events stored since the model began to serve here.
     EventsSince,
-    /// How far events over items have moved since training, in thousandths.
+    /// Drift of events over items since training, in thousandths.
     DriftItems,
-    /// How far the feature that moved most has, in thousandths.
+    /// Drift of the feature that moved most, in thousandths.
     DriftFeatures,
     /// Version scored beside the one that serves.
     ShadowVersion,
-    /// How much of the first ten both would show, in thousandths.
+    /// Share of the first ten that both would show, in thousandths.
     ShadowOverlap,
-    /// How alike both rank what both show, in thousandths.
+    /// Rank agreement on what both show, in thousandths.
     ShadowAgreement,
 }
 

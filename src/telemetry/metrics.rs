@@ -22,7 +22,7 @@ const HISTORY: usize = 120;
 /// One second of the recent past.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Sample {
-    /// When.
+    /// Moment of the sample.
     pub t: Timestamp,
     /// Events stored in that second.
     pub events_per_s: f64,

@@ -275,7 +275,7 @@ mod tests {
             prop_assert_eq!(scanned(&bytes, at_once), (settled, Some(Violation::TooBig)));
         }
 
-        /// Where a stream is cut makes no difference, whatever is in it.
+        /// The cut of a stream makes no difference, whatever is in it.
         #[test]
         fn the_verdict_does_not_depend_on_where_the_stream_is_cut(
             bytes in proptest::collection::vec(

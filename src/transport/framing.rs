@@ -1,9 +1,9 @@
-//! What RFC 6455 asks of a message that the codec beneath does not look at: the UTF-8 of text that comes in fragments
+//! Checks of RFC 6455 that the codec beneath does not make on a message: the UTF-8 of text that comes in fragments
 //! (§5.6, §8.1). Fragments in, whole messages or a [`Violation`] out.
 
 use actix_http::ws::Item;
 
-/// How a peer broke the protocol; the number is its close code (RFC 6455 §7.4.1).
+/// Protocol violation of a peer; the number is its close code (RFC 6455 §7.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum Violation {

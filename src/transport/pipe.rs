@@ -45,15 +45,15 @@ pub enum Outbound {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Received {
-    /// Which connection.
+    /// Connection of the pipe.
     pub connection: ConnectionId,
-    /// When the frame was read.
+    /// Moment when the frame was read.
     pub at: Instant,
-    /// What.
+    /// The report.
     pub kind: ReceivedKind,
 }
 
-/// What a pipe reports.
+/// Report of a pipe.
 pub enum ReceivedKind {
     /// A frame.
     Frame(Inbound),
@@ -65,7 +65,7 @@ pub enum ReceivedKind {
 pub struct Opened {
     /// Its first frame.
     pub login: Box<Login>,
-    /// When it came.
+    /// Moment when it came.
     pub at: Instant,
     /// The way back.
     pub pipe: PipeHandle,
@@ -86,16 +86,16 @@ struct Gauge {
 
 /// The serving end. Kept, not cloned per message, so that the pipe's mailbox bound holds.
 pub struct PipeHandle {
-    /// Which connection.
+    /// Connection it serves.
     pub connection: ConnectionId,
     recipient: Recipient<Outbound>,
     gauge: Arc<Gauge>,
     max_bytes: usize,
-    /// May wait on top of them: what was replayed and, at most, still waits.
+    /// Allowance on top of them: what was replayed and, at most, still waits.
     replayed: Cell<usize>,
 }
 
-/// Why a frame was not taken.
+/// Reason why a frame was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PipeEnd {
     /// The client fell behind; the pipe closes with 3008 as soon as it can write again.
@@ -147,7 +147,7 @@ impl PipeHandle {
         }
     }
 
-    /// Is the pipe still there?
+    /// Whether the pipe is still there.
     pub fn is_open(&self) -> bool {
         self.recipient.connected()
     }
@@ -164,7 +164,7 @@ impl PipeMeter {
         self.gauge.waiting_bytes.fetch_sub(bytes, Ordering::AcqRel);
     }
 
-    /// Did the client fall behind? Then something is missing and the connection must end.
+    /// Whether the client fell behind. Then something is missing and the connection must end.
     pub fn lagged(&self) -> bool {
         self.gauge.lagged.load(Ordering::Acquire)
     }

@@ -24,7 +24,7 @@ use crate::deliver::{CloseCode, Frame, Login, Resume};
 
 /// A comment this often keeps proxies from closing the connection.
 const HEARTBEAT: Duration = Duration::from_secs(20);
-/// What a client waits before it comes back, when nothing else was said.
+/// Delay before a client reconnects, when nothing else was said.
 const RETRY_MS: u32 = 2_000;
 
 /// A piece of the body, and how many bytes of the pipe's bound it frees.
@@ -49,7 +49,7 @@ pub fn open(login: Box<Login>, limits: &Arc<Limits>, gateway: &Arc<dyn Gateway>)
     Body { receiver, meter }
 }
 
-/// Where a client left off, from `Last-Event-ID`; `None` for what is not of this form.
+/// Parses the resume position from `Last-Event-ID`; `None` for what is not of this form.
 pub fn resume(last_event_id: &str) -> Option<Resume> {
     let (epoch, offset) = last_event_id.rsplit_once(':')?;
     let offset = offset.parse().ok().filter(|offset| *offset >= 0)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::rt::net::TcpStream;
 use socket2::SockRef;
 
-/// What the kernel may hold of unsent data for one connection; it doubles the figure for its own bookkeeping.
+/// Bound on the unsent data of one connection in the kernel; it doubles the figure for its own bookkeeping.
 const SEND_BUFFER_BYTES: usize = 64 << 10;
 
 /// Ends a connection whose peer acknowledges no data for `timeout` (RFC 5482), which a heartbeat inside a session

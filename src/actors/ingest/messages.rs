@@ -11,7 +11,7 @@ use crate::state::AppState;
 use crate::store::events::Appended;
 use crate::telemetry::Count;
 
-/// Who told us, and so who learns of the commit.
+/// Source of the events, and so who learns of the commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// A request: the users' actors, if connected, are told.
@@ -26,15 +26,15 @@ pub enum Origin {
 pub struct Ingest {
     /// Validated.
     pub events: Vec<NewEvent>,
-    /// When the first byte of the request was read.
+    /// Moment when the first byte of the request was read.
     pub at: Instant,
-    /// Who is told.
+    /// Source, which determines who is told.
     pub origin: Origin,
-    /// Where the answer goes.
+    /// Receiver of the answer.
     pub reply: oneshot::Sender<Result<Vec<Appended>, IngestError>>,
 }
 
-/// Why events were not taken. Sending them again is safe with an `event_id` each; without, a connection that was lost at
+/// Reason why events were not taken. Sending them again is safe with an `event_id` each; without, a connection that was lost at
 /// the very moment of both commits may have stored them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IngestError {

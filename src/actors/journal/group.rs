@@ -40,7 +40,7 @@ pub(super) struct Group {
     fired: Vec<Fired>,
 }
 
-/// Who waits for a group: by decision or message, and those who only want to know that it is over.
+/// Waiters of a group: by decision or message, and those who only want to know that it is over.
 #[derive(Default)]
 pub(super) struct Waiters {
     stored: HashMap<Uuid, oneshot::Sender<bool>>,
@@ -189,7 +189,7 @@ impl Group {
     }
 }
 
-/// What a message puts into the push outbox, if that is its way.
+/// Push outbox entry of a message; `None` unless its channel is push.
 fn push_order(message: &NewNotification) -> Option<PushOrder> {
     (message.channel == Channel::Push).then_some(PushOrder {
         notification: message.notification_id,

@@ -7,27 +7,27 @@ use uuid::Uuid;
 use crate::decide;
 use crate::decide::record::{DecisionRow, NewNotification};
 
-/// What is to be committed. Sent by user actors and request handlers.
+/// Record to be committed. Sent by user actors and request handlers.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub enum Record {
     /// A decision that somebody waits for and, when it says send, the message. The reply comes after the commit; `false` =
     /// not stored.
     Decision {
-        /// What was decided.
+        /// The decision.
         decision: Box<DecisionRow>,
         /// The message.
         notification: Option<Box<NewNotification>>,
         /// Deferred triggers that end with it.
         releases: Vec<Uuid>,
-        /// Where the answer goes.
+        /// Receiver of the answer.
         reply: oneshot::Sender<bool>,
     },
     /// A message of the shop. The reply comes after the commit; `false` = not known to be stored.
     Message {
         /// The message.
         notification: Box<NewNotification>,
-        /// Where the answer goes.
+        /// Receiver of the answer.
         reply: oneshot::Sender<bool>,
     },
     /// Everything that nobody waits for.

@@ -27,7 +27,7 @@ const MAX_WAITING: usize = 100_000;
 /// Commits begin no closer together than this: what comes in between goes together, which costs PostgreSQL and us far less.
 /// The first after a pause waits for nothing.
 const BETWEEN_COMMITS: Duration = Duration::from_millis(2);
-/// What nobody waits for takes the next commit that somebody waits for, or one of its own after this.
+/// Pause before the own commit of records nobody waits for, unless a commit that somebody waits for takes them along.
 const LAZY: Duration = Duration::from_millis(25);
 /// After a temporary error the rest is tried again this much later.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
@@ -45,9 +45,9 @@ pub struct JournalActor {
     paused: bool,
     /// Somebody waits for an entry of `waiting`.
     is_awaited: bool,
-    /// When the last commit began.
+    /// Moment when the last commit began.
     began: Option<Instant>,
-    /// When the next look at `waiting` is due.
+    /// Moment when the next look at `waiting` is due.
     wake_at: Option<Instant>,
     writer: Writer,
     _guard: DropGuard,
@@ -88,7 +88,7 @@ impl JournalActor {
         (group, waiters)
     }
 
-    /// How long what waits has to wait yet.
+    /// Time left until the waiting records may be committed.
     fn wait(&self, now: Instant) -> Duration {
         let pause = if self.is_awaited || !self.halves.is_empty() { BETWEEN_COMMITS } else { LAZY };
         self.began.map_or(Duration::ZERO, |began| (began + pause).saturating_duration_since(now))
@@ -152,7 +152,7 @@ impl JournalActor {
         }));
     }
 
-    /// What failed for good in company is tried again by halves. After a temporary error whatever somebody waits for is refused, since it is
+    /// Retries by halves a group of several that failed for good. After a temporary error refuses all with a waiter, since it is
     /// not known whether it was stored: users of messages read their streams again. Everything else is said once more (the first
     /// report of an outcome and the first row of a decision count, and the last of everything else).
     fn failed(

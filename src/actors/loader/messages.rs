@@ -11,11 +11,11 @@ use crate::decide::Loaded;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Load {
-    /// Who.
+    /// User to load.
     pub user: ExternalId,
     /// Unknown users are made known (a login) or answered with `None` (a question).
     pub create: bool,
-    /// Where the answer goes.
+    /// Receiver of the answer.
     pub reply: oneshot::Sender<Result<Option<Box<Loaded>>, LoadError>>,
 }
 

@@ -9,7 +9,7 @@ use crate::base::Timestamp;
 use crate::notify::message::Audience;
 use crate::store::outbox::{OutboxRow, Submission};
 
-/// May these messages skip the outbox?
+/// Whether these messages may skip the outbox.
 pub fn may_skip(submit: &Submit, now: Timestamp) -> bool {
     let may = |s: &Submission| {
         let one = matches!(&s.audience, Audience::Users(users) if users.len() == 1);

@@ -1,4 +1,4 @@
-//! Which messages are with users' actors, and what became of each. A [`Ticket`] that is dropped before it is settled (a
+//! Ledger of the messages with users' actors and their outcomes. A [`Ticket`] that is dropped before it is settled (a
 //! full mailbox, an actor that ended, a commit nobody confirmed) comes back by itself and is tried again; one that is not in
 //! the outbox yet goes there.
 
@@ -17,7 +17,7 @@ use crate::notify::Message;
 use crate::notify::message::Encoded;
 use crate::store::outbox::OutboxRow;
 
-/// What came back without an outbox row is looked at again after this.
+/// Pause before a message that came back without an outbox row is looked at again.
 const AGAIN_AFTER: Millis = Millis(250);
 
 /// Messages of a batch that was taken back are looked out for as long as this.
@@ -59,11 +59,11 @@ impl Batch {
 pub struct Turn {
     /// Of which row.
     pub batch: Arc<Batch>,
-    /// Whose.
+    /// User who gets the message.
     pub user: ExternalId,
     /// Order of acceptance as far as this process knows it.
     pub sequence: u64,
-    /// How often it came back. Only the pause before the next try depends on it.
+    /// Number of times it came back. Only the pause before the next try depends on it.
     pub returns: u16,
 }
 
@@ -118,7 +118,7 @@ impl Ledger {
         recalled.extend(batches.iter().map(|batch| (*batch, now)));
     }
 
-    /// Was its batch taken back?
+    /// Whether the batch of `turn` was taken back.
     pub fn is_recalled(&self, turn: &Turn) -> bool {
         self.recalled.lock().contains_key(&turn.batch.row.batch)
     }
@@ -198,7 +198,7 @@ impl Ledger {
         self.deferred.lock().extend(turns);
     }
 
-    /// Is nothing out, and nothing to be written?
+    /// Whether nothing is out, and nothing is to be written.
     pub fn is_quiet(&self) -> bool {
         self.out() == 0
             && self.finished.lock().is_empty()
@@ -208,7 +208,7 @@ impl Ledger {
     }
 }
 
-/// What became of a ticket.
+/// Outcome of a ticket.
 enum End {
     /// Nothing is known of it: looked up, and tried again.
     Returned,
@@ -228,7 +228,7 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// What and to whom; `None` only while it is being dropped.
+    /// Message and user of the ticket; `None` only while it is being dropped.
     pub fn turn(&self) -> Option<&Turn> {
         self.turn.as_ref()
     }

@@ -13,7 +13,7 @@ use crate::notify::message::Audience;
 use crate::store::idempotency;
 use crate::store::outbox::{Accepted, Submission};
 
-/// Where the answer to a [`Submit`] goes.
+/// Receiver of the answer to a [`Submit`].
 pub type Reply = oneshot::Sender<Result<Submitted, SubmitError>>;
 
 /// Makes the body of an answer from one outcome a submission.
@@ -29,7 +29,7 @@ pub enum NotifierMessage {
     Recall {
         /// Of their rows in the outbox.
         batches: Vec<Uuid>,
-        /// Where the answer goes.
+        /// Receiver of the answer.
         reply: oneshot::Sender<()>,
     },
     /// Something in the outbox or among the broadcasts is due then.
@@ -42,7 +42,7 @@ pub struct Submit {
     pub submissions: Vec<Submission>,
     /// Under a key it is accepted once.
     pub keyed: Option<Keyed>,
-    /// Where the answer goes.
+    /// Receiver of the answer.
     pub reply: Reply,
 }
 
@@ -55,7 +55,7 @@ pub struct Keyed {
     pub compose: Arc<Compose>,
 }
 
-/// What became of a request.
+/// Outcome of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Submitted {
     /// Accepted now: one outcome a submission.
@@ -64,7 +64,7 @@ pub enum Submitted {
     Before(idempotency::Stored),
 }
 
-/// Why nothing was accepted.
+/// Reason why nothing was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
     /// Too much waits.

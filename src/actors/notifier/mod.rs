@@ -83,14 +83,14 @@ pub struct NotifierActor {
     recalled: Vec<Uuid>,
     /// Everything up to here has been put into `lanes`.
     cursor: (Timestamp, i64),
-    /// When the next row after the cursor is due; `None` = there is none.
+    /// Due time of the next row after the cursor; `None` = there is none.
     next_due: Option<Timestamp>,
     in_flight: bool,
     /// Nothing has been written yet.
     is_first: bool,
     paused: bool,
     pump: bool,
-    /// What came back is looked at from then on.
+    /// Moment from which returned messages are looked at again.
     retry_at: Option<Instant>,
     alarm: Option<SpawnHandle>,
     _guard: DropGuard,

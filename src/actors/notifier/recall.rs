@@ -17,7 +17,7 @@ use crate::store::{Connection, Store, StoreError, in_transaction};
 /// Tries of one statement that met a deadlock or lost its connection.
 const MAX_TRIES: usize = 5;
 
-/// Why it is not known whether everything was taken back. Safe to repeat.
+/// Reason why it is not known whether everything was taken back. Safe to repeat.
 #[derive(Debug, thiserror::Error)]
 pub enum RecallError {
     /// The database did not answer.

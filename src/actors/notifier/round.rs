@@ -19,10 +19,10 @@ pub(super) type Cursor = (Timestamp, i64);
 /// Rows read at a time; each may have a thousand users.
 const READ: i64 = 200;
 
-/// What a server that died has taken back this shortly before may have left messages behind.
+/// Age up to which a recall by a server that died may have left messages behind.
 const LEFT_BEHIND_WITHIN: Millis = Millis::seconds(900);
 
-/// What one request asks for.
+/// Submissions of one request.
 pub(super) struct Request {
     /// In order.
     pub submissions: Vec<Submission>,
@@ -30,14 +30,14 @@ pub(super) struct Request {
     pub reply: Reply,
 }
 
-/// What to do.
+/// Work of one round.
 pub(super) struct Round {
     /// Later than the cursor.
     pub now: Timestamp,
     pub cursor: Cursor,
     /// As known: when the first row after the cursor is due.
     pub next_due: Option<Timestamp>,
-    /// Is there room for more turns?
+    /// Whether there is room for more turns.
     pub may_read: bool,
     pub finished: Vec<i64>,
     pub deferred: Vec<(Turn, Timestamp)>,
@@ -53,7 +53,7 @@ pub(super) struct Round {
     pub is_first: bool,
 }
 
-/// What came of it.
+/// Result of a round.
 pub(super) struct Found {
     /// One a request.
     pub answers: Vec<Result<Submitted, SubmitError>>,
@@ -74,7 +74,7 @@ pub(super) struct Found {
 }
 
 impl Round {
-    /// Is anything due that has not been read?
+    /// Whether anything is due that has not been read.
     fn is_behind(&self) -> bool {
         self.next_due.is_some_and(|due| due <= self.now)
     }

@@ -57,7 +57,7 @@ pub struct RecommenderActor {
     state: Arc<AppState>,
     registry: Arc<Registry>,
     running: Option<Uuid>,
-    /// Who has still to learn of the last swap.
+    /// Users' actors that have still to learn of the last swap.
     to_tell: VecDeque<Arc<Entry>>,
     told_at_once: usize,
     is_telling: bool,

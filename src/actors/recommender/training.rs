@@ -21,7 +21,7 @@ const EVENTS_AT_ONCE: usize = 8_192;
 const MESSAGES: i64 = 50_000;
 const MESSAGE_DAYS: f64 = 180.0;
 
-/// Why a training ended without a model that serves.
+/// Reason why a training ended without a model that serves.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainingError {
     /// The learning itself.

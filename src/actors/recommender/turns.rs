@@ -57,7 +57,7 @@ fn signal(pid: u32, signal: i32) {
     unsafe { libc::kill(pid.cast_signed(), signal) };
 }
 
-/// Which part of all cores this process has used since the last call.
+/// Share of all cores that this process has used since the last call.
 fn part_of_cores() -> impl FnMut() -> f64 + Send {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as f64;
     let mut last = (Instant::now(), processor_time());

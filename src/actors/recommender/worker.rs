@@ -29,7 +29,7 @@ pub const SUBCOMMAND: &str = "training-worker";
 /// Progress within a stage is told this often.
 const TELL_EVERY: Duration = Duration::from_millis(20);
 
-/// What to train with.
+/// Input of a training worker.
 #[derive(Serialize, Deserialize)]
 pub struct Order {
     /// The database, with its password: never in an argument or a log.
@@ -38,11 +38,11 @@ pub struct Order {
     pub config: Config,
 }
 
-/// What a worker says.
+/// Report of a training worker.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Report {
-    /// Where it is.
+    /// Progress of the training.
     Progress { stage: Stage, share: f32 },
     /// The model is stored.
     Stored { version: ModelVersion, gate: Gate, took: Duration },

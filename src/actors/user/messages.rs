@@ -25,7 +25,7 @@ pub enum UserMessage {
     EventsCommitted {
         /// In order.
         events: Vec<Event>,
-        /// When the request was read.
+        /// Moment when the request was read.
         at: Instant,
     },
     /// From request handlers and other actors: something happened to the user. It is stored already, where it is stored at
@@ -37,12 +37,12 @@ pub enum UserMessage {
     Recommend {
         /// Most items.
         n: usize,
-        /// Where the answer goes.
+        /// Receiver of the answer.
         reply: oneshot::Sender<Recommendations>,
     },
     /// From the shutdown: close every connection with 3001 and end.
     Drain {
-        /// When its clients are to come back: spread, so that a deploy is not a storm.
+        /// Delay after which its clients are to reconnect: spread, so that a deploy is not a storm.
         retry_ms: u32,
     },
 }

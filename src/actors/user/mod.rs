@@ -85,9 +85,9 @@ pub struct UserActor {
     waiting_tickets: Vec<Ticket>,
     /// Messages of the API that the state has.
     tickets: HashMap<NotificationId, Ticket>,
-    /// When the request was read that caused a message, by its offset.
+    /// Moments when the requests were read that caused messages, each with the message's offset.
     causes: Vec<(i64, Instant)>,
-    /// When a login was read that has not been welcomed.
+    /// Moments when the logins were read that have not been welcomed.
     logins: Vec<(ConnectionId, Instant)>,
     timer: Option<SpawnHandle>,
     /// Nobody has ever logged in here: the actor was started for a message and ends with it.

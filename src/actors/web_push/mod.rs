@@ -130,8 +130,8 @@ impl WebPushActor {
         }));
     }
 
-    /// What pages were given before this server started: users who have come back see to it themselves, for the others
-    /// it is handed over.
+    /// Hands over what pages were given before this server started, except for users who have come back: they see to it
+    /// themselves.
     fn sweep(&mut self, context: &mut Context<Self>) {
         let store = self.state.store.clone();
         let find = async move {

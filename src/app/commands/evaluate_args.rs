@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::evaluate_parameters::ParameterArgs;
 
-/// What to measure.
+/// Models and data to measure.
 #[derive(Debug, Args)]
 pub struct EvaluateArgs {
     /// Training rows, `user,item,ts`, plain or gzip; without it a hold-out in time of the stored data is measured.
@@ -18,7 +18,7 @@ pub struct EvaluateArgs {
     /// The part of the training rows (or sessions) on which `auto` tunes; the other algorithms do not need it.
     #[arg(long, requires = "train", value_name = "FILE")]
     pub(super) valid: Option<PathBuf>,
-    /// What the files hold and what is asked.
+    /// Contents of the files, and the task that is measured.
     #[arg(long, value_enum, default_value_t = Protocol::FullRanking)]
     pub(super) protocol: Protocol,
     /// Of classification: the column to predict, yes or no.
@@ -48,12 +48,12 @@ pub struct EvaluateArgs {
     pub(super) json: bool,
 }
 
-/// What a test row asks.
+/// Task that a test row poses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Protocol {
-    /// What a user turns to who has a history: every item but the user's own is ranked.
+    /// Next items of a user who has a history: every item but the user's own is ranked.
     FullRanking,
-    /// What is clicked next (files SessionId, ItemId, Time): every item is ranked, repetitions count.
+    /// Next click of a session (files SessionId, ItemId, Time): every item is ranked, repetitions count.
     Sessions,
     /// Probabilities of the column --target of the file --train, by cross-validation.
     Classification,

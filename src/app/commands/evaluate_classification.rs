@@ -19,7 +19,7 @@ use crate::ml::threads::Threads;
 /// Folds there may be.
 const MOST_FOLDS: usize = 100;
 
-/// How the rows are parted.
+/// Partition of the rows into folds.
 pub struct Parts<'a> {
     /// So many, if there is no file.
     pub folds: usize,

@@ -31,7 +31,7 @@ pub struct ParameterArgs {
     /// Confidence of a row (ials) [default: 8]; exponent of a step (rp3beta) [default: 1].
     #[arg(long)]
     alpha: Option<f32>,
-    /// How much popular items are held back (rp3beta).
+    /// Penalty on popular items (rp3beta).
     #[arg(long, default_value_t = Rp3betaParameters::default().beta)]
     beta: f32,
     /// Penalty on squared lengths (ials).
@@ -40,13 +40,13 @@ pub struct ParameterArgs {
     /// Rounds (ials).
     #[arg(long, default_value_t = AlsParameters::default().iterations)]
     iterations: usize,
-    /// How much penalties grow with what a row has, 0…1 (ials).
+    /// Growth of penalties with the number of entries of a row, 0…1 (ials).
     #[arg(long, default_value_t = 0.0)]
     frequency_scaling: f32,
     /// Seed of random choices.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How alike two users are (user_knn).
+    /// Similarity of two users (user_knn).
     #[arg(long, value_enum, default_value_t = Measure::Cosine)]
     measure: Measure,
     /// Length of the recent window in days (trending).

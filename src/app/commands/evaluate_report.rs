@@ -8,7 +8,7 @@ use super::memory::peak_rss_mib;
 use super::say;
 use crate::ml::metrics::Metrics;
 
-/// How long it took.
+/// Durations of a measurement.
 pub(super) struct Measured {
     pub(super) train: Duration,
     pub(super) rank: Duration,

@@ -20,7 +20,7 @@ const REWARD: &[&str] = &["reward", "click"];
 const PROPENSITY: &[&str] = &["propensity", "propensity_score", "pscore"];
 const PROBABILITY: &[&str] = &["probability", "prob"];
 
-/// Which log, which policy.
+/// Log and policy to evaluate.
 #[derive(Debug, Args)]
 pub struct OffPolicyArgs {
     /// Logged choices, plain or gzip CSV: action (item_id), stratum (position, optional), reward (click), propensity

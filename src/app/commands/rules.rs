@@ -23,7 +23,7 @@ use crate::recommend::models::frequent_itemsets::{self, Baskets, ItemsetParamete
 use crate::store::rules::RuleFilter;
 use crate::store::{self, items, models};
 
-/// Which rules.
+/// Selection of rules.
 #[derive(Debug, Args)]
 pub struct RulesArgs {
     /// A basket a line, items separated by blanks, plain or gzip; without it the rules of the stored model.

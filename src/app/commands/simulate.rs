@@ -11,7 +11,7 @@ use super::say;
 use crate::app::demo::live;
 use crate::app::simulation::{Strategy, Tally, World, oracle, run as simulate};
 
-/// Which policies, how many shoppers, how long; or which server.
+/// Policies, number of shoppers and duration; or a server.
 #[derive(Debug, Args)]
 pub struct SimulateArgs {
     /// A policy: default, everything, nothing, or a file as PUT /admin/policies/default takes it. May be given more than

@@ -1,4 +1,4 @@
-//! What real histories have and drawn ones lack: repeated rows, tabs left open, robots, amounts that can't be. So that
+//! Dirt that real histories have and drawn ones lack: repeated rows, tabs left open, robots, amounts that can't be. So that
 //! the cleaning has something to show.
 
 use super::chance::{self, happens};

@@ -21,7 +21,7 @@ const RETURN_SHARE: f64 = 0.03;
 /// Draws histories; holds nothing but its inputs.
 #[derive(Clone, Copy, Debug)]
 pub struct History<'a> {
-    /// Where they shop.
+    /// Shop they buy from.
     pub shop: &'a Shop,
     /// Number of shoppers, ids 1…n.
     pub n_shoppers: u32,

@@ -16,7 +16,7 @@ use crate::store::{self, Store, StoreError, items};
 /// Reports searched for the demo's own.
 const REPORTS: i64 = 1_000;
 
-/// What is there after loading.
+/// Contents of the shop after loading.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DemoSummary {
     /// Items of the catalogue.
@@ -25,7 +25,7 @@ pub struct DemoSummary {
     pub shoppers: u32,
     /// Events stored now; 0 when the shop was there already.
     pub events: u64,
-    /// What cleaning did; `None` when the shop was there already.
+    /// Report of the cleaning; `None` when the shop was there already.
     pub cleaning: Option<CleaningReport>,
 }
 

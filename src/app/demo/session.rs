@@ -5,7 +5,7 @@ use super::shop::Shop;
 use super::shoppers::Shopper;
 use crate::base::random::ChaCha8Rng;
 
-/// What a shopper does. Items are indices into [`Shop::items`].
+/// Action of a shopper. Items are indices into [`Shop::items`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Act {
     /// Types something.
@@ -24,7 +24,7 @@ pub enum Act {
     Rate(usize, u8),
 }
 
-/// What a visit is to contain.
+/// Planned contents of a visit.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Plan {
     /// Searches.
@@ -37,7 +37,7 @@ pub struct Plan {
     pub minutes: f64,
 }
 
-/// What a shopper remembers between visits.
+/// Memory of a shopper between visits.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     /// Bought, and not to be bought again unless consumable.
@@ -46,11 +46,11 @@ pub struct Memory {
     pub cart: Vec<usize>,
     /// Kinds that something bought calls for.
     pub wanted: Vec<usize>,
-    /// What belongs to the thing bought last, and is bought next.
+    /// Companion of the thing bought last, bought next.
     pub companion: Option<usize>,
 }
 
-/// How often a thing is bought together with its companion, if more than one thing is bought.
+/// Chance that a thing is bought together with its companion, if more than one thing is bought.
 const WITH_COMPANION: f64 = 0.55;
 
 /// Longest look at one item: 25 minutes.
@@ -118,7 +118,7 @@ impl Visit<'_> {
         }
     }
 
-    /// What a bought thing calls for, else a liked kind of a favourite category, else anything.
+    /// Chooses a kind that a bought thing calls for, else a liked kind of a favourite category, else anything.
     fn choose_kind(&mut self) -> usize {
         if !self.memory.wanted.is_empty() && happens(self.rng, 0.6) {
             let index = chance::index(self.rng, self.memory.wanted.len());

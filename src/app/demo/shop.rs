@@ -30,7 +30,7 @@ pub struct Category {
     pub brands: Vec<String>,
     /// Product lines: the first word of a title.
     pub lines: Vec<String>,
-    /// What it holds.
+    /// Kinds of items in it.
     #[serde(rename = "kind")]
     pub kinds: Vec<Kind>,
 }
@@ -43,11 +43,11 @@ pub struct Kind {
     pub name: String,
     /// One of them, e.g. `Dive Watch`.
     pub noun: String,
-    /// Which picture is drawn.
+    /// Name of the picture that is drawn.
     pub motif: String,
     /// Median price in EUR.
     pub price: f64,
-    /// How many items, compared with other kinds.
+    /// Number of items, relative to other kinds.
     #[serde(default = "one")]
     pub share: f64,
     /// Bought again and again?
@@ -62,7 +62,7 @@ pub struct Kind {
     pub ending: Option<String>,
     /// Tags that any of them may carry.
     pub tags: Vec<String>,
-    /// What people type when they look for one.
+    /// Search terms of people who look for one.
     pub searches: Vec<String>,
     /// Names of kinds bought afterwards.
     pub goes_with: Vec<String>,
@@ -93,13 +93,13 @@ pub struct ShopItem {
     pub colour: String,
     /// Price in EUR.
     pub price: f64,
-    /// Where the price stands among its kind: 0 the cheapest, 1 the dearest.
+    /// Rank of the price among its kind: 0 the cheapest, 1 the dearest.
     pub price_level: f64,
     /// Units on hand.
     pub stock: i32,
     /// Tags.
     pub tags: Vec<String>,
-    /// How much the whole town likes it, > 0, mean 1.
+    /// Popularity with the whole town, > 0, mean 1.
     pub popularity: f64,
     /// Days before "now" it came on sale.
     pub age_days: f64,

@@ -5,7 +5,7 @@ use super::shop::{Shop, ShopItem};
 use crate::base::Timestamp;
 use crate::base::random::{ChaCha8Rng, rng};
 
-/// How a class of shoppers behaves in a month.
+/// Monthly behaviour of a class of shoppers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Class {
     /// `A`…`E`, by falling purchase frequency.
@@ -30,10 +30,10 @@ pub const CLASSES: [Class; 5] = [
 ];
 /// Days of history: three months.
 pub const HISTORY_DAYS: f64 = 92.0;
-/// How far a shopper strays from the class (log-normal sigma).
+/// Spread of shoppers around their class (log-normal sigma).
 const STRAY: f64 = 0.08;
 
-/// Where shoppers live, with the share of each and the hours their clocks are ahead of UTC in winter.
+/// Homes of shoppers, with the share of each and the hours their clocks are ahead of UTC in winter.
 const HOMES: [(&str, &str, i32, f64); 7] = [
     ("Europe/Berlin", "de-DE", 1, 0.34),
     ("Europe/London", "en-GB", 0, 0.2),
@@ -67,7 +67,7 @@ pub struct Shopper {
     pub style: Vec<usize>,
     /// The price they look for among a kind: 0 the cheapest, 1 the dearest.
     pub price_level: f64,
-    /// How much a wrong price puts them off, 0…1.
+    /// Sensitivity to a wrong price, 0…1.
     pub price_sensitivity: f64,
     /// IANA time zone.
     pub time_zone: &'static str,
@@ -77,11 +77,11 @@ pub struct Shopper {
     pub utc_offset: i32,
     /// Hour of the day they are most active, local time, 0…24.
     pub peak_hour: f64,
-    /// How much more often they shop on a Saturday or Sunday than on another day.
+    /// Factor by which they shop more often on a Saturday or Sunday than on another day.
     pub weekend: f64,
     /// Chance of a click on a perfectly relevant notification when rested.
     pub curiosity: f64,
-    /// How fast notifications tire them, > 0.
+    /// Rate at which notifications tire them, > 0.
     pub irritability: f64,
     /// Days before "now" of their first visit.
     pub tenure_days: f64,
@@ -132,7 +132,7 @@ impl Shopper {
         }
     }
 
-    /// How much they would truly like an item, 0…1: a favourite category counts half, the rest is kind, brand, style and
+    /// True liking of an item, 0…1: a favourite category counts half, the rest is kind, brand, style and
     /// price. Pure.
     pub fn relevance(&self, item: &ShopItem) -> f64 {
         let best = self.favourites.first().map_or(1.0, |favourite| favourite.1).max(1e-9);
@@ -164,7 +164,7 @@ impl Shopper {
         (0.06 * annoyed * (1.0 - relevance.clamp(0.0, 1.0))).clamp(0.0, 0.3)
     }
 
-    /// How likely they are to be shopping at a moment, relative to others: weekday and hour in their own time.
+    /// Likelihood of shopping at a moment, relative to others: weekday and hour in their own time.
     pub fn activity(&self, at: Timestamp) -> f64 {
         let local_hours = at.as_seconds() as f64 / 3_600.0 + f64::from(self.utc_offset);
         let hour = local_hours.rem_euclid(24.0);
@@ -219,7 +219,7 @@ fn draw_kinds(shop: &Shop, favourites: &[(usize, f64)], rng: &mut ChaCha8Rng) ->
     liked
 }
 
-/// How tired of notifications a shopper is: each adds 1, half of it is forgotten in `half_life_ms`.
+/// Fatigue of a shopper from notifications: each adds 1, half of it is forgotten in `half_life_ms`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Fatigue {
     level: f64,

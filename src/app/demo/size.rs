@@ -7,7 +7,7 @@ pub const N_ITEMS: usize = 600;
 /// Shoppers with a history.
 pub const N_SHOPPERS: u32 = 2_000;
 
-/// How much of a shop.
+/// Size of a demo shop, and its seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DemoSize {
     /// Seed of everything.
@@ -19,7 +19,7 @@ pub struct DemoSize {
 }
 
 impl DemoSize {
-    /// What `tidings demo` shows.
+    /// Size that `tidings demo` shows.
     pub fn of_seed(seed: u64) -> Self {
         Self { seed, n_items: N_ITEMS, n_shoppers: N_SHOPPERS }
     }

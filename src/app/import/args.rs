@@ -10,7 +10,7 @@ use super::fields::kind;
 use super::format::Format;
 use super::options::ImportOptions;
 
-/// What to import and how to read it.
+/// Files to import, and how they are read.
 #[derive(Clone, Debug, Args)]
 pub struct ImportArgs {
     /// Layout of the files.
@@ -31,7 +31,7 @@ pub struct ImportArgs {
     /// Zone of times that carry none, an IANA name [default: Europe/London for online-retail, else UTC].
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<String>,
-    /// Where rows go that can't be read, with line and reason [default: FIRST-FILE.rejects.csv].
+    /// File for rows that can't be read, with line and reason [default: FIRST-FILE.rejects.csv].
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
     /// No progress.

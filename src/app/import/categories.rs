@@ -16,7 +16,7 @@ const MIN_TITLES: usize = 3;
 /// And ends this part of the titles in which it occurs.
 const MIN_HEAD_RATIO: f64 = 1.0 / 3.0;
 
-/// What a title may end in without being it: colours, sizes, patterns, motifs, occasions.
+/// Words a title may end in that are no category: colours, sizes, patterns, motifs, occasions.
 const MODIFIERS: &str = "AMBER AMETHYST AQUA BLACK BLUE BRONZE BROWN CLEAR COLOUR COLOURED COPPER CREAM GOLD GREEN GREY \
     IVORY LILAC MINT MULTICOLOUR NATURAL OLIVE ORANGE PINK PURPLE RED RUBY SILVER TURQUOISE WHITE YELLOW \
     ASSORTED ASST GIANT JUMBO LARGE LONG MEDIUM MINI OVAL ROUND SHORT SMALL SQUARE TALL PCS PIECE \

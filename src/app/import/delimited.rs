@@ -16,7 +16,7 @@ use super::table::Table;
 use crate::base::ExternalId;
 use crate::catalogue::NewItem;
 
-/// What the rows say about items, the last word on each; handed over at the end, since a title stands in thousands of
+/// Items as the rows describe them, the last word on each; handed over at the end, since a title stands in thousands of
 /// rows.
 #[derive(Default)]
 pub struct Items(HashMap<ExternalId, NewItem>);

@@ -114,7 +114,7 @@ impl Read for LineFeeds {
     }
 }
 
-/// Is it `-`?
+/// Whether the path is `-`.
 pub fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }

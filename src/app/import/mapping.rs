@@ -1,4 +1,4 @@
-//! Which column or JSON field of a stranger's file means what: `user_id=customer,item_id=sku,kind=action`.
+//! Mapping of the columns or JSON fields of a stranger's file: `user_id=customer,item_id=sku,kind=action`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use anyhow::bail;
 
 use super::fields::squeeze;
 
-/// What a column can mean.
+/// Meaning of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Field {
     /// The user, by the shop's id.
@@ -33,7 +33,7 @@ pub enum Field {
     Currency,
     /// The shop's key of the event.
     EventId,
-    /// What was bought together.
+    /// The basket: things bought together.
     BasketId,
     /// Title of the item.
     Title,

@@ -149,7 +149,7 @@ pub fn read(mut source: Source, name: &str, sink: &mut Sink) -> anyhow::Result<(
     }
 }
 
-/// What a row says.
+/// Content of a row.
 enum Row {
     Rating(NewEvent),
     Film(NewItem),

@@ -43,7 +43,7 @@ pub fn set_aside() -> SetAside {
     }
 }
 
-/// What all lines say about one stock code.
+/// Facts about one stock code, from all its lines.
 #[derive(Default)]
 struct Gathered {
     descriptions: HashMap<String, u32>,

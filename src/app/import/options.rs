@@ -8,7 +8,7 @@ use super::mapping::Mapping;
 use crate::event::EventKind;
 use crate::event::clean::CleaningParameters;
 
-/// How to read and clean.
+/// Options of reading and cleaning.
 #[derive(Clone, Debug, Default)]
 pub struct ImportOptions {
     /// csv, ndjson: which column means what.

@@ -1,4 +1,4 @@
-//! How far an import is: a bar on a terminal, a line every few seconds in a log. On standard error, so that standard
+//! Progress of an import: a bar on a terminal, a line every few seconds in a log. On standard error, so that standard
 //! output stays the summary's.
 
 use std::io::{IsTerminal, Write};

@@ -44,7 +44,7 @@ impl Rejects {
         Ok(())
     }
 
-    /// How many, and where they are, if any.
+    /// Number of rejected rows, and the file that holds them, if any.
     pub fn finish(mut self) -> anyhow::Result<(u64, Option<PathBuf>)> {
         if let Some(writer) = &mut self.writer {
             writer

@@ -13,10 +13,10 @@ use crate::event::{EventKind, NewEvent};
 /// Longest search query kept, in bytes, as on the wire.
 const MAX_QUERY_BYTES: usize = 512;
 
-/// What was said, by field; blank is the same as absent.
+/// Values of a row, by field; blank is the same as absent.
 pub type Row<'a> = BTreeMap<Field, &'a str>;
 
-/// Is it about something done, rather than about an item alone?
+/// Whether the row is about something done, rather than about an item alone.
 pub fn is_event(row: &Row) -> bool {
     [Field::UserId, Field::Kind, Field::OccurredAt, Field::BasketId]
         .iter()
@@ -120,7 +120,7 @@ fn currency(text: &str) -> Result<String, String> {
     }
 }
 
-/// What a row says about its item; `None` when it says nothing but the id. Category paths are split at `/` and `>`, tags
+/// Reads the item of a row; `None` when the row says nothing but the id. Category paths are split at `/` and `>`, tags
 /// at `,`, `|` and `;`.
 pub fn item(row: &Row) -> Result<Option<NewItem>, String> {
     let text = |field: Field| row.get(&field).map(|text| text.trim()).filter(|text| !text.is_empty());

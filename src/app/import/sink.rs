@@ -1,4 +1,4 @@
-//! What readers hand over: events, items and rejected rows, in batches so that reading and storing overlap.
+//! Output of readers: events, items and rejected rows, in batches so that reading and storing overlap.
 
 use std::sync::Arc;
 
@@ -16,13 +16,13 @@ pub struct Reject {
     pub file: Arc<str>,
     /// 1-based line in it, after unpacking; of a row that spans lines, the first.
     pub line: u64,
-    /// What is wrong.
+    /// Reason of the rejection.
     pub reason: String,
     /// The row as it stands in the file.
     pub raw: String,
 }
 
-/// What was read since the last batch.
+/// Rows read since the last batch.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// Events, each with "the format's own rule says that this is not behaviour".

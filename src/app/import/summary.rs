@@ -1,4 +1,4 @@
-//! What came of an import, for the terminal.
+//! Summary of an import, for the terminal.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ pub struct ImportSummary {
     pub rows: u64,
     /// From the first byte to the last commit.
     pub took: Duration,
-    /// What was written.
+    /// Counts of what was written.
     pub loaded: Loaded,
     /// Users that the events name.
     pub users_named: u64,
@@ -28,7 +28,7 @@ pub struct ImportSummary {
     pub robots: u64,
     /// Rows that could not be read.
     pub rejects: u64,
-    /// Where they are.
+    /// File of these rows.
     pub rejects_file: Option<PathBuf>,
     /// Remarks, e.g. of files left out.
     pub notes: Vec<String>,

@@ -1,4 +1,4 @@
-//! What could be reached by somebody who knows the shoppers: the bound that regret is measured against.
+//! Utility within reach of somebody who knows the shoppers: the bound that regret is measured against.
 
 use super::shopper::{Occasion, Shopper, occasions};
 use super::tally::Tally;

@@ -10,7 +10,7 @@ use crate::base::random::{ChaCha8Rng, rng};
 
 /// Wordings of the one template.
 pub const WORDINGS: usize = 4;
-/// How well each wording does on average.
+/// Average effect of each wording.
 const WORDING_EFFECT: [f64; WORDINGS] = [1.0, 0.85, 1.35, 1.1];
 /// Taken off a wording just seen.
 const WEAR: f64 = 0.35;
@@ -23,7 +23,7 @@ const DISMISSAL: f64 = 0.25;
 /// Leaving at a fatigue of one, by the same.
 const LEAVING: f64 = 0.000_25;
 const MEDIAN_TASTE: f64 = 0.1;
-/// How fast annoyance falls with taste.
+/// Rate at which annoyance falls with taste.
 const PATIENCE_OF_TASTE: f64 = 0.7;
 /// Away from the peaks.
 const BASE_PRESENCE: f64 = 0.12;
@@ -48,7 +48,7 @@ pub struct Shopper {
     draws: ChaCha8Rng,
 }
 
-/// What a shopper did with a message.
+/// Reaction of a shopper to a message.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Response {
     pub clicked: bool,
@@ -151,7 +151,7 @@ impl Shopper {
     }
 }
 
-/// What occasions are about: trigger and category of the message. Caps go by both.
+/// Kinds of occasions: trigger and category of the message. Caps go by both.
 pub const KINDS: [(&str, &str); 3] =
     [("view", "similar_items"), ("cart", "goes_with"), ("retrain", "for_you")];
 

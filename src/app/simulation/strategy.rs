@@ -10,7 +10,7 @@ use crate::config::{Cap, Policy};
 use crate::decide::definitions::overlay;
 use crate::notify::Rules;
 
-/// When.
+/// Timing of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hours {
     /// At the occasion.
@@ -30,7 +30,7 @@ pub enum Words {
     Learned,
 }
 
-/// How much.
+/// Volume of messages.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Volume {
     /// Whatever the rules let through.
@@ -55,11 +55,11 @@ pub struct Strategy {
     pub name: String,
     /// The server's.
     pub rules: Rules,
-    /// When.
+    /// Timing of its messages.
     pub hours: Hours,
     /// In which words.
     pub words: Words,
-    /// How much.
+    /// Volume of its messages.
     pub volume: Volume,
     /// Settings that differ from the shipped ones.
     pub changes: Vec<String>,
@@ -127,7 +127,7 @@ fn shipped_policy() -> Policy {
     Policy { holdout: 0.0, random: 0.0, ..Policy::default() }
 }
 
-/// Why a changed setting can't change what simulated shoppers get; `None` where it can.
+/// Reason why a changed setting can't change what simulated shoppers get; `None` where it can.
 fn without_effect(setting: &str, policy: &Policy, base: &Policy) -> Option<String> {
     let why = match setting {
         "caps" => {
@@ -157,7 +157,7 @@ fn without_effect(setting: &str, policy: &Policy, base: &Policy) -> Option<Strin
     Some(why.to_owned())
 }
 
-/// Why a cap counts no simulated message; `None` where it may.
+/// Reason why a cap counts no simulated message; `None` where it may.
 fn idle_cap(cap: &Cap) -> Option<String> {
     let named = |names: [&str; KINDS.len()]| names.join(", ");
     let (triggers, categories) = (KINDS.map(|(trigger, _)| trigger), KINDS.map(|(_, category)| category));

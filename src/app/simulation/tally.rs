@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::notify::Rules;
 
-/// What came of a policy over all shoppers and days.
+/// Totals of a policy over all shoppers and days.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Tally {
     /// Shoppers there were.

@@ -29,7 +29,7 @@ const LEAVING_LASTS: f64 = 3.0;
 /// Relearned this often, days.
 const RELEARN_DAYS: usize = 7;
 
-/// Who and how long.
+/// Shoppers and duration of a simulation.
 #[derive(Clone, Copy, Debug)]
 pub struct World {
     /// Shoppers.
@@ -238,7 +238,7 @@ impl Run<'_> {
         }
     }
 
-    /// What the classifier of a server would say: here the user's own rates, times how relevant the occasion is. A fixed
+    /// Stand-in for the classifier of a server: the user's own rates, times the relevance of the occasion. A fixed
     /// volume is a matter of counting, not of worth.
     fn expected(&self, user: &User, now: Timestamp, relevance: f64) -> Option<Probabilities> {
         if self.n_sent < LEARNED_FROM || self.strategy.volume != Volume::Rules {
@@ -317,7 +317,7 @@ impl Run<'_> {
     }
 }
 
-/// What may wait for a better hour is in no hurry.
+/// Candidate of an occasion; one that may wait for a better hour is not urgent.
 fn candidate(items: &[ItemId], chance: Chance, may_wait: bool) -> Candidate<'_> {
     Candidate {
         category: chance.category,

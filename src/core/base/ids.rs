@@ -85,7 +85,7 @@ impl fmt::Display for NotificationId {
 }
 
 impl NotificationId {
-    /// What is of the user.
+    /// Mask of the bits derived from batch and user.
     const TAIL: u128 = (1 << 62) - 1;
 
     /// The id of a batch's message to one user: always the same, so that a second try can't become a second message.
@@ -126,7 +126,7 @@ impl EventKey {
     }
 }
 
-/// What is wrong with an external id.
+/// Validation error of an external id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExternalIdError {
     /// The empty string names nothing.

@@ -1,4 +1,4 @@
-//! What serde says of an unknown field or variant, with the nearest of those that it expected.
+//! Rewords serde's error for an unknown field or variant, with the nearest of those that it expected.
 
 use super::nearest;
 

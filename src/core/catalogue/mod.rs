@@ -1,4 +1,4 @@
-//! What there is to recommend: items by dense id, with interned category names. An immutable snapshot; the
+//! Catalogue of recommendable items: items by dense id, with interned category names. An immutable snapshot; the
 //! shell swaps it whole when the catalogue changes, so a reader never sees half an update.
 
 mod prices;
@@ -46,7 +46,7 @@ pub struct Item {
     pub attributes: BTreeMap<String, String>,
     /// Bought again and again (food, cosmetics): a purchase does not hide it.
     pub consumable: bool,
-    /// When the shop first named it.
+    /// Moment the shop first named the item.
     pub created_at: Timestamp,
 }
 
@@ -56,7 +56,7 @@ impl Item {
         self.title.clone().unwrap_or_else(|| self.external_id.to_string())
     }
 
-    /// Can it be bought now?
+    /// Whether the item can be bought now.
     pub fn in_stock(&self) -> bool {
         self.stock.is_none_or(|units| units > 0)
     }
@@ -138,7 +138,7 @@ impl Catalogue {
         self.prices.get(&item).map(AsRef::as_ref)
     }
 
-    /// What an item cost at a moment; `None` without a price, or where it was in another currency than now.
+    /// Price of an item at a moment; `None` without a price, or where it was in another currency than now.
     pub fn price_at(&self, item: ItemId, moment: Timestamp) -> Option<f64> {
         match self.prices(item) {
             Some(prices) => prices.at(moment),

@@ -1,4 +1,4 @@
-//! What an item cost in the last weeks, and what a reduction has to be compared with.
+//! Prices of an item in the last weeks, and the price that a reduction has to be compared with.
 //!
 //! The price before a reduction is the lowest of the 30 days before it began, and one that goes down step by step began with
 //! its first step: Directive 98/6/EC, article 6a (1, 2, 5), as amended by Directive (EU) 2019/2161.

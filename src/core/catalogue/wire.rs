@@ -52,13 +52,13 @@ pub struct NewItem {
     pub consumable: Option<bool>,
 }
 
-/// What is wrong with an item.
+/// Validation error of an item.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct ItemError {
     /// The field at fault.
     pub field: &'static str,
-    /// What a valid value looks like.
+    /// Description of a valid value.
     pub message: String,
 }
 

@@ -1,6 +1,6 @@
 //! Refusals of a configuration, with the setting at fault.
 
-/// What is wrong with the configuration, and where it came from.
+/// Error in the configuration, and the source of the value.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ConfigError {
     /// Not TOML, or not the shape of [`Config`](super::Config).
@@ -21,7 +21,7 @@ pub enum ConfigError {
         key: String,
         /// Layer's name.
         layer: &'static str,
-        /// What was expected.
+        /// Description of the expected value.
         message: String,
     },
     /// Out of bounds or unsafe.
@@ -29,7 +29,7 @@ pub enum ConfigError {
     Invalid {
         /// `area.field`.
         key: &'static str,
-        /// What a valid value looks like, or what to do.
+        /// Description of a valid value, or of the fix.
         message: String,
     },
 }

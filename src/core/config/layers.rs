@@ -8,7 +8,7 @@ use super::error::ConfigError;
 use super::settings::Config;
 use crate::base::nearest;
 
-/// Where a value came from, weakest first.
+/// Source of a value, weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layer {
     /// Built in.
@@ -40,7 +40,7 @@ pub struct Setting {
     pub key: String,
     /// TOML form; secrets are masked.
     pub value: String,
-    /// Where it came from.
+    /// Source of the value.
     pub layer: Layer,
 }
 

@@ -34,17 +34,17 @@ pub struct Policy {
     pub dismissed_pause_h: u64,
     /// A purchase within this many hours of a message that named the item counts as its conversion.
     pub attribution_window_h: u64,
-    /// What quiet hours or the budget held back is let go spread over this many seconds.
+    /// Time over which the release of messages deferred by quiet hours or the budget is spread, seconds.
     pub release_spread_s: u64,
     /// Most messages an hour over all users that are neither high nor transactional; 0 = no budget.
     pub budget_per_hour: u64,
-    /// What a click is worth.
+    /// Value of a click.
     pub worth_click: f64,
-    /// What a purchase is worth, in clicks.
+    /// Value of a purchase, in clicks.
     pub worth_purchase: f64,
-    /// What a mute or an opt-out costs, in clicks.
+    /// Cost of a mute or an opt-out, in clicks.
     pub cost_mute: f64,
-    /// What every message costs in attention, in clicks.
+    /// Attention cost of every message, in clicks.
     pub cost_message: f64,
     /// Once a model has learned responses, a message is sent only if it is worth at least this, in clicks.
     pub min_worth: f64,
@@ -56,7 +56,7 @@ pub struct Policy {
     pub holdout: f64,
     /// Share of users for whom a coin decides instead of worth and hour, 0…0.5: the log that other policies are judged by.
     pub random: f64,
-    /// Are users who have said nothing taken to agree to profiling? Where the law asks for consent first: false.
+    /// Whether users who have never answered are taken to agree to profiling. Where the law asks for consent first: false.
     pub profiling_by_default: bool,
 }
 

@@ -1,15 +1,15 @@
-//! What comes after ranking: business rules, diversity, exploration.
+//! Settings of the steps after ranking: business rules, diversity, exploration.
 
 use serde::{Deserialize, Serialize};
 
 use super::bounds::within;
 use super::error::ConfigError;
 
-/// What comes after ranking.
+/// Settings of the steps after ranking.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Recommend {
-    /// How much likeness to what is already in the list costs an item, 0…0.9, against its relevance; 0 = nothing.
+    /// Cost of an item's likeness to what is already in the list, 0…0.9, against its relevance; 0 = nothing.
     pub diversity: f64,
     /// Share of places, but for the first, given to new items nobody has touched, 0…0.5.
     pub exploration: f64,

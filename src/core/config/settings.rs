@@ -13,7 +13,7 @@ pub struct Config {
     pub server: Server,
     /// PostgreSQL.
     pub database: Database,
-    /// Who may do what.
+    /// Authentication and authorisation.
     pub auth: Auth,
     /// WebSocket connections.
     pub socket: Socket,
@@ -21,7 +21,7 @@ pub struct Config {
     pub ingest: Ingest,
     /// Training models.
     pub training: Training,
-    /// What comes after ranking.
+    /// Steps after ranking.
     pub recommend: Recommend,
     /// Deciding what is sent.
     pub policy: Policy,
@@ -35,7 +35,7 @@ pub struct Config {
 pub struct Server {
     /// Address and port. Anything but loopback needs `auth.mode = "token"`.
     pub listen: String,
-    /// Where the private PostgreSQL lives; empty = the user's data home.
+    /// Data directory of the private PostgreSQL; empty = the user's data home.
     pub data_dir: String,
     /// Worker threads; 0 = one per core.
     pub workers: usize,
@@ -61,7 +61,7 @@ pub struct Database {
     pub pool_size: u32,
 }
 
-/// Who may do what.
+/// Authentication and authorisation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Auth {
@@ -71,7 +71,7 @@ pub struct Auth {
     pub secret: String,
 }
 
-/// Is a token asked for?
+/// Whether a token is required.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthMode {
@@ -85,13 +85,13 @@ pub enum AuthMode {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Socket {
-    /// What reads and writes WebSockets.
+    /// Implementation that reads and writes WebSockets.
     pub backend: Backend,
     /// Between two pings, milliseconds.
     pub ping_ms: u64,
-    /// How long a pong may take, milliseconds.
+    /// Longest wait for a pong, milliseconds.
     pub pong_ms: u64,
-    /// How long a client may take to log in, milliseconds.
+    /// Longest wait for a client's login, milliseconds.
     pub login_deadline_ms: u64,
     /// Largest inbound message, in one frame or several, bytes; refused at the header of the frame that exceeds it.
     pub max_frame_bytes: usize,
@@ -102,11 +102,11 @@ pub struct Socket {
     /// Most outbound bytes waiting for one connection before it is closed as too slow. What it missed while it was away (128
     /// messages at most) comes on top.
     pub max_outbound_bytes: usize,
-    /// How long a user's actor outlives its last connection, milliseconds.
+    /// Lifetime of a user's actor after its last connection closes, milliseconds.
     pub linger_ms: u64,
 }
 
-/// What reads and writes WebSockets.
+/// Implementation that reads and writes WebSockets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Backend {
@@ -153,8 +153,9 @@ pub struct Training {
     /// 4,500), implicit ALS iterations · 4 · (cells · factors + (users + items) · factors²). A costlier one is left out; 0 =
     /// none.
     pub dense_work: u32,
-    /// How far training stands back for serving (nice(2)), 0…19: at 15 it gets a thirtieth of a core that both want, at 0 as much
-    /// as serving does. Above 0 it also stands still for 25 of 35 ms while the server uses over a tenth of all cores. Lower it where other programs keep all cores busy and a training does not come to its end.
+    /// Niceness of training, so that it stands back for serving (nice(2)), 0…19: at 15 it gets a thirtieth of a core that both
+    /// want, at 0 as much as serving does. Above 0 it also stands still for 25 of 35 ms while the server uses over a tenth of all
+    /// cores. Lower it where other programs keep all cores busy and a training does not come to its end.
     pub niceness: i32,
 }
 
@@ -162,7 +163,7 @@ pub struct Training {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Webpush {
-    /// Are browsers pushed to?
+    /// Whether messages are pushed to browsers.
     pub enabled: bool,
     /// `mailto:` or `https:` address that push services may turn to; some refuse messages without it.
     pub contact: String,

@@ -26,7 +26,7 @@ use crate::notify::{
 
 use super::input::Announcement;
 
-/// What a message is about.
+/// Subject of a message.
 #[derive(Clone, Copy, Debug)]
 pub enum Subject<'a> {
     /// A trigger that fired.
@@ -48,7 +48,7 @@ impl<'a> Subject<'a> {
 /// A message that could be sent.
 #[derive(Clone, Debug)]
 pub struct Proposal<'a> {
-    /// What it is about.
+    /// Subject of the message.
     pub subject: Subject<'a>,
     /// Items it names, best first.
     pub list: Recommendations,

@@ -23,7 +23,7 @@ use crate::notify::{Decision, Message, Outcome, Rules};
 /// Most deferred triggers of one user beside the shop's own; the least urgent makes room.
 const MAX_DEFERRED: usize = 64;
 
-/// What one digest can't tell goes into later ones for so long.
+/// Duration for which anything that one digest can't tell goes into later ones.
 const CARRIED_OVER: Millis = Millis::hours(72);
 
 /// A deferred trigger.
@@ -94,7 +94,7 @@ impl Deferred {
     }
 }
 
-/// What stands for messages of the API of a category in a digest: the announcement under their name.
+/// Definition that stands for messages of the API of a category in a digest: the announcement under their name.
 fn in_words(category: &str, definitions: &Definitions) -> Arc<Definition> {
     let announcement = Definition::clone(&definitions.announcement.definition);
     Arc::new(Definition { name: API.to_owned(), category: category.to_owned(), ..announcement })
@@ -106,7 +106,7 @@ pub(super) fn mention(id: NotificationId, message: &Message, definitions: &Defin
     Trigger { expires_at: Some(message.expires_at), call: Some(id.0), ..trigger }
 }
 
-/// What a digest tells.
+/// Content of a digest.
 #[derive(Debug, Default)]
 pub(super) struct DigestContent {
     /// Items, each once.
@@ -338,7 +338,7 @@ impl UserState {
         content
     }
 
-    /// What a digest would tell if it went out now.
+    /// Content of a digest if it went out now.
     pub(super) fn digest_now(&self, world: &World<'_>) -> DigestContent {
         let is_told = |one: &&Deferred| {
             one.for_digest

@@ -19,7 +19,7 @@ pub struct History<'a> {
     pub rows: &'a [StoredDefinition],
 }
 
-/// What is to be stored.
+/// Version to be stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewVersion {
     /// State of the new version.
@@ -125,11 +125,11 @@ impl<'a> History<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", text(.kind, .name, .problems))]
 pub struct ChangeConflict {
-    /// What was to be changed.
+    /// Kind of the definition that was to be changed.
     pub kind: DefinitionKind,
     /// Its name.
     pub name: String,
-    /// What the change would bring about; at least one.
+    /// Problems that the change would cause; at least one.
     pub problems: Vec<DefinitionProblem>,
 }
 

@@ -25,10 +25,10 @@ const ANNOUNCEMENT: &str = "announcement";
 /// Most experiments that run at a time.
 const MAX_RUNNING: usize = 20;
 
-/// What a definition defines.
+/// Kind of a definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DefinitionKind {
-    /// When to send a message.
+    /// Condition for sending a message.
     Trigger,
     /// Title and body of a message.
     Template,
@@ -83,7 +83,7 @@ impl DefinitionState {
 pub struct StoredDefinition {
     /// Place in the history of all definitions; grows with each change.
     pub id: i64,
-    /// What it defines.
+    /// Kind of the definition.
     pub kind: DefinitionKind,
     /// Unique within its kind.
     pub name: String,
@@ -109,7 +109,7 @@ impl StoredDefinition {
     }
 }
 
-/// Why a definition can't be used, or not whole.
+/// Reason why a definition can't be used, or not whole.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DefinitionFault {
     /// This release can't read the body.
@@ -148,7 +148,7 @@ pub struct DefinitionProblem {
     pub name: String,
     /// Version in force; 0 for a built-in default.
     pub version: i32,
-    /// What is wrong.
+    /// Fault of the definition.
     pub fault: DefinitionFault,
 }
 

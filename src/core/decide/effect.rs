@@ -57,7 +57,7 @@ pub struct Outgoing {
     pub releases: Vec<Uuid>,
 }
 
-/// What the model's drift is measured by.
+/// Observation by which the model's drift is measured.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DriftNote {
     /// A message was sent with this prediction.
@@ -97,7 +97,7 @@ pub enum Counter {
     TemplateFailed {
         /// The template.
         template: Box<str>,
-        /// Where and why.
+        /// Place and cause of the error.
         error: Box<str>,
     },
     /// The user was flagged as a robot.

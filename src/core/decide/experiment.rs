@@ -1,4 +1,4 @@
-//! Which part of an experiment a user is in, and the models that arms name: at most [`MAX_VERSIONS`] versions beside the one
+//! Each user's part in an experiment, and the models that arms name: at most [`MAX_VERSIONS`] versions beside the one
 //! that serves, and the baseline of popular items.
 
 use std::collections::{BTreeMap, BTreeSet};

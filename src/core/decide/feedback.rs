@@ -1,4 +1,4 @@
-//! What users do with messages: feedback and mutes. Conversions are computed from stored events when they are read.
+//! Feedback of users on messages, and mutes. Conversions are computed from stored events when they are read.
 
 use super::record::{FeedbackRow, Record};
 use super::user_state::{Step, UserState};

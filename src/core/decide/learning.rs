@@ -126,7 +126,7 @@ impl UserState {
         self.arms(definitions).find_map(|(_, arm, _)| arm.variants.get(template).cloned())
     }
 
-    /// What an experiment asks of this moment.
+    /// Treatment that an experiment prescribes for this moment.
     pub(super) fn trial(&self, rules: &Rules, now: Timestamp) -> Trial {
         match self.slice(rules) {
             Slice::Learned => Trial::None,

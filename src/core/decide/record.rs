@@ -52,11 +52,11 @@ pub struct DecisionRow {
     pub expected: Option<Probabilities>,
     /// The features `expected` was made from; empty unless sent.
     pub features: Vec<f32>,
-    /// How the decision came about.
+    /// Provenance of the decision.
     pub trace: Trace,
 }
 
-/// How a decision came about.
+/// Provenance of a decision.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trace {
     /// The channel taken, or that would have been taken.
@@ -119,7 +119,7 @@ pub struct Inputs {
     pub definitions: i64,
     /// The catalogue.
     pub catalogue: u64,
-    /// What was learned of earlier messages.
+    /// Knowledge learned from earlier messages.
     pub learner: u64,
     /// Seed of the transition's random draws.
     pub draw: u64,
@@ -154,7 +154,7 @@ pub struct NewNotification {
     pub expires_at: Timestamp,
     /// A newer message with the same key supersedes this one.
     pub collapse_key: Option<Box<str>>,
-    /// How urgent.
+    /// Urgency of the message.
     pub priority: Priority,
     /// The channel taken.
     pub channel: Channel,

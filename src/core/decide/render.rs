@@ -17,9 +17,9 @@ pub struct RenderedMessage {
     pub content: Content,
     /// Variants of the template, the chosen one first; empty when none could be rendered.
     pub variants: Vec<String>,
-    /// How the variant was chosen; `None` where there was nothing to choose.
+    /// Choice of the variant; `None` where there was nothing to choose.
     pub wording: Option<WordingChoice>,
-    /// Why the template could not be rendered; the content then is what the shop's call said, else names the item.
+    /// Error in rendering the template; the content then is what the shop's call said, else names the item.
     pub error: Option<String>,
 }
 

@@ -65,7 +65,7 @@ pub struct StoredNotification {
     pub acknowledged: bool,
     /// A newer message with the same key supersedes it.
     pub collapse_key: Option<String>,
-    /// How urgent.
+    /// Urgency of the message.
     pub priority: Priority,
     /// A list with it was looked at.
     pub seen: bool,
@@ -110,7 +110,7 @@ pub struct RecentSend {
     pub outcomes: Vec<i16>,
 }
 
-/// What the decision about a message says of it; messages of the API have no stored decision.
+/// Data of a message that its decision holds; messages of the API have no stored decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentAs {
     /// Name of the trigger or campaign.

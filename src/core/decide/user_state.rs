@@ -43,7 +43,7 @@ pub struct UserState {
     pub session: Session,
     /// Messages sent lately and what came of them.
     pub policy: PolicyState,
-    /// What the user's own messages have taught.
+    /// Knowledge learned from the user's own messages.
     pub(super) learning: UserLearning,
     /// Preferences and consent, parsed.
     pub preferences: Preferences,

@@ -14,7 +14,7 @@ use crate::recommend::ModelSet;
 use crate::recommend::serve::live::RecentCounts;
 use crate::response::Corrections;
 
-/// What a decision reads beside the user's own state.
+/// Inputs of a decision beside the user's own state.
 #[derive(Clone, Copy)]
 pub struct World<'a> {
     /// Moment of the transition.
@@ -33,7 +33,7 @@ pub struct World<'a> {
     pub experiment_models: &'a ExperimentModels,
     /// Events since the model was trained.
     pub recent: &'a dyn RecentCounts,
-    /// What was learned of earlier messages of all users.
+    /// Knowledge learned from earlier messages of all users.
     pub learner: &'a Learner,
     /// Shifts of predicted responses since the model was trained.
     pub corrections: &'a Corrections,

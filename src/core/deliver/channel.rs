@@ -22,14 +22,14 @@ pub fn from_code(code: i16) -> Channel {
         .unwrap_or(Channel::Socket)
 }
 
-/// What the choice depends on.
+/// Inputs of the choice of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Situation {
-    /// Is somebody looking at one of the user's pages?
+    /// Whether somebody is looking at one of the user's pages.
     pub visible: bool,
-    /// Has one of the user's browsers agreed to pushes?
+    /// Whether one of the user's browsers has agreed to pushes.
     pub subscribed: bool,
-    /// Is the message worth one, or only for someone who is looking?
+    /// Whether the message is worth a push; false = only for someone who is looking.
     pub pushable: bool,
 }
 
@@ -81,7 +81,7 @@ impl Away {
     }
 }
 
-/// Is a stored message handed over, when an absence is due? The statement of the store says the same.
+/// Whether a stored message is handed over, when an absence is due. The statement of the store says the same.
 pub fn hands_over(
     channel: Channel,
     acknowledged: bool,

@@ -1,4 +1,4 @@
-//! Why a connection ends. The code carries the verdict: 3000–3499 reconnect with back-off, 3500–3999 do not.
+//! Reasons for the end of a connection. The code carries the verdict: 3000–3499 reconnect with back-off, 3500–3999 do not.
 
 /// WebSocket close codes of the private range (RFC 6455 §7.4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,7 +36,7 @@ impl CloseCode {
         self as u16
     }
 
-    /// Should the client come back by itself?
+    /// Whether the client should come back by itself.
     pub fn reconnect(self) -> bool {
         self.code() < 3500
     }

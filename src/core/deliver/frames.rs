@@ -1,4 +1,4 @@
-//! What the server says: JSON text frames, encoded once and shared by every connection of the user.
+//! Frames from the server: JSON text frames, encoded once and shared by every connection of the user.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub struct Recommendation<'a> {
     /// `recommendation`, or `notification` for a message about one item.
     #[serde(rename = "type")]
     pub frame_type: &'static str,
-    /// What a `notification` is: `price_drop`, `cart_reminder`, …
+    /// Kind of a `notification`: `price_drop`, `cart_reminder`, …
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<&'a str>,
     /// To whom.
@@ -40,11 +40,11 @@ pub struct Recommendation<'a> {
     pub title: &'a str,
     /// One sentence.
     pub body: &'a str,
-    /// What caps and mutes go by.
+    /// Category, by which caps and mutes go.
     pub category: &'a str,
-    /// What set it off.
+    /// Name of the trigger.
     pub trigger: &'a str,
-    /// When decided.
+    /// Moment of the decision.
     pub sent_at: Timestamp,
     /// Not worth showing after this.
     pub expires_at: Timestamp,
@@ -79,11 +79,11 @@ pub struct RecommendedItem<'a> {
     /// ISO 4217.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<&'a str>,
-    /// Why this: "because you viewed …".
+    /// Reason for the recommendation: "because you viewed …".
     pub reason: String,
 }
 
-/// What every message of the stream carries.
+/// Fields that every message of the stream carries.
 #[derive(Clone, Copy, Debug)]
 pub struct Envelope<'a> {
     /// Key for showing it once.
@@ -94,11 +94,11 @@ pub struct Envelope<'a> {
     pub epoch: &'a str,
     /// Place in the stream.
     pub offset: i64,
-    /// What caps and mutes go by.
+    /// Category, by which caps and mutes go.
     pub category: &'a str,
-    /// What set it off.
+    /// Name of the trigger.
     pub trigger: &'a str,
-    /// When decided.
+    /// Moment of the decision.
     pub sent_at: Timestamp,
     /// Not worth showing after this.
     pub expires_at: Timestamp,
@@ -215,13 +215,13 @@ pub struct Welcome<'a> {
     pub kind: &'static str,
     /// This connection.
     pub session_id: String,
-    /// Who.
+    /// Id of the user.
     pub user_id: &'a ExternalId,
     /// Incarnation of the stream.
     pub epoch: &'a str,
     /// Last offset of the stream so far; 0 = empty.
     pub offset: i64,
-    /// Was everything since `resume` sent? False = reload the inbox. True when nothing was to be resumed.
+    /// Whether everything since `resume` was sent. False = reload the inbox. True when nothing was to be resumed.
     pub recovered: bool,
     /// The user's segment, once known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -291,7 +291,7 @@ pub fn muted(of: &str, name: &str) -> Frame {
     encode(&Muted { r#type: "muted", of, name })
 }
 
-/// How many messages wait; whenever it changes, on any device.
+/// Number of messages that wait; sent whenever it changes, on any device.
 pub fn inbox(unread: usize, unseen: usize) -> Frame {
     #[derive(Serialize)]
     struct Inbox {

@@ -1,4 +1,4 @@
-//! What a client says on the socket: JSON text frames, one object a frame, `type` first.
+//! Frames from a client on the socket: JSON text frames, one object a frame, `type` first.
 
 use serde::{Deserialize, Deserializer};
 
@@ -7,7 +7,7 @@ use crate::event::RawEvent;
 use crate::feedback::FeedbackOutcome;
 use crate::notify::policy::{Mute, Muted};
 
-/// Where a client left off.
+/// Place in the stream at which a client left off.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Resume {
     /// Incarnation of the stream.
@@ -19,10 +19,10 @@ pub struct Resume {
 /// The first frame.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct Login {
-    /// Who (authentication off).
+    /// Id of the user (authentication off).
     #[serde(default)]
     pub user_id: Option<ExternalId>,
-    /// Who, proven.
+    /// Token that proves the user's identity.
     #[serde(default)]
     pub token: Option<String>,
     /// The client's name for the device.
@@ -34,7 +34,7 @@ pub struct Login {
     /// IANA.
     #[serde(default)]
     pub time_zone: Option<String>,
-    /// Where it left off.
+    /// Place in the stream at which the client left off.
     #[serde(default)]
     pub resume: Option<Resume>,
 }
@@ -55,20 +55,20 @@ impl Login {
 pub enum Inbound {
     /// Must be the first.
     Login(Box<Login>),
-    /// What the user did.
+    /// Events of the user.
     Events(Vec<RawEvent>),
     /// Everything up to this offset was received.
     Ack(i64),
-    /// What came of a message.
+    /// Outcome of a message.
     Feedback {
-        /// Which message.
+        /// Id of the message.
         notification_id: NotificationId,
-        /// What came of it.
+        /// Outcome of the message.
         outcome: FeedbackOutcome,
         /// The item clicked.
         item_id: Option<ExternalId>,
     },
-    /// Is a person looking?
+    /// Whether a person is looking.
     Presence(bool),
     /// No more of something.
     Mute(Box<MuteWish>),
@@ -80,7 +80,7 @@ pub enum Inbound {
     Ping,
 }
 
-/// What a mute is about.
+/// Kind of subject of a mute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MuteOf {
@@ -92,7 +92,7 @@ pub enum MuteOf {
     ItemCategory,
     /// Items of a brand.
     Brand,
-    /// What a trigger or campaign sets off.
+    /// Messages of a trigger or campaign.
     Kind,
 }
 
@@ -123,15 +123,15 @@ impl MuteOf {
 /// "No more of this": by name, or of what a message is about.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct MuteWish {
-    /// What kind of thing.
+    /// Kind of subject.
     pub of: MuteOf,
-    /// Which; absent = what the message has.
+    /// Name of the subject; absent = what the message has.
     #[serde(default, deserialize_with = "short")]
     pub name: Option<String>,
     /// From which message.
     #[serde(default)]
     pub notification_id: Option<NotificationId>,
-    /// Which item of it; absent = the first.
+    /// Item of the message; absent = the first.
     #[serde(default)]
     pub item_id: Option<ExternalId>,
 }
@@ -149,7 +149,7 @@ fn short<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D
     }
 }
 
-/// What is wrong with a frame: stable code and text for a person.
+/// Fault of a frame: stable code and text for a person.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct InboundError {

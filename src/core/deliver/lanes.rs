@@ -7,13 +7,13 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use crate::base::ExternalId;
 use crate::notify::{Message, Priority};
 
-/// What waits in a lane.
+/// Element of a lane.
 pub trait Queued {
-    /// Whose it is.
+    /// Receiver of the message.
     fn user(&self) -> &ExternalId;
     /// Order of acceptance.
     fn sequence(&self) -> u64;
-    /// What it says.
+    /// Content of the message.
     fn message(&self) -> &Message;
 }
 

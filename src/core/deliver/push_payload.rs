@@ -1,4 +1,4 @@
-//! What a push message says: the JSON that the service worker (`static/sw.js`) shows, made from the stored frame, so that
+//! Content of a push message: the JSON that the service worker (`static/sw.js`) shows, made from the stored frame, so that
 //! a push and a socket say the same. Frame text in, at most [`MAX_PAYLOAD_BYTES`] of JSON out.
 
 use serde::Serialize;
@@ -14,10 +14,10 @@ const MAX_TITLE_BYTES: usize = 300;
 /// A longer address is left out rather than cut: half an address leads nowhere.
 const MAX_URL_BYTES: usize = 1_500;
 
-/// How soon a device should be woken (RFC 8030 §5.3).
+/// Urgency of waking a device (RFC 8030 §5.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {
-    /// Can wait for power and Wi-Fi.
+    /// Allowed to wait for power and Wi-Fi.
     Low,
     /// The default.
     Normal,

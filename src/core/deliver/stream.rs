@@ -12,7 +12,7 @@ use crate::notify::Priority;
 /// that may be unacknowledged before the least important give way.
 pub const MAX_ENTRIES: usize = 128;
 
-/// What a message is to a client that was away.
+/// Class of a message, for a client that was away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// The answer to a login: nobody misses it.
@@ -34,9 +34,9 @@ pub struct Entry {
     pub expires_at: Timestamp,
     /// Encoded; `None` = too old to be held in memory.
     pub frame: Option<Frame>,
-    /// What it is to a client that was away.
+    /// Class of the message, for a client that was away.
     pub class: Class,
-    /// Which gives way first when too much is unacknowledged.
+    /// Priority, by which messages give way when too much is unacknowledged.
     pub priority: Priority,
     /// A newer message with the same key supersedes it.
     pub collapse_key: Option<Box<str>>,
@@ -96,7 +96,7 @@ pub struct Counts {
     pub unseen: usize,
 }
 
-/// Why a message that was live before is so no longer, as devices are told; `None` for one that nobody misses. `newest`: the last
+/// Reason, as devices are told, why a message is no longer live; `None` for one that nobody misses. `newest`: the last
 /// offset of each collapse key.
 fn why_gone(old: &Entry, newest: &HashMap<Box<str>, i64>, now: Timestamp) -> Option<Withdrawal> {
     let is_superseded = old.collapse_key.as_ref().and_then(|key| newest.get(key));
@@ -138,7 +138,7 @@ impl Stream {
         self.acknowledged
     }
 
-    /// What a client that has everything up to `offset` has missed; `None` when not all of it is held here. O(entries).
+    /// Frames missed by a client that has everything up to `offset`; `None` when not all of them are held here. O(entries).
     pub fn since(&self, offset: i64, now: Timestamp) -> Option<Vec<Frame>> {
         if offset < self.floor || offset > self.last_offset {
             return None;
@@ -147,7 +147,7 @@ impl Stream {
         missed.map(|entry| entry.frame.clone()).collect()
     }
 
-    /// What is owed to a client that was never here, up to and including `upto`: live, unacknowledged, unread notifications.
+    /// Messages owed to a client that was never here, up to and including `upto`: live, unacknowledged, unread notifications.
     pub fn owed(&self, upto: i64, now: Timestamp) -> Vec<Frame> {
         let owed = self.entries.iter().filter(|entry| {
             entry.offset <= upto && entry.offset > self.acknowledged && Self::is_owed(entry, now)
@@ -286,7 +286,7 @@ impl Stream {
         self.next_expiry
     }
 
-    /// How many wait to be read and seen. O(entries).
+    /// Numbers of messages that wait to be read and seen. O(entries).
     pub fn counts(&self, now: Timestamp) -> Counts {
         self.entries.iter().filter(|entry| entry.counts(now)).fold(Counts::default(), |counts, entry| {
             Counts { unread: counts.unread + 1, unseen: counts.unseen + usize::from(!entry.seen) }

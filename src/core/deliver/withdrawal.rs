@@ -1,6 +1,6 @@
 //! Reasons to take a message off every device.
 
-/// Why a message is no longer to be shown.
+/// Reason why a message is no longer to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Withdrawal {
     /// Opened on another device.

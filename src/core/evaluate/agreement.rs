@@ -1,4 +1,4 @@
-//! How much two ranked lists agree, for a model that is scored beside the one that serves.
+//! Agreement of two ranked lists, for a model that is scored beside the one that serves.
 
 /// Share of the first `k` that both lists have, of the longer of the two cut at `k`; 1 when both are empty.
 pub fn overlap<T: PartialEq>(a: &[T], b: &[T], k: usize) -> f64 {

@@ -19,12 +19,12 @@ use crate::recommend::train::TrainError;
 /// Parameters by name, numbers and names, for JSON.
 pub type ParameterValues = BTreeMap<String, Value>;
 
-/// What is fitted.
+/// Model that is fitted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Model {
     /// Number of users by item.
     Popularity,
-    /// What is on the rise.
+    /// Trending items.
     Trending(TrendingParameters),
     /// Item-to-item cosine.
     ItemKnn(KnnParameters),
@@ -41,7 +41,7 @@ pub enum Model {
 /// A model and how histories are read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Algorithm {
-    /// What is fitted.
+    /// Model that is fitted.
     pub model: Model,
     /// Weight of each older item of a history against the next newer one, 0…1; 1 = all alike.
     pub history_decay: f32,
@@ -115,7 +115,7 @@ pub(super) fn number(value: f32) -> Value {
 pub enum Fitted {
     /// Number of users by item.
     Popularity(Vec<f32>),
-    /// What is on the rise.
+    /// Trending items.
     Trending(Trending),
     /// Item-to-item cosine.
     ItemKnn(ItemKnn),

@@ -1,6 +1,6 @@
-//! How good probabilities are, and a classifier measured by cross-validation: boosted trees, calibrated on the
-//! training part of each fold. AUC by ranks (Hanley & McNeil 1982), expected calibration error over bins of equal
-//! width (Naeini et al. 2015).
+//! Quality of predicted probabilities, and a classifier measured by cross-validation: boosted trees, calibrated on the training
+//! part of each fold. AUC by ranks (Hanley & McNeil 1982), expected calibration error over bins of equal width (Naeini et al.
+//! 2015).
 
 use std::ops::ControlFlow;
 
@@ -86,7 +86,7 @@ pub fn default_parameters() -> BoostingParameters {
     }
 }
 
-/// Which rows are predicted together, by a model of all the others.
+/// Folds: rows that are predicted together, by a model of all the others.
 #[derive(Clone, Copy, Debug)]
 pub enum Folds<'a> {
     /// So many, at least 2, drawn by outcome and the seed.

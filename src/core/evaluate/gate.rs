@@ -1,14 +1,14 @@
-//! May a new model replace the current one? Both are compared on the same users and the same slice of time. The current
-//! model itself has been trained on that slice, which would favour it; so its parameters are trained again on what came
-//! before the slice, as the new model's twin is (`current.ndcg@10`, see `trial.rs`). What is compared is thus two ways of
-//! training, not two states of knowledge: newer data always helps, and needs no gate. A stored figure of another slice is
+//! Gate that decides whether a new model may replace the current one. Both are compared on the same users and the same slice of
+//! time. The current model itself has been trained on that slice, which would favour it; so its parameters are trained again on
+//! what came before the slice, as the new model's twin is (`current.ndcg@10`, see `trial.rs`). What is compared is thus two ways
+//! of training, not two states of knowledge: newer data always helps, and needs no gate. A stored figure of another slice is
 //! compared only where there is none of this one.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ml::metrics::Metrics;
 
-/// What is compared.
+/// Metric that is compared.
 pub const MEASURE: &str = "ndcg@10";
 /// The current model's parameters, under the same conditions.
 pub const CURRENT: &str = "current.ndcg@10";
@@ -16,15 +16,15 @@ pub const CURRENT: &str = "current.ndcg@10";
 /// The verdict, stored with the model version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gate {
-    /// May it serve?
+    /// Whether the new model may serve.
     pub passed: bool,
-    /// Why, for a person.
+    /// Reason of the verdict, for a person.
     pub reason: String,
     /// The new model's figure, if it has one.
     pub new: Option<f64>,
     /// The current model's figure, if there is a model that has one.
     pub current: Option<f64>,
-    /// How much worse, as a share of the current figure, was allowed.
+    /// Allowed loss, as a share of the current figure.
     pub tolerance: f64,
 }
 

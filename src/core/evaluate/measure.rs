@@ -24,14 +24,14 @@ pub const KS: [usize; 2] = [10, 20];
 /// Cases between two looks at cancellation.
 const CASES_AT_ONCE: usize = 8;
 
-/// What the cases are measured against.
+/// Model and data that the cases are measured against.
 #[derive(Clone, Copy)]
 pub struct Setting<'a> {
     /// Trained on `events` only.
     pub model: &'a ModelSet,
     /// All items.
     pub catalogue: &'a Catalogue,
-    /// What happened before the cut.
+    /// Events before the cut.
     pub events: &'a [Event],
     /// One more than the largest user.
     pub n_users: usize,
@@ -44,7 +44,7 @@ pub fn known_items(events: &[Event]) -> HashSet<u32> {
     events.iter().filter_map(|event| event.item).map(|item| item.0).collect()
 }
 
-/// What came of one case.
+/// Result of one case.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// By rule: items, best first.

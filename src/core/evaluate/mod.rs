@@ -1,4 +1,4 @@
-//! How good a recommender is: splits and ranking metrics over ranked lists.
+//! Evaluation of recommenders: splits and ranking metrics over ranked lists.
 //!
 //! [`train_and_evaluate`] is what the server calls: hold out the latest part of time, train on the rest, choose the
 //! blend on some users, measure on others, then train on everything. [`files`] measures on plain tables.

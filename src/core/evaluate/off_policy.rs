@@ -1,5 +1,5 @@
-//! What a policy would have earned, told from the log of another one: IPS, SNIPS and DR with their standard errors, and
-//! a refusal where the log can't carry the answer.
+//! Off-policy evaluation, the estimated value of a policy from the log of another one: IPS, SNIPS and DR with their standard
+//! errors, and a refusal where the log can't carry the answer.
 //!
 //! Row i of the log has a stratum x (what the choice may depend on: a position, a segment, an hour), an action a, a reward r
 //! and the probability p with which the logging policy chose a. With w = π(a|x) / p, π the policy asked about:
@@ -37,7 +37,7 @@ pub struct TargetPolicy {
     probabilities: Vec<f64>,
 }
 
-/// What is wrong with a log or a target policy.
+/// Fault of a log or a target policy.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum OffPolicyError {
     /// Nothing to choose from, or too much.
@@ -51,7 +51,7 @@ pub enum OffPolicyError {
     /// Negative, not finite, or not a distribution.
     #[error("the target's probabilities of stratum {stratum} must be ≥ 0 and sum to 1, they sum to {sum}")]
     NotADistribution {
-        /// Where.
+        /// Stratum of the fault.
         stratum: usize,
         /// Their sum.
         sum: f64,
@@ -137,7 +137,7 @@ pub struct Estimate {
     pub high: f64,
 }
 
-/// What the log says about the policy.
+/// Estimates of the policy's value from the log.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Estimates {
     /// Unbiased if the propensities are true; varies most.
@@ -148,7 +148,7 @@ pub struct Estimates {
     pub dr: Estimate,
 }
 
-/// Why no honest answer exists.
+/// Reason why no honest answer exists.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, thiserror::Error)]
 #[serde(rename_all = "snake_case", tag = "reason")]
 pub enum Refusal {

@@ -1,4 +1,4 @@
-//! How good predicted responses are, on messages their models had not seen.
+//! Quality of predicted responses, on messages their models had not seen.
 
 use crate::ml::metrics::Metrics;
 use crate::response::{Fitted, Response};

@@ -33,7 +33,7 @@ const TREES: [f32; 3] = [0.0, 0.7, 1.0];
 /// Hears 0…1; `Break` cancels.
 pub type Heard<'a> = dyn FnMut(f32) -> ControlFlow<()> + 'a;
 
-/// Is less than this share of the time budget spent?
+/// Callback that tells whether less than this share of the time budget is spent.
 pub type InTime<'a> = dyn FnMut(f32) -> bool + 'a;
 
 /// One guess of the validation slice: a session and how many of its clicks are known.
@@ -83,7 +83,7 @@ impl SessionTables {
     }
 }
 
-/// Whose parameters are tuned.
+/// Scorers whose parameters are tuned.
 fn grids(algorithm: SessionAlgorithm) -> Vec<SessionScorer> {
     match algorithm {
         SessionAlgorithm::Auto => vec![SessionScorer::Vsknn, SessionScorer::Stan],

@@ -17,7 +17,7 @@ use crate::recommend::session::sparse_scores::SparseScores;
 
 use super::ranking::{Tally, novelty};
 
-/// What can be measured.
+/// Algorithm that can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionAlgorithm {
     /// One scorer alone.
@@ -188,7 +188,7 @@ impl SessionTables {
 /// A model that has been fitted and, for `auto`, has learnt an order.
 #[derive(Clone, Debug)]
 pub struct Fitted {
-    /// What is measured.
+    /// Algorithm that is measured.
     pub algorithm: SessionAlgorithm,
     /// Fitted on all training sessions.
     pub model: SessionModel,
@@ -233,7 +233,7 @@ impl Fitted {
     }
 }
 
-/// What one thread needs.
+/// Scratch space of one thread.
 #[derive(Default)]
 struct Room {
     workspace: Workspace,

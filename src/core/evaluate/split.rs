@@ -1,5 +1,5 @@
-//! What to predict from what: a cut in time. Everything before it trains; what users seen before it turned to after
-//! it, for the first time, is to be predicted. No event after the cut is ever known to what is measured.
+//! Split at a cut in time. Everything before it trains; what users seen before it turned to after it, for the first time, is to
+//! be predicted. No event after the cut is ever known to what is measured.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -9,7 +9,7 @@ use crate::base::{UserId, random};
 use crate::event::Event;
 use crate::profile::interest;
 
-/// Who is asked about, and what would be right.
+/// Test case: a user and the items that would be right.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Case {
     /// A user with events before the cut.

@@ -13,11 +13,11 @@ const SECONDS_A_DAY: f64 = 86_400.0;
 /// One line of a table: the ids as they stand there, and Unix seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Row<'a> {
-    /// Who.
+    /// External id of the user.
     pub user: &'a str,
-    /// What.
+    /// External id of the item.
     pub item: &'a str,
-    /// When, Unix seconds, fractions count.
+    /// Time of the interaction, Unix seconds, fractions count.
     pub ts: f64,
 }
 
@@ -166,7 +166,7 @@ impl Tables {
         &self.histories
     }
 
-    /// Who is measured, in order of user.
+    /// Test cases, in order of user.
     pub fn cases(&self) -> &[Case] {
         &self.cases
     }

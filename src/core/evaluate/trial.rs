@@ -194,7 +194,7 @@ impl Trial<'_> {
         Ok(rule)
     }
 
-    /// What the parameters of the model that serves reach under the same conditions: `current.ndcg@10`, ….
+    /// Metrics that the parameters of the model that serves reach under the same conditions: `current.ndcg@10`, ….
     fn current(
         &self,
         setting: &Setting<'_>,
@@ -263,8 +263,8 @@ fn by_segment(cases: &[Case], answers: &[Answer], n_items: usize, metrics: &mut 
     }
 }
 
-/// What of the parameters matters to a twin. Segments play a small part in the blend: two starts are enough. Rules lead
-/// from a basket to its completion, and the trial asks for lists without one.
+/// Parameters of a twin, reduced to those that matter to it. Segments play a small part in the blend: two starts are enough.
+/// Rules lead from a basket to its completion, and the trial asks for lists without one.
 fn twin_of(parameters: &TrainingParameters) -> TrainingParameters {
     TrainingParameters {
         segments: SegmentParameters { starts: 2, ..parameters.segments },

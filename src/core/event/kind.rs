@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a user did. The number is the code in `events.kind`; never reuse one.
+/// Kind of a user's action. The number is the code in `events.kind`; never reuse one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(i16)]
@@ -72,7 +72,7 @@ impl EventKind {
         !matches!(self, Self::Search)
     }
 
-    /// How strongly one event of this kind says "I want this"; a purchase is 1. Negative takes interest away.
+    /// Strength of one event of this kind as a sign of interest; a purchase is 1. Negative takes interest away.
     /// A start from the usual view < cart < purchase order (Hu, Koren, Volinsky 2008 call it confidence).
     pub fn interest(self) -> f32 {
         match self {

@@ -1,4 +1,4 @@
-//! What users did: kinds, the wire form, validation, cleaning. Goes in as JSON or an imported row, comes out
+//! Events of users: kinds, the wire form, validation, cleaning. Goes in as JSON or an imported row, comes out
 //! as an [`Event`] that can't be wrong.
 
 pub mod clean;

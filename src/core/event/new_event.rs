@@ -10,13 +10,13 @@ pub struct NewEvent {
     pub key: EventKey,
     /// The key came from a client's `event_id` (or an importer): a second one is a duplicate.
     pub deduplicate: bool,
-    /// Who; `None` for an anonymous basket or session.
+    /// User who acted; `None` for an anonymous basket or session.
     pub user: Option<ExternalId>,
     /// About what; `None` only for `search`.
     pub item: Option<ExternalId>,
-    /// What was done.
+    /// Kind of the action.
     pub kind: EventKind,
-    /// When, at most a little in the future.
+    /// Moment of the event, at most a little in the future.
     pub occurred_at: Timestamp,
     /// `view`: how long the page was looked at.
     pub dwell_ms: Option<u32>,

@@ -29,7 +29,7 @@ impl Default for RobotLimits {
     }
 }
 
-/// Does an action of this kind count towards the rate?
+/// Whether an action of this kind counts towards the rate.
 fn counts(kind: EventKind) -> bool {
     match kind {
         EventKind::View
@@ -157,7 +157,7 @@ impl RobotCensus {
         }
     }
 
-    /// Is this user flagged so far?
+    /// Whether this user is flagged so far.
     pub fn is_robot(&self, user: &ExternalId) -> bool {
         self.users
             .get(user)

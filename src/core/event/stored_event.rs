@@ -8,13 +8,13 @@ use crate::base::{ItemId, Timestamp, UserId};
 /// An event as stored, with dense ids: what profiles and models are computed from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Event {
-    /// When.
+    /// Moment of the event.
     pub occurred_at: Timestamp,
-    /// Who; `None` for an anonymous basket.
+    /// User who acted; `None` for an anonymous basket.
     pub user: Option<UserId>,
     /// About what.
     pub item: Option<ItemId>,
-    /// What was done.
+    /// Kind of the action.
     pub kind: EventKind,
     /// `view`: how long, in milliseconds.
     pub dwell_ms: Option<u32>,

@@ -21,7 +21,7 @@ const MAX_AMOUNT: f64 = 1e9;
 pub struct EventLimits {
     /// The server's clock.
     pub now: Timestamp,
-    /// How far in the future `occurred_at` may be (clocks differ).
+    /// Longest time that `occurred_at` may lie in the future (clocks differ).
     pub max_future: Millis,
     /// Oldest believable moment.
     pub oldest: Timestamp,
@@ -46,10 +46,10 @@ pub struct RawEvent {
     /// Integer or string.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item_id: Option<serde_json::Value>,
-    /// What was searched for.
+    /// Search query.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
-    /// How long the item was looked at.
+    /// Time the item was looked at, milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dwell_ms: Option<u64>,
     /// Units.
@@ -61,7 +61,7 @@ pub struct RawEvent {
     /// ISO 4217.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
-    /// When; the server's clock if absent.
+    /// Moment of the event; the server's clock if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occurred_at: Option<Timestamp>,
     /// The client's key for retries: an integer or a string.
@@ -72,7 +72,7 @@ pub struct RawEvent {
     pub basket_id: Option<serde_json::Value>,
 }
 
-/// Why an event was refused: a stable code, the field, and what a valid value looks like.
+/// Reason an event was refused: a stable code, the field, and what a valid value looks like.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct EventError {

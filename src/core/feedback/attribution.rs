@@ -18,9 +18,9 @@ const NOTHING_LEFT: f64 = 1e-6;
 /// A purchase or a return of one item.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Trade {
-    /// Which item.
+    /// Item bought or returned.
     pub item: ItemId,
-    /// When it happened, by the event's own clock.
+    /// Moment of the purchase or return, by the event's own clock.
     pub at: Timestamp,
     /// A return; otherwise a purchase.
     pub is_return: bool,
@@ -71,7 +71,7 @@ impl Kept {
     }
 }
 
-/// What a return still has to take back.
+/// Amount that a return still has to take back.
 #[derive(Clone, Copy, Debug)]
 enum Owed {
     Money(f64),
@@ -120,9 +120,9 @@ pub fn settle(trades: &[Trade]) -> Vec<Kept> {
 /// A message that names items.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Naming {
-    /// Which message.
+    /// Id of the message.
     pub message: NotificationId,
-    /// When it was sent.
+    /// Moment of sending.
     pub at: Timestamp,
     /// Items named in it.
     pub items: Box<[ItemId]>,
@@ -133,7 +133,7 @@ pub struct Naming {
 pub struct Credit {
     /// To which message.
     pub message: NotificationId,
-    /// What was bought, and what is left of it.
+    /// Purchase credited, with the share of it that was kept.
     pub purchase: Kept,
 }
 
@@ -154,12 +154,12 @@ pub fn credit(messages: &[Naming], trades: &[Trade], window: Millis) -> Vec<Cred
         .collect()
 }
 
-/// What came of one message in purchases.
+/// Purchases attributed to one message.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Brought {
     /// Money, returns taken off.
     pub revenue: f64,
-    /// When the first purchase was made of which something was not returned; `None` when all of it went back.
+    /// Moment of the first purchase that was kept at least in part; `None` when all of it went back.
     pub first: Option<Timestamp>,
 }
 

@@ -1,4 +1,4 @@
-//! Who is in what: deterministic buckets, the holdout, the uniformly random slice, arms of experiments; and the check that
+//! Assigns users: deterministic buckets, the holdout, the uniformly random slice, arms of experiments; and checks that
 //! the arms have the sizes they should have.
 //!
 //! A bucket is hash(salt, user) mod 10,000 (Tang et al., Overlapping Experiment Infrastructure, KDD 2010): the same user
@@ -38,7 +38,7 @@ pub fn bucket(salt: &str, user: &str) -> u16 {
     (number % u64::from(BUCKETS)) as u16
 }
 
-/// Which part of the policy holds for a user.
+/// Slice of the users, by the part of the policy that holds for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Slice {
@@ -143,7 +143,7 @@ pub struct Arm {
     /// Settings of the policy that differ in it; empty = none.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub policy: Map<String, Value>,
-    /// Which model ranks for its users; `None` = the one that serves.
+    /// Model that ranks for the arm's users; `None` = the one that serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ArmModel>,
     /// Template → the one variant that is used in it.
@@ -182,7 +182,7 @@ pub fn next_phase(arms: &[Arm], past: &[(u32, Vec<Arm>)]) -> u32 {
     }
 }
 
-/// What is wrong with an experiment.
+/// Validation error of an experiment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExperimentError {
     /// Of the experiment or an arm.

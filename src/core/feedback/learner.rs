@@ -1,4 +1,4 @@
-//! What a server learns from what its users do with messages: [`send_time`](super::send_time), [`volume`](super::volume) and
+//! Learns from users' responses to messages: [`send_time`](super::send_time), [`volume`](super::volume) and
 //! [`variants`] together. One value for all users, and a small one for each; no clock, no lock. Until
 //! something has been learned nothing costs attention, no hour is better than now, and wordings are drawn evenly.
 
@@ -27,7 +27,7 @@ const MAX_CONTACTS: usize = 8;
 /// Weight of everything of before, a day later.
 const DAILY_DECAY: f64 = 0.99;
 
-/// What is learned over all users.
+/// Model learned over all users.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Learner {
     send_time: SendTime,
@@ -38,7 +38,7 @@ pub struct Learner {
     version: u64,
 }
 
-/// What one message, response or visit teaches about all users.
+/// Observation for the model of all users: one message, response or visit.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Lesson {
     /// A message went out to a user who had responded so before.
@@ -81,9 +81,9 @@ pub struct WordingChoice {
 /// A message as learning sees it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Contact {
-    /// Which.
+    /// Id of the message.
     pub id: NotificationId,
-    /// When.
+    /// Moment of sending.
     pub at: Timestamp,
     /// The user's local hour, 0…23.
     pub hour: u8,
@@ -198,7 +198,7 @@ impl UserLearning {
 }
 
 impl Learner {
-    /// What one more message takes from the `last_week` others to this user, in clicks, ≥ 0.
+    /// Attention cost of one more message to this user: its loss to the `last_week` others, in clicks, ≥ 0.
     pub fn attention_price(&self, user: &UserLearning, last_week: usize, worth: &Worth) -> f64 {
         self.volume.attention_price(&user.response, last_week, worth)
     }
@@ -208,7 +208,7 @@ impl Learner {
         self.volume.click_rate(&user.response) * self.volume.fatigue(last_week)
     }
 
-    /// How likely one more message makes the user mute or leave, 0…1.
+    /// Probability that one more message makes the user mute or leave, 0…1.
     pub fn leave_risk(&self, user: &UserLearning, last_week: usize) -> f64 {
         (self.volume.leave_risk(last_week) * self.volume.annoyance(&user.response)).min(1.0)
     }

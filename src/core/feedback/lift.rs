@@ -1,4 +1,4 @@
-//! What an arm does that the control does not: click-through, conversion, revenue, opt-out, each with its interval.
+//! Effect of an arm against the control: click-through, conversion, revenue, opt-out, each with its interval.
 //!
 //! A metric is Σ x / Σ y over users: clicks over messages delivered, or something over users (y = 1). The unit that was
 //! randomised is the user. Shares of users (bought, opted out) are compared by Newcombe's intervals ([`Share::minus`]), told
@@ -18,7 +18,7 @@ pub const MIN_USERS: u64 = 30;
 /// Fewest of them with a click, or a purchase.
 pub const MIN_ACTIVE: u64 = 10;
 
-/// What one user did while the experiment ran.
+/// Responses of one user while the experiment ran.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct UserOutcome {
     /// Messages confirmed as delivered.
@@ -33,7 +33,7 @@ pub struct UserOutcome {
     pub opted_out: bool,
 }
 
-/// What is compared.
+/// Metric of the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
@@ -81,7 +81,7 @@ struct Sums {
     active: u64,
 }
 
-/// What the users of one arm did, as sums: users come in one at a time and are not kept.
+/// Responses of the users of one arm, as sums: users come in one at a time and are not kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ArmOutcome {
     users: u64,
@@ -116,7 +116,7 @@ pub enum Verdict {
 /// A metric compared.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Lift {
-    /// Which.
+    /// Metric compared.
     pub metric: Metric,
     /// Of the control.
     pub control: Measured,
@@ -126,15 +126,15 @@ pub struct Lift {
     pub difference: Option<Estimate>,
     /// treated / control − 1 with its 95 % interval; `None` where the control has 0 or there are too few to tell.
     pub lift: Option<Estimate>,
-    /// What it comes to.
+    /// Verdict of the comparison.
     pub verdict: Verdict,
-    /// Why there are too few to tell; `None` when there are enough.
+    /// Reason why there are too few to tell; `None` when there are enough.
     pub too_few: Option<String>,
     /// The interval of the difference leaves 0 out, and there are enough to tell.
     pub significant: bool,
 }
 
-/// What may be read from an experiment.
+/// Results that may be read from an experiment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Reading {
     /// The check of sizes.
@@ -197,7 +197,7 @@ impl ArmOutcome {
         Measured { value: Some(value), standard_error, interval }
     }
 
-    /// Why a metric by the delta method can't be told of this arm; `None` when it can.
+    /// Reason why a metric by the delta method can't be told of this arm; `None` when it can.
     fn too_few(&self, metric: Metric) -> Option<String> {
         let Sums { exposed, active, .. } = self.sums(metric);
         let what = if metric == Metric::Revenue { "bought" } else { "clicked" };
@@ -286,16 +286,16 @@ pub fn read(arms: &[(ArmOutcome, f64)]) -> Reading {
     Reading { sample_ratio, arms: compared }
 }
 
-/// What messages brought at all, and how much of last-touch attribution that is.
+/// Incremental effect of messages, and its ratio to last-touch attribution.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Attribution {
     /// Users who bought within the window of a message that named the item: last touch.
     pub last_touch: f64,
     /// Buyers there would not have been without messages, with their 95 % interval; `None` while an arm is empty.
     pub incremental: Option<Estimate>,
-    /// What the difference to the holdout comes to.
+    /// Verdict on the difference to the holdout.
     pub verdict: Verdict,
-    /// Why there are too few to tell; `None` when there are enough.
+    /// Reason why there are too few to tell; `None` when there are enough.
     pub too_few: Option<String>,
     /// incremental / last touch: what a purchase credited to a message is worth; `None` without any, or while the interval of
     /// `incremental` holds 0.

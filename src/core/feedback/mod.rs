@@ -1,4 +1,4 @@
-//! What came of messages, and what is learned from it: the outcomes a client reports or a purchase proves; when, how much
+//! Responses to messages, and what is learned from them: the outcomes a client reports or a purchase proves; when, how much
 //! and in which words to write ([`learner`] joins [`send_time`], [`volume`] and [`variants`]); what a change did ([`experiments`], [`lift`],
 //! [`uplift`]). Every random choice gives its propensity.
 
@@ -16,7 +16,7 @@ pub mod volume;
 
 use serde::{Deserialize, Serialize};
 
-/// What came of a message. The number is the code in `feedback.outcome`; never reuse one.
+/// Outcome of a message. The number is the code in `feedback.outcome`; never reuse one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(i16)]
@@ -72,7 +72,7 @@ impl FeedbackOutcome {
         }
     }
 
-    /// Does it make the message's items rest?
+    /// Whether it makes the message's items rest.
     pub fn is_rejection(self) -> bool {
         matches!(self, Self::Dismissed | Self::Disliked)
     }

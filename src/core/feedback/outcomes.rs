@@ -1,4 +1,4 @@
-//! What came of a group of messages: counts, the shares that matter, and how sure they are.
+//! Outcomes of a group of messages: counts, the shares that matter, and how sure they are.
 
 use serde::Serialize;
 
@@ -136,7 +136,7 @@ impl Share {
     }
 }
 
-/// Why the difference of two shares, each part of whole, can't be told yet; `None` when it can.
+/// Reason why the difference of two shares, each part of whole, can't be told yet; `None` when it can.
 pub fn too_few((part, whole): (u64, u64), (other, other_whole): (u64, u64)) -> Option<String> {
     let smaller = whole.min(other_whole) as f64;
     let rate = (part + other) as f64 / ((whole + other_whole) as f64).max(1.0);

@@ -51,7 +51,7 @@ pub struct HourChoice {
     pub rate: f32,
 }
 
-/// What is known beyond the single user.
+/// Messages, clicks and visits by hour, beyond the single user: over all users and by segment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SendTime {
     whole: HourCounts,
@@ -72,7 +72,7 @@ impl AllowedHours {
         (0..HOURS as u8).filter(move |hour| self.0 & (1 << hour) != 0)
     }
 
-    /// How many.
+    /// Number of allowed hours.
     pub fn len(self) -> usize {
         self.0.count_ones() as usize
     }

@@ -1,4 +1,4 @@
-//! Which wording to use, the alternative: Thompson sampling with beta posteriors (Thompson 1933; Chapelle & Li 2011). It
+//! Choice of the wording, the alternative: Thompson sampling with beta posteriors (Thompson 1933; Chapelle & Li 2011). It
 //! ignores that wordings tire (see [`super::variants`]), and is right where they don't.
 //!
 //! [`DRAWS`] winners are drawn, and one of them is taken evenly: that is Thompson sampling still, and its propensity is known

@@ -1,4 +1,4 @@
-//! Who gains from being told: a T-learner (Künzel et al., PNAS 2019), one model of the messaged, one of the held out, their
+//! Uplift of messages: a T-learner (Künzel et al., PNAS 2019), one model of the messaged, one of the held out, their
 //! difference by stratum (a segment, an activity class).
 //!
 //! The models are stratum means shrunk to the arm's mean (m as for as many users as `PRIOR_USERS`), by which strata are ordered;
@@ -17,13 +17,13 @@ const PRIOR_USERS: f64 = 50.0;
 pub struct Told {
     /// 0…strata − 1.
     pub stratum: usize,
-    /// May get messages; otherwise held out.
+    /// Whether the user may get messages; otherwise held out.
     pub messaged: bool,
     /// Bought.
     pub converted: bool,
 }
 
-/// What messages do to a stratum.
+/// Effect of messages on a stratum.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StratumUplift {
     /// Its number.
@@ -36,7 +36,7 @@ pub struct StratumUplift {
     pub uplift: f64,
     /// The plain difference with its 95 % interval (Newcombe); `None` while it can't be told.
     pub difference: Option<Estimate>,
-    /// Why it can't be told; `None` when it can.
+    /// Reason why it can't be told; `None` when it can.
     pub too_few: Option<String>,
 }
 

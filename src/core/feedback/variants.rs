@@ -1,4 +1,4 @@
-//! Which wording to use: a sleeping, recovering bandit (Yancey & Settles, KDD 2020).
+//! Choice of the wording: a sleeping, recovering bandit (Yancey & Settles, KDD 2020).
 //!
 //! An arm's score is by how much messages with it did better than messages where it could have been used and was not:
 //! s = (μ⁺ − μ⁻) / μ⁻, both means weighted by the inverse of the probability that it was (not) chosen, which takes out who
@@ -16,7 +16,7 @@ const MAX_WEIGHT: f64 = 50.0;
 /// Messages with an arm before its own difference counts half.
 const PRIOR_MESSAGES: f64 = 200.0;
 
-/// How a bandit chooses.
+/// Parameters of a bandit's choice.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VariantParameters {
@@ -48,7 +48,7 @@ struct ArmSums {
     reward_without: f64,
 }
 
-/// What was learned about the wordings of one template.
+/// Statistics learned about the wordings of one template.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Variants {
     arms: Vec<ArmSums>,
@@ -111,7 +111,7 @@ impl Variants {
         }
     }
 
-    /// What a message that was counted has brought.
+    /// Notes the reward of a message that was counted.
     pub fn note_reward(&mut self, choice: &ArmChoice, reward: f64) {
         for (arm, probability) in &choice.probabilities {
             let Some(sums) = self.arms.get_mut(*arm) else { continue };

@@ -1,4 +1,4 @@
-//! How much to send to whom: the utility of one more message a week against the risk that the user mutes or leaves, under a
+//! Message volume per user: the utility of one more message a week against the risk that the user mutes or leaves, under a
 //! budget over all users (Zhao et al., Notification Volume Control and Optimization System at Pinterest, KDD 2018).
 //!
 //! With v messages a week each meets v − 1 others of the last seven days. A user with click rate p and annoyance a (1 =
@@ -32,7 +32,7 @@ struct Rates {
     leave: f64,
 }
 
-/// What counts how much, in clicks.
+/// Weights of responses, in clicks.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Worth {
@@ -48,7 +48,7 @@ impl Default for Worth {
     }
 }
 
-/// What one user did with messages.
+/// Responses of one user to messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct UserResponse {
     sent: f64,
@@ -95,7 +95,7 @@ struct Level {
     left: f64,
 }
 
-/// What was learned over all users.
+/// Volume model learned over all users.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VolumeModel {
     levels: Vec<Level>,
@@ -211,7 +211,7 @@ impl VolumeModel {
         if variance <= 0.0 { most } else { (mean * (1.0 - mean) / variance - 1.0).clamp(least, most) }
     }
 
-    /// How much more often than others the user dismisses; 1 = as all do.
+    /// Rate at which the user dismisses, relative to others; 1 = as all do.
     pub fn annoyance(&self, user: &UserResponse) -> f64 {
         let whole =
             (self.whole.dismissed + USER_PRIOR * FIRST_GUESS.dismiss) / (self.whole.sent + USER_PRIOR);
@@ -226,12 +226,12 @@ impl VolumeModel {
         weekly as f64 * (clicks - loss)
     }
 
-    /// What one more message a week brings beside `last_week` others, in clicks: compare with the price.
+    /// Gain of one more message a week beside `last_week` others, in clicks: compare with the price.
     pub fn gain_of_one_more(&self, user: &UserResponse, last_week: usize, worth: &Worth) -> f64 {
         self.utility(user, last_week + 1, worth) - self.utility(user, last_week, worth)
     }
 
-    /// What one more message takes from the `last_week` others: clicks lost to fatigue and what the added risk of leaving costs,
+    /// Cost of one more message to the `last_week` others: clicks lost to fatigue and what the added risk of leaving costs,
     /// in clicks, ≥ 0. The message's own worth is not in it. 0 until fatigue has been seen.
     pub fn attention_price(&self, user: &UserResponse, last_week: usize, worth: &Worth) -> f64 {
         let clicks = worth.click * self.click_rate(user) * self.fatigue(last_week);
@@ -261,7 +261,7 @@ fn rising(values: impl Iterator<Item = (f64, f64)>) -> Vec<f64> {
     pools.into_iter().flat_map(|(value, _, n)| std::iter::repeat_n(value, n)).collect()
 }
 
-/// Who gets how much.
+/// Allotment of messages to users.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Allocation {
     /// Messages a week, a user each, in the order given.

@@ -16,7 +16,7 @@ pub const WIDTH: usize = 3;
 /// One row, already scaled.
 pub type Row = [f64; WIDTH];
 
-/// How to cluster.
+/// Parameters of the clustering.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KmeansParameters {
     /// Clusters wanted.

@@ -17,12 +17,12 @@ const CONVERGED: f32 = 1e-20;
 /// Registers of sums kept apart in one product, so that additions need not wait for each other.
 const SUMS: usize = 4;
 
-/// What is known about the rows of a batch.
+/// Observations of the rows of a batch.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rows {
     /// Whom they touched and with which confidence c > 0, row after row.
     cells: Vec<(u32, f32)>,
-    /// Where each row ends.
+    /// End of each row in `cells`.
     ends: Vec<usize>,
     /// λ of each row.
     penalties: Vec<f32>,

@@ -22,7 +22,7 @@ const TILE: usize = 128;
 /// Multiplications between two looks at cancellation: about ten milliseconds on two threads.
 const COST_AT_ONCE: usize = 400_000_000;
 
-/// Why there is no inverse.
+/// Reason why there is no inverse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SweepError {
     /// Not positive definite, as far as the precision shows.

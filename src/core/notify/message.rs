@@ -17,22 +17,22 @@ pub const MAX_DATA_BYTES: usize = 8 << 10;
 const MAX_URL_BYTES: usize = 2_048;
 const MAX_KEY_BYTES: usize = 128;
 const MAX_NAME_BYTES: usize = 64;
-/// How far ahead `send_at` and `expires_at` may lie.
+/// Longest time ahead for `send_at` and `expires_at`.
 const MAX_AHEAD: Millis = Millis::hours(24 * 90);
 
-/// How urgent a message is. The numbers are stored.
+/// Urgency of a message. The numbers are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Priority {
-    /// Can wait; the first to go when too much is unacknowledged.
+    /// Deferrable; the first to go when too much is unacknowledged.
     Low = 0,
     /// The rule.
     #[default]
     Normal = 1,
     /// Before others.
     High = 2,
-    /// What the user needs to know about something of their own, an order for example. Never dropped, never collapsed
+    /// Something of the user's own that they need to know, such as the status of an order. Never dropped, never collapsed
     /// but by its own `collapse_key`.
     Transactional = 3,
 }
@@ -64,7 +64,7 @@ impl Priority {
     }
 }
 
-/// Who gets a message.
+/// Recipients of a message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Audience {
     /// These, without repeats, in the order given; 1…[`MAX_RECIPIENTS`].
@@ -91,20 +91,20 @@ impl Encoded {
     }
 }
 
-/// What is said, the same for everyone who gets it. Stored as JSON in the outbox.
+/// Content and properties of a message, the same for everyone who gets it. Stored as JSON in the outbox.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// `promotion`, `order_status`, …: `[a-z0-9_]`.
     pub kind: Box<str>,
-    /// What caps and mutes go by.
+    /// Category that caps and mutes go by.
     pub category: Box<str>,
-    /// How urgent.
+    /// Urgency of the message.
     pub priority: Priority,
     /// One line.
     pub title: Box<str>,
     /// A few sentences; may be empty.
     pub body: Box<str>,
-    /// Where a click leads: `https://…`, `http://…` or a path.
+    /// Target of a click: `https://…`, `http://…` or a path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<Box<str>>,
     /// Picture, as `url`.
@@ -125,7 +125,7 @@ pub struct Message {
 pub struct Addressed {
     /// To whom.
     pub audience: Audience,
-    /// What.
+    /// Checked message.
     pub message: Message,
     /// Not before this; `None` = at once.
     pub send_at: Option<Timestamp>,
@@ -191,7 +191,7 @@ struct RawAudience {
     everyone: bool,
 }
 
-/// What is wrong with a message: stable code, field, and text with the fix in it.
+/// Validation error of a message: stable code, field, and text with the fix in it.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct MessageError {

@@ -1,4 +1,4 @@
-//! What to say and whether, when, where: a trigger makes a candidate, content puts it into words, the policy
+//! Decides on messages and their content, time and channel: a trigger makes a candidate, content puts it into words, the policy
 //! says send, defer or drop, each with its reasons.
 
 pub mod content;

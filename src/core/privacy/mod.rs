@@ -1,4 +1,4 @@
-//! Who may see and do what, and what never leaves the server.
+//! Access rights, and the data that never leaves the server.
 
 pub mod report_token;
 pub mod token;

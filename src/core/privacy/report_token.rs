@@ -1,5 +1,5 @@
-//! What lets a service worker say what came of one message without a login: the message, its user and an end, signed
-//! with the server's secret (HMAC-SHA-256, RFC 2104, cut to 128 bits). It opens nothing else.
+//! Token by which a service worker may report the outcome of one message without a login: the message, its user and an end,
+//! signed with the server's secret (HMAC-SHA-256, RFC 2104, cut to 128 bits). It opens nothing else.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -14,12 +14,12 @@ const SIGNATURE_BYTES: usize = 16;
 /// Message 16, user 4, end 8.
 const BODY_BYTES: usize = 28;
 
-/// What a token speaks for.
+/// Claims of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The message.
     pub notification: NotificationId,
-    /// Whose it is.
+    /// User the message belongs to.
     pub user: UserId,
 }
 

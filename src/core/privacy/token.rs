@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{ExternalId, Timestamp};
 
-/// What a token allows; each includes what stands before it only where a route says so.
+/// Role that a token grants; each includes what stands before it only where a route says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -29,10 +29,10 @@ struct Claims {
     exp: i64,
 }
 
-/// Who is asking.
+/// Access rights of a caller.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Access {
-    /// What for.
+    /// Role of the caller.
     pub role: Role,
     /// The user of a `user` token.
     pub user: Option<ExternalId>,
@@ -48,7 +48,7 @@ impl Access {
         Self { role: Role::Admin, user: None, subject: None, expires_at: None }
     }
 
-    /// May this one act for and read that user?
+    /// Whether the caller may act for and read that user.
     pub fn may_act_for(&self, user: &ExternalId) -> bool {
         match self.role {
             Role::User => self.user.as_ref() == Some(user),
@@ -57,7 +57,7 @@ impl Access {
     }
 }
 
-/// Why a token was refused. Says nothing of its content.
+/// Reason a token was refused. Says nothing of its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// No token where one is needed.

@@ -1,4 +1,4 @@
-//! What a user has bought, and when last.
+//! Items a user has bought, with the day of the last purchase.
 
 use serde::Serialize;
 
@@ -9,11 +9,11 @@ const MICROS_A_DAY: i64 = 86_400_000_000;
 /// One item ever bought. 8 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Bought {
-    /// Which.
+    /// Item that was bought.
     pub item: ItemId,
     /// Days since 1970 of the last purchase.
     last_day: u16,
-    /// How many purchases, saturating.
+    /// Number of purchases, saturating.
     pub times: u16,
 }
 

@@ -19,7 +19,7 @@ pub struct Features {
 }
 
 impl Features {
-    /// What k-means sees: purchases, minutes, searches. NaN, infinite and negative values become 0.
+    /// Features that k-means clusters by: purchases, minutes, searches. NaN, infinite and negative values become 0.
     pub fn behaviour(&self) -> [f64; 3] {
         [self.purchases_per_month, self.browsing_minutes_per_month, self.searches_per_month]
             .map(|value| if value.is_finite() { value.clamp(0.0, 1e12) } else { 0.0 })

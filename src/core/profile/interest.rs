@@ -1,4 +1,4 @@
-//! How much interest one event shows, in units of a purchase.
+//! Interest shown by one event, in units of a purchase.
 
 use crate::event::{Event, EventKind};
 

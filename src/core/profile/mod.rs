@@ -1,4 +1,4 @@
-//! Who users are: features, decayed affinities, segments. Goes in as events, comes out as a live profile.
+//! Profiles of users: features, decayed affinities, segments. Goes in as events, comes out as a live profile.
 //!
 //! [`Profile::apply`] is the one fold: a user's actor applies events as they come, training applies the same
 //! events as read from the tables. Everything additive (counts, money, affinities, first and last) comes out
@@ -161,7 +161,7 @@ impl Profile {
         self.bought_item(item).is_some()
     }
 
-    /// When and how often an item was bought; `None` for one that never was.
+    /// Moment of the last purchase and number of purchases of an item; `None` for one that never was bought.
     pub fn bought_item(&self, item: ItemId) -> Option<&Bought> {
         let place = self.bought.binary_search_by_key(&item, |bought| bought.item).ok()?;
         self.bought.get(place)
@@ -177,17 +177,17 @@ impl Profile {
         self.has_bought(item) || self.recent.iter().any(|known| known.item == item)
     }
 
-    /// When the user's first event happened.
+    /// Time of the user's first event.
     pub fn first_seen(&self) -> Option<Timestamp> {
         self.first_seen
     }
 
-    /// When the user's latest event happened.
+    /// Time of the user's latest event.
     pub fn last_seen(&self) -> Option<Timestamp> {
         self.last_seen
     }
 
-    /// When the user last bought something.
+    /// Time of the user's last purchase.
     pub fn last_purchase(&self) -> Option<Timestamp> {
         self.last_purchase
     }

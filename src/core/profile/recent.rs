@@ -11,11 +11,11 @@ pub const MAX_RECENT: usize = 50;
 /// One item of the recent list. 24 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct RecentItem {
-    /// Which.
+    /// Item of the interaction.
     pub item: ItemId,
-    /// What was last done with it.
+    /// Kind of the last event with the item.
     pub kind: EventKind,
-    /// When that was.
+    /// Time of that event.
     pub at: Timestamp,
     /// Interest of all events with it since it entered the list; negative once sent back or thrown out.
     pub weight: f32,

@@ -22,7 +22,7 @@ impl fmt::Display for SegmentId {
     }
 }
 
-/// How to segment.
+/// Parameters of the segmentation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SegmentParameters {
@@ -52,7 +52,7 @@ impl Default for SegmentParameters {
     }
 }
 
-/// Why there are no segments.
+/// Reason why there are no segments.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SegmentError {
     /// Nobody to segment.
@@ -69,7 +69,7 @@ pub enum SegmentError {
 /// One segment in natural units: means over its users at training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SegmentSummary {
-    /// Which.
+    /// Segment that is summarised.
     pub segment: SegmentId,
     /// Users in it.
     pub size: u64,

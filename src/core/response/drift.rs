@@ -1,6 +1,6 @@
-//! What came of messages since the model was trained, against what it said: a shift in log odds for each trigger. A
-//! message counts when it has had its time to be answered, so that a burst of sends does not look like silence.
-//! Purchases may come days later: the next training counts them.
+//! Drift of the response model: observed responses to messages since the model was trained, against its predictions, as a shift
+//! in log odds for each trigger. A message counts when it has had its time to be answered, so that a burst of sends does not look
+//! like silence. Purchases may come days later: the next training counts them.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;

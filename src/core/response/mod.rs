@@ -1,6 +1,6 @@
-//! How likely a message is to be clicked, to be followed by a purchase of what it names, to make the user mute its
-//! category. In go messages sent before, each with the numbers it was decided by ([`features`]) and what came of it;
-//! out comes a calibrated probability for each [`Response`].
+//! Probabilities that a message is clicked, is followed by a purchase of what it names, or makes the user mute its category. In
+//! go messages sent before, each with the numbers it was decided by ([`features`]) and what came of it; out comes a calibrated
+//! probability for each [`Response`].
 //!
 //! For each response three ways are compared by log loss on rows the model had not seen ([`FOLDS`] folds): smoothed
 //! base rates by trigger × segment, smartcore's logistic regression (up to [`MAX_LINEAR_ROWS`] rows) and boosted trees, the
@@ -51,7 +51,7 @@ const PATIENT_SHARE: f64 = 0.95;
 /// Until the first responses tell how long they take.
 const DEFAULT_PATIENCE: Millis = Millis::seconds(60);
 
-/// How the probabilities of one response are made.
+/// Kind of model that predicts the probabilities of one response.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Basis {
     /// Smoothed base rates: too little was there to learn from, or no model did better.
@@ -62,10 +62,10 @@ pub enum Basis {
     Trees,
 }
 
-/// What training found out about one response.
+/// Training report on one response.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// What serves.
+    /// Kind of model that serves.
     pub basis: Basis,
     /// Messages that had had their time.
     pub messages: u64,
@@ -99,8 +99,8 @@ pub struct ResponseModel {
     reports: PerResponse<Option<Report>>,
 }
 
-/// What fitting gives: the model, and for each response (probability, outcome) of messages that the part of the model
-/// which says it had not seen; empty where base rates serve.
+/// Result of fitting: the model, and for each response (probability, outcome) of messages that the part of the model which
+/// predicts it had not seen; empty where base rates serve.
 #[derive(Clone, Debug)]
 pub struct Fitted {
     /// Ready to serve.
@@ -164,23 +164,23 @@ impl ResponseModel {
         })
     }
 
-    /// Does a model, and no base rate, answer for it?
+    /// Whether a model, and no base rate, predicts this response.
     pub fn has_learned(&self, response: Response) -> bool {
         self.models.get(response).is_some()
     }
 
-    /// What training found out; `None` before any.
+    /// Training report on this response; `None` before any training.
     pub fn report(&self, response: Response) -> Option<&Report> {
         self.reports.get(response).as_ref()
     }
 
-    /// How long after a message most clicks and mutes have come.
+    /// Time after a message by which most clicks and mutes have come.
     pub fn patience(&self) -> Millis {
         let of = |response| self.report(response).map(|report| report.patience);
         of(Response::Click).max(of(Response::Mute)).unwrap_or(DEFAULT_PATIENCE)
     }
 
-    /// Do the numbers make sense? Checked after loading.
+    /// Whether the numbers make sense. Checked after loading.
     pub fn is_sound(&self) -> bool {
         let width = self.encoder.width();
         Response::ALL.iter().all(|response| {
@@ -372,8 +372,8 @@ impl Rows {
     }
 }
 
-/// How old a message must be to count, answered or not: as long as 19 of 20 responses took. Were only silent messages
-/// left out while young, the young would all seem to answer.
+/// Least age of a message to count, answered or not: as long as 19 of 20 responses took. Were only silent messages left out while
+/// young, the young would all seem to answer.
 fn patience(messages: &[Message], response: Response) -> Millis {
     let mut delays: Vec<Millis> =
         messages.iter().filter_map(|message| *message.after.get(response)).collect();

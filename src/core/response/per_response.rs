@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// No response is certain, or out of the question.
 pub(super) const LEAST: f64 = 1e-4;
 
-/// What may come of a message.
+/// Possible response to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Response {
     /// It, or an item of it, is clicked.

@@ -8,7 +8,7 @@ use crate::base::{ItemId, Score, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::profile::Profile;
 
-/// What each number of [`Features`] is. Append only, and raise the count: rows of another length are not learned from.
+/// Names of the numbers of [`Features`]. Append only, and raise the count: rows of another length are not learned from.
 pub const FEATURE_NAMES: [&str; 27] = [
     "hour_sin",
     "hour_cos",
@@ -42,7 +42,7 @@ pub const FEATURE_NAMES: [&str; 27] = [
 /// By place as [`FEATURE_NAMES`] says; counts, money and durations as ln(1 + x), NaN = there is none. Never infinite.
 pub type Features = [f32; FEATURE_NAMES.len()];
 
-/// What was sent to a user lately, and what they did with it.
+/// Recent messages to a user and the user's reactions, as counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Contact {
     /// Messages within an hour.
@@ -64,15 +64,15 @@ pub struct Contact {
 /// Everything a probability may depend on, besides trigger, category and segment.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
-    /// Who.
+    /// Profile of the user.
     pub profile: &'a Profile,
-    /// What they were sent before.
+    /// Recent messages to the user.
     pub contact: Contact,
-    /// What the message would name, best first, each with its score.
+    /// Items that the message would name, best first, each with its score.
     pub items: &'a [(ItemId, Score)],
     /// Prices and categories.
     pub catalogue: &'a Catalogue,
-    /// Where the user's clock is.
+    /// Time zone of the user.
     pub zone: &'a TimeZone,
     /// The moment of deciding.
     pub now: Timestamp,

@@ -1,4 +1,4 @@
-//! Where PostgreSQL's programs are on this machine.
+//! Location of PostgreSQL's programs on this machine.
 
 use std::env;
 use std::fs;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::error::ClusterError;
 
-/// Where distributions put them; `*` is a version.
+/// Usual directories of distributions; `*` is a version.
 const USUAL: [&str; 6] = [
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",

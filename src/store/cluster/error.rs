@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::store::postgres::StoreError;
 
-/// Why there is no private cluster. Each says what to do about it.
+/// Reason for the lack of a private cluster. Each says what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// No `postgres` with its `initdb` in any directory searched.
@@ -33,7 +33,7 @@ pub enum ClusterError {
     /// Not ours to use.
     #[error("{} belongs to another user; choose another --data-dir", path.display())]
     NotOurs {
-        /// What.
+        /// Path that belongs to another user.
         path: PathBuf,
     },
     /// Running as root on a machine without a user to run PostgreSQL as.
@@ -44,11 +44,11 @@ pub enum ClusterError {
     /// A file operation failed.
     #[error("{action} {}: {source}", path.display())]
     File {
-        /// What was tried.
+        /// Operation that was tried.
         action: &'static str,
         /// With what.
         path: PathBuf,
-        /// Why not.
+        /// Cause of the failure.
         source: io::Error,
     },
     /// `initdb` failed.

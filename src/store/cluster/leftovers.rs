@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How often to look whether a process has ended.
+/// Interval between checks whether a process has ended.
 const POLL: Duration = Duration::from_millis(5);
 
 /// Ends every PostgreSQL process on `cluster_dir` and removes a `postmaster.pid` that no process stands behind. Returns

@@ -71,17 +71,17 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Where to connect: the database `tidings`, by unix socket.
+    /// URL of the database `tidings`, by unix socket.
     pub fn url(&self) -> String {
         self.url_of(NAME)
     }
 
-    /// Where to connect to another database of this cluster.
+    /// URL of another database of this cluster.
     pub fn url_of(&self, database: &str) -> String {
         url(self.place.socket_dir(), database)
     }
 
-    /// Where to connect to the cluster that a running server keeps in `data_dir`; `None` when there is none yet. For
+    /// URL of the cluster that a running server keeps in `data_dir`; `None` when there is none yet. For
     /// work beside a server, after [`ClusterError::InUse`].
     pub fn url_of_running(data_dir: &Path) -> Option<String> {
         let cluster_dir = data_dir.join("postgres").canonicalize().ok()?;
@@ -93,7 +93,7 @@ impl Cluster {
         self.postmaster.lock().pid()
     }
 
-    /// Is the postmaster alive?
+    /// Whether the postmaster is alive.
     pub fn is_running(&self) -> bool {
         self.postmaster.lock().is_running()
     }

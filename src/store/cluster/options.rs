@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::binaries;
 
-/// How a private cluster is found and run.
+/// Settings for finding and running a private cluster.
 #[derive(Clone, Debug)]
 pub struct ClusterOptions {
     /// False only for tests: a crash of the machine may then lose everything (no fsync).
@@ -16,7 +16,7 @@ pub struct ClusterOptions {
     pub shared_buffers_mb: u32,
     /// Directories looked through for `postgres` and `initdb`, in order.
     pub search: Vec<PathBuf>,
-    /// How long a start may take, crash recovery included.
+    /// Longest duration of a start, crash recovery included.
     pub start_timeout: Duration,
 }
 

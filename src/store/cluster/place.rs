@@ -1,4 +1,4 @@
-//! Where a private cluster lives on disk, and the lock that keeps a second server out.
+//! Location of a private cluster on disk, and the lock that keeps a second server out.
 //!
 //! `DATA_DIR/tidings.lock`, `DATA_DIR/postgres` (the cluster) and `DATA_DIR/postgres.log`. When root's data directory is
 //! out of reach for the user that PostgreSQL runs as (a checkout below /root), `DATA_DIR/postgres` is a link to a

@@ -15,7 +15,7 @@ use super::binaries::Binaries;
 use super::error::{ClusterError, last_lines};
 use super::place::Place;
 
-/// How often to look whether it is ready.
+/// Interval between checks whether it is ready.
 const POLL: Duration = Duration::from_millis(2);
 /// A log larger than this, in bytes, is begun anew at start.
 const MAX_LOG: u64 = 16 << 20;
@@ -180,7 +180,7 @@ fn open_log(path: &Path) -> Result<File, ClusterError> {
     OpenOptions::new().append(true).create(true).open(path).map_err(ClusterError::file("open", path))
 }
 
-/// What was logged since `start`, its end.
+/// Text logged since `start`, its end.
 fn log_since(path: &Path, start: u64) -> String {
     let mut text = String::new();
     let read = File::open(path).and_then(|mut file| {

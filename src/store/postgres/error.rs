@@ -1,4 +1,4 @@
-//! What can go wrong between us and PostgreSQL, told without secrets.
+//! Errors between us and PostgreSQL, told without secrets.
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
@@ -14,7 +14,7 @@ pub enum StoreError {
     /// A migration can't run; the database is as it was before it.
     #[error("migration {name} can't run and changed nothing: {reason}")]
     Migration {
-        /// Which.
+        /// Name of the migration.
         name: String,
         /// PostgreSQL's words.
         reason: String,
@@ -22,9 +22,9 @@ pub enum StoreError {
     /// A stored row that this version can't read.
     #[error("{table}: a row that this version can't read: {reason}")]
     Unreadable {
-        /// Where.
+        /// Table of the row.
         table: &'static str,
-        /// What about it.
+        /// Fault of the row.
         reason: String,
     },
     /// Another server decides on this database now.
@@ -71,7 +71,7 @@ impl StoreError {
         }
     }
 
-    /// Is it an event whose month has no partition yet? PostgreSQL reports it as a check without a name.
+    /// Whether the error is an event whose month has no partition yet. PostgreSQL reports it as a check without a name.
     pub(crate) fn is_missing_partition(&self) -> bool {
         matches!(
             self,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::error::StoreError;
 use super::session::SESSION_SETTINGS;
 
-/// How long a caller waits for a free connection.
+/// Longest wait of a caller for a free connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A pool of connections to one database. Cheap to clone.
@@ -65,7 +65,7 @@ impl Store {
         Ok(conn)
     }
 
-    /// Where the database is, with its password: not for logs.
+    /// URL of the database, with its password: not for logs.
     pub fn url(&self) -> &str {
         &self.url
     }

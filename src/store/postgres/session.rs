@@ -5,7 +5,7 @@ use diesel::{Connection as _, PgConnection};
 
 use super::error::StoreError;
 
-/// What every session starts with. The time limit ends a query that would hold a connection for ever; long work
+/// Initial settings of every session. The time limit ends a query that would hold a connection for ever; long work
 /// lifts it with [`without_time_limit`].
 pub(crate) const SESSION_SETTINGS: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
      SET idle_in_transaction_session_timeout = '60s'; SET timezone = 'UTC'; SET application_name = 'tidings'; \

@@ -50,7 +50,7 @@ fn trades(
     Ok(by_user)
 }
 
-/// What these users bought since `since` and did not return, by user; users without a purchase are left out. One query.
+/// Purchases of these users since `since`, not returned, by user; users without a purchase are left out. One query.
 pub(super) fn kept(
     conn: &mut PgConnection,
     users: impl IntoIterator<Item = UserId>,

@@ -1,4 +1,4 @@
-//! What users did under each arm of an experiment, and what its choices were: read from `decisions`, whose rows say which
+//! Actions of users under each arm of an experiment, and its choices: read from `decisions`, whose rows say which
 //! slice, arm and variant held.
 
 use std::collections::BTreeSet;
@@ -46,9 +46,9 @@ type UserColumns = (i32, String, Option<i16>, PgTimestamp, i64, i64, bool, bool)
 /// A variant chosen by chance, and what came of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VariantChoice {
-    /// Which trigger's template.
+    /// Trigger of the template.
     pub trigger: String,
-    /// What was chosen.
+    /// Variant that was chosen.
     pub variant: String,
     /// Segment at that moment, 0 = A.
     pub segment: Option<u8>,
@@ -61,7 +61,7 @@ pub struct VariantChoice {
 /// Whether to send, decided by a coin, and what came of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CoinDecision {
-    /// What set it off.
+    /// Name of the trigger.
     pub trigger: String,
     /// Segment at that moment, 0 = A.
     pub segment: Option<u8>,
@@ -73,7 +73,8 @@ pub struct CoinDecision {
     pub bought: bool,
 }
 
-/// When anybody was first held out or given a random policy since `since`; `None` before that: the slices are not in force.
+/// First moment since `since` at which anybody was held out or given a random policy; `None` before that: the slices are
+/// not in force.
 pub fn slices_since(conn: &mut PgConnection, since: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let moments = sql::<Nullable<Timestamptz>>(
         "SELECT min(decided_at) FROM decisions WHERE decided_at >= ? AND slice <> 'ordinary'",
@@ -95,8 +96,8 @@ pub fn names(conn: &mut PgConnection, since: Timestamp) -> Result<Vec<(String, V
     Ok(rows)
 }
 
-/// When the shares of held-out and random users became what they are; `None` if they always were. `shares` says those of a
-/// stored policy, `None` for the configured one.
+/// Moment at which the shares of held-out and random users became what they are; `None` if they always were. `shares` says
+/// those of a stored policy, `None` for the configured one.
 pub fn slices_changed_at(
     conn: &mut PgConnection,
     shares: impl Fn(Option<&Value>) -> (f64, f64),

@@ -1,4 +1,4 @@
-//! Where messages end and how much of each cap is used, counted from `decisions`.
+//! Steps at which messages end and usage of each cap, counted from `decisions`.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text, Timestamptz};
@@ -25,7 +25,7 @@ pub struct Ending {
     pub step: String,
     /// send, defer, digest, inbox_only or drop.
     pub outcome: String,
-    /// How many.
+    /// Number of decisions.
     pub decisions: i64,
 }
 
@@ -50,7 +50,7 @@ pub fn cap_usage(conn: &mut PgConnection, cap: &Cap, now: Timestamp) -> Result<C
     Ok(CapUsage { users, at_limit })
 }
 
-/// How the decisions since `since` ended, by step and outcome.
+/// Decisions since `since`, counted by step and outcome at their end.
 pub fn endings(conn: &mut PgConnection, since: Timestamp) -> Result<Vec<Ending>, StoreError> {
     let rows = sql::<(Text, Text, BigInt)>(
         "SELECT coalesce((SELECT s.value->>'step' FROM jsonb_array_elements(d.steps) WITH ORDINALITY s \

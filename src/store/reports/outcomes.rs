@@ -14,14 +14,14 @@ use crate::store::postgres::columns::column;
 use crate::store::postgres::convert::to_pg;
 use crate::store::postgres::sql::sql;
 
-/// What messages are grouped by.
+/// Key by which messages are grouped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupBy {
     /// recommendation, announcement, …
     Kind,
-    /// What set it off, with the variant of its template: `["view", "a"]`.
+    /// Trigger, with the variant of its template: `["view", "a"]`.
     TriggerVariant,
-    /// What set it off.
+    /// Name of the trigger.
     Trigger,
     /// The user's segment when it was sent, 0 = A.
     Segment,

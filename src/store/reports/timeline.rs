@@ -1,4 +1,4 @@
-//! What was decided about one user, sent to and answered by that user, by time.
+//! Timeline of one user: decisions, messages and answers, by time.
 
 use std::collections::BTreeSet;
 
@@ -21,20 +21,20 @@ use crate::store::postgres::sql::sql;
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moment {
-    /// When.
+    /// Moment of the entry.
     pub at: Timestamp,
-    /// What.
+    /// Content of the entry.
     pub what: What,
 }
 
-/// What happened.
+/// Content of an entry.
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
     /// The policy decided.
     Decision {
         /// UUIDv7.
         decision_id: Uuid,
-        /// What set it off.
+        /// Name of the trigger.
         trigger: String,
         /// Category of the candidate.
         category: String,
@@ -59,7 +59,7 @@ pub enum What {
         notification_id: Uuid,
         /// recommendation, announcement, …
         kind: String,
-        /// What caps and mutes go by.
+        /// Category, by which caps and mutes go.
         category: String,
         /// As sent.
         title: Option<String>,
@@ -69,14 +69,14 @@ pub enum What {
         delivered: bool,
         /// Opened in the inbox.
         read: bool,
-        /// Why it was taken back.
+        /// Reason for the withdrawal.
         withdrawn: Option<String>,
     },
     /// The user answered.
     Feedback {
-        /// Which message.
+        /// Id of the message.
         notification_id: Uuid,
-        /// How.
+        /// Outcome of the message.
         outcome: FeedbackOutcome,
         /// The item clicked or bought.
         item: Option<ItemId>,
@@ -85,7 +85,7 @@ pub enum What {
     },
 }
 
-/// What happened before `before`, newest first: `limit` entries, and what else happened in the last one's instant, so
+/// Entries before `before`, newest first: `limit` of them, and whatever else happened in the last one's instant, so
 /// that no page cuts through it. Purchases are credited to messages up to `window` before them.
 pub fn of(
     conn: &mut PgConnection,

@@ -22,7 +22,7 @@ use crate::store::postgres::sql::sql;
 /// each up once is worth its round trips.
 const SMALL: usize = 64;
 
-/// What became of one event of a batch.
+/// Outcome of one event of a batch.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Appended {
     /// Committed, with its inner ids.
@@ -136,7 +136,7 @@ fn append_known(conn: &mut PgConnection, batch: &[NewEvent]) -> Result<Option<Ve
     Ok(Some(appended.collect()))
 }
 
-/// What is stored of an event.
+/// Stored form of an event.
 fn with_ids(event: &NewEvent, user: Option<i32>, item: Option<i32>) -> Event {
     Event {
         occurred_at: event.occurred_at,

@@ -33,7 +33,7 @@ pub fn inhabited_segments(conn: &mut PgConnection) -> Result<Vec<u8>, StoreError
     Ok(rows.into_iter().filter_map(|segment| u8::try_from(segment).ok()).collect())
 }
 
-/// Is anybody known who is no robot?
+/// Whether any user is known who is no robot.
 pub fn has_anybody(conn: &mut PgConnection) -> Result<bool, StoreError> {
     let rows = sql::<Integer>("SELECT 1 FROM users WHERE NOT is_robot LIMIT 1").load::<i32>(conn)?;
     Ok(!rows.is_empty())

@@ -24,7 +24,7 @@ const AT_ONCE: i64 = 16;
 /// Batches whose messages are withdrawn in one statement: up to a thousand messages each.
 const BATCHES_AT_ONCE: usize = 32;
 
-/// Where a broadcast is on its way.
+/// State of a broadcast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Waits for its time.
@@ -110,7 +110,7 @@ pub struct Broadcast {
     pub id: Uuid,
     /// The request it came with.
     pub call: Uuid,
-    /// Where it is on its way.
+    /// State of the broadcast.
     pub state: State,
     /// To whom.
     pub to: To,
@@ -122,7 +122,7 @@ pub struct Broadcast {
     pub batches: Vec<Uuid>,
     /// Not before this.
     pub due_at: Timestamp,
-    /// When it was accepted.
+    /// Moment of acceptance.
     pub created_at: Timestamp,
 }
 
@@ -225,7 +225,7 @@ pub fn scheduled(
     Ok(rows.into_iter().map(from_row).collect())
 }
 
-/// When the first one that waits is due.
+/// Moment at which the first one that waits is due.
 pub fn next_due(conn: &mut PgConnection) -> Result<Option<Timestamp>, StoreError> {
     let due = sql::<Timestamptz>(
         "SELECT due_at FROM broadcasts WHERE state = 'scheduled' ORDER BY due_at, broadcast_id LIMIT 1",
@@ -366,7 +366,7 @@ pub fn withdrawn_since(conn: &mut PgConnection, since: Timestamp) -> Result<Vec<
     .load::<Uuid>(conn)?)
 }
 
-/// How many users each of these would go to by now.
+/// Number of users that each of these would go to by now.
 pub fn sizes(conn: &mut PgConnection, rows: &[Broadcast]) -> Result<HashMap<Uuid, usize>, StoreError> {
     let mut known: HashMap<Option<u8>, usize> = HashMap::new();
     let mut sizes = HashMap::new();

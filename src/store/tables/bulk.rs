@@ -56,7 +56,7 @@ diesel::table! {
         value -> Nullable<Float8>,
         /// ISO 4217.
         currency -> Nullable<Text>,
-        /// What was bought together.
+        /// Basket: items bought together.
         basket -> Nullable<Int8>,
         /// Words of a search.
         query -> Nullable<Text>,
@@ -79,7 +79,7 @@ struct LoadedEvent<'a> {
     query: Option<&'a str>,
 }
 
-/// What a call, or all so far, wrote.
+/// Counts of what a call, or all so far, wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
     /// Events that were not there before.
@@ -104,7 +104,7 @@ impl std::ops::AddAssign for Loaded {
     }
 }
 
-/// What is remembered of a user or an item.
+/// Remembered data of a user or an item.
 #[derive(Clone, Copy, Debug)]
 struct Known {
     id: i32,
@@ -320,7 +320,7 @@ fn date_back(conn: &mut PgConnection, known: &KnownIds, statement: &'static str)
     Ok(())
 }
 
-/// How many rows were not there before.
+/// Stores events; returns the number of rows that were not there before.
 fn copy(conn: &mut PgConnection, rows: Vec<LoadedEvent>) -> Result<u64, StoreError> {
     conn.batch_execute(
         "DROP TABLE IF EXISTS pg_temp.loaded_events; CREATE TEMPORARY TABLE loaded_events (event_key uuid, occurred_at timestamptz, user_id integer, \

@@ -24,9 +24,9 @@ pub struct NewCleaning {
 /// A stored report.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CleaningRow {
-    /// When stored.
+    /// Moment of storage.
     pub created_at: Timestamp,
-    /// What it says.
+    /// Content of the report.
     pub report: NewCleaning,
 }
 

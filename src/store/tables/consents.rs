@@ -17,11 +17,11 @@ pub struct ConsentRow {
     pub purpose: String,
     /// Given, or refused or taken back.
     pub granted: bool,
-    /// Where it was said.
+    /// Place where the answer was given.
     pub source: String,
-    /// Which wording the user saw.
+    /// Version of the wording that the user saw.
     pub text_version: String,
-    /// When.
+    /// Moment of the entry.
     pub recorded_at: Timestamp,
 }
 
@@ -61,7 +61,7 @@ pub fn ledger(conn: &mut PgConnection, user: UserId, limit: i64) -> Result<Vec<C
         .collect())
 }
 
-/// What holds for many users: the latest entry of each purpose.
+/// Current consents of many users: the latest entry of each purpose.
 pub(super) fn load(conn: &mut PgConnection, ids: &[i32]) -> Result<Vec<(UserId, String, bool)>, StoreError> {
     let rows = sql::<(Integer, Text, Bool)>(
         "SELECT DISTINCT ON (user_id, purpose) user_id, purpose, granted FROM consents WHERE user_id = ANY(?) \

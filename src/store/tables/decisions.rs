@@ -11,7 +11,7 @@ use crate::store::postgres::StoreError;
 use crate::store::postgres::convert::{from_pg, items_from_sql, segment_from_sql};
 use crate::store::schema::decisions as table;
 
-/// Which decisions to read.
+/// Filter for the decisions to read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DecisionFilter {
     /// At most so many.

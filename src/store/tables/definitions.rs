@@ -20,7 +20,7 @@ use crate::store::schema::definitions as table;
 pub struct DefinitionRow {
     /// The version.
     pub definition: StoredDefinition,
-    /// When it was stored.
+    /// Moment of storage.
     pub changed_at: Timestamp,
     /// User of the token that stored it, or `admin`.
     pub changed_by: String,

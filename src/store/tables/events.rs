@@ -85,7 +85,7 @@ pub fn commits_between(
     Ok(commits)
 }
 
-/// Is an event with this key of a client stored?
+/// Whether an event with this key of a client is stored.
 pub fn has_receipt(conn: &mut PgConnection, key: EventKey) -> Result<bool, StoreError> {
     Ok(diesel::select(diesel::dsl::exists(event_receipts::table.find(key.0))).get_result(conn)?)
 }

@@ -16,7 +16,7 @@ use crate::store::postgres::sql::sql;
 pub struct Defined {
     /// Its latest version that was ever active.
     pub body: Value,
-    /// When its arms were last changed; `None` if they are what they were from the beginning.
+    /// Moment of the last change of its arms; `None` if they are what they were from the beginning.
     pub changed_at: Option<Timestamp>,
 }
 

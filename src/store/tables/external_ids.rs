@@ -9,7 +9,7 @@ use crate::base::ExternalId;
 use crate::store::postgres::StoreError;
 use crate::store::postgres::sql::sql;
 
-/// Which of the two tables.
+/// One of the two tables with external ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Names {
     Users,

@@ -87,8 +87,9 @@ pub fn take_expired(
     Ok(rows.into_iter().map(row).collect())
 }
 
-/// What waits for users that were absent when an item changed: those who looked at it, carted or liked it within 30 days
-/// and have not bought it since, unless it waits for them already. At most `limit` users an item; how many rows were made.
+/// Defers a message for users that were absent when an item changed: those who looked at it, carted or liked it within 30
+/// days and have not bought it since, unless it waits for them already. At most `limit` users an item; returns the number of
+/// rows made.
 pub fn hold_for_absent(
     conn: &mut PgConnection,
     row: &HeldRow,
@@ -124,18 +125,18 @@ pub fn hold_for_absent(
     .execute(conn)?)
 }
 
-/// Who is told that one of theirs is due.
+/// A deferred message that is due, and the user to be told.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Due {
-    /// When it was; with the id the place of the next page.
+    /// Moment at which it was due; with the id the place of the next page.
     pub until: Timestamp,
-    /// Which.
+    /// Id of the deferred message.
     pub held_id: Uuid,
-    /// Whose.
+    /// User of the deferred message.
     pub user: ExternalId,
 }
 
-/// What is due by `now` for users with a push subscription, after a place and in its order, at most `limit`. Triggers of
+/// Messages due by `now` for users with a push subscription, after a place and in its order, at most `limit`. Triggers of
 /// `not_for` wait for a visit.
 pub fn due_for_push(
     conn: &mut PgConnection,
@@ -234,7 +235,7 @@ type Columns = (
     Option<Uuid>,
 );
 
-/// What waits for many users and has not expired, the earliest first, at most [`MAX_DEFERRED_READ`] each.
+/// Unexpired deferred messages of many users, the earliest first, at most [`MAX_DEFERRED_READ`] each.
 pub(super) fn load(conn: &mut PgConnection, ids: &[i32], now: Timestamp) -> Result<Vec<HeldRow>, StoreError> {
     let rows = sql::<ColumnTypes>(
         "SELECT h.held_id, h.user_id, h.trigger, h.category, h.item_id, h.price_before, h.event, h.for_digest, h.until, h.expires_at, h.call_id \

@@ -18,15 +18,15 @@ pub struct JobRow {
     pub kind: String,
     /// `queued`, `running`, `succeeded`, `failed` or `cancelled`.
     pub state: String,
-    /// What it is doing.
+    /// Current stage of the work.
     pub stage: String,
     /// Share done, 0…1.
     pub progress: f32,
-    /// What came of it.
+    /// Outcome of the job, in words.
     pub message: Option<String>,
-    /// When asked for.
+    /// Moment of the request.
     pub created_at: Timestamp,
-    /// When it ended.
+    /// Moment of the end.
     pub finished_at: Option<Timestamp>,
 }
 

@@ -9,7 +9,7 @@ use crate::store::postgres::convert::{from_pg, to_pg};
 use crate::store::postgres::sql::sql;
 use crate::store::schema::learner as table;
 
-/// What was saved last in this `version` of the format, and when; `None` if nothing was.
+/// State saved last in this `version` of the format, and the moment of saving; `None` if nothing was.
 pub fn load(
     conn: &mut PgConnection,
     version: i32,

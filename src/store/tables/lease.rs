@@ -26,7 +26,7 @@ const LOCK: i64 = 0x0074_6964_686f_6c64;
 const KEEPALIVE: &str = "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; \
      SET idle_session_timeout = 0; SET application_name = 'tidings lease'";
 
-/// What became of an attempt.
+/// Outcome of an attempt.
 pub enum Attempt {
     /// It is ours.
     Taken(Lease),
@@ -41,7 +41,7 @@ pub struct Lease {
     holder: Uuid,
 }
 
-/// Is the lease still held?
+/// Whether the lease is still held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// The connection lives, or another was made and nobody has decided in between.

@@ -12,7 +12,7 @@ use crate::store::postgres::convert::{from_pg, to_pg};
 use crate::store::postgres::sql::sql;
 use crate::store::schema::models as table;
 
-/// Where a model stands.
+/// State of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModelState {
     /// Serves; one model at most.
@@ -49,7 +49,7 @@ impl ModelState {
 pub struct NewModel {
     /// From [`reserve_version`].
     pub version: ModelVersion,
-    /// When training ended.
+    /// End of the training.
     pub created_at: Timestamp,
     /// `Active` retires the one that serves now.
     pub state: ModelState,
@@ -57,7 +57,7 @@ pub struct NewModel {
     pub parameters: serde_json::Value,
     /// Hold-out metrics by name.
     pub metrics: serde_json::Value,
-    /// What the gate compared, and its verdict.
+    /// Comparison made by the gate, and its verdict.
     pub gate: serde_json::Value,
     /// Number of events trained on.
     pub events: i64,
@@ -70,17 +70,17 @@ pub struct NewModel {
 /// A stored model without its artefact.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelRow {
-    /// Which.
+    /// Version of the model.
     pub version: ModelVersion,
-    /// When training ended.
+    /// End of the training.
     pub created_at: Timestamp,
-    /// Where it stands.
+    /// State of the model.
     pub state: ModelState,
     /// Hyper-parameters.
     pub parameters: serde_json::Value,
     /// Hold-out metrics by name.
     pub metrics: serde_json::Value,
-    /// What the gate compared, and its verdict.
+    /// Comparison made by the gate, and its verdict.
     pub gate: serde_json::Value,
     /// Number of events trained on.
     pub events: i64,

@@ -37,7 +37,7 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// What the message will be known by, if it goes to one user.
+    /// Id that the message will have, if it goes to one user.
     pub fn single(&self) -> Option<NotificationId> {
         match &self.audience {
             Audience::Users(users) => match users.as_slice() {
@@ -64,7 +64,7 @@ pub struct OutboxRow {
     pub message: String,
 }
 
-/// What became of a submission.
+/// Outcome of a submission.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Accepted {
     /// Users who will get it.
@@ -236,7 +236,7 @@ pub fn due(
         .collect()
 }
 
-/// When the first row after a place on the timeline is due.
+/// Moment at which the first row after a place on the timeline is due.
 pub fn next_due(conn: &mut PgConnection, after: (Timestamp, i64)) -> Result<Option<Timestamp>, StoreError> {
     let due = sql::<Timestamptz>(
         "SELECT due_at FROM outbox WHERE (due_at, outbox_id) > (?, ?) ORDER BY due_at, outbox_id LIMIT 1",
@@ -247,7 +247,7 @@ pub fn next_due(conn: &mut PgConnection, after: (Timestamp, i64)) -> Result<Opti
     Ok(due.into_iter().next().map(from_pg))
 }
 
-/// Which of these messages have a place in a stream.
+/// Those of these messages that have a place in a stream.
 pub fn placed(
     conn: &mut PgConnection,
     ids: &[NotificationId],

@@ -57,7 +57,7 @@ const COLUMNS: PreferencesColumns = (
     table::settings,
 );
 
-/// What the user asked of us; the default when nothing.
+/// Preferences of the user; the default when there are none.
 pub fn get(conn: &mut PgConnection, user: UserId) -> Result<Preferences, StoreError> {
     let found = table::table.find(user.to_sql()).select(COLUMNS).first::<Columns>(conn).optional()?;
     Ok(found.map(Preferences::from).unwrap_or_default())

@@ -19,7 +19,7 @@ const HAND_OVER_DAYS: f64 = 1.0;
 /// A message to push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PushOrder {
-    /// Which; must be stored.
+    /// Message to push; must be stored.
     pub notification: NotificationId,
     /// To whom.
     pub user: UserId,
@@ -32,7 +32,7 @@ pub struct PushOrder {
 /// A claimed row with all that sending needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DuePush {
-    /// Which message.
+    /// Id of the message.
     pub notification: NotificationId,
     /// To which browser.
     pub subscription: i64,
@@ -45,7 +45,7 @@ pub struct DuePush {
     /// A page has shown it meanwhile (an acknowledgement is not enough, a hidden page gives it too), or it was read or
     /// withdrawn.
     pub settled: bool,
-    /// Where to send.
+    /// URL to send to.
     pub endpoint: String,
     /// 65 bytes.
     pub p256dh: Vec<u8>,
@@ -55,7 +55,7 @@ pub struct DuePush {
     pub frame: String,
 }
 
-/// What became of a claimed row.
+/// Outcome of a claimed row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PushEnd {
     /// The push service has it.
@@ -71,13 +71,13 @@ pub enum PushEnd {
 /// A claimed row and what became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finished {
-    /// Which message.
+    /// Id of the message.
     pub notification: NotificationId,
     /// To which browser.
     pub subscription: i64,
-    /// Whose.
+    /// User of the browser.
     pub user: UserId,
-    /// What became of it.
+    /// Outcome of the row.
     pub end: PushEnd,
     /// The push service has it, or may have it: no answer came.
     pub may_be_shown: bool,

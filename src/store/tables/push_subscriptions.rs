@@ -10,19 +10,19 @@ use crate::store::schema::{push_outbox, push_subscriptions as table};
 /// A subscription as a browser hands it in, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewSubscription {
-    /// Where to send; at most 2,048 bytes.
+    /// URL to send to; at most 2,048 bytes.
     pub endpoint: String,
     /// 65 bytes.
     pub p256dh: Vec<u8>,
     /// 16 bytes.
     pub auth: Vec<u8>,
-    /// What the browser called itself.
+    /// Name that the browser called itself.
     pub user_agent: Option<String>,
-    /// When the push service ends it.
+    /// Moment at which the push service ends the subscription.
     pub expires_at: Option<Timestamp>,
 }
 
-/// What came of handing one in.
+/// Outcome of handing in a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subscribed {
     /// It was not known before.
@@ -107,7 +107,7 @@ pub fn subscribed(conn: &mut PgConnection, among: Option<&[UserId]>) -> Result<V
     Ok(users.into_iter().map(UserId::from_sql).collect())
 }
 
-/// How many there are.
+/// Number of subscriptions.
 pub fn count(conn: &mut PgConnection) -> Result<i64, StoreError> {
     Ok(table::table.count().get_result(conn)?)
 }

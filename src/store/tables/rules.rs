@@ -23,7 +23,7 @@ pub struct RuleRow {
     pub support: f64,
     /// Share of the antecedent's baskets that hold the consequent, 0…1.
     pub confidence: f64,
-    /// How many times more often than by chance.
+    /// Factor by which it is more frequent than by chance.
     pub lift: f64,
 }
 
@@ -108,7 +108,7 @@ pub fn list(conn: &mut PgConnection, filter: &RuleFilter) -> Result<Vec<RuleRow>
         .collect())
 }
 
-/// How many rules a version has, with this item if one is given.
+/// Number of rules of a version, with this item if one is given.
 pub fn count(
     conn: &mut PgConnection,
     version: ModelVersion,

@@ -17,7 +17,7 @@ const CHUNK: usize = 10_000;
 /// Features of one user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UserFeaturesRow {
-    /// Whose.
+    /// User of the features.
     pub user: UserId,
     /// Purchases per month since first seen.
     pub purchases_per_month: f64,

@@ -1,4 +1,4 @@
-//! What a user's actor starts from, for many logins in a few queries.
+//! Initial state of users' actors, for many logins in a few queries.
 
 use std::collections::HashMap;
 
@@ -23,11 +23,11 @@ use crate::store::postgres::convert::{external_id, from_pg, items_from_sql, to_p
 use crate::store::postgres::sql::sql;
 use crate::store::schema;
 
-/// How far back [`StoredUser::recent`] reaches: the longest window a frequency cap may have.
+/// Days that [`StoredUser::recent`] reaches back: the longest window a frequency cap may have.
 const RECENT_DAYS: f64 = 7.0;
 /// As many as the policy remembers.
 const MOST_RECENT: i64 = 1_024;
-/// How far back acknowledged messages of [`StoredUser::tail`] can be sent again.
+/// Days back for which acknowledged messages of [`StoredUser::tail`] can be sent again.
 const TAIL_DAYS: f64 = 1.0;
 
 /// The states of the users that exist, in the order asked for. At most ten queries, whatever the number of users.
@@ -74,7 +74,7 @@ pub fn load_states(
     Ok(users.iter().filter_map(|user| states.remove(user)).collect())
 }
 
-/// What was sent lately is in the tails already, but for users who got more than memory holds: those are read again.
+/// Takes recent messages from the tails, except for users who got more than memory holds: those are read again.
 fn recent_from_tails(
     conn: &mut PgConnection,
     states: &mut HashMap<UserId, StoredUser>,
@@ -114,7 +114,7 @@ fn recent_from_tails(
     Ok(())
 }
 
-/// How messages were decided; the shop's own have no such row.
+/// Decisions about messages; the shop's own have no such row.
 fn sent_as(
     conn: &mut PgConnection,
     users: &[i32],

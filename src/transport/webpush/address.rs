@@ -1,4 +1,4 @@
-//! Which addresses a push may go to: a subscription names a host of a stranger's choosing, and must not become a way
+//! Addresses that a push may go to: a subscription names a host of a stranger's choosing, and must not become a way
 //! to reach what only this machine can (server-side request forgery). Checked on the resolved address when connecting,
 //! so that a name that changes its mind between a check and a connection gains nothing.
 
@@ -21,7 +21,7 @@ pub struct PublicOnly {
 pub struct NotPublic;
 
 impl PublicOnly {
-    /// May a connection be made to it?
+    /// Whether a connection may be made to `address`.
     pub fn permits(self, address: IpAddr) -> bool {
         is_public(address) || (self.allow_loopback && address.to_canonical().is_loopback())
     }

@@ -27,7 +27,7 @@ pub struct UserAgentKeys {
     auth: [u8; 16],
 }
 
-/// Why keys or a message were refused.
+/// Reason why keys or a message were refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncryptError {
     /// Not an uncompressed point on the curve.

@@ -17,7 +17,7 @@ pub struct Endpoint {
     origin: String,
 }
 
-/// Why an address is none.
+/// Reason why an address is no endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// Not a URL, or one of more than [`MAX_ENDPOINT_BYTES`].

@@ -38,7 +38,7 @@ const IDENTIFIED_AT_LEAST: Millis = Millis::hours(1);
 /// Services identified to at once; there are about five in the world.
 const MAX_SERVICES: usize = 256;
 
-/// What became of a message.
+/// Outcome of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// The service has it.
@@ -53,7 +53,7 @@ pub enum Delivery {
     Unanswered,
 }
 
-/// How the client behaves.
+/// Settings of the client.
 #[derive(Clone, Debug)]
 pub struct PushSettings {
     /// `mailto:` or `https:` address of who answers for the messages; empty = not told.

@@ -1,4 +1,4 @@
-//! When a push that was put off is tried again: what the service asked for (`Retry-After`, RFC 9110 §10.2.3), or a
+//! Time of the next try of a push that was put off: what the service asked for (`Retry-After`, RFC 9110 §10.2.3), or a
 //! back-off with full jitter, both within bounds.
 
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     Some(Duration::from_secs(seconds.clamp(MIN_WAIT_S, MAX_WAIT_S)))
 }
 
-/// When attempt number `attempt` (from 1) that failed is followed by the next. `chance` is uniform in 0…1; up to a
+/// Moment of the attempt that follows number `attempt` (from 1), which failed. `chance` is uniform in 0…1; up to a
 /// tenth is added to what the service asked for, so that a thousand messages do not come back in one second.
 pub fn next_attempt(now: Timestamp, attempt: u32, asked: Option<Duration>, chance: f64) -> Timestamp {
     let wait_ms = match asked {

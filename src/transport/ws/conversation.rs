@@ -1,4 +1,4 @@
-//! What is said on one connection, whatever carries it: whole frames in, calls to a [`Wire`] out.
+//! Conversation on one connection, whatever carries it: whole frames in, calls to a [`Wire`] out.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,10 +16,10 @@ use crate::transport::pipe::{Gateway, Opened, Outbound, PipeHandle, PipeMeter, R
 const MAX_BAD_FRAMES: u8 = 8;
 /// The frame rate is averaged over this long.
 const RATE_WINDOW_S: f32 = 10.0;
-/// How long a peer may take to answer a close frame.
+/// Longest time a peer may take to answer a close frame.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(200);
 
-/// What a conversation asks of its connection. Nothing blocks; what is written goes out in order.
+/// Operations of a conversation on its connection. Nothing blocks; what is written goes out in order.
 pub trait Wire {
     /// Writes a frame of whoever serves the user.
     fn text(&mut self, frame: Frame);
@@ -39,7 +39,7 @@ pub trait Wire {
     fn remind(&mut self, after: Duration, of: Reminder);
 }
 
-/// What a conversation wants to come back to.
+/// Deadline that a conversation wants to be reminded of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reminder {
     /// The client should have logged in by now.
@@ -63,7 +63,7 @@ enum State {
 /// One connection's side of the talk.
 pub struct Conversation {
     connection: ConnectionId,
-    /// Where logins go; none = an echo, which conformance tests talk to.
+    /// Receiver of logins; none = an echo, which conformance tests talk to.
     gateway: Option<Arc<dyn Gateway>>,
     limits: Arc<Limits>,
     handle: Option<PipeHandle>,

@@ -16,7 +16,7 @@ pub mod socket;
 
 use crate::config;
 
-/// What every pipe must keep to.
+/// Limits of every pipe.
 #[derive(Debug)]
 pub struct Limits {
     /// Sizes and times.

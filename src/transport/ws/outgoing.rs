@@ -65,7 +65,7 @@ fn fill(head: &mut [u8; 10], start: &[u8], length: &[u8]) -> u8 {
     (start.len() + length.len()) as u8
 }
 
-/// What waits for one socket, in order.
+/// Queue of the pieces that wait for one socket, in order.
 #[derive(Default)]
 pub struct Outgoing {
     pieces: VecDeque<Piece>,

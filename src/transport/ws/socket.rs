@@ -28,7 +28,7 @@ use crate::transport::pipe::{Gateway, Outbound, PIPE_CAPACITY, PipeMeter, next_c
 const READ_AT_ONCE: usize = 16 << 10;
 /// Reads before another connection of the thread has its turn.
 const READS_A_TURN: usize = 8;
-/// How long a client that is let go may take to read what was written to it.
+/// Longest time a released client may take to read what was written to it.
 const LAST_WORDS: Duration = Duration::from_secs(8);
 
 const CLOSE: u8 = 8;
@@ -265,7 +265,7 @@ impl Wire for SocketWire<'_> {
     }
 }
 
-/// How many sockets may be open at once.
+/// Limiter of the sockets that may be open at once.
 #[derive(Debug)]
 pub struct Room {
     open: AtomicUsize,

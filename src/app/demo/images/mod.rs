@@ -6,7 +6,7 @@ mod motifs_wear;
 
 use std::fmt::Write as _;
 
-/// Where the pictures live.
+/// Path prefix of the pictures.
 pub const PREFIX: &str = "/demo/images/";
 
 /// Colours by name, as titles say them. A seed's remainder by `COLOUR_SLOTS` is the index.

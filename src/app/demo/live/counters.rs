@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What happened, counted.
+/// Counts of a live simulation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LiveSummary {
     /// Shoppers who came.

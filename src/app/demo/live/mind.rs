@@ -1,4 +1,4 @@
-//! What goes on in a live shopper's head: what to do next and what to make of a notification. No socket, no clock.
+//! Mind of a live shopper: what to do next and what to make of a notification. No socket, no clock.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ const FATIGUE_HALF_LIFE_MS: u64 = 90_000;
 /// Purchases a month of the keenest class: scales how often a round of browsing ends in one.
 const KEENEST: f64 = 15.0;
 
-/// What a shopper does with a notification.
+/// Reaction of a shopper to a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reaction {
     /// Opens this item (the shop's id).
@@ -48,12 +48,12 @@ impl Mind {
         Self { shop, shopper, memory, fatigue, rng, queue: VecDeque::new(), rounds_left }
     }
 
-    /// Who it is.
+    /// Shopper whose mind this is.
     pub fn shopper(&self) -> &Shopper {
         &self.shopper
     }
 
-    /// What they will remember next time.
+    /// Memory for the next visit.
     pub fn into_memory(self) -> Memory {
         self.memory
     }
@@ -77,7 +77,7 @@ impl Mind {
         self.queue.pop_front()
     }
 
-    /// How long until the next thing, around `pace`.
+    /// Pause until the next action, around `pace`.
     pub fn pause(&mut self, pace: Duration) -> Duration {
         pace.mul_f64(chance::noise(&mut self.rng, 0.5).clamp(0.2, 4.0))
     }
@@ -87,7 +87,7 @@ impl Mind {
         chance::between(&mut self.rng, 0.0, 1.0)
     }
 
-    /// What they make of a notification about these items (the shop's ids, best first). A click leads to a look and
+    /// Draws the reaction to a notification about these items (the shop's ids, best first). A click leads to a look and
     /// perhaps to a purchase, which come next.
     pub fn react(&mut self, items: &[i64], now: Timestamp) -> Reaction {
         let fatigue = self.fatigue.level(now, FATIGUE_HALF_LIFE_MS);

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use crate::app::demo::size::{N_ITEMS, N_SHOPPERS, SEED};
 
-/// How to simulate.
+/// Options of a live simulation.
 #[derive(Clone, Debug)]
 pub struct LiveOptions {
     /// `ws://host:port/ws`.
     pub url: String,
-    /// How many are there at the same time; with 0 the simulation is over at once.
+    /// Number of shoppers there at the same time; with 0 the simulation is over at once.
     pub shoppers: usize,
     /// Seed of the shop and its town; the same as the history's.
     pub seed: u64,

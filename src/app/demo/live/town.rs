@@ -19,13 +19,13 @@ use crate::base::random::ChaCha8Rng;
 /// Ids below this are left to people who try the shop.
 const FIRST_LIVE_SHOPPER: i64 = 20;
 
-/// What all seats share.
+/// State shared by all seats.
 pub(super) struct Town {
     pub(super) options: LiveOptions,
     pub(super) shop: Arc<Shop>,
     /// Shoppers who are in: nobody is in twice.
     pub(super) inside: Mutex<HashSet<i64>>,
-    /// What those who left remember.
+    /// Memories of those who left.
     pub(super) memories: Mutex<HashMap<i64, Memory>>,
     pub(super) counters: Counters,
     /// The server can't be reached: said once, not by everyone.

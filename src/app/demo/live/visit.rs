@@ -31,7 +31,7 @@ const MAX_UNACCEPTED: usize = 200;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// How a connection ended.
+/// End of a connection.
 enum End {
     /// The shopper had enough, or the simulation stops.
     Left,
@@ -41,7 +41,7 @@ enum End {
     Refused(String),
 }
 
-/// What a shopper reads of a server frame; everything else may be there or not.
+/// Fields of a server frame that a shopper reads; everything else may be there or not.
 #[derive(Debug, Deserialize)]
 struct Incoming {
     #[serde(rename = "type")]
@@ -64,7 +64,7 @@ enum Later {
 pub struct Visit<'a> {
     town: &'a Town,
     mind: Mind,
-    /// Where to resume.
+    /// Position to resume from.
     stream: Option<(String, i64)>,
     /// Notifications seen, so that one that comes twice counts once.
     seen: HashSet<String>,
@@ -308,7 +308,7 @@ fn event_number(id: &Value) -> Option<u64> {
     id.as_str()?.rsplit('-').next()?.parse().ok()
 }
 
-/// What a close code says: 3500–3999 and 4500–4999 are final.
+/// Meaning of a close code: 3500–3999 and 4500–4999 are final.
 fn verdict(close: Option<(u16, String)>) -> End {
     match close {
         Some((code, reason)) if (3500..4000).contains(&code) || (4500..5000).contains(&code) => {

@@ -348,7 +348,7 @@ fn a_cap_of_a_channel_holds_after_a_restart() {
     assert!(second.messages().iter().all(|message| message.channel != Channel::Push));
 }
 
-/// How somebody is there.
+/// Presence of a user.
 #[derive(Clone, Copy, Debug)]
 enum Presence {
     Visible,

@@ -1,4 +1,4 @@
-//! What the user agreed to and asked for, in messages and lists.
+//! Consents and wishes of the user, in messages and lists.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What waits: for the end of quiet hours, for a visit, for an hour in the cart; and what becomes of it.
+//! Deferred messages: until the end of quiet hours, a visit, an hour in the cart; and what becomes of them.
 
 use serde_json::json;
 use uuid::Uuid;

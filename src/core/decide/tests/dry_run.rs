@@ -11,7 +11,7 @@ use crate::feedback::experiments::{Slice, Slices};
 use crate::notify::policy::{Mute, Purpose};
 use crate::notify::triggers::{Change, Trigger};
 
-/// What fires one trigger: the state that a dry run sees, the input of the live decision, and the trigger.
+/// Cause that fires one trigger: the state that a dry run sees, the input of the live decision, and the trigger.
 type Cause = fn(&mut Fixture) -> (UserState, Input, Trigger);
 
 fn trigger(user: &Fixture, name: &str, of: Option<u32>) -> Trigger {

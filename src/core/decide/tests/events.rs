@@ -1,4 +1,4 @@
-//! What the user's own events and changes of the catalogue set off.
+//! Triggers fired by the user's own events and by changes of the catalogue.
 
 use serde_json::json;
 

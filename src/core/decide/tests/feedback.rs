@@ -1,4 +1,4 @@
-//! What users do with messages: clicks, dismissals, mutes; what is stored of it and what it changes.
+//! Feedback of users on messages: clicks, dismissals, mutes; what is stored of it and what it changes.
 
 use serde_json::{Value, json};
 

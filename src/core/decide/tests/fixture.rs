@@ -180,7 +180,7 @@ impl Shop {
     }
 }
 
-/// What the store would hold of the user.
+/// Data of the user that the store would hold.
 #[derive(Clone, Default)]
 pub struct Stored {
     pub deferred: Vec<HeldRow>,
@@ -436,7 +436,7 @@ impl Fixture {
         self.until(&target.to_string())
     }
 
-    /// What the store finds due for an absent user whose browser may be pushed to.
+    /// Deferred message that the store finds due for an absent user whose browser may be pushed to.
     fn due_in_store(&self) -> Option<(Timestamp, Uuid)> {
         if self.state.is_connected() || !self.shop.is_subscribed {
             return None;

@@ -1,4 +1,4 @@
-//! What a login is answered with, and what it teaches.
+//! Answers to a login, and what the login teaches.
 
 use serde_json::json;
 

@@ -15,14 +15,14 @@ use crate::deliver::inbound::Resume;
 use crate::deliver::stream::{Class, Counts, Entry, Stream};
 use crate::deliver::withdrawal::Withdrawal;
 
-/// What happens to a session.
+/// Input of a session.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
     /// A connection logged in.
     Connected {
-        /// Which.
+        /// The new connection.
         connection: ConnectionId,
-        /// Where it left off.
+        /// Place in the stream at which the client left off.
         resume: Option<Resume>,
     },
     /// A connection that came without a place gets what is owed to it, and the counts.
@@ -36,21 +36,21 @@ pub enum Input {
     },
     /// A message was opened, on a connection or (over HTTP, and then it is stored already) on none.
     Read {
-        /// Which.
+        /// Id of the message.
         id: NotificationId,
-        /// Where.
+        /// Connection on which it was opened; `None` = over HTTP, and stored already.
         by: Option<ConnectionId>,
     },
     /// Everything was marked as read.
     ReadAll {
-        /// Where; `None` = over HTTP, and stored already.
+        /// Connection on which it was done; `None` = over HTTP, and stored already.
         by: Option<ConnectionId>,
     },
     /// A list with everything up to an offset was looked at.
     Seen {
         /// Up to and including.
         up_to: i64,
-        /// Where; `None` = over HTTP, and stored already.
+        /// Connection on which it was done; `None` = over HTTP, and stored already.
         by: Option<ConnectionId>,
     },
     /// The shop took a message back; stored already.
@@ -63,7 +63,7 @@ pub enum Input {
     Tick,
 }
 
-/// What is to be done, in this order.
+/// Effect to be carried out, in this order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Answer a login.
@@ -108,7 +108,7 @@ pub struct Session {
     counts: Counts,
     connections: Vec<Connection>,
     max_connections: usize,
-    /// What pages that somebody looks at were given, until it is asked for.
+    /// Messages given to pages that somebody looks at, until they are asked for.
     given: Vec<NotificationId>,
 }
 
@@ -156,12 +156,12 @@ impl Session {
         self.stream.next_expiry()
     }
 
-    /// Is a person looking at any of them?
+    /// Whether a person is looking at any of the connections.
     pub fn is_visible(&self) -> bool {
         self.connections.iter().any(|connection| connection.visible)
     }
 
-    /// Is a person looking at this one?
+    /// Whether a person is looking at this connection.
     pub fn is_seen_by(&self, id: ConnectionId) -> bool {
         self.connections.iter().any(|connection| connection.id == id && connection.visible)
     }

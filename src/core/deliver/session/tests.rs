@@ -299,7 +299,7 @@ fn too_many_unacknowledged_the_least_important_gives_way() {
     assert_eq!(replayed, std::iter::once(1).chain(4..=next + 1).collect::<Vec<_>>());
 }
 
-/// What PostgreSQL would hold.
+/// Rows that PostgreSQL would hold.
 #[derive(Default)]
 struct Model {
     rows: BTreeMap<i64, Entry>,

@@ -12,7 +12,7 @@ use crate::recommend::train::TrainError;
 
 const FOLDS: usize = 3;
 
-/// What the blend sees of each member.
+/// Features that the blend sees of each member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// Logarithms of scores.
@@ -26,7 +26,7 @@ pub enum Shape {
 /// Somebody's candidates, and what of them was right.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// What is to be ordered.
+    /// Candidates that are to be ordered.
     pub list: Candidates,
     /// Length of the history it was made from.
     pub length: usize,
@@ -34,7 +34,7 @@ pub struct Asked {
     pub relevant: HashSet<u32>,
 }
 
-/// How much is tried.
+/// Search space of the blend.
 #[derive(Clone, Copy, Debug)]
 pub struct Trying {
     /// In this order.
@@ -49,7 +49,7 @@ impl Trying {
         shapes: &[Shape::Logarithmic, Shape::ByLength, Shape::WithPlain],
         penalties: &[0.002, 0.01, 0.03, 0.1, 0.3],
     };
-    /// What a training in production has time for: a second on a thousand users.
+    /// Search space that a training in production has time for: a second on a thousand users.
     pub const A_LITTLE: Self =
         Self { shapes: &[Shape::Logarithmic, Shape::WithPlain], penalties: &[0.003, 0.02] };
 }
@@ -64,14 +64,14 @@ impl Shape {
     }
 }
 
-/// What a rule is learnt from.
+/// Training data of a blend.
 #[derive(Clone, Copy)]
 pub struct Blending<'a> {
     /// Whom it is learnt on.
     pub asked: &'a [Asked],
     /// Columns.
     pub members: usize,
-    /// How much is tried.
+    /// Search space.
     pub trying: Trying,
     /// The pool.
     pub threads: &'a Threads,

@@ -36,7 +36,7 @@ pub(super) fn hold_out_last(rows: &mut [Vec<Interaction>]) -> Vec<HeldOut> {
 pub struct Chosen {
     /// Ready to rank.
     pub ensemble: Ensemble,
-    /// How it was chosen.
+    /// Result of the tuning that chose it.
     pub tuned: Tuned,
 }
 

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use crate::base::ItemId;
 use crate::recommend::ensemble::{Histories, Interaction};
 
-/// What a user did later.
+/// Later interactions of a user, held out.
 #[derive(Clone, Debug)]
 pub struct HeldOut {
     /// Row of the histories.
     pub row: usize,
-    /// What is to be found, not in the history.
+    /// Items that are to be found, not in the history.
     pub relevant: HashSet<u32>,
 }
 
@@ -26,7 +26,7 @@ pub fn newest_first(history: &[Interaction]) -> Vec<(ItemId, f32)> {
     history.iter().rev().map(|one| (ItemId(one.item), one.weight)).collect()
 }
 
-/// What the history holds: never recommended here.
+/// Items of the history: never recommended here.
 pub(super) fn items(history: &[Interaction]) -> HashSet<u32> {
     history.iter().map(|one| one.item).collect()
 }

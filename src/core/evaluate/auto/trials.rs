@@ -1,4 +1,4 @@
-//! Which hyper-parameters, and which members are good enough alone to choose candidates: each tried on held-out users.
+//! Trials of hyper-parameters, and of the members good enough alone to choose candidates: each tried on held-out users.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;

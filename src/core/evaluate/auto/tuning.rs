@@ -22,7 +22,7 @@ const MOST_TO_COMPARE: usize = 1_000;
 /// Fewer users than this don't teach a blend.
 const FEWEST_CASES: usize = 20;
 
-/// What was chosen.
+/// Result of the tuning.
 #[derive(Clone, Debug)]
 pub struct Tuned {
     /// Of the models.

@@ -26,7 +26,7 @@ struct KindCaps {
     typical_dwell_ms: Option<u32>,
 }
 
-/// What is pulled in and what is filled, per kind. Small, so that a live server can keep one.
+/// Bounds for outliers and values for missing fields, per kind. Small, so that a live server can keep one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Caps {
     /// By `EventKind::code() − 1`.
@@ -136,7 +136,7 @@ impl Caps {
     }
 }
 
-/// Is `value` money for this kind?
+/// Whether `value` is money for this kind.
 pub(super) fn carries_money(kind: EventKind) -> bool {
     matches!(kind, EventKind::Purchase | EventKind::Return)
 }

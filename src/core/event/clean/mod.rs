@@ -67,23 +67,23 @@ impl Hasher for KeyHasher {
     }
 }
 
-/// What an importer sets aside by rules of its own, e.g. postage lines of an invoice.
+/// Rows an importer sets aside by rules of its own, e.g. postage lines of an invoice.
 #[derive(Clone, Debug, Default)]
 pub struct SetAside {
     /// Stable name of the step.
     pub step: String,
-    /// What is set aside, for a person.
+    /// Description of the rows set aside, for a person.
     pub description: String,
 }
 
-/// What is left when the last row is in.
+/// Result of cleaning when the last row is in.
 #[derive(Clone, Debug)]
 pub struct Cleaned {
     /// Step by step.
     pub report: CleaningReport,
     /// Users to flag, in order of id.
     pub robots: Vec<ExternalId>,
-    /// What was learnt, for cleaning live events the same way.
+    /// Bounds and fill values learnt, for cleaning live events the same way.
     pub caps: Caps,
 }
 

@@ -1,4 +1,4 @@
-//! What cleaning did, step by step, for the terminal and the dashboard.
+//! Report of cleaning, step by step, for the terminal and the dashboard.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct CleaningStep {
     /// Stable name, snake_case.
     pub step: String,
-    /// What it does, with its thresholds, for a person.
+    /// Description of the step, with its thresholds, for a person.
     pub description: String,
     /// Rows taken out.
     pub dropped: u64,

@@ -1,6 +1,6 @@
 //! Rows, labels, weights and groups to learn from.
 
-/// What is learned from, borrowed.
+/// Training data, borrowed.
 #[derive(Clone, Copy, Debug)]
 pub struct Dataset<'a> {
     /// n × `n_features`, row-major; NaN = missing.
@@ -9,7 +9,7 @@ pub struct Dataset<'a> {
     pub n_features: usize,
     /// n of them; 0…1 for a probability, 0 and more (grades) for an order.
     pub labels: &'a [f32],
-    /// How much a row counts, ≥ 0; without it every row counts 1.
+    /// Weight of each row, ≥ 0; without it every row counts 1.
     pub weights: Option<&'a [f32]>,
     /// Numbers of rows of the groups, in order, that are ranked among themselves; they add up to n.
     pub groups: Option<&'a [usize]>,

@@ -1,6 +1,6 @@
 //! Errors of boosting.
 
-/// Why there is no model.
+/// Reason why there is no model.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum BoostingError {
     /// Nothing to learn from.
@@ -8,7 +8,7 @@ pub enum BoostingError {
     NotEnoughData {
         /// The least that would do.
         needs: &'static str,
-        /// What there is.
+        /// Data that there is.
         has: String,
     },
     /// Lengths do not fit, or a label, weight or parameter is out of range.

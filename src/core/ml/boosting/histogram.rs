@@ -7,7 +7,7 @@
 use super::bins::Column;
 use super::parameters::BoostingParameters;
 
-/// What the rows of one bin, or of one leaf, add up to.
+/// Sums over the rows of one bin, or of one leaf.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Sum {
     pub(super) gradient: f64,

@@ -1,5 +1,5 @@
-//! What boosting minimises: log loss, or pairs in the wrong order weighted by what they cost in NDCG (LambdaRank:
-//! Burges 2010, normalised as in LightGBM), and how a validation set ends the growing.
+//! Objectives of boosting: log loss, or pairs in the wrong order weighted by what they cost in NDCG (LambdaRank: Burges 2010,
+//! normalised as in LightGBM), and how a validation set ends the growing.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -270,7 +270,7 @@ impl<'a> Rounds<'a> {
         index + 1 >= self.best.1 + self.patience
     }
 
-    /// How many trees to keep; `None` = all.
+    /// Number of trees to keep; `None` = all.
     pub(super) fn best_trees(&self) -> Option<usize> {
         (self.patience > 0 && self.best.0.is_finite()).then_some(self.best.1)
     }

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::objective::Objective;
 
-/// How trees are grown.
+/// Parameters of the growth of trees.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BoostingParameters {
-    /// What is minimised.
+    /// Objective that is minimised.
     pub objective: Objective,
     /// Most trees.
     pub trees: usize,

@@ -35,7 +35,7 @@ struct Node {
     /// The left child, the right one follows; the node itself for a leaf.
     child: u32,
     column: u16,
-    /// Where NaN goes; true in a leaf.
+    /// Whether NaN goes to the left child; true in a leaf.
     missing_left: bool,
 }
 
@@ -124,7 +124,7 @@ impl Forest {
         sum
     }
 
-    /// What one tree says.
+    /// Prediction of one tree.
     pub(super) fn predict_one(&self, tree: usize, row: &[f32]) -> f32 {
         self.roots.get(tree).map_or(0.0, |(root, depth)| self.values[self.walk(*root, *depth, row) as usize])
     }
@@ -137,7 +137,7 @@ impl Forest {
         at
     }
 
-    /// Is every child a later node of the same tree (or the leaf itself), every column known, every number finite?
+    /// Whether every child is a later node of the same tree (or the leaf itself), every column known and every number finite.
     pub(super) fn is_sound(&self, n_features: usize) -> bool {
         if self.nodes.len() != self.values.len() || u32::try_from(self.nodes.len()).is_err() {
             return false;

@@ -28,7 +28,7 @@ const MAX_LOOPS: usize = 3;
 /// A text may be repeated so many times by a number in the source.
 const MAX_REPEATS: u64 = 100;
 
-/// What happens with a text that has the problem.
+/// Severity of a problem: whether a text with it is still used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Severity {
     /// It can't be parsed, or could take the server's memory or time: never compiled.
@@ -37,12 +37,12 @@ pub(super) enum Severity {
     Mistake,
 }
 
-/// What is wrong, and where.
+/// Problem in a text, and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     pub severity: Severity,
     pub position: Position,
-    /// What is wrong and how to put it right.
+    /// Description of the problem and its fix.
     pub message: String,
 }
 
@@ -65,7 +65,7 @@ impl Position {
     }
 }
 
-/// What a check has found.
+/// Findings of a check.
 #[derive(Debug, Default)]
 pub(super) struct Checked<'s> {
     /// In the order of the source.

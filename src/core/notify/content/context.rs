@@ -192,7 +192,7 @@ pub fn carried_items<'a>(trigger: &'a Trigger, list: &'a [ItemId]) -> &'a [ItemI
 /// A context to try a template in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// What is special about it, for an error message: `an item without price, brand and category`.
+    /// Special property of the sample, for an error message: `an item without price, brand and category`.
     pub case: &'static str,
     /// The variables.
     pub context: TemplateContext,

@@ -1,4 +1,4 @@
-//! What templates can call: filters and tests. `money`, `number` and `date` go by the reader's locale; `plural` and `relative`
+//! Filters and tests for templates. `money`, `number` and `date` go by the reader's locale; `plural` and `relative`
 //! put words together and go by the language of the text, which is another where the reader's is not there.
 
 use jiff::tz::TimeZone;

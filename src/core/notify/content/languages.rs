@@ -42,7 +42,7 @@ pub struct Language {
     parents: Vec<LanguageIdentifier>,
 }
 
-/// How far apart two languages are; less is closer. `None` for different languages.
+/// Distance of two languages; less is closer. `None` for different languages.
 type Distance = (u8, usize, usize, bool);
 
 impl Language {

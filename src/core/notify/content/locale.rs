@@ -1,4 +1,4 @@
-//! How a locale writes numbers, money, dates, relative times and plural forms, after CLDR.
+//! Formats numbers, money, dates, relative times and plural forms for a locale, after CLDR.
 //!
 //! ICU4X (icu_decimal, icu_plurals, icu_datetime) does what its stable crates do. Currency patterns and symbols and relative
 //! times are experimental there, so they come from CLDR's own tables, reduced to what differs from a locale's parent (80 KB,
@@ -25,7 +25,7 @@ const NO_NUMBER: &str = "–";
 /// Decimals of a number that says nothing of them.
 const MAX_DECIMALS: u8 = 3;
 
-/// How one locale writes.
+/// Formatting conventions of one locale.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Locale {
     /// Without extensions.

@@ -1,5 +1,5 @@
-//! What is known of a template's values before it is rendered: which fields they have, and how many bytes they take at most
-//! when written out. The bounds follow from the limits of the catalogue (`PUT /v1/items`) and of `POST /v1/triggers/{name}`.
+//! Static types of a template's values, known before rendering: their fields, and the most bytes they take when written
+//! out. The bounds follow from the limits of the catalogue (`PUT /v1/items`) and of `POST /v1/triggers/{name}`.
 
 use std::collections::BTreeMap;
 
@@ -81,7 +81,7 @@ impl Typed {
         }
     }
 
-    /// What a person calls it.
+    /// Name of the shape for a person.
     pub fn description(self) -> &'static str {
         match self.shape {
             Shape::Any => "a value",
@@ -139,7 +139,7 @@ impl Typed {
     }
 }
 
-/// What a template takes a field of `event` for.
+/// Type as which a template uses a field of `event`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Use {
     #[default]

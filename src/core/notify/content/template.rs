@@ -30,14 +30,14 @@ const MAX_OUTPUT_BYTES: usize = 64 << 10;
 /// The language that each variant has, for readers of none of the others.
 const LAST_RESORT: &str = "en";
 
-/// What is wrong with a template.
+/// Error in a template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct TemplateError {
-    /// Where: `variant a, de, title`.
+    /// Text with the error: `variant a, de, title`.
     pub place: String,
-    /// Where in that text; `None` if it is not about its source.
+    /// Position in that text; `None` if the error is not about its source.
     pub position: Option<Position>,
-    /// What is wrong and how to put it right.
+    /// Description of the error and its fix.
     pub message: String,
 }
 
@@ -105,7 +105,7 @@ pub struct Template {
     pub variants: Vec<Variant>,
 }
 
-/// What came of rendering: title and body, and which of the variants.
+/// Result of rendering: title and body, and the chosen variant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
     /// Title and body.
@@ -114,7 +114,7 @@ pub struct Rendered {
     pub variant: String,
     /// The language they are in, as the template names it.
     pub language: String,
-    /// Why the body could not be rendered and is left out.
+    /// Reason the body could not be rendered and is left out.
     pub problem: Option<TemplateError>,
 }
 

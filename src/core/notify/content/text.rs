@@ -5,7 +5,7 @@ pub const MAX_TITLE_CHARS: usize = 80;
 /// See [`MAX_TITLE_CHARS`].
 pub const MAX_BODY_CHARS: usize = 200;
 
-/// What a person reads.
+/// Text that a person reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Content {
     /// One line, at most 80 characters.

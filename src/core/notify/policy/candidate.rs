@@ -1,4 +1,4 @@
-//! What could be sent, and the moment it is judged in.
+//! Candidate messages and the circumstances of the decision on them.
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,7 @@ impl Channel {
     }
 }
 
-/// Which ways are open at this moment.
+/// Channels available at this moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Channels {
     /// A connection is open.
@@ -45,7 +45,7 @@ pub struct Channels {
     pub push: bool,
 }
 
-/// Does what the message says still hold? Looked up again at the moment of sending.
+/// Whether the fact behind the message still holds. Looked up again at the moment of sending.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Truth {
@@ -71,11 +71,11 @@ pub enum Truth {
 /// A message that could be sent. Borrowed: judging allocates nothing for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'a> {
-    /// What frequency caps and mutes go by.
+    /// Category that frequency caps and mutes go by.
     pub category: &'a str,
     /// The trigger's or the request's name: the narrowest scope of a cap.
     pub campaign: &'a str,
-    /// How much it may disturb.
+    /// Urgency: how much the message may disturb.
     pub priority: Priority,
     /// Items it names, best first.
     pub items: &'a [ItemId],
@@ -91,7 +91,7 @@ pub struct Candidate<'a> {
     pub from_profile: bool,
     /// It collects messages that were decided before: it is not collected itself, and its items are occasions, not a list.
     pub is_digest: bool,
-    /// Does it still hold?
+    /// Whether the fact behind the message still holds.
     pub truth: Truth,
     /// Names the occasion: one message for each within its lifetime (price of an item, one order's state).
     pub dedupe_key: Option<u64>,
@@ -100,7 +100,7 @@ pub struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
-    /// Does its message stay uncounted by frequency caps?
+    /// Whether its message stays uncounted by frequency caps.
     pub fn passes_caps(&self) -> bool {
         self.asked_for || self.priority == Priority::Transactional
     }
@@ -123,7 +123,7 @@ impl Trial {
     pub const COIN: f32 = 0.5;
 }
 
-/// When, where and under what circumstances a candidate is judged.
+/// Time, place and circumstances of the decision on a candidate.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment<'a> {
     /// Now.
@@ -132,9 +132,9 @@ pub struct Moment<'a> {
     pub device_zone: Option<&'a TimeZone>,
     /// Decides the jitter: the user's number will do.
     pub seed: u64,
-    /// How likely each response is; `None` until a model has learned it, and then worth is neutral.
+    /// Probability of each response; `None` until a model has learned it, and then worth is neutral.
     pub expected: Option<Probabilities>,
-    /// What one more message to this user costs in attention, in clicks; 0 = the rules' own cost alone.
+    /// Attention cost of one more message to this user, in clicks; 0 = the rules' own cost alone.
     pub attention_price: f64,
     /// Messages the server may still send in this hour; `None` = no budget.
     pub budget_left: Option<u64>,
@@ -142,7 +142,7 @@ pub struct Moment<'a> {
     pub channels: Channels,
     /// The user's best hour, where one was learned.
     pub best_time: Option<Timestamp>,
-    /// What an experiment has in mind.
+    /// Role of an experiment in the decision.
     pub trial: Trial,
 }
 

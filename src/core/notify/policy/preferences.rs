@@ -1,4 +1,4 @@
-//! What a user asked of us and agreed to, as the policy reads it.
+//! Preferences and consent of a user, as the policy reads them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ const MAX_NAME_BYTES: usize = 128;
 /// The attribute of an item that names its brand.
 pub const BRAND: &str = "brand";
 
-/// What a person agrees to.
+/// Purpose that a person consents to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
@@ -50,7 +50,7 @@ impl Purpose {
     }
 }
 
-/// What the ledger says last about each purpose; what it does not name is as the rules have it by default.
+/// Latest consent per purpose, from the ledger; for a purpose without an entry, the default of the rules holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Consent {
     said: BTreeMap<Purpose, bool>,
@@ -83,14 +83,14 @@ pub enum Mute {
 }
 
 impl Mute {
-    /// What is muted.
+    /// Name of the muted subject.
     pub fn name(&self) -> &str {
         match self {
             Self::Item(name) | Self::ItemCategory(name) | Self::Brand(name) | Self::Kind(name) => name,
         }
     }
 
-    /// Does it silence this item?
+    /// Kind of this mute if it silences the item; `None` otherwise.
     fn silences(&self, item: &Item) -> Option<&'static str> {
         match self {
             Self::Item(id) => (item.external_id.to_string() == *id).then_some("item"),
@@ -101,13 +101,13 @@ impl Mute {
     }
 }
 
-/// What is wrong with a setting.
+/// Validation error of a setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct PreferenceError {
-    /// Which setting.
+    /// Name of the setting.
     pub field: &'static str,
-    /// What is wrong and how to put it right.
+    /// Description of the error and its fix.
     pub message: String,
 }
 
@@ -123,7 +123,7 @@ pub struct Settings {
     pub digest: BTreeSet<String>,
     /// Channels a category (`*` = all) may not use.
     pub blocked_channels: BTreeMap<String, BTreeSet<Channel>>,
-    /// What the user never wants to hear of.
+    /// Subjects that the user never wants to hear of.
     pub mutes: Vec<Mute>,
 }
 
@@ -231,17 +231,17 @@ impl PreferenceDocument {
     }
 }
 
-/// What a client changes of the preferences; everything else stays as it is stored. It may be stored a little later than it is
+/// Change of the preferences by a client; everything else stays as it is stored. It may be stored a little later than it is
 /// made, when they were replaced meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreferenceChange {
-    /// When it was made.
+    /// Moment of the change.
     pub at: Timestamp,
     /// Time zone of the device.
     pub time_zone: Option<String>,
     /// Language of the device.
     pub locale: Option<String>,
-    /// What is muted.
+    /// Category or subject to mute.
     pub mute: Option<Muted>,
 }
 
@@ -267,7 +267,7 @@ impl PreferenceChange {
     }
 }
 
-/// What a user mutes: a message category, or the subject of messages.
+/// Target of a user's mute: a message category, or the subject of messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Muted {
     /// A category of messages.
@@ -276,7 +276,7 @@ pub enum Muted {
     Subject(Mute),
 }
 
-/// What a user asked of us.
+/// Preferences of a user.
 #[derive(Clone, Debug, Default)]
 pub struct Preferences {
     /// Own time zone.
@@ -289,27 +289,27 @@ pub struct Preferences {
     pub muted: BTreeSet<String>,
     /// Everything else.
     pub settings: Settings,
-    /// What the user agreed to.
+    /// Consent of the user.
     pub consent: Consent,
 }
 
 impl Preferences {
-    /// What silences an item: the kind of the mute and its name. O(mutes).
+    /// Mute that silences an item: its kind and name; `None` if there is none. O(mutes).
     pub fn silenced(&self, item: &Item) -> Option<(&'static str, &str)> {
         self.settings.mutes.iter().find_map(|mute| Some((mute.silences(item)?, mute.name())))
     }
 
-    /// Is what this campaign sets off muted?
+    /// Whether messages that this campaign sets off are muted.
     pub fn silences_campaign(&self, campaign: &str) -> bool {
         self.settings.mutes.iter().any(|mute| matches!(mute, Mute::Kind(name) if name == campaign))
     }
 
-    /// Does the user want this category collected?
+    /// Whether the user wants this category collected in a digest.
     pub fn wants_digest(&self, category: &str) -> bool {
         self.settings.digest.contains(category) || self.settings.digest.contains("*")
     }
 
-    /// May the category use the channel?
+    /// Whether the category may use the channel.
     pub fn allows(&self, category: &str, channel: Channel) -> bool {
         let blocked = |key: &str| {
             self.settings.blocked_channels.get(key).is_some_and(|blocked| blocked.contains(&channel))

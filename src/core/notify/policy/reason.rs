@@ -1,4 +1,4 @@
-//! What was decided and why: typed, and in words.
+//! Decisions and their reasons: typed, and in words.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use super::candidate::{Channel, Trial, Truth};
 use super::preferences::Purpose;
 use crate::base::Timestamp;
 
-/// What becomes of a candidate.
+/// Outcome of a decision on a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Now, over the decision's channel.
@@ -43,7 +43,7 @@ impl Outcome {
         }
     }
 
-    /// Does the user get it now, loudly or not?
+    /// Whether the user gets the message now, loudly or not.
     pub fn is_delivered(self) -> bool {
         matches!(self, Self::Send | Self::InboxOnly)
     }
@@ -53,27 +53,27 @@ impl Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepName {
-    /// May we?
+    /// Check of the user's consent.
     Consent,
-    /// Does the user want it?
+    /// Check of the user's preferences.
     Preference,
-    /// Does it hold?
+    /// Check that the message's fact still holds.
     StillTrue,
-    /// Was it said?
+    /// Check for a repeat of an earlier message.
     Duplicate,
-    /// Was too much said?
+    /// Check of the frequency caps.
     FrequencyCaps,
-    /// Is it night?
+    /// Check of the quiet hours.
     QuietHours,
-    /// Can the server afford it?
+    /// Check of the server's message budget.
     Budget,
-    /// Is it an experiment's?
+    /// Holdout or random draw of an experiment.
     Experiment,
-    /// Does it help more than it annoys?
+    /// Comparison of the expected benefit with the annoyance.
     Worth,
-    /// Which way?
+    /// Choice of the channel.
     Channel,
-    /// Is there a better hour?
+    /// Choice of a better hour, if there is one.
     Time,
     /// Rendering of title and body.
     Content,
@@ -99,7 +99,7 @@ impl StepName {
     }
 }
 
-/// What a step did.
+/// Result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -125,7 +125,7 @@ impl Verdict {
     }
 }
 
-/// Why a step did what it did. The text is for a person, the name for a program.
+/// Reason for a step's verdict. The text is for a person, the name for a program.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Reason {
     /// The client waits for an answer.
@@ -203,14 +203,14 @@ pub enum Reason {
     Drawn(bool),
     /// It would annoy more than it helps.
     NotWorth {
-        /// What the message is expected to bring, in the units of the policy's worth.
+        /// Expected utility of the message, in the units of the policy's worth.
         utility: f64,
-        /// What it has to bring at least.
+        /// Least utility required, in the same units.
         least: f64,
     },
     /// It would help.
     Worth {
-        /// What the message is expected to bring, in the units of the policy's worth.
+        /// Expected utility of the message, in the units of the policy's worth.
         utility: f64,
     },
     /// No model has learned it yet.
@@ -282,13 +282,13 @@ impl Reason {
 /// One step with what it did. `scope` of a cap, where one spoke.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    /// Which.
+    /// Name of the step.
     pub step: StepName,
-    /// What it did.
+    /// Verdict of the step.
     pub verdict: Verdict,
-    /// Why.
+    /// Reason for the verdict.
     pub reason: Reason,
-    /// What the reason is about, e.g. the cap's scope or the muted category; empty where the reason says it all.
+    /// Subject of the reason, e.g. the cap's scope or the muted category; empty where the reason says it all.
     pub about: Box<str>,
 }
 
@@ -367,10 +367,10 @@ fn untrue(truth: Truth) -> &'static str {
     }
 }
 
-/// What to do, with every step that led to it, in order.
+/// Outcome for a candidate, with every step that led to it, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
-    /// What to do.
+    /// Outcome for the candidate.
     pub outcome: Outcome,
     /// Over which channel, when it is sent.
     pub channel: Channel,

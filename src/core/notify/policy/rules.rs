@@ -6,16 +6,16 @@ use crate::base::Millis;
 use crate::config;
 use crate::notify::quiet_hours::QuietHours;
 
-/// What a response is worth, in clicks.
+/// Value of each response, in clicks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Worth {
     /// A click.
     pub click: f64,
     /// A purchase.
     pub purchase: f64,
-    /// What a mute or an opt-out costs.
+    /// Cost of a mute or an opt-out.
     pub mute_cost: f64,
-    /// What every message costs.
+    /// Cost of every message.
     pub message_cost: f64,
     /// Sent only if at least this is expected.
     pub least: f64,
@@ -24,7 +24,7 @@ pub struct Worth {
 /// The server's rules.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// Which version of the policy this is; 0 = the configuration's.
+    /// Version of this policy; 0 = the configuration's.
     pub version: i32,
     /// Rolling windows, all must hold.
     pub caps: Vec<config::Cap>,
@@ -38,7 +38,7 @@ pub struct Rules {
     pub time_zone: TimeZone,
     /// Quiet hours of users who have not set their own.
     pub quiet_hours: QuietHours,
-    /// What was held back is let go spread over so long.
+    /// Time over which the release of deferred messages is spread.
     pub release_spread: Millis,
     /// A dismissed item rests this long.
     pub dismissed_pause: Millis,
@@ -46,7 +46,7 @@ pub struct Rules {
     pub attribution_window: Millis,
     /// Messages an hour, over all users; `None` = no budget.
     pub budget_per_hour: Option<u64>,
-    /// What a response is worth.
+    /// Value of each response.
     pub worth: Worth,
     /// Local minute of the day at which digests go out.
     pub digest_minute: u16,

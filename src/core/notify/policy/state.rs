@@ -1,4 +1,4 @@
-//! What the policy remembers about one user: what was sent and what came of it. Bounded.
+//! Policy state of one user: messages sent and the responses to them. Bounded.
 
 use std::collections::VecDeque;
 
@@ -22,7 +22,7 @@ const MEMORY: Millis = Millis::hours(168);
 pub struct Sent {
     /// Its id.
     pub id: NotificationId,
-    /// When decided.
+    /// Moment of the decision.
     pub at: Timestamp,
     /// Its category.
     pub category: Box<str>,
@@ -34,7 +34,7 @@ pub struct Sent {
     pub expires_at: Timestamp,
     /// A page that somebody looks at was given it, or a push service: it may have been shown.
     pub given: bool,
-    /// What it named.
+    /// Items named in the message.
     pub items: Box<[ItemId]>,
     /// The occasion it told.
     pub dedupe_key: Option<u64>,
@@ -49,7 +49,7 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// Does it take a place in the caps? One that expired or was taken back before anybody was given it gives its place back.
+    /// Whether it takes a place in the caps. One that expired or was taken back before anybody was given it gives its place back.
     pub fn takes_place(&self, now: Timestamp) -> bool {
         let settles = if self.channel == Channel::Push { PUSH_SETTLES } else { Millis(0) };
         !self.passes_caps && (self.given || self.expires_at + settles > now)
@@ -75,7 +75,7 @@ impl Sent {
     }
 }
 
-/// What is remembered about one user.
+/// Messages and dismissals remembered for one user.
 #[derive(Clone, Debug, Default)]
 pub struct PolicyState {
     /// Oldest first.
@@ -122,7 +122,7 @@ impl PolicyState {
         }
     }
 
-    /// What was sent lately and what came of it, as propensities see it; `category` is the one of the next message.
+    /// Recent messages and the responses to them, as propensities see them; `category` is the one of the next message.
     pub fn contact(&self, category: &str, now: Timestamp) -> Contact {
         let mut contact = Contact::default();
         let [hour, day, week] = [1, 24, 168].map(|hours| now - Millis::hours(hours));
@@ -208,7 +208,7 @@ impl PolicyState {
         self.newest_first().filter(move |sent| sent.at > moment)
     }
 
-    /// Does memory end within the longest window? Then nothing can be counted reliably.
+    /// Whether memory ends within the longest window. Then nothing can be counted reliably.
     pub(super) fn is_full(&self, rules: &Rules, now: Timestamp) -> bool {
         self.sent.len() >= MAX_COUNTED
             && self.sent.front().is_some_and(|oldest| oldest.at > now - rules.longest_window)

@@ -77,7 +77,7 @@ impl<'a> Judge<'a> {
         self.candidate.priority == Priority::Transactional
     }
 
-    /// Why neither experiments nor worth have a part in it; `None` for what advertises.
+    /// Reason for exemption from experiments and worth; `None` for what advertises.
     fn exemption(&self) -> Option<&'static str> {
         if self.is_owed() {
             Some("transactional")
@@ -146,7 +146,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// What the user's settings make of it: the outcome, why, and what the reason is about; `None` where nothing is against it.
+    /// Objection of the user's settings: outcome, reason, and the subject of the reason; `None` where nothing is against it.
     fn objection(&self) -> Option<(Outcome, Reason, &'a str)> {
         let (candidate, preferences) = (self.candidate, self.preferences);
         let settings = &preferences.settings;

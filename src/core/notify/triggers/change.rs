@@ -3,16 +3,16 @@
 use crate::base::ItemId;
 use crate::catalogue::Item;
 
-/// What an update of the catalogue did to an item.
+/// Change of an item by an update of the catalogue.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Change {
     /// It costs less.
     Cheaper {
-        /// Which.
+        /// Item that became cheaper.
         item: ItemId,
-        /// What it cost.
+        /// Price before the change.
         before: f64,
-        /// What it costs.
+        /// Price after the change.
         after: f64,
     },
     /// It can be bought again.
@@ -45,7 +45,7 @@ impl Change {
         changes
     }
 
-    /// Which item.
+    /// Item that changed.
     pub fn item(self) -> ItemId {
         match self {
             Self::Cheaper { item, .. } | Self::BackInStock(item) | Self::New(item) => item,

@@ -1,11 +1,12 @@
-//! When a trigger goes off.
+//! Conditions of triggers.
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::Timestamp;
 use crate::profile::{Profile, SegmentId};
 
-/// When. Each kind is looked at where its cause happens: in the user's actor, when the catalogue changes, or on request.
+/// Condition of a trigger. Each kind is looked at where its cause happens: in the user's actor, when the catalogue changes, or on
+/// request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Condition {
@@ -49,10 +50,10 @@ pub enum Condition {
     ModelRefreshed,
     /// The user meets a rule about segment and features. Once for each user.
     Segment {
-        /// Which.
+        /// Rule to meet.
         rule: SegmentRule,
     },
-    /// What was collected is told together, once a day.
+    /// Once a day, all that was collected, in one message.
     Digest,
     /// The shop says so, about an order.
     OrderStatus,
@@ -81,7 +82,7 @@ impl Condition {
         }
     }
 
-    /// Does its message carry a recommended list, and not the item that set it off?
+    /// Whether its message carries a recommended list, and not the item that set it off.
     pub fn recommends(&self) -> bool {
         matches!(
             self,
@@ -95,7 +96,7 @@ impl Condition {
         )
     }
 
-    /// Why the one item is told, for a person; `None` where a model says why.
+    /// Reason for telling the one item, for a person; `None` where a model gives the reason.
     pub fn because(&self) -> Option<&'static str> {
         match self {
             Self::ViewedOften { .. } => Some("you looked at it several times"),
@@ -131,7 +132,7 @@ impl Condition {
     }
 }
 
-/// Who: all of what is said must hold; what is absent is not asked.
+/// Rule about a user: all criteria present must hold; an absent one is not checked.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SegmentRule {
@@ -164,7 +165,7 @@ impl SegmentRule {
         Ok(())
     }
 
-    /// Does the user meet it?
+    /// Whether the user meets the rule.
     pub fn holds(&self, profile: &Profile, segment: Option<SegmentId>, now: Timestamp) -> bool {
         let features = profile.features(now);
         let recency = features.recency_days;

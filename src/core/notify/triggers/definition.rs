@@ -11,29 +11,29 @@ const MAX_NAME_BYTES: usize = 64;
 /// Longest lifetime: 30 days.
 const MAX_EXPIRY_MIN: u64 = 43_200;
 
-/// What is wrong with a definition.
+/// Validation error of a definition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct DefinitionError {
-    /// Which field.
+    /// Name of the field.
     pub field: &'static str,
-    /// What is wrong and how to put it right.
+    /// Description of the error and its fix.
     pub message: String,
 }
 
-/// When to say what, and how urgent it is.
+/// Definition of a trigger: its condition, its content and its urgency.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Definition {
     /// Its name: the campaign of its messages. `[a-z0-9_]`, 1…64.
     pub name: String,
-    /// When.
+    /// Condition that sets the trigger off.
     pub when: Condition,
-    /// What frequency caps and mutes go by.
+    /// Category that frequency caps and mutes go by.
     pub category: String,
     /// Name of the template that puts it into words.
     pub template: String,
-    /// How much it may disturb.
+    /// Urgency: how much the message may disturb.
     #[serde(default)]
     pub priority: Priority,
     /// Not worth saying after this many minutes; absent = as the policy has it.
@@ -87,7 +87,7 @@ impl Definition {
         Ok(())
     }
 
-    /// How long its message is worth saying.
+    /// Lifetime of its message; `otherwise` where the definition names none.
     pub fn expires_after(&self, otherwise: Millis) -> Millis {
         self.expires_after_min.map_or(otherwise, |minutes| Millis(minutes * 60_000))
     }

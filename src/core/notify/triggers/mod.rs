@@ -1,4 +1,4 @@
-//! What sets a message off, as data: each [`Definition`] says when, for whom, in which category, with which template, how
+//! Triggers of messages, as data: each [`Definition`] says when, for whom, in which category, with which template, how
 //! urgent and how long true. [`Triggers`] is the set that holds; [`Trigger`] is one of them going off.
 //!
 //! Behaviour, catalogue, absence, a new model, a segment or a request: [`Condition`]. Whether what it says still holds is

@@ -1,4 +1,4 @@
-//! Which occasion a trigger tells, so that the same occasion is told once and different ones are told each.
+//! Identity of the occasion that a trigger tells, so that the same occasion is told once and different ones are told each.
 
 use serde_json::Value;
 

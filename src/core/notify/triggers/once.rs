@@ -1,4 +1,4 @@
-//! What goes off once for a user: a segment's trigger once for good, a win-back once for each absence. The policy's memory of
+//! Triggers that go off once for a user: a segment's once for good, a win-back once for each absence. The policy's memory of
 //! sent messages ends after a week, so that it can't know.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ impl FiredOnce {
         *known = (*known).max(at);
     }
 
-    /// When a trigger last went off.
+    /// Moment a trigger last went off; `None` if it has not.
     pub fn at(&self, trigger: &str) -> Option<Timestamp> {
         self.0.get(trigger).copied()
     }

@@ -1,4 +1,4 @@
-//! When an item costs enough less to say so. The price to compare with is the lower of two: what the item cost when the user
+//! Detects price drops large enough to tell. The price to compare with is the lower of two: what the item cost when the user
 //! last had to do with it, and the lowest of the 30 days before the reduction began. Many small steps are one reduction.
 
 use super::change::Change;
@@ -26,7 +26,7 @@ fn is_enough(percent: f64, before: f64, price: f64) -> bool {
     before > 0.0 && (before - price) * 100.0 >= (percent - 1e-9) * before
 }
 
-/// What the item cost when the user last had to do with it, at most 30 days ago.
+/// Price of the item when the user last had to do with it, at most 30 days ago.
 fn seen(profile: &Profile, catalogue: &Catalogue, item: ItemId, now: Timestamp) -> Option<f64> {
     let look = profile.recent().iter().find(|recent| recent.item == item && recent.at > now - LOOK)?;
     catalogue.price_at(item, look.at)

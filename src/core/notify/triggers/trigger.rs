@@ -17,13 +17,13 @@ pub type EventData = Arc<serde_json::Value>;
 /// One definition going off, about an item or about nothing in particular.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trigger {
-    /// Which.
+    /// Definition that goes off.
     pub definition: Arc<Definition>,
     /// About what.
     pub item: Option<ItemId>,
     /// Its price before, where that set it off.
     pub price_before: Option<f64>,
-    /// What the shop said when it set it off.
+    /// Event data that the shop sent when it set the trigger off.
     pub event: Option<EventData>,
     /// Not worth saying after this; `None` = its lifetime from now on.
     pub expires_at: Option<Timestamp>,
@@ -49,7 +49,7 @@ impl Trigger {
         &self.definition.name
     }
 
-    /// What frequency caps and mutes go by.
+    /// Category that frequency caps and mutes go by.
     pub fn category(&self) -> &str {
         &self.definition.category
     }
@@ -59,7 +59,7 @@ impl Trigger {
         self.definition.when == Condition::Login
     }
 
-    /// Does it tell together what was collected?
+    /// Whether its message is a digest of what was collected.
     pub fn is_digest(&self) -> bool {
         self.definition.when == Condition::Digest
     }
@@ -89,17 +89,17 @@ impl Trigger {
         self.item.filter(|_| self.definition.when.recommends())
     }
 
-    /// Did the shop say it, so that neither a model nor a profile has a part in it?
+    /// Whether the shop itself sends the message, so that neither a model nor a profile has a part in it.
     pub fn is_said_by_shop(&self) -> bool {
         matches!(self.definition.when, Condition::OrderStatus | Condition::Api)
     }
 
-    /// Is it about its one item, and not about a list?
+    /// Whether the message is about its one item, and not about a list.
     pub fn is_about_item(&self) -> bool {
         self.item.is_some() && !self.definition.when.recommends()
     }
 
-    /// Is it about a list for this user in general, beside no item?
+    /// Whether the message is about a list for this user in general, beside no item.
     pub fn is_general(&self) -> bool {
         !self.is_about_item() && !self.is_said_by_shop() && self.seed().is_none()
     }

@@ -1,4 +1,4 @@
-//! What sets a trigger off, and whether it still holds when its message is about to be sent.
+//! Triggers set off by events, catalogue changes and returns, and whether each still holds when its message is about to be sent.
 
 use super::behaviour::Views;
 use super::change::Change;
@@ -11,14 +11,14 @@ use crate::event::{Event, EventKind};
 use crate::notify::policy::Truth;
 use crate::profile::{Profile, SegmentId};
 
-/// Has the user shown interest in the very item and not bought it?
+/// Whether the user has shown interest in the very item and not bought it.
 fn wants(profile: &Profile, item: ItemId) -> bool {
     !profile.has_bought(item)
         && (profile.in_cart().contains(&item) || profile.recent().iter().any(|recent| recent.item == item))
 }
 
 impl Triggers {
-    /// What an event of the user sets off at once, most urgent first.
+    /// Triggers that an event of the user sets off at once, most urgent first.
     pub fn of_event(&self, event: &Event, views: &Views, now: Timestamp) -> Vec<Trigger> {
         let Some(item) = event.item else { return Vec::new() };
         self.iter()
@@ -35,7 +35,7 @@ impl Triggers {
             .collect()
     }
 
-    /// What an event of the user will set off later unless something comes between: trigger and delay.
+    /// Triggers that an event of the user will set off later unless something comes between: trigger and delay.
     pub fn after_event(&self, event: &Event) -> Vec<(Trigger, Millis)> {
         let (EventKind::AddToCart, Some(item)) = (event.kind, event.item) else { return Vec::new() };
         self.iter()
@@ -48,7 +48,7 @@ impl Triggers {
             .collect()
     }
 
-    /// What a change of the catalogue sets off for this user.
+    /// Triggers that a change of the catalogue sets off for this user.
     pub fn of_change(
         &self,
         change: Change,
@@ -84,7 +84,7 @@ impl Triggers {
             .collect()
     }
 
-    /// What being seen again after an absence sets off: once an absence, whichever of several win-backs has told it.
+    /// Triggers that being seen again after an absence sets off: once an absence, whichever of several win-backs has told it.
     /// `last_here` is the latest event or open connection before this one; `None` for a newcomer, who was never away.
     pub fn of_return(
         &self,

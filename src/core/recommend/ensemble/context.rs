@@ -2,7 +2,7 @@
 
 use crate::base::ItemId;
 
-/// What is known of whom the list is for.
+/// Input of a recommendation: the known data of the user it is computed for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Context<'a> {
     /// Items with their interest, newest first, none twice.

@@ -63,7 +63,7 @@ impl EventHistories {
         Some(Self { rows, n_items: n_items.unwrap_or(0), unit })
     }
 
-    /// What models are fitted on.
+    /// Histories that models are fitted on.
     pub fn histories(&self) -> Histories<'_> {
         Histories { rows: &self.rows, n_items: self.n_items }
     }

@@ -8,9 +8,9 @@ const HISTORY_CAP: usize = 1_000;
 /// One item of a history.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interaction {
-    /// Which, below `n_items`.
+    /// Inner id of the item, below `n_items`.
     pub item: u32,
-    /// When, in days since 1970.
+    /// Time of the interaction, in days since 1970.
     pub day: f64,
     /// Interest, > 0.
     pub weight: f32,

@@ -4,14 +4,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Which pair model speaks: what an item of the history says for another.
+/// Pair model of a member: the weights of an item of the history for another item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PairModel {
     /// Item-to-item cosine.
     ItemKnn,
     /// EASE^R, the n-th of the chosen penalties.
     Ease(u8),
-    /// What follows within so many steps.
+    /// Transitions within at most this many steps.
     Sequence(u8),
 }
 
@@ -20,7 +20,7 @@ pub enum PairModel {
 pub enum Member {
     /// A pair model over a history in which each older item weighs `decay` of the next newer one.
     Pair {
-        /// Whose weights.
+        /// Pair model that supplies the weights.
         model: PairModel,
         /// 0…1.
         decay: f32,
@@ -37,7 +37,7 @@ pub enum Member {
     Beside(Beside),
 }
 
-/// What is known of items otherwise than from histories.
+/// Side feature of items: scores from sources other than histories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Beside {
     /// Likeness to what the history holds: also of items nobody has touched yet.

@@ -79,7 +79,7 @@ impl Ensemble {
         list
     }
 
-    /// Do its parts fit one another, is every number one? Checked after loading.
+    /// Whether its parts fit one another and every number is one. Checked after loading.
     pub fn is_sound(&self) -> bool {
         self.models.is_sound() && self.ranker.is_sound(self.models.members().len())
     }

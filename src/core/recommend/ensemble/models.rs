@@ -157,7 +157,7 @@ impl Models {
         self.n_items.max(context.width)
     }
 
-    /// What every member says of every item: `members · width`, member after member, of any sign, 0 = nothing.
+    /// Scores of every member for every item: `members · width`, member after member, of any sign, 0 = nothing.
     pub fn scores(&self, context: &Context<'_>) -> Vec<f32> {
         let n = self.width(context);
         let mut scores = vec![0f32; n * self.members.len()];
@@ -206,8 +206,8 @@ impl Models {
         scores
     }
 
-    /// How much each item of the history added to what a member says of `item`, in order of the history; they sum to its score.
-    /// `None` for members that do not speak of histories.
+    /// Contribution of each item of the history to a member's score of `item`, in order of the history; they sum to the score.
+    /// `None` for members that do not depend on histories.
     pub fn parts(&self, member: Member, context: &Context<'_>, item: ItemId) -> Option<Vec<f32>> {
         match member {
             Member::Pair { model, decay } => {
@@ -227,7 +227,7 @@ impl Models {
         }
     }
 
-    /// Do widths fit, is every number one?
+    /// Whether widths fit and every number is one.
     pub fn is_sound(&self) -> bool {
         let n = self.n_items;
         let column = |values: &[f32]| values.len() == n && values.iter().all(|value| value.is_finite());

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::recommend::models::implicit_als::AlsParameters;
 use crate::recommend::models::interactions::Matrix;
 
-/// What is fitted.
+/// Parameters of the models of an ensemble.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EnsembleParameters {
     /// Neighbours an item in item-to-item similarity.
@@ -24,7 +24,7 @@ pub struct EnsembleParameters {
     pub trends: Vec<f32>,
     /// Half-lives of seasons, days.
     pub seasons: Vec<f32>,
-    /// Do callers bring columns along ([`Beside`](super::Beside))? Their own popularity is one of them.
+    /// Whether callers bring columns along ([`Beside`](super::Beside)). Their own popularity is one of them.
     pub beside: bool,
     /// Most multiplications a dense model may take: EASE^R n³ of its items, implicit ALS iterations · 4 · (cells · factors +
     /// (users + items) · factors²). Above it the model is left out.
@@ -32,8 +32,9 @@ pub struct EnsembleParameters {
 }
 
 impl EnsembleParameters {
-    /// What a server trains again and again and asks at every click: few columns, few weights kept. On Online Retail's hold-out,
-    /// 100 weights an item reach 99.7 % of the NDCG@10 of 150; without EASE^R 98 %, without implicit ALS 96 %.
+    /// Parameters for a server, which trains again and again and predicts at every click: few columns, few weights kept. On
+    /// Online Retail's hold-out, 100 weights an item reach 99.7 % of the NDCG@10 of 150; without EASE^R 98 %, without implicit
+    /// ALS 96 %.
     pub fn serving() -> Self {
         Self {
             neighbours: 100,

@@ -39,7 +39,7 @@ impl Ranker {
         self.weights.iter().zip(slopes).map(|(weight, slope)| weight + slope * length).collect()
     }
 
-    /// What each member added to a candidate's score, from the candidate's row of shares; they sum to it.
+    /// Contribution of each member to a candidate's score, from the candidate's row of shares; they sum to it.
     pub fn parts(&self, shares: &[f32], n: usize) -> Vec<f32> {
         let linear = self.linear.iter().copied().chain(std::iter::repeat(0.0));
         let weights = self.weights_for(n);

@@ -1,4 +1,5 @@
-//! What sold when a user was last here: popularity by span of days, faded. Memory: 4 bytes · items · spans, bounded.
+//! Seasonal popularity, of the time when a user was last active: by span of days, faded. Memory: 4 bytes · items · spans,
+//! bounded.
 #![expect(
     clippy::indexing_slicing,
     reason = "dense inner loops; each index is bounded by n_items where it is made"

@@ -27,7 +27,7 @@ pub struct Rule {
     pub support: f64,
     /// Share of the antecedent's baskets that hold the consequent, 0…1.
     pub confidence: f64,
-    /// How many times more often than if the two had nothing to do with each other; 1 = chance.
+    /// Factor by which both occur more often than if the two had nothing to do with each other; 1 = chance.
     pub lift: f64,
 }
 
@@ -38,7 +38,7 @@ impl Rule {
     }
 }
 
-/// Which rules are kept.
+/// Parameters that select the rules that are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RuleParameters {
@@ -70,7 +70,7 @@ pub struct AssociationRules {
     pub n_baskets: u64,
     /// A set counted as frequent from this many baskets on.
     pub least_count: u32,
-    /// What was left out and why, for a person; empty = nothing.
+    /// Notes for a person on what was left out, with the reasons; empty = nothing.
     pub notes: Vec<String>,
 }
 
@@ -158,7 +158,7 @@ impl AssociationRules {
         }
     }
 
-    /// Is every index in range, every figure a number? Checked after loading.
+    /// Whether every index is in range and every figure a number. Checked after loading.
     pub(crate) fn is_sound(&self) -> bool {
         self.by_antecedent.is_sorted()
             && self.by_antecedent.iter().all(|(_, index)| (*index as usize) < self.rules.len())
@@ -224,7 +224,7 @@ fn part(set: &[u32], bits: u32) -> Vec<u32> {
     set.iter().enumerate().filter(|(place, _)| bits >> place & 1 == 1).map(|(_, item)| *item).collect()
 }
 
-/// Is a rule with a part of the left side, or with nothing there at all, as confident?
+/// Whether a rule with a part of the left side, or with nothing there at all, is as confident.
 fn shorter_says_as_much(
     antecedent: &[u32],
     consequent: &[u32],

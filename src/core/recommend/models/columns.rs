@@ -72,7 +72,7 @@ impl Columns {
         rows.iter().copied().zip(weights.iter().copied())
     }
 
-    /// Where a chunk of items that begins at `from` ends: by the cost of multiplying with the rows, at least one
+    /// Range of a chunk of items that begins at `from`: its end follows from the cost of multiplying with the rows, at least one
     /// item further.
     fn chunk(&self, from: usize, matrix: &Matrix) -> Range<usize> {
         let mut cost = 0;

@@ -22,7 +22,7 @@ use super::item_weights::{ItemWeights, keep_largest};
 /// Side of the squares in which the lower triangle is mirrored: two of them fit the first-level cache.
 const SQUARE: usize = 64;
 
-/// How much is trusted, and how large it may get.
+/// Penalty and size limit of EASE^R.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EaseParameters {
     /// Ridge penalty λ > 0, in units of squared weight: 50…500 for matrices of ones.

@@ -77,7 +77,7 @@ impl Baskets {
     }
 }
 
-/// What is looked for.
+/// Parameters of the search for frequent itemsets.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ItemsetParameters {
@@ -112,7 +112,7 @@ pub struct Itemsets {
     pub left_out: usize,
     /// A set is frequent from this count on.
     pub least_count: u32,
-    /// Why `least_count` is more than was asked for, for a person; `None` when it is what was asked for.
+    /// Reason, for a person, why `least_count` is more than was asked for; `None` when it is what was asked for.
     pub raised: Option<String>,
 }
 
@@ -242,7 +242,7 @@ mod projected {
         tids: Vec<u32>,
     }
 
-    /// What one thread needs.
+    /// Scratch space of one thread.
     pub(super) struct Scratch {
         /// By rank: count, then place among the extensions.
         counts: Vec<u32>,

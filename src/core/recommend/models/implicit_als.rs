@@ -44,8 +44,8 @@ pub struct AlsParameters {
     pub alpha: f32,
     /// Rounds over users and items.
     pub iterations: usize,
-    /// How much penalties grow with the confidence a row has in all (exponent ν of Rendle et al., 0…1); 0 = all alike.
-    /// Their mean stays `regularisation`.
+    /// Growth of penalties with the confidence a row has in all (exponent ν of Rendle et al., 0…1); 0 = all alike. Their mean
+    /// stays `regularisation`.
     pub frequency_scaling: f32,
     /// Seed of the first vectors.
     pub seed: u64,
@@ -168,8 +168,8 @@ impl ImplicitAls {
         add_products(&self.fold_in(history), &self.items, scores);
     }
 
-    /// How much each item of the history adds to the score of `item`: with A the normal equations of the folded-in vector,
-    /// cᵢ · yᵢᵀ A⁻¹ y. They sum to the score. Hu, Koren & Volinsky 2008, section 5. O(history · factors² + factors³).
+    /// Contribution of each item of the history to the score of `item`: with A the normal equations of the folded-in vector, cᵢ ·
+    /// yᵢᵀ A⁻¹ y. They sum to the score. Hu, Koren & Volinsky 2008, section 5. O(history · factors² + factors³).
     pub fn parts(&self, history: &[(ItemId, f32)], item: ItemId) -> Vec<f32> {
         let f = self.factors;
         let confidence = |item: ItemId, weight: f32| {

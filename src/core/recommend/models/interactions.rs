@@ -21,7 +21,7 @@ pub struct Entry {
     pub weight: f32,
     /// Days from the last event with the item to the newest event of all, ≥ 0.
     pub age_days: f32,
-    /// Was it bought?
+    /// Whether it was bought.
     pub bought: bool,
 }
 
@@ -33,7 +33,7 @@ pub struct Matrix {
     n_items: usize,
 }
 
-/// How events become weights.
+/// Parameters by which events become weights.
 #[derive(Clone, Copy, Debug)]
 pub struct Weighting {
     /// Interest halves in this many days; not positive or not finite = never.
@@ -42,7 +42,7 @@ pub struct Weighting {
     pub history_cap: usize,
 }
 
-/// Which row each event belongs to, rows in order: `order[offsets[r]..offsets[r + 1]]` are the indices of row r's
+/// Grouping of events by the row each belongs to, rows in order: `order[offsets[r]..offsets[r + 1]]` are the indices of row r's
 /// events, in the order they came. Counting sort, O(events + rows).
 pub struct Groups {
     offsets: Vec<usize>,

@@ -1,4 +1,4 @@
-//! What is popular now: summed interest by item, halving with age; overall, by top-level category and by segment.
+//! Current popularity: summed interest by item, halving with age; overall, by top-level category and by segment.
 //! The fallback for users nobody knows yet, and a column of the blend.
 
 use std::collections::BTreeMap;

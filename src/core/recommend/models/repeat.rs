@@ -1,6 +1,6 @@
-//! What is bought again, and when: for each item the share of its buyers who came back for it, and the median days between. A
-//! user is shown it again when about that time has passed. Repeat customer probability and time gate: Bhagat et al. 2018
-//! ("Buy It Again"); what was consumed lately is wanted most and then fades: Anderson et al. 2014.
+//! Repeat purchases: for each item the share of its buyers who came back for it, and the median days between. A user is shown it
+//! again when about that time has passed. Repeat customer probability and time gate: Bhagat et al. 2018 ("Buy It Again"); what
+//! was consumed lately is wanted most and then fades: Anderson et al. 2014.
 //!
 //! In: purchases. Out: by user, items that are due with a score 0…1. Memory: 16 bytes a purchase while fitting, 12 a habit.
 
@@ -21,10 +21,10 @@ const EARLY: f32 = 0.7;
 const LATE: f32 = 1.5;
 const OVER: f32 = 5.0;
 
-/// How an item is bought again.
+/// Repurchase statistics of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Habit {
-    /// Which.
+    /// Item that is bought again.
     pub item: ItemId,
     /// Share of buyers who bought it again another day, cautious for few buyers; 0…1.
     pub probability: f32,
@@ -55,12 +55,13 @@ impl Repeat {
         Self { habits: days.chunk_by(|a, b| a.0 == b.0).filter_map(habit).collect() }
     }
 
-    /// How an item is bought again; `None` for one that is not.
+    /// Repurchase statistics of an item; `None` for one that is not bought again.
     pub fn habit(&self, item: ItemId) -> Option<&Habit> {
         self.habits.binary_search_by_key(&item, |habit| habit.item).ok().and_then(|at| self.habits.get(at))
     }
 
-    /// May what was bought be shown again? `consumable` is what the shop says of the item: without a habit that decides alone.
+    /// Whether what was bought may be shown again. `consumable` is what the shop says of the item: without a habit that decides
+    /// alone.
     pub fn is_due(&self, bought: &Bought, consumable: bool, now: Timestamp) -> bool {
         match self.habit(bought.item) {
             Some(habit) => {
@@ -71,8 +72,8 @@ impl Repeat {
         }
     }
 
-    /// What the user has bought and is due, best first, ties by id: the probability of its being bought again, less the longer
-    /// it is overdue. O(bought · log habits).
+    /// Items that the user has bought and that are due, best first, ties by id: the probability of a repeat purchase, less the
+    /// longer it is overdue. O(bought · log habits).
     pub fn due(&self, profile: &Profile, now: Timestamp) -> Vec<(ItemId, f32)> {
         let score = |bought: &Bought| {
             let habit = self.habit(bought.item)?;
@@ -93,7 +94,7 @@ impl Repeat {
         self.habits.len()
     }
 
-    /// Is nothing bought again?
+    /// Whether no item is bought again.
     pub fn is_empty(&self) -> bool {
         self.habits.is_empty()
     }

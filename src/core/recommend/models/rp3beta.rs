@@ -16,12 +16,12 @@ use super::columns::Columns;
 use super::interactions::Matrix;
 use super::item_weights::{ItemWeights, keep_largest};
 
-/// How walks are weighed.
+/// Parameters of the weights of walks.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rp3betaParameters {
     /// Exponent of the probabilities of the steps, ≥ 0; 1 = plain probabilities.
     pub alpha: f32,
-    /// How much popular items are held back, ≥ 0; 0 = not at all.
+    /// Penalty on popular items, ≥ 0; 0 = none.
     pub beta: f32,
     /// Weights kept an item.
     pub neighbours: usize,

@@ -6,7 +6,7 @@ use crate::catalogue::Item;
 /// A word: the upper half of its 64-bit FNV-1a. Of 100,000 different words about one pair collides.
 pub type Term = u32;
 
-/// How much a word counts by where it stands.
+/// Weight of a word, by the field it stands in.
 const TITLE: f32 = 1.0;
 const CATEGORY: f32 = 0.7;
 const TAG: f32 = 0.7;

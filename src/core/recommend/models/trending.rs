@@ -1,5 +1,5 @@
-//! What is on the rise: users in the newest window against those in the window before, and what is popular within one
-//! window. Ages count from the newest event of the matrix, as everywhere.
+//! Trending items: users in the newest window against those in the window before, and popularity within one window. Ages count
+//! from the newest event of the matrix, as everywhere.
 //!
 //! Score of an item: (recent − before) / √(recent + before + smoothing), the excess in standard deviations of a count
 //! (Poisson), so that a jump from 0 to 1 does not beat one from 50 to 80; the smoothing holds rare items back.
@@ -10,7 +10,7 @@ use crate::base::ItemId;
 
 use super::interactions::Matrix;
 
-/// What counts as new.
+/// Parameters of the newest window.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrendingParameters {
     /// Length of both windows in days, > 0.
@@ -25,7 +25,7 @@ impl Default for TrendingParameters {
     }
 }
 
-/// How fast each item rises.
+/// Trend score of each item.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trending {
     /// By item, any sign.

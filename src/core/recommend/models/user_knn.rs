@@ -13,7 +13,7 @@ use crate::ml::threads::Threads;
 use super::columns::Columns;
 use super::interactions::Matrix;
 
-/// How alike two users are; w_u, w_v their weights over the items both have, n the number of those.
+/// Similarity measure of two users; w_u, w_v their weights over the items both have, n the number of those.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UserSimilarity {
     /// Σ w_u · w_v / (‖u‖ · ‖v‖).
@@ -39,7 +39,7 @@ impl UserSimilarity {
 /// Whom to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UserKnnParameters {
-    /// How similarity is measured.
+    /// Similarity measure.
     pub measure: UserSimilarity,
     /// Users asked.
     pub neighbours: usize,
@@ -53,7 +53,7 @@ impl Default for UserKnnParameters {
     }
 }
 
-/// Who has what, both ways.
+/// Interactions of users and items, by user and by item.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UserKnn {
     parameters: UserKnnParameters,

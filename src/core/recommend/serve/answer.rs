@@ -77,7 +77,7 @@ impl ModelSet {
         list
     }
 
-    /// How well each item goes with the seed; `None` without one, or when nothing is known of it.
+    /// Relevance of each item to the seed; `None` without a seed, or when nothing is known of it.
     fn near(&self, request: &Request<'_>) -> Option<Vec<f32>> {
         let width = request.catalogue.width().max(self.popularity.width());
         let sources = self.sources();

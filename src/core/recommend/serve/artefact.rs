@@ -9,7 +9,7 @@ const MAGIC: &[u8; 8] = b"TIDINGSM";
 const FORMAT: u16 = 7;
 const HEADER: usize = 8 + 2 + 32;
 
-/// Why an artefact can't be used.
+/// Reason why an artefact can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArtefactError {
     /// It does not start as ours do.
@@ -18,7 +18,7 @@ pub enum ArtefactError {
     /// Written by a version with another format.
     #[error("the model has format {found}, this version reads format {FORMAT}: train again")]
     OtherFormat {
-        /// What the artefact says.
+        /// Format version stated by the artefact.
         found: u16,
     },
     /// Its checksum does not fit, or its content makes no sense.

@@ -13,7 +13,7 @@ use super::seed::has;
 /// Buyers of both from which "often bought with" is true.
 const OFTEN: u16 = 2;
 
-/// What a score comes from.
+/// Source of a part of a score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     /// Pairs and factors over what people dealt with.
@@ -42,7 +42,7 @@ impl Source {
     }
 }
 
-/// Where a recommendation's score came from.
+/// Inputs from which the score of a recommendation is explained.
 pub(super) struct Explanation<'a> {
     pub(super) sources: &'a Sources<'a>,
     pub(super) request: &'a Request<'a>,
@@ -52,7 +52,7 @@ pub(super) struct Explanation<'a> {
 }
 
 impl Explanation<'_> {
-    /// What each source added to the score of a candidate; negative where it spoke against it. O(members).
+    /// Contribution of each source to the score of a candidate; negative where it lowered it. O(members).
     pub(super) fn parts(&self, item: ItemId) -> Vec<(Source, f32)> {
         let mut parts: Vec<(Source, f32)> = Vec::new();
         let added = self.rule.parts(self.candidates.row(item), self.personal.length());
@@ -75,7 +75,7 @@ impl Explanation<'_> {
         causes.next().unwrap_or(if self.is_popular(item) { Reason::Popular } else { Reason::New })
     }
 
-    /// Was it when the model was trained, or has it become so since?
+    /// Whether the item was popular when the model was trained or has become so since.
     fn is_popular(&self, item: ItemId) -> bool {
         self.sources.popularity.score(item) > 0.0 || self.request.live.has(item)
     }
@@ -151,7 +151,7 @@ fn rule_reason(sources: &Sources<'_>, profile: &Profile, seed: ItemId, item: Ite
     Some(Reason::Rule { with: seed, and, lift: rule.lift as f32 })
 }
 
-/// Why an item goes with a seed: what the user did with the seed, or what the two have in common.
+/// Reason why an item goes with a seed: what the user did with the seed, or what the two have in common.
 pub(super) fn seed_reason(
     sources: &Sources<'_>,
     request: &Request<'_>,
@@ -172,7 +172,7 @@ pub(super) fn seed_reason(
     }
 }
 
-/// What two items have in common, whoever asks.
+/// Reason why two items go together, independent of the user.
 pub(super) fn pair_reason(sources: &Sources<'_>, seed: ItemId, item: ItemId) -> Reason {
     let neighbour = sources.item_knn.neighbours(seed).iter().find(|near| near.item == item);
     let behaviour = neighbour.map_or(0.0, |near| near.similarity);

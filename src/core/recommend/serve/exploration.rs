@@ -19,7 +19,7 @@ const MICROS_AN_HOUR: i64 = 3_600_000_000;
 pub(super) struct Explored {
     /// From 1; the first place is never given away.
     pub(super) place: usize,
-    /// Who gets it.
+    /// Item explored at this place.
     pub(super) item: ItemId,
     /// With what probability this item was to stand there.
     pub(super) propensity: f32,

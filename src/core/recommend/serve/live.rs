@@ -1,6 +1,6 @@
-//! What happened since the model was trained, counted as it is committed: interest by item, and which items the same people
-//! deal with. The model knows what was before; these tables tell it what came since, so that what others do now changes the
-//! next recommendation of everybody.
+//! Event counts since the model was trained, updated at every commit: interest by item, and items that the same people deal with.
+//! The model covers the events before; these tables cover those since, so that what others do now changes the next recommendation
+//! of everybody.
 //!
 //! The tables are a fold over commits in their order, the events of one commit in an order of their own, so that counting
 //! live and counting again from the stored events give the same bits. Every bound counts from the fold's beginning; what is
@@ -27,7 +27,7 @@ const MAX_ITEMS: usize = 500_000;
 /// Pairs looked at for one item.
 const MAX_NEAR: usize = 2_000;
 
-/// Who did it: a user, or whoever had an anonymous basket.
+/// Originator of an event: a user, or the unknown owner of an anonymous basket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Who {
     User(u32),
@@ -55,7 +55,7 @@ pub struct LiveCounts {
     near: HashMap<ItemId, Vec<ItemId>>,
 }
 
-/// What a recommendation takes from the tables; nothing by default.
+/// Input of a recommendation from the tables; empty by default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Evidence<'a> {
     /// Items by interest since the training, largest first.
@@ -65,13 +65,13 @@ pub struct Evidence<'a> {
 }
 
 impl Evidence<'_> {
-    /// Has anybody shown interest in it?
+    /// Whether anybody has shown interest in `item` since the training.
     pub(super) fn has(&self, item: ItemId) -> bool {
         self.popular.iter().any(|(known, _)| *known == item)
     }
 }
 
-/// What one recommendation takes from the tables, owned.
+/// Owned input of one recommendation from the tables.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
     /// Items by interest since the training, largest first.
@@ -89,7 +89,7 @@ impl Found {
 
 /// Counts of events since the model was trained.
 pub trait RecentCounts {
-    /// What matters to a recommendation at `now`, beside `seed` if there is one.
+    /// Counts that matter to a recommendation at `now`, beside `seed` if there is one.
     fn look_up(&self, seed: Option<ItemId>, now: Timestamp) -> Found;
 }
 
@@ -169,7 +169,7 @@ impl LiveCounts {
         }
     }
 
-    /// How much more an event at `at` weighs than one at the beginning.
+    /// Factor by which an event at `at` weighs more than one at the beginning.
     fn growth(&self, at: Timestamp) -> f64 {
         if self.half_life_days.is_finite() && self.half_life_days > 0.0 {
             (at.days_since(self.since) / self.half_life_days).exp2()

@@ -38,13 +38,13 @@ pub struct ModelSet {
     pub trained_at: Timestamp,
     /// Number of events it was trained on.
     pub events: u64,
-    /// How good it was on held-out data.
+    /// Metrics on held-out data.
     pub metrics: Metrics,
     /// User segments; `None` without users.
     pub segmentation: Option<Segmentation>,
-    /// How it was trained.
+    /// Parameters of the training.
     pub parameters: TrainingParameters,
-    /// What the data looked like then.
+    /// Distributions of the data at training time.
     pub baseline: Arc<Baseline>,
     pub(crate) popularity: Arc<Popularity>,
     pub(crate) item_knn: Arc<ItemKnn>,
@@ -55,7 +55,7 @@ pub struct ModelSet {
     pub(crate) unit: f32,
     pub(crate) sessions: Arc<NextItem>,
     pub(crate) repeat: Arc<Repeat>,
-    /// How likely messages are to be answered.
+    /// Model of the probabilities that messages are answered.
     #[serde(rename = "propensity")]
     pub response: Arc<ResponseModel>,
 }
@@ -128,7 +128,7 @@ impl ModelSet {
         }
     }
 
-    /// What all members say for one person.
+    /// Scores of all members for one person.
     pub fn personal(&self, request: &Request<'_>) -> Personal {
         Personal::new(&self.sources(), request)
     }
@@ -158,7 +158,7 @@ impl ModelSet {
             .collect()
     }
 
-    /// What is bought together.
+    /// Association rules: items that are bought together.
     pub fn association_rules(&self) -> &AssociationRules {
         &self.association_rules
     }
@@ -180,7 +180,7 @@ impl ModelSet {
         self.note_items(catalogue, &unknown);
     }
 
-    /// Has content seen this item?
+    /// Whether the content model has seen this item.
     pub fn knows(&self, item: ItemId) -> bool {
         !self.content.vector(item).is_empty()
     }

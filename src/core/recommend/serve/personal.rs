@@ -21,7 +21,7 @@ const LEAST_INTEREST: f32 = 0.05;
 const MOST_INTEREST: f32 = 2.0;
 /// Items of a history that count.
 const MOST_HISTORY: usize = 200;
-/// How much less each older item says of a taste in words.
+/// Decay of each older item's weight in the content taste.
 const TASTE_DECAY: f32 = 0.93;
 const MICROS_A_DAY: f64 = 86_400e6;
 
@@ -38,7 +38,7 @@ pub(super) struct Sources<'a> {
     pub(super) unit: f32,
 }
 
-/// What every member says of every item for one person.
+/// Scores of every member for every item, for one person.
 #[derive(Clone, Debug)]
 pub struct Personal {
     history: Vec<(ItemId, f32)>,
@@ -136,7 +136,7 @@ impl Personal {
         }
     }
 
-    /// What the ensemble is asked.
+    /// Input of the ensemble.
     pub(super) fn context(&self) -> Context<'_> {
         Context { history: &self.history, last_day: self.last_day, width: self.width, beside: &self.beside }
     }

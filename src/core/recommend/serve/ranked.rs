@@ -8,11 +8,11 @@ pub(crate) struct Ranked {
     pub(crate) item: ItemId,
     /// 0…1.
     pub(crate) score: f32,
-    /// What most of it comes from.
+    /// Main source of the score.
     pub(crate) because: Because,
 }
 
-/// What a score mostly comes from.
+/// Main source of a score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Because {
     /// The user's history, or what is popular.

@@ -1,4 +1,4 @@
-//! Why an item is recommended, in words. The cause is the one that added most to the score.
+//! Reasons of recommendations, in words. The cause is the one that added most to the score.
 
 use serde::Serialize;
 
@@ -16,11 +16,11 @@ pub enum Reason {
     OftenBoughtWith(ItemId),
     /// An association rule that holds for what the user has: baskets with `with` (and `and`) hold this one too.
     Rule {
-        /// What the user has.
+        /// Item that the user has.
         with: ItemId,
-        /// What the rule asks for beside it, if anything.
+        /// Further item of the rule's left side, if any.
         and: Option<ItemId>,
-        /// How many times more often than by chance, > 1.
+        /// Lift: factor by which both occur more often than by chance, > 1.
         lift: f32,
     },
     /// Alike in title, category, tags or attributes, or in who deals with them.

@@ -10,14 +10,14 @@ use crate::profile::{Profile, SegmentId};
 use super::live::Evidence;
 use super::reason::Reason;
 
-/// What is asked of a [`ModelSet`](super::model_set::ModelSet).
+/// Request to a [`ModelSet`](super::model_set::ModelSet).
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// For whom.
     pub profile: &'a Profile,
     /// Their segment, when known.
     pub segment: Option<SegmentId>,
-    /// What there is now: stock, titles, items newer than the model.
+    /// Current catalogue: stock, titles, items newer than the model.
     pub catalogue: &'a Catalogue,
     /// The moment of asking.
     pub now: Timestamp,
@@ -29,9 +29,9 @@ pub struct Request<'a> {
     pub exclude: &'a [ItemId],
     /// Business rules, diversity, exploration.
     pub settings: &'a Recommend,
-    /// Whose draws decide where to explore; `None` = explore nowhere.
+    /// User whose draws decide where to explore; `None` = explore nowhere.
     pub explorer: Option<UserId>,
-    /// What happened since the model was trained.
+    /// Event counts since the model was trained.
     pub live: Evidence<'a>,
 }
 
@@ -57,11 +57,11 @@ impl<'a> Request<'a> {
 /// One item to show.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Recommendation {
-    /// Which.
+    /// Recommended item.
     pub item: ItemId,
-    /// How relevant, 0…1, comparable within one answer.
+    /// Relevance, 0…1, comparable within one answer.
     pub score: Score,
-    /// Why, truly.
+    /// True reason of the recommendation.
     pub reason: Reason,
     /// With what probability it was to stand in its place, given everything but the draws of exploration; > 0, 1 = certain.
     pub propensity: f32,

@@ -1,4 +1,4 @@
-//! What must not be shown, whatever its score.
+//! Filters: items that must not be shown, whatever their score.
 
 use crate::base::ItemId;
 use crate::catalogue::Item;
@@ -7,9 +7,9 @@ use crate::recommend::models::repeat::Repeat;
 
 use super::request::Request;
 
-/// May this item be shown? Not when it has left the catalogue, is out of stock, was already bought (unless it is consumed
-/// and due), lies in the cart, is the item being looked at, was excluded by the caller, is in a blocked category or out of
-/// the price range.
+/// Whether this item may be shown. False when it has left the catalogue, is out of stock, was already bought (unless it is
+/// consumed and due), lies in the cart, is the item being looked at, was excluded by the caller, is in a blocked category or out
+/// of the price range.
 pub fn allowed(item: ItemId, request: &Request<'_>, repeat: &Repeat) -> bool {
     let Some(details) = request.catalogue.get(item) else { return false };
     details.in_stock()

@@ -1,4 +1,4 @@
-//! What goes with one item: the one just viewed, put into the cart, or asked about.
+//! Items that go with one item: the one just viewed, put into the cart, or asked about.
 
 use crate::base::ItemId;
 use crate::profile::Profile;
@@ -6,13 +6,13 @@ use crate::profile::Profile;
 use super::live::Evidence;
 use super::personal::Sources;
 
-/// How much more than item-to-item what comes next counts: a visit is going on.
+/// Weight of the next-item scores relative to item-to-item: a visit is going on.
 const NEXT: f32 = 2.0;
 
 /// So many visitors must have dealt with both for what was counted since training to count half as much as item-to-item.
 const ENOUGH: f32 = 10.0;
 
-/// Is somebody clicking right now?
+/// Source of clicks: a visit that is going on, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Clicks {
     /// The profile's newest clicks lead here.

@@ -1,4 +1,4 @@
-//! What visitors of similar sessions clicked: session neighbours from memory. One engine, three published settings:
+//! Items clicked by visitors of similar sessions: session neighbours from memory. One engine, three published settings:
 //! S-KNN (Jannach & Ludewig 2017), V-SKNN (Ludewig & Jannach 2018) and STAN (Garg et al. 2019).
 //!
 //! In: the clicks of a running session, oldest first, and a [`SessionMemory`]. Out: scores ≥ 0 by item. A session's
@@ -18,7 +18,7 @@ const MOST_CLICKS: usize = 50;
 /// Seconds of a day.
 const DAY_SECONDS: f32 = 86_400.0;
 
-/// How much a click of the running session counts, by its place.
+/// Weight of a click of the running session, by its place.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ClickWeight {
     /// 1.
@@ -29,7 +29,7 @@ pub enum ClickWeight {
     Exponential(f32),
 }
 
-/// What similarity is divided by.
+/// Divisor of the similarity.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Norm {
     /// Nothing that orders neighbours: V-SKNN.
@@ -38,7 +38,7 @@ pub enum Norm {
     Cosine,
 }
 
-/// How an item of a neighbour counts by where it stands.
+/// Weight of a neighbour's item, by its place in the session.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Proximity {
     /// All alike: S-KNN.
@@ -57,7 +57,7 @@ pub enum Proximity {
     },
 }
 
-/// How neighbours are found and what they say.
+/// Parameters of the search for neighbours and of their scores.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionKnnParameters {
     /// Most similar sessions that count.
@@ -114,7 +114,7 @@ impl SessionKnnParameters {
 /// One similar session.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SessionNeighbour {
-    /// Which.
+    /// Number of the neighbour's session.
     pub session: SessionNumber,
     /// > 0.
     pub similarity: f32,
@@ -256,7 +256,7 @@ pub fn add_scores(
     }
 }
 
-/// What one neighbour says of its distinct items.
+/// Adds up the scores that one neighbour gives to its distinct items.
 fn say(running: &Running, items: &[u32], proximity: Proximity, said: &mut Vec<(u32, f32)>) {
     let shared = running.items.iter().find(|(item, ..)| items.contains(item));
     let Some((shared, _, steps)) = shared else { return };

@@ -14,11 +14,11 @@ use crate::base::{ItemId, Timestamp};
 pub struct Click {
     /// On what.
     pub item: ItemId,
-    /// When.
+    /// Moment of the click.
     pub at: Timestamp,
 }
 
-/// How much is remembered.
+/// Bounds of the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bounds {
     /// Most sessions.
@@ -179,7 +179,7 @@ impl SessionMemory {
         self.postings.len()
     }
 
-    /// Where a session stands among those present, for dense scratch space.
+    /// Index of a session among those present, for dense scratch space.
     pub(super) fn place(&self, session: SessionNumber) -> usize {
         session.0.wrapping_sub(self.first) as usize
     }

@@ -37,13 +37,13 @@ const SESSIONS_AT_ONCE: usize = 2_000;
 /// One way to answer "what comes next?".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SessionScorer {
-    /// What followed the last click.
+    /// Items that followed the last click.
     Markov,
-    /// What followed it lately.
+    /// Items that followed the last click lately.
     MarkovFresh,
-    /// What followed the click before it.
+    /// Items that followed the click before the last.
     MarkovBefore,
-    /// What came later in sessions with the last click, 1 / steps.
+    /// Items that came later in sessions with the last click, 1 / steps.
     Sequential,
     /// The same over the last clicks, fading.
     SequentialAll,
@@ -63,18 +63,18 @@ pub enum SessionScorer {
     StanLong,
     /// Only what neighbours clicked next after the click they share.
     Next,
-    /// What they clicked after it.
+    /// Items that neighbours clicked after the click they share.
     After,
-    /// What they clicked before it.
+    /// Items that neighbours clicked before the click they share.
     Before,
     /// Clicks by item.
     Popularity,
 }
 
-/// What a session model may be told.
+/// Parameters of a session model.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionParameters {
-    /// How much is remembered.
+    /// Bounds of the memory.
     pub bounds: Bounds,
     /// S-KNN.
     pub s_knn: SessionKnnParameters,
@@ -121,7 +121,7 @@ impl SessionParameters {
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionModel {
-    /// How it was made; the neighbour settings may be changed at any time.
+    /// Parameters of the fit; the neighbour settings may be changed at any time.
     pub parameters: SessionParameters,
     pub(super) memory: SessionMemory,
     markov: Transitions,
@@ -229,7 +229,7 @@ impl SessionModel {
         items.into_iter().take(POPULAR).map(|(item, _)| item).collect()
     }
 
-    /// How often the item's click was followed by another on it, per click, a little less for rare items; 0…1.
+    /// Share of the item's clicks that were followed by another on it, a little less for rare items; 0…1.
     pub fn repeats(&self, item: ItemId) -> f32 {
         let row = self.markov.after(item);
         let again = row.binary_search_by_key(&item.0, |(other, _)| *other).ok().and_then(|at| row.get(at));
@@ -242,7 +242,7 @@ impl SessionModel {
         self.item_knn.is_sound() && self.clicks.iter().flatten().all(|count| count.is_finite())
     }
 
-    /// What one scorer says after these clicks (oldest first), into cleared `scores`. `live` are memories of newer
+    /// Scores of one scorer after these clicks (oldest first), written into cleared `scores`. `live` are memories of newer
     /// sessions than the model's, each with the number of the running session if it is in it. Nothing without clicks.
     pub fn score(
         &self,

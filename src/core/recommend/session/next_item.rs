@@ -1,6 +1,6 @@
-//! What is clicked next, from the clicks of the running visit: V-SKNN over the newest sessions and a Markov chain over the last
-//! click, each scaled to its best, in equal parts (the two that rank best alone on Yoochoose clicks, see `model.rs`
-//! for the whole family). The user's own clicks count as they happen; other people's from the next training on.
+//! Prediction of the next click from the clicks of the running visit: V-SKNN over the newest sessions and a Markov chain over the
+//! last click, each scaled to its best, in equal parts (the two that rank best alone on Yoochoose clicks, see `model.rs` for the
+//! whole family). The user's own clicks count as they happen; other people's from the next training on.
 //!
 //! In: events, then the recent items of a profile. Out: scores 0…1 by item. Memory: [`BOUNDS`] sessions, and [`KEPT`] followers
 //! an item. Time of an answer: about 0.2 ms.
@@ -17,7 +17,7 @@ use super::knn::{self, SessionKnnParameters, SessionScratch};
 use super::memory::{Bounds, Click, SessionMemory};
 use super::sparse_scores::SparseScores;
 
-/// What is remembered: the newest sessions, and the newest clicks of each.
+/// Bounds of the memory: the newest sessions, and the newest clicks of each.
 pub const BOUNDS: Bounds = Bounds { sessions: 30_000, clicks: 30 };
 /// Followers kept an item.
 pub const KEPT: usize = 50;
@@ -73,8 +73,8 @@ impl NextItem {
         Self { memory: SessionMemory::fit(sessions.iter().map(Vec::as_slice), BOUNDS), after }
     }
 
-    /// What the visit that ends with `seed` is likely to go on with, added to nothing: scores 0…1 by item of `width`. All zero
-    /// when nobody ever went on from there.
+    /// Scores of the likely continuations of the visit that ends with `seed`, added to nothing: scores 0…1 by item of `width`.
+    /// All zero when nobody ever went on from there.
     pub fn scores(&self, profile: &Profile, seed: ItemId, width: usize) -> Vec<f32> {
         let clicks = running(profile, seed);
         let parameters = SessionKnnParameters { rarity: 1.0, ..SessionKnnParameters::v_sknn(100, 1_000) };
@@ -112,7 +112,7 @@ impl NextItem {
     }
 }
 
-/// What shows an item to somebody who goes on from it.
+/// Click of an event that shows an item from which somebody may go on; `None` for other events.
 fn click(event: &Event) -> Option<Click> {
     let goes_on = matches!(event.kind, EventKind::View | EventKind::AddToCart | EventKind::Purchase);
     Some(Click { item: event.item.filter(|_| goes_on)?, at: event.occurred_at })

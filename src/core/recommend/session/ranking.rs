@@ -19,7 +19,7 @@ use super::memory::{Click, SessionMemory, SessionNumber};
 use super::model::{SessionModel, SessionScorer};
 use super::sparse_scores::SparseScores;
 
-/// Who is asked, and how many of their best are candidates.
+/// Scorers whose scores are features, and the number of the best items of each that become candidates.
 const ASKED: [(SessionScorer, usize); 12] = [
     (SessionScorer::Stan, 60),
     (SessionScorer::StanLong, 60),
@@ -43,7 +43,7 @@ const FEWEST: usize = 40;
 /// Features of a candidate.
 pub const N_FEATURES: usize = ASKED.len() + 2 * LEADING + 25;
 
-/// What one thread needs to rank query after query.
+/// Scratch space of one thread for ranking query after query.
 #[derive(Clone, Debug, Default)]
 pub struct Workspace {
     knn: SessionScratch,
@@ -76,9 +76,9 @@ const ENOUGH_FOR_TREES: usize = 500;
 /// L2 penalty of the linear part.
 const L2: f64 = 1.0;
 
-/// What is learnt of the features: a linear score and boosted trees, which see what the linear one cannot (who is to be
-/// trusted when). Measured on held-out sessions of Yoochoose-100k, MRR@20: STAN alone .357, linear .368, trees .3745,
-/// 0.3 linear and 0.7 trees .3748.
+/// Learned ranking over the features: a linear score and boosted trees, which see what the linear one cannot (who is to be
+/// trusted when). Measured on held-out sessions of Yoochoose-100k, MRR@20: STAN alone .357, linear .368, trees .3745, 0.3 linear
+/// and 0.7 trees .3748.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SessionRanker {
     listwise: Listwise,
@@ -134,7 +134,7 @@ impl SessionRanker {
         self
     }
 
-    /// Has it learnt anything? If not, STAN alone decides.
+    /// Whether it has learnt anything. If not, STAN alone decides.
     pub fn is_taught(&self) -> bool {
         !self.listwise.weights().is_empty()
     }
@@ -220,7 +220,7 @@ pub fn prepare(model: &SessionModel, clicks: &[Click], live: Live<'_>, n: usize,
     }
 }
 
-/// What the rows of one query share.
+/// Values that the rows of one query share.
 struct Running<'a> {
     clicks: &'a [Click],
     last: Click,

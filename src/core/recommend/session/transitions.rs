@@ -1,5 +1,5 @@
-//! What is clicked after what: counts of (item, later item) pairs within sessions, each fading with the steps between
-//! them. One step: first-order Markov chain; more: sequential rules; both directions, all alike: association rules.
+//! Transitions between clicks: counts of (item, later item) pairs within sessions, each fading with the steps between them. One
+//! step: first-order Markov chain; more: sequential rules; both directions, all alike: association rules.
 //! Kamehkhosh, Jannach & Ludewig 2017.
 //!
 //! Counts only add up: a model that learnt sessions one by one is the model fitted on all of them. Time: O(clicks ·
@@ -12,7 +12,7 @@ use crate::base::ItemId;
 use super::memory::Click;
 use super::sparse_scores::SparseScores;
 
-/// Which pairs of clicks count.
+/// Parameters that select the pairs of clicks that count.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TransitionParameters {
     /// Most steps from one click to the other.
@@ -112,7 +112,7 @@ impl Transitions {
         }
     }
 
-    /// What follows an item and how much, by item; empty for an unknown one. O(1).
+    /// Items that follow an item, each with its weight, by item; empty for an unknown one. O(1).
     pub fn after(&self, item: ItemId) -> &[(u32, f32)] {
         self.rows.get(item.index()).map_or(&[], Vec::as_slice)
     }

@@ -1,6 +1,6 @@
-//! What the data looked like at training time, so that later the server can tell whether the world has moved: the
-//! distribution of events over items, and of features over the users who were active. Compared by the population
-//! stability index (Siddiqi 2006): below 0.1 stable, above 0.25 moved.
+//! Reference distributions of the data at training time, so that later the server can tell whether the world has moved: the
+//! distribution of events over items, and of features over the users who were active. Compared by the population stability index
+//! (Siddiqi 2006): below 0.1 stable, above 0.25 moved.
 //!
 //! Goes in: events and features. Comes out: bins. Memory: 1 byte an item, 80 bytes a feature.
 
@@ -17,7 +17,7 @@ pub const BINS: usize = 10;
 /// With fewer observations on either side the index is noise.
 const LEAST: u64 = 200;
 
-/// How something was spread over bins.
+/// Distribution of a quantity over bins.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// Observations by bin.

@@ -2,7 +2,7 @@
 
 use crate::event::Event;
 
-/// What a model is trained from.
+/// Training data of a model.
 #[derive(Clone, Debug, Default)]
 pub struct TrainingData {
     /// In order of `occurred_at`; users and items by dense id.

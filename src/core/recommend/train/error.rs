@@ -2,7 +2,7 @@
 
 use crate::ml::threads::ThreadsError;
 
-/// Why there is no model.
+/// Reason why there is no model.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum TrainError {
     /// Nothing to learn from.
@@ -10,7 +10,7 @@ pub enum TrainError {
     NotEnoughData {
         /// The least that would do.
         needs: &'static str,
-        /// What there is.
+        /// Data that there is.
         has: String,
     },
     /// The progress function said stop.

@@ -1,4 +1,4 @@
-//! What training may be told; stored with every model version.
+//! Parameters of a training; stored with every model version.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ pub struct TrainingParameters {
     pub seed: u64,
     /// Threads of training; 0 = as many as there are cores.
     pub n_threads: usize,
-    /// How users are grouped.
+    /// Parameters of the segmentation of users.
     pub segments: SegmentParameters,
     /// An interaction counts half after this many days in item-to-item similarity.
     pub interaction_half_life_days: f64,
@@ -29,9 +29,9 @@ pub struct TrainingParameters {
     pub max_user_events: usize,
     /// Most items of one user or basket that count, newest first: one robot can't cost n².
     pub history_cap: usize,
-    /// Which sets of items bought together count as frequent.
+    /// Parameters that select the frequent itemsets: sets of items bought together.
     pub itemsets: ItemsetParameters,
-    /// Which association rules are made of them; `max_rules` 0 = none.
+    /// Parameters of the association rules made of them; `max_rules` 0 = none.
     pub rules: RuleParameters,
     /// The members of the blend.
     pub ensemble: EnsembleParameters,
@@ -43,7 +43,7 @@ pub struct TrainingParameters {
     pub holdout_share: f64,
     /// Most users measured on.
     pub max_test_users: usize,
-    /// How much worse (as a share) a new model's NDCG@10 may be than the current one's.
+    /// Share by which a new model's NDCG@10 may be worse than the current one's.
     pub gate_tolerance: f64,
 }
 

@@ -31,7 +31,7 @@ use super::stage::{Progress, Stage};
 /// Users folded between two looks at cancellation.
 const USERS_AT_ONCE: usize = 2_048;
 
-/// What training gives.
+/// Result of a training.
 #[derive(Clone, Debug)]
 pub struct Trained {
     /// Ready to serve; its version is 0 until stored.

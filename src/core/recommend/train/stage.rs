@@ -18,19 +18,19 @@ pub enum Stage {
     Profiles,
     /// Users' segments.
     Segments,
-    /// What is popular.
+    /// Popularity of items.
     Popularity,
     /// Item-to-item similarity.
     ItemKnn,
     /// The members of the blend.
     Ensemble,
-    /// What is clicked next, and bought again.
+    /// Next clicks and repeat purchases.
     Sessions,
-    /// What is bought together.
+    /// Association rules: items bought together.
     Rules,
     /// Content index.
     Content,
-    /// What came of messages.
+    /// Responses to messages.
     #[serde(rename = "propensity")]
     Responses,
     /// The model is stored.

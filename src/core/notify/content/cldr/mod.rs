@@ -60,7 +60,7 @@ pub(super) enum Unit {
     Day,
 }
 
-/// How a locale writes one currency.
+/// Format of one currency in a locale.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MoneyStyle<'a> {
     /// `¤` for the symbol, `0` for the number, `-` for the sign; after `;` the pattern of negative amounts.
@@ -75,7 +75,7 @@ pub(super) struct MoneyStyle<'a> {
     pub group: Option<&'static str>,
 }
 
-/// How the locale of this chain writes a currency.
+/// Format of a currency in the locale of this chain.
 pub(super) fn money<'a>(chain: &[String], code: &'a str) -> MoneyStyle<'a> {
     let symbols = rows(&MONEY, chain).filter_map(|row| row.get(5));
     let own = symbols

@@ -60,7 +60,7 @@ impl Rows {
     }
 }
 
-/// What one thread adds up, by item, for one item after the other; all 0 between two of them.
+/// Sums of one thread, by item, for one item after the other; all 0 between two of them.
 pub(super) struct Scratch {
     /// Rows that have both; unused where weights differ.
     shared: Vec<i32>,
@@ -72,7 +72,7 @@ pub(super) struct Scratch {
     pub(super) list: Vec<Neighbour>,
 }
 
-/// What was added up of two items.
+/// Sums over two items.
 pub(super) struct Both {
     pub(super) product: f64,
     pub(super) shared: u32,
@@ -122,7 +122,7 @@ impl Scratch {
         cells
     }
 
-    /// What was added up of this item, once.
+    /// Takes the sums of this item, once.
     pub(super) fn take(&mut self, other: usize) -> Option<Both> {
         let (product, shared) = match self.shared.get_mut(other) {
             Some(shared) => {
@@ -138,8 +138,8 @@ impl Scratch {
         (shared > 0).then_some(Both { product, shared, bought })
     }
 
-    /// Which items from `from` on, of these lengths, have at least `bar` · their length in common? A bit each, told of whole
-    /// vectors at once.
+    /// Bit mask of the items from `from` on, of these lengths, that have at least `bar` · their length in common. Computed on
+    /// whole vectors at once.
     pub(super) fn reaching(&self, from: usize, lengths: &[f32], bar: f32) -> u32 {
         let bit = |index: u32, product: f32, length: f32| {
             u32::from((product >= bar * length) & (product != 0.0)) << index

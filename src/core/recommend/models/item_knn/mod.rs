@@ -21,7 +21,7 @@ use self::common::{Both, Rows, Scratch};
 
 pub use self::neighbour::Neighbour;
 
-/// How similarity is made.
+/// Parameters of the similarity.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KnnParameters {
     /// Neighbours kept an item.
@@ -42,7 +42,7 @@ pub struct ItemKnn {
     neighbours: Vec<Neighbour>,
 }
 
-/// What all threads read.
+/// Data that all threads read.
 struct Data<'a> {
     rows: &'a Rows,
     columns: &'a Columns,
@@ -157,7 +157,7 @@ impl ItemKnn {
         self.neighbours.len()
     }
 
-    /// Is every offset in range and rising, every similarity a number? Checked after loading.
+    /// Whether every offset is in range and rising, and every similarity a number. Checked after loading.
     pub(crate) fn is_sound(&self) -> bool {
         self.offsets.windows(2).all(|pair| matches!(pair, [a, b] if a <= b))
             && self.offsets.last().is_none_or(|last| *last as usize == self.neighbours.len())

@@ -7,7 +7,7 @@ use crate::base::ItemId;
 /// One similar item.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Neighbour {
-    /// Which.
+    /// Similar item.
     pub item: ItemId,
     /// Cosine after shrinkage, 0…1.
     pub similarity: f32,
