@@ -17,9 +17,8 @@ use crate::store::fired_once::{self, Fired};
 use crate::store::held::{self, HeldRow};
 use crate::store::inbox::{self, Mark};
 use crate::store::notifications::NewNotification;
-use crate::store::preferences;
 use crate::store::push_outbox::{self, HandOver, PushOrder};
-use crate::store::{Connection, Store, StoreError, decision_log, in_transaction, users};
+use crate::store::{Connection, Store, StoreError, decision_log, in_transaction, preferences, users};
 
 /// Records of one commit, by kind.
 #[derive(Default)]

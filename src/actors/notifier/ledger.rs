@@ -13,8 +13,7 @@ use uuid::Uuid;
 use super::request::Direct;
 use crate::base::{ExternalId, Millis, NotificationId, Timestamp};
 use crate::deliver::lanes::Queued;
-use crate::notify::Message;
-use crate::notify::message::Encoded;
+use crate::notify::message::{Encoded, Message};
 use crate::store::outbox::OutboxRow;
 
 /// Pause before a message that came back without an outbox row is looked at again.
