@@ -399,23 +399,40 @@ fn the_rules_hold_for_an_example() {
     assert!(!may_import("state", "actors"));
 }
 
-/// Every path in backticks of the map: of a file or a directory of `src/` or `src/core/`, or the name of a file somewhere in it.
+/// Markdown files that name places in the source.
+fn maps(root: &Path) -> Vec<std::path::PathBuf> {
+    let in_docs =
+        ["docs", "docs/decisions"].into_iter().flat_map(|dir| fs::read_dir(root.join(dir)).unwrap());
+    let docs =
+        in_docs.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "md"));
+    docs.chain(["src/ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"].map(|path| root.join(path))).collect()
+}
+
+/// Every path in backticks of the documentation: of a file or a directory of the repository, of `src/` or `src/core/`, or the
+/// name of a file somewhere in it.
 #[test]
-fn the_map_names_files_that_there_are() {
+fn the_documentation_names_files_that_there_are() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut names = BTreeSet::new();
     each_source(|_, path, _| {
         names.insert(path.rsplit('/').next().unwrap().to_owned());
     });
-    let text = fs::read_to_string(root.join("src/ARCHITECTURE.md")).unwrap();
-    let named = text.split('`').skip(1).step_by(2).map(|name| name.split("::").next().unwrap());
-    let is_path = |name: &&str| name.ends_with(".rs") || (name.ends_with('/') && !name.contains(' '));
-    let there = |name: &&str| {
+    let there = |name: &str| {
         let places = ["src", "src/core", "."];
         name.contains(['{', '*'])
-            || names.contains(*name)
+            || names.contains(name)
             || places.iter().any(|place| root.join(place).join(name).exists())
     };
-    let wrong: Vec<&str> = named.filter(is_path).filter(|name| !there(name)).collect();
-    assert!(wrong.is_empty(), "{wrong:?}");
+    let mut wrong = Vec::new();
+    for map in maps(root) {
+        let text = fs::read_to_string(&map).unwrap();
+        // A block of code may hold anything.
+        let prose: String = text.split("```").step_by(2).collect();
+        let named = prose.split('`').skip(1).step_by(2).map(|name| name.split("::").next().unwrap());
+        let paths = named.filter(|name| {
+            name.ends_with(".rs") || (name.ends_with('/') && !name.starts_with('/') && !name.contains(' '))
+        });
+        wrong.extend(paths.filter(|name| !there(name)).map(|name| format!("{}: {name}", map.display())));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -9,7 +9,7 @@
 pub mod cluster;
 pub mod postgres;
 pub mod reports;
-#[allow(missing_docs, reason = "generated from the database, whose columns have comments")]
+#[expect(missing_docs, reason = "generated from the database, whose columns have comments")]
 pub mod schema;
 pub mod tables;
 

@@ -294,7 +294,10 @@ fn decisions_come_newest_first_and_by_user() {
     };
     let rows =
         [decision(1, 1, &[]), decision(2, 2, &["quiet hours, until 07:00", "cap"]), decision(3, 1, &["x"])];
-    decision_log::insert(&mut conn, &database.store, &[] as &[NewNotification], &rows).unwrap();
+    // The second time after a commit whose answer was lost.
+    for _ in 0..2 {
+        decision_log::insert(&mut conn, &database.store, &[] as &[NewNotification], &rows).unwrap();
+    }
     let mut read =
         |limit, user, after| decisions::recent(&mut conn, &DecisionFilter { limit, user, after }).unwrap();
     assert_eq!(read(2, None, None), [rows[2].clone(), rows[1].clone()]);

@@ -154,6 +154,9 @@ impl Sim {
     pub fn was_read(&mut self, server: usize, instance: u64) {
         let Some(actor) = self.actor(server, instance) else { return };
         if std::mem::take(&mut actor.missed) {
+            if let State::Loading { changes, .. } = &mut actor.state {
+                changes.clear();
+            }
             return self.read(server, instance);
         }
         let State::Loading { waiting, before, changes, read } = &mut actor.state else { return };

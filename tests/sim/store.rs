@@ -159,14 +159,17 @@ impl Store {
         }
         let messages: Vec<&NewNotification> = entries.iter().filter_map(Entry::message).collect();
         let decisions: Vec<&DecisionRow> = entries.iter().filter_map(Entry::decision).collect();
-        if self.has_conflict(&messages, &decisions) {
+        if self.has_conflict(&messages) {
             return Err(Refusal::Conflict);
         }
         for message in &messages {
             self.insert_message(message, unconfirmed);
         }
         for decision in decisions {
-            self.of(decision.user).decisions.push(decision.clone());
+            let rows = &mut self.of(decision.user).decisions;
+            if !rows.iter().any(|old| old.decision_id == decision.decision_id) {
+                rows.push(decision.clone());
+            }
         }
         for message in messages.iter().filter(|message| message.channel == Channel::Push) {
             let user = message.user.0 as usize - 1;
@@ -219,7 +222,7 @@ impl Store {
         Ok(())
     }
 
-    fn has_conflict(&self, messages: &[&NewNotification], decisions: &[&DecisionRow]) -> bool {
+    fn has_conflict(&self, messages: &[&NewNotification]) -> bool {
         let taken = |new: &NewNotification, old: &NewNotification| {
             new.notification_id == old.notification_id || (new.user == old.user && new.offset == old.offset)
         };
@@ -227,9 +230,7 @@ impl Store {
         messages.iter().enumerate().any(|(place, new)| {
             of(new.user).messages.iter().any(|row| taken(new, &row.message))
                 || messages[..place].iter().any(|old| taken(new, old))
-        }) || decisions
-            .iter()
-            .any(|new| of(new.user).decisions.iter().any(|old| old.decision_id == new.decision_id))
+        })
     }
 
     fn insert_message(&mut self, message: &NewNotification, unconfirmed: bool) {

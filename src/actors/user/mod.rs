@@ -153,10 +153,12 @@ impl UserActor {
 
     fn loaded(&mut self, outcome: Result<Option<Box<Loaded>>, LoadError>, context: &mut Context<Self>) {
         let Ok(Some(loaded)) = outcome else { return self.finish(context) };
-        if self.missed.swap(false, Ordering::AcqRel) {
-            return self.load(context); // What could not be delivered may not have been seen.
-        }
         let State::Loading { waiting, before, changes } = &mut self.state else { return };
+        if self.missed.swap(false, Ordering::AcqRel) {
+            // What could not be delivered may not have been seen. The next reading sees it, and all that came before.
+            changes.clear();
+            return self.load(context);
+        }
         let (waiting, before, changes) = (std::mem::take(waiting), before.take(), std::mem::take(changes));
         let (snapshot, app) = (self.app.snapshot(), Arc::clone(&self.app));
         let world = snapshot.world(Some(loaded.user), &app);

@@ -24,7 +24,7 @@ pub struct Recommendation<'a> {
     /// Kind of a `notification`: `price_drop`, `cart_reminder`, …
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<&'a str>,
-    /// To whom.
+    /// Recipient, by the shop's id.
     pub user_id: &'a ExternalId,
     /// Best first.
     pub recommendations: Vec<&'a ExternalId>,
@@ -88,7 +88,7 @@ pub struct RecommendedItem<'a> {
 pub struct Envelope<'a> {
     /// Key for showing it once.
     pub notification_id: NotificationId,
-    /// To whom.
+    /// Recipient, by the shop's id.
     pub user_id: &'a ExternalId,
     /// Incarnation of the stream.
     pub epoch: &'a str,

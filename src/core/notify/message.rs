@@ -123,7 +123,7 @@ pub struct Message {
 /// A checked message and where it goes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Addressed {
-    /// To whom.
+    /// Audience.
     pub audience: Audience,
     /// Checked message.
     pub message: Message,

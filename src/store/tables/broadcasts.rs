@@ -54,7 +54,7 @@ impl State {
     }
 }
 
-/// To whom, as far as it matters later.
+/// Audience, as far as it matters later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum To {
     /// Everyone who is known when it is due.
@@ -112,7 +112,7 @@ pub struct Broadcast {
     pub call: Uuid,
     /// State of the broadcast.
     pub state: State,
-    /// To whom.
+    /// Audience.
     pub to: To,
     /// JSON as in the outbox.
     pub message: String,

@@ -18,9 +18,10 @@ use crate::store::postgres::{Store, StoreError};
 
 /// Stores messages and decisions, all or none, unless another server has taken the lease: then it is
 /// [`StoreError::LeaseLost`] (see [`super::lease`]; no check where none was taken). A message for the socket is given to a
-/// page that somebody looks at. An offset that the user's stream already has is an error. One statement; one more where a
-/// message has a `collapse_key`, which withdraws the user's earlier ones with the same: then the caller's transaction has to
-/// hold them together.
+/// page that somebody looks at. An offset that the user's stream already has is an error; a decision that is stored already
+/// stays as it is, since one that nobody waits for is said again after a commit without an answer. One statement; one more
+/// where a message has a `collapse_key`, which withdraws the user's earlier ones with the same: then the caller's transaction
+/// has to hold them together.
 pub fn insert(
     conn: &mut PgConnection,
     store: &Store,
@@ -32,7 +33,8 @@ pub fn insert(
     // The row of `server` stays as it is until the transaction ends, so that a successor waits for this one.
     let text = format!(
         "WITH ours AS MATERIALIZED (SELECT 1 FROM server WHERE holder = ? OR ?::uuid IS NULL FOR SHARE), \
-         messages AS ({} WHERE EXISTS (SELECT FROM ours)), decisions AS ({} WHERE EXISTS (SELECT FROM ours)) \
+         messages AS ({} WHERE EXISTS (SELECT FROM ours)), \
+         decisions AS ({} WHERE EXISTS (SELECT FROM ours) ON CONFLICT DO NOTHING) \
          SELECT EXISTS (SELECT FROM ours)",
         notified.insert_into("notifications"),
         decided.insert_into("decisions"),

@@ -22,7 +22,7 @@ use crate::store::postgres::sql::sql;
 pub struct Submission {
     /// UUIDv7; one of a kind.
     pub batch: Uuid,
-    /// To whom.
+    /// Audience.
     pub audience: Audience,
     /// As JSON.
     pub message: String,
@@ -58,7 +58,7 @@ pub struct OutboxRow {
     pub batch: Uuid,
     /// Not before this.
     pub due_at: Timestamp,
-    /// To whom, 1…[`MAX_USERS`].
+    /// Recipients, 1…[`MAX_USERS`].
     pub users: Vec<ExternalId>,
     /// As JSON.
     pub message: String,

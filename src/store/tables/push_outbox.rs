@@ -21,7 +21,7 @@ const HAND_OVER_DAYS: f64 = 1.0;
 pub struct PushOrder {
     /// Message to push; must be stored.
     pub notification: NotificationId,
-    /// To whom.
+    /// Recipient.
     pub user: UserId,
     /// Not before.
     pub due_at: Timestamp,
@@ -36,7 +36,7 @@ pub struct DuePush {
     pub notification: NotificationId,
     /// To which browser.
     pub subscription: i64,
-    /// To whom.
+    /// Recipient.
     pub user: UserId,
     /// Attempts so far, this one included.
     pub attempt: u32,

@@ -68,7 +68,7 @@ pub enum Input {
 pub enum Effect {
     /// Answer a login.
     Welcome {
-        /// To whom.
+        /// Connection that is answered.
         connection: ConnectionId,
         /// Everything missed follows?
         recovered: bool,
