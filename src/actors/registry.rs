@@ -8,7 +8,7 @@ use std::time::Instant;
 use actix::Recipient;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as Slot;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 
 use super::send::{Offer, offer};
 use super::user::messages::{Snapshot, UserMessage};
@@ -62,11 +62,21 @@ impl Entry {
     }
 }
 
+/// Locks of [`Registry::in_order`]: users with the same hash modulo this number wait for each other.
+const ORDERS: usize = 1_024;
+
 /// All users with an actor on this node.
-#[derive(Default)]
 pub struct Registry {
     users: DashMap<ExternalId, Arc<Entry>>,
     instances: AtomicU64,
+    orders: Box<[Arc<Mutex<()>>]>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        let orders = (0..ORDERS).map(|_| Arc::default()).collect();
+        Self { users: DashMap::default(), instances: AtomicU64::default(), orders }
+    }
 }
 
 impl Registry {
@@ -103,6 +113,13 @@ impl Registry {
     /// full.
     pub fn committed(&self, user: &ExternalId, events: Vec<Event>, at: Instant) -> bool {
         self.get(user).is_none_or(|entry| entry.tell(UserMessage::EventsCommitted { events, at }))
+    }
+
+    /// Held from before a change of a user's preferences or consent is stored until the actor was told: it is told of changes in
+    /// the order in which they were stored. For one user at a time.
+    pub async fn in_order(&self, user: &ExternalId) -> OwnedMutexGuard<()> {
+        let order = self.users.hash_usize(user) % ORDERS;
+        Arc::clone(&self.orders[order]).lock_owned().await
     }
 
     /// Tells a user's actor, if there is one, that something happened.

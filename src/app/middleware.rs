@@ -21,6 +21,22 @@ pub fn headers() -> DefaultHeaders {
         .add(("Cross-Origin-Resource-Policy", "same-origin"))
 }
 
+/// Finishes every request that may change something, also when its client went away meanwhile: what was stored is then also told
+/// to the actors.
+pub async fn finish(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        return next.call(request).await;
+    }
+    // A panic ends this request only, as it did without a task of its own.
+    actix_web::rt::spawn(next.call(request)).await.unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => Err(ApiError::Unavailable("the server is going down".to_owned()).into()),
+    })
+}
+
 /// Refuses pages of other sites and, with authentication off, names that were pointed at loopback (DNS rebinding). Pages
 /// of configured sites may read what they ask for.
 pub async fn guard(

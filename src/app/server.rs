@@ -163,6 +163,7 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
                 web::PathConfig::default()
                     .error_handler(|error, _| ApiError::invalid("bad_path", None, error.to_string()).into()),
             )
+            .wrap(from_fn(middleware::finish))
             .wrap(from_fn(middleware::guard))
             .wrap(middleware::headers())
             .route("/demo/images/{category}/{seed}", web::get().to(demo_image))

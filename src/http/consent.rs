@@ -77,6 +77,7 @@ pub async fn post(
     caller.may_act_for(&user)?;
     let said = parse(&body)?;
     let loaded = app.loader.load(&user, true).await?.ok_or(ApiError::NotFound("this user"))?;
+    let order = app.registry.in_order(&user).await;
     let rows: Vec<ConsentRow> = said
         .iter()
         .map(|said| ConsentRow {
@@ -99,6 +100,7 @@ pub async fn post(
         .await?;
     let said: Vec<(Purpose, bool)> = said.iter().map(|said| (said.purpose, said.granted)).collect();
     app.registry.happened(&user, Input::ConsentChanged(said));
+    drop(order);
     Ok(HttpResponse::Created().json(view(&user, &ledger, app.state.rules().profiling_by_default)))
 }
 
@@ -161,6 +163,7 @@ pub async fn mute(
         return Err(ApiError::invalid("bad_mute", Some("name"), "must be a text of 1…128 bytes"));
     }
     let loaded = app.loader.load(&user, true).await?.ok_or(ApiError::NotFound("this user"))?;
+    let order = app.registry.in_order(&user).await;
     let (before, after) = app
         .state
         .store
@@ -176,5 +179,6 @@ pub async fn mute(
         .await?;
     let answer = super::preferences::view(&after);
     app.registry.happened(&user, Input::PreferencesChanged { before, after });
+    drop(order);
     Ok(HttpResponse::Ok().json(answer))
 }

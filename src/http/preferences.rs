@@ -116,6 +116,7 @@ async fn change_document(
     };
     let expected = expected_tags(request)?;
     let named = user.clone();
+    let order = app.registry.in_order(&user).await;
     let (before, after) = app
         .state
         .store
@@ -141,6 +142,7 @@ async fn change_document(
     let answer = answer(&after);
     let (before, after) = (Box::new(before), Box::new(after));
     app.registry.happened(&user, Input::PreferencesChanged { before, after });
+    drop(order);
     Ok(answer)
 }
 
