@@ -9,7 +9,7 @@ use crate::catalogue::NewItem;
 use crate::decide::Input;
 use crate::notify::triggers::Change;
 use crate::state::AppState;
-use crate::store::held::{self, HeldRow};
+use crate::store::deferred::{self, DeferredRow};
 use crate::store::{Connection, StoreError, items, users};
 
 /// Absent users told of one change: those who were interested last.
@@ -56,7 +56,7 @@ fn announce(state: &Arc<AppState>, registry: &Arc<Registry>, changes: Vec<Change
                 .filter_map(|user| users::find(connection, user).transpose())
                 .collect::<Result<_, _>>()?;
             rows.iter().try_fold(0, |sum, row| {
-                Ok(sum + held::hold_for_absent(connection, row, &present, MAX_ABSENT)?)
+                Ok(sum + deferred::hold_for_absent(connection, row, &present, MAX_ABSENT)?)
             })
         };
         match state.store.run(work).await {
@@ -66,7 +66,7 @@ fn announce(state: &Arc<AppState>, registry: &Arc<Registry>, changes: Vec<Change
     });
 }
 
-fn rows_for_absent(state: &AppState, changes: &[Change]) -> Vec<HeldRow> {
+fn rows_for_absent(state: &AppState, changes: &[Change]) -> Vec<DeferredRow> {
     let (definitions, catalogue, now) = (state.definitions.load(), state.catalogue.load(), Timestamp::now());
     let mut rows = Vec::new();
     for change in changes {
@@ -75,8 +75,8 @@ fn rows_for_absent(state: &AppState, changes: &[Change]) -> Vec<HeldRow> {
                 && rows.len() < MAX_LOOKUPS
             {
                 let expires_at = now + definition.expires_after(definitions.rules.expires_after);
-                let row = HeldRow::unaddressed(&definition.name, &definition.category, now, expires_at);
-                rows.push(HeldRow { item: Some(change.item()), price_before, ..row });
+                let row = DeferredRow::unaddressed(&definition.name, &definition.category, now, expires_at);
+                rows.push(DeferredRow { item: Some(change.item()), price_before, ..row });
             }
         }
     }

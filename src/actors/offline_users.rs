@@ -16,7 +16,7 @@ use crate::decide::Input;
 use crate::notify::triggers::Condition;
 use crate::state::AppState;
 use crate::store::StoreError;
-use crate::store::held::{self, HeldRow};
+use crate::store::deferred::{self, DeferredRow};
 
 /// Interval between looks for what is due.
 const LOOK: Duration = Duration::from_secs(2);
@@ -54,20 +54,21 @@ pub async fn look_after(state: Arc<AppState>, launcher: Arc<UserLauncher>) {
 /// Lets the triggers for absence wait for everybody they concern.
 async fn win_back(state: &AppState) -> Result<usize, StoreError> {
     let (definitions, now) = (state.definitions.load(), Timestamp::now());
-    let rows: Vec<(HeldRow, Millis)> = definitions
+    let rows: Vec<(DeferredRow, Millis)> = definitions
         .triggers
         .iter()
         .filter(|definition| state.is_pushable(&definition.name))
         .filter_map(|definition| {
             let Condition::WinBack { days } = definition.when else { return None };
             let expires_at = now + definition.expires_after(definitions.rules.expires_after);
-            let row = HeldRow::unaddressed(&definition.name, &definition.category, now, expires_at);
+            let row = DeferredRow::unaddressed(&definition.name, &definition.category, now, expires_at);
             Some((row, Millis::hours(24 * u64::from(days))))
         })
         .collect();
     let work = move |connection: &mut crate::store::Connection| {
-        rows.iter()
-            .try_fold(0, |sum, (row, away)| Ok(sum + held::hold_for_away(connection, row, *away, MAX_AWAY)?))
+        rows.iter().try_fold(0, |sum, (row, away)| {
+            Ok(sum + deferred::hold_for_away(connection, row, *away, MAX_AWAY)?)
+        })
     };
     state.store.run(work).await
 }
@@ -83,7 +84,9 @@ async fn wake(
         let not_for = state.config.webpush.not_for.clone();
         let page = state
             .store
-            .run(move |connection| held::due_for_push(connection, Timestamp::now(), after, &not_for, PAGE))
+            .run(move |connection| {
+                deferred::due_for_push(connection, Timestamp::now(), after, &not_for, PAGE)
+            })
             .await?;
         for due in &page {
             woken.entry(due.held_id).or_insert_with(|| {

@@ -118,8 +118,9 @@ impl Registry {
     /// Held from before a change of a user's preferences or consent is stored until the actor was told: it is told of changes in
     /// the order in which they were stored. For one user at a time.
     pub async fn in_order(&self, user: &ExternalId) -> OwnedMutexGuard<()> {
-        let order = self.users.hash_usize(user) % ORDERS;
-        Arc::clone(&self.orders[order]).lock_owned().await
+        // Always within.
+        let order = self.orders.get(self.users.hash_usize(user) % ORDERS);
+        order.cloned().unwrap_or_default().lock_owned().await
     }
 
     /// Tells a user's actor, if there is one, that something happened.

@@ -12,7 +12,7 @@ use crate::base::{Millis, Timestamp};
 use crate::decide::record::{DecisionRow, NewNotification};
 use crate::state::AppState;
 use crate::store::{
-    Connection, Store, StoreError, broadcasts, decision_log, held, idempotency, in_transaction, outbox,
+    Connection, Store, StoreError, broadcasts, decision_log, deferred, idempotency, in_transaction, outbox,
 };
 
 const EVERY: Duration = Duration::from_secs(3_600);
@@ -74,7 +74,7 @@ async fn in_batches(
 fn expire_deferred(connection: &mut Connection, store: &Store) -> Result<usize, StoreError> {
     in_transaction(connection, |connection| {
         let now = Timestamp::now();
-        let expired = held::take_expired(connection, now - EXPIRED_FOR, EXPIRED_AT_ONCE as i64)?;
+        let expired = deferred::take_expired(connection, now - EXPIRED_FOR, EXPIRED_AT_ONCE as i64)?;
         let decisions: Vec<DecisionRow> =
             expired.iter().map(|row| row.expired(Uuid::now_v7(), now)).collect();
         decision_log::insert(connection, store, &[] as &[NewNotification], &decisions)?;

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::access::Caller;
+use super::auth::Caller;
 use super::body::Body;
+use super::dto;
 use super::error::ApiError;
-use super::views;
 use crate::actors::App;
 use crate::actors::recommender::messages::ModelCommand;
 use crate::base::{ExternalId, Timestamp};
@@ -151,7 +151,7 @@ pub async fn metrics(
         "latency_ms": latency,
         "history": history,
         "model": model,
-        "job": app.state.jobs.current().as_ref().map(views::job),
+        "job": app.state.jobs.current().as_ref().map(dto::job),
         "catalogue": {"items": app.state.catalogue.load().len()},
         "users": users,
         "feedback": feedback,
@@ -183,7 +183,7 @@ pub async fn segments(app: web::Data<App>, caller: Caller) -> Result<HttpRespons
         .iter()
         .map(|row| {
             json!({
-                "segment": views::segment(row.segment), "purchases_per_month": row.purchases_per_month,
+                "segment": dto::segment(row.segment), "purchases_per_month": row.purchases_per_month,
                 "browsing_minutes_per_month": row.browsing_minutes_per_month,
                 "searches_per_month": row.searches_per_month,
             })
@@ -221,7 +221,7 @@ pub async fn decisions(
         })
         .await?;
     let catalogue = app.state.catalogue.load();
-    let decisions: Vec<Value> = rows.iter().map(|row| views::decision(row, &users, &catalogue)).collect();
+    let decisions: Vec<Value> = rows.iter().map(|row| dto::decision(row, &users, &catalogue)).collect();
     Ok(HttpResponse::Ok().json(json!({ "decisions": decisions })))
 }
 
@@ -270,7 +270,7 @@ pub async fn users(
         app.state.store.run(move |connection| store::users::search(connection, &prefix, limit)).await?;
     let users: Vec<Value> = rows
         .iter()
-        .map(|row| json!({"user_id": row.external_id, "segment": views::segment(row.segment)}))
+        .map(|row| json!({"user_id": row.external_id, "segment": dto::segment(row.segment)}))
         .collect();
     Ok(HttpResponse::Ok().json(json!({ "users": users })))
 }
@@ -295,12 +295,12 @@ pub async fn job(
     caller.admin()?;
     let id = *path;
     if let Some(job) = app.state.jobs.current().filter(|job| job.job_id == id) {
-        return Ok(HttpResponse::Ok().json(views::job(&job)));
+        return Ok(HttpResponse::Ok().json(dto::job(&job)));
     }
     let found: Result<_, StoreError> =
         app.state.store.run(move |connection| store::jobs::find(connection, id)).await;
     let job = found?.ok_or(ApiError::NotFound("this job"))?;
-    Ok(HttpResponse::Ok().json(views::job(&job)))
+    Ok(HttpResponse::Ok().json(dto::job(&job)))
 }
 
 /// Stops a job soon; what serves goes on serving.

@@ -6,7 +6,7 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
-use super::access::Caller;
+use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
 use crate::actors::App;

@@ -5,11 +5,11 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::access::Caller;
+use super::auth::Caller;
+use super::dto;
 use super::error::ApiError;
-use super::judged::{self, MAX_SEGMENTS};
+use super::off_policy::{self, MAX_SEGMENTS};
 use super::outcomes::days;
-use super::views;
 use crate::actors::App;
 use crate::base::Timestamp;
 use crate::decide::definitions::overlay;
@@ -79,8 +79,8 @@ pub async fn readings(
     let names: Vec<Value> =
         names.into_iter().map(|(name, arms)| json!({"name": name, "arms_seen": arms})).collect();
     Ok(HttpResponse::Ok().json(
-        json!({"days": days, "slices": slices, "experiments": names, "off_policy": judged::wordings(&choices),
-            "send": judged::sending(&coins, window)}),
+        json!({"days": days, "slices": slices, "experiments": names, "off_policy": off_policy::wordings(&choices),
+            "send": off_policy::sending(&coins, window)}),
     ))
 }
 
@@ -256,7 +256,7 @@ fn uplift_by_segment(users: &[ArmUser]) -> Vec<Value> {
         .filter(|row| row.messaged + row.held_out > 0)
         .map(|row| {
             let segment = u8::try_from(row.stratum).ok().filter(|_| row.stratum < none);
-            json!({"segment": views::segment(segment), "messaged": row.messaged, "held_out": row.held_out,
+            json!({"segment": dto::segment(segment), "messaged": row.messaged, "held_out": row.held_out,
                 "uplift": row.uplift, "difference": row.difference, "too_few": row.too_few})
         })
         .collect()

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::access::Caller;
+use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
 use crate::actors::App;

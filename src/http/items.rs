@@ -6,10 +6,10 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::access::Caller;
+use super::auth::Caller;
 use super::body::Body;
+use super::dto;
 use super::error::ApiError;
-use super::views;
 use crate::actors::App;
 use crate::actors::catalogue_changes::put_items;
 use crate::base::{ExternalId, Timestamp};
@@ -95,7 +95,7 @@ pub async fn list(query: web::Query<ListQuery>, app: web::Data<App>, _caller: Ca
         .into_iter()
         .skip(query.offset.unwrap_or(0))
         .take(limit)
-        .map(|item| views::item(item))
+        .map(|item| dto::item(item))
         .collect();
     let categories: Vec<Value> =
         categories.into_iter().map(|(name, count)| json!({"name": name, "count": count})).collect();
@@ -110,7 +110,7 @@ pub async fn get(
 ) -> Result<HttpResponse, ApiError> {
     let catalogue = app.state.catalogue.load();
     let item = catalogue.find(&ExternalId::parse(&path)?).ok_or(ApiError::NotFound("this item"))?;
-    Ok(HttpResponse::Ok().json(views::item(item)))
+    Ok(HttpResponse::Ok().json(dto::item(item)))
 }
 
 /// Takes an item out of the catalogue; its history stays.

@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, web};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::access::Caller;
+use super::auth::Caller;
 use super::error::ApiError;
 use crate::actors::App;
 use crate::base::Timestamp;

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::access::Caller;
+use super::auth::Caller;
 use super::error::ApiError;
 use crate::actors::App;
 use crate::base::{ExternalId, Timestamp};
@@ -39,7 +39,7 @@ pub async fn get(
         (counts.n_events(), counts.popular(MOST, now), near)
     });
     let named = |item, what: &str, value: Value| -> Option<Value> {
-        let mut row = super::views::item_name(item, &catalogue)?;
+        let mut row = super::dto::item_name(item, &catalogue)?;
         row.as_object_mut()?.insert(what.to_owned(), value);
         Some(row)
     };

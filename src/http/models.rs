@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::access::Caller;
+use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
 use crate::actors::App;

@@ -6,9 +6,9 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::access::Caller;
+use super::auth::Caller;
+use super::dto;
 use super::error::ApiError;
-use super::views;
 use crate::actors::App;
 use crate::base::Timestamp;
 use crate::feedback::outcomes::OutcomeCounts;
@@ -69,7 +69,7 @@ impl By {
             Self::Variant if second.is_empty() => template_of(first, app),
             Self::Variant => format!("{} / {second}", template_of(first, app)),
             Self::Segment => {
-                first.parse().ok().and_then(|letter| views::segment(Some(letter))).unwrap_or_else(none)
+                first.parse().ok().and_then(|letter| dto::segment(Some(letter))).unwrap_or_else(none)
             }
             Self::Hour => format!("{second:0>2}:00"),
             Self::Model if first == "0" => none(),

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::access::Caller;
+use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
 use super::merge_patch::merge;

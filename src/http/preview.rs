@@ -7,10 +7,10 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::access::Caller;
+use super::auth::Caller;
 use super::body::Body;
+use super::dto;
 use super::error::ApiError;
-use super::views;
 use crate::actors::App;
 use crate::base::{ExternalId, ItemId, Timestamp, suggest_nearest};
 use crate::catalogue::Catalogue;
@@ -252,7 +252,7 @@ pub async fn try_trigger(
         let found = UserState::new(&user, *loaded, &app.state.epoch, &world).dry_run(&trigger, &world);
         let catalogue = app.state.catalogue.load();
         let items: Vec<Value> =
-            found.items.iter().filter_map(|item| views::item_name(*item, &catalogue)).collect();
+            found.items.iter().filter_map(|item| dto::item_name(*item, &catalogue)).collect();
         results.push(json!({
             "user_id": user, "outcome": found.outcome, "until": found.until, "reasons": found.reasons,
             "steps": found.steps, "title": found.content.title, "body": found.content.body, "items": items,

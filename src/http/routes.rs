@@ -5,9 +5,9 @@ use actix_web::{HttpResponse, ResponseError};
 
 use super::error::ApiError;
 use super::{
-    admin, assets, consent, definitions, events, experiments, inbox, items, limits, live, models,
-    notifications, operate, outcomes, preferences, preview, rules, scheduled, set_off, sse, timeline, users,
-    webpush, websocket,
+    admin, assets, consent, definitions, events, experiments, fire, health, inbox, items, limits, live,
+    models, notifications, outcomes, preferences, preview, rules, scheduled, sse, timeline, users, webpush,
+    websocket,
 };
 
 /// Every path of the server. What is not here is a file of the dashboard or a 404.
@@ -15,9 +15,9 @@ pub fn routes(config: &mut web::ServiceConfig) {
     config
         .route("/ws", get().to(websocket::open))
         .route("/echo", get().to(websocket::echo))
-        .route("/healthz", get().to(operate::alive))
-        .route("/readyz", get().to(operate::ready))
-        .route("/metrics", get().to(operate::prometheus))
+        .route("/healthz", get().to(health::alive))
+        .route("/readyz", get().to(health::ready))
+        .route("/metrics", get().to(health::prometheus))
         .service(
             web::scope("/v1")
                 .route("/events", post().to(events::post))
@@ -60,7 +60,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 .route("/users/{id}/consent", get().to(consent::get))
                 .route("/users/{id}/consent", post().to(consent::post))
                 .route("/users/{id}/mute", post().to(consent::mute))
-                .route("/triggers/{name}", post().to(set_off::post))
+                .route("/triggers/{name}", post().to(fire::post))
                 .route("/webpush/key", get().to(webpush::key))
                 .service(
                     web::resource("/webpush/subscriptions")

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::access::Caller;
+use super::auth::Caller;
 use super::error::ApiError;
 use crate::actors::App;
 use crate::base::{ExternalId, ItemId, ModelVersion};
@@ -82,7 +82,7 @@ fn names(items: &[ItemId], catalogue: &Catalogue) -> Vec<Value> {
     items
         .iter()
         .map(|item| {
-            super::views::item_name(*item, catalogue)
+            super::dto::item_name(*item, catalogue)
                 .unwrap_or_else(|| json!({"item_id": null, "title": "(no longer in the catalogue)"}))
         })
         .collect()

@@ -4,9 +4,9 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::access::Caller;
+use super::auth::Caller;
+use super::dto;
 use super::error::ApiError;
-use super::views;
 use crate::actors::App;
 use crate::base::{ExternalId, Timestamp};
 use crate::catalogue::Catalogue;
@@ -84,7 +84,7 @@ fn view(moment: &Moment, catalogue: &Catalogue) -> Value {
         }
         What::Feedback { notification_id, outcome, item, value } => json!({
             "what": "feedback", "at": at, "notification_id": notification_id, "outcome": outcome, "value": value,
-            "item": item.and_then(|item| views::item_name(item, catalogue)),
+            "item": item.and_then(|item| dto::item_name(item, catalogue)),
         }),
     }
 }

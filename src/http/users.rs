@@ -3,10 +3,10 @@
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
-use super::access::Caller;
+use super::auth::Caller;
+use super::dto;
 use super::error::ApiError;
 use super::items::NQuery;
-use super::views;
 use crate::actors::App;
 use crate::actors::user::messages::Snapshot;
 use crate::base::{ExternalId, Timestamp};
@@ -68,7 +68,7 @@ pub async fn profile(
     let user = ExternalId::parse(&path)?;
     caller.may_act_for(&user)?;
     let state = state(&app, &user).await?.ok_or(ApiError::NotFound("this user"))?;
-    let mut view = views::profile(&state.profile, &app.state.catalogue.load(), Timestamp::now());
+    let mut view = dto::profile(&state.profile, &app.state.catalogue.load(), Timestamp::now());
     if let Some(fields) = view.as_object_mut() {
         fields.insert("user_id".to_owned(), json!(user));
         fields.insert("segment".to_owned(), json!(state.segment.map(|segment| segment.to_string())));

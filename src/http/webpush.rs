@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::access::Caller;
+use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
 use crate::actors::App;

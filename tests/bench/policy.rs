@@ -12,7 +12,7 @@ use tidings::base::{ItemId, NotificationId, Timestamp};
 use tidings::evaluate::off_policy::{LoggedChoice, TargetPolicy, estimate};
 use tidings::feedback::learner::{Contact, Learner, UserLearning};
 use tidings::feedback::volume::Worth;
-use tidings::notify::policy::{Candidate, Channel, Moment, Outcome, Preferences, Truth};
+use tidings::notify::policy::{Candidate, Channel, Moment, Outcome, Precondition, Preferences};
 use tidings::notify::{PolicyState, Priority, Sent, decide};
 use tidings::response::Probabilities;
 use uuid::Uuid;
@@ -264,11 +264,11 @@ fn decisions(report: &mut Report) {
         items: &items,
         subject: None,
         needs_items: true,
-        asked_for: false,
+        solicited: false,
         said_by_shop: false,
         from_profile: true,
         is_digest: false,
-        truth: Truth::Holds,
+        truth: Precondition::Holds,
         dedupe_key: None,
         expires_at: begin.plus_days(1.0),
     };

@@ -5,7 +5,6 @@
 
 mod helpers;
 
-mod absent;
 mod api;
 mod broadcasts;
 mod caps;
@@ -31,14 +30,15 @@ mod models_online_retail;
 mod models_sessions;
 mod notifications;
 mod off_policy;
+mod offline_users;
 mod once;
 mod outcomes;
 mod policy;
 mod preferences;
-mod propensity;
 mod push;
 mod registry;
 mod reliability;
+mod response;
 mod results;
 mod rules;
 mod sockets;

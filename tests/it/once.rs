@@ -4,8 +4,8 @@
 use diesel::connection::SimpleConnection;
 use serde_json::json;
 use tidings::base::{Millis, Timestamp, UserId};
+use tidings::store::deferred::{self, DeferredRow};
 use tidings::store::fired_once::{self, Fired};
-use tidings::store::held::{self, HeldRow};
 use tidings::store::users;
 
 use crate::helpers::database::TestDatabase;
@@ -109,8 +109,8 @@ fn an_absence_begins_with_the_last_connection_and_is_held_for_once() {
     users::note_connected(&mut connection, &connected).unwrap();
     let fired = |user: usize, n: f64| Fired { user: users[user], trigger: "win_back".into(), at: days(n) };
     fired_once::put(&mut connection, &[fired(2, 1.0), fired(3, 7.99), fired(2, 20.0)]).unwrap();
-    let row = HeldRow::unaddressed("win_back", "for_you", now, now.plus_days(1.0));
-    let mut hold = || held::hold_for_away(&mut connection, &row, Millis::hours(24 * 7), 10).unwrap();
+    let row = DeferredRow::unaddressed("win_back", "for_you", now, now.plus_days(1.0));
+    let mut hold = || deferred::hold_for_away(&mut connection, &row, Millis::hours(24 * 7), 10).unwrap();
     assert_eq!((hold(), hold()), (2, 0));
     let states = users::load_states(&mut connection, &users, now).unwrap();
     let held: Vec<usize> = states.iter().map(|state| state.held.len()).collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidings::base::{ItemId, Millis, NotificationId, Timestamp};
 use tidings::catalogue::{Currency, Item, PricePoint};
-use tidings::decide::record::{HeldRow, Mark};
+use tidings::decide::record::{DeferredRow, Mark};
 use tidings::decide::{Announcement, Input};
 use tidings::deliver::inbound::{MuteOf, MuteWish};
 use tidings::deliver::{self, Inbound, frames};
@@ -221,7 +221,7 @@ impl Sim {
         let number = self.number("fired");
         let mark = if same { number.saturating_sub(1) } else { number };
         let now = self.now();
-        let row = HeldRow {
+        let row = DeferredRow {
             call: None,
             held_id: self.uuid("held"),
             user: self.store.users[user].user,
@@ -393,12 +393,12 @@ impl Sim {
                     continue;
                 }
                 let now = self.now();
-                let row = HeldRow {
+                let row = DeferredRow {
                     held_id: self.uuid("held"),
                     user: self.store.users[user].user,
                     item: Some(item),
                     price_before,
-                    ..HeldRow::unaddressed(
+                    ..DeferredRow::unaddressed(
                         &definition.name,
                         &definition.category,
                         now,

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tidings::base::{EventKey, ExternalId, Millis, NotificationId, Timestamp, UserId};
 use tidings::catalogue::Catalogue;
-use tidings::decide::record::{DecisionRow, FeedbackRow, HandOver, HeldRow, Mark, NewNotification, Record};
+use tidings::decide::record::{
+    DecisionRow, DeferredRow, FeedbackRow, HandOver, Mark, NewNotification, Record,
+};
 use tidings::decide::{Loaded, MAX_DEFERRED_READ, RecentSend, SentAs, StoredNotification, StoredUser};
 use tidings::deliver::stream::MAX_ENTRIES;
 use tidings::event::Event;
@@ -50,7 +52,7 @@ pub struct UserRows {
     pub preferences: PreferenceDocument,
     pub preferences_at: Option<Timestamp>,
     pub consents: Vec<(Purpose, bool)>,
-    pub held: Vec<HeldRow>,
+    pub held: Vec<DeferredRow>,
     /// In the order of the stream.
     pub messages: Vec<MessageRow>,
     pub acknowledged: i64,
@@ -335,7 +337,7 @@ impl Store {
         })
     }
 
-    pub fn put_held(&mut self, row: &HeldRow) {
+    pub fn put_held(&mut self, row: &DeferredRow) {
         let rows = self.of(row.user);
         match rows.held.iter_mut().find(|known| known.held_id == row.held_id) {
             Some(known) => (known.until, known.expires_at) = (row.until, row.expires_at),
@@ -354,7 +356,7 @@ impl Store {
     pub fn expire_deferred(&mut self, now: Timestamp, mut id: impl FnMut() -> Uuid) -> Vec<(Uuid, Uuid)> {
         let mut ended = Vec::new();
         for rows in &mut self.users {
-            let is_over = |row: &HeldRow| row.expires_at < now - Millis::hours(1);
+            let is_over = |row: &DeferredRow| row.expires_at < now - Millis::hours(1);
             let (over, kept) = std::mem::take(&mut rows.held).into_iter().partition(is_over);
             rows.held = kept;
             for row in over {
@@ -384,7 +386,7 @@ impl Store {
             .filter(|one| !fault(Fault::ForgetsUnconfirmed) || !rows.is_unconfirmed(one.notification_id))
             .map(|one| recent_send(rows, &one))
             .collect();
-        let mut held: VecDeque<&HeldRow> = rows.held.iter().filter(|row| row.expires_at > now).collect();
+        let mut held: VecDeque<&DeferredRow> = rows.held.iter().filter(|row| row.expires_at > now).collect();
         held.make_contiguous().sort_by_key(|row| row.until);
         let consents = rows.consents.iter().filter(|_| !fault(Fault::ForgetsConsent));
         let stored = StoredUser {

@@ -12,9 +12,9 @@ use crate::notify::Channel;
 use crate::notify::policy::PreferenceChange;
 use crate::store::acknowledgements::{self, Acknowledged};
 use crate::store::decisions::DecisionRow;
+use crate::store::deferred::{self, DeferredRow};
 use crate::store::feedback::{self, FeedbackRow};
 use crate::store::fired_once::{self, Fired};
-use crate::store::held::{self, HeldRow};
 use crate::store::inbox::{self, Mark};
 use crate::store::notifications::NewNotification;
 use crate::store::push_outbox::{self, HandOver, PushOrder};
@@ -30,7 +30,7 @@ pub(super) struct Group {
     feedback: Vec<FeedbackRow>,
     marks: Vec<Mark>,
     preferences: Vec<(UserId, PreferenceChange)>,
-    held: Vec<HeldRow>,
+    held: Vec<DeferredRow>,
     /// Deferred triggers that end, by the decision that ends them.
     released: HashMap<Uuid, Vec<Uuid>>,
     robots: Vec<UserId>,
@@ -137,9 +137,9 @@ impl Group {
             for (user, change) in &self.preferences {
                 preferences::change(connection, *user, change)?;
             }
-            held::put(connection, &self.held)?;
+            deferred::put(connection, &self.held)?;
             let released: Vec<Uuid> = self.released.values().flatten().copied().collect();
-            held::release(connection, &released)?;
+            deferred::release(connection, &released)?;
             users::mark_robots(connection, &self.robots)?;
             users::note_connected(connection, &self.connected)?;
             fired_once::put(connection, &self.fired)?;
@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     fn dropped(number: u128) -> Box<DecisionRow> {
-        let row = HeldRow::unaddressed("announcement", "announcements", Timestamp(0), Timestamp(1));
+        let row = DeferredRow::unaddressed("announcement", "announcements", Timestamp(0), Timestamp(1));
         Box::new(row.expired(Uuid::from_u128(number), Timestamp(2)))
     }
 

@@ -1,9 +1,9 @@
 //! Trains on its schedule and when asked, one training at a time, off the request path; swaps only what passes the
 //! gate; then tells the actors of connected users.
 
+mod duty_cycle;
 pub mod messages;
 pub mod training;
-mod turns;
 pub mod worker;
 
 use std::collections::{HashSet, VecDeque};

@@ -13,7 +13,7 @@ use crate::state::AppState;
 use crate::store::models::{self, ModelState, NewModel};
 use crate::store::rules::RuleRow;
 use crate::store::user_features::{self, UserFeaturesRow};
-use crate::store::{StoreError, events, in_transaction, propensity, rules, users};
+use crate::store::{StoreError, events, in_transaction, response_examples, rules, users};
 
 /// Events read between two looks at cancellation: some milliseconds.
 const EVENTS_AT_ONCE: usize = 8_192;
@@ -87,7 +87,7 @@ pub fn measure(
     let since = now.plus_days(-MESSAGE_DAYS);
     let window = state.rules().attribution_window;
     let messages = state.store.read_in_background(state.config.training.niceness, |connection| {
-        propensity::messages(connection, since, MESSAGES, window)
+        response_examples::messages(connection, since, MESSAGES, window)
     })?;
     let fitted = train_responses(&mut trained.model, &messages, now, progress)?;
     trained.metrics.extend(evaluate::response::measure_responses(&fitted));

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::duty_cycle::DutyCycle;
 use super::training::{Outcome, TrainingError, train};
-use super::turns::Turns;
 use crate::base::{ModelVersion, Timestamp};
 use crate::config::Config;
 use crate::evaluate::gate::Gate;
@@ -103,7 +103,7 @@ fn read_back(state: &AppState, version: ModelVersion) -> Result<ModelSet, Traini
 struct Worker {
     child: Child,
     /// Over before the child is waited for.
-    turns: Option<Turns>,
+    turns: Option<DutyCycle>,
 }
 
 impl Worker {
@@ -123,7 +123,7 @@ impl Worker {
     /// Unless it does already, or is not to stand back. On Linux only: elsewhere nothing ends a worker that stands still.
     fn take_turns(&mut self, niceness: i32) -> Result<(), TrainingError> {
         if cfg!(target_os = "linux") && niceness > 0 && self.turns.is_none() {
-            let turns = Turns::take(self.child.id());
+            let turns = DutyCycle::take(self.child.id());
             self.turns = Some(turns.map_err(|error| TrainingError::Worker(error.to_string()))?);
         }
         Ok(())

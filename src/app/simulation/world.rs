@@ -10,7 +10,9 @@ use crate::feedback::experiments::{Slice, Slices};
 use crate::feedback::learner::{Contact, Learner, UserLearning, WordingChoice};
 use crate::feedback::send_time::AllowedHours;
 use crate::feedback::volume::{Worth, allocate};
-use crate::notify::policy::{Candidate, Channel, Channels, Moment, Outcome, Preferences, Trial, Truth};
+use crate::notify::policy::{
+    Candidate, Channel, Channels, Moment, Outcome, Precondition, Preferences, Trial,
+};
 use crate::notify::quiet_hours::next_minute;
 use crate::notify::{PolicyState, Priority, Rules, Sent, decide};
 use crate::response::Probabilities;
@@ -326,11 +328,11 @@ fn candidate(items: &[ItemId], chance: Chance, may_wait: bool) -> Candidate<'_> 
         items,
         subject: None,
         needs_items: true,
-        asked_for: false,
+        solicited: false,
         said_by_shop: false,
         from_profile: true,
         is_digest: false,
-        truth: Truth::Holds,
+        truth: Precondition::Holds,
         dedupe_key: None,
         expires_at: chance.expires_at,
     }

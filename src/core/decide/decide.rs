@@ -18,7 +18,7 @@ use super::world::World;
 use crate::base::{ConnectionId, ItemId, ModelVersion, NotificationId};
 use crate::deliver::{Frame, frames};
 use crate::feedback::experiments::Slice;
-use crate::notify::policy::{Reason, StepName, Trial, Truth};
+use crate::notify::policy::{Precondition, Reason, StepName, Trial};
 use crate::notify::triggers::Trigger;
 use crate::notify::{
     Candidate, Channel, Channels, Decision, Message, Moment, Outcome, Priority, Rules, Sent, decide,
@@ -177,7 +177,7 @@ impl UserState {
                     items: &proposal.items,
                     subject,
                     needs_items: !said_by_shop,
-                    asked_for: trigger.is_asked_for(),
+                    solicited: trigger.is_asked_for(),
                     said_by_shop,
                     from_profile: !said_by_shop,
                     is_digest: trigger.is_digest(),
@@ -199,11 +199,11 @@ impl UserState {
                 items: &[],
                 subject: None,
                 needs_items: false,
-                asked_for: false,
+                solicited: false,
                 said_by_shop: true,
                 from_profile: false,
                 is_digest: false,
-                truth: Truth::Holds,
+                truth: Precondition::Holds,
                 // Repeated requests were told apart when the message was accepted.
                 dedupe_key: None,
                 expires_at: message.expires_at,

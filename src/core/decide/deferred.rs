@@ -11,11 +11,11 @@ use super::decide::{Origin, Proposal};
 use super::definitions::Definitions;
 use super::effect::Effect;
 use super::recommend::Recommendations;
-use super::record::{API, HeldRow, Record};
+use super::record::{API, DeferredRow, Record};
 use super::user_state::{Step, UserState};
 use super::world::World;
 use crate::base::{ItemId, Millis, NotificationId, Timestamp, UserId};
-use crate::notify::policy::{Purpose, Reason, StepName, Truth};
+use crate::notify::policy::{Precondition, Purpose, Reason, StepName};
 use crate::notify::quiet_hours::next_minute;
 use crate::notify::triggers::{Condition, Definition, Trigger};
 use crate::notify::{Decision, Message, Outcome, Rules};
@@ -39,7 +39,7 @@ pub(super) struct Deferred {
 
 impl Deferred {
     /// From its row; `None` while there is no definition of its name.
-    pub fn from_row(row: &HeldRow, definitions: &Definitions) -> Option<Self> {
+    pub fn from_row(row: &DeferredRow, definitions: &Definitions) -> Option<Self> {
         let definition = match row.for_digest && row.trigger == API {
             true => in_words(&row.category, definitions),
             false => Arc::clone(definitions.find(&row.trigger)?),
@@ -68,9 +68,9 @@ impl Deferred {
         }
     }
 
-    fn row(&self, user: UserId) -> HeldRow {
+    fn row(&self, user: UserId) -> DeferredRow {
         let trigger = &self.trigger;
-        HeldRow {
+        DeferredRow {
             held_id: self.id,
             user,
             trigger: trigger.name().to_owned(),
@@ -379,7 +379,7 @@ impl UserState {
         let is_of_return = matches!(trigger.definition.when, Condition::WinBack { .. });
         let truth = || trigger.truth(&self.profile, self.segment, self.last_connected, catalogue, world.now);
         let bought = self.profile.has_bought(item.id) && !item.consumable;
-        (is_of_return || truth() == Truth::Holds)
+        (is_of_return || truth() == Precondition::Holds)
             && item.in_stock()
             && !bought
             && preferences.consent.has(Purpose::Profiling, self.rules(world).profiling_by_default)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::record::{ApiMessage, HeldRow};
+use super::record::{ApiMessage, DeferredRow};
 use crate::base::{ConnectionId, NotificationId};
 use crate::deliver::{self, Frame, Inbound, Login};
 use crate::event::Event;
@@ -47,7 +47,7 @@ pub enum Input {
     /// The user granted or refused purposes, and that is stored.
     ConsentChanged(Vec<(Purpose, bool)>),
     /// The shop fired a trigger for the user, and that is stored.
-    TriggerFired(Box<HeldRow>),
+    TriggerFired(Box<DeferredRow>),
     /// The shop took a call back that fired a trigger for the user, and that is stored.
     CallWithdrawn(Uuid),
     /// A message of the API to this user.

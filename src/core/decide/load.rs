@@ -1,6 +1,6 @@
 //! A user as the store holds it, folded: the same fold over the same events as the live one.
 
-use super::record::HeldRow;
+use super::record::DeferredRow;
 use super::stored::{MAX_DEFERRED_READ, RecentSend, StoredNotification, StoredUser};
 use crate::base::{Timestamp, UserId};
 use crate::catalogue::Catalogue;
@@ -29,7 +29,7 @@ pub struct Loaded {
     /// Views of the same item.
     pub views: Views,
     /// Deferred triggers, the earliest first.
-    pub deferred: Vec<HeldRow>,
+    pub deferred: Vec<DeferredRow>,
     /// The store holds more of them.
     pub has_more_deferred: bool,
     /// Moment at which a connection of the user was last known to be open.

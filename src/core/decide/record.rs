@@ -179,7 +179,7 @@ pub struct FeedbackRow {
 
 /// A deferred trigger of one user.
 #[derive(Clone, Debug, PartialEq)]
-pub struct HeldRow {
+pub struct DeferredRow {
     /// UUIDv7.
     pub held_id: Uuid,
     /// The user concerned.
@@ -204,7 +204,7 @@ pub struct HeldRow {
     pub call: Option<Uuid>,
 }
 
-impl HeldRow {
+impl DeferredRow {
     /// The decision that ends a trigger which expired while its user was away: drop, expired. `decision_id`: a new UUIDv7.
     pub fn expired(&self, decision_id: Uuid, now: Timestamp) -> DecisionRow {
         let decision = Decision::stopped(StepName::StillTrue, Reason::Expired);
@@ -336,7 +336,7 @@ pub enum Record {
     /// A change of the user's preferences.
     Preferences(UserId, Box<PreferenceChange>),
     /// A deferred trigger; of one that is stored already only the moment changes.
-    Defer(Box<HeldRow>),
+    Defer(Box<DeferredRow>),
     /// A user who acts faster than a person.
     Robot(UserId),
     /// The user has, or had until now, an open connection.

@@ -1,6 +1,6 @@
 //! A user as the store holds it: rows as domain types, the input of [`super::Loaded::fold`].
 
-use super::record::{API, HeldRow};
+use super::record::{API, DeferredRow};
 use crate::base::{ExternalId, ItemId, NotificationId, Timestamp, UserId};
 use crate::event::Event;
 use crate::notify::policy::PreferenceDocument;
@@ -29,7 +29,7 @@ pub struct StoredUser {
     /// The latest entry for each purpose of consent; none where nothing was said.
     pub consents: Vec<(String, bool)>,
     /// Deferred triggers that have not expired, the earliest first, at most [`MAX_DEFERRED_READ`].
-    pub held: Vec<HeldRow>,
+    pub held: Vec<DeferredRow>,
     /// Largest offset of the stream; 0 = nothing sent yet.
     pub last_offset: i64,
     /// The newest messages of the stream, whatever has become of them, by offset.

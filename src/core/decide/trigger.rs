@@ -2,7 +2,7 @@
 
 use super::decide::Origin;
 use super::deferred::Deferred;
-use super::record::HeldRow;
+use super::record::DeferredRow;
 use super::user_state::{Step, UserState};
 use crate::base::{ItemId, Timestamp};
 use crate::event::Event;
@@ -108,7 +108,7 @@ impl UserState {
     }
 
     /// The shop has fired a trigger, and that is stored already.
-    pub(super) fn trigger_fired(&mut self, row: &HeldRow, step: &mut Step<'_>) {
+    pub(super) fn trigger_fired(&mut self, row: &DeferredRow, step: &mut Step<'_>) {
         if self.has_deferred(row.held_id) {
             return;
         }

@@ -6,6 +6,7 @@
 pub mod agreement;
 mod algorithm;
 pub mod auto;
+mod backtest;
 pub mod classification;
 pub mod encoding;
 pub mod files;
@@ -20,7 +21,6 @@ pub mod session_tuning;
 pub mod sessions;
 pub mod split;
 mod tables;
-mod trial;
 
+pub use backtest::{train_against, train_and_evaluate};
 pub use gate::{Gate, judge};
-pub use trial::{train_against, train_and_evaluate};

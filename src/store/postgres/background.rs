@@ -25,13 +25,13 @@ impl Store {
         )?;
         let local = sql::<Integer>("SELECT pg_backend_pid() WHERE inet_server_addr() IS NULL")
             .load::<i32>(&mut conn)?;
-        local.into_iter().for_each(|pid| stand_back(pid, niceness));
+        local.into_iter().for_each(|pid| lower_priority(pid, niceness));
         work(&mut conn)
     }
 }
 
 /// Lowers the priority of a PostgreSQL process of this machine, if it is one and we may.
-fn stand_back(pid: i32, niceness: i32) {
+fn lower_priority(pid: i32, niceness: i32) {
     let is_postgres =
         std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"postgres: "));
     if is_postgres {

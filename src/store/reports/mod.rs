@@ -4,5 +4,5 @@ pub mod conversions;
 pub mod experiments;
 pub mod limits;
 pub mod outcomes;
-pub mod propensity;
+pub mod response_examples;
 pub mod timeline;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::audiences;
-use super::held;
+use super::deferred;
 use crate::base::{ExternalId, NotificationId, Timestamp};
 use crate::notify::Message;
 use crate::notify::message::Audience;
@@ -305,7 +305,7 @@ pub fn withdraw(conn: &mut PgConnection, rows: &[Broadcast]) -> Result<Vec<(Uuid
         .execute(conn)?;
     let batches: Vec<Uuid> = rows.iter().flat_map(|row| row.batches.iter().copied()).collect();
     remove_rows(conn, &batches)?;
-    held::withdraw_calls(conn, &column(rows, |row| row.id))
+    deferred::withdraw_calls(conn, &column(rows, |row| row.id))
 }
 
 /// Removes rows of the outbox by their batches.
@@ -351,7 +351,7 @@ pub fn withdraw_messages<'a>(
     .bind::<Array<SqlUuid>, _>(column(some, |batch| range(batch).0))
     .bind::<Array<SqlUuid>, _>(column(some, |batch| range(batch).1))
     .load::<(Uuid, String)>(conn)?;
-    held::withdraw_calls(conn, &column(&rows, |(id, _)| *id))?;
+    deferred::withdraw_calls(conn, &column(&rows, |(id, _)| *id))?;
     let withdrawn = rows.into_iter().map(|(id, user)| Ok((NotificationId(id), external_id("users", &user)?)));
     Ok((withdrawn.collect::<Result<_, StoreError>>()?, rest))
 }

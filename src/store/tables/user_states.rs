@@ -10,8 +10,8 @@ use diesel::sql_types::{
 use uuid::Uuid;
 
 use super::consents;
+use super::deferred;
 use super::event_row::{EVENT_COLUMNS, EventRow, event_from_row};
-use super::held;
 use super::notifications;
 use super::preferences::{self, Preferences};
 use crate::base::{NotificationId, Timestamp, UserId};
@@ -53,7 +53,7 @@ pub fn load_states(
             state.consents.push((purpose, granted));
         }
     }
-    for row in held::load(conn, &ids, now)? {
+    for row in deferred::load(conn, &ids, now)? {
         if let Some(state) = states.get_mut(&row.user) {
             state.held.push(row);
         }

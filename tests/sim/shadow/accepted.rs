@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use tidings::base::{ExternalId, NotificationId};
 use tidings::decide::Effect;
-use tidings::decide::record::{HeldRow, Record};
+use tidings::decide::record::{DeferredRow, Record};
 use tidings::notify::message::Message;
 use uuid::Uuid;
 
@@ -63,7 +63,7 @@ impl Shadow {
         }
     }
 
-    pub fn fired(&mut self, user: usize, row: &HeldRow, mark: u64) {
+    pub fn fired(&mut self, user: usize, row: &DeferredRow, mark: u64) {
         for one in &mut self.accepted {
             match &mut one.what {
                 What::Trigger { mark: known, ids } if *known == mark && one.user == user => {
@@ -135,7 +135,7 @@ impl Shadow {
     }
 
     /// A deferred trigger may go on under another id.
-    fn follow(&mut self, row: &HeldRow) {
+    fn follow(&mut self, row: &DeferredRow) {
         let Some(marked) = mark_of(row) else { return };
         for one in &mut self.accepted {
             if let What::Trigger { mark, ids } = &mut one.what
@@ -147,7 +147,7 @@ impl Shadow {
     }
 }
 
-fn mark_of(row: &HeldRow) -> Option<u64> {
+fn mark_of(row: &DeferredRow) -> Option<u64> {
     let title = row.event.as_deref()?.get("title")?.as_str()?;
     title.strip_prefix("mark-")?.strip_suffix('.')?.parse().ok()
 }

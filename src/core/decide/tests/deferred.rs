@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::fixture::{Fixture, Shop, item, moment, title};
 use crate::base::Millis;
 use crate::decide::definitions::DefinitionKind;
-use crate::decide::record::HeldRow;
+use crate::decide::record::DeferredRow;
 use crate::decide::{Input, Loaded, UserState};
 use crate::deliver::Login;
 use crate::notify::Channel;
@@ -261,7 +261,7 @@ fn hundreds_of_calls_that_wait_are_all_told_in_order() {
     let titles: Vec<String> = (0..600).map(|n| n.to_string()).collect();
     for (n, title) in (0..).zip(&titles) {
         let row = user.row("order_status", None, json!({"title": title}));
-        user.stored.deferred.push(HeldRow { held_id: Uuid::from_u128(n), ..row });
+        user.stored.deferred.push(DeferredRow { held_id: Uuid::from_u128(n), ..row });
     }
     user.restart();
     user.login(1);
@@ -272,13 +272,13 @@ fn hundreds_of_calls_that_wait_are_all_told_in_order() {
 }
 
 /// Many different reminders that wait, the least urgent ones last.
-fn crowded() -> (Fixture, Vec<HeldRow>) {
+fn crowded() -> (Fixture, Vec<DeferredRow>) {
     let mut shop = Shop::new();
     shop.trigger(json!({"name": "glance", "when": {"kind": "viewed_often", "times": 2, "within_min": 60},
         "category": "news", "template": "viewed_often", "priority": "low"}));
     let mut user = Fixture::connected_to(shop);
     user.quiet("11:00", "14:00");
-    let rows = (0..64).map(|n| HeldRow {
+    let rows = (0..64).map(|n| DeferredRow {
         held_id: Uuid::from_u128(n),
         price_before: Some(n as f64),
         until: moment("2026-03-04T14:00:00Z") + Millis(n as u64),

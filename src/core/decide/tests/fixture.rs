@@ -11,7 +11,7 @@ use crate::base::{ConnectionId, ExternalId, ItemId, Millis, NotificationId, Time
 use crate::catalogue::{Catalogue, Currency, Item, PricePoint};
 use crate::config::{Config, Recommend};
 use crate::decide::definitions::{DefinitionKind, DefinitionState, Definitions, POLICY, StoredDefinition};
-use crate::decide::record::{DecisionRow, FeedbackRow, Fired, HeldRow, Mark, NewNotification};
+use crate::decide::record::{DecisionRow, DeferredRow, FeedbackRow, Fired, Mark, NewNotification};
 use crate::decide::{
     ApiMessage, Effect, ExperimentModels, Input, Loaded, MAX_DEFERRED_READ, Outgoing, RecentSend, Record,
     SentAs, StoredNotification, StoredUser, UserState, World,
@@ -183,7 +183,7 @@ impl Shop {
 /// Data of the user that the store would hold.
 #[derive(Clone, Default)]
 pub struct Stored {
-    pub deferred: Vec<HeldRow>,
+    pub deferred: Vec<DeferredRow>,
     pub messages: Vec<(NewNotification, Option<DecisionRow>)>,
     /// Decisions without a message.
     pub decisions: Vec<DecisionRow>,
@@ -615,17 +615,17 @@ impl Fixture {
     }
 
     /// A row as `POST /v1/triggers/{name}` stores it.
-    pub fn row(&self, trigger: &str, external: Option<u32>, event: Value) -> HeldRow {
+    pub fn row(&self, trigger: &str, external: Option<u32>, event: Value) -> DeferredRow {
         let definition = self.shop.definitions.find(trigger).unwrap();
         let now = self.shop.now;
         let lifetime = definition.expires_after(self.shop.definitions.rules.expires_after);
         let number = u128::from(self.shop.transitions + 1);
-        HeldRow {
+        DeferredRow {
             held_id: Uuid::from_u128((u128::from(now.0.unsigned_abs()) << 64) + number),
             user: self.state.user,
             item: external.map(item),
             event: (!event.is_null()).then(|| Arc::new(event)),
-            ..HeldRow::unaddressed(trigger, &definition.category, now, now + lifetime)
+            ..DeferredRow::unaddressed(trigger, &definition.category, now, now + lifetime)
         }
     }
 
@@ -756,7 +756,7 @@ impl Effects {
     }
 
     /// Rows of deferred triggers, in order.
-    pub fn deferred(&self) -> Vec<&HeldRow> {
+    pub fn deferred(&self) -> Vec<&DeferredRow> {
         self.records()
             .into_iter()
             .filter_map(|record| if let Record::Defer(row) = record { Some(&**row) } else { None })

@@ -63,7 +63,7 @@ fn a_login_is_answered_whatever_the_user_refused() {
     user.consents(Purpose::Marketing, false);
     user.consents(Purpose::Profiling, false);
     let answer = user.login(1);
-    assert_eq!((answer.outcomes(), answer.reason("login")), (vec!["login send".to_owned()], "asked_for"));
+    assert_eq!((answer.outcomes(), answer.reason("login")), (vec!["login send".to_owned()], "solicited"));
 }
 
 #[test]

@@ -36,14 +36,14 @@ pub struct Asked {
 
 /// Search space of the blend.
 #[derive(Clone, Copy, Debug)]
-pub struct Trying {
+pub struct SearchSpace {
     /// In this order.
     pub shapes: &'static [Shape],
     /// Penalties, by user.
     pub penalties: &'static [f64],
 }
 
-impl Trying {
+impl SearchSpace {
     /// Whatever may be worth it.
     pub const EVERYTHING: Self = Self {
         shapes: &[Shape::Logarithmic, Shape::ByLength, Shape::WithPlain],
@@ -72,7 +72,7 @@ pub struct Blending<'a> {
     /// Columns.
     pub members: usize,
     /// Search space.
-    pub trying: Trying,
+    pub trying: SearchSpace,
     /// The pool.
     pub threads: &'a Threads,
 }

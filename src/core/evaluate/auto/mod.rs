@@ -10,5 +10,5 @@ mod held_out;
 mod trials;
 mod tuning;
 
-pub use blend::{Asked, Blending, Shape, Trying};
+pub use blend::{Asked, Blending, SearchSpace, Shape};
 pub use from_tables::{Chosen, choose, rank};

@@ -11,7 +11,7 @@ use crate::recommend::ensemble::{
 };
 use crate::recommend::train::TrainError;
 
-use super::blend::{Asked, Blending, Trying, stop};
+use super::blend::{Asked, Blending, SearchSpace, stop};
 use super::held_out::{HeldOut, items, newest_first, spread};
 use super::trials::Trials;
 
@@ -67,7 +67,7 @@ pub fn tune(
         threads.run(|| cases.par_iter().map(|case| ask(&models, &core, histories, case)).collect());
     stop(progress, 0.8)?;
     let blend =
-        Blending { asked: &asked, members: models.members().len(), trying: Trying::EVERYTHING, threads };
+        Blending { asked: &asked, members: models.members().len(), trying: SearchSpace::EVERYTHING, threads };
     let (ranker, shape, ndcg) = blend.learn(core, expired, &mut |done| progress(0.8 + 0.2 * done))?;
     Ok(Tuned { parameters, ranker, ndcg, shape })
 }

@@ -48,7 +48,7 @@ pub struct Channels {
 /// Whether the fact behind the message still holds. Looked up again at the moment of sending.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Truth {
+pub enum Precondition {
     /// Nothing that could have changed, or it holds.
     #[default]
     Holds,
@@ -84,7 +84,7 @@ pub struct Candidate<'a> {
     /// Without items there is nothing to say.
     pub needs_items: bool,
     /// The client asked and waits: the answer passes everything.
-    pub asked_for: bool,
+    pub solicited: bool,
     /// The shop's own message in its own words: no model chose it, so worth and experiments have no part in it.
     pub said_by_shop: bool,
     /// Made from what the user did, so that it needs consent to profiling.
@@ -92,7 +92,7 @@ pub struct Candidate<'a> {
     /// It collects messages that were decided before: it is not collected itself, and its items are occasions, not a list.
     pub is_digest: bool,
     /// Whether the fact behind the message still holds.
-    pub truth: Truth,
+    pub truth: Precondition,
     /// Names the occasion: one message for each within its lifetime (price of an item, one order's state).
     pub dedupe_key: Option<u64>,
     /// Not worth saying after this.
@@ -102,7 +102,7 @@ pub struct Candidate<'a> {
 impl Candidate<'_> {
     /// Whether its message stays uncounted by frequency caps.
     pub fn passes_caps(&self) -> bool {
-        self.asked_for || self.priority == Priority::Transactional
+        self.solicited || self.priority == Priority::Transactional
     }
 }
 

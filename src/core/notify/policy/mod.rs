@@ -21,7 +21,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-pub use candidate::{Candidate, Channel, Channels, Moment, Trial, Truth};
+pub use candidate::{Candidate, Channel, Channels, Moment, Precondition, Trial};
 pub use preferences::{
     BRAND, Consent, Mute, Muted, PreferenceChange, PreferenceDocument, PreferenceError, Preferences, Purpose,
     Settings, SettingsDocument,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::candidate::{Channel, Trial, Truth};
+use super::candidate::{Channel, Precondition, Trial};
 use super::preferences::Purpose;
 use crate::base::Timestamp;
 
@@ -149,7 +149,7 @@ pub enum Reason {
     /// It would come too late.
     Expired,
     /// It does not hold any more.
-    Untrue(Truth),
+    Untrue(Precondition),
     /// It holds.
     True,
     /// No item passed the rules.
@@ -237,7 +237,7 @@ impl Reason {
     /// For programs; stable.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::AskedFor => "asked_for",
+            Self::AskedFor => "solicited",
             Self::Consented => "consented",
             Self::Withheld(_) => "consent_withheld",
             Self::OptedOut => "opted_out",
@@ -354,16 +354,16 @@ impl fmt::Display for Step {
     }
 }
 
-fn untrue(truth: Truth) -> &'static str {
+fn untrue(truth: Precondition) -> &'static str {
     match truth {
-        Truth::Holds => "it holds",
-        Truth::PriceRose => "the price is not lower any more",
-        Truth::SoldOut => "sold out",
-        Truth::Gone => "no longer in the catalogue",
-        Truth::AlreadyBought => "bought meanwhile",
-        Truth::LeftCart => "no longer in the cart",
-        Truth::CameBack => "the user is back",
-        Truth::NotMet => "the condition is not met",
+        Precondition::Holds => "it holds",
+        Precondition::PriceRose => "the price is not lower any more",
+        Precondition::SoldOut => "sold out",
+        Precondition::Gone => "no longer in the catalogue",
+        Precondition::AlreadyBought => "bought meanwhile",
+        Precondition::LeftCart => "no longer in the cart",
+        Precondition::CameBack => "the user is back",
+        Precondition::NotMet => "the condition is not met",
     }
 }
 

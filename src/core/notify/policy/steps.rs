@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::candidate::{Candidate, Channel, Moment, Trial, Truth};
+use super::candidate::{Candidate, Channel, Moment, Precondition, Trial};
 use super::caps;
 use super::preferences::{Preferences, Purpose};
 use super::reason::{Decision, Outcome, Reason, Step, StepName, Verdict};
@@ -49,7 +49,7 @@ pub fn decide(
 
 impl<'a> Judge<'a> {
     fn run(&mut self) {
-        if self.candidate.asked_for {
+        if self.candidate.solicited {
             self.say(StepName::Consent, Verdict::Override, Reason::AskedFor);
             return;
         }
@@ -178,7 +178,7 @@ impl<'a> Judge<'a> {
         if self.candidate.expires_at <= self.moment.now {
             return self.stop(STEP, Outcome::Drop, Reason::Expired, "");
         }
-        if self.candidate.truth != Truth::Holds {
+        if self.candidate.truth != Precondition::Holds {
             return self.stop(STEP, Outcome::Drop, Reason::Untrue(self.candidate.truth), "");
         }
         if self.candidate.needs_items && self.candidate.items.is_empty() {

@@ -31,11 +31,11 @@ fn candidate(items: &[ItemId]) -> Candidate<'_> {
         items,
         subject: None,
         needs_items: true,
-        asked_for: false,
+        solicited: false,
         said_by_shop: false,
         from_profile: true,
         is_digest: false,
-        truth: Truth::Holds,
+        truth: Precondition::Holds,
         dedupe_key: None,
         expires_at: NOW + Millis::hours(1_000),
     }
@@ -187,7 +187,13 @@ fn what_the_shop_says_itself_is_no_part_of_holdout_coin_and_worth() {
 #[test]
 fn an_untrue_or_late_message_is_never_sent_even_if_transactional() {
     let state = PolicyState::default();
-    for truth in [Truth::PriceRose, Truth::SoldOut, Truth::AlreadyBought, Truth::LeftCart, Truth::CameBack] {
+    for truth in [
+        Precondition::PriceRose,
+        Precondition::SoldOut,
+        Precondition::AlreadyBought,
+        Precondition::LeftCart,
+        Precondition::CameBack,
+    ] {
         let decision = judge(&[1, 2], NOW, &state, |candidate, _, _, _| {
             candidate.truth = truth;
             candidate.priority = Priority::Transactional;
@@ -400,7 +406,7 @@ fn every_step_that_was_asked_is_in_the_trace_in_order() {
 #[test]
 fn an_answer_that_is_waited_for_passes_everything() {
     let decision = judge(&[], NOW, &PolicyState::default(), |candidate, _, _, preferences| {
-        candidate.asked_for = true;
+        candidate.solicited = true;
         preferences.settings.opted_out = true;
     });
     assert_eq!(decision.outcome, Outcome::Send);

@@ -11,11 +11,11 @@ mod defaults;
 mod definition;
 mod occasion;
 mod once;
+mod precondition;
 mod price_drop;
 #[cfg(test)]
 mod tests;
 mod trigger;
-mod truth;
 
 pub use behaviour::Views;
 pub use change::Change;

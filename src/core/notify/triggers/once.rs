@@ -90,7 +90,7 @@ mod tests {
             items: &[],
             subject: None,
             needs_items: false,
-            asked_for: false,
+            solicited: false,
             said_by_shop: false,
             from_profile: false,
             is_digest: false,

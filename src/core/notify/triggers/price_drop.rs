@@ -6,7 +6,7 @@ use super::condition::Condition;
 use super::{Definition, Trigger};
 use crate::base::{ItemId, Millis, Timestamp};
 use crate::catalogue::{Catalogue, REFERENCE_DAYS};
-use crate::notify::policy::Truth;
+use crate::notify::policy::Precondition;
 use crate::profile::Profile;
 
 /// Older looks don't count: what the item cost then is no longer known.
@@ -74,15 +74,15 @@ pub(super) fn truth(
     profile: &Profile,
     catalogue: &Catalogue,
     now: Timestamp,
-) -> Truth {
+) -> Precondition {
     let price = catalogue.get(item).and_then(|item| item.price);
     let is_lower = before.zip(price).is_some_and(|(before, price)| is_enough(percent, before, price));
     let is_known = catalogue.prices(item).is_some();
     let seen = seen(profile, catalogue, item, now);
     if is_lower && (!is_known || price_drop(percent, item, seen, catalogue, now).is_some()) {
-        Truth::Holds
+        Precondition::Holds
     } else {
-        Truth::PriceRose
+        Precondition::PriceRose
     }
 }
 
@@ -196,7 +196,10 @@ mod tests {
             self.note(at, price);
             self.catalogue.upsert(after);
             for fired in self.fired(&changes, day(at)) {
-                assert_eq!(fired.truth(&self.user, None, None, &self.catalogue, day(at)), Truth::Holds);
+                assert_eq!(
+                    fired.truth(&self.user, None, None, &self.catalogue, day(at)),
+                    Precondition::Holds
+                );
                 self.told.push((price, fired.price_before.unwrap()));
             }
             self
@@ -278,20 +281,20 @@ mod tests {
         let change = Change::Cheaper { item: ITEM, before: 100.0, after: 80.0 };
         let fired = shop.fired(&[change], day(0.0)).remove(0);
         let truth = |shop: &Shop, at| fired.truth(&shop.user, None, None, &shop.catalogue, day(at));
-        assert_eq!(truth(&shop, 0.5), Truth::Holds);
+        assert_eq!(truth(&shop, 0.5), Precondition::Holds);
         shop.look(0.6);
-        assert_eq!(truth(&shop, 0.7), Truth::PriceRose, "seen at 80");
+        assert_eq!(truth(&shop, 0.7), Precondition::PriceRose, "seen at 80");
         let mut raised = Shop::new(10.0, 100.0);
         raised.look(-1.0);
         raised.price(0.0, 80.0).price(0.1, 95.0);
-        assert_eq!(truth(&raised, 0.2), Truth::PriceRose);
+        assert_eq!(truth(&raised, 0.2), Precondition::PriceRose);
         raised.price(0.3, 85.0);
-        assert_eq!(truth(&raised, 0.4), Truth::PriceRose, "it was 80 today");
+        assert_eq!(truth(&raised, 0.4), Precondition::PriceRose, "it was 80 today");
         // Set off by the shop, with nothing known to the contrary.
         let plain = Catalogue::from_items([item_7]);
-        assert_eq!(fired.truth(&Profile::default(), None, None, &plain, day(0.0)), Truth::Holds);
+        assert_eq!(fired.truth(&Profile::default(), None, None, &plain, day(0.0)), Precondition::Holds);
         let nothing = Trigger { price_before: None, ..fired.clone() };
-        assert_eq!(nothing.truth(&Profile::default(), None, None, &plain, day(0.0)), Truth::PriceRose);
+        assert_eq!(nothing.truth(&Profile::default(), None, None, &plain, day(0.0)), Precondition::PriceRose);
     }
 
     #[test]
@@ -312,7 +315,7 @@ mod tests {
         for (looked, right) in [(0.5, Some(96.0)), (2.5, Some(88.0)), (3.2, None), (3.6, None)] {
             let user = profile(&[event(EventKind::View, 7, day(looked))], &shop.catalogue);
             let told = waits.clone().up_to_date(&user, &shop.catalogue, day(4.0));
-            let holds = told.truth(&user, None, None, &shop.catalogue, day(4.0)) == Truth::Holds;
+            let holds = told.truth(&user, None, None, &shop.catalogue, day(4.0)) == Precondition::Holds;
             assert_eq!(holds.then_some(told.price_before.unwrap()), right, "looked on day {looked}");
         }
     }

@@ -17,7 +17,7 @@ pub enum PairModel {
 
 /// One column of scores.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Member {
+pub enum BaseModel {
     /// A pair model over a history in which each older item weighs `decay` of the next newer one.
     Pair {
         /// Pair model that supplies the weights.
@@ -34,12 +34,12 @@ pub enum Member {
     /// The same, halving before the user's own newest interaction: what sold when they were last here.
     Season(f32),
     /// A column that the caller brings along.
-    Beside(Beside),
+    SideFeature(SideFeature),
 }
 
 /// Side feature of items: scores from sources other than histories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Beside {
+pub enum SideFeature {
     /// Likeness to what the history holds: also of items nobody has touched yet.
     Content,
     /// Interest of everybody, halving with age.
@@ -50,12 +50,12 @@ pub enum Beside {
     Segment,
 }
 
-impl Beside {
+impl SideFeature {
     /// In the order of their columns.
     pub const ALL: [Self; 4] = [Self::Content, Self::Popular, Self::Category, Self::Segment];
 }
 
-impl fmt::Display for Member {
+impl fmt::Display for BaseModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pair { model: PairModel::ItemKnn, decay } => write!(f, "item_knn·{decay}"),
@@ -65,10 +65,10 @@ impl fmt::Display for Member {
             Self::Popularity => write!(f, "popularity"),
             Self::Trend(days) => write!(f, "trend_{days}d"),
             Self::Season(days) => write!(f, "season_{days}d"),
-            Self::Beside(Beside::Content) => write!(f, "content"),
-            Self::Beside(Beside::Popular) => write!(f, "popular"),
-            Self::Beside(Beside::Category) => write!(f, "category"),
-            Self::Beside(Beside::Segment) => write!(f, "segment"),
+            Self::SideFeature(SideFeature::Content) => write!(f, "content"),
+            Self::SideFeature(SideFeature::Popular) => write!(f, "popular"),
+            Self::SideFeature(SideFeature::Category) => write!(f, "category"),
+            Self::SideFeature(SideFeature::Segment) => write!(f, "segment"),
         }
     }
 }

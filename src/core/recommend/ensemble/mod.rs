@@ -28,7 +28,7 @@ pub use candidates::{CANDIDATES, Candidates, candidates, part};
 pub use context::Context;
 pub use from_events::{EventHistories, damped};
 pub use histories::{Histories, Interaction};
-pub use member::{Beside, Member, PairModel};
+pub use member::{BaseModel, PairModel, SideFeature};
 pub use models::{Models, Pairs};
 pub use pairs::fit_ease;
 pub use parameters::EnsembleParameters;

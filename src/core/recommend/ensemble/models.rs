@@ -20,7 +20,7 @@ use crate::recommend::train::error::TrainError;
 
 use super::context::Context;
 use super::histories::Histories;
-use super::member::{Beside, Member, PairModel};
+use super::member::{BaseModel, PairModel, SideFeature};
 use super::pairs::{LEAST_WEIGHT, add_pairs, fit_ease, item_weights, sequence};
 use super::parameters::EnsembleParameters;
 use super::seasons::Seasons;
@@ -35,7 +35,7 @@ pub type Pairs = (PairModel, ItemWeights);
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Models {
     n_items: usize,
-    members: Vec<Member>,
+    members: Vec<BaseModel>,
     pairs: Vec<Pairs>,
     als: Vec<ImplicitAls>,
     popularity: Vec<f32>,
@@ -74,7 +74,7 @@ impl Models {
 
     /// Without histories: only what callers bring along.
     pub fn beside_only() -> Self {
-        Self { members: Beside::ALL.map(Member::Beside).to_vec(), ..Self::default() }
+        Self { members: SideFeature::ALL.map(BaseModel::SideFeature).to_vec(), ..Self::default() }
     }
 
     /// As [`Models::fit`], from EASE^R and ALS that were fitted already.
@@ -115,29 +115,29 @@ impl Models {
         if progress(1.0).is_break() { Err(TrainError::Cancelled) } else { Ok(models) }
     }
 
-    fn list(&self, parameters: &EnsembleParameters) -> Vec<Member> {
+    fn list(&self, parameters: &EnsembleParameters) -> Vec<BaseModel> {
         let decays = &parameters.decays;
         let mut members = Vec::new();
         for (model, _) in &self.pairs {
             // What follows what matters for the newest few items only.
             let few = matches!(model, PairModel::Sequence(_));
             let decays = decays.iter().enumerate().filter(|(index, _)| !few || index % 2 == 0 || *index == 1);
-            members.extend(decays.map(|(_, decay)| Member::Pair { model: *model, decay: *decay }));
+            members.extend(decays.map(|(_, decay)| BaseModel::Pair { model: *model, decay: *decay }));
         }
-        members.extend((0u8..).take(self.als.len()).map(Member::Als));
+        members.extend((0u8..).take(self.als.len()).map(BaseModel::Als));
         if !parameters.beside {
-            members.push(Member::Popularity);
+            members.push(BaseModel::Popularity);
         }
-        members.extend(self.trends.iter().map(|(days, _)| Member::Trend(*days)));
-        members.extend(self.seasons.iter().map(|season| Member::Season(season.half_life)));
+        members.extend(self.trends.iter().map(|(days, _)| BaseModel::Trend(*days)));
+        members.extend(self.seasons.iter().map(|season| BaseModel::Season(season.half_life)));
         if parameters.beside {
-            members.extend(Beside::ALL.map(Member::Beside));
+            members.extend(SideFeature::ALL.map(BaseModel::SideFeature));
         }
         members
     }
 
     /// One column of scores each, in this order.
-    pub fn members(&self) -> &[Member] {
+    pub fn members(&self) -> &[BaseModel] {
         &self.members
     }
 
@@ -166,7 +166,7 @@ impl Models {
             let decays: Vec<f32> = self.members[from..]
                 .iter()
                 .map_while(|member| match member {
-                    Member::Pair { model: other, decay } if other == model => Some(*decay),
+                    BaseModel::Pair { model: other, decay } if other == model => Some(*decay),
                     _ => None,
                 })
                 .collect();
@@ -176,27 +176,27 @@ impl Models {
         let mut beside = context.beside.chunks(n.max(1));
         for (column, member) in scores.chunks_mut(n.max(1)).zip(&self.members).skip(from) {
             match member {
-                Member::Pair { .. } => {}
-                Member::Als(index) => {
+                BaseModel::Pair { .. } => {}
+                BaseModel::Als(index) => {
                     if let Some(als) = self.als.get(usize::from(*index))
                         && !context.history.is_empty()
                     {
                         als.add_scores(context.history, column);
                     }
                 }
-                Member::Popularity => put(column, &self.popularity),
-                Member::Trend(days) => {
+                BaseModel::Popularity => put(column, &self.popularity),
+                BaseModel::Trend(days) => {
                     if let Some((_, trend)) = self.trends.iter().find(|(other, _)| other == days) {
                         put(column, trend);
                     }
                 }
-                Member::Season(days) => {
+                BaseModel::Season(days) => {
                     let season = self.seasons.iter().find(|season| season.half_life == *days);
                     if let (Some(season), Some(day)) = (season, context.last_day) {
                         put(column, season.at(day, self.n_items));
                     }
                 }
-                Member::Beside(_) => {
+                BaseModel::SideFeature(_) => {
                     if let Some(brought) = beside.next() {
                         put(column, brought);
                     }
@@ -208,9 +208,9 @@ impl Models {
 
     /// Contribution of each item of the history to a member's score of `item`, in order of the history; they sum to the score.
     /// `None` for members that do not depend on histories.
-    pub fn parts(&self, member: Member, context: &Context<'_>, item: ItemId) -> Option<Vec<f32>> {
+    pub fn parts(&self, member: BaseModel, context: &Context<'_>, item: ItemId) -> Option<Vec<f32>> {
         match member {
-            Member::Pair { model, decay } => {
+            BaseModel::Pair { model, decay } => {
                 let (_, weights) = self.pairs.iter().find(|(other, _)| *other == model)?;
                 let mut age = 1.0f32;
                 let part = |(known, interest): &(ItemId, f32)| {
@@ -222,7 +222,7 @@ impl Models {
                 };
                 Some(context.history.iter().map(part).collect())
             }
-            Member::Als(index) => Some(self.als.get(usize::from(index))?.parts(context.history, item)),
+            BaseModel::Als(index) => Some(self.als.get(usize::from(index))?.parts(context.history, item)),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::ItemId;
 
 use super::candidates::{Candidates, part};
-use super::member::Member;
+use super::member::BaseModel;
 
 /// Weight of each member, and how it changes with the length of the history. A score is
 /// `Σ (weight + slope · length) · share + linear · part` over the members, share the logarithmic and part the plain share of the
@@ -53,7 +53,7 @@ impl Ranker {
 
     /// The same rule for other members: a weight goes to the member of the same name. `None` when less than half of them
     /// are there.
-    pub fn carried(&self, from: &[Member], to: &[Member]) -> Option<Self> {
+    pub fn carried(&self, from: &[BaseModel], to: &[BaseModel]) -> Option<Self> {
         let places: Vec<Option<usize>> =
             to.iter().map(|member| from.iter().position(|other| other == member)).collect();
         if 2 * places.iter().flatten().count() < from.len() {

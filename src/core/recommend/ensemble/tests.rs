@@ -26,7 +26,7 @@ fn fit(rows: &[Vec<Interaction>], n_items: usize) -> Models {
     Models::fit(&histories, &parameters, &Threads::new(1).unwrap(), |_| ControlFlow::Continue(())).unwrap()
 }
 
-fn only(models: Models, member: Member) -> Ensemble {
+fn only(models: Models, member: BaseModel) -> Ensemble {
     let index = models.members().iter().position(|other| *other == member).unwrap();
     let mut weights = vec![0.0; models.members().len()];
     weights[index] = 1.0;
@@ -43,7 +43,7 @@ fn only(models: Models, member: Member) -> Ensemble {
 
 #[test]
 fn what_followed_the_last_item_comes_first_and_the_cause_is_named() {
-    let member = Member::Pair { model: PairModel::Sequence(1), decay: 0.5 };
+    let member = BaseModel::Pair { model: PairModel::Sequence(1), decay: 0.5 };
     let ensemble = only(fit(&histories(), 20), member);
     assert!(ensemble.is_sound());
     let history = [(ItemId(3), 1.0), (ItemId(2), 1.0)];
@@ -54,7 +54,7 @@ fn what_followed_the_last_item_comes_first_and_the_cause_is_named() {
     let parts = ensemble.models().parts(member, &context, ItemId(4)).unwrap();
     assert!(parts[0] > 0.0 && parts[0] > parts[1], "{parts:?}");
     assert_eq!(ensemble.models().parts(member, &context, ItemId(15)), Some(vec![0.0, 0.0]));
-    assert_eq!(ensemble.models().parts(Member::Popularity, &context, ItemId(4)), None);
+    assert_eq!(ensemble.models().parts(BaseModel::Popularity, &context, ItemId(4)), None);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_list_may_be_longer_than_what_the_rule_is_learnt_on() {
             (0..2).map(|step| Interaction { item: user + step, day: f64::from(step), weight: 1.0 }).collect()
         })
         .collect();
-    let ensemble = only(fit(&rows, 151), Member::Popularity);
+    let ensemble = only(fit(&rows, 151), BaseModel::Popularity);
     let history = [(ItemId(0), 1.0)];
     let context = Context { history: &history, last_day: None, ..Context::default() };
     assert_eq!(ensemble.recommend(&context, 140, |item| item.0 != 0).len(), 140);
@@ -85,7 +85,7 @@ fn shares_are_zero_for_nothing_and_one_for_the_best() {
 fn nobody_and_nothing_get_an_answer_without_nonsense() {
     let models = fit(&[], 0);
     assert!(models.scores(&Context { history: &[], last_day: None, ..Context::default() }).is_empty());
-    let ensemble = only(fit(&histories(), 20), Member::Popularity);
+    let ensemble = only(fit(&histories(), 20), BaseModel::Popularity);
     let stranger = Context { history: &[], last_day: None, ..Context::default() };
     assert_eq!(ensemble.recommend(&stranger, 3, |_| true).len(), 3);
     let unknown = [(ItemId(999), 1.0)];

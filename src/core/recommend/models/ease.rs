@@ -15,9 +15,9 @@ use crate::ml::symmetric_inverse::{SweepError, negative_inverse};
 use crate::ml::threads::Threads;
 use crate::recommend::train::error::TrainError;
 
-use super::columns::Columns;
 use super::interactions::Matrix;
 use super::item_weights::{ItemWeights, keep_largest};
+use super::transpose::Columns;
 
 /// Side of the squares in which the lower triangle is mirrored: two of them fit the first-level cache.
 const SQUARE: usize = 64;

@@ -19,8 +19,8 @@ use crate::ml::least_squares::{BATCH, Others, Rows, Scratch, add_products, gram,
 use crate::ml::threads::Threads;
 use crate::recommend::train::error::TrainError;
 
-use super::columns::Columns;
 use super::interactions::Matrix;
+use super::transpose::Columns;
 
 /// Steps of conjugate gradients a vector and iteration, as in `implicit`; they begin where the last iteration ended.
 const CG_STEPS: usize = 3;

@@ -3,7 +3,6 @@
 //! [`interactions`] builds the matrix from events; [`item_weights`] stores the weights kept by the pair models.
 
 pub mod association_rules;
-mod columns;
 pub mod content_based;
 pub mod ease;
 pub mod frequent_itemsets;
@@ -12,9 +11,10 @@ pub mod interactions;
 pub mod item_knn;
 pub mod item_weights;
 pub mod popularity;
-pub mod repeat;
+pub mod repurchase;
 pub mod rp3beta;
 pub mod text;
 pub(crate) mod top;
+mod transpose;
 pub mod trending;
 pub mod user_knn;

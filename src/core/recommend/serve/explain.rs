@@ -3,12 +3,12 @@
 
 use crate::base::ItemId;
 use crate::profile::Profile;
-use crate::recommend::ensemble::{Beside, Candidates, Member, Ranker};
+use crate::recommend::ensemble::{BaseModel, Candidates, Ranker, SideFeature};
 
-use super::personal::{Personal, Sources};
+use super::item_context::has;
 use super::reason::Reason;
 use super::request::Request;
-use super::seed::has;
+use super::user_scores::{Personal, Sources};
 
 /// Buyers of both from which "often bought with" is true.
 const OFTEN: u16 = 2;
@@ -29,15 +29,16 @@ pub(super) enum Source {
 }
 
 impl Source {
-    fn of(member: &Member) -> Self {
+    fn of(member: &BaseModel) -> Self {
         match member {
-            Member::Pair { .. } | Member::Als(_) => Self::Behaviour,
-            Member::Beside(Beside::Content) => Self::Content,
-            Member::Beside(Beside::Category) => Self::Category,
-            Member::Beside(Beside::Segment) => Self::Segment,
-            Member::Beside(Beside::Popular) | Member::Popularity | Member::Trend(_) | Member::Season(_) => {
-                Self::Popular
-            }
+            BaseModel::Pair { .. } | BaseModel::Als(_) => Self::Behaviour,
+            BaseModel::SideFeature(SideFeature::Content) => Self::Content,
+            BaseModel::SideFeature(SideFeature::Category) => Self::Category,
+            BaseModel::SideFeature(SideFeature::Segment) => Self::Segment,
+            BaseModel::SideFeature(SideFeature::Popular)
+            | BaseModel::Popularity
+            | BaseModel::Trend(_)
+            | BaseModel::Season(_) => Self::Popular,
         }
     }
 }

@@ -3,20 +3,20 @@
 //!
 //! A [`ModelSet`](model_set::ModelSet) holds the models; [`live`] adds the events since they were trained.
 
-mod answer;
 mod artefact;
 mod diversity;
 mod explain;
 mod exploration;
+pub mod filters;
+mod item_context;
 pub mod live;
 pub mod model_set;
-pub mod personal;
+mod rank;
 mod ranked;
 pub mod reason;
 pub mod request;
-pub mod rules;
-mod seed;
 #[cfg(test)]
 mod tests;
+pub mod user_scores;
 
 pub use artefact::ArtefactError;

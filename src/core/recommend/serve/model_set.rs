@@ -9,12 +9,12 @@ use crate::base::{ItemId, ModelVersion, Score, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::ml::metrics::Metrics;
 use crate::profile::{Features, Profile, SegmentId, Segmentation};
-use crate::recommend::ensemble::{Beside, Ensemble, Member, Models, Ranker};
+use crate::recommend::ensemble::{BaseModel, Ensemble, Models, Ranker, SideFeature};
 use crate::recommend::models::association_rules::AssociationRules;
 use crate::recommend::models::content_based::ContentBased;
 use crate::recommend::models::item_knn::ItemKnn;
 use crate::recommend::models::popularity::Popularity;
-use crate::recommend::models::repeat::Repeat;
+use crate::recommend::models::repurchase::Repeat;
 use crate::recommend::models::top;
 use crate::recommend::session::next_item::NextItem;
 use crate::recommend::train::baseline::Baseline;
@@ -22,11 +22,11 @@ use crate::recommend::train::parameters::TrainingParameters;
 use crate::response::ResponseModel;
 
 use super::artefact::{self, ArtefactError};
+use super::item_context::{self, Clicks};
 use super::live::Evidence;
-use super::personal::{Personal, Sources, only, plain_rule};
 use super::request::{Recommendation, Request};
-use super::seed::{self, Clicks};
-use super::{explain, rules};
+use super::user_scores::{Personal, Sources, only, plain_rule};
+use super::{explain, filters};
 
 /// Everything a recommendation is made from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -95,7 +95,8 @@ impl ModelSet {
     /// is 0, as that of no training. Cheap: the counts are shared.
     pub fn popular(&self) -> Self {
         let mut popular = Self { popularity: Arc::clone(&self.popularity), ..Self::empty() };
-        let weight = |member: &Member| f32::from(u8::from(*member == Member::Beside(Beside::Popular)));
+        let weight =
+            |member: &BaseModel| f32::from(u8::from(*member == BaseModel::SideFeature(SideFeature::Popular)));
         let rule = only(popular.ensemble.models().members(), weight);
         popular.set_rule(rule);
         popular
@@ -145,9 +146,9 @@ impl ModelSet {
         let sources = self.sources();
         let width = catalogue.width().max(self.popularity.width());
         let nobody = Profile::default();
-        let scores = seed::scores(&sources, &nobody, item, Clicks::Any, live, width);
+        let scores = item_context::scores(&sources, &nobody, item, Clicks::Any, live, width);
         let request = Request { seed: Some(item), ..Request::new(&nobody, catalogue, self.trained_at, n) };
-        top::best(&scores, n, |other| rules::allowed(other, &request, &self.repeat))
+        top::best(&scores, n, |other| filters::allowed(other, &request, &self.repeat))
             .into_iter()
             .map(|(other, score)| Recommendation {
                 item: other,

@@ -18,7 +18,7 @@ use super::live::Evidence;
 use super::model_set::ModelSet;
 use super::reason::Reason;
 use super::request::{Recommendation, Request};
-use super::{explain, rules};
+use super::{explain, filters};
 
 fn trained(events: &[Event], n_users: usize, catalogue: &Catalogue) -> ModelSet {
     let data = TrainingData { events: events.to_vec(), n_users };
@@ -277,7 +277,7 @@ fn the_named_item_of_the_history_is_the_one_that_added_most() {
             let (whole, part) = (models.scores(&context), models.scores(&alone));
             for (index, member) in models.members().iter().enumerate() {
                 // Factors are not additive: their parts have a test of their own.
-                if !matches!(member, ensemble::Member::Pair { .. }) {
+                if !matches!(member, ensemble::BaseModel::Pair { .. }) {
                     continue;
                 }
                 let at = index * width + known.item.index();
@@ -431,7 +431,7 @@ proptest! {
         prop_assert!(list.is_sorted_by(|a, b| a.score >= b.score));
         for known in &list {
             prop_assert!((0.0..=1.0).contains(&known.score.get()));
-            prop_assert!(rules::allowed(known.item, &asked, &model.repeat));
+            prop_assert!(filters::allowed(known.item, &asked, &model.repeat));
             prop_assert!(!known.reason.text(&catalogue).is_empty());
         }
         let mut distinct = ids(&list);

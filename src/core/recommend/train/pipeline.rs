@@ -17,7 +17,7 @@ use crate::recommend::models::frequent_itemsets;
 use crate::recommend::models::interactions::{Groups, Matrix, Weighting};
 use crate::recommend::models::item_knn::{ItemKnn, KnnParameters};
 use crate::recommend::models::popularity::Popularity;
-use crate::recommend::models::repeat::Repeat;
+use crate::recommend::models::repurchase::Repeat;
 use crate::recommend::serve::model_set::{ModelSet, plain};
 use crate::recommend::session::next_item::NextItem;
 use crate::response::{Fitted, Message, ResponseModel};

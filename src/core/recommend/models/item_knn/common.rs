@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
-use crate::recommend::models::columns::Columns;
 use crate::recommend::models::interactions::Matrix;
+use crate::recommend::models::transpose::Columns;
 
 use super::neighbour::Neighbour;
 

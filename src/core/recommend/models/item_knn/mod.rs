@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::base::ItemId;
 use crate::ml::threads::Threads;
 
-use super::columns::Columns;
 use super::interactions::Matrix;
+use super::transpose::Columns;
 
 use self::common::{Both, Rows, Scratch};
 

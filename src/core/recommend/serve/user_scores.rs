@@ -6,7 +6,7 @@
 use crate::base::{ItemId, Timestamp};
 use crate::profile::Profile;
 use crate::recommend::ensemble::{
-    Beside, CANDIDATES, Candidates, Context, Ensemble, Member, PairModel, Ranker, candidates, damped,
+    BaseModel, CANDIDATES, Candidates, Context, Ensemble, PairModel, Ranker, SideFeature, candidates, damped,
 };
 use crate::recommend::models::association_rules::AssociationRules;
 use crate::recommend::models::content_based::ContentBased;
@@ -81,7 +81,7 @@ impl Personal {
         let day = |at: Timestamp| at.0 as f64 / MICROS_A_DAY;
         let mut personal = Self {
             last_day: request.profile.last_seen().map(day),
-            beside: vec![0f32; width * Beside::ALL.len()],
+            beside: vec![0f32; width * SideFeature::ALL.len()],
             scores: Vec::new(),
             history,
             taste,
@@ -92,7 +92,7 @@ impl Personal {
         personal
     }
 
-    /// Fills the columns of [`Beside::ALL`].
+    /// Fills the columns of [`SideFeature::ALL`].
     fn look_beside(&mut self, sources: &Sources<'_>, request: &Request<'_>) {
         let mut columns = self.beside.chunks_mut(self.width.max(1));
         let (Some(content), Some(popular), Some(category), Some(segment)) =
@@ -175,27 +175,27 @@ impl Personal {
 
 /// The rule of a shop too small to learn one, and for whoever has no history: mostly what the same people deal with, a little
 /// content, a little popularity. Plain shares, as one would set them by hand.
-pub fn plain_rule(members: &[Member]) -> Ranker {
+pub fn plain_rule(members: &[BaseModel]) -> Ranker {
     let count =
-        |kind: fn(&Member) -> bool| members.iter().filter(|member| kind(member)).count().max(1) as f32;
-    let knn = count(|member| matches!(member, Member::Pair { model: PairModel::ItemKnn, .. }));
-    let ease = count(|member| matches!(member, Member::Pair { model: PairModel::Ease(_), .. }));
-    let sequences = count(|member| matches!(member, Member::Pair { model: PairModel::Sequence(_), .. }));
-    let weight = |member: &Member| match member {
-        Member::Pair { model: PairModel::ItemKnn, .. } => 1.0 / knn,
-        Member::Pair { model: PairModel::Ease(_), .. } => 0.3 / ease,
-        Member::Pair { model: PairModel::Sequence(_), .. } => 0.2 / sequences,
-        Member::Als(_) => 0.1,
-        Member::Beside(Beside::Content) => 0.3,
-        Member::Beside(Beside::Popular) => 0.1,
-        Member::Beside(Beside::Category | Beside::Segment) => 0.05,
-        Member::Popularity | Member::Trend(_) | Member::Season(_) => 0.0,
+        |kind: fn(&BaseModel) -> bool| members.iter().filter(|member| kind(member)).count().max(1) as f32;
+    let knn = count(|member| matches!(member, BaseModel::Pair { model: PairModel::ItemKnn, .. }));
+    let ease = count(|member| matches!(member, BaseModel::Pair { model: PairModel::Ease(_), .. }));
+    let sequences = count(|member| matches!(member, BaseModel::Pair { model: PairModel::Sequence(_), .. }));
+    let weight = |member: &BaseModel| match member {
+        BaseModel::Pair { model: PairModel::ItemKnn, .. } => 1.0 / knn,
+        BaseModel::Pair { model: PairModel::Ease(_), .. } => 0.3 / ease,
+        BaseModel::Pair { model: PairModel::Sequence(_), .. } => 0.2 / sequences,
+        BaseModel::Als(_) => 0.1,
+        BaseModel::SideFeature(SideFeature::Content) => 0.3,
+        BaseModel::SideFeature(SideFeature::Popular) => 0.1,
+        BaseModel::SideFeature(SideFeature::Category | SideFeature::Segment) => 0.05,
+        BaseModel::Popularity | BaseModel::Trend(_) | BaseModel::Season(_) => 0.0,
     };
     only(members, weight)
 }
 
 /// The rule by which members count with these plain weights; those with a weight choose the candidates.
-pub fn only(members: &[Member], weight: impl Fn(&Member) -> f32) -> Ranker {
+pub fn only(members: &[BaseModel], weight: impl Fn(&BaseModel) -> f32) -> Ranker {
     let linear: Vec<f32> = members.iter().map(weight).collect();
     Ranker {
         core: (0..members.len()).filter(|index| linear.get(*index).is_some_and(|w| *w > 0.0)).collect(),

@@ -9,14 +9,14 @@ use crate::ml::metrics::Metrics;
 use crate::ml::threads::Threads;
 use crate::profile::{SegmentId, SegmentParameters};
 use crate::recommend::ModelSet;
-use crate::recommend::ensemble::{Beside, Member, PairModel, Ranker};
+use crate::recommend::ensemble::{BaseModel, PairModel, Ranker, SideFeature};
 use crate::recommend::models::association_rules::RuleParameters;
-use crate::recommend::serve::personal::{only, plain_rule};
+use crate::recommend::serve::user_scores::{only, plain_rule};
 use crate::recommend::train::{
     Progress, Stage, TrainError, Trained, TrainingData, TrainingParameters, train_in,
 };
 
-use super::auto::{Blending, Trying};
+use super::auto::{Blending, SearchSpace};
 use super::measure::{Answer, KS, Setting, answers, asked, known_items};
 use super::ranking::Tally;
 use super::split::{self, Case, Split};
@@ -79,7 +79,7 @@ pub fn train_against(
 }
 
 /// Lets a rule learnt for other members order what this model's members say, if they are much the same.
-fn carry(members: &[Member], rule: &Ranker, model: &mut ModelSet) {
+fn carry(members: &[BaseModel], rule: &Ranker, model: &mut ModelSet) {
     if let Some(rule) = rule.carried(members, model.ensemble().models().members()) {
         model.set_rule(rule);
     }
@@ -116,16 +116,16 @@ impl Trial<'_> {
             twin.set_rule(rule);
         }
         let setting = self.setting(&twin);
-        let alone = |kind: fn(&Member) -> bool| {
+        let alone = |kind: fn(&BaseModel) -> bool| {
             let members = twin.ensemble().models().members();
             Some(only(members, |member| if kind(member) { 1.0 } else { 0.0 }))
         };
-        let knn = |member: &Member| matches!(member, Member::Pair { model: PairModel::ItemKnn, .. });
+        let knn = |member: &BaseModel| matches!(member, BaseModel::Pair { model: PairModel::ItemKnn, .. });
         let named = [
             ("", None),
             ("item_knn.", alone(knn)),
-            ("content.", alone(|member| *member == Member::Beside(Beside::Content))),
-            ("popularity.", alone(|member| *member == Member::Beside(Beside::Popular))),
+            ("content.", alone(|member| *member == BaseModel::SideFeature(SideFeature::Content))),
+            ("popularity.", alone(|member| *member == BaseModel::SideFeature(SideFeature::Popular))),
         ];
         let (names, rules): (Vec<&str>, Vec<Option<Ranker>>) = named.into_iter().unzip();
         let found = answers(&setting, &test, &rules, KS[1], self.threads, |done| {
@@ -185,7 +185,7 @@ impl Trial<'_> {
         let blending = Blending {
             asked: &asked,
             members: members.len(),
-            trying: Trying::A_LITTLE,
+            trying: SearchSpace::A_LITTLE,
             threads: self.threads,
         };
         let (mut rule, ..) =
@@ -225,10 +225,10 @@ impl Trial<'_> {
 }
 
 /// Raises the plain weight of content to its least share of the weights above 0.
-fn keep_content(rule: &mut Ranker, members: &[Member]) {
+fn keep_content(rule: &mut Ranker, members: &[BaseModel]) {
     let trusted: f32 = rule.weights.iter().chain(&rule.linear).filter(|weight| **weight > 0.0).sum();
     rule.linear.resize(members.len(), 0.0);
-    let content = members.iter().position(|member| *member == Member::Beside(Beside::Content));
+    let content = members.iter().position(|member| *member == BaseModel::SideFeature(SideFeature::Content));
     let own =
         content.and_then(|index| Some((rule.weights.get(index).copied()?, rule.linear.get_mut(index)?)));
     if let Some((weight, linear)) = own {
@@ -353,7 +353,9 @@ mod tests {
         // A rule that looks at popularity alone reaches what popularity reaches.
         let mut popular = first.model.clone();
         let members = popular.ensemble().models().members().to_vec();
-        popular.set_rule(only(&members, |member| f32::from(*member == Member::Beside(Beside::Popular))));
+        popular.set_rule(only(&members, |member| {
+            f32::from(*member == BaseModel::SideFeature(SideFeature::Popular))
+        }));
         let popular = against(&popular, &mut go);
         assert_eq!(popular["current.ndcg@10"], popular["popularity.ndcg@10"]);
         assert!(popular["current.ndcg@10"] < popular["ndcg@10"]);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
-use super::access::Caller;
+use super::auth::Caller;
 use super::error::ApiError;
 use crate::actors::App;
 

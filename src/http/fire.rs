@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::access::Caller;
+use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
 use super::idempotency;
@@ -17,7 +17,7 @@ use crate::actors::App;
 use crate::base::{ExternalId, Timestamp, UserId, suggest_nearest};
 use crate::decide::Input;
 use crate::store::broadcasts::{self, Broadcast, State, To};
-use crate::store::held::{self, HeldRow};
+use crate::store::deferred::{self, DeferredRow};
 use crate::store::{self, users};
 
 /// Most users at a time.
@@ -27,7 +27,7 @@ const MAX_EVENT_BYTES: usize = 4_096;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SetOffBody {
+struct FireBody {
     user_ids: Vec<ExternalId>,
     item_id: Option<ExternalId>,
     price_before: Option<f64>,
@@ -66,7 +66,7 @@ pub async fn post(
     let said = json!({
         "trigger": name, "item_id": wish.item_id, "price_before": wish.price_before, "event": wish.event,
     });
-    let row = move |user: UserId| HeldRow {
+    let row = move |user: UserId| DeferredRow {
         held_id: Uuid::now_v7(),
         user,
         trigger: name.clone(),
@@ -95,13 +95,13 @@ pub async fn post(
                 let (told, unknown): (Vec<ExternalId>, Vec<ExternalId>) =
                     ids.into_iter().partition(|user| known.contains_key(user));
                 let rows = told.into_iter().filter_map(|user| Some((row(*known.get(&user)?), user)));
-                let (rows, told): (Vec<HeldRow>, Vec<ExternalId>) = rows.unzip();
+                let (rows, told): (Vec<DeferredRow>, Vec<ExternalId>) = rows.unzip();
                 if rows.is_empty() {
                     // No answer is stored: the request may come again when they exist.
                     store::idempotency::forget(connection, keyed)?;
                     return Ok(Stored::Nobody(unknown));
                 }
-                held::put(connection, &rows)?;
+                deferred::put(connection, &rows)?;
                 broadcasts::insert(
                     connection,
                     &[Broadcast {
@@ -148,7 +148,7 @@ pub async fn post(
 /// Outcome of a request.
 enum Stored {
     /// Accepted: for whom, what is to be judged, and the answer.
-    Now { told: Vec<ExternalId>, rows: Vec<HeldRow>, answer: String },
+    Now { told: Vec<ExternalId>, rows: Vec<DeferredRow>, answer: String },
     /// None of its users exists.
     Nobody(Vec<ExternalId>),
     /// Its key came before.
@@ -158,9 +158,9 @@ enum Stored {
 }
 
 /// Each user once, in the order given.
-fn parse(body: &[u8]) -> Result<SetOffBody, ApiError> {
+fn parse(body: &[u8]) -> Result<FireBody, ApiError> {
     let bad = |field, message: String| ApiError::invalid("bad_trigger", field, message);
-    let mut wish: SetOffBody = serde_json::from_slice(body).map_err(|error| {
+    let mut wish: FireBody = serde_json::from_slice(body).map_err(|error| {
         let error = suggest_nearest(&error.to_string());
         bad(None, format!("not {{\"user_ids\":[…],\"item_id\"?,\"event\"?}}: {error}"))
     })?;

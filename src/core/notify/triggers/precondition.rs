@@ -8,7 +8,7 @@ use super::{Trigger, Triggers, price_drop};
 use crate::base::{ItemId, Millis, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::event::{Event, EventKind};
-use crate::notify::policy::Truth;
+use crate::notify::policy::Precondition;
 use crate::profile::{Profile, SegmentId};
 
 /// Whether the user has shown interest in the very item and not bought it.
@@ -135,11 +135,11 @@ impl Trigger {
         last_connected: Option<Timestamp>,
         catalogue: &Catalogue,
         now: Timestamp,
-    ) -> Truth {
+    ) -> Precondition {
         if let Condition::Segment { rule } = &self.definition.when
             && !rule.holds(profile, segment, now)
         {
-            return Truth::NotMet;
+            return Precondition::NotMet;
         }
         if let Condition::WinBack { days } = self.definition.when
             && profile
@@ -147,27 +147,27 @@ impl Trigger {
                 .max(last_connected)
                 .is_none_or(|last| now.days_since(last) < f64::from(days))
         {
-            return Truth::CameBack;
+            return Precondition::CameBack;
         }
         // What the shop says of an order stays true whether the item was bought (it was), is sold out or has left the catalogue.
         if !self.is_about_item() || self.is_said_by_shop() {
-            return Truth::Holds;
+            return Precondition::Holds;
         }
-        let Some(item) = self.item.and_then(|item| catalogue.get(item)) else { return Truth::Gone };
+        let Some(item) = self.item.and_then(|item| catalogue.get(item)) else { return Precondition::Gone };
         if profile.has_bought(item.id) && !item.consumable {
-            return Truth::AlreadyBought;
+            return Precondition::AlreadyBought;
         }
         if !item.in_stock() {
-            return Truth::SoldOut;
+            return Precondition::SoldOut;
         }
         match self.definition.when {
             Condition::CartLeft { .. } if !profile.in_cart().contains(&item.id) => {
-                if profile.has_bought(item.id) { Truth::AlreadyBought } else { Truth::LeftCart }
+                if profile.has_bought(item.id) { Precondition::AlreadyBought } else { Precondition::LeftCart }
             }
             Condition::PriceDrop { percent } => {
                 price_drop::truth(percent, self.price_before, item.id, profile, catalogue, now)
             }
-            _ => Truth::Holds,
+            _ => Precondition::Holds,
         }
     }
 }

@@ -11,20 +11,20 @@ use uuid::Uuid;
 
 use crate::base::{ExternalId, ItemId, Millis, Timestamp, UserId};
 use crate::decide::MAX_DEFERRED_READ;
-pub use crate::decide::record::HeldRow;
+pub use crate::decide::record::DeferredRow;
 use crate::store::postgres::StoreError;
 use crate::store::postgres::columns::Batch;
 use crate::store::postgres::convert::{external_id, from_pg, to_pg};
 use crate::store::postgres::sql::sql;
 
 /// Stores deferred triggers. Of one that is there already the moment and the expiry change.
-pub fn put(conn: &mut PgConnection, rows: &[HeldRow]) -> Result<(), StoreError> {
+pub fn put(conn: &mut PgConnection, rows: &[DeferredRow]) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
     // One statement changes a row once: the last word on each counts.
-    let last: HashMap<Uuid, &HeldRow> = rows.iter().map(|row| (row.held_id, row)).collect();
-    let rows: Vec<&HeldRow> = last.into_values().collect();
+    let last: HashMap<Uuid, &DeferredRow> = rows.iter().map(|row| (row.held_id, row)).collect();
+    let rows: Vec<&DeferredRow> = last.into_values().collect();
     let rows = rows.as_slice();
     let columns = Batch::of(rows)
         .column::<SqlUuid, _>("held_id", |row| row.held_id)
@@ -75,7 +75,7 @@ pub fn take_expired(
     conn: &mut PgConnection,
     before: Timestamp,
     limit: i64,
-) -> Result<Vec<HeldRow>, StoreError> {
+) -> Result<Vec<DeferredRow>, StoreError> {
     let rows = sql::<ColumnTypes>(
         "DELETE FROM held_messages WHERE held_id IN \
          (SELECT held_id FROM held_messages WHERE expires_at < ? ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED) \
@@ -92,7 +92,7 @@ pub fn take_expired(
 /// rows made.
 pub fn hold_for_absent(
     conn: &mut PgConnection,
-    row: &HeldRow,
+    row: &DeferredRow,
     present: &[UserId],
     limit: i64,
 ) -> Result<usize, StoreError> {
@@ -172,7 +172,7 @@ const WIN_BACK_WITHIN: Millis = Millis::hours(24 * 30);
 /// more: once for each absence, at most `limit` users. How many rows were made.
 pub fn hold_for_away(
     conn: &mut PgConnection,
-    row: &HeldRow,
+    row: &DeferredRow,
     away: Millis,
     limit: i64,
 ) -> Result<usize, StoreError> {
@@ -236,7 +236,11 @@ type Columns = (
 );
 
 /// Unexpired deferred messages of many users, the earliest first, at most [`MAX_DEFERRED_READ`] each.
-pub(super) fn load(conn: &mut PgConnection, ids: &[i32], now: Timestamp) -> Result<Vec<HeldRow>, StoreError> {
+pub(super) fn load(
+    conn: &mut PgConnection,
+    ids: &[i32],
+    now: Timestamp,
+) -> Result<Vec<DeferredRow>, StoreError> {
     let rows = sql::<ColumnTypes>(
         "SELECT h.held_id, h.user_id, h.trigger, h.category, h.item_id, h.price_before, h.event, h.for_digest, h.until, h.expires_at, h.call_id \
          FROM unnest(?) AS u (user_id) CROSS JOIN LATERAL (SELECT * FROM held_messages \
@@ -249,10 +253,10 @@ pub(super) fn load(conn: &mut PgConnection, ids: &[i32], now: Timestamp) -> Resu
     Ok(rows.into_iter().map(row).collect())
 }
 
-fn row(columns: Columns) -> HeldRow {
+fn row(columns: Columns) -> DeferredRow {
     let (held_id, user, trigger, category, item, price_before, event, for_digest, until, expires_at, call) =
         columns;
-    HeldRow {
+    DeferredRow {
         held_id,
         user: UserId::from_sql(user),
         trigger,

@@ -3,7 +3,7 @@
 use crate::base::ItemId;
 use crate::catalogue::Item;
 use crate::profile::Profile;
-use crate::recommend::models::repeat::Repeat;
+use crate::recommend::models::repurchase::Repeat;
 
 use super::request::Request;
 

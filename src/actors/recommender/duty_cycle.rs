@@ -14,12 +14,12 @@ const OFF: Duration = Duration::from_millis(25);
 const BUSY: f64 = 0.1;
 
 /// Stops and continues a process until this is dropped, which leaves it running.
-pub struct Turns {
+pub struct DutyCycle {
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Turns {
+impl DutyCycle {
     /// For a child of this process that is not waited for while this lives, and that ends with its parent even when it is
     /// stopped (`PR_SET_PDEATHSIG`).
     pub fn take(pid: u32) -> std::io::Result<Self> {
@@ -43,7 +43,7 @@ impl Turns {
     }
 }
 
-impl Drop for Turns {
+impl Drop for DutyCycle {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn a_busy_server_gives_a_part_of_the_time_and_runs_on_afterwards() {
         let mut child = that_only_counts();
-        let turns = Turns::take_while(child.id(), || 2.0 * BUSY).unwrap();
+        let turns = DutyCycle::take_while(child.id(), || 2.0 * BUSY).unwrap();
         std::thread::sleep(Duration::from_secs(1));
         drop(turns);
         let fields_now = fields(&child);
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn beside_a_server_at_rest_nothing_is_stopped() {
         let mut child = that_only_counts();
-        let turns = Turns::take_while(child.id(), || 0.5 * BUSY).unwrap();
+        let turns = DutyCycle::take_while(child.id(), || 0.5 * BUSY).unwrap();
         let begin = Instant::now();
         while begin.elapsed() < Duration::from_millis(300) {
             assert_ne!(fields(&child)[0], "T");

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tidings::base::{Millis, Timestamp};
 use tidings::recommend::ModelSet;
 use tidings::response::{FEATURE_NAMES, Response};
-use tidings::store::{decisions, models, propensity};
+use tidings::store::{decisions, models, response_examples};
 
 use crate::helpers::database::TestDatabase;
 use crate::helpers::server::{Server, wait_for};
@@ -64,9 +64,9 @@ fn decisions_carry_probabilities_which_training_learns_from_the_same_numbers() {
     let mut conn = database.connection();
     let since = Timestamp(0);
     let clicked =
-        |messages: &[propensity::Message]| messages.iter().filter(|m| m.has(Response::Click)).count();
+        |messages: &[response_examples::Message]| messages.iter().filter(|m| m.has(Response::Click)).count();
     wait_for("the clicks to be stored", || {
-        clicked(&propensity::messages(&mut conn, since, 1_000, WINDOW).unwrap()) == 120
+        clicked(&response_examples::messages(&mut conn, since, 1_000, WINDOW).unwrap()) == 120
     });
     assert_eq!(server.retrain()["state"], "succeeded");
 
@@ -89,7 +89,7 @@ fn decisions_carry_probabilities_which_training_learns_from_the_same_numbers() {
     let model = ModelSet::decode(&artefact).unwrap();
     let filter = decisions::DecisionFilter { limit: 20, user: None, after: None };
     let rows = decisions::recent(&mut conn, &filter).unwrap();
-    let messages = propensity::messages(&mut conn, since, 1_000, WINDOW).unwrap();
+    let messages = response_examples::messages(&mut conn, since, 1_000, WINDOW).unwrap();
     let mut seen = std::collections::BTreeSet::new();
     for row in rows.iter().rev().filter(|row| row.model_version == model.version && !row.features.is_empty())
     {

@@ -4,7 +4,7 @@ use crate::base::ItemId;
 use crate::profile::Profile;
 
 use super::live::Evidence;
-use super::personal::Sources;
+use super::user_scores::Sources;
 
 /// Weight of the next-item scores relative to item-to-item: a visit is going on.
 const NEXT: f32 = 2.0;

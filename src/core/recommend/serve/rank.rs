@@ -10,13 +10,13 @@ use crate::recommend::models::top;
 
 use super::explain::{self, Explanation};
 use super::exploration::{self, explore};
+use super::item_context::{self, Clicks};
 use super::model_set::ModelSet;
-use super::personal::Personal;
 use super::ranked::{Because, Ranked};
 use super::reason::Reason;
 use super::request::{Recommendation, Request};
-use super::seed::{self, Clicks};
-use super::{diversity, rules};
+use super::user_scores::Personal;
+use super::{diversity, filters};
 
 /// Share of what goes with the seed in the score when there is a seed.
 const SEED_SHARE: f32 = 0.8;
@@ -33,8 +33,8 @@ impl ModelSet {
     /// newest items. With a seed of which enough is known the blend of the whole history is not asked: the answer must be there
     /// while the click is warm. About a millisecond at 4,000 items, a fourth of it with a seed.
     pub fn recommend(&self, request: &Request<'_>) -> Vec<Recommendation> {
-        let allowed = |item| rules::allowed(item, request, &self.repeat);
-        let seen = |item| rules::just_seen(item, request, &self.repeat);
+        let allowed = |item| filters::allowed(item, request, &self.repeat);
+        let seen = |item| filters::just_seen(item, request, &self.repeat);
         let fresh = |item| allowed(item) && !seen(item);
         let near = self.near(request);
         if let (Some(seed), Some(near)) = (request.seed, &near)
@@ -82,7 +82,7 @@ impl ModelSet {
         let width = request.catalogue.width().max(self.popularity.width());
         let sources = self.sources();
         let scores =
-            seed::scores(&sources, request.profile, request.seed?, Clicks::Live, request.live, width);
+            item_context::scores(&sources, request.profile, request.seed?, Clicks::Live, request.live, width);
         scores.iter().any(|score| *score > 0.0).then_some(scores)
     }
 
