@@ -241,7 +241,7 @@ fn retry_ms(n: usize) -> u32 {
     u32::try_from(FIRST_MS + n * 1_000 / RECONNECTS_PER_S).unwrap_or(u32::MAX).min(20_000)
 }
 
-/// A picture of the simulated shop, drawn on the spot; always there, since `serve` may serve a demo's database too.
+/// A picture of the simulated shop, coloured on the spot; always there, since `serve` may serve a demo's database too.
 async fn demo_image(request: HttpRequest) -> HttpResponse {
     match super::demo::images::from_path(request.path()) {
         Some(svg) => HttpResponse::Ok()

@@ -43,7 +43,7 @@ pub struct Kind {
     pub name: String,
     /// One of them, e.g. `Dive Watch`.
     pub noun: String,
-    /// Name of the picture that is drawn.
+    /// Its picture: the name of a file in `images/motifs/`, without the ending.
     pub motif: String,
     /// Median price in EUR.
     pub price: f64,

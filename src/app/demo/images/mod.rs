@@ -1,10 +1,13 @@
-//! Product pictures drawn by code: flat, one motif a kind, colour and details by seed. Pure text out, no input is ever
-//! copied into it, so a picture can't carry anything but what is written here.
+//! Product pictures: one file of `motifs/` a kind of thing, its colours and its variation chosen by a seed. No input is ever
+//! copied into a picture, so it can't carry anything but what its file says.
+//!
+//! A file is a whole picture in sample colours. Its colours are `var(--main)`, shades of it (`--dark`, `--light`), `--accent`,
+//! `--contrast` (what shows on the main colour), `--ground` and `--floor`; a line `<g class="variation-N">…</g>` is kept in a
+//! third of the pictures.
 
-mod motifs_home;
-mod motifs_wear;
+use std::borrow::Cow;
 
-use std::fmt::Write as _;
+use rust_embed::Embed;
 
 /// Path prefix of the pictures.
 pub const PREFIX: &str = "/demo/images/";
@@ -65,9 +68,20 @@ pub fn from_path(path: &str) -> Option<String> {
     svg(motif, file.strip_suffix(".svg")?.parse().ok()?)
 }
 
+/// The drawings.
+#[derive(Embed)]
+#[folder = "src/app/demo/images/motifs/"]
+struct Motifs;
+
 /// A product picture, 200 × 200, under 3 KB; `None` for an unknown motif.
 pub fn svg(motif: &str, seed: u64) -> Option<String> {
-    let template = motifs_wear::find(motif).or_else(|| motifs_home::find(motif))?;
+    let file = Motifs::get(&format!("{motif}.svg"))?;
+    Some(fill(std::str::from_utf8(&file.data).ok()?, seed))
+}
+
+/// Puts a seed's colours and tilt into a drawing and leaves out the other variations and the sample colours. The colours
+/// are written out, because not everything that shows pictures knows `var()`.
+fn fill(drawing: &str, seed: u64) -> String {
     let variation = seed / COLOUR_SLOTS;
     let main = nth(&COLOURS, seed % COLOUR_SLOTS).map_or("#888888", |(_, hex)| hex);
     // A light object on a light ground is lost: the ground moves on until they differ.
@@ -77,33 +91,31 @@ pub fn svg(motif: &str, seed: u64) -> Option<String> {
         .unwrap_or(("#e7ebf3", "#d2d9e8"));
     let accent = nth(&ACCENTS, variation / 7 % ACCENTS.len() as u64).unwrap_or("#f0b44c");
     let contrast = if luminance(main) > 0.55 { "#2b2d33" } else { "#f7f5f0" };
-    let tilt = [-2, 0, 2].get(usize::try_from(variation / 5 % 3).ok()?).copied().unwrap_or(0);
-    let mut body = String::with_capacity(1_500);
-    for line in template.lines() {
-        let line = line.trim();
-        // `0|`, `1|` and `2|` mark lines of one variation only.
-        let line = match line.split_once('|') {
-            Some((which, rest)) if which.parse() == Ok(variation % 3) => rest,
-            Some(_) => continue,
-            None => line,
-        };
-        body.push_str(line);
-    }
-    let body = body
-        .replace("$m", main)
-        .replace("$d", &shade(main, 0.74))
-        .replace("$l", &shade(main, 1.22))
-        .replace("$a", accent)
-        .replace("$t", contrast)
-        .replace("$g", ground);
-    let mut out = String::with_capacity(body.len() + 400);
-    let _ = write!(
-        out,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 200 200\" width=\"200\" height=\"200\">\
-         <rect width=\"200\" height=\"200\" fill=\"{ground}\"/><circle cx=\"100\" cy=\"100\" r=\"82\" fill=\"{floor}\" opacity=\".55\"/>\
-         <g transform=\"rotate({tilt} 100 100)\" stroke-linecap=\"round\" stroke-linejoin=\"round\">{body}</g></svg>"
-    );
-    Some(out)
+    let tilt = nth(&["-2", "0", "2"], variation / 5 % 3).unwrap_or("0");
+    let lines: String = drawing.lines().filter_map(|line| of_variation(line.trim(), variation % 3)).collect();
+    without_style(&lines)
+        .replace("rotate(0 100 100)", &format!("rotate({tilt} 100 100)"))
+        .replace("var(--main)", main)
+        .replace("var(--dark)", &shade(main, 0.74))
+        .replace("var(--light)", &shade(main, 1.22))
+        .replace("var(--accent)", accent)
+        .replace("var(--contrast)", contrast)
+        .replace("var(--ground)", ground)
+        .replace("var(--floor)", floor)
+}
+
+/// The line, shown, or `None` where it belongs to another variation.
+fn of_variation(line: &str, variation: u64) -> Option<Cow<'_, str>> {
+    let Some(group) = line.strip_prefix("<g class=\"variation-") else { return Some(line.into()) };
+    let (tag, content) = group.split_once('>')?;
+    tag.starts_with(&variation.to_string()).then(|| format!("<g>{content}").into())
+}
+
+/// The picture without its first `style`, the sample colours of the root.
+fn without_style(svg: &str) -> String {
+    let after =
+        svg.split_once(" style=\"").and_then(|(before, rest)| Some((before, rest.split_once('"')?.1)));
+    after.map_or_else(|| svg.to_owned(), |(before, rest)| format!("{before}{rest}"))
 }
 
 fn nth<T: Copy>(list: &[T], index: u64) -> Option<T> {
@@ -135,8 +147,12 @@ fn shade(hex: &str, factor: f64) -> String {
 mod tests {
     use super::*;
 
-    fn motifs() -> impl Iterator<Item = &'static str> {
-        motifs_wear::NAMES.iter().chain(&motifs_home::NAMES).copied()
+    fn motifs() -> impl Iterator<Item = String> {
+        Motifs::iter().map(|file| file.strip_suffix(".svg").unwrap().to_owned())
+    }
+
+    fn drawing(motif: &str) -> String {
+        String::from_utf8(Motifs::get(&format!("{motif}.svg")).unwrap().data.into_owned()).unwrap()
     }
 
     /// Opening and closing tags match and attributes are quoted: enough of XML for what is written here.
@@ -145,7 +161,7 @@ mod tests {
         let mut rest = svg;
         while let Some((text, after)) = rest.split_once('<') {
             let Some((tag, next)) = after.split_once('>') else { return false };
-            if text.contains(['&', '>']) || tag.matches('"').count() % 2 == 1 || tag.contains(['<', '$']) {
+            if text.contains(['&', '>']) || tag.matches('"').count() % 2 == 1 || tag.contains('<') {
                 return false;
             }
             if let Some(name) = tag.strip_prefix('/') {
@@ -157,17 +173,21 @@ mod tests {
             }
             rest = next;
         }
-        open.is_empty() && rest.is_empty()
+        open.is_empty() && rest.trim().is_empty()
     }
 
     #[test]
     fn every_picture_is_well_formed_small_and_its_own() {
+        assert!(motifs().count() >= 42);
         for motif in motifs() {
+            let drawing = drawing(&motif);
+            assert!(is_well_formed(&drawing), "{motif}");
             let mut seen = std::collections::HashSet::new();
             for variation in 0..12 {
                 for (colour, hex) in COLOURS {
-                    let svg = svg(motif, seed(colour, variation)).unwrap();
+                    let svg = fill(&drawing, seed(colour, variation));
                     assert!(is_well_formed(&svg), "{motif}: {svg}");
+                    assert!(!svg.contains("var(") && !svg.contains("--"), "{motif}: an unknown name: {svg}");
                     assert!(svg.len() < 3_000, "{motif}: {} bytes", svg.len());
                     assert!(svg.contains(hex) || svg.contains(&shade(hex, 0.74)), "{motif} ignores {colour}");
                     seen.insert(svg);
@@ -182,9 +202,16 @@ mod tests {
         let seed = seed("teal", 77);
         assert_eq!(from_path(&path("mug", seed)), svg("mug", seed));
         assert_eq!(from_path("mug/7.svg"), svg("mug", 7));
-        for bad in
-            ["mug/7.png", "mug", "mug/../../etc/passwd.svg", "<b>/1.svg", "mug/-1.svg", "nothing/1.svg", ""]
-        {
+        for bad in [
+            "mug/7.png",
+            "mug",
+            "mug/../../etc/passwd.svg",
+            "../1.svg",
+            "<b>/1.svg",
+            "mug/-1.svg",
+            "nothing/1.svg",
+            "",
+        ] {
             assert_eq!(from_path(bad), None, "{bad}");
         }
     }
