@@ -1,91 +1,46 @@
-// Line charts over time, drawn as SVG: axes, legend, a read-out under the pointer or by arrow keys, and the same
-// figures as a table. Redrawn whole on new data: a hundred points cost well under a millisecond.
+// Line charts over time: a legend that hides lines, a read-out under the pointer or by arrow keys, and the same figures
+// as a table. Sparklines.
 
 import { h, put, s, text } from "./dom.js";
 import { number } from "./format.js";
+import { axis, below, colour, fromZero, line, plot } from "./plot.js";
 
 const HEIGHT = 238;
-const MARGIN = { top: 10, right: 14, bottom: 24, left: 46 };
+const STEPS = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -Infinity, End: Infinity };
 
-/** About `wanted` round steps that cover 0…largest. */
-export function niceTicks(largest, wanted = 4) {
-  if (!(largest > 0 && Number.isFinite(largest))) return [0, 1];
-  const top = largest;
-  const rough = top / wanted;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step =
-    [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough * 0.999) ?? 10 * power;
-  const ticks = [];
-  for (let value = 0; value < top + step * 0.999; value += step) ticks.push(Number(value.toPrecision(12)));
-  return ticks;
-}
+/** A tick of an axis with as many digits as the steps between the ticks need. */
+export const tickText = (tick, step) => number(tick, (String(Number(step.toPrecision(6))).split(".")[1] ?? "").length);
 
-/** As many digits as the steps between the ticks need. */
-export function tickText(tick, ticks) {
-  const step = ticks.length > 1 ? ticks[1] - ticks[0] : 1;
-  return number(tick, (String(Number(step.toPrecision(6))).split(".")[1] ?? "").length);
-}
-
-/** A path through the points; a missing one breaks the line. */
-export function linePath(points, x, y) {
-  let path = "";
-  let drawing = false;
-  for (const point of points) {
-    if (point.value === null || point.value === undefined) {
-      drawing = false;
-      continue;
-    }
-    path += `${drawing ? "L" : "M"}${x(point.t).toFixed(1)} ${y(point.value).toFixed(1)}`;
-    drawing = true;
-  }
-  return path;
-}
+const seriesColour = (index) => `var(--series-${index + 1})`;
+const secondsAgo = (t) => (Math.round(t) === 0 ? "now" : `${-Math.round(t)} s ago`);
 
 /**
- * `lineChart(place, { label, series: [{ name, key, dashed }], format, unit, spanMs })` (`unit` goes behind the axis' figures) → `update(rows)` with rows
- * `{ t: ms, [key]: number | null }`, oldest first. The right edge is the newest row.
+ * `lineChart(place, { label, series: [{ name, key, dashed }], format, unit, seconds })` (`unit` goes behind the axis' figures) →
+ * `update(rows)` with rows `{ t: ms, [key]: number | null }`, oldest first. The right edge is the newest row.
  */
 export function lineChart(
   place,
-  { label, series, format, unit = "", spanMs = 120_000, emptyText = "Nothing in the last two minutes." },
+  { label, series, format, unit = "", seconds = 120, emptyText = "Nothing in the last two minutes." },
 ) {
   let rows = [];
-  let cursor = null;
-  let asTable = false;
-  let width = 600;
-  const off = new Set();
-
-  const legend = h("div", { class: "legend" });
-  const values = new Map();
-  series.forEach((line, index) => {
-    const value = h("strong", {}, "–");
-    values.set(line.key, value);
-    const toggle = h("button", { type: "button", "aria-pressed": "true" }, key(index, line.dashed), line.name, value);
-    toggle.addEventListener("click", () => {
-      if (off.has(line.key)) off.delete(line.key);
-      else off.add(line.key);
-      toggle.setAttribute("aria-pressed", String(!off.has(line.key)));
-      draw();
-    });
-    legend.append(toggle);
+  const values = series.map(() => h("strong", {}, "–"));
+  const toggles = series.map(({ name, dashed }, index) => {
+    const toggle = () => show(index, toggles[index].getAttribute("aria-pressed") === "false");
+    const properties = { type: "button", "aria-pressed": "true", onclick: toggle };
+    return h("button", properties, key(index, dashed), name, values[index]);
   });
-  const tableToggle = h("button", { type: "button", class: "as-table" }, "As table");
-  tableToggle.addEventListener("click", () => {
-    asTable = !asTable;
-    text(tableToggle, asTable ? "As chart" : "As table");
-    draw();
-  });
-  legend.append(tableToggle);
-
-  const svg = s("svg", {
-    class: "chart-svg",
+  const tableToggle = h("button", { type: "button", class: "as-table", onclick: toggleTable }, "As table");
+  const figure = h("div", {
+    class: "plot",
     role: "img",
     tabindex: "0",
     "aria-label": `${label}. Left and right arrow keys read it out.`,
+    onkeydown: step,
+    onblur: () => moveTo(null),
   });
   const readout = h("div", { class: "readout", hidden: true });
   const announce = h("p", { class: "visually-hidden", "aria-live": "polite" });
-  const nothing = h("p", { class: "chart-empty", hidden: true }, emptyText);
+  const nothing = h("p", { class: "chart-empty" }, emptyText);
   const table = h("div", {
     class: "table-wrap chart-table",
     tabindex: "0",
@@ -93,173 +48,134 @@ export function lineChart(
     "aria-label": `${label}, as a table`,
     hidden: true,
   });
-  const chart = h("div", { class: "chart" }, svg, readout, nothing, table, announce);
-  put(place, legend, chart);
+  const chart = h("div", { class: "chart" }, figure, readout, nothing, table, announce);
+  put(place, h("div", { class: "legend" }, toggles, tableToggle), chart);
 
-  new ResizeObserver(([entry]) => {
-    const next = Math.round(entry.contentRect.width);
-    if (next > 0 && next !== width) {
-      width = next;
-      draw();
-    }
-  }).observe(chart);
+  const drawn = plot(
+    figure,
+    {
+      height: HEIGHT,
+      padding: [10, 18, 0, 0],
+      scales: { x: { time: false, range: [-seconds, 0] }, y: { range: fromZero } },
+      axes: [
+        axis({
+          size: 30,
+          grid: { show: false },
+          splits: ({ width }) => (width < 440 ? [-1, -0.5, 0] : [-1, -0.75, -0.5, -0.25, 0]).map((at) => at * seconds),
+          values: (_, ticks) => ticks.map((tick) => (tick === 0 ? "now" : `−${-tick} s`)),
+        }),
+        axis({
+          size: (_, ticks) => 14 + 7 * Math.max(3, ...(ticks ?? []).map((tick) => tick.length)),
+          values: (_, ticks, index, space, step) => ticks.map((tick) => `${tickText(tick, step)}${unit}`),
+        }),
+      ],
+      series: [
+        {},
+        ...series.map(({ dashed }, index) =>
+          line(seriesColour(index), { dashed, fill: index === 0 ? below(seriesColour(0)) : null }),
+        ),
+      ],
+      cursor: {
+        y: false,
+        drag: { x: false, y: false },
+        // To the row that is read out.
+        move: (u, left, top) => [left < 0 || !rows.length ? left : u.valToPos(u.data[0][u.posToIdx(left)], "x"), top],
+        points: {
+          size: 9,
+          width: 2,
+          stroke: () => colour("var(--surface)"),
+          fill: (_, index) => colour(seriesColour(index - 1)),
+        },
+      },
+      hooks: { setCursor: [readOut] },
+    },
+    [[], ...series.map(() => [])],
+  );
+  // The library listens to mice only.
+  drawn.over.addEventListener("pointermove", (event) => {
+    if (event.pointerType === "mouse") return;
+    drawn.setCursor({ left: event.clientX - drawn.over.getBoundingClientRect().left, top: 0 });
+  });
 
-  svg.addEventListener("pointermove", (event) => {
-    const box = svg.getBoundingClientRect();
-    cursor = nearest(((event.clientX - box.left) / box.width) * width);
-    draw();
-  });
-  svg.addEventListener("pointerleave", () => {
-    cursor = null;
-    draw();
-  });
-  svg.addEventListener("blur", () => {
-    cursor = null;
-    draw();
-  });
-  svg.addEventListener("keydown", (event) => {
-    const steps = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10 };
-    if (event.key === "Escape") cursor = null;
-    else if (event.key === "Home") cursor = rows[0]?.t ?? null;
-    else if (event.key === "End") cursor = rows.at(-1)?.t ?? null;
-    else if (steps[event.key]) {
-      const at = cursor === null ? rows.length : rows.findIndex((row) => row.t >= cursor);
-      cursor = rows[Math.min(rows.length - 1, Math.max(0, at + steps[event.key]))]?.t ?? null;
-    } else return;
-    event.preventDefault();
-    draw();
-    const row = rowAtCursor();
-    if (row)
-      text(
-        announce,
-        `${secondsAgo(row.t)}: ${shown()
-          .map((line) => `${line.name} ${format(row[line.key])}`)
-          .join(", ")}`,
-      );
-  });
-
-  const shown = () => series.filter((line) => !off.has(line.key));
-  const newest = () => rows.at(-1)?.t ?? 0;
-  const x = (t) => MARGIN.left + (1 - (newest() - t) / spanMs) * (width - MARGIN.left - MARGIN.right);
-  const secondsAgo = (t) => {
-    const seconds = Math.round((newest() - t) / 1000);
-    return seconds === 0 ? "now" : `${seconds} s ago`;
-  };
-  function nearest(pixel) {
-    let best = null;
-    for (const row of rows) if (best === null || Math.abs(x(row.t) - pixel) < Math.abs(x(best) - pixel)) best = row.t;
-    return best;
+  function show(index, shown) {
+    toggles[index].setAttribute("aria-pressed", String(shown));
+    drawn.setSeries(index + 1, { show: shown });
+    sayWhenEmpty();
   }
-  const rowAtCursor = () => (cursor === null ? null : (rows.find((row) => row.t >= cursor) ?? null));
 
-  function draw() {
-    table.hidden = !asTable;
-    svg.toggleAttribute("hidden", asTable);
-    svg.style.display = asTable ? "none" : "";
-    for (const line of series) text(values.get(line.key), format(rows.at(-1)?.[line.key]));
-    const all = shown().flatMap((line) => rows.map((row) => row[line.key]).filter((value) => Number.isFinite(value)));
-    nothing.hidden = asTable || all.some((value) => value > 0);
-    if (asTable) {
-      readout.hidden = true;
-      drawTable();
+  function toggleTable() {
+    table.hidden = !table.hidden;
+    figure.hidden = !table.hidden;
+    text(tableToggle, table.hidden ? "As table" : "As chart");
+    moveTo(null);
+    sayWhenEmpty();
+    drawTable();
+  }
+
+  const shown = () => series.filter((_, index) => drawn.series[index + 1].show);
+
+  function sayWhenEmpty() {
+    nothing.hidden = !table.hidden || shown().some((one) => rows.some((row) => row[one.key] > 0));
+  }
+
+  function moveTo(index) {
+    drawn.setCursor({ left: index === null ? -10 : drawn.valToPos(drawn.data[0][index], "x"), top: 0 });
+  }
+
+  function step(event) {
+    if (event.key !== "Escape" && !STEPS[event.key]) return;
+    event.preventDefault();
+    if (event.key === "Escape" || !rows.length) {
+      moveTo(null);
       return;
     }
-    const ticks = niceTicks(Math.max(0, ...all));
-    const top = ticks.at(-1);
-    const bottom = HEIGHT - MARGIN.bottom;
-    const y = (value) => bottom - (value / top) * (bottom - MARGIN.top);
-    svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
-    svg.setAttribute("height", HEIGHT);
-    const parts = ticks.map((tick) => [
-      s("line", { class: "grid-line", x1: MARGIN.left, x2: width - MARGIN.right, y1: y(tick), y2: y(tick) }),
-      s(
-        "text",
-        { class: "axis-text", x: MARGIN.left - 8, y: y(tick) + 4, "text-anchor": "end" },
-        `${tickText(tick, ticks)}${unit}`,
-      ),
-    ]);
-    const step = spanMs / (width < 440 ? 2 : 4);
-    for (let back = spanMs; back >= 0; back -= step) {
-      const anchor = back === spanMs ? "start" : back === 0 ? "end" : "middle";
-      const label = back === 0 ? "now" : `−${Math.round(back / 1000)} s`;
-      parts.push(s("text", { class: "axis-text", x: x(newest() - back), y: HEIGHT - 5, "text-anchor": anchor }, label));
-    }
-    shown().forEach((line) => {
-      const index = series.indexOf(line) + 1;
-      const points = rows.map((row) => ({ t: row.t, value: row[line.key] }));
-      const path = linePath(points, x, y);
-      if (index === 1 && path && points.every((point) => Number.isFinite(point.value))) {
-        parts.push(s("path", { class: "area-1", d: `${path}L${x(newest())} ${y(0)}L${x(rows[0].t)} ${y(0)}Z` }));
-      }
-      parts.push(s("path", { class: `series series-${index}${line.dashed ? " dashed" : ""}`, d: path }));
-    });
-    drawCursor(parts, y, bottom);
-    put(svg, parts);
+    const at = drawn.cursor.idx ?? rows.length;
+    const to = Math.min(rows.length - 1, Math.max(0, at + STEPS[event.key]));
+    moveTo(to);
+    const figures = shown().map((one) => `${one.name} ${format(rows[to][one.key])}`);
+    text(announce, `${secondsAgo(drawn.data[0][to])}: ${figures.join(", ")}`);
   }
 
-  function drawCursor(parts, y, bottom) {
-    const row = rowAtCursor();
+  function readOut(u) {
+    const row = rows[u.cursor.idx];
     readout.hidden = !row;
     if (!row) return;
-    const at = x(row.t);
-    parts.push(s("line", { class: "cursor-line", x1: at, x2: at, y1: MARGIN.top, y2: bottom }));
-    for (const line of shown()) {
-      if (!Number.isFinite(row[line.key])) continue;
-      parts.push(
-        s("circle", { class: `cursor-dot series-${series.indexOf(line) + 1}`, cx: at, cy: y(row[line.key]), r: 4.5 }),
-      );
-    }
     put(
       readout,
-      h("p", {}, secondsAgo(row.t)),
-      shown().map((line) =>
-        h("div", {}, key(series.indexOf(line), line.dashed), line.name, h("strong", {}, format(row[line.key]))),
+      h("p", {}, secondsAgo(u.data[0][u.cursor.idx])),
+      shown().map((one) =>
+        h("div", {}, key(series.indexOf(one), one.dashed), one.name, h("strong", {}, format(row[one.key]))),
       ),
     );
-    const left = at + 14 + readout.offsetWidth > width ? at - readout.offsetWidth - 14 : at + 14;
-    readout.style.transform = `translate(${Math.max(0, left)}px, ${MARGIN.top}px)`;
+    const at = u.over.offsetLeft + u.cursor.left;
+    const left = at + 14 + readout.offsetWidth > u.width ? at - readout.offsetWidth - 14 : at + 14;
+    readout.style.transform = `translate(${Math.max(0, left)}px, ${u.over.offsetTop}px)`;
   }
 
   function drawTable() {
+    if (table.hidden) return;
     // Every ten seconds is enough to read.
-    const some = [...rows].reverse().filter((_, index) => index % 10 === 0);
-    put(
-      table,
-      h(
-        "table",
-        {},
-        h(
-          "thead",
-          {},
-          h(
-            "tr",
-            {},
-            h("th", { scope: "col" }, "When"),
-            series.map((line) => h("th", { scope: "col", class: "n" }, line.name)),
-          ),
-        ),
-        h(
-          "tbody",
-          {},
-          some.map((row) =>
-            h(
-              "tr",
-              {},
-              h("th", { scope: "row" }, secondsAgo(row.t)),
-              series.map((line) => h("td", { class: "n" }, format(row[line.key]))),
-            ),
-          ),
-        ),
-      ),
-    );
+    const some = rows.map((row, index) => [row, drawn.data[0][index]]).reverse();
+    const cells = (row) => series.map((one) => h("td", { class: "n" }, format(row[one.key])));
+    const body = some
+      .filter((_, index) => index % 10 === 0)
+      .map(([row, t]) => h("tr", {}, h("th", { scope: "row" }, secondsAgo(t)), cells(row)));
+    const heads = series.map((one) => h("th", { scope: "col", class: "n" }, one.name));
+    const head = h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "When"), heads));
+    put(table, h("table", {}, head, h("tbody", {}, body)));
   }
 
-  draw();
   return {
     update(next) {
       rows = next;
-      if (cursor !== null && rows.length && cursor < rows[0].t) cursor = rows[0].t;
-      draw();
+      const newest = rows.at(-1)?.t ?? 0;
+      series.forEach((one, index) => text(values[index], format(rows.at(-1)?.[one.key])));
+      drawn.setData([
+        rows.map((row) => (row.t - newest) / 1000),
+        ...series.map((one) => rows.map((row) => row[one.key] ?? null)),
+      ]);
+      sayWhenEmpty();
+      drawTable();
     },
   };
 }
@@ -274,25 +190,23 @@ function key(index, dashed) {
 
 /** A small line without axes; decorative, its figure stands beside it. `update(values)`, oldest first, null = missing. */
 export function sparkline() {
-  const area = s("path", { class: "spark-area" });
-  const line = s("path", {});
-  const svg = s(
-    "svg",
-    { class: "spark", viewBox: "0 0 120 34", preserveAspectRatio: "none", "aria-hidden": "true" },
-    area,
-    line,
+  const element = h("div", { class: "spark", "aria-hidden": "true" });
+  const drawn = plot(
+    element,
+    {
+      height: 34,
+      padding: [2, 0, 1, 0],
+      scales: { x: { time: false }, y: { range: (_, smallest, largest) => [0, Math.max(largest, 0.0001) * 1.08] } },
+      axes: [{ show: false }, { show: false }],
+      series: [{}, line("var(--tide)", { width: 1.6, fill: below("var(--tide)") })],
+      cursor: { show: false },
+    },
+    [[], []],
   );
   return {
-    svg,
+    element,
     update(values) {
-      const known = values.filter((value) => Number.isFinite(value));
-      const top = Math.max(...known, 0.0001) * 1.08;
-      const points = values.map((value, index) => ({ t: index, value: Number.isFinite(value) ? value : null }));
-      const x = (index) => (index / Math.max(1, values.length - 1)) * 120;
-      const y = (value) => 33 - (value / top) * 31;
-      const path = known.length > 1 ? linePath(points, x, y) : "";
-      line.setAttribute("d", path);
-      area.setAttribute("d", path && known.length === values.length ? `${path}L120 34L0 34Z` : "");
+      drawn.setData([values.map((_, index) => index), values.map((value) => value ?? null)]);
     },
   };
 }

@@ -2,151 +2,129 @@
 // segment's letter at its mean.
 
 import { h, put, s } from "./dom.js";
-import { niceTicks, tickText } from "./chart.js";
-import { number } from "./format.js";
-import { mark } from "./segment.js";
+import { tickText } from "./chart.js";
+import { axis, colour, font, fromZero, plot, uPlot } from "./plot.js";
+import { markPath, segmentColour } from "./segment.js";
 
 const HEIGHT = 316;
-const MARGIN = { top: 12, right: 16, bottom: 42, left: 52 };
 /** Behaviour is skewed: when the largest is this many times the median, a square-root axis shows more of it. */
 const SKEWED = 6;
 
-function scaleFor(values, from, to) {
+function isSkewed(values) {
   const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
-  const largest = sorted.at(-1) || 1;
-  const middle = sorted[Math.floor(sorted.length / 2)] || 0;
-  const skewed = middle > 0 && largest / middle > SKEWED;
-  const shape = skewed ? Math.sqrt : (value) => value;
-  let ticks = niceTicks(largest, 5);
-  if (skewed)
-    ticks = [
-      ...new Set([
-        0,
-        ...niceTicks(largest / 16, 2).slice(1, 2),
-        ...niceTicks(largest / 4, 2).slice(1, 2),
-        ...niceTicks(largest, 2),
-      ]),
-    ].sort((a, b) => a - b);
-  const top = shape(ticks.at(-1));
-  return { skewed, ticks, at: (value) => from + (shape(Math.max(0, value)) / top) * (to - from) };
+  const middle = sorted[Math.floor(sorted.length / 2)] ?? 0;
+  return middle > 0 && sorted.at(-1) / middle > SKEWED;
+}
+
+/** The first of 1, 2, 5, 10, 20, … that is not less. */
+function round(value) {
+  const power = 10 ** Math.floor(Math.log10(value));
+  return [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= value * 0.999);
+}
+
+/** Options of a scale and of its axis. */
+function dimension(skewed, name, options) {
+  const values = (_, ticks, index, space, step) => ticks.map((tick) => tickText(tick, skewed ? tick : step));
+  if (!skewed) return [{ time: false, range: fromZero }, axis({ ...options, values, label: name })];
+  const range = (_, smallest, largest) => [0, round(largest)];
+  const splits = (u, index, smallest, largest) => [0, round(largest / 16), round(largest / 4), largest];
+  return [
+    { time: false, range, distr: 100, fwd: (value) => Math.sqrt(Math.max(0, value)), bwd: (value) => value ** 2 },
+    // Every tick has its figure: the library leaves some out, as on a logarithmic axis.
+    axis({ ...options, values, splits, filter: (_, ticks) => ticks, label: `${name} (square-root scale)` }),
+  ];
 }
 
 /** `update({ segments, sample })` as /admin/segments says. */
 export function scatterPlot(place) {
   let data = { segments: [], sample: [] };
-  let width = 520;
+  let drawn = null;
+  let shape = "";
   const off = new Set();
   const legend = h("div", { class: "legend" });
-  const svg = s("svg", { class: "chart-svg", role: "img", height: HEIGHT });
-  const box = h("div", { class: "chart" }, svg);
-  put(place, legend, box);
-  new ResizeObserver(([entry]) => {
-    const next = Math.round(entry.contentRect.width);
-    if (next > 0 && next !== width) {
-      width = next;
-      draw();
-    }
-  }).observe(box);
+  const figure = h("div", { class: "plot", role: "img" });
+  put(place, legend, h("div", { class: "chart" }, figure));
 
-  function draw() {
-    const { segments, sample } = data;
-    svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
-    const bottom = HEIGHT - MARGIN.bottom;
-    const all = [...sample, ...segments];
-    const x = scaleFor(
-      all.map((user) => user.browsing_minutes_per_month),
-      MARGIN.left,
-      width - MARGIN.right,
-    );
-    const y = scaleFor(
-      all.map((user) => user.purchases_per_month),
-      bottom,
-      MARGIN.top,
-    );
-    const parts = [];
-    for (const tick of y.ticks) {
-      parts.push(
-        s("line", { class: "grid-line", x1: MARGIN.left, x2: width - MARGIN.right, y1: y.at(tick), y2: y.at(tick) }),
-      );
-      parts.push(
-        s(
-          "text",
-          { class: "axis-text", x: MARGIN.left - 8, y: y.at(tick) + 4, "text-anchor": "end" },
-          y.skewed ? number(tick, tick % 1 ? 1 : 0) : tickText(tick, y.ticks),
-        ),
-      );
+  /** Draws a mark where a user or a segment's mean is; its outline and its place. */
+  function mark(u, one, radius, alpha) {
+    const x = u.valToPos(one.browsing_minutes_per_month, "x", true);
+    const y = u.valToPos(one.purchases_per_month, "y", true);
+    const path = new Path2D(markPath(one.segment, x, y, radius * uPlot.pxRatio));
+    u.ctx.globalAlpha = alpha;
+    u.ctx.fillStyle = colour(segmentColour(one.segment));
+    u.ctx.fill(path);
+    return { path, x, y };
+  }
+
+  function draw(u) {
+    const { ctx } = u;
+    const isShown = ({ segment }) => !off.has(segment);
+    ctx.save();
+    for (const user of data.sample.filter(isShown)) mark(u, user, 3.6, 0.55);
+    for (const mean of data.segments.filter(isShown)) {
+      const { path, x, y } = mark(u, mean, 11, 1);
+      ctx.strokeStyle = ctx.fillStyle = colour("var(--surface)");
+      ctx.lineWidth = 2.5 * uPlot.pxRatio;
+      ctx.font = font(`700 ${11 * uPlot.pxRatio}px`);
+      ctx.textAlign = "center";
+      ctx.textBaseline = "alphabetic";
+      ctx.stroke(path);
+      ctx.fillText(mean.segment, x, y + 4 * uPlot.pxRatio);
     }
-    for (const tick of x.ticks) {
-      parts.push(s("line", { class: "grid-line", x1: x.at(tick), x2: x.at(tick), y1: MARGIN.top, y2: bottom }));
-      parts.push(
-        s(
-          "text",
-          { class: "axis-text", x: x.at(tick), y: bottom + 17, "text-anchor": "middle" },
-          x.skewed ? number(tick, tick % 1 ? 1 : 0) : tickText(tick, x.ticks),
-        ),
-      );
-    }
-    const note = (scale) => (scale.skewed ? " (square-root scale)" : "");
-    const middle = (MARGIN.top + bottom) / 2;
-    parts.push(
-      s(
-        "text",
-        { class: "axis-text", x: (MARGIN.left + width - MARGIN.right) / 2, y: HEIGHT - 5, "text-anchor": "middle" },
-        `browsing, minutes a month${note(x)}`,
-      ),
+    ctx.restore();
+  }
+
+  function make([skewedX, skewedY], values) {
+    const [x, xAxis] = dimension(skewedX, "browsing, minutes a month", { size: 28, labelSize: 18 });
+    const [y, yAxis] = dimension(skewedY, "purchases a month", { size: 38, labelSize: 18 });
+    const facets = ["x", "y"].map((scale) => ({ scale, auto: true }));
+    drawn?.destroy();
+    drawn = plot(
+      figure,
+      {
+        mode: 2,
+        height: HEIGHT,
+        padding: [12, 16, 0, 0],
+        scales: { x, y },
+        axes: [xAxis, yAxis],
+        series: [{}, { facets, paths: draw }],
+        cursor: { show: false },
+      },
+      [null, values],
     );
-    parts.push(
-      s(
-        "text",
-        { class: "axis-text", x: 0, y: 0, "text-anchor": "middle", transform: `translate(11 ${middle}) rotate(-90)` },
-        `purchases a month${note(y)}`,
-      ),
+  }
+
+  function toggle(segment) {
+    const key = s("path", { class: "mark", "data-segment": segment, d: markPath(segment, 9, 5, 5) });
+    const onclick = () => {
+      if (!off.delete(segment)) off.add(segment);
+      element.setAttribute("aria-pressed", String(!off.has(segment)));
+      drawn.redraw();
+    };
+    const element = h(
+      "button",
+      { type: "button", "aria-pressed": String(!off.has(segment)), onclick },
+      s("svg", { class: "key", viewBox: "0 0 18 10", "aria-hidden": "true" }, key),
+      `Segment ${segment}`,
     );
-    for (const user of sample) {
-      if (!off.has(user.segment))
-        parts.push(mark(user.segment, x.at(user.browsing_minutes_per_month), y.at(user.purchases_per_month), 3.6));
-    }
-    for (const segment of segments) {
-      if (off.has(segment.segment)) continue;
-      const [cx, cy] = [x.at(segment.browsing_minutes_per_month), y.at(segment.purchases_per_month)];
-      parts.push(
-        mark(segment.segment, cx, cy, 11, { class: "mark centre" }),
-        s("text", { class: "centre-text", x: cx, y: cy + 4 }, segment.segment),
-      );
-    }
-    put(svg, parts);
+    return element;
   }
 
   return {
     update(next) {
       data = next;
-      svg.setAttribute(
-        "aria-label",
-        `Users by browsing minutes and purchases a month, ${next.sample.length} of them, in ${next.segments.length} segments; the table has the means.`,
-      );
+      const all = [...data.sample, ...data.segments];
+      const values = [all.map((one) => one.browsing_minutes_per_month), all.map((one) => one.purchases_per_month)];
+      const skewed = values.map(isSkewed);
+      if (shape === String(skewed)) drawn.setData([null, values]);
+      else make(skewed, values);
+      shape = String(skewed);
+      const words = `${data.sample.length} of them, in ${data.segments.length} segments; the table has the means.`;
+      figure.setAttribute("aria-label", `Users by browsing minutes and purchases a month, ${words}`);
       put(
         legend,
-        next.segments.map(({ segment }) => {
-          const toggle = h(
-            "button",
-            { type: "button", "aria-pressed": String(!off.has(segment)) },
-            s(
-              "svg",
-              { class: "key", viewBox: "0 0 18 10", "aria-hidden": "true" },
-              mark(segment, 9, 5, 5, { class: "mark solid" }),
-            ),
-            `Segment ${segment}`,
-          );
-          toggle.addEventListener("click", () => {
-            if (off.has(segment)) off.delete(segment);
-            else off.add(segment);
-            toggle.setAttribute("aria-pressed", String(!off.has(segment)));
-            draw();
-          });
-          return toggle;
-        }),
+        data.segments.map(({ segment }) => toggle(segment)),
       );
-      draw();
     },
   };
 }

@@ -135,6 +135,136 @@ fn the_dashboard_fits_laptops_and_phones_by_day_and_by_night() {
     }
 }
 
+/// Expression for the number of pixels of a chart that are wholly of a colour of the page, e.g. `--series-1`.
+fn painted(chart: &str, colour: &str) -> String {
+    let canvas = json!(format!("{chart} canvas"));
+    format!(
+        "(() => {{ const probe = document.body.appendChild(document.createElement('i')); \
+         probe.style.color = 'var({colour})'; \
+         const wanted = [...getComputedStyle(probe).color.matchAll(/\\d+/g)].map(Number).concat(255); \
+         probe.remove(); const canvas = document.querySelector({canvas}); \
+         const {{ data }} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height); let n = 0; \
+         for (let at = 0; at < data.length; at += 4) n += wanted.every((part, i) => data[at + i] === part); \
+         return n; }})()"
+    )
+}
+
+/// Waits until the charts are painted in the colours that the page has now.
+fn are_painted(browser: &mut Browser, charts: &[String]) {
+    for chart in charts {
+        browser.wait_for(&format!("{chart} > 10"));
+    }
+}
+
+#[test]
+fn the_charts_are_drawn_in_the_colours_of_the_theme() {
+    let (_database, server) = demo("12");
+    let mut browser = Browser::launch();
+    browser.resize(DESKTOP);
+    browser.prefer("light");
+    browser.open(&format!("http://{}/#/operate", server.address));
+    let segment = browser
+        .wait_for("document.querySelector('#segments-body .legend [data-segment]')?.dataset.segment")
+        .as_str()
+        .unwrap()
+        .to_lowercase();
+    let charts = [
+        painted("#segments-body", &format!("--seg-{segment}")),
+        painted("#chart-rates", "--series-2"),
+        painted("#chart-latency", "--series-1"),
+        painted("#tiles .tile:nth-child(2)", "--tide"),
+    ];
+    are_painted(&mut browser, &charts);
+    for (chart, toggle) in
+        charts.iter().zip(["#segments-body .legend button", "#chart-rates .legend button:nth-child(2)"])
+    {
+        browser.click(toggle);
+        browser.wait_for(&format!("{chart} === 0"));
+        browser.click(toggle);
+        browser.wait_for(&format!("{chart} > 10"));
+    }
+
+    // A canvas does not follow the theme by itself: chosen by the button, then by the system.
+    browser.click("#theme");
+    browser.click("#theme");
+    assert_eq!(browser.evaluate("document.documentElement.dataset.theme"), "dark");
+    are_painted(&mut browser, &charts);
+    browser.screenshot("charts-desktop-dark");
+    browser.click("#theme");
+    are_painted(&mut browser, &charts);
+    browser.prefer("dark");
+    are_painted(&mut browser, &charts);
+
+    browser.resize(PHONE);
+    browser.wait_for("document.querySelector('#chart-rates canvas').clientWidth < 390");
+    are_painted(&mut browser, &charts);
+    fits(&mut browser, PHONE);
+    complain(&mut browser, "with the charts");
+}
+
+#[test]
+fn segments_are_plotted_however_skewed_their_behaviour_is() {
+    let database = TestDatabase::new();
+    let server = Server::start(&database.url, &[]);
+    let mut browser = Browser::launch();
+    browser.resize(DESKTOP);
+    browser.open(&format!("http://{}/#/operate", server.address));
+    browser.evaluate(
+        "import('/js/scatter.js').then(({ scatterPlot }) => { \
+         const place = document.body.appendChild(document.createElement('div')); place.id = 'plot'; \
+         window.plot = scatterPlot(place); })",
+    );
+    // Both axes are linear, then square roots, then one of them is linear again.
+    for (purchases, minutes) in
+        [([5, 6, 10], [50, 60, 100]), ([50, 60, 10_000], [1, 2, 90_000]), ([5, 6, 10], [1, 2, 90_000])]
+    {
+        let users: Vec<_> = purchases
+            .iter()
+            .zip(&minutes)
+            .map(|(purchases, minutes)| {
+                json!({"segment": "A", "purchases_per_month": purchases, "browsing_minutes_per_month": minutes})
+            })
+            .collect();
+        browser
+            .evaluate(&format!("window.plot.update({})", json!({"segments": users[..1], "sample": users})));
+        browser.wait_for(&format!("{} > 10", painted("#plot", "--seg-a")));
+        assert_eq!(browser.evaluate("document.querySelectorAll('#plot canvas').length"), 1);
+    }
+    complain(&mut browser, "with the plot");
+}
+
+#[test]
+fn a_chart_is_read_out_by_keys_and_shown_as_a_table() {
+    let (_database, server) = demo("12");
+    let mut browser = Browser::launch();
+    browser.resize(DESKTOP);
+    browser.open(&format!("http://{}/#/operate", server.address));
+    browser.wait_for(&format!("{} > 10", painted("#chart-rates", "--series-1")));
+    browser.tab_to("#chart-rates .plot");
+    browser.press("End");
+    browser.press("ArrowLeft");
+    let said = browser.wait_for("document.querySelector('#chart-rates [aria-live]').textContent");
+    let parts: Vec<&str> = said.as_str().unwrap().split([':', ',']).map(str::trim).collect();
+    assert_eq!(parts.len(), 3, "{said}");
+    assert!(parts[0] == "1 s ago" || parts[0] == "2 s ago", "{said}");
+    assert!(parts[1].starts_with("events/s ") && parts[2].starts_with("pushes/s "), "{said}");
+    let readout = browser.evaluate("document.querySelector('#chart-rates .readout').innerText");
+    assert!(readout.as_str().unwrap().contains("pushes/s"), "{readout}");
+    browser.screenshot("charts-desktop-light");
+    browser.press("Escape");
+    browser.wait_for("document.querySelector('#chart-rates .readout').hidden");
+
+    browser.click("#chart-rates .as-table");
+    let rows = "[...document.querySelectorAll('#chart-rates tbody tr')].map(row => row.innerText)";
+    let rows = browser.wait_for(&format!("{rows}.length && {rows}"));
+    assert!(rows[0].as_str().unwrap().starts_with("now"), "{rows}");
+    let shown = "document.querySelector('#chart-rates .plot').checkVisibility()";
+    assert_eq!(browser.evaluate(shown), false);
+    browser.click("#chart-rates .as-table");
+    assert_eq!(browser.evaluate(shown), true);
+    complain(&mut browser, "with the chart as a table");
+}
+
 #[test]
 fn the_retrain_button_trains_and_says_so() {
     let (_database, server) = demo("0");
@@ -210,6 +340,7 @@ fn a_server_without_data_says_what_is_missing() {
         browser.open(&format!("http://{}/?{scheme}#/operate", server.address));
         browser.wait_for("/No model yet/.test(document.querySelector('#models-body').innerText)");
         browser.wait_for("/No rules yet/.test(document.querySelector('#rules-body').innerText)");
+        browser.wait_for("/No events in/.test(document.querySelector('#chart-rates').innerText)");
         fits(&mut browser, viewport);
         browser.screenshot(&format!("empty-{scheme}"));
         complain(&mut browser, scheme);

@@ -112,7 +112,7 @@ function startTiles() {
       value,
       note,
       spark,
-      element: h("div", { class: "tile" }, h("h2", {}, tile.label), value, note, spark.svg),
+      element: h("div", { class: "tile" }, h("h2", {}, tile.label), value, note, spark.element),
     };
   });
   put(

@@ -196,12 +196,14 @@ impl Browser {
         panic!("Tab does not lead to {selector}");
     }
 
-    /// Presses a key, e.g. `Enter`, `Tab`, `Escape`.
+    /// Presses a key, e.g. `Enter`, `Tab`, `ArrowLeft`.
     pub fn press(&mut self, key: &str) {
         let code = match key {
             "Enter" => 13,
             "Escape" => 27,
             "Tab" => 9,
+            "End" => 35,
+            "ArrowLeft" => 37,
             _ => panic!("no code for {key}"),
         };
         let text = if key == "Enter" { "\r" } else { "" };
