@@ -19,6 +19,9 @@ pub enum StoreError {
         /// PostgreSQL's words.
         reason: String,
     },
+    /// A schema that this version can't bring up to date: of a newer version, or of one too old.
+    #[error("this version can't use the database and changed nothing: {0}")]
+    Schema(String),
     /// A stored row that this version can't read.
     #[error("{table}: a row that this version can't read: {reason}")]
     Unreadable {
@@ -65,6 +68,7 @@ impl StoreError {
             Self::Database(DieselError::BrokenTransactionManager) => true,
             Self::Database(_)
             | Self::Migration { .. }
+            | Self::Schema(_)
             | Self::Unreadable { .. }
             | Self::LeaseLost
             | Self::Interrupted => false,

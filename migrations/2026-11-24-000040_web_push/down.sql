@@ -1,1 +1,0 @@
-DROP TABLE push_outbox, push_subscriptions, push_keys;

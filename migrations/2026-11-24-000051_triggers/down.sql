@@ -1,2 +1,0 @@
-DROP TABLE held_messages;
-DROP TABLE definitions;

@@ -1,2 +1,0 @@
-ALTER TABLE server DROP COLUMN held_since;
-ALTER TABLE server DROP COLUMN holder;

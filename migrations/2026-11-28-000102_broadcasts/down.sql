@@ -1,2 +1,0 @@
-DROP TABLE broadcast_batches;
-DROP TABLE broadcasts;

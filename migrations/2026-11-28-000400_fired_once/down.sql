@@ -1,2 +1,0 @@
-ALTER TABLE users DROP COLUMN last_connected_at;
-DROP TABLE user_once;
