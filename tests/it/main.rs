@@ -48,6 +48,7 @@ mod store_cluster;
 mod store_events;
 mod store_learning;
 mod store_migrations;
+mod store_statements;
 mod stream;
 mod templates;
 mod training_worker;

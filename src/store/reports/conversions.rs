@@ -70,20 +70,8 @@ pub(super) fn kept(
 
 /// Messages that named what was bought, within the window before it. A statement each for one user and for all: one for both
 /// would be planned for neither.
-macro_rules! naming {
-    ($whose:literal) => {
-        concat!(
-            "WITH bought AS MATERIALIZED (SELECT DISTINCT user_id, item_id, occurred_at FROM events \
-             WHERE kind = 5 AND occurred_at >= ? AND item_id IS NOT NULL AND ",
-            $whose,
-            "), \
-             named AS (SELECT DISTINCT n.notification_id FROM bought b JOIN notifications n ON n.user_id = b.user_id \
-             AND n.created_at <= b.occurred_at AND n.created_at >= b.occurred_at - make_interval(secs => ?) \
-             AND b.item_id = ANY(n.items) WHERE n.created_at >= ?) \
-             SELECT user_id, notification_id, created_at, items FROM named JOIN notifications USING (notification_id) \
-             ORDER BY user_id, stream_offset"
-        )
-    };
+fn naming(whose: &str) -> String {
+    format!(include_str!("sql/messages_that_named.sql"), whose = whose)
 }
 
 /// Credits of all messages created since `since`, or of those to one user. Two queries, over purchases since then and
@@ -97,13 +85,13 @@ pub fn credits(
     type Columns = (Integer, SqlUuid, Timestamptz, Array<Integer>);
     let window_s = window.0 as f64 / 1_000.0;
     let rows = match user {
-        Some(user) => sql::<Columns>(naming!("user_id = ?"))
+        Some(user) => sql::<Columns>(naming("user_id = ?"))
             .bind::<Timestamptz, _>(to_pg(since))
             .bind::<Integer, _>(user.to_sql())
             .bind::<Double, _>(window_s)
             .bind::<Timestamptz, _>(to_pg(since))
             .load::<NamingRow>(conn)?,
-        None => sql::<Columns>(naming!("user_id IS NOT NULL"))
+        None => sql::<Columns>(naming("user_id IS NOT NULL"))
             .bind::<Timestamptz, _>(to_pg(since))
             .bind::<Double, _>(window_s)
             .bind::<Timestamptz, _>(to_pg(since))

@@ -126,31 +126,7 @@ pub fn users(
     let credits = conversions::credits(conn, None, since, window)?;
     let brought: Vec<(NotificationId, Brought)> = attribution::by_message(&credits).into_iter().collect();
     let rows = sql::<(Integer, Text, Nullable<SmallInt>, Timestamptz, BigInt, BigInt, Bool, Bool)>(
-        "WITH asked AS (SELECT ?::timestamptz AS since, ?::text AS experiment), \
-         brought AS (SELECT * FROM unnest(?, ?) AS b (notification_id, kept)), \
-         decided AS (SELECT user_id, decided_at, segment, \
-         CASE WHEN experiment IS NULL THEN slice ELSE arms->>experiment END AS arm \
-         FROM asked, decisions WHERE decided_at >= since), \
-         seen AS (SELECT user_id, min(decided_at) AS first, (array_agg(arm ORDER BY decided_at DESC))[1] AS arm, \
-         (array_agg(segment ORDER BY decided_at DESC))[1] AS segment \
-         FROM decided JOIN users u USING (user_id) WHERE arm IS NOT NULL AND NOT u.is_robot \
-         GROUP BY 1 ORDER BY 1 LIMIT ?), \
-         came AS (SELECT f.notification_id, bool_or(outcome = 2) AS clicked, \
-         bool_or(outcome = 4 AND f.occurred_at >= n.created_at) AS converted, \
-         bool_or(outcome = 5) AS muted FROM feedback f JOIN notifications n USING (notification_id), asked \
-         WHERE n.created_at >= since GROUP BY 1), \
-         told AS (SELECT n.user_id, count(*) FILTER (WHERE a.up_to >= n.stream_offset OR c.notification_id IS NOT NULL \
-         OR b.notification_id IS NOT NULL) AS delivered, \
-         count(*) FILTER (WHERE c.clicked) AS clicked, coalesce(bool_or(coalesce(b.kept, c.converted)), false) AS converted, \
-         coalesce(bool_or(c.muted), false) AS muted \
-         FROM asked CROSS JOIN notifications n LEFT JOIN acknowledgements a ON a.user_id = n.user_id \
-         LEFT JOIN came c USING (notification_id) LEFT JOIN brought b USING (notification_id) \
-         WHERE n.created_at >= since GROUP BY 1) \
-         SELECT s.user_id, s.arm, s.segment, s.first, coalesce(t.delivered, 0), coalesce(t.clicked, 0), coalesce(t.muted, false) \
-         OR EXISTS (SELECT FROM consents c WHERE c.user_id = s.user_id AND c.purpose = 'marketing' AND NOT c.granted \
-         AND c.recorded_at >= s.first) \
-         OR EXISTS (SELECT FROM opt_outs o WHERE o.user_id = s.user_id AND o.opted_out_at >= s.first), coalesce(t.converted, false) \
-         FROM seen s LEFT JOIN told t USING (user_id)",
+        include_str!("sql/experiment_users.sql"),
     )
     .bind::<Timestamptz, _>(to_pg(since))
     .bind::<Nullable<Text>, _>(experiment)
@@ -182,18 +158,10 @@ pub fn users(
 /// Messages confirmed as delivered since `since` whose words were drawn among variants, by the bandit or evenly, the newest
 /// [`MAX_CHOICES`]. The propensity is the wording's own: whether and when it was sent is not what is judged.
 pub fn variant_choices(conn: &mut PgConnection, since: Timestamp) -> Result<Vec<VariantChoice>, StoreError> {
-    let rows = sql::<(Text, Text, Nullable<SmallInt>, Bool, Float)>(
-        "SELECT d.trigger, coalesce(d.variant, d.alternatives[1]), d.segment, \
-         EXISTS (SELECT FROM feedback f WHERE f.notification_id = n.notification_id AND f.outcome = 2), d.variant_propensity \
-         FROM decisions d JOIN notifications n USING (notification_id) \
-         WHERE d.decided_at >= ? AND d.outcome = 'send' AND d.variant_propensity < 1 \
-         AND (EXISTS (SELECT FROM acknowledgements a WHERE a.user_id = n.user_id AND a.up_to >= n.stream_offset) \
-         OR EXISTS (SELECT FROM feedback f WHERE f.notification_id = n.notification_id)) \
-         ORDER BY d.decided_at DESC LIMIT ?",
-    )
-    .bind::<Timestamptz, _>(to_pg(since))
-    .bind::<BigInt, _>(MAX_CHOICES)
-    .load::<(String, String, Option<i16>, bool, f32)>(conn)?;
+    let rows = sql::<(Text, Text, Nullable<SmallInt>, Bool, Float)>(include_str!("sql/variant_choices.sql"))
+        .bind::<Timestamptz, _>(to_pg(since))
+        .bind::<BigInt, _>(MAX_CHOICES)
+        .load::<(String, String, Option<i16>, bool, f32)>(conn)?;
     let choice = |(trigger, variant, segment, clicked, propensity)| VariantChoice {
         trigger,
         variant,
@@ -213,15 +181,9 @@ pub fn coin_decisions(
     now: Timestamp,
 ) -> Result<Vec<CoinDecision>, StoreError> {
     let window_s = window.0 as f64 / 1_000.0;
-    let rows = sql::<(Integer, Timestamptz, Text, Nullable<SmallInt>, Bool, Float)>(
-        "WITH asked AS (SELECT ?::timestamptz AS since, ?::timestamptz AS over, make_interval(secs => ?) AS span), \
-         first AS (SELECT DISTINCT ON (d.user_id, date_bin(span, d.decided_at, since)) d.* \
-         FROM asked, decisions d JOIN users u USING (user_id) \
-         WHERE d.decided_at >= since AND d.decided_at <= over - span AND d.slice = 'random' AND NOT u.is_robot \
-         AND d.propensity < 1 AND d.steps @> '[{\"step\": \"experiment\"}]' \
-         ORDER BY d.user_id, date_bin(span, d.decided_at, since), d.decided_at) \
-         SELECT user_id, decided_at, trigger, segment, outcome <> 'drop', propensity FROM first ORDER BY decided_at DESC LIMIT ?",
-    )
+    let rows = sql::<(Integer, Timestamptz, Text, Nullable<SmallInt>, Bool, Float)>(include_str!(
+        "sql/coin_decisions.sql"
+    ))
     .bind::<Timestamptz, _>(to_pg(since))
     .bind::<Timestamptz, _>(to_pg(now))
     .bind::<Double, _>(window_s)

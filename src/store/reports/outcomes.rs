@@ -49,43 +49,9 @@ const MAX_GROUPS: i64 = 1_000;
 
 type Row = (String, String, i64, i64, i64, i64, i64, i64, i64, i64, f64, i64, i64);
 
-/// The statement for a key in two parts. An opt-out is of the last message before it, up to 30 days back; it happened when the
-/// ledger of consents or `opt_outs` says, the first time it was said.
-macro_rules! grouped_by {
-    ($first:literal, $second:literal) => {
-        grouped_by!($first, $second, "1, 2")
-    };
-    ($first:literal, $second:literal, $group:literal) => {
-        concat!(
-            "WITH asked AS (SELECT ?::timestamptz AS since, ?::text AS zone), \
-             brought AS (SELECT * FROM unnest(?, ?, ?) AS b (notification_id, kept, revenue)), \
-             came AS (SELECT f.notification_id, bool_or(outcome = 1) AS displayed, bool_or(outcome = 2) AS clicked, \
-             bool_or(outcome = 3) AS dismissed, bool_or(outcome = 4 AND f.occurred_at >= n.created_at) AS converted, \
-             sum(value) FILTER (WHERE outcome = 4 AND f.occurred_at >= n.created_at) AS revenue, bool_or(outcome = 5) AS muted, bool_or(outcome = 6) AS liked, bool_or(outcome = 7) AS disliked \
-             FROM feedback f JOIN notifications n USING (notification_id), asked WHERE n.created_at >= since GROUP BY 1), \
-             gone AS (SELECT user_id, min(at) AS at FROM (SELECT said.user_id, recorded_at AS at FROM consents said, asked \
-             WHERE purpose = 'marketing' AND NOT granted AND recorded_at >= since AND (SELECT p.granted FROM consents p \
-             WHERE p.user_id = said.user_id AND p.purpose = said.purpose AND p.consent_id < said.consent_id \
-             ORDER BY p.consent_id DESC LIMIT 1) IS NOT FALSE \
-             UNION ALL SELECT user_id, opted_out_at FROM opt_outs, asked WHERE opted_out_at >= since) left_at GROUP BY 1), \
-             last AS (SELECT m.notification_id FROM gone CROSS JOIN LATERAL (SELECT notification_id FROM notifications n \
-             WHERE n.user_id = gone.user_id AND n.created_at BETWEEN gone.at - interval '30 days' AND gone.at \
-             ORDER BY stream_offset DESC LIMIT 1) m), \
-             ways AS (SELECT DISTINCT ON (notification_id) notification_id, policy_version, \
-             coalesce(variant, alternatives[1]) AS variant FROM decisions, asked \
-             WHERE notification_id IS NOT NULL AND decided_at >= since - interval '1 day' ORDER BY notification_id) \
-             SELECT ", $first, ", ", $second, ", count(*), \
-             count(*) FILTER (WHERE a.up_to >= n.stream_offset OR c.notification_id IS NOT NULL OR b.notification_id IS NOT NULL), \
-             count(*) FILTER (WHERE c.displayed), count(*) FILTER (WHERE c.clicked), \
-             count(*) FILTER (WHERE c.dismissed), count(*) FILTER (WHERE c.liked), count(*) FILTER (WHERE c.disliked), \
-             count(*) FILTER (WHERE coalesce(b.kept, c.converted)), coalesce(sum(coalesce(b.revenue, c.revenue)), 0)::float8, \
-             count(*) FILTER (WHERE c.muted), count(l.notification_id) \
-             FROM asked CROSS JOIN notifications n LEFT JOIN acknowledgements a ON a.user_id = n.user_id \
-             LEFT JOIN came c USING (notification_id) LEFT JOIN brought b USING (notification_id) \
-             LEFT JOIN last l USING (notification_id) LEFT JOIN ways w USING (notification_id) \
-             WHERE n.created_at >= since GROUP BY ", $group, " ORDER BY 3 DESC, 1, 2 LIMIT ?"
-        )
-    };
+/// The statement for a key in two parts, `first` and `second`, grouped by `group`.
+fn grouped_by(first: &str, second: &str, group: &str) -> String {
+    format!(include_str!("sql/outcomes_by_group.sql"), first = first, second = second, group = group)
 }
 
 /// Outcomes of the messages created since `since`, the largest group first; at most 1,000 groups. Hours and weekdays are
@@ -97,27 +63,25 @@ pub fn by(
     zone: &str,
     window: Millis,
 ) -> Result<Vec<OutcomeGroup>, StoreError> {
-    let text = match group {
-        GroupBy::Kind => grouped_by!("n.kind", "''"),
-        GroupBy::Trigger => grouped_by!("n.trigger", "''"),
-        GroupBy::TriggerVariant => grouped_by!("n.trigger", "coalesce(w.variant, '')"),
-        GroupBy::Segment => grouped_by!("coalesce(n.segment::text, '')", "''"),
-        GroupBy::WeekdayHour => grouped_by!(
+    let (first, second) = match group {
+        GroupBy::Kind => ("n.kind", "''"),
+        GroupBy::Trigger => ("n.trigger", "''"),
+        GroupBy::TriggerVariant => ("n.trigger", "coalesce(w.variant, '')"),
+        GroupBy::Segment => ("coalesce(n.segment::text, '')", "''"),
+        GroupBy::WeekdayHour => (
             "extract(isodow FROM n.created_at AT TIME ZONE zone)::text",
-            "extract(hour FROM n.created_at AT TIME ZONE zone)::text"
+            "extract(hour FROM n.created_at AT TIME ZONE zone)::text",
         ),
-        GroupBy::Model => grouped_by!("n.model_version::text", "''"),
-        GroupBy::Policy => grouped_by!("coalesce(w.policy_version::text, '')", "''"),
-        GroupBy::Channel => {
-            grouped_by!("(ARRAY['socket', 'push', 'inbox'])[n.channel + 1]", "''")
-        }
+        GroupBy::Model => ("n.model_version::text", "''"),
+        GroupBy::Policy => ("coalesce(w.policy_version::text, '')", "''"),
+        GroupBy::Channel => ("(ARRAY['socket', 'push', 'inbox'])[n.channel + 1]", "''"),
     };
-    groups(conn, text, since, zone, window)
+    groups(conn, grouped_by(first, second, "1, 2"), since, zone, window)
 }
 
 fn groups(
     conn: &mut PgConnection,
-    text: &'static str,
+    text: String,
     since: Timestamp,
     zone: &str,
     window: Millis,
@@ -202,11 +166,11 @@ pub struct FeedbackRates {
 /// left out, and beyond 1,000 the smallest.
 pub fn rates(conn: &mut PgConnection, since: Timestamp, window: Millis) -> Result<FeedbackRates, StoreError> {
     // grouping() has a bit for each column that is not grouped by, the last column lowest.
-    let text = grouped_by!(
+    let text = grouped_by(
         "CASE grouping(n.kind, n.trigger, n.model_version, n.segment) \
          WHEN 7 THEN 'kind' WHEN 11 THEN 'trigger' WHEN 13 THEN 'model' WHEN 14 THEN 'segment' ELSE 'overall' END",
         "coalesce(n.kind, n.trigger, n.model_version::text, n.segment::text, '')",
-        "GROUPING SETS ((), (n.kind), (n.trigger), (n.model_version), (n.segment))"
+        "GROUPING SETS ((), (n.kind), (n.trigger), (n.model_version), (n.segment))",
     );
     let mut result = FeedbackRates::default();
     for OutcomeGroup { key: (of, value), counts } in groups(conn, text, since, "UTC", window)? {

@@ -49,24 +49,13 @@ pub(super) fn insert(
     due_at: Timestamp,
     segment: Option<u8>,
 ) -> Result<(usize, Vec<Uuid>), StoreError> {
-    let rows = sql::<(Integer, SqlUuid)>(
-        "WITH named AS (\
-           SELECT u.user_id, u.external_id, (row_number() OVER (ORDER BY u.user_id) - 1) / ? AS c \
-           FROM users u LEFT JOIN user_features f USING (user_id) \
-           WHERE NOT u.is_robot AND f.segment IS NOT DISTINCT FROM coalesce(?, f.segment)), \
-         chunked AS (SELECT c, array_agg(external_id ORDER BY user_id) AS users FROM named GROUP BY c) \
-         INSERT INTO outbox (batch, due_at, users, message) \
-         SELECT (left(b, 15) || left(h, 3) || 'a' || substr(h, 4, 15))::uuid, ?, users, ? \
-         FROM chunked, LATERAL (SELECT ? AS b) batch, \
-         LATERAL (SELECT encode(sha256(convert_to(b || '/' || c, 'UTF8')), 'hex') AS h) hash ORDER BY c \
-         RETURNING cardinality(users), batch",
-    )
-    .bind::<BigInt, _>(MAX_USERS as i64)
-    .bind::<Nullable<SmallInt>, _>(segment.map(i16::from))
-    .bind::<Timestamptz, _>(to_pg(due_at))
-    .bind::<Text, _>(message)
-    .bind::<Text, _>(batch.to_string())
-    .load::<(i32, Uuid)>(conn)?;
+    let rows = sql::<(Integer, SqlUuid)>(include_str!("sql/insert_audience.sql"))
+        .bind::<BigInt, _>(MAX_USERS as i64)
+        .bind::<Nullable<SmallInt>, _>(segment.map(i16::from))
+        .bind::<Timestamptz, _>(to_pg(due_at))
+        .bind::<Text, _>(message)
+        .bind::<Text, _>(batch.to_string())
+        .load::<(i32, Uuid)>(conn)?;
     let users = rows.iter().filter_map(|(n, _)| usize::try_from(*n).ok()).sum();
     Ok((users, rows.into_iter().map(|(_, batch)| batch).collect()))
 }

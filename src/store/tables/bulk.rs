@@ -352,24 +352,8 @@ fn change_items(conn: &mut PgConnection, items: &[NewItem]) -> Result<Vec<i32>, 
         }
     }
     let rows = serde_json::Value::Array(last.into_values().map(serde_json::Value::Object).collect());
-    let changed = sql::<Integer>(
-        "UPDATE items SET title = n.title, category = n.category, tags = n.tags, price = n.price, \
-         currency = n.currency, stock = n.stock, url = n.url, image_url = n.image_url, attributes = n.attributes, \
-         consumable = n.consumable, updated_at = now() FROM (SELECT o.item_id, coalesce(g.title, o.title) AS title, \
-         coalesce(g.category, o.category) AS category, coalesce(g.tags, o.tags) AS tags, \
-         coalesce(g.price, o.price) AS price, coalesce(g.currency, o.currency) AS currency, \
-         coalesce(g.stock, o.stock) AS stock, coalesce(g.url, o.url) AS url, \
-         coalesce(g.image_url, o.image_url) AS image_url, coalesce(g.attributes, o.attributes) AS attributes, \
-         coalesce(g.consumable, o.consumable) AS consumable FROM jsonb_to_recordset(?) AS g (item_id text, \
-         title text, category text[], tags text[], price double precision, currency text, stock integer, url text, \
-         image_url text, attributes jsonb, consumable boolean) JOIN items o ON o.external_id = g.item_id) AS n \
-         WHERE items.item_id = n.item_id AND (items.title, items.category, items.tags, items.price, items.currency, \
-         items.stock, items.url, items.image_url, items.attributes, items.consumable) IS DISTINCT FROM (n.title, \
-         n.category, n.tags, n.price, n.currency, n.stock, n.url, n.image_url, n.attributes, n.consumable) \
-         RETURNING items.item_id",
-    )
-    .bind::<Jsonb, _>(rows)
-    .load::<i32>(conn)?;
+    let changed =
+        sql::<Integer>(include_str!("sql/change_items.sql")).bind::<Jsonb, _>(rows).load::<i32>(conn)?;
     item_prices::note_changes(conn, &changed, Timestamp::now())?;
     Ok(changed)
 }

@@ -98,31 +98,23 @@ pub fn hold_for_absent(
 ) -> Result<usize, StoreError> {
     let Some(item) = row.item else { return Ok(0) };
     let present: Vec<i32> = present.iter().map(|user| user.to_sql()).collect();
-    Ok(sql::<()>(
-        "INSERT INTO held_messages (held_id, user_id, trigger, category, item_id, price_before, for_digest, until, expires_at) \
-         SELECT gen_random_uuid(), e.user_id, ?, ?, ?, ?, false, ?, ? FROM (SELECT user_id FROM events \
-         WHERE item_id = ? AND user_id IS NOT NULL AND kind = ANY(?) AND occurred_at > ? - interval '30 days' \
-         GROUP BY user_id ORDER BY max(occurred_at) DESC LIMIT ?) AS e WHERE e.user_id <> ALL(?) \
-         AND NOT EXISTS (SELECT FROM events b WHERE b.user_id = e.user_id AND b.item_id = ? AND b.kind = 5) \
-         AND NOT EXISTS (SELECT FROM held_messages h WHERE h.user_id = e.user_id AND h.trigger = ? AND h.item_id = ? \
-         AND NOT h.for_digest AND h.expires_at > ?)",
-    )
-    .bind::<Text, _>(row.trigger.as_str())
-    .bind::<Text, _>(row.category.as_str())
-    .bind::<Integer, _>(item.to_sql())
-    .bind::<Nullable<Double>, _>(row.price_before)
-    .bind::<Timestamptz, _>(to_pg(row.until))
-    .bind::<Timestamptz, _>(to_pg(row.expires_at))
-    .bind::<Integer, _>(item.to_sql())
-    .bind::<Array<SmallInt>, _>(vec![1_i16, 3, 7])
-    .bind::<Timestamptz, _>(to_pg(row.until))
-    .bind::<BigInt, _>(limit)
-    .bind::<Array<Integer>, _>(present)
-    .bind::<Integer, _>(item.to_sql())
-    .bind::<Text, _>(row.trigger.as_str())
-    .bind::<Integer, _>(item.to_sql())
-    .bind::<Timestamptz, _>(to_pg(row.until))
-    .execute(conn)?)
+    Ok(sql::<()>(include_str!("sql/hold_for_absent.sql"))
+        .bind::<Text, _>(row.trigger.as_str())
+        .bind::<Text, _>(row.category.as_str())
+        .bind::<Integer, _>(item.to_sql())
+        .bind::<Nullable<Double>, _>(row.price_before)
+        .bind::<Timestamptz, _>(to_pg(row.until))
+        .bind::<Timestamptz, _>(to_pg(row.expires_at))
+        .bind::<Integer, _>(item.to_sql())
+        .bind::<Array<SmallInt>, _>(vec![1_i16, 3, 7])
+        .bind::<Timestamptz, _>(to_pg(row.until))
+        .bind::<BigInt, _>(limit)
+        .bind::<Array<Integer>, _>(present)
+        .bind::<Integer, _>(item.to_sql())
+        .bind::<Text, _>(row.trigger.as_str())
+        .bind::<Integer, _>(item.to_sql())
+        .bind::<Timestamptz, _>(to_pg(row.until))
+        .execute(conn)?)
 }
 
 /// A deferred message that is due, and the user to be told.
@@ -180,32 +172,20 @@ pub fn hold_for_away(
     // One of this absence went off when it had lasted so long; an earlier one belongs to the absence before, or to the return
     // from it, which is about as old as the connection.
     let away_ms = i64::try_from(away.0).unwrap_or(i64::MAX);
-    Ok(sql::<()>(
-        "INSERT INTO held_messages (held_id, user_id, trigger, category, for_digest, until, expires_at) \
-         SELECT gen_random_uuid(), s.user_id, ?, ?, false, ?, ? \
-         FROM (SELECT DISTINCT user_id FROM push_subscriptions) s JOIN users u USING (user_id) CROSS JOIN LATERAL \
-         (SELECT greatest(max(occurred_at), u.last_connected_at) AS at FROM events e WHERE e.user_id = s.user_id) AS seen \
-         WHERE NOT u.is_robot AND seen.at <= ? AND seen.at > ? \
-         AND NOT EXISTS (SELECT FROM held_messages h WHERE h.user_id = s.user_id AND h.trigger = ?) \
-         AND NOT EXISTS (SELECT FROM decisions d WHERE d.user_id = s.user_id AND d.trigger = ? \
-         AND d.decided_at >= seen.at + ? * interval '1 millisecond') \
-         AND NOT EXISTS (SELECT FROM user_once o WHERE o.user_id = s.user_id AND o.trigger = ? \
-         AND o.fired_at >= seen.at + ? * interval '1 millisecond') \
-         LIMIT ?",
-    )
-    .bind::<Text, _>(row.trigger.as_str())
-    .bind::<Text, _>(row.category.as_str())
-    .bind::<Timestamptz, _>(to_pg(row.until))
-    .bind::<Timestamptz, _>(to_pg(row.expires_at))
-    .bind::<Timestamptz, _>(to_pg(latest))
-    .bind::<Timestamptz, _>(to_pg(latest - WIN_BACK_WITHIN))
-    .bind::<Text, _>(row.trigger.as_str())
-    .bind::<Text, _>(row.trigger.as_str())
-    .bind::<BigInt, _>(away_ms)
-    .bind::<Text, _>(row.trigger.as_str())
-    .bind::<BigInt, _>(away_ms)
-    .bind::<BigInt, _>(limit)
-    .execute(conn)?)
+    Ok(sql::<()>(include_str!("sql/hold_for_away.sql"))
+        .bind::<Text, _>(row.trigger.as_str())
+        .bind::<Text, _>(row.category.as_str())
+        .bind::<Timestamptz, _>(to_pg(row.until))
+        .bind::<Timestamptz, _>(to_pg(row.expires_at))
+        .bind::<Timestamptz, _>(to_pg(latest))
+        .bind::<Timestamptz, _>(to_pg(latest - WIN_BACK_WITHIN))
+        .bind::<Text, _>(row.trigger.as_str())
+        .bind::<Text, _>(row.trigger.as_str())
+        .bind::<BigInt, _>(away_ms)
+        .bind::<Text, _>(row.trigger.as_str())
+        .bind::<BigInt, _>(away_ms)
+        .bind::<BigInt, _>(limit)
+        .execute(conn)?)
 }
 
 type ColumnTypes = (

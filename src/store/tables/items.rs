@@ -90,19 +90,7 @@ pub fn upsert_at(conn: &mut PgConnection, items: &[NewItem], now: Timestamp) -> 
     conn.transaction(|conn| {
         // First, so that the statement below needs no ON CONFLICT, which would use up an inner id per known item.
         let ids = resolve_all(conn, Names::Items, items.iter().map(|item| &item.item_id))?;
-        sql::<()>(
-            "UPDATE items SET title = coalesce(n.title, items.title), category = coalesce(n.category, items.category), \
-             tags = coalesce(n.tags, items.tags), price = coalesce(n.price, items.price), \
-             currency = coalesce(n.currency, items.currency), stock = coalesce(n.stock, items.stock), \
-             url = coalesce(n.url, items.url), image_url = coalesce(n.image_url, items.image_url), \
-             attributes = coalesce(n.attributes, items.attributes), \
-             consumable = coalesce(n.consumable, items.consumable), active = true, updated_at = now() \
-             FROM jsonb_to_recordset(?) AS n (item_id text, title text, category text[], tags text[], \
-             price double precision, currency text, stock integer, url text, image_url text, attributes jsonb, \
-             consumable boolean) WHERE items.external_id = n.item_id",
-        )
-        .bind::<Jsonb, _>(merged)
-        .execute(conn)?;
+        sql::<()>(include_str!("sql/update_items.sql")).bind::<Jsonb, _>(merged).execute(conn)?;
         let prices = item_prices::note_changes(conn, &ids.values().copied().collect::<Vec<i32>>(), now)?;
         let inner: Vec<ItemId> = ids.values().map(|id| ItemId::from_sql(*id)).collect();
         let stored: HashMap<ItemId, Item> =

@@ -114,26 +114,14 @@ pub fn hand_over(
     if users.is_empty() {
         return Ok(0);
     }
-    Ok(sql::<()>(
-        "WITH moved AS (UPDATE notifications n SET channel = 1 FROM unnest(?, ?, ?) AS h (user_id, seen_up_to, due_at) \
-           WHERE n.user_id = h.user_id AND n.channel = 0 AND n.expires_at > ? AND n.created_at > ? \
-           AND n.stream_offset > least(h.seen_up_to, \
-           coalesce((SELECT up_to FROM acknowledgements a WHERE a.user_id = n.user_id), 0)) AND NOT n.trigger = ANY(?) \
-           AND n.withdrawn_at IS NULL AND n.read_at IS NULL \
-           AND EXISTS (SELECT FROM push_subscriptions s WHERE s.user_id = n.user_id) \
-           AND NOT EXISTS (SELECT FROM feedback f WHERE f.notification_id = n.notification_id AND f.outcome IN (1, 2, 3)) \
-           RETURNING n.notification_id, n.user_id, h.due_at, n.expires_at) \
-         INSERT INTO push_outbox (notification_id, subscription_id, user_id, due_at, expires_at) \
-         SELECT m.notification_id, s.subscription_id, m.user_id, m.due_at, m.expires_at \
-         FROM moved m JOIN push_subscriptions s ON s.user_id = m.user_id ON CONFLICT DO NOTHING",
-    )
-    .bind::<Array<Integer>, _>(column(users, |row| row.user.to_sql()))
-    .bind::<Array<BigInt>, _>(column(users, |row| row.seen_up_to))
-    .bind::<Array<Timestamptz>, _>(column(users, |row| to_pg(row.due_at)))
-    .bind::<Timestamptz, _>(to_pg(now))
-    .bind::<Timestamptz, _>(to_pg(now.plus_days(-HAND_OVER_DAYS)))
-    .bind::<Array<Text>, _>(not_for)
-    .execute(conn)?)
+    Ok(sql::<()>(include_str!("sql/hand_over_to_push.sql"))
+        .bind::<Array<Integer>, _>(column(users, |row| row.user.to_sql()))
+        .bind::<Array<BigInt>, _>(column(users, |row| row.seen_up_to))
+        .bind::<Array<Timestamptz>, _>(column(users, |row| to_pg(row.due_at)))
+        .bind::<Timestamptz, _>(to_pg(now))
+        .bind::<Timestamptz, _>(to_pg(now.plus_days(-HAND_OVER_DAYS)))
+        .bind::<Array<Text>, _>(not_for)
+        .execute(conn)?)
 }
 
 /// Users with a subscription and messages that [`hand_over`] might take, from a server that died; at most `limit`, by
@@ -166,16 +154,7 @@ pub fn claim(
 ) -> Result<Vec<DuePush>, StoreError> {
     type Row = (Uuid, i64, i32, i32, PgTimestamp, bool, String, Vec<u8>, Vec<u8>, String);
     let rows = sql::<(SqlUuid, BigInt, Integer, Integer, Timestamptz, Bool, Text, Binary, Binary, Text)>(
-        "UPDATE push_outbox o SET claimed_until = ?, attempts = o.attempts + 1 \
-         FROM (SELECT notification_id, subscription_id FROM push_outbox \
-           WHERE due_at <= ? AND (claimed_until IS NULL OR claimed_until <= ?) \
-           ORDER BY due_at LIMIT ? FOR UPDATE SKIP LOCKED) d, push_subscriptions s, notifications n \
-         WHERE o.notification_id = d.notification_id AND o.subscription_id = d.subscription_id \
-           AND s.subscription_id = o.subscription_id AND n.notification_id = o.notification_id \
-         RETURNING o.notification_id, o.subscription_id, o.user_id, o.attempts, o.expires_at, \
-           n.withdrawn_at IS NOT NULL OR n.read_at IS NOT NULL OR EXISTS (SELECT FROM feedback f \
-             WHERE f.notification_id = o.notification_id AND f.outcome IN (1, 2, 3)), \
-           s.endpoint, s.p256dh, s.auth, n.frame",
+        include_str!("sql/claim_pushes.sql"),
     )
     .bind::<Timestamptz, _>(to_pg(now + lease))
     .bind::<Timestamptz, _>(to_pg(now))
