@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use super::commands;
+use super::usage::Usage;
 use crate::actors::recommender;
 use crate::config::{Config, ConfigError, Layer, Layered};
 use crate::privacy::Role;
@@ -170,7 +171,7 @@ fn settings(cli: &Cli) -> anyhow::Result<Layered> {
     if let Some(path) = &cli.common.config {
         let text = std::fs::read_to_string(path)
             .map_err(|error| anyhow::anyhow!("configuration file {}: {error}", path.display()))?;
-        layered.file(&text)?;
+        layered.file(&text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
     }
     layered.environment(std::env::vars_os().filter_map(|(name, value)| {
         // Names that are not UTF-8 can't be ours.
@@ -197,6 +198,7 @@ fn settings(cli: &Cli) -> anyhow::Result<Layered> {
 fn done(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Usage>() => fail(&error, EXIT_USAGE),
         Err(error) => fail(&error, EXIT_FAILED),
     }
 }

@@ -10,3 +10,4 @@ pub mod middleware;
 pub mod server;
 pub mod simulation;
 mod upkeep;
+mod usage;

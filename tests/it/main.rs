@@ -11,6 +11,7 @@ mod caps;
 mod channel;
 mod chaos;
 mod client;
+mod command_line;
 mod dashboard;
 mod definitions;
 mod demo_shop;

@@ -3,8 +3,6 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
-
 use super::evaluate_args::{EvaluateArgs, Protocol};
 use super::evaluate_report::{Measured, print};
 use super::memory::use_small_pages;
@@ -12,6 +10,7 @@ use super::{evaluate_classification, evaluate_files, evaluate_sessions};
 use crate::actors::recommender::training;
 use crate::app::database::{Sharing, open};
 use crate::app::server;
+use crate::app::usage::Usage;
 use crate::base::Timestamp;
 use crate::config::Config;
 
@@ -19,11 +18,11 @@ use crate::config::Config;
 pub fn run(config: &Config, args: &EvaluateArgs) -> anyhow::Result<()> {
     use_small_pages();
     if args.k.is_empty() || args.k.iter().any(|k| !(1..=1_000).contains(k)) {
-        bail!("--k: lengths are 1…1000");
+        return Err(Usage::error("--k: lengths are 1…1000"));
     }
     if args.protocol == Protocol::Classification {
         let (Some(train), Some(target)) = (&args.train, &args.target) else {
-            bail!("--protocol classification needs --train and --target");
+            return Err(Usage::error("--protocol classification needs --train and --target"));
         };
         let bar = evaluate_files::bar(args.json)?;
         let parts = evaluate_classification::Parts { folds: args.folds, file: args.fold_file.as_deref() };
@@ -31,7 +30,7 @@ pub fn run(config: &Config, args: &EvaluateArgs) -> anyhow::Result<()> {
     }
     if args.protocol == Protocol::Sessions {
         let (Some(train), Some(test)) = (&args.train, &args.test) else {
-            bail!("--protocol sessions needs --train and --test");
+            return Err(Usage::error("--protocol sessions needs --train and --test"));
         };
         let files = evaluate_sessions::Files { train, test, valid: args.valid.as_deref() };
         let budget = Duration::from_secs(args.budget_seconds);
@@ -39,13 +38,17 @@ pub fn run(config: &Config, args: &EvaluateArgs) -> anyhow::Result<()> {
         return evaluate_sessions::run(&files, &args.algorithm, budget, &args.k, args.json, &bar);
     }
     match (&args.train, &args.test) {
-        (Some(_), None) => bail!("--train needs --test"),
+        (Some(_), None) => Err(Usage::error("--train needs --test")),
         (Some(train), Some(test)) => evaluate_files::run(args, train, test),
         _ => stored(config, args),
     }
 }
 
 fn stored(config: &Config, args: &EvaluateArgs) -> anyhow::Result<()> {
+    if args.algorithm != "all" {
+        let text = "--algorithm: what is stored is measured with the model that serves; others need --train and --test";
+        return Err(Usage::error(text));
+    }
     let database = open(config, Sharing::Attach)?;
     let state = server::load_models(config.clone(), database.store.clone())?;
     let bar = evaluate_files::bar(args.json)?;

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::memory::peak_rss_mib;
 use super::say;
 use crate::app::import::{input, table::Table};
+use crate::app::usage::Usage;
 use crate::evaluate::classification::{Folds, cross_validate, default_parameters, measure_probabilities};
 use crate::evaluate::encoding::{encode, number};
 use crate::ml::boosting::Dataset;
@@ -36,7 +37,7 @@ pub fn run(
     bar: &ProgressBar,
 ) -> anyhow::Result<()> {
     if !(2..=MOST_FOLDS).contains(&parts.folds) {
-        bail!("--folds: 2…{MOST_FOLDS}");
+        return Err(Usage::error(format!("--folds: 2…{MOST_FOLDS}")));
     }
     let (columns, labels) = read(train, target)?;
     let given = parts.file.map(|path| folds_of(path, labels.len())).transpose()?;

@@ -13,6 +13,7 @@ use super::evaluate_args::EvaluateArgs;
 use super::evaluate_report::{Measured, print};
 use super::memory::reset_peak_rss;
 use crate::app::import::splits;
+use crate::app::usage::Usage;
 use crate::evaluate::auto;
 use crate::evaluate::files::{self, Algorithm, Row, Tables};
 use crate::ml::threads::Threads;
@@ -27,7 +28,8 @@ pub(super) fn run(args: &EvaluateArgs, train: &Path, test: &Path) -> anyhow::Res
         if all { SINGLE.into_iter().chain(["auto"]).collect() } else { args.algorithm.split(',').collect() };
     let known = |name: &&str| SINGLE.contains(name) || **name == *"auto";
     if let Some(unknown) = names.iter().find(|name| !known(name)) {
-        bail!("--algorithm: there is no {unknown}; there are {}, auto and all", SINGLE.join(", "));
+        let names: Vec<&str> = SINGLE.into_iter().chain(["auto", "all"]).collect();
+        return Err(Usage::unknown("--algorithm", unknown, &names));
     }
     let tables = read(args, train, test)?;
     for name in names {

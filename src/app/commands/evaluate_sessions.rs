@@ -4,13 +4,13 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
 use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::evaluate_report::{Measured, print};
 use super::memory::reset_peak_rss;
 use crate::app::import::splits;
+use crate::app::usage::Usage;
 use crate::evaluate::sessions::{SessionAlgorithm, SessionTables};
 use crate::ml::threads::Threads;
 
@@ -40,8 +40,8 @@ pub fn run(
     let unknown =
         algorithm.split(',').find(|name| *name != "all" && SessionAlgorithm::from_name(name).is_none());
     if let Some(unknown) = unknown {
-        let known = SessionAlgorithm::ALL.map(|(name, _)| name).join(", ");
-        bail!("--algorithm: there is no {unknown}; it is one of {known}, or all");
+        let names: Vec<&str> = SessionAlgorithm::ALL.iter().map(|(name, _)| *name).chain(["all"]).collect();
+        return Err(Usage::unknown("--algorithm", unknown, &names));
     }
     let tables = read(files)?;
     let n_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

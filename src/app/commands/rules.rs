@@ -14,6 +14,7 @@ use super::memory::{peak_rss_mib, use_small_pages};
 use super::say;
 use crate::app::database::{Sharing, open};
 use crate::app::import::input::{BytesRead, open as open_file};
+use crate::app::usage::Usage;
 use crate::base::ItemId;
 use crate::catalogue::Catalogue;
 use crate::config::Config;
@@ -59,10 +60,10 @@ struct Line {
 pub fn run(config: &Config, args: &RulesArgs) -> anyhow::Result<()> {
     let in_range = |share: f64| (0.0..=1.0).contains(&share);
     if !in_range(args.support) || !in_range(args.confidence) {
-        bail!("--support and --confidence are shares, 0 to 1");
+        return Err(Usage::error("--support and --confidence are shares, 0 to 1"));
     }
     if !(2..=12).contains(&args.max_items) {
-        bail!("--max-items: 2 to 12");
+        return Err(Usage::error("--max-items: 2 to 12"));
     }
     use_small_pages();
     match &args.baskets {

@@ -15,7 +15,7 @@ use crate::app::database::{Database, Sharing, open};
 use crate::app::demo::{self, live};
 use crate::app::server::{self, Running};
 use crate::base::Timestamp;
-use crate::config::Config;
+use crate::config::{Config, listen_address};
 use crate::http::websocket::EchoLimits;
 use crate::store::cluster::Cluster;
 use crate::store::lease::{Lease, Standing};
@@ -28,7 +28,7 @@ const LEASE_CHECK: Duration = Duration::from_secs(1);
 
 /// Serves until it is told to stop.
 pub fn serve(config: Config, conformance_echo: bool) -> anyhow::Result<()> {
-    let loopback = config.server.listen.parse().is_ok_and(|at: std::net::SocketAddr| at.ip().is_loopback());
+    let loopback = listen_address(&config.server.listen).is_some_and(|at| at.ip().is_loopback());
     anyhow::ensure!(loopback || !conformance_echo, "--conformance-echo is for a loopback address only");
     let echo = if conformance_echo { EchoLimits::wide(config.socket.clone()) } else { EchoLimits::default() };
     let database = open(&config, Sharing::Exclusive)?;

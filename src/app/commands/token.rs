@@ -3,6 +3,7 @@
 use anyhow::bail;
 
 use super::say;
+use crate::app::usage::Usage;
 use crate::base::{ExternalId, Timestamp};
 use crate::config::Config;
 use crate::privacy::{Role, token};
@@ -13,7 +14,7 @@ pub fn run(config: &Config, role: Role, user: Option<&str>, days: f64) -> anyhow
         bail!("auth.secret is not set; make one with: openssl rand -hex 32");
     }
     if !(days > 0.0 && days <= 3_650.0) {
-        bail!("--days must be more than 0 and at most 3650");
+        return Err(Usage::error("--days must be more than 0 and at most 3650"));
     }
     let subject = match (role, user) {
         (Role::User, Some(user)) => ExternalId::parse(user)?.to_string(),

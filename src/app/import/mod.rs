@@ -53,6 +53,14 @@ pub use summary::ImportSummary;
 /// Batches that may wait between the two threads.
 const WAITING_BATCHES: usize = 8;
 
+/// Refuses files that can't be opened or that the format does not read.
+pub fn check(format: Format, files: &[PathBuf]) -> anyhow::Result<()> {
+    let files = readers::expand(format, files)?;
+    files.iter().filter(|file| !input::is_stdin(file)).try_for_each(|file| {
+        std::fs::File::open(file).with_context(|| format!("cannot open {}", file.display())).map(drop)
+    })
+}
+
 /// Imports files into the database. A bad row is rejected and counted; an error means that a file can't be read, is
 /// of another format, or that the database refused: chunks committed before it stay, and running again
 /// goes on from there. Blocks, for minutes if the files are large.

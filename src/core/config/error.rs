@@ -4,7 +4,7 @@
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ConfigError {
     /// Not TOML, or not the shape of [`Config`](super::Config).
-    #[error("configuration file: {0}")]
+    #[error("{0}")]
     File(String),
     /// No such setting.
     #[error("unknown setting {key}{}; `tidings config` lists them", near.as_ref().map(|near| format!(", did you mean {near}?")).unwrap_or_default())]

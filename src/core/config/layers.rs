@@ -65,8 +65,24 @@ impl Default for Layered {
     }
 }
 
+/// Line, from 1, on which a field of a table is set; `None` where the file writes it in another way than most do.
+fn line_of(text: &str, area: &str, field: &str) -> Option<usize> {
+    let mut table = String::new();
+    for (line, text) in text.lines().enumerate() {
+        let text = text.trim();
+        if let Some(name) = text.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
+            name.trim().clone_into(&mut table);
+        }
+        let key = text.split('=').next().unwrap_or_default().trim();
+        if (table == area && key == field) || (table.is_empty() && key == format!("{area}.{field}")) {
+            return Some(line + 1);
+        }
+    }
+    None
+}
+
 impl Layered {
-    /// Lays a TOML file over what is there.
+    /// Lays a TOML file over what is there. An error names the line.
     pub fn file(&mut self, text: &str) -> Result<(), ConfigError> {
         let table: Table =
             text.parse().map_err(|error: toml::de::Error| ConfigError::File(error.to_string()))?;
@@ -75,7 +91,11 @@ impl Layered {
                 return Err(ConfigError::File(format!("{area} must be a table, [{area}]")));
             };
             for (field, value) in fields {
-                self.put(format!("{area}.{field}"), value, Layer::File)?;
+                let put = self.put(format!("{area}.{field}"), value, Layer::File);
+                put.map_err(|error| match line_of(text, &area, &field) {
+                    Some(line) => ConfigError::File(format!("line {line}: {error}")),
+                    None => error,
+                })?;
             }
         }
         Ok(())
@@ -226,7 +246,7 @@ mod tests {
         assert!(Layered::default().file("[socket]\nping = 1\n").is_err());
         let error = Layered::default().file("[sockets]\nping_ms = 1\n").unwrap_err().to_string();
         assert!(
-            error.starts_with("unknown setting sockets.ping_ms, did you mean socket.ping_ms?"),
+            error.starts_with("line 2: unknown setting sockets.ping_ms, did you mean socket.ping_ms?"),
             "{error}"
         );
         assert!(Layered::default().environment(environment("TIDINGS_SOCKET_PONG", "1")).is_err());

@@ -14,4 +14,4 @@ pub use layers::{Layer, Layered, Setting};
 pub use policy::{Cap, Policy, minute_of_day};
 pub use recommend::Recommend;
 pub use settings::{Auth, AuthMode, Backend, Config, Database, Ingest, Server, Socket, Training, Webpush};
-pub use validate::PLACEHOLDER_SECRETS;
+pub use validate::{PLACEHOLDER_SECRETS, listen_address};

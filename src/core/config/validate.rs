@@ -1,6 +1,6 @@
 //! Bounds, and what would be unsafe.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use super::bounds::{invalid, within};
 use super::error::ConfigError;
@@ -12,6 +12,13 @@ pub const PLACEHOLDER_SECRETS: [&str; 6] =
 
 /// Shortest secret: as long as HS256's output (RFC 7518 §3.2).
 const MIN_SECRET_BYTES: usize = 32;
+
+/// The address that a text names. `localhost` is loopback wherever it resolves (RFC 6761); other names are not looked up.
+pub fn listen_address(text: &str) -> Option<SocketAddr> {
+    let of_localhost =
+        || Some(SocketAddr::from((Ipv4Addr::LOCALHOST, text.strip_prefix("localhost:")?.parse().ok()?)));
+    text.parse().ok().or_else(of_localhost)
+}
 
 impl Config {
     /// Checks every bound once; what passes is never checked again.
@@ -61,11 +68,11 @@ impl Config {
 
     /// A public address needs tokens with a secret of its own.
     fn validate_exposure(&self) -> Result<(), ConfigError> {
-        let Ok(address) = self.server.listen.parse::<SocketAddr>() else {
+        let Some(address) = listen_address(&self.server.listen) else {
             return invalid(
                 "server.listen",
                 format!(
-                    "must be an address and a port such as 127.0.0.1:8080, is \"{}\"",
+                    "must be an address and a port such as 127.0.0.1:8080 or localhost:8080, is \"{}\"",
                     self.server.listen
                 ),
             );
@@ -105,6 +112,21 @@ mod tests {
     #[test]
     fn the_defaults_are_valid() {
         assert_eq!(Config::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn localhost_is_loopback_and_other_names_are_refused() {
+        let with = |listen: &str| {
+            let mut config = Config::default();
+            config.server.listen = listen.into();
+            config.validate()
+        };
+        for good in ["localhost:8080", "127.0.0.1:0", "[::1]:8080"] {
+            assert_eq!(with(good), Ok(()), "{good}");
+        }
+        for bad in ["localhost", "localhost:http", "localhost:99999", "shop.example:8080", "8080", ""] {
+            assert!(with(bad).unwrap_err().to_string().contains("localhost:8080"), "{bad}");
+        }
     }
 
     #[test]
