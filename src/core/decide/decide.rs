@@ -1,122 +1,21 @@
-//! One way for every message: candidate → prediction → policy → content → record. Triggers and messages of the API differ in
-//! their [`Subject`] only. [`UserState::judge`] changes nothing, so a dry run asks the very same question.
-
-use std::sync::Arc;
+//! One way for every message: candidate → prediction → policy → content → record. [`UserState::judge`] changes nothing, so a
+//! dry run asks the very same question. A granted message goes on in `send.rs`.
 
 use uuid::Uuid;
 
-use super::deferred::mention;
-use super::delivery::Placed;
-use super::effect::{Counter, DriftNote, Effect};
-use super::learning::is_learned_from;
-use super::predict::Prediction;
+use super::deferred_trigger::mention;
+use super::effect::{Counter, Effect};
+use super::input::Announcement;
+use super::proposal::{Judgement, Origin, Proposal, Subject};
 use super::recommend::Recommendations;
-use super::record::{API, ApiMessage, DecisionRow, Fired, NewNotification, Record, Trace, steps};
-use super::render::RenderedMessage;
+use super::record::{API, ApiMessage, DecisionRow, Fired, Record, Trace, steps};
 use super::user_state::{Step, UserState};
 use super::world::World;
-use crate::base::{ConnectionId, ItemId, ModelVersion, NotificationId};
-use crate::deliver::{Frame, frames};
+use crate::deliver::Frame;
 use crate::feedback::experiments::Slice;
-use crate::notify::policy::{Precondition, Reason, StepName, Trial};
+use crate::notify::policy::{Precondition, Trial};
 use crate::notify::triggers::Trigger;
-use crate::notify::{
-    Candidate, Channel, Channels, Decision, Message, Moment, Outcome, Priority, Rules, Sent, decide,
-};
-
-use super::input::Announcement;
-
-/// Subject of a message.
-#[derive(Clone, Copy, Debug)]
-pub enum Subject<'a> {
-    /// A trigger that fired.
-    Trigger(&'a Trigger),
-    /// A message of the API, in words of the shop.
-    Message(&'a Message),
-}
-
-impl<'a> Subject<'a> {
-    /// Name of the trigger.
-    pub fn trigger(self) -> &'a str {
-        match self {
-            Self::Trigger(trigger) => trigger.name(),
-            Self::Message(_) => API,
-        }
-    }
-}
-
-/// A message that could be sent.
-#[derive(Clone, Debug)]
-pub struct Proposal<'a> {
-    /// Subject of the message.
-    pub subject: Subject<'a>,
-    /// Items it names, best first.
-    pub list: Recommendations,
-    /// Ids of the items.
-    items: Vec<ItemId>,
-    /// Titles of collected messages without an item.
-    mentions: Vec<String>,
-}
-
-impl<'a> Proposal<'a> {
-    /// Of a trigger, with its items.
-    pub fn of_trigger(trigger: &'a Trigger, list: Recommendations) -> Self {
-        let items = list.ids().collect();
-        Self { subject: Subject::Trigger(trigger), list, items, mentions: Vec::new() }
-    }
-
-    /// Of a message of the API.
-    pub fn of_message(message: &'a Message) -> Self {
-        Self {
-            subject: Subject::Message(message),
-            list: Recommendations::default(),
-            items: Vec::new(),
-            mentions: Vec::new(),
-        }
-    }
-
-    pub(super) fn mentioning(self, mentions: Vec<String>) -> Self {
-        Self { mentions, ..self }
-    }
-}
-
-/// Source of a trigger, and who waits for its answer.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Origin {
-    /// A minimal client that gets its welcome right after the message.
-    pub welcome_after: Option<ConnectionId>,
-    /// The deferred trigger that is decided again.
-    pub deferred: Option<Uuid>,
-    /// Entries of a digest that it tells.
-    pub collected: Vec<Uuid>,
-}
-
-impl Origin {
-    /// Of a deferred trigger.
-    pub fn deferred(id: Uuid) -> Self {
-        Self { deferred: Some(id), ..Self::default() }
-    }
-
-    /// Deferred triggers that end with the decision.
-    fn releases(&self) -> Vec<Uuid> {
-        self.deferred.iter().chain(&self.collected).copied().collect()
-    }
-}
-
-/// The policy's decision about a proposal, with all it was made from.
-#[derive(Clone, Debug)]
-pub struct Judgement<'a> {
-    /// As the policy saw it.
-    pub candidate: Candidate<'a>,
-    /// The decision.
-    pub decision: Decision,
-    /// The predicted response; `None` for what the shop says itself.
-    pub prediction: Option<Prediction>,
-    /// Probability of the outcome, in (0, 1].
-    pub propensity: f32,
-    /// The rules that held for the user.
-    pub rules: Arc<Rules>,
-}
+use crate::notify::{Candidate, Channel, Channels, Moment, Outcome, Priority, Rules, Sent, decide};
 
 impl UserState {
     /// Decides about a proposal and changes nothing. `channels`: those that are open.
@@ -252,7 +151,7 @@ impl UserState {
         }
     }
 
-    fn firing(&self, trigger: &Trigger, step: &Step<'_>) -> Fired {
+    pub(super) fn firing(&self, trigger: &Trigger, step: &Step<'_>) -> Fired {
         Fired { user: self.user, trigger: trigger.name().to_owned(), at: step.now() }
     }
 
@@ -276,91 +175,6 @@ impl UserState {
         });
         let row = self.decision_row(proposal, judgement, step);
         step.record(Record::Decision(row, releases));
-    }
-
-    /// Renders a granted message, gives it its place in the stream and reserves its share of the caps.
-    pub(super) fn send_trigger(
-        &mut self,
-        trigger: &Trigger,
-        proposal: &Proposal<'_>,
-        mut judgement: Judgement<'_>,
-        origin: Origin,
-        step: &mut Step<'_>,
-    ) {
-        let world = step.world;
-        let rendered = self.render(trigger, &proposal.items, &proposal.mentions, world);
-        if let Some(error) = &rendered.error {
-            step.count(Counter::TemplateFailed {
-                template: trigger.definition.template.as_str().into(),
-                error: error.as_str().into(),
-            });
-        }
-        if rendered.is_blank() && !trigger.is_asked_for() {
-            judgement.decision.stop(StepName::Content, Outcome::Drop, Reason::Unrenderable);
-            return self.explain(proposal, &judgement, origin.releases(), step);
-        }
-        let collected = judgement.decision.outcome == Outcome::Digest;
-        let fired = trigger.is_settled_by(&judgement.decision).then(|| self.firing(trigger, step));
-        // What a call of the shop says is found by the call.
-        let id = match trigger.call {
-            Some(call) => NotificationId::of_batch(call, &self.external_id),
-            None => NotificationId(step.new_id()),
-        };
-        let mut row = self.decision_row(proposal, &judgement, step);
-        row.notification_id = Some(id);
-        note_variants(&mut row, &rendered);
-        let candidate = &judgement.candidate;
-        let channel = if collected { Channel::Inbox } else { judgement.decision.channel };
-        if let Some(prediction) = &judgement.prediction {
-            let (at, predicted) = (world.now, prediction.predicted);
-            let trigger = trigger.name().into();
-            step.push(Effect::Drift(DriftNote::Sent { id, at, trigger, predicted }));
-            if is_learned_from(candidate.passes_caps(), channel) {
-                self.learn_sent(id, candidate.category, rendered.wording.clone(), step);
-            }
-        }
-        let name = candidate.subject.map(|item| item.external_id.to_string()).unwrap_or_default();
-        let collapse_key = trigger.definition.collapse_key.as_ref().map(|key| key.replace("{item}", &name));
-        let is_notification = trigger.is_about_item() || trigger.is_said_by_shop();
-        let offset = self.take_offset();
-        let envelope = frames::Envelope {
-            notification_id: id,
-            user_id: &self.external_id,
-            epoch: self.session.epoch(),
-            offset,
-            category: trigger.category(),
-            trigger: trigger.name(),
-            sent_at: world.now,
-            expires_at: candidate.expires_at,
-            model: proposal.list.model.0,
-            channel: (channel == Channel::Inbox).then_some("inbox"),
-            collapse_key: collapse_key.as_deref(),
-            kind: is_notification.then(|| trigger.category()),
-        };
-        let frame = encode(&envelope, trigger, &rendered, proposal, world);
-        let notification = Box::new(NewNotification {
-            notification_id: id,
-            user: self.user,
-            offset,
-            kind: if is_notification { trigger.category() } else { "recommendation" }.to_owned(),
-            category: trigger.category().to_owned(),
-            trigger: trigger.name().to_owned(),
-            model_version: proposal.list.model,
-            segment: self.segment.map(|segment| segment.0),
-            items: proposal.items.clone(),
-            frame,
-            created_at: world.now,
-            expires_at: candidate.expires_at,
-            collapse_key: collapse_key.as_deref().map(Into::into),
-            priority: trigger.definition.priority,
-            channel,
-        });
-        self.reserve(id, candidate, channel, collected, step);
-        let releases = origin.releases();
-        let welcome_after = origin.welcome_after;
-        let (decision, is_of_api) = (Some(row), false);
-        let placed = Placed { decision, notification, is_of_api, welcome_after, releases, fired };
-        self.store(placed, step);
     }
 
     /// A message of the API: decided, numbered and stored like any other. It is settled when it is stored, or held back with
@@ -394,55 +208,6 @@ impl UserState {
         }
     }
 
-    fn send_message(
-        &mut self,
-        api: &ApiMessage,
-        judgement: &Judgement<'_>,
-        decision: Option<Box<DecisionRow>>,
-        step: &mut Step<'_>,
-    ) {
-        let (message, now) = (&api.content.message, step.now());
-        let collected = judgement.decision.outcome == Outcome::Digest;
-        let channel = if collected { Channel::Inbox } else { judgement.decision.channel };
-        let offset = self.take_offset();
-        let envelope = frames::Envelope {
-            notification_id: api.id,
-            user_id: &self.external_id,
-            epoch: self.session.epoch(),
-            offset,
-            category: "",
-            trigger: API,
-            sent_at: now,
-            expires_at: message.expires_at,
-            model: 0,
-            channel: (channel == Channel::Inbox).then_some("inbox"),
-            collapse_key: None,
-            kind: None,
-        };
-        let frame = frames::notification(&envelope, &api.content.json);
-        let notification = Box::new(NewNotification {
-            notification_id: api.id,
-            user: self.user,
-            offset,
-            kind: message.kind.to_string(),
-            category: message.category.to_string(),
-            trigger: API.to_owned(),
-            model_version: ModelVersion::default(),
-            segment: self.segment.map(|segment| segment.0),
-            items: Vec::new(),
-            frame,
-            created_at: now,
-            expires_at: message.expires_at,
-            collapse_key: message.collapse_key.clone(),
-            priority: message.priority,
-            channel,
-        });
-        self.reserve(api.id, &judgement.candidate, channel, collected, step);
-        let (releases, welcome_after, fired) = (Vec::new(), None, None);
-        let placed = Placed { decision, notification, is_of_api: true, welcome_after, releases, fired };
-        self.store(placed, step);
-    }
-
     /// Shows an ephemeral message to the user's open connections, if it is for this user and the policy agrees.
     pub(super) fn show(&mut self, announcement: &Announcement, step: &mut Step<'_>) {
         let elsewhere =
@@ -469,42 +234,8 @@ impl UserState {
         }
     }
 
-    fn take_offset(&mut self) -> i64 {
-        let offset = self.next_offset;
-        self.next_offset += 1;
-        offset
-    }
-
-    /// Remembers a message, and so reserves its share of the caps. One that is collected for the digest disturbs nobody and
-    /// is counted with the digest.
-    fn reserve(
-        &mut self,
-        id: NotificationId,
-        candidate: &Candidate<'_>,
-        channel: Channel,
-        collected: bool,
-        step: &mut Step<'_>,
-    ) {
-        step.sent += 1;
-        step.count(Counter::Sent);
-        self.policy.note_sent(Sent {
-            id,
-            at: step.now(),
-            category: candidate.category.into(),
-            campaign: candidate.campaign.into(),
-            channel,
-            expires_at: candidate.expires_at,
-            given: channel == Channel::Socket,
-            items: candidate.items.into(),
-            dedupe_key: candidate.dedupe_key,
-            passes_caps: candidate.passes_caps() || collected,
-            clicked: false,
-            dismissed: false,
-            is_ephemeral: false,
-        });
-    }
-
-    fn decision_row(
+    /// Row of a decision, without a message.
+    pub(super) fn decision_row(
         &self,
         proposal: &Proposal<'_>,
         judgement: &Judgement<'_>,
@@ -550,26 +281,4 @@ impl UserState {
             },
         })
     }
-}
-
-fn note_variants(row: &mut DecisionRow, rendered: &RenderedMessage) {
-    row.trace.variant_propensity = rendered.wording.as_ref().map(|wording| wording.propensity());
-    if let [used, _, ..] = rendered.variants.as_slice() {
-        row.trace.variant = Some(used.clone());
-    }
-    row.trace.alternatives = rendered.variants.clone();
-}
-
-fn encode(
-    envelope: &frames::Envelope<'_>,
-    trigger: &Trigger,
-    rendered: &RenderedMessage,
-    proposal: &Proposal<'_>,
-    world: &World<'_>,
-) -> Frame {
-    let mut items = frames::recommended_items(&proposal.list.items, world.catalogue);
-    if let Some(because) = trigger.definition.when.because() {
-        items.iter_mut().for_each(|item| item.reason = because.to_owned());
-    }
-    frames::recommendation(envelope, &rendered.content, items)
 }

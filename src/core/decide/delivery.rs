@@ -1,10 +1,9 @@
 //! Connections and the stream: logins, frames of clients, messages on their way through the store, presence.
 
-use uuid::Uuid;
-
-use super::decide::Origin;
 use super::effect::{Counter, Effect, Outgoing};
-use super::record::{Acknowledged, DecisionRow, Fired, HandOver, Mark, NewNotification, Record};
+use super::in_flight::{InFlight, Placed, entry};
+use super::proposal::Origin;
+use super::record::{Acknowledged, Fired, HandOver, Mark, Record};
 use super::user_state::{Step, UserState};
 use crate::base::{ConnectionId, Millis, NotificationId, Timestamp};
 use crate::deliver::channel::{self, Situation};
@@ -18,49 +17,6 @@ const SAME_LOGIN: Millis = Millis::seconds(60);
 const MARGIN: Millis = Millis(20);
 /// An expiry this near has a timer of its own; others are found by the tick.
 const NEAR: Millis = Millis::seconds(60);
-
-/// A message that is being stored.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct InFlight {
-    pub entry: Entry,
-    /// The store's answer; answers come in any order and are taken in that of the stream.
-    pub stored: Option<bool>,
-    /// A minimal client that gets its welcome right after the message.
-    pub welcome_after: Option<ConnectionId>,
-    /// A message of the API, to be settled.
-    pub is_of_api: bool,
-    /// Its trigger fires once, and has when the message is stored.
-    pub fired: Option<Fired>,
-}
-
-/// A message that has its place in the stream.
-pub(super) struct Placed {
-    pub decision: Option<Box<DecisionRow>>,
-    pub notification: Box<NewNotification>,
-    /// A message of the API, to be settled.
-    pub is_of_api: bool,
-    pub welcome_after: Option<ConnectionId>,
-    /// Deferred triggers that it tells.
-    pub releases: Vec<Uuid>,
-    /// Its trigger fires once.
-    pub fired: Option<Fired>,
-}
-
-/// The entry of a message in the stream.
-fn entry(message: &NewNotification) -> Entry {
-    let class = Entry::class_of(&message.trigger, &message.kind);
-    Entry {
-        priority: message.priority,
-        collapse_key: message.collapse_key.clone(),
-        ..Entry::new(
-            message.offset,
-            message.notification_id,
-            message.expires_at,
-            Frame::clone(&message.frame),
-            class,
-        )
-    }
-}
 
 impl UserState {
     /// Stores a message; it is sent when that is confirmed. While the stream is lost nothing is placed.

@@ -1,7 +1,7 @@
 //! The decision that a trigger would lead to now: the live question, nothing sent, reserved or stored.
 
-use super::decide::{Judgement, Proposal};
 use super::deferred::DigestContent;
+use super::proposal::{Judgement, Proposal};
 use super::record::TraceStep;
 use super::user_state::UserState;
 use super::world::World;

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::definitions::Definitions;
+pub use super::running_experiment::RunningExperiment;
 use crate::base::{ExternalId, ModelVersion};
 use crate::catalogue::Catalogue;
-use crate::feedback::experiments::{Arm, ArmModel, Experiment, Slice, Slices};
+use crate::feedback::experiments::{ArmModel, Experiment, Slice, Slices};
 use crate::notify::Rules;
 use crate::recommend::ModelSet;
 
@@ -20,27 +21,6 @@ pub fn slice_of(rules: &Rules, user: &ExternalId) -> Slice {
         return Slice::Learned;
     }
     Slices::of_shares(rules.holdout, rules.random).of(&user.to_string())
-}
-
-/// An active experiment with what its arms change.
-#[derive(Debug)]
-pub struct RunningExperiment {
-    /// As stored.
-    pub experiment: Experiment,
-    /// Rules of each arm, in order; `None` where the arm changes none.
-    pub rules: Vec<Option<Arc<Rules>>>,
-    /// Whether the model that each arm names is loaded. An arm without its model is served to nobody and recorded for
-    /// nobody: its users are decided about as those outside.
-    pub served: Vec<bool>,
-}
-
-impl RunningExperiment {
-    /// Index and arm of a user, by external id; `None` outside the experiment and in an arm that is not served.
-    pub fn arm_of(&self, user: &str) -> Option<(usize, &Arm)> {
-        let index = self.experiment.arm_of(user)?;
-        let served = self.served.get(index).is_some_and(|served| *served);
-        self.experiment.arms.get(index).filter(|_| served).map(|arm| (index, arm))
-    }
 }
 
 /// Distinct versions that experiments name, ascending.

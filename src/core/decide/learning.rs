@@ -3,23 +3,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
 use rand::RngExt;
 
 use super::definitions::Definitions;
 use super::effect::{DriftNote, Effect};
 use super::experiment::slice_of;
+use super::recall::local_hour;
 use super::user_state::{Step, UserState};
 use super::world::World;
 use crate::base::{NotificationId, Timestamp, random};
 use crate::feedback::FeedbackOutcome;
 use crate::feedback::experiments::{Arm, Slice};
-use crate::feedback::learner::{Contact, Learner, PastContact, UserLearning, WordingChoice};
+use crate::feedback::learner::{Contact, Learner, WordingChoice};
 use crate::feedback::send_time::AllowedHours;
 use crate::feedback::volume::Worth;
 use crate::notify::policy::{Reason, StepName, Trial};
 use crate::notify::quiet_hours::next_minute;
-use crate::notify::{Channel, Decision, PolicyState, Preferences, Priority, Rules, Trigger};
+use crate::notify::{Decision, Priority, Rules, Trigger};
 use crate::response::Response;
 
 const SECONDS_A_DAY: i64 = 86_400;
@@ -40,37 +40,6 @@ impl ChosenTime {
         let waits = last.is_some_and(|step| matches!(step.reason, Reason::BetterAt(_)));
         is_timed && decision.propensity() == 1.0 && (waits || self.at.is_none())
     }
-}
-
-/// Whether a message teaches send time, volume and wording. Solicited and transactional ones do not, nor one that only lies
-/// in the inbox.
-pub(super) fn is_learned_from(passes_caps: bool, channel: Channel) -> bool {
-    !passes_caps && channel != Channel::Inbox
-}
-
-/// The user's part of what was learned, from the messages of the last week.
-pub(super) fn recall(
-    policy: &PolicyState,
-    preferences: &Preferences,
-    rules: &Rules,
-    learner: &Learner,
-) -> UserLearning {
-    let zone = preferences.time_zone.as_ref().unwrap_or(&rules.time_zone);
-    let past: Vec<PastContact> = policy
-        .newest_first()
-        .filter(|sent| is_learned_from(sent.passes_caps, sent.channel))
-        .map(|sent| PastContact {
-            hour: local_hour(sent.at, zone),
-            clicked: sent.clicked,
-            dismissed: sent.dismissed,
-        })
-        .collect();
-    UserLearning::recall(past.into_iter().rev(), learner)
-}
-
-/// 0…23.
-fn local_hour(at: Timestamp, zone: &TimeZone) -> u8 {
-    u8::try_from(at.to_jiff().to_zoned_datetime(zone.clone()).hour()).unwrap_or(0)
 }
 
 impl UserState {

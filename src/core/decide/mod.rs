@@ -3,12 +3,13 @@
 //!
 //! ```text
 //! input → user_state → trigger → recommend ┐
-//!                    → message of the API  ┴→ decide: candidate → predict → policy → render → record → effect
+//!                    → message of the API  ┴→ decide: candidate → predict → policy → send: render → record → effect
 //! ```
 
 #[expect(clippy::module_inception, reason = "the step that gives the module its name")]
 mod decide;
 mod deferred;
+mod deferred_trigger;
 pub mod definition_change;
 pub mod definitions;
 mod delivery;
@@ -16,21 +17,26 @@ mod dry_run;
 mod effect;
 pub mod experiment;
 mod feedback;
+mod in_flight;
 mod input;
 mod learning;
 mod load;
 mod predict;
+mod proposal;
+mod recall;
 mod recommend;
 pub mod record;
 mod render;
+mod running_experiment;
+mod send;
 mod stored;
+mod stored_definition;
 #[cfg(test)]
 mod tests;
 mod trigger;
 mod user_state;
 mod world;
 
-pub use decide::{Judgement, Proposal, Subject};
 pub use definitions::Definitions;
 pub use dry_run::DryRun;
 pub use effect::{Counter, DriftNote, Effect, Outgoing};
@@ -38,6 +44,7 @@ pub use experiment::ExperimentModels;
 pub use input::{Announcement, Input};
 pub use load::Loaded;
 pub use predict::Prediction;
+pub use proposal::{Judgement, Proposal, Subject};
 pub use recommend::Recommendations;
 pub use record::{API, ApiMessage, Record, steps};
 pub use render::RenderedMessage;

@@ -1,7 +1,7 @@
 //! Triggers firing: events, changes of the catalogue, returning, meeting a rule, another model, a call of the shop.
 
-use super::decide::Origin;
-use super::deferred::Deferred;
+use super::deferred_trigger::Deferred;
+use super::proposal::Origin;
 use super::record::DeferredRow;
 use super::user_state::{Step, UserState};
 use crate::base::{ItemId, Timestamp};

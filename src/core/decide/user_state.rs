@@ -8,13 +8,14 @@ use jiff::tz::TimeZone;
 use rand::Rng;
 use uuid::Uuid;
 
-use super::deferred::Deferred;
+use super::deferred_trigger::Deferred;
 use super::effect::{Counter, Effect};
+use super::in_flight::InFlight;
 use super::input::Input;
 use super::load::Loaded;
+use super::recall::recall;
 use super::record::{Mark, Record};
 use super::world::World;
-use super::{delivery::InFlight, learning};
 use crate::base::{ConnectionId, ExternalId, ItemId, Timestamp, UserId, random};
 use crate::deliver::channel::Away;
 use crate::deliver::{self, Frame, Session};
@@ -144,7 +145,7 @@ impl UserState {
         let mut session =
             Session::new(epoch, loaded.stream, now, world.config.socket.max_connections_per_user);
         session.on(deliver::Input::Tick, now); // Drops what has expired.
-        let learning = learning::recall(&loaded.policy, &loaded.preferences, world.rules(), world.learner);
+        let learning = recall(&loaded.policy, &loaded.preferences, world.rules(), world.learner);
         // One without a definition stays in the store: the definition may come back before it expires.
         let deferred = loaded.deferred.iter();
         let deferred = deferred.filter_map(|row| Deferred::from_row(row, world.definitions)).collect();

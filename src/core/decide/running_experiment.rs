@@ -1,0 +1,27 @@
+//! An experiment that runs: the rules of each arm, and the users who are in one.
+
+use std::sync::Arc;
+
+use crate::feedback::experiments::{Arm, Experiment};
+use crate::notify::Rules;
+
+/// An active experiment with what its arms change.
+#[derive(Debug)]
+pub struct RunningExperiment {
+    /// As stored.
+    pub experiment: Experiment,
+    /// Rules of each arm, in order; `None` where the arm changes none.
+    pub rules: Vec<Option<Arc<Rules>>>,
+    /// Whether the model that each arm names is loaded. An arm without its model is served to nobody and recorded for
+    /// nobody: its users are decided about as those outside.
+    pub served: Vec<bool>,
+}
+
+impl RunningExperiment {
+    /// Index and arm of a user, by external id; `None` outside the experiment and in an arm that is not served.
+    pub fn arm_of(&self, user: &str) -> Option<(usize, &Arm)> {
+        let index = self.experiment.arm_of(user)?;
+        let served = self.served.get(index).is_some_and(|served| *served);
+        self.experiment.arms.get(index).filter(|_| served).map(|arm| (index, arm))
+    }
+}
