@@ -109,39 +109,9 @@ impl RawEvent {
                 format!("a {} names its item", kind.name()),
             ));
         }
-        let occurred_at = self.occurred_at.unwrap_or(limits.now);
-        if occurred_at > limits.now + limits.max_future {
-            return Err(EventError::new(
-                "in_the_future",
-                "occurred_at",
-                format!("is after the server's clock, {}", limits.now),
-            ));
-        }
-        if occurred_at < limits.oldest {
-            return Err(EventError::new(
-                "too_old",
-                "occurred_at",
-                format!("must be after {}", limits.oldest),
-            ));
-        }
-        let dwell_ms = match self.dwell_ms {
-            Some(dwell) if dwell > MAX_DWELL_MS => {
-                return Err(EventError::new(
-                    "out_of_range",
-                    "dwell_ms",
-                    format!("must be 0…{MAX_DWELL_MS} milliseconds, is {dwell}"),
-                ));
-            }
-            dwell => dwell.and_then(|dwell| u32::try_from(dwell).ok()),
-        };
-        let quantity = self.quantity.unwrap_or(1.0);
-        if !(quantity.is_finite() && quantity > 0.0 && quantity <= MAX_AMOUNT) {
-            return Err(EventError::new(
-                "out_of_range",
-                "quantity",
-                format!("must be more than 0 and at most 1e9, is {quantity}"),
-            ));
-        }
+        let occurred_at = check_moment(self.occurred_at, limits)?;
+        let dwell_ms = check_dwell(self.dwell_ms)?;
+        let quantity = check_quantity(self.quantity)?;
         let value = check_value(kind, self.value)?;
         if let Some(currency) = &self.currency
             && !(currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_uppercase()))
@@ -160,7 +130,7 @@ impl RawEvent {
             occurred_at,
             dwell_ms,
             query,
-            quantity: quantity as f32,
+            quantity,
             value,
             currency: self.currency,
             basket,
@@ -204,6 +174,39 @@ fn optional_id(
             .map(Some)
             .map_err(|error: ExternalIdError| EventError::new("bad_id", field, error.to_string())),
     }
+}
+
+/// The server's clock if absent.
+fn check_moment(occurred_at: Option<Timestamp>, limits: &EventLimits) -> Result<Timestamp, EventError> {
+    let at = occurred_at.unwrap_or(limits.now);
+    if at > limits.now + limits.max_future {
+        let message = format!("is after the server's clock, {}", limits.now);
+        return Err(EventError::new("in_the_future", "occurred_at", message));
+    }
+    if at < limits.oldest {
+        return Err(EventError::new("too_old", "occurred_at", format!("must be after {}", limits.oldest)));
+    }
+    Ok(at)
+}
+
+fn check_dwell(dwell_ms: Option<u64>) -> Result<Option<u32>, EventError> {
+    match dwell_ms {
+        Some(dwell) if dwell > MAX_DWELL_MS => {
+            let message = format!("must be 0…{MAX_DWELL_MS} milliseconds, is {dwell}");
+            Err(EventError::new("out_of_range", "dwell_ms", message))
+        }
+        dwell => Ok(dwell.and_then(|dwell| u32::try_from(dwell).ok())),
+    }
+}
+
+/// 1 if absent.
+fn check_quantity(quantity: Option<f64>) -> Result<f32, EventError> {
+    let quantity = quantity.unwrap_or(1.0);
+    if quantity.is_finite() && quantity > 0.0 && quantity <= MAX_AMOUNT {
+        return Ok(quantity as f32);
+    }
+    let message = format!("must be more than 0 and at most 1e9, is {quantity}");
+    Err(EventError::new("out_of_range", "quantity", message))
 }
 
 fn check_value(kind: EventKind, value: Option<f64>) -> Result<Option<f64>, EventError> {

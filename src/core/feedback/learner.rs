@@ -1,15 +1,17 @@
 //! Learns from users' responses to messages: [`send_time`](super::send_time), [`volume`](super::volume) and
-//! [`variants`] together. One value for all users, and a small one for each; no clock, no lock. Until
+//! [`wordings`](super::wordings) together. One value for all users, and a small one for each; no clock, no lock. Until
 //! something has been learned nothing costs attention, no hour is better than now, and wordings are drawn evenly.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
 use super::send_time::{AllowedHours, HourChoice, HourCounts, SendTime};
-use super::variants::{self, ArmChoice, Offer, VariantParameters, Variants};
+use super::variants::Offer;
 use super::volume::{UserResponse, VolumeModel, Worth};
+pub use super::wordings::WordingChoice;
+use super::wordings::WordingModel;
 use crate::base::{NotificationId, Timestamp};
 
 /// Format of a stored [`Learner`]; another one is not read.
@@ -20,8 +22,6 @@ const HOURS_LEARNED_FROM: f32 = 500.0;
 const WORTH_WAITING: f32 = 1.2;
 /// Share of hours drawn evenly.
 const HOUR_EXPLORATION: f32 = 0.05;
-/// Templates whose wordings are told apart.
-const MAX_TEMPLATES: usize = 256;
 /// Messages of a user that feedback may still come for.
 const MAX_CONTACTS: usize = 8;
 /// Weight of everything of before, a day later.
@@ -32,7 +32,7 @@ const DAILY_DECAY: f64 = 0.99;
 pub struct Learner {
     send_time: SendTime,
     volume: VolumeModel,
-    wordings: BTreeMap<String, Wordings>,
+    wordings: WordingModel,
     /// Lessons so far, in this process.
     #[serde(skip)]
     version: u64,
@@ -53,13 +53,6 @@ pub enum Lesson {
     Visit(u8),
 }
 
-/// The wordings of a template. Another list of names begins anew.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Wordings {
-    names: Vec<String>,
-    variants: Variants,
-}
-
 /// One user's part. About 350 bytes, and 100 for each message that feedback may come for.
 #[derive(Clone, Debug, Default)]
 pub struct UserLearning {
@@ -67,15 +60,6 @@ pub struct UserLearning {
     response: UserResponse,
     /// Oldest first.
     contacts: VecDeque<Contact>,
-}
-
-/// A wording, and how likely each was.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WordingChoice {
-    template: String,
-    /// All of the template, in its order.
-    names: Vec<String>,
-    choice: ArmChoice,
 }
 
 /// A message as learning sees it.
@@ -106,29 +90,6 @@ pub struct PastContact {
     pub dismissed: bool,
 }
 
-impl WordingChoice {
-    /// Each of those on offer alike, whatever was learned: `names` and `on_offer` as for [`Learner::choose_wording`]. `None`
-    /// when there is nothing to choose.
-    pub fn even(template: &str, names: &[&str], on_offer: &[usize], rng: &mut impl Rng) -> Option<Self> {
-        if on_offer.len() < 2 {
-            return None;
-        }
-        let choice = variants::evenly(on_offer, rng)?;
-        let names = names.iter().map(|name| (*name).to_owned()).collect();
-        Some(Self { template: template.to_owned(), names, choice })
-    }
-
-    /// Place among the template's wordings.
-    pub fn index(&self) -> usize {
-        self.choice.arm
-    }
-
-    /// Probability of this choice, in (0, 1].
-    pub fn propensity(&self) -> f32 {
-        self.choice.propensity as f32
-    }
-}
-
 impl UserLearning {
     /// From the user's messages of the last week, oldest first.
     pub fn recall(past: impl IntoIterator<Item = PastContact>, learner: &Learner) -> Self {
@@ -144,9 +105,8 @@ impl UserLearning {
     }
 
     fn days_since(&self, template: &str, arm: usize, now: Timestamp) -> Option<f64> {
-        let seen = |contact: &&Contact| {
-            contact.wording.as_ref().is_some_and(|said| said.template == template && said.choice.arm == arm)
-        };
+        let seen =
+            |contact: &&Contact| contact.wording.as_ref().is_some_and(|wording| wording.is(template, arm));
         let contact = self.contacts.iter().rev().find(seen)?;
         Some(now.millis_since(contact.at).0 as f64 / 86_400_000.0)
     }
@@ -257,21 +217,9 @@ impl Learner {
         now: Timestamp,
         rng: &mut impl Rng,
     ) -> Option<WordingChoice> {
-        if on_offer.len() < 2 {
-            return None;
-        }
-        let offers: Vec<Offer> = on_offer
-            .iter()
-            .map(|arm| Offer { arm: *arm, days_since_seen: user.days_since(template, *arm, now) })
-            .collect();
-        let known = self.wordings.get(template).filter(|wordings| wordings.is_of(names));
-        let parameters = VariantParameters::default();
-        let choice = match known {
-            Some(wordings) => wordings.variants.choose(&offers, &parameters, rng),
-            None => Variants::new(names.len()).choose(&offers, &parameters, rng),
-        }?;
-        let names = names.iter().map(|name| (*name).to_owned()).collect();
-        Some(WordingChoice { template: template.to_owned(), names, choice })
+        let offer = |arm: &usize| Offer { arm: *arm, days_since_seen: user.days_since(template, *arm, now) };
+        let offers: Vec<Offer> = on_offer.iter().map(offer).collect();
+        self.wordings.choose(template, names, &offers, rng)
     }
 
     /// Lessons so far, in this process: names what a decision read.
@@ -286,19 +234,15 @@ impl Learner {
             Lesson::Sent(contact, before) => {
                 self.send_time.note_sent(contact.segment, contact.hour);
                 self.volume.note_sent(before, contact.last_week);
-                if let Some(said) = &contact.wording
-                    && let Some(variants) = self.variants_of(said)
-                {
-                    variants.note_used(&said.choice);
+                if let Some(wording) = &contact.wording {
+                    self.wordings.note_used(wording);
                 }
             }
             Lesson::Clicked(contact, before) => {
                 self.send_time.note_clicked(contact.segment, contact.hour);
                 self.volume.note_clicked(before, contact.last_week);
-                if let Some(said) = &contact.wording
-                    && let Some(variants) = self.variants_of(said)
-                {
-                    variants.note_reward(&said.choice, 1.0);
+                if let Some(wording) = &contact.wording {
+                    self.wordings.note_clicked(wording);
                 }
             }
             Lesson::Dismissed => self.volume.note_dismissed(),
@@ -346,26 +290,7 @@ impl Learner {
         self.volume.refresh();
         let factor = DAILY_DECAY.powf(days.max(0.0));
         self.send_time.decay(factor as f32);
-        self.wordings.values_mut().for_each(|wordings| wordings.variants.decay(factor));
-    }
-
-    fn variants_of(&mut self, said: &WordingChoice) -> Option<&mut Variants> {
-        let names: Vec<&str> = said.names.iter().map(String::as_str).collect();
-        let is_known = self.wordings.get(&said.template).is_some_and(|wordings| wordings.is_of(&names));
-        if !is_known {
-            if self.wordings.len() >= MAX_TEMPLATES && !self.wordings.contains_key(&said.template) {
-                return None;
-            }
-            let new = Wordings { names: said.names.clone(), variants: Variants::new(names.len()) };
-            self.wordings.insert(said.template.clone(), new);
-        }
-        self.wordings.get_mut(&said.template).map(|wordings| &mut wordings.variants)
-    }
-}
-
-impl Wordings {
-    fn is_of(&self, names: &[&str]) -> bool {
-        self.names.iter().map(String::as_str).eq(names.iter().copied())
+        self.wordings.decay(factor);
     }
 }
 

@@ -2,6 +2,7 @@
 //! and in which words to write ([`learner`] joins [`send_time`], [`volume`] and [`variants`]); what a change did ([`experiments`], [`lift`],
 //! [`uplift`]). Every random choice gives its propensity.
 
+mod arm_outcome;
 pub mod attribution;
 pub mod experiments;
 pub mod learner;
@@ -13,6 +14,7 @@ pub mod thompson;
 pub mod uplift;
 pub mod variants;
 pub mod volume;
+mod wordings;
 
 use serde::{Deserialize, Serialize};
 

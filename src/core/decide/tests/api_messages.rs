@@ -1,18 +1,16 @@
 //! Messages of the API: each that was accepted is shown, kept in the inbox, or ends with a stored decision.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
-use super::fixture::{Effects, Fixture, Shop, moment, title};
+use super::fixture::{Effects, Fixture, Shop, moment};
 use crate::base::NotificationId;
-use crate::decide::{Announcement, Effect, Input};
-use crate::deliver::{self, frames};
+use crate::decide::{Effect, Input};
+use crate::deliver::{self};
 use crate::feedback::experiments::Slice;
 use crate::notify::Channel;
-use crate::notify::policy::{Mute, Purpose, Settings};
+use crate::notify::policy::{Mute, Purpose};
 
-fn capped(max: usize) -> Shop {
+pub(super) fn capped(max: usize) -> Shop {
     let mut shop = Shop::new();
     shop.policy(json!({"caps": [{"category": "*", "window_min": 1_440, "max": max}]}));
     shop
@@ -286,56 +284,6 @@ fn a_message_waits_while_the_stream_is_not_known() {
     assert_eq!(user.step(Input::MessageOfApi(message.clone())).0, [Effect::Return(message.id)]);
 }
 
-fn ephemeral(user: &Fixture, body: Value, segment: Option<u8>) -> Input {
-    let (id, message) = (user.message(body.clone()).id, user.message(body).content.message.clone());
-    let frame = frames::ephemeral(id, &message, user.shop.now);
-    Input::Ephemeral(Arc::new(Announcement { id, message, segment, frame }))
-}
-
-#[test]
-fn an_ephemeral_message_is_shown_to_open_pages_and_kept_nowhere() {
-    let mut user = Fixture::connected();
-    let shown = user.on(ephemeral(&user, json!({"title": "2:1"}), None));
-    assert_eq!((shown.shown(1), shown.messages().len()), (vec!["2:1".to_owned()], 0));
-    let mut absent = Fixture::new();
-    assert_eq!(absent.on(ephemeral(&absent, json!({"title": "2:1"}), None)).0, []);
-}
-
-#[test]
-fn an_ephemeral_message_disturbs_nobody_who_does_not_want_it() {
-    type Change = fn(&mut Fixture);
-    let changes: [(&str, Change); 4] = [
-        ("muted", |user| drop(user.mute("score"))),
-        ("quiet", |user| drop(user.quiet("11:00", "14:00"))),
-        ("digest", |user| drop(user.digest("*"))),
-        ("hidden", |user| drop(user.tells(1, json!({"type": "presence", "visible": false})))),
-    ];
-    for (name, change) in changes {
-        let mut user = Fixture::connected();
-        change(&mut user);
-        let shown = user.on(ephemeral(&user, json!({"title": "2:1", "kind": "score"}), None));
-        assert_eq!(shown.shown(1), [] as [&str; 0], "{name}");
-    }
-}
-
-#[test]
-fn an_ephemeral_message_to_a_segment_is_shown_to_nobody_outside_it() {
-    let mut user = Fixture::connected();
-    assert_eq!(user.on(ephemeral(&user, json!({"title": "2:1"}), Some(1))).0, []);
-    user.state.segment = Some(crate::profile::SegmentId(1));
-    assert_eq!(user.on(ephemeral(&user, json!({"title": "2:1"}), Some(1))).shown(1), ["2:1"]);
-}
-
-#[test]
-fn an_ephemeral_message_takes_its_place_in_a_cap() {
-    let mut user = Fixture::connected_to(capped(1));
-    user.on(ephemeral(&user, json!({"title": "2:1"}), None));
-    assert_eq!(user.say(json!({"title": "news"})).reason("api"), "capped");
-    let stored = user.stored.clone();
-    user.reload(&stored);
-    assert_eq!(user.say(json!({"title": "news"})).reason("api"), "capped", "the store knows nothing of it");
-}
-
 #[test]
 fn a_cap_of_a_channel_holds_after_a_restart() {
     let mut shop = Shop::new();
@@ -346,120 +294,4 @@ fn a_cap_of_a_channel_holds_after_a_restart() {
     user.restart();
     let second = user.say(json!({"title": "two"}));
     assert!(second.messages().iter().all(|message| message.channel != Channel::Push));
-}
-
-/// Presence of a user.
-#[derive(Clone, Copy, Debug)]
-enum Presence {
-    Visible,
-    Hidden,
-    Absent,
-    Subscribed,
-}
-
-type Wish = fn(&mut Settings);
-
-fn wishes() -> [(&'static str, Wish); 8] {
-    [
-        ("nothing", |_| {}),
-        ("opted out", |settings| settings.opted_out = true),
-        ("paused", |settings| settings.paused_until = Some(moment("2026-03-05T00:00:00Z"))),
-        ("digest of all", |settings| settings.digest = ["*".to_owned()].into()),
-        ("digest of news", |settings| settings.digest = ["news".to_owned()].into()),
-        ("kind muted", |settings| settings.mute(Mute::Kind("news".to_owned()))),
-        ("no page", |settings| {
-            settings.blocked_channels.insert("*".to_owned(), [Channel::Socket].into());
-        }),
-        ("no push", |settings| {
-            settings.blocked_channels.insert("*".to_owned(), [Channel::Push].into());
-        }),
-    ]
-}
-
-/// Every wish, with and without quiet hours, for everybody who may be there.
-fn everybody(mut check: impl FnMut(Fixture, String)) {
-    for (name, wish) in wishes() {
-        for quiet in [false, true] {
-            for presence in [Presence::Visible, Presence::Hidden, Presence::Absent, Presence::Subscribed] {
-                let mut user = Fixture::new();
-                user.wants(|_, settings| wish(settings));
-                if quiet {
-                    user.quiet("11:00", "14:00");
-                }
-                if matches!(presence, Presence::Visible | Presence::Hidden) {
-                    user.login(1);
-                }
-                if matches!(presence, Presence::Hidden) {
-                    user.tells(1, json!({"type": "presence", "visible": false}));
-                }
-                user.shop.is_subscribed = matches!(presence, Presence::Subscribed);
-                check(user, format!("{name}, quiet {quiet}, {presence:?}"));
-            }
-        }
-    }
-}
-
-const PRIORITIES: [&str; 4] = ["low", "normal", "high", "transactional"];
-
-#[test]
-fn every_accepted_message_is_kept_or_ends_with_a_stored_decision() {
-    everybody(|mut user, case| {
-        for priority in PRIORITIES {
-            user.say(json!({"title": priority, "kind": "news", "priority": priority}));
-        }
-        user.until("2026-03-05T20:00:00Z");
-        let kept = user.stored.messages.iter().filter(|(message, _)| message.trigger == "api").count();
-        let ended = user.stored.decisions.iter().filter(|row| row.trigger == "api" && row.outcome == "drop");
-        assert_eq!(kept + ended.count(), PRIORITIES.len(), "{case}");
-        let orders =
-            user.stored.messages.iter().filter(|(message, _)| title(&message.frame) == "transactional");
-        assert_eq!(orders.count(), 1, "{case}");
-    });
-}
-
-#[test]
-fn every_fired_trigger_of_the_shop_is_kept_or_ends_with_a_stored_decision() {
-    everybody(|mut user, case| {
-        for priority in PRIORITIES {
-            let mut definition =
-                serde_json::to_value(&**user.shop.definitions.find("announcement").unwrap()).unwrap();
-            definition["name"] = json!(format!("say_{priority}"));
-            definition["category"] = json!("news");
-            definition["priority"] = json!(priority);
-            user.shop.trigger(definition);
-            user.announce(&format!("say_{priority}"), priority);
-        }
-        user.until("2026-03-05T20:00:00Z");
-        user.login(3);
-        user.until("2026-03-06T20:00:00Z");
-        for priority in PRIORITIES {
-            let name = format!("say_{priority}");
-            let kept = user.stored.messages.iter().filter(|(message, _)| message.trigger == name).count();
-            let ended =
-                user.stored.decisions.iter().filter(|row| row.trigger == name && row.outcome == "drop");
-            assert_eq!(kept + ended.count(), 1, "{case}, {name}");
-        }
-        assert_eq!(user.stored.deferred, [], "{case}");
-    });
-}
-
-#[test]
-fn what_is_collected_is_mentioned_in_a_digest_and_never_collects_itself() {
-    everybody(|mut user, case| {
-        let collected = user.state.preferences.wants_digest("announcements");
-        user.announce("announcement", "first");
-        user.say(
-            json!({"title": "second", "category": "announcements", "expires_at": "2026-03-08T00:00:00Z"}),
-        );
-        user.until("2026-03-05T20:00:00Z");
-        user.login(3);
-        user.until("2026-03-07T20:00:00Z");
-        let digests = user.stored.messages.iter().filter(|(message, _)| message.trigger == "digest");
-        let digests: Vec<String> = digests.map(|(message, _)| title(&message.frame)).collect();
-        let things: usize =
-            digests.iter().filter_map(|title| title.split(' ').next()?.parse::<usize>().ok()).sum();
-        assert_eq!(things, if collected { 2 } else { 0 }, "{case}: {digests:?}");
-        assert!(digests.len() <= 2, "{case}: {}", digests.len());
-        assert_eq!(user.stored.deferred, [], "{case}");
-    });
 }

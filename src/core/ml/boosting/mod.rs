@@ -146,7 +146,8 @@ impl Boosting {
 
     /// By column: the share of all gain that splits on it made, 0…1, adding up to 1 (all 0 without a split). Counts
     /// trees that early stopping took away again as well.
-    pub fn importance(&self) -> Vec<f32> {
+    #[cfg(test)]
+    fn importance(&self) -> Vec<f32> {
         let total: f32 = self.gains.iter().sum();
         self.gains.iter().map(|gain| if total > 0.0 { gain / total } else { 0.0 }).collect()
     }

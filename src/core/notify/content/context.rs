@@ -1,5 +1,4 @@
-//! Variables of message templates: [`TemplateContext`], built the same way for a message, a dry run and a preview, and
-//! [`samples`], the contexts that a template must render in before it may be stored.
+//! Variables of message templates: [`TemplateContext`], built the same way for a message, a dry run and a preview.
 //!
 //! What a template can count on follows from its trigger's condition: a price drop has an item with two prices, a login has a
 //! list that may be empty, a request of the shop has an `event` and, without `item_id`, no item at all.
@@ -7,17 +6,17 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::base::{ExternalId, ItemId, Timestamp};
 use crate::catalogue::{Catalogue, Item};
-use crate::notify::triggers::{Condition, Trigger};
+use crate::notify::triggers::Trigger;
 use crate::profile::SegmentId;
 
 /// Most items that a template can list; `count` counts all.
 pub const MAX_ITEMS: usize = 10;
 /// Language of a reader who has not chosen one.
-const DEFAULT_LOCALE: &str = "en";
+pub(super) const DEFAULT_LOCALE: &str = "en";
 
 /// Everything that a template may read. Serialises to the names that templates use. What is missing is left out, so that a
 /// template finds it undefined: written as nothing, false in `{% if %}`, replaced by the filter `default`.
@@ -189,146 +188,12 @@ pub fn carried_items<'a>(trigger: &'a Trigger, list: &'a [ItemId]) -> &'a [ItemI
     }
 }
 
-/// A context to try a template in.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sample {
-    /// Special property of the sample, for an error message: `an item without price, brand and category`.
-    pub case: &'static str,
-    /// The variables.
-    pub context: TemplateContext,
-}
-
-fn sample_item(id: i64) -> ItemVariables {
-    ItemVariables {
-        item_id: ExternalId::Integer(id),
-        title: format!("Sample item {id}"),
-        price: Some(1_234.5),
-        currency: Some("EUR".to_owned()),
-        category: Some("Watches".to_owned()),
-        brand: Some("Sample brand".to_owned()),
-        url: Some("/items/1".to_owned()),
-        stock: Some(3),
-    }
-}
-
-/// An item of which the catalogue knows no more than the id.
-fn bare_item(id: i64) -> ItemVariables {
-    ItemVariables {
-        title: id.to_string(),
-        price: None,
-        currency: None,
-        category: None,
-        brand: None,
-        url: None,
-        stock: None,
-        ..sample_item(id)
-    }
-}
-
-/// The contexts that a trigger of this condition can lead to, one of each kind: complete, with whatever may be missing
-/// missing, and with lists of none, one and more than [`MAX_ITEMS`]. Never empty.
-pub fn samples(condition: &Condition) -> Vec<Sample> {
-    let complete = TemplateContext {
-        user: UserVariables { user_id: ExternalId::Integer(7), segment: Some("A".to_owned()) },
-        item: None,
-        items: Vec::new(),
-        count: 0,
-        price_before: None,
-        event: None,
-        locale: DEFAULT_LOCALE.to_owned(),
-        time_zone: Some("Europe/Berlin".to_owned()),
-        now: Timestamp::parse("2026-03-01T12:00:00Z").unwrap_or_default(),
-    };
-    let about = |item: ItemVariables| TemplateContext {
-        items: vec![item.clone()],
-        count: 1,
-        item: Some(item),
-        ..complete.clone()
-    };
-    let listing =
-        |items: Vec<ItemVariables>| TemplateContext { count: items.len(), items, ..complete.clone() };
-    let sample = |case, context| Sample { case, context };
-    let many = || (1..=MAX_ITEMS as i64).map(sample_item).collect();
-    let lists = || {
-        vec![
-            sample("a list of two items", listing(vec![sample_item(1), sample_item(2)])),
-            sample("a list of one item without price, brand and category", listing(vec![bare_item(1)])),
-            sample("a list of 14 items", TemplateContext { count: 14, ..listing(many()) }),
-        ]
-    };
-    let anonymous = |context: TemplateContext| {
-        let user = UserVariables { segment: None, ..context.user };
-        sample("a user without segment and time zone", TemplateContext { user, time_zone: None, ..context })
-    };
-    let event = |fields: Value| Some(Arc::new(fields));
-    match condition {
-        Condition::Login => {
-            let mut all = lists();
-            all.push(sample("an empty catalogue: no items", complete.clone()));
-            all.push(anonymous(listing(vec![sample_item(1)])));
-            all
-        }
-        Condition::ModelRefreshed
-        | Condition::WinBack { .. }
-        | Condition::Digest
-        | Condition::Segment { .. } => {
-            let mut all = lists();
-            all.push(anonymous(listing(vec![sample_item(1)])));
-            all
-        }
-        Condition::View | Condition::Cart => {
-            let beside = |item: ItemVariables, context| TemplateContext { item: Some(item), ..context };
-            let lists: Vec<Sample> = lists();
-            let mut all: Vec<Sample> = lists
-                .into_iter()
-                .map(|one| Sample { context: beside(sample_item(20), one.context), ..one })
-                .collect();
-            let bare = beside(bare_item(20), listing(vec![bare_item(1)]));
-            all.push(sample("an item without price, brand and category", bare));
-            all.push(anonymous(beside(sample_item(20), listing(vec![sample_item(1)]))));
-            all
-        }
-        Condition::PriceDrop { .. } => {
-            let drop = |item| TemplateContext { price_before: Some(1_500.0), ..about(item) };
-            let plain = ItemVariables { price: Some(1_234.5), ..bare_item(1) };
-            vec![
-                sample("an item that costs less", drop(sample_item(1))),
-                sample("an item without brand, category and currency", drop(plain)),
-                anonymous(drop(sample_item(1))),
-            ]
-        }
-        Condition::ViewedOften { .. } | Condition::CartLeft { .. } | Condition::BackInStock => vec![
-            sample("an item", about(sample_item(1))),
-            sample("an item without price, brand and category", about(bare_item(1))),
-            anonymous(about(sample_item(1))),
-        ],
-        // New in a category, so the category is known.
-        Condition::NewInCategory { .. } => vec![
-            sample("an item", about(sample_item(1))),
-            sample(
-                "an item without price and brand",
-                about(ItemVariables { category: Some("Watches".to_owned()), ..bare_item(1) }),
-            ),
-            anonymous(about(sample_item(1))),
-        ],
-        Condition::OrderStatus | Condition::Api => {
-            let said = || event(json!({"title": "Sample title", "body": "Sample body"}));
-            vec![
-                sample("an event with title and body", TemplateContext { event: said(), ..complete.clone() }),
-                sample(
-                    "an event with title and body, about an item without price, brand and category",
-                    TemplateContext { event: said(), ..about(bare_item(1)) },
-                ),
-                anonymous(TemplateContext { event: said(), ..about(sample_item(1)) }),
-            ]
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use crate::notify::triggers::{self, Definition};
+    use crate::notify::triggers::{Condition, Definition};
 
     const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
 
@@ -420,18 +285,5 @@ mod tests {
     fn an_item_with_a_blank_title_goes_by_its_id() {
         let blank = Item { title: Some("  ".into()), ..item(5) };
         assert_eq!(ItemVariables::from(&blank).title, "5");
-    }
-
-    #[test]
-    fn each_condition_has_samples_that_its_messages_could_be() {
-        for definition in triggers::defaults() {
-            let samples = samples(&definition.when);
-            assert!(samples.len() >= 3, "{}", definition.name);
-            for Sample { case, context } in samples {
-                let recommends = definition.when.recommends();
-                assert!(context.items.len() <= MAX_ITEMS && context.count >= context.items.len(), "{case}");
-                assert!(recommends || context.count == usize::from(context.item.is_some()), "{case}");
-            }
-        }
     }
 }

@@ -2,20 +2,28 @@
 
 use super::template::{Template, Text, Variant};
 
+const AND_MORE_EN: &str = "{{ items[0].title }}{% if count > 1 %} and {{ count - 1 }} more{% endif %}";
+const AND_MORE_DE: &str = "{{ items[0].title }}{% if count > 1 %} und {{ count - 1 }} mehr{% endif %}";
+
 /// One for each of the default triggers, and the one every other trigger falls back to.
 pub fn defaults() -> Vec<Template> {
-    const AND_MORE_EN: &str = "{{ items[0].title }}{% if count > 1 %} and {{ count - 1 }} more{% endif %}";
-    const AND_MORE_DE: &str = "{{ items[0].title }}{% if count > 1 %} und {{ count - 1 }} mehr{% endif %}";
-    let template = |name: &str, en: (&str, &str), de: (&str, &str)| {
-        let text = |(title, body): (&str, &str)| Text { title: title.to_owned(), body: body.to_owned() };
-        Template {
-            name: name.to_owned(),
-            variants: vec![Variant {
-                name: "a".to_owned(),
-                texts: [("en".to_owned(), text(en)), ("de".to_owned(), text(de))].into(),
-            }],
-        }
-    };
+    [of_lists(), of_items(), of_the_shop()].concat()
+}
+
+/// A template of one variant, from title and body in each language.
+fn template(name: &str, en: (&str, &str), de: (&str, &str)) -> Template {
+    let text = |(title, body): (&str, &str)| Text { title: title.to_owned(), body: body.to_owned() };
+    Template {
+        name: name.to_owned(),
+        variants: vec![Variant {
+            name: "a".to_owned(),
+            texts: [("en".to_owned(), text(en)), ("de".to_owned(), text(de))].into(),
+        }],
+    }
+}
+
+/// Of recommended lists.
+fn of_lists() -> Vec<Template> {
     vec![
         template(
             "login",
@@ -44,6 +52,12 @@ pub fn defaults() -> Vec<Template> {
             ("New since your last visit", AND_MORE_EN),
             ("Neu seit Ihrem letzten Besuch", AND_MORE_DE),
         ),
+    ]
+}
+
+/// Of what happened to one item.
+fn of_items() -> Vec<Template> {
+    vec![
         template(
             "viewed_often",
             (
@@ -87,6 +101,12 @@ pub fn defaults() -> Vec<Template> {
             ("New: {{ item.title }}", "New in {{ item.category }}"),
             ("Neu: {{ item.title }}", "Neu in {{ item.category }}"),
         ),
+    ]
+}
+
+/// Of the digest, and of what the shop says itself.
+fn of_the_shop() -> Vec<Template> {
+    vec![
         template(
             "digest",
             ("{{ count | plural(one=\"# thing\", other=\"# things\") }} for you", AND_MORE_EN),

@@ -7,6 +7,7 @@ mod defaults;
 mod filters;
 pub mod languages;
 pub mod locale;
+mod samples;
 mod shapes;
 mod template;
 #[cfg(test)]

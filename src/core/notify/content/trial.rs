@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use super::check::{Checked, Position, Problem, check};
-use super::context::{Sample, TemplateContext, samples};
+use super::context::TemplateContext;
+use super::samples::{Sample, samples};
 use super::template::{Part, Template, TemplateError, Templates, place};
 use crate::notify::triggers::{self, Condition, Definition};
 

@@ -120,7 +120,8 @@ impl Popularity {
     }
 
     /// Most popular in a category, by its name; empty for an unknown one.
-    pub fn in_category(&self, name: &str) -> &[(ItemId, f32)] {
+    #[cfg(test)]
+    fn in_category(&self, name: &str) -> &[(ItemId, f32)] {
         self.by_category.get(name).map_or(&[], Vec::as_slice)
     }
 

@@ -102,7 +102,8 @@ impl NextItem {
     }
 
     /// Number of sessions remembered.
-    pub fn n_sessions(&self) -> usize {
+    #[cfg(test)]
+    fn n_sessions(&self) -> usize {
         self.memory.len()
     }
 

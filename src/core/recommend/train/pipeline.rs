@@ -84,28 +84,10 @@ pub fn train_in(
         }
     }
 
-    step(progress, Stage::Popularity, 0.0)?;
-    let weighting = Weighting {
-        half_life_days: parameters.interaction_half_life_days,
-        history_cap: parameters.history_cap,
-    };
-    let matrix =
-        Matrix::from_events(events, n_users, &weighting, |done| progress(Stage::Popularity, done * 0.9))
-            .ok_or(TrainError::Cancelled)?;
-    let popularity = Popularity::fit(
-        &matrix,
-        catalogue,
-        parameters.popularity_half_life_days,
-        segmentation.as_ref().map_or(0, |found| found.summaries().len()),
-        |row| segment_of.get(row).copied().flatten(),
-    );
-    step(progress, Stage::Popularity, 1.0)?;
-
-    step(progress, Stage::ItemKnn, 0.0)?;
-    let knn = KnnParameters { neighbours: parameters.neighbours, shrinkage: parameters.shrinkage };
-    let item_knn = ItemKnn::fit(&matrix, &knn, threads, |done| progress(Stage::ItemKnn, done))
-        .ok_or(TrainError::Cancelled)?;
-    drop(matrix);
+    let n_segments = segmentation.as_ref().map_or(0, |found| found.summaries().len());
+    let by_segment = (n_segments, segment_of.as_slice());
+    let (popularity, item_knn) =
+        popularity_and_neighbours(threads, events, catalogue, by_segment, parameters, progress)?;
     let (models, unit) = ensemble(threads, events, n_users, parameters, progress)?;
     step(progress, Stage::Sessions, 0.0)?;
     let sessions = NextItem::fit(events, n_users);
@@ -113,7 +95,6 @@ pub fn train_in(
     let repeat = Repeat::fit(events);
     step(progress, Stage::Sessions, 1.0)?;
     let association_rules = association_rules(threads, events, parameters, progress)?;
-
     step(progress, Stage::Content, 0.0)?;
     let content = ContentBased::fit_with(catalogue, |done| progress(Stage::Content, done))
         .ok_or(TrainError::Cancelled)?;
@@ -192,6 +173,38 @@ fn features(
         step(progress, Stage::Profiles, done.min(1.0))?;
     }
     Ok(features)
+}
+
+/// Popularity and item-to-item similarity, from one matrix of users and items. `by_segment`: the number of segments, and that
+/// of each user.
+fn popularity_and_neighbours(
+    threads: &Threads,
+    events: &[Event],
+    catalogue: &Catalogue,
+    (n_segments, segment_of): (usize, &[Option<SegmentId>]),
+    parameters: &TrainingParameters,
+    progress: &mut Progress<'_>,
+) -> Result<(Popularity, ItemKnn), TrainError> {
+    step(progress, Stage::Popularity, 0.0)?;
+    let weighting = Weighting {
+        half_life_days: parameters.interaction_half_life_days,
+        history_cap: parameters.history_cap,
+    };
+    let matrix = Matrix::from_events(events, segment_of.len(), &weighting, |done| {
+        progress(Stage::Popularity, done * 0.9)
+    })
+    .ok_or(TrainError::Cancelled)?;
+    let popularity =
+        Popularity::fit(&matrix, catalogue, parameters.popularity_half_life_days, n_segments, |row| {
+            segment_of.get(row).copied().flatten()
+        });
+    step(progress, Stage::Popularity, 1.0)?;
+
+    step(progress, Stage::ItemKnn, 0.0)?;
+    let knn = KnnParameters { neighbours: parameters.neighbours, shrinkage: parameters.shrinkage };
+    let item_knn = ItemKnn::fit(&matrix, &knn, threads, |done| progress(Stage::ItemKnn, done))
+        .ok_or(TrainError::Cancelled)?;
+    Ok((popularity, item_knn))
 }
 
 /// The members of the blend, and the mean interest of the shop.
