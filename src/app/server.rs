@@ -30,6 +30,7 @@ use crate::store::models::{self, ModelState};
 use crate::store::{
     Connection, Store, StoreError, item_prices, items, jobs, push_keys, push_subscriptions, server, users,
 };
+use crate::transport::posts::Streams;
 use crate::transport::webpush::VapidKeys;
 use crate::transport::ws;
 use crate::transport::ws::socket::Room;
@@ -145,6 +146,7 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
     let app_data = web::Data::from(Arc::clone(&app));
     let cache = web::Data::new(SlowCache::default());
     let limits_cache = web::Data::new(LimitsCache::default());
+    let streams = web::Data::new(Streams::default());
     let service = move || {
         actix_web::App::new()
             .app_data(app_data.clone())
@@ -154,6 +156,7 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
             .app_data(web::Data::new(echo.clone()))
             .app_data(cache.clone())
             .app_data(limits_cache.clone())
+            .app_data(streams.clone())
             .app_data(web::PayloadConfig::new(max_body))
             .app_data(
                 web::QueryConfig::default()

@@ -45,7 +45,8 @@ impl Caller {
     }
 }
 
-fn check(request: &HttpRequest) -> Result<Caller, ApiError> {
+/// Caller of a request that may carry its token in the query as well, as pages send them that can set no header.
+pub fn caller(request: &HttpRequest, token_in_query: Option<&str>) -> Result<Caller, ApiError> {
     let app = request
         .app_data::<web::Data<App>>()
         .ok_or_else(|| ApiError::Unavailable("the server is starting".to_owned()))?;
@@ -54,7 +55,8 @@ fn check(request: &HttpRequest) -> Result<Caller, ApiError> {
         AuthMode::Off => Ok(Caller(Access::open())),
         AuthMode::Token => {
             let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-            let token = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or(TokenError::Missing)?;
+            let bearer = header.and_then(|value| value.strip_prefix("Bearer "));
+            let token = bearer.or(token_in_query).ok_or(TokenError::Missing)?;
             Ok(Caller(token::verify(&auth.secret, token.trim(), Timestamp::now())?))
         }
     }
@@ -65,6 +67,6 @@ impl FromRequest for Caller {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(check(request))
+        ready(caller(request, None))
     }
 }

@@ -13,6 +13,7 @@ use crate::base::ExternalIdError;
 use crate::catalogue::ItemError;
 use crate::privacy::TokenError;
 use crate::store::StoreError;
+use crate::transport::posts::PostError;
 
 /// Seconds after which a client may try again.
 const RETRY_AFTER_S: &str = "1";
@@ -39,6 +40,9 @@ pub enum ApiError {
     /// No such thing.
     #[error("{0} was not found")]
     NotFound(&'static str),
+    /// No open stream has that name.
+    #[error("{0}")]
+    UnknownConnection(PostError),
     /// The path exists, the method does not.
     #[error("this path does not know that method")]
     MethodNotAllowed,
@@ -79,6 +83,7 @@ impl ApiError {
             Self::Token(TokenError::Expired) => "token_expired",
             Self::NotPermitted => "not_permitted",
             Self::NotFound(_) => "not_found",
+            Self::UnknownConnection(_) => "unknown_connection",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TooLarge(_) => "too_large",
             Self::Origin => "origin_not_allowed",
@@ -97,7 +102,7 @@ impl ResponseError for ApiError {
             Self::Invalid { .. } => StatusCode::BAD_REQUEST,
             Self::Token(_) => StatusCode::UNAUTHORIZED,
             Self::NotPermitted | Self::Origin => StatusCode::FORBIDDEN,
-            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::NotFound(_) | Self::UnknownConnection(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Overloaded(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -155,6 +160,16 @@ impl From<SubmitError> for ApiError {
         match error {
             SubmitError::Overloaded => Self::Overloaded(error.to_string()),
             SubmitError::Unavailable => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<PostError> for ApiError {
+    fn from(error: PostError) -> Self {
+        match error {
+            PostError::Unknown => Self::UnknownConnection(error),
+            PostError::TooMany | PostError::Busy => Self::Overloaded(error.to_string()),
+            PostError::Unanswered => Self::Unavailable(error.to_string()),
         }
     }
 }

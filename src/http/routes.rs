@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, ResponseError};
 
 use super::error::ApiError;
 use super::{
-    admin, assets, consent, definitions, events, experiments, fire, health, inbox, items, limits, live,
+    admin, assets, connections, consent, definitions, events, experiments, fire, health, inbox, items, limits, live,
     models, notifications, outcomes, preferences, preview, rules, scheduled, sse, timeline, users, webpush,
     websocket,
 };
@@ -36,6 +36,11 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 )
                 .route("/notifications/{id}", delete().to(inbox::withdraw))
                 .route("/sse", get().to(sse::open))
+                .service(
+                    web::resource("/connections/{connection_id}/frames")
+                        .route(post().to(connections::post))
+                        .default_service(web::to(wrong_method)),
+                )
                 .service(
                     web::resource("/items")
                         .route(get().to(items::list))

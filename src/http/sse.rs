@@ -17,6 +17,7 @@ use crate::base::{ExternalId, Timestamp};
 use crate::config::AuthMode;
 use crate::deliver::Login;
 use crate::privacy::{TokenError, token};
+use crate::transport::posts::Streams;
 use crate::transport::{Gateway, sse, ws};
 
 /// A browser's `EventSource` can set no header, so everything may be in the query.
@@ -37,15 +38,16 @@ pub async fn open(
     app: web::Data<App>,
     limits: web::Data<Arc<ws::Limits>>,
     gateway: web::Data<Arc<UserGateway>>,
+    streams: web::Data<Streams>,
 ) -> Result<HttpResponse, Error> {
     let allowed = &app.state.config.server.allowed_origins;
     if !origin::is_allowed(request.headers(), allowed) {
         return Err(ApiError::Origin.into());
     }
-    let login = login(&request, query.into_inner(), &app)?;
+    let (user, login) = login(&request, query.into_inner(), &app)?;
     let user_gateway: Arc<UserGateway> = Arc::clone(&gateway);
     let gateway: Arc<dyn Gateway> = user_gateway;
-    let body = sse::open(Box::new(login), &limits, &gateway);
+    let body = sse::open(user, Box::new(login), &limits, &gateway, &streams);
     let mut response = HttpResponse::Ok();
     response
         .insert_header((CONTENT_TYPE, "text/event-stream"))
@@ -61,36 +63,35 @@ pub async fn open(
     Ok(response.streaming(body))
 }
 
-fn login(request: &HttpRequest, query: SseQuery, app: &App) -> Result<Login, ApiError> {
+/// The user and the login of a request.
+fn login(request: &HttpRequest, query: SseQuery, app: &App) -> Result<(ExternalId, Login), ApiError> {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     let bearer =
         header(AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
     let token = bearer.map(str::to_owned).or(query.token);
-    let user_id = query.user_id.as_deref().map(ExternalId::parse).transpose()?;
-    match app.state.config.auth.mode {
-        AuthMode::Off if user_id.is_none() => {
-            return Err(ApiError::invalid("missing_field", Some("user_id"), "say who: /v1/sse?user_id=…"));
-        }
-        AuthMode::Off => {}
+    let named = query.user_id.as_deref().map(ExternalId::parse).transpose()?;
+    let user = match app.state.config.auth.mode {
+        AuthMode::Off => named,
         AuthMode::Token => {
             let given = token.as_deref().ok_or(TokenError::Missing)?;
             let access = token::verify(&app.state.config.auth.secret, given, Timestamp::now())?;
-            if user_id.is_none() && access.user.is_none() {
-                return Err(ApiError::invalid("missing_field", Some("user_id"), "say whose stream: user_id"));
-            }
-            if user_id.as_ref().is_some_and(|user| !access.may_act_for(user)) {
+            if named.as_ref().is_some_and(|user| !access.may_act_for(user)) {
                 return Err(ApiError::NotPermitted);
             }
+            named.or(access.user)
         }
-    }
+    };
+    let missing = || ApiError::invalid("missing_field", Some("user_id"), "say whose: /v1/sse?user_id=…");
+    let user = user.ok_or_else(missing)?;
     let last = header("Last-Event-ID").map(str::to_owned).or(query.last_event_id);
-    Ok(Login {
-        user_id,
+    let login = Login {
+        user_id: Some(user.clone()),
         token,
         // Never bare: a stream begins with `welcome`.
         device: Some(query.device.unwrap_or_else(|| "sse".to_owned())),
         locale: query.locale,
         time_zone: query.time_zone,
         resume: last.as_deref().and_then(sse::resume),
-    })
+    };
+    Ok((user, login))
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use actix_codec::Framed;
 use actix_http::body::{BodySize, BoxBody, MessageBody};
 use actix_http::{Request, Response, h1};
+use actix_web::http::header::SEC_WEBSOCKET_PROTOCOL;
 use actix_web::rt::net::TcpStream;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 use futures_util::SinkExt;
@@ -88,7 +89,14 @@ impl Upgrades {
     ) -> Result<(), Error> {
         let shaken = match self.admit(&request) {
             Ok(admitted) => actix_http::ws::handshake(request.head())
-                .map(|mut response| (admitted, response.finish().drop_body()))
+                .map(|mut response| {
+                    let offered = request.headers().get(SEC_WEBSOCKET_PROTOCOL);
+                    let offered = offered.and_then(|names| names.to_str().ok());
+                    if let Some(name) = offered.and_then(ws::subprotocol) {
+                        response.insert_header((SEC_WEBSOCKET_PROTOCOL, name));
+                    }
+                    (admitted, response.finish().drop_body())
+                })
                 .map_err(|error| Response::from(error).map_into_boxed_body()),
             Err(error) => Err(error.error_response().into()),
         };

@@ -1,15 +1,17 @@
 //! The wires. A pipe decodes frames into [`Inbound`], writes [`Frame`]s, and knows nothing else.
 
+mod conduct;
 mod ending;
 mod frame_header;
 pub mod framing;
 pub mod pipe;
+pub mod posts;
 pub mod sse;
 pub mod tcp;
 pub mod webpush;
 pub mod ws;
 
-pub use pipe::{Gateway, Opened, Outbound, PipeEnd, PipeHandle, Received, ReceivedKind};
+pub use pipe::{Gateway, Opened, Outbound, PipeEnd, PipeHandle, Posted, Received, ReceivedKind};
 
 #[cfg(doc)]
 use crate::deliver::{Frame, Inbound};

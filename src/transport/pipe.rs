@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use actix::dev::SendError;
 use actix::{Message, Recipient};
+use tokio::sync::oneshot;
 
 use crate::base::ConnectionId;
 use crate::deliver::{CloseCode, Frame, Inbound, Login};
@@ -57,8 +58,18 @@ pub struct Received {
 pub enum ReceivedKind {
     /// A frame.
     Frame(Inbound),
+    /// Frames that came in one request.
+    Posted(Vec<Posted>),
     /// The connection is gone.
     Closed,
+}
+
+/// A frame that came in a request.
+pub struct Posted {
+    /// The frame.
+    pub frame: Inbound,
+    /// Its answers go there, once: events are answered when they are committed.
+    pub answers: oneshot::Sender<Vec<Frame>>,
 }
 
 /// A client that asks to log in.

@@ -1,5 +1,6 @@
-//! Server-Sent Events (WHATWG HTML, "Server-sent events"): the same pipe as a WebSocket's, one way only. Every frame is an
-//! `event:`, every message of the stream carries `id: <epoch>:<offset>`, from which the browser resumes by itself.
+//! Server-Sent Events (WHATWG HTML, "Server-sent events"): the same pipe as a WebSocket's. Every frame is an `event:`, every
+//! message of the stream carries `id: <epoch>:<offset>`, from which the browser resumes by itself. The client's frames come in
+//! requests ([`Post`]) under the `connection_id` of the welcome.
 //!
 //! The bounds are the pipe's: what the user's actor has offered and the client has not read counts against it until the
 //! body has handed it to the connection. A client that stops reading falls behind, is let go and resumes later.
@@ -9,18 +10,22 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
+use actix::dev::SendError;
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Recipient};
 use actix_web::web::Bytes;
 use futures_util::Stream;
 use serde::Deserialize;
 use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::oneshot;
 
+use super::conduct::Conduct;
 use super::pipe::{
-    Gateway, Opened, Outbound, PIPE_CAPACITY, PipeMeter, Received, ReceivedKind, next_connection, pipe,
+    Gateway, Opened, Outbound, PIPE_CAPACITY, PipeMeter, Posted, Received, ReceivedKind, next_connection, pipe,
 };
+use super::posts::{Answers, ConnectionKey, Post, PostError, Streams};
 use super::ws::Limits;
-use crate::base::ConnectionId;
-use crate::deliver::{CloseCode, Frame, Login, Resume};
+use crate::base::{ConnectionId, ExternalId};
+use crate::deliver::{CloseCode, Frame, Inbound, InboundError, Login, Resume, frames};
 
 /// A comment this often keeps proxies from closing the connection.
 const HEARTBEAT: Duration = Duration::from_secs(20);
@@ -30,21 +35,29 @@ const RETRY_MS: u32 = 2_000;
 /// A piece of the body, and how many bytes of the pipe's bound it frees.
 type Piece = (Bytes, usize);
 
-/// Opens a stream whose login goes to `gateway`; what comes back is the body.
-pub fn open(login: Box<Login>, limits: &Arc<Limits>, gateway: &Arc<dyn Gateway>) -> Body {
+/// Opens a stream for `user`, whose login goes to `gateway` and whose frames come through `streams`; what comes back is the body.
+pub fn open(
+    user: ExternalId,
+    login: Box<Login>,
+    limits: &Arc<Limits>,
+    gateway: &Arc<dyn Gateway>,
+    streams: &Arc<Streams>,
+) -> Body {
     let (sender, receiver) = mpsc::channel(PIPE_CAPACITY);
-    let connection = next_connection();
+    let (connection, key) = (next_connection(), ConnectionKey::random());
     let mut meter = None;
-    let (limits, gateway) = (Arc::clone(limits), Arc::clone(gateway));
+    let (limits, gateway, streams) = (Arc::clone(limits), Arc::clone(gateway), Arc::clone(streams));
     SsePipe::create(|context| {
         context.set_mailbox_capacity(PIPE_CAPACITY);
         let recipient = context.address().recipient();
         let (handle, own) = pipe(connection, recipient, limits.socket.max_outbound_bytes);
         let own = Arc::new(own);
         meter = Some(Arc::clone(&own));
-        gateway.login(Opened { login, at: Instant::now(), pipe: handle });
-        let deadline = Duration::from_millis(limits.socket.login_deadline_ms);
-        SsePipe { connection, sender, meter: own, attached: None, deadline }
+        streams.enter(key, user, context.address().recipient());
+        let now = Instant::now();
+        gateway.login(Opened { login, at: now, pipe: handle });
+        let conduct = Conduct::new(limits.socket.max_frames_per_s, now);
+        SsePipe { connection, key, streams, sender, meter: own, attached: None, conduct, limits }
     });
     Body { receiver, meter }
 }
@@ -68,13 +81,17 @@ struct Head<'a> {
 }
 
 /// A frame as an event. JSON has no raw line break, so it is one `data:` line. Only messages carry an id: a `welcome` comes
-/// before what is replayed, and resuming from it would leave that out.
-fn event(frame: &str) -> Bytes {
+/// before what is replayed, and resuming from it would leave that out. The welcome names the connection.
+fn event(frame: &str, key: ConnectionKey) -> Bytes {
     let head: Head =
         serde_json::from_str(frame).unwrap_or(Head { r#type: "message", epoch: None, offset: None });
     match (head.r#type, head.epoch, head.offset) {
         (kind @ ("recommendation" | "notification"), Some(epoch), Some(offset)) => {
             format!("event: {kind}\nid: {epoch}:{offset}\ndata: {frame}\n\n").into()
+        }
+        ("welcome", _, _) => {
+            let welcome = frames::with_connection_id(frame, &key.to_string());
+            format!("event: welcome\ndata: {welcome}\n\n").into()
         }
         (kind, _, _) => format!("event: {kind}\ndata: {frame}\n\n").into(),
     }
@@ -93,10 +110,13 @@ fn goodbye(code: CloseCode, retry_ms: u32) -> Bytes {
 
 struct SsePipe {
     connection: ConnectionId,
+    key: ConnectionKey,
+    streams: Arc<Streams>,
     sender: mpsc::Sender<Piece>,
     meter: Arc<PipeMeter>,
     attached: Option<Recipient<Received>>,
-    deadline: Duration,
+    conduct: Conduct,
+    limits: Arc<Limits>,
 }
 
 impl SsePipe {
@@ -109,12 +129,56 @@ impl SsePipe {
     }
 
     fn frame(&mut self, frame: &Frame, context: &mut Context<Self>) {
-        self.write((event(frame), frame.len()), context);
+        self.write((event(frame, self.key), frame.len()), context);
     }
 
     fn end(&mut self, code: CloseCode, retry_ms: u32, context: &mut Context<Self>) {
         self.write((goodbye(code, retry_ms), 0), context);
         context.stop();
+    }
+
+    /// Passes frames on, within the bounds of a WebSocket.
+    fn post(
+        &mut self,
+        frames: Vec<Result<Inbound, InboundError>>,
+        context: &mut Context<Self>,
+    ) -> Result<Vec<Answers>, PostError> {
+        let Some(attached) = &self.attached else { return Err(PostError::Unknown) };
+        let at = Instant::now();
+        if !self.conduct.takes(frames.len(), self.limits.socket.max_frames_per_s, at) {
+            self.end(CloseCode::TooManyRequests, RETRY_MS, context);
+            return Err(PostError::TooMany);
+        }
+        let (mut answers, mut posted, mut forgiven) = (Vec::with_capacity(frames.len()), Vec::new(), true);
+        for frame in frames {
+            match frame {
+                Ok(frame) => {
+                    let (sender, receiver) = oneshot::channel();
+                    posted.push(Posted { frame, answers: sender });
+                    answers.push(Answers::Awaited(receiver));
+                }
+                Err(error) => {
+                    answers.push(Answers::Refused(error.frame()));
+                    forgiven = self.conduct.forgives_bad_frame();
+                }
+            }
+            if !forgiven {
+                break;
+            }
+        }
+        let kind = ReceivedKind::Posted(posted);
+        match attached.try_send(Received { connection: self.connection, at, kind }) {
+            Ok(()) => {}
+            Err(SendError::Full(_)) => return Err(PostError::Busy),
+            Err(SendError::Closed(_)) => {
+                self.end(CloseCode::StreamLost, RETRY_MS, context);
+                return Err(PostError::Unknown);
+            }
+        }
+        if !forgiven {
+            self.end(CloseCode::BadFrame, RETRY_MS, context);
+        }
+        Ok(answers)
     }
 
     fn heartbeat(&mut self, context: &mut Context<Self>) {
@@ -134,7 +198,8 @@ impl Actor for SsePipe {
     fn started(&mut self, context: &mut Self::Context) {
         self.write((format!("retry: {RETRY_MS}\n\n").into(), 0), context);
         context.run_interval(HEARTBEAT, Self::heartbeat);
-        context.run_later(self.deadline, |pipe, context| {
+        let deadline = Duration::from_millis(self.limits.socket.login_deadline_ms);
+        context.run_later(deadline, |pipe, context| {
             if pipe.attached.is_none() {
                 pipe.end(CloseCode::StreamLost, RETRY_MS, context);
             }
@@ -149,6 +214,7 @@ impl Actor for SsePipe {
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
+        self.streams.leave(self.key);
         if let Some(attached) = self.attached.take() {
             // A full mailbox is no loss: the user's actor also prunes pipes that are gone.
             let closed =
@@ -171,6 +237,14 @@ impl Handler<Outbound> for SsePipe {
                 pipe.end(CloseCode::TokenExpired, RETRY_MS, context);
             })),
         }
+    }
+}
+
+impl Handler<Post> for SsePipe {
+    type Result = ();
+
+    fn handle(&mut self, Post { frames, reply }: Post, context: &mut Self::Context) {
+        let _ = reply.send(self.post(frames, context));
     }
 }
 
@@ -204,13 +278,15 @@ mod tests {
 
     #[test]
     fn messages_carry_their_place_and_nothing_else_does() {
+        let key = ConnectionKey::random();
         let notification = r#"{"type":"notification","user_id":1,"epoch":"e","offset":7,"title":"t"}"#;
         assert_eq!(
-            text(&event(notification)),
+            text(&event(notification, key)),
             format!("event: notification\nid: e:7\ndata: {notification}\n\n")
         );
+        let named = format!(r#"{{"type":"welcome","epoch":"e","offset":7,"connection_id":"{key}"}}"#);
         let welcome = r#"{"type":"welcome","epoch":"e","offset":7}"#;
-        assert_eq!(text(&event(welcome)), format!("event: welcome\ndata: {welcome}\n\n"));
+        assert_eq!(text(&event(welcome, key)), format!("event: welcome\ndata: {named}\n\n"));
     }
 
     #[test]

@@ -253,6 +253,7 @@ impl Sim {
                     replayed.entry(connection).or_default().push(frame);
                 }
                 Effect::Send(connection, frame)
+                | Effect::Answer(connection, frame)
                 | Effect::Replay(connection, frame)
                 | Effect::Welcome(connection, frame) => self.send(server, instance, connection, frame),
                 Effect::Close(connection, _) => {

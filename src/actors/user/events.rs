@@ -1,4 +1,4 @@
-//! Events of a connection: validated, stored, answered, and only then folded into the user's state.
+//! Events of a client: validated, stored, answered, and only then folded into the user's state.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,8 +6,9 @@ use std::time::Instant;
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 
 use super::UserActor;
+use super::posted::Replies;
 use crate::actors::ingest::messages::{IngestError, Origin};
-use crate::base::{ConnectionId, Timestamp};
+use crate::base::Timestamp;
 use crate::decide::Input;
 use crate::deliver::{Frame, frames};
 use crate::event::{Event, EventLimits, NewEvent, RawEvent};
@@ -24,7 +25,7 @@ impl UserActor {
     /// Validates, hands over for commit, and folds in what was stored.
     pub(super) fn events(
         &mut self,
-        connection: ConnectionId,
+        mut to: Replies,
         raws: Vec<RawEvent>,
         at: Instant,
         context: &mut Context<Self>,
@@ -47,25 +48,25 @@ impl UserActor {
             }
         }
         self.app.metrics.add(Count::RejectedEvents, refused.len() as u64);
-        self.send_errors(connection, refused, false, context);
+        self.send_errors(&mut to, refused, false, context);
         if good.is_empty() {
-            return;
+            return to.finish();
         }
         let (app, ingest) = (Arc::clone(&self.app), Arc::clone(&self.mailboxes.ingest));
         let commit = async move { ingest.ingest(good, at, Origin::UserActor, &app).await };
         context.spawn(commit.into_actor(self).map(move |outcome, actor, context| match outcome {
             Ok(appended) => {
-                actor.answer(connection, &ids, &appended, single, context);
+                actor.answer(to, &ids, &appended, single, context);
                 let events: Vec<Event> = appended.iter().filter_map(Appended::stored).collect();
                 actor.happened(Input::EventsStored(events), Some(at), context);
             }
-            Err(error) => actor.refuse(connection, &ids, error, context),
+            Err(error) => actor.refuse(to, &ids, error, context),
         }));
     }
 
     fn answer(
         &mut self,
-        connection: ConnectionId,
+        mut to: Replies,
         ids: &[ClientId],
         appended: &[Appended],
         single: bool,
@@ -76,12 +77,13 @@ impl UserActor {
             (true, [id]) => frames::accepted(id.as_ref(), duplicates > 0),
             _ => frames::accepted_many(appended.len() - duplicates, duplicates),
         };
-        self.send_all(connection, vec![frame], context);
+        self.reply(&mut to, vec![frame], context);
+        to.finish();
     }
 
     fn refuse(
         &mut self,
-        connection: ConnectionId,
+        mut to: Replies,
         ids: &[ClientId],
         error: IngestError,
         context: &mut Context<Self>,
@@ -92,13 +94,14 @@ impl UserActor {
         };
         let message = error.to_string();
         let errors = ids.iter().map(|id| frames::error(code, &message, true, id.as_ref())).collect();
-        self.send_errors(connection, errors, true, context);
+        self.send_errors(&mut to, errors, true, context);
+        to.finish();
     }
 
     /// One frame an event, up to [`MAX_ERRORS`], then one for the rest: a large batch must not fill its sender's own pipe.
     fn send_errors(
         &mut self,
-        connection: ConnectionId,
+        to: &mut Replies,
         mut errors: Vec<Frame>,
         temporary: bool,
         context: &mut Context<Self>,
@@ -109,6 +112,6 @@ impl UserActor {
             let message = format!("{more} more events of this frame were refused");
             errors.push(frames::error("more_refused", &message, temporary, None));
         }
-        self.send_all(connection, errors, context);
+        self.reply(to, errors, context);
     }
 }

@@ -12,6 +12,7 @@ pub mod launcher;
 pub mod messages;
 mod perform;
 mod pipes;
+mod posted;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use actix::{
 
 use self::messages::{Snapshot, UserMessage};
 use self::pipes::Pipes;
+use self::posted::Replies;
 use super::ingest::messages::Ingest;
 use super::journal::messages::Record;
 use super::loader::messages::{Load, LoadError};
@@ -255,7 +257,13 @@ impl UserActor {
             ReceivedKind::Closed => self.disconnected(connection, context),
             ReceivedKind::Frame(Inbound::Events(raws)) => {
                 self.reload_if_due(context);
-                self.events(connection, raws, at, context);
+                self.events(Replies::Connection(connection), raws, at, context);
+            }
+            ReceivedKind::Posted(posted) => {
+                self.reload_if_due(context);
+                for frame in posted {
+                    self.posted(connection, frame, at, context);
+                }
             }
             ReceivedKind::Frame(inbound) => {
                 self.reload_if_due(context);

@@ -19,16 +19,22 @@ impl UserActor {
     /// Passes an input to the user's state and carries out what comes of it. `cause`: when the request that caused it was
     /// read. While the user is read for the first time, nobody is there to take it.
     pub(super) fn take(&mut self, input: Input, cause: Option<Instant>, context: &mut Context<Self>) {
+        let effects = self.decide(input);
+        self.perform(effects, cause, context);
+    }
+
+    /// Effects of an input on the user's state; none while the user is read for the first time.
+    pub(super) fn decide(&mut self, input: Input) -> Vec<Effect> {
         let started = Instant::now();
         let snapshot = self.app.snapshot();
         let app = Arc::clone(&self.app);
-        let Some(state) = self.serving() else { return };
+        let Some(state) = self.serving() else { return Vec::new() };
         let world = snapshot.world(Some(state.user), &app);
         let effects = state.on(input, &world);
         if effects.iter().any(|effect| matches!(effect, Effect::Count(Counter::Ranked { .. }))) {
             app.metrics.time(Timing::Recommend, started.elapsed());
         }
-        self.perform(effects, cause, context);
+        effects
     }
 
     pub(super) fn perform(
@@ -43,7 +49,9 @@ impl UserActor {
             match effect {
                 Effect::Record(record) => self.journal(Record::Other(record)),
                 Effect::Store(outgoing) => self.store(outgoing, cause, context),
-                Effect::Send(connection, frame) => self.send(connection, frame, false, &mut given_up),
+                Effect::Send(connection, frame) | Effect::Answer(connection, frame) => {
+                    self.send(connection, frame, false, &mut given_up);
+                }
                 Effect::Replay(connection, frame) => self.send(connection, frame, true, &mut given_up),
                 Effect::Welcome(connection, frame) => {
                     self.send(connection, frame, false, &mut given_up);

@@ -271,14 +271,14 @@ impl UserState {
                 self.run(deliver::Input::Seen { up_to, by: Some(connection) }, step);
             }
             Inbound::Presence(visible) => self.run(deliver::Input::Visible(connection, visible), step),
-            Inbound::Ping => self.send(connection, frames::pong(step.now()), step),
+            Inbound::Ping => self.answer(connection, frames::pong(step.now()), step),
             Inbound::Feedback { notification_id, outcome, item_id } => {
                 self.feedback(connection, notification_id, outcome, item_id.as_ref(), step);
             }
             Inbound::Mute(wish) => self.mute(connection, &wish, step),
             Inbound::Login(_) => {
                 let frame = frames::error("already_logged_in", "this connection is logged in", false, None);
-                self.send(connection, frame, step);
+                self.answer(connection, frame, step);
             }
             Inbound::Events(_) => {} // Stored first: they come back as `Input::EventsStored`.
         }

@@ -18,6 +18,8 @@ pub enum Effect {
     Store(Outgoing),
     /// Writes a frame to a connection.
     Send(ConnectionId, Frame),
+    /// Writes the answer to a frame of a connection: to the connection, or into the response of the request that brought it.
+    Answer(ConnectionId, Frame),
     /// Writes a frame that the connection missed; frames of one replay come all at once and are no sign of a slow client.
     Replay(ConnectionId, Frame),
     /// Writes the answer to a login.

@@ -22,7 +22,7 @@ impl UserState {
         let Some(sent) = self.policy.find(id) else {
             let message = "no such message to this user in the last week";
             let frame = frames::error("unknown_notification", message, false, None);
-            return self.send(connection, frame, step);
+            return self.answer(connection, frame, step);
         };
         let category = sent.category.to_string();
         let now = step.now();
@@ -61,7 +61,7 @@ impl UserState {
         let Some(name) = self.muted_name(wish, step) else {
             let message = "give a name, or a notification_id of the last week whose message has one";
             let frame = frames::error("nothing_to_mute", message, false, None);
-            return self.send(connection, frame, step);
+            return self.answer(connection, frame, step);
         };
         if let Some(id) = wish.notification_id {
             match wish.of {
@@ -75,7 +75,7 @@ impl UserState {
         }
         let mute = wish.of.into_mute(name.clone());
         self.change_preferences(PreferenceChange::mute(step.now(), mute), step);
-        self.send(connection, frames::muted(wish.of.name(), &name), step);
+        self.answer(connection, frames::muted(wish.of.name(), &name), step);
     }
 
     /// The name of what is muted, in the terms of the preference.

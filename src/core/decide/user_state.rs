@@ -428,7 +428,8 @@ impl UserState {
         }
     }
 
-    pub(super) fn send(&self, connection: ConnectionId, frame: Frame, step: &mut Step<'_>) {
-        step.push(Effect::Send(connection, frame));
+    /// Answers a frame of a connection.
+    pub(super) fn answer(&self, connection: ConnectionId, frame: Frame, step: &mut Step<'_>) {
+        step.push(Effect::Answer(connection, frame));
     }
 }

@@ -237,6 +237,14 @@ pub fn welcome(welcome: &Welcome<'_>) -> Frame {
     encode(welcome)
 }
 
+/// Adds the name by which frames for the connection are posted to an encoded welcome; `id` needs no escaping in JSON. O(length).
+pub fn with_connection_id(welcome: &str, id: &str) -> String {
+    match welcome.strip_suffix('}') {
+        Some(fields) => format!("{fields},\"connection_id\":\"{id}\"}}"),
+        None => welcome.to_owned(),
+    }
+}
+
 /// An event was committed; `event_id` echoes the client's.
 pub fn accepted(event_id: Option<&serde_json::Value>, duplicate: bool) -> Frame {
     #[derive(Serialize)]

@@ -1,5 +1,6 @@
-//! Frames from a client on the socket: JSON text frames, one object a frame, `type` first.
+//! Frames from a client: JSON objects with a `type`; one in a WebSocket message, one or an array in the body of a request.
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 use crate::base::{ExternalId, NotificationId};
@@ -225,6 +226,34 @@ impl Inbound {
     }
 }
 
+/// Splits the body of a request, one frame or an array of at most `max_frames`, into the texts of its frames. Refuses what is no
+/// JSON, and JSON that is neither an object nor an array. O(length).
+pub fn split(body: &str, max_frames: usize) -> Result<Vec<&str>, InboundError> {
+    let body = body.trim_ascii();
+    serde_json::from_str::<IgnoredAny>(body)
+        .map_err(|error| InboundError { code: "bad_json", message: plain(&error.to_string()) })?;
+    let Some(mut rest) = body.strip_prefix('[').map(str::trim_ascii_start) else {
+        let is_object = body.starts_with('{');
+        let message = "one frame, an object, or an array of frames".to_owned();
+        return is_object.then(|| vec![body]).ok_or(InboundError { code: "bad_json", message });
+    };
+    let mut frames = Vec::new();
+    // The whole is JSON: each element is followed by a comma or the end.
+    loop {
+        let mut elements = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
+        if !matches!(elements.next(), Some(Ok(_))) {
+            return Ok(frames);
+        }
+        if frames.len() == max_frames {
+            let message = format!("at most {max_frames} frames in a request");
+            return Err(InboundError { code: "too_many_frames", message });
+        }
+        let (frame, after) = rest.split_at(elements.byte_offset());
+        frames.push(frame.trim_ascii());
+        rest = after.trim_ascii_start().trim_start_matches(',');
+    }
+}
+
 /// serde_json's message, without the frame's content beyond a field name.
 fn plain(message: &str) -> String {
     message.chars().filter(|c| !c.is_control()).take(200).collect()
@@ -268,6 +297,26 @@ mod tests {
             r#"{"type":"seen","up_to":3}"#,
         ] {
             assert!(parse(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_body_of_a_request_is_one_frame_or_several() {
+        let ack = r#"{"type":"ack","offset":3}"#;
+        assert_eq!(split(ack, 2).unwrap(), [ack]);
+        assert_eq!(split(&format!(" [ {ack} , 1,\"],[\" ]\n"), 3).unwrap(), [ack, "1", "\"],[\""]);
+        assert_eq!(split("[[1,2],{\"a\":[3]}]", 2).unwrap(), ["[1,2]", "{\"a\":[3]}"]);
+        assert_eq!(split("[ ]", 2).unwrap(), [""; 0]);
+        for (body, code) in [
+            ("", "bad_json"),
+            ("nonsense", "bad_json"),
+            ("7", "bad_json"),
+            ("[1,]", "bad_json"),
+            ("[1] 2", "bad_json"),
+            ("[{}", "bad_json"),
+            ("[1,2,3]", "too_many_frames"),
+        ] {
+            assert_eq!(split(body, 2).unwrap_err().code, code, "{body}");
         }
     }
 

@@ -9,13 +9,10 @@ use actix_http::ws::{CloseReason, Item, Message};
 use super::Limits;
 use crate::base::ConnectionId;
 use crate::deliver::{CloseCode, Frame, Inbound, InboundError, frames};
+use crate::transport::conduct::Conduct;
 use crate::transport::framing::{Assembly, Violation, Whole};
 use crate::transport::pipe::{Gateway, Opened, Outbound, PipeHandle, PipeMeter, Received, ReceivedKind};
 
-/// Frames that can't be parsed before the connection is closed.
-const MAX_BAD_FRAMES: u8 = 8;
-/// The frame rate is averaged over this long.
-const RATE_WINDOW_S: f32 = 10.0;
 /// Longest time a peer may take to answer a close frame.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(200);
 
@@ -70,9 +67,7 @@ pub struct Conversation {
     attached: Option<Recipient<Received>>,
     state: State,
     last_heard: Instant,
-    budget: f32,
-    budget_at: Instant,
-    bad_frames: u8,
+    conduct: Conduct,
     assembly: Assembly,
 }
 
@@ -93,9 +88,7 @@ impl Conversation {
             attached: None,
             state: State::AwaitingLogin,
             last_heard: now,
-            budget: limits.socket.max_frames_per_s as f32 * RATE_WINDOW_S,
-            budget_at: now,
-            bad_frames: 0,
+            conduct: Conduct::new(limits.socket.max_frames_per_s, now),
             assembly: Assembly::default(),
             limits,
         }
@@ -207,14 +200,8 @@ impl Conversation {
         wire.remind(CLOSE_PATIENCE, Reminder::Close);
     }
 
-    /// Takes one frame out of the budget; false when it is used up.
     fn within_rate(&mut self) -> bool {
-        let rate = self.limits.socket.max_frames_per_s as f32;
-        let now = Instant::now();
-        let refill = now.duration_since(self.budget_at).as_secs_f32() * rate;
-        self.budget = (self.budget + refill).min(rate * RATE_WINDOW_S) - 1.0;
-        self.budget_at = now;
-        self.budget >= 0.0
+        self.conduct.takes(1, self.limits.socket.max_frames_per_s, Instant::now())
     }
 
     fn text(&mut self, text: &str, wire: &mut impl Wire) {
@@ -227,8 +214,7 @@ impl Conversation {
 
     fn bad_frame(&mut self, error: &InboundError, wire: &mut impl Wire) {
         wire.reply(error.frame());
-        self.bad_frames += 1;
-        if self.state == State::AwaitingLogin || self.bad_frames >= MAX_BAD_FRAMES {
+        if !self.conduct.forgives_bad_frame() || self.state == State::AwaitingLogin {
             self.close(CloseCode::BadFrame, wire);
         }
     }
@@ -267,15 +253,18 @@ impl Conversation {
     fn whole(&mut self, message: Whole, wire: &mut impl Wire) {
         match (&self.gateway, message) {
             (Some(_), Whole::Text(text)) => self.text(&text, wire),
-            (Some(_), Whole::Binary(_)) => self.close(CloseCode::BadFrame, wire),
+            (Some(_), Whole::Binary(bytes)) => match std::str::from_utf8(&bytes) {
+                Ok(text) => self.text(text, wire),
+                Err(_) => {
+                    let message = "a binary frame is read as text, and this one is not UTF-8".to_owned();
+                    self.bad_frame(&InboundError { code: "bad_frame", message }, wire);
+                }
+            },
             (None, message) => wire.echo(message),
         }
     }
 
     fn fragment(&mut self, item: Item, wire: &mut impl Wire) {
-        if self.gateway.is_some() && matches!(item, Item::FirstBinary(_)) {
-            return self.close(CloseCode::BadFrame, wire);
-        }
         match self.assembly.push(item, self.limits.socket.max_frame_bytes) {
             Ok(Some(message)) => self.whole(message, wire),
             Ok(None) => {}

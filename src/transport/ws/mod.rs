@@ -16,6 +16,15 @@ pub mod socket;
 
 use crate::config;
 
+/// Subprotocols that a client may name in `Sec-WebSocket-Protocol` (RFC 6455 §1.9); the talk is the same without any.
+pub const SUBPROTOCOLS: [&str; 1] = ["tidings.v1"];
+
+/// The first subprotocol offered in a value of `Sec-WebSocket-Protocol` that the server knows.
+pub fn subprotocol(offered: &str) -> Option<&'static str> {
+    let mut offered = offered.split(',').map(str::trim);
+    offered.find_map(|name| SUBPROTOCOLS.into_iter().find(|known| *known == name))
+}
+
 /// Limits of every pipe.
 #[derive(Debug)]
 pub struct Limits {

@@ -15,7 +15,7 @@ use actix_web::{Error, HttpRequest, HttpResponse};
 use actix_web_actors::ws::{self, CloseReason, Message, ProtocolError, WebsocketContext};
 use futures_util::{Stream, stream};
 
-use super::Limits;
+use super::{Limits, SUBPROTOCOLS};
 use super::conversation::{Conversation, Reminder, Wire};
 use super::incoming::Incoming;
 use crate::deliver::Frame;
@@ -37,7 +37,8 @@ pub fn upgrade(
     let incoming = Incoming::new(limits.socket.max_frame_bytes);
     let messages = Some(Messages { payload, incoming });
     let session = Session { limits: Arc::clone(limits), gateway, messages, talk: None };
-    let response = ws::WsResponseBuilder::new(session, request, stream::pending()).start()?;
+    let builder = ws::WsResponseBuilder::new(session, request, stream::pending());
+    let response = builder.protocols(&SUBPROTOCOLS).start()?;
     Ok(response.map_body(|_, session| BoxBody::new(Ending::new(session))))
 }
 

@@ -1,0 +1,63 @@
+//! Frames that came in a request: they take the way of any frame, and their answers go into the response.
+
+use std::time::Instant;
+
+use actix::Context;
+use tokio::sync::oneshot;
+
+use super::UserActor;
+use crate::base::ConnectionId;
+use crate::decide::{Effect, Input};
+use crate::deliver::{Frame, Inbound};
+use crate::transport::Posted;
+
+/// Receiver of the answers to one frame.
+pub(super) enum Replies {
+    /// The connection it came on.
+    Connection(ConnectionId),
+    /// The request it came in, which is answered once.
+    Request(oneshot::Sender<Vec<Frame>>, Vec<Frame>),
+}
+
+impl UserActor {
+    /// Takes a frame of a request.
+    pub(super) fn posted(
+        &mut self,
+        connection: ConnectionId,
+        Posted { frame, answers }: Posted,
+        at: Instant,
+        context: &mut Context<Self>,
+    ) {
+        if let Inbound::Events(raws) = frame {
+            return self.events(Replies::Request(answers, Vec::new()), raws, at, context);
+        }
+        let mut replies = Vec::new();
+        let mut effects = self.decide(Input::Frame(connection, frame));
+        effects.retain(|effect| match effect {
+            Effect::Answer(_, frame) => {
+                replies.push(Frame::clone(frame));
+                false
+            }
+            _ => true,
+        });
+        self.perform(effects, None, context);
+        let _ = answers.send(replies);
+    }
+
+    /// Answers a frame, or adds to the answers of its request.
+    pub(super) fn reply(&mut self, to: &mut Replies, frames: Vec<Frame>, context: &mut Context<Self>) {
+        match to {
+            Replies::Connection(connection) => self.send_all(*connection, frames, context),
+            Replies::Request(_, replies) => replies.extend(frames),
+        }
+    }
+}
+
+impl Replies {
+    /// Nothing more is answered to the frame.
+    pub fn finish(self) {
+        if let Self::Request(answers, replies) = self {
+            let _ = answers.send(replies);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! `POST /v1/connections/{connection_id}/frames`: the way back of a stream of events. Takes the frames that a WebSocket takes.
+
+use std::sync::Arc;
+
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+
+use super::auth;
+use super::body::Body;
+use super::error::ApiError;
+use crate::deliver::{Inbound, inbound};
+use crate::transport::posts::{ConnectionKey, Streams};
+use crate::transport::ws;
+
+/// Most frames in a request.
+const MAX_FRAMES: usize = 128;
+
+/// A page that is closing can send a request without headers.
+#[derive(Deserialize)]
+pub struct PostQuery {
+    token: Option<String>,
+}
+
+/// Passes one frame or several to the actor of the stream's user, and answers with the frames that a WebSocket would have
+/// answered, in the order of the frames: those of events after the commit.
+pub async fn post(
+    request: HttpRequest,
+    path: web::Path<String>,
+    query: web::Query<PostQuery>,
+    Body(body): Body,
+    limits: web::Data<Arc<ws::Limits>>,
+    streams: web::Data<Streams>,
+) -> Result<HttpResponse, ApiError> {
+    let caller = auth::caller(&request, query.token.as_deref())?;
+    let key: ConnectionKey = path.parse()?;
+    caller.may_act_for(&streams.user(key)?)?;
+    let body = std::str::from_utf8(&body)
+        .map_err(|_| ApiError::invalid("bad_json", None, "the body is not UTF-8"))?;
+    let texts =
+        inbound::split(body, MAX_FRAMES).map_err(|error| ApiError::invalid(error.code, None, error.message))?;
+    let max_bytes = limits.socket.max_frame_bytes;
+    if texts.iter().any(|text| text.len() > max_bytes) {
+        return Err(ApiError::TooLarge(max_bytes));
+    }
+    let frames = texts.into_iter().map(|text| Inbound::parse(text, limits.max_events)).collect();
+    let replies = streams.post(key, frames).await?;
+    // Frames are encoded already.
+    let body = format!("{{\"replies\":[{}]}}", replies.join(","));
+    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(body))
+}
