@@ -37,8 +37,8 @@ pub async fn post(
     caller.may_act_for(&streams.user(key)?)?;
     let body = std::str::from_utf8(&body)
         .map_err(|_| ApiError::invalid("bad_json", None, "the body is not UTF-8"))?;
-    let texts =
-        inbound::split(body, MAX_FRAMES).map_err(|error| ApiError::invalid(error.code, None, error.message))?;
+    let texts = inbound::split(body, MAX_FRAMES)
+        .map_err(|error| ApiError::invalid(error.code, None, error.message))?;
     let max_bytes = limits.socket.max_frame_bytes;
     if texts.iter().any(|text| text.len() > max_bytes) {
         return Err(ApiError::TooLarge(max_bytes));

@@ -20,7 +20,8 @@ use tokio::sync::oneshot;
 
 use super::conduct::Conduct;
 use super::pipe::{
-    Gateway, Opened, Outbound, PIPE_CAPACITY, PipeMeter, Posted, Received, ReceivedKind, next_connection, pipe,
+    Gateway, Opened, Outbound, PIPE_CAPACITY, PipeMeter, Posted, Received, ReceivedKind, next_connection,
+    pipe,
 };
 use super::posts::{Answers, ConnectionKey, Post, PostError, Streams};
 use super::ws::Limits;

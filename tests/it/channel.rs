@@ -1,9 +1,9 @@
-//! The socket, Web Push or the inbox: one of them for each message, also when the page closes in between.
+//! The page, Web Push or the inbox: one of them for each message, also when the page closes in between, over both transports.
 
 use serde_json::{Value, json};
 
-use crate::helpers::client::Client;
 use crate::helpers::database::TestDatabase;
+use crate::helpers::line::{Line, Login, TRANSPORTS, Transport};
 use crate::helpers::push_service::{BrowserKeys, PushService};
 use crate::helpers::server::{Server, wait_for};
 use crate::webpush::{start, subscribe};
@@ -30,30 +30,12 @@ fn channel_of(database: &TestDatabase, notification: &Value) -> i16 {
     dsl::notifications.find(id).select(dsl::channel).first(&mut database.connection()).unwrap()
 }
 
-fn acknowledge(client: &mut Client, message: &Value) {
-    client.send(&json!({"type": "ack", "offset": message["offset"]}));
-    client.send(&json!({"type": "ping"}));
-    client.expect("pong");
-}
-
 /// The shop tells a user something; the frame as the open page gets it.
-fn tell(server: &Server, client: &mut Client, user: i64, title: &str) -> Value {
+fn tell(server: &Server, client: &mut Line, user: i64, title: &str) -> Value {
     let answer =
         server.http().post("/v1/notifications", &json!({"user_id": user, "kind": "news", "title": title}));
     assert_eq!(answer.status, 202, "{}", answer.body);
-    loop {
-        let frame = client.expect("notification");
-        if frame["title"] == title {
-            return frame;
-        }
-    }
-}
-
-/// After this the server knows whether somebody looks.
-fn look(client: &mut Client, visible: bool) {
-    client.send(&json!({"type": "presence", "visible": visible}));
-    client.send(&json!({"type": "ping"}));
-    client.expect("pong");
+    client.expect_title(title)
 }
 
 /// Waits for the push of a message; how many pushes there were until then.
@@ -68,93 +50,108 @@ fn wait_for_push(service: &PushService, keys: BrowserKeys, path: &str, message: 
     service.pushed().len()
 }
 
+/// A page that somebody has opened, and its greeting.
+fn page(server: &Server, transport: Transport, user: i64) -> (Line, Value) {
+    let mut page = transport.open(server, user);
+    let greeting = page.expect("recommendation");
+    (page, greeting)
+}
+
+/// A shop, a push service and a transport for each check.
+fn each(check: impl Fn(Server, &PushService, &TestDatabase, Transport)) {
+    for transport in TRANSPORTS {
+        let database = TestDatabase::new();
+        check(shop(&database), &PushService::start(), &database, transport);
+    }
+}
+
 #[test]
 fn who_looks_gets_it_there_and_who_does_not_gets_a_push() {
-    let database = TestDatabase::new();
-    let (server, service) = (shop(&database), PushService::start());
-    let keys = subscribe(&mut server.http(), json!(1), &service.endpoint("one"));
-    let (mut client, greeting) = server.login(1);
-    let seen = tell(&server, &mut client, 1, "while looking");
-    acknowledge(&mut client, &seen);
-    assert_eq!((channel_of(&database, &greeting), channel_of(&database, &seen)), (0, 0));
-    // The tab goes into the background: it still gets the frame, for its list, but the browser shows the message.
-    look(&mut client, false);
-    let hidden = tell(&server, &mut client, 1, "while hidden");
-    assert_eq!(channel_of(&database, &hidden), 1);
-    assert_eq!(wait_for_push(&service, keys, "one", &hidden), 1, "only that one was pushed");
-    // Nobody subscribed for user 2: it waits.
-    let (mut other, _) = server.login(2);
-    look(&mut other, false);
-    let waits = tell(&server, &mut other, 2, "nobody's browser");
-    assert_eq!(channel_of(&database, &waits), 2);
+    each(|server, service, database, transport| {
+        let keys = subscribe(&mut server.http(), json!(1), &service.endpoint("one"));
+        let (mut client, greeting) = page(&server, transport, 1);
+        let seen = tell(&server, &mut client, 1, "while looking");
+        client.acknowledge(&seen);
+        assert_eq!((channel_of(database, &greeting), channel_of(database, &seen)), (0, 0));
+        // The tab goes into the background: it still gets the frame, for its list, but the browser shows the message.
+        client.look(false);
+        let hidden = tell(&server, &mut client, 1, "while hidden");
+        assert_eq!(channel_of(database, &hidden), 1);
+        assert_eq!(wait_for_push(service, keys, "one", &hidden), 1, "only that one was pushed");
+        // Nobody subscribed for user 2: it waits.
+        let (mut other, _) = page(&server, transport, 2);
+        other.look(false);
+        let waits = tell(&server, &mut other, 2, "nobody's browser");
+        assert_eq!(channel_of(database, &waits), 2);
+    });
 }
 
 #[test]
 fn what_a_page_closed_on_is_handed_over_and_what_it_acknowledged_is_not() {
-    let database = TestDatabase::new();
-    let (server, service) = (shop(&database), PushService::start());
-    let _quiet = subscribe(&mut server.http(), json!(1), &service.endpoint("one"));
-    let keys = subscribe(&mut server.http(), json!(2), &service.endpoint("two"));
-    let (mut client, greeting) = server.login(1);
-    acknowledge(&mut client, &greeting);
-    drop(client);
-    let (client, greeting) = server.login(2);
-    drop(client);
-    // User 1 left first: were anything handed over for them, it would have come before this.
-    assert_eq!(wait_for_push(&service, keys, "two", &greeting), 1);
-    assert_eq!(channel_of(&database, &greeting), 1);
+    each(|server, service, database, transport| {
+        let _quiet = subscribe(&mut server.http(), json!(1), &service.endpoint("one"));
+        let keys = subscribe(&mut server.http(), json!(2), &service.endpoint("two"));
+        let (mut client, greeting) = page(&server, transport, 1);
+        client.acknowledge(&greeting);
+        drop(client);
+        let (client, greeting) = page(&server, transport, 2);
+        drop(client);
+        // User 1 left first: were anything handed over for them, it would have come before this.
+        assert_eq!(wait_for_push(service, keys, "two", &greeting), 1);
+        assert_eq!(channel_of(database, &greeting), 1);
+    });
 }
 
 #[test]
 fn a_page_that_comes_back_in_time_gets_it_itself() {
-    let database = TestDatabase::new();
-    let (server, service) = (shop(&database), PushService::start());
-    let _quiet = subscribe(&mut server.http(), json!(1), &service.endpoint("one"));
-    let keys = subscribe(&mut server.http(), json!(2), &service.endpoint("two"));
-    let (client, greeting) = server.login(1);
-    drop(client);
-    let mut again = Client::connect(server.address);
-    let resume = json!({"epoch": greeting["epoch"], "offset": 0});
-    again.send(&json!({"type": "login", "user_id": 1, "resume": resume}));
-    let resumed = again.expect("recommendation");
-    assert_eq!(resumed["notification_id"], greeting["notification_id"]);
-    acknowledge(&mut again, &resumed);
-    let (client, greeting) = server.login(2);
-    drop(client);
-    assert_eq!(wait_for_push(&service, keys, "two", &greeting), 1, "user 1 got no push");
+    each(|server, service, _, transport| {
+        let _quiet = subscribe(&mut server.http(), json!(1), &service.endpoint("one"));
+        let keys = subscribe(&mut server.http(), json!(2), &service.endpoint("two"));
+        let (client, greeting) = page(&server, transport, 1);
+        drop(client);
+        let resume = Some((greeting["epoch"].as_str().unwrap().to_owned(), 0));
+        let (mut again, _) =
+            transport.welcomed(&server, &Login { user: Some(json!(1)), resume, ..Login::default() });
+        let resumed = again.expect("recommendation");
+        assert_eq!(resumed["notification_id"], greeting["notification_id"]);
+        again.acknowledge(&resumed);
+        let (client, greeting) = page(&server, transport, 2);
+        drop(client);
+        assert_eq!(wait_for_push(service, keys, "two", &greeting), 1, "user 1 got no push");
+    });
 }
 
 #[test]
 fn what_a_killed_server_had_given_to_pages_is_pushed_after_its_restart() {
-    let database = TestDatabase::new();
-    let (mut server, service) = (shop(&database), PushService::start());
-    let keys = subscribe(&mut server.http(), json!(1), &service.endpoint("one"));
-    let (_client, greeting) = server.login(1);
-    server.kill();
-    let _again = shop(&database);
-    assert_eq!(wait_for_push(&service, keys, "one", &greeting), 1);
-    assert_eq!(channel_of(&database, &greeting), 1);
+    each(|mut server, service, database, transport| {
+        let keys = subscribe(&mut server.http(), json!(1), &service.endpoint("one"));
+        let (_client, greeting) = page(&server, transport, 1);
+        server.kill();
+        let _again = shop(database);
+        assert_eq!(wait_for_push(service, keys, "one", &greeting), 1);
+        assert_eq!(channel_of(database, &greeting), 1);
+    });
 }
 
 #[test]
 fn a_message_for_somebody_absent_is_pushed_whatever_dies() {
-    let database = TestDatabase::new();
-    let (mut server, service) = (shop(&database), PushService::start());
-    let keys = subscribe(&mut server.http(), json!(1), &service.endpoint("one"));
-    let message = json!({"user_id": 1, "kind": "order_status", "category": "orders", "priority": "transactional",
-        "title": "Order 17", "body": "is on its way", "url": "https://shop.example/17", "collapse_key": "order/17"});
-    let answer = server.http().post("/v1/notifications", &message);
-    assert_eq!(answer.status, 202, "{}", answer.body);
-    server.kill();
-    let again = shop(&database);
-    let pushed = service.wait_for(1).remove(0);
-    assert_eq!((pushed.header("urgency"), pushed.header("topic").len()), ("high", 32));
-    let read = keys.read(&pushed.body);
-    assert_eq!((&read["title"], &read["kind"]), (&json!("Order 17"), &json!("order_status")));
-    assert_eq!(channel_of(&database, &read), 1);
-    // Somebody who looks needs no push.
-    let (mut client, _) = again.login(1);
-    let seen = tell(&again, &mut client, 1, "For who looks");
-    assert_eq!(channel_of(&database, &seen), 0);
-    acknowledge(&mut client, &seen);
+    each(|mut server, service, database, transport| {
+        let keys = subscribe(&mut server.http(), json!(1), &service.endpoint("one"));
+        let message = json!({"user_id": 1, "kind": "order_status", "category": "orders", "priority": "transactional",
+            "title": "Order 17", "body": "is on its way", "url": "https://shop.example/17", "collapse_key": "order/17"});
+        let answer = server.http().post("/v1/notifications", &message);
+        assert_eq!(answer.status, 202, "{}", answer.body);
+        server.kill();
+        let again = shop(database);
+        let pushed = service.wait_for(1).remove(0);
+        assert_eq!((pushed.header("urgency"), pushed.header("topic").len()), ("high", 32));
+        let read = keys.read(&pushed.body);
+        assert_eq!((&read["title"], &read["kind"]), (&json!("Order 17"), &json!("order_status")));
+        assert_eq!(channel_of(database, &read), 1);
+        // Somebody who looks needs no push.
+        let (mut client, _) = page(&again, transport, 1);
+        let seen = tell(&again, &mut client, 1, "For who looks");
+        assert_eq!(channel_of(database, &seen), 0);
+        client.acknowledge(&seen);
+    });
 }

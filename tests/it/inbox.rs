@@ -26,42 +26,6 @@ fn send(server: &Server, message: Value) {
     assert_eq!(answer.status, 202, "{}", answer.body);
 }
 
-/// Reads until the counts are these.
-fn expect_counts(client: &mut Client, unread: i64, unseen: i64) {
-    loop {
-        let frame = client.expect("inbox");
-        if frame["unread"] == unread && frame["unseen"] == unseen {
-            return;
-        }
-    }
-}
-
-#[test]
-fn read_and_seen_follow_the_user_across_devices_at_once() {
-    let (_database, server) = start();
-    let (mut phone, mut laptop) = (device(&server, json!(1)), device(&server, json!(1)));
-    send(&server, json!([{"user_id": 1, "title": "a"}, {"user_id": 1, "title": "b"}]));
-    let (a, b) = (phone.expect("notification"), phone.expect("notification"));
-    assert_eq!((&a["title"], &b["title"]), (&json!("a"), &json!("b")));
-    expect_counts(&mut laptop, 2, 2);
-    phone.send(&json!({"type": "seen", "up_to": b["offset"]}));
-    expect_counts(&mut laptop, 2, 0);
-    phone.send(&json!({"type": "read", "notification_id": a["notification_id"]}));
-    let withdrawn = laptop.expect("withdraw");
-    assert_eq!(withdrawn["notification_id"], a["notification_id"]);
-    assert_eq!(withdrawn["reason"], "read_elsewhere");
-    expect_counts(&mut laptop, 1, 0);
-    expect_counts(&mut phone, 1, 0);
-    let mut http = server.http();
-    let answer = http.post("/v1/users/1/inbox/read", &json!({"all": true}));
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    assert_eq!(answer.json(), json!({"unread": 0, "unseen": 0}));
-    for client in [&mut phone, &mut laptop] {
-        assert_eq!(client.expect("withdraw")["notification_id"], b["notification_id"]);
-        expect_counts(client, 0, 0);
-    }
-}
-
 #[test]
 fn pages_go_from_new_to_old_and_know_what_was_read() {
     let (_database, server) = start();
@@ -87,28 +51,6 @@ fn pages_go_from_new_to_old_and_know_what_was_read() {
     assert_eq!(read, [true, true, false]);
     assert_eq!(http.post("/v1/users/eve/inbox/read", &json!({})).status, 400);
     assert_eq!(http.get("/v1/users/nobody/inbox").json()["messages"], json!([]));
-}
-
-#[test]
-fn a_message_that_is_taken_back_leaves_every_page_and_is_not_replayed() {
-    let (_database, server) = start();
-    let mut client = device(&server, json!(1));
-    send(&server, json!([{"user_id": 1, "title": "wrong"}, {"user_id": 1, "title": "right"}]));
-    let (wrong, right) = (client.expect("notification"), client.expect("notification"));
-    let mut http = server.http();
-    let path = format!("/v1/notifications/{}", wrong["notification_id"].as_str().unwrap());
-    assert_eq!(http.delete(&path).status, 204);
-    let withdrawn = client.expect("withdraw");
-    assert_eq!(
-        (&withdrawn["notification_id"], &withdrawn["reason"]),
-        (&wrong["notification_id"], &json!("withdrawn"))
-    );
-    assert_eq!(http.delete(&path).status, 404, "once");
-    let inbox = http.get("/v1/users/1/inbox").json();
-    assert_eq!(inbox["messages"].as_array().unwrap().len(), 1);
-    drop(client);
-    let mut again = device(&server, json!(1));
-    assert_eq!(again.expect("notification")["notification_id"], right["notification_id"]);
 }
 
 #[test]
@@ -145,29 +87,4 @@ fn a_message_to_one_user_is_named_when_it_is_accepted_and_can_be_taken_back_befo
     let of_a = NotificationId::of_batch(batch.unwrap(), &ExternalId::Text("a".into()));
     assert_eq!(http.delete(&format!("/v1/notifications/{}", of_a.0)).status, 204);
     assert_eq!(database.count("SELECT count(*) AS n FROM outbox WHERE users = '{b}'"), 1);
-}
-
-#[test]
-fn a_newer_message_with_the_same_collapse_key_supersedes_the_older_one() {
-    let (database, mut server) = start();
-    let mut client = device(&server, json!(1));
-    send(&server, json!({"user_id": 1, "title": "price 9", "collapse_key": "p"}));
-    let old = client.expect("notification");
-    send(&server, json!({"user_id": 1, "title": "price 8", "collapse_key": "p"}));
-    let withdrawn = client.expect("withdraw");
-    assert_eq!(
-        (&withdrawn["notification_id"], &withdrawn["reason"]),
-        (&old["notification_id"], &json!("superseded"))
-    );
-    let new = client.expect("notification");
-    assert_eq!(new["title"], "price 8");
-    server.kill();
-    let server = Server::start(&database.url, &[]);
-    let mut client = device(&server, json!(1));
-    assert_eq!(
-        client.expect("notification")["notification_id"],
-        new["notification_id"],
-        "the old one is history"
-    );
-    expect_counts(&mut client, 1, 1);
 }

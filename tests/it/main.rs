@@ -53,5 +53,7 @@ mod store_statements;
 mod stream;
 mod templates;
 mod training_worker;
+mod transports;
+mod transports_bounds;
 mod triggers;
 mod webpush;

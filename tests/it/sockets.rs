@@ -102,6 +102,47 @@ fn what_a_client_may_not_do_ends_with_its_code() {
     });
 }
 
+#[test]
+fn json_in_binary_frames_is_read_like_text() {
+    each(&[], |server| {
+        let mut client = Client::connect(server.address);
+        client.send_bytes(br#"{"type":"login","user_id":1,"device":"test"}"#);
+        client.expect("welcome");
+        client.send_bytes(br#"{"type":"ping"}"#);
+        client.expect("pong");
+        // Also in fragments.
+        client.tcp().write_all(&[0x02, 0x84, 0, 0, 0, 0]).unwrap();
+        client.tcp().write_all(br#"{"ty"#).unwrap();
+        client.tcp().write_all(&[0x80, 0x8b, 0, 0, 0, 0]).unwrap();
+        client.tcp().write_all(br#"pe":"ping"}"#).unwrap();
+        client.expect("pong");
+        client.send_bytes(b"\xff\xfe");
+        let error = client.expect("error");
+        assert_eq!(error["code"], "bad_frame", "{error}");
+        client.send_bytes(br#"{"type":"ping"}"#);
+        client.expect("pong");
+    });
+}
+
+#[test]
+fn a_subprotocol_is_chosen_where_it_is_known_and_every_client_is_let_in() {
+    each(&[], |server| {
+        let chosen = |offered: &str| {
+            let answer = shake(server.address, "/ws", &format!("{VERSION}{offered}"));
+            assert!(answer.starts_with("HTTP/1.1 101"), "{offered}: {answer}");
+            let answer = answer.to_lowercase();
+            let line = answer.lines().find_map(|line| line.strip_prefix("sec-websocket-protocol: "));
+            line.map(str::to_owned)
+        };
+        assert_eq!(chosen(""), None);
+        assert_eq!(chosen("Sec-WebSocket-Protocol: tidings.v1\r\n").as_deref(), Some("tidings.v1"));
+        let several = "Sec-WebSocket-Protocol: graphql-ws, tidings.v1, json\r\n";
+        assert_eq!(chosen(several).as_deref(), Some("tidings.v1"));
+        assert_eq!(chosen("Sec-WebSocket-Protocol: tidings.v9, json\r\n"), None);
+        assert_eq!(chosen("Sec-WebSocket-Protocol: \r\n"), None);
+    });
+}
+
 /// The header of a masked frame with a 64-bit length.
 fn header(first: u8, length: u64) -> Vec<u8> {
     [&[first, 0xff][..], &length.to_be_bytes(), &[0; 4]].concat()
@@ -182,26 +223,6 @@ fn a_client_that_goes_on_sending_such_a_frame_fills_no_memory() {
             assert!(sent < SENT_BYTES, "logged in: {logged_in}, {sent} bytes were taken");
             assert!(grown < ONCE_BYTES, "logged in: {logged_in}, {grown} more bytes are resident");
         }
-    });
-}
-
-#[test]
-fn a_slow_client_is_told_so_as_soon_as_it_reads_again() {
-    each(&["socket.max_outbound_bytes=65536", "policy.caps=[]"], |server| {
-        let mut http = server.http();
-        let name = format!("slow at {}", server.address);
-        let mut client = Client::connect_small(server.address);
-        client.send(&json!({"type": "login", "user_id": name, "device": "test"}));
-        client.expect("welcome");
-        // More than the pipe's bound and what the kernel holds for both ends.
-        let message =
-            json!({"user_id": name, "title": "t", "body": "x".repeat(1_900), "priority": "transactional"});
-        let many: Value = std::iter::repeat_n(message, 100).collect();
-        wait_for("the client to be let go", || {
-            assert_eq!(http.post("/v1/notifications", &many).status, 202);
-            !http.get("/metrics").body.contains("tidings_slow_clients_total 0")
-        });
-        assert_eq!(client.close_code(), 3008);
     });
 }
 

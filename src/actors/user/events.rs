@@ -81,13 +81,7 @@ impl UserActor {
         to.finish();
     }
 
-    fn refuse(
-        &mut self,
-        mut to: Replies,
-        ids: &[ClientId],
-        error: IngestError,
-        context: &mut Context<Self>,
-    ) {
+    fn refuse(&mut self, mut to: Replies, ids: &[ClientId], error: IngestError, context: &mut Context<Self>) {
         let code = match error {
             IngestError::Overloaded => "overloaded",
             IngestError::Unavailable => "unavailable",

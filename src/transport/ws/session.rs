@@ -15,9 +15,9 @@ use actix_web::{Error, HttpRequest, HttpResponse};
 use actix_web_actors::ws::{self, CloseReason, Message, ProtocolError, WebsocketContext};
 use futures_util::{Stream, stream};
 
-use super::{Limits, SUBPROTOCOLS};
 use super::conversation::{Conversation, Reminder, Wire};
 use super::incoming::Incoming;
+use super::{Limits, SUBPROTOCOLS};
 use crate::deliver::Frame;
 use crate::transport::ending::Ending;
 use crate::transport::framing::{Violation, Whole};

@@ -3,7 +3,9 @@
 pub mod browser;
 pub mod client;
 pub mod database;
+pub mod event_stream;
 pub mod http;
+pub mod line;
 pub mod markdown;
 pub mod push_service;
 pub mod server;
