@@ -15,7 +15,8 @@ use crate::notify::{Channel, Channels, Trigger};
 const SAME_LOGIN: Millis = Millis::seconds(60);
 /// The hand-over comes a little later than the grace ends, never earlier.
 const MARGIN: Millis = Millis(20);
-/// An expiry this near has a timer of its own; others are found by the tick.
+/// An expiry this near is awaited by the user's timer. More than the time between two ticks, so that none is missed; most are days
+/// away, and idle users have no timer.
 const NEAR: Millis = Millis::seconds(60);
 
 impl UserState {

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::fixture::{Effects, Fixture, Shop, moment};
 use crate::base::Timestamp;
-use crate::decide::Input;
 use crate::decide::record::{Acknowledged, HandOver, Mark, Record};
+use crate::decide::{Effect, Input};
 use crate::deliver;
 use crate::notify::Channel;
 use crate::notify::policy::Purpose;
@@ -241,6 +241,50 @@ fn a_message_that_expires_soon_is_withdrawn_in_time() {
     assert_eq!(user.timer, Some(expires_at));
     let gone = user.until("2026-03-04T12:00:30Z");
     assert_eq!(gone.frames(1)[0]["reason"], "expired");
+}
+
+#[test]
+fn by_the_last_tick_before_it_an_expiry_has_its_timer_and_until_then_none() {
+    let mut user = Fixture::connected();
+    let expires_at: Timestamp = moment("2026-03-04T12:01:45Z");
+    user.say(json!({"title": "lunch", "expires_at": expires_at.to_string()}));
+    user.say(json!({"title": "later", "expires_at": "2026-03-04T12:02:50Z"}));
+    assert_eq!(user.timer, None, "most expiries are days away, and a timer takes memory");
+    for tick in ["2026-03-04T12:00:30Z", "2026-03-04T12:01:00Z"] {
+        user.until(tick);
+        user.on(Input::Tick);
+    }
+    assert_eq!(user.timer, Some(expires_at));
+    let gone = user.until("2026-03-04T12:01:45Z");
+    assert_eq!(gone.frames(1)[0]["reason"], "expired");
+    assert_eq!(user.timer, None);
+    user.until("2026-03-04T12:02:00Z");
+    user.on(Input::Tick);
+    assert_eq!(user.timer, Some(moment("2026-03-04T12:02:50Z")), "one timer for all of them");
+}
+
+#[test]
+fn the_answer_to_a_frame_is_told_apart_from_news() {
+    let mut user = Fixture::connected();
+    user.say(json!({"title": "one"}));
+    let answers = |effects: &Effects| {
+        let answer = |effect: &&Effect| matches!(effect, Effect::Answer(..));
+        effects.iter().filter(answer).count()
+    };
+    let id = "0190a5c8-0000-7000-8000-000000000000";
+    for frame in [
+        json!({"type": "ping"}),
+        json!({"type": "mute", "of": "brand", "name": "Acme"}),
+        json!({"type": "mute", "of": "brand"}),
+        json!({"type": "feedback", "notification_id": id, "outcome": "clicked"}),
+        json!({"type": "login", "user_id": 7}),
+    ] {
+        let effects = user.tells(1, frame.clone());
+        assert_eq!((answers(&effects), effects.frames(1).len()), (1, 1), "{frame}");
+    }
+    // The counts go to every device.
+    let effects = user.tells(1, json!({"type": "seen", "up_to": 2}));
+    assert_eq!((answers(&effects), effects.types(1)), (0, vec!["inbox".to_owned()]));
 }
 
 #[test]
