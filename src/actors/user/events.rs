@@ -6,7 +6,7 @@ use std::time::Instant;
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 
 use super::UserActor;
-use super::posted::Replies;
+use super::replies::Replies;
 use crate::actors::ingest::messages::{IngestError, Origin};
 use crate::base::Timestamp;
 use crate::decide::Input;

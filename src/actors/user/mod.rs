@@ -13,6 +13,7 @@ pub mod messages;
 mod perform;
 mod pipes;
 mod posted;
+mod replies;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use actix::{
 
 use self::messages::{Snapshot, UserMessage};
 use self::pipes::Pipes;
-use self::posted::Replies;
+use self::replies::Replies;
 use super::ingest::messages::Ingest;
 use super::journal::messages::Record;
 use super::loader::messages::{Load, LoadError};

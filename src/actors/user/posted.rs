@@ -3,21 +3,13 @@
 use std::time::Instant;
 
 use actix::Context;
-use tokio::sync::oneshot;
 
 use super::UserActor;
+use super::replies::Replies;
 use crate::base::ConnectionId;
 use crate::decide::{Effect, Input};
 use crate::deliver::{Frame, Inbound};
 use crate::transport::Posted;
-
-/// Receiver of the answers to one frame.
-pub(super) enum Replies {
-    /// The connection it came on.
-    Connection(ConnectionId),
-    /// The request it came in, which is answered once.
-    Request(oneshot::Sender<Vec<Frame>>, Vec<Frame>),
-}
 
 impl UserActor {
     /// Takes a frame of a request.
@@ -49,15 +41,6 @@ impl UserActor {
         match to {
             Replies::Connection(connection) => self.send_all(*connection, frames, context),
             Replies::Request(_, replies) => replies.extend(frames),
-        }
-    }
-}
-
-impl Replies {
-    /// Nothing more is answered to the frame.
-    pub fn finish(self) {
-        if let Self::Request(answers, replies) = self {
-            let _ = answers.send(replies);
         }
     }
 }
