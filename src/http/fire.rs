@@ -14,11 +14,12 @@ use super::body::Body;
 use super::error::ApiError;
 use super::idempotency;
 use crate::actors::App;
-use crate::base::{ExternalId, Timestamp, UserId, suggest_nearest};
+use crate::base::{ExternalId, ItemId, Timestamp, UserId, suggest_nearest};
 use crate::decide::Input;
 use crate::store::broadcasts::{self, Broadcast, State, To};
 use crate::store::deferred::{self, DeferredRow};
-use crate::store::{self, users};
+use crate::store::idempotency::Request;
+use crate::store::{self, Connection, StoreError, users};
 
 /// Most users at a time.
 const MAX_USERS: usize = 1_000;
@@ -50,81 +51,11 @@ pub async fn post(
     if let Some(answer) = idempotency::before(&app.state.store, keyed).await? {
         return Ok(answer);
     }
-    let wish = parse(&body)?;
-    let definitions = app.state.definitions.load_full();
-    let definition = definitions.triggers.find(&path).ok_or(ApiError::NotFound("this trigger"))?;
-    let item = match &wish.item_id {
-        Some(id) => Some(
-            app.state.catalogue.load().find(id).map(|item| item.id).ok_or(ApiError::NotFound("this item"))?,
-        ),
-        None => None,
+    let firing = Firing::new(parse(&body)?, &path, &app, Timestamp::now())?;
+    let store = move |connection: &mut Connection| {
+        store::in_transaction(connection, |connection| firing.store(connection, keyed))
     };
-    let now = Timestamp::now();
-    let expires_at = now + definition.expires_after(app.state.rules().expires_after);
-    let (name, category) = (definition.name.clone(), definition.category.clone());
-    let call = Uuid::now_v7();
-    let said = json!({
-        "trigger": name, "item_id": wish.item_id, "price_before": wish.price_before, "event": wish.event,
-    });
-    let row = move |user: UserId| DeferredRow {
-        held_id: Uuid::now_v7(),
-        user,
-        trigger: name.clone(),
-        category: category.clone(),
-        item,
-        price_before: wish.price_before,
-        event: wish.event.clone().map(Arc::new),
-        for_digest: false,
-        until: now,
-        expires_at,
-        call: Some(call),
-    };
-    let ids = wish.user_ids;
-    let stored = app
-        .state
-        .store
-        .run(move |connection| {
-            store::in_transaction(connection, |connection| {
-                if let Some(request) = keyed
-                    && store::idempotency::claim(connection, &[request])?.is_empty()
-                {
-                    let before = store::idempotency::find(connection, &[request.key])?.remove(&request.key);
-                    return Ok(before.map_or(Stored::Busy, Stored::Before));
-                }
-                let known = users::find_many(connection, &ids)?;
-                let (told, unknown): (Vec<ExternalId>, Vec<ExternalId>) =
-                    ids.into_iter().partition(|user| known.contains_key(user));
-                let rows = told.into_iter().filter_map(|user| Some((row(*known.get(&user)?), user)));
-                let (rows, told): (Vec<DeferredRow>, Vec<ExternalId>) = rows.unzip();
-                if rows.is_empty() {
-                    // No answer is stored: the request may come again when they exist.
-                    store::idempotency::forget(connection, keyed)?;
-                    return Ok(Stored::Nobody(unknown));
-                }
-                deferred::put(connection, &rows)?;
-                broadcasts::insert(
-                    connection,
-                    &[Broadcast {
-                        id: call,
-                        call,
-                        state: State::Sent,
-                        to: To::Users(rows.len()),
-                        message: said.to_string(),
-                        users: rows.len(),
-                        batches: vec![call],
-                        due_at: now,
-                        created_at: now,
-                    }],
-                )?;
-                let answer = json!({"id": call, "accepted": rows.len(), "unknown": unknown}).to_string();
-                if let Some(request) = keyed {
-                    store::idempotency::answer(connection, &[(request.key, answer.clone())])?;
-                }
-                Ok(Stored::Now { told, rows, answer })
-            })
-        })
-        .await?;
-    match (stored, keyed) {
+    match (app.state.store.run(store).await?, keyed) {
         (Stored::Now { told, rows, answer }, _) => {
             for (user, row) in told.iter().zip(rows) {
                 app.registry.happened(user, Input::TriggerFired(Box::new(row)));
@@ -141,6 +72,112 @@ pub async fn post(
         (Stored::Before(stored), Some(request)) => idempotency::replay(&request, stored),
         (Stored::Before(_) | Stored::Busy, _) => {
             Err(ApiError::Unavailable("the key is being forgotten, try again in a moment".to_owned()))
+        }
+    }
+}
+
+/// A request that is understood: a trigger that is defined, an item that is there.
+struct Firing {
+    call: Uuid,
+    wish: FireBody,
+    trigger: String,
+    category: String,
+    item: Option<ItemId>,
+    now: Timestamp,
+    expires_at: Timestamp,
+}
+
+impl Firing {
+    fn new(wish: FireBody, trigger: &str, app: &App, now: Timestamp) -> Result<Self, ApiError> {
+        let definitions = app.state.definitions.load();
+        let definition = definitions.triggers.find(trigger).ok_or(ApiError::NotFound("this trigger"))?;
+        let item = match &wish.item_id {
+            Some(id) => Some(
+                app.state
+                    .catalogue
+                    .load()
+                    .find(id)
+                    .map(|item| item.id)
+                    .ok_or(ApiError::NotFound("this item"))?,
+            ),
+            None => None,
+        };
+        Ok(Self {
+            call: Uuid::now_v7(),
+            wish,
+            trigger: definition.name.clone(),
+            category: definition.category.clone(),
+            item,
+            now,
+            expires_at: now + definition.expires_after(app.state.rules().expires_after),
+        })
+    }
+
+    /// Stores a row for each user who exists, the call, and the answer under its key; nothing if the key came before.
+    fn store(self, connection: &mut Connection, keyed: Option<Request>) -> Result<Stored, StoreError> {
+        if let Some(request) = keyed
+            && store::idempotency::claim(connection, &[request])?.is_empty()
+        {
+            let before = store::idempotency::find(connection, &[request.key])?.remove(&request.key);
+            return Ok(before.map_or(Stored::Busy, Stored::Before));
+        }
+        let known = users::find_many(connection, &self.wish.user_ids)?;
+        let (mut told, mut rows, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
+        for user in &self.wish.user_ids {
+            match known.get(user) {
+                Some(id) => {
+                    rows.push(self.row(*id));
+                    told.push(user.clone());
+                }
+                None => unknown.push(user.clone()),
+            }
+        }
+        if rows.is_empty() {
+            // No answer is stored: the request may come again when they exist.
+            store::idempotency::forget(connection, keyed)?;
+            return Ok(Stored::Nobody(unknown));
+        }
+        deferred::put(connection, &rows)?;
+        broadcasts::insert(connection, &[self.broadcast(rows.len())])?;
+        let answer = json!({"id": self.call, "accepted": rows.len(), "unknown": unknown}).to_string();
+        if let Some(request) = keyed {
+            store::idempotency::answer(connection, &[(request.key, answer.clone())])?;
+        }
+        Ok(Stored::Now { told, rows, answer })
+    }
+
+    fn row(&self, user: UserId) -> DeferredRow {
+        DeferredRow {
+            held_id: Uuid::now_v7(),
+            user,
+            trigger: self.trigger.clone(),
+            category: self.category.clone(),
+            item: self.item,
+            price_before: self.wish.price_before,
+            event: self.wish.event.clone().map(Arc::new),
+            for_digest: false,
+            until: self.now,
+            expires_at: self.expires_at,
+            call: Some(self.call),
+        }
+    }
+
+    /// The call as it is listed and taken back.
+    fn broadcast(&self, users: usize) -> Broadcast {
+        let message = json!({
+            "trigger": self.trigger, "item_id": self.wish.item_id, "price_before": self.wish.price_before,
+            "event": self.wish.event,
+        });
+        Broadcast {
+            id: self.call,
+            call: self.call,
+            state: State::Sent,
+            to: To::Users(users),
+            message: message.to_string(),
+            users,
+            batches: vec![self.call],
+            due_at: self.now,
+            created_at: self.now,
         }
     }
 }
