@@ -1,0 +1,124 @@
+//! The answer to a request with messages: what was accepted, and what is wrong with the others.
+
+use actix_web::HttpResponse;
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::base::{ExternalId, NotificationId, Timestamp};
+use crate::notify::message::MessageError;
+use crate::store::outbox::Accepted;
+
+/// Outcome of a request.
+#[derive(Serialize)]
+pub(super) struct Answer<'a> {
+    /// Takes all of it back (`DELETE /v1/notifications/{id}`); of a single message to one user its `notification_id`. Absent for
+    /// several messages to one user each, which are named one by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<Uuid>,
+    accepted: usize,
+    duplicates: usize,
+    /// Of accepted messages to one user each: what they will be known by, as for taking them back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notifications: Vec<Named>,
+    /// Accepted messages to many, and those that wait for their time.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    broadcasts: Vec<Sent>,
+    /// Connected users that ephemeral messages went to; absent without such messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    told: Option<usize>,
+    /// Named users nobody has heard of: accepted as well, and kept for their first login.
+    unknown: &'a [ExternalId],
+    rejected: &'a [Value],
+}
+
+/// An accepted message to one user.
+#[derive(Serialize)]
+struct Named {
+    /// Place in the request.
+    index: usize,
+    notification_id: NotificationId,
+}
+
+/// An accepted message to many, or with a time.
+#[derive(Serialize)]
+struct Sent {
+    /// Place in the request.
+    index: usize,
+    id: Uuid,
+    /// Users; of a segment or everyone that waits, as of now.
+    accepted: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_at: Option<Timestamp>,
+}
+
+/// Parts of an answer, once the outcome of each submission is known.
+#[derive(Clone, Default)]
+pub(super) struct Draft {
+    pub(super) id: Option<Uuid>,
+    /// One a submission.
+    pub(super) parts: Vec<Part>,
+    /// Named users that do not exist.
+    pub(super) unknown: Vec<ExternalId>,
+    /// What is wrong with each refused message.
+    pub(super) rejected: Vec<Value>,
+}
+
+#[derive(Clone)]
+pub(super) struct Part {
+    pub(super) index: usize,
+    pub(super) notification: Option<NotificationId>,
+    pub(super) broadcast: Option<Uuid>,
+    pub(super) due_at: Option<Timestamp>,
+}
+
+impl Draft {
+    pub(super) fn reject(&mut self, index: usize, MessageError { code, field, message }: MessageError) {
+        self.rejected.push(json!({"index": index, "code": code, "field": field, "message": message}));
+    }
+
+    pub(super) fn answer(&self, outcomes: &[Accepted], told: Option<usize>) -> Answer<'_> {
+        let parts = || self.parts.iter().zip(outcomes).filter(|(_, outcome)| outcome.accepted > 0);
+        let named = |part: &Part| {
+            let notification_id = part.notification?;
+            Some(Named { index: part.index, notification_id })
+        };
+        // A segment or everyone that waits may have nobody yet.
+        let is_new = |(_, outcome): &(&Part, &Accepted)| outcome.accepted > 0 || outcome.duplicates == 0;
+        let broadcasts = self.parts.iter().zip(outcomes).filter(is_new);
+        let sent = |(part, outcome): (&Part, &Accepted)| {
+            let (id, accepted) = (part.broadcast?, outcome.accepted);
+            Some(Sent { index: part.index, id, accepted, due_at: part.due_at })
+        };
+        let broadcasts: Vec<Sent> = broadcasts.filter_map(sent).collect();
+        let has_id = !broadcasts.is_empty() || parts().next().is_some();
+        Answer {
+            id: self.id.filter(|_| has_id),
+            accepted: outcomes.iter().map(|outcome| outcome.accepted).sum(),
+            duplicates: outcomes.iter().map(|outcome| outcome.duplicates).sum(),
+            notifications: parts().filter_map(|(part, _)| named(part)).collect(),
+            broadcasts,
+            told,
+            unknown: &self.unknown,
+            rejected: &self.rejected,
+        }
+    }
+
+    pub(super) fn json(&self, outcomes: &[Accepted], told: Option<usize>) -> String {
+        serde_json::to_string(&self.answer(outcomes, told)).unwrap_or_default()
+    }
+
+    /// Nothing was accepted: an error, with what is wrong with each message.
+    pub(super) fn refusal(&self) -> HttpResponse {
+        let first = self.rejected.first();
+        let of_first = |field: &str| first.map(|one| one[field].clone()).unwrap_or_default();
+        let message = match self.rejected.len() {
+            1 => of_first("message"),
+            n => json!(format!("none of the {n} messages can be accepted; see rejected")),
+        };
+        HttpResponse::BadRequest().json(json!({
+            "error": {"code": of_first("code"), "field": of_first("field"), "message": message},
+            "accepted": 0, "duplicates": 0, "rejected": self.rejected,
+        }))
+    }
+}
