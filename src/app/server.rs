@@ -10,7 +10,7 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use anyhow::Context;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::{middleware, upkeep};
 use crate::actors::gateway::UserGateway;
@@ -33,7 +33,6 @@ use crate::store::{
 use crate::transport::posts::Streams;
 use crate::transport::webpush::VapidKeys;
 use crate::transport::ws;
-use crate::transport::ws::socket::Room;
 
 /// Model versions looked through for one that can be read.
 const MAX_VERSIONS: i64 = 50;
@@ -140,15 +139,15 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
         limits: Arc::clone(&limits),
         gateway: Arc::clone(&gateway),
         echo: echo.clone(),
-        room: Room::new(state.config.server.max_connections),
+        sockets: Arc::new(Semaphore::new(state.config.server.max_connections)),
     });
     let max_body = state.config.server.max_body_bytes;
     let app_data = web::Data::from(Arc::clone(&app));
     let cache = web::Data::new(SlowCache::default());
     let limits_cache = web::Data::new(LimitsCache::default());
     let streams = web::Data::new(Streams::default());
-    let service = move || {
-        actix_web::App::new()
+    let data = move |config: &mut web::ServiceConfig| {
+        config
             .app_data(app_data.clone())
             .app_data(web::Data::new(Arc::clone(&limits)))
             .app_data(web::Data::new(Arc::clone(&gateway)))
@@ -157,15 +156,12 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
             .app_data(cache.clone())
             .app_data(limits_cache.clone())
             .app_data(streams.clone())
-            .app_data(web::PayloadConfig::new(max_body))
-            .app_data(
-                web::QueryConfig::default()
-                    .error_handler(|error, _| ApiError::invalid("bad_query", None, error.to_string()).into()),
-            )
-            .app_data(
-                web::PathConfig::default()
-                    .error_handler(|error, _| ApiError::invalid("bad_path", None, error.to_string()).into()),
-            )
+            .app_data(web::PayloadConfig::new(max_body));
+    };
+    let service = move || {
+        actix_web::App::new()
+            .configure(&data)
+            .configure(refusals)
             .wrap(from_fn(middleware::finish))
             .wrap(from_fn(middleware::guard))
             .wrap(middleware::headers())
@@ -187,6 +183,19 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
     arbiter.spawn(upkeep::run(Arc::clone(&state)));
     arbiter.spawn(learning::keep(Arc::clone(&state)));
     Ok(Running { address, app, handle, core, push })
+}
+
+/// Queries and paths that can't be read are answered like every other error.
+fn refusals(config: &mut web::ServiceConfig) {
+    config
+        .app_data(
+            web::QueryConfig::default()
+                .error_handler(|error, _| ApiError::invalid("bad_query", None, error.to_string()).into()),
+        )
+        .app_data(
+            web::PathConfig::default()
+                .error_handler(|error, _| ApiError::invalid("bad_path", None, error.to_string()).into()),
+        );
 }
 
 /// Every connection reads a user once before it is needed: the first query on a connection plans over all partitions.

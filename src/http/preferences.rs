@@ -233,6 +233,18 @@ fn parse(document: &Map<String, Value>) -> Result<PreferenceDocument, ApiError> 
         Some(quiet) => (Some(minute(&quiet.from)?), Some(minute(&quiet.to)?)),
         None => (None, None),
     };
+    Ok(PreferenceDocument {
+        settings: SettingsDocument::from(&settings(document)?),
+        time_zone,
+        locale,
+        quiet_from_minute: from,
+        quiet_to_minute: to,
+        muted,
+    })
+}
+
+/// Checks the settings that are not columns of their own.
+fn settings(document: &Map<String, Value>) -> Result<Settings, ApiError> {
     let settings = Settings {
         opted_out: field(document, "opted_out", "true or false")?,
         paused_until: field::<Option<Timestamp>>(
@@ -251,14 +263,7 @@ fn parse(document: &Map<String, Value>) -> Result<PreferenceDocument, ApiError> 
     settings
         .validate()
         .map_err(|error| ApiError::invalid("bad_preferences", Some(error.field), error.message))?;
-    Ok(PreferenceDocument {
-        settings: SettingsDocument::from(&settings),
-        time_zone,
-        locale,
-        quiet_from_minute: from,
-        quiet_to_minute: to,
-        muted,
-    })
+    Ok(settings)
 }
 
 fn document(preferences: &PreferenceDocument) -> Map<String, Value> {

@@ -57,7 +57,7 @@ fn english() -> String {
 
 impl PreviewBody {
     fn validate(&self) -> Result<(), ApiError> {
-        let bad = |field, message: String| Err(ApiError::invalid("bad_preview", Some(field), message));
+        let bad = |field, message| Err(bad_preview(Some(field), message));
         if self.item_ids.len() > MAX_ITEMS {
             return bad("item_ids", format!("at most {MAX_ITEMS} items"));
         }
@@ -68,6 +68,57 @@ impl PreviewBody {
             return bad("time_zone", format!("\"{zone}\" is no IANA time zone such as Europe/Berlin"));
         }
         Ok(())
+    }
+
+    /// Name of the template that is shown.
+    fn template_name(&self) -> Result<&str, ApiError> {
+        match (&self.template, &self.name) {
+            (Some(template), _) => Ok(&template.name),
+            (None, Some(name)) => Ok(name),
+            (None, None) => Err(bad_preview(None, "give a template, or the name of one".to_owned())),
+        }
+    }
+
+    /// The template of the request, compiled; `None` if it names a stored one.
+    fn own_templates(&self) -> Result<Option<Templates>, ApiError> {
+        let Some(template) = &self.template else { return Ok(None) };
+        let bad = |error: String| bad_preview(Some("template"), error);
+        content::check_sources(template).map_err(|error| bad(error.to_string()))?;
+        Templates::new([template]).map(Some).map_err(|error| bad(error.to_string()))
+    }
+
+    /// The message that a trigger would send.
+    fn show(
+        &self,
+        name: &str,
+        definition: &Arc<Definition>,
+        templates: &Templates,
+        catalogue: &Catalogue,
+    ) -> Result<Value, ApiError> {
+        let (trigger, list) = self.fired(definition, catalogue)?;
+        let someone = ExternalId::Text("someone".into());
+        let reader = Reader {
+            user_id: &someone,
+            segment: Some(SegmentId(0)),
+            locale: Some(&self.locale),
+            time_zone: self.time_zone.as_deref(),
+        };
+        let context = TemplateContext::new(reader, &trigger, &list, catalogue, Timestamp::now());
+        let rendered = templates
+            .render(name, self.variant, &self.locale, &context)
+            .ok_or(ApiError::NotFound("this template"))?
+            .map_err(|error| bad_preview(Some("template"), error.to_string()))?;
+        if let Some(problem) = rendered.problem {
+            return Err(bad_preview(Some("template"), problem.to_string()));
+        }
+        let carried: Vec<&ExternalId> =
+            context.items.iter().chain(&context.item).map(|item| &item.item_id).collect();
+        let left_out: Vec<&ExternalId> =
+            self.item_ids.iter().filter(|item| !carried.contains(item)).collect();
+        Ok(json!({
+            "title": rendered.content.title, "body": rendered.content.body, "variant": rendered.variant,
+            "language": rendered.language, "left_out": left_out,
+        }))
     }
 
     /// The condition of a template that no trigger uses yet, from what is given.
@@ -88,8 +139,7 @@ impl PreviewBody {
         catalogue: &Catalogue,
     ) -> Result<(Trigger, Vec<ItemId>), ApiError> {
         let find = |id: &ExternalId| {
-            let missing =
-                || ApiError::invalid("bad_preview", Some("item_ids"), format!("there is no item {id}"));
+            let missing = || bad_preview(Some("item_ids"), format!("there is no item {id}"));
             catalogue.find(id).map(|item| item.id).ok_or_else(missing)
         };
         let mut list = self.item_ids.iter().map(find).collect::<Result<Vec<_>, _>>()?;
@@ -118,60 +168,24 @@ pub async fn preview(
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
-    let bad = |field, message: String| ApiError::invalid("bad_preview", field, message);
-    let wish: PreviewBody = serde_json::from_slice(&body)
-        .map_err(|error| bad(None, format!("not a preview: {}", suggest_nearest(&error.to_string()))))?;
+    let wish: PreviewBody = serde_json::from_slice(&body).map_err(|error| {
+        bad_preview(None, format!("not a preview: {}", suggest_nearest(&error.to_string())))
+    })?;
     wish.validate()?;
     let definitions = app.state.definitions.load();
-    let name = match (&wish.template, &wish.name) {
-        (Some(template), _) => template.name.as_str(),
-        (None, Some(name)) => name.as_str(),
-        (None, None) => return Err(bad(None, "give a template, or the name of one".to_owned())),
-    };
+    let name = wish.template_name()?;
     let triggers = match &wish.trigger {
         Some(trigger) => {
             vec![definitions.triggers.find(trigger).cloned().ok_or(ApiError::NotFound("this trigger"))?]
         }
         None => definitions.triggers.iter().filter(|trigger| trigger.template == name).cloned().collect(),
     };
-    let own;
-    let templates = match &wish.template {
-        Some(template) => {
-            content::check_sources(template).map_err(|error| bad(Some("template"), error.to_string()))?;
-            own = Templates::new([template]).map_err(|error| bad(Some("template"), error.to_string()))?;
-            &own
-        }
-        None => &definitions.templates,
-    };
+    let own = wish.own_templates()?;
+    let templates = own.as_ref().unwrap_or(&definitions.templates);
     // What storing it would be refused for.
     let problem = wish.template.as_ref().and_then(|template| content::validate(template, &triggers).err());
     let catalogue = app.state.catalogue.load();
-    let someone = ExternalId::Text("someone".into());
-    let show = |definition: &Arc<Definition>| -> Result<Value, ApiError> {
-        let (trigger, list) = wish.fired(definition, &catalogue)?;
-        let reader = Reader {
-            user_id: &someone,
-            segment: Some(SegmentId(0)),
-            locale: Some(&wish.locale),
-            time_zone: wish.time_zone.as_deref(),
-        };
-        let context = TemplateContext::new(reader, &trigger, &list, &catalogue, Timestamp::now());
-        let rendered = templates
-            .render(name, wish.variant, &wish.locale, &context)
-            .ok_or(ApiError::NotFound("this template"))?
-            .map_err(|error| bad(Some("template"), error.to_string()))?;
-        if let Some(problem) = rendered.problem {
-            return Err(bad(Some("template"), problem.to_string()));
-        }
-        let carried: Vec<&ExternalId> =
-            context.items.iter().chain(&context.item).map(|item| &item.item_id).collect();
-        let left_out: Vec<&ExternalId> =
-            wish.item_ids.iter().filter(|item| !carried.contains(item)).collect();
-        Ok(json!({
-            "title": rendered.content.title, "body": rendered.content.body, "variant": rendered.variant,
-            "language": rendered.language, "left_out": left_out,
-        }))
-    };
+    let show = |definition: &Arc<Definition>| wish.show(name, definition, templates, &catalogue);
     let mut previews = Vec::new();
     for trigger in &triggers {
         previews.push(with(show(trigger)?, [("trigger", json!(trigger.name))]));
@@ -186,6 +200,10 @@ pub async fn preview(
         ("previews", json!(previews)),
     ];
     Ok(HttpResponse::Ok().json(with(first, about_all)))
+}
+
+fn bad_preview(field: Option<&'static str>, message: String) -> ApiError {
+    ApiError::invalid("bad_preview", field, message)
 }
 
 /// An object with more fields.

@@ -13,6 +13,7 @@ use actix_web::http::header::SEC_WEBSOCKET_PROTOCOL;
 use actix_web::rt::net::TcpStream;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 use futures_util::SinkExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::ApiError;
 use super::origin;
@@ -20,8 +21,7 @@ use crate::actors::App;
 use crate::actors::gateway::UserGateway;
 use crate::config::AuthMode;
 use crate::transport::Gateway;
-use crate::transport::ws::socket::{self, Place, Room};
-use crate::transport::ws::{self, session};
+use crate::transport::ws::{self, session, socket};
 
 /// Upgrades inside the routes, which have checked the host.
 pub async fn open(
@@ -73,12 +73,12 @@ pub struct Upgrades {
     pub gateway: Arc<UserGateway>,
     /// The echo, if any.
     pub echo: EchoLimits,
-    /// Limiter of the sockets open at once.
-    pub room: Arc<Room>,
+    /// Limiter of the sockets open at once: a permit each.
+    pub sockets: Arc<Semaphore>,
 }
 
-/// Limits, gateway and place of an upgraded connection.
-type Admitted = (Arc<ws::Limits>, Option<Arc<dyn Gateway>>, Place);
+/// Limits, gateway and permit of an upgraded connection.
+type Admitted = (Arc<ws::Limits>, Option<Arc<dyn Gateway>>, OwnedSemaphorePermit);
 
 impl Upgrades {
     /// Takes the socket over, or says why not and closes it.
@@ -100,13 +100,13 @@ impl Upgrades {
                 .map_err(|error| Response::from(error).map_into_boxed_body()),
             Err(error) => Err(error.error_response().into()),
         };
-        let ((limits, gateway, place), response) = match shaken {
+        let ((limits, gateway, permit), response) = match shaken {
             Ok(shaken) => shaken,
             Err(refusal) => return Ok(refuse(&mut framed, refusal).await?),
         };
         framed.send((response, BodySize::None).into()).await?;
         let parts = framed.into_parts();
-        socket::start(parts.io, &parts.read_buf, &limits, gateway, place);
+        socket::start(parts.io, &parts.read_buf, &limits, gateway, permit);
         Ok(())
     }
 
@@ -123,10 +123,10 @@ impl Upgrades {
             ("/echo", Some(limits)) => (limits, None),
             _ => return Err(ApiError::NotFound("this path")),
         };
-        let Some(place) = self.room.enter() else {
+        let Ok(permit) = Arc::clone(&self.sockets).try_acquire_owned() else {
             return Err(ApiError::Unavailable("too many connections, try again in a moment".to_owned()));
         };
-        Ok((Arc::clone(limits), gateway, place))
+        Ok((Arc::clone(limits), gateway, permit))
     }
 }
 

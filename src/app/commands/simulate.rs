@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::say;
 use crate::app::demo::live;
 use crate::app::simulation::{Strategy, Tally, World, oracle, run as simulate};
+use crate::notify::Rules;
 
 /// Policies, number of shoppers and duration; or a server.
 #[derive(Debug, Args)]
@@ -56,6 +57,9 @@ pub fn run(args: SimulateArgs) -> anyhow::Result<()> {
     }
 }
 
+/// A policy, the sum over all worlds, and the seconds it took.
+type PolicyRow = (String, Tally, f64);
+
 fn compare(args: &SimulateArgs) -> anyhow::Result<()> {
     ensure!((1..=1_000_000).contains(&args.users), "--users is 1…1,000,000, not {}", args.users);
     ensure!((1..=366).contains(&args.days), "--days is 1…366, not {}", args.days);
@@ -67,6 +71,14 @@ fn compare(args: &SimulateArgs) -> anyhow::Result<()> {
     };
     let strategies: Vec<Strategy> =
         names.iter().map(|name| Strategy::read(name)).collect::<anyhow::Result<_>>()?;
+    let default = Strategy::read("default")?;
+    let rows = tally(args, &strategies, &default)?;
+    let rules = &default.rules;
+    if args.json { print_json(&rows, rules) } else { print_table(args, &rows, rules) }
+}
+
+/// Runs every policy in every world; the first row is that of the oracle, which bounds them all.
+fn tally(args: &SimulateArgs, strategies: &[Strategy], default: &Strategy) -> anyhow::Result<Vec<PolicyRow>> {
     let worlds: Vec<World> = (0..args.seeds)
         .map(|n| World {
             users: args.users,
@@ -75,7 +87,6 @@ fn compare(args: &SimulateArgs) -> anyhow::Result<()> {
             seed: args.seed.wrapping_add(n),
         })
         .collect();
-    let default = Strategy::read("default")?;
     // What a changed policy is measured against: it must make a difference, or its row says nothing.
     let compares = strategies.iter().any(|strategy| !strategy.changes.is_empty());
     let steps = ((strategies.len() + 1 + usize::from(compares)) * worlds.len()) as u64;
@@ -88,11 +99,10 @@ fn compare(args: &SimulateArgs) -> anyhow::Result<()> {
         }
         tally
     };
-    let rules = &default.rules;
-    let best = over_worlds(&|world| oracle(world, rules));
-    let unchanged = compares.then(|| over_worlds(&|world| simulate(world, &default)));
+    let best = over_worlds(&|world| oracle(world, &default.rules));
+    let unchanged = compares.then(|| over_worlds(&|world| simulate(world, default)));
     let mut rows = vec![("oracle".to_owned(), best, 0.0)];
-    for strategy in &strategies {
+    for strategy in strategies {
         let began = Instant::now();
         let tally = over_worlds(&|world| simulate(world, strategy));
         if !strategy.changes.is_empty() && unchanged == Some(tally) {
@@ -108,37 +118,49 @@ fn compare(args: &SimulateArgs) -> anyhow::Result<()> {
         rows.push((strategy.name.clone(), tally, began.elapsed().as_secs_f64()));
     }
     bar.finish_and_clear();
-    if !args.json {
-        say(&format!(
-            "{} shoppers, {} days after {} to learn in, {} worlds from seed {}",
-            args.users, args.days, args.warm_up, args.seeds, args.seed
-        ))?;
-        say(
-            "policy            messages  click-through  conversion  clicks  purchases  opt-outs/1000   utility    regret",
-        )?;
-    }
-    let bound = best.utility(rules);
-    for (name, tally, seconds) in &rows {
+    Ok(rows)
+}
+
+/// Utility of the oracle, in the first row.
+fn bound(rows: &[PolicyRow], rules: &Rules) -> f64 {
+    rows.first().map_or(0.0, |(_, best, _)| best.utility(rules))
+}
+
+fn print_json(rows: &[PolicyRow], rules: &Rules) -> anyhow::Result<()> {
+    let bound = bound(rows, rules);
+    for (name, tally, seconds) in rows {
         let utility = tally.utility(rules);
-        if args.json {
-            say(&serde_json::json!({
-                "policy": name, "tally": tally, "click_through": tally.click_through(),
-                "conversion": tally.conversion(), "opt_outs_per_thousand": tally.opt_outs_per_thousand(),
-                "utility": utility, "regret": bound - utility, "seconds": seconds,
-            })
-            .to_string())?;
-        } else {
-            say(&format!(
-                "{name:<16} {:>9} {:>13.2}% {:>10.2}% {:>7} {:>10} {:>14.1} {utility:>9.0} {:>9.0}",
-                tally.sent,
-                100.0 * tally.click_through(),
-                100.0 * tally.conversion(),
-                tally.clicks,
-                tally.purchases,
-                tally.opt_outs_per_thousand(),
-                bound - utility,
-            ))?;
-        }
+        say(&serde_json::json!({
+            "policy": name, "tally": tally, "click_through": tally.click_through(),
+            "conversion": tally.conversion(), "opt_outs_per_thousand": tally.opt_outs_per_thousand(),
+            "utility": utility, "regret": bound - utility, "seconds": seconds,
+        })
+        .to_string())?;
+    }
+    Ok(())
+}
+
+fn print_table(args: &SimulateArgs, rows: &[PolicyRow], rules: &Rules) -> anyhow::Result<()> {
+    say(&format!(
+        "{} shoppers, {} days after {} to learn in, {} worlds from seed {}",
+        args.users, args.days, args.warm_up, args.seeds, args.seed
+    ))?;
+    say(
+        "policy            messages  click-through  conversion  clicks  purchases  opt-outs/1000   utility    regret",
+    )?;
+    let bound = bound(rows, rules);
+    for (name, tally, _) in rows {
+        let utility = tally.utility(rules);
+        say(&format!(
+            "{name:<16} {:>9} {:>13.2}% {:>10.2}% {:>7} {:>10} {:>14.1} {utility:>9.0} {:>9.0}",
+            tally.sent,
+            100.0 * tally.click_through(),
+            100.0 * tally.conversion(),
+            tally.clicks,
+            tally.purchases,
+            tally.opt_outs_per_thousand(),
+            bound - utility,
+        ))?;
     }
     Ok(())
 }

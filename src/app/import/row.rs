@@ -28,14 +28,7 @@ pub fn event(row: &Row, default_kind: Option<EventKind>, times: &mut TimeReader)
     let text = |field: Field| row.get(&field).map(|text| text.trim()).filter(|text| !text.is_empty());
     let read_id = |field: Field| text(field).map(|text| id(text, field.name())).transpose();
     let read_number = |field: Field| text(field).map(|text| number(text, field.name())).transpose();
-    let kind = match (text(Field::Kind), default_kind) {
-        (Some(name), _) => kind(name).ok_or_else(|| {
-            let names: Vec<&str> = EventKind::ALL.iter().map(|kind| kind.name()).collect();
-            format!("kind is none of {}: {name:?}", names.join(", "))
-        })?,
-        (None, Some(kind)) => kind,
-        (None, None) => return Err("does not say its kind (map a column to kind, or give a default)".into()),
-    };
+    let kind = event_kind(text(Field::Kind), default_kind)?;
     let time = text(Field::OccurredAt).ok_or("does not say when: occurred_at is missing")?;
     let occurred_at = times.read(time).ok_or_else(|| format!("occurred_at is not a time: {time:?}"))?;
     let user = read_id(Field::UserId)?;
@@ -86,6 +79,17 @@ pub fn event(row: &Row, default_kind: Option<EventKind>, times: &mut TimeReader)
     };
     event.key = key(&event, text(Field::EventId));
     Ok(event)
+}
+
+fn event_kind(name: Option<&str>, default: Option<EventKind>) -> Result<EventKind, String> {
+    match (name, default) {
+        (Some(name), _) => kind(name).ok_or_else(|| {
+            let names: Vec<&str> = EventKind::ALL.iter().map(|kind| kind.name()).collect();
+            format!("kind is none of {}: {name:?}", names.join(", "))
+        }),
+        (None, Some(kind)) => Ok(kind),
+        (None, None) => Err("does not say its kind (map a column to kind, or give a default)".into()),
+    }
 }
 
 /// With an `event_id` the same key as over HTTP, so that what was sent live and what is imported later are one event;

@@ -7,7 +7,6 @@
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{self, Poll, Waker};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler};
 use actix_http::ws::CloseReason;
 use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Limits;
 use super::conversation::{Conversation, Reminder, Wire};
@@ -40,13 +40,14 @@ thread_local! {
 }
 
 /// Starts a pipe on a socket that has been upgraded; `read` is what came after the request. Logins go to `gateway`; without
-/// one it is an echo that conformance tests talk to: the same code up to the whole message, which is sent back.
+/// one it is an echo that conformance tests talk to: the same code up to the whole message, which is sent back. `permit` is given
+/// back when the socket is closed.
 pub fn start(
     stream: TcpStream,
     read: &[u8],
     limits: &Arc<Limits>,
     gateway: Option<Arc<dyn Gateway>>,
-    place: Place,
+    permit: OwnedSemaphorePermit,
 ) {
     let mut incoming = Incoming::new(limits.socket.max_frame_bytes);
     incoming.push(read);
@@ -57,7 +58,7 @@ pub fn start(
         max_waiting: limits.socket.max_outbound_bytes,
         waker: None,
         is_ending: false,
-        _place: place,
+        _permit: permit,
     };
     SocketPipe::create(|context| {
         context.set_mailbox_capacity(PIPE_CAPACITY);
@@ -82,7 +83,8 @@ struct Io {
     max_waiting: usize,
     waker: Option<Waker>,
     is_ending: bool,
-    _place: Place,
+    /// One of the sockets that may be open at once.
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Io {
@@ -262,50 +264,5 @@ impl Wire for SocketWire<'_> {
             pipe.talk(context, |conversation, _, wire| conversation.due(of, wire));
             pipe.io.wake();
         });
-    }
-}
-
-/// Limiter of the sockets that may be open at once.
-#[derive(Debug)]
-pub struct Room {
-    open: AtomicUsize,
-    max: usize,
-}
-
-impl Room {
-    /// For so many.
-    pub fn new(max: usize) -> Arc<Self> {
-        Arc::new(Self { open: AtomicUsize::new(0), max })
-    }
-
-    /// A place, if one is free.
-    pub fn enter(self: &Arc<Self>) -> Option<Place> {
-        let place = Place(Arc::clone(self));
-        (self.open.fetch_add(1, Ordering::AcqRel) < self.max).then_some(place)
-    }
-}
-
-/// One open socket; dropped with it.
-#[derive(Debug)]
-pub struct Place(Arc<Room>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn room_is_for_so_many_and_a_place_is_given_back() {
-        let room = Room::new(2);
-        let (first, second) = (room.enter(), room.enter());
-        assert!(first.is_some() && second.is_some());
-        assert!(room.enter().is_none());
-        drop(first);
-        assert!(room.enter().is_some());
     }
 }

@@ -1,0 +1,197 @@
+//! Kinds of definitions, and the checks of one before it is stored.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::actors::App;
+use crate::base::{nearest, suggest_nearest};
+use crate::decide::definitions::{DefinitionKind, POLICY, StoredDefinition, overlay};
+use crate::decide::experiment::{MAX_VERSIONS, named_versions};
+use crate::feedback::experiments::Experiment;
+use crate::http::error::ApiError;
+use crate::notify::content::{self, Template};
+use crate::notify::triggers::{self, Definition};
+use crate::state::definitions::load_version;
+use crate::store::Connection;
+
+/// Kind of definition, one of four.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Occasions of messages.
+    Triggers,
+    /// Wording of messages.
+    Templates,
+    /// Whether a message is sent.
+    Policies,
+    /// Treatments under test, and their users.
+    Experiments,
+}
+
+impl Kind {
+    pub(super) fn stored(self) -> DefinitionKind {
+        match self {
+            Self::Triggers => DefinitionKind::Trigger,
+            Self::Templates => DefinitionKind::Template,
+            Self::Policies => DefinitionKind::Policy,
+            Self::Experiments => DefinitionKind::Experiment,
+        }
+    }
+
+    /// Definitions that the server ships, by name.
+    pub(super) fn shipped(self, app: &App) -> Vec<(String, Value)> {
+        let value = |value: Result<Value, serde_json::Error>| value.unwrap_or_default();
+        match self {
+            Self::Triggers => triggers::defaults()
+                .into_iter()
+                .map(|one| (one.name.clone(), value(serde_json::to_value(one))))
+                .collect(),
+            Self::Templates => content::defaults()
+                .into_iter()
+                .map(|one| (one.name.clone(), value(serde_json::to_value(one))))
+                .collect(),
+            Self::Policies => {
+                vec![(POLICY.to_owned(), value(serde_json::to_value(&app.state.config.policy)))]
+            }
+            Self::Experiments => Vec::new(),
+        }
+    }
+
+    /// Checks that the body is a definition of that name: bounds, and that a template renders for each trigger that uses it. Whether others that it names are
+    /// active is checked with the change.
+    pub(super) fn validate(
+        self,
+        name: &str,
+        body: &Value,
+        stored: &[StoredDefinition],
+        app: &App,
+    ) -> Result<(), ApiError> {
+        let bad = |field: Option<&'static str>, message: String| {
+            ApiError::invalid("bad_definition", field, message)
+        };
+        let named = |said: &str| {
+            if said == name {
+                Ok(())
+            } else {
+                Err(bad(Some("name"), format!("must be \"{name}\", as in the path")))
+            }
+        };
+        match self {
+            Self::Triggers => {
+                let definition: Definition = serde_json::from_value(body.clone())
+                    .map_err(|error| bad(None, unreadable("a trigger", &error)))?;
+                named(&definition.name)?;
+                definition.validate().map_err(|error| bad(Some(error.field), error.message))?;
+                let known = self::known(Self::Templates, stored, app);
+                if !known.contains(&definition.template) {
+                    return Err(bad(Some("template"), missing("template", &definition.template, &known)));
+                }
+                let templates = &app.state.definitions.load().templates;
+                templates.fits(&definition.template, &definition).map_err(|error| {
+                    bad(Some("template"), format!("template \"{}\", {error}", definition.template))
+                })?;
+            }
+            Self::Templates => {
+                let template: Template = serde_json::from_value(body.clone())
+                    .map_err(|error| bad(None, unreadable("a template", &error)))?;
+                named(&template.name)?;
+                let definitions = app.state.definitions.load();
+                let used_by = definitions.triggers.iter().filter(|trigger| trigger.template == name);
+                content::validate(&template, used_by)
+                    .map_err(|error| bad(Some("variants"), error.to_string()))?;
+            }
+            Self::Policies => {
+                if name != POLICY {
+                    return Err(bad(Some("name"), format!("there is one policy: \"{POLICY}\"")));
+                }
+                overlay(&app.state.config.policy, body).map_err(|error| bad(None, error))?;
+            }
+            Self::Experiments => {
+                let experiment: Experiment = serde_json::from_value(body.clone())
+                    .map_err(|error| bad(None, unreadable("an experiment", &error)))?;
+                named(&experiment.name)?;
+                experiment.validate().map_err(|error| bad(Some("arms"), error.to_string()))?;
+                arms(&experiment, app).map_err(|message| bad(Some("arms"), message))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn unreadable(what: &str, error: &serde_json::Error) -> String {
+    format!("not {what}: {}", suggest_nearest(&error.to_string()))
+}
+
+/// Names of a kind, whatever their state: those stored and those that ship.
+pub(super) fn known(kind: Kind, stored: &[StoredDefinition], app: &App) -> BTreeSet<String> {
+    let stored = stored.iter().filter(|row| row.kind == kind.stored()).map(|row| row.name.clone());
+    stored.chain(kind.shipped(app).into_iter().map(|(name, _)| name)).collect()
+}
+
+fn missing(what: &str, name: &str, known: &BTreeSet<String>) -> String {
+    match nearest(name, known.iter().map(String::as_str)) {
+        Some(near) => format!("there is no {what} \"{name}\"; did you mean \"{near}\"?"),
+        None => format!("there is no {what} \"{name}\""),
+    }
+}
+
+/// Checks that each arm's policy is valid and does not say who takes part.
+fn arms(experiment: &Experiment, app: &App) -> Result<(), String> {
+    for arm in &experiment.arms {
+        if let Some(name) = ["holdout", "random"].into_iter().find(|name| arm.policy.contains_key(*name)) {
+            return Err(format!(
+                "arm {}: {name} says who takes part in experiments, it can't be part of one",
+                arm.name
+            ));
+        }
+        overlay(&app.state.config.policy, &Value::Object(arm.policy.clone()))
+            .map_err(|error| format!("arm {}: {error}", arm.name))?;
+    }
+    Ok(())
+}
+
+/// Checks that the variants that its arms name are active.
+pub(super) fn variants(experiment: &Experiment, app: &App) -> Result<(), String> {
+    let definitions = app.state.definitions.load();
+    for arm in &experiment.arms {
+        for (template, variant) in &arm.variants {
+            let known = definitions.templates.variants(template);
+            if known.contains(&variant.as_str()) {
+                continue;
+            }
+            let near = nearest(variant, known.iter().copied());
+            let near = near.map(|near| format!("; did you mean \"{near}\"?")).unwrap_or_default();
+            return Err(format!(
+                "arm {}: template \"{template}\" has no variant \"{variant}\"{near}",
+                arm.name
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that running experiments would name no more models than can be held.
+pub(super) fn models_held(experiment: &Experiment, app: &App) -> Result<(), String> {
+    let named = named_versions([experiment]);
+    let definitions = app.state.definitions.load_full();
+    let running = definitions.experiments.iter().map(|running| &running.experiment);
+    let others = running.filter(|other| other.name != experiment.name);
+    let all = named_versions(others.chain([experiment]));
+    if all.len() > MAX_VERSIONS && !named.is_empty() {
+        let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+        return Err(format!(
+            "running experiments would name the model versions {}; {MAX_VERSIONS} at most can be held beside the one that \
+             serves. An arm without a model gets whatever serves",
+            all.join(", ")
+        ));
+    }
+    Ok(())
+}
+
+/// Checks that the models that its arms name are there.
+pub(super) fn models(experiment: &Experiment, connection: &mut Connection) -> Result<(), String> {
+    let mut named = named_versions([experiment]).into_iter();
+    named.try_for_each(|version| load_version(connection, version).map(drop))
+}

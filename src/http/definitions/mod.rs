@@ -1,0 +1,77 @@
+//! `/admin/triggers`, `/admin/templates`, `/admin/policies`, `/admin/experiments`: list, read with history, validate, store, activate, pause.
+//! Every change is a new version with who and when, and applies from the next decision. A draft lies beside the version in force.
+
+mod change;
+mod kind;
+mod view;
+
+use actix_web::{HttpResponse, web};
+use serde_json::{Value, json};
+
+pub use self::change::{activate, pause, put};
+use self::kind::{Kind, known};
+use self::view::{shipped_of, shipped_view, stored, view};
+use super::auth::Caller;
+use super::error::ApiError;
+use crate::actors::App;
+use crate::decide::definition_change::History;
+use crate::decide::definitions::{DefinitionState, StoredDefinition};
+use crate::store::definitions;
+
+/// Versions shown of one name.
+const HISTORY: usize = 100;
+
+/// Of each name the version in force, the server's own among them, with its `draft`; a name with nothing but a draft is that.
+pub async fn list(
+    kind: web::Path<Kind>,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let kind = *kind;
+    let mut rows = app.state.store.run(definitions::current).await?;
+    rows.retain(|row| row.definition.kind == kind.stored());
+    let all: Vec<Value> = known(kind, &stored(&rows), &app)
+        .into_iter()
+        .filter_map(|name| {
+            let shipped = shipped_of(kind, &name, &app);
+            let of_name = || rows.iter().filter(|row| row.definition.name == name);
+            let draft = of_name().find(|row| row.definition.state == DefinitionState::Draft);
+            let in_force = of_name().find(|row| row.definition.state != DefinitionState::Draft);
+            let draft = draft.map(|row| view(row, shipped.as_ref()));
+            let shown = in_force.map(|row| view(row, shipped.as_ref()));
+            let shown = shown.or_else(|| shipped.as_ref().map(|body| shipped_view(&name, body)));
+            let mut shown = shown.or_else(|| draft.clone())?;
+            shown.as_object_mut()?.insert("draft".to_owned(), draft.into());
+            Some(shown)
+        })
+        .collect();
+    Ok(HttpResponse::Ok().json(json!({ "definitions": all })))
+}
+
+/// One: the newest version, the active one, the draft beside it, and every version, the newest first.
+pub async fn get(
+    path: web::Path<(Kind, String)>,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let (kind, name) = path.into_inner();
+    let shipped = shipped_of(kind, &name, &app);
+    let rows = {
+        let name = name.clone();
+        app.state.store.run(move |connection| definitions::history(connection, kind.stored(), &name)).await?
+    };
+    let stored = stored(&rows);
+    let history = History { shipped: shipped.as_ref(), rows: &stored };
+    let of_version = |version: i32| rows.iter().find(|row| row.definition.version == version);
+    let shown = |row: &StoredDefinition| Some(view(of_version(row.version)?, shipped.as_ref()));
+    let in_force = history.in_force().and_then(shown);
+    let default = shipped.as_ref().map(|body| shipped_view(&name, body));
+    let active = in_force.or_else(|| default.clone()).filter(|_| history.is_active());
+    let draft = history.draft().and_then(shown);
+    let mut all: Vec<Value> = rows.iter().take(HISTORY).map(|row| view(row, shipped.as_ref())).collect();
+    all.extend(default);
+    let latest = all.first().cloned().ok_or(ApiError::NotFound("this definition"))?;
+    Ok(HttpResponse::Ok().json(json!({"latest": latest, "active": active, "draft": draft, "history": all})))
+}
