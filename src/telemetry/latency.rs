@@ -1,12 +1,14 @@
-//! Percentiles of the last minute: a ring of one-second histograms with logarithmic buckets (16 an octave, so a
-//! percentile is off by at most 3 %; the idea of HdrHistogram at a fixed size).
+//! Percentiles of the last minute: a ring of one-second histograms of hdrhistogram, 16 buckets an octave, so that a percentile is
+//! too high by at most a sixteenth.
 
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
 const SLOTS: usize = 60;
-const SUB_BUCKETS: u64 = 16;
-/// Up to 2^27 µs = 134 s; slower is counted as that.
-const BUCKETS: usize = 24 * SUB_BUCKETS as usize;
+/// Highest value told apart, microseconds: 134 s; slower is counted as that.
+const MAX_MICROS: u64 = (1 << 27) - 1;
+/// Significant decimal digits of a percentile: 16 buckets an octave, the fewest there are.
+const DIGITS: u8 = 1;
 
 /// Percentiles in milliseconds; `None` when nothing was measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -26,7 +28,8 @@ pub struct Percentiles {
 #[derive(Clone)]
 struct Slot {
     second: i64,
-    counts: Box<[u32]>,
+    counts: Histogram<u32>,
+    /// Exact; a histogram knows only the bucket.
     max_micros: u64,
 }
 
@@ -37,30 +40,16 @@ pub struct LatencyWindow {
 
 impl Default for LatencyWindow {
     fn default() -> Self {
-        let slot = Slot { second: i64::MIN, counts: vec![0; BUCKETS].into(), max_micros: 0 };
-        Self { slots: vec![slot; SLOTS] }
+        let slots = histogram()
+            .map(|counts| vec![Slot { second: i64::MIN, counts, max_micros: 0 }; SLOTS])
+            .unwrap_or_default();
+        Self { slots }
     }
 }
 
-fn bucket(micros: u64) -> usize {
-    // Below 16 µs one bucket a microsecond; above, 16 an octave.
-    let index = if micros < SUB_BUCKETS {
-        micros
-    } else {
-        let octave = u64::from(micros.ilog2()) - 4;
-        SUB_BUCKETS * octave + SUB_BUCKETS + ((micros >> octave) - SUB_BUCKETS)
-    };
-    usize::try_from(index).unwrap_or(BUCKETS).min(BUCKETS - 1)
-}
-
-/// Upper end of a bucket, microseconds.
-fn upper(index: usize) -> f64 {
-    let index = index as u64;
-    if index < SUB_BUCKETS {
-        return (index + 1) as f64;
-    }
-    let octave = index / SUB_BUCKETS - 1;
-    ((SUB_BUCKETS + index % SUB_BUCKETS + 1) << octave) as f64
+/// An empty histogram; always there, since its bounds are constants that fit.
+fn histogram() -> Option<Histogram<u32>> {
+    Histogram::new_with_bounds(1, MAX_MICROS, DIGITS).ok()
 }
 
 impl LatencyWindow {
@@ -70,40 +59,29 @@ impl LatencyWindow {
         let Some(slot) = self.slots.get_mut(index) else { return };
         if slot.second != second {
             slot.second = second;
-            slot.counts.fill(0);
+            slot.counts.reset();
             slot.max_micros = 0;
         }
-        if let Some(count) = slot.counts.get_mut(bucket(micros)) {
-            *count = count.saturating_add(1);
-        }
+        slot.counts.saturating_record(micros);
         slot.max_micros = slot.max_micros.max(micros);
     }
 
     /// Over the `seconds` (at most 60) up to and including `second`.
     pub fn percentiles(&self, second: i64, seconds: i64) -> Percentiles {
-        let mut counts = [0u64; BUCKETS];
+        let Some(mut sum) = histogram() else { return Percentiles::default() };
         let mut max = 0;
         for slot in self.slots.iter().filter(|slot| slot.second > second - seconds && slot.second <= second) {
-            for (sum, count) in counts.iter_mut().zip(slot.counts.iter()) {
-                *sum += u64::from(*count);
-            }
+            // Never fails: all have the same bounds.
+            let _ = sum.add(&slot.counts);
             max = max.max(slot.max_micros);
         }
-        let count: u64 = counts.iter().sum();
-        if count == 0 {
+        if sum.is_empty() {
             return Percentiles::default();
         }
-        let at = |share: f64| {
-            let rank = (share * count as f64).ceil() as u64;
-            let mut seen = 0;
-            let index = counts.iter().position(|count| {
-                seen += count;
-                seen >= rank
-            });
-            // Never above the true maximum, which is known exactly.
-            index.map(|index| upper(index).min(max as f64) / 1_000.0)
-        };
-        Percentiles { p50: at(0.5), p90: at(0.9), p99: at(0.99), max: Some(max as f64 / 1_000.0), count }
+        // Never above the true maximum, which is known exactly.
+        let at = |share: f64| Some(sum.value_at_quantile(share).min(max) as f64 / 1_000.0);
+        let max = Some(max as f64 / 1_000.0);
+        Percentiles { p50: at(0.5), p90: at(0.9), p99: at(0.99), max, count: sum.len() }
     }
 }
 
@@ -121,7 +99,7 @@ mod tests {
         for (got, expected) in [(percentiles.p50, 500.0), (percentiles.p90, 900.0), (percentiles.p99, 990.0)]
         {
             let got = got.unwrap();
-            assert!((got / expected - 1.0).abs() < 0.07, "{got} instead of {expected}");
+            assert!((0.0..1.0 / 16.0).contains(&(got / expected - 1.0)), "{got} instead of {expected}");
         }
         assert_eq!(percentiles.max, Some(1_000.0));
         assert_eq!(window.percentiles(159, 60).count, 1_000);
@@ -129,13 +107,18 @@ mod tests {
     }
 
     #[test]
-    fn buckets_are_monotone_and_bounded() {
-        let mut last = 0;
-        for micros in [0, 1, 15, 16, 17, 31, 32, 63, 64, 1_000, 1_000_000, u64::MAX] {
-            let index = bucket(micros);
-            assert!(index >= last);
-            last = index;
-            assert!(upper(index) > micros as f64 || index == BUCKETS - 1);
+    fn what_is_slower_than_the_highest_bucket_is_counted_there_and_its_maximum_is_exact() {
+        let mut window = LatencyWindow::default();
+        for micros in [0, 1, u64::MAX, u64::MAX, u64::MAX] {
+            window.record(7, micros);
         }
+        let percentiles = window.percentiles(7, 1);
+        assert_eq!((percentiles.count, percentiles.max), (5, Some(u64::MAX as f64 / 1_000.0)));
+        let p50 = percentiles.p50.unwrap();
+        assert!((134_000.0..134_300.0).contains(&p50), "{p50}");
+        // A second is counted anew when its place in the ring comes round.
+        window.record(67, 3);
+        let percentiles = window.percentiles(67, 60);
+        assert_eq!((percentiles.count, percentiles.p50, percentiles.max), (1, Some(0.003), Some(0.003)));
     }
 }

@@ -274,7 +274,7 @@ fn decisions(report: &mut Report) {
     };
     let preferences = Preferences::default();
     let mut draws = rng(1, "wording");
-    let mut times: Vec<f64> = (0..DECISIONS)
+    let times: Vec<f64> = (0..DECISIONS)
         .map(|_| {
             let began = Instant::now();
             let moment = Moment {
@@ -291,13 +291,8 @@ fn decisions(report: &mut Report) {
         })
         .collect();
     report.section("speed");
-    report.row(
-        "a decision, all steps, one core, median",
-        percentile(&mut times, 0.5),
-        "µs",
-        Aim::AtMost(50.0),
-    );
-    report.row("a decision, all steps, one core, p99", percentile(&mut times, 0.99), "µs", Aim::None);
+    report.row("a decision, all steps, one core, median", percentile(&times, 0.5), "µs", Aim::AtMost(50.0));
+    report.row("a decision, all steps, one core, p99", percentile(&times, 0.99), "µs", Aim::None);
 }
 
 /// A user mutes the category of a message and looks at something else: until the decision that says why nothing comes.
@@ -305,18 +300,18 @@ fn feedback(report: &mut Report) {
     let directory = data_dir();
     let server = Server::start("demo", directory.path(), &FREE_DEMO);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut latencies: Vec<f64> =
+    let latencies: Vec<f64> =
         (1..=FEEDBACKS as i64).map(|user| runtime.block_on(mute_and_look(&server, user))).collect();
     report.setting("mutes", FEEDBACKS);
     report.row(
         "feedback → changed decision stored and shown, p50",
-        percentile(&mut latencies, 0.5),
+        percentile(&latencies, 0.5),
         "ms",
         Aim::None,
     );
     report.row(
         "feedback → changed decision stored and shown, p99",
-        percentile(&mut latencies, 0.99),
+        percentile(&latencies, 0.99),
         "ms",
         Aim::AtMost(1_000.0),
     );

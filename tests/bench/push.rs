@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 
 use crate::http::Http;
 use crate::load;
-use crate::report::{Aim, Report, percentile};
+use crate::report::{Aim, Report, median, percentile};
 use crate::server::{FREE_DEMO, Server, data_dir};
 
 const USERS: i64 = 1_000;
@@ -36,7 +36,7 @@ pub fn run(report: &mut Report) {
         Aim::AtMost(60.0),
     );
     let cpu = server.cpu_seconds();
-    let (mut latencies, unanswered) = browse(server.address, 1, SECONDS);
+    let (latencies, unanswered) = browse(server.address, 1, SECONDS);
     let cpu = server.cpu_seconds() - cpu;
     let metrics = Http::connect(server.address).get("/admin/metrics").json();
     if std::env::var_os("BENCH_HISTORY").is_some() {
@@ -58,15 +58,10 @@ pub fn run(report: &mut Report) {
         "ms",
         Aim::AtMost(25.0),
     );
-    report.row(
-        "event sent → push received by the client, p50",
-        percentile(&mut latencies, 0.5),
-        "ms",
-        Aim::None,
-    );
+    report.row("event sent → push received by the client, p50", percentile(&latencies, 0.5), "ms", Aim::None);
     report.row(
         "event sent → push received by the client, p99",
-        percentile(&mut latencies, 0.99),
+        percentile(&latencies, 0.99),
         "ms",
         Aim::None,
     );
@@ -88,11 +83,11 @@ pub fn run(report: &mut Report) {
 fn while_training(report: &mut Report, server: &Server) {
     let (mut at_rest, mut training, mut trainings, mut unanswered) = (Vec::new(), Vec::new(), 0, 0);
     for turn in 0..TURNS {
-        let (mut latencies, missed) = browse(server.address, 2 + 2 * turn, TURN_SECONDS);
-        at_rest.push(percentile(&mut latencies, 0.99));
-        let (begun, (mut latencies, missed_too)) =
+        let (latencies, missed) = browse(server.address, 2 + 2 * turn, TURN_SECONDS);
+        at_rest.push(percentile(&latencies, 0.99));
+        let (begun, (latencies, missed_too)) =
             with_trainings(server.address, || browse(server.address, 3 + 2 * turn, TURN_SECONDS));
-        training.push(percentile(&mut latencies, 0.99));
+        training.push(percentile(&latencies, 0.99));
         trainings += begun;
         unanswered += missed + missed_too;
     }
@@ -101,7 +96,7 @@ fn while_training(report: &mut Report, server: &Server) {
     report.row("while training: events without a push within 5 s", unanswered as f64, "", Aim::AtMost(0.0));
     let list = |values: &[f64]| values.iter().map(|p99| format!("{p99:.1}")).collect::<Vec<_>>().join(", ");
     println!("  p99 by turn, ms: at rest {}; while training {}", list(&at_rest), list(&training));
-    let (at_rest, training) = (percentile(&mut at_rest, 0.5), percentile(&mut training, 0.5));
+    let (at_rest, training) = (median(&mut at_rest), median(&mut training));
     report.row("while training: event sent → push received, p99", training, "ms", Aim::None);
     report.versus("while training: p99 against at rest", (training, at_rest), "ms", Aim::AtMost(2.0));
 }

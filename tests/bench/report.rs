@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 pub struct Report {
@@ -114,14 +115,23 @@ pub fn machine() -> String {
     )
 }
 
-/// Exact percentile of raw samples; sorts them.
-pub fn percentile(samples: &mut [f64], share: f64) -> f64 {
-    samples.sort_by(f64::total_cmp);
-    let index = ((samples.len() as f64 * share).ceil() as usize).clamp(1, samples.len().max(1)) - 1;
-    samples.get(index).copied().unwrap_or(f64::NAN)
+/// Percentile of samples ≥ 0, to three digits and a thousandth of their unit; NaN of none.
+pub fn percentile(samples: &[f64], share: f64) -> f64 {
+    const STEPS: f64 = 1_000.0;
+    let Ok(mut histogram) = Histogram::<u32>::new(3) else { return f64::NAN };
+    for sample in samples {
+        if histogram.record((sample * STEPS).round() as u64).is_err() {
+            return f64::NAN;
+        }
+    }
+    match histogram.is_empty() {
+        true => f64::NAN,
+        false => histogram.value_at_quantile(share) as f64 / STEPS,
+    }
 }
 
-/// Median of several runs.
+/// Median of several runs, exact: of an even number the lower of the two in the middle.
 pub fn median(samples: &mut [f64]) -> f64 {
-    percentile(samples, 0.5)
+    samples.sort_by(f64::total_cmp);
+    samples.get(samples.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
 }

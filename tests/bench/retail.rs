@@ -55,14 +55,14 @@ pub fn run(report: &mut Report) {
         Aim::AtMost(5.0),
     );
     assert_eq!(first.json()["items"].as_array().unwrap().len(), 10);
-    let mut samples: Vec<f64> = (0..300)
+    let samples: Vec<f64> = (0..300)
         .map(|_| {
             let started = Instant::now();
             http.get("/v1/items/85123A/similar?n=10");
             started.elapsed().as_secs_f64() * 1e3
         })
         .collect();
-    report.row("similar items over HTTP, p99", percentile(&mut samples, 0.99), "ms", Aim::None);
+    report.row("similar items over HTTP, p99", percentile(&samples, 0.99), "ms", Aim::None);
     let metrics = http.get("/admin/metrics").json();
     report.row(
         "recommendation by the model, max",

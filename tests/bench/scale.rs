@@ -240,7 +240,7 @@ fn latency(report: &mut Report, size: &str, directory: &Path, n_events: i64) {
         if training {
             assert_eq!(http.post("/admin/retrain", &serde_json::Value::Null).status, 202);
         }
-        let mut latencies: Vec<f64> = runtime.block_on(async {
+        let latencies: Vec<f64> = runtime.block_on(async {
             let sockets = join_all((1..=CLIENTS).map(|user| load::login(server.address, user))).await;
             let every = Duration::from_millis((CLIENTS * 1_000 / VIEWS_PER_S) as u64);
             let parts = sockets.into_iter().enumerate().map(|(index, socket)| {
@@ -262,10 +262,10 @@ fn latency(report: &mut Report, size: &str, directory: &Path, n_events: i64) {
                 Aim::None,
             );
         }
-        let p99 = percentile(&mut latencies, 0.99);
+        let p99 = percentile(&latencies, 0.99);
         report.row(
             &format!("{size} M: view → push, p50 {when}"),
-            percentile(&mut latencies, 0.5),
+            percentile(&latencies, 0.5),
             "ms",
             Aim::None,
         );

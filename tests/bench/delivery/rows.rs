@@ -323,11 +323,11 @@ async fn pace(table: &mut Table, run: &Run) {
     }
     run.settle(table, ROW).await;
     let note = cost(&run.subject, cpu, PACE * PACE_S);
-    let mut latencies = std::mem::take(&mut run.ledger.borrow_mut().latencies);
-    let p50 = percentile(&mut latencies, 0.5);
-    let p99 = percentile(&mut latencies, 0.99);
-    let note =
-        format!("p50 {p50:.2} ms, worst {:.0} ms, {note}", latencies.last().copied().unwrap_or(f64::NAN));
+    let latencies = std::mem::take(&mut run.ledger.borrow_mut().latencies);
+    let p50 = percentile(&latencies, 0.5);
+    let p99 = percentile(&latencies, 0.99);
+    let worst = latencies.into_iter().fold(f64::NAN, f64::max);
+    let note = format!("p50 {p50:.2} ms, worst {worst:.0} ms, {note}");
     table.put(run.subject.name(), ROW, p99, "ms", false, note);
 }
 
