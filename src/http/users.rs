@@ -22,7 +22,6 @@ pub(super) async fn state(app: &App, user: &ExternalId) -> Result<Option<Snapsho
     }
     let now = Timestamp::now();
     Ok(app.loader.load(user, false).await?.map(|loaded| Snapshot {
-        user: loaded.user,
         segment: app.state.models.load().segment(&loaded.profile.features(now)),
         profile: loaded.profile,
         connections: 0,

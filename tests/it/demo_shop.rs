@@ -31,7 +31,7 @@ fn a_demo_shop_is_loaded_once_with_its_cleaning_told() {
     let now = Timestamp::now();
     let first =
         demo::load_sized(&database.store, SIZE, now, &mut |step, done| heard.push((step, done))).unwrap();
-    assert!(!first.was_there());
+    assert!(first.cleaning.is_some());
     assert!(heard.iter().any(|(step, done)| *step == "store" && *done >= 1.0), "{heard:?}");
     let conn = &mut database.connection();
     let catalogue = items::load_all(conn).unwrap();
@@ -48,7 +48,7 @@ fn a_demo_shop_is_loaded_once_with_its_cleaning_told() {
     // A later start finds it.
     let later = now.plus_days(2.0);
     let second = demo::load_sized(&database.store, SIZE, later, &mut |_, _| panic!("nothing to do")).unwrap();
-    assert!(second.was_there());
+    assert_eq!((second.events, second.cleaning), (0, None));
     assert_eq!(count_events(&database), stored);
 }
 
@@ -98,7 +98,7 @@ fn things_and_their_companions_become_association_rules() {
 fn the_catalogue_of_somebody_else_is_left_alone() {
     let database = TestDatabase::new();
     let theirs = NewItem { title: Some("Theirs".to_owned()), ..NewItem::new(ExternalId::Integer(101)) };
-    items::upsert(&mut database.connection(), &[theirs]).unwrap();
+    items::upsert_at(&mut database.connection(), &[theirs], Timestamp::now()).unwrap();
     let error = demo::load_sized(&database.store, SIZE, Timestamp::now(), &mut |_, _| {}).unwrap_err();
     assert!(error.to_string().contains("another catalogue"), "{error}");
     assert_eq!(count_events(&database), 0);

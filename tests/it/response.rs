@@ -85,7 +85,8 @@ fn decisions_carry_probabilities_which_training_learns_from_the_same_numbers() {
     assert!(keen > 0.7 && dull < 0.3, "{keen} {dull}");
 
     // What training reads of the newest messages gives, by the stored model, what was said of them.
-    let (_, artefact) = models::load_active(&mut conn).unwrap().unwrap();
+    let version = models::active_version(&mut conn).unwrap().unwrap();
+    let artefact = models::load(&mut conn, version).unwrap().unwrap();
     let model = ModelSet::decode(&artefact).unwrap();
     let filter = decisions::DecisionFilter { limit: 20, user: None, after: None };
     let rows = decisions::recent(&mut conn, &filter).unwrap();

@@ -6,7 +6,7 @@ use actix::Message;
 use tokio::sync::oneshot;
 
 use crate::actors::notifier::ledger::Ticket;
-use crate::base::{Timestamp, UserId};
+use crate::base::Timestamp;
 use crate::decide::{Input, Recommendations};
 use crate::event::Event;
 use crate::notify::policy::PreferenceDocument;
@@ -50,8 +50,6 @@ pub enum UserMessage {
 /// The live profile of a user.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Inner id.
-    pub user: UserId,
     /// The live profile.
     pub profile: Profile,
     /// Segment by the current model.

@@ -402,7 +402,6 @@ impl Handler<UserMessage> for UserActor {
             UserMessage::ProfileSnapshot(reply) => {
                 if let State::Ready(state) = &self.state {
                     let _ = reply.send(Snapshot {
-                        user: state.user,
                         profile: state.profile.clone(),
                         segment: state.segment,
                         connections: self.pipes.len(),

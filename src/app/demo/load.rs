@@ -29,13 +29,6 @@ pub struct DemoSummary {
     pub cleaning: Option<CleaningReport>,
 }
 
-impl DemoSummary {
-    /// Nothing was done.
-    pub fn was_there(&self) -> bool {
-        self.cleaning.is_none()
-    }
-}
-
 /// Loads the demo's shop unless it is there; see [`load_sized`].
 pub fn load(
     store: &Store,

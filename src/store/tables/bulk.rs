@@ -17,7 +17,7 @@ use super::events;
 use super::external_ids::{Names, find_all, resolve_all};
 use super::item_prices;
 use super::users;
-use crate::base::{ExternalId, ItemId, Timestamp, UserId};
+use crate::base::{ExternalId, Timestamp, UserId};
 use crate::catalogue::NewItem;
 use crate::event::NewEvent;
 use crate::store::postgres::convert::to_pg;
@@ -269,11 +269,6 @@ impl Loader {
             conn.batch_execute("ANALYZE events; ANALYZE users; ANALYZE items")?;
             Ok(())
         })
-    }
-
-    /// Inner id of an item that was named.
-    pub fn item(&self, id: &ExternalId) -> Option<ItemId> {
-        self.items.get(id).map(|known| ItemId::from_sql(known.id))
     }
 }
 

@@ -4,7 +4,7 @@ use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Double, Float, Integer, Nullable, SmallInt, Timestamptz};
 
-use crate::base::{EventKey, ItemId, Timestamp, UserId};
+use crate::base::{ItemId, Timestamp, UserId};
 use crate::event::{Event, EventKind};
 use crate::store::postgres::StoreError;
 use crate::store::postgres::convert::{from_pg, to_pg};
@@ -83,11 +83,6 @@ pub fn commits_between(
         received = Some(at.0);
     }
     Ok(commits)
-}
-
-/// Whether an event with this key of a client is stored.
-pub fn has_receipt(conn: &mut PgConnection, key: EventKey) -> Result<bool, StoreError> {
-    Ok(diesel::select(diesel::dsl::exists(event_receipts::table.find(key.0))).get_result(conn)?)
 }
 
 /// Forgets receipts from before `before`: a client's retry after that long would be stored twice. How many.

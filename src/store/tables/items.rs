@@ -75,11 +75,6 @@ pub struct Upserted {
     pub prices: Vec<(ItemId, PricePoint)>,
 }
 
-/// [`upsert_at`] the present moment, for callers that need no prices.
-pub fn upsert(conn: &mut PgConnection, items: &[NewItem]) -> Result<Vec<Item>, StoreError> {
-    Ok(upsert_at(conn, items, Timestamp::now())?.items)
-}
-
 /// Adds or changes items and returns them as they are now; an absent field keeps what is stored. An id given twice takes the
 /// later values. Items once deleted are active again. One transaction, ≤ 7 queries.
 pub fn upsert_at(conn: &mut PgConnection, items: &[NewItem], now: Timestamp) -> Result<Upserted, StoreError> {
@@ -116,12 +111,6 @@ fn merge(items: &[NewItem]) -> Vec<serde_json::Value> {
         }
     }
     order.into_iter().map(serde_json::Value::Object).collect()
-}
-
-/// Inner ids in the order asked for; makes the items that are missing, without a title. At most three queries.
-pub fn resolve(conn: &mut PgConnection, ids: &[ExternalId]) -> Result<Vec<ItemId>, StoreError> {
-    let found = conn.transaction(|conn| resolve_all(conn, Names::Items, ids))?;
-    Ok(ids.iter().filter_map(|id| found.get(id)).map(|id| ItemId::from_sql(*id)).collect())
 }
 
 /// The inner id, of a deleted item too; `None` for one that nothing has named yet.

@@ -74,15 +74,6 @@ pub fn find(conn: &mut PgConnection, job_id: Uuid) -> Result<Option<JobRow>, Sto
     Ok(table::table.find(job_id).first::<Columns>(conn).optional()?.map(from_columns))
 }
 
-/// Newest first, at most `limit`.
-pub fn recent(conn: &mut PgConnection, limit: i64) -> Result<Vec<JobRow>, StoreError> {
-    let rows = table::table
-        .order((table::created_at.desc(), table::job_id.desc()))
-        .limit(limit.max(0))
-        .load::<Columns>(conn)?;
-    Ok(rows.into_iter().map(from_columns).collect())
-}
-
 /// Ends, as failed, the jobs that a server which is gone left unfinished; how many. Run once at start.
 pub fn fail_unfinished(conn: &mut PgConnection, now: Timestamp) -> Result<usize, StoreError> {
     let changed = diesel::update(table::table)

@@ -151,16 +151,6 @@ fn retire_active(conn: &mut PgConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The model that serves, with its artefact; `None` before the first.
-pub fn load_active(conn: &mut PgConnection) -> Result<Option<(ModelVersion, Vec<u8>)>, StoreError> {
-    let row = table::table
-        .filter(table::state.eq(ModelState::Active.name()))
-        .select((table::model_version, table::artefact))
-        .first::<(i32, Vec<u8>)>(conn)
-        .optional()?;
-    Ok(row.map(|(version, artefact)| (ModelVersion(version), artefact)))
-}
-
 /// The version that serves; `None` before the first.
 pub fn active_version(conn: &mut PgConnection) -> Result<Option<ModelVersion>, StoreError> {
     let version = table::table

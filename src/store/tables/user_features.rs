@@ -1,12 +1,10 @@
 //! Table `user_features`: features and segment of every user as of the last training.
 
-use std::collections::HashMap;
-
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, SmallInt};
+use diesel::sql_types::{BigInt, Double, Integer, Nullable, SmallInt};
 
 use crate::base::UserId;
-use crate::store::postgres::columns::{Batch, column};
+use crate::store::postgres::columns::Batch;
 use crate::store::postgres::convert::{segment_from_sql, segment_to_sql};
 use crate::store::postgres::sql::sql;
 use crate::store::postgres::{StoreError, without_time_limit};
@@ -78,18 +76,5 @@ pub fn sample(conn: &mut PgConnection, limit: i64) -> Result<Vec<UserFeaturesRow
             monetary,
             segment: segment_from_sql(segment),
         })
-        .collect())
-}
-
-/// Segments (0 = A) of those users that have one.
-pub fn segments(conn: &mut PgConnection, users: &[UserId]) -> Result<HashMap<UserId, u8>, StoreError> {
-    let rows = sql::<(Integer, Nullable<SmallInt>)>(
-        "SELECT user_id, segment FROM user_features WHERE user_id = ANY(?)",
-    )
-    .bind::<Array<Integer>, _>(column(users, |user| user.to_sql()))
-    .load::<(i32, Option<i16>)>(conn)?;
-    Ok(rows
-        .into_iter()
-        .filter_map(|(user, segment)| Some((UserId::from_sql(user), segment_from_sql(segment)?)))
         .collect())
 }

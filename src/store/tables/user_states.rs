@@ -254,40 +254,39 @@ fn recent_sends(
         .bind::<BigInt, _>(MOST_RECENT)
         .bind::<Timestamptz, _>(to_pg(since))
         .load::<RecentRow>(conn)?;
-    Ok(rows
-        .into_iter()
-        .map(|row: RecentRow| {
-            let (
-                user,
-                id,
-                at,
-                category,
-                trigger,
-                items,
-                outcomes,
-                campaign,
-                channel,
-                dedupe_key,
-                counted,
-                expires,
-                given,
-                taken,
-            ) = row;
-            let send = RecentSend {
-                campaign: campaign.unwrap_or_else(|| trigger.clone()),
-                channel: channel.unwrap_or_else(|| from_code(taken).name().to_owned()),
-                expires_at: from_pg(expires),
-                given,
-                dedupe_key,
-                passes_caps: counted == Some(false),
-                notification_id: NotificationId(id),
-                at: from_pg(at),
-                category,
-                trigger,
-                items: items_from_sql(items),
-                outcomes,
-            };
-            (UserId::from_sql(user), send)
-        })
-        .collect())
+    Ok(rows.into_iter().map(recent_send).collect())
+}
+
+fn recent_send(row: RecentRow) -> (UserId, RecentSend) {
+    let (
+        user,
+        id,
+        at,
+        category,
+        trigger,
+        items,
+        outcomes,
+        campaign,
+        channel,
+        dedupe_key,
+        counted,
+        expires,
+        given,
+        taken,
+    ) = row;
+    let send = RecentSend {
+        campaign: campaign.unwrap_or_else(|| trigger.clone()),
+        channel: channel.unwrap_or_else(|| from_code(taken).name().to_owned()),
+        expires_at: from_pg(expires),
+        given,
+        dedupe_key,
+        passes_caps: counted == Some(false),
+        notification_id: NotificationId(id),
+        at: from_pg(at),
+        category,
+        trigger,
+        items: items_from_sql(items),
+        outcomes,
+    };
+    (UserId::from_sql(user), send)
 }
