@@ -2,6 +2,9 @@
 //! domain that names the outside world.
 #![cfg(test)]
 
+#[path = "architecture/dependencies.rs"]
+mod dependencies;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::{fs, path::Path};
 

@@ -1,0 +1,102 @@
+//! The manifests: a dependency that no source file of its crate names is an error.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use super::{code, sources};
+
+/// Dependencies that no source file names, each with its reason.
+const UNNAMED: [(&str, &str); 0] = [];
+
+/// Whether the code names a crate: in a path that begins with it, or in a `use` of it alone.
+fn names_crate(code: &str, name: &str) -> bool {
+    code.match_indices(name).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        let is_whole = !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':');
+        let after = &code[at + name.len()..];
+        let is_used = code[..at].ends_with("use ") && (after.starts_with(';') || after.starts_with(" as "));
+        is_whole && (after.starts_with("::") || is_used)
+    })
+}
+
+/// Keys of a table of a manifest, as the code writes them, with whether each is inherited from the workspace.
+fn dependencies(manifest: &toml::Table, table: &str) -> Vec<(String, bool)> {
+    let Some(table) = manifest.get(table).and_then(toml::Value::as_table) else { return Vec::new() };
+    let is_inherited = |value: &toml::Value| value.get("workspace").is_some();
+    table.iter().map(|(name, value)| (name.clone(), is_inherited(value))).collect()
+}
+
+#[test]
+fn every_dependency_is_named_by_the_crate_that_declares_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| -> toml::Table { fs::read_to_string(root.join(path)).unwrap().parse().unwrap() };
+    let (server, domain) = (read("Cargo.toml"), read("src/core/Cargo.toml"));
+    let mut files = Vec::new();
+    sources(&root.join("src"), &mut files);
+    sources(&root.join("tests"), &mut files);
+    let of = |prefix: &str| {
+        let prefix = format!("{}/{prefix}", root.display());
+        files.iter().filter(move |(path, _)| path.starts_with(&prefix))
+    };
+    let is_test = |path: &str| path.ends_with("/tests.rs") || path.contains("/tests/");
+    let join = |texts: Vec<String>| texts.join("\n");
+    let core = format!("{}/src/core/", root.display());
+    // What is named by tests alone is a dependency of tests.
+    let product = |prefix: &'static str, is_core: bool| {
+        let own = of(prefix).filter(|(path, _)| path.starts_with(&core) == is_core);
+        join(
+            own.filter(|(path, _)| !is_test(&path[root.as_os_str().len() + 1..]))
+                .map(|(_, text)| code(text))
+                .collect(),
+        )
+    };
+    let with_tests = |prefixes: &[&'static str], is_core: bool| {
+        let own = prefixes.iter().flat_map(|prefix| of(prefix));
+        join(
+            own.filter(|(path, _)| path.starts_with(&core) == is_core)
+                .map(|(_, text)| text.clone())
+                .collect(),
+        )
+    };
+    let crates = [
+        ("Cargo.toml", &server, product("src/", false), with_tests(&["src/", "tests/"], false)),
+        ("src/core/Cargo.toml", &domain, product("src/", true), with_tests(&["src/"], true)),
+    ];
+    let (mut unused, mut inherited) = (Vec::new(), BTreeSet::new());
+    for (path, manifest, product, everything) in &crates {
+        assert!(dependencies(manifest, "build-dependencies").is_empty(), "{path}: there is no build script");
+        for (table, code) in [("dependencies", product), ("dev-dependencies", everything)] {
+            for (name, is_inherited) in dependencies(manifest, table) {
+                if !names_crate(code, &name.replace('-', "_")) {
+                    unused.push(format!("{path}: {table}.{name}"));
+                }
+                if is_inherited {
+                    inherited.insert(name);
+                }
+            }
+        }
+    }
+    let workspace = server["workspace"].as_table().unwrap();
+    let never =
+        dependencies(workspace, "dependencies").into_iter().filter(|(name, _)| !inherited.contains(name));
+    unused.extend(never.map(|(name, _)| format!("Cargo.toml: workspace.dependencies.{name}")));
+    unused.retain(|one| !UNNAMED.iter().any(|(name, _)| one.ends_with(&format!(".{name}"))));
+    assert!(unused.is_empty(), "named by no source file: {unused:#?}");
+    for name in UNNAMED.iter().map(|(name, _)| name.replace('-', "_")) {
+        let is_named = crates.iter().any(|(_, _, product, _)| names_crate(product, &name));
+        assert!(!is_named, "{name} is named now; take it off the list");
+    }
+}
+
+#[test]
+fn a_crate_is_named_by_a_path_or_a_use_and_not_by_a_word() {
+    for code in ["use csv;", "use csv as c;", "let r = csv::Reader::new();", "use csv::Reader;", "(csv::x)"] {
+        assert!(names_crate(code, "csv"), "{code}");
+    }
+    for code in
+        ["my_csv::x", "crate::csv::x", "let csv = 1;", "csv_core::x", "use std::{csv};", "reuse csv_x;"]
+    {
+        assert!(!names_crate(code, "csv"), "{code}");
+    }
+}
