@@ -5,9 +5,9 @@ use actix_web::{HttpResponse, Resource, ResponseError};
 
 use super::error::ApiError;
 use super::{
-    admin, assets, connections, consent, definitions, events, experiments, fire, health, inbox, items, limits, live,
-    models, notifications, outcomes, preferences, preview, rules, scheduled, sse, timeline, users, webpush,
-    websocket,
+    admin, assets, connections, consent, definitions, events, experiments, fire, health, inbox, items,
+    limits, live, models, notifications, outcomes, preferences, preview, rules, scheduled, sse, timeline,
+    users, webpush, websocket,
 };
 
 /// Every path of the server. What is not here is a file of the dashboard or a 404. The first that matches serves.
