@@ -1,6 +1,6 @@
-//! Work of every hour: keys of accepted messages are forgotten when no shop tries again any more, broadcasts when their messages are
-//! history, and deferred triggers whose
-//! users did not come in time end with a stored decision that says so. Each statement handles so few rows that it stays short.
+//! Work of every hour: keys of accepted messages and events are forgotten when nobody tries again any more, broadcasts when their
+//! messages are history, and deferred triggers whose users did not come in time end with a stored decision that says so. Each
+//! statement handles so few rows that it stays short.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,12 +12,15 @@ use crate::base::{Millis, Timestamp};
 use crate::decide::record::{DecisionRow, NewNotification};
 use crate::state::AppState;
 use crate::store::{
-    Connection, Store, StoreError, broadcasts, decision_log, deferred, idempotency, in_transaction, outbox,
+    Connection, Store, StoreError, broadcasts, decision_log, deferred, events, idempotency, in_transaction,
+    outbox,
 };
 
 const EVERY: Duration = Duration::from_secs(3_600);
 /// A shop may repeat a request with its key for so long.
 const RECEIPT_DAYS: f64 = 7.0;
+/// A client may repeat an event with its `event_id` for so long: a phone that was offline for a month.
+const EVENT_RECEIPT_DAYS: f64 = 30.0;
 /// Longer than a message may wait for its time and be worth showing.
 const BROADCAST_DAYS: f64 = 100.0;
 const RECEIPTS_AT_ONCE: usize = 10_000;
@@ -37,6 +40,11 @@ pub async fn run(state: Arc<AppState>) {
                 Timestamp::now().plus_days(-RECEIPT_DAYS),
                 RECEIPTS_AT_ONCE as i64,
             )
+        })
+        .await;
+        in_batches(&state, "receipts of events not forgotten", RECEIPTS_AT_ONCE, |connection, _| {
+            let before = Timestamp::now().plus_days(-EVENT_RECEIPT_DAYS);
+            events::prune_receipts(connection, before, RECEIPTS_AT_ONCE as i64)
         })
         .await;
         in_batches(&state, "idempotency keys not forgotten", RECEIPTS_AT_ONCE, |connection, _| {
