@@ -1,28 +1,37 @@
-//! The dashboard: `static/`, inside the binary (read from disk in debug builds), with headers that keep a page to itself.
+//! The dashboard (`static/`) and the browser client (`clients/js/src/`), inside the binary (read from disk in debug builds),
+//! with headers that keep a page to itself.
 
 use actix_web::http::Method;
-use actix_web::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
+use actix_web::http::header::{CACHE_CONTROL, ETAG, HeaderName, IF_NONE_MATCH};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
-use rust_embed::Embed;
+use rust_embed::{Embed, EmbeddedFile};
 
 use super::error::ApiError;
 
 #[derive(Embed)]
 #[folder = "static/"]
-struct Assets;
+struct Dashboard;
+
+#[derive(Embed)]
+#[folder = "clients/js/src/"]
+struct Client;
 
 /// Scripts and styles only from here; pictures from shops; connections to this server.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data: https:; style-src 'self'; script-src 'self'; \
      connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
-/// A file of the dashboard; `/` is `index.html`.
+/// Scripts that the service worker of another origin imports. Such an import names no origin that could be checked, and
+/// reads nothing but the public text of the script.
+const IMPORTED_ANYWHERE: [&str; 2] = ["sw.js", "shown.js"];
+
+/// A file of the dashboard or of the client; `/` is `index.html`.
 pub async fn file(request: HttpRequest) -> HttpResponse {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return ApiError::MethodNotAllowed.error_response();
     }
     let path = request.path().trim_start_matches('/');
     let path = if path.is_empty() { "index.html" } else { path };
-    let Some(file) = Assets::get(path) else {
+    let Some(file) = find(path) else {
         return ApiError::NotFound("this path").error_response();
     };
     let etag = format!("\"{}\"", hex(&file.metadata.sha256_hash()));
@@ -30,11 +39,19 @@ pub async fn file(request: HttpRequest) -> HttpResponse {
     if known {
         return HttpResponse::NotModified().insert_header((ETAG, etag)).finish();
     }
-    HttpResponse::Ok()
+    let mut response = HttpResponse::Ok();
+    if IMPORTED_ANYWHERE.contains(&path) {
+        response.insert_header((HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"));
+    }
+    response
         .content_type(mime_guess::from_path(path).first_or_octet_stream().to_string())
         .insert_header((ETAG, etag))
         .insert_header((CACHE_CONTROL, "no-cache"))
         .body(file.data.into_owned())
+}
+
+fn find(path: &str) -> Option<EmbeddedFile> {
+    Dashboard::get(path).or_else(|| Client::get(path))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,4 +1,4 @@
-//! `static/tidings.js` under Node, against the real server. Said and left out where there is no Node.
+//! `clients/js` under Node, against the real server. Said and left out where there is no Node.
 
 use std::path::Path;
 use std::process::Command;
@@ -32,7 +32,7 @@ fn the_client_works_under_node() {
     let server = Server::start(&database.url, &arguments);
     let output = Command::new("node")
         .args(flags)
-        .args(["--test", "tests/client/"])
+        .args(["--test", "clients/js/test/"])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
         .env("TIDINGS_URL", format!("ws://{}/ws", server.address))
         .output()

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import http from "node:http";
 import net from "node:net";
 import test from "node:test";
-import { Tidings, backoff, mayReconnect } from "../../static/tidings.js";
+import { Tidings, backoff, mayReconnect } from "../src/tidings.js";
 
 const target = new URL(process.env.TIDINGS_URL ?? "ws://127.0.0.1:8080/ws");
 let nextUser = 1_000 + Math.floor(Math.random() * 1_000_000);

@@ -1,0 +1,141 @@
+/** What waits for the server, in memory and, once it is known whose it is, in storage. @module */
+
+/** @import { Platform, Position } from "./types.js" */
+import { parse, randomId, withStorage } from "./platform.js";
+
+/** Frames that wait; more are refused rather than kept without bound. */
+const MAX_PENDING = 1_000;
+/** Of those, what storage takes: characters of JSON. */
+const MAX_STORED_CHARS = 256 << 10;
+/** What waited longer says nothing any more, and the server would refuse its date. */
+const MAX_STORED_AGE_MS = 7 * 86_400_000;
+/** An event that waited longer says when it was. */
+const LATE_MS = 1_000;
+/** Ids of shown messages that are kept beside the position. */
+const MAX_SEEN = 100;
+const KEPT = new Set(["event", "feedback", "read", "mute"]);
+
+/**
+ * By key, bounded. Each page has a place of its own in storage and takes over what others left: twice sent is harmless, the
+ * keys are the same.
+ */
+export class Outbox {
+  /** @type {Map<string, { frame: any, at: number }>} */ #entries = new Map();
+  /** The start of every key of the user; empty until it is known who that is. */
+  #prefix = "";
+  #id = randomId();
+  #scheduled = false;
+  #platform;
+
+  /** @param {Platform} platform */
+  constructor(platform) {
+    this.#platform = platform;
+  }
+
+  /** It is this user's from here on: adopts what was left of earlier pages. @param {string} user */
+  bind(user) {
+    // A dot in a name must not lead into somebody else's place.
+    this.#prefix = `tidings.${encodeURIComponent(user).replace(/\./g, "%2E")}.`;
+    this.#guard((storage) => {
+      for (const key of this.#keys(storage, "outbox.")) {
+        for (const [id, frame, at] of parse(storage.getItem(key)) ?? []) {
+          const fresh = this.#platform.now() - at < MAX_STORED_AGE_MS && this.#entries.size < MAX_PENDING;
+          if (fresh && KEPT.has(frame?.type) && !this.#entries.has(id)) this.#entries.set(id, { frame, at });
+        }
+        storage.removeItem(key);
+      }
+    });
+    if (this.#entries.size > 0) this.#save();
+  }
+
+  get size() {
+    return this.#entries.size;
+  }
+
+  /** False when full. @param {string} key @param {object} frame */
+  add(key, frame) {
+    if (this.#entries.size >= MAX_PENDING && !this.#entries.has(key)) return false;
+    this.#entries.set(key, { frame, at: this.#platform.now() });
+    this.#saveSoon();
+    return true;
+  }
+
+  /** @param {string} key */
+  has(key) {
+    return this.#entries.has(key);
+  }
+
+  /** @param {string} key */
+  remove(key) {
+    if (this.#entries.delete(key)) this.#saveSoon();
+  }
+
+  /** Gives up what waits. */
+  clear() {
+    this.#entries.clear();
+    this.#save();
+  }
+
+  /** Forgets all there is of the user, other pages' as well. */
+  forget() {
+    this.#entries.clear();
+    this.#guard((storage) => this.#keys(storage, "").forEach((key) => storage.removeItem(key)));
+    this.#prefix = "";
+  }
+
+  /** Oldest first; what was meant to be dated by its arrival is dated now. @returns {Generator<[string, any]>} */
+  *entries() {
+    for (const [key, { frame, at }] of this.#entries) {
+      const late = frame.type === "event" && this.#platform.now() - at > LATE_MS;
+      yield [key, late ? { occurred_at: new Date(at).toISOString(), ...frame } : frame];
+    }
+  }
+
+  /** Where an earlier page of the user left off. @returns {{ position?: Position, seen?: string[] }} */
+  recall() {
+    return this.#guard((storage) => parse(storage.getItem(`${this.#prefix}position`))) ?? {};
+  }
+
+  /** @param {Position} position @param {Set<string>} seen */
+  remember(position, seen) {
+    const text = JSON.stringify({ position, seen: [...seen].slice(-MAX_SEEN) });
+    this.#guard((storage) => storage.setItem(`${this.#prefix}position`, text));
+  }
+
+  /** @param {Storage | import("./types.js").KeyValue} storage @param {string} below */
+  #keys(storage, below) {
+    const keys = Array.from({ length: storage.length }, (_, n) => storage.key(n) ?? "");
+    return keys.filter((key) => key.startsWith(this.#prefix + below));
+  }
+
+  /** Many changes in one turn are written once. */
+  #saveSoon() {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      this.#save();
+    });
+  }
+
+  #save() {
+    const place = `${this.#prefix}outbox.${this.#id}`;
+    this.#guard((storage) => {
+      if (this.#entries.size === 0) return storage.removeItem(place);
+      let chars = 0;
+      const kept = [];
+      for (const [key, { frame, at }] of this.#entries) {
+        const text = JSON.stringify([key, frame, at]);
+        chars += text.length;
+        if (chars > MAX_STORED_CHARS) break;
+        kept.push(text);
+      }
+      storage.setItem(place, `[${kept.join(",")}]`);
+    });
+  }
+
+  /** @template T @param {(storage: import("./types.js").KeyValue) => T} act @returns {T | undefined} */
+  #guard(act) {
+    return this.#prefix ? withStorage(this.#platform, act) : undefined;
+  }
+}

@@ -1,0 +1,89 @@
+/** The platform as the client sees it, and small pieces that every part uses. @module */
+
+/** @import { KeyValue, Options, Platform } from "./types.js" */
+
+const BACKOFF_BASE_MS = 500;
+const BACKOFF_MAX_MS = 20_000;
+
+/** What the surroundings offer, with what the options replace. @param {Options} options @returns {Platform} */
+export function platformOf(options) {
+  const page = globalThis;
+  const { storage, random = Math.random } = options;
+  return {
+    now: () => Date.now(),
+    setTimeout: (act, ms) => page.setTimeout(act, ms),
+    clearTimeout: (timer) => page.clearTimeout(timer),
+    random,
+    WebSocket: options.WebSocket ?? page.WebSocket,
+    fetch: options.fetch ?? ((...call) => page.fetch(...call)),
+    storage: storage === undefined ? pageStorage() : storage,
+    document: page.document,
+    window: page.window,
+    navigator: page.navigator,
+    locks: page.navigator?.locks,
+    BroadcastChannel: page.BroadcastChannel,
+    ...options.platform,
+  };
+}
+
+/** `localStorage`, where there is one and it may be used. @returns {KeyValue | null} */
+function pageStorage() {
+  try {
+    return globalThis.document ? globalThis.localStorage : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Storage may be absent, full or forbidden: then nothing is kept beyond the page.
+ * @template T @param {Platform} platform @param {(storage: KeyValue) => T} act @returns {T | undefined}
+ */
+export function withStorage({ storage }, act) {
+  try {
+    return storage ? act(storage) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Full jitter: uniform in 0…min(20 s, 0.5 s · 2^attempt). @param {number} attempt @param {() => number} random */
+export function backoff(attempt, random = Math.random) {
+  return random() * Math.min(BACKOFF_MAX_MS, BACKOFF_BASE_MS * 2 ** Math.min(attempt, 16));
+}
+
+/** A random id (UUIDv4 form); `crypto.randomUUID` exists in secure contexts only. */
+export function randomId() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}
+
+/** JSON, or null. @param {unknown} text */
+export function parse(text) {
+  try {
+    return JSON.parse(String(text));
+  } catch {
+    return null;
+  }
+}
+
+/** A fault of the page's own code: as loud as if it were not caught, and nobody else's problem. @param {unknown} error */
+export function report(error) {
+  if (typeof reportError === "function") reportError(error);
+  else console.error(error);
+}
+
+/** An event the server refused, a request that failed, or what was given up by `disconnect`. */
+export class TidingsError extends Error {
+  /** @param {string} code @param {string} message @param {boolean} temporary */
+  constructor(code, message, temporary = false) {
+    super(message);
+    this.name = "TidingsError";
+    this.code = code;
+    this.temporary = temporary;
+  }
+}

@@ -1,0 +1,419 @@
+/**
+ * The Tidings client for browsers and Node ≥ 20: one connection that logs in, stays up, resumes where it left off, shows
+ * each notification once and sends what the user does. A WebSocket, or Server-Sent Events where WebSockets are
+ * blocked. What can't be sent yet is kept, over a reload too. ES modules, no dependency, no build step.
+ *
+ *   import { Tidings } from "/tidings.js";
+ *   const tidings = new Tidings({ userId: 1 });
+ *   tidings.on("recommendation", (message) => show(message.items));
+ *   tidings.connect();
+ *   await tidings.send({ kind: "view", item_id: 101 });   // resolves once the event is durably stored
+ *
+ * @module
+ */
+
+/**
+ * @import { Accepted, ClientFrame, ErrorFrame, Events, Id, Message, MuteWish, Options, Outcome, Platform, ShopEvent,
+ *   Status, Welcome, Withdraw } from "./client/types.js"
+ */
+import { request, serverOf } from "./client/address.js";
+import { Connection } from "./client/connection.js";
+import { Credentials } from "./client/credentials.js";
+import { Outbox } from "./client/outbox.js";
+import { TidingsError, platformOf, randomId, report } from "./client/platform.js";
+import { Sender } from "./client/sender.js";
+import { Stream } from "./client/stream.js";
+
+export { mayReconnect } from "./client/close_codes.js";
+export { TidingsError, backoff } from "./client/platform.js";
+
+/** @typedef {{ sentAt: number, resolve: (accepted?: any) => void, reject: (error: Error) => void }} Waiter */
+
+/** One acknowledgement covers all that arrives within this. */
+const ACK_DELAY_MS = 40;
+
+/** A user's connection. What it tells is in {@link Events}; options are all optional. */
+export class Tidings {
+  /** @type {Map<string, Set<(detail: any) => void>>} */ #listeners = new Map();
+  /** @type {Map<string, Waiter>} */ #waiters = new Map();
+  /** Those who wait to know whose messages these are. @type {Waiter[]} */ #curious = [];
+  /** @type {string | undefined} */ #user;
+  /** @type {Options} */ #options;
+  /** @type {Platform} */ #platform;
+  /** @type {URL} */ #server;
+  /** @type {Credentials} */ #credentials;
+  /** @type {Connection} */ #connection;
+  /** @type {Outbox} */ #outbox;
+  /** @type {Sender} */ #sender;
+  /** @type {Stream} */ #stream;
+  /** @type {any} */ #ackTimer = 0;
+  #acknowledged = -1;
+  #pushRenewed = false;
+  /** Unread and unseen messages by the server's count, null until it has told. @type {{ unread: number, unseen: number } | null} */
+  counts = null;
+
+  /** @param {Options} [options] */
+  constructor(options = {}) {
+    this.#options = options;
+    this.#server = serverOf(options);
+    const platform = (this.#platform = platformOf(options));
+    this.#credentials = new Credentials(options, platform);
+    this.#outbox = new Outbox(platform);
+    this.#sender = new Sender(this.#outbox, platform);
+    this.#stream = new Stream(platform, (withdraw) => this.#withdrawn(withdraw));
+    this.#connection = new Connection(options, platform, this.#credentials, this.#server, {
+      status: (status) => this.#emit("status", status),
+      welcome: (frame) => this.#welcome(frame),
+      online: (frame) => this.#online(frame),
+      frame: (frame) => this.#receive(frame),
+      dropped: () => this.#dropped(),
+      ping: () => this.#sender.ping(),
+      ended: (reason) => this.#ended(new TidingsError("closed", reason)),
+      forget: () => this.#forget(),
+      position: () => this.#stream.position,
+      identified: (user) => this.#identified(user),
+    });
+    if (this.#credentials.user !== undefined) this.#identified(this.#credentials.user);
+  }
+
+  /**
+   * @template {keyof Events} Name
+   * @param {Name} name @param {(detail: Events[Name]) => void} handler @returns {() => void} stops listening
+   */
+  on(name, handler) {
+    const handlers = this.#listeners.get(name) ?? new Set();
+    this.#listeners.set(name, handlers.add(handler));
+    return () => void handlers.delete(handler);
+  }
+
+  /** How the connection is. @returns {Status} */
+  get status() {
+    return this.#connection.status;
+  }
+
+  /** What waits for the server: events, feedback, and what was read or muted. */
+  get waiting() {
+    return this.#outbox.size;
+  }
+
+  /** `websocket`, `sse`, `tab` (another tab of this browser holds the connection), or null while there is none. */
+  get transport() {
+    return this.#connection.transport;
+  }
+
+  /** Who it is, once that is known. @returns {string | undefined} */
+  get user() {
+    return this.#user;
+  }
+
+  /** Connects and keeps connected until {@link disconnect}. */
+  connect() {
+    this.#connection.connect();
+  }
+
+  /** Closes for good. Events not yet accepted are rejected and given up, as is feedback. */
+  disconnect() {
+    this.#ended(new TidingsError("disconnected", "Disconnected."));
+    this.#outbox.clear();
+    this.#connection.disconnect();
+  }
+
+  /**
+   * Closes, and forgets the user on this browser, in all tabs: what waits, where the stream stands, the sign-in, and with the
+   * option `webPush` the subscription.
+   */
+  async signOut() {
+    if (this.#options.webPush) await this.disableWebPush().catch(report);
+    this.#connection.forget();
+    this.#forget();
+  }
+
+  /** Tries at once instead of waiting for the back-off. */
+  retryNow() {
+    this.#connection.retryNow();
+  }
+
+  /**
+   * Sends an event; resolves when the server has stored it (across reconnects, exactly once). What is not stored before
+   * the page is left is sent by the next one.
+   * @param {ShopEvent} event @returns {Promise<Accepted>}
+   */
+  send(event) {
+    const event_id = String(event.event_id ?? randomId());
+    // The server's clock dates what arrives at once; what has to wait carries its own time.
+    const when = this.#connection.loggedIn ? {} : { occurred_at: new Date(this.#platform.now()).toISOString() };
+    return this.#keep(event_id, { type: "event", ...when, ...event, event_id });
+  }
+
+  /**
+   * What came of a message, and about which of its items. Kept and sent later when offline; false if too much waits.
+   * @param {string} notification_id @param {Outcome} outcome @param {Id} [item_id] @returns {boolean}
+   */
+  feedback(notification_id, outcome, item_id) {
+    const frame = { type: "feedback", notification_id, outcome, ...(item_id === undefined ? {} : { item_id }) };
+    // The same about the same message is the same feedback.
+    const kept = this.#outbox.add(`${notification_id}/${outcome}/${item_id ?? ""}`, frame);
+    this.#sender.flush();
+    return kept;
+  }
+
+  /** Marks messages as opened, on every device; resolves when that is stored. @param {string[]} notification_ids @returns {Promise<void>} */
+  async read(notification_ids) {
+    this.#closeShown((id) => notification_ids.includes(id));
+    await Promise.all(
+      notification_ids.map((notification_id) => this.#keepQuietly({ type: "read", notification_id })),
+    );
+  }
+
+  /** Marks all messages as opened, on every device. @returns {Promise<void>} */
+  readAll() {
+    this.#closeShown(() => true);
+    return this.#keepQuietly({ type: "read", all: true });
+  }
+
+  /** The list was looked at, up to where the stream stands. @returns {Promise<void>} */
+  async seen() {
+    const { position } = this.#stream;
+    if (position) await this.#keepQuietly({ type: "seen", up_to: position.offset });
+  }
+
+  /** No more of something: of a category, an item, a brand. @param {MuteWish} wish @returns {Promise<void>} */
+  mute(wish) {
+    return this.#keepQuietly({ type: "mute", ...wish });
+  }
+
+  /** The stored messages, newest first, with what was read. @param {{ before?: number | string, limit?: number }} [query] @returns {Promise<{ messages: any[], unread: number, unseen: number, next_before?: number | string | null }>} */
+  async inbox(query = {}) {
+    const search = new URLSearchParams(Object.entries(query).map(([name, value]) => [name, String(value)]));
+    const page = await this.#http("GET", `inbox?${search}`);
+    this.counts = { unread: page.unread, unseen: page.unseen };
+    return page;
+  }
+
+  /** Preferences of the user; those given are changed. @param {Record<string, unknown>} [change] @returns {Promise<any>} */
+  preferences(change) {
+    return this.#http(change ? "PATCH" : "GET", "preferences", change);
+  }
+
+  /**
+   * Asks for notifications of the browser itself, for when no page is looked at. Call it in a click. Rejects with a
+   * sentence for a person. @param {import("./webpush.js").PushOptions} [options] over those of `webPush`
+   */
+  async enableWebPush(options = {}) {
+    const { enableWebPush } = await import("./webpush.js");
+    return enableWebPush({ ...(await this.#pushOptions()), ...options });
+  }
+
+  /** Ends them again: do it at each sign-out. */
+  async disableWebPush() {
+    const { disableWebPush } = await import("./webpush.js");
+    return disableWebPush(await this.#pushOptions());
+  }
+
+  async #pushOptions() {
+    const { userId, webPush } = this.#options;
+    if (this.#credentials.stale) await this.#credentials.renew();
+    const given = typeof webPush === "object" ? webPush : {};
+    return { userId, token: this.#credentials.token, server: this.#server.href, ...given };
+  }
+
+  /** @param {string} key @param {any} frame @returns {Promise<any>} */
+  #keep(key, frame) {
+    if (!this.#outbox.add(key, frame)) {
+      return Promise.reject(new TidingsError("too_many_pending", "Too much waits for the server.", true));
+    }
+    return new Promise((resolve, reject) => {
+      this.#waiters.set(key, { sentAt: this.#platform.now(), resolve, reject });
+      this.#sender.flush();
+    });
+  }
+
+  /** Nobody has to look at the promise. @param {ClientFrame} frame @returns {Promise<void>} */
+  #keepQuietly(frame) {
+    const stored = this.#keep(JSON.stringify(frame), frame);
+    stored.catch(() => {});
+    return stored;
+  }
+
+  /** False if it was somebody else until now. @param {string} user */
+  #identified(user) {
+    if (this.#user === undefined) {
+      this.#user = user;
+      this.#outbox.bind(user);
+      if (this.#options.resume) this.#stream.adopt(this.#outbox.recall());
+      for (const { resolve } of this.#curious.splice(0)) resolve(user);
+    }
+    return this.#user === user;
+  }
+
+  /** @param {any} frame */
+  #receive(frame) {
+    switch (frame.type) {
+      case "recommendation":
+      case "notification":
+        return this.#deliver(frame);
+      case "accepted":
+        return this.#accepted(frame);
+      case "error":
+        return this.#refused(frame);
+      case "withdraw":
+        return this.#withdrawn(frame);
+      case "pong":
+        return this.#sender.ponged().forEach((key) => this.#settle(key)?.resolve());
+      case "inbox":
+        this.counts = { unread: frame.unread, unseen: frame.unseen };
+    }
+    this.#emit(frame.type, frame);
+  }
+
+  /** @param {Welcome} frame */
+  #welcome(frame) {
+    this.#acknowledged = -1;
+    const lost = this.#stream.welcome(frame, this.#credentials.skew);
+    this.#acknowledgeSoon();
+    this.#sender.start((kept) => this.#connection.write(kept));
+    if (lost) this.#emit("gap", frame);
+  }
+
+  /** @param {Welcome} frame */
+  #online(frame) {
+    if (this.#options.webPush && !this.#pushRenewed) {
+      this.#pushRenewed = true;
+      const renewed = Promise.all([import("./webpush.js"), this.#pushOptions()]);
+      // Without it, messages wait in the inbox; the next visit tries again.
+      renewed.then(([{ renewWebPush }, options]) => renewWebPush(options)).catch(() => {});
+    }
+    this.#emit("welcome", frame);
+  }
+
+  /** @param {Message} message */
+  #deliver(message) {
+    const isNew = this.#stream.receive(message);
+    if (this.#stream.position && message.offset !== undefined) {
+      if (this.#options.resume) this.#outbox.remember(this.#stream.position, this.#stream.seen);
+      this.#acknowledgeSoon();
+    }
+    if (!isNew) return;
+    this.#emit(message.type, message);
+    this.#emit("message", message);
+  }
+
+  /** @param {any} frame */
+  #accepted(frame) {
+    const event_id = String(frame.event_id);
+    // Of another tab, if it is not known here.
+    if (!this.#outbox.has(event_id)) return;
+    const waiter = this.#settle(event_id);
+    const took_ms = waiter ? this.#platform.now() - waiter.sentAt : 0;
+    const accepted = { event_id, duplicate: Boolean(frame.duplicate), took_ms };
+    this.#sender.settled(event_id);
+    waiter?.resolve(accepted);
+    this.#emit("accepted", accepted);
+  }
+
+  /** @param {ErrorFrame} frame */
+  #refused(frame) {
+    const id = frame.reply_to ?? null;
+    const key = id === null ? null : String(id);
+    if (key !== null && !this.#outbox.has(key)) return;
+    if (frame.temporary) this.#sender.busy(key);
+    else if (key !== null) {
+      this.#settle(key)?.reject(new TidingsError(frame.code, frame.message));
+      this.#sender.settled(key);
+    }
+    this.#emit("error", frame);
+  }
+
+  /** @param {Withdraw} frame */
+  #withdrawn(frame) {
+    const { notification_id, reason } = frame;
+    if (!this.#stream.end(notification_id, reason)) return;
+    this.#closeShown((id) => id === notification_id);
+    this.#emit("withdraw", frame);
+  }
+
+  /** Takes back what the browser itself shows on this device. @param {(id: string) => boolean} which */
+  async #closeShown(which) {
+    const registrations = (await this.#platform.navigator?.serviceWorker?.getRegistrations().catch(() => [])) ?? [];
+    for (const registration of registrations) {
+      for (const shown of (await registration.getNotifications?.().catch(() => [])) ?? []) {
+        const id = shown.data?.notification_id;
+        if (id !== undefined && which(id)) shown.close();
+      }
+    }
+  }
+
+  /** @param {string} key */
+  #settle(key) {
+    const waiter = this.#waiters.get(key);
+    this.#waiters.delete(key);
+    return waiter;
+  }
+
+  /** One cumulative acknowledgement for all that arrives within a moment. */
+  #acknowledgeSoon() {
+    this.#ackTimer ||= this.#platform.setTimeout(() => {
+      this.#ackTimer = 0;
+      const { position } = this.#stream;
+      if (!this.#connection.loggedIn || !position || position.offset <= this.#acknowledged) return;
+      this.#acknowledged = position.offset;
+      this.#connection.write({ type: "ack", offset: position.offset });
+    }, ACK_DELAY_MS);
+  }
+
+  #dropped() {
+    this.#sender.stop();
+    this.#platform.clearTimeout(this.#ackTimer);
+    this.#ackTimer = 0;
+  }
+
+  /** Whoever waits is told. @param {TidingsError} error */
+  #ended(error) {
+    this.#stream.stop();
+    for (const { reject } of [...this.#waiters.values(), ...this.#curious.splice(0)]) reject(error);
+    this.#waiters.clear();
+  }
+
+  #forget() {
+    this.#connection.disconnect("Signed out.");
+    this.#outbox.forget();
+    this.#stream.forget();
+    this.#credentials.token = this.#user = undefined;
+    this.counts = null;
+  }
+
+  /** @returns {Promise<string>} */
+  #whoever() {
+    if (this.#user !== undefined) return Promise.resolve(this.#user);
+    if (this.status.state === "offline" && this.status.retryAt === null) {
+      return Promise.reject(new TidingsError("not_identified", "Give userId or a token, or connect first."));
+    }
+    return new Promise((resolve, reject) => this.#curious.push({ sentAt: 0, resolve, reject }));
+  }
+
+  /** About the user: below `/v1/users/{id}/`. @param {string} method @param {string} path @param {unknown} [body] */
+  async #http(method, path, body) {
+    const address = new URL(`v1/users/${encodeURIComponent(await this.#whoever())}/${path}`, this.#server);
+    const credentials = this.#credentials;
+    const ask = () => request(this.#platform, address, { method, body, token: credentials.token });
+    if (credentials.stale) await credentials.renew();
+    try {
+      return await ask();
+    } catch (error) {
+      if (/** @type {any} */ (error).code !== "token_expired" || !credentials.renewable) throw error;
+      await credentials.renew();
+      return ask();
+    }
+  }
+
+  /** A handler that throws hurts nobody else. @param {string} name @param {any} detail */
+  #emit(name, detail) {
+    for (const handler of [...(this.#listeners.get(name) ?? [])]) {
+      try {
+        /** @type {any} */ (handler(detail))?.catch?.(report);
+      } catch (error) {
+        report(error);
+      }
+    }
+  }
+}
