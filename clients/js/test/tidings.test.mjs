@@ -2,98 +2,22 @@
 // this). Between them stands a small proxy, so that connections can be cut, refused, or kept from upgrading.
 
 import assert from "node:assert/strict";
-import http from "node:http";
-import net from "node:net";
 import test from "node:test";
 import { Tidings, backoff, mayReconnect } from "../src/tidings.js";
-
-const target = new URL(process.env.TIDINGS_URL ?? "ws://127.0.0.1:8080/ws");
-let nextUser = 1_000 + Math.floor(Math.random() * 1_000_000);
-
-/** localStorage's shape, in memory. */
-function memoryStorage() {
-  const map = new Map();
-  return {
-    getItem: (key) => map.get(key) ?? null,
-    setItem: (key, value) => void map.set(key, String(value)),
-    removeItem: (key) => void map.delete(key),
-    key: (index) => [...map.keys()][index] ?? null,
-    get length() {
-      return map.size;
-    },
-  };
-}
-
-/** Passes bytes on; `cut` ends what is open, `down` refuses what comes, `upgrades: false` answers WebSockets with 403. */
-async function proxy(options = {}) {
-  const open = new Set();
-  const state = { down: false, upgrades: true, refused: 0, ...options };
-  const server = net.createServer((near) => {
-    if (state.down) return near.destroy();
-    near.once("data", (head) => {
-      if (!state.upgrades && /upgrade: websocket/i.test(head.toString("latin1"))) {
-        state.refused += 1;
-        return near.end("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
-      }
-      const far = net.connect(Number(target.port), target.hostname);
-      far.write(head);
-      near.pipe(far).pipe(near);
-      for (const [socket, other] of [[near, far], [far, near]]) {
-        open.add(socket);
-        socket.on("error", () => {});
-        socket.on("close", () => (open.delete(socket), other.destroy()));
-      }
-    });
-    near.on("error", () => {});
-  });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  state.url = `ws://127.0.0.1:${server.address().port}/ws`;
-  state.cut = () => open.forEach((socket) => socket.destroy());
-  state.close = () => (state.cut(), server.close());
-  opened.push(state.close);
-  return state;
-}
-
-/** Resolves with the first detail of `name` that `wanted` takes. */
-function once(client, name, wanted = () => true) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no ${name} came; ${JSON.stringify(client.status)}`)), 20_000);
-    const stop = client.on(name, (detail) => {
-      if (!wanted(detail)) return;
-      clearTimeout(timer);
-      stop();
-      resolve(detail);
-    });
-  });
-}
-
-async function http_(method, path, body) {
-  const base = target.href.replace(/^ws/, "http");
-  const init = { method, body: JSON.stringify(body), headers: { "content-type": "application/json" } };
-  const answer = await fetch(new URL(path, base), init);
-  return { status: answer.status, json: await answer.json() };
-}
-
-/** How many events of a user are stored. */
-async function stored(user) {
-  const answer = await fetch(new URL(`v1/users/${user}/profile`, target.href.replace(/^ws/, "http")));
-  return answer.ok ? (await answer.json()).events : 0;
-}
-
-/** What a test leaves open would keep the process alive. */
-const opened = [];
-test.afterEach(() => opened.splice(0).forEach((end) => end()));
+import {
+  base, call, framesOverHttp, freshUser, memoryStorage, once, opened, proxy, sleep, stored, target, until,
+} from "./support.mjs";
 
 /** A client of a fresh user; quick to come back. */
 function client(options = {}) {
-  const made = new Tidings({ userId: nextUser++, url: target.href, random: () => 0.1, storage: null, ...options });
+  const made = new Tidings({ userId: freshUser(), url: target.href, random: () => 0.1, storage: null, ...options });
   opened.push(() => made.disconnect());
   return made;
 }
 
 test.before(async () => {
   const items = Array.from({ length: 40 }, (_, id) => ({ item_id: id, title: `Thing ${id}`, category: `C${id % 4}` }));
-  assert.equal((await http_("PUT", "v1/items", items)).status, 200);
+  assert.equal((await call("PUT", "v1/items", items)).status, 200);
 });
 
 test("a client logs in, an event is stored, and its recommendation arrives", async () => {
@@ -120,7 +44,7 @@ test("what is refused is said and not tried again", async () => {
 
 test("after a cut it resumes: nothing is missed, nothing is shown twice", async () => {
   const between = await proxy();
-  const userId = nextUser++;
+  const userId = freshUser();
   const tidings = client({ userId, url: between.url });
   const elsewhere = client({ userId });
   const [shown, all] = [[], []];
@@ -156,7 +80,7 @@ test("after a cut it resumes: nothing is missed, nothing is shown twice", async 
 
 test("what is done offline is sent on return, dated when it was done, once", async () => {
   const between = await proxy({ down: true });
-  const userId = nextUser++;
+  const userId = freshUser();
   const tidings = client({ userId, url: between.url });
   tidings.connect();
   const sent = [1, 2, 3].map((item_id) => tidings.send({ kind: "view", item_id }));
@@ -170,7 +94,7 @@ test("what is done offline is sent on return, dated when it was done, once", asy
 
 test("events and feedback survive a reload, and another tab's are taken over", async () => {
   const storage = memoryStorage();
-  const userId = nextUser++;
+  const userId = freshUser();
   const first = client({ userId, storage });
   first.connect();
   const { notification_id } = await once(first, "recommendation");
@@ -218,7 +142,7 @@ test("what waits is bounded", () => {
 
 test("a page that asks for it goes on where it was before the reload", async () => {
   const storage = memoryStorage();
-  const userId = nextUser++;
+  const userId = freshUser();
   const first = client({ userId, storage, resume: true });
   first.connect();
   await once(first, "recommendation");
@@ -260,14 +184,60 @@ test("the back-off is full jitter between 0.5 and 20 s, and a server's hint come
   tidings.disconnect();
 });
 
-const probe = new AbortController();
-const sse = await fetch(new URL("v1/sse?user_id=1", target.href.replace(/^ws/, "http")), { signal: probe.signal });
-probe.abort();
-const skip = sse.ok ? false : "the server has no /v1/sse";
+test("ids that are numbers settle as strings do", async () => {
+  const userId = freshUser();
+  const tidings = client({ userId });
+  tidings.connect();
+  const accepted = await tidings.send({ kind: "view", item_id: 3, event_id: 17 });
+  assert.deepEqual([accepted.event_id, tidings.waiting], ["17", 0]);
+  assert.equal((await tidings.send({ kind: "view", item_id: 3, event_id: "17" })).duplicate, true);
+  await assert.rejects(tidings.send({ kind: "nonsense", item_id: 1, event_id: 18 }), { code: "unknown_kind" });
+  assert.equal(tidings.user, String(userId));
+});
 
-test("where WebSockets are blocked, Server-Sent Events take over: messages, events, resume", { skip }, async () => {
-  const between = await proxy({ upgrades: false });
-  const userId = nextUser++;
+test("the server may be named in any way", async () => {
+  for (const url of [target.href, base.href, base.href.slice(0, -1), `${base.href}ws`]) {
+    const tidings = client({ url });
+    tidings.connect();
+    await once(tidings, "welcome");
+    assert.ok((await tidings.inbox({ limit: 1 })).messages.length <= 1);
+    tidings.disconnect();
+  }
+  assert.throws(() => new Tidings({ userId: 1 }), /needs to be told/);
+});
+
+test("what is read, seen and muted is stored, also when it was done offline", async () => {
+  const between = await proxy();
+  const userId = freshUser();
+  const tidings = client({ userId, url: between.url });
+  tidings.connect();
+  const { notification_id } = await once(tidings, "recommendation");
+  await tidings.seen();
+  between.down = true;
+  between.cut();
+  await once(tidings, "status", ({ state }) => state === "offline");
+  const read = tidings.read([notification_id]);
+  const muted = tidings.mute({ of: "item", name: "39" });
+  assert.equal(tidings.waiting, 2);
+  between.down = false;
+  await Promise.all([read, muted]);
+  await until("the inbox says so", async () => {
+    const { messages } = await tidings.inbox();
+    return messages.find((message) => message.notification_id === notification_id)?.read;
+  });
+  await tidings.readAll();
+  await until("the count arrives", () => tidings.counts?.unread === 0);
+});
+
+/** A proxy to a server that takes frames over HTTP. */
+async function blocked(options) {
+  const server = await framesOverHttp();
+  return Object.assign(await proxy({ to: server.address, ...options }), { server });
+}
+
+test("where WebSockets are blocked, Server-Sent Events take over: messages, events, resume", async () => {
+  const between = await blocked({ upgrades: false });
+  const userId = freshUser();
   const tidings = client({ userId, url: between.url });
   const shown = [];
   tidings.on("recommendation", (message) => shown.push(message.notification_id));
@@ -277,15 +247,60 @@ test("where WebSockets are blocked, Server-Sent Events take over: messages, even
   assert.equal(between.refused, 2);
   const push = once(tidings, "recommendation", (message) => message.trigger === "view");
   await tidings.send({ kind: "view", item_id: 3 });
-  await push;
+  const { notification_id } = await push;
   await assert.rejects(tidings.send({ kind: "nonsense", item_id: 1 }), { code: "unknown_kind" });
+  tidings.feedback(notification_id, "displayed");
+  await tidings.read([notification_id]);
+  assert.equal(tidings.waiting, 0);
+  await until("the acknowledgement", () => between.server.bodies.some(({ type }) => type === "ack"));
+  const kinds = new Set(between.server.bodies.map(({ type }) => type));
+  for (const kind of ["presence", "event", "feedback", "read", "ack"]) assert.ok(kinds.has(kind), kind);
   const back = once(tidings, "welcome");
   between.cut();
   await once(tidings, "status", ({ state }) => state === "offline");
-  await http_("POST", "v1/events", { kind: "view", user_id: userId, item_id: 8 });
+  await call("POST", "v1/events", { kind: "view", user_id: userId, item_id: 8 });
   assert.equal((await back).recovered, true);
   await tidings.send({ kind: "view", item_id: 12 });
   assert.equal(new Set(shown).size, shown.length, "shown twice");
+});
+
+test("on Server-Sent Events what is refused for the moment goes again, in one request", async () => {
+  const between = await blocked();
+  const tidings = client({ url: between.url, transport: "sse" });
+  tidings.connect();
+  await once(tidings, "welcome");
+  await until("the first frames", () => between.server.posts > 0);
+  between.server.status = 503;
+  const before = between.server.posts;
+  const sent = Promise.all(Array.from({ length: 300 }, (_, n) => tidings.send({ kind: "view", item_id: n % 40 })));
+  await sleep(300);
+  between.server.status = 200;
+  await sent;
+  assert.ok(between.server.posts - before < 20, `${between.server.posts - before} requests`);
+});
+
+test("where a proxy lets the handshake through and swallows frames, Server-Sent Events are tried, and remembered", async () => {
+  const between = await blocked({ swallows: true });
+  const options = { url: between.url, storage: memoryStorage() };
+  const tidings = client(options);
+  const begun = Date.now();
+  tidings.connect();
+  await once(tidings, "welcome", () => true, 40_000);
+  assert.equal(tidings.transport, "sse");
+  assert.ok(Date.now() - begun < 15_000, `${Date.now() - begun} ms`);
+  await tidings.send({ kind: "view", item_id: 3 });
+  // The probe opens a socket and is not answered: no coming and going.
+  const sockets = between.sockets;
+  await until("the probe", () => between.sockets > sockets);
+  await sleep(500);
+  assert.equal(tidings.transport, "sse");
   tidings.disconnect();
-  between.close();
+  const next = client(options);
+  const again = Date.now();
+  next.connect();
+  await once(next, "welcome");
+  assert.ok(Date.now() - again < 3_000, "remembered");
+  // Once frames pass, everything moves to the WebSocket, and nothing is lost on the way.
+  between.swallows = false;
+  await until("the WebSocket", () => next.transport === "websocket" && next.status.state === "online");
 });
