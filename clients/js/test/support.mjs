@@ -136,7 +136,8 @@ export function lockManager() {
           held.delete(name);
           return queueMicrotask(() => begin(name, one));
         }
-        if (options.ifAvailable && held.has(name)) return resolve(act(null));
+        const taken = held.has(name) || queues.get(name)?.length > 0;
+        if (options.ifAvailable && taken) return queueMicrotask(() => resolve(act(null)));
         const queue = queues.get(name) ?? [];
         queues.set(name, queue);
         queue.push(one);

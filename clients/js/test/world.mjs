@@ -92,6 +92,7 @@ export class Server {
         this.connections.delete(connection);
         this.timers.clearTimeout(connection.ending);
         this.timers.clearTimeout(connection.silence);
+        connection.closed = true;
         socket.closedByServer(code, reason);
       },
       heard: () => {
@@ -108,7 +109,8 @@ export class Server {
   }
 
   receive(connection, text) {
-    if (this.swallows) return;
+    // What comes to a connection that has ended is answered by nobody.
+    if (this.swallows || connection.closed) return;
     connection.heard();
     const frame = JSON.parse(text);
     this.frames.push({ at: this.clock.now, user: connection.user, ...frame });

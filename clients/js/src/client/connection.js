@@ -408,8 +408,8 @@ export class Connection {
     const wait = retryHint(detail) + backoff(patience, this.#platform.random);
     this.#attempt += 1;
     this.#retryAfter(wait);
-    const unreachable = offline ? "This device has no network." : (reason ?? "The server can't be reached.");
-    this.#report("offline", code === 1006 ? unreachable : (reason ?? unreachable), code, this.#platform.now() + wait);
+    const said = offline && code === 1006 ? "This device has no network." : (reason ?? "The server can't be reached.");
+    this.#report("offline", said, code, this.#platform.now() + wait);
   }
 
   /** @param {number} wait ms */

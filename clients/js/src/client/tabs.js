@@ -137,10 +137,9 @@ export class Tabs {
   #heard(said) {
     if (this.#left.signal.aborted || (said.to ?? this.#id) !== this.#id) return;
     if (said.forget) return this.#events.forget();
-    if (!this.leading) {
-      if (said.ended) this.#events.ended(said.ended.code, said.ended.reason);
-      return this.#hear?.(said);
-    }
+    // Of the tab that had the connection; this one may have got it a moment ago.
+    if (said.ended) return this.#events.ended(said.ended.code, said.ended.reason);
+    if (!this.leading) return this.#hear?.(said);
     if (said.hello || said.write) this.#known(said.from);
     if (said.hello) this.#answer(said.from, said.hello);
     if (said.write) this.#pass(said.from, said.write);
