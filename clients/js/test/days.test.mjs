@@ -37,8 +37,11 @@ function fate(random, { machine, pages, server }) {
     const page = pages[Math.floor(random() * pages.length)];
     const time = at();
     add(time, () => !machine.asleep && page.show(random() < 0.5));
-    add(at(), () => (page.tell("document", "freeze"), (page.frozen = true)));
-    add(at(), () => ((page.frozen = false), page.tell("document", "resume")));
+    const frozen = at();
+    // Some browsers say so before, some do not.
+    const warned = random() < 0.7;
+    add(frozen, () => (warned && page.tell("document", "freeze"), (page.frozen = true)));
+    add(frozen + random() * HOUR, () => ((page.frozen = false), page.tell("document", "resume")));
   }
   for (let n = 0; n < 6; n += 1) {
     add(at(), () => [...server.connections].forEach((one) => one.close(3001, "shutting down retry_ms=3000")));

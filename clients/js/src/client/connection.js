@@ -218,7 +218,7 @@ export class Connection {
 
   /** @param {import("./types.js").LineEvents} events @returns {Line} */
   #lineFor(events) {
-    if (this.#tabs && this.#following) return this.#tabs.line(events, () => this.#visible);
+    if (this.#tabs && this.#following) return this.#tabs.line(events, () => this.#visible, this.#on.position);
     if (!this.#choosesEvents()) return new SocketLine(this.#platform, socketUrl(this.#server), events);
     const who = identity(this.#options, this.#credentials.token);
     return new EventLine(this.#platform, this.#server, who, events);
@@ -261,9 +261,10 @@ export class Connection {
     if (sse && this.#blocked >= BLOCKED_AFTER) this.#rememberBlocked(this.#onlineAt + REMEMBER_MS);
     if (!this.#following) this.#renewLater();
     this.presence();
+    const epoch = this.#on.position()?.epoch;
     this.#on.welcome(frame);
     if (turn !== this.#turn) return;
-    if (this.#tabs?.leading) this.#tabs.loggedIn(this.#on.position());
+    if (this.#tabs?.leading) this.#tabs.loggedIn(this.#on.position(), frame.recovered && epoch === frame.epoch);
     this.#report("online", "Connected.");
     if (turn === this.#turn) this.#on.online(frame);
   }

@@ -102,6 +102,8 @@ export class Tabs {
 
   /** @param {() => void} led @returns {Promise<void>} until another tab shall have the connection */
   #lead(led) {
+    // What was kept when it held the connection before has a hole by now.
+    this.#since = null;
     const until = new Promise((/** @type {(nothing: void) => void} */ resolve) => (this.#yield = resolve));
     led();
     return until;
@@ -165,8 +167,9 @@ export class Tabs {
     return true;
   }
 
-  /** A new connection stands, with the stream at `position`. @param {Position | null} position */
-  loggedIn(position) {
+  /** A new connection stands, with the stream at `position`; what is kept counts on if nothing was missed. @param {Position | null} position @param {boolean} continued */
+  loggedIn(position, continued) {
+    if (this.#since && continued) return;
     this.#since = position;
     this.#kept = [];
   }
@@ -232,21 +235,29 @@ export class Tabs {
 
   // Of the others.
 
-  /** The way to the server by way of the tab that has the connection. @param {LineEvents} events @param {() => boolean} visible @returns {Line} */
-  line(events, visible) {
+  /** The way to the server by way of the tab that has the connection. @param {LineEvents} events @param {() => boolean} visible @param {() => Position | null} position @returns {Line} */
+  line(events, visible, position) {
     const { clearTimeout, setTimeout } = this.#platform;
     /** @type {any} */ let patience = null;
+    /** Who has answered; nobody else's messages count, and none before: a later one would hide that earlier ones were missed. */
+    let holder = "";
+    const hello = () => {
+      holder = "";
+      this.say({ hello: { position: position(), visible: visible() } });
+    };
     return {
       name: "tab",
-      open: (position) => {
-        this.#hear = ({ frame, status }) => {
+      open: () => {
+        this.#hear = ({ from, to, frame, status }) => {
           clearTimeout(patience);
           events.heard();
-          if (frame) events.frame(frame);
+          if (to && frame?.type === "welcome") holder = from;
+          else if (frame?.type === "welcome") return hello();
+          if (frame && from === holder) events.frame(frame);
           if (status) events.status?.(status);
         };
         patience = setTimeout(() => this.steal(), ANSWER_MS);
-        this.say({ hello: { position, visible: visible() } });
+        hello();
       },
       // What arrives here was received: the tab that has the connection acknowledges it.
       write: (write) => write.type !== "ack" && this.say({ write }),
