@@ -34,12 +34,11 @@ const ACK_DELAY_MS = 40;
 
 /** A user's connection. What it tells is in {@link Events}; options are all optional. */
 export class Tidings {
+  /** @type {Platform} */ #platform;
   /** @type {Map<string, Set<(detail: any) => void>>} */ #listeners = new Map();
   /** @type {Map<string, Waiter>} */ #waiters = new Map();
-  /** Those who wait to know whose messages these are. @type {Waiter[]} */ #curious = [];
   /** @type {string | undefined} */ #user;
   /** @type {Options} */ #options;
-  /** @type {Platform} */ #platform;
   /** @type {URL} */ #server;
   /** @type {Credentials} */ #credentials;
   /** @type {Connection} */ #connection;
@@ -150,7 +149,7 @@ export class Tidings {
    * @param {string} notification_id @param {Outcome} outcome @param {Id} [item_id] @returns {boolean}
    */
   feedback(notification_id, outcome, item_id) {
-    const frame = { type: "feedback", notification_id, outcome, ...(item_id === undefined ? {} : { item_id }) };
+    const frame = { type: "feedback", notification_id, outcome, item_id };
     // The same about the same message is the same feedback.
     const kept = this.#outbox.add(`${notification_id}/${outcome}/${item_id ?? ""}`, frame);
     this.#sender.flush();
@@ -241,7 +240,6 @@ export class Tidings {
       this.#user = user;
       this.#outbox.bind(user);
       if (this.#options.resume) this.#stream.adopt(this.#outbox.recall());
-      for (const { resolve } of this.#curious.splice(0)) resolve(user);
     }
     return this.#user === user;
   }
@@ -370,7 +368,7 @@ export class Tidings {
   /** Whoever waits is told. @param {TidingsError} error */
   #ended(error) {
     this.#stream.stop();
-    for (const { reject } of [...this.#waiters.values(), ...this.#curious.splice(0)]) reject(error);
+    for (const { reject } of this.#waiters.values()) reject(error);
     this.#waiters.clear();
   }
 
@@ -382,21 +380,14 @@ export class Tidings {
     this.counts = null;
   }
 
-  /** @returns {Promise<string>} */
-  #whoever() {
-    if (this.#user !== undefined) return Promise.resolve(this.#user);
-    if (this.status.state === "offline" && this.status.retryAt === null) {
-      return Promise.reject(new TidingsError("not_identified", "Give userId or a token, or connect first."));
-    }
-    return new Promise((resolve, reject) => this.#curious.push({ sentAt: 0, resolve, reject }));
-  }
-
   /** About the user: below `/v1/users/{id}/`. @param {string} method @param {string} path @param {unknown} [body] */
   async #http(method, path, body) {
-    const address = new URL(`v1/users/${encodeURIComponent(await this.#whoever())}/${path}`, this.#server);
     const credentials = this.#credentials;
-    const ask = () => request(this.#platform, address, { method, body, token: credentials.token });
     if (credentials.stale) await credentials.renew();
+    const user = this.#user ?? credentials.user;
+    if (user === undefined) throw new TidingsError("not_identified", "Give userId or a token, or connect first.");
+    const address = new URL(`v1/users/${encodeURIComponent(user)}/${path}`, this.#server);
+    const ask = () => request(this.#platform, address, { method, body, token: credentials.token });
     try {
       return await ask();
     } catch (error) {

@@ -14,7 +14,7 @@ const LOADED_FROM = /^(https?:.*\/)client\/address\.js$/.exec((import.meta.url ?
 export function serverOf({ url }) {
   const given = url ?? LOADED_FROM;
   if (given === undefined) {
-    throw new TypeError('Where is Tidings? In a bundle and under Node it needs to be told: new Tidings({ url: "https://push.example/" })');
+    throw new TypeError('A bundle, and Node, needs to be told where Tidings is: { url: "https://push.example/" }');
   }
   const address = new URL(given, globalThis.document?.baseURI);
   address.search = address.hash = "";
@@ -25,14 +25,14 @@ export function serverOf({ url }) {
 /** @param {URL} server */
 export const socketUrl = (server) => new URL("ws", server).href.replace(/^http/, "ws");
 
-/** Who logs in and from where. @param {Options} options @param {string | undefined} token @returns {Identity} */
+/** Who logs in and from where; what is undefined is not sent. @param {Options} options @param {string | undefined} token @returns {Identity} */
 export function identity({ userId, device, locale, timeZone }, token) {
   return {
     locale: locale ?? globalThis.navigator?.language ?? "en",
     time_zone: timeZone ?? Intl.DateTimeFormat().resolvedOptions().timeZone,
-    ...(userId === undefined ? {} : { user_id: userId }),
-    ...(token ? { token } : {}),
-    ...(device ? { device } : {}),
+    user_id: userId,
+    token,
+    device,
   };
 }
 

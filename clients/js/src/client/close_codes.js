@@ -2,8 +2,6 @@
 
 /** What a close code means, for a person. */
 export const CLOSE_REASONS = /** @type {Record<number, string>} */ ({
-  1000: "The connection was closed.",
-  1001: "The server went away.",
   3001: "The server is shutting down.",
   3005: "The sign-in has expired.",
   3008: "This browser read too slowly.",
@@ -11,8 +9,6 @@ export const CLOSE_REASONS = /** @type {Record<number, string>} */ ({
   3012: "The connection stopped answering.",
   3013: "Too many requests at once.",
   3500: "The token was refused.",
-  3501: "The server did not understand a message of this page.",
-  3502: "The sign-in took too long.",
   3503: "An administrator signed this user out.",
   3504: "This user has too many connections open.",
   3507: "This is not permitted for this user.",
@@ -23,7 +19,7 @@ export const CLOSE_REASONS = /** @type {Record<number, string>} */ ({
  * (3504) becomes free. @param {number} code
  */
 export function mayReconnect(code) {
-  return code === 3504 || !((code >= 3500 && code <= 3999) || (code >= 4500 && code <= 4999));
+  return code === 3504 || !/^[34][5-9]..$/.test(String(code));
 }
 
 /** `retry_ms=` in what the server said, e.g. when it restarts; at most a minute. @param {string} detail */

@@ -1,13 +1,13 @@
 /** Stays connected: chooses the way, logs in, notices silence, comes back with patience. @module */
 
-/** @import { ClientFrame, Line, Options, Platform, Position, State, Status, Welcome } from "./types.js" */
+/** @import { ClientFrame, ConnectionEvents, Line, Options, Platform, State, Status, Welcome } from "./types.js" */
 /** @import { Credentials } from "./credentials.js" */
+/** @import { Tabs } from "./tabs.js" */
 import { identity, socketUrl } from "./address.js";
 import { CLOSE_REASONS, mayReconnect, retryHint } from "./close_codes.js";
 import { EventLine } from "./event_line.js";
 import { backoff, withStorage } from "./platform.js";
 import { SocketLine } from "./socket_line.js";
-import { Tabs } from "./tabs.js";
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const PONG_TIMEOUT_MS = 8_000;
@@ -32,17 +32,9 @@ const HASTE_MS = 5_000;
 /** Tokens in a row that a server may refuse. */
 const MAX_REFUSALS = 2;
 
-/**
- * `welcome` is called at each login, `online` once that is known everywhere, `dropped` when nothing can be written any more, `ended` when there will be no further
- * attempt by itself; `position` is where to resume.
- * @typedef {{ status(status: Status): void, welcome(frame: Welcome): void, online(frame: Welcome): void, frame(frame: any): void,
- *   dropped(): void, ping(): void, ended(reason: string): void, forget(): void, position(): Position | null,
- *   identified(user: string): boolean }} ConnectionEvents
- */
-
 export class Connection {
-  #options;
   #platform;
+  #options;
   #credentials;
   #server;
   #on;
@@ -62,8 +54,7 @@ export class Connection {
   #heardAt = 0;
   #hastenedAt = -Infinity;
   #pingMs = DEFAULT_PING_MS;
-  /** @type {Record<"retry" | "connect" | "ping" | "pong" | "probe" | "renew", any>} */
-  #timers = { retry: 0, connect: 0, ping: 0, pong: 0, probe: 0, renew: 0 };
+  /** Of `retry`, `connect`, `ping`, `pong`, `probe`, `renew`. @type {Record<string, any>} */ #timers = {};
   /** @type {[EventTarget | undefined, string, (event: any) => void][]} */ #listeners;
   /** @type {Status} */
   status = { state: "offline", reason: "Not connected.", code: null, retryAt: null, attempt: 0 };
@@ -183,10 +174,7 @@ export class Connection {
       return false;
     }
     if (!this.#identify(credentials.user)) return false;
-    const { share = Boolean(this.#platform.document) } = this.#options;
-    if (!this.#tabs && share && credentials.user !== undefined && Tabs.possible(this.#platform)) {
-      await this.#share(credentials.user);
-    }
+    if (!this.#tabs) await this.#share(current);
     return true;
   }
 
@@ -197,9 +185,16 @@ export class Connection {
     return false;
   }
 
-  /** @param {string} user */
-  #share(user) {
-    const tabs = new Tabs(this.#platform, `tidings:${this.#server}:${user}:${this.#options.device ?? ""}`, {
+  /** One connection for all tabs, where that is wanted and the browser has what it takes. @param {() => boolean} current */
+  async #share(current) {
+    const { document, locks, BroadcastChannel } = this.#platform;
+    const { share = Boolean(document), device = "" } = this.#options;
+    const { user } = this.#credentials;
+    if (!share || user === undefined || !locks || !BroadcastChannel) return;
+    // Only where it is used; a page that can't load it has a connection of its own.
+    const loaded = await import("./tabs.js").catch(() => null);
+    if (!loaded || !current()) return;
+    const tabs = new loaded.Tabs(this.#platform, `tidings:${this.#server}:${user}:${device}`, {
       lead: () => this.#open(),
       depose: () => this.#open(),
       write: (frame) => this.#line?.write(frame),
@@ -208,7 +203,7 @@ export class Connection {
       forget: () => this.#on.forget(),
     });
     this.#tabs = tabs;
-    return tabs.join();
+    await tabs.join();
   }
 
   /** Does another tab hold the connection? */
@@ -330,7 +325,6 @@ export class Connection {
     const wait = this.#credentials.renewIn;
     if (wait === null) return;
     this.#timers.renew = this.#after(wait, async () => {
-      if (!this.#credentials.due) return this.#renewLater();
       const [turn, old] = [this.#turn, this.#credentials.token];
       const renewed = await this.#credentials.renew().catch(() => true);
       if (turn !== this.#turn) return;
@@ -422,7 +416,7 @@ export class Connection {
   /** Leaves no timer, no line and no promise behind that still counts. */
   #drop() {
     this.#turn += 1;
-    this.#clear("retry", "connect", "ping", "pong", "probe", "renew");
+    this.#clear(...Object.keys(this.#timers));
     if (this.#loggedIn) this.#on.dropped();
     this.#loggedIn = false;
     this.#onlineAt = Infinity;
@@ -437,7 +431,7 @@ export class Connection {
     return this.#platform.setTimeout(act, ms);
   }
 
-  /** @param {("retry" | "connect" | "ping" | "pong" | "probe" | "renew")[]} names */
+  /** @param {string[]} names */
   #clear(...names) {
     for (const name of names) {
       this.#platform.clearTimeout(this.#timers[name]);

@@ -7,19 +7,19 @@ import { parse } from "./platform.js";
 const LEAD_MS = 60_000;
 /** Never asked more often than this while a connection stands. */
 const MIN_REFRESH_MS = 10_000;
-/** Timers hold 2^31 ms at most. */
+/** Timers hold 2^31 ms at most; once a day is no burden. */
 const MAX_TIMER_MS = 86_400_000;
 /** A token with less left is not worth a login. */
 const SPENT_MS = 2_000;
 
 export class Credentials {
+  #platform;
+  #options;
+  #ask;
+  #refused = false;
   /** @type {string | undefined} */ token;
   /** The server's clock minus this one's. */
   skew = 0;
-  #ask;
-  #options;
-  #platform;
-  #refused = false;
 
   /** @param {Options} options @param {Platform} platform */
   constructor(options, platform) {
@@ -72,11 +72,6 @@ export class Credentials {
     if (!this.renewable || left === Infinity) return null;
     const due = left - Math.min(LEAD_MS, left / 10);
     return Math.min(MAX_TIMER_MS, Math.max(MIN_REFRESH_MS, due));
-  }
-
-  /** Is it time, or did the timer only go as far as timers go? */
-  get due() {
-    return this.#left <= LEAD_MS * 1.1 || this.#left < MAX_TIMER_MS / 10;
   }
 }
 

@@ -8,23 +8,15 @@ import { backoff, parse } from "./platform.js";
 const MAX_BATCH = 100;
 /** An acknowledgement waits this long for company: each is a request. */
 const ACK_DELAY_MS = 1_000;
-/** What a refusal of ours means as a close code; those of a proxy mean that the way is blocked. */
-const CODES = /** @type {Record<string, number>} */ ({
-  token_expired: 3005,
-  token_bad: 3500,
-  token_missing: 3500,
-  not_permitted: 3507,
-  origin_not_allowed: 3507,
-});
 
 /** @implements {Line} */
 export class EventLine {
+  #platform;
   /** @type {"sse"} */ name = "sse";
   #ended = new AbortController();
   /** @type {ClientFrame[]} */ #waiting = [];
   #posting = false;
   /** The stream as the server calls it. @type {string | undefined} */ #id;
-  #platform;
   #server;
   #identity;
   #events;
@@ -54,7 +46,7 @@ export class EventLine {
         }
       } else {
         const error = refusal(answer, await answer.json().catch(() => null));
-        code = CODES[error.code] ?? 1006;
+        code = closeCode(error) ?? 1006;
         detail = `retry_ms=${error.retryMs}`;
       }
     } catch (error) {
@@ -67,7 +59,9 @@ export class EventLine {
   #request(position) {
     const { token, ...said } = this.#identity;
     const address = new URL("v1/sse", this.#server);
-    for (const [name, value] of Object.entries(said)) address.searchParams.set(name, String(value));
+    for (const [name, value] of Object.entries(said)) {
+      if (value !== undefined) address.searchParams.set(name, String(value));
+    }
     /** @type {Record<string, string>} */ const headers = { accept: "text/event-stream" };
     if (token) headers.authorization = `Bearer ${token}`;
     if (position) headers["last-event-id"] = `${position.epoch}:${position.offset}`;
@@ -102,11 +96,12 @@ export class EventLine {
         this.#waiting = this.#waiting.filter((frame) => !batch.includes(frame));
         for (const reply of replies) if (!this.#ended.signal.aborted) this.#events.frame(reply);
       } catch (error) {
-        const { status = 0, code = "unreachable", message, retryMs = 0 } = /** @type {any} */ (error);
-        if (this.#ended.signal.aborted) break;
-        if (status === 401 || status === 403 || status === 404) this.#events.lost(CODES[code] ?? 3010, message);
+        const { status = 0, code, message, retryMs = 0 } = /** @type {any} */ (error);
+        const { aborted } = this.#ended.signal;
+        const gone = status === 404 ? 3010 : closeCode({ status, code });
+        if (gone && !aborted) this.#events.lost(gone, message);
         else if (status >= 400 && status < 500 && status !== 429) this.#refused(batch, code, message);
-        else await this.#pause(retryMs + backoff(failures++, this.#platform.random));
+        else if (!aborted) await this.#pause(retryMs + backoff(failures++, this.#platform.random));
       }
     }
     this.#posting = false;
@@ -137,6 +132,13 @@ export class EventLine {
   close() {
     this.#ended.abort();
   }
+}
+
+/** What a refusal of ours means as a close code; one of a proxy only means that the way is blocked. @param {{ status: number, code: string }} refusal */
+function closeCode({ status, code = "http" }) {
+  if (code.startsWith("http")) return undefined;
+  if (status === 401) return code === "token_expired" ? 3005 : 3500;
+  return status === 403 ? 3507 : undefined;
 }
 
 /** The events of a stream (WHATWG HTML §9.2); anything that comes counts as heard. @param {ReadableStream<Uint8Array>} body @param {() => void} heard */

@@ -20,12 +20,12 @@ const KEPT = new Set(["event", "feedback", "read", "mute"]);
  * keys are the same.
  */
 export class Outbox {
+  #platform;
   /** @type {Map<string, { frame: any, at: number }>} */ #entries = new Map();
   /** The start of every key of the user; empty until it is known who that is. */
   #prefix = "";
   #id = randomId();
   #scheduled = false;
-  #platform;
 
   /** @param {Platform} platform */
   constructor(platform) {

@@ -7,22 +7,22 @@ const BACKOFF_MAX_MS = 20_000;
 
 /** What the surroundings offer, with what the options replace. @param {Options} options @returns {Platform} */
 export function platformOf(options) {
-  const page = globalThis;
-  const { storage, random = Math.random } = options;
+  const { document, window, navigator, BroadcastChannel, WebSocket } = globalThis;
+  const { storage = pageStorage(), random = Math.random, platform } = options;
   return {
     now: () => Date.now(),
-    setTimeout: (act, ms) => page.setTimeout(act, ms),
-    clearTimeout: (timer) => page.clearTimeout(timer),
+    setTimeout: (act, ms) => setTimeout(act, ms),
+    clearTimeout: (timer) => clearTimeout(timer),
     random,
-    WebSocket: options.WebSocket ?? page.WebSocket,
-    fetch: options.fetch ?? ((...call) => page.fetch(...call)),
-    storage: storage === undefined ? pageStorage() : storage,
-    document: page.document,
-    window: page.window,
-    navigator: page.navigator,
-    locks: page.navigator?.locks,
-    BroadcastChannel: page.BroadcastChannel,
-    ...options.platform,
+    WebSocket: options.WebSocket ?? WebSocket,
+    fetch: options.fetch ?? ((...call) => fetch(...call)),
+    storage,
+    document,
+    window,
+    navigator,
+    locks: navigator?.locks,
+    BroadcastChannel,
+    ...platform,
   };
 }
 
@@ -52,14 +52,10 @@ export function backoff(attempt, random = Math.random) {
   return random() * Math.min(BACKOFF_MAX_MS, BACKOFF_BASE_MS * 2 ** Math.min(attempt, 16));
 }
 
-/** A random id (UUIDv4 form); `crypto.randomUUID` exists in secure contexts only. */
+/** 128 random bits; `crypto.randomUUID` exists in secure contexts only. */
 export function randomId() {
-  if (crypto.randomUUID) return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6] & 0x0f) | 0x40;
-  bytes[8] = (bytes[8] & 0x3f) | 0x80;
-  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** JSON, or null. @param {unknown} text */

@@ -15,8 +15,8 @@ const PACE_MS = 4_000;
  * is answered.
  */
 export class Sender {
-  #outbox;
   #platform;
+  #outbox;
   /** @type {((frame: ClientFrame) => void) | null} */ #write = null;
   /** Of those without an answer of their own, the number of the ping behind them; 0 for events. @type {Map<string, number>} */
   #inFlight = new Map();
@@ -24,9 +24,10 @@ export class Sender {
   #pongs = 0;
   #window = MAX_WINDOW;
   #failures = 0;
-  #budget = PACE_FRAMES;
+  /** Frames since the pace began, and when that was. */
+  #spent = 0;
+  #paceAt = 0;
   /** @type {any} */ #pause = null;
-  /** @type {any} */ #pace = null;
 
   /** @param {Outbox} outbox @param {Platform} platform */
   constructor(outbox, platform) {
@@ -54,8 +55,7 @@ export class Sender {
     for (const [key, frame] of this.#outbox.entries()) {
       if (this.#inFlight.size >= this.#window) break;
       if (this.#inFlight.has(key)) continue;
-      if (this.#budget <= 0) break;
-      this.#spend();
+      if (!this.#mayWrite()) break;
       const answered = frame.type === "event";
       this.#inFlight.set(key, answered ? 0 : this.#pings + 1);
       this.#write(frame);
@@ -93,24 +93,26 @@ export class Sender {
     else this.#inFlight.delete(key);
     if (this.#pause) return;
     this.#window = 1;
-    const wait = 200 + backoff(this.#failures, this.#platform.random);
-    this.#failures += 1;
+    this.#rest(200 + backoff(this.#failures++, this.#platform.random));
+  }
+
+  /** @param {number} ms */
+  #rest(ms) {
     this.#pause = this.#platform.setTimeout(() => {
       this.#pause = null;
       this.flush();
-    }, wait);
+    }, ms);
   }
 
-  /** One frame of the pace; a pace begins with its first frame. */
-  #spend() {
-    this.#budget -= 1;
-    if (this.#pace) return;
-    this.#pace = this.#platform.setTimeout(() => {
-      this.#pace = null;
-      this.#budget = PACE_FRAMES;
-      this.flush();
-    }, PACE_MS);
-    // Under Node this timer alone keeps no process alive.
-    this.#pace?.unref?.();
+  /** Is there room in the pace? If not, it goes on with the next. */
+  #mayWrite() {
+    const now = this.#platform.now();
+    if (now - this.#paceAt >= PACE_MS) {
+      this.#paceAt = now;
+      this.#spent = 0;
+    }
+    if (this.#spent++ < PACE_FRAMES) return true;
+    this.#rest(PACE_MS);
+    return false;
   }
 }

@@ -5,9 +5,9 @@ import { parse } from "./platform.js";
 
 /** @implements {Line} */
 export class SocketLine {
+  #platform;
   /** @type {"websocket"} */ name = "websocket";
   /** @type {WebSocket | null} */ #socket = null;
-  #platform;
   #address;
   #events;
 

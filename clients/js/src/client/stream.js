@@ -8,12 +8,12 @@ const MAX_REMEMBERED = 2_000;
 const MAX_TIMER_MS = 86_400_000;
 
 export class Stream {
+  #platform;
   /** Everything up to here was received. @type {Position | null} */ position = null;
   /** @type {Set<string>} */ seen = new Set();
   /** When each message that is shown expires, by the server's clock. @type {Map<string, number>} */ #expires = new Map();
   /** Expired, and the page has been told. @type {Set<string>} */ #ended = new Set();
   /** @type {any} */ #timer = null;
-  #platform;
   #expired;
   /** The server's clock minus this one's. */
   #skew = 0;
@@ -27,7 +27,7 @@ export class Stream {
   /** Goes on where an earlier page left off. @param {{ position?: Position, seen?: string[] }} left */
   adopt({ position, seen = [] }) {
     this.position ??= position ?? null;
-    for (const id of seen) this.#remember(this.seen, id);
+    for (const id of seen) this.seen.add(id);
   }
 
   forget() {
@@ -63,11 +63,11 @@ export class Stream {
     }
     if (id === undefined) return true;
     if (this.seen.has(id)) return false;
-    this.#remember(this.seen, id);
+    bound(this.seen.add(id));
     const at = Date.parse(expires_at ?? "");
     if (at > 0) {
       this.#expires.set(id, at);
-      if (this.#expires.size > MAX_REMEMBERED) this.#expires.delete(this.#expires.keys().next().value ?? "");
+      bound(this.#expires);
       this.#watch();
     }
     return true;
@@ -78,14 +78,8 @@ export class Stream {
     if (reason !== "read_elsewhere") this.#expires.delete(id);
     if (reason !== "expired") return true;
     if (this.#ended.has(id)) return false;
-    this.#remember(this.#ended, id);
+    bound(this.#ended.add(id));
     return true;
-  }
-
-  /** @param {Set<string>} set @param {string} id */
-  #remember(set, id) {
-    set.add(id);
-    if (set.size > MAX_REMEMBERED) set.delete(set.values().next().value ?? "");
   }
 
   /** Says of each message that expires that it has, at once. */
@@ -105,4 +99,9 @@ export class Stream {
       this.#expired({ type: "withdraw", notification_id, reason: "expired" });
     }
   }
+}
+
+/** The oldest goes. @param {Set<string> | Map<string, number>} kept */
+function bound(kept) {
+  if (kept.size > MAX_REMEMBERED) kept.delete(kept.keys().next().value ?? "");
 }

@@ -28,14 +28,15 @@ const ANSWER_MS = 5_000;
  */
 
 export class Tabs {
-  #id = randomId();
   #platform;
+  #id = randomId();
   #name;
   #events;
   /** @type {LockManager} */ #locks;
   /** @type {BroadcastChannel} */ #channel;
   /** Ends everything that waits for a lock. */
   #left = new AbortController();
+  #leaving = () => {};
   /** Gives the connection to another tab. @type {(() => void) | null} */ #yield = null;
   /** What the line of a tab without the connection listens to. @type {((said: Said) => void) | null} */ #hear = null;
   /** Tabs without the connection, and whether somebody looks at them. @type {Map<string, boolean>} */ #others = new Map();
@@ -44,11 +45,6 @@ export class Tabs {
   /** @type {Position | null} */ #since = null;
   /** @type {Welcome | null} */ #welcome = null;
   /** @type {Status | null} */ #status = null;
-
-  /** Is there what it takes? @param {Platform} platform */
-  static possible({ locks, BroadcastChannel }) {
-    return Boolean(locks && BroadcastChannel);
-  }
 
   /** @param {Platform} platform @param {string} name @param {TabEvents} events */
   constructor(platform, name, events) {
@@ -59,7 +55,8 @@ export class Tabs {
     this.#channel = new /** @type {typeof BroadcastChannel} */ (platform.BroadcastChannel)(name);
     this.#channel.onmessage = ({ data }) => this.#heard(data);
     // Held for as long as the tab is there: that is how the others learn that it has gone.
-    this.#hold(this.#presenceLock(this.#id), {}, () => this.#gone());
+    const gone = new Promise((/** @type {(nothing: void) => void} */ resolve) => (this.#leaving = resolve));
+    this.#hold(`${name}/${this.#id}`, {}, () => gone);
   }
 
   get leading() {
@@ -90,6 +87,7 @@ export class Tabs {
 
   leave() {
     this.#left.abort();
+    this.#leaving();
     this.#yield?.();
     this.#yield = null;
     this.#channel.close();
@@ -118,16 +116,6 @@ export class Tabs {
       this.#queue({ signal: this.#left.signal });
       this.#events.depose();
     });
-  }
-
-  /** @returns {Promise<void>} */
-  #gone() {
-    return new Promise((resolve) => this.#left.signal.addEventListener("abort", () => resolve()));
-  }
-
-  /** @param {string} id */
-  #presenceLock(id) {
-    return `${this.#name}/${id}`;
   }
 
   /** @param {Omit<Said, "from">} said */
@@ -197,7 +185,7 @@ export class Tabs {
   #known(id) {
     if (this.#others.has(id)) return;
     this.#others.set(id, false);
-    this.#hold(this.#presenceLock(id), { signal: this.#left.signal }, () => {
+    this.#hold(`${this.#name}/${id}`, { signal: this.#left.signal }, () => {
       const looked = this.#others.get(id);
       this.#others.delete(id);
       if (looked) this.#events.presence();

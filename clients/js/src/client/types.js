@@ -126,4 +126,12 @@
  *   write(frame: ClientFrame): void, close(): void }} Line
  */
 
+/**
+ * `welcome` is called at each login, `online` once that is known everywhere, `dropped` when nothing can be written any more, `ended` when there will be no further
+ * attempt by itself; `position` is where to resume.
+ * @typedef {{ status(status: Status): void, welcome(frame: Welcome): void, online(frame: Welcome): void, frame(frame: any): void,
+ *   dropped(): void, ping(): void, ended(reason: string): void, forget(): void, position(): Position | null,
+ *   identified(user: string): boolean }} ConnectionEvents
+ */
+
 export {};
