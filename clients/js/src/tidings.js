@@ -12,10 +12,7 @@
  * @module
  */
 
-/**
- * @import { Accepted, ClientFrame, ErrorFrame, Events, Id, Message, MuteWish, Options, Outcome, Platform, ShopEvent,
- *   Status, Welcome, Withdraw } from "./client/types.js"
- */
+/** @import { Accepted, ClientFrame, ErrorFrame, Id, MuteWish, Outcome, Platform, Welcome, Withdraw } from "./client/types.js" */
 import { request, serverOf } from "./client/address.js";
 import { Connection } from "./client/connection.js";
 import { Credentials } from "./client/credentials.js";
@@ -27,6 +24,14 @@ import { Stream } from "./client/stream.js";
 export { mayReconnect } from "./client/close_codes.js";
 export { TidingsError, backoff } from "./client/platform.js";
 
+/**
+ * @typedef {import("./client/types.js").Events} Events
+ * @typedef {import("./client/types.js").Options} Options
+ * @typedef {import("./client/types.js").Message} Message
+ * @typedef {import("./client/types.js").ServerFrame} ServerFrame
+ * @typedef {import("./client/types.js").Status} Status
+ * @typedef {import("./client/types.js").ShopEvent} ShopEvent
+ */
 /** @typedef {{ sentAt: number, resolve: (accepted?: any) => void, reject: (error: Error) => void }} Waiter */
 
 /** One acknowledgement covers all that arrives within this. */

@@ -211,8 +211,12 @@ test("what is read, seen and muted is stored, also when it was done offline", as
   const userId = freshUser();
   const tidings = client({ userId, url: between.url });
   tidings.connect();
-  const { notification_id } = await once(tidings, "recommendation");
+  await once(tidings, "welcome");
+  const arrived = once(tidings, "notification");
+  await call("POST", "v1/notifications", { user_id: userId, title: "Order 17" });
+  const { notification_id } = await arrived;
   await tidings.seen();
+  await until("the count arrives", () => tidings.counts?.unseen === 0 && tidings.counts.unread === 1);
   between.down = true;
   between.cut();
   await once(tidings, "status", ({ state }) => state === "offline");

@@ -1,6 +1,6 @@
 /** Server-Sent Events in, HTTP out: `fetch` instead of `EventSource`, so that a token goes in a header, and Node can. @module */
 
-/** @import { ClientFrame, Identity, Line, LineEvents, Platform, Position } from "./types.js" */
+/** @import { ClientFrame, Identity, LineEvents, Platform, Position } from "./types.js" */
 import { refusal, request } from "./address.js";
 import { backoff, parse } from "./platform.js";
 
@@ -9,7 +9,6 @@ const MAX_BATCH = 100;
 /** An acknowledgement waits this long for company: each is a request. */
 const ACK_DELAY_MS = 1_000;
 
-/** @implements {Line} */
 export class EventLine {
   #platform;
   /** @type {"sse"} */ name = "sse";
@@ -135,8 +134,8 @@ export class EventLine {
 }
 
 /** What a refusal of ours means as a close code; one of a proxy only means that the way is blocked. @param {{ status: number, code: string }} refusal */
-function closeCode({ status, code = "http" }) {
-  if (code.startsWith("http")) return undefined;
+function closeCode({ status, code }) {
+  if (!code || /^http_/.test(code)) return undefined;
   if (status === 401) return code === "token_expired" ? 3005 : 3500;
   return status === 403 ? 3507 : undefined;
 }

@@ -1,9 +1,8 @@
 /** Frames over a WebSocket. @module */
 
-/** @import { ClientFrame, Line, LineEvents, Platform } from "./types.js" */
+/** @import { ClientFrame, LineEvents, Platform } from "./types.js" */
 import { parse } from "./platform.js";
 
-/** @implements {Line} */
 export class SocketLine {
   #platform;
   /** @type {"websocket"} */ name = "websocket";
