@@ -11,6 +11,7 @@ mod caps;
 mod channel;
 mod chaos;
 mod client;
+mod client_pages;
 mod command_line;
 mod dashboard;
 mod definitions;

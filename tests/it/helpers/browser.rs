@@ -230,12 +230,21 @@ impl Browser {
 
     /// Registers the service worker of an origin's page that is open, and lets a push arrive at it.
     pub fn deliver_push(&mut self, origin: &str, data: &str) {
-        let grant = json!({"origin": origin, "permissions": ["notifications"]});
-        self.call("Browser.grantPermissions", grant);
+        self.allow_notifications(origin);
         self.evaluate(
             "navigator.serviceWorker.register('/sw.js').then(registration => window.registration = registration).then(() => 1)",
         );
         self.wait_for("registration.active?.state === 'activated' && Notification.permission === 'granted'");
+        self.push(origin, data);
+    }
+
+    /// Grants an origin the permission to show notifications.
+    pub fn allow_notifications(&mut self, origin: &str) {
+        self.call("Browser.grantPermissions", json!({"origin": origin, "permissions": ["notifications"]}));
+    }
+
+    /// Lets a push arrive at the service worker that the open page has registered.
+    pub fn push(&mut self, origin: &str, data: &str) {
         self.call("ServiceWorker.enable", json!({}));
         let deadline = Instant::now() + PATIENCE;
         let id = loop {

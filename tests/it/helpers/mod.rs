@@ -10,3 +10,4 @@ pub mod markdown;
 pub mod push_service;
 pub mod server;
 pub mod shop;
+pub mod site;
