@@ -20,8 +20,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## install what is missing: PostgreSQL, libpq, a C compiler, Chromium, codespell (apt; root or sudo)
-	@.ci/setup build database browser spelling
+setup: ## install what is missing: PostgreSQL, libpq, a C compiler, Chromium, codespell, Node (apt; root or sudo)
+	@.ci/setup build database browser spelling client
 
 demo: ## build, then run a simulated shop with live shoppers (PORT=8080); Ctrl-C stops it
 	@.ci/setup build database
@@ -71,8 +71,8 @@ chaos: ## 10,000 clients while server, PostgreSQL and network die: what is lost,
 	@.ci/setup build database
 	$(CARGO) bench --bench delivery -- chaos $(CLIENTS)
 
-conformance: ## the Autobahn test suite against the frame handling, and clients of others
-	@.ci/setup build database
+conformance: ## the Autobahn test suite against the frame handling, clients of others, ours in a bundle of Vite
+	@.ci/setup build database client
 	$(CARGO) build --release --bin tidings
 	@tests/conformance/run $(TARGET)/release/tidings
 

@@ -40,6 +40,25 @@ def websocket_client():
     return "ok"
 
 
+def vite():
+    """Not a stranger, but packed by one: the client as a bundle of Vite, under Node against the server."""
+    client = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../clients/js")
+    folder = os.path.join(tools, "vite")
+    os.makedirs(folder, exist_ok=True)
+    pack = subprocess.run(["npm", "pack", "--silent", "--pack-destination", folder], cwd=client, stdout=subprocess.PIPE)
+    if pack.returncode != 0 or not install(
+        ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, "vite@7.2.4",
+         os.path.join(folder, pack.stdout.decode().split()[-1])]
+    ):
+        return "left out: vite can't be installed"
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "vite.mjs")
+    done = subprocess.run(
+        ["node", script, f"http://{address}/", folder], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120
+    )
+    assert done.returncode == 0, done.stdout.decode()
+    return done.stdout.decode().strip().splitlines()[-1]
+
+
 def eventsource():
     from urllib.error import HTTPError
     from urllib.request import urlopen
@@ -61,7 +80,7 @@ def eventsource():
     return "ok"
 
 
-for name, run in [("Python websocket-client", websocket_client), ("npm eventsource", eventsource)]:
+for name, run in [("Python websocket-client", websocket_client), ("npm eventsource", eventsource), ("our client, by Vite", vite)]:
     try:
         print(f"{name}: {run()}")
     except FileNotFoundError as missing:

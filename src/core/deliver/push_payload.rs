@@ -1,4 +1,4 @@
-//! Content of a push message: the JSON that the service worker (`static/sw.js`) shows, made from the stored frame, so that
+//! Content of a push message: the JSON that the service worker (`clients/js/src/sw.js`) shows, made from the stored frame, so that
 //! a push and a socket say the same. Frame text in, at most [`MAX_PAYLOAD_BYTES`] of JSON out.
 
 use serde::Serialize;
