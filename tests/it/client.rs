@@ -30,11 +30,17 @@ fn the_client_works_under_node() {
         arguments.extend(["--set", setting]);
     }
     let server = Server::start(&database.url, &arguments);
+    let secret = "9f2c4e7a1b3d5f6081a2c3e4d5f60718";
+    let tokens = TestDatabase::new();
+    let tokens_only = ["--set", "auth.mode=token", "--set", &format!("auth.secret={secret}")];
+    let secured = Server::start(&tokens.url, &tokens_only);
     let output = Command::new("node")
         .args(flags)
         .args(["--test", "clients/js/test/"])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
         .env("TIDINGS_URL", format!("ws://{}/ws", server.address))
+        .env("TIDINGS_TOKEN_URL", format!("ws://{}/ws", secured.address))
+        .env("TIDINGS_SECRET", secret)
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);

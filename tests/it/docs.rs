@@ -15,10 +15,11 @@ use crate::helpers::shop::shop;
 /// Most lines of the README.
 const MAX_README_LINES: usize = 150;
 /// Pages outside of `docs/`.
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "README.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
+    "clients/js/README.md",
     "src/ARCHITECTURE.md",
     "migrations/README.md",
     "tests/reference/README.md",

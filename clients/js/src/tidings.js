@@ -282,9 +282,12 @@ export class Tidings {
   #online(frame) {
     if (this.#options.webPush && !this.#pushRenewed) {
       this.#pushRenewed = true;
-      const renewed = Promise.all([import("./webpush.js"), this.#pushOptions()]);
+      const renew = async () => (await import("./webpush.js")).renewWebPush(await this.#pushOptions());
       // Without it, messages wait in the inbox; the next visit tries again.
-      renewed.then(([{ renewWebPush }, options]) => renewWebPush(options)).catch(() => {});
+      renew().catch(() => {});
+      this.#platform.navigator?.serviceWorker?.addEventListener("message", ({ data }) => {
+        if (data?.type === "tidings-subscription") renew().catch(() => {});
+      });
     }
     this.#emit("welcome", frame);
   }

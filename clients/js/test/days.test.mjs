@@ -9,7 +9,7 @@ import { Tidings } from "../src/tidings.js";
 import { Clock, Machine, Server, seeded, tokenFor } from "./world.mjs";
 
 const HOUR = 3_600_000;
-const SEEDS = Number(process.env.SEEDS ?? 3);
+const SEEDS = Number(process.env.SEEDS ?? 10);
 
 /** What happens to a machine, at random times within two days. */
 function fate(random, { machine, pages, server }) {

@@ -151,8 +151,9 @@ export function lockManager() {
 }
 
 /**
- * TO BE REPLACED by the server's own route, `POST /v1/connections/{connection_id}/frames`: a stream here is a WebSocket at
- * the real server, whose frames are passed on as events, and whose answers to what is posted are those up to a pong.
+ * In front of the real server, for tests that look at requests or have them fail: a stream here is a WebSocket there, whose
+ * frames are passed on as events, and the answers to what is posted are those up to a pong. TO BE REPLACED as the way of every
+ * other test by the server's own `POST /v1/connections/{connection_id}/frames`, which they take where it is there.
  */
 export async function framesOverHttp(options = {}) {
   const lines = new Map();
