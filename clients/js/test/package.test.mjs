@@ -102,6 +102,21 @@ declare const signOutButton: HTMLButtonElement; declare const message: import("t
   assert.deepEqual(compile(Array.from({ length: n }, (_, index) => `example${index + 1}.ts`)), []);
 });
 
+test("the first example of each page runs", { skip: process.env.TIDINGS_URL ? false : "no server" }, () => {
+  for (const page of ["clients/js/README.md", "README.md"]) {
+    const [code] = blocks(page);
+    const own = code
+      .replace(/"[^"]*\/tidings\.js"/, JSON.stringify(join(here, "src/tidings.js")))
+      .replace("new Tidings({", "new Tidings({ url: process.env.TIDINGS_URL,");
+    assert.notEqual(own, code);
+    const file = join(folder, "first.mjs");
+    writeFileSync(file, `const show = () => {};\n${own}\nconsole.log("stored");\nprocess.exit(0);\n`);
+    const { status, output } = run(process.execPath, [...process.execArgv.filter((flag) => flag.includes("websocket")), file], { timeout: 20_000 });
+    assert.equal(status, 0, output);
+    assert.match(output, /stored/);
+  }
+});
+
 /** Bytes of a module, minified and compressed, without what it loads later. */
 function size(entry, ...later) {
   const external = later.map((name) => `--external:${name}`);

@@ -157,27 +157,29 @@ export function lockManager() {
  */
 export async function framesOverHttp(options = {}) {
   const lines = new Map();
-  const state = { posts: 0, bodies: [], status: 200, ...options };
+  const state = { posts: 0, bodies: [], status: 200, to: target, ...options };
+  const http_ = new URL(".", state.to.href.replace(/^ws/, "http"));
   const server = http.createServer((request, response) => {
-    const url = new URL(request.url, base);
+    const url = new URL(request.url, http_);
     // The proxy before this looks at the first bytes of a connection.
     response.setHeader("connection", "close");
     if (url.pathname === "/v1/sse") return stream(request, url, response);
     const line = /^\/v1\/connections\/([^/]+)\/frames$/.exec(url.pathname)?.[1];
     if (line !== undefined) return frames(line, request, response);
-    const far = http.request(new URL(request.url, base), { method: request.method, headers: request.headers });
+    const far = http.request(url, { method: request.method, headers: request.headers });
     request.pipe(far).on("response", (answer) => (response.writeHead(answer.statusCode, answer.headers), answer.pipe(response)));
     far.on("error", () => response.destroy());
   });
   function stream(request, url, response) {
     const id = randomUUID();
-    const socket = new WebSocket(target);
+    const socket = new WebSocket(state.to);
     const line = { socket, reply: null, alive: true };
     const [epoch, offset] = (request.headers["last-event-id"] ?? "").split(":");
     socket.onopen = () => {
       const { user_id, device = "sse", locale, time_zone } = Object.fromEntries(url.searchParams);
-      const resume = epoch ? { resume: { epoch, offset: Number(offset) } } : {};
-      socket.send(JSON.stringify({ type: "login", user_id, device, locale, time_zone, ...resume }));
+      const resume = epoch ? { epoch, offset: Number(offset) } : undefined;
+      const token = request.headers.authorization?.slice("Bearer ".length);
+      socket.send(JSON.stringify({ type: "login", user_id, token, device, locale, time_zone, resume }));
     };
     response.writeHead(200, { "content-type": "text/event-stream" });
     socket.onmessage = ({ data }) => {
@@ -187,7 +189,7 @@ export async function framesOverHttp(options = {}) {
       response.write(`event: ${frame.type}\ndata: ${JSON.stringify(frame)}\n\n`);
     };
     response.on("close", () => (lines.delete(id), socket.close()));
-    socket.onclose = () => response.destroy();
+    socket.onclose = ({ code, reason }) => response.end(`event: close\ndata: ${JSON.stringify({ type: "close", code, reason, retry_ms: 100 })}\n\n`);
   }
   async function frames(id, request, response) {
     let body = "";
