@@ -322,7 +322,7 @@ export class Connection {
 
   /** A new token before the old one ends, and with it a new connection, which resumes. */
   #renewLater() {
-    const wait = this.#credentials.renewIn;
+    const wait = this.#credentials.renewAfter;
     if (wait === null) return;
     this.#timers.renew = this.#after(wait, async () => {
       const [turn, old] = [this.#turn, this.#credentials.token];

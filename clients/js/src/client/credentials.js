@@ -67,7 +67,7 @@ export class Credentials {
   }
 
   /** Milliseconds until another token should be asked for; null = never. */
-  get renewIn() {
+  get renewAfter() {
     const left = this.#left;
     if (!this.renewable || left === Infinity) return null;
     const due = left - Math.min(LEAD_MS, left / 10);
