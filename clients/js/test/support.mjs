@@ -40,23 +40,30 @@ export async function proxy(options = {}) {
   const state = { down: false, upgrades: true, swallows: false, refused: 0, sockets: 0, ...options };
   const server = net.createServer((near) => {
     if (state.down) return near.destroy();
-    near.once("data", (head) => {
-      const upgrade = /upgrade: websocket/i.test(head.toString("latin1"));
+    /** @type {net.Socket | null} */ let far = null;
+    let silent = false;
+    // Each request, not the first alone: a WebSocket may begin on a connection that is there from a request before.
+    near.on("data", (head) => {
+      const upgrade = /^GET .*\r\nupgrade: websocket/is.test(head.toString("latin1"));
       if (!state.upgrades && upgrade) {
         state.refused += 1;
         return near.end("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
       }
       state.sockets += upgrade ? 1 : 0;
-      const to = upgrade ? target : (options.to ?? target);
-      const far = net.connect(Number(to.port), to.hostname);
-      far.write(head);
-      if (state.swallows && upgrade) far.once("data", (answer) => (near.write(answer), near.resume(), far.resume()));
-      else near.pipe(far).pipe(near);
-      for (const [socket, other] of [[near, far], [far, near]]) {
-        open.add(socket);
-        socket.on("error", () => {});
-        socket.on("close", () => (open.delete(socket), other.destroy()));
+      if (far) {
+        if (!silent) far.write(head);
+      } else {
+        const to = upgrade ? target : (options.to ?? target);
+        far = net.connect(Number(to.port), to.hostname);
+        far.write(head);
+        far.on("data", (answer) => silent || near.write(answer));
+        for (const [socket, other] of [[near, far], [far, near]]) {
+          open.add(socket);
+          socket.on("error", () => {});
+          socket.on("close", () => (open.delete(socket), other.destroy()));
+        }
       }
+      if (state.swallows && upgrade) far.once("data", () => (silent = true));
     });
     near.on("error", () => {});
   });
