@@ -71,7 +71,7 @@ chaos: ## 10,000 clients while server, PostgreSQL and network die: what is lost,
 	@.ci/setup build database
 	$(CARGO) bench --bench delivery -- chaos $(CLIENTS)
 
-conformance: ## the Autobahn test suite against the frame handling, clients of others, ours in a bundle of Vite
+conformance: ## the Autobahn test suite against the frame handling, clients of others, ours in a bundle of Vite, promtool on the metrics
 	@.ci/setup build database client
 	$(CARGO) build --release --bin tidings
 	@tests/conformance/run $(TARGET)/release/tidings

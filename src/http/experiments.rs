@@ -72,7 +72,7 @@ pub async fn readings(
     let slices = match &slices {
         Some((from, users)) => slices_view(*from, changed, users, &shares(&app)),
         None => json!({"note": format!(
-            "Nobody was held out in this time{}. The slices begin with the first decision that names one.",
+            "Nobody was in the control group in this time{}. The comparison begins with the first decision that names one.",
             changed.map(|at| format!(" since the shares were changed at {at}")).unwrap_or_default()
         )}),
     };
@@ -124,7 +124,7 @@ pub async fn reading(
     let arms = sums(arms, &users);
     Ok(HttpResponse::Ok()
         .json(json!({"name": name, "days": days, "from": from, "restarted_at": changed, "note": note,
-        "reading": reading_view(&arms)})))
+        "reading": reading_view(&arms, &Metric::ALL)})))
 }
 
 /// Reason why a reading is shorter than it was asked to be.
@@ -158,10 +158,14 @@ fn sums(arms: Vec<(String, f64)>, users: &[ArmUser]) -> Vec<ArmSum> {
     sums
 }
 
+/// Metrics by which the control group can be compared. It gets order updates and answers to logins only, so its clicks are of other
+/// messages than everybody else's.
+const OF_CONTROL_GROUP: [Metric; 3] = [Metric::Conversion, Metric::Revenue, Metric::OptOut];
+
 /// Arms, the check of their sizes and the lifts, or in words why there are none.
-fn reading_view(arms: &[ArmSum]) -> Value {
+fn reading_view(arms: &[ArmSum], compared: &[Metric]) -> Value {
     let pairs: Vec<(ArmOutcome, f64)> = arms.iter().map(|arm| (arm.users, arm.share)).collect();
-    let Reading { sample_ratio, arms: lifts } = lift::read(&pairs);
+    let Reading { sample_ratio, arms: lifts } = lift::read(&pairs, compared);
     let whole: f64 = arms.iter().map(|arm| arm.share).sum();
     let described: Vec<Value> = arms
         .iter()
@@ -173,14 +177,14 @@ fn reading_view(arms: &[ArmSum]) -> Value {
             json!({"name": arm.name, "share": arm.share / whole, "users": arm.users.users(), "metrics": metrics})
         })
         .collect();
-    let compared: Vec<Value> = arms
+    let lifts: Vec<Value> = arms
         .iter()
         .skip(1)
         .zip(lifts)
         .map(|(arm, metrics)| json!({"arm": arm.name, "metrics": metrics}))
         .collect();
     json!({"control": arms.first().map(|arm| &arm.name), "arms": described, "sample_ratio": sample_ratio,
-        "blocked": blocked(&sample_ratio, arms), "lifts": compared})
+        "blocked": blocked(&sample_ratio, arms), "lifts": lifts})
 }
 
 fn name_of(metric: Metric) -> Option<String> {
@@ -217,11 +221,11 @@ fn slices_view(from: Timestamp, changed: Option<Timestamp>, users: &[ArmUser], s
     let arms = [(HOLDOUT, shares.holdout), (ORDINARY, rest), (RANDOM, shares.uniform)];
     let arms = arms.map(|(name, share)| (name.to_owned(), f64::from(share))).to_vec();
     let sums = sums(arms, users);
-    let reading = reading_view(&sums);
+    let reading = reading_view(&sums, &OF_CONTROL_GROUP);
     let open = reading.get("blocked").is_some_and(Value::is_null);
     let note = changed.map(|at| {
         format!(
-            "The shares of held-out and random users were changed at {at}: the reading begins after that."
+            "The shares of the control group and of the random test were changed at {at}: the reading begins after that."
         )
     });
     json!({"from": from, "restarted_at": changed, "note": note, "reading": reading, "attribution": open.then(|| attribution(users)),

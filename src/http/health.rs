@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use actix_web::{HttpResponse, web};
+use actix_web::http::header::{ACCEPT, VARY};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
 use super::auth::Caller;
@@ -30,10 +31,18 @@ pub async fn ready(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
     }
 }
 
-/// Counters, gauges and histograms in the OpenMetrics text format.
-pub async fn prometheus(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
+/// Counters, gauges and histograms: in the OpenMetrics text format for those who accept it, else in that of Prometheus 0.0.4.
+pub async fn prometheus(
+    request: HttpRequest,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
     caller.service()?;
-    Ok(HttpResponse::Ok()
-        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-        .body(app.state.metrics.prometheus()))
+    let accepted = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (kind, body) = if accepted.contains("application/openmetrics-text") {
+        ("application/openmetrics-text; version=1.0.0; charset=utf-8", app.state.metrics.open_metrics())
+    } else {
+        ("text/plain; version=0.0.4; charset=utf-8", app.state.metrics.prometheus())
+    };
+    Ok(HttpResponse::Ok().content_type(kind).insert_header((VARY, "Accept")).body(body))
 }

@@ -71,33 +71,45 @@ impl Count {
         Self::PushExpired,
     ];
 
-    /// Prometheus name (`_total` is added by the encoder) and help.
+    /// Prometheus name (`_total` is added by the encoder) and help. Outcomes of one thing share both.
     pub fn describe(self) -> (&'static str, &'static str) {
         match self {
-            Self::Events => ("tidings_events", "Events stored"),
-            Self::Duplicates => ("tidings_events_duplicate", "Events that were already stored"),
-            Self::RejectedEvents => ("tidings_events_rejected", "Events refused by validation"),
+            Self::Events | Self::Duplicates | Self::RejectedEvents => {
+                ("tidings_events", "Events taken in, by outcome")
+            }
             Self::Winsorised => {
                 ("tidings_events_winsorised", "Events with a value pulled in to the largest believable")
             }
             Self::Pushes => ("tidings_pushes", "Messages stored and handed to a session"),
             Self::Frames => ("tidings_frames", "Frames handed to sockets"),
-            Self::Sends => ("tidings_decisions_send", "Decisions to send"),
-            Self::Defers => ("tidings_decisions_defer", "Decisions to defer"),
-            Self::Drops => ("tidings_decisions_drop", "Decisions to drop"),
+            Self::Sends | Self::Defers | Self::Drops => ("tidings_decisions", "Decisions, by outcome"),
             Self::Feedback => ("tidings_feedback", "Outcomes reported or proven"),
             Self::Connects => ("tidings_connects", "Connections opened"),
             Self::SlowClients => ("tidings_slow_clients", "Connections closed for reading too slowly"),
             Self::MailboxFull => ("tidings_mailbox_full", "Actor messages refused by a full mailbox"),
             Self::Trainings => ("tidings_trainings", "Trainings that ended with a model"),
             Self::FailedCommits => ("tidings_commits_failed", "Commits that failed"),
-            Self::PushSent => ("tidings_webpush_sent", "Messages that push services took"),
-            Self::PushRetried => ("tidings_webpush_retried", "Pushes put off to be tried again"),
-            Self::PushGone => ("tidings_webpush_gone", "Push subscriptions that have ended"),
-            Self::PushRefused => ("tidings_webpush_refused", "Pushes that will never be taken"),
-            Self::PushExpired => {
-                ("tidings_webpush_expired", "Pushes given up: expired, or shown by a page first")
+            Self::PushSent | Self::PushRetried | Self::PushGone | Self::PushRefused | Self::PushExpired => {
+                ("tidings_webpush", "Attempts to hand a message to a push service, by outcome")
             }
+        }
+    }
+
+    /// Value of the label `outcome`; `None` for a counter without labels.
+    pub fn outcome(self) -> Option<&'static str> {
+        match self {
+            Self::Events => Some("stored"),
+            Self::Duplicates => Some("duplicate"),
+            Self::RejectedEvents => Some("rejected"),
+            Self::Sends => Some("send"),
+            Self::Defers => Some("defer"),
+            Self::Drops => Some("drop"),
+            Self::PushSent => Some("sent"),
+            Self::PushRetried => Some("retried"),
+            Self::PushGone => Some("gone"),
+            Self::PushRefused => Some("refused"),
+            Self::PushExpired => Some("expired"),
+            _ => None,
         }
     }
 }
@@ -118,32 +130,20 @@ pub enum Gauge {
     Items,
     /// Events stored since the model began to serve here.
     EventsSince,
-    /// Drift of events over items since training, in thousandths.
-    DriftItems,
-    /// Drift of the feature that moved most, in thousandths.
-    DriftFeatures,
     /// Version scored beside the one that serves.
     ShadowVersion,
-    /// Share of the first ten that both would show, in thousandths.
-    ShadowOverlap,
-    /// Rank agreement on what both show, in thousandths.
-    ShadowAgreement,
 }
 
 impl Gauge {
     /// Every gauge.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 7] = [
         Self::ConnectedUsers,
         Self::Connections,
         Self::ModelVersion,
         Self::ModelAge,
         Self::Items,
         Self::EventsSince,
-        Self::DriftItems,
-        Self::DriftFeatures,
         Self::ShadowVersion,
-        Self::ShadowOverlap,
-        Self::ShadowAgreement,
     ];
 
     /// Prometheus name and help.
@@ -157,25 +157,50 @@ impl Gauge {
             Self::EventsSince => {
                 ("tidings_model_events_since", "Events stored since the model began to serve in this process")
             }
-            Self::DriftItems => (
-                "tidings_drift_items_permille",
-                "Population stability index of events over items since training, in thousandths; above 250 = moved",
-            ),
-            Self::DriftFeatures => (
-                "tidings_drift_features_permille",
-                "Largest population stability index of a feature of active users, in thousandths",
-            ),
             Self::ShadowVersion => {
                 ("tidings_shadow_version", "Version scored beside the one that serves; 0 = none")
             }
+        }
+    }
+}
+
+/// Indices and shares, which go up and down and have fractions; not a number while there is nothing to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Ratio {
+    /// Drift of events over items since training.
+    DriftItems,
+    /// Drift of the feature that moved most.
+    DriftFeatures,
+    /// Share of the first ten that both models would show.
+    ShadowOverlap,
+    /// Rank agreement on what both models show.
+    ShadowAgreement,
+}
+
+impl Ratio {
+    /// Every ratio.
+    pub const ALL: [Self; 4] =
+        [Self::DriftItems, Self::DriftFeatures, Self::ShadowOverlap, Self::ShadowAgreement];
+
+    /// Prometheus name and help.
+    pub fn describe(self) -> (&'static str, &'static str) {
+        match self {
+            Self::DriftItems => (
+                "tidings_drift_items",
+                "Population stability index of events over items since training; above 0.25 = moved",
+            ),
+            Self::DriftFeatures => (
+                "tidings_drift_features",
+                "Largest population stability index of a feature of active users; above 0.25 = moved",
+            ),
             Self::ShadowOverlap => (
-                "tidings_shadow_overlap_permille",
-                "Mean share of the first ten that the shadow would show too, in thousandths",
+                "tidings_shadow_overlap_ratio",
+                "Mean share of the first ten items that the shadow would show too, 0 to 1",
             ),
-            Self::ShadowAgreement => (
-                "tidings_shadow_agreement_permille",
-                "Mean Kendall's tau over what both would show, in thousandths",
-            ),
+            Self::ShadowAgreement => {
+                ("tidings_shadow_agreement", "Mean Kendall's tau over what both models would show, -1 to 1")
+            }
         }
     }
 }

@@ -6,5 +6,5 @@ pub mod metric_name;
 pub mod metrics;
 
 pub use latency::{LatencyWindow, Percentiles};
-pub use metric_name::{Count, Gauge, Timing};
+pub use metric_name::{Count, Gauge, Ratio, Timing};
 pub use metrics::{Metrics, Sample};

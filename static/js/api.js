@@ -4,6 +4,10 @@
 
 const TOKEN_KEY = "tidings.token";
 const TIMEOUT_MS = 10_000;
+const UNREACHABLE = "The server can't be reached.";
+const NOT_UNDERSTOOD = "The server can't be reached: its answer could not be read.";
+/** Longest wait between two tries. */
+const MOST_WAIT_MS = 8_000;
 const listeners = new Set();
 let health = "ok";
 let failures = 0;
@@ -16,6 +20,23 @@ export class ApiError extends Error {
     this.code = code;
   }
 }
+
+/** What went wrong as a sentence for a person; never the text of a mistake in a script. */
+export function sentence(error) {
+  const isMistake = [TypeError, ReferenceError, RangeError, SyntaxError].some((kind) => error instanceof kind);
+  return isMistake || !error?.message ? NOT_UNDERSTOOD : error.message;
+}
+
+/** Any error as an {@link ApiError}: an answer that is not as expected fails in the code that reads it. */
+function understood(error) {
+  if (error instanceof ApiError) return error;
+  console.warn(error);
+  return new ApiError(0, "unreadable", NOT_UNDERSTOOD);
+}
+
+/** Time to wait after so many failures in a row: doubled each time, with a random part so that many pages don't come at once. */
+export const backOff = (ms, failed) =>
+  Math.min(MOST_WAIT_MS, ms * 2 ** Math.min(failed, 10)) * (failed ? 0.75 + Math.random() / 2 : 1);
 
 export function token() {
   try {
@@ -47,6 +68,42 @@ function report(next) {
   for (const listener of listeners) listener(health);
 }
 
+/** A list out of an answer; an answer that has none could not be read. */
+export function list(value) {
+  if (!Array.isArray(value)) throw new ApiError(0, "unreadable", NOT_UNDERSTOOD);
+  return value;
+}
+
+/** What waits to be tried again: woken when the server answers as it should after it did not. */
+const waiting = new Set();
+
+function wake() {
+  for (const again of [...waiting]) again();
+}
+
+/** Runs `load` at once and, while it fails, again after longer and longer waits, until `wanted()` is false. */
+export async function persist(load, { wanted = () => true, failed = () => {} } = {}) {
+  for (let tries = 0; wanted(); tries += 1) {
+    try {
+      return await load();
+    } catch (error) {
+      const problem = understood(error);
+      if (wanted()) failed(problem);
+      // What the server refuses it refuses again.
+      if (problem.status >= 400 && problem.status < 500 && problem.status !== 429) return undefined;
+    }
+    await new Promise((resolve) => {
+      const again = () => {
+        waiting.delete(again);
+        resolve();
+      };
+      waiting.add(again);
+      setTimeout(again, backOff(1_000, tries));
+    });
+  }
+  return undefined;
+}
+
 const encode = (part) => encodeURIComponent(String(part));
 
 /** `path("v1/users", 17, "profile")` with every part encoded. */
@@ -74,17 +131,20 @@ export async function request(method, where, { query = {}, body, signal } = {}) 
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
       cache: "no-store",
     });
-  } catch (error) {
-    if (signal?.aborted) throw new ApiError(0, "aborted", "Cancelled.");
-    failures += 1;
-    // One lost packet is not news; two in a row are.
-    if (failures > 1 || navigator.onLine === false) report("down");
-    throw new ApiError(0, "unreachable", "The server can't be reached.");
+  } catch {
+    throw unreachable(signal);
+  }
+  let received;
+  try {
+    received = await response.text();
+  } catch {
+    throw unreachable(signal); // Cut off.
   }
   failures = 0;
-  const answer = await response.json().catch(() => null);
+  const answer = parsed(received);
   if (response.ok) {
     report("ok");
+    if (answer === undefined) throw new ApiError(0, "unreadable", NOT_UNDERSTOOD);
     return answer;
   }
   if (response.status === 401) report("unauthorized");
@@ -98,7 +158,26 @@ export async function request(method, where, { query = {}, body, signal } = {}) 
   );
 }
 
+function unreachable(signal) {
+  if (signal?.aborted) return new ApiError(0, "aborted", "Cancelled.");
+  failures += 1;
+  // One lost packet is not news; two in a row are.
+  if (failures > 1 || navigator.onLine === false) report("down");
+  return new ApiError(0, "unreachable", UNREACHABLE);
+}
+
+/** JSON; null for an empty body, undefined for what is no JSON. */
+function parsed(body) {
+  if (body === "") return null;
+  try {
+    return JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+}
+
 function fallback(status) {
+  if (status >= 502 && status <= 504) return UNREACHABLE;
   if (status === 401) return "This needs a sign-in.";
   if (status === 403) return "This token may not do that.";
   if (status === 404) return "The server does not have this.";
@@ -114,13 +193,14 @@ export const remove = (where) => request("DELETE", where);
 
 /**
  * Runs `load` now and `ms` after each answer, only while the page is visible, `active()` says so and the server answers;
- * only a `probe` goes on asking a server that is down. Errors go to `failed` and polling goes on: that is how the
- * page recovers by itself. `now()` runs it at once.
+ * only a `probe` goes on asking a server that is down. Errors go to `failed` as {@link ApiError},
+ * and polling goes on, after longer and longer waits: that is how the page recovers by itself. `now()` runs it at once.
  */
 export function poll(ms, load, { active = () => true, failed = () => {}, probe = false } = {}) {
   let timer = 0;
   let running = false;
   let again = false;
+  let failuresInARow = 0;
   const answered = () => health === "ok" || (probe && health === "down");
   const due = () => document.visibilityState === "visible" && active() && answered();
   async function turn() {
@@ -133,8 +213,15 @@ export function poll(ms, load, { active = () => true, failed = () => {}, probe =
       running = true;
       try {
         await load();
+        waiting.delete(turn);
+        const isBack = probe && failuresInARow > 0;
+        failuresInARow = 0;
+        if (isBack) wake();
       } catch (error) {
-        failed(error);
+        failuresInARow += 1;
+        waiting.add(turn);
+        const problem = understood(error);
+        if (problem.code !== "aborted") failed(problem);
       }
       running = false;
       if (again) {
@@ -143,9 +230,11 @@ export function poll(ms, load, { active = () => true, failed = () => {}, probe =
         return;
       }
     }
-    timer = setTimeout(turn, ms);
+    // A panel that is polled seldom comes back sooner than it would be due.
+    timer = setTimeout(turn, failuresInARow ? backOff(Math.min(ms, 1_000), failuresInARow - 1) : ms);
   }
   document.addEventListener("visibilitychange", () => due() && turn());
+  window.addEventListener("online", () => active() && turn());
   listeners.add((now) => now === "ok" && turn());
   turn();
   return { now: turn };

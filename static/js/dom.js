@@ -65,6 +65,11 @@ export function empty(title, detail) {
   return h("div", { class: "empty" }, h("p", { class: "empty-title" }, title), detail && h("p", {}, detail));
 }
 
+/** A sentence where something can't be shown, by the error; what may be right again by itself is tried again. */
+export function unavailable(title, { status, message }) {
+  return empty(title, status === 0 || status >= 500 || status === 429 ? `${message} Trying again.` : message);
+}
+
 /** A table that may be wider than its place: scrolled by keyboard as well. */
 export function tableBox(label, table) {
   return h("div", { class: "table-wrap", tabindex: "0", role: "region", "aria-label": label }, table);

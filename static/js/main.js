@@ -17,7 +17,7 @@ const live = { metrics: null, route: { area: "try", user: null } };
 const tryArea = startTry({ onMetrics, navigate });
 const operateArea = startOperate({
   onMetrics,
-  active: () => live.route.area === "operate",
+  active: (page) => live.route.area === "operate" && (page === undefined || live.route.page === page),
   refresh: () => metricsPoll.now(),
 });
 const resultsArea = startResults({ navigate, active: () => live.route.area === "results" });
@@ -29,10 +29,9 @@ function onMetrics(listener) {
 }
 
 async function loadMetrics() {
-  live.metrics = await api.get("admin/metrics");
-  problem = "";
-  showBanner();
-  const metrics = live.metrics;
+  const metrics = await api.get("admin/metrics");
+  api.list(metrics?.history);
+  live.metrics = metrics;
   text($("#vital-users"), compact(metrics.connected_users));
   text($("#vital-events"), rate(metrics.rates?.events_per_s));
   text($("#vital-pushes"), rate(metrics.rates?.pushes_per_s));
@@ -40,12 +39,14 @@ async function loadMetrics() {
   $("#demo-mark").hidden = !metrics.demo;
   text($("#server-line"), serverLine(metrics));
   for (const listener of metricsListeners) listener(metrics);
+  problem = "";
+  showBanner();
 }
 
 /** The server answers, but not with figures: say why (a token without the right, a database that is away). */
 function metricsFailed(error) {
-  const answered = error instanceof api.ApiError && error.status > 0 && error.status !== 401;
-  problem = answered ? `The figures of the server can't be shown: ${error.message}` : "";
+  const answered = error.status !== 401 && error.code !== "unreachable";
+  problem = answered ? `The figures of the server can't be shown: ${error.message} Trying again.` : "";
   showBanner();
 }
 
@@ -55,11 +56,11 @@ function serverLine(metrics) {
   return parts.join(" · ");
 }
 
-// Routes: #/try, #/try/<user id>, #/operate, #/results, #/results/<user id>.
+// Routes: #/try, #/try/<user id>, #/operate/<page>, #/results, #/results/<user id>. #/operate is its first page.
 
 function readRoute() {
   const [area, user] = location.hash.replace(/^#\/?/, "").split("/");
-  if (area === "operate") return { area, user: null };
+  if (area === "operate") return { area, user: null, page: operateArea.page(user) };
   let id = null;
   try {
     id = user ? decodeURIComponent(user) : null;
@@ -89,15 +90,15 @@ function showRoute() {
     if (shown) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  if (live.route.area === "operate") operateArea.shown();
+  if (live.route.area === "operate") operateArea.shown(live.route.page);
   else if (live.route.area === "results") resultsArea.shown(live.route.user);
   else tryArea.shown(live.route.user);
 }
 
 window.addEventListener("hashchange", () => {
-  const before = live.route.area;
+  const before = live.route;
   showRoute();
-  if (before !== live.route.area) window.scrollTo(0, 0);
+  if (before.area !== live.route.area || before.page !== live.route.page) window.scrollTo(0, 0);
 });
 
 // How the line to the server is.
@@ -123,9 +124,9 @@ function showBanner() {
     const again = h("button", { type: "button", class: "quiet small", onclick: () => metricsPoll.now() }, "Try now");
     put(banner, h("p", { id: "banner-text" }), again);
   }
-  const network = navigator.onLine === false ? "This device has no network." : "The server does not answer.";
+  const network = navigator.onLine === false ? "This device has no network." : "The server can't be reached.";
   const since = duration(Math.max(1000, Math.floor((Date.now() - downSince) / 1000) * 1000));
-  const down = `${network} What you see is from ${since} ago. Trying again every second.`;
+  const down = `${network} What you see is from ${since} ago. Trying again.`;
   text($("#banner-text"), downSince ? down : problem);
 }
 

@@ -75,8 +75,8 @@ export function scatterPlot(place) {
   }
 
   function make([skewedX, skewedY], values) {
-    const [x, xAxis] = dimension(skewedX, "browsing, minutes a month", { size: 28, labelSize: 18 });
-    const [y, yAxis] = dimension(skewedY, "purchases a month", { size: 38, labelSize: 18 });
+    const [x, xAxis] = dimension(skewedX, "browsing, minutes per month", { size: 28, labelSize: 18 });
+    const [y, yAxis] = dimension(skewedY, "purchases per month", { size: 38, labelSize: 18 });
     const facets = ["x", "y"].map((scale) => ({ scale, auto: true }));
     drawn?.destroy();
     drawn = plot(
@@ -120,7 +120,7 @@ export function scatterPlot(place) {
       else make(skewed, values);
       shape = String(skewed);
       const words = `${data.sample.length} of them, in ${data.segments.length} segments; the table has the means.`;
-      figure.setAttribute("aria-label", `Users by browsing minutes and purchases a month, ${words}`);
+      figure.setAttribute("aria-label", `Users by browsing minutes and purchases per month, ${words}`);
       put(
         legend,
         data.segments.map(({ segment }) => toggle(segment)),

@@ -180,7 +180,14 @@ fn operators_find_health_metrics_and_a_dashboard() {
     assert_eq!(http.get("/healthz").status, 200);
     assert_eq!(http.get("/readyz").json()["status"], "ready");
     let metrics = http.get("/metrics").body;
-    assert!(metrics.contains("# TYPE tidings_events counter") && metrics.ends_with("# EOF\n"));
+    assert!(
+        metrics.contains("# TYPE tidings_events_total counter") && !metrics.contains("# EOF"),
+        "{metrics}"
+    );
+    http.headers.push(("Accept".to_owned(), "application/openmetrics-text; version=1.0.0".to_owned()));
+    let open = http.get("/metrics");
+    http.headers.clear();
+    assert!(open.body.contains("# TYPE tidings_events counter") && open.body.ends_with("# EOF\n"));
     let page = http.get("/");
     assert_eq!(page.status, 200);
     assert!(page.header("content-security-policy").unwrap().contains("script-src 'self'"));

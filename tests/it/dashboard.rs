@@ -120,8 +120,7 @@ fn the_dashboard_fits_laptops_and_phones_by_day_and_by_night() {
             fits(&mut browser, viewport);
             browser.screenshot(&format!("try-{device}-{scheme}"));
             browser.open(&format!("http://{}/?{device}-{scheme}#/operate", server.address));
-            browser.wait_for("document.querySelector('#retrain')?.checkVisibility()");
-            browser.wait_for("/[A-E]/.test(document.querySelector('#segments-body').innerText)");
+            browser.wait_for("document.querySelector('#decisions-body .decision')?.checkVisibility()");
             fits(&mut browser, viewport);
             browser.screenshot(&format!("operate-{device}-{scheme}"));
             browser.open(&format!("http://{}/?{device}-{scheme}#/results", server.address));
@@ -162,27 +161,30 @@ fn the_charts_are_drawn_in_the_colours_of_the_theme() {
     let mut browser = Browser::launch();
     browser.resize(DESKTOP);
     browser.prefer("light");
-    browser.open(&format!("http://{}/#/operate", server.address));
+    browser.open(&format!("http://{}/#/operate/segments", server.address));
     let segment = browser
         .wait_for("document.querySelector('#segments-body .legend [data-segment]')?.dataset.segment")
         .as_str()
         .unwrap()
         .to_lowercase();
+    let plot = painted("#segments-body", &format!("--seg-{segment}"));
     let charts = [
-        painted("#segments-body", &format!("--seg-{segment}")),
         painted("#chart-rates", "--series-2"),
         painted("#chart-latency", "--series-1"),
         painted("#tiles .tile:nth-child(2)", "--tide"),
     ];
-    are_painted(&mut browser, &charts);
-    for (chart, toggle) in
-        charts.iter().zip(["#segments-body .legend button", "#chart-rates .legend button:nth-child(2)"])
-    {
+    for (page, chart, toggle) in [
+        ("segments", &plot, "#segments-body .legend button"),
+        ("load", &charts[0], "#chart-rates .legend button:nth-child(2)"),
+    ] {
+        browser.click(&format!(".pages [data-page={page}]"));
+        browser.wait_for(&format!("{chart} > 10"));
         browser.click(toggle);
         browser.wait_for(&format!("{chart} === 0"));
         browser.click(toggle);
         browser.wait_for(&format!("{chart} > 10"));
     }
+    are_painted(&mut browser, &charts);
 
     // A canvas does not follow the theme by itself: chosen by the button, then by the system.
     browser.click("#theme");
@@ -238,7 +240,7 @@ fn a_chart_is_read_out_by_keys_and_shown_as_a_table() {
     let (_database, server) = demo("12");
     let mut browser = Browser::launch();
     browser.resize(DESKTOP);
-    browser.open(&format!("http://{}/#/operate", server.address));
+    browser.open(&format!("http://{}/#/operate/load", server.address));
     browser.wait_for(&format!("{} > 10", painted("#chart-rates", "--series-1")));
     browser.tab_to("#chart-rates .plot");
     browser.press("End");
@@ -270,7 +272,7 @@ fn the_retrain_button_trains_and_says_so() {
     let (_database, server) = demo("0");
     let mut browser = Browser::launch();
     browser.resize(DESKTOP);
-    browser.open(&format!("http://{}/#/operate", server.address));
+    browser.open(&format!("http://{}/#/operate/models", server.address));
     browser.click("#retrain");
     let mut http = server.http();
     wait_for("a second model", || {
@@ -293,7 +295,7 @@ fn the_model_in_use_is_told_by_segment_with_its_rules_and_its_drift() {
         browser.resize(viewport);
         for scheme in ["light", "dark"] {
             browser.prefer(scheme);
-            browser.open(&format!("http://{}/?{device}-{scheme}#/operate", server.address));
+            browser.open(&format!("http://{}/?{device}-{scheme}#/operate/models", server.address));
             let table = "document.querySelector('#models-body .model-segments table')?.innerText";
             let table = browser.wait_for(table);
             for segment in ["A", "B", "C", "D", "E"] {
@@ -303,13 +305,13 @@ fn the_model_in_use_is_told_by_segment_with_its_rules_and_its_drift() {
             }
             browser
                 .wait_for("/trained/i.test(document.querySelector('#models-body .model-health')?.innerText)");
+            browser.screenshot(&format!("models-{device}-{scheme}"));
+            browser.click(".pages [data-page=rules]");
             let rows = browser.wait_for("document.querySelectorAll('#rules-body tbody tr').length");
             assert!(rows.as_u64().unwrap() >= 10, "{rows} rules");
             let words = browser.evaluate("document.querySelector('#area-operate').innerText");
             assert!(!words.as_str().unwrap().contains("[object"), "{words}");
-            browser.evaluate("document.querySelector('#models').scrollIntoView()");
             fits(&mut browser, viewport);
-            browser.screenshot(&format!("models-{device}-{scheme}"));
             complain(&mut browser, &format!("{device} {scheme}"));
         }
     }
@@ -338,11 +340,17 @@ fn a_server_without_data_says_what_is_missing() {
         browser.resize(viewport);
         browser.prefer(scheme);
         browser.open(&format!("http://{}/?{scheme}#/operate", server.address));
-        browser.wait_for("/No model yet/.test(document.querySelector('#models-body').innerText)");
-        browser.wait_for("/No rules yet/.test(document.querySelector('#rules-body').innerText)");
-        browser.wait_for("/No events in/.test(document.querySelector('#chart-rates').innerText)");
-        fits(&mut browser, viewport);
-        browser.screenshot(&format!("empty-{scheme}"));
+        for (page, place, words) in [
+            ("decisions", "#decisions-body", "No decisions yet"),
+            ("models", "#models-body", "No model yet"),
+            ("rules", "#rules-body", "No rules yet"),
+            ("load", "#chart-rates", "No events in"),
+        ] {
+            browser.click(&format!(".pages [data-page={page}]"));
+            browser.wait_for(&format!("/{words}/.test(document.querySelector('{place}').innerText)"));
+            fits(&mut browser, viewport);
+            browser.screenshot(&format!("empty-{page}-{scheme}"));
+        }
         complain(&mut browser, scheme);
     }
 }

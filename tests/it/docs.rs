@@ -25,6 +25,31 @@ const PAGES: [&str; 7] = [
     "tests/reference/README.md",
 ];
 
+#[test]
+fn every_metric_is_documented() {
+    use tidings::telemetry::{Count, Gauge, Ratio, Timing};
+    let guide = read("docs/guide.md");
+    let counts = Count::ALL.iter().map(|count| (count.describe().0, count.outcome()));
+    let gauges = Gauge::ALL.iter().map(|gauge| (gauge.describe().0, None));
+    let ratios = Ratio::ALL.iter().map(|ratio| (ratio.describe().0, None));
+    let timings = Timing::ALL.iter().map(|timing| (timing.describe().0, None));
+    let is_row = |line: &&str| line.starts_with("| `tidings_");
+    let rows: Vec<&str> = guide.lines().filter(is_row).collect();
+    for (name, outcome) in counts.chain(gauges).chain(ratios).chain(timings) {
+        let row = rows.iter().find(|row| row.contains(&format!("`{name}`")) || row.contains(&format!("`{name}{{")));
+        let row = row.unwrap_or_else(|| panic!("{name} is not in docs/guide.md"));
+        assert!(outcome.is_none_or(|outcome| row.contains(&format!("\"{outcome}\""))), "{outcome:?} of {name}: {row}");
+    }
+    for named in rows.iter().flat_map(|row| row.split('`').filter(|part| part.starts_with("tidings_"))) {
+        let name = named.split('{').next().unwrap();
+        let exists = Count::ALL.iter().any(|count| count.describe().0 == name)
+            || Gauge::ALL.iter().any(|gauge| gauge.describe().0 == name)
+            || Ratio::ALL.iter().any(|ratio| ratio.describe().0 == name)
+            || Timing::ALL.iter().any(|timing| timing.describe().0 == name);
+        assert!(exists, "{name} of docs/guide.md does not exist");
+    }
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }

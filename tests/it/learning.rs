@@ -118,7 +118,7 @@ fn in_the_random_slice_a_coin_decides_and_its_chance_is_stored() {
     assert!(!sent.is_empty() && !dropped.is_empty() && sent.len() + dropped.len() == decisions.len());
     for decision in &dropped {
         assert_eq!(decision["propensity"], 0.5, "{decision}");
-        assert!(decision["reasons"][0].as_str().unwrap().starts_with("drawn: a coin said no"), "{decision}");
+        assert!(decision["reasons"][0].as_str().unwrap().starts_with("random test: not sent"), "{decision}");
     }
     for decision in &sent {
         assert_eq!(decision["propensity"], 0.5, "{decision}");

@@ -14,6 +14,7 @@ mod client;
 mod client_pages;
 mod command_line;
 mod dashboard;
+mod dashboard_pages;
 mod definitions;
 mod demo_shop;
 mod docs;

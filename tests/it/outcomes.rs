@@ -197,7 +197,10 @@ fn an_experiment_is_read_by_users_and_blocked_when_an_arm_lost_its_users() {
     }
     wait_for("the clicks", || group(&server, "trigger", "view")["clicked"] == 4);
     let before = server.http().get("/admin/experiments/readings").json();
-    assert!(before["slices"]["note"].as_str().unwrap().contains("Nobody was held out"), "{before}");
+    assert!(
+        before["slices"]["note"].as_str().unwrap().contains("Nobody was in the control group"),
+        "{before}"
+    );
     database
         .connection()
         .batch_execute(
@@ -315,7 +318,13 @@ fn a_few_users_held_out_raise_no_alarm_and_tell_nothing_yet() {
         "{slices}"
     );
     assert!(reading["sample_ratio"]["p"].as_f64().unwrap() > 0.05, "{reading}");
-    let conversion = &reading["lifts"][0]["metrics"][1];
+    let metrics = reading["lifts"][0]["metrics"].as_array().unwrap();
+    assert!(
+        metrics.iter().all(|compared| compared["metric"] != "click_through"),
+        "of other messages: {reading}"
+    );
+    let conversion = &metrics[0];
+    assert_eq!(conversion["metric"], "conversion");
     assert_eq!((&conversion["verdict"], &conversion["significant"]), (&json!("too_few"), &json!(false)));
     assert_eq!((&conversion["lift"], &conversion["control"]["standard_error"]), (&Value::Null, &Value::Null));
     assert!(conversion["too_few"].as_str().unwrap().starts_with("too few to tell"), "{conversion}");

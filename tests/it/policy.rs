@@ -123,7 +123,7 @@ fn a_client_that_knows_only_the_old_preferences_takes_nothing_away() {
     assert_eq!((&answer["digest"], &answer["paused_until"]), (&full["digest"], &Value::Null));
     let (mut client, _) = server.login(1);
     view(&mut client, 102);
-    decided(&server, 1, "drop", "muted: the user wants nothing at all");
+    decided(&server, 1, "drop", "opted out: the user wants order updates only");
 }
 
 #[test]
@@ -156,7 +156,9 @@ fn in_the_browser_a_person_mutes_from_the_message_and_the_dashboard_says_why() {
     browser.wait_for(said);
     let steps = browser.evaluate(&format!("{said}.querySelectorAll('.steps li').length"));
     assert_eq!(steps, 2, "consent passed, preference stopped it");
-    browser.wait_for("document.querySelector('#decisions-funnel').textContent.includes('at preference')");
+    browser.wait_for(
+        "document.querySelector('#decisions-funnel').textContent.includes('muted, paused or opted out')",
+    );
     assert_eq!(browser.take_complaints(), Vec::<String>::new());
 }
 

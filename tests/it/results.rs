@@ -171,7 +171,10 @@ fn a_difference_that_cannot_be_told_yet_is_not_drawn() {
         browser.open(&format!("http://{}/?{device}#/results", server.address));
         browser.wait_for("document.querySelector('#experiments-body .forest')");
         let text = browser.evaluate("document.querySelector('#experiments-body').innerText").to_string();
-        assert!(text.contains("added can’t be told yet: too few to tell"), "{text}");
+        assert!(
+            text.contains("added is not known yet (too few to tell: the smaller group has 6 users, about "),
+            "{text}"
+        );
         assert_eq!(
             browser.evaluate("document.querySelectorAll('#experiments-body [data-sure=true]').length"),
             json!(0)

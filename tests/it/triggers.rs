@@ -294,7 +294,7 @@ fn a_policy_holds_from_the_next_decision_and_can_be_paused() {
     wait_for("capped by version 1", || {
         let decisions = http.get("/admin/decisions?user_id=1").json();
         decisions["decisions"].as_array().unwrap().iter().any(|one| {
-            one["policy_version"] == 1 && one["reasons"] == json!(["cap: similar_items 0 of 0 in 60 min"])
+            one["policy_version"] == 1 && one["reasons"] == json!(["cap: similar_items 0 of 0 per hour"])
         })
     });
     assert_eq!(http.post("/admin/policies/default/pause", &json!({})).status, 200);

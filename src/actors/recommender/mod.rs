@@ -26,7 +26,7 @@ use crate::recommend::train::TrainError;
 use crate::state::AppState;
 use crate::store::jobs::{self, JobRow};
 use crate::store::{models, thread_stands_back};
-use crate::telemetry::{Count, Gauge};
+use crate::telemetry::{Count, Gauge, Ratio};
 
 /// After a swap one user is told each so often: each asks the new model for a list, about a millisecond that a click may
 /// have to wait.
@@ -39,17 +39,16 @@ const AGE_TICK: Duration = Duration::from_secs(10);
 /// Age, drift and shadow as metrics.
 fn expose(state: &AppState) {
     let set = |gauge, value: u64| state.metrics.set(gauge, i64::try_from(value).unwrap_or(i64::MAX));
-    let permille = |share: Option<f64>| share.map_or(0, |share| (share * 1e3).round() as i64);
     set(Gauge::ModelAge, Timestamp::now().millis_since(state.models.load().trained_at).0 / 1_000);
     let drift = state.monitor.drift();
     set(Gauge::EventsSince, drift.events_since);
-    state.metrics.set(Gauge::DriftItems, permille(drift.items));
+    state.metrics.set_ratio(Ratio::DriftItems, drift.items);
     let features = drift.features.iter().filter_map(|(_, index)| *index).reduce(f64::max);
-    state.metrics.set(Gauge::DriftFeatures, permille(features));
+    state.metrics.set_ratio(Ratio::DriftFeatures, features);
     let shadow = state.monitor.shadow_report();
     state.metrics.set(Gauge::ShadowVersion, shadow.map_or(0, |shadow| i64::from(shadow.version)));
-    state.metrics.set(Gauge::ShadowOverlap, permille(shadow.and_then(|shadow| shadow.overlap_at_10)));
-    state.metrics.set(Gauge::ShadowAgreement, permille(shadow.and_then(|shadow| shadow.rank_agreement)));
+    state.metrics.set_ratio(Ratio::ShadowOverlap, shadow.and_then(|shadow| shadow.overlap_at_10));
+    state.metrics.set_ratio(Ratio::ShadowAgreement, shadow.and_then(|shadow| shadow.rank_agreement));
 }
 
 /// Holds the schedule; see the module.

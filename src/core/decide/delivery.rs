@@ -1,17 +1,18 @@
 //! Connections and the stream: logins, frames of clients, messages on their way through the store, presence.
 
 use super::effect::{Counter, Effect, Outgoing};
-use super::in_flight::{InFlight, Placed, entry};
+use super::in_flight::{InFlight, LoginAnswer, Placed, entry};
 use super::proposal::Origin;
 use super::record::{Acknowledged, Fired, HandOver, Mark, Record};
 use super::user_state::{Step, UserState};
 use crate::base::{ConnectionId, Millis, NotificationId, Timestamp};
 use crate::deliver::channel::{self, Situation};
+use crate::deliver::stream::Class;
 use crate::deliver::{self, Entry, Frame, Inbound, Login, frames};
 use crate::notify::policy::{PreferenceChange, Purpose};
 use crate::notify::{Channel, Channels, Trigger};
 
-/// A tab that opens this soon after another gets the same answer.
+/// A login this soon after another gets the same answer; a tab beside an open one gets it until it expires.
 const SAME_LOGIN: Millis = Millis::seconds(60);
 /// The hand-over comes a little later than the grace ends, never earlier.
 const MARGIN: Millis = Millis(20);
@@ -24,6 +25,7 @@ impl UserState {
     pub(super) fn store(&mut self, placed: Placed, step: &mut Step<'_>) {
         let Placed { decision, notification, is_of_api, welcome_after, releases, fired } = placed;
         let entry = entry(&notification);
+        let welcome_after = Vec::from_iter(welcome_after);
         if self.stream_lost {
             self.may_fire_again(fired);
             return self.not_placed(entry.id, welcome_after, is_of_api, step);
@@ -43,7 +45,7 @@ impl UserState {
     fn not_placed(
         &mut self,
         id: NotificationId,
-        welcome_after: Option<ConnectionId>,
+        welcome_after: Vec<ConnectionId>,
         is_of_api: bool,
         step: &mut Step<'_>,
     ) {
@@ -51,7 +53,7 @@ impl UserState {
         if is_of_api {
             step.push(Effect::Return(id));
         }
-        if let Some(connection) = welcome_after {
+        for connection in welcome_after {
             self.late_welcome(connection, step);
         }
     }
@@ -99,6 +101,8 @@ impl UserState {
         let InFlight { entry, welcome_after, is_of_api, fired, .. } = one;
         let (id, offset, frame) = (entry.id, entry.offset, entry.frame.clone());
         let was_read = entry.read;
+        let answers_login = entry.class == Class::Answer && !entry.withdrawn;
+        let expires_at = entry.expires_at;
         self.run(deliver::Input::Stored(Entry { read: false, ..entry }), step);
         if was_read {
             self.run(deliver::Input::Read { id, by: None }, step);
@@ -110,8 +114,10 @@ impl UserState {
         if is_of_api {
             step.push(Effect::Settle(id));
         }
-        if let Some(connection) = welcome_after {
-            self.last_login = frame.map(|frame| (step.now(), frame));
+        if answers_login {
+            self.last_login = frame.map(|frame| LoginAnswer { at: step.now(), id, expires_at, frame });
+        }
+        for connection in welcome_after {
             self.late_welcome(connection, step);
         }
     }
@@ -180,7 +186,8 @@ impl UserState {
     }
 
     pub(super) fn logged_in(&mut self, connection: ConnectionId, login: &Login, step: &mut Step<'_>) {
-        if self.is_connected() {
+        let is_another_tab = self.is_connected();
+        if is_another_tab {
             // Here all the time since the first connection came.
             self.last_connected = Some(step.now());
         } else {
@@ -202,20 +209,26 @@ impl UserState {
             return; // Refused.
         }
         if login.resume.is_none() || !recovered {
-            self.greet(connection, login, step);
+            self.greet(connection, login, is_another_tab, step);
         } else if !self.is_robot {
             self.returned(self.last_here(), step); // Everything else is there already.
         }
         self.note_connected(step);
     }
 
-    /// Answers a login.
-    fn greet(&mut self, connection: ConnectionId, login: &Login, step: &mut Step<'_>) {
+    /// Answers a login: one visit, in however many tabs, gets one answer.
+    fn greet(&mut self, connection: ConnectionId, login: &Login, is_another_tab: bool, step: &mut Step<'_>) {
         let now = step.now();
         let welcome_after = login.is_bare().then_some(connection);
-        let recent = |(at, _): &&(Timestamp, Frame)| now.millis_since(*at) < SAME_LOGIN;
-        if let Some((_, frame)) = self.last_login.as_ref().filter(recent) {
+        let holds = |answer: &&LoginAnswer| {
+            answer.expires_at > now && (is_another_tab || now.millis_since(answer.at) < SAME_LOGIN)
+        };
+        if let Some(LoginAnswer { frame, .. }) = self.last_login.as_ref().filter(holds) {
             step.push(Effect::Send(connection, frame.clone()));
+        } else if let Some(under_way) = self.answer_in_flight() {
+            // It goes to every connection once it is stored, so to this one too.
+            under_way.welcome_after.extend(welcome_after);
+            return;
         } else if !self.is_robot {
             let last_here = self.last_here();
             let trigger = step.world.definitions.login.clone();
@@ -226,6 +239,12 @@ impl UserState {
         if welcome_after.is_some() {
             self.late_welcome(connection, step);
         }
+    }
+
+    /// The answer to a login that is being stored.
+    fn answer_in_flight(&mut self) -> Option<&mut InFlight> {
+        let is_answer = |one: &&mut InFlight| one.entry.class == Class::Answer && !one.entry.withdrawn;
+        self.in_flight.iter_mut().find(is_answer).filter(|_| !self.stream_lost)
     }
 
     /// Time zone and locale of a login.
@@ -289,6 +308,7 @@ impl UserState {
         if let deliver::Input::Withdrawn(id) = &change {
             self.policy.note_withdrawn(*id, step.now());
             self.call_withdrawn(id.0);
+            self.last_login.take_if(|answer| answer.id == *id);
         }
         self.note_in_flight(&change);
         self.run(change, step);

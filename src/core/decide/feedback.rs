@@ -39,9 +39,7 @@ impl UserState {
         if outcome == FeedbackOutcome::Clicked {
             self.run(deliver::Input::Read { id, by: Some(connection) }, step);
         }
-        if outcome.is_rejection() {
-            self.policy.note_dismissed(id, now);
-        }
+        self.note_rejected(id, outcome, step);
         if outcome == FeedbackOutcome::Muted {
             let mute = MuteOf::Category.into_mute(category);
             self.change_preferences(PreferenceChange::mute(now, mute), step);
@@ -51,8 +49,14 @@ impl UserState {
     /// An outcome that is stored already.
     pub(super) fn reported(&mut self, id: NotificationId, outcome: FeedbackOutcome, step: &mut Step<'_>) {
         self.note_response(id, outcome, step);
+        self.note_rejected(id, outcome, step);
+    }
+
+    /// What was rejected rests, and is no answer to another tab.
+    fn note_rejected(&mut self, id: NotificationId, outcome: FeedbackOutcome, step: &Step<'_>) {
         if outcome.is_rejection() {
             self.policy.note_dismissed(id, step.now());
+            self.last_login.take_if(|answer| answer.id == id);
         }
     }
 

@@ -3,8 +3,17 @@
 use uuid::Uuid;
 
 use super::record::{DecisionRow, Fired, NewNotification};
-use crate::base::ConnectionId;
+use crate::base::{ConnectionId, NotificationId, Timestamp};
 use crate::deliver::{Entry, Frame};
+
+/// The stored answer to a login.
+#[derive(Clone, Debug)]
+pub(super) struct LoginAnswer {
+    pub at: Timestamp,
+    pub id: NotificationId,
+    pub expires_at: Timestamp,
+    pub frame: Frame,
+}
 
 /// A message that is being stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,8 +21,8 @@ pub(super) struct InFlight {
     pub entry: Entry,
     /// The store's answer; answers come in any order and are taken in that of the stream.
     pub stored: Option<bool>,
-    /// A minimal client that gets its welcome right after the message.
-    pub welcome_after: Option<ConnectionId>,
+    /// Minimal clients that get their welcome right after the message.
+    pub welcome_after: Vec<ConnectionId>,
     /// A message of the API, to be settled.
     pub is_of_api: bool,
     /// Its trigger fires once, and has when the message is stored.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::deferred_trigger::Deferred;
 use super::effect::{Counter, Effect};
-use super::in_flight::InFlight;
+use super::in_flight::{InFlight, LoginAnswer};
 use super::input::Input;
 use super::load::Loaded;
 use super::recall::recall;
@@ -58,8 +58,8 @@ pub struct UserState {
     pub(super) stream_lost: bool,
     /// Items of the last general recommendation.
     pub(super) last_list: Box<[ItemId]>,
-    /// The last answer to a login, for tabs that open right after.
-    pub(super) last_login: Option<(Timestamp, Frame)>,
+    /// The last answer to a login, for tabs that open while it holds.
+    pub(super) last_login: Option<LoginAnswer>,
     /// Time zone of the device that logged in last; takes precedence over the user's own.
     pub(super) device_zone: Option<TimeZone>,
     /// Deferred triggers.

@@ -152,10 +152,11 @@ impl ArmOutcome {
     pub(super) fn too_few(&self, metric: Metric) -> Option<String> {
         let Sums { exposed, active, .. } = self.sums(metric);
         let what = if metric == Metric::Revenue { "bought" } else { "clicked" };
-        (exposed < MIN_USERS || active < MIN_ACTIVE).then(|| {
+        let (users, who_did) = (MIN_USERS.saturating_sub(exposed), MIN_ACTIVE.saturating_sub(active));
+        (users > 0 || who_did > 0).then(|| {
             format!(
-                "too few to tell: {exposed} users of whom {active} {what}; {MIN_USERS} of whom {MIN_ACTIVE} {what} are needed in \
-                 each arm"
+                "too few to tell: {exposed} users of whom {active} {what}; {} more of whom {who_did} more {what} are needed",
+                users.max(who_did)
             )
         })
     }

@@ -54,7 +54,7 @@ pub struct Lift {
 pub struct Reading {
     /// The check of sizes.
     pub sample_ratio: SampleRatio,
-    /// For each arm but the control its four metrics; empty when the check blocks the reading.
+    /// For each arm but the control its metrics; empty when the check blocks the reading.
     pub arms: Vec<Vec<Lift>>,
 }
 
@@ -119,15 +119,15 @@ fn ratios(control: &ArmOutcome, treated: &ArmOutcome, metric: Metric) -> Compare
     (Some(Estimate::between(difference, difference - reach, difference + reach)), lift, None)
 }
 
-/// Reads an experiment: arms with their shares, the control first. Blocked if the sizes are off.
-pub fn read(arms: &[(ArmOutcome, f64)]) -> Reading {
+/// Reads an experiment by `metrics`: arms with their shares, the control first. Blocked if the sizes are off.
+pub fn read(arms: &[(ArmOutcome, f64)], metrics: &[Metric]) -> Reading {
     let observed: Vec<u64> = arms.iter().map(|(arm, _)| arm.users()).collect();
     let shares: Vec<f64> = arms.iter().map(|(_, share)| *share).collect();
     let sample_ratio = sample_ratio(&observed, &shares);
     let compared = match arms {
         [(control, _), treated @ ..] if !sample_ratio.blocked => treated
             .iter()
-            .map(|(arm, _)| Metric::ALL.iter().map(|metric| lift(control, arm, *metric)).collect())
+            .map(|(arm, _)| metrics.iter().map(|metric| lift(control, arm, *metric)).collect())
             .collect(),
         _ => Vec::new(),
     };
@@ -276,9 +276,9 @@ mod tests {
 
     #[test]
     fn a_lost_arm_blocks_the_reading() {
-        let reading = read(&[(buyers(1_000, 100), 1.0), (buyers(800, 100), 1.0)]);
+        let reading = read(&[(buyers(1_000, 100), 1.0), (buyers(800, 100), 1.0)], &Metric::ALL);
         assert!(reading.sample_ratio.blocked && reading.arms.is_empty());
-        let reading = read(&[(buyers(1_000, 100), 1.0), (buyers(990, 100), 1.0)]);
+        let reading = read(&[(buyers(1_000, 100), 1.0), (buyers(990, 100), 1.0)], &Metric::ALL);
         assert_eq!((reading.sample_ratio.blocked, reading.arms.len()), (false, 1));
     }
 

@@ -142,10 +142,13 @@ pub fn too_few((part, whole): (u64, u64), (other, other_whole): (u64, u64)) -> O
     let rate = (part + other) as f64 / ((whole + other_whole) as f64).max(1.0);
     let expected = smaller * rate.min(1.0 - rate).max(0.0);
     (expected < MIN_EXPECTED).then(|| {
-        format!(
-            "too few to tell: at the rate of both together the smaller group, of {smaller}, has {expected:.1} of the rarer outcome; \
-             {MIN_EXPECTED} are needed"
-        )
+        let needed = MIN_EXPECTED / (expected / smaller.max(1.0));
+        if needed.is_finite() {
+            let more = (needed - smaller).ceil().max(1.0);
+            format!("too few to tell: the smaller group has {smaller} users, about {more} more are needed at this rate")
+        } else {
+            format!("too few to tell: all users did the same, of whom the smaller group has {smaller}")
+        }
     })
 }
 

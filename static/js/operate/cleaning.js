@@ -1,7 +1,7 @@
 // What cleaning did to the data: step by step, with counts.
 
 import * as api from "../api.js";
-import { $, empty, h, put } from "../dom.js";
+import { $, empty, h, put, unavailable } from "../dom.js";
 import { ago, number, percent, title } from "../format.js";
 
 export function startCleaning({ active }) {
@@ -9,15 +9,15 @@ export function startCleaning({ active }) {
   let drawn = "";
   const poll = api.poll(30_000, load, {
     active,
-    failed: (error) => !drawn && error.status > 0 && put(body, empty("Cleaning can't be shown", error.message)),
+    failed: (error) => !drawn && put(body, unavailable("Cleaning can't be shown", error)),
   });
 
   async function load() {
-    const { reports } = await api.get("admin/cleaning");
+    const reports = api.list((await api.get("admin/cleaning"))?.reports);
     const now = JSON.stringify(reports);
     if (now === drawn) return;
     drawn = now;
-    if (!reports?.length) {
+    if (!reports.length) {
       put(body, empty("Nothing was cleaned yet", "An import or a training reports here what it left out, and why."));
       return;
     }

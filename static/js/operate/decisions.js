@@ -1,28 +1,13 @@
-// The decision feed: what was sent, put off or dropped, for whom, and why.
+// The decision feed: what was sent, postponed or not sent, for whom, and why.
 
 import * as api from "../api.js";
-import { $, empty, h, put, text } from "../dom.js";
-import { ago, count, percent, title, words } from "../format.js";
+import { $, empty, h, put, text, unavailable } from "../dom.js";
+import { ago, count, number, percent, title, words } from "../format.js";
+import { OUTCOMES, outcomeWords, STEPS } from "../outcome.js";
 import { segmentBadge } from "../segment.js";
 
 const LIMIT = 60;
 const SHOWN = 40;
-const OUTCOMES = { "": "All", send: "Sent", defer: "Put off", digest: "Collected", inbox_only: "Kept quiet", drop: "Dropped" };
-const SAID = { send: "sent", defer: "put off", digest: "collected", inbox_only: "kept quiet", drop: "dropped" };
-/** The policy's steps in order: where a message can end. */
-const STEPS = {
-  consent: "consent",
-  preference: "preference",
-  still_true: "still true",
-  duplicate: "duplicate",
-  frequency_caps: "caps",
-  quiet_hours: "quiet hours",
-  budget: "budget",
-  experiment: "experiment",
-  worth: "worth",
-  channel: "channel",
-  time: "time",
-};
 /** Where a message ended, or null when nothing stopped it. */
 const endedAt = (decision) =>
   (decision.steps ?? []).findLast((step) => step.verdict === "stop" || step.verdict === "change")?.step ?? null;
@@ -55,7 +40,7 @@ export function startDecisions({ active }) {
     maxlength: "128",
     autocomplete: "off",
   });
-  const outcomes = Object.entries(OUTCOMES).map(([value, label]) => {
+  const outcomes = [["", ["All"]], ...Object.entries(OUTCOMES)].map(([value, [label]]) => {
     const chip = h(
       "button",
       { type: "button", class: "choice", "aria-pressed": String(value === ""), dataset: { outcome: value } },
@@ -81,7 +66,7 @@ export function startDecisions({ active }) {
   const poll = api.poll(2_000, load, {
     active,
     failed: (error) =>
-      !latest.length && error.status > 0 && put(list, empty("Decisions can't be shown", error.message)),
+      !latest.length && put(list, h("li", {}, unavailable("Decisions can't be shown", error))),
   });
 
   let askedFor = "";
@@ -89,7 +74,7 @@ export function startDecisions({ active }) {
     const asked = filter.user;
     const { decisions } = await api.get("admin/decisions", { limit: LIMIT, user_id: asked });
     if (asked !== filter.user) return;
-    latest = decisions ?? [];
+    latest = api.list(decisions);
     const changed = askedFor !== asked;
     askedFor = asked;
     show(changed);
@@ -103,7 +88,7 @@ export function startDecisions({ active }) {
     const rows = Object.entries(STEPS)
       .map(([step, label]) => [step, label, ended.get(step) ?? 0])
       .filter(([, , held]) => held > 0);
-    const all = [...rows, ["sent", "sent", sent]];
+    const all = [...rows, ["sent", "Sent", sent]];
     put(
       bars,
       (latest.length ? all : []).map(([step, label, n]) => {
@@ -124,11 +109,11 @@ export function startDecisions({ active }) {
     }
     const parts = Object.entries(STEPS)
       .filter(([step]) => ended.has(step))
-      .map(([step, label]) => `${ended.get(step)} at ${label}`);
+      .map(([step, label]) => `${label.toLowerCase()} ${ended.get(step)}`);
     const sent = latest.filter((decision) => decision.outcome === "send").length;
     drawBars(ended, sent);
-    const held = parts.length ? `; held back: ${parts.join(", ")}` : "";
-    text(funnel, latest.length ? `Of the last ${count(latest.length, "decision", "decisions")} ${sent} sent${held}.` : "");
+    const held = parts.length ? `; not sent at once: ${parts.join(", ")}` : "";
+    text(funnel, latest.length ? `Of the last ${count(latest.length, "decision")} ${sent} sent${held}.` : "");
   }
 
   /** While someone reads or has paused, only count what is new. */
@@ -137,8 +122,7 @@ export function startDecisions({ active }) {
     const rows = matching();
     const reading = paused || pointed || list.contains(document.activeElement);
     const fresh = rows.filter((decision) => !shownIds.has(decision.decision_id)).length;
-    hold.setAttribute("aria-pressed", String(paused));
-    text(hold, paused ? (fresh ? `Go on (${count(fresh, "new one", "new ones")})` : "Go on") : "Pause");
+    text(hold, paused ? (fresh ? `Resume (${number(fresh)} new)` : "Resume") : "Pause");
     if (reading && !force && list.children.length && shownIds.size) return;
     open = new Set([...list.querySelectorAll("details[open]")].map((element) => element.dataset.decision));
     shownIds = new Set(rows.map((decision) => decision.decision_id));
@@ -152,7 +136,7 @@ export function startDecisions({ active }) {
             ? empty("None of these", "Nothing recent matches the filter.")
             : empty(
                 "No decisions yet",
-                "Each time something happens the server decides whether to speak; it is told here, with the reasons.",
+                "Each time something happens the server decides whether to send a message. Its decisions appear here, with the reasons.",
               ),
         ),
       );
@@ -174,7 +158,7 @@ export function startDecisions({ active }) {
         h(
           "summary",
           {},
-          h("span", { class: `chip ${decision.outcome}` }, SAID[decision.outcome] ?? words(decision.outcome)),
+          h("span", { class: `chip ${decision.outcome}` }, outcomeWords(decision.outcome)),
           segmentBadge(decision.segment),
           h("span", { class: "decision-user" }, String(decision.user_id)),
           h(
@@ -207,7 +191,7 @@ export function startDecisions({ active }) {
             h(
               "div",
               {},
-              h("h3", {}, "Every step"),
+              h("h3", {}, "All steps"),
               h(
                 "ol",
                 { class: "dots steps" },
@@ -247,11 +231,9 @@ export function startDecisions({ active }) {
             decision.channel && ` · by ${decision.channel}`,
             decision.until && [" · until ", ago(decision.until)],
             " · ",
-            h("a", { href: `#/try/${encodeURIComponent(String(decision.user_id))}` }, "Be this user"),
+            h("a", { href: `#/try/${encodeURIComponent(String(decision.user_id))}` }, "View as this user"),
             " · ",
-            h("a", { href: `#/results/${encodeURIComponent(String(decision.user_id))}` }, "The whole story"),
-            " · ",
-            h("a", { href: `#/results/${encodeURIComponent(String(decision.user_id))}` }, "Why? Their whole story"),
+            h("a", { href: `#/results/${encodeURIComponent(String(decision.user_id))}` }, "Their timeline"),
           ),
         ),
       ),

@@ -1,7 +1,8 @@
-// What came of the messages: click-through and conversion, seen from four sides.
+// Outcomes of the messages: click-through and conversion, grouped in four ways.
 
 import { $, empty, h, put, tableBox, text } from "../dom.js";
-import { compact, number, percent, title } from "../format.js";
+import { compact, count, number, percent, title } from "../format.js";
+import { LEAST_MESSAGES, missing } from "../enough.js";
 import { segmentBadge } from "../segment.js";
 
 const SIDES = { by_kind: "By kind", by_trigger: "By trigger", by_model: "By model", by_segment: "By segment" };
@@ -24,10 +25,10 @@ export function startFeedback() {
   function show() {
     if (!latest?.overall?.sent) {
       text($("#feedback-note"), "");
-      put(body, empty("Nothing sent yet", "Once messages go out, what people do with them is counted here."));
+      put(body, empty("Nothing sent yet", "Once messages are sent, clicks and purchases after them are counted here."));
       return;
     }
-    text($("#feedback-note"), `last ${number(latest.window_days)} days`);
+    text($("#feedback-note"), `last ${count(latest.window_days, "day")}`);
     const focused = document.activeElement?.dataset?.side;
     put(body, overall(latest.overall), sides(), table(ordered(latest[side] ?? [])));
     if (focused) body.querySelector(`[data-side="${focused}"]`)?.focus();
@@ -70,7 +71,7 @@ export function startFeedback() {
   function sides() {
     return h(
       "div",
-      { class: "chips", role: "group", "aria-label": "Seen by" },
+      { class: "chips", role: "group", "aria-label": "Group by" },
       Object.entries(SIDES).map(([key, label]) =>
         h(
           "button",
@@ -88,13 +89,13 @@ export function startFeedback() {
   }
 
   function table(rows) {
-    if (!rows.length) return empty("Nothing on this side yet");
+    if (!rows.length) return empty("None yet");
     const best = {
-      click: Math.max(...rows.map((row) => row.click_through_rate ?? 0), 1e-9),
-      conversion: Math.max(...rows.map((row) => row.conversion_rate ?? 0), 1e-9),
+      click: Math.max(...rows.filter(isEnough).map((row) => row.click_through_rate ?? 0), 1e-9),
+      conversion: Math.max(...rows.filter(isEnough).map((row) => row.conversion_rate ?? 0), 1e-9),
     };
     return tableBox(
-      "What came of the messages",
+      `Outcomes ${SIDES[side].toLowerCase()}`,
       h(
         "table",
         {},
@@ -126,8 +127,9 @@ export function startFeedback() {
               h("th", { scope: "row" }, name(row.name)),
               h("td", { class: "n" }, number(row.sent)),
               h("td", { class: "n" }, number(row.displayed)),
-              bar(row.click_through_rate, best.click),
-              bar(row.conversion_rate, best.conversion),
+              isEnough(row)
+                ? [bar(row.click_through_rate, best.click), bar(row.conversion_rate, best.conversion)]
+                : h("td", { colspan: "2", class: "note too-few" }, tooFew(row)),
               h("td", { class: "n" }, number(row.muted)),
             ),
           ),
@@ -135,6 +137,9 @@ export function startFeedback() {
       ),
     );
   }
+
+  const tooFew = (row) => missing(row.delivered ?? 0, LEAST_MESSAGES, "delivered message");
+  const isEnough = (row) => tooFew(row) === null;
 
   function name(value) {
     if (side === "by_segment") return segmentBadge(/^[A-Z]$/.test(String(value)) ? value : null);

@@ -1,8 +1,9 @@
-// The "Operate" area: the server at work. Figures every second, the rest slower and only while it is on the screen.
+// The "Operate" area: the server at work, one question a page. Figures every second, the rest slower and only while its page is
+// on the screen.
 
 import { $, h, put, tableBox } from "../dom.js";
 import { lineChart, sparkline } from "../chart.js";
-import { compact, duration, number, rate } from "../format.js";
+import { compact, count, duration, rate } from "../format.js";
 import { startSegments } from "./segments.js";
 import { startModels } from "./models.js";
 import { startRules } from "./rules.js";
@@ -11,10 +12,13 @@ import { startFeedback } from "./feedback.js";
 import { startSessions } from "./sessions.js";
 import { startCleaning } from "./cleaning.js";
 
+/** `active(page)`: whether a page (or, without one, any) is on the screen. */
 export function startOperate({ onMetrics, active, refresh }) {
+  const pages = [...document.querySelectorAll("#area-operate .page")].map(({ id }) => id.slice("page-".length));
+  const on = (page) => ({ active: () => active(page) });
   const tiles = startTiles();
   const rates = lineChart($("#chart-rates"), {
-    label: "Events and pushes a second over the last two minutes",
+    label: "Events and pushes per second over the last two minutes",
     series: [
       { name: "events/s", key: "events_per_s" },
       { name: "pushes/s", key: "pushes_per_s", dashed: true },
@@ -32,14 +36,14 @@ export function startOperate({ onMetrics, active, refresh }) {
     unit: " ms",
     emptyText: "No pushes in the last two minutes.",
   });
-  const panels = [
-    startSegments({ active }),
-    startModels({ active, refresh }),
-    startRules({ active }),
-    startDecisions({ active }),
-    startSessions({ active }),
-    startCleaning({ active }),
-  ];
+  const panels = {
+    decisions: startDecisions(on("decisions")),
+    models: startModels({ ...on("models"), refresh }),
+    rules: startRules(on("rules")),
+    segments: startSegments(on("segments")),
+    users: startSessions(on("users")),
+    cleaning: startCleaning(on("cleaning")),
+  };
   const feedback = startFeedback();
 
   onMetrics((metrics) => {
@@ -50,13 +54,21 @@ export function startOperate({ onMetrics, active, refresh }) {
     latency.update(rows);
     showWhere(metrics.latency_ms ?? {});
     feedback.update(metrics.feedback);
-    for (const panel of panels) panel.metrics?.(metrics);
+    for (const panel of Object.values(panels)) panel.metrics?.(metrics);
   });
 
   return {
-    shown() {
+    /** The page of that name, else the first. */
+    page: (name) => (pages.includes(name) ? name : pages[0]),
+    shown(page) {
+      for (const name of pages) {
+        $(`#page-${name}`).hidden = name !== page;
+        const link = $(`#area-operate [data-page="${name}"]`);
+        if (name === page) link.setAttribute("aria-current", "page");
+        else link.removeAttribute("aria-current");
+      }
       refresh();
-      for (const panel of panels) panel.refresh();
+      panels[page]?.refresh();
     },
   };
 }
@@ -67,23 +79,23 @@ function startTiles() {
     {
       label: "Connected users",
       of: (m) => compact(m.connected_users),
-      note: (m) => `${number(m.connections)} connections`,
+      note: (m) => count(m.connections, "connection"),
       line: "connected_users",
     },
     {
-      label: "Events a second",
+      label: "Events per second",
       of: (m) => rate(m.rates?.events_per_s),
       note: (m) => `${compact(m.totals?.events)} since the start`,
       line: "events_per_s",
     },
     {
-      label: "Decisions a second",
+      label: "Decisions per second",
       of: (m) => rate(m.rates?.decisions_per_s),
       note: (m) => `${compact(m.totals?.decisions)} since the start`,
       line: null,
     },
     {
-      label: "Pushes a second",
+      label: "Pushes per second",
       of: (m) => rate(m.rates?.pushes_per_s),
       note: (m) => `${compact(m.totals?.pushes)} since the start`,
       line: "pushes_per_s",

@@ -1,8 +1,8 @@
 // The models: versions with their metrics and the gate's verdict, activation, and retraining with its progress.
 
 import * as api from "../api.js";
-import { $, empty, h, put, tableBox, text } from "../dom.js";
-import { ago, compact, duration, number, percent, title, words } from "../format.js";
+import { $, empty, h, put, tableBox, text, unavailable } from "../dom.js";
+import { ago, compact, count, duration, number, percent, title, words } from "../format.js";
 import { toast } from "../toast.js";
 
 const JOB_POLL_MS = 300;
@@ -16,7 +16,7 @@ const STAGES = {
   item_knn: "Finding neighbours of items",
   rules: "Finding what is bought together",
   content: "Reading the catalogue",
-  evaluate: "Evaluating on held-out time",
+  evaluate: "Evaluating on later events that it had not seen",
   save: "Saving",
 };
 const COLUMNS = [
@@ -39,7 +39,7 @@ export function startModels({ active, refresh }) {
   const poll = api.poll(10_000, load, {
     active,
     failed: (error) =>
-      !body.querySelector("table") && error.status > 0 && put(body, empty("Models can't be shown", error.message)),
+      !body.querySelector("table") && put(body, unavailable("Models can't be shown", error)),
   });
 
   button.addEventListener("click", async () => {
@@ -48,7 +48,7 @@ export function startModels({ active, refresh }) {
       follow((await api.post("admin/retrain")).job);
     } catch (error) {
       button.disabled = false;
-      toast({ title: "Training did not start", body: error.message, kind: "wrong" });
+      toast({ title: "Training did not start", body: api.sentence(error), kind: "wrong" });
     }
   });
   cancel.addEventListener("click", async () => {
@@ -59,7 +59,7 @@ export function startModels({ active, refresh }) {
       text($("#retrain-stage"), "Stopping…");
     } catch (error) {
       cancel.disabled = false;
-      toast({ title: "Could not cancel", body: error.message, kind: "wrong" });
+      toast({ title: "Could not cancel", body: api.sentence(error), kind: "wrong" });
     }
   });
 
@@ -122,8 +122,9 @@ export function startModels({ active, refresh }) {
 
   async function load() {
     const answer = await api.get("admin/models");
+    const models = api.list(answer?.models);
     state = answer;
-    show(answer.models ?? [], answer.active);
+    show(models, answer.active);
   }
 
   function show(models, current) {
@@ -132,7 +133,7 @@ export function startModels({ active, refresh }) {
         body,
         empty(
           "No model yet",
-          "Until the first training the shop's order and the items' texts decide. Press “Retrain now”.",
+          "Until the first training, lists follow the catalogue's order and the items' texts. Press “Retrain now”.",
         ),
       );
       return;
@@ -230,7 +231,7 @@ export function startModels({ active, refresh }) {
     );
   }
 
-  /** How old the model in use is, how far the world has moved since, and what another version would say. */
+  /** How old the model in use is, how far the world has moved since, and how its shadow compares. */
   function health(model) {
     if (!model) return null;
     const drift = state.drift ?? {};
@@ -247,16 +248,16 @@ export function startModels({ active, refresh }) {
     const features = (drift.features ?? []).filter(([, index]) => Number.isFinite(index));
     features.sort((a, b) => b[1] - a[1]);
     const facts = [
-      `${compact(drift.events_since ?? 0)} events since it began to serve`,
+      `${compact(drift.events_since ?? 0)} ${drift.events_since === 1 ? "event" : "events"} since it began to serve`,
       state.shadow &&
-        `version ${state.shadow.version} beside it, ${compact(state.shadow.decisions)} decisions: ` +
-          `${percent(state.shadow.overlap_at_10 ?? NaN, 0)} the same items, order alike ${number(state.shadow.rank_agreement ?? NaN, 2)}`,
+        `shadow version ${state.shadow.version}, ${count(state.shadow.decisions, "list")} compared: ` +
+          `${percent(state.shadow.overlap_at_10 ?? NaN, 0)} of the same items, rank agreement ${number(state.shadow.rank_agreement ?? NaN, 2)}`,
     ];
     return h(
       "div",
       { class: "model-health chips" },
-      Number.isFinite(drift.items) && chip("what is looked at is", drift.items),
-      features.length > 0 && chip("shoppers are", features[0][1], words(features[0][0])),
+      Number.isFinite(drift.items) && chip("Viewed items:", drift.items),
+      features.length > 0 && chip("User behaviour:", features[0][1], words(features[0][0])),
       h("p", { class: "note" }, "Trained ", ago(model.created_at), " · ", facts.filter(Boolean).join(" · ")),
     );
   }
@@ -279,8 +280,8 @@ export function startModels({ active, refresh }) {
       h(
         "h3",
         {},
-        "nDCG@10 of the parts, on held-out time",
-        Number.isFinite(metrics.users) && h("span", { class: "note" }, ` · ${number(metrics.users)} users`),
+        "nDCG@10 of the parts, on later events that it had not seen",
+        Number.isFinite(metrics.users) && h("span", { class: "note" }, ` · ${count(metrics.users, "user")}`),
       ),
       h(
         "ul",
@@ -311,7 +312,7 @@ export function startModels({ active, refresh }) {
     return h(
       "div",
       { class: "model-segments" },
-      h("h3", {}, "By segment, on held-out time"),
+      h("h3", {}, "By segment, on later events that it had not seen"),
       tableBox(
         "Metrics by segment",
         h(
@@ -359,7 +360,7 @@ export function startModels({ active, refresh }) {
       refresh();
     } catch (error) {
       pressed.disabled = false;
-      toast({ title: `Could not activate model ${which}`, body: error.message, kind: "wrong" });
+      toast({ title: `Could not activate model ${which}`, body: api.sentence(error), kind: "wrong" });
     }
   }
 

@@ -1,8 +1,8 @@
 // Association rules of the model in use: "A + B → C", sorted by a click on a column, filtered by a word.
 
 import * as api from "../api.js";
-import { $, debounce, empty, h, put, tableBox, text } from "../dom.js";
-import { number, percent } from "../format.js";
+import { $, debounce, empty, h, put, tableBox, text, unavailable } from "../dom.js";
+import { count, number, percent } from "../format.js";
 
 /** As many as are fetched and sorted here; the API pages through the rest. */
 const FETCHED = 500;
@@ -38,19 +38,19 @@ export function startRules({ active }) {
 
   const poll = api.poll(30_000, load, {
     active,
-    failed: (error) => !rules.length && error.status > 0 && put(body, empty("Rules can't be shown", error.message)),
+    failed: (error) => !rules.length && put(body, unavailable("Rules can't be shown", error)),
   });
 
   async function load() {
     const answer = await api.get("admin/rules", { limit: FETCHED });
-    rules = answer.rules ?? [];
+    rules = api.list(answer?.rules);
     const total = answer.total ?? rules.length;
     text(
       note,
       rules.length
         ? [
-            `${number(total)} rules`,
-            Number.isFinite(answer.baskets) && `from ${number(answer.baskets)} baskets`,
+            count(total, "rule"),
+            Number.isFinite(answer.baskets) && `from ${count(answer.baskets, "basket")}`,
             total > rules.length && `the ${number(rules.length)} with the greatest lift are here`,
             ...(answer.notes ?? []),
           ]

@@ -1,7 +1,7 @@
 // The segments: who shops how, as a table and a plot.
 
 import * as api from "../api.js";
-import { $, empty, h, put, tableBox } from "../dom.js";
+import { $, empty, h, put, tableBox, unavailable } from "../dom.js";
 import { money, number, percent } from "../format.js";
 import { scatterPlot } from "../scatter.js";
 import { segmentBadge } from "../segment.js";
@@ -14,12 +14,12 @@ export function startSegments({ active }) {
 
   const poll = api.poll(15_000, load, {
     active,
-    failed: (error) => !plot && error.status > 0 && put(body, empty("Segments can't be shown", error.message)),
+    failed: (error) => !plot && put(body, unavailable("Segments can't be shown", error)),
   });
 
   async function load() {
     const answer = await api.get("admin/segments");
-    if (!answer.segments?.length) {
+    if (!api.list(answer?.segments).length) {
       plot = null;
       put(
         body,
@@ -38,7 +38,7 @@ export function startSegments({ active }) {
 
   function table({ segments, model_version }) {
     const columns = ["Segment", "Users", "Purchases", "Browsing", "Searches", "Recency", "Spent"];
-    const units = ["", "", "a month", "min a month", "a month", "days", "each"];
+    const units = ["", "", "per month", "min per month", "per month", "days", "per user"];
     const largest = Math.max(...segments.map((segment) => segment.size), 1);
     return tableBox(
       "Means of the segments",

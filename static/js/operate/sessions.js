@@ -1,7 +1,7 @@
 // Who is connected now.
 
 import * as api from "../api.js";
-import { $, empty, h, put, text } from "../dom.js";
+import { $, empty, h, put, text, unavailable } from "../dom.js";
 import { ago, count, number } from "../format.js";
 import { segmentBadge } from "../segment.js";
 
@@ -13,15 +13,16 @@ export function startSessions({ active }) {
   const poll = api.poll(5_000, load, {
     active,
     failed: (error) =>
-      !body.querySelector("li") && error.status > 0 && put(body, empty("Sessions can't be shown", error.message)),
+      !body.querySelector("li") && put(body, unavailable("Sessions can't be shown", error)),
   });
 
   async function load() {
     const { sessions, total } = await api.get("admin/sessions");
+    api.list(sessions);
     const all = Math.max(total ?? 0, sessions.length);
     text($("#sessions-note"), sessions.length ? count(all, "user") : "");
     if (!sessions.length) {
-      put(body, empty("Nobody is connected", "Open “Try it” and become someone."));
+      put(body, empty("Nobody is connected", "Open “Try it” and choose a user."));
       return;
     }
     if (body.contains(document.activeElement) && document.activeElement !== body.firstElementChild) return;
@@ -39,10 +40,10 @@ export function startSessions({ active }) {
             segmentBadge(session.segment),
             h(
               "a",
-              { href: `#/try/${encodeURIComponent(String(session.user_id))}`, title: "Be this user" },
+              { href: `#/try/${encodeURIComponent(String(session.user_id))}`, title: "View as this user" },
               String(session.user_id),
             ),
-            session.connections > 1 && h("span", { class: "chip" }, `${number(session.connections)} connections`),
+            session.connections > 1 && h("span", { class: "chip" }, count(session.connections, "connection")),
             h("span", { class: "note" }, ago(session.connected_at)),
           ),
         ),

@@ -1,7 +1,8 @@
 // When messages are opened: hour × weekday in the server's time zone, as a grid to walk through by arrow keys, or a table.
 
 import * as api from "../api.js";
-import { $, empty, h, put, tableBox, text } from "../dom.js";
+import { $, empty, h, put, tableBox, text, unavailable } from "../dom.js";
+import { LEAST_MESSAGES_AN_HOUR, missing } from "../enough.js";
 import { number, percent } from "../format.js";
 
 const MONDAY = Date.UTC(2024, 0, 1);
@@ -24,28 +25,41 @@ export function startHeat({ active, days }) {
 
   const poll = api.poll(15_000, load, {
     active,
-    failed: (error) => !drawn && error.status > 0 && put(body, empty("The hours can't be shown", error.message)),
+    failed: (error) => !drawn && put(body, unavailable("The hours can't be shown", error)),
   });
 
   async function load() {
     const answer = await api.get("admin/outcomes", { by: "hour", days: days() });
-    text($("#heat-note"), `in the time of ${answer.time_zone.replaceAll("_", " ")}`);
+    api.list(answer?.cells);
+    text($("#heat-note"), `time zone ${answer.time_zone.replaceAll("_", " ")}`);
     const now = JSON.stringify(answer.cells);
     if (now === drawn) return;
     drawn = now;
-    cells = new Map((answer.cells ?? []).map((cell) => [`${cell.weekday}-${cell.hour}`, cell]));
+    cells = new Map(api.list(answer.cells).map((cell) => [`${cell.weekday}-${cell.hour}`, cell]));
     show();
   }
 
-  const valueOf = (cell) => (measure === "sent" ? (cell?.sent ?? null) : (cell?.click_through?.value ?? null));
+  /** What is missing before an hour's click-through is shown, or null. */
+  const tooFew = (cell) => missing(cell.delivered ?? 0, LEAST_MESSAGES_AN_HOUR, "delivered message");
+  const valueOf = (cell) => {
+    if (measure === "sent") return cell?.sent ?? null;
+    return cell && !tooFew(cell) ? (cell.click_through?.value ?? null) : null;
+  };
   const format = (value) => (value === null ? "–" : measure === "sent" ? number(value) : percent(value));
 
   function show() {
     if (!cells.size) {
-      put(body, empty("No messages in this time", "Each message sent colours its hour; be a shopper to begin."));
+      put(body, empty("No messages in this time", "Each message sent colours its hour."));
       return;
     }
-    put(body, controls(), asTable ? table() : grid());
+    const fullest = Math.max(...[...cells.values()].map((cell) => cell.delivered ?? 0));
+    const none = measure === "click_through" && missing(fullest, LEAST_MESSAGES_AN_HOUR, "delivered message");
+    put(
+      body,
+      controls(),
+      none && h("p", { class: "note" }, `No hour has enough messages yet: ${none} in the fullest one.`),
+      asTable ? table() : grid(),
+    );
   }
 
   function controls() {
@@ -69,7 +83,10 @@ export function startHeat({ active, days }) {
     const when = `${long(weekday)} ${String(hour).padStart(2, "0")}:00`;
     if (!cell) return `${when}: nothing sent`;
     const share = cell.click_through;
-    const clicks = share
+    const few = tooFew(cell);
+    const clicks = few
+      ? `${few} for a click-through`
+      : share
       ? `${percent(share.value)} clicked (${percent(share.low)} to ${percent(share.high)})`
       : "none confirmed as delivered";
     return `${when}: ${number(cell.sent)} sent, ${clicks}`;
@@ -125,9 +142,12 @@ export function startHeat({ active, days }) {
   }
 
   function legend(top) {
-    if (top <= 1e-9) return h("p", { class: "heat-legend note" }, `${format(0)} everywhere so far`);
+    if (top <= 1e-9) {
+      const known = [...cells.values()].some((cell) => valueOf(cell) !== null);
+      return h("p", { class: "heat-legend note" }, known ? `${format(0)} everywhere so far` : "");
+    }
     const steps = Array.from({ length: STEPS }, (_, step) => h("span", { class: "heat-cell", dataset: { level: String(step) } }));
-    return h("p", { class: "heat-legend note" }, format(0), steps, format(top), h("span", { class: "heat-cell", dataset: { level: "none" } }), "nothing");
+    return h("p", { class: "heat-legend note" }, format(0), steps, format(top), h("span", { class: "heat-cell", dataset: { level: "none" } }), measure === "sent" ? "none" : "none, or too few messages");
   }
 
   function table() {

@@ -1,5 +1,5 @@
-// The "Results" area: what came of messages, where they end, when they are opened, what experiments say, and one
-// user's story.
+// The "Results" area: outcomes of messages, the steps that decided them, the hours, experiments, and one user's
+// timeline.
 
 import { $, h, put } from "../dom.js";
 import { startOutcomes } from "./outcomes.js";

@@ -1,24 +1,9 @@
 // Where messages end on their way through the policy, and how much of caps and budget is used.
 
 import * as api from "../api.js";
-import { $, empty, h, put, text } from "../dom.js";
-import { count, duration, number, percent, title } from "../format.js";
-
-/** The policy's steps in order, as one says what happened there. */
-const STEPS = {
-  consent: "No consent",
-  preference: "Muted, paused or unwanted",
-  still_true: "No longer true",
-  duplicate: "Said before",
-  frequency_caps: "Cap used up",
-  quiet_hours: "Quiet hours",
-  budget: "Budget spent",
-  experiment: "Held out, or the coin said no",
-  worth: "Not worth it",
-  channel: "No channel open",
-  time: "Better hour",
-};
-const BECAME = { send: "sent", defer: "put off", digest: "collected", inbox_only: "kept quiet", drop: "dropped" };
+import { $, empty, h, put, text, unavailable } from "../dom.js";
+import { count, number, percent, title } from "../format.js";
+import { outcomeWords, per, STEPS } from "../outcome.js";
 
 export function startLimits({ active }) {
   const funnel = $("#suppressed-body");
@@ -26,16 +11,16 @@ export function startLimits({ active }) {
   let shown = false;
   const poll = api.poll(5_000, load, {
     active,
-    failed: (error) => !shown && error.status > 0 && put(funnel, empty("This can't be shown", error.message)),
+    failed: (error) => !shown && put(funnel, unavailable("This can't be shown", error)),
   });
 
   async function load() {
     const answer = await api.get("admin/limits");
     shown = true;
-    const all = answer.endings.reduce((sum, ending) => sum + ending.decisions, 0);
-    text($("#suppressed-note"), all ? `${count(all, "decision")} in ${number(answer.hours)} hours` : "");
-    put(funnel, all ? branches(answer.endings, all) : empty("No decisions yet", "Each is counted here by the step that ended it."));
-    put(caps, budget(answer.budget), answer.caps.length ? capList(answer.caps) : empty("No caps", "Add caps to the policy to bound how much one user gets."));
+    const all = api.list(answer?.endings).reduce((sum, ending) => sum + ending.decisions, 0);
+    text($("#suppressed-note"), all ? `${count(all, "decision")} in ${count(answer.hours, "hour")}` : "");
+    put(funnel, all ? branches(answer.endings, all) : empty("No decisions yet", "Decisions are counted here by the step that decided them."));
+    put(caps, budget(answer.budget), answer.caps.length ? capList(answer.caps) : empty("No frequency caps", "Add caps to the policy to limit how many messages one user gets."));
   }
 
   return { refresh: poll.now };
@@ -53,7 +38,7 @@ function branches(endings, all) {
   const became = (step) =>
     endings
       .filter((ending) => ending.step === step)
-      .map((ending) => `${number(ending.decisions)} ${BECAME[ending.outcome] ?? ending.outcome}`)
+      .map((ending) => `${number(ending.decisions)} ${outcomeWords(ending.outcome)}`)
       .join(", ");
   const row = (label, n, note, kind) =>
     h(
@@ -68,17 +53,17 @@ function branches(endings, all) {
     "ol",
     { class: "branches", "aria-label": "Where decisions ended" },
     Object.entries(STEPS).map(([step, label]) => row(label, sum(step), became(step), step)),
-    row("Nothing in the way", sum(""), became(""), "sent"),
+    row("Sent", sum(""), became(""), "sent"),
   );
 }
 
 function budget({ per_hour, left }) {
-  if (!per_hour) return h("p", { class: "note" }, "No budget is set: as many messages an hour as there are reasons for.");
+  if (!per_hour) return h("p", { class: "note" }, "No budget is set: the number of messages per hour is not limited.");
   const used = per_hour - left;
   return h(
     "div",
     { class: "cap" },
-    h("p", {}, h("strong", {}, "This hour’s budget"), h("span", { class: "note" }, ` ${number(used)} of ${number(per_hour)} messages`)),
+    h("p", {}, h("strong", {}, "Budget of this hour"), h("span", { class: "note" }, ` ${number(used)} of ${count(per_hour, "message")} per hour`)),
     bar(used / per_hour, left ? "sent" : "full"),
   );
 }
@@ -97,9 +82,9 @@ function cap({ category, channel, campaign, window_min, max, users, at_limit }) 
       "p",
       {},
       h("strong", {}, named.length ? named.join(", ") : "Everything"),
-      h("span", { class: "note" }, ` at most ${number(max)} in ${duration(window_min * 60_000)}`),
+      h("span", { class: "note" }, ` at most ${count(max, "message")} ${per(window_min)}`),
     ),
     bar(share, share ? "full" : "sent"),
-    h("p", { class: "note" }, users ? `${number(at_limit)} of ${count(users, "user")} with messages can get no more for now` : "nobody has used it"),
+    h("p", { class: "note" }, users ? `${number(at_limit)} of ${count(users, "user")} with messages ${at_limit === 1 ? "has" : "have"} reached it` : "not used yet"),
   );
 }

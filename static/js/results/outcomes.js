@@ -1,8 +1,9 @@
-// What came of the messages, by any property of theirs: shares with their 95 % intervals on one common scale.
+// Outcomes of the messages, by any property of theirs: shares with their 95 % intervals on one common scale.
 
 import * as api from "../api.js";
-import { $, empty, h, put, tableBox, text } from "../dom.js";
-import { compact, number, percent, title } from "../format.js";
+import { $, empty, h, put, tableBox, text, unavailable } from "../dom.js";
+import { compact, count, number, percent, title } from "../format.js";
+import { LEAST_MESSAGES, missing } from "../enough.js";
 import { segmentBadge } from "../segment.js";
 
 const SIDES = {
@@ -32,7 +33,7 @@ export function startOutcomes({ active, days }) {
 
   const poll = api.poll(10_000, load, {
     active,
-    failed: (error) => !shown && error.status > 0 && put(body, empty("Outcomes can't be shown", error.message)),
+    failed: (error) => !shown && put(body, unavailable("Outcomes can't be shown", error)),
   });
 
   function choose(key) {
@@ -46,18 +47,20 @@ export function startOutcomes({ active, days }) {
     const answer = await api.get("admin/outcomes", { by: asked, days: days() });
     if (asked !== side) return;
     shown = true;
-    const { overall, groups } = answer;
+    const { overall } = answer;
+    const groups = api.list(answer.groups);
     if (!overall?.sent) {
       text($("#outcomes-note"), "");
-      put(body, empty("Nothing sent in this time", "Be a shopper under “Try it”, or choose a longer time above."));
+      put(body, empty("Nothing sent in this time", "View products under “Try it”, or choose a longer time above."));
       return;
     }
-    text($("#outcomes-note"), `${number(overall.sent)} messages, ${number(overall.delivered)} confirmed as delivered`);
+    text($("#outcomes-note"), `${count(overall.sent, "message")}, ${number(overall.delivered)} confirmed as delivered`);
     put(body, table(groups));
   }
 
   function table(groups) {
-    const top = (key) => Math.max(...groups.map((group) => group[key]?.high ?? 0), 1e-9);
+    const enough = groups.filter((group) => !tooFew(group));
+    const top = (key) => Math.max(...enough.map((group) => group[key]?.high ?? 0), 1e-9);
     const scales = { click_through: top("click_through"), conversion: top("conversion") };
     const heads = [
       [SIDES[side]],
@@ -76,7 +79,7 @@ export function startOutcomes({ active, days }) {
       h(
         "table",
         { class: "outcomes" },
-        h("caption", {}, "Shares are of messages confirmed as delivered; the bar is their 95 % interval."),
+        h("caption", {}, `Shares are of messages confirmed as delivered, from ${LEAST_MESSAGES} on; the bar is their 95 % interval.`),
         h(
           "thead",
           {},
@@ -94,17 +97,20 @@ export function startOutcomes({ active, days }) {
   }
 
   function row(group, scales) {
-    const thousand = (share) => (share ? number(share.value, 1) : "–");
+    const few = tooFew(group);
+    const thousand = (share) => (share && !few ? number(share.value, 1) : "–");
     return h(
       "tr",
       { dataset: { group: group.name } },
       h("th", { scope: "row" }, name(group.name)),
       h("td", { class: "n" }, compact(group.sent)),
       h("td", { class: "n" }, compact(group.delivered)),
-      share(group.click_through, scales.click_through),
-      share(group.conversion, scales.conversion),
+      few ? h("td", { colspan: "2", class: "note too-few" }, few) : [
+        share(group.click_through, scales.click_through),
+        share(group.conversion, scales.conversion),
+      ],
       h("td", { class: "n" }, group.revenue ? number(group.revenue, 2) : "–"),
-      h("td", { class: "n" }, group.liked ? percent(group.liked.value, 0) : "–"),
+      h("td", { class: "n" }, group.liked && !few ? percent(group.liked.value, 0) : "–"),
       h("td", { class: "n" }, number(group.dismissed)),
       h("td", { class: "n" }, thousand(group.muted_per_thousand)),
       h("td", { class: "n" }, thousand(group.unsubscribed_per_thousand)),
@@ -120,6 +126,9 @@ export function startOutcomes({ active, days }) {
 
   return { refresh: poll.now };
 }
+
+/** What is missing before the shares of a group are shown, or null. */
+const tooFew = (group) => missing(group.delivered, LEAST_MESSAGES, "delivered message");
 
 /** A value with its interval as a bar between low and high, the value as a tick. */
 function share(value, top) {

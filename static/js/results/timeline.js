@@ -1,24 +1,20 @@
-// One user's story, newest first: what was decided, sent and answered, and why or why not.
+// One user's timeline, newest first: what was decided, sent and answered, and why or why not.
 
 import * as api from "../api.js";
-import { $, empty, h, put } from "../dom.js";
+import { $, empty, h, put, unavailable } from "../dom.js";
 import { ago, money, percent, title, words } from "../format.js";
+import { toast } from "../toast.js";
+import { outcomeLabel } from "../outcome.js";
 
 const PAGE = 40;
-const SAID = {
-  send: "Decided to send",
-  defer: "Put off",
-  digest: "Collected for the digest",
-  inbox_only: "Kept for the inbox",
-  drop: "Nothing sent",
-};
-const SLICES = { holdout: "held out", random: "left to chance" };
+const SLICES = { holdout: "control group", random: "random test" };
 
 export function startTimeline({ active, navigate }) {
   const body = $("#timeline-body");
   const field = $("#timeline-user");
   let user = null;
   let next = null;
+  let turn = 0;
   const open = new Set();
 
   $("#timeline-form").addEventListener("submit", (event) => {
@@ -29,7 +25,7 @@ export function startTimeline({ active, navigate }) {
 
   function show(wanted) {
     if (wanted === null) {
-      if (user === null) put(body, empty("Nobody chosen", "Type a user id, or follow “Why?” from a decision under Operate."));
+      if (user === null) put(body, empty("Nobody chosen", "Type a user id, or follow “Their timeline” from a decision under Operate."));
       return;
     }
     if (wanted !== user) open.clear();
@@ -39,19 +35,26 @@ export function startTimeline({ active, navigate }) {
     $("#timeline").scrollIntoView({ block: "start" });
   }
 
-  async function load(before) {
+  function load(before) {
     const asked = user;
-    try {
-      const page = await api.get(api.path("admin/users", asked, "timeline"), { limit: PAGE, before });
-      if (asked !== user || !active()) return;
-      next = page.next_before;
-      if (!before && !page.entries.length) put(body, empty("Nothing yet", "No decision was made about this user so far."));
-      else draw(page.entries, Boolean(before));
-    } catch (error) {
-      if (asked !== user) return;
-      const unknown = error.status === 404;
-      put(body, empty(unknown ? "No such user" : "The story can't be shown", unknown ? `Nothing has named ${asked} yet.` : error.message));
-    }
+    const mine = ++turn;
+    const wanted = () => mine === turn && active();
+    api.persist(
+      async () => {
+        const page = await api.get(api.path("admin/users", asked, "timeline"), { limit: PAGE, before });
+        if (!wanted()) return;
+        next = page.next_before;
+        if (!before && !page.entries.length) put(body, empty("Nothing yet", "No decision was made about this user so far."));
+        else draw(page.entries, Boolean(before));
+      },
+      { wanted, failed: (error) => failed(error, asked, Boolean(before)) },
+    );
+  }
+
+  function failed(error, asked, more) {
+    if (error.status === 404) put(body, empty("No such user", `No event and no message names ${asked} yet.`));
+    else if (!more) put(body, unavailable("The timeline can't be shown", error));
+    else toast({ title: "Earlier entries can't be shown", body: api.sentence(error), kind: "wrong" });
   }
 
   function draw(entries, more) {
@@ -83,11 +86,11 @@ function decision({ outcome, category, trigger, because, steps, slice, variant, 
   const facts = [
     `${title(category)} on ${words(trigger)}`,
     SLICES[slice],
-    variant && `words “${variant}”`,
+    variant && `variant “${variant}”`,
     propensity < 1 && `chosen with probability ${percent(propensity, 0)}`,
   ];
   return {
-    head: SAID[outcome] ?? title(outcome),
+    head: outcome === "send" ? "Decided to send" : outcomeLabel(outcome),
     note: facts.filter(Boolean).join(" · "),
     more: [
       because && h("p", { class: "timeline-why" }, words(because), until && [" (until ", ago(until), ")"]),
@@ -95,7 +98,7 @@ function decision({ outcome, category, trigger, because, steps, slice, variant, 
         h(
           "details",
           {},
-          h("summary", {}, "Every step"),
+          h("summary", {}, "All steps"),
           h("ol", { class: "dots steps" }, steps.map((step) => h("li", { dataset: { verdict: step.verdict } }, words(step.text)))),
         ),
     ],

@@ -1,4 +1,4 @@
-// Choosing who to be, and how the connection as that user is doing.
+// Choosing the user as whom the shop is viewed, and the state of the connection.
 
 import * as api from "../api.js";
 import { $, debounce, h, put, text } from "../dom.js";
@@ -25,7 +25,7 @@ export function startBecome({ person, shown, become }) {
 
   async function loadSuggestions() {
     const { users } = await api.get("admin/users", { limit: 20 });
-    known = users.length > 0;
+    known = api.list(users).length > 0;
     offer(users);
     showChoices(users.slice(0, SUGGESTIONS));
   }
@@ -40,7 +40,7 @@ export function startBecome({ person, shown, become }) {
   function showChoices(users) {
     const place = $("#suggestions");
     if (!users.length) {
-      put(place, h("p", { class: "note" }, "No users yet. Any id will do: the first event makes the user."));
+      put(place, h("p", { class: "note" }, "No users yet. Type any id: its first event creates the user."));
       return;
     }
     put(

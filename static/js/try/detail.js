@@ -51,7 +51,7 @@ export function startDetail({ person }) {
     if (looked !== mine) return;
     drawn = true;
     const full = whole.status === "fulfilled" ? { ...item, ...whole.value } : item;
-    show(full, similar.status === "fulfilled" ? similar.value.items : undefined, reasons.value);
+    show(full, similar.status === "fulfilled" ? similar.value?.items : undefined, reasons.value);
   }
 
   function close({ quiet = false } = {}) {

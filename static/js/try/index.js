@@ -1,4 +1,4 @@
-// The "Try it" area: be a shopper, do things, and watch what arrives.
+// The "Try it" area: view the shop as one of its users, do things, and watch what arrives.
 
 import * as api from "../api.js";
 import { $ } from "../dom.js";
@@ -20,11 +20,19 @@ export function startTry({ onMetrics, navigate }) {
   const detail = startDetail({ person });
   const suggestions = startBecome({ person, shown, become: (id) => navigate(address(id)) });
   const profile = startProfile({ person, shown, open: detail.open });
-  const preferences = startPreferences({ person });
+  const preferences = startPreferences({ person, changed: () => recommendations.refresh() });
   startPush({ person });
   const recommendations = startRecommendations({ person, open: detail.open });
   startProducts({ person, open: detail.open, onMetrics });
-  startNotifications({ person, open: detail.open, mutedChanged: preferences.reload });
+  startNotifications({
+    person,
+    open: detail.open,
+    unmute: preferences.unmute,
+    muted() {
+      preferences.reload();
+      recommendations.refresh();
+    },
+  });
 
   for (const button of document.querySelectorAll("[data-jump]")) {
     button.addEventListener("click", () => {

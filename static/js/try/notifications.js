@@ -1,8 +1,8 @@
 // What arrives for the user: newest first, with how long it took, and what became of it.
 
 import * as api from "../api.js";
-import { $, empty, h, icon, put, text } from "../dom.js";
-import { ago, duration, money, title } from "../format.js";
+import { $, empty, h, icon, put, text, unavailable } from "../dom.js";
+import { ago, duration, money, title, words } from "../format.js";
 import { picture } from "../picture.js";
 import { toast } from "../toast.js";
 import { claimShown } from "../../webpush.js";
@@ -14,7 +14,8 @@ const PAGE = 20;
 /** Visible for this long counts as displayed. */
 const DISPLAYED_MS = 600;
 
-export function startNotifications({ person, open, mutedChanged }) {
+/** `muted` is called after a mute, `unmute(wish)` takes one back. */
+export function startNotifications({ person, open, muted: mutedChanged, unmute }) {
   const list = $("#notifications");
   /** notification_id → { element, message, read, displayed }. */
   const entries = new Map();
@@ -53,7 +54,7 @@ export function startNotifications({ person, open, mutedChanged }) {
   person.on("message", ({ message, arrival }) => arrived(message, arrival));
   person.on("withdraw", ({ notification_id, reason }) => {
     if (reason === "read_elsewhere") markRead(notification_id);
-    else settle(notification_id, "withdrawn", `Withdrawn${reason ? `: ${reason}` : ""}`);
+    else settle(notification_id, "withdrawn", `Withdrawn${reason ? `: ${words(reason)}` : ""}`);
   });
   person.on("gap", () =>
     list.prepend(h("p", { class: "stream-gap" }, "Some earlier messages were missed while offline.")),
@@ -63,7 +64,7 @@ export function startNotifications({ person, open, mutedChanged }) {
     for (const id of entries.keys()) markRead(id);
     api
       .post(api.path("v1/users", person.id, "inbox", "read"), { all: true })
-      .catch((error) => toast({ title: "Could not mark them as read", body: error.message, kind: "wrong" }));
+      .catch((error) => toast({ title: "Could not mark them as read", body: api.sentence(error), kind: "wrong" }));
   });
 
   function reset() {
@@ -73,7 +74,7 @@ export function startNotifications({ person, open, mutedChanged }) {
       list,
       empty(
         "Nothing has arrived yet",
-        person.id === null ? "Become a user, then view a product." : "View a product: something will.",
+        person.id === null ? "Choose a user, then view a product." : "View a product: a message may follow.",
       ),
     );
     count();
@@ -82,15 +83,20 @@ export function startNotifications({ person, open, mutedChanged }) {
   /** What waited in the inbox, older than an offset if one is given; below what has arrived since. */
   async function inbox(before) {
     const id = person.id;
-    try {
+    const read = async () => {
       const page = await api.get(api.path("v1/users", id, "inbox"), { limit: PAGE, before });
+      api.list(page?.messages);
+      list.querySelector(".inbox-failed")?.remove();
       if (id !== person.id || entries.size + page.messages.length > KEPT) return;
       for (const message of page.messages) waiting(message);
       if (page.next_before) list.append(older(page.next_before));
       count();
-    } catch (error) {
-      if (error.status > 0) list.append(h("p", { class: "stream-gap" }, `The inbox can't be shown: ${error.message}`));
-    }
+    };
+    const failed = (error) => {
+      list.querySelector(".inbox-failed")?.remove();
+      list.append(h("div", { class: "inbox-failed" }, unavailable("The inbox can't be shown", error)));
+    };
+    await api.persist(read, { wanted: () => id === person.id, failed });
   }
 
   function older(before) {
@@ -284,22 +290,47 @@ export function startNotifications({ person, open, mutedChanged }) {
       const { category } = await api.get(api.path("v1/items", item.item_id));
       const wish = category?.[0] ? { of: "item_category", name: category[0] } : { of: "item", name: String(item.item_id) };
       await api.post(api.path("v1/users", person.id, "mute"), wish);
-      settle(id, "muted", `You will hear no more of “${wish.of === "item" ? item.title : wish.name}”`);
+      settleMuted(id, wish.of === "item" ? item.title : wish.name, wish);
       mutedChanged();
     } catch (error) {
       button.disabled = false;
-      button.title = error.message;
+      toast({ title: "Could not mute this", body: api.sentence(error), kind: "wrong" });
     }
   }
 
   function muted(id) {
-    const category = title(entries.get(id)?.message.category);
+    const { category } = entries.get(id)?.message ?? {};
     person.feedback(id, "muted");
-    settle(id, "muted", `You will hear no more of “${category}”`);
+    settleMuted(id, title(category), { category });
     setTimeout(mutedChanged, 400);
   }
 
-  function settle(id, state, words) {
+  /** The entry says what is muted, with an Undo that brings its buttons back. */
+  function settleMuted(id, name, wish) {
+    const { element } = entries.get(id);
+    const footer = element.querySelector("footer");
+    const buttons = [...footer.children];
+    settle(id, "muted", `Muted: “${name}”`);
+    const undo = h("button", { type: "button", class: "quiet small", dataset: { action: "undo" } }, "Undo");
+    undo.addEventListener("click", async () => {
+      undo.disabled = true;
+      try {
+        await unmute(wish);
+        delete element.dataset.state;
+        for (const button of buttons) button.disabled = false;
+        put(footer, buttons);
+        buttons[0].focus({ preventScroll: true });
+        text($("#announce"), `${name} is no longer muted.`);
+      } catch (error) {
+        undo.disabled = false;
+        toast({ title: "Could not undo this", body: api.sentence(error), kind: "wrong" });
+      }
+    });
+    footer.append(undo);
+    undo.focus({ preventScroll: true });
+  }
+
+  function settle(id, state, sentence) {
     const entry = entries.get(id);
     if (!entry) return;
     entry.read = true;
@@ -307,7 +338,7 @@ export function startNotifications({ person, open, mutedChanged }) {
     const focused = element.contains(document.activeElement);
     element.classList.remove("unread");
     element.dataset.state = state;
-    put(element.querySelector("footer"), h("p", { class: "note" }, words));
+    put(element.querySelector("footer"), h("p", { class: "note" }, sentence));
     if (focused) element.focus({ preventScroll: true });
     count();
   }
@@ -335,7 +366,7 @@ function timing({ total_ms, cause }) {
 
 /** The way from the act to the arrival, as a line in two parts: until it was stored, and from there to here. */
 function trace(message, arrival) {
-  if (!arrival) return h("p", { class: "trace-text" }, message.read ? "Read" : "Waited for you here");
+  if (!arrival) return h("p", { class: "trace-text" }, message.read ? "Read" : "Was waiting in the inbox");
   const sent = Date.parse(message.sent_at);
   const travel = Number.isNaN(sent) ? null : Math.max(0, arrival.received - sent);
   const known = timing(arrival);
@@ -346,8 +377,8 @@ function trace(message, arrival) {
       travel === null
         ? "Just arrived"
         : travel > 60_000
-          ? "Waited for you here"
-          : `${travel < 1 ? "Under 1 ms" : duration(travel)} from the server's clock to yours`,
+          ? "Was waiting in the inbox"
+          : `Arrived after ${travel < 1 ? "less than 1 ms" : duration(travel)}, by the two clocks`,
     );
   }
   const { total_ms, commit_ms } = arrival;

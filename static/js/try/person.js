@@ -85,8 +85,8 @@ export function createPerson() {
   async function send(event) {
     if (!client || person.id === null) {
       toast({
-        title: "Choose who you are first",
-        body: "Type a user id and press Become; then everything you do here counts.",
+        title: "Choose a user first",
+        body: "Type a user id and press “View as”; then everything you do here is an event of that user.",
       });
       document.querySelector("#user-id").focus();
       return false;
@@ -100,7 +100,7 @@ export function createPerson() {
       return true;
     } catch (error) {
       if (error.code !== "disconnected")
-        toast({ title: `Could not record the ${words(event.kind)}`, body: error.message, kind: "wrong" });
+        toast({ title: `Could not record the ${words(event.kind)}`, body: api.sentence(error), kind: "wrong" });
       return false;
     }
   }

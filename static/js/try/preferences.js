@@ -1,13 +1,14 @@
 // When and about what the user wants to hear: quiet hours and muted categories.
 
 import * as api from "../api.js";
-import { $, h, put } from "../dom.js";
-import { title } from "../format.js";
+import { $, h, put, unavailable } from "../dom.js";
+import { title, words } from "../format.js";
 import { toast } from "../toast.js";
 
 const DAY_MS = 86_400_000;
 
-export function startPreferences({ person }) {
+/** `changed` is called when what the user wants to hear of is another. */
+export function startPreferences({ person, changed }) {
   const card = $("#preferences");
   const body = $("#preferences-body");
   let current = null;
@@ -17,18 +18,24 @@ export function startPreferences({ person }) {
   async function reload() {
     const id = person.id;
     if (id === null) return;
-    try {
-      const answer = await api.get(api.path("v1/users", id, "preferences"));
-      if (id !== person.id) return;
-      current = answer;
-    } catch (error) {
-      if (error.status !== 404 || id !== person.id) {
-        card.hidden = true;
-        return;
+    const read = async () => {
+      let answer = null;
+      try {
+        answer = await api.get(api.path("v1/users", id, "preferences"));
+      } catch (error) {
+        if (error.status !== 404) throw error;
+        answer = { time_zone: null, locale: null, quiet_hours: null, muted: [] };
       }
-      current = { time_zone: null, locale: null, quiet_hours: null, muted: [] };
-    }
-    show();
+      if (id !== person.id) return;
+      api.list(answer?.muted);
+      current = answer;
+      show();
+    };
+    const failed = (error) => {
+      card.hidden = false;
+      put(body, unavailable("The delivery settings can't be shown", error));
+    };
+    await api.persist(read, { wanted: () => id === person.id, failed });
   }
 
   async function save(change) {
@@ -38,8 +45,9 @@ export function startPreferences({ person }) {
       if (id !== person.id) return;
       current = answer;
       show();
+      changed();
     } catch (error) {
-      toast({ title: "Could not save this", body: error.message, kind: "wrong" });
+      toast({ title: "Could not save this", body: api.sentence(error), kind: "wrong" });
     }
   }
 
@@ -96,7 +104,7 @@ export function startPreferences({ person }) {
           checked: Boolean(current.opted_out),
           onchange: (event) => save({ opted_out: event.target.checked }),
         }),
-        "Nothing but what I am owed",
+        "Order updates only",
       ),
       h(
         "label",
@@ -133,8 +141,9 @@ export function startPreferences({ person }) {
                 type: "button",
                 class: "quiet small",
                 onclick: () => save({ muted: muted.filter((name) => name !== category) }),
-                title: "Hear about this again",
+                title: "Unmute",
               },
+              h("span", { class: "visually-hidden" }, "Unmute "),
               `${title(category)} ×`,
             ),
           ),
@@ -146,14 +155,29 @@ export function startPreferences({ person }) {
                 class: "quiet small",
                 dataset: { muteOf: mute.of },
                 onclick: () => save({ mutes: mutes.filter((other) => other !== mute) }),
-                title: "Hear about this again",
+                title: "Unmute",
               },
-              `${mute.of === "item" ? "product" : title(mute.of)} ${mute.name} ×`,
+              h("span", { class: "visually-hidden" }, "Unmute "),
+              `${mute.of === "item" ? "product" : words(mute.of)} ${mute.name} ×`,
             ),
           ),
         ),
     );
   }
 
-  return { reload };
+  /** Takes a mute back: `{ category }` of messages or `{ of, name }`, as it was given. */
+  async function unmute(wish) {
+    const id = person.id;
+    const now = await api.get(api.path("v1/users", id, "preferences"));
+    const change = wish.category
+      ? { muted: (now.muted ?? []).filter((name) => name !== wish.category) }
+      : { mutes: (now.mutes ?? []).filter(({ of, name }) => of !== wish.of || name !== wish.name) };
+    const answer = await api.patch(api.path("v1/users", id, "preferences"), change);
+    if (id !== person.id) return;
+    current = answer;
+    show();
+    changed();
+  }
+
+  return { reload, unmute };
 }

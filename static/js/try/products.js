@@ -1,7 +1,7 @@
 // The shop: search, categories, pages, and a card for each item.
 
 import * as api from "../api.js";
-import { $, empty, h, icon, put, text } from "../dom.js";
+import { $, empty, h, icon, put, text, unavailable } from "../dom.js";
 import { money, number } from "../format.js";
 import { picture } from "../picture.js";
 import { itemActions } from "./actions.js";
@@ -46,27 +46,31 @@ export function startProducts({ person, open, onMetrics }) {
     load();
   }
 
-  async function load() {
+  function load() {
     const mine = ++turn;
-    try {
+    const wanted = () => mine === turn;
+    const read = async () => {
       const answer = await api.get("v1/items", {
         limit: PAGE,
         offset: state.offset,
         category: state.category,
         q: state.q,
       });
-      if (mine !== turn) return;
-      latest = answer;
+      if (!wanted()) return;
       showItems(answer);
       showCategories(answer.categories ?? []);
       showPaging(answer.total);
-    } catch (error) {
-      if (mine === turn && !latest && error.status !== 0) put(grid, empty("The shop can't be shown", error.message));
-    }
+      latest = answer;
+    };
+    const failed = (error) => {
+      text($("#shop-note"), latest ? `${error.message} Trying again.` : "");
+      if (!latest) put(grid, unavailable("The shop can't be shown", error));
+    };
+    api.persist(read, { wanted, failed });
   }
 
   function showItems(answer) {
-    if (!answer.items.length) {
+    if (!api.list(answer?.items).length) {
       const filtered = state.q || state.category;
       text($("#shop-note"), "");
       put(

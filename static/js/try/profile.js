@@ -1,7 +1,7 @@
 // What the server knows about the user: segment, habits in natural units, tastes, what was looked at.
 
 import * as api from "../api.js";
-import { $, debounce, empty, h, put } from "../dom.js";
+import { $, debounce, empty, h, put, unavailable } from "../dom.js";
 import { ago, count, duration, money, number, percent, words } from "../format.js";
 import { segmentBadge } from "../segment.js";
 
@@ -9,14 +9,15 @@ const SETTLE_MS = 350;
 
 export function startProfile({ person, shown, open }) {
   const body = $("#profile-body");
-  put(body, empty("No one yet", "Become a user to see what the server knows about them."));
+  put(body, empty("No user chosen", "Choose a user to see what the server knows about them."));
 
   const poll = api.poll(10_000, load, {
     // While logging in the server may not know the user yet.
     active: () => person.id !== null && shown() && person.status?.state !== "connecting",
-    failed: (error) =>
-      error.status === 404 &&
-      put(body, empty("A new face", "Nothing is known yet. Look at something and the profile begins.")),
+    failed: (error) => {
+      if (error.status === 404) put(body, empty("A new user", "Nothing is known yet. View a product and the profile begins."));
+      else if (!body.querySelector(".figures")) put(body, unavailable("The profile can't be shown", error));
+    },
   });
   const soon = debounce(() => poll.now(), SETTLE_MS);
   person.on("become", () => {
@@ -28,6 +29,7 @@ export function startProfile({ person, shown, open }) {
   async function load() {
     const id = person.id;
     const profile = await api.get(api.path("v1/users", id, "profile"));
+    api.list(profile?.affinities);
     if (id === person.id) show(profile);
   }
 
@@ -64,9 +66,9 @@ export function startProfile({ person, shown, open }) {
 
   function features(values) {
     const rows = [
-      ["Purchases", number(values.purchases_per_month, 1), "a month"],
-      ["Browsing", number(values.browsing_minutes_per_month, 1), "min a month"],
-      ["Searches", number(values.searches_per_month, 1), "a month"],
+      ["Purchases", number(values.purchases_per_month, 1), "per month"],
+      ["Browsing", number(values.browsing_minutes_per_month, 1), "min per month"],
+      ["Searches", number(values.searches_per_month, 1), "per month"],
       ["Last purchase", recency(values.recency_days), ""],
       ["Spent", money(values.monetary), "in all"],
     ];

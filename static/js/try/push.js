@@ -33,7 +33,7 @@ export function startPush({ person }) {
     try {
       await (button.dataset.state === "on" ? disableWebPush(options) : enableWebPush(options));
     } catch (error) {
-      toast({ title: "Web Push could not be changed", body: error.message, kind: "wrong" });
+      toast({ title: "Web Push could not be changed", body: api.sentence(error), kind: "wrong" });
     }
     button.disabled = false;
     await refresh();

@@ -1,7 +1,7 @@
 // What the server would recommend to the user right now, each with its reason.
 
 import * as api from "../api.js";
-import { $, debounce, empty, h, put, text } from "../dom.js";
+import { $, debounce, empty, h, put, text, unavailable } from "../dom.js";
 import { money, number, percent } from "../format.js";
 import { picture } from "../picture.js";
 
@@ -16,7 +16,7 @@ export function startRecommendations({ person, open }) {
   const poll = api.poll(20_000, load, {
     active: () => person.id !== null && !$("#area-try").hidden,
     failed: (error) =>
-      !body.querySelector(".rec") && error.status !== 0 && put(body, empty("No recommendations", error.message)),
+      !body.querySelector(".rec") && put(body, unavailable("No recommendations", error)),
   });
   const soon = debounce(() => poll.now(), 250);
   person.on("become", () => {
@@ -30,6 +30,7 @@ export function startRecommendations({ person, open }) {
     const id = person.id;
     const answer = await api.get(api.path("v1/users", id, "recommendations"), { n: SHOWN });
     if (id !== person.id) return;
+    api.list(answer?.items);
     text(note, answer.model ? `model ${answer.model}` : "no model trained yet");
     const now = answer.items.map((item) => item.item_id).join();
     if (now === before && body.querySelector(".rec")) return;
@@ -87,9 +88,9 @@ export function startRecommendations({ person, open }) {
 /** Before anyone is chosen: what this page is for. */
 function welcome() {
   const steps = [
-    ["Choose who you are", "Any user of the shop, or a new id of your own."],
-    ["Look at something", "View, search, put it into the cart, buy it."],
-    ["Watch what arrives", "Each act is stored, understood and answered within milliseconds."],
+    ["Choose a user", "Any user of the shop, or a new id."],
+    ["View a product", "View, search, put it into the cart, buy it."],
+    ["Watch what arrives", "Each event is stored and answered within milliseconds."],
   ];
   return h(
     "ol",

@@ -1,7 +1,8 @@
-// Why nothing came: when an act brings no message, the server's decision about it is looked up and told.
+// Why nothing came: when an act brings no message, the server's decision about it is looked up and shown.
 
 import * as api from "../api.js";
 import { words } from "../format.js";
+import { outcomeLabel } from "../outcome.js";
 
 /** A message that comes at all comes sooner than this. */
 const PATIENCE_MS = 700;
@@ -31,12 +32,13 @@ export function watchSilence({ person, tell }) {
       // Only those who may see decisions are told.
       return;
     }
+    if (!Array.isArray(decisions)) return;
     if (person.id !== id || lastMessage > since) return;
     const recent = (decision) => Math.abs(Date.now() - Date.parse(decision.decided_at)) < RECENT_MS;
     const decision = decisions.find((candidate) => candidate.trigger === trigger && recent(candidate));
     if (!decision || decision.outcome === "send" || decision.outcome === "inbox_only" || told.has(decision.decision_id)) return;
     told.add(decision.decision_id);
-    const what = { defer: "Put off", digest: "Collected for your digest" }[decision.outcome] ?? "Nothing sent";
+    const what = decision.outcome === "drop" ? "Nothing sent" : outcomeLabel(decision.outcome);
     const why = (decision.reasons ?? []).map(words).join("; ");
     tell(`${what} after your ${trigger === "cart" ? "cart" : "view"}${why ? `: ${why}` : ""}.`);
   }

@@ -19,34 +19,34 @@ export async function why(item, user) {
     "section",
     { class: "why", "aria-label": "Why this" },
     h("h3", {}, "Why this"),
-    reason(item, list.value?.items ?? null, user),
-    together(item, rules.value?.rules ?? []),
+    reason(item, Array.isArray(list.value?.items) ? list.value.items : null, user),
+    together(item, Array.isArray(rules.value?.rules) ? rules.value.rules : []),
   );
 }
 
 function reason(item, items, user) {
   // What came with a notification or a list is what was true when it was chosen.
   if (item.reason) return h("p", { class: "rec-reason" }, item.reason);
-  if (user === null) return h("p", { class: "note" }, "Become a user to see what it means to them.");
+  if (user === null) return h("p", { class: "note" }, "Choose a user to see why it is recommended to them.");
   if (!items) return h("p", { class: "note" }, "The reasons can't be loaded right now.");
   const place = items.findIndex((other) => String(other.item_id) === String(item.item_id));
   if (place < 0)
     return h(
       "p",
       { class: "note" },
-      `Not recommended: it is not among the first ${number(LOOKED_FOR)}, or was bought or carted already.`,
+      `Not recommended: it is not among the first ${number(LOOKED_FOR)}, or was bought or put into the cart already.`,
     );
   const { reason, score } = items[place];
   return h(
     "p",
     { class: "rec-reason" },
     reason,
-    h("span", { class: "note" }, `Number ${number(place + 1)} of their list, score ${number(score, 2)}`),
+    h("span", { class: "note" }, `Number ${number(place + 1)} of the list, score ${number(score, 2)}`),
   );
 }
 
 function together(item, rules) {
-  if (!rules.length) return h("p", { class: "note" }, "No rule names it: nothing was bought with it often enough.");
+  if (!rules.length) return h("p", { class: "note" }, "Nothing was bought together with it often enough.");
   return h("ul", { class: "rules" }, rules.map((rule) => h("li", {}, ...sentence(item, rule))));
 }
 

@@ -295,7 +295,7 @@ fn when_too_many_wait_the_least_urgent_makes_room_with_a_stored_decision() {
     user.view(106);
     let noticed = user.view(106);
     let given_up =
-        noticed.decisions().into_iter().find(|row| row.reasons[0].starts_with("deferred: more")).unwrap();
+        noticed.decisions().into_iter().find(|row| row.reasons[0].starts_with("deferred: too many")).unwrap();
     assert_eq!(given_up.outcome, "drop");
     assert!(given_up.trigger == "glance" || given_up.trigger == "view", "{}", given_up.trigger);
 }

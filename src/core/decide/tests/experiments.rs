@@ -36,6 +36,7 @@ fn who_is_held_out_gets_what_was_asked_for_and_nothing_from_a_model() {
         let decision = dropped.decision("view");
         assert_eq!((decision.outcome.as_str(), dropped.reason("view")), ("drop", "held_out"));
         assert!(decision.trace.holdout && decision.trace.slice == "holdout" && decision.propensity == 1.0);
+        user.leave(1);
         user.until("2026-03-04T12:01:00Z");
         assert_eq!(user.login(2).outcomes(), ["login send"]);
     }

@@ -114,7 +114,13 @@ fn nothing_is_placed_while_the_stream_is_lost() {
 fn a_client_that_logs_in_while_the_stream_is_lost_is_welcomed() {
     let mut user = Fixture::connected();
     user.state.stall();
-    assert_eq!(user.connect(2, Login::default()).types(2)[0], "welcome");
+    let login = user.connect(2, Login::default());
+    assert_eq!(login.types(2)[..2], ["recommendation", "welcome"], "the answer that was stored before");
+    user.leave(1);
+    user.leave(2);
+    user.until("2026-03-04T12:01:00Z");
+    user.state.stall();
+    assert_eq!(user.connect(3, Login::default()).types(3)[0], "welcome");
 }
 
 #[test]

@@ -73,6 +73,8 @@ fn an_answer_to_a_login_takes_no_place_in_a_cap() {
     let mut user = Fixture::of(7, shop);
     assert_eq!(user.login(1).outcomes(), ["login send"]);
     assert_eq!(user.announce("announcement", "news").outcomes(), ["announcement send"]);
+    user.leave(1);
+    user.until("2026-03-04T12:01:00Z");
     assert_eq!(user.login(2).outcomes(), ["login send"], "nor is it held to one");
 }
 
@@ -95,9 +97,58 @@ fn a_tab_opened_within_a_minute_gets_the_same_answer() {
 }
 
 #[test]
-fn a_tab_opened_after_a_minute_gets_an_answer_of_its_own() {
+fn a_second_tab_gets_the_same_answer_whatever_the_client_says_of_itself() {
+    for (first, second) in
+        [(bare(), bare()), (from("UTC", "en"), from("UTC", "en")), (bare(), from("UTC", "en"))]
+    {
+        let mut user = Fixture::new();
+        let id = user.connect(1, first).message().notification_id.to_string();
+        user.until("2026-03-04T12:59:00Z");
+        let answer = user.connect(2, second);
+        assert_eq!((answer.outcomes().len(), answer.messages().len()), (0, 0), "no second message");
+        let got = |connection| {
+            let frames = answer.frames(connection);
+            let picked = frames.into_iter().filter(|frame| frame["type"] == "recommendation");
+            picked.map(|frame| frame["notification_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!((got(2), got(1)), (vec![id], vec![]), "the first tab hears nothing of it");
+    }
+}
+
+#[test]
+fn a_tab_that_opens_while_the_answer_is_being_stored_waits_for_it() {
+    for login in [bare(), from("UTC", "en")] {
+        let mut user = Fixture::new();
+        let logs_in = |connection| crate::decide::Input::LoggedIn {
+            connection: ConnectionId(connection),
+            login: Box::new(login.clone()),
+        };
+        let outgoing = user.step(logs_in(1)).outgoing()[0].clone();
+        assert_eq!(user.step(logs_in(2)).outgoing().len(), 0);
+        let stored = user.answer(&outgoing, true);
+        for connection in [1, 2] {
+            assert_eq!(stored.shown(connection), ["Picked for you"], "{connection}");
+            let welcomed = stored.types(connection).contains(&"welcome".to_owned());
+            assert_eq!(welcomed, login.is_bare(), "after the answer, or before it");
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_has_expired_or_was_withdrawn_is_not_given_to_another_tab() {
+    let mut user = Fixture::new();
+    let id = user.connect(1, from("UTC", "en")).message().notification_id;
+    user.on(crate::decide::Input::InboxChanged(crate::deliver::Input::Withdrawn(id)));
+    assert_eq!(user.connect(2, from("UTC", "en")).outcomes(), ["login send"]);
+    user.until("2026-04-04T12:00:00Z");
+    assert_eq!(user.connect(3, from("UTC", "en")).outcomes(), ["login send"]);
+}
+
+#[test]
+fn a_visit_a_minute_after_the_last_gets_an_answer_of_its_own() {
     let mut user = Fixture::new();
     user.connect(1, bare());
+    user.leave(1);
     user.until("2026-03-04T12:01:00Z");
     assert_eq!(user.connect(2, bare()).outcomes(), ["login send"]);
 }
@@ -127,6 +178,8 @@ fn a_client_that_resumes_gets_what_it_missed_and_no_new_answer() {
 #[test]
 fn a_client_that_resumes_another_stream_is_told_so_and_answered_anew() {
     let mut user = Fixture::connected();
+    user.leave(1);
+    user.until("2026-03-04T12:01:00Z");
     let resume = Some(Resume { epoch: "before".to_owned(), offset: 1 });
     let answer = user.connect(2, Login { resume, ..Login::default() });
     assert_eq!(answer.frames(2)[0]["recovered"], false);
@@ -212,6 +265,8 @@ fn who_returns_after_a_month_is_greeted_with_what_is_new_once() {
     user.view(105);
     user.shop.now = user.shop.now.plus_days(31.0);
     assert_eq!(user.login(1).outcomes(), ["login send", "win_back send"]);
+    user.leave(1);
+    user.pass(1);
     assert_eq!(user.login(2).outcomes(), ["login send"]);
 }
 

@@ -299,7 +299,7 @@ impl fmt::Display for Step {
             Reason::AskedFor => return write!(f, "asked for: the client waits for an answer"),
             Reason::Consented => write!(f, "consent: given, or not needed"),
             Reason::Withheld(purpose) => write!(f, "consent: none to {}", purpose.name()),
-            Reason::OptedOut => write!(f, "muted: the user wants nothing at all"),
+            Reason::OptedOut => write!(f, "opted out: the user wants order updates only"),
             Reason::Paused(until) => write!(f, "paused: by the user until {until}"),
             Reason::MutedCategory => write!(f, "muted: the user wants no {about}"),
             Reason::MutedSubject(kind) => write!(f, "muted: the user wants nothing of the {kind} {about}"),
@@ -309,48 +309,58 @@ impl fmt::Display for Step {
             Reason::Untrue(truth) => write!(f, "no longer true: {}", untrue(truth)),
             Reason::True => write!(f, "still true"),
             Reason::NothingToSay => write!(f, "nothing to say: no item passed the rules"),
-            Reason::SaidBefore(at) => write!(f, "duplicate: said at {at}"),
+            Reason::SaidBefore(at) => write!(f, "duplicate: sent at {at}"),
             Reason::Repeat { new, of, window_min } => {
-                write!(f, "repeat: {new} of {of} items are new within {window_min} min")
+                write!(f, "repeat: {new} of {of} items are new in {}", span(window_min))
             }
             Reason::New { new, of } => write!(f, "new: {new} of {of} items"),
             Reason::Capped { used, max, window_min, .. } => {
-                write!(f, "cap: {about} {used} of {max} in {window_min} min")
+                write!(f, "cap: {about} {used} of {max} per {}", span(window_min))
             }
             Reason::MemoryFull => write!(f, "cap: more messages than can be counted"),
-            Reason::WithinCaps => write!(f, "caps: within all"),
+            Reason::WithinCaps => write!(f, "caps: none is used up"),
             Reason::Quiet(until) => write!(f, "quiet hours: until {until}"),
             Reason::Awake => write!(f, "quiet hours: not now"),
             Reason::BudgetSpent if self.verdict == Verdict::Override => {
                 return write!(f, "budget: spent for this hour, passed: {about}");
             }
             Reason::BudgetSpent => write!(f, "budget: spent for this hour"),
-            Reason::BudgetLeft => write!(f, "budget: left"),
+            Reason::BudgetLeft => write!(f, "budget: not used up"),
             Reason::Exempt if self.step == StepName::Worth => {
-                return write!(f, "worth: not weighed, {about}");
+                return write!(f, "predicted value: not compared, {about}");
             }
             Reason::Exempt => return write!(f, "experiment: passed, {about}"),
-            Reason::HeldOut => write!(f, "held out: this user gets no messages, for comparison"),
-            Reason::Drawn(true) => write!(f, "drawn: a coin said send, to learn from it"),
-            Reason::Drawn(false) => write!(f, "drawn: a coin said no, to learn from it"),
+            Reason::HeldOut => write!(f, "control group: this user gets order updates only, for comparison"),
+            Reason::Drawn(true) => write!(f, "random test: sent, to learn from it"),
+            Reason::Drawn(false) => write!(f, "random test: not sent, to learn from it"),
             Reason::NotWorth { utility, least } => {
-                write!(f, "worth: {utility:.4} expected, {least:.4} asked for")
+                write!(f, "low predicted value: {utility:.4}, at least {least:.4} is needed")
             }
-            Reason::Worth { utility } => write!(f, "worth: {utility:.4} expected"),
-            Reason::WorthUnknown => write!(f, "worth: not learned yet"),
+            Reason::Worth { utility } => write!(f, "predicted value: {utility:.4}"),
+            Reason::WorthUnknown => write!(f, "predicted value: not learned yet"),
             Reason::By(channel) => write!(f, "channel: {}", channel.name()),
-            Reason::NoChannel => write!(f, "channel: none is open or wanted, kept in the inbox"),
-            Reason::BetterAt(at) => write!(f, "time: better at {at}"),
+            Reason::NoChannel => write!(f, "inbox only: no channel is open or wanted"),
+            Reason::BetterAt(at) => write!(f, "waiting for the best time: {at}"),
             Reason::Now => write!(f, "time: now"),
             Reason::Unrenderable => write!(f, "content: the template gave nothing to read"),
-            Reason::TooManyDeferred => write!(f, "deferred: more wait for this user than are kept"),
-            Reason::NoLongerTrue => write!(f, "digest: it no longer holds, or is no longer wanted"),
+            Reason::TooManyDeferred => write!(f, "deferred: too many messages wait for this user"),
+            Reason::NoLongerTrue => write!(f, "digest: no longer true, or no longer wanted"),
             Reason::Robot => {
                 write!(f, "robot: acts faster than a person, and is answered by nothing of a model")
             }
         }?;
         // Caps, settings, quiet hours and blocked channels give way to this alone.
         if self.verdict == Verdict::Override { write!(f, ", passed: transactional") } else { Ok(()) }
+    }
+}
+
+/// A window in words: `hour`, `day`, `3 hours`, `90 min`.
+fn span(minutes: u64) -> String {
+    let units = [(10_080, "week"), (1_440, "day"), (60, "hour")];
+    match units.iter().find(|(length, _)| minutes >= *length && minutes % length == 0) {
+        Some((length, unit)) if minutes == *length => (*unit).to_owned(),
+        Some((length, unit)) => format!("{} {unit}s", minutes / length),
+        None => format!("{minutes} min"),
     }
 }
 

@@ -74,7 +74,7 @@ fn a_cap_is_a_rolling_window() {
     state.note_sent(sent(2, NOW - Millis::seconds(1), &[2]));
     let at = |state: &PolicyState, now| judge(&[3, 4], now, state, |_, _, _, _| {});
     assert_eq!(at(&state, NOW).outcome, Outcome::Drop);
-    assert_eq!(first(&at(&state, NOW)), "cap: similar_items 2 of 2 in 10 min");
+    assert_eq!(first(&at(&state, NOW)), "cap: similar_items 2 of 2 per 10 min");
     assert_eq!(at(&state, NOW + Millis::seconds(2)).outcome, Outcome::Send);
     state.refund(NotificationId(Uuid::from_u128(2)));
     assert_eq!(at(&state, NOW).outcome, Outcome::Send);
@@ -123,8 +123,8 @@ fn a_transactional_message_passes_caps_mutes_and_quiet_hours_and_says_so() {
     });
     assert_eq!((decision.outcome, decision.channel), (Outcome::Send, Channel::Socket));
     let reasons = decision.reasons();
-    assert_eq!(reasons[0], "muted: the user wants nothing at all, passed: transactional");
-    assert_eq!(reasons[1], "cap: similar_items 4 of 2 in 10 min, passed: transactional");
+    assert_eq!(reasons[0], "opted out: the user wants order updates only, passed: transactional");
+    assert_eq!(reasons[1], "cap: similar_items 4 of 2 per 10 min, passed: transactional");
     assert!(
         reasons[2].starts_with("quiet hours: until") && reasons[2].ends_with("transactional"),
         "{reasons:?}"
@@ -293,7 +293,7 @@ fn worth_weighs_clicks_and_purchases_against_mutes_once_it_is_known() {
     assert_eq!(with(expected(0.25, 0.0)).outcome, Outcome::Send);
     // 0.25 − 10 × 0.03125 − 0.01 = −0.0725.
     let decision = with(expected(0.25, 0.03125));
-    assert_eq!(first(&decision), "worth: -0.0725 expected, 0.0000 asked for");
+    assert_eq!(first(&decision), "low predicted value: -0.0725, at least 0.0000 is needed");
 }
 
 #[test]
