@@ -53,7 +53,7 @@ fn who_is_held_out_gets_what_was_asked_for_and_nothing_else() {
     let decision = &decisions(&server, user, 1)[0];
     assert_eq!((decision["outcome"].as_str(), decision["slice"].as_str()), (Some("drop"), Some("holdout")));
     assert_eq!(decision["holdout"], true);
-    assert!(decision["reasons"][0].as_str().unwrap().starts_with("held out"), "{decision}");
+    assert!(decision["reasons"][0].as_str().unwrap().starts_with("control group"), "{decision}");
     assert_eq!(decision["steps"].as_array().unwrap().last().unwrap()["step"], "experiment");
     // A message of the shop is no part of it.
     let sent = server
