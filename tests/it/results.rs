@@ -78,19 +78,30 @@ fn a_person_sets_preferences_receives_mutes_and_the_dashboard_says_why_the_next_
 #[test]
 fn results_are_read_by_pointer_keyboard_and_table_and_fit_a_phone() {
     let (_database, server) = shop();
-    let mut clients = Vec::new();
-    for user in 1..=4 {
+    let clicks = |user: i64| {
         let (mut client, _) = server.login(user);
         client.send(&json!({"type": "event", "kind": "view", "item_id": 102}));
         let message = client.expect("recommendation");
         client.send(
             &json!({"type": "feedback", "notification_id": message["notification_id"], "outcome": "clicked"}),
         );
-        clients.push(client);
-    }
+        client
+    };
+    let mut clients: Vec<_> = (1..=4).map(clicks).collect();
     let mut http = server.http();
-    wait_for("the clicks", || http.get("/admin/outcomes").json()["overall"]["clicked"] == 4);
+    let mut clicked = || http.get("/admin/outcomes").json()["overall"]["clicked"].as_i64();
+    wait_for("the first clicks", || clicked() == Some(4));
     let mut browser = Browser::launch();
+    // Of four messages no share is shown: how many more are needed is said instead.
+    browser.resize(DESKTOP);
+    browser.open(&format!("http://{}/?few#/results", server.address));
+    browser.wait_for("document.querySelector('.heat-cell[aria-label*=\"6 more delivered messages needed\"]')");
+    let few = browser.wait_for("document.querySelector('#outcomes-body .too-few')?.innerText");
+    assert_eq!(few, "26 more delivered messages needed");
+    assert_eq!(browser.evaluate("document.querySelectorAll('#outcomes-body .interval').length"), 0);
+    browser.screenshot("results-few");
+    clients.extend((5..=36).map(clicks));
+    wait_for("the clicks", || clicked() == Some(36));
     for (viewport, device) in [(DESKTOP, "desktop"), (PHONE, "phone")] {
         browser.resize(viewport);
         browser.open(&format!("http://{}/?{device}#/results", server.address));
