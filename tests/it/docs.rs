@@ -36,9 +36,13 @@ fn every_metric_is_documented() {
     let is_row = |line: &&str| line.starts_with("| `tidings_");
     let rows: Vec<&str> = guide.lines().filter(is_row).collect();
     for (name, outcome) in counts.chain(gauges).chain(ratios).chain(timings) {
-        let row = rows.iter().find(|row| row.contains(&format!("`{name}`")) || row.contains(&format!("`{name}{{")));
+        let row =
+            rows.iter().find(|row| row.contains(&format!("`{name}`")) || row.contains(&format!("`{name}{{")));
         let row = row.unwrap_or_else(|| panic!("{name} is not in docs/guide.md"));
-        assert!(outcome.is_none_or(|outcome| row.contains(&format!("\"{outcome}\""))), "{outcome:?} of {name}: {row}");
+        assert!(
+            outcome.is_none_or(|outcome| row.contains(&format!("\"{outcome}\""))),
+            "{outcome:?} of {name}: {row}"
+        );
     }
     for named in rows.iter().flat_map(|row| row.split('`').filter(|part| part.starts_with("tidings_"))) {
         let name = named.split('{').next().unwrap();

@@ -95,7 +95,8 @@ fn results_are_read_by_pointer_keyboard_and_table_and_fit_a_phone() {
     // Of four messages no share is shown: how many more are needed is said instead.
     browser.resize(DESKTOP);
     browser.open(&format!("http://{}/?few#/results", server.address));
-    browser.wait_for("document.querySelector('.heat-cell[aria-label*=\"6 more delivered messages needed\"]')");
+    browser
+        .wait_for("document.querySelector('.heat-cell[aria-label*=\"6 more delivered messages needed\"]')");
     let few = browser.wait_for("document.querySelector('#outcomes-body .too-few')?.innerText");
     assert_eq!(few, "26 more delivered messages needed");
     assert_eq!(browser.evaluate("document.querySelectorAll('#outcomes-body .interval').length"), 0);
