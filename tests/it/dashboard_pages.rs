@@ -292,8 +292,9 @@ fn what_is_muted_leaves_the_recommendations_and_comes_back_by_undo() {
 
     // A category of messages, in the same way.
     browser.click(&format!("{entry}:not([data-state]) [data-action=mute]"));
-    wait_for("the category of messages to be muted", || {
-        server.http().get("/v1/users/7/preferences").json()["muted"] != json!([])
+    wait_for("the category of messages to be muted and that to be stored", || {
+        let timeline = server.http().get("/admin/users/7/timeline").json();
+        timeline["entries"].as_array().unwrap().iter().any(|entry| entry["outcome"] == "muted")
     });
     browser.click("[data-state=muted] [data-action=undo]");
     wait_for("that to be taken back", || {

@@ -13,6 +13,8 @@ const KEPT = 100;
 const PAGE = 20;
 /** Visible for this long counts as displayed. */
 const DISPLAYED_MS = 600;
+/** A mute is taken back this long after it was made, at the earliest. */
+const UNDO_AFTER_MS = 800;
 
 /** `muted` is called after a mute, `unmute(wish)` takes one back. */
 export function startNotifications({ person, open, muted: mutedChanged, unmute }) {
@@ -310,11 +312,14 @@ export function startNotifications({ person, open, muted: mutedChanged, unmute }
     const { element } = entries.get(id);
     const footer = element.querySelector("footer");
     const buttons = [...footer.children];
+    const mutedAt = performance.now();
     settle(id, "muted", `Muted: “${name}”`);
     const undo = h("button", { type: "button", class: "quiet small", dataset: { action: "undo" } }, "Undo");
     undo.addEventListener("click", async () => {
       undo.disabled = true;
       try {
+        // A mute of this moment may still be on its way to the store, and would come after the change that takes it back.
+        await new Promise((resolve) => setTimeout(resolve, mutedAt + UNDO_AFTER_MS - performance.now()));
         await unmute(wish);
         delete element.dataset.state;
         for (const button of buttons) button.disabled = false;
