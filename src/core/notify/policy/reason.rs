@@ -357,7 +357,7 @@ impl fmt::Display for Step {
 /// A window in words: `hour`, `day`, `3 hours`, `90 min`.
 fn span(minutes: u64) -> String {
     let units = [(10_080, "week"), (1_440, "day"), (60, "hour")];
-    match units.iter().find(|(length, _)| minutes >= *length && minutes % length == 0) {
+    match units.iter().find(|(length, _)| minutes >= *length && minutes.is_multiple_of(*length)) {
         Some((length, unit)) if minutes == *length => (*unit).to_owned(),
         Some((length, unit)) => format!("{} {unit}s", minutes / length),
         None => format!("{minutes} min"),
