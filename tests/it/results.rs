@@ -88,8 +88,8 @@ fn results_are_read_by_pointer_keyboard_and_table_and_fit_a_phone() {
         client
     };
     let mut clients: Vec<_> = (1..=4).map(clicks).collect();
-    let mut http = server.http();
-    let mut clicked = || http.get("/admin/outcomes").json()["overall"]["clicked"].as_i64();
+    // A connection of its own each time: one that is kept ends while the browser is at work.
+    let clicked = || server.http().get("/admin/outcomes").json()["overall"]["clicked"].as_i64();
     wait_for("the first clicks", || clicked() == Some(4));
     let mut browser = Browser::launch();
     // Of four messages no share is shown: how many more are needed is said instead.
