@@ -85,18 +85,23 @@ fn enable_push(state: &AppState) -> anyhow::Result<()> {
         return Ok(());
     }
     let configured = &webpush.private_key;
-    let (stored, subscribed) = state.store.run_blocking(|connection| {
-        let stored = match configured.is_empty() {
-            true => Some(push_keys::get_or_create(connection, &VapidKeys::generate())?),
-            false => None,
-        };
-        Ok((stored, push_subscriptions::subscribed(connection, None)?))
-    })?;
-    let keys = match stored {
-        Some(bytes) => VapidKeys::from_bytes(&bytes),
-        None => VapidKeys::from_base64(configured),
+    let keys = match configured.is_empty() {
+        true => VapidKeys::from_bytes(
+            &state
+                .store
+                .run_blocking(|connection| push_keys::get_or_create(connection, &VapidKeys::generate()))?,
+        ),
+        false => VapidKeys::from_base64(configured),
     };
-    state.push.enable(keys.context("webpush.private_key")?, subscribed);
+    let keys = keys.context("webpush.private_key")?;
+    let (ended, subscribed) = state.store.run_blocking(|connection| {
+        let ended = push_subscriptions::note_key(connection, keys.public(), Timestamp::now())?;
+        Ok((ended, push_subscriptions::subscribed(connection, None)?))
+    })?;
+    if ended > 0 {
+        log::warn!("push subscriptions of another key have ended, browsers subscribe anew subscriptions={ended}");
+    }
+    state.push.enable(keys, subscribed);
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use crate::decide::record::{DecisionRow, NewNotification};
 use crate::state::AppState;
 use crate::store::{
     Connection, Store, StoreError, broadcasts, decision_log, deferred, events, idempotency, in_transaction,
-    outbox,
+    outbox, push_subscriptions,
 };
 
 const EVERY: Duration = Duration::from_secs(3_600);
@@ -23,6 +23,8 @@ const RECEIPT_DAYS: f64 = 7.0;
 const EVENT_RECEIPT_DAYS: f64 = 30.0;
 /// Longer than a message may wait for its time and be worth showing.
 const BROADCAST_DAYS: f64 = 100.0;
+/// Reasons why push subscriptions ended are kept for so long.
+const ENDED_SUBSCRIPTION_DAYS: f64 = 90.0;
 const RECEIPTS_AT_ONCE: usize = 10_000;
 /// A trigger that expired this long ago is not in the memory of a user's actor any more, which ends it itself.
 const EXPIRED_FOR: Millis = Millis::hours(1);
@@ -55,6 +57,11 @@ pub async fn run(state: Arc<AppState>) {
         in_batches(&state, "broadcasts not forgotten", RECEIPTS_AT_ONCE, |connection, _| {
             let before = Timestamp::now().plus_days(-BROADCAST_DAYS);
             broadcasts::prune(connection, before, RECEIPTS_AT_ONCE as i64)
+        })
+        .await;
+        in_batches(&state, "push subscriptions not forgotten", RECEIPTS_AT_ONCE, |connection, _| {
+            let before = Timestamp::now().plus_days(-ENDED_SUBSCRIPTION_DAYS);
+            push_subscriptions::prune(connection, before, RECEIPTS_AT_ONCE as i64)
         })
         .await;
         in_batches(&state, "deferred triggers not expired", EXPIRED_AT_ONCE, expire_deferred).await;

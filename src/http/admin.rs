@@ -146,7 +146,7 @@ pub async fn metrics(
             "sent": metrics.count(Count::PushSent), "retried": metrics.count(Count::PushRetried),
             "gone": metrics.count(Count::PushGone), "refused": metrics.count(Count::PushRefused),
             "expired": metrics.count(Count::PushExpired), "subscriptions": pushes.subscriptions,
-            "waiting": pushes.waiting,
+            "waiting": pushes.waiting, "services": push_services(&app),
         },
         "latency_ms": latency,
         "history": history,
@@ -156,6 +156,17 @@ pub async fn metrics(
         "users": users,
         "feedback": feedback,
     })))
+}
+
+/// Push services, those in trouble first.
+fn push_services(app: &App) -> Vec<Value> {
+    let one = |one: &crate::deliver::push_services::ServiceStatus| {
+        json!({
+            "service": one.service, "breaker": one.breaker.name(), "open_until": one.open_until,
+            "in_flight": one.in_flight, "requests": one.ended, "failed": one.failed,
+        })
+    };
+    app.state.push.services.load().iter().map(one).collect()
 }
 
 /// Segments of the model that serves, and a sample of users for the plot.

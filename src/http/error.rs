@@ -67,6 +67,9 @@ pub enum ApiError {
     /// An idempotency key came before with another request.
     #[error("this Idempotency-Key was used for another request; each request needs a key of its own")]
     KeyReused,
+    /// The first request under an idempotency key has no answer yet.
+    #[error("the first request with this Idempotency-Key is under way; repeat it in a moment for its answer")]
+    UnderWay,
 }
 
 impl ApiError {
@@ -92,6 +95,7 @@ impl ApiError {
             Self::Conflict(_) => "conflict",
             Self::PreconditionFailed => "precondition_failed",
             Self::KeyReused => "idempotency_key_reused",
+            Self::UnderWay => "request_under_way",
         }
     }
 }
@@ -107,7 +111,7 @@ impl ResponseError for ApiError {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Overloaded(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Conflict(_) | Self::UnderWay => StatusCode::CONFLICT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         }
@@ -115,7 +119,7 @@ impl ResponseError for ApiError {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
-        if matches!(self, Self::Overloaded(_) | Self::Unavailable(_)) {
+        if matches!(self, Self::Overloaded(_) | Self::Unavailable(_) | Self::UnderWay) {
             response.insert_header((RETRY_AFTER, RETRY_AFTER_S));
         }
         if matches!(self, Self::Token(_)) {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
-use super::idempotency;
+use super::idempotency::{self, Begun};
 use crate::actors::App;
 use crate::base::{ExternalId, ItemId, Timestamp, UserId, suggest_nearest};
 use crate::decide::Input;
@@ -48,9 +48,10 @@ pub async fn post(
 ) -> Result<HttpResponse, ApiError> {
     caller.service()?;
     let keyed = idempotency::request(&request, "triggers", &body)?;
-    if let Some(answer) = idempotency::before(&app.state.store, keyed).await? {
-        return Ok(answer);
-    }
+    let _held = match idempotency::begin(&app.state, keyed).await? {
+        Begun::New(held) => held,
+        Begun::Before(answer) => return Ok(answer),
+    };
     let firing = Firing::new(parse(&body)?, &path, &app, Timestamp::now())?;
     let store = move |connection: &mut Connection| {
         store::in_transaction(connection, |connection| firing.store(connection, keyed))

@@ -1,6 +1,6 @@
 //! The `Idempotency-Key` header (draft-ietf-httpapi-idempotency-key-header): a request that is repeated with its key gets the
-//! stored answer again, another request under the same key is refused with 422. Refused requests leave no key behind, so that one
-//! that was put right may use it. Keys are kept for 7 days.
+//! stored answer again, another request under the same key is refused with 422, and the same one while the first is under way with
+//! 409. Refused requests leave no key behind, so that one that was put right may use it. Keys are kept for 7 days.
 
 use actix_web::http::header::{CONTENT_TYPE, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse};
@@ -8,18 +8,25 @@ use serde_json::Value;
 
 use super::error::ApiError;
 use crate::base::EventKey;
+use crate::state::{AppState, Processing};
+use crate::store::Connection;
 use crate::store::idempotency::{self, Request, Stored};
-use crate::store::{Connection, Store};
 
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// On an answer that was given before.
 const REPLAYED: &str = "Idempotent-Replayed";
 const MAX_KEY_BYTES: usize = 128;
 
-/// The header, if there is one.
+/// The header, if there is one: a string of RFC 9651 §3.3.3 (`"…"`), as the draft has it, or the same without its quotes.
 pub fn key(headers: &HeaderMap) -> Result<Option<&[u8]>, ApiError> {
-    let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let mut all = headers.get_all(IDEMPOTENCY_KEY);
+    let Some(key) = all.next() else { return Ok(None) };
+    if all.next().is_some() {
+        let message = "a request has one Idempotency-Key header";
+        return Err(ApiError::invalid("bad_idempotency_key", None, message));
+    }
     let key = key.as_bytes();
+    let key = key.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(key);
     if key.is_empty() || key.len() > MAX_KEY_BYTES {
         let message = format!("the Idempotency-Key header has 1…{MAX_KEY_BYTES} bytes");
         return Err(ApiError::invalid("bad_idempotency_key", None, message));
@@ -39,12 +46,25 @@ pub fn request(request: &HttpRequest, scope: &str, body: &[u8]) -> Result<Option
     }))
 }
 
-/// The answer that the request got before; `None` if it is new.
-pub async fn before(store: &Store, request: Option<Request>) -> Result<Option<HttpResponse>, ApiError> {
-    let Some(request) = request else { return Ok(None) };
+/// A request that may go on or has its answer already.
+pub enum Begun {
+    /// New, or without a key: held until its answer is made.
+    New(Option<Processing>),
+    /// The answer that it got before.
+    Before(HttpResponse),
+}
+
+/// Begins a request: under its key no other begins before this one has its answer.
+pub async fn begin(state: &AppState, request: Option<Request>) -> Result<Begun, ApiError> {
+    let Some(request) = request else { return Ok(Begun::New(None)) };
+    let held = state.under_way.begin(request.key, request.fingerprint).map_err(|first| {
+        if first == request.fingerprint { ApiError::UnderWay } else { ApiError::KeyReused }
+    })?;
     let find = move |connection: &mut Connection| idempotency::find(connection, &[request.key]);
-    let stored = store.run(find).await?.remove(&request.key);
-    stored.map(|stored| replay(&request, stored)).transpose()
+    Ok(match state.store.run(find).await?.remove(&request.key) {
+        Some(stored) => Begun::Before(replay(&request, stored)?),
+        None => Begun::New(Some(held)),
+    })
 }
 
 /// The stored answer, or 422 for another request under the same key.
@@ -77,6 +97,12 @@ mod tests {
             assert_ne!(other.fingerprint, first.fingerprint);
         }
         assert_ne!(of("/a", "l", "{}").key, first.key);
+        assert_eq!(of("/a", "\"k\"", r#"{"a":1,"b":[2]}"#), first, "with the quotes of the draft");
+        let twice = TestRequest::default()
+            .append_header((IDEMPOTENCY_KEY, "a"))
+            .append_header((IDEMPOTENCY_KEY, "b"))
+            .to_http_request();
+        assert!(request(&twice, "s", b"{}").is_err());
         let long = TestRequest::default().insert_header((IDEMPOTENCY_KEY, "x".repeat(129))).to_http_request();
         assert!(request(&long, "s", b"{}").is_err());
         assert_eq!(request(&TestRequest::default().to_http_request(), "s", b"{}").unwrap(), None);

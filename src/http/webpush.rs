@@ -18,14 +18,17 @@ use crate::decide::Input;
 use crate::feedback::FeedbackOutcome;
 use crate::privacy::report_token;
 use crate::store::feedback::FeedbackRow;
-use crate::store::push_subscriptions::{self, NewSubscription};
+use crate::store::push_subscriptions::{self, NewSubscription, Subscribed};
 use crate::store::{Connection, StoreError, users};
-use crate::transport::webpush::{Endpoint, UserAgentKeys};
+use crate::transport::webpush::{Endpoint, MAX_ENDPOINT_BYTES, UserAgentKeys};
 
 /// A subscription is below one kilobyte.
 const MAX_BODY_BYTES: usize = 8 << 10;
 /// Kept of what a browser calls itself.
 const MAX_USER_AGENT_CHARS: usize = 256;
+
+/// Bytes of a public key: an uncompressed point of P-256.
+const PUBLIC_KEY_BYTES: usize = 65;
 
 /// `PushSubscription.toJSON()`, and who for when the token does not say.
 #[derive(Deserialize)]
@@ -35,6 +38,10 @@ struct SubscriptionBody {
     expiration_time: Option<f64>,
     keys: KeysBody,
     user_id: Option<ExternalId>,
+    /// `subscription.options.applicationServerKey`, base64url.
+    application_server_key: Option<String>,
+    /// Endpoint of the subscription that this one takes the place of.
+    replaces: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -79,36 +86,47 @@ fn whose(caller: &Caller, named: Option<ExternalId>) -> Result<ExternalId, ApiEr
 /// The key a page subscribes with (`applicationServerKey`). Public.
 pub async fn key(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
     let keys = app.state.push.keys().ok_or_else(off)?;
-    Ok(HttpResponse::Ok().json(json!({"public_key": keys.public()})))
+    Ok(HttpResponse::Ok().json(json!({"public_key": keys.public(), "application_server_key": keys.public()})))
 }
 
-/// Takes a subscription; handing the same in again renews it. 201 = new.
+/// Takes a subscription; handing the same in again renews it. 201 = new, 409 = made with another key than this server's. The answer
+/// names the server's key, and the reason if the subscription had ended: the browser then subscribes anew.
 pub async fn subscribe(
     request: HttpRequest,
     Body(body): Body,
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
-    app.state.push.keys().ok_or_else(off)?;
+    let key = app.state.push.keys().ok_or_else(off)?.public().to_owned();
     let body: SubscriptionBody = parse(&body, "a PushSubscription")?;
     let user = whose(&caller, body.user_id.clone())?;
     let new = checked(body, &request, app.state.config.webpush.allow_loopback)?;
     let max = i64::from(app.state.config.webpush.max_subscriptions_per_user);
+    let current = key.clone();
     let put = move |connection: &mut Connection| {
         let mut holders = Vec::new();
-        let mut created = false;
+        let mut outcome = Subscribed::OtherKey;
         for user in users::resolve(connection, &[user])? {
-            let subscribed = push_subscriptions::put(connection, user, &new, max)?;
-            created = subscribed.created;
-            holders.extend(subscribed.taken_from.into_iter().chain([user]));
+            outcome = push_subscriptions::put(connection, user, &new, &current, max)?;
+            holders.push(user);
+        }
+        if let Subscribed::Taken { taken_from, .. } = &outcome {
+            holders.extend(taken_from);
         }
         let still = push_subscriptions::subscribed(connection, Some(&holders))?;
-        Ok((created, holders, still))
+        Ok((outcome, holders, still))
     };
-    let (created, holders, still) = app.state.store.run(put).await?;
+    let (outcome, holders, still) = app.state.store.run(put).await?;
     app.state.push.note(&holders, &still);
+    let Subscribed::Taken { created, ended, .. } = outcome else {
+        let message = "the browser subscribed with another key: unsubscribe, then subscribe with application_server_key";
+        return Ok(HttpResponse::Conflict().json(json!({
+            "error": {"code": "other_application_server_key", "field": "application_server_key", "message": message},
+            "application_server_key": key,
+        })));
+    };
     let mut response = if created { HttpResponse::Created() } else { HttpResponse::Ok() };
-    Ok(response.json(json!({"created": created})))
+    Ok(response.json(json!({"created": created, "ended": ended, "application_server_key": key})))
 }
 
 fn checked(
@@ -122,6 +140,18 @@ fn checked(
     let (p256dh, auth) = (decode(&body.keys.p256dh), decode(&body.keys.auth));
     UserAgentKeys::new(&p256dh, &auth)
         .map_err(|error| ApiError::invalid("bad_keys", Some("keys"), error.to_string()))?;
+    let key = match &body.application_server_key {
+        Some(text) if decode(text).len() != PUBLIC_KEY_BYTES => {
+            let message = "application_server_key is a public key of P-256: 65 bytes, base64url";
+            return Err(ApiError::invalid("bad_keys", Some("application_server_key"), message));
+        }
+        Some(text) => Some(text.trim_end_matches('=').to_owned()),
+        None => None,
+    };
+    if body.replaces.as_ref().is_some_and(|old| old.len() > MAX_ENDPOINT_BYTES) {
+        let message = format!("replaces is the endpoint before, at most {MAX_ENDPOINT_BYTES} bytes");
+        return Err(ApiError::invalid("bad_endpoint", Some("replaces"), message));
+    }
     let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok());
     let expires_at = body.expiration_time.filter(|ms| ms.is_finite() && (0.0..1e14).contains(ms));
     Ok(NewSubscription {
@@ -130,6 +160,8 @@ fn checked(
         auth,
         user_agent: user_agent.map(|text| text.chars().take(MAX_USER_AGENT_CHARS).collect()),
         expires_at: expires_at.map(|ms| Timestamp::from_millis(ms as i64)),
+        application_server_key: key,
+        replaces: body.replaces,
     })
 }
 

@@ -11,6 +11,7 @@ pub mod monitor;
 pub mod push_state;
 mod recount;
 mod snapshot;
+mod under_way;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -24,6 +25,7 @@ use self::learned::Learned;
 use self::live::Live;
 use self::monitor::Monitor;
 use self::push_state::PushState;
+pub use self::under_way::{Processing, UnderWay};
 use crate::base::ItemId;
 use crate::catalogue::{Catalogue, Item, PricePoint};
 use crate::config::Config;
@@ -74,6 +76,8 @@ pub struct AppState {
     pub push: PushState,
     /// Progress of trainings.
     pub jobs: JobBoard,
+    /// Requests under an `Idempotency-Key` that are being processed.
+    pub under_way: UnderWay,
     /// The server is going down: no new logins.
     pub draining: AtomicBool,
 }
@@ -106,6 +110,7 @@ impl AppState {
             reading_definitions: Mutex::new(()),
             push: PushState::default(),
             jobs: JobBoard::default(),
+            under_way: UnderWay::default(),
             draining: AtomicBool::new(false),
         };
         state.metrics.set(Gauge::Items, i64::try_from(state.catalogue.load().len()).unwrap_or(i64::MAX));

@@ -1,10 +1,12 @@
-//! Web Push as decisions and requests see it: the server's keys, and who has a subscription.
+//! Web Push as decisions and requests see it: the server's keys, who has a subscription, and how push services do.
 
 use std::sync::OnceLock;
 
+use arc_swap::ArcSwap;
 use dashmap::DashSet;
 
 use crate::base::UserId;
+use crate::deliver::push_services::ServiceStatus;
 use crate::transport::webpush::VapidKeys;
 
 /// Purpose that the report secret is derived for.
@@ -16,6 +18,8 @@ pub struct PushState {
     keys: OnceLock<(VapidKeys, [u8; 32])>,
     /// Users with at least one subscription: what a decision about an absent user asks.
     subscribed: DashSet<UserId>,
+    /// Push services, those in trouble first; a bounded number, replaced whole by the sender.
+    pub services: ArcSwap<Vec<ServiceStatus>>,
 }
 
 impl PushState {

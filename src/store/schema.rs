@@ -307,6 +307,7 @@ diesel::table! {
         due_at -> Timestamptz,
         claimed_until -> Nullable<Timestamptz>,
         attempts -> Int4,
+        service -> Text,
     }
 }
 
@@ -322,6 +323,11 @@ diesel::table! {
         created_at -> Timestamptz,
         last_success_at -> Nullable<Timestamptz>,
         failures -> Int4,
+        service -> Text,
+        application_server_key -> Nullable<Text>,
+        refusals -> Int4,
+        ended_at -> Nullable<Timestamptz>,
+        end_reason -> Nullable<Text>,
     }
 }
 

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::latency::{LatencyWindow, Percentiles};
 use super::metric_name::{Count, Gauge, Ratio, Timing};
+use super::push_services::PushServiceMetrics;
 use crate::base::Timestamp;
 
 /// Samples kept for the dashboard, one a second.
@@ -60,6 +61,8 @@ pub struct Metrics {
     gauges: Vec<PrometheusGauge>,
     ratios: Vec<PrometheusGauge<f64, AtomicU64>>,
     timers: Vec<Timer>,
+    /// Requests to push services.
+    pub push_services: PushServiceMetrics,
     started: Instant,
     history: Mutex<History>,
 }
@@ -96,15 +99,9 @@ impl Default for Metrics {
                 Timer { histogram, window: Mutex::default() }
             })
             .collect();
-        Self {
-            registry,
-            counters,
-            gauges,
-            ratios,
-            timers,
-            started: Instant::now(),
-            history: Mutex::default(),
-        }
+        let push_services = PushServiceMetrics::new(&mut registry);
+        let (started, history) = (Instant::now(), Mutex::default());
+        Self { registry, counters, gauges, ratios, timers, push_services, started, history }
     }
 }
 

@@ -24,10 +24,14 @@ mod models;
 mod models_data;
 mod policy;
 mod push;
+#[path = "../it/helpers/push_service.rs"]
+#[expect(dead_code, reason = "shared with the integration tests, which use all of it")]
+mod push_service;
 mod report;
 mod retail;
 mod scale;
 mod server;
+mod webpush;
 
 use report::Report;
 
@@ -37,10 +41,11 @@ fn main() {
     // cargo passes `--bench`; anything else is a part of a benchmark's name.
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let benches: [(&str, Run); 7] = [
+    let benches: [(&str, Run); 8] = [
         ("push", push::run),
         ("ingest", ingest::run),
         ("memory", memory::run),
+        ("webpush", webpush::run),
         ("retail", retail::run),
         ("scale", scale::run),
         ("models", models::run),
@@ -50,7 +55,7 @@ fn main() {
     for (name, run) in benches {
         // Ten million events and Python's side take minutes: only when asked for.
         let by_default = wanted.is_empty() && !["scale", "models", "policy"].contains(&name);
-        if by_default || wanted.iter().any(|wanted| name.contains(wanted.as_str())) {
+        if by_default || wanted.iter().any(|wanted| name.starts_with(wanted.as_str())) {
             let mut report = Report::new(name);
             run(&mut report);
             report.finish();
@@ -59,6 +64,6 @@ fn main() {
     }
     assert!(
         ran > 0,
-        "no benchmark is named {wanted:?}; there are push, ingest, memory, retail, scale, models, policy"
+        "no benchmark is named {wanted:?}; there are push, ingest, memory, webpush, retail, scale, models, policy"
     );
 }

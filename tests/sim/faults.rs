@@ -42,11 +42,13 @@ pub enum Fault {
     LosesTimers,
     /// The wait of a timer counts from the moment before.
     TimersAreLate,
+    /// All push services share one budget and one breaker.
+    OneBreakerForAll,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::ConfirmsWithoutStoring,
         Self::ReleasesFailedCommits,
         Self::SettlesTooEarly,
@@ -65,6 +67,7 @@ impl Fault {
         Self::PostponesByNothing,
         Self::LosesTimers,
         Self::TimersAreLate,
+        Self::OneBreakerForAll,
     ];
 }
 
@@ -89,6 +92,7 @@ impl fmt::Display for Fault {
             Self::PostponesByNothing => "a postponed message is offered again at once",
             Self::LosesTimers => "every second timer is lost",
             Self::TimersAreLate => "timers fire a minute late",
+            Self::OneBreakerForAll => "push services share one budget and one breaker",
         })
     }
 }

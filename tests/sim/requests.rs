@@ -113,6 +113,7 @@ impl Sim {
             Step::Round(fate) => self.rounds.push_back(fate),
             Step::Read1(ms) => self.slow_reads.push_back(ms),
             Step::Push(fate) => self.push_fates.push_back(fate),
+            Step::PushService { service, illness } => self.ail(service as usize, illness),
             Step::Full(user) => {
                 let user = self.user(user);
                 self.full.insert(user);
@@ -418,6 +419,9 @@ impl Sim {
         self.rounds.clear();
         self.slow_reads.clear();
         self.push_fates.clear();
+        for service in 0..crate::push::SERVICES {
+            self.ail(service, None);
+        }
         self.full.clear();
         self.notice_loss();
         self.restart();

@@ -9,6 +9,7 @@ use tidings::base::{ConnectionId, ExternalId, ItemId, NotificationId, Timestamp}
 use tidings::catalogue::Catalogue;
 use tidings::config::Config;
 use tidings::decide::World;
+use tidings::deliver::push_services::{Limits, PushServices};
 use tidings::feedback::learner::Learner;
 use tidings::recommend::ModelSet;
 use tidings::recommend::serve::live::NothingRecent;
@@ -17,6 +18,7 @@ use crate::devices::{DEVICES, Device};
 use crate::faults::Fault;
 use crate::journal::{Journal, Reply};
 use crate::notifier::Notifier;
+use crate::push::{PushEnd, PushService, SERVICES};
 use crate::setting::{self, Active, SETTING};
 use crate::shadow::{Property, Shadow, Violation};
 use crate::shell::Actor;
@@ -70,20 +72,7 @@ pub enum Event {
         device: usize,
     },
     /// What became of a push is recorded.
-    PushEnds {
-        notification: NotificationId,
-        user: usize,
-        device: usize,
-        taken: bool,
-        gone: bool,
-    },
-    /// A push service has put a message off, or has not answered.
-    PushPutOff {
-        notification: NotificationId,
-        user: usize,
-        device: usize,
-        unanswered: bool,
-    },
+    PushEnds(PushEnd),
     /// Users left behind by an earlier server are looked for.
     Sweep,
     /// A server that has lost the lease asks for it.
@@ -134,6 +123,10 @@ pub struct Server {
     pub woken: BTreeMap<uuid::Uuid, i64>,
     /// When the push outbox is looked at next.
     pub push_at: Option<i64>,
+    /// Budgets and breakers of push services.
+    pub services: PushServices,
+    /// Since when a due push to a device has waited.
+    pub push_waits: BTreeMap<(NotificationId, usize), i64>,
     /// The same for absent users.
     pub look_at: Option<i64>,
 }
@@ -152,6 +145,8 @@ impl Server {
             subscribed: BTreeSet::new(),
             woken: BTreeMap::new(),
             push_at: None,
+            services: PushServices::new(Limits { total: 4, per_service: 2 }),
+            push_waits: BTreeMap::new(),
             look_at: None,
         }
     }
@@ -202,6 +197,7 @@ pub struct Sim {
     pub slow_reads: std::collections::VecDeque<u16>,
     pub rounds: std::collections::VecDeque<crate::notifier::RoundFate>,
     pub push_fates: std::collections::VecDeque<crate::push::PushFate>,
+    pub push_services: [PushService; SERVICES],
     pub shadow: Shadow,
     pub violation: Option<Violation>,
     pub tally: Tally,
@@ -272,6 +268,7 @@ impl Sim {
             slow_reads: Default::default(),
             rounds: Default::default(),
             push_fates: Default::default(),
+            push_services: Default::default(),
             shadow: Shadow::new(&names, Arc::clone(&SETTING.catalogue)),
             violation: None,
             tally: Tally::default(),
@@ -377,12 +374,7 @@ impl Sim {
             Event::LookAfter => self.look_after(server),
             Event::Push => self.push(server),
             Event::PushTaken { notification, user, device } => self.push_taken(notification, user, device),
-            Event::PushEnds { notification, user, device, taken, gone } => {
-                self.push_ends(server, notification, user, device, taken, gone);
-            }
-            Event::PushPutOff { notification, user, device, unanswered } => {
-                self.push_put_off(server, notification, user, device, unanswered);
-            }
+            Event::PushEnds(end) => self.push_ends(server, end),
             Event::Sweep => self.sweep(server),
             Event::ChecksLease => self.notice_loss(),
         }

@@ -12,7 +12,7 @@ use tidings::notify::policy::Purpose;
 
 use crate::journal::Fate;
 use crate::notifier::RoundFate;
-use crate::push::PushFate;
+use crate::push::{Illness, PushFate};
 use crate::setting::{CATEGORIES, DEFINITIONS, ZONES};
 
 /// Steps of a history, before what brings it to rest.
@@ -94,6 +94,8 @@ pub enum Step {
     Round(RoundFate),
     Read1(u16),
     Push(PushFate),
+    /// A push service falls ill, or is well again.
+    PushService { service: u8, illness: Option<Illness> },
     Full(u8),
 }
 
@@ -181,6 +183,7 @@ impl fmt::Display for Step {
             Self::Round(fate) => write!(f, "the notifier's next round trip {fate}"),
             Self::Read1(ms) => write!(f, "the next read of a user takes {ms} ms"),
             Self::Push(fate) => write!(f, "the push service {fate}"),
+            Self::PushService { service, illness } => write!(f, "push service {service}: {illness:?}"),
             Self::Full(user) => write!(f, "the mailbox of user {user} is full for one message"),
         }
     }
@@ -242,7 +245,7 @@ fn api(random: &mut ChaCha8Rng) -> Step {
 
 fn fault(random: &mut ChaCha8Rng) -> Step {
     let server = random.random_range(0..2);
-    match random.random_range(0..12) {
+    match random.random_range(0..14) {
         0..2 => Step::Commit { server, fate: Fate::Fails },
         2..4 => Step::Commit { server, fate: Fate::Unanswered },
         4 => Step::Commit { server, fate: Fate::Slow(random.random_range(5..2_000)) },
@@ -252,8 +255,18 @@ fn fault(random: &mut ChaCha8Rng) -> Step {
         8 => Step::Read1(random.random_range(1..1_500)),
         9 => Step::Push(pick(
             random,
-            &[PushFate::Refused, PushFate::Later, PushFate::TakenUnanswered, PushFate::Gone],
+            &[
+                PushFate::Unfit,
+                PushFate::Refused,
+                PushFate::Later,
+                PushFate::TakenUnanswered,
+                PushFate::Gone,
+            ],
         )),
+        12..14 => Step::PushService {
+            service: random.random_range(0..2),
+            illness: pick(random, &[Some(Illness::Hangs), Some(Illness::Fails), None]),
+        },
         _ => Step::Full(random.random_range(0..3)),
     }
 }

@@ -60,6 +60,8 @@ pub struct UserRows {
     pub feedback: Vec<FeedbackRow>,
     /// Devices whose browser may be pushed to.
     pub subscriptions: BTreeSet<usize>,
+    /// Refusals in a row of a device's push service.
+    pub refusals: BTreeMap<usize, u32>,
 }
 
 /// A message of the API on its way into streams.
@@ -118,6 +120,7 @@ impl Store {
             decisions: Vec::new(),
             feedback: Vec::new(),
             subscriptions: BTreeSet::new(),
+            refusals: BTreeMap::new(),
         };
         let users = users.into_iter().enumerate().map(rows).collect();
         Self { users, outbox: BTreeMap::new(), next_outbox_id: 1, pushes: Vec::new(), holder: 0, fault }

@@ -1,7 +1,9 @@
-//! Sends what waits in the push outbox: claims due rows in groups, keeps a bounded number of requests open, and records
-//! in groups what became of them. Whatever dies in between, a row stays until its end is recorded.
+//! Sends what waits in the push outbox: claims due rows in groups, keeps a bounded number of requests open to each push service,
+//! and records in groups what became of them. Whatever dies in between, a row stays until its end is recorded.
 
+mod claim;
 pub mod messages;
+mod request;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,30 +11,32 @@ use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 
+use self::claim::{Plan, Round};
 use self::messages::Wake;
 use super::journal::messages::Record;
 use super::mailbox::{DropGuard, Mailbox};
 use super::registry::Registry;
 use crate::base::{Millis, NotificationId, Timestamp, UserId};
 use crate::decide::{self, Input};
-use crate::deliver::push_payload::{self, PushPayload};
-use crate::privacy::report_token::{self, Report};
+use crate::deliver::push_services::{BreakerState, Limits, Outcome, PushServices};
 use crate::state::AppState;
-use crate::store::push_outbox::{self, DuePush, Finished, HandOver, PushEnd};
+use crate::store::push_outbox::{self, DuePush, Finished, HandOver};
 use crate::store::{push_subscriptions, users};
 use crate::telemetry::Count;
-use crate::transport::webpush::{Delivery, Endpoint, PushClient, PushSettings, UserAgentKeys, next_attempt};
+use crate::transport::webpush::{PushClient, PushSettings};
 
 /// Wake-ups waiting in the mailbox; one more says nothing new.
 const MAILBOX: usize = 16;
-/// The outbox is looked at this often: for what was put off, and what a lost wake-up left.
-const TICK: Duration = Duration::from_secs(1);
+/// The outbox is looked at this often: for what was put off, for services that are back, and what a lost wake-up left.
+const TICK: Duration = Duration::from_millis(500);
+/// Expired rows and claims are looked for every so many ticks.
+const TIDY_EVERY: u32 = 10;
 /// A claim outlives the longest request by this.
 const LEASE_MS: u64 = 60_000;
-/// A report may come this long after the message expired: notifications stay until they are touched.
-const REPORTS_FOR_DAYS: f64 = 7.0;
 /// Users looked after when the server starts.
 const MAX_LEFT_BEHIND: i64 = 10_000;
+/// Push services shown to operators.
+const MAX_SHOWN: usize = 20;
 
 /// Claims, sends, records.
 pub struct WebPushActor {
@@ -40,7 +44,9 @@ pub struct WebPushActor {
     registry: Arc<Registry>,
     journal: Arc<Mailbox<Record>>,
     client: Option<Rc<PushClient>>,
-    open: usize,
+    services: PushServices,
+    /// Services after this one are looked at first.
+    after: String,
     finished: Vec<Finished>,
     claiming: bool,
     recording: bool,
@@ -48,6 +54,8 @@ pub struct WebPushActor {
     released: bool,
     /// The last claim was as large as it could be, or somebody has called since.
     more: bool,
+    ticks: u32,
+    tidies: bool,
     _guard: DropGuard,
 }
 
@@ -60,10 +68,14 @@ impl WebPushActor {
         guard: DropGuard,
     ) -> Self {
         let webpush = &state.config.webpush;
+        let limits = Limits {
+            total: webpush.max_concurrent as usize,
+            per_service: webpush.max_concurrent_per_service as usize,
+        };
         let settings = PushSettings {
             contact: webpush.contact.clone(),
             timeout: Duration::from_millis(webpush.timeout_ms),
-            max_connections: state.config.webpush.max_concurrent as usize,
+            max_connections: limits.total,
             allow_loopback: webpush.allow_loopback,
         };
         let client = state.push.keys().and_then(|keys| {
@@ -76,57 +88,60 @@ impl WebPushActor {
             registry,
             journal,
             client: client.map(Rc::new),
-            open: 0,
+            services: PushServices::new(limits),
+            after: String::new(),
             finished: Vec::new(),
             claiming: false,
             recording: false,
             released: false,
             more: false,
+            ticks: 0,
+            tidies: true,
             _guard: guard,
         }
     }
 
-    fn max_open(&self) -> usize {
-        self.state.config.webpush.max_concurrent as usize
-    }
-
     fn claim(&mut self, context: &mut Context<Self>) {
+        if self.client.is_none() || self.claiming {
+            return;
+        }
+        let now = Timestamp::now();
         // What was sent and can't be recorded holds its place: a database that is away must not be flooded later.
-        let free = self.max_open().saturating_sub(self.open + self.finished.len());
-        if self.client.is_none() || self.claiming || free == 0 {
+        let allowance = self.services.allowance(self.finished.len(), now);
+        if allowance.is_spent() {
             return;
         }
         self.claiming = true;
         self.more = false;
-        let (store, release) = (self.state.store.clone(), !self.released);
-        let lease = Millis(self.state.config.webpush.timeout_ms + LEASE_MS);
-        let limit = i64::try_from(free).unwrap_or(i64::MAX);
-        let claim = async move {
-            let work = move |connection: &mut crate::store::Connection| {
-                let now = Timestamp::now();
-                if release {
-                    push_outbox::release(connection)?;
-                }
-                push_outbox::claim(connection, now, limit, lease)
-            };
-            store.run(work).await
+        let plan = Plan {
+            allowance,
+            after: self.after.clone(),
+            lease: Millis(self.state.config.webpush.timeout_ms + LEASE_MS),
+            releases: !self.released,
+            tidies: std::mem::take(&mut self.tidies),
         };
-        context.spawn(claim.into_actor(self).map(move |outcome, actor, context| {
+        let store = self.state.store.clone();
+        let claim = async move { store.run(move |connection| plan.run(connection, now)).await };
+        context.spawn(claim.into_actor(self).map(|outcome, actor, context| {
             actor.claiming = false;
             match outcome {
-                Ok(due) => {
-                    actor.released = true;
-                    actor.more |= due.len() == free;
-                    for push in due {
-                        actor.send(push, context);
-                    }
-                    if actor.more {
-                        actor.claim(context); // Called meanwhile; without a free place this does nothing.
-                    }
-                }
+                Ok(round) => actor.send_all(round, context),
                 Err(error) => log::error!("push outbox not read error={error}"),
             }
         }));
+    }
+
+    fn send_all(&mut self, round: Round, context: &mut Context<Self>) {
+        self.released = true;
+        self.more |= round.has_more;
+        self.after = round.after;
+        self.state.metrics.add(Count::PushExpired, round.expired as u64);
+        for push in round.due {
+            self.send(push, context);
+        }
+        if self.more {
+            self.claim(context); // Called meanwhile; without a free place this does nothing.
+        }
     }
 
     /// Hands over what pages were given before this server started, except for users who have come back: they see to it
@@ -154,23 +169,37 @@ impl WebPushActor {
 
     fn send(&mut self, push: DuePush, context: &mut Context<Self>) {
         let Some(client) = self.client.clone() else { return };
-        self.open += 1;
+        let (service, now) = (push.service.clone(), Timestamp::now());
+        self.services.started(&service, now);
+        self.services.note_turn(&service, push.user);
         let state = Arc::clone(&self.state);
-        let send = async move {
-            let (end, may_be_shown) = deliver(&client, &state, &push).await;
-            Finished {
-                may_be_shown,
-                notification: push.notification,
-                subscription: push.subscription,
-                user: push.user,
-                end,
-            }
-        };
-        context.spawn(send.into_actor(self).map(|finished, actor, context| {
-            actor.open -= 1;
+        let send = async move { request::deliver(&client, &state, push).await };
+        context.spawn(send.into_actor(self).map(move |(finished, outcome), actor, context| {
+            actor.note_outcome(&service, outcome);
             actor.finished.push(finished);
             actor.record(context);
         }));
+    }
+
+    fn note_outcome(&mut self, service: &str, outcome: Outcome) {
+        let changed = self.services.ended(service, outcome, Timestamp::now(), rand::random());
+        match changed {
+            Some(BreakerState::Open) => {
+                log::warn!("push service gets no requests for now service={service} outcome={outcome:?}");
+            }
+            Some(state) => log::info!("push service breaker service={service} state={}", state.name()),
+            None => {}
+        }
+    }
+
+    /// Shows operators how the services do.
+    fn publish(&self) {
+        let all = self.services.status(usize::MAX);
+        let gauges = all.iter().map(|one| {
+            (one.service.as_str(), one.in_flight, one.breaker != BreakerState::Closed)
+        });
+        self.state.metrics.push_services.set(gauges);
+        self.state.push.services.store(Arc::new(all.into_iter().take(MAX_SHOWN).collect()));
     }
 
     /// Together with whatever else has ended meanwhile.
@@ -185,10 +214,11 @@ impl WebPushActor {
             taken.map(|finished| (finished.user, finished.notification)).collect();
         let (store, group) = (self.state.store.clone(), finished.clone());
         let (who, ids): (Vec<_>, Vec<_>) = sent.iter().copied().unzip();
+        let max_refusals = self.state.config.webpush.max_refusals;
         let record = async move {
             let work = move |connection: &mut crate::store::Connection| {
                 push_outbox::note_sent(connection, &ids, Timestamp::now())?;
-                let left = push_outbox::finish(connection, &group, Timestamp::now())?;
+                let left = push_outbox::finish(connection, &group, max_refusals, Timestamp::now())?;
                 let still = push_subscriptions::subscribed(connection, Some(&left))?;
                 Ok((left, still, users::external_ids(connection, &who)?))
             };
@@ -205,9 +235,8 @@ impl WebPushActor {
                         }
                     }
                     actor.record(context);
-                    if actor.more {
-                        actor.claim(context);
-                    }
+                    // Its places are free again.
+                    actor.claim(context);
                 }
                 Err(error) => {
                     log::error!("pushes not recorded, tried again rows={} error={error}", finished.len());
@@ -216,70 +245,6 @@ impl WebPushActor {
             }
         }));
     }
-}
-
-/// One request: what it means for the row, and whether the message may be shown.
-async fn deliver(client: &PushClient, state: &AppState, push: &DuePush) -> (PushEnd, bool) {
-    let now = Timestamp::now();
-    let metrics = &state.metrics;
-    if push.settled || push.expires_at <= now {
-        metrics.add(Count::PushExpired, 1);
-        return (PushEnd::Dropped, false);
-    }
-    let Some((endpoint, keys, payload)) = prepare(state, push) else {
-        log::error!(
-            "push can't be made notification_id={} subscription={}",
-            push.notification,
-            push.subscription
-        );
-        metrics.add(Count::PushRefused, 1);
-        return (PushEnd::Dropped, false);
-    };
-    let delivery = client.send(&endpoint, &keys, &payload, push.expires_at, now).await;
-    let may_be_shown = matches!(delivery, Delivery::Accepted | Delivery::Unanswered);
-    let put_off = |status: u16, asked| {
-        let at = next_attempt(Timestamp::now(), push.attempt, asked, rand::random());
-        log::info!("push put off service={endpoint} status={status} attempt={} until={at}", push.attempt);
-        if at < push.expires_at {
-            metrics.add(Count::PushRetried, 1);
-            PushEnd::Retry(at)
-        } else {
-            metrics.add(Count::PushExpired, 1);
-            PushEnd::Dropped
-        }
-    };
-    let end = match delivery {
-        Delivery::Accepted => {
-            metrics.add(Count::PushSent, 1);
-            PushEnd::Sent
-        }
-        Delivery::Gone => {
-            metrics.add(Count::PushGone, 1);
-            PushEnd::Gone
-        }
-        Delivery::Refused(status) => {
-            log::warn!(
-                "push refused service={endpoint} status={status} notification_id={} bytes={}",
-                push.notification,
-                payload.json.len()
-            );
-            metrics.add(Count::PushRefused, 1);
-            PushEnd::Dropped
-        }
-        Delivery::Later(status, asked) => put_off(status, asked),
-        Delivery::Unanswered => put_off(0, None),
-    };
-    (end, may_be_shown)
-}
-
-fn prepare(state: &AppState, push: &DuePush) -> Option<(Endpoint, UserAgentKeys, PushPayload)> {
-    let report = Report { notification: push.notification, user: push.user };
-    let ends = push.expires_at.plus_days(REPORTS_FOR_DAYS);
-    let token = report_token::issue(state.push.report_secret()?, report, ends).ok()?;
-    let payload = push_payload::compose(&push.frame, &token)?;
-    let endpoint = Endpoint::parse(&push.endpoint, state.config.webpush.allow_loopback).ok()?;
-    let keys = UserAgentKeys::new(&push.p256dh, &push.auth).ok()?;
-    Some((endpoint, keys, payload))
 }
 
 impl Actor for WebPushActor {
@@ -291,6 +256,9 @@ impl Actor for WebPushActor {
         let grace = Duration::from_millis(self.state.config.webpush.grace_ms);
         context.run_later(grace, |actor, context| actor.sweep(context));
         context.run_interval(TICK, |actor, context| {
+            actor.ticks = actor.ticks.wrapping_add(1);
+            actor.tidies |= actor.ticks.is_multiple_of(TIDY_EVERY);
+            actor.publish();
             actor.record(context);
             actor.claim(context);
         });
@@ -300,7 +268,7 @@ impl Actor for WebPushActor {
 impl Handler<Wake> for WebPushActor {
     type Result = ();
 
-    fn handle(&mut self, _: Wake, context: &mut Self::Context) {
+    fn handle(&mut self, _: Wake, context: &mut Context<Self>) {
         self.more = true;
         self.claim(context);
     }

@@ -175,8 +175,12 @@ pub struct Webpush {
     pub grace_ms: u64,
     /// Most subscriptions (browsers) of one user; the one that worked least recently goes first.
     pub max_subscriptions_per_user: u32,
-    /// Most requests to push services at the same time.
+    /// Most requests to all push services at the same time.
     pub max_concurrent: u32,
+    /// Most requests to one push service at the same time.
+    pub max_concurrent_per_service: u32,
+    /// A subscription that its push service refused so many times in a row has ended.
+    pub max_refusals: u32,
     /// Longest wait for a push service, milliseconds.
     pub timeout_ms: u64,
     /// Allow push services on loopback and without TLS: tests and development.
@@ -262,7 +266,9 @@ impl Default for Webpush {
             not_for: vec!["login".into(), "view".into(), "cart".into()],
             grace_ms: 10_000,
             max_subscriptions_per_user: 20,
-            max_concurrent: 64,
+            max_concurrent: 256,
+            max_concurrent_per_service: 64,
+            max_refusals: 5,
             timeout_ms: 10_000,
             allow_loopback: false,
         }

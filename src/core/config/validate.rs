@@ -59,6 +59,8 @@ impl Config {
         within("webpush.grace_ms", webpush.grace_ms, 100, 600_000)?;
         within("webpush.max_subscriptions_per_user", webpush.max_subscriptions_per_user, 1, 1_000)?;
         within("webpush.max_concurrent", webpush.max_concurrent, 1, 1_000)?;
+        within("webpush.max_concurrent_per_service", webpush.max_concurrent_per_service, 1, 1_000)?;
+        within("webpush.max_refusals", webpush.max_refusals, 1, 1_000)?;
         within("webpush.timeout_ms", webpush.timeout_ms, 100, 60_000)
     }
 

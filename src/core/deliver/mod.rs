@@ -6,6 +6,7 @@ pub mod frames;
 pub mod inbound;
 pub mod lanes;
 pub mod push_payload;
+pub mod push_services;
 pub mod session;
 pub mod stream;
 mod withdrawal;

@@ -17,7 +17,7 @@ use self::body::Checked;
 use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
-use super::idempotency;
+use super::idempotency::{self, Begun};
 use crate::actors::App;
 use crate::actors::ephemeral::tell_now;
 use crate::actors::notifier::messages::{Keyed, Submitted};
@@ -36,9 +36,10 @@ pub async fn post(
 ) -> Result<HttpResponse, ApiError> {
     caller.service()?;
     let keyed = idempotency::request(&request, "notifications", &body)?;
-    if let Some(answer) = idempotency::before(&app.state.store, keyed).await? {
-        return Ok(answer);
-    }
+    let _held = match idempotency::begin(&app.state, keyed).await? {
+        Begun::New(held) => held,
+        Begun::Before(answer) => return Ok(answer),
+    };
     let raws = body::split(&body)?;
     let call = Call {
         id: Uuid::now_v7(),

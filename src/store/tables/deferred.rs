@@ -140,7 +140,8 @@ pub fn due_for_push(
     sql::<(Timestamptz, SqlUuid, Text)>(
         "SELECT h.until, h.held_id, u.external_id FROM held_messages h JOIN users u USING (user_id) \
          WHERE h.until <= ? AND h.expires_at > ? AND (h.until, h.held_id) > (?, ?) AND h.trigger <> ALL(?) \
-         AND EXISTS (SELECT FROM push_subscriptions p WHERE p.user_id = h.user_id) ORDER BY h.until, h.held_id LIMIT ?",
+         AND EXISTS (SELECT FROM push_subscriptions p WHERE p.user_id = h.user_id AND p.ended_at IS NULL) \
+         ORDER BY h.until, h.held_id LIMIT ?",
     )
     .bind::<Timestamptz, _>(to_pg(now))
     .bind::<Timestamptz, _>(to_pg(now))

@@ -1,5 +1,6 @@
 //! Table `push_outbox`: messages on their way to push services, one row a message and browser. A row is claimed for a
-//! while, sent, and goes; whoever claimed it and died loses the claim, and the row is sent by the next.
+//! while, sent, and goes; whoever claimed it and died loses the claim, and the row is sent by the next. Rows are claimed for one
+//! push service at a time, by an index over service and user, so that what waits for one that does not answer is not read.
 
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
@@ -45,6 +46,8 @@ pub struct DuePush {
     /// A page has shown it meanwhile (an acknowledgement is not enough, a hidden page gives it too), or it was read or
     /// withdrawn.
     pub settled: bool,
+    /// Push service of the endpoint.
+    pub service: String,
     /// URL to send to.
     pub endpoint: String,
     /// 65 bytes.
@@ -64,12 +67,14 @@ pub enum PushEnd {
     Dropped,
     /// To be tried again then.
     Retry(Timestamp),
-    /// The subscription has ended: it goes, with all that waits for it.
-    Gone,
+    /// The push service refused the subscription with this status: to be tried again then, unless that was once too often.
+    Refused(u16, Timestamp),
+    /// The subscription has ended (this status): nothing is sent to it any more.
+    Gone(u16),
 }
 
 /// A claimed row and what became of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
     /// Id of the message.
     pub notification: NotificationId,
@@ -77,6 +82,8 @@ pub struct Finished {
     pub subscription: i64,
     /// User of the browser.
     pub user: UserId,
+    /// URL that the request went to. The answer says nothing of a subscription that has moved since.
+    pub endpoint: String,
     /// Outcome of the row.
     pub end: PushEnd,
     /// The push service has it, or may have it: no answer came.
@@ -90,10 +97,10 @@ pub fn order(conn: &mut PgConnection, orders: &[PushOrder]) -> Result<usize, Sto
         return Ok(0);
     }
     Ok(sql::<()>(
-        "INSERT INTO push_outbox (notification_id, subscription_id, user_id, due_at, expires_at) \
-         SELECT o.id, s.subscription_id, o.user_id, o.due_at, o.expires_at \
+        "INSERT INTO push_outbox (notification_id, subscription_id, user_id, due_at, expires_at, service) \
+         SELECT o.id, s.subscription_id, o.user_id, o.due_at, o.expires_at, s.service \
          FROM unnest(?, ?, ?, ?) AS o (id, user_id, due_at, expires_at) \
-         JOIN push_subscriptions s ON s.user_id = o.user_id ORDER BY 1, 2 ON CONFLICT DO NOTHING",
+         JOIN push_subscriptions s ON s.user_id = o.user_id AND s.ended_at IS NULL ORDER BY 1, 2 ON CONFLICT DO NOTHING",
     )
     .bind::<Array<SqlUuid>, _>(column(orders, |order| order.notification.0))
     .bind::<Array<Integer>, _>(column(orders, |order| order.user.to_sql()))
@@ -114,14 +121,16 @@ pub fn hand_over(
     if users.is_empty() {
         return Ok(0);
     }
-    Ok(sql::<()>(include_str!("sql/hand_over_to_push.sql"))
-        .bind::<Array<Integer>, _>(column(users, |row| row.user.to_sql()))
-        .bind::<Array<BigInt>, _>(column(users, |row| row.seen_up_to))
-        .bind::<Array<Timestamptz>, _>(column(users, |row| to_pg(row.due_at)))
-        .bind::<Timestamptz, _>(to_pg(now))
-        .bind::<Timestamptz, _>(to_pg(now.plus_days(-HAND_OVER_DAYS)))
-        .bind::<Array<Text>, _>(not_for)
-        .execute(conn)?)
+    Ok(sql::<()>(
+        include_str!("sql/hand_over_to_push.sql"),
+    )
+    .bind::<Array<Integer>, _>(column(users, |row| row.user.to_sql()))
+    .bind::<Array<BigInt>, _>(column(users, |row| row.seen_up_to))
+    .bind::<Array<Timestamptz>, _>(column(users, |row| to_pg(row.due_at)))
+    .bind::<Timestamptz, _>(to_pg(now))
+    .bind::<Timestamptz, _>(to_pg(now.plus_days(-HAND_OVER_DAYS)))
+    .bind::<Array<Text>, _>(not_for)
+    .execute(conn)?)
 }
 
 /// Users with a subscription and messages that [`hand_over`] might take, from a server that died; at most `limit`, by
@@ -133,7 +142,7 @@ pub fn left_behind(
 ) -> Result<Vec<(UserId, ExternalId)>, StoreError> {
     let rows = sql::<(Integer, Text)>(
         "SELECT u.user_id, u.external_id FROM users u \
-         WHERE EXISTS (SELECT FROM push_subscriptions s WHERE s.user_id = u.user_id) \
+         WHERE EXISTS (SELECT FROM push_subscriptions s WHERE s.user_id = u.user_id AND s.ended_at IS NULL) \
          AND EXISTS (SELECT FROM notifications n WHERE n.user_id = u.user_id AND n.channel = 0 \
            AND n.stream_offset > coalesce((SELECT up_to FROM acknowledgements a WHERE a.user_id = n.user_id), 0) \
            AND n.expires_at > ? AND n.created_at > ?) ORDER BY u.user_id LIMIT ?",
@@ -145,50 +154,114 @@ pub fn left_behind(
     rows.into_iter().map(|(user, text)| Ok((UserId::from_sql(user), external_id("users", &text)?))).collect()
 }
 
-/// Claims at most `limit` rows that are due, the longest due first; nobody else gets them for `lease`.
-pub fn claim(
-    conn: &mut PgConnection,
-    now: Timestamp,
-    limit: i64,
-    lease: Millis,
-) -> Result<Vec<DuePush>, StoreError> {
-    type Row = (Uuid, i64, i32, i32, PgTimestamp, bool, String, Vec<u8>, Vec<u8>, String);
-    let rows = sql::<(SqlUuid, BigInt, Integer, Integer, Timestamptz, Bool, Text, Binary, Binary, Text)>(
-        include_str!("sql/claim_pushes.sql"),
+/// Push services that unclaimed rows wait for, after one in their order, at most `limit`. One index probe each.
+pub fn services(conn: &mut PgConnection, after: &str, limit: i64) -> Result<Vec<String>, StoreError> {
+    Ok(sql::<Text>(
+        "WITH RECURSIVE found AS (\
+           (SELECT service FROM push_outbox WHERE claimed_until IS NULL AND service > ? ORDER BY service LIMIT 1) \
+           UNION ALL \
+           SELECT (SELECT o.service FROM push_outbox o WHERE o.claimed_until IS NULL AND o.service > f.service \
+             ORDER BY o.service LIMIT 1) FROM found f WHERE f.service IS NOT NULL) \
+         SELECT service FROM found WHERE service IS NOT NULL LIMIT ?",
     )
-    .bind::<Timestamptz, _>(to_pg(now + lease))
-    .bind::<Timestamptz, _>(to_pg(now))
-    .bind::<Timestamptz, _>(to_pg(now))
+    .bind::<Text, _>(after)
     .bind::<BigInt, _>(limit)
-    .load::<Row>(conn)?;
-    Ok(rows
-        .into_iter()
-        .map(|(id, subscription, user, attempts, expires_at, settled, endpoint, p256dh, auth, frame)| {
-            DuePush {
-                notification: NotificationId(id),
-                subscription,
-                user: UserId::from_sql(user),
-                attempt: u32::try_from(attempts).unwrap_or(1),
-                expires_at: from_pg(expires_at),
-                settled,
-                endpoint,
-                p256dh,
-                auth,
-                frame,
-            }
-        })
-        .collect())
+    .load(conn)?)
 }
 
-/// Records what became of claimed rows. Users whose last subscription may have gone.
+/// One turn of a push service.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn<'a> {
+    /// Push service whose rows are claimed.
+    pub service: &'a str,
+    /// The user who had the last turn: those after them come first.
+    pub after: Option<UserId>,
+    /// Most rows.
+    pub limit: i64,
+    /// Nobody else gets the rows for so long.
+    pub lease: Millis,
+}
+
+/// Claims due rows of one push service, in turns of users: each user with something due gets an equal part of `limit`, the longest
+/// due first; of more users than that the next `limit` by id. One index probe a user.
+pub fn claim(conn: &mut PgConnection, turn: Turn<'_>, now: Timestamp) -> Result<Vec<DuePush>, StoreError> {
+    let Some(after) = turn.after else { return claim_after(conn, turn, -1, now) };
+    let mut claimed = claim_after(conn, turn, after.to_sql(), now)?;
+    let limit = turn.limit - i64::try_from(claimed.len()).unwrap_or(i64::MAX);
+    if limit > 0 {
+        claimed.extend(claim_after(conn, Turn { limit, ..turn }, -1, now)?);
+    }
+    Ok(claimed)
+}
+
+type ClaimedRow = (Uuid, i64, i32, i32, PgTimestamp, bool, String, String, Vec<u8>, Vec<u8>, String);
+
+fn claim_after(
+    conn: &mut PgConnection,
+    turn: Turn<'_>,
+    after: i32,
+    now: Timestamp,
+) -> Result<Vec<DuePush>, StoreError> {
+    let rows = sql::<(SqlUuid, BigInt, Integer, Integer, Timestamptz, Bool, Text, Text, Binary, Binary, Text)>(
+        include_str!("sql/claim_pushes.sql"),
+    )
+    .bind::<Text, _>(turn.service)
+    .bind::<Timestamptz, _>(to_pg(now))
+    .bind::<Integer, _>(after)
+    .bind::<Text, _>(turn.service)
+    .bind::<Timestamptz, _>(to_pg(now))
+    .bind::<BigInt, _>(turn.limit)
+    .bind::<Timestamptz, _>(to_pg(now + turn.lease))
+    .bind::<Text, _>(turn.service)
+    .bind::<Timestamptz, _>(to_pg(now))
+    .bind::<BigInt, _>(turn.limit)
+    .load::<ClaimedRow>(conn)?;
+    let mut claimed: Vec<DuePush> = rows.into_iter().map(due_push).collect();
+    claimed.sort_by_key(|push| (push.user, push.notification));
+    Ok(claimed)
+}
+
+fn due_push(row: ClaimedRow) -> DuePush {
+    let (id, subscription, user, attempts, expires_at, settled, service, endpoint, p256dh, auth, frame) = row;
+    DuePush {
+        notification: NotificationId(id),
+        subscription,
+        user: UserId::from_sql(user),
+        attempt: u32::try_from(attempts).unwrap_or(1),
+        expires_at: from_pg(expires_at),
+        settled,
+        service,
+        endpoint,
+        p256dh,
+        auth,
+        frame,
+    }
+}
+
+/// Removes at most `limit` unclaimed rows whose messages have expired; how many. Those of a service that does not answer are not
+/// claimed.
+pub fn expire(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<usize, StoreError> {
+    Ok(sql::<()>(
+        "DELETE FROM push_outbox o USING (SELECT notification_id, subscription_id FROM push_outbox \
+           WHERE expires_at <= ? AND claimed_until IS NULL ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED) e \
+         WHERE o.notification_id = e.notification_id AND o.subscription_id = e.subscription_id",
+    )
+    .bind::<Timestamptz, _>(to_pg(now))
+    .bind::<BigInt, _>(limit)
+    .execute(conn)?)
+}
+
+/// Records what became of claimed rows; a subscription that was refused `max_refusals` times in a row ends. Users who may have
+/// lost their last subscription.
 pub fn finish(
     conn: &mut PgConnection,
     finished: &[Finished],
+    max_refusals: u32,
     now: Timestamp,
 ) -> Result<Vec<UserId>, StoreError> {
     let retry_at = |row: &Finished| match row.end {
-        PushEnd::Retry(at) => Some(to_pg(at)),
-        PushEnd::Sent | PushEnd::Dropped | PushEnd::Gone => None,
+        PushEnd::Retry(at) | PushEnd::Refused(_, at) => Some(to_pg(at)),
+        PushEnd::Sent | PushEnd::Dropped | PushEnd::Gone(_) => None,
     };
     let subscriptions = column(finished, |row| row.subscription);
     conn.transaction(|conn| {
@@ -200,38 +273,55 @@ pub fn finish(
         .bind::<Array<BigInt>, _>(&subscriptions)
         .execute(conn)?;
         sql::<()>(
-            "WITH f AS (SELECT * FROM unnest(?, ?, ?) AS f (id, subscription_id, retry_at)), \
-             later AS (UPDATE push_outbox o SET due_at = f.retry_at, claimed_until = NULL FROM f \
-               WHERE f.retry_at IS NOT NULL AND o.notification_id = f.id AND o.subscription_id = f.subscription_id) \
-             DELETE FROM push_outbox o USING f \
-               WHERE f.retry_at IS NULL AND o.notification_id = f.id AND o.subscription_id = f.subscription_id",
-        )
-        .bind::<Array<SqlUuid>, _>(column(finished, |row| row.notification.0))
-        .bind::<Array<BigInt>, _>(&subscriptions)
-        .bind::<Array<Nullable<Timestamptz>>, _>(column(finished, retry_at))
-        .execute(conn)?;
-        sql::<()>(
-            "UPDATE push_subscriptions s SET failures = CASE WHEN f.sent THEN 0 ELSE s.failures + 1 END, \
-             last_success_at = CASE WHEN f.sent THEN ? ELSE s.last_success_at END \
-             FROM (SELECT subscription_id, bool_or(sent) AS sent FROM unnest(?, ?) AS f (subscription_id, sent) \
-               GROUP BY subscription_id) f WHERE s.subscription_id = f.subscription_id",
+            include_str!("sql/finish_pushes.sql"),
         )
         .bind::<Timestamptz, _>(to_pg(now))
+        .bind::<Array<SqlUuid>, _>(column(finished, |row| row.notification.0))
         .bind::<Array<BigInt>, _>(&subscriptions)
-        .bind::<Array<Bool>, _>(column(finished, |row| row.end == PushEnd::Sent))
+        .bind::<Array<Text>, _>(column(finished, |row| row.endpoint.as_str()))
+        .bind::<Array<Bool>, _>(column(finished, |row| matches!(row.end, PushEnd::Gone(_))))
+        .bind::<Array<Nullable<Timestamptz>>, _>(column(finished, retry_at))
         .execute(conn)?;
-        let gone: Vec<i64> =
-            finished.iter().filter(|row| row.end == PushEnd::Gone).map(|row| row.subscription).collect();
-        if gone.is_empty() {
-            return Ok(Vec::new());
-        }
-        let users = sql::<Integer>(
-            "DELETE FROM push_subscriptions WHERE subscription_id = ANY(?) RETURNING user_id",
-        )
-        .bind::<Array<BigInt>, _>(gone)
-        .load::<i32>(conn)?;
-        Ok(users.into_iter().map(UserId::from_sql).collect())
+        end_subscriptions(conn, finished, max_refusals, now)
     })
+}
+
+/// Notes on each subscription how its requests went, and ends those that are gone or refused too often.
+fn end_subscriptions(
+    conn: &mut PgConnection,
+    finished: &[Finished],
+    max_refusals: u32,
+    now: Timestamp,
+) -> Result<Vec<UserId>, StoreError> {
+    let refused = |row: &Finished| match row.end {
+        PushEnd::Refused(status, _) => Some(i32::from(status)),
+        _ => None,
+    };
+    let gone = |row: &Finished| match row.end {
+        PushEnd::Gone(status) => Some(i32::from(status)),
+        _ => None,
+    };
+    let failed = |row: &Finished| matches!(row.end, PushEnd::Retry(_) | PushEnd::Refused(..));
+    let ended = sql::<(BigInt, Integer)>(
+        include_str!("sql/note_push_ends.sql"),
+    )
+    .bind::<Array<BigInt>, _>(column(finished, |row| row.subscription))
+    .bind::<Array<Text>, _>(column(finished, |row| row.endpoint.as_str()))
+    .bind::<Array<Bool>, _>(column(finished, |row| row.end == PushEnd::Sent))
+    .bind::<Array<Bool>, _>(column(finished, failed))
+    .bind::<Array<Nullable<Integer>>, _>(column(finished, refused))
+    .bind::<Array<Nullable<Integer>>, _>(column(finished, gone))
+    .bind::<Integer, _>(i32::try_from(max_refusals).unwrap_or(i32::MAX))
+    .bind::<Timestamptz, _>(to_pg(now))
+    .bind::<Timestamptz, _>(to_pg(now))
+    .load::<(i64, i32)>(conn)?;
+    let (ids, users): (Vec<i64>, Vec<i32>) = ended.into_iter().unzip();
+    if !ids.is_empty() {
+        sql::<()>("DELETE FROM push_outbox WHERE subscription_id = ANY(?)")
+            .bind::<Array<BigInt>, _>(ids)
+            .execute(conn)?;
+    }
+    Ok(users.into_iter().map(UserId::from_sql).collect())
 }
 
 /// Push services have these messages, or may have them: they may be shown. Each by itself, so that it waits for no acknowledgement while it
@@ -246,11 +336,26 @@ pub fn note_sent(conn: &mut PgConnection, sent: &[NotificationId], at: Timestamp
     Ok(())
 }
 
-/// Frees every claim: the server that made them is this one, before it was started again. It may have sent them.
+/// Frees claims whose time has passed: the answer to the one who made them was lost.
+pub fn free_expired_claims(conn: &mut PgConnection, now: Timestamp) -> Result<usize, StoreError> {
+    Ok(sql::<()>(
+        "UPDATE push_outbox SET claimed_until = NULL WHERE claimed_until IS NOT NULL AND claimed_until <= ?",
+    )
+    .bind::<Timestamptz, _>(to_pg(now))
+    .execute(conn)?)
+}
+
+/// Frees every claim: the server that made them is this one, before it was started again. It may have sent them. Also names the
+/// push service of rows that an older version stored.
 pub fn release(conn: &mut PgConnection) -> Result<usize, StoreError> {
     sql::<()>(
         "UPDATE notifications SET given_at = now() WHERE given_at IS NULL AND notification_id IN (\
          SELECT notification_id FROM push_outbox WHERE claimed_until IS NOT NULL)",
+    )
+    .execute(conn)?;
+    sql::<()>(
+        "UPDATE push_outbox o SET service = s.service FROM push_subscriptions s \
+         WHERE o.service = '' AND s.subscription_id = o.subscription_id",
     )
     .execute(conn)?;
     Ok(sql::<()>("UPDATE push_outbox SET claimed_until = NULL WHERE claimed_until IS NOT NULL")

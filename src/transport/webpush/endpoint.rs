@@ -10,6 +10,9 @@ use super::address::PublicOnly;
 /// Longest address; those of the known services have 150 to 500 bytes.
 pub const MAX_ENDPOINT_BYTES: usize = 2_048;
 
+/// Longest host and port: a name has at most 253 bytes (RFC 1035 §2.3.4).
+const MAX_AUTHORITY_BYTES: usize = 260;
+
 /// An `https` address with a host name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Endpoint {
@@ -46,7 +49,8 @@ impl Endpoint {
         let authority = uri.authority().ok_or(EndpointError::NotUrl)?;
         let host = authority.host();
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
-        if authority.as_str().contains('@') || host.is_empty() || !host.chars().all(plain) {
+        let is_long = authority.as_str().len() > MAX_AUTHORITY_BYTES;
+        if is_long || authority.as_str().contains('@') || host.is_empty() || !host.chars().all(plain) {
             return Err(EndpointError::Host);
         }
         if let Ok(address) = host.parse::<IpAddr>() {
@@ -100,6 +104,8 @@ mod tests {
         ] {
             assert_eq!(Endpoint::parse(bad, false), Err(error), "{bad}");
         }
+        let host = format!("https://{}.example/a", "a".repeat(300));
+        assert_eq!(Endpoint::parse(&host, false), Err(EndpointError::Host));
         let long = format!("https://push.example/{}", "a".repeat(MAX_ENDPOINT_BYTES));
         assert_eq!(Endpoint::parse(&long, false), Err(EndpointError::NotUrl));
     }

@@ -43,9 +43,11 @@ const MAX_SERVICES: usize = 256;
 pub enum Delivery {
     /// The service has it.
     Accepted,
-    /// The subscription has ended (404, 410): forget it.
-    Gone,
-    /// It will never be taken: too large, malformed, not allowed, a redirect. 0 = no answer, the address was refused.
+    /// The subscription has ended (404, 410).
+    Gone(u16),
+    /// This message will never be taken: too large (413), or it could not be encrypted (0).
+    Unfit(u16),
+    /// The subscription or who sends is refused: malformed, not allowed, a redirect. 0 = no answer, the address was refused.
     Refused(u16),
     /// Later, perhaps after this long. 0 = no answer.
     Later(u16, Option<Duration>),
@@ -60,7 +62,7 @@ pub struct PushSettings {
     pub contact: String,
     /// Longest wait for one request, connecting included.
     pub timeout: Duration,
-    /// Most connections to one service.
+    /// Most connections to all services.
     pub max_connections: usize,
     /// Loopback addresses and `http` are allowed: tests and development.
     pub allow_loopback: bool,
@@ -128,7 +130,7 @@ impl PushClient {
             Ok(body) => body,
             Err(error) => {
                 log::error!("push not encrypted service={endpoint} error={error}");
-                return Delivery::Refused(0);
+                return Delivery::Unfit(0);
             }
         };
         let ttl_s = (expires_at.millis_since(now).0 / 1_000).min(MAX_TTL_S);
@@ -176,7 +178,8 @@ fn judge<S>(response: &ClientResponse<S>, now: Timestamp) -> Delivery {
     };
     match status {
         status if status.is_success() => Delivery::Accepted,
-        StatusCode::NOT_FOUND | StatusCode::GONE => Delivery::Gone,
+        StatusCode::NOT_FOUND | StatusCode::GONE => Delivery::Gone(status.as_u16()),
+        StatusCode::PAYLOAD_TOO_LARGE => Delivery::Unfit(status.as_u16()),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
             Delivery::Later(status.as_u16(), asked())
         }

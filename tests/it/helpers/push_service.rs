@@ -54,9 +54,25 @@ impl Pushed {
 #[derive(Default)]
 struct State {
     pushed: Vec<Pushed>,
-    /// What to answer, in order; then 201. `None` = never.
+    /// What to answer, in order; then `otherwise`. `None` = never.
     answers: VecDeque<Option<String>>,
+    otherwise: Otherwise,
     connections: usize,
+}
+
+struct Otherwise(Option<String>);
+
+impl Default for Otherwise {
+    fn default() -> Self {
+        Self(answer_of(Some((201, ""))))
+    }
+}
+
+fn answer_of(answer: Option<(u16, &str)>) -> Option<String> {
+    answer.map(|(status, headers)| {
+        let headers = if headers.is_empty() { String::new() } else { format!("{headers}\r\n") };
+        format!("HTTP/1.1 {status} Said\r\n{headers}Content-Length: 0\r\n\r\n")
+    })
 }
 
 /// Listens until the process ends.
@@ -87,11 +103,17 @@ impl PushService {
 
     /// The next request is answered with this status and these header lines; `None` leaves it without an answer.
     pub fn answer_next(&self, answer: Option<(u16, &str)>) {
-        let answer = answer.map(|(status, headers)| {
-            let headers = if headers.is_empty() { String::new() } else { format!("{headers}\r\n") };
-            format!("HTTP/1.1 {status} Said\r\n{headers}Content-Length: 0\r\n\r\n")
-        });
-        self.state.lock().unwrap().answers.push_back(answer);
+        self.state.lock().unwrap().answers.push_back(answer_of(answer));
+    }
+
+    /// Every request without an answer of its own is answered like this from now on.
+    pub fn answer_all(&self, answer: Option<(u16, &str)>) {
+        self.state.lock().unwrap().otherwise = Otherwise(answer_of(answer));
+    }
+
+    /// Origin of its endpoints.
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     pub fn pushed(&self) -> Vec<Pushed> {
@@ -126,10 +148,8 @@ fn serve(stream: TcpStream, state: &Mutex<State>) {
         let answer = {
             let mut state = state.lock().unwrap();
             state.pushed.push(pushed);
-            state
-                .answers
-                .pop_front()
-                .unwrap_or(Some("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n".into()))
+            let otherwise = state.otherwise.0.clone();
+            state.answers.pop_front().unwrap_or(otherwise)
         };
         match answer {
             Some(answer) => stream.get_mut().write_all(answer.as_bytes()).unwrap(),

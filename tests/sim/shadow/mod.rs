@@ -39,6 +39,8 @@ pub enum Property {
     Loop,
     /// What is deferred for somebody who is there has a timer, and is released in time.
     Timer,
+    /// A push service that is well gets what is due, however others do.
+    Push,
 }
 
 impl fmt::Display for Property {
@@ -51,6 +53,7 @@ impl fmt::Display for Property {
             Self::Replay => "decisions replay",
             Self::Loop => "decisions are bounded",
             Self::Timer => "deferred is released in time",
+            Self::Push => "push services do not hold one another up",
         })
     }
 }

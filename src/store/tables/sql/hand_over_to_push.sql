@@ -8,12 +8,12 @@ WITH moved AS (
             coalesce((SELECT up_to FROM acknowledgements a WHERE a.user_id = n.user_id), 0))
         AND NOT n.trigger = ANY(?)
         AND n.withdrawn_at IS NULL AND n.read_at IS NULL
-        AND EXISTS (SELECT FROM push_subscriptions s WHERE s.user_id = n.user_id)
+        AND EXISTS (SELECT FROM push_subscriptions s WHERE s.user_id = n.user_id AND s.ended_at IS NULL)
         AND NOT EXISTS (SELECT FROM feedback f
             WHERE f.notification_id = n.notification_id AND f.outcome IN (1, 2, 3))
     RETURNING n.notification_id, n.user_id, h.due_at, n.expires_at
 )
-INSERT INTO push_outbox (notification_id, subscription_id, user_id, due_at, expires_at)
-SELECT m.notification_id, s.subscription_id, m.user_id, m.due_at, m.expires_at
-FROM moved m JOIN push_subscriptions s ON s.user_id = m.user_id
+INSERT INTO push_outbox (notification_id, subscription_id, user_id, due_at, expires_at, service)
+SELECT m.notification_id, s.subscription_id, m.user_id, m.due_at, m.expires_at, s.service
+FROM moved m JOIN push_subscriptions s ON s.user_id = m.user_id AND s.ended_at IS NULL
 ON CONFLICT DO NOTHING

@@ -3,7 +3,7 @@
 -- length of the absence in ms; trigger; length of the absence in ms; most users.
 INSERT INTO held_messages (held_id, user_id, trigger, category, for_digest, until, expires_at)
 SELECT gen_random_uuid(), s.user_id, ?, ?, false, ?, ?
-FROM (SELECT DISTINCT user_id FROM push_subscriptions) s
+FROM (SELECT DISTINCT user_id FROM push_subscriptions WHERE ended_at IS NULL) s
 JOIN users u USING (user_id)
 CROSS JOIN LATERAL (
     SELECT greatest(max(occurred_at), u.last_connected_at) AS at FROM events e WHERE e.user_id = s.user_id
