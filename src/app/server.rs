@@ -99,7 +99,9 @@ fn enable_push(state: &AppState) -> anyhow::Result<()> {
         Ok((ended, push_subscriptions::subscribed(connection, None)?))
     })?;
     if ended > 0 {
-        log::warn!("push subscriptions of another key have ended, browsers subscribe anew subscriptions={ended}");
+        log::warn!(
+            "push subscriptions of another key have ended, browsers subscribe anew subscriptions={ended}"
+        );
     }
     state.push.enable(keys, subscribed);
     Ok(())

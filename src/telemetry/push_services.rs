@@ -127,7 +127,11 @@ mod tests {
         for n in 0..100 {
             metrics.note(&format!("https://{n}.example"), PushOutcome::Accepted);
         }
-        metrics.set([("https://a.example", 3, true), ("https://x.example", 1, true), ("https://y.example", 1, false)]);
+        metrics.set([
+            ("https://a.example", 3, true),
+            ("https://x.example", 1, true),
+            ("https://y.example", 1, false),
+        ]);
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
         for line in [

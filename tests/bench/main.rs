@@ -25,7 +25,7 @@ mod models_data;
 mod policy;
 mod push;
 #[path = "../it/helpers/push_service.rs"]
-#[expect(dead_code, reason = "shared with the integration tests, which use all of it")]
+#[expect(dead_code, clippy::expect_used, reason = "shared with the integration tests, which use all of it")]
 mod push_service;
 mod report;
 mod retail;

@@ -52,7 +52,12 @@ pub fn run(report: &mut Report) {
     report.row("requests to the one that hangs", hangs.pushed().len() as f64, "", Aim::None);
     report.row("requests to the one that answers 500", fails.pushed().len() as f64, "", Aim::None);
     let metrics = Http::connect(server.address).get("/admin/metrics").json();
-    report.row("messages that still wait for the two", metrics["webpush"]["waiting"].as_f64().unwrap(), "", Aim::None);
+    report.row(
+        "messages that still wait for the two",
+        metrics["webpush"]["waiting"].as_f64().unwrap(),
+        "",
+        Aim::None,
+    );
     report.row("server memory", server.resident_bytes() / 1e6, "MB", Aim::None);
     println!("  services as the server sees them: {}", metrics["webpush"]["services"]);
 }

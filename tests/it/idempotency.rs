@@ -20,7 +20,11 @@ fn a_key_is_held_while_its_request_is_under_way_and_then_has_an_answer() {
     let server = Server::start(&database.url, &[]);
     database.connection().batch_execute("INSERT INTO users (external_id) VALUES ('1')").unwrap();
     let routes = [
-        ("/v1/notifications", json!({"user_id": 1, "title": "Once"}), json!({"user_id": 1, "title": "Other"})),
+        (
+            "/v1/notifications",
+            json!({"user_id": 1, "title": "Once"}),
+            json!({"user_id": 1, "title": "Other"}),
+        ),
         ("/v1/triggers/announcement", json!({"user_ids": [1]}), json!({"user_ids": [1, 2]})),
     ];
     for (path, body, other) in routes {

@@ -78,7 +78,9 @@ fn a_service_is_back_to_few_before_it_is_back_to_all_and_what_it_asks_for_is_obe
     let at = |n: usize| pushed[n].at.millis_since(pushed[0].at).0;
     assert!(at(1) >= 3_000, "asked for 3 s, came after {} ms", at(1));
     let probe = at(1);
-    let within = |ms: u64| pushed.iter().skip(1).filter(|one| one.at.millis_since(pushed[0].at).0 <= probe + ms).count();
+    let within = |ms: u64| {
+        pushed.iter().skip(1).filter(|one| one.at.millis_since(pushed[0].at).0 <= probe + ms).count()
+    };
     // The probe, then windows of 2, 4, 8 … requests of half a second at least.
     for (ms, most) in [(400, 3), (900, 7), (1_400, 15)] {
         assert!(within(ms) <= most, "{} requests within {ms} ms", within(ms));

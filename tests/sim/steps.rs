@@ -60,28 +60,77 @@ pub struct Api {
 pub enum Step {
     Pass(u64),
     Jump(i64),
-    Login { device: u8, resumes: bool, bare: bool, zone: Option<u8> },
-    Close { device: u8, told: bool },
+    Login {
+        device: u8,
+        resumes: bool,
+        bare: bool,
+        zone: Option<u8>,
+    },
+    Close {
+        device: u8,
+        told: bool,
+    },
     Stall(u8),
     Flow(u8),
     Look(u8, bool),
     Ack(u8),
-    Read { device: u8, back: u8, all: bool },
+    Read {
+        device: u8,
+        back: u8,
+        all: bool,
+    },
     Seen(u8),
-    Feedback { device: u8, back: u8, outcome: FeedbackOutcome },
-    Mute { device: u8, back: u8, of: u8 },
+    Feedback {
+        device: u8,
+        back: u8,
+        outcome: FeedbackOutcome,
+    },
+    Mute {
+        device: u8,
+        back: u8,
+        of: u8,
+    },
     Ping(u8),
-    Event { user: u8, kind: EventKind, item: u8, n: u8 },
+    Event {
+        user: u8,
+        kind: EventKind,
+        item: u8,
+        n: u8,
+    },
     Api(Api),
-    Ephemeral { user: u8, category: u8 },
-    Fire { user: u8, trigger: u8, item: Option<u8>, same: bool },
+    Ephemeral {
+        user: u8,
+        category: u8,
+    },
+    Fire {
+        user: u8,
+        trigger: u8,
+        item: Option<u8>,
+        same: bool,
+    },
     Withdraw(u8),
-    HttpRead { user: u8, all: bool },
+    HttpRead {
+        user: u8,
+        all: bool,
+    },
     HttpSeen(u8),
-    HttpMute { user: u8, category: u8 },
-    Wish { user: u8, wish: Wish },
-    Consent { user: u8, purpose: Purpose, granted: bool },
-    Item { item: u8, change: ItemChange },
+    HttpMute {
+        user: u8,
+        category: u8,
+    },
+    Wish {
+        user: u8,
+        wish: Wish,
+    },
+    Consent {
+        user: u8,
+        purpose: Purpose,
+        granted: bool,
+    },
+    Item {
+        item: u8,
+        change: ItemChange,
+    },
     Model(u8),
     Definitions(u8),
     Subscribe(u8),
@@ -90,12 +139,18 @@ pub enum Step {
     Restart,
     Lease,
     Notice,
-    Commit { server: u8, fate: Fate },
+    Commit {
+        server: u8,
+        fate: Fate,
+    },
     Round(RoundFate),
     Read1(u16),
     Push(PushFate),
     /// A push service falls ill, or is well again.
-    PushService { service: u8, illness: Option<Illness> },
+    PushService {
+        service: u8,
+        illness: Option<Illness>,
+    },
     Full(u8),
 }
 
@@ -255,13 +310,7 @@ fn fault(random: &mut ChaCha8Rng) -> Step {
         8 => Step::Read1(random.random_range(1..1_500)),
         9 => Step::Push(pick(
             random,
-            &[
-                PushFate::Unfit,
-                PushFate::Refused,
-                PushFate::Later,
-                PushFate::TakenUnanswered,
-                PushFate::Gone,
-            ],
+            &[PushFate::Unfit, PushFate::Refused, PushFate::Later, PushFate::TakenUnanswered, PushFate::Gone],
         )),
         12..14 => Step::PushService {
             service: random.random_range(0..2),

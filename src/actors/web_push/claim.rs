@@ -56,12 +56,8 @@ impl Plan {
             let found = push_outbox::services(connection, &after, SERVICES)?;
             let is_all = after.is_empty() && (found.len() as i64) < SERVICES;
             let next = if (found.len() as i64) < SERVICES { None } else { found.last().cloned() };
-            let mut round = Round {
-                due: Vec::new(),
-                has_more: false,
-                after: next.unwrap_or_default(),
-                expired,
-            };
+            let mut round =
+                Round { due: Vec::new(), has_more: false, after: next.unwrap_or_default(), expired };
             for service in in_order(&allowance, found, is_all) {
                 let limit = allowance.of(&service);
                 if limit == 0 {

@@ -195,9 +195,8 @@ impl WebPushActor {
     /// Shows operators how the services do.
     fn publish(&self) {
         let all = self.services.status(usize::MAX);
-        let gauges = all.iter().map(|one| {
-            (one.service.as_str(), one.in_flight, one.breaker != BreakerState::Closed)
-        });
+        let gauges =
+            all.iter().map(|one| (one.service.as_str(), one.in_flight, one.breaker != BreakerState::Closed));
         self.state.metrics.push_services.set(gauges);
         self.state.push.services.store(Arc::new(all.into_iter().take(MAX_SHOWN).collect()));
     }

@@ -106,7 +106,11 @@ fn outcome_of(delivery: Delivery) -> Outcome {
     match delivery {
         Delivery::Accepted | Delivery::Gone(_) => Outcome::Answered,
         Delivery::Unfit(status) | Delivery::Refused(status) => {
-            if status == 0 { Outcome::Unused } else { Outcome::Answered }
+            if status == 0 {
+                Outcome::Unused
+            } else {
+                Outcome::Answered
+            }
         }
         Delivery::Later(429, asked) => Outcome::Busy(asked.map_or(BUSY, wait)),
         Delivery::Later(_, Some(asked)) => Outcome::Paused(wait(asked)),

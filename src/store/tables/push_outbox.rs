@@ -121,16 +121,14 @@ pub fn hand_over(
     if users.is_empty() {
         return Ok(0);
     }
-    Ok(sql::<()>(
-        include_str!("sql/hand_over_to_push.sql"),
-    )
-    .bind::<Array<Integer>, _>(column(users, |row| row.user.to_sql()))
-    .bind::<Array<BigInt>, _>(column(users, |row| row.seen_up_to))
-    .bind::<Array<Timestamptz>, _>(column(users, |row| to_pg(row.due_at)))
-    .bind::<Timestamptz, _>(to_pg(now))
-    .bind::<Timestamptz, _>(to_pg(now.plus_days(-HAND_OVER_DAYS)))
-    .bind::<Array<Text>, _>(not_for)
-    .execute(conn)?)
+    Ok(sql::<()>(include_str!("sql/hand_over_to_push.sql"))
+        .bind::<Array<Integer>, _>(column(users, |row| row.user.to_sql()))
+        .bind::<Array<BigInt>, _>(column(users, |row| row.seen_up_to))
+        .bind::<Array<Timestamptz>, _>(column(users, |row| to_pg(row.due_at)))
+        .bind::<Timestamptz, _>(to_pg(now))
+        .bind::<Timestamptz, _>(to_pg(now.plus_days(-HAND_OVER_DAYS)))
+        .bind::<Array<Text>, _>(not_for)
+        .execute(conn)?)
 }
 
 /// Users with a subscription and messages that [`hand_over`] might take, from a server that died; at most `limit`, by
@@ -202,20 +200,21 @@ fn claim_after(
     after: i32,
     now: Timestamp,
 ) -> Result<Vec<DuePush>, StoreError> {
-    let rows = sql::<(SqlUuid, BigInt, Integer, Integer, Timestamptz, Bool, Text, Text, Binary, Binary, Text)>(
-        include_str!("sql/claim_pushes.sql"),
-    )
-    .bind::<Text, _>(turn.service)
-    .bind::<Timestamptz, _>(to_pg(now))
-    .bind::<Integer, _>(after)
-    .bind::<Text, _>(turn.service)
-    .bind::<Timestamptz, _>(to_pg(now))
-    .bind::<BigInt, _>(turn.limit)
-    .bind::<Timestamptz, _>(to_pg(now + turn.lease))
-    .bind::<Text, _>(turn.service)
-    .bind::<Timestamptz, _>(to_pg(now))
-    .bind::<BigInt, _>(turn.limit)
-    .load::<ClaimedRow>(conn)?;
+    let rows =
+        sql::<(SqlUuid, BigInt, Integer, Integer, Timestamptz, Bool, Text, Text, Binary, Binary, Text)>(
+            include_str!("sql/claim_pushes.sql"),
+        )
+        .bind::<Text, _>(turn.service)
+        .bind::<Timestamptz, _>(to_pg(now))
+        .bind::<Integer, _>(after)
+        .bind::<Text, _>(turn.service)
+        .bind::<Timestamptz, _>(to_pg(now))
+        .bind::<BigInt, _>(turn.limit)
+        .bind::<Timestamptz, _>(to_pg(now + turn.lease))
+        .bind::<Text, _>(turn.service)
+        .bind::<Timestamptz, _>(to_pg(now))
+        .bind::<BigInt, _>(turn.limit)
+        .load::<ClaimedRow>(conn)?;
     let mut claimed: Vec<DuePush> = rows.into_iter().map(due_push).collect();
     claimed.sort_by_key(|push| (push.user, push.notification));
     Ok(claimed)
@@ -302,19 +301,17 @@ fn end_subscriptions(
         _ => None,
     };
     let failed = |row: &Finished| matches!(row.end, PushEnd::Retry(_) | PushEnd::Refused(..));
-    let ended = sql::<(BigInt, Integer)>(
-        include_str!("sql/note_push_ends.sql"),
-    )
-    .bind::<Array<BigInt>, _>(column(finished, |row| row.subscription))
-    .bind::<Array<Text>, _>(column(finished, |row| row.endpoint.as_str()))
-    .bind::<Array<Bool>, _>(column(finished, |row| row.end == PushEnd::Sent))
-    .bind::<Array<Bool>, _>(column(finished, failed))
-    .bind::<Array<Nullable<Integer>>, _>(column(finished, refused))
-    .bind::<Array<Nullable<Integer>>, _>(column(finished, gone))
-    .bind::<Integer, _>(i32::try_from(max_refusals).unwrap_or(i32::MAX))
-    .bind::<Timestamptz, _>(to_pg(now))
-    .bind::<Timestamptz, _>(to_pg(now))
-    .load::<(i64, i32)>(conn)?;
+    let ended = sql::<(BigInt, Integer)>(include_str!("sql/note_push_ends.sql"))
+        .bind::<Array<BigInt>, _>(column(finished, |row| row.subscription))
+        .bind::<Array<Text>, _>(column(finished, |row| row.endpoint.as_str()))
+        .bind::<Array<Bool>, _>(column(finished, |row| row.end == PushEnd::Sent))
+        .bind::<Array<Bool>, _>(column(finished, failed))
+        .bind::<Array<Nullable<Integer>>, _>(column(finished, refused))
+        .bind::<Array<Nullable<Integer>>, _>(column(finished, gone))
+        .bind::<Integer, _>(i32::try_from(max_refusals).unwrap_or(i32::MAX))
+        .bind::<Timestamptz, _>(to_pg(now))
+        .bind::<Timestamptz, _>(to_pg(now))
+        .load::<(i64, i32)>(conn)?;
     let (ids, users): (Vec<i64>, Vec<i32>) = ended.into_iter().unzip();
     if !ids.is_empty() {
         sql::<()>("DELETE FROM push_outbox WHERE subscription_id = ANY(?)")

@@ -181,7 +181,8 @@ impl Allowance {
     /// so that something is left for the next one.
     pub fn of(&self, service: &str) -> usize {
         let share = self.shares.get(service).copied().unwrap_or(self.unknown());
-        let half = |room: usize| (room + share.in_flight).div_ceil(2).saturating_sub(share.in_flight).min(room);
+        let half =
+            |room: usize| (room + share.in_flight).div_ceil(2).saturating_sub(share.in_flight).min(room);
         let may = share.free.min(half(self.room));
         if share.is_proven { may } else { may.min(half(self.unproven_room)) }
     }
