@@ -114,7 +114,7 @@ fn a_browser_that_changes_its_endpoint_takes_what_waits_along() {
     let database = TestDatabase::new();
     let (server, old, new) = (lax(&database), PushService::start(), PushService::start());
     subscribe(&mut server.http(), json!(1), &old.endpoint("a"));
-    old.answer_all(Some((503, "Retry-After: 3600")));
+    old.answer_all(Some((503, "Retry-After: 600")));
     hello(&database, 1, 1);
     old.wait_for(1);
     let keys = BrowserKeys::new();
