@@ -36,11 +36,12 @@ impl UserGateway {
             AuthMode::Off => login.user_id.clone().map(|user| (user, None)).ok_or(CloseCode::BadFrame),
             AuthMode::Token => {
                 let token = login.token.as_deref().ok_or(CloseCode::BadToken)?;
-                let access =
-                    token::verify(&auth.secret, token, Timestamp::now()).map_err(|error| match error {
-                        TokenError::Expired => CloseCode::TokenExpired,
-                        TokenError::Bad | TokenError::Missing => CloseCode::BadToken,
-                    })?;
+                let access = token::verify(auth, token, Timestamp::now()).map_err(|error| match error {
+                    TokenError::Expired => CloseCode::TokenExpired,
+                    TokenError::Bad | TokenError::Missing | TokenError::NotYet | TokenError::Audience => {
+                        CloseCode::BadToken
+                    }
+                })?;
                 // A user's token names the user; a service or an administrator says whose eyes it borrows.
                 let user = login.user_id.clone().or(access.user.clone()).ok_or(CloseCode::BadFrame)?;
                 if access.may_act_for(&user) {

@@ -47,6 +47,8 @@ where
         workers => workers,
     };
     let timeout = Duration::from_millis(u64::from(config.tcp_user_timeout_ms));
+    let keep_alive = Duration::from_secs(config.keep_alive_s);
+    let header_timeout = Duration::from_millis(config.header_timeout_ms);
     let listeners = listen(&config.listen)?;
     let address = listeners.first().ok_or(std::io::ErrorKind::AddrNotAvailable)?.local_addr()?;
     let mut builder = Server::build()
@@ -60,6 +62,8 @@ where
         let signal = going_down.clone();
         HttpService::build()
             .local_addr(address)
+            .keep_alive(keep_alive)
+            .client_request_timeout(header_timeout)
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
             .graceful_shutdown_signal(move || {
                 let signal = signal.clone();

@@ -3,11 +3,12 @@
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
+use actix_web::http::header::LOCATION;
+use actix_web::http::uri::{PathAndQuery, Uri};
 use actix_web::middleware::{DefaultHeaders, Next};
 use actix_web::{Error, HttpResponse, web};
 
 use crate::actors::App;
-use crate::config::AuthMode;
 use crate::http::assets::CONTENT_SECURITY_POLICY;
 use crate::http::error::ApiError;
 use crate::http::origin;
@@ -37,6 +38,37 @@ pub async fn finish(
     })
 }
 
+/// Takes the base path off requests below it, so that a proxy may take it off or leave it; the routes know nothing of it. The base
+/// itself leads to the page below it, whose links are relative.
+pub async fn base_path(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
+    let base = request.app_data::<web::Data<App>>().map(|app| &app.state.config.server.base_path);
+    let (path, query) = (request.path(), request.query_string());
+    let rest = base.and_then(|base| base.strip(path)).map(|rest| match query {
+        "" => rest.to_owned(),
+        query => format!("{rest}?{query}"),
+    });
+    match rest {
+        Some(rest) if rest.is_empty() || rest.starts_with('?') => {
+            let page = format!("{path}/{rest}");
+            let response = HttpResponse::PermanentRedirect().insert_header((LOCATION, page)).finish();
+            return Ok(request.into_response(response).map_into_right_body());
+        }
+        Some(rest) => {
+            let mut parts = request.uri().clone().into_parts();
+            parts.path_and_query = PathAndQuery::try_from(rest).ok();
+            if let Ok(uri) = Uri::from_parts(parts) {
+                request.match_info_mut().get_mut().update(&uri);
+                request.head_mut().uri = uri;
+            }
+        }
+        None => {}
+    }
+    Ok(next.call(request).await?.map_into_left_body())
+}
+
 /// Refuses pages of other sites and, with authentication off, names that were pointed at loopback (DNS rebinding). Pages
 /// of configured sites may read what they ask for.
 pub async fn guard(
@@ -46,12 +78,10 @@ pub async fn guard(
     let mut foreign = None;
     if let Some(app) = request.app_data::<web::Data<App>>() {
         let config = &app.state.config;
-        if config.auth.mode == AuthMode::Off && !origin::host_is_loopback(request.headers()) {
-            return Err(ApiError::Origin.into());
-        }
+        origin::check_host(request.head(), config)?;
         let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-        if changes && !origin::is_allowed(request.headers(), &config.server.allowed_origins) {
-            return Err(ApiError::Origin.into());
+        if changes {
+            origin::check(request.head(), &config.server)?;
         }
         foreign = origin::foreign(request.headers(), &config.server.allowed_origins);
     }

@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::http::admin::{DemoMode, SlowCache};
 use crate::http::error::ApiError;
 use crate::http::limits::LimitsCache;
+use crate::http::table::{self, Table};
 use crate::http::websocket::{EchoLimits, Upgrades};
 use crate::recommend::ModelSet;
 use crate::state::{AppState, learning};
@@ -171,8 +172,9 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
             .configure(refusals)
             .wrap(from_fn(middleware::finish))
             .wrap(from_fn(middleware::guard))
+            .wrap(from_fn(middleware::base_path))
             .wrap(middleware::headers())
-            .route("/demo/images/{category}/{seed}", web::get().to(demo_image))
+            .configure(demo_images)
             .configure(crate::http::routes)
     };
     let (server, address) =
@@ -258,6 +260,13 @@ impl Running {
 fn retry_ms(n: usize) -> u32 {
     const FIRST_MS: usize = 500;
     u32::try_from(FIRST_MS + n * 1_000 / RECONNECTS_PER_S).unwrap_or(u32::MAX).min(20_000)
+}
+
+fn demo_images(config: &mut web::ServiceConfig) {
+    let table = Table::default().route("/demo/images/{category}/{seed}", table::get().to(demo_image));
+    for resource in table.resources() {
+        config.service(resource);
+    }
 }
 
 /// A picture of the simulated shop, coloured on the spot; always there, since `serve` may serve a demo's database too.

@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use rust_embed::{Embed, EmbeddedFile};
 
 use super::error::ApiError;
+use super::table::{allow, other_method};
 
 #[derive(Embed)]
 #[folder = "static/"]
@@ -26,14 +27,18 @@ const IMPORTED_ANYWHERE: [&str; 2] = ["sw.js", "shown.js"];
 
 /// A file of the dashboard or of the client; `/` is `index.html`.
 pub async fn file(request: HttpRequest) -> HttpResponse {
-    if request.method() != Method::GET && request.method() != Method::HEAD {
-        return ApiError::MethodNotAllowed.error_response();
+    if request.method() == Method::OPTIONS && request.path() == "*" {
+        let all = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+        return other_method(&Method::OPTIONS, &allow(&all)); // The server as a whole (RFC 9110 §9.3.7).
     }
     let path = request.path().trim_start_matches('/');
     let path = if path.is_empty() { "index.html" } else { path };
     let Some(file) = find(path) else {
         return ApiError::NotFound("this path").error_response();
     };
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return other_method(request.method(), &allow(&[Method::GET]));
+    }
     let etag = format!("\"{}\"", hex(&file.metadata.sha256_hash()));
     let known = request.headers().get(IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == etag.as_bytes());
     if known {

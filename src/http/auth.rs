@@ -3,7 +3,7 @@
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
-use actix_web::http::header::AUTHORIZATION;
+use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::{FromRequest, HttpRequest, web};
 
 use super::error::ApiError;
@@ -45,6 +45,12 @@ impl Caller {
     }
 }
 
+/// Token of a request; the name of the scheme may be in any case (RFC 9110 §11.1).
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
 /// Caller of a request that may carry its token in the query as well, as pages send them that can set no header.
 pub fn caller(request: &HttpRequest, token_in_query: Option<&str>) -> Result<Caller, ApiError> {
     let app = request
@@ -54,10 +60,8 @@ pub fn caller(request: &HttpRequest, token_in_query: Option<&str>) -> Result<Cal
     match auth.mode {
         AuthMode::Off => Ok(Caller(Access::open())),
         AuthMode::Token => {
-            let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-            let bearer = header.and_then(|value| value.strip_prefix("Bearer "));
-            let token = bearer.or(token_in_query).ok_or(TokenError::Missing)?;
-            Ok(Caller(token::verify(&auth.secret, token.trim(), Timestamp::now())?))
+            let token = bearer(request.headers()).or(token_in_query).ok_or(TokenError::Missing)?;
+            Ok(Caller(token::verify(auth, token.trim(), Timestamp::now())?))
         }
     }
 }
@@ -68,5 +72,25 @@ impl FromRequest for Caller {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(caller(request, None))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    #[test]
+    fn the_scheme_of_a_token_is_read_in_any_case() {
+        let token = |value: &'static str| {
+            let request = TestRequest::default().insert_header((AUTHORIZATION, value)).to_http_request();
+            bearer(request.headers()).map(str::to_owned)
+        };
+        for value in ["Bearer a.b.c", "bearer a.b.c", "BEARER  a.b.c "] {
+            assert_eq!(token(value).as_deref(), Some("a.b.c"), "{value}");
+        }
+        for value in ["a.b.c", "Bearera.b.c", "Basic a.b.c", ""] {
+            assert_eq!(token(value), None, "{value}");
+        }
     }
 }

@@ -1,7 +1,8 @@
-//! A request body within the limit, with our error when it is not.
+//! A request body within the limits of size and time, with our error when it is not.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
@@ -18,11 +19,14 @@ impl FromRequest for Body {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let limit =
-            request.app_data::<web::Data<App>>().map_or(0, |app| app.state.config.server.max_body_bytes);
+        let server = request.app_data::<web::Data<App>>().map(|app| &app.state.config.server);
+        let (limit, timeout_ms) =
+            server.map_or((0, 0), |server| (server.max_body_bytes, server.body_timeout_ms));
         let bytes = web::Bytes::from_request(request, payload);
         Box::pin(async move {
-            bytes.await.map(Body).map_err(|error| match error.as_error::<PayloadError>() {
+            let read = tokio::time::timeout(Duration::from_millis(timeout_ms), bytes).await;
+            let read = read.map_err(|_| ApiError::Slow(timeout_ms))?;
+            read.map(Body).map_err(|error| match error.as_error::<PayloadError>() {
                 Some(PayloadError::Overflow) => ApiError::TooLarge(limit),
                 _ => ApiError::invalid("bad_body", None, "the body could not be read to its end"),
             })

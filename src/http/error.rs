@@ -18,6 +18,25 @@ use crate::transport::posts::PostError;
 /// Seconds after which a client may try again.
 const RETRY_AFTER_S: &str = "1";
 
+/// Reason an origin or a host name was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// A page of another site.
+    #[error("this origin is not allowed; add it to server.allowed_origins")]
+    Page,
+    /// Perhaps the server's own page, behind a proxy that is not trusted.
+    #[error(
+        "this origin is not allowed: the forwarding headers of this request are not believed. If they come from your \
+         proxy, add its address to server.trusted_proxies; otherwise add the origin to server.allowed_origins"
+    )]
+    Proxy,
+    /// A name of another machine while authentication is off.
+    #[error(
+        "with auth.mode = \"off\" only the names of this machine (localhost, 127.0.0.1) are answered; set auth.mode = \"token\""
+    )]
+    Name,
+}
+
 /// Everything that can go wrong with a request.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
@@ -49,9 +68,12 @@ pub enum ApiError {
     /// The body is larger than allowed.
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
-    /// A page of another site asked.
-    #[error("this origin is not allowed; add it to server.allowed_origins")]
-    Origin,
+    /// A page of another site asked, or one whose site can't be told.
+    #[error(transparent)]
+    Origin(Refused),
+    /// The body did not come in time.
+    #[error("the body did not come within {0} ms (server.body_timeout_ms)")]
+    Slow(u64),
     /// Too much waits.
     #[error("{0}")]
     Overloaded(String),
@@ -84,12 +106,15 @@ impl ApiError {
             Self::Token(TokenError::Missing) => "token_missing",
             Self::Token(TokenError::Bad) => "token_bad",
             Self::Token(TokenError::Expired) => "token_expired",
+            Self::Token(TokenError::NotYet) => "token_not_yet_valid",
+            Self::Token(TokenError::Audience) => "token_audience",
             Self::NotPermitted => "not_permitted",
             Self::NotFound(_) => "not_found",
             Self::UnknownConnection(_) => "unknown_connection",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TooLarge(_) => "too_large",
-            Self::Origin => "origin_not_allowed",
+            Self::Origin(_) => "origin_not_allowed",
+            Self::Slow(_) => "too_slow",
             Self::Overloaded(_) => "overloaded",
             Self::Unavailable(_) => "unavailable",
             Self::Conflict(_) => "conflict",
@@ -105,7 +130,8 @@ impl ResponseError for ApiError {
         match self {
             Self::Invalid { .. } => StatusCode::BAD_REQUEST,
             Self::Token(_) => StatusCode::UNAUTHORIZED,
-            Self::NotPermitted | Self::Origin => StatusCode::FORBIDDEN,
+            Self::NotPermitted | Self::Origin(_) => StatusCode::FORBIDDEN,
+            Self::Slow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::NotFound(_) | Self::UnknownConnection(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,

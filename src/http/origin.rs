@@ -1,28 +1,59 @@
 //! Origins of the pages that may talk to the server. A browser sends `Origin`; other programs need not.
 
+use actix_web::dev::RequestHead;
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
-    VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY,
 };
 
-/// Same origin, a configured one, or no browser at all.
-pub fn is_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
-    let Some(origin) = headers.get(ORIGIN) else { return true };
-    let Ok(origin) = origin.to_str() else { return false };
-    if allowed.iter().any(|allowed| allowed.trim_end_matches('/') == origin) {
-        return true;
+use super::error::{ApiError, Refused};
+use super::forwarded::{Original, Scheme};
+use crate::config::{AuthMode, Config, Server};
+
+/// Refuses a page of another origin than the server's own and the configured ones. No browser at all passes.
+pub fn check(head: &RequestHead, server: &Server) -> Result<(), ApiError> {
+    let Some(origin) = head.headers.get(ORIGIN) else { return Ok(()) };
+    let original = Original::of(head, &server.trusted_proxies);
+    let Ok(origin) = origin.to_str() else { return Err(ApiError::Origin(Refused::Page)) };
+    if is_configured(origin, &server.allowed_origins) || is_own(origin, &original) {
+        return Ok(());
     }
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
-    let Some((_, authority)) = origin.split_once("://") else { return false };
-    authority.eq_ignore_ascii_case(host)
+    log::debug!("origin refused origin={origin:?} host={:?} client={:?}", original.host, original.client);
+    Err(ApiError::Origin(if original.ignored { Refused::Proxy } else { Refused::Page }))
+}
+
+/// With authentication off, refuses host names that do not name this machine (DNS rebinding), also those a trusted proxy was asked
+/// for.
+pub fn check_host(head: &RequestHead, config: &Config) -> Result<(), ApiError> {
+    if config.auth.mode != AuthMode::Off {
+        return Ok(());
+    }
+    match Original::of(head, &config.server.trusted_proxies).host {
+        Some(host) if !is_loopback(&host) => Err(ApiError::Origin(Refused::Name)),
+        _ => Ok(()),
+    }
+}
+
+fn is_configured(origin: &str, allowed: &[String]) -> bool {
+    allowed.iter().any(|allowed| allowed.trim_end_matches('/') == origin)
+}
+
+/// Whether the page came from the host that the request went to. The scheme counts where it is known, from a trusted proxy.
+fn is_own(origin: &str, original: &Original) -> bool {
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    let Some(scheme) = Scheme::parse(scheme) else { return false };
+    let without_port = |authority: &str| {
+        let named = authority.strip_suffix(scheme.default_port()).and_then(|rest| rest.strip_suffix(':'));
+        named.unwrap_or(authority).to_ascii_lowercase()
+    };
+    let host = original.host.as_deref().unwrap_or("");
+    original.scheme.is_none_or(|own| own == scheme) && without_port(authority) == without_port(host)
 }
 
 /// The `Origin` of a page of another, configured site.
 pub fn foreign(headers: &HeaderMap, allowed: &[String]) -> Option<HeaderValue> {
     let origin = headers.get(ORIGIN)?;
-    let text = origin.to_str().ok()?;
-    allowed.iter().any(|allowed| allowed.trim_end_matches('/') == text).then(|| origin.clone())
+    is_configured(origin.to_str().ok()?, allowed).then(|| origin.clone())
 }
 
 /// Lets that page read the answer (Fetch, CORS protocol). Tokens travel in a header, so no credentials are allowed.
@@ -44,10 +75,8 @@ pub fn permit(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
 }
 
-/// Whether the `Host` header names this machine or is absent.
-pub fn host_is_loopback(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(HOST) else { return true };
-    let Ok(host) = host.to_str() else { return false };
+/// Whether a `Host` names this machine.
+fn is_loopback(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(""),
         None => host.split(':').next().unwrap_or(""),
@@ -59,14 +88,33 @@ pub fn host_is_loopback(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Network;
+    use actix_web::http::header::HOST;
     use actix_web::test::TestRequest;
 
-    fn allowed(origin: Option<&str>, host: &str) -> bool {
-        let mut request = TestRequest::default().insert_header((HOST, host.to_owned()));
+    fn refusal(origin: Option<&str>, host: &str, peer: &str, headers: &[(&str, &str)]) -> Option<Refused> {
+        let mut request =
+            TestRequest::default().insert_header((HOST, host.to_owned())).peer_addr(peer.parse().unwrap());
         if let Some(origin) = origin {
             request = request.insert_header((ORIGIN, origin.to_owned()));
         }
-        is_allowed(request.to_http_request().headers(), &["https://shop.example".to_owned()])
+        for (name, value) in headers {
+            request = request.append_header((*name, *value));
+        }
+        let server = Server {
+            allowed_origins: vec!["https://shop.example".to_owned()],
+            trusted_proxies: vec![Network::try_from("10.0.0.0/8".to_owned()).unwrap()],
+            ..Server::default()
+        };
+        match check(request.to_http_request().head(), &server) {
+            Ok(()) => None,
+            Err(ApiError::Origin(refused)) => Some(refused),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn allowed(origin: Option<&str>, host: &str) -> bool {
+        refusal(origin, host, "203.0.113.1:5000", &[]).is_none()
     }
 
     #[test]
@@ -77,19 +125,46 @@ mod tests {
         assert!(!allowed(Some("https://evil.example"), "127.0.0.1:8080"));
         assert!(!allowed(Some("null"), "127.0.0.1:8080"));
         assert!(!allowed(Some("https://shop.example.evil.example"), "push.example"));
+        // TLS ended elsewhere: browsers leave the default port out, some proxies do not.
+        assert!(allowed(Some("https://push.example"), "push.example:443"));
+        assert!(!allowed(Some("https://push.example"), "push.example:80"));
+        assert!(!allowed(Some("https://push.example:8443"), "push.example"));
+    }
+
+    #[test]
+    fn behind_a_trusted_proxy_the_page_s_own_origin_is_the_one_that_it_was_asked_for() {
+        let page = Some("https://push.example");
+        let told = [("X-Forwarded-Host", "push.example"), ("X-Forwarded-Proto", "https")];
+        assert_eq!(refusal(page, "127.0.0.1:8080", "10.0.0.2:5000", &told), None);
+        assert_eq!(refusal(page, "127.0.0.1:8080", "203.0.113.1:5000", &told), Some(Refused::Proxy));
+        assert_eq!(refusal(page, "127.0.0.1:8080", "10.0.0.2:5000", &[]), Some(Refused::Page));
+        let plain = [("X-Forwarded-Host", "push.example"), ("X-Forwarded-Proto", "http")];
+        assert_eq!(refusal(page, "127.0.0.1:8080", "10.0.0.2:5000", &plain), Some(Refused::Page));
+        assert_eq!(
+            refusal(Some("https://evil.example"), "127.0.0.1:8080", "10.0.0.2:5000", &told),
+            Some(Refused::Page)
+        );
     }
 
     #[test]
     fn with_authentication_off_only_loopback_names_are_answered() {
-        let is_loopback = |host: &str| {
-            let request = TestRequest::default().insert_header((HOST, host.to_owned()));
-            host_is_loopback(request.to_http_request().headers())
+        let mut config = Config::default();
+        config.server.trusted_proxies = vec![Network::try_from("10.0.0.0/8".to_owned()).unwrap()];
+        let passes = |host: &str, public: Option<&str>| {
+            let mut request = TestRequest::default()
+                .insert_header((HOST, host.to_owned()))
+                .peer_addr("10.0.0.2:5000".parse().unwrap());
+            if let Some(public) = public {
+                request = request.insert_header(("X-Forwarded-Host", public.to_owned()));
+            }
+            check_host(request.to_http_request().head(), &config).is_ok()
         };
         for host in ["localhost:8080", "127.0.0.1:8080", "127.0.0.7", "[::1]:8080", "LOCALHOST"] {
-            assert!(is_loopback(host), "{host}");
+            assert!(passes(host, None), "{host}");
         }
         for host in ["evil.example:8080", "127.0.0.1.evil.example", "10.0.0.1", "localhost.evil.example"] {
-            assert!(!is_loopback(host), "{host}");
+            assert!(!passes(host, None), "{host}");
         }
+        assert!(!passes("127.0.0.1:8080", Some("push.example")), "a proxy opens it to the world");
     }
 }

@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
-use actix_web::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ORIGIN, VARY,
-};
+use actix_web::http::Method;
+use actix_web::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ORIGIN, VARY};
 use actix_web::{Error, HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
 use super::error::ApiError;
-use super::origin;
+use super::{auth, origin};
 use crate::actors::App;
 use crate::actors::gateway::UserGateway;
 use crate::base::{ExternalId, Timestamp};
@@ -40,14 +39,8 @@ pub async fn open(
     gateway: web::Data<Arc<UserGateway>>,
     streams: web::Data<Streams>,
 ) -> Result<HttpResponse, Error> {
-    let allowed = &app.state.config.server.allowed_origins;
-    if !origin::is_allowed(request.headers(), allowed) {
-        return Err(ApiError::Origin.into());
-    }
+    origin::check(request.head(), &app.state.config.server)?;
     let (user, login) = login(&request, query.into_inner(), &app)?;
-    let user_gateway: Arc<UserGateway> = Arc::clone(&gateway);
-    let gateway: Arc<dyn Gateway> = user_gateway;
-    let body = sse::open(user, Box::new(login), &limits, &gateway, &streams);
     let mut response = HttpResponse::Ok();
     response
         .insert_header((CONTENT_TYPE, "text/event-stream"))
@@ -60,21 +53,25 @@ pub async fn open(
             .insert_header((VARY, "Origin"))
             .insert_header(("Cross-Origin-Resource-Policy", "cross-origin"));
     }
-    Ok(response.streaming(body))
+    if request.method() == Method::HEAD {
+        // No stream is opened for nobody to read.
+        return Ok(response.streaming(futures_util::stream::empty::<Result<web::Bytes, Error>>()));
+    }
+    let user_gateway: Arc<UserGateway> = Arc::clone(&gateway);
+    let gateway: Arc<dyn Gateway> = user_gateway;
+    Ok(response.streaming(sse::open(user, Box::new(login), &limits, &gateway, &streams)))
 }
 
 /// The user and the login of a request.
 fn login(request: &HttpRequest, query: SseQuery, app: &App) -> Result<(ExternalId, Login), ApiError> {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let bearer =
-        header(AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
-    let token = bearer.map(str::to_owned).or(query.token);
+    let token = auth::bearer(request.headers()).map(str::to_owned).or(query.token);
     let named = query.user_id.as_deref().map(ExternalId::parse).transpose()?;
     let user = match app.state.config.auth.mode {
         AuthMode::Off => named,
         AuthMode::Token => {
             let given = token.as_deref().ok_or(TokenError::Missing)?;
-            let access = token::verify(&app.state.config.auth.secret, given, Timestamp::now())?;
+            let access = token::verify(&app.state.config.auth, given, Timestamp::now())?;
             if named.as_ref().is_some_and(|user| !access.may_act_for(user)) {
                 return Err(ApiError::NotPermitted);
             }

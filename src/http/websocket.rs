@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use actix_codec::Framed;
 use actix_http::body::{BodySize, BoxBody, MessageBody};
+use actix_http::ws::HandshakeError;
 use actix_http::{Request, Response, h1};
+use actix_web::http::Method;
 use actix_web::http::header::SEC_WEBSOCKET_PROTOCOL;
 use actix_web::rt::net::TcpStream;
-use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
+use actix_web::{Error, HttpRequest, HttpResponse, ResponseError, web};
 use futures_util::SinkExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -19,7 +21,6 @@ use super::error::ApiError;
 use super::origin;
 use crate::actors::App;
 use crate::actors::gateway::UserGateway;
-use crate::config::AuthMode;
 use crate::transport::Gateway;
 use crate::transport::ws::{self, session, socket};
 
@@ -31,8 +32,9 @@ pub async fn open(
     limits: web::Data<Arc<ws::Limits>>,
     gateway: web::Data<Arc<UserGateway>>,
 ) -> Result<HttpResponse, Error> {
-    if !origin::is_allowed(request.headers(), &app.state.config.server.allowed_origins) {
-        return Err(ApiError::Origin.into());
+    origin::check(request.head(), &app.state.config.server)?;
+    if request.method() == Method::HEAD {
+        return Err(HandshakeError::NoWebsocketUpgrade.into());
     }
     let gateway: Arc<UserGateway> = Arc::clone(&gateway);
     session::upgrade(&request, payload, &limits, Some(gateway))
@@ -90,7 +92,7 @@ impl Upgrades {
         let shaken = match self.admit(&request) {
             Ok(admitted) => actix_http::ws::handshake(request.head())
                 .map(|mut response| {
-                    let offered = request.headers().get(SEC_WEBSOCKET_PROTOCOL);
+                    let offered = request.head().headers.get(SEC_WEBSOCKET_PROTOCOL);
                     let offered = offered.and_then(|names| names.to_str().ok());
                     if let Some(name) = offered.and_then(ws::subprotocol) {
                         response.insert_header((SEC_WEBSOCKET_PROTOCOL, name));
@@ -112,14 +114,13 @@ impl Upgrades {
 
     fn admit(&self, request: &Request) -> Result<Admitted, ApiError> {
         let config = &self.app.state.config;
-        if config.auth.mode == AuthMode::Off && !origin::host_is_loopback(request.headers()) {
-            return Err(ApiError::Origin);
-        }
-        let (limits, gateway): (_, Option<Arc<dyn Gateway>>) = match (request.path(), &self.echo.0) {
-            ("/ws", _) if !origin::is_allowed(request.headers(), &config.server.allowed_origins) => {
-                return Err(ApiError::Origin);
+        origin::check_host(request.head(), config)?;
+        let path = config.server.base_path.strip(request.path()).unwrap_or(request.path());
+        let (limits, gateway): (_, Option<Arc<dyn Gateway>>) = match (path, &self.echo.0) {
+            ("/ws", _) => {
+                origin::check(request.head(), &config.server)?;
+                (&self.limits, Some(Arc::clone(&self.gateway) as Arc<dyn Gateway>))
             }
-            ("/ws", _) => (&self.limits, Some(Arc::clone(&self.gateway) as Arc<dyn Gateway>)),
             ("/echo", Some(limits)) => (limits, None),
             _ => return Err(ApiError::NotFound("this path")),
         };

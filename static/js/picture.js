@@ -33,6 +33,9 @@ function drawn(item) {
   );
 }
 
+/** Pictures of the simulated shop are the server's own, so they are beside this page also where a proxy shows it below a path. */
+const beside = (address) => (address.startsWith("/demo/images/") ? address.slice(1) : address);
+
 /** A `.thumb` box; decorative (the title stands beside it). */
 export function picture(item, extra = "") {
   const box = h("span", { class: `thumb ${extra}`, "aria-hidden": "true" });
@@ -41,7 +44,7 @@ export function picture(item, extra = "") {
     box.append(drawn(item));
     return box;
   }
-  const image = h("img", { src: item.image_url, alt: "", loading: "lazy", decoding: "async" });
+  const image = h("img", { src: beside(item.image_url), alt: "", loading: "lazy", decoding: "async" });
   image.addEventListener("error", () => image.replaceWith(drawn(item)), { once: true });
   box.append(image);
   return box;

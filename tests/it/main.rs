@@ -39,6 +39,7 @@ mod once;
 mod outcomes;
 mod policy;
 mod preferences;
+mod proxies;
 mod push;
 mod registry;
 mod reliability;

@@ -98,7 +98,8 @@ fn progress() -> impl FnMut(&'static str, f32) {
 
 /// The one line that scripts wait for.
 fn announce(running: &Running) -> anyhow::Result<()> {
-    say(&format!("tidings is ready at http://{}/", running.address))
+    let base = running.app.state.config.server.base_path.as_str();
+    say(&format!("tidings is ready at http://{}{base}/", running.address))
 }
 
 /// Waits for SIGINT or SIGTERM, and meanwhile keeps the private PostgreSQL running and the lease held.

@@ -1,16 +1,20 @@
 //! One struct per area: every field documented with its unit and bounds, validated once, at start.
 //! Layers: defaults < file (TOML) < environment (`TIDINGS_<AREA>_<FIELD>`) < flags. `tidings config` prints the result.
 
+mod base_path;
 mod bounds;
 mod error;
 mod layers;
+mod network;
 mod policy;
 mod recommend;
 mod settings;
 mod validate;
 
+pub use base_path::BasePath;
 pub use error::ConfigError;
 pub use layers::{Layer, Layered, Setting};
+pub use network::Network;
 pub use policy::{Cap, Policy, minute_of_day};
 pub use recommend::Recommend;
 pub use settings::{Auth, AuthMode, Backend, Config, Database, Ingest, Server, Socket, Training, Webpush};

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::base_path::BasePath;
+use super::network::Network;
 use super::policy::Policy;
 use super::recommend::Recommend;
 
@@ -43,6 +45,16 @@ pub struct Server {
     pub max_connections: usize,
     /// Origins (`scheme://host:port`) that browsers may connect from, besides the server's own.
     pub allowed_origins: Vec<String>,
+    /// Addresses and networks of proxies whose `Forwarded` and `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Path below which everything is served as well, such as `/tidings`; empty = none.
+    pub base_path: BasePath,
+    /// Longest idle time of a kept HTTP connection, seconds, above that of the proxy in front; 0 = none is kept.
+    pub keep_alive_s: u64,
+    /// Longest wait for the head of a connection's first request, milliseconds.
+    pub header_timeout_ms: u64,
+    /// Longest wait for the whole body of a request, milliseconds.
+    pub body_timeout_ms: u64,
     /// Largest request body, bytes.
     pub max_body_bytes: usize,
     /// A peer that acknowledges no TCP data for this long is cut off, milliseconds (RFC 5482).
@@ -69,6 +81,8 @@ pub struct Auth {
     pub mode: AuthMode,
     /// Signs the tokens; at least 32 bytes, secret.
     pub secret: String,
+    /// Names by which the server is meant in the `aud` of a token; a token with another `aud` is refused.
+    pub audiences: Vec<String>,
 }
 
 /// Whether a token is required.
@@ -195,6 +209,11 @@ impl Default for Server {
             workers: 0,
             max_connections: 100_000,
             allowed_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            base_path: BasePath::default(),
+            keep_alive_s: 75,
+            header_timeout_ms: 5_000,
+            body_timeout_ms: 30_000,
             max_body_bytes: 4 << 20,
             tcp_user_timeout_ms: 20_000,
             shutdown_grace_s: 10,
@@ -210,7 +229,7 @@ impl Default for Database {
 
 impl Default for Auth {
     fn default() -> Self {
-        Self { mode: AuthMode::Off, secret: String::new() }
+        Self { mode: AuthMode::Off, secret: String::new(), audiences: Vec::new() }
     }
 }
 

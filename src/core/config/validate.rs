@@ -20,12 +20,22 @@ pub fn listen_address(text: &str) -> Option<SocketAddr> {
     text.parse().ok().or_else(of_localhost)
 }
 
+/// Most networks of proxies: each forwarded address is compared with all of them.
+const MAX_PROXIES: usize = 256;
+/// Most audiences, and longest name of one.
+const MAX_AUDIENCES: usize = 64;
+const MAX_AUDIENCE_BYTES: usize = 256;
+
 impl Config {
     /// Checks every bound once; what passes is never checked again.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.validate_exposure()?;
         within("server.workers", self.server.workers, 0, 1_024)?;
         within("server.max_connections", self.server.max_connections, 1, 10_000_000)?;
+        within("server.trusted_proxies", self.server.trusted_proxies.len(), 0, MAX_PROXIES)?;
+        within("server.keep_alive_s", self.server.keep_alive_s, 0, 3_600)?;
+        within("server.header_timeout_ms", self.server.header_timeout_ms, 100, 600_000)?;
+        within("server.body_timeout_ms", self.server.body_timeout_ms, 100, 3_600_000)?;
         within("server.max_body_bytes", self.server.max_body_bytes, 1 << 10, 1 << 30)?;
         within("server.tcp_user_timeout_ms", self.server.tcp_user_timeout_ms, 100, 3_600_000)?;
         within("database.pool_size", self.database.pool_size, 2, 200)?;
@@ -44,9 +54,22 @@ impl Config {
         within("training.keep_versions", self.training.keep_versions, 1, 1_000)?;
         within("training.dense_work", self.training.dense_work, 0, 1_000_000)?;
         within("training.niceness", self.training.niceness, 0, 19)?;
+        self.validate_audiences()?;
         self.recommend.validate()?;
         self.validate_webpush()?;
         self.validate_policy()
+    }
+
+    fn validate_audiences(&self) -> Result<(), ConfigError> {
+        let audiences = &self.auth.audiences;
+        within("auth.audiences", audiences.len(), 0, MAX_AUDIENCES)?;
+        match audiences.iter().find(|name| name.is_empty() || name.len() > MAX_AUDIENCE_BYTES) {
+            Some(name) => invalid(
+                "auth.audiences",
+                format!("names have 1…{MAX_AUDIENCE_BYTES} bytes, one has {}", name.len()),
+            ),
+            None => Ok(()),
+        }
     }
 
     fn validate_webpush(&self) -> Result<(), ConfigError> {
@@ -158,5 +181,11 @@ mod tests {
         let mut config = Config::default();
         config.training.segments = 0;
         assert!(config.validate().unwrap_err().to_string().starts_with("training.segments"));
+        let mut config = Config::default();
+        config.server.keep_alive_s = 7_200;
+        assert!(config.validate().unwrap_err().to_string().starts_with("server.keep_alive_s"));
+        let mut config = Config::default();
+        config.auth.audiences = vec!["push".into(), String::new()];
+        assert!(config.validate().unwrap_err().to_string().starts_with("auth.audiences"));
     }
 }

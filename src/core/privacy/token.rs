@@ -1,9 +1,10 @@
-//! Access tokens: JWT with HS256 (RFC 7519), claims `sub`, `role`, `exp`.
+//! Access tokens: JWT with HS256 (RFC 7519), claims `sub`, `role`, `exp`; `aud` and `nbf` are checked where a token carries them.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde::{Deserialize, Serialize};
 
 use crate::base::{ExternalId, Timestamp};
+use crate::config::Auth;
 
 /// Role that a token grants; each includes what stands before it only where a route says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -21,12 +22,62 @@ pub enum Role {
 pub const NOBODY: &str = "tidings";
 /// Longest subject that is kept.
 const MAX_SUBJECT_CHARS: usize = 64;
+/// Difference between the clocks of issuer and server that `nbf` allows for, seconds (RFC 7519 §4.1.5).
+const NOT_BEFORE_LEEWAY_S: f64 = 10.0;
+/// Seconds from 1970 beyond which a date is none: the year 9999.
+const MAX_NUMERIC_DATE: f64 = 253_402_300_799.0;
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Claims {
-    sub: String,
+/// Claims of the tokens that are issued here.
+#[derive(Debug, Serialize)]
+struct Issued<'a> {
+    sub: &'a str,
     role: Role,
     exp: i64,
+}
+
+/// Claims of a token, whoever issued it. Others are ignored, as RFC 7519 §4 has it.
+#[derive(Debug, Deserialize)]
+struct Claims {
+    sub: Subject,
+    /// The least role where the token names none.
+    #[serde(default = "Role::least")]
+    role: Role,
+    /// NumericDate, with or without a fraction (RFC 7519 §2).
+    exp: f64,
+    nbf: Option<f64>,
+    aud: Option<Audience>,
+}
+
+/// Subject as text, or as the number that many shops have for their users.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Subject {
+    Number(i64),
+    Text(String),
+}
+
+/// One audience or several (RFC 7519 §4.1.3).
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Audience {
+    fn has_one_of(&self, accepted: &[String]) -> bool {
+        match self {
+            Self::One(name) => accepted.contains(name),
+            Self::Many(names) => names.iter().any(|name| accepted.contains(name)),
+        }
+    }
+}
+
+impl Role {
+    /// Role of a token that names none.
+    fn least() -> Self {
+        Self::User
+    }
 }
 
 /// Access rights of a caller.
@@ -69,45 +120,96 @@ pub enum TokenError {
     /// Past its `exp`.
     #[error("the token has expired")]
     Expired,
+    /// Before its `nbf`.
+    #[error("the token is not valid yet (nbf)")]
+    NotYet,
+    /// Its `aud` names nobody here.
+    #[error("the token is for another audience (aud); auth.audiences lists the accepted ones")]
+    Audience,
 }
 
 /// Makes a token that is valid until `expires_at`.
 pub fn issue(secret: &str, role: Role, subject: &str, expires_at: Timestamp) -> Result<String, TokenError> {
-    let claims = Claims { sub: subject.to_owned(), role, exp: expires_at.as_seconds() };
+    let claims = Issued { sub: subject, role, exp: expires_at.as_seconds() };
     encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(secret.as_bytes()))
         .map_err(|_| TokenError::Bad)
 }
 
-/// Checks a token against the secret and the given moment.
-pub fn verify(secret: &str, token: &str, now: Timestamp) -> Result<Access, TokenError> {
+/// Checks a token against the secret, the accepted audiences and the given moment. A token with `aud` is accepted if one of
+/// `auth.audiences` is in it, one without is for everybody (RFC 7519 §4.1.3); one with `crit` is refused, since no extension
+/// is understood (RFC 7515 §4.1.11).
+pub fn verify(auth: &Auth, token: &str, now: Timestamp) -> Result<Access, TokenError> {
     let mut validation = Validation::new(Algorithm::HS256);
-    validation.validate_exp = false; // Checked below against `now`, so that the domain reads no clock.
-    let claims = decode::<Claims>(token, &DecodingKey::from_secret(secret.as_bytes()), &validation)
-        .map_err(|_| TokenError::Bad)?
-        .claims;
-    if claims.exp <= now.as_seconds() {
+    validation.validate_exp = false; // Dates are checked below against `now`, so that the domain reads no clock,
+    validation.validate_nbf = false;
+    validation.validate_aud = false; // and audiences with an error of their own.
+    validation.required_spec_claims.clear(); // `Claims` requires them, in more forms.
+    let token = decode::<Claims>(token, &DecodingKey::from_secret(auth.secret.as_bytes()), &validation)
+        .map_err(|_| TokenError::Bad)?;
+    if token.header.crit.is_some() {
+        return Err(TokenError::Bad);
+    }
+    let claims = token.claims;
+    let expires_at = date(claims.exp)?;
+    if expires_at <= now {
         return Err(TokenError::Expired);
     }
-    let user = match claims.role {
-        Role::User => Some(ExternalId::parse(&claims.sub).map_err(|_| TokenError::Bad)?),
+    if let Some(begin) = claims.nbf
+        && date(begin - NOT_BEFORE_LEEWAY_S)? > now
+    {
+        return Err(TokenError::NotYet);
+    }
+    if claims.aud.is_some_and(|audience| !audience.has_one_of(&auth.audiences)) {
+        return Err(TokenError::Audience);
+    }
+    access(claims.role, claims.sub, expires_at)
+}
+
+fn access(role: Role, subject: Subject, expires_at: Timestamp) -> Result<Access, TokenError> {
+    let text = match subject {
+        Subject::Number(number) => number.to_string(),
+        Subject::Text(text) => text,
+    };
+    let user = match role {
+        Role::User => Some(ExternalId::parse(&text).map_err(|_| TokenError::Bad)?),
         Role::Service | Role::Admin => None,
     };
-    let shown = claims.sub.chars().filter(|c| !c.is_control()).take(MAX_SUBJECT_CHARS).collect::<String>();
+    let shown = text.chars().filter(|c| !c.is_control()).take(MAX_SUBJECT_CHARS).collect::<String>();
     let subject = Some(shown).filter(|name| user.is_none() && !name.is_empty() && name != NOBODY);
-    Ok(Access { role: claims.role, user, subject, expires_at: Some(Timestamp::from_seconds(claims.exp)) })
+    Ok(Access { role, user, subject, expires_at: Some(expires_at) })
+}
+
+/// Moment of a `NumericDate`; one that is no date makes the token a bad one.
+fn date(seconds: f64) -> Result<Timestamp, TokenError> {
+    // NaN is in no range.
+    if !(-MAX_NUMERIC_DATE..=MAX_NUMERIC_DATE).contains(&seconds) {
+        return Err(TokenError::Bad);
+    }
+    Ok(Timestamp((seconds * 1e6).round() as i64))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     const SECRET: &str = "9f2c4e7a1b3d5f6081a2c3e4d5f60718";
     const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
 
+    fn auth() -> Auth {
+        Auth { secret: SECRET.to_owned(), ..Auth::default() }
+    }
+
+    /// A token of another issuer, with the claims of `body`.
+    fn foreign(body: &serde_json::Value) -> String {
+        let key = EncodingKey::from_secret(SECRET.as_bytes());
+        encode(&Header::new(Algorithm::HS256), body, &key).unwrap()
+    }
+
     #[test]
     fn a_user_token_speaks_for_that_user_only() {
         let token = issue(SECRET, Role::User, "17", NOW.plus_days(1.0)).unwrap();
-        let access = verify(SECRET, &token, NOW).unwrap();
+        let access = verify(&auth(), &token, NOW).unwrap();
         assert!(access.may_act_for(&ExternalId::Integer(17)));
         assert!(!access.may_act_for(&ExternalId::Integer(18)));
     }
@@ -116,7 +218,7 @@ mod tests {
     fn an_admin_token_says_whose_it_is_unless_it_is_nobody_s() {
         let subject = |name: &str| {
             let token = issue(SECRET, Role::Admin, name, NOW.plus_days(1.0)).unwrap();
-            verify(SECRET, &token, NOW).unwrap().subject
+            verify(&auth(), &token, NOW).unwrap().subject
         };
         assert_eq!(subject("anna").as_deref(), Some("anna"));
         assert_eq!(subject(NOBODY), None);
@@ -126,11 +228,75 @@ mod tests {
     #[test]
     fn forged_expired_and_unsigned_tokens_are_refused() {
         let token = issue(SECRET, Role::Admin, "ops", NOW.plus_days(1.0)).unwrap();
-        assert_eq!(verify("another secret, as long as the first", &token, NOW), Err(TokenError::Bad));
-        assert_eq!(verify(SECRET, &token, NOW.plus_days(2.0)), Err(TokenError::Expired));
-        assert_eq!(verify(SECRET, "nonsense", NOW), Err(TokenError::Bad));
+        let other = Auth { secret: "another secret, as long as the first".to_owned(), ..Auth::default() };
+        assert_eq!(verify(&other, &token, NOW), Err(TokenError::Bad));
+        assert_eq!(verify(&auth(), &token, NOW.plus_days(2.0)), Err(TokenError::Expired));
+        assert_eq!(verify(&auth(), "nonsense", NOW), Err(TokenError::Bad));
         // {"alg":"none"}, the oldest trick.
         let body = token.split('.').nth(1).unwrap();
-        assert_eq!(verify(SECRET, &format!("eyJhbGciOiJub25lIn0.{body}."), NOW), Err(TokenError::Bad));
+        assert_eq!(verify(&auth(), &format!("eyJhbGciOiJub25lIn0.{body}."), NOW), Err(TokenError::Bad));
+    }
+
+    #[test]
+    fn tokens_of_other_issuers_are_read_as_the_rfc_has_them() {
+        let exp = 1_800_000_060;
+        let access = |body: serde_json::Value| verify(&auth(), &foreign(&body), NOW);
+        let user = |body| access(body).unwrap().user.unwrap();
+        assert_eq!(user(json!({"sub": 17, "exp": exp})), ExternalId::Integer(17), "a number, no role");
+        let read =
+            access(json!({"sub": "17", "role": "user", "exp": 1_800_000_000.5, "iss": "shop"})).unwrap();
+        assert_eq!(read.expires_at, Some(Timestamp(1_800_000_000_500_000)), "a fraction of a second");
+        assert_eq!(read.role, Role::User);
+        let past = access(json!({"sub": 17, "exp": 1_799_999_999.9}));
+        assert_eq!(past, Err(TokenError::Expired));
+        for bad in [
+            json!({"sub": 17}),
+            json!({"exp": exp}),
+            json!({"sub": 1.5, "exp": exp}),
+            json!({"sub": "", "exp": exp}),
+            json!({"sub": 17, "exp": "soon"}),
+            json!({"sub": 17, "exp": 1e300}),
+            json!({"sub": 17, "exp": null}),
+            json!({"sub": 17, "exp": exp, "role": "root"}),
+            json!({"sub": 17, "exp": exp, "nbf": "now"}),
+            json!({"sub": 17, "exp": exp, "aud": 1}),
+        ] {
+            assert_eq!(access(bad.clone()), Err(TokenError::Bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_token_with_an_audience_needs_one_that_is_accepted() {
+        let mut auth = auth();
+        let mut read = |accepted: &[&str], aud: serde_json::Value| {
+            auth.audiences = accepted.iter().map(ToString::to_string).collect();
+            let body = json!({"sub": 17, "exp": 1_800_000_060, "aud": aud});
+            verify(&auth, &foreign(&body), NOW).map(|access| access.role)
+        };
+        assert_eq!(read(&[], json!("shop")), Err(TokenError::Audience), "nobody here is called that");
+        assert_eq!(read(&["push", "shop"], json!("shop")), Ok(Role::User));
+        assert_eq!(read(&["push"], json!(["shop", "push"])), Ok(Role::User));
+        assert_eq!(read(&["push"], json!(["shop", "Push"])), Err(TokenError::Audience), "case matters");
+        assert_eq!(read(&["push"], json!([])), Err(TokenError::Audience));
+        assert_eq!(read(&["push"], json!(null)), Ok(Role::User), "for everybody");
+    }
+
+    #[test]
+    fn a_token_is_not_valid_before_its_time() {
+        let read = |nbf: f64| {
+            verify(&auth(), &foreign(&json!({"sub": 17, "exp": 1_800_000_060, "nbf": nbf})), NOW).map(|_| ())
+        };
+        assert_eq!(read(1_800_000_030.0), Err(TokenError::NotYet));
+        assert_eq!(read(1_800_000_010.0), Ok(()), "clocks differ by a moment");
+        assert_eq!(read(1_799_999_000.25), Ok(()));
+    }
+
+    #[test]
+    fn extensions_that_must_be_understood_are_refused() {
+        let mut header = Header::new(Algorithm::HS256);
+        header.crit = Some(vec!["b64".to_owned()]);
+        let key = EncodingKey::from_secret(SECRET.as_bytes());
+        let token = encode(&header, &json!({"sub": 17, "exp": 1_800_000_060}), &key).unwrap();
+        assert_eq!(verify(&auth(), &token, NOW), Err(TokenError::Bad));
     }
 }

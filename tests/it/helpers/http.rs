@@ -76,6 +76,18 @@ impl Http {
         Ok(response)
     }
 
+    /// Whether the server has closed the connection.
+    pub fn at_end(&mut self) -> bool {
+        let stream = self.stream.get_mut();
+        stream.set_nonblocking(true).unwrap();
+        let read = stream.peek(&mut [0]);
+        stream.set_nonblocking(false).unwrap();
+        match read {
+            Ok(length) => length == 0,
+            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        }
+    }
+
     pub fn get(&mut self, path: &str) -> Response {
         self.send("GET", path, "", b"").unwrap()
     }
