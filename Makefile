@@ -71,8 +71,9 @@ chaos: ## 10,000 clients while server, PostgreSQL and network die: what is lost,
 	@.ci/setup build database
 	$(CARGO) bench --bench delivery -- chaos $(CLIENTS)
 
-conformance: ## the Autobahn test suite against the frame handling, clients of others, ours in a bundle of Vite, promtool on the metrics
+conformance: ## the Autobahn test suite, clients of others, ours in a bundle of Vite, promtool on the metrics, nginx, HAProxy and Caddy in front
 	@.ci/setup build database client
+	@.ci/setup proxies || true
 	$(CARGO) build --release --bin tidings
 	@tests/conformance/run $(TARGET)/release/tidings
 
