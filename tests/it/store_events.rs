@@ -121,7 +121,7 @@ fn a_key_stored_without_a_receipt_is_a_duplicate_too() {
     let batch = [view("a", 1, 1, NOON)];
     let mut conn = database.connection();
     events::append(&mut conn, &batch).unwrap();
-    assert_eq!(events::prune_receipts(&mut conn, Timestamp::now().plus_days(1.0)).unwrap(), 1);
+    assert_eq!(events::prune_receipts(&mut conn, Timestamp::now().plus_days(1.0), 10).unwrap(), 1);
     assert_eq!(events::append(&mut conn, &batch).unwrap(), [Appended::Duplicate]);
     assert_eq!(all(&database).len(), 1);
 }

@@ -10,7 +10,6 @@ pub mod lift;
 pub mod outcomes;
 pub mod send_time;
 pub mod statistics;
-pub mod thompson;
 pub mod uplift;
 pub mod variants;
 pub mod volume;

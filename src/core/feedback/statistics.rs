@@ -1,6 +1,5 @@
-//! The few distributions that experiments and bandits need, and values with their intervals.
+//! Tests that may be looked at all the time, and values with their intervals.
 
-use rand::{Rng, RngExt};
 use serde::Serialize;
 use statrs::function::gamma::ln_gamma;
 
@@ -74,34 +73,10 @@ pub fn multinomial_p(counts: &[u64], shares: &[f64]) -> f64 {
     (-bayes_factor).exp().min(1.0)
 }
 
-/// A standard normal number (Box & Muller 1958).
-pub fn normal(rng: &mut impl Rng) -> f64 {
-    let u = 1.0 - rng.random::<f64>();
-    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * rng.random::<f64>()).cos()
-}
-
-/// A gamma number of a shape ≥ 1 and scale 1 (Marsaglia & Tsang 2000).
-fn gamma(shape: f64, rng: &mut impl Rng) -> f64 {
-    let d = shape.max(1.0) - 1.0 / 3.0;
-    let c = 1.0 / (9.0 * d).sqrt();
-    loop {
-        let x = normal(rng);
-        let v = (1.0 + c * x).powi(3);
-        let u = 1.0 - rng.random::<f64>();
-        if v > 0.0 && u.ln() < 0.5 * x * x + d - d * v + d * v.ln() {
-            return d * v;
-        }
-    }
-}
-
-/// A beta number, both parameters ≥ 1.
-pub fn beta(a: f64, b: f64, rng: &mut impl Rng) -> f64 {
-    let (x, y) = (gamma(a, rng), gamma(b, rng));
-    x / (x + y)
-}
-
 #[cfg(test)]
 mod tests {
+    use rand::RngExt;
+
     use super::*;
     use crate::base::random::rng;
 
@@ -138,17 +113,5 @@ mod tests {
             alarms += u32::from(alarmed);
         }
         assert!((1..=50).contains(&alarms), "{alarms}");
-    }
-
-    #[test]
-    fn beta_numbers_have_the_mean_and_variance_of_the_distribution() {
-        let mut rng = rng(1, "test");
-        let n = 50_000;
-        let draws: Vec<f64> = (0..n).map(|_| beta(3.0, 7.0, &mut rng)).collect();
-        let mean = draws.iter().sum::<f64>() / f64::from(n);
-        let variance = draws.iter().map(|draw| (draw - mean).powi(2)).sum::<f64>() / f64::from(n);
-        assert!((mean - 0.3).abs() < 0.003, "{mean}");
-        // a b / ((a + b)² (a + b + 1)).
-        assert!((variance - 21.0 / 1_100.0).abs() < 0.0005, "{variance}");
     }
 }

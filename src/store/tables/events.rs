@@ -9,7 +9,6 @@ use crate::event::{Event, EventKind};
 use crate::store::postgres::StoreError;
 use crate::store::postgres::convert::{from_pg, to_pg};
 use crate::store::postgres::sql::sql;
-use crate::store::schema::event_receipts;
 
 /// Writing; and reading for training.
 pub use super::append::{Appended, append, ensure_partitions};
@@ -85,9 +84,13 @@ pub fn commits_between(
     Ok(commits)
 }
 
-/// Forgets receipts from before `before`: a client's retry after that long would be stored twice. How many.
-pub fn prune_receipts(conn: &mut PgConnection, before: Timestamp) -> Result<usize, StoreError> {
-    Ok(diesel::delete(event_receipts::table)
-        .filter(event_receipts::received_at.lt(to_pg(before)))
-        .execute(conn)?)
+/// Forgets at most `limit` receipts from before `before`: a client's retry after that long is stored twice. How many.
+pub fn prune_receipts(conn: &mut PgConnection, before: Timestamp, limit: i64) -> Result<usize, StoreError> {
+    Ok(sql::<()>(
+        "DELETE FROM event_receipts WHERE event_key IN \
+         (SELECT event_key FROM event_receipts WHERE received_at < ? LIMIT ?)",
+    )
+    .bind::<Timestamptz, _>(to_pg(before))
+    .bind::<BigInt, _>(limit)
+    .execute(conn)?)
 }
