@@ -14,6 +14,7 @@ use super::send::{Offer, offer};
 use super::user::messages::{Snapshot, UserMessage};
 use crate::base::ExternalId;
 use crate::decide::{Input, Recommendations};
+use crate::deliver::stream::Counts;
 use crate::event::Event;
 
 /// One user's actor.
@@ -51,6 +52,15 @@ impl Entry {
     pub async fn profile(&self) -> Option<Snapshot> {
         let (reply, answer) = oneshot::channel();
         self.offer(UserMessage::ProfileSnapshot(reply)).is_queued().then_some(())?;
+        answer.await.ok()
+    }
+
+    /// The counts of the inbox, as open connections know them once they were told all that the actor was; `None` like
+    /// [`Self::profile`], and when the actor is to read its user again.
+    pub async fn inbox_counts(&self) -> Option<Counts> {
+        let (reply, answer) = oneshot::channel();
+        let is_current = !self.missed.load(Ordering::Acquire);
+        (is_current && self.offer(UserMessage::InboxCounts(reply)).is_queued()).then_some(())?;
         answer.await.ok()
     }
 
@@ -115,7 +125,7 @@ impl Registry {
         self.get(user).is_none_or(|entry| entry.tell(UserMessage::EventsCommitted { events, at }))
     }
 
-    /// Held from before a change of a user's preferences or consent is stored until the actor was told: it is told of changes in
+    /// Held from before a change of a user's preferences, consent or inbox is stored until the actor was told: it is told of changes in
     /// the order in which they were stored. For one user at a time.
     pub async fn in_order(&self, user: &ExternalId) -> OwnedMutexGuard<()> {
         // Always within.

@@ -1,7 +1,7 @@
-//! The inbox over HTTP: what a user was sent, and what was read and seen of it. What changes here is told to every open
-//! connection of the user at once.
+//! The inbox over HTTP: what a user was sent, and what was read, seen, archived, snoozed and deleted of it. What changes here is
+//! told to every open connection of the user at once, and the counts are those that connections know.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -11,25 +11,37 @@ use super::body::Body;
 use super::error::ApiError;
 use crate::actors::App;
 use crate::actors::notifier::recall;
-use crate::base::{ExternalId, Millis, NotificationId, Timestamp, UserId};
-use crate::deliver::{Input, Withdrawal};
+use crate::base::{ExternalId, Millis, NotificationId, Timestamp, UserId, nearest, suggest_nearest};
+use crate::deliver::{Change, Input, Withdrawal};
 use crate::store::broadcasts::{self, State};
-use crate::store::inbox::{self, InboxRow, Mark};
+use crate::store::inbox::{self, InboxRow, Outcome, Page, Part};
 use crate::store::{Connection, StoreError, in_transaction, outbox, users};
 
 const DEFAULT_LIMIT: i64 = 20;
 const MAX_LIMIT: i64 = 100;
-/// Most messages marked in one request.
-const MAX_MARKED: usize = 1_000;
+/// Most messages changed in one request.
+const MAX_CHANGED: usize = 1_000;
+/// Longest name of a category, bytes.
+const MAX_CATEGORY_BYTES: usize = 128;
 /// Time before its due moment within which a message may be on its way already.
 pub(super) const ON_ITS_WAY: Millis = Millis(5_000);
 
 /// Page of the inbox to return.
 #[derive(Deserialize)]
-pub struct PageQuery {
+#[serde(deny_unknown_fields)]
+struct PageQuery {
+    state: Option<String>,
+    category: Option<String>,
     /// Older than this offset.
     before: Option<i64>,
     limit: Option<i64>,
+}
+
+/// Messages that are changed.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeBody {
+    notification_ids: Vec<NotificationId>,
 }
 
 /// Messages that were opened.
@@ -40,6 +52,15 @@ struct ReadBody {
     notification_ids: Vec<NotificationId>,
     #[serde(default)]
     all: bool,
+    #[serde(default)]
+    up_to: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SnoozeBody {
+    notification_ids: Vec<NotificationId>,
+    until: Timestamp,
 }
 
 #[derive(Deserialize)]
@@ -50,22 +71,29 @@ struct SeenBody {
 
 /// A page, newest first, with the counts.
 pub async fn page(
+    request: HttpRequest,
     path: web::Path<String>,
-    query: web::Query<PageQuery>,
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     let user = ExternalId::parse(&path)?;
     caller.may_act_for(&user)?;
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
-    let before = query.before.unwrap_or(i64::MAX);
+    let page = wanted(request.query_string())?;
+    let limit = page.limit;
+    let named = user.clone();
+    let known = resident_counts(&app, &user).await;
     let (rows, counts) = app
         .state
         .store
         .run(move |connection| {
-            let Some(user) = users::find(connection, &user)? else { return Ok((Vec::new(), (0, 0))) };
+            let Some(user) = users::find(connection, &named)? else { return Ok((Vec::new(), (0, 0))) };
             let now = Timestamp::now();
-            Ok((inbox::page(connection, user, before, limit, now)?, inbox::counts(connection, user, now)?))
+            let rows = inbox::page(connection, user, &page, now)?;
+            let counts = match known {
+                Some(counts) => counts,
+                None => inbox::counts(connection, user, now)?,
+            };
+            Ok((rows, counts))
         })
         .await?;
     let full = i64::try_from(rows.len()).is_ok_and(|n| n == limit);
@@ -76,11 +104,36 @@ pub async fn page(
     })))
 }
 
+fn wanted(query: &str) -> Result<Page, ApiError> {
+    let PageQuery { state, category, before, limit } = web::Query::<PageQuery>::from_query(query)
+        .map_err(|error| ApiError::invalid("bad_query", None, suggest_nearest(&error.to_string())))?
+        .into_inner();
+    let parts = Part::ALL.map(Part::name);
+    let part = match &state {
+        None => Part::default(),
+        Some(state) => Part::ALL.into_iter().find(|part| part.name() == state).ok_or_else(|| {
+            let of = nearest(state, parts).map_or_else(
+                || format!("one of {}", parts.join(", ")),
+                |name| format!("did you mean {name}?"),
+            );
+            ApiError::invalid("bad_state", Some("state"), format!("there is no such state of messages; {of}"))
+        })?,
+    };
+    if category.as_ref().is_some_and(|name| name.len() > MAX_CATEGORY_BYTES) {
+        let message = format!("a category has at most {MAX_CATEGORY_BYTES} bytes");
+        return Err(ApiError::invalid("bad_category", Some("category"), message));
+    }
+    let limit = limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    Ok(Page { part, category, before: before.unwrap_or(i64::MAX), limit })
+}
+
 fn view(row: InboxRow) -> Value {
     let mut frame: Value = serde_json::from_str(&row.frame).unwrap_or_else(|_| json!({}));
     if let Some(fields) = frame.as_object_mut() {
         fields.insert("read".to_owned(), json!(row.read));
         fields.insert("seen".to_owned(), json!(row.seen));
+        fields.insert("archived".to_owned(), json!(row.archived));
+        fields.insert("snoozed_until".to_owned(), json!(row.snoozed_until));
     }
     frame
 }
@@ -92,23 +145,70 @@ pub async fn read(
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
-    let user = ExternalId::parse(&path)?;
-    caller.may_act_for(&user)?;
-    let ReadBody { notification_ids: ids, all } = parse(&body)?;
+    let ReadBody { notification_ids: ids, all, up_to } = parse(&body)?;
     // Exactly one of the two.
-    if all != ids.is_empty() || ids.len() > MAX_MARKED {
-        let message = format!("give notification_ids (at most {MAX_MARKED}) or all: true");
+    if all != ids.is_empty() || (up_to.is_some() && !all) {
+        let message =
+            format!("give notification_ids (at most {MAX_CHANGED}), or all: true with or without up_to");
         return Err(ApiError::invalid("missing_field", Some("notification_ids"), message));
     }
-    let inputs = match all {
-        true => vec![Input::ReadAll { by: None }],
-        false => ids.iter().map(|id| Input::Read { id: *id, by: None }).collect(),
-    };
-    change(&app, user, inputs, move |connection, user, at| match all {
-        true => inbox::read_all(connection, user, at),
-        false => inbox::mark(connection, &[Mark::Read { user, ids, at }]),
-    })
-    .await
+    let wish = if all { Wish::ReadAll(up_to) } else { Wish::Change(checked(ids)?, Change::Read) };
+    carry_out(&path, &app, &caller, wish).await
+}
+
+/// Puts messages back into the inbox, as ones that were not opened.
+pub async fn unread(
+    path: web::Path<String>,
+    Body(body): Body,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    carry_out(&path, &app, &caller, named(&body, Change::Unread)?).await
+}
+
+/// Puts messages into the archive.
+pub async fn archive(
+    path: web::Path<String>,
+    Body(body): Body,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    carry_out(&path, &app, &caller, named(&body, Change::Archive)?).await
+}
+
+/// Puts messages back into the inbox, as ones that were opened.
+pub async fn unarchive(
+    path: web::Path<String>,
+    Body(body): Body,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    carry_out(&path, &app, &caller, named(&body, Change::Unarchive)?).await
+}
+
+/// Deletes messages for good.
+pub async fn delete(
+    path: web::Path<String>,
+    Body(body): Body,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    carry_out(&path, &app, &caller, named(&body, Change::Delete)?).await
+}
+
+/// Takes messages out of the inbox until a moment.
+pub async fn snooze(
+    path: web::Path<String>,
+    Body(body): Body,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    let SnoozeBody { notification_ids, until } = parse(&body)?;
+    if until <= Timestamp::now() {
+        return Err(ApiError::invalid("bad_until", Some("until"), "until must lie ahead"));
+    }
+    let wish = Wish::Change(checked(notification_ids)?, Change::Snooze(until));
+    carry_out(&path, &app, &caller, wish).await
 }
 
 /// Marks everything up to an offset as seen.
@@ -118,13 +218,99 @@ pub async fn seen(
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
-    let user = ExternalId::parse(&path)?;
-    caller.may_act_for(&user)?;
     let SeenBody { up_to } = parse(&body)?;
-    change(&app, user, vec![Input::Seen { up_to, by: None }], move |connection, user, at| {
-        inbox::mark(connection, &[Mark::Seen { user, up_to, at }])
-    })
-    .await
+    carry_out(&path, &app, &caller, Wish::Seen(up_to)).await
+}
+
+/// What a request asks for.
+enum Wish {
+    Change(Vec<NotificationId>, Change),
+    ReadAll(Option<i64>),
+    Seen(i64),
+}
+
+/// What came of it in the store.
+struct Stored {
+    changed: usize,
+    not_found: Vec<NotificationId>,
+    /// What the user's actor is told.
+    input: Input,
+    counts: (i64, i64),
+}
+
+fn named(body: &[u8], change: Change) -> Result<Wish, ApiError> {
+    let ChangeBody { notification_ids } = parse(body)?;
+    Ok(Wish::Change(checked(notification_ids)?, change))
+}
+
+fn checked(ids: Vec<NotificationId>) -> Result<Vec<NotificationId>, ApiError> {
+    if ids.is_empty() || ids.len() > MAX_CHANGED {
+        let message = format!("notification_ids names 1 to {MAX_CHANGED} messages");
+        return Err(ApiError::invalid("bad_notification_ids", Some("notification_ids"), message));
+    }
+    Ok(ids)
+}
+
+/// Stores a change, tells the user's actor, and answers with the counts that connections know.
+async fn carry_out(path: &str, app: &App, caller: &Caller, wish: Wish) -> Result<HttpResponse, ApiError> {
+    let user = ExternalId::parse(path)?;
+    caller.may_act_for(&user)?;
+    let named = user.clone();
+    let order = app.registry.in_order(&user).await;
+    let stored = app
+        .state
+        .store
+        .run(move |connection| {
+            in_transaction(connection, |connection| {
+                let Some(user) = users::find(connection, &named)? else {
+                    return Ok(Err(ApiError::NotFound("this user")));
+                };
+                store(connection, user, wish)
+            })
+        })
+        .await??;
+    let Stored { changed, not_found, input, counts } = stored;
+    tell(app, &user, input);
+    drop(order);
+    let (unread, unseen) = resident_counts(app, &user).await.unwrap_or(counts);
+    let answer = json!({"unread": unread, "unseen": unseen, "changed": changed, "not_found": not_found});
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+fn store(
+    connection: &mut Connection,
+    user: UserId,
+    wish: Wish,
+) -> Result<Result<Stored, ApiError>, StoreError> {
+    let (at, by) = (Timestamp::now(), None);
+    let (changed, not_found, input) = match wish {
+        Wish::Change(ids, change) => match inbox::change(connection, user, &ids, change, at)? {
+            Outcome::Done { changed, found, not_found } => {
+                (changed, not_found, Input::Change { ids: found, change, at, by })
+            }
+            Outcome::ExpiresBefore(id, expires_at) => {
+                let message =
+                    format!("until must lie before the message expires: {} expires at {expires_at}", id.0);
+                return Ok(Err(ApiError::invalid("bad_until", Some("until"), message)));
+            }
+        },
+        Wish::ReadAll(up_to) => {
+            let (up_to, changed) = inbox::read_all(connection, user, up_to, at)?;
+            (changed, Vec::new(), Input::ReadAll { up_to, at, by })
+        }
+        Wish::Seen(up_to) => {
+            let changed = inbox::seen(connection, user, up_to, at)?;
+            (changed, Vec::new(), Input::Seen { up_to, at, by })
+        }
+    };
+    let counts = inbox::counts(connection, user, at)?;
+    Ok(Ok(Stored { changed, not_found, input, counts }))
+}
+
+/// The counts that open connections know; `None` of a user without an actor, of whom the store knows all.
+async fn resident_counts(app: &App, user: &ExternalId) -> Option<(i64, i64)> {
+    let counts = app.registry.get(user)?.inbox_counts().await?;
+    Some((i64::try_from(counts.unread).ok()?, i64::try_from(counts.unseen).ok()?))
 }
 
 /// Messages that were taken back.
@@ -183,35 +369,11 @@ fn take_back(connection: &mut Connection, id: Uuid) -> Result<Option<TakenBack>,
     })
 }
 
-/// Stores first, then tells the user's actor; answered with the counts as stored.
-async fn change(
-    app: &App,
-    user: ExternalId,
-    inputs: Vec<Input>,
-    store: impl FnOnce(&mut Connection, UserId, Timestamp) -> Result<(), StoreError> + Send + 'static,
-) -> Result<HttpResponse, ApiError> {
-    let named = user.clone();
-    let counts = app
-        .state
-        .store
-        .run(move |connection| {
-            let Some(user) = users::find(connection, &named)? else { return Ok(None) };
-            let now = Timestamp::now();
-            store(connection, user, now)?;
-            inbox::counts(connection, user, now).map(Some)
-        })
-        .await?
-        .ok_or(ApiError::NotFound("this user"))?;
-    for input in inputs {
-        tell(app, &user, input);
-    }
-    Ok(HttpResponse::Ok().json(json!({"unread": counts.0, "unseen": counts.1})))
-}
-
 fn tell(app: &App, user: &ExternalId, input: Input) {
     app.registry.happened(user, crate::decide::Input::InboxChanged(input));
 }
 
 fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(|error| ApiError::invalid("bad_json", None, error.to_string()))
+    serde_json::from_slice(body)
+        .map_err(|error| ApiError::invalid("bad_json", None, suggest_nearest(&error.to_string())))
 }

@@ -270,6 +270,9 @@ diesel::table! {
         withdrawn_reason -> Nullable<Text>,
         channel -> Int2,
         given_at -> Nullable<Timestamptz>,
+        archived_at -> Nullable<Timestamptz>,
+        snoozed_until -> Nullable<Timestamptz>,
+        inbox_changed_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -237,7 +237,7 @@ fn read_and_seen_follow_the_user_across_devices_and_transports_at_once() {
         let mut http = server.http();
         let answer = http.post("/v1/users/1/inbox/read", &json!({"all": true}));
         assert_eq!(answer.status, 200, "{}", answer.body);
-        assert_eq!(answer.json(), json!({"unread": 0, "unseen": 0}));
+        assert_eq!((&answer.json()["unread"], &answer.json()["unseen"]), (&json!(0), &json!(0)));
         for line in [&mut phone, &mut laptop] {
             assert_eq!(line.expect("withdraw")["notification_id"], b["notification_id"]);
             line.expect_counts(0, 0);

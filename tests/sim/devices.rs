@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidings::base::{ConnectionId, NotificationId};
 use tidings::decide::Input;
-use tidings::deliver::{Frame, Inbound, Login, Resume};
+use tidings::deliver::{Change, Frame, Inbound, Login, Resume, Standing};
 use uuid::Uuid;
 
 use crate::faults::Fault;
@@ -36,6 +36,8 @@ pub struct Page {
     last_offset: i64,
     pub received: BTreeMap<NotificationId, i64>,
     pub withdrawn: BTreeSet<NotificationId>,
+    /// How messages stand of which the page was told, and that it did not change itself since.
+    pub standing: BTreeMap<NotificationId, Standing>,
     /// Unread and unseen, as last told.
     pub counts: (i64, i64),
     /// Hidden pages keep what came, to show it when somebody looks.
@@ -114,6 +116,7 @@ impl Sim {
             last_offset: 0,
             received: BTreeMap::new(),
             withdrawn: BTreeSet::new(),
+            standing: BTreeMap::new(),
             counts: (0, 0),
             kept: Vec::new(),
         });
@@ -210,8 +213,21 @@ impl Sim {
             page.counts = (count("\"unread\":"), count("\"unseen\":"));
         } else if frame.starts_with("{\"type\":\"withdraw\"") {
             if let Some(id) = id(frame) {
+                let stands = match field(frame, "\"reason\":\"").and_then(|text| text.split('"').next()) {
+                    Some("read_elsewhere") => Some(Standing::Read),
+                    Some("archived") => Some(Standing::Archived),
+                    Some("snoozed") => Some(Standing::Snoozed),
+                    _ => None,
+                };
+                page.standing.extend(stands.map(|standing| (id, standing)));
                 page.withdrawn.insert(id);
                 page.kept.retain(|kept| *kept != id);
+            }
+        } else if frame.starts_with("{\"type\":\"restore\"") {
+            if let Some(id) = id(frame) {
+                let is_read = frame.contains("\"reason\":\"unarchived\"");
+                page.standing.insert(id, if is_read { Standing::Read } else { Standing::Unread });
+                page.withdrawn.remove(&id);
             }
         } else if frame.starts_with("{\"type\":\"recommendation\"")
             || frame.starts_with("{\"type\":\"notification\"")
@@ -296,6 +312,15 @@ impl Sim {
         let is_open = self.actor(server, instance).is_some_and(|actor| actor.pipes.contains(&connection));
         if !is_open || self.devices[device].page.as_ref().is_some_and(Page::is_stalled) {
             return;
+        }
+        if let Some(page) = self.devices[device].page.as_mut() {
+            match &inbound {
+                Inbound::Change(id, Change::Delete) => drop(page.withdrawn.insert(*id)),
+                Inbound::Change(id, _) => drop(page.standing.remove(id)),
+                Inbound::Feedback { notification_id, .. } => drop(page.standing.remove(notification_id)),
+                Inbound::ReadAll(_) => page.standing.clear(),
+                _ => {}
+            }
         }
         self.reload_if_due(server, instance);
         self.take(server, instance, Input::Frame(connection, inbound));

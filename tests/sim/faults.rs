@@ -44,6 +44,8 @@ pub enum Fault {
     TimersAreLate,
     /// All push services share one budget and one breaker.
     OneBreakerForAll,
+    /// A change of the inbox that is older than the one that is stored is applied.
+    AppliesOlderChanges,
 }
 
 impl Fault {
@@ -68,6 +70,7 @@ impl Fault {
         Self::LosesTimers,
         Self::TimersAreLate,
         Self::OneBreakerForAll,
+        Self::AppliesOlderChanges,
     ];
 }
 
@@ -93,6 +96,7 @@ impl fmt::Display for Fault {
             Self::LosesTimers => "every second timer is lost",
             Self::TimersAreLate => "timers fire a minute late",
             Self::OneBreakerForAll => "push services share one budget and one breaker",
+            Self::AppliesOlderChanges => "a change of the inbox that comes late undoes a later one",
         })
     }
 }

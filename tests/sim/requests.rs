@@ -8,11 +8,11 @@ use tidings::catalogue::{Currency, Item, PricePoint};
 use tidings::decide::record::{DeferredRow, Mark};
 use tidings::decide::{Announcement, Input};
 use tidings::deliver::inbound::{MuteOf, MuteWish};
-use tidings::deliver::{self, Inbound, frames};
+use tidings::deliver::{self, Change, Inbound, frames};
 use tidings::event::{Event, EventKind};
 use tidings::notify::message::{Encoded, Message};
 use tidings::notify::policy::{Mute, Muted, PreferenceDocument, Purpose, Settings, SettingsDocument};
-use tidings::notify::triggers::Change;
+use tidings::notify::triggers;
 use tidings::notify::{Channel, Priority};
 
 use crate::devices::DEVICES;
@@ -51,17 +51,23 @@ impl Sim {
                     self.say(device, Inbound::Ack(offset));
                 }
             }
-            Step::Read { device, all: true, .. } => self.say(self.device(device), Inbound::Read(None)),
+            Step::Read { device, all: true, .. } => self.say(self.device(device), Inbound::ReadAll(None)),
             Step::Read { device, back, .. } => {
                 let device = self.device(device);
                 if let Some(id) = self.newest_of(device, back) {
-                    self.say(device, Inbound::Read(Some(id)));
+                    self.say(device, Inbound::Change(id, Change::Read));
                 }
             }
             Step::Seen(device) => {
                 let device = self.device(device);
                 if let Some(up_to) = self.devices[device].position {
                     self.say(device, Inbound::Seen(up_to));
+                }
+            }
+            Step::Change { device, back, to } => {
+                let device = self.device(device);
+                if let Some(id) = self.newest_of(device, back) {
+                    self.say(device, Inbound::Change(id, self.inbox_change(to)));
                 }
             }
             Step::Feedback { device, back, outcome } => {
@@ -86,6 +92,7 @@ impl Sim {
             Step::Withdraw(back) => self.withdraw(back),
             Step::HttpRead { user, all } => self.http_read(self.user(user), all),
             Step::HttpSeen(user) => self.http_seen(self.user(user)),
+            Step::HttpChange { user, back, to } => self.http_change(self.user(user), back, to),
             Step::HttpMute { user, category } => self.http_mute(self.user(user), category),
             Step::Wish { user, wish } => self.put_preferences(self.user(user), wish),
             Step::Consent { user, purpose, granted } => self.consent(self.user(user), purpose, granted),
@@ -265,25 +272,49 @@ impl Sim {
         }
     }
 
-    fn http_read(&mut self, user: usize, all: bool) {
-        let Some(server) = self.holder() else { return };
-        let at = self.now();
-        if all {
-            self.store.users[user].messages.iter_mut().for_each(|row| row.read = true);
-            self.tell(server, user, Input::InboxChanged(deliver::Input::ReadAll { by: None }));
-        } else if let Some(row) = self.store.users[user].messages.last() {
-            let (id, user_id) = (row.message.notification_id, row.message.user);
-            self.store.mark(&Mark::Read { user: user_id, ids: vec![id], at });
-            self.tell(server, user, Input::InboxChanged(deliver::Input::Read { id, by: None }));
+    fn inbox_change(&self, to: u8) -> Change {
+        match to % 8 {
+            0 => Change::Read,
+            2 => Change::Archive,
+            3 => Change::Unarchive,
+            4 => Change::Snooze(self.now() + Millis(60_000)),
+            5 => Change::Snooze(self.now() + Millis(3_600_000)),
+            6 => Change::Delete,
+            _ => Change::Unread,
         }
+    }
+
+    fn http_read(&mut self, user: usize, all: bool) {
+        if !all {
+            return self.http_change(user, 0, 0);
+        }
+        let Some(server) = self.holder() else { return };
+        let (at, rows) = (self.now(), &self.store.users[user]);
+        let (id, up_to) = (rows.user, rows.messages.last().map_or(0, |row| row.message.offset));
+        self.store.mark(&Mark::ReadAll { user: id, up_to, at });
+        self.tell(server, user, Input::InboxChanged(deliver::Input::ReadAll { up_to, at, by: None }));
+    }
+
+    /// `POST /v1/users/{id}/inbox/{change}` for one message.
+    fn http_change(&mut self, user: usize, back: u8, to: u8) {
+        let Some(server) = self.holder() else { return };
+        let (at, change) = (self.now(), self.inbox_change(to));
+        let Some(row) = self.store.users[user].messages.iter().rev().nth(back as usize) else { return };
+        let is_early = matches!(change, Change::Snooze(until) if until >= row.message.expires_at);
+        if !row.is_live(at) || is_early {
+            return;
+        }
+        let (ids, id) = (vec![row.message.notification_id], row.message.user);
+        self.store.mark(&Mark::Change { user: id, ids: ids.clone(), change, at });
+        self.tell(server, user, Input::InboxChanged(deliver::Input::Change { ids, change, at, by: None }));
     }
 
     fn http_seen(&mut self, user: usize) {
         let Some(server) = self.holder() else { return };
-        let rows = &self.store.users[user];
+        let (at, rows) = (self.now(), &self.store.users[user]);
         let Some(up_to) = rows.messages.last().map(|row| row.message.offset) else { return };
-        self.store.mark(&Mark::Seen { user: rows.user, up_to, at: self.now() });
-        self.tell(server, user, Input::InboxChanged(deliver::Input::Seen { up_to, by: None }));
+        self.store.mark(&Mark::Seen { user: rows.user, up_to, at });
+        self.tell(server, user, Input::InboxChanged(deliver::Input::Seen { up_to, at, by: None }));
     }
 
     fn http_mute(&mut self, user: usize, category: u8) {
@@ -339,7 +370,8 @@ impl Sim {
             ItemChange::Back | ItemChange::New => Some(Item { stock: Some(5), ..was }),
         };
         let mut catalogue = tidings::catalogue::Catalogue::clone(&self.catalogue);
-        let changes = after.as_ref().map(|after| Change::between(before.as_ref(), after)).unwrap_or_default();
+        let changes =
+            after.as_ref().map(|after| triggers::Change::between(before.as_ref(), after)).unwrap_or_default();
         let now_costs = after.as_ref().and_then(|after| after.price).filter(|costs| *costs != price);
         if let Some(costs) = now_costs {
             let currency = Currency::parse("EUR");
@@ -359,7 +391,7 @@ impl Sim {
         if changes.is_empty() {
             return;
         }
-        let shared: Arc<[Change]> = changes.clone().into();
+        let shared: Arc<[triggers::Change]> = changes.clone().into();
         for user in 0..self.names.len() {
             self.tell(server, user, Input::CatalogueChanged(Arc::clone(&shared)));
         }
@@ -369,7 +401,7 @@ impl Sim {
     }
 
     /// What waits for users without an actor who dealt with an item that changed.
-    fn hold_for_absent(&mut self, server: usize, change: Change) {
+    fn hold_for_absent(&mut self, server: usize, change: triggers::Change) {
         let active = &setting::SETTING.active[self.active].definitions;
         let item = change.item();
         for definition in active.triggers.iter() {

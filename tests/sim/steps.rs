@@ -80,6 +80,11 @@ pub enum Step {
         all: bool,
     },
     Seen(u8),
+    Change {
+        device: u8,
+        back: u8,
+        to: u8,
+    },
     Feedback {
         device: u8,
         back: u8,
@@ -114,6 +119,11 @@ pub enum Step {
         all: bool,
     },
     HttpSeen(u8),
+    HttpChange {
+        user: u8,
+        back: u8,
+        to: u8,
+    },
     HttpMute {
         user: u8,
         category: u8,
@@ -183,6 +193,13 @@ impl fmt::Display for Step {
             Self::Read { device, all: true, .. } => write!(f, "device {device} reads everything"),
             Self::Read { device, back, .. } => write!(f, "device {device} reads its {back}th newest message"),
             Self::Seen(device) => write!(f, "device {device} shows the list"),
+            Self::Change { device, back, to } => {
+                write!(
+                    f,
+                    "device {device} {} its {back}th newest message",
+                    CHANGES[*to as usize % CHANGES.len()]
+                )
+            }
             Self::Feedback { device, back, outcome } => {
                 write!(f, "device {device} reports {} of its {back}th newest message", outcome.name())
             }
@@ -217,6 +234,10 @@ impl fmt::Display for Step {
             Self::HttpRead { user, all: true } => write!(f, "user {user} reads everything over HTTP"),
             Self::HttpRead { user, .. } => write!(f, "user {user} reads the newest over HTTP"),
             Self::HttpSeen(user) => write!(f, "user {user} sees the list over HTTP"),
+            Self::HttpChange { user, back, to } => {
+                let verb = CHANGES[*to as usize % CHANGES.len()];
+                write!(f, "user {user} {verb} the {back}th newest message over HTTP")
+            }
             Self::HttpMute { user, category } => {
                 write!(f, "user {user} mutes {} over HTTP", MUTABLE[*category as usize % MUTABLE.len()])
             }
@@ -244,6 +265,17 @@ impl fmt::Display for Step {
     }
 }
 
+/// Changes of the inbox.
+pub const CHANGES: [&str; 8] = [
+    "reads",
+    "marks as unread",
+    "archives",
+    "unarchives",
+    "snoozes for a minute",
+    "snoozes for an hour",
+    "deletes",
+    "marks as unread",
+];
 /// Triggers that the shop fires.
 pub const TRIGGERS: [&str; 3] = ["announcement", "order_status", "price_drop"];
 /// Categories that are muted over HTTP.
@@ -332,7 +364,8 @@ fn server(random: &mut ChaCha8Rng) -> Step {
 fn client(random: &mut ChaCha8Rng) -> Step {
     let device = random.random_range(0..6);
     let back = random.random_range(0..4);
-    match random.random_range(0..30) {
+    match random.random_range(0..34) {
+        30.. => Step::Change { device, back, to: random.random_range(0..8) },
         0..7 => Step::Login {
             device,
             resumes: random.random_bool(0.7),
@@ -362,7 +395,8 @@ fn client(random: &mut ChaCha8Rng) -> Step {
 
 fn shop(random: &mut ChaCha8Rng) -> Step {
     let user = random.random_range(0..3);
-    match random.random_range(0..24) {
+    match random.random_range(0..26) {
+        24.. => Step::HttpChange { user, back: random.random_range(0..4), to: random.random_range(0..8) },
         0..8 => api(random),
         8..13 => Step::Fire {
             user,

@@ -9,7 +9,9 @@ use tidings::decide::record::{
     DecisionRow, DeferredRow, FeedbackRow, HandOver, Mark, NewNotification, Record,
 };
 use tidings::decide::{Loaded, MAX_DEFERRED_READ, RecentSend, SentAs, StoredNotification, StoredUser};
+use tidings::deliver::standing::{Place, Placed};
 use tidings::deliver::stream::MAX_ENTRIES;
+use tidings::deliver::{Change, Marks, Standing};
 use tidings::event::Event;
 use tidings::notify::Channel;
 use tidings::notify::policy::{PreferenceDocument, Purpose};
@@ -18,14 +20,51 @@ use uuid::Uuid;
 use crate::faults::Fault;
 use crate::journal::Entry;
 
+/// A thing that a user did to a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Done {
+    pub at: Timestamp,
+    pub act: Act,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Act {
+    /// Looked at a list with it.
+    Looked,
+    Changed(Change),
+}
+
+impl Done {
+    /// What came first; of one moment the lesser.
+    fn key(&self) -> (Timestamp, u8, Timestamp) {
+        let (rank, until) = match self.act {
+            Act::Looked => (0, Timestamp(0)),
+            Act::Changed(Change::Unread) => (1, Timestamp(0)),
+            Act::Changed(Change::Read) => (2, Timestamp(0)),
+            Act::Changed(Change::Unarchive) => (3, Timestamp(0)),
+            Act::Changed(Change::Snooze(until)) => (4, until),
+            Act::Changed(Change::Archive) => (5, Timestamp(0)),
+            Act::Changed(Change::Delete) => (6, Timestamp(0)),
+        };
+        (self.at, rank, until)
+    }
+}
+
+/// A message as a list shows it, by what was done in the order of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    pub standing: Standing,
+    pub seen: bool,
+}
+
 /// A message of a stream.
 #[derive(Clone, Debug)]
 pub struct MessageRow {
     pub message: NewNotification,
     /// As it is now: a hand-over makes a push of a message for the socket.
     pub channel: Channel,
-    pub seen: bool,
-    pub read: bool,
+    /// All that its user did to it, in the order of arrival.
+    pub done: Vec<Done>,
     pub given: bool,
     pub withdrawn: bool,
     /// When the shop took it back.
@@ -37,6 +76,75 @@ pub struct MessageRow {
 impl MessageRow {
     pub fn is_live(&self, now: Timestamp) -> bool {
         !self.withdrawn && self.message.expires_at > now
+    }
+
+    /// In the order of time.
+    fn sorted(&self, fault: Option<Fault>) -> Vec<Done> {
+        let mut done = self.done.clone();
+        if fault != Some(Fault::AppliesOlderChanges) {
+            done.sort_by_key(Done::key);
+        }
+        done
+    }
+
+    /// One thing after the other. A look at the list while it is away says nothing of it.
+    pub fn shown(&self, now: Timestamp, fault: Option<Fault>) -> Shown {
+        let (mut place, mut read, mut looked) = (Place::Inbox, false, None);
+        for Done { at, act } in self.sorted(fault) {
+            let is_away = matches!(place, Place::Snoozed(until) if until > at);
+            match act {
+                Act::Looked => {}
+                Act::Changed(Change::Read) => read |= !is_away,
+                Act::Changed(Change::Unread) => (place, read) = (Place::Inbox, false),
+                Act::Changed(Change::Unarchive) => (place, read) = (Place::Inbox, true),
+                Act::Changed(Change::Archive) => (place, read) = (Place::Archived, true),
+                Act::Changed(Change::Snooze(until)) => (place, read) = (Place::Snoozed(until), false),
+                Act::Changed(Change::Delete) => {}
+            }
+            let looks = !matches!(act, Act::Changed(Change::Unread | Change::Snooze(_) | Change::Delete));
+            looked = looked.max(Some(at).filter(|_| looks));
+        }
+        let standing = match place {
+            Place::Archived => Standing::Archived,
+            Place::Snoozed(until) if until > now => Standing::Snoozed,
+            _ if read => Standing::Read,
+            _ => Standing::Unread,
+        };
+        let was_before = |at| matches!(place, Place::Snoozed(until) if at < until);
+        Shown { standing, seen: read || looked.is_some_and(|at| !was_before(at)) }
+    }
+
+    /// Whether it was ever out of the list.
+    pub fn was_away(&self) -> bool {
+        let away = |done: &Done| matches!(done.act, Act::Changed(Change::Archive | Change::Snooze(_)));
+        self.done.iter().any(away)
+    }
+
+    /// The columns.
+    fn marks(&self, fault: Option<Fault>) -> Marks {
+        let done = self.sorted(fault);
+        let placed = done.iter().rev().find_map(|done| {
+            let place = match done.act {
+                Act::Changed(Change::Unread | Change::Unarchive) => Place::Inbox,
+                Act::Changed(Change::Snooze(until)) => Place::Snoozed(until),
+                Act::Changed(Change::Archive) => Place::Archived,
+                _ => return None,
+            };
+            Some(Placed { at: done.at, place })
+        });
+        let opens = [Change::Read, Change::Archive, Change::Unarchive];
+        let opened = |done: &&Done| matches!(done.act, Act::Changed(change) if opens.contains(&change));
+        let looked = |done: &&Done| opened(done) || matches!(done.act, Act::Looked);
+        let last = |of: &dyn Fn(&&Done) -> bool| done.iter().filter(of).map(|done| done.at).max();
+        let read_at = last(&opened).filter(|at| placed.is_none_or(|placed| placed.at <= *at));
+        Marks::new(read_at, last(&looked), placed)
+    }
+
+    /// Whether somebody who looks at the inbox has dealt with it: nothing to push.
+    pub fn is_dealt_with(&self) -> bool {
+        let marks = self.marks(None);
+        let is_away = marks.placed().is_some_and(|placed| placed.place != Place::Inbox);
+        marks.read_at().is_some() || is_away
     }
 }
 
@@ -249,8 +357,7 @@ impl Store {
         rows.messages.push(MessageRow {
             message: message.clone(),
             channel: message.channel,
-            seen: false,
-            read: false,
+            done: Vec::new(),
             given: message.channel == Channel::Socket,
             withdrawn: false,
             taken_back_at: None,
@@ -289,7 +396,7 @@ impl Store {
                 && message.created_at > now.plus_days(-1.0)
                 && message.offset > after
                 && !not_pushed.contains(&message.trigger)
-                && !row.read
+                && !row.is_dealt_with()
                 && !shown.contains(&message.notification_id)
             {
                 row.channel = Channel::Push;
@@ -313,14 +420,30 @@ impl Store {
     pub fn mark(&mut self, mark: &Mark) {
         let all = self.users.iter_mut().flat_map(|rows| &mut rows.messages);
         match mark {
-            Mark::Read { ids, .. } => {
-                for row in all.filter(|row| ids.contains(&row.message.notification_id)) {
-                    (row.read, row.seen) = (true, true);
+            Mark::Change { user, ids, change, at } => {
+                let named = |row: &&mut MessageRow| {
+                    row.message.user == *user && ids.contains(&row.message.notification_id)
+                };
+                for row in all.filter(named) {
+                    match change {
+                        Change::Delete => row.withdrawn = true,
+                        Change::Snooze(until) if *until >= row.message.expires_at => {}
+                        _ => row.done.push(Done { at: *at, act: Act::Changed(*change) }),
+                    }
                 }
             }
-            Mark::Seen { user, up_to, .. } => {
+            Mark::ReadAll { user, up_to, at } => {
+                // Answers to logins are not messages of an inbox.
+                let mine = |row: &&mut MessageRow| {
+                    let message = &row.message;
+                    message.user == *user && message.offset <= *up_to && message.trigger != "login"
+                };
+                all.filter(mine)
+                    .for_each(|row| row.done.push(Done { at: *at, act: Act::Changed(Change::Read) }));
+            }
+            Mark::Seen { user, up_to, at } => {
                 let mine = |row: &&mut MessageRow| row.message.user == *user && row.message.offset <= *up_to;
-                all.filter(mine).for_each(|row| row.seen = true);
+                all.filter(mine).for_each(|row| row.done.push(Done { at: *at, act: Act::Looked }));
             }
             Mark::Given { ids, .. } => {
                 all.filter(|row| ids.contains(&row.message.notification_id)).for_each(|row| row.given = true);
@@ -379,6 +502,11 @@ impl Store {
         let first = rows.messages.len().saturating_sub(MAX_ENTRIES);
         let tail: Vec<StoredNotification> =
             rows.messages[first..].iter().map(|row| self.stored(rows, row, now)).collect();
+        let kept = |row: &&MessageRow| row.is_live(now) && row.message.trigger != "login";
+        let older = rows.messages[..first]
+            .iter()
+            .filter(kept)
+            .map(|row| StoredNotification { frame: String::new(), ..self.stored(rows, row, now) });
         let since = now.plus_days(-7.0);
         // As many as the policy remembers, which is more than the stream holds.
         let recent = rows
@@ -405,6 +533,7 @@ impl Store {
             last_offset,
             floor: tail.iter().map(|one| one.offset - 1).min().unwrap_or(last_offset).min(last_offset),
             tail,
+            older: older.collect(),
             recent,
         };
         Loaded::fold(stored, catalogue)
@@ -427,8 +556,7 @@ impl Store {
             acknowledged,
             collapse_key: message.collapse_key.as_deref().map(str::to_owned),
             priority: message.priority,
-            seen: row.seen,
-            read: row.read,
+            marks: row.marks(self.fault),
             withdrawn: row.withdrawn,
             channel: row.channel,
             taken_back_at: row.taken_back_at,

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use crate::actors::notifier::ledger::Ticket;
 use crate::base::Timestamp;
 use crate::decide::{Input, Recommendations};
+use crate::deliver::stream::Counts;
 use crate::event::Event;
 use crate::notify::policy::PreferenceDocument;
 use crate::profile::{Profile, SegmentId};
@@ -33,6 +34,9 @@ pub enum UserMessage {
     Happened(Input),
     /// From request handlers: the live profile. Dropped unanswered while the user is read.
     ProfileSnapshot(oneshot::Sender<Snapshot>),
+    /// From request handlers: the counts of the inbox, as open connections know them. Dropped unanswered while the user is read
+    /// for the first time.
+    InboxCounts(oneshot::Sender<Counts>),
     /// From request handlers: the best `n` items for the user right now. Dropped unanswered while the user is read.
     Recommend {
         /// Most items.

@@ -33,7 +33,7 @@ use super::loader::messages::{Load, LoadError};
 use super::mailbox::Mailbox;
 use super::notifier::ledger::Ticket;
 use super::registry::Registry;
-use crate::base::{ConnectionId, ExternalId, NotificationId};
+use crate::base::{ConnectionId, ExternalId, NotificationId, Timestamp};
 use crate::decide::{ApiMessage, Input, Loaded, UserState};
 use crate::deliver::{CloseCode, Inbound};
 use crate::state::AppState;
@@ -408,6 +408,11 @@ impl Handler<UserMessage> for UserActor {
                         preferences: state.document.clone(),
                         connected_at: state.connected_at,
                     });
+                }
+            }
+            UserMessage::InboxCounts(reply) => {
+                if let Some(state) = self.serving() {
+                    let _ = reply.send(state.inbox_counts(Timestamp::now()));
                 }
             }
             UserMessage::Recommend { n, reply } => {

@@ -8,7 +8,7 @@ use super::user_state::{Step, UserState};
 use crate::base::{ConnectionId, Millis, NotificationId, Timestamp};
 use crate::deliver::channel::{self, Situation};
 use crate::deliver::stream::Class;
-use crate::deliver::{self, Entry, Frame, Inbound, Login, frames};
+use crate::deliver::{self, Frame, Inbound, Login, frames};
 use crate::notify::policy::{PreferenceChange, Purpose};
 use crate::notify::{Channel, Channels, Trigger};
 
@@ -16,7 +16,7 @@ use crate::notify::{Channel, Channels, Trigger};
 const SAME_LOGIN: Millis = Millis::seconds(60);
 /// The hand-over comes a little later than the grace ends, never earlier.
 const MARGIN: Millis = Millis(20);
-/// An expiry this near is awaited by the user's timer. More than the time between two ticks, so that none is missed; most are days
+/// An expiry or a return this near is awaited by the user's timer. More than the time between two ticks, so that none is missed; most are days
 /// away, and idle users have no timer.
 const NEAR: Millis = Millis::seconds(60);
 
@@ -31,7 +31,14 @@ impl UserState {
             return self.not_placed(entry.id, welcome_after, is_of_api, step);
         }
         let offset = entry.offset;
-        self.in_flight.push_back(InFlight { entry, stored: None, welcome_after, is_of_api, fired });
+        self.in_flight.push_back(InFlight {
+            entry,
+            changes: Vec::new(),
+            stored: None,
+            welcome_after,
+            is_of_api,
+            fired,
+        });
         step.push(Effect::Store(Outgoing { offset, decision, notification, releases }));
     }
 
@@ -98,14 +105,13 @@ impl UserState {
     }
 
     fn stored(&mut self, one: InFlight, step: &mut Step<'_>) {
-        let InFlight { entry, welcome_after, is_of_api, fired, .. } = one;
+        let InFlight { entry, changes, welcome_after, is_of_api, fired, .. } = one;
         let (id, offset, frame) = (entry.id, entry.offset, entry.frame.clone());
-        let was_read = entry.read;
         let answers_login = entry.class == Class::Answer && !entry.withdrawn;
         let expires_at = entry.expires_at;
-        self.run(deliver::Input::Stored(Entry { read: false, ..entry }), step);
-        if was_read {
-            self.run(deliver::Input::Read { id, by: None }, step);
+        self.run(deliver::Input::Stored(entry), step);
+        for change in changes {
+            self.run(change, step);
         }
         step.count(Counter::Delivered(offset));
         if let Some(fired) = fired {
@@ -142,12 +148,13 @@ impl UserState {
                 deliver::Effect::RecordAcknowledged(up_to) => {
                     step.record(Record::Acknowledged(Acknowledged { user, up_to, at }));
                 }
-                deliver::Effect::RecordRead(ids) => {
+                deliver::Effect::RecordChange(ids, change) => {
                     for id in &ids {
                         self.policy.note_given(*id); // It may be older than what the session holds.
                     }
-                    step.mark(Mark::Read { user, ids, at });
+                    step.mark(Mark::Change { user, ids, change, at });
                 }
+                deliver::Effect::RecordReadAll(up_to) => step.mark(Mark::ReadAll { user, up_to, at }),
                 deliver::Effect::RecordSeen(up_to) => step.mark(Mark::Seen { user, up_to, at }),
                 deliver::Effect::RecordSuperseded(id) => step.mark(Mark::Superseded { id, at }),
                 deliver::Effect::Close(connection, code) => step.push(Effect::Close(connection, code)),
@@ -282,13 +289,10 @@ impl UserState {
                 self.note_acknowledged(connection, offset);
                 self.run(deliver::Input::Acknowledged { offset }, step);
             }
-            Inbound::Read(id) => {
-                let by = Some(connection);
-                let all = deliver::Input::ReadAll { by };
-                self.run(id.map_or(all, |id| deliver::Input::Read { id, by }), step);
-            }
+            Inbound::Change(id, change) => self.change(connection, id, change, step),
+            Inbound::ReadAll(up_to) => self.read_all(connection, up_to, step),
             Inbound::Seen(up_to) => {
-                self.run(deliver::Input::Seen { up_to, by: Some(connection) }, step);
+                self.run(deliver::Input::Seen { up_to, at: step.now(), by: Some(connection) }, step);
             }
             Inbound::Presence(visible) => self.run(deliver::Input::Visible(connection, visible), step),
             Inbound::Ping => self.answer(connection, frames::pong(step.now()), step),
@@ -301,35 +305,6 @@ impl UserState {
                 self.answer(connection, frame, step);
             }
             Inbound::Events(_) => {} // Stored first: they come back as `Input::EventsStored`.
-        }
-    }
-
-    pub(super) fn inbox_changed(&mut self, change: deliver::Input, step: &mut Step<'_>) {
-        if let deliver::Input::Withdrawn(id) = &change {
-            self.policy.note_withdrawn(*id, step.now());
-            self.call_withdrawn(id.0);
-            self.last_login.take_if(|answer| answer.id == *id);
-        }
-        self.note_in_flight(&change);
-        self.run(change, step);
-    }
-
-    /// A change of the inbox that is stored already, about messages of which the store has not answered yet: some of them may be
-    /// stored.
-    fn note_in_flight(&mut self, change: &deliver::Input) {
-        let in_flight = self.in_flight.iter_mut().map(|one| &mut one.entry);
-        match change {
-            deliver::Input::Withdrawn(id) => {
-                in_flight.filter(|entry| entry.id == *id).for_each(|entry| entry.withdrawn = true);
-            }
-            deliver::Input::Read { id, .. } => {
-                in_flight.filter(|entry| entry.id == *id).for_each(|entry| entry.read = true);
-            }
-            // Which of them it is about, only the store knows.
-            deliver::Input::ReadAll { .. } | deliver::Input::Seen { .. } => {
-                self.reads_more |= !self.in_flight.is_empty();
-            }
-            _ => {}
         }
     }
 
@@ -403,8 +378,8 @@ impl UserState {
         let away = self.away.pending().filter(|_| step.world.is_subscribed);
         let hand_over = away.map(|since| since + Self::grace(step) + MARGIN);
         let deferred = self.next_release();
-        let expiry = self.session.next_expiry().filter(|at| *at < now + NEAR);
-        let connected = deferred.into_iter().chain(expiry).filter(|_| self.is_connected()).min();
+        let change = self.session.next_change().filter(|at| *at < now + NEAR);
+        let connected = deferred.into_iter().chain(change).filter(|_| self.is_connected()).min();
         let next = hand_over.into_iter().chain(connected).min()?;
         if next > now {
             return Some(next);

@@ -5,7 +5,7 @@ use super::user_state::{Step, UserState};
 use crate::base::{ConnectionId, ExternalId, NotificationId};
 use crate::catalogue::Item;
 use crate::deliver::inbound::{MuteOf, MuteWish};
-use crate::deliver::{self, frames};
+use crate::deliver::{Change, frames};
 use crate::feedback::FeedbackOutcome;
 use crate::notify::policy::{BRAND, PreferenceChange};
 
@@ -37,7 +37,7 @@ impl UserState {
         }));
         self.note_response(id, outcome, step);
         if outcome == FeedbackOutcome::Clicked {
-            self.run(deliver::Input::Read { id, by: Some(connection) }, step);
+            self.change(connection, id, Change::Read, step);
         }
         self.note_rejected(id, outcome, step);
         if outcome == FeedbackOutcome::Muted {

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::record::{DecisionRow, Fired, NewNotification};
 use crate::base::{ConnectionId, NotificationId, Timestamp};
-use crate::deliver::{Entry, Frame};
+use crate::deliver::{self, Entry, Frame};
 
 /// The stored answer to a login.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub(super) struct LoginAnswer {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct InFlight {
     pub entry: Entry,
+    /// Changes of the inbox meanwhile that are stored already.
+    pub changes: Vec<deliver::Input>,
     /// The store's answer; answers come in any order and are taken in that of the stream.
     pub stored: Option<bool>,
     /// Minimal clients that get their welcome right after the message.

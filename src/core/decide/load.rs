@@ -52,6 +52,7 @@ impl Loaded {
         let acknowledged =
             stored.tail.iter().filter(|one| one.acknowledged).map(|one| one.offset).max().unwrap_or(0);
         let tail = stored.tail.into_iter().map(entry).collect();
+        let older = stored.older.into_iter().map(entry).collect();
         Self {
             user: stored.user,
             is_robot: stored.is_robot,
@@ -64,7 +65,7 @@ impl Loaded {
             deferred: stored.held,
             last_connected: stored.last_connected,
             fired_once: stored.fired_once.into_iter().collect(),
-            stream: Stream::new(stored.last_offset, acknowledged, stored.floor, tail),
+            stream: Stream::new(stored.last_offset, acknowledged, stored.floor, tail).with_older(older),
         }
     }
 
@@ -131,8 +132,7 @@ fn entry(stored: StoredNotification) -> Entry {
         class,
         priority: stored.priority,
         collapse_key: stored.collapse_key.map(Into::into),
-        seen: stored.seen,
-        read: stored.read,
+        marks: stored.marks,
         withdrawn: stored.withdrawn,
         given: stored.given,
     }

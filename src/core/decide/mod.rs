@@ -18,6 +18,7 @@ mod effect;
 pub mod experiment;
 mod feedback;
 mod in_flight;
+mod inbox;
 mod input;
 mod learning;
 mod load;

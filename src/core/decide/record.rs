@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::base::{ItemId, ModelVersion, NotificationId, Timestamp, UserId};
-use crate::deliver::Frame;
+use crate::deliver::{Change, Frame};
 use crate::notify::policy::{Decision, PreferenceChange, Reason, Step, StepName};
 use crate::notify::triggers::EventData;
 use crate::notify::{Channel, Priority};
@@ -266,12 +266,23 @@ pub struct Acknowledged {
 /// A change of state of stored messages.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mark {
-    /// Opened.
-    Read {
+    /// Its user changed messages.
+    Change {
         /// The user.
         user: UserId,
         /// The messages.
         ids: Vec<NotificationId>,
+        /// What became of them.
+        change: Change,
+        /// Moment of the change.
+        at: Timestamp,
+    },
+    /// Everything up to an offset was opened.
+    ReadAll {
+        /// The user.
+        user: UserId,
+        /// Last offset that was opened.
+        up_to: i64,
         /// Moment of opening.
         at: Timestamp,
     },

@@ -2,6 +2,7 @@
 
 use super::record::{API, DeferredRow};
 use crate::base::{ExternalId, ItemId, NotificationId, Timestamp, UserId};
+use crate::deliver::Marks;
 use crate::event::Event;
 use crate::notify::policy::PreferenceDocument;
 use crate::notify::{Channel, Priority};
@@ -34,6 +35,8 @@ pub struct StoredUser {
     pub last_offset: i64,
     /// The newest messages of the stream, whatever has become of them, by offset.
     pub tail: Vec<StoredNotification>,
+    /// Live messages before `tail` that the inbox keeps, by offset, without their frames; at most [`MAX_OLDER`](crate::deliver::stream::MAX_OLDER), the newest.
+    pub older: Vec<StoredNotification>,
     /// Offset after which `tail` is complete: a resume from before it can't be.
     pub floor: i64,
     /// Sent in the last 7 days, oldest first.
@@ -67,10 +70,8 @@ pub struct StoredNotification {
     pub collapse_key: Option<String>,
     /// Urgency of the message.
     pub priority: Priority,
-    /// A list with it was looked at.
-    pub seen: bool,
-    /// It was opened.
-    pub read: bool,
+    /// What its user did to it.
+    pub marks: Marks,
     /// It is not to be shown any more.
     pub withdrawn: bool,
     /// The way it takes: that of its decision, or Web Push after pages have closed on it.
@@ -142,7 +143,7 @@ impl RecentSend {
             campaign,
             channel,
             expires_at: message.taken_back_at.map_or(message.expires_at, |at| message.expires_at.min(at)),
-            given: message.given || message.seen || message.read,
+            given: message.given || message.marks.is_touched(),
             dedupe_key,
             passes_caps: !counted,
             outcomes,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::inbound::InboundError;
-use super::withdrawal::Withdrawal;
+use super::withdrawal::{Restoration, Withdrawal};
 use crate::base::{ExternalId, NotificationId, Score, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::notify::Content;
@@ -319,6 +319,17 @@ pub fn withdraw(id: NotificationId, reason: Withdrawal) -> Frame {
         reason: &'static str,
     }
     encode(&Withdraw { r#type: "withdraw", notification_id: id, reason: reason.name() })
+}
+
+/// A message is to be listed again.
+pub fn restore(id: NotificationId, reason: Restoration) -> Frame {
+    #[derive(Serialize)]
+    struct Restore {
+        r#type: &'static str,
+        notification_id: NotificationId,
+        reason: &'static str,
+    }
+    encode(&Restore { r#type: "restore", notification_id: id, reason: reason.name() })
 }
 
 /// The answer to a `ping`.

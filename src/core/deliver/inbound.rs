@@ -3,7 +3,8 @@
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
-use crate::base::{ExternalId, NotificationId};
+use super::standing::Change;
+use crate::base::{ExternalId, NotificationId, Timestamp, suggest_nearest};
 use crate::event::RawEvent;
 use crate::feedback::FeedbackOutcome;
 use crate::notify::policy::{Mute, Muted};
@@ -73,8 +74,10 @@ pub enum Inbound {
     Presence(bool),
     /// No more of something.
     Mute(Box<MuteWish>),
-    /// A message was opened; `None` = all of them.
-    Read(Option<NotificationId>),
+    /// The user changes the standing of a message.
+    Change(NotificationId, Change),
+    /// Everything up to this offset was opened; `None` = all there is.
+    ReadAll(Option<i64>),
     /// A list with everything up to this offset was looked at.
     Seen(i64),
     /// Asks for a pong.
@@ -186,6 +189,16 @@ enum Wire {
         notification_id: Option<NotificationId>,
         #[serde(default)]
         all: bool,
+        #[serde(default)]
+        up_to: Option<i64>,
+    },
+    Unread(Named),
+    Archive(Named),
+    Unarchive(Named),
+    Delete(Named),
+    Snooze {
+        notification_id: NotificationId,
+        until: Timestamp,
     },
     Seen {
         up_to: i64,
@@ -193,11 +206,19 @@ enum Wire {
     Ping,
 }
 
+/// A message by its id.
+#[derive(Deserialize)]
+struct Named {
+    notification_id: NotificationId,
+}
+
 impl Inbound {
     /// Parses one text frame; at most `max_events` events in it.
     pub fn parse(text: &str, max_events: usize) -> Result<Self, InboundError> {
-        let wire: Wire = serde_json::from_str(text)
-            .map_err(|error| InboundError { code: "bad_frame", message: plain(&error.to_string()) })?;
+        let wire: Wire = serde_json::from_str(text).map_err(|error| InboundError {
+            code: "bad_frame",
+            message: plain(&suggest_nearest(&error.to_string())),
+        })?;
         Ok(match wire {
             Wire::Login(login) => Self::Login(login),
             Wire::Event(event) => Self::Events(vec![*event]),
@@ -214,15 +235,26 @@ impl Inbound {
             }
             Wire::Presence { visible } => Self::Presence(visible),
             Wire::Mute(wish) => Self::Mute(wish),
-            Wire::Read { notification_id: None, all: false } => {
-                let message = "read needs notification_id or all: true";
-                return Err(InboundError { code: "missing_field", message: message.to_owned() });
-            }
-            Wire::Read { all: true, .. } => Self::Read(None),
-            Wire::Read { notification_id, all: false } => Self::Read(notification_id),
+            Wire::Read { notification_id, all, up_to } => Self::read(notification_id, all, up_to)?,
+            Wire::Unread(of) => Self::Change(of.notification_id, Change::Unread),
+            Wire::Archive(of) => Self::Change(of.notification_id, Change::Archive),
+            Wire::Unarchive(of) => Self::Change(of.notification_id, Change::Unarchive),
+            Wire::Delete(of) => Self::Change(of.notification_id, Change::Delete),
+            Wire::Snooze { notification_id, until } => Self::Change(notification_id, Change::Snooze(until)),
             Wire::Seen { up_to } => Self::Seen(up_to),
             Wire::Ping => Self::Ping,
         })
+    }
+
+    fn read(id: Option<NotificationId>, all: bool, up_to: Option<i64>) -> Result<Self, InboundError> {
+        match (id, all) {
+            (_, true) => Ok(Self::ReadAll(up_to)),
+            (Some(id), false) if up_to.is_none() => Ok(Self::Change(id, Change::Read)),
+            _ => {
+                let message = "read needs notification_id or all: true; up_to goes with all";
+                Err(InboundError { code: "missing_field", message: message.to_owned() })
+            }
+        }
     }
 }
 
@@ -294,6 +326,12 @@ mod tests {
             r#"{"type":"mute","of":"brand","notification_id":"0190a5c8-0000-7000-8000-000000000000"}"#,
             r#"{"type":"read","notification_id":"0190a5c8-0000-7000-8000-000000000000"}"#,
             r#"{"type":"read","all":true}"#,
+            r#"{"type":"read","all":true,"up_to":7}"#,
+            r#"{"type":"unread","notification_id":"0190a5c8-0000-7000-8000-000000000000"}"#,
+            r#"{"type":"archive","notification_id":"0190a5c8-0000-7000-8000-000000000000"}"#,
+            r#"{"type":"unarchive","notification_id":"0190a5c8-0000-7000-8000-000000000000"}"#,
+            r#"{"type":"delete","notification_id":"0190a5c8-0000-7000-8000-000000000000"}"#,
+            r#"{"type":"snooze","notification_id":"0190a5c8-0000-7000-8000-000000000000","until":"2030-01-31T08:00:00Z"}"#,
             r#"{"type":"seen","up_to":3}"#,
         ] {
             assert!(parse(text).is_ok(), "{text}");
@@ -321,6 +359,12 @@ mod tests {
     }
 
     #[test]
+    fn an_unknown_type_is_answered_with_the_nearest_one() {
+        let message = parse(r#"{"type":"archve"}"#).unwrap_err().message;
+        assert_eq!(message, "unknown variant `archve`; did you mean `archive`?");
+    }
+
+    #[test]
     fn bad_frames_are_refused_with_a_code() {
         for (text, code) in [
             ("", "bad_frame"),
@@ -330,6 +374,12 @@ mod tests {
             (r#"{"type":"ack","offset":"x"}"#, "bad_frame"),
             (r#"{"type":"mute","of":"weather","name":"rain"}"#, "bad_frame"),
             (r#"{"type":"read"}"#, "missing_field"),
+            (r#"{"type":"read","up_to":3}"#, "missing_field"),
+            (r#"{"type":"archive"}"#, "bad_frame"),
+            (
+                r#"{"type":"snooze","notification_id":"0190a5c8-0000-7000-8000-000000000000","until":"later"}"#,
+                "bad_frame",
+            ),
             (r#"{"type":"events","events":[{},{},{}]}"#, "too_many_events"),
         ] {
             assert_eq!(parse(text).unwrap_err().code, code, "{text}");

@@ -1,16 +1,20 @@
 //! One user's numbered stream as far as memory holds it: the newest [`MAX_ENTRIES`] messages, what has become of each, and
-//! the frames of those that may have to be sent again.
+//! the frames of those that may have to be sent again; and of older messages that an inbox still has, their standing.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::frames::Frame;
-use super::withdrawal::Withdrawal;
+use super::standing::{Marks, Standing};
+use super::withdrawal::{News, Restoration, Withdrawal};
 use crate::base::{NotificationId, Timestamp};
 use crate::notify::Priority;
 
 /// Messages kept in memory; a resume from before them is not complete, the inbox in PostgreSQL has them all. Also the most
 /// that may be unacknowledged before the least important give way.
 pub const MAX_ENTRIES: usize = 128;
+
+/// Older messages whose standing is kept, the newest of them: all that are live, for nearly everybody none.
+pub const MAX_OLDER: usize = 10_000;
 
 /// Class of a message, for a client that was away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,10 +44,8 @@ pub struct Entry {
     pub priority: Priority,
     /// A newer message with the same key supersedes it.
     pub collapse_key: Option<Box<str>>,
-    /// A list with it was looked at.
-    pub seen: bool,
-    /// It was opened.
-    pub read: bool,
+    /// What its user did to it.
+    pub marks: Marks,
     /// It is not to be shown any more.
     pub withdrawn: bool,
     /// A page that somebody looks at was given it.
@@ -61,8 +63,7 @@ impl Entry {
             class,
             priority: Priority::default(),
             collapse_key: None,
-            seen: false,
-            read: false,
+            marks: Marks::default(),
             withdrawn: false,
             given: false,
         }
@@ -82,12 +83,27 @@ impl Entry {
         !self.withdrawn && self.expires_at > now
     }
 
+    /// Live, and of those that an inbox keeps: answers to logins are not.
+    pub(super) fn is_kept(&self, now: Timestamp) -> bool {
+        self.class != Class::Answer && self.is_live(now)
+    }
+
+    /// Live, and neither archived nor snoozed.
+    pub(super) fn is_shown(&self, now: Timestamp) -> bool {
+        self.is_live(now) && self.marks.standing(now).is_listed()
+    }
+
     fn counts(&self, now: Timestamp) -> bool {
-        self.class != Class::Answer && !self.read && self.is_live(now)
+        self.is_kept(now) && self.marks.standing(now) == Standing::Unread
+    }
+
+    pub(super) fn withdraw(&mut self) {
+        self.withdrawn = true;
+        self.frame = None;
     }
 }
 
-/// Unread messages, and those among them that no list has shown; at most [`MAX_ENTRIES`] each.
+/// Unread messages, and those among them that no list has shown; at most [`MAX_ENTRIES`] and [`MAX_OLDER`] each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Not opened.
@@ -101,7 +117,7 @@ pub struct Counts {
 fn why_gone(old: &Entry, newest: &HashMap<Box<str>, i64>, now: Timestamp) -> Option<Withdrawal> {
     let is_superseded = old.collapse_key.as_ref().and_then(|key| newest.get(key));
     if old.expires_at <= now {
-        (!old.read && old.class != Class::Answer).then_some(Withdrawal::Expired)
+        (!old.marks.is_read() && old.class != Class::Answer).then_some(Withdrawal::Expired)
     } else if is_superseded.is_some_and(|newest| *newest > old.offset) {
         Some(Withdrawal::Superseded)
     } else {
@@ -117,15 +133,74 @@ pub struct Stream {
     /// Everything live after it is in `entries`.
     floor: i64,
     entries: VecDeque<Entry>,
-    /// No live message expires before this; `None` = none expires.
-    next_expiry: Option<Timestamp>,
+    /// Messages of the inbox that came before `entries`, without their frames.
+    older: VecDeque<Entry>,
+    /// Every live message of the inbox after it is in `older` or `entries`.
+    inbox_floor: i64,
+    /// No live message expires or returns before this; `None` = none does.
+    next_change: Option<Timestamp>,
+    /// Devices were told of what had returned by then.
+    looked_at: Timestamp,
 }
 
 impl Stream {
     /// From what the database holds, in order. `floor`: the offset after which `entries` is complete.
     pub fn new(last_offset: i64, acknowledged: i64, floor: i64, entries: Vec<Entry>) -> Self {
-        let next_expiry = entries.iter().map(|entry| entry.expires_at).min();
-        Self { last_offset, acknowledged, floor, entries: entries.into(), next_expiry }
+        let mut stream = Self {
+            last_offset,
+            acknowledged,
+            floor,
+            entries: entries.into(),
+            older: VecDeque::new(),
+            inbox_floor: floor,
+            next_change: None,
+            looked_at: Timestamp::default(),
+        };
+        stream.look_ahead();
+        stream
+    }
+
+    /// With the messages of the inbox that came before the others, in order: all that are live, or the newest [`MAX_OLDER`].
+    #[must_use]
+    pub fn with_older(mut self, older: Vec<Entry>) -> Self {
+        let first = older.first().filter(|_| older.len() >= MAX_OLDER);
+        self.inbox_floor = first.map_or(0, |first| first.offset - 1);
+        self.older = older.into();
+        self.look_ahead();
+        self
+    }
+
+    /// Every message in memory, oldest first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Entry> {
+        self.older.iter().chain(&self.entries)
+    }
+
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.older.iter_mut().chain(&mut self.entries)
+    }
+
+    fn at(&self, offset: i64) -> Option<&Entry> {
+        let find = |entries: &VecDeque<Entry>| entries.binary_search_by_key(&offset, |entry| entry.offset);
+        let older = || find(&self.older).ok().and_then(|place| self.older.get(place));
+        find(&self.entries).ok().and_then(|place| self.entries.get(place)).or_else(older)
+    }
+
+    fn at_mut(&mut self, offset: i64) -> Option<&mut Entry> {
+        let find = |entries: &VecDeque<Entry>| entries.binary_search_by_key(&offset, |entry| entry.offset);
+        match find(&self.entries) {
+            Ok(place) => self.entries.get_mut(place),
+            Err(_) => find(&self.older).ok().and_then(|place| self.older.get_mut(place)),
+        }
+    }
+
+    fn look_ahead(&mut self) {
+        let looked_at = self.looked_at;
+        let live = self.all().filter(|entry| !entry.withdrawn);
+        let changes = live.flat_map(|entry| {
+            let returns = entry.marks.returns_at().filter(|at| *at > looked_at);
+            [Some(entry.expires_at), returns].into_iter().flatten()
+        });
+        self.next_change = changes.min();
     }
 
     /// 0 = empty.
@@ -143,7 +218,7 @@ impl Stream {
         if offset < self.floor || offset > self.last_offset {
             return None;
         }
-        let missed = self.entries.iter().filter(|entry| entry.offset > offset && entry.is_live(now));
+        let missed = self.entries.iter().filter(|entry| entry.offset > offset && entry.is_shown(now));
         missed.map(|entry| entry.frame.clone()).collect()
     }
 
@@ -156,7 +231,9 @@ impl Stream {
     }
 
     fn is_owed(entry: &Entry, now: Timestamp) -> bool {
-        entry.class == Class::Notification && !entry.read && entry.is_live(now)
+        entry.class == Class::Notification
+            && entry.is_live(now)
+            && entry.marks.standing(now) == Standing::Unread
     }
 
     /// Takes the next message; false for one that is there already. `gone` is told who gives way to it: messages with its
@@ -167,18 +244,23 @@ impl Stream {
         }
         if let Some(key) = &entry.collapse_key {
             let same = |old: &&mut Entry| old.collapse_key.as_ref() == Some(key) && old.is_live(now);
-            for old in self.entries.iter_mut().filter(same) {
-                Self::withdraw_entry(old);
+            for old in self.all_mut().filter(same) {
+                old.withdraw();
                 gone(old);
             }
         }
         self.last_offset = entry.offset;
-        self.next_expiry = Some(self.next_expiry.map_or(entry.expires_at, |next| next.min(entry.expires_at)));
+        self.expect(entry.expires_at);
         self.entries.push_back(entry);
         while self.entries.len() > MAX_ENTRIES {
             self.make_room(now, &mut gone);
         }
         true
+    }
+
+    /// Something changes by itself at this moment.
+    pub(super) fn expect(&mut self, at: Timestamp) {
+        self.next_change = Some(self.next_change.map_or(at, |next| next.min(at)));
     }
 
     /// The oldest goes; but what is owed stays as long as something less important is owed too.
@@ -194,7 +276,7 @@ impl Stream {
                 })
                 .min_by_key(|at| self.entries.get(*at).map(|entry| entry.priority));
             if let Some(mut entry) = position.and_then(|at| self.entries.remove(at)) {
-                Self::withdraw_entry(&mut entry);
+                entry.withdraw();
                 gone(&entry);
                 return;
             }
@@ -203,12 +285,20 @@ impl Stream {
             && entry.is_live(now)
         {
             self.floor = self.floor.max(entry.offset);
+            if entry.is_kept(now) {
+                self.keep(entry);
+            }
         }
     }
 
-    fn withdraw_entry(entry: &mut Entry) {
-        entry.withdrawn = true;
-        entry.frame = None;
+    /// The inbox still has it.
+    fn keep(&mut self, entry: Entry) {
+        self.older.push_back(Entry { frame: None, ..entry });
+        if self.older.len() > MAX_OLDER
+            && let Some(oldest) = self.older.pop_front()
+        {
+            self.inbox_floor = self.inbox_floor.max(oldest.offset);
+        }
     }
 
     /// Cumulative; the new mark, or `None` when that was known. What was never sent can't be acknowledged.
@@ -221,7 +311,7 @@ impl Stream {
 
     /// Notes that somebody was given those live messages; those of which that is news. O(entries).
     pub fn give(&mut self, now: Timestamp, which: impl Fn(&Entry) -> bool) -> Vec<NotificationId> {
-        let new = self.entries.iter_mut().filter(|entry| !entry.given && entry.is_live(now) && which(entry));
+        let new = self.entries.iter_mut().filter(|entry| !entry.given && entry.is_shown(now) && which(entry));
         new.map(|entry| {
             entry.given = true;
             entry.id
@@ -231,86 +321,110 @@ impl Stream {
 
     /// A live message by its id.
     pub fn find(&mut self, id: NotificationId, now: Timestamp) -> Option<&mut Entry> {
-        self.entries.iter_mut().rev().find(|entry| entry.id == id && entry.is_live(now))
-    }
-
-    /// Every live message, oldest first.
-    pub fn live(&mut self, now: Timestamp) -> impl Iterator<Item = &mut Entry> {
-        self.entries.iter_mut().filter(move |entry| entry.is_live(now))
+        let is_it = |entry: &&mut Entry| entry.id == id && entry.is_live(now);
+        let older = self.older.iter_mut().rev();
+        self.entries.iter_mut().rev().chain(older).find(is_it)
     }
 
     /// Takes over what memory knew before everything was read again: marks may still be on their way to the store. Returns what
-    /// devices have not been told: messages that were live and unread before, and are no longer. O(n log n) of the entries.
-    pub fn take_over(&mut self, before: &Self, now: Timestamp) -> Vec<(NotificationId, Withdrawal)> {
+    /// devices have not been told. O(n log n) of the entries.
+    pub fn take_over(&mut self, before: &Self, now: Timestamp) -> Vec<(NotificationId, News)> {
         self.acknowledged = self.acknowledged.max(before.acknowledged.min(self.last_offset));
-        let keys: Vec<_> = self.entries.iter().filter(|entry| !entry.withdrawn).collect();
+        let live = self.all().filter(|entry| !entry.withdrawn);
         let newest: HashMap<Box<str>, i64> =
-            keys.into_iter().filter_map(|entry| Some((entry.collapse_key.clone()?, entry.offset))).collect();
-        // What gave way before is not held there, and the store may not say so yet.
+            live.filter_map(|entry| Some((entry.collapse_key.clone()?, entry.offset))).collect();
+        // What gave way or was deleted before is not held there, and the store may not say so yet.
         let gave_way = |entry: &Entry| {
-            let was_held = entry.offset > before.floor && entry.offset <= before.last_offset;
-            was_held && before.entries.binary_search_by_key(&entry.offset, |old| old.offset).is_err()
+            let floor = if entry.class == Class::Answer {
+                before.floor
+            } else {
+                before.floor.min(before.inbox_floor)
+            };
+            entry.offset > floor && entry.offset <= before.last_offset && before.at(entry.offset).is_none()
         };
-        self.entries.iter_mut().filter(|entry| gave_way(entry)).for_each(Self::withdraw_entry);
-        let mut gone = Vec::new();
-        for old in &before.entries {
-            let place = self.entries.binary_search_by_key(&old.offset, |entry| entry.offset);
-            let Some(entry) = place.ok().and_then(|place| self.entries.get_mut(place)) else {
+        self.all_mut().filter(|entry| gave_way(entry)).for_each(Entry::withdraw);
+        let mut news = Vec::new();
+        let gone = |old: &Entry| Some((old.id, News::Gone(why_gone(old, &newest, now)?)));
+        let (floor, inbox_floor) = (self.floor, self.floor.min(self.inbox_floor));
+        for old in before.all() {
+            let Some(entry) = self.at_mut(old.offset) else {
                 // Everything live after the floor is there: this was let go of.
-                if !old.withdrawn && old.offset > self.floor {
-                    gone.extend(why_gone(old, &newest, now).map(|reason| (old.id, reason)));
+                let floor = if old.class == Class::Answer { floor } else { inbox_floor };
+                if !old.withdrawn && old.offset > floor {
+                    news.extend(gone(old));
                 }
                 continue;
             };
-            entry.seen |= old.seen;
             entry.given |= old.given;
+            entry.marks.join(&old.marks);
+            let was = old.marks.standing(before.looked_at);
             if old.withdrawn {
-                Self::withdraw_entry(entry);
+                entry.withdraw();
             } else if entry.withdrawn {
-                gone.extend(why_gone(old, &newest, now).map(|reason| (old.id, reason)));
-            } else if entry.read && !old.read {
-                gone.push((entry.id, Withdrawal::ReadElsewhere));
+                news.extend(gone(old));
+            } else if let Some(one) = News::between(was, entry.marks.standing(now)) {
+                let returned = entry.marks.returns_at().is_some() && one == News::Back(Restoration::Unread);
+                let one = if returned { News::Back(Restoration::Returned) } else { one };
+                news.push((entry.id, one));
             }
-            entry.read |= old.read;
         }
-        gone
+        self.older.retain(|entry| !entry.withdrawn);
+        self.looked_at = now;
+        self.look_ahead();
+        news
     }
 
     /// Takes a message back; false when it is not there or gone already.
     pub fn withdraw(&mut self, id: NotificationId, now: Timestamp) -> bool {
-        self.find(id, now).map(Self::withdraw_entry).is_some()
+        self.find(id, now).map(Entry::withdraw).is_some()
     }
 
-    /// A moment before which no live message expires; that of the next one after [`Self::expire`]. O(1).
-    pub fn next_expiry(&self) -> Option<Timestamp> {
-        self.next_expiry
+    /// A moment before which no live message expires or returns; that of the next one after [`Self::look`]. O(1).
+    pub fn next_change(&self) -> Option<Timestamp> {
+        self.next_change
     }
 
     /// Numbers of messages that wait to be read and seen. O(entries).
     pub fn counts(&self, now: Timestamp) -> Counts {
-        self.entries.iter().filter(|entry| entry.counts(now)).fold(Counts::default(), |counts, entry| {
-            Counts { unread: counts.unread + 1, unseen: counts.unseen + usize::from(!entry.seen) }
+        self.all().filter(|entry| entry.counts(now)).fold(Counts::default(), |counts, entry| Counts {
+            unread: counts.unread + 1,
+            unseen: counts.unseen + usize::from(!entry.marks.is_seen()),
         })
     }
 
-    /// Lets go of what has expired, and tells of each that was unread.
-    pub fn expire(&mut self, now: Timestamp, mut gone: impl FnMut(&Entry)) {
-        for entry in self.entries.iter_mut().filter(|entry| !entry.withdrawn && entry.expires_at <= now) {
-            Self::withdraw_entry(entry);
-            if entry.class != Class::Answer && !entry.read {
-                gone(entry);
+    /// Lets go of what has expired. Returns what devices have not been told: what was unread of it, and what has returned.
+    pub fn look(&mut self, now: Timestamp) -> Vec<(NotificationId, News)> {
+        let (since, mut news) = (self.looked_at, Vec::new());
+        for entry in self.all_mut().filter(|entry| !entry.withdrawn) {
+            if entry.expires_at <= now {
+                if entry.class != Class::Answer && entry.marks.standing(now) == Standing::Unread {
+                    news.push((entry.id, News::Gone(Withdrawal::Expired)));
+                }
+                entry.withdraw();
+            } else if entry.marks.returns_at().is_some_and(|at| at > since && at <= now)
+                && entry.marks.standing(now) == Standing::Unread
+            {
+                news.push((entry.id, News::Back(Restoration::Returned)));
             }
         }
         while self.entries.front().is_some_and(|entry| entry.withdrawn) {
             self.entries.pop_front();
         }
-        self.next_expiry =
-            self.entries.iter().filter(|entry| !entry.withdrawn).map(|entry| entry.expires_at).min();
+        self.older.retain(|entry| !entry.withdrawn);
+        self.looked_at = now;
+        self.look_ahead();
         self.entries.shrink_to_fit();
+        self.older.shrink_to_fit();
+        news
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn n_older(&self) -> usize {
+        self.older.len()
     }
 }

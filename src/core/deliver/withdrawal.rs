@@ -1,4 +1,8 @@
-//! Reasons to take a message off every device.
+//! Reasons to take a message off every device, and to put it back.
+
+use super::frames::{self, Frame};
+use super::standing::Standing;
+use crate::base::NotificationId;
 
 /// Reason why a message is no longer to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +15,12 @@ pub enum Withdrawal {
     Superseded,
     /// The shop took it back.
     Withdrawn,
+    /// Its user put it into the archive.
+    Archived,
+    /// Its user put it off.
+    Snoozed,
+    /// Its user deleted it.
+    Deleted,
 }
 
 impl Withdrawal {
@@ -21,6 +31,62 @@ impl Withdrawal {
             Self::Expired => "expired",
             Self::Superseded => "superseded",
             Self::Withdrawn => "withdrawn",
+            Self::Archived => "archived",
+            Self::Snoozed => "snoozed",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// Reason why a message is to be listed again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restoration {
+    /// Marked as not opened.
+    Unread,
+    /// Taken out of the archive, as one that was opened.
+    Unarchived,
+    /// The time for which it was put off is over.
+    Returned,
+}
+
+impl Restoration {
+    /// On the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unread => "unread",
+            Self::Unarchived => "unarchived",
+            Self::Returned => "returned",
+        }
+    }
+}
+
+/// What devices are told of a message whose standing is another now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// No longer to be shown as it was.
+    Gone(Withdrawal),
+    /// To be listed again.
+    Back(Restoration),
+}
+
+impl News {
+    /// Of a change from one standing to another; `None` where it is the same.
+    pub fn between(before: Standing, after: Standing) -> Option<Self> {
+        match (before, after) {
+            (before, after) if before == after => None,
+            (_, Standing::Archived) => Some(Self::Gone(Withdrawal::Archived)),
+            (_, Standing::Snoozed) => Some(Self::Gone(Withdrawal::Snoozed)),
+            (Standing::Unread, Standing::Read) => Some(Self::Gone(Withdrawal::ReadElsewhere)),
+            (_, Standing::Read) => Some(Self::Back(Restoration::Unarchived)),
+            (_, Standing::Unread) => Some(Self::Back(Restoration::Unread)),
+        }
+    }
+
+    /// As a frame.
+    pub fn frame(self, id: NotificationId) -> Frame {
+        match self {
+            Self::Gone(reason) => frames::withdraw(id, reason),
+            Self::Back(reason) => frames::restore(id, reason),
         }
     }
 }

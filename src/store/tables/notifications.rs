@@ -7,11 +7,12 @@ use diesel::sql_types::{
 };
 use uuid::Uuid;
 
+use super::inbox::{self, MarkColumns, MarkRow};
 use crate::base::{NotificationId, Timestamp, UserId};
 use crate::decide::StoredNotification;
 pub use crate::decide::record::NewNotification;
 use crate::deliver::channel;
-use crate::deliver::stream::MAX_ENTRIES;
+use crate::deliver::stream::{MAX_ENTRIES, MAX_OLDER};
 use crate::notify::Priority;
 use crate::store::postgres::StoreError;
 use crate::store::postgres::columns::column;
@@ -55,8 +56,7 @@ type StoredColumns = (
     Bool,
     Nullable<Text>,
     SmallInt,
-    Bool,
-    Bool,
+    MarkColumns,
     Bool,
     Nullable<Timestamptz>,
     Bool,
@@ -78,8 +78,7 @@ struct StoredRow {
     acknowledged: bool,
     collapse_key: Option<String>,
     priority: i16,
-    seen: bool,
-    read: bool,
+    marks: MarkRow,
     withdrawn: bool,
     taken_back_at: Option<PgTimestamp>,
     given: bool,
@@ -100,8 +99,7 @@ fn from_stored(row: StoredRow) -> (UserId, StoredNotification) {
         acknowledged: row.acknowledged,
         collapse_key: row.collapse_key,
         priority: Priority::from_code(row.priority),
-        seen: row.seen,
-        read: row.read,
+        marks: inbox::marks(row.marks),
         withdrawn: row.withdrawn,
         taken_back_at: row.taken_back_at.map(from_pg),
         given: row.given,
@@ -123,6 +121,24 @@ pub(super) fn tails(
         .bind::<Timestamptz, _>(to_pg(now))
         .bind::<Timestamptz, _>(to_pg(since))
         .bind::<BigInt, _>(TAIL as i64)
+        .load::<StoredRow>(conn)?;
+    Ok(rows.into_iter().map(from_stored).collect())
+}
+
+/// Live messages of each user before an offset, by user and offset: the newest [`MAX_OLDER`], without their frames.
+pub(super) fn older(
+    conn: &mut PgConnection,
+    users: &[(i32, i64)],
+    now: Timestamp,
+) -> Result<Vec<(UserId, StoredNotification)>, StoreError> {
+    if users.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sql::<StoredColumns>(include_str!("sql/inbox_older.sql"))
+        .bind::<Array<Integer>, _>(column(users, |(user, _)| *user))
+        .bind::<Array<BigInt>, _>(column(users, |(_, before)| *before))
+        .bind::<Timestamptz, _>(to_pg(now))
+        .bind::<BigInt, _>(MAX_OLDER as i64)
         .load::<StoredRow>(conn)?;
     Ok(rows.into_iter().map(from_stored).collect())
 }

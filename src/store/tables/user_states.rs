@@ -30,7 +30,7 @@ const MOST_RECENT: i64 = 1_024;
 /// Days back for which acknowledged messages of [`StoredUser::tail`] can be sent again.
 const TAIL_DAYS: f64 = 1.0;
 
-/// The states of the users that exist, in the order asked for. At most ten queries, whatever the number of users.
+/// The states of the users that exist, in the order asked for. At most eleven queries, whatever the number of users.
 pub fn load_states(
     conn: &mut PgConnection,
     users: &[UserId],
@@ -68,6 +68,15 @@ pub fn load_states(
         if let Some(state) = states.get_mut(&user) {
             state.floor = state.floor.min(notification.offset - 1);
             state.tail.push(notification);
+        }
+    }
+    // Who has fewer messages than memory holds has none before them: nearly everybody, and nothing is read.
+    let is_full = |state: &&StoredUser| state.tail.len() >= notifications::TAIL;
+    let full: Vec<(i32, i64)> =
+        states.values().filter(is_full).map(|state| (state.user.to_sql(), state.floor + 1)).collect();
+    for (user, notification) in notifications::older(conn, &full, now)? {
+        if let Some(state) = states.get_mut(&user) {
+            state.older.push(notification);
         }
     }
     recent_from_tails(conn, &mut states, now.plus_days(-RECENT_DAYS))?;
@@ -180,6 +189,7 @@ fn known_users(conn: &mut PgConnection, ids: &[i32]) -> Result<HashMap<UserId, S
                 held: Vec::new(),
                 last_offset: 0,
                 tail: Vec::new(),
+                older: Vec::new(),
                 floor: 0,
                 recent: Vec::new(),
             };

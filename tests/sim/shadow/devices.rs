@@ -1,22 +1,24 @@
 //! What devices know: every live message after the place they came from, the counts of the store, and each withdrawal.
 
 use tidings::base::Timestamp;
+use tidings::deliver::Standing;
 
 use super::Property;
+use crate::faults::Fault;
 use crate::sim::Sim;
 use crate::store::UserRows;
 
-/// Unread and unseen messages: at least, and at most. What has expired since the last look may or may not count.
-fn counts(rows: &UserRows, surely: Timestamp, perhaps: Timestamp) -> [(i64, i64); 2] {
-    let count = |after: Timestamp| {
-        let unread = rows
-            .messages
-            .iter()
-            .filter(|row| !row.withdrawn && !row.read && row.message.trigger != "login")
-            .filter(|row| row.message.expires_at > after);
-        unread.fold((0, 0), |(unread, unseen), row| (unread + 1, unseen + i64::from(!row.seen)))
+/// Unread and unseen messages: at least, and at most. What has expired or returned since the last look may or may not count.
+fn counts(rows: &UserRows, surely: Timestamp, perhaps: Timestamp, fault: Option<Fault>) -> [(i64, i64); 2] {
+    let count = |expires_after: Timestamp, returned_by: Timestamp| {
+        let live = rows.messages.iter().filter(|row| {
+            !row.withdrawn && row.message.trigger != "login" && row.message.expires_at > expires_after
+        });
+        let shown = live.map(|row| row.shown(returned_by, fault));
+        let unread = shown.filter(|shown| shown.standing == Standing::Unread);
+        unread.fold((0, 0), |(unread, unseen), shown| (unread + 1, unseen + i64::from(!shown.seen)))
     };
-    [count(surely), count(perhaps)]
+    [count(surely, perhaps), count(perhaps, surely)]
 }
 
 impl Sim {
@@ -44,9 +46,16 @@ impl Sim {
         let rows = &self.store.users[user];
         let Some(actor) = self.servers[server].actors.get(&instance) else { return };
         let latest = self.latest();
-        let [least, most] = counts(rows, latest, actor.looked_at.min(self.now()));
+        let looked_at = actor.looked_at.min(self.now());
+        let [least, most] = counts(rows, latest, looked_at, self.fault);
         let mut told: Option<(i64, i64)> = None;
         let mut broken = None;
+        let held = actor.ready().map(|state| state.inbox_counts(self.now()));
+        let held = held.map_or(least, |held| (held.unread as i64, held.unseen as i64));
+        if held.0 < least.0 || held.0 > most.0 || held.1 < least.1 || held.1 > most.1 {
+            let text = format!("memory counts {held:?} for user {user}, the store {least:?}…{most:?}");
+            broken = Some((Property::Counts, text));
+        }
         for (device, of) in self.devices.iter().enumerate().filter(|(_, device)| device.user == user) {
             let Some(page) = &of.page else { continue };
             if page.instance != instance || !page.welcomed || page.is_stalled() {
@@ -56,6 +65,7 @@ impl Sim {
             let missing = rows.messages.iter().find(|row| {
                 row.message.offset > after
                     && !row.withdrawn
+                    && !row.was_away()
                     && row.message.expires_at > latest
                     && !page.received.contains_key(&row.message.notification_id)
             });
@@ -78,7 +88,7 @@ impl Sim {
             let (unread, unseen) = page.counts;
             let within = |value, least, most| least <= value && value <= most;
             let is_right = within(unread, least.0, most.0) && within(unseen, least.1, most.1);
-            if !is_right && rows.messages.len() < 120 {
+            if !is_right {
                 let text =
                     format!("device {device} shows {:?}, the store has {least:?}…{most:?}", page.counts);
                 broken = Some((Property::Counts, text));
@@ -88,6 +98,17 @@ impl Sim {
                 broken = Some((Property::Counts, text));
             }
             told = Some(page.counts);
+            let other = rows.messages.iter().find_map(|row| {
+                let known = page.standing.get(&row.message.notification_id)?;
+                let stands = [latest, looked_at].map(|at| row.shown(at, self.fault).standing);
+                let is_other = row.is_live(latest) && !stands.contains(known);
+                is_other.then_some((row.message.offset, *known, stands))
+            });
+            if let Some((offset, known, stands)) = other {
+                let text =
+                    format!("device {device} has offset {offset} as {known:?}, the store as {stands:?}");
+                broken = Some((Property::Counts, text));
+            }
         }
         if let Some((property, text)) = broken {
             self.fail(property, text);

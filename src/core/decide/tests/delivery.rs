@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use super::fixture::{Effects, Fixture, Shop, moment};
-use crate::base::Timestamp;
+use crate::base::{NotificationId, Timestamp};
 use crate::decide::record::{Acknowledged, HandOver, Mark, Record};
 use crate::decide::{Effect, Input};
-use crate::deliver;
+use crate::deliver::{self, Change};
 use crate::notify::Channel;
 use crate::notify::policy::Purpose;
 
@@ -43,6 +43,10 @@ fn marks(effects: &Effects) -> Vec<&Mark> {
     marks
 }
 
+fn changed(ids: Vec<NotificationId>, change: Change, at: Timestamp) -> deliver::Input {
+    deliver::Input::Change { ids, change, at, by: None }
+}
+
 #[test]
 fn what_was_received_is_recorded_once_and_cumulative() {
     let mut user = Fixture::connected();
@@ -63,7 +67,8 @@ fn what_is_read_on_one_device_is_read_on_all() {
     user.login(2);
     let id = user.say(json!({"title": "news"})).message().notification_id;
     let read = user.tells(1, json!({"type": "read", "notification_id": id}));
-    let mark = Mark::Read { user: user.state.user, ids: vec![id], at: user.shop.now };
+    let (change, at) = (Change::Read, user.shop.now);
+    let mark = Mark::Change { user: user.state.user, ids: vec![id], change, at };
     assert_eq!(marks(&read), [&mark]);
     assert_eq!(read.frames(2)[0]["reason"], "read_elsewhere");
     assert!(!read.types(1).contains(&"withdraw".to_owned()));
@@ -73,7 +78,7 @@ fn what_is_read_on_one_device_is_read_on_all() {
 fn what_was_read_over_http_is_told_to_every_page_and_not_stored_again() {
     let mut user = Fixture::connected();
     let id = user.say(json!({"title": "news"})).message().notification_id;
-    let read = user.on(Input::InboxChanged(deliver::Input::Read { id, by: None }));
+    let read = user.on(Input::InboxChanged(changed(vec![id], Change::Read, user.shop.now)));
     assert_eq!((read.frames(1)[0]["reason"].as_str(), marks(&read).len()), (Some("read_elsewhere"), 0));
 }
 
@@ -85,8 +90,8 @@ fn all_are_read_at_once() {
         user.say(json!({"title": title}));
     }
     let read = user.tells(1, json!({"type": "read", "all": true}));
-    let [Mark::Read { ids, .. }] = marks(&read)[..] else { panic!("{:?}", marks(&read)) };
-    assert_eq!(ids.len(), 2);
+    let mark = Mark::ReadAll { user: user.state.user, up_to: 4, at: user.shop.now };
+    assert_eq!(marks(&read), [&mark]);
     assert_eq!(read.frames(2).last().unwrap()["unread"], 0);
 }
 

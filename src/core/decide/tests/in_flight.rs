@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::fixture::{Effects, Fixture, Shop, moment};
-use crate::base::ConnectionId;
+use crate::base::{ConnectionId, Timestamp};
 use crate::decide::{Counter, Effect, Input, Loaded, Outgoing, Record, UserState};
-use crate::deliver::{self, CloseCode, Login, Stream};
+use crate::deliver::{self, Change, CloseCode, Login, Stream};
 use crate::event::EventKind::View;
 use crate::notify::policy::{Mute, PreferenceDocument, Purpose};
 
@@ -326,13 +326,17 @@ fn a_message_taken_back_while_it_is_being_stored_is_not_shown() {
 fn a_message_read_elsewhere_while_it_is_being_stored_is_read_on_every_page() {
     let mut user = Fixture::connected();
     let one = offers(&mut user, "one");
-    changes(&mut user, deliver::Input::Read { id: one.notification.notification_id, by: None });
+    let (ids, at) = (vec![one.notification.notification_id], user.shop.now);
+    changes(&mut user, deliver::Input::Change { ids, change: Change::Read, at, by: None });
     assert_eq!(user.answer(&one, true).types(1), ["notification", "inbox", "withdraw", "inbox"]);
 }
 
 #[test]
 fn everything_read_while_a_message_is_being_stored_is_looked_up() {
-    for change in [deliver::Input::ReadAll { by: None }, deliver::Input::Seen { up_to: 9, by: None }] {
+    let at = Timestamp(0);
+    for change in
+        [deliver::Input::ReadAll { up_to: 9, at, by: None }, deliver::Input::Seen { up_to: 9, at, by: None }]
+    {
         let mut user = Fixture::connected();
         let one = offers(&mut user, "one");
         assert!(!changes(&mut user, change.clone()).reloads(), "not before the store has answered");

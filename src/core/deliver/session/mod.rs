@@ -3,8 +3,9 @@
 //! The stream is numbered from 1 in order. A message enters only after it is stored; every connection then gets it in
 //! order. A connection that resumes gets all it missed that is still worth showing, in order, or is told
 //! `recovered: false` and gets none of it. One that was never here gets the notifications nobody has acknowledged. What is
-//! read, seen or withdrawn on one device is so on all of them at once.
+//! read, seen, archived, snoozed, deleted or withdrawn on one device is so on all of them at once.
 
+mod inbox;
 #[cfg(test)]
 mod tests;
 
@@ -12,8 +13,12 @@ use crate::base::{ConnectionId, NotificationId, Timestamp};
 use crate::deliver::close_code::CloseCode;
 use crate::deliver::frames::{self, Frame};
 use crate::deliver::inbound::Resume;
+use crate::deliver::standing::{Change, Standing};
 use crate::deliver::stream::{Class, Counts, Entry, Stream};
-use crate::deliver::withdrawal::Withdrawal;
+use crate::deliver::withdrawal::{News, Withdrawal};
+
+/// Changes of single messages that a connection is told at once: far fewer than its pipe has room for.
+const MAX_NEWS: usize = 256;
 
 /// Input of a session.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,15 +39,23 @@ pub enum Input {
         /// Cumulative.
         offset: i64,
     },
-    /// A message was opened, on a connection or (over HTTP, and then it is stored already) on none.
-    Read {
-        /// Id of the message.
-        id: NotificationId,
-        /// Connection on which it was opened; `None` = over HTTP, and stored already.
+    /// The user changed messages.
+    Change {
+        /// Ids of the messages.
+        ids: Vec<NotificationId>,
+        /// What became of them.
+        change: Change,
+        /// Moment of the change.
+        at: Timestamp,
+        /// Connection on which it was done; `None` = over HTTP, and stored already.
         by: Option<ConnectionId>,
     },
-    /// Everything was marked as read.
+    /// Everything up to an offset was marked as read.
     ReadAll {
+        /// Up to and including.
+        up_to: i64,
+        /// Moment of the change.
+        at: Timestamp,
         /// Connection on which it was done; `None` = over HTTP, and stored already.
         by: Option<ConnectionId>,
     },
@@ -50,6 +63,8 @@ pub enum Input {
     Seen {
         /// Up to and including.
         up_to: i64,
+        /// Moment of looking.
+        at: Timestamp,
         /// Connection on which it was done; `None` = over HTTP, and stored already.
         by: Option<ConnectionId>,
     },
@@ -79,8 +94,10 @@ pub enum Effect {
     Replay(ConnectionId, Frame),
     /// Remember in the database that the stream was received up to and including this offset.
     RecordAcknowledged(i64),
-    /// Remember that these were read.
-    RecordRead(Vec<NotificationId>),
+    /// Remember a change of these.
+    RecordChange(Vec<NotificationId>, Change),
+    /// Remember that everything up to here was read.
+    RecordReadAll(i64),
     /// Remember that everything up to here was seen.
     RecordSeen(i64),
     /// Remember that it gave way: too much was unacknowledged. (A collapse key is seen to by the store.)
@@ -151,9 +168,14 @@ impl Session {
         self.connections.iter().any(|connection| connection.id == id)
     }
 
-    /// A moment before which no live message expires; exact after a tick. O(1).
-    pub fn next_expiry(&self) -> Option<Timestamp> {
-        self.stream.next_expiry()
+    /// A moment before which no live message expires or returns; exact after a tick. O(1).
+    pub fn next_change(&self) -> Option<Timestamp> {
+        self.stream.next_change()
+    }
+
+    /// Numbers of messages that wait to be read and seen.
+    pub fn counts(&self, now: Timestamp) -> Counts {
+        self.stream.counts(now)
     }
 
     /// Whether a person is looking at any of the connections.
@@ -188,9 +210,9 @@ impl Session {
                 let news = self.stream.acknowledge(offset);
                 effects.extend(news.map(Effect::RecordAcknowledged));
             }
-            Input::Read { id, by } => self.read(id, by, now, &mut effects),
-            Input::ReadAll { by } => self.read_all(by, now, &mut effects),
-            Input::Seen { up_to, by } => self.seen(up_to, by, now, &mut effects),
+            Input::Change { ids, change, at, by } => self.change(ids, change, at, by, now, &mut effects),
+            Input::ReadAll { up_to, at, by } => self.read_all(up_to, at, by, now, &mut effects),
+            Input::Seen { up_to, at, by } => self.seen(up_to, at, by, now, &mut effects),
             Input::Withdrawn(id) => {
                 if self.stream.withdraw(id, now) {
                     self.tell(&frames::withdraw(id, Withdrawal::Withdrawn), None, &mut effects);
@@ -215,7 +237,7 @@ impl Session {
     pub fn take_over(&mut self, before: &Self, now: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();
         let seen = before.last_offset();
-        let gone = self.stream.take_over(&before.stream, now);
+        let news = self.stream.take_over(&before.stream, now);
         let Some(missed) = self.stream.since(seen, now) else {
             let lost = |connection: &Connection| Effect::Close(connection.id, CloseCode::StreamLost);
             return before.connections.iter().map(lost).collect();
@@ -226,9 +248,7 @@ impl Session {
         }
         let visible = self.is_visible();
         self.give(now, |entry| visible && entry.offset > seen);
-        for (id, reason) in gone {
-            self.tell(&frames::withdraw(id, reason), None, &mut effects);
-        }
+        self.tell_news(&news, None, &mut effects);
         self.counts = before.counts;
         self.tell_counts(now, &mut effects);
         effects
@@ -268,7 +288,8 @@ impl Session {
         let Some(upto) = connection.catch_up.take() else { return };
         let after = self.stream.acknowledged();
         self.give(now, |entry| {
-            entry.offset > after && entry.offset <= upto && entry.class == Class::Notification && !entry.read
+            let is_owed = entry.class == Class::Notification && entry.marks.standing(now) == Standing::Unread;
+            entry.offset > after && entry.offset <= upto && is_owed
         });
         effects.extend(self.stream.owed(upto, now).into_iter().map(|frame| Effect::Replay(id, frame)));
         self.greet(id, now, effects);
@@ -315,63 +336,9 @@ impl Session {
         self.tell_counts(now, effects);
     }
 
-    fn read(
-        &mut self,
-        id: NotificationId,
-        by: Option<ConnectionId>,
-        now: Timestamp,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(entry) = self.stream.find(id, now) else {
-            // Older than what is held here: the inbox knows it. Or it has expired.
-            effects.extend(by.map(|_| Effect::RecordRead(vec![id])));
-            return self.tell_counts(now, effects);
-        };
-        if !std::mem::replace(&mut entry.read, true) {
-            entry.seen = true;
-            self.give(now, |entry| entry.id == id);
-            effects.extend(by.map(|_| Effect::RecordRead(vec![id])));
-            self.tell(&frames::withdraw(id, Withdrawal::ReadElsewhere), by, effects);
-        }
-        self.tell_counts(now, effects);
-    }
-
-    fn read_all(&mut self, by: Option<ConnectionId>, now: Timestamp, effects: &mut Vec<Effect>) {
-        let mut read = Vec::new();
-        for entry in self.stream.live(now).filter(|entry| !entry.read && entry.class != Class::Answer) {
-            entry.read = true;
-            entry.seen = true;
-            read.push(entry.id);
-        }
-        self.give(now, |entry| entry.read);
-        for id in &read {
-            self.tell(&frames::withdraw(*id, Withdrawal::ReadElsewhere), by, effects);
-        }
-        if by.is_some() && !read.is_empty() {
-            effects.push(Effect::RecordRead(read));
-        }
-        self.tell_counts(now, effects);
-    }
-
-    fn seen(&mut self, up_to: i64, by: Option<ConnectionId>, now: Timestamp, effects: &mut Vec<Effect>) {
-        let up_to = up_to.min(self.stream.last_offset());
-        let mut changed = false;
-        for entry in self.stream.live(now).filter(|entry| entry.offset <= up_to) {
-            changed |= !std::mem::replace(&mut entry.seen, true);
-        }
-        if changed {
-            self.give(now, |entry| entry.seen);
-            effects.extend(by.map(|_| Effect::RecordSeen(up_to)));
-        }
-        self.tell_counts(now, effects);
-    }
-
     fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        let mut gone = Vec::new();
-        self.stream.expire(now, |entry| gone.push(entry.id));
-        for id in gone {
-            self.tell(&frames::withdraw(id, Withdrawal::Expired), None, effects);
-        }
+        let news = self.stream.look(now);
+        self.tell_news(&news, None, effects);
         self.tell_counts(now, effects);
         self.connections.shrink_to(2);
     }
@@ -380,6 +347,18 @@ impl Session {
     fn tell(&self, frame: &Frame, but: Option<ConnectionId>, effects: &mut Vec<Effect>) {
         let others = self.connections.iter().filter(|connection| Some(connection.id) != but);
         effects.extend(others.map(|connection| Effect::Send(connection.id, frame.clone())));
+    }
+
+    /// Each to every connection but one; of very many the newest: the counts are right all the same.
+    fn tell_news(
+        &self,
+        news: &[(NotificationId, News)],
+        but: Option<ConnectionId>,
+        effects: &mut Vec<Effect>,
+    ) {
+        for (id, one) in news.iter().skip(news.len().saturating_sub(MAX_NEWS)) {
+            self.tell(&one.frame(*id), but, effects);
+        }
     }
 
     /// To every connection, if they have changed: also by what has expired since they were told.

@@ -23,6 +23,7 @@ FROM (
 WHERE o.notification_id = d.notification_id AND o.subscription_id = d.subscription_id
     AND s.subscription_id = o.subscription_id AND n.notification_id = o.notification_id
 RETURNING o.notification_id, o.subscription_id, o.user_id, o.attempts, o.expires_at,
-    n.withdrawn_at IS NOT NULL OR n.read_at IS NOT NULL OR EXISTS (SELECT FROM feedback f
+    n.withdrawn_at IS NOT NULL OR n.read_at IS NOT NULL OR n.archived_at IS NOT NULL OR n.snoozed_until IS NOT NULL
+        OR EXISTS (SELECT FROM feedback f
         WHERE f.notification_id = o.notification_id AND f.outcome IN (1, 2, 3)),
     o.service, s.endpoint, s.p256dh, s.auth, n.frame

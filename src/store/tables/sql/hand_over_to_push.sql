@@ -7,7 +7,7 @@ WITH moved AS (
         AND n.stream_offset > least(h.seen_up_to,
             coalesce((SELECT up_to FROM acknowledgements a WHERE a.user_id = n.user_id), 0))
         AND NOT n.trigger = ANY(?)
-        AND n.withdrawn_at IS NULL AND n.read_at IS NULL
+        AND n.withdrawn_at IS NULL AND n.read_at IS NULL AND n.archived_at IS NULL AND n.snoozed_until IS NULL
         AND EXISTS (SELECT FROM push_subscriptions s WHERE s.user_id = n.user_id AND s.ended_at IS NULL)
         AND NOT EXISTS (SELECT FROM feedback f
             WHERE f.notification_id = n.notification_id AND f.outcome IN (1, 2, 3))

@@ -8,7 +8,7 @@ CROSS JOIN LATERAL (
         CASE WHEN expires_at > ? AND withdrawn_at IS NULL AND (created_at > ? OR stream_offset > coalesce(a.up_to, 0))
             THEN frame ELSE '' END,
         created_at, expires_at, stream_offset <= coalesce(a.up_to, 0), collapse_key, priority,
-        seen_at IS NOT NULL, read_at IS NOT NULL, withdrawn_at IS NOT NULL,
+        seen_at, read_at, inbox_changed_at, archived_at IS NOT NULL, snoozed_until, withdrawn_at IS NOT NULL,
         CASE WHEN withdrawn_reason = 'withdrawn' THEN withdrawn_at END, given_at IS NOT NULL, channel
     FROM notifications
     WHERE user_id = u.user_id

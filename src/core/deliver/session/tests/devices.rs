@@ -8,7 +8,8 @@ use super::{EPOCH, NOW, connection, entry, id, sent_to};
 use crate::base::Timestamp;
 use crate::deliver::Resume;
 use crate::deliver::session::{Effect, Input, Session};
-use crate::deliver::stream::{Entry, MAX_ENTRIES, Stream};
+use crate::deliver::standing::{Change, Standing};
+use crate::deliver::stream::{Counts, Entry, MAX_ENTRIES, Stream};
 use crate::notify::Priority;
 
 /// Rows that PostgreSQL would hold.
@@ -27,18 +28,19 @@ impl Model {
         self.rows.insert(entry.offset, entry.clone());
     }
 
-    fn record(&mut self, effects: &[Effect]) {
+    fn record(&mut self, effects: &[Effect], now: Timestamp) {
         for effect in effects {
             match effect {
                 Effect::RecordAcknowledged(up_to) => self.acknowledged = self.acknowledged.max(*up_to),
-                Effect::RecordRead(ids) => {
-                    self.rows
-                        .values_mut()
-                        .filter(|row| ids.contains(&row.id))
-                        .for_each(|row| row.read = true);
+                Effect::RecordChange(ids, change) => {
+                    let named = self.rows.values_mut().filter(|row| ids.contains(&row.id));
+                    named.for_each(|row| row.marks.apply(*change, now));
+                }
+                Effect::RecordReadAll(up_to) => {
+                    self.rows.range_mut(..=up_to).for_each(|(_, row)| row.marks.read(now));
                 }
                 Effect::RecordSeen(up_to) => {
-                    self.rows.range_mut(..=up_to).for_each(|(_, row)| row.seen = true)
+                    self.rows.range_mut(..=up_to).for_each(|(_, row)| row.marks.see(now));
                 }
                 Effect::RecordSuperseded(id) => {
                     self.rows.values_mut().filter(|row| row.id == *id).for_each(|row| row.withdrawn = true);
@@ -46,6 +48,16 @@ impl Model {
                 _ => {}
             }
         }
+    }
+
+    /// Counts by the rows.
+    fn counts(&self, now: Timestamp) -> Counts {
+        let unread =
+            self.rows.values().filter(|row| row.is_live(now) && row.marks.standing(now) == Standing::Unread);
+        unread.fold(Counts::default(), |counts, row| Counts {
+            unread: counts.unread + 1,
+            unseen: counts.unseen + usize::from(!row.marks.is_seen()),
+        })
     }
 
     /// As the loader makes it after a crash.
@@ -59,7 +71,8 @@ impl Model {
             .map(|row| Entry { frame: row.is_live(now).then(|| row.frame.clone()).flatten(), ..row.clone() })
             .collect();
         let floor = entries.first().map_or(last, |entry| entry.offset - 1);
-        Session::new(EPOCH, Stream::new(last, self.acknowledged, floor, entries), now, 4)
+        let older = self.rows.values().take(skip).filter(|row| row.is_live(now)).cloned().collect();
+        Session::new(EPOCH, Stream::new(last, self.acknowledged, floor, entries).with_older(older), now, 4)
     }
 }
 
@@ -115,8 +128,8 @@ proptest! {
                     Input::Disconnected(me)
                 }
                 3 if devices[device].online => Input::Acknowledged { offset: devices[device].last },
-                4 if devices[device].online => Input::Read { id: any_id, by: Some(me) },
-                5 if devices[device].online => Input::Seen { up_to: devices[device].last, by: Some(me) },
+                4 if devices[device].online => Input::Change { ids: vec![any_id], change: Change::Read, at: now, by: Some(me) },
+                5 if devices[device].online => Input::Seen { up_to: devices[device].last, at: now, by: Some(me) },
                 6 if chance < 40 => {
                     // Crash: connections are gone, and what the database does not have never was.
                     devices.iter_mut().for_each(|device| device.online = false);
@@ -128,7 +141,7 @@ proptest! {
                     Input::Withdrawn(any_id)
                 }
                 8 if chance < 60 => Input::Tick,
-                9 if chance < 20 && devices[device].online => Input::ReadAll { by: Some(me) },
+                9 if chance < 20 && devices[device].online => Input::ReadAll { up_to: i64::MAX, at: now, by: Some(me) },
                 0..=9 => continue,
                 _ => {
                     let entry = Entry {
@@ -144,7 +157,7 @@ proptest! {
                 }
             };
             let effects = session.on(input, now);
-            model.record(&effects);
+            model.record(&effects, now);
             for (n, device) in devices.iter_mut().enumerate() {
                 let me = connection(n as u64);
                 if effects.contains(&Effect::Welcome { connection: me, recovered: false }) {
@@ -163,8 +176,7 @@ proptest! {
                 }
             }
             prop_assert!(session.stream.len() <= MAX_ENTRIES);
-            let counts = session.stream.counts(now);
-            prop_assert!(counts.unseen <= counts.unread && counts.unread <= MAX_ENTRIES);
+            prop_assert_eq!(session.stream.counts(now), model.counts(now));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Single rules by example, and all of them together by random interleavings against a model of the store.
 
 mod devices;
+mod inbox;
 
 use uuid::Uuid;
 
@@ -21,6 +22,10 @@ fn entry(offset: i64) -> Entry {
 
 fn session() -> Session {
     Session::new(EPOCH, Stream::new(0, 0, 0, Vec::new()), NOW, 4)
+}
+
+fn read(offset: i64, by: Option<ConnectionId>) -> Input {
+    Input::Change { ids: vec![id(offset)], change: Change::Read, at: NOW, by }
 }
 
 fn connection(id: u64) -> ConnectionId {
@@ -125,7 +130,7 @@ fn a_client_that_was_never_here_gets_the_notifications_nobody_acknowledged() {
     }
     session.on(Input::Stored(Entry { class: Class::Recommendation, ..entry(4) }), NOW);
     session.on(Input::Acknowledged { offset: 1 }, NOW);
-    session.on(Input::Read { id: id(2), by: None }, NOW);
+    session.on(read(2, None), NOW);
     assert_eq!(sent_to(&arrive(&mut session, 1), 1), [3]);
     session.on(Input::Acknowledged { offset: 4 }, NOW);
     assert_eq!(sent_to(&arrive(&mut session, 2), 2), [] as [i64; 0]);
@@ -154,8 +159,8 @@ fn pages_that_stay_while_everything_is_read_again_learn_what_changed_meanwhile()
         |texts: &[&str]| texts.iter().map(|text| [(); 2].map(|()| (*text).to_owned())).collect::<Vec<_>>();
     assert_eq!(read_again(|_| ()), told(&[]));
     assert_eq!(read_again(|entry| entry.withdrawn = true), told(&["withdraw 2 withdrawn", "inbox 1 1"]));
-    assert_eq!(read_again(|entry| entry.read = true), told(&["withdraw 2 read_elsewhere", "inbox 1 1"]));
-    assert_eq!(read_again(|entry| entry.seen = true), told(&["inbox 2 1"]));
+    assert_eq!(read_again(|entry| entry.marks.read(NOW)), told(&["withdraw 2 read_elsewhere", "inbox 1 1"]));
+    assert_eq!(read_again(|entry| entry.marks.see(NOW)), told(&["inbox 2 1"]));
 }
 
 #[test]
@@ -172,9 +177,9 @@ fn what_is_let_go_of_while_everything_is_read_again_is_taken_from_pages() {
 #[test]
 fn a_message_that_expired_no_longer_counts_whatever_becomes_of_it() {
     let changes = [
-        Input::Read { id: id(1), by: None },
-        Input::ReadAll { by: None },
-        Input::Seen { up_to: 1, by: None },
+        read(1, None),
+        Input::ReadAll { up_to: i64::MAX, at: NOW, by: None },
+        Input::Seen { up_to: 1, at: NOW, by: None },
         Input::Withdrawn(id(1)),
     ];
     for change in changes {
@@ -193,8 +198,8 @@ fn marks_that_are_not_stored_yet_outlive_reading_again() {
     for offset in 1..=3 {
         before.on(Input::Stored(entry(offset)), NOW);
     }
-    before.on(Input::Read { id: id(1), by: Some(connection(1)) }, NOW);
-    before.on(Input::Seen { up_to: 2, by: Some(connection(1)) }, NOW);
+    before.on(read(1, Some(connection(1))), NOW);
+    before.on(Input::Seen { up_to: 2, at: NOW, by: Some(connection(1)) }, NOW);
     before.on(Input::Acknowledged { offset: 2 }, NOW);
     let mut after = Session::new(EPOCH, Stream::new(3, 0, 0, (1..=3).map(entry).collect()), NOW, 4);
     assert_eq!(after.take_over(&before, NOW), [], "the page knows all of it");
@@ -256,16 +261,16 @@ fn what_is_read_on_one_device_is_read_on_all() {
     arrive(&mut session, 2);
     let effects = session.on(Input::Stored(entry(1)), NOW);
     assert_eq!(said_to(&effects, 2), ["1", "inbox 1 1"]);
-    let effects = session.on(Input::Seen { up_to: 1, by: Some(connection(1)) }, NOW);
+    let effects = session.on(Input::Seen { up_to: 1, at: NOW, by: Some(connection(1)) }, NOW);
     assert_eq!(said_to(&effects, 2), ["inbox 1 0"]);
     assert!(effects.contains(&Effect::RecordSeen(1)));
-    let effects = session.on(Input::Read { id: id(1), by: Some(connection(1)) }, NOW);
+    let effects = session.on(read(1, Some(connection(1))), NOW);
     assert_eq!(said_to(&effects, 1), ["inbox 0 0"]);
     assert_eq!(said_to(&effects, 2), ["withdraw 1 read_elsewhere", "inbox 0 0"]);
-    assert!(effects.contains(&Effect::RecordRead(vec![id(1)])));
-    assert_eq!(session.on(Input::Read { id: id(1), by: Some(connection(2)) }, NOW), [], "once");
+    assert!(effects.contains(&Effect::RecordChange(vec![id(1)], Change::Read)));
+    assert_eq!(session.on(read(1, Some(connection(2))), NOW), [], "once");
     session.on(Input::Stored(entry(2)), NOW);
-    let effects = session.on(Input::ReadAll { by: Some(connection(2)) }, NOW);
+    let effects = session.on(Input::ReadAll { up_to: i64::MAX, at: NOW, by: Some(connection(2)) }, NOW);
     assert_eq!(said_to(&effects, 1), ["withdraw 2 read_elsewhere", "inbox 0 0"]);
 }
 
@@ -319,8 +324,8 @@ fn what_a_page_somebody_looks_at_was_given_is_told_once() {
     session.on(Input::Visible(ConnectionId(1), true), Timestamp(NOW.0 + 2));
     assert_eq!(session.take_given(), [id(4)], "what has expired is not shown");
     // A list is looked at on a page that has not got everything.
-    session.on(Input::Seen { up_to: 2, by: None }, NOW);
-    session.on(Input::Read { id: id(2), by: None }, NOW);
+    session.on(Input::Seen { up_to: 2, at: NOW, by: None }, NOW);
+    session.on(read(2, None), NOW);
     assert_eq!(session.take_given(), [id(2)]);
 }
 
