@@ -50,7 +50,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::ConfirmsWithoutStoring,
         Self::ReleasesFailedCommits,
         Self::SettlesTooEarly,

@@ -203,7 +203,8 @@ impl Sim {
             .feedback
             .iter()
             .any(|row| row.notification_id == notification && (1..=3).contains(&row.outcome));
-        let settled = shown || expires_at <= now || row.is_none_or(|row| row.withdrawn || row.is_dealt_with());
+        let settled =
+            shown || expires_at <= now || row.is_none_or(|row| row.withdrawn || row.is_dealt_with());
         let service = &mut self.push_services[device % SERVICES];
         let (what, outcome, after) = if settled {
             (End::Dropped, Outcome::Unused, 2 * TAKES)
