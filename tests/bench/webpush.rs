@@ -40,7 +40,7 @@ pub fn run(report: &mut Report) {
         }
     }
     let alone = send_paced(&server, &good);
-    report_latency(report, "alone: accepted by us → received by the push service", alone, Aim::None);
+    report_latency(report, "alone: accepted by us → received by the push service", &alone, Aim::None);
     for index in 1..=2 {
         let users = index * MESSAGES..(index + 1) * MESSAGES;
         let answer = Http::connect(server.address).post("/v1/notifications", &users.map(message).collect());
@@ -48,7 +48,7 @@ pub fn run(report: &mut Report) {
     }
     std::thread::sleep(HEAD_START);
     let beside = send_paced(&server, &good);
-    report_latency(report, "beside one that hangs and one that answers 500", beside, Aim::AtMost(2_000.0));
+    report_latency(report, "beside one that hangs and one that answers 500", &beside, Aim::AtMost(2_000.0));
     report.row("requests to the one that hangs", hangs.pushed().len() as f64, "", Aim::None);
     report.row("requests to the one that answers 500", fails.pushed().len() as f64, "", Aim::None);
     let metrics = Http::connect(server.address).get("/admin/metrics").json();
@@ -84,8 +84,8 @@ fn send_paced(server: &Server, service: &PushService) -> Vec<f64> {
     all.map(|(at, accepted)| (at.0 - accepted.0).max(0) as f64 / 1_000.0).collect()
 }
 
-fn report_latency(report: &mut Report, name: &str, mut latencies: Vec<f64>, aim: Aim) {
-    report.row(&format!("{name}, p50"), percentile(&mut latencies, 0.5), "ms", Aim::None);
-    report.row(&format!("{name}, p99"), percentile(&mut latencies, 0.99), "ms", aim);
+fn report_latency(report: &mut Report, name: &str, latencies: &[f64], aim: Aim) {
+    report.row(&format!("{name}, p50"), percentile(latencies, 0.5), "ms", Aim::None);
+    report.row(&format!("{name}, p99"), percentile(latencies, 0.99), "ms", aim);
     report.row(&format!("{name}, messages"), latencies.len() as f64, "", Aim::None);
 }

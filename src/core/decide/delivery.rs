@@ -7,6 +7,7 @@ use super::record::{Acknowledged, Fired, HandOver, Mark, Record};
 use super::user_state::{Step, UserState};
 use crate::base::{ConnectionId, Millis, NotificationId, Timestamp};
 use crate::deliver::channel::{self, Situation};
+use crate::deliver::standing::Change;
 use crate::deliver::stream::Class;
 use crate::deliver::{self, Frame, Inbound, Login, frames};
 use crate::notify::policy::{PreferenceChange, Purpose};
@@ -110,6 +111,9 @@ impl UserState {
         let answers_login = entry.class == Class::Answer && !entry.withdrawn;
         let expires_at = entry.expires_at;
         self.run(deliver::Input::Stored(entry), step);
+        if answers_login {
+            self.last_login = frame.map(|frame| LoginAnswer { at: step.now(), id, expires_at, frame });
+        }
         for change in changes {
             self.run(change, step);
         }
@@ -120,9 +124,6 @@ impl UserState {
         if is_of_api {
             step.push(Effect::Settle(id));
         }
-        if answers_login {
-            self.last_login = frame.map(|frame| LoginAnswer { at: step.now(), id, expires_at, frame });
-        }
         for connection in welcome_after {
             self.late_welcome(connection, step);
         }
@@ -130,6 +131,12 @@ impl UserState {
 
     /// Passes an input to the session and carries out what it asks for.
     pub(super) fn run(&mut self, input: deliver::Input, step: &mut Step<'_>) {
+        if let deliver::Input::Change { ids, change, .. } = &input
+            && matches!(change, Change::Archive | Change::Snooze(_) | Change::Delete)
+        {
+            // Put away on one device: the next login is not answered with it again.
+            self.last_login.take_if(|answer| ids.contains(&answer.id));
+        }
         let effects = self.session.on(input, step.now());
         self.carry_out(effects, step);
     }
