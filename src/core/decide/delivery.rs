@@ -29,6 +29,7 @@ impl UserState {
         let welcome_after = Vec::from_iter(welcome_after);
         if self.stream_lost {
             self.may_fire_again(fired);
+            self.policy.refund(entry.id);
             return self.not_placed(entry.id, welcome_after, is_of_api, step);
         }
         let offset = entry.offset;
@@ -57,7 +58,6 @@ impl UserState {
         is_of_api: bool,
         step: &mut Step<'_>,
     ) {
-        self.policy.refund(id);
         if is_of_api {
             step.push(Effect::Return(id));
         }
@@ -88,7 +88,7 @@ impl UserState {
                 }
                 self.not_placed(entry.id, welcome_after, false, step);
             } else {
-                // Perhaps stored, perhaps not: only the store knows.
+                // Perhaps stored, perhaps not: only the store knows. It keeps its place in the caps until the user is read again.
                 if !self.stream_lost {
                     step.count(Counter::NotConfirmed);
                 }

@@ -90,7 +90,7 @@ fn all_are_read_at_once() {
         user.say(json!({"title": title}));
     }
     let read = user.tells(1, json!({"type": "read", "all": true}));
-    let mark = Mark::ReadAll { user: user.state.user, up_to: 4, at: user.shop.now };
+    let mark = Mark::ReadAll { user: user.state.user, up_to: 3, at: user.shop.now };
     assert_eq!(marks(&read), [&mark]);
     assert_eq!(read.frames(2).last().unwrap()["unread"], 0);
 }

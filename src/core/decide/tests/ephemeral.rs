@@ -9,7 +9,7 @@ use super::fixture::Fixture;
 use crate::decide::{Announcement, Input};
 use crate::deliver::frames;
 
-fn ephemeral(user: &Fixture, body: Value, segment: Option<u8>) -> Input {
+pub(super) fn ephemeral(user: &Fixture, body: Value, segment: Option<u8>) -> Input {
     let (id, message) = (user.message(body.clone()).id, user.message(body).content.message.clone());
     let frame = frames::ephemeral(id, &message, user.shop.now);
     Input::Ephemeral(Arc::new(Announcement { id, message, segment, frame }))

@@ -100,6 +100,18 @@ fn a_message_that_was_not_stored_gives_its_place_in_a_cap_back() {
 }
 
 #[test]
+fn a_message_that_is_perhaps_stored_keeps_its_place_in_a_cap_until_the_user_is_read_again() {
+    let mut user = Fixture::connected_to(super::api_messages::capped(1));
+    let one = offers(&mut user, "one");
+    user.answer(&one, false);
+    let now = user.on(super::ephemeral::ephemeral(&user, json!({"title": "2:1"}), None));
+    assert_eq!(now.shown(1), [] as [&str; 0]);
+    reload(&mut user);
+    let now = user.on(super::ephemeral::ephemeral(&user, json!({"title": "2:2"}), None));
+    assert_eq!(now.shown(1), ["2:2"], "the store had not heard of it");
+}
+
+#[test]
 fn nothing_is_placed_while_the_stream_is_lost() {
     let mut user = Fixture::connected();
     let one = offers(&mut user, "one");
