@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::inbound::InboundError;
-use super::withdrawal::{Restoration, Withdrawal};
+use super::withdrawal::{News, Restoration, Withdrawal};
 use crate::base::{ExternalId, NotificationId, Score, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::notify::Content;
@@ -308,6 +308,14 @@ pub fn inbox(unread: usize, unseen: usize) -> Frame {
         unseen: usize,
     }
     encode(&Inbox { r#type: "inbox", unread, unseen })
+}
+
+/// A message has another standing.
+pub fn news(id: NotificationId, news: News) -> Frame {
+    match news {
+        News::Gone(reason) => withdraw(id, reason),
+        News::Back(reason) => restore(id, reason),
+    }
 }
 
 /// A message is no longer to be shown.

@@ -1,8 +1,6 @@
 //! Reasons to take a message off every device, and to put it back.
 
-use super::frames::{self, Frame};
 use super::standing::Standing;
-use crate::base::NotificationId;
 
 /// Reason why a message is no longer to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,14 +77,6 @@ impl News {
             (Standing::Unread, Standing::Read) => Some(Self::Gone(Withdrawal::ReadElsewhere)),
             (_, Standing::Read) => Some(Self::Back(Restoration::Unarchived)),
             (_, Standing::Unread) => Some(Self::Back(Restoration::Unread)),
-        }
-    }
-
-    /// As a frame.
-    pub fn frame(self, id: NotificationId) -> Frame {
-        match self {
-            Self::Gone(reason) => frames::withdraw(id, reason),
-            Self::Back(reason) => frames::restore(id, reason),
         }
     }
 }

@@ -357,7 +357,7 @@ impl Session {
         effects: &mut Vec<Effect>,
     ) {
         for (id, one) in news.iter().skip(news.len().saturating_sub(MAX_NEWS)) {
-            self.tell(&one.frame(*id), but, effects);
+            self.tell(&frames::news(*id, *one), but, effects);
         }
     }
 
