@@ -176,6 +176,8 @@ impl Firing {
             to: To::Users(users),
             message: message.to_string(),
             users,
+            pace: None,
+            local: None,
             batches: vec![self.call],
             due_at: self.now,
             created_at: self.now,

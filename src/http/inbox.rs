@@ -360,7 +360,7 @@ fn take_back(connection: &mut Connection, id: Uuid) -> Result<Option<TakenBack>,
     }
     in_transaction(connection, |connection| {
         let mut rows = broadcasts::lock(connection, id)?;
-        rows.retain(|row| matches!(row.state, State::Scheduled | State::Sent));
+        rows.retain(|row| matches!(row.state, State::Scheduled | State::Sent | State::Paused));
         if rows.is_empty() {
             return Ok(None);
         }

@@ -6,9 +6,9 @@ use actix_web::{HttpResponse, ResponseError, Scope};
 use super::error::ApiError;
 use super::table::{Table, delete, get, patch, post, put};
 use super::{
-    admin, assets, connections, consent, definitions, events, experiments, fire, health, inbox, items,
+    admin, assets, calls, connections, consent, definitions, events, experiments, fire, health, inbox, items,
     limits, live, models, notifications, outcomes, preferences, preview, rules, scheduled, sse, timeline,
-    users, webpush, websocket,
+    topics, users, webpush, websocket,
 };
 
 /// Every path of the server. What is not here is a file of the dashboard or a 404. The first that matches serves.
@@ -41,6 +41,7 @@ fn api() -> Table {
         .route("/connections/{connection_id}/frames", post().to(connections::post))
         .configure(catalogue)
         .configure(users_of_shop)
+        .configure(followed)
         .route("/triggers/{name}", post().to(fire::post))
         .configure(web_push)
 }
@@ -63,15 +64,20 @@ fn probes(table: Table) -> Table {
         .route("/metrics", get().to(health::prometheus))
 }
 
-/// `/v1/notifications`: messages of the shop, those that wait, and taking them back.
+/// `/v1/notifications`: messages of the shop, what has become of them, those that wait, and taking them back.
 fn shop_messages(table: Table) -> Table {
     table
         .route("/notifications", post().to(notifications::post))
+        .route("/notifications", get().to(calls::list))
         .route("/notifications/scheduled", get().to(scheduled::list))
-        .route("/notifications/scheduled/{id}", get().to(scheduled::get))
+        .route("/notifications/scheduled/{id}", get().to(calls::get))
         .route("/notifications/scheduled/{id}", patch().to(scheduled::patch))
         .route("/notifications/scheduled/{id}", delete().to(scheduled::delete))
+        .route("/notifications/{id}", get().to(calls::get))
+        .route("/notifications/{id}", patch().to(scheduled::patch))
         .route("/notifications/{id}", delete().to(inbox::withdraw))
+        .route("/notifications/{id}/pause", post().to(calls::pause))
+        .route("/notifications/{id}/resume", post().to(calls::resume))
 }
 
 /// `/v1/items`.
@@ -103,6 +109,17 @@ fn users_of_shop(table: Table) -> Table {
         .route("/users/{id}/consent", get().to(consent::get))
         .route("/users/{id}/consent", post().to(consent::post))
         .route("/users/{id}/mute", post().to(consent::mute))
+}
+
+/// `/v1/topics` and `/v1/users/{id}/topics`: what users follow.
+fn followed(table: Table) -> Table {
+    table
+        .route("/topics/{name}/subscribers", get().to(topics::subscribers))
+        .route("/topics/{name}/subscribers", put().to(topics::subscribe))
+        .route("/topics/{name}/subscribers", delete().to(topics::unsubscribe))
+        .route("/users/{id}/topics", get().to(topics::of_user))
+        .route("/users/{id}/topics/{name}", put().to(topics::follow))
+        .route("/users/{id}/topics/{name}", delete().to(topics::unfollow))
 }
 
 /// `/v1/webpush`: subscriptions of browsers, and reports of their service workers.

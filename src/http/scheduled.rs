@@ -1,5 +1,5 @@
-//! `/v1/notifications/scheduled`: messages that wait for their `send_at`: listed, shown, changed and taken back until then. Who is in a
-//! segment, and who everyone is, is read when the message is due.
+//! `/v1/notifications/scheduled`: messages that wait for their `send_at`: listed and taken back until then; and changes of what waits
+//! or is paused. Who is in a segment, and who everyone is, is read when the message is due.
 
 use actix_web::{HttpResponse, web};
 use serde::Deserialize;
@@ -8,21 +8,23 @@ use uuid::Uuid;
 
 use super::auth::Caller;
 use super::body::Body;
+use super::calls::{is_of_trigger, views};
 use super::error::ApiError;
 use super::inbox::ON_ITS_WAY;
 use super::merge_patch::merge;
+use super::notifications::check_words;
 use crate::actors::App;
 use crate::actors::notifier::recall::{TakenBack, recall};
 use crate::base::{Millis, Timestamp, nearest};
 use crate::notify::Message;
-use crate::notify::message::RawMessage;
+use crate::notify::message::{MessageError, RawMessage};
 use crate::store::broadcasts::{self, Broadcast, State};
-use crate::store::{Connection, in_transaction};
+use crate::store::{Connection, calls, in_transaction};
 
 const DEFAULT_LIMIT: i64 = 50;
 const MAX_LIMIT: i64 = 500;
 /// Fields that can be changed.
-const CHANGEABLE: [&str; 11] = [
+const CHANGEABLE: [&str; 14] = [
     "title",
     "body",
     "kind",
@@ -34,6 +36,9 @@ const CHANGEABLE: [&str; 11] = [
     "collapse_key",
     "send_at",
     "expires_at",
+    "template",
+    "variables",
+    "item_id",
 ];
 
 /// Page of the scheduled messages to return.
@@ -53,46 +58,23 @@ pub async fn list(
     caller.service()?;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let after = query.after;
-    let (rows, sizes) = app
+    let (rows, views) = app
         .state
         .store
         .run(move |connection| {
             let last = match after {
-                Some(id) => broadcasts::find(connection, id)?.map(|row| (row.due_at, row.id)),
+                Some(id) => calls::find(connection, id)?.into_iter().find(|row| row.id == id),
                 None => None,
             };
-            let rows = broadcasts::scheduled(connection, last.unwrap_or((Timestamp(0), Uuid::nil())), limit)?;
-            let sizes = broadcasts::sizes(connection, &rows)?;
-            Ok((rows, sizes))
+            let last = last.map_or((Timestamp(0), Uuid::nil()), |row| (row.due_at, row.id));
+            let rows = broadcasts::scheduled(connection, last, limit)?;
+            let views = views(connection, &rows, Timestamp::now())?;
+            Ok((rows, views))
         })
         .await?;
     let is_full = i64::try_from(rows.len()).is_ok_and(|n| n == limit);
     let next_after = rows.last().filter(|_| is_full).map(|row| row.id);
-    let now = Timestamp::now();
-    let views: Vec<Value> =
-        rows.iter().map(|row| view(row, sizes.get(&row.id).copied().unwrap_or(0), now)).collect();
     Ok(HttpResponse::Ok().json(json!({"scheduled": views, "next_after": next_after})))
-}
-
-/// One of them, also after its time.
-pub async fn get(
-    path: web::Path<Uuid>,
-    app: web::Data<App>,
-    caller: Caller,
-) -> Result<HttpResponse, ApiError> {
-    caller.service()?;
-    let id = path.into_inner();
-    let found = app
-        .state
-        .store
-        .run(move |connection| {
-            let row = broadcasts::find(connection, id)?;
-            let sizes = broadcasts::sizes(connection, row.as_slice())?;
-            Ok(row.map(|row| (sizes.get(&row.id).copied().unwrap_or(0), row)))
-        })
-        .await?;
-    let (users, row) = found.ok_or(UNKNOWN)?;
-    Ok(HttpResponse::Ok().json(view(&row, users, Timestamp::now())))
 }
 
 /// Takes one back before its time; what has been sent is taken back with `DELETE /v1/notifications/{id}`.
@@ -145,7 +127,8 @@ pub async fn patch(
         return Err(ApiError::invalid("unknown_field", None, message));
     }
     let lifetime = Millis::hours(app.state.config.policy.expires_after_h);
-    let (row, users) = app
+    let state = app.clone();
+    let (due_at, view) = app
         .state
         .store
         .run(move |connection| {
@@ -155,25 +138,24 @@ pub async fn patch(
                     Ok(row) => row,
                     Err(error) => return Ok(Err(error)),
                 };
-                let (message, due_at) = match changed(&row, wish, now, lifetime) {
+                let (message, due_at) = match changed(&state, &row, wish, now, lifetime) {
                     Ok(changed) => changed,
                     Err(error) => return Ok(Err(error)),
                 };
                 let due_at = broadcasts::change(connection, &row, &message, due_at, now + ON_ITS_WAY)?;
                 let row = Broadcast { message, due_at, ..row };
-                let users = broadcasts::sizes(connection, std::slice::from_ref(&row))?;
-                Ok(Ok((row, users)))
+                let view = views(connection, std::slice::from_ref(&row), now)?.pop();
+                Ok(Ok((row.due_at, view)))
             })
         })
         .await??;
-    app.notifier.note_due(row.due_at);
-    let users = users.get(&row.id).copied().unwrap_or(0);
-    Ok(HttpResponse::Ok().json(view(&row, users, Timestamp::now())))
+    app.notifier.note_due(due_at);
+    Ok(HttpResponse::Ok().json(view))
 }
 
-const UNKNOWN: ApiError = ApiError::NotFound("this scheduled message");
+const UNKNOWN: ApiError = ApiError::NotFound("this message");
 
-/// The one of that id, locked, if it still waits.
+/// The one of that id, locked, if it still waits or is paused.
 fn waiting(
     connection: &mut Connection,
     id: Uuid,
@@ -182,26 +164,28 @@ fn waiting(
     let mut rows = broadcasts::lock(connection, id)?;
     let Some(place) = rows.iter().position(|row| row.id == id) else { return Ok(Err(UNKNOWN)) };
     let row = rows.swap_remove(place);
-    Ok(match state(&row, now) {
-        State::Withdrawn => Err(ApiError::NotFound("this scheduled message, or it was taken back before,")),
-        State::Scheduled if row.batches.is_empty() || row.due_at > now + ON_ITS_WAY => Ok(row),
+    let has_begun = row.local.is_some() && !row.batches.is_empty();
+    let on_its_way = has_begun
+        || row.state == State::Scheduled && !row.batches.is_empty() && row.due_at <= now + ON_ITS_WAY;
+    Ok(match row.state {
+        State::Withdrawn => Err(ApiError::NotFound("this message, or it was taken back before,")),
+        State::Paused if is_of_trigger(&row) => Err(ApiError::Conflict(
+            "it set a trigger off, whose words are those of its template: there is nothing to change".to_owned(),
+        )),
+        State::Paused => Ok(row),
+        State::Scheduled if !on_its_way => Ok(row),
         State::Scheduled | State::Sent => Err(ApiError::Conflict(
-            "it has been sent or is on its way: DELETE /v1/notifications/{id} takes it back".to_owned(),
+            "it has been sent or is on its way: POST /v1/notifications/{id}/pause stops what is left of it, which can be \
+             changed then; DELETE /v1/notifications/{id} takes it back"
+                .to_owned(),
         )),
         State::Expired => Err(ApiError::Conflict("its lifetime ended before it could be sent".to_owned())),
     })
 }
 
-/// Of named users it is in the outbox, and on its way when its time has come.
-fn state(row: &Broadcast, now: Timestamp) -> State {
-    match row.state {
-        State::Scheduled if !row.batches.is_empty() && row.due_at <= now => State::Sent,
-        state => state,
-    }
-}
-
 /// The message after a change, as stored, and when it is due.
 fn changed(
+    app: &App,
     row: &Broadcast,
     wish: Map<String, Value>,
     now: Timestamp,
@@ -210,7 +194,12 @@ fn changed(
     let invalid = |error: serde_json::Error| ApiError::invalid("bad_message", None, error.to_string());
     let before: Message = serde_json::from_str(&row.message).map_err(invalid)?;
     let mut raw: Map<String, Value> = serde_json::from_str(&row.message).map_err(invalid)?;
-    let moves_alone = wish.contains_key("send_at") && !wish.contains_key("expires_at");
+    let is_moved = wish.contains_key("send_at");
+    if is_moved && row.local.is_some() {
+        let text = "it is due at a wall time in each user's own zone: take it back and send it anew";
+        return Err(ApiError::invalid("bad_time", Some("send_at"), text));
+    }
+    let moves_alone = is_moved && !wish.contains_key("expires_at");
     raw.insert("send_at".to_owned(), json!(row.due_at));
     merge(&mut raw, wish);
     if moves_alone {
@@ -219,21 +208,14 @@ fn changed(
     }
     raw.insert("everyone".to_owned(), json!(true)); // Whom it goes to does not change.
     let raw: RawMessage = serde_json::from_value(Value::Object(raw)).map_err(invalid)?;
-    let addressed = raw
-        .validate(now, lifetime)
-        .map_err(|error| ApiError::invalid(error.code, Some(error.field), error.message))?;
-    let due_at = addressed.send_at.unwrap_or(now);
+    let refused = |error: MessageError| ApiError::invalid(error.code, Some(error.field), error.message);
+    let addressed = raw.validate(now, lifetime).map_err(refused)?;
+    check_words(app, &addressed, now).map_err(refused)?;
+    // Of what is paused, and has begun, the time has passed.
+    let due_at = addressed.send_at.unwrap_or(if is_moved { now } else { row.due_at });
     let mut message = addressed.message;
     if moves_alone {
         message.expires_at = due_at + before.expires_at.millis_since(row.due_at);
     }
     Ok((serde_json::to_string(&message).map_err(invalid)?, due_at))
-}
-
-fn view(row: &Broadcast, users: usize, now: Timestamp) -> Value {
-    let message: Value = serde_json::from_str(&row.message).unwrap_or_default();
-    json!({
-        "id": row.id, "call_id": row.call, "state": state(row, now).name(), "due_at": row.due_at,
-        "audience": row.to.to_json(), "users": users, "message": message, "created_at": row.created_at,
-    })
 }

@@ -19,10 +19,10 @@ pub use postgres::{
     MIGRATIONS, Store, StoreError, Writer, in_transaction, process_stands_back, thread_stands_back,
     without_time_limit,
 };
-pub use reports::{conversions, experiments, limits, outcomes, response_examples, timeline};
+pub use reports::{call_progress, conversions, experiments, limits, outcomes, response_examples, timeline};
 pub use tables::{
-    acknowledgements, audiences, broadcasts, bulk, cleaning, consents, decision_log, decisions, deferred,
-    definitions, events, experiment_definitions, feedback, fired_once, idempotency, inbox, item_prices,
-    items, jobs, learner, lease, models, notifications, outbox, preferences, push_keys, push_outbox,
-    push_subscriptions, rules, server, user_features, users,
+    acknowledgements, audiences, broadcasts, bulk, calls, cleaning, consents, decision_log, decisions,
+    deferred, definitions, events, experiment_definitions, feedback, fired_once, idempotency, inbox,
+    item_prices, items, jobs, learner, lease, models, notifications, outbox, preferences, push_keys,
+    push_outbox, push_subscriptions, rules, server, topics, user_features, users,
 };

@@ -21,6 +21,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    broadcast_recipients (broadcast_id, external_id) {
+        broadcast_id -> Uuid,
+        external_id -> Text,
+        is_released -> Bool,
+    }
+}
+
+diesel::table! {
     broadcasts (broadcast_id) {
         broadcast_id -> Uuid,
         call_id -> Uuid,
@@ -31,6 +39,9 @@ diesel::table! {
         due_at -> Timestamptz,
         created_at -> Timestamptz,
         changed_at -> Timestamptz,
+        rate_per_minute -> Nullable<Int4>,
+        rate_used_until -> Nullable<Timestamptz>,
+        local_at -> Nullable<Text>,
     }
 }
 
@@ -89,6 +100,7 @@ diesel::table! {
         arms -> Jsonb,
         variant_propensity -> Nullable<Float4>,
         inputs -> Jsonb,
+        call_id -> Nullable<Uuid>,
     }
 }
 
@@ -155,6 +167,7 @@ diesel::table! {
         expires_at -> Timestamptz,
         created_at -> Timestamptz,
         call_id -> Nullable<Uuid>,
+        is_paused -> Bool,
     }
 }
 
@@ -273,6 +286,7 @@ diesel::table! {
         archived_at -> Nullable<Timestamptz>,
         snoozed_until -> Nullable<Timestamptz>,
         inbox_changed_at -> Nullable<Timestamptz>,
+        call_id -> Nullable<Uuid>,
     }
 }
 
@@ -290,6 +304,8 @@ diesel::table! {
         due_at -> Timestamptz,
         users -> Array<Text>,
         message -> Text,
+        broadcast_id -> Nullable<Uuid>,
+        is_held -> Bool,
     }
 }
 
@@ -345,6 +361,22 @@ diesel::table! {
 }
 
 diesel::table! {
+    topic_subscribers (topic_id, user_id) {
+        topic_id -> Int4,
+        user_id -> Int4,
+        subscribed_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    topics (topic_id) {
+        topic_id -> Int4,
+        name -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     user_features (user_id) {
         user_id -> Int4,
         purchases_per_month -> Float8,
@@ -389,6 +421,7 @@ diesel::table! {
 }
 
 diesel::joinable!(association_rules -> models (model_version));
+diesel::joinable!(broadcast_recipients -> broadcasts (broadcast_id));
 diesel::joinable!(consents -> users (user_id));
 diesel::joinable!(held_messages -> users (user_id));
 diesel::joinable!(item_prices -> items (item_id));
@@ -396,6 +429,8 @@ diesel::joinable!(opt_outs -> users (user_id));
 diesel::joinable!(push_outbox -> notifications (notification_id));
 diesel::joinable!(push_outbox -> push_subscriptions (subscription_id));
 diesel::joinable!(push_subscriptions -> users (user_id));
+diesel::joinable!(topic_subscribers -> topics (topic_id));
+diesel::joinable!(topic_subscribers -> users (user_id));
 diesel::joinable!(user_once -> users (user_id));
 diesel::joinable!(user_preferences -> users (user_id));
 
@@ -403,6 +438,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     acknowledgements,
     association_rules,
     broadcast_batches,
+    broadcast_recipients,
     broadcasts,
     cleaning_reports,
     consents,
@@ -425,6 +461,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     push_outbox,
     push_subscriptions,
     server,
+    topic_subscribers,
+    topics,
     user_features,
     user_once,
     user_preferences,

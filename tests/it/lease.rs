@@ -153,6 +153,7 @@ fn message() -> NewNotification {
         collapse_key: None,
         priority: Priority::default(),
         channel: Channel::Socket,
+        call: None,
     }
 }
 

@@ -7,6 +7,7 @@ mod helpers;
 
 mod api;
 mod broadcasts;
+mod campaigns;
 mod caps;
 mod channel;
 mod chaos;
@@ -56,6 +57,7 @@ mod store_migrations;
 mod store_statements;
 mod stream;
 mod templates;
+mod topics;
 mod training_worker;
 mod transports;
 mod transports_bounds;

@@ -277,6 +277,7 @@ fn a_users_state_holds_what_deciding_and_delivering_need() {
         collapse_key: None,
         priority: Priority::default(),
         channel: tidings::notify::Channel::Socket,
+        call: None,
     };
     let sent =
         [send(1, 9.0, 1.0), send(2, 2.0, 1.0), send(3, 1.0, -0.5), send(4, 0.1, 1.0), send(5, 0.0, 1.0)];

@@ -92,6 +92,7 @@ fn message(number: u128, user: u32, item: u32, minutes: i64) -> NewNotification 
         collapse_key: None,
         priority: Priority::default(),
         channel: tidings::notify::Channel::Socket,
+        call: None,
     }
 }
 
@@ -297,6 +298,7 @@ fn decisions_come_newest_first_and_by_user() {
             arms: [("greeting".to_owned(), "warm".to_owned())].into(),
             inputs: Inputs { definitions: 7, catalogue: 3, learner: 2, draw: u64::MAX },
         },
+        call: (number == 3).then(|| Uuid::from_u128(9)),
     };
     let rows =
         [decision(1, 1, &[]), decision(2, 2, &["quiet hours, until 07:00", "cap"]), decision(3, 1, &["x"])];

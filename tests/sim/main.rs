@@ -20,6 +20,7 @@ mod devices;
 mod faults;
 mod journal;
 mod notifier;
+mod pauses;
 mod push;
 mod requests;
 mod setting;

@@ -10,6 +10,7 @@ use tidings::notify::message::Encoded;
 use uuid::Uuid;
 
 use crate::faults::Fault;
+use crate::pauses::Pauses;
 use crate::sim::{Event, Sim};
 use crate::store::OutboxRow;
 
@@ -68,7 +69,7 @@ pub struct Submission {
 #[derive(Default)]
 pub struct Notifier {
     waiting: VecDeque<Submission>,
-    turns: VecDeque<Ticket>,
+    pub turns: VecDeque<Ticket>,
     /// Outbox row and users without their turn.
     batches: Vec<(i64, usize)>,
     /// Whether somebody still waits for the answer.
@@ -79,11 +80,31 @@ pub struct Notifier {
     finished: Vec<i64>,
     deferred: Vec<(Ticket, Timestamp)>,
     returned: Vec<Ticket>,
+    pub pauses: Pauses,
     retry_at: i64,
     wake_at: Option<i64>,
 }
 
+impl Notifier {
+    /// Place on the timeline up to which it was read; `None` for a process that has read nothing.
+    fn read_up_to(&self) -> Option<(Timestamp, i64)> {
+        self.cursor.filter(|_| self.is_started)
+    }
+
+    /// Puts a ticket to those that wait for their actors, unless its batch is paused.
+    fn line_up(&mut self, ticket: Ticket) {
+        if let Some(ticket) = self.pauses.park(ticket) {
+            self.turns.push_back(ticket);
+        }
+    }
+}
+
 impl Sim {
+    /// Whether a server that is alive was told that a batch is paused.
+    fn pauses(&self, batch: Uuid) -> bool {
+        self.servers.iter().any(|server| server.is_alive && server.notifier.pauses.has(batch))
+    }
+
     pub fn wake_notifier(&mut self, server: usize, after_ms: i64) {
         let at = self.mono + after_ms * 1_000;
         let notifier = &mut self.servers[server].notifier;
@@ -124,6 +145,7 @@ impl Sim {
         let is_idle = notifier.finished.is_empty()
             && notifier.deferred.is_empty()
             && notifier.waiting.is_empty()
+            && notifier.pauses.is_idle()
             && !looks_again
             && !is_behind;
         if is_idle {
@@ -138,7 +160,9 @@ impl Sim {
                 let notifier = &mut self.servers[server].notifier;
                 let (finished, deferred) = (notifier.finished.clone(), notifier.deferred.clone());
                 let waiting = notifier.waiting.clone();
+                let (pauses, after) = (notifier.pauses.clone(), notifier.read_up_to());
                 self.write_round(&finished, &deferred, waiting.iter(), now);
+                self.write_pauses(&pauses, after, now);
                 return self.round_failed(server);
             }
             None => {}
@@ -162,6 +186,7 @@ impl Sim {
                 batch: ticket.batch,
                 users: vec![ticket.user],
                 message: Arc::clone(&ticket.message),
+                held: self.pauses(ticket.batch),
             };
             self.store.insert_outbox((*until).max(Timestamp(now.0 + 1)), row);
         }
@@ -169,7 +194,10 @@ impl Sim {
         for submission in waiting {
             let Submission { batch, users, message, due_at } = submission.clone();
             let due_at = due_at.max(now);
-            rows.push((due_at, self.store.insert_outbox(due_at, OutboxRow { batch, users, message })));
+            rows.push((
+                due_at,
+                self.store.insert_outbox(due_at, OutboxRow { batch, users, message, held: false }),
+            ));
         }
         rows
     }
@@ -183,9 +211,14 @@ impl Sim {
         if looks_again {
             notifier.retry_at = self.mono + PAUSE * 1_000;
         }
-        let after = notifier.cursor.filter(|_| notifier.is_started);
+        let after = notifier.read_up_to();
         notifier.is_started = true;
+        let pauses = notifier.pauses.take();
         let rows = self.write_round(&finished, &deferred, waiting.iter(), now);
+        let is_behind = self.write_pauses(&pauses, after, now) || is_behind;
+        for ticket in &pauses.parked {
+            self.settle(server, ticket);
+        }
         for submission in &waiting {
             self.shadow.accepted(submission.batch);
         }
@@ -197,12 +230,13 @@ impl Sim {
             if self.store.is_placed(ticket.user, ticket.id) {
                 self.settle(server, &ticket);
             } else {
-                self.servers[server].notifier.turns.push_back(ticket);
+                self.servers[server].notifier.line_up(ticket);
             }
         }
         let due: Vec<((Timestamp, i64), OutboxRow)> = if is_behind {
             let rows = self.store.outbox.iter();
             rows.filter(|(key, _)| after.is_none_or(|after| **key > after) && key.0 <= now)
+                .filter(|(_, row)| !row.held)
                 .map(|(key, row)| (*key, row.clone()))
                 .collect()
         } else {
@@ -210,7 +244,8 @@ impl Sim {
             due.filter_map(|key| Some((*key, self.store.outbox.get(key)?.clone()))).collect()
         };
         let cursor = (now, i64::MAX);
-        let next = self.store.outbox.keys().find(|key| **key > cursor).map(|key| key.0);
+        let next = self.store.outbox.iter().find(|(key, row)| **key > cursor && !row.held);
+        let next = next.map(|(key, _)| key.0);
         let notifier = &mut self.servers[server].notifier;
         (notifier.cursor, notifier.next_due) = (Some(cursor), next);
         for ((_, outbox_id), row) in due {
@@ -229,7 +264,7 @@ impl Sim {
             if self.store.is_placed(user, id) {
                 self.settle(server, &ticket);
             } else {
-                self.servers[server].notifier.turns.push_back(ticket);
+                self.servers[server].notifier.line_up(ticket);
             }
         }
     }
@@ -240,6 +275,8 @@ impl Sim {
         notifier.next_due = notifier.cursor.map(|(at, _)| at);
         notifier.is_started &= notifier.cursor.is_some();
         notifier.waiting.clear();
+        let parked = notifier.pauses.give_up();
+        notifier.turns.extend(parked);
         let requests = &mut notifier.requests;
         notifier.deferred.retain(|(ticket, _)| match ticket.of {
             Of::Request(request) => {
@@ -256,10 +293,13 @@ impl Sim {
         let is_quiet = notifier.finished.is_empty()
             && notifier.returned.is_empty()
             && notifier.deferred.is_empty()
+            && notifier.pauses.is_idle()
             && notifier.turns.is_empty();
         if !is_quiet {
-            let busy =
-                !notifier.finished.is_empty() || !notifier.deferred.is_empty() || !notifier.turns.is_empty();
+            let busy = !notifier.finished.is_empty()
+                || !notifier.deferred.is_empty()
+                || !notifier.pauses.is_idle()
+                || !notifier.turns.is_empty();
             return self.wake_notifier(server, if busy { PUMP } else { PAUSE });
         }
         if let Some(due) = notifier.next_due {

@@ -90,6 +90,7 @@ impl Sim {
             Step::Ephemeral { user, category } => self.ephemeral(self.user(user), category),
             Step::Fire { user, trigger, item, same } => self.fire(self.user(user), trigger, item, same),
             Step::Withdraw(back) => self.withdraw(back),
+            Step::Switch { back, pauses } => self.switch(back, pauses),
             Step::HttpRead { user, all } => self.http_read(self.user(user), all),
             Step::HttpSeen(user) => self.http_seen(self.user(user)),
             Step::HttpChange { user, back, to } => self.http_change(self.user(user), back, to),
@@ -187,6 +188,9 @@ impl Sim {
             data: None,
             collapse_key: api.collapses.then(|| "key".into()),
             expires_at: send_at + Millis(u64::from(api.lives_min) * 60_000),
+            template: None,
+            variables: None,
+            item_id: None,
         };
         let json = serde_json::to_string(&message).unwrap().into();
         let message = Arc::new(Encoded { message, json });
@@ -211,6 +215,9 @@ impl Sim {
             data: None,
             collapse_key: None,
             expires_at: self.now() + Millis(60_000),
+            template: None,
+            variables: None,
+            item_id: None,
         };
         let id = NotificationId(self.uuid("ephemeral"));
         let frame = frames::ephemeral(id, &message, self.now());
@@ -457,6 +464,7 @@ impl Sim {
         self.full.clear();
         self.notice_loss();
         self.restart();
+        self.resume_all();
         for user in 0..self.names.len() {
             self.flow(user * DEVICES);
             self.login(user * DEVICES, true, false, None);

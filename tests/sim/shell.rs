@@ -423,7 +423,7 @@ impl Sim {
         if !matches!(&actor.state, State::Ready(state) if !state.is_stalled()) {
             return actor.waiting_tickets.push(ticket);
         }
-        let message = ApiMessage { id: ticket.id, content: Arc::clone(&ticket.message) };
+        let message = ApiMessage { id: ticket.id, content: Arc::clone(&ticket.message), call: None };
         if let Some(before) = actor.tickets.insert(ticket.id, ticket) {
             self.drop_ticket(server, before);
         }

@@ -114,6 +114,10 @@ pub enum Step {
         same: bool,
     },
     Withdraw(u8),
+    Switch {
+        back: u8,
+        pauses: bool,
+    },
     HttpRead {
         user: u8,
         all: bool,
@@ -231,6 +235,8 @@ impl fmt::Display for Step {
                 f.write_str(if *same { ", the same event as before" } else { "" })
             }
             Self::Withdraw(back) => write!(f, "the shop takes back its {back}th newest message"),
+            Self::Switch { back, pauses: true } => write!(f, "the shop pauses its {back}th newest message"),
+            Self::Switch { back, .. } => write!(f, "the shop resumes its {back}th newest message"),
             Self::HttpRead { user, all: true } => write!(f, "user {user} reads everything over HTTP"),
             Self::HttpRead { user, .. } => write!(f, "user {user} reads the newest over HTTP"),
             Self::HttpSeen(user) => write!(f, "user {user} sees the list over HTTP"),
@@ -395,8 +401,9 @@ fn client(random: &mut ChaCha8Rng) -> Step {
 
 fn shop(random: &mut ChaCha8Rng) -> Step {
     let user = random.random_range(0..3);
-    match random.random_range(0..26) {
-        24.. => Step::HttpChange { user, back: random.random_range(0..4), to: random.random_range(0..8) },
+    match random.random_range(0..29) {
+        24..26 => Step::HttpChange { user, back: random.random_range(0..4), to: random.random_range(0..8) },
+        26.. => Step::Switch { back: random.random_range(0..4), pauses: random.random_bool(0.5) },
         0..8 => api(random),
         8..13 => Step::Fire {
             user,

@@ -178,6 +178,8 @@ pub struct OutboxRow {
     pub batch: Uuid,
     pub users: Vec<usize>,
     pub message: std::sync::Arc<tidings::notify::message::Encoded>,
+    /// Not on the timeline: its batch is paused.
+    pub held: bool,
 }
 
 /// A message on its way to a push service.
@@ -204,6 +206,8 @@ pub struct Store {
     pub users: Vec<UserRows>,
     pub outbox: BTreeMap<(Timestamp, i64), OutboxRow>,
     next_outbox_id: i64,
+    /// Batches that are paused.
+    pub paused: BTreeSet<uuid::Uuid>,
     pub pushes: Vec<PushRow>,
     /// The server whose commits are accepted.
     pub holder: usize,
@@ -231,7 +235,15 @@ impl Store {
             refusals: BTreeMap::new(),
         };
         let users = users.into_iter().enumerate().map(rows).collect();
-        Self { users, outbox: BTreeMap::new(), next_outbox_id: 1, pushes: Vec::new(), holder: 0, fault }
+        Self {
+            users,
+            outbox: BTreeMap::new(),
+            next_outbox_id: 1,
+            paused: BTreeSet::new(),
+            pushes: Vec::new(),
+            holder: 0,
+            fault,
+        }
     }
 
     pub fn of(&mut self, user: UserId) -> &mut UserRows {

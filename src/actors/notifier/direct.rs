@@ -30,6 +30,8 @@ pub fn batches(submit: Submit) -> Vec<Batch> {
             due_at: submission.due_at,
             users,
             message: submission.message,
+            broadcast: None,
+            is_held: false,
         };
         Batch::direct(row, request.clone())
     };

@@ -2,7 +2,7 @@
 //! full mailbox, an actor that ended, a commit nobody confirmed) comes back by itself and is tried again; one that is not in
 //! the outbox yet goes there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -102,6 +102,8 @@ pub struct Ledger {
     returned: Mutex<Vec<Turn>>,
     unsent: Mutex<Vec<Turn>>,
     deferred: Mutex<Vec<(Turn, Timestamp)>>,
+    /// Broadcasts that are paused, as far as this process was told.
+    paused: Mutex<HashSet<Uuid>>,
     /// Batches that were taken back, and since when.
     recalled: Mutex<HashMap<Uuid, Instant>>,
     /// Messages of them that may have been stored after that.
@@ -120,6 +122,24 @@ impl Ledger {
     /// Whether the batch of `turn` was taken back.
     pub fn is_recalled(&self, turn: &Turn) -> bool {
         self.recalled.lock().contains_key(&turn.batch.row.batch)
+    }
+
+    /// From now on nothing of these broadcasts is handed out.
+    pub fn pause(&self, broadcasts: &[Uuid]) {
+        self.paused.lock().extend(broadcasts);
+    }
+
+    /// These broadcasts go on.
+    pub fn resume(&self, broadcasts: &[Uuid]) {
+        let mut paused = self.paused.lock();
+        broadcasts.iter().for_each(|broadcast| {
+            paused.remove(broadcast);
+        });
+    }
+
+    /// Whether the broadcast of `turn` is paused.
+    pub fn is_paused(&self, turn: &Turn) -> bool {
+        turn.batch.row.broadcast.is_some_and(|broadcast| self.paused.lock().contains(&broadcast))
     }
 
     /// Messages to withdraw, if they were stored, and whose they are.

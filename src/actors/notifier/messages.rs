@@ -32,8 +32,29 @@ pub enum NotifierMessage {
         /// Receiver of the answer.
         reply: oneshot::Sender<()>,
     },
+    /// Broadcasts are to be paused or resumed. Answered after the commit.
+    Switch(Switch),
     /// Something in the outbox or among the broadcasts is due then.
     DueAt(Timestamp),
+}
+
+/// Broadcasts that are to be paused or resumed.
+pub struct Switch {
+    /// Their ids.
+    pub broadcasts: Vec<Uuid>,
+    /// To go on, or to stand still.
+    pub to: Going,
+    /// Receiver of the answer.
+    pub reply: oneshot::Sender<Result<(), SubmitError>>,
+}
+
+/// Whether a broadcast goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Going {
+    /// Nothing more of it is decided.
+    Paused,
+    /// As before the pause.
+    On,
 }
 
 /// A request.
@@ -80,7 +101,7 @@ impl Submit {
     pub fn size(&self) -> usize {
         let users = |submission: &Submission| match &submission.audience {
             Audience::Users(users) => users.len(),
-            Audience::Segment(_) | Audience::Everyone => 1,
+            Audience::Segment(_) | Audience::Topic(_) | Audience::Everyone => 1,
         };
         self.submissions.iter().map(users).sum()
     }
@@ -95,6 +116,16 @@ impl Mailbox<NotifierMessage> {
     ) -> Result<Submitted, SubmitError> {
         let (reply, answer) = oneshot::channel();
         match self.offer(NotifierMessage::Submit(Submit { submissions, keyed, reply })) {
+            Offer::Queued => answer.await.unwrap_or(Err(SubmitError::Unavailable)),
+            Offer::Full(_) => Err(SubmitError::Overloaded),
+            Offer::Closed(_) => Err(SubmitError::Unavailable),
+        }
+    }
+
+    /// Pauses or resumes broadcasts; comes back when that is stored, and no more of what is paused is handed out.
+    pub async fn switch(&self, broadcasts: Vec<Uuid>, to: Going) -> Result<(), SubmitError> {
+        let (reply, answer) = oneshot::channel();
+        match self.offer(NotifierMessage::Switch(Switch { broadcasts, to, reply })) {
             Offer::Queued => answer.await.unwrap_or(Err(SubmitError::Unavailable)),
             Offer::Full(_) => Err(SubmitError::Overloaded),
             Offer::Closed(_) => Err(SubmitError::Unavailable),

@@ -25,7 +25,7 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, 
 use uuid::Uuid;
 
 use self::ledger::{Batch, Ledger, Turn};
-use self::messages::{NotifierMessage, Submit, SubmitError};
+use self::messages::{Going, NotifierMessage, Submit, SubmitError, Switch};
 use self::round::{Found, Request, Round};
 use super::mailbox::DropGuard;
 use super::registry::Registry;
@@ -74,6 +74,10 @@ pub struct NotifierActor {
     lanes: Lanes<Turn>,
     /// Of the next message put into `lanes`.
     sequence: u64,
+    /// Messages of paused broadcasts, to be put back into the outbox.
+    parked: Vec<Turn>,
+    /// Broadcasts to pause or resume.
+    switches: Vec<Switch>,
     /// Messages that keep coming back, by when they are tried again.
     delayed: BTreeMap<Instant, Vec<Turn>>,
     /// Rows after the cursor that were put into `lanes` all the same.
@@ -112,6 +116,8 @@ impl NotifierActor {
             n_waiting: 0,
             lanes: Lanes::default(),
             sequence: 0,
+            parked: Vec::new(),
+            switches: Vec::new(),
             delayed: BTreeMap::new(),
             early: HashSet::new(),
             recalled: Vec::new(),
@@ -131,11 +137,14 @@ impl NotifierActor {
     fn next_round(&mut self, now: Timestamp) -> Option<Round> {
         let mut round = Round {
             now,
+            zone: self.state.rules().time_zone.clone(),
             cursor: self.cursor,
             next_due: self.next_due,
             may_read: self.lanes.len() < MAX_OUT,
             finished: Vec::new(),
             deferred: Vec::new(),
+            parked: Vec::new(),
+            switches: std::mem::take(&mut self.switches),
             returned: Vec::new(),
             late: Vec::new(),
             requests: Vec::new(),
@@ -151,7 +160,13 @@ impl NotifierActor {
                 false
             }
         };
-        round.deferred = ledger.take_deferred().into_iter().filter(|(turn, _)| stays(turn)).collect();
+        let held = |(turn, until): (Turn, Timestamp)| {
+            let is_held = ledger.is_paused(&turn);
+            (turn, until, is_held)
+        };
+        round.deferred =
+            ledger.take_deferred().into_iter().filter(|(turn, _)| stays(turn)).map(held).collect();
+        round.parked = std::mem::take(&mut self.parked).into_iter().filter(stays).collect();
         if self.retry_at.is_none_or(|at| at <= Instant::now()) {
             round.returned = ledger.take_returned().into_iter().filter(stays).collect();
             self.retry_at = (!round.returned.is_empty()).then(|| Instant::now() + PAUSE);
@@ -216,8 +231,17 @@ impl NotifierActor {
             round.returned.into_iter().partition(|turn| found.placed.contains(&turn.id()));
         placed.iter().for_each(|turn| self.ledger.settle(turn));
         self.try_again(again);
-        for (turn, _) in &round.deferred {
+        for turn in round.deferred.iter().map(|(turn, ..)| turn).chain(&round.parked) {
             self.ledger.settle(turn);
+        }
+        for (call, user) in found.put_aside {
+            self.registry.happened(&user, Input::CallWithdrawn(call));
+        }
+        for (row, user) in found.taken_up {
+            self.registry.happened(&user, Input::TriggerFired(Box::new(row)));
+        }
+        for switch in round.switches {
+            let _ = switch.reply.send(Ok(()));
         }
         self.early.extend(found.early);
         // Behind the cursor, or gone.
@@ -253,6 +277,8 @@ impl NotifierActor {
     fn wait(&mut self, turn: Turn) {
         if self.ledger.is_recalled(&turn) {
             self.ledger.settle(&turn);
+        } else if self.ledger.is_paused(&turn) {
+            self.parked.push(turn);
         } else {
             self.lanes.push(turn);
         }
@@ -263,7 +289,7 @@ impl NotifierActor {
         let mut longest: Option<(Duration, NotificationId)> = None;
         for turn in turns {
             let Some(delay) = delay(turn.returns) else {
-                self.lanes.push(turn);
+                self.wait(turn);
                 continue;
             };
             longest = longest.max(Some((delay, turn.id())));
@@ -280,8 +306,16 @@ impl NotifierActor {
 
     fn give_back(&mut self, round: Round) {
         self.ledger.finished_again(round.finished);
-        let deferred = round.deferred.into_iter().filter(|(turn, _)| !turn.refuse());
-        self.ledger.deferred_again(deferred.collect());
+        let deferred = round.deferred.into_iter().map(|(turn, until, _)| (turn, until));
+        self.ledger.deferred_again(deferred.filter(|(turn, _)| !turn.refuse()).collect());
+        for switch in round.switches {
+            // Perhaps stored, perhaps not: what is in memory goes on, and what is held in the outbox stays there.
+            self.ledger.resume(&switch.broadcasts);
+            let _ = switch.reply.send(Err(SubmitError::Unavailable));
+        }
+        for turn in round.parked {
+            self.wait(turn);
+        }
         self.ledger.late_again(round.late);
         self.recalled.extend(round.recalled);
         for request in round.requests {
@@ -373,6 +407,19 @@ impl NotifierActor {
         }
     }
 
+    /// Of what is to stand still nothing more is handed out.
+    fn switch(&mut self, switch: Switch) {
+        match switch.to {
+            Going::Paused => {
+                self.ledger.pause(&switch.broadcasts);
+                let ledger = &self.ledger;
+                self.parked.extend(self.lanes.take_out(|turn| ledger.is_paused(turn)));
+            }
+            Going::On => self.ledger.resume(&switch.broadcasts),
+        }
+        self.switches.push(switch);
+    }
+
     /// Nothing of these batches is handed out any more; what is with users' actors is looked out for.
     fn recall(&mut self, batches: &[Uuid]) {
         self.ledger.recall(batches);
@@ -423,6 +470,7 @@ impl Handler<NotifierMessage> for NotifierActor {
                 let _ = reply.send(());
                 self.look_again(batches, context);
             }
+            NotifierMessage::Switch(switch) => self.switch(switch),
             NotifierMessage::DueAt(due) => {
                 self.next_due = Some(self.next_due.map_or(due, |next| next.min(due)));
             }

@@ -1,17 +1,19 @@
 //! One round trip of the notifier: what is to be written goes in, what is due comes out, in one transaction.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use super::ledger::{Batch, Turn};
-use super::messages::{Keyed, Reply, SubmitError, Submitted};
+use super::messages::{Going, Keyed, Reply, SubmitError, Submitted, Switch};
 use crate::base::{ExternalId, Millis, NotificationId, Timestamp};
 use crate::deliver::Withdrawal;
 use crate::notify::Priority;
 use crate::notify::message::Audience;
+use crate::store::deferred::{self, DeferredRow};
 use crate::store::outbox::{self, Accepted, OutboxRow, Submission};
-use crate::store::{self, Connection, Store, StoreError, broadcasts, idempotency, inbox, lease};
+use crate::store::{self, Connection, Store, StoreError, broadcasts, calls, idempotency, inbox, lease};
 
 /// A place on the timeline of the outbox.
 pub(super) type Cursor = (Timestamp, i64);
@@ -34,13 +36,20 @@ pub(super) struct Request {
 pub(super) struct Round {
     /// Later than the cursor.
     pub now: Timestamp,
+    /// Time zone of users who have not told theirs.
+    pub zone: TimeZone,
     pub cursor: Cursor,
     /// As known: when the first row after the cursor is due.
     pub next_due: Option<Timestamp>,
     /// Whether there is room for more turns.
     pub may_read: bool,
     pub finished: Vec<i64>,
-    pub deferred: Vec<(Turn, Timestamp)>,
+    /// Each with the moment it waits for, and whether its broadcast is paused.
+    pub deferred: Vec<(Turn, Timestamp, bool)>,
+    /// Messages of paused broadcasts, which wait in the outbox until these are resumed.
+    pub parked: Vec<Turn>,
+    /// Broadcasts to pause or resume.
+    pub switches: Vec<Switch>,
     pub returned: Vec<Turn>,
     /// Messages to withdraw, and whose they are.
     pub late: Vec<(NotificationId, ExternalId)>,
@@ -59,6 +68,10 @@ pub(super) struct Found {
     pub answers: Vec<Result<Submitted, SubmitError>>,
     /// Messages that were withdrawn, and whose they were.
     pub withdrawn: Vec<(NotificationId, ExternalId)>,
+    /// Calls that were paused, and users with deferred triggers of them.
+    pub put_aside: Vec<(Uuid, ExternalId)>,
+    /// Deferred triggers of calls that were resumed, and whose they are.
+    pub taken_up: Vec<(DeferredRow, ExternalId)>,
     /// To be handed out, in order.
     pub batches: Vec<Batch>,
     /// Messages of `batches` and of what was returned that have their place already.
@@ -82,6 +95,8 @@ impl Round {
     pub fn is_empty(&self) -> bool {
         let nothing_to_write = self.finished.is_empty()
             && self.deferred.is_empty()
+            && self.parked.is_empty()
+            && self.switches.is_empty()
             && self.returned.is_empty()
             && self.late.is_empty()
             && self.recalled.is_empty()
@@ -95,13 +110,17 @@ impl Round {
             lease::hold(connection, store)?;
             outbox::remove(connection, &self.finished)?;
             let mut later: Vec<OutboxRow> =
-                self.deferred.iter().map(|(turn, until)| self.row_of(turn, *until)).collect();
+                self.deferred.iter().map(|(turn, until, held)| self.row_of(turn, *until, *held)).collect();
+            later.extend(self.parked_rows());
             outbox::insert(connection, &mut later)?;
+            later.retain(|row| !row.is_held);
             let (answers, submissions, rows) = self.accept(connection)?;
             let returned: Vec<NotificationId> = self.returned.iter().map(Turn::id).collect();
             let mut found = Found {
                 answers,
                 withdrawn: self.withdraw(connection)?,
+                put_aside: Vec::new(),
+                taken_up: Vec::new(),
                 batches: Vec::new(),
                 placed: outbox::placed(connection, &returned)?,
                 unreadable: Vec::new(),
@@ -110,9 +129,9 @@ impl Round {
                 cursor: self.cursor,
                 next_due: self.next_due,
             };
-            let stored_only =
-                |s: &&Submission| !matches!(s.audience, Audience::Users(_)) && s.due_at <= self.now;
-            if self.is_behind() || submissions.iter().any(stored_only) {
+            let told = self.switch(connection, &mut found)?;
+            let read_now = |s: &&Submission| is_stored_only(s) && s.due_at <= self.now;
+            if told || self.is_behind() || submissions.iter().any(read_now) {
                 self.hand_on_early(rows, &mut found);
                 self.read(connection, &mut found)?;
             } else {
@@ -192,13 +211,51 @@ impl Round {
         Ok(withdrawn)
     }
 
-    fn row_of(&self, turn: &Turn, until: Timestamp) -> OutboxRow {
+    /// Pauses and resumes; true when something goes on, so that the outbox is to be read.
+    fn switch(&self, connection: &mut Connection, found: &mut Found) -> Result<bool, StoreError> {
+        if self.is_first {
+            calls::hold_paused(connection)?;
+        }
+        let mut goes_on = false;
+        for switch in &self.switches {
+            let ids = &switch.broadcasts;
+            match switch.to {
+                Going::Paused => {
+                    let early: Vec<i64> = self.early.iter().copied().collect();
+                    calls::pause(connection, ids, self.cursor, &early)?;
+                    found.put_aside.extend(deferred::pause_calls(connection, ids)?);
+                }
+                Going::On => {
+                    calls::resume(connection, ids, self.now)?;
+                    found.taken_up.extend(deferred::resume_calls(connection, ids)?);
+                    goes_on = true;
+                }
+            }
+        }
+        Ok(goes_on)
+    }
+
+    /// What is parked, in a row for each batch that it was taken from.
+    fn parked_rows(&self) -> Vec<OutboxRow> {
+        let mut rows: HashMap<i64, OutboxRow> = HashMap::new();
+        for turn in &self.parked {
+            let row = rows
+                .entry(turn.batch.row.outbox_id)
+                .or_insert_with(|| OutboxRow { users: Vec::new(), ..self.row_of(turn, self.now, true) });
+            row.users.push(turn.user.clone());
+        }
+        rows.into_values().collect()
+    }
+
+    fn row_of(&self, turn: &Turn, until: Timestamp, is_held: bool) -> OutboxRow {
         OutboxRow {
             outbox_id: 0,
             batch: turn.batch.row.batch,
             due_at: until.max(Timestamp(self.now.0 + 1)),
             users: vec![turn.user.clone()],
             message: turn.batch.row.message.clone(),
+            broadcast: turn.batch.row.broadcast,
+            is_held,
         }
     }
 
@@ -211,7 +268,7 @@ impl Round {
         found: &mut Found,
     ) {
         let (now, waits): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.due_at <= self.now);
-        let audiences = submissions.iter().filter(|s| !matches!(s.audience, Audience::Users(_)));
+        let audiences = submissions.iter().copied().filter(|s| is_stored_only(s));
         let due = waits.iter().chain(later).map(|row| row.due_at).chain(audiences.map(|s| s.due_at));
         found.next_due = found.next_due.into_iter().chain(due).min();
         found.cursor = (self.now, i64::MAX);
@@ -233,7 +290,8 @@ impl Round {
 
     fn read(&self, connection: &mut Connection, found: &mut Found) -> Result<(), StoreError> {
         if self.may_read {
-            broadcasts::release(connection, self.now)?;
+            broadcasts::release(connection, self.now, &self.zone)?;
+            calls::release_at_rate(connection, self.now)?;
             let rows = outbox::due(connection, self.cursor, self.now, READ)?;
             let users: usize = rows.iter().map(|row| row.users.len()).sum();
             let may_go_on = rows.len() as i64 == READ || users >= outbox::MAX_READ;
@@ -250,10 +308,21 @@ impl Round {
             let ids: Vec<NotificationId> = found.batches.iter().flat_map(Batch::ids).collect();
             found.placed.extend(outbox::placed(connection, &ids)?);
         }
-        let next = [outbox::next_due(connection, found.cursor)?, broadcasts::next_due(connection)?];
+        let next = [
+            outbox::next_due(connection, found.cursor)?,
+            broadcasts::next_due(connection)?,
+            calls::next_release(connection)?,
+        ];
         found.next_due = next.into_iter().flatten().min();
         Ok(())
     }
+}
+
+/// Whether a submission is stored without being handed on from memory.
+fn is_stored_only(submission: &Submission) -> bool {
+    !matches!(submission.audience, Audience::Users(_))
+        || submission.pace.is_some()
+        || submission.local.is_some()
 }
 
 impl Found {

@@ -297,7 +297,9 @@ impl UserActor {
             return;
         }
         let Some(turn) = ticket.turn() else { return };
-        let message = ApiMessage { id: turn.id(), content: Arc::clone(&turn.batch.content) };
+        let row = &turn.batch.row;
+        let content = Arc::clone(&turn.batch.content);
+        let message = ApiMessage { id: turn.id(), content, call: row.broadcast };
         self.tickets.insert(message.id, ticket);
         self.take(Input::MessageOfApi(message), None, context);
     }

@@ -3,12 +3,11 @@
 
 use uuid::Uuid;
 
-use super::deferred_trigger::mention;
 use super::effect::{Counter, Effect};
 use super::input::Announcement;
 use super::proposal::{Judgement, Origin, Proposal, Subject};
 use super::recommend::Recommendations;
-use super::record::{API, ApiMessage, DecisionRow, Fired, Record, Trace, steps};
+use super::record::{API, DecisionRow, Fired, Record, Trace, steps};
 use super::user_state::{Step, UserState};
 use super::world::World;
 use crate::deliver::Frame;
@@ -91,7 +90,7 @@ impl UserState {
                     expires_at: trigger.expires_at.unwrap_or(world.now + lifetime),
                 }
             }
-            Subject::Message(message) => Candidate {
+            Subject::Message(message, _) => Candidate {
                 category: &message.category,
                 campaign: &message.kind,
                 priority: message.priority,
@@ -177,37 +176,6 @@ impl UserState {
         step.record(Record::Decision(row, releases));
     }
 
-    /// A message of the API: decided, numbered and stored like any other. It is settled when it is stored, or held back with
-    /// a stored reason.
-    pub(super) fn message_of_api(&mut self, api: &ApiMessage, step: &mut Step<'_>) {
-        if self.stream_lost {
-            return step.push(Effect::Return(api.id));
-        }
-        let message = &api.content.message;
-        let proposal = Proposal::of_message(message);
-        let judgement = self.judge(&proposal, self.channels(API, step), step.sent, step.world);
-        match judgement.decision.outcome {
-            Outcome::Send | Outcome::InboxOnly => self.send_message(api, &judgement, None, step),
-            Outcome::Digest => {
-                let mention = mention(api.id, message, step.world.definitions);
-                self.collect(&mention, &[], step);
-                // Stored, since the message alone does not say that no cap counts it.
-                let mut row = self.decision_row(&proposal, &judgement, step);
-                row.notification_id = Some(api.id);
-                self.send_message(api, &judgement, Some(row), step);
-            }
-            Outcome::Defer(until) => {
-                self.explain(&proposal, &judgement, Vec::new(), step);
-                step.push(Effect::Postpone(api.id, until));
-            }
-            Outcome::Drop => {
-                step.count(Counter::Dropped);
-                let row = self.decision_row(&proposal, &judgement, step);
-                step.push(Effect::SettleWith(api.id, row));
-            }
-        }
-    }
-
     /// Shows an ephemeral message to the user's open connections, if it is for this user and the policy agrees.
     pub(super) fn show(&mut self, announcement: &Announcement, step: &mut Step<'_>) {
         let elsewhere =
@@ -215,7 +183,7 @@ impl UserState {
         if !self.is_connected() || elsewhere {
             return;
         }
-        let proposal = Proposal::of_message(&announcement.message);
+        let proposal = Proposal::of_message(&announcement.message, None);
         let judgement = self.judge(&proposal, self.channels(API, step), step.sent, step.world);
         if judgement.decision.outcome != Outcome::Send || judgement.decision.channel != Channel::Socket {
             return step.count(Counter::Dropped);
@@ -279,6 +247,7 @@ impl UserState {
                 arms: self.arms_by_name(world.definitions),
                 inputs: world.inputs(),
             },
+            call: proposal.subject.call(),
         })
     }
 }

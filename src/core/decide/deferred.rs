@@ -126,14 +126,14 @@ impl UserState {
         self.give_up(dropped, Reason::TooManyDeferred, step);
     }
 
-    /// Drops deferred triggers with a stored reason, one decision for each trigger.
+    /// Drops deferred triggers with a stored reason, one decision for each trigger and call of the shop.
     fn give_up(&mut self, dropped: Vec<Deferred>, reason: Reason, step: &mut Step<'_>) {
         if dropped.is_empty() {
             return;
         }
-        let mut by_trigger: BTreeMap<String, Vec<Deferred>> = BTreeMap::new();
+        let mut by_trigger: BTreeMap<(String, Option<Uuid>), Vec<Deferred>> = BTreeMap::new();
         for one in dropped {
-            by_trigger.entry(one.trigger.name().to_owned()).or_default().push(one);
+            by_trigger.entry((one.trigger.name().to_owned(), one.trigger.call)).or_default().push(one);
         }
         for group in by_trigger.into_values() {
             let Some(first) = group.first() else { continue };

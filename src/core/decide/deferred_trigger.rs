@@ -84,6 +84,12 @@ fn in_words(category: &str, definitions: &Definitions) -> Arc<Definition> {
     Arc::new(Definition { name: API.to_owned(), category: category.to_owned(), ..announcement })
 }
 
+/// Definition that stands for a message of the API that a template puts into words.
+pub(super) fn worded_by(template: &str, message: &Message, definitions: &Definitions) -> Arc<Definition> {
+    let announcement = Definition::clone(&in_words(&message.category, definitions));
+    Arc::new(Definition { template: template.to_owned(), priority: message.priority, ..announcement })
+}
+
 /// A message of the API, to be mentioned in a digest as long as it is worth showing and not withdrawn.
 pub(super) fn mention(id: NotificationId, message: &Message, definitions: &Definitions) -> Trigger {
     let trigger = Trigger::in_words(&in_words(&message.category, definitions), &message.title, &message.body);

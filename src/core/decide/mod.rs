@@ -22,6 +22,7 @@ mod inbox;
 mod input;
 mod learning;
 mod load;
+mod message_of_api;
 mod predict;
 mod proposal;
 mod recall;

@@ -17,8 +17,8 @@ use crate::notify::{Candidate, Decision, Message, Rules};
 pub enum Subject<'a> {
     /// A trigger that fired.
     Trigger(&'a Trigger),
-    /// A message of the API, in words of the shop.
-    Message(&'a Message),
+    /// A message of the API, in words of the shop, and the id that its call was answered with.
+    Message(&'a Message, Option<Uuid>),
 }
 
 impl<'a> Subject<'a> {
@@ -26,7 +26,15 @@ impl<'a> Subject<'a> {
     pub fn trigger(self) -> &'a str {
         match self {
             Self::Trigger(trigger) => trigger.name(),
-            Self::Message(_) => API,
+            Self::Message(..) => API,
+        }
+    }
+
+    /// The call of the shop, by the id it was answered with.
+    pub(super) fn call(self) -> Option<Uuid> {
+        match self {
+            Self::Trigger(trigger) => trigger.call,
+            Self::Message(_, call) => call,
         }
     }
 }
@@ -52,9 +60,9 @@ impl<'a> Proposal<'a> {
     }
 
     /// Of a message of the API.
-    pub fn of_message(message: &'a Message) -> Self {
+    pub fn of_message(message: &'a Message, call: Option<Uuid>) -> Self {
         Self {
-            subject: Subject::Message(message),
+            subject: Subject::Message(message, call),
             list: Recommendations::default(),
             items: Vec::new(),
             mentions: Vec::new(),

@@ -54,6 +54,8 @@ pub struct DecisionRow {
     pub features: Vec<f32>,
     /// Provenance of the decision.
     pub trace: Trace,
+    /// Message of the shop, by the id that its call was answered with; `None` for all others.
+    pub call: Option<Uuid>,
 }
 
 /// Provenance of a decision.
@@ -158,6 +160,8 @@ pub struct NewNotification {
     pub priority: Priority,
     /// The channel taken.
     pub channel: Channel,
+    /// Message of the shop to many, or with a time, that it is part of.
+    pub call: Option<Uuid>,
 }
 
 /// An outcome of a message.
@@ -231,6 +235,7 @@ impl DeferredRow {
                 slice: "ordinary".to_owned(),
                 ..Trace::default()
             },
+            call: self.call,
         }
     }
 
@@ -365,4 +370,6 @@ pub struct ApiMessage {
     pub id: NotificationId,
     /// The message.
     pub content: Arc<crate::notify::message::Encoded>,
+    /// Message to many, or with a time, that it is part of.
+    pub call: Option<Uuid>,
 }

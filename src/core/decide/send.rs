@@ -137,6 +137,7 @@ impl UserState {
             collapse_key: collapse_key.as_deref().map(Into::into),
             priority: trigger.definition.priority,
             channel,
+            call: trigger.call,
         }
     }
 
@@ -183,6 +184,7 @@ impl UserState {
             collapse_key: message.collapse_key.clone(),
             priority: message.priority,
             channel,
+            call: api.call,
         });
         self.reserve(api.id, &judgement.candidate, channel, collected, step);
         let (releases, welcome_after, fired) = (Vec::new(), None, None);
@@ -226,7 +228,7 @@ impl UserState {
     }
 }
 
-fn note_variants(row: &mut DecisionRow, rendered: &RenderedMessage) {
+pub(super) fn note_variants(row: &mut DecisionRow, rendered: &RenderedMessage) {
     row.trace.variant_propensity = rendered.wording.as_ref().map(|wording| wording.propensity());
     if let [used, _, ..] = rendered.variants.as_slice() {
         row.trace.variant = Some(used.clone());

@@ -2,7 +2,9 @@
 //! says send, defer or drop, each with its reasons.
 
 pub mod content;
+pub mod local_time;
 pub mod message;
+pub mod pace;
 pub mod policy;
 pub mod quiet_hours;
 pub mod triggers;

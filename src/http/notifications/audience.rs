@@ -1,13 +1,14 @@
 //! Audiences of a request, against the database: who exists, and whether anybody is in a segment.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::actors::App;
 use crate::base::ExternalId;
 use crate::http::error::ApiError;
+use crate::http::topics::unknown_topic;
 use crate::notify::message::{Addressed, Audience, MessageError};
 use crate::profile::SegmentId;
-use crate::store::{Connection, audiences, users};
+use crate::store::{Connection, StoreError, audiences, topics, users};
 
 /// Facts from the database about the audiences of a request. Asked only for what is not known from memory.
 #[derive(Default)]
@@ -17,14 +18,32 @@ pub(super) struct Known {
     /// Segments that somebody is in.
     inhabited: BTreeSet<u8>,
     has_anybody: bool,
+    /// Topics of the request that somebody ever followed, each with the number who do.
+    topics: BTreeMap<String, i64>,
+    /// Names of topics, for an error.
+    topic_names: Vec<String>,
     /// Named users that do not exist.
     pub(super) unknown: Vec<ExternalId>,
+}
+
+/// Those of the topics that somebody ever followed, with the number who do; and names for an error if one is not among them.
+fn followed(
+    connection: &mut Connection,
+    named: Vec<String>,
+) -> Result<(BTreeMap<String, i64>, Vec<String>), StoreError> {
+    if named.is_empty() {
+        return Ok((BTreeMap::new(), Vec::new()));
+    }
+    let known = topics::counts(connection, &named)?;
+    let names = if known.len() < named.len() { topics::names(connection)? } else { Vec::new() };
+    Ok((known, names))
 }
 
 impl Known {
     pub(super) async fn of(app: &App, checked: &[(usize, Addressed)]) -> Result<Self, ApiError> {
         let mut asked: BTreeSet<&ExternalId> = BTreeSet::new();
         let mut is_wide = false;
+        let mut topics: BTreeSet<&str> = BTreeSet::new();
         for (_, addressed) in checked {
             match &addressed.audience {
                 Audience::Users(_) if addressed.ephemeral => {}
@@ -32,12 +51,16 @@ impl Known {
                     // Who has an actor is known.
                     asked.extend(users.iter().filter(|user| app.registry.get(user).is_none()));
                 }
+                Audience::Topic(topic) => {
+                    topics.insert(topic);
+                }
                 Audience::Segment(_) | Audience::Everyone => is_wide = true,
             }
         }
-        if asked.is_empty() && !is_wide {
+        if asked.is_empty() && !is_wide && topics.is_empty() {
             return Ok(Self::default());
         }
+        let topics: Vec<String> = topics.into_iter().map(str::to_owned).collect();
         let asked: Vec<ExternalId> = asked.into_iter().cloned().collect();
         let mut known = app
             .state
@@ -45,13 +68,15 @@ impl Known {
             .run(move |connection: &mut Connection| {
                 let found = users::find_many(connection, &asked)?;
                 let unknown = asked.into_iter().filter(|user| !found.contains_key(user)).collect();
+                let (followed, topic_names) = followed(connection, topics)?;
+                let known = Self { unknown, topics: followed, topic_names, ..Self::default() };
                 if !is_wide {
-                    return Ok(Self { unknown, ..Self::default() });
+                    return Ok(known);
                 }
                 let inhabited: BTreeSet<u8> =
                     audiences::inhabited_segments(connection)?.into_iter().collect();
                 let has_anybody = audiences::has_anybody(connection)?;
-                Ok(Self { segments: inhabited.clone(), inhabited, has_anybody, unknown })
+                Ok(Self { segments: inhabited.clone(), inhabited, has_anybody, ..known })
             })
             .await?;
         if let Some(segmentation) = &app.state.models.load().segmentation {
@@ -65,6 +90,13 @@ impl Known {
         let wrong = |code, field, message| Err(MessageError { code, field, message });
         let is_now = addressed.send_at.is_none() && !addressed.ephemeral;
         match addressed.audience {
+            Audience::Topic(ref topic) => match self.topics.get(&**topic) {
+                None => wrong("unknown_topic", "topic", unknown_topic(topic, &self.topic_names)),
+                Some(0) if is_now => {
+                    wrong("nobody", "topic", format!("nobody follows the topic \"{topic}\""))
+                }
+                Some(_) => Ok(()),
+            },
             Audience::Segment(segment) if !self.segments.contains(&segment) => {
                 let names: Vec<String> =
                     self.segments.iter().map(|segment| SegmentId(*segment).to_string()).collect();

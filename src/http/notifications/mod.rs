@@ -5,6 +5,7 @@
 mod answer;
 mod audience;
 mod body;
+mod words;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use uuid::Uuid;
 use self::answer::{Draft, Part};
 use self::audience::Known;
 use self::body::Checked;
+pub(super) use self::words::check_one as check_words;
 use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
@@ -50,6 +52,7 @@ pub async fn post(
     let mut draft = Draft::default();
     let lifetime = Millis::hours(app.state.config.policy.expires_after_h);
     let addressed = call.validate(raws, lifetime, &mut draft)?;
+    let addressed = words::check(&app, addressed, call.now, &mut draft)?;
     let known = Known::of(&app, &addressed).await?;
     let (submissions, ephemeral) = call.compose(addressed, &known, &mut draft)?;
     if submissions.is_empty() && ephemeral.is_empty() {
@@ -166,7 +169,7 @@ impl Call<'_> {
     }
 
     fn submission(&self, addressed: Addressed, index: usize) -> Result<Submission, ApiError> {
-        let Addressed { audience, message, send_at, dedupe_key, ephemeral: _ } = addressed;
+        let Addressed { audience, message, send_at, dedupe_key, pace, local, ephemeral: _ } = addressed;
         let receipt = |parts: &[&[u8]]| EventKey::from_parts(parts).0;
         let by_request =
             self.idempotency_key.map(|key| receipt(&[b"request", key, &(index as u64).to_le_bytes()]));
@@ -180,6 +183,9 @@ impl Call<'_> {
             (Some(key), Audience::Segment(segment)) => {
                 (Some(receipt(&[b"segment", key.as_bytes(), &[*segment]])), Vec::new())
             }
+            (Some(key), Audience::Topic(topic)) => {
+                (Some(receipt(&[b"topic", key.as_bytes(), topic.as_bytes()])), Vec::new())
+            }
             (Some(key), Audience::Everyone) => (Some(receipt(&[b"everyone", key.as_bytes()])), Vec::new()),
         };
         let message = serde_json::to_string(&message)
@@ -187,14 +193,14 @@ impl Call<'_> {
         let due_at = send_at.unwrap_or(self.now);
         let batch = if self.is_alone { self.id } else { Uuid::now_v7() };
         let is_single = matches!(&audience, Audience::Users(users) if users.len() == 1);
-        let call = (!is_single || due_at > self.now).then_some(self.id);
-        Ok(Submission { batch, audience, message, due_at, receipt, user_receipts, call })
+        let call = (!is_single || due_at > self.now || local.is_some()).then_some(self.id);
+        Ok(Submission { batch, audience, message, due_at, receipt, user_receipts, call, pace, local })
     }
 }
 
 fn size(audience: &Audience) -> usize {
     match audience {
         Audience::Users(users) => users.len(),
-        Audience::Segment(_) | Audience::Everyone => 1,
+        Audience::Segment(_) | Audience::Topic(_) | Audience::Everyone => 1,
     }
 }

@@ -1,5 +1,6 @@
 //! Readings over several tables, for pages and for training: what came of messages, arms of experiments, one user's story.
 
+pub mod call_progress;
 pub mod conversions;
 pub mod experiments;
 pub mod limits;

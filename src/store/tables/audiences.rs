@@ -1,7 +1,7 @@
 //! Users of a segment, or everyone: counted, and read into table `outbox`. Robots are nobody's audience.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use crate::base::Timestamp;
@@ -9,17 +9,43 @@ use crate::store::postgres::StoreError;
 use crate::store::postgres::convert::to_pg;
 use crate::store::postgres::sql::sql;
 
+/// Audience that is read when it is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Wide<'a> {
+    /// Everyone but robots.
+    Everyone,
+    /// A segment, 0 = A.
+    Segment(u8),
+    /// Who follows a topic.
+    Topic(&'a str),
+}
+
+impl Wide<'_> {
+    /// What stands after `FROM`, with users as `u`, and its parameter.
+    pub(super) fn members(self) -> (&'static str, Option<String>) {
+        const OF_SEGMENT: &str = "users u LEFT JOIN user_features f USING (user_id) \
+             WHERE NOT u.is_robot AND f.segment IS NOT DISTINCT FROM coalesce(?::text::smallint, f.segment)";
+        match self {
+            Self::Everyone => (OF_SEGMENT, None),
+            Self::Segment(segment) => (OF_SEGMENT, Some(segment.to_string())),
+            Self::Topic(topic) => (
+                "topics t JOIN topic_subscribers s USING (topic_id) JOIN users u USING (user_id) \
+                 WHERE t.name = ? AND NOT u.is_robot",
+                Some(topic.to_owned()),
+            ),
+        }
+    }
+}
+
 /// Most users of one row of the outbox.
 pub(super) const MAX_USERS: usize = 1_000;
 
-/// Users in a segment, or everyone's number; robots are not counted. Counts the rows.
-pub(super) fn size(conn: &mut PgConnection, segment: Option<u8>) -> Result<usize, StoreError> {
-    let n = sql::<BigInt>(
-        "SELECT count(*) FROM users u LEFT JOIN user_features f USING (user_id) \
-         WHERE NOT u.is_robot AND f.segment IS NOT DISTINCT FROM coalesce(?, f.segment)",
-    )
-    .bind::<Nullable<SmallInt>, _>(segment.map(i16::from))
-    .load::<i64>(conn)?;
+/// Users of an audience; robots are not counted. Counts the rows.
+pub(super) fn size(conn: &mut PgConnection, wide: Wide<'_>) -> Result<usize, StoreError> {
+    let (members, parameter) = wide.members();
+    let n = sql::<BigInt>(format!("SELECT count(*) FROM {members}"))
+        .bind::<Nullable<Text>, _>(parameter)
+        .load::<i64>(conn)?;
     Ok(n.into_iter().next().and_then(|n| usize::try_from(n).ok()).unwrap_or(0))
 }
 
@@ -39,22 +65,35 @@ pub fn has_anybody(conn: &mut PgConnection) -> Result<bool, StoreError> {
     Ok(!rows.is_empty())
 }
 
-/// A segment, or everyone but robots, in rows of [`MAX_USERS`]: how many users, and the batches of the rows. These have the time of
-/// `batch` and a hash of all of it and their place: batches of one millisecond differ in a few bits only. About 2 s a million
+/// Common part of the rows of an audience.
+pub(super) struct Like<'a> {
+    /// The broadcast; the batches of the rows follow from it.
+    pub broadcast: Uuid,
+    /// As JSON.
+    pub message: &'a str,
+    /// Not before this.
+    pub due_at: Timestamp,
+    /// Not on the timeline yet: it goes out at a rate.
+    pub is_held: bool,
+}
+
+/// An audience in rows of [`MAX_USERS`]: how many users, and the batches of the rows. These have the
+/// time of the broadcast and a hash of all of it and their place: batches of one millisecond differ in a few bits only. About 2 s a million
 /// users.
 pub(super) fn insert(
     conn: &mut PgConnection,
-    batch: Uuid,
-    message: &str,
-    due_at: Timestamp,
-    segment: Option<u8>,
+    like: &Like<'_>,
+    wide: Wide<'_>,
 ) -> Result<(usize, Vec<Uuid>), StoreError> {
-    let rows = sql::<(Integer, SqlUuid)>(include_str!("sql/insert_audience.sql"))
+    let (members, parameter) = wide.members();
+    let text = include_str!("sql/insert_audience.sql").replace("{members}", members);
+    let rows = sql::<(Integer, SqlUuid)>(text)
         .bind::<BigInt, _>(MAX_USERS as i64)
-        .bind::<Nullable<SmallInt>, _>(segment.map(i16::from))
-        .bind::<Timestamptz, _>(to_pg(due_at))
-        .bind::<Text, _>(message)
-        .bind::<Text, _>(batch.to_string())
+        .bind::<Nullable<Text>, _>(parameter)
+        .bind::<Timestamptz, _>(to_pg(like.due_at))
+        .bind::<Text, _>(like.message)
+        .bind::<Bool, _>(like.is_held)
+        .bind::<Text, _>(like.broadcast.to_string())
         .load::<(i32, Uuid)>(conn)?;
     let users = rows.iter().filter_map(|(n, _)| usize::try_from(*n).ok()).sum();
     Ok((users, rows.into_iter().map(|(_, batch)| batch).collect()))

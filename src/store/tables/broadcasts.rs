@@ -5,15 +5,19 @@ use std::collections::HashMap;
 
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Integer, Jsonb, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::audiences;
+use super::audiences::{self, Like, Wide};
 use super::deferred;
+use super::local_broadcasts;
 use crate::base::{ExternalId, NotificationId, Timestamp};
 use crate::notify::Message;
+use crate::notify::local_time::LocalTime;
 use crate::notify::message::Audience;
+use crate::notify::pace::Pace;
 use crate::store::postgres::StoreError;
 use crate::store::postgres::columns::{Batch, column};
 use crate::store::postgres::convert::{external_id, from_pg, to_pg};
@@ -31,6 +35,8 @@ pub enum State {
     Scheduled,
     /// Handed to the outbox, or its time has come.
     Sent,
+    /// Nothing more of it is decided until it is resumed.
+    Paused,
     /// Taken back.
     Withdrawn,
     /// Its lifetime ended before it could be sent.
@@ -43,14 +49,16 @@ impl State {
         match self {
             Self::Scheduled => "scheduled",
             Self::Sent => "sent",
+            Self::Paused => "paused",
             Self::Withdrawn => "withdrawn",
             Self::Expired => "expired",
         }
     }
 
-    fn parse(text: &str) -> Self {
-        let all = [Self::Scheduled, Self::Withdrawn, Self::Expired];
-        all.into_iter().find(|state| state.name() == text).unwrap_or(Self::Sent)
+    /// By its name.
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Scheduled, Self::Sent, Self::Paused, Self::Withdrawn, Self::Expired];
+        all.into_iter().find(|state| state.name() == text)
     }
 }
 
@@ -61,6 +69,8 @@ pub enum To {
     Everyone,
     /// Everyone in a segment when it is due, 0 = A.
     Segment(u8),
+    /// Everyone who follows a topic when it is due.
+    Topic(Box<str>),
     /// So many named users.
     Users(usize),
 }
@@ -71,6 +81,7 @@ impl To {
         match audience {
             Audience::Everyone => Self::Everyone,
             Audience::Segment(segment) => Self::Segment(*segment),
+            Audience::Topic(topic) => Self::Topic(topic.clone()),
             Audience::Users(users) => Self::Users(users.len()),
         }
     }
@@ -80,12 +91,16 @@ impl To {
         match self {
             Self::Everyone => json!({"everyone": true}),
             Self::Segment(segment) => json!({"segment": char::from(b'A' + segment).to_string()}),
+            Self::Topic(topic) => json!({"topic": topic}),
             Self::Users(users) => json!({"users": users}),
         }
     }
 
     fn from_json(value: &Value) -> Self {
         let letter = value["segment"].as_str().and_then(|name| name.bytes().next());
+        if let Some(topic) = value["topic"].as_str() {
+            return Self::Topic(topic.into());
+        }
         match (letter, value["users"].as_u64()) {
             (Some(letter @ b'A'..=b'Z'), _) => Self::Segment(letter - b'A'),
             (_, Some(users)) => Self::Users(usize::try_from(users).unwrap_or(usize::MAX)),
@@ -94,10 +109,11 @@ impl To {
     }
 
     /// For reading its users: `None` for named ones.
-    fn segment(&self) -> Option<Option<u8>> {
+    fn wide(&self) -> Option<Wide<'_>> {
         match self {
-            Self::Everyone => Some(None),
-            Self::Segment(segment) => Some(Some(*segment)),
+            Self::Everyone => Some(Wide::Everyone),
+            Self::Segment(segment) => Some(Wide::Segment(*segment)),
+            Self::Topic(topic) => Some(Wide::Topic(topic)),
             Self::Users(_) => None,
         }
     }
@@ -118,6 +134,10 @@ pub struct Broadcast {
     pub message: String,
     /// Users it was accepted for; of a segment or everyone 0 until it is sent.
     pub users: usize,
+    /// Most users a minute; `None` = as fast as it goes.
+    pub pace: Option<Pace>,
+    /// Due at this time in each user's own zone; `due_at` is the moment of the next look.
+    pub local: Option<LocalTime>,
     /// Of its rows in the outbox.
     pub batches: Vec<Uuid>,
     /// Not before this.
@@ -126,17 +146,49 @@ pub struct Broadcast {
     pub created_at: Timestamp,
 }
 
-type Columns = (SqlUuid, SqlUuid, Text, Jsonb, Text, Integer, Array<SqlUuid>, Timestamptz, Timestamptz);
-type Row = (Uuid, Uuid, String, Value, String, i32, Vec<Uuid>, PgTimestamp, PgTimestamp);
+/// Rows as [`from_row`] reads them.
+pub(super) const SELECT: &str = "SELECT broadcast_id, call_id, state, audience, message, users, rate_per_minute, local_at, \
+     ARRAY(SELECT batch FROM broadcast_batches b WHERE b.broadcast_id = broadcasts.broadcast_id ORDER BY batch), \
+     due_at, created_at FROM broadcasts";
 
-fn from_row((id, call, state, to, message, users, batches, due_at, created_at): Row) -> Broadcast {
+pub(super) type Columns = (
+    SqlUuid,
+    SqlUuid,
+    Text,
+    Jsonb,
+    Text,
+    Integer,
+    Nullable<Integer>,
+    Nullable<Text>,
+    Array<SqlUuid>,
+    Timestamptz,
+    Timestamptz,
+);
+pub(super) type Row = (
+    Uuid,
+    Uuid,
+    String,
+    Value,
+    String,
+    i32,
+    Option<i32>,
+    Option<String>,
+    Vec<Uuid>,
+    PgTimestamp,
+    PgTimestamp,
+);
+
+pub(super) fn from_row(row: Row) -> Broadcast {
+    let (id, call, state, to, message, users, rate, local, batches, due_at, created_at) = row;
     Broadcast {
         id,
         call,
-        state: State::parse(&state),
+        state: State::parse(&state).unwrap_or(State::Sent),
         to: To::from_json(&to),
         message,
         users: usize::try_from(users).unwrap_or(0),
+        local: local.and_then(|local| LocalTime::parse(&local)),
+        pace: rate.and_then(|rate| Pace::new(u32::try_from(rate).ok()?)),
         batches,
         due_at: from_pg(due_at),
         created_at: from_pg(created_at),
@@ -145,6 +197,10 @@ fn from_row((id, call, state, to, message, users, batches, due_at, created_at): 
 
 fn count(users: usize) -> i32 {
     i32::try_from(users).unwrap_or(i32::MAX)
+}
+
+fn rate(row: &Broadcast) -> Option<i32> {
+    i32::try_from(row.pace?.per_minute()).ok()
 }
 
 /// Stores new ones.
@@ -159,6 +215,11 @@ pub fn insert(conn: &mut PgConnection, rows: &[Broadcast]) -> Result<(), StoreEr
         .column::<Jsonb, _>("audience", |row| row.to.to_json())
         .column::<Text, _>("message", |row| row.message.as_str())
         .column::<Integer, _>("users", |row| count(row.users))
+        .column::<Nullable<Integer>, _>("rate_per_minute", rate)
+        .column::<Nullable<Text>, _>("local_at", |row| row.local.map(|local| local.to_string()))
+        .column::<Nullable<Timestamptz>, _>("rate_used_until", |row| {
+            row.pace.filter(|_| row.state == State::Sent).map(|_| to_pg(row.due_at))
+        })
         .column::<Timestamptz, _>("due_at", |row| to_pg(row.due_at))
         .column::<Timestamptz, _>("created_at", |row| to_pg(row.created_at));
     sql::<()>(columns.insert_into("broadcasts")).binds(columns.into_binds()).execute(conn)?;
@@ -181,29 +242,13 @@ fn insert_batches(conn: &mut PgConnection, batches: &[(Uuid, Uuid)]) -> Result<(
 
 /// The broadcast of that id, or all of the request of that id, by id; locked until the transaction ends.
 pub fn lock(conn: &mut PgConnection, id: Uuid) -> Result<Vec<Broadcast>, StoreError> {
-    let rows = sql::<Columns>(
-        "SELECT broadcast_id, call_id, state, audience, message, users, \
-         ARRAY(SELECT batch FROM broadcast_batches b WHERE b.broadcast_id = broadcasts.broadcast_id ORDER BY batch), \
-         due_at, created_at FROM broadcasts \
-         WHERE broadcast_id = ? OR call_id = ? ORDER BY broadcast_id FOR UPDATE",
-    )
+    let rows = sql::<Columns>(format!(
+        "{SELECT} WHERE broadcast_id = ? OR call_id = ? ORDER BY broadcast_id FOR UPDATE"
+    ))
     .bind::<SqlUuid, _>(id)
     .bind::<SqlUuid, _>(id)
     .load::<Row>(conn)?;
     Ok(rows.into_iter().map(from_row).collect())
-}
-
-/// One of that id.
-pub fn find(conn: &mut PgConnection, id: Uuid) -> Result<Option<Broadcast>, StoreError> {
-    let rows = sql::<Columns>(
-        "SELECT broadcast_id, call_id, state, audience, message, users, \
-         ARRAY(SELECT batch FROM broadcast_batches b WHERE b.broadcast_id = broadcasts.broadcast_id ORDER BY batch), \
-         due_at, created_at FROM broadcasts \
-         WHERE broadcast_id = ?",
-    )
-    .bind::<SqlUuid, _>(id)
-    .load::<Row>(conn)?;
-    Ok(rows.into_iter().next().map(from_row))
 }
 
 /// Those that wait, after a place and in its order, the earliest due first; at most `limit`.
@@ -213,10 +258,7 @@ pub fn scheduled(
     limit: i64,
 ) -> Result<Vec<Broadcast>, StoreError> {
     let rows = sql::<Columns>(
-        "SELECT broadcast_id, call_id, state, audience, message, users, \
-         ARRAY(SELECT batch FROM broadcast_batches b WHERE b.broadcast_id = broadcasts.broadcast_id ORDER BY batch), \
-         due_at, created_at FROM broadcasts \
-         WHERE state = 'scheduled' AND (due_at, broadcast_id) > (?, ?) ORDER BY due_at, broadcast_id LIMIT ?",
+        format!("{SELECT} WHERE state = 'scheduled' AND (due_at, broadcast_id) > (?, ?) ORDER BY due_at, broadcast_id LIMIT ?"),
     )
     .bind::<Timestamptz, _>(to_pg(after.0))
     .bind::<SqlUuid, _>(after.1)
@@ -236,36 +278,44 @@ pub fn next_due(conn: &mut PgConnection) -> Result<Option<Timestamp>, StoreError
 
 /// Hands what is due to the outbox, at most sixteen: reads the users of a segment or everyone, once, in the transaction that
 /// notes it as sent. What has expired by now goes to nobody.
-pub fn release(conn: &mut PgConnection, now: Timestamp) -> Result<(), StoreError> {
+pub fn release(conn: &mut PgConnection, now: Timestamp, own: &TimeZone) -> Result<(), StoreError> {
     sql::<()>(
-        "UPDATE broadcasts SET state = 'sent', changed_at = now() \
-         WHERE state = 'scheduled' AND due_at <= ? \
+        "UPDATE broadcasts SET state = 'sent', changed_at = now(), \
+         rate_used_until = CASE WHEN rate_per_minute IS NOT NULL THEN due_at END \
+         WHERE state = 'scheduled' AND due_at <= ? AND local_at IS NULL \
          AND EXISTS (SELECT FROM broadcast_batches b WHERE b.broadcast_id = broadcasts.broadcast_id)",
     )
     .bind::<Timestamptz, _>(to_pg(now))
     .execute(conn)?;
-    let due = sql::<Columns>(
-        "SELECT broadcast_id, call_id, state, audience, message, users, \
-         ARRAY(SELECT batch FROM broadcast_batches b WHERE b.broadcast_id = broadcasts.broadcast_id ORDER BY batch), \
-         due_at, created_at FROM broadcasts \
-         WHERE state = 'scheduled' AND due_at <= ? ORDER BY due_at, broadcast_id LIMIT ? FOR UPDATE",
-    )
+    let due = sql::<Columns>(format!(
+        "{SELECT} WHERE state = 'scheduled' AND due_at <= ? ORDER BY due_at, broadcast_id LIMIT ? FOR UPDATE"
+    ))
     .bind::<Timestamptz, _>(to_pg(now))
     .bind::<BigInt, _>(AT_ONCE)
     .load::<Row>(conn)?;
     for row in due.into_iter().map(from_row) {
         let message: Option<Message> = serde_json::from_str(&row.message).ok();
         let is_over = message.is_some_and(|message| message.expires_at <= now);
-        let (state, users, batches) = match row.to.segment() {
-            Some(segment) if !is_over => {
-                let (users, batches) = audiences::insert(conn, row.id, &row.message, now, segment)?;
+        if let Some(local) = row.local {
+            release_local(conn, &row, local, is_over, own, now)?;
+            continue;
+        }
+        let (state, users, batches) = match row.to.wide() {
+            Some(wide) if !is_over => {
+                let (message, is_held) = (row.message.as_str(), row.pace.is_some());
+                let like = Like { broadcast: row.id, message, due_at: now, is_held };
+                let (users, batches) = audiences::insert(conn, &like, wide)?;
                 (State::Sent, users, batches)
             }
             _ => (State::Expired, 0, Vec::new()),
         };
-        sql::<()>("UPDATE broadcasts SET state = ?, users = ?, changed_at = now() WHERE broadcast_id = ?")
+        let used_until = row.pace.filter(|_| state == State::Sent).map(|_| to_pg(now));
+        let text = "UPDATE broadcasts SET state = ?, users = ?, rate_used_until = ?, changed_at = now() \
+                    WHERE broadcast_id = ?";
+        sql::<()>(text)
             .bind::<Text, _>(state.name())
             .bind::<Integer, _>(count(users))
+            .bind::<Nullable<Timestamptz>, _>(used_until)
             .bind::<SqlUuid, _>(row.id)
             .execute(conn)?;
         let batches: Vec<(Uuid, Uuid)> = batches.into_iter().map(|batch| (batch, row.id)).collect();
@@ -274,8 +324,41 @@ pub fn release(conn: &mut PgConnection, now: Timestamp) -> Result<(), StoreError
     Ok(())
 }
 
-/// Changes the words and the time of one that is locked and waits. What is in the outbox already moves to a moment that is
-/// not before `earliest`: earlier ones may have been read.
+/// Hands one with a wall time to those for whom it has come, and notes when to look again, or that it has come everywhere.
+fn release_local(
+    conn: &mut PgConnection,
+    row: &Broadcast,
+    local: LocalTime,
+    is_over: bool,
+    own: &TimeZone,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let wide = row.to.wide();
+    let (users, batches, next) = match is_over {
+        true => (0, Vec::new(), None),
+        false => local_broadcasts::release(conn, row.id, &row.message, wide, local, own, now)?,
+    };
+    let state = match next {
+        Some(_) => State::Scheduled,
+        None if is_over && row.batches.is_empty() => State::Expired,
+        None => State::Sent,
+    };
+    // Named users are counted already.
+    let users = if wide.is_some() { row.users + users } else { row.users };
+    let text =
+        "UPDATE broadcasts SET state = ?, users = ?, due_at = ?, changed_at = now() WHERE broadcast_id = ?";
+    sql::<()>(text)
+        .bind::<Text, _>(state.name())
+        .bind::<Integer, _>(count(users))
+        .bind::<Timestamptz, _>(to_pg(next.unwrap_or(row.due_at)))
+        .bind::<SqlUuid, _>(row.id)
+        .execute(conn)?;
+    insert_batches(conn, &batches.into_iter().map(|batch| (batch, row.id)).collect::<Vec<_>>())
+}
+
+/// Changes the words and the time of one that is locked and waits or is paused. What is in the outbox already moves to a moment that
+/// is not before `earliest`: earlier ones may have been read. Of what is paused only held rows change, the others are being
+/// sent.
 pub fn change(
     conn: &mut PgConnection,
     row: &Broadcast,
@@ -283,16 +366,25 @@ pub fn change(
     due_at: Timestamp,
     earliest: Timestamp,
 ) -> Result<Timestamp, StoreError> {
-    let due_at = if row.batches.is_empty() { due_at } else { due_at.max(earliest) };
+    let is_paused = row.state == State::Paused;
+    let due_at = if row.batches.is_empty() || is_paused || row.local.is_some() {
+        due_at
+    } else {
+        due_at.max(earliest)
+    };
     sql::<()>("UPDATE broadcasts SET message = ?, due_at = ?, changed_at = now() WHERE broadcast_id = ?")
         .bind::<Text, _>(message)
         .bind::<Timestamptz, _>(to_pg(due_at))
         .bind::<SqlUuid, _>(row.id)
         .execute(conn)?;
-    sql::<()>("UPDATE outbox SET message = ?, due_at = ? WHERE batch = ANY(?)")
+    // Of a wall time the moment of a row is that of its zone.
+    let moved_to = row.local.is_none().then(|| to_pg(due_at));
+    let text = "UPDATE outbox SET message = ?, due_at = coalesce(?, due_at) WHERE batch = ANY(?) AND (is_held OR NOT ?)";
+    sql::<()>(text)
         .bind::<Text, _>(message)
-        .bind::<Timestamptz, _>(to_pg(due_at))
+        .bind::<Nullable<Timestamptz>, _>(moved_to)
         .bind::<Array<SqlUuid>, _>(&row.batches)
+        .bind::<Bool, _>(is_paused)
         .execute(conn)?;
     Ok(due_at)
 }
@@ -366,20 +458,34 @@ pub fn withdrawn_since(conn: &mut PgConnection, since: Timestamp) -> Result<Vec<
     .load::<Uuid>(conn)?)
 }
 
+/// Users of an audience by now; of named ones their number.
+pub(super) fn size(conn: &mut PgConnection, to: &To) -> Result<usize, StoreError> {
+    match to {
+        To::Users(users) => Ok(*users),
+        to => to.wide().map_or(Ok(0), |wide| audiences::size(conn, wide)),
+    }
+}
+
 /// Number of users that each of these would go to by now.
 pub fn sizes(conn: &mut PgConnection, rows: &[Broadcast]) -> Result<HashMap<Uuid, usize>, StoreError> {
-    let mut known: HashMap<Option<u8>, usize> = HashMap::new();
+    let mut known: HashMap<Wide<'_>, usize> = HashMap::new();
     let mut sizes = HashMap::new();
     for row in rows {
-        let size = match row.to.segment() {
-            Some(segment) if row.state == State::Scheduled => match known.get(&segment) {
-                Some(size) => *size,
-                None => {
-                    let size = audiences::size(conn, segment)?;
-                    known.insert(segment, size);
-                    size
+        let size = match row.to.wide() {
+            // Of what is paused before its time nobody is chosen yet.
+            Some(wide)
+                if row.state == State::Scheduled
+                    || (row.state == State::Paused && row.batches.is_empty()) =>
+            {
+                match known.get(&wide) {
+                    Some(size) => *size,
+                    None => {
+                        let size = audiences::size(conn, wide)?;
+                        known.insert(wide, size);
+                        size
+                    }
                 }
-            },
+            }
             _ => row.users,
         };
         sizes.insert(row.id, size);

@@ -69,6 +69,7 @@ fn notification_columns<'r>(rows: &'r [&'r NewNotification]) -> Batch<'r, &'r Ne
         .column::<Nullable<Text>, _>("collapse_key", |row| row.collapse_key.as_deref())
         .column::<SmallInt, _>("priority", |row| row.priority.code())
         .column::<SmallInt, _>("channel", |row| channel::code(row.channel))
+        .column::<Nullable<SqlUuid>, _>("call_id", |row| row.call)
         .computed("given_at", "CASE WHEN channel = 0 THEN created_at END")
 }
 
@@ -109,6 +110,7 @@ fn decision_columns(rows: &[DecisionRow]) -> Batch<'_, DecisionRow, impl Binds> 
         .column_as::<Text, _>("arms", "arms::jsonb", |row| json(&row.trace.arms))
         .column::<Nullable<Float>, _>("variant_propensity", |row| row.trace.variant_propensity)
         .column_as::<Text, _>("inputs", "inputs::jsonb", |row| json(&row.trace.inputs))
+        .column::<Nullable<SqlUuid>, _>("call_id", |row| row.call)
 }
 
 /// As JSON text; these types hold no map with other keys than strings and no number that JSON lacks.

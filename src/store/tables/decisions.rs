@@ -54,6 +54,7 @@ struct Columns {
     arms: serde_json::Value,
     variant_propensity: Option<f32>,
     inputs: serde_json::Value,
+    call_id: Option<Uuid>,
 }
 
 /// Newest first.
@@ -105,6 +106,7 @@ pub fn recent(conn: &mut PgConnection, filter: &DecisionFilter) -> Result<Vec<De
                 arms: serde_json::from_value(row.arms).unwrap_or_default(),
                 inputs: serde_json::from_value(row.inputs).unwrap_or_default(),
             },
+            call: row.call_id,
         })
         .collect())
 }

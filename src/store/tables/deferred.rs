@@ -70,6 +70,32 @@ pub fn withdraw_calls(
     rows.into_iter().map(|(call, user)| Ok((call, external_id("users", &user)?))).collect()
 }
 
+/// Pauses what calls of the shop deferred; which call and whose, once each.
+pub fn pause_calls(conn: &mut PgConnection, calls: &[Uuid]) -> Result<Vec<(Uuid, ExternalId)>, StoreError> {
+    let rows = sql::<(SqlUuid, Text)>(
+        "WITH paused AS (UPDATE held_messages SET is_paused = true WHERE call_id = ANY(?) RETURNING call_id, user_id) \
+         SELECT DISTINCT p.call_id, u.external_id FROM paused p JOIN users u USING (user_id)",
+    )
+    .bind::<Array<SqlUuid>, _>(calls)
+    .load::<(Uuid, String)>(conn)?;
+    rows.into_iter().map(|(call, user)| Ok((call, external_id("users", &user)?))).collect()
+}
+
+/// Resumes what calls of the shop deferred, each with its user.
+pub fn resume_calls(
+    conn: &mut PgConnection,
+    calls: &[Uuid],
+) -> Result<Vec<(DeferredRow, ExternalId)>, StoreError> {
+    let rows = sql::<(ColumnTypes, Text)>(
+        "WITH resumed AS (UPDATE held_messages SET is_paused = false WHERE call_id = ANY(?) AND is_paused RETURNING *) \
+         SELECT r.held_id, r.user_id, r.trigger, r.category, r.item_id, r.price_before, r.event, r.for_digest, \
+         r.until, r.expires_at, r.call_id, u.external_id FROM resumed r JOIN users u USING (user_id)",
+    )
+    .bind::<Array<SqlUuid>, _>(calls)
+    .load::<(Columns, String)>(conn)?;
+    rows.into_iter().map(|(columns, user)| Ok((row(columns), external_id("users", &user)?))).collect()
+}
+
 /// Removes and returns deferred triggers that expired before `before`, at most `limit`: their users did not come in time.
 pub fn take_expired(
     conn: &mut PgConnection,
@@ -140,7 +166,7 @@ pub fn due_for_push(
     sql::<(Timestamptz, SqlUuid, Text)>(
         "SELECT h.until, h.held_id, u.external_id FROM held_messages h JOIN users u USING (user_id) \
          WHERE h.until <= ? AND h.expires_at > ? AND (h.until, h.held_id) > (?, ?) AND h.trigger <> ALL(?) \
-         AND EXISTS (SELECT FROM push_subscriptions p WHERE p.user_id = h.user_id AND p.ended_at IS NULL) \
+         AND NOT h.is_paused AND EXISTS (SELECT FROM push_subscriptions p WHERE p.user_id = h.user_id AND p.ended_at IS NULL) \
          ORDER BY h.until, h.held_id LIMIT ?",
     )
     .bind::<Timestamptz, _>(to_pg(now))
@@ -225,7 +251,7 @@ pub(super) fn load(
     let rows = sql::<ColumnTypes>(
         "SELECT h.held_id, h.user_id, h.trigger, h.category, h.item_id, h.price_before, h.event, h.for_digest, h.until, h.expires_at, h.call_id \
          FROM unnest(?) AS u (user_id) CROSS JOIN LATERAL (SELECT * FROM held_messages \
-         WHERE user_id = u.user_id AND expires_at > ? ORDER BY until, held_id LIMIT ?) AS h",
+         WHERE user_id = u.user_id AND expires_at > ? AND NOT is_paused ORDER BY until, held_id LIMIT ?) AS h",
     )
     .bind::<Array<Integer>, _>(ids)
     .bind::<Timestamptz, _>(to_pg(now))

@@ -5,13 +5,16 @@ use std::collections::HashSet;
 
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::audiences::{self, MAX_USERS};
+use super::audiences::{self, Like, MAX_USERS, Wide};
 use super::broadcasts::{self, Broadcast, State, To};
+use super::local_broadcasts;
 use crate::base::{ExternalId, NotificationId, Timestamp};
+use crate::notify::local_time::LocalTime;
 use crate::notify::message::Audience;
+use crate::notify::pace::Pace;
 use crate::store::postgres::StoreError;
 use crate::store::postgres::columns::column;
 use crate::store::postgres::convert::{external_id, from_pg, join_texts, to_pg};
@@ -34,6 +37,10 @@ pub struct Submission {
     pub user_receipts: Vec<Uuid>,
     /// Known under its batch as its id, as part of this request: for what goes to many, or waits.
     pub call: Option<Uuid>,
+    /// Most users a minute; `None` = as fast as it goes. Of what has a call only.
+    pub pace: Option<Pace>,
+    /// Due at this time in each user's own zone; `None` = at `due_at`. Of what has a call only.
+    pub local: Option<LocalTime>,
 }
 
 impl Submission {
@@ -44,8 +51,13 @@ impl Submission {
                 [user] => Some(NotificationId::of_batch(self.batch, user)),
                 _ => None,
             },
-            Audience::Segment(_) | Audience::Everyone => None,
+            Audience::Segment(_) | Audience::Topic(_) | Audience::Everyone => None,
         }
+    }
+
+    /// Its id as a broadcast.
+    pub fn broadcast(&self) -> Option<Uuid> {
+        self.call.map(|_| self.batch)
     }
 }
 
@@ -62,6 +74,10 @@ pub struct OutboxRow {
     pub users: Vec<ExternalId>,
     /// As JSON.
     pub message: String,
+    /// The broadcast that it is part of.
+    pub broadcast: Option<Uuid>,
+    /// Not on the timeline: its broadcast is paused, or goes out at a rate.
+    pub is_held: bool,
 }
 
 /// Outcome of a submission.
@@ -73,7 +89,7 @@ pub struct Accepted {
     pub duplicates: usize,
 }
 
-/// Stores submissions in the order given. Rows for named users come back, so that they need not be read; those of a segment
+/// Stores submissions in the order given. Rows for named users come back, so that they need not be read, unless they go out at a rate; those of a segment
 /// or everyone are only stored, and not even that before they are due. At most four statements, and one or two for each segment or
 /// everyone.
 pub fn accept(
@@ -84,18 +100,32 @@ pub fn accept(
     let mut fresh = new_receipts(conn, submissions)?;
     let mut rows = Vec::new();
     let mut broadcasts = Vec::new();
+    let mut local_users = Vec::new();
     let mut outcomes = Vec::with_capacity(submissions.len());
     for submission in submissions {
         let repeated = submission.receipt.is_some_and(|receipt| !fresh.remove(&receipt));
         let before = rows.len();
+        if !repeated && submission.local.is_some() {
+            let users = match &submission.audience {
+                Audience::Users(users) => wanted(submission, users, &mut fresh),
+                _ => Vec::new(),
+            };
+            let outcome = accept_local(conn, submission, users.len(), now, &mut broadcasts)?;
+            local_users.push((submission.batch, users));
+            outcomes.push(outcome);
+            continue;
+        }
         let outcome = match &submission.audience {
             Audience::Users(users) if repeated => Accepted { accepted: 0, duplicates: users.len() },
-            Audience::Segment(_) | Audience::Everyone if repeated => Accepted { accepted: 0, duplicates: 1 },
+            _ if repeated => Accepted { accepted: 0, duplicates: 1 },
             Audience::Users(users) => chunk(submission, users, &mut fresh, &mut rows),
             Audience::Segment(segment) => {
-                read_audience(conn, submission, Some(*segment), now, &mut broadcasts)?
+                read_audience(conn, submission, Wide::Segment(*segment), now, &mut broadcasts)?
             }
-            Audience::Everyone => read_audience(conn, submission, None, now, &mut broadcasts)?,
+            Audience::Topic(topic) => {
+                read_audience(conn, submission, Wide::Topic(topic), now, &mut broadcasts)?
+            }
+            Audience::Everyone => read_audience(conn, submission, Wide::Everyone, now, &mut broadcasts)?,
         };
         let batches: Vec<Uuid> = rows.iter().skip(before).map(|row| row.batch).collect();
         if submission.call.is_some() && !batches.is_empty() {
@@ -105,22 +135,46 @@ pub fn accept(
     }
     insert(conn, &mut rows)?;
     broadcasts::insert(conn, &broadcasts)?;
+    for (submission, users) in local_users {
+        local_broadcasts::enter(conn, submission, &users)?;
+    }
+    rows.retain(|row| !row.is_held);
     Ok((outcomes, rows))
 }
 
-/// A segment or everyone: into the outbox if it is due, else counted only.
+/// A message at a wall time: its users are handed to the outbox zone by zone. `named`: how many named users are to get it.
+fn accept_local(
+    conn: &mut PgConnection,
+    submission: &Submission,
+    named: usize,
+    now: Timestamp,
+    into: &mut Vec<Broadcast>,
+) -> Result<Accepted, StoreError> {
+    let to = To::of(&submission.audience);
+    let Audience::Users(users) = &submission.audience else {
+        into.push(broadcast(submission, now, 0, Vec::new()));
+        return Ok(Accepted { accepted: broadcasts::size(conn, &to)?, duplicates: 0 });
+    };
+    if named > 0 {
+        into.push(broadcast(submission, now, named, Vec::new()));
+    }
+    Ok(Accepted { accepted: named, duplicates: users.len() - named })
+}
+
+/// A segment, a topic or everyone: into the outbox if it is due, else counted only.
 fn read_audience(
     conn: &mut PgConnection,
     submission: &Submission,
-    segment: Option<u8>,
+    wide: Wide<'_>,
     now: Timestamp,
     into: &mut Vec<Broadcast>,
 ) -> Result<Accepted, StoreError> {
     let (accepted, users, batches) = if submission.due_at > now {
-        (audiences::size(conn, segment)?, 0, Vec::new())
+        (audiences::size(conn, wide)?, 0, Vec::new())
     } else {
-        let (users, batches) =
-            audiences::insert(conn, submission.batch, &submission.message, submission.due_at, segment)?;
+        let Submission { batch, message, due_at, pace, .. } = submission;
+        let like = Like { broadcast: *batch, message, due_at: *due_at, is_held: pace.is_some() };
+        let (users, batches) = audiences::insert(conn, &like, wide)?;
         (users, users, batches)
     };
     into.push(broadcast(submission, now, users, batches));
@@ -131,10 +185,16 @@ fn broadcast(submission: &Submission, now: Timestamp, users: usize, batches: Vec
     Broadcast {
         id: submission.batch,
         call: submission.call.unwrap_or(submission.batch),
-        state: if submission.due_at > now { State::Scheduled } else { State::Sent },
+        state: if submission.due_at > now || submission.local.is_some() {
+            State::Scheduled
+        } else {
+            State::Sent
+        },
         to: To::of(&submission.audience),
         message: submission.message.clone(),
         users,
+        pace: submission.pace,
+        local: submission.local,
         batches,
         due_at: submission.due_at,
         created_at: now,
@@ -158,18 +218,22 @@ fn new_receipts(conn: &mut PgConnection, submissions: &[&Submission]) -> Result<
     Ok(new.into_iter().collect())
 }
 
+/// Users for whom it was not accepted before.
+fn wanted(submission: &Submission, users: &[ExternalId], fresh: &mut HashSet<Uuid>) -> Vec<ExternalId> {
+    if submission.user_receipts.is_empty() {
+        return users.to_vec();
+    }
+    let receipts = submission.user_receipts.iter();
+    users.iter().zip(receipts).filter(|(_, r)| fresh.remove(*r)).map(|(user, _)| user.clone()).collect()
+}
+
 fn chunk(
     submission: &Submission,
     users: &[ExternalId],
     fresh: &mut HashSet<Uuid>,
     rows: &mut Vec<OutboxRow>,
 ) -> Accepted {
-    let wanted: Vec<ExternalId> = if submission.user_receipts.is_empty() {
-        users.to_vec()
-    } else {
-        let receipts = submission.user_receipts.iter();
-        users.iter().zip(receipts).filter(|(_, r)| fresh.remove(*r)).map(|(user, _)| user.clone()).collect()
-    };
+    let wanted = wanted(submission, users, fresh);
     for (n, users) in wanted.chunks(MAX_USERS).enumerate() {
         rows.push(OutboxRow {
             outbox_id: 0,
@@ -177,6 +241,8 @@ fn chunk(
             due_at: submission.due_at,
             users: users.to_vec(),
             message: submission.message.clone(),
+            broadcast: submission.broadcast(),
+            is_held: submission.pace.is_some(),
         });
     }
     Accepted { accepted: wanted.len(), duplicates: users.len() - wanted.len() }
@@ -189,14 +255,17 @@ pub fn insert(conn: &mut PgConnection, rows: &mut [OutboxRow]) -> Result<(), Sto
     }
     let users = |row: &OutboxRow| join_texts(&row.users.iter().map(ToString::to_string).collect::<Vec<_>>());
     let ids = sql::<(SqlUuid, BigInt)>(
-        "INSERT INTO outbox (batch, due_at, users, message) \
-         SELECT b, d, string_to_array(u, E'\\x1f'), m FROM unnest(?, ?, ?, ?) WITH ORDINALITY AS o (b, d, u, m, n) \
+        "INSERT INTO outbox (batch, due_at, users, message, broadcast_id, is_held) \
+         SELECT b, d, string_to_array(u, E'\\x1f'), m, c, h \
+         FROM unnest(?, ?, ?, ?, ?, ?) WITH ORDINALITY AS o (b, d, u, m, c, h, n) \
          ORDER BY n RETURNING batch, outbox_id",
     )
     .bind::<Array<SqlUuid>, _>(column(rows, |row| row.batch))
     .bind::<Array<Timestamptz>, _>(column(rows, |row| to_pg(row.due_at)))
     .bind::<Array<Text>, _>(column(rows, users))
     .bind::<Array<Text>, _>(column(rows, |row| row.message.as_str()))
+    .bind::<Array<Nullable<SqlUuid>>, _>(column(rows, |row| row.broadcast))
+    .bind::<Array<Bool>, _>(column(rows, |row| row.is_held))
     .load::<(Uuid, i64)>(conn)?;
     for (row, (batch, id)) in rows.iter_mut().zip(ids) {
         debug_assert_eq!(row.batch, batch);
@@ -215,11 +284,12 @@ pub fn due(
     until: Timestamp,
     limit: i64,
 ) -> Result<Vec<OutboxRow>, StoreError> {
-    type Row = (i64, Uuid, PgTimestamp, Vec<String>, String);
-    let rows = sql::<(BigInt, SqlUuid, Timestamptz, Array<Text>, Text)>(
-        "SELECT outbox_id, batch, due_at, users, message FROM (\
+    type Row = (i64, Uuid, PgTimestamp, Vec<String>, String, Option<Uuid>);
+    let rows = sql::<(BigInt, SqlUuid, Timestamptz, Array<Text>, Text, Nullable<SqlUuid>)>(
+        "SELECT outbox_id, batch, due_at, users, message, broadcast_id FROM (\
            SELECT *, sum(cardinality(users)) OVER (ORDER BY due_at, outbox_id) - cardinality(users) AS before FROM (\
-             SELECT * FROM outbox WHERE (due_at, outbox_id) > (?, ?) AND due_at <= ? ORDER BY due_at, outbox_id LIMIT ?) d) s \
+             SELECT * FROM outbox WHERE (due_at, outbox_id) > (?, ?) AND due_at <= ? AND NOT is_held \
+             ORDER BY due_at, outbox_id LIMIT ?) d) s \
          WHERE before < ? ORDER BY due_at, outbox_id",
     )
     .bind::<Timestamptz, _>(to_pg(after.0))
@@ -229,9 +299,10 @@ pub fn due(
     .bind::<BigInt, _>(MAX_READ as i64)
     .load::<Row>(conn)?;
     rows.into_iter()
-        .map(|(outbox_id, batch, due_at, users, message)| {
+        .map(|(outbox_id, batch, due_at, users, message, broadcast)| {
             let users = users.iter().map(|text| external_id("outbox", text)).collect::<Result<_, _>>()?;
-            Ok(OutboxRow { outbox_id, batch, due_at: from_pg(due_at), users, message })
+            let due_at = from_pg(due_at);
+            Ok(OutboxRow { outbox_id, batch, due_at, users, message, broadcast, is_held: false })
         })
         .collect()
 }
@@ -239,7 +310,7 @@ pub fn due(
 /// Moment at which the first row after a place on the timeline is due.
 pub fn next_due(conn: &mut PgConnection, after: (Timestamp, i64)) -> Result<Option<Timestamp>, StoreError> {
     let due = sql::<Timestamptz>(
-        "SELECT due_at FROM outbox WHERE (due_at, outbox_id) > (?, ?) ORDER BY due_at, outbox_id LIMIT 1",
+        "SELECT due_at FROM outbox WHERE (due_at, outbox_id) > (?, ?) AND NOT is_held ORDER BY due_at, outbox_id LIMIT 1",
     )
     .bind::<Timestamptz, _>(to_pg(after.0))
     .bind::<BigInt, _>(after.1)

@@ -14,6 +14,7 @@ mod template;
 mod tests;
 mod text;
 mod trial;
+mod variables;
 
 pub use check::Position;
 pub use context::{ItemVariables, Reader, TemplateContext};
@@ -21,3 +22,4 @@ pub use defaults::defaults;
 pub use template::{Rendered, Template, TemplateError, Templates, Text, Variant};
 pub use text::{Content, MAX_BODY_CHARS, MAX_TITLE_CHARS, shorten};
 pub use trial::{check_sources, validate};
+pub use variables::VariablesError;

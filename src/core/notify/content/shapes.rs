@@ -209,6 +209,12 @@ impl EventFields {
         }
     }
 
+    /// Names of the fields that the text reads of `event` itself.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let children = self.0.get(Self::EVENT).map(|event| event.children.keys());
+        children.into_iter().flatten().map(String::as_str)
+    }
+
     /// An event that has every field that the text reads, over one that has the documented ones.
     pub fn example(&self, documented: &Value) -> Value {
         let mut fields = documented.as_object().cloned().unwrap_or_default();

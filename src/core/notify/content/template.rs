@@ -233,6 +233,10 @@ impl Templates {
         self.compiled(template).iter().map(|variant| variant.name.as_str()).collect()
     }
 
+    pub(super) fn known_names(&self) -> impl Iterator<Item = &str> {
+        self.known.keys().map(String::as_str)
+    }
+
     pub(super) fn compiled(&self, template: &str) -> &[Compiled] {
         self.known.get(template).map_or(&[], Vec::as_slice)
     }

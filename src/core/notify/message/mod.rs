@@ -1,9 +1,14 @@
 //! A message of the shop: from JSON to a [`Message`] that can't be wrong. Bounds are in characters for texts that people
 //! read and in bytes for everything else.
 
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::local_time::LocalTime;
+use super::pace::{MAX_PER_MINUTE, Pace};
 use crate::base::{ExternalId, Millis, Timestamp};
 
 /// Most users one request may name, over all its messages.
@@ -14,6 +19,8 @@ pub const MAX_TITLE: usize = 200;
 pub const MAX_BODY: usize = 2_000;
 /// Largest `data`, bytes of JSON.
 pub const MAX_DATA_BYTES: usize = 8 << 10;
+/// Largest `variables`, bytes of JSON.
+const MAX_VARIABLES_BYTES: usize = 4 << 10;
 const MAX_URL_BYTES: usize = 2_048;
 const MAX_KEY_BYTES: usize = 128;
 const MAX_NAME_BYTES: usize = 64;
@@ -71,6 +78,8 @@ pub enum Audience {
     Users(Vec<ExternalId>),
     /// Everyone in a segment as of the last training, 0 = A.
     Segment(u8),
+    /// Everyone who follows a topic.
+    Topic(Box<str>),
     /// Everyone who is known.
     Everyone,
 }
@@ -118,6 +127,15 @@ pub struct Message {
     pub collapse_key: Option<Box<str>>,
     /// Not worth showing after this.
     pub expires_at: Timestamp,
+    /// Name of the template that makes title and body for each user, which are empty until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Box<str>>,
+    /// Value of `event` in the template: an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variables: Option<Value>,
+    /// Value of `item` in the template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item_id: Option<ExternalId>,
 }
 
 /// A checked message and where it goes.
@@ -133,6 +151,10 @@ pub struct Addressed {
     pub dedupe_key: Option<Box<str>>,
     /// For those who are looking right now, and not kept.
     pub ephemeral: bool,
+    /// Most users a minute; `None` = as fast as it goes.
+    pub pace: Option<Pace>,
+    /// Due at this time in each user's own zone; `None` = at `send_at`, which here is when it comes first.
+    pub local: Option<LocalTime>,
 }
 
 /// As it comes: one object of `POST /v1/notifications`.
@@ -147,6 +169,8 @@ pub struct RawMessage {
     user_ids: Option<Vec<ExternalId>>,
     #[serde(default)]
     segment: Option<String>,
+    #[serde(default)]
+    topic: Option<String>,
     #[serde(default)]
     everyone: bool,
     #[serde(default)]
@@ -175,6 +199,16 @@ pub struct RawMessage {
     send_at: Option<Timestamp>,
     #[serde(default)]
     ephemeral: bool,
+    #[serde(default)]
+    rate_per_minute: Option<u32>,
+    #[serde(default)]
+    send_at_local: Option<String>,
+    #[serde(default)]
+    template: Option<String>,
+    #[serde(default)]
+    variables: Option<Value>,
+    #[serde(default)]
+    item_id: Option<ExternalId>,
 }
 
 /// The audience as an object of its own.
@@ -187,6 +221,8 @@ struct RawAudience {
     user_ids: Option<Vec<ExternalId>>,
     #[serde(default)]
     segment: Option<String>,
+    #[serde(default)]
+    topic: Option<String>,
     #[serde(default)]
     everyone: bool,
 }
@@ -216,13 +252,17 @@ impl RawMessage {
             None => kind.clone(),
         };
         let send_at = ahead("send_at", self.send_at, now)?.filter(|at| *at > now);
-        let begin = send_at.unwrap_or(now);
+        let local = self.local(now)?;
+        let send_at = local.map(LocalTime::first).filter(|at| *at > now).or(send_at);
+        // It lives on from where it comes last.
+        let begin = local.map(LocalTime::last).or(send_at).unwrap_or(now);
         let expires_at = ahead("expires_at", self.expires_at, now)?.unwrap_or(begin + lifetime);
         if expires_at <= begin {
             return wrong("expired", "expires_at", "expires_at must lie after now and after send_at");
         }
+        self.check_template()?;
         let title = text("title", &self.title, MAX_TITLE)?;
-        if title.trim().is_empty() {
+        if self.template.is_none() && title.trim().is_empty() {
             return wrong("missing_field", "title", "a message needs a title");
         }
         let message = Message {
@@ -236,12 +276,16 @@ impl RawMessage {
             data: data(self.data)?,
             collapse_key: key("collapse_key", self.collapse_key)?,
             expires_at,
+            template: self.template.map(Into::into),
+            variables: self.variables,
+            item_id: self.item_id,
         };
         let dedupe_key = key("dedupe_key", self.dedupe_key)?;
         let to = self.to.unwrap_or(RawAudience {
             user_id: self.user_id,
             user_ids: self.user_ids,
             segment: self.segment,
+            topic: self.topic,
             everyone: self.everyone,
         });
         let ephemeral = self.ephemeral;
@@ -250,16 +294,92 @@ impl RawMessage {
                 "an ephemeral message is shown now or never: leave out send_at, dedupe_key and collapse_key";
             return wrong("bad_ephemeral", "ephemeral", text);
         }
-        Ok(Addressed { audience: to.check()?, message, send_at, dedupe_key, ephemeral })
+        if ephemeral && message.template.is_some() {
+            let text = "an ephemeral message is the same for everybody: give title and body, no template";
+            return wrong("bad_ephemeral", "ephemeral", text);
+        }
+        let audience = to.check()?;
+        if ephemeral && matches!(audience, Audience::Topic(_)) {
+            let text = "an ephemeral message goes to users, a segment or everyone, not to a topic";
+            return wrong("bad_ephemeral", "ephemeral", text);
+        }
+        let pace = pace(self.rate_per_minute, &audience, ephemeral)?;
+        Ok(Addressed { audience, message, send_at, dedupe_key, ephemeral, pace, local })
+    }
+}
+
+impl RawMessage {
+    /// A wall time still to come somewhere, without another time or a rate beside it.
+    fn local(&self, now: Timestamp) -> Result<Option<LocalTime>, MessageError> {
+        let Some(text) = &self.send_at_local else { return Ok(None) };
+        if self.send_at.is_some() || self.ephemeral || self.rate_per_minute.is_some() {
+            let text = "send_at_local stands alone: leave out send_at, rate_per_minute and ephemeral";
+            return wrong("bad_time", "send_at_local", text);
+        }
+        let Some(local) = LocalTime::parse(text) else {
+            let text = "send_at_local is a time without a zone, such as \"2026-12-01T09:00\"";
+            return wrong("bad_time", "send_at_local", text);
+        };
+        if local.last() <= now {
+            return wrong("expired", "send_at_local", "send_at_local has passed in every time zone");
+        }
+        ahead("send_at_local", Some(local.first()), now)?;
+        Ok(Some(local))
+    }
+
+    /// Either words or a template, and what the template reads only with one.
+    fn check_template(&self) -> Result<(), MessageError> {
+        let has_words = !self.title.is_empty() || !self.body.is_empty();
+        match &self.template {
+            Some(name) if name.is_empty() || name.len() > MAX_NAME_BYTES => {
+                wrong("bad_template", "template", format!("template is a name of 1…{MAX_NAME_BYTES} bytes"))
+            }
+            Some(_) if has_words => {
+                wrong("bad_template", "template", "give title and body, or a template that makes them")
+            }
+            None if self.variables.is_some() || self.item_id.is_some() => {
+                wrong("bad_template", "variables", "variables and item_id are for a template: name one")
+            }
+            _ => match &self.variables {
+                Some(variables) if !variables.is_object() => {
+                    wrong("bad_variables", "variables", "variables is an object")
+                }
+                Some(variables) if variables.to_string().len() > MAX_VARIABLES_BYTES => wrong(
+                    "too_long",
+                    "variables",
+                    format!("variables is at most {MAX_VARIABLES_BYTES} bytes of JSON"),
+                ),
+                _ => Ok(()),
+            },
+        }
+    }
+}
+
+/// A rate is of what goes to many and is kept.
+fn pace(per_minute: Option<u32>, audience: &Audience, ephemeral: bool) -> Result<Option<Pace>, MessageError> {
+    let Some(per_minute) = per_minute else { return Ok(None) };
+    let is_single = matches!(audience, Audience::Users(users) if users.len() == 1);
+    if is_single || ephemeral {
+        let text = "a rate is for a message to many that is kept: leave out rate_per_minute";
+        return wrong("bad_rate", "rate_per_minute", text);
+    }
+    match Pace::new(per_minute) {
+        Some(pace) => Ok(Some(pace)),
+        None => wrong("bad_rate", "rate_per_minute", format!("rate_per_minute is 1…{MAX_PER_MINUTE}")),
     }
 }
 
 impl RawAudience {
     fn check(self) -> Result<Audience, MessageError> {
-        let named = [self.user_id.is_some(), self.user_ids.is_some(), self.segment.is_some(), self.everyone];
+        let named = [
+            self.user_id.is_some(),
+            self.user_ids.is_some(),
+            self.segment.is_some(),
+            self.topic.is_some(),
+            self.everyone,
+        ];
         if named.iter().filter(|named| **named).count() != 1 {
-            let message =
-                "say who gets it by one of user_id, user_ids, segment (\"A\"…\"Z\") and everyone: true";
+            let message = "say who gets it by one of user_id, user_ids, segment (\"A\"…\"Z\"), topic and everyone: true";
             return wrong("bad_audience", "to", message);
         }
         if let Some(segment) = self.segment {
@@ -267,6 +387,9 @@ impl RawAudience {
                 [letter @ b'A'..=b'Z'] => Ok(Audience::Segment(letter - b'A')),
                 _ => wrong("bad_segment", "segment", "a segment is a letter from A to Z"),
             };
+        }
+        if let Some(topic) = self.topic {
+            return Ok(Audience::Topic(topic_name(&topic)?));
         }
         if self.everyone {
             return Ok(Audience::Everyone);
@@ -284,6 +407,15 @@ impl RawAudience {
             _ => Ok(Audience::Users(users)),
         }
     }
+}
+
+/// The name of a topic: 1…128 bytes of UTF-8 without control characters.
+pub fn topic_name(name: &str) -> Result<Box<str>, MessageError> {
+    if name.is_empty() || name.len() > MAX_KEY_BYTES || name.chars().any(char::is_control) {
+        let text = format!("a topic is 1…{MAX_KEY_BYTES} bytes of UTF-8 without control characters");
+        return wrong("bad_topic", "topic", text);
+    }
+    Ok(name.into())
 }
 
 fn name(field: &'static str, text: &str) -> Result<Box<str>, MessageError> {
@@ -367,81 +499,5 @@ fn ahead(
             wrong("too_far", field, format!("{field} is at most 90 days ahead"))
         }
         at => Ok(at),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
-
-    fn check(raw: Value) -> Result<Addressed, MessageError> {
-        serde_json::from_value::<RawMessage>(raw).unwrap().validate(NOW, Millis::hours(24))
-    }
-
-    #[test]
-    fn the_least_message_gets_the_defaults() {
-        let addressed = check(json!({"user_id": 7, "title": "Hello"})).unwrap();
-        assert_eq!(addressed.audience, Audience::Users(vec![ExternalId::Integer(7)]));
-        assert_eq!(
-            (&*addressed.message.kind, &*addressed.message.category),
-            ("announcement", "announcement")
-        );
-        assert_eq!(addressed.message.priority, Priority::Normal);
-        assert_eq!(addressed.message.expires_at, NOW + Millis::hours(24));
-        assert_eq!(addressed.send_at, None);
-    }
-
-    #[test]
-    fn users_are_named_once_each() {
-        let addressed = check(json!({"to": {"user_ids": [1, "1", "a", 2, "a"]}, "title": "t"})).unwrap();
-        let Audience::Users(users) = addressed.audience else { panic!() };
-        assert_eq!(users.iter().map(ToString::to_string).collect::<Vec<_>>(), ["1", "a", "2"]);
-    }
-
-    #[test]
-    fn a_message_survives_its_json() {
-        let raw = json!({"segment": "B", "title": "t", "kind": "price_drop", "priority": "high", "data": {"a": [1]},
-            "url": "/p/1", "collapse_key": "p1"});
-        let addressed = check(raw).unwrap();
-        assert_eq!(addressed.audience, Audience::Segment(1));
-        let text = serde_json::to_string(&addressed.message).unwrap();
-        assert_eq!(serde_json::from_str::<Message>(&text).unwrap(), addressed.message);
-    }
-
-    #[test]
-    fn line_breaks_and_tabs_are_text() {
-        let addressed = check(json!({"user_id": 7, "title": "a\tb", "body": "1\r\n2\r3\n\t4"})).unwrap();
-        assert_eq!((&*addressed.message.title, &*addressed.message.body), ("a\tb", "1\n2\n3\n\t4"));
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        for (raw, code, field) in [
-            (json!({"title": "t"}), "bad_audience", "to"),
-            (json!({"title": "t", "user_id": 1, "everyone": true}), "bad_audience", "to"),
-            (json!({"title": "t", "user_ids": []}), "empty", "user_ids"),
-            (json!({"title": "t", "segment": "AB"}), "bad_segment", "segment"),
-            (json!({"user_id": 1}), "missing_field", "title"),
-            (json!({"user_id": 1, "title": "x".repeat(201)}), "too_long", "title"),
-            (json!({"user_id": 1, "title": "a\u{7}"}), "control_character", "title"),
-            (json!({"user_id": 1, "title": "t", "kind": "Price Drop"}), "bad_name", "kind"),
-            (json!({"user_id": 1, "title": "t", "url": "javascript:alert(1)"}), "bad_url", "url"),
-            (json!({"user_id": 1, "title": "t", "url": "//evil.example"}), "bad_url", "url"),
-            (json!({"user_id": 1, "title": "t", "data": [1]}), "bad_data", "data"),
-            (json!({"user_id": 1, "title": "t", "dedupe_key": ""}), "bad_key", "dedupe_key"),
-            (json!({"user_id": 1, "title": "t", "expires_at": 1}), "expired", "expires_at"),
-            (json!({"user_id": 1, "title": "t", "send_at": 9_999_999_999_i64}), "too_far", "send_at"),
-            (
-                json!({"everyone": true, "title": "t", "ephemeral": true, "dedupe_key": "k"}),
-                "bad_ephemeral",
-                "ephemeral",
-            ),
-        ] {
-            let error = check(raw.clone()).unwrap_err();
-            assert_eq!((error.code, error.field), (code, field), "{raw}");
-        }
     }
 }

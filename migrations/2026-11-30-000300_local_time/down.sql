@@ -1,0 +1,2 @@
+DROP TABLE broadcast_recipients;
+ALTER TABLE broadcasts DROP local_at;

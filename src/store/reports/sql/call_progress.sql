@@ -1,0 +1,32 @@
+-- Counts what has become of messages of the shop, by kind and reason.
+-- Parameters: ids of the calls, twice.
+WITH sent AS (
+    SELECT n.call_id, n.user_id,
+        EXISTS (SELECT FROM feedback f WHERE f.notification_id = n.notification_id AND f.outcome = 1) AS displayed,
+        EXISTS (SELECT FROM feedback f WHERE f.notification_id = n.notification_id AND f.outcome = 2) AS clicked
+    FROM notifications n WHERE n.call_id = ANY(?)
+),
+-- The last word about each user who has no message.
+decided AS (
+    SELECT DISTINCT ON (d.call_id, d.user_id) d.call_id, d.outcome, d.steps
+    FROM decisions d
+    WHERE d.call_id = ANY(?)
+        AND NOT EXISTS (SELECT FROM notifications n WHERE n.call_id = d.call_id AND n.user_id = d.user_id)
+        AND (d.notification_id IS NULL
+            OR NOT EXISTS (SELECT FROM notifications n WHERE n.notification_id = d.notification_id))
+    ORDER BY d.call_id, d.user_id, d.decided_at DESC, d.decision_id DESC
+)
+SELECT call_id, 'sent', '', count(*) FROM sent GROUP BY call_id
+UNION ALL
+SELECT call_id, 'displayed', '', count(*) FROM sent WHERE displayed GROUP BY call_id
+UNION ALL
+SELECT call_id, 'clicked', '', count(*) FROM sent WHERE clicked GROUP BY call_id
+UNION ALL
+SELECT call_id, 'deferred', '', count(*) FROM decided WHERE outcome = 'defer' GROUP BY call_id
+UNION ALL
+SELECT call_id, 'refused', coalesce(reason, 'unknown'), count(*)
+FROM decided LEFT JOIN LATERAL (
+    SELECT s.value->>'reason' AS reason FROM jsonb_array_elements(steps) WITH ORDINALITY s
+    WHERE s.value->>'verdict' = 'stop' ORDER BY s.ordinality DESC LIMIT 1
+) last ON true
+WHERE outcome = 'drop' GROUP BY call_id, 3
