@@ -13,6 +13,7 @@
 mod direct;
 pub mod ledger;
 pub mod messages;
+mod next_round;
 pub mod recall;
 mod request;
 mod round;
@@ -26,7 +27,7 @@ use uuid::Uuid;
 
 use self::ledger::{Batch, Ledger, Turn};
 use self::messages::{Going, NotifierMessage, Submit, SubmitError, Switch};
-use self::round::{Found, Request, Round};
+use self::round::{Found, Round};
 use super::mailbox::DropGuard;
 use super::registry::Registry;
 use super::send::Offer;
@@ -36,7 +37,6 @@ use crate::base::{ExternalId, Millis, NotificationId, Timestamp};
 use crate::decide::Input;
 use crate::deliver::{self, lanes::Lanes};
 use crate::state::AppState;
-use crate::store::outbox::Submission;
 use crate::telemetry::Count;
 
 /// Requests waiting in the mailbox.
@@ -131,60 +131,6 @@ impl NotifierActor {
             alarm: None,
             _guard: guard,
         }
-    }
-
-    /// Everything there is to do in one round trip; `None` when there is nothing.
-    fn next_round(&mut self, now: Timestamp) -> Option<Round> {
-        let mut round = Round {
-            now,
-            zone: self.state.rules().time_zone.clone(),
-            cursor: self.cursor,
-            next_due: self.next_due,
-            may_read: self.lanes.len() < MAX_OUT,
-            finished: Vec::new(),
-            deferred: Vec::new(),
-            parked: Vec::new(),
-            switches: std::mem::take(&mut self.switches),
-            returned: Vec::new(),
-            late: Vec::new(),
-            requests: Vec::new(),
-            early: self.early.clone(),
-            recalled: std::mem::take(&mut self.recalled),
-            is_first: self.is_first,
-        };
-        // What was taken back meanwhile neither waits nor is tried again; whether it was stored is looked up.
-        let ledger = &self.ledger;
-        let stays = |turn: &Turn| {
-            !ledger.is_recalled(turn) || {
-                ledger.settle(turn);
-                false
-            }
-        };
-        let held = |(turn, until): (Turn, Timestamp)| {
-            let is_held = ledger.is_paused(&turn);
-            (turn, until, is_held)
-        };
-        round.deferred =
-            ledger.take_deferred().into_iter().filter(|(turn, _)| stays(turn)).map(held).collect();
-        round.parked = std::mem::take(&mut self.parked).into_iter().filter(stays).collect();
-        if self.retry_at.is_none_or(|at| at <= Instant::now()) {
-            round.returned = ledger.take_returned().into_iter().filter(stays).collect();
-            self.retry_at = (!round.returned.is_empty()).then(|| Instant::now() + PAUSE);
-        }
-        round.finished = ledger.take_finished();
-        round.late = ledger.take_late();
-        while let Some(submit) = self.waiting.pop_front() {
-            self.n_waiting -= submit.size();
-            // At once means now: never before the cursor.
-            let submissions = submit
-                .submissions
-                .into_iter()
-                .map(|submission| Submission { due_at: submission.due_at.max(now), ..submission });
-            let request =
-                Request { submissions: submissions.collect(), keyed: submit.keyed, reply: submit.reply };
-            round.requests.push(request);
-        }
-        (!round.is_empty()).then_some(round)
     }
 
     fn work(&mut self, context: &mut Context<Self>) {
@@ -302,26 +248,6 @@ impl NotifierActor {
                 "messages keep coming back waiting={n} notification_id={id} again_in_ms={again_in_ms}"
             );
         }
-    }
-
-    fn give_back(&mut self, round: Round) {
-        self.ledger.finished_again(round.finished);
-        let deferred = round.deferred.into_iter().map(|(turn, until, _)| (turn, until));
-        self.ledger.deferred_again(deferred.filter(|(turn, _)| !turn.refuse()).collect());
-        for switch in round.switches {
-            // Perhaps stored, perhaps not: what is in memory goes on, and what is held in the outbox stays there.
-            self.ledger.resume(&switch.broadcasts);
-            let _ = switch.reply.send(Err(SubmitError::Unavailable));
-        }
-        for turn in round.parked {
-            self.wait(turn);
-        }
-        self.ledger.late_again(round.late);
-        self.recalled.extend(round.recalled);
-        for request in round.requests {
-            let _ = request.reply.send(Err(SubmitError::Unavailable));
-        }
-        self.ledger.returned_again(round.returned);
     }
 
     /// Hands messages to the actors of their users, as many as may be out.

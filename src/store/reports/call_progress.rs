@@ -36,6 +36,7 @@ pub fn read(conn: &mut PgConnection, calls: &[Uuid]) -> Result<HashMap<Uuid, Pro
     let rows = sql::<(SqlUuid, Text, Text, BigInt)>(include_str!("sql/call_progress.sql"))
         .bind::<Array<SqlUuid>, _>(calls)
         .bind::<Array<SqlUuid>, _>(calls)
+        .bind::<Array<SqlUuid>, _>(calls)
         .load::<(Uuid, String, String, i64)>(conn)?;
     let mut progress: HashMap<Uuid, Progress> = HashMap::new();
     for (call, kind, reason, n) in rows {

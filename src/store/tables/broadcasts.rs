@@ -7,16 +7,16 @@ use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use jiff::tz::TimeZone;
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::audiences::{self, Like, Wide};
+pub use super::broadcast_kinds::{State, To};
 use super::deferred;
 use super::local_broadcasts;
 use crate::base::{ExternalId, NotificationId, Timestamp};
 use crate::notify::Message;
 use crate::notify::local_time::LocalTime;
-use crate::notify::message::Audience;
 use crate::notify::pace::Pace;
 use crate::store::postgres::StoreError;
 use crate::store::postgres::columns::{Batch, column};
@@ -27,97 +27,6 @@ use crate::store::postgres::sql::sql;
 const AT_ONCE: i64 = 16;
 /// Batches whose messages are withdrawn in one statement: up to a thousand messages each.
 const BATCHES_AT_ONCE: usize = 32;
-
-/// State of a broadcast.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Waits for its time.
-    Scheduled,
-    /// Handed to the outbox, or its time has come.
-    Sent,
-    /// Nothing more of it is decided until it is resumed.
-    Paused,
-    /// Taken back.
-    Withdrawn,
-    /// Its lifetime ended before it could be sent.
-    Expired,
-}
-
-impl State {
-    /// As stored and on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Scheduled => "scheduled",
-            Self::Sent => "sent",
-            Self::Paused => "paused",
-            Self::Withdrawn => "withdrawn",
-            Self::Expired => "expired",
-        }
-    }
-
-    /// By its name.
-    pub fn parse(text: &str) -> Option<Self> {
-        let all = [Self::Scheduled, Self::Sent, Self::Paused, Self::Withdrawn, Self::Expired];
-        all.into_iter().find(|state| state.name() == text)
-    }
-}
-
-/// Audience, as far as it matters later.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum To {
-    /// Everyone who is known when it is due.
-    Everyone,
-    /// Everyone in a segment when it is due, 0 = A.
-    Segment(u8),
-    /// Everyone who follows a topic when it is due.
-    Topic(Box<str>),
-    /// So many named users.
-    Users(usize),
-}
-
-impl To {
-    /// Of an audience.
-    pub fn of(audience: &Audience) -> Self {
-        match audience {
-            Audience::Everyone => Self::Everyone,
-            Audience::Segment(segment) => Self::Segment(*segment),
-            Audience::Topic(topic) => Self::Topic(topic.clone()),
-            Audience::Users(users) => Self::Users(users.len()),
-        }
-    }
-
-    /// As stored and on the wire.
-    pub fn to_json(&self) -> Value {
-        match self {
-            Self::Everyone => json!({"everyone": true}),
-            Self::Segment(segment) => json!({"segment": char::from(b'A' + segment).to_string()}),
-            Self::Topic(topic) => json!({"topic": topic}),
-            Self::Users(users) => json!({"users": users}),
-        }
-    }
-
-    fn from_json(value: &Value) -> Self {
-        let letter = value["segment"].as_str().and_then(|name| name.bytes().next());
-        if let Some(topic) = value["topic"].as_str() {
-            return Self::Topic(topic.into());
-        }
-        match (letter, value["users"].as_u64()) {
-            (Some(letter @ b'A'..=b'Z'), _) => Self::Segment(letter - b'A'),
-            (_, Some(users)) => Self::Users(usize::try_from(users).unwrap_or(usize::MAX)),
-            _ => Self::Everyone,
-        }
-    }
-
-    /// For reading its users: `None` for named ones.
-    fn wide(&self) -> Option<Wide<'_>> {
-        match self {
-            Self::Everyone => Some(Wide::Everyone),
-            Self::Segment(segment) => Some(Wide::Segment(*segment)),
-            Self::Topic(topic) => Some(Wide::Topic(topic)),
-            Self::Users(_) => None,
-        }
-    }
-}
 
 /// A row.
 #[derive(Clone, Debug, PartialEq)]

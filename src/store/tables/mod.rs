@@ -3,6 +3,7 @@
 pub mod acknowledgements;
 mod append;
 pub mod audiences;
+mod broadcast_kinds;
 pub mod broadcasts;
 pub mod bulk;
 pub mod calls;

@@ -1,6 +1,7 @@
 //! A message of the shop: from JSON to a [`Message`] that can't be wrong. Bounds are in characters for texts that people
 //! read and in bytes for everything else.
 
+mod options;
 #[cfg(test)]
 mod tests;
 
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::local_time::LocalTime;
-use super::pace::{MAX_PER_MINUTE, Pace};
+use super::pace::Pace;
 use crate::base::{ExternalId, Millis, Timestamp};
 
 /// Most users one request may name, over all its messages.
@@ -19,8 +20,6 @@ pub const MAX_TITLE: usize = 200;
 pub const MAX_BODY: usize = 2_000;
 /// Largest `data`, bytes of JSON.
 pub const MAX_DATA_BYTES: usize = 8 << 10;
-/// Largest `variables`, bytes of JSON.
-const MAX_VARIABLES_BYTES: usize = 4 << 10;
 const MAX_URL_BYTES: usize = 2_048;
 const MAX_KEY_BYTES: usize = 128;
 const MAX_NAME_BYTES: usize = 64;
@@ -303,69 +302,8 @@ impl RawMessage {
             let text = "an ephemeral message goes to users, a segment or everyone, not to a topic";
             return wrong("bad_ephemeral", "ephemeral", text);
         }
-        let pace = pace(self.rate_per_minute, &audience, ephemeral)?;
+        let pace = options::pace(self.rate_per_minute, &audience, ephemeral)?;
         Ok(Addressed { audience, message, send_at, dedupe_key, ephemeral, pace, local })
-    }
-}
-
-impl RawMessage {
-    /// A wall time still to come somewhere, without another time or a rate beside it.
-    fn local(&self, now: Timestamp) -> Result<Option<LocalTime>, MessageError> {
-        let Some(text) = &self.send_at_local else { return Ok(None) };
-        if self.send_at.is_some() || self.ephemeral || self.rate_per_minute.is_some() {
-            let text = "send_at_local stands alone: leave out send_at, rate_per_minute and ephemeral";
-            return wrong("bad_time", "send_at_local", text);
-        }
-        let Some(local) = LocalTime::parse(text) else {
-            let text = "send_at_local is a time without a zone, such as \"2026-12-01T09:00\"";
-            return wrong("bad_time", "send_at_local", text);
-        };
-        if local.last() <= now {
-            return wrong("expired", "send_at_local", "send_at_local has passed in every time zone");
-        }
-        ahead("send_at_local", Some(local.first()), now)?;
-        Ok(Some(local))
-    }
-
-    /// Either words or a template, and what the template reads only with one.
-    fn check_template(&self) -> Result<(), MessageError> {
-        let has_words = !self.title.is_empty() || !self.body.is_empty();
-        match &self.template {
-            Some(name) if name.is_empty() || name.len() > MAX_NAME_BYTES => {
-                wrong("bad_template", "template", format!("template is a name of 1…{MAX_NAME_BYTES} bytes"))
-            }
-            Some(_) if has_words => {
-                wrong("bad_template", "template", "give title and body, or a template that makes them")
-            }
-            None if self.variables.is_some() || self.item_id.is_some() => {
-                wrong("bad_template", "variables", "variables and item_id are for a template: name one")
-            }
-            _ => match &self.variables {
-                Some(variables) if !variables.is_object() => {
-                    wrong("bad_variables", "variables", "variables is an object")
-                }
-                Some(variables) if variables.to_string().len() > MAX_VARIABLES_BYTES => wrong(
-                    "too_long",
-                    "variables",
-                    format!("variables is at most {MAX_VARIABLES_BYTES} bytes of JSON"),
-                ),
-                _ => Ok(()),
-            },
-        }
-    }
-}
-
-/// A rate is of what goes to many and is kept.
-fn pace(per_minute: Option<u32>, audience: &Audience, ephemeral: bool) -> Result<Option<Pace>, MessageError> {
-    let Some(per_minute) = per_minute else { return Ok(None) };
-    let is_single = matches!(audience, Audience::Users(users) if users.len() == 1);
-    if is_single || ephemeral {
-        let text = "a rate is for a message to many that is kept: leave out rate_per_minute";
-        return wrong("bad_rate", "rate_per_minute", text);
-    }
-    match Pace::new(per_minute) {
-        Some(pace) => Ok(Some(pace)),
-        None => wrong("bad_rate", "rate_per_minute", format!("rate_per_minute is 1…{MAX_PER_MINUTE}")),
     }
 }
 

@@ -1,10 +1,12 @@
 -- Counts what has become of messages of the shop, by kind and reason.
--- Parameters: ids of the calls, twice.
+-- Parameters: ids of the calls, three times.
 WITH sent AS (
-    SELECT n.call_id, n.user_id,
-        EXISTS (SELECT FROM feedback f WHERE f.notification_id = n.notification_id AND f.outcome = 1) AS displayed,
-        EXISTS (SELECT FROM feedback f WHERE f.notification_id = n.notification_id AND f.outcome = 2) AS clicked
-    FROM notifications n WHERE n.call_id = ANY(?)
+    SELECT n.call_id, count(*) AS users FROM notifications n WHERE n.call_id = ANY(?) GROUP BY n.call_id
+),
+answered AS (
+    SELECT n.call_id, f.outcome, count(*) AS users
+    FROM notifications n JOIN feedback f USING (notification_id)
+    WHERE n.call_id = ANY(?) AND f.outcome IN (1, 2) GROUP BY n.call_id, f.outcome
 ),
 -- The last word about each user who has no message.
 decided AS (
@@ -16,11 +18,9 @@ decided AS (
             OR NOT EXISTS (SELECT FROM notifications n WHERE n.notification_id = d.notification_id))
     ORDER BY d.call_id, d.user_id, d.decided_at DESC, d.decision_id DESC
 )
-SELECT call_id, 'sent', '', count(*) FROM sent GROUP BY call_id
+SELECT call_id, 'sent', '', users FROM sent
 UNION ALL
-SELECT call_id, 'displayed', '', count(*) FROM sent WHERE displayed GROUP BY call_id
-UNION ALL
-SELECT call_id, 'clicked', '', count(*) FROM sent WHERE clicked GROUP BY call_id
+SELECT call_id, CASE outcome WHEN 1 THEN 'displayed' ELSE 'clicked' END, '', users FROM answered
 UNION ALL
 SELECT call_id, 'deferred', '', count(*) FROM decided WHERE outcome = 'defer' GROUP BY call_id
 UNION ALL

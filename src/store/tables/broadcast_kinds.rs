@@ -1,0 +1,97 @@
+//! State and audience of a broadcast, as columns of table `broadcasts`.
+
+use serde_json::{Value, json};
+
+use super::audiences::Wide;
+use crate::notify::message::Audience;
+
+/// State of a broadcast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Waits for its time.
+    Scheduled,
+    /// Handed to the outbox, or its time has come.
+    Sent,
+    /// Nothing more of it is decided until it is resumed.
+    Paused,
+    /// Taken back.
+    Withdrawn,
+    /// Its lifetime ended before it could be sent.
+    Expired,
+}
+
+impl State {
+    /// As stored and on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Sent => "sent",
+            Self::Paused => "paused",
+            Self::Withdrawn => "withdrawn",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// By its name.
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Scheduled, Self::Sent, Self::Paused, Self::Withdrawn, Self::Expired];
+        all.into_iter().find(|state| state.name() == text)
+    }
+}
+
+/// Audience, as far as it matters later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum To {
+    /// Everyone who is known when it is due.
+    Everyone,
+    /// Everyone in a segment when it is due, 0 = A.
+    Segment(u8),
+    /// Everyone who follows a topic when it is due.
+    Topic(Box<str>),
+    /// So many named users.
+    Users(usize),
+}
+
+impl To {
+    /// Of an audience.
+    pub fn of(audience: &Audience) -> Self {
+        match audience {
+            Audience::Everyone => Self::Everyone,
+            Audience::Segment(segment) => Self::Segment(*segment),
+            Audience::Topic(topic) => Self::Topic(topic.clone()),
+            Audience::Users(users) => Self::Users(users.len()),
+        }
+    }
+
+    /// As stored and on the wire.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Everyone => json!({"everyone": true}),
+            Self::Segment(segment) => json!({"segment": char::from(b'A' + segment).to_string()}),
+            Self::Topic(topic) => json!({"topic": topic}),
+            Self::Users(users) => json!({"users": users}),
+        }
+    }
+
+    pub(super) fn from_json(value: &Value) -> Self {
+        let letter = value["segment"].as_str().and_then(|name| name.bytes().next());
+        if let Some(topic) = value["topic"].as_str() {
+            return Self::Topic(topic.into());
+        }
+        match (letter, value["users"].as_u64()) {
+            (Some(letter @ b'A'..=b'Z'), _) => Self::Segment(letter - b'A'),
+            (_, Some(users)) => Self::Users(usize::try_from(users).unwrap_or(usize::MAX)),
+            _ => Self::Everyone,
+        }
+    }
+
+    /// For reading its users: `None` for named ones.
+    pub(super) fn wide(&self) -> Option<Wide<'_>> {
+        match self {
+            Self::Everyone => Some(Wide::Everyone),
+            Self::Segment(segment) => Some(Wide::Segment(*segment)),
+            Self::Topic(topic) => Some(Wide::Topic(topic)),
+            Self::Users(_) => None,
+        }
+    }
+}
