@@ -39,7 +39,7 @@ fn a_message_goes_to_who_follows_the_topic_when_it_is_due() {
     );
     assert_eq!(http.put("/v1/users/5/topics/vinyl", &json!({})).status, 204);
     let shown = format!("{PATH}/{}", answer.json()["id"].as_str().unwrap());
-    wait_for("all of them", || http.get(&shown).json()["progress"]["sent"] == 3);
+    wait_for("all of them", || http.get(&shown).json()["state"] == "sent");
     let who = "SELECT count(*) AS n FROM notifications JOIN users USING (user_id) WHERE external_id IN ('2', '3', '5')";
     assert_eq!(database.count(who), 3);
     let shown = http.get(&shown).json();

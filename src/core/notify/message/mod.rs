@@ -1,6 +1,7 @@
 //! A message of the shop: from JSON to a [`Message`] that can't be wrong. Bounds are in characters for texts that people
 //! read and in bytes for everything else.
 
+mod error;
 mod options;
 #[cfg(test)]
 mod tests;
@@ -8,6 +9,8 @@ mod tests;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::error::MessageError;
+use self::error::wrong;
 use super::local_time::LocalTime;
 use super::pace::Pace;
 use crate::base::{ExternalId, Millis, Timestamp};
@@ -226,22 +229,6 @@ struct RawAudience {
     everyone: bool,
 }
 
-/// Validation error of a message: stable code, field, and text with the fix in it.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{message}")]
-pub struct MessageError {
-    /// Stable, snake_case.
-    pub code: &'static str,
-    /// At fault.
-    pub field: &'static str,
-    /// For a person.
-    pub message: String,
-}
-
-fn wrong<T>(code: &'static str, field: &'static str, message: impl Into<String>) -> Result<T, MessageError> {
-    Err(MessageError { code, field, message: message.into() })
-}
-
 impl RawMessage {
     /// Checks everything; `lifetime` is how long a message that names no `expires_at` is worth showing. O(size).
     pub fn validate(self, now: Timestamp, lifetime: Millis) -> Result<Addressed, MessageError> {
@@ -251,7 +238,9 @@ impl RawMessage {
             None => kind.clone(),
         };
         let send_at = ahead("send_at", self.send_at, now)?.filter(|at| *at > now);
-        let local = self.local(now)?;
+        let has_other_time = self.send_at.is_some() || self.ephemeral || self.rate_per_minute.is_some();
+        let local = options::local(self.send_at_local.as_deref(), has_other_time, now)?;
+        ahead("send_at_local", local.map(LocalTime::first), now)?;
         let send_at = local.map(LocalTime::first).filter(|at| *at > now).or(send_at);
         // It lives on from where it comes last.
         let begin = local.map(LocalTime::last).or(send_at).unwrap_or(now);
@@ -259,7 +248,9 @@ impl RawMessage {
         if expires_at <= begin {
             return wrong("expired", "expires_at", "expires_at must lie after now and after send_at");
         }
-        self.check_template()?;
+        let has_words = !self.title.is_empty() || !self.body.is_empty();
+        let has_item = self.item_id.is_some();
+        options::check_template(self.template.as_deref(), has_words, self.variables.as_ref(), has_item)?;
         let title = text("title", &self.title, MAX_TITLE)?;
         if self.template.is_none() && title.trim().is_empty() {
             return wrong("missing_field", "title", "a message needs a title");
@@ -302,7 +293,8 @@ impl RawMessage {
             let text = "an ephemeral message goes to users, a segment or everyone, not to a topic";
             return wrong("bad_ephemeral", "ephemeral", text);
         }
-        let pace = options::pace(self.rate_per_minute, &audience, ephemeral)?;
+        let is_single = matches!(&audience, Audience::Users(users) if users.len() == 1);
+        let pace = options::pace(self.rate_per_minute, is_single || ephemeral)?;
         Ok(Addressed { audience, message, send_at, dedupe_key, ephemeral, pace, local })
     }
 }
