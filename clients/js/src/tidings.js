@@ -12,7 +12,7 @@
  * @module
  */
 
-/** @import { Accepted, ClientFrame, ErrorFrame, Id, MuteWish, Outcome, Platform, Welcome, Withdraw } from "./client/types.js" */
+/** @import { Accepted, ClientFrame, ErrorFrame, Id, InboxChange, InboxQuery, MuteWish, Outcome, Platform, Welcome, Withdraw } from "./client/types.js" */
 import { request, serverOf } from "./client/address.js";
 import { Connection } from "./client/connection.js";
 import { Credentials } from "./client/credentials.js";
@@ -28,6 +28,7 @@ export { TidingsError, backoff } from "./client/platform.js";
  * @typedef {import("./client/types.js").Events} Events
  * @typedef {import("./client/types.js").Options} Options
  * @typedef {import("./client/types.js").Message} Message
+ * @typedef {import("./client/types.js").InboxMessage} InboxMessage
  * @typedef {import("./client/types.js").ServerFrame} ServerFrame
  * @typedef {import("./client/types.js").Status} Status
  * @typedef {import("./client/types.js").ShopEvent} ShopEvent
@@ -186,7 +187,18 @@ export class Tidings {
     return this.#keepQuietly({ type: "mute", ...wish });
   }
 
-  /** The stored messages, newest first, with what was read. @param {{ before?: number | string, limit?: number }} [query] @returns {Promise<{ messages: any[], unread: number, unseen: number, next_before?: number | string | null }>} */
+  /**
+   * Another standing of messages in the inbox, on every device: `snooze` needs `until`, `delete` is for good.
+   * @param {InboxChange} change @param {string[]} notification_ids @param {{ until?: string }} [more]
+   * @returns {Promise<{ unread: number, unseen: number, changed: number, not_found: string[] }>}
+   */
+  async mark(change, notification_ids, more) {
+    const answer = await this.#http("POST", `inbox/${change}`, { notification_ids, ...more });
+    this.counts = { unread: answer.unread, unseen: answer.unseen };
+    return answer;
+  }
+
+  /** The stored messages, newest first, with what was read. @param {InboxQuery} [query] @returns {Promise<{ messages: any[], unread: number, unseen: number, next_before?: number | string | null }>} */
   async inbox(query = {}) {
     const search = new URLSearchParams(Object.entries(query).map(([name, value]) => [name, String(value)]));
     const page = await this.#http("GET", `inbox?${search}`);

@@ -35,6 +35,16 @@
  *   url?: string, image_url?: string, data?: Record<string, unknown>, ephemeral?: boolean }} Notification
  */
 /** @typedef {Recommendation | Notification} Message Told apart by `type`. */
+/**
+ * A message as a page of the inbox lists it. `archived` and `snoozed_until` are absent where the server has neither.
+ * @typedef {MessageFields & { type: "recommendation" | "notification", kind?: string, url?: string, image_url?: string,
+ *   data?: Record<string, unknown>, read: boolean, seen?: boolean, archived?: boolean, snoozed_until?: string | null }} InboxMessage
+ */
+/** @typedef {"unread" | "archive" | "unarchive" | "delete" | "snooze"} InboxChange */
+/**
+ * `state`: `inbox` (default), `unread`, `archived`, `snoozed`, `all`.
+ * @typedef {{ before?: number | string, limit?: number, state?: string, category?: string }} InboxQuery
+ */
 
 /**
  * @typedef {{ type: "welcome", session_id: string, connection_id?: string, user_id: Id, epoch: string, offset: number,
@@ -43,13 +53,17 @@
 /** @typedef {{ type: "inbox", unread: number, unseen: number }} InboxCounts */
 /**
  * @typedef {{ type: "withdraw", notification_id: string,
- *   reason: "read_elsewhere" | "expired" | "superseded" | "withdrawn" | (string & {}) }} Withdraw
+ *   reason: "read_elsewhere" | "archived" | "snoozed" | "deleted" | "expired" | "superseded" | "withdrawn" | (string & {}) }} Withdraw
+ */
+/**
+ * A message that was withdrawn, or read, is to be listed again; one that is not kept is read by `inbox()`.
+ * @typedef {{ type: "restore", notification_id: string, reason: "unread" | "unarchived" | "returned" | (string & {}) }} Restore
  */
 /** @typedef {{ type: "accepted", event_id?: Id, duplicate?: boolean, accepted?: number, duplicates?: number }} AcceptedFrame */
 /** @typedef {{ type: "muted", of: MuteOf, name: string }} Muted */
 /** @typedef {{ type: "pong", server_time?: string }} Pong */
 /** @typedef {{ type: "error", code: string, message: string, temporary: boolean, reply_to?: Id | null }} ErrorFrame */
-/** @typedef {Welcome | Message | InboxCounts | Withdraw | AcceptedFrame | Muted | Pong | ErrorFrame} ServerFrame Told apart by `type`. */
+/** @typedef {Welcome | Message | InboxCounts | Withdraw | Restore | AcceptedFrame | Muted | Pong | ErrorFrame} ServerFrame Told apart by `type`. */
 
 /** @typedef {"view" | "search" | "add_to_cart" | "remove_from_cart" | "purchase" | "return" | "like" | "rate"} Kind */
 /**
@@ -77,7 +91,7 @@
 /**
  * What `on` listens to. `gap`: messages were missed that the server no longer holds; read the inbox.
  * @typedef {{ status: Status, welcome: Welcome, message: Message, recommendation: Recommendation,
- *   notification: Notification, inbox: InboxCounts, withdraw: Withdraw, accepted: Accepted, muted: Muted,
+ *   notification: Notification, inbox: InboxCounts, withdraw: Withdraw, restore: Restore, accepted: Accepted, muted: Muted,
  *   error: ErrorFrame, gap: Welcome }} Events
  */
 
