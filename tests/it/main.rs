@@ -23,6 +23,7 @@ mod golden_lists;
 mod idempotency;
 mod import;
 mod inbox;
+mod inbox_element;
 mod item_prices;
 mod learning;
 mod lease;

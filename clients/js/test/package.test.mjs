@@ -15,6 +15,8 @@ const bin = (name) => join(here, "node_modules/.bin", name);
 const installed = existsSync(bin("tsc")) && existsSync(bin("esbuild"));
 const skip = installed ? false : "npm ci has not been run in clients/js";
 const MAX_BYTES = 9_000;
+/** Of the inbox, beyond the client. */
+const MAX_INBOX_BYTES = 14_000;
 
 const folder = mkdtempSync(join(tmpdir(), "tidings-client-"));
 test.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -67,7 +69,7 @@ test("no module is longer than 450 lines, none depends on anything", () => {
 test("what is packed is what is needed", { skip }, () => {
   project();
   const files = execFileSync("find", [".", "-type", "f"], { cwd: join(folder, "node_modules/tidings-client"), encoding: "utf8" }).split("\n");
-  for (const file of ["./src/tidings.js", "./src/client/tabs.js", "./src/sw.js", "./types/tidings.d.ts", "./types/webpush.d.ts", "./LICENSE", "./README.md"]) {
+  for (const file of ["./src/tidings.js", "./src/client/tabs.js", "./src/sw.js", "./types/tidings.d.ts", "./types/webpush.d.ts", "./src/inbox/panel.js", "./types/inbox.d.ts", "./LICENSE", "./README.md"]) {
     assert.ok(files.includes(file), file);
   }
   assert.ok(!files.some((file) => /test|node_modules|tsconfig/.test(file)), files.join(" "));
@@ -93,7 +95,7 @@ declare const signOutButton: HTMLButtonElement; declare const message: import("t
   for (const page of ["clients/js/README.md", "README.md", "docs/guide.md"]) {
     for (const code of blocks(page)) {
       // Served by Tidings and installed from npm are the same files.
-      const own = code.replace(/"[^"]*\/tidings\.js"/, '"tidings-client"').replace(/"[^"]*\/webpush\.js"/, '"tidings-client/webpush"');
+      const own = code.replace(/"[^"]*\/tidings\.js"/, '"tidings-client"').replace(/"[^"]*\/webpush\.js"/, '"tidings-client/webpush"').replace(/"[^"]*\/inbox\.js"/, '"tidings-client/inbox"');
       const has = /\bconst tidings =/.test(own) ? "" : 'import { Tidings as Client } from "tidings-client"; const tidings = new Client({ url: "https://push.example/" });\n';
       writeFileSync(join(folder, `example${(n += 1)}.ts`), `${surroundings}${has}${own}\nexport {};\n`);
     }
@@ -126,16 +128,23 @@ function size(entry, ...later) {
 }
 
 test("the client is small, and as small as its README says", { skip }, () => {
-  const measured = [size("tidings.js", "./webpush.js", "./tabs.js"), size("client/tabs.js", "./platform.js"), size("webpush.js", "./shown.js")];
+  const measured = [size("tidings.js", "./webpush.js", "./tabs.js"), size("client/tabs.js", "./platform.js"), size("webpush.js", "./shown.js"), size("inbox.js", "./tidings.js")];
   const said = [...readFileSync(join(here, "README.md"), "utf8").matchAll(/^\| `[^|]*\| ([\d,]+) \|$/gm)].map(([, bytes]) => Number(bytes.replace(",", "")));
-  console.log(`gzip: tidings.js ${measured[0]}, tabs ${measured[1]}, webpush ${measured[2]} bytes`);
+  console.log(`gzip: tidings.js ${measured[0]}, tabs ${measured[1]}, webpush ${measured[2]}, inbox ${measured[3]} bytes`);
   assert.ok(measured[0] <= MAX_BYTES, `${measured[0]} bytes`);
-  assert.equal(said.length, 3);
+  assert.ok(measured[3] <= MAX_INBOX_BYTES, `${measured[3]} bytes`);
+  assert.equal(said.length, 4);
   measured.forEach((bytes, n) => assert.ok(Math.abs(bytes - said[n]) <= 50, `${bytes} bytes, the README says ${said[n]}`));
 });
 
 test("a bundle of esbuild works, in each format, and says what it needs to be told", { skip }, async () => {
   project();
+  // The inbox as a bundle for pages takes it in, for what it does alone; the client that it makes by itself comes with it.
+  writeFileSync(join(folder, "page.mjs"), 'import "tidings-client/inbox";');
+  const pageBundle = run(bin("esbuild"), ["page.mjs", "--bundle", "--minify", "--format=esm", "--outfile=page-bundle.mjs"], { cwd: folder });
+  assert.equal(pageBundle.status, 0, pageBundle.output);
+  assert.match(readFileSync(join(folder, "page-bundle.mjs"), "utf8"), /customElements\.define|tidings-inbox/);
+  await import(join(folder, "page-bundle.mjs"));
   const code = 'export { Tidings } from "tidings-client"; export { claimShown, webPushSupported } from "tidings-client/webpush";';
   writeFileSync(join(folder, "entry.mjs"), code);
   for (const [format, file] of [["esm", "bundle.mjs"], ["cjs", "bundle.cjs"]]) {

@@ -203,7 +203,11 @@ impl Browser {
             "Escape" => 27,
             "Tab" => 9,
             "End" => 35,
+            "Home" => 36,
             "ArrowLeft" => 37,
+            "ArrowUp" => 38,
+            "ArrowRight" => 39,
+            "ArrowDown" => 40,
             _ => panic!("no code for {key}"),
         };
         let text = if key == "Enter" { "\r" } else { "" };
