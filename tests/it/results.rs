@@ -152,9 +152,15 @@ fn the_inbox_remembers_what_was_read() {
     });
     browser.open(&format!("http://{}/?again#/try/7", server.address));
     browser.wait_for(&format!("{} && !{}", unread("First"), unread("Second")));
-    browser.click("#mark-read");
+    let bell = "document.querySelector('#inbox').shadowRoot";
+    browser.wait_for(&format!("{bell}.querySelector('.badge').textContent === '1'"));
+    browser.evaluate(&format!("{bell}.querySelector('#bell').click()"));
+    browser.wait_for(&format!("{bell}.querySelectorAll('.row').length === 2"));
+    browser.screenshot("inbox-dashboard-desktop");
+    browser.evaluate(&format!("{bell}.querySelector('[data-name=read-all]').click()"));
     wait_for("all to be read", || http.get("/v1/users/7/inbox").json()["unread"] == 0);
-    browser.wait_for("document.querySelector('#unread').hidden");
+    browser.wait_for(&format!("{bell}.querySelector('.badge').hidden && !{}", unread("First")));
+    assert_eq!(browser.evaluate("document.title"), "Tidings");
     browser.screenshot("inbox-desktop");
     complain(&mut browser);
 }

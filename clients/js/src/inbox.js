@@ -19,6 +19,7 @@ import { Language } from "./inbox/words.js";
 /**
  * @typedef {{ message: InboxMessage, item: Item | null, url: string | null }} SelectDetail
  * @typedef {{ unread: number, unseen: number }} CountDetail
+ * @typedef {{ change: import("./inbox/changes.js").Change, ids: string[] }} ChangeDetail
  * @typedef {import("./inbox/words.js").Words} InboxWords
  */
 
@@ -59,6 +60,7 @@ export class TidingsInbox extends Base {
       counted: (counts) => this.#count(counts),
       announce: (text) => put(this.#live, text),
       close: (focus) => this.hide({ focus }),
+      changed: (change, ids) => this.#emit("tidings-change", { change, ids }),
       select: (detail) => this.#emit("tidings-select", detail, true),
     });
     root.append(this.#bell, this.#live, this.#panel.element);

@@ -93,7 +93,7 @@ declare function list(messages: any[]): void; declare const button: HTMLButtonEl
 declare const signOutButton: HTMLButtonElement; declare const message: import("tidings-client").Message;\n`;
   let n = 0;
   for (const page of ["clients/js/README.md", "README.md", "docs/guide.md"]) {
-    for (const code of blocks(page)) {
+    for (const code of [...blocks(page), ...blocks(page, "ts")]) {
       // Served by Tidings and installed from npm are the same files.
       const own = code.replace(/"[^"]*\/tidings\.js"/, '"tidings-client"').replace(/"[^"]*\/webpush\.js"/, '"tidings-client/webpush"').replace(/"[^"]*\/inbox\.js"/, '"tidings-client/inbox"');
       const has = /\bconst tidings =/.test(own) ? "" : 'import { Tidings as Client } from "tidings-client"; const tidings = new Client({ url: "https://push.example/" });\n';

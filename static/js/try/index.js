@@ -9,6 +9,7 @@ import { startPreferences } from "./preferences.js";
 import { startPush } from "./push.js";
 import { startRecommendations } from "./recommendations.js";
 import { startProducts } from "./products.js";
+import { startInbox } from "./inbox.js";
 import { startDetail } from "./detail.js";
 import { startNotifications } from "./notifications.js";
 
@@ -33,6 +34,8 @@ export function startTry({ onMetrics, navigate }) {
       recommendations.refresh();
     },
   });
+
+  startInbox({ person, open: detail.open });
 
   for (const button of document.querySelectorAll("[data-jump]")) {
     button.addEventListener("click", () => {

@@ -22,7 +22,6 @@ export function startNotifications({ person, open, muted: mutedChanged, unmute }
   /** notification_id → { element, message, read, displayed }. */
   const entries = new Map();
   const timers = new Map();
-  const pageTitle = document.title;
 
   const watcher = new IntersectionObserver(
     (changes) => {
@@ -61,13 +60,11 @@ export function startNotifications({ person, open, muted: mutedChanged, unmute }
   person.on("gap", () =>
     list.prepend(h("p", { class: "stream-gap" }, "Some earlier messages were missed while offline.")),
   );
-  watchSilence({ person, tell: silent });
-  $("#mark-read").addEventListener("click", () => {
-    for (const id of entries.keys()) markRead(id);
-    api
-      .post(api.path("v1/users", person.id, "inbox", "read"), { all: true })
-      .catch((error) => toast({ title: "Could not mark them as read", body: api.sentence(error), kind: "wrong" }));
+  // What is read at the bell is read here as well.
+  $("#inbox").addEventListener("tidings-change", ({ detail: { change, ids } }) => {
+    if (change === "read") ids.forEach(markRead);
   });
+  watchSilence({ person, tell: silent });
 
   function reset() {
     watcher.disconnect();
@@ -82,16 +79,15 @@ export function startNotifications({ person, open, muted: mutedChanged, unmute }
     count();
   }
 
-  /** What waited in the inbox, older than an offset if one is given; below what has arrived since. */
-  async function inbox(before) {
+  /** What waited in the inbox, below what has arrived since; what is older is found at the bell. */
+  async function inbox() {
     const id = person.id;
     const read = async () => {
-      const page = await api.get(api.path("v1/users", id, "inbox"), { limit: PAGE, before });
+      const page = await api.get(api.path("v1/users", id, "inbox"), { limit: PAGE });
       api.list(page?.messages);
       list.querySelector(".inbox-failed")?.remove();
       if (id !== person.id || entries.size + page.messages.length > KEPT) return;
       for (const message of page.messages) waiting(message);
-      if (page.next_before) list.append(older(page.next_before));
       count();
     };
     const failed = (error) => {
@@ -99,15 +95,6 @@ export function startNotifications({ person, open, muted: mutedChanged, unmute }
       list.append(h("div", { class: "inbox-failed" }, unavailable("The inbox can't be shown", error)));
     };
     await api.persist(read, { wanted: () => id === person.id, failed });
-  }
-
-  function older(before) {
-    const button = h("button", { type: "button", class: "quiet small", id: "older-messages" }, "Older messages");
-    button.addEventListener("click", () => {
-      button.remove();
-      inbox(before);
-    });
-    return button;
   }
 
   function waiting(message) {
@@ -350,12 +337,9 @@ export function startNotifications({ person, open, muted: mutedChanged, unmute }
 
   function count() {
     const unread = [...entries.values()].filter((entry) => !entry.read).length;
-    for (const badge of [$("#unread"), $("#unread-jump")]) {
-      badge.hidden = unread === 0;
-      put(badge, String(unread), h("span", { class: "visually-hidden" }, " unread"));
-    }
-    $("#mark-read").hidden = unread === 0;
-    document.title = unread ? `(${unread}) ${pageTitle}` : pageTitle;
+    const badge = $("#unread-jump");
+    badge.hidden = unread === 0;
+    put(badge, String(unread), h("span", { class: "visually-hidden" }, " unread"));
   }
 }
 

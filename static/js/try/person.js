@@ -41,6 +41,9 @@ export function createPerson() {
   const person = {
     id: null,
     status: null,
+    get client() {
+      return client;
+    },
     on(name, handler) {
       listeners.set(name, [...(listeners.get(name) ?? []), handler]);
     },

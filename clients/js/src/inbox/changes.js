@@ -11,9 +11,11 @@ import { readable } from "./words.js";
 /** @typedef {{ unread: number, unseen: number }} Counts */
 /**
  * @typedef {{ list: () => List, language: () => Language, counted: (counts: Counts) => void,
+ *   changed: (change: Change, ids: string[]) => void,
  *   say: (text: string, undo?: (() => Promise<void>) | null) => void, refused: (error: any, revert?: () => void) => void }} ChangeContext
  */
 /** @typedef {"archive" | "unarchive" | "delete" | "snooze"} Leave */
+/** @typedef {Leave | "read" | "unread" | "mute"} Change */
 
 const HOUR_MS = 3_600_000;
 /** Tomorrow begins at this hour. */
@@ -54,6 +56,7 @@ export class Changes {
     if (message.read || !client) return;
     const { notification_id: id } = message;
     this.#mark(client, id, true);
+    this.#context.changed("read", [id]);
     client.read([id]).then(
       () => this.#list.entries.mark(id, true, performance.now()),
       (error) => this.#context.refused(error, () => this.#mark(client, id, false)),
@@ -71,6 +74,7 @@ export class Changes {
     const { counts } = client;
     marked(true, Infinity);
     this.#count(client, { unread: 0, unseen: 0 });
+    this.#context.changed("read", unread.map((message) => message.notification_id));
     try {
       await client.readAll();
       marked(true, performance.now());
@@ -110,6 +114,7 @@ export class Changes {
     try {
       this.#context.counted(await client.mark(change, [id], until === undefined ? {} : { until: new Date(until).toISOString() }));
       entries.remove(id, performance.now());
+      this.#context.changed(change, [id]);
       const undo = change === "delete" ? null : () => this.#takeBack(client, was, change, back);
       this.#context.say(language.say(DONE[change], { time: until === undefined ? "" : language.moment(until) }), undo);
     } catch (error) {
@@ -133,6 +138,7 @@ export class Changes {
     this.#mark(client, id, false);
     try {
       this.#context.counted(await client.mark("unread", [id]));
+      this.#context.changed("unread", [id]);
       if (view === "archived" || view === "snoozed") entries.remove(id, performance.now());
       else entries.mark(id, false, performance.now());
       this.#list.draw();
@@ -146,6 +152,7 @@ export class Changes {
     client.feedback(id, "muted");
     try {
       await client.mute({ of: "category", name: category });
+      this.#context.changed("mute", [id]);
       const text = this.#context.language().say("didMute", { name: readable(category) });
       this.#context.say(text, () => unmute(client, category));
     } catch (error) {

@@ -101,6 +101,13 @@ export class List {
     if (focused) (this.#rows.get(added[0]) ?? this.#last())?.controls[0]?.focus();
   }
 
+  /** @param {InboxMessage} message */
+  arrive(message) {
+    if (!this.entries.arrive(message)) return;
+    this.draw();
+    this.#rows.get(message.notification_id)?.element.classList.add("new");
+  }
+
   /** Brings what is shown to what is known. */
   draw() {
     const { all } = this.entries;
@@ -125,7 +132,6 @@ export class List {
     const row = new Row(message, this.#context);
     this.#rows.set(message.notification_id, row);
     row.reachable(false);
-    if (this.loaded && !this.busy) row.element.classList.add("new");
     if (!message.seen && !message.read) this.#watcher.observe(row.element);
     return row;
   }

@@ -13,7 +13,7 @@ import { PreferencesPanel, readPreferences } from "./preferences.js";
 /**
  * `select` is false if the page takes care of what follows.
  * @typedef {{ language: Language, counted: (counts: { unread: number, unseen: number }) => void, announce: (text: string) => void,
- *   close: (focus: boolean) => void,
+ *   close: (focus: boolean) => void, changed: (change: import("./changes.js").Change, ids: string[]) => void,
  *   select: (detail: { message: InboxMessage, item: Item | null, url: string | null }) => boolean }} PanelHost
  */
 
@@ -52,6 +52,7 @@ export class Panel {
       list: () => this.#list,
       language: () => this.language,
       counted: (counts) => this.#counted(counts),
+      changed: host.changed,
       say: (text, undo) => this.#say(text, undo),
       refused: (error, revert) => this.#refused(error, revert),
     });
@@ -221,13 +222,13 @@ export class Panel {
 
   /** @param {Message} message */
   #arrived(message) {
-    const kept = message.offset !== undefined && !(message.type === "notification" && message.ephemeral);
+    // The answer to a login is no message of the inbox.
+    const kept = message.offset !== undefined && message.trigger !== "login" && !(message.type === "notification" && message.ephemeral);
     if (!kept) return;
     this.#host.announce(this.language.say("arrived", { title: message.title }));
-    const { view, entries, loaded, busy } = this.#list;
+    const { view, loaded, busy } = this.#list;
     if ((view !== "inbox" && view !== "unread") || !(loaded || busy)) return;
-    entries.arrive(/** @type {InboxMessage} */ (message));
-    this.#list.draw();
+    this.#list.arrive(/** @type {InboxMessage} */ (message));
     this.#seen();
   }
 

@@ -3,7 +3,6 @@
 const TEXT = `
 :host { display: inline-block; position: relative;
   --accent: var(--tidings-accent, light-dark(#0c5c63, #63cdc6));
-  --on-accent: var(--tidings-on-accent, light-dark(#fff, #06201f));
   --surface: var(--tidings-surface, light-dark(#fff, #141d21));
   --hover: var(--tidings-hover, light-dark(#eaf0ee, #1f2b31));
   --text: var(--tidings-text, light-dark(#13232a, #e8eff0));
@@ -27,7 +26,7 @@ svg { width: 20px; height: 20px; display: block; fill: none; stroke: currentColo
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .bell { position: relative; display: grid; place-items: center; width: var(--tidings-bell-size, 40px); height: var(--tidings-bell-size, 40px); border-radius: 50%; color: var(--tidings-bell, currentColor); }
 .bell:hover { background: var(--hover); }
-.badge { position: absolute; top: 0; inset-inline-end: 0; min-width: 18px; height: 18px; padding: 0 4px; border-radius: 9px; background: var(--badge); color: var(--on-badge); font-size: 11px; font-weight: 700; line-height: 18px; text-align: center; }
+.badge { position: absolute; top: -2px; inset-inline-end: -3px; min-width: 18px; height: 18px; padding: 0 4px; border-radius: 9px; background: var(--badge); color: var(--on-badge); font-size: 11px; font-weight: 700; line-height: 18px; text-align: center; }
 .panel { position: fixed; inset: auto; margin: 0; padding: 0; width: min(var(--tidings-width, 400px), calc(100vw - 16px)); max-height: min(var(--tidings-max-height, 620px), calc(100vh - 16px));
   overflow: hidden; color: var(--text); background: var(--surface); border: 1px solid var(--line); border-radius: var(--radius); box-shadow: var(--tidings-shadow, 0 18px 44px -12px rgb(0 0 0 / 35%)); }
 .panel:popover-open { display: flex; flex-direction: column; }
