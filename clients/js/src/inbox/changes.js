@@ -5,7 +5,7 @@
 /** @import { List } from "./list.js" */
 /** @import { Action } from "./row.js" */
 /** @import { Language, WordName } from "./words.js" */
-import { unmute } from "./preferences.js";
+import { mute } from "./preferences.js";
 import { readable } from "./words.js";
 
 /** @typedef {{ unread: number, unseen: number }} Counts */
@@ -26,6 +26,8 @@ const DONE = { archive: "didArchive", unarchive: "didUnarchive", delete: "didRem
 export class Changes {
   /** @type {Tidings | null} */ client = null;
   #context;
+  /** Reads on their way: counts that the server tells meanwhile are from before them. */
+  pending = 0;
 
   /** @param {ChangeContext} context */
   constructor(context) {
@@ -57,7 +59,7 @@ export class Changes {
     const { notification_id: id } = message;
     this.#mark(client, id, true);
     this.#context.changed("read", [id]);
-    client.read([id]).then(
+    this.#await(client, client.read([id])).then(
       () => this.#list.entries.mark(id, true, performance.now()),
       (error) => this.#context.refused(error, () => this.#mark(client, id, false)),
     );
@@ -76,12 +78,23 @@ export class Changes {
     this.#count(client, { unread: 0, unseen: 0 });
     this.#context.changed("read", unread.map((message) => message.notification_id));
     try {
-      await client.readAll();
+      await this.#await(client, client.readAll());
       marked(true, performance.now());
       this.#context.say(this.#context.language().say("didRead"));
     } catch (error) {
       if (counts) this.#count(client, counts);
       this.#context.refused(error, () => marked(false, performance.now()));
+    }
+  }
+
+  /** @template T @param {Tidings} client @param {Promise<T>} stored */
+  async #await(client, stored) {
+    this.pending += 1;
+    try {
+      return await stored;
+    } finally {
+      this.pending -= 1;
+      if (client.counts && client === this.client) this.#context.counted(client.counts);
     }
   }
 
@@ -149,12 +162,11 @@ export class Changes {
 
   /** @param {Tidings} client @param {InboxMessage} message */
   async #mute(client, { notification_id: id, category }) {
-    client.feedback(id, "muted");
     try {
-      await client.mute({ of: "category", name: category });
+      await mute(client, category, true);
       this.#context.changed("mute", [id]);
       const text = this.#context.language().say("didMute", { name: readable(category) });
-      this.#context.say(text, () => unmute(client, category));
+      this.#context.say(text, () => mute(client, category, false));
     } catch (error) {
       this.#context.refused(error);
     }

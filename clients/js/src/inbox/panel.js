@@ -113,7 +113,7 @@ export class Panel {
   listen(client) {
     return [
       client.on("message", (message) => this.#arrived(message)),
-      client.on("inbox", (counts) => this.#counted(counts)),
+      client.on("inbox", (counts) => this.#changes.pending || this.#counted(counts)),
       client.on("withdraw", (withdraw) => this.#withdrawn(withdraw)),
       client.on("restore", ({ notification_id, reason }) => {
         const known = reason === "unread" && this.#list.entries.mark(notification_id, false, performance.now());

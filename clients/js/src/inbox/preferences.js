@@ -28,15 +28,14 @@ export async function readPreferences(client) {
 }
 
 /**
- * Takes a mute of a category back.
- * @param {Tidings} client @param {string} category
+ * Mutes a category, or takes that back. Over HTTP, which is answered once it is stored: what undoes it comes after it.
+ * @param {Tidings} client @param {string} category @param {boolean} wanted
  */
-export async function unmute(client, category) {
+export async function mute(client, category, wanted) {
   const { muted = [], mutes = [] } = await readPreferences(client);
-  await client.preferences({
-    muted: muted.filter((name) => name !== category),
-    mutes: mutes.filter(({ of, name }) => of !== "category" || name !== category),
-  });
+  const others = muted.filter((name) => name !== category);
+  if (wanted) await client.preferences({ muted: [...others, category] });
+  else await client.preferences({ muted: others, mutes: mutes.filter(({ of, name }) => of !== "category" || name !== category) });
 }
 
 export class PreferencesPanel {

@@ -6,7 +6,7 @@ import { TidingsInbox } from "tidings-client/inbox";
 const tidings = new Tidings({ userId: 1 });
 new Tidings({ user: 1 }); // wrong
 new Tidings({ transport: "carrier-pigeon" }); // wrong
-tidings.on("mesage", () => {}); // wrong
+tidings.on("notifcation", () => {}); // wrong
 tidings.on("message", (message) => console.log(message.titel)); // wrong
 tidings.on("recommendation", (message) => console.log(message.priority)); // wrong
 tidings.on("notification", ({ type }) => type === "recommendation"); // wrong
