@@ -57,18 +57,14 @@ impl Page {
     }
 
     /// Sends messages to the user, in this order.
-    fn tell(&self, titles: &[String]) -> Vec<String> {
-        let messages: Vec<Value> = titles
-            .iter()
-            .map(|title| {
-                json!({"user_id": USER, "title": title, "body": format!("About {title}."), "category": "price_drops",
-                       "priority": "transactional", "url": "/products/2"})
-            })
-            .collect();
+    fn tell(&self, titles: &[String]) {
+        let message = |title: &String| {
+            json!({"user_id": USER, "title": title, "body": format!("About {title}."), "category": "price_drops",
+                   "priority": "transactional", "url": "/products/2"})
+        };
+        let messages: Vec<Value> = titles.iter().map(message).collect();
         let answer = self.server.http().post("/v1/notifications", &json!(messages));
         assert_eq!(answer.status, 202, "{}", answer.body);
-        let ids = answer.json()["notification_ids"].clone();
-        serde_json::from_value(ids).unwrap_or_default()
     }
 
     fn inbox(&self, query: &str) -> Value {
@@ -145,13 +141,17 @@ fn the_inbox_is_walked_from_the_keyboard_over_pages_that_stay_as_they_are() {
     browser.press("Enter");
     browser.wait_for("titles().length === 26");
     browser.wait_for("active() === all('.row .open')[21]");
-    let expected: Vec<String> = std::iter::once("Just now".to_owned()).chain(numbered(25).into_iter().rev()).collect();
+    let expected: Vec<String> =
+        std::iter::once("Just now".to_owned()).chain(numbered(25).into_iter().rev()).collect();
     assert_eq!(browser.evaluate("titles()"), json!(expected));
     browser.wait_for("!q('[data-name=older]')");
     assert_eq!(browser.evaluate("q('[aria-live]').textContent"), "5 older messages");
 
     // One row at a time is reached by Tab; what follows the element closes it.
-    assert_eq!(browser.evaluate("new Set(all('.row [tabindex=\"0\"]').map(one => one.closest('.row'))).size"), 1);
+    assert_eq!(
+        browser.evaluate("new Set(all('.row [tabindex=\"0\"]').map(one => one.closest('.row'))).size"),
+        1
+    );
     browser.press("Escape");
     browser.wait_for("!element().open && active() === q('#bell')");
     browser.press("Enter");
@@ -176,7 +176,9 @@ fn messages_are_read_here_and_elsewhere_and_all_at_once() {
     page.click("#bell");
     page.click(".row:nth-child(1) .open");
     let browser = &mut page.browser;
-    browser.wait_for("chosen.length === 1 && chosen[0].message.title === 'Message 4' && chosen[0].url === '/products/2'");
+    browser.wait_for(
+        "chosen.length === 1 && chosen[0].message.title === 'Message 4' && chosen[0].url === '/products/2'",
+    );
     // Prevented: the page stays, and takes care of the focus itself.
     assert_eq!(browser.evaluate("location.pathname === '/products/1' && !element().open"), true);
     browser.wait_for("q('.badge').textContent === '3' && element().unread === 3");
@@ -191,6 +193,19 @@ fn messages_are_read_here_and_elsewhere_and_all_at_once() {
     page.click("#bell");
     page.browser.wait_for("all('.row.unread').length === 1");
 
+    // Elsewhere one is unread again, another archived and brought back.
+    let change = |page: &Page, what: &str, id: &String| {
+        let body = json!({"notification_ids": [id]});
+        let answer = page.server.http().post(&format!("/v1/users/{USER}/inbox/{what}"), &body);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    };
+    change(&page, "unread", &ids[0]);
+    page.browser.wait_for("all('.row.unread').length === 2 && q('.badge').textContent === '2'");
+    change(&page, "archive", &ids[1]);
+    page.browser.wait_for("titles().join() === 'Message 4,Message 1'");
+    change(&page, "unarchive", &ids[1]);
+    page.browser.wait_for("titles().join() === 'Message 4,Message 3,Message 1'");
+
     page.click("[data-name=read-all]");
     page.browser.wait_for("q('.badge').hidden && all('.row.unread').length === 0");
     page.browser.wait_for("q('.notice').textContent === 'All marked as read.'");
@@ -200,26 +215,26 @@ fn messages_are_read_here_and_elsewhere_and_all_at_once() {
 }
 
 #[test]
-fn a_message_is_archived_and_taken_back_where_the_server_can() {
+fn messages_are_archived_snoozed_deleted_and_taken_back_where_the_server_can() {
     let mut page = Page::open(PLAIN, &numbered(3));
-    let archives = page.inbox("limit=1")["messages"][0].get("archived").is_some();
     page.click("#bell");
     page.browser.wait_for("titles().length === 3");
-    let shown = "all('[data-name=archive]').some(one => one.checkVisibility()) || q('select').checkVisibility()";
-    assert_eq!(page.browser.evaluate(shown), archives);
-    if archives {
-        page.browser.evaluate("all('.row .open')[1].focus()");
-        page.browser.press("ArrowRight");
-        page.browser.press("Enter");
-        page.browser.wait_for("titles().join() === 'Message 3,Message 1' && q('.notice').textContent.startsWith('Archived.')");
-        assert_eq!(page.browser.evaluate("active() === all('.row .open')[1]"), true);
-        page.browser.wait_for("q('.badge').textContent === '2'");
-        assert_eq!(page.inbox("state=archived")["messages"][0]["title"], "Message 2");
-        page.click("[data-name=undo]");
-        page.browser.wait_for("titles().length === 3 && q('.badge').textContent === '3'");
-        assert_eq!(page.inbox("state=archived")["messages"], json!([]));
-        snooze_delete_and_views(&mut page);
-    }
+    let shown =
+        "all('[data-name=archive]').some(one => one.checkVisibility()) || q('select').checkVisibility()";
+    assert_eq!(page.browser.evaluate(shown), true);
+    page.browser.evaluate("all('.row .open')[1].focus()");
+    page.browser.press("ArrowRight");
+    page.browser.press("Enter");
+    page.browser.wait_for(
+        "titles().join() === 'Message 3,Message 1' && q('.notice').textContent.startsWith('Archived.')",
+    );
+    assert_eq!(page.browser.evaluate("active() === all('.row .open')[1]"), true);
+    page.browser.wait_for("q('.badge').textContent === '2'");
+    assert_eq!(page.inbox("state=archived")["messages"][0]["title"], "Message 2");
+    page.click("[data-name=undo]");
+    page.browser.wait_for("titles().length === 3 && q('.badge').textContent === '3'");
+    assert_eq!(page.inbox("state=archived")["messages"], json!([]));
+    snooze_delete_and_views(&mut page);
     // A server without: its pages say nothing of it, or it refuses.
     page.browser.evaluate(
         "(() => { const {client} = element(), {inbox} = client; client.inbox = async (query) => { \
@@ -237,7 +252,9 @@ fn a_message_is_archived_and_taken_back_where_the_server_can() {
 fn snooze_delete_and_views(page: &mut Page) {
     page.click(".row:first-child [data-name=more]");
     page.click("[data-action=snoozeHour]");
-    page.browser.wait_for("titles().join() === 'Message 2,Message 1' && q('.notice').textContent.startsWith('Comes back')");
+    page.browser.wait_for(
+        "titles().join() === 'Message 2,Message 1' && q('.notice').textContent.startsWith('Comes back')",
+    );
     page.browser.evaluate("q('select').value = 'snoozed'; q('select').dispatchEvent(new Event('change'))");
     page.browser.wait_for("titles().join() === 'Message 3' && q('.row time').textContent.includes('until')");
     page.click(".row:first-child [data-name=more]");
@@ -260,7 +277,8 @@ fn a_category_is_muted_and_heard_of_again_and_preferences_are_kept() {
     page.click("#bell");
     page.click(".row [data-name=more]");
     page.click("[data-action=mute]");
-    page.browser.wait_for("q('.notice').textContent.startsWith('You will not get any more of “Price drops”.')");
+    page.browser
+        .wait_for("q('.notice').textContent.startsWith('You will not get any more of “Price drops”.')");
     wait_for("the mute to be stored", || page.preferences()["muted"] == json!(["price_drops"]));
     page.click("[data-name=undo]");
     page.browser.wait_for("q('.notice').textContent === 'Undone.'");
@@ -274,7 +292,8 @@ fn a_category_is_muted_and_heard_of_again_and_preferences_are_kept() {
     page.click("[name=quiet]");
     page.browser.wait_for("q('.notice').textContent === 'Saved.'");
     assert_eq!(page.preferences()["quiet_hours"], json!({"from": "22:00", "to": "07:00"}));
-    page.browser.evaluate("q('[name=to]').value = '08:30'; q('[name=to]').dispatchEvent(new Event('change'))");
+    page.browser
+        .evaluate("q('[name=to]').value = '08:30'; q('[name=to]').dispatchEvent(new Event('change'))");
     wait_for("the hours to be stored", || page.preferences()["quiet_hours"]["to"] == "08:30");
     page.click("[name=push]");
     wait_for("the channel to be stored", || page.preferences()["blocked_channels"] == json!({"*": ["push"]}));
@@ -282,10 +301,12 @@ fn a_category_is_muted_and_heard_of_again_and_preferences_are_kept() {
     wait_for("the channel to be free", || page.preferences()["blocked_channels"] == json!({}));
     page.click("form li button");
     wait_for("the mute to be gone", || page.preferences()["muted"] == json!([]));
-    page.browser.wait_for("q('form').textContent.includes('Nothing is muted.') && active() === q('[name=quiet]')");
+    page.browser
+        .wait_for("q('form').textContent.includes('Nothing is muted.') && active() === q('[name=quiet]')");
     assert_eq!(page.browser.evaluate("q('form').textContent.includes('English')"), true);
     page.browser.press("Escape");
-    page.browser.wait_for("active() === q('[data-name=preferences]') && element().open && titles().length === 1");
+    page.browser
+        .wait_for("active() === q('[data-name=preferences]') && element().open && titles().length === 1");
     page.quiet();
 }
 
@@ -303,7 +324,8 @@ fn it_speaks_german_or_what_the_page_says_and_shows_what_the_page_gives_it() {
          tidings.connect(); element().client = tidings; return 1; }})",
         json!(client)
     ));
-    page.browser.wait_for("q('.problem').textContent.startsWith('Die Mitteilungen können nicht angezeigt werden.')");
+    page.browser
+        .wait_for("q('.problem').textContent.startsWith('Die Mitteilungen können nicht angezeigt werden.')");
     page.click("[data-name=retry]");
     page.browser.wait_for("titles().length === 2 && q('.row time').textContent === 'jetzt'");
     page.browser.wait_for("q('#bell').getAttribute('aria-label') === 'Mitteilungen, 2 ungelesene'");
@@ -311,7 +333,10 @@ fn it_speaks_german_or_what_the_page_says_and_shows_what_the_page_gives_it() {
     page.browser.evaluate("element().words = {title: 'Nachrichten'}; 1");
     assert_eq!(page.browser.evaluate("q('#title').textContent + titles()"), "NachrichtenMessage 2,Message 1");
     page.browser.evaluate("element().words = null; element().locale = 'fr-FR'; 1");
-    assert_eq!(page.browser.evaluate("q('#title').textContent + q('.row time').textContent"), "Notificationsnow");
+    assert_eq!(
+        page.browser.evaluate("q('#title').textContent + q('.row time').textContent"),
+        "Notificationsnow"
+    );
     // Nothing of a user stays when they sign out; the page's own client is not ended with the element.
     page.browser.evaluate("tidings.signOut().then(() => 1)");
     page.browser.wait_for("titles().length === 0");

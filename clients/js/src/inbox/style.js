@@ -17,7 +17,7 @@ const TEXT = `
 :host([theme="auto"]) { color-scheme: light dark; }
 :host([theme="light"]) { color-scheme: light; }
 :host([theme="dark"]) { color-scheme: dark; }
-*, ::before { box-sizing: border-box; }
+* { box-sizing: border-box; }
 [hidden] { display: none !important; }
 button, select, input { font: inherit; color: inherit; }
 button { cursor: pointer; border: 0; background: none; padding: 0; text-align: start; }
@@ -30,22 +30,20 @@ svg { width: 20px; height: 20px; display: block; fill: none; stroke: currentColo
 .panel { position: fixed; inset: auto; margin: 0; padding: 0; width: min(var(--tidings-width, 400px), calc(100vw - 16px)); max-height: min(var(--tidings-max-height, 620px), calc(100vh - 16px));
   overflow: hidden; color: var(--text); background: var(--surface); border: 1px solid var(--line); border-radius: var(--radius); box-shadow: var(--tidings-shadow, 0 18px 44px -12px rgb(0 0 0 / 35%)); }
 .panel:popover-open { display: flex; flex-direction: column; }
-header, .bar { display: flex; align-items: center; gap: 4px; padding: 10px 12px 10px 16px; border-bottom: 1px solid var(--line); }
+header, .bar { display: flex; align-items: center; gap: 6px; padding: 10px 12px 10px 16px; border-bottom: 1px solid var(--line); }
 h2 { flex: 1; margin: 0; font-size: 1.1em; font-weight: 650; }
-h3 { margin: 0 0 6px; font-size: 1em; font-weight: 650; }
 p { margin: 0; }
 .icon { display: grid; place-items: center; flex: none; width: 34px; height: 34px; border-radius: 8px; color: var(--soft); }
 .icon:hover { background: var(--hover); color: var(--text); }
 .icon[data-name="more"] svg { stroke-width: 2.6; }
 .text { min-height: 30px; padding: 4px 12px; border: 1px solid var(--line); border-radius: 8px; background: var(--surface); }
 .text:hover { background: var(--hover); }
-.text.sure { border-color: var(--wrong); color: var(--wrong); }
 button:disabled { opacity: .6; cursor: default; }
 .bar { padding: 6px 16px; justify-content: space-between; gap: 8px; font-size: .87em; color: var(--soft); }
 .bar label { display: flex; align-items: center; gap: 8px; }
 select, input[type="time"] { min-height: 30px; padding: 2px 6px; color: var(--text); background: var(--surface); border: 1px solid var(--line); border-radius: 8px; }
 .notice { background: var(--hover); color: var(--text); }
-.notice.wrong, .problem { color: var(--wrong); }
+.notice.wrong, .problem, .sure { color: var(--wrong); }
 .body { overflow-y: auto; overscroll-behavior: contain; min-height: 120px; scrollbar-width: thin; }
 ul { list-style: none; margin: 0; padding: 0; }
 .row { position: relative; display: grid; grid-template-columns: minmax(0, 1fr) auto auto; align-items: start; padding: 0 8px 0 0; border-bottom: 1px solid var(--line); }
@@ -66,7 +64,6 @@ ul { list-style: none; margin: 0; padding: 0; }
 .items .text span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .whole .words { -webkit-line-clamp: none; }
 .state { display: grid; justify-items: center; gap: 8px; padding: 32px 24px; text-align: center; color: var(--soft); }
-.state strong { color: var(--text); }
 .state.problem { color: var(--wrong); }
 .older { padding: 12px; text-align: center; }
 .ghost { height: 58px; margin: 10px 16px; border-radius: 8px; background: var(--hover); }
@@ -81,10 +78,8 @@ input[type="checkbox"] { width: 18px; height: 18px; margin: 0; accent-color: var
 @media (prefers-reduced-motion: no-preference) {
   .panel:popover-open { animation: open 140ms ease-out; }
   .row.new { animation: arrive 320ms ease-out; }
-  .ghost { animation: wait 1.2s ease-in-out infinite alternate; }
   @keyframes open { from { opacity: 0; transform: translateY(-6px); } }
   @keyframes arrive { from { opacity: 0; } }
-  @keyframes wait { to { opacity: .5; } }
 }
 @media (forced-colors: active) { .unread::before, .badge { forced-color-adjust: none; } }
 `;
