@@ -1,6 +1,7 @@
 // The inbox without a page: the order of its messages under pages and changes, its words, and the addresses that it follows.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import test from "node:test";
 
 import { Entries, safeUrl } from "../src/inbox/entries.js";
@@ -106,4 +107,15 @@ test("only addresses of the web are followed", () => {
   for (const url of ["javascript:alert(1)", " javascript:alert(1)", "data:text/html,x", "blob:x", "", null, undefined, 7, "https://["]) {
     assert.equal(safeUrl(url), null, String(url));
   }
+});
+
+test("the README names each CSS variable, event and attribute, and no other", () => {
+  const text = (path) => readFileSync(new URL(path, import.meta.url), "utf8");
+  const readme = text("../README.md");
+  const names = (source, pattern) => [...new Set(source.match(pattern))].sort();
+  const variables = /--tidings-[a-z-]+/g;
+  assert.deepEqual(names(readme, variables), names(text("../src/inbox/style.js") + text("../src/inbox.js"), variables));
+  const events = /(?<=[`"])tidings-(select|count|change|toggle)(?=[`"])/g;
+  assert.deepEqual(names(readme, events), names(text("../src/inbox.js"), /(?<=#emit\(")tidings-[a-z]+/g));
+  for (const attribute of TidingsInbox.observedAttributes) assert.ok(readme.includes(`\`${attribute}\``), attribute);
 });
