@@ -57,14 +57,15 @@ pub enum Begun {
 /// Begins a request: under its key no other begins before this one has its answer.
 pub async fn begin(state: &AppState, request: Option<Request>) -> Result<Begun, ApiError> {
     let Some(request) = request else { return Ok(Begun::New(None)) };
-    let held = state.under_way.begin(request.key, request.fingerprint).map_err(|first| {
-        if first == request.fingerprint { ApiError::UnderWay } else { ApiError::KeyReused }
-    })?;
     let find = move |connection: &mut Connection| idempotency::find(connection, &[request.key]);
-    Ok(match state.store.run(find).await?.remove(&request.key) {
-        Some(stored) => Begun::Before(replay(&request, stored)?),
-        None => Begun::New(Some(held)),
-    })
+    // Before the key is held: one that only asks for a stored answer again is in nobody's way.
+    if let Some(stored) = state.store.run(find).await?.remove(&request.key) {
+        return Ok(Begun::Before(replay(&request, stored)?));
+    }
+    // An answer that is stored from here on is found when this request is stored.
+    let held = state.under_way.begin(request.key, request.fingerprint);
+    held.map(|held| Begun::New(Some(held)))
+        .map_err(|first| if first == request.fingerprint { ApiError::UnderWay } else { ApiError::KeyReused })
 }
 
 /// The stored answer, or 422 for another request under the same key.

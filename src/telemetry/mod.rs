@@ -9,4 +9,4 @@ pub mod push_services;
 pub use latency::{LatencyWindow, Percentiles};
 pub use metric_name::{Count, Gauge, Ratio, Timing};
 pub use metrics::{Metrics, Sample};
-pub use push_services::PushOutcome;
+pub use push_services::{NAMES as PUSH_SERVICES, PushOutcome};

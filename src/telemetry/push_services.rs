@@ -10,6 +10,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+/// Names of the metrics: requests that ended, requests under way, breakers that are not closed.
+pub const NAMES: [&str; 3] =
+    ["tidings_webpush_requests", "tidings_webpush_in_flight", "tidings_webpush_breakers_open"];
 /// Labels besides `other`; there are about five services in the world.
 pub const MAX_NAMES: usize = 16;
 const OTHER: &str = "other";
@@ -61,21 +64,10 @@ impl PushServiceMetrics {
             in_flight: Family::default(),
             open: Family::default(),
         };
-        registry.register(
-            "tidings_webpush_requests",
-            "Requests to push services that ended",
-            new.requests.clone(),
-        );
-        registry.register(
-            "tidings_webpush_in_flight",
-            "Requests to push services under way",
-            new.in_flight.clone(),
-        );
-        registry.register(
-            "tidings_webpush_breakers_open",
-            "Push services whose circuit breaker is not closed",
-            new.open.clone(),
-        );
+        let [requests, in_flight, open] = NAMES;
+        registry.register(requests, "Requests to push services that ended", new.requests.clone());
+        registry.register(in_flight, "Requests to push services under way", new.in_flight.clone());
+        registry.register(open, "Push services whose circuit breaker is not closed", new.open.clone());
         new
     }
 

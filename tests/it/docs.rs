@@ -27,7 +27,7 @@ const PAGES: [&str; 7] = [
 
 #[test]
 fn every_metric_is_documented() {
-    use tidings::telemetry::{Count, Gauge, Ratio, Timing};
+    use tidings::telemetry::{Count, Gauge, PUSH_SERVICES, Ratio, Timing};
     let guide = read("docs/guide.md");
     let counts = Count::ALL.iter().map(|count| (count.describe().0, count.outcome()));
     let gauges = Gauge::ALL.iter().map(|gauge| (gauge.describe().0, None));
@@ -35,7 +35,8 @@ fn every_metric_is_documented() {
     let timings = Timing::ALL.iter().map(|timing| (timing.describe().0, None));
     let is_row = |line: &&str| line.starts_with("| `tidings_");
     let rows: Vec<&str> = guide.lines().filter(is_row).collect();
-    for (name, outcome) in counts.chain(gauges).chain(ratios).chain(timings) {
+    let of_services = PUSH_SERVICES.iter().map(|name| (*name, None));
+    for (name, outcome) in counts.chain(gauges).chain(ratios).chain(timings).chain(of_services) {
         let row =
             rows.iter().find(|row| row.contains(&format!("`{name}`")) || row.contains(&format!("`{name}{{")));
         let row = row.unwrap_or_else(|| panic!("{name} is not in docs/guide.md"));
@@ -49,7 +50,8 @@ fn every_metric_is_documented() {
         let exists = Count::ALL.iter().any(|count| count.describe().0 == name)
             || Gauge::ALL.iter().any(|gauge| gauge.describe().0 == name)
             || Ratio::ALL.iter().any(|ratio| ratio.describe().0 == name)
-            || Timing::ALL.iter().any(|timing| timing.describe().0 == name);
+            || Timing::ALL.iter().any(|timing| timing.describe().0 == name)
+            || PUSH_SERVICES.contains(&name);
         assert!(exists, "{name} of docs/guide.md does not exist");
     }
 }
