@@ -2,6 +2,8 @@
 //! stored answer again, another request under the same key is refused with 422, and the same one while the first is under way with
 //! 409. Refused requests leave no key behind, so that one that was put right may use it. Keys are kept for 7 days.
 
+use std::time::Duration;
+
 use actix_web::http::header::{CONTENT_TYPE, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
@@ -16,6 +18,9 @@ const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// On an answer that was given before.
 const REPLAYED: &str = "Idempotent-Replayed";
 const MAX_KEY_BYTES: usize = 128;
+/// The same request is waited for as long as this, so often.
+const BETWEEN_TRIES: Duration = Duration::from_millis(10);
+const MAX_TRIES: usize = 30;
 
 /// The header, if there is one: a string of RFC 9651 §3.3.3 (`"…"`), as the draft has it, or the same without its quotes.
 pub fn key(headers: &HeaderMap) -> Result<Option<&[u8]>, ApiError> {
@@ -57,15 +62,26 @@ pub enum Begun {
 /// Begins a request: under its key no other begins before this one has its answer.
 pub async fn begin(state: &AppState, request: Option<Request>) -> Result<Begun, ApiError> {
     let Some(request) = request else { return Ok(Begun::New(None)) };
+    let held = hold(state, request).await?;
     let find = move |connection: &mut Connection| idempotency::find(connection, &[request.key]);
-    // Before the key is held: one that only asks for a stored answer again is in nobody's way.
-    if let Some(stored) = state.store.run(find).await?.remove(&request.key) {
-        return Ok(Begun::Before(replay(&request, stored)?));
+    Ok(match state.store.run(find).await?.remove(&request.key) {
+        Some(stored) => Begun::Before(replay(&request, stored)?),
+        None => Begun::New(Some(held)),
+    })
+}
+
+/// Waits a moment for the same request: it may only be asking for its stored answer again.
+async fn hold(state: &AppState, request: Request) -> Result<Processing, ApiError> {
+    let mut tries = 0;
+    loop {
+        match state.under_way.begin(request.key, request.fingerprint) {
+            Ok(held) => return Ok(held),
+            Err(first) if first != request.fingerprint => return Err(ApiError::KeyReused),
+            Err(_) if tries == MAX_TRIES => return Err(ApiError::UnderWay),
+            Err(_) => tokio::time::sleep(BETWEEN_TRIES).await,
+        }
+        tries += 1;
     }
-    // An answer that is stored from here on is found when this request is stored.
-    let held = state.under_way.begin(request.key, request.fingerprint);
-    held.map(|held| Begun::New(Some(held)))
-        .map_err(|first| if first == request.fingerprint { ApiError::UnderWay } else { ApiError::KeyReused })
 }
 
 /// The stored answer, or 422 for another request under the same key.

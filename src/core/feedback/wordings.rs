@@ -32,7 +32,7 @@ pub struct WordingChoice {
 }
 
 impl WordingChoice {
-    /// Each of those on offer alike, whatever was learned: `names` and `on_offer` as for [`Learner::choose_wording`]. `None`
+    /// Each of those on offer alike, whatever was learned: `names` and `on_offer` as for [`super::learner::Learner::choose_wording`]. `None`
     /// when there is nothing to choose.
     pub fn even(template: &str, names: &[&str], on_offer: &[usize], rng: &mut impl Rng) -> Option<Self> {
         if on_offer.len() < 2 {

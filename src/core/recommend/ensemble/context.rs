@@ -11,7 +11,7 @@ pub struct Context<'a> {
     pub last_day: Option<f64>,
     /// Width of the columns, where larger than that of the models: the catalogue has grown.
     pub width: usize,
-    /// Columns of [`SideFeature::ALL`](super::Beside::ALL), one after another, each as wide as
+    /// Columns of [`SideFeature::ALL`](super::SideFeature::ALL), one after another, each as wide as
     /// [`Models::width`](super::Models::width); empty = nothing is known.
     pub beside: &'a [f32],
 }

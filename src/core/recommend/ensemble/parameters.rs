@@ -24,7 +24,7 @@ pub struct EnsembleParameters {
     pub trends: Vec<f32>,
     /// Half-lives of seasons, days.
     pub seasons: Vec<f32>,
-    /// Whether callers bring columns along ([`SideFeature`](super::Beside)). Their own popularity is one of them.
+    /// Whether callers bring columns along ([`SideFeature`](super::SideFeature)). Their own popularity is one of them.
     pub beside: bool,
     /// Most multiplications a dense model may take: EASE^R n³ of its items, implicit ALS iterations · 4 · (cells · factors +
     /// (users + items) · factors²). Above it the model is left out.

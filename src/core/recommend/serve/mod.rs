@@ -1,5 +1,5 @@
-//! Serving: from the models to the list that is shown. Scores for one user ([`personal`]) or beside one item, candidates and their
-//! order, diversity, exploration, filters ([`rules`]) and the [`reason`] of each item.
+//! Serving: from the models to the list that is shown. Scores for one user ([`user_scores`]) or beside one item, candidates and their
+//! order, diversity, exploration, filters ([`filters`]) and the [`reason`] of each item.
 //!
 //! A [`ModelSet`](model_set::ModelSet) holds the models; [`live`] adds the events since they were trained.
 

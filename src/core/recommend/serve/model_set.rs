@@ -91,7 +91,7 @@ impl ModelSet {
         }
     }
 
-    /// The baseline: items by popularity alone, the same for everybody but for what [`super::rules`] forbids them. Its version
+    /// The baseline: items by popularity alone, the same for everybody but for what [`super::filters`] forbids them. Its version
     /// is 0, as that of no training. Cheap: the counts are shared.
     pub fn popular(&self) -> Self {
         let mut popular = Self { popularity: Arc::clone(&self.popularity), ..Self::empty() };

@@ -28,7 +28,7 @@ const SEED_ENOUGH: usize = 4;
 const NEW_DAYS: f64 = 30.0;
 
 impl ModelSet {
-    /// At most `request.n` items, best first, ties by id, scores 0…1; what [`rules`] forbid is never among them.
+    /// At most `request.n` items, best first, ties by id, scores 0…1; what [`filters`] forbid is never among them.
     /// What the user has just seen comes last. A user without history gets what is popular, a shop without data its
     /// newest items. With a seed of which enough is known the blend of the whole history is not asked: the answer must be there
     /// while the click is warm. About a millisecond at 4,000 items, a fourth of it with a seed.
