@@ -28,9 +28,9 @@ fn second(database: &TestDatabase) -> Child {
 const LEASES: &str = "SELECT count(*) AS n FROM pg_stat_activity WHERE application_name = 'tidings lease' \
      AND datname = current_database()";
 
-/// Ends the connection that holds the lease, as a restart of the database does.
+/// Ends the connection that holds the lease, as a restart of the database does; it is gone when this returns.
 fn cut(database: &TestDatabase) {
-    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+    let cut = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
                WHERE application_name = 'tidings lease' AND datname = current_database()";
     database.connection().batch_execute(cut).unwrap();
 }
