@@ -60,15 +60,16 @@ fn listed(state: Option<&str>) -> Result<Listed, ApiError> {
         None => Ok(Listed::All),
         Some("sending") => Ok(Listed::Sending),
         Some(name) => State::parse(name).map(Listed::State).ok_or_else(|| {
-            let near =
-                nearest(name, STATES).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-            let message = format!("there is no state \"{name}\"{near} There are {}", STATES.join(", "));
+            let message = match nearest(name, STATES) {
+                Some(near) => format!("there is no state \"{name}\"; did you mean {near}?"),
+                None => format!("there is no state \"{name}\"; there are {}", STATES.join(", ")),
+            };
             ApiError::invalid("bad_state", Some("state"), message)
         }),
     }
 }
 
-/// What has become of one: a message to many, a call of a trigger, a request of several messages, or one message to one user.
+/// Progress of one: a message to many, a call of a trigger, a request of several messages, or one message to one user.
 pub async fn get(
     path: web::Path<String>,
     app: web::Data<App>,

@@ -86,7 +86,7 @@ fn is_trusted(address: IpAddr, trusted: &[Network]) -> bool {
     trusted.iter().any(|network| network.contains(address))
 }
 
-/// What the headers of one kind tell of the client's request.
+/// The client's request as the headers of one kind describe it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Told<'a> {
     client: Option<IpAddr>,

@@ -222,18 +222,18 @@ pub async fn seen(
     carry_out(&path, &app, &caller, Wish::Seen(up_to)).await
 }
 
-/// What a request asks for.
+/// Change that a request asks for.
 enum Wish {
     Change(Vec<NotificationId>, Change),
     ReadAll(Option<i64>),
     Seen(i64),
 }
 
-/// What came of it in the store.
+/// Outcome in the store.
 struct Stored {
     changed: usize,
     not_found: Vec<NotificationId>,
-    /// What the user's actor is told.
+    /// Input of the user's actor.
     input: Input,
     counts: (i64, i64),
 }

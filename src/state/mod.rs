@@ -129,7 +129,7 @@ impl AppState {
     }
 
     /// Adds or replaces items and notes what they cost since when: the catalogue first, then the model set learns of them.
-    /// What became cheaper, available or new, at most [`MAX_CHANGES`].
+    /// Items that became cheaper, available or new, at most [`MAX_CHANGES`].
     pub fn upsert_items(&self, items: Vec<Item>, prices: &[(ItemId, PricePoint)]) -> Vec<Change> {
         if items.is_empty() {
             return Vec::new();

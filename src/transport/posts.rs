@@ -62,7 +62,7 @@ pub enum PostError {
 pub enum Answers {
     /// It could not be parsed.
     Refused(Frame),
-    /// What the user's actor says to it.
+    /// Messages of the user's actor to it.
     Awaited(oneshot::Receiver<Vec<Frame>>),
 }
 

@@ -1,4 +1,4 @@
-//! What the next round takes from the notifier, and gives back when it failed.
+//! Work that the next round takes from the notifier, and gives back when it failed.
 
 use std::time::Instant;
 

@@ -235,7 +235,7 @@ impl Round {
         Ok(goes_on)
     }
 
-    /// What is parked, in a row for each batch that it was taken from.
+    /// Parked messages, in a row for each batch that they were taken from.
     fn parked_rows(&self) -> Vec<OutboxRow> {
         let mut rows: HashMap<i64, OutboxRow> = HashMap::new();
         for turn in &self.parked {

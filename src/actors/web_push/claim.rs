@@ -14,9 +14,9 @@ const PROVEN_SERVICES: usize = 64;
 /// Expired rows removed in a round.
 const EXPIRED: i64 = 1_000;
 
-/// What a round is to do.
+/// Work of one round.
 pub(super) struct Plan {
-    /// What may be claimed.
+    /// Messages that may be claimed of each service.
     pub allowance: Allowance,
     /// Services after this one come first.
     pub after: String,
@@ -34,7 +34,7 @@ pub(super) struct Round {
     pub due: Vec<DuePush>,
     /// A service may have more than was claimed for it.
     pub has_more: bool,
-    /// Where the next round goes on.
+    /// Service after which the next round goes on.
     pub after: String,
     /// Expired rows that were removed.
     pub expired: usize,

@@ -52,7 +52,7 @@ async fn attempt(client: &PushClient, state: &AppState, push: &DuePush) -> (Push
     (end_of(delivery, state, push, payload.json.len()), may_be_shown, outcome_of(delivery))
 }
 
-/// What becomes of the row. No number of attempts ends a message.
+/// Fate of the row. No number of attempts ends a message.
 fn end_of(delivery: Delivery, state: &AppState, push: &DuePush, bytes: usize) -> PushEnd {
     let (metrics, service) = (&state.metrics, &push.service);
     let now = Timestamp::now();
@@ -100,7 +100,7 @@ fn end_of(delivery: Delivery, state: &AppState, push: &DuePush, bytes: usize) ->
     }
 }
 
-/// What the answer says of the service.
+/// Verdict of the answer on the service.
 fn outcome_of(delivery: Delivery) -> Outcome {
     let wait = |asked: std::time::Duration| Millis(u64::try_from(asked.as_millis()).unwrap_or(u64::MAX));
     match delivery {

@@ -52,7 +52,7 @@ impl UserState {
         self.note_rejected(id, outcome, step);
     }
 
-    /// What was rejected rests, and is no answer to another tab.
+    /// A rejected message rests, and is no answer to another tab.
     fn note_rejected(&mut self, id: NotificationId, outcome: FeedbackOutcome, step: &Step<'_>) {
         if outcome.is_rejection() {
             self.policy.note_dismissed(id, step.now());

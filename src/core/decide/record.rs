@@ -277,7 +277,7 @@ pub enum Mark {
         user: UserId,
         /// The messages.
         ids: Vec<NotificationId>,
-        /// What became of them.
+        /// The change of their standing.
         change: Change,
         /// Moment of the change.
         at: Timestamp,

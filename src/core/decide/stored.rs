@@ -70,7 +70,7 @@ pub struct StoredNotification {
     pub collapse_key: Option<String>,
     /// Urgency of the message.
     pub priority: Priority,
-    /// What its user did to it.
+    /// Its standing in the user's inbox.
     pub marks: Marks,
     /// It is not to be shown any more.
     pub withdrawn: bool,

@@ -7,10 +7,10 @@ use super::stream::{Entry, Stream};
 use super::withdrawal::{News, Withdrawal};
 use crate::base::{NotificationId, Timestamp};
 
-/// What came of a change.
+/// Outcome of a change.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Changed {
-    /// What devices are to be told, oldest first.
+    /// News for the devices, oldest message first.
     pub news: Vec<(NotificationId, News)>,
     /// Messages that nobody had been given, as far as was known: somebody has them before his eyes.
     pub given: Vec<NotificationId>,

@@ -58,7 +58,7 @@ pub struct Placed {
     pub place: Place,
 }
 
-/// What a list shows of a message.
+/// State of a message in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// In the inbox, not opened.
@@ -124,7 +124,7 @@ impl Marks {
         self.seen_at != NEVER || self.read_at != NEVER
     }
 
-    /// What a list shows of it at a moment.
+    /// Its state in a list at a moment.
     pub fn standing(&self, now: Timestamp) -> Standing {
         match self.place() {
             Place::Archived => Standing::Archived,

@@ -44,7 +44,7 @@ pub struct Entry {
     pub priority: Priority,
     /// A newer message with the same key supersedes it.
     pub collapse_key: Option<Box<str>>,
-    /// What its user did to it.
+    /// Its standing in the user's inbox.
     pub marks: Marks,
     /// It is not to be shown any more.
     pub withdrawn: bool,

@@ -58,7 +58,7 @@ impl Restoration {
     }
 }
 
-/// What devices are told of a message whose standing is another now.
+/// News for the devices about a message whose standing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
     /// No longer to be shown as it was.

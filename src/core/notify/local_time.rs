@@ -38,24 +38,24 @@ impl LocalTime {
         Some(Self(parsed))
     }
 
-    /// When it comes in a zone. A time that a change of clocks leaves out comes as much later as they are put forward; of one that
+    /// Moment at which it comes in a zone. A time that a change of clocks leaves out comes as much later as they are put forward; of one that
     /// comes twice the first counts.
     pub fn at(self, zone: &TimeZone) -> Timestamp {
         let moment = zone.to_ambiguous_timestamp(self.0).compatible();
         Timestamp(moment.map_or(i64::MAX, |moment| moment.as_microsecond()))
     }
 
-    /// When it comes first on earth.
+    /// Moment at which it comes first on earth.
     pub fn first(self) -> Timestamp {
         self.at(&Offset::constant(FIRST_HOURS).to_time_zone())
     }
 
-    /// When it has come everywhere.
+    /// Moment from which it has come everywhere.
     pub fn last(self) -> Timestamp {
         self.at(&Offset::constant(LAST_HOURS).to_time_zone())
     }
 
-    /// Where it has come by `now`, among the zones of users and the server's own.
+    /// Zones in which it has come by `now`, among the zones of users and the server's own.
     pub fn by_zone(self, zones: Vec<String>, own: &TimeZone, now: Timestamp) -> ByZone {
         let mut by_zone = ByZone { is_due_here: self.at(own) <= now, ..ByZone::default() };
         let mut next = self.last().min(now + LOOK_AGAIN);

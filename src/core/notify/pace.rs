@@ -5,7 +5,7 @@ use crate::base::{Millis, Timestamp};
 
 /// Highest rate, users a minute.
 pub const MAX_PER_MINUTE: u32 = 1_000_000;
-/// What was not used within this time is lost: a server that was down does not catch up in one burst.
+/// Tokens that were not used within this time are lost: a server that was down does not catch up in one burst.
 const MAX_CREDIT_MICROS: i64 = 1_000_000;
 /// Shortest time between two looks.
 const TICK: Millis = Millis(100);

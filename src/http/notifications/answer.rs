@@ -60,7 +60,7 @@ pub(super) struct Draft {
     pub(super) parts: Vec<Part>,
     /// Named users that do not exist.
     pub(super) unknown: Vec<ExternalId>,
-    /// What is wrong with each refused message.
+    /// Fault of each refused message.
     pub(super) rejected: Vec<Value>,
 }
 

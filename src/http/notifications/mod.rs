@@ -132,7 +132,7 @@ impl Call<'_> {
         Ok(valid)
     }
 
-    /// What is to be stored, and what is ephemeral; messages to nobody are rejected in the draft.
+    /// Submissions to be stored, and ephemeral messages; messages to nobody are rejected in the draft.
     fn compose(
         &self,
         addressed: Vec<(usize, Addressed)>,

@@ -16,12 +16,12 @@ pub(super) enum Wide<'a> {
     Everyone,
     /// A segment, 0 = A.
     Segment(u8),
-    /// Who follows a topic.
+    /// Followers of a topic.
     Topic(&'a str),
 }
 
 impl Wide<'_> {
-    /// What stands after `FROM`, with users as `u`, and its parameter.
+    /// Text after `FROM`, with users as `u`, and its parameter.
     pub(super) fn members(self) -> (&'static str, Option<String>) {
         const OF_SEGMENT: &str = "users u LEFT JOIN user_features f USING (user_id) \
              WHERE NOT u.is_robot AND f.segment IS NOT DISTINCT FROM coalesce(?::text::smallint, f.segment)";

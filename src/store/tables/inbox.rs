@@ -24,7 +24,7 @@ pub(super) type MarkColumns =
 pub(super) type MarkRow =
     (Option<PgTimestamp>, Option<PgTimestamp>, Option<PgTimestamp>, bool, Option<PgTimestamp>);
 
-/// What a user did to a message, as stored.
+/// Standing of a message, as stored.
 pub(super) fn marks((seen_at, read_at, changed_at, archived, snoozed_until): MarkRow) -> Marks {
     let place = match (archived, snoozed_until) {
         (true, _) => Place::Archived,
@@ -55,14 +55,14 @@ pub struct InboxRow {
 /// Part of an inbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Part {
-    /// What is in the list.
+    /// Messages in the list.
     #[default]
     Inbox,
-    /// What is in the list and was not opened.
+    /// Messages in the list that were not opened.
     Unread,
     /// The archive.
     Archived,
-    /// What will return to the list.
+    /// Snoozed messages, which will return to the list.
     Snoozed,
     /// Everything.
     All,
@@ -254,7 +254,7 @@ fn put(conn: &mut PgConnection, rows: &[(&NotificationId, &Row)]) -> Result<(), 
     Ok(())
 }
 
-/// What came of a change of named messages.
+/// Outcome of a change of named messages.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// It is made.

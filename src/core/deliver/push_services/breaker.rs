@@ -228,7 +228,7 @@ impl Breaker {
         self.close_to_all(now + Millis(most / 2 + ((most / 2) as f64 * self.chance) as u64));
     }
 
-    /// What the service asked for, and up to a tenth more: all its clients were told the same.
+    /// The wait that the service asked for, and up to a tenth more: all its clients were told the same.
     fn pause(&mut self, wait: Millis, now: Timestamp) {
         self.failed += 1;
         let until = now + Millis(wait.0.saturating_add((wait.0 as f64 * 0.1 * self.chance) as u64));

@@ -48,7 +48,7 @@ pub struct PushServices {
     in_flight: usize,
 }
 
-/// What may be claimed for the services in one round. A copy, to be spent elsewhere.
+/// Numbers of messages that may be claimed for the services in one round. A copy, to be spent elsewhere.
 #[derive(Clone, Debug)]
 pub struct Allowance {
     shares: BTreeMap<String, Share>,
@@ -78,7 +78,7 @@ impl PushServices {
         self.in_flight
     }
 
-    /// What may be started now. `held`: requests that have ended and still hold their place.
+    /// Requests that may be started now. `held`: requests that have ended and still hold their place.
     pub fn allowance(&mut self, held: usize, now: Timestamp) -> Allowance {
         let per_service = self.limits.per_service;
         let mut unproven = 0;

@@ -43,7 +43,7 @@ pub enum Input {
     Change {
         /// Ids of the messages.
         ids: Vec<NotificationId>,
-        /// What became of them.
+        /// The change of their standing.
         change: Change,
         /// Moment of the change.
         at: Timestamp,

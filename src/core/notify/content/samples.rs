@@ -112,7 +112,7 @@ fn cheaper_items() -> Vec<Sample> {
     ]
 }
 
-/// What the shop says itself, with and without an item.
+/// Samples of the shop's own calls, with and without an item.
 fn events() -> Vec<Sample> {
     let event = || Some(Arc::new(json!({"title": "Sample title", "body": "Sample body"})));
     vec![

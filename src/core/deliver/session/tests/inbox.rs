@@ -1,4 +1,4 @@
-//! What a user does in the inbox on one device holds on all, and the counts are those of all messages, also of those that are too
+//! Changes of the inbox on one device hold on all, and the counts are those of all messages, also of those that are too
 //! old to be held with their frames.
 
 use uuid::Uuid;
@@ -39,7 +39,7 @@ fn over_http(session: &mut Session, offset: i64, change: Change, at: Timestamp) 
     session.on(Input::Change { ids: vec![id(offset)], change, at, by: None }, NOW)
 }
 
-/// What a page is told, in short.
+/// News of a page, in short.
 fn told(effects: &[Effect], page: u64) -> Vec<String> {
     let of = |effect: &Effect| {
         let Effect::Send(connection, frame) = effect else { return None };
