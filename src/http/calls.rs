@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::auth::Caller;
 use super::error::ApiError;
+use super::page::next_after;
 use crate::actors::App;
 use crate::actors::notifier::messages::Going;
 use crate::base::{NotificationId, Timestamp, nearest};
@@ -23,6 +24,7 @@ const UNKNOWN: ApiError = ApiError::NotFound("this message");
 
 /// Page of the listing to return.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PageQuery {
     /// Only those in this state.
     state: Option<String>,
@@ -50,8 +52,7 @@ pub async fn list(
             Ok((rows, views))
         })
         .await?;
-    let is_full = i64::try_from(rows.len()).is_ok_and(|n| n == limit);
-    let next_after = rows.last().filter(|_| is_full).map(|row| row.id);
+    let next_after = next_after(&rows, limit, |row| row.id);
     Ok(HttpResponse::Ok().json(json!({"notifications": views, "next_after": next_after})))
 }
 

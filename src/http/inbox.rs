@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
+use super::page::next_after;
 use crate::actors::App;
 use crate::actors::notifier::recall;
 use crate::base::{ExternalId, Millis, NotificationId, Timestamp, UserId, nearest, suggest_nearest};
@@ -96,8 +97,7 @@ pub async fn page(
             Ok((rows, counts))
         })
         .await?;
-    let full = i64::try_from(rows.len()).is_ok_and(|n| n == limit);
-    let next_before = rows.last().filter(|_| full).map(|row| row.offset);
+    let next_before = next_after(&rows, limit, |row| row.offset);
     let messages: Vec<Value> = rows.into_iter().map(view).collect();
     Ok(HttpResponse::Ok().json(json!({
         "messages": messages, "unread": counts.0, "unseen": counts.1, "next_before": next_before,

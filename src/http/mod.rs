@@ -26,6 +26,7 @@ pub mod notifications;
 mod off_policy;
 pub mod origin;
 pub mod outcomes;
+mod page;
 pub mod preferences;
 pub mod preview;
 pub mod routes;

@@ -13,6 +13,7 @@ use super::error::ApiError;
 use super::inbox::ON_ITS_WAY;
 use super::merge_patch::merge;
 use super::notifications::check_words;
+use super::page::next_after;
 use crate::actors::App;
 use crate::actors::notifier::recall::{TakenBack, recall};
 use crate::base::{Millis, Timestamp, nearest};
@@ -23,6 +24,7 @@ use crate::store::{Connection, calls, in_transaction};
 
 const DEFAULT_LIMIT: i64 = 50;
 const MAX_LIMIT: i64 = 500;
+const UNKNOWN_AFTER: &str = "after is next_after of the page before: the id of a message that is kept";
 /// Fields that can be changed.
 const CHANGEABLE: [&str; 14] = [
     "title",
@@ -43,6 +45,7 @@ const CHANGEABLE: [&str; 14] = [
 
 /// Page of the scheduled messages to return.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PageQuery {
     limit: Option<i64>,
     /// The id of the last one of the page before.
@@ -63,17 +66,18 @@ pub async fn list(
         .store
         .run(move |connection| {
             let last = match after {
-                Some(id) => calls::find(connection, id)?.into_iter().find(|row| row.id == id),
-                None => None,
+                Some(id) => match calls::find(connection, id)?.into_iter().find(|row| row.id == id) {
+                    Some(row) => (row.due_at, row.id),
+                    None => return Ok(Err(ApiError::invalid("bad_after", Some("after"), UNKNOWN_AFTER))),
+                },
+                None => (Timestamp(0), Uuid::nil()),
             };
-            let last = last.map_or((Timestamp(0), Uuid::nil()), |row| (row.due_at, row.id));
             let rows = broadcasts::scheduled(connection, last, limit)?;
             let views = views(connection, &rows, Timestamp::now())?;
-            Ok((rows, views))
+            Ok(Ok((rows, views)))
         })
-        .await?;
-    let is_full = i64::try_from(rows.len()).is_ok_and(|n| n == limit);
-    let next_after = rows.last().filter(|_| is_full).map(|row| row.id);
+        .await??;
+    let next_after = next_after(&rows, limit, |row| row.id);
     Ok(HttpResponse::Ok().json(json!({"scheduled": views, "next_after": next_after})))
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
+use super::page::next_after;
 use crate::actors::App;
 use crate::base::{ExternalId, UserId, nearest, suggest_nearest};
 use crate::notify::message::topic_name;
@@ -19,6 +20,7 @@ use crate::store::{Connection, in_transaction, users};
 const MAX_USERS: usize = 10_000;
 const DEFAULT_LIMIT: i64 = 100;
 const MAX_LIMIT: i64 = 1_000;
+const UNKNOWN_AFTER: &str = "after is next_after of the page before: a user who exists";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +30,7 @@ struct UsersBody {
 
 /// Page of followers to return.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PageQuery {
     limit: Option<i64>,
     /// The last user of the page before.
@@ -107,12 +110,14 @@ pub async fn subscribers(
                 return Ok(Err(unknown(connection, &topic)?));
             };
             let after = match after {
-                Some(user) => users::find(connection, &user)?,
+                Some(user) => match users::find(connection, &user)? {
+                    Some(user) => Some(user),
+                    None => return Ok(Err(ApiError::invalid("bad_after", Some("after"), UNKNOWN_AFTER))),
+                },
                 None => None,
             };
             let rows = topics::subscribers(connection, &topic, after, limit)?;
-            let is_full = i64::try_from(rows.len()).is_ok_and(|n| n == limit);
-            let next_after = rows.last().filter(|_| is_full).map(|(user, _)| user.clone());
+            let next_after = next_after(&rows, limit, |(user, _)| user.clone());
             let subscribers: Vec<Value> =
                 rows.iter().map(|(user, at)| json!({"user_id": user, "subscribed_at": at})).collect();
             Ok(Ok(

@@ -148,6 +148,8 @@ fn a_scheduled_message_is_sent_at_its_time_and_not_when_it_was_stopped() {
     let first = http.get(&format!("{SCHEDULED}?limit=3")).json();
     let rest = http.get(&format!("{SCHEDULED}?after={}", first["next_after"].as_str().unwrap())).json();
     assert_eq!(rest["scheduled"], json!([listed[3]]));
+    let unknown = http.get(&format!("{SCHEDULED}?after=00000000-0000-0000-0000-000000000000"));
+    assert_eq!((unknown.status, &unknown.json()["error"]["field"]), (400, &json!("after")));
     assert_eq!(http.delete(&format!("{SCHEDULED}/{}", id(&stopped))).status, 204);
     assert_eq!(http.delete(&format!("{SCHEDULED}/{}", id(&stopped))).status, 404, "once");
     assert_eq!(http.get(&format!("{SCHEDULED}/{}", id(&stopped))).json()["state"], "withdrawn");

@@ -99,6 +99,11 @@ fn followers_are_paged_and_a_user_follows_a_thousand_topics_at_most() {
         }
     }
     assert_eq!(seen, everyone.iter().map(|user| json!(user)).collect::<Vec<_>>());
+    // A page that can't be told is refused: the first one again would be read twice.
+    for (query, says) in [("after=nobody", "next_after"), ("limt=10", "limt")] {
+        let refused = http.get(&format!("/v1/topics/blues/subscribers?{query}"));
+        assert!(refused.status == 400 && refused.body.contains(says), "{}", refused.body);
+    }
     let many = "INSERT INTO topics (name) SELECT 't' || n FROM generate_series(1, 999) n; \
                 INSERT INTO topic_subscribers (topic_id, user_id) \
                 SELECT topic_id, user_id FROM topics, users WHERE name LIKE 't%' AND external_id = '1'";
