@@ -8,8 +8,8 @@ mod dependencies;
 use std::collections::{BTreeMap, BTreeSet};
 use std::{fs, path::Path};
 
-/// Modules in the order an event flows. A module may import those before it, and its own.
-const ORDER: [&str; 14] = [
+/// Modules in the order an event flows, the last one a crate over the domain. A module may import those before it, and its own.
+const ORDER: [&str; 15] = [
     "base",
     "config",
     "catalogue",
@@ -24,6 +24,7 @@ const ORDER: [&str; 14] = [
     "deliver",
     "privacy",
     "decide",
+    "intake",
 ];
 /// One outside thing each; they see the domain, never one another.
 const ADAPTERS: [&str; 3] = ["store", "transport", "telemetry"];

@@ -9,6 +9,14 @@ use super::{code, sources};
 /// Dependencies that no source file names, each with its reason.
 const UNNAMED: [(&str, &str); 0] = [];
 
+/// Crates beside the server's own, by folder.
+const CRATES: [&str; 2] = ["src/core/", "src/intake/"];
+
+/// The folder of the crate that a file belongs to, empty for the server's.
+fn crate_of(path: &str) -> &'static str {
+    CRATES.into_iter().find(|folder| path.starts_with(folder)).unwrap_or("")
+}
+
 /// Whether the code names a crate: in a path that begins with it, or in a `use` of it alone.
 fn names_crate(code: &str, name: &str) -> bool {
     code.match_indices(name).any(|(at, _)| {
@@ -31,40 +39,30 @@ fn dependencies(manifest: &toml::Table, table: &str) -> Vec<(String, bool)> {
 fn every_dependency_is_named_by_the_crate_that_declares_it() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |path: &str| -> toml::Table { fs::read_to_string(root.join(path)).unwrap().parse().unwrap() };
-    let (server, domain) = (read("Cargo.toml"), read("src/core/Cargo.toml"));
     let mut files = Vec::new();
     sources(&root.join("src"), &mut files);
     sources(&root.join("tests"), &mut files);
-    let of = |prefix: &str| {
-        let prefix = format!("{}/{prefix}", root.display());
-        files.iter().filter(move |(path, _)| path.starts_with(&prefix))
-    };
-    let is_test = |path: &str| path.ends_with("/tests.rs") || path.contains("/tests/");
-    let join = |texts: Vec<String>| texts.join("\n");
-    let core = format!("{}/src/core/", root.display());
+    let inside = |path: &str| path[root.as_os_str().len() + 1..].to_owned();
+    let is_test =
+        |path: &str| path.ends_with("/tests.rs") || path.contains("/tests/") || path.starts_with("tests/");
     // What is named by tests alone is a dependency of tests.
-    let product = |prefix: &'static str, is_core: bool| {
-        let own = of(prefix).filter(|(path, _)| path.starts_with(&core) == is_core);
-        join(
-            own.filter(|(path, _)| !is_test(&path[root.as_os_str().len() + 1..]))
-                .map(|(_, text)| code(text))
-                .collect(),
-        )
+    let of = |owner: &str, tests: bool| {
+        let own =
+            files.iter().map(|(path, text)| (inside(path), text)).filter(|(path, _)| crate_of(path) == owner);
+        let texts = own.filter(|(path, _)| tests || !is_test(path));
+        texts.map(|(_, text)| if tests { text.clone() } else { code(text) }).collect::<Vec<_>>().join("\n")
     };
-    let with_tests = |prefixes: &[&'static str], is_core: bool| {
-        let own = prefixes.iter().flat_map(|prefix| of(prefix));
-        join(
-            own.filter(|(path, _)| path.starts_with(&core) == is_core)
-                .map(|(_, text)| text.clone())
-                .collect(),
-        )
-    };
-    let crates = [
-        ("Cargo.toml", &server, product("src/", false), with_tests(&["src/", "tests/"], false)),
-        ("src/core/Cargo.toml", &domain, product("src/", true), with_tests(&["src/"], true)),
-    ];
+    let server = read("Cargo.toml");
+    let crates: Vec<_> = [""]
+        .into_iter()
+        .chain(CRATES)
+        .map(|owner| {
+            let path = format!("{owner}Cargo.toml");
+            (read(&path), path, of(owner, false), of(owner, true))
+        })
+        .collect();
     let (mut unused, mut inherited) = (Vec::new(), BTreeSet::new());
-    for (path, manifest, product, everything) in &crates {
+    for (manifest, path, product, everything) in &crates {
         assert!(dependencies(manifest, "build-dependencies").is_empty(), "{path}: there is no build script");
         for (table, code) in [("dependencies", product), ("dev-dependencies", everything)] {
             for (name, is_inherited) in dependencies(manifest, table) {

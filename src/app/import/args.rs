@@ -6,9 +6,9 @@ use anyhow::{Context, bail};
 use clap::Args;
 use jiff::tz::TimeZone;
 
-use super::fields::kind;
 use super::format::Format;
 use super::options::ImportOptions;
+use crate::intake::fields::kind;
 
 /// Files to import, and how they are read.
 #[derive(Clone, Debug, Args)]

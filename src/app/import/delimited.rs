@@ -6,15 +6,13 @@ use std::io::BufRead;
 
 use anyhow::bail;
 
-use super::fields::TimeReader;
 use super::input::Source;
-use super::mapping::Field;
 use super::options::ImportOptions;
-use super::row::{self, Row};
 use super::sink::Sink;
 use super::table::Table;
 use crate::base::ExternalId;
 use crate::catalogue::NewItem;
+use crate::intake::{Field, RecordReader, Row};
 
 /// Items as the rows describe them, the last word on each; handed over at the end, since a title stands in thousands of
 /// rows.
@@ -78,7 +76,7 @@ pub fn read(
     mut source: Source,
     name: &str,
     options: &ImportOptions,
-    times: &mut TimeReader,
+    records: &mut RecordReader,
     items: &mut Items,
     sink: &mut Sink,
 ) -> anyhow::Result<()> {
@@ -114,8 +112,8 @@ pub fn read(
         }
         let row = fields(&table, &places);
         let read = (|| {
-            let item = if of_item { row::item(&row)? } else { None };
-            let event = if of_event { Some(row::event(&row, options.default_kind, times)?) } else { None };
+            let item = if of_item { records.item(&row)? } else { None };
+            let event = if of_event { Some(records.event(&row)?) } else { None };
             Ok::<_, String>((item, event))
         })();
         match read {
@@ -124,7 +122,7 @@ pub fn read(
                     items.note(item);
                 }
                 match event {
-                    Some(event) => sink.event(event, false)?,
+                    Some(event) => sink.event(event.into_event(), false)?,
                     None => sink.other_row()?,
                 }
             }
@@ -154,10 +152,10 @@ mod tests {
     fn read_as(text: &str, mapping: &str, kind: Option<EventKind>) -> anyhow::Result<Batch> {
         collect(|sink| {
             let mut items = Items::default();
-            let mut times = TimeReader::new(TimeZone::UTC);
             let options =
                 ImportOptions { mapping: mapping.parse()?, default_kind: kind, ..ImportOptions::default() };
-            read(source(text), "shop.csv", &options, &mut times, &mut items, sink)?;
+            let mut records = RecordReader::new(options.records(TimeZone::UTC));
+            read(source(text), "shop.csv", &options, &mut records, &mut items, sink)?;
             items.finish(sink)
         })
     }

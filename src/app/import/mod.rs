@@ -8,12 +8,9 @@
 //! ids, and an item is touched only if it differs.
 
 mod args;
-mod categories;
 mod delimited;
-mod fields;
 mod format;
 pub(super) mod input;
-mod mapping;
 mod movielens;
 mod ndjson;
 mod online_retail;
@@ -23,7 +20,6 @@ mod progress;
 mod readers;
 mod rejects;
 mod retailrocket;
-mod row;
 mod sink;
 pub mod splits;
 mod summary;
@@ -46,7 +42,6 @@ use crate::store::Store;
 
 pub use args::ImportArgs;
 pub use format::Format;
-pub use mapping::{Field, Mapping};
 pub use options::ImportOptions;
 pub use summary::ImportSummary;
 

@@ -11,13 +11,13 @@ use std::io::BufRead;
 
 use anyhow::bail;
 
-use super::fields::{id, number, squeeze, tidy};
 use super::input::{Source, for_each_line, text};
 use super::sink::Sink;
 use super::table::Table;
 use crate::base::{EventKey, Timestamp};
 use crate::catalogue::NewItem;
 use crate::event::{EventKind, NewEvent};
+use crate::intake::fields::{id, number, squeeze, tidy};
 
 /// Genres of `u.item`'s last 19 columns, from its README.
 const GENRES_100K: [&str; 19] = [

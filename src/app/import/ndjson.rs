@@ -1,26 +1,19 @@
 //! `ndjson`: one JSON object a line, an event as `POST /v1/events` takes it or an item as `PUT /v1/items` does; other
 //! field names by mapping. Unlike over HTTP an event must say when it happened, or a second run would store it twice.
 
-use std::collections::BTreeMap;
-
 use anyhow::bail;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::delimited::Items;
-use super::fields::TimeReader;
 use super::input::{Source, for_each_line};
-use super::mapping::Field;
-use super::options::ImportOptions;
-use super::row::{self, Row};
 use super::sink::Sink;
-use crate::catalogue::NewItem;
+use crate::intake::{Entry, RecordReader};
 
 /// Reads one file.
 pub fn read(
     source: Source,
     name: &str,
-    options: &ImportOptions,
-    times: &mut TimeReader,
+    records: &mut RecordReader,
     items: &mut Items,
     sink: &mut Sink,
 ) -> anyhow::Result<()> {
@@ -44,73 +37,16 @@ pub fn read(
             }
         };
         first = false;
-        match entry(object, options, times) {
+        match records.object(&object) {
             Ok(Entry::Item(item)) => {
                 items.note(item);
                 sink.other_row()?;
             }
-            Ok(Entry::Event(event)) => sink.event(event, false)?,
+            Ok(Entry::Event(event)) => sink.event(event.into_event(), false)?,
             Err(reason) => sink.reject(number, reason, line)?,
         }
         Ok(())
     })
-}
-
-enum Entry {
-    Event(crate::event::NewEvent),
-    Item(NewItem),
-}
-
-fn entry(
-    object: Map<String, Value>,
-    options: &ImportOptions,
-    times: &mut TimeReader,
-) -> Result<Entry, String> {
-    let mut texts: BTreeMap<Field, String> = BTreeMap::new();
-    for field in Field::ALL {
-        // JSON names are exact, but for the wire's own aliases.
-        let names: &[&str] = match (options.mapping.get(field), field) {
-            (Some(name), _) => &[name],
-            (None, Field::BasketId) => &["basket_id", "session_id", "order_id"],
-            (None, field) => &[field.name()],
-        };
-        let Some(value) = names.iter().find_map(|name| object.get(*name)) else { continue };
-        if let Some(text) = text(value, field)? {
-            texts.insert(field, text);
-        }
-    }
-    let row: Row = texts.iter().map(|(field, text)| (*field, text.as_str())).collect();
-    if row::is_event(&row) {
-        return row::event(&row, options.default_kind, times).map(Entry::Event);
-    }
-    // The catalogue's own form has what a flat row has not: lists, attributes, consumable.
-    if let Ok(item) = serde_json::from_value::<NewItem>(Value::Object(object.clone()))
-        && item != NewItem::new(item.item_id.clone())
-    {
-        return item.validate().map(|()| Entry::Item(item)).map_err(|error| error.to_string());
-    }
-    match row::item(&row)? {
-        Some(item) => Ok(Entry::Item(item)),
-        None => Err("is neither an event (kind, user_id, …) nor an item (item_id, title, …)".into()),
-    }
-}
-
-/// A JSON value as the text that a CSV file would have; `None` for null. Ids are integers or strings.
-fn text(value: &Value, field: Field) -> Result<Option<String>, String> {
-    let is_id =
-        matches!(field, Field::UserId | Field::ItemId | Field::BasketId | Field::EventId | Field::Kind);
-    match value {
-        Value::Null => Ok(None),
-        Value::String(text) => Ok(Some(text.clone())),
-        Value::Number(number) if is_id && number.is_f64() => {
-            Err(format!("{}: an id is an integer or a string", field.name()))
-        }
-        Value::Number(number) => Ok(Some(number.to_string())),
-        Value::Array(parts) if field.is_of_item() => {
-            Ok(Some(parts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("|")))
-        }
-        _ => Err(format!("{} is neither a number nor a string", field.name())),
-    }
 }
 
 #[cfg(test)]
@@ -120,14 +56,14 @@ mod tests {
     use crate::app::import::table::source;
     use crate::base::ExternalId;
     use crate::event::EventKind;
-    use jiff::tz::TimeZone;
+    use crate::intake::RecordOptions;
 
     fn read_as(text: &str, mapping: &str) -> anyhow::Result<Batch> {
         collect(|sink| {
             let mut items = Items::default();
-            let mut times = TimeReader::new(TimeZone::UTC);
-            let options = ImportOptions { mapping: mapping.parse()?, ..ImportOptions::default() };
-            read(source(text), "x.ndjson", &options, &mut times, &mut items, sink)?;
+            let options = RecordOptions { mapping: mapping.parse()?, ..RecordOptions::default() };
+            let mut records = RecordReader::new(options);
+            read(source(text), "x.ndjson", &mut records, &mut items, sink)?;
             items.finish(sink)
         })
     }

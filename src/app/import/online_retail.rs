@@ -12,8 +12,6 @@ use std::collections::HashMap;
 
 use anyhow::bail;
 
-use super::categories::categorise;
-use super::fields::{TimeReader, id, number, squeeze, tidy};
 use super::input::Source;
 use super::sink::Sink;
 use super::table::Table;
@@ -22,6 +20,9 @@ use crate::catalogue::NewItem;
 use crate::event::clean::{CleaningStep, SetAside};
 use crate::event::wire::hash_id;
 use crate::event::{EventKind, NewEvent};
+use crate::intake::TimeReader;
+use crate::intake::categories::categorise;
+use crate::intake::fields::{id, number, squeeze, tidy};
 
 /// The zone of the shop's clock.
 pub const TIME_ZONE: &str = "Europe/London";

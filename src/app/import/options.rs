@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 
-use super::mapping::Mapping;
 use crate::event::EventKind;
 use crate::event::clean::CleaningParameters;
+use crate::intake::{Mapping, RecordOptions};
 
 /// Options of reading and cleaning.
 #[derive(Clone, Debug, Default)]
@@ -25,4 +25,11 @@ pub struct ImportOptions {
     pub quiet: bool,
     /// Thresholds of the cleaning.
     pub cleaning: CleaningParameters,
+}
+
+impl ImportOptions {
+    /// How records are read; `zone` is that of times that carry none.
+    pub fn records(&self, zone: TimeZone) -> RecordOptions {
+        RecordOptions { mapping: self.mapping.clone(), default_kind: self.default_kind, time_zone: zone }
+    }
 }

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use jiff::tz::TimeZone;
 
-use super::fields::TimeReader;
 use super::format::Format;
 use super::input::{BytesRead, is_stdin, name, open};
 use super::options::ImportOptions;
 use super::sink::Sink;
 use super::{delimited, movielens, ndjson, online_retail, retailrocket};
+use crate::intake::{RecordReader, TimeReader};
 
 /// Files that a directory of MovieLens or Retailrocket may hold, each plain or with `.gz` behind.
 const MOVIELENS_FILES: [&str; 8] = [
@@ -74,6 +74,7 @@ pub fn read(
         (None, Format::OnlineRetail) => TimeZone::get(online_retail::TIME_ZONE)?,
         (None, _) => TimeZone::UTC,
     };
+    let mut records = RecordReader::new(options.records(zone.clone()));
     let mut times = TimeReader::new(zone);
     let mut products = online_retail::Catalogue::default();
     let mut tree = retailrocket::Catalogue::default();
@@ -86,8 +87,8 @@ pub fn read(
             Format::OnlineRetail => online_retail::read(source, &mut times, &mut products, sink),
             Format::MovieLens => movielens::read(source, &name, sink),
             Format::RetailRocket => retailrocket::read(source, &name, &mut tree, sink),
-            Format::Csv => delimited::read(source, &name, options, &mut times, &mut items, sink),
-            Format::Ndjson => ndjson::read(source, &name, options, &mut times, &mut items, sink),
+            Format::Csv => delimited::read(source, &name, options, &mut records, &mut items, sink),
+            Format::Ndjson => ndjson::read(source, &name, &mut records, &mut items, sink),
         }
         .with_context(|| format!("cannot import {}", file.display()))?;
     }

@@ -11,7 +11,6 @@ use std::collections::HashMap;
 
 use anyhow::bail;
 
-use super::fields::{id, kind, number};
 use super::input::Source;
 use super::sink::Sink;
 use super::table::Table;
@@ -19,6 +18,7 @@ use crate::base::{EventKey, ExternalId, Timestamp};
 use crate::catalogue::NewItem;
 use crate::event::wire::hash_id;
 use crate::event::{EventKind, NewEvent};
+use crate::intake::fields::{id, kind, number};
 
 /// Deepest path followed; the tree has 6 levels, and a cycle in a broken one must end.
 const MAX_DEPTH: usize = 16;

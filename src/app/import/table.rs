@@ -2,8 +2,8 @@
 
 use csv::ByteRecord;
 
-use super::fields::squeeze;
 use super::input::{LineFeeds, Source, text};
+use crate::intake::fields::squeeze;
 
 /// A delimited file whose first record is its header.
 pub struct Table {

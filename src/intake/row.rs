@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+use tidings_core::base::{EventKey, ExternalId, Timestamp};
+use tidings_core::catalogue::NewItem;
+use tidings_core::event::wire::hash_id;
+use tidings_core::event::{EventKind, NewEvent, RawEvent};
+
 use super::fields::{TimeReader, id, kind, number, tidy};
 use super::mapping::Field;
-use crate::base::{EventKey, ExternalId};
-use crate::catalogue::NewItem;
-use crate::event::wire::hash_id;
-use crate::event::{EventKind, NewEvent};
 
 /// Longest search query kept, in bytes, as on the wire.
 const MAX_QUERY_BYTES: usize = 512;
@@ -23,8 +25,83 @@ pub fn is_event(row: &Row) -> bool {
         .any(|field| row.contains_key(field))
 }
 
+/// An event as a record tells of it, with the shop's own ids of basket and event: on its way into the bulk import
+/// ([`EventRecord::into_event`]) or over HTTP ([`EventRecord::into_wire`]).
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventRecord {
+    /// User who acted; `None` for an anonymous basket.
+    pub user: Option<ExternalId>,
+    /// Item acted on; `None` only for a search.
+    pub item: Option<ExternalId>,
+    /// Kind of the action.
+    pub kind: EventKind,
+    /// Moment of the event.
+    pub occurred_at: Timestamp,
+    /// Time spent on the item, milliseconds.
+    pub dwell_ms: Option<u32>,
+    /// Words of a search.
+    pub query: Option<String>,
+    /// Units; may be out of range.
+    pub quantity: f64,
+    /// Money for all units, or the rating; may be out of range.
+    pub value: Option<f64>,
+    /// ISO 4217 code of `value`.
+    pub currency: Option<String>,
+    /// Basket, order or session.
+    pub basket: Option<ExternalId>,
+    /// The shop's key of the event.
+    pub event_id: Option<String>,
+}
+
+impl EventRecord {
+    /// For the bulk import. Two equal rows without an `event_id` have equal keys.
+    pub fn into_event(self) -> NewEvent {
+        let mut event = NewEvent {
+            key: EventKey::from_parts(&[]),
+            deduplicate: true,
+            user: self.user,
+            item: self.item,
+            kind: self.kind,
+            occurred_at: self.occurred_at,
+            dwell_ms: self.dwell_ms,
+            query: self.query,
+            quantity: self.quantity as f32,
+            value: self.value,
+            currency: self.currency,
+            basket: self.basket.as_ref().map(hash_id),
+        };
+        event.key = key(&event, self.event_id.as_deref());
+        event
+    }
+
+    /// For `POST /v1/events`.
+    pub fn into_wire(self) -> RawEvent {
+        let json = |id: ExternalId| match id {
+            ExternalId::Integer(number) => Value::from(number),
+            ExternalId::Text(text) => Value::from(&*text),
+        };
+        RawEvent {
+            kind: self.kind.name().to_owned(),
+            user_id: self.user.map(json),
+            item_id: self.item.map(json),
+            query: self.query,
+            dwell_ms: self.dwell_ms.map(u64::from),
+            quantity: Some(self.quantity),
+            value: self.value,
+            currency: self.currency,
+            occurred_at: Some(self.occurred_at),
+            event_id: self.event_id.map(Value::from),
+            basket_id: self.basket.map(json),
+        }
+    }
+}
+
 /// The event that a row tells of. `default_kind` is for rows that don't say.
-pub fn event(row: &Row, default_kind: Option<EventKind>, times: &mut TimeReader) -> Result<NewEvent, String> {
+pub fn event(
+    row: &Row,
+    default_kind: Option<EventKind>,
+    times: &mut TimeReader,
+) -> Result<EventRecord, String> {
     let text = |field: Field| row.get(&field).map(|text| text.trim()).filter(|text| !text.is_empty());
     let read_id = |field: Field| text(field).map(|text| id(text, field.name())).transpose();
     let read_number = |field: Field| text(field).map(|text| number(text, field.name())).transpose();
@@ -63,22 +140,19 @@ pub fn event(row: &Row, default_kind: Option<EventKind>, times: &mut TimeReader)
     if dwell.is_some_and(|dwell| dwell < 0.0) {
         return Err("dwell_ms is negative".into());
     }
-    let mut event = NewEvent {
-        key: EventKey::from_parts(&[]),
-        deduplicate: true,
+    Ok(EventRecord {
         user,
         item,
         kind,
         occurred_at,
         dwell_ms: dwell.map(|dwell| dwell as u32),
         query,
-        quantity: quantity as f32,
+        quantity,
         value,
         currency,
-        basket: basket_id.as_ref().map(hash_id),
-    };
-    event.key = key(&event, text(Field::EventId));
-    Ok(event)
+        basket: basket_id,
+        event_id: text(Field::EventId).map(str::to_owned),
+    })
 }
 
 fn event_kind(name: Option<&str>, default: Option<EventKind>) -> Result<EventKind, String> {
@@ -158,11 +232,10 @@ pub fn item(row: &Row) -> Result<Option<NewItem>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Timestamp;
-    use crate::event::{EventLimits, RawEvent};
     use jiff::tz::TimeZone;
+    use tidings_core::event::EventLimits;
 
-    fn read(pairs: &[(Field, &'static str)]) -> Result<NewEvent, String> {
+    fn read(pairs: &[(Field, &'static str)]) -> Result<EventRecord, String> {
         event(&pairs.iter().copied().collect(), None, &mut TimeReader::new(TimeZone::UTC))
     }
 
@@ -172,7 +245,8 @@ mod tests {
             r#"{"kind":"view","user_id":1,"item_id":2,"occurred_at":1600000000,"event_id":"e-7"}"#,
         )
         .unwrap();
-        let live = raw.validate(None, &EventLimits::at(Timestamp::from_seconds(1_700_000_000))).unwrap();
+        let limits = EventLimits::at(Timestamp::from_seconds(1_700_000_000));
+        let live = raw.validate(None, &limits).unwrap();
         let imported = read(&[
             (Field::Kind, "view"),
             (Field::UserId, "1"),
@@ -181,7 +255,8 @@ mod tests {
             (Field::EventId, "e-7"),
         ])
         .unwrap();
-        assert_eq!(live, imported);
+        assert_eq!(live, imported.clone().into_event());
+        assert_eq!(imported.into_wire().validate(None, &limits), Ok(live));
     }
 
     #[test]

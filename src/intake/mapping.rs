@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use anyhow::bail;
-
 use super::fields::squeeze;
 
 /// Meaning of a column.
@@ -121,6 +119,33 @@ impl Field {
     }
 }
 
+/// Fault of a mapping, with what would be right.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MappingError {
+    /// Not a pair.
+    #[error("{0:?} is not of the form field=column, e.g. user_id=customer")]
+    NoPair(String),
+    /// A name that is none of the fields.
+    #[error("there is no field {0:?}; there are {names}", names = Field::ALL.map(Field::name).join(", "))]
+    UnknownField(String),
+    /// Nothing behind the equals sign.
+    #[error("{0}= names no column")]
+    NoColumn(&'static str),
+    /// Two columns for one field.
+    #[error("{0} is mapped twice")]
+    Twice(&'static str),
+    /// A column that the file does not have.
+    #[error("there is no column {column:?} for {field}; there are {there}")]
+    MissingColumn {
+        /// The field it was given for.
+        field: &'static str,
+        /// The name as given.
+        column: String,
+        /// Columns of the file.
+        there: String,
+    },
+}
+
 /// Column names given by the user, by field; for the rest see [`Field::names`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mapping(BTreeMap<Field, String>);
@@ -132,7 +157,7 @@ impl Mapping {
     }
 
     /// The place of each field among `columns`. A name that was given and is not there is an error.
-    pub fn locate(&self, columns: &[String]) -> anyhow::Result<BTreeMap<Field, usize>> {
+    pub fn locate(&self, columns: &[String]) -> Result<BTreeMap<Field, usize>, MappingError> {
         let position = |name: &str| {
             columns
                 .iter()
@@ -142,7 +167,11 @@ impl Mapping {
         let mut places = BTreeMap::new();
         for (field, name) in &self.0 {
             let Some(place) = position(name) else {
-                bail!("there is no column {name:?} for {}; there are {}", field.name(), columns.join(", "));
+                return Err(MappingError::MissingColumn {
+                    field: field.name(),
+                    column: name.clone(),
+                    there: columns.join(", "),
+                });
             };
             places.insert(*field, place);
         }
@@ -162,24 +191,23 @@ impl Mapping {
 
 /// `field=column` pairs, separated by commas; the empty text maps nothing.
 impl FromStr for Mapping {
-    type Err = anyhow::Error;
+    type Err = MappingError;
 
-    fn from_str(text: &str) -> anyhow::Result<Self> {
+    fn from_str(text: &str) -> Result<Self, MappingError> {
         let mut mapping = BTreeMap::new();
         for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
             let Some((name, column)) = pair.split_once('=') else {
-                bail!("{pair:?} is not of the form field=column, e.g. user_id=customer");
+                return Err(MappingError::NoPair(pair.to_owned()));
             };
             let (name, column) = (name.trim(), column.trim());
             let Some(field) = Field::ALL.into_iter().find(|field| field.name() == name) else {
-                let names: Vec<&str> = Field::ALL.iter().map(|field| field.name()).collect();
-                bail!("there is no field {name:?}; there are {}", names.join(", "));
+                return Err(MappingError::UnknownField(name.to_owned()));
             };
             if column.is_empty() {
-                bail!("{name}= names no column");
+                return Err(MappingError::NoColumn(field.name()));
             }
             if mapping.insert(field, column.to_owned()).is_some() {
-                bail!("{name} is mapped twice");
+                return Err(MappingError::Twice(field.name()));
             }
         }
         Ok(Self(mapping))

@@ -3,8 +3,8 @@
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use crate::base::{ExternalId, Timestamp};
-use crate::event::EventKind;
+use tidings_core::base::{ExternalId, Timestamp};
+use tidings_core::event::EventKind;
 
 /// Reads times; those without an offset are local times of one zone. Remembers the last one, since the
 /// rows of an invoice share theirs.
