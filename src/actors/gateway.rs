@@ -9,7 +9,7 @@ use super::user::messages::UserMessage;
 use crate::base::{ExternalId, Millis, Timestamp};
 use crate::config::AuthMode;
 use crate::deliver::{CloseCode, Login};
-use crate::privacy::{TokenError, token};
+use crate::privacy::{Access, TokenError, token};
 use crate::state::AppState;
 use crate::telemetry::Count;
 use crate::transport::{Gateway, Opened, Outbound};
@@ -29,11 +29,13 @@ impl UserGateway {
         Self { state, launcher }
     }
 
-    /// User of a login, and the end of its validity, if any.
-    fn who(&self, login: &Login) -> Result<(ExternalId, Option<Timestamp>), CloseCode> {
+    /// User of a login and the rights of its client.
+    fn who(&self, login: &Login) -> Result<(ExternalId, Access), CloseCode> {
         let auth = &self.state.config.auth;
         match auth.mode {
-            AuthMode::Off => login.user_id.clone().map(|user| (user, None)).ok_or(CloseCode::BadFrame),
+            AuthMode::Off => {
+                login.user_id.clone().map(|user| (user, Access::open())).ok_or(CloseCode::BadFrame)
+            }
             AuthMode::Token => {
                 let token = login.token.as_deref().ok_or(CloseCode::BadToken)?;
                 let access = token::verify(auth, token, Timestamp::now()).map_err(|error| match error {
@@ -44,30 +46,27 @@ impl UserGateway {
                 })?;
                 // A user's token names the user; a service or an administrator says whose eyes it borrows.
                 let user = login.user_id.clone().or(access.user.clone()).ok_or(CloseCode::BadFrame)?;
-                if access.may_act_for(&user) {
-                    Ok((user, access.expires_at))
-                } else {
-                    Err(CloseCode::NotPermitted)
-                }
+                if access.may_act_for(&user) { Ok((user, access)) } else { Err(CloseCode::NotPermitted) }
             }
         }
     }
 }
 
 impl Gateway for UserGateway {
-    fn login(&self, opened: Opened) {
+    fn login(&self, mut opened: Opened) {
         if self.state.draining.load(Ordering::Acquire) {
             let _ = opened.pipe.offer(Outbound::Close(CloseCode::ShuttingDown));
             return;
         }
-        let (user, until) = match self.who(&opened.login) {
+        let (user, access) = match self.who(&opened.login) {
             Ok(who) => who,
             Err(code) => {
                 let _ = opened.pipe.offer(Outbound::Close(code));
                 return;
             }
         };
-        if let Some(until) = until {
+        opened.login.speaker = access.speaker();
+        if let Some(until) = access.expires_at {
             let left = until.millis_since(Timestamp::now()).min(MAX_TIMER).to_std();
             let _ = opened.pipe.offer(Outbound::ValidFor(left));
         }

@@ -69,12 +69,18 @@ pub async fn base_path(
     Ok(next.call(request).await?.map_into_left_body())
 }
 
-/// Refuses pages of other sites and, with authentication off, names that were pointed at loopback (DNS rebinding). Pages
+/// Refuses NUL in a path or a parameter, pages of other sites and, with authentication off, names that were pointed at loopback (DNS rebinding). Pages
 /// of configured sites may read what they ask for.
 pub async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
+    // PostgreSQL's text can't hold it, and no name of ours has it.
+    let has_nul = |text: &str| text.contains("%00");
+    if has_nul(request.uri().path()) || request.uri().query().is_some_and(has_nul) {
+        let message = "neither the path nor a parameter may contain NUL (%00)";
+        return Err(ApiError::invalid("bad_text", None, message).into());
+    }
     let mut foreign = None;
     if let Some(app) = request.app_data::<web::Data<App>>() {
         let config = &app.state.config;

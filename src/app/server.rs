@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::http::admin::{DemoMode, SlowCache};
 use crate::http::error::ApiError;
 use crate::http::limits::LimitsCache;
+use crate::http::query;
 use crate::http::table::{self, Table};
 use crate::http::websocket::{EchoLimits, Upgrades};
 use crate::recommend::ModelSet;
@@ -197,10 +198,7 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
 /// Queries and paths that can't be read are answered like every other error.
 fn refusals(config: &mut web::ServiceConfig) {
     config
-        .app_data(
-            web::QueryConfig::default()
-                .error_handler(|error, _| ApiError::invalid("bad_query", None, error.to_string()).into()),
-        )
+        .app_data(web::QueryConfig::default().error_handler(|error, _| query::refused(&error).into()))
         .app_data(
             web::PathConfig::default()
                 .error_handler(|error, _| ApiError::invalid("bad_path", None, error.to_string()).into()),

@@ -13,7 +13,7 @@ use crate::decide::record::{DecisionRow, NewNotification};
 use crate::state::AppState;
 use crate::store::{
     Connection, Store, StoreError, broadcasts, decision_log, deferred, events, idempotency, in_transaction,
-    outbox, push_subscriptions,
+    outbox, push_subscriptions, robots,
 };
 
 const EVERY: Duration = Duration::from_secs(3_600);
@@ -64,6 +64,14 @@ pub async fn run(state: Arc<AppState>) {
             push_subscriptions::prune(connection, before, RECEIPTS_AT_ONCE as i64)
         })
         .await;
+        if state.config.ingest.robot_rest_h > 0 {
+            let rest = Millis::hours(state.config.ingest.robot_rest_h);
+            in_batches(&state, "robots not let go", RECEIPTS_AT_ONCE, move |connection, _| {
+                let now = Timestamp::now();
+                robots::rest_before(connection, now - rest, now, RECEIPTS_AT_ONCE as i64)
+            })
+            .await;
+        }
         in_batches(&state, "deferred triggers not expired", EXPIRED_AT_ONCE, expire_deferred).await;
     }
 }
@@ -73,7 +81,7 @@ async fn in_batches(
     state: &AppState,
     failed: &str,
     at_once: usize,
-    work: fn(&mut Connection, &Store) -> Result<usize, StoreError>,
+    work: impl Fn(&mut Connection, &Store) -> Result<usize, StoreError> + Copy + Send + 'static,
 ) {
     loop {
         let store = state.store.clone();

@@ -17,6 +17,7 @@ use crate::actors::App;
 use crate::actors::recommender::messages::ModelCommand;
 use crate::base::{ExternalId, Timestamp};
 use crate::config::AuthMode;
+use crate::decide::Input;
 use crate::store::decisions::DecisionFilter;
 use crate::store::{self, StoreError};
 use crate::telemetry::{Count, Gauge, Timing};
@@ -87,11 +88,14 @@ async fn slow(app: &App, cache: &SlowCache) -> Result<Slow, ApiError> {
 
 /// A page of a list.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ListQuery {
     limit: Option<i64>,
     user_id: Option<String>,
     after: Option<Uuid>,
     q: Option<String>,
+    #[serde(default)]
+    robots: bool,
 }
 
 impl ListQuery {
@@ -269,7 +273,7 @@ pub async fn cleaning(app: web::Data<App>, caller: Caller) -> Result<HttpRespons
     Ok(HttpResponse::Ok().json(json!({ "reports": reports })))
 }
 
-/// Users to choose from.
+/// Users to choose from; `robots=true`: those who are taken for robots, each with the reason.
 pub async fn users(
     query: web::Query<ListQuery>,
     app: web::Data<App>,
@@ -277,6 +281,18 @@ pub async fn users(
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let (prefix, limit) = (query.q.clone().unwrap_or_default(), query.limit());
+    if query.robots {
+        let rows =
+            app.state.store.run(move |connection| store::robots::list(connection, &prefix, limit)).await?;
+        let users: Vec<Value> = rows
+            .iter()
+            .map(|(row, flag)| {
+                json!({"user_id": row.external_id, "segment": dto::segment(row.segment),
+                    "robot": dto::robot(flag, app.state.config.ingest.robot_rest_h)})
+            })
+            .collect();
+        return Ok(HttpResponse::Ok().json(json!({ "users": users })));
+    }
     let rows =
         app.state.store.run(move |connection| store::users::search(connection, &prefix, limit)).await?;
     let users: Vec<Value> = rows
@@ -329,4 +345,29 @@ pub async fn cancel(
         Some(job) => Err(ApiError::Conflict(format!("the job has ended: {}", job.state))),
         None => Err(ApiError::NotFound("this job")),
     }
+}
+
+/// Says that a user is no robot. What they did is learnt from again; a rate that no person has flags them anew.
+pub async fn lift_robot(
+    path: web::Path<String>,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let user = ExternalId::parse(&path)?;
+    let named = user.clone();
+    let lifted = app
+        .state
+        .store
+        .run(move |connection| {
+            let Some(inner) = store::users::find(connection, &named)? else { return Ok(false) };
+            store::robots::lift(connection, inner)
+        })
+        .await?;
+    if !lifted {
+        return Err(ApiError::NotFound("a robot of this name"));
+    }
+    log::info!("robot lifted user_id={user} by={}", caller.name());
+    app.registry.happened(&user, Input::RobotLifted);
+    Ok(HttpResponse::NoContent().finish())
 }

@@ -10,6 +10,7 @@ use super::error::ApiError;
 use crate::actors::App;
 use crate::base::{ExternalId, Timestamp};
 use crate::config::AuthMode;
+use crate::event::Speaker;
 use crate::privacy::{Access, Role, TokenError, token};
 
 /// A checked token, or nobody in particular when authentication is off.
@@ -37,6 +38,11 @@ impl Caller {
         let Access { user, subject, .. } = &self.0;
         let named = subject.clone().or_else(|| user.as_ref().map(ToString::to_string));
         named.unwrap_or_else(|| "admin".to_owned())
+    }
+
+    /// Whether the shop speaks, or a client of a user.
+    pub fn speaker(&self) -> Speaker {
+        self.0.speaker()
     }
 
     /// Whom a user's token speaks for.

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
 use super::auth;
-use super::body::Body;
+use super::body::Batch;
 use super::error::ApiError;
 use crate::deliver::{Inbound, inbound};
 use crate::transport::posts::{ConnectionKey, Streams};
@@ -18,6 +18,7 @@ const MAX_FRAMES: usize = 128;
 
 /// A page that is closing can send a request without headers.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PostQuery {
     token: Option<String>,
 }
@@ -28,7 +29,7 @@ pub async fn post(
     request: HttpRequest,
     path: web::Path<String>,
     query: web::Query<PostQuery>,
-    Body(body): Body,
+    Batch(body): Batch,
     limits: web::Data<Arc<ws::Limits>>,
     streams: web::Data<Streams>,
 ) -> Result<HttpResponse, ApiError> {
@@ -44,7 +45,7 @@ pub async fn post(
         return Err(ApiError::TooLarge(max_bytes));
     }
     let frames = texts.into_iter().map(|text| Inbound::parse(text, limits.max_events)).collect();
-    let replies = streams.post(key, frames).await?;
+    let replies = streams.post(key, caller.speaker(), frames).await?;
     // Frames are encoded already.
     let body = format!("{{\"replies\":[{}]}}", replies.join(","));
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(body))

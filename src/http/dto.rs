@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::base::{ItemId, Timestamp};
+use crate::base::{ItemId, Millis, Timestamp};
 use crate::catalogue::{Catalogue, Item};
+use crate::decide::record::RobotFlag;
 use crate::profile::{Profile, SegmentId};
 use crate::store::decisions::DecisionRow;
 use crate::store::jobs::JobRow;
@@ -29,6 +30,12 @@ pub fn item_name(id: ItemId, catalogue: &Catalogue) -> Option<Value> {
 /// Segment letter, or null.
 pub fn segment(segment: Option<u8>) -> Option<String> {
     segment.map(|segment| SegmentId(segment).to_string())
+}
+
+/// Reason and moment of a robot's flag, and its end if nothing more comes; null `until` = until lifted by hand.
+pub fn robot(flag: &RobotFlag, rest_h: u64) -> Value {
+    let until = (rest_h > 0).then(|| flag.since + Millis::hours(rest_h));
+    json!({"since": flag.since, "until": until, "reason": flag.reason})
 }
 
 /// A user's live profile.

@@ -1,5 +1,7 @@
 //! Errors as clients see them: `{"error":{"code","message","field"}}`. Nothing of the database or a secret shows.
 
+use std::borrow::Cow;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
@@ -10,7 +12,6 @@ use crate::actors::loader::messages::LoadError;
 use crate::actors::notifier::messages::SubmitError;
 use crate::actors::notifier::recall::RecallError;
 use crate::base::ExternalIdError;
-use crate::catalogue::ItemError;
 use crate::privacy::TokenError;
 use crate::store::StoreError;
 use crate::transport::posts::PostError;
@@ -48,7 +49,7 @@ pub enum ApiError {
         /// For a person.
         message: String,
         /// The field at fault.
-        field: Option<&'static str>,
+        field: Option<Cow<'static, str>>,
     },
     /// No token, or a bad one.
     #[error(transparent)]
@@ -97,7 +98,16 @@ pub enum ApiError {
 impl ApiError {
     /// A body or parameter that is not what it should be.
     pub fn invalid(code: &'static str, field: Option<&'static str>, message: impl Into<String>) -> Self {
-        Self::Invalid { code, message: message.into(), field }
+        Self::Invalid { code, message: message.into(), field: field.map(Cow::Borrowed) }
+    }
+
+    /// The same of a field that the client has named.
+    pub fn invalid_field(
+        code: &'static str,
+        field: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self::Invalid { code, message: message.into(), field: Some(field.into()) }
     }
 
     fn code(&self) -> &'static str {
@@ -152,7 +162,7 @@ impl ResponseError for ApiError {
             response.insert_header((WWW_AUTHENTICATE, "Bearer"));
         }
         let field = match self {
-            Self::Invalid { field, .. } => *field,
+            Self::Invalid { field, .. } => field.as_deref(),
             _ => None,
         };
         let mut error = json!({"code": self.code(), "message": self.to_string()});
@@ -165,6 +175,9 @@ impl ResponseError for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
+        if error.is_bad_text() {
+            return Self::invalid("bad_text", None, "a text of the request contains NUL (U+0000)");
+        }
         log::error!("request failed error={error}");
         Self::Unavailable("the database is not available, try again in a moment".to_owned())
     }
@@ -216,11 +229,5 @@ impl From<RecallError> for ApiError {
 impl From<ExternalIdError> for ApiError {
     fn from(error: ExternalIdError) -> Self {
         Self::invalid("bad_id", None, error.to_string())
-    }
-}
-
-impl From<ItemError> for ApiError {
-    fn from(error: ItemError) -> Self {
-        Self::invalid("bad_item", Some(error.field), error.message)
     }
 }

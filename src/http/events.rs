@@ -1,5 +1,6 @@
 //! `POST /v1/events`: one event, an array, or NDJSON. The good ones are taken, the bad ones named by index.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use actix_web::http::header::CONTENT_TYPE;
@@ -7,25 +8,25 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value, json};
 
 use super::auth::Caller;
-use super::body::Body;
+use super::body::Batch;
 use super::error::ApiError;
 use crate::actors::App;
 use crate::actors::ingest::messages::Origin;
 use crate::base::Timestamp;
-use crate::event::{EventError, EventLimits, NewEvent, RawEvent};
+use crate::event::{Admission, EventError, NewEvent, RawEvent};
 use crate::telemetry::Count;
 
 struct Rejected {
     index: usize,
     code: &'static str,
-    field: Option<&'static str>,
+    field: Option<Cow<'static, str>>,
     message: String,
 }
 
 /// Answers 202 after the commit; a body that can't be read at all is a 400.
 pub async fn post(
     request: HttpRequest,
-    Body(body): Body,
+    Batch(body): Batch,
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
@@ -33,11 +34,12 @@ pub async fn post(
     let content_type =
         request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let raws = split(&body, content_type, app.state.config.ingest.max_batch)?;
-    let limits = EventLimits::at(Timestamp::now());
+    let catalogue = app.state.catalogue.load_full();
+    let admission = Admission::new(caller.speaker(), &app.state.config, &catalogue, Timestamp::now());
     let mut good: Vec<NewEvent> = Vec::with_capacity(raws.len());
     let mut rejected = Vec::new();
     for (index, raw) in raws.into_iter().enumerate() {
-        match parse(raw, &caller, &limits) {
+        match parse(raw, &caller, &admission) {
             Ok(event) => good.push(event),
             Err(reason) => rejected.push(Rejected { index, ..reason }),
         }
@@ -108,11 +110,15 @@ fn lines(text: &str) -> Vec<Result<Value, String>> {
         .collect()
 }
 
-fn parse(raw: Result<Value, String>, caller: &Caller, limits: &EventLimits) -> Result<NewEvent, Rejected> {
+fn parse(
+    raw: Result<Value, String>,
+    caller: &Caller,
+    admission: &Admission<'_>,
+) -> Result<NewEvent, Rejected> {
     let fail = |message: String| Rejected { index: 0, code: "bad_json", field: None, message };
     let raw = raw.map_err(fail)?;
     let raw: RawEvent = serde_json::from_value(raw).map_err(|error| fail(error.to_string()))?;
-    raw.validate(caller.user(), limits).map_err(|EventError { code, field, message }| Rejected {
+    admission.admit(raw, caller.user()).map_err(|EventError { code, field, message }| Rejected {
         index: 0,
         code,
         field: Some(field),

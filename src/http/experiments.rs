@@ -28,6 +28,7 @@ const RANDOM: &str = "random";
 
 /// Over which time.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ReadingQuery {
     days: Option<f64>,
 }

@@ -10,6 +10,7 @@ use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
 use super::page::next_after;
+use super::query;
 use crate::actors::App;
 use crate::actors::notifier::recall;
 use crate::base::{ExternalId, Millis, NotificationId, Timestamp, UserId, nearest, suggest_nearest};
@@ -105,9 +106,7 @@ pub async fn page(
 }
 
 fn wanted(query: &str) -> Result<Page, ApiError> {
-    let PageQuery { state, category, before, limit } = web::Query::<PageQuery>::from_query(query)
-        .map_err(|error| ApiError::invalid("bad_query", None, suggest_nearest(&error.to_string())))?
-        .into_inner();
+    let PageQuery { state, category, before, limit } = query::parse(query)?;
     let parts = Part::ALL.map(Part::name);
     let part = match &state {
         None => Part::default(),

@@ -7,13 +7,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::auth::Caller;
-use super::body::Body;
+use super::body::Batch;
 use super::dto;
 use super::error::ApiError;
 use crate::actors::App;
 use crate::actors::catalogue_changes::put_items;
 use crate::base::{ExternalId, Timestamp};
-use crate::catalogue::NewItem;
+use crate::catalogue::{ItemError, NewItem};
 use crate::deliver::frames;
 use crate::recommend::serve::live::RecentCounts;
 
@@ -22,6 +22,7 @@ const MAX_LIST: usize = 500;
 
 /// Filter and page of a list.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ListQuery {
     limit: Option<usize>,
     offset: Option<usize>,
@@ -42,8 +43,8 @@ impl NQuery {
     }
 }
 
-/// Adds or changes items; all or none.
-pub async fn put(Body(body): Body, app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
+/// Adds or changes items. The good ones are taken, the bad ones named by index; 400 if none is good.
+pub async fn put(Batch(body): Batch, app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
     caller.service()?;
     let value: Value = serde_json::from_slice(&body)
         .map_err(|error| ApiError::invalid("bad_json", None, format!("the body is not JSON: {error}")))?;
@@ -56,16 +57,25 @@ pub async fn put(Body(body): Body, app: web::Data<App>, caller: Caller) -> Resul
         return Err(ApiError::invalid("too_many_items", None, message));
     }
     let mut items = Vec::with_capacity(list.len());
+    let mut rejected: Vec<(usize, ItemError)> = Vec::new();
     for (index, value) in list.into_iter().enumerate() {
-        let item: NewItem = serde_json::from_value(value)
-            .map_err(|error| ApiError::invalid("bad_item", None, format!("item {index}: {error}")))?;
-        item.validate().map_err(|error| {
-            ApiError::invalid("bad_item", Some(error.field), format!("item {index}: {}", error.message))
-        })?;
-        items.push(item);
+        match NewItem::read(value) {
+            Ok(item) => items.push(item),
+            Err(error) => rejected.push((index, error)),
+        }
+    }
+    if let (true, Some((index, error))) = (items.is_empty(), rejected.first()) {
+        let message = format!("item {index}: {}", error.message);
+        return Err(ApiError::invalid_field(error.code, error.field.clone(), message));
     }
     let count = if items.is_empty() { 0 } else { put_items(&app.state, &app.registry, items).await? };
-    Ok(HttpResponse::Ok().json(json!({ "items": count })))
+    let rejected: Vec<Value> = rejected
+        .iter()
+        .map(|(index, error)| {
+            json!({"index": index, "code": error.code, "field": error.field, "message": error.message})
+        })
+        .collect();
+    Ok(HttpResponse::Ok().json(json!({ "items": count, "rejected": rejected })))
 }
 
 /// A page of the catalogue, by id, with the categories of everything that matches the text.

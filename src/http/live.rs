@@ -14,6 +14,7 @@ const MOST: usize = 100;
 
 /// Query parameters of the live counts.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LiveQuery {
     /// Item whose companions are listed.
     item: Option<String>,

@@ -29,6 +29,7 @@ pub mod outcomes;
 mod page;
 pub mod preferences;
 pub mod preview;
+pub mod query;
 pub mod routes;
 pub mod rules;
 pub mod scheduled;

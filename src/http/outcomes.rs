@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::auth::Caller;
 use super::dto;
 use super::error::ApiError;
+use super::query;
 use crate::actors::App;
 use crate::base::Timestamp;
 use crate::feedback::outcomes::OutcomeCounts;
@@ -99,12 +100,17 @@ pub(super) fn days(asked: Option<f64>) -> Result<f64, ApiError> {
 
 /// Counts and shares by one property, the largest group first (hours in order). `by=hour` adds the hour × weekday cells.
 pub async fn outcomes(
-    query: Result<web::Query<OutcomesQuery>, actix_web::Error>,
+    request: HttpRequest,
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
-    let query = query.map_err(|error| ApiError::invalid("bad_query", Some("by"), error.to_string()))?;
+    let query: OutcomesQuery = query::read(&request).map_err(|error| match error {
+        ApiError::Invalid { code: "bad_query", message, .. } => {
+            ApiError::invalid("bad_query", Some("by"), message)
+        }
+        other => other,
+    })?;
     let (by, days) = (query.by, days(query.days)?);
     let since = Timestamp::now().plus_days(-days);
     let rules = app.state.rules();

@@ -35,14 +35,14 @@ fn root() -> Table {
 
 fn api() -> Table {
     Table::default()
-        .route("/events", post().to(events::post))
+        .route("/events", post().bare(events::post))
         .configure(shop_messages)
         .route("/sse", get().to(sse::open))
         .route("/connections/{connection_id}/frames", post().to(connections::post))
         .configure(catalogue)
         .configure(users_of_shop)
         .configure(followed)
-        .route("/triggers/{name}", post().to(fire::post))
+        .route("/triggers/{name}", post().bare(fire::post))
         .configure(web_push)
 }
 
@@ -67,26 +67,26 @@ fn probes(table: Table) -> Table {
 /// `/v1/notifications`: messages of the shop, what has become of them, those that wait, and taking them back.
 fn shop_messages(table: Table) -> Table {
     table
-        .route("/notifications", post().to(notifications::post))
+        .route("/notifications", post().bare(notifications::post))
         .route("/notifications", get().to(calls::list))
         .route("/notifications/scheduled", get().to(scheduled::list))
-        .route("/notifications/scheduled/{id}", get().to(calls::get))
-        .route("/notifications/scheduled/{id}", patch().to(scheduled::patch))
-        .route("/notifications/scheduled/{id}", delete().to(scheduled::delete))
-        .route("/notifications/{id}", get().to(calls::get))
-        .route("/notifications/{id}", patch().to(scheduled::patch))
-        .route("/notifications/{id}", delete().to(inbox::withdraw))
-        .route("/notifications/{id}/pause", post().to(calls::pause))
-        .route("/notifications/{id}/resume", post().to(calls::resume))
+        .route("/notifications/scheduled/{id}", get().bare(calls::get))
+        .route("/notifications/scheduled/{id}", patch().bare(scheduled::patch))
+        .route("/notifications/scheduled/{id}", delete().bare(scheduled::delete))
+        .route("/notifications/{id}", get().bare(calls::get))
+        .route("/notifications/{id}", patch().bare(scheduled::patch))
+        .route("/notifications/{id}", delete().bare(inbox::withdraw))
+        .route("/notifications/{id}/pause", post().bare(calls::pause))
+        .route("/notifications/{id}/resume", post().bare(calls::resume))
 }
 
 /// `/v1/items`.
 fn catalogue(table: Table) -> Table {
     table
         .route("/items", get().to(items::list))
-        .route("/items", put().to(items::put))
-        .route("/items/{id}", get().to(items::get))
-        .route("/items/{id}", delete().to(items::delete))
+        .route("/items", put().bare(items::put))
+        .route("/items/{id}", get().bare(items::get))
+        .route("/items/{id}", delete().bare(items::delete))
         .route("/items/{id}/similar", get().to(items::similar))
 }
 
@@ -94,66 +94,66 @@ fn catalogue(table: Table) -> Table {
 fn users_of_shop(table: Table) -> Table {
     table
         .route("/users/{id}/recommendations", get().to(users::recommendations))
-        .route("/users/{id}/profile", get().to(users::profile))
+        .route("/users/{id}/profile", get().bare(users::profile))
         .route("/users/{id}/inbox", get().to(inbox::page))
-        .route("/users/{id}/inbox/read", post().to(inbox::read))
-        .route("/users/{id}/inbox/seen", post().to(inbox::seen))
-        .route("/users/{id}/inbox/unread", post().to(inbox::unread))
-        .route("/users/{id}/inbox/archive", post().to(inbox::archive))
-        .route("/users/{id}/inbox/unarchive", post().to(inbox::unarchive))
-        .route("/users/{id}/inbox/delete", post().to(inbox::delete))
-        .route("/users/{id}/inbox/snooze", post().to(inbox::snooze))
-        .route("/users/{id}/preferences", get().to(preferences::get))
-        .route("/users/{id}/preferences", put().to(preferences::put))
-        .route("/users/{id}/preferences", patch().to(preferences::patch))
-        .route("/users/{id}/consent", get().to(consent::get))
-        .route("/users/{id}/consent", post().to(consent::post))
-        .route("/users/{id}/mute", post().to(consent::mute))
+        .route("/users/{id}/inbox/read", post().bare(inbox::read))
+        .route("/users/{id}/inbox/seen", post().bare(inbox::seen))
+        .route("/users/{id}/inbox/unread", post().bare(inbox::unread))
+        .route("/users/{id}/inbox/archive", post().bare(inbox::archive))
+        .route("/users/{id}/inbox/unarchive", post().bare(inbox::unarchive))
+        .route("/users/{id}/inbox/delete", post().bare(inbox::delete))
+        .route("/users/{id}/inbox/snooze", post().bare(inbox::snooze))
+        .route("/users/{id}/preferences", get().bare(preferences::get))
+        .route("/users/{id}/preferences", put().bare(preferences::put))
+        .route("/users/{id}/preferences", patch().bare(preferences::patch))
+        .route("/users/{id}/consent", get().bare(consent::get))
+        .route("/users/{id}/consent", post().bare(consent::post))
+        .route("/users/{id}/mute", post().bare(consent::mute))
 }
 
 /// `/v1/topics` and `/v1/users/{id}/topics`: what users follow.
 fn followed(table: Table) -> Table {
     table
         .route("/topics/{name}/subscribers", get().to(topics::subscribers))
-        .route("/topics/{name}/subscribers", put().to(topics::subscribe))
-        .route("/topics/{name}/subscribers", delete().to(topics::unsubscribe))
-        .route("/users/{id}/topics", get().to(topics::of_user))
-        .route("/users/{id}/topics/{name}", put().to(topics::follow))
-        .route("/users/{id}/topics/{name}", delete().to(topics::unfollow))
+        .route("/topics/{name}/subscribers", put().bare(topics::subscribe))
+        .route("/topics/{name}/subscribers", delete().bare(topics::unsubscribe))
+        .route("/users/{id}/topics", get().bare(topics::of_user))
+        .route("/users/{id}/topics/{name}", put().bare(topics::follow))
+        .route("/users/{id}/topics/{name}", delete().bare(topics::unfollow))
 }
 
 /// `/v1/webpush`: subscriptions of browsers, and reports of their service workers.
 fn web_push(table: Table) -> Table {
     table
-        .route("/webpush/key", get().to(webpush::key))
-        .route("/webpush/subscriptions", post().to(webpush::subscribe))
-        .route("/webpush/subscriptions", delete().to(webpush::unsubscribe))
-        .route("/webpush/reports", post().to(webpush::report))
+        .route("/webpush/key", get().bare(webpush::key))
+        .route("/webpush/subscriptions", post().bare(webpush::subscribe))
+        .route("/webpush/subscriptions", delete().bare(webpush::unsubscribe))
+        .route("/webpush/reports", post().bare(webpush::report))
 }
 
 /// `/admin`: figures of the running server.
 fn overview(table: Table) -> Table {
     table
-        .route("/metrics", get().to(admin::metrics))
-        .route("/segments", get().to(admin::segments))
+        .route("/metrics", get().bare(admin::metrics))
+        .route("/segments", get().bare(admin::segments))
         .route("/live", get().to(live::get))
 }
 
 /// `/admin/models`.
 fn model_versions(table: Table) -> Table {
     table
-        .route("/models", get().to(models::list))
-        .route("/models/rollback", post().to(models::rollback))
-        .route("/models/shadow", delete().to(models::end_shadow))
-        .route("/models/{version}/activate", post().to(models::activate))
-        .route("/models/{version}/shadow", post().to(models::shadow))
+        .route("/models", get().bare(models::list))
+        .route("/models/rollback", post().bare(models::rollback))
+        .route("/models/shadow", delete().bare(models::end_shadow))
+        .route("/models/{version}/activate", post().bare(models::activate))
+        .route("/models/{version}/shadow", post().bare(models::shadow))
 }
 
 /// `/admin`: messages and decisions that are shown and not made.
 fn trials(table: Table) -> Table {
     table
-        .route("/templates/preview", post().to(preview::preview))
-        .route("/triggers/{name}/dry-run", post().to(preview::try_trigger))
+        .route("/templates/preview", post().bare(preview::preview))
+        .route("/triggers/{name}/dry-run", post().bare(preview::try_trigger))
 }
 
 /// `/admin`: what is read from the tables.
@@ -161,35 +161,39 @@ fn readings(table: Table) -> Table {
     table
         .route("/rules", get().to(rules::list))
         .route("/decisions", get().to(admin::decisions))
-        .route("/sessions", get().to(admin::sessions))
+        .route("/sessions", get().bare(admin::sessions))
         .route("/outcomes", get().to(outcomes::outcomes))
         .route("/experiments/readings", get().to(experiments::readings))
         .route("/experiments/{name}/reading", get().to(experiments::reading))
-        .route("/limits", get().to(limits::limits))
-        .route("/cleaning", get().to(admin::cleaning))
+        .route("/limits", get().bare(limits::limits))
+        .route("/cleaning", get().bare(admin::cleaning))
         .route("/users", get().to(admin::users))
         .route("/users/{id}/timeline", get().to(timeline::timeline))
+        .route("/users/{id}/robot", delete().bare(admin::lift_robot))
 }
 
 /// `/admin`: training, and jobs that run.
 fn maintenance(table: Table) -> Table {
     table
-        .route("/retrain", post().to(admin::retrain))
-        .route("/jobs/{id}", get().to(admin::job))
-        .route("/jobs/{id}", delete().to(admin::cancel))
+        .route("/retrain", post().bare(admin::retrain))
+        .route("/jobs/{id}", get().bare(admin::job))
+        .route("/jobs/{id}", delete().bare(admin::cancel))
 }
 
 /// `/admin/triggers`, `/admin/templates`, `/admin/policies` and `/admin/experiments`.
 fn active_definitions(table: Table) -> Table {
     table
-        .route("/{kind:triggers|templates|policies|experiments}", get().to(definitions::list))
-        .route("/{kind:triggers|templates|policies|experiments}/{name}", get().to(definitions::get))
+        .route("/{kind:triggers|templates|policies|experiments}", get().bare(definitions::list))
+        .route("/{kind:triggers|templates|policies|experiments}/{name}", get().bare(definitions::get))
         .route("/{kind:triggers|templates|policies|experiments}/{name}", put().to(definitions::put))
         .route(
             "/{kind:triggers|templates|policies|experiments}/{name}/activate",
             post().to(definitions::activate),
         )
-        .route("/{kind:triggers|templates|policies|experiments}/{name}/pause", post().to(definitions::pause))
+        .route(
+            "/{kind:triggers|templates|policies|experiments}/{name}/pause",
+            post().bare(definitions::pause),
+        )
 }
 
 async fn missing() -> HttpResponse {

@@ -14,6 +14,7 @@ use crate::store::{self, items};
 
 /// Filter and page of the rules to return.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RulesQuery {
     /// Only rules with this item on either side.
     item: Option<String>,

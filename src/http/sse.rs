@@ -21,6 +21,7 @@ use crate::transport::{Gateway, sse, ws};
 
 /// A browser's `EventSource` can set no header, so everything may be in the query.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SseQuery {
     user_id: Option<String>,
     token: Option<String>,
@@ -89,6 +90,7 @@ fn login(request: &HttpRequest, query: SseQuery, app: &App) -> Result<(ExternalI
         locale: query.locale,
         time_zone: query.time_zone,
         resume: last.as_deref().and_then(sse::resume),
+        ..Login::default()
     };
     Ok((user, login))
 }

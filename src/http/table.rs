@@ -6,11 +6,13 @@ use std::collections::BTreeSet;
 use actix_web::guard::{Any, Get, Head};
 use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::middleware::from_fn;
 use actix_web::{
     FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, ResponseError, Route, web,
 };
 
 use super::error::ApiError;
+use super::query;
 
 /// A method that waits for its handler.
 #[derive(Clone, Debug)]
@@ -61,6 +63,17 @@ impl Verb {
             ref method => web::route().method(method.clone()),
         };
         Entry { method: self.0, route: route.to(handler) }
+    }
+
+    /// Names the handler of a route that takes no parameters: any is refused.
+    pub fn bare<F, Args>(self, handler: F) -> Entry
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        let Entry { method, route } = self.to(handler);
+        Entry { method, route: route.wrap(from_fn(query::none)) }
     }
 }
 

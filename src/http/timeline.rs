@@ -18,6 +18,7 @@ const MAX_LIMIT: usize = 200;
 
 /// Page of the timeline to return.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TimelineQuery {
     limit: Option<usize>,
     /// Strictly older than this; RFC 3339 or Unix seconds.

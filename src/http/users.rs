@@ -58,7 +58,7 @@ async fn listed(app: &App, user: &ExternalId, n: usize) -> Result<Recommendation
     Ok(UserState::new(user, loaded, &app.state.epoch, &world).recommend(None, n, &world))
 }
 
-/// Features, affinities, recent items, segment.
+/// Features, affinities, recent items, segment, and why the user is taken for a robot.
 pub async fn profile(
     path: web::Path<String>,
     app: web::Data<App>,
@@ -67,11 +67,15 @@ pub async fn profile(
     let user = ExternalId::parse(&path)?;
     caller.may_act_for(&user)?;
     let state = state(&app, &user).await?.ok_or(ApiError::NotFound("this user"))?;
+    let named = user.clone();
+    let flag = app.state.store.run(move |connection| crate::store::robots::flag(connection, &named)).await?;
+    let robot = flag.map(|flag| dto::robot(&flag, app.state.config.ingest.robot_rest_h));
     let mut view = dto::profile(&state.profile, &app.state.catalogue.load(), Timestamp::now());
     if let Some(fields) = view.as_object_mut() {
         fields.insert("user_id".to_owned(), json!(user));
         fields.insert("segment".to_owned(), json!(state.segment.map(|segment| segment.to_string())));
         fields.insert("connections".to_owned(), json!(state.connections));
+        fields.insert("robot".to_owned(), json!(robot));
     }
     Ok(HttpResponse::Ok().json(view))
 }

@@ -417,6 +417,9 @@ diesel::table! {
         is_robot -> Bool,
         created_at -> Timestamptz,
         last_connected_at -> Nullable<Timestamptz>,
+        robot_since -> Nullable<Timestamptz>,
+        robot_reason -> Nullable<Text>,
+        robot_until -> Nullable<Timestamptz>,
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::base::ConnectionId;
 use crate::deliver::{CloseCode, Frame, Inbound, Login};
+use crate::event::Speaker;
 
 static NEXT_CONNECTION: AtomicU64 = AtomicU64::new(1);
 
@@ -68,6 +69,8 @@ pub enum ReceivedKind {
 pub struct Posted {
     /// The frame.
     pub frame: Inbound,
+    /// Source of its events.
+    pub speaker: Speaker,
     /// Its answers go there, once: events are answered when they are committed.
     pub answers: oneshot::Sender<Vec<Frame>>,
 }

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::base::ExternalId;
 use crate::deliver::{Frame, Inbound, InboundError};
+use crate::event::Speaker;
 
 /// Unguessable name of an open stream: 128 random bits, as text in base64url.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,6 +72,8 @@ pub enum Answers {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Post {
+    /// Source of the events in them.
+    pub speaker: Speaker,
     /// In order.
     pub frames: Vec<Result<Inbound, InboundError>>,
     /// Receiver of the outcome.
@@ -109,10 +112,11 @@ impl Streams {
     pub async fn post(
         &self,
         key: ConnectionKey,
+        speaker: Speaker,
         frames: Vec<Result<Inbound, InboundError>>,
     ) -> Result<Vec<Frame>, PostError> {
         let (reply, outcome) = oneshot::channel();
-        self.offer(key, Post { frames, reply })?;
+        self.offer(key, Post { speaker, frames, reply })?;
         let mut replies = Vec::new();
         for answers in outcome.await.map_err(|_| PostError::Unknown)?? {
             match answers {

@@ -27,6 +27,7 @@ use super::posts::{Answers, ConnectionKey, Post, PostError, Streams};
 use super::ws::Limits;
 use crate::base::{ConnectionId, ExternalId};
 use crate::deliver::{CloseCode, Frame, Inbound, InboundError, Login, Resume, frames};
+use crate::event::Speaker;
 
 /// A comment this often keeps proxies from closing the connection.
 const HEARTBEAT: Duration = Duration::from_secs(20);
@@ -141,6 +142,7 @@ impl SsePipe {
     /// Passes frames on, within the bounds of a WebSocket.
     fn post(
         &mut self,
+        speaker: Speaker,
         frames: Vec<Result<Inbound, InboundError>>,
         context: &mut Context<Self>,
     ) -> Result<Vec<Answers>, PostError> {
@@ -155,7 +157,7 @@ impl SsePipe {
             match frame {
                 Ok(frame) => {
                     let (sender, receiver) = oneshot::channel();
-                    posted.push(Posted { frame, answers: sender });
+                    posted.push(Posted { frame, speaker, answers: sender });
                     answers.push(Answers::Awaited(receiver));
                 }
                 Err(error) => {
@@ -244,8 +246,8 @@ impl Handler<Outbound> for SsePipe {
 impl Handler<Post> for SsePipe {
     type Result = ();
 
-    fn handle(&mut self, Post { frames, reply }: Post, context: &mut Self::Context) {
-        let _ = reply.send(self.post(frames, context));
+    fn handle(&mut self, Post { speaker, frames, reply }: Post, context: &mut Self::Context) {
+        let _ = reply.send(self.post(speaker, frames, context));
     }
 }
 

@@ -4,20 +4,9 @@ use serde_json::{Value, json};
 
 use crate::helpers::client::Client;
 use crate::helpers::database::TestDatabase;
+use crate::helpers::http::Http;
 use crate::helpers::server::{Server, wait_for};
-
-const SECRET: &str = "9f2c4e7a1b3d5f6081a2c3e4d5f60718";
-
-fn token(arguments: &[&str]) -> String {
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_tidings"))
-        .arg("token")
-        .args(arguments)
-        .env("TIDINGS_AUTH_SECRET", SECRET)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
+use crate::helpers::tokens::{SECRET, token};
 
 #[test]
 fn the_catalogue_can_be_filled_searched_and_emptied() {
@@ -41,9 +30,7 @@ fn the_catalogue_can_be_filled_searched_and_emptied() {
     // A new item is recommended for its content at once.
     let similar = http.get("/v1/items/A-1/similar").json();
     assert_eq!(similar["items"][0]["title"], "Red mug");
-    let bad = http.put("/v1/items", &json!([{"item_id": 4}, {"item_id": 5, "price": -1}]));
-    assert_eq!((bad.status, bad.json()["error"]["field"].as_str().unwrap()), (400, "price"));
-    assert_eq!(http.get("/v1/items/4").status, 404, "all or none");
+    partly_bad_updates(&mut http);
     assert_eq!(http.delete("/v1/items/2").status, 204);
     assert_eq!(http.get("/v1/items/2").status, 404);
     assert_eq!(http.delete("/v1/items/2").status, 404);
@@ -55,6 +42,52 @@ fn the_catalogue_can_be_filled_searched_and_emptied() {
     assert_eq!(http.get("/v1/items/2").status, 404, "deleted stays deleted");
     http.post("/v1/events", &json!({"kind": "view", "user_id": 1, "item_id": 77}));
     assert_eq!(http.get("/v1/items/77").status, 200, "named by an event");
+}
+
+/// The good items of an update are taken, the bad ones named; `null` clears.
+fn partly_bad_updates(http: &mut Http) {
+    let mut items: Vec<Value> =
+        (1_000..6_000).map(|id| json!({"item_id": id, "title": "Part", "price": 2.0, "stock": 1})).collect();
+    items[4_321]["stock"] = json!(-1);
+    items[7]["titel"] = json!("Part");
+    let partly = http.put("/v1/items", &Value::Array(items));
+    let answer = partly.json();
+    assert_eq!((partly.status, answer["items"].as_u64()), (200, Some(4_998)), "{answer}");
+    let named = |place: usize| {
+        let rejected = &answer["rejected"][place];
+        (rejected["index"].as_u64().unwrap(), rejected["code"].clone(), rejected["field"].clone())
+    };
+    assert_eq!(named(0), (7, json!("unknown_field"), json!("titel")));
+    assert!(answer["rejected"][0]["message"].as_str().unwrap().ends_with("did you mean title?"), "{answer}");
+    assert_eq!(named(1), (4_321, json!("bad_item"), json!("stock")));
+    assert_eq!(http.get("/v1/items/1000").status, 200);
+    assert_eq!(http.get("/v1/items/5321").status, 404);
+    let cleared = json!([{"item_id": 1_000, "price": null, "stock": null, "category": "A"}, {"item_id": 1_000, "stock": 4}]);
+    assert_eq!(http.put("/v1/items", &cleared).status, 200);
+    let stored = http.get("/v1/items/1000").json();
+    assert_eq!(
+        (&stored["price"], &stored["stock"], &stored["title"]),
+        (&Value::Null, &json!(4), &json!("Part"))
+    );
+    assert_eq!(
+        http.put("/v1/items", &json!({"item_id": 1_000, "title": null, "category": null})).status,
+        200
+    );
+    let stored = http.get("/v1/items/1000").json();
+    assert_ne!(stored["title"], "Part", "{stored}");
+    for (body, code, field) in [
+        (json!({"item_id": 1, "Price": 3}), "unknown_field", "Price"),
+        (json!([{"item_id": 1, "title": "a\u{0}"}]), "bad_item", "title"),
+        (json!({"item_id": "a\u{0}"}), "bad_id", "item_id"),
+    ] {
+        let refused = http.put("/v1/items", &body);
+        let error = &refused.json()["error"];
+        assert_eq!(
+            (refused.status, &error["code"], &error["field"]),
+            (400, &json!(code), &json!(field)),
+            "{body}"
+        );
+    }
 }
 
 #[test]

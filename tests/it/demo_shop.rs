@@ -8,7 +8,7 @@ use tidings::event::EventKind;
 use tidings::ml::threads::Threads;
 use tidings::recommend::models::association_rules::{AssociationRules, RuleParameters, purchase_baskets};
 use tidings::recommend::models::frequent_itemsets::{ItemsetParameters, mine};
-use tidings::store::{cleaning, events, items, users};
+use tidings::store::{cleaning, events, items, robots, users};
 
 use crate::helpers::database::TestDatabase;
 
@@ -38,7 +38,7 @@ fn a_demo_shop_is_loaded_once_with_its_cleaning_told() {
     assert_eq!(catalogue.len(), 240);
     assert_eq!(catalogue[0].external_id, ExternalId::Integer(101));
     assert!(catalogue.iter().all(|item| item.title.is_some() && item.image_url.is_some()));
-    assert_eq!(users::robots(conn).unwrap().len(), 3);
+    assert_eq!(robots::list(conn, "", 10).unwrap().len(), 3);
     assert_eq!(users::count(conn).unwrap(), 123);
     let stored = count_events(&database);
     assert!(stored > 120 * 60 && stored as u64 <= first.events, "{stored} of {}", first.events);

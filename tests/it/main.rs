@@ -48,6 +48,7 @@ mod reliability;
 mod response;
 mod results;
 mod rules;
+mod says;
 mod sockets;
 mod sse;
 mod store_background;

@@ -185,10 +185,32 @@ fn a_robot_is_flagged_and_no_longer_answered() {
     let mut http = server.http();
     // The flag is kept: a new login is welcomed and nothing is recommended.
     wait_for("the flag", || http.get("/admin/users?q=robot").json()["users"].as_array().unwrap().is_empty());
+    let listed = http.get("/admin/users?robots=true").json();
+    assert_eq!(listed["users"][0]["user_id"], "robot", "{listed}");
+    let shown = http.get("/v1/users/robot/profile").json()["robot"].clone();
+    assert_eq!(listed["users"][0]["robot"], shown);
+    assert!(shown["reason"].as_str().unwrap().contains("actions in a minute, more than 30"), "{shown}");
     let before = http.get("/admin/metrics").json()["totals"]["decisions"].clone();
     robot.send(&json!({"type": "event", "kind": "view", "item_id": 1}));
     robot.expect("accepted");
     assert_eq!(http.get("/admin/metrics").json()["totals"]["decisions"], before);
+    // Whatever was accepted for it ends with a stored reason; by hand the flag goes.
+    assert_eq!(
+        http.post("/v1/triggers/back_in_stock", &json!({"user_ids": ["robot"], "item_id": 2})).status,
+        202
+    );
+    wait_for("the reason", || {
+        let decisions = http.get("/admin/decisions?user_id=robot&limit=1").json();
+        decisions["decisions"][0]["reasons"].to_string().contains("robot")
+    });
+    assert_eq!(http.delete("/admin/users/robot/robot").status, 204);
+    assert_eq!(http.delete("/admin/users/robot/robot").status, 404);
+    assert_eq!(http.get("/v1/users/robot/profile").json()["robot"], Value::Null);
+    robot.send(&json!({"type": "event", "kind": "view", "item_id": 3}));
+    robot.expect("accepted");
+    wait_for("an answer", || {
+        http.get("/admin/metrics").json()["totals"]["decisions"].as_i64() > before.as_i64()
+    });
 }
 
 #[test]

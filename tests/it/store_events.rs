@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use diesel::connection::SimpleConnection;
 use tidings::base::{EventKey, ExternalId, NotificationId, Timestamp};
+use tidings::decide::record::RobotFlag;
 use tidings::event::{Event, EventKind, NewEvent};
 use tidings::notify::Priority;
 use tidings::store::acknowledgements::{self, Acknowledged};
@@ -12,7 +13,7 @@ use tidings::store::events::{self, Appended};
 use tidings::store::feedback::{self, FeedbackRow};
 use tidings::store::notifications::NewNotification;
 use tidings::store::preferences::{self, Preferences, Settings};
-use tidings::store::{decision_log, users};
+use tidings::store::{decision_log, robots, users};
 use uuid::Uuid;
 
 use crate::helpers::database::TestDatabase;
@@ -209,19 +210,33 @@ fn known_ids_use_up_no_inner_ids() {
 fn a_robots_events_are_kept_but_not_learned_from() {
     let database = TestDatabase::new();
     let mut conn = database.connection();
+    let at = Timestamp::from_seconds;
     let appended = events::append(&mut conn, &[view("a", 1, 1, NOON), view("b", 2, 1, NOON)]).unwrap();
     let robot = stored(&appended[1]).user.unwrap();
-    assert_eq!(users::mark_robots(&mut conn, &[robot]).unwrap(), 1);
-    assert_eq!(users::mark_robots(&mut conn, &[robot]).unwrap(), 0);
+    let flag = |hour: i64| (robot, RobotFlag { since: at(NOON + hour * 3_600), reason: "fast".to_owned() });
+    assert_eq!(robots::mark(&mut conn, &[flag(0)]).unwrap(), 1);
+    assert_eq!(robots::mark(&mut conn, &[flag(1), flag(2)]).unwrap(), 0);
     assert_eq!(all(&database), [stored(&appended[0])]);
     let state = users::load_states(&mut conn, &[robot], Timestamp::from_seconds(NOON)).unwrap().remove(0);
-    assert!(state.is_robot);
+    assert_eq!(state.robot_since, Some(at(NOON + 7_200)));
     assert_eq!(state.events, [stored(&appended[1])]);
     let found = users::search(&mut conn, "", 10).unwrap();
     assert_eq!(
         found.iter().map(|user| user.external_id.clone()).collect::<Vec<_>>(),
         [ExternalId::Integer(1)]
     );
+    let listed = robots::list(&mut conn, "", 10).unwrap();
+    assert_eq!((listed.len(), &*listed[0].1.reason), (1, "fast"));
+    // The flag goes by itself: what came before it stays out, what comes after it is learnt from.
+    assert_eq!(robots::rest_before(&mut conn, at(NOON + 7_200), at(NOON + 9_000), 10).unwrap(), 0);
+    assert_eq!(robots::rest_before(&mut conn, at(NOON + 7_201), at(NOON + 9_000), 10).unwrap(), 1);
+    let later = events::append(&mut conn, &[view("c", 2, 1, NOON + 9_001)]).unwrap();
+    assert_eq!(all(&database), [stored(&appended[0]), stored(&later[0])]);
+    assert_eq!(robots::flag(&mut conn, &ExternalId::Integer(2)).unwrap(), None);
+    // By hand: all of it is.
+    assert!(robots::lift(&mut conn, robot).unwrap());
+    assert!(!robots::lift(&mut conn, robot).unwrap());
+    assert_eq!(all(&database).len(), 3);
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn who_looked_at_an_item_is_told_when_it_costs_less_and_nobody_else() {
     assert_eq!(told["title"], "Watch 105 costs less now");
     assert_eq!(told["body"], "€7.50 instead of €10.00");
     assert_eq!(told["collapse_key"], "price_drop:105");
-    assert_eq!(told["items"][0]["reason"], "it costs less than when you looked");
+    assert_eq!(told["items"][0]["reason"], "it costs less than before");
     // Nothing for the other: the next thing that reaches it is about what it does itself.
     act(&mut other, "view", 110);
     assert_eq!(server.http().put("/v1/items", &item(110, 5.0, 5)).status, 200);

@@ -153,7 +153,7 @@ impl MessageRow {
 pub struct UserRows {
     pub user: UserId,
     pub external_id: ExternalId,
-    pub is_robot: bool,
+    pub robot_since: Option<Timestamp>,
     pub last_connected: Option<Timestamp>,
     pub fired_once: BTreeMap<String, Timestamp>,
     pub events: Vec<Event>,
@@ -219,7 +219,7 @@ impl Store {
         let rows = |(index, external_id)| UserRows {
             user: UserId(index as u32 + 1),
             external_id,
-            is_robot: false,
+            robot_since: None,
             last_connected: None,
             fired_once: BTreeMap::new(),
             events: Vec::new(),
@@ -333,7 +333,8 @@ impl Store {
         entries.iter().for_each(|entry| self.release(entry.releases()));
         for record in records() {
             match record {
-                Record::Robot(user) => self.of(*user).is_robot = true,
+                Record::Robot(user, flag) => self.of(*user).robot_since = Some(flag.since),
+                Record::Rested(user, _) => self.of(*user).robot_since = None,
                 Record::Connected(user, at) => {
                     let rows = self.of(*user);
                     rows.last_connected = rows.last_connected.max(Some(*at));
@@ -535,7 +536,7 @@ impl Store {
         let stored = StoredUser {
             user: rows.user,
             external_id: rows.external_id.clone(),
-            is_robot: rows.is_robot,
+            robot_since: rows.robot_since,
             last_connected: rows.last_connected,
             fired_once: rows.fired_once.iter().map(|(name, at)| (name.clone(), *at)).collect(),
             events: rows.events.clone(),

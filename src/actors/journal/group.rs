@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::messages::Record;
 use crate::base::{Timestamp, UserId};
 use crate::decide::Record as Other;
+use crate::decide::record::RobotFlag;
 use crate::notify::Channel;
 use crate::notify::policy::PreferenceChange;
 use crate::store::acknowledgements::{self, Acknowledged};
@@ -18,7 +19,7 @@ use crate::store::fired_once::{self, Fired};
 use crate::store::inbox::{self, Mark};
 use crate::store::notifications::NewNotification;
 use crate::store::push_outbox::{self, HandOver, PushOrder};
-use crate::store::{Connection, Store, StoreError, decision_log, in_transaction, preferences, users};
+use crate::store::{Connection, Store, StoreError, decision_log, in_transaction, preferences, robots, users};
 
 /// Records of one commit, by kind.
 #[derive(Default)]
@@ -33,7 +34,8 @@ pub(super) struct Group {
     held: Vec<DeferredRow>,
     /// Deferred triggers that end, by the decision that ends them.
     released: HashMap<Uuid, Vec<Uuid>>,
-    robots: Vec<UserId>,
+    robots: Vec<(UserId, RobotFlag)>,
+    rested: Vec<(UserId, Timestamp)>,
     hand_overs: Vec<HandOver>,
     connected: Vec<(UserId, Timestamp)>,
     fired: Vec<Fired>,
@@ -79,7 +81,8 @@ impl Group {
             Record::Other(Other::Mark(mark)) => self.marks.push(mark),
             Record::Other(Other::Preferences(user, change)) => self.preferences.push((user, *change)),
             Record::Other(Other::Defer(row)) => self.held.push(*row),
-            Record::Other(Other::Robot(user)) => self.robots.push(user),
+            Record::Other(Other::Robot(user, flag)) => self.robots.push((user, flag)),
+            Record::Other(Other::Rested(user, at)) => self.rested.push((user, at)),
             Record::Other(Other::Connected(user, at)) => self.connected.push((user, at)),
             Record::Other(Other::FiredOnce(fired)) => self.fired.push(fired),
             Record::Other(Other::HandOver(hand_over)) => self.hand_overs.push(hand_over),
@@ -103,6 +106,7 @@ impl Group {
             + self.held.len()
             + self.released.len()
             + self.robots.len()
+            + self.rested.len()
             + self.hand_overs.len()
             + self.connected.len()
             + self.fired.len()
@@ -140,7 +144,8 @@ impl Group {
             deferred::put(connection, &self.held)?;
             let released: Vec<Uuid> = self.released.values().flatten().copied().collect();
             deferred::release(connection, &released)?;
-            users::mark_robots(connection, &self.robots)?;
+            robots::rest(connection, &self.rested)?;
+            robots::mark(connection, &self.robots)?;
             users::note_connected(connection, &self.connected)?;
             fired_once::put(connection, &self.fired)?;
             Ok((first.into_iter().filter(|first| *first).count(), pushes + handed))
@@ -179,7 +184,8 @@ impl Group {
             .chain(self.acknowledged.into_iter().map(Other::Acknowledged))
             .chain(preferences.map(|(user, change)| Other::Preferences(user, Box::new(change))))
             .chain(self.held.into_iter().map(|row| Other::Defer(Box::new(row))))
-            .chain(self.robots.into_iter().map(Other::Robot))
+            .chain(self.rested.into_iter().map(|(user, at)| Other::Rested(user, at)))
+            .chain(self.robots.into_iter().map(|(user, flag)| Other::Robot(user, flag)))
             .chain(self.hand_overs.into_iter().map(Other::HandOver))
             .chain(self.connected.into_iter().map(|(user, at)| Other::Connected(user, at)))
             .chain(self.fired.into_iter().map(Other::FiredOnce));

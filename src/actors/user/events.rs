@@ -11,7 +11,7 @@ use crate::actors::ingest::messages::{IngestError, Origin};
 use crate::base::Timestamp;
 use crate::decide::Input;
 use crate::deliver::{Frame, frames};
-use crate::event::{Event, EventLimits, NewEvent, RawEvent};
+use crate::event::{Admission, Event, NewEvent, RawEvent, Speaker};
 use crate::store::events::Appended;
 use crate::telemetry::Count;
 
@@ -27,17 +27,19 @@ impl UserActor {
         &mut self,
         mut to: Replies,
         raws: Vec<RawEvent>,
+        speaker: Speaker,
         at: Instant,
         context: &mut Context<Self>,
     ) {
-        let limits = EventLimits::at(Timestamp::now());
+        let catalogue = self.app.catalogue.load_full();
+        let admission = Admission::new(speaker, &self.app.config, &catalogue, Timestamp::now());
         let single = raws.len() == 1;
         let mut good: Vec<NewEvent> = Vec::with_capacity(raws.len());
         let mut ids = Vec::with_capacity(raws.len());
         let mut refused = Vec::new();
         for raw in raws {
             let event_id = raw.event_id.clone();
-            match raw.validate(Some(&self.user), &limits) {
+            match admission.admit(raw, Some(&self.user)) {
                 Ok(event) => {
                     good.push(event);
                     ids.push(event_id);

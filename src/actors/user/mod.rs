@@ -166,7 +166,7 @@ impl UserActor {
         let (snapshot, app) = (self.app.snapshot(), Arc::clone(&self.app));
         let world = snapshot.world(Some(loaded.user), &app);
         let mut state = Box::new(UserState::new(&self.user, *loaded, &app.epoch, &world));
-        if !state.is_robot {
+        if !state.is_robot() {
             app.monitor.note_features(&state.profile.features(world.now));
         }
         let mut effects = state.changed_meanwhile(changes, &world);
@@ -243,7 +243,7 @@ impl UserActor {
                     return;
                 }
                 let connection = pipe.connection;
-                self.pipes.attach(pipe, &self.app.metrics);
+                self.pipes.attach(pipe, login.speaker, &self.app.metrics);
                 self.logins.push((connection, at));
                 self.take(Input::LoggedIn { connection, login }, None, context);
                 self.logins.retain(|(login, _)| self.pipes.has(*login));
@@ -258,7 +258,8 @@ impl UserActor {
             ReceivedKind::Closed => self.disconnected(connection, context),
             ReceivedKind::Frame(Inbound::Events(raws)) => {
                 self.reload_if_due(context);
-                self.events(Replies::Connection(connection), raws, at, context);
+                let speaker = self.pipes.speaker(connection);
+                self.events(Replies::Connection(connection), raws, speaker, at, context);
             }
             ReceivedKind::Posted(posted) => {
                 self.reload_if_due(context);

@@ -2,6 +2,7 @@
 
 use crate::base::{ConnectionId, ExternalId};
 use crate::deliver::{CloseCode, Frame};
+use crate::event::Speaker;
 use crate::telemetry::{Count, Gauge, Metrics};
 use crate::transport::{Outbound, PipeEnd, PipeHandle};
 
@@ -9,6 +10,8 @@ use crate::transport::{Outbound, PipeEnd, PipeHandle};
 #[derive(Default)]
 pub(super) struct Pipes {
     open: Vec<PipeHandle>,
+    /// Connections whose events are the word of the shop.
+    of_shop: Vec<ConnectionId>,
 }
 
 impl Pipes {
@@ -28,7 +31,15 @@ impl Pipes {
         self.open.iter().find(|pipe| pipe.connection == connection)
     }
 
-    pub fn attach(&mut self, pipe: PipeHandle, metrics: &Metrics) {
+    /// Whose word the events of a connection are.
+    pub fn speaker(&self, connection: ConnectionId) -> Speaker {
+        if self.of_shop.contains(&connection) { Speaker::Shop } else { Speaker::Client }
+    }
+
+    pub fn attach(&mut self, pipe: PipeHandle, speaker: Speaker, metrics: &Metrics) {
+        if speaker == Speaker::Shop {
+            self.of_shop.push(pipe.connection);
+        }
         if self.open.is_empty() {
             metrics.shift(Gauge::ConnectedUsers, 1);
         }
@@ -40,6 +51,7 @@ impl Pipes {
     pub fn detach(&mut self, connection: ConnectionId, metrics: &Metrics) -> bool {
         let before = self.open.len();
         self.open.retain(|pipe| pipe.connection != connection);
+        self.of_shop.retain(|known| *known != connection);
         let removed = self.open.len() < before;
         if removed {
             metrics.shift(Gauge::Connections, -1);

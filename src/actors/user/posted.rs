@@ -16,12 +16,12 @@ impl UserActor {
     pub(super) fn posted(
         &mut self,
         connection: ConnectionId,
-        Posted { frame, answers }: Posted,
+        Posted { frame, speaker, answers }: Posted,
         at: Instant,
         context: &mut Context<Self>,
     ) {
         if let Inbound::Events(raws) = frame {
-            return self.events(Replies::Request(answers, Vec::new()), raws, at, context);
+            return self.events(Replies::Request(answers, Vec::new()), raws, speaker, at, context);
         }
         let mut replies = Vec::new();
         let mut effects = self.decide(Input::Frame(connection, frame));

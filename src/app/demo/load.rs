@@ -75,7 +75,7 @@ pub fn load_sized(
                 loader.items(conn, &new_items)?;
                 // In one chunk: a quarter of a million rows are a second's COPY.
                 loader.events(conn, &events)?;
-                loader.mark_robots(conn, &robots)?;
+                loader.mark_robots(conn, &robots, now)?;
                 loader.finish(conn)?;
                 cleaning::insert(conn, &row(&report, loader.total().events)?)?;
                 Ok(loader.total().events)

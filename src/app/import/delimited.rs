@@ -37,7 +37,7 @@ impl Items {
                     image_url: item.image_url.or(before.image_url),
                     attributes: item.attributes.or(before.attributes),
                     consumable: item.consumable.or(before.consumable),
-                    item_id: item.item_id,
+                    ..NewItem::new(item.item_id)
                 };
             }
             None => {

@@ -10,6 +10,7 @@ use super::progress::Progress;
 use super::rejects::Rejects;
 use super::sink::{Batch, Reject};
 use super::summary::ImportSummary;
+use crate::base::Timestamp;
 use crate::catalogue::NewItem;
 use crate::event::NewEvent;
 use crate::event::clean::{Cleaned, Cleaner, CleaningReport, CleaningStep};
@@ -99,7 +100,7 @@ impl<'a> Intake<'a> {
         output.store_rest()?;
         let loader = &output.loader;
         let flagged = output.store.run_blocking(|conn| {
-            let flagged = loader.mark_robots(conn, &robots)?;
+            let flagged = loader.mark_robots(conn, &robots, Timestamp::now())?;
             loader.finish(conn)?;
             Ok(flagged)
         })?;

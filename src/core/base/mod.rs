@@ -2,6 +2,7 @@
 
 pub mod ids;
 pub mod nearest;
+pub mod nul;
 pub mod random;
 pub mod score;
 pub mod time;
@@ -11,6 +12,7 @@ pub use ids::{
     ConnectionId, EventKey, ExternalId, ExternalIdError, ItemId, ModelVersion, NotificationId, UserId,
 };
 pub use nearest::nearest;
+pub use nul::has_escaped_nul;
 pub use score::Score;
 pub use time::{Millis, Timestamp};
-pub use unknown_name::suggest_nearest;
+pub use unknown_name::{suggest_nearest, unknown_field};

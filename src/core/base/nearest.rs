@@ -1,13 +1,25 @@
 //! The nearest of some known names to one that is not among them, for error messages that suggest what was meant.
 
-/// The name at the least edit distance from `word`, ignoring case, ties to the first; `None` if more than a third of its
-/// characters (at least one, for names of three and more) would have to change. O(names · length²).
+/// The name at the least edit distance from `word`, ignoring case, ties to the first. Not if more than a third of its characters
+/// (at least one, for names of three and more) would have to change: then the name that begins with the word, or with which the
+/// word begins, up to a `_`. `None` without either. O(names · length²).
 pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let names: Vec<&'a str> = names.into_iter().collect();
+    least_distant(word, &names).or_else(|| {
+        let word = word.to_lowercase();
+        let begins = |whole: &str, part: &str| {
+            part.len() >= 3 && whole.strip_prefix(part).is_some_and(|rest| rest.starts_with('_'))
+        };
+        names.into_iter().find(|name| begins(name, &word) || begins(&word, name))
+    })
+}
+
+fn least_distant<'a>(word: &str, names: &[&'a str]) -> Option<&'a str> {
     let word: Vec<char> = word.chars().flat_map(char::to_lowercase).take(64).collect();
     let allowed = (word.len() / 3).max(usize::from(word.len() >= 3));
     names
-        .into_iter()
-        .map(|name| (distance(&word, &name.chars().flat_map(char::to_lowercase).collect::<Vec<_>>()), name))
+        .iter()
+        .map(|name| (distance(&word, &name.chars().flat_map(char::to_lowercase).collect::<Vec<_>>()), *name))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
@@ -50,6 +62,8 @@ mod tests {
             ("Item", Some("item")),
             ("coutn", Some("count")),
             ("pricebefore", Some("price_before")),
+            ("price", Some("price_before")),
+            ("user_name", Some("user")),
             ("customer", None),
             ("x", None),
             ("", None),

@@ -1,4 +1,4 @@
-//! Rewords serde's error for an unknown field or variant, with the nearest of those that it expected.
+//! Words for unknown fields and variants, with the nearest of those that were expected.
 
 use super::nearest;
 
@@ -13,6 +13,16 @@ pub fn suggest_nearest(message: &str) -> String {
     match nearest(unknown, expected.split('`').skip(1).step_by(2)) {
         Some(name) => format!("{before}`{unknown}`; did you mean `{name}`?"),
         None => message.to_owned(),
+    }
+}
+
+/// Words for a field that is none of `names`: the nearest of them, or all.
+pub fn unknown_field<'a>(field: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    let shown: String = field.chars().filter(|c| !c.is_control()).take(64).collect();
+    match nearest(field, names.iter().copied()) {
+        Some(name) => format!("there is no field \"{shown}\"; did you mean {name}?"),
+        None => format!("there is no field \"{shown}\"; there are {}", names.join(", ")),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Catalogue of recommendable items: items by dense id, with interned category names. An immutable snapshot; the
 //! shell swaps it whole when the catalogue changes, so a reader never sees half an update.
 
+mod item_field;
 mod prices;
+mod read;
 mod wire;
 
 use std::collections::{BTreeMap, HashMap};
@@ -11,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{ExternalId, ItemId, Timestamp};
 
+pub use item_field::{Cleared, ItemField};
 pub use prices::{Currency, KEPT_DAYS, PricePoint, Prices, REFERENCE_DAYS, Reduction};
 pub use wire::{ItemError, NewItem};
 
@@ -18,6 +21,17 @@ pub use wire::{ItemError, NewItem};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CategoryId(pub u32);
+
+/// How much the catalogue says of an item; the more, the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Standing {
+    /// Only its id, which events have named.
+    Named,
+    /// Something that the shop says of it, such as a category, but no title.
+    Described,
+    /// A title.
+    Titled,
+}
 
 /// One item as recommending needs it. Items that only events have named carry no title.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,9 +65,43 @@ pub struct Item {
 }
 
 impl Item {
+    /// An item of which nothing but its id is known.
+    pub fn named(id: ItemId, external_id: ExternalId, created_at: Timestamp) -> Self {
+        Self {
+            id,
+            external_id,
+            title: None,
+            category: Vec::new(),
+            tags: Vec::new(),
+            price: None,
+            currency: None,
+            stock: None,
+            url: None,
+            image_url: None,
+            attributes: BTreeMap::new(),
+            consumable: false,
+            created_at,
+        }
+    }
+
     /// The title, or the id when there is none.
     pub fn name(&self) -> String {
         self.title.clone().unwrap_or_else(|| self.external_id.to_string())
+    }
+
+    /// How much the catalogue says of it. A price alone says nothing: purchases name one too.
+    pub fn standing(&self) -> Standing {
+        let is_described = !self.category.is_empty()
+            || !self.tags.is_empty()
+            || !self.attributes.is_empty()
+            || self.stock.is_some()
+            || self.url.is_some()
+            || self.image_url.is_some();
+        match &self.title {
+            Some(title) if !title.trim().is_empty() => Standing::Titled,
+            _ if is_described => Standing::Described,
+            _ => Standing::Named,
+        }
     }
 
     /// Whether the item can be bought now.
@@ -70,6 +118,8 @@ pub struct Catalogue {
     category_names: Vec<Arc<str>>,
     category_ids: HashMap<Arc<str>, CategoryId>,
     item_category: Vec<Option<CategoryId>>,
+    /// Number of items of each standing, in order.
+    standings: [usize; 3],
     /// Number of changes so far.
     version: u64,
     /// Of items whose price has changed lately; for all others the present price is the only one known.
@@ -101,12 +151,31 @@ impl Catalogue {
         }
         let category = item.category.first().map(|name| self.intern(name));
         self.by_external_id.insert(item.external_id.clone(), item.id);
+        self.count(item.standing(), 1);
         if let (Some(slot), Some(category_slot)) =
             (self.items.get_mut(index), self.item_category.get_mut(index))
         {
-            *slot = Some(Arc::new(item));
+            let before = slot.replace(Arc::new(item));
             *category_slot = category;
+            if let Some(before) = before {
+                self.count(before.standing(), -1);
+            }
         }
+    }
+
+    fn count(&mut self, standing: Standing, change: isize) {
+        if let Some(count) = self.standings.get_mut(standing as usize) {
+            *count = count.saturating_add_signed(change);
+        }
+    }
+
+    /// Whether lists may name an item: one with a title. A catalogue without any title recommends what it describes otherwise, and
+    /// one that describes nothing, of a shop that only sends events, what they name.
+    pub fn is_recommendable(&self, item: &Item) -> bool {
+        let best = [Standing::Titled, Standing::Described];
+        let known =
+            |standing: &Standing| self.standings.get(*standing as usize).is_some_and(|count| *count > 0);
+        item.standing() >= best.into_iter().find(known).unwrap_or(Standing::Named)
     }
 
     /// Removes an item: it is no longer recommended. Its id stays taken.
@@ -116,6 +185,7 @@ impl Catalogue {
         {
             self.version += 1;
             self.by_external_id.remove(&item.external_id);
+            self.count(item.standing(), -1);
         }
     }
 
@@ -205,5 +275,38 @@ impl Catalogue {
     /// No item at all?
     pub fn is_empty(&self) -> bool {
         self.by_external_id.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(id: u32) -> Item {
+        Item { price: Some(1.0), ..Item::named(ItemId(id), ExternalId::Integer(i64::from(id)), Timestamp(0)) }
+    }
+
+    fn recommendable(catalogue: &Catalogue) -> Vec<u32> {
+        catalogue.iter().filter(|item| catalogue.is_recommendable(item)).map(|item| item.id.0).collect()
+    }
+
+    #[test]
+    fn only_what_the_catalogue_says_most_of_is_recommended() {
+        let titled = |id| Item { title: Some("Mug".into()), ..named(id) };
+        let described = |id| Item { category: vec!["Mugs".into()], ..named(id) };
+        let mut catalogue = Catalogue::from_items([named(0), named(1)]);
+        assert_eq!(recommendable(&catalogue), [0, 1], "a shop that only sends events");
+        catalogue.upsert(described(2));
+        assert_eq!(recommendable(&catalogue), [2], "attributes and categories without titles");
+        catalogue.upsert(titled(3));
+        catalogue.upsert(Item { title: Some("  ".into()), ..named(4) });
+        assert_eq!(recommendable(&catalogue), [3]);
+        catalogue.upsert(titled(0));
+        assert_eq!(recommendable(&catalogue), [0, 3], "an item that was named first gets its title");
+        catalogue.upsert(titled(3));
+        catalogue.remove(ItemId(3));
+        catalogue.remove(ItemId(3));
+        catalogue.upsert(named(0));
+        assert_eq!(recommendable(&catalogue), [2], "without any title again");
     }
 }

@@ -1,9 +1,12 @@
-//! `PUT /v1/items`: the wire form of an item, parsed into one that can't be wrong.
+//! The wire form of an item and its bounds.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::item_field::Cleared;
 use crate::base::ExternalId;
 
 /// Longest title, url and image url, in bytes.
@@ -15,7 +18,7 @@ const MAX_ATTRIBUTES: usize = 64;
 /// Longest tag, category level, attribute name or value, in bytes.
 const MAX_WORD_BYTES: usize = 256;
 
-/// An item as the shop sends it. Absent fields keep what is stored; `null` and absent are the same.
+/// An item as the shop sends it. Absent fields keep what is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NewItem {
     /// The shop's id.
@@ -50,16 +53,31 @@ pub struct NewItem {
     /// Bought again and again?
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumable: Option<bool>,
+    /// Fields to clear; what is given beside is kept.
+    #[serde(skip_deserializing, skip_serializing_if = "Cleared::is_empty")]
+    pub cleared: Cleared,
 }
 
 /// Validation error of an item.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct ItemError {
+    /// Stable, snake_case.
+    pub code: &'static str,
     /// The field at fault.
-    pub field: &'static str,
+    pub field: Cow<'static, str>,
     /// Description of a valid value.
     pub message: String,
+}
+
+impl ItemError {
+    pub(super) fn new(
+        code: &'static str,
+        field: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { code, field: field.into(), message: message.into() }
+    }
 }
 
 impl NewItem {
@@ -77,12 +95,13 @@ impl NewItem {
             image_url: None,
             attributes: None,
             consumable: None,
+            cleared: Cleared::new(),
         }
     }
 
     /// Checks every bound; the item itself is unchanged.
     pub fn validate(&self) -> Result<(), ItemError> {
-        let fail = |field, message: String| Err(ItemError { field, message });
+        let fail = |field: &'static str, message: String| Err(ItemError::new("bad_item", field, message));
         if let Some(price) = self.price
             && !(price.is_finite() && (0.0..=1e9).contains(&price))
         {
@@ -142,10 +161,15 @@ fn word_is_valid(word: &str) -> bool {
     !word.is_empty() && word.len() <= MAX_WORD_BYTES && !word.chars().any(char::is_control)
 }
 
+/// A category path: `["A", "B"]`, `"A/B"` and `"A > B"`.
+pub(super) fn path_of(value: Value) -> Result<Vec<String>, serde_json::Error> {
+    category_path(value).map(Option::unwrap_or_default)
+}
+
 /// Accepts `["A", "B"]`, `"A/B"` and `"A > B"`.
 fn category_path<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged)]
+    #[serde(untagged, expecting = "a category is a path such as \"A > B\" or an array of texts")]
     enum Path {
         List(Vec<String>),
         Text(String),
@@ -187,7 +211,7 @@ mod tests {
             (r#"{"item_id":1,"tags":[""]}"#, "tags"),
             (r#"{"item_id":1,"attributes":{"":"x"}}"#, "attributes"),
         ] {
-            assert_eq!(item(json).validate().unwrap_err().field, field, "{json}");
+            assert_eq!(&*item(json).validate().unwrap_err().field, field, "{json}");
         }
         assert_eq!(item(r#"{"item_id":1,"price":9.5,"url":"/p/1","tags":["a"]}"#).validate(), Ok(()));
     }

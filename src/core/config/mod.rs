@@ -1,6 +1,7 @@
 //! One struct per area: every field documented with its unit and bounds, validated once, at start.
 //! Layers: defaults < file (TOML) < environment (`TIDINGS_<AREA>_<FIELD>`) < flags. `tidings config` prints the result.
 
+mod admission;
 mod base_path;
 mod bounds;
 mod error;
@@ -11,6 +12,7 @@ mod recommend;
 mod settings;
 mod validate;
 
+pub use admission::{CatalogueRules, EventRules, FromEvents};
 pub use base_path::BasePath;
 pub use error::ConfigError;
 pub use layers::{Layer, Layered, Setting};

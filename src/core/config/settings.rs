@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::admission::{CatalogueRules, EventRules};
 use super::base_path::BasePath;
 use super::network::Network;
 use super::policy::Policy;
@@ -19,6 +20,10 @@ pub struct Config {
     pub auth: Auth,
     /// WebSocket connections.
     pub socket: Socket,
+    /// Settings of what the catalogue takes from elsewhere.
+    pub catalogue: CatalogueRules,
+    /// Events as clients send them.
+    pub event: EventRules,
     /// Taking events.
     pub ingest: Ingest,
     /// Training models.
@@ -145,6 +150,8 @@ pub struct Ingest {
     pub robot_events_per_minute: u32,
     /// A user who acts more often than this in a day (UTC) is taken for a robot.
     pub robot_events_per_day: u32,
+    /// Hours without such a rate after which a robot is taken for a person again; 0 = only by hand.
+    pub robot_rest_h: u64,
 }
 
 /// Training models.
@@ -257,6 +264,7 @@ impl Default for Ingest {
             max_waiting: 200_000,
             robot_events_per_minute: 120,
             robot_events_per_day: 5_000,
+            robot_rest_h: 24,
         }
     }
 }

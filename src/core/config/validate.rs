@@ -49,11 +49,13 @@ impl Config {
         within("ingest.max_batch", self.ingest.max_batch, 1, 100_000)?;
         within("ingest.max_commit", self.ingest.max_commit, 1, 100_000)?;
         within("ingest.max_waiting", self.ingest.max_waiting, self.ingest.max_batch, 10_000_000)?;
+        within("ingest.robot_rest_h", self.ingest.robot_rest_h, 0, 8_760)?;
         within("training.segments", self.training.segments, 1, 26)?;
         within("training.gate_tolerance", self.training.gate_tolerance, 0.0, 1.0)?;
         within("training.keep_versions", self.training.keep_versions, 1, 1_000)?;
         within("training.dense_work", self.training.dense_work, 0, 1_000_000)?;
         within("training.niceness", self.training.niceness, 0, 19)?;
+        self.event.validate()?;
         self.validate_audiences()?;
         self.recommend.validate()?;
         self.validate_webpush()?;

@@ -39,7 +39,7 @@ impl UserState {
         let proposal = Proposal::of_trigger(trigger, list).mentioning(mentions);
         let channels = Channels { socket: true, push: false };
         let Judgement { mut decision, .. } = self.judge(&proposal, channels, 0, world);
-        if self.is_robot && !trigger.is_said_by_shop() {
+        if self.is_kept_from_robot(trigger) {
             decision = Decision::stopped(StepName::Consent, Reason::Robot);
         }
         if decision.outcome.is_delivered() && rendered.is_blank() && !trigger.is_asked_for() {

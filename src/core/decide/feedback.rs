@@ -19,6 +19,12 @@ impl UserState {
         item: Option<&ExternalId>,
         step: &mut Step<'_>,
     ) {
+        if outcome == FeedbackOutcome::Converted {
+            let message =
+                "nobody reports a conversion: it follows from a purchase that the shop sends as an event";
+            let frame = frames::error("bad_outcome", message, false, None);
+            return self.answer(connection, frame, step);
+        }
         let Some(sent) = self.policy.find(id) else {
             let message = "no such message to this user in the last week";
             let frame = frames::error("unknown_notification", message, false, None);

@@ -54,6 +54,8 @@ pub enum Input {
     MessageOfApi(ApiMessage),
     /// A message that is shown to open connections only, and not kept.
     Ephemeral(Arc<Announcement>),
+    /// A person said that the user is no robot, and that is stored.
+    RobotLifted,
     /// Items became cheaper, available or new.
     CatalogueChanged(Arc<[Change]>),
     /// Another model serves.
@@ -85,6 +87,7 @@ impl Input {
                 | Self::ConsentChanged(_)
                 | Self::CallWithdrawn(_)
                 | Self::Pushed(_)
+                | Self::RobotLifted
         )
     }
 }

@@ -16,8 +16,8 @@ use crate::profile::Profile;
 pub struct Loaded {
     /// Inner id.
     pub user: UserId,
-    /// Neither learned from nor answered.
-    pub is_robot: bool,
+    /// Moment at which the user was last found to act faster than a person: neither learned from nor answered. `None` = a person.
+    pub robot_since: Option<Timestamp>,
     /// Folded from all events.
     pub profile: Profile,
     /// Messages sent lately and what came of them.
@@ -55,7 +55,7 @@ impl Loaded {
         let older = stored.older.into_iter().map(entry).collect();
         Self {
             user: stored.user,
-            is_robot: stored.is_robot,
+            robot_since: stored.robot_since,
             profile,
             policy: policy(&stored.recent),
             preferences: stored.preferences.parse(consent(&stored.consents)),
@@ -73,7 +73,7 @@ impl Loaded {
     pub fn stranger() -> Self {
         Self {
             user: UserId(0),
-            is_robot: false,
+            robot_since: None,
             profile: Profile::default(),
             policy: PolicyState::default(),
             preferences: Preferences::default(),

@@ -29,6 +29,7 @@ mod recall;
 mod recommend;
 pub mod record;
 mod render;
+mod robot;
 mod running_experiment;
 mod send;
 mod stored;

@@ -31,8 +31,7 @@ impl Recommendations {
 
     /// One item that a message is about.
     pub(super) fn about(item: ItemId, model: ModelVersion) -> Self {
-        let about =
-            Recommendation { item, score: Score::new(1.0), reason: Reason::Viewed(item), propensity: 1.0 };
+        let about = Recommendation { item, score: Score::new(1.0), reason: Reason::Subject, propensity: 1.0 };
         Self { items: vec![about], model }
     }
 }

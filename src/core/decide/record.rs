@@ -338,6 +338,15 @@ pub struct Fired {
     pub at: Timestamp,
 }
 
+/// Reason and moment for which a user is taken for a robot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RobotFlag {
+    /// Moment at which the rate was last found to be no person's.
+    pub since: Timestamp,
+    /// The rate, in words.
+    pub reason: String,
+}
+
 /// A record that nobody waits for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
@@ -353,8 +362,10 @@ pub enum Record {
     Preferences(UserId, Box<PreferenceChange>),
     /// A deferred trigger; of one that is stored already only the moment changes.
     Defer(Box<DeferredRow>),
-    /// A user who acts faster than a person.
-    Robot(UserId),
+    /// A user who acts faster than a person, or does so still.
+    Robot(UserId, RobotFlag),
+    /// A user who was taken for a robot acts like a person again.
+    Rested(UserId, Timestamp),
     /// The user has, or had until now, an open connection.
     Connected(UserId, Timestamp),
     /// A trigger that fires once has fired.

@@ -17,8 +17,8 @@ pub struct StoredUser {
     pub user: UserId,
     /// The shop's id.
     pub external_id: ExternalId,
-    /// Flagged by the cleaning step: not to be answered.
-    pub is_robot: bool,
+    /// Moment at which the user was last found to act faster than a person; `None` = taken for a person. Robots are not answered.
+    pub robot_since: Option<Timestamp>,
     /// Moment at which a connection of the user was last known to be open, to the hour; `None` = never.
     pub last_connected: Option<Timestamp>,
     /// Triggers that fire once and have fired, by name.

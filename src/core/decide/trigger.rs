@@ -14,8 +14,11 @@ const MAX_OF_CHANGE: usize = 3;
 impl UserState {
     /// Makes a candidate of a trigger and decides about it.
     pub(super) fn consider(&mut self, trigger: Trigger, origin: Origin, step: &mut Step<'_>) {
-        let is_for_people = !trigger.is_said_by_shop();
-        if (self.is_robot && is_for_people) || !self.can_be_told(&trigger, step) {
+        let is_kept_back = self.is_kept_from_robot(&trigger);
+        if is_kept_back {
+            self.refuse_robot(&trigger, &origin, step);
+        }
+        if is_kept_back || !self.can_be_told(&trigger, step) {
             if let Some(connection) = origin.welcome_after {
                 self.late_welcome(connection, step);
             }
@@ -43,7 +46,7 @@ impl UserState {
 
     /// Fires what a change of the catalogue causes.
     pub(super) fn catalogue_changed(&mut self, changes: &[Change], step: &mut Step<'_>) {
-        if self.is_robot || !self.is_reachable(step) {
+        if self.is_robot() || !self.is_reachable(step) {
             return;
         }
         let (definitions, catalogue, now) = (step.world.definitions, step.world.catalogue, step.now());
@@ -68,7 +71,7 @@ impl UserState {
 
     /// Fires segment triggers whose rule the user has come to meet.
     pub(super) fn check_rules(&mut self, step: &mut Step<'_>) {
-        if self.is_robot || !self.is_reachable(step) {
+        if self.is_robot() || !self.is_reachable(step) {
             return;
         }
         let triggers = &step.world.definitions.triggers;
@@ -83,7 +86,7 @@ impl UserState {
     /// Another model serves: a new segment, and a message if the list changed.
     pub(super) fn model_changed(&mut self, step: &mut Step<'_>) {
         self.place(step.world);
-        if self.is_robot {
+        if self.is_robot() {
             return;
         }
         if let Some(trigger) = step.world.definitions.triggers.first(&Condition::ModelRefreshed)

@@ -20,7 +20,7 @@ use crate::base::{ConnectionId, ExternalId, ItemId, Timestamp, UserId, random};
 use crate::deliver::channel::Away;
 use crate::deliver::{self, Frame, Session};
 use crate::event::Event;
-use crate::event::robots::{RobotLimits, RobotMeter};
+use crate::event::robots::RobotMeter;
 use crate::feedback::learner::UserLearning;
 use crate::notify::policy::{Muted, PreferenceChange, PreferenceDocument, Purpose};
 use crate::notify::triggers::{FiredOnce, Views};
@@ -34,8 +34,8 @@ pub struct UserState {
     pub user: UserId,
     /// The shop's id.
     pub external_id: ExternalId,
-    /// The user acts faster than a person: neither learned from nor answered.
-    pub is_robot: bool,
+    /// Moment at which the user was last found to act faster than a person; `None` = taken for a person.
+    pub robot_since: Option<Timestamp>,
     /// The live profile.
     pub profile: Profile,
     /// Segment by the current model.
@@ -152,7 +152,7 @@ impl UserState {
         let mut state = Self {
             user: loaded.user,
             external_id: external_id.clone(),
-            is_robot: loaded.is_robot,
+            robot_since: loaded.robot_since,
             profile: loaded.profile,
             segment: None,
             session,
@@ -208,6 +208,7 @@ impl UserState {
             Input::CallWithdrawn(call) => self.call_withdrawn(call),
             Input::MessageOfApi(message) => self.message_of_api(&message, step),
             Input::Ephemeral(announcement) => self.show(&announcement, step),
+            Input::RobotLifted => self.robot_lifted(),
             Input::CatalogueChanged(changes) => self.catalogue_changed(&changes, step),
             Input::ModelChanged => self.model_changed(step),
             Input::DefinitionsChanged => self.definitions_changed(step),
@@ -228,6 +229,7 @@ impl UserState {
 
     fn tick(&mut self, step: &mut Step<'_>) {
         self.policy.forget(step.now());
+        self.rest(step);
         if self.timer.is_some_and(|at| at <= step.now()) {
             return self.due(step); // The clock was set forward while the timer ran.
         }
@@ -258,7 +260,7 @@ impl UserState {
         // Records of a moment ago may still be on their way to the store.
         self.policy.note_responses_of(&before.policy);
         self.policy.note_ephemeral_of(&before.policy);
-        self.is_robot |= before.is_robot;
+        self.robot_since = self.robot_since.max(before.robot_since);
         self.keep_mutes(&before.document, &PreferenceDocument::default());
         self.device_zone = before.device_zone;
         // Answers to earlier messages are still to come.
@@ -335,23 +337,10 @@ impl UserState {
                 fired.extend(at_once);
             }
         }
+        self.rest(step);
         self.watch_rate(events, step);
         self.place(step.world);
         self.fire_events(events, fired, step);
-    }
-
-    /// Flags a user who acts faster than a person: kept, not learned from, not answered.
-    fn watch_rate(&mut self, events: &[Event], step: &mut Step<'_>) {
-        let ingest = &step.world.config.ingest;
-        let limits =
-            RobotLimits { per_minute: ingest.robot_events_per_minute, per_day: ingest.robot_events_per_day };
-        let now = step.now();
-        let robot = events.iter().fold(false, |_, event| self.meter.note(event.kind, now, &limits));
-        if robot && !self.is_robot {
-            self.is_robot = true;
-            step.record(Record::Robot(self.user));
-            step.count(Counter::Robot);
-        }
     }
 
     pub(super) fn set_preferences(&mut self, document: PreferenceDocument) {

@@ -4,8 +4,8 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 use super::standing::Change;
-use crate::base::{ExternalId, NotificationId, Timestamp, suggest_nearest};
-use crate::event::RawEvent;
+use crate::base::{ExternalId, NotificationId, Timestamp, has_escaped_nul, suggest_nearest};
+use crate::event::{RawEvent, Speaker};
 use crate::feedback::FeedbackOutcome;
 use crate::notify::policy::{Mute, Muted};
 
@@ -39,6 +39,9 @@ pub struct Login {
     /// Place in the stream at which the client left off.
     #[serde(default)]
     pub resume: Option<Resume>,
+    /// Source of the connection's events. The gateway says so, no client does.
+    #[serde(skip)]
+    pub speaker: Speaker,
 }
 
 impl Login {
@@ -219,6 +222,12 @@ impl Inbound {
             code: "bad_frame",
             message: plain(&suggest_nearest(&error.to_string())),
         })?;
+        // Each event names its own.
+        let is_of_events = matches!(wire, Wire::Event(_) | Wire::Events { .. });
+        if !is_of_events && has_escaped_nul(text.as_bytes()) {
+            let message = "no text of a frame may contain NUL (U+0000)".to_owned();
+            return Err(InboundError { code: "bad_text", message });
+        }
         Ok(match wire {
             Wire::Login(login) => Self::Login(login),
             Wire::Event(event) => Self::Events(vec![*event]),

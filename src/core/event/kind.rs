@@ -23,11 +23,15 @@ pub enum EventKind {
     Like = 7,
     /// Gave it stars.
     Rate = 8,
+    /// A client says that its user bought it: a sign of interest, no purchase.
+    PurchaseClaim = 9,
+    /// A client says that its user sent it back: no return.
+    ReturnClaim = 10,
 }
 
 impl EventKind {
     /// Every kind, in order of code.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::View,
         Self::Search,
         Self::AddToCart,
@@ -36,6 +40,8 @@ impl EventKind {
         Self::Return,
         Self::Like,
         Self::Rate,
+        Self::PurchaseClaim,
+        Self::ReturnClaim,
     ];
 
     /// The code in the database.
@@ -59,12 +65,19 @@ impl EventKind {
             Self::Return => "return",
             Self::Like => "like",
             Self::Rate => "rate",
+            Self::PurchaseClaim => "purchase_claim",
+            Self::ReturnClaim => "return_claim",
         }
     }
 
     /// From the name on the wire.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// The user bought it, by the word of the shop or their own.
+    pub fn is_bought(self) -> bool {
+        matches!(self, Self::Purchase | Self::PurchaseClaim)
     }
 
     /// Must name an item?
@@ -78,8 +91,9 @@ impl EventKind {
         match self {
             Self::View => 0.2,
             Self::Search => 0.0,
-            Self::AddToCart => 0.6,
-            Self::RemoveFromCart => -0.4,
+            // What costs its sender nothing says no more than a cart does.
+            Self::AddToCart | Self::PurchaseClaim => 0.6,
+            Self::RemoveFromCart | Self::ReturnClaim => -0.4,
             Self::Purchase => 1.0,
             Self::Return => -0.8,
             Self::Like => 0.7,

@@ -1,14 +1,22 @@
 //! Events of users: kinds, the wire form, validation, cleaning. Goes in as JSON or an imported row, comes out
 //! as an [`Event`] that can't be wrong.
 
+mod admission;
 pub mod clean;
+mod error;
 pub mod kind;
 mod new_event;
+mod raw;
 pub mod robots;
+mod speaker;
 mod stored_event;
 pub mod wire;
 
+pub use admission::Admission;
+pub use error::EventError;
 pub use kind::EventKind;
 pub use new_event::NewEvent;
+pub use raw::RawEvent;
+pub use speaker::Speaker;
 pub use stored_event::Event;
-pub use wire::{EventError, EventLimits, RawEvent};
+pub use wire::EventLimits;

@@ -1,10 +1,11 @@
-//! Robots, told by their rate: more actions in a minute or a day than a person makes. Their events are kept;
-//! the user is flagged, neither learned from nor answered.
+//! Robots, told by their rate: more actions in a minute or a day, by the time at which they happened, than a person makes. Their
+//! events are kept; the user is flagged, neither learned from nor answered, until the rate is a person's again.
 //!
 //! Only views, searches, cart changes and likes count. One invoice or one evening of rating films is many rows
 //! in one minute and a person all the same.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +38,11 @@ fn counts(kind: EventKind) -> bool {
         | EventKind::AddToCart
         | EventKind::RemoveFromCart
         | EventKind::Like => true,
-        EventKind::Purchase | EventKind::Return | EventKind::Rate => false,
+        EventKind::Purchase
+        | EventKind::Return
+        | EventKind::Rate
+        | EventKind::PurchaseClaim
+        | EventKind::ReturnClaim => false,
     }
 }
 
@@ -46,46 +51,121 @@ fn minute_of(at: Timestamp) -> u32 {
     u32::try_from(at.0.div_euclid(MINUTE_MICROS)).unwrap_or(0)
 }
 
-/// One user's rate as it happens: O(1), 16 bytes, for the user's actor.
+/// Period over which a rate is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// Sixty seconds.
+    Minute,
+    /// A day (UTC).
+    Day,
+}
+
+/// A rate that no person has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Excess {
+    /// Actions within the span.
+    pub count: u32,
+    /// Most that a person makes.
+    pub limit: u32,
+    /// The span.
+    pub span: Span,
+    /// Moment of the last of them.
+    pub at: Timestamp,
+}
+
+impl fmt::Display for Excess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let span = match self.span {
+            Span::Minute => "minute",
+            Span::Day => "day",
+        };
+        write!(f, "{} actions in a {span}, more than {}, until {}", self.count, self.limit, self.at)
+    }
+}
+
+/// Minutes and days of the past that are counted at once; the least busy makes room.
+const MAX_LATE: usize = 32;
+
+/// One user's rate by the time at which things happened, for the user's actor: O(1), or O(32) for what comes late.
 ///
-/// The rate of the last 60 seconds is estimated by two counters, the previous minute weighted by how much of
-/// it is still within reach. Events of the past (a phone that was offline) count when they arrive.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The rate of the last 60 seconds is estimated by two counters, the previous minute weighted by how much of it is still within
+/// reach. What a phone that was offline sends later counts in its own minute and its own day, and not in those of its arrival.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RobotMeter {
     minute: u32,
     in_minute: u16,
     in_previous: u16,
     in_day: u32,
-    flagged: bool,
+    /// Earlier minutes, and days + 2^31, with their counts.
+    late: Vec<(u32, u32)>,
 }
 
 impl RobotMeter {
-    /// Counts one event; true when the user is, now or since earlier, taken for a robot.
-    pub fn note(&mut self, kind: EventKind, now: Timestamp, limits: &RobotLimits) -> bool {
+    /// Counts one event that happened at `at`; the excess if it is one too many.
+    pub fn note(&mut self, kind: EventKind, at: Timestamp, limits: &RobotLimits) -> Option<Excess> {
         if !counts(kind) {
-            return self.flagged;
+            return None;
         }
-        let minute = minute_of(now);
+        let minute = minute_of(at);
+        let (in_minute, in_day) =
+            if minute >= self.minute { self.now(minute, at) } else { self.earlier(minute) };
+        let excess = |count, limit, span| (count > limit).then_some(Excess { count, limit, span, at });
+        excess(in_minute, limits.per_minute, Span::Minute)
+            .or_else(|| excess(in_day, limits.per_day, Span::Day))
+    }
+
+    /// Counts of the 60 seconds and of the day up to the latest event.
+    fn now(&mut self, minute: u32, at: Timestamp) -> (u32, u32) {
         if minute > self.minute {
             self.in_previous = if minute == self.minute + 1 { self.in_minute } else { 0 };
             self.in_minute = 0;
-            if minute / MINUTES_PER_DAY != self.minute / MINUTES_PER_DAY {
+            if day_of(minute) != day_of(self.minute) {
                 self.in_day = 0;
             }
             self.minute = minute;
         }
         self.in_minute = self.in_minute.saturating_add(1);
         self.in_day = self.in_day.saturating_add(1);
-        let elapsed = now.0.rem_euclid(MINUTE_MICROS) as f64 / MINUTE_MICROS as f64;
-        let rate = f64::from(self.in_previous) * (1.0 - elapsed) + f64::from(self.in_minute);
-        self.flagged |= rate > f64::from(limits.per_minute) || self.in_day > limits.per_day;
-        self.flagged
+        let elapsed = at.0.rem_euclid(MINUTE_MICROS) as f64 / MINUTE_MICROS as f64;
+        let within = f64::from(self.in_previous) * (1.0 - elapsed) + f64::from(self.in_minute);
+        (within.ceil() as u32, self.in_day)
     }
 
-    /// Taken for a robot?
-    pub fn is_robot(&self) -> bool {
-        self.flagged
+    /// Counts of a minute and a day before the latest event.
+    fn earlier(&mut self, minute: u32) -> (u32, u32) {
+        let in_minute = if minute + 1 == self.minute {
+            self.in_previous = self.in_previous.saturating_add(1);
+            u32::from(self.in_previous)
+        } else {
+            self.bump(minute)
+        };
+        let in_day = if day_of(minute) == day_of(self.minute) {
+            self.in_day = self.in_day.saturating_add(1);
+            self.in_day
+        } else {
+            self.bump(day_of(minute) + (1 << 31))
+        };
+        (in_minute, in_day)
     }
+
+    fn bump(&mut self, bucket: u32) -> u32 {
+        if let Some((_, count)) = self.late.iter_mut().find(|(known, _)| *known == bucket) {
+            *count = count.saturating_add(1);
+            return *count;
+        }
+        if self.late.len() >= MAX_LATE
+            && let Some(place) =
+                (0..self.late.len()).min_by_key(|place| self.late.get(*place).map(|(_, n)| *n))
+        {
+            self.late.swap_remove(place);
+        }
+        self.late.push((bucket, 1));
+        1
+    }
+}
+
+fn day_of(minute: u32) -> u32 {
+    minute / MINUTES_PER_DAY
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -223,7 +303,7 @@ mod tests {
             }
         }
         assert_eq!(census.robots(), []);
-        assert!(!meter.is_robot());
+        assert_eq!(meter, RobotMeter::default());
     }
 
     #[test]
@@ -243,31 +323,59 @@ mod tests {
         let mut meter = RobotMeter::default();
         // 50 at the end of one minute and 20 at the start of the next are 70 within 60 seconds.
         for n in 0..50 {
-            assert!(!meter.note(EventKind::View, at(40 + n % 20), &limits));
+            assert_eq!(meter.note(EventKind::View, at(40 + n / 3), &limits), None);
         }
-        let flagged = (0..20).any(|_| meter.note(EventKind::View, at(61), &limits));
-        assert!(flagged);
+        let flagged = (0..20).find_map(|_| meter.note(EventKind::View, at(61), &limits)).unwrap();
+        assert_eq!((flagged.count, flagged.limit, flagged.span), (61, 60, Span::Minute));
+        assert_eq!(flagged.to_string(), "61 actions in a minute, more than 60, until 2011-03-13T07:08:01Z");
         // The same 70, minutes apart, are a person.
         let mut calm = RobotMeter::default();
         for n in 0..50 {
-            assert!(!calm.note(EventKind::View, at(n), &limits));
+            assert_eq!(calm.note(EventKind::View, at(n), &limits), None);
         }
         for n in 0..20 {
-            assert!(!calm.note(EventKind::View, at(600 + n), &limits));
+            assert_eq!(calm.note(EventKind::View, at(600 + n), &limits), None);
         }
     }
 
     #[test]
     fn the_live_meter_is_small_and_counts_days() {
-        assert!(size_of::<RobotMeter>() <= 16);
+        assert!(size_of::<RobotMeter>() <= 40);
         let limits = RobotLimits { per_minute: 60, per_day: 100 };
         let mut meter = RobotMeter::default();
         let midnight = 1_300_060_800 - START;
         for n in 0..100 {
-            assert!(!meter.note(EventKind::View, at(midnight + n * 60), &limits));
+            assert_eq!(meter.note(EventKind::View, at(midnight + n * 60), &limits), None);
         }
-        let mut next_day = meter;
-        assert!(!next_day.note(EventKind::View, at(midnight + 86_400), &limits));
-        assert!(meter.note(EventKind::View, at(midnight + 7_000), &limits));
+        let mut next_day = meter.clone();
+        assert_eq!(next_day.note(EventKind::View, at(midnight + 86_400), &limits), None);
+        assert_eq!(meter.note(EventKind::View, at(midnight + 7_000), &limits).unwrap().span, Span::Day);
+    }
+
+    #[test]
+    fn what_comes_late_counts_when_it_happened() {
+        let limits = RobotLimits { per_minute: 10, per_day: 40 };
+        let day = 86_400;
+        for order in [1, -1] {
+            let mut meter = RobotMeter::default();
+            // 200 views of 200 days, posted at once.
+            let flagged =
+                (1..=200).any(|n| meter.note(EventKind::View, at(order * n * day), &limits).is_some());
+            assert!(!flagged && meter.late.len() <= MAX_LATE);
+        }
+        // A robot that says that it acted yesterday, between events of now.
+        let mut meter = RobotMeter::default();
+        let mut late = |n: i64| {
+            meter.note(EventKind::View, at(n * 60), &limits);
+            meter.note(EventKind::View, at(-day + n), &limits)
+        };
+        assert_eq!((0..10).find_map(&mut late), None);
+        assert_eq!(late(10).map(|excess| (excess.count, excess.span)), Some((11, Span::Minute)));
+        // The same over many minutes of that day.
+        let mut meter = RobotMeter::default();
+        meter.note(EventKind::View, at(0), &limits);
+        let mut slow = |n: i64| meter.note(EventKind::View, at(-day - n * 61), &limits);
+        assert_eq!((0..40).find_map(&mut slow), None);
+        assert_eq!(slow(40).map(|excess| excess.span), Some(Span::Day));
     }
 }

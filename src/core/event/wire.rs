@@ -1,10 +1,12 @@
-//! The wire form of an event (HTTP, socket, NDJSON) and its validation into a [`NewEvent`].
+//! Validation of a [`RawEvent`] into a [`NewEvent`].
 
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::error::EventError;
 use super::kind::EventKind;
 use super::new_event::NewEvent;
+use super::raw::RawEvent;
+use super::speaker::Speaker;
 use crate::base::{EventKey, ExternalId, ExternalIdError, Millis, Timestamp};
 
 /// Longest `event_id`, in bytes.
@@ -25,74 +27,38 @@ pub struct EventLimits {
     pub max_future: Millis,
     /// Oldest believable moment.
     pub oldest: Timestamp,
+    /// Source of the events; keys of clients and of the shop are apart.
+    pub speaker: Speaker,
+    /// Reason why nothing older is taken, for a person; empty = nobody believes it.
+    older_is: &'static str,
 }
 
 impl EventLimits {
-    /// Five minutes into the future, back to 1995.
+    /// What the shop has to say: five minutes into the future, back to 1995.
     pub fn at(now: Timestamp) -> Self {
-        Self { now, max_future: Millis::seconds(300), oldest: Timestamp::from_seconds(788_918_400) }
+        Self {
+            now,
+            max_future: Millis::seconds(300),
+            oldest: Timestamp::from_seconds(788_918_400),
+            speaker: Speaker::Shop,
+            older_is: "",
+        }
     }
-}
 
-/// An event as a client sends it; nothing is believed yet.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct RawEvent {
-    /// `view`, `purchase`, …
-    #[serde(default)]
-    pub kind: String,
-    /// Integer or string. On a socket the login already says who.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user_id: Option<serde_json::Value>,
-    /// Integer or string.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub item_id: Option<serde_json::Value>,
-    /// Search query.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub query: Option<String>,
-    /// Time the item was looked at, milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dwell_ms: Option<u64>,
-    /// Units.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quantity: Option<f64>,
-    /// Money for all units, or the rating.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value: Option<f64>,
-    /// ISO 4217.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub currency: Option<String>,
-    /// Moment of the event; the server's clock if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub occurred_at: Option<Timestamp>,
-    /// The client's key for retries: an integer or a string.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event_id: Option<serde_json::Value>,
-    /// Basket, order or session of the shop: an integer or a string.
-    #[serde(default, alias = "session_id", alias = "order_id", skip_serializing_if = "Option::is_none")]
-    pub basket_id: Option<serde_json::Value>,
-}
-
-/// Reason an event was refused: a stable code, the field, and what a valid value looks like.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{field}: {message}")]
-pub struct EventError {
-    /// Stable, snake_case.
-    pub code: &'static str,
-    /// The field at fault.
-    pub field: &'static str,
-    /// For a person.
-    pub message: String,
-}
-
-impl EventError {
-    fn new(code: &'static str, field: &'static str, message: impl Into<String>) -> Self {
-        Self { code, field, message: message.into() }
+    /// Five minutes into the future, and back over a window: what a client has to say.
+    pub fn recent(now: Timestamp, window: Millis) -> Self {
+        let older_is =
+            ": a client reports the last hours (event.client_window_h), history comes from the shop";
+        Self { oldest: now - window, speaker: Speaker::Client, older_is, ..Self::at(now) }
     }
 }
 
 impl RawEvent {
     /// Validates. `user` is who the connection logged in as; then `user_id` may be absent and must not differ.
     pub fn validate(self, user: Option<&ExternalId>, limits: &EventLimits) -> Result<NewEvent, EventError> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
         if self.kind.is_empty() {
             return Err(EventError::new("missing_field", "kind", "say what was done, e.g. \"view\""));
         }
@@ -120,7 +86,7 @@ impl RawEvent {
         }
         let query = check_query(kind, self.query)?;
         let basket = optional_id(self.basket_id.as_ref(), "basket_id")?.map(|id| hash_id(&id));
-        let (key, deduplicate) = event_key(self.event_id.as_ref(), user.as_ref())?;
+        let (key, deduplicate) = event_key(self.event_id.as_ref(), user.as_ref(), limits.speaker)?;
         Ok(NewEvent {
             key,
             deduplicate,
@@ -184,7 +150,8 @@ fn check_moment(occurred_at: Option<Timestamp>, limits: &EventLimits) -> Result<
         return Err(EventError::new("in_the_future", "occurred_at", message));
     }
     if at < limits.oldest {
-        return Err(EventError::new("too_old", "occurred_at", format!("must be after {}", limits.oldest)));
+        let message = format!("must be after {}{}", limits.oldest, limits.older_is);
+        return Err(EventError::new("too_old", "occurred_at", message));
     }
     Ok(at)
 }
@@ -234,7 +201,11 @@ fn check_query(kind: EventKind, query: Option<String>) -> Result<Option<String>,
             "query",
             format!("at most {MAX_QUERY_BYTES} bytes, has {}", query.len()),
         )),
-        // NUL can't be stored in PostgreSQL text; other control characters are noise in a query.
+        // PostgreSQL text can't hold it.
+        Some(query) if query.contains('\0') => {
+            Err(EventError::new("bad_text", "query", "must not contain NUL (U+0000)"))
+        }
+        // Other control characters are noise in a query.
         query => Ok(query.map(|query| query.replace(char::is_control, " "))),
     }
 }
@@ -242,6 +213,7 @@ fn check_query(kind: EventKind, query: Option<String>) -> Result<Option<String>,
 fn event_key(
     event_id: Option<&serde_json::Value>,
     user: Option<&ExternalId>,
+    speaker: Speaker,
 ) -> Result<(EventKey, bool), EventError> {
     let text = match event_id {
         None | Some(serde_json::Value::Null) => return Ok((EventKey(Uuid::now_v7()), false)),
@@ -257,14 +229,20 @@ fn event_key(
             ));
         }
     };
-    // Scoped to the user, so that one client can't swallow another's events by guessing ids.
+    // Scoped to the user and to who says it, so that no client can swallow another's events, or the shop's, by guessing ids.
     let owner = user.map(ToString::to_string).unwrap_or_default();
-    Ok((EventKey::from_parts(&[b"event_id", owner.as_bytes(), text.as_bytes()]), true))
+    let scope: &[u8] = match speaker {
+        Speaker::Shop => b"event_id",
+        Speaker::Client => b"client",
+    };
+    Ok((EventKey::from_parts(&[scope, owner.as_bytes(), text.as_bytes()]), true))
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    pub const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
 
     fn validate(json: &str) -> Result<NewEvent, EventError> {
         let raw: RawEvent = serde_json::from_str(json).unwrap();
@@ -302,10 +280,47 @@ mod tests {
             (r#"{"kind":"rate","user_id":1,"item_id":1}"#, "missing_field", "value"),
             (r#"{"kind":"search","user_id":1}"#, "missing_field", "query"),
             (r#"{"kind":"view","user_id":1,"item_id":1,"event_id":[]}"#, "bad_id", "event_id"),
+            (r#"{"kind":"view","user_id":1,"item_id":1,"dwell":2400}"#, "unknown_field", "dwell"),
+            (r#"{"kind":"view","user_id":1,"item_id":1,"dwell_ms":"long"}"#, "bad_field", "dwell_ms"),
+            (r#"{"kind":7,"user_id":1,"item_id":1}"#, "bad_field", "kind"),
+            (
+                r#"{"kind":"view","user_id":1,"item_id":1,"occurred_at":"yesterday"}"#,
+                "bad_field",
+                "occurred_at",
+            ),
+            (
+                r#"{"kind":"view","user_id":1,"item_id":1,"order_id":1,"session_id":2}"#,
+                "ambiguous",
+                "basket_id",
+            ),
+            (r#"{"kind":"view","user_id":1,"item_id":1,"type":"track"}"#, "unknown_field", "type"),
+            (r#"{"kind":"search","user_id":1,"query":"a\u0000b"}"#, "bad_text", "query"),
         ] {
             let error = validate(json).unwrap_err();
-            assert_eq!((error.code, error.field), (code, field), "{json}");
+            assert_eq!((error.code, &*error.field), (code, field), "{json}");
         }
+    }
+
+    #[test]
+    fn an_unknown_field_is_answered_with_the_nearest_name() {
+        for (field, hint) in [
+            ("dwell", "dwell_ms"),
+            ("itemId", "item_id"),
+            ("curency", "currency"),
+            ("occured_at", "occurred_at"),
+        ] {
+            let json = format!(r#"{{"kind":"view","user_id":1,"item_id":1,"{field}":1}}"#);
+            let message = validate(&json).unwrap_err().message;
+            assert!(message.ends_with(&format!("did you mean {hint}?")), "{message}");
+        }
+        assert!(
+            validate(r#"{"kind":"view","user_id":1,"item_id":1,"zzz":1}"#)
+                .unwrap_err()
+                .message
+                .contains("dwell_ms")
+        );
+        validate(r#"{"type":"event","kind":"view","user_id":1,"item_id":1,"dwell_ms":null,"order_id":null}"#)
+            .unwrap();
     }
 
     #[test]

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{ExternalId, Timestamp};
 use crate::config::Auth;
+use crate::event::Speaker;
 
 /// Role that a token grants; each includes what stands before it only where a route says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -97,6 +98,14 @@ impl Access {
     /// Authentication is off: everyone may do everything.
     pub fn open() -> Self {
         Self { role: Role::Admin, user: None, subject: None, expires_at: None }
+    }
+
+    /// Whether what the caller reports is the shop's word. With authentication off nobody can be told apart: it is.
+    pub fn speaker(&self) -> Speaker {
+        match self.role {
+            Role::User => Speaker::Client,
+            Role::Service | Role::Admin => Speaker::Shop,
+        }
     }
 
     /// Whether the caller may act for and read that user.

@@ -78,7 +78,7 @@ impl Profile {
             self.affinities.add(category, weight, at);
         }
         self.apply_to_cart(item, event.kind, at);
-        if event.kind == EventKind::Purchase {
+        if event.kind.is_bought() {
             match self.bought.binary_search_by_key(&item, |bought| bought.item) {
                 Ok(place) => {
                     if let Some(bought) = self.bought.get_mut(place) {
@@ -101,7 +101,7 @@ impl Profile {
                 let overtaken = self.recent.iter().any(|known| {
                     known.item == item
                         && known.at > at
-                        && matches!(known.kind, EventKind::Purchase | EventKind::RemoveFromCart)
+                        && (known.kind.is_bought() || known.kind == EventKind::RemoveFromCart)
                 });
                 if !overtaken && !self.cart.contains(&item) {
                     if self.cart.len() >= MAX_CART {
@@ -111,7 +111,7 @@ impl Profile {
                     self.cart.push(item);
                 }
             }
-            EventKind::RemoveFromCart | EventKind::Purchase => {
+            EventKind::RemoveFromCart | EventKind::Purchase | EventKind::PurchaseClaim => {
                 let re_added = self
                     .recent
                     .iter()
@@ -156,7 +156,7 @@ impl Profile {
         &self.cart
     }
 
-    /// Ever bought (also when sent back later)?
+    /// Ever bought (also when sent back later), by the word of the shop or the user's own?
     pub fn has_bought(&self, item: ItemId) -> bool {
         self.bought_item(item).is_some()
     }

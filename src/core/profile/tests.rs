@@ -133,6 +133,22 @@ fn recent_items_are_distinct_newest_first_and_at_most_fifty() {
 }
 
 #[test]
+fn what_users_say_they_bought_counts_for_their_own_list_and_as_no_purchase() {
+    let items = catalogue(10);
+    let claim = Event { value: Some(1e9), ..event(EventKind::PurchaseClaim, Some(1), 20) };
+    let mut profile = fold(&[event(EventKind::AddToCart, Some(1), 10), claim], &items);
+    assert!(profile.has_bought(ItemId(1)) && profile.in_cart().is_empty());
+    assert_eq!((profile.count(EventKind::Purchase), profile.last_purchase()), (0, None));
+    let features = profile.features(after(1.0));
+    assert_eq!((features.purchases_per_month, features.monetary), (0.0, 0.0));
+    // The shop confirms it.
+    profile.apply(&Event { value: Some(5.0), ..event(EventKind::Purchase, Some(1), 30) }, &items);
+    assert_eq!((profile.count(EventKind::Purchase), profile.features(after(1.0)).monetary), (1, 5.0));
+    profile.apply(&Event { value: Some(5.0), ..event(EventKind::ReturnClaim, Some(1), 40) }, &items);
+    assert_eq!(profile.features(after(1.0)).monetary, 5.0);
+}
+
+#[test]
 fn a_typical_profile_fits_its_memory_budget() {
     let items = catalogue(100);
     let events: Vec<_> = (0..40)

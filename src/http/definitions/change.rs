@@ -1,19 +1,19 @@
 //! Changes of definitions: a new version, an activation, a pause.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::kind::{Kind, models, models_held, unreadable, variants};
 use super::view::{shipped_of, shipped_view, stored, view};
 use crate::actors::App;
-use crate::base::suggest_nearest;
 use crate::decide::Input;
 use crate::decide::definition_change::{History, HistoryError, NewVersion, check};
 use crate::decide::definitions::DefinitionState;
 use crate::http::auth::Caller;
 use crate::http::body::Body;
 use crate::http::error::ApiError;
+use crate::http::query;
 use crate::store::definitions;
 use crate::store::{Connection, StoreError, in_transaction};
 
@@ -36,12 +36,6 @@ pub struct ActivateQuery {
     version: Option<i32>,
 }
 
-fn query<T>(query: Result<web::Query<T>, actix_web::Error>) -> Result<T, ApiError> {
-    let bad =
-        |error: actix_web::Error| ApiError::invalid("bad_query", None, suggest_nearest(&error.to_string()));
-    query.map(web::Query::into_inner).map_err(bad)
-}
-
 /// A change that somebody asks for.
 enum Change {
     /// A body, as active or as a draft.
@@ -55,14 +49,14 @@ enum Change {
 /// Checks and stores a version.
 pub async fn put(
     path: web::Path<(Kind, String)>,
-    asked: Result<web::Query<PutQuery>, actix_web::Error>,
+    request: HttpRequest,
     Body(body): Body,
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let (kind, name) = path.into_inner();
-    let asked = query(asked)?;
+    let asked: PutQuery = query::read(&request)?;
     let body: Value = serde_json::from_slice(&body)
         .map_err(|error| ApiError::invalid("bad_json", None, format!("not JSON: {error}")))?;
     let state = match asked.state.as_deref() {
@@ -83,7 +77,7 @@ pub async fn put(
 /// Activates a version of the history, or the newest one: a draft is published, a paused one resumed.
 pub async fn activate(
     path: web::Path<(Kind, String)>,
-    asked: Result<web::Query<ActivateQuery>, actix_web::Error>,
+    request: HttpRequest,
     app: web::Data<App>,
     caller: Caller,
     Body(body): Body,
@@ -97,7 +91,8 @@ pub async fn activate(
         true => None,
         false => serde_json::from_slice::<Option<ActivateQuery>>(&body).map_err(bad)?,
     };
-    let version = query(asked)?.version.or(also.unwrap_or_default().version);
+    let asked: ActivateQuery = query::read(&request)?;
+    let version = asked.version.or(also.unwrap_or_default().version);
     apply(Change::Activate(version), kind, name, &app, &caller).await
 }
 

@@ -17,7 +17,7 @@ use self::audience::Known;
 use self::body::Checked;
 pub(super) use self::words::check_one as check_words;
 use super::auth::Caller;
-use super::body::Body;
+use super::body::Batch;
 use super::error::ApiError;
 use super::idempotency::{self, Begun};
 use crate::actors::App;
@@ -32,7 +32,7 @@ use crate::store::outbox::{Accepted, Submission};
 /// Answers 202 when everything accepted is durable; a body that can't be read at all, or of which nothing can be accepted, is a 400.
 pub async fn post(
     request: HttpRequest,
-    Body(body): Body,
+    Batch(body): Batch,
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {

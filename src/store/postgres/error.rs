@@ -75,6 +75,16 @@ impl StoreError {
         }
     }
 
+    /// Whether a text was refused for a NUL in it: SQLSTATE 22021 and 22P05, which diesel hides.
+    pub fn is_bad_text(&self) -> bool {
+        matches!(
+            self,
+            Self::Database(DieselError::DatabaseError(DatabaseErrorKind::Unknown, information))
+                if information.message().starts_with("invalid byte sequence for encoding")
+                    || information.message().starts_with("unsupported Unicode escape sequence")
+        )
+    }
+
     /// Whether the error is an event whose month has no partition yet. PostgreSQL reports it as a check without a name.
     pub(crate) fn is_missing_partition(&self) -> bool {
         matches!(

@@ -1,10 +1,12 @@
-//! Users of a segment, or everyone: counted, and read into table `outbox`. Robots are nobody's audience.
+//! Users of a segment, or everyone: counted, and read into table `outbox`. Robots are the audience of transactional messages only.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use crate::base::Timestamp;
+use crate::notify::Priority;
+use crate::notify::message::Encoded;
 use crate::store::postgres::StoreError;
 use crate::store::postgres::convert::to_pg;
 use crate::store::postgres::sql::sql;
@@ -12,7 +14,7 @@ use crate::store::postgres::sql::sql;
 /// Audience that is read when it is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Wide<'a> {
-    /// Everyone but robots.
+    /// Everyone.
     Everyone,
     /// A segment, 0 = A.
     Segment(u8),
@@ -21,28 +23,40 @@ pub(super) enum Wide<'a> {
 }
 
 impl Wide<'_> {
-    /// Text after `FROM`, with users as `u`, and its parameter.
-    pub(super) fn members(self) -> (&'static str, Option<String>) {
-        const OF_SEGMENT: &str = "users u LEFT JOIN user_features f USING (user_id) \
-             WHERE NOT u.is_robot AND f.segment IS NOT DISTINCT FROM coalesce(?::text::smallint, f.segment)";
+    /// Text after `FROM`, with users as `u`, and its parameter: those that a message, as JSON in the outbox, is for.
+    pub(super) fn members(self, message: &str) -> (String, Option<String>) {
+        let people = if is_for_everybody(message) { "true" } else { "NOT u.is_robot" };
+        let of_segment = || {
+            format!(
+                "users u LEFT JOIN user_features f USING (user_id) \
+                 WHERE {people} AND f.segment IS NOT DISTINCT FROM coalesce(?::text::smallint, f.segment)"
+            )
+        };
         match self {
-            Self::Everyone => (OF_SEGMENT, None),
-            Self::Segment(segment) => (OF_SEGMENT, Some(segment.to_string())),
+            Self::Everyone => (of_segment(), None),
+            Self::Segment(segment) => (of_segment(), Some(segment.to_string())),
             Self::Topic(topic) => (
-                "topics t JOIN topic_subscribers s USING (topic_id) JOIN users u USING (user_id) \
-                 WHERE t.name = ? AND NOT u.is_robot",
+                format!(
+                    "topics t JOIN topic_subscribers s USING (topic_id) JOIN users u USING (user_id) \
+                     WHERE t.name = ? AND {people}"
+                ),
                 Some(topic.to_owned()),
             ),
         }
     }
 }
 
+/// Whether a message reaches robots too.
+fn is_for_everybody(message: &str) -> bool {
+    Encoded::parse(message).is_some_and(|encoded| encoded.message.priority == Priority::Transactional)
+}
+
 /// Most users of one row of the outbox.
 pub(super) const MAX_USERS: usize = 1_000;
 
-/// Users of an audience; robots are not counted. Counts the rows.
-pub(super) fn size(conn: &mut PgConnection, wide: Wide<'_>) -> Result<usize, StoreError> {
-    let (members, parameter) = wide.members();
+/// Users of the audience of a message. Counts the rows.
+pub(super) fn size(conn: &mut PgConnection, wide: Wide<'_>, message: &str) -> Result<usize, StoreError> {
+    let (members, parameter) = wide.members(message);
     let n = sql::<BigInt>(format!("SELECT count(*) FROM {members}"))
         .bind::<Nullable<Text>, _>(parameter)
         .load::<i64>(conn)?;
@@ -85,8 +99,8 @@ pub(super) fn insert(
     like: &Like<'_>,
     wide: Wide<'_>,
 ) -> Result<(usize, Vec<Uuid>), StoreError> {
-    let (members, parameter) = wide.members();
-    let text = include_str!("sql/insert_audience.sql").replace("{members}", members);
+    let (members, parameter) = wide.members(like.message);
+    let text = include_str!("sql/insert_audience.sql").replace("{members}", &members);
     let rows = sql::<(Integer, SqlUuid)>(text)
         .bind::<BigInt, _>(MAX_USERS as i64)
         .bind::<Nullable<Text>, _>(parameter)

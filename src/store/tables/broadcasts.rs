@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::audiences::{self, Like, Wide};
+use super::audiences::{self, Like};
 pub use super::broadcast_kinds::{State, To};
 use super::deferred;
 use super::local_broadcasts;
@@ -367,17 +367,17 @@ pub fn withdrawn_since(conn: &mut PgConnection, since: Timestamp) -> Result<Vec<
     .load::<Uuid>(conn)?)
 }
 
-/// Users of an audience by now; of named ones their number.
-pub(super) fn size(conn: &mut PgConnection, to: &To) -> Result<usize, StoreError> {
+/// Users of the audience of a message by now; of named ones their number.
+pub(super) fn size(conn: &mut PgConnection, to: &To, message: &str) -> Result<usize, StoreError> {
     match to {
         To::Users(users) => Ok(*users),
-        to => to.wide().map_or(Ok(0), |wide| audiences::size(conn, wide)),
+        to => to.wide().map_or(Ok(0), |wide| audiences::size(conn, wide, message)),
     }
 }
 
 /// Number of users that each of these would go to by now.
 pub fn sizes(conn: &mut PgConnection, rows: &[Broadcast]) -> Result<HashMap<Uuid, usize>, StoreError> {
-    let mut known: HashMap<Wide<'_>, usize> = HashMap::new();
+    let mut known: HashMap<(String, Option<String>), usize> = HashMap::new();
     let mut sizes = HashMap::new();
     for row in rows {
         let size = match row.to.wide() {
@@ -386,11 +386,12 @@ pub fn sizes(conn: &mut PgConnection, rows: &[Broadcast]) -> Result<HashMap<Uuid
                 if row.state == State::Scheduled
                     || (row.state == State::Paused && row.batches.is_empty()) =>
             {
-                match known.get(&wide) {
+                let members = wide.members(&row.message);
+                match known.get(&members) {
                     Some(size) => *size,
                     None => {
-                        let size = audiences::size(conn, wide)?;
-                        known.insert(wide, size);
+                        let size = audiences::size(conn, wide, &row.message)?;
+                        known.insert(members, size);
                         size
                     }
                 }

@@ -16,13 +16,17 @@ use uuid::Uuid;
 use super::events;
 use super::external_ids::{Names, find_all, resolve_all};
 use super::item_prices;
-use super::users;
+use super::robots;
 use crate::base::{ExternalId, Timestamp, UserId};
 use crate::catalogue::NewItem;
+use crate::decide::record::RobotFlag;
 use crate::event::NewEvent;
 use crate::store::postgres::convert::to_pg;
 use crate::store::postgres::sql::sql;
 use crate::store::postgres::{StoreError, without_time_limit};
+
+/// Reason of a flag by imported rows.
+const OF_ROWS: &str = "more actions in a minute or a day of the imported rows than a person makes";
 
 /// Rows per statement of items: the JSON of one statement stays near a megabyte.
 const ITEMS_PER_STATEMENT: usize = 5_000;
@@ -240,14 +244,21 @@ impl Loader {
         Ok(loaded)
     }
 
-    /// Flags users as robots; how many were not flagged before. Users that no event has named are left out.
-    pub fn mark_robots(&self, conn: &mut PgConnection, robots: &[ExternalId]) -> Result<usize, StoreError> {
-        let ids: Vec<UserId> = robots
+    /// Flags users as robots at `now`, by the rates in their rows; how many were not flagged before. Users that no event has named
+    /// are left out.
+    pub fn mark_robots(
+        &self,
+        conn: &mut PgConnection,
+        robots: &[ExternalId],
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        let flag = RobotFlag { since: now, reason: OF_ROWS.to_owned() };
+        let flags: Vec<(UserId, RobotFlag)> = robots
             .iter()
             .filter_map(|robot| self.users.get(robot))
-            .map(|known| UserId::from_sql(known.id))
+            .map(|known| (UserId::from_sql(known.id), flag.clone()))
             .collect();
-        users::mark_robots(conn, &ids)
+        robots::mark(conn, &flags)
     }
 
     /// Once, after the last chunk: dates users and items back to their first event, since history is not news,

@@ -75,8 +75,8 @@ pub struct Upserted {
     pub prices: Vec<(ItemId, PricePoint)>,
 }
 
-/// Adds or changes items and returns them as they are now; an absent field keeps what is stored. An id given twice takes the
-/// later values. Items once deleted are active again. One transaction, ≤ 7 queries.
+/// Adds or changes items and returns them as they are now; an absent field keeps what is stored, a cleared one loses it. An id
+/// given twice takes the later values. Items once deleted are active again. One transaction, ≤ 7 queries.
 pub fn upsert_at(conn: &mut PgConnection, items: &[NewItem], now: Timestamp) -> Result<Upserted, StoreError> {
     if items.is_empty() {
         return Ok(Upserted::default());
@@ -98,7 +98,7 @@ pub fn upsert_at(conn: &mut PgConnection, items: &[NewItem], now: Timestamp) -> 
     })
 }
 
-/// One JSON object per id, later fields over earlier ones.
+/// One JSON object per id, later fields and clearings over earlier ones.
 fn merge(items: &[NewItem]) -> Vec<serde_json::Value> {
     let mut order: Vec<serde_json::Map<String, serde_json::Value>> = Vec::with_capacity(items.len());
     let mut positions: HashMap<&ExternalId, usize> = HashMap::with_capacity(items.len());
@@ -106,7 +106,18 @@ fn merge(items: &[NewItem]) -> Vec<serde_json::Value> {
         let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(item) else { continue };
         let position = *positions.entry(&item.item_id).or_insert(order.len());
         match order.get_mut(position) {
-            Some(merged) => merged.extend(fields),
+            Some(merged) => {
+                item.cleared.iter().for_each(|field| drop(merged.remove(field.name())));
+                let mut cleared = merged.remove("cleared").and_then(|cleared| cleared.as_array().cloned());
+                let known = cleared.iter_mut().flatten();
+                let still: Vec<serde_json::Value> = known
+                    .filter(|field| field.as_str().is_some_and(|name| !fields.contains_key(name)))
+                    .map(|field| field.take())
+                    .chain(item.cleared.iter().map(|field| field.name().into()))
+                    .collect();
+                merged.extend(fields);
+                merged.insert("cleared".to_owned(), still.into());
+            }
             None => order.push(fields),
         }
     }

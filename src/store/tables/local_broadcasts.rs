@@ -45,8 +45,8 @@ pub(super) fn release(
     let ByZone { due, unreadable, is_due_here, next } = local.by_zone(zones, own, now);
     let rows = match wide {
         Some(wide) => {
-            let (members, parameter) = wide.members();
-            let text = include_str!("sql/release_local_audience.sql").replace("{members}", members);
+            let (members, parameter) = wide.members(message);
+            let text = include_str!("sql/release_local_audience.sql").replace("{members}", &members);
             let due = sql::<(Integer, SqlUuid)>(text)
                 .bind::<SqlUuid, _>(id)
                 .bind::<Nullable<Text>, _>(parameter)

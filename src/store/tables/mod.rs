@@ -34,6 +34,7 @@ pub mod preferences;
 pub mod push_keys;
 pub mod push_outbox;
 pub mod push_subscriptions;
+pub mod robots;
 pub mod rules;
 pub mod server;
 pub mod topics;

@@ -153,7 +153,7 @@ fn accept_local(
     let to = To::of(&submission.audience);
     let Audience::Users(users) = &submission.audience else {
         into.push(broadcast(submission, now, 0, Vec::new()));
-        return Ok(Accepted { accepted: broadcasts::size(conn, &to)?, duplicates: 0 });
+        return Ok(Accepted { accepted: broadcasts::size(conn, &to, &submission.message)?, duplicates: 0 });
     };
     if named > 0 {
         into.push(broadcast(submission, now, named, Vec::new()));
@@ -170,7 +170,7 @@ fn read_audience(
     into: &mut Vec<Broadcast>,
 ) -> Result<Accepted, StoreError> {
     let (accepted, users, batches) = if submission.due_at > now {
-        (audiences::size(conn, wide)?, 0, Vec::new())
+        (audiences::size(conn, wide, &submission.message)?, 0, Vec::new())
     } else {
         let Submission { batch, message, due_at, pace, .. } = submission;
         let like = Like { broadcast: *batch, message, due_at: *due_at, is_held: pace.is_some() };

@@ -1,7 +1,7 @@
 //! Events for training, streamed out of table `events` by binary COPY, a month at a time: no row is made twice, PostgreSQL
 //! sorts one month and not the table, and whoever stops waits for the rest of one month at most.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io::BufRead;
 use std::ops::ControlFlow;
 
@@ -11,7 +11,7 @@ use diesel::prelude::*;
 use diesel::query_builder::AstPass;
 use diesel::sql_types::Text;
 
-use super::users;
+use super::robots;
 use crate::base::{ItemId, Timestamp, UserId};
 use crate::event::{Event, EventKind};
 use crate::store::postgres::copy_out::CopyOut;
@@ -41,13 +41,13 @@ impl CopyTarget for Month {
     }
 }
 
-/// Hands over every event that is not a robot's, by time (at one moment: by arrival), until `each` breaks. Streams: memory does not grow with the table. How many were handed
+/// Hands over every event that is not a robot's, nor from a time when its user was taken for one, by time (at one moment: by arrival), until `each` breaks. Streams: memory does not grow with the table. How many were handed
 /// over; an event stored meanwhile may or may not be among them, none is there twice.
 pub fn for_each(
     conn: &mut PgConnection,
     mut each: impl FnMut(Event) -> ControlFlow<()>,
 ) -> Result<u64, StoreError> {
-    let robots: HashSet<UserId> = users::robots(conn)?.into_iter().collect();
+    let robots = robots::unlearned(conn)?;
     without_time_limit(conn, |conn| {
         // The planner's default of a few megabytes would sort a month of a large shop on disk.
         sql::<()>("SET LOCAL work_mem = '256MB'").execute(conn)?;
@@ -79,7 +79,7 @@ fn months(conn: &mut PgConnection) -> Result<Vec<String>, StoreError> {
 
 fn read(
     source: impl BufRead,
-    robots: &HashSet<UserId>,
+    robots: &HashMap<UserId, Option<Timestamp>>,
     count: &mut u64,
     each: &mut impl FnMut(Event) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, StoreError> {
@@ -88,7 +88,8 @@ fn read(
     let mut copy = CopyOut::new(source).map_err(unreadable)?;
     while copy.next_row(8).map_err(unreadable)? {
         let Some(event) = event(&mut copy).map_err(unreadable)? else { continue };
-        if event.user.is_some_and(|user| robots.contains(&user)) {
+        let unlearned = event.user.and_then(|user| robots.get(&user));
+        if unlearned.is_some_and(|until| until.is_none_or(|until| event.occurred_at < until)) {
             continue;
         }
         *count += 1;

@@ -162,12 +162,14 @@ fn outcomes_since(
     .load::<(Uuid, i16)>(conn)?)
 }
 
-type KnownUser = (i32, String, bool, Option<PgTimestamp>, Vec<String>, Vec<PgTimestamp>);
+type KnownUser = (i32, String, Option<PgTimestamp>, Option<PgTimestamp>, Vec<String>, Vec<PgTimestamp>);
 
 fn known_users(conn: &mut PgConnection, ids: &[i32]) -> Result<HashMap<UserId, StoredUser>, StoreError> {
-    type Columns = (Integer, Text, Bool, Nullable<Timestamptz>, Array<Text>, Array<Timestamptz>);
+    type Columns =
+        (Integer, Text, Nullable<Timestamptz>, Nullable<Timestamptz>, Array<Text>, Array<Timestamptz>);
     let rows = sql::<Columns>(
-        "SELECT u.user_id, u.external_id, u.is_robot, u.last_connected_at, \
+        "SELECT u.user_id, u.external_id, CASE WHEN u.is_robot THEN coalesce(u.robot_since, u.created_at) END, \
+         u.last_connected_at, \
          ARRAY(SELECT o.trigger FROM user_once o WHERE o.user_id = u.user_id ORDER BY o.trigger), \
          ARRAY(SELECT o.fired_at FROM user_once o WHERE o.user_id = u.user_id ORDER BY o.trigger) \
          FROM users u WHERE u.user_id = ANY(?)",
@@ -175,12 +177,12 @@ fn known_users(conn: &mut PgConnection, ids: &[i32]) -> Result<HashMap<UserId, S
     .bind::<Array<Integer>, _>(ids)
     .load::<KnownUser>(conn)?;
     rows.into_iter()
-        .map(|(id, text, is_robot, last_connected, fired, fired_at)| {
+        .map(|(id, text, robot_since, last_connected, fired, fired_at)| {
             let user = UserId::from_sql(id);
             let state = StoredUser {
                 user,
                 external_id: external_id("users", &text)?,
-                is_robot,
+                robot_since: robot_since.map(from_pg),
                 last_connected: last_connected.map(from_pg),
                 fired_once: fired.into_iter().zip(fired_at.into_iter().map(from_pg)).collect(),
                 events: Vec::new(),

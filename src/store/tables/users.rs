@@ -1,4 +1,4 @@
-//! Table `users`: who there is. Outside ids to inner ids and back, robots, search.
+//! Table `users`: who there is. Outside ids to inner ids and back, search.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -79,19 +79,6 @@ pub fn search(conn: &mut PgConnection, prefix: &str, limit: i64) -> Result<Vec<U
         .collect()
 }
 
-/// Flags users as robots; how many were not flagged before.
-pub fn mark_robots(conn: &mut PgConnection, robots: &[UserId]) -> Result<usize, StoreError> {
-    if robots.is_empty() {
-        return Ok(0);
-    }
-    let ids: Vec<i32> = robots.iter().map(|user| user.to_sql()).collect();
-    let changed = diesel::update(users::table)
-        .filter(users::user_id.eq_any(ids).and(users::is_robot.eq(false)))
-        .set(users::is_robot.eq(true))
-        .execute(conn)?;
-    Ok(changed)
-}
-
 /// Notes that users have a connection open at these moments; kept to the hour, so that coming and going writes little.
 pub fn note_connected(conn: &mut PgConnection, connected: &[(UserId, Timestamp)]) -> Result<(), StoreError> {
     // One statement changes a row once.
@@ -113,16 +100,6 @@ pub fn note_connected(conn: &mut PgConnection, connected: &[(UserId, Timestamp)]
     .bind::<Array<Timestamptz>, _>(moments)
     .execute(conn)?;
     Ok(())
-}
-
-/// Every user flagged as a robot, in order.
-pub fn robots(conn: &mut PgConnection) -> Result<Vec<UserId>, StoreError> {
-    let ids = users::table
-        .filter(users::is_robot)
-        .select(users::user_id)
-        .order(users::user_id)
-        .load::<i32>(conn)?;
-    Ok(ids.into_iter().map(UserId::from_sql).collect())
 }
 
 /// One more than the largest inner id: the width of user-indexed vectors. More than [`count`] where a transaction that

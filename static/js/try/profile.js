@@ -4,6 +4,7 @@ import * as api from "../api.js";
 import { $, debounce, empty, h, put, unavailable } from "../dom.js";
 import { ago, count, duration, money, number, percent, words } from "../format.js";
 import { segmentBadge } from "../segment.js";
+import { toast } from "../toast.js";
 
 const SETTLE_MS = 350;
 
@@ -37,6 +38,7 @@ export function startProfile({ person, shown, open }) {
     put(
       body,
       head(profile),
+      robot(profile.robot, profile.user_id),
       features(profile.features ?? {}),
       affinities(profile.affinities ?? []),
       recent(profile.recent ?? []),
@@ -61,6 +63,25 @@ export function startProfile({ person, shown, open }) {
           profile.first_seen ? [" · since ", ago(profile.first_seen)] : " · new here",
         ),
       ),
+    );
+  }
+
+  /** Why the server takes the user for a robot, and the way back. */
+  function robot(flag, id) {
+    if (!flag) return null;
+    const lift = async () => {
+      try {
+        await api.remove(api.path("admin/users", id, "robot"));
+        poll.now();
+      } catch (error) {
+        toast({ title: "The flag stays", body: api.sentence(error), kind: "wrong" });
+      }
+    };
+    return h(
+      "p",
+      { class: "note" },
+      `Taken for a robot and not answered: ${flag.reason}. `,
+      h("button", { type: "button", class: "quiet", onclick: lift }, "Not a robot"),
     );
   }
 

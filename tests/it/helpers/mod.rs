@@ -12,3 +12,4 @@ pub mod push_service;
 pub mod server;
 pub mod shop;
 pub mod site;
+pub mod tokens;

@@ -192,7 +192,7 @@ fn no_rule_of_marketing_stops_an_order() {
         }),
         ("no consent", |user| drop(user.consents(Purpose::Marketing, false))),
         ("no profiling", |user| drop(user.consents(Purpose::Profiling, false))),
-        ("robot", |user| user.state.is_robot = true),
+        ("robot", |user| user.state.robot_since = Some(user.shop.now)),
     ];
     for (name, change) in changes {
         let mut user = Fixture::connected();

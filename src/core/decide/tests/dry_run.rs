@@ -250,7 +250,7 @@ fn a_dry_run_of_a_digest_without_anything_collected_says_so() {
 #[test]
 fn a_dry_run_for_a_robot_says_that_nothing_is_sent() {
     let mut user = Fixture::connected();
-    user.state.is_robot = true;
+    user.state.robot_since = Some(user.shop.now);
     let outcome = |user: &Fixture, name| {
         user.state.dry_run(&trigger(user, name, Some(105)), &user.shop.world()).outcome
     };

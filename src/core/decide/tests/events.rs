@@ -230,7 +230,7 @@ fn who_acts_faster_than_a_person_is_flagged_once_and_answered_no_more() {
     let mut user = Fixture::connected_to(shop);
     let flags: Vec<bool> = (0..8).map(|_| user.view(105).contains(&Effect::Count(Counter::Robot))).collect();
     assert_eq!(flags.iter().filter(|flagged| **flagged).count(), 1, "{flags:?}");
-    assert!(user.stored.is_robot);
+    assert!(user.stored.robot.is_some());
     assert_eq!(user.view(106).outcomes(), [] as [&str; 0]);
 }
 

@@ -211,3 +211,11 @@ fn an_order_teaches_nothing_of_when_and_how_much_to_write() {
     let (sent, _) = (user.view(105), ());
     assert!(matches!(lessons(&sent)[..], [Lesson::Sent(..)]));
 }
+
+#[test]
+fn nobody_reports_a_conversion() {
+    let (mut user, id) = told();
+    let refused = answers(&mut user, id, "converted");
+    assert_eq!(outcomes(&refused), [] as [i16; 0]);
+    assert_eq!(refused.frames(1)[0]["code"], "bad_outcome");
+}

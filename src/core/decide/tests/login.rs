@@ -219,7 +219,7 @@ fn one_connection_too_many_is_refused_and_not_answered() {
 #[test]
 fn a_robot_is_welcomed_and_not_answered() {
     let mut user = Fixture::new();
-    user.state.is_robot = true;
+    user.state.robot_since = Some(user.shop.now);
     assert_eq!(user.login(1).types(1), ["welcome"]);
     let bare = user.connect(2, bare());
     assert_eq!((bare.types(2), bare.decisions().len()), (vec!["welcome".to_owned()], 0));

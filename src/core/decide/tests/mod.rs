@@ -16,3 +16,4 @@ mod login;
 mod nothing_is_lost;
 mod recommend;
 mod render;
+mod robots;

@@ -147,5 +147,5 @@ fn a_single_variant_is_no_choice() {
 fn an_item_says_why_it_is_told() {
     let mut user = Fixture::connected();
     user.view(105);
-    assert_eq!(user.price(105, 5.0).frames(1)[0]["items"][0]["reason"], "it costs less than when you looked");
+    assert_eq!(user.price(105, 5.0).frames(1)[0]["items"][0]["reason"], "it costs less than before");
 }

@@ -13,7 +13,7 @@ pub use self::error::MessageError;
 use self::error::wrong;
 use super::local_time::LocalTime;
 use super::pace::Pace;
-use crate::base::{ExternalId, Millis, Timestamp};
+use crate::base::{ExternalId, Millis, Timestamp, has_escaped_nul};
 
 /// Most users one request may name, over all its messages.
 pub const MAX_RECIPIENTS: usize = 10_000;
@@ -413,6 +413,7 @@ fn data(data: Option<Value>) -> Result<Option<Value>, MessageError> {
                 "data",
                 format!("data is at most {MAX_DATA_BYTES} bytes of JSON, this has {n}"),
             ),
+            _ if has_escaped_nul(data.to_string().as_bytes()) => options::nul("data"),
             _ => Ok(Some(data)),
         },
         Some(_) => wrong("bad_data", "data", "data is an object"),

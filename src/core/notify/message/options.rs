@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::error::{MessageError, wrong};
-use crate::base::Timestamp;
+use crate::base::{Timestamp, has_escaped_nul};
 use crate::notify::local_time::LocalTime;
 use crate::notify::pace::{MAX_PER_MINUTE, Pace};
 
@@ -54,6 +54,7 @@ pub(super) fn check_template(
             Some(variables) if !variables.is_object() => {
                 wrong("bad_variables", "variables", "variables is an object")
             }
+            Some(variables) if has_escaped_nul(variables.to_string().as_bytes()) => nul("variables"),
             Some(variables) if variables.to_string().len() > MAX_VARIABLES_BYTES => {
                 let text = format!("variables is at most {MAX_VARIABLES_BYTES} bytes of JSON");
                 wrong("too_long", "variables", text)
@@ -61,6 +62,11 @@ pub(super) fn check_template(
             _ => Ok(()),
         },
     }
+}
+
+/// PostgreSQL's text can't hold it.
+pub(super) fn nul<T>(field: &'static str) -> Result<T, MessageError> {
+    wrong("bad_text", field, format!("{field} must not contain NUL (U+0000)"))
 }
 
 /// A rate is of what goes to many and is kept. `is_other`: it is neither.

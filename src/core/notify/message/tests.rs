@@ -50,6 +50,8 @@ fn what_is_wrong_is_named() {
         (json!({"title": "t", "user_id": 1, "everyone": true}), "bad_audience", "to"),
         (json!({"title": "t", "user_ids": []}), "empty", "user_ids"),
         (json!({"title": "t", "segment": "AB"}), "bad_segment", "segment"),
+        (json!({"title": "t", "user_id": 1, "data": {"a": "\u{0}"}}), "bad_text", "data"),
+        (json!({"template": "t", "user_id": 1, "variables": {"a\u{0}": 1}}), "bad_text", "variables"),
         (json!({"user_id": 1}), "missing_field", "title"),
         (json!({"user_id": 1, "title": "x".repeat(201)}), "too_long", "title"),
         (json!({"user_id": 1, "title": "a\u{7}"}), "control_character", "title"),

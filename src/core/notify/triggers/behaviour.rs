@@ -32,7 +32,7 @@ impl Views {
                 }
                 self.items.push((item, looks));
             }
-            EventKind::Purchase => {
+            EventKind::Purchase | EventKind::PurchaseClaim => {
                 if let Some(place) = place {
                     self.items.remove(place);
                 }

@@ -101,7 +101,7 @@ impl Condition {
         match self {
             Self::ViewedOften { .. } => Some("you looked at it several times"),
             Self::CartLeft { .. } => Some("it is in your cart"),
-            Self::PriceDrop { .. } => Some("it costs less than when you looked"),
+            Self::PriceDrop { .. } => Some("it costs less than before"),
             Self::BackInStock => Some("it can be bought again"),
             Self::NewInCategory { .. } => Some("new in a category you like"),
             Self::Digest => Some("collected for you"),

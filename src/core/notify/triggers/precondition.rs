@@ -153,7 +153,10 @@ impl Trigger {
         if !self.is_about_item() || self.is_said_by_shop() {
             return Precondition::Holds;
         }
-        let Some(item) = self.item.and_then(|item| catalogue.get(item)) else { return Precondition::Gone };
+        // One that only events have named is nothing to tell of.
+        let item =
+            self.item.and_then(|item| catalogue.get(item)).filter(|item| catalogue.is_recommendable(item));
+        let Some(item) = item else { return Precondition::Gone };
         if profile.has_bought(item.id) && !item.consumable {
             return Precondition::AlreadyBought;
         }

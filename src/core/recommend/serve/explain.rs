@@ -2,6 +2,7 @@
 //! in a segment) the one that added most to its score, and in it the item of the history, the category or the segment that did.
 
 use crate::base::ItemId;
+use crate::event::EventKind;
 use crate::profile::Profile;
 use crate::recommend::ensemble::{BaseModel, Candidates, Ranker, SideFeature};
 
@@ -73,7 +74,11 @@ impl Explanation<'_> {
         let parts = self.parts(item);
         let speaking = parts.iter().filter(|(_, added)| *added > 0.0);
         let mut causes = speaking.filter_map(|(source, _)| self.cause(*source, item));
-        causes.next().unwrap_or(if self.is_popular(item) { Reason::Popular } else { Reason::New })
+        causes.next().unwrap_or_else(|| match self.request.catalogue.get(item) {
+            _ if self.is_popular(item) => Reason::Popular,
+            Some(details) => Reason::by_age(details, self.request.now),
+            None => Reason::Assortment,
+        })
     }
 
     /// Whether the item was popular when the model was trained or has become so since.
@@ -115,7 +120,7 @@ impl Explanation<'_> {
     fn behaviour_reason(&self, cause: ItemId, item: ItemId) -> Reason {
         let profile = self.request.profile;
         if !has(profile, cause) {
-            return Reason::Viewed(cause);
+            return deed(profile, cause);
         }
         let near = self.sources.item_knn.neighbours(cause).iter().find(|near| near.item == item);
         match rule_reason(self.sources, profile, cause, item) {
@@ -137,8 +142,19 @@ impl Explanation<'_> {
             .map(alike)
             .filter(|(_, similarity)| *similarity > 0.0)
             .max_by(|a, b| a.1.total_cmp(&b.1))?;
-        let owned = has(self.request.profile, cause);
-        Some(if owned { Reason::SimilarTo(cause) } else { Reason::Viewed(cause) })
+        Some(deed(self.request.profile, cause))
+    }
+}
+
+/// What the user last did with an item of the history, as the reason of what goes with it: what was put into the cart, bought or
+/// sent back is only said to be alike.
+pub(super) fn deed(profile: &Profile, cause: ItemId) -> Reason {
+    let last = profile.recent().iter().find(|known| known.item == cause);
+    match last.filter(|_| !has(profile, cause)).map(|known| known.kind) {
+        Some(EventKind::View) => Reason::Viewed(cause),
+        Some(EventKind::Rate) => Reason::Rated(cause),
+        Some(EventKind::Like) => Reason::Liked(cause),
+        _ => Reason::SimilarTo(cause),
     }
 }
 
@@ -167,7 +183,7 @@ pub(super) fn seed_reason(
     } else if owned && together {
         Reason::OftenBoughtWith(seed)
     } else if !owned && request.profile.has_seen(seed) {
-        Reason::Viewed(seed)
+        deed(request.profile, seed)
     } else {
         pair_reason(sources, seed, item)
     }

@@ -7,12 +7,14 @@ use crate::recommend::models::repurchase::Repeat;
 
 use super::request::Request;
 
-/// Whether this item may be shown. False when it has left the catalogue, is out of stock, was already bought (unless it is
+/// Whether this item may be shown. False when it has left the catalogue or the catalogue says too little of it
+/// ([`Catalogue::is_recommendable`](crate::catalogue::Catalogue::is_recommendable)), is out of stock, was already bought (unless it is
 /// consumed and due), lies in the cart, is the item being looked at, was excluded by the caller, is in a blocked category or out
 /// of the price range.
 pub fn allowed(item: ItemId, request: &Request<'_>, repeat: &Repeat) -> bool {
     let Some(details) = request.catalogue.get(item) else { return false };
     details.in_stock()
+        && request.catalogue.is_recommendable(details)
         && request.seed != Some(item)
         && !request.exclude.contains(&item)
         && is_sold(details, request)

@@ -17,6 +17,8 @@ pub mod reason;
 pub mod request;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod truth_tests;
 pub mod user_scores;
 
 pub use artefact::ArtefactError;

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use crate::base::{ItemId, Score};
-use crate::catalogue::{Catalogue, Item};
+use crate::catalogue::Item;
 use crate::recommend::ensemble::{Candidates, Ranker};
 use crate::recommend::models::top;
 
@@ -24,8 +24,6 @@ const SEED_SHARE: f32 = 0.8;
 const SEED_CANDIDATES: usize = 100;
 /// So many times what is wanted must go with the seed for it to fill the list by itself.
 const SEED_ENOUGH: usize = 4;
-/// Days after which an item nobody touched is no longer new.
-const NEW_DAYS: f64 = 30.0;
 
 impl ModelSet {
     /// At most `request.n` items, best first, ties by id, scores 0…1; what [`filters`] forbid is never among them.
@@ -180,11 +178,10 @@ impl ModelSet {
         let shown: Vec<ItemId> = list.iter().map(|known| known.item).collect();
         let pool = || {
             let is_new = |item: &Item| {
-                let age = request.now.days_since(item.created_at);
                 let is_untouched = || self.popularity.score(item.id) == 0.0 && !request.live.has(item.id);
-                age <= NEW_DAYS && is_untouched() && !shown.contains(&item.id)
+                Reason::is_new(item, request.now) && is_untouched() && !shown.contains(&item.id)
             };
-            let new = newest(request.catalogue, exploration::MOST, |item| is_new(item) && fresh(item.id));
+            let new = newest(request, exploration::MOST, |item| is_new(item) && fresh(item.id));
             new.into_iter().map(|known| known.item).collect()
         };
         let given = explore(user, request.now, list.len(), share, pool);
@@ -237,7 +234,7 @@ fn fill(
         let known: Vec<ItemId> = list.iter().map(|known| known.item).collect();
         let missing = request.n - list.len();
         let is_news = |item: &Item| allowed(item.id) && !seen(item.id) && !known.contains(&item.id);
-        list.extend(newest(request.catalogue, missing, is_news));
+        list.extend(newest(request, missing, is_news));
     }
     if list.len() < request.n {
         let recent = request.profile.recent().iter().map(|known| known.item);
@@ -245,27 +242,31 @@ fn fill(
         list.extend(again.take(request.n - list.len()).map(|item| Recommendation {
             item,
             score: Score::default(),
-            reason: Reason::Viewed(item),
+            reason: match explain::deed(request.profile, item) {
+                Reason::SimilarTo(_) => Reason::Seen,
+                deed => deed,
+            },
             propensity: 1.0,
         }));
     }
 }
 
 /// The newest items that may be shown, when no model knows better. O(items).
-fn newest(catalogue: &Catalogue, n: usize, allowed: impl Fn(&Item) -> bool) -> Vec<Recommendation> {
-    let mut items: Vec<_> = catalogue
+fn newest(request: &Request<'_>, n: usize, allowed: impl Fn(&Item) -> bool) -> Vec<Recommendation> {
+    let mut items: Vec<_> = request
+        .catalogue
         .iter()
         .filter(|item| allowed(item))
-        .map(|item| (Reverse(item.created_at), item.id))
+        .map(|item| (Reverse(item.created_at), item.id, item))
         .collect();
-    items.sort_unstable();
+    items.sort_unstable_by_key(|(created_at, id, _)| (*created_at, *id));
     items
         .into_iter()
         .take(n)
-        .map(|(_, item)| Recommendation {
-            item,
+        .map(|(_, id, item)| Recommendation {
+            item: id,
             score: Score::default(),
-            reason: Reason::New,
+            reason: Reason::by_age(item, request.now),
             propensity: 1.0,
         })
         .collect()

@@ -2,9 +2,12 @@
 
 use serde::Serialize;
 
-use crate::base::ItemId;
-use crate::catalogue::{Catalogue, CategoryId};
+use crate::base::{ItemId, Timestamp};
+use crate::catalogue::{Catalogue, CategoryId, Item};
 use crate::profile::SegmentId;
+
+/// Days after which an item is no longer new.
+const NEW_DAYS: f64 = 30.0;
 
 /// The true cause of a recommendation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -12,6 +15,14 @@ use crate::profile::SegmentId;
 pub enum Reason {
     /// People who dealt with this item, which the user viewed, dealt with the recommended one; or they are alike.
     Viewed(ItemId),
+    /// The same of an item that the user rated.
+    Rated(ItemId),
+    /// The same of an item that the user liked.
+    Liked(ItemId),
+    /// The user has come across the very item, and there is nothing better.
+    Seen,
+    /// The message is about the very item, whether the user knows it or not.
+    Subject,
     /// At least two users or baskets bought both.
     OftenBoughtWith(ItemId),
     /// An association rule that holds for what the user has: baskets with `with` (and `and`) hold this one too.
@@ -37,14 +48,30 @@ pub enum Reason {
     Exploring(Option<CategoryId>),
     /// Newly in the catalogue; nothing else is known to fit.
     New,
+    /// In the catalogue for long; nothing else is known to fit.
+    Assortment,
 }
 
 impl Reason {
+    /// Whether an item came into the catalogue within the last 30 days.
+    pub(super) fn is_new(item: &Item, now: Timestamp) -> bool {
+        now.days_since(item.created_at) <= NEW_DAYS
+    }
+
+    /// Reason of an item that nothing else speaks for.
+    pub(super) fn by_age(item: &Item, now: Timestamp) -> Self {
+        if Self::is_new(item, now) { Self::New } else { Self::Assortment }
+    }
+
     /// For a person, e.g. "because you viewed WHITE METAL LANTERN".
     pub fn text(&self, catalogue: &Catalogue) -> String {
         let name = |item: &ItemId| catalogue.get(*item).map(|item| item.name());
         match self {
             Self::Viewed(item) => name(item).map(|name| format!("because you viewed {name}")),
+            Self::Rated(item) => name(item).map(|name| format!("because you rated {name}")),
+            Self::Liked(item) => name(item).map(|name| format!("because you liked {name}")),
+            Self::Seen => Some("you have seen it before".to_owned()),
+            Self::Subject => Some("what this message is about".to_owned()),
             Self::OftenBoughtWith(item) => name(item).map(|name| format!("often bought with {name}")),
             Self::Rule { with, and, lift } => {
                 let and =
@@ -67,8 +94,9 @@ impl Reason {
                 ))
             }
             Self::New => Some("new in the shop".to_owned()),
+            Self::Assortment => Some("from our range".to_owned()),
         }
         // The item or category that was the cause has left the catalogue.
-        .unwrap_or_else(|| "chosen from what you looked at".to_owned())
+        .unwrap_or_else(|| "chosen from what you did here".to_owned())
     }
 }

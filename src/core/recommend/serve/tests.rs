@@ -20,14 +20,14 @@ use super::reason::Reason;
 use super::request::{Recommendation, Request};
 use super::{explain, filters};
 
-fn trained(events: &[Event], n_users: usize, catalogue: &Catalogue) -> ModelSet {
+pub(super) fn trained(events: &[Event], n_users: usize, catalogue: &Catalogue) -> ModelSet {
     let data = TrainingData { events: events.to_vec(), n_users };
     let now = Timestamp::from_seconds(START).plus_days(100.0);
     train(&data, catalogue, now, &plain(), &mut |_, _| ControlFlow::Continue(())).unwrap().model
 }
 
 /// Users 0…3 bought watches 0 and 1, users 4 and 5 mugs 3 and 4, a basket mug 3 and teapot 5.
-fn history() -> Vec<Event> {
+pub(super) fn history() -> Vec<Event> {
     let mut events = Vec::new();
     for user in 0..4 {
         events.extend([0, 1].map(|item| event(user, EventKind::Purchase, item, f64::from(user))));
@@ -39,7 +39,7 @@ fn history() -> Vec<Event> {
     events
 }
 
-fn ids(list: &[Recommendation]) -> Vec<u32> {
+pub(super) fn ids(list: &[Recommendation]) -> Vec<u32> {
     list.iter().map(|known| known.item.0).collect()
 }
 
@@ -103,10 +103,15 @@ fn a_stranger_gets_what_is_popular_in_their_segment_and_categories_if_known() {
     let list = model.recommend(&request(&nobody, &catalogue, 6));
     assert_eq!(ids(&list)[..2], [0, 1]);
     assert_eq!(list[0].reason, Reason::Popular);
-    // Nobody ever touched the dress watch: it comes last, as new.
+    // Nobody ever touched the dress watch: it comes last, and is no longer new.
     assert_eq!(
         list[5],
-        Recommendation { item: ItemId(2), score: Score::new(0.0), reason: Reason::New, propensity: 1.0 }
+        Recommendation {
+            item: ItemId(2),
+            score: Score::new(0.0),
+            reason: Reason::Assortment,
+            propensity: 1.0
+        }
     );
     // Only a search and a removal are known, but they tell the category.
     let mut searcher = Profile::default();
@@ -312,7 +317,10 @@ fn before_any_training_the_newest_items_are_shown_then_what_is_alike() {
     let nobody = Profile::default();
     let list = model.recommend(&request(&nobody, &catalogue, 2));
     assert_eq!(ids(&list), [5, 4]);
-    assert_eq!(list[0].reason.text(&catalogue), "new in the shop");
+    assert_eq!(list[0].reason.text(&catalogue), "from our range", "a hundred days old");
+    let soon =
+        Request { now: Timestamp::from_seconds(START).plus_days(2.0), ..request(&nobody, &catalogue, 2) };
+    assert_eq!(model.recommend(&soon)[0].reason.text(&catalogue), "new in the shop");
     let all: Vec<_> = (0..6).map(ItemId).collect();
     model.note_items(&catalogue, &all);
     let viewer = profile(&[event(9, EventKind::View, 0, 50.0)], &catalogue);

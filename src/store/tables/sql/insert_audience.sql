@@ -1,4 +1,4 @@
--- Puts a message for an audience, robots left out, into the outbox, in rows of so many users.
+-- Puts a message for an audience into the outbox, in rows of so many users.
 -- Parameters: users a row; segment or topic or null; due at; message; whether it is held; batch as text, which is also the broadcast.
 WITH named AS (
     SELECT u.user_id, u.external_id, (row_number() OVER (ORDER BY u.user_id) - 1) / ? AS c

@@ -1,0 +1,3 @@
+ALTER TABLE users DROP robot_until;
+ALTER TABLE users DROP robot_reason;
+ALTER TABLE users DROP robot_since;
