@@ -197,6 +197,11 @@ fn a_misspelt_name_is_refused_with_the_nearest_and_shares_with_their_sum() {
             "did you mean `category`?",
         ),
         ("triggers/t", json!({"name": "t", "when": {"kind": "pricedrop"}}), "did you mean `price_drop`?"),
+        (
+            "triggers/t",
+            json!({"name": "t", "when": {"kind": "segment", "rule": {"segments": ["Z"]}}, "category": "c", "template": "view"}),
+            "there is no segment Z; there are A, B, C, D, E",
+        ),
         ("triggers/t", json!({"name": "t", "whn": {"kind": "view"}}), "did you mean `when`?"),
         (
             "triggers/t",

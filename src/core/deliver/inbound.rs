@@ -129,6 +129,7 @@ impl MuteOf {
 
 /// "No more of this": by name, or of what a message is about.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MuteWish {
     /// Kind of subject.
     pub of: MuteOf,
@@ -167,7 +168,7 @@ pub struct InboundError {
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum Wire {
     Login(Box<Login>),
     Event(Box<RawEvent>),
@@ -211,6 +212,7 @@ enum Wire {
 
 /// A message by its id.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Named {
     notification_id: NotificationId,
 }
@@ -365,6 +367,30 @@ mod tests {
         ] {
             assert_eq!(split(body, 2).unwrap_err().code, code, "{body}");
         }
+    }
+
+    #[test]
+    fn an_unknown_field_is_answered_with_the_nearest_one() {
+        for (text, near) in [
+            (r#"{"type":"presence","visible":true,"visable":false}"#, "`visible`"),
+            (r#"{"type":"read","notification_ids":[]}"#, "`notification_id`"),
+            (r#"{"type":"mute","of":"item","nam":"7"}"#, "`name`"),
+            (r#"{"type":"events","events":[],"evnts":[]}"#, "`events`"),
+            (
+                r#"{"type":"archive","notification_id":"0190a5c8-0000-7000-8000-000000000000","until":1}"#,
+                "`until`",
+            ),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.code == "bad_frame" && error.message.contains(near), "{text}: {error}");
+        }
+        // An older server takes the login of a newer client.
+        assert!(parse(r#"{"type":"login","user_id":1,"theme":"dark"}"#).is_ok());
+        // Faults of an event are that event's.
+        assert!(parse(r#"{"type":"event","kind":"view","item_id":1,"dwell":1}"#).is_ok());
+        assert_eq!(parse(r#"{"type":"mute","of":"item","name":"\u0000"}"#).unwrap_err().code, "bad_frame");
+        let resume = r#"{"type":"login","user_id":1,"device":"\u0000"}"#;
+        assert_eq!(parse(resume).unwrap_err().code, "bad_text");
     }
 
     #[test]

@@ -12,7 +12,8 @@ use crate::decide::experiment::{MAX_VERSIONS, named_versions};
 use crate::feedback::experiments::Experiment;
 use crate::http::error::ApiError;
 use crate::notify::content::{self, Template};
-use crate::notify::triggers::{self, Definition};
+use crate::notify::triggers::{self, Condition, Definition};
+use crate::profile::SegmentId;
 use crate::state::definitions::load_version;
 use crate::store::Connection;
 
@@ -84,6 +85,7 @@ impl Kind {
                     .map_err(|error| bad(None, unreadable("a trigger", &error)))?;
                 named(&definition.name)?;
                 definition.validate().map_err(|error| bad(Some(error.field), error.message))?;
+                segments(&definition, app).map_err(|message| bad(Some("when"), message))?;
                 let known = self::known(Self::Templates, stored, app);
                 if !known.contains(&definition.template) {
                     return Err(bad(Some("template"), missing("template", &definition.template, &known)));
@@ -134,6 +136,19 @@ fn missing(what: &str, name: &str, known: &BTreeSet<String>) -> String {
     match nearest(name, known.iter().map(String::as_str)) {
         Some(near) => format!("there is no {what} \"{name}\"; did you mean \"{near}\"?"),
         None => format!("there is no {what} \"{name}\""),
+    }
+}
+
+/// Checks that the segments which a rule names can exist.
+fn segments(definition: &Definition, app: &App) -> Result<(), String> {
+    let Condition::Segment { rule } = &definition.when else { return Ok(()) };
+    let models = app.state.models.load();
+    let trained = models.segmentation.as_ref().map_or(0, |segmentation| segmentation.summaries().len());
+    let there_are = trained.max(app.state.config.training.segments);
+    let names: Vec<String> = (0..26).take(there_are).map(|index| SegmentId(index).to_string()).collect();
+    match rule.segments.iter().find(|name| !names.contains(name)) {
+        Some(unknown) => Err(format!("there is no segment {unknown}; there are {}", names.join(", "))),
+        None => Ok(()),
     }
 }
 

@@ -72,7 +72,7 @@
  *   currency?: string, occurred_at?: string, event_id?: Id, basket_id?: Id, session_id?: Id, order_id?: Id }} ShopEvent
  */
 /** @typedef {{ event_id: string, duplicate: boolean, took_ms: number }} Accepted */
-/** @typedef {"displayed" | "clicked" | "dismissed" | "converted" | "muted" | "liked" | "disliked"} Outcome */
+/** @typedef {"displayed" | "clicked" | "dismissed" | "muted" | "liked" | "disliked"} Outcome */
 /** @typedef {"category" | "item" | "item_category" | "brand" | "kind"} MuteOf */
 /**
  * By name, or the subject of a message.

@@ -70,7 +70,7 @@ impl Consent {
 
 /// Something a user never wants to hear of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(tag = "of", content = "name", rename_all = "snake_case")]
+#[serde(tag = "of", content = "name", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Mute {
     /// One item, by the shop's id.
     Item(String),
