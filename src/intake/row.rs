@@ -92,6 +92,7 @@ impl EventRecord {
             occurred_at: Some(self.occurred_at),
             event_id: self.event_id.map(Value::from),
             basket_id: self.basket.map(json),
+            ..RawEvent::default()
         }
     }
 }

@@ -62,7 +62,7 @@ pub struct RawEvent {
     pub basket_id: Option<Value>,
     /// The first field that could not be read.
     #[serde(skip)]
-    pub(super) fault: Option<EventError>,
+    pub fault: Option<EventError>,
 }
 
 impl RawEvent {
