@@ -13,6 +13,7 @@ use super::journal::messages::Record;
 use super::loader::LoaderActor;
 use super::loader::messages::Load;
 use super::mailbox::Mailbox;
+use super::merges::UserMerges;
 use super::notifier::NotifierActor;
 use super::notifier::messages::NotifierMessage;
 use super::recommender::RecommenderActor;
@@ -32,6 +33,8 @@ pub struct App {
     pub registry: Arc<Registry>,
     /// Starts actors of users.
     pub launcher: Arc<UserLauncher>,
+    /// Merges users.
+    pub merges: Arc<UserMerges>,
     /// Commits events.
     pub ingest: Arc<Mailbox<Ingest>>,
     /// Commits decisions and messages.
@@ -57,8 +60,16 @@ impl App {
             ingest: Arc::clone(&ingest),
             loader: Arc::clone(&loader),
         };
+        let launcher = UserLauncher::new(Arc::clone(&state), mailboxes, Arc::clone(&registry));
+        let merges = UserMerges::new(
+            Arc::clone(&state),
+            Arc::clone(&registry),
+            Arc::clone(&launcher),
+            Arc::clone(&journal),
+        );
         Arc::new(Self {
-            launcher: UserLauncher::new(Arc::clone(&state), mailboxes, Arc::clone(&registry)),
+            launcher,
+            merges,
             state,
             registry,
             ingest,

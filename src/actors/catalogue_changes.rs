@@ -59,6 +59,7 @@ fn announce(state: &Arc<AppState>, registry: &Arc<Registry>, changes: Vec<Change
                 Ok(sum + deferred::hold_for_absent(connection, row, &present, MAX_ABSENT)?)
             })
         };
+        let _steady = registry.aliases.steady().await;
         match state.store.run(work).await {
             Ok(held) => log::debug!("changes wait for absent users rows={held}"),
             Err(error) => log::error!("absent users not told of changes error={error}"),

@@ -29,11 +29,13 @@ pub async fn tell_now(
 ) -> usize {
     let entries: Vec<Arc<Entry>> = match audience {
         Audience::Users(users) => users.iter().filter_map(|user| registry.get(user)).collect(),
-        Audience::Segment(_) | Audience::Topic(_) | Audience::Everyone => registry.entries(),
+        Audience::Segment(_) | Audience::Topic(_) | Audience::Meeting(_) | Audience::Everyone => {
+            registry.entries()
+        }
     };
     let segment = match audience {
         Audience::Segment(segment) => Some(*segment),
-        Audience::Users(_) | Audience::Topic(_) | Audience::Everyone => None,
+        Audience::Users(_) | Audience::Topic(_) | Audience::Meeting(_) | Audience::Everyone => None,
     };
     let id = NotificationId(Uuid::now_v7());
     let frame = frames::ephemeral(id, &message, Timestamp::now());

@@ -6,6 +6,7 @@
 //! [`journal`] commits what was decided and sent, [`loader`] reads users in groups, [`recommender`] trains. [`app`] puts them
 //! together.
 
+mod aliases;
 pub mod app;
 pub mod catalogue_changes;
 pub mod ephemeral;
@@ -14,6 +15,7 @@ pub mod ingest;
 pub mod journal;
 pub mod loader;
 pub mod mailbox;
+pub mod merges;
 pub mod notifier;
 pub mod offline_users;
 pub mod recommender;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use super::registry::Registry;
 use super::user::launcher::UserLauncher;
 use super::user::messages::UserMessage;
 use crate::base::{Millis, Timestamp};
@@ -31,13 +32,13 @@ const AGAIN: Duration = Duration::from_secs(60);
 const MAX_AWAY: i64 = 10_000;
 
 /// Runs until the server goes down. An error is logged, and what it was about comes up again with the next look.
-pub async fn look_after(state: Arc<AppState>, launcher: Arc<UserLauncher>) {
+pub async fn look_after(state: Arc<AppState>, launcher: Arc<UserLauncher>, registry: Arc<Registry>) {
     let mut woken = HashMap::new();
     let mut looked_for_away: Option<Instant> = None;
     while !state.draining.load(Ordering::Acquire) {
         if looked_for_away.is_none_or(|when| when.elapsed() >= LOOK_FOR_AWAY) {
             looked_for_away = Some(Instant::now());
-            match win_back(&state).await {
+            match win_back(&state, &registry).await {
                 Ok(0) => {}
                 Ok(users) => log::info!("users to be won back users={users}"),
                 Err(error) => log::error!("users to be won back are not known error={error}"),
@@ -52,7 +53,7 @@ pub async fn look_after(state: Arc<AppState>, launcher: Arc<UserLauncher>) {
 }
 
 /// Lets the triggers for absence wait for everybody they concern.
-async fn win_back(state: &AppState) -> Result<usize, StoreError> {
+async fn win_back(state: &AppState, registry: &Registry) -> Result<usize, StoreError> {
     let (definitions, now) = (state.definitions.load(), Timestamp::now());
     let rows: Vec<(DeferredRow, Millis)> = definitions
         .triggers
@@ -70,6 +71,7 @@ async fn win_back(state: &AppState) -> Result<usize, StoreError> {
             Ok(sum + deferred::hold_for_away(connection, row, *away, MAX_AWAY)?)
         })
     };
+    let _steady = registry.aliases.steady().await;
     state.store.run(work).await
 }
 

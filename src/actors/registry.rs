@@ -10,6 +10,7 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as Slot;
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 
+use super::aliases::Aliases;
 use super::send::{Offer, offer};
 use super::user::messages::{Snapshot, UserMessage};
 use crate::base::ExternalId;
@@ -77,6 +78,8 @@ const ORDERS: usize = 1_024;
 
 /// All users with an actor on this node.
 pub struct Registry {
+    /// Ids that stand for other users.
+    pub aliases: Aliases,
     users: DashMap<ExternalId, Arc<Entry>>,
     instances: AtomicU64,
     orders: Box<[Arc<Mutex<()>>]>,
@@ -85,32 +88,51 @@ pub struct Registry {
 impl Default for Registry {
     fn default() -> Self {
         let orders = (0..ORDERS).map(|_| Arc::default()).collect();
-        Self { users: DashMap::default(), instances: AtomicU64::default(), orders }
+        Self {
+            aliases: Aliases::default(),
+            users: DashMap::default(),
+            instances: AtomicU64::default(),
+            orders,
+        }
     }
 }
 
 impl Registry {
-    /// The user's actor; `start` makes one when there is none. At most one at a time per user.
+    /// The actor of the user whom an id stands for; `start` makes one, of that user, when there is none. At most one at a time per
+    /// user.
     pub fn get_or_start(
         &self,
-        user: &ExternalId,
-        start: impl FnOnce(u64, Arc<AtomicBool>) -> Recipient<UserMessage>,
+        named: &ExternalId,
+        start: impl FnOnce(&ExternalId, u64, Arc<AtomicBool>) -> Recipient<UserMessage>,
     ) -> Arc<Entry> {
-        match self.users.entry(user.clone()) {
-            Slot::Occupied(slot) if slot.get().recipient.connected() => Arc::clone(slot.get()),
-            slot => {
-                let instance = self.instances.fetch_add(1, Ordering::Relaxed);
-                let missed = Arc::new(AtomicBool::new(false));
-                let recipient = start(instance, Arc::clone(&missed));
-                let entry = Arc::new(Entry { instance, recipient, missed });
-                slot.insert(Arc::clone(&entry));
-                entry
+        loop {
+            let user = self.aliases.user(named);
+            match self.users.entry(user.clone()) {
+                Slot::Occupied(slot) if slot.get().recipient.connected() => return Arc::clone(slot.get()),
+                // It is being merged: whoever does that looks for an actor afterwards, and is to find none.
+                _ if self.aliases.merged(&user).is_some() => {}
+                slot => {
+                    let instance = self.instances.fetch_add(1, Ordering::Relaxed);
+                    let missed = Arc::new(AtomicBool::new(false));
+                    let recipient = start(&user, instance, Arc::clone(&missed));
+                    let entry = Arc::new(Entry { instance, recipient, missed });
+                    slot.insert(Arc::clone(&entry));
+                    return entry;
+                }
             }
         }
     }
 
-    /// The user's actor, if there is one.
-    pub fn get(&self, user: &ExternalId) -> Option<Arc<Entry>> {
+    /// The actor of the user whom an id stands for, if there is one.
+    pub fn get(&self, named: &ExternalId) -> Option<Arc<Entry>> {
+        match self.aliases.merged(named) {
+            Some(user) => self.own(&user),
+            None => self.own(named),
+        }
+    }
+
+    /// The actor under this very id, also while it is being merged.
+    pub(super) fn own(&self, user: &ExternalId) -> Option<Arc<Entry>> {
         self.users.get(user).map(|entry| Arc::clone(&entry))
     }
 
@@ -127,10 +149,38 @@ impl Registry {
 
     /// Held from before a change of a user's preferences, consent or inbox is stored until the actor was told: it is told of changes in
     /// the order in which they were stored. For one user at a time.
-    pub async fn in_order(&self, user: &ExternalId) -> OwnedMutexGuard<()> {
+    /// Two ids of one user have one order.
+    pub async fn in_order(&self, named: &ExternalId) -> OwnedMutexGuard<()> {
+        loop {
+            let user = self.aliases.user(named);
+            let order = self.order(self.place(&user)).await;
+            if self.aliases.user(named) == user {
+                return order;
+            }
+        }
+    }
+
+    /// The same for two users who are about to be merged.
+    pub(super) async fn both_in_order(
+        &self,
+        one: &ExternalId,
+        other: &ExternalId,
+    ) -> Vec<OwnedMutexGuard<()>> {
+        let (one, other) = (self.place(one), self.place(other));
+        let mut orders = vec![self.order(one.min(other)).await];
+        if one != other {
+            orders.push(self.order(one.max(other)).await);
+        }
+        orders
+    }
+
+    fn place(&self, user: &ExternalId) -> usize {
+        self.users.hash_usize(user) % ORDERS
+    }
+
+    async fn order(&self, place: usize) -> OwnedMutexGuard<()> {
         // Always within.
-        let order = self.orders.get(self.users.hash_usize(user) % ORDERS);
-        order.cloned().unwrap_or_default().lock_owned().await
+        self.orders.get(place).cloned().unwrap_or_default().lock_owned().await
     }
 
     /// Tells a user's actor, if there is one, that something happened.

@@ -111,6 +111,9 @@ tidings simulate --url ws://127.0.0.1:8080/ws --shoppers 100 --duration 60"
         /// Whom a user token speaks for.
         #[arg(long, value_name = "ID")]
         user: Option<String>,
+        /// The user is a visitor without an account: may be merged into one at a login.
+        #[arg(long)]
+        anonymous: bool,
         /// Valid for this many days.
         #[arg(long, default_value_t = 1.0)]
         days: f64,
@@ -160,7 +163,9 @@ fn execute(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Rules(args) => commands::rules::run(&config, &args),
         Command::OffPolicy(args) => commands::off_policy::run(&args),
         Command::Simulate(args) => commands::simulate::run(args),
-        Command::Token { role, user, days } => commands::token::run(&config, role, user.as_deref(), days),
+        Command::Token { role, user, anonymous, days } => {
+            commands::token::run(&config, role, user.as_deref(), anonymous, days)
+        }
         Command::Config | Command::TrainingWorker => Ok(()),
     }
 }

@@ -130,19 +130,24 @@ fn last_good_model(connection: &mut Connection) -> Result<Option<ModelSet>, Stor
 /// Starts the actors and listens.
 pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow::Result<Running> {
     let app = App::new(Arc::clone(&state));
+    app.registry.aliases.load(state.store.run(users::aliases).await?);
     let core = Arbiter::new();
     let arbiter = core.handle();
     app.start(&arbiter).await.context("an actor did not start")?;
     let push = Arbiter::new();
     if let Some(reachable) = app.start_web_push(&push.handle()) {
         reachable.await.context("an actor did not start")?;
-        arbiter.spawn(offline_users::look_after(Arc::clone(&state), Arc::clone(&app.launcher)));
+        arbiter.spawn(offline_users::look_after(
+            Arc::clone(&state),
+            Arc::clone(&app.launcher),
+            Arc::clone(&app.registry),
+        ));
     }
     let limits = Arc::new(ws::Limits {
         socket: state.config.socket.clone(),
         max_events: state.config.ingest.max_batch,
     });
-    let gateway = Arc::new(UserGateway::new(Arc::clone(&state), Arc::clone(&app.launcher)));
+    let gateway = Arc::new(UserGateway::new(Arc::clone(&app)));
     let upgrades = Arc::new(Upgrades {
         app: Arc::clone(&app),
         limits: Arc::clone(&limits),

@@ -1,6 +1,6 @@
 //! Work of every hour: keys of accepted messages and events are forgotten when nobody tries again any more, broadcasts when their
-//! messages are history, and deferred triggers whose users did not come in time end with a stored decision that says so. Each
-//! statement handles so few rows that it stays short.
+//! messages are history; deferred triggers whose users did not come in time end with a stored decision that says so; events that
+//! an import stored under an id which was merged meanwhile go to the user. Each statement handles so few rows that it stays short.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,7 +13,7 @@ use crate::decide::record::{DecisionRow, NewNotification};
 use crate::state::AppState;
 use crate::store::{
     Connection, Store, StoreError, broadcasts, decision_log, deferred, events, idempotency, in_transaction,
-    outbox, push_subscriptions, robots,
+    merges, outbox, push_subscriptions, robots,
 };
 
 const EVERY: Duration = Duration::from_secs(3_600);
@@ -29,6 +29,9 @@ const RECEIPTS_AT_ONCE: usize = 10_000;
 /// A trigger that expired this long ago is not in the memory of a user's actor any more, which ends it itself.
 const EXPIRED_FOR: Millis = Millis::hours(1);
 const EXPIRED_AT_ONCE: usize = 1_000;
+
+/// An import that began before a merge ends within this time of it.
+const MERGED_FOR: Millis = Millis::hours(6);
 
 /// Runs until the server goes down.
 pub async fn run(state: Arc<AppState>) {
@@ -72,6 +75,10 @@ pub async fn run(state: Arc<AppState>) {
             })
             .await;
         }
+        in_batches(&state, "late events of merged users not moved", usize::MAX, |connection, _| {
+            merges::move_late_events(connection, Timestamp::now() - MERGED_FOR)
+        })
+        .await;
         in_batches(&state, "deferred triggers not expired", EXPIRED_AT_ONCE, expire_deferred).await;
     }
 }

@@ -28,6 +28,21 @@ impl Caller {
         if self.0.role == Role::Admin { Ok(()) } else { Err(ApiError::NotPermitted) }
     }
 
+    /// The user of a path: whom the id stands for, if the caller may act for that user. A token of an id that was merged opens nothing
+    /// of the user it was merged into.
+    pub fn user(&self, path: &str, app: &App) -> Result<ExternalId, ApiError> {
+        self.known(&ExternalId::parse(path)?, app)
+    }
+
+    /// The same for an id that is no part of the path.
+    pub fn known(&self, named: &ExternalId, app: &App) -> Result<ExternalId, ApiError> {
+        let user = app.registry.aliases.user(named);
+        match self.may_act_for(&user) {
+            Err(_) if user != *named && self.0.may_act_for(named) => Err(ApiError::Merged),
+            refused_or_not => refused_or_not.map(|()| user),
+        }
+    }
+
     /// The user, a backend, or an administrator.
     pub fn may_act_for(&self, user: &ExternalId) -> Result<(), ApiError> {
         if self.0.may_act_for(user) { Ok(()) } else { Err(ApiError::NotPermitted) }
@@ -46,7 +61,7 @@ impl Caller {
     }
 
     /// Whom a user's token speaks for.
-    pub fn user(&self) -> Option<&ExternalId> {
+    pub fn subject(&self) -> Option<&ExternalId> {
         self.0.user.as_ref()
     }
 }

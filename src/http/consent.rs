@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
+use super::preferences::stored_by_actor;
 use crate::actors::App;
 use crate::base::{ExternalId, Timestamp};
 use crate::decide::Input;
 use crate::deliver::inbound::MuteOf;
 use crate::notify::policy::Purpose;
 use crate::store::consents::{self, ConsentRow};
-use crate::store::preferences;
+use crate::store::{preferences, users};
 
 /// Entries shown.
 const LEDGER: i64 = 200;
@@ -55,8 +56,7 @@ pub async fn get(
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
-    let user = ExternalId::parse(&path)?;
-    caller.may_act_for(&user)?;
+    let user = caller.user(&path, &app)?;
     let ledger = match app.loader.load(&user, false).await? {
         Some(loaded) => {
             app.state.store.run(move |connection| consents::ledger(connection, loaded.user, LEDGER)).await?
@@ -73,11 +73,9 @@ pub async fn post(
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
-    let user = ExternalId::parse(&path)?;
-    caller.may_act_for(&user)?;
+    let user = caller.user(&path, &app)?;
     let said = parse(&body)?;
-    let loaded = app.loader.load(&user, true).await?.ok_or(ApiError::NotFound("this user"))?;
-    let order = app.registry.in_order(&user).await;
+    let (named, order) = (user.clone(), app.registry.in_order(&user).await);
     let rows: Vec<ConsentRow> = said
         .iter()
         .map(|said| ConsentRow {
@@ -93,8 +91,9 @@ pub async fn post(
         .store
         .run(move |connection| {
             crate::store::in_transaction(connection, |connection| {
-                consents::add(connection, loaded.user, &rows)?;
-                consents::ledger(connection, loaded.user, LEDGER)
+                let Some(user) = users::resolve(connection, &[named])?.pop() else { return Ok(Vec::new()) };
+                consents::add(connection, user, &rows)?;
+                consents::ledger(connection, user, LEDGER)
             })
         })
         .await?;
@@ -153,8 +152,7 @@ pub async fn mute(
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
-    let user = ExternalId::parse(&path)?;
-    caller.may_act_for(&user)?;
+    let user = caller.user(&path, &app)?;
     let wish: MuteBody = serde_json::from_slice(&body).map_err(|_| {
         let message = "not a mute: {\"of\":\"category|item|item_category|brand|kind\",\"name\":\"…\"}";
         ApiError::invalid("bad_mute", None, message)
@@ -162,21 +160,24 @@ pub async fn mute(
     if !is_text(&wish.name) {
         return Err(ApiError::invalid("bad_mute", Some("name"), "must be a text of 1…128 bytes"));
     }
-    let loaded = app.loader.load(&user, true).await?.ok_or(ApiError::NotFound("this user"))?;
-    let order = app.registry.in_order(&user).await;
+    let (named, order) = (user.clone(), app.registry.in_order(&user).await);
+    stored_by_actor(&app, &user).await;
     let (before, after) = app
         .state
         .store
         .run(move |connection| {
             crate::store::in_transaction(connection, |connection| {
-                let before = preferences::get_for_update(connection, loaded.user)?;
+                let Some(user) = users::resolve(connection, &[named])?.pop() else {
+                    return Ok(Err(ApiError::NotFound("this user")));
+                };
+                let before = preferences::get_for_update(connection, user)?;
                 let mut after = before.clone();
                 after.mute(wish.of.into_mute(wish.name));
-                preferences::put(connection, loaded.user, &after)?;
-                Ok((Box::new(before), Box::new(after)))
+                preferences::put(connection, user, &after)?;
+                Ok(Ok((Box::new(before), Box::new(after))))
             })
         })
-        .await?;
+        .await??;
     let answer = super::preferences::view(&after);
     app.registry.happened(&user, Input::PreferencesChanged { before, after });
     drop(order);

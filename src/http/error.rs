@@ -57,6 +57,9 @@ pub enum ApiError {
     /// The token does not allow it.
     #[error("the token does not allow this")]
     NotPermitted,
+    /// The token is of an id that was merged into another user.
+    #[error("this id was merged into another user: log in again with a token of that user")]
+    Merged,
     /// No such thing.
     #[error("{0} was not found")]
     NotFound(&'static str),
@@ -119,6 +122,7 @@ impl ApiError {
             Self::Token(TokenError::NotYet) => "token_not_yet_valid",
             Self::Token(TokenError::Audience) => "token_audience",
             Self::NotPermitted => "not_permitted",
+            Self::Merged => "merged",
             Self::NotFound(_) => "not_found",
             Self::UnknownConnection(_) => "unknown_connection",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -140,7 +144,7 @@ impl ResponseError for ApiError {
         match self {
             Self::Invalid { .. } => StatusCode::BAD_REQUEST,
             Self::Token(_) => StatusCode::UNAUTHORIZED,
-            Self::NotPermitted | Self::Origin(_) => StatusCode::FORBIDDEN,
+            Self::NotPermitted | Self::Merged | Self::Origin(_) => StatusCode::FORBIDDEN,
             Self::Slow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::NotFound(_) | Self::UnknownConnection(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,

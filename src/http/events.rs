@@ -118,7 +118,7 @@ fn parse(
     let fail = |message: String| Rejected { index: 0, code: "bad_json", field: None, message };
     let raw = raw.map_err(fail)?;
     let raw: RawEvent = serde_json::from_value(raw).map_err(|error| fail(error.to_string()))?;
-    admission.admit(raw, caller.user()).map_err(|EventError { code, field, message }| Rejected {
+    admission.admit(raw, caller.subject()).map_err(|EventError { code, field, message }| Rejected {
         index: 0,
         code,
         field: Some(field),

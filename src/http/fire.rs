@@ -56,7 +56,10 @@ pub async fn post(
     let store = move |connection: &mut Connection| {
         store::in_transaction(connection, |connection| firing.store(connection, keyed))
     };
-    match (app.state.store.run(store).await?, keyed) {
+    let steady = app.registry.aliases.steady().await;
+    let stored = app.state.store.run(store).await?;
+    drop(steady);
+    match (stored, keyed) {
         (Stored::Now { told, rows, answer }, _) => {
             for (user, row) in told.iter().zip(rows) {
                 app.registry.happened(user, Input::TriggerFired(Box::new(row)));

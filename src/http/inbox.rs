@@ -78,8 +78,7 @@ pub async fn page(
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
-    let user = ExternalId::parse(&path)?;
-    caller.may_act_for(&user)?;
+    let user = caller.user(&path, &app)?;
     let page = wanted(request.query_string())?;
     let limit = page.limit;
     let named = user.clone();
@@ -252,8 +251,7 @@ fn checked(ids: Vec<NotificationId>) -> Result<Vec<NotificationId>, ApiError> {
 
 /// Stores a change, tells the user's actor, and answers with the counts that connections know.
 async fn carry_out(path: &str, app: &App, caller: &Caller, wish: Wish) -> Result<HttpResponse, ApiError> {
-    let user = ExternalId::parse(path)?;
-    caller.may_act_for(&user)?;
+    let user = caller.user(path, app)?;
     let named = user.clone();
     let order = app.registry.in_order(&user).await;
     let stored = app

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod assets;
+mod attributes;
 pub mod auth;
 pub mod body;
 pub mod calls;
@@ -20,7 +21,8 @@ pub mod inbox;
 pub mod items;
 pub mod limits;
 pub mod live;
-pub mod merge_patch;
+mod merge;
+mod merge_patch;
 pub mod models;
 pub mod notifications;
 mod off_policy;

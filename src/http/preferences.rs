@@ -14,6 +14,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
 
 use super::auth::Caller;
 use super::body::Body;
@@ -21,6 +22,7 @@ use super::error::ApiError;
 use super::merge_patch::merge;
 use super::users::state;
 use crate::actors::App;
+use crate::actors::journal::messages::Record;
 use crate::base::{EventKey, ExternalId, Timestamp, nearest, suggest_nearest};
 use crate::config::minute_of_day;
 use crate::decide::Input;
@@ -68,8 +70,7 @@ pub async fn get(
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
-    let user = ExternalId::parse(&path)?;
-    caller.may_act_for(&user)?;
+    let user = caller.user(&path, &app)?;
     let preferences = state(&app, &user).await?.map(|state| state.preferences).unwrap_or_default();
     Ok(answer(&preferences))
 }
@@ -105,8 +106,7 @@ async fn change_document(
     app: &App,
     caller: &Caller,
 ) -> Result<HttpResponse, ApiError> {
-    let user = ExternalId::parse(path)?;
-    caller.may_act_for(&user)?;
+    let user = caller.user(path, app)?;
     let wish = match serde_json::from_slice(body) {
         Ok(Value::Object(wish)) => wish,
         Ok(_) => return Err(ApiError::invalid("bad_json", None, "preferences are an object")),
@@ -117,6 +117,7 @@ async fn change_document(
     let expected = expected_tags(request)?;
     let named = user.clone();
     let order = app.registry.in_order(&user).await;
+    stored_by_actor(app, &user).await;
     let (before, after) = app
         .state
         .store
@@ -129,7 +130,7 @@ async fn change_document(
                 if !expected.is_empty() && !matches(&expected, &tag(&before)) {
                     return Ok(Err(ApiError::PreconditionFailed));
                 }
-                match parse(&changed(change, document(&before), wish)) {
+                match parse(&changed(change, document(&before), wish), &before) {
                     Ok(after) => {
                         preferences::put(connection, inner, &after)?;
                         Ok(Ok((before, after)))
@@ -144,6 +145,15 @@ async fn change_document(
     app.registry.happened(&user, Input::PreferencesChanged { before, after });
     drop(order);
     Ok(answer)
+}
+
+/// Waits until what the user's connections changed a moment ago is stored: a mute that is undone at once must not come back.
+pub(super) async fn stored_by_actor(app: &App, user: &ExternalId) {
+    let (reply, stored) = oneshot::channel();
+    if app.registry.get(user).is_some() && app.journal.offer(Record::Flush(reply)).is_queued() {
+        // A journal that ends takes nobody's change with it: what is said again is stored then.
+        let _ = stored.await;
+    }
 }
 
 /// The tags of `If-Match`; empty without the header.
@@ -196,8 +206,8 @@ fn field<T: DeserializeOwned + Default>(
     }
 }
 
-/// Checks a whole document.
-fn parse(document: &Map<String, Value>) -> Result<PreferenceDocument, ApiError> {
+/// Checks a whole document. It may have as many entries as the one `before` it, which may have been joined from two users.
+fn parse(document: &Map<String, Value>, before: &PreferenceDocument) -> Result<PreferenceDocument, ApiError> {
     if let Some(unknown) = document.keys().find(|name| !FIELDS.contains(&name.as_str())) {
         let message = match nearest(unknown, FIELDS) {
             Some(name) => format!("there is no preference \"{unknown}\"; did you mean {name}?"),
@@ -219,7 +229,7 @@ fn parse(document: &Map<String, Value>) -> Result<PreferenceDocument, ApiError> 
         return Err(ApiError::invalid("bad_locale", Some("locale"), "must be a BCP 47 tag such as de-AT"));
     }
     let muted: Vec<String> = field(document, "muted", "an array of categories")?;
-    if muted.len() > MAX_MUTED || muted.iter().any(bad_name) {
+    if muted.len() > MAX_MUTED.max(before.muted.len()) || muted.iter().any(bad_name) {
         return Err(ApiError::invalid("bad_muted", Some("muted"), "at most 64 categories of 1…64 bytes"));
     }
     let minute = |text: &str| {
@@ -234,7 +244,7 @@ fn parse(document: &Map<String, Value>) -> Result<PreferenceDocument, ApiError> 
         None => (None, None),
     };
     Ok(PreferenceDocument {
-        settings: SettingsDocument::from(&settings(document)?),
+        settings: SettingsDocument::from(&settings(document, &before.settings())?),
         time_zone,
         locale,
         quiet_from_minute: from,
@@ -244,7 +254,7 @@ fn parse(document: &Map<String, Value>) -> Result<PreferenceDocument, ApiError> 
 }
 
 /// Checks the settings that are not columns of their own.
-fn settings(document: &Map<String, Value>) -> Result<Settings, ApiError> {
+fn settings(document: &Map<String, Value>, before: &Settings) -> Result<Settings, ApiError> {
     let settings = Settings {
         opted_out: field(document, "opted_out", "true or false")?,
         paused_until: field::<Option<Timestamp>>(
@@ -261,7 +271,7 @@ fn settings(document: &Map<String, Value>) -> Result<Settings, ApiError> {
         mutes: field::<Vec<Mute>>(document, "mutes", "an array of {\"of\":…,\"name\":…}")?,
     };
     settings
-        .validate()
+        .validate(before)
         .map_err(|error| ApiError::invalid("bad_preferences", Some(error.field), error.message))?;
     Ok(settings)
 }
@@ -327,9 +337,10 @@ mod tests {
             (json!({"time_zone": "Mars/Base"}), "Mars/Base"),
             (json!({"blocked_channels": {"x": ["pigeon"]}}), "pigeon"),
         ] {
-            let error = parse(&object(document.clone())).unwrap_err();
+            let error = parse(&object(document.clone()), &PreferenceDocument::default()).unwrap_err();
             assert!(error.to_string().contains(text), "{document}: {error}");
         }
-        assert_eq!(parse(&object(json!({"muted": null}))).unwrap(), parse(&Map::new()).unwrap());
+        let parse = |document| parse(&document, &PreferenceDocument::default()).unwrap();
+        assert_eq!(parse(object(json!({"muted": null}))), parse(Map::new()));
     }
 }

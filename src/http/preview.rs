@@ -17,7 +17,7 @@ use crate::catalogue::Catalogue;
 use crate::decide::UserState;
 use crate::notify::content::{self, Reader, Template, TemplateContext, Templates};
 use crate::notify::triggers::{Condition, Definition, Trigger};
-use crate::profile::SegmentId;
+use crate::profile::{Attributes, SegmentId};
 use crate::store;
 
 /// Most users of one dry run: each is read from the tables.
@@ -100,6 +100,7 @@ impl PreviewBody {
         let reader = Reader {
             user_id: &someone,
             segment: Some(SegmentId(0)),
+            attributes: &Attributes::default(),
             locale: Some(&self.locale),
             time_zone: self.time_zone.as_deref(),
         };

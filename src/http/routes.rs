@@ -6,9 +6,9 @@ use actix_web::{HttpResponse, ResponseError, Scope};
 use super::error::ApiError;
 use super::table::{Table, delete, get, patch, post, put};
 use super::{
-    admin, assets, calls, connections, consent, definitions, events, experiments, fire, health, inbox, items,
-    limits, live, models, notifications, outcomes, preferences, preview, rules, scheduled, sse, timeline,
-    topics, users, webpush, websocket,
+    admin, assets, attributes, calls, connections, consent, definitions, events, experiments, fire, health,
+    inbox, items, limits, live, merge, models, notifications, outcomes, preferences, preview, rules,
+    scheduled, sse, timeline, topics, users, webpush, websocket,
 };
 
 /// Every path of the server. What is not here is a file of the dashboard or a 404. The first that matches serves.
@@ -93,8 +93,11 @@ fn catalogue(table: Table) -> Table {
 /// `/v1/users/{id}`: recommendations, inbox, preferences and consent of one user.
 fn users_of_shop(table: Table) -> Table {
     table
+        .route("/users/{id}", get().bare(attributes::get))
+        .route("/users/{id}", patch().bare(attributes::patch))
         .route("/users/{id}/recommendations", get().to(users::recommendations))
         .route("/users/{id}/profile", get().bare(users::profile))
+        .route("/users/{id}/merge", post().bare(merge::post))
         .route("/users/{id}/inbox", get().to(inbox::page))
         .route("/users/{id}/inbox/read", post().bare(inbox::read))
         .route("/users/{id}/inbox/seen", post().bare(inbox::seen))

@@ -29,6 +29,8 @@ pub struct SseQuery {
     locale: Option<String>,
     time_zone: Option<String>,
     last_event_id: Option<String>,
+    anonymous_id: Option<String>,
+    anonymous_token: Option<String>,
 }
 
 /// Opens the stream; a bad token is a 401 here, so that `EventSource` does not try again for ever.
@@ -90,6 +92,8 @@ fn login(request: &HttpRequest, query: SseQuery, app: &App) -> Result<(ExternalI
         locale: query.locale,
         time_zone: query.time_zone,
         resume: last.as_deref().and_then(sse::resume),
+        anonymous_id: query.anonymous_id.as_deref().map(ExternalId::parse).transpose()?,
+        anonymous_token: query.anonymous_token,
         ..Login::default()
     };
     Ok((user, login))

@@ -46,6 +46,7 @@ pub async fn subscribe(
 ) -> Result<HttpResponse, ApiError> {
     caller.service()?;
     let (topic, named) = (topic(&path)?, parse(&body)?);
+    let _steady = app.registry.aliases.steady().await;
     let answer = app
         .state
         .store
@@ -134,8 +135,7 @@ pub async fn of_user(
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
-    let user = ExternalId::parse(&path)?;
-    caller.may_act_for(&user)?;
+    let user = caller.user(&path, &app)?;
     let rows = app
         .state
         .store
@@ -156,8 +156,8 @@ pub async fn follow(
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     let (user, name) = path.into_inner();
-    let (user, topic) = (ExternalId::parse(&user)?, topic(&name)?);
-    caller.may_act_for(&user)?;
+    let (user, topic) = (caller.user(&user, &app)?, topic(&name)?);
+    let _steady = app.registry.aliases.steady().await;
     let is_followed = app
         .state
         .store
@@ -181,8 +181,7 @@ pub async fn unfollow(
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     let (user, name) = path.into_inner();
-    let (user, topic) = (ExternalId::parse(&user)?, topic(&name)?);
-    caller.may_act_for(&user)?;
+    let (user, topic) = (caller.user(&user, &app)?, topic(&name)?);
     app.state
         .store
         .run(move |connection| match users::find(connection, &user)? {

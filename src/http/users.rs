@@ -37,8 +37,7 @@ pub async fn recommendations(
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
-    let user = ExternalId::parse(&path)?;
-    caller.may_act_for(&user)?;
+    let user = caller.user(&path, &app)?;
     let listed = listed(&app, &user, query.get()).await?;
     let catalogue = app.state.catalogue.load();
     let items = frames::recommended_items(&listed.items, &catalogue);
@@ -64,8 +63,7 @@ pub async fn profile(
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
-    let user = ExternalId::parse(&path)?;
-    caller.may_act_for(&user)?;
+    let user = caller.user(&path, &app)?;
     let state = state(&app, &user).await?.ok_or(ApiError::NotFound("this user"))?;
     let named = user.clone();
     let flag = app.state.store.run(move |connection| crate::store::robots::flag(connection, &named)).await?;

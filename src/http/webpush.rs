@@ -75,12 +75,11 @@ fn parse<T: serde::de::DeserializeOwned>(body: &[u8], what: &str) -> Result<T, A
 }
 
 /// The user the token speaks for, or the one named; both must agree.
-fn whose(caller: &Caller, named: Option<ExternalId>) -> Result<ExternalId, ApiError> {
-    let user = named.or_else(|| caller.user().cloned()).ok_or_else(|| {
+fn whose(caller: &Caller, named: Option<ExternalId>, app: &App) -> Result<ExternalId, ApiError> {
+    let user = named.or_else(|| caller.subject().cloned()).ok_or_else(|| {
         ApiError::invalid("user_id_missing", Some("user_id"), "user_id says whose browser this is")
     })?;
-    caller.may_act_for(&user)?;
-    Ok(user)
+    caller.known(&user, app)
 }
 
 /// The key a page subscribes with (`applicationServerKey`). Public.
@@ -99,7 +98,7 @@ pub async fn subscribe(
 ) -> Result<HttpResponse, ApiError> {
     let key = app.state.push.keys().ok_or_else(off)?.public().to_owned();
     let body: SubscriptionBody = parse(&body, "a PushSubscription")?;
-    let user = whose(&caller, body.user_id.clone())?;
+    let user = whose(&caller, body.user_id.clone(), &app)?;
     let new = checked(body, &request, app.state.config.webpush.allow_loopback)?;
     let max = i64::from(app.state.config.webpush.max_subscriptions_per_user);
     let current = key.clone();
@@ -116,8 +115,10 @@ pub async fn subscribe(
         let still = push_subscriptions::subscribed(connection, Some(&holders))?;
         Ok((outcome, holders, still))
     };
+    let steady = app.registry.aliases.steady().await;
     let (outcome, holders, still) = app.state.store.run(put).await?;
     app.state.push.note(&holders, &still);
+    drop(steady);
     let Subscribed::Taken { created, ended, .. } = outcome else {
         let message = "the browser subscribed with another key: unsubscribe, then subscribe with application_server_key";
         return Ok(HttpResponse::Conflict().json(json!({
@@ -172,7 +173,7 @@ pub async fn unsubscribe(
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     let body: EndBody = parse(&body, "{\"endpoint\": …}")?;
-    let user = whose(&caller, body.user_id)?;
+    let user = whose(&caller, body.user_id, &app)?;
     let end = move |connection: &mut Connection| -> Result<(Option<UserId>, Vec<UserId>), StoreError> {
         let Some(user) = users::find(connection, &user)? else { return Ok((None, Vec::new())) };
         let left = push_subscriptions::remove(connection, Some(user), &body.endpoint)?;
@@ -198,10 +199,13 @@ pub async fn report(Body(body): Body, app: web::Data<App>) -> Result<HttpRespons
             return Err(ApiError::invalid("bad_outcome", Some("outcome"), message));
         }
     };
+    // A user who was merged since the message was pushed is another one now.
+    let user = report.user;
+    let named = app.state.store.run(move |connection| users::current(connection, user)).await?;
     let row = FeedbackRow {
         notification_id: report.notification,
         outcome: outcome.code(),
-        user: report.user,
+        user: named.as_ref().map_or(report.user, |(user, _)| *user),
         item: None,
         value: None,
         occurred_at: now,
@@ -209,9 +213,7 @@ pub async fn report(Body(body): Body, app: web::Data<App>) -> Result<HttpRespons
     if !app.journal.offer(Record::Other(decide::Record::Feedback(row))).is_queued() {
         return Err(ApiError::Overloaded("too much waits to be stored, try again in a moment".to_owned()));
     }
-    let user = report.user;
-    let mut names = app.state.store.run(move |connection| users::external_ids(connection, &[user])).await?;
-    if let Some(name) = names.remove(&user) {
+    if let Some((_, name)) = named {
         app.registry.happened(&name, Input::Reported(report.notification, outcome));
     }
     Ok(HttpResponse::NoContent().finish())

@@ -377,6 +377,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    user_attributes (user_id) {
+        user_id -> Int4,
+        attributes -> Jsonb,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     user_features (user_id) {
         user_id -> Int4,
         purchases_per_month -> Float8,
@@ -420,6 +428,8 @@ diesel::table! {
         robot_since -> Nullable<Timestamptz>,
         robot_reason -> Nullable<Text>,
         robot_until -> Nullable<Timestamptz>,
+        merged_into -> Nullable<Int4>,
+        merged_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -434,6 +444,7 @@ diesel::joinable!(push_outbox -> push_subscriptions (subscription_id));
 diesel::joinable!(push_subscriptions -> users (user_id));
 diesel::joinable!(topic_subscribers -> topics (topic_id));
 diesel::joinable!(topic_subscribers -> users (user_id));
+diesel::joinable!(user_attributes -> users (user_id));
 diesel::joinable!(user_once -> users (user_id));
 diesel::joinable!(user_preferences -> users (user_id));
 
@@ -466,6 +477,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     server,
     topic_subscribers,
     topics,
+    user_attributes,
     user_features,
     user_once,
     user_preferences,

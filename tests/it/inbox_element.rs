@@ -12,7 +12,7 @@ const USER: i64 = 7;
 
 /// A page with the element, the server that it shows, and a browser.
 struct Page {
-    _database: TestDatabase,
+    database: TestDatabase,
     server: Server,
     browser: Browser,
 }
@@ -25,7 +25,7 @@ impl Page {
         let site = Site::start(&[]);
         let origins = format!("server.allowed_origins=[\"{}\"]", site.origin());
         let server = Server::start(&database.url, &["--set", &origins]);
-        let mut page = Self { _database: database, server, browser: Browser::launch() };
+        let mut page = Self { database, server, browser: Browser::launch() };
         if !titles.is_empty() {
             let (_device, _) = page.server.login(USER);
             page.tell(titles);
@@ -280,6 +280,9 @@ fn a_category_is_muted_and_heard_of_again_and_preferences_are_kept() {
     page.browser
         .wait_for("q('.notice').textContent.startsWith('You will not get any more of “Price drops”.')");
     wait_for("the mute to be stored", || page.preferences()["muted"] == json!(["price_drops"]));
+    // It counts as what came of the message.
+    let outcomes = "SELECT count(*) AS n FROM feedback WHERE outcome = 5";
+    wait_for("the outcome to be stored", || page.database.count(outcomes) == 1);
     page.click("[data-name=undo]");
     page.browser.wait_for("q('.notice').textContent === 'Undone.'");
     assert_eq!(page.preferences()["muted"], json!([]));

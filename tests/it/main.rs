@@ -6,6 +6,7 @@
 mod helpers;
 
 mod api;
+mod attributes;
 mod broadcasts;
 mod campaigns;
 mod caps;
@@ -28,6 +29,7 @@ mod item_prices;
 mod learning;
 mod lease;
 mod live;
+mod merges;
 mod model_arms;
 mod models;
 mod models_data;

@@ -11,6 +11,7 @@ use tidings::config::{self, Cap, Config};
 use tidings::decide::definitions::{DefinitionKind, DefinitionState, StoredDefinition, overlay};
 use tidings::decide::{Definitions, ExperimentModels};
 use tidings::feedback::experiments::{Slice, Slices};
+use tidings::profile::Attributes;
 use tidings::recommend::ModelSet;
 use tidings::response::Corrections;
 
@@ -72,7 +73,8 @@ impl Active {
         let name = user.to_string();
         let slice = Slices::of_shares(self.policy.holdout, self.policy.random).of(&name);
         let arm = self.definitions.experiments.first().filter(|_| slice == Slice::Learned);
-        let arm = arm.and_then(|running| running.arm_of(&name)).map(|(place, _)| place);
+        let arm =
+            arm.and_then(|running| running.arm_of(&name, &Attributes::default())).map(|(place, _)| place);
         facts(arm.and_then(|place| self.arms[place].as_ref()).unwrap_or(&self.policy))
     }
 }

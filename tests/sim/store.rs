@@ -538,6 +538,8 @@ impl Store {
             external_id: rows.external_id.clone(),
             robot_since: rows.robot_since,
             last_connected: rows.last_connected,
+            merged_at: None,
+            attributes: tidings::profile::Attributes::default(),
             fired_once: rows.fired_once.iter().map(|(name, at)| (name.clone(), *at)).collect(),
             events: rows.events.clone(),
             preferences: rows.preferences.clone(),

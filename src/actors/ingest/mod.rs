@@ -93,7 +93,9 @@ impl IngestActor {
         // Shared, so that the events are still here when the database can't even be reached.
         let batch = Arc::new(batch);
         let committing = Arc::clone(&batch);
+        let registry = Arc::clone(&self.registry);
         let commit = async move {
+            let _steady = registry.aliases.steady().await;
             writer
                 .run(move |connection| {
                     let appended = events::append(connection, &committing)?;
@@ -131,9 +133,7 @@ impl IngestActor {
         let mut pairs = batch.into_iter().zip(appended);
         for (job, count) in group.into_iter().zip(counts) {
             let part: Vec<(NewEvent, Appended)> = pairs.by_ref().take(*count).collect();
-            if job.origin == Origin::Http {
-                self.tell(&part, job.at);
-            }
+            self.tell(&part, job.origin, job.at);
             if job.alone {
                 self.read_again(&part);
             }
@@ -143,16 +143,19 @@ impl IngestActor {
         }
     }
 
-    /// Tells connected users' actors about events that came by another way than their socket.
-    fn tell(&self, part: &[(NewEvent, Appended)], at: Instant) {
-        let mut by_user: BTreeMap<&ExternalId, Vec<Event>> = BTreeMap::new();
+    /// Tells connected users' actors about events that came by another way than their socket, or by that of a user who was merged
+    /// while they were being stored.
+    fn tell(&self, part: &[(NewEvent, Appended)], origin: Origin, at: Instant) {
+        let mut by_user: BTreeMap<ExternalId, Vec<Event>> = BTreeMap::new();
         for (new, appended) in part {
-            if let (Some(user), Appended::Stored(event)) = (&new.user, appended) {
-                by_user.entry(user).or_default().push(*event);
+            let (Some(named), Appended::Stored(event)) = (&new.user, appended) else { continue };
+            let merged = self.registry.aliases.merged(named);
+            if origin == Origin::Http || merged.is_some() {
+                by_user.entry(merged.unwrap_or_else(|| named.clone())).or_default().push(*event);
             }
         }
         for (user, events) in by_user {
-            if !self.registry.committed(user, events, at) {
+            if !self.registry.committed(&user, events, at) {
                 self.state.metrics.add(Count::MailboxFull, 1);
             }
         }

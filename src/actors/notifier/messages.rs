@@ -101,7 +101,7 @@ impl Submit {
     pub fn size(&self) -> usize {
         let users = |submission: &Submission| match &submission.audience {
             Audience::Users(users) => users.len(),
-            Audience::Segment(_) | Audience::Topic(_) | Audience::Everyone => 1,
+            Audience::Segment(_) | Audience::Topic(_) | Audience::Meeting(_) | Audience::Everyone => 1,
         };
         self.submissions.iter().map(users).sum()
     }

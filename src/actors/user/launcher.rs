@@ -20,9 +20,9 @@ impl UserLauncher {
         Arc::new(Self { state, mailboxes: Arc::new(mailboxes), registry })
     }
 
-    /// The user's actor, started if there is none.
+    /// The actor of the user whom an id stands for, started if there is none.
     pub fn get_or_start(&self, user: &ExternalId) -> Arc<Entry> {
-        self.registry.get_or_start(user, |instance, missed| {
+        self.registry.get_or_start(user, |user, instance, missed| {
             let (state, mailboxes) = (Arc::clone(&self.state), Arc::clone(&self.mailboxes));
             let registry = Arc::clone(&self.registry);
             UserActor::launch(user.clone(), instance, state, mailboxes, registry, missed).recipient()

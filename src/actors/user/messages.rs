@@ -32,6 +32,8 @@ pub enum UserMessage {
     /// From request handlers and other actors: something happened to the user. It is stored already, where it is stored at
     /// all: a user who is being read is read once more for it.
     Happened(Input),
+    /// From a merge: this user, or another one into this.
+    Pause(Pause),
     /// From request handlers: the live profile. Dropped unanswered while the user is read.
     ProfileSnapshot(oneshot::Sender<Snapshot>),
     /// From request handlers: the counts of the inbox, as open connections know them. Dropped unanswered while the user is read
@@ -64,4 +66,17 @@ pub struct Snapshot {
     pub preferences: PreferenceDocument,
     /// Moment at which the first of the present connections came.
     pub connected_at: Timestamp,
+}
+
+/// Way in which a user stands still for a merge, as soon as nothing is being stored.
+pub enum Pause {
+    /// The user is being merged into another: the actor ends, then says so.
+    Leave(oneshot::Sender<()>),
+    /// Another is being merged into the user.
+    Hold {
+        /// Told when nothing more is decided.
+        quiet: oneshot::Sender<()>,
+        /// Ends when the user is to be read again.
+        over: oneshot::Receiver<()>,
+    },
 }

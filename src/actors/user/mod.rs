@@ -10,10 +10,12 @@
 mod events;
 pub mod launcher;
 pub mod messages;
+mod pause;
 mod perform;
 mod pipes;
 mod posted;
 mod replies;
+mod stored_first;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,7 +26,7 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHandle, WrapFuture,
 };
 
-use self::messages::{Snapshot, UserMessage};
+use self::messages::{Pause, Snapshot, UserMessage};
 use self::pipes::Pipes;
 use self::replies::Replies;
 use super::ingest::messages::Ingest;
@@ -35,7 +37,7 @@ use super::notifier::ledger::Ticket;
 use super::registry::Registry;
 use crate::base::{ConnectionId, ExternalId, NotificationId, Timestamp};
 use crate::decide::{ApiMessage, Input, Loaded, UserState};
-use crate::deliver::{CloseCode, Inbound};
+use crate::deliver::CloseCode;
 use crate::state::AppState;
 use crate::transport::{Opened, Outbound, Received, ReceivedKind};
 
@@ -99,6 +101,10 @@ pub struct UserActor {
     may_finish_soon: bool,
     /// Out of the registry: another actor numbers the stream from now on.
     finishing: bool,
+    /// To stand still for a merge as soon as nothing is being stored.
+    pause: Option<Pause>,
+    /// Stands still: the user is read again when the merge is over.
+    held: bool,
 }
 
 impl UserActor {
@@ -129,6 +135,8 @@ impl UserActor {
             only_for_messages: true,
             may_finish_soon: false,
             finishing: false,
+            pause: None,
+            held: false,
         }
     }
 
@@ -195,7 +203,7 @@ impl UserActor {
     /// as soon as nothing is being stored. Connections stay.
     fn reload_if_due(&mut self, context: &mut Context<Self>) {
         let State::Ready(state) = &mut self.state else { return };
-        let missed = self.missed.load(Ordering::Acquire);
+        let missed = self.missed.load(Ordering::Acquire) || self.pause.is_some();
         if missed && !self.finishing {
             state.stall();
         }
@@ -208,7 +216,10 @@ impl UserActor {
         if let State::Ready(mut before) = std::mem::replace(&mut self.state, loading(None)) {
             before.stall();
             self.state = loading(Some(before));
-            self.load(context);
+            match self.pause.take() {
+                Some(pause) => self.stand_still(pause, context),
+                None => self.load(context),
+            }
         }
     }
 
@@ -256,11 +267,6 @@ impl UserActor {
         let Received { connection, at, kind } = received;
         match kind {
             ReceivedKind::Closed => self.disconnected(connection, context),
-            ReceivedKind::Frame(Inbound::Events(raws)) => {
-                self.reload_if_due(context);
-                let speaker = self.pipes.speaker(connection);
-                self.events(Replies::Connection(connection), raws, speaker, at, context);
-            }
             ReceivedKind::Posted(posted) => {
                 self.reload_if_due(context);
                 for frame in posted {
@@ -269,7 +275,10 @@ impl UserActor {
             }
             ReceivedKind::Frame(inbound) => {
                 self.reload_if_due(context);
-                self.take(Input::Frame(connection, inbound), None, context);
+                let (to, speaker) = (Replies::Connection(connection), self.pipes.speaker(connection));
+                if let Some((_, inbound)) = self.stored_first(to, inbound, speaker, at, context) {
+                    self.take(Input::Frame(connection, inbound), None, context);
+                }
             }
         }
     }
@@ -299,6 +308,9 @@ impl UserActor {
         }
         let Some(turn) = ticket.turn() else { return };
         let row = &turn.batch.row;
+        if turn.user != self.user && row.users.contains(&self.user) {
+            return ticket.settle(); // The user gets it under their own id.
+        }
         let content = Arc::clone(&turn.batch.content);
         let message = ApiMessage { id: turn.id(), content, call: row.broadcast };
         self.tickets.insert(message.id, ticket);
@@ -317,7 +329,7 @@ impl UserActor {
         };
         let linger = Duration::from_millis(self.app.config.socket.linger_ms);
         let quiet = self.serving().is_none_or(|state| state.is_quiet());
-        if self.pipes.len() + waiting > 0 {
+        if self.pipes.len() + waiting > 0 || self.held {
             self.idle_since = None;
         } else if quiet && self.idle_since.get_or_insert_with(Instant::now).elapsed() >= linger {
             self.finish(context);
@@ -402,6 +414,7 @@ impl Handler<UserMessage> for UserActor {
                 self.happened(Input::EventsStored(events), Some(at), context);
             }
             UserMessage::Happened(input) => self.happened(input, None, context),
+            UserMessage::Pause(pause) => self.pause(pause, context),
             UserMessage::ProfileSnapshot(reply) => {
                 if let State::Ready(state) = &self.state {
                     let _ = reply.send(Snapshot {

@@ -8,7 +8,7 @@ use super::UserActor;
 use super::replies::Replies;
 use crate::base::ConnectionId;
 use crate::decide::{Effect, Input};
-use crate::deliver::{Frame, Inbound};
+use crate::deliver::Frame;
 use crate::transport::Posted;
 
 impl UserActor {
@@ -20,10 +20,9 @@ impl UserActor {
         at: Instant,
         context: &mut Context<Self>,
     ) {
-        if let Inbound::Events(raws) = frame {
-            return self.events(Replies::Request(answers, Vec::new()), raws, speaker, at, context);
-        }
-        let mut replies = Vec::new();
+        let to = Replies::Request(answers, Vec::new());
+        let Some((to, frame)) = self.stored_first(to, frame, speaker, at, context) else { return };
+        let Replies::Request(answers, mut replies) = to else { return };
         let mut effects = self.decide(Input::Frame(connection, frame));
         effects.retain(|effect| match effect {
             Effect::Answer(_, frame) => {

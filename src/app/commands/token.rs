@@ -9,7 +9,13 @@ use crate::config::Config;
 use crate::privacy::{Role, token};
 
 /// Prints a token and nothing else.
-pub fn run(config: &Config, role: Role, user: Option<&str>, days: f64) -> anyhow::Result<()> {
+pub fn run(
+    config: &Config,
+    role: Role,
+    user: Option<&str>,
+    anonymous: bool,
+    days: f64,
+) -> anyhow::Result<()> {
     if config.auth.secret.is_empty() {
         bail!("auth.secret is not set; make one with: openssl rand -hex 32");
     }
@@ -21,5 +27,10 @@ pub fn run(config: &Config, role: Role, user: Option<&str>, days: f64) -> anyhow
         (Role::User, None) => bail!("a user token needs --user"),
         (Role::Service | Role::Admin, user) => user.unwrap_or(token::NOBODY).to_owned(),
     };
-    say(&token::issue(&config.auth.secret, role, &subject, Timestamp::now().plus_days(days))?)
+    let (secret, until) = (&config.auth.secret, Timestamp::now().plus_days(days));
+    match (role, anonymous) {
+        (Role::User, true) => say(&token::issue_anonymous(secret, &subject, until)?),
+        (_, true) => Err(Usage::error("--anonymous goes with --role user")),
+        (_, false) => say(&token::issue(secret, role, &subject, until)?),
+    }
 }

@@ -88,6 +88,9 @@ pub struct Auth {
     pub secret: String,
     /// Names by which the server is meant in the `aud` of a token; a token with another `aud` is refused.
     pub audiences: Vec<String>,
+    /// Begin of the ids of visitors without an account. Whoever logs in and knows one may merge it, so none may be guessable; other
+    /// ids can't be merged at a login. Empty = visitors are told by their tokens.
+    pub anonymous_prefix: String,
 }
 
 /// Whether a token is required.
@@ -236,7 +239,12 @@ impl Default for Database {
 
 impl Default for Auth {
     fn default() -> Self {
-        Self { mode: AuthMode::Off, secret: String::new(), audiences: Vec::new() }
+        Self {
+            mode: AuthMode::Off,
+            secret: String::new(),
+            audiences: Vec::new(),
+            anonymous_prefix: String::new(),
+        }
     }
 }
 

@@ -25,6 +25,8 @@ const MAX_PROXIES: usize = 256;
 /// Most audiences, and longest name of one.
 const MAX_AUDIENCES: usize = 64;
 const MAX_AUDIENCE_BYTES: usize = 256;
+/// Longest prefix of ids.
+const MAX_PREFIX_BYTES: usize = 64;
 
 impl Config {
     /// Checks every bound once; what passes is never checked again.
@@ -57,6 +59,13 @@ impl Config {
         within("training.niceness", self.training.niceness, 0, 19)?;
         self.event.validate()?;
         self.validate_audiences()?;
+        let prefix = self.auth.anonymous_prefix.as_str();
+        if prefix.len() > MAX_PREFIX_BYTES || prefix.chars().any(char::is_control) {
+            return invalid(
+                "auth.anonymous_prefix",
+                "has at most 64 bytes and no control characters, such as anon-",
+            );
+        }
         self.recommend.validate()?;
         self.validate_webpush()?;
         self.validate_policy()

@@ -82,6 +82,7 @@ impl UserState {
                     truth: trigger.truth(
                         &self.profile,
                         self.segment,
+                        &self.attributes,
                         self.last_connected,
                         catalogue,
                         world.now,

@@ -296,7 +296,9 @@ impl UserState {
         let Some(item) = item else { return false };
         // Who has come back since is still told what is new.
         let is_of_return = matches!(trigger.definition.when, Condition::WinBack { .. });
-        let truth = || trigger.truth(&self.profile, self.segment, self.last_connected, catalogue, world.now);
+        let (profile, attributes) = (&self.profile, &self.attributes);
+        let truth =
+            || trigger.truth(profile, self.segment, attributes, self.last_connected, catalogue, world.now);
         let bought = self.profile.has_bought(item.id) && !item.consumable;
         (is_of_return || truth() == Precondition::Holds)
             && item.in_stock()

@@ -311,7 +311,8 @@ impl UserState {
                 let frame = frames::error("already_logged_in", "this connection is logged in", false, None);
                 self.answer(connection, frame, step);
             }
-            Inbound::Events(_) => {} // Stored first: they come back as `Input::EventsStored`.
+            // Stored first: events come back as `Input::EventsStored`, topics are read when a message is due.
+            Inbound::Events(_) | Inbound::Follow { .. } => {}
         }
     }
 

@@ -10,6 +10,7 @@ use crate::base::{ExternalId, ModelVersion};
 use crate::catalogue::Catalogue;
 use crate::feedback::experiments::{ArmModel, Experiment, Slice, Slices};
 use crate::notify::Rules;
+use crate::profile::Attributes;
 use crate::recommend::ModelSet;
 
 /// Versions that running experiments may name at a time: each is as large as the one that serves.
@@ -63,6 +64,7 @@ impl ExperimentModels {
     pub fn models_for(
         &self,
         user: &ExternalId,
+        attributes: &Attributes,
         definitions: &Definitions,
         serving: &Arc<ModelSet>,
     ) -> Arc<ModelSet> {
@@ -70,7 +72,8 @@ impl ExperimentModels {
             return Arc::clone(serving);
         }
         let user = user.to_string();
-        let named = definitions.experiments.iter().find_map(|running| running.arm_of(&user)?.1.model);
+        let named =
+            definitions.experiments.iter().find_map(|running| running.arm_of(&user, attributes)?.1.model);
         named.and_then(|model| self.get(model, serving)).unwrap_or_else(|| Arc::clone(serving))
     }
 
@@ -178,13 +181,23 @@ mod tests {
         let models = ExperimentModels::default();
         assert_eq!(models.missing(named.iter().copied(), serving.version), [ModelVersion(3)]);
         let other = in_arm(&definitions, 1);
-        assert_eq!(models.models_for(&other, &definitions, &serving).version.0, 5, "not loaded yet");
+        assert_eq!(
+            models.models_for(&other, &Attributes::default(), &definitions, &serving).version.0,
+            5,
+            "not loaded yet"
+        );
         let models = models.with(named.iter().copied(), vec![set(3)], &serving);
-        assert_eq!(models.models_for(&other, &definitions, &serving).version.0, 3);
-        assert_eq!(models.models_for(&in_arm(&definitions, 0), &definitions, &serving).version.0, 5);
+        assert_eq!(models.models_for(&other, &Attributes::default(), &definitions, &serving).version.0, 3);
+        assert_eq!(
+            models
+                .models_for(&in_arm(&definitions, 0), &Attributes::default(), &definitions, &serving)
+                .version
+                .0,
+            5
+        );
         assert!(models.missing(named.iter().copied(), serving.version).is_empty());
         let none = models.only([]);
-        assert_eq!(none.models_for(&other, &definitions, &serving).version.0, 5);
+        assert_eq!(none.models_for(&other, &Attributes::default(), &definitions, &serving).version.0, 5);
     }
 
     #[test]
@@ -194,7 +207,13 @@ mod tests {
         let (before, serving) = (Arc::new(set(3)), Arc::new(set(4)));
         let models = ExperimentModels::default().with(named, vec![], &before);
         let models = models.after_swap(&before, &serving);
-        assert_eq!(models.models_for(&in_arm(&definitions, 1), &definitions, &serving).version.0, 3);
+        assert_eq!(
+            models
+                .models_for(&in_arm(&definitions, 1), &Attributes::default(), &definitions, &serving)
+                .version
+                .0,
+            3
+        );
         let back = models.after_swap(&serving, &before);
         assert!(back.get(ArmModel::Version(ModelVersion(4)), &before).is_none(), "nobody names it");
     }
@@ -205,7 +224,13 @@ mod tests {
         let named = [&definitions.experiments[0].experiment];
         let serving = Arc::new(set(5));
         let models = ExperimentModels::default().with(named, vec![], &serving);
-        assert_eq!(models.models_for(&in_arm(&definitions, 1), &definitions, &serving).version.0, 0);
+        assert_eq!(
+            models
+                .models_for(&in_arm(&definitions, 1), &Attributes::default(), &definitions, &serving)
+                .version
+                .0,
+            0
+        );
         assert!(models.only([]).get(ArmModel::Popularity, &serving).is_none());
     }
 }

@@ -12,6 +12,7 @@ use crate::feedback::FeedbackOutcome;
 use crate::notify::Message;
 use crate::notify::policy::{PreferenceDocument, Purpose};
 use crate::notify::triggers::Change;
+use crate::profile::Attributes;
 
 /// One thing that happened.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub enum Input {
         /// As they are stored.
         after: Box<PreferenceDocument>,
     },
+    /// The shop set the user's attributes, and that is stored.
+    AttributesChanged(Box<Attributes>),
     /// The user granted or refused purposes, and that is stored.
     ConsentChanged(Vec<(Purpose, bool)>),
     /// The shop fired a trigger for the user, and that is stored.
@@ -84,6 +87,7 @@ impl Input {
             self,
             Self::InboxChanged(_)
                 | Self::PreferencesChanged { .. }
+                | Self::AttributesChanged(_)
                 | Self::ConsentChanged(_)
                 | Self::CallWithdrawn(_)
                 | Self::Pushed(_)

@@ -65,7 +65,7 @@ impl UserState {
 
     /// The arms this user is in, with the rules of each. Users of holdout and random test are in none.
     fn arms<'a>(
-        &self,
+        &'a self,
         definitions: &'a Definitions,
     ) -> impl Iterator<Item = (&'a str, &'a Arm, Option<&'a Arc<Rules>>)> + use<'a> {
         // Nearly always there is none, and this is asked at every decision.
@@ -74,7 +74,7 @@ impl UserState {
         let (running, user) =
             if takes_part { (all, self.external_id.to_string()) } else { (&[][..], String::new()) };
         running.iter().filter_map(move |running| {
-            let (place, arm) = running.arm_of(&user)?;
+            let (place, arm) = running.arm_of(&user, &self.attributes)?;
             Some((running.experiment.name.as_str(), arm, running.rules.get(place)?.as_ref()))
         })
     }

@@ -9,7 +9,7 @@ use crate::feedback::FeedbackOutcome;
 use crate::notify::policy::{Consent, PreferenceDocument, Purpose};
 use crate::notify::triggers::{FiredOnce, Views};
 use crate::notify::{Channel, PolicyState, Preferences, Sent};
-use crate::profile::Profile;
+use crate::profile::{Attributes, Profile};
 
 /// A user who was read.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct Loaded {
     pub preferences: Preferences,
     /// Preferences as stored.
     pub document: PreferenceDocument,
+    /// Attributes that the shop has set.
+    pub attributes: Attributes,
     /// Views of the same item.
     pub views: Views,
     /// Deferred triggers, the earliest first.
@@ -42,7 +44,8 @@ pub struct Loaded {
 
 impl Loaded {
     /// From the rows of one user. O(events + messages read).
-    pub fn fold(stored: StoredUser, catalogue: &Catalogue) -> Self {
+    pub fn fold(mut stored: StoredUser, catalogue: &Catalogue) -> Self {
+        stored.recent.sort_by_key(|send| send.at);
         let mut profile = Profile::default();
         let mut views = Views::default();
         for event in &stored.events {
@@ -60,6 +63,7 @@ impl Loaded {
             policy: policy(&stored.recent),
             preferences: stored.preferences.parse(consent(&stored.consents)),
             document: stored.preferences,
+            attributes: stored.attributes,
             views,
             has_more_deferred: stored.held.len() >= MAX_DEFERRED_READ,
             deferred: stored.held,
@@ -78,6 +82,7 @@ impl Loaded {
             policy: PolicyState::default(),
             preferences: Preferences::default(),
             document: PreferenceDocument::default(),
+            attributes: Attributes::default(),
             views: Views::default(),
             deferred: Vec::new(),
             has_more_deferred: false,

@@ -60,7 +60,12 @@ impl UserState {
     /// The best `n` items for this user now, beside `seed` where there is one. Fewer where the catalogue has no more that may
     /// be shown.
     pub fn recommend(&self, seed: Option<ItemId>, n: usize, world: &World<'_>) -> Recommendations {
-        let models = world.experiment_models.models_for(&self.external_id, world.definitions, world.models);
+        let models = world.experiment_models.models_for(
+            &self.external_id,
+            &self.attributes,
+            world.definitions,
+            world.models,
+        );
         let found = world.recent.look_up(seed, world.now);
         let stranger = Profile::default();
         let exclude = self.policy.resting(&self.rules(world), world.now);

@@ -91,6 +91,7 @@ impl UserState {
         let reader = Reader {
             user_id: &self.external_id,
             segment: self.segment,
+            attributes: &self.attributes,
             locale: self.preferences.locale.as_deref(),
             time_zone: zone.and_then(|zone| zone.iana_name()),
         };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::feedback::experiments::{Arm, Experiment};
 use crate::notify::Rules;
+use crate::profile::Attributes;
 
 /// An active experiment with what its arms change.
 #[derive(Debug)]
@@ -18,8 +19,11 @@ pub struct RunningExperiment {
 }
 
 impl RunningExperiment {
-    /// Index and arm of a user, by external id; `None` outside the experiment and in an arm that is not served.
-    pub fn arm_of(&self, user: &str) -> Option<(usize, &Arm)> {
+    /// Index and arm of a user, by external id and attributes; `None` outside the experiment and in an arm that is not served.
+    pub fn arm_of(&self, user: &str, attributes: &Attributes) -> Option<(usize, &Arm)> {
+        if !self.experiment.only.iter().all(|condition| condition.holds(attributes)) {
+            return None;
+        }
         let index = self.experiment.arm_of(user)?;
         let served = self.served.get(index).is_some_and(|served| *served);
         self.experiment.arms.get(index).filter(|_| served).map(|arm| (index, arm))

@@ -6,6 +6,7 @@ use crate::deliver::Marks;
 use crate::event::Event;
 use crate::notify::policy::PreferenceDocument;
 use crate::notify::{Channel, Priority};
+use crate::profile::Attributes;
 
 /// Deferred triggers of one user that are read at a time, the earliest first; the others when these are decided.
 pub const MAX_DEFERRED_READ: usize = 256;
@@ -21,12 +22,16 @@ pub struct StoredUser {
     pub robot_since: Option<Timestamp>,
     /// Moment at which a connection of the user was last known to be open, to the hour; `None` = never.
     pub last_connected: Option<Timestamp>,
+    /// Moment of the last merge of another user into this one; `None` = never.
+    pub merged_at: Option<Timestamp>,
     /// Triggers that fire once and have fired, by name.
     pub fired_once: Vec<(String, Timestamp)>,
     /// All of the user's events by time; at one moment, by arrival.
     pub events: Vec<Event>,
     /// The server's defaults where the user set nothing.
     pub preferences: PreferenceDocument,
+    /// Attributes that the shop has set.
+    pub attributes: Attributes,
     /// The latest entry for each purpose of consent; none where nothing was said.
     pub consents: Vec<(String, bool)>,
     /// Deferred triggers that have not expired, the earliest first, at most [`MAX_DEFERRED_READ`].
@@ -39,7 +44,7 @@ pub struct StoredUser {
     pub older: Vec<StoredNotification>,
     /// Offset after which `tail` is complete: a resume from before it can't be.
     pub floor: i64,
-    /// Sent in the last 7 days, oldest first.
+    /// Sent in the last 7 days, by offset: in the order of their time unless another user was merged into this one.
     pub recent: Vec<RecentSend>,
 }
 

@@ -7,6 +7,7 @@ use super::user_state::{Step, UserState};
 use crate::base::{ItemId, Timestamp};
 use crate::event::Event;
 use crate::notify::triggers::{Change, Condition, Trigger};
+use crate::profile::Attributes;
 
 /// Messages that one change of the catalogue may cause for a user; the most urgent are sent.
 const MAX_OF_CHANGE: usize = 3;
@@ -75,12 +76,21 @@ impl UserState {
             return;
         }
         let triggers = &step.world.definitions.triggers;
-        let fired = triggers.of_segment(&self.profile, self.segment, &self.fired_once, step.now());
+        let fired =
+            triggers.of_segment(&self.profile, self.segment, &self.attributes, &self.fired_once, step.now());
         let before = std::mem::take(&mut self.met);
         self.met = fired.iter().map(|trigger| trigger.name().to_owned()).collect();
         for trigger in fired.into_iter().filter(|trigger| !before.iter().any(|name| name == trigger.name())) {
             self.consider(trigger, Origin::default(), step);
         }
+    }
+
+    /// The shop has set other attributes, and that is stored already.
+    pub(super) fn attributes_changed(&mut self, attributes: Attributes, step: &mut Step<'_>) {
+        self.attributes = attributes;
+        // A tab that opens now is told in other words.
+        self.last_login = None;
+        self.check_rules(step);
     }
 
     /// Another model serves: a new segment, and a message if the list changed.

@@ -25,7 +25,7 @@ use crate::feedback::learner::UserLearning;
 use crate::notify::policy::{Muted, PreferenceChange, PreferenceDocument, Purpose};
 use crate::notify::triggers::{FiredOnce, Views};
 use crate::notify::{PolicyState, Preferences, Rules, Trigger};
-use crate::profile::{Profile, SegmentId};
+use crate::profile::{Attributes, Profile, SegmentId};
 
 /// State of one user.
 #[derive(Clone, Debug)]
@@ -40,6 +40,8 @@ pub struct UserState {
     pub profile: Profile,
     /// Segment by the current model.
     pub segment: Option<SegmentId>,
+    /// Attributes that the shop has set.
+    pub attributes: Attributes,
     /// The stream and the open connections.
     pub session: Session,
     /// Messages sent lately and what came of them.
@@ -155,6 +157,7 @@ impl UserState {
             robot_since: loaded.robot_since,
             profile: loaded.profile,
             segment: None,
+            attributes: loaded.attributes,
             session,
             policy: loaded.policy,
             learning,
@@ -203,6 +206,7 @@ impl UserState {
             Input::Pushed(id) => drop(self.policy.note_given(id)),
             Input::InboxChanged(change) => self.inbox_changed(change, step),
             Input::PreferencesChanged { before, after } => self.preferences_replaced(&before, *after),
+            Input::AttributesChanged(attributes) => self.attributes_changed(*attributes, step),
             Input::ConsentChanged(purposes) => self.set_consent(&purposes),
             Input::TriggerFired(row) => self.trigger_fired(&row, step),
             Input::CallWithdrawn(call) => self.call_withdrawn(call),
@@ -273,7 +277,7 @@ impl UserState {
         self.last_list = before.last_list;
         self.met = before.met;
         self.last_connected = self.last_connected.max(before.last_connected);
-        self.fired_once = before.fired_once;
+        self.fired_once.join(before.fired_once);
         self.meter = before.meter;
         self.connected_at = before.connected_at;
         self.away = before.away;

@@ -299,6 +299,16 @@ pub fn muted(of: &str, name: &str) -> Frame {
     encode(&Muted { r#type: "muted", of, name })
 }
 
+/// A topic is followed, or no longer.
+pub fn follows(topic: &str, follows: bool) -> Frame {
+    #[derive(Serialize)]
+    struct Follows<'a> {
+        r#type: &'static str,
+        topic: &'a str,
+    }
+    encode(&Follows { r#type: if follows { "subscribed" } else { "unsubscribed" }, topic })
+}
+
 /// Number of messages that wait; sent whenever it changes, on any device.
 pub fn inbox(unread: usize, unseen: usize) -> Frame {
     #[derive(Serialize)]

@@ -3,57 +3,13 @@
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
+use super::login::Login;
 use super::standing::Change;
 use crate::base::{ExternalId, NotificationId, Timestamp, has_escaped_nul, suggest_nearest};
-use crate::event::{RawEvent, Speaker};
+use crate::event::RawEvent;
 use crate::feedback::FeedbackOutcome;
+use crate::notify::message::topic_name;
 use crate::notify::policy::{Mute, Muted};
-
-/// Place in the stream at which a client left off.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Resume {
-    /// Incarnation of the stream.
-    pub epoch: String,
-    /// Last offset received.
-    pub offset: i64,
-}
-
-/// The first frame.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-pub struct Login {
-    /// Id of the user (authentication off).
-    #[serde(default)]
-    pub user_id: Option<ExternalId>,
-    /// Token that proves the user's identity.
-    #[serde(default)]
-    pub token: Option<String>,
-    /// The client's name for the device.
-    #[serde(default)]
-    pub device: Option<String>,
-    /// BCP 47.
-    #[serde(default)]
-    pub locale: Option<String>,
-    /// IANA.
-    #[serde(default)]
-    pub time_zone: Option<String>,
-    /// Place in the stream at which the client left off.
-    #[serde(default)]
-    pub resume: Option<Resume>,
-    /// Source of the connection's events. The gateway says so, no client does.
-    #[serde(skip)]
-    pub speaker: Speaker,
-}
-
-impl Login {
-    /// Nothing but an id: a minimal client, which understands one message and gets it first.
-    pub fn is_bare(&self) -> bool {
-        self.token.is_none()
-            && self.device.is_none()
-            && self.locale.is_none()
-            && self.time_zone.is_none()
-            && self.resume.is_none()
-    }
-}
 
 /// One frame of a client.
 #[derive(Clone, Debug)]
@@ -79,6 +35,13 @@ pub enum Inbound {
     Mute(Box<MuteWish>),
     /// The user changes the standing of a message.
     Change(NotificationId, Change),
+    /// The user follows a topic, or no longer.
+    Follow {
+        /// Name of the topic.
+        topic: Box<str>,
+        /// From now on, or no longer.
+        follows: bool,
+    },
     /// Everything up to this offset was opened; `None` = all there is.
     ReadAll(Option<i64>),
     /// A list with everything up to this offset was looked at.
@@ -207,7 +170,16 @@ enum Wire {
     Seen {
         up_to: i64,
     },
+    Subscribe(Topic),
+    Unsubscribe(Topic),
     Ping,
+}
+
+/// A topic by its name.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Topic {
+    topic: String,
 }
 
 /// A message by its id.
@@ -253,8 +225,17 @@ impl Inbound {
             Wire::Delete(of) => Self::Change(of.notification_id, Change::Delete),
             Wire::Snooze { notification_id, until } => Self::Change(notification_id, Change::Snooze(until)),
             Wire::Seen { up_to } => Self::Seen(up_to),
+            Wire::Subscribe(of) => Self::follow(&of, true)?,
+            Wire::Unsubscribe(of) => Self::follow(&of, false)?,
             Wire::Ping => Self::Ping,
         })
+    }
+
+    fn follow(of: &Topic, follows: bool) -> Result<Self, InboundError> {
+        match topic_name(&of.topic) {
+            Ok(topic) => Ok(Self::Follow { topic, follows }),
+            Err(error) => Err(InboundError { code: error.code, message: error.message }),
+        }
     }
 
     fn read(id: Option<NotificationId>, all: bool, up_to: Option<i64>) -> Result<Self, InboundError> {
@@ -305,6 +286,7 @@ fn plain(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deliver::login::Resume;
 
     fn parse(text: &str) -> Result<Inbound, InboundError> {
         Inbound::parse(text, 2)

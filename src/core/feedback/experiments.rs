@@ -14,6 +14,8 @@ use sha2::{Digest, Sha256};
 
 use super::statistics::multinomial_p;
 use crate::base::ModelVersion;
+use crate::profile::AttributeCondition;
+use crate::profile::attributes::MAX_CONDITIONS;
 
 /// Buckets; a share is told in them: 200 = 2 %.
 pub const BUCKETS: u16 = 10_000;
@@ -152,7 +154,7 @@ pub struct Arm {
 }
 
 /// An experiment over templates, policies and models: what its arms change, everything else is the same.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
     /// Also the salt, with the phase: two experiments are independent of one another, and so are two phases of one.
@@ -162,6 +164,9 @@ pub struct Experiment {
     /// Buckets outside: with the shares of the arms all [`BUCKETS`]. `None` = what the arms leave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outside: Option<u16>,
+    /// Users who take part: those who meet all of these conditions about attributes; empty = everybody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<AttributeCondition>,
     /// Times that the arms were changed. The server counts: a new phase draws everybody's arm anew, so that each arm holds the
     /// same mix of what earlier arms did to users, and its reading begins with it.
     #[serde(default, skip_serializing_if = "is_first")]
@@ -188,6 +193,9 @@ pub enum ExperimentError {
     /// Of the experiment or an arm.
     #[error("a name has 1…{MAX_NAME_BYTES} bytes and no control characters; \"{0}\" has not")]
     Name(String),
+    /// Condition about an attribute.
+    #[error("only: {0}")]
+    Only(String),
     /// One arm compares nothing.
     #[error("an experiment has 2…{MAX_ARMS} arms, this one has {0}")]
     Arms(usize),
@@ -220,6 +228,10 @@ pub enum ExperimentError {
 impl Experiment {
     /// Checks names and shares.
     pub fn validate(&self) -> Result<(), ExperimentError> {
+        if self.only.len() > MAX_CONDITIONS {
+            return Err(ExperimentError::Only(format!("at most {MAX_CONDITIONS} conditions")));
+        }
+        self.only.iter().try_for_each(AttributeCondition::validate).map_err(ExperimentError::Only)?;
         let names = std::iter::once(&self.name).chain(self.arms.iter().map(|arm| &arm.name));
         for name in names {
             if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
@@ -329,8 +341,7 @@ mod tests {
         let experiment = Experiment {
             name: "words".into(),
             arms: vec![arm("control", 1_000), arm("b", 2_000)],
-            outside: None,
-            phase: 0,
+            ..Experiment::default()
         };
         experiment.validate().unwrap();
         let mut counts = [0u64; 3];
@@ -358,8 +369,8 @@ mod tests {
         let in_phase = |phase, share| Experiment {
             name: "words".into(),
             arms: vec![arm("a", share), arm("b", 10_000 - share)],
-            outside: None,
             phase,
+            ..Experiment::default()
         };
         let (before, after) = (in_phase(0, 5_000), in_phase(1, 9_000));
         let mut cells = [[0u64; 2]; 2];
@@ -409,7 +420,7 @@ mod tests {
 
     #[test]
     fn an_experiment_that_cannot_work_is_refused() {
-        let check = |arms| Experiment { name: "x".into(), arms, outside: None, phase: 0 }.validate();
+        let check = |arms| Experiment { name: "x".into(), arms, ..Experiment::default() }.validate();
         assert_eq!(check(vec![arm("a", 5_000)]), Err(ExperimentError::Arms(1)));
         assert_eq!(check(vec![arm("a", 1), arm("a", 1)]), Err(ExperimentError::Twice("a".into())));
         assert_eq!(check(vec![arm("a", 6_000), arm("b", 6_000)]), Err(ExperimentError::Shares(12_000)));
@@ -421,7 +432,7 @@ mod tests {
     fn shares_in_percent_are_refused_unless_so_few_users_are_meant() {
         let check = |a, b, outside| {
             let arms = vec![arm("a", a), arm("b", b)];
-            Experiment { name: "x".into(), arms, outside, phase: 0 }.validate_unit()
+            Experiment { name: "x".into(), arms, outside, ..Experiment::default() }.validate_unit()
         };
         let error = check(50, 50, None).unwrap_err();
         assert_eq!(error, ExperimentError::Few { sum: 100 });

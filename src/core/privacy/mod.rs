@@ -2,5 +2,6 @@
 
 pub mod report_token;
 pub mod token;
+pub mod visitor;
 
 pub use token::{Access, Role, TokenError};

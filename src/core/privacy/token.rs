@@ -1,4 +1,4 @@
-//! Access tokens: JWT with HS256 (RFC 7519), claims `sub`, `role`, `exp`; `aud` and `nbf` are checked where a token carries them.
+//! Access tokens: JWT with HS256 (RFC 7519), claims `sub`, `role`, `exp`, `anonymous`, `anonymous_id`; `aud` and `nbf` are checked where a token carries them.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,8 @@ struct Issued<'a> {
     sub: &'a str,
     role: Role,
     exp: i64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    anonymous: bool,
 }
 
 /// Claims of a token, whoever issued it. Others are ignored, as RFC 7519 §4 has it.
@@ -47,6 +49,9 @@ struct Claims {
     exp: f64,
     nbf: Option<f64>,
     aud: Option<Audience>,
+    #[serde(default)]
+    anonymous: bool,
+    anonymous_id: Option<Subject>,
 }
 
 /// Subject as text, or as the number that many shops have for their users.
@@ -55,6 +60,15 @@ struct Claims {
 enum Subject {
     Number(i64),
     Text(String),
+}
+
+impl Subject {
+    fn text(self) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text,
+        }
+    }
 }
 
 /// One audience or several (RFC 7519 §4.1.3).
@@ -88,6 +102,10 @@ pub struct Access {
     pub role: Role,
     /// The user of a `user` token.
     pub user: Option<ExternalId>,
+    /// The user is a visitor without an account: may be merged into one, and merges nobody.
+    pub anonymous: bool,
+    /// The visitor that the user was before, as the issuer says.
+    pub anonymous_id: Option<ExternalId>,
     /// Subject of a `service` or `admin` token, at most [`MAX_SUBJECT_CHARS`] characters; `None` for one that names nobody.
     pub subject: Option<String>,
     /// Until when; `None` = for good.
@@ -97,7 +115,14 @@ pub struct Access {
 impl Access {
     /// Authentication is off: everyone may do everything.
     pub fn open() -> Self {
-        Self { role: Role::Admin, user: None, subject: None, expires_at: None }
+        Self {
+            role: Role::Admin,
+            user: None,
+            anonymous: false,
+            anonymous_id: None,
+            subject: None,
+            expires_at: None,
+        }
     }
 
     /// Whether what the caller reports is the shop's word. With authentication off nobody can be told apart: it is.
@@ -139,8 +164,17 @@ pub enum TokenError {
 
 /// Makes a token that is valid until `expires_at`.
 pub fn issue(secret: &str, role: Role, subject: &str, expires_at: Timestamp) -> Result<String, TokenError> {
-    let claims = Issued { sub: subject, role, exp: expires_at.as_seconds() };
-    encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(secret.as_bytes()))
+    sign(secret, &Issued { sub: subject, role, exp: expires_at.as_seconds(), anonymous: false })
+}
+
+/// Makes a token of a visitor without an account, who may be merged into a user.
+pub fn issue_anonymous(secret: &str, visitor: &str, expires_at: Timestamp) -> Result<String, TokenError> {
+    let role = Role::User;
+    sign(secret, &Issued { sub: visitor, role, exp: expires_at.as_seconds(), anonymous: true })
+}
+
+fn sign(secret: &str, claims: &Issued<'_>) -> Result<String, TokenError> {
+    encode(&Header::new(Algorithm::HS256), claims, &EncodingKey::from_secret(secret.as_bytes()))
         .map_err(|_| TokenError::Bad)
 }
 
@@ -171,21 +205,24 @@ pub fn verify(auth: &Auth, token: &str, now: Timestamp) -> Result<Access, TokenE
     if claims.aud.is_some_and(|audience| !audience.has_one_of(&auth.audiences)) {
         return Err(TokenError::Audience);
     }
-    access(claims.role, claims.sub, expires_at)
+    let access = access(claims.role, claims.sub, expires_at)?;
+    let anonymous_id = claims.anonymous_id.map(|id| ExternalId::parse(&id.text())).transpose();
+    Ok(Access {
+        anonymous: claims.anonymous,
+        anonymous_id: anonymous_id.map_err(|_| TokenError::Bad)?,
+        ..access
+    })
 }
 
 fn access(role: Role, subject: Subject, expires_at: Timestamp) -> Result<Access, TokenError> {
-    let text = match subject {
-        Subject::Number(number) => number.to_string(),
-        Subject::Text(text) => text,
-    };
+    let text = subject.text();
     let user = match role {
         Role::User => Some(ExternalId::parse(&text).map_err(|_| TokenError::Bad)?),
         Role::Service | Role::Admin => None,
     };
     let shown = text.chars().filter(|c| !c.is_control()).take(MAX_SUBJECT_CHARS).collect::<String>();
     let subject = Some(shown).filter(|name| user.is_none() && !name.is_empty() && name != NOBODY);
-    Ok(Access { role, user, subject, expires_at: Some(expires_at) })
+    Ok(Access { role, user, anonymous: false, anonymous_id: None, subject, expires_at: Some(expires_at) })
 }
 
 /// Moment of a `NumericDate`; one that is no date makes the token a bad one.

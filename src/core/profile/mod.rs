@@ -6,6 +6,7 @@
 //! a close approximation for late ones.
 
 pub mod affinity;
+pub mod attributes;
 mod bought;
 mod features;
 mod growth;
@@ -22,6 +23,7 @@ use crate::event::{Event, EventKind};
 use growth::grow_by;
 
 pub use affinity::{AFFINITY_HALF_LIFE_DAYS, Affinities};
+pub use attributes::{AttributeCondition, Attributes};
 pub use bought::Bought;
 pub use features::Features;
 pub use interest::interest;

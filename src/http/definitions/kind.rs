@@ -9,7 +9,7 @@ use crate::actors::App;
 use crate::base::{nearest, suggest_nearest};
 use crate::decide::definitions::{DefinitionKind, POLICY, StoredDefinition, overlay};
 use crate::decide::experiment::{MAX_VERSIONS, named_versions};
-use crate::feedback::experiments::Experiment;
+use crate::feedback::experiments::{Experiment, ExperimentError};
 use crate::http::error::ApiError;
 use crate::notify::content::{self, Template};
 use crate::notify::triggers::{self, Condition, Definition};
@@ -114,7 +114,11 @@ impl Kind {
                 let experiment: Experiment = serde_json::from_value(body.clone())
                     .map_err(|error| bad(None, unreadable("an experiment", &error)))?;
                 named(&experiment.name)?;
-                experiment.validate().map_err(|error| bad(Some("arms"), error.to_string()))?;
+                let field = |error: &ExperimentError| match error {
+                    ExperimentError::Only(_) => "only",
+                    _ => "arms",
+                };
+                experiment.validate().map_err(|error| bad(Some(field(&error)), error.to_string()))?;
                 arms(&experiment, app).map_err(|message| bad(Some("arms"), message))?;
             }
         }

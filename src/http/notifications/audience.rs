@@ -54,7 +54,7 @@ impl Known {
                 Audience::Topic(topic) => {
                     topics.insert(topic);
                 }
-                Audience::Segment(_) | Audience::Everyone => is_wide = true,
+                Audience::Segment(_) | Audience::Meeting(_) | Audience::Everyone => is_wide = true,
             }
         }
         if asked.is_empty() && !is_wide && topics.is_empty() {

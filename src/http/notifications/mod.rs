@@ -186,6 +186,9 @@ impl Call<'_> {
             (Some(key), Audience::Topic(topic)) => {
                 (Some(receipt(&[b"topic", key.as_bytes(), topic.as_bytes()])), Vec::new())
             }
+            (Some(key), Audience::Meeting(conditions)) => {
+                (Some(receipt(&[b"attributes", key.as_bytes(), conditions.as_bytes()])), Vec::new())
+            }
             (Some(key), Audience::Everyone) => (Some(receipt(&[b"everyone", key.as_bytes()])), Vec::new()),
         };
         let message = serde_json::to_string(&message)
@@ -201,6 +204,6 @@ impl Call<'_> {
 fn size(audience: &Audience) -> usize {
     match audience {
         Audience::Users(users) => users.len(),
-        Audience::Segment(_) | Audience::Topic(_) | Audience::Everyone => 1,
+        Audience::Segment(_) | Audience::Topic(_) | Audience::Meeting(_) | Audience::Everyone => 1,
     }
 }

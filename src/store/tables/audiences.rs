@@ -20,6 +20,8 @@ pub(super) enum Wide<'a> {
     Segment(u8),
     /// Followers of a topic.
     Topic(&'a str),
+    /// Users whose attributes meet conditions, as JSON.
+    Meeting(&'a str),
 }
 
 impl Wide<'_> {
@@ -29,7 +31,7 @@ impl Wide<'_> {
         let of_segment = || {
             format!(
                 "users u LEFT JOIN user_features f USING (user_id) \
-                 WHERE {people} AND f.segment IS NOT DISTINCT FROM coalesce(?::text::smallint, f.segment)"
+                 WHERE {people} AND u.merged_into IS NULL AND f.segment IS NOT DISTINCT FROM coalesce(?::text::smallint, f.segment)"
             )
         };
         match self {
@@ -41,6 +43,13 @@ impl Wide<'_> {
                      WHERE t.name = ? AND {people}"
                 ),
                 Some(topic.to_owned()),
+            ),
+            Self::Meeting(conditions) => (
+                format!(
+                    "users u LEFT JOIN user_attributes a USING (user_id) WHERE {people} AND u.merged_into IS NULL \
+                     AND attributes_meet(coalesce(a.attributes, '{{}}'), ?::text::jsonb)"
+                ),
+                Some(conditions.to_owned()),
             ),
         }
     }
@@ -75,7 +84,8 @@ pub fn inhabited_segments(conn: &mut PgConnection) -> Result<Vec<u8>, StoreError
 
 /// Whether any user is known who is no robot.
 pub fn has_anybody(conn: &mut PgConnection) -> Result<bool, StoreError> {
-    let rows = sql::<Integer>("SELECT 1 FROM users WHERE NOT is_robot LIMIT 1").load::<i32>(conn)?;
+    let rows = sql::<Integer>("SELECT 1 FROM users WHERE NOT is_robot AND merged_into IS NULL LIMIT 1")
+        .load::<i32>(conn)?;
     Ok(!rows.is_empty())
 }
 

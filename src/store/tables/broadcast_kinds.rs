@@ -48,6 +48,8 @@ pub enum To {
     Segment(u8),
     /// Everyone who follows a topic when it is due.
     Topic(Box<str>),
+    /// Everyone whose attributes meet conditions when it is due, as JSON.
+    Meeting(Box<str>),
     /// So many named users.
     Users(usize),
 }
@@ -59,6 +61,7 @@ impl To {
             Audience::Everyone => Self::Everyone,
             Audience::Segment(segment) => Self::Segment(*segment),
             Audience::Topic(topic) => Self::Topic(topic.clone()),
+            Audience::Meeting(conditions) => Self::Meeting(conditions.clone()),
             Audience::Users(users) => Self::Users(users.len()),
         }
     }
@@ -69,6 +72,9 @@ impl To {
             Self::Everyone => json!({"everyone": true}),
             Self::Segment(segment) => json!({"segment": char::from(b'A' + segment).to_string()}),
             Self::Topic(topic) => json!({"topic": topic}),
+            Self::Meeting(conditions) => {
+                json!({"attributes": serde_json::from_str::<Value>(conditions).unwrap_or_default()})
+            }
             Self::Users(users) => json!({"users": users}),
         }
     }
@@ -77,6 +83,9 @@ impl To {
         let letter = value["segment"].as_str().and_then(|name| name.bytes().next());
         if let Some(topic) = value["topic"].as_str() {
             return Self::Topic(topic.into());
+        }
+        if value["attributes"].is_array() {
+            return Self::Meeting(value["attributes"].to_string().into());
         }
         match (letter, value["users"].as_u64()) {
             (Some(letter @ b'A'..=b'Z'), _) => Self::Segment(letter - b'A'),
@@ -91,6 +100,7 @@ impl To {
             Self::Everyone => Some(Wide::Everyone),
             Self::Segment(segment) => Some(Wide::Segment(*segment)),
             Self::Topic(topic) => Some(Wide::Topic(topic)),
+            Self::Meeting(conditions) => Some(Wide::Meeting(conditions)),
             Self::Users(_) => None,
         }
     }

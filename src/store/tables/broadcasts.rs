@@ -342,7 +342,7 @@ pub fn withdraw_messages<'a>(
     let rows = sql::<(SqlUuid, Text)>(
         "UPDATE notifications n SET withdrawn_at = ?, withdrawn_reason = 'withdrawn' \
          FROM unnest(?, ?, ?) AS b (batch, low, high), users u \
-         WHERE n.notification_id BETWEEN b.low AND b.high AND u.user_id = n.user_id AND n.withdrawn_at IS NULL \
+         WHERE n.notification_id BETWEEN b.low AND b.high AND coalesce(u.merged_into, u.user_id) = n.user_id AND n.withdrawn_at IS NULL \
          AND substring(uuid_send(n.notification_id) FROM 10) = \
          substring(sha256(uuid_send(b.batch) || convert_to(u.external_id, 'UTF8')) FROM 2 FOR 7) \
          RETURNING n.notification_id, u.external_id",

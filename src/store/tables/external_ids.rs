@@ -80,7 +80,9 @@ fn select<'a>(
     }
     let texts: Vec<&str> = wanted.iter().map(|(text, _)| text.as_str()).collect();
     let statement = match names {
-        Names::Users => "SELECT external_id, user_id FROM users WHERE external_id = ANY(?)",
+        Names::Users => {
+            "SELECT external_id, coalesce(merged_into, user_id) FROM users WHERE external_id = ANY(?)"
+        }
         Names::Items => "SELECT external_id, item_id FROM items WHERE external_id = ANY(?)",
     };
     let rows = sql::<(Text, Integer)>(statement).bind::<Array<Text>, _>(texts).load(conn)?;

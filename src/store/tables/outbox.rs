@@ -51,7 +51,7 @@ impl Submission {
                 [user] => Some(NotificationId::of_batch(self.batch, user)),
                 _ => None,
             },
-            Audience::Segment(_) | Audience::Topic(_) | Audience::Everyone => None,
+            Audience::Segment(_) | Audience::Topic(_) | Audience::Meeting(_) | Audience::Everyone => None,
         }
     }
 
@@ -124,6 +124,9 @@ pub fn accept(
             }
             Audience::Topic(topic) => {
                 read_audience(conn, submission, Wide::Topic(topic), now, &mut broadcasts)?
+            }
+            Audience::Meeting(conditions) => {
+                read_audience(conn, submission, Wide::Meeting(conditions), now, &mut broadcasts)?
             }
             Audience::Everyone => read_audience(conn, submission, Wide::Everyone, now, &mut broadcasts)?,
         };

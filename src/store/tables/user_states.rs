@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{
-    Array, BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
+    Array, BigInt, Bool, Integer, Jsonb, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
 };
 use uuid::Uuid;
 
@@ -18,6 +18,7 @@ use crate::base::{NotificationId, Timestamp, UserId};
 use crate::decide::{RecentSend, SentAs, StoredUser};
 use crate::deliver::channel::from_code;
 use crate::event::Event;
+use crate::profile::Attributes;
 use crate::store::postgres::StoreError;
 use crate::store::postgres::convert::{external_id, from_pg, items_from_sql, to_pg};
 use crate::store::postgres::sql::sql;
@@ -90,8 +91,11 @@ fn recent_from_tails(
     since: Timestamp,
 ) -> Result<(), StoreError> {
     let is_cut = |state: &StoredUser| {
+        // Messages of a merged visitor are not in the order of their time.
+        let is_mixed = state.merged_at.is_some_and(|at| at >= since);
+        let oldest = state.tail.first();
         state.tail.len() >= notifications::TAIL
-            && state.tail.first().is_some_and(|oldest| oldest.created_at >= since)
+            && (is_mixed || oldest.is_some_and(|oldest| oldest.created_at >= since))
     };
     let (cut, whole): (Vec<&StoredUser>, Vec<&StoredUser>) = states.values().partition(|state| is_cut(state));
     let ids = |states: &[&StoredUser]| states.iter().map(|state| state.user.to_sql()).collect::<Vec<i32>>();
@@ -162,14 +166,31 @@ fn outcomes_since(
     .load::<(Uuid, i16)>(conn)?)
 }
 
-type KnownUser = (i32, String, Option<PgTimestamp>, Option<PgTimestamp>, Vec<String>, Vec<PgTimestamp>);
+type KnownUser = (
+    i32,
+    String,
+    Option<PgTimestamp>,
+    Option<PgTimestamp>,
+    Option<PgTimestamp>,
+    Option<serde_json::Value>,
+    Vec<String>,
+    Vec<PgTimestamp>,
+);
 
 fn known_users(conn: &mut PgConnection, ids: &[i32]) -> Result<HashMap<UserId, StoredUser>, StoreError> {
-    type Columns =
-        (Integer, Text, Nullable<Timestamptz>, Nullable<Timestamptz>, Array<Text>, Array<Timestamptz>);
+    type Columns = (
+        Integer,
+        Text,
+        Nullable<Timestamptz>,
+        Nullable<Timestamptz>,
+        Nullable<Timestamptz>,
+        Nullable<Jsonb>,
+        Array<Text>,
+        Array<Timestamptz>,
+    );
     let rows = sql::<Columns>(
         "SELECT u.user_id, u.external_id, CASE WHEN u.is_robot THEN coalesce(u.robot_since, u.created_at) END, \
-         u.last_connected_at, \
+         u.last_connected_at, u.merged_at, (SELECT attributes FROM user_attributes a WHERE a.user_id = u.user_id), \
          ARRAY(SELECT o.trigger FROM user_once o WHERE o.user_id = u.user_id ORDER BY o.trigger), \
          ARRAY(SELECT o.fired_at FROM user_once o WHERE o.user_id = u.user_id ORDER BY o.trigger) \
          FROM users u WHERE u.user_id = ANY(?)",
@@ -177,16 +198,18 @@ fn known_users(conn: &mut PgConnection, ids: &[i32]) -> Result<HashMap<UserId, S
     .bind::<Array<Integer>, _>(ids)
     .load::<KnownUser>(conn)?;
     rows.into_iter()
-        .map(|(id, text, robot_since, last_connected, fired, fired_at)| {
+        .map(|(id, text, robot_since, last_connected, merged_at, attributes, fired, fired_at)| {
             let user = UserId::from_sql(id);
             let state = StoredUser {
                 user,
                 external_id: external_id("users", &text)?,
                 robot_since: robot_since.map(from_pg),
                 last_connected: last_connected.map(from_pg),
+                merged_at: merged_at.map(from_pg),
                 fired_once: fired.into_iter().zip(fired_at.into_iter().map(from_pg)).collect(),
                 events: Vec::new(),
                 preferences: Preferences::default(),
+                attributes: attributes.as_ref().map(Attributes::from_stored).unwrap_or_default(),
                 consents: Vec::new(),
                 held: Vec::new(),
                 last_offset: 0,

@@ -45,16 +45,40 @@ pub fn find_many(
     Ok(found.into_iter().map(|(id, user)| (id.clone(), UserId::from_sql(user))).collect())
 }
 
-/// The shop's ids of the users that exist. One query.
+/// The shop's ids of the users that exist; of one that was merged into another, that user's. One query.
 pub fn external_ids(
     conn: &mut PgConnection,
     of: &[UserId],
 ) -> Result<HashMap<UserId, ExternalId>, StoreError> {
     let ids: Vec<i32> = of.iter().map(|user| user.to_sql()).collect();
-    let rows = sql::<(Integer, Text)>("SELECT user_id, external_id FROM users WHERE user_id = ANY(?)")
-        .bind::<Array<Integer>, _>(ids)
-        .load::<(i32, String)>(conn)?;
+    let rows = sql::<(Integer, Text)>(
+        "SELECT u.user_id, k.external_id FROM users u JOIN users k ON k.user_id = coalesce(u.merged_into, u.user_id) \
+         WHERE u.user_id = ANY(?)",
+    )
+    .bind::<Array<Integer>, _>(ids)
+    .load::<(i32, String)>(conn)?;
     rows.into_iter().map(|(user, text)| Ok((UserId::from_sql(user), external_id("users", &text)?))).collect()
+}
+
+/// The user whom an inner id stands for now, with the shop's id; `None` for one that does not exist.
+pub fn current(conn: &mut PgConnection, user: UserId) -> Result<Option<(UserId, ExternalId)>, StoreError> {
+    let found = sql::<(Integer, Text)>(
+        "SELECT k.user_id, k.external_id FROM users u JOIN users k ON k.user_id = coalesce(u.merged_into, u.user_id) \
+         WHERE u.user_id = ?",
+    )
+    .bind::<Integer, _>(user.to_sql())
+    .load::<(i32, String)>(conn)?;
+    let named = |(id, text): (i32, String)| Ok((UserId::from_sql(id), external_id("users", &text)?));
+    found.into_iter().next().map(named).transpose()
+}
+
+/// Ids of users that were merged into others, each with the id of that user.
+pub fn aliases(conn: &mut PgConnection) -> Result<Vec<(ExternalId, ExternalId)>, StoreError> {
+    let rows = sql::<(Text, Text)>(
+        "SELECT a.external_id, k.external_id FROM users a JOIN users k ON k.user_id = a.merged_into",
+    )
+    .load::<(String, String)>(conn)?;
+    rows.iter().map(|(alias, user)| Ok((external_id("users", alias)?, external_id("users", user)?))).collect()
 }
 
 /// Users whose id begins with `prefix` (all for the empty one), at most `limit`: those with a segment first, then
@@ -62,7 +86,7 @@ pub fn external_ids(
 pub fn search(conn: &mut PgConnection, prefix: &str, limit: i64) -> Result<Vec<UserSummary>, StoreError> {
     let rows = sql::<(Integer, Text, Nullable<SmallInt>)>(
         "SELECT u.user_id, u.external_id, f.segment FROM users u LEFT JOIN user_features f USING (user_id) \
-         WHERE starts_with(u.external_id, ?) AND NOT u.is_robot \
+         WHERE starts_with(u.external_id, ?) AND NOT u.is_robot AND u.merged_into IS NULL \
          ORDER BY f.segment IS NULL, length(u.external_id), u.external_id LIMIT ?",
     )
     .bind::<Text, _>(prefix)
@@ -109,7 +133,7 @@ pub fn width(conn: &mut PgConnection) -> Result<usize, StoreError> {
     Ok(largest.map_or(0, |id| UserId::from_sql(id).index() + 1))
 }
 
-/// Number of users. Counts the rows: about 50 ms a million.
+/// Number of users, without those merged into others. Counts the rows: about 50 ms a million.
 pub fn count(conn: &mut PgConnection) -> Result<i64, StoreError> {
-    Ok(users::table.count().get_result(conn)?)
+    Ok(users::table.filter(users::merged_into.is_null()).count().get_result(conn)?)
 }

@@ -26,13 +26,15 @@ export function serverOf({ url }) {
 export const socketUrl = (server) => new URL("ws", server).href.replace(/^http/, "ws");
 
 /** Who logs in and from where; what is undefined is not sent. @param {Options} options @param {string | undefined} token @returns {Identity} */
-export function identity({ userId, device, locale, timeZone }, token) {
+export function identity({ userId, device, locale, timeZone, anonymousId, anonymousToken }, token) {
   return {
     locale: locale ?? globalThis.navigator?.language ?? "en",
     time_zone: timeZone ?? Intl.DateTimeFormat().resolvedOptions().timeZone,
     user_id: userId,
     token,
     device,
+    anonymous_id: anonymousId,
+    anonymous_token: anonymousToken,
   };
 }
 

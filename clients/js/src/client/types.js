@@ -61,9 +61,10 @@
  */
 /** @typedef {{ type: "accepted", event_id?: Id, duplicate?: boolean, accepted?: number, duplicates?: number }} AcceptedFrame */
 /** @typedef {{ type: "muted", of: MuteOf, name: string }} Muted */
+/** @typedef {{ type: "subscribed" | "unsubscribed", topic: string }} Follows */
 /** @typedef {{ type: "pong", server_time?: string }} Pong */
 /** @typedef {{ type: "error", code: string, message: string, temporary: boolean, reply_to?: Id | null }} ErrorFrame */
-/** @typedef {Welcome | Message | InboxCounts | Withdraw | Restore | AcceptedFrame | Muted | Pong | ErrorFrame} ServerFrame Told apart by `type`. */
+/** @typedef {Welcome | Message | InboxCounts | Withdraw | Restore | AcceptedFrame | Muted | Follows | Pong | ErrorFrame} ServerFrame Told apart by `type`. */
 
 /** @typedef {"view" | "search" | "add_to_cart" | "remove_from_cart" | "purchase" | "return" | "like" | "rate"} Kind */
 /**
@@ -84,9 +85,14 @@
  * @typedef {({ type: "event" } & ShopEvent) | { type: "ack", offset: number } | { type: "presence", visible: boolean } |
  *   { type: "feedback", notification_id: string, outcome: Outcome, item_id?: Id } | { type: "ping" } |
  *   { type: "read", notification_id: string } | { type: "read", all: true } | { type: "seen", up_to: number } |
- *   ({ type: "mute" } & MuteWish) | ({ type: "login", resume?: Position | null } & Identity)} ClientFrame
+ *   ({ type: "mute" } & MuteWish) | { type: "subscribe" | "unsubscribe", topic: string } |
+ *   ({ type: "login", resume?: Position | null } & Identity)} ClientFrame
  */
-/** @typedef {{ user_id?: Id, token?: string, device?: string, locale?: string, time_zone?: string }} Identity */
+/**
+ * `anonymous_token` or `anonymous_id` bring a visitor along, who is merged into the user.
+ * @typedef {{ user_id?: Id, token?: string, device?: string, locale?: string, time_zone?: string,
+ *   anonymous_id?: Id, anonymous_token?: string }} Identity
+ */
 
 /**
  * What `on` listens to. `gap`: messages were missed that the server no longer holds; read the inbox.
@@ -119,11 +125,12 @@
  * - `share`: one connection for all tabs of a browser; true in pages by default.
  * - `storage`: keeps what was not sent (`localStorage` by default, null = memory only).
  * - `resume`: after a reload, go on where the page left off instead of from now.
+ * - `anonymousToken`, `anonymousId`: the visitor that the user was before, who is merged into the user.
  * - `webPush`: renew an existing subscription at each start.
  * - `WebSocket`, `fetch`, `random` and `platform` replace what the platform has.
  *
  * @typedef {{ userId?: Id, token?: string, getToken?: () => string | null | Promise<string | null>, url?: string,
- *   device?: string, locale?: string, timeZone?: string, transport?: "auto" | "websocket" | "sse", share?: boolean,
+ *   device?: string, locale?: string, timeZone?: string, anonymousToken?: string, anonymousId?: Id, transport?: "auto" | "websocket" | "sse", share?: boolean,
  *   storage?: KeyValue | null, resume?: boolean, webPush?: boolean | { serviceWorker?: string, scope?: string },
  *   WebSocket?: any, fetch?: typeof fetch, random?: () => number, platform?: Partial<Platform> }} Options
  */

@@ -164,6 +164,7 @@ export class Changes {
   async #mute(client, { notification_id: id, category }) {
     try {
       await mute(client, category, true);
+      client.feedback(id, "muted");
       this.#context.changed("mute", [id]);
       const text = this.#context.language().say("didMute", { name: readable(category) });
       this.#context.say(text, () => mute(client, category, false));

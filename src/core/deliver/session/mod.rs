@@ -12,7 +12,7 @@ mod tests;
 use crate::base::{ConnectionId, NotificationId, Timestamp};
 use crate::deliver::close_code::CloseCode;
 use crate::deliver::frames::{self, Frame};
-use crate::deliver::inbound::Resume;
+use crate::deliver::login::Resume;
 use crate::deliver::standing::{Change, Standing};
 use crate::deliver::stream::{Class, Counts, Entry, Stream};
 use crate::deliver::withdrawal::{News, Withdrawal};

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::base::{ExternalId, ItemId, Timestamp};
 use crate::catalogue::{Catalogue, Item};
 use crate::notify::triggers::Trigger;
-use crate::profile::SegmentId;
+use crate::profile::{Attributes, SegmentId};
 
 /// Most items that a template can list; `count` counts all.
 pub const MAX_ITEMS: usize = 10;
@@ -54,6 +54,8 @@ pub struct UserVariables {
     /// Letter A…Z; `None` before the first training.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub segment: Option<String>,
+    /// Attributes that the shop has set, by name; an object, so that one that is missing is undefined.
+    pub attributes: Value,
 }
 
 /// `item` and each of `items` of a template.
@@ -84,7 +86,7 @@ pub struct ItemVariables {
 }
 
 /// Fields of `user`, in the order of [`UserVariables`].
-pub(super) const USER_FIELDS: [&str; 2] = ["user_id", "segment"];
+pub(super) const USER_FIELDS: [&str; 3] = ["user_id", "segment", "attributes"];
 /// Fields of an item, in the order of [`ItemVariables`].
 pub(super) const ITEM_FIELDS: [&str; 8] =
     ["item_id", "title", "price", "currency", "category", "brand", "url", "stock"];
@@ -115,6 +117,8 @@ pub struct Reader<'a> {
     pub user_id: &'a ExternalId,
     /// Segment of the last training.
     pub segment: Option<SegmentId>,
+    /// Attributes that the shop has set.
+    pub attributes: &'a Attributes,
     /// BCP 47 tag; `None` = English.
     pub locale: Option<&'a str>,
     /// IANA name; `None` = UTC.
@@ -138,6 +142,7 @@ impl TemplateContext {
             user: UserVariables {
                 user_id: reader.user_id.clone(),
                 segment: reader.segment.map(|segment| segment.to_string()),
+                attributes: reader.attributes.to_plain(),
             },
             item: trigger.item.and_then(variables),
             items: items.iter().take(MAX_ITEMS).copied().filter_map(variables).collect(),
@@ -222,6 +227,9 @@ mod tests {
         let reader = Reader {
             user_id: &ExternalId::Integer(7),
             segment: Some(SegmentId(1)),
+            attributes: &Attributes::from_stored(
+                &json!({"first_name": "Ann", "since": {"date": "2024-02-29"}}),
+            ),
             locale: None,
             time_zone: Some("Europe/Berlin"),
         };
@@ -241,7 +249,8 @@ mod tests {
                    "category": "Watches", "brand": "Casio", "url": "/i", "stock": 4})
         };
         let expected = json!({
-            "user": {"user_id": 7, "segment": "B"}, "item": one(3), "items": [one(1)], "count": 2, "price_before": 12.0,
+            "user": {"user_id": 7, "segment": "B", "attributes": {"first_name": "Ann", "since": "2024-02-29"}},
+            "item": one(3), "items": [one(1)], "count": 2, "price_before": 12.0,
             "event": {"at": "noon"}, "locale": "en", "time_zone": "Europe/Berlin", "now": NOW,
         });
         assert_eq!(words, expected);

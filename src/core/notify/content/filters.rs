@@ -74,7 +74,14 @@ fn float(filter: &str, value: &Value) -> Result<f64, Error> {
 
 fn moment(filter: &str, value: &Value) -> Result<Timestamp, Error> {
     let parsed = Timestamp::parse(&value.to_string()).filter(|_| !is_missing(value));
-    parsed.ok_or_else(|| unfit(filter, "an RFC 3339 time", value))
+    parsed.or_else(|| day(value)).ok_or_else(|| unfit(filter, "an RFC 3339 time", value))
+}
+
+/// Begin of a day such as `2030-01-31`, in UTC; `None` for a time and for everything else.
+fn day(value: &Value) -> Option<Timestamp> {
+    let text = value.as_str().filter(|text| text.len() == "2030-01-31".len())?;
+    text.parse::<jiff::civil::Date>().ok()?;
+    Timestamp::parse(&format!("{text}T00:00:00Z"))
 }
 
 /// `{{ item.brand | default("our shop") }}`: for what is missing; with `true` as second argument for what is empty as well.
@@ -104,6 +111,10 @@ fn number(state: &State<'_, '_>, value: &Value, decimals: Option<u8>) -> Result<
 
 /// `{{ event.at | date }}`
 fn date(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
+    if let Some(day) = day(value) {
+        // The same day everywhere.
+        return Ok(reader(state).date(day, &TimeZone::UTC));
+    }
     let zone = TimeZone::get(&variable(state, "time_zone")).unwrap_or(TimeZone::UTC);
     Ok(reader(state).date(moment("date", value)?, &zone))
 }

@@ -51,7 +51,11 @@ fn sample(case: &'static str, context: TemplateContext) -> Sample {
 /// Everything that is known of the reader, and nothing else.
 fn complete() -> TemplateContext {
     TemplateContext {
-        user: UserVariables { user_id: ExternalId::Integer(7), segment: Some("A".to_owned()) },
+        user: UserVariables {
+            user_id: ExternalId::Integer(7),
+            segment: Some("A".to_owned()),
+            attributes: serde_json::Value::Object(serde_json::Map::new()),
+        },
         item: None,
         items: Vec::new(),
         count: 0,

@@ -15,6 +15,8 @@ const TEXT_BYTES: u64 = 2_048;
 const WORD_BYTES: u64 = 256;
 /// The whole `event`, 4,096 bytes of JSON, with quotes and spaces as templates write it.
 const EVENT_BYTES: u64 = 8_192;
+/// The attributes of a user, [`MAX_BYTES`](crate::profile::attributes::MAX_BYTES) of JSON, as templates write them.
+const ATTRIBUTES_BYTES: u64 = 8_192;
 /// An item written out as a whole.
 const ITEM_BYTES: u64 = 2 * TEXT_BYTES + 8 * WORD_BYTES;
 
@@ -115,6 +117,7 @@ impl Typed {
             (Shape::Loop, _) => Some(Self::NUMBER),
             (Shape::User, "user_id") | (Shape::Item, "item_id") => Some(Self::new(Shape::Any, WORD_BYTES)),
             (Shape::User, "segment") => Some(Self::text(1)),
+            (Shape::User, "attributes") => Some(Self::new(Shape::Any, ATTRIBUTES_BYTES)),
             (Shape::Item, "title" | "url") => Some(Self::text(TEXT_BYTES)),
             (Shape::Item, "category" | "brand") => Some(Self::text(WORD_BYTES)),
             (Shape::Item, "currency") => Some(Self::text(3)),
@@ -127,7 +130,7 @@ impl Typed {
     /// The top-level variable of that name.
     pub fn variable(name: &str) -> Option<Self> {
         Some(match name {
-            "user" => Self::new(Shape::User, 2 * WORD_BYTES),
+            "user" => Self::new(Shape::User, 2 * WORD_BYTES + ATTRIBUTES_BYTES),
             "item" => Self::new(Shape::Item, ITEM_BYTES),
             "items" => Self::new(Shape::Items, MAX_ITEMS as u64 * ITEM_BYTES),
             "count" => Self::new(Shape::Number, 20),

@@ -105,7 +105,11 @@ impl Templates {
 fn context(variables: Option<&Value>, item: Option<&Item>, now: Timestamp) -> TemplateContext {
     let item = item.map(ItemVariables::from);
     TemplateContext {
-        user: UserVariables { user_id: ExternalId::Integer(0), segment: None },
+        user: UserVariables {
+            user_id: ExternalId::Integer(0),
+            segment: None,
+            attributes: Value::Object(Map::new()),
+        },
         items: item.clone().into_iter().take(MAX_ITEMS).collect(),
         count: usize::from(item.is_some()),
         item,

@@ -1,6 +1,7 @@
 //! A message of the shop: from JSON to a [`Message`] that can't be wrong. Bounds are in characters for texts that people
 //! read and in bytes for everything else.
 
+mod audience;
 mod error;
 mod options;
 #[cfg(test)]
@@ -9,14 +10,14 @@ mod tests;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::audience::{Audience, MAX_RECIPIENTS, topic_name};
+use self::audience::{MAX_KEY_BYTES, RawAudience};
 pub use self::error::MessageError;
 use self::error::wrong;
 use super::local_time::LocalTime;
 use super::pace::Pace;
 use crate::base::{ExternalId, Millis, Timestamp, has_escaped_nul};
 
-/// Most users one request may name, over all its messages.
-pub const MAX_RECIPIENTS: usize = 10_000;
 /// Longest title, characters.
 pub const MAX_TITLE: usize = 200;
 /// Longest body, characters.
@@ -24,7 +25,6 @@ pub const MAX_BODY: usize = 2_000;
 /// Largest `data`, bytes of JSON.
 pub const MAX_DATA_BYTES: usize = 8 << 10;
 const MAX_URL_BYTES: usize = 2_048;
-const MAX_KEY_BYTES: usize = 128;
 const MAX_NAME_BYTES: usize = 64;
 /// Longest time ahead for `send_at` and `expires_at`.
 const MAX_AHEAD: Millis = Millis::hours(24 * 90);
@@ -71,19 +71,6 @@ impl Priority {
             _ => Self::Normal,
         }
     }
-}
-
-/// Recipients of a message.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Audience {
-    /// These, without repeats, in the order given; 1…[`MAX_RECIPIENTS`].
-    Users(Vec<ExternalId>),
-    /// Everyone in a segment as of the last training, 0 = A.
-    Segment(u8),
-    /// Everyone who follows a topic.
-    Topic(Box<str>),
-    /// Everyone who is known.
-    Everyone,
 }
 
 /// A message with its JSON, parsed once for everyone who gets it.
@@ -213,22 +200,6 @@ pub struct RawMessage {
     item_id: Option<ExternalId>,
 }
 
-/// The audience as an object of its own.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawAudience {
-    #[serde(default)]
-    user_id: Option<ExternalId>,
-    #[serde(default)]
-    user_ids: Option<Vec<ExternalId>>,
-    #[serde(default)]
-    segment: Option<String>,
-    #[serde(default)]
-    topic: Option<String>,
-    #[serde(default)]
-    everyone: bool,
-}
-
 impl RawMessage {
     /// Checks everything; `lifetime` is how long a message that names no `expires_at` is worth showing. O(size).
     pub fn validate(self, now: Timestamp, lifetime: Millis) -> Result<Addressed, MessageError> {
@@ -276,6 +247,7 @@ impl RawMessage {
             user_ids: self.user_ids,
             segment: self.segment,
             topic: self.topic,
+            attributes: None,
             everyone: self.everyone,
         });
         let ephemeral = self.ephemeral;
@@ -289,63 +261,15 @@ impl RawMessage {
             return wrong("bad_ephemeral", "ephemeral", text);
         }
         let audience = to.check()?;
-        if ephemeral && matches!(audience, Audience::Topic(_)) {
-            let text = "an ephemeral message goes to users, a segment or everyone, not to a topic";
+        if ephemeral && matches!(audience, Audience::Topic(_) | Audience::Meeting(_)) {
+            let text =
+                "an ephemeral message goes to users, a segment or everyone, not to a topic or by attributes";
             return wrong("bad_ephemeral", "ephemeral", text);
         }
         let is_single = matches!(&audience, Audience::Users(users) if users.len() == 1);
         let pace = options::pace(self.rate_per_minute, is_single || ephemeral)?;
         Ok(Addressed { audience, message, send_at, dedupe_key, ephemeral, pace, local })
     }
-}
-
-impl RawAudience {
-    fn check(self) -> Result<Audience, MessageError> {
-        let named = [
-            self.user_id.is_some(),
-            self.user_ids.is_some(),
-            self.segment.is_some(),
-            self.topic.is_some(),
-            self.everyone,
-        ];
-        if named.iter().filter(|named| **named).count() != 1 {
-            let message = "say who gets it by one of user_id, user_ids, segment (\"A\"…\"Z\"), topic and everyone: true";
-            return wrong("bad_audience", "to", message);
-        }
-        if let Some(segment) = self.segment {
-            return match segment.as_bytes() {
-                [letter @ b'A'..=b'Z'] => Ok(Audience::Segment(letter - b'A')),
-                _ => wrong("bad_segment", "segment", "a segment is a letter from A to Z"),
-            };
-        }
-        if let Some(topic) = self.topic {
-            return Ok(Audience::Topic(topic_name(&topic)?));
-        }
-        if self.everyone {
-            return Ok(Audience::Everyone);
-        }
-        let mut users: Vec<ExternalId> = self.user_ids.into_iter().flatten().chain(self.user_id).collect();
-        let mut seen = std::collections::HashSet::with_capacity(users.len());
-        users.retain(|user| seen.insert(user.clone()));
-        match users.len() {
-            0 => wrong("empty", "user_ids", "user_ids names nobody"),
-            n if n > MAX_RECIPIENTS => wrong(
-                "too_many_users",
-                "user_ids",
-                format!("at most {MAX_RECIPIENTS} users in a request, this message has {n}"),
-            ),
-            _ => Ok(Audience::Users(users)),
-        }
-    }
-}
-
-/// The name of a topic: 1…128 bytes of UTF-8 without control characters.
-pub fn topic_name(name: &str) -> Result<Box<str>, MessageError> {
-    if name.is_empty() || name.len() > MAX_KEY_BYTES || name.chars().any(char::is_control) {
-        let text = format!("a topic is 1…{MAX_KEY_BYTES} bytes of UTF-8 without control characters");
-        return wrong("bad_topic", "topic", text);
-    }
-    Ok(name.into())
 }
 
 fn name(field: &'static str, text: &str) -> Result<Box<str>, MessageError> {

@@ -128,19 +128,23 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Bounds, with the fix in the error.
-    pub fn validate(&self) -> Result<(), PreferenceError> {
+    /// Bounds, with the fix in the error. As many of a kind as the settings before have are not too many.
+    pub fn validate(&self, before: &Self) -> Result<(), PreferenceError> {
         let bad = |field, message: &str| Err(PreferenceError { field, message: message.to_owned() });
         let name = |text: &str| {
             !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.chars().any(char::is_control)
         };
-        if self.mutes.len() > MAX_MUTES || !self.mutes.iter().all(|mute| name(mute.name())) {
+        if self.mutes.len() > MAX_MUTES.max(before.mutes.len())
+            || !self.mutes.iter().all(|mute| name(mute.name()))
+        {
             return bad("mutes", "at most 256, each with a name of 1…128 bytes");
         }
-        if self.digest.len() > 64 || !self.digest.iter().all(|text| name(text)) {
+        if self.digest.len() > before.digest.len().max(64) || !self.digest.iter().all(|text| name(text)) {
             return bad("digest", "at most 64 categories of 1…128 bytes, or \"*\" for all");
         }
-        if self.blocked_channels.len() > 64 || !self.blocked_channels.keys().all(|text| name(text)) {
+        if self.blocked_channels.len() > before.blocked_channels.len().max(64)
+            || !self.blocked_channels.keys().all(|text| name(text))
+        {
             return bad("blocked_channels", "at most 64 categories of 1…128 bytes, or \"*\" for all");
         }
         Ok(())
@@ -212,6 +216,30 @@ impl PreferenceDocument {
             settings: self.settings(),
             consent,
         }
+    }
+
+    /// The preferences of a user into whom another was merged: own time zone, language and quiet hours before the other's, and of
+    /// everything that keeps messages away both.
+    #[must_use]
+    pub fn joined(mut self, other: &Self) -> Self {
+        let (mut settings, others) = (self.settings(), other.settings());
+        settings.opted_out |= others.opted_out;
+        settings.paused_until = settings.paused_until.max(others.paused_until);
+        settings.digest.extend(others.digest);
+        for (category, channels) in others.blocked_channels {
+            settings.blocked_channels.entry(category).or_default().extend(channels);
+        }
+        let new: Vec<Mute> = others.mutes.into_iter().filter(|mute| !settings.mutes.contains(mute)).collect();
+        settings.mutes.extend(new);
+        self.settings = SettingsDocument::from(&settings);
+        let new = other.muted.iter().filter(|name| !self.muted.contains(name));
+        self.muted.extend(new.cloned().collect::<Vec<_>>());
+        if self.quiet_from_minute.is_none() {
+            (self.quiet_from_minute, self.quiet_to_minute) = (other.quiet_from_minute, other.quiet_to_minute);
+        }
+        self.time_zone = self.time_zone.or_else(|| other.time_zone.clone());
+        self.locale = self.locale.or_else(|| other.locale.clone());
+        self
     }
 
     /// Adds a mute, once.
@@ -338,5 +366,45 @@ mod tests {
         assert_eq!(after(None), ("Asia/Tokyo".to_owned(), muted()));
         assert_eq!(after(Some(5)), ("Asia/Tokyo".to_owned(), muted()));
         assert_eq!(after(Some(6)), ("Europe/Berlin".to_owned(), muted()));
+    }
+
+    #[test]
+    fn two_users_who_become_one_hear_of_nothing_that_either_had_ruled_out() {
+        let document =
+            |time_zone: Option<&str>, muted: &[&str], settings: serde_json::Value| PreferenceDocument {
+                time_zone: time_zone.map(str::to_owned),
+                muted: muted.iter().map(|name| (*name).to_owned()).collect(),
+                settings: SettingsDocument(settings),
+                ..PreferenceDocument::default()
+            };
+        let user = document(
+            Some("Asia/Tokyo"),
+            &["news"],
+            serde_json::json!({"paused_until": "2030-01-01T00:00:00Z", "mutes": [{"of": "brand", "name": "a"}],
+                               "blocked_channels": {"*": ["push"]}}),
+        );
+        let visitor = PreferenceDocument {
+            quiet_from_minute: Some(60),
+            quiet_to_minute: Some(120),
+            ..document(
+                Some("Europe/Vienna"),
+                &["news", "sale"],
+                serde_json::json!({"opted_out": true, "paused_until": "2029-01-01T00:00:00Z", "digest": ["sale"],
+                                   "mutes": [{"of": "brand", "name": "a"}, {"of": "item", "name": "7"}],
+                                   "blocked_channels": {"*": ["socket"], "sale": ["push"]}}),
+            )
+        };
+        for (one, other) in [(&user, &visitor), (&visitor, &user)] {
+            let joined = one.clone().joined(other);
+            let settings = joined.settings();
+            assert!(settings.opted_out && settings.digest.contains("sale"));
+            assert_eq!(settings.paused_until, Timestamp::parse("2030-01-01T00:00:00Z"), "the later one");
+            assert_eq!((settings.mutes.len(), joined.muted.len()), (2, 2), "each once");
+            let parsed = joined.parse(Consent::default());
+            assert!(!parsed.allows("news", Channel::Push) && !parsed.allows("news", Channel::Socket));
+            assert_eq!((joined.quiet_from_minute, joined.quiet_to_minute), (Some(60), Some(120)));
+            assert_eq!(joined.time_zone, one.time_zone, "the user's own goes first");
+            assert_eq!(joined.clone().joined(other), joined, "again it changes nothing");
+        }
     }
 }

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::Timestamp;
-use crate::profile::{Profile, SegmentId};
+use crate::profile::attributes::MAX_CONDITIONS;
+use crate::profile::{AttributeCondition, Attributes, Profile, SegmentId};
 
 /// Condition of a trigger. Each kind is looked at where its cause happens: in the user's actor, when the catalogue changes, or on
 /// request.
@@ -48,7 +49,7 @@ pub enum Condition {
     },
     /// Another model serves, and the user's list has changed.
     ModelRefreshed,
-    /// The user meets a rule about segment and features. Once for each user.
+    /// The user meets a rule about segment, features and attributes. Once for each user.
     Segment {
         /// Rule to meet.
         rule: SegmentRule,
@@ -146,6 +147,9 @@ pub struct SegmentRule {
     pub min_recency_days: Option<f64>,
     /// The same, at most; who never bought does not meet it.
     pub max_recency_days: Option<f64>,
+    /// Conditions about attributes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<AttributeCondition>,
 }
 
 impl SegmentRule {
@@ -159,14 +163,24 @@ impl SegmentRule {
         if numbers.iter().flatten().any(|number| !number.is_finite()) {
             return Err("the rule's numbers must be finite".to_owned());
         }
-        if self.segments.is_empty() && numbers.iter().all(Option::is_none) {
-            return Err("the rule says nothing; name segments or a bound".to_owned());
+        let says_nothing = self.segments.is_empty() && numbers.iter().all(Option::is_none);
+        if says_nothing && self.attributes.is_empty() {
+            return Err("the rule says nothing; name segments, a bound or attributes".to_owned());
         }
-        Ok(())
+        if self.attributes.len() > MAX_CONDITIONS {
+            return Err(format!("a rule has at most {MAX_CONDITIONS} conditions about attributes"));
+        }
+        self.attributes.iter().try_for_each(AttributeCondition::validate)
     }
 
     /// Whether the user meets the rule.
-    pub fn holds(&self, profile: &Profile, segment: Option<SegmentId>, now: Timestamp) -> bool {
+    pub fn holds(
+        &self,
+        profile: &Profile,
+        segment: Option<SegmentId>,
+        attributes: &Attributes,
+        now: Timestamp,
+    ) -> bool {
         let features = profile.features(now);
         let recency = features.recency_days;
         let named = segment.map(|segment| segment.to_string());
@@ -175,5 +189,6 @@ impl SegmentRule {
             && self.min_monetary.is_none_or(|least| features.monetary >= least)
             && self.min_recency_days.is_none_or(|least| recency.is_none_or(|days| days >= least))
             && self.max_recency_days.is_none_or(|most| recency.is_some_and(|days| days <= most))
+            && self.attributes.iter().all(|condition| condition.holds(attributes))
     }
 }

@@ -20,6 +20,11 @@ impl FiredOnce {
         *known = (*known).max(at);
     }
 
+    /// Notes everything that another has; of several moments the latest counts.
+    pub fn join(&mut self, other: Self) {
+        other.0.into_iter().for_each(|(trigger, at)| self.note(&trigger, at));
+    }
+
     /// Moment a trigger last went off; `None` if it has not.
     pub fn at(&self, trigger: &str) -> Option<Timestamp> {
         self.0.get(trigger).copied()
@@ -68,7 +73,7 @@ mod tests {
     use super::*;
     use crate::notify::Priority;
     use crate::notify::policy::{Candidate, Moment, PolicyState, Preferences, Rules, Trial, decide};
-    use crate::profile::{Profile, SegmentId};
+    use crate::profile::{Attributes, Profile, SegmentId};
 
     const DAY_0: Timestamp = Timestamp(1_800_000_000_000_000);
 
@@ -107,7 +112,13 @@ mod tests {
     fn a_segment_s_trigger_goes_off_once_whatever_the_policy_remembers() {
         let (triggers, mut fired, mut told) = (spring(), FiredOnce::default(), Vec::new());
         for n in [0.0, 1.0, 8.0, 16.0] {
-            for trigger in triggers.of_segment(&Profile::default(), Some(SegmentId(1)), &fired, day(n)) {
+            for trigger in triggers.of_segment(
+                &Profile::default(),
+                Some(SegmentId(1)),
+                &Attributes::default(),
+                &fired,
+                day(n),
+            ) {
                 let decision = decision(&trigger, day(n), Trial::None, &Preferences::default());
                 assert_eq!(decision.outcome, Outcome::Send);
                 assert!(trigger.is_settled_by(&decision));
@@ -124,8 +135,13 @@ mod tests {
     #[test]
     fn what_was_not_told_may_go_off_again_unless_an_experiment_kept_it_back() {
         let triggers = spring();
-        let spring =
-            triggers.of_segment(&Profile::default(), Some(SegmentId(1)), &FiredOnce::default(), DAY_0);
+        let spring = triggers.of_segment(
+            &Profile::default(),
+            Some(SegmentId(1)),
+            &Attributes::default(),
+            &FiredOnce::default(),
+            DAY_0,
+        );
         let settles = |trial, preferences: &Preferences| {
             spring[0].is_settled_by(&decision(&spring[0], DAY_0, trial, preferences))
         };

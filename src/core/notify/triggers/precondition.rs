@@ -9,7 +9,7 @@ use crate::base::{ItemId, Millis, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::event::{Event, EventKind};
 use crate::notify::policy::Precondition;
-use crate::profile::{Profile, SegmentId};
+use crate::profile::{Attributes, Profile, SegmentId};
 
 /// Whether the user has shown interest in the very item and not bought it.
 fn wants(profile: &Profile, item: ItemId) -> bool {
@@ -105,18 +105,19 @@ impl Triggers {
             .map(|definition| Trigger::of(definition, None))
     }
 
-    /// Rules about segment and features that the user meets and that have not gone off for this user yet.
+    /// Rules about segment, features and attributes that the user meets and that have not gone off for this user yet.
     pub fn of_segment(
         &self,
         profile: &Profile,
         segment: Option<SegmentId>,
+        attributes: &Attributes,
         fired: &FiredOnce,
         now: Timestamp,
     ) -> Vec<Trigger> {
         self.iter()
             .filter(|definition| match &definition.when {
                 Condition::Segment { rule } => {
-                    fired.at(&definition.name).is_none() && rule.holds(profile, segment, now)
+                    fired.at(&definition.name).is_none() && rule.holds(profile, segment, attributes, now)
                 }
                 _ => false,
             })
@@ -132,12 +133,13 @@ impl Trigger {
         &self,
         profile: &Profile,
         segment: Option<SegmentId>,
+        attributes: &Attributes,
         last_connected: Option<Timestamp>,
         catalogue: &Catalogue,
         now: Timestamp,
     ) -> Precondition {
         if let Condition::Segment { rule } = &self.definition.when
-            && !rule.holds(profile, segment, now)
+            && !rule.holds(profile, segment, attributes, now)
         {
             return Precondition::NotMet;
         }

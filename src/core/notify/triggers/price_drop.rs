@@ -136,6 +136,7 @@ mod tests {
     use super::*;
     use crate::catalogue::{Currency, Item, PricePoint};
     use crate::event::EventKind;
+    use crate::profile::Attributes;
 
     const ITEM: ItemId = ItemId(7);
 
@@ -197,7 +198,7 @@ mod tests {
             self.catalogue.upsert(after);
             for fired in self.fired(&changes, day(at)) {
                 assert_eq!(
-                    fired.truth(&self.user, None, None, &self.catalogue, day(at)),
+                    fired.truth(&self.user, None, &Attributes::default(), None, &self.catalogue, day(at)),
                     Precondition::Holds
                 );
                 self.told.push((price, fired.price_before.unwrap()));
@@ -280,7 +281,9 @@ mod tests {
         let item_7 = shop.catalogue.get(ITEM).unwrap().as_ref().clone();
         let change = Change::Cheaper { item: ITEM, before: 100.0, after: 80.0 };
         let fired = shop.fired(&[change], day(0.0)).remove(0);
-        let truth = |shop: &Shop, at| fired.truth(&shop.user, None, None, &shop.catalogue, day(at));
+        let truth = |shop: &Shop, at| {
+            fired.truth(&shop.user, None, &Attributes::default(), None, &shop.catalogue, day(at))
+        };
         assert_eq!(truth(&shop, 0.5), Precondition::Holds);
         shop.look(0.6);
         assert_eq!(truth(&shop, 0.7), Precondition::PriceRose, "seen at 80");
@@ -292,9 +295,15 @@ mod tests {
         assert_eq!(truth(&raised, 0.4), Precondition::PriceRose, "it was 80 today");
         // Set off by the shop, with nothing known to the contrary.
         let plain = Catalogue::from_items([item_7]);
-        assert_eq!(fired.truth(&Profile::default(), None, None, &plain, day(0.0)), Precondition::Holds);
+        assert_eq!(
+            fired.truth(&Profile::default(), None, &Attributes::default(), None, &plain, day(0.0)),
+            Precondition::Holds
+        );
         let nothing = Trigger { price_before: None, ..fired.clone() };
-        assert_eq!(nothing.truth(&Profile::default(), None, None, &plain, day(0.0)), Precondition::PriceRose);
+        assert_eq!(
+            nothing.truth(&Profile::default(), None, &Attributes::default(), None, &plain, day(0.0)),
+            Precondition::PriceRose
+        );
     }
 
     #[test]
@@ -315,7 +324,8 @@ mod tests {
         for (looked, right) in [(0.5, Some(96.0)), (2.5, Some(88.0)), (3.2, None), (3.6, None)] {
             let user = profile(&[event(EventKind::View, 7, day(looked))], &shop.catalogue);
             let told = waits.clone().up_to_date(&user, &shop.catalogue, day(4.0));
-            let holds = told.truth(&user, None, None, &shop.catalogue, day(4.0)) == Precondition::Holds;
+            let holds = told.truth(&user, None, &Attributes::default(), None, &shop.catalogue, day(4.0))
+                == Precondition::Holds;
             assert_eq!(holds.then_some(told.price_before.unwrap()), right, "looked on day {looked}");
         }
     }

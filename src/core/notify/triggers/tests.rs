@@ -7,7 +7,7 @@ use crate::catalogue::{Catalogue, Item};
 use crate::event::{Event, EventKind};
 use crate::notify::Priority;
 use crate::notify::policy::Precondition;
-use crate::profile::Profile;
+use crate::profile::{Attributes, Profile};
 
 pub(super) const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
 
@@ -95,7 +95,9 @@ fn a_left_cart_is_told_unless_it_was_bought_or_emptied() {
     let later = triggers().after_event(&added);
     let (trigger, delay) = &later[0];
     assert_eq!((trigger.name(), *delay), ("cart_left", Millis::hours(1)));
-    let truth = |events: &[Event]| trigger.truth(&profile(events, &catalogue), None, None, &catalogue, NOW);
+    let truth = |events: &[Event]| {
+        trigger.truth(&profile(events, &catalogue), None, &Attributes::default(), None, &catalogue, NOW)
+    };
     assert_eq!(truth(&[added]), Precondition::Holds);
     let at = NOW + Millis::seconds(9);
     assert_eq!(truth(&[added, event(EventKind::Purchase, 7, at)]), Precondition::AlreadyBought);
@@ -124,7 +126,8 @@ fn a_price_drop_is_told_to_those_who_looked_while_it_lasts() {
     let now_cheap = repriced(100.0, cheaper.clone());
     let fired = triggers().of_change(changes[0], &looked, &now_cheap, NOW);
     assert_eq!((names(&fired), fired[0].price_before), (vec!["price_drop"], Some(100.0)));
-    let truth = |catalogue: &Catalogue| fired[0].truth(&looked, None, None, catalogue, NOW);
+    let truth =
+        |catalogue: &Catalogue| fired[0].truth(&looked, None, &Attributes::default(), None, catalogue, NOW);
     assert_eq!(truth(&now_cheap), Precondition::Holds);
     assert_eq!(truth(&catalogue), Precondition::PriceRose, "it went up again");
     assert_eq!(truth(&repriced(100.0, Item { stock: Some(0), ..cheaper.clone() })), Precondition::SoldOut);
@@ -191,13 +194,16 @@ fn a_rule_names_segments_and_bounds_and_is_asked_again_when_sending() {
     let catalogue = Catalogue::from_items([item(7)]);
     let buyer = profile(&[event(EventKind::Purchase, 7, NOW)], &catalogue);
     let b = Some(crate::profile::SegmentId(1));
-    let fired = triggers.of_segment(&buyer, b, &fresh, NOW);
+    let fired = triggers.of_segment(&buyer, b, &Attributes::default(), &fresh, NOW);
     assert_eq!(names(&fired), ["spring"]);
-    assert_eq!(fired[0].truth(&buyer, b, None, &catalogue, NOW), Precondition::Holds);
-    assert_eq!(fired[0].truth(&buyer, b, None, &catalogue, NOW.plus_days(31.0)), Precondition::NotMet);
-    assert!(triggers.of_segment(&buyer, None, &fresh, NOW).is_empty());
+    assert_eq!(fired[0].truth(&buyer, b, &Attributes::default(), None, &catalogue, NOW), Precondition::Holds);
+    assert_eq!(
+        fired[0].truth(&buyer, b, &Attributes::default(), None, &catalogue, NOW.plus_days(31.0)),
+        Precondition::NotMet
+    );
+    assert!(triggers.of_segment(&buyer, None, &Attributes::default(), &fresh, NOW).is_empty());
     assert!(
-        triggers.of_segment(&Profile::default(), b, &fresh, NOW).is_empty(),
+        triggers.of_segment(&Profile::default(), b, &Attributes::default(), &fresh, NOW).is_empty(),
         "never bought is not within 30 days"
     );
 }
@@ -211,7 +217,11 @@ fn an_order_is_told_whatever_became_of_its_item_and_each_state_is_an_occasion() 
     for name in ["order_status", "announcement"] {
         for gone in [7, 8] {
             let told = Trigger::of(triggers.find(name).unwrap(), Some(ItemId(gone)));
-            assert_eq!(told.truth(&buyer, None, None, &catalogue, NOW), Precondition::Holds, "{name} {gone}");
+            assert_eq!(
+                told.truth(&buyer, None, &Attributes::default(), None, &catalogue, NOW),
+                Precondition::Holds,
+                "{name} {gone}"
+            );
             assert_eq!(told.dedupe_key(&catalogue, NOW), None, "shipped, out for delivery, delivered");
         }
     }

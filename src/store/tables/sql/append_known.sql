@@ -1,7 +1,7 @@
 -- Appends events whose users and items all have ids, and nothing otherwise; the part given is the batch as rows of g.
 -- Parameters: the columns of the batch.
 WITH given AS MATERIALIZED (
-    SELECT g.*, (SELECT user_id FROM users WHERE external_id = user_name),
+    SELECT g.*, (SELECT coalesce(merged_into, user_id) AS user_id FROM users WHERE external_id = user_name),
         (SELECT item_id FROM items WHERE external_id = item_name)
     FROM {given}
 ),

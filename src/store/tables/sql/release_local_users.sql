@@ -6,7 +6,8 @@ WITH released AS (
     WHERE r.broadcast_id = ? AND NOT r.is_released
         AND EXISTS (
             SELECT FROM (VALUES (0)) one
-                LEFT JOIN (users u JOIN user_preferences p USING (user_id)) ON u.external_id = r.external_id
+                LEFT JOIN (users u JOIN user_preferences p ON p.user_id = coalesce(u.merged_into, u.user_id))
+                    ON u.external_id = r.external_id
             WHERE p.time_zone = ANY(?) OR (? AND (p.time_zone IS NULL OR p.time_zone = ANY(?)))
         )
     RETURNING r.external_id

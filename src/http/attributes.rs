@@ -1,0 +1,98 @@
+//! `/v1/users/{id}`: what the shop says of a user. For the shop only: a user who could change them would choose their own audience.
+
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::auth::Caller;
+use super::body::Body;
+use super::error::ApiError;
+use super::merge_patch::merge;
+use crate::actors::App;
+use crate::base::{ExternalId, suggest_nearest};
+use crate::decide::Input;
+use crate::profile::Attributes;
+use crate::store::{in_transaction, user_attributes, users};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UserPatch {
+    attributes: Map<String, Value>,
+}
+
+/// Answers the attributes of a user.
+pub async fn get(
+    path: web::Path<String>,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.service()?;
+    let user = caller.user(&path, &app)?;
+    let named = user.clone();
+    let attributes = app
+        .state
+        .store
+        .run(move |connection| match users::find(connection, &named)? {
+            Some(user) => Ok(Some(user_attributes::get(connection, user)?)),
+            None => Ok(None),
+        })
+        .await?
+        .ok_or(ApiError::NotFound("this user"))?;
+    Ok(answer(&user, &attributes))
+}
+
+/// Merges into the attributes (RFC 7396): an absent one stays as it was, `null` removes one. Holds from the next decision.
+pub async fn patch(
+    path: web::Path<String>,
+    Body(body): Body,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.service()?;
+    let user = caller.user(&path, &app)?;
+    let UserPatch { attributes: wish } = serde_json::from_slice(&body).map_err(|error| {
+        let error = suggest_nearest(&error.to_string());
+        ApiError::invalid("bad_json", None, format!("not {{\"attributes\":{{…}}}}: {error}"))
+    })?;
+    let (named, order) = (user.clone(), app.registry.in_order(&user).await);
+    let attributes = app
+        .state
+        .store
+        .run(move |connection| {
+            in_transaction(connection, |connection| {
+                let Some(user) = users::resolve(connection, &[named])?.pop() else {
+                    return Ok(Err(ApiError::NotFound("this user")));
+                };
+                let before = user_attributes::get_for_update(connection, user)?;
+                match changed(&before, wish) {
+                    Ok(after) => {
+                        user_attributes::put(connection, user, &after)?;
+                        Ok(Ok(after))
+                    }
+                    Err(error) => Ok(Err(error)),
+                }
+            })
+        })
+        .await??;
+    let answer = answer(&user, &attributes);
+    app.registry.happened(&user, Input::AttributesChanged(Box::new(attributes)));
+    drop(order);
+    Ok(answer)
+}
+
+fn changed(before: &Attributes, wish: Map<String, Value>) -> Result<Attributes, ApiError> {
+    let Value::Object(mut document) = before.to_json() else { return Ok(Attributes::default()) };
+    // A date is a value, not an object to merge into.
+    for (name, value) in &wish {
+        if value.is_object() {
+            document.remove(name);
+        }
+    }
+    merge(&mut document, wish);
+    Attributes::parse(&document)
+        .map_err(|error| ApiError::invalid("bad_attributes", Some("attributes"), error.to_string()))
+}
+
+fn answer(user: &ExternalId, attributes: &Attributes) -> HttpResponse {
+    HttpResponse::Ok().json(json!({"user_id": user, "attributes": attributes.to_json()}))
+}
