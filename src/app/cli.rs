@@ -79,6 +79,10 @@ enum Command {
 tidings import movielens ml-1m/ratings.dat ml-1m/movies.dat\n  \
 tidings import csv orders.csv --map user_id=customer,item_id=sku,occurred_at=time --kind purchase")]
     Import(super::import::ImportArgs),
+    /// Export events, decisions, outcomes, recommendations, items or users as a file.
+    #[command(after_help = "Examples:\n  tidings export events events.ndjson.gz --since 2026-01-01\n  \
+tidings export outcomes --since 7d | head\n  tidings export recommendations lists.csv -n 20 --json")]
+    Export(super::export::ExportArgs),
     /// Train on what is stored; the model serves if it passes the gate.
     Train,
     /// Trains for a server, which says on standard input what.
@@ -158,6 +162,7 @@ fn execute(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Demo { shoppers, seed, .. } => commands::serve::demo(config, shoppers, seed),
         Command::Migrate => commands::migrate::run(&config),
         Command::Import(args) => commands::import::run(&config, args),
+        Command::Export(args) => commands::export::run(&config, &args),
         Command::Train => commands::train::run(&config),
         Command::Evaluate(args) => commands::evaluate::run(&config, &args),
         Command::Rules(args) => commands::rules::run(&config, &args),

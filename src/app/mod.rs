@@ -4,6 +4,7 @@ pub mod cli;
 pub mod commands;
 pub mod database;
 pub mod demo;
+pub mod export;
 pub mod import;
 mod listen;
 pub mod middleware;

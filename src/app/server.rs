@@ -72,11 +72,23 @@ pub fn load_models(config: Config, store: Store) -> anyhow::Result<Arc<AppState>
 /// Loads from the database what every request needs. Blocks.
 pub fn load(config: Config, store: Store) -> anyhow::Result<Arc<AppState>> {
     store.run_blocking(|connection| jobs::fail_unfinished(connection, Timestamp::now()))?;
+    let state = load_definitions(config, store)?;
+    enable_push(&state)?;
+    Ok(state)
+}
+
+/// Loads what decisions read, events since the training counted, for a command that works beside a server. Blocks.
+pub fn load_decisions(config: Config, store: Store) -> anyhow::Result<Arc<AppState>> {
+    let state = load_definitions(config, store)?;
+    state.store.run_blocking(|connection| state.recount(connection))?;
+    Ok(state)
+}
+
+fn load_definitions(config: Config, store: Store) -> anyhow::Result<Arc<AppState>> {
     let state = load_models(config, store)?;
     state.store.run_blocking(|connection| state.begin_recount(connection))?;
     state.store.run_blocking(|connection| state.read_definitions(connection))?;
     state.store.run_blocking(|connection| state.read_learner(connection))?;
-    enable_push(&state)?;
     Ok(state)
 }
 

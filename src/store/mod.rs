@@ -19,7 +19,9 @@ pub use postgres::{
     MIGRATIONS, Store, StoreError, Writer, in_transaction, process_stands_back, thread_stands_back,
     without_time_limit,
 };
-pub use reports::{call_progress, conversions, experiments, limits, outcomes, response_examples, timeline};
+pub use reports::{
+    call_progress, conversions, experiments, export, limits, outcomes, response_examples, timeline,
+};
 pub use tables::{
     acknowledgements, audiences, broadcasts, bulk, calls, cleaning, consents, decision_log, decisions,
     deferred, definitions, events, experiment_definitions, feedback, fired_once, idempotency, inbox,

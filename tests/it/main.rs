@@ -20,6 +20,7 @@ mod dashboard_pages;
 mod definitions;
 mod demo_shop;
 mod docs;
+mod export;
 mod golden_lists;
 mod idempotency;
 mod import;

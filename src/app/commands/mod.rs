@@ -8,6 +8,7 @@ mod evaluate_files;
 mod evaluate_parameters;
 mod evaluate_report;
 pub mod evaluate_sessions;
+pub mod export;
 pub mod import;
 mod memory;
 pub mod migrate;

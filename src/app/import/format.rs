@@ -20,6 +20,8 @@ pub enum Format {
     Csv,
     /// One JSON object a line, as the HTTP API takes them; see --map.
     Ndjson,
+    /// Events or items as `tidings export` writes them, read back exactly; running it twice changes nothing.
+    Exported,
 }
 
 impl Format {
@@ -31,6 +33,7 @@ impl Format {
             Self::RetailRocket => "retailrocket",
             Self::Csv => "csv",
             Self::Ndjson => "ndjson",
+            Self::Exported => "exported",
         }
     }
 }

@@ -9,6 +9,7 @@
 
 mod args;
 mod delimited;
+mod exported;
 mod format;
 pub(super) mod input;
 mod movielens;
@@ -75,6 +76,7 @@ pub fn run(
         options.cleaning,
         (format == Format::OnlineRetail).then(online_retail::set_aside),
     );
+    let cleaner = if format == Format::Exported { cleaner.passing_everything() } else { cleaner };
     let progress = Progress::new(BytesRead::clone(&bytes), total_bytes(&files), options.quiet);
     let mut intake = Intake::new(cleaner, Rejects::new(rejects_path), Output::new(store, progress));
     let (send, receive) = sync_channel::<Batch>(WAITING_BATCHES);

@@ -9,7 +9,7 @@ use super::format::Format;
 use super::input::{BytesRead, is_stdin, name, open};
 use super::options::ImportOptions;
 use super::sink::Sink;
-use super::{delimited, movielens, ndjson, online_retail, retailrocket};
+use super::{delimited, exported, movielens, ndjson, online_retail, retailrocket};
 use crate::intake::{RecordReader, TimeReader};
 
 /// Files that a directory of MovieLens or Retailrocket may hold, each plain or with `.gz` behind.
@@ -31,8 +31,11 @@ pub fn expand(format: Format, given: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>>
     let mut files = Vec::new();
     for path in given {
         if is_stdin(path) {
-            if !matches!(format, Format::Csv | Format::Ndjson) {
-                bail!("{} can't be read from standard input, only csv and ndjson can", format.name());
+            if !matches!(format, Format::Csv | Format::Ndjson | Format::Exported) {
+                bail!(
+                    "{} can't be read from standard input, only csv, ndjson and exported can",
+                    format.name()
+                );
             }
             if given.len() > 1 {
                 bail!("standard input can't be one of several files");
@@ -89,6 +92,7 @@ pub fn read(
             Format::RetailRocket => retailrocket::read(source, &name, &mut tree, sink),
             Format::Csv => delimited::read(source, &name, options, &mut records, &mut items, sink),
             Format::Ndjson => ndjson::read(source, &name, &mut records, &mut items, sink),
+            Format::Exported => exported::read(source, &name, sink),
         }
         .with_context(|| format!("cannot import {}", file.display()))?;
     }
@@ -96,6 +100,6 @@ pub fn read(
         Format::OnlineRetail => products.finish(sink),
         Format::RetailRocket => tree.finish(sink),
         Format::Csv | Format::Ndjson => items.finish(sink),
-        Format::MovieLens => Ok(()),
+        Format::MovieLens | Format::Exported => Ok(()),
     }
 }

@@ -2,6 +2,7 @@
 //! all of it, for connected and absent users alike, in whatever order events arrived.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
@@ -19,6 +20,7 @@ use crate::store::postgres::sql::sql;
 
 type TradeRow = (i32, i32, i16, PgTimestamp, f32, Option<f64>, Option<i64>);
 type NamingRow = (i32, Uuid, PgTimestamp, Vec<i32>);
+type NamingColumns = (Integer, SqlUuid, Timestamptz, Array<Integer>);
 
 /// Purchases and returns since `since` of these users, each user's together.
 fn trades(
@@ -82,21 +84,45 @@ pub fn credits(
     since: Timestamp,
     window: Millis,
 ) -> Result<Vec<Credit>, StoreError> {
-    type Columns = (Integer, SqlUuid, Timestamptz, Array<Integer>);
     let window_s = window.0 as f64 / 1_000.0;
     let rows = match user {
-        Some(user) => sql::<Columns>(naming("user_id = ?"))
+        Some(user) => sql::<NamingColumns>(naming("user_id = ?"))
             .bind::<Timestamptz, _>(to_pg(since))
             .bind::<Integer, _>(user.to_sql())
             .bind::<Double, _>(window_s)
             .bind::<Timestamptz, _>(to_pg(since))
             .load::<NamingRow>(conn)?,
-        None => sql::<Columns>(naming("user_id IS NOT NULL"))
+        None => sql::<NamingColumns>(naming("user_id IS NOT NULL"))
             .bind::<Timestamptz, _>(to_pg(since))
             .bind::<Double, _>(window_s)
             .bind::<Timestamptz, _>(to_pg(since))
             .load::<NamingRow>(conn)?,
     };
+    credit(conn, rows, since, window)
+}
+
+/// Credits of the messages created in `slice`: their purchases come within it or up to `window` later.
+pub(super) fn credits_between(
+    conn: &mut PgConnection,
+    slice: &Range<Timestamp>,
+    window: Millis,
+) -> Result<Vec<Credit>, StoreError> {
+    let rows = sql::<NamingColumns>(naming("user_id IS NOT NULL AND occurred_at < ?"))
+        .bind::<Timestamptz, _>(to_pg(slice.start))
+        .bind::<Timestamptz, _>(to_pg(slice.end + window))
+        .bind::<Double, _>(window.0 as f64 / 1_000.0)
+        .bind::<Timestamptz, _>(to_pg(slice.start))
+        .load::<NamingRow>(conn)?;
+    credit(conn, rows, slice.start, window)
+}
+
+/// Credits the purchases since `since` to the messages that named what was bought.
+fn credit(
+    conn: &mut PgConnection,
+    rows: Vec<NamingRow>,
+    since: Timestamp,
+    window: Millis,
+) -> Result<Vec<Credit>, StoreError> {
     let mut messages: BTreeMap<i32, Vec<Naming>> = BTreeMap::new();
     for (user, id, at, items) in rows {
         messages.entry(user).or_default().push(Naming {

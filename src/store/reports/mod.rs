@@ -3,6 +3,7 @@
 pub mod call_progress;
 pub mod conversions;
 pub mod experiments;
+pub mod export;
 pub mod limits;
 pub mod outcomes;
 pub mod response_examples;

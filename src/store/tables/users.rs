@@ -81,6 +81,22 @@ pub fn aliases(conn: &mut PgConnection) -> Result<Vec<(ExternalId, ExternalId)>,
     rows.iter().map(|(alias, user)| Ok((external_id("users", alias)?, external_id("users", user)?))).collect()
 }
 
+/// Users who are neither robots nor merged into others, after one in the order in which they came, at most `limit`.
+pub fn after(
+    conn: &mut PgConnection,
+    after: Option<UserId>,
+    limit: i64,
+) -> Result<Vec<(UserId, ExternalId)>, StoreError> {
+    let rows = sql::<(Integer, Text)>(
+        "SELECT user_id, external_id FROM users WHERE user_id > ? AND NOT is_robot AND merged_into IS NULL \
+         ORDER BY user_id LIMIT ?",
+    )
+    .bind::<Integer, _>(after.map_or(-1, UserId::to_sql))
+    .bind::<BigInt, _>(limit)
+    .load::<(i32, String)>(conn)?;
+    rows.into_iter().map(|(user, text)| Ok((UserId::from_sql(user), external_id("users", &text)?))).collect()
+}
+
 /// Users whose id begins with `prefix` (all for the empty one), at most `limit`: those with a segment first, then
 /// the shorter id, then by text. Reads the whole table: for a person's search box.
 pub fn search(conn: &mut PgConnection, prefix: &str, limit: i64) -> Result<Vec<UserSummary>, StoreError> {
