@@ -88,6 +88,14 @@ tidings export outcomes --since 7d | head\n  tidings export recommendations list
     /// Trains for a server, which says on standard input what.
     #[command(name = recommender::worker::SUBCOMMAND, hide = true)]
     TrainingWorker,
+    /// Segments of users as of the last training: their size and the means of their features.
+    #[command(after_help = "Examples:\n  tidings segments\n  tidings segments --csv > segments.csv")]
+    Segments(commands::segments::SegmentsArgs),
+    /// Users as of the last training: segment and, with --profile, features.
+    #[command(
+        after_help = "Examples:\n  tidings users --profile\n  tidings users --profile --segment A --json"
+    )]
+    Users(commands::segments::UsersArgs),
     /// Measure how good the recommendations are, on a hold-out of the stored data or on files.
     #[command(after_help = "Examples:\n  tidings evaluate --json\n  \
 tidings evaluate --train train.csv.gz --test test.csv.gz --algorithm all --k 10,20\n  \
@@ -164,6 +172,8 @@ fn execute(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Import(args) => commands::import::run(&config, args),
         Command::Export(args) => commands::export::run(&config, &args),
         Command::Train => commands::train::run(&config),
+        Command::Segments(args) => commands::segments::segments(&config, &args),
+        Command::Users(args) => commands::segments::users(&config, &args),
         Command::Evaluate(args) => commands::evaluate::run(&config, &args),
         Command::Rules(args) => commands::rules::run(&config, &args),
         Command::OffPolicy(args) => commands::off_policy::run(&args),

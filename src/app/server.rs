@@ -122,7 +122,7 @@ fn enable_push(state: &AppState) -> anyhow::Result<()> {
 }
 
 /// The active model set; if its artefact can't be read, the newest one that served before and can.
-fn last_good_model(connection: &mut Connection) -> Result<Option<ModelSet>, StoreError> {
+pub(super) fn last_good_model(connection: &mut Connection) -> Result<Option<ModelSet>, StoreError> {
     let mut versions = models::list(connection, MAX_VERSIONS)?;
     versions.retain(|row| row.state != ModelState::Rejected);
     versions.sort_by_key(|row| (row.state != ModelState::Active, std::cmp::Reverse(row.version)));

@@ -10,7 +10,12 @@ pub mod mapping;
 
 pub mod row;
 
+pub mod attributes;
+pub mod stated;
+
 pub mod record;
+
+pub mod layouts;
 
 pub use fields::TimeReader;
 pub use mapping::{Field, Mapping, MappingError};

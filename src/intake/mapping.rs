@@ -47,11 +47,17 @@ pub enum Field {
     Url,
     /// Picture of the item.
     ImageUrl,
+    /// Purchases a month, as the shop states them of a user.
+    PurchasesPerMonth,
+    /// Minutes of browsing a month, stated.
+    BrowsingMinutesPerMonth,
+    /// Searches a month, stated.
+    SearchesPerMonth,
 }
 
 impl Field {
     /// Every field.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::UserId,
         Self::ItemId,
         Self::Kind,
@@ -71,6 +77,9 @@ impl Field {
         Self::Stock,
         Self::Url,
         Self::ImageUrl,
+        Self::PurchasesPerMonth,
+        Self::BrowsingMinutesPerMonth,
+        Self::SearchesPerMonth,
     ];
 
     /// The name on the wire, and the column of that name if the mapping says nothing.
@@ -101,8 +110,15 @@ impl Field {
             Self::Stock => &["stock"],
             Self::Url => &["url"],
             Self::ImageUrl => &["image_url"],
+            Self::PurchasesPerMonth => &["purchases_per_month", "purchase_frequency"],
+            Self::BrowsingMinutesPerMonth => &["browsing_minutes_per_month", "browsing_duration"],
+            Self::SearchesPerMonth => &["searches_per_month", "search_frequency"],
         }
     }
+
+    /// Features that the shop states of users.
+    pub const STATED: [Self; 3] =
+        [Self::PurchasesPerMonth, Self::BrowsingMinutesPerMonth, Self::SearchesPerMonth];
 
     /// Says something about the item rather than about what was done with it?
     pub fn is_of_item(self) -> bool {

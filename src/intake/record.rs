@@ -7,10 +7,12 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 use tidings_core::catalogue::NewItem;
 use tidings_core::event::EventKind;
+use tidings_core::profile::StatedUser;
 
 use super::fields::TimeReader;
 use super::mapping::{Field, Mapping};
 use super::row::{self, EventRecord, Row};
+use super::stated;
 
 /// Content of one record.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +21,8 @@ pub enum Entry {
     Event(EventRecord),
     /// Something of the catalogue.
     Item(NewItem),
+    /// Features of a user.
+    User(StatedUser),
 }
 
 /// How the records of one source are read.
@@ -70,6 +74,7 @@ impl RecordReader {
             let names: &[&str] = match (self.mapping.get(field), field) {
                 (Some(name), _) => &[name],
                 (None, Field::BasketId) => &["basket_id", "session_id", "order_id"],
+                (None, field) if Field::STATED.contains(&field) => field.names(),
                 (None, field) => &[field.name()],
             };
             let Some(value) = names.iter().find_map(|name| object.get(*name)) else { continue };
@@ -78,6 +83,9 @@ impl RecordReader {
             }
         }
         let row: Row = texts.iter().map(|(field, text)| (*field, text.as_str())).collect();
+        if stated::is_user(&row) && self.default_kind.is_none() {
+            return stated::user(&row).map(Entry::User);
+        }
         if row::is_event(&row) {
             return self.event(&row).map(Entry::Event);
         }

@@ -361,6 +361,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    stated_features (user_id) {
+        user_id -> Int4,
+        purchases_per_month -> Float8,
+        browsing_minutes_per_month -> Float8,
+        searches_per_month -> Float8,
+        stated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     topic_subscribers (topic_id, user_id) {
         topic_id -> Int4,
         user_id -> Int4,
@@ -442,6 +452,7 @@ diesel::joinable!(opt_outs -> users (user_id));
 diesel::joinable!(push_outbox -> notifications (notification_id));
 diesel::joinable!(push_outbox -> push_subscriptions (subscription_id));
 diesel::joinable!(push_subscriptions -> users (user_id));
+diesel::joinable!(stated_features -> users (user_id));
 diesel::joinable!(topic_subscribers -> topics (topic_id));
 diesel::joinable!(topic_subscribers -> users (user_id));
 diesel::joinable!(user_attributes -> users (user_id));
@@ -475,6 +486,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     push_outbox,
     push_subscriptions,
     server,
+    stated_features,
     topic_subscribers,
     topics,
     user_attributes,

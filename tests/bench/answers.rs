@@ -44,13 +44,14 @@ pub fn run(report: &mut Report, store: &Store) {
                 ControlFlow::Continue(())
             })?;
             let catalogue = Catalogue::from_items(items::load_all(connection)?);
-            Ok((TrainingData { events, n_users: users::width(connection)? }, catalogue))
+            let n_users = users::width(connection)?;
+            Ok((TrainingData { events, n_users, ..TrainingData::default() }, catalogue))
         })
         .unwrap();
     let parameters = TrainingParameters::default();
     let cut = split::temporal(&data.events, parameters.holdout_share, MOST_USERS, parameters.seed).unwrap();
     let (before, after) = data.events.split_at(cut.cut);
-    let before = TrainingData { events: before.to_vec(), n_users: data.n_users };
+    let before = TrainingData { events: before.to_vec(), n_users: data.n_users, ..TrainingData::default() };
     let now = before.events.last().unwrap().occurred_at;
     let mut go = |_, _| ControlFlow::Continue(());
     let model = train_and_evaluate(&before, &catalogue, now, &parameters, &mut go).unwrap().model;

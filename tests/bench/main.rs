@@ -15,8 +15,12 @@ mod golden_lists;
 #[path = "../it/helpers/http.rs"]
 #[expect(dead_code, reason = "shared with the integration tests, which use all of it")]
 mod http;
+mod import;
 mod ingest;
 mod load;
+#[path = "../it/helpers/mariadb.rs"]
+#[expect(dead_code, clippy::expect_used, reason = "shared with the integration tests, which use all of it")]
+mod mariadb;
 mod memory;
 mod models;
 #[path = "../it/models_data.rs"]
@@ -32,6 +36,8 @@ mod retail;
 mod scale;
 mod server;
 mod webpush;
+#[path = "../it/helpers/workbook.rs"]
+mod workbook;
 
 use report::Report;
 
@@ -41,12 +47,13 @@ fn main() {
     // cargo passes `--bench`; anything else is a part of a benchmark's name.
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let benches: [(&str, Run); 8] = [
+    let benches: [(&str, Run); 9] = [
         ("push", push::run),
         ("ingest", ingest::run),
         ("memory", memory::run),
         ("webpush", webpush::run),
         ("retail", retail::run),
+        ("import", import::run),
         ("scale", scale::run),
         ("models", models::run),
         ("policy", policy::run),
@@ -54,7 +61,7 @@ fn main() {
     let mut ran = 0;
     for (name, run) in benches {
         // Ten million events and Python's side take minutes: only when asked for.
-        let by_default = wanted.is_empty() && !["scale", "models", "policy"].contains(&name);
+        let by_default = wanted.is_empty() && !["import", "scale", "models", "policy"].contains(&name);
         if by_default || wanted.iter().any(|wanted| name.starts_with(wanted.as_str())) {
             let mut report = Report::new(name);
             run(&mut report);
@@ -64,6 +71,6 @@ fn main() {
     }
     assert!(
         ran > 0,
-        "no benchmark is named {wanted:?}; there are push, ingest, memory, webpush, retail, scale, models, policy"
+        "no benchmark is named {wanted:?}; there are push, ingest, memory, webpush, retail, import, scale, models, policy"
     );
 }

@@ -7,6 +7,7 @@ mod helpers;
 
 mod api;
 mod attributes;
+mod brief;
 mod broadcasts;
 mod campaigns;
 mod caps;
@@ -21,6 +22,7 @@ mod definitions;
 mod demo_shop;
 mod docs;
 mod export;
+mod formats;
 mod golden_lists;
 mod idempotency;
 mod import;

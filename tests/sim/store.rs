@@ -542,6 +542,7 @@ impl Store {
             attributes: tidings::profile::Attributes::default(),
             fired_once: rows.fired_once.iter().map(|(name, at)| (name.clone(), *at)).collect(),
             events: rows.events.clone(),
+            stated: None,
             preferences: rows.preferences.clone(),
             consents: consents.map(|(purpose, granted)| (purpose.name().to_owned(), *granted)).collect(),
             held: held.into_iter().take(MAX_DEFERRED_READ).cloned().collect(),

@@ -13,7 +13,7 @@ use crate::state::AppState;
 use crate::store::models::{self, ModelState, NewModel};
 use crate::store::rules::RuleRow;
 use crate::store::user_features::{self, UserFeaturesRow};
-use crate::store::{StoreError, events, in_transaction, response_examples, rules, users};
+use crate::store::{StoreError, events, in_transaction, response_examples, rules, stated_features, users};
 
 /// Events read between two looks at cancellation: some milliseconds.
 const EVENTS_AT_ONCE: usize = 8_192;
@@ -174,7 +174,7 @@ fn read(
 ) -> Result<TrainingData, TrainingError> {
     let mut events_read = Vec::new();
     let mut cancelled = progress(Stage::Read, 0.0).is_break();
-    let n_users = state.store.read_in_background(state.config.training.niceness, |connection| {
+    let (n_users, stated) = state.store.read_in_background(state.config.training.niceness, |connection| {
         // Room for all at once: a vector that doubles holds the events one and a half times while it grows.
         let about = usize::try_from(events::count_estimate(connection)?).unwrap_or(0).max(1);
         events_read.reserve(about + about / 64);
@@ -186,10 +186,10 @@ fn read(
             }
             if cancelled { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        users::width(connection)
+        Ok((users::width(connection)?, stated_features::load_all(connection)?))
     })?;
     if cancelled {
         return Err(TrainError::Cancelled.into());
     }
-    Ok(TrainingData { events: events_read, n_users })
+    Ok(TrainingData { events: events_read, n_users, stated })
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::memory::peak_rss_mib;
 use super::say;
-use crate::app::import::{input, table::Table};
+use crate::app::import::{container, table::Table};
 use crate::app::usage::Usage;
 use crate::evaluate::classification::{Folds, cross_validate, default_parameters, measure_probabilities};
 use crate::evaluate::encoding::{encode, number};
@@ -83,7 +83,7 @@ type Columns = Vec<(String, Vec<String>)>;
 
 /// All columns but the target as text, and the target as 1 and 0.
 fn read(path: &Path, target: &str) -> anyhow::Result<(Columns, Vec<f32>)> {
-    let mut table = Table::open(input::open(path, &input::BytesRead::default())?, b',')?;
+    let mut table = Table::open(container::open_text(path)?, b',')?;
     let Some(target_column) = table.column(&[target]) else {
         bail!("{}: no column {target} among {}", path.display(), table.header().join(", "));
     };

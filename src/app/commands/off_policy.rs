@@ -8,7 +8,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 
 use super::say;
-use crate::app::import::{input, table::Table};
+use crate::app::import::{container, table::Table};
 use crate::evaluate::off_policy::{self, Estimate, LoggedChoice, Report, TargetPolicy};
 
 /// Most rows of a log.
@@ -92,7 +92,7 @@ fn uniform(log: &Log, rest: &str) -> anyhow::Result<TargetPolicy> {
 }
 
 fn open(path: &Path) -> anyhow::Result<Table> {
-    Table::open(input::open(path, &input::BytesRead::default())?, b',')
+    Table::open(container::open_text(path)?, b',')
 }
 
 fn column(table: &Table, path: &Path, names: &[&str]) -> anyhow::Result<usize> {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::memory::{peak_rss_mib, use_small_pages};
 use super::say;
 use crate::app::database::{Sharing, open};
-use crate::app::import::input::{BytesRead, open as open_file};
+use crate::app::import::container::open_text;
 use crate::app::usage::Usage;
 use crate::base::ItemId;
 use crate::catalogue::Catalogue;
@@ -113,7 +113,7 @@ fn of_file(path: &Path, args: &RulesArgs) -> anyhow::Result<()> {
 }
 
 fn read(path: &Path) -> anyhow::Result<(Baskets, Vec<String>)> {
-    let mut reader = std::io::BufReader::with_capacity(1 << 16, open_file(path, &BytesRead::default())?);
+    let mut reader = std::io::BufReader::with_capacity(1 << 16, open_text(path)?);
     let mut ids: HashMap<String, u32> = HashMap::new();
     let mut baskets = Baskets::default();
     let (mut line, mut basket) = (String::new(), Vec::new());

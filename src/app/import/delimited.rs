@@ -9,10 +9,12 @@ use anyhow::bail;
 use super::input::Source;
 use super::options::ImportOptions;
 use super::sink::Sink;
+use super::stated;
 use super::table::Table;
 use crate::base::ExternalId;
 use crate::catalogue::NewItem;
-use crate::intake::{Field, RecordReader, Row};
+use crate::intake::fields::id as read_id;
+use crate::intake::{Field, RecordReader, Row, attributes};
 
 /// Items as the rows describe them, the last word on each; handed over at the end, since a title stands in thousands of
 /// rows.
@@ -58,7 +60,7 @@ impl Items {
 }
 
 /// The most frequent of comma, semicolon, tab and bar in the first line; the comma if there is none.
-fn guess_delimiter(source: &mut Source) -> std::io::Result<u8> {
+pub fn guess_delimiter(source: &mut Source) -> std::io::Result<u8> {
     let beginning = source.fill_buf()?;
     let header = beginning.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let count = |delimiter: u8| header.iter().filter(|byte| **byte == delimiter).count();
@@ -86,8 +88,14 @@ pub fn read(
     };
     let mut table = Table::open(source, delimiter)?;
     let places = options.mapping.locate(table.header())?;
+    if options.default_kind.is_none() && stated::is_table(&places) {
+        return stated::read(&mut table, &places, sink);
+    }
+    let attributes =
+        attributes::columns(table.header(), |place| places.values().any(|taken| *taken == place));
     let of_event = [Field::UserId, Field::BasketId].iter().any(|field| places.contains_key(field));
-    let of_item = places.contains_key(&Field::ItemId) && places.keys().any(|field| field.is_of_item());
+    let of_item = places.contains_key(&Field::ItemId)
+        && (!attributes.is_empty() || places.keys().any(|field| field.is_of_item()));
     if !of_event && !of_item {
         bail!(
             "{name}: found neither events (user_id or basket_id, item_id, kind, occurred_at) nor items (item_id, title, \
@@ -113,6 +121,7 @@ pub fn read(
         let row = fields(&table, &places);
         let read = (|| {
             let item = if of_item { records.item(&row)? } else { None };
+            let item = with_attributes(item, &row, &table, &attributes)?;
             let event = if of_event { Some(records.event(&row)?) } else { None };
             Ok::<_, String>((item, event))
         })();
@@ -130,6 +139,17 @@ pub fn read(
         }
     }
     Ok(())
+}
+
+fn with_attributes(
+    item: Option<NewItem>,
+    row: &Row,
+    table: &Table,
+    columns: &[(usize, String)],
+) -> Result<Option<NewItem>, String> {
+    let Some(id) = row.get(&Field::ItemId).filter(|_| !columns.is_empty()) else { return Ok(item) };
+    let id = read_id(id, Field::ItemId.name())?;
+    attributes::add(item, id, columns.iter().map(|(place, name)| (name.as_str(), table.field(*place))))
 }
 
 fn fields<'a>(table: &'a Table, places: &BTreeMap<Field, usize>) -> Row<'a> {

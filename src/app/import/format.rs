@@ -5,6 +5,8 @@ use std::str::FromStr;
 use anyhow::anyhow;
 use clap::ValueEnum;
 
+use super::produced::Shape;
+
 /// Layouts that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -22,6 +24,17 @@ pub enum Format {
     Ndjson,
     /// Events or items as `tidings export` writes them, read back exactly; running it twice changes nothing.
     Exported,
+    /// Orders as Shopify exports them.
+    ShopifyOrders,
+    /// Products as WooCommerce exports them.
+    #[value(name = "woocommerce-products")]
+    WooCommerceProducts,
+    /// Segment: track calls, one JSON object a line.
+    Segment,
+    /// Google Analytics 4: events of the BigQuery export, one JSON object a line.
+    Ga4,
+    /// REES46: behaviour of an electronics or cosmetics shop.
+    Rees46,
 }
 
 impl Format {
@@ -34,6 +47,19 @@ impl Format {
             Self::Csv => "csv",
             Self::Ndjson => "ndjson",
             Self::Exported => "exported",
+            Self::ShopifyOrders => "shopify-orders",
+            Self::WooCommerceProducts => "woocommerce-products",
+            Self::Segment => "segment",
+            Self::Ga4 => "ga4",
+            Self::Rees46 => "rees46",
+        }
+    }
+
+    /// Whether its records are JSON objects rather than rows under a header.
+    pub fn shape(self) -> Shape {
+        match self {
+            Self::Ndjson | Self::Segment | Self::Ga4 => Shape::Records,
+            _ => Shape::Table,
         }
     }
 }

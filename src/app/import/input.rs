@@ -1,15 +1,9 @@
-//! Opening what is imported: plain or gzip (told by the first bytes, not the name), or standard input.
+//! Text as it comes in: bytes counted, lines ended and numbered. What is no text is made into it by [`super::container`].
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use anyhow::Context;
-use flate2::bufread::MultiGzDecoder;
-
-const BUFFER_BYTES: usize = 256 * 1024;
 
 /// Bytes read from the files so far, compressed as they are; shared with the progress bar.
 pub type BytesRead = Arc<AtomicU64>;
@@ -17,9 +11,23 @@ pub type BytesRead = Arc<AtomicU64>;
 /// A source of bytes that may have nothing to do with a file.
 pub type Source = Box<dyn BufRead + Send>;
 
-struct Counting<R> {
+/// Counts the bytes that are read.
+pub struct Counting<R> {
     inner: R,
     bytes: BytesRead,
+}
+
+impl<R> Counting<R> {
+    /// Adds to `bytes`.
+    pub fn new(inner: R, bytes: &BytesRead) -> Self {
+        Self { inner, bytes: Arc::clone(bytes) }
+    }
+}
+
+impl<R: Seek> Seek for Counting<R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.inner.seek(to)
+    }
 }
 
 impl<R: Read> Read for Counting<R> {
@@ -27,27 +35,6 @@ impl<R: Read> Read for Counting<R> {
         let n = self.inner.read(buffer)?;
         self.bytes.fetch_add(n as u64, Ordering::Relaxed);
         Ok(n)
-    }
-}
-
-/// Opens a file, or standard input for `-`, and unpacks gzip.
-pub fn open(path: &Path, bytes: &BytesRead) -> anyhow::Result<Source> {
-    let raw: Box<dyn Read + Send> = if is_stdin(path) {
-        Box::new(io::stdin())
-    } else {
-        Box::new(File::open(path).with_context(|| format!("cannot open {}", path.display()))?)
-    };
-    unpack(Counting { inner: raw, bytes: Arc::clone(bytes) })
-        .with_context(|| format!("cannot read {}", path.display()))
-}
-
-/// Unpacks gzip (several members too) if the first two bytes say so (RFC 1952 §2.3.1).
-pub fn unpack(raw: impl Read + Send + 'static) -> io::Result<Source> {
-    let mut raw = BufReader::with_capacity(BUFFER_BYTES, raw);
-    if raw.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
-        Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(raw))))
-    } else {
-        Ok(Box::new(raw))
     }
 }
 
@@ -166,27 +153,10 @@ pub fn for_each_line(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flate2::{Compression, write::GzEncoder};
-    use std::io::{Cursor, Write};
+    use std::io::Cursor;
 
-    fn gzip(data: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(data).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    fn read(data: Vec<u8>) -> String {
-        let mut text = String::new();
-        unpack(Cursor::new(data)).unwrap().read_to_string(&mut text).unwrap();
-        text
-    }
-
-    #[test]
-    fn gzip_is_told_by_its_bytes_and_may_have_several_members() {
-        assert_eq!(read(b"plain".to_vec()), "plain");
-        assert_eq!(read(gzip(b"packed")), "packed");
-        assert_eq!(read([gzip(b"one"), gzip(b"two")].concat()), "onetwo");
-        assert_eq!(read(Vec::new()), "");
+    fn source(data: &[u8]) -> Source {
+        Box::new(Cursor::new(data.to_vec()))
     }
 
     #[test]
@@ -199,7 +169,7 @@ mod tests {
             ("\r\n\r\n", "\n\n"),
         ] {
             let mut all = Vec::new();
-            let mut reader = LineFeeds::new(unpack(Cursor::new(given.as_bytes().to_vec())).unwrap());
+            let mut reader = LineFeeds::new(source(given.as_bytes()));
             // Two bytes at a time: the smallest room in which a CR and its neighbour fit.
             let mut buffer = [0u8; 2];
             loop {
@@ -216,7 +186,7 @@ mod tests {
     #[test]
     fn lines_are_numbered_from_one_and_blank_ones_skipped() {
         let mut lines = Vec::new();
-        let source = unpack(Cursor::new(b"\xef\xbb\xbfa\t\r\n\n  \nAm\xe9lie".to_vec())).unwrap();
+        let source = source(b"\xef\xbb\xbfa\t\r\n\n  \nAm\xe9lie");
         for_each_line(source, |number, line| {
             lines.push((number, line.to_owned()));
             Ok(())

@@ -8,25 +8,34 @@
 //! ids, and an item is touched only if it differs.
 
 mod args;
+pub(super) mod container;
+mod database;
 mod delimited;
 mod exported;
 mod format;
-pub(super) mod input;
+mod input;
+mod layouts;
 mod movielens;
 mod ndjson;
 mod online_retail;
 mod options;
+#[cfg(feature = "parquet")]
+mod parquet_rows;
 mod pipeline;
+mod produced;
 mod progress;
 mod readers;
 mod rejects;
 mod retailrocket;
+mod sheets;
 mod sink;
 pub mod splits;
+mod stated;
 mod summary;
 pub(super) mod table;
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
 
 use anyhow::{Context, anyhow};
@@ -42,6 +51,7 @@ use crate::event::clean::Cleaner;
 use crate::store::Store;
 
 pub use args::ImportArgs;
+pub use database::Selection;
 pub use format::Format;
 pub use options::ImportOptions;
 pub use summary::ImportSummary;
@@ -49,11 +59,12 @@ pub use summary::ImportSummary;
 /// Batches that may wait between the two threads.
 const WAITING_BATCHES: usize = 8;
 
-/// Refuses files that can't be opened or that the format does not read.
+/// Refuses files that can't be opened or that the format does not read, and databases that can't be connected to.
 pub fn check(format: Format, files: &[PathBuf]) -> anyhow::Result<()> {
     let files = readers::expand(format, files)?;
-    files.iter().filter(|file| !input::is_stdin(file)).try_for_each(|file| {
-        std::fs::File::open(file).with_context(|| format!("cannot open {}", file.display())).map(drop)
+    files.iter().filter(|file| !input::is_stdin(file)).try_for_each(|file| match database::url(file) {
+        Some(url) => database::check(url),
+        None => container::check(file),
     })
 }
 
@@ -99,17 +110,13 @@ pub fn run(
 }
 
 fn source_name(format: Format, files: &[PathBuf]) -> String {
-    let names: Vec<String> = files.iter().map(|file| input::name(file)).collect();
+    let names: Vec<String> = files.iter().map(|file| readers::name(file)).collect();
     format!("{} {}", format.name(), names.join(" "))
 }
 
-/// `None` when one of them is standard input.
+/// `None` when one of them is standard input or a database.
 fn total_bytes(files: &[PathBuf]) -> Option<u64> {
-    files
-        .iter()
-        .map(|file: &PathBuf| {
-            let file: &Path = file;
-            if input::is_stdin(file) { None } else { Some(std::fs::metadata(file).ok()?.len()) }
-        })
-        .sum()
+    // Members of an archive share its file.
+    let files: BTreeSet<PathBuf> = files.iter().map(|file| container::locate(file).0).collect();
+    files.iter().map(|file| Some(std::fs::metadata(file).ok()?.len())).sum()
 }

@@ -42,6 +42,7 @@ pub fn read(
                 items.note(item);
                 sink.other_row()?;
             }
+            Ok(Entry::User(user)) => sink.user(user)?,
             Ok(Entry::Event(event)) => sink.event(event.into_event(), false)?,
             Err(reason) => sink.reject(number, reason, line)?,
         }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
 
+use super::database::Selection;
 use crate::event::EventKind;
 use crate::event::clean::CleaningParameters;
 use crate::intake::{Mapping, RecordOptions};
@@ -19,6 +20,8 @@ pub struct ImportOptions {
     pub delimiter: Option<u8>,
     /// Zone of times that carry none; Europe/London for online-retail and UTC for the rest if absent.
     pub time_zone: Option<TimeZone>,
+    /// Rows of a database; only for one.
+    pub selection: Option<Selection>,
     /// Rejects file; `<first file>.rejects.csv` in the current directory if absent.
     pub rejects: Option<PathBuf>,
     /// No progress.

@@ -14,6 +14,7 @@ use crate::base::Timestamp;
 use crate::catalogue::NewItem;
 use crate::event::NewEvent;
 use crate::event::clean::{Cleaned, Cleaner, CleaningReport, CleaningStep};
+use crate::profile::StatedUser;
 use crate::store::bulk::{Loaded, Loader};
 use crate::store::cleaning::NewCleaning;
 use crate::store::{Store, cleaning};
@@ -22,6 +23,8 @@ use crate::store::{Store, cleaning};
 const CHUNK: usize = 100_000;
 /// Items are written in portions of this size at most.
 const ITEMS_AT_ONCE: usize = 50_000;
+/// And so are users with stated features.
+const USERS_AT_ONCE: usize = 50_000;
 
 /// Takes what the reader hands over.
 pub struct Intake<'a> {
@@ -77,6 +80,7 @@ impl<'a> Intake<'a> {
             self.cleaner.push(event, aside, &mut self.output.ready);
         }
         self.output.items.extend(batch.items);
+        self.output.users.extend(batch.users);
         self.output.store_full_chunks()
     }
 
@@ -158,13 +162,24 @@ pub struct Output<'a> {
     ready: Vec<NewEvent>,
     /// Items not yet stored.
     items: Vec<NewItem>,
+    /// Users with stated features, not yet stored.
+    users: Vec<StatedUser>,
     anonymous: u64,
 }
 
 impl<'a> Output<'a> {
     /// Nothing written yet.
     pub fn new(store: &'a Store, progress: Progress) -> Self {
-        Self { store, loader: Loader::new(), progress, ready: Vec::new(), items: Vec::new(), anonymous: 0 }
+        let loader = Loader::new();
+        Self {
+            store,
+            loader,
+            progress,
+            ready: Vec::new(),
+            items: Vec::new(),
+            users: Vec::new(),
+            anonymous: 0,
+        }
     }
 
     fn store_full_chunks(&mut self) -> anyhow::Result<()> {
@@ -174,6 +189,9 @@ impl<'a> Output<'a> {
             let full = std::mem::replace(&mut self.ready, after);
             self.store_events(&full)?;
         }
+        if self.users.len() >= USERS_AT_ONCE {
+            self.store_users()?;
+        }
         if self.items.len() >= ITEMS_AT_ONCE { self.store_items() } else { Ok(()) }
     }
 
@@ -181,6 +199,7 @@ impl<'a> Output<'a> {
         let rest = std::mem::take(&mut self.ready);
         self.progress.begin_storing(rest.len() as u64);
         self.store_events(&rest)?;
+        self.store_users()?;
         self.store_items()
     }
 
@@ -192,6 +211,12 @@ impl<'a> Output<'a> {
             stored += chunk.len() as u64;
             self.progress.stored(stored, events.len() as u64);
         }
+        Ok(())
+    }
+
+    fn store_users(&mut self) -> anyhow::Result<()> {
+        let users = std::mem::take(&mut self.users);
+        self.store.run_blocking(|conn| self.loader.stated(conn, &users))?;
         Ok(())
     }
 

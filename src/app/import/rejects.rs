@@ -57,7 +57,10 @@ impl Rejects {
 
 /// `<first file>.rejects.csv` in the current directory.
 pub fn default_path(first: &Path) -> PathBuf {
-    PathBuf::from(format!("{}.rejects.csv", super::input::name(first)))
+    let name = super::input::name(first);
+    // A database's name may be followed by options.
+    let name = name.split('?').next().unwrap_or_default();
+    PathBuf::from(format!("{name}.rejects.csv"))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::catalogue::NewItem;
 use crate::event::NewEvent;
 use crate::event::clean::CleaningStep;
+use crate::profile::StatedUser;
 
 /// Entries per batch: large enough that the channel costs nothing, small enough to keep memory flat.
 const BATCH: usize = 4_096;
@@ -29,6 +30,8 @@ pub struct Batch {
     pub events: Vec<(NewEvent, bool)>,
     /// Items for the catalogue.
     pub items: Vec<NewItem>,
+    /// Users with stated features.
+    pub users: Vec<StatedUser>,
     /// Rows that could not be read.
     pub rejects: Vec<Reject>,
     /// Rows read, of any sort.
@@ -84,6 +87,14 @@ impl<'a> Sink<'a> {
         self.flush_if_full()
     }
 
+    /// One row that states features of a user.
+    pub fn user(&mut self, user: StatedUser) -> Result<(), Stopped> {
+        self.batch.rows += 1;
+        self.batch.other_rows += 1;
+        self.batch.users.push(user);
+        self.flush_if_full()
+    }
+
     /// One row that is not what the format says.
     pub fn reject(&mut self, line: u64, reason: impl Into<String>, raw: &str) -> Result<(), Stopped> {
         self.batch.rows += 1;
@@ -112,7 +123,8 @@ impl<'a> Sink<'a> {
     }
 
     fn flush_if_full(&mut self) -> Result<(), Stopped> {
-        if self.batch.events.len() + self.batch.items.len() + self.batch.rejects.len() >= BATCH {
+        let Batch { events, items, users, rejects, .. } = &self.batch;
+        if events.len() + items.len() + users.len() + rejects.len() >= BATCH {
             self.pass_on()
         } else {
             Ok(())
@@ -131,6 +143,7 @@ pub fn collect(read: impl FnOnce(&mut Sink) -> anyhow::Result<()>) -> anyhow::Re
     let mut flush = |batch: Batch| {
         all.events.extend(batch.events);
         all.items.extend(batch.items);
+        all.users.extend(batch.users);
         all.rejects.extend(batch.rejects);
         all.rows += batch.rows;
         all.other_rows += batch.other_rows;

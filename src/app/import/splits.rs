@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
-use super::input::{BytesRead, open};
+use super::container::open_text;
 use super::table::Table;
 
 /// Hears user, item and Unix seconds with fractions of each row of a split, in file order. The header names its columns
@@ -16,7 +16,7 @@ pub fn interactions(path: &Path, row: impl FnMut(&str, &str, f64)) -> anyhow::Re
 /// Hears session, item and Unix seconds with fractions of each click, in file order. The header names its columns
 /// `SessionId`, `ItemId`, `Time`, between tabs or commas.
 pub fn sessions(path: &Path, row: impl FnMut(&str, &str, f64)) -> anyhow::Result<()> {
-    let tabs = Table::open(open(path, &BytesRead::default())?, b'\t')?.header().len() > 1;
+    let tabs = Table::open(open_text(path)?, b'\t')?.header().len() > 1;
     read(path, if tabs { b'\t' } else { b',' }, ["SessionId", "ItemId", "Time"], row)
 }
 
@@ -26,7 +26,7 @@ fn read(
     names: [&str; 3],
     mut row: impl FnMut(&str, &str, f64),
 ) -> anyhow::Result<()> {
-    let mut table = Table::open(open(path, &BytesRead::default())?, delimiter)?;
+    let mut table = Table::open(open_text(path)?, delimiter)?;
     let [Some(user), Some(item), Some(time)] = names.map(|name| table.column(&[name])) else {
         bail!(
             "{}: expected the columns {} but found {}",

@@ -46,7 +46,7 @@ impl ImportSummary {
 /// A block of aligned lines and the cleaning table; no newline at the end.
 impl fmt::Display for ImportSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Loaded { events, known_events, users, items, changed_items } = self.loaded;
+        let Loaded { events, known_events, users, items, changed_items, stated_users } = self.loaded;
         writeln!(f, "imported {}", self.source)?;
         writeln!(
             f,
@@ -76,6 +76,9 @@ impl fmt::Display for ImportSummary {
             grouped(items),
             grouped(changed_items)
         )?;
+        if stated_users > 0 {
+            writeln!(f, "  stated   features of {} users, new or changed", grouped(stated_users))?;
+        }
         match &self.rejects_file {
             Some(path) => writeln!(f, "  rejects  {}, see {}", grouped(self.rejects), path.display())?,
             None => writeln!(f, "  rejects  {}", grouped(self.rejects))?,

@@ -83,7 +83,7 @@ impl Table {
 
 #[cfg(test)]
 pub fn source(text: &str) -> Source {
-    super::input::unpack(std::io::Cursor::new(text.as_bytes().to_vec())).unwrap()
+    Box::new(std::io::Cursor::new(text.as_bytes().to_vec()))
 }
 
 #[cfg(test)]

@@ -48,6 +48,9 @@ impl Loaded {
         stored.recent.sort_by_key(|send| send.at);
         let mut profile = Profile::default();
         let mut views = Views::default();
+        if let Some(stated) = stored.stated {
+            profile.state(stated);
+        }
         for event in &stored.events {
             profile.apply(event, catalogue);
             views.apply(event);

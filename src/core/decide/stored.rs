@@ -6,7 +6,7 @@ use crate::deliver::Marks;
 use crate::event::Event;
 use crate::notify::policy::PreferenceDocument;
 use crate::notify::{Channel, Priority};
-use crate::profile::Attributes;
+use crate::profile::{Attributes, StatedFeatures};
 
 /// Deferred triggers of one user that are read at a time, the earliest first; the others when these are decided.
 pub const MAX_DEFERRED_READ: usize = 256;
@@ -28,6 +28,8 @@ pub struct StoredUser {
     pub fired_once: Vec<(String, Timestamp)>,
     /// All of the user's events by time; at one moment, by arrival.
     pub events: Vec<Event>,
+    /// Features that the shop states of the user, if it does.
+    pub stated: Option<StatedFeatures>,
     /// The server's defaults where the user set nothing.
     pub preferences: PreferenceDocument,
     /// Attributes that the shop has set.

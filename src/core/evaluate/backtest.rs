@@ -69,7 +69,7 @@ pub fn train_against(
         metrics = measured;
         learnt = Some((twin.ensemble().models().members().to_vec(), twin.ensemble().ranker().clone()));
     }
-    let mut trained = train_in(&threads, &data.events, data.n_users, catalogue, now, parameters, progress)?;
+    let mut trained = train_in(&threads, &data.events, data.users(), catalogue, now, parameters, progress)?;
     if let Some((members, rule)) = learnt {
         carry(&members, &rule, &mut trained.model);
     }
@@ -163,10 +163,10 @@ impl Trial<'_> {
         parameters: &TrainingParameters,
         progress: &mut Progress<'_>,
     ) -> Result<ModelSet, TrainError> {
-        let (events, n_users) = (self.events(), self.data.n_users);
+        let (events, users) = (self.events(), self.data.users());
         let twin = twin_of(parameters);
         let now = self.now();
-        Ok(train_in(self.threads, events, n_users, self.catalogue, now, &twin, progress)?.model)
+        Ok(train_in(self.threads, events, users, self.catalogue, now, &twin, progress)?.model)
     }
 
     /// The rule that orders candidates best for these users.
@@ -310,7 +310,7 @@ mod tests {
                 });
             }
         }
-        TrainingData { events, n_users: 240 }
+        TrainingData { events, n_users: 240, ..TrainingData::default() }
     }
 
     fn run(data: &TrainingData, progress: &mut Progress<'_>) -> Result<Trained, TrainError> {

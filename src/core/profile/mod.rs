@@ -13,6 +13,7 @@ mod growth;
 mod interest;
 mod recent;
 pub mod segments;
+mod stated;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,7 @@ pub use features::Features;
 pub use interest::interest;
 pub use recent::{MAX_RECENT, RecentItem};
 pub use segments::{SegmentError, SegmentId, SegmentParameters, SegmentSummary, Segmentation};
+pub use stated::{StatedFeatures, StatedUser};
 
 /// Most items kept in the cart list; a fuller cart loses its oldest.
 const MAX_CART: usize = 64;
@@ -51,6 +53,8 @@ pub struct Profile {
     cart: Vec<ItemId>,
     /// Sorted by id.
     bought: Vec<Bought>,
+    /// Rates that the shop states; few users have them.
+    stated: Option<Box<StatedFeatures>>,
 }
 
 impl Profile {
@@ -126,16 +130,30 @@ impl Profile {
         }
     }
 
+    /// Sets the rates that the shop states of the user; they count beside the events.
+    pub fn state(&mut self, stated: StatedFeatures) {
+        self.stated = Some(Box::new(stated));
+    }
+
     /// The features of segments and of the dashboard. Months are `max(1, months since first seen)`, so that a
-    /// user of one day is not taken for thirty times as eager. All 0 for a user nobody has seen.
+    /// user of one day is not taken for thirty times as eager. Rates that the shop states count as one more month of
+    /// observation: alone they are the features, and events outweigh them as time goes by. All 0 for a user of whom
+    /// nothing is known.
     pub fn features(&self, now: Timestamp) -> Features {
-        let months = self
+        let observed = self
             .first_seen
-            .map_or(1.0, |first| (now.days_since(first) / crate::base::time::DAYS_PER_MONTH).max(1.0));
+            .map_or(0.0, |first| (now.days_since(first) / crate::base::time::DAYS_PER_MONTH).max(0.0));
+        let (stated, months) = match self.stated.as_deref() {
+            Some(stated) => (*stated, observed + 1.0),
+            None => (StatedFeatures::default(), observed.max(1.0)),
+        };
+        let purchases = f64::from(self.count(EventKind::Purchase));
+        let minutes = self.dwell_ms as f64 / 60_000.0;
+        let searches = f64::from(self.count(EventKind::Search));
         Features {
-            purchases_per_month: f64::from(self.count(EventKind::Purchase)) / months,
-            browsing_minutes_per_month: self.dwell_ms as f64 / 60_000.0 / months,
-            searches_per_month: f64::from(self.count(EventKind::Search)) / months,
+            purchases_per_month: (stated.purchases_per_month + purchases) / months,
+            browsing_minutes_per_month: (stated.browsing_minutes_per_month + minutes) / months,
+            searches_per_month: (stated.searches_per_month + searches) / months,
             recency_days: self.last_purchase.map(|last| now.days_since(last).max(0.0)),
             monetary: self.monetary,
         }
@@ -211,5 +229,6 @@ impl Profile {
             + self.cart.capacity() * size_of::<ItemId>()
             + self.bought.capacity() * size_of::<Bought>()
             + self.affinities.memory()
+            + self.stated.as_ref().map_or(0, |_| size_of::<StatedFeatures>())
     }
 }

@@ -4,7 +4,7 @@
 //! COPY straight into `events` would be a third faster, but one event that is already there would end it. Importers
 //! write no receipts: their keys are made of content, time included, so (key, time) tells a second run.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use diesel::connection::SimpleConnection;
 use diesel::data_types::PgTimestamp;
@@ -17,10 +17,12 @@ use super::events;
 use super::external_ids::{Names, find_all, resolve_all};
 use super::item_prices;
 use super::robots;
+use super::stated_features;
 use crate::base::{ExternalId, Timestamp, UserId};
 use crate::catalogue::NewItem;
 use crate::decide::record::RobotFlag;
 use crate::event::NewEvent;
+use crate::profile::{StatedFeatures, StatedUser};
 use crate::store::postgres::convert::to_pg;
 use crate::store::postgres::sql::sql;
 use crate::store::postgres::{StoreError, without_time_limit};
@@ -96,6 +98,8 @@ pub struct Loaded {
     pub items: u64,
     /// Items that were there and are different now.
     pub changed_items: u64,
+    /// Users whose stated features are new or different now.
+    pub stated_users: u64,
 }
 
 impl std::ops::AddAssign for Loaded {
@@ -105,6 +109,7 @@ impl std::ops::AddAssign for Loaded {
         self.users += other.users;
         self.items += other.items;
         self.changed_items += other.changed_items;
+        self.stated_users += other.stated_users;
     }
 }
 
@@ -198,7 +203,7 @@ impl Loader {
                 known_events: (chunk.len() as u64).saturating_sub(written),
                 users: made(&new_users),
                 items: made(&new_items),
-                changed_items: 0,
+                ..Loaded::default()
             };
             Ok((loaded, new_users, new_items))
         })?;
@@ -240,6 +245,31 @@ impl Loader {
             Ok((ids, loaded))
         })?;
         self.items.extend(ids);
+        self.total += loaded;
+        Ok(loaded)
+    }
+
+    /// Stores features that the shop states of users; makes users that are missing. Of one user given twice the later
+    /// values count. One transaction.
+    pub fn stated(&mut self, conn: &mut PgConnection, stated: &[StatedUser]) -> Result<Loaded, StoreError> {
+        if stated.is_empty() {
+            return Ok(Loaded::default());
+        }
+        let unknown = unknown(&self.users, stated.iter().map(|stated| &stated.user));
+        let (ids, loaded) = without_time_limit(conn, |conn| {
+            let ids = map_ids(conn, Names::Users, &unknown)?;
+            let mut rows: BTreeMap<i32, StatedFeatures> = BTreeMap::new();
+            for stated in stated {
+                if let Some(known) = self.users.get(&stated.user).or_else(|| ids.get(&stated.user)) {
+                    rows.insert(known.id, stated.features);
+                }
+            }
+            let rows: Vec<(i32, StatedFeatures)> = rows.into_iter().collect();
+            let changed = stated_features::put(conn, &rows)?;
+            let loaded = Loaded { users: made(&ids), stated_users: changed as u64, ..Loaded::default() };
+            Ok((ids, loaded))
+        })?;
+        self.users.extend(ids);
         self.total += loaded;
         Ok(loaded)
     }

@@ -38,6 +38,7 @@ pub mod push_subscriptions;
 pub mod robots;
 pub mod rules;
 pub mod server;
+pub mod stated_features;
 pub mod topics;
 mod training_events;
 pub mod user_attributes;

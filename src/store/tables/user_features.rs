@@ -1,11 +1,14 @@
 //! Table `user_features`: features and segment of every user as of the last training.
 
-use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Double, Integer, Nullable, SmallInt};
+use std::ops::ControlFlow;
 
-use crate::base::UserId;
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Double, Integer, Nullable, SmallInt, Text};
+
+use crate::base::{ExternalId, UserId};
 use crate::store::postgres::columns::Batch;
-use crate::store::postgres::convert::{segment_from_sql, segment_to_sql};
+use crate::store::postgres::convert::{external_id, segment_from_sql, segment_to_sql};
 use crate::store::postgres::sql::sql;
 use crate::store::postgres::{StoreError, without_time_limit};
 
@@ -54,6 +57,47 @@ fn insert(conn: &mut PgConnection, rows: &[UserFeaturesRow]) -> Result<(), Store
         .column::<Nullable<SmallInt>, _>("segment", |row| segment_to_sql(row.segment));
     sql::<()>(columns.insert_into("user_features")).binds(columns.into_binds()).execute(conn)?;
     Ok(())
+}
+
+/// Hands over all users, or those of one segment, by the length of their ids and then by text, so that numbers are in their
+/// order; until `each` breaks. Streams: memory does not grow with the table. How many were handed over.
+pub fn for_each(
+    conn: &mut PgConnection,
+    segment: Option<u8>,
+    mut each: impl FnMut(&ExternalId, &UserFeaturesRow) -> ControlFlow<()>,
+) -> Result<u64, StoreError> {
+    type Row = (i32, String, f64, f64, f64, Option<f64>, f64, Option<i16>);
+    type Columns = (Integer, Text, Double, Double, Double, Nullable<Double>, Double, Nullable<SmallInt>);
+    let only = segment.map(|segment| format!("WHERE f.segment = {segment}")).unwrap_or_default();
+    without_time_limit(conn, |conn| {
+        conn.batch_execute(&format!(
+            "DECLARE listed_users NO SCROLL CURSOR FOR SELECT f.user_id, u.external_id, f.purchases_per_month, \
+             f.browsing_minutes_per_month, f.searches_per_month, f.recency_days, f.monetary, f.segment FROM user_features f \
+             JOIN users u USING (user_id) {only} ORDER BY length(u.external_id), u.external_id COLLATE \"C\""
+        ))?;
+        let mut count = 0;
+        loop {
+            let page = sql::<Columns>(format!("FETCH {CHUNK} FROM listed_users")).load::<Row>(conn)?;
+            if page.is_empty() {
+                return Ok(count);
+            }
+            for (user, name, purchases, minutes, searches, recency_days, monetary, segment) in page {
+                let row = UserFeaturesRow {
+                    user: UserId::from_sql(user),
+                    purchases_per_month: purchases,
+                    browsing_minutes_per_month: minutes,
+                    searches_per_month: searches,
+                    recency_days,
+                    monetary,
+                    segment: segment_from_sql(segment),
+                };
+                count += 1;
+                if each(&external_id("users", &name)?, &row).is_break() {
+                    return Ok(count);
+                }
+            }
+        }
+    })
 }
 
 /// At most `limit` users, spread over all by a hash of their id; the same ones each time.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{
-    Array, BigInt, Bool, Integer, Jsonb, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
+    Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
 };
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ use crate::base::{NotificationId, Timestamp, UserId};
 use crate::decide::{RecentSend, SentAs, StoredUser};
 use crate::deliver::channel::from_code;
 use crate::event::Event;
-use crate::profile::Attributes;
+use crate::profile::{Attributes, StatedFeatures};
 use crate::store::postgres::StoreError;
 use crate::store::postgres::convert::{external_id, from_pg, items_from_sql, to_pg};
 use crate::store::postgres::sql::sql;
@@ -175,6 +175,9 @@ type KnownUser = (
     Option<serde_json::Value>,
     Vec<String>,
     Vec<PgTimestamp>,
+    Option<f64>,
+    Option<f64>,
+    Option<f64>,
 );
 
 fn known_users(conn: &mut PgConnection, ids: &[i32]) -> Result<HashMap<UserId, StoredUser>, StoreError> {
@@ -187,18 +190,23 @@ fn known_users(conn: &mut PgConnection, ids: &[i32]) -> Result<HashMap<UserId, S
         Nullable<Jsonb>,
         Array<Text>,
         Array<Timestamptz>,
+        Nullable<Double>,
+        Nullable<Double>,
+        Nullable<Double>,
     );
     let rows = sql::<Columns>(
         "SELECT u.user_id, u.external_id, CASE WHEN u.is_robot THEN coalesce(u.robot_since, u.created_at) END, \
          u.last_connected_at, u.merged_at, (SELECT attributes FROM user_attributes a WHERE a.user_id = u.user_id), \
          ARRAY(SELECT o.trigger FROM user_once o WHERE o.user_id = u.user_id ORDER BY o.trigger), \
-         ARRAY(SELECT o.fired_at FROM user_once o WHERE o.user_id = u.user_id ORDER BY o.trigger) \
-         FROM users u WHERE u.user_id = ANY(?)",
+         ARRAY(SELECT o.fired_at FROM user_once o WHERE o.user_id = u.user_id ORDER BY o.trigger), \
+         s.purchases_per_month, s.browsing_minutes_per_month, s.searches_per_month \
+         FROM users u LEFT JOIN stated_features s USING (user_id) WHERE u.user_id = ANY(?)",
     )
     .bind::<Array<Integer>, _>(ids)
     .load::<KnownUser>(conn)?;
     rows.into_iter()
-        .map(|(id, text, robot_since, last_connected, merged_at, attributes, fired, fired_at)| {
+        .map(|row| {
+            let (id, text, robot_since, last_connected, merged_at, attributes, fired, fired_at, purchases, minutes, searches) = row;
             let user = UserId::from_sql(id);
             let state = StoredUser {
                 user,
@@ -208,6 +216,7 @@ fn known_users(conn: &mut PgConnection, ids: &[i32]) -> Result<HashMap<UserId, S
                 merged_at: merged_at.map(from_pg),
                 fired_once: fired.into_iter().zip(fired_at.into_iter().map(from_pg)).collect(),
                 events: Vec::new(),
+                stated: stated(purchases, minutes, searches),
                 preferences: Preferences::default(),
                 attributes: attributes.as_ref().map(Attributes::from_stored).unwrap_or_default(),
                 consents: Vec::new(),
@@ -221,6 +230,15 @@ fn known_users(conn: &mut PgConnection, ids: &[i32]) -> Result<HashMap<UserId, S
             Ok((user, state))
         })
         .collect()
+}
+
+/// All three or none: the columns of a row that is there are never null.
+fn stated(purchases: Option<f64>, minutes: Option<f64>, searches: Option<f64>) -> Option<StatedFeatures> {
+    Some(StatedFeatures {
+        purchases_per_month: purchases?,
+        browsing_minutes_per_month: minutes?,
+        searches_per_month: searches?,
+    })
 }
 
 fn events(conn: &mut PgConnection, ids: &[i32]) -> Result<Vec<(UserId, Event)>, StoreError> {

@@ -3,7 +3,7 @@ use crate::app::import::sink::{Batch, collect};
 use crate::base::ExternalId;
 
 fn read_bytes(bytes: &[u8]) -> anyhow::Result<Batch> {
-    let source = crate::app::import::input::unpack(std::io::Cursor::new(bytes.to_vec()))?;
+    let source = crate::app::import::container::stream(std::io::Cursor::new(bytes.to_vec()))?;
     collect(|sink| read(source, "file", sink))
 }
 

@@ -33,7 +33,7 @@ fn trained(catalogue: &Catalogue) -> Arc<ModelSet> {
             |user: u32| (0..4).map(move |n| event(user, 101 + user % 2 + 2 * ((user / 2 + n * n) % 9)));
         let mut events: Vec<Event> = (0..40).flat_map(bought).collect();
         events.sort_by_key(|event| event.occurred_at);
-        let data = TrainingData { events, n_users: 40 };
+        let data = TrainingData { events, n_users: 40, ..TrainingData::default() };
         let parameters = TrainingParameters { n_threads: 1, ..TrainingParameters::default() };
         let now = super::fixture::moment(super::fixture::NOON);
         let mut hear = |_, _| ControlFlow::Continue(());

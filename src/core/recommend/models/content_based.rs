@@ -291,6 +291,21 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_the_more_alike_the_nearer_they_are() {
+        let values = ["20", "20.5", "23", "95", "4000", "twenty"];
+        let items = values.iter().zip(0..).map(|(value, id)| {
+            let mut item = item(id, "", "");
+            (item.title, item.category) = (None, Vec::new());
+            item.attributes.insert("weight".to_owned(), (*value).to_owned());
+            item
+        });
+        let content = ContentBased::fit(&Catalogue::from_items(items));
+        let near = |other| content.similarity(ItemId(0), ItemId(other));
+        assert!(near(1) > near(2) && near(2) > near(3) && near(3) > near(4), "{:?}", [1, 2, 3, 4].map(near));
+        assert_eq!(near(5), 0.0);
+    }
+
+    #[test]
     fn items_without_words_are_like_nothing() {
         let mut nameless = item(0, "", "");
         nameless.title = None;

@@ -21,7 +21,7 @@ use super::request::{Recommendation, Request};
 use super::{explain, filters};
 
 pub(super) fn trained(events: &[Event], n_users: usize, catalogue: &Catalogue) -> ModelSet {
-    let data = TrainingData { events: events.to_vec(), n_users };
+    let data = TrainingData { events: events.to_vec(), n_users, ..TrainingData::default() };
     let now = Timestamp::from_seconds(START).plus_days(100.0);
     train(&data, catalogue, now, &plain(), &mut |_, _| ControlFlow::Continue(())).unwrap().model
 }
@@ -351,7 +351,7 @@ fn an_artefact_comes_back_as_it_was_and_a_damaged_or_foreign_one_is_refused() {
 fn one_user_can_not_outvote_the_others() {
     let mut events: Vec<_> = (0..10).map(|day| event(0, EventKind::View, day, f64::from(day))).collect();
     events.extend([event(1, EventKind::View, 1, 20.0), anonymous(1, 2, 21.0)]);
-    let mut data = TrainingData { events, n_users: 2 };
+    let mut data = TrainingData { events, n_users: 2, ..TrainingData::default() };
     assert_eq!(data.cap_users(3), 7);
     let left: Vec<_> = data.events.iter().map(|event| event.item.unwrap().0).collect();
     assert_eq!(left, [7, 8, 9, 1, 2], "the newest, in order");
@@ -361,7 +361,7 @@ fn one_user_can_not_outvote_the_others() {
 
 #[test]
 fn training_says_how_far_it_is_stops_when_told_and_needs_something() {
-    let data = TrainingData { events: history(), n_users: 6 };
+    let data = TrainingData { events: history(), n_users: 6, ..TrainingData::default() };
     let catalogue = shop();
     let now = Timestamp::from_seconds(START).plus_days(100.0);
     let mut stages = Vec::new();

@@ -1,6 +1,8 @@
 //! Input of a training: events in order, capped by user.
 
+use crate::base::UserId;
 use crate::event::Event;
+use crate::profile::StatedFeatures;
 
 /// Training data of a model.
 #[derive(Clone, Debug, Default)]
@@ -9,9 +11,33 @@ pub struct TrainingData {
     pub events: Vec<Event>,
     /// One more than the largest user id.
     pub n_users: usize,
+    /// Features that the shop states of users, by user.
+    pub stated: Vec<(UserId, StatedFeatures)>,
+}
+
+/// Users of a training: how many, and what the shop states of some.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Users<'a> {
+    /// One more than the largest user id.
+    pub n: usize,
+    /// Stated features, by user.
+    pub stated: &'a [(UserId, StatedFeatures)],
+}
+
+impl Users<'_> {
+    /// Features stated of one user.
+    pub fn stated(&self, user: UserId) -> Option<StatedFeatures> {
+        let place = self.stated.binary_search_by_key(&user, |(user, _)| *user).ok()?;
+        self.stated.get(place).map(|(_, stated)| *stated)
+    }
 }
 
 impl TrainingData {
+    /// The users of all the data.
+    pub fn users(&self) -> Users<'_> {
+        Users { n: self.n_users, stated: &self.stated }
+    }
+
     /// Leaves out all but the newest `most` events of each user; anonymous ones stay. How many went. O(events), 4 bytes a
     /// user.
     pub fn cap_users(&mut self, most: usize) -> usize {

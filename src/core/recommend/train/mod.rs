@@ -7,7 +7,7 @@ pub mod parameters;
 pub mod pipeline;
 pub mod stage;
 
-pub use data::TrainingData;
+pub use data::{TrainingData, Users};
 pub use error::TrainError;
 pub use parameters::TrainingParameters;
 pub use pipeline::{Trained, train, train_in, train_responses};

@@ -23,7 +23,7 @@ use crate::recommend::session::next_item::NextItem;
 use crate::response::{Fitted, Message, ResponseModel};
 
 use super::baseline::Baseline;
-use super::data::TrainingData;
+use super::data::{TrainingData, Users};
 use super::error::TrainError;
 use super::parameters::TrainingParameters;
 use super::stage::{Progress, Stage};
@@ -38,7 +38,7 @@ pub struct Trained {
     pub model: ModelSet,
     /// On held-out data; empty when nothing could be held out.
     pub metrics: Metrics,
-    /// Of every user with at least one event, by user.
+    /// Of every user with an event or with stated features, by user.
     pub features: Vec<(UserId, Features, Option<SegmentId>)>,
 }
 
@@ -52,26 +52,27 @@ pub fn train(
     progress: &mut Progress<'_>,
 ) -> Result<Trained, TrainError> {
     let threads = Threads::new(parameters.n_threads)?;
-    train_in(&threads, &data.events, data.n_users, catalogue, now, parameters, progress)
+    train_in(&threads, &data.events, data.users(), catalogue, now, parameters, progress)
 }
 
 /// As [`train`], in a pool that is already there, from events in order of time.
 pub fn train_in(
     threads: &Threads,
     events: &[Event],
-    n_users: usize,
+    users: Users<'_>,
     catalogue: &Catalogue,
     now: Timestamp,
     parameters: &TrainingParameters,
     progress: &mut Progress<'_>,
 ) -> Result<Trained, TrainError> {
-    if events.is_empty() && catalogue.is_empty() {
+    if events.is_empty() && catalogue.is_empty() && users.stated.is_empty() {
         return Err(TrainError::NotEnoughData {
-            needs: "at least one event or one item",
+            needs: "at least one event, one item or one user with stated features",
             has: "0 events and 0 items".to_owned(),
         });
     }
-    let features = features(threads, events, n_users, catalogue, now, progress)?;
+    let n_users = users.n;
+    let features = features(threads, events, users, catalogue, now, progress)?;
     let segmentation = segments(&features, parameters, progress)?;
     let features: Vec<_> = features
         .into_iter()
@@ -142,17 +143,17 @@ fn step(progress: &mut Progress<'_>, stage: Stage, done: f32) -> Result<(), Trai
     if progress(stage, done).is_break() { Err(TrainError::Cancelled) } else { Ok(()) }
 }
 
-/// The features of every user with events, by folding the very events the live profile folds.
+/// The features of every user with events or stated features, by folding the very events the live profile folds.
 fn features(
     threads: &Threads,
     events: &[Event],
-    n_users: usize,
+    known: Users<'_>,
     catalogue: &Catalogue,
     now: Timestamp,
     progress: &mut Progress<'_>,
 ) -> Result<Vec<(UserId, Features)>, TrainError> {
     step(progress, Stage::Profiles, 0.0)?;
-    let groups = Groups::by_user(n_users, events);
+    let groups = Groups::by_user(known.n, events);
     let users: Vec<u32> = (0u32..).take(groups.n_rows()).collect();
     let mut features = Vec::new();
     for (index, chunk) in users.chunks(USERS_AT_ONCE).enumerate() {
@@ -161,10 +162,13 @@ fn features(
                 .par_iter()
                 .filter_map(|user| {
                     let mut profile = Profile::default();
+                    let stated = known.stated(UserId(*user));
+                    stated.into_iter().for_each(|stated| profile.state(stated));
                     for event in groups.row(*user as usize, events) {
                         profile.apply(event, catalogue);
                     }
-                    (profile.events() > 0).then(|| (UserId(*user), profile.features(now)))
+                    let is_known = profile.events() > 0 || stated.is_some();
+                    is_known.then(|| (UserId(*user), profile.features(now)))
                 })
                 .collect()
         });
