@@ -206,7 +206,19 @@ fn known_users(conn: &mut PgConnection, ids: &[i32]) -> Result<HashMap<UserId, S
     .load::<KnownUser>(conn)?;
     rows.into_iter()
         .map(|row| {
-            let (id, text, robot_since, last_connected, merged_at, attributes, fired, fired_at, purchases, minutes, searches) = row;
+            let (
+                id,
+                text,
+                robot_since,
+                last_connected,
+                merged_at,
+                attributes,
+                fired,
+                fired_at,
+                purchases,
+                minutes,
+                searches,
+            ) = row;
             let user = UserId::from_sql(id);
             let state = StoredUser {
                 user,
