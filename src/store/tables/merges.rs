@@ -26,7 +26,7 @@ const MOVES: [&str; 5] = [
 ];
 
 /// Rows of which a user has one by a second key: those that the user has stay, the others are copied.
-const COPIES: [&str; 5] = [
+const COPIES: [&str; 6] = [
     "INSERT INTO opt_outs (user_id, opted_out_at) SELECT ?, opted_out_at FROM opt_outs WHERE user_id = ? ON CONFLICT DO NOTHING",
     "INSERT INTO topic_subscribers (topic_id, user_id, subscribed_at) \
      SELECT topic_id, ?, subscribed_at FROM topic_subscribers WHERE user_id = ? ON CONFLICT DO NOTHING",
@@ -34,13 +34,16 @@ const COPIES: [&str; 5] = [
      ON CONFLICT (user_id, trigger) DO UPDATE SET fired_at = greatest(o.fired_at, excluded.fired_at)",
     "INSERT INTO user_attributes AS a (user_id, attributes) SELECT ?, attributes FROM user_attributes WHERE user_id = ? \
      ON CONFLICT (user_id) DO UPDATE SET attributes = excluded.attributes || a.attributes, updated_at = now()",
+    "INSERT INTO stated_features (user_id, purchases_per_month, browsing_minutes_per_month, searches_per_month, stated_at) \
+     SELECT ?, purchases_per_month, browsing_minutes_per_month, searches_per_month, stated_at FROM stated_features \
+     WHERE user_id = ? ON CONFLICT DO NOTHING",
     // What was received lies at offsets up to 0 now.
     "INSERT INTO acknowledgements (user_id, up_to, acknowledged_at) \
      SELECT ?, 0, acknowledged_at FROM acknowledgements WHERE user_id = ? ON CONFLICT DO NOTHING",
 ];
 
 /// Rows of the merged user that were copied, or are computed anew.
-const REMOVALS: [&str; 8] = [
+const REMOVALS: [&str; 9] = [
     "DELETE FROM opt_outs WHERE user_id = ?",
     "DELETE FROM topic_subscribers WHERE user_id = ?",
     "DELETE FROM user_once WHERE user_id = ?",
@@ -49,6 +52,7 @@ const REMOVALS: [&str; 8] = [
     "DELETE FROM user_preferences WHERE user_id = ?",
     "DELETE FROM user_attributes WHERE user_id = ?",
     "DELETE FROM user_features WHERE user_id = ?",
+    "DELETE FROM stated_features WHERE user_id = ?",
 ];
 
 /// Counts of what a merge moved.
