@@ -23,6 +23,8 @@ use super::user::UserMailboxes;
 use super::user::launcher::UserLauncher;
 use super::web_push::WebPushActor;
 use super::web_push::messages::Wake;
+use super::webhooks::WebhookActor;
+use super::webhooks::messages::LookNow;
 use crate::state::AppState;
 
 /// One server: its state, its users' actors and the mailboxes of its single actors. What request handlers are given.
@@ -47,6 +49,8 @@ pub struct App {
     pub recommender: Arc<Mailbox<ModelCommand>>,
     /// Sends Web Push.
     pub web_push: Arc<Mailbox<Wake>>,
+    /// Delivers webhooks.
+    pub webhooks: Arc<Mailbox<LookNow>>,
 }
 
 impl App {
@@ -78,6 +82,7 @@ impl App {
             notifier: Mailbox::new("notifier"),
             recommender: Mailbox::new("recommender"),
             web_push: Mailbox::new("web_push"),
+            webhooks: Mailbox::new("webhooks"),
         })
     }
 
@@ -122,6 +127,15 @@ impl App {
         }))
     }
 
+    /// Starts the actor that delivers webhooks; `None` when they are off.
+    pub fn start_webhooks(self: &Arc<Self>, arbiter: &ArbiterHandle) -> Option<oneshot::Receiver<()>> {
+        if !self.state.config.webhooks.enabled {
+            return None;
+        }
+        let state = Arc::clone(&self.state);
+        Some(self.webhooks.supervise(arbiter, move |guard| WebhookActor::new(Arc::clone(&state), guard)))
+    }
+
     /// Lets the actors end for good: the server is going down.
     pub fn stop_supervising(&self) {
         self.ingest.stop_supervising();
@@ -130,5 +144,6 @@ impl App {
         self.recommender.stop_supervising();
         self.notifier.stop_supervising();
         self.web_push.stop_supervising();
+        self.webhooks.stop_supervising();
     }
 }

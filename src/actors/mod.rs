@@ -23,5 +23,6 @@ pub mod registry;
 pub mod send;
 pub mod user;
 pub mod web_push;
+pub mod webhooks;
 
 pub use app::App;

@@ -1,5 +1,7 @@
 //! Middleware of every request: checks host and origin before its route, and adds what every answer carries.
 
+use std::time::Duration;
+
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
@@ -12,6 +14,9 @@ use crate::actors::App;
 use crate::http::assets::CONTENT_SECURITY_POLICY;
 use crate::http::error::ApiError;
 use crate::http::origin;
+
+/// Time in which an answer from memory is there, while PostgreSQL hangs.
+const FROM_MEMORY_WITHIN: Duration = Duration::from_millis(200);
 
 /// Headers of every answer.
 pub fn headers() -> DefaultHeaders {
@@ -36,6 +41,35 @@ pub async fn finish(
         Ok(panic) => std::panic::resume_unwind(panic),
         Err(_) => Err(ApiError::Unavailable("the server is going down".to_owned()).into()),
     })
+}
+
+/// Answers 503 while PostgreSQL hangs, to those who wait for it and to new requests. Reading is tried for a moment: what memory holds is
+/// answered. What would change something is refused at once, so that nothing piles up behind a database that never answers.
+pub async fn refuse_while_it_hangs(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let Some(app) = request.app_data::<web::Data<App>>().cloned() else { return next.call(request).await };
+    let store = &app.state.store;
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let patience = match (store.hangs(), reads) {
+        (true, false) => return Err(hangs()),
+        (true, true) => FROM_MEMORY_WITHIN,
+        (false, _) => Duration::ZERO,
+    };
+    let gives_up = async {
+        store.until_it_hangs().await;
+        tokio::time::sleep(patience).await;
+    };
+    tokio::select! {
+        biased;
+        answered = next.call(request) => answered,
+        () = gives_up => Err(hangs()),
+    }
+}
+
+fn hangs() -> Error {
+    ApiError::Unavailable("the database does not answer, try again in a moment".to_owned()).into()
 }
 
 /// Takes the base path off requests below it, so that a proxy may take it off or leave it; the routes know nothing of it. The base

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use actix::Arbiter;
+use actix::{Arbiter, ArbiterHandle};
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
@@ -147,14 +147,7 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
     let arbiter = core.handle();
     app.start(&arbiter).await.context("an actor did not start")?;
     let push = Arbiter::new();
-    if let Some(reachable) = app.start_web_push(&push.handle()) {
-        reachable.await.context("an actor did not start")?;
-        arbiter.spawn(offline_users::look_after(
-            Arc::clone(&state),
-            Arc::clone(&app.launcher),
-            Arc::clone(&app.registry),
-        ));
-    }
+    start_senders(&app, &arbiter, &push.handle()).await?;
     let limits = Arc::new(ws::Limits {
         socket: state.config.socket.clone(),
         max_events: state.config.ingest.max_batch,
@@ -189,6 +182,7 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
             .configure(&data)
             .configure(refusals)
             .wrap(from_fn(middleware::finish))
+            .wrap(from_fn(middleware::refuse_while_it_hangs))
             .wrap(from_fn(middleware::guard))
             .wrap(from_fn(middleware::base_path))
             .wrap(middleware::headers())
@@ -204,12 +198,29 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
             log::error!("server ended error={error}");
         }
     });
+    state.store.keep_asking();
     arbiter.spawn(warm(Arc::clone(&state)));
     arbiter.spawn(Arc::clone(&state).recount_beside());
     arbiter.spawn(tick(Arc::clone(&state)));
     arbiter.spawn(upkeep::run(Arc::clone(&state)));
     arbiter.spawn(learning::keep(Arc::clone(&state)));
     Ok(Running { address, app, handle, core, push })
+}
+
+/// Starts what sends to others: Web Push and webhooks.
+async fn start_senders(app: &Arc<App>, core: &ArbiterHandle, push: &ArbiterHandle) -> anyhow::Result<()> {
+    if let Some(reachable) = app.start_web_push(push) {
+        reachable.await.context("an actor did not start")?;
+        core.spawn(offline_users::look_after(
+            Arc::clone(&app.state),
+            Arc::clone(&app.launcher),
+            Arc::clone(&app.registry),
+        ));
+    }
+    if let Some(reachable) = app.start_webhooks(push) {
+        reachable.await.context("an actor did not start")?;
+    }
+    Ok(())
 }
 
 /// Queries and paths that can't be read are answered like every other error.
@@ -260,10 +271,17 @@ impl Running {
         }
         self.handle.stop(true).await;
         let (reply, flushed) = oneshot::channel();
-        if self.app.journal.offer(Record::Flush(reply)).is_queued() {
-            let _ = tokio::time::timeout(Duration::from_secs(10), flushed).await;
+        let state = &self.app.state;
+        let last_words = async {
+            if self.app.journal.offer(Record::Flush(reply)).is_queued() {
+                let _ = tokio::time::timeout(Duration::from_secs(10), flushed).await;
+            }
+            state.save_learner().await;
+        };
+        tokio::select! {
+            () = last_words => {}
+            () = state.store.until_it_hangs() => log::error!("PostgreSQL does not answer: not waited for"),
         }
-        self.app.state.save_learner().await;
         self.app.stop_supervising();
         self.push.stop();
         self.core.stop();

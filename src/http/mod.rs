@@ -40,6 +40,7 @@ pub mod table;
 pub mod timeline;
 pub mod topics;
 pub mod users;
+pub mod webhooks;
 pub mod webpush;
 pub mod websocket;
 

@@ -8,7 +8,7 @@ use super::table::{Table, delete, get, patch, post, put};
 use super::{
     admin, assets, attributes, calls, connections, consent, definitions, events, experiments, fire, health,
     inbox, items, limits, live, merge, models, notifications, outcomes, preferences, preview, rules,
-    scheduled, sse, timeline, topics, users, webpush, websocket,
+    scheduled, sse, timeline, topics, users, webhooks, webpush, websocket,
 };
 
 /// Every path of the server. What is not here is a file of the dashboard or a 404. The first that matches serves.
@@ -44,6 +44,7 @@ fn api() -> Table {
         .configure(followed)
         .route("/triggers/{name}", post().bare(fire::post))
         .configure(web_push)
+        .configure(told_systems)
 }
 
 fn administration() -> Table {
@@ -132,6 +133,20 @@ fn web_push(table: Table) -> Table {
         .route("/webpush/subscriptions", post().bare(webpush::subscribe))
         .route("/webpush/subscriptions", delete().bare(webpush::unsubscribe))
         .route("/webpush/reports", post().bare(webpush::report))
+}
+
+/// `/v1/webhooks`: systems of the shop that are told what happens.
+fn told_systems(table: Table) -> Table {
+    table
+        .route("/webhooks", get().to(webhooks::list))
+        .route("/webhooks", post().to(webhooks::post))
+        .route("/webhooks/{id}", get().to(webhooks::get))
+        .route("/webhooks/{id}", patch().to(webhooks::patch))
+        .route("/webhooks/{id}", delete().to(webhooks::delete))
+        .route("/webhooks/{id}/rotate", post().to(webhooks::rotate))
+        .route("/webhooks/{id}/test", post().to(webhooks::test))
+        .route("/webhooks/{id}/deliveries", get().to(webhooks::log::deliveries))
+        .route("/webhooks/{id}/replay", post().to(webhooks::log::replay))
 }
 
 /// `/admin`: figures of the running server.

@@ -20,12 +20,13 @@ pub use postgres::{
     without_time_limit,
 };
 pub use reports::{
-    call_progress, conversions, experiments, export, limits, outcomes, response_examples, timeline,
+    call_progress, conversions, experiments, export, limits, new_conversions, outcomes, response_examples,
+    timeline,
 };
 pub use tables::{
     acknowledgements, audiences, broadcasts, bulk, calls, cleaning, consents, decision_log, decisions,
     deferred, definitions, events, experiment_definitions, feedback, fired_once, idempotency, inbox,
     item_prices, items, jobs, learner, lease, merges, models, notifications, outbox, preferences, push_keys,
     push_outbox, push_subscriptions, robots, rules, server, stated_features, topics, user_attributes,
-    user_features, users,
+    user_features, users, webhook_outbox, webhooks,
 };

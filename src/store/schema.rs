@@ -443,6 +443,59 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    webhook_attempts (attempt_id) {
+        attempt_id -> Int8,
+        delivery_id -> Int8,
+        at -> Timestamptz,
+        took_ms -> Int4,
+        status -> Int2,
+        answer -> Text,
+    }
+}
+
+diesel::table! {
+    webhook_cursor (singleton) {
+        singleton -> Bool,
+        purchases_until -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    webhook_deliveries (delivery_id) {
+        delivery_id -> Int8,
+        endpoint_id -> Uuid,
+        message_id -> Uuid,
+        event -> Text,
+        payload -> Text,
+        state -> Text,
+        attempts -> Int4,
+        created_at -> Timestamptz,
+        since -> Timestamptz,
+        due_at -> Timestamptz,
+        claimed_until -> Nullable<Timestamptz>,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    webhook_endpoints (endpoint_id) {
+        endpoint_id -> Uuid,
+        url -> Text,
+        description -> Text,
+        events -> Array<Text>,
+        secret -> Bytea,
+        old_secret -> Nullable<Bytea>,
+        old_secret_until -> Nullable<Timestamptz>,
+        state -> Text,
+        disabled_reason -> Nullable<Text>,
+        failing_since -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        changed_at -> Timestamptz,
+        changed_by -> Text,
+    }
+}
+
 diesel::joinable!(association_rules -> models (model_version));
 diesel::joinable!(broadcast_recipients -> broadcasts (broadcast_id));
 diesel::joinable!(consents -> users (user_id));
@@ -458,6 +511,8 @@ diesel::joinable!(topic_subscribers -> users (user_id));
 diesel::joinable!(user_attributes -> users (user_id));
 diesel::joinable!(user_once -> users (user_id));
 diesel::joinable!(user_preferences -> users (user_id));
+diesel::joinable!(webhook_attempts -> webhook_deliveries (delivery_id));
+diesel::joinable!(webhook_deliveries -> webhook_endpoints (endpoint_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     acknowledgements,
@@ -494,4 +549,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     user_once,
     user_preferences,
     users,
+    webhook_attempts,
+    webhook_cursor,
+    webhook_deliveries,
+    webhook_endpoints,
 );

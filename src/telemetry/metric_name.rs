@@ -44,11 +44,17 @@ pub enum Count {
     PushRefused,
     /// Pushes given up: expired, or shown by a page first.
     PushExpired,
+    /// Webhooks that were delivered.
+    WebhookDelivered,
+    /// Attempts to deliver a webhook that failed, to be tried again.
+    WebhookRetried,
+    /// Webhooks given up: too old, or the endpoint is gone.
+    WebhookGivenUp,
 }
 
 impl Count {
     /// Every counter.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::Events,
         Self::Duplicates,
         Self::RejectedEvents,
@@ -69,6 +75,9 @@ impl Count {
         Self::PushGone,
         Self::PushRefused,
         Self::PushExpired,
+        Self::WebhookDelivered,
+        Self::WebhookRetried,
+        Self::WebhookGivenUp,
     ];
 
     /// Prometheus name (`_total` is added by the encoder) and help. Outcomes of one thing share both.
@@ -92,6 +101,9 @@ impl Count {
             Self::PushSent | Self::PushRetried | Self::PushGone | Self::PushRefused | Self::PushExpired => {
                 ("tidings_webpush", "Attempts to hand a message to a push service, by outcome")
             }
+            Self::WebhookDelivered | Self::WebhookRetried | Self::WebhookGivenUp => {
+                ("tidings_webhooks", "Attempts to deliver a webhook, by outcome")
+            }
         }
     }
 
@@ -109,6 +121,9 @@ impl Count {
             Self::PushGone => Some("gone"),
             Self::PushRefused => Some("refused"),
             Self::PushExpired => Some("expired"),
+            Self::WebhookDelivered => Some("delivered"),
+            Self::WebhookRetried => Some("retried"),
+            Self::WebhookGivenUp => Some("given_up"),
             _ => None,
         }
     }
@@ -132,11 +147,13 @@ pub enum Gauge {
     EventsSince,
     /// Version scored beside the one that serves.
     ShadowVersion,
+    /// Webhooks that wait to be delivered.
+    WebhooksWaiting,
 }
 
 impl Gauge {
     /// Every gauge.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ConnectedUsers,
         Self::Connections,
         Self::ModelVersion,
@@ -144,6 +161,7 @@ impl Gauge {
         Self::Items,
         Self::EventsSince,
         Self::ShadowVersion,
+        Self::WebhooksWaiting,
     ];
 
     /// Prometheus name and help.
@@ -160,6 +178,7 @@ impl Gauge {
             Self::ShadowVersion => {
                 ("tidings_shadow_version", "Version scored beside the one that serves; 0 = none")
             }
+            Self::WebhooksWaiting => ("tidings_webhooks_waiting", "Webhooks that wait to be delivered"),
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod pipe;
 pub mod posts;
 pub mod sse;
 pub mod tcp;
+pub mod webhooks;
 pub mod webpush;
 pub mod ws;
 

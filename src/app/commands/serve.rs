@@ -23,6 +23,10 @@ use crate::store::lease::{Lease, Standing};
 /// So many restarts of the private PostgreSQL within the window are a fault to look at, not to hide.
 const MAX_RESTARTS: usize = 20;
 const RESTART_WINDOW: Duration = Duration::from_secs(600);
+/// A stop may take this much longer than open requests are waited for.
+const LAST_RESORT: Duration = Duration::from_secs(15);
+/// It was tried and failed.
+const EXIT_FAILED: i32 = 1;
 /// The lease on the database is looked at this often.
 const LEASE_CHECK: Duration = Duration::from_secs(1);
 
@@ -37,11 +41,30 @@ pub fn serve(config: Config, conformance_echo: bool) -> anyhow::Result<()> {
         let running = server::start(state, false, echo).await?;
         announce(&running)?;
         until_told(&database).await?;
-        running.stop().await;
+        wind_down(running, &database).await;
         anyhow::Ok(())
     })?;
     log::info!("stopped");
     Ok(())
+}
+
+/// Stops the server. What waits for a PostgreSQL that hangs never ends, so the process does; and so it does, as a last resort, when the
+/// stop takes too long for whatever reason.
+async fn wind_down(running: Running, database: &Database) {
+    let grace = Duration::from_secs(running.app.state.config.server.shutdown_grace_s) + LAST_RESORT;
+    let last_resort = std::thread::Builder::new().name("last-resort".to_owned()).spawn(move || {
+        std::thread::sleep(grace);
+        log::error!("not stopped within {} s: ended", grace.as_secs());
+        std::process::exit(EXIT_FAILED);
+    });
+    if let Err(error) = last_resort {
+        log::error!("nothing ends a stop that takes too long: no thread error={error}");
+    }
+    running.stop().await;
+    if database.store.hangs() {
+        log::error!("PostgreSQL does not answer: ended without it");
+        std::process::exit(EXIT_FAILED);
+    }
 }
 
 /// Serves a simulated shop.
@@ -78,7 +101,7 @@ pub fn demo(config: Config, shoppers: usize, seed: u64) -> anyhow::Result<()> {
         // The shoppers leave first, so that their last events are stored.
         let _ = stop.send(true);
         let _ = tokio::time::timeout(Duration::from_secs(5), shoppers).await;
-        running.stop().await;
+        wind_down(running, &database).await;
         anyhow::Ok(())
     })?;
     log::info!("stopped");

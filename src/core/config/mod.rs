@@ -11,6 +11,7 @@ mod policy;
 mod recommend;
 mod settings;
 mod validate;
+mod webhooks;
 
 pub use admission::{CatalogueRules, EventRules, FromEvents};
 pub use base_path::BasePath;
@@ -21,3 +22,4 @@ pub use policy::{Cap, Policy, minute_of_day};
 pub use recommend::Recommend;
 pub use settings::{Auth, AuthMode, Backend, Config, Database, Ingest, Server, Socket, Training, Webpush};
 pub use validate::{PLACEHOLDER_SECRETS, listen_address};
+pub use webhooks::Webhooks;

@@ -7,6 +7,7 @@ use super::base_path::BasePath;
 use super::network::Network;
 use super::policy::Policy;
 use super::recommend::Recommend;
+use super::webhooks::Webhooks;
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,8 @@ pub struct Config {
     pub policy: Policy,
     /// Telling users who are not looking.
     pub webpush: Webpush,
+    /// Telling systems of the shop what happens.
+    pub webhooks: Webhooks,
 }
 
 /// Listening, limits, shutdown.

@@ -68,6 +68,7 @@ impl Config {
         }
         self.recommend.validate()?;
         self.validate_webpush()?;
+        self.webhooks.validate()?;
         self.validate_policy()
     }
 

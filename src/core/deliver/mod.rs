@@ -13,6 +13,7 @@ pub mod readdress;
 pub mod session;
 pub mod standing;
 pub mod stream;
+pub mod webhooks;
 mod withdrawal;
 
 pub use close_code::CloseCode;

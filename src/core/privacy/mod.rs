@@ -3,5 +3,6 @@
 pub mod report_token;
 pub mod token;
 pub mod visitor;
+pub mod webhook_secret;
 
 pub use token::{Access, Role, TokenError};

@@ -10,6 +10,7 @@ mod pool;
 mod priority;
 mod session;
 pub(super) mod sql;
+mod watch;
 mod writer;
 
 pub use error::StoreError;

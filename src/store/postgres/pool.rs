@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::error::StoreError;
 use super::session::SESSION_SETTINGS;
+use super::watch::Watch;
 
 /// Longest wait of a caller for a free connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,6 +25,8 @@ pub struct Store {
     url: Arc<str>,
     /// The number this process decides under, once it holds the lease.
     holder: Arc<OnceLock<Uuid>>,
+    /// Whether PostgreSQL answers.
+    pub(super) watch: Arc<Watch>,
 }
 
 #[derive(Debug)]
@@ -54,6 +57,7 @@ impl Store {
             permits: Arc::new(Semaphore::new(pool_size as usize)),
             url: url.into(),
             holder: Arc::default(),
+            watch: Arc::default(),
         })
     }
 

@@ -5,6 +5,7 @@ pub mod conversions;
 pub mod experiments;
 pub mod export;
 pub mod limits;
+pub mod new_conversions;
 pub mod outcomes;
 pub mod response_examples;
 pub mod timeline;

@@ -45,3 +45,5 @@ pub mod user_attributes;
 pub mod user_features;
 mod user_states;
 pub mod users;
+pub mod webhook_outbox;
+pub mod webhooks;

@@ -77,7 +77,7 @@ pub struct PushClient {
 }
 
 /// The system's certificate authorities; those that can't be read are left out.
-fn tls() -> Result<ClientConfig, rustls::Error> {
+pub(super) fn tls() -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
@@ -86,7 +86,7 @@ fn tls() -> Result<ClientConfig, rustls::Error> {
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
         log::warn!(
-            "no certificate authorities found: Web Push can't reach any service; install ca-certificates"
+            "no certificate authorities found: no push service and no webhook can be reached; install ca-certificates"
         );
     }
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))

@@ -106,6 +106,12 @@ impl PushService {
         self.state.lock().unwrap().answers.push_back(answer_of(answer));
     }
 
+    /// The next request is answered with this status and this text.
+    pub fn answer_next_with(&self, status: u16, text: &str) {
+        let answer = format!("HTTP/1.1 {status} Said\r\nContent-Length: {}\r\n\r\n{text}", text.len());
+        self.state.lock().unwrap().answers.push_back(Some(answer));
+    }
+
     /// Every request without an answer of its own is answered like this from now on.
     pub fn answer_all(&self, answer: Option<(u16, &str)>) {
         self.state.lock().unwrap().otherwise = Otherwise(answer_of(answer));

@@ -1,0 +1,228 @@
+//! `/v1/webhooks`: endpoints of the shop that are told what happens, their keys, the log of deliveries, and replay.
+
+pub mod log;
+
+use std::collections::BTreeSet;
+
+use actix_web::{HttpResponse, web};
+use rand::RngExt;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::auth::Caller;
+use super::body::Body;
+use super::error::ApiError;
+use crate::actors::App;
+use crate::actors::webhooks::messages::LookNow;
+use crate::base::{Timestamp, nearest, suggest_nearest};
+use crate::deliver::webhooks::WebhookEvent;
+use crate::privacy::webhook_secret::{SECRET_BYTES, WebhookSecret};
+use crate::store::webhook_outbox;
+use crate::store::webhooks::{self, Endpoint, EndpointChange, MAX_ENDPOINTS};
+use crate::transport::webhooks::check_url;
+
+/// Longest description, in bytes.
+const MAX_DESCRIPTION_BYTES: usize = 500;
+/// Name of the event that only tests send.
+const TEST_EVENT: &str = "webhook.test";
+const UNKNOWN: ApiError = ApiError::NotFound("this webhook");
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EndpointBody {
+    url: Option<String>,
+    description: Option<String>,
+    events: Option<Vec<String>>,
+    active: Option<bool>,
+}
+
+/// Every endpoint.
+pub async fn list(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let endpoints = app.state.store.run(|connection| webhooks::list(connection, None)).await?;
+    let endpoints: Vec<Value> = endpoints.iter().map(view).collect();
+    let events: Vec<&str> = WebhookEvent::ALL.iter().map(|event| event.name()).collect();
+    Ok(HttpResponse::Ok().json(json!({"webhooks": endpoints, "events": events})))
+}
+
+/// One endpoint.
+pub async fn get(
+    path: web::Path<String>,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    Ok(HttpResponse::Ok().json(view(&read(&app, id(&path)?).await?)))
+}
+
+/// Makes an endpoint; the answer shows its key, once.
+pub async fn post(Body(body): Body, app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let new = parse(&body, &app)?;
+    if new.active.is_some() {
+        return Err(ApiError::invalid(
+            "bad_webhook",
+            Some("active"),
+            "a new webhook is active; leave this away",
+        ));
+    }
+    for (field, is_missing) in [("url", new.url.is_none()), ("events", new.events.is_none())] {
+        if is_missing {
+            return Err(ApiError::invalid("bad_webhook", Some(field), format!("{field} is missing")));
+        }
+    }
+    let (id, secret, by) = (Uuid::now_v7(), new_secret(), caller.name());
+    let bytes = secret.as_bytes().to_vec();
+    let made =
+        app.state.store.run(move |connection| webhooks::insert(connection, id, &new, &bytes, &by)).await?;
+    if !made {
+        return Err(ApiError::Conflict(format!(
+            "there are {MAX_ENDPOINTS} webhooks already; delete one first"
+        )));
+    }
+    let mut shown = view(&read(&app, id).await?);
+    if let Some(fields) = shown.as_object_mut() {
+        fields.insert("secret".to_owned(), secret.reveal().into());
+    }
+    Ok(HttpResponse::Created().json(shown))
+}
+
+/// Changes an endpoint; what is absent stays.
+pub async fn patch(
+    path: web::Path<String>,
+    Body(body): Body,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let (id, change, by) = (id(&path)?, parse(&body, &app)?, caller.name());
+    let changed =
+        app.state.store.run(move |connection| webhooks::change(connection, id, &change, &by)).await?;
+    if !changed {
+        return Err(UNKNOWN);
+    }
+    Ok(HttpResponse::Ok().json(view(&read(&app, id).await?)))
+}
+
+/// Removes an endpoint with what waits for it and its log.
+pub async fn delete(
+    path: web::Path<String>,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let id = id(&path)?;
+    let removed = app.state.store.run(move |connection| webhooks::delete(connection, id)).await?;
+    if removed { Ok(HttpResponse::NoContent().finish()) } else { Err(UNKNOWN) }
+}
+
+/// Gives an endpoint a new key, shown once; the one before signs as well for a day.
+pub async fn rotate(
+    path: web::Path<String>,
+    app: web::Data<App>,
+    caller: Caller,
+    _body: Body,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let (id, secret, by) = (id(&path)?, new_secret(), caller.name());
+    let bytes = secret.as_bytes().to_vec();
+    let now = Timestamp::now();
+    let rotated =
+        app.state.store.run(move |connection| webhooks::rotate(connection, id, &bytes, &by, now)).await?;
+    if !rotated {
+        return Err(UNKNOWN);
+    }
+    Ok(HttpResponse::Ok().json(json!({"webhook_id": id, "secret": secret.reveal()})))
+}
+
+/// Sends an endpoint an event without a meaning; whether it arrived stands in the log.
+pub async fn test(
+    path: web::Path<String>,
+    app: web::Data<App>,
+    caller: Caller,
+    _body: Body,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let id = id(&path)?;
+    let endpoint = read(&app, id).await?;
+    if !endpoint.is_active {
+        return Err(ApiError::Conflict("this webhook is disabled; activate it first".to_owned()));
+    }
+    let payload =
+        json!({"type": TEST_EVENT, "timestamp": Timestamp::now(), "data": {"webhook_id": id}}).to_string();
+    let delivery = app
+        .state
+        .store
+        .run(move |connection| webhook_outbox::put(connection, id, Uuid::now_v7(), TEST_EVENT, &payload))
+        .await?;
+    // A full mailbox looks soon anyway.
+    let _ = app.webhooks.offer(LookNow);
+    Ok(HttpResponse::Accepted().json(json!({"delivery_id": delivery})))
+}
+
+fn new_secret() -> WebhookSecret {
+    WebhookSecret::from_bytes(rand::rng().random::<[u8; SECRET_BYTES]>())
+}
+
+fn id(text: &str) -> Result<Uuid, ApiError> {
+    text.parse().map_err(|_| UNKNOWN)
+}
+
+async fn read(app: &App, id: Uuid) -> Result<Endpoint, ApiError> {
+    let found = app.state.store.run(move |connection| webhooks::list(connection, Some(id))).await?;
+    found.into_iter().next().ok_or(UNKNOWN)
+}
+
+fn view(endpoint: &Endpoint) -> Value {
+    json!({
+        "webhook_id": endpoint.id, "url": endpoint.url, "description": endpoint.description, "events": endpoint.events,
+        "active": endpoint.is_active, "disabled_reason": endpoint.disabled_reason,
+        "failing_since": endpoint.failing_since, "pending": endpoint.pending, "created_at": endpoint.created_at,
+        "changed_at": endpoint.changed_at, "changed_by": endpoint.changed_by,
+    })
+}
+
+/// What a body says of an endpoint, each field checked.
+fn parse(body: &[u8], app: &App) -> Result<EndpointChange, ApiError> {
+    let body: EndpointBody = serde_json::from_slice(body).map_err(|error| {
+        ApiError::invalid("bad_json", None, format!("no webhook: {}", suggest_nearest(&error.to_string())))
+    })?;
+    let refuse = |field, message: String| ApiError::invalid("bad_webhook", Some(field), message);
+    if let Some(url) = &body.url {
+        check_url(url, app.state.config.webhooks.allow_private)
+            .map_err(|error| refuse("url", format!("url {error}")))?;
+    }
+    if body
+        .description
+        .as_ref()
+        .is_some_and(|text| text.len() > MAX_DESCRIPTION_BYTES || text.chars().any(char::is_control))
+    {
+        let message = format!("at most {MAX_DESCRIPTION_BYTES} bytes, no control characters");
+        return Err(refuse("description", message));
+    }
+    if let Some(events) = &body.events {
+        check_events(events).map_err(|message| refuse("events", message))?;
+    }
+    Ok(EndpointChange {
+        url: body.url,
+        description: body.description,
+        events: body.events,
+        active: body.active,
+    })
+}
+
+fn check_events(events: &[String]) -> Result<(), String> {
+    let names = || WebhookEvent::ALL.iter().map(|event| event.name());
+    if let Some(unknown) = events.iter().find(|name| WebhookEvent::from_name(name).is_none()) {
+        let near =
+            nearest(unknown, names()).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        let all: Vec<&str> = names().collect();
+        return Err(format!("there is no event {unknown}{near} (there are {})", all.join(", ")));
+    }
+    let different: BTreeSet<&String> = events.iter().collect();
+    if events.is_empty() || different.len() < events.len() {
+        return Err("names one event or more, each once".to_owned());
+    }
+    Ok(())
+}

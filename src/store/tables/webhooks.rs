@@ -1,0 +1,199 @@
+//! Table `webhook_endpoints`: addresses of the shop that are told what happens.
+
+use diesel::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use uuid::Uuid;
+
+use crate::base::Timestamp;
+use crate::store::postgres::StoreError;
+use crate::store::postgres::convert::{from_pg, to_pg};
+use crate::store::postgres::sql::sql;
+
+/// Most endpoints.
+pub const MAX_ENDPOINTS: i64 = 50;
+/// A key that was replaced signs as well for this long.
+const ROTATION_DAYS: f64 = 1.0;
+
+/// An endpoint as it is shown: everything but its keys.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Endpoint {
+    /// Its id, a UUIDv7.
+    pub id: Uuid,
+    /// Address that requests go to.
+    pub url: String,
+    /// For people.
+    pub description: String,
+    /// Names of the events it wants.
+    pub events: Vec<String>,
+    /// Whether anything is delivered.
+    pub is_active: bool,
+    /// Why it was disabled.
+    pub disabled_reason: Option<String>,
+    /// First failure since the last delivery.
+    pub failing_since: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub changed_at: Timestamp,
+    /// Who changed it last.
+    pub changed_by: String,
+    /// Deliveries that wait.
+    pub pending: i64,
+}
+
+/// Changes of an endpoint; what is absent stays.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EndpointChange {
+    /// Address.
+    pub url: Option<String>,
+    /// Description.
+    pub description: Option<String>,
+    /// Names of events.
+    pub events: Option<Vec<String>>,
+    /// Activates, which forgets earlier failures, or disables.
+    pub active: Option<bool>,
+}
+
+type Columns = (
+    SqlUuid,
+    Text,
+    Text,
+    Array<Text>,
+    Bool,
+    Nullable<Text>,
+    Nullable<Timestamptz>,
+    Timestamptz,
+    Timestamptz,
+    Text,
+    BigInt,
+);
+type Row = (
+    Uuid,
+    String,
+    String,
+    Vec<String>,
+    bool,
+    Option<String>,
+    Option<PgTimestamp>,
+    PgTimestamp,
+    PgTimestamp,
+    String,
+    i64,
+);
+
+fn endpoint(row: Row) -> Endpoint {
+    let (
+        id,
+        url,
+        description,
+        events,
+        is_active,
+        disabled_reason,
+        failing_since,
+        created_at,
+        changed_at,
+        by,
+        pending,
+    ) = row;
+    Endpoint {
+        id,
+        url,
+        description,
+        events,
+        is_active,
+        disabled_reason,
+        failing_since: failing_since.map(from_pg),
+        created_at: from_pg(created_at),
+        changed_at: from_pg(changed_at),
+        changed_by: by,
+        pending,
+    }
+}
+
+/// Every endpoint, or the one with this id, the oldest first.
+pub fn list(conn: &mut PgConnection, id: Option<Uuid>) -> Result<Vec<Endpoint>, StoreError> {
+    let rows = sql::<Columns>(
+        "SELECT endpoint_id, url, description, events, state = 'active', disabled_reason, failing_since, created_at, changed_at, \
+         changed_by, (SELECT count(*) FROM webhook_deliveries d WHERE d.endpoint_id = e.endpoint_id AND d.state = 'pending') \
+         FROM webhook_endpoints e WHERE endpoint_id = ? OR ?::uuid IS NULL ORDER BY endpoint_id",
+    )
+    .bind::<Nullable<SqlUuid>, _>(id)
+    .bind::<Nullable<SqlUuid>, _>(id)
+    .load::<Row>(conn)?;
+    Ok(rows.into_iter().map(endpoint).collect())
+}
+
+/// Makes an endpoint; false when there are [`MAX_ENDPOINTS`] already.
+pub fn insert(
+    conn: &mut PgConnection,
+    id: Uuid,
+    new: &EndpointChange,
+    secret: &[u8],
+    by: &str,
+) -> Result<bool, StoreError> {
+    let made = sql::<()>(
+        "INSERT INTO webhook_endpoints (endpoint_id, url, description, events, secret, changed_by) SELECT ?, ?, ?, ?, ?, ? \
+         WHERE (SELECT count(*) FROM webhook_endpoints) < ?",
+    )
+    .bind::<SqlUuid, _>(id)
+    .bind::<Text, _>(new.url.as_deref().unwrap_or_default())
+    .bind::<Text, _>(new.description.as_deref().unwrap_or_default())
+    .bind::<Array<Text>, _>(new.events.as_deref().unwrap_or_default())
+    .bind::<Binary, _>(secret)
+    .bind::<Text, _>(by)
+    .bind::<BigInt, _>(MAX_ENDPOINTS)
+    .execute(conn)?;
+    Ok(made > 0)
+}
+
+/// Changes an endpoint; false when there is none with this id. One that is disabled gives up what waits for it.
+pub fn change(
+    conn: &mut PgConnection,
+    id: Uuid,
+    change: &EndpointChange,
+    by: &str,
+) -> Result<bool, StoreError> {
+    conn.transaction(|conn| {
+        let changed = sql::<()>(include_str!("sql/change_webhook.sql"))
+            .bind::<Nullable<Text>, _>(&change.url)
+            .bind::<Nullable<Text>, _>(&change.description)
+            .bind::<Nullable<Array<Text>>, _>(&change.events)
+            .bind::<Nullable<Bool>, _>(change.active)
+            .bind::<Text, _>(by)
+            .bind::<SqlUuid, _>(id)
+            .execute(conn)?;
+        if change.active == Some(false) {
+            super::webhook_outbox::give_up(conn, &[id])?;
+        }
+        Ok(changed > 0)
+    })
+}
+
+/// Removes an endpoint with its deliveries; false when there is none with this id.
+pub fn delete(conn: &mut PgConnection, id: Uuid) -> Result<bool, StoreError> {
+    let removed = sql::<()>("DELETE FROM webhook_endpoints WHERE endpoint_id = ?")
+        .bind::<SqlUuid, _>(id)
+        .execute(conn)?;
+    Ok(removed > 0)
+}
+
+/// Gives an endpoint a new key; the one before signs as well for a day. False when there is none with this id.
+pub fn rotate(
+    conn: &mut PgConnection,
+    id: Uuid,
+    secret: &[u8],
+    by: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let rotated = sql::<()>(
+        "UPDATE webhook_endpoints SET old_secret = secret, old_secret_until = ?, secret = ?, changed_at = now(), changed_by = ? \
+         WHERE endpoint_id = ?",
+    )
+    .bind::<Timestamptz, _>(to_pg(now.plus_days(ROTATION_DAYS)))
+    .bind::<Binary, _>(secret)
+    .bind::<Text, _>(by)
+    .bind::<SqlUuid, _>(id)
+    .execute(conn)?;
+    Ok(rotated > 0)
+}
