@@ -138,15 +138,15 @@ fn web_push(table: Table) -> Table {
 /// `/v1/webhooks`: systems of the shop that are told what happens.
 fn told_systems(table: Table) -> Table {
     table
-        .route("/webhooks", get().to(webhooks::list))
-        .route("/webhooks", post().to(webhooks::post))
-        .route("/webhooks/{id}", get().to(webhooks::get))
-        .route("/webhooks/{id}", patch().to(webhooks::patch))
-        .route("/webhooks/{id}", delete().to(webhooks::delete))
-        .route("/webhooks/{id}/rotate", post().to(webhooks::rotate))
-        .route("/webhooks/{id}/test", post().to(webhooks::test))
+        .route("/webhooks", get().bare(webhooks::list))
+        .route("/webhooks", post().bare(webhooks::post))
+        .route("/webhooks/{id}", get().bare(webhooks::get))
+        .route("/webhooks/{id}", patch().bare(webhooks::patch))
+        .route("/webhooks/{id}", delete().bare(webhooks::delete))
+        .route("/webhooks/{id}/rotate", post().bare(webhooks::rotate))
+        .route("/webhooks/{id}/test", post().bare(webhooks::test))
         .route("/webhooks/{id}/deliveries", get().to(webhooks::log::deliveries))
-        .route("/webhooks/{id}/replay", post().to(webhooks::log::replay))
+        .route("/webhooks/{id}/replay", post().bare(webhooks::log::replay))
 }
 
 /// `/admin`: figures of the running server.
