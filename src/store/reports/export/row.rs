@@ -44,7 +44,7 @@ impl Column {
     /// From the name of a PostgreSQL type; ids of the shop are told by the name of the column.
     pub(super) fn of_type(name: String, of: &str) -> Self {
         let holds = match (of, name.as_str()) {
-            ("text", "user_id" | "item_id") => Holds::Id,
+            ("text", "user_id" | "item_id" | "merged_into") => Holds::Id,
             ("jsonb", "items") => Holds::Ids,
             ("smallint" | "integer" | "bigint", _) => Holds::Integer,
             ("real", _) => Holds::Real,
