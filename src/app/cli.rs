@@ -77,7 +77,8 @@ enum Command {
     /// Import files of other systems; running it twice changes nothing.
     #[command(after_help = "Examples:\n  tidings import online-retail online_retail.csv.gz\n  \
 tidings import movielens ml-1m/ratings.dat ml-1m/movies.dat\n  \
-tidings import csv orders.csv --map user_id=customer,item_id=sku,occurred_at=time --kind purchase")]
+tidings import csv orders.csv --map user_id=customer,item_id=sku,occurred_at=time --kind purchase --dry-run\n  \
+tidings import csv ratings.csv --kind rate --scale 1-10 --day-first --where status=published")]
     Import(super::import::ImportArgs),
     /// Export events, decisions, outcomes, recommendations, items or users as a file.
     #[command(after_help = "Examples:\n  tidings export events events.ndjson.gz --since 2026-01-01\n  \

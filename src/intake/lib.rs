@@ -4,10 +4,17 @@
 //! Modules in the order a record flows; imports point up this list only.
 
 pub mod categories;
+pub mod conditions;
+pub mod dates;
 pub mod fields;
+pub mod lists;
+pub mod missing;
+pub mod numbers;
+pub mod scale;
 
 pub mod mapping;
 
+pub mod forms;
 pub mod row;
 
 pub mod attributes;
@@ -17,7 +24,12 @@ pub mod record;
 
 pub mod layouts;
 
-pub use fields::TimeReader;
+pub use conditions::Condition;
+pub use dates::{DateForm, TimeReader};
+pub use forms::{FormError, FormSurvey, Forms, StatedForms};
 pub use mapping::{Field, Mapping, MappingError};
-pub use record::{Entry, RecordOptions, RecordReader};
+pub use missing::Missing;
+pub use numbers::DecimalMark;
+pub use record::{Entry, OccurredAt, RecordOptions, RecordReader};
 pub use row::{EventRecord, Row};
+pub use scale::Scale;

@@ -120,6 +120,28 @@ impl Field {
     pub const STATED: [Self; 3] =
         [Self::PurchasesPerMonth, Self::BrowsingMinutesPerMonth, Self::SearchesPerMonth];
 
+    /// Names on the wire.
+    pub fn wire_names(self) -> &'static [&'static str] {
+        match self {
+            Self::BasketId => &["basket_id", "session_id", "order_id"],
+            field if Self::STATED.contains(&field) => field.names(),
+            field => field.names().get(..1).unwrap_or_default(),
+        }
+    }
+
+    /// Whether its values are names of things.
+    pub fn is_id(self) -> bool {
+        matches!(self, Self::UserId | Self::ItemId | Self::BasketId | Self::EventId)
+    }
+
+    /// Whether its values are numbers.
+    pub fn is_number(self) -> bool {
+        matches!(
+            self,
+            Self::Quantity | Self::Value | Self::UnitPrice | Self::DwellMs | Self::Price | Self::Stock
+        )
+    }
+
     /// Says something about the item rather than about what was done with it?
     pub fn is_of_item(self) -> bool {
         matches!(
@@ -172,7 +194,24 @@ impl Mapping {
         self.0.get(&field).map(String::as_str)
     }
 
-    /// The place of each field among `columns`. A name that was given and is not there is an error.
+    /// Whether nothing is mapped.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Why a column was taken for a field.
+    pub fn reason(&self, field: Field, column: &str) -> &'static str {
+        if self.0.contains_key(&field) {
+            "--map"
+        } else if field.wire_names().contains(&column) {
+            "its own name"
+        } else {
+            "another name of it"
+        }
+    }
+
+    /// The place of each field among `columns`. A name that was given and is not there is an error. Without any given, columns
+    /// are taken by the names of [`Field::names`]; beside given ones only by [`Field::wire_names`], exactly as written.
     pub fn locate(&self, columns: &[String]) -> Result<BTreeMap<Field, usize>, MappingError> {
         let position = |name: &str| {
             columns
@@ -197,9 +236,21 @@ impl Mapping {
             }
             // A column that was given another meaning is not taken for this one as well.
             let free = |place: &usize| !places.values().any(|taken| taken == place);
-            if let Some(place) = field.names().iter().filter_map(|name| position(name)).find(free) {
+            let exact = |name: &&str| columns.iter().position(|column| column == name);
+            let found = match self.0.is_empty() {
+                true => field.names().iter().filter_map(|name| position(name)).find(free),
+                // Who says of some columns what they mean wants no other guessed.
+                false => field.wire_names().iter().filter_map(exact).find(free),
+            };
+            if let Some(place) = found {
                 places.insert(field, place);
             }
+        }
+        // In orders the name is often the order's own.
+        let of_event = [Field::UserId, Field::BasketId].iter().any(|field| places.contains_key(field));
+        let is_name = |place: &usize| columns.get(*place).is_some_and(|column| squeeze(column) == "name");
+        if of_event && self.get(Field::Title).is_none() && places.get(&Field::Title).is_some_and(is_name) {
+            places.remove(&Field::Title);
         }
         Ok(places)
     }
@@ -273,14 +324,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_goes_before_what_is_guessed_and_each_column_has_one_meaning() {
-        let mapping: Mapping = "value=Price".parse().unwrap();
-        let places = mapping.locate(&columns("Customer ID,SKU,Price,ts,colour")).unwrap();
+    fn without_a_mapping_columns_are_known_by_their_usual_names_and_each_has_one_meaning() {
+        let places = Mapping::default().locate(&columns("Customer ID,SKU,Price,ts,colour,Name")).unwrap();
         assert_eq!(places.get(&Field::UserId), Some(&0));
         assert_eq!(places.get(&Field::ItemId), Some(&1));
-        assert_eq!(places.get(&Field::Value), Some(&2));
-        assert_eq!(places.get(&Field::Price), None);
+        assert_eq!(places.get(&Field::Price), Some(&2));
         assert_eq!(places.get(&Field::OccurredAt), Some(&3));
+        // Where somebody does something, a name may be that of the order.
         assert_eq!(places.len(), 4);
+        let places = Mapping::default().locate(&columns("SKU,Name")).unwrap();
+        assert_eq!(places.get(&Field::Title), Some(&1));
+    }
+
+    #[test]
+    fn beside_given_columns_only_exact_names_are_taken() {
+        let mapping: Mapping = "user_id=Email,item_id=Lineitem sku,value=Price".parse().unwrap();
+        let header = columns("Name,Email,Lineitem sku,Price,Tags,Customer,currency,Currency,order_id");
+        let places = mapping.locate(&header).unwrap();
+        let expected = [
+            (Field::UserId, 1),
+            (Field::ItemId, 2),
+            (Field::Value, 3),
+            (Field::Currency, 6),
+            (Field::BasketId, 8),
+        ];
+        assert_eq!(places, BTreeMap::from(expected));
+        assert_eq!(mapping.reason(Field::UserId, "Email"), "--map");
+        assert_eq!(mapping.reason(Field::Currency, "currency"), "its own name");
+        assert_eq!(mapping.reason(Field::BasketId, "Invoice"), "another name of it");
     }
 }

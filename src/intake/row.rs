@@ -1,22 +1,23 @@
 //! A row of named texts, from CSV or JSON, made into an event or an item. Values out of range pass: to count and drop
 //! them is the cleaning's business. Only what can't be understood is refused here.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 use tidings_core::base::{EventKey, ExternalId, Timestamp};
 use tidings_core::catalogue::NewItem;
 use tidings_core::event::wire::hash_id;
 use tidings_core::event::{EventKind, NewEvent, RawEvent};
 
-use super::fields::{TimeReader, id, kind, number, tidy};
+use super::dates::TimeReader;
+use super::fields::{kind, tidy};
+use super::forms::Forms;
+pub use super::forms::Row;
+use super::lists::{categories, first_address};
 use super::mapping::Field;
+use super::numbers::Amount;
+use super::scale::Scale;
 
 /// Longest search query kept, in bytes, as on the wire.
 const MAX_QUERY_BYTES: usize = 512;
-
-/// Values of a row, by field; blank is the same as absent.
-pub type Row<'a> = BTreeMap<Field, &'a str>;
 
 /// Whether the row is about something done, rather than about an item alone.
 pub fn is_event(row: &Row) -> bool {
@@ -97,63 +98,104 @@ impl EventRecord {
     }
 }
 
-/// The event that a row tells of. `default_kind` is for rows that don't say.
+/// What else decides how rows are read, beside the forms of their columns.
+#[derive(Clone, Debug, Default)]
+pub struct RowRules {
+    /// Kind of events that don't say theirs.
+    pub default_kind: Option<EventKind>,
+    /// Scale of ratings.
+    pub scale: Scale,
+}
+
+/// The event that a row tells of. `occurred_at` is for rows that don't say when; fields of `exact` are numbers as programs write
+/// them.
 pub fn event(
     row: &Row,
-    default_kind: Option<EventKind>,
+    forms: &Forms,
+    rules: &RowRules,
     times: &mut TimeReader,
+    occurred_at: Option<Timestamp>,
+    exact: &[Field],
 ) -> Result<EventRecord, String> {
-    let text = |field: Field| row.get(&field).map(|text| text.trim()).filter(|text| !text.is_empty());
-    let read_id = |field: Field| text(field).map(|text| id(text, field.name())).transpose();
-    let read_number = |field: Field| text(field).map(|text| number(text, field.name())).transpose();
-    let kind = event_kind(text(Field::Kind), default_kind)?;
-    let time = text(Field::OccurredAt).ok_or("does not say when: occurred_at is missing")?;
-    let occurred_at = times.read(time).ok_or_else(|| format!("occurred_at is not a time: {time:?}"))?;
-    let user = read_id(Field::UserId)?;
-    let basket_id = read_id(Field::BasketId)?;
-    if user.is_none() && basket_id.is_none() {
+    let text = |field: Field| forms.text(row, field);
+    let amount = |field: Field| forms.amount(row, field, exact.contains(&field));
+    let number = |field: Field| Ok::<_, String>(amount(field)?.map(|amount| amount.number));
+    let kind = event_kind(text(Field::Kind), rules.default_kind)?;
+    let occurred_at = match (text(Field::OccurredAt), occurred_at) {
+        (Some(time), _) => times
+            .read(time, exact.contains(&Field::OccurredAt))
+            .ok_or_else(|| format!("occurred_at is no time {}: {time:?}", times.form()))?,
+        (None, Some(moment)) => moment,
+        (None, None) => return Err("does not say when: occurred_at is missing".into()),
+    };
+    let user = forms.id(row, Field::UserId)?;
+    let basket = forms.id(row, Field::BasketId)?;
+    if user.is_none() && basket.is_none() {
         return Err("does not say who: neither user_id nor basket_id".into());
     }
-    let item = read_id(Field::ItemId)?;
+    let item = forms.id(row, Field::ItemId)?;
     if kind.needs_item() && item.is_none() {
         return Err(format!("a {} names its item, item_id is missing", kind.name()));
     }
-    let query = text(Field::Query).map(tidy);
-    if kind == EventKind::Search && query.is_none() {
-        return Err("a search says what for, query is missing".into());
-    }
-    if let Some(query) = &query
-        && query.len() > MAX_QUERY_BYTES
-    {
-        return Err(format!("query has {} bytes, more than {MAX_QUERY_BYTES}", query.len()));
-    }
-    let quantity = read_number(Field::Quantity)?.unwrap_or(1.0);
-    let value = match (read_number(Field::Value)?, read_number(Field::UnitPrice)?) {
-        (Some(value), _) => Some(value),
-        (None, Some(price)) => Some(price * quantity),
-        (None, None) => None,
-    };
-    if kind == EventKind::Rate && value.is_none() {
-        return Err("a rate gives its stars, value is missing".into());
-    }
-    let currency = text(Field::Currency).map(currency).transpose()?;
-    let dwell = read_number(Field::DwellMs)?;
-    if dwell.is_some_and(|dwell| dwell < 0.0) {
+    let query = query(text(Field::Query), kind)?;
+    let quantity = number(Field::Quantity)?.unwrap_or(1.0);
+    let dwell_ms = number(Field::DwellMs)?;
+    if dwell_ms.is_some_and(|dwell| dwell < 0.0) {
         return Err("dwell_ms is negative".into());
+    }
+    let (value, beside) = match kind {
+        EventKind::Rate => (Some(rules.scale.stars(number(Field::Value)?)?), None),
+        kind => money(kind, quantity, amount)?,
+    };
+    let stated = text(Field::Currency).map(currency).transpose()?;
+    if let (Some(stated), Some(beside)) = (&stated, &beside)
+        && stated != beside
+    {
+        return Err(format!("currency is {stated}, the amount is in {beside}"));
     }
     Ok(EventRecord {
         user,
         item,
         kind,
         occurred_at,
-        dwell_ms: dwell.map(|dwell| dwell as u32),
+        dwell_ms: dwell_ms.map(|dwell| dwell as u32),
         query,
         quantity,
         value,
-        currency,
-        basket: basket_id,
-        event_id: text(Field::EventId).map(str::to_owned),
+        currency: stated.or(beside),
+        basket,
+        event_id: text(Field::EventId).map(|id| forms.bare_id(id, Field::EventId).to_owned()),
     })
+}
+
+/// Value of all units and the currency beside it. The price that stands in a row about a purchase or return is the one that was
+/// paid for a unit.
+fn money(
+    kind: EventKind,
+    quantity: f64,
+    amount: impl Fn(Field) -> Result<Option<Amount>, String>,
+) -> Result<(Option<f64>, Option<String>), String> {
+    let is_paid = matches!(kind, EventKind::Purchase | EventKind::Return);
+    let of_unit = match amount(Field::UnitPrice)? {
+        None if is_paid => amount(Field::Price)?,
+        unit => unit,
+    };
+    let paid = match amount(Field::Value)? {
+        Some(value) => Some(value),
+        None => of_unit.map(|unit| Amount { number: unit.number * quantity, ..unit }),
+    };
+    Ok((paid.map(|paid| paid.number), paid.and_then(|paid| paid.currency().map(str::to_owned))))
+}
+
+fn query(text: Option<&str>, kind: EventKind) -> Result<Option<String>, String> {
+    let query = text.map(tidy);
+    match &query {
+        None if kind == EventKind::Search => Err("a search says what for, query is missing".into()),
+        Some(query) if query.len() > MAX_QUERY_BYTES => {
+            Err(format!("query has {} bytes, more than {MAX_QUERY_BYTES}", query.len()))
+        }
+        _ => Ok(query),
+    }
 }
 
 fn event_kind(name: Option<&str>, default: Option<EventKind>) -> Result<EventKind, String> {
@@ -199,124 +241,58 @@ fn currency(text: &str) -> Result<String, String> {
     }
 }
 
-/// Reads the item of a row; `None` when the row says nothing but the id. Category paths are split at `/` and `>`, tags
-/// at `,`, `|` and `;`.
-pub fn item(row: &Row) -> Result<Option<NewItem>, String> {
-    let text = |field: Field| row.get(&field).map(|text| text.trim()).filter(|text| !text.is_empty());
-    let Some(item_id) = text(Field::ItemId) else { return Ok(None) };
-    let list = |field: Field, separators: &[char]| {
-        text(field).map(|text| text.split(separators).map(tidy).filter(|part| !part.is_empty()).collect())
-    };
-    let read_number = |field: Field| text(field).map(|text| number(text, field.name())).transpose();
-    let item = NewItem {
-        title: text(Field::Title).map(tidy),
-        category: list(Field::Category, &['/', '>']),
-        tags: list(Field::Tags, &[',', '|', ';']),
-        price: read_number(Field::Price)?,
-        stock: read_number(Field::Stock)?.map(|stock| stock as i32),
-        url: text(Field::Url).map(str::to_owned),
-        image_url: text(Field::ImageUrl).map(str::to_owned),
-        ..NewItem::new(id(item_id, Field::ItemId.name())?)
-    };
+/// Reads the item of a row; `None` when the row says nothing but the id. Category paths are split at `>`, or else at `/`; of
+/// several in one cell the first is the category, the last levels of the others are tags. Tags are split at `,`, `|` and `;`. Of
+/// several pictures the first counts.
+pub fn item(row: &Row, forms: &Forms, exact: &[Field]) -> Result<Option<NewItem>, String> {
+    let text = |field: Field| forms.text(row, field);
+    let amount = |field: Field| forms.amount(row, field, exact.contains(&field));
+    let Some(item_id) = forms.id(row, Field::ItemId)? else { return Ok(None) };
     if !row.keys().any(|field| field.is_of_item()) {
         return Ok(None);
     }
-    // A currency belongs to the price it stands beside; without one it is that of the event's value.
-    let item = match (item.price, text(Field::Currency)) {
-        (Some(_), Some(code)) => NewItem { currency: Some(currency(code)?), ..item },
-        _ => item,
+    let mut paths = text(Field::Category).map(categories).unwrap_or_default().into_iter();
+    let category = paths.next();
+    let tags = text(Field::Tags).map(|text| text.split([',', '|', ';']).map(tidy).collect::<Vec<_>>());
+    let others: Vec<String> = paths.filter_map(|mut path| path.pop()).collect();
+    let tags = match (tags, others.is_empty()) {
+        (None, true) => None,
+        (tags, _) => {
+            let mut all: Vec<String> = Vec::new();
+            for tag in tags.unwrap_or_default().into_iter().chain(others) {
+                if !tag.is_empty() && !all.contains(&tag) {
+                    all.push(tag);
+                }
+            }
+            Some(all)
+        }
     };
+    let price = amount(Field::Price)?;
+    // A currency belongs to the price it stands beside; without one it is that of the event's value.
+    let currency = match &price {
+        None => None,
+        Some(price) => match text(Field::Currency) {
+            Some(code) => Some(currency(code)?),
+            None => price.currency().map(str::to_owned),
+        },
+    };
+    let item = NewItem {
+        title: text(Field::Title).map(tidy),
+        category,
+        tags,
+        price: price.map(|price| price.number),
+        currency,
+        stock: amount(Field::Stock)?.map(|stock| stock.number as i32),
+        url: text(Field::Url).map(str::to_owned),
+        image_url: text(Field::ImageUrl).map(|text| first_address(text).to_owned()),
+        ..NewItem::new(item_id)
+    };
+    if item == NewItem::new(item.item_id.clone()) {
+        return Ok(None);
+    }
     item.validate().map_err(|error| error.to_string())?;
     Ok(Some(item))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use jiff::tz::TimeZone;
-    use tidings_core::event::EventLimits;
-
-    fn read(pairs: &[(Field, &'static str)]) -> Result<EventRecord, String> {
-        event(&pairs.iter().copied().collect(), None, &mut TimeReader::new(TimeZone::UTC))
-    }
-
-    #[test]
-    fn an_event_id_gives_the_key_that_it_has_when_sent_live() {
-        let raw: RawEvent = serde_json::from_str(
-            r#"{"kind":"view","user_id":1,"item_id":2,"occurred_at":1600000000,"event_id":"e-7"}"#,
-        )
-        .unwrap();
-        let limits = EventLimits::at(Timestamp::from_seconds(1_700_000_000));
-        let live = raw.validate(None, &limits).unwrap();
-        let imported = read(&[
-            (Field::Kind, "view"),
-            (Field::UserId, "1"),
-            (Field::ItemId, "2"),
-            (Field::OccurredAt, "1600000000"),
-            (Field::EventId, "e-7"),
-        ])
-        .unwrap();
-        assert_eq!(live, imported.clone().into_event());
-        assert_eq!(imported.into_wire().validate(None, &limits), Ok(live));
-    }
-
-    #[test]
-    fn what_is_missing_is_named() {
-        let whole = [
-            (Field::Kind, "purchase"),
-            (Field::UserId, "1"),
-            (Field::ItemId, "2"),
-            (Field::OccurredAt, "2020-01-01"),
-        ];
-        assert!(read(&whole).is_ok());
-        for (field, says) in [
-            (Field::Kind, "kind"),
-            (Field::UserId, "user_id"),
-            (Field::ItemId, "item_id"),
-            (Field::OccurredAt, "occurred_at"),
-        ] {
-            let rest: Vec<_> = whole.iter().copied().filter(|(other, _)| *other != field).collect();
-            let error = read(&rest).unwrap_err();
-            assert!(error.contains(says), "{error}");
-            // Blank is the same as absent.
-            let blank: Vec<_> = rest.iter().copied().chain([(field, "  ")]).collect();
-            assert_eq!(read(&blank).unwrap_err(), error);
-        }
-    }
-
-    #[test]
-    fn a_unit_price_becomes_the_value_of_all_units() {
-        let event = read(&[
-            (Field::Kind, "buy"),
-            (Field::BasketId, "o1"),
-            (Field::ItemId, "2"),
-            (Field::OccurredAt, "2020-01-01"),
-            (Field::Quantity, "3"),
-            (Field::UnitPrice, "2.5"),
-            (Field::Currency, "eur"),
-        ])
-        .unwrap();
-        assert_eq!((event.value, event.currency.as_deref()), (Some(7.5), Some("EUR")));
-        assert_eq!(event.user, None);
-    }
-
-    #[test]
-    fn an_item_is_read_from_the_fields_about_it() {
-        let row = Row::from([
-            (Field::ItemId, "A1"),
-            (Field::Title, " Dive  watch"),
-            (Field::Category, "Watches > Dive"),
-            (Field::Tags, "steel|blue"),
-            (Field::Price, "99.5"),
-            (Field::Currency, "EUR"),
-        ]);
-        let item = item(&row).unwrap().unwrap();
-        assert_eq!(item.title.as_deref(), Some("Dive watch"));
-        assert_eq!(item.category.unwrap(), ["Watches", "Dive"]);
-        assert_eq!(item.tags.unwrap(), ["steel", "blue"]);
-        assert_eq!((item.price, item.currency.as_deref()), (Some(99.5), Some("EUR")));
-        assert_eq!(super::item(&Row::from([(Field::ItemId, "A1")])), Ok(None));
-        let bad = Row::from([(Field::ItemId, "A1"), (Field::Price, "-1")]);
-        assert!(super::item(&bad).is_err());
-    }
-}
+mod tests;

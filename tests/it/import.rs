@@ -201,10 +201,8 @@ fn the_same_events_as_csv_and_as_json_are_stored_once() {
         "{\"kind\":\"view\",\"user_id\":\"ann\",\"item_id\":\"A1\",\"occurred_at\":\"2026-01-01T00:00:00Z\"}\n\
          {\"item_id\":\"A1\",\"title\":\"Watch\",\"price\":9.5}\n",
     );
-    let options = ImportOptions {
-        mapping: "user_id=who,item_id=sku,occurred_at=when,kind=what".parse().unwrap(),
-        ..files.options()
-    };
+    let mut options = files.options();
+    options.records.mapping = "user_id=who,item_id=sku,occurred_at=when,kind=what".parse().unwrap();
     let first = run(&database.store, Format::Csv, &[csv], &options).unwrap();
     assert_eq!(first.loaded.events, 2);
     let second = run(&database.store, Format::Ndjson, &[json], &files.options()).unwrap();

@@ -27,6 +27,8 @@ mod golden_lists;
 mod hung;
 mod idempotency;
 mod import;
+mod import_docs;
+mod import_values;
 mod inbox;
 mod inbox_element;
 mod item_prices;

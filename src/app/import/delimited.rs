@@ -1,235 +1,296 @@
 //! `csv`: any delimited file with a header, its columns mapped by name. One file may tell of events, of items, or of both
 //! in one row.
 
-use std::collections::{BTreeMap, HashMap};
-use std::io::BufRead;
+use std::collections::BTreeMap;
 
 use anyhow::bail;
 
 use super::input::Source;
+use super::items::Items;
 use super::options::ImportOptions;
 use super::sink::Sink;
 use super::stated;
 use super::table::Table;
-use crate::base::ExternalId;
+use super::text::{TextForm, as_text, printable};
+use super::understood::{SURVEYED_ROWS, Understanding, Understood, UsedColumn};
 use crate::catalogue::NewItem;
-use crate::intake::fields::id as read_id;
-use crate::intake::{Field, RecordReader, Row, attributes};
+use crate::event::EventKind;
+use crate::intake::{Condition, Field, FormSurvey, Forms, RecordOptions, RecordReader, Row, attributes};
 
-/// Items as the rows describe them, the last word on each; handed over at the end, since a title stands in thousands of
-/// rows.
-#[derive(Default)]
-pub struct Items(HashMap<ExternalId, NewItem>);
+/// Meaning of the columns of a file.
+struct Layout {
+    places: BTreeMap<Field, usize>,
+    /// Rows are about events.
+    of_event: bool,
+    /// Rows say something of items.
+    of_item: bool,
+    /// Columns of attributes of items, and their names.
+    attributes: Vec<(usize, String)>,
+    /// Conditions, and the columns they are about.
+    conditions: Vec<(usize, Condition)>,
+}
 
-impl Items {
-    /// Keeps what is new about an item.
-    pub fn note(&mut self, item: NewItem) {
-        match self.0.get_mut(&item.item_id) {
-            Some(known) if *known == item => {}
-            Some(known) => {
-                let before = known.clone();
-                *known = NewItem {
-                    title: item.title.or(before.title),
-                    category: item.category.or(before.category),
-                    tags: item.tags.or(before.tags),
-                    price: item.price.or(before.price),
-                    currency: item.currency.or(before.currency),
-                    stock: item.stock.or(before.stock),
-                    url: item.url.or(before.url),
-                    image_url: item.image_url.or(before.image_url),
-                    attributes: item.attributes.or(before.attributes),
-                    consumable: item.consumable.or(before.consumable),
-                    ..NewItem::new(item.item_id)
-                };
-            }
-            None => {
-                self.0.insert(item.item_id.clone(), item);
+impl Layout {
+    fn of(table: &Table, name: &str, options: &ImportOptions) -> anyhow::Result<Self> {
+        let records = &options.records;
+        let places = records.mapping.locate(table.header())?;
+        let of_event = [Field::UserId, Field::BasketId].iter().any(|field| places.contains_key(field));
+        let attributes =
+            attributes::columns(table.header(), |place| places.values().any(|taken| *taken == place));
+        let of_item = places.contains_key(&Field::ItemId)
+            && (!attributes.is_empty() || places.keys().any(|field| field.is_of_item()));
+        if !of_event && !of_item {
+            bail!(
+                "{name}: found neither events (user_id or basket_id, item_id, kind, occurred_at) nor items (item_id, title, \
+                 price, …) among the columns {}; say which is which, e.g. --map user_id=customer,item_id=sku",
+                table.columns()
+            );
+        }
+        if of_event && records.occurred_at.is_none() && !places.contains_key(&Field::OccurredAt) {
+            bail!(
+                "{name}: no column for occurred_at among {}; map one, or state a time with --occurred-at",
+                table.columns()
+            );
+        }
+        if of_event && records.default_kind.is_none() && !places.contains_key(&Field::Kind) {
+            bail!(
+                "{name}: no column for kind among {}; map one, or give a kind for all rows with --kind",
+                table.columns()
+            );
+        }
+        let mut conditions = Vec::new();
+        for condition in &records.conditions {
+            match table.header().iter().position(|column| *column == condition.column) {
+                Some(place) => conditions.push((place, condition.clone())),
+                None => bail!(
+                    "{name}: --where names no column {:?}; there are {}",
+                    condition.column,
+                    table.columns()
+                ),
             }
         }
+        Ok(Self { places, of_event, of_item, attributes, conditions })
     }
 
-    /// Hands them over in order of id.
-    pub fn finish(self, sink: &mut Sink) -> anyhow::Result<()> {
-        let mut items: Vec<NewItem> = self.0.into_values().collect();
-        items.sort_by(|one, other| one.item_id.cmp(&other.item_id));
-        for item in items {
-            sink.item(item)?;
+    fn takes(&self, table: &Table) -> bool {
+        self.conditions.iter().all(|(place, condition)| condition.holds(table.field(*place)))
+    }
+
+    /// The item of a row, its attributes with it.
+    fn item(&self, table: &Table, row: &Row, records: &RecordReader) -> Result<Option<NewItem>, String> {
+        if !self.of_item {
+            return Ok(None);
         }
-        Ok(())
+        let item = records.item(row)?;
+        if self.attributes.is_empty() {
+            return Ok(item);
+        }
+        let Some(id) = records.forms().id(row, Field::ItemId)? else { return Ok(None) };
+        let values = self.attributes.iter().map(|(place, name)| (name.as_str(), table.field(*place)));
+        attributes::add(item, id, values)
+    }
+
+    fn row<'a>(&self, table: &'a Table) -> Row<'a> {
+        self.places
+            .iter()
+            .map(|(field, place)| (*field, table.field(*place)))
+            .filter(|(_, text)| !text.trim().is_empty())
+            .collect()
     }
 }
 
-/// The most frequent of comma, semicolon, tab and bar in the first line; the comma if there is none.
-pub fn guess_delimiter(source: &mut Source) -> std::io::Result<u8> {
-    let beginning = source.fill_buf()?;
-    let header = beginning.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let count = |delimiter: u8| header.iter().filter(|byte| **byte == delimiter).count();
-    let mut best = b',';
-    for delimiter in [b';', b'\t', b'|'] {
-        if count(delimiter) > count(best) {
-            best = delimiter;
+/// Looks at the rows of one file until the forms of its columns are known.
+pub fn prepare(source: Source, name: &str, options: &ImportOptions) -> anyhow::Result<Understanding> {
+    let (source, text) = as_text(source, options.encoding)?;
+    let mut table = Table::detect(source, options.delimiter)?;
+    if let Some(places) = stated_places(&table, options)? {
+        return Ok(Understanding {
+            understood: of_stated(&table, &places, name, &text),
+            ..Understanding::default()
+        });
+    }
+    let layout = Layout::of(&table, name, options)?;
+    let mut survey = FormSurvey::new(options.records.forms.clone());
+    let mut rows = 0;
+    while let Some(line) = table.next_row()? {
+        if layout.takes(&table) {
+            survey.note(line, &layout.row(&table));
+        }
+        rows += 1;
+        if rows >= SURVEYED_ROWS && survey.is_settled() {
+            break;
         }
     }
-    Ok(best)
+    let column = |field: Field| match layout.places.get(&field) {
+        Some(place) => table.header().get(*place).cloned().unwrap_or_default(),
+        None => field.name().to_owned(),
+    };
+    let forms = survey.finish(column)?;
+    let understood = Understood {
+        file: name.to_owned(),
+        layout: format!("{} ({}), {} between columns", text.encoding, text.reason, table.delimiter()),
+        used: used_columns(&table, &layout, &forms, &options.records),
+        unused: unused_columns(&table, &layout),
+        notes: notes(&layout, &options.records),
+    };
+    Ok(Understanding { forms, understood })
+}
+
+/// Places of the columns of a table that states features of users; `None` for any other.
+fn stated_places(table: &Table, options: &ImportOptions) -> anyhow::Result<Option<BTreeMap<Field, usize>>> {
+    let places = options.records.mapping.locate(table.header())?;
+    Ok((options.records.default_kind.is_none() && stated::is_table(&places)).then_some(places))
+}
+
+fn of_stated(table: &Table, places: &BTreeMap<Field, usize>, name: &str, text: &TextForm) -> Understood {
+    let column = |place: usize| table.header().get(place).cloned().unwrap_or_default();
+    let used = |(field, place): (&Field, &usize)| UsedColumn {
+        column: column(*place),
+        field: field.name(),
+        reason: "a feature of users, stated".to_owned(),
+    };
+    let is_used = |place: &usize| places.values().any(|used| used == place);
+    Understood {
+        file: name.to_owned(),
+        layout: format!("{} ({}), {} between columns", text.encoding, text.reason, table.delimiter()),
+        used: places.iter().map(used).collect(),
+        unused: (0..table.header().len()).filter(|place| !is_used(place)).map(column).collect(),
+        notes: Vec::new(),
+    }
+}
+
+fn used_columns(table: &Table, layout: &Layout, forms: &Forms, options: &RecordOptions) -> Vec<UsedColumn> {
+    let used = |(field, place): (&Field, &usize)| {
+        let column = table.header().get(*place).cloned().unwrap_or_default();
+        let mut reason = options.mapping.reason(*field, &column).to_owned();
+        if let Some(form) = forms.describe(*field) {
+            reason = format!("{reason}; {form}");
+        }
+        if *field == Field::Price && layout.of_event && !layout.places.contains_key(&Field::Value) {
+            reason.push_str("; of a purchase what was paid for a unit");
+        }
+        UsedColumn { column, field: field.name(), reason }
+    };
+    let attribute = |(place, name): &(usize, String)| UsedColumn {
+        column: table.header().get(*place).cloned().unwrap_or_default(),
+        field: "attributes",
+        reason: format!("its own name; attribute {}", printable(name)),
+    };
+    layout.places.iter().map(used).chain(layout.attributes.iter().map(attribute)).collect()
+}
+
+fn unused_columns(table: &Table, layout: &Layout) -> Vec<String> {
+    let is_used = |place: &usize| {
+        layout.places.values().any(|used| used == place)
+            || layout.attributes.iter().any(|(used, _)| used == place)
+            || layout.conditions.iter().any(|(used, _)| used == place)
+    };
+    let columns = table.header().iter().enumerate();
+    columns.filter(|(place, _)| !is_used(place)).map(|(_, column)| column.clone()).collect()
+}
+
+fn notes(layout: &Layout, options: &RecordOptions) -> Vec<String> {
+    let mut notes = Vec::new();
+    if layout.of_event
+        && let Some(kind) = options.default_kind
+    {
+        let which = if layout.places.contains_key(&Field::Kind) { "rows that say none" } else { "all rows" };
+        notes.push(format!("kind: {} for {which}", EventKind::name(kind)));
+    }
+    if !options.mapping.is_empty() {
+        notes.push("columns beside those of --map are used only under their own names".to_owned());
+    }
+    notes
 }
 
 /// Reads one file.
 pub fn read(
-    mut source: Source,
+    source: Source,
     name: &str,
     options: &ImportOptions,
     records: &mut RecordReader,
     items: &mut Items,
     sink: &mut Sink,
 ) -> anyhow::Result<()> {
-    let delimiter = match options.delimiter {
-        Some(delimiter) => delimiter,
-        None => guess_delimiter(&mut source)?,
-    };
-    let mut table = Table::open(source, delimiter)?;
-    let places = options.mapping.locate(table.header())?;
-    if options.default_kind.is_none() && stated::is_table(&places) {
+    let (source, text) = as_text(source, options.encoding)?;
+    let mut table = Table::detect(source, options.delimiter)?;
+    if let Some(places) = stated_places(&table, options)? {
         return stated::read(&mut table, &places, sink);
     }
-    let attributes =
-        attributes::columns(table.header(), |place| places.values().any(|taken| *taken == place));
-    let of_event = [Field::UserId, Field::BasketId].iter().any(|field| places.contains_key(field));
-    let of_item = places.contains_key(&Field::ItemId)
-        && (!attributes.is_empty() || places.keys().any(|field| field.is_of_item()));
-    if !of_event && !of_item {
-        bail!(
-            "{name}: found neither events (user_id or basket_id, item_id, kind, occurred_at) nor items (item_id, title, \
-             price, …) among the columns {}; say which is which, e.g. --map user_id=customer,item_id=sku",
-            table.header().join(", ")
-        );
-    }
-    if of_event && !places.contains_key(&Field::OccurredAt) {
-        bail!("{name}: no column for occurred_at among {}", table.header().join(", "));
-    }
-    if of_event && options.default_kind.is_none() && !places.contains_key(&Field::Kind) {
-        bail!(
-            "{name}: no column for kind among {}; map one, or give a kind for all rows",
-            table.header().join(", ")
-        );
-    }
+    let layout = Layout::of(&table, name, options)?;
+    let mut left_out = LeftOut::default();
     while let Some(line) = table.next_row()? {
+        sink.at(line);
         if table.n_fields() > table.header().len() {
             let reason = format!("has {} fields instead of {}", table.n_fields(), table.header().len());
             sink.reject(line, reason, &table.raw())?;
             continue;
         }
-        let row = fields(&table, &places);
-        let read = (|| {
-            let item = if of_item { records.item(&row)? } else { None };
-            let item = with_attributes(item, &row, &table, &attributes)?;
-            let event = if of_event { Some(records.event(&row)?) } else { None };
-            Ok::<_, String>((item, event))
-        })();
-        match read {
-            Ok((item, event)) => {
-                if let Some(item) = item {
-                    items.note(item);
-                }
-                match event {
-                    Some(event) => sink.event(event.into_event(), false)?,
-                    None => sink.other_row()?,
-                }
-            }
-            Err(reason) => sink.reject(line, reason, &table.raw())?,
+        if !layout.takes(&table) {
+            sink.left_out()?;
+            continue;
         }
+        if let Err(reason) = read_row(&layout, &table, records, items, sink, &mut left_out)? {
+            sink.reject(line, reason, &table.raw())?;
+        }
+    }
+    if let LeftOut { count, first: Some((line, reason)) } = left_out {
+        sink.note(format!(
+            "{name}: what {count} rows say of their items was left out, e.g. line {line}: {reason}"
+        ));
+    }
+    if text.lost() > 0 {
+        sink.note(format!("{name} has bytes that are no {}; they became U+FFFD", text.encoding));
+    }
+    if table.recoded() > 0 {
+        sink.note(format!("{name}: {} fields are not UTF-8 and were read as windows-1252", table.recoded()));
     }
     Ok(())
 }
 
-fn with_attributes(
-    item: Option<NewItem>,
-    row: &Row,
-    table: &Table,
-    columns: &[(usize, String)],
-) -> Result<Option<NewItem>, String> {
-    let Some(id) = row.get(&Field::ItemId).filter(|_| !columns.is_empty()) else { return Ok(item) };
-    let id = read_id(id, Field::ItemId.name())?;
-    attributes::add(item, id, columns.iter().map(|(place, name)| (name.as_str(), table.field(*place))))
+/// Items of rows about events that can't be read: the event stands, whatever its row says of the item.
+#[derive(Default)]
+struct LeftOut {
+    count: u64,
+    first: Option<(u64, String)>,
 }
 
-fn fields<'a>(table: &'a Table, places: &BTreeMap<Field, usize>) -> Row<'a> {
-    places
-        .iter()
-        .map(|(field, place)| (*field, table.field(*place)))
-        .filter(|(_, text)| !text.trim().is_empty())
-        .collect()
+fn read_row(
+    layout: &Layout,
+    table: &Table,
+    records: &mut RecordReader,
+    items: &mut Items,
+    sink: &mut Sink,
+    left_out: &mut LeftOut,
+) -> anyhow::Result<Result<(), String>> {
+    let row = layout.row(table);
+    let item = layout.item(table, &row, records);
+    if layout.of_event {
+        let event = match records.event(&row) {
+            Ok(event) => event,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        match item {
+            Ok(item) => item.into_iter().for_each(|item| items.note_of_event(item)),
+            Err(reason) => {
+                left_out.count += 1;
+                left_out.first.get_or_insert((sink.line(), reason));
+            }
+        }
+        sink.event(records.new_event(event), false)?;
+        return Ok(Ok(()));
+    }
+    match item {
+        Ok(Some(item)) => items.note(item),
+        Ok(None) if records.forms().text(&row, Field::ItemId).is_none() => {
+            return Ok(Err("names no item: item_id is missing".into()));
+        }
+        Ok(None) => {}
+        Err(reason) => return Ok(Err(reason)),
+    }
+    sink.other_row()?;
+    Ok(Ok(()))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::app::import::sink::{Batch, collect};
-    use crate::app::import::table::source;
-    use crate::base::Timestamp;
-    use crate::event::EventKind;
-    use jiff::tz::TimeZone;
-
-    fn read_as(text: &str, mapping: &str, kind: Option<EventKind>) -> anyhow::Result<Batch> {
-        collect(|sink| {
-            let mut items = Items::default();
-            let options =
-                ImportOptions { mapping: mapping.parse()?, default_kind: kind, ..ImportOptions::default() };
-            let mut records = RecordReader::new(options.records(TimeZone::UTC));
-            read(source(text), "shop.csv", &options, &mut records, &mut items, sink)?;
-            items.finish(sink)
-        })
-    }
-
-    #[test]
-    fn mapped_columns_become_events() {
-        let batch = read_as(
-            "who;sku;what;when;eur\n7;A1;buy;2020-01-01 10:00;9.5\n8;A2;view;2020-01-01T11:00:00Z;\n",
-            "user_id=who,item_id=sku,kind=what,occurred_at=when,value=eur",
-            None,
-        )
-        .unwrap();
-        assert_eq!((batch.events.len(), batch.rejects.len()), (2, 0));
-        let first = &batch.events[0].0;
-        assert_eq!((first.kind, first.value), (EventKind::Purchase, Some(9.5)));
-        assert_eq!(Some(first.occurred_at), Timestamp::parse("2020-01-01T10:00:00Z"));
-    }
-
-    #[test]
-    fn one_kind_for_all_rows() {
-        let batch = read_as("user,item,ts\n1,2,1600000000\n", "", Some(EventKind::Purchase)).unwrap();
-        assert_eq!(batch.events[0].0.kind, EventKind::Purchase);
-        let error = read_as("user,item,ts\n1,2,3\n", "", None).err().unwrap().to_string();
-        assert!(error.contains("kind"), "{error}");
-    }
-
-    #[test]
-    fn a_catalogue_and_rows_that_carry_both() {
-        let batch = read_as("sku,name,price\nA1,Watch,9\nA2,Clock,-3\n", "", None).unwrap();
-        assert_eq!((batch.events.len(), batch.items.len(), batch.rejects.len()), (0, 1, 1));
-        let batch =
-            read_as("user,item,ts,kind,title\n1,A1,1600000000,view,Watch\n2,A1,1600000001,view,\n", "", None)
-                .unwrap();
-        assert_eq!((batch.events.len(), batch.items.len()), (2, 1));
-        assert_eq!(batch.items[0].title.as_deref(), Some("Watch"));
-    }
-
-    #[test]
-    fn rejects_name_line_and_reason() {
-        let batch = read_as(
-            "user,item,ts,kind\n1,A1,1600000000,view\n1,A1,soon,view\n,A1,1600000000,view\n1,A1,1600000000,jump\n1,2,3,view,5\n",
-            "",
-            None,
-        )
-        .unwrap();
-        let lines: Vec<u64> = batch.rejects.iter().map(|reject| reject.line).collect();
-        assert_eq!(lines, [3, 4, 5, 6]);
-        assert_eq!(batch.rejects[0].reason, "occurred_at is not a time: \"soon\"");
-        assert_eq!(batch.rejects[0].raw, "1,A1,soon,view");
-    }
-
-    #[test]
-    fn a_file_that_maps_to_nothing_is_refused() {
-        let error = read_as("a,b\n1,2\n", "", None).err().unwrap().to_string();
-        assert!(error.contains("--map") && error.contains("a, b"), "{error}");
-    }
-}
+mod tests;

@@ -38,6 +38,11 @@ pub enum Format {
 }
 
 impl Format {
+    /// Whether columns or fields are named by the file, and mapped.
+    pub fn is_mapped(self) -> bool {
+        matches!(self, Self::Csv | Self::Ndjson)
+    }
+
     /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {

@@ -1,9 +1,12 @@
 //! Text as it comes in: bytes counted, lines ended and numbered. What is no text is made into it by [`super::container`].
 
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use encoding_rs::WINDOWS_1252;
 
 /// Bytes read from the files so far, compressed as they are; shared with the progress bar.
 pub type BytesRead = Arc<AtomicU64>;
@@ -114,19 +117,26 @@ pub fn name(path: &Path) -> String {
     path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
-/// All bytes as text: UTF-8, or else Latin-1, in which the older MovieLens and Kaggle files are written and
-/// which never fails.
+/// Bytes of a file that is UTF-8, or else Windows-1252, in which older files are written and which never fails.
 pub fn text(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
-        Err(_) => bytes.iter().map(|byte| char::from(*byte)).collect(),
+        Err(_) => WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(),
     }
 }
 
 /// Calls `each` with the 1-based number and the text of every line that is not blank.
 pub fn for_each_line(
-    mut source: Source,
+    source: Source,
     mut each: impl FnMut(u64, &str) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    lines_until(source, |number, line| each(number, line).map(ControlFlow::Continue))
+}
+
+/// The same until `each` breaks off.
+pub fn lines_until(
+    mut source: Source,
+    mut each: impl FnMut(u64, &str) -> anyhow::Result<ControlFlow<()>>,
 ) -> anyhow::Result<()> {
     let mut line = Vec::new();
     let mut number = 0;
@@ -146,7 +156,9 @@ pub fn for_each_line(
         }
         // Only line ends go: a trailing tab is an empty last field.
         let end = bytes.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |last| last + 1);
-        each(number, &text(bytes.get(..end).unwrap_or(bytes)))?;
+        if each(number, &text(bytes.get(..end).unwrap_or(bytes)))?.is_break() {
+            return Ok(());
+        }
     }
 }
 

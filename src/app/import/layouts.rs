@@ -8,13 +8,14 @@ use anyhow::{anyhow, bail};
 use serde::de::{DeserializeSeed, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::delimited::{Items, guess_delimiter};
 use super::format::Format;
 use super::input::{Source, for_each_line};
+use super::items::Items;
 use super::options::ImportOptions;
 use super::produced::Shape;
 use super::sink::{Sink, Stopped};
 use super::table::Table;
+use super::text::as_text;
 use crate::event::clean::grouped;
 use crate::intake::layouts::{Translated, Translation, ga4, rees46, segment, shopify, woocommerce};
 use crate::intake::{Entry, RecordReader};
@@ -36,6 +37,8 @@ struct Output<'a, 'b> {
     records: &'a mut RecordReader,
     items: &'a mut Items,
     sink: &'a mut Sink<'b>,
+    /// Records are about items, rather than about what was done with them.
+    of_items: bool,
     unused: &'a mut BTreeMap<String, u64>,
 }
 
@@ -61,9 +64,17 @@ impl Output<'_, '_> {
             rows.iter().map(|row: &Translated| row.entries(self.records)).collect();
         match read {
             Ok(entries) => entries.into_iter().flatten().try_for_each(|entry| match entry {
-                Entry::Event(event) => self.sink.event(event.into_event(), false),
-                Entry::Item(item) => {
+                Entry::Event(event) => {
+                    self.sink.at(line);
+                    let event = self.records.new_event(event);
+                    self.sink.event(event, false)
+                }
+                Entry::Item(item) if self.of_items => {
                     self.items.note(item);
+                    Ok(())
+                }
+                Entry::Item(item) => {
+                    self.items.note_of_event(item);
                     Ok(())
                 }
                 Entry::User(user) => self.sink.user(user),
@@ -85,7 +96,8 @@ impl Layouts {
         sink: &mut Sink,
     ) -> anyhow::Result<()> {
         let Self { orders, unused } = self;
-        let output = Output { records, items, sink, unused };
+        let of_items = format == Format::WooCommerceProducts;
+        let output = Output { records, items, sink, of_items, unused };
         match format.shape() {
             Shape::Records => read_records(source, format, name, output),
             Shape::Table => read_table(source, format, name, options, orders, output),
@@ -116,18 +128,15 @@ impl Layouts {
 }
 
 fn read_table(
-    mut source: Source,
+    source: Source,
     format: Format,
     name: &str,
     options: &ImportOptions,
     orders: &mut shopify::Orders,
     mut output: Output,
 ) -> anyhow::Result<()> {
-    let delimiter = match options.delimiter {
-        Some(delimiter) => delimiter,
-        None => guess_delimiter(&mut source)?,
-    };
-    let mut table = Table::open(source, delimiter)?;
+    let (source, _) = as_text(source, options.encoding)?;
+    let mut table = Table::detect(source, options.delimiter)?;
     let places: HashMap<String, usize> =
         table.header().iter().enumerate().map(|(place, name)| (name.clone(), place)).collect();
     let expected: &[&str] = match format {
@@ -139,7 +148,7 @@ fn read_table(
         bail!(
             "{name} is not a file of {}: there is no column {missing:?}; there are {}",
             format.name(),
-            table.header().join(", ")
+            table.columns()
         );
     }
     while let Some(line) = table.next_row()? {
@@ -263,7 +272,7 @@ mod tests {
         ] {
             let batch = read_as(Format::Segment, &text).unwrap();
             assert_eq!(
-                (batch.events.len(), batch.items.len(), batch.rejects.len(), batch.rows),
+                (batch.events.len(), batch.event_items.len(), batch.rejects.len(), batch.rows),
                 (1, 1, 1, 3)
             );
             assert_eq!(batch.rejects[0].line, 3);
@@ -288,8 +297,8 @@ mod tests {
              2019-11-01 00:00:05 UTC,purchase,1003461,2053013555631882655,electronics.smartphone,xiaomi,489.07,520088904,4d3b30da\n",
         )
         .unwrap();
-        assert_eq!((batch.events.len(), batch.items.len(), batch.rejects.len()), (2, 1, 0));
+        assert_eq!((batch.events.len(), batch.event_items.len(), batch.rejects.len()), (2, 1, 0));
         assert_eq!((batch.events[1].0.kind, batch.events[1].0.value), (EventKind::Purchase, Some(489.07)));
-        assert_eq!(batch.items[0].category.as_ref().unwrap(), &["electronics", "smartphone"]);
+        assert_eq!(batch.event_items[0].category.as_ref().unwrap(), &["electronics", "smartphone"]);
     }
 }

@@ -4,6 +4,9 @@
 //! can only know at its end (titles, prices, paths of categories) it gathers by item and hands over last; what cleaning
 //! has to learn first, it learns from the first million rows, held back until then (`event::clean`).
 //!
+//! Before anything is stored, or a database opened, each file is looked at: which column means what, and which form its values
+//! have, is decided once and told (`prepared`, `understood`).
+//!
 //! Running twice changes nothing: keys of events are made of their content, users and items are found by their
 //! ids, and an item is touched only if it differs.
 
@@ -11,9 +14,12 @@ mod args;
 pub(super) mod container;
 mod database;
 mod delimited;
+mod examples;
+mod expand;
 mod exported;
 mod format;
 mod input;
+mod items;
 mod layouts;
 mod movielens;
 mod ndjson;
@@ -22,6 +28,7 @@ mod options;
 #[cfg(feature = "parquet")]
 mod parquet_rows;
 mod pipeline;
+mod prepared;
 mod produced;
 mod progress;
 mod readers;
@@ -33,6 +40,8 @@ pub mod splits;
 mod stated;
 mod summary;
 pub(super) mod table;
+mod text;
+mod understood;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -50,23 +59,17 @@ use crate::event::EventLimits;
 use crate::event::clean::Cleaner;
 use crate::store::Store;
 
-pub use args::ImportArgs;
+pub use args::{ImportArgs, ImportRequest};
 pub use database::Selection;
 pub use format::Format;
-pub use options::ImportOptions;
+pub use options::{CatalogueMode, ImportOptions};
+pub use prepared::{Prepared, prepare};
+pub use rejects::ReasonCount;
 pub use summary::ImportSummary;
+pub use understood::Understood;
 
 /// Batches that may wait between the two threads.
 const WAITING_BATCHES: usize = 8;
-
-/// Refuses files that can't be opened or that the format does not read, and databases that can't be connected to.
-pub fn check(format: Format, files: &[PathBuf]) -> anyhow::Result<()> {
-    let files = readers::expand(format, files)?;
-    files.iter().filter(|file| !input::is_stdin(file)).try_for_each(|file| match database::url(file) {
-        Some(url) => database::check(url),
-        None => container::check(file),
-    })
-}
 
 /// Imports files into the database. A bad row is rejected and counted; an error means that a file can't be read, is
 /// of another format, or that the database refused: chunks committed before it stay, and running again
@@ -77,26 +80,41 @@ pub fn run(
     files: &[PathBuf],
     options: &ImportOptions,
 ) -> anyhow::Result<ImportSummary> {
-    let files = readers::expand(format, files)?;
-    let first = files.first().context("no file was given")?;
+    take(Some(store), prepare(format, files, options)?, options)
+}
+
+/// Reads and cleans prepared files, and stores what is left; without a store it only tells what would become of them.
+pub fn take(
+    store: Option<&Store>,
+    prepared: Prepared,
+    options: &ImportOptions,
+) -> anyhow::Result<ImportSummary> {
+    let Prepared { format, mut files } = prepared;
+    let paths: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
+    let first = paths.first().context("no file was given")?;
+    let understood = files
+        .iter_mut()
+        .filter_map(|file| Some(std::mem::take(&mut file.understanding.as_mut()?.understood)));
+    let understood: Vec<Understood> = understood.collect();
     let bytes = BytesRead::default();
     let rejects_path = options.rejects.clone().unwrap_or_else(|| rejects::default_path(first));
     let cleaner = Cleaner::new(
-        source_name(format, &files),
+        source_name(format, &paths),
         EventLimits::at(Timestamp::now()),
         options.cleaning,
         (format == Format::OnlineRetail).then(online_retail::set_aside),
     );
     let cleaner = if format == Format::Exported { cleaner.passing_everything() } else { cleaner };
-    let progress = Progress::new(BytesRead::clone(&bytes), total_bytes(&files), options.quiet);
-    let mut intake = Intake::new(cleaner, Rejects::new(rejects_path), Output::new(store, progress));
+    let progress = Progress::new(BytesRead::clone(&bytes), total_bytes(&paths), options.quiet);
+    let output = Output::new(store, progress, format, options.catalogue)?;
+    let mut intake = Intake::new(cleaner, Rejects::new(store.map(|_| rejects_path)), output);
     let (send, receive) = sync_channel::<Batch>(WAITING_BATCHES);
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             let send = send;
             let mut flush = |batch| send.send(batch).map_err(|_| Stopped);
             let mut sink = Sink::new(&mut flush);
-            readers::read(format, &files, options, &bytes, &mut sink)?;
+            readers::read(format, files, options, &bytes, &mut sink)?;
             sink.finish()?;
             anyhow::Ok(())
         });
@@ -106,11 +124,11 @@ pub fn run(
         taken?;
         read
     })?;
-    intake.finish(format)
+    Ok(ImportSummary { understood, ..intake.finish(format)? })
 }
 
 fn source_name(format: Format, files: &[PathBuf]) -> String {
-    let names: Vec<String> = files.iter().map(|file| readers::name(file)).collect();
+    let names: Vec<String> = files.iter().map(|file| expand::name(file)).collect();
     format!("{} {}", format.name(), names.join(" "))
 }
 

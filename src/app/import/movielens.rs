@@ -14,6 +14,7 @@ use anyhow::bail;
 use super::input::{Source, for_each_line, text};
 use super::sink::Sink;
 use super::table::Table;
+use super::text::printable;
 use crate::base::{EventKey, Timestamp};
 use crate::catalogue::NewItem;
 use crate::event::{EventKind, NewEvent};
@@ -111,7 +112,7 @@ pub fn read(mut source: Source, name: &str, sink: &mut Sink) -> anyhow::Result<(
         bail!(
             "{name} is not MovieLens: expected u.data, u.item, ratings.dat, movies.dat, ratings.csv, movies.csv, or a \
              RecBole .inter or .item file, but its first line is\n  {}",
-            first_line.trim_end().chars().take(120).collect::<String>()
+            printable(first_line.trim_end())
         );
     };
     match layout {
@@ -190,7 +191,7 @@ fn table(
     let mut columns = Vec::with_capacity(wanted.len());
     for names in wanted {
         let Some(column) = table.column(names) else {
-            bail!("expected a column {} but the header is {}", names.join(" or "), table.header().join(", "));
+            bail!("expected a column {} but the header is {}", names.join(" or "), table.columns());
         };
         columns.push(column);
     }

@@ -3,7 +3,7 @@
 //! Chen, Sain, Guo 2012, <https://doi.org/10.24432/C5BW33>.
 //!
 //! Times carry no zone: the shop is in London, so they are read as Europe/London. Times are `2010-12-01 08:26:00` or,
-//! in Kaggle's copy, `12/1/2010 8:26`, month first. An invoice is a basket; `C…` invoices are returns; lines without a
+//! in Kaggle's copy, `12/1/2010 8:26`; which of its numbers is the month is found from the whole file, as in any other. An invoice is a basket; `C…` invoices are returns; lines without a
 //! customer are anonymous baskets. Codes that differ only in case (`85123A`, `85123a`) are one item. The data has no
 //! catalogue: titles, prices and categories are gathered from all lines and handed over at the end, so one pass is
 //! enough.
@@ -11,18 +11,22 @@
 use std::collections::HashMap;
 
 use anyhow::bail;
+use jiff::tz::TimeZone;
 
 use super::input::Source;
+use super::options::ImportOptions;
 use super::sink::Sink;
 use super::table::Table;
+use super::text::as_text;
+use super::understood::{SURVEYED_ROWS, Understanding, Understood, UsedColumn};
 use crate::base::{EventKey, ExternalId};
 use crate::catalogue::NewItem;
 use crate::event::clean::{CleaningStep, SetAside};
 use crate::event::wire::hash_id;
 use crate::event::{EventKind, NewEvent};
-use crate::intake::TimeReader;
 use crate::intake::categories::categorise;
-use crate::intake::fields::{id, number, squeeze, tidy};
+use crate::intake::fields::{id, squeeze, tidy};
+use crate::intake::{Field, FormSurvey, Forms, Row, TimeReader};
 
 /// The zone of the shop's clock.
 pub const TIME_ZONE: &str = "Europe/London";
@@ -90,22 +94,75 @@ fn columns(table: &Table) -> anyhow::Result<Columns> {
         ) => Ok(Columns { invoice, code, description, quantity, date, price, customer, country }),
         _ => bail!(
             "this is not Online Retail: expected the header\n  {EXPECTED}\nbut found\n  {}",
-            table.header().join(",")
+            table.columns()
         ),
     }
+}
+
+/// Values of a line that have forms, by field.
+fn row<'a>(table: &'a Table, columns: &Columns) -> Row<'a> {
+    Row::from([
+        (Field::OccurredAt, table.field(columns.date)),
+        (Field::Quantity, table.field(columns.quantity)),
+        (Field::UnitPrice, table.field(columns.price)),
+    ])
+}
+
+/// Looks at the lines of one file until the forms of times and numbers are known.
+pub fn prepare(source: Source, name: &str, options: &ImportOptions) -> anyhow::Result<Understanding> {
+    let (source, text) = as_text(source, options.encoding)?;
+    let mut table = Table::detect(source, options.delimiter)?;
+    let columns = columns(&table)?;
+    let mut survey = FormSurvey::new(options.records.forms.clone());
+    let mut rows = 0;
+    while let Some(line) = table.next_row()? {
+        survey.note(line, &row(&table, &columns));
+        rows += 1;
+        if rows >= SURVEYED_ROWS && survey.is_settled() {
+            break;
+        }
+    }
+    let places = [
+        (Field::OccurredAt, columns.date),
+        (Field::Quantity, columns.quantity),
+        (Field::UnitPrice, columns.price),
+    ];
+    let column = |place: usize| table.header().get(place).cloned().unwrap_or_default();
+    let of = |field: Field| places.iter().find(|(known, _)| *known == field).map(|(_, place)| column(*place));
+    let forms = survey.finish(|field| of(field).unwrap_or_default())?;
+    let used = places.into_iter().filter_map(|(field, place)| {
+        Some(UsedColumn { column: column(place), field: field.name(), reason: forms.describe(field)? })
+    });
+    let understood = Understood {
+        file: name.to_owned(),
+        layout: format!(
+            "Online Retail, {} ({}), {} between columns",
+            text.encoding,
+            text.reason,
+            table.delimiter()
+        ),
+        used: used.collect(),
+        ..Understood::default()
+    };
+    Ok(Understanding { forms, understood })
 }
 
 /// Reads one file.
 pub fn read(
     source: Source,
-    times: &mut TimeReader,
+    options: &ImportOptions,
+    forms: &Forms,
+    zone: &TimeZone,
     catalogue: &mut Catalogue,
     sink: &mut Sink,
 ) -> anyhow::Result<()> {
-    let mut table = Table::open(source, b',')?;
+    let (source, _) = as_text(source, options.encoding)?;
+    let mut table = Table::detect(source, options.delimiter)?;
     let columns = columns(&table)?;
+    let mut times = TimeReader::new(forms.dates.clone(), zone.clone());
     while let Some(line) = table.next_row()? {
-        match event(&table, &columns, times, catalogue) {
+        sink.at(line);
+        match event(&table, &columns, forms, &mut times, catalogue) {
             Ok((event, aside)) => sink.event(event, aside)?,
             Err(reason) => sink.reject(line, reason, &table.raw())?,
         }
@@ -116,6 +173,7 @@ pub fn read(
 fn event(
     table: &Table,
     columns: &Columns,
+    forms: &Forms,
     times: &mut TimeReader,
     catalogue: &mut Catalogue,
 ) -> Result<(NewEvent, bool), String> {
@@ -125,10 +183,16 @@ fn event(
     let invoice = id(table.field(columns.invoice), "InvoiceNo")?;
     let code = stock_code(table.field(columns.code));
     let item = id(&code, "StockCode")?;
-    let quantity = number(table.field(columns.quantity), "Quantity")?;
-    let price = number(table.field(columns.price), "UnitPrice")?;
+    let number = |field: Field, place: usize, name: &str| match forms.number(table.field(place), field) {
+        Some(number) => Ok(number),
+        None => Err(format!("{name} is not a number: {:?}", table.field(place))),
+    };
+    let quantity = number(Field::Quantity, columns.quantity, "Quantity")?;
+    let price = number(Field::UnitPrice, columns.price, "UnitPrice")?;
     let date = table.field(columns.date);
-    let occurred_at = times.read(date).ok_or_else(|| format!("InvoiceDate is not a time: {date:?}"))?;
+    let occurred_at = times
+        .read(date, false)
+        .ok_or_else(|| format!("InvoiceDate is no time {}: {date:?}", times.form()))?;
     let customer = customer(table.field(columns.customer))?;
     let description = tidy(table.field(columns.description));
     let key = EventKey::from_parts(&[
@@ -214,7 +278,7 @@ impl Catalogue {
                 }
                 None => untitled += 1,
             }
-            sink.item(NewItem {
+            sink.item_of_events(NewItem {
                 title: title.map(|title| legible(&title)),
                 category: category.map(|category| vec![category]),
                 price: median(&mut gathered.prices),

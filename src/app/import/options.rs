@@ -2,26 +2,53 @@
 
 use std::path::PathBuf;
 
+use encoding_rs::Encoding;
 use jiff::tz::TimeZone;
 
 use super::database::Selection;
-use crate::event::EventKind;
 use crate::event::clean::CleaningParameters;
-use crate::intake::{Mapping, RecordOptions};
+use crate::intake::RecordOptions;
+
+/// What an import does with the items of the catalogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum CatalogueMode {
+    /// Nothing of it changes.
+    Keep,
+    /// Items that are missing are added, and fields that are empty filled.
+    Fill,
+    /// Whatever the files say replaces what is stored.
+    Replace,
+}
+
+impl CatalogueMode {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Fill => "fill",
+            Self::Replace => "replace",
+        }
+    }
+}
 
 /// Options of reading and cleaning.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ImportOptions {
-    /// csv, ndjson: which column means what.
-    pub mapping: Mapping,
-    /// csv, ndjson: kind of rows that don't say theirs.
-    pub default_kind: Option<EventKind>,
+    /// csv, ndjson: which column means what, and the forms of values. Its zone is that of `time_zone`.
+    pub records: RecordOptions,
     /// csv: told from the header if absent.
     pub delimiter: Option<u8>,
+    /// Told from the bytes if absent.
+    pub encoding: Option<&'static Encoding>,
     /// Zone of times that carry none; Europe/London for online-retail and UTC for the rest if absent.
     pub time_zone: Option<TimeZone>,
     /// Rows of a database; only for one.
     pub selection: Option<Selection>,
+    /// What becomes of the catalogue; if absent, files about items replace, and files about events fill an empty catalogue and
+    /// keep any other.
+    pub catalogue: Option<CatalogueMode>,
+    /// Largest share of rows that may be refused or dropped as impossible, 0…1.
+    pub max_refused: f64,
     /// Rejects file; `<first file>.rejects.csv` in the current directory if absent.
     pub rejects: Option<PathBuf>,
     /// No progress.
@@ -30,9 +57,19 @@ pub struct ImportOptions {
     pub cleaning: CleaningParameters,
 }
 
-impl ImportOptions {
-    /// How records are read; `zone` is that of times that carry none.
-    pub fn records(&self, zone: TimeZone) -> RecordOptions {
-        RecordOptions { mapping: self.mapping.clone(), default_kind: self.default_kind, time_zone: zone }
+impl Default for ImportOptions {
+    fn default() -> Self {
+        Self {
+            records: RecordOptions::default(),
+            delimiter: None,
+            encoding: None,
+            time_zone: None,
+            selection: None,
+            catalogue: None,
+            max_refused: 0.1,
+            rejects: None,
+            quiet: false,
+            cleaning: CleaningParameters::default(),
+        }
     }
 }

@@ -81,7 +81,7 @@ pub fn read(source: Source, name: &str, catalogue: &mut Catalogue, sink: &mut Si
             "{name} is not Retailrocket: expected the header of events.csv (timestamp,visitorid,event,itemid,\
              transactionid), item_properties_part*.csv (timestamp,itemid,property,value) or category_tree.csv \
              (categoryid,parentid), but found\n  {}",
-            table.header().join(",")
+            table.columns()
         );
     }
     Ok(())
@@ -238,6 +238,6 @@ mod tests {
     #[test]
     fn another_file_is_refused() {
         let error = read_all(&["user,item,ts\n1,2,3\n"]).err().unwrap().to_string();
-        assert!(error.contains("visitorid") && error.contains("user,item,ts"), "{error}");
+        assert!(error.contains("visitorid") && error.contains("user, item, ts"), "{error}");
     }
 }

@@ -28,16 +28,22 @@ pub struct Reject {
 pub struct Batch {
     /// Events, each with "the format's own rule says that this is not behaviour".
     pub events: Vec<(NewEvent, bool)>,
-    /// Items for the catalogue.
+    /// Where each event stands: file and 1-based line, 0 if not told.
+    pub places: Vec<(Arc<str>, u64)>,
+    /// Items that the files describe.
     pub items: Vec<NewItem>,
     /// Users with stated features.
     pub users: Vec<StatedUser>,
+    /// Items as rows about events describe them.
+    pub event_items: Vec<NewItem>,
     /// Rows that could not be read.
     pub rejects: Vec<Reject>,
     /// Rows read, of any sort.
     pub rows: u64,
     /// Rows that are about items or that the format has no use for: read, but no events.
     pub other_rows: u64,
+    /// Rows that a condition leaves out.
+    pub left_out: u64,
     /// Remarks for the summary.
     pub notes: Vec<String>,
     /// Cleaning that the format did itself.
@@ -52,6 +58,7 @@ pub struct Stopped;
 /// Collects entries and passes full batches on.
 pub struct Sink<'a> {
     file: Arc<str>,
+    line: u64,
     batch: Batch,
     flush: &'a mut dyn FnMut(Batch) -> Result<(), Stopped>,
 }
@@ -59,18 +66,30 @@ pub struct Sink<'a> {
 impl<'a> Sink<'a> {
     /// Passes batches to `flush`, the last one in [`Sink::finish`].
     pub fn new(flush: &'a mut dyn FnMut(Batch) -> Result<(), Stopped>) -> Self {
-        Self { file: "".into(), batch: Batch::default(), flush }
+        Self { file: "".into(), line: 0, batch: Batch::default(), flush }
     }
 
     /// The rows that follow come from this file.
     pub fn begin_file(&mut self, name: &str) {
         self.file = name.into();
+        self.line = 0;
+    }
+
+    /// The row that follows stands in this line.
+    pub fn at(&mut self, line: u64) {
+        self.line = line;
+    }
+
+    /// Line of the row at hand.
+    pub fn line(&self) -> u64 {
+        self.line
     }
 
     /// One row that is an event.
     pub fn event(&mut self, event: NewEvent, aside: bool) -> Result<(), Stopped> {
         self.batch.rows += 1;
         self.batch.events.push((event, aside));
+        self.batch.places.push((Arc::clone(&self.file), self.line));
         self.flush_if_full()
     }
 
@@ -81,7 +100,13 @@ impl<'a> Sink<'a> {
         if self.batch.other_rows.is_multiple_of(BATCH as u64 * 4) { self.pass_on() } else { Ok(()) }
     }
 
-    /// An item: one row in some formats, gathered from many in others, so it counts as none.
+    /// One row that a condition leaves out.
+    pub fn left_out(&mut self) -> Result<(), Stopped> {
+        self.batch.left_out += 1;
+        self.other_row()
+    }
+
+    /// An item that the files describe: one row in some formats, gathered from many in others, so it counts as none.
     pub fn item(&mut self, item: NewItem) -> Result<(), Stopped> {
         self.batch.items.push(item);
         self.flush_if_full()
@@ -92,6 +117,12 @@ impl<'a> Sink<'a> {
         self.batch.rows += 1;
         self.batch.other_rows += 1;
         self.batch.users.push(user);
+        self.flush_if_full()
+    }
+
+    /// An item as rows about events describe it: no authority on the catalogue.
+    pub fn item_of_events(&mut self, item: NewItem) -> Result<(), Stopped> {
+        self.batch.event_items.push(item);
         self.flush_if_full()
     }
 
@@ -123,8 +154,8 @@ impl<'a> Sink<'a> {
     }
 
     fn flush_if_full(&mut self) -> Result<(), Stopped> {
-        let Batch { events, items, users, rejects, .. } = &self.batch;
-        if events.len() + items.len() + users.len() + rejects.len() >= BATCH {
+        let Batch { events, items, event_items, users, rejects, .. } = &self.batch;
+        if events.len() + items.len() + event_items.len() + users.len() + rejects.len() >= BATCH {
             self.pass_on()
         } else {
             Ok(())
@@ -142,8 +173,11 @@ pub fn collect(read: impl FnOnce(&mut Sink) -> anyhow::Result<()>) -> anyhow::Re
     let mut all = Batch::default();
     let mut flush = |batch: Batch| {
         all.events.extend(batch.events);
+        all.places.extend(batch.places);
         all.items.extend(batch.items);
         all.users.extend(batch.users);
+        all.event_items.extend(batch.event_items);
+        all.left_out += batch.left_out;
         all.rejects.extend(batch.rejects);
         all.rows += batch.rows;
         all.other_rows += batch.other_rows;

@@ -1,8 +1,11 @@
 //! Rows of a delimited file with 1-based line numbers, looked up by header name.
 
+use std::io::BufRead;
+
 use csv::ByteRecord;
 
 use super::input::{LineFeeds, Source, text};
+use super::text::printable;
 use crate::intake::fields::squeeze;
 
 /// A delimited file whose first record is its header.
@@ -10,9 +13,13 @@ pub struct Table {
     reader: csv::Reader<LineFeeds>,
     delimiter: u8,
     header: Vec<String>,
+    /// Lines before the header.
+    skipped: u64,
     record: ByteRecord,
     /// Fields of the record at hand, as text.
     row: Vec<String>,
+    /// Fields so far that were not UTF-8.
+    recoded: u64,
 }
 
 impl Table {
@@ -28,7 +35,37 @@ impl Table {
         reader.read_byte_record(&mut record)?;
         let header =
             record.iter().map(|name| text(name).trim_start_matches('\u{feff}').trim().to_owned()).collect();
-        Ok(Self { reader, delimiter, header, record, row: Vec::new() })
+        Ok(Self { reader, delimiter, header, skipped: 0, record, row: Vec::new(), recoded: 0 })
+    }
+
+    /// Opens a file that may begin with a line `sep=;`, as spreadsheets write it, with the stated delimiter, or that of this line,
+    /// or else the most frequent of comma, semicolon, tab and bar in the header.
+    pub fn detect(mut source: Source, stated: Option<u8>) -> anyhow::Result<Self> {
+        let declared = take_declaration(&mut source)?;
+        let delimiter = match stated.or(declared) {
+            Some(delimiter) => delimiter,
+            None => guess_delimiter(&mut source)?,
+        };
+        let mut table = Self::open(source, delimiter)?;
+        table.skipped = u64::from(declared.is_some());
+        Ok(table)
+    }
+
+    /// The delimiter in words.
+    pub fn delimiter(&self) -> String {
+        match self.delimiter {
+            b',' => "comma".into(),
+            b';' => "semicolon".into(),
+            b'\t' => "tab".into(),
+            b'|' => "bar".into(),
+            other => format!("{:?}", char::from(other)),
+        }
+    }
+
+    /// The header for people.
+    pub fn columns(&self) -> String {
+        let names: Vec<String> = self.header.iter().take(60).map(|name| printable(name)).collect();
+        format!("{}{}", names.join(", "), if self.header.len() > 60 { ", …" } else { "" })
     }
 
     /// The header as written.
@@ -48,13 +85,16 @@ impl Table {
         }
         // The record's own position is that of blank lines before it.
         let inner = self.record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
-        let line = self.reader.position().line().saturating_sub(1 + inner);
+        let line = self.reader.position().line().saturating_sub(1 + inner) + self.skipped;
         self.row.resize(self.record.len(), String::new());
         for (to, from) in self.row.iter_mut().zip(&self.record) {
             to.clear();
             match std::str::from_utf8(from) {
                 Ok(valid) => to.push_str(valid),
-                Err(_) => to.push_str(&text(from)),
+                Err(_) => {
+                    self.recoded += 1;
+                    to.push_str(&text(from));
+                }
             }
         }
         Ok(Some(line))
@@ -63,6 +103,11 @@ impl Table {
     /// A field of the row at hand; empty when the row is too short.
     pub fn field(&self, column: usize) -> &str {
         self.row.get(column).map_or("", String::as_str)
+    }
+
+    /// Fields so far that were not UTF-8 and were taken as Windows-1252.
+    pub fn recoded(&self) -> u64 {
+        self.recoded
     }
 
     /// Number of fields of the row at hand.
@@ -79,6 +124,46 @@ impl Table {
             _ => self.row.join(","),
         }
     }
+}
+
+/// Takes a first line `sep=;` off and returns its delimiter.
+fn take_declaration(source: &mut Source) -> std::io::Result<Option<u8>> {
+    let beginning = source.fill_buf()?;
+    let is_declared = beginning.get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"sep="));
+    let Some((delimiter, rest)) = beginning.get(4..).and_then(<[u8]>::split_first).filter(|_| is_declared)
+    else {
+        return Ok(None);
+    };
+    let delimiter = *delimiter;
+    let end = match rest {
+        [b'\n', ..] => 1,
+        [b'\r', b'\n', ..] => 2,
+        _ => return Ok(None),
+    };
+    source.consume(5 + end);
+    Ok(Some(delimiter))
+}
+
+/// The most frequent of comma, semicolon, tab and bar outside of quotes in the first line; the comma if there is none.
+fn guess_delimiter(source: &mut Source) -> std::io::Result<u8> {
+    let beginning = source.fill_buf()?;
+    let header = beginning.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let count = |delimiter: u8| {
+        let mut quoted = false;
+        let mut n = 0;
+        for byte in header {
+            quoted ^= *byte == b'"';
+            n += usize::from(*byte == delimiter && !quoted);
+        }
+        n
+    };
+    let mut best = b',';
+    for delimiter in [b';', b'\t', b'|'] {
+        if count(delimiter) > count(best) {
+            best = delimiter;
+        }
+    }
+    Ok(best)
 }
 
 #[cfg(test)]
@@ -123,5 +208,26 @@ mod tests {
         table.next_row().unwrap();
         assert_eq!(table.raw(), "\"x, y\",\"say \"\"hi\"\"\"");
         assert_eq!(table.field(7), "");
+    }
+
+    #[test]
+    fn the_delimiter_is_declared_or_the_most_frequent() {
+        for (text, delimiter, line) in [
+            ("sep=;\r\na,b;c\r\n1,2;3\r\n", "semicolon", 3),
+            ("SEP=|\na|b\n1|2\n", "bar", 3),
+            ("a;b,c;d\n1;2;3\n", "semicolon", 2),
+            ("a\tb\n1\t2\n", "tab", 2),
+            ("\"a;b;c\",d\n1,2\n", "comma", 2),
+            ("a\n1\n", "comma", 2),
+        ] {
+            let mut table = Table::detect(source(text), None).unwrap();
+            assert_eq!(
+                (table.delimiter().as_str(), table.next_row().unwrap()),
+                (delimiter, Some(line)),
+                "{text:?}"
+            );
+        }
+        let table = Table::detect(source("a,b;c\n"), Some(b';')).unwrap();
+        assert_eq!(table.header(), ["a,b", "c"]);
     }
 }

@@ -10,7 +10,8 @@ pub const DAY_MICROS: i64 = 86_400_000_000;
 pub const DAYS_PER_MONTH: f64 = 30.436_875;
 
 /// A point in time: microseconds since 1970-01-01T00:00:00Z, as PostgreSQL's `timestamptz` resolves them.
-/// On the wire RFC 3339 in UTC; read from RFC 3339 or a number of Unix seconds (≥ 1e11: milliseconds).
+/// On the wire RFC 3339 in UTC; read from RFC 3339, also with blanks and `UTC` or `+0500` behind, or from a number since 1970 whose
+/// size tells its unit (below 1e11 seconds, 1e14 milliseconds, 1e17 microseconds, else nanoseconds).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timestamp(pub i64);
 
@@ -70,21 +71,46 @@ impl Timestamp {
         })
     }
 
-    /// Parses RFC 3339, or a number of Unix seconds or (≥ 1e11) milliseconds.
+    /// Parses RFC 3339, as [`Timestamp`] says, or a number since 1970. A time without a zone is none.
     pub fn parse(text: &str) -> Option<Self> {
         if let Ok(number) = text.parse::<f64>() {
             return Self::from_number(number);
         }
-        let parsed: jiff::Timestamp = text.parse().ok()?;
+        let parsed: jiff::Timestamp = match text.parse() {
+            Ok(parsed) => parsed,
+            Err(_) => tight(text)?.parse().ok()?,
+        };
         Some(Self(parsed.as_microsecond()))
     }
 
     fn from_number(number: f64) -> Option<Self> {
-        if !number.is_finite() || number.abs() > 1e15 {
-            return None;
-        }
-        let micros = if number.abs() >= 1e11 { number * 1e3 } else { number * 1e6 };
-        Some(Self(micros.round() as i64))
+        let micros = match number.abs() {
+            n if n < 1e11 => number * 1e6,
+            n if n < 1e14 => number * 1e3,
+            n if n < 1e17 => number,
+            _ => number / 1e3,
+        };
+        // Beyond the years that can be written.
+        (micros.is_finite() && micros.abs() < 2.5e17).then_some(Self(micros.round() as i64))
+    }
+}
+
+/// `2019-11-01 00:00:00 UTC` and `2019-11-01 00:00:00 +05:00` as RFC 3339 has them.
+fn tight(text: &str) -> Option<String> {
+    let (moment, zone) = text.trim().rsplit_once(' ')?;
+    match zone {
+        "UTC" | "GMT" | "Z" => Some(format!("{moment}Z")),
+        zone if zone.starts_with(['+', '-']) => Some(format!("{moment}{zone}")),
+        _ => None,
+    }
+}
+
+/// Why a text is no moment.
+fn complaint(text: &str) -> &'static str {
+    if Timestamp::parse(&format!("{text}Z")).is_some() || text.parse::<jiff::civil::DateTime>().is_ok() {
+        "the time has no zone: write 2026-01-31T12:00:00Z or 2026-01-31T12:00:00+02:00"
+    } else {
+        "not an RFC 3339 time such as 2026-01-31T12:00:00Z, nor a number since 1970"
     }
 }
 
@@ -147,7 +173,7 @@ impl<'de> Deserialize<'de> for Timestamp {
                 Timestamp::from_number(number).ok_or_else(|| E::custom("time out of range"))
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
-                Timestamp::parse(text).ok_or_else(|| E::custom("not an RFC 3339 time"))
+                Timestamp::parse(text).ok_or_else(|| E::custom(complaint(text)))
             }
         }
         deserializer.deserialize_any(Visitor)
@@ -161,12 +187,30 @@ mod tests {
     #[test]
     fn seconds_milliseconds_and_rfc_3339_name_the_same_moment() {
         let expected = Timestamp::from_seconds(1_322_000_000);
-        for json in
-            ["1322000000", "1322000000000", "\"2011-11-22T22:13:20Z\"", "\"2011-11-22T23:13:20+01:00\""]
-        {
+        for json in [
+            "1322000000",
+            "1322000000000",
+            "1322000000000000",
+            "1322000000000000000",
+            "\"2011-11-22T22:13:20Z\"",
+            "\"2011-11-22T23:13:20+01:00\"",
+            "\"2011-11-22T23:13:20+0100\"",
+            "\"2011-11-22 22:13:20 UTC\"",
+            "\"2011-11-22 23:13:20 +0100\"",
+        ] {
             assert_eq!(serde_json::from_str::<Timestamp>(json).unwrap(), expected, "{json}");
         }
         assert_eq!(serde_json::to_string(&expected).unwrap(), "\"2011-11-22T22:13:20Z\"");
+    }
+
+    #[test]
+    fn a_time_without_a_zone_is_refused_and_says_so() {
+        for json in ["\"2011-11-22 22:13:20\"", "\"2011-11-22T22:13:20\"", "\"2011-11-22\""] {
+            let error = serde_json::from_str::<Timestamp>(json).unwrap_err().to_string();
+            assert!(error.contains("no zone") && error.contains("+02:00"), "{json}: {error}");
+        }
+        let error = serde_json::from_str::<Timestamp>("\"22/11/2011\"").unwrap_err().to_string();
+        assert!(error.contains("RFC 3339"), "{error}");
     }
 
     #[test]

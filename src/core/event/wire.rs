@@ -324,6 +324,22 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_time_without_a_zone_is_refused_by_name_and_one_with_a_zone_is_read() {
+        // Within what is believed, which begins in 1995 and ends now.
+        let at = |time: &str| {
+            validate(&format!(r#"{{"kind":"view","user_id":1,"item_id":1,"occurred_at":"{time}"}}"#))
+        };
+        for time in ["2019-11-01 00:00:00", "2019-11-01T00:00:00", "2019-11-01"] {
+            let error = at(time).unwrap_err();
+            assert_eq!(error.field, "occurred_at");
+            assert!(error.message.contains("no zone"), "{error}");
+        }
+        for time in ["2019-11-01 00:00:00 UTC", "2019-11-01 05:00:00 +0500", "2019-11-01T00:00:00Z"] {
+            assert_eq!(at(time).unwrap().occurred_at, Timestamp::from_seconds(1_572_566_400), "{time}");
+        }
+    }
+
+    #[test]
     fn the_same_event_id_of_the_same_user_gives_the_same_key() {
         let key = |json| validate(json).unwrap().key;
         let first = key(r#"{"kind":"view","user_id":1,"item_id":1,"event_id":"e1"}"#);

@@ -223,6 +223,20 @@ impl Loader {
     /// Adds items, or changes those that differ; an absent field keeps what is stored, an item deleted from the
     /// catalogue stays deleted. Of one id given twice the later values count. One transaction.
     pub fn items(&mut self, conn: &mut PgConnection, items: &[NewItem]) -> Result<Loaded, StoreError> {
+        self.write_items(conn, items, include_str!("sql/change_items.sql"))
+    }
+
+    /// Adds items, or fills the fields that those which are there lack; whatever is stored stays. One transaction.
+    pub fn fill_items(&mut self, conn: &mut PgConnection, items: &[NewItem]) -> Result<Loaded, StoreError> {
+        self.write_items(conn, items, include_str!("sql/fill_items.sql"))
+    }
+
+    fn write_items(
+        &mut self,
+        conn: &mut PgConnection,
+        items: &[NewItem],
+        statement: &'static str,
+    ) -> Result<Loaded, StoreError> {
         if items.is_empty() {
             return Ok(Loaded::default());
         }
@@ -231,7 +245,7 @@ impl Loader {
             let ids = map_ids(conn, Names::Items, &unknown)?;
             let mut changed = HashSet::new();
             for part in items.chunks(ITEMS_PER_STATEMENT) {
-                changed.extend(change_items(conn, part)?);
+                changed.extend(change_items(conn, part, statement)?);
             }
             // What this loader made itself is new, not changed.
             for item in items {
@@ -378,7 +392,11 @@ fn copy(conn: &mut PgConnection, rows: Vec<LoadedEvent>) -> Result<u64, StoreErr
 }
 
 /// Inner ids of the rows that are different now.
-fn change_items(conn: &mut PgConnection, items: &[NewItem]) -> Result<Vec<i32>, StoreError> {
+fn change_items(
+    conn: &mut PgConnection,
+    items: &[NewItem],
+    statement: &'static str,
+) -> Result<Vec<i32>, StoreError> {
     let mut last: HashMap<&ExternalId, serde_json::Map<String, serde_json::Value>> = HashMap::new();
     for item in items {
         if let Ok(serde_json::Value::Object(mut fields)) = serde_json::to_value(item) {
@@ -388,8 +406,7 @@ fn change_items(conn: &mut PgConnection, items: &[NewItem]) -> Result<Vec<i32>, 
         }
     }
     let rows = serde_json::Value::Array(last.into_values().map(serde_json::Value::Object).collect());
-    let changed =
-        sql::<Integer>(include_str!("sql/change_items.sql")).bind::<Jsonb, _>(rows).load::<i32>(conn)?;
+    let changed = sql::<Integer>(statement).bind::<Jsonb, _>(rows).load::<i32>(conn)?;
     item_prices::note_changes(conn, &changed, Timestamp::now())?;
     Ok(changed)
 }

@@ -140,6 +140,12 @@ pub fn load(conn: &mut PgConnection, ids: &[ItemId]) -> Result<Vec<Item>, StoreE
     rows.into_iter().map(ItemRow::into_item).collect()
 }
 
+/// Whether the catalogue has any item that can be shown: one with a title.
+pub fn is_any_titled(conn: &mut PgConnection) -> Result<bool, StoreError> {
+    Ok(diesel::select(diesel::dsl::exists(table::table.filter(table::title.is_not_null())))
+        .get_result(conn)?)
+}
+
 /// Every active item by id, those without a title too. For start-up.
 pub fn load_all(conn: &mut PgConnection) -> Result<Vec<Item>, StoreError> {
     without_time_limit(conn, |conn| {

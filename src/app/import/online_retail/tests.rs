@@ -6,13 +6,18 @@ use jiff::tz::TimeZone;
 
 const HEADER: &str = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
 
-fn read_all(text: &str) -> anyhow::Result<Batch> {
+fn read_with(text: &str, options: &ImportOptions) -> anyhow::Result<Batch> {
+    let forms = prepare(source(text), "retail.csv", options)?.forms;
     collect(|sink| {
-        let mut times = TimeReader::new(TimeZone::get(TIME_ZONE).unwrap());
         let mut catalogue = Catalogue::default();
-        read(source(text), &mut times, &mut catalogue, sink)?;
+        let zone = TimeZone::get(TIME_ZONE).unwrap();
+        read(source(text), options, &forms, &zone, &mut catalogue, sink)?;
         catalogue.finish(sink)
     })
+}
+
+fn read_all(text: &str) -> anyhow::Result<Batch> {
+    read_with(text, &ImportOptions::default())
 }
 
 fn rows(rows: &str) -> Batch {
@@ -33,7 +38,7 @@ fn a_line_of_an_invoice_is_a_purchase() {
     assert_eq!((event.quantity, event.value), (6.0, Some(15.3)));
     assert_eq!(event.currency.as_deref(), Some("GBP"));
     assert_eq!(event.basket, Some(hash_id(&ExternalId::Integer(536365))));
-    let item = &batch.items[0];
+    let item = &batch.event_items[0];
     assert_eq!(item.title.as_deref(), Some("White Hanging Heart T-Light Holder"));
     assert_eq!(item.price, Some(2.55));
     assert_eq!(item.validate(), Ok(()));
@@ -69,7 +74,7 @@ fn postage_and_its_like_are_set_aside_and_make_no_item() {
     );
     let aside: Vec<bool> = batch.events.iter().map(|(_, aside)| *aside).collect();
     assert_eq!(aside, [true, true, true, true, false]);
-    assert_eq!(batch.items.len(), 1);
+    assert_eq!(batch.event_items.len(), 1);
 }
 
 #[test]
@@ -84,7 +89,7 @@ fn rows_that_cant_be_read_are_rejected_with_line_and_reason() {
         rejects,
         [
             (2, "Quantity is not a number: \"x\""),
-            (3, "InvoiceDate is not a time: \"yesterday\""),
+            (3, "InvoiceDate is no time as 2026-11-01 10:00:00: \"yesterday\""),
             (4, "has 2 fields instead of 8"),
             (5, "StockCode: an id must have at least one character"),
         ]
@@ -96,9 +101,10 @@ fn rows_that_cant_be_read_are_rejected_with_line_and_reason() {
 #[test]
 fn keys_depend_on_content_and_not_on_how_it_is_written() {
     let plain = rows("1,85123A,A  LANTERN ,1,2010-12-01 08:26:00,2.50,17850.0,UK\n");
-    let kaggle = rows("1,85123a,A LANTERN,1,12/1/2010 8:26,2.5,17850,UK\n");
+    let late = "9,85123a,A LANTERN,1,12/31/2010 8:26,2.5,17850,UK\n";
+    let kaggle = rows(&format!("1,85123a,A LANTERN,1,12/1/2010 8:26,2.5,17850,UK\n{late}"));
     assert_eq!(plain.events[0].0.key, kaggle.events[0].0.key);
-    let other = rows("1,85123a,A LANTERN,2,12/1/2010 8:26,2.5,17850,UK\n");
+    let other = rows(&format!("1,85123a,A LANTERN,2,12/1/2010 8:26,2.5,17850,UK\n{late}"));
     assert_ne!(plain.events[0].0.key, other.events[0].0.key);
 }
 
@@ -109,9 +115,9 @@ fn a_title_is_the_most_frequent_description_and_a_price_the_median() {
          3,85123a,CREAM HOLDER,1,2010-12-03 08:26:00,5.79,1,UK\n4,85123A,?,-5,2010-12-03 08:26:00,0,,UK\n\
          5,85123A,?,-5,2010-12-03 08:27:00,0,,UK\n6,85123A,?,-5,2010-12-03 08:28:00,0,,UK\n",
     );
-    assert_eq!(batch.items.len(), 1);
-    assert_eq!(batch.items[0].title.as_deref(), Some("White Holder"));
-    assert_eq!(batch.items[0].price, Some(2.95));
+    assert_eq!(batch.event_items.len(), 1);
+    assert_eq!(batch.event_items[0].title.as_deref(), Some("White Holder"));
+    assert_eq!(batch.event_items[0].price, Some(2.95));
     assert_eq!(batch.events.len(), 6);
     assert_eq!((batch.steps[0].step.as_str(), batch.steps[0].changed), ("titles", 1));
 }
@@ -119,7 +125,7 @@ fn a_title_is_the_most_frequent_description_and_a_price_the_median() {
 #[test]
 fn another_file_is_refused_with_what_was_expected() {
     let error = read_all("userId,movieId,rating,timestamp\n1,2,3,4\n").err().unwrap().to_string();
-    assert!(error.contains("InvoiceNo,StockCode") && error.contains("userId,movieId"), "{error}");
+    assert!(error.contains("InvoiceNo,StockCode") && error.contains("userId, movieId"), "{error}");
 }
 
 #[test]
@@ -143,4 +149,23 @@ fn titles_read_like_titles() {
     ] {
         assert_eq!(legible(shouted), read, "{shouted}");
     }
+}
+
+#[test]
+fn dates_with_the_day_first_are_read_right_or_refused() {
+    let line = |date: &str| format!("1,22423,CAKESTAND,1,{date},\"12,75\",1,UK\n");
+    let european = [line("1/12/2010 8:26"), line("13/12/2010 8:26")].concat();
+    let batch = rows(&european);
+    assert_eq!(Some(batch.events[0].0.occurred_at), Timestamp::parse("2010-12-01T08:26:00Z"));
+    assert_eq!(batch.events[0].0.value, Some(12.75));
+    let undecided = format!("{HEADER}{}", line("1/12/2010 8:26"));
+    let error = read_all(&undecided).err().unwrap().to_string();
+    assert!(error.contains("InvoiceDate") && error.contains("--date-format day-first"), "{error}");
+    let mut options = ImportOptions::default();
+    options.records.forms.dates = Some("month-first".parse().unwrap());
+    let batch = read_with(&undecided, &options).unwrap();
+    assert_eq!(Some(batch.events[0].0.occurred_at), Timestamp::parse("2010-01-12T08:26:00Z"));
+    let mixed = format!("{HEADER}{european}{}", line("12/31/2010 8:26"));
+    let error = read_all(&mixed).err().unwrap().to_string();
+    assert!(error.contains("contradict") && error.contains("line 3") && error.contains("line 4"), "{error}");
 }

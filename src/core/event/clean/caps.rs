@@ -2,7 +2,7 @@
 //! for a missing value. Winsorising (Tukey 1962): an outlier is pulled to the bound, not thrown away, since
 //! the event itself did happen.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,12 +14,12 @@ const MAX_DWELL_MS: f64 = 86_400_000.0;
 const DEFAULT_DWELL_CAP_MS: u32 = 1_800_000;
 
 /// Upper bounds of one kind; `None` = nothing of the sort was seen, so nothing is cut.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct KindCaps {
     /// Units.
     quantity: Option<f32>,
-    /// Money of a purchase or return. Stars are never cut.
-    value: Option<f64>,
+    /// Money of a purchase or return, by currency: 25,000 yen are no outlier among euros. Stars are never cut.
+    values: Vec<(Option<String>, f64)>,
     /// Milliseconds.
     dwell_ms: Option<u32>,
     /// Median dwell, for those that have none.
@@ -31,7 +31,7 @@ struct KindCaps {
 pub struct Caps {
     /// By `EventKind::code() − 1`.
     kinds: Vec<KindCaps>,
-    /// Most frequent currency of purchases and returns.
+    /// Currency of purchases and returns that say none: the one that all others have. `None` where there are several.
     currency: Option<String>,
 }
 
@@ -46,17 +46,16 @@ impl Caps {
     }
 
     /// Learns from events: bounds at `quantile` (0…1, nearest rank, so that below 1 / (1 − quantile) values
-    /// the bound is the largest of them and nothing is cut), medians and the most frequent currency (ties: the
-    /// first in the alphabet). No events: nothing is cut or filled. O(n).
+    /// the bound is the largest of them and nothing is cut), medians and the currency, if there is one only. No events: nothing is cut or filled. O(n).
     pub fn learn<'a>(events: impl Iterator<Item = &'a NewEvent>, quantile: f64) -> Self {
         #[derive(Clone, Default)]
-        struct Seen {
+        struct Seen<'a> {
             quantities: Vec<f64>,
-            values: Vec<f64>,
+            values: BTreeMap<Option<&'a str>, Vec<f64>>,
             dwells: Vec<f64>,
         }
         let mut kinds = vec![Seen::default(); EventKind::ALL.len()];
-        let mut currencies: HashMap<&str, u64> = HashMap::new();
+        let mut currencies: BTreeSet<&str> = BTreeSet::new();
         for event in events {
             let Some(seen) = kinds.get_mut(index(event.kind)) else { continue };
             seen.quantities.push(f64::from(event.quantity));
@@ -64,25 +63,30 @@ impl Caps {
                 seen.dwells.push(f64::from(dwell));
             }
             if carries_money(event.kind) {
-                seen.values.extend(event.value);
-                if let Some(currency) = &event.currency {
-                    *currencies.entry(currency).or_default() += 1;
-                }
+                seen.values.entry(event.currency.as_deref()).or_default().extend(event.value);
+                currencies.extend(event.currency.as_deref());
             }
         }
         let kinds = kinds
             .into_iter()
             .map(|mut seen| KindCaps {
                 quantity: nearest_rank(&mut seen.quantities, quantile).map(|cap| cap as f32),
-                value: nearest_rank(&mut seen.values, quantile),
+                values: seen
+                    .values
+                    .into_iter()
+                    .filter_map(|(currency, mut values)| {
+                        Some((currency.map(str::to_owned), nearest_rank(&mut values, quantile)?))
+                    })
+                    .collect(),
                 dwell_ms: nearest_rank(&mut seen.dwells, quantile).map(|cap| cap.min(MAX_DWELL_MS) as u32),
                 typical_dwell_ms: nearest_rank(&mut seen.dwells, 0.5).map(|median| median as u32),
             })
             .collect();
-        let currency = currencies
-            .into_iter()
-            .max_by(|(name, count), (other, others)| count.cmp(others).then_with(|| other.cmp(name)))
-            .map(|(name, _)| name.to_owned());
+        let mut currencies = currencies.into_iter();
+        let currency = match (currencies.next(), currencies.next()) {
+            (Some(only), None) => Some(only.to_owned()),
+            _ => None,
+        };
         Self { kinds, currency }
     }
 
@@ -96,7 +100,8 @@ impl Caps {
             event.quantity = cap;
             changed = true;
         }
-        if let (Some(cap), Some(value)) = (caps.value, event.value)
+        let cap = caps.values.iter().find(|(currency, _)| *currency == event.currency).map(|(_, cap)| *cap);
+        if let (Some(cap), Some(value)) = (cap, event.value)
             && carries_money(event.kind)
             && value > cap
         {
@@ -116,7 +121,7 @@ impl Caps {
         self.kinds.get(index(kind)).and_then(|caps| caps.dwell_ms).map_or(dwell_ms, |cap| dwell_ms.min(cap))
     }
 
-    /// Fills a view's missing dwell with the median and missing currency of money with the most frequent one.
+    /// Fills a view's missing dwell with the median and missing currency of money with the only one.
     /// True when anything was filled.
     pub fn fill(&self, event: &mut NewEvent) -> bool {
         let mut changed = false;
@@ -224,6 +229,24 @@ mod tests {
         let mut unpriced = event(EventKind::Purchase, 1.0, None, None);
         assert!(!caps.fill(&mut unpriced));
         assert!(!Caps::default().fill(&mut event(EventKind::View, 1.0, None, None)));
+    }
+
+    #[test]
+    fn each_currency_has_bounds_of_its_own_and_none_is_guessed_among_several() {
+        let paid = |value: f64, currency: Option<&str>| {
+            let mut event = event(EventKind::Purchase, 1.0, Some(value), None);
+            event.currency = currency.map(str::to_owned);
+            event
+        };
+        let mut events: Vec<NewEvent> = (1..=5_000).map(|n| paid(f64::from(n % 100), Some("EUR"))).collect();
+        events.push(paid(25_000.0, Some("JPY")));
+        let caps = Caps::learn(events.iter(), 0.999);
+        let mut yen = paid(25_000.0, Some("JPY"));
+        assert!(!caps.winsorise(&mut yen));
+        let mut euro = paid(25_000.0, Some("EUR"));
+        assert!(caps.winsorise(&mut euro));
+        let mut unknown = paid(5.0, None);
+        assert!(!caps.fill(&mut unknown));
     }
 
     #[test]

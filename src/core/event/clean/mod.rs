@@ -15,7 +15,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::ExternalId;
+use crate::base::{ExternalId, Timestamp};
 use crate::event::robots::{RobotCensus, RobotLimits};
 use crate::event::{EventKind, EventLimits, NewEvent};
 
@@ -74,6 +74,29 @@ pub struct SetAside {
     pub step: String,
     /// Description of the rows set aside, for a person.
     pub description: String,
+}
+
+/// Why an event can't have happened.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum Impossible {
+    /// Stars.
+    #[error("a rating beyond 5 stars or below 0: \"{0}\"")]
+    Rating(f64),
+    /// Money of a purchase or return.
+    #[error("an amount of money that is not above 0: \"{0}\"")]
+    Money(f64),
+    /// Value of another kind.
+    #[error("a value below 0: \"{0}\"")]
+    Value(f64),
+    /// Units.
+    #[error("a quantity that is not above 0: \"{0}\"")]
+    Quantity(f64),
+    /// After now.
+    #[error("a time in the future: \"{0}\"")]
+    Future(Timestamp),
+    /// Before there were shops on the web.
+    #[error("a time before 1995: \"{0}\"")]
+    Ancient(Timestamp),
 }
 
 /// Result of cleaning when the last row is in.
@@ -150,26 +173,27 @@ impl Cleaner {
     }
 
     /// Takes one row. Values may still be impossible. `aside`: the importer's own rule says that it is not
-    /// behaviour. Clean events are appended to `out`, none until enough rows are in to learn from.
-    pub fn push(&mut self, event: NewEvent, aside: bool, out: &mut Vec<NewEvent>) {
+    /// behaviour. Clean events are appended to `out`, none until enough rows are in to learn from. Returns why the event was
+    /// dropped as impossible.
+    pub fn push(&mut self, event: NewEvent, aside: bool, out: &mut Vec<NewEvent>) -> Option<Impossible> {
         self.rows_read += 1;
         if self.passes_everything {
             out.push(event);
-            return;
+            return None;
         }
         // Both halves, since each alone has bits that every UUID shares.
         let (high, low) = event.key.0.as_u64_pair();
         if !self.seen.insert(high ^ low) {
             self.duplicates += 1;
-            return;
+            return None;
         }
         if aside {
             self.aside += 1;
-            return;
+            return None;
         }
-        if self.is_impossible(&event) {
+        if let Some(reason) = self.impossible(&event) {
             self.impossible += 1;
-            return;
+            return Some(reason);
         }
         if let Some(user) = &event.user {
             self.census.note(user, event.kind, event.occurred_at);
@@ -188,6 +212,7 @@ impl Cleaner {
                 out.push(event);
             }
         }
+        None
     }
 
     /// The last row is in: appends what was held back to `out`.
@@ -206,18 +231,28 @@ impl Cleaner {
         Cleaned { report, robots, caps: self.caps.unwrap_or_default() }
     }
 
-    fn is_impossible(&self, event: &NewEvent) -> bool {
+    fn impossible(&self, event: &NewEvent) -> Option<Impossible> {
         let possible = |amount: f64, least: f64, most: f64| (least..=most).contains(&amount);
         let quantity = f64::from(event.quantity);
-        let value_is_wrong = event.value.is_some_and(|value| match event.kind {
-            EventKind::Rate => !possible(value, 0.0, 5.0),
-            kind if caps::carries_money(kind) => !possible(value, f64::MIN_POSITIVE, MAX_AMOUNT),
-            _ => !possible(value, 0.0, MAX_AMOUNT),
+        let at = event.occurred_at;
+        let wrong_value = event.value.and_then(|value| match event.kind {
+            EventKind::Rate => (!possible(value, 0.0, 5.0)).then_some(Impossible::Rating(value)),
+            kind if caps::carries_money(kind) => {
+                (!possible(value, f64::MIN_POSITIVE, MAX_AMOUNT)).then_some(Impossible::Money(value))
+            }
+            _ => (!possible(value, 0.0, MAX_AMOUNT)).then_some(Impossible::Value(value)),
         });
-        value_is_wrong
-            || !possible(quantity, f64::MIN_POSITIVE, MAX_AMOUNT)
-            || event.occurred_at > self.limits.now + self.limits.max_future
-            || event.occurred_at < self.limits.oldest
+        if wrong_value.is_some() {
+            wrong_value
+        } else if !possible(quantity, f64::MIN_POSITIVE, MAX_AMOUNT) {
+            Some(Impossible::Quantity(quantity))
+        } else if at > self.limits.now + self.limits.max_future {
+            Some(Impossible::Future(at))
+        } else if at < self.limits.oldest {
+            Some(Impossible::Ancient(at))
+        } else {
+            None
+        }
     }
 
     /// Robots known by then are left out of what is learnt; their events are cleaned like any other.
@@ -273,7 +308,7 @@ impl Cleaner {
         );
         push(
             "missing",
-            "dwell of a view filled by the median, currency by the most frequent".into(),
+            "dwell of a view filled by the median, currency by the only one there is".into(),
             0,
             self.filled,
         );

@@ -1,0 +1,133 @@
+//! Finding the one form that the dates of a column have.
+
+use std::collections::BTreeMap;
+
+use super::{DateForm, compact, evident, groups, named, short, year_first};
+
+/// A value and the line it stands in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Line of the file.
+    pub line: u64,
+    /// The value as written.
+    pub text: String,
+}
+
+impl std::fmt::Display for Sample {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} in line {}", self.text, self.line)
+    }
+}
+
+/// Why no form was found.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DateFormError {
+    /// Every value can be read with the day or with the month first.
+    #[error(
+        "the dates of column {column:?} can be read with the day first or the month first (e.g. {sample}): \
+         say which with --date-format day-first or --date-format month-first"
+    )]
+    Ambiguous {
+        /// The column.
+        column: String,
+        /// One that both readings take for different days.
+        sample: Sample,
+    },
+    /// One value has the day first, another the month.
+    #[error(
+        "the dates of column {column:?} contradict each other: {day_first} has the day first, {month_first} the month: mend the \
+         file, or say which with --date-format day-first or --date-format month-first and the others are refused"
+    )]
+    Contradiction {
+        /// The column.
+        column: String,
+        /// A value that has the day first.
+        day_first: Sample,
+        /// A value that has the month first.
+        month_first: Sample,
+    },
+}
+
+/// What has been seen of a column's dates.
+#[derive(Clone, Debug, Default)]
+pub struct DateSurvey {
+    counts: BTreeMap<DateForm, u64>,
+    /// Dates of three short numbers.
+    short: u64,
+    day_first: Option<Sample>,
+    month_first: Option<Sample>,
+    either: Option<Sample>,
+    /// Of those, with dots: they have the day first unless one says otherwise.
+    dotted: u64,
+    /// The rows of an invoice share theirs.
+    last: String,
+}
+
+impl DateSurvey {
+    /// Takes one value into account; what is no date says nothing.
+    pub fn note(&mut self, line: u64, text: &str) {
+        let text = text.trim();
+        if text == self.last {
+            return;
+        }
+        self.last.clear();
+        self.last.push_str(text);
+        let is_short = |numbers: [(i16, usize); 3]| numbers.iter().take(2).all(|(_, n)| *n <= 2);
+        if let Some((groups, _)) = groups(text).filter(|(groups, _)| is_short(groups.numbers)) {
+            self.note_short(line, text, groups.separator == '.');
+            return;
+        }
+        let form = evident(text).filter(|form| match form {
+            DateForm::YearFirst => year_first(text).is_some(),
+            DateForm::Compact => compact(text).is_some(),
+            DateForm::Named => named::read(text).is_some(),
+            _ => true,
+        });
+        if let Some(form) = form {
+            *self.counts.entry(form).or_default() += 1;
+        }
+    }
+
+    fn note_short(&mut self, line: u64, text: &str, dotted: bool) {
+        let by_day = short(text, true).map(|written| written.civil);
+        let by_month = short(text, false).map(|written| written.civil);
+        let place = match (by_day, by_month) {
+            (None, None) => return,
+            (Some(_), None) => Some(&mut self.day_first),
+            (None, Some(_)) => Some(&mut self.month_first),
+            (Some(day), Some(month)) if day != month => Some(&mut self.either),
+            (Some(_), Some(_)) => None,
+        };
+        self.short += 1;
+        self.dotted += u64::from(dotted);
+        if let Some(place) = place {
+            place.get_or_insert_with(|| Sample { line, text: text.to_owned() });
+        }
+    }
+
+    /// Whether more rows can't change which form it is, only be of another one.
+    pub fn is_settled(&self) -> bool {
+        self.short == 0
+    }
+
+    /// The form that most values have. A column without dates has any.
+    pub fn finish(self, column: &str) -> Result<DateForm, DateFormError> {
+        let most = self.counts.iter().max_by_key(|(_, count)| **count);
+        let others = most.map_or(0, |(_, count)| *count);
+        if self.short < others || self.short == 0 {
+            return Ok(most.map_or(DateForm::Evident, |(form, _)| form.clone()));
+        }
+        let column = column.to_owned();
+        match (self.day_first, self.month_first, self.either) {
+            (Some(day_first), Some(month_first), _) => {
+                Err(DateFormError::Contradiction { column, day_first, month_first })
+            }
+            (Some(_), None, _) => Ok(DateForm::DayFirst),
+            (None, Some(_), _) => Ok(DateForm::MonthFirst),
+            (None, None, Some(sample)) if self.dotted < self.short => {
+                Err(DateFormError::Ambiguous { column, sample })
+            }
+            (None, None, _) => Ok(DateForm::DayFirst),
+        }
+    }
+}

@@ -1,0 +1,23 @@
+-- Fills what items that are there lack, and names those that are different now; whatever is stored stays. A currency comes with
+-- its price only.
+-- Parameters: array of items as JSON.
+UPDATE items
+SET title = n.title, category = n.category, tags = n.tags, price = n.price, currency = n.currency, stock = n.stock,
+    url = n.url, image_url = n.image_url, attributes = n.attributes, updated_at = now()
+FROM (
+    SELECT o.item_id, coalesce(o.title, g.title) AS title,
+        coalesce(nullif(o.category, '{}'), g.category, '{}') AS category,
+        coalesce(nullif(o.tags, '{}'), g.tags, '{}') AS tags, coalesce(o.price, g.price) AS price,
+        CASE WHEN o.price IS NULL THEN coalesce(o.currency, g.currency) ELSE o.currency END AS currency,
+        coalesce(o.stock, g.stock) AS stock, coalesce(o.url, g.url) AS url,
+        coalesce(o.image_url, g.image_url) AS image_url,
+        coalesce(nullif(o.attributes, '{}'), g.attributes, '{}') AS attributes
+    FROM jsonb_to_recordset(?) AS g (item_id text, title text, category text[], tags text[], price double precision,
+        currency text, stock integer, url text, image_url text, attributes jsonb)
+    JOIN items o ON o.external_id = g.item_id
+) AS n
+WHERE items.item_id = n.item_id
+    AND (items.title, items.category, items.tags, items.price, items.currency, items.stock, items.url,
+        items.image_url, items.attributes)
+    IS DISTINCT FROM (n.title, n.category, n.tags, n.price, n.currency, n.stock, n.url, n.image_url, n.attributes)
+RETURNING items.item_id
