@@ -183,7 +183,7 @@ fn nothing_is_made_before_a_file_is_understood_and_the_cure_is_told() {
         (&["online-retail", "retail.csv"][..], "--date-format day-first"),
         (&["csv", "rows.csv", "--kind", "buy"], "--decimal ,"),
         (&["csv", "rows.csv"], "--kind"),
-        (&["csv", "bytes.csv"], "no text file"),
+        (&["csv", "bytes.csv"], "zip archive"),
         (&["csv", "odd.csv"], "a\\u{1b}[31m, b"),
     ] {
         let (code, text) = dry_run(&directory, arguments);
