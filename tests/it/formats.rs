@@ -229,7 +229,9 @@ fn a_bad_row_of_a_sheet_is_told_with_its_row() {
         vec![Cell::Number(1.0), text("B"), Cell::Moment(MOMENTS[0].0)],
     ];
     workbook::write(&at, vec![("A & B", rows.into_iter())]);
-    done(&database, directory.path(), &["import", "csv", "bad.xlsx", "--kind", "view", "--rejects", "r.csv"]);
+    let arguments =
+        ["import", "csv", "bad.xlsx", "--kind", "view", "--rejects", "r.csv", "--max-refused", "50%"];
+    done(&database, directory.path(), &arguments);
     let rejects = fs::read_to_string(directory.path().join("r.csv")).unwrap();
     assert!(rejects.lines().nth(1).unwrap().starts_with("A & B,4,"), "{rejects}");
     assert_eq!(database.count("SELECT count(*) AS n FROM events"), 1);
