@@ -80,7 +80,8 @@ fn check(database: &TestDatabase, directory: &Path) {
 }
 
 fn check_served(database: &TestDatabase) {
-    let server = Server::start(&database.url, &[]);
+    let server =
+        Server::start(&database.url, &["--set", "recommend.exploration=0", "--set", "recommend.diversity=0"]);
     let mut http = server.http();
     let profile = http.get("/v1/users/3/profile").json();
     assert_eq!(profile["segment"], "C", "{profile}");

@@ -117,8 +117,8 @@ fn mysql_options(url: &str) -> anyhow::Result<Opts> {
     let password = options.pass().map(str::to_owned).or_else(|| std::env::var("MYSQL_PWD").ok());
     // A Unix socket would be preferred to the host that was named.
     let builder = OptsBuilder::from_opts(options).pass(password).prefer_socket(false);
-    // Nothing is changed there, whatever the query.
-    Ok(builder.init(vec!["SET time_zone = '+00:00'", "START TRANSACTION READ ONLY"]).into())
+    // Nothing is changed there, whatever the query: for the session, since some statements end the transaction they begin in.
+    Ok(builder.init(vec!["SET time_zone = '+00:00'", "SET SESSION TRANSACTION READ ONLY"]).into())
 }
 
 fn read_mysql(options: Opts, statement: &str, shape: Shape, output: &mut Output) -> anyhow::Result<()> {
