@@ -121,7 +121,7 @@ impl UserMerges {
         user: &ExternalId,
         alias: &ExternalId,
     ) -> Result<oneshot::Sender<()>, MergeError> {
-        while let Some(entry) = self.registry.own(alias) {
+        while let Some(entry) = self.registry.running(alias) {
             let (left, gone) = oneshot::channel();
             if is_paused(&entry, Pause::Leave(left), gone).await {
                 break;

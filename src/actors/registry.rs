@@ -131,8 +131,12 @@ impl Registry {
         }
     }
 
-    /// The actor under this very id, also while it is being merged.
-    pub(super) fn own(&self, user: &ExternalId) -> Option<Arc<Entry>> {
+    /// The actor under this very id, also while it is being merged; `None` for one that has ended in a panic.
+    pub(super) fn running(&self, user: &ExternalId) -> Option<Arc<Entry>> {
+        self.own(user).filter(|entry| entry.recipient.connected())
+    }
+
+    fn own(&self, user: &ExternalId) -> Option<Arc<Entry>> {
         self.users.get(user).map(|entry| Arc::clone(&entry))
     }
 
