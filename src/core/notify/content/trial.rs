@@ -137,8 +137,8 @@ fn try_out(
     Ok(())
 }
 
-/// A body that has a source must have something to say in some context; fields of `event` are the shop's, so what reads them
-/// can't be known.
+/// A body that has a source must have something to say in some context; fields of `event` and attributes of users are the shop's,
+/// so what reads them can't be known.
 fn never_blank(
     compiled: &Templates,
     template: &Template,
@@ -149,7 +149,8 @@ fn never_blank(
     user: &str,
 ) -> Result<(), TemplateError> {
     let Checked { reads, .. } = check(source);
-    if source.trim().is_empty() || reads.contains(&"event") {
+    let of_shop = reads.contains(&"event") || (reads.contains(&"user") && source.contains("attributes"));
+    if source.trim().is_empty() || of_shop {
         return Ok(());
     }
     let says = |Sample { context, .. }: Sample| {
