@@ -19,7 +19,8 @@ pub struct ExportArgs {
     /// Rows wanted.
     #[arg(value_enum)]
     wanted: Wanted,
-    /// File, its form told by its name: .csv, .ndjson (.jsonl); .gz behind it compresses [default: standard output].
+    /// File, its form told by its name: .csv, .ndjson (.jsonl), each with .gz or .zst behind it to compress, or .parquet
+    /// [default: standard output].
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
     /// Form of the rows [default: told by the file's name, csv on standard output].
@@ -52,8 +53,14 @@ impl ExportArgs {
             None => (Some(FileFormat::Csv), None),
         };
         let Some(format) = self.format.or(told) else {
-            bail!("the file's name does not tell its form; end it in .csv or .ndjson, or give --format");
+            bail!(
+                "the file's name does not tell its form; end it in .csv, .ndjson or .parquet, or give --format"
+            );
         };
+        ensure!(
+            format.name() != "parquet" || packing.is_none(),
+            "a Parquet file is compressed inside; leave .gz or .zst away"
+        );
         let moment = |name: &str, text: &Option<String>| {
             text.as_ref().map(|text| moment(text, now).with_context(|| name.to_owned())).transpose()
         };

@@ -33,6 +33,7 @@ impl Write for Counted {
 enum Stream {
     Plain(BufWriter<Counted>),
     Gzip(Box<GzEncoder<BufWriter<Counted>>>),
+    Zstd(Box<zstd::Encoder<'static, BufWriter<Counted>>>),
 }
 
 /// The file, under a name of its own until it is whole.
@@ -65,6 +66,9 @@ impl Destination {
         let stream = match packing {
             Packing::None => Stream::Plain(buffered),
             Packing::Gzip => Stream::Gzip(Box::new(GzEncoder::new(buffered, Compression::default()))),
+            Packing::Zstd => {
+                Stream::Zstd(Box::new(zstd::Encoder::new(buffered, zstd::DEFAULT_COMPRESSION_LEVEL)?))
+            }
         };
         Ok(Self { stream, place })
     }
@@ -75,6 +79,10 @@ impl Destination {
             Stream::Plain(buffered) => end(buffered)?,
             Stream::Gzip(packed) => {
                 packed.try_finish()?;
+                end(packed.get_mut())?
+            }
+            Stream::Zstd(packed) => {
+                packed.do_finish()?;
                 end(packed.get_mut())?
             }
         };
@@ -96,6 +104,7 @@ impl Write for Destination {
         match &mut self.stream {
             Stream::Plain(stream) => stream.write(buffer),
             Stream::Gzip(stream) => stream.write(buffer),
+            Stream::Zstd(stream) => stream.write(buffer),
         }
     }
 
@@ -103,6 +112,7 @@ impl Write for Destination {
         match &mut self.stream {
             Stream::Plain(stream) => stream.flush(),
             Stream::Gzip(stream) => stream.flush(),
+            Stream::Zstd(stream) => stream.flush(),
         }
     }
 }

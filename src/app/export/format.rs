@@ -11,6 +11,9 @@ pub enum FileFormat {
     Csv,
     /// One JSON object a line.
     Ndjson,
+    /// Parquet, compressed inside; lists as JSON.
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 impl FileFormat {
@@ -19,6 +22,8 @@ impl FileFormat {
         match self {
             Self::Csv => "csv",
             Self::Ndjson => "ndjson",
+            #[cfg(feature = "parquet")]
+            Self::Parquet => "parquet",
         }
     }
 }
@@ -31,15 +36,23 @@ pub enum Packing {
     None,
     /// gzip, RFC 1952.
     Gzip,
+    /// Zstandard, RFC 8878.
+    Zstd,
 }
 
 /// Form and compression by the endings of a name; `None` where it says nothing.
 pub fn told_by_name(file: &Path) -> (Option<FileFormat>, Option<Packing>) {
     let name = file.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-    let packings = [(".gz", Packing::Gzip)];
+    let packings = [(".gz", Packing::Gzip), (".zst", Packing::Zstd)];
     let packed = packings.iter().find_map(|(end, packing)| Some((name.strip_suffix(end)?, *packing)));
     let (stem, packing) = packed.map_or((name.as_str(), None), |(stem, packing)| (stem, Some(packing)));
-    let forms = [(".csv", FileFormat::Csv), (".ndjson", FileFormat::Ndjson), (".jsonl", FileFormat::Ndjson)];
+    let forms = [
+        (".csv", FileFormat::Csv),
+        (".ndjson", FileFormat::Ndjson),
+        (".jsonl", FileFormat::Ndjson),
+        #[cfg(feature = "parquet")]
+        (".parquet", FileFormat::Parquet),
+    ];
     let form = forms.iter().find(|(end, _)| stem.ends_with(end)).map(|(_, form)| *form);
     (form, packing)
 }

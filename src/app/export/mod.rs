@@ -6,6 +6,8 @@ mod destination;
 mod encode;
 mod format;
 mod options;
+#[cfg(feature = "parquet")]
+mod parquet_rows;
 mod progress;
 mod recommendations;
 mod sheet;

@@ -8,6 +8,8 @@ use anyhow::Context;
 use super::destination::Destination;
 use super::encode;
 use super::format::FileFormat;
+#[cfg(feature = "parquet")]
+use super::parquet_rows::ParquetSheet;
 use super::progress::Progress;
 use crate::store::export::{Column, Receiver, Row};
 
@@ -23,6 +25,8 @@ pub struct Written {
 enum Form {
     Csv(Box<csv::Writer<Destination>>),
     Ndjson(Destination),
+    #[cfg(feature = "parquet")]
+    Parquet(ParquetSheet),
 }
 
 /// Writes rows in one form.
@@ -42,6 +46,8 @@ impl Sheet {
         let form = match format {
             FileFormat::Csv => Form::Csv(Box::new(csv::Writer::from_writer(destination))),
             FileFormat::Ndjson => Form::Ndjson(destination),
+            #[cfg(feature = "parquet")]
+            FileFormat::Parquet => Form::Parquet(ParquetSheet::Waiting(Some(destination))),
         };
         Self { form, columns: Vec::new(), progress, rows: 0, buffer: Vec::new(), failed: None }
     }
@@ -58,13 +64,18 @@ impl Sheet {
                 (*writer).into_inner().map_err(|error| error.into_error()).with_context(context)?
             }
             Form::Ndjson(destination) => destination,
+            #[cfg(feature = "parquet")]
+            Form::Parquet(sheet) => sheet.finish().with_context(context)?,
         };
         Ok(Written { rows: self.rows, bytes: destination.finish().with_context(context)? })
     }
 
     fn write_header(&mut self) -> anyhow::Result<()> {
-        if let Form::Csv(writer) = &mut self.form {
-            writer.write_record(self.columns.iter().map(|column| &column.name))?;
+        match &mut self.form {
+            Form::Csv(writer) => writer.write_record(self.columns.iter().map(|column| &column.name))?,
+            Form::Ndjson(_) => {}
+            #[cfg(feature = "parquet")]
+            Form::Parquet(sheet) => sheet.begin(&self.columns)?,
         }
         Ok(())
     }
@@ -89,6 +100,8 @@ impl Sheet {
                 self.buffer.extend_from_slice(b"}\n");
                 destination.write_all(&self.buffer)?;
             }
+            #[cfg(feature = "parquet")]
+            Form::Parquet(sheet) => sheet.push(row)?,
         }
         Ok(())
     }
