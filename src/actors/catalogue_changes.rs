@@ -30,6 +30,11 @@ pub async fn put_items(
         Ok((count, writer.upsert_items(stored.items, &stored.prices)))
     };
     let (count, changes) = state.store.run(put).await?;
+    if state.models.load().content().is_due() {
+        let state = Arc::clone(state);
+        // Nobody waits for it: until it is done, new items are compared one by one.
+        drop(tokio::task::spawn_blocking(move || state.renew_content()));
+    }
     announce(state, registry, changes);
     Ok(count)
 }

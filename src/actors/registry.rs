@@ -14,7 +14,7 @@ use super::aliases::Aliases;
 use super::send::{Offer, offer};
 use super::user::messages::{Snapshot, UserMessage};
 use crate::base::ExternalId;
-use crate::decide::{Input, Recommendations};
+use crate::decide::{Input, ListRequest, Recommendations};
 use crate::deliver::stream::Counts;
 use crate::event::Event;
 
@@ -65,10 +65,10 @@ impl Entry {
         answer.await.ok()
     }
 
-    /// The best `n` items right now; `None` like [`Self::profile`].
-    pub async fn recommend(&self, n: usize) -> Option<Recommendations> {
+    /// A list for the user as it is right now; `None` like [`Self::profile`].
+    pub async fn recommend(&self, list: ListRequest) -> Option<Recommendations> {
         let (reply, answer) = oneshot::channel();
-        self.offer(UserMessage::Recommend { n, reply }).is_queued().then_some(())?;
+        self.offer(UserMessage::Recommend { list: Box::new(list), reply }).is_queued().then_some(())?;
         answer.await.ok()
     }
 }

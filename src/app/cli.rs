@@ -102,6 +102,10 @@ tidings export outcomes --since 7d | head\n  tidings export recommendations list
 tidings evaluate --train train.csv.gz --test test.csv.gz --algorithm all --k 10,20\n  \
 tidings evaluate --protocol sessions --train train.txt.gz --test test.txt.gz --algorithm auto")]
     Evaluate(commands::evaluate_args::EvaluateArgs),
+    /// Lists as the server would make them, of one user or of all.
+    #[command(after_help = "Examples:\n  tidings recommend --user 17 --with n=5 --with category=Watches\n  \
+tidings recommend --all --with placement=email > lists.ndjson")]
+    Recommend(commands::recommend::RecommendArgs),
     /// Association rules of a file of baskets, or of the stored model.
     #[command(after_help = "Examples:\n  tidings rules --top 10\n  \
 tidings rules --baskets baskets.txt.gz --support 0.01 --confidence 0.3 --json")]
@@ -176,6 +180,7 @@ fn execute(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Segments(args) => commands::segments::segments(&config, &args),
         Command::Users(args) => commands::segments::users(&config, &args),
         Command::Evaluate(args) => commands::evaluate::run(&config, &args),
+        Command::Recommend(args) => commands::recommend::run(&config, &args),
         Command::Rules(args) => commands::rules::run(&config, &args),
         Command::OffPolicy(args) => commands::off_policy::run(&args),
         Command::Simulate(args) => commands::simulate::run(args),

@@ -1,4 +1,4 @@
-//! The catalogue: `PUT /v1/items` (one or many), list, one, delete, similar.
+//! The catalogue: `PUT /v1/items` (one or many), list, one, delete.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,8 @@ use super::dto;
 use super::error::ApiError;
 use crate::actors::App;
 use crate::actors::catalogue_changes::put_items;
-use crate::base::{ExternalId, Timestamp};
+use crate::base::ExternalId;
 use crate::catalogue::{ItemError, NewItem};
-use crate::deliver::frames;
-use crate::recommend::serve::live::RecentCounts;
 
 /// Most items in a list.
 const MAX_LIST: usize = 500;
@@ -28,19 +26,6 @@ pub struct ListQuery {
     offset: Option<usize>,
     category: Option<String>,
     q: Option<String>,
-}
-
-/// Number of items to return.
-#[derive(Deserialize)]
-pub struct NQuery {
-    n: Option<usize>,
-}
-
-impl NQuery {
-    /// 1…50, 10 by default.
-    pub fn get(&self) -> usize {
-        self.n.unwrap_or(10).clamp(1, 50)
-    }
 }
 
 /// Adds or changes items. The good ones are taken, the bad ones named by index; 400 if none is good.
@@ -136,21 +121,4 @@ pub async fn delete(
     app.state.store.run(move |connection| crate::store::items::deactivate(connection, &id)).await?;
     app.state.remove_item(inner);
     Ok(HttpResponse::NoContent().finish())
-}
-
-/// Items that go with this one.
-pub async fn similar(
-    path: web::Path<String>,
-    query: web::Query<NQuery>,
-    app: web::Data<App>,
-    _caller: Caller,
-) -> Result<HttpResponse, ApiError> {
-    let catalogue = app.state.catalogue.load();
-    let item = catalogue.find(&ExternalId::parse(&path)?).ok_or(ApiError::NotFound("this item"))?;
-    let models = app.state.models.load();
-    let found = app.state.live.look_up(Some(item.id), Timestamp::now());
-    let list = models.similar(item.id, &catalogue, found.evidence(), query.get());
-    let items = frames::recommended_items(&list, &catalogue);
-    Ok(HttpResponse::Ok()
-        .json(json!({"item_id": item.external_id, "model": models.version.0, "items": items})))
 }

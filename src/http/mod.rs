@@ -20,6 +20,7 @@ pub mod idempotency;
 pub mod inbox;
 pub mod items;
 pub mod limits;
+pub mod lists;
 pub mod live;
 mod merge;
 mod merge_patch;

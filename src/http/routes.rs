@@ -7,7 +7,7 @@ use super::error::ApiError;
 use super::table::{Table, delete, get, patch, post, put};
 use super::{
     admin, assets, attributes, calls, connections, consent, definitions, events, experiments, fire, health,
-    inbox, items, limits, live, merge, models, notifications, outcomes, preferences, preview, rules,
+    inbox, items, limits, lists, live, merge, models, notifications, outcomes, preferences, preview, rules,
     scheduled, sse, timeline, topics, users, webhooks, webpush, websocket,
 };
 
@@ -81,14 +81,16 @@ fn shop_messages(table: Table) -> Table {
         .route("/notifications/{id}/resume", post().bare(calls::resume))
 }
 
-/// `/v1/items`.
+/// `/v1/items`, and lists of them.
 fn catalogue(table: Table) -> Table {
     table
         .route("/items", get().to(items::list))
         .route("/items", put().bare(items::put))
         .route("/items/{id}", get().bare(items::get))
         .route("/items/{id}", delete().bare(items::delete))
-        .route("/items/{id}/similar", get().to(items::similar))
+        .route("/items/{id}/similar", get().to(lists::similar))
+        .route("/recommend", post().bare(lists::post))
+        .route("/recommendations", get().to(lists::bulk::all))
 }
 
 /// `/v1/users/{id}`: recommendations, inbox, preferences and consent of one user.
@@ -96,7 +98,7 @@ fn users_of_shop(table: Table) -> Table {
     table
         .route("/users/{id}", get().bare(attributes::get))
         .route("/users/{id}", patch().bare(attributes::patch))
-        .route("/users/{id}/recommendations", get().to(users::recommendations))
+        .route("/users/{id}/recommendations", get().to(lists::recommendations))
         .route("/users/{id}/profile", get().bare(users::profile))
         .route("/users/{id}/merge", post().bare(merge::post))
         .route("/users/{id}/inbox", get().to(inbox::page))
@@ -198,18 +200,24 @@ fn maintenance(table: Table) -> Table {
         .route("/jobs/{id}", delete().bare(admin::cancel))
 }
 
-/// `/admin/triggers`, `/admin/templates`, `/admin/policies` and `/admin/experiments`.
+/// `/admin/triggers`, `/admin/templates`, `/admin/policies`, `/admin/experiments` and `/admin/placements`.
 fn active_definitions(table: Table) -> Table {
     table
-        .route("/{kind:triggers|templates|policies|experiments}", get().bare(definitions::list))
-        .route("/{kind:triggers|templates|policies|experiments}/{name}", get().bare(definitions::get))
-        .route("/{kind:triggers|templates|policies|experiments}/{name}", put().to(definitions::put))
+        .route("/{kind:triggers|templates|policies|experiments|placements}", get().bare(definitions::list))
         .route(
-            "/{kind:triggers|templates|policies|experiments}/{name}/activate",
+            "/{kind:triggers|templates|policies|experiments|placements}/{name}",
+            get().bare(definitions::get),
+        )
+        .route(
+            "/{kind:triggers|templates|policies|experiments|placements}/{name}",
+            put().to(definitions::put),
+        )
+        .route(
+            "/{kind:triggers|templates|policies|experiments|placements}/{name}/activate",
             post().to(definitions::activate),
         )
         .route(
-            "/{kind:triggers|templates|policies|experiments}/{name}/pause",
+            "/{kind:triggers|templates|policies|experiments|placements}/{name}/pause",
             post().bare(definitions::pause),
         )
 }

@@ -1,4 +1,4 @@
-//! One user: recommendations and profile. From the live actor when there is one, else from the tables.
+//! One user's profile. From the live actor when there is one, else from the tables.
 
 use actix_web::{HttpResponse, web};
 use serde_json::json;
@@ -6,12 +6,9 @@ use serde_json::json;
 use super::auth::Caller;
 use super::dto;
 use super::error::ApiError;
-use super::items::NQuery;
 use crate::actors::App;
 use crate::actors::user::messages::Snapshot;
 use crate::base::{ExternalId, Timestamp};
-use crate::decide::{Loaded, Recommendations, UserState};
-use crate::deliver::frames;
 
 /// The live state, else the stored one; `None` for a user nobody has named.
 pub(super) async fn state(app: &App, user: &ExternalId) -> Result<Option<Snapshot>, ApiError> {
@@ -28,33 +25,6 @@ pub(super) async fn state(app: &App, user: &ExternalId) -> Result<Option<Snapsho
         preferences: loaded.document,
         connected_at: now,
     }))
-}
-
-/// The best items for a user right now; for an unknown one, what is popular.
-pub async fn recommendations(
-    path: web::Path<String>,
-    query: web::Query<NQuery>,
-    app: web::Data<App>,
-    caller: Caller,
-) -> Result<HttpResponse, ApiError> {
-    let user = caller.user(&path, &app)?;
-    let listed = listed(&app, &user, query.get()).await?;
-    let catalogue = app.state.catalogue.load();
-    let items = frames::recommended_items(&listed.items, &catalogue);
-    Ok(HttpResponse::Ok().json(json!({"user_id": user, "model": listed.model.0, "items": items})))
-}
-
-/// The list that the user's actor makes, else the one it would make if it were started.
-async fn listed(app: &App, user: &ExternalId, n: usize) -> Result<Recommendations, ApiError> {
-    if let Some(entry) = app.registry.get(user)
-        && let Some(listed) = entry.recommend(n).await
-    {
-        return Ok(listed);
-    }
-    let loaded = app.loader.load(user, false).await?.map_or_else(Loaded::stranger, |loaded| *loaded);
-    let snapshot = app.state.snapshot();
-    let world = snapshot.world(None, &app.state);
-    Ok(UserState::new(user, loaded, &app.state.epoch, &world).recommend(None, n, &world))
 }
 
 /// Features, affinities, recent items, segment, and why the user is taken for a robot.

@@ -14,7 +14,7 @@ mod snapshot;
 mod under_way;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -34,6 +34,7 @@ use crate::event::clean::Caps;
 use crate::notify::Rules;
 use crate::notify::triggers::Change;
 use crate::recommend::ModelSet;
+use crate::recommend::models::content_based::ContentBased;
 use crate::store::Store;
 use crate::telemetry::{Gauge, Metrics};
 
@@ -70,6 +71,8 @@ pub struct AppState {
     pub learned: Learned,
     /// One writer of catalogue and models at a time.
     change: Mutex<()>,
+    /// The content index is being made anew.
+    renewing: AtomicBool,
     /// One reader of the stored definitions at a time, so that the last to swap them has read the latest.
     reading_definitions: Mutex<()>,
     /// Users who can be pushed to, and the keys.
@@ -107,6 +110,7 @@ impl AppState {
             live: Live::default(),
             learned: Learned::default(),
             change: Mutex::new(()),
+            renewing: AtomicBool::new(false),
             reading_definitions: Mutex::new(()),
             push: PushState::default(),
             jobs: JobBoard::default(),
@@ -131,12 +135,16 @@ impl AppState {
     /// Adds or replaces items and notes what they cost since when: the catalogue first, then the model set learns of them.
     /// Items that became cheaper, available or new, at most [`MAX_CHANGES`].
     pub fn upsert_items(&self, items: Vec<Item>, prices: &[(ItemId, PricePoint)]) -> Vec<Change> {
-        if items.is_empty() {
+        let _writer = self.change.lock();
+        // A training reads the whole catalogue again, of which next to nothing is news.
+        let current = self.catalogue.load();
+        let is_known = |item: &Item| current.get(item.id).is_some_and(|known| **known == *item);
+        let items: Vec<Item> = items.into_iter().filter(|item| !is_known(item)).collect();
+        if items.is_empty() && prices.is_empty() {
             return Vec::new();
         }
-        let _writer = self.change.lock();
         let ids: Vec<ItemId> = items.iter().map(|item| item.id).collect();
-        let mut catalogue = Catalogue::clone(&self.catalogue.load());
+        let mut catalogue = Catalogue::clone(&current);
         catalogue.note_prices(prices);
         let mut changes = Vec::new();
         for item in items {
@@ -176,6 +184,25 @@ impl AppState {
             let experiments = self.experiment_models.load_full().as_ref().clone();
             self.experiment_models.store(Arc::new(experiments.noting_items(&catalogue, &told)));
         }
+    }
+
+    /// Makes the content index anew if so much has come beside it that it is due; one thread at a time, changes go on meanwhile.
+    /// Blocks for seconds where items are a million.
+    pub fn renew_content(&self) {
+        let before = self.models.load_full();
+        if !before.content().is_due() || self.renewing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let fresh = ContentBased::fit(&self.catalogue.load());
+        let _writer = self.change.lock();
+        let mut models = ModelSet::clone(&self.models.load());
+        // A model that was trained meanwhile has an index of its own.
+        if models.version == before.version {
+            let content = models.content().renewed(fresh, before.content(), &self.catalogue.load());
+            models.set_content(content);
+            self.models.store(Arc::new(models));
+        }
+        self.renewing.store(false, Ordering::Release);
     }
 
     /// A new model set serves from now on; it learns of items that came while it was trained.

@@ -10,6 +10,7 @@
 )]
 
 mod answers;
+mod catalogue;
 #[path = "../it/golden_lists.rs"]
 mod golden_lists;
 #[path = "../it/helpers/http.rs"]
@@ -17,6 +18,7 @@ mod golden_lists;
 mod http;
 mod import;
 mod ingest;
+mod lists;
 mod load;
 #[path = "../it/helpers/mariadb.rs"]
 #[expect(dead_code, clippy::expect_used, reason = "shared with the integration tests, which use all of it")]
@@ -47,7 +49,7 @@ fn main() {
     // cargo passes `--bench`; anything else is a part of a benchmark's name.
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let benches: [(&str, Run); 9] = [
+    let benches: [(&str, Run); 11] = [
         ("push", push::run),
         ("ingest", ingest::run),
         ("memory", memory::run),
@@ -57,11 +59,14 @@ fn main() {
         ("scale", scale::run),
         ("models", models::run),
         ("policy", policy::run),
+        ("lists", lists::run),
+        ("catalogue", catalogue::run),
     ];
     let mut ran = 0;
     for (name, run) in benches {
         // Ten million events and Python's side take minutes: only when asked for.
-        let by_default = wanted.is_empty() && !["import", "scale", "models", "policy"].contains(&name);
+        let by_default = wanted.is_empty()
+            && !["import", "scale", "models", "policy", "lists", "catalogue"].contains(&name);
         if by_default || wanted.iter().any(|wanted| name.starts_with(wanted.as_str())) {
             let mut report = Report::new(name);
             run(&mut report);
@@ -71,6 +76,6 @@ fn main() {
     }
     assert!(
         ran > 0,
-        "no benchmark is named {wanted:?}; there are push, ingest, memory, webpush, retail, import, scale, models, policy"
+        "no benchmark is named {wanted:?}; there are push, ingest, memory, webpush, retail, import, scale, models, policy, lists, catalogue"
     );
 }

@@ -201,7 +201,7 @@ fn the_server_accepts_every_request_of_the_guide() {
     let (_database, server) = shop(&[]);
     let mut http = server.http();
     let mut n = 0;
-    for page in ["docs/guide.md", "docs/experiments.md"] {
+    for page in ["docs/guide.md", "docs/experiments.md", "docs/lists.md"] {
         for step in steps(&read(page)) {
             let Step::Request { method, path, body } = step else { panic!("{page}: a frame") };
             let answer = http.send(&method, &path, "application/json", body.as_bytes()).unwrap();

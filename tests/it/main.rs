@@ -34,6 +34,7 @@ mod inbox_element;
 mod item_prices;
 mod learning;
 mod lease;
+mod lists;
 mod live;
 mod merges;
 mod model_arms;

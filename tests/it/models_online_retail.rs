@@ -186,10 +186,12 @@ fn half_a_million_real_purchases() {
     let again = |known: &Recommendation| matches!(known.reason, Reason::BuyAgain(_));
     assert!(list.iter().all(|known| again(known) || !profiles[user.index()].has_bought(known.item)));
     let holder = shop.items["85123A"];
-    let similar =
-        model.similar(holder, &shop.catalogue, tidings::recommend::serve::live::Evidence::default(), 10);
-    show("similar to 85123A", &similar, &shop.catalogue);
     let stranger = Profile::default();
+    let similar = model.similar(
+        holder,
+        &Request { seed: Some(holder), ..Request::new(&stranger, &shop.catalogue, now, 10) },
+    );
+    show("similar to 85123A", &similar.items, &shop.catalogue);
     for code in ["85123A", "22423", "84879", "22086"] {
         let mut viewer = profiles[user.index()].clone();
         viewer.apply(

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::actors::notifier::ledger::Ticket;
 use crate::base::Timestamp;
-use crate::decide::{Input, Recommendations};
+use crate::decide::{Input, ListRequest, Recommendations};
 use crate::deliver::stream::Counts;
 use crate::event::Event;
 use crate::notify::policy::PreferenceDocument;
@@ -39,10 +39,10 @@ pub enum UserMessage {
     /// From request handlers: the counts of the inbox, as open connections know them. Dropped unanswered while the user is read
     /// for the first time.
     InboxCounts(oneshot::Sender<Counts>),
-    /// From request handlers: the best `n` items for the user right now. Dropped unanswered while the user is read.
+    /// From request handlers: a list for the user as it is right now. Dropped unanswered while the user is read.
     Recommend {
-        /// Most items.
-        n: usize,
+        /// List that is asked for.
+        list: Box<ListRequest>,
         /// Receiver of the answer.
         reply: oneshot::Sender<Recommendations>,
     },

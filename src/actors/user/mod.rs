@@ -431,11 +431,11 @@ impl Handler<UserMessage> for UserActor {
                     let _ = reply.send(state.inbox_counts(Timestamp::now()));
                 }
             }
-            UserMessage::Recommend { n, reply } => {
+            UserMessage::Recommend { list, reply } => {
                 if let State::Ready(state) = &self.state {
                     let snapshot = self.app.snapshot();
                     let world = snapshot.world(Some(state.user), &self.app);
-                    let _ = reply.send(state.recommend(None, n, &world));
+                    let _ = reply.send(state.list(&list, &world));
                 }
             }
             UserMessage::Drain { retry_ms } => {

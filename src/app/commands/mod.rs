@@ -13,6 +13,7 @@ pub mod import;
 mod memory;
 pub mod migrate;
 pub mod off_policy;
+pub mod recommend;
 pub mod rules;
 pub mod segments;
 pub mod serve;

@@ -7,6 +7,7 @@ pub mod random;
 pub mod score;
 pub mod time;
 pub mod unknown_name;
+pub mod zoned_moment;
 
 pub use ids::{
     ConnectionId, EventKey, ExternalId, ExternalIdError, ItemId, ModelVersion, NotificationId, UserId,
@@ -16,3 +17,4 @@ pub use nul::has_escaped_nul;
 pub use score::Score;
 pub use time::{Millis, Timestamp};
 pub use unknown_name::{suggest_nearest, unknown_field};
+pub use zoned_moment::ZonedMoment;

@@ -1,21 +1,33 @@
-//! Catalogue of recommendable items: items by dense id, with interned category names. An immutable snapshot; the
+//! Catalogue of recommendable items: items by dense id, with interned category paths. An immutable snapshot; the
 //! shell swaps it whole when the catalogue changes, so a reader never sees half an update.
+//!
+//! A copy shares everything with the original in pieces of at most 128 entries, and a change copies the pieces that it touches:
+//! of 1,000,000 items one change copies 32,000 pointers, a fraction of a millisecond.
 
+mod categories;
+mod facts;
+mod id_index;
 mod item_field;
 mod prices;
 mod read;
 mod wire;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::{ExternalId, ItemId, Timestamp};
 
+use categories::Categories;
+use id_index::IdIndex;
+
+pub use categories::PathId;
+pub use facts::Facts;
 pub use item_field::{Cleared, ItemField};
 pub use prices::{Currency, KEPT_DAYS, PricePoint, Prices, REFERENCE_DAYS, Reduction};
-pub use wire::{ItemError, NewItem};
+pub(crate) use wire::category_path;
+pub use wire::{ItemError, NewItem, category_levels};
 
 /// A top-level category, interned: an index into [`Catalogue::category_name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -110,20 +122,30 @@ impl Item {
     }
 }
 
-/// All items, by dense id. Cheap to clone (items are shared), so an update is copy, change, swap.
+/// Slots of one shelf.
+const SHELF: usize = 64;
+
+/// One item id: the item, if it is in the catalogue, its prices and what filters read. 48 bytes.
+#[derive(Clone, Debug, Default)]
+struct Slot {
+    item: Option<Arc<Item>>,
+    /// Of items whose price has changed lately; for all others the present price is the only one known.
+    prices: Option<Arc<Prices>>,
+    facts: Facts,
+}
+
+/// All items, by dense id. Cheap to clone (pieces are shared), so an update is copy, change, swap.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
-    items: Vec<Option<Arc<Item>>>,
-    by_external_id: HashMap<ExternalId, ItemId>,
-    category_names: Vec<Arc<str>>,
-    category_ids: HashMap<Arc<str>, CategoryId>,
-    item_category: Vec<Option<CategoryId>>,
+    /// [`SHELF`] slots each, the last one fewer.
+    shelves: Vec<Arc<Vec<Slot>>>,
+    width: usize,
+    by_external_id: IdIndex,
+    categories: Arc<Categories>,
     /// Number of items of each standing, in order.
     standings: [usize; 3],
     /// Number of changes so far.
     version: u64,
-    /// Of items whose price has changed lately; for all others the present price is the only one known.
-    prices: HashMap<ItemId, Arc<Prices>>,
 }
 
 impl Catalogue {
@@ -141,24 +163,45 @@ impl Catalogue {
         catalogue
     }
 
-    /// Adds or replaces an item. O(1) amortised.
+    fn slot(&self, id: ItemId) -> Option<&Slot> {
+        self.shelves.get(id.index() / SHELF)?.get(id.index() % SHELF)
+    }
+
+    /// The slot of an id, made if there is none; its shelf is copied where others share it.
+    fn slot_mut(&mut self, id: ItemId) -> Option<&mut Slot> {
+        let (shelf, place) = (id.index() / SHELF, id.index() % SHELF);
+        if self.shelves.len() <= shelf {
+            self.shelves.resize_with(shelf + 1, Arc::default);
+        }
+        self.width = self.width.max(id.index() + 1);
+        let slots = Arc::make_mut(self.shelves.get_mut(shelf)?);
+        if slots.len() <= place {
+            slots.resize_with(place + 1, Slot::default);
+        }
+        slots.get_mut(place)
+    }
+
+    /// Adds or replaces an item. O(1) amortised, and a copy of its shelf where that is shared.
     pub fn upsert(&mut self, item: Item) {
         self.version += 1;
-        let index = item.id.index();
-        if self.items.len() <= index {
-            self.items.resize(index + 1, None);
-            self.item_category.resize(index + 1, None);
-        }
-        let category = item.category.first().map(|name| self.intern(name));
-        self.by_external_id.insert(item.external_id.clone(), item.id);
-        self.count(item.standing(), 1);
-        if let (Some(slot), Some(category_slot)) =
-            (self.items.get_mut(index), self.item_category.get_mut(index))
-        {
-            let before = slot.replace(Arc::new(item));
-            *category_slot = category;
+        let path = Categories::intern(&mut self.categories, &item.category);
+        let facts = Facts::of(&item, path);
+        let before = self.get(item.id).map(|known| known.external_id.clone());
+        if before.as_ref() != Some(&item.external_id) {
             if let Some(before) = before {
-                self.count(before.standing(), -1);
+                self.by_external_id.remove(&before, item.id);
+            }
+            match self.find(&item.external_id).map(|known| known.id) {
+                Some(known) => self.by_external_id.replace(&item.external_id, known, item.id),
+                None => self.by_external_id.insert(&item.external_id, item.id),
+            }
+        }
+        self.count(facts.standing, 1);
+        if let Some(slot) = self.slot_mut(item.id) {
+            let before = slot.item.replace(Arc::new(item)).map(|_| slot.facts.standing);
+            slot.facts = facts;
+            if let Some(before) = before {
+                self.count(before, -1);
             }
         }
     }
@@ -169,23 +212,29 @@ impl Catalogue {
         }
     }
 
-    /// Whether lists may name an item: one with a title. A catalogue without any title recommends what it describes otherwise, and
-    /// one that describes nothing, of a shop that only sends events, what they name.
-    pub fn is_recommendable(&self, item: &Item) -> bool {
+    /// Standing from which lists may name an item: a title. A catalogue without any title recommends what it describes otherwise,
+    /// and one that describes nothing, of a shop that only sends events, what they name.
+    pub fn least_standing(&self) -> Standing {
         let best = [Standing::Titled, Standing::Described];
         let known =
             |standing: &Standing| self.standings.get(*standing as usize).is_some_and(|count| *count > 0);
-        item.standing() >= best.into_iter().find(known).unwrap_or(Standing::Named)
+        best.into_iter().find(known).unwrap_or(Standing::Named)
+    }
+
+    /// Whether lists may name an item.
+    pub fn is_recommendable(&self, item: &Item) -> bool {
+        item.standing() >= self.least_standing()
     }
 
     /// Removes an item: it is no longer recommended. Its id stays taken.
     pub fn remove(&mut self, id: ItemId) {
-        if let Some(slot) = self.items.get_mut(id.index())
-            && let Some(item) = slot.take()
-        {
-            self.version += 1;
-            self.by_external_id.remove(&item.external_id);
-            self.count(item.standing(), -1);
+        let Some(item) = self.get(id).cloned() else { return };
+        self.version += 1;
+        self.by_external_id.remove(&item.external_id, id);
+        self.count(item.standing(), -1);
+        if let Some(slot) = self.slot_mut(id) {
+            slot.item = None;
+            slot.facts = Facts { path: slot.facts.path, ..Facts::default() };
         }
     }
 
@@ -194,18 +243,22 @@ impl Catalogue {
     pub fn note_prices(&mut self, points: &[(ItemId, PricePoint)]) {
         self.version += u64::from(!points.is_empty());
         for (item, point) in points {
-            Arc::make_mut(self.prices.entry(*item).or_default()).note(*point);
+            if let Some(slot) = self.slot_mut(*item) {
+                Arc::make_mut(slot.prices.get_or_insert_default()).note(*point);
+            }
         }
         for (item, _) in points {
-            if self.prices.get(item).is_some_and(|prices| prices.len() < 2) {
-                self.prices.remove(item);
+            if self.prices(*item).is_some_and(|prices| prices.len() < 2)
+                && let Some(slot) = self.slot_mut(*item)
+            {
+                slot.prices = None;
             }
         }
     }
 
     /// Prices of the last weeks, at least two; `None` where only the present one is known.
     pub fn prices(&self, item: ItemId) -> Option<&Prices> {
-        self.prices.get(&item).map(AsRef::as_ref)
+        self.slot(item)?.prices.as_deref()
     }
 
     /// Price of an item at a moment; `None` without a price, or where it was in another currency than now.
@@ -216,55 +269,72 @@ impl Catalogue {
         }
     }
 
-    fn intern(&mut self, name: &str) -> CategoryId {
-        if let Some(id) = self.category_ids.get(name) {
-            return *id;
-        }
-        let id = CategoryId(u32::try_from(self.category_names.len()).unwrap_or(u32::MAX));
-        let name: Arc<str> = name.into();
-        self.category_names.push(Arc::clone(&name));
-        self.category_ids.insert(name, id);
-        id
-    }
-
     /// The item, if it is there.
     pub fn get(&self, id: ItemId) -> Option<&Arc<Item>> {
-        self.items.get(id.index())?.as_ref()
+        self.slot(id)?.item.as_ref()
+    }
+
+    /// What filters read of an item, if it is there.
+    pub fn facts_of(&self, id: ItemId) -> Option<&Facts> {
+        self.slot(id).filter(|slot| slot.item.is_some()).map(|slot| &slot.facts)
     }
 
     /// The item with the shop's id.
     pub fn find(&self, external_id: &ExternalId) -> Option<&Arc<Item>> {
-        self.get(*self.by_external_id.get(external_id)?)
+        self.by_external_id
+            .candidates(external_id)
+            .filter_map(|id| self.get(id))
+            .find(|item| item.external_id == *external_id)
     }
 
     /// The top-level category of an item.
     pub fn category_of(&self, id: ItemId) -> Option<CategoryId> {
-        *self.item_category.get(id.index())?
+        self.categories.top(self.slot(id)?.facts.path?)
     }
 
     /// A category's name.
     pub fn category_name(&self, id: CategoryId) -> Option<&str> {
-        self.category_names.get(id.0 as usize).map(AsRef::as_ref)
+        self.categories.name(id)
     }
 
     /// A category by name.
     pub fn category(&self, name: &str) -> Option<CategoryId> {
-        self.category_ids.get(name).copied()
+        self.categories.find(name)
     }
 
     /// Number of categories; ids are 0…n − 1.
     pub fn n_categories(&self) -> usize {
-        self.category_names.len()
+        self.categories.len()
+    }
+
+    /// Names of top-level categories, in order of id.
+    pub fn category_names(&self) -> impl Iterator<Item = &str> {
+        self.categories.names()
+    }
+
+    /// Whether a category path begins with `prefix`, by [`PathId`]. O(paths).
+    pub fn paths_below(&self, prefix: &[String]) -> Vec<bool> {
+        self.categories.below(prefix)
     }
 
     /// Items in order of id.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Item>> {
-        self.items.iter().flatten()
+        self.shelves.iter().flat_map(|shelf| shelf.iter()).filter_map(|slot| slot.item.as_ref())
+    }
+
+    /// What filters read of every item, in order of id, without a look at the item itself.
+    pub fn facts(&self) -> impl DoubleEndedIterator<Item = (ItemId, &Facts)> {
+        let shelves = self.shelves.iter().enumerate();
+        let slots = shelves.flat_map(|(shelf, slots)| {
+            let id = move |place: usize| ItemId(u32::try_from(shelf * SHELF + place).unwrap_or(u32::MAX));
+            slots.iter().enumerate().map(move |(place, slot)| (id(place), slot))
+        });
+        slots.filter(|(_, slot)| slot.item.is_some()).map(|(id, slot)| (id, &slot.facts))
     }
 
     /// One more than the largest item id: the width of item-indexed vectors.
     pub fn width(&self) -> usize {
-        self.items.len()
+        self.width
     }
 
     /// Number of items.
@@ -274,13 +344,66 @@ impl Catalogue {
 
     /// No item at all?
     pub fn is_empty(&self) -> bool {
-        self.by_external_id.is_empty()
+        self.len() == 0
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recommend::fixtures::item;
+
+    #[test]
+    fn a_copy_does_not_see_what_is_changed_in_the_other() {
+        let before = Catalogue::from_items((0..1_000).map(|id| item(id, "Mug", "Kitchen")));
+        let mut after = before.clone();
+        after.upsert(item(7, "Dive watch", "Watches"));
+        after.upsert(item(1_500, "Teapot", "Kitchen"));
+        after.remove(ItemId(9));
+        assert_eq!(before.get(ItemId(7)).unwrap().name(), "Mug");
+        assert_eq!((before.len(), before.width(), before.n_categories()), (1_000, 1_000, 1));
+        assert_eq!((after.len(), after.width(), after.n_categories()), (1_000, 1_501, 2));
+        let named = |catalogue: &Catalogue, id: u32| {
+            let external_id = item(id, "", "").external_id;
+            catalogue.find(&external_id).map(|item| item.name())
+        };
+        assert_eq!(named(&after, 7).as_deref(), Some("Dive watch"));
+        assert_eq!(named(&after, 1_500).as_deref(), Some("Teapot"));
+        assert_eq!((named(&after, 9), named(&before, 9).as_deref()), (None, Some("Mug")));
+        assert_eq!(after.iter().count(), 1_000);
+        let ids: Vec<ItemId> = after.facts().map(|(id, _)| id).collect();
+        assert_eq!(ids, after.iter().map(|item| item.id).collect::<Vec<_>>());
+        let backwards: Vec<ItemId> = after.facts().rev().map(|(id, _)| id).collect();
+        assert_eq!(backwards, ids.into_iter().rev().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn an_id_that_takes_another_name_is_found_by_that_one_only() {
+        let mut catalogue = Catalogue::from_items([item(0, "Mug", "Kitchen")]);
+        let name = |id: i64| ExternalId::Integer(id);
+        catalogue.upsert(Item { external_id: name(77), ..item(0, "Cup", "Kitchen") });
+        assert_eq!(catalogue.find(&name(77)).unwrap().name(), "Cup");
+        assert!(catalogue.find(&item(0, "", "").external_id).is_none());
+        catalogue.upsert(Item { external_id: name(77), ..item(3, "Bowl", "Kitchen") });
+        assert_eq!((catalogue.find(&name(77)).unwrap().name().as_str(), catalogue.len()), ("Bowl", 1));
+    }
+
+    #[test]
+    fn paths_are_found_by_their_beginning() {
+        let mut dive = item(0, "Dive watch", "");
+        dive.category = vec!["Watches".into(), "Dive".into()];
+        let catalogue = Catalogue::from_items([dive, item(1, "Watch", "Watches"), item(2, "Mug", "Kitchen")]);
+        let below = |path: &[&str]| {
+            let path: Vec<String> = path.iter().map(|level| (*level).to_owned()).collect();
+            let below = catalogue.paths_below(&path);
+            let is_below = |facts: &Facts| facts.path.is_some_and(|path| below[path.0 as usize]);
+            catalogue.facts().filter(|(_, facts)| is_below(facts)).map(|(id, _)| id.0).collect::<Vec<_>>()
+        };
+        assert_eq!(below(&["Watches"]), [0, 1]);
+        assert_eq!(below(&["Watches", "Dive"]), [0]);
+        assert_eq!((below(&["Dive"]), below(&["Wat"])), (vec![], vec![]));
+        assert_eq!(catalogue.category_of(ItemId(0)), catalogue.category("Watches"));
+    }
 
     fn named(id: u32) -> Item {
         Item { price: Some(1.0), ..Item::named(ItemId(id), ExternalId::Integer(i64::from(id)), Timestamp(0)) }

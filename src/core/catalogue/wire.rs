@@ -166,8 +166,16 @@ pub(super) fn path_of(value: Value) -> Result<Vec<String>, serde_json::Error> {
     category_path(value).map(Option::unwrap_or_default)
 }
 
+/// Levels of a category path: `"A/B"` and `"A > B"`.
+pub fn category_levels(text: &str) -> Vec<String> {
+    let levels = text.split(['/', '>']).map(|level| level.trim().to_owned());
+    levels.filter(|level| !level.is_empty()).collect()
+}
+
 /// Accepts `["A", "B"]`, `"A/B"` and `"A > B"`.
-fn category_path<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+pub(crate) fn category_path<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<String>>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "a category is a path such as \"A > B\" or an array of texts")]
     enum Path {
@@ -176,11 +184,7 @@ fn category_path<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Op
     }
     Ok(Option::<Path>::deserialize(deserializer)?.map(|path| match path {
         Path::List(list) => list,
-        Path::Text(text) => text
-            .split(['/', '>'])
-            .map(|level| level.trim().to_owned())
-            .filter(|level| !level.is_empty())
-            .collect(),
+        Path::Text(text) => category_levels(&text),
     }))
 }
 

@@ -138,7 +138,7 @@ impl UserState {
         for group in by_trigger.into_values() {
             let Some(first) = group.first() else { continue };
             let model = step.world.models.version;
-            let mut list = Recommendations { items: Vec::new(), model };
+            let mut list = Recommendations { model, ..Recommendations::default() };
             for item in group.iter().filter_map(|one| one.trigger.item) {
                 list.items.extend(Recommendations::about(item, model).items);
             }

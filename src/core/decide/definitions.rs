@@ -1,4 +1,4 @@
-//! Active triggers, templates, policy and experiments: built-in defaults overlaid by rows stored over the admin API.
+//! Active triggers, templates, policy, experiments and placements: built-in defaults overlaid by rows stored over the admin API.
 //!
 //! In: stored rows and the configured policy. Out: one immutable [`Definitions`] and a [`DefinitionProblem`] for each
 //! definition that can't be used, or lacks one that it needs.
@@ -18,6 +18,7 @@ use crate::feedback::experiments::{Arm, ArmModel, Experiment};
 use crate::notify::Rules;
 use crate::notify::content::{self, Template, Templates};
 use crate::notify::triggers::{self, Condition, Definition, MAX_TRIGGERS, Trigger, Triggers};
+use crate::recommend::serve::placement::{self, Placement};
 
 /// The one name a policy may have.
 pub const POLICY: &str = "default";
@@ -28,7 +29,10 @@ const ANNOUNCEMENT: &str = "announcement";
 /// Most experiments that run at a time.
 const MAX_RUNNING: usize = 20;
 
-/// Active triggers, templates, policy and experiments: built-in defaults overlaid by rows stored over the admin API.
+/// Most placements.
+const MAX_PLACEMENTS: usize = 200;
+
+/// Active triggers, templates, policy, experiments and placements: built-in defaults overlaid by rows stored over the admin API.
 /// Immutable; replaced whole.
 #[derive(Debug)]
 pub struct Definitions {
@@ -46,6 +50,8 @@ pub struct Definitions {
     pub announcement: Trigger,
     /// Running experiments, by name.
     pub experiments: Vec<RunningExperiment>,
+    /// Active placements, by name.
+    pub placements: BTreeMap<String, Arc<Placement>>,
     /// The active policy, before any arm's changes.
     pub rules: Arc<Rules>,
 }
@@ -73,6 +79,7 @@ impl Definitions {
             triggers,
             templates: words.templates,
             experiments,
+            placements: active_placements(&rows, &mut problems),
             rules: Arc::new(Rules { version: policy_version, ..Rules::new(&policy) }),
         };
         (definitions, problems)
@@ -210,6 +217,33 @@ fn active_triggers(
         }
     }
     active
+}
+
+/// Placements by name, those that ship among them.
+fn active_placements(
+    rows: &[&StoredDefinition],
+    problems: &mut Vec<DefinitionProblem>,
+) -> BTreeMap<String, Arc<Placement>> {
+    let shipped = placement::defaults().into_iter();
+    let mut all: BTreeMap<String, Arc<Placement>> =
+        shipped.map(|one| (one.name.clone(), Arc::new(one))).collect();
+    for row in of_kind(rows, DefinitionKind::Placement) {
+        if row.state != DefinitionState::Active {
+            all.remove(&row.name);
+        } else if row.is_default() && all.contains_key(&row.name) {
+            continue;
+        } else if all.len() >= MAX_PLACEMENTS && !all.contains_key(&row.name) {
+            problems.push(DefinitionProblem::of(row, DefinitionFault::TooMany(MAX_PLACEMENTS)));
+        } else {
+            match serde_json::from_value::<Placement>(row.body.clone()) {
+                Ok(one) => {
+                    drop(all.insert(row.name.clone(), Arc::new(Placement { version: row.version, ..one })))
+                }
+                Err(error) => problems.push(DefinitionProblem::unreadable(row, error)),
+            }
+        }
+    }
+    all
 }
 
 /// The stored policy, if one is active, else the configured one; and its version, 0 for the configured one.

@@ -48,7 +48,7 @@ pub use input::{Announcement, Input};
 pub use load::Loaded;
 pub use predict::Prediction;
 pub use proposal::{Judgement, Proposal, Subject};
-pub use recommend::Recommendations;
+pub use recommend::{ListRequest, Recommendations};
 pub use record::{API, ApiMessage, Record, steps};
 pub use render::RenderedMessage;
 pub use stored::{MAX_DEFERRED_READ, RecentSend, SentAs, StoredNotification, StoredUser};

@@ -7,6 +7,8 @@ use crate::base::{ItemId, ModelVersion, Score};
 use crate::notify::Trigger;
 use crate::profile::Profile;
 use crate::recommend::serve::live::Found;
+use crate::recommend::serve::removed::{Filter, Removed};
+use crate::recommend::serve::selection::Selection;
 use crate::recommend::{Reason, Recommendation, Request};
 
 /// Recommendations asked for when the user has muted some items; more, up to the limit below, while mutes leave too few.
@@ -21,6 +23,21 @@ pub struct Recommendations {
     pub items: Vec<Recommendation>,
     /// The model that ranked them; the one that serves where none was asked.
     pub model: ModelVersion,
+    /// Items of the catalogue that were left out, by filter.
+    pub removed: Removed,
+}
+
+/// A list that somebody asks for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ListRequest {
+    /// Most items.
+    pub n: usize,
+    /// Items left out at the beginning.
+    pub offset: usize,
+    /// Item that the list stands beside.
+    pub seed: Option<ItemId>,
+    /// Conditions of the list.
+    pub selection: Selection,
 }
 
 impl Recommendations {
@@ -31,8 +48,9 @@ impl Recommendations {
 
     /// One item that a message is about.
     pub(super) fn about(item: ItemId, model: ModelVersion) -> Self {
-        let about = Recommendation { item, score: Score::new(1.0), reason: Reason::Subject, propensity: 1.0 };
-        Self { items: vec![about], model }
+        let (score, reason) = (Score::new(1.0), Reason::Subject);
+        let about = Recommendation { item, score, reason, propensity: 1.0, touch: None };
+        Self { items: vec![about], model, ..Self::default() }
     }
 }
 
@@ -52,7 +70,7 @@ impl UserState {
         let model = world.models.version;
         match trigger.item.filter(|_| trigger.is_about_item()) {
             Some(item) => Recommendations::about(item, model),
-            None if trigger.is_said_by_shop() => Recommendations { items: Vec::new(), model },
+            None if trigger.is_said_by_shop() => Recommendations { model, ..Recommendations::default() },
             None => self.recommend(trigger.seed(), self.rules(world).items, world),
         }
     }
@@ -60,35 +78,45 @@ impl UserState {
     /// The best `n` items for this user now, beside `seed` where there is one. Fewer where the catalogue has no more that may
     /// be shown.
     pub fn recommend(&self, seed: Option<ItemId>, n: usize, world: &World<'_>) -> Recommendations {
+        self.list(&ListRequest { n, seed, ..ListRequest::default() }, world)
+    }
+
+    /// The list that is asked for, as [`UserState::recommend`] makes one. Offset and conditions are kept to after mutes: a page is
+    /// full where enough items are left.
+    pub fn list(&self, list: &ListRequest, world: &World<'_>) -> Recommendations {
         let models = world.experiment_models.models_for(
             &self.external_id,
             &self.attributes,
             world.definitions,
             world.models,
         );
-        let found = world.recent.look_up(seed, world.now);
+        let found = world.recent.look_up(list.seed, world.now);
         let stranger = Profile::default();
         let exclude = self.policy.resting(&self.rules(world), world.now);
-        let request = self.request(seed, n, &stranger, &exclude, &found, world);
+        let request = self.request(list.seed, list.n, &stranger, &exclude, &found, world);
         let serves = models.version == world.models.version;
         let segment = match request.segment {
             Some(_) if !serves => models.segment(&request.profile.features(world.now)),
             segment => segment,
         };
-        let silenced = !self.preferences.settings.mutes.is_empty();
-        let mut asked = if silenced { FIRST_WITH_MUTES.max(n) } else { n };
+        let request = Request { segment, selection: &list.selection, offset: list.offset, ..request };
+        if self.preferences.settings.mutes.is_empty() {
+            let page = models.page(&request);
+            return Recommendations { items: page.items, model: models.version, removed: page.removed };
+        }
+        let depth = list.offset.saturating_add(list.n);
+        let mut asked = FIRST_WITH_MUTES.max(depth);
         loop {
-            let mut items = models.recommend(&Request { segment, n: asked, ..request });
-            let found = items.len();
-            if silenced {
-                items.retain(|found| {
-                    let item = world.catalogue.get(found.item);
-                    item.is_none_or(|item| self.preferences.silenced(item).is_none())
-                });
-                items.truncate(n);
-            }
-            if items.len() >= n || found < asked || asked >= MOST_WITH_MUTES {
-                return Recommendations { items, model: models.version };
+            let mut page = models.page(&Request { n: asked, offset: 0, ..request });
+            let found = page.items.len();
+            page.items.retain(|found| {
+                let item = world.catalogue.get(found.item);
+                item.is_none_or(|item| self.preferences.silenced(item).is_none())
+            });
+            page.removed.note(Filter::Muted, found - page.items.len());
+            if page.items.len() >= depth || found < asked || asked >= MOST_WITH_MUTES {
+                let items = page.items.into_iter().skip(list.offset).take(list.n).collect();
+                return Recommendations { items, model: models.version, removed: page.removed };
             }
             asked *= 4;
         }
@@ -106,16 +134,13 @@ impl UserState {
     ) -> Request<'a> {
         let (profile, segment) = self.consented(&self.rules(world), stranger);
         Request {
-            profile,
             segment,
-            catalogue: world.catalogue,
-            now: world.now,
-            n,
             seed,
             exclude,
             settings: &world.config.recommend,
             explorer: Some(self.user),
             live: found.evidence(),
+            ..Request::new(profile, world.catalogue, world.now, n)
         }
     }
 }

@@ -15,11 +15,14 @@ pub enum DefinitionKind {
     Policy,
     /// Arms that differ in policy, model or variant.
     Experiment,
+    /// Filters and rules of lists at one place of the shop.
+    Placement,
 }
 
 impl DefinitionKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Trigger, Self::Template, Self::Policy, Self::Experiment];
+    pub const ALL: [Self; 5] =
+        [Self::Trigger, Self::Template, Self::Policy, Self::Experiment, Self::Placement];
 
     /// The name in the table.
     pub fn name(self) -> &'static str {
@@ -28,6 +31,7 @@ impl DefinitionKind {
             Self::Template => "template",
             Self::Policy => "policy",
             Self::Experiment => "experiment",
+            Self::Placement => "placement",
         }
     }
 }

@@ -11,8 +11,8 @@ pub mod session;
 pub mod train;
 
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 
 pub use serve::model_set::ModelSet;
 pub use serve::reason::Reason;
-pub use serve::request::{Recommendation, Request};
+pub use serve::request::{List, Recommendation, Request};

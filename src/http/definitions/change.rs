@@ -156,6 +156,7 @@ fn refused(error: HistoryError, kind: Kind) -> ApiError {
             Kind::Templates => "this template",
             Kind::Policies => "this policy",
             Kind::Experiments => "this experiment",
+            Kind::Placements => "this placement",
         }),
         HistoryError::UnknownVersion { .. } => {
             ApiError::invalid("bad_version", Some("version"), error.to_string())

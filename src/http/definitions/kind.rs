@@ -14,10 +14,11 @@ use crate::http::error::ApiError;
 use crate::notify::content::{self, Template};
 use crate::notify::triggers::{self, Condition, Definition};
 use crate::profile::SegmentId;
+use crate::recommend::serve::placement::{self, Placement};
 use crate::state::definitions::load_version;
 use crate::store::Connection;
 
-/// Kind of definition, one of four.
+/// Kind of definition, one of five.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -29,6 +30,8 @@ pub enum Kind {
     Policies,
     /// Treatments under test, and their users.
     Experiments,
+    /// Places of the shop where lists stand.
+    Placements,
 }
 
 impl Kind {
@@ -38,6 +41,7 @@ impl Kind {
             Self::Templates => DefinitionKind::Template,
             Self::Policies => DefinitionKind::Policy,
             Self::Experiments => DefinitionKind::Experiment,
+            Self::Placements => DefinitionKind::Placement,
         }
     }
 
@@ -57,6 +61,10 @@ impl Kind {
                 vec![(POLICY.to_owned(), value(serde_json::to_value(&app.state.config.policy)))]
             }
             Self::Experiments => Vec::new(),
+            Self::Placements => placement::defaults()
+                .into_iter()
+                .map(|one| (one.name.clone(), value(serde_json::to_value(one))))
+                .collect(),
         }
     }
 
@@ -120,6 +128,12 @@ impl Kind {
                 };
                 experiment.validate().map_err(|error| bad(Some(field(&error)), error.to_string()))?;
                 arms(&experiment, app).map_err(|message| bad(Some("arms"), message))?;
+            }
+            Self::Placements => {
+                let placement: Placement = serde_json::from_value(body.clone())
+                    .map_err(|error| bad(None, unreadable("a placement", &error)))?;
+                named(&placement.name)?;
+                placement.validate().map_err(|error| bad(Some(error.field), error.message))?;
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! `/admin/triggers`, `/admin/templates`, `/admin/policies`, `/admin/experiments`: list, read with history, validate, store, activate, pause.
+//! `/admin/triggers`, `/admin/templates`, `/admin/policies`, `/admin/experiments`, `/admin/placements`: list, read with history, validate, store, activate, pause.
 //! Every change is a new version with who and when, and applies from the next decision. A draft lies beside the version in force.
 
 mod change;

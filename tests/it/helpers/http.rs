@@ -1,4 +1,4 @@
-//! The smallest HTTP/1.1 client that can be trusted: keep-alive, `Content-Length`, nothing else.
+//! The smallest HTTP/1.1 client that can be trusted: keep-alive, `Content-Length` or chunks, nothing else.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -68,12 +68,35 @@ impl Http {
             }
         }
         let mut response = Response { status: head[9..12].parse().unwrap(), head, body: String::new() };
-        let length: usize =
-            response.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body)?;
+        let body = match response.header("transfer-encoding") {
+            Some("chunked") => self.chunks()?,
+            _ => {
+                let length = response.header("content-length").and_then(|length| length.parse().ok());
+                let mut body = vec![0; length.unwrap_or(0)];
+                self.stream.read_exact(&mut body)?;
+                body
+            }
+        };
         response.body = String::from_utf8(body).unwrap();
         Ok(response)
+    }
+
+    /// A body that comes in pieces, to its end.
+    fn chunks(&mut self) -> std::io::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let mut line = String::new();
+            self.stream.read_line(&mut line)?;
+            let size =
+                usize::from_str_radix(line.trim(), 16).map_err(|_| std::io::ErrorKind::UnexpectedEof)?;
+            // With the end of the line behind it.
+            let mut chunk = vec![0; size + 2];
+            self.stream.read_exact(&mut chunk)?;
+            if size == 0 {
+                return Ok(body);
+            }
+            body.extend_from_slice(&chunk[..size]);
+        }
     }
 
     /// Whether the server has closed the connection.

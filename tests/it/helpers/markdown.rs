@@ -98,14 +98,28 @@ pub fn steps(text: &str) -> Vec<Step> {
 
 /// The arguments of `curl`: `-X METHOD localhost:8080/PATH -d 'BODY'`, of which only the address is needed.
 fn request(arguments: &str) -> Step {
-    let (head, body) = arguments.split_once('\'').unwrap_or((arguments, ""));
-    let words: Vec<&str> = head.split_whitespace().filter(|word| *word != "-d").collect();
-    let (method, url) = match words.as_slice() {
-        ["-X", method, url] => (*method, *url),
-        [url] => ("GET", *url),
-        _ => panic!("not understood: curl {arguments}"),
-    };
+    let (mut method, mut url, mut body) = ("GET".to_owned(), String::new(), String::new());
+    let mut words = words(arguments).into_iter();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "-X" => method = words.next().unwrap(),
+            "-d" => body = words.next().unwrap(),
+            _ if url.is_empty() => url = word,
+            _ => panic!("not understood: curl {arguments}"),
+        }
+    }
     let path = url.strip_prefix("localhost:8080").unwrap_or_else(|| panic!("not of this server: {url}"));
-    let body = body.trim_end_matches('\'');
-    Step::Request { method: method.to_owned(), path: path.to_owned(), body: body.to_owned() }
+    Step::Request { method, path: path.to_owned(), body }
+}
+
+/// Words of a command; single quotes keep blanks.
+fn words(command: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (place, part) in command.split('\'').enumerate() {
+        match place % 2 {
+            1 => words.push(part.to_owned()),
+            _ => words.extend(part.split_whitespace().map(str::to_owned)),
+        }
+    }
+    words
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::decide::definitions::POLICY;
 use crate::notify::triggers::MAX_TRIGGERS;
-use DefinitionKind::{Experiment, Policy, Template, Trigger};
+use DefinitionKind::{Experiment, Placement, Policy, Template, Trigger};
 use DefinitionState::{Active, Draft, Paused};
 use serde_json::json;
 
@@ -40,7 +40,7 @@ impl Stored {
             Trigger => triggers.map(|one| serde_json::to_value(one).unwrap()),
             Template => templates.map(|one| serde_json::to_value(one).unwrap()),
             Policy => Some(serde_json::to_value(config::Policy::default()).unwrap()),
-            Experiment => None,
+            Experiment | Placement => None,
         }
     }
 

@@ -2,7 +2,6 @@
 //! an inverted index. Salton & Buckley 1988. An item added after training is recommendable at once: its vector is
 //! made with the trained document frequencies and searched beside the index.
 
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -11,51 +10,33 @@ use serde::{Deserialize, Serialize};
 use crate::base::ItemId;
 use crate::catalogue::{Catalogue, Item};
 
+use super::content_index::Index;
+pub use super::content_index::Vector;
 use super::text::{Term, terms};
 
-/// The index is made anew when more items than this, and than a quarter of those indexed, came later.
+/// The index is to be made anew when more items than this, and than a quarter of those indexed, came later.
 const MAX_BESIDE: usize = 256;
+/// Largest group of later items that is still merged with others.
+const MAX_GROUP: usize = 16_384;
 /// Strongest terms of a profile that are searched for.
 const MAX_QUERY_TERMS: usize = 96;
 
 /// Items read between two looks at cancellation.
 const ITEMS_AT_ONCE: usize = 1_024;
 
-/// A sparse unit vector, sorted by term.
-pub type Vector = Vec<(Term, f32)>;
+/// Items added or changed together, by id; an empty vector = the item has no text now.
+type Group = Vec<(ItemId, Arc<[(Term, f32)]>)>;
 
-/// Content vectors of all items. Cloning is cheap: the index is shared.
+/// Content vectors of all items. Cloning is cheap: index and groups are shared.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ContentBased {
     index: Arc<Index>,
-    /// Items added or changed since, sorted by id; an empty vector = the item has no text now.
-    beside: Vec<(ItemId, Vector)>,
-}
-
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Index {
-    /// By item, dense; empty = unknown.
-    vectors: Vec<Vector>,
-    /// Number of items with any text.
-    n_documents: u32,
-    /// By term, sorted: items that have it, with its weight in them.
-    postings: Vec<(Term, Vec<(ItemId, f32)>)>,
-}
-
-impl Index {
-    fn postings(&self, term: Term) -> &[(ItemId, f32)] {
-        self.postings
-            .binary_search_by_key(&term, |(term, _)| *term)
-            .ok()
-            .and_then(|place| self.postings.get(place))
-            .map_or(&[], |(_, items)| items.as_slice())
-    }
-
-    /// Smoothed: `ln((1 + n) / (1 + df)) + 1`, so that it is > 0 also for a word in every item.
-    fn inverse_frequency(&self, term: Term) -> f32 {
-        let frequency = self.postings(term).len() as f32;
-        ((1.0 + self.n_documents as f32) / (1.0 + frequency)).ln() + 1.0
-    }
+    /// Items added or changed since, the latest group last: what a later group says of an item holds.
+    #[serde(skip)]
+    beside: Vec<Arc<Group>>,
+    /// By item, a bit: something later is known of it than the index says.
+    #[serde(skip)]
+    is_later: Arc<Vec<u64>>,
 }
 
 impl ContentBased {
@@ -77,59 +58,99 @@ impl ContentBased {
                 return None;
             }
         }
-        let mut frequencies: HashMap<Term, u32> = HashMap::new();
-        for (term, _) in documents.iter().flat_map(|(_, terms)| terms) {
-            *frequencies.entry(*term).or_default() += 1;
-        }
-        let n = documents.len() as f32;
-        let mut vectors = vec![Vector::new(); catalogue.width()];
-        let mut postings: HashMap<Term, Vec<(ItemId, f32)>> = HashMap::with_capacity(frequencies.len());
-        let n_documents = u32::try_from(documents.len()).unwrap_or(u32::MAX);
-        for (item, terms) in documents {
-            let vector = weighted(terms, |term| {
-                let frequency = frequencies.get(&term).copied().unwrap_or(0) as f32;
-                ((1.0 + n) / (1.0 + frequency)).ln() + 1.0
-            });
-            for (term, weight) in &vector {
-                postings.entry(*term).or_default().push((item, *weight));
-            }
-            if let Some(slot) = vectors.get_mut(item.index()) {
-                *slot = vector;
-            }
-        }
-        let mut postings: Vec<_> = postings.into_iter().collect();
-        postings.sort_unstable_by_key(|(term, _)| *term);
-        Some(Self { index: Arc::new(Index { vectors, n_documents, postings }), beside: Vec::new() })
+        let n = u32::try_from(documents.len()).unwrap_or(u32::MAX);
+        let weigh = |terms: &Vector, frequency: &dyn Fn(Term) -> u32| {
+            weighted(terms.clone(), |term| inverse_frequency(n, frequency(term)))
+        };
+        let index = Arc::new(Index::new(catalogue.width(), documents, weigh));
+        Some(Self { index, ..Self::default() })
     }
 
-    /// Takes note of items that were added, changed or removed. O(words of the items), now and then of all items.
+    /// Takes note of items that were added, changed or removed. O(words of the items), and a copy of a bit for each item.
     pub fn note_items(&mut self, catalogue: &Catalogue, items: &[ItemId]) {
-        for id in items {
-            let vector = catalogue.get(*id).map(|item| self.vector_of(item)).unwrap_or_default();
-            match self.beside.binary_search_by_key(id, |(id, _)| *id) {
-                Ok(place) => {
-                    if let Some((_, slot)) = self.beside.get_mut(place) {
-                        *slot = vector;
-                    }
-                }
-                Err(place) => self.beside.insert(place, (*id, vector)),
+        let mut group: Group = items
+            .iter()
+            .map(|id| (*id, catalogue.get(*id).map(|item| self.vector_of(item)).unwrap_or_default().into()))
+            .collect();
+        group.sort_by_key(|(id, _)| *id);
+        group.dedup_by_key(|(id, _)| *id);
+        if group.is_empty() {
+            return;
+        }
+        let bits = Arc::make_mut(&mut self.is_later);
+        for (id, _) in &group {
+            let word = id.index() / 64;
+            if bits.len() <= word {
+                bits.resize(word + 1, 0);
             }
+            bits.get_mut(word).into_iter().for_each(|word| *word |= 1 << (id.index() % 64));
         }
-        if self.beside.len() > MAX_BESIDE.max(self.index.n_documents as usize / 4) {
-            *self = Self::fit(catalogue);
+        self.beside.push(Arc::new(group));
+        self.merge();
+    }
+
+    /// Merges the last groups while one is not twice as large as the next: their number grows with the logarithm of the items.
+    fn merge(&mut self) {
+        while let [.., before, last] = self.beside.as_slice() {
+            if before.len() >= 2 * last.len() || before.len() + last.len() > MAX_GROUP {
+                return;
+            }
+            let mut merged: Group = before.iter().chain(last.iter()).cloned().collect();
+            // Stable: of the two of an item the later comes second, and is kept.
+            merged.sort_by_key(|(id, _)| *id);
+            merged.dedup_by(|later, kept| {
+                let same = later.0 == kept.0;
+                if same {
+                    kept.1 = Arc::clone(&later.1);
+                }
+                same
+            });
+            self.beside.truncate(self.beside.len() - 2);
+            self.beside.push(Arc::new(merged));
         }
+    }
+
+    /// Whether so much is known beside the index that it is to be made anew.
+    pub fn is_due(&self) -> bool {
+        let later: usize = self.beside.iter().map(|group| group.len()).sum();
+        later > MAX_BESIDE.max(self.index.n_documents() as usize / 4)
+    }
+
+    /// An index of `catalogue` made from this one: `fresh`, and beside it what `self` has noted since it was `before`.
+    pub fn renewed(&self, fresh: Self, before: &Self, catalogue: &Catalogue) -> Self {
+        let is_known = |group: &&Arc<Group>| before.beside.iter().any(|known| Arc::ptr_eq(known, group));
+        let since: Vec<ItemId> = self
+            .beside
+            .iter()
+            .filter(|group| !is_known(group))
+            .flat_map(|group| group.iter().map(|(id, _)| *id))
+            .collect();
+        let mut renewed = fresh;
+        renewed.note_items(catalogue, &since);
+        renewed
     }
 
     fn vector_of(&self, item: &Item) -> Vector {
-        weighted(terms(item), |term| self.index.inverse_frequency(term))
+        let n = self.index.n_documents();
+        let frequency = |term| u32::try_from(self.index.postings(term).len()).unwrap_or(u32::MAX);
+        weighted(terms(item), |term| inverse_frequency(n, frequency(term)))
+    }
+
+    fn has_later(&self, item: ItemId) -> bool {
+        self.is_later.get(item.index() / 64).is_some_and(|word| word >> (item.index() % 64) & 1 == 1)
     }
 
     /// The unit vector of an item; empty when nothing is known of it.
     pub fn vector(&self, item: ItemId) -> &[(Term, f32)] {
-        match self.beside.binary_search_by_key(&item, |(id, _)| *id) {
-            Ok(place) => self.beside.get(place).map_or(&[], |(_, vector)| vector.as_slice()),
-            Err(_) => self.index.vectors.get(item.index()).map_or(&[], Vec::as_slice),
+        if !self.has_later(item) {
+            return self.index.vector(item);
         }
+        let mut groups = self.beside.iter().rev();
+        let found = groups.find_map(|group| {
+            let place = group.binary_search_by_key(&item, |(id, _)| *id).ok()?;
+            group.get(place).map(|(_, vector)| vector.as_ref())
+        });
+        found.unwrap_or_default()
     }
 
     /// Cosine of two items, 0…1; 0 when nothing is known of one. O(words).
@@ -163,39 +184,46 @@ impl ContentBased {
     /// Adds the cosine with `taste` (a unit vector) times `weight` to `scores`, indexed by item; items beyond its
     /// width are left out. O(postings of the terms + items beside).
     pub fn add_scores(&self, taste: &[(Term, f32)], weight: f32, scores: &mut [f32]) {
+        if taste.is_empty() {
+            return;
+        }
+        let any_later = !self.beside.is_empty();
         for (term, value) in taste {
+            let share = weight * value;
             for (item, other) in self.index.postings(*term) {
-                if self.is_beside(*item) {
+                if any_later && self.has_later(*item) {
                     continue;
                 }
                 if let Some(score) = scores.get_mut(item.index()) {
-                    *score += weight * value * other;
+                    *score += share * other;
                 }
             }
         }
-        for (item, vector) in &self.beside {
-            if let Some(score) = scores.get_mut(item.index()) {
+        let mut done = vec![0u64; if any_later { self.is_later.len() } else { 0 }];
+        for (item, vector) in self.beside.iter().rev().flat_map(|group| group.iter()) {
+            let bit = 1u64 << (item.index() % 64);
+            let word = done.get_mut(item.index() / 64);
+            let is_done = word.is_some_and(|word| std::mem::replace(word, *word | bit) & bit != 0);
+            if let Some(score) = scores.get_mut(item.index()).filter(|_| !is_done) {
                 *score += weight * dot(taste, vector);
             }
         }
     }
 
-    fn is_beside(&self, item: ItemId) -> bool {
-        !self.beside.is_empty() && self.beside.binary_search_by_key(&item, |(id, _)| *id).is_ok()
-    }
-
     /// Number of items known when the index was made.
     pub fn n_documents(&self) -> usize {
-        self.index.n_documents as usize
+        self.index.n_documents() as usize
     }
 
     /// Every weight a number? Checked after loading.
     pub(crate) fn is_sound(&self) -> bool {
-        let finite = |vector: &Vector| vector.iter().all(|(_, weight)| weight.is_finite());
-        self.index.vectors.iter().all(finite)
-            && self.beside.iter().all(|(_, vector)| finite(vector))
-            && self.index.postings.iter().all(|(_, items)| items.iter().all(|(_, weight)| weight.is_finite()))
+        self.index.is_sound()
     }
+}
+
+/// Smoothed: `ln((1 + n) / (1 + df)) + 1`, so that it is > 0 also for a word in every item.
+fn inverse_frequency(n_documents: u32, frequency: u32) -> f32 {
+    ((1.0 + n_documents as f32) / (1.0 + frequency as f32)).ln() + 1.0
 }
 
 /// TF-IDF weights of raw term weights, as a unit vector. The term frequency is damped by its square root.
@@ -285,7 +313,16 @@ mod tests {
         content.note_items(&catalogue, &ids[..100]);
         assert_eq!(content.n_documents(), 0);
         assert!(content.similarity(ItemId(1), ItemId(11)) > content.similarity(ItemId(1), ItemId(12)));
+        assert!(!content.is_due());
         content.note_items(&catalogue, &ids);
+        assert!(
+            content.is_due()
+                && content.similarity(ItemId(1), ItemId(11)) > content.similarity(ItemId(1), ItemId(12))
+        );
+        let before = content.clone();
+        content.note_items(&Catalogue::from_items([item(7, "teapot", "Kitchen")]), &[ItemId(7)]);
+        let content = content.renewed(ContentBased::fit(&catalogue), &before, &catalogue);
+        assert!(!content.is_due());
         assert_eq!(content.n_documents(), 1_000);
         assert!(content.similarity(ItemId(1), ItemId(11)) > content.similarity(ItemId(1), ItemId(12)));
     }
@@ -303,6 +340,26 @@ mod tests {
         let near = |other| content.similarity(ItemId(0), ItemId(other));
         assert!(near(1) > near(2) && near(2) > near(3) && near(3) > near(4), "{:?}", [1, 2, 3, 4].map(near));
         assert_eq!(near(5), 0.0);
+    }
+
+    #[test]
+    fn of_many_changes_the_last_one_holds() {
+        let mut catalogue = shop();
+        let mut content = ContentBased::fit(&catalogue);
+        for round in 0..300u32 {
+            catalogue.upsert(item(
+                round % 6,
+                if round % 2 == 0 { "Dive watch" } else { "Green teapot" },
+                "All",
+            ));
+            content.note_items(&catalogue, &[ItemId(round % 6)]);
+        }
+        let mut scores = vec![0f32; 6];
+        content.add_scores(content.vector(ItemId(0)), 1.0, &mut scores);
+        for (id, score) in (0..6).zip(&scores) {
+            assert!((score - content.similarity(ItemId(0), ItemId(id))).abs() < 1e-5, "{id}: {scores:?}");
+        }
+        assert!(scores[2] > 0.99 && scores[1] < 0.8, "{scores:?}");
     }
 
     #[test]

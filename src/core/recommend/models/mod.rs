@@ -4,6 +4,7 @@
 
 pub mod association_rules;
 pub mod content_based;
+mod content_index;
 pub mod ease;
 pub mod frequent_itemsets;
 pub mod implicit_als;

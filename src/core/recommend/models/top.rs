@@ -1,6 +1,6 @@
 //! The best of a column of scores.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 use crate::base::ItemId;
@@ -24,18 +24,39 @@ impl PartialEq for Candidate {
 }
 impl Eq for Candidate {}
 
-/// The n best items with a score > 0 that may be shown, best first, ties by id. `allowed` is asked only for as many
-/// as it takes: O(width + (n + refused) · log width).
+/// The n best items with a score > 0 that may be shown, best first, ties by id. `allowed` is asked only for those that are
+/// better than the worst of the n best so far: O(width + improvements · log n).
 pub fn best(scores: &[f32], n: usize, allowed: impl Fn(ItemId) -> bool) -> Vec<(ItemId, f32)> {
-    let candidates = (0u32..).map(ItemId).zip(scores).filter(|(_, score)| **score > 0.0);
-    let mut heap: BinaryHeap<Candidate> =
-        candidates.map(|(item, score)| Candidate(*score, item)).collect::<Vec<_>>().into();
-    let mut best = Vec::with_capacity(n.min(heap.len()));
-    while best.len() < n {
-        let Some(Candidate(score, item)) = heap.pop() else { break };
-        if allowed(item) {
-            best.push((item, score));
+    let mut heap: BinaryHeap<Reverse<Candidate>> = BinaryHeap::with_capacity(n.min(scores.len()) + 1);
+    // Of equal scores the first stays: items come in order of id.
+    let mut least = 0.0;
+    for (item, score) in (0u32..).map(ItemId).zip(scores) {
+        if *score > least && n > 0 && allowed(item) {
+            if heap.len() == n {
+                heap.pop();
+            }
+            heap.push(Reverse(Candidate(*score, item)));
+            if heap.len() == n {
+                least = heap.peek().map_or(0.0, |worst| worst.0.0);
+            }
         }
     }
-    best
+    heap.into_sorted_vec().into_iter().map(|Reverse(Candidate(score, item))| (item, score)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_come_first_and_of_equals_the_lower_id() {
+        let scores = [0.5, 0.0, 0.9, 0.5, f32::NAN, 0.9, -1.0, 0.1];
+        let ids = |n: usize| -> Vec<u32> {
+            best(&scores, n, |item| item.0 != 3).into_iter().map(|(item, _)| item.0).collect()
+        };
+        assert_eq!(ids(2), [2, 5]);
+        assert_eq!(ids(3), [2, 5, 0]);
+        assert_eq!(ids(9), [2, 5, 0, 7]);
+        assert_eq!(ids(0), Vec::<u32>::new());
+    }
 }

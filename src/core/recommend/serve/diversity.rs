@@ -48,8 +48,7 @@ mod tests {
     use crate::recommend::serve::ranked::Because;
 
     fn ranked(scores: &[f32]) -> Vec<Ranked> {
-        let one =
-            |(item, score): (u32, &f32)| Ranked { item: ItemId(item), score: *score, because: Because::Own };
+        let one = |(item, score): (u32, &f32)| Ranked::new(ItemId(item), *score, Because::Own);
         (0..).zip(scores).map(one).collect()
     }
 

@@ -1,50 +1,171 @@
-//! Filters: items that must not be shown, whatever their score.
+//! Filters: items that must not be shown, whatever their score. Every list is made from what is left, so it is full where
+//! enough items are left.
 
 use crate::base::ItemId;
-use crate::catalogue::Item;
-use crate::profile::Profile;
+use crate::catalogue::{Catalogue, Facts, Standing};
+use crate::config::Recommend;
 use crate::recommend::models::repurchase::Repeat;
 
+use super::item_filter::Compiled;
+use super::removed::{Filter, Removed};
 use super::request::Request;
 
-/// Whether this item may be shown. False when it has left the catalogue or the catalogue says too little of it
-/// ([`Catalogue::is_recommendable`](crate::catalogue::Catalogue::is_recommendable)), is out of stock, was already bought (unless it is
-/// consumed and due), lies in the cart, is the item being looked at, was excluded by the caller, is in a blocked category or out
-/// of the price range.
-pub fn allowed(item: ItemId, request: &Request<'_>, repeat: &Repeat) -> bool {
-    let Some(details) = request.catalogue.get(item) else { return false };
-    details.in_stock()
-        && request.catalogue.is_recommendable(details)
-        && request.seed != Some(item)
-        && !request.exclude.contains(&item)
-        && is_sold(details, request)
-        && request
-            .profile
-            .bought_item(item)
-            .is_none_or(|bought| repeat.is_due(bought, details.consumable, request.now))
-        && !in_cart(request.profile, item)
+/// May be shown.
+const OPEN: u8 = 1;
+/// Lies in the cart.
+const IN_CART: u8 = 2;
+/// Among the user's recent items: showing it tells them nothing new.
+const SEEN: u8 = 4;
+
+/// Items that one request may be answered with, and how many each filter has taken out.
+#[derive(Clone, Debug)]
+pub struct Eligible {
+    /// Flags by item.
+    flags: Vec<u8>,
+    /// Items taken out, by filter; each is counted once.
+    pub removed: Removed,
 }
 
-/// Among the user's recent items, so that showing it tells them nothing new? What is consumed is news as soon as it is due.
-pub fn just_seen(item: ItemId, request: &Request<'_>, repeat: &Repeat) -> bool {
-    request.profile.recent().iter().any(|known| known.item == item)
-        && request.catalogue.get(item).is_some_and(|details| {
-            let bought = request.profile.bought_item(item);
-            let due = bought.is_some_and(|bought| repeat.is_due(bought, details.consumable, request.now));
-            !details.consumable && !due
-        })
+impl Eligible {
+    /// Looks once at every item: at what the catalogue says too little of or is out of stock, forbidden by the settings, the placement or the request; then at what the
+    /// user has bought (unless it is consumed and due), put into the cart or dismissed, and at what the list stands beside.
+    /// O(items), 4 ns each; tags and attributes cost a look at the item.
+    pub fn new(request: &Request<'_>, repeat: &Repeat) -> Self {
+        let mut all = Self { flags: vec![0; request.catalogue.width()], removed: Removed::default() };
+        let conditions = Conditions::new(request);
+        for (id, facts) in request.catalogue.facts() {
+            match conditions.refuse(id, facts) {
+                Some(filter) => all.removed.note(filter, 1),
+                None => all.flags.get_mut(id.index()).into_iter().for_each(|flags| *flags = OPEN),
+            }
+        }
+        all.close(Filter::Excluded, request.selection.exclude.iter().copied());
+        let beside = request.seed.iter().chain(&request.selection.basket);
+        all.close(Filter::Context, beside.copied());
+        all.close(Filter::Resting, request.exclude.iter().copied());
+        let is_consumable = |item| request.catalogue.get(item).is_some_and(|item| item.consumable);
+        let bought = request.profile.bought().iter();
+        let done = bought.filter(|one| !repeat.is_due(one, is_consumable(one.item), request.now));
+        all.close(Filter::Bought, done.map(|one| one.item));
+        all.mark(request, repeat, is_consumable);
+        all
+    }
+
+    fn close(&mut self, filter: Filter, items: impl Iterator<Item = ItemId>) {
+        for item in items {
+            if let Some(flags) = self.flags.get_mut(item.index()).filter(|flags| **flags & OPEN != 0) {
+                *flags = 0;
+                self.removed.note(filter, 1);
+            }
+        }
+    }
+
+    /// What is in the cart, and what is no news. What is consumed is news as soon as it is due.
+    fn mark(&mut self, request: &Request<'_>, repeat: &Repeat, is_consumable: impl Fn(ItemId) -> bool) {
+        for item in request.profile.in_cart() {
+            if let Some(flags) = self.flags.get_mut(item.index()).filter(|flags| **flags & OPEN != 0) {
+                *flags |= IN_CART;
+                let is_wanted = request.wants().continues();
+                self.removed.note(Filter::InCart, usize::from(!is_wanted));
+            }
+        }
+        for known in request.profile.recent() {
+            let consumable = is_consumable(known.item);
+            let bought = request.profile.bought_item(known.item);
+            let due = bought.is_some_and(|bought| repeat.is_due(bought, consumable, request.now));
+            if !consumable && !due {
+                self.flags.get_mut(known.item.index()).into_iter().for_each(|flags| *flags |= SEEN);
+            }
+        }
+    }
+
+    fn has(&self, item: ItemId, wanted: u8, unwanted: u8) -> bool {
+        self.flags.get(item.index()).is_some_and(|flags| flags & (wanted | unwanted) == wanted)
+    }
+
+    /// Whether an item may be shown, in the cart or not.
+    pub fn is_open(&self, item: ItemId) -> bool {
+        self.has(item, OPEN, 0)
+    }
+
+    /// Whether an item may be shown as something to look at.
+    pub fn is_allowed(&self, item: ItemId) -> bool {
+        self.has(item, OPEN, IN_CART)
+    }
+
+    /// Whether it may be shown and is news to the user.
+    pub fn is_fresh(&self, item: ItemId) -> bool {
+        self.has(item, OPEN, IN_CART | SEEN)
+    }
 }
 
-/// In a category and at a price that may be recommended?
-fn is_sold(item: &Item, request: &Request<'_>) -> bool {
-    let settings = request.settings;
-    let blocked = item.category.first().is_some_and(|top| settings.blocked_categories.contains(top));
-    let price = item.price.filter(|price| price.is_finite());
-    let above = price.is_none_or(|price| price >= settings.min_price);
-    let below = settings.max_price <= 0.0 || price.is_none_or(|price| price <= settings.max_price);
-    !blocked && above && below
+/// What is asked of every item, looked up once.
+struct Conditions<'a> {
+    settings: &'a Recommend,
+    /// By path.
+    blocked: Vec<bool>,
+    /// Standing from which lists may name an item.
+    least: Standing,
+    any_stock: bool,
+    asked: Option<Compiled<'a>>,
+    placement: Option<Compiled<'a>>,
+    /// Filters of the placement's rules that remove, now.
+    removing: Vec<Compiled<'a>>,
 }
 
-fn in_cart(profile: &Profile, item: ItemId) -> bool {
-    profile.in_cart().contains(&item)
+impl<'a> Conditions<'a> {
+    fn new(request: &Request<'a>) -> Self {
+        let (catalogue, now) = (request.catalogue, request.now);
+        let placement = request.selection.placement.as_deref();
+        let filter = placement.map(|placement| &placement.filter);
+        let removing = placement.into_iter().flat_map(|placement| placement.removing(now));
+        let asked = &request.selection.filter;
+        Self {
+            settings: request.settings,
+            blocked: blocked(catalogue, &request.settings.blocked_categories),
+            least: catalogue.least_standing(),
+            any_stock: request.selection.any_stock
+                || placement.is_some_and(|placement| placement.any_stock()),
+            asked: (!asked.is_empty()).then(|| asked.compile(catalogue, now)),
+            placement: filter
+                .filter(|filter| !filter.is_empty())
+                .map(|filter| filter.compile(catalogue, now)),
+            removing: removing.map(|filter| filter.compile(catalogue, now)).collect(),
+        }
+    }
+
+    /// The first filter that an item does not pass.
+    fn refuse(&self, id: ItemId, facts: &Facts) -> Option<Filter> {
+        if facts.standing < self.least {
+            return Some(Filter::Untold);
+        }
+        if !(facts.in_stock || self.any_stock) {
+            return Some(Filter::Stock);
+        }
+        if !self.is_sold(facts) {
+            return Some(Filter::Settings);
+        }
+        let passes = |filter: &Compiled<'_>| filter.refuses(id, facts).is_none();
+        if !self.placement.as_ref().is_none_or(passes) || self.removing.iter().any(passes) {
+            return Some(Filter::Placement);
+        }
+        self.asked.as_ref()?.refuses(id, facts)
+    }
+
+    /// In a category and at a price that may be recommended? An item without a price passes.
+    fn is_sold(&self, facts: &Facts) -> bool {
+        let path = facts.path.map(|path| path.0 as usize);
+        let blocked = path.and_then(|path| self.blocked.get(path)).is_some_and(|blocked| *blocked);
+        let (price, most) = (facts.price(), self.settings.max_price);
+        let above = price.is_none_or(|price| price >= self.settings.min_price);
+        let below = most <= 0.0 || price.is_none_or(|price| price <= most);
+        !blocked && above && below
+    }
+}
+
+/// By path, whether it is below a blocked top-level category.
+fn blocked(catalogue: &Catalogue, names: &[String]) -> Vec<bool> {
+    let below = |name: &String| catalogue.paths_below(std::slice::from_ref(name));
+    let either = |a: Vec<bool>, b: Vec<bool>| a.into_iter().zip(b).map(|(a, b)| a || b).collect();
+    names.iter().map(below).reduce(either).unwrap_or_default()
 }

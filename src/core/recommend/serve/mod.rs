@@ -1,20 +1,30 @@
 //! Serving: from the models to the list that is shown. Scores for one user ([`user_scores`]) or beside one item, candidates and their
-//! order, diversity, exploration, filters ([`filters`]) and the [`reason`] of each item.
+//! order, filters ([`filters`]) by what a list is asked for ([`selection`]) and where it stands ([`placement`]), diversity,
+//! exploration, and the [`reason`] of each item.
 //!
 //! A [`ModelSet`](model_set::ModelSet) holds the models; [`live`] adds the events since they were trained.
 
+mod arrange;
 mod artefact;
+mod context;
 mod diversity;
 mod explain;
 mod exploration;
+mod fill;
 pub mod filters;
 mod item_context;
+pub mod item_filter;
+#[cfg(test)]
+mod list_tests;
 pub mod live;
 pub mod model_set;
+pub mod placement;
 mod rank;
 mod ranked;
 pub mod reason;
+pub mod removed;
 pub mod request;
+pub mod selection;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

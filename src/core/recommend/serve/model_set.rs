@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::base::{ItemId, ModelVersion, Score, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::ml::metrics::Metrics;
-use crate::profile::{Features, Profile, SegmentId, Segmentation};
+use crate::profile::{Features, SegmentId, Segmentation};
 use crate::recommend::ensemble::{BaseModel, Ensemble, Models, Ranker, SideFeature};
 use crate::recommend::models::association_rules::AssociationRules;
 use crate::recommend::models::content_based::ContentBased;
@@ -22,11 +22,11 @@ use crate::recommend::train::parameters::TrainingParameters;
 use crate::response::ResponseModel;
 
 use super::artefact::{self, ArtefactError};
+use super::explain;
+use super::filters::Eligible;
 use super::item_context::{self, Clicks};
-use super::live::Evidence;
-use super::request::{Recommendation, Request};
+use super::request::{List, Recommendation, Request};
 use super::user_scores::{Personal, Sources, only, plain_rule};
-use super::{explain, filters};
 
 /// Everything a recommendation is made from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -135,28 +135,24 @@ impl ModelSet {
     }
 
     /// Items that go with this one, best first, ties by id; half by behaviour, half by content, and by what was counted `live`. Empty for an item of
-    /// which nothing is known.
-    pub fn similar(
-        &self,
-        item: ItemId,
-        catalogue: &Catalogue,
-        live: Evidence<'_>,
-        n: usize,
-    ) -> Vec<Recommendation> {
+    /// which nothing is known. `request` names the item as its seed, and a profile without events.
+    pub fn similar(&self, item: ItemId, request: &Request<'_>) -> List {
         let sources = self.sources();
-        let width = catalogue.width().max(self.popularity.width());
-        let nobody = Profile::default();
-        let scores = item_context::scores(&sources, &nobody, item, Clicks::Any, live, width);
-        let request = Request { seed: Some(item), ..Request::new(&nobody, catalogue, self.trained_at, n) };
-        top::best(&scores, n, |other| filters::allowed(other, &request, &self.repeat))
+        let width = request.catalogue.width().max(self.popularity.width());
+        let scores = item_context::scores(&sources, request.profile, item, Clicks::Any, request.live, width);
+        let eligible = Eligible::new(request, &self.repeat);
+        let items = top::best(&scores, request.depth(), |other| eligible.is_allowed(other))
             .into_iter()
+            .skip(request.offset)
             .map(|(other, score)| Recommendation {
                 item: other,
                 score: Score::new(score),
                 reason: explain::pair_reason(&sources, item, other),
                 propensity: 1.0,
+                touch: None,
             })
-            .collect()
+            .collect();
+        List { items, removed: eligible.removed }
     }
 
     /// Association rules: items that are bought together.
@@ -174,11 +170,24 @@ impl ModelSet {
         self.content.note_items(catalogue, items);
     }
 
-    /// The same for all that came since it was trained.
+    /// The same for all that came since it was trained; the content index is made anew where they are many.
     pub fn note_unknown(&mut self, catalogue: &Catalogue) {
         let unknown: Vec<ItemId> =
             catalogue.iter().map(|item| item.id).filter(|id| !self.knows(*id)).collect();
         self.note_items(catalogue, &unknown);
+        if self.content.is_due() {
+            self.content = ContentBased::fit(catalogue);
+        }
+    }
+
+    /// Content vectors of items.
+    pub fn content(&self) -> &ContentBased {
+        &self.content
+    }
+
+    /// Replaces the content vectors, by [`ContentBased::renewed`].
+    pub fn set_content(&mut self, content: ContentBased) {
+        self.content = content;
     }
 
     /// Whether the content model has seen this item.

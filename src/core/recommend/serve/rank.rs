@@ -1,22 +1,25 @@
 //! From what all models say to the list that is shown: candidates, order, what is due again, diversity, places given away, and
 //! the reason of each.
 
-use std::cmp::Reverse;
+use std::cell::OnceCell;
 
 use crate::base::{ItemId, Score};
-use crate::catalogue::Item;
-use crate::recommend::ensemble::{Candidates, Ranker};
+use crate::catalogue::Facts;
+use crate::recommend::ensemble::{CANDIDATES, Candidates, Ranker};
 use crate::recommend::models::top;
 
+use super::arrange::Arrangement;
+use super::context::Beside;
+use super::diversity;
 use super::explain::{self, Explanation};
 use super::exploration::{self, explore};
-use super::item_context::{self, Clicks};
+use super::fill::{Filler, newest, unfinished};
+use super::filters::Eligible;
 use super::model_set::ModelSet;
 use super::ranked::{Because, Ranked};
 use super::reason::Reason;
-use super::request::{Recommendation, Request};
+use super::request::{List, Recommendation, Request};
 use super::user_scores::Personal;
-use super::{diversity, filters};
 
 /// Share of what goes with the seed in the score when there is a seed.
 const SEED_SHARE: f32 = 0.8;
@@ -24,93 +27,133 @@ const SEED_SHARE: f32 = 0.8;
 const SEED_CANDIDATES: usize = 100;
 /// So many times what is wanted must go with the seed for it to fill the list by itself.
 const SEED_ENOUGH: usize = 4;
+/// Candidates that each rule of a placement that raises items adds.
+const RAISED: usize = 50;
+/// Candidates for the places after the first [`CANDIDATES`].
+const DEEP_CANDIDATES: usize = 1_000;
+
+/// The blend of the whole history, made when it is asked for the first time.
+struct Blend {
+    personal: Personal,
+    rule: Ranker,
+    candidates: Candidates,
+    /// Best first.
+    ranked: Vec<Ranked>,
+}
 
 impl ModelSet {
-    /// At most `request.n` items, best first, ties by id, scores 0…1; what [`filters`] forbid is never among them.
-    /// What the user has just seen comes last. A user without history gets what is popular, a shop without data its
-    /// newest items. With a seed of which enough is known the blend of the whole history is not asked: the answer must be there
-    /// while the click is warm. About a millisecond at 4,000 items, a fourth of it with a seed.
+    /// The items of [`ModelSet::page`].
     pub fn recommend(&self, request: &Request<'_>) -> Vec<Recommendation> {
-        let allowed = |item| filters::allowed(item, request, &self.repeat);
-        let seen = |item| filters::just_seen(item, request, &self.repeat);
-        let fresh = |item| allowed(item) && !seen(item);
-        let near = self.near(request);
-        if let (Some(seed), Some(near)) = (request.seed, &near)
-            && let Some(list) = self.beside(seed, near, request, fresh)
-        {
-            return list;
+        self.page(request).items
+    }
+
+    /// At most `request.n` items after the first `request.offset`, best first, ties by id, scores 0…1; only what
+    /// [`super::filters`] leave. What the user has just seen comes last. A user without history gets what is popular, a shop
+    /// without data its newest items. With a seed of which enough is known the blend of the whole history is not asked: the answer must be there
+    /// while the click is warm. About a millisecond at 4,000 items, a fourth of it with a seed.
+    pub fn page(&self, request: &Request<'_>) -> List {
+        let eligible = Eligible::new(request, &self.repeat);
+        let (beside, blend) = (self.beside(request), OnceCell::new());
+        let order = self.order(request, &eligible, beside.as_ref(), &blend);
+        let page: Vec<Ranked> = order.into_iter().skip(request.offset).take(request.n).collect();
+        let mut items = self.explained(&page, request, beside.as_ref(), blend.into_inner());
+        if request.offset == 0 {
+            self.give_places_away(&mut items, request, &eligible);
         }
-        let personal = self.personal(request);
-        let rule = self.rule(personal.length());
-        let due = match request.seed {
-            None => self.repeat.due(request.profile, request.now),
-            Some(_) => Vec::new(),
-        };
-        let (candidates, ranked) = self.ranked(&personal, &rule, request, near.as_deref(), &due, fresh);
-        let sources = self.sources();
-        let explanation = Explanation {
-            sources: &sources,
-            request,
-            personal: &personal,
-            candidates: &candidates,
-            rule: &rule,
-        };
-        let reason = |ranked: &Ranked| match (ranked.because, request.seed) {
-            (Because::Seed, Some(seed)) => explain::seed_reason(&sources, request, seed, ranked.item),
-            (Because::Due, _) => self.buy_again(ranked.item),
-            _ => explanation.reason(ranked.item),
-        };
-        let list = self.diverse(ranked, request);
-        let mut list: Vec<_> = list
-            .iter()
-            .map(|ranked| Recommendation {
-                item: ranked.item,
-                score: Score::new(ranked.score),
-                reason: reason(ranked),
-                propensity: 1.0,
-            })
-            .collect();
-        fill(&mut list, request, allowed, seen);
-        self.give_places_away(&mut list, request, fresh);
-        list
+        List { items, removed: eligible.removed }
     }
 
-    /// Relevance of each item to the seed; `None` without a seed, or when nothing is known of it.
-    fn near(&self, request: &Request<'_>) -> Option<Vec<f32>> {
-        let width = request.catalogue.width().max(self.popularity.width());
-        let sources = self.sources();
-        let scores =
-            item_context::scores(&sources, request.profile, request.seed?, Clicks::Live, request.live, width);
-        scores.iter().any(|score| *score > 0.0).then_some(scores)
-    }
-
-    /// The list that goes with the seed by itself; `None` when too few items do.
-    fn beside(
+    /// At least the items of the page and of those before it, where there are as many.
+    fn order(
         &self,
-        seed: ItemId,
-        near: &[f32],
         request: &Request<'_>,
-        fresh: impl Fn(ItemId) -> bool,
-    ) -> Option<Vec<Recommendation>> {
-        let best = top::best(near, SEED_CANDIDATES, fresh);
-        if best.len() < SEED_ENOUGH * request.n {
-            return None;
+        eligible: &Eligible,
+        beside: Option<&Beside>,
+        blend: &OnceCell<Blend>,
+    ) -> Vec<Ranked> {
+        let (arrangement, wants) = (Arrangement::new(request), request.wants());
+        let begun = if wants.continues() { unfinished(request, eligible) } else { Vec::new() };
+        let mut list = Vec::new();
+        if wants.news() {
+            let ranked = self.news(request, eligible, beside, blend, &arrangement);
+            let (kept, beyond) = arrangement.split(ranked);
+            list = self.diverse(kept, request, begun.len());
+            if list.len() < request.depth() {
+                list.extend(beyond);
+            }
         }
-        let ranked = best.into_iter().map(|(item, score)| Ranked { item, score, because: Because::Seed });
-        let list = self.diverse(ranked.collect(), request).into_iter();
-        Some(
-            list.map(|ranked| Recommendation {
-                item: ranked.item,
-                score: Score::new(ranked.score),
-                reason: explain::seed_reason(&self.sources(), request, seed, ranked.item),
-                propensity: 1.0,
-            })
-            .collect(),
-        )
+        let (mut list, beyond) = arrangement.split(arrangement.mix(begun, list));
+        list.extend(beyond);
+        let mut filler = Filler::new(list, request, eligible);
+        if filler.missing() > 0 && wants.news() {
+            let blend = self.blended(request, eligible, beside, blend, &arrangement);
+            let rest = self.deeper(request, &filler, &blend.personal);
+            filler.add(rest);
+        }
+        filler.fill(&self.popularity);
+        arrangement.pin(filler.list, eligible)
+    }
+
+    /// What is new to the user, best first: what goes with the seed by itself, if that is enough, else the blend.
+    fn news(
+        &self,
+        request: &Request<'_>,
+        eligible: &Eligible,
+        beside: Option<&Beside>,
+        blend: &OnceCell<Blend>,
+        arrangement: &Arrangement<'_>,
+    ) -> Vec<Ranked> {
+        let fresh = |item| eligible.is_fresh(item);
+        let by_itself = beside.and_then(|beside| {
+            let mut best = top::best(&beside.scores, SEED_CANDIDATES, fresh);
+            if best.len() < SEED_ENOUGH * request.n {
+                return None;
+            }
+            for raises in arrangement.raising() {
+                let known = |item| best.iter().any(|(other, _)| *other == item);
+                let raised =
+                    top::best(&beside.scores, RAISED, |item| fresh(item) && raises(item) && !known(item));
+                best.extend(raised);
+            }
+            Some(best.into_iter().map(|(item, score)| Ranked::new(item, score, Because::Seed)).collect())
+        });
+        let mut ranked: Vec<Ranked> = match by_itself {
+            Some(ranked) => ranked,
+            None => self.blended(request, eligible, beside, blend, arrangement).ranked.clone(),
+        };
+        arrangement.weigh(&mut ranked);
+        ranked
+    }
+
+    fn blended<'a>(
+        &self,
+        request: &Request<'_>,
+        eligible: &Eligible,
+        beside: Option<&Beside>,
+        blend: &'a OnceCell<Blend>,
+        arrangement: &Arrangement<'_>,
+    ) -> &'a Blend {
+        blend.get_or_init(|| {
+            let fresh = |item| eligible.is_fresh(item);
+            let personal = self.personal(request);
+            let rule = self.rule(personal.length());
+            let due = match request.seed {
+                None => self.repeat.due(request.profile, request.now),
+                Some(_) => Vec::new(),
+            };
+            let raised = |raises: &dyn Fn(ItemId) -> bool| {
+                personal.candidates(&self.ensemble, &rule, RAISED, |item| fresh(item) && raises(item)).items
+            };
+            let raised: Vec<ItemId> = arrangement.raising().flat_map(|raises| raised(&raises)).collect();
+            let near = beside.map(|beside| beside.scores.as_slice());
+            let (candidates, ranked) = self.ranked(&personal, &rule, request, near, &due, &raised, fresh);
+            Blend { personal, rule, candidates, ranked }
+        })
     }
 
     /// Candidates, and all of them in the order of `rule` with scores 0…1: odds against the best one, after the share of what is
-    /// `near` the seed; what is `due` at least its own score.
+    /// `near` the seed; what is `due` at least its own score. `raised` are among them, whatever their score.
+    #[expect(clippy::too_many_arguments, reason = "each is one source of candidates")]
     pub(crate) fn ranked(
         &self,
         personal: &Personal,
@@ -118,6 +161,7 @@ impl ModelSet {
         request: &Request<'_>,
         near: Option<&[f32]>,
         due: &[(ItemId, f32)],
+        raised: &[ItemId],
         allowed: impl Fn(ItemId) -> bool,
     ) -> (Candidates, Vec<Ranked>) {
         let mut candidates = personal.candidates(&self.ensemble, rule, request.n, &allowed);
@@ -126,7 +170,8 @@ impl ModelSet {
         let most = request.n.div_ceil(3);
         let due: Vec<(ItemId, f32)> =
             due.iter().filter(|(item, _)| allowed(*item)).take(most).copied().collect();
-        for (item, _) in beside.chain(due.iter().copied()) {
+        let further = beside.chain(due.iter().copied()).map(|(item, _)| item);
+        for item in further.chain(raised.iter().copied()) {
             if !candidates.items.contains(&item) {
                 personal.push(&mut candidates, item);
             }
@@ -141,11 +186,11 @@ impl ModelSet {
                     let near = SEED_SHARE * scores.get(item.index()).copied().unwrap_or(0.0);
                     let own = (1.0 - SEED_SHARE) * own;
                     let because = if near > own { Because::Seed } else { Because::Own };
-                    Ranked { item, score: near + own, because }
+                    Ranked::new(item, near + own, because)
                 }
                 // Without being due it would not be here at all: that is the reason, whatever else speaks for it.
-                None if again > 0.0 => Ranked { item, score: again.max(own), because: Because::Due },
-                None => Ranked { item, score: own, because: Because::Own },
+                None if again > 0.0 => Ranked::new(item, again.max(own), Because::Due),
+                None => Ranked::new(item, own, Because::Own),
             }
         };
         let mut ranked: Vec<Ranked> = logits.into_iter().map(place).collect();
@@ -153,12 +198,28 @@ impl ModelSet {
         (candidates, ranked)
     }
 
-    /// The `request.n` best that are not too much alike in words.
-    fn diverse(&self, ranked: Vec<Ranked>, request: &Request<'_>) -> Vec<Ranked> {
+    /// The best that are not too much alike in words, `more` than the page needs.
+    fn diverse(&self, ranked: Vec<Ranked>, request: &Request<'_>, more: usize) -> Vec<Ranked> {
         // d of likeness against 1 − d of relevance.
-        let diversity = request.settings.diversity.clamp(0.0, 0.9);
+        let own = request.selection.placement.as_ref().and_then(|placement| placement.diversity);
+        let diversity = own.unwrap_or(request.settings.diversity).clamp(0.0, 0.9);
         let weight = (diversity / (1.0 - diversity)) as f32;
-        diversity::diversify(ranked, request.n, weight, |a, b| self.content.similarity(a.item, b.item))
+        // Further down it costs more than anybody would see of it.
+        let n = (request.depth() + more).min(CANDIDATES.max(request.n));
+        diversity::diversify(ranked, n, weight, |a, b| self.content.similarity(a.item, b.item))
+    }
+
+    /// What comes after the first candidates, so that pages go on: by the same rule, below the last of them.
+    fn deeper(&self, request: &Request<'_>, filler: &Filler<'_>, personal: &Personal) -> Vec<Ranked> {
+        let rule = self.rule(personal.length());
+        let open = |item| filler.is_open(item);
+        let candidates = personal.candidates(&self.ensemble, &rule, DEEP_CANDIDATES, open);
+        let logits = rule.rank(&candidates, personal.length());
+        let best = logits.first().map_or(0.0, |(_, score)| *score);
+        let last = filler.list.last().map_or(1.0, |last| last.score);
+        let place =
+            |(item, logit): (ItemId, f32)| Ranked::new(item, last * (logit - best).exp(), Because::Own);
+        logits.into_iter().map(place).take(request.depth()).collect()
     }
 
     fn buy_again(&self, item: ItemId) -> Reason {
@@ -166,23 +227,85 @@ impl ModelSet {
         Reason::BuyAgain(days.round().clamp(0.0, f32::from(u16::MAX)) as u16)
     }
 
-    /// Gives places to new items nobody has touched, as the draws of the hour say.
-    fn give_places_away(
+    /// The page with the reason of each item.
+    fn explained(
         &self,
-        list: &mut [Recommendation],
+        page: &[Ranked],
         request: &Request<'_>,
-        fresh: impl Fn(ItemId) -> bool,
-    ) {
+        beside: Option<&Beside>,
+        blend: Option<Blend>,
+    ) -> Vec<Recommendation> {
+        let sources = self.sources();
+        let needs_blend = page.iter().any(|ranked| ranked.because == Because::Own);
+        let blend = blend.or_else(|| {
+            let personal = needs_blend.then(|| self.personal(request))?;
+            let rule = self.rule(personal.length());
+            let is_there = |item| request.catalogue.get(item).is_some();
+            let candidates = personal.candidates(&self.ensemble, &rule, request.n, is_there);
+            Some(Blend { personal, rule, candidates, ranked: Vec::new() })
+        });
+        let blend = blend.map(|mut blend| {
+            for ranked in page.iter().filter(|ranked| ranked.because == Because::Own) {
+                if !blend.candidates.items.contains(&ranked.item) {
+                    blend.personal.push(&mut blend.candidates, ranked.item);
+                }
+            }
+            blend
+        });
+        let explanation = blend.as_ref().map(|Blend { personal, rule, candidates, .. }| Explanation {
+            sources: &sources,
+            request,
+            personal,
+            candidates,
+            rule,
+        });
+        let reason = |ranked: &Ranked| match ranked.because {
+            Because::Seed => {
+                let seed = beside.map_or(ranked.item, |beside| beside.cause(ranked.item));
+                explain::seed_reason(&sources, request, seed, ranked.item)
+            }
+            Because::Due => self.buy_again(ranked.item),
+            Because::New => {
+                let facts = request.catalogue.facts_of(ranked.item);
+                facts.map_or(Reason::New, |facts| Reason::by_age(facts.created_at, request.now))
+            }
+            Because::Popular => Reason::Popular,
+            Because::PopularInCategory => {
+                request.catalogue.category_of(ranked.item).map_or(Reason::Popular, Reason::PopularIn)
+            }
+            Because::Seen => match explain::deed(request.profile, ranked.item) {
+                Reason::SimilarTo(_) => Reason::Seen,
+                deed => deed,
+            },
+            Because::Unfinished(why) => Reason::Unfinished(why),
+            Because::Own => {
+                explanation.as_ref().map_or(Reason::New, |explanation| explanation.reason(ranked.item))
+            }
+        };
+        let finished = |ranked: &Ranked| Recommendation {
+            item: ranked.item,
+            score: Score::new(ranked.score),
+            reason: reason(ranked),
+            propensity: 1.0,
+            touch: ranked.touch,
+        };
+        page.iter().map(finished).collect()
+    }
+
+    /// Gives places to new items nobody has touched, as the draws of the hour say; never one that a placement has filled.
+    fn give_places_away(&self, list: &mut [Recommendation], request: &Request<'_>, eligible: &Eligible) {
         let Some(user) = request.explorer.filter(|_| request.seed.is_none()) else { return };
         let share = request.settings.exploration;
         let shown: Vec<ItemId> = list.iter().map(|known| known.item).collect();
         let pool = || {
-            let is_new = |item: &Item| {
-                let is_untouched = || self.popularity.score(item.id) == 0.0 && !request.live.has(item.id);
-                Reason::is_new(item, request.now) && is_untouched() && !shown.contains(&item.id)
+            let is_new = |item: ItemId, facts: &Facts| {
+                let is_untouched = || self.popularity.score(item) == 0.0 && !request.live.has(item);
+                Reason::is_new(facts.created_at, request.now)
+                    && eligible.is_fresh(item)
+                    && is_untouched()
+                    && !shown.contains(&item)
             };
-            let new = newest(request, exploration::MOST, |item| is_new(item) && fresh(item.id));
-            new.into_iter().map(|known| known.item).collect()
+            newest(request.catalogue, exploration::MOST, is_new)
         };
         let given = explore(user, request.now, list.len(), share, pool);
         if given.is_empty() {
@@ -192,7 +315,7 @@ impl ModelSet {
             known.propensity = (1.0 - share) as f32;
         }
         for explored in given {
-            if let Some(known) = list.get_mut(explored.place) {
+            if let Some(known) = list.get_mut(explored.place).filter(|known| known.touch.is_none()) {
                 known.item = explored.item;
                 known.reason = Reason::Exploring(request.catalogue.category_of(explored.item));
                 known.propensity = explored.propensity;
@@ -218,56 +341,9 @@ impl ModelSet {
         request: &Request<'_>,
         allowed: impl Fn(ItemId) -> bool,
     ) -> Vec<u32> {
-        let (_, ranked) = self.ranked(personal, rule, request, self.near(request).as_deref(), &[], allowed);
-        self.diverse(ranked, request).iter().map(|ranked| ranked.item.0).collect()
+        let beside = self.beside(request);
+        let near = beside.as_ref().map(|beside| beside.scores.as_slice());
+        let (_, ranked) = self.ranked(personal, rule, request, near, &[], &[], allowed);
+        self.diverse(ranked, request, 0).iter().map(|ranked| ranked.item.0).collect()
     }
-}
-
-/// A small shop, or one without data: what nobody touched yet, then what this user has seen already.
-fn fill(
-    list: &mut Vec<Recommendation>,
-    request: &Request<'_>,
-    allowed: impl Fn(ItemId) -> bool,
-    seen: impl Fn(ItemId) -> bool,
-) {
-    if list.len() < request.n {
-        let known: Vec<ItemId> = list.iter().map(|known| known.item).collect();
-        let missing = request.n - list.len();
-        let is_news = |item: &Item| allowed(item.id) && !seen(item.id) && !known.contains(&item.id);
-        list.extend(newest(request, missing, is_news));
-    }
-    if list.len() < request.n {
-        let recent = request.profile.recent().iter().map(|known| known.item);
-        let again = recent.filter(|item| allowed(*item) && seen(*item));
-        list.extend(again.take(request.n - list.len()).map(|item| Recommendation {
-            item,
-            score: Score::default(),
-            reason: match explain::deed(request.profile, item) {
-                Reason::SimilarTo(_) => Reason::Seen,
-                deed => deed,
-            },
-            propensity: 1.0,
-        }));
-    }
-}
-
-/// The newest items that may be shown, when no model knows better. O(items).
-fn newest(request: &Request<'_>, n: usize, allowed: impl Fn(&Item) -> bool) -> Vec<Recommendation> {
-    let mut items: Vec<_> = request
-        .catalogue
-        .iter()
-        .filter(|item| allowed(item))
-        .map(|item| (Reverse(item.created_at), item.id, item))
-        .collect();
-    items.sort_unstable_by_key(|(created_at, id, _)| (*created_at, *id));
-    items
-        .into_iter()
-        .take(n)
-        .map(|(_, id, item)| Recommendation {
-            item: id,
-            score: Score::default(),
-            reason: Reason::by_age(item, request.now),
-            propensity: 1.0,
-        })
-        .collect()
 }

@@ -2,6 +2,9 @@
 
 use crate::base::ItemId;
 
+use super::placement::Touch;
+use super::reason::Unfinished;
+
 /// An item in its place.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Ranked {
@@ -10,6 +13,14 @@ pub(crate) struct Ranked {
     pub(crate) score: f32,
     /// Main source of the score.
     pub(crate) because: Because,
+    /// Part of the placement that moved it or brought it in.
+    pub(crate) touch: Option<Touch>,
+}
+
+impl Ranked {
+    pub(crate) fn new(item: ItemId, score: f32, because: Because) -> Self {
+        Self { item, score, because, touch: None }
+    }
 }
 
 /// Main source of a score.
@@ -17,8 +28,18 @@ pub(crate) struct Ranked {
 pub(crate) enum Because {
     /// The user's history, or what is popular.
     Own,
-    /// The item being looked at.
+    /// The item being looked at, or the cart.
     Seed,
     /// It was bought, and is bought again about now.
     Due,
+    /// Nothing but that it is new.
+    New,
+    /// Nothing but that others like it.
+    Popular,
+    /// Nothing but that others like it, and its category was asked for.
+    PopularInCategory,
+    /// The user has seen it lately, and nothing else is left.
+    Seen,
+    /// The user has begun something with it.
+    Unfinished(Unfinished),
 }

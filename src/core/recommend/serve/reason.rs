@@ -3,11 +3,22 @@
 use serde::Serialize;
 
 use crate::base::{ItemId, Timestamp};
-use crate::catalogue::{Catalogue, CategoryId, Item};
+use crate::catalogue::{Catalogue, CategoryId};
 use crate::profile::SegmentId;
 
 /// Days after which an item is no longer new.
 const NEW_DAYS: f64 = 30.0;
+/// What a user has done with an item that they have not bought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unfinished {
+    /// Put it into the cart.
+    InCart,
+    /// Said that it is good.
+    Liked,
+    /// Viewed it again and again, or after liking it.
+    CameBack,
+}
 
 /// The true cause of a recommendation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -50,17 +61,19 @@ pub enum Reason {
     New,
     /// In the catalogue for long; nothing else is known to fit.
     Assortment,
+    /// Begun, and not bought.
+    Unfinished(Unfinished),
 }
 
 impl Reason {
-    /// Whether an item came into the catalogue within the last 30 days.
-    pub(super) fn is_new(item: &Item, now: Timestamp) -> bool {
-        now.days_since(item.created_at) <= NEW_DAYS
+    /// Whether an item that came then has come within the last 30 days.
+    pub(super) fn is_new(created_at: Timestamp, now: Timestamp) -> bool {
+        now.days_since(created_at) <= NEW_DAYS
     }
 
     /// Reason of an item that nothing else speaks for.
-    pub(super) fn by_age(item: &Item, now: Timestamp) -> Self {
-        if Self::is_new(item, now) { Self::New } else { Self::Assortment }
+    pub(super) fn by_age(created_at: Timestamp, now: Timestamp) -> Self {
+        if Self::is_new(created_at, now) { Self::New } else { Self::Assortment }
     }
 
     /// For a person, e.g. "because you viewed WHITE METAL LANTERN".
@@ -95,6 +108,9 @@ impl Reason {
             }
             Self::New => Some("new in the shop".to_owned()),
             Self::Assortment => Some("from our range".to_owned()),
+            Self::Unfinished(Unfinished::InCart) => Some("in your cart".to_owned()),
+            Self::Unfinished(Unfinished::Liked) => Some("you liked it".to_owned()),
+            Self::Unfinished(Unfinished::CameBack) => Some("you came back to it".to_owned()),
         }
         // The item or category that was the cause has left the catalogue.
         .unwrap_or_else(|| "chosen from what you did here".to_owned())

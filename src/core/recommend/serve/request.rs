@@ -8,7 +8,10 @@ use crate::config::Recommend;
 use crate::profile::{Profile, SegmentId};
 
 use super::live::Evidence;
+use super::placement::{Touch, Wants};
 use super::reason::Reason;
+use super::removed::Removed;
+use super::selection::Selection;
 
 /// Request to a [`ModelSet`](super::model_set::ModelSet).
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +26,10 @@ pub struct Request<'a> {
     pub now: Timestamp,
     /// Most recommendations wanted.
     pub n: usize,
+    /// Recommendations left out at the beginning: those of earlier pages.
+    pub offset: usize,
+    /// Conditions of this list, beside the shop's settings.
+    pub selection: &'a Selection,
     /// An item just viewed or put into the cart: its neighbours come first.
     pub seed: Option<ItemId>,
     /// Never these, e.g. what was sent a moment ago.
@@ -39,12 +46,15 @@ impl<'a> Request<'a> {
     /// For `n` items by relevance only, without a seed, a segment, anything excluded or explored.
     pub fn new(profile: &'a Profile, catalogue: &'a Catalogue, now: Timestamp, n: usize) -> Self {
         static RELEVANCE_ONLY: Recommend = Recommend::RELEVANCE_ONLY;
+        static WHATEVER: Selection = Selection::NONE;
         Self {
             profile,
             segment: None,
             catalogue,
             now,
             n,
+            offset: 0,
+            selection: &WHATEVER,
             seed: None,
             exclude: &[],
             settings: &RELEVANCE_ONLY,
@@ -52,6 +62,25 @@ impl<'a> Request<'a> {
             live: Evidence::default(),
         }
     }
+
+    /// Items that must be in order for this page: those before it and its own.
+    pub(super) fn depth(&self) -> usize {
+        self.offset.saturating_add(self.n)
+    }
+
+    /// What the list is to hold: something new, unless its placement says otherwise.
+    pub(super) fn wants(&self) -> Wants {
+        self.selection.placement.as_ref().map_or(Wants::New, |placement| placement.wants)
+    }
+}
+
+/// A page of recommendations, and what was left out of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct List {
+    /// Best first.
+    pub items: Vec<Recommendation>,
+    /// Items of the catalogue taken out, by filter.
+    pub removed: Removed,
 }
 
 /// One item to show.
@@ -65,4 +94,7 @@ pub struct Recommendation {
     pub reason: Reason,
     /// With what probability it was to stand in its place, given everything but the draws of exploration; > 0, 1 = certain.
     pub propensity: f32,
+    /// Part of the placement that moved it or brought it in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub touch: Option<Touch>,
 }

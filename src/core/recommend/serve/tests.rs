@@ -14,11 +14,11 @@ use crate::recommend::fixtures::{START, anonymous, event, item, plain, profile, 
 use crate::recommend::train::{Stage, TrainError, TrainingData, train};
 
 use super::artefact::ArtefactError;
-use super::live::Evidence;
+use super::explain;
+use super::filters::Eligible;
 use super::model_set::ModelSet;
 use super::reason::Reason;
 use super::request::{Recommendation, Request};
-use super::{explain, filters};
 
 pub(super) fn trained(events: &[Event], n_users: usize, catalogue: &Catalogue) -> ModelSet {
     let data = TrainingData { events: events.to_vec(), n_users, ..TrainingData::default() };
@@ -37,6 +37,13 @@ pub(super) fn history() -> Vec<Event> {
     }
     events.extend([3, 5].map(|item| anonymous(1, item, 6.0)));
     events
+}
+
+/// Items that go with one item, for anybody.
+pub(super) fn similar(model: &ModelSet, item: u32, catalogue: &Catalogue, n: usize) -> Vec<Recommendation> {
+    let nobody = Profile::default();
+    let asked = Request { seed: Some(ItemId(item)), ..request(&nobody, catalogue, n) };
+    model.similar(ItemId(item), &asked).items
 }
 
 pub(super) fn ids(list: &[Recommendation]) -> Vec<u32> {
@@ -110,7 +117,8 @@ fn a_stranger_gets_what_is_popular_in_their_segment_and_categories_if_known() {
             item: ItemId(2),
             score: Score::new(0.0),
             reason: Reason::Assortment,
-            propensity: 1.0
+            propensity: 1.0,
+            touch: None,
         }
     );
     // Only a search and a removal are known, but they tell the category.
@@ -132,11 +140,11 @@ fn a_seed_brings_its_neighbours_first() {
     assert_eq!(list[0].reason, Reason::Viewed(ItemId(3)));
     assert!(!ids(&list).contains(&3), "not the item that is being looked at");
     assert!(list.is_sorted_by(|a, b| a.score >= b.score));
-    let similar = model.similar(ItemId(3), &catalogue, Evidence::default(), 2);
-    assert_eq!(ids(&similar), [4, 5]);
-    assert_eq!(similar[0].reason, Reason::OftenBoughtWith(ItemId(3)));
-    assert_eq!(similar[1].reason, Reason::SimilarTo(ItemId(3)));
-    assert!(model.similar(ItemId(99), &catalogue, Evidence::default(), 5).is_empty());
+    let near = similar(&model, 3, &catalogue, 2);
+    assert_eq!(ids(&near), [4, 5]);
+    assert_eq!(near[0].reason, Reason::OftenBoughtWith(ItemId(3)));
+    assert_eq!(near[1].reason, Reason::SimilarTo(ItemId(3)));
+    assert!(similar(&model, 99, &catalogue, 5).is_empty());
 }
 
 #[test]
@@ -249,7 +257,8 @@ fn the_named_item_of_the_history_is_the_one_that_added_most() {
     let asked = request(&user, &catalogue, 6);
     let personal = model.personal(&asked);
     let rule = model.rule(personal.length());
-    let (candidates, ranked) = model.ranked(&personal, &rule, &asked, None, &[], |item| !user.has_seen(item));
+    let (candidates, ranked) =
+        model.ranked(&personal, &rule, &asked, None, &[], &[], |item| !user.has_seen(item));
     let sources = model.sources();
     let explanation = explain::Explanation {
         sources: &sources,
@@ -307,7 +316,7 @@ fn an_item_added_after_training_is_recommended_by_its_content() {
     let viewer = profile(&[event(9, EventKind::View, 0, 50.0)], &catalogue);
     let list = model.recommend(&Request { seed: Some(ItemId(0)), ..request(&viewer, &catalogue, 2) });
     assert_eq!(ids(&list), [1, 6]);
-    assert!(ids(&model.similar(ItemId(6), &catalogue, Evidence::default(), 2)).contains(&0));
+    assert!(ids(&similar(&model, 6, &catalogue, 2)).contains(&0));
 }
 
 #[test]
@@ -399,7 +408,7 @@ fn training_says_how_far_it_is_stops_when_told_and_needs_something() {
     // A catalogue alone gives content, events alone behaviour.
     let content_only = train(&nothing, &catalogue, now, &plain(), &mut go).unwrap();
     assert_eq!(content_only.model.segmentation, None);
-    assert!(!content_only.model.similar(ItemId(0), &catalogue, Evidence::default(), 3).is_empty());
+    assert!(!similar(&content_only.model, 0, &catalogue, 3).is_empty());
     let behaviour_only = train(&data, &Catalogue::default(), now, &plain(), &mut go).unwrap();
     assert_eq!(behaviour_only.features.len(), 6);
     assert!(behaviour_only.features.iter().all(|(_, _, segment)| segment.is_some()));
@@ -435,11 +444,11 @@ proptest! {
         let user = profile(&events, &catalogue);
         let segment = model.segment(&user.features(Timestamp::from_seconds(START)));
         let asked = Request { segment, seed: seed.map(ItemId), ..request(&user, &catalogue, 10) };
-        let list = model.recommend(&asked);
+        let (list, eligible) = (model.recommend(&asked), Eligible::new(&asked, &model.repeat));
         prop_assert!(list.is_sorted_by(|a, b| a.score >= b.score));
         for known in &list {
             prop_assert!((0.0..=1.0).contains(&known.score.get()));
-            prop_assert!(filters::allowed(known.item, &asked, &model.repeat));
+            prop_assert!(eligible.is_allowed(known.item));
             prop_assert!(!known.reason.text(&catalogue).is_empty());
         }
         let mut distinct = ids(&list);

@@ -6,10 +6,9 @@ use crate::event::{Event, EventKind};
 use crate::profile::Profile;
 use crate::recommend::fixtures::{event, item, profile, request, shop};
 
-use super::live::Evidence;
 use super::reason::Reason;
 use super::request::Request;
-use super::tests::{history, ids, trained};
+use super::tests::{history, ids, similar, trained};
 
 #[test]
 fn nobody_is_told_of_a_view_that_never_was() {
@@ -59,6 +58,6 @@ fn what_only_events_have_named_is_learnt_from_and_never_recommended() {
         assert!(!list.is_empty() && list.iter().all(|id| *id < 6), "{list:?}");
     }
     assert_eq!(ids(&model.recommend(&request(&buyer, &catalogue, 1))), [0], "what its buyers bought");
-    let similar = ids(&model.similar(ItemId(0), &catalogue, Evidence::default(), 8));
-    assert!(similar.contains(&1) && similar.iter().all(|id| *id < 6), "{similar:?}");
+    let alike = ids(&similar(&model, 0, &catalogue, 8));
+    assert!(alike.contains(&1) && alike.iter().all(|id| *id < 6), "{alike:?}");
 }

@@ -1,0 +1,99 @@
+//! `tidings recommend`: lists as the server would make them, of one user or of all.
+
+use std::io::Write;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::say;
+use crate::app::database::{Sharing, open};
+use crate::app::server;
+use crate::app::usage::Usage;
+use crate::base::{ExternalId, Timestamp};
+use crate::config::Config;
+use crate::decide::Loaded;
+use crate::http::lists::asked::{Asked, Resolved};
+use crate::http::lists::bulk::{self, Cursor};
+use crate::http::lists::{answer, made};
+use crate::state::AppState;
+use crate::store::users;
+
+/// Whose lists, and which.
+#[derive(Debug, Args)]
+pub struct RecommendArgs {
+    /// List of this user.
+    #[arg(long, value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    user: Option<String>,
+    /// Lists of all users but robots, one JSON object a line.
+    #[arg(long)]
+    all: bool,
+    /// Parameter of the list, as in GET /v1/users/{id}/recommendations; may be repeated.
+    #[arg(long = "with", value_name = "NAME=VALUE")]
+    with: Vec<String>,
+    /// One JSON object instead of lines for people.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Makes and prints. Works beside a running server, whose events since the last training it does not count.
+pub fn run(config: &Config, args: &RecommendArgs) -> anyhow::Result<()> {
+    let pair = |text: &String| match text.split_once('=') {
+        Some((name, value)) => Ok((name.trim().to_owned(), value.to_owned())),
+        None => Err(Usage::error(format!("--with {text}: NAME=VALUE, for example n=5"))),
+    };
+    let pairs = args.with.iter().map(pair).collect::<anyhow::Result<Vec<_>>>()?;
+    let asked = Asked::of_pairs(pairs).map_err(|error| Usage::error(format!("--with: {error}")))?;
+    let database = open(config, Sharing::Attach)?;
+    let state = server::load_models(config.clone(), database.store.clone())?;
+    state.store.run_blocking(|connection| state.read_definitions(connection))?;
+    let resolved = asked
+        .resolve(&state.catalogue.load(), &state.definitions.load())
+        .map_err(|error| Usage::error(format!("--with: {error}")))?;
+    match &args.user {
+        Some(user) => of_user(&state, &ExternalId::parse(user)?, &resolved, args.json),
+        None => of_all(&state, &resolved),
+    }
+}
+
+fn of_all(state: &AppState, resolved: &Resolved) -> anyhow::Result<()> {
+    let mut cursor = Cursor::new(None, usize::MAX);
+    let mut out = std::io::stdout().lock();
+    while let Some((lines, next)) =
+        state.store.run_blocking(|connection| bulk::group(connection, state, resolved, cursor))?
+    {
+        out.write_all(&lines)?;
+        cursor = next;
+    }
+    Ok(out.flush()?)
+}
+
+fn of_user(state: &AppState, user: &ExternalId, resolved: &Resolved, as_json: bool) -> anyhow::Result<()> {
+    let stored = state.store.run_blocking(|connection| {
+        let Some(id) = users::find(connection, user)? else { return Ok(Vec::new()) };
+        users::load_states(connection, &[id], Timestamp::now())
+    })?;
+    let catalogue = state.catalogue.load();
+    let loaded = stored.into_iter().next().map(|stored| Loaded::fold(stored, &catalogue));
+    let is_known = loaded.is_some();
+    let listed = made(state, user, loaded.unwrap_or_else(Loaded::stranger), &resolved.list);
+    let whole = answer(json!({"user_id": user}), &listed, resolved, &catalogue);
+    if as_json {
+        return say(&whole.to_string());
+    }
+    if !is_known {
+        say(&format!("user {user} is not known: the list of anybody"))?;
+    }
+    let items = whole.get("items").and_then(Value::as_array);
+    for (place, item) in (1..).zip(items.into_iter().flatten()) {
+        let text = |name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default();
+        let id = item.get("item_id").map(ToString::to_string).unwrap_or_default();
+        say(&format!("{place:>3}  {:<16} {:<48} {}", id.trim_matches('"'), text("title"), text("reason")))?;
+    }
+    for warning in &resolved.warnings {
+        say(warning)?;
+    }
+    match whole.get("removed").and_then(Value::as_object).filter(|removed| !removed.is_empty()) {
+        Some(removed) => say(&format!("left out: {}", Value::Object(removed.clone()))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,167 @@
+//! What fills a list that ranking leaves short, and what a user has begun and not bought.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::base::{ItemId, Timestamp};
+use crate::catalogue::{Catalogue, Facts};
+use crate::event::EventKind;
+use crate::recommend::models::popularity::Popularity;
+use crate::recommend::models::top;
+
+use super::filters::Eligible;
+use super::item_filter::{Compiled, ItemFilter};
+use super::placement::{Fallback, Touch};
+use super::ranked::{Because, Ranked};
+use super::reason::Unfinished;
+use super::request::Request;
+
+/// So many views' interest in an item the user comes back to.
+const OFTEN_VIEWED: f32 = 1.9;
+
+/// A list that grows up to a length, no item twice.
+pub(super) struct Filler<'a> {
+    pub(super) list: Vec<Ranked>,
+    /// By item.
+    taken: Vec<bool>,
+    request: &'a Request<'a>,
+    eligible: &'a Eligible,
+}
+
+impl<'a> Filler<'a> {
+    pub(super) fn new(list: Vec<Ranked>, request: &'a Request<'a>, eligible: &'a Eligible) -> Self {
+        let mut filler =
+            Self { list: Vec::new(), taken: vec![false; request.catalogue.width()], request, eligible };
+        filler.add(list);
+        filler
+    }
+
+    /// Appends what is not in the list yet.
+    pub(super) fn add(&mut self, more: Vec<Ranked>) {
+        for ranked in more {
+            let taken = self.taken.get_mut(ranked.item.index());
+            if taken.is_some_and(|taken| !std::mem::replace(taken, true)) {
+                self.list.push(ranked);
+            }
+        }
+    }
+
+    pub(super) fn missing(&self) -> usize {
+        self.request.depth().saturating_sub(self.list.len())
+    }
+
+    /// Whether an item may be added as something new to the user.
+    pub(super) fn is_open(&self, item: ItemId) -> bool {
+        self.eligible.is_fresh(item) && !self.taken.get(item.index()).is_some_and(|taken| *taken)
+    }
+
+    /// Adds by the placement's fallbacks; without a placement the newest items and then what the user has seen already, as a small
+    /// shop needs it, or one without data.
+    pub(super) fn fill(&mut self, popularity: &Popularity) {
+        let Some(placement) = &self.request.selection.placement else {
+            if self.missing() > 0 {
+                self.add_newest(None, None);
+            }
+            if self.missing() > 0 {
+                self.add_seen();
+            }
+            return;
+        };
+        for (place, fallback) in (0u8..).zip(&placement.fallback) {
+            if self.missing() == 0 {
+                return;
+            }
+            let touch = Some(Touch::Fallback(place));
+            match fallback {
+                Fallback::Popular => self.add_popular(popularity, None, touch),
+                Fallback::Newest => self.add_newest(None, touch),
+                Fallback::Category(path) => {
+                    let filter = ItemFilter { category: Some(path.clone()), ..ItemFilter::NONE };
+                    let within = filter.compile(self.request.catalogue, self.request.now);
+                    self.add_popular(popularity, Some(&within), touch);
+                    if self.missing() > 0 {
+                        self.add_newest(Some(&within), touch);
+                    }
+                }
+            }
+        }
+    }
+
+    fn add_popular(&mut self, popularity: &Popularity, within: Option<&Compiled<'_>>, touch: Option<Touch>) {
+        let width = u32::try_from(self.request.catalogue.width()).unwrap_or(u32::MAX);
+        let mut scores: Vec<f32> = (0..width).map(|item| popularity.score(ItemId(item))).collect();
+        for (item, interest) in self.request.live.popular {
+            if let Some(score) = scores.get_mut(item.index()) {
+                *score = popularity.score_with(*item, *interest);
+            }
+        }
+        let is_open = |item| self.is_open(item) && within.is_none_or(|within| within.admits(item));
+        let because = if within.is_some() { Because::PopularInCategory } else { Because::Popular };
+        // Behind whatever was ranked.
+        let least = self.list.last().map_or(1.0, |last| last.score);
+        let best = top::best(&scores, self.missing(), is_open).into_iter();
+        let more =
+            best.map(|(item, score)| Ranked { touch, ..Ranked::new(item, score.min(1.0) * least, because) });
+        self.add(more.collect());
+    }
+
+    fn add_newest(&mut self, within: Option<&Compiled<'_>>, touch: Option<Touch>) {
+        let is_open = |item, _: &Facts| self.is_open(item) && within.is_none_or(|within| within.admits(item));
+        let newest = newest(self.request.catalogue, self.missing(), is_open).into_iter();
+        let more = newest.map(|item| Ranked { touch, ..Ranked::new(item, 0.0, Because::New) });
+        self.add(more.collect());
+    }
+
+    fn add_seen(&mut self) {
+        let recent = self.request.profile.recent().iter().map(|known| known.item);
+        let again = recent.filter(|item| self.eligible.is_allowed(*item) && !self.eligible.is_fresh(*item));
+        let again = again.map(|item| Ranked::new(item, 0.0, Because::Seen));
+        let again: Vec<Ranked> = again.collect();
+        self.add(again);
+        self.list.truncate(self.request.depth());
+    }
+}
+
+/// The newest items that may be shown, ties by id. O(items).
+pub(super) fn newest(
+    catalogue: &Catalogue,
+    n: usize,
+    allowed: impl Fn(ItemId, &Facts) -> bool,
+) -> Vec<ItemId> {
+    // The worst of the best at the top: the oldest, and of those the one with the largest id.
+    let mut heap: BinaryHeap<(Reverse<Timestamp>, ItemId)> = BinaryHeap::with_capacity(n + 1);
+    for (id, facts) in catalogue.facts() {
+        let key = (Reverse(facts.created_at), id);
+        let has_room = heap.len() < n;
+        if (has_room || heap.peek().is_some_and(|worst| key < *worst)) && allowed(id, facts) {
+            if !has_room {
+                heap.pop();
+            }
+            heap.push(key);
+        }
+    }
+    heap.into_sorted_vec().into_iter().map(|(_, id)| id).collect()
+}
+
+/// What the user has put into the cart, liked, or viewed again and again, and not bought: in this order, the latest first; and
+/// only what may be shown.
+pub(super) fn unfinished(request: &Request<'_>, eligible: &Eligible) -> Vec<Ranked> {
+    let profile = request.profile;
+    let cart = profile.in_cart().iter().rev().map(|item| (Unfinished::InCart, *item));
+    let recent = profile.recent().iter().filter(|known| !profile.in_cart().contains(&known.item));
+    let often = EventKind::View.interest() * OFTEN_VIEWED;
+    let liked = recent.clone().filter(|known| known.kind == EventKind::Like);
+    let viewed = recent.filter(|known| known.kind == EventKind::View && known.weight >= often);
+    let liked = liked.map(|known| (Unfinished::Liked, known.item));
+    let viewed = viewed.map(|known| (Unfinished::CameBack, known.item));
+    let all = cart.chain(liked).chain(viewed);
+    let mut list: Vec<Ranked> = all
+        .filter(|(_, item)| eligible.is_open(*item))
+        .map(|(why, item)| Ranked::new(item, 1.0, Because::Unfinished(why)))
+        .collect();
+    let n = list.len().max(1) as f32;
+    for (place, ranked) in list.iter_mut().enumerate() {
+        ranked.score = 1.0 - place as f32 / n / 2.0;
+    }
+    list
+}

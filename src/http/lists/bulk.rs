@@ -1,0 +1,99 @@
+//! The lists of all users as a stream of lines, a group of users at a time: the next group is read when the client has taken the
+//! one before, so memory is bounded whatever the number of users.
+
+use std::sync::Arc;
+
+use actix_web::http::Method;
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::stream;
+use serde_json::json;
+
+use super::asked::{Asked, Resolved, pairs};
+use super::{answer, made};
+use crate::actors::App;
+use crate::base::{ExternalId, Timestamp, UserId};
+use crate::decide::Loaded;
+use crate::http::auth::Caller;
+use crate::http::error::ApiError;
+use crate::state::AppState;
+use crate::store::{Connection, StoreError, users};
+
+/// Users of a group.
+const GROUP: usize = 64;
+
+/// Place in the stream.
+pub struct Cursor {
+    after: Option<UserId>,
+    left: usize,
+}
+
+impl Cursor {
+    /// Behind a user, or at the beginning; for so many users.
+    pub fn new(after: Option<UserId>, limit: usize) -> Self {
+        Self { after, left: limit }
+    }
+}
+
+/// Lists of all users but robots, one JSON object a line, in a fixed order of users. `after` goes on behind a user, `limit` ends
+/// earlier.
+pub async fn all(
+    request: HttpRequest,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.service()?;
+    let (own, asked): (Vec<_>, Vec<_>) =
+        pairs(request.query_string())?.into_iter().partition(|(name, _)| name == "after" || name == "limit");
+    let resolved =
+        Asked::of_pairs(asked)?.resolve(&app.state.catalogue.load(), &app.state.definitions.load())?;
+    let (mut after, mut limit) = (None, usize::MAX);
+    for (name, text) in own {
+        if name == "after" {
+            let user = ExternalId::parse(&text)?;
+            let found = app.state.store.run(move |connection| users::find(connection, &user)).await?;
+            let unknown = || ApiError::invalid("bad_list", Some("after"), format!("there is no user {text}"));
+            after = Some(found.ok_or_else(unknown)?);
+        } else {
+            let bad = || ApiError::invalid("bad_list", Some("limit"), "limit must be a whole number from 1");
+            limit = text.parse().ok().filter(|limit| *limit > 0).ok_or_else(bad)?;
+        }
+    }
+    let mut response = HttpResponse::Ok();
+    response.content_type("application/x-ndjson");
+    if request.method() == Method::HEAD {
+        return Ok(response.streaming(stream::empty::<Result<web::Bytes, StoreError>>()));
+    }
+    let (state, resolved) = (Arc::clone(&app.state), Arc::new(resolved));
+    let lines = stream::try_unfold(Cursor::new(after, limit), move |cursor| {
+        let (state, resolved) = (Arc::clone(&state), Arc::clone(&resolved));
+        let store = state.store.clone();
+        async move { store.run(move |connection| group(connection, &state, &resolved, cursor)).await }
+    });
+    Ok(response.streaming(Box::pin(lines)))
+}
+
+/// The lines of the next users; `None` at the end.
+pub fn group(
+    connection: &mut Connection,
+    state: &AppState,
+    resolved: &Resolved,
+    mut cursor: Cursor,
+) -> Result<Option<(web::Bytes, Cursor)>, StoreError> {
+    let named =
+        users::after(connection, cursor.after, i64::try_from(GROUP.min(cursor.left)).unwrap_or(i64::MAX))?;
+    let Some((last, _)) = named.last() else { return Ok(None) };
+    cursor.after = Some(*last);
+    cursor.left -= named.len().min(cursor.left);
+    let ids: Vec<UserId> = named.iter().map(|(user, _)| *user).collect();
+    let stored = users::load_states(connection, &ids, Timestamp::now())?;
+    let catalogue = state.catalogue.load();
+    let mut lines = Vec::new();
+    for stored in stored {
+        let Some((_, user)) = named.iter().find(|(id, _)| *id == stored.user) else { continue };
+        let listed = made(state, user, Loaded::fold(stored, &catalogue), &resolved.list);
+        let line = answer(json!({"user_id": user}), &listed, resolved, &catalogue);
+        lines.extend(line.to_string().into_bytes());
+        lines.push(b'\n');
+    }
+    Ok(Some((lines.into(), cursor)))
+}
