@@ -214,6 +214,7 @@ fn half_a_million_real_purchases() {
         &shop.catalogue,
     );
     let alike = similar
+        .items
         .iter()
         .filter(|known| {
             let title = shop.catalogue.get(known.item).unwrap().name();
