@@ -16,8 +16,15 @@ use super::model_set::ModelSet;
 use super::placement::{Placement, Touch};
 use super::reason::{Reason, Unfinished};
 use super::removed::Filter;
-use super::request::{List, Request};
+use super::request::{List, Recommendation, Request};
 use super::selection::Selection;
+
+/// Items that go with one item, for anybody.
+pub(super) fn similar(model: &ModelSet, item: u32, catalogue: &Catalogue, n: usize) -> Vec<Recommendation> {
+    let nobody = Profile::default();
+    let asked = Request { seed: Some(ItemId(item)), ..request(&nobody, catalogue, n) };
+    model.similar(ItemId(item), &asked).items
+}
 
 /// 400 items in eight categories, each price once; users 0…39 view ten of them each.
 fn shop() -> (Catalogue, ModelSet) {

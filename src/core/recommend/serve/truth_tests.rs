@@ -6,9 +6,10 @@ use crate::event::{Event, EventKind};
 use crate::profile::Profile;
 use crate::recommend::fixtures::{event, item, profile, request, shop};
 
+use super::list_tests::similar;
 use super::reason::Reason;
 use super::request::Request;
-use super::tests::{history, ids, similar, trained};
+use super::tests::{history, ids, trained};
 
 #[test]
 fn nobody_is_told_of_a_view_that_never_was() {
