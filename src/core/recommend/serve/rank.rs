@@ -227,6 +227,25 @@ impl ModelSet {
         Reason::BuyAgain(days.round().clamp(0.0, f32::from(u16::MAX)) as u16)
     }
 
+    /// The blend with a row for each item of the page that needs one to be explained; `None` where none does.
+    fn completed(&self, page: &[Ranked], request: &Request<'_>, blend: Option<Blend>) -> Option<Blend> {
+        let mut own = page.iter().filter(|ranked| ranked.because == Because::Own).peekable();
+        own.peek()?;
+        let mut blend = blend.unwrap_or_else(|| {
+            let personal = self.personal(request);
+            let rule = self.rule(personal.length());
+            let is_there = |item| request.catalogue.get(item).is_some();
+            let candidates = personal.candidates(&self.ensemble, &rule, request.n, is_there);
+            Blend { personal, rule, candidates, ranked: Vec::new() }
+        });
+        for ranked in own {
+            if !blend.candidates.items.contains(&ranked.item) {
+                blend.personal.push(&mut blend.candidates, ranked.item);
+            }
+        }
+        Some(blend)
+    }
+
     /// The page with the reason of each item.
     fn explained(
         &self,
@@ -236,22 +255,7 @@ impl ModelSet {
         blend: Option<Blend>,
     ) -> Vec<Recommendation> {
         let sources = self.sources();
-        let needs_blend = page.iter().any(|ranked| ranked.because == Because::Own);
-        let blend = blend.or_else(|| {
-            let personal = needs_blend.then(|| self.personal(request))?;
-            let rule = self.rule(personal.length());
-            let is_there = |item| request.catalogue.get(item).is_some();
-            let candidates = personal.candidates(&self.ensemble, &rule, request.n, is_there);
-            Some(Blend { personal, rule, candidates, ranked: Vec::new() })
-        });
-        let blend = blend.map(|mut blend| {
-            for ranked in page.iter().filter(|ranked| ranked.because == Because::Own) {
-                if !blend.candidates.items.contains(&ranked.item) {
-                    blend.personal.push(&mut blend.candidates, ranked.item);
-                }
-            }
-            blend
-        });
+        let blend = self.completed(page, request, blend);
         let explanation = blend.as_ref().map(|Blend { personal, rule, candidates, .. }| Explanation {
             sources: &sources,
             request,
