@@ -76,7 +76,7 @@ impl Explanation<'_> {
         let mut causes = speaking.filter_map(|(source, _)| self.cause(*source, item));
         causes.next().unwrap_or_else(|| match self.request.catalogue.get(item) {
             _ if self.is_popular(item) => Reason::Popular,
-            Some(details) => Reason::by_age(details, self.request.now),
+            Some(details) => Reason::by_age(details.created_at, self.request.now),
             None => Reason::Assortment,
         })
     }
