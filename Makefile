@@ -15,13 +15,13 @@ CLIENTS ?= 10000
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint lint-deny bench bench-models bench-policy bench-delivery simulate-faults chaos conformance clean-data
+.PHONY: help setup demo test lint lint-deny bench bench-models bench-policy bench-delivery simulate-faults chaos conformance sources clean-data
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## install what is missing: PostgreSQL, MariaDB, libpq, a C compiler, Chromium, codespell, Node (apt; root or sudo)
-	@.ci/setup build database mariadb browser spelling client
+setup: ## install what is missing: PostgreSQL, libpq, a C compiler, Redis, MariaDB, NATS, Chromium, codespell, Node (apt; root or sudo)
+	@.ci/setup build database mariadb engines browser spelling client
 
 demo: ## build, then run a simulated shop with live shoppers (PORT=8080); Ctrl-C stops it
 	@.ci/setup build database
@@ -49,7 +49,8 @@ deny:
 	$(CARGO) deny check bans licenses sources
 
 bench: ## measure what the README claims (BENCH=part-of-a-name for some of it)
-	@.ci/setup build database
+	@.ci/setup build database $(if $(filter sources,$(BENCH)),mariadb engines)
+	$(if $(filter sources,$(BENCH)),$(CARGO) build --release -p tidings-pull)
 	$(CARGO) bench --bench bench -- $(BENCH)
 
 bench-models: ## measure the models on public data and against Python's (TIDINGS_DATA=folder, BENCH_ONLY=part)
@@ -76,6 +77,13 @@ conformance: ## the Autobahn test suite, clients of others, ours in a bundle of 
 	@.ci/setup proxies || true
 	$(CARGO) build --release --bin tidings
 	@tests/conformance/run $(TARGET)/release/tidings
+
+sources: ## Kafka as a source: fetched (Maven, Java), read by a puller that is killed again and again; clippy with librdkafka
+	@.ci/setup build database kafka
+	@tests/sources/kafka $(TARGET)/kafka
+	$(CARGO) clippy -p tidings-pull --all-targets --features kafka -- -D warnings
+	$(CARGO) build -p tidings-pull --features kafka
+	TIDINGS_KAFKA=$(abspath $(TARGET))/kafka $(CARGO) test --test it pull_kafka -- --ignored
 
 clean-data: ## delete the demo's database
 	@.ci/setup stopped $(DATA)

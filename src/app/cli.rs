@@ -1,5 +1,6 @@
 //! The command line: what can be said, and what scripts get back.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -84,6 +85,13 @@ tidings import csv ratings.csv --kind rate --scale 1-10 --day-first --where stat
     #[command(after_help = "Examples:\n  tidings export events events.ndjson.gz --since 2026-01-01\n  \
 tidings export outcomes --since 7d | head\n  tidings export recommendations lists.csv -n 20 --json")]
     Export(super::export::ExportArgs),
+    /// Pull records of Kafka, NATS, Redis, a PostgreSQL outbox or a MySQL binlog into a server (runs tidings-pull).
+    #[command(disable_help_flag = true)]
+    Pull {
+        /// As `tidings pull --help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+        arguments: Vec<OsString>,
+    },
     /// Train on what is stored; the model serves if it passes the gate.
     Train,
     /// Trains for a server, which says on standard input what.
@@ -150,6 +158,9 @@ fn role(text: &str) -> Result<Role, String> {
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
+    if let Some(arguments) = commands::pull::arguments(std::env::args_os()) {
+        return done(commands::pull::exec(&arguments));
+    }
     let cli = Cli::parse();
     crate::telemetry::log_line::init();
     if matches!(cli.command, Command::TrainingWorker) {
@@ -176,6 +187,7 @@ fn execute(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Migrate => commands::migrate::run(&config),
         Command::Import(args) => commands::import::run(&config, args),
         Command::Export(args) => commands::export::run(&config, &args),
+        Command::Pull { arguments } => commands::pull::exec(&arguments),
         Command::Train => commands::train::run(&config),
         Command::Segments(args) => commands::segments::segments(&config, &args),
         Command::Users(args) => commands::segments::users(&config, &args),

@@ -8,7 +8,7 @@ use super::table::{Table, delete, get, patch, post, put};
 use super::{
     admin, assets, attributes, calls, connections, consent, definitions, events, experiments, fire, health,
     inbox, items, limits, lists, live, merge, models, notifications, outcomes, preferences, preview, rules,
-    scheduled, sse, timeline, topics, users, webhooks, webpush, websocket,
+    scheduled, sources, sse, timeline, topics, users, webhooks, webpush, websocket,
 };
 
 /// Every path of the server. What is not here is a file of the dashboard or a 404. The first that matches serves.
@@ -45,6 +45,7 @@ fn api() -> Table {
         .route("/triggers/{name}", post().bare(fire::post))
         .configure(web_push)
         .configure(told_systems)
+        .configure(pullers)
 }
 
 fn administration() -> Table {
@@ -149,6 +150,11 @@ fn told_systems(table: Table) -> Table {
         .route("/webhooks/{id}/test", post().bare(webhooks::test))
         .route("/webhooks/{id}/deliveries", get().to(webhooks::log::deliveries))
         .route("/webhooks/{id}/replay", post().bare(webhooks::log::replay))
+}
+
+/// `/v1/sources`: reports of pullers.
+fn pullers(table: Table) -> Table {
+    table.route("/sources", get().bare(sources::list)).route("/sources/{name}", post().bare(sources::post))
 }
 
 /// `/admin`: figures of the running server.

@@ -11,6 +11,7 @@ pub mod monitor;
 pub mod push_state;
 mod recount;
 mod snapshot;
+pub mod sources;
 mod under_way;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use self::learned::Learned;
 use self::live::Live;
 use self::monitor::Monitor;
 use self::push_state::PushState;
+use self::sources::Sources;
 pub use self::under_way::{Processing, UnderWay};
 use crate::base::ItemId;
 use crate::catalogue::{Catalogue, Item, PricePoint};
@@ -77,6 +79,8 @@ pub struct AppState {
     reading_definitions: Mutex<()>,
     /// Users who can be pushed to, and the keys.
     pub push: PushState,
+    /// Latest reports of pullers.
+    pub sources: Sources,
     /// Progress of trainings.
     pub jobs: JobBoard,
     /// Requests under an `Idempotency-Key` that are being processed.
@@ -113,6 +117,7 @@ impl AppState {
             renewing: AtomicBool::new(false),
             reading_definitions: Mutex::new(()),
             push: PushState::default(),
+            sources: Sources::default(),
             jobs: JobBoard::default(),
             under_way: UnderWay::default(),
             draining: AtomicBool::new(false),

@@ -10,7 +10,7 @@ use super::{code, sources};
 const UNNAMED: [(&str, &str); 0] = [];
 
 /// Crates beside the server's own, by folder.
-const CRATES: [&str; 2] = ["src/core/", "src/intake/"];
+const CRATES: [&str; 3] = ["src/core/", "src/intake/", "src/pull/"];
 
 /// The folder of the crate that a file belongs to, empty for the server's.
 fn crate_of(path: &str) -> &'static str {

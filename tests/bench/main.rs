@@ -11,6 +11,8 @@
 
 mod answers;
 mod catalogue;
+#[path = "../it/helpers/engines.rs"]
+mod engines;
 #[path = "../it/golden_lists.rs"]
 mod golden_lists;
 #[path = "../it/helpers/http.rs"]
@@ -37,6 +39,7 @@ mod report;
 mod retail;
 mod scale;
 mod server;
+mod sources;
 mod webpush;
 #[path = "../it/helpers/workbook.rs"]
 mod workbook;
@@ -49,7 +52,7 @@ fn main() {
     // cargo passes `--bench`; anything else is a part of a benchmark's name.
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let benches: [(&str, Run); 11] = [
+    let benches: [(&str, Run); 12] = [
         ("push", push::run),
         ("ingest", ingest::run),
         ("memory", memory::run),
@@ -61,12 +64,13 @@ fn main() {
         ("policy", policy::run),
         ("lists", lists::run),
         ("catalogue", catalogue::run),
+        ("sources", sources::run),
     ];
     let mut ran = 0;
     for (name, run) in benches {
-        // Ten million events and Python's side take minutes: only when asked for.
+        // Ten million events and Python's side take minutes: only when asked for; sources need their engines.
         let by_default = wanted.is_empty()
-            && !["import", "scale", "models", "policy", "lists", "catalogue"].contains(&name);
+            && !["import", "scale", "models", "policy", "lists", "catalogue", "sources"].contains(&name);
         if by_default || wanted.iter().any(|wanted| name.starts_with(wanted.as_str())) {
             let mut report = Report::new(name);
             run(&mut report);
@@ -76,6 +80,7 @@ fn main() {
     }
     assert!(
         ran > 0,
-        "no benchmark is named {wanted:?}; there are push, ingest, memory, webpush, retail, import, scale, models, policy, lists, catalogue"
+        "no benchmark is named {wanted:?}; there are push, ingest, memory, webpush, retail, import, scale, models, policy, \
+          lists, catalogue, sources"
     );
 }

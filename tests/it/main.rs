@@ -51,6 +51,8 @@ mod outcomes;
 mod policy;
 mod preferences;
 mod proxies;
+mod pull;
+mod pull_kafka;
 mod push;
 mod registry;
 mod reliability;

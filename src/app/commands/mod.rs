@@ -14,6 +14,7 @@ mod memory;
 pub mod migrate;
 pub mod off_policy;
 pub mod recommend;
+pub mod pull;
 pub mod rules;
 pub mod segments;
 pub mod serve;

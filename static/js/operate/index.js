@@ -11,6 +11,7 @@ import { startDecisions } from "./decisions.js";
 import { startFeedback } from "./feedback.js";
 import { startSessions } from "./sessions.js";
 import { startCleaning } from "./cleaning.js";
+import { startSources } from "./sources.js";
 
 /** `active(page)`: whether a page (or, without one, any) is on the screen. */
 export function startOperate({ onMetrics, active, refresh }) {
@@ -43,6 +44,7 @@ export function startOperate({ onMetrics, active, refresh }) {
     segments: startSegments(on("segments")),
     users: startSessions(on("users")),
     cleaning: startCleaning(on("cleaning")),
+    sources: startSources(on("sources")),
   };
   const feedback = startFeedback();
 

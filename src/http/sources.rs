@@ -1,0 +1,39 @@
+//! `/v1/sources`: reports of pullers, for the dashboard.
+
+use actix_web::{HttpResponse, web};
+use serde_json::json;
+
+use super::auth::Caller;
+use super::body::Body;
+use super::error::ApiError;
+use crate::actors::App;
+use crate::state::sources::SourceReport;
+
+/// Longest name of a puller, bytes.
+const MAX_NAME: usize = 40;
+
+/// Takes the report of a puller.
+pub async fn post(
+    path: web::Path<String>,
+    Body(body): Body,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.service()?;
+    let is_plain =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
+    if !(1..=MAX_NAME).contains(&path.len()) || !path.bytes().all(is_plain) {
+        let message = "the name of a source is 1 to 40 lower-case letters, digits, - and _";
+        return Err(ApiError::invalid("bad_name", Some("name"), message));
+    }
+    let report: SourceReport = serde_json::from_slice(&body)
+        .map_err(|error| ApiError::invalid("bad_json", None, format!("the report can't be read: {error}")))?;
+    app.state.sources.note(&path, report);
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Latest report of each puller.
+pub async fn list(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
+    caller.service()?;
+    Ok(HttpResponse::Ok().json(json!({ "sources": app.state.sources.list() })))
+}

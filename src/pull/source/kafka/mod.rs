@@ -1,0 +1,112 @@
+//! Kafka: topics read by a consumer group (the classic protocol), offsets committed once records are stored.
+//!
+//! librdkafka blocks, so a thread of its own reads (`reader.rs`); batches and requests go through channels.
+
+mod reader;
+mod rejecting;
+
+use std::sync::mpsc as blocking;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use self::reader::{Offset, Reader, Request};
+use super::{Batch, Next, Source, SourceError};
+use crate::config::{BatchSettings, KafkaSettings};
+
+/// Longest wait for the reading thread.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// What the reading thread hands out.
+type Read = Result<Next<Vec<Offset>>, SourceError>;
+
+struct Thread {
+    batches: mpsc::Receiver<Read>,
+    requests: blocking::Sender<Request>,
+}
+
+/// Topics of Kafka.
+pub struct Kafka {
+    settings: KafkaSettings,
+    group: String,
+    name: String,
+    batch: BatchSettings,
+    once: bool,
+    thread: Option<Thread>,
+}
+
+impl Kafka {
+    /// Nothing is opened yet.
+    pub fn new(settings: KafkaSettings, name: &str, batch: BatchSettings, once: bool) -> Self {
+        let group = settings.group.clone().unwrap_or_else(|| format!("tidings-{name}"));
+        Self { settings, group, name: name.to_owned(), batch, once, thread: None }
+    }
+
+    fn open(&mut self) -> Result<&mut Thread, SourceError> {
+        match self.thread {
+            Some(ref mut thread) => Ok(thread),
+            ref mut none => {
+                // One batch waits while the one before it is posted.
+                let (send, batches) = mpsc::channel(1);
+                let (requests, receive) = blocking::channel();
+                let reader = Reader::open(&self.settings, &self.group, &self.name, self.batch, self.once)?;
+                std::thread::Builder::new()
+                    .name("kafka".to_owned())
+                    .spawn(move || reader.run(&send, &receive))
+                    .map_err(|error| SourceError::Away(format!("no thread for Kafka: {error}")))?;
+                Ok(none.insert(Thread { batches, requests }))
+            }
+        }
+    }
+
+    /// Sends a request to the thread and waits for its answer.
+    async fn ask<T>(
+        &mut self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, SourceError> {
+        let thread = self.open()?;
+        let (send, answer) = oneshot::channel();
+        let gone = || SourceError::Away("the thread that reads Kafka has ended".to_owned());
+        thread.requests.send(request(send)).map_err(|_| gone())?;
+        match tokio::time::timeout(ANSWER, answer).await {
+            Ok(answer) => answer.map_err(|_| gone()),
+            Err(_) => Err(SourceError::Away("Kafka does not answer".to_owned())),
+        }
+    }
+}
+
+impl Source for Kafka {
+    type Mark = Vec<Offset>;
+
+    async fn next(&mut self) -> Result<Next<Self::Mark>, SourceError> {
+        let wait = Duration::from_millis(self.batch.wait_ms.max(100));
+        let thread = self.open()?;
+        match tokio::time::timeout(wait, thread.batches.recv()).await {
+            Err(_) => Ok(Next::Idle),
+            Ok(Some(read)) => read,
+            Ok(None) => {
+                self.thread = None;
+                Err(SourceError::Away("the thread that reads Kafka has ended".to_owned()))
+            }
+        }
+    }
+
+    async fn acknowledge(&mut self, mark: Self::Mark) -> Result<(), SourceError> {
+        self.ask(|answer| Request::Commit(mark, answer)).await?
+    }
+
+    async fn reject(&mut self, topic: &str, lines: &[String]) -> Result<(), SourceError> {
+        let (topic, lines) = (topic.to_owned(), lines.to_vec());
+        self.ask(|answer| Request::Reject(topic, lines, answer)).await?
+    }
+
+    async fn behind(&mut self) -> Option<u64> {
+        self.thread.as_ref()?;
+        self.ask(Request::Behind).await.ok().flatten()
+    }
+}
+
+/// A batch of records up to these offsets.
+fn batch(records: Vec<super::Record>, mark: Vec<Offset>) -> Next<Vec<Offset>> {
+    Next::Batch(Batch { records, mark })
+}

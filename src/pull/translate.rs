@@ -1,0 +1,201 @@
+//! Records made into what is posted: events with an id of source, partition and offset, items, or deletions of items.
+
+use serde_json::{Map, Value};
+use tidings_core::base::{EventKey, ExternalId, Timestamp};
+use tidings_core::catalogue::NewItem;
+use tidings_intake::record::RecordOptions;
+use tidings_intake::{Entry, Field, RecordReader};
+
+use crate::config::{Envelope, RecordSettings};
+use crate::source::{Change, Content, Record};
+
+/// Longest `event_id` that the server takes, bytes.
+const MAX_EVENT_ID_BYTES: usize = 128;
+
+/// What becomes of a record.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outgoing {
+    /// An event, as the line of JSON that is posted.
+    Event {
+        /// Whose it is: events of one owner keep their order.
+        owner: u64,
+        /// The line.
+        line: String,
+    },
+    /// An item, new or changed.
+    Item(Box<NewItem>),
+    /// An item to take out of the catalogue.
+    DeletedItem(ExternalId),
+    /// Nothing, and why.
+    Skipped(&'static str),
+}
+
+/// Makes records into events and items.
+pub struct Translator {
+    name: String,
+    settings: RecordSettings,
+    reader: RecordReader,
+}
+
+impl Translator {
+    /// For the puller of this name.
+    pub fn new(name: &str, settings: &RecordSettings) -> Self {
+        #[allow(clippy::needless_update, reason = "what else the mapping can do is for files")]
+        let options = RecordOptions {
+            mapping: settings.mapping.clone(),
+            default_kind: settings.kind,
+            time_zone: settings.zone.clone(),
+            ..RecordOptions::default()
+        };
+        Self { name: name.to_owned(), settings: settings.clone(), reader: RecordReader::new(options) }
+    }
+
+    /// What to post for a record; the error says why it is refused.
+    pub fn translate(&mut self, record: &Record, now: Timestamp) -> Result<Vec<Outgoing>, String> {
+        let (change, mut object) = match (&record.content, self.settings.envelope) {
+            (Content::Unreadable(reason), _) => return Err(reason.clone()),
+            (Content::Fields(fields), _) => (record.change, fields.clone()),
+            (Content::Text(text), envelope) => {
+                let object = self.parse(text)?;
+                match (envelope, object) {
+                    (_, None) => return Ok(vec![Outgoing::Skipped("a tombstone: a record without content")]),
+                    (Envelope::Plain, Some(object)) => (record.change, object),
+                    (Envelope::Debezium, Some(object)) => match debezium(object)? {
+                        Some(change) => change,
+                        None => return Ok(vec![Outgoing::Skipped("neither a row nor its end")]),
+                    },
+                }
+            }
+        };
+        self.give_time(&mut object, record);
+        let entry = match self.reader.object(&object) {
+            Ok(entry) => entry,
+            // Of a deleted item often only the key is left.
+            Err(reason) if change == Change::Delete => return self.deleted(&object).ok_or(reason),
+            Err(reason) => return Err(reason),
+        };
+        match (entry, change) {
+            (Entry::Event(_), Change::Update | Change::Delete) => {
+                Ok(vec![Outgoing::Skipped("a changed or deleted row of a table of events")])
+            }
+            (Entry::Event(event), Change::New) => {
+                self.check_age(record, now)?;
+                let owner = event
+                    .user
+                    .as_ref()
+                    .or(event.basket.as_ref())
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                let mut raw = event.into_wire();
+                if raw.event_id.is_none() {
+                    raw.event_id = Some(Value::String(self.event_id(&record.id)));
+                }
+                let line = serde_json::to_string(&raw).map_err(|error| error.to_string())?;
+                Ok(vec![Outgoing::Event { owner: hash(&owner), line }])
+            }
+            (Entry::Item(item), Change::Delete) => Ok(vec![Outgoing::DeletedItem(item.item_id)]),
+            (Entry::Item(item), _) => Ok(vec![Outgoing::Item(Box::new(item))]),
+        }
+    }
+
+    /// `None` for a record without content.
+    fn parse(&self, text: &[u8]) -> Result<Option<Map<String, Value>>, String> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        if text.len() > self.settings.max_bytes {
+            return Err(format!(
+                "has {} bytes, more than records.max_bytes, {}",
+                text.len(),
+                self.settings.max_bytes
+            ));
+        }
+        match serde_json::from_slice(text) {
+            Ok(Value::Object(object)) => Ok(Some(object)),
+            Ok(Value::Null) => Ok(None),
+            Ok(_) => Err("is JSON but not an object".to_owned()),
+            Err(error) => Err(format!("is not JSON: {error}")),
+        }
+    }
+
+    /// Sets the time of the source where the record has none and the settings allow it.
+    fn give_time(&self, object: &mut Map<String, Value>, record: &Record) {
+        let name = self.settings.mapping.get(Field::OccurredAt).unwrap_or(Field::OccurredAt.name());
+        if self.settings.time_of_record
+            && let Some(at) = record.at
+            && object.get(name).is_none_or(Value::is_null)
+            && (self.settings.kind.is_some() || self.names(object, Field::Kind))
+        {
+            object.insert(name.to_owned(), Value::String(at.to_string()));
+        }
+    }
+
+    fn names(&self, object: &Map<String, Value>, field: Field) -> bool {
+        object.contains_key(self.settings.mapping.get(field).unwrap_or(field.name()))
+    }
+
+    fn deleted(&self, object: &Map<String, Value>) -> Option<Vec<Outgoing>> {
+        if self.settings.kind.is_some() || self.names(object, Field::UserId) {
+            return Some(vec![Outgoing::Skipped("a changed or deleted row of a table of events")]);
+        }
+        let name = self.settings.mapping.get(Field::ItemId).unwrap_or(Field::ItemId.name());
+        ExternalId::from_json(object.get(name)?).ok().map(|id| vec![Outgoing::DeletedItem(id)])
+    }
+
+    /// Whether the server still knows if it has this event.
+    fn check_age(&self, record: &Record, now: Timestamp) -> Result<(), String> {
+        let Some(at) = record.at else { return Ok(()) };
+        let days = now.days_since(at);
+        if days <= f64::from(self.settings.max_age_days) {
+            return Ok(());
+        }
+        Err(format!(
+            "the source took it {days:.0} days ago, more than records.max_age_days, {}: the server can't tell any more whether \
+             it has it; import it with tidings import",
+            self.settings.max_age_days
+        ))
+    }
+
+    /// Name of the puller, partition and offset; where that is too long, its hash.
+    fn event_id(&self, id: &str) -> String {
+        let whole = format!("{}/{id}", self.name);
+        if whole.len() <= MAX_EVENT_ID_BYTES {
+            return whole;
+        }
+        EventKey::from_parts(&[b"pull", whole.as_bytes()]).0.to_string()
+    }
+}
+
+/// The change of a table that Debezium tells of, with or without its schema; `None` for its heartbeats and ends of transactions.
+fn debezium(mut object: Map<String, Value>) -> Result<Option<(Change, Map<String, Value>)>, String> {
+    if object.contains_key("schema")
+        && let Some(Value::Object(payload)) = object.remove("payload")
+    {
+        object = payload;
+    }
+    let (change, image) = match object.get("op").and_then(Value::as_str) {
+        Some("c" | "r") => (Change::New, "after"),
+        Some("u") => (Change::Update, "after"),
+        Some("d") => (Change::Delete, "before"),
+        Some(_) => return Ok(None),
+        None if object.contains_key("ts_ms") || object.contains_key("status") => return Ok(None),
+        None => {
+            return Err(
+                "is no change of Debezium: there is no \"op\" (records.envelope is \"debezium\")".to_owned()
+            );
+        }
+    };
+    match object.remove(image) {
+        Some(Value::Object(row)) => Ok(Some((change, row))),
+        _ => Err(format!("is a change of Debezium without {image:?}")),
+    }
+}
+
+/// FNV-1a, the same in every run.
+fn hash(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests;
