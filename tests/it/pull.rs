@@ -184,7 +184,7 @@ fn nats_puller(nats: &Nats, url: &str) -> Puller {
     let address = format!("nats://127.0.0.1:{}", nats.port);
     nats.stream("SHOP", &["shop.events", "shop.rejected"]);
     Puller::configured("NATS JetStream", url, &[("nats://127.0.0.1:4222", &address)])
-        .replacing("subject = \"shop.events\"", "subject = \"shop.events\"\nack_wait_s = 1")
+        .replacing("subject = \"shop.events\"", "subject = \"shop.events\"\nack_wait_s = 5")
 }
 
 #[test]

@@ -42,6 +42,10 @@ pub struct Log {
     heard: Instant,
     /// Whether the definition of a table may have changed.
     stale: bool,
+    /// Whether the log has told its form: before, names of files carry their checksum.
+    described: bool,
+    /// Whether the server has sent all there is (`once`).
+    ended: bool,
 }
 
 impl Log {
@@ -64,7 +68,19 @@ impl Log {
         }
         let stream = conn.get_binlog_stream(request).await.map_err(away)?;
         let (settings, heard) = (settings.clone(), Instant::now());
-        Ok(Self { stream, settings, database, tables, batch, place, row: 0, heard, stale: false })
+        Ok(Self {
+            stream,
+            settings,
+            database,
+            tables,
+            batch,
+            place,
+            row: 0,
+            heard,
+            stale: false,
+            described: false,
+            ended: false,
+        })
     }
 
     /// The next records, waiting for some at most as long as the settings say.
@@ -72,21 +88,20 @@ impl Log {
         let mut records = Vec::new();
         let deadline = Instant::now() + Duration::from_millis(self.batch.wait_ms);
         let before = self.place.clone();
-        let mut ended = false;
-        while records.len() < self.batch.records {
+        while records.len() < self.batch.records && !self.ended {
             let Ok(event) = tokio::time::timeout_at(deadline, self.stream.next()).await else { break };
             let Some(event) = event else {
-                ended = true;
+                self.ended = true;
                 break;
             };
             self.heard = Instant::now();
             self.take(&event.map_err(away)?, &mut records).await?;
         }
-        if !ended && self.heard.elapsed() > SILENCE {
+        if !self.ended && self.heard.elapsed() > SILENCE {
             return Err(SourceError::Away("MySQL has not been heard of for half a minute".to_owned()));
         }
-        let place = (self.place != before || ended).then(|| self.place.clone());
-        Ok((records, place, ended))
+        let place = (self.place != before || self.ended).then(|| self.place.clone());
+        Ok((records, place, self.ended))
     }
 
     async fn take(&mut self, event: &Event, records: &mut Vec<Record>) -> Result<(), SourceError> {
@@ -94,7 +109,9 @@ impl Log {
             |error: std::io::Error| SourceError::Away(format!("an event of the log can't be read: {error}"));
         let header = event.header();
         match header.event_type() {
-            Ok(EventType::ROTATE_EVENT) => {
+            Ok(EventType::FORMAT_DESCRIPTION_EVENT) => self.described = true,
+            // The first one repeats the file that was asked for.
+            Ok(EventType::ROTATE_EVENT) if self.described => {
                 let rotate: RotateEvent = event.read_event().map_err(bad)?;
                 let file = rotate.name().into_owned();
                 if file != self.place.file {
