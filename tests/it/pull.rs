@@ -1,5 +1,6 @@
 //! `tidings pull` from real engines into a real server: nothing lost, nothing doubled, whatever ends when.
 
+use std::process::Command;
 use std::time::Duration;
 
 use diesel::RunQueryDsl;
@@ -112,7 +113,9 @@ fn a_puller_waits_for_its_server_and_reports_to_it() {
     let puller = redis_puller(&redis, &format!("http://{address}"));
     add_to_redis(&redis, &purchases(500));
     let mut child = puller.spawn();
-    let server = Server::start(&database.url, &["--listen", &address]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+    command.args(["serve", "--listen", &address]).env("DATABASE_URL", &database.url);
+    let server = Server::spawn(&mut command);
     wait_for("the events", || stored(&database) == (500, 500));
     wait_for("the report", || server.http().get("/v1/sources").json()["sources"][0]["stored"] == 500);
     let source = &server.http().get("/v1/sources").json()["sources"][0];
