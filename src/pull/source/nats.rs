@@ -15,8 +15,8 @@ use tidings_core::base::Timestamp;
 use super::{Batch, Change, Content, Next, Record, Source, SourceError};
 use crate::config::{BatchSettings, NatsSettings, Start};
 
-/// Batches that may be open: one being posted, one read ahead, and one of another puller.
-const OPEN_BATCHES: usize = 4;
+/// Messages of a new consumer that may be open: those of pullers that were killed stay so until they are delivered again.
+const MAX_OPEN: i64 = 40_000;
 /// With `--once`, time between two looks for messages that will be delivered again.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -98,7 +98,7 @@ impl JetStream {
             ack_policy: AckPolicy::Explicit,
             ack_wait: Duration::from_secs(self.settings.ack_wait_s),
             filter_subject: self.settings.subject.clone().unwrap_or_default(),
-            max_ack_pending: i64::try_from(self.batch.records * OPEN_BATCHES).unwrap_or(i64::MAX),
+            max_ack_pending: MAX_OPEN,
             ..Config::default()
         };
         let consumer = stream
