@@ -18,7 +18,7 @@ use crate::actors::journal::messages::Record;
 use crate::actors::user::messages::UserMessage;
 use crate::actors::{App, offline_users};
 use crate::base::{Timestamp, UserId};
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, Money};
 use crate::config::Config;
 use crate::http::admin::{DemoMode, SlowCache};
 use crate::http::error::ApiError;
@@ -30,7 +30,8 @@ use crate::recommend::ModelSet;
 use crate::state::{AppState, learning};
 use crate::store::models::{self, ModelState};
 use crate::store::{
-    Connection, Store, StoreError, item_prices, items, jobs, push_keys, push_subscriptions, server, users,
+    Connection, Store, StoreError, event_kinds, item_prices, items, jobs, push_keys, push_subscriptions,
+    server, users,
 };
 use crate::transport::posts::Streams;
 use crate::transport::webpush::VapidKeys;
@@ -58,13 +59,15 @@ pub struct Running {
 
 /// Loads from the database what a training needs: the catalogue, and the model to compare with. Blocks.
 pub fn load_models(config: Config, store: Store) -> anyhow::Result<Arc<AppState>> {
-    let (epoch, catalogue) = store.run_blocking(|connection| {
+    let (epoch, catalogue, kinds) = store.run_blocking(|connection| {
         let mut catalogue = Catalogue::from_items(items::load_all(connection)?);
         catalogue.note_prices(&item_prices::load_changes(connection, Timestamp::now())?);
-        Ok((server::epoch(connection)?, catalogue))
+        catalogue.set_money(Money::new(&config.money.base, &config.money.rates));
+        let kinds = event_kinds::sync(connection, &config.event.kinds)?;
+        Ok((server::epoch(connection)?, catalogue, kinds))
     })?;
     let model = store.run_blocking(last_good_model)?;
-    let state = AppState::new(config, store, &epoch, catalogue, ModelSet::empty());
+    let state = AppState::new(config, store, &epoch, catalogue, ModelSet::empty(), kinds);
     state.put_models(model.unwrap_or_else(ModelSet::empty));
     Ok(state)
 }

@@ -65,6 +65,7 @@ async fn slow(app: &App, cache: &SlowCache) -> Result<Slow, ApiError> {
     let began = Instant::now();
     let since = Timestamp::now().plus_days(-FEEDBACK_DAYS);
     let window = app.state.rules().attribution_window;
+    let money = app.state.catalogue.load().money().clone();
     let (feedback, users, pushes) = app
         .state
         .store
@@ -73,7 +74,11 @@ async fn slow(app: &App, cache: &SlowCache) -> Result<Slow, ApiError> {
                 subscriptions: store::push_subscriptions::count(connection)?,
                 waiting: store::push_outbox::waiting(connection)?,
             };
-            Ok((store::outcomes::rates(connection, since, window)?, store::users::count(connection)?, pushes))
+            Ok((
+                store::outcomes::rates(connection, since, window, &money)?,
+                store::users::count(connection)?,
+                pushes,
+            ))
         })
         .await?;
     let mut feedback = serde_json::to_value(feedback).unwrap_or_default();

@@ -1,13 +1,15 @@
 //! JSON forms that several routes share.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::base::{ItemId, Millis, Timestamp};
 use crate::catalogue::{Catalogue, Item};
+use crate::decide::World;
 use crate::decide::record::RobotFlag;
+use crate::event::OwnKinds;
 use crate::profile::{Profile, SegmentId};
 use crate::store::decisions::DecisionRow;
 use crate::store::jobs::JobRow;
@@ -38,11 +40,22 @@ pub fn robot(flag: &RobotFlag, rest_h: u64) -> Value {
     json!({"since": flag.since, "until": until, "reason": flag.reason})
 }
 
-/// A user's live profile.
-pub fn profile(profile: &Profile, catalogue: &Catalogue, now: Timestamp) -> Value {
-    let features = profile.features(now);
+/// A user's live profile. `segment_rates` are what the segments of this model compare.
+pub fn profile(profile: &Profile, kinds: &OwnKinds, world: &World<'_>) -> Value {
+    let (catalogue, models, clock) = (world.catalogue, world.models, world.feature_context());
+    let features = profile.features(clock);
+    let rates = models.segmentation.as_ref().map(|segmentation| segmentation.rates(&features));
+    let own_kinds: BTreeMap<&str, u32> =
+        profile.own_counts().map(|(kind, count)| (kinds.name_of(kind), count)).collect();
+    let money: Vec<Value> = profile
+        .money()
+        .iter()
+        .map(
+            |(currency, amount)| json!({"currency": currency.or(catalogue.money().base()), "amount": amount}),
+        )
+        .collect();
     let affinities: Vec<Value> = profile
-        .affinities(now)
+        .affinities(clock.now())
         .into_iter()
         .filter_map(|(category, share)| {
             Some(json!({"category": catalogue.category_name(category)?, "share": share}))
@@ -53,7 +66,7 @@ pub fn profile(profile: &Profile, catalogue: &Catalogue, now: Timestamp) -> Valu
         .iter()
         .filter_map(|recent| {
             let item = catalogue.get(recent.item)?;
-            Some(json!({"item_id": item.external_id, "title": item.name(), "kind": recent.kind, "at": recent.at}))
+            Some(json!({"item_id": item.external_id, "title": item.name(), "kind": kinds.name_of(recent.kind), "at": recent.at}))
         })
         .collect();
     json!({
@@ -64,6 +77,11 @@ pub fn profile(profile: &Profile, catalogue: &Catalogue, now: Timestamp) -> Valu
             "recency_days": features.recency_days,
             "monetary": features.monetary,
         },
+        "own_kinds": own_kinds,
+        "money": money,
+        "segment_rates": rates.map(|[purchases, minutes, searches]| json!({
+            "purchases_per_month": purchases, "browsing_minutes_per_month": minutes, "searches_per_month": searches,
+        })),
         "affinities": affinities,
         "recent": recent,
         "bought": profile.bought().len(),

@@ -35,7 +35,8 @@ pub async fn post(
         request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let raws = split(&body, content_type, app.state.config.ingest.max_batch)?;
     let catalogue = app.state.catalogue.load_full();
-    let admission = Admission::new(caller.speaker(), &app.state.config, &catalogue, Timestamp::now());
+    let admission = Admission::new(caller.speaker(), &app.state.config, &catalogue, Timestamp::now())
+        .with_kinds(&app.state.event_kinds);
     let mut good: Vec<NewEvent> = Vec::with_capacity(raws.len());
     let mut rejected = Vec::new();
     for (index, raw) in raws.into_iter().enumerate() {

@@ -56,6 +56,7 @@ pub async fn readings(
         let policy = policy.as_ref().unwrap_or(&configured);
         (policy.holdout, policy.random)
     };
+    let money = app.state.catalogue.load().money().clone();
     let (slices, changed, choices, coins, names) = app
         .state
         .store
@@ -63,8 +64,9 @@ pub async fn readings(
             let changed =
                 store::experiments::slices_changed_at(connection, shares_of)?.filter(|at| *at > since);
             let from = store::experiments::slices_since(connection, changed.unwrap_or(since))?;
-            let users =
-                from.map(|from| store::experiments::users(connection, None, from, window)).transpose()?;
+            let users = from
+                .map(|from| store::experiments::users(connection, None, from, window, &money))
+                .transpose()?;
             let choices = store::experiments::variant_choices(connection, since)?;
             let coins = store::experiments::coin_decisions(connection, since, window, Timestamp::now())?;
             Ok((from.zip(users), changed, choices, coins, store::experiments::names(connection, since)?))
@@ -98,6 +100,7 @@ pub async fn reading(
     let window = app.state.rules().attribution_window;
     let name = path.into_inner();
     let asked = name.clone();
+    let money = app.state.catalogue.load().money().clone();
     let (definition, from, users) = app
         .state
         .store
@@ -105,7 +108,7 @@ pub async fn reading(
             let definition = store::experiment_definitions::definition(connection, &asked)?;
             let changed = definition.as_ref().and_then(|defined| defined.changed_at);
             let from = changed.map_or(since, |at| at.max(since));
-            Ok((definition, from, store::experiments::users(connection, Some(&asked), from, window)?))
+            Ok((definition, from, store::experiments::users(connection, Some(&asked), from, window, &money)?))
         })
         .await?;
     if users.is_empty() && definition.is_none() {

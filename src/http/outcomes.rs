@@ -115,11 +115,11 @@ pub async fn outcomes(
     let since = Timestamp::now().plus_days(-days);
     let rules = app.state.rules();
     let (zone, window) = (rules.time_zone.iana_name().unwrap_or("UTC").to_owned(), rules.attribution_window);
-    let asked = zone.clone();
+    let (asked, money) = (zone.clone(), app.state.catalogue.load().money().clone());
     let groups = app
         .state
         .store
-        .run(move |connection| store::outcomes::by(connection, by.group(), since, &asked, window))
+        .run(move |connection| store::outcomes::by(connection, by.group(), since, &asked, window, &money))
         .await?;
     let mut answer = json!({"by": name_of(by), "days": days, "time_zone": zone, "groups": named(by, &groups, &app),
         "overall": whole(&groups)});

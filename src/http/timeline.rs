@@ -42,12 +42,13 @@ pub async fn timeline(
         None => Timestamp::now().plus_days(1.0),
     };
     let window = app.state.rules().attribution_window;
+    let money = app.state.catalogue.load().money().clone();
     let found = app
         .state
         .store
         .run(move |connection| {
             let Some(user) = store::users::find(connection, &id)? else { return Ok(None) };
-            Ok(Some(store::timeline::of(connection, user, before, limit, window)?))
+            Ok(Some(store::timeline::of(connection, user, before, limit, window, &money)?))
         })
         .await?;
     let moments = found.ok_or(ApiError::NotFound("this user"))?;
@@ -83,6 +84,10 @@ fn view(moment: &Moment, catalogue: &Catalogue) -> Value {
                 "withdrawn": withdrawn,
             })
         }
+        What::Event { kind, item, value } => json!({
+            "what": "event", "at": at, "kind": kind, "value": value,
+            "item": item.and_then(|item| dto::item_name(item, catalogue)),
+        }),
         What::Feedback { notification_id, outcome, item, value } => json!({
             "what": "feedback", "at": at, "notification_id": notification_id, "outcome": outcome, "value": value,
             "item": item.and_then(|item| dto::item_name(item, catalogue)),

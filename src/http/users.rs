@@ -38,7 +38,9 @@ pub async fn profile(
     let named = user.clone();
     let flag = app.state.store.run(move |connection| crate::store::robots::flag(connection, &named)).await?;
     let robot = flag.map(|flag| dto::robot(&flag, app.state.config.ingest.robot_rest_h));
-    let mut view = dto::profile(&state.profile, &app.state.catalogue.load(), Timestamp::now());
+    let snapshot = app.state.snapshot();
+    let world = snapshot.world(None, &app.state);
+    let mut view = dto::profile(&state.profile, &app.state.event_kinds, &world);
     if let Some(fields) = view.as_object_mut() {
         fields.insert("user_id".to_owned(), json!(user));
         fields.insert("segment".to_owned(), json!(state.segment.map(|segment| segment.to_string())));

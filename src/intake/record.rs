@@ -2,12 +2,13 @@
 //! `PUT /v1/items` take them, other field names by mapping.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 use tidings_core::base::{EventKey, Timestamp};
 use tidings_core::catalogue::NewItem;
-use tidings_core::event::{EventKind, NewEvent};
+use tidings_core::event::{EventKind, NewEvent, OwnKinds};
 use tidings_core::profile::StatedUser;
 
 use super::conditions::Condition;
@@ -55,6 +56,8 @@ pub struct RecordOptions {
     pub occurred_at: Option<OccurredAt>,
     /// Records that are taken: those for which all hold.
     pub conditions: Vec<Condition>,
+    /// Kinds of the shop's own.
+    pub kinds: Arc<OwnKinds>,
 }
 
 impl Default for RecordOptions {
@@ -67,6 +70,7 @@ impl Default for RecordOptions {
             scale: Scale::default(),
             occurred_at: None,
             conditions: Vec::new(),
+            kinds: Arc::default(),
         }
     }
 }
@@ -94,11 +98,11 @@ impl RecordReader {
 
     /// For records whose values have these forms.
     pub fn with_forms(options: RecordOptions, forms: Forms) -> Self {
-        let RecordOptions { mapping, default_kind, time_zone, forms: _, scale, occurred_at, conditions } =
+        let RecordOptions { mapping, default_kind, time_zone, forms: _, scale, occurred_at, conditions, kinds } =
             options;
         Self {
             mapping,
-            rules: RowRules { default_kind, scale },
+            rules: RowRules { default_kind, scale, kinds },
             occurred_at,
             conditions,
             times: TimeReader::new(forms.dates.clone(), time_zone),

@@ -1,11 +1,13 @@
 //! A row of named texts, from CSV or JSON, made into an event or an item. Values out of range pass: to count and drop
 //! them is the cleaning's business. Only what can't be understood is refused here.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use tidings_core::base::{EventKey, ExternalId, Timestamp};
 use tidings_core::catalogue::NewItem;
 use tidings_core::event::wire::hash_id;
-use tidings_core::event::{EventKind, NewEvent, RawEvent};
+use tidings_core::event::{EventKind, NewEvent, OwnKinds, RawEvent};
 
 use super::dates::TimeReader;
 use super::fields::{kind, tidy};
@@ -105,6 +107,8 @@ pub struct RowRules {
     pub default_kind: Option<EventKind>,
     /// Scale of ratings.
     pub scale: Scale,
+    /// Kinds of the shop's own.
+    pub kinds: Arc<OwnKinds>,
 }
 
 /// The event that a row tells of. `occurred_at` is for rows that don't say when; fields of `exact` are numbers as programs write
@@ -120,7 +124,7 @@ pub fn event(
     let text = |field: Field| forms.text(row, field);
     let amount = |field: Field| forms.amount(row, field, exact.contains(&field));
     let number = |field: Field| Ok::<_, String>(amount(field)?.map(|amount| amount.number));
-    let kind = event_kind(text(Field::Kind), rules.default_kind)?;
+    let kind = event_kind(text(Field::Kind), rules.default_kind, &rules.kinds)?;
     let occurred_at = match (text(Field::OccurredAt), occurred_at) {
         (Some(time), _) => times
             .read(time, exact.contains(&Field::OccurredAt))
@@ -198,12 +202,13 @@ fn query(text: Option<&str>, kind: EventKind) -> Result<Option<String>, String> 
     }
 }
 
-fn event_kind(name: Option<&str>, default: Option<EventKind>) -> Result<EventKind, String> {
+/// Names of the shop's own kinds first: they say exactly what is meant.
+fn event_kind(name: Option<&str>, default: Option<EventKind>, kinds: &OwnKinds) -> Result<EventKind, String> {
     match (name, default) {
-        (Some(name), _) => kind(name).ok_or_else(|| {
-            let names: Vec<&str> = EventKind::ALL.iter().map(|kind| kind.name()).collect();
-            format!("kind is none of {}: {name:?}", names.join(", "))
-        }),
+        (Some(name), _) => match kinds.find(name) {
+            Ok(kind) => Ok(kind),
+            Err(says) => kind(name).ok_or_else(|| format!("kind is {name:?}, {says}")),
+        },
         (None, Some(kind)) => Ok(kind),
         (None, None) => Err("does not say its kind (map a column to kind, or give a default)".into()),
     }
@@ -217,11 +222,15 @@ fn key(event: &NewEvent, event_id: Option<&str>) -> EventKey {
     if let Some(event_id) = event_id {
         return EventKey::from_parts(&[b"event_id", user.as_bytes(), event_id.as_bytes()]);
     }
+    let kind = match event.kind {
+        EventKind::Own(own) => format!("own {}", own.code()),
+        built_in => built_in.name().to_owned(),
+    };
     EventKey::from_parts(&[
         b"row",
         user.as_bytes(),
         name(&event.item).as_bytes(),
-        event.kind.name().as_bytes(),
+        kind.as_bytes(),
         &event.occurred_at.0.to_le_bytes(),
         event.query.as_deref().unwrap_or_default().as_bytes(),
         &event.dwell_ms.map_or(-1, i64::from).to_le_bytes(),

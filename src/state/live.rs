@@ -142,4 +142,8 @@ impl RecentCounts for Live {
         let near = seed.map(|seed| state.counts.near(seed, NEAR)).unwrap_or_default();
         Found { popular: Arc::clone(&state.popular), near }
     }
+
+    fn newest(&self) -> Option<Timestamp> {
+        self.0.lock().counts.newest()
+    }
 }

@@ -32,6 +32,7 @@ use crate::base::ItemId;
 use crate::catalogue::{Catalogue, Item, PricePoint};
 use crate::config::Config;
 use crate::decide::{Definitions, ExperimentModels};
+use crate::event::OwnKinds;
 use crate::event::clean::Caps;
 use crate::notify::Rules;
 use crate::notify::triggers::Change;
@@ -61,6 +62,8 @@ pub struct AppState {
     pub caps: Caps,
     /// The current catalogue, swapped whole.
     pub catalogue: ArcSwap<Catalogue>,
+    /// Kinds of events of the shop's own.
+    pub event_kinds: Arc<OwnKinds>,
     /// The current model set, swapped whole.
     pub models: ArcSwap<ModelSet>,
     /// Models that arms of experiments name, swapped whole.
@@ -97,6 +100,7 @@ impl AppState {
         epoch: &str,
         catalogue: Catalogue,
         models: ModelSet,
+        event_kinds: OwnKinds,
     ) -> Arc<Self> {
         let (definitions, _) = Definitions::new(&[], &config.policy);
         let state = Self {
@@ -108,6 +112,7 @@ impl AppState {
             budget: Budget::default(),
             caps: Caps::live_default(),
             catalogue: ArcSwap::from_pointee(catalogue),
+            event_kinds: Arc::new(event_kinds),
             models: ArcSwap::from_pointee(models),
             experiment_models: ArcSwap::default(),
             monitor: Monitor::default(),

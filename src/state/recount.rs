@@ -24,12 +24,12 @@ impl AppState {
         let Some(until) = self.live.recounted_until() else { return Ok(()) };
         let model = self.models.load();
         let (now, half_life) = (Timestamp::now(), model.parameters.popularity_half_life_days);
-        // Before any training everything counts, as of now.
-        let origin = if model.version == ModelVersion(0) { now } else { model.trained_at };
+        let commits = events::commits_between(connection, model.trained_at, until, MAX_REPLAYED)?;
+        // Before any training everything counts, as of its end: a history may end years ago.
+        let newest = || commits.iter().flatten().map(|event| event.occurred_at).max().unwrap_or(now);
+        let origin = if model.version == ModelVersion(0) { newest() } else { model.trained_at };
         let mut counts = LiveCounts::new(origin, half_life);
-        for commit in events::commits_between(connection, model.trained_at, until, MAX_REPLAYED)? {
-            counts.note(&commit);
-        }
+        commits.iter().for_each(|commit| counts.note(commit));
         log::info!("events since the training counted again events={}", counts.n_events());
         self.live.restart(counts);
         Ok(())

@@ -119,6 +119,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    event_kinds (code) {
+        code -> Int2,
+        name -> Text,
+        weight -> Float4,
+        needs_item -> Bool,
+    }
+}
+
+diesel::table! {
     event_receipts (event_key) {
         event_key -> Uuid,
         received_at -> Timestamptz,
@@ -524,6 +533,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     consents,
     decisions,
     definitions,
+    event_kinds,
     event_receipts,
     events,
     feedback,

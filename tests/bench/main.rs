@@ -30,6 +30,7 @@ mod models;
 #[path = "../it/models_data.rs"]
 #[expect(dead_code, reason = "shared with the tests")]
 mod models_data;
+mod months;
 mod policy;
 mod push;
 #[path = "../it/helpers/push_service.rs"]
@@ -52,9 +53,10 @@ fn main() {
     // cargo passes `--bench`; anything else is a part of a benchmark's name.
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let benches: [(&str, Run); 12] = [
+    let benches: [(&str, Run); 13] = [
         ("push", push::run),
         ("ingest", ingest::run),
+        ("months", months::run),
         ("memory", memory::run),
         ("webpush", webpush::run),
         ("retail", retail::run),

@@ -6,8 +6,9 @@ use tidings::base::{ExternalId, ItemId, Timestamp};
 use tidings::catalogue::NewItem;
 use tidings::event::EventKind;
 use tidings::ml::threads::Threads;
-use tidings::recommend::models::association_rules::{AssociationRules, RuleParameters, purchase_baskets};
+use tidings::recommend::models::association_rules::{AssociationRules, RuleParameters};
 use tidings::recommend::models::frequent_itemsets::{ItemsetParameters, mine};
+use tidings::recommend::models::purchase_baskets::purchase_baskets;
 use tidings::store::{cleaning, events, items, robots, users};
 
 use crate::helpers::database::TestDatabase;

@@ -56,6 +56,7 @@ fn five_planted_segments_among_100_000_users_are_recovered() {
             searches_per_month: searches,
             recency_days: None,
             monetary: 0.0,
+            active: None,
         });
         truth.push(class);
     }
@@ -94,6 +95,7 @@ fn inertia_is_that_of_the_reference() {
                 searches_per_month: values[2],
                 recency_days: None,
                 monetary: 0.0,
+                active: None,
             }
         })
         .collect();

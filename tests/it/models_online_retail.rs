@@ -59,6 +59,7 @@ fn load() -> Option<Shop> {
             dwell_ms: None,
             quantity: quantity.abs() as f32,
             value: Some(quantity.abs() * price),
+            currency: None,
             basket: Some(invoice),
         });
     }
@@ -154,7 +155,10 @@ fn half_a_million_real_purchases() {
     println!("profiles: {} bytes each in the mean", memory / profiles.len());
     // The features of training are those of the live fold.
     for (user, features, segment) in &trained.features {
-        assert_eq!(*features, profiles[user.index()].features(now));
+        assert_eq!(
+            *features,
+            profiles[user.index()].features(model.observed.context(None, now, shop.catalogue.money()))
+        );
         assert_eq!(*segment, model.segment(features));
     }
 

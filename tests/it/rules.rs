@@ -38,6 +38,42 @@ fn sets_and_rules_of_real_baskets_are_those_of_the_reference() {
     assert!(rules.iter().all(|rule| number(&rule["confidence"]) >= 0.3 && number(&rule["support"]) >= 0.01));
 }
 
+/// Everything goes together: the sets of 300 baskets of a hundred items are more than could ever be held.
+#[test]
+fn a_search_without_end_is_cut_and_says_where() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("baskets.txt");
+    let basket = |n: u32| {
+        let items = (0..100).filter(|item| (n * 7 + item * 3) % 11 != 0).map(|item| format!("i{item}"));
+        items.collect::<Vec<_>>().join(" ")
+    };
+    std::fs::write(&path, (0..300).map(|n| basket(n) + "\n").collect::<String>()).unwrap();
+    let path = path.to_str().unwrap();
+    let table =
+        tidings_rules(&["--baskets", path, "--support", "0.0034", "--confidence", "0", "--max-items", "6"]);
+    assert!(
+        table.iter().any(|line| line.starts_with("note: sets of more than 3 items are left out")),
+        "{table:?}"
+    );
+    let lines = tidings_rules(&[
+        "--baskets",
+        path,
+        "--support",
+        "0.0034",
+        "--confidence",
+        "0",
+        "--max-items",
+        "6",
+        "--json",
+        "--top",
+        "3",
+    ]);
+    let summary: Value = serde_json::from_str(&lines[0]).unwrap();
+    assert!(number(&summary["peak_rss_mib"]) < 1_000.0, "{summary}");
+    assert!(number(&summary["itemsets"]) <= 1e6 && number(&summary["rules"]) <= 5e5, "{summary}");
+    assert_eq!(lines.len(), 4);
+}
+
 #[test]
 fn a_file_of_baskets_gives_a_table_or_lines_of_json() {
     let dir = tempfile::tempdir().unwrap();

@@ -13,7 +13,7 @@ use tidings::store::events::{self, Appended};
 use tidings::store::feedback::{self, FeedbackRow};
 use tidings::store::notifications::NewNotification;
 use tidings::store::preferences::{self, Preferences, Settings};
-use tidings::store::{decision_log, robots, users};
+use tidings::store::{bulk, decision_log, robots, users};
 use uuid::Uuid;
 
 use crate::helpers::database::TestDatabase;
@@ -128,24 +128,47 @@ fn a_key_stored_without_a_receipt_is_a_duplicate_too() {
 }
 
 #[test]
-fn each_month_gets_its_partition_when_its_first_event_comes() {
+fn each_year_gets_its_partition_when_its_first_event_comes_and_old_ones_share_one() {
     let database = TestDatabase::new();
-    let months = [("2011-01-31T23:59:59.999999Z", "201101"), ("2011-02-01T00:00:00Z", "201102")];
-    let batch: Vec<NewEvent> = months
+    let moments = [
+        ("2003-01-31T23:59:59.999999Z", "before_2025"),
+        ("2024-12-31T23:59:59.999999Z", "before_2025"),
+        ("2025-01-01T00:00:00Z", "2025"),
+        ("2026-12-31T23:59:59.999999Z", "2026"),
+        ("2027-01-01T00:00:00Z", "2027"),
+    ];
+    let batch: Vec<NewEvent> = moments
         .iter()
         .map(|(at, _)| NewEvent { occurred_at: Timestamp::parse(at).unwrap(), ..view(at, 1, 1, 0) })
         .collect();
     let mut conn = database.connection();
     events::append(&mut conn, &batch).unwrap();
-    for (_, month) in months {
-        // Fails if the partition is not there, or does not hold exactly the one event.
-        conn.batch_execute(&format!("SELECT 1 / (count(*) = 1)::integer FROM events_{month}")).unwrap();
+    for (name, count) in [("before_2025", 2), ("2025", 1), ("2026", 1), ("2027", 1)] {
+        // Fails if the partition is not there, or does not hold exactly these.
+        let check = format!("SELECT 1 / (count(*) = {count})::integer FROM events_{name}");
+        conn.batch_execute(&check).unwrap();
     }
-    assert_eq!(all(&database).len(), 2);
+    let read = all(&database);
+    assert_eq!(read.len(), moments.len());
+    assert!(read.is_sorted_by_key(|event| event.occurred_at), "{read:?}");
 }
 
 #[test]
-fn a_new_month_does_not_wait_for_a_training_that_reads() {
+fn history_of_many_months_makes_no_partitions() {
+    let database = TestDatabase::new();
+    let batch: Vec<NewEvent> =
+        (0..264).map(|month| view(&month.to_string(), 1, 1, NOON - month * 30 * 86_400)).collect();
+    let mut conn = database.connection();
+    bulk::Loader::new().events(&mut conn, &batch).unwrap();
+    assert_eq!(all(&database).len(), 264);
+    conn.batch_execute(
+        "SELECT 1 / (count(*) <= 4)::integer FROM pg_inherits WHERE inhparent = 'events'::regclass",
+    )
+    .unwrap();
+}
+
+#[test]
+fn a_new_year_does_not_wait_for_a_training_that_reads() {
     let database = TestDatabase::new();
     let mut writer = database.connection();
     events::append(&mut writer, &[view("a", 1, 1, NOON), view("b", 1, 2, NOON)]).unwrap();
@@ -154,9 +177,9 @@ fn a_new_month_does_not_wait_for_a_training_that_reads() {
     let mut wrote = 0;
     events::for_each(&mut reader, |_| {
         // Still inside the reading transaction.
-        let month_later = NOON + 40 * 86_400 * (wrote + 1);
+        let year_later = NOON + 800 * 86_400 * (wrote + 1);
         let appended =
-            events::append(&mut writer, &[view(&format!("later {wrote}"), 1, 1, month_later)]).unwrap();
+            events::append(&mut writer, &[view(&format!("later {wrote}"), 1, 1, year_later)]).unwrap();
         assert!(matches!(appended[..], [Appended::Stored(_)]));
         wrote += 1;
         ControlFlow::Continue(())

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tidings::base::{EventKey, ExternalId, ItemId, Millis, ModelVersion, NotificationId, Timestamp, UserId};
+use tidings::catalogue::Money;
 use tidings::catalogue::{Item, NewItem};
 use tidings::decide::definition_change::NewVersion;
 use tidings::decide::definitions::{DefinitionKind, DefinitionState};
@@ -111,7 +112,10 @@ fn outcome(number: u128, outcome: i16) -> FeedbackRow {
 fn rates_count_each_message_once_over_all_and_by_group() {
     let database = TestDatabase::new();
     let mut conn = database.connection();
-    assert_eq!(outcomes::rates(&mut conn, now(), WINDOW).unwrap().overall, outcomes::Rates::default());
+    assert_eq!(
+        outcomes::rates(&mut conn, now(), WINDOW, Money::NONE).unwrap().overall,
+        outcomes::Rates::default()
+    );
     let messages: Vec<NewNotification> = (1..=4).map(|number| message(number, 1, 10, 0)).collect();
     decision_log::insert(&mut conn, &database.store, &messages, &[]).unwrap();
     let acknowledged = Acknowledged { user: UserId(1), up_to: 2, at: now() };
@@ -120,7 +124,7 @@ fn rates_count_each_message_once_over_all_and_by_group() {
     assert_eq!(feedback::insert(&mut conn, &batch).unwrap(), [true, true, false, true, true]);
     assert_eq!(feedback::insert(&mut conn, &[outcome(1, 2), outcome(2, 5)]).unwrap(), [false, true]);
 
-    let rates = outcomes::rates(&mut conn, now(), WINDOW).unwrap();
+    let rates = outcomes::rates(&mut conn, now(), WINDOW, Money::NONE).unwrap();
     let (all, shares) = (&rates.overall.counts, &rates.overall);
     // 1 and 2 were acknowledged; 3 was dismissed, so it was delivered as well; 4 is on its way.
     assert_eq!((all.sent, all.delivered, all.displayed, all.clicked), (4, 3, 1, 1));
@@ -137,7 +141,7 @@ fn rates_count_each_message_once_over_all_and_by_group() {
     assert_eq!(named(&rates.by_trigger), [("login".into(), 2, 1), ("view".into(), 2, 0)]);
     assert_eq!(named(&rates.by_model), [("1".into(), 2, 0), ("none".into(), 2, 1)]);
     assert_eq!(named(&rates.by_segment), [("B".into(), 3, 0), ("none".into(), 1, 1)]);
-    let later = outcomes::rates(&mut conn, now() + Millis::seconds(1), WINDOW).unwrap();
+    let later = outcomes::rates(&mut conn, now() + Millis::seconds(1), WINDOW, Money::NONE).unwrap();
     assert_eq!((later.overall.counts.sent, later.overall.click_through_rate), (0, None));
     let json = serde_json::to_value(&rates.by_segment[0]).unwrap();
     assert_eq!((json["name"].as_str(), json["sent"].as_i64()), (Some("B"), Some(3)));
@@ -188,14 +192,21 @@ fn purchases_are_summed_by_message_and_returns_taken_off() {
     ];
     // In any order of arrival.
     events::append(&mut conn, &batch.iter().rev().cloned().collect::<Vec<_>>()).unwrap();
-    let rates = outcomes::rates(&mut conn, now(), WINDOW).unwrap().overall.counts;
+    let rates = outcomes::rates(&mut conn, now(), WINDOW, Money::NONE).unwrap().overall.counts;
     // The claim about the last message is of a moment before it.
     assert_eq!((rates.converted, rates.revenue), (2, 301.0));
-    let narrow = outcomes::rates(&mut conn, now(), Millis::seconds(60 * 15)).unwrap().overall.counts;
+    let narrow =
+        outcomes::rates(&mut conn, now(), Millis::seconds(60 * 15), Money::NONE).unwrap().overall.counts;
     assert_eq!((narrow.converted, narrow.revenue), (1, 1.0));
     let of = |user| {
-        let moments =
-            timeline::of(&mut database.connection(), UserId(user), now() + Millis::hours(9), 50, WINDOW);
+        let moments = timeline::of(
+            &mut database.connection(),
+            UserId(user),
+            now() + Millis::hours(9),
+            50,
+            WINDOW,
+            Money::NONE,
+        );
         let values = moments.unwrap().into_iter().filter_map(|moment| match moment.what {
             timeline::What::Feedback { value, .. } => value,
             _ => None,

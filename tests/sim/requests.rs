@@ -165,6 +165,7 @@ impl Sim {
             dwell_ms: (kind == EventKind::View).then_some(20_000),
             quantity: 1.0,
             value: (kind == EventKind::Purchase).then_some(100.0),
+            currency: None,
             basket: None,
         };
         let events = vec![event; n as usize];

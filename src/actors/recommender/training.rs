@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use crate::base::{ModelVersion, Timestamp};
+use crate::base::{ModelVersion, Timestamp, UserId};
 use crate::evaluate::{self, gate};
+use crate::profile::{Features, SegmentId};
 use crate::recommend::ModelSet;
 use crate::recommend::train::{
     Stage, TrainError, Trained, TrainingData, TrainingParameters, train_responses,
@@ -126,18 +127,7 @@ pub fn train(
         took_ms: i32::try_from(took.as_millis()).unwrap_or(i32::MAX),
         artefact,
     };
-    let rows: Vec<UserFeaturesRow> = features
-        .into_iter()
-        .map(|(user, features, segment)| UserFeaturesRow {
-            user,
-            purchases_per_month: features.purchases_per_month,
-            browsing_minutes_per_month: features.browsing_minutes_per_month,
-            searches_per_month: features.searches_per_month,
-            recency_days: features.recency_days,
-            monetary: features.monetary,
-            segment: segment.map(|segment| segment.0),
-        })
-        .collect();
+    let rows = feature_rows(&model, &features);
     let rule_rows = rule_rows(&model);
     let keep = i64::from(state.config.training.keep_versions);
     state.store.run_blocking(|connection| {
@@ -151,6 +141,27 @@ pub fn train(
         })
     })?;
     Ok(Outcome { model, gate, took })
+}
+
+/// Rates as the segments compare them, so that the means of a segment are those of its rows.
+fn feature_rows(
+    model: &ModelSet,
+    features: &[(UserId, Features, Option<SegmentId>)],
+) -> Vec<UserFeaturesRow> {
+    let row = |(user, features, segment): &(UserId, Features, Option<SegmentId>)| {
+        let rates = model.segmentation.as_ref().map(|segmentation| segmentation.rates(features));
+        let [purchases, minutes, searches] = rates.unwrap_or_else(|| features.observed());
+        UserFeaturesRow {
+            user: *user,
+            purchases_per_month: purchases,
+            browsing_minutes_per_month: minutes,
+            searches_per_month: searches,
+            recency_days: features.recency_days,
+            monetary: features.monetary,
+            segment: segment.map(|segment| segment.0),
+        }
+    };
+    features.iter().map(row).collect()
 }
 
 fn rule_rows(model: &ModelSet) -> Vec<RuleRow> {

@@ -32,7 +32,8 @@ impl UserActor {
         context: &mut Context<Self>,
     ) {
         let catalogue = self.app.catalogue.load_full();
-        let admission = Admission::new(speaker, &self.app.config, &catalogue, Timestamp::now());
+        let admission = Admission::new(speaker, &self.app.config, &catalogue, Timestamp::now())
+            .with_kinds(&self.app.event_kinds);
         let single = raws.len() == 1;
         let mut good: Vec<NewEvent> = Vec::with_capacity(raws.len());
         let mut ids = Vec::with_capacity(raws.len());

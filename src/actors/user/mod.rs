@@ -175,7 +175,7 @@ impl UserActor {
         let world = snapshot.world(Some(loaded.user), &app);
         let mut state = Box::new(UserState::new(&self.user, *loaded, &app.epoch, &world));
         if !state.is_robot() {
-            app.monitor.note_features(&state.profile.features(world.now));
+            app.monitor.note_features(&state.profile.features(world.feature_context()));
         }
         let mut effects = state.changed_meanwhile(changes, &world);
         effects.extend(before.into_iter().flat_map(|before| state.adopt(*before, &world)));

@@ -1,5 +1,7 @@
 //! `tidings import`.
 
+use std::sync::Arc;
+
 use anyhow::bail;
 
 use super::say;
@@ -7,21 +9,25 @@ use crate::app::database::{Sharing, open};
 use crate::app::import::{self, ImportArgs};
 use crate::app::usage::Usage;
 use crate::config::Config;
+use crate::store::event_kinds;
 
 /// Imports, and prints how the files were understood and what came of it.
 pub fn run(config: &Config, args: ImportArgs) -> anyhow::Result<()> {
-    let request = args.into_request().map_err(|error| Usage::of(&error))?;
-    let options = &request.options;
+    let mut request = args.into_request().map_err(|error| Usage::of(&error))?;
+    request.options.records.kinds = Arc::new(event_kinds::unsaved(&config.event.kinds));
     // What can't be opened or understood is told before a database is started, or made, for it.
-    let prepared = import::prepare(request.format, &request.files, options)?;
+    let prepared = import::prepare(request.format, &request.files, &request.options)?;
     let summary = if request.dry_run {
-        import::take(None, prepared, options)?
+        import::take(None, prepared, &request.options)?
     } else {
         let database = open(config, Sharing::Attach)?;
-        import::take(Some(&database.store), prepared, options)?
+        request.options.records.kinds = Arc::new(
+            database.store.run_blocking(|connection| event_kinds::sync(connection, &config.event.kinds))?,
+        );
+        import::take(Some(&database.store), prepared, &request.options)?
     };
     say(&summary.to_string())?;
-    match summary.complaint(options.max_refused) {
+    match summary.complaint(request.options.max_refused) {
         Some(complaint) => bail!(complaint),
         None => Ok(()),
     }

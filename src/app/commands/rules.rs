@@ -47,6 +47,13 @@ pub struct RulesArgs {
     json: bool,
 }
 
+/// Bounds of a search in a file: sets, rules, divisions of sets, items of a basket. About 400 MB and a minute, whatever the
+/// file; what they cut is told.
+const MOST_SETS: usize = 1_000_000;
+const MOST_RULES: usize = 500_000;
+const MOST_DIVISIONS: u64 = 50_000_000;
+const LONGEST_BASKET: usize = 10_000;
+
 /// A rule in words, ready to print.
 struct Line {
     antecedent: Vec<String>,
@@ -80,8 +87,8 @@ fn of_file(path: &Path, args: &RulesArgs) -> anyhow::Result<()> {
         support: args.support,
         least_count: 1,
         max_items: args.max_items,
-        max_itemsets: 2_000_000,
-        max_basket: usize::MAX,
+        max_itemsets: MOST_SETS,
+        max_basket: LONGEST_BASKET,
     };
     let itemsets = frequent_itemsets::mine(&baskets, &parameters, &threads, |_| ControlFlow::Continue(()))
         .context("cancelled")?;
@@ -90,7 +97,8 @@ fn of_file(path: &Path, args: &RulesArgs) -> anyhow::Result<()> {
         lift: 0.0,
         max_consequent: args.max_items,
         prune: false,
-        max_rules: 2_000_000,
+        max_rules: MOST_RULES,
+        max_divisions: MOST_DIVISIONS,
     };
     let rules = AssociationRules::new(&itemsets, &wanted);
     let seconds = started.elapsed().as_secs_f64();
@@ -189,8 +197,16 @@ fn print(args: &RulesArgs, summary: &Value, lines: impl Iterator<Item = Line>) -
         return Ok(());
     }
     if let Some(fields) = summary.as_object() {
-        let facts: Vec<String> = fields.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        let notes = fields.get("notes").and_then(Value::as_array).cloned().unwrap_or_default();
+        let facts: Vec<String> = fields
+            .iter()
+            .filter(|(name, _)| *name != "notes")
+            .map(|(name, value)| format!("{name} {value}"))
+            .collect();
         say(&facts.join("  "))?;
+        for note in notes.iter().filter_map(Value::as_str) {
+            say(&format!("note: {note}"))?;
+        }
     }
     say(&format!("{:>8} {:>10} {:>7}  rule", "support", "confidence", "lift"))?;
     for line in lines.take(args.top.unwrap_or(20)) {

@@ -272,6 +272,7 @@ mod tests {
                     searches_per_month: searches,
                     recency_days: None,
                     monetary: 0.0,
+                    active: None,
                 };
                 (shopper, features)
             })
@@ -285,7 +286,7 @@ mod tests {
             let members: Vec<[f64; 3]> = shoppers
                 .iter()
                 .filter(|(shopper, _)| shopper.class == index && shopper.tenure_days > 31.0)
-                .map(|(_, features)| features.behaviour())
+                .map(|(_, features)| features.observed())
                 .collect();
             assert!(members.len() > 30);
             for (column, planted) in [class.purchases, class.minutes, class.searches].into_iter().enumerate()

@@ -3,6 +3,10 @@
 //! The price before a reduction is the lowest of the 30 days before it began, and one that goes down step by step began with
 //! its first step: Directive 98/6/EC, article 6a (1, 2, 5), as amended by Directive (EU) 2019/2161.
 
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
 use crate::base::{Millis, Timestamp};
 
 /// Days whose lowest price a reduction is compared with, and longest age of a reduction.
@@ -16,13 +20,30 @@ const REFERENCE: Millis = Millis::hours(24 * REFERENCE_DAYS);
 const KEPT: Millis = Millis::hours(24 * KEPT_DAYS);
 
 /// An ISO 4217 code, as its three letters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Currency([u8; 3]);
 
 impl Currency {
     /// From a text of three bytes; `None` for any other.
     pub fn parse(text: &str) -> Option<Self> {
         text.as_bytes().try_into().ok().map(Self)
+    }
+
+    /// From the three letters.
+    pub fn from_letters(letters: [u8; 3]) -> Self {
+        Self(letters)
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        String::from_utf8_lossy(&self.0).fmt(f)
+    }
+}
+
+impl Serialize for Currency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bounds::within;
 use super::error::ConfigError;
+use super::event::{self, Kinds};
 
 /// Settings of what the catalogue takes from elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -32,16 +33,19 @@ pub enum FromEvents {
 pub struct EventRules {
     /// A client reports what happened within this many hours.
     pub client_window_h: u64,
+    /// Kinds of the shop's own, by name: a weight, or a table of `weight` and `item`.
+    pub kinds: Kinds,
 }
 
 impl Default for EventRules {
     fn default() -> Self {
-        Self { client_window_h: 72 }
+        Self { client_window_h: 72, kinds: Kinds::new() }
     }
 }
 
 impl EventRules {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        within("event.client_window_h", self.client_window_h, 1, 2_160)
+        within("event.client_window_h", self.client_window_h, 1, 2_160)?;
+        event::validate(&self.kinds)
     }
 }

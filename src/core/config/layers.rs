@@ -150,6 +150,11 @@ impl Layered {
                     .map(|s| Value::String(s.to_owned()))
                     .collect(),
             ),
+            Value::Table(_) => {
+                let table: Table =
+                    format!("value = {text}").parse().map_err(|_| wrong("a TOML inline table"))?;
+                table.get("value").cloned().ok_or_else(|| wrong("a TOML inline table"))?
+            }
             _ => return Err(wrong("a plain value")),
         };
         self.put(key.to_owned(), value, layer)
@@ -275,6 +280,17 @@ mod tests {
             .environment(environment("TIDINGS_POLICY_CAPS", "[{category='*', window_min=1, max=2}]"))
             .unwrap();
         assert_eq!(layered.build().unwrap().policy.caps.len(), 1);
+    }
+
+    #[test]
+    fn tables_come_from_sections_or_inline_tables() {
+        let mut layered = Layered::default();
+        layered.file("[money]\nbase = \"EUR\"\n[money.rates]\nJPY = 0.006\nUSD = 1\n").unwrap();
+        // TOML's whole numbers are numbers too.
+        assert_eq!(layered.build().unwrap().money.rates["USD"], 1.0);
+        layered.environment(environment("TIDINGS_MONEY_RATES", "{GBP = 1.15}")).unwrap();
+        assert_eq!(layered.build().unwrap().money.rates.into_keys().collect::<Vec<_>>(), ["GBP"]);
+        assert!(layered.environment(environment("TIDINGS_MONEY_RATES", "GBP")).is_err());
     }
 
     #[test]

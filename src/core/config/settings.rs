@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::admission::{CatalogueRules, EventRules};
 use super::base_path::BasePath;
+use super::money::Money;
 use super::network::Network;
 use super::policy::Policy;
 use super::recommend::Recommend;
@@ -23,10 +24,12 @@ pub struct Config {
     pub socket: Socket,
     /// Settings of what the catalogue takes from elsewhere.
     pub catalogue: CatalogueRules,
-    /// Events as clients send them.
+    /// Events as clients send them, and kinds of the shop's own.
     pub event: EventRules,
     /// Taking events.
     pub ingest: Ingest,
+    /// Amounts in several currencies.
+    pub money: Money,
     /// Training models.
     pub training: Training,
     /// Steps after ranking.

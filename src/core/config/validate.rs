@@ -57,8 +57,8 @@ impl Config {
         within("training.keep_versions", self.training.keep_versions, 1, 1_000)?;
         within("training.dense_work", self.training.dense_work, 0, 1_000_000)?;
         within("training.niceness", self.training.niceness, 0, 19)?;
-        self.event.validate()?;
         self.validate_audiences()?;
+        self.money.validate()?;
         let prefix = self.auth.anonymous_prefix.as_str();
         if prefix.len() > MAX_PREFIX_BYTES || prefix.chars().any(char::is_control) {
             return invalid(

@@ -86,6 +86,7 @@ impl UserState {
                         self.last_connected,
                         catalogue,
                         world.now,
+                        world.feature_context(),
                     ),
                     dedupe_key: trigger.dedupe_key(world.catalogue, world.now),
                     expires_at: trigger.expires_at.unwrap_or(world.now + lifetime),

@@ -297,8 +297,9 @@ impl UserState {
         // Who has come back since is still told what is new.
         let is_of_return = matches!(trigger.definition.when, Condition::WinBack { .. });
         let (profile, attributes) = (&self.profile, &self.attributes);
+        let (last_connected, clock) = (self.last_connected, world.feature_context());
         let truth =
-            || trigger.truth(profile, self.segment, attributes, self.last_connected, catalogue, world.now);
+            || trigger.truth(profile, self.segment, attributes, last_connected, catalogue, world.now, clock);
         let bought = self.profile.has_bought(item.id) && !item.consumable;
         (is_of_return || truth() == Precondition::Holds)
             && item.in_stock()

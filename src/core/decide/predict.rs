@@ -45,6 +45,7 @@ impl UserState {
             catalogue: world.catalogue,
             zone: self.preferences.time_zone.as_ref().unwrap_or(&rules.time_zone),
             now: world.now,
+            clock: world.feature_context(),
         });
         let model = &world.models.response;
         let segment = segment.map(|segment| segment.0);

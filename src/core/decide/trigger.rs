@@ -76,8 +76,13 @@ impl UserState {
             return;
         }
         let triggers = &step.world.definitions.triggers;
-        let fired =
-            triggers.of_segment(&self.profile, self.segment, &self.attributes, &self.fired_once, step.now());
+        let fired = triggers.of_segment(
+            &self.profile,
+            self.segment,
+            &self.attributes,
+            &self.fired_once,
+            step.world.feature_context(),
+        );
         let before = std::mem::take(&mut self.met);
         self.met = fired.iter().map(|trigger| trigger.name().to_owned()).collect();
         for trigger in fired.into_iter().filter(|trigger| !before.iter().any(|name| name == trigger.name())) {

@@ -323,7 +323,7 @@ impl UserState {
 
     /// The segment by the current model.
     pub(super) fn place(&mut self, world: &World<'_>) {
-        self.segment = world.models.segment(&self.profile.features(world.now));
+        self.segment = world.models.segment(&self.profile.features(world.feature_context()));
     }
 
     /// Folds stored events into the profile and fires the triggers they meet.

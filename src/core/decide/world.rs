@@ -10,6 +10,7 @@ use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::feedback::learner::Learner;
 use crate::notify::Rules;
+use crate::profile::FeatureContext;
 use crate::recommend::ModelSet;
 use crate::recommend::serve::live::RecentCounts;
 use crate::response::Corrections;
@@ -47,6 +48,11 @@ impl World<'_> {
     /// The server's policy, before experiments.
     pub fn rules(&self) -> &Rules {
         &self.definitions.rules
+    }
+
+    /// What users' features are measured by: until the newest event of the data, in the shop's currency.
+    pub fn feature_context(&self) -> FeatureContext<'_> {
+        self.models.observed.context(self.recent.newest(), self.now, self.catalogue.money())
     }
 
     /// Whether messages of this trigger may be sent by Web Push.

@@ -306,6 +306,7 @@ mod tests {
                     dwell_ms: None,
                     quantity: 1.0,
                     value: None,
+                    currency: None,
                     basket: None,
                 });
             }

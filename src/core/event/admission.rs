@@ -4,6 +4,7 @@
 use super::error::EventError;
 use super::kind::EventKind;
 use super::new_event::NewEvent;
+use super::own_kinds::OwnKinds;
 use super::raw::RawEvent;
 use super::speaker::Speaker;
 use super::wire::EventLimits;
@@ -17,6 +18,7 @@ pub struct Admission<'a> {
     limits: EventLimits,
     from_events: FromEvents,
     catalogue: &'a Catalogue,
+    kinds: &'a OwnKinds,
 }
 
 impl<'a> Admission<'a> {
@@ -26,13 +28,18 @@ impl<'a> Admission<'a> {
             Speaker::Shop => EventLimits::at(now),
             Speaker::Client => EventLimits::recent(now, Millis::hours(config.event.client_window_h)),
         };
-        Self { limits, from_events: config.catalogue.from_events, catalogue }
+        Self { limits, from_events: config.catalogue.from_events, catalogue, kinds: OwnKinds::NONE }
+    }
+
+    /// The same with kinds of the shop's own.
+    pub fn with_kinds(self, kinds: &'a OwnKinds) -> Self {
+        Self { kinds, ..self }
     }
 
     /// Validates an event. `user` is who the connection or the token speaks for; then `user_id` may be absent and must not differ.
     /// Keys of a client are apart from the shop's: no client can make an event of the shop a duplicate.
     pub fn admit(&self, raw: RawEvent, user: Option<&ExternalId>) -> Result<NewEvent, EventError> {
-        let mut event = raw.validate(user, &self.limits)?;
+        let mut event = raw.validate_with(user, &self.limits, self.kinds)?;
         if self.limits.speaker == Speaker::Client {
             event.kind = claimed(event.kind);
         }

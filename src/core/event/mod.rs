@@ -6,6 +6,7 @@ pub mod clean;
 mod error;
 pub mod kind;
 mod new_event;
+mod own_kinds;
 mod raw;
 pub mod robots;
 mod speaker;
@@ -14,8 +15,9 @@ pub mod wire;
 
 pub use admission::Admission;
 pub use error::EventError;
-pub use kind::EventKind;
+pub use kind::{EventKind, FIRST_OWN_CODE, OwnKind};
 pub use new_event::NewEvent;
+pub use own_kinds::OwnKinds;
 pub use raw::RawEvent;
 pub use speaker::Speaker;
 pub use stored_event::Event;

@@ -37,7 +37,8 @@ fn counts(kind: EventKind) -> bool {
         | EventKind::Search
         | EventKind::AddToCart
         | EventKind::RemoveFromCart
-        | EventKind::Like => true,
+        | EventKind::Like
+        | EventKind::Own(_) => true,
         EventKind::Purchase
         | EventKind::Return
         | EventKind::Rate

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::kind::EventKind;
 use crate::base::{ItemId, Timestamp, UserId};
+use crate::catalogue::Currency;
 
 /// An event as stored, with dense ids: what profiles and models are computed from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -22,6 +23,8 @@ pub struct Event {
     pub quantity: f32,
     /// Money of a purchase or return; stars of a rating.
     pub value: Option<f64>,
+    /// Currency of the money; `None` = that of the shop.
+    pub currency: Option<Currency>,
     /// Basket or session.
     pub basket: Option<i64>,
 }

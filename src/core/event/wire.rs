@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::error::EventError;
 use super::kind::EventKind;
 use super::new_event::NewEvent;
+use super::own_kinds::OwnKinds;
 use super::raw::RawEvent;
 use super::speaker::Speaker;
 use crate::base::{EventKey, ExternalId, ExternalIdError, Millis, Timestamp};
@@ -54,25 +55,33 @@ impl EventLimits {
 }
 
 impl RawEvent {
-    /// Validates. `user` is who the connection logged in as; then `user_id` may be absent and must not differ.
+    /// Validates an event of a built-in kind. `user` is who the connection logged in as; then `user_id` may be absent and must not
+    /// differ.
     pub fn validate(self, user: Option<&ExternalId>, limits: &EventLimits) -> Result<NewEvent, EventError> {
+        self.validate_with(user, limits, OwnKinds::NONE)
+    }
+
+    /// The same, or of one of these kinds.
+    pub fn validate_with(
+        self,
+        user: Option<&ExternalId>,
+        limits: &EventLimits,
+        kinds: &OwnKinds,
+    ) -> Result<NewEvent, EventError> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
         if self.kind.is_empty() {
             return Err(EventError::new("missing_field", "kind", "say what was done, e.g. \"view\""));
         }
-        let kind = EventKind::from_name(&self.kind).ok_or_else(|| {
-            let names: Vec<_> = EventKind::ALL.iter().map(|kind| kind.name()).collect();
-            EventError::new("unknown_kind", "kind", format!("must be one of {}", names.join(", ")))
-        })?;
+        let kind = kinds.find(&self.kind).map_err(|says| EventError::new("unknown_kind", "kind", says))?;
         let user = self.who(user)?;
         let item = optional_id(self.item_id.as_ref(), "item_id")?;
         if kind.needs_item() && item.is_none() {
             return Err(EventError::new(
                 "missing_field",
                 "item_id",
-                format!("a {} names its item", kind.name()),
+                format!("a {} names its item", self.kind),
             ));
         }
         let occurred_at = check_moment(self.occurred_at, limits)?;

@@ -11,14 +11,16 @@ mod bought;
 mod features;
 mod growth;
 mod interest;
+mod observed;
 mod recent;
 pub mod segments;
 mod stated;
 #[cfg(test)]
 mod tests;
 
+use crate::base::time::DAYS_PER_MONTH;
 use crate::base::{ItemId, Timestamp};
-use crate::catalogue::{Catalogue, CategoryId};
+use crate::catalogue::{Amounts, Catalogue, CategoryId};
 use crate::event::{Event, EventKind};
 
 use growth::grow_by;
@@ -26,8 +28,9 @@ use growth::grow_by;
 pub use affinity::{AFFINITY_HALF_LIFE_DAYS, Affinities};
 pub use attributes::{AttributeCondition, Attributes};
 pub use bought::Bought;
-pub use features::Features;
+pub use features::{Activity, Features};
 pub use interest::interest;
+pub use observed::{FeatureContext, Observed, ReturnTimes};
 pub use recent::{MAX_RECENT, RecentItem};
 pub use segments::{SegmentError, SegmentId, SegmentParameters, SegmentSummary, Segmentation};
 pub use stated::{StatedFeatures, StatedUser};
@@ -44,10 +47,12 @@ pub struct Profile {
     last_purchase: Option<Timestamp>,
     /// Events by kind, in the order of [`EventKind::ALL`].
     counts: [u32; EventKind::ALL.len()],
+    /// Events of the shop's own kinds, in the order of their codes.
+    own_counts: Vec<(EventKind, u32)>,
     /// Total dwell of views, in milliseconds.
     dwell_ms: u64,
-    /// Money of purchases minus money of returns, major units.
-    monetary: f64,
+    /// Money of purchases minus money of returns, major units, by currency.
+    money: Amounts,
     affinities: Affinities,
     recent: Vec<RecentItem>,
     cart: Vec<ItemId>,
@@ -63,19 +68,17 @@ impl Profile {
         let at = event.occurred_at;
         self.first_seen = Some(self.first_seen.map_or(at, |first| first.min(at)));
         self.last_seen = Some(self.last_seen.map_or(at, |last| last.max(at)));
-        if let Some(count) = self.counts.get_mut(event.kind.code() as usize - 1) {
-            *count = count.saturating_add(1);
-        }
-        let money = event.value.filter(|value| value.is_finite()).unwrap_or(0.0);
+        self.count_one(event.kind);
+        let money = event.value.filter(|value| value.is_finite() && *value != 0.0);
         match event.kind {
             EventKind::View => {
                 self.dwell_ms = self.dwell_ms.saturating_add(u64::from(event.dwell_ms.unwrap_or(0)));
             }
             EventKind::Purchase => {
                 self.last_purchase = Some(self.last_purchase.map_or(at, |last| last.max(at)));
-                self.monetary += money;
+                money.into_iter().for_each(|money| self.money.add(money, event.currency));
             }
-            EventKind::Return => self.monetary -= money,
+            EventKind::Return => money.into_iter().for_each(|money| self.money.add(-money, event.currency)),
             _ => {}
         }
         let Some(item) = event.item else { return };
@@ -98,6 +101,22 @@ impl Profile {
             }
         }
         recent::record(&mut self.recent, RecentItem { item, kind: event.kind, at, weight });
+    }
+
+    fn count_one(&mut self, kind: EventKind) {
+        let count = match kind {
+            EventKind::Own(own) => {
+                let code = |(known, _): &(EventKind, u32)| known.code();
+                let place = self.own_counts.binary_search_by_key(&own.code(), code).unwrap_or_else(|place| {
+                    grow_by(&mut self.own_counts, 1);
+                    self.own_counts.insert(place, (kind, 0));
+                    place
+                });
+                self.own_counts.get_mut(place).map(|(_, count)| count)
+            }
+            _ => self.counts.get_mut(kind.code() as usize - 1),
+        };
+        count.into_iter().for_each(|count| *count = count.saturating_add(1));
     }
 
     /// Before `recent` learns of the event: what it holds tells whether a late event is already overtaken.
@@ -135,27 +154,34 @@ impl Profile {
         self.stated = Some(Box::new(stated));
     }
 
-    /// The features of segments and of the dashboard. Months are `max(1, months since first seen)`, so that a
-    /// user of one day is not taken for thirty times as eager. Rates that the shop states count as one more month of
-    /// observation: alone they are the features, and events outweigh them as time goes by. All 0 for a user of whom
-    /// nothing is known.
-    pub fn features(&self, now: Timestamp) -> Features {
-        let observed = self
-            .first_seen
-            .map_or(0.0, |first| (now.days_since(first) / crate::base::time::DAYS_PER_MONTH).max(0.0));
+    /// The features of segments and of the dashboard. Months are those observed since first seen, at least 1, so that a
+    /// user of one day is not taken for thirty times as eager; they end with the newest event of the data, or the user's. Rates
+    /// that the shop states count as one more month of observation: alone they are the features, and events outweigh them as
+    /// time goes by. All 0 for a user of whom nothing is known.
+    pub fn features<'a>(&self, context: impl Into<FeatureContext<'a>>) -> Features {
+        let clock = context.into().at_least(self.last_seen);
+        let observed = self.first_seen.map_or(0.0, |first| clock.months_since(first));
         let (stated, months) = match self.stated.as_deref() {
             Some(stated) => (*stated, observed + 1.0),
             None => (StatedFeatures::default(), observed.max(1.0)),
         };
-        let purchases = f64::from(self.count(EventKind::Purchase));
-        let minutes = self.dwell_ms as f64 / 60_000.0;
-        let searches = f64::from(self.count(EventKind::Search));
+        let active_days =
+            self.first_seen.zip(self.last_seen).map_or(0.0, |(first, last)| last.days_since(first));
+        let active = Activity {
+            months: active_days / DAYS_PER_MONTH,
+            purchases: f64::from(self.count(EventKind::Purchase)),
+            browsing_minutes: self.dwell_ms as f64 / 60_000.0,
+            searches: f64::from(self.count(EventKind::Search)),
+        };
         Features {
-            purchases_per_month: (stated.purchases_per_month + purchases) / months,
-            browsing_minutes_per_month: (stated.browsing_minutes_per_month + minutes) / months,
-            searches_per_month: (stated.searches_per_month + searches) / months,
-            recency_days: self.last_purchase.map(|last| now.days_since(last).max(0.0)),
-            monetary: self.monetary,
+            purchases_per_month: (stated.purchases_per_month + active.purchases) / months,
+            browsing_minutes_per_month: (stated.browsing_minutes_per_month + active.browsing_minutes)
+                / months,
+            searches_per_month: (stated.searches_per_month + active.searches) / months,
+            recency_days: self.last_purchase.map(|last| clock.now().days_since(last).max(0.0)),
+            monetary: self.money.total(clock.money()),
+            // What is stated is a rate already.
+            active: self.stated.is_none().then_some(active),
         }
     }
 
@@ -212,14 +238,30 @@ impl Profile {
         self.last_purchase
     }
 
+    /// Money of purchases minus that of returns, by currency.
+    pub fn money(&self) -> &Amounts {
+        &self.money
+    }
+
     /// Number of events of all kinds.
     pub fn events(&self) -> u32 {
-        self.counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
+        let own = self.own_counts.iter().map(|(_, count)| count);
+        self.counts.iter().chain(own).fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     /// Number of events of one kind.
     pub fn count(&self, kind: EventKind) -> u32 {
-        self.counts.get(kind.code() as usize - 1).copied().unwrap_or(0)
+        match kind {
+            EventKind::Own(own) => {
+                self.own_counts().find(|(known, _)| known.code() == own.code()).map_or(0, |(_, count)| count)
+            }
+            _ => self.counts.get(kind.code() as usize - 1).copied().unwrap_or(0),
+        }
+    }
+
+    /// Kinds of the shop's own with their numbers of events, in the order of their codes.
+    pub fn own_counts(&self) -> impl Iterator<Item = (EventKind, u32)> {
+        self.own_counts.iter().copied()
     }
 
     /// Bytes on the heap and in place, for the memory budget.
@@ -230,5 +272,7 @@ impl Profile {
             + self.bought.capacity() * size_of::<Bought>()
             + self.affinities.memory()
             + self.stated.as_ref().map_or(0, |_| size_of::<StatedFeatures>())
+            + self.money.memory()
+            + self.own_counts.capacity() * size_of::<(EventKind, u32)>()
     }
 }

@@ -1,6 +1,7 @@
 //! Groups of users who behave alike: k-means over purchases, browsing minutes and searches a month, after
-//! `ln(1 + x)` (the measures are heavy-tailed) and z-score (so that minutes don't drown purchases). Segments are
-//! named A, B, … by falling purchase frequency, so that "A" means the same after every training.
+//! `ln(1 + x)` (the measures are heavy-tailed) and z-score (so that minutes don't drown purchases). Months are those in which a
+//! user was active, so that the same purchases are the same segment whenever they were made: how long ago is recency, not
+//! frequency. Segments are named A, B, … by falling purchase frequency, so that "A" means the same after every training.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -36,19 +37,22 @@ pub struct SegmentParameters {
     /// 100,000 users, two cores: 20,000 take 0.42 s, 10,000 0.22 s, 3,000 0.07 s, all at inertia 43,775.9;
     /// scikit-learn 1.9.1 with `n_init=10` 0.52–0.66 s at 43,776.0–43,776.4.
     pub max_sample: usize,
+    /// Active months of a user count for so many at least, ≥ 1; a training takes it from its data
+    /// ([`super::ReturnTimes`]).
+    pub least_months: f64,
 }
 
 impl SegmentParameters {
-    /// The part that k-means needs: all of it.
+    /// The part that k-means needs.
     pub fn kmeans(&self) -> KmeansParameters {
-        let Self { k, seed, starts, max_sample } = *self;
+        let Self { k, seed, starts, max_sample, .. } = *self;
         KmeansParameters { k, seed, starts, max_sample }
     }
 }
 
 impl Default for SegmentParameters {
     fn default() -> Self {
-        Self { k: 5, seed: 1, starts: 10, max_sample: 10_000 }
+        Self { k: 5, seed: 1, starts: 10, max_sample: 10_000, least_months: 1.0 }
     }
 }
 
@@ -73,7 +77,7 @@ pub struct SegmentSummary {
     pub segment: SegmentId,
     /// Users in it.
     pub size: u64,
-    /// Mean items bought a month.
+    /// Mean items bought a month of the users' active time.
     pub purchases_per_month: f64,
     /// Mean minutes of dwell a month.
     pub browsing_minutes_per_month: f64,
@@ -96,6 +100,8 @@ pub struct Segmentation {
     centroids: Vec<Row>,
     summaries: Vec<SegmentSummary>,
     inertia: f64,
+    /// As in [`SegmentParameters`].
+    least_months: f64,
 }
 
 impl Segmentation {
@@ -114,14 +120,16 @@ impl Segmentation {
         if !(1..=26).contains(&parameters.k) {
             return Err(SegmentError::BadCount(parameters.k));
         }
-        let logs: Vec<Row> = users.iter().map(|user| user.behaviour().map(f64::ln_1p)).collect();
+        let rates: Vec<Row> = users.iter().map(|user| user.behaviour(parameters.least_months)).collect();
+        let logs: Vec<Row> = rates.iter().map(|row| row.map(f64::ln_1p)).collect();
         let (means, deviations) = moments(&logs);
         let rows: Vec<Row> = logs.iter().map(|row| scale(row, &means, &deviations)).collect();
         if rows.is_empty() {
             return Err(SegmentError::NoUsers);
         }
         let clusters = kmeans::fit(&rows, &parameters.kmeans(), progress).ok_or(SegmentError::Cancelled)?;
-        let mut groups = summarise(users, &rows, &clusters.centroids);
+        let centroids = distinct(clusters.centroids, &means, &deviations);
+        let mut groups = summarise(users, &rates, &rows, &centroids);
         groups.sort_by(|(a, a_centroid), (b, b_centroid)| {
             b.purchases_per_month
                 .total_cmp(&a.purchases_per_month)
@@ -135,6 +143,7 @@ impl Segmentation {
             centroids: Vec::new(),
             summaries: Vec::new(),
             inertia: clusters.inertia,
+            least_months: parameters.least_months,
         };
         for (name, (mut summary, centroid)) in (0u8..).zip(groups) {
             summary.segment = SegmentId(name);
@@ -146,8 +155,13 @@ impl Segmentation {
 
     /// The segment of a user. O(k).
     pub fn assign(&self, user: &Features) -> SegmentId {
-        let row = scale(&user.behaviour().map(f64::ln_1p), &self.means, &self.deviations);
+        let row = scale(&user.behaviour(self.least_months).map(f64::ln_1p), &self.means, &self.deviations);
         SegmentId(u8::try_from(kmeans::nearest(&self.centroids, &row).0).unwrap_or(0))
+    }
+
+    /// Rates of a user as the segments compare them, in the units of the summaries.
+    pub fn rates(&self, user: &Features) -> [f64; WIDTH] {
+        user.behaviour(self.least_months)
     }
 
     /// By segment, A first. Never empty.
@@ -186,8 +200,37 @@ fn scale(row: &Row, means: &Row, deviations: &Row) -> Row {
     scaled
 }
 
+/// Centroids without those that are alike to one before: k-means divides also what is the same but for noise.
+fn distinct(centroids: Vec<Row>, means: &Row, deviations: &Row) -> Vec<Row> {
+    /// Rates of one segment are within a tenth of each other, or both next to nothing.
+    const ALIKE: f64 = 1.1;
+    const NOTHING: f64 = 0.001;
+    let rate = |centroid: &Row, column: usize| {
+        let value = |row: &Row| row.get(column).copied().unwrap_or_default();
+        (value(centroid) * value(deviations) + value(means)).exp_m1().max(0.0)
+    };
+    let alike = |a: &Row, b: &Row| {
+        (0..WIDTH).all(|column| {
+            let (a, b) = (rate(a, column), rate(b, column));
+            a.max(b) <= a.min(b) * ALIKE + NOTHING
+        })
+    };
+    let mut kept: Vec<Row> = Vec::with_capacity(centroids.len());
+    for centroid in centroids {
+        if !kept.iter().any(|known| alike(known, &centroid)) {
+            kept.push(centroid);
+        }
+    }
+    kept
+}
+
 /// Means in natural units by cluster, with the cluster's centroid; clusters without users are left out.
-fn summarise(users: &[Features], rows: &[Row], centroids: &[Row]) -> Vec<(SegmentSummary, Row)> {
+fn summarise(
+    users: &[Features],
+    rates: &[Row],
+    rows: &[Row],
+    centroids: &[Row],
+) -> Vec<(SegmentSummary, Row)> {
     #[derive(Clone, Default)]
     struct Sums {
         size: u64,
@@ -197,10 +240,10 @@ fn summarise(users: &[Features], rows: &[Row], centroids: &[Row]) -> Vec<(Segmen
         monetary: f64,
     }
     let mut sums = vec![Sums::default(); centroids.len()];
-    for (user, row) in users.iter().zip(rows) {
+    for ((user, rates), row) in users.iter().zip(rates).zip(rows) {
         let Some(sum) = sums.get_mut(kmeans::nearest(centroids, row).0) else { continue };
         sum.size += 1;
-        for (sum, value) in sum.behaviour.iter_mut().zip(user.behaviour()) {
+        for (sum, value) in sum.behaviour.iter_mut().zip(rates) {
             *sum += value;
         }
         if let Some(days) = user.recency_days.filter(|days| days.is_finite()) {
@@ -243,6 +286,7 @@ mod tests {
             searches_per_month: searches,
             recency_days: Some(1.0),
             monetary: 10.0 * purchases,
+            active: None,
         }
     }
 
@@ -270,6 +314,36 @@ mod tests {
         assert_eq!(segmentation.assign(&user(4.0, 250.0, 60.0)).to_string(), "B");
         assert_eq!(segmentation.assign(&user(0.0, 0.0, 0.0)).to_string(), "C");
         assert_eq!(segmentation, fit(&users, 3), "the same seed gives the same segments");
+    }
+
+    fn active(months: f64, purchases: f64) -> Features {
+        let active = super::super::Activity { months, purchases, browsing_minutes: 0.0, searches: 0.0 };
+        Features { active: Some(active), ..Features::default() }
+    }
+
+    #[test]
+    fn the_same_purchases_at_other_times_are_one_segment() {
+        // The rates of observed time differ by the age of the data; they are not asked.
+        let same: Vec<Features> = (0..120)
+            .map(|user| Features { purchases_per_month: 7.0 / f64::from(user + 1), ..active(5.5, 7.0) })
+            .collect();
+        let segmentation = fit(&same, 5);
+        assert_eq!(segmentation.summaries().len(), 1);
+        assert!((segmentation.summaries()[0].purchases_per_month - 7.0 / 5.5).abs() < 1e-9);
+        // Nor do some hours more or less make a segment.
+        let nearly: Vec<Features> = (0..120).map(|user| active(5.5 + f64::from(user) * 0.002, 7.0)).collect();
+        assert_eq!(fit(&nearly, 5).summaries().len(), 1);
+    }
+
+    #[test]
+    fn who_came_once_is_not_more_eager_than_who_comes_every_other_month() {
+        let mut users = vec![active(0.0, 1.0); 60];
+        users.extend([active(22.0, 11.0); 60]);
+        let parameters = SegmentParameters { k: 2, least_months: 12.0, ..Default::default() };
+        let segmentation = Segmentation::fit(&users, &parameters).unwrap();
+        assert_eq!(segmentation.assign(&active(22.0, 11.0)).to_string(), "A");
+        assert_eq!(segmentation.assign(&active(0.0, 1.0)).to_string(), "B");
+        assert_eq!(segmentation.rates(&active(0.0, 1.0)), [1.0 / 12.0, 0.0, 0.0]);
     }
 
     #[test]

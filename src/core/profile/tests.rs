@@ -4,7 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::{ExternalId, UserId};
-use crate::catalogue::Item;
+use crate::catalogue::Money;
+use crate::catalogue::{Currency, Item};
+use crate::event::OwnKind;
 
 const START: i64 = 1_700_000_000;
 
@@ -17,6 +19,7 @@ fn event(kind: EventKind, item: Option<u32>, seconds: i64) -> Event {
         dwell_ms: None,
         quantity: 1.0,
         value: None,
+        currency: None,
         basket: None,
     }
 }
@@ -60,21 +63,104 @@ fn features_are_in_the_units_their_names_say() {
     sent_back.value = Some(12.5);
     let search = event(EventKind::Search, None, 20);
     let profile = fold(&[view, search, search, purchase, purchase, sent_back], &catalogue(3));
-    let two_months = profile.features(after(2.0 * crate::base::time::DAYS_PER_MONTH));
+    let two_months = profile.features(after(2.0 * DAYS_PER_MONTH));
     assert!((two_months.purchases_per_month - 1.0).abs() < 1e-9);
     assert!((two_months.browsing_minutes_per_month - 0.75).abs() < 1e-9);
     assert!((two_months.searches_per_month - 1.0).abs() < 1e-9);
     assert_eq!(two_months.monetary, 47.5);
     let recency = two_months.recency_days.unwrap();
-    assert!((recency - (2.0 * crate::base::time::DAYS_PER_MONTH - 1.0)).abs() < 1e-6);
+    assert!((recency - (2.0 * DAYS_PER_MONTH - 1.0)).abs() < 1e-6);
     // A first day counts as a month, not as a thirtieth of one.
     assert_eq!(profile.features(after(1.5)).purchases_per_month, 2.0);
 }
 
 #[test]
+fn months_end_with_the_data_and_not_with_the_wall_clock() {
+    let purchases: Vec<_> =
+        (0..7).map(|n| event(EventKind::Purchase, Some(n), i64::from(n) * 30 * 86_400)).collect();
+    let observed = Observed::of(&purchases);
+    let wall = after(9.0 * 365.0);
+    let profile = fold(&purchases, &catalogue(7));
+    let features = profile.features(observed.context(None, wall, Money::NONE));
+    assert!((features.purchases_per_month - 7.0 / (180.0 / DAYS_PER_MONTH)).abs() < 1e-9);
+    assert_eq!(features.recency_days, Some(0.0));
+    // The same purchases a year before are the same activity, and purchases of a year before.
+    let earlier: Vec<_> = purchases
+        .iter()
+        .map(|event| Event { occurred_at: event.occurred_at.plus_days(-365.0), ..*event })
+        .collect();
+    let old = fold(&earlier, &catalogue(7)).features(observed.context(None, wall, Money::NONE));
+    assert_eq!(old.active, features.active);
+    assert!((old.recency_days.unwrap() - 365.0).abs() < 1e-6);
+    // What a user does after the training moves the end for that user.
+    let mut live = profile.clone();
+    live.apply(&event(EventKind::Purchase, Some(0), 190 * 86_400), &catalogue(7));
+    let live = live.features(observed.context(None, wall, Money::NONE));
+    assert!((live.purchases_per_month - 8.0 / (190.0 / DAYS_PER_MONTH)).abs() < 1e-9);
+}
+
+#[test]
+fn money_of_several_currencies_is_converted_or_kept_apart() {
+    let spent = |value, currency| Event {
+        value: Some(value),
+        currency: Currency::parse(currency),
+        ..event(EventKind::Purchase, Some(0), 0)
+    };
+    let events = [spent(25_000.0, "JPY"), spent(120.0, "EUR")];
+    let sent_back = Event { kind: EventKind::Return, ..spent(20.0, "EUR") };
+    let profile = fold(events.iter().chain([&sent_back]), &catalogue(1));
+    let monetary = |base: &str, rates: &[(&str, f64)]| {
+        let rates = rates.iter().map(|(code, rate)| ((*code).to_owned(), *rate)).collect();
+        let money = Money::new(base, &rates);
+        profile.features(Observed::default().context(None, after(1.0), &money)).monetary
+    };
+    assert_eq!(monetary("EUR", &[]), 100.0);
+    assert_eq!(monetary("EUR", &[("JPY", 0.01)]), 350.0);
+    assert_eq!(monetary("JPY", &[]), 25_000.0);
+    assert_eq!(monetary("", &[]), 25_000.0);
+    assert_eq!(profile.money().iter().count(), 2);
+    // Without a base, that of most items.
+    let mut items = catalogue(3);
+    for id in 0..2 {
+        let mut item = Item::clone(items.get(ItemId(id)).unwrap());
+        item.currency = Some("EUR".to_owned());
+        items.upsert(item);
+    }
+    assert_eq!(items.money().base(), Currency::parse("EUR"));
+    assert_eq!(
+        profile.features(Observed::default().context(None, after(1.0), items.money())).monetary,
+        100.0
+    );
+    items.remove(ItemId(0));
+    items.remove(ItemId(1));
+    assert_eq!(items.money().base(), None);
+}
+
+#[test]
+fn kinds_of_the_shop_are_counted_with_their_weight() {
+    let wishlist = EventKind::Own(OwnKind::new(100, 0.5, true));
+    let items = catalogue(3);
+    let events =
+        [event(wishlist, Some(0), 0), event(wishlist, Some(0), 9), event(EventKind::Like, Some(1), 5)];
+    let profile = fold(&events, &items);
+    assert_eq!((profile.count(wishlist), profile.events()), (2, 3));
+    assert_eq!(profile.own_counts().collect::<Vec<_>>(), [(wishlist, 2)]);
+    assert!((profile.recent()[0].weight - 1.0).abs() < 1e-6);
+    let shares = profile.affinities(after(0.0));
+    assert!((shares[0].1 - 1.0 / 1.7).abs() < 1e-5, "{shares:?}");
+    // A weight below 0 takes interest away.
+    let less = EventKind::Own(OwnKind::new(101, -1.0, true));
+    let profile = fold(&[event(EventKind::Like, Some(1), 0), event(less, Some(1), 1)], &items);
+    assert!(profile.affinities(after(0.0)).is_empty());
+}
+
+#[test]
 fn nobody_has_no_features_and_no_tastes() {
     let profile = Profile::default();
-    assert_eq!(profile.features(after(0.0)), Features::default());
+    assert_eq!(
+        profile.features(after(0.0)),
+        Features { active: Some(Activity::default()), ..Features::default() }
+    );
     assert!(profile.affinities(after(0.0)).is_empty());
     assert_eq!(profile.events(), 0);
     assert_eq!(profile.first_seen(), None);
@@ -155,7 +241,7 @@ fn a_typical_profile_fits_its_memory_budget() {
         .flat_map(|i| [EventKind::View, EventKind::Purchase].map(|kind| event(kind, Some(i), i64::from(i))))
         .collect();
     let profile = fold(&events, &items);
-    assert!(profile.memory() <= 1_620, "{} bytes", profile.memory());
+    assert!(profile.memory() <= 1_660, "{} bytes", profile.memory());
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
@@ -193,7 +279,8 @@ proptest! {
         prop_assert_eq!(a.bought(), b.bought());
         let (x, y) = (a.features(now), b.features(now));
         prop_assert!((x.monetary - y.monetary).abs() < 1e-6);
-        prop_assert_eq!(x.behaviour(), y.behaviour());
+        prop_assert_eq!(x.behaviour(1.0), y.behaviour(1.0));
+        prop_assert_eq!(x.observed(), y.observed());
         prop_assert_eq!(x.recency_days, y.recency_days);
         let (mut x, mut y) = (a.affinities(now), b.affinities(now));
         x.sort_by_key(|(id, _)| *id);
@@ -210,7 +297,7 @@ proptest! {
         let items = catalogue(30);
         let profile = fold(&events, &items);
         let features = profile.features(after(500.0));
-        prop_assert!(features.behaviour().iter().all(|value| value.is_finite()));
+        prop_assert!(features.behaviour(1.0).iter().all(|value| value.is_finite()));
         prop_assert!(features.monetary.is_finite());
         let shares = profile.affinities(after(500.0));
         prop_assert!(shares.iter().all(|(_, share)| share.is_finite() && *share > 0.0));

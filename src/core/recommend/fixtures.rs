@@ -52,6 +52,7 @@ pub fn event(user: u32, kind: EventKind, item: u32, day: f64) -> Event {
         dwell_ms: None,
         quantity: 1.0,
         value: None,
+        currency: None,
         basket: None,
     }
 }

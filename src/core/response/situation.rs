@@ -5,8 +5,8 @@
 use jiff::tz::TimeZone;
 
 use crate::base::{ItemId, Score, Timestamp};
-use crate::catalogue::Catalogue;
-use crate::profile::Profile;
+use crate::catalogue::{Catalogue, Currency, Item};
+use crate::profile::{FeatureContext, Profile};
 
 /// Names of the numbers of [`Features`]. Append only, and raise the count: rows of another length are not learned from.
 pub const FEATURE_NAMES: [&str; 27] = [
@@ -76,11 +76,13 @@ pub struct Situation<'a> {
     pub zone: &'a TimeZone,
     /// The moment of deciding.
     pub now: Timestamp,
+    /// The clock of the user's features.
+    pub clock: FeatureContext<'a>,
 }
 
 /// The numbers of a situation. O(categories of the user).
 pub fn features(situation: &Situation<'_>) -> Features {
-    let Situation { profile, contact, items, catalogue, zone, now } = *situation;
+    let Situation { profile, contact, items, catalogue, zone, now, clock } = *situation;
     let local = zone.to_datetime(now.to_jiff());
     let hour = f64::from(local.hour()) + f64::from(local.minute()) / 60.0;
     let angle = hour / 24.0 * std::f64::consts::TAU;
@@ -88,7 +90,7 @@ pub fn features(situation: &Situation<'_>) -> Features {
     let week = f64::from(contact.last_week);
     let share = |part: u32| if week > 0.0 { f64::from(part) / week } else { f64::NAN };
     let days = |at: Option<Timestamp>| at.map_or(f64::NAN, |at| log(now.days_since(at)));
-    let user = profile.features(now);
+    let user = profile.features(clock);
     let best = items.first();
     let item = best.and_then(|(best, _)| catalogue.get(*best));
     let category = best.and_then(|(best, _)| catalogue.category_of(*best));
@@ -123,11 +125,16 @@ pub fn features(situation: &Situation<'_>) -> Features {
         items.len() as f64,
         best.map_or(f64::NAN, score),
         mean,
-        item.and_then(|item| item.price).map_or(f64::NAN, log),
+        item.and_then(|item| price(item, catalogue)).map_or(f64::NAN, log),
         affinity,
         best.map_or(f64::NAN, |(best, _)| f64::from(u8::from(profile.has_seen(*best)))),
     ];
     values.map(|value| if value.is_finite() { value as f32 } else { f32::NAN })
+}
+
+/// In the shop's currency; `None` where it can't be told.
+fn price(item: &Item, catalogue: &Catalogue) -> Option<f64> {
+    catalogue.money().in_base(item.price?, item.currency.as_deref().and_then(Currency::parse))
 }
 
 /// ln(1 + x), 0 below 0: amounts that span decades.

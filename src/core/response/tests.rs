@@ -41,6 +41,7 @@ fn shop(n: i64) -> (Vec<Message>, Vec<f64>) {
             catalogue: &catalogue,
             zone: &TimeZone::UTC,
             now: sent_at,
+            clock: sent_at.into(),
         };
         Message {
             sent_at,
@@ -174,14 +175,16 @@ fn it_stops_when_told_to() {
 #[test]
 fn a_user_of_whom_nothing_is_known_has_features_too() {
     let (profile, catalogue) = (Profile::default(), Catalogue::default());
+    // Sunday 18:00 in New York, Sunday 23:00 in UTC.
+    let now = Timestamp::parse("2026-01-04T23:00:00Z").unwrap();
     let situation = Situation {
         profile: &profile,
         contact: Contact::default(),
         items: &[],
         catalogue: &catalogue,
         zone: &TimeZone::get("America/New_York").unwrap(),
-        // Sunday 18:00 in New York, Sunday 23:00 in UTC.
-        now: Timestamp::parse("2026-01-04T23:00:00Z").unwrap(),
+        now,
+        clock: now.into(),
     };
     let row = features(&situation);
     let of = |name: &str| row[FEATURE_NAMES.iter().position(|known| *known == name).unwrap()];

@@ -55,12 +55,17 @@ impl<R: BufRead> CopyOut<R> {
         bits.transpose().map(|bytes| bytes.map(f64::from_be_bytes)).map_err(|_| unreadable("not a double"))
     }
 
+    /// A text of three letters; `None` for NULL and for a text of another length.
+    pub(crate) fn letters(&mut self) -> Result<Option<[u8; 3]>> {
+        Ok(self.field()?.and_then(|text| text.try_into().ok()))
+    }
+
     fn field(&mut self) -> Result<Option<&[u8]>> {
         let length = self.number_of(4)?;
         if length == -1 {
             return Ok(None);
         }
-        // Nothing here is longer than eight bytes; a length that is says that we read out of step.
+        // Nothing here is longer than eight bytes; one that is says that we read out of step.
         let length = usize::try_from(length).ok().filter(|length| *length <= 16);
         let length = length.ok_or_else(|| unreadable("a field is too long"))?;
         self.value.resize(length, 0);

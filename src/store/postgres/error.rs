@@ -85,7 +85,7 @@ impl StoreError {
         )
     }
 
-    /// Whether the error is an event whose month has no partition yet. PostgreSQL reports it as a check without a name.
+    /// Whether the error is an event whose year has no partition yet. PostgreSQL reports it as a check without a name.
     pub(crate) fn is_missing_partition(&self) -> bool {
         matches!(
             self,

@@ -7,49 +7,64 @@ use std::ops::Range;
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{
-    Array, BigInt, Double, Float, Integer, Nullable, SmallInt, Timestamptz, Uuid as SqlUuid,
+    Array, BigInt, Double, Float, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
 };
 use uuid::Uuid;
 
 use crate::base::{ItemId, Millis, NotificationId, Timestamp, UserId};
+use crate::catalogue::{Currency, Money};
 use crate::event::EventKind;
 use crate::feedback::attribution::{self, Credit, Kept, Naming, Trade};
 use crate::store::postgres::StoreError;
 use crate::store::postgres::convert::{from_pg, to_pg};
 use crate::store::postgres::sql::sql;
 
-type TradeRow = (i32, i32, i16, PgTimestamp, f32, Option<f64>, Option<i64>);
+type TradeRow = (i32, i32, i16, PgTimestamp, f32, Option<f64>, Option<String>, Option<i64>);
 type NamingRow = (i32, Uuid, PgTimestamp, Vec<i32>);
 type NamingColumns = (Integer, SqlUuid, Timestamptz, Array<Integer>);
 
-/// Purchases and returns since `since` of these users, each user's together.
+/// Purchases and returns since `since` of these users, each user's together; values in the base of `money`, none where there
+/// is no rate.
 fn trades(
     conn: &mut PgConnection,
     users: Vec<i32>,
     since: Timestamp,
+    money: &Money,
 ) -> Result<BTreeMap<i32, Vec<Trade>>, StoreError> {
     let mut by_user: BTreeMap<i32, Vec<Trade>> = BTreeMap::new();
     if users.is_empty() {
         return Ok(by_user);
     }
-    let rows = sql::<(Integer, Integer, SmallInt, Timestamptz, Float, Nullable<Double>, Nullable<BigInt>)>(
-        "SELECT user_id, item_id, kind, occurred_at, quantity, value, basket FROM events \
+    type Columns =
+        (Integer, Integer, SmallInt, Timestamptz, Float, Nullable<Double>, Nullable<Text>, Nullable<BigInt>);
+    let rows = sql::<Columns>(
+        "SELECT user_id, item_id, kind, occurred_at, quantity, value, currency, basket FROM events \
          WHERE kind IN (5, 6) AND occurred_at >= ? AND user_id = ANY(?) AND item_id IS NOT NULL",
     )
     .bind::<Timestamptz, _>(to_pg(since))
     .bind::<Array<Integer>, _>(users)
     .load::<TradeRow>(conn)?;
-    for (user, item, kind, at, quantity, value, basket) in rows {
+    let code = |text: &Option<String>| text.as_deref().and_then(Currency::parse);
+    let money = money.or_base(most_frequent(rows.iter().filter_map(|row| code(&row.6))));
+    for (user, item, kind, at, quantity, value, currency, basket) in rows {
         by_user.entry(user).or_default().push(Trade {
             item: ItemId::from_sql(item),
             at: from_pg(at),
             is_return: kind == EventKind::Return.code(),
             quantity: f64::from(quantity),
-            value,
+            value: value.and_then(|value| money.in_base(value, code(&currency))),
             basket,
         });
     }
     Ok(by_user)
+}
+
+/// The currency named most often; of several the first by its letters.
+fn most_frequent(currencies: impl Iterator<Item = Currency>) -> Option<Currency> {
+    let mut counts: BTreeMap<Currency, usize> = BTreeMap::new();
+    currencies.for_each(|currency| *counts.entry(currency).or_default() += 1);
+    let most = counts.into_iter().max_by_key(|(currency, count)| (*count, std::cmp::Reverse(*currency)));
+    most.map(|(currency, _)| currency)
 }
 
 /// Purchases of these users since `since`, not returned, by user; users without a purchase are left out. One query.
@@ -57,10 +72,11 @@ pub(super) fn kept(
     conn: &mut PgConnection,
     users: impl IntoIterator<Item = UserId>,
     since: Timestamp,
+    money: &Money,
 ) -> Result<BTreeMap<UserId, Vec<Kept>>, StoreError> {
     let users = users.into_iter().map(UserId::to_sql).collect();
     let mut settled = BTreeMap::new();
-    for (user, trades) in trades(conn, users, since)? {
+    for (user, trades) in trades(conn, users, since, money)? {
         let mut kept = attribution::settle(&trades);
         kept.retain(Kept::is_kept);
         if !kept.is_empty() {
@@ -83,6 +99,7 @@ pub fn credits(
     user: Option<UserId>,
     since: Timestamp,
     window: Millis,
+    money: &Money,
 ) -> Result<Vec<Credit>, StoreError> {
     let window_s = window.0 as f64 / 1_000.0;
     let rows = match user {
@@ -131,7 +148,7 @@ fn credit(
             items: items.into_iter().map(ItemId::from_sql).collect(),
         });
     }
-    let trades = trades(conn, messages.keys().copied().collect(), since)?;
+    let trades = trades(conn, messages.keys().copied().collect(), since, money)?;
     let of_user = |(user, trades): (&i32, &Vec<Trade>)| {
         attribution::credit(messages.get(user).map_or(&[][..], Vec::as_slice), trades, window)
     };

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::conversions;
 use crate::base::{Millis, NotificationId, Timestamp, UserId};
+use crate::catalogue::Money;
 use crate::feedback::attribution::{self, Brought, Kept};
 use crate::feedback::lift::UserOutcome;
 use crate::store::postgres::StoreError;
@@ -116,14 +117,15 @@ pub fn slices_changed_at(
 
 /// Every user with a decision since `since`, at most [`MAX_USERS`]: by slice, or by the arm of the named experiment.
 /// What a user bought and did not return, and whom a user left, counts from that user's first decision on. Robots are left
-/// out. `window` is that of [`ArmUser::last_touch`].
+/// out. `window` is that of [`ArmUser::last_touch`]; revenue is in the base of `money`.
 pub fn users(
     conn: &mut PgConnection,
     experiment: Option<&str>,
     since: Timestamp,
     window: Millis,
+    money: &Money,
 ) -> Result<Vec<ArmUser>, StoreError> {
-    let credits = conversions::credits(conn, None, since, window)?;
+    let credits = conversions::credits(conn, None, since, window, money)?;
     let brought: Vec<(NotificationId, Brought)> = attribution::by_message(&credits).into_iter().collect();
     let rows = sql::<(Integer, Text, Nullable<SmallInt>, Timestamptz, BigInt, BigInt, Bool, Bool)>(
         include_str!("sql/experiment_users.sql"),
@@ -134,7 +136,7 @@ pub fn users(
     .bind::<Array<Bool>, _>(column(&brought, |(_, brought)| brought.first.is_some()))
     .bind::<BigInt, _>(MAX_USERS)
     .load::<UserColumns>(conn)?;
-    let bought = conversions::kept(conn, rows.iter().map(|row| UserId::from_sql(row.0)), since)?;
+    let bought = conversions::kept(conn, rows.iter().map(|row| UserId::from_sql(row.0)), since, money)?;
     let user = |(id, arm, segment, first, delivered, clicked, opted_out, last_touch): UserColumns| {
         let first = from_pg(first);
         let bought = bought.get(&UserId::from_sql(id)).map_or(&[][..], Vec::as_slice);
@@ -190,7 +192,7 @@ pub fn coin_decisions(
     .bind::<BigInt, _>(MAX_CHOICES)
     .load::<(i32, PgTimestamp, String, Option<i16>, bool, f32)>(conn)?;
     let users: BTreeSet<UserId> = rows.iter().map(|row| UserId::from_sql(row.0)).collect();
-    let bought = conversions::kept(conn, users, since)?;
+    let bought = conversions::kept(conn, users, since, Money::NONE)?;
     let decision = |(user, at, trigger, segment, sent, propensity)| {
         let at = from_pg(at);
         let within = |kept: &Kept| kept.trade.at > at && kept.trade.at <= at + window;

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::conversions;
 use crate::base::{Millis, NotificationId, Timestamp};
+use crate::catalogue::Money;
 use crate::feedback::attribution::{self, Brought};
 use crate::feedback::outcomes::{OutcomeCounts, Share};
 use crate::store::postgres::StoreError;
@@ -55,13 +56,14 @@ fn grouped_by(first: &str, second: &str, group: &str) -> String {
 }
 
 /// Outcomes of the messages created since `since`, the largest group first; at most 1,000 groups. Hours and weekdays are
-/// those of `zone` (IANA name); purchases count up to `window` after the message.
+/// those of `zone` (IANA name); purchases count up to `window` after the message, in the base of `money`.
 pub fn by(
     conn: &mut PgConnection,
     group: GroupBy,
     since: Timestamp,
     zone: &str,
     window: Millis,
+    money: &Money,
 ) -> Result<Vec<OutcomeGroup>, StoreError> {
     let (first, second) = match group {
         GroupBy::Kind => ("n.kind", "''"),
@@ -76,7 +78,7 @@ pub fn by(
         GroupBy::Policy => ("coalesce(w.policy_version::text, '')", "''"),
         GroupBy::Channel => ("(ARRAY['socket', 'push', 'inbox'])[n.channel + 1]", "''"),
     };
-    groups(conn, grouped_by(first, second, "1, 2"), since, zone, window)
+    groups(conn, grouped_by(first, second, "1, 2"), since, zone, window, money)
 }
 
 fn groups(
@@ -85,8 +87,9 @@ fn groups(
     since: Timestamp,
     zone: &str,
     window: Millis,
+    money: &Money,
 ) -> Result<Vec<OutcomeGroup>, StoreError> {
-    let credits = conversions::credits(conn, None, since, window)?;
+    let credits = conversions::credits(conn, None, since, window, money)?;
     let brought: Vec<(NotificationId, Brought)> = attribution::by_message(&credits).into_iter().collect();
     let rows = sql::<(
         Text,
@@ -164,7 +167,12 @@ pub struct FeedbackRates {
 
 /// Rates of the messages created since `since`, with purchases up to `window` after each. One pass over them; empty groups are
 /// left out, and beyond 1,000 the smallest.
-pub fn rates(conn: &mut PgConnection, since: Timestamp, window: Millis) -> Result<FeedbackRates, StoreError> {
+pub fn rates(
+    conn: &mut PgConnection,
+    since: Timestamp,
+    window: Millis,
+    money: &Money,
+) -> Result<FeedbackRates, StoreError> {
     // grouping() has a bit for each column that is not grouped by, the last column lowest.
     let text = grouped_by(
         "CASE grouping(n.kind, n.trigger, n.model_version, n.segment) \
@@ -173,7 +181,7 @@ pub fn rates(conn: &mut PgConnection, since: Timestamp, window: Millis) -> Resul
         "GROUPING SETS ((), (n.kind), (n.trigger), (n.model_version), (n.segment))",
     );
     let mut result = FeedbackRates::default();
-    for OutcomeGroup { key: (of, value), counts } in groups(conn, text, since, "UTC", window)? {
+    for OutcomeGroup { key: (of, value), counts } in groups(conn, text, since, "UTC", window, money)? {
         let rates = Rates::of(counts);
         let (group, name) = match of.as_str() {
             "kind" => (&mut result.by_kind, Some(value)),

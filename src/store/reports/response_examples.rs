@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::conversions;
 use crate::base::{Millis, NotificationId, Timestamp};
+use crate::catalogue::Money;
 use crate::feedback::attribution;
 use crate::response::PerResponse;
 use crate::store::postgres::convert::{from_pg, segment_from_sql, to_pg};
@@ -51,7 +52,7 @@ pub fn messages(
             .bind::<Timestamptz, _>(to_pg(since))
             .bind::<BigInt, _>(limit.max(0))
             .load::<Row>(conn)?;
-        Ok((rows, conversions::credits(conn, None, since, window)?))
+        Ok((rows, conversions::credits(conn, None, since, window, Money::NONE)?))
     })?;
     rows.reverse();
     let brought = attribution::by_message(&credits);

@@ -1,4 +1,4 @@
-//! Timeline of one user: decisions, messages and answers, by time.
+//! Timeline of one user: decisions, messages, answers and events of the shop's own kinds, by time.
 
 use std::collections::BTreeSet;
 
@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::conversions;
 use crate::base::{ItemId, Millis, Timestamp, UserId};
+use crate::catalogue::Money;
 use crate::feedback::FeedbackOutcome;
 use crate::feedback::attribution::Credit;
 use crate::store::postgres::StoreError;
@@ -83,6 +84,15 @@ pub enum What {
         /// Converted: money for what was not returned.
         value: Option<f64>,
     },
+    /// The user did something that the shop has a kind of its own for.
+    Event {
+        /// Name of the kind.
+        kind: String,
+        /// About what.
+        item: Option<ItemId>,
+        /// As sent.
+        value: Option<f64>,
+    },
 }
 
 /// Entries before `before`, newest first: `limit` of them, and whatever else happened in the last one's instant, so
@@ -93,17 +103,19 @@ pub fn of(
     before: Timestamp,
     limit: usize,
     window: Millis,
+    money: &Money,
 ) -> Result<Vec<Moment>, StoreError> {
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut moments = decisions(conn, user, before, most)?;
     moments.extend(messages(conn, user, before, most)?);
-    let credits = conversions::credits(conn, Some(user), Timestamp(0), window)?;
+    let credits = conversions::credits(conn, Some(user), Timestamp(0), window, money)?;
     let credited: BTreeSet<Uuid> = credits.iter().map(|credit| credit.message.0).collect();
     let mut reported = feedback(conn, user, before, most)?;
     // Purchases on record say more than a client's own word.
     reported.retain(|moment| !moment.what.is_conversion_of(&credited));
     moments.extend(reported);
     moments.extend(purchases(&credits, before, limit));
+    moments.extend(own_events(conn, user, before, most)?);
     // Of one instant: the answer above the message, the message above the decision.
     moments.sort_by_key(|moment| (std::cmp::Reverse(moment.at), moment.what.rank()));
     let last = limit.checked_sub(1).and_then(|last| moments.get(last)).map(|moment| moment.at);
@@ -122,6 +134,7 @@ impl What {
             Self::Feedback { .. } => 0,
             Self::Message { .. } => 1,
             Self::Decision { .. } => 2,
+            Self::Event { .. } => 3,
         }
     }
 }
@@ -239,6 +252,28 @@ fn feedback(
             Some(Moment { at: from_pg(at), what: What::Feedback { notification_id, outcome, item, value } })
         };
     Ok(rows.into_iter().filter_map(moment).collect())
+}
+
+/// Events of the shop's own kinds.
+fn own_events(
+    conn: &mut PgConnection,
+    user: UserId,
+    before: Timestamp,
+    most: i64,
+) -> Result<Vec<Moment>, StoreError> {
+    let rows = sql::<(Timestamptz, Text, Nullable<Integer>, Nullable<Double>)>(
+        "SELECT occurred_at, name, item_id, value FROM events JOIN event_kinds ON code = kind \
+         WHERE user_id = ? AND occurred_at < ? ORDER BY occurred_at DESC FETCH FIRST (?) ROWS WITH TIES",
+    )
+    .bind::<Integer, _>(user.to_sql())
+    .bind::<Timestamptz, _>(to_pg(before))
+    .bind::<BigInt, _>(most)
+    .load::<(PgTimestamp, String, Option<i32>, Option<f64>)>(conn)?;
+    let moment = |(at, kind, item, value): (PgTimestamp, String, Option<i32>, Option<f64>)| Moment {
+        at: from_pg(at),
+        what: What::Event { kind, item: item.map(ItemId::from_sql), value },
+    };
+    Ok(rows.into_iter().map(moment).collect())
 }
 
 /// Purchases credited to messages, but for what was returned: the latest `limit`, and what else happened in the last one's

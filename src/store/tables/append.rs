@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::external_ids::{Names, resolve_all};
 use crate::base::{ItemId, Timestamp, UserId};
+use crate::catalogue::Currency;
 use crate::event::{Event, NewEvent};
 use crate::store::postgres::StoreError;
 use crate::store::postgres::columns::Batch;
@@ -53,7 +54,7 @@ pub fn append(conn: &mut PgConnection, batch: &[NewEvent]) -> Result<Vec<Appende
         None => append_unknown(conn, batch),
     };
     match attempt(conn) {
-        // Asking PostgreSQL beforehand would cost every batch a round trip, and a memory of months in this process
+        // Asking PostgreSQL beforehand would cost every batch a round trip, and a memory of years in this process
         // would be wrong after a restore.
         Err(error) if error.is_missing_partition() => {
             ensure_partitions(conn, batch.iter().map(|event| event.occurred_at))?;
@@ -63,13 +64,13 @@ pub fn append(conn: &mut PgConnection, batch: &[NewEvent]) -> Result<Vec<Appende
     }
 }
 
-/// Makes the monthly partitions of these moments, unless they are there. Takes no lock that readers or writers of
+/// Makes the yearly partitions of these moments, unless they are there. Takes no lock that readers or writers of
 /// `events` would wait for.
 pub fn ensure_partitions(
     conn: &mut PgConnection,
     moments: impl IntoIterator<Item = Timestamp>,
 ) -> Result<(), StoreError> {
-    // At most one call a day of data; the function itself knows months.
+    // At most one call a day of data; the function itself knows years.
     let days: BTreeSet<i64> =
         moments.into_iter().map(|at| at.0.div_euclid(crate::base::time::DAY_MICROS)).collect();
     let moments: Vec<PgTimestamp> = days
@@ -77,8 +78,8 @@ pub fn ensure_partitions(
         .map(|day| to_pg(Timestamp(day.saturating_mul(crate::base::time::DAY_MICROS))))
         .collect();
     sql::<()>(
-        "SELECT ensure_event_partition(month) FROM (SELECT DISTINCT date_trunc('month', moment AT TIME ZONE 'UTC') \
-         AT TIME ZONE 'UTC' AS month FROM unnest(?) AS moment ORDER BY month) AS months",
+        "SELECT ensure_event_partition(year) FROM (SELECT DISTINCT date_trunc('year', moment AT TIME ZONE 'UTC') \
+         AT TIME ZONE 'UTC' AS year FROM unnest(?) AS moment ORDER BY year) AS years",
     )
     .bind::<Array<Timestamptz>, _>(moments)
     .execute(conn)?;
@@ -131,6 +132,7 @@ fn with_ids(event: &NewEvent, user: Option<i32>, item: Option<i32>) -> Event {
         dwell_ms: event.dwell_ms,
         quantity: event.quantity,
         value: event.value,
+        currency: event.currency.as_deref().and_then(Currency::parse),
         basket: event.basket,
     }
 }

@@ -171,7 +171,7 @@ impl Loader {
         }
         let users = unknown(&self.users, chunk.iter().filter_map(|event| event.user.as_ref()));
         let items = unknown(&self.items, chunk.iter().filter_map(|event| event.item.as_ref()));
-        // Days are enough to tell months by, and cheap to compute.
+        // Days are enough to tell years by, and cheap to compute.
         let days: BTreeSet<i64> = chunk.iter().map(|event| day(event.occurred_at)).collect();
         let new_days: Vec<i64> = days.difference(&self.days).copied().collect();
         events::ensure_partitions(conn, new_days.iter().map(|day| first_moment(*day)))?;

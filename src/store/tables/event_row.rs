@@ -3,13 +3,14 @@
 use diesel::data_types::PgTimestamp;
 
 use crate::base::{ItemId, UserId};
-use crate::event::{Event, EventKind};
+use crate::catalogue::Currency;
+use crate::event::{Event, FIRST_OWN_CODE, OwnKinds};
 use crate::store::postgres::convert::from_pg;
 use crate::store::schema::events;
 
 /// The columns of an [`Event`].
 pub(super) type EventRow =
-    (PgTimestamp, Option<i32>, Option<i32>, i16, Option<i32>, f32, Option<f64>, Option<i64>);
+    (PgTimestamp, Option<i32>, Option<i32>, i16, Option<i32>, f32, Option<f64>, Option<String>, Option<i64>);
 
 type EventColumns = (
     events::occurred_at,
@@ -19,6 +20,7 @@ type EventColumns = (
     events::dwell_ms,
     events::quantity,
     events::value,
+    events::currency,
     events::basket,
 );
 /// Selects an [`EventRow`].
@@ -30,20 +32,27 @@ pub(super) const EVENT_COLUMNS: EventColumns = (
     events::dwell_ms,
     events::quantity,
     events::value,
+    events::currency,
     events::basket,
 );
 
-/// `None` for a kind that this version does not know.
-pub(super) fn event_from_row(row: EventRow) -> Option<Event> {
-    let (occurred_at, user, item, kind, dwell_ms, quantity, value, basket) = row;
+/// Whether a row is of one of the shop's own kinds.
+pub(super) fn is_of_own_kind(row: &EventRow) -> bool {
+    row.3 >= FIRST_OWN_CODE
+}
+
+/// `None` for a kind that neither this version nor the shop knows.
+pub(super) fn event_from_row(row: EventRow, kinds: &OwnKinds) -> Option<Event> {
+    let (occurred_at, user, item, kind, dwell_ms, quantity, value, currency, basket) = row;
     Some(Event {
         occurred_at: from_pg(occurred_at),
         user: user.map(UserId::from_sql),
         item: item.map(ItemId::from_sql),
-        kind: EventKind::from_code(kind)?,
+        kind: kinds.from_code(kind)?,
         dwell_ms: dwell_ms.and_then(|dwell| u32::try_from(dwell).ok()),
         quantity,
         value,
+        currency: currency.as_deref().and_then(Currency::parse),
         basket,
     })
 }

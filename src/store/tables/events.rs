@@ -2,10 +2,12 @@
 
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Double, Float, Integer, Nullable, SmallInt, Timestamptz};
+use diesel::sql_types::{BigInt, Double, Float, Integer, Nullable, SmallInt, Text, Timestamptz};
 
-use crate::base::{ItemId, Timestamp, UserId};
-use crate::event::{Event, EventKind};
+use super::event_kinds;
+use super::event_row::event_from_row;
+use crate::base::Timestamp;
+use crate::event::Event;
 use crate::store::postgres::StoreError;
 use crate::store::postgres::convert::{from_pg, to_pg};
 use crate::store::postgres::sql::sql;
@@ -24,8 +26,18 @@ pub fn count_estimate(conn: &mut PgConnection) -> Result<i64, StoreError> {
 }
 
 /// The columns of an event after the moment of its commit.
-type ReceivedRow =
-    (PgTimestamp, PgTimestamp, Option<i32>, Option<i32>, i16, Option<i32>, f32, Option<f64>, Option<i64>);
+type ReceivedRow = (
+    PgTimestamp,
+    PgTimestamp,
+    Option<i32>,
+    Option<i32>,
+    i16,
+    Option<i32>,
+    f32,
+    Option<f64>,
+    Option<String>,
+    Option<i64>,
+);
 
 /// The database's clock, which dates what is received.
 pub fn clock(conn: &mut PgConnection) -> Result<Timestamp, StoreError> {
@@ -41,6 +53,7 @@ pub fn commits_between(
     until: Timestamp,
     limit: usize,
 ) -> Result<Vec<Vec<Event>>, StoreError> {
+    let kinds = event_kinds::load(conn)?;
     let rows = sql::<(
         Timestamptz,
         Timestamptz,
@@ -50,9 +63,10 @@ pub fn commits_between(
         Nullable<Integer>,
         Float,
         Nullable<Double>,
+        Nullable<Text>,
         Nullable<BigInt>,
     )>(
-        "SELECT * FROM (SELECT received_at, occurred_at, user_id, item_id, kind, dwell_ms, quantity, value, basket \
+        "SELECT * FROM (SELECT received_at, occurred_at, user_id, item_id, kind, dwell_ms, quantity, value, currency, basket \
          FROM events WHERE received_at > ? AND received_at <= ? ORDER BY received_at DESC LIMIT ?) newest \
          ORDER BY received_at",
     )
@@ -63,18 +77,9 @@ pub fn commits_between(
     let mut commits: Vec<Vec<Event>> = Vec::new();
     let mut received = None;
     for row in rows {
-        let (at, occurred_at, user, item, kind, dwell_ms, quantity, value, basket) = row?;
-        let Some(kind) = EventKind::from_code(kind) else { continue };
-        let event = Event {
-            occurred_at: from_pg(occurred_at),
-            user: user.map(UserId::from_sql),
-            item: item.map(ItemId::from_sql),
-            kind,
-            dwell_ms: dwell_ms.and_then(|dwell| u32::try_from(dwell).ok()),
-            quantity,
-            value,
-            basket,
-        };
+        let (at, occurred_at, user, item, kind, dwell_ms, quantity, value, currency, basket) = row?;
+        let row = (occurred_at, user, item, kind, dwell_ms, quantity, value, currency, basket);
+        let Some(event) = event_from_row(row, &kinds) else { continue };
         match commits.last_mut().filter(|_| received == Some(at.0)) {
             Some(commit) => commit.push(event),
             None => commits.push(vec![event]),

@@ -13,6 +13,7 @@ pub mod decision_log;
 pub mod decisions;
 pub mod deferred;
 pub mod definitions;
+pub mod event_kinds;
 mod event_row;
 pub mod events;
 pub mod experiment_definitions;

@@ -20,13 +20,13 @@ const CHUNK: usize = 10_000;
 pub struct UserFeaturesRow {
     /// User of the features.
     pub user: UserId,
-    /// Purchases per month since first seen.
+    /// Purchases per month of active time, as segments compare them.
     pub purchases_per_month: f64,
-    /// Minutes of dwell per month since first seen.
+    /// Minutes of dwell per month of active time.
     pub browsing_minutes_per_month: f64,
-    /// Searches per month since first seen.
+    /// Searches per month of active time.
     pub searches_per_month: f64,
-    /// Days since the last purchase; `None` = none.
+    /// Days from the last purchase to the newest event; `None` = none.
     pub recency_days: Option<f64>,
     /// Money spent, returns taken off.
     pub monetary: f64,

@@ -11,13 +11,14 @@ use uuid::Uuid;
 
 use super::consents;
 use super::deferred;
-use super::event_row::{EVENT_COLUMNS, EventRow, event_from_row};
+use super::event_kinds;
+use super::event_row::{EVENT_COLUMNS, EventRow, event_from_row, is_of_own_kind};
 use super::notifications;
 use super::preferences::{self, Preferences};
 use crate::base::{NotificationId, Timestamp, UserId};
 use crate::decide::{RecentSend, SentAs, StoredUser};
 use crate::deliver::channel::from_code;
-use crate::event::Event;
+use crate::event::{Event, OwnKinds};
 use crate::profile::{Attributes, StatedFeatures};
 use crate::store::postgres::StoreError;
 use crate::store::postgres::convert::{external_id, from_pg, items_from_sql, to_pg};
@@ -31,7 +32,7 @@ const MOST_RECENT: i64 = 1_024;
 /// Days back for which acknowledged messages of [`StoredUser::tail`] can be sent again.
 const TAIL_DAYS: f64 = 1.0;
 
-/// The states of the users that exist, in the order asked for. At most eleven queries, whatever the number of users.
+/// The states of the users that exist, in the order asked for. At most twelve queries, whatever the number of users.
 pub fn load_states(
     conn: &mut PgConnection,
     users: &[UserId],
@@ -260,7 +261,13 @@ fn events(conn: &mut PgConnection, ids: &[i32]) -> Result<Vec<(UserId, Event)>, 
         .order((dsl::occurred_at, dsl::received_at, dsl::event_key))
         .select(EVENT_COLUMNS)
         .load::<EventRow>(conn)?;
-    Ok(rows.into_iter().filter_map(event_from_row).filter_map(|event| Some((event.user?, event))).collect())
+    // Most shops have no kinds of their own: nothing is read for them.
+    let kinds = match rows.iter().any(is_of_own_kind) {
+        true => event_kinds::load(conn)?,
+        false => OwnKinds::default(),
+    };
+    let event = |row| event_from_row(row, &kinds);
+    Ok(rows.into_iter().filter_map(event).filter_map(|event| Some((event.user?, event))).collect())
 }
 
 fn last_offsets(conn: &mut PgConnection, ids: &[i32]) -> Result<Vec<(UserId, i64)>, StoreError> {

@@ -73,7 +73,7 @@ export function startTimeline({ active, navigate }) {
 }
 
 function entry(moment) {
-  const parts = { decision, message, feedback }[moment.what](moment);
+  const parts = { decision, message, feedback, event }[moment.what](moment);
   return h(
     "li",
     { dataset: { what: moment.what, outcome: moment.outcome ?? "" } },
@@ -112,4 +112,8 @@ function message({ title: said, kind, category, channel, delivered, read, withdr
 
 function feedback({ outcome, item, value }) {
   return { head: title(outcome), note: [item?.title, value && money(value)].filter(Boolean).join(" · "), more: null };
+}
+
+function event({ kind, item, value }) {
+  return { head: title(kind), note: [item?.title, value && String(value)].filter(Boolean).join(" · "), more: null };
 }

@@ -27,6 +27,7 @@ fn trained(catalogue: &Catalogue) -> Arc<ModelSet> {
             dwell_ms: None,
             quantity: 1.0,
             value: None,
+            currency: None,
             basket: None,
         };
         let bought =

@@ -90,7 +90,8 @@ impl Caps {
         Self { kinds, currency }
     }
 
-    /// Pulls quantity, value and dwell down to their bounds. True when anything was changed.
+    /// Pulls quantity, value and dwell down to their bounds; of money only that of the most frequent currency, whose bound it
+    /// is. True when anything was changed.
     pub fn winsorise(&self, event: &mut NewEvent) -> bool {
         let Some(caps) = self.kinds.get(index(event.kind)) else { return false };
         let mut changed = false;
@@ -211,6 +212,22 @@ mod tests {
         assert!(!caps.winsorise(&mut usual));
         let mut stars = event(EventKind::Rate, 1.0, Some(5.0), None);
         assert!(!caps.winsorise(&mut stars));
+    }
+
+    #[test]
+    fn a_bound_of_euros_does_not_cut_yen() {
+        let priced = |value: f64, currency: &str| NewEvent {
+            currency: Some(currency.to_owned()),
+            ..event(EventKind::Purchase, 1.0, Some(value), None)
+        };
+        let events: Vec<NewEvent> =
+            (1..=2000).map(|n| priced(f64::from(n), "EUR")).chain([priced(25_000.0, "JPY")]).collect();
+        let caps = Caps::learn(events.iter(), 0.999);
+        let mut yen = priced(25_000.0, "JPY");
+        assert!(!caps.winsorise(&mut yen));
+        let mut euros = priced(25_000.0, "EUR");
+        assert!(caps.winsorise(&mut euros));
+        assert_eq!(euros.value, Some(1_998.0));
     }
 
     #[test]

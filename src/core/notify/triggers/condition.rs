@@ -2,9 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::Timestamp;
 use crate::profile::attributes::MAX_CONDITIONS;
-use crate::profile::{AttributeCondition, Attributes, Profile, SegmentId};
+use crate::profile::{AttributeCondition, Attributes, FeatureContext, Profile, SegmentId};
 
 /// Condition of a trigger. Each kind is looked at where its cause happens: in the user's actor, when the catalogue changes, or on
 /// request.
@@ -174,14 +173,14 @@ impl SegmentRule {
     }
 
     /// Whether the user meets the rule.
-    pub fn holds(
+    pub fn holds<'a>(
         &self,
         profile: &Profile,
         segment: Option<SegmentId>,
         attributes: &Attributes,
-        now: Timestamp,
+        clock: impl Into<FeatureContext<'a>>,
     ) -> bool {
-        let features = profile.features(now);
+        let features = profile.features(clock);
         let recency = features.recency_days;
         let named = segment.map(|segment| segment.to_string());
         (self.segments.is_empty() || named.is_some_and(|name| self.segments.contains(&name)))

@@ -9,7 +9,7 @@ use crate::base::{ItemId, Millis, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::event::{Event, EventKind};
 use crate::notify::policy::Precondition;
-use crate::profile::{Attributes, Profile, SegmentId};
+use crate::profile::{Attributes, FeatureContext, Profile, SegmentId};
 
 /// Whether the user has shown interest in the very item and not bought it.
 fn wants(profile: &Profile, item: ItemId) -> bool {
@@ -106,18 +106,19 @@ impl Triggers {
     }
 
     /// Rules about segment, features and attributes that the user meets and that have not gone off for this user yet.
-    pub fn of_segment(
+    pub fn of_segment<'a>(
         &self,
         profile: &Profile,
         segment: Option<SegmentId>,
         attributes: &Attributes,
         fired: &FiredOnce,
-        now: Timestamp,
+        clock: impl Into<FeatureContext<'a>>,
     ) -> Vec<Trigger> {
+        let clock = clock.into();
         self.iter()
             .filter(|definition| match &definition.when {
                 Condition::Segment { rule } => {
-                    fired.at(&definition.name).is_none() && rule.holds(profile, segment, attributes, now)
+                    fired.at(&definition.name).is_none() && rule.holds(profile, segment, attributes, clock)
                 }
                 _ => false,
             })
@@ -128,8 +129,9 @@ impl Triggers {
 
 impl Trigger {
     /// Whether what it says still holds. Asked at the moment of sending, so also after hours of waiting. `last_connected` is
-    /// when the user last had a connection before the visit that is greeted.
-    pub fn truth(
+    /// when the user last had a connection before the visit that is greeted; `clock` is that of the user's features.
+    #[expect(clippy::too_many_arguments, reason = "all that a condition may ask about")]
+    pub fn truth<'a>(
         &self,
         profile: &Profile,
         segment: Option<SegmentId>,
@@ -137,9 +139,10 @@ impl Trigger {
         last_connected: Option<Timestamp>,
         catalogue: &Catalogue,
         now: Timestamp,
+        clock: impl Into<FeatureContext<'a>>,
     ) -> Precondition {
         if let Condition::Segment { rule } = &self.definition.when
-            && !rule.holds(profile, segment, attributes, now)
+            && !rule.holds(profile, segment, attributes, clock)
         {
             return Precondition::NotMet;
         }

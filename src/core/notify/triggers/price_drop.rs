@@ -198,7 +198,15 @@ mod tests {
             self.catalogue.upsert(after);
             for fired in self.fired(&changes, day(at)) {
                 assert_eq!(
-                    fired.truth(&self.user, None, &Attributes::default(), None, &self.catalogue, day(at)),
+                    fired.truth(
+                        &self.user,
+                        None,
+                        &Attributes::default(),
+                        None,
+                        &self.catalogue,
+                        day(at),
+                        day(at)
+                    ),
                     Precondition::Holds
                 );
                 self.told.push((price, fired.price_before.unwrap()));
@@ -282,7 +290,7 @@ mod tests {
         let change = Change::Cheaper { item: ITEM, before: 100.0, after: 80.0 };
         let fired = shop.fired(&[change], day(0.0)).remove(0);
         let truth = |shop: &Shop, at| {
-            fired.truth(&shop.user, None, &Attributes::default(), None, &shop.catalogue, day(at))
+            fired.truth(&shop.user, None, &Attributes::default(), None, &shop.catalogue, day(at), day(at))
         };
         assert_eq!(truth(&shop, 0.5), Precondition::Holds);
         shop.look(0.6);
@@ -296,12 +304,20 @@ mod tests {
         // Set off by the shop, with nothing known to the contrary.
         let plain = Catalogue::from_items([item_7]);
         assert_eq!(
-            fired.truth(&Profile::default(), None, &Attributes::default(), None, &plain, day(0.0)),
+            fired.truth(&Profile::default(), None, &Attributes::default(), None, &plain, day(0.0), day(0.0)),
             Precondition::Holds
         );
         let nothing = Trigger { price_before: None, ..fired.clone() };
         assert_eq!(
-            nothing.truth(&Profile::default(), None, &Attributes::default(), None, &plain, day(0.0)),
+            nothing.truth(
+                &Profile::default(),
+                None,
+                &Attributes::default(),
+                None,
+                &plain,
+                day(0.0),
+                day(0.0)
+            ),
             Precondition::PriceRose
         );
     }
@@ -324,8 +340,9 @@ mod tests {
         for (looked, right) in [(0.5, Some(96.0)), (2.5, Some(88.0)), (3.2, None), (3.6, None)] {
             let user = profile(&[event(EventKind::View, 7, day(looked))], &shop.catalogue);
             let told = waits.clone().up_to_date(&user, &shop.catalogue, day(4.0));
-            let holds = told.truth(&user, None, &Attributes::default(), None, &shop.catalogue, day(4.0))
-                == Precondition::Holds;
+            let holds =
+                told.truth(&user, None, &Attributes::default(), None, &shop.catalogue, day(4.0), day(4.0))
+                    == Precondition::Holds;
             assert_eq!(holds.then_some(told.price_before.unwrap()), right, "looked on day {looked}");
         }
     }

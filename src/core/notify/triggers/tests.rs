@@ -38,6 +38,7 @@ pub(super) fn event(kind: EventKind, id: u32, at: Timestamp) -> Event {
         dwell_ms: None,
         quantity: 1.0,
         value: None,
+        currency: None,
         basket: None,
     }
 }
@@ -96,7 +97,7 @@ fn a_left_cart_is_told_unless_it_was_bought_or_emptied() {
     let (trigger, delay) = &later[0];
     assert_eq!((trigger.name(), *delay), ("cart_left", Millis::hours(1)));
     let truth = |events: &[Event]| {
-        trigger.truth(&profile(events, &catalogue), None, &Attributes::default(), None, &catalogue, NOW)
+        trigger.truth(&profile(events, &catalogue), None, &Attributes::default(), None, &catalogue, NOW, NOW)
     };
     assert_eq!(truth(&[added]), Precondition::Holds);
     let at = NOW + Millis::seconds(9);
@@ -126,8 +127,9 @@ fn a_price_drop_is_told_to_those_who_looked_while_it_lasts() {
     let now_cheap = repriced(100.0, cheaper.clone());
     let fired = triggers().of_change(changes[0], &looked, &now_cheap, NOW);
     assert_eq!((names(&fired), fired[0].price_before), (vec!["price_drop"], Some(100.0)));
-    let truth =
-        |catalogue: &Catalogue| fired[0].truth(&looked, None, &Attributes::default(), None, catalogue, NOW);
+    let truth = |catalogue: &Catalogue| {
+        fired[0].truth(&looked, None, &Attributes::default(), None, catalogue, NOW, NOW)
+    };
     assert_eq!(truth(&now_cheap), Precondition::Holds);
     assert_eq!(truth(&catalogue), Precondition::PriceRose, "it went up again");
     assert_eq!(truth(&repriced(100.0, Item { stock: Some(0), ..cheaper.clone() })), Precondition::SoldOut);
@@ -196,9 +198,20 @@ fn a_rule_names_segments_and_bounds_and_is_asked_again_when_sending() {
     let b = Some(crate::profile::SegmentId(1));
     let fired = triggers.of_segment(&buyer, b, &Attributes::default(), &fresh, NOW);
     assert_eq!(names(&fired), ["spring"]);
-    assert_eq!(fired[0].truth(&buyer, b, &Attributes::default(), None, &catalogue, NOW), Precondition::Holds);
     assert_eq!(
-        fired[0].truth(&buyer, b, &Attributes::default(), None, &catalogue, NOW.plus_days(31.0)),
+        fired[0].truth(&buyer, b, &Attributes::default(), None, &catalogue, NOW, NOW),
+        Precondition::Holds
+    );
+    assert_eq!(
+        fired[0].truth(
+            &buyer,
+            b,
+            &Attributes::default(),
+            None,
+            &catalogue,
+            NOW.plus_days(31.0),
+            NOW.plus_days(31.0)
+        ),
         Precondition::NotMet
     );
     assert!(triggers.of_segment(&buyer, None, &Attributes::default(), &fresh, NOW).is_empty());
@@ -218,7 +231,7 @@ fn an_order_is_told_whatever_became_of_its_item_and_each_state_is_an_occasion() 
         for gone in [7, 8] {
             let told = Trigger::of(triggers.find(name).unwrap(), Some(ItemId(gone)));
             assert_eq!(
-                told.truth(&buyer, None, &Attributes::default(), None, &catalogue, NOW),
+                told.truth(&buyer, None, &Attributes::default(), None, &catalogue, NOW, NOW),
                 Precondition::Holds,
                 "{name} {gone}"
             );

@@ -9,10 +9,8 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::ItemId;
-use crate::base::time::DAY_MICROS;
-use crate::event::{Event, EventKind};
 
-use super::frequent_itemsets::{Baskets, Itemsets};
+use super::frequent_itemsets::Itemsets;
 
 /// "Baskets with the antecedent hold the consequent too."
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,11 +50,20 @@ pub struct RuleParameters {
     pub prune: bool,
     /// Most rules; of more, those with the greatest leverage stay.
     pub max_rules: usize,
+    /// Most divisions of sets that are looked at, small sets first: a set of k items has 2^k − 2.
+    pub max_divisions: u64,
 }
 
 impl Default for RuleParameters {
     fn default() -> Self {
-        Self { confidence: 0.05, lift: 1.1, max_consequent: 1, prune: true, max_rules: 20_000 }
+        Self {
+            confidence: 0.05,
+            lift: 1.1,
+            max_consequent: 1,
+            prune: true,
+            max_rules: 20_000,
+            max_divisions: 20_000_000,
+        }
     }
 }
 
@@ -76,27 +83,38 @@ pub struct AssociationRules {
 
 impl AssociationRules {
     /// From sets that hold every subset of their sets, as [`super::frequent_itemsets::mine`] makes them. No sets, no
-    /// rules. O(Σ over sets of 2^size).
+    /// rules. O(Σ over sets of 2^size), at most `max_divisions`; memory of at most twice `max_rules` rules.
     pub fn new(itemsets: &Itemsets, parameters: &RuleParameters) -> Self {
         let counts: HashMap<&[u32], u32> = itemsets.iter().collect();
-        let mut rules = Vec::new();
+        let mut best = Best { rules: Vec::new(), max: parameters.max_rules, found: 0 };
+        let (mut divisions, mut not_divided, mut smallest) = (0u64, 0usize, 0);
         for (set, count) in itemsets.iter().filter(|(set, _)| set.len() > 1) {
-            rules_of(set, count, itemsets.n_baskets, &counts, parameters, &mut rules);
+            divisions = divisions.saturating_add(1 << set.len().min(32));
+            if divisions > parameters.max_divisions {
+                // They come by size: what is left is as large or larger.
+                smallest = if not_divided == 0 { set.len() } else { smallest };
+                not_divided += 1;
+                continue;
+            }
+            rules_of(set, count, itemsets.n_baskets, &counts, parameters, &mut best);
         }
-        let mut notes: Vec<String> = itemsets.raised.iter().cloned().collect();
+        let mut notes = itemsets.notes.clone();
         if itemsets.left_out > 0 {
             notes.push(format!("{} baskets were too long and are left out", itemsets.left_out));
         }
-        let n = rules.len();
-        if n > parameters.max_rules {
-            rules.sort_by(|a, b| b.leverage().total_cmp(&a.leverage()).then_with(|| by_items(a, b)));
-            rules.truncate(parameters.max_rules);
+        if not_divided > 0 {
             notes.push(format!(
-                "of {n} rules the {} with the greatest leverage are kept",
-                parameters.max_rules
+                "{not_divided} of {} sets, of {smallest} and more items, give no rules: there are more than {} ways to \
+                 divide them",
+                itemsets.len(),
+                parameters.max_divisions
             ));
         }
-        let mut made = Self::from_rules(rules);
+        let n = best.found;
+        if n > best.max {
+            notes.push(format!("of {n} rules the {} with the greatest leverage are kept", best.max));
+        }
+        let mut made = Self::from_rules(best.into_rules());
         made.n_baskets = itemsets.n_baskets as u64;
         made.least_count = itemsets.least_count;
         made.notes = notes;
@@ -169,6 +187,38 @@ impl AssociationRules {
     }
 }
 
+/// The best rules of any number: more than twice as many as are wanted are never held.
+struct Best {
+    rules: Vec<Rule>,
+    max: usize,
+    /// Rules that came.
+    found: usize,
+}
+
+impl Best {
+    fn push(&mut self, rule: Rule) {
+        self.found += 1;
+        self.rules.push(rule);
+        if self.rules.len() > self.max.saturating_mul(2) {
+            self.cut();
+        }
+    }
+
+    fn cut(&mut self) {
+        if self.rules.len() > self.max {
+            let order =
+                |a: &Rule, b: &Rule| b.leverage().total_cmp(&a.leverage()).then_with(|| by_items(a, b));
+            self.rules.select_nth_unstable_by(self.max, order);
+            self.rules.truncate(self.max);
+        }
+    }
+
+    fn into_rules(mut self) -> Vec<Rule> {
+        self.cut();
+        self.rules
+    }
+}
+
 fn by_items(a: &Rule, b: &Rule) -> std::cmp::Ordering {
     (a.antecedent.len().cmp(&b.antecedent.len()))
         .then_with(|| a.antecedent.cmp(&b.antecedent))
@@ -182,7 +232,7 @@ fn rules_of(
     n_baskets: usize,
     counts: &HashMap<&[u32], u32>,
     parameters: &RuleParameters,
-    rules: &mut Vec<Rule>,
+    rules: &mut Best,
 ) {
     let n = n_baskets as f64;
     let full = (1u32 << set.len()) - 1;
@@ -248,42 +298,22 @@ fn shorter_says_as_much(
     })
 }
 
-/// The baskets that events tell of, in order of basket: purchases with one basket or invoice id belong together, without
-/// one those of a user on a day (UTC). 16 bytes a purchase while sorting.
-pub fn purchase_baskets(events: &[Event]) -> Baskets {
-    let mut bought: Vec<(i64, u32)> = events
-        .iter()
-        .filter(|event| event.kind == EventKind::Purchase)
-        .filter_map(|event| {
-            let day = event.occurred_at.0.div_euclid(DAY_MICROS);
-            // Ids of baskets are hashes of 64 bits: that one equals a user's day is as unlikely as that two are equal.
-            let of_day = |user: u32| (i64::from(user) << 32) | (day & 0xffff_ffff);
-            let basket = event.basket.or_else(|| event.user.map(|user| of_day(user.0)))?;
-            Some((basket, event.item?.0))
-        })
-        .collect();
-    bought.sort_unstable();
-    let mut baskets = Baskets::default();
-    let mut items = Vec::new();
-    for basket in bought.chunk_by(|a, b| a.0 == b.0) {
-        items.clear();
-        items.extend(basket.iter().map(|(_, item)| *item));
-        baskets.push(&mut items);
-    }
-    baskets
-}
-
 #[cfg(test)]
 mod tests {
     use std::ops::ControlFlow;
 
     use super::*;
     use crate::ml::threads::Threads;
-    use crate::recommend::fixtures::{anonymous, event};
-    use crate::recommend::models::frequent_itemsets::{ItemsetParameters, mine};
+    use crate::recommend::models::frequent_itemsets::{Baskets, ItemsetParameters, mine};
 
-    const ALL: RuleParameters =
-        RuleParameters { confidence: 0.0, lift: 0.0, max_consequent: 12, prune: false, max_rules: 1_000 };
+    const ALL: RuleParameters = RuleParameters {
+        confidence: 0.0,
+        lift: 0.0,
+        max_consequent: 12,
+        prune: false,
+        max_rules: 1_000,
+        max_divisions: 1_000_000,
+    };
 
     fn rules(rows: &[&[u32]], support: f64, parameters: &RuleParameters) -> AssociationRules {
         let mut baskets = Baskets::default();
@@ -324,8 +354,36 @@ mod tests {
         let few = rules(&BREAKFAST, 0.4, &RuleParameters { max_rules: 2, ..ALL });
         assert_eq!(few.rules().len(), 2);
         assert!(few.notes[0].contains("of 12 rules the 2"), "{:?}", few.notes);
+        let all = rules(&BREAKFAST, 0.4, &ALL);
+        let mut best = all.rules().to_vec();
+        best.sort_by(|a, b| b.leverage().total_cmp(&a.leverage()).then_with(|| by_items(a, b)));
+        assert!(best[..2].iter().all(|rule| few.rules().contains(rule)));
+        // Room for the three pairs and not for the triple.
+        let pairs = rules(&BREAKFAST, 0.4, &RuleParameters { max_divisions: 12, ..ALL });
+        assert_eq!(pairs.rules().len(), 6);
+        assert!(pairs.notes[0].contains("1 of 7 sets, of 3 and more items"), "{:?}", pairs.notes);
         let single = rules(&BREAKFAST, 0.4, &RuleParameters { max_consequent: 1, confidence: 0.6, ..ALL });
         assert!(single.rules().iter().all(|rule| rule.consequent.len() == 1 && rule.confidence >= 0.6));
+    }
+
+    /// Forty items that go together in nearly every basket: 2^40 sets, of which as many are taken as there is room for.
+    #[test]
+    fn a_table_in_which_everything_goes_together_is_bounded_and_says_so() {
+        let rows: Vec<Vec<u32>> =
+            (0..300).map(|row| (0..40).filter(|item| (row * 7 + item * 3) % 11 != 0).collect()).collect();
+        let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+        let bounded = rules(&rows, 0.0034, &ALL);
+        assert!(bounded.rules().len() <= 1_000);
+        assert!(
+            bounded.notes.iter().any(|note| note.starts_with("sets of more than 3 items")),
+            "{:?}",
+            bounded.notes
+        );
+        assert!(
+            bounded.notes.iter().any(|note| note.contains("with the greatest leverage")),
+            "{:?}",
+            bounded.notes
+        );
     }
 
     #[test]
@@ -350,26 +408,6 @@ mod tests {
         assert!((scores[2] - 2.0 / 3.0).abs() < 1e-6, "bread and butter");
         assert_eq!(rules.with(ItemId(9)).count(), 0);
         assert!(rules.with(ItemId(1)).all(|rule| rule.antecedent.contains(&ItemId(1))));
-    }
-
-    #[test]
-    fn baskets_are_invoices_or_a_users_day() {
-        let mut invoice = event(3, EventKind::Purchase, 5, 0.1);
-        invoice.basket = Some(77);
-        let events = [
-            event(1, EventKind::Purchase, 0, 0.1),
-            event(1, EventKind::View, 9, 0.1),
-            event(1, EventKind::Purchase, 1, 0.2),
-            event(1, EventKind::Purchase, 2, 1.4),
-            invoice,
-            anonymous(77, 6, 3.0),
-            event(2, EventKind::Purchase, 0, 0.1),
-        ];
-        let baskets = purchase_baskets(&events);
-        let mut rows: Vec<Vec<u32>> = baskets.iter().map(<[u32]>::to_vec).collect();
-        rows.sort();
-        assert_eq!(rows, [vec![0], vec![0, 1], vec![2], vec![5, 6]]);
-        assert!(purchase_baskets(&[]).is_empty());
     }
 
     #[test]

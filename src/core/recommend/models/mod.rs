@@ -12,6 +12,7 @@ pub mod interactions;
 pub mod item_knn;
 pub mod item_weights;
 pub mod popularity;
+pub mod purchase_baskets;
 pub mod repurchase;
 pub mod rp3beta;
 pub mod text;

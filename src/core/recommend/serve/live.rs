@@ -47,6 +47,8 @@ pub struct LiveCounts {
     since: Timestamp,
     half_life_days: f64,
     n_events: u64,
+    /// Latest `occurred_at`.
+    newest: Option<Timestamp>,
     /// As of `since`: what comes later weighs more, so that nothing needs to be touched as time passes.
     interest: HashMap<ItemId, f64>,
     visitors: HashMap<Who, Visitor>,
@@ -91,6 +93,9 @@ impl Found {
 pub trait RecentCounts {
     /// Counts that matter to a recommendation at `now`, beside `seed` if there is one.
     fn look_up(&self, seed: Option<ItemId>, now: Timestamp) -> Found;
+
+    /// Moment of the newest event; `None` without any.
+    fn newest(&self) -> Option<Timestamp>;
 }
 
 /// No event since the model was trained.
@@ -101,6 +106,10 @@ impl RecentCounts for NothingRecent {
     fn look_up(&self, _: Option<ItemId>, _: Timestamp) -> Found {
         Found::default()
     }
+
+    fn newest(&self) -> Option<Timestamp> {
+        None
+    }
 }
 
 impl LiveCounts {
@@ -110,6 +119,7 @@ impl LiveCounts {
             since,
             half_life_days,
             n_events: 0,
+            newest: None,
             interest: HashMap::new(),
             visitors: HashMap::new(),
             pairs: HashMap::new(),
@@ -132,6 +142,7 @@ impl LiveCounts {
 
     fn count(&mut self, event: &Event) {
         self.n_events += 1;
+        self.newest = self.newest.max(Some(event.occurred_at));
         let who = match (event.user, event.basket) {
             (Some(user), _) => Who::User(user.0),
             (None, Some(basket)) => Who::Basket(basket),
@@ -178,14 +189,20 @@ impl LiveCounts {
         }
     }
 
+    /// Moment of the newest event; `None` without any.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.newest
+    }
+
     /// Events counted or looked at.
     pub fn n_events(&self) -> u64 {
         self.n_events
     }
 
-    /// The items of most interest as of `now`, largest first, ties by id. O(items).
+    /// The items of most interest as of `now` or, if earlier, of the end of the data; largest first, ties by id. O(items).
     pub fn popular(&self, n: usize, now: Timestamp) -> Vec<(ItemId, f32)> {
-        let growth = self.growth(now);
+        let end = self.newest.map_or(self.since, |newest| newest.max(self.since));
+        let growth = self.growth(now.min(end));
         let mut items: Vec<(ItemId, f32)> = self
             .interest
             .iter()
@@ -292,6 +309,18 @@ mod tests {
         let popular = counts.popular(2, since().plus_days(10.0));
         assert_eq!((popular[0].0, popular[1].0), (ItemId(2), ItemId(1)));
         assert!((popular[0].1 / popular[1].1 - 2.0).abs() < 1e-5, "{popular:?}");
+    }
+
+    #[test]
+    fn what_is_popular_in_a_history_does_not_fade_with_the_wall_clock() {
+        let mut counts = LiveCounts::new(since().plus_days(10.0), 10.0);
+        counts.note(&[view(1, 1, 0.0), view(2, 2, 10.0)]);
+        let popular = counts.popular(2, since().plus_days(3_000.0));
+        assert_eq!((popular[0].0, popular[1].0), (ItemId(2), ItemId(1)));
+        assert_eq!(counts.newest(), Some(since().plus_days(10.0)));
+        // Somebody's event of today is the new end.
+        counts.note(&[view(3, 3, 3_000.0)]);
+        assert_eq!(counts.popular(2, since().plus_days(3_000.0)).len(), 1);
     }
 
     proptest! {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::base::{ItemId, ModelVersion, Score, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::ml::metrics::Metrics;
-use crate::profile::{Features, SegmentId, Segmentation};
+use crate::profile::{Features, Observed, Profile, SegmentId, Segmentation};
 use crate::recommend::ensemble::{BaseModel, Ensemble, Models, Ranker, SideFeature};
 use crate::recommend::models::association_rules::AssociationRules;
 use crate::recommend::models::content_based::ContentBased;
@@ -38,6 +38,8 @@ pub struct ModelSet {
     pub trained_at: Timestamp,
     /// Number of events it was trained on.
     pub events: u64,
+    /// Time that those events cover.
+    pub observed: Observed,
     /// Metrics on held-out data.
     pub metrics: Metrics,
     /// User segments; `None` without users.
@@ -75,6 +77,7 @@ impl ModelSet {
             version: ModelVersion(0),
             trained_at: Timestamp(0),
             events: 0,
+            observed: Observed::default(),
             metrics: Metrics::new(),
             segmentation: None,
             parameters: TrainingParameters::default(),

@@ -122,7 +122,7 @@ impl Baseline {
 
     /// The values that are compared.
     pub fn values(features: &Features) -> [f64; 4] {
-        let [purchases, minutes, searches] = features.behaviour();
+        let [purchases, minutes, searches] = features.observed();
         [purchases, minutes, searches, features.monetary]
     }
 

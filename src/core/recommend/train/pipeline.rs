@@ -9,14 +9,17 @@ use crate::catalogue::Catalogue;
 use crate::event::Event;
 use crate::ml::metrics::Metrics;
 use crate::ml::threads::Threads;
-use crate::profile::{Features, Profile, SegmentError, SegmentId, Segmentation};
+use crate::profile::{
+    Features, Observed, Profile, ReturnTimes, SegmentError, SegmentId, SegmentParameters, Segmentation,
+};
 use crate::recommend::ensemble::{EventHistories, Models};
-use crate::recommend::models::association_rules::{AssociationRules, purchase_baskets};
+use crate::recommend::models::association_rules::AssociationRules;
 use crate::recommend::models::content_based::ContentBased;
 use crate::recommend::models::frequent_itemsets;
 use crate::recommend::models::interactions::{Groups, Matrix, Weighting};
 use crate::recommend::models::item_knn::{ItemKnn, KnnParameters};
 use crate::recommend::models::popularity::Popularity;
+use crate::recommend::models::purchase_baskets::purchase_baskets;
 use crate::recommend::models::repurchase::Repeat;
 use crate::recommend::serve::model_set::{ModelSet, plain};
 use crate::recommend::session::next_item::NextItem;
@@ -72,8 +75,9 @@ pub fn train_in(
         });
     }
     let n_users = users.n;
-    let features = features(threads, events, users, catalogue, now, progress)?;
-    let segmentation = segments(&features, parameters, progress)?;
+    let observed = Observed::of(events);
+    let (features, returns) = features(threads, events, users, catalogue, &observed, progress)?;
+    let segmentation = segments(&features, returns.least_months(), parameters, progress)?;
     let features: Vec<_> = features
         .into_iter()
         .map(|(user, features)| (user, features, segmentation.as_ref().map(|found| found.assign(&features))))
@@ -106,6 +110,7 @@ pub fn train_in(
         version: ModelVersion(0),
         trained_at: now,
         events: events.len() as u64,
+        observed,
         metrics: Metrics::new(),
         segmentation,
         parameters: parameters.clone(),
@@ -143,21 +148,23 @@ fn step(progress: &mut Progress<'_>, stage: Stage, done: f32) -> Result<(), Trai
     if progress(stage, done).is_break() { Err(TrainError::Cancelled) } else { Ok(()) }
 }
 
-/// The features of every user with events or stated features, by folding the very events the live profile folds.
+/// The features of every user with events or stated features, by folding the very events the live profile folds; and how long
+/// users take to come back.
 fn features(
     threads: &Threads,
     events: &[Event],
     known: Users<'_>,
     catalogue: &Catalogue,
-    now: Timestamp,
+    observed: &Observed,
     progress: &mut Progress<'_>,
-) -> Result<Vec<(UserId, Features)>, TrainError> {
+) -> Result<(Vec<(UserId, Features)>, ReturnTimes), TrainError> {
     step(progress, Stage::Profiles, 0.0)?;
     let groups = Groups::by_user(known.n, events);
     let users: Vec<u32> = (0u32..).take(groups.n_rows()).collect();
-    let mut features = Vec::new();
+    let clock = observed.context(None, Timestamp(0), catalogue.money());
+    let (mut features, mut returns) = (Vec::new(), ReturnTimes::default());
     for (index, chunk) in users.chunks(USERS_AT_ONCE).enumerate() {
-        let folded: Vec<_> = threads.run(|| {
+        let folded: Vec<(UserId, Features, ReturnTimes)> = threads.run(|| {
             chunk
                 .par_iter()
                 .filter_map(|user| {
@@ -168,15 +175,17 @@ fn features(
                         profile.apply(event, catalogue);
                     }
                     let is_known = profile.events() > 0 || stated.is_some();
-                    is_known.then(|| (UserId(*user), profile.features(now)))
+                    let returns = ReturnTimes::of(groups.row(*user as usize, events));
+                    is_known.then(|| (UserId(*user), profile.features(clock), returns))
                 })
                 .collect()
         });
-        features.extend(folded);
+        returns = folded.iter().fold(returns, |sum, (_, _, user)| sum + *user);
+        features.extend(folded.into_iter().map(|(user, features, _)| (user, features)));
         let done = ((index + 1) * USERS_AT_ONCE) as f32 / users.len() as f32;
         step(progress, Stage::Profiles, done.min(1.0))?;
     }
-    Ok(features)
+    Ok((features, returns))
 }
 
 /// Popularity and item-to-item similarity, from one matrix of users and items. `by_segment`: the number of segments, and that
@@ -253,12 +262,14 @@ fn association_rules(
 
 fn segments(
     features: &[(UserId, Features)],
+    least_months: f64,
     parameters: &TrainingParameters,
     progress: &mut Progress<'_>,
 ) -> Result<Option<Segmentation>, TrainError> {
     step(progress, Stage::Segments, 0.0)?;
     let users: Vec<Features> = features.iter().map(|(_, features)| *features).collect();
-    let fitted = Segmentation::fit_with(&users, &parameters.segments, |done| progress(Stage::Segments, done));
+    let parameters = SegmentParameters { least_months, ..parameters.segments };
+    let fitted = Segmentation::fit_with(&users, &parameters, |done| progress(Stage::Segments, done));
     match fitted {
         Ok(segmentation) => Ok(Some(segmentation)),
         Err(SegmentError::NoUsers) => Ok(None),

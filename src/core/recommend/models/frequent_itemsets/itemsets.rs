@@ -12,7 +12,8 @@ pub struct ItemsetParameters {
     pub least_count: u32,
     /// Most items of a set, 1…12; larger values count as 12.
     pub max_items: usize,
-    /// Most sets; when there are more, the least count is raised by half until there are not.
+    /// Most sets; when there are more, sets get fewer items, down to 3, then the least count is raised by half until there are
+    /// not.
     pub max_itemsets: usize,
     /// Baskets of more distinct items than this are left out, also of the number of baskets: a wholesaler's or a
     /// robot's list of everything says nothing about what goes together, and costs its length squared.
@@ -37,8 +38,10 @@ pub struct Itemsets {
     pub left_out: usize,
     /// A set is frequent from this count on.
     pub least_count: u32,
-    /// Reason, for a person, why `least_count` is more than was asked for; `None` when it is what was asked for.
-    pub raised: Option<String>,
+    /// Most items of a set; fewer than asked for where there were too many sets.
+    pub largest: usize,
+    /// Notes for a person on what was asked for and cut, with the reasons; empty = nothing.
+    pub notes: Vec<String>,
 }
 
 impl Itemsets {
@@ -98,7 +101,8 @@ impl Found {
             n_baskets,
             left_out: 0,
             least_count,
-            raised: None,
+            largest: 0,
+            notes: Vec::new(),
         };
         for (set, count) in sets {
             itemsets.items.extend_from_slice(set);

@@ -21,7 +21,10 @@ pub use baskets::Baskets;
 pub use itemsets::{ItemsetParameters, Itemsets};
 
 use crate::ml::threads::Threads;
-use projected::Projected;
+use projected::{MOST_ITEMS, Projected};
+
+/// Sets are cut to so many items before the support is raised.
+const FEW_ITEMS: usize = 3;
 
 /// All sets of at least `support` of the baskets, on all threads of the pool. `progress` hears 0…1 every few
 /// milliseconds of work and may break, then `None` comes back. No baskets give no sets; a support that is not a number
@@ -37,26 +40,39 @@ pub fn mine(
     let support = if parameters.support.is_finite() { parameters.support.clamp(0.0, 1.0) } else { 1.0 };
     let asked = ((support * n_baskets as f64).ceil() as u32).max(parameters.least_count).max(1);
     let mut least_count = asked;
+    let mut bounded =
+        ItemsetParameters { max_items: parameters.max_items.clamp(1, MOST_ITEMS), ..*parameters };
+    let mut projected = Projected::new(baskets, max_basket, least_count);
     loop {
-        let projected = Projected::new(baskets, max_basket, least_count);
-        match projected.mine(parameters, threads, &mut progress)? {
+        match projected.mine(&bounded, threads, &mut progress)? {
             Some(found) => {
                 let mut itemsets = found.into_itemsets(n_baskets, least_count);
                 itemsets.left_out = baskets.len() - n_baskets;
-                itemsets.raised = (least_count > asked).then(|| {
-                    format!(
+                let too_many = parameters.max_itemsets;
+                if bounded.max_items < parameters.max_items.min(MOST_ITEMS) {
+                    itemsets.notes.push(format!(
+                        "sets of more than {} items are left out, since there are more than {too_many} sets with them",
+                        bounded.max_items
+                    ));
+                }
+                if least_count > asked {
+                    itemsets.notes.push(format!(
                         "support raised from {asked} to {least_count} of {n_baskets} baskets, since there are more than \
-                         {} sets below",
-                        parameters.max_itemsets
-                    )
-                });
+                         {too_many} sets below"
+                    ));
+                }
+                itemsets.largest = bounded.max_items;
                 return Some(itemsets);
             }
-            None => least_count = least_count.saturating_add((least_count / 2).max(1)),
-        }
-        // Even a single item can't be more frequent than that.
-        if least_count as usize > n_baskets.max(1) {
-            least_count = u32::try_from(n_baskets).unwrap_or(u32::MAX).saturating_add(1);
+            // Large sets first: they are the many, and small ones at the support asked for say more than large ones above it.
+            None if bounded.max_items > FEW_ITEMS => bounded.max_items -= 1,
+            None => {
+                least_count = least_count.saturating_add((least_count / 2).max(1));
+                // Even a single item can't be more frequent than that.
+                let most = u32::try_from(n_baskets).unwrap_or(u32::MAX).saturating_add(1).max(2);
+                least_count = least_count.min(most);
+                projected = Projected::new(baskets, max_basket, least_count);
+            }
         }
     }
 }
@@ -115,7 +131,7 @@ mod tests {
             (vec![1, 2, 5], 2),
         ];
         assert_eq!(pairs(&found), expected);
-        assert_eq!((found.n_baskets, found.least_count, found.raised), (9, 2, None));
+        assert_eq!((found.n_baskets, found.least_count, found.notes), (9, 2, Vec::new()));
         let pairs_only = run(&baskets, &ItemsetParameters { max_items: 2, ..exactly(2.0 / 9.0) });
         assert_eq!(pairs(&pairs_only), expected[..11]);
     }
@@ -155,8 +171,13 @@ mod tests {
         assert_eq!(all.len(), 1_023);
         let few = run(&baskets, &ItemsetParameters { max_itemsets: 100, ..exactly(0.05) });
         assert!(!few.is_empty() && few.len() <= 100, "{}", few.len());
-        let reason = few.raised.as_deref().unwrap();
-        assert!(reason.contains("from 2 to 19") && reason.contains("more than 100 sets"), "{reason}");
+        let [size, reason] = few.notes.as_slice() else { panic!("{:?}", few.notes) };
+        assert!(size.starts_with("sets of more than 3 items are left out"), "{size}");
+        assert!(reason.contains("from 2 to 9 ") && reason.contains("more than 100 sets"), "{reason}");
+        assert_eq!((all.largest, few.largest), (12, 3));
+        // Four items are few enough at the support asked for.
+        let small = run(&baskets, &ItemsetParameters { max_itemsets: 400, ..exactly(0.05) });
+        assert_eq!((small.len(), small.largest, small.notes.len()), (385, 4, 1));
         assert!(run(&baskets, &ItemsetParameters { max_itemsets: 0, ..exactly(0.0) }).is_empty());
     }
 

@@ -18,7 +18,7 @@ const COST_AT_ONCE: usize = 500_000;
 /// And no more first items than this.
 const ITEMS_AT_ONCE: usize = 256;
 /// No set is larger than this, whatever is asked: a set of k items has 2^k subsets.
-const MOST_ITEMS: usize = 12;
+pub(super) const MOST_ITEMS: usize = 12;
 /// Not among the frequent items.
 const RARE: u32 = u32::MAX;
 

@@ -5,7 +5,9 @@ SELECT e.event_key, k.name AS kind, u.external_id AS user_id, i.external_id AS i
 FROM events e
 LEFT JOIN users u ON u.user_id = e.user_id
 LEFT JOIN items i ON i.item_id = e.item_id
-LEFT JOIN (VALUES {kinds}) AS k (code, name) ON k.code = e.kind
+LEFT JOIN (
+    SELECT * FROM (VALUES {kinds}) AS v (code, name) UNION ALL SELECT code, name FROM event_kinds
+) AS k ON k.code = e.kind
 WHERE e.occurred_at >= current_setting('tidings.since')::timestamptz
     AND e.occurred_at < current_setting('tidings.until')::timestamptz
 ORDER BY e.occurred_at, e.event_key

@@ -1,0 +1,2 @@
+DELETE FROM events WHERE kind >= 100;
+DROP TABLE event_kinds;
