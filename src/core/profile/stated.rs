@@ -63,7 +63,7 @@ mod tests {
         let mut profile = Profile::default();
         profile.state(STATED);
         let features = profile.features(start);
-        assert_eq!(features.behaviour(), [6.0, 40.0, 2.0]);
+        assert_eq!(features.behaviour(12.0), [6.0, 40.0, 2.0]);
         assert_eq!((features.recency_days, features.monetary), (None, 0.0));
         let search = Event {
             occurred_at: start,
@@ -73,6 +73,7 @@ mod tests {
             dwell_ms: None,
             quantity: 1.0,
             value: None,
+            currency: None,
             basket: None,
         };
         profile.apply(&search, &Catalogue::default());
