@@ -58,6 +58,7 @@ impl Config {
         within("training.dense_work", self.training.dense_work, 0, 1_000_000)?;
         within("training.niceness", self.training.niceness, 0, 19)?;
         self.validate_audiences()?;
+        self.event.validate()?;
         self.money.validate()?;
         let prefix = self.auth.anonymous_prefix.as_str();
         if prefix.len() > MAX_PREFIX_BYTES || prefix.chars().any(char::is_control) {
