@@ -165,7 +165,7 @@ fn a_short_list_is_filled_as_the_placement_says() {
         newest
             .items
             .iter()
-            .all(|known| known.touch == Some(Touch::Fallback(0)) && known.reason == Reason::New)
+            .all(|known| known.touch == Some(Touch::Fallback(0)) && known.reason == Reason::Assortment)
     );
     let both = of(json!([{"category": "Category 7"}, "newest"]));
     assert_eq!(both.items.len(), 4);
