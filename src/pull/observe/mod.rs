@@ -49,12 +49,17 @@ struct Texts {
     knows_lag: bool,
 }
 
+/// A registry whose metrics name the puller.
+fn labelled(name: &str, from: &'static str) -> Registry {
+    let labels: [(Cow<'static, str>, Cow<'static, str>); 2] =
+        [("puller".into(), name.to_owned().into()), ("from".into(), from.into())];
+    Registry::with_prefix_and_labels("tidings_pull", labels.into_iter())
+}
+
 impl Observed {
     /// Nothing yet, of a puller of this name.
     pub fn new(name: &str, from: &'static str, reads: String) -> Self {
-        let labels: [(Cow<'static, str>, Cow<'static, str>); 2] =
-            [("puller".into(), name.to_owned().into()), ("from".into(), from.into())];
-        let mut registry = Registry::with_prefix_and_labels("tidings_pull", labels.into_iter());
+        let mut registry = labelled(name, from);
         let observed = Self {
             records: Count::default(),
             stored: Count::default(),
