@@ -38,7 +38,7 @@ fn shop() -> (Catalogue, ModelSet) {
     };
     let mut events: Vec<Event> = (0..40).flat_map(|user| (0..10).map(move |step| view(user, step))).collect();
     events.sort_by_key(|event| event.occurred_at);
-    let data = TrainingData { events, n_users: 40 };
+    let data = TrainingData { events, n_users: 40, stated: Vec::new() };
     let now = Timestamp::from_seconds(START).plus_days(50.0);
     let model = train(&data, &catalogue, now, &plain(), &mut |_, _| ControlFlow::Continue(())).unwrap().model;
     (catalogue, model)

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::base::{ItemId, ModelVersion, Score, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::ml::metrics::Metrics;
-use crate::profile::{Features, Observed, Profile, SegmentId, Segmentation};
+use crate::profile::{Features, Observed, SegmentId, Segmentation};
 use crate::recommend::ensemble::{BaseModel, Ensemble, Models, Ranker, SideFeature};
 use crate::recommend::models::association_rules::AssociationRules;
 use crate::recommend::models::content_based::ContentBased;
