@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::base::{ItemId, Millis, Timestamp};
+use crate::base::{ItemId, Millis};
 use crate::catalogue::{Catalogue, Item};
 use crate::decide::World;
 use crate::decide::record::RobotFlag;

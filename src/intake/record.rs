@@ -98,8 +98,16 @@ impl RecordReader {
 
     /// For records whose values have these forms.
     pub fn with_forms(options: RecordOptions, forms: Forms) -> Self {
-        let RecordOptions { mapping, default_kind, time_zone, forms: _, scale, occurred_at, conditions, kinds } =
-            options;
+        let RecordOptions {
+            mapping,
+            default_kind,
+            time_zone,
+            forms: _,
+            scale,
+            occurred_at,
+            conditions,
+            kinds,
+        } = options;
         Self {
             mapping,
             rules: RowRules { default_kind, scale, kinds },

@@ -25,8 +25,8 @@ pub use reports::{
 };
 pub use tables::{
     acknowledgements, audiences, broadcasts, bulk, calls, cleaning, consents, decision_log, decisions,
-    deferred, definitions, event_kinds, events, experiment_definitions, feedback, fired_once, idempotency, inbox,
-    item_prices, items, jobs, learner, lease, merges, models, notifications, outbox, preferences, push_keys,
-    push_outbox, push_subscriptions, robots, rules, server, stated_features, topics, user_attributes,
-    user_features, users, webhook_outbox, webhooks,
+    deferred, definitions, event_kinds, events, experiment_definitions, feedback, fired_once, idempotency,
+    inbox, item_prices, items, jobs, learner, lease, merges, models, notifications, outbox, preferences,
+    push_keys, push_outbox, push_subscriptions, robots, rules, server, stated_features, topics,
+    user_attributes, user_features, users, webhook_outbox, webhooks,
 };

@@ -8,7 +8,12 @@ fn pull(configuration: &str, arguments: &[&str]) -> Output {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("pull.toml");
     std::fs::write(&file, configuration).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_tidings-pull")).arg("--config").arg(&file).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_tidings-pull"))
+        .arg("--config")
+        .arg(&file)
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 #[test]

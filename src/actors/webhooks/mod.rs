@@ -206,12 +206,13 @@ impl WebhookActor {
         let is_pruned = self.ticks.is_multiple_of(PRUNE_EVERY);
         let kept_since = now.plus_days(-f64::from(self.state.config.webhooks.log_days));
         let store = self.state.store.clone();
+        let money = self.state.catalogue.load().money().clone();
         let work = move |connection: &mut Connection| -> Result<(usize, i64), StoreError> {
             webhook_outbox::free_claims(connection, Some(now))?;
             if is_pruned {
                 webhook_outbox::prune(connection, kept_since, PRUNED)?;
             }
-            Ok((new_conversions::emit(connection, window)?, webhook_outbox::waiting(connection)?))
+            Ok((new_conversions::emit(connection, window, &money)?, webhook_outbox::waiting(connection)?))
         };
         let look = async move { store.run(work).await };
         context.spawn(look.into_actor(self).map(|outcome, actor, context| match outcome {

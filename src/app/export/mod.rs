@@ -22,6 +22,7 @@ use self::progress::Progress;
 use self::sheet::Sheet;
 use crate::app::database::{Sharing, open};
 use crate::base::Millis;
+use crate::catalogue::Money;
 use crate::config::Config;
 use crate::decide::Definitions;
 use crate::store::export::{Selection, stream};
@@ -63,6 +64,7 @@ pub fn run(config: &Config, options: &ExportOptions) -> anyhow::Result<ExportSum
                 since: options.since,
                 until: options.until,
                 attribution_window: database.store.run_blocking(|connection| window(connection, config))?,
+                money: Money::new(&config.money.base, &config.money.rates),
             };
             database.store.run_blocking(|connection| stream(connection, &selection, &mut sheet))?;
         }

@@ -13,7 +13,7 @@ use super::sink::Sink;
 use super::table::Table;
 use crate::base::{EventKey, ExternalId, Timestamp};
 use crate::catalogue::NewItem;
-use crate::event::{EventKind, NewEvent};
+use crate::event::{NewEvent, OwnKinds};
 
 /// Columns of items that the catalogue sets itself.
 const OF_CATALOGUE: [&str; 3] = ["active", "created_at", "updated_at"];
@@ -25,7 +25,7 @@ const NUMBERS: [&str; 3] = ["value", "price", "quantity"];
 #[serde(deny_unknown_fields)]
 struct OwnEvent {
     event_key: Uuid,
-    kind: EventKind,
+    kind: String,
     user_id: Option<ExternalId>,
     item_id: Option<ExternalId>,
     occurred_at: Timestamp,
@@ -41,24 +41,25 @@ struct OwnEvent {
 }
 
 /// Reads one file.
-pub fn read(mut source: Source, name: &str, sink: &mut Sink) -> anyhow::Result<()> {
+pub fn read(mut source: Source, name: &str, kinds: &OwnKinds, sink: &mut Sink) -> anyhow::Result<()> {
     let beginning = source.fill_buf()?;
     let is_json = beginning.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
-    let inactive = if is_json { of_lines(source, name, sink)? } else { of_table(source, name, sink)? };
+    let inactive =
+        if is_json { of_lines(source, name, kinds, sink)? } else { of_table(source, name, kinds, sink)? };
     if inactive > 0 {
         sink.note(format!("{name}: {inactive} items that had left the catalogue, left out"));
     }
     Ok(())
 }
 
-fn of_lines(source: Source, name: &str, sink: &mut Sink) -> anyhow::Result<u64> {
+fn of_lines(source: Source, name: &str, kinds: &OwnKinds, sink: &mut Sink) -> anyhow::Result<u64> {
     let mut inactive = 0;
     for_each_line(source, |number, line| {
         match serde_json::from_str::<Map<String, Value>>(line) {
             Ok(mut object) => {
                 check(name, |column| object.contains_key(column))?;
                 exact(line, &mut object);
-                inactive += u64::from(hand_over(object, number, line, sink)?);
+                inactive += u64::from(hand_over(object, kinds, (number, line), sink)?);
             }
             Err(error) => sink.reject(number, format!("is no JSON object: {error}"), line)?,
         }
@@ -81,7 +82,7 @@ fn exact(line: &str, object: &mut Map<String, Value>) {
     }
 }
 
-fn of_table(source: Source, name: &str, sink: &mut Sink) -> anyhow::Result<u64> {
+fn of_table(source: Source, name: &str, kinds: &OwnKinds, sink: &mut Sink) -> anyhow::Result<u64> {
     let mut table = Table::open(source, b',')?;
     let header = table.header().to_vec();
     check(name, |column| header.iter().any(|name| name == column))?;
@@ -96,7 +97,7 @@ fn of_table(source: Source, name: &str, sink: &mut Sink) -> anyhow::Result<u64> 
         let object: Result<Map<String, Value>, String> =
             cells.map(|(name, cell)| Ok((name.clone(), value(name, cell)?))).collect();
         match object {
-            Ok(object) => inactive += u64::from(hand_over(object, line, &raw, sink)?),
+            Ok(object) => inactive += u64::from(hand_over(object, kinds, (line, &raw), sink)?),
             Err(reason) => sink.reject(line, reason, &raw)?,
         }
     }
@@ -134,9 +135,14 @@ fn check(name: &str, has: impl Fn(&str) -> bool) -> anyhow::Result<()> {
 }
 
 /// Passes an event or an item on; true for an item that had left the catalogue, which is passed over.
-fn hand_over(mut object: Map<String, Value>, line: u64, raw: &str, sink: &mut Sink) -> anyhow::Result<bool> {
+fn hand_over(
+    mut object: Map<String, Value>,
+    kinds: &OwnKinds,
+    (line, raw): (u64, &str),
+    sink: &mut Sink,
+) -> anyhow::Result<bool> {
     if object.contains_key("event_key") {
-        match event(object) {
+        match event(object, kinds) {
             Ok(event) => sink.event(event, false)?,
             Err(reason) => sink.reject(line, reason, raw)?,
         }
@@ -159,7 +165,7 @@ fn hand_over(mut object: Map<String, Value>, line: u64, raw: &str, sink: &mut Si
     Ok(!is_active)
 }
 
-fn event(object: Map<String, Value>) -> Result<NewEvent, String> {
+fn event(object: Map<String, Value>, kinds: &OwnKinds) -> Result<NewEvent, String> {
     let own: OwnEvent = serde_json::from_value(Value::Object(object)).map_err(|error| error.to_string())?;
     let basket = own.basket.map(|basket| basket.parse::<i64>()).transpose();
     Ok(NewEvent {
@@ -167,7 +173,7 @@ fn event(object: Map<String, Value>) -> Result<NewEvent, String> {
         deduplicate: true,
         user: own.user_id,
         item: own.item_id,
-        kind: own.kind,
+        kind: kinds.find(&own.kind).map_err(|says| format!("kind is {:?}, {says}", own.kind))?,
         occurred_at: own.occurred_at,
         dwell_ms: own.dwell_ms,
         query: own.query,
@@ -187,7 +193,7 @@ mod tests {
     const KEY: &str = "0190a0c0-0000-8000-8000-000000000001";
 
     fn read_all(text: &str) -> anyhow::Result<Batch> {
-        collect(|sink| read(source(text), "x", sink))
+        collect(|sink| read(source(text), "x", OwnKinds::NONE, sink))
     }
 
     #[test]

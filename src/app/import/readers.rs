@@ -59,7 +59,7 @@ pub fn read(
                 records.begin_file(forms);
                 ndjson::read(source, options, &mut records, &mut items, sink)
             }
-            Format::Exported => exported::read(source, &name, sink),
+            Format::Exported => exported::read(source, &name, &options.records.kinds, sink),
             Format::ShopifyOrders
             | Format::WooCommerceProducts
             | Format::Segment

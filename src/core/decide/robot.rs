@@ -71,7 +71,8 @@ impl UserState {
         }
         let model = step.world.models.version;
         let items = trigger.item.map(|item| Recommendations::about(item, model).items).unwrap_or_default();
-        let proposal = Proposal::of_trigger(trigger, Recommendations { items, model, ..Recommendations::default() });
+        let proposal =
+            Proposal::of_trigger(trigger, Recommendations { items, model, ..Recommendations::default() });
         let mut judgement = self.judge(&proposal, self.channels(trigger.name(), step), step.sent, step.world);
         judgement.decision = Decision::stopped(StepName::Consent, Reason::Robot);
         judgement.propensity = 1.0;

@@ -115,7 +115,7 @@ pub fn credits(
             .bind::<Timestamptz, _>(to_pg(since))
             .load::<NamingRow>(conn)?,
     };
-    credit(conn, rows, since, window)
+    credit(conn, rows, since, window, money)
 }
 
 /// Credits of the messages created in `slice`: their purchases come within it or up to `window` later.
@@ -123,6 +123,7 @@ pub(super) fn credits_between(
     conn: &mut PgConnection,
     slice: &Range<Timestamp>,
     window: Millis,
+    money: &Money,
 ) -> Result<Vec<Credit>, StoreError> {
     let rows = sql::<NamingColumns>(naming("user_id IS NOT NULL AND occurred_at < ?"))
         .bind::<Timestamptz, _>(to_pg(slice.start))
@@ -130,7 +131,7 @@ pub(super) fn credits_between(
         .bind::<Double, _>(window.0 as f64 / 1_000.0)
         .bind::<Timestamptz, _>(to_pg(slice.start))
         .load::<NamingRow>(conn)?;
-    credit(conn, rows, slice.start, window)
+    credit(conn, rows, slice.start, window, money)
 }
 
 /// Credits the purchases since `since` to the messages that named what was bought.
@@ -139,6 +140,7 @@ fn credit(
     rows: Vec<NamingRow>,
     since: Timestamp,
     window: Millis,
+    money: &Money,
 ) -> Result<Vec<Credit>, StoreError> {
     let mut messages: BTreeMap<i32, Vec<Naming>> = BTreeMap::new();
     for (user, id, at, items) in rows {

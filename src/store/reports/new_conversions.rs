@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::conversions;
 use crate::base::{EventKey, ItemId, Millis, Timestamp, UserId};
+use crate::catalogue::Money;
 use crate::store::postgres::StoreError;
 use crate::store::postgres::columns::column;
 use crate::store::postgres::convert::{from_pg, to_pg};
@@ -29,7 +30,7 @@ struct Conversion {
 
 /// Looks at purchases that came since the last call and puts `message.converted` into the outbox for each that is credited to a message,
 /// once; how many. Nothing is read while no endpoint wants it.
-pub fn emit(conn: &mut PgConnection, window: Millis) -> Result<usize, StoreError> {
+pub fn emit(conn: &mut PgConnection, window: Millis, money: &Money) -> Result<usize, StoreError> {
     conn.transaction(|conn| {
         let (is_wanted, from) = sql::<(Bool, Nullable<Timestamptz>)>(
             "SELECT webhook_wanted('message.converted'), purchases_until FROM webhook_cursor FOR UPDATE",
@@ -44,7 +45,7 @@ pub fn emit(conn: &mut PgConnection, window: Millis) -> Result<usize, StoreError
             .execute(conn)?;
         match (from, until) {
             (Some(from), Some(until)) if from.0 < until.0 => {
-                let conversions = between(conn, from, until, window)?;
+                let conversions = between(conn, from, until, window, money)?;
                 put(conn, &conversions)
             }
             _ => Ok(0),
@@ -67,6 +68,7 @@ fn between(
     from: PgTimestamp,
     until: PgTimestamp,
     window: Millis,
+    money: &Money,
 ) -> Result<Vec<Conversion>, StoreError> {
     // Only of users who had a message about the item: few, whatever was imported.
     let rows = sql::<(Integer, Integer, Timestamptz)>(
@@ -85,7 +87,7 @@ fn between(
     let mut found = Vec::new();
     for (user, purchases) in bought {
         let Some(first) = purchases.iter().map(|(_, at)| *at).min() else { continue };
-        for credit in conversions::credits(conn, Some(user), first - window, window)? {
+        for credit in conversions::credits(conn, Some(user), first - window, window, money)? {
             let trade = credit.purchase.trade;
             if credit.purchase.is_kept() && purchases.contains(&(trade.item, trade.at)) {
                 let message = credit.message.0;

@@ -19,6 +19,7 @@ use diesel::sql_types::{Array, Bool, Double, Nullable, Text, Timestamptz, Uuid a
 
 use super::conversions;
 use crate::base::{Millis, NotificationId, Timestamp};
+use crate::catalogue::Money;
 use crate::feedback::attribution::{self, Brought};
 use crate::store::postgres::columns::column;
 use crate::store::postgres::convert::{from_pg, to_pg};
@@ -60,6 +61,8 @@ pub struct Selection {
     pub until: Option<Timestamp>,
     /// Purchases count up to this long after a message.
     pub attribution_window: Millis,
+    /// How revenue in several currencies is summed.
+    pub money: Money,
 }
 
 impl Selection {
@@ -92,7 +95,7 @@ pub fn stream(
         if receiver.columns(&read_columns(conn)?).is_continue() {
             for slice in slices(conn, selection)? {
                 if selection.subject == Subject::Outcomes {
-                    put_credits(conn, &slice, selection.attribution_window)?;
+                    put_credits(conn, &slice, selection.attribution_window, &selection.money)?;
                 }
                 bound(conn, &slice)?;
                 let source = diesel::copy_to(Rows).with_format(CopyFormat::Text).load_raw(conn)?;
@@ -171,8 +174,13 @@ fn message_months(conn: &mut PgConnection, whole: &Range<Timestamp>) -> Result<V
 }
 
 /// Puts the purchases credited to messages of this slice where the statement reads them.
-fn put_credits(conn: &mut PgConnection, slice: &Range<Timestamp>, window: Millis) -> Result<(), StoreError> {
-    let credits = conversions::credits_between(conn, slice, window)?;
+fn put_credits(
+    conn: &mut PgConnection,
+    slice: &Range<Timestamp>,
+    window: Millis,
+    money: &Money,
+) -> Result<(), StoreError> {
+    let credits = conversions::credits_between(conn, slice, window, money)?;
     let brought: Vec<(NotificationId, Brought)> = attribution::by_message(&credits).into_iter().collect();
     conn.batch_execute("TRUNCATE exported_credits")?;
     sql::<()>("INSERT INTO exported_credits (notification_id, kept, revenue) SELECT * FROM unnest(?, ?, ?)")
