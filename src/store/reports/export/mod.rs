@@ -51,7 +51,7 @@ impl CopyTarget for Rows {
 }
 
 /// Selection of an export.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Selection {
     /// Kind of rows.
     pub subject: Subject,
