@@ -95,6 +95,9 @@ impl Translator {
             }
             (Entry::Item(item), Change::Delete) => Ok(vec![Outgoing::DeletedItem(item.item_id)]),
             (Entry::Item(item), _) => Ok(vec![Outgoing::Item(Box::new(item))]),
+            (Entry::User(_), _) => {
+                Err("states features of a user, which only an import takes: tidings import".to_owned())
+            }
         }
     }
 
