@@ -169,8 +169,11 @@ impl Translator {
     }
 }
 
+/// A change of a row, and the row.
+type Changed = (Change, Map<String, Value>);
+
 /// The change of a table that Debezium tells of, with or without its schema; `None` for its heartbeats and ends of transactions.
-fn debezium(mut object: Map<String, Value>) -> Result<Option<(Change, Map<String, Value>)>, String> {
+fn debezium(mut object: Map<String, Value>) -> Result<Option<Changed>, String> {
     if object.contains_key("schema")
         && let Some(Value::Object(payload)) = object.remove("payload")
     {

@@ -44,7 +44,8 @@ fn a_search_without_end_is_cut_and_says_where() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("baskets.txt");
     let basket = |n: u32| {
-        let items = (0..100).filter(|item| (n * 7 + item * 3) % 11 != 0).map(|item| format!("i{item}"));
+        let items =
+            (0..100).filter(|item| !(n * 7 + item * 3).is_multiple_of(11)).map(|item| format!("i{item}"));
         items.collect::<Vec<_>>().join(" ")
     };
     std::fs::write(&path, (0..300).map(|n| basket(n) + "\n").collect::<String>()).unwrap();

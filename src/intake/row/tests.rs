@@ -111,7 +111,11 @@ fn each_row_keeps_its_own_currency() {
 
 #[test]
 fn ratings_of_another_scale_become_stars() {
-    let rules = RowRules { default_kind: Some(EventKind::Rate), scale: "1-10".parse().unwrap() };
+    let rules = RowRules {
+        default_kind: Some(EventKind::Rate),
+        scale: "1-10".parse().unwrap(),
+        ..RowRules::default()
+    };
     let mut row = [(Field::UserId, "1"), (Field::ItemId, "2"), (Field::OccurredAt, "2020-01-01")].to_vec();
     assert!(read_with(&row, &rules).unwrap_err().contains("stars"));
     row.push((Field::Value, "10"));
