@@ -26,6 +26,7 @@ use id_index::IdIndex;
 pub use categories::PathId;
 pub use facts::Facts;
 pub use item_field::{Cleared, ItemField};
+use money::CountedMoney;
 pub use money::{Amounts, Money};
 pub use prices::{Currency, KEPT_DAYS, PricePoint, Prices, REFERENCE_DAYS, Reduction};
 pub(crate) use wire::category_path;
@@ -148,10 +149,11 @@ pub struct Catalogue {
     standings: [usize; 3],
     /// Number of changes so far.
     version: u64,
-    /// As set, and with the base that it is completed by.
-    money: (Money, Money),
-    /// Items by the currency of their price.
-    currencies: BTreeMap<Currency, usize>,
+    money: CountedMoney,
+}
+
+fn currency(item: Option<&Item>) -> Option<Currency> {
+    item?.currency.as_deref().and_then(Currency::parse)
 }
 
 impl Catalogue {
@@ -189,43 +191,19 @@ impl Catalogue {
 
     /// Sets the base and rates of money. Without a base that of most items is taken.
     pub fn set_money(&mut self, money: Money) {
-        self.money.0 = money;
-        self.complete_money();
+        self.money.set(money);
     }
 
     /// How amounts of several currencies are summed.
     pub fn money(&self) -> &Money {
-        &self.money.1
-    }
-
-    fn complete_money(&mut self) {
-        let most =
-            self.currencies.iter().max_by_key(|(currency, items)| (**items, std::cmp::Reverse(**currency)));
-        let main = most.filter(|(_, items)| **items > 0).map(|(currency, _)| *currency);
-        self.money.1 = self.money.0.or_base(main);
-    }
-
-    /// Counts the currencies of an item that comes and of the one that it replaces.
-    fn count_currencies(&mut self, before: Option<&Item>, after: Option<&Item>) {
-        let currency = |item: Option<&Item>| item?.currency.as_deref().and_then(Currency::parse);
-        let (before, after) = (currency(before), currency(after));
-        if before == after {
-            return;
-        }
-        if let Some(items) = before.and_then(|before| self.currencies.get_mut(&before)) {
-            *items = items.saturating_sub(1);
-        }
-        if let Some(after) = after {
-            *self.currencies.entry(after).or_default() += 1;
-        }
-        self.complete_money();
+        self.money.get()
     }
 
     /// Adds or replaces an item. O(1) amortised, and a copy of its shelf where that is shared.
     pub fn upsert(&mut self, item: Item) {
         self.version += 1;
         let was = self.get(item.id).cloned();
-        self.count_currencies(was.as_deref(), Some(&item));
+        self.money.count(currency(was.as_deref()), currency(Some(&item)));
         let path = Categories::intern(&mut self.categories, &item.category);
         let facts = Facts::of(&item, path);
         let before = was.map(|known| known.external_id.clone());
@@ -274,7 +252,7 @@ impl Catalogue {
         self.version += 1;
         self.by_external_id.remove(&item.external_id, id);
         self.count(item.standing(), -1);
-        self.count_currencies(Some(&item), None);
+        self.money.count(currency(Some(&item)), None);
         if let Some(slot) = self.slot_mut(id) {
             slot.item = None;
             slot.facts = Facts { path: slot.facts.path, ..Facts::default() };

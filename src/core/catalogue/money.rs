@@ -46,6 +46,48 @@ impl Money {
     }
 }
 
+/// Money as set, its base completed by the currency of most items.
+#[derive(Clone, Debug, Default)]
+pub struct CountedMoney {
+    set: Money,
+    completed: Money,
+    /// Items by the currency of their price.
+    items: BTreeMap<Currency, usize>,
+}
+
+impl CountedMoney {
+    /// Sets base and rates.
+    pub fn set(&mut self, money: Money) {
+        self.set = money;
+        self.complete();
+    }
+
+    /// Money with its base.
+    pub fn get(&self) -> &Money {
+        &self.completed
+    }
+
+    /// Counts the currency of an item that comes, and of the one that it replaces.
+    pub fn count(&mut self, before: Option<Currency>, after: Option<Currency>) {
+        if before == after {
+            return;
+        }
+        if let Some(items) = before.and_then(|before| self.items.get_mut(&before)) {
+            *items = items.saturating_sub(1);
+        }
+        if let Some(after) = after {
+            *self.items.entry(after).or_default() += 1;
+        }
+        self.complete();
+    }
+
+    fn complete(&mut self) {
+        let most = self.items.iter().max_by_key(|(currency, items)| (**items, std::cmp::Reverse(**currency)));
+        let main = most.filter(|(_, items)| **items > 0).map(|(currency, _)| *currency);
+        self.completed = self.set.or_base(main);
+    }
+}
+
 /// Sums of amounts by currency; of any order of amounts the same.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Amounts(Vec<(Option<Currency>, f64)>);
