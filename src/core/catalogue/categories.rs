@@ -3,7 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::CategoryId;
+use serde::{Deserialize, Serialize};
+
+/// A top-level category, interned: an index into [`Catalogue::category_name`](super::Catalogue::category_name).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CategoryId(pub u32);
 
 /// A category path, interned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

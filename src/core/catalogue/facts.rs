@@ -3,7 +3,9 @@
 
 use crate::base::Timestamp;
 
-use super::{Currency, Item, PathId, Standing};
+use super::categories::PathId;
+use super::item::{Item, Standing};
+use super::prices::Currency;
 
 /// Facts of one item. 32 bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -7,123 +7,29 @@
 mod categories;
 mod facts;
 mod id_index;
+mod item;
 mod item_field;
 mod money;
 mod prices;
 mod read;
 mod wire;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-
-use serde::{Deserialize, Serialize};
 
 use crate::base::{ExternalId, ItemId, Timestamp};
 
 use categories::Categories;
 use id_index::IdIndex;
-
-pub use categories::PathId;
-pub use facts::Facts;
-pub use item_field::{Cleared, ItemField};
 use money::CountedMoney;
+
+pub use categories::{CategoryId, PathId};
+pub use facts::Facts;
+pub use item::{Item, Standing};
+pub use item_field::{Cleared, ItemField};
 pub use money::{Amounts, Money};
 pub use prices::{Currency, KEPT_DAYS, PricePoint, Prices, REFERENCE_DAYS, Reduction};
 pub(crate) use wire::category_path;
 pub use wire::{ItemError, NewItem, category_levels};
-
-/// A top-level category, interned: an index into [`Catalogue::category_name`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct CategoryId(pub u32);
-
-/// How much the catalogue says of an item; the more, the greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Standing {
-    /// Only its id, which events have named.
-    Named,
-    /// Something that the shop says of it, such as a category, but no title.
-    Described,
-    /// A title.
-    Titled,
-}
-
-/// One item as recommending needs it. Items that only events have named carry no title.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Item {
-    /// Dense id.
-    pub id: ItemId,
-    /// The shop's id.
-    pub external_id: ExternalId,
-    /// Human title; `None` until the catalogue says one.
-    pub title: Option<String>,
-    /// Category path from general to special, e.g. `["Watches", "Dive watches"]`.
-    pub category: Vec<String>,
-    /// Free tags.
-    pub tags: Vec<String>,
-    /// Price in major units of `currency`, ≥ 0.
-    pub price: Option<f64>,
-    /// ISO 4217 code.
-    pub currency: Option<String>,
-    /// Units on hand; `None` = not tracked (always available), 0 = out of stock.
-    pub stock: Option<i32>,
-    /// Product page.
-    pub url: Option<String>,
-    /// Picture.
-    pub image_url: Option<String>,
-    /// Anything else, e.g. brand or colour.
-    pub attributes: BTreeMap<String, String>,
-    /// Bought again and again (food, cosmetics): a purchase does not hide it.
-    pub consumable: bool,
-    /// Moment the shop first named the item.
-    pub created_at: Timestamp,
-}
-
-impl Item {
-    /// An item of which nothing but its id is known.
-    pub fn named(id: ItemId, external_id: ExternalId, created_at: Timestamp) -> Self {
-        Self {
-            id,
-            external_id,
-            title: None,
-            category: Vec::new(),
-            tags: Vec::new(),
-            price: None,
-            currency: None,
-            stock: None,
-            url: None,
-            image_url: None,
-            attributes: BTreeMap::new(),
-            consumable: false,
-            created_at,
-        }
-    }
-
-    /// The title, or the id when there is none.
-    pub fn name(&self) -> String {
-        self.title.clone().unwrap_or_else(|| self.external_id.to_string())
-    }
-
-    /// How much the catalogue says of it. A price alone says nothing: purchases name one too.
-    pub fn standing(&self) -> Standing {
-        let is_described = !self.category.is_empty()
-            || !self.tags.is_empty()
-            || !self.attributes.is_empty()
-            || self.stock.is_some()
-            || self.url.is_some()
-            || self.image_url.is_some();
-        match &self.title {
-            Some(title) if !title.trim().is_empty() => Standing::Titled,
-            _ if is_described => Standing::Described,
-            _ => Standing::Named,
-        }
-    }
-
-    /// Whether the item can be bought now.
-    pub fn in_stock(&self) -> bool {
-        self.stock.is_none_or(|units| units > 0)
-    }
-}
 
 /// Slots of one shelf.
 const SHELF: usize = 64;
@@ -150,10 +56,6 @@ pub struct Catalogue {
     /// Number of changes so far.
     version: u64,
     money: CountedMoney,
-}
-
-fn currency(item: Option<&Item>) -> Option<Currency> {
-    item?.currency.as_deref().and_then(Currency::parse)
 }
 
 impl Catalogue {
@@ -203,7 +105,7 @@ impl Catalogue {
     pub fn upsert(&mut self, item: Item) {
         self.version += 1;
         let was = self.get(item.id).cloned();
-        self.money.count(currency(was.as_deref()), currency(Some(&item)));
+        self.money.count(was.as_deref().and_then(Item::money_currency), item.money_currency());
         let path = Categories::intern(&mut self.categories, &item.category);
         let facts = Facts::of(&item, path);
         let before = was.map(|known| known.external_id.clone());
@@ -252,7 +154,7 @@ impl Catalogue {
         self.version += 1;
         self.by_external_id.remove(&item.external_id, id);
         self.count(item.standing(), -1);
-        self.money.count(currency(Some(&item)), None);
+        self.money.count(item.money_currency(), None);
         if let Some(slot) = self.slot_mut(id) {
             slot.item = None;
             slot.facts = Facts { path: slot.facts.path, ..Facts::default() };
