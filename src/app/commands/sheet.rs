@@ -172,7 +172,7 @@ mod tests {
         let first: Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
         assert_eq!(first, json!({"user_id": "a,1", "segment": "A", "searches_per_month": 0.125}));
         let text = written(FormArgs::default());
-        assert_eq!(text.lines().nth(1).unwrap().split_whitespace().collect::<Vec<_>>(), ["a,1", "A", "0.13"]);
+        assert_eq!(text.lines().nth(1).unwrap().split_whitespace().collect::<Vec<_>>(), ["a,1", "A", "0.12"]);
         assert!(!text.contains('\u{1b}') && text.lines().count() == 3, "{text:?}");
     }
 }

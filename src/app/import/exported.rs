@@ -239,8 +239,10 @@ mod tests {
     fn other_files_are_refused_and_bad_rows_named() {
         let error = read_all("user_id,rank,item_id\n1,1,2\n").err().unwrap().to_string();
         assert!(error.contains("no export of events or items"), "{error}");
-        let batch = read_all(&format!("event_key,kind,quantity,occurred_at\n{KEY},dance,1,soon\n")).unwrap();
-        assert_eq!(batch.rejects.len(), 1);
-        assert!(batch.rejects[0].reason.contains("dance"), "{}", batch.rejects[0].reason);
+        let rows = format!("{KEY},dance,1,2026-11-01T00:00:00Z\n{KEY},view,1,soon\n");
+        let batch = read_all(&format!("event_key,kind,quantity,occurred_at\n{rows}")).unwrap();
+        let reasons: Vec<&str> = batch.rejects.iter().map(|reject| reject.reason.as_str()).collect();
+        assert_eq!(reasons.len(), 2);
+        assert!(reasons[0].contains("dance") && reasons[1].contains("soon"), "{reasons:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::Timestamp;
+use super::time::Timestamp;
 
 /// A moment that is shown as it was written: RFC 3339 with an offset, or RFC 9557 with the name of a time zone.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -248,7 +248,7 @@ fn event_key(
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     pub const NOW: Timestamp = Timestamp(1_700_000_000_000_000);

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{DateForm, compact, evident, groups, named, short, year_first};
+use super::form::{DateForm, compact, evident, short, year_first};
+use super::named;
+use super::scan::groups;
 
 /// A value and the line it stands in.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use toml::Value;
 
-use super::ConfigError;
+use super::error::ConfigError;
 
 /// Replaces every `${NAME}`; a variable that is not set is an error.
 pub fn expand(value: Value, environment: &impl Fn(&str) -> Option<String>) -> Result<Value, ConfigError> {

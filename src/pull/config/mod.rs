@@ -1,5 +1,6 @@
 //! The configuration file: what to read, how records are understood, where events go. Checked whole before anything is read.
 
+mod error;
 mod expand;
 mod sources;
 
@@ -12,6 +13,7 @@ use tidings_core::base::nearest;
 use tidings_core::event::EventKind;
 use tidings_intake::Mapping;
 
+pub use error::ConfigError;
 pub use sources::{
     After, BinlogSettings, From, KafkaSettings, NatsSettings, OutboxSettings, RedisSettings, SourceSettings,
     Start,
@@ -19,18 +21,6 @@ pub use sources::{
 
 /// Days for which the server keeps receipts of events, less one for clocks and waiting.
 const MAX_AGE_DAYS: u32 = 29;
-
-/// Fault of the configuration, with the file and the cure.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ConfigError(String);
-
-impl ConfigError {
-    /// An error with this text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-}
 
 /// Everything that one puller needs.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use serde::Deserialize;
 
-use super::ConfigError;
+use super::error::ConfigError;
 
 /// Source of records, as `--from` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -4,19 +4,12 @@ use awc::http::Method;
 use tidings_core::base::ExternalId;
 use tidings_core::catalogue::NewItem;
 
+use super::action::Action;
 use super::answer::Answer;
 use super::{Delivered, Deliverer, Fatal, Reply};
 
 /// Items in a request.
 const MAX_ITEMS: usize = 1_000;
-
-/// What to do with an item.
-pub enum Action {
-    /// Add or change it.
-    Put(Box<NewItem>),
-    /// Take it out of the catalogue.
-    Delete(ExternalId),
-}
 
 type Put = (usize, Box<NewItem>);
 

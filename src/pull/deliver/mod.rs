@@ -1,5 +1,6 @@
 //! Posting events and items to the server until it has stored or refused each of them.
 
+mod action;
 mod answer;
 mod client;
 mod events;
@@ -74,8 +75,8 @@ impl Deliverer {
                         lane.push((index, line));
                     }
                 }
-                Outgoing::Item(item) => items.push((index, items::Action::Put(item))),
-                Outgoing::DeletedItem(id) => items.push((index, items::Action::Delete(id))),
+                Outgoing::Item(item) => items.push((index, action::Action::Put(item))),
+                Outgoing::DeletedItem(id) => items.push((index, action::Action::Delete(id))),
                 Outgoing::Skipped(_) => {}
             }
         }

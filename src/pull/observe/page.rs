@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::Observed;
+use super::observed::Observed;
 
 /// Largest request head read, bytes.
 const MAX_HEAD: usize = 8 << 10;

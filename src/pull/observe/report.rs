@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use awc::http::Method;
 
-use super::Observed;
+use super::observed::Observed;
 use crate::deliver::{Client, Reply};
 
 /// Time between two reports.

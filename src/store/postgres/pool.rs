@@ -26,7 +26,7 @@ pub struct Store {
     /// The number this process decides under, once it holds the lease.
     holder: Arc<OnceLock<Uuid>>,
     /// Whether PostgreSQL answers.
-    pub(super) watch: Arc<Watch>,
+    watch: Arc<Watch>,
 }
 
 #[derive(Debug)]
@@ -67,6 +67,21 @@ impl Store {
             .map_err(|error| StoreError::connect(&self.url, &error.to_string()))?;
         conn.batch_execute(SESSION_SETTINGS)?;
         Ok(conn)
+    }
+
+    /// Begins to ask whether PostgreSQL answers, until the store has gone; for servers, once.
+    pub fn keep_asking(&self) {
+        self.watch.keep_asking(self.url().to_owned());
+    }
+
+    /// Whether PostgreSQL takes requests and answers none.
+    pub fn hangs(&self) -> bool {
+        self.watch.hangs()
+    }
+
+    /// Resolves when PostgreSQL hangs; at once if it does already.
+    pub async fn until_it_hangs(&self) {
+        self.watch.until_it_hangs().await;
     }
 
     /// URL of the database, with its password: not for logs.

@@ -11,8 +11,6 @@ use diesel::{Connection as _, PgConnection};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::pool::Store;
-
 /// Pause between two questions.
 const ASK_EVERY: Duration = Duration::from_millis(250);
 /// No answer for this long: PostgreSQL hangs. Slow queries of others do not delay the answer.
@@ -35,12 +33,12 @@ impl Default for Watch {
     }
 }
 
-impl Store {
-    /// Begins to ask, on two threads that end with the store; for servers, once.
-    pub fn keep_asking(&self) {
-        let (url, watch) = (self.url().to_owned(), Arc::downgrade(&self.watch));
+impl Watch {
+    /// Begins to ask the database of a URL, on two threads that end with the last owner.
+    pub(super) fn keep_asking(self: &Arc<Self>, url: String) {
+        let watch = Arc::downgrade(self);
         let asked = Builder::new().name("database-asked".to_owned()).spawn(move || ask(&url, &watch));
-        let watch = Arc::downgrade(&self.watch);
+        let watch = Arc::downgrade(self);
         let looked = Builder::new().name("database-watched".to_owned()).spawn(move || look(&watch));
         for error in [asked, looked].into_iter().filter_map(Result::err) {
             log::error!("nobody sees whether PostgreSQL answers: no thread error={error}");
@@ -48,13 +46,13 @@ impl Store {
     }
 
     /// Whether PostgreSQL takes requests and answers none.
-    pub fn hangs(&self) -> bool {
-        *self.watch.hangs.borrow()
+    pub(super) fn hangs(&self) -> bool {
+        *self.hangs.borrow()
     }
 
     /// Resolves when PostgreSQL hangs; at once if it does already.
-    pub async fn until_it_hangs(&self) {
-        let mut hangs = self.watch.hangs.subscribe();
+    pub(super) async fn until_it_hangs(&self) {
+        let mut hangs = self.hangs.subscribe();
         if hangs.wait_for(|hangs| *hangs).await.is_err() {
             std::future::pending().await // The sender is `self`'s: it lives.
         }

@@ -10,15 +10,12 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use self::reader::{Offset, Reader, Request};
-use super::{Batch, Next, Source, SourceError};
+use self::reader::{Offset, Read, Reader, Request};
+use super::{Next, Source, SourceError};
 use crate::config::{BatchSettings, KafkaSettings};
 
 /// Longest wait for the reading thread.
 const ANSWER: Duration = Duration::from_secs(60);
-
-/// What the reading thread hands out.
-type Read = Result<Next<Vec<Offset>>, SourceError>;
 
 struct Thread {
     batches: mpsc::Receiver<Read>,
@@ -104,9 +101,4 @@ impl Source for Kafka {
         self.thread.as_ref()?;
         self.ask(Request::Behind).await.ok().flatten()
     }
-}
-
-/// A batch of records up to these offsets.
-fn batch(records: Vec<super::Record>, mark: Vec<Offset>) -> Next<Vec<Offset>> {
-    Next::Batch(Batch { records, mark })
 }

@@ -14,9 +14,16 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::rejecting::Rejecting;
-use super::{Read, SourceError, batch};
 use crate::config::{BatchSettings, KafkaSettings, Start};
-use crate::source::{Change, Content, Next, Record};
+use crate::source::{Batch, Change, Content, Next, Record, SourceError};
+
+/// What the reading thread hands out.
+pub type Read = Result<Next<Vec<Offset>>, SourceError>;
+
+/// A batch of records up to these offsets.
+fn batch(records: Vec<Record>, mark: Vec<Offset>) -> Next<Vec<Offset>> {
+    Next::Batch(Batch { records, mark })
+}
 
 /// Longest wait for brokers.
 const BROKERS: Duration = Duration::from_secs(10);

@@ -7,7 +7,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 
-use super::SourceError;
+use crate::source::SourceError;
 
 /// Longest wait for the brokers.
 const FLUSH: Duration = Duration::from_secs(20);

@@ -7,7 +7,8 @@ use mysql_async::{Conn, Value};
 use serde_json::{Map, Value as Json};
 use tidings_core::base::{Timestamp, nearest};
 
-use super::{SourceError, away};
+use super::connection::away;
+use crate::source::SourceError;
 
 /// Where a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

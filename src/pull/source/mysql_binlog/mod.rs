@@ -5,6 +5,7 @@
 //! before its own, its number in its transaction and the time of writing, the same whenever the log is read.
 
 mod columns;
+mod connection;
 mod position;
 mod snapshot;
 mod stream;
@@ -17,6 +18,7 @@ use mysql_async::{Conn, Opts, OptsBuilder};
 use tokio::time::Instant;
 
 use self::columns::Table;
+use self::connection::{away, connect};
 use self::position::{Place, State};
 use self::snapshot::Snapshot;
 use self::stream::Log;
@@ -149,22 +151,6 @@ impl Source for Binlog {
     }
 }
 
-/// A connection whose times are UTC.
-async fn connect(url: &str) -> Result<Conn, SourceError> {
-    let opts = Opts::from_url(url).map_err(|error| {
-        SourceError::Wrong(format!("mysql-binlog.url: {error}; such as mysql://user:password@host:3306/shop"))
-    })?;
-    if opts.db_name().is_none() {
-        return Err(SourceError::Wrong(
-            "mysql-binlog.url: names no database, such as mysql://user@host:3306/shop".to_owned(),
-        ));
-    }
-    let opts = OptsBuilder::from_opts(opts).prefer_socket(false).tcp_keepalive(Some(Duration::from_secs(30)));
-    let mut conn = Conn::new(opts).await.map_err(away)?;
-    conn.query_drop("SET time_zone = '+00:00'").await.map_err(away)?;
-    Ok(conn)
-}
-
 /// Whether the log holds rows, and whether the position is of this server.
 async fn check(conn: &mut Conn, state: &mut State) -> Result<(), SourceError> {
     let found: Option<(u8, String, String, u32)> = conn
@@ -187,23 +173,4 @@ async fn check(conn: &mut Conn, state: &mut State) -> Result<(), SourceError> {
         return wrong("the binlog of this server holds parts of rows: set binlog_row_image = FULL");
     }
     state.check_server(server)
-}
-
-/// Faults of the login, of rights and of a log that is gone are told with their cure; everything else may pass.
-fn away(error: mysql_async::Error) -> SourceError {
-    let mysql_async::Error::Server(server) = &error else { return SourceError::away("MySQL", error) };
-    match server.code {
-        1044 | 1045 | 1049 => SourceError::Wrong(format!("mysql-binlog.url: {}", server.message)),
-        1142 | 1227 => SourceError::Wrong(format!(
-            "{}; grant SELECT and LOCK TABLES on the database, and REPLICATION SLAVE and REPLICATION CLIENT (MariaDB: BINLOG \
-             MONITOR) on *.*",
-            server.message
-        )),
-        1236 => SourceError::Wrong(format!(
-            "the log does not reach back to the stored position ({}): what lies between is lost to the log. Remove the state \
-             file to begin with a snapshot",
-            server.message
-        )),
-        _ => SourceError::away("MySQL", error),
-    }
 }

@@ -10,7 +10,8 @@ use mysql_async::prelude::Queryable;
 use serde::{Deserialize, Serialize};
 use tidings_core::base::Timestamp;
 
-use super::{SourceError, away};
+use super::connection::away;
+use crate::source::SourceError;
 
 /// Days for which the server surely knows the rows of a snapshot that was not read to its end.
 const MAX_SNAPSHOT_DAYS: f64 = 29.0;

@@ -6,9 +6,9 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row, Value};
 
 use super::columns::Table;
+use super::connection::{away, connect};
 use super::position::{self, Place};
-use super::{SourceError, away, connect};
-use crate::source::{Change, Content, Record};
+use crate::source::{Change, Content, Record, SourceError};
 
 /// Reads tables one after another, upwards by primary key.
 pub struct Snapshot {

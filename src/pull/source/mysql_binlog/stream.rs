@@ -15,10 +15,10 @@ use tidings_core::base::Timestamp;
 use tokio::time::Instant;
 
 use super::columns::{self, Origin, Table};
+use super::connection::{away, connect};
 use super::position::Place;
-use super::{SourceError, away, connect};
 use crate::config::{BatchSettings, BinlogSettings};
-use crate::source::{Change, Content, Record};
+use crate::source::{Change, Content, Record, SourceError};
 
 /// Time between signs of life of a server that has nothing to send, nanoseconds.
 const HEARTBEAT_NS: u64 = 5_000_000_000;
