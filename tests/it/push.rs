@@ -120,7 +120,12 @@ fn retraining_swaps_the_model_and_tells_connected_users() {
     let events: Vec<Value> = (0..400)
         .map(|n| json!({"kind": "purchase", "user_id": 2 + n % 40, "item_id": 101 + (n * 7 + n / 40) % 10, "value": 5.0, "occurred_at": 1_700_000_000 + n * 3600}))
         .collect();
-    assert_eq!(server.http().post("/v1/events", &json!(events)).json()["accepted"], 400);
+    // What is bought most stands last in the catalogue, so that the list changes.
+    let more = (0..80).map(|n| {
+        json!({"kind": "purchase", "user_id": 2 + n % 40, "item_id": 110 - n / 40, "value": 5.0, "occurred_at": 1_701_500_000 + n * 3600})
+    });
+    let events: Vec<Value> = events.into_iter().chain(more).collect();
+    assert_eq!(server.http().post("/v1/events", &json!(events)).json()["accepted"], 480);
     let job = server.retrain();
     assert_eq!(job["state"], "succeeded", "{job}");
     let push = client.expect("recommendation");

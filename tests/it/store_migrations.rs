@@ -153,7 +153,9 @@ fn a_database_of_before_1_0_is_taken_over_once_and_keeps_its_rows() {
     let database = before_1_0();
     let mut conn = database.connection();
     assert_eq!(lines(&mut conn, VERSIONS).len(), 26);
-    let columns = lines(&mut conn, COLUMNS);
+    // Partitions change their bounds and names; their rows are those of `events`.
+    let columns: Vec<String> =
+        lines(&mut conn, COLUMNS).into_iter().filter(|line| !line.starts_with("events_")).collect();
     let rows = contents(&mut conn, &columns);
     assert!(rows.iter().filter(|line| !line.ends_with(' ')).count() > 12, "tables with rows: {rows:?}");
     let applied: Vec<String> = std::thread::scope(|scope| {
@@ -293,7 +295,8 @@ fn schema_rs_says_what_the_database_has() {
            WHEN 'bytea' THEN 'Bytea' WHEN '_text' THEN 'Array<Text>' WHEN '_uuid' THEN 'Array<Uuid>' WHEN '_int4' THEN 'Array<Int4>' \
            WHEN '_float4' THEN 'Array<Float4>' \
            ELSE udt_name END AS t FROM information_schema.columns) c \
-         WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_%' ORDER BY table_name, ordinal_position",
+         WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_%' AND NOT (SELECT relispartition FROM pg_class \
+           WHERE oid = format('public.%I', table_name)::regclass) ORDER BY table_name, ordinal_position",
     );
     let source = include_str!("../../src/store/schema.rs");
     let mut written = Vec::new();

@@ -1,3 +1,6 @@
+use jiff::tz::TimeZone;
+use tidings_core::base::Timestamp;
+
 use super::*;
 
 fn london() -> TimeZone {

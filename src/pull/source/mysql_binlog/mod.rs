@@ -13,8 +13,8 @@ mod stream;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use mysql_async::prelude::Queryable;
 use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
 use tokio::time::Instant;
 
 use self::columns::Table;
