@@ -115,11 +115,7 @@ export class Panel {
       client.on("message", (message) => this.#arrived(message)),
       client.on("inbox", (counts) => this.#changes.pending || this.#counted(counts)),
       client.on("withdraw", (withdraw) => this.#withdrawn(withdraw)),
-      client.on("restore", ({ notification_id, reason }) => {
-        const known = reason === "unread" && this.#list.entries.mark(notification_id, false, performance.now());
-        if (known) this.#list.draw();
-        else this.refresh();
-      }),
+      client.on("restore", () => this.refresh()),
       client.on("gap", () => this.refresh()),
       client.on("welcome", () => {
         this.start();

@@ -42,6 +42,7 @@ export class PreferencesPanel {
   #client;
   #context;
   /** @type {Preferences} */ #now;
+  #turn = 0;
   #quietOn;
   #from;
   #to;
@@ -130,9 +131,13 @@ export class PreferencesPanel {
 
   /** @param {Record<string, unknown>} change @returns {Promise<void>} */
   async #store(change) {
+    const turn = (this.#turn += 1);
     try {
-      this.#now = await this.#client.preferences(change);
+      const now = await this.#client.preferences(change);
       this.#context.saved();
+      // An answer to an earlier change knows nothing of a later one.
+      if (turn < this.#turn) return;
+      this.#now = now;
     } catch (error) {
       this.#context.failed(error, () => this.#store(change));
     }
