@@ -243,6 +243,6 @@ mod tests {
         let batch = read_all(&format!("event_key,kind,quantity,occurred_at\n{rows}")).unwrap();
         let reasons: Vec<&str> = batch.rejects.iter().map(|reject| reject.reason.as_str()).collect();
         assert_eq!(reasons.len(), 2);
-        assert!(reasons[0].contains("dance") && reasons[1].contains("soon"), "{reasons:?}");
+        assert!(reasons[0].contains("dance") && reasons[1].contains("RFC 3339"), "{reasons:?}");
     }
 }
