@@ -40,7 +40,6 @@ pub struct Translator {
 impl Translator {
     /// For the puller of this name.
     pub fn new(name: &str, settings: &RecordSettings) -> Self {
-        #[allow(clippy::needless_update, reason = "what else the mapping can do is for files")]
         let options = RecordOptions {
             mapping: settings.mapping.clone(),
             default_kind: settings.kind,

@@ -4,6 +4,7 @@ mod conduct;
 mod ending;
 mod frame_header;
 pub mod framing;
+mod outbound;
 pub mod pipe;
 pub mod posts;
 pub mod sse;

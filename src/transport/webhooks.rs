@@ -3,18 +3,18 @@
 
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_tls::connect::{Connector as TcpConnector, Resolve, Resolver};
+use actix_tls::connect::Resolve;
+use awc::Client;
 use awc::error::{ConnectError, SendRequestError};
 use awc::http::Uri;
 use awc::http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
-use awc::{Client, Connector};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 
-use super::webpush::{NotPublic, PublicOnly, retry_after, tls};
+use super::outbound;
+use super::webpush::{NotPublic, PublicOnly, retry_after};
 use crate::base::{Millis, Timestamp};
 
 /// Longest address of an endpoint.
@@ -123,19 +123,8 @@ pub struct WebhookClient {
 impl WebhookClient {
     /// Reads the system's certificate authorities (some milliseconds).
     pub fn new(settings: WebhookSettings) -> Result<Self, rustls::Error> {
-        let resolver = Resolver::custom(Reachable { allow_private: settings.allow_private });
-        let connector = Connector::new()
-            .connector(TcpConnector::new(resolver).service())
-            .rustls_0_23(Arc::new(tls()?))
-            .timeout(settings.timeout)
-            .handshake_timeout(settings.timeout)
-            .limit(settings.max_connections);
-        let client = Client::builder()
-            .connector(connector)
-            .disable_redirects()
-            .no_default_headers()
-            .timeout(settings.timeout)
-            .finish();
+        let addresses = Reachable { allow_private: settings.allow_private };
+        let client = outbound::client(addresses, settings.timeout, settings.max_connections)?;
         Ok(Self { client, allow_private: settings.allow_private })
     }
 

@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use crate::engines::{MariaDb, Nats, Redis};
+use crate::engines::{Nats, Redis};
 use crate::http::Http;
+use crate::mariadb::MariaDb;
 use crate::report::{Aim, Report, median};
 use crate::server::{Server, data_dir};
 
@@ -127,8 +128,8 @@ impl Bench<'_> {
     }
 
     fn binlog(&self, report: &mut Report) {
-        let shop = MariaDb::start();
-        shop.run(
+        let shop = MariaDb::with_binlog();
+        shop.execute(
             "USE shop; CREATE TABLE orders (id bigint PRIMARY KEY AUTO_INCREMENT, customer int, sku int, total int, \
              placed_at timestamp DEFAULT current_timestamp)",
         );
@@ -145,7 +146,7 @@ impl Bench<'_> {
                 filled = true;
             }
             for from in (1..=RECORDS).step_by(1_000) {
-                shop.run(&format!(
+                shop.execute(&format!(
                     "USE shop; INSERT INTO orders (customer, sku, total) SELECT seq % 20000, seq % 5000, seq FROM seq_{from}_to_{}",
                     from + 999
                 ));

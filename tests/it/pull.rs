@@ -7,7 +7,8 @@ use diesel::RunQueryDsl;
 use serde_json::json;
 
 use crate::helpers::database::TestDatabase;
-use crate::helpers::engines::{MariaDb, Nats, Redis, free_port};
+use crate::helpers::engines::{Nats, Redis, free_port};
+use crate::helpers::mariadb::MariaDb;
 use crate::helpers::puller::{Puller, block, url};
 use crate::helpers::server::{Server, wait_for};
 
@@ -214,21 +215,21 @@ fn nats_keeps_what_is_refused_under_a_subject() {
 }
 
 fn binlog_puller(shop: &MariaDb, url: &str) -> Puller {
-    shop.run(&format!("USE shop; {}", block("MySQL and MariaDB binlog", "sql")));
+    shop.execute(&format!("USE shop; {}", block("MySQL and MariaDB binlog", "sql")));
     let address = format!("127.0.0.1:{}", shop.port);
     Puller::configured("MySQL and MariaDB binlog", url, &[("127.0.0.1:3306", &address)])
 }
 
 /// Orders with the values `from` to `to`, in one statement.
 fn order(shop: &MariaDb, from: usize, to: usize) {
-    shop.run(&format!(
+    shop.execute(&format!(
         "USE shop; INSERT INTO orders (customer, sku, pieces, total) SELECT seq % 200, seq % 50, 1, seq FROM seq_{from}_to_{to}"
     ));
 }
 
 #[test]
 fn a_binlog_is_followed_from_a_snapshot_on() {
-    let (database, shop) = (TestDatabase::new(), MariaDb::start());
+    let (database, shop) = (TestDatabase::new(), MariaDb::with_binlog());
     let server = Server::start(&database.url, &[]);
     let puller = binlog_puller(&shop, &url(&server));
     order(&shop, 1, 3_000);
@@ -236,7 +237,7 @@ fn a_binlog_is_followed_from_a_snapshot_on() {
     assert_eq!(stored(&database), (3_000, 3_000));
     order(&shop, 3_001, 3_500);
     // Neither a change nor another table is an event; a new column changes nothing for those that are mapped.
-    shop.run(
+    shop.execute(
         "USE shop; UPDATE orders SET pieces = 2 WHERE id = 7; DELETE FROM orders WHERE id = 8; CREATE TABLE other (id int); \
          INSERT INTO other VALUES (1); FLUSH BINARY LOGS; ALTER TABLE orders ADD note varchar(20) AFTER sku; \
          INSERT INTO orders (customer, sku, note, pieces, total) VALUES (1, 'late', 'x', 1, 9999)",
@@ -249,9 +250,9 @@ fn a_binlog_is_followed_from_a_snapshot_on() {
 
 #[test]
 fn changed_rows_of_a_table_of_items_change_the_catalogue() {
-    let (database, shop) = (TestDatabase::new(), MariaDb::start());
+    let (database, shop) = (TestDatabase::new(), MariaDb::with_binlog());
     let server = Server::start(&database.url, &[]);
-    shop.run(
+    shop.execute(
         "USE shop; CREATE TABLE orders (sku varchar(20) CHARACTER SET latin1 PRIMARY KEY, name varchar(40) CHARACTER SET latin1, \
          price decimal(8,2), kind enum('a','b')); INSERT INTO orders VALUES ('A', 'Café', 9.5, 'a'), ('B', 'Tea', 3, 'b')",
     );
@@ -268,7 +269,7 @@ fn changed_rows_of_a_table_of_items_change_the_catalogue() {
     puller.once();
     let mut http = server.http();
     assert_eq!(http.get("/v1/items/A").json()["title"], "Café");
-    shop.run("USE shop; UPDATE orders SET name = 'Thé', price = 10 WHERE sku = 'A'; DELETE FROM orders WHERE sku = 'B'");
+    shop.execute("USE shop; UPDATE orders SET name = 'Thé', price = 10 WHERE sku = 'A'; DELETE FROM orders WHERE sku = 'B'");
     puller.once();
     let item = http.get("/v1/items/A").json();
     assert_eq!((item["title"].as_str(), item["price"].as_f64()), (Some("Thé"), Some(10.0)));
@@ -277,7 +278,7 @@ fn changed_rows_of_a_table_of_items_change_the_catalogue() {
 
 #[test]
 fn a_killed_puller_of_a_binlog_loses_and_doubles_nothing() {
-    let (database, shop) = (TestDatabase::new(), MariaDb::start());
+    let (database, shop) = (TestDatabase::new(), MariaDb::with_binlog());
     let server = Server::start(&database.url, &[]);
     let puller = binlog_puller(&shop, &url(&server)).with(SMALL);
     // First in the snapshot, which begins again each time, then in the log.

@@ -9,17 +9,14 @@ mod vapid;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use actix_tls::connect::{Connector as TcpConnector, Resolver};
 use awc::error::{ConnectError, SendRequestError};
 use awc::http::StatusCode;
 use awc::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
-use awc::{Client, ClientResponse, Connector};
-use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
+use awc::{Client, ClientResponse};
 
+use super::outbound;
 use crate::base::{Millis, Timestamp};
 use crate::deliver::push_payload::PushPayload;
 
@@ -76,44 +73,11 @@ pub struct PushClient {
     identified: RefCell<HashMap<String, (String, Timestamp)>>,
 }
 
-/// The system's certificate authorities; those that can't be read are left out.
-pub(super) fn tls() -> Result<ClientConfig, rustls::Error> {
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    for error in &found.errors {
-        log::warn!("certificate authority not read error={error}");
-    }
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        log::warn!(
-            "no certificate authorities found: no push service and no webhook can be reached; install ca-certificates"
-        );
-    }
-    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    // Every service speaks it; one protocol, one set of limits.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
-}
-
 impl PushClient {
     /// Reads the system's certificate authorities (some milliseconds).
     pub fn new(keys: VapidKeys, settings: PushSettings) -> Result<Self, rustls::Error> {
-        let resolver = Resolver::custom(PublicOnly { allow_loopback: settings.allow_loopback });
-        let connector = Connector::new()
-            .connector(TcpConnector::new(resolver).service())
-            .rustls_0_23(Arc::new(tls()?))
-            .timeout(settings.timeout)
-            .handshake_timeout(settings.timeout)
-            .limit(settings.max_connections);
-        let client = Client::builder()
-            .connector(connector)
-            .disable_redirects()
-            .no_default_headers()
-            .timeout(settings.timeout)
-            .finish();
+        let addresses = PublicOnly { allow_loopback: settings.allow_loopback };
+        let client = outbound::client(addresses, settings.timeout, settings.max_connections)?;
         Ok(Self { client, keys, settings, identified: RefCell::default() })
     }
 

@@ -12,7 +12,7 @@ use super::server::wait_for;
 
 pub struct MariaDb {
     child: Child,
-    port: u16,
+    pub port: u16,
     directory: TempDir,
 }
 
@@ -29,8 +29,23 @@ fn as_root(command: &mut Command) -> &mut Command {
 }
 
 impl MariaDb {
-    /// Makes the system tables and starts.
+    /// With the database `shop` and a user for it.
     pub fn start() -> Self {
+        Self::with(&["--skip-log-bin"])
+    }
+
+    /// The same with a binlog of rows, and a user `tidings` who may read it.
+    pub fn with_binlog() -> Self {
+        let database = Self::with(&["--log-bin=bin", "--binlog-format=ROW", "--server-id=1"]);
+        database.execute(
+            "CREATE USER tidings IDENTIFIED BY 'secret'; GRANT SELECT, LOCK TABLES ON shop.* TO tidings; \
+             GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO tidings",
+        );
+        database
+    }
+
+    /// Makes the system tables and starts.
+    fn with(options: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let data = format!("--datadir={}", directory.path().join("data").display());
         let mut install = program("mariadb-install-db");
@@ -41,7 +56,7 @@ impl MariaDb {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let socket = directory.path().join("socket");
         let mut server = program("mariadbd");
-        server.args(["--no-defaults", &data, "--bind-address=127.0.0.1", "--skip-log-bin"]);
+        server.args(["--no-defaults", &data, "--bind-address=127.0.0.1"]).args(options);
         server.arg(format!("--port={port}")).arg(format!("--socket={}", socket.display()));
         server.arg("--innodb-flush-log-at-trx-commit=0").stdout(Stdio::null()).stderr(Stdio::null());
         // SAFETY: prctl(2) with numbers only, between fork and exec.
