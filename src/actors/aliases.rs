@@ -8,7 +8,7 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::base::ExternalId;
 
-/// Aliases of this database: some 150 bytes each.
+/// Aliases of this database.
 #[derive(Default)]
 pub struct Aliases {
     users: DashMap<ExternalId, ExternalId>,

@@ -49,7 +49,7 @@ impl MergeError {
 pub struct Merged {
     /// The user that remains.
     pub user: ExternalId,
-    /// What was moved; `None` = they had been merged before.
+    /// Rows that were moved; `None` = they had been merged before.
     pub moved: Option<Moved>,
 }
 

@@ -13,7 +13,7 @@ use super::numbers::{self, Amount, DecimalMark, NumberForm, NumberFormError, Num
 /// Values of a row, by field; blank is the same as absent.
 pub type Row<'a> = BTreeMap<Field, &'a str>;
 
-/// Why the forms of a source were not found.
+/// Reason why the forms of a source were not found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormError {
     /// Of its times.
@@ -24,7 +24,7 @@ pub enum FormError {
     Number(#[from] NumberFormError),
 }
 
-/// What is stated of forms, before anything is read.
+/// Forms that are stated before anything is read.
 #[derive(Clone, Debug, Default)]
 pub struct StatedForms {
     /// Form of times.
@@ -47,7 +47,7 @@ pub struct Forms {
 }
 
 impl Forms {
-    /// What is stated, and for the rest whatever can mean one thing only.
+    /// Stated forms, and for the rest whatever can mean one thing only.
     pub fn stated(stated: &StatedForms) -> Self {
         let numbers = Field::ALL.into_iter().filter(|field| field.is_number());
         Self {

@@ -199,7 +199,7 @@ impl Mapping {
         self.0.is_empty()
     }
 
-    /// Why a column was taken for a field.
+    /// Reason why a column was taken for a field.
     pub fn reason(&self, field: Field, column: &str) -> &'static str {
         if self.0.contains_key(&field) {
             "--map"

@@ -258,7 +258,7 @@ pub fn is_ambiguous(text: &str) -> bool {
     core(text).is_some_and(|(_, core, _)| look(core) == Look::Either)
 }
 
-/// Why no form was found.
+/// Reason why no form was found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NumberFormError {
     /// Thousands or decimals.
@@ -293,7 +293,7 @@ pub enum NumberFormError {
     },
 }
 
-/// What has been seen of a column's numbers.
+/// Tally of the numbers seen in a column.
 #[derive(Clone, Debug, Default)]
 pub struct NumberSurvey {
     dot: Option<(u64, String)>,

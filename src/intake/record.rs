@@ -39,10 +39,10 @@ pub enum OccurredAt {
     Order(Timestamp),
 }
 
-/// How the records of one source are read.
+/// Options by which the records of one source are read.
 #[derive(Clone, Debug)]
 pub struct RecordOptions {
-    /// Which column or JSON field means what.
+    /// Meaning of each column or JSON field.
     pub mapping: Mapping,
     /// Kind of events that don't say theirs.
     pub default_kind: Option<EventKind>,
@@ -85,7 +85,7 @@ pub struct RecordReader {
     times: TimeReader,
     /// Events read so far.
     events: i64,
-    /// How often each key of a line of an order has been seen, 20 bytes a line.
+    /// Number of times that each key of a line of an order has been seen.
     lines: HashMap<u64, u32>,
 }
 

@@ -100,7 +100,7 @@ impl EventRecord {
     }
 }
 
-/// What else decides how rows are read, beside the forms of their columns.
+/// Rules that decide how rows are read, beside the forms of their columns.
 #[derive(Clone, Debug, Default)]
 pub struct RowRules {
     /// Kind of events that don't say theirs.

@@ -274,7 +274,7 @@ impl Settler {
         }
     }
 
-    /// What was refused is safe before the batch is acknowledged.
+    /// Keeps what was refused before the batch is acknowledged.
     async fn settle<S: Source>(&mut self, source: &mut S, posted: Posted<S::Mark>) -> Result<(), Failure> {
         let Posted { mark, records, delivered, skipped } = posted;
         if !delivered.refused.is_empty() {
@@ -295,7 +295,7 @@ impl Settler {
         self.observed.delivered(records.len(), skipped, &delivered);
         if let Some(share) = self.share.get().filter(|share| *share > self.stop_share) {
             return Err(Failure::Failed(format!(
-                "{:.0} % of the latest records are refused, more than rejects.stop_share, {:.0} %: nothing more is acknowledged,                  so that nothing is lost. The reasons are in {}; mend [records] and start again",
+                "{:.0} % of the latest records are refused, more than rejects.stop_share, {:.0} %: nothing more is acknowledged, so that nothing is lost. The reasons are in {}; mend [records] and start again",
                 share * 100.0,
                 self.stop_share * 100.0,
                 self.place

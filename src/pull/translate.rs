@@ -12,12 +12,12 @@ use crate::source::{Change, Content, Record};
 /// Longest `event_id` that the server takes, bytes.
 const MAX_EVENT_ID_BYTES: usize = 128;
 
-/// What becomes of a record.
+/// Result of the translation of a record.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outgoing {
     /// An event, as the line of JSON that is posted.
     Event {
-        /// Whose it is: events of one owner keep their order.
+        /// Owner of the event: events of one owner keep their order.
         owner: u64,
         /// The line.
         line: String,
@@ -49,7 +49,7 @@ impl Translator {
         Self { name: name.to_owned(), settings: settings.clone(), reader: RecordReader::new(options) }
     }
 
-    /// What to post for a record; the error says why it is refused.
+    /// Events and items to post for a record; the error says why it is refused.
     pub fn translate(&mut self, record: &Record, now: Timestamp) -> Result<Vec<Outgoing>, String> {
         let (change, mut object) = match (&record.content, self.settings.envelope) {
             (Content::Unreadable(reason), _) => return Err(reason.clone()),

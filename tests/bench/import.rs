@@ -1,5 +1,5 @@
 //! Imports: half a million invoice lines as CSV and as a workbook, and 100,000 users with stated features from MariaDB, clustered and
-//! printed. The invoices are skipped without their file, MariaDB without its server.
+//! printed. The invoices are skipped without their file; MariaDB must be installed.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};

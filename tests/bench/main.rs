@@ -82,7 +82,7 @@ fn main() {
     }
     assert!(
         ran > 0,
-        "no benchmark is named {wanted:?}; there are push, ingest, memory, webpush, retail, import, scale, models, policy, \
+        "no benchmark is named {wanted:?}; there are push, ingest, months, memory, webpush, retail, import, scale, models, policy, \
           lists, catalogue, sources"
     );
 }

@@ -1,5 +1,5 @@
-//! Events per second from each source, durable at the server: a puller reads what is there already, to its end. Sources that are
-//! not installed are absent (`make setup`; Kafka: `make sources`).
+//! Events per second from each source, durable at the server: a puller reads what is there already, to its end. Needs Redis,
+//! NATS and MariaDB (`make setup`); Kafka is not measured.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -31,7 +31,7 @@ impl Pipes {
         self.open.iter().find(|pipe| pipe.connection == connection)
     }
 
-    /// Whose word the events of a connection are.
+    /// Speaker of the events of a connection: the shop or a client.
     pub fn speaker(&self, connection: ConnectionId) -> Speaker {
         if self.of_shop.contains(&connection) { Speaker::Shop } else { Speaker::Client }
     }

@@ -18,7 +18,7 @@ use crate::http::lists::{answer, made};
 use crate::state::AppState;
 use crate::store::users;
 
-/// Whose lists, and which.
+/// Users whose lists are written, and the parameters of the lists.
 #[derive(Debug, Args)]
 pub struct RecommendArgs {
     /// List of this user.

@@ -47,8 +47,7 @@ pub struct RulesArgs {
     json: bool,
 }
 
-/// Bounds of a search in a file: sets, rules, divisions of sets, items of a basket. About 400 MB and a minute, whatever the
-/// file; what they cut is told.
+/// Bounds of a search in a file: sets, rules, divisions of sets, items of a basket. What they cut is told.
 const MOST_SETS: usize = 1_000_000;
 const MOST_RULES: usize = 500_000;
 const MOST_DIVISIONS: u64 = 50_000_000;

@@ -1,4 +1,4 @@
-//! Where an export goes: standard output, or a file that appears whole or not at all.
+//! Destination of an export: standard output, or a file that appears whole or not at all.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};

@@ -81,7 +81,7 @@ pub fn run(config: &Config, options: &ExportOptions) -> anyhow::Result<ExportSum
     })
 }
 
-/// How long after a message a purchase counts, by the active policy.
+/// Time after a message within which a purchase counts, by the active policy.
 fn window(connection: &mut Connection, config: &Config) -> Result<Millis, StoreError> {
     let rows = definitions::current(connection)?;
     let stored: Vec<_> = rows.into_iter().map(|row| row.definition).collect();

@@ -72,7 +72,7 @@ pub struct ImportArgs {
     /// Zone of times that carry none, an IANA name [default: Europe/London for online-retail, else UTC].
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<String>,
-    /// What becomes of items: keep the catalogue as it is, fill in what it lacks, replace it by what the files say [default:
+    /// Treatment of items: keep the catalogue as it is, fill in what it lacks, replace it by what the files say [default:
     /// replace for files about items; files about events fill an empty catalogue and keep any other].
     #[arg(long, value_enum, value_name = "MODE")]
     catalogue: Option<CatalogueMode>,
@@ -102,13 +102,13 @@ fn share(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "must be between 0 and 1, or 0% and 100%".into())
 }
 
-/// What was typed, checked.
+/// Arguments of an import, checked.
 pub struct ImportRequest {
     /// Layout of the files.
     pub format: Format,
     /// Files as named.
     pub files: Vec<PathBuf>,
-    /// How they are read.
+    /// Options by which they are read.
     pub options: ImportOptions,
     /// Store nothing.
     pub dry_run: bool,

@@ -1,4 +1,4 @@
-//! What a file is, by its first bytes and whatever its name: text, gzip or zstd around text, a zip archive, a workbook, Parquet;
+//! Type of a file, by its first bytes and whatever its name: text, gzip or zstd around text, a zip archive, a workbook, Parquet;
 //! or a format that is named with the cure. A member of an archive and a sheet of a workbook have paths of their own:
 //! `export.zip/orders.csv`, `book.xlsx/Orders`.
 
@@ -223,7 +223,7 @@ enum Archive {
     Files(Vec<String>),
 }
 
-/// What a zip file is by what it holds.
+/// Tells what a zip file is by what it holds.
 fn archive_of(file: impl Read + Seek) -> anyhow::Result<Archive> {
     let archive = ZipArchive::new(file).context("the zip archive can't be read, it may be cut off")?;
     let names: Vec<String> = archive.file_names().flatten().map(|name| name.into_owned()).collect();

@@ -1,4 +1,4 @@
-//! Which files are read, in which order, and what they are called: those named, and those that a format finds in a directory or
+//! Files to read, their order and their names: those named by the caller, and those that a format finds in a directory or
 //! archive.
 
 use std::path::{Path, PathBuf};

@@ -32,7 +32,7 @@ pub struct Layouts {
     unused: BTreeMap<String, u64>,
 }
 
-/// Where rows of records go.
+/// Destinations of rows of records.
 struct Output<'a, 'b> {
     records: &'a mut RecordReader,
     items: &'a mut Items,

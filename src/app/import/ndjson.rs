@@ -52,7 +52,7 @@ pub fn prepare(source: Source, name: &str, options: &ImportOptions) -> anyhow::R
     Ok(Understanding { forms, understood })
 }
 
-/// Which names of the objects are used, and which are not.
+/// Names of the objects that are used, and those that are not.
 fn understand(names: &BTreeSet<String>, forms: &Forms, mapping: &Mapping) -> Understood {
     let mut understood = Understood::default();
     for name in names {

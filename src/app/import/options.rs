@@ -9,7 +9,7 @@ use super::database::Selection;
 use crate::event::clean::CleaningParameters;
 use crate::intake::RecordOptions;
 
-/// What an import does with the items of the catalogue.
+/// Treatment of the catalogue's items by an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum CatalogueMode {
     /// Nothing of it changes.
@@ -44,7 +44,7 @@ pub struct ImportOptions {
     pub time_zone: Option<TimeZone>,
     /// Rows of a database; only for one.
     pub selection: Option<Selection>,
-    /// What becomes of the catalogue; if absent, files about items replace, and files about events fill an empty catalogue and
+    /// Treatment of the catalogue; if absent, files about items replace, and files about events fill an empty catalogue and
     /// keep any other.
     pub catalogue: Option<CatalogueMode>,
     /// Largest share of rows that may be refused or dropped as impossible, 0…1.

@@ -179,9 +179,9 @@ pub struct Output<'a> {
     store: Option<&'a Store>,
     loader: Loader,
     progress: Progress,
-    /// What becomes of items that the files describe.
+    /// Treatment of items that the files describe.
     items_mode: CatalogueMode,
-    /// What becomes of items as events describe them.
+    /// Treatment of items as events describe them.
     mode: CatalogueMode,
     /// Clean events not yet stored.
     ready: Vec<NewEvent>,

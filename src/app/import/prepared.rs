@@ -19,9 +19,9 @@ const KEPT_BYTES: u64 = 8 << 20;
 
 /// A file that can be read.
 pub struct PreparedFile {
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
-    /// What a look at it showed; formats of their own need none.
+    /// Result of a look at it; formats of their own need none.
     pub understanding: Option<Understanding>,
     /// Standard input, of which the beginning has been looked at.
     stdin: Option<Source>,

@@ -11,7 +11,7 @@ const CHUNK_BYTES: usize = 128 * 1024;
 /// Chunks that may wait.
 const WAITING_CHUNKS: usize = 8;
 
-/// What the rows of a source are made into.
+/// Form that the rows of a source are made into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// CSV with a header.

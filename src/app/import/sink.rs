@@ -28,7 +28,7 @@ pub struct Reject {
 pub struct Batch {
     /// Events, each with "the format's own rule says that this is not behaviour".
     pub events: Vec<(NewEvent, bool)>,
-    /// Where each event stands: file and 1-based line, 0 if not told.
+    /// Place of each event: file and 1-based line, 0 if not told.
     pub places: Vec<(Arc<str>, u64)>,
     /// Items that the files describe.
     pub items: Vec<NewItem>,

@@ -15,7 +15,7 @@ use crate::store::bulk::Loaded;
 pub struct ImportSummary {
     /// Format and files.
     pub source: String,
-    /// How each file was understood, where that was to be found.
+    /// Understanding of each file, where there was something to find out.
     pub understood: Vec<Understood>,
     /// The first rows as understood, a line each.
     pub examples: Vec<String>,
@@ -33,7 +33,7 @@ pub struct ImportSummary {
     pub users_named: u64,
     /// Items that events or the catalogue name.
     pub items_named: u64,
-    /// What became of items as rows about events describe them.
+    /// Treatment of items as rows about events describe them.
     pub catalogue: CatalogueMode,
     /// Items that were not taken from the files, since the catalogue is kept.
     pub items_not_used: u64,
@@ -47,7 +47,7 @@ pub struct ImportSummary {
     pub rejects_file: Option<PathBuf>,
     /// Rows that were dropped, since they can't have happened.
     pub impossible: u64,
-    /// Why rows were refused or dropped, the most frequent reason first.
+    /// Reasons for which rows were refused or dropped, the most frequent one first.
     pub reasons: Vec<ReasonCount>,
     /// Remarks, e.g. of files left out.
     pub notes: Vec<String>,
@@ -67,7 +67,7 @@ impl ImportSummary {
         if wanted == 0 { 0.0 } else { (self.rejects + self.impossible) as f64 / wanted as f64 }
     }
 
-    /// What is wrong with an import of which more than a share was refused.
+    /// Describes what is wrong with an import of which more than a share was refused.
     pub fn complaint(&self, max_refused: f64) -> Option<String> {
         if self.refused() <= max_refused {
             return None;
@@ -125,7 +125,7 @@ impl ImportSummary {
     }
 }
 
-/// How the files were understood, a block of aligned lines and the cleaning table; no newline at the end.
+/// Understanding of the files, a block of aligned lines and the cleaning table; no newline at the end.
 impl fmt::Display for ImportSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for understood in &self.understood {

@@ -1,4 +1,4 @@
-//! How a file was understood, for people: which column was taken for what and why, and the forms of their values.
+//! Understanding of a file, for people: which column was taken for what and why, and the forms of their values.
 
 use std::fmt;
 
@@ -26,11 +26,11 @@ pub struct UsedColumn {
     pub column: String,
     /// The field it was taken for.
     pub field: &'static str,
-    /// Why, and the form of its values.
+    /// Reason for the choice, and the form of its values.
     pub reason: String,
 }
 
-/// How one file was understood.
+/// Understanding of one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Understood {
     /// Name of the file.

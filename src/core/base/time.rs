@@ -105,7 +105,7 @@ fn tight(text: &str) -> Option<String> {
     }
 }
 
-/// Why a text is no moment.
+/// Reason why a text is no moment.
 fn complaint(text: &str) -> &'static str {
     if Timestamp::parse(&format!("{text}Z")).is_some() || text.parse::<jiff::civil::DateTime>().is_ok() {
         "the time has no zone: write 2026-01-31T12:00:00Z or 2026-01-31T12:00:00+02:00"

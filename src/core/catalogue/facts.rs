@@ -20,7 +20,7 @@ pub struct Facts {
     pub currency: Option<Currency>,
     /// Can be bought now.
     pub in_stock: bool,
-    /// How much the catalogue says of it.
+    /// Amount that the catalogue says of it.
     pub standing: Standing,
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::prices::Currency;
 use crate::base::{ExternalId, ItemId, Timestamp};
 
-/// How much the catalogue says of an item; the more, the greater.
+/// Amount that the catalogue says of an item; the more, the greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Standing {
     /// Only its id, which events have named.
@@ -72,7 +72,7 @@ impl Item {
         self.title.clone().unwrap_or_else(|| self.external_id.to_string())
     }
 
-    /// How much the catalogue says of it. A price alone says nothing: purchases name one too.
+    /// Amount that the catalogue says of it. A price alone says nothing: purchases name one too.
     pub fn standing(&self) -> Standing {
         let is_described = !self.category.is_empty()
             || !self.tags.is_empty()

@@ -2,7 +2,7 @@
 //! shell swaps it whole when the catalogue changes, so a reader never sees half an update.
 //!
 //! A copy shares everything with the original in pieces of at most 128 entries, and a change copies the pieces that it touches:
-//! of 1,000,000 items one change copies 32,000 pointers, a fraction of a millisecond.
+//! of 1,000,000 items one change copies 32,000 pointers.
 
 mod categories;
 mod facts;
@@ -96,7 +96,7 @@ impl Catalogue {
         self.money.set(money);
     }
 
-    /// How amounts of several currencies are summed.
+    /// Base currency and rates by which amounts of several currencies are summed.
     pub fn money(&self) -> &Money {
         self.money.get()
     }
@@ -197,7 +197,7 @@ impl Catalogue {
         self.slot(id)?.item.as_ref()
     }
 
-    /// What filters read of an item, if it is there.
+    /// Facts that filters read of an item, if it is there.
     pub fn facts_of(&self, id: ItemId) -> Option<&Facts> {
         self.slot(id).filter(|slot| slot.item.is_some()).map(|slot| &slot.facts)
     }
@@ -245,7 +245,7 @@ impl Catalogue {
         self.shelves.iter().flat_map(|shelf| shelf.iter()).filter_map(|slot| slot.item.as_ref())
     }
 
-    /// What filters read of every item, in order of id, without a look at the item itself.
+    /// Facts that filters read of every item, in order of id, without a look at the item itself.
     pub fn facts(&self) -> impl DoubleEndedIterator<Item = (ItemId, &Facts)> {
         let shelves = self.shelves.iter().enumerate();
         let slots = shelves.flat_map(|(shelf, slots)| {

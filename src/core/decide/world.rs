@@ -50,7 +50,7 @@ impl World<'_> {
         &self.definitions.rules
     }
 
-    /// What users' features are measured by: until the newest event of the data, in the shop's currency.
+    /// Measure of users' features: until the newest event of the data, in the shop's currency.
     pub fn feature_context(&self) -> FeatureContext<'_> {
         self.models.observed.context(self.recent.newest(), self.now, self.catalogue.money())
     }

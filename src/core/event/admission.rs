@@ -1,4 +1,4 @@
-//! Who may say what. The shop asserts; a client reports what its user did lately, with items that exist, and what it says of money
+//! Admission of events. The shop asserts; a client reports what its user did lately, with items that exist; what it says of money
 //! is a claim. One way in for every door: HTTP, sockets and posted frames.
 
 use super::error::EventError;
@@ -75,7 +75,7 @@ impl<'a> Admission<'a> {
     }
 }
 
-/// What a client says of money is a claim.
+/// Makes a claim of what a client says of money; leaves every other kind as it is.
 fn claimed(kind: EventKind) -> EventKind {
     match kind {
         EventKind::Purchase => EventKind::PurchaseClaim,

@@ -1,4 +1,4 @@
-//! Who reports an event: the shop, which asserts, or a client, which speaks of its own user only.
+//! Reporters of events: the shop, which asserts, or a client, which speaks of its own user only.
 
 /// Source of an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

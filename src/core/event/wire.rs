@@ -35,7 +35,7 @@ pub struct EventLimits {
 }
 
 impl EventLimits {
-    /// What the shop has to say: five minutes into the future, back to 1995.
+    /// Limits of the shop's events: five minutes into the future, back to 1995.
     pub fn at(now: Timestamp) -> Self {
         Self {
             now,

@@ -1,4 +1,4 @@
-//! Who may merge an anonymous visitor into the user of a login. Nobody may take over the account of somebody else, so a login needs a
+//! Right of a login to merge an anonymous visitor into its user. Nobody may take over somebody else's account, so a login needs a
 //! proof that the visitor is its own, and only visitors that are known to be anonymous can be merged.
 
 use super::token::{Access, Role, TokenError, verify};
@@ -91,7 +91,7 @@ mod tests {
         Auth { mode, secret, anonymous_prefix: prefix.to_owned(), ..Auth::default() }
     }
 
-    /// Who is merged into the user of `own`, who is 17 unless the token says otherwise.
+    /// Visitor who is merged into the user of `own`, who is 17 unless the token says otherwise.
     fn asked(
         prefix: &str,
         own: Value,

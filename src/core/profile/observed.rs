@@ -41,7 +41,7 @@ impl Observed {
         Self { newest: events.last().map(|event| event.occurred_at.0), gaps }
     }
 
-    /// What features are measured by: until the newest event of the training's data or, where later, of those since;
+    /// Measure of features: until the newest event of the training's data or, where later, of those since;
     /// `fallback` where there is no event at all.
     pub fn context<'a>(
         &'a self,
@@ -59,7 +59,7 @@ impl Observed {
     }
 }
 
-/// What features are measured by: the moment until which they count, what of the time before was not observed, and the
+/// Measure of features: the moment until which they count, what of the time before was not observed, and the
 /// currency of money.
 #[derive(Clone, Copy, Debug)]
 pub struct FeatureContext<'a> {

@@ -42,7 +42,7 @@ const PARAMETERS: [&str; 16] = [
     "cart",
 ];
 
-/// Where the list is shown.
+/// Place where the list is shown.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Context {
@@ -79,9 +79,9 @@ pub struct Asked {
 /// A list to make, and what is to be said with it.
 #[derive(Clone, Debug, Default)]
 pub struct Resolved {
-    /// What the core is asked.
+    /// Request to the core.
     pub list: ListRequest,
-    /// What can't be as the request seems to expect.
+    /// Expectations of the request that can't be met.
     pub warnings: Vec<String>,
 }
 

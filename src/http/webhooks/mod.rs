@@ -183,7 +183,7 @@ fn view(endpoint: &Endpoint) -> Value {
     })
 }
 
-/// What a body says of an endpoint, each field checked.
+/// Reads an endpoint from a body, each field checked.
 fn parse(body: &[u8], app: &App) -> Result<EndpointChange, ApiError> {
     let body: EndpointBody = serde_json::from_slice(body).map_err(|error| {
         ApiError::invalid("bad_json", None, format!("no webhook: {}", suggest_nearest(&error.to_string())))

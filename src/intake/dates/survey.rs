@@ -21,7 +21,7 @@ impl std::fmt::Display for Sample {
     }
 }
 
-/// Why no form was found.
+/// Reason why no form was found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DateFormError {
     /// Every value can be read with the day or with the month first.
@@ -50,7 +50,7 @@ pub enum DateFormError {
     },
 }
 
-/// What has been seen of a column's dates.
+/// Tally of the dates seen in a column.
 #[derive(Clone, Debug, Default)]
 pub struct DateSurvey {
     counts: BTreeMap<DateForm, u64>,

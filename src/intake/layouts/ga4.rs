@@ -64,7 +64,7 @@ fn parameter(record: &Map<String, Value>, name: &str) -> Option<String> {
     }
 }
 
-/// What a line is about. Its price is that in the currency of the event, else that in US dollars.
+/// Item that a line is about. Its price is that in the currency of the event, else that in US dollars.
 fn item(line: &Map<String, Value>, currency: Option<&str>, is_money: bool) -> Translated {
     let mut row = Translated::default();
     row.set(Field::ItemId, first(line, &["item_id"]).unwrap_or_default());

@@ -22,7 +22,7 @@ pub struct Translated {
     pub attributes: BTreeMap<String, String>,
 }
 
-/// What becomes of one record.
+/// Result of the translation of one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Translation {
     /// Rows, at least one.

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration.
+//! Faults of a configuration.
 
 /// Fault of the configuration, with the file and the cure.
 #[derive(Debug, thiserror::Error)]

@@ -27,17 +27,17 @@ const MAX_AGE_DAYS: u32 = 29;
 pub struct Settings {
     /// Name of this puller: part of every event's id, and its line on the dashboard.
     pub name: String,
-    /// Where events go.
+    /// Server that events go to.
     pub server: ServerSettings,
-    /// How records are understood.
+    /// Mapping and envelope of records.
     pub records: RecordSettings,
     /// Sizes of batches.
     pub batch: BatchSettings,
-    /// What becomes of refused records.
+    /// Destination of refused records.
     pub rejects: RejectSettings,
     /// Address and port of the metrics page, if any.
     pub listen: Option<String>,
-    /// What is read.
+    /// Source to read.
     pub source: SourceSettings,
 }
 
@@ -252,7 +252,7 @@ impl Settings {
         self.source.check()
     }
 
-    /// What would be done, for `--check`.
+    /// Description of what would be done, for `--check`.
     pub fn summary(&self) -> String {
         let mut out = String::new();
         let rejects = match (&self.rejects.topic, &self.rejects.file) {

@@ -46,7 +46,7 @@ pub enum Start {
     Latest,
 }
 
-/// What becomes of a record in the shop's own store once the server has it.
+/// Treatment of a record in the shop's own store once the server has it.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum After {
@@ -122,7 +122,7 @@ pub struct RedisSettings {
     /// First entry for a new group.
     #[serde(default)]
     pub start: Start,
-    /// What becomes of entries that are stored.
+    /// Treatment of entries that are stored.
     #[serde(default)]
     pub after: After,
     /// Entries that another consumer has had for longer are taken over, milliseconds.

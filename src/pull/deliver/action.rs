@@ -1,9 +1,9 @@
-//! What is done with an item.
+//! Actions on items.
 
 use tidings_core::base::ExternalId;
 use tidings_core::catalogue::NewItem;
 
-/// What to do with an item.
+/// Action on an item.
 pub enum Action {
     /// Add or change it.
     Put(Box<NewItem>),

@@ -11,7 +11,7 @@ pub struct Answer {
     /// Events stored before.
     #[serde(default)]
     pub duplicates: u64,
-    /// What was refused.
+    /// Refused records.
     #[serde(default)]
     pub rejected: Vec<Rejected>,
 }

@@ -22,7 +22,7 @@ const MAX_RETRY_AFTER_S: u64 = 300;
 #[error("{0}")]
 pub struct Fatal(pub String);
 
-/// What the server answered.
+/// Answer of the server.
 #[derive(Debug)]
 pub enum Reply {
     /// Done; the body.
@@ -35,9 +35,9 @@ pub enum Reply {
     Missing,
     /// It may work later.
     Later {
-        /// What happened.
+        /// Description of what happened.
         reason: String,
-        /// When the server says to try again.
+        /// Wait that the server asks for before the next try.
         wait: Option<Duration>,
     },
 }

@@ -14,7 +14,7 @@ use crate::translate::Outgoing;
 
 pub use client::{Client, Fatal, Reply};
 
-/// What became of a batch.
+/// Outcome of a batch.
 #[derive(Debug, Default, PartialEq)]
 pub struct Delivered {
     /// Events stored now.

@@ -1,4 +1,4 @@
-//! What a puller tells of itself: counters and gauges, as a page for Prometheus and as reports to the server's dashboard.
+//! Metrics of a puller: counters and gauges, as a page for Prometheus and as reports to the server's dashboard.
 
 mod observed;
 mod page;

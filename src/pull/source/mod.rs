@@ -11,7 +11,7 @@ pub mod redis_stream;
 use serde_json::{Map, Value};
 use tidings_core::base::Timestamp;
 
-/// What happened to the thing that a record is about.
+/// Change of the thing that a record is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// It happened, or is there now.
@@ -40,9 +40,9 @@ pub struct Record {
     pub id: String,
     /// Moment the source took it, if known.
     pub at: Option<Timestamp>,
-    /// What it says happened.
+    /// Change that it reports.
     pub change: Change,
-    /// What it holds.
+    /// Content of the record.
     pub content: Content,
 }
 
@@ -51,7 +51,7 @@ pub struct Record {
 pub struct Batch<M> {
     /// In the order of the source.
     pub records: Vec<Record>,
-    /// What the source needs to acknowledge them.
+    /// Mark that the source needs to acknowledge them.
     pub mark: M,
 }
 
@@ -86,7 +86,7 @@ impl SourceError {
 
 /// A source that is open, or opens itself when it is asked.
 pub trait Source {
-    /// What acknowledges a batch.
+    /// Mark by which a batch is acknowledged.
     type Mark;
 
     /// The next records; waits for some at most as long as the settings say. After an error the source begins again behind what

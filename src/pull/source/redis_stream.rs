@@ -25,7 +25,7 @@ const CLAIM_EVERY: Duration = Duration::from_secs(15);
 struct Connections {
     reading: MultiplexedConnection,
     rest: MultiplexedConnection,
-    /// Where the entries given before and not acknowledged go on; `None` behind the last.
+    /// Id from which the entries given before and not acknowledged go on; `None` behind the last.
     own: Option<String>,
     claimed: Instant,
 }
@@ -219,7 +219,7 @@ impl Source for RedisStream {
     }
 }
 
-/// What the server of Redis refuses for good is told with the cure; everything else may pass.
+/// Sorts errors of Redis: what the server refuses for good is told with the cure; everything else may pass.
 fn away(error: RedisError) -> SourceError {
     match error.code() {
         Some("WRONGTYPE") => {

@@ -1,4 +1,4 @@
-//! Whether PostgreSQL answers at all. One that was stopped, or whose machine or disk hangs, takes requests and answers none: nothing that
+//! Watch over PostgreSQL. One that was stopped, or whose machine or disk hangs, takes requests and answers none: nothing that
 //! waits for it ends by itself, since neither a time limit of PostgreSQL's own nor an error of the connection ever comes. So it is
 //! asked all the time over a connection of its own, and whoever waits for something else can see whether that is answered.
 
@@ -23,7 +23,7 @@ const TOO_LATE: Duration = Duration::from_millis(500);
 /// Answers of one database, shared by all clones of its store.
 pub(super) struct Watch {
     hangs: watch::Sender<bool>,
-    /// When the question was asked that has no answer yet.
+    /// Moment of the question that has no answer yet; `None` = all are answered.
     asked_at: Mutex<Option<Instant>>,
 }
 

@@ -73,7 +73,7 @@ pub enum Outcome {
         user: UserId,
         /// The merged one.
         alias: UserId,
-        /// What it moved.
+        /// Rows that it moved.
         moved: Moved,
     },
     /// It was merged into this user before; nothing is changed.

@@ -149,7 +149,7 @@ pub fn width(conn: &mut PgConnection) -> Result<usize, StoreError> {
     Ok(largest.map_or(0, |id| UserId::from_sql(id).index() + 1))
 }
 
-/// Number of users, without those merged into others. Counts the rows: about 50 ms a million.
+/// Number of users, without those merged into others. Counts the rows: O(users).
 pub fn count(conn: &mut PgConnection) -> Result<i64, StoreError> {
     Ok(users::table.filter(users::merged_into.is_null()).count().get_result(conn)?)
 }

@@ -61,11 +61,11 @@ pub enum End {
 /// An attempt that has ended.
 #[derive(Clone, Debug)]
 pub struct Attempted {
-    /// Which delivery.
+    /// Id of the delivery.
     pub delivery: i64,
-    /// Whose.
+    /// Id of the endpoint.
     pub endpoint: Uuid,
-    /// When it began.
+    /// Begin of the request.
     pub at: Timestamp,
     /// Milliseconds to its end.
     pub took_ms: i32,
@@ -248,11 +248,11 @@ pub struct Logged {
     pub state: String,
     /// Attempts so far, since it was last replayed.
     pub attempts: i32,
-    /// When it happened.
+    /// Moment of the event.
     pub created_at: Timestamp,
     /// Not before this.
     pub due_at: Timestamp,
-    /// When it was delivered or given up.
+    /// Moment at which it was delivered or given up; `None` = it waits.
     pub finished_at: Option<Timestamp>,
     /// The latest attempts, the first first.
     pub requests: Vec<LoggedAttempt>,
@@ -261,7 +261,7 @@ pub struct Logged {
 /// An attempt as the log shows it.
 #[derive(Clone, Debug)]
 pub struct LoggedAttempt {
-    /// When it began.
+    /// Begin of the request.
     pub at: Timestamp,
     /// Milliseconds to its end.
     pub took_ms: i32,

@@ -28,15 +28,15 @@ pub struct Endpoint {
     pub events: Vec<String>,
     /// Whether anything is delivered.
     pub is_active: bool,
-    /// Why it was disabled.
+    /// Reason for which it was disabled; `None` = it was not.
     pub disabled_reason: Option<String>,
     /// First failure since the last delivery.
     pub failing_since: Option<Timestamp>,
-    /// When it was made.
+    /// Moment at which it was made.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// Moment of the last change.
     pub changed_at: Timestamp,
-    /// Who changed it last.
+    /// Caller who changed it last.
     pub changed_by: String,
     /// Deliveries that wait.
     pub pending: i64,

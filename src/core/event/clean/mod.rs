@@ -76,7 +76,7 @@ pub struct SetAside {
     pub description: String,
 }
 
-/// Why an event can't have happened.
+/// Reason why an event can't have happened.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum Impossible {
     /// Stars.

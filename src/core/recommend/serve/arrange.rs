@@ -78,7 +78,7 @@ impl<'a> Arrangement<'a> {
         }
     }
 
-    /// What to go on with at every third place, the first one among them, and after the end of the other.
+    /// Puts items to go on with at every third place, the first one among them, and after the end of the other.
     pub(super) fn mix(&self, unfinished: Vec<Ranked>, news: Vec<Ranked>) -> Vec<Ranked> {
         let mut list = Vec::with_capacity(unfinished.len() + news.len());
         let is_begun = |item: ItemId| unfinished.iter().any(|ranked| ranked.item == item);

@@ -1,4 +1,4 @@
-//! What a list stands beside: the item of a page, or the items of a cart, with the relevance of every other item to them.
+//! Surroundings of a list: the item of a page, or the items of a cart, with the relevance of every other item to them.
 
 use crate::base::ItemId;
 

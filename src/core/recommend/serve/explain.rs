@@ -146,7 +146,7 @@ impl Explanation<'_> {
     }
 }
 
-/// What the user last did with an item of the history, as the reason of what goes with it: what was put into the cart, bought or
+/// The user's last act on an item of the history, as the reason of what goes with it: what was put into the cart, bought or
 /// sent back is only said to be alike.
 pub(super) fn deed(profile: &Profile, cause: ItemId) -> Reason {
     let last = profile.recent().iter().find(|known| known.item == cause);

@@ -1,4 +1,4 @@
-//! What fills a list that ranking leaves short, and what a user has begun and not bought.
+//! Items that fill a list that ranking leaves short, and those that a user has begun and not bought.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -143,7 +143,7 @@ pub(super) fn newest(
     heap.into_sorted_vec().into_iter().map(|(_, id)| id).collect()
 }
 
-/// What the user has put into the cart, liked, or viewed again and again, and not bought: in this order, the latest first; and
+/// Items put into the cart, liked, or viewed again and again by the user, and not bought: in this order, the latest first; and
 /// only what may be shown.
 pub(super) fn unfinished(request: &Request<'_>, eligible: &Eligible) -> Vec<Ranked> {
     let profile = request.profile;

@@ -27,9 +27,9 @@ pub struct Eligible {
 }
 
 impl Eligible {
-    /// Looks once at every item: at what the catalogue says too little of or is out of stock, forbidden by the settings, the placement or the request; then at what the
-    /// user has bought (unless it is consumed and due), put into the cart or dismissed, and at what the list stands beside.
-    /// O(items), 4 ns each; tags and attributes cost a look at the item.
+    /// Looks once at every item: at what the catalogue says too little of or is out of stock, forbidden by the settings, the
+    /// placement or the request; then at what the user has bought (unless it is consumed and due), put into the cart or
+    /// dismissed, and at what the list stands beside. O(items); tags and attributes cost a look at the item.
     pub fn new(request: &Request<'_>, repeat: &Repeat) -> Self {
         let mut all = Self { flags: vec![0; request.catalogue.width()], removed: Removed::default() };
         let conditions = Conditions::new(request);
@@ -60,7 +60,7 @@ impl Eligible {
         }
     }
 
-    /// What is in the cart, and what is no news. What is consumed is news as soon as it is due.
+    /// Marks items that are in the cart and those that are no news. What is consumed is news as soon as it is due.
     fn mark(&mut self, request: &Request<'_>, repeat: &Repeat, is_consumable: impl Fn(ItemId) -> bool) {
         for item in request.profile.in_cart() {
             if let Some(flags) = self.flags.get_mut(item.index()).filter(|flags| **flags & OPEN != 0) {
@@ -99,7 +99,7 @@ impl Eligible {
     }
 }
 
-/// What is asked of every item, looked up once.
+/// Conditions that are asked of every item, looked up once.
 struct Conditions<'a> {
     settings: &'a Recommend,
     /// By path.

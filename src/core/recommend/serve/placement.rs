@@ -13,7 +13,7 @@ pub const MAX_RULES: usize = 32;
 /// Longest name of a placement or a rule, in bytes.
 const MAX_NAME_BYTES: usize = 64;
 
-/// What a list is to hold.
+/// Kind of items that a list is to hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Wants {
@@ -45,7 +45,7 @@ pub enum Stock {
     /// Only what can be bought now.
     #[default]
     In,
-    /// What is sold out, too.
+    /// Sold-out items, too.
     Any,
 }
 
@@ -97,7 +97,7 @@ pub struct PlacementRule {
     pub until: Option<ZonedMoment>,
 }
 
-/// What a rule does to its items.
+/// Effect of a rule on its items.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Action {
     /// Stands at this place, from 0.
@@ -130,7 +130,7 @@ pub struct Placement {
     /// Items of a list where the request does not say, 1…200.
     #[serde(default = "ten")]
     pub n: usize,
-    /// What it is to hold.
+    /// Kind of items that it is to hold.
     #[serde(default)]
     pub wants: Wants,
     /// Items that may stand there.
@@ -162,7 +162,7 @@ fn popular_then_newest() -> Vec<Fallback> {
 }
 
 impl PlacementRule {
-    /// What it does; `None` unless exactly one thing.
+    /// Effect of the rule; `None` unless it is exactly one.
     pub fn action(&self) -> Option<Action> {
         let pin = self.pin.map(|place| Action::Pin(place.saturating_sub(1)));
         let boost = self.boost.map(|share| Action::Weigh(1.0 + share));

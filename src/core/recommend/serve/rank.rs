@@ -94,7 +94,7 @@ impl ModelSet {
         arrangement.pin(filler.list, eligible)
     }
 
-    /// What is new to the user, best first: what goes with the seed by itself, if that is enough, else the blend.
+    /// Items new to the user, best first: what goes with the seed by itself, if that is enough, else the blend.
     fn news(
         &self,
         request: &Request<'_>,
@@ -209,7 +209,7 @@ impl ModelSet {
         diversity::diversify(ranked, n, weight, |a, b| self.content.similarity(a.item, b.item))
     }
 
-    /// What comes after the first candidates, so that pages go on: by the same rule, below the last of them.
+    /// Candidates after the first ones, so that pages go on: by the same rule, below the last of them.
     fn deeper(&self, request: &Request<'_>, filler: &Filler<'_>, personal: &Personal) -> Vec<Ranked> {
         let rule = self.rule(personal.length());
         let open = |item| filler.is_open(item);

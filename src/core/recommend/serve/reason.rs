@@ -8,7 +8,7 @@ use crate::profile::SegmentId;
 
 /// Days after which an item is no longer new.
 const NEW_DAYS: f64 = 30.0;
-/// What a user has done with an item that they have not bought.
+/// Act of a user on an item that they have not bought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unfinished {

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-/// What keeps an item out of a list, in the order in which it is looked at: each item is counted once.
+/// Filters that keep an item out of a list, in the order in which they are looked at: each item is counted once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filter {
     /// Without a title, where the catalogue has titles.

@@ -68,7 +68,7 @@ impl<'a> Request<'a> {
         self.offset.saturating_add(self.n)
     }
 
-    /// What the list is to hold: something new, unless its placement says otherwise.
+    /// Kind of items that the list is to hold: new ones, unless its placement says otherwise.
     pub(super) fn wants(&self) -> Wants {
         self.selection.placement.as_ref().map_or(Wants::New, |placement| placement.wants)
     }

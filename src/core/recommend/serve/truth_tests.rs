@@ -1,4 +1,4 @@
-//! What lists may name, and whether what they say of it is true.
+//! Items that lists may name, and the truth of what lists say of them.
 
 use crate::base::ItemId;
 use crate::catalogue::Item;

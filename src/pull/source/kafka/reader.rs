@@ -17,7 +17,7 @@ use super::rejecting::Rejecting;
 use crate::config::{BatchSettings, KafkaSettings, Start};
 use crate::source::{Batch, Change, Content, Next, Record, SourceError};
 
-/// What the reading thread hands out.
+/// Message from the reading thread.
 pub type Read = Result<Next<Vec<Offset>>, SourceError>;
 
 /// A batch of records up to these offsets.
@@ -40,7 +40,7 @@ pub struct Offset {
     next: i64,
 }
 
-/// What the thread is asked for.
+/// Request to the reading thread.
 pub enum Request {
     /// Commit offsets.
     Commit(Vec<Offset>, oneshot::Sender<Result<(), SourceError>>),

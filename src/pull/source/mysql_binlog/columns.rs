@@ -10,7 +10,7 @@ use tidings_core::base::{Timestamp, nearest};
 use super::connection::away;
 use crate::source::SourceError;
 
-/// Where a value comes from.
+/// Origin of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// The log: numbers without a sign, members by number, text in the column's character set, timestamps in seconds.
@@ -211,7 +211,7 @@ fn timestamp(text: &str) -> Json {
     seconds.parse().map_or(Json::Null, |seconds| moment(seconds, micros))
 }
 
-/// What MySQL calls latin1.
+/// Decodes a byte of the character set that MySQL calls latin1.
 fn windows_1252(byte: u8) -> char {
     const HIGH: [char; 32] = [
         '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}',

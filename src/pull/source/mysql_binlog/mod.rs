@@ -28,7 +28,7 @@ use crate::config::{BatchSettings, BinlogSettings};
 /// Time between two savings of a position behind which there was nothing for us.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 
-/// What reads now.
+/// Reader that is active now.
 enum Reading {
     /// Nothing; the next read opens.
     Closed,
@@ -38,7 +38,7 @@ enum Reading {
     Log(Box<Log>),
 }
 
-/// What a batch acknowledges.
+/// Progress that a batch acknowledges.
 #[derive(Debug)]
 pub enum Mark {
     /// Nothing: the middle of a snapshot, or of a transaction.

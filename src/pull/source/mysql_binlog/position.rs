@@ -67,7 +67,7 @@ impl State {
         Ok(())
     }
 
-    /// Where the log goes on; `None` before a snapshot is read.
+    /// Place from which the log goes on; `None` before a snapshot is read.
     pub fn place(&self) -> Option<Place> {
         self.stored.place.clone()
     }

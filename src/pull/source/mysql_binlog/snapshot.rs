@@ -50,7 +50,7 @@ impl Snapshot {
         Ok(Self { conn, place, tables, waiting: names.into(), last: Vec::new(), stamp, rows })
     }
 
-    /// Where the log goes on.
+    /// Place from which the log goes on.
     pub fn place(&self) -> &Place {
         &self.place
     }

@@ -61,7 +61,7 @@ pub struct Selection {
     pub until: Option<Timestamp>,
     /// Purchases count up to this long after a message.
     pub attribution_window: Millis,
-    /// How revenue in several currencies is summed.
+    /// Base currency and rates by which revenue in several currencies is summed.
     pub money: Money,
 }
 
