@@ -1,13 +1,13 @@
 //! A private MariaDB: Debian's server in a directory of its own, stopped with the value.
 
 use std::io::Write;
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::engines::free_port;
 use super::server::wait_for;
 
 pub struct MariaDb {
@@ -52,8 +52,7 @@ impl MariaDb {
         install.args(["--no-defaults", &data, "--auth-root-authentication-method=normal", "--skip-test-db"]);
         let made = as_root(&mut install).output().expect("MariaDB is missing: make setup");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        // Given back at once: the server can't say which one it took.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let socket = directory.path().join("socket");
         let mut server = program("mariadbd");
         server.args(["--no-defaults", &data, "--bind-address=127.0.0.1"]).args(options);
