@@ -31,14 +31,18 @@ export { TidingsError, backoff } from "./client/platform.js";
  * @typedef {import("./client/types.js").InboxMessage} InboxMessage
  * @typedef {import("./client/types.js").ServerFrame} ServerFrame
  * @typedef {import("./client/types.js").Status} Status
- * @typedef {import("./client/types.js").ShopEvent} ShopEvent
  */
+/** @template {string} [Own=never] @typedef {import("./client/types.js").ShopEvent<Own>} ShopEvent */
 /** @typedef {{ sentAt: number, resolve: (accepted?: any) => void, reject: (error: Error) => void }} Waiter */
 
 /** One acknowledgement covers all that arrives within this. */
 const ACK_DELAY_MS = 40;
 
-/** A user's connection. What it tells is in {@link Events}; options are all optional. */
+/**
+ * A user's connection. What it tells is in {@link Events}; options are all optional. `Own` names event kinds of the shop's own for
+ * the type checker, as `Tidings<"share" | "compare">`.
+ * @template {string} [Own=never]
+ */
 export class Tidings {
   /** @type {Platform} */ #platform;
   /** @type {Map<string, Set<(detail: any) => void>>} */ #listeners = new Map();
@@ -141,7 +145,7 @@ export class Tidings {
   /**
    * Sends an event; resolves when the server has stored it (across reconnects, exactly once). What is not stored before
    * the page is left is sent by the next one.
-   * @param {ShopEvent} event @returns {Promise<Accepted>}
+   * @param {ShopEvent<Own>} event @returns {Promise<Accepted>}
    */
   send(event) {
     const event_id = String(event.event_id ?? randomId());

@@ -68,8 +68,9 @@
 
 /** @typedef {"view" | "search" | "add_to_cart" | "remove_from_cart" | "purchase" | "return" | "like" | "rate"} Kind */
 /**
- * `event_id` is made up if absent: sending the same again is harmless.
- * @typedef {{ kind: Kind, item_id?: Id, query?: string, dwell_ms?: number, quantity?: number, value?: number,
+ * `event_id` is made up if absent: sending the same again is harmless. `Own` are kinds of the shop's own.
+ * @template {string} [Own=never]
+ * @typedef {{ kind: Kind | Own, item_id?: Id, query?: string, dwell_ms?: number, quantity?: number, value?: number,
  *   currency?: string, occurred_at?: string, event_id?: Id, basket_id?: Id, session_id?: Id, order_id?: Id }} ShopEvent
  */
 /** @typedef {{ event_id: string, duplicate: boolean, took_ms: number }} Accepted */
@@ -82,7 +83,7 @@
 /** @typedef {{ epoch: string, offset: number }} Position Everything up to `offset` was received. */
 
 /**
- * @typedef {({ type: "event" } & ShopEvent) | { type: "ack", offset: number } | { type: "presence", visible: boolean } |
+ * @typedef {({ type: "event" } & ShopEvent<string>) | { type: "ack", offset: number } | { type: "presence", visible: boolean } |
  *   { type: "feedback", notification_id: string, outcome: Outcome, item_id?: Id } | { type: "ping" } |
  *   { type: "read", notification_id: string } | { type: "read", all: true } | { type: "seen", up_to: number } |
  *   ({ type: "mute" } & MuteWish) | { type: "subscribe" | "unsubscribe", topic: string } |

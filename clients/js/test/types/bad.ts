@@ -14,6 +14,9 @@ tidings.on("status", ({ state }) => state === "onlin"); // wrong
 tidings.on("inbox", ({ unred }) => unred); // wrong
 tidings.send({ kind: "veiw", item_id: 1 }); // wrong
 tidings.send({ kind: "view", item: 1 }); // wrong
+tidings.send({ kind: "share", item_id: 1 }); // wrong
+new Tidings<"share">().send({ kind: "shaer", item_id: 1 }); // wrong
+new Tidings<"share">().send({ kind: "veiw", item_id: 1 }); // wrong
 tidings.feedback("a", "click"); // wrong
 tidings.mute({ of: "brand" }); // wrong
 tidings.mark("snoze", ["a"]); // wrong

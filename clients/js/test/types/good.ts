@@ -1,6 +1,6 @@
 // What a shop writes: it has to compile against the package.
 
-import { Tidings, TidingsError, type InboxMessage, type Message, type Status } from "tidings-client";
+import { Tidings, TidingsError, type InboxMessage, type Message, type ShopEvent, type Status } from "tidings-client";
 import { enableWebPush } from "tidings-client/webpush";
 import { TidingsInbox, type CountDetail, type SelectDetail } from "tidings-client/inbox";
 
@@ -32,6 +32,12 @@ export async function all(): Promise<void> {
     if (error instanceof TidingsError) console.log(error.code, error.temporary);
   });
 }
+
+const own = new Tidings<"share" | "compare">({ userId: 1 });
+await own.send({ kind: "share", item_id: 101 });
+await own.send({ kind: "view", item_id: 101 });
+const event: ShopEvent<"compare"> = { kind: "compare", item_id: 101 };
+new TidingsInbox().client = own;
 
 const inbox = document.querySelector("tidings-inbox");
 if (inbox instanceof TidingsInbox) {
