@@ -80,7 +80,7 @@ conformance: ## the Autobahn test suite, clients of others, ours in a bundle of 
 
 sources: ## Kafka as a source: fetched (Maven, Java), read by a puller that is killed again and again; clippy with librdkafka
 	@.ci/setup build database kafka
-	@tests/sources/kafka $(TARGET)/kafka
+	@tests/sources/kafka $(abspath $(TARGET))/kafka
 	$(CARGO) clippy -p tidings-pull --all-targets --features kafka -- -D warnings
 	$(CARGO) build -p tidings-pull --features kafka
 	TIDINGS_KAFKA=$(abspath $(TARGET))/kafka $(CARGO) test --test it pull_kafka -- --ignored

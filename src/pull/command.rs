@@ -8,8 +8,9 @@ use clap::Parser;
 use env_logger::{Env, Target};
 use tidings_core::base::Timestamp;
 
-use crate::config::{From, Settings};
+use crate::config::{From, RelaySettings, Settings};
 use crate::pipeline::{self, Failure};
+use crate::relay;
 
 /// Wrong usage or configuration (clap uses the same).
 const EXIT_USAGE: u8 = 2;
@@ -38,12 +39,21 @@ struct Cli {
     /// Read up to the present end, then end.
     #[arg(long)]
     once: bool,
+    /// The other way: take webhooks of the server and publish them into NATS JetStream, as the file's [relay] says.
+    #[arg(long, conflicts_with_all = ["from", "once", "check"])]
+    relay: bool,
 }
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     start_log();
+    if cli.relay {
+        let ran = RelaySettings::read(&cli.config)
+            .map_err(|error| Failure::Configuration(error.to_string()))
+            .and_then(relay::run);
+        return ended(ran);
+    }
     let settings = match Settings::read(&cli.config, cli.from) {
         Ok(settings) => settings,
         Err(error) => return fail(&error.to_string(), EXIT_USAGE),
@@ -53,7 +63,11 @@ pub fn run() -> ExitCode {
         let _ = write!(std::io::stdout(), "{}", settings.summary());
         return ExitCode::SUCCESS;
     }
-    match pipeline::run(settings, cli.once) {
+    ended(pipeline::run(settings, cli.once))
+}
+
+fn ended(ran: Result<(), Failure>) -> ExitCode {
+    match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Configuration(message)) => fail(&message, EXIT_USAGE),
         Err(Failure::Failed(message)) => fail(&message, EXIT_FAILED),

@@ -11,6 +11,7 @@ mod deliver;
 mod observe;
 mod pipeline;
 mod rejects;
+mod relay;
 mod source;
 mod tls;
 mod translate;

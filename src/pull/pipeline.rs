@@ -19,11 +19,11 @@ use crate::source::backoff::Backoff;
 use crate::source::{
     Batch, Next, Record, Source, SourceError, mysql_binlog, nats, postgres_outbox, redis_stream,
 };
-use crate::translate::{Outgoing, Translator};
+use crate::translate::{Outgoing, Refusal, Translator};
 
 /// With `--once`, the longest time that server or source may be away.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Time that a batch under way is given when the process is to end.
+/// Time that batches under way are given when the process is to end, all of them together.
 const GRACE: Duration = Duration::from_secs(10);
 /// Time between two looks at what waits in the source.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -73,11 +73,13 @@ pub fn run(settings: Settings, once: bool) -> Result<(), Failure> {
     })
 }
 
-/// True once SIGTERM or SIGINT came.
-fn watch_signals() -> std::io::Result<watch::Receiver<bool>> {
+/// The moment by which to end, once SIGTERM or SIGINT came.
+type Stop = watch::Receiver<Option<Instant>>;
+
+fn watch_signals() -> std::io::Result<Stop> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let (send, receive) = watch::channel(false);
+    let (send, receive) = watch::channel(None);
     actix_rt::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -85,7 +87,7 @@ fn watch_signals() -> std::io::Result<watch::Receiver<bool>> {
         }
         log::info!("ending: what is under way is stored and acknowledged first");
         // Nobody listens any more if everything has ended already.
-        let _ = send.send(true);
+        let _ = send.send(Some(Instant::now() + GRACE));
         std::future::pending::<()>().await;
     });
     Ok(receive)
@@ -95,7 +97,7 @@ async fn drive<S: Source>(
     settings: Rc<Settings>,
     mut source: S,
     once: bool,
-    mut stop: watch::Receiver<bool>,
+    mut stop: Stop,
 ) -> Result<(), Failure> {
     let observed = observe(&settings).await?;
     let mut sender = Sender::new(&settings, once)?;
@@ -108,7 +110,16 @@ async fn drive<S: Source>(
         let (posted, next) = both(posting, reading, &mut stop).await;
         observed.set_server_up(sender.deliverer.is_up());
         if let Some(posted) = posted.transpose()?.flatten() {
-            settler.settle(&mut source, posted).await?;
+            let settling = settler.settle(&mut source, posted);
+            match in_time(settling, &mut stop).await {
+                Some(settled) => settled?,
+                None => {
+                    log::warn!(
+                        "the source did not take what is stored or refused in time: it will be read again"
+                    );
+                    break;
+                }
+            }
         }
         match next.transpose()? {
             Some(Next::Batch(batch)) => current = Some(batch),
@@ -140,21 +151,21 @@ async fn observe(settings: &Settings) -> Result<Rc<Observed>, Failure> {
     Ok(observed)
 }
 
-/// Both, beside each other. When the process is to end, only what is being posted, and that for [`GRACE`] at most; what was being
-/// read is read again by the next process.
+/// Both, beside each other. When the process is to end, only what is being posted, while there is time; what was being read is read
+/// again by the next process.
 async fn both<P, R>(
     posting: impl Future<Output = P>,
     reading: impl Future<Output = R>,
-    stop: &mut watch::Receiver<bool>,
+    stop: &mut Stop,
 ) -> (Option<P>, Option<R>) {
     let (mut posting, mut reading) = (pin!(posting), pin!(reading));
     let (mut posted, mut next) = (None, None);
     while posted.is_none() || next.is_none() {
         tokio::select! {
             biased;
-            _ = stopped(stop) => {
+            end = stopped(stop) => {
                 if posted.is_none() {
-                    posted = tokio::time::timeout(GRACE, posting).await.ok();
+                    posted = tokio::time::timeout_at(end, posting).await.ok();
                 }
                 return (posted, None);
             }
@@ -165,9 +176,22 @@ async fn both<P, R>(
     (posted, next)
 }
 
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    if stop.wait_for(|stop| *stop).await.is_err() {
-        std::future::pending::<()>().await;
+/// Waits until the process is to end; the moment by which.
+async fn stopped(stop: &mut Stop) -> Instant {
+    let end = stop.wait_for(Option::is_some).await.ok().and_then(|end| *end);
+    match end {
+        Some(end) => end,
+        None => std::future::pending().await,
+    }
+}
+
+/// The work's result; `None` if the process is to end and the work is not done by then.
+async fn in_time<T>(work: impl Future<Output = T>, stop: &mut Stop) -> Option<T> {
+    let mut work = pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => Some(done),
+        end = stopped(stop) => tokio::time::timeout_at(end, work).await.ok(),
     }
 }
 
@@ -207,6 +231,8 @@ struct Posted<M> {
     records: Vec<Record>,
     delivered: Delivered,
     skipped: usize,
+    /// Refused records that say nothing of the mapping.
+    past: usize,
 }
 
 /// Translates and posts.
@@ -229,20 +255,24 @@ impl Sender {
     async fn post<M>(&mut self, batch: Option<Batch<M>>) -> Result<Option<Posted<M>>, Failure> {
         let Some(Batch { records, mark }) = batch else { return Ok(None) };
         let now = Timestamp::now();
-        let (mut outgoing, mut refused, mut skipped) = (Vec::with_capacity(records.len()), Vec::new(), 0);
+        let (mut outgoing, mut refused) = (Vec::with_capacity(records.len()), Vec::new());
+        let (mut skipped, mut past) = (0, 0);
         for (index, record) in records.iter().enumerate() {
             match self.translator.translate(record, now) {
                 Ok(made) => {
                     skipped += made.iter().filter(|one| matches!(one, Outgoing::Skipped(_))).count();
                     outgoing.extend(made.into_iter().map(|one| (index, one)));
                 }
-                Err(reason) => refused.push((index, reason)),
+                Err(refusal) => {
+                    past += usize::from(matches!(refusal, Refusal::Past(_)));
+                    refused.push((index, refusal.to_string()));
+                }
             }
         }
         let mut delivered =
             self.deliverer.deliver(outgoing).await.map_err(|error| Failure::Failed(error.to_string()))?;
         delivered.refused.extend(refused);
-        Ok(Some(Posted { mark, records, delivered, skipped }))
+        Ok(Some(Posted { mark, records, delivered, skipped, past }))
     }
 }
 
@@ -276,22 +306,22 @@ impl Settler {
 
     /// Keeps what was refused before the batch is acknowledged.
     async fn settle<S: Source>(&mut self, source: &mut S, posted: Posted<S::Mark>) -> Result<(), Failure> {
-        let Posted { mark, records, delivered, skipped } = posted;
+        let Posted { mark, records, delivered, skipped, past } = posted;
         if !delivered.refused.is_empty() {
             let lines: Vec<String> = delivered
                 .refused
                 .iter()
                 .filter_map(|(index, reason)| Some(rejects::line(&self.name, records.get(*index)?, reason)))
                 .collect();
-            self.keep(source, &lines).await?;
+            self.keep(source, lines).await?;
             log::warn!(
                 "{} of {} records are refused; the reasons are in {}",
-                lines.len(),
+                delivered.refused.len(),
                 records.len(),
                 self.place
             );
         }
-        self.share.note(records.len(), delivered.refused.len());
+        self.share.note(records.len().saturating_sub(past), delivered.refused.len().saturating_sub(past));
         self.observed.delivered(records.len(), skipped, &delivered);
         if let Some(share) = self.share.get().filter(|share| *share > self.stop_share) {
             return Err(Failure::Failed(format!(
@@ -314,17 +344,19 @@ impl Settler {
         }
     }
 
-    async fn keep<S: Source>(&mut self, source: &mut S, lines: &[String]) -> Result<(), Failure> {
+    /// Keeps lines in the topic, those that are too long for it in the file; without a topic, all in the file.
+    async fn keep<S: Source>(&mut self, source: &mut S, lines: Vec<String>) -> Result<(), Failure> {
+        let fits = |line: &String| self.topic.is_some() && line.len() <= rejects::MAX_TOPIC_BYTES;
+        let (lines, long): (Vec<String>, Vec<String>) = lines.into_iter().partition(fits);
         if let Some(file) = &mut self.file {
-            return file
-                .write(lines)
-                .map_err(|error| Failure::Failed(format!("rejects.file {}: {error}", self.place)));
+            let written = file.write(&long);
+            written.map_err(|error| Failure::Failed(format!("rejects.file {}: {error}", file.path())))?;
         }
-        let Some(topic) = &self.topic else { return Ok(()) };
+        let Some(topic) = self.topic.as_ref().filter(|_| !lines.is_empty()) else { return Ok(()) };
         let began = Instant::now();
         let mut backoff = Backoff::default();
         loop {
-            match source.reject(topic, lines).await {
+            match source.reject(topic, &lines).await {
                 Ok(()) => return Ok(()),
                 Err(SourceError::Wrong(message)) => return Err(Failure::Failed(message)),
                 Err(SourceError::Away(message)) if self.once && began.elapsed() > PATIENCE => {
@@ -340,3 +372,6 @@ impl Settler {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

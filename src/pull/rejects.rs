@@ -4,41 +4,41 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use crate::source::{Content, Record};
 
-/// Longest part of a record's content that is kept, bytes.
-const MAX_CONTENT_BYTES: usize = 64 << 10;
+/// Longest line that a topic takes, bytes: brokers refuse messages of about a mebibyte. Longer ones go into the file.
+pub const MAX_TOPIC_BYTES: usize = 900_000;
 /// Records over which the refused share is taken.
 const WINDOW: u64 = 1_000;
 /// Fewest records after which it counts.
 const LEAST: u64 = 100;
 
-/// The line that tells of a refused record.
+/// The line that tells of a refused record, with all of its content: the source forgets it once it is acknowledged. Bytes that
+/// are no UTF-8 stand under `content_base64`.
 pub fn line(source: &str, record: &Record, reason: &str) -> String {
-    let content = match &record.content {
-        Content::Text(text) => Value::String(clip(&String::from_utf8_lossy(text))),
-        Content::Fields(fields) => {
-            let text = Value::Object(fields.clone()).to_string();
-            if text.len() <= MAX_CONTENT_BYTES {
-                Value::Object(fields.clone())
-            } else {
-                Value::String(clip(&text))
-            }
-        }
-        Content::Unreadable(_) => Value::Null,
+    let (name, content) = match &record.content {
+        Content::Text(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => ("content", Value::from(text)),
+            Err(_) => ("content_base64", Value::from(BASE64_STANDARD.encode(bytes))),
+        },
+        Content::Fields(fields) => ("content", Value::Object(fields.clone())),
+        Content::Unreadable { raw, .. } => ("content", raw.clone()),
+        Content::Gone(_) => ("content", Value::Null),
     };
     let at = record.at.map(|at| at.to_string());
-    json!({"source": source, "record": record.id, "at": at, "reason": reason, "content": content}).to_string()
+    json!({"source": source, "record": record.id, "at": at, "reason": reason, name: content}).to_string()
 }
 
-fn clip(text: &str) -> String {
-    let mut end = text.len().min(MAX_CONTENT_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
+/// Bytes of a field as JSON: their text, or an object with their base64.
+pub fn bytes(bytes: &[u8]) -> Value {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Value::from(text),
+        Err(_) => json!({"base64": BASE64_STANDARD.encode(bytes)}),
     }
-    text.get(..end).unwrap_or_default().to_owned()
 }
 
 /// A file that grows by lines and is made by the first.
@@ -51,6 +51,11 @@ impl RejectFile {
     /// Nothing is touched before the first line.
     pub fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), file: None }
+    }
+
+    /// The path, for people.
+    pub fn path(&self) -> std::path::Display<'_> {
+        self.path.display()
     }
 
     /// Appends lines; they are on the disk when this returns.
@@ -109,6 +114,22 @@ mod tests {
             (Some("orders/0/17"), Some("{\"kind\":\"dance\"}"))
         );
         assert!(!line.contains('\n'));
+    }
+
+    #[test]
+    fn a_line_holds_all_of_its_record() {
+        let kept = |content: Content| -> Value {
+            let record = Record { id: "s/1".to_owned(), at: None, change: Change::New, content };
+            serde_json::from_str(&line("shop", &record, "no")).unwrap()
+        };
+        let long = "x".repeat(200_000);
+        assert_eq!(kept(Content::Text(long.clone().into_bytes()))["content"], long.as_str());
+        let fields = serde_json::Map::from_iter([("a".to_owned(), Value::from(long.as_str()))]);
+        assert_eq!(kept(Content::Fields(fields))["content"]["a"], long.as_str());
+        assert_eq!(kept(Content::Text(b"a\xffb".to_vec()))["content_base64"], "Yf9i");
+        let raw = json!({"user": "ann", "photo": bytes(b"\xff")});
+        let unreadable = Content::Unreadable { reason: "field \"photo\" is not UTF-8".to_owned(), raw };
+        assert_eq!(kept(unreadable)["content"], json!({"user": "ann", "photo": {"base64": "/w=="}}));
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! Records made into what is posted: events with an id of source, partition and offset, items, or deletions of items.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 use tidings_core::base::{EventKey, ExternalId, Timestamp};
 use tidings_core::catalogue::NewItem;
+use tidings_intake::layouts::{Translation, ga4, segment};
 use tidings_intake::record::RecordOptions;
-use tidings_intake::{Entry, Field, RecordReader};
+use tidings_intake::{DecimalMark, Entry, EventRecord, Field, RecordReader, StatedForms};
 
-use crate::config::{Envelope, RecordSettings};
+use crate::config::{Envelope, Layout, RecordSettings};
 use crate::source::{Change, Content, Record};
 
 /// Longest `event_id` that the server takes, bytes.
@@ -30,6 +33,23 @@ pub enum Outgoing {
     Skipped(&'static str),
 }
 
+/// Refusal of a record.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It is not what the settings say: many of these are a fault of the mapping.
+    #[error("{0}")]
+    Wrong(String),
+    /// It comes too late, whatever the settings say: reading on loses nothing that stopping would keep.
+    #[error("{0}")]
+    Past(String),
+}
+
+impl From<String> for Refusal {
+    fn from(reason: String) -> Self {
+        Self::Wrong(reason)
+    }
+}
+
 /// Makes records into events and items.
 pub struct Translator {
     name: String,
@@ -40,19 +60,24 @@ pub struct Translator {
 impl Translator {
     /// For the puller of this name.
     pub fn new(name: &str, settings: &RecordSettings) -> Self {
+        // Layouts by name are written by programs.
+        let decimal = (settings.layout != Layout::Own).then_some(DecimalMark::Dot);
         let options = RecordOptions {
             mapping: settings.mapping.clone(),
             default_kind: settings.kind,
             time_zone: settings.zone.clone(),
+            forms: StatedForms { decimal, ..StatedForms::default() },
+            kinds: Arc::clone(&settings.kinds),
             ..RecordOptions::default()
         };
         Self { name: name.to_owned(), settings: settings.clone(), reader: RecordReader::new(options) }
     }
 
     /// Events and items to post for a record; the error says why it is refused.
-    pub fn translate(&mut self, record: &Record, now: Timestamp) -> Result<Vec<Outgoing>, String> {
+    pub fn translate(&mut self, record: &Record, now: Timestamp) -> Result<Vec<Outgoing>, Refusal> {
         let (change, mut object) = match (&record.content, self.settings.envelope) {
-            (Content::Unreadable(reason), _) => return Err(reason.clone()),
+            (Content::Unreadable { reason, .. }, _) => return Err(Refusal::Wrong(reason.clone())),
+            (Content::Gone(reason), _) => return Err(Refusal::Past(reason.clone())),
             (Content::Fields(fields), _) => (record.change, fields.clone()),
             (Content::Text(text), envelope) => {
                 let object = self.parse(text)?;
@@ -66,12 +91,19 @@ impl Translator {
                 }
             }
         };
+        match self.settings.layout {
+            Layout::Own => {}
+            Layout::Segment => return self.rows(segment::translate(&object)?, record, now),
+            Layout::Ga4 => return self.rows(ga4::translate(&object)?, record, now),
+        }
         self.give_time(&mut object, record);
         let entry = match self.reader.object(&object) {
             Ok(entry) => entry,
             // Of a deleted item often only the key is left.
-            Err(reason) if change == Change::Delete => return self.deleted(&object).ok_or(reason),
-            Err(reason) => return Err(reason),
+            Err(reason) if change == Change::Delete => {
+                return self.deleted(&object).ok_or(Refusal::Wrong(reason));
+            }
+            Err(reason) => return Err(reason.into()),
         };
         match (entry, change) {
             (Entry::Event(_), Change::Update | Change::Delete) => {
@@ -79,25 +111,52 @@ impl Translator {
             }
             (Entry::Event(event), Change::New) => {
                 self.check_age(record, now)?;
-                let owner = event
-                    .user
-                    .as_ref()
-                    .or(event.basket.as_ref())
-                    .map(ToString::to_string)
-                    .unwrap_or_default();
-                let mut raw = event.into_wire();
-                if raw.event_id.is_none() {
-                    raw.event_id = Some(Value::String(self.event_id(&record.id)));
-                }
-                let line = serde_json::to_string(&raw).map_err(|error| error.to_string())?;
-                Ok(vec![Outgoing::Event { owner: hash(&owner), line }])
+                Ok(vec![self.event(event, &record.id)?])
             }
             (Entry::Item(item), Change::Delete) => Ok(vec![Outgoing::DeletedItem(item.item_id)]),
             (Entry::Item(item), _) => Ok(vec![Outgoing::Item(Box::new(item))]),
             (Entry::User(_), _) => {
-                Err("states features of a user, which only an import takes: tidings import".to_owned())
+                Err("states features of a user, which only an import takes: tidings import".to_owned().into())
             }
         }
+    }
+
+    /// The events of a record in another system's layout. What it says of items is not put: an event has no authority on the catalogue.
+    fn rows(
+        &mut self,
+        translation: Translation,
+        record: &Record,
+        now: Timestamp,
+    ) -> Result<Vec<Outgoing>, Refusal> {
+        let rows = match translation {
+            Translation::Unused(_) => return Ok(vec![Outgoing::Skipped("of a kind that is not used")]),
+            Translation::Rows(rows) => rows,
+        };
+        self.check_age(record, now)?;
+        let mut outgoing = Vec::with_capacity(rows.len());
+        for (place, row) in rows.iter().enumerate() {
+            let id = if rows.len() == 1 { record.id.clone() } else { format!("{}/{place}", record.id) };
+            for entry in row.entries(&mut self.reader)? {
+                if let Entry::Event(event) = entry {
+                    outgoing.push(self.event(event, &id)?);
+                }
+            }
+        }
+        Ok(outgoing)
+    }
+
+    /// An event as it is posted; `id` is its place in the source.
+    fn event(&self, event: EventRecord, id: &str) -> Result<Outgoing, String> {
+        let owner = event.user.as_ref().or(event.basket.as_ref());
+        let owner = hash(&owner.map(ToString::to_string).unwrap_or_default());
+        let kind = self.settings.kinds.name_of(event.kind).to_owned();
+        let mut raw = event.into_wire();
+        raw.kind = kind;
+        if raw.event_id.is_none() {
+            raw.event_id = Some(Value::String(self.event_id(id)));
+        }
+        let line = serde_json::to_string(&raw).map_err(|error| error.to_string())?;
+        Ok(Outgoing::Event { owner, line })
     }
 
     /// `None` for a record without content.
@@ -145,17 +204,17 @@ impl Translator {
     }
 
     /// Whether the server still knows if it has this event.
-    fn check_age(&self, record: &Record, now: Timestamp) -> Result<(), String> {
+    fn check_age(&self, record: &Record, now: Timestamp) -> Result<(), Refusal> {
         let Some(at) = record.at else { return Ok(()) };
         let days = now.days_since(at);
         if days <= f64::from(self.settings.max_age_days) {
             return Ok(());
         }
-        Err(format!(
+        Err(Refusal::Past(format!(
             "the source took it {days:.0} days ago, more than records.max_age_days, {}: the server can't tell any more whether \
              it has it; import it with tidings import",
             self.settings.max_age_days
-        ))
+        )))
     }
 
     /// Name of the puller, partition and offset; where that is too long, its hash.

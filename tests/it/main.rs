@@ -57,6 +57,7 @@ mod pull;
 mod pull_kafka;
 mod push;
 mod registry;
+mod relay;
 mod reliability;
 mod response;
 mod results;

@@ -1,7 +1,8 @@
 //! `tidings pull` from real engines into a real server: nothing lost, nothing doubled, whatever ends when.
 
+use std::io::{Read, Write};
+use std::net::SocketAddr;
 use std::process::Command;
-use std::time::Duration;
 
 use diesel::RunQueryDsl;
 use serde_json::json;
@@ -15,7 +16,7 @@ use crate::helpers::server::{Server, wait_for};
 /// Records that a puller can't read while it is killed twenty times, twenty at a time.
 pub const MANY: usize = 20_000;
 /// Kills, as promised.
-const KILLS: u64 = 20;
+const KILLS: usize = 20;
 /// A batch small enough that every kill finds one under way.
 pub const SMALL: &str = "[batch]\nrecords = 20\nin_flight = 2";
 
@@ -37,15 +38,29 @@ pub fn stored(database: &TestDatabase) -> (usize, usize) {
     (count("count(*)"), count("count(DISTINCT value)"))
 }
 
-/// Waits until more events are stored than before.
-fn progress(database: &TestDatabase) {
+/// Waits until so many more events are stored than before.
+fn progress(database: &TestDatabase, events: usize) {
     let (before, _) = stored(database);
-    wait_for("some events", || stored(database).0 > before);
+    wait_for("some events", || stored(database).0 >= before + events);
+}
+
+/// Waits until the puller that listens there has had a batch stored or known.
+fn settled(metrics: SocketAddr) {
+    wait_for("a batch", || {
+        let page = std::net::TcpStream::connect(metrics).and_then(|mut socket| {
+            socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: puller\r\nConnection: close\r\n\r\n")?;
+            let mut page = String::new();
+            socket.read_to_string(&mut page).map(|_| page)
+        });
+        let page = page.unwrap_or_default();
+        let count = page.lines().find(|line| line.starts_with("tidings_pull_batches_acknowledged_total"));
+        count.is_some_and(|line| !line.ends_with(" 0"))
+    });
 }
 
 /// Killed twenty times while it reads, then let go on to the end: each record is there, once.
 pub fn survives_kills(puller: &Puller, database: &TestDatabase) {
-    puller.killed(KILLS, || progress(database));
+    puller.killed(KILLS, |events| progress(database, events));
     let (events, _) = stored(database);
     assert!(events < MANY, "the kills did not come in the middle");
     puller.rewrite("records = 20", "records = 2000");
@@ -280,11 +295,13 @@ fn changed_rows_of_a_table_of_items_change_the_catalogue() {
 fn a_killed_puller_of_a_binlog_loses_and_doubles_nothing() {
     let (database, shop) = (TestDatabase::new(), MariaDb::with_binlog());
     let server = Server::start(&database.url, &[]);
-    let puller = binlog_puller(&shop, &url(&server)).with(SMALL);
+    let metrics = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let listen = format!("{SMALL}\n[metrics]\nlisten = \"{metrics}\"");
+    let puller = binlog_puller(&shop, &url(&server)).with(&listen);
     // First in the snapshot, which begins again each time, then in the log.
     order(&shop, 1, 2_000);
-    puller.killed(1, || progress(&database));
-    puller.killed(KILLS / 2, || std::thread::sleep(Duration::from_millis(150)));
+    puller.killed(1, |events| progress(&database, events));
+    puller.killed(KILLS / 2, |_| settled(metrics));
     puller.once();
     assert_eq!(stored(&database), (2_000, 2_000));
     // In transactions small and large.

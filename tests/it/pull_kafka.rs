@@ -77,6 +77,19 @@ impl Kafka {
         assert!(child.wait().unwrap().success());
     }
 
+    /// Records taken at random from these, in transactions.
+    fn produce_in_transactions(&self, topic: &str, payloads: &[String], records: usize) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), payloads.join("\n")).unwrap();
+        let server = format!("bootstrap.servers=127.0.0.1:{}", self.port);
+        let mut command = java("org.apache.kafka.tools.ProducerPerformance");
+        command.args(["--topic", topic, "--throughput", "-1", "--transaction-duration-ms", "50"]);
+        command.args(["--transactional-id", "shop", "--num-records", &records.to_string()]);
+        command.arg("--payload-file").arg(file.path()).args(["--producer-props", &server]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     fn read(&self, topic: &str) -> Vec<String> {
         let arguments = ["--topic", topic, "--from-beginning", "--timeout-ms", "8000"];
         let mut command = self.tool("org.apache.kafka.tools.consumer.ConsoleConsumer", &arguments);
@@ -112,6 +125,22 @@ fn a_killed_puller_of_kafka_loses_and_doubles_nothing_and_refusals_are_in_their_
     survives_kills(&kafka.puller(&server).with(SMALL), &database);
     let rejects = kafka.read("shop-events-rejected");
     assert!(!rejects.is_empty() && rejects.iter().all(|line| line.contains("nonsense")), "{rejects:?}");
+}
+
+#[test]
+#[ignore = "needs Kafka and a puller built with it: make sources"]
+fn a_topic_of_transactions_has_an_end() {
+    let (database, kafka) = (TestDatabase::new(), Kafka::start());
+    let server = Server::start(&database.url, &[]);
+    kafka.create("shop-events");
+    kafka.produce_in_transactions("shop-events", &purchases(100), 2_000);
+    // Behind the last record of a partition stands the marker of its transaction, which nobody is given.
+    for _ in 0..2 {
+        let mut child = kafka.puller(&server).command(&["--once"]).spawn().unwrap();
+        wait_for("the end", || child.try_wait().unwrap().is_some());
+        assert!(child.wait().unwrap().success());
+        assert_eq!(stored(&database).0, 2_000);
+    }
 }
 
 #[test]

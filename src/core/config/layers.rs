@@ -6,6 +6,7 @@ use toml::{Table, Value};
 
 use super::error::ConfigError;
 use super::settings::Config;
+use super::toml_fault;
 use crate::base::nearest;
 
 /// Source of a value, weakest first.
@@ -85,7 +86,7 @@ impl Layered {
     /// Lays a TOML file over what is there. An error names the line.
     pub fn file(&mut self, text: &str) -> Result<(), ConfigError> {
         let table: Table =
-            text.parse().map_err(|error: toml::de::Error| ConfigError::File(error.to_string()))?;
+            text.parse().map_err(|error| ConfigError::File(toml_fault::of_text(text, &error)))?;
         for (area, fields) in table {
             let Value::Table(fields) = fields else {
                 return Err(ConfigError::File(format!("{area} must be a table, [{area}]")));
@@ -229,6 +230,13 @@ mod tests {
 
     fn environment(name: &str, value: &str) -> Vec<(String, String)> {
         vec![(name.to_owned(), value.to_owned())]
+    }
+
+    #[test]
+    fn a_line_that_is_no_toml_is_named_and_not_shown() {
+        let text = "[server]\nport = 8080\n[database]\nurl = \"postgres://ann:hunter2@db/shop\n";
+        let error = Layered::default().file(text).unwrap_err().to_string();
+        assert!(error.contains("line 4") && !error.contains("hunter2"), "{error}");
     }
 
     #[test]

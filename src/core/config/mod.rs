@@ -12,6 +12,7 @@ mod network;
 mod policy;
 mod recommend;
 mod settings;
+pub mod toml_fault;
 mod validate;
 mod webhooks;
 

@@ -2,25 +2,24 @@
 
 mod error;
 mod expand;
+mod records;
+mod relay;
 mod sources;
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use jiff::tz::TimeZone;
 use serde::Deserialize;
-use tidings_core::base::nearest;
-use tidings_core::event::EventKind;
-use tidings_intake::Mapping;
+use tidings_core::config::toml_fault;
 
 pub use error::ConfigError;
+use records::RawRecords;
+pub use records::{Envelope, Layout, RecordSettings};
+pub use relay::RelaySettings;
 pub use sources::{
     After, BinlogSettings, From, KafkaSettings, NatsSettings, OutboxSettings, RedisSettings, SourceSettings,
     Start,
 };
-
-/// Days for which the server keeps receipts of events, less one for clocks and waiting.
-const MAX_AGE_DAYS: u32 = 29;
 
 /// Everything that one puller needs.
 #[derive(Clone, Debug)]
@@ -64,49 +63,6 @@ fn default_url() -> String {
     "http://127.0.0.1:8080".to_owned()
 }
 
-/// Outer form of the records.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum Envelope {
-    /// One JSON object, an event or an item.
-    #[default]
-    Plain,
-    /// A change of a table as Debezium writes it: `op`, `before`, `after`.
-    Debezium,
-}
-
-/// `[records]`, checked.
-#[derive(Clone, Debug)]
-pub struct RecordSettings {
-    /// Outer form.
-    pub envelope: Envelope,
-    /// Fields of other names.
-    pub mapping: Mapping,
-    /// Kind of events that don't say theirs.
-    pub kind: Option<EventKind>,
-    /// Zone of times without an offset.
-    pub zone: TimeZone,
-    /// Whether events without a time of their own happened when the source took them.
-    pub time_of_record: bool,
-    /// Records that the source took longer ago than this are refused, days.
-    pub max_age_days: u32,
-    /// Largest record, bytes.
-    pub max_bytes: usize,
-}
-
-/// `[records]` as written.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawRecords {
-    envelope: Envelope,
-    map: std::collections::BTreeMap<String, String>,
-    kind: Option<String>,
-    time_zone: Option<String>,
-    time_of_record: bool,
-    max_age_days: Option<u32>,
-    max_bytes: Option<usize>,
-}
-
 /// `[batch]`.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -129,7 +85,8 @@ impl Default for BatchSettings {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RejectSettings {
-    /// File of refused records, one JSON object a line [default: beside the configuration].
+    /// File of refused records, one JSON object a line [default: beside the configuration]; with a topic, of those that are too
+    /// long for it.
     pub file: Option<PathBuf>,
     /// Topic, subject or stream of refused records, in place of the file.
     pub topic: Option<String>,
@@ -177,7 +134,7 @@ impl Settings {
         let text = std::fs::read_to_string(path).map_err(|error| within(error.to_string()))?;
         let mut settings = Self::parse(&text, from, |name| std::env::var(name).ok())
             .map_err(|ConfigError(message)| within(message))?;
-        if settings.rejects.file.is_none() && settings.rejects.topic.is_none() {
+        if settings.rejects.file.is_none() {
             let name = format!("{}.rejects.ndjson", settings.name);
             settings.rejects.file = Some(path.parent().unwrap_or(Path::new(".")).join(name));
         }
@@ -192,10 +149,10 @@ impl Settings {
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
         let table: toml::Table =
-            text.parse().map_err(|error: toml::de::Error| ConfigError(error.to_string()))?;
+            text.parse().map_err(|error: toml::de::Error| ConfigError(toml_fault::of_text(text, &error)))?;
         let table = expand::expand(toml::Value::Table(table), &environment)?;
         let raw: RawSettings =
-            table.try_into().map_err(|error: toml::de::Error| ConfigError(suggest(&error)))?;
+            table.try_into().map_err(|error: toml::de::Error| ConfigError(toml_fault::of_value(&error)))?;
         let sections = [
             raw.kafka.map(SourceSettings::Kafka),
             raw.nats.map(SourceSettings::Nats),
@@ -262,7 +219,12 @@ impl Settings {
         };
         let mapping = self.records.mapping.to_string();
         let mapping = if mapping.is_empty() { "fields by their own names" } else { &mapping };
-        let kind = self.records.kind.map_or("as each record says", EventKind::name);
+        let kind = self.records.kind.map_or("as each record says", |kind| self.records.kinds.name_of(kind));
+        let mapping = match self.records.layout {
+            Layout::Own => mapping,
+            Layout::Segment => "track calls of Segment",
+            Layout::Ga4 => "events of Google Analytics 4",
+        };
         let _ = writeln!(out, "{}: {} -> {}", self.name, self.source.describe(), self.server.url);
         let _ = writeln!(
             out,
@@ -277,64 +239,6 @@ impl Settings {
         let _ =
             writeln!(out, "metrics: {}", self.listen.as_deref().unwrap_or("not served ([metrics] listen)"));
         out
-    }
-}
-
-impl RawRecords {
-    fn check(self) -> Result<RecordSettings, ConfigError> {
-        let pairs: Vec<String> = self.map.iter().map(|(field, name)| format!("{field}={name}")).collect();
-        let mapping =
-            pairs.join(",").parse().map_err(|error| ConfigError(format!("records.map: {error}")))?;
-        let kind = match &self.kind {
-            None => None,
-            Some(name) => Some(tidings_intake::fields::kind(name).ok_or_else(|| {
-                let names = EventKind::ALL.map(EventKind::name);
-                let near =
-                    nearest(name, names).map(|near| format!(", did you mean {near}?")).unwrap_or_default();
-                ConfigError(format!(
-                    "records.kind: there is no kind {name:?}{near}; there are {}",
-                    names.join(", ")
-                ))
-            })?),
-        };
-        let zone = self.time_zone.as_deref().unwrap_or("UTC");
-        let zone = TimeZone::get(zone).map_err(|_| {
-            ConfigError(format!("records.time_zone: there is no zone {zone:?}; such as Europe/Berlin"))
-        })?;
-        let max_age_days = self.max_age_days.unwrap_or(MAX_AGE_DAYS);
-        if !(1..=MAX_AGE_DAYS).contains(&max_age_days) {
-            return Err(ConfigError(format!(
-                "records.max_age_days: must be 1…{MAX_AGE_DAYS}: the server knows repeated events for 30 days; import older \
-                 records with tidings import"
-            )));
-        }
-        let max_bytes = self.max_bytes.unwrap_or(1 << 20);
-        if !(64..=16 << 20).contains(&max_bytes) {
-            return Err(ConfigError::new("records.max_bytes: must be 64…16777216"));
-        }
-        Ok(RecordSettings {
-            envelope: self.envelope,
-            mapping,
-            kind,
-            zone,
-            time_of_record: self.time_of_record,
-            max_age_days,
-            max_bytes,
-        })
-    }
-}
-
-/// The parser's message, with the nearest of the names that it expected.
-fn suggest(error: &toml::de::Error) -> String {
-    let message = error.to_string();
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let near = match quoted.next() {
-        Some(word) if message.contains("unknown") => nearest(word, quoted),
-        _ => None,
-    };
-    match near {
-        Some(near) => format!("{}, did you mean {near}?", message.trim_end()),
-        None => message.trim_end().to_owned(),
     }
 }
 
@@ -380,6 +284,25 @@ mod tests {
             let error = parse(text).unwrap_err();
             assert!(error.contains(says), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn no_fault_shows_a_secret() {
+        for text in [
+            "name = \"a\"\n[redis]\nurl = \"redis://:hunter2@h\n",
+            "name = \"a\"\n[redis]\nurl = redis://:hunter2@h\n",
+            "name = \"a\"\n[server]\ntoken = hunter2\n",
+            "name = \"a\"\nredis = \"redis://:hunter2@h\"\n",
+            "name = \"a\"\n[redis]\nurl = \"redis://:${hunter2@h\"\n",
+            "name = \"a\"\n[redis]\nurl = \"redis://:${hunter2@h}\"\n",
+            "name = \"a\"\n[batch]\nrecords = \"hunter2\"\n",
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(!error.contains("hunter2"), "{text}: {error}");
+        }
+        assert!(parse("name = \"a\"\n[redis]\nurl = \"x\n").unwrap_err().contains("line 3"));
+        let error = parse("name = \"a\"\n[redis]\nurl = \"redis://:${X\"\n").unwrap_err();
+        assert!(error.contains("redis.url"), "{error}");
     }
 
     #[test]

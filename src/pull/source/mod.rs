@@ -29,8 +29,15 @@ pub enum Content {
     Text(Vec<u8>),
     /// Columns or fields by name.
     Fields(Map<String, Value>),
-    /// Nothing that could be read, and the reason.
-    Unreadable(String),
+    /// Nothing that could be made into fields.
+    Unreadable {
+        /// Reason.
+        reason: String,
+        /// Content as far as it can be told, kept among the rejects.
+        raw: Value,
+    },
+    /// Nothing: the source had forgotten the content before it was read.
+    Gone(String),
 }
 
 /// One record.

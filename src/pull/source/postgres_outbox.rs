@@ -9,14 +9,19 @@ use std::time::Duration;
 
 use tidings_core::base::Timestamp;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, Row, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{Batch, Change, Content, Next, Record, Source, SourceError};
 use crate::config::{BatchSettings, OutboxSettings};
 
-/// Longest wait for a connection.
+/// Longest wait for a connection, its login included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for the answer to a statement.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time after which a connection is gone whose other end acknowledges nothing.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time between two tries for the lock.
 const LOCK_EVERY: Duration = Duration::from_secs(1);
 
@@ -55,14 +60,23 @@ impl Outbox {
                 "postgres-outbox.url: {error}; such as postgres://user:password@host/database"
             ))
         })?;
-        config.connect_timeout(CONNECT_TIMEOUT).application_name(format!("tidings-pull {}", self.name));
+        config
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_user_timeout(SILENCE_TIMEOUT)
+            .keepalives_idle(SILENCE_TIMEOUT)
+            .keepalives_interval(Duration::from_secs(10))
+            .keepalives_retries(3)
+            .application_name(format!("tidings-pull {}", self.name));
         let tls = crate::tls::client_config().map_err(SourceError::Wrong)?;
-        let (client, connection) = config.connect(MakeRustlsConnect::new(tls)).await.map_err(away)?;
+        let connecting = config.connect(MakeRustlsConnect::new(tls));
+        let (client, connection) = within(CONNECT_TIMEOUT, connecting).await?.map_err(away)?;
         // Ends with the client; a fault is seen by the next query.
         actix_rt::spawn(async move { drop(connection.await) });
         self.lock(&client).await?;
         let statements = Statements::of(&self.settings);
-        let prepare = async |text: &str| client.prepare(text).await.map_err(|error| self.named(&error));
+        let prepare = async |text: &str| {
+            within(ANSWER_TIMEOUT, client.prepare(text)).await?.map_err(|error| self.named(&error))
+        };
         let select = prepare(&statements.select).await?;
         let settle = prepare(&statements.settle).await?;
         let count = prepare(&statements.count).await?;
@@ -75,10 +89,9 @@ impl Outbox {
         let key = format!("tidings-pull {}", self.settings.table);
         let mut told = false;
         loop {
-            let row = client
-                .query_one("SELECT pg_try_advisory_lock(hashtextextended($1, 0))", &[&key])
-                .await
-                .map_err(away)?;
+            let parameters: [&(dyn ToSql + Sync); 1] = [&key];
+            let asked = client.query_one("SELECT pg_try_advisory_lock(hashtextextended($1, 0))", &parameters);
+            let row = within(ANSWER_TIMEOUT, asked).await?.map_err(away)?;
             if row.try_get::<_, bool>(0).map_err(away)? {
                 return Ok(());
             }
@@ -135,7 +148,8 @@ impl Outbox {
         self.open().await?;
         let limit = i64::try_from(self.batch.records).unwrap_or(i64::MAX);
         let Some(connection) = &self.connection else { return Ok(Next::Idle) };
-        let found = connection.client.query(&connection.select, &[&connection.cursor, &limit]).await;
+        let parameters: [&(dyn ToSql + Sync); 2] = [&connection.cursor, &limit];
+        let found = within(ANSWER_TIMEOUT, connection.client.query(&connection.select, &parameters)).await?;
         let rows = found.map_err(|error| self.named(&error))?;
         let mut records = Vec::with_capacity(rows.len());
         let mut mark = Vec::with_capacity(rows.len());
@@ -181,11 +195,13 @@ impl Source for Outbox {
             return Err(SourceError::Away("the connection was lost meanwhile".to_owned()));
         };
         connection.open = connection.open.saturating_sub(1);
-        let done = connection.client.execute(&connection.settle, &[&mark]).await;
-        done.map(drop).map_err(|error| {
+        let parameters: [&(dyn ToSql + Sync); 1] = [&mark];
+        let done = within(ANSWER_TIMEOUT, connection.client.execute(&connection.settle, &parameters)).await;
+        let done = done.and_then(|done| done.map(drop).map_err(|error| self.named(&error)));
+        if done.is_err() {
             self.connection = None;
-            self.named(&error)
-        })
+        }
+        done
     }
 
     async fn behind(&mut self) -> Option<u64> {
@@ -193,6 +209,12 @@ impl Source for Outbox {
         let row = connection.client.query_one(&connection.count, &[]).await.ok()?;
         row.try_get::<_, i64>(0).ok().and_then(|count| u64::try_from(count).ok())
     }
+}
+
+/// What is awaited, or that the database does not answer in time.
+async fn within<T>(time: Duration, awaited: impl Future<Output = T>) -> Result<T, SourceError> {
+    let answered = tokio::time::timeout(time, awaited).await;
+    answered.map_err(|_| SourceError::Away(format!("PostgreSQL does not answer within {} s", time.as_secs())))
 }
 
 /// Statements with the names of the settings.
@@ -266,6 +288,14 @@ fn detail(error: &tokio_postgres::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[actix_rt::test]
+    async fn a_database_that_does_not_answer_is_away() {
+        let short = Duration::from_millis(1);
+        let error = within(short, std::future::pending::<()>()).await.unwrap_err();
+        assert!(matches!(error, SourceError::Away(_)));
+        assert_eq!(within(Duration::from_secs(60), async { 7 }).await, Ok(7));
+    }
 
     #[test]
     fn names_are_quoted_and_parts_left_out() {

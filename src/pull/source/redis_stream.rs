@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::{Batch, Change, Content, Next, Record, Source, SourceError};
 use crate::config::{After, BatchSettings, RedisSettings, Start};
+use crate::rejects;
 
 /// Longest wait for an answer, beside the time that a read waits for entries.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -143,12 +144,12 @@ impl RedisStream {
         let at = entry.id.split('-').next().and_then(|ms| ms.parse().ok()).map(Timestamp::from_millis);
         let content = match &self.settings.field {
             _ if entry.map.is_empty() => {
-                Content::Unreadable("was deleted from the stream before it was read".to_owned())
+                Content::Gone("was deleted from the stream before it was read".to_owned())
             }
             Some(field) => match entry.map.get(field).map(bytes) {
                 Some(Some(bytes)) => Content::Text(bytes),
-                Some(None) => Content::Unreadable(format!("field {field:?} is no text")),
-                None => Content::Unreadable(format!("has no field {field:?} (redis.field)")),
+                Some(None) => unreadable(format!("field {field:?} is no text"), &entry.map),
+                None => unreadable(format!("has no field {field:?} (redis.field)"), &entry.map),
             },
             None => fields(&entry.map),
         };
@@ -241,14 +242,38 @@ fn bytes(value: &Value) -> Option<Vec<u8>> {
     }
 }
 
+/// An entry whose content is not what the settings say, with all of its fields.
+fn unreadable(reason: String, map: &HashMap<String, Value>) -> Content {
+    let raw = map.iter().map(|(name, value)| {
+        let raw =
+            bytes(value).map_or_else(|| Json::from(format!("{value:?}")), |bytes| rejects::bytes(&bytes));
+        (name.clone(), raw)
+    });
+    Content::Unreadable { reason, raw: Json::Object(raw.collect()) }
+}
+
 /// The entry's own fields; all are texts.
 fn fields(map: &HashMap<String, Value>) -> Content {
     let mut object = Map::new();
     for (name, value) in map {
         match bytes(value).map(String::from_utf8) {
             Some(Ok(text)) => object.insert(name.clone(), Json::String(text)),
-            _ => return Content::Unreadable(format!("field {name:?} is not UTF-8")),
+            _ => return unreadable(format!("field {name:?} is not UTF-8"), map),
         };
     }
     Content::Fields(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_not_be_read_of_an_entry_is_kept() {
+        let value = |bytes: &[u8]| Value::BulkString(bytes.to_vec());
+        let map = HashMap::from([("who".to_owned(), value(b"ann")), ("photo".to_owned(), value(b"\xff"))]);
+        let Content::Unreadable { reason, raw } = fields(&map) else { panic!("it was read") };
+        assert!(reason.contains("photo"), "{reason}");
+        assert_eq!(raw, serde_json::json!({"who": "ann", "photo": {"base64": "/w=="}}));
+    }
 }

@@ -5,6 +5,8 @@ use tidings_core::event::EventKind;
 fn settings(map: &str, kind: Option<EventKind>, envelope: Envelope) -> RecordSettings {
     RecordSettings {
         envelope,
+        layout: Layout::Own,
+        kinds: Arc::default(),
         mapping: map.parse().unwrap(),
         kind,
         zone: TimeZone::UTC,
@@ -23,8 +25,12 @@ fn record(text: &str) -> Record {
     }
 }
 
-fn translate(settings: &RecordSettings, record: &Record) -> Result<Vec<Outgoing>, String> {
+fn refusal(settings: &RecordSettings, record: &Record) -> Result<Vec<Outgoing>, Refusal> {
     Translator::new("shop", settings).translate(record, Timestamp::from_seconds(1_700_000_100))
+}
+
+fn translate(settings: &RecordSettings, record: &Record) -> Result<Vec<Outgoing>, String> {
+    refusal(settings, record).map_err(|refusal| refusal.to_string())
 }
 
 fn event(outgoing: &[Outgoing]) -> Value {
@@ -58,6 +64,9 @@ fn what_the_server_may_have_forgotten_is_refused() {
     let old = Record { at: Some(Timestamp::from_seconds(1_700_000_000 - 30 * 86_400)), ..record(VIEW) };
     let error = translate(&settings("", None, Envelope::Plain), &old).unwrap_err();
     assert!(error.contains("tidings import"), "{error}");
+    assert!(matches!(refusal(&settings("", None, Envelope::Plain), &old), Err(Refusal::Past(_))));
+    let gone = Record { content: Content::Gone("was deleted".to_owned()), ..old.clone() };
+    assert!(matches!(refusal(&settings("", None, Envelope::Plain), &gone), Err(Refusal::Past(_))));
     // An item is put as often as one likes.
     let item = Record { content: Content::Text(br#"{"item_id":2,"title":"Watch"}"#.to_vec()), ..old };
     assert!(matches!(&*translate(&settings("", None, Envelope::Plain), &item).unwrap(), [Outgoing::Item(_)]));
@@ -112,4 +121,38 @@ fn what_can_not_be_read_is_refused_with_the_reason() {
     assert!(
         translate(&plain, &record(&format!("\"{}\"", "x".repeat(64)))).unwrap_err().contains("max_bytes")
     );
+}
+
+#[test]
+fn an_order_of_another_layout_is_a_line_for_each_product_and_puts_no_item() {
+    let segment = RecordSettings { layout: Layout::Segment, ..settings("", None, Envelope::Plain) };
+    let order = r#"{"type":"track","event":"Order Completed","userId":"ann","timestamp":"2023-11-14T22:00:00Z","properties":
+        {"order_id":"o","currency":"EUR","products":[{"product_id":"A","name":"Watch","price":9.125,"quantity":2},
+        {"product_id":"B","price":3}]}}"#;
+    let outgoing = translate(&segment, &record(order)).unwrap();
+    let events: Vec<Value> = outgoing.chunks(1).map(event).collect();
+    let read = |field: &str| events.iter().map(|event| event[field].clone()).collect::<Vec<_>>();
+    assert_eq!(read("item_id"), ["A", "B"]);
+    assert_eq!(read("value"), [18.25, 3.0]);
+    assert_eq!(read("event_id"), ["shop/orders/0/17/0", "shop/orders/0/17/1"]);
+    let page = translate(&segment, &record(r#"{"type":"page","name":"Home"}"#)).unwrap();
+    assert!(matches!(&*page, [Outgoing::Skipped(_)]), "{page:?}");
+    let ga4 = RecordSettings { layout: Layout::Ga4, ..segment };
+    let view = r#"{"event_name":"view_item","event_timestamp":"1699999999000000","user_pseudo_id":"7.1","items":[{"item_id":"A"}]}"#;
+    let event = event(&translate(&ga4, &record(view)).unwrap());
+    assert_eq!(
+        (event["kind"].as_str(), event["event_id"].as_str()),
+        (Some("view"), Some("shop/orders/0/17"))
+    );
+}
+
+#[test]
+fn kinds_of_the_shops_own_go_by_their_names() {
+    let mut kinds = tidings_core::event::OwnKinds::default();
+    kinds.add("share", tidings_core::event::OwnKind::new(100, 0.0, false), true);
+    let own = RecordSettings { kinds: Arc::new(kinds), ..settings("", None, Envelope::Plain) };
+    let share = VIEW.replace("view", "share");
+    assert_eq!(event(&translate(&own, &record(&share)).unwrap())["kind"], "share");
+    let error = translate(&own, &record(&VIEW.replace("view", "shaer"))).unwrap_err();
+    assert!(error.contains("did you mean share?"), "{error}");
 }

@@ -36,6 +36,11 @@ impl Puller {
             assert!(text.contains(from), "{heading} does not say {from}");
             text = text.replace(from, to);
         }
+        Self::of(&text)
+    }
+
+    /// A configuration as it is.
+    pub fn of(text: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = directory.path().join("pull.toml");
         std::fs::write(&config, text).unwrap();
@@ -83,12 +88,12 @@ impl Puller {
         self.command(&[]).stdout(Stdio::null()).spawn().unwrap()
     }
 
-    /// Starts it and kills it (SIGKILL) in the middle of its work, again and again; `worked` waits until it has done some.
-    pub fn killed(&self, times: u64, mut worked: impl FnMut()) {
+    /// Starts it and kills it (SIGKILL) in the middle of its work, again and again; `worked` waits until it has done some: how much is
+    /// told to it, another number each time.
+    pub fn killed(&self, times: usize, mut worked: impl FnMut(usize)) {
         for time in 0..times {
             let mut child = self.spawn();
-            worked();
-            std::thread::sleep(std::time::Duration::from_millis(time * 37 % 30));
+            worked(1 + time * 37 % 30);
             child.kill().unwrap();
             child.wait().unwrap();
         }

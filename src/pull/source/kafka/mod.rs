@@ -8,6 +8,7 @@ mod rejecting;
 use std::sync::mpsc as blocking;
 use std::time::Duration;
 
+use rdkafka::error::KafkaError;
 use tokio::sync::{mpsc, oneshot};
 
 use self::reader::{Offset, Read, Reader, Request};
@@ -16,6 +17,16 @@ use crate::config::{BatchSettings, KafkaSettings};
 
 /// Longest wait for the reading thread.
 const ANSWER: Duration = Duration::from_secs(60);
+
+/// A setting that librdkafka refuses. Its own words repeat the value, which may be a password.
+fn wrong(error: KafkaError) -> SourceError {
+    match error {
+        KafkaError::ClientConfig(_, reason, name, _) => {
+            SourceError::Wrong(format!("[kafka] {name}: {reason}"))
+        }
+        error => SourceError::Wrong(format!("[kafka]: {error}")),
+    }
+}
 
 struct Thread {
     batches: mpsc::Receiver<Read>,
@@ -100,5 +111,25 @@ impl Source for Kafka {
     async fn behind(&mut self) -> Option<u64> {
         self.thread.as_ref()?;
         self.ask(Request::Behind).await.ok().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_is_refused_is_named_without_its_value() {
+        let options = [("sasl.passwort".to_owned(), "hunter2".to_owned())].into_iter().collect();
+        let settings = KafkaSettings {
+            brokers: "127.0.0.1:1".to_owned(),
+            topics: vec!["t".to_owned()],
+            group: None,
+            start: crate::config::Start::Earliest,
+            options,
+        };
+        let mut kafka = Kafka::new(settings, "a", BatchSettings::default(), false);
+        let Err(SourceError::Wrong(message)) = kafka.open().map(drop) else { panic!("it was taken") };
+        assert!(message.contains("sasl.passwort") && !message.contains("hunter2"), "{message}");
     }
 }

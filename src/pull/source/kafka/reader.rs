@@ -14,6 +14,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::rejecting::Rejecting;
+use super::wrong;
 use crate::config::{BatchSettings, KafkaSettings, Start};
 use crate::source::{Batch, Change, Content, Next, Record, SourceError};
 
@@ -65,6 +66,8 @@ pub struct Reader {
     handed: HashMap<(String, i32), i64>,
     /// With `once`, where each partition ends.
     ends: HashMap<(String, i32), i64>,
+    /// With `once`, how often the brokers said that a partition of this number has nothing more to read.
+    exhausted: HashMap<i32, usize>,
 }
 
 impl Reader {
@@ -87,7 +90,9 @@ impl Reader {
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", if settings.start == Start::Latest { "latest" } else { "earliest" })
             // A consumer that was killed holds up its group for so long.
-            .set("session.timeout.ms", "10000");
+            .set("session.timeout.ms", "10000")
+            // Offsets can't tell the end: markers of transactions have some too, and what is in an open one can't be read.
+            .set("enable.partition.eof", once.to_string());
         for (key, value) in &settings.options {
             config.set(key, value);
             if !["group.", "session.", "fetch.", "auto.", "enable.auto"]
@@ -97,7 +102,6 @@ impl Reader {
                 connection.set(key, value);
             }
         }
-        let wrong = |error: KafkaError| SourceError::Wrong(format!("[kafka]: {error}"));
         let consumer: BaseConsumer = config.create().map_err(wrong)?;
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(wrong)?;
@@ -112,6 +116,7 @@ impl Reader {
             read: HashMap::new(),
             handed: HashMap::new(),
             ends: HashMap::new(),
+            exhausted: HashMap::new(),
         })
     }
 
@@ -139,27 +144,22 @@ impl Reader {
         requests: &blocking::Receiver<Request>,
     ) -> bool {
         let began = Instant::now();
-        let mut paused = None;
+        let mut paused: Option<TopicPartitionList> = None;
         loop {
             match batches.try_send(read) {
                 Ok(()) => break,
                 Err(TrySendError::Closed(_)) => return false,
                 Err(TrySendError::Full(back)) => read = back,
             }
-            if began.elapsed() > PATIENCE && paused.is_none() {
-                paused = self.consumer.assignment().ok();
-                if let Some(all) = &paused
-                    && let Err(error) = self.consumer.pause(all)
-                {
-                    log::debug!("kafka: {error}");
-                }
+            if began.elapsed() > PATIENCE {
+                self.pause(&mut paused);
             }
             match requests.recv_timeout(POLL) {
                 Ok(request) => self.fulfil(request),
                 Err(blocking::RecvTimeoutError::Timeout) => {}
                 Err(blocking::RecvTimeoutError::Disconnected) => return false,
             }
-            // Of partitions that came meanwhile and are not paused.
+            // The group goes on only while it is polled; records are those of partitions that came since the pause.
             if paused.is_some()
                 && let Some(Ok(message)) = self.consumer.poll(Duration::ZERO)
             {
@@ -167,12 +167,26 @@ impl Reader {
                 self.keep(record, place);
             }
         }
-        if let Some(all) = paused
-            && let Err(error) = self.consumer.resume(&all)
+        // Those that went meanwhile are no longer ours to resume.
+        if paused.is_some()
+            && let Err(error) =
+                self.consumer.assignment().and_then(|assigned| self.consumer.resume(&assigned))
         {
             log::debug!("kafka: {error}");
         }
         true
+    }
+
+    /// Pauses all partitions, those too that a rebalance brought since the last call: a partition comes to a consumer running.
+    fn pause(&self, paused: &mut Option<TopicPartitionList>) {
+        let Ok(assigned) = self.consumer.assignment() else { return };
+        if paused.as_ref() == Some(&assigned) {
+            return;
+        }
+        match self.consumer.pause(&assigned) {
+            Ok(()) => *paused = Some(assigned),
+            Err(error) => log::debug!("kafka: {error}"),
+        }
     }
 
     fn answer(&mut self, requests: &blocking::Receiver<Request>) {
@@ -201,7 +215,9 @@ impl Reader {
                     let (record, place) = record(&message);
                     self.keep(record, place);
                 }
-                Some(Err(KafkaError::PartitionEOF(_))) => {}
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    *self.exhausted.entry(partition).or_default() += 1;
+                }
                 Some(Err(error)) => return Err(self.fault(&error)),
                 None if self.records.is_empty() => {
                     return Ok((self.once && self.is_at_end()?).then_some(Next::End));
@@ -256,7 +272,8 @@ impl Reader {
         self.consumer.commit(&list, CommitMode::Sync).map_err(|error| SourceError::away("Kafka", error))
     }
 
-    /// Whether every partition that is ours is read up to where it ended when we were given it.
+    /// Whether every partition that is ours is read up to where it ended when we were given it, or the brokers say that no more of it
+    /// can be read: behind the last record may stand markers of transactions, or a transaction that is open.
     fn is_at_end(&mut self) -> Result<bool, SourceError> {
         let away = |error| SourceError::away("Kafka", error);
         let assigned = self.consumer.assignment().map_err(away)?;
@@ -290,7 +307,16 @@ impl Reader {
                     None => 0,
                 };
             let reached = at(&committed).max(at(&positions)).max(self.handed.get(&key).copied().unwrap_or(0));
-            if reached < end && low < end {
+            let is_exhausted = || {
+                // The brokers' word names the number of the partition, not its topic.
+                let of_number = assigned
+                    .elements()
+                    .iter()
+                    .filter(|other| other.partition() == element.partition())
+                    .count();
+                self.exhausted.get(&element.partition()).is_some_and(|times| *times >= of_number)
+            };
+            if reached < end && low < end && !is_exhausted() {
                 return Ok(false);
             }
         }

@@ -43,9 +43,7 @@ impl Rejecting {
             |error: &dyn std::fmt::Display| SourceError::Away(format!("rejects.topic {topic}: {error}"));
         let producer = match &mut self.producer {
             Some(producer) => producer,
-            none => {
-                none.insert(config.create_with_context(Deliveries::default()).map_err(|error| away(&error))?)
-            }
+            none => none.insert(config.create_with_context(Deliveries::default()).map_err(super::wrong)?),
         };
         producer.context().failed.store(0, Ordering::Relaxed);
         for line in lines {

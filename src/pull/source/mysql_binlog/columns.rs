@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 use tidings_core::base::{Timestamp, nearest};
 
 use super::connection::away;
+use crate::rejects;
 use crate::source::SourceError;
 
 /// Origin of a value.
@@ -91,6 +92,17 @@ impl Table {
             object.insert(column.name.clone(), column.json(value, Origin::Query)?);
         }
         Ok(object)
+    }
+
+    /// Values of a row as they are, by column, for the rejects.
+    pub fn raw<'a>(&self, values: impl IntoIterator<Item = Option<&'a Value>>) -> Json {
+        let raw = |value: Option<&Value>| match value {
+            None | Some(Value::NULL) => Json::Null,
+            Some(Value::Bytes(bytes)) => rejects::bytes(bytes),
+            Some(other) => Json::from(other.as_sql(true).trim_matches('\'')),
+        };
+        let named = self.columns.iter().zip(values).map(|(column, value)| (column.name.clone(), raw(value)));
+        Json::Object(named.collect())
     }
 }
 

@@ -7,6 +7,9 @@ use mysql_async::{Conn, Opts, OptsBuilder};
 
 use crate::source::SourceError;
 
+/// Longest wait for a connection, its login included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A connection whose times are UTC.
 pub(super) async fn connect(url: &str) -> Result<Conn, SourceError> {
     let opts = Opts::from_url(url).map_err(|error| {
@@ -18,7 +21,8 @@ pub(super) async fn connect(url: &str) -> Result<Conn, SourceError> {
         ));
     }
     let opts = OptsBuilder::from_opts(opts).prefer_socket(false).tcp_keepalive(Some(Duration::from_secs(30)));
-    let mut conn = Conn::new(opts).await.map_err(away)?;
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, Conn::new(opts)).await;
+    let mut conn = connected.map_err(|_| SourceError::away("MySQL", "does not answer"))?.map_err(away)?;
     conn.query_drop("SET time_zone = '+00:00'").await.map_err(away)?;
     Ok(conn)
 }

@@ -99,9 +99,10 @@ fn key(table: &Table, row: &Row) -> Vec<Value> {
 
 fn record(name: &str, table: &Table, row: Row, stamp: i64) -> Record {
     let key: Vec<String> = key(table, &row).iter().map(|value| value.as_sql(true)).collect();
-    let content = match table.object(row.unwrap()) {
+    let values = row.unwrap();
+    let content = match table.object(values.iter().cloned()) {
         Ok(object) => Content::Fields(object),
-        Err(reason) => Content::Unreadable(reason),
+        Err(reason) => Content::Unreadable { reason, raw: table.raw(values.iter().map(Some)) },
     };
     Record {
         id: format!("{name}/snapshot-{stamp}/{}", key.join(",")),

@@ -206,7 +206,10 @@ impl Log {
                 (Some(before), None) => (Change::Delete, before),
                 (None, None) => continue,
             };
-            let content = object(table, image).map_or_else(Content::Unreadable, Content::Fields);
+            let content = match object(table, &image) {
+                Ok(fields) => Content::Fields(fields),
+                Err(reason) => Content::Unreadable { reason, raw: raw(table, &image) },
+            };
             let Place { file, position } = &self.place;
             let id = format!("{name}/{file}/{position}/{}/{written}", self.row);
             self.row += 1;
@@ -236,8 +239,16 @@ impl Log {
     }
 }
 
+/// Values of a row that can't be read as an object, in their order; null for those that are no values of SQL.
+fn raw(table: &Table, row: &BinlogRow) -> Json {
+    table.raw((0..row.len()).map(|index| match row.as_ref(index) {
+        Some(BinlogValue::Value(value)) => Some(value),
+        _ => None,
+    }))
+}
+
 /// A row of the log as an object. Columns go by their place, and by their name where the log tells it.
-fn object(table: &Table, mut row: BinlogRow) -> Result<Map<String, Json>, String> {
+fn object(table: &Table, row: &BinlogRow) -> Result<Map<String, Json>, String> {
     let names: Vec<String> = row.columns_ref().iter().map(|column| column.name_str().into_owned()).collect();
     let mut object = Map::new();
     for (index, name) in names.iter().enumerate() {
@@ -246,7 +257,7 @@ fn object(table: &Table, mut row: BinlogRow) -> Result<Map<String, Json>, String
             Some(place) => table.columns.get(place),
             None => table.columns.iter().find(|column| column.name == *name),
         };
-        let (Some(column), Some(value)) = (column, row.take(index)) else { continue };
+        let (Some(column), Some(value)) = (column, row.as_ref(index).cloned()) else { continue };
         let json = match value {
             BinlogValue::Jsonb(value) => Json::try_from(value).map_err(|error| error.to_string())?,
             BinlogValue::Value(value) => column.json(value, Origin::Log)?,
