@@ -11,8 +11,23 @@ pub fn number(text: &str, column: &str) -> Result<f64, String> {
     }
 }
 
+/// Whether a text is a number as spreadsheets shorten long ones, `4,00638E+12`: an id that was saved so has lost its last digits.
+pub fn is_shortened(text: &str) -> bool {
+    let Some((number, power)) = text.split_once(['E', 'e']) else { return false };
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, decimals) = number.split_once(['.', ',']).unwrap_or((number, ""));
+    let is_power = power.strip_prefix('+').is_some_and(|power| power.len() >= 2 && digits(power));
+    is_power && whole.len() == 1 && digits(whole) && digits(decimals)
+}
+
 /// An id; the reason names the column.
 pub fn id(text: &str, column: &str) -> Result<ExternalId, String> {
+    if is_shortened(text.trim()) {
+        return Err(format!(
+            "{column} is a long number that a spreadsheet has shortened, its last digits are lost: format the column as text and \
+             export it anew: {text:?}"
+        ));
+    }
     ExternalId::parse(text.trim()).map_err(|error| format!("{column}: {error}"))
 }
 
@@ -64,6 +79,16 @@ mod tests {
         }
         assert_eq!(kind("dance"), None);
         assert_eq!(kind(""), None);
+    }
+
+    #[test]
+    fn an_id_that_lost_its_digits_is_refused() {
+        for text in ["4,00638E+12", "4.00638E+12", "4E+12", "4.00638e+12"] {
+            assert!(id(text, "item_id").unwrap_err().starts_with("item_id is a long number"), "{text}");
+        }
+        for text in ["4E12", "85123E2", "12.5E+12", "E+12", "4,0X38E+12", "4E+1", "4006380000000"] {
+            assert!(id(text, "item_id").is_ok(), "{text}");
+        }
     }
 
     #[test]

@@ -172,6 +172,16 @@ pub enum MappingError {
     /// Two columns for one field.
     #[error("{0} is mapped twice")]
     Twice(&'static str),
+    /// Two columns of one name.
+    #[error(
+        "there are several columns {column:?}, of which one would be {field}: rename those that are not meant"
+    )]
+    SameName {
+        /// The field it would be taken for.
+        field: &'static str,
+        /// The name.
+        column: String,
+    },
     /// A column that the file does not have.
     #[error("there is no column {column:?} for {field}; there are {there}")]
     MissingColumn {
@@ -251,6 +261,12 @@ impl Mapping {
         let is_name = |place: &usize| columns.get(*place).is_some_and(|column| squeeze(column) == "name");
         if of_event && self.get(Field::Title).is_none() && places.get(&Field::Title).is_some_and(is_name) {
             places.remove(&Field::Title);
+        }
+        for (field, place) in &places {
+            let Some(name) = columns.get(*place) else { continue };
+            if columns.iter().filter(|column| *column == name).count() > 1 {
+                return Err(MappingError::SameName { field: field.name(), column: name.clone() });
+            }
         }
         Ok(places)
     }
@@ -334,6 +350,16 @@ mod tests {
         assert_eq!(places.len(), 4);
         let places = Mapping::default().locate(&columns("SKU,Name")).unwrap();
         assert_eq!(places.get(&Field::Title), Some(&1));
+    }
+
+    #[test]
+    fn of_two_columns_of_one_name_none_is_taken() {
+        let error = Mapping::default().locate(&columns("user_id,sku,price,price")).unwrap_err();
+        assert_eq!(error, MappingError::SameName { field: "price", column: "price".to_owned() });
+        let mapping: Mapping = "user_id=id".parse().unwrap();
+        assert!(mapping.locate(&columns("id,name,id")).unwrap_err().to_string().contains("\"id\""));
+        // What is not used may be there twice.
+        assert!(Mapping::default().locate(&columns("user_id,sku,note,note,,")).is_ok());
     }
 
     #[test]

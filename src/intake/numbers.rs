@@ -1,4 +1,4 @@
-//! Numbers as people's files write them: `19,90`, `1,299.00`, `1.299,00`, `1 299,00`, `$12.50`, `12,50 €`, `(5.00)`.
+//! Numbers as people's files write them: `19,90`, `1,299.00`, `1.299,00`, `1 299,00`, `$12.50`, `12,50 €`, `(5.00)`, `12,-`.
 //!
 //! Whether a comma or a dot marks the decimals is one decision for a column: found from its values ([`NumberSurvey`]), or stated.
 
@@ -94,7 +94,11 @@ fn core(text: &str) -> Option<(bool, &str, Option<[u8; 3]>)> {
     // A sign may stand before the currency or behind it, and the currency at either end.
     for _ in 0..3 {
         text = text.trim();
-        if let Some(rest) = text.strip_prefix(['-', '−']).or_else(|| text.strip_suffix('-')) {
+        // Dashes behind the mark stand for no decimals: `12,-`, `12.--`.
+        let bare = text.trim_end_matches(['-', '–', '—']);
+        if bare.len() < text.len() && bare.ends_with([',', '.']) {
+            text = bare;
+        } else if let Some(rest) = text.strip_prefix(['-', '−']).or_else(|| text.strip_suffix('-')) {
             if negative {
                 return None;
             }

@@ -125,8 +125,8 @@ impl RecordReader {
         &self.forms
     }
 
-    /// The records that follow come from another file: their columns have these forms, and its lines are others than equal ones
-    /// of the file before.
+    /// The records that follow come from another file: their columns have these forms, and its lines are counted anew, so that those
+    /// of two exports that overlap are the same events.
     pub fn begin_file(&mut self, forms: Forms) {
         self.times.set_form(forms.dates.clone());
         self.forms = forms;
@@ -246,6 +246,11 @@ fn texts(object: &Map<String, Value>, mapping: &Mapping) -> Result<Texts, String
     Ok(texts)
 }
 
+/// Whether a number has more digits than a double keeps and came as one.
+fn is_beyond(number: &serde_json::Number, id: f64) -> bool {
+    number.is_f64() && id.abs() > (1_u64 << 53) as f64
+}
+
 /// A JSON value as the text that a CSV file would have; `None` for null. Ids are integers or strings.
 fn text(value: &Value, field: Field) -> Result<Option<String>, String> {
     match value {
@@ -256,6 +261,12 @@ fn text(value: &Value, field: Field) -> Result<Option<String>, String> {
             if field.is_id() && number.as_f64().is_some_and(|number| number.fract() != 0.0) =>
         {
             Err(format!("{}: an id is an integer or a string", field.name()))
+        }
+        Value::Number(number) if field.is_id() && number.as_f64().is_some_and(|id| is_beyond(number, id)) => {
+            Err(format!(
+                "{}: a number this long loses its last digits in JSON; write it as a string: {number}",
+                field.name()
+            ))
         }
         Value::Number(number) => Ok(Some(number.to_string())),
         Value::Array(parts) if field.is_of_item() => {
@@ -345,6 +356,18 @@ mod tests {
         let last = event(&mut reader, &paid("2.125")).unwrap();
         assert_eq!((last.value, last.occurred_at.as_seconds()), (Some(2.125), 1_600_000_000));
         assert_eq!(event(&mut reader, mixed).unwrap().occurred_at, last.occurred_at);
+    }
+
+    #[test]
+    fn an_id_that_lost_digits_is_refused() {
+        let mut reader = RecordReader::new(RecordOptions::default());
+        let view =
+            |id: &str| format!(r#"{{"kind":"view","user_id":{id},"item_id":2,"occurred_at":1600000000}}"#);
+        assert!(event(&mut reader, &view("4.00638e12")).is_ok());
+        assert!(event(&mut reader, &view("9007199254740993")).is_ok());
+        for id in ["9.007199254740993e18", "\"9,00720E+18\""] {
+            assert!(event(&mut reader, &view(id)).unwrap_err().contains("digits"), "{id}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tidings_core::event::wire::hash_id;
 use tidings_core::event::{EventKind, NewEvent, OwnKinds, RawEvent};
 
 use super::dates::TimeReader;
-use super::fields::{kind, tidy};
+use super::fields::{id, kind, tidy};
 use super::forms::Forms;
 pub use super::forms::Row;
 use super::lists::{categories, first_address};
@@ -151,6 +151,13 @@ pub fn event(
         EventKind::Rate => (Some(rules.scale.stars(number(Field::Value)?)?), None),
         kind => money(kind, quantity, amount)?,
     };
+    let event_id = match text(Field::EventId) {
+        Some(text) => {
+            id(text, Field::EventId.name())?;
+            Some(forms.bare_id(text, Field::EventId).to_owned())
+        }
+        None => None,
+    };
     let stated = text(Field::Currency).map(currency).transpose()?;
     if let (Some(stated), Some(beside)) = (&stated, &beside)
         && stated != beside
@@ -168,7 +175,7 @@ pub fn event(
         value,
         currency: stated.or(beside),
         basket,
-        event_id: text(Field::EventId).map(|id| forms.bare_id(id, Field::EventId).to_owned()),
+        event_id,
     })
 }
 

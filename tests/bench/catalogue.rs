@@ -24,7 +24,7 @@ pub fn run(report: &mut Report) {
     let seconds = put(&mut http, ITEMS);
     report.row("1,000,000 items by PUT", seconds, "s", Aim::AtMost(60.0));
     // The content index is made anew beside.
-    std::thread::sleep(std::time::Duration::from_secs(20));
+    server.wait_until_idle();
     let mut took = Vec::new();
     for change in 0..CHANGES {
         let id = change * 4_999 % ITEMS;

@@ -1,6 +1,6 @@
 //! Lists on request with filters, over HTTP, for connected users of a shop with 100,000 items and a trained model.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ pub fn run(report: &mut Report) {
     report.setting("model", model);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let sockets = runtime.block_on(join_all((0..CONNECTED).map(|user| load::login(server.address, user))));
-    std::thread::sleep(Duration::from_secs(1));
+    server.wait_until_idle();
     let kinds = [
         ("no filter", ""),
         ("category", "category=Category%207"),

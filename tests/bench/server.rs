@@ -71,6 +71,20 @@ impl Server {
     }
 }
 
+/// Time over which a process is looked at to see that it works no more.
+const LOOK: Duration = Duration::from_millis(500);
+
+impl Server {
+    /// Waits until what was begun beside requests is done: less than a twentieth of a core is used.
+    pub fn wait_until_idle(&self) {
+        wait_for("the server to be idle", || {
+            let before = self.cpu_seconds();
+            std::thread::sleep(LOOK);
+            self.cpu_seconds() - before < LOOK.as_secs_f64() / 20.0
+        });
+    }
+}
+
 /// Polls a condition that another process makes true.
 pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(120);

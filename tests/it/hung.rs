@@ -116,7 +116,7 @@ fn a_database_that_hangs_is_told_on_every_path_and_ends_no_socket_and_keeps_no_p
     let first = refused_everywhere(&server);
     let second = refused_everywhere(&server);
     println!("PostgreSQL stopped: first 503 after {first:?} at most, then after {second:?}");
-    assert!(second < first, "once it is known nobody waits");
+    assert!(second < Duration::from_secs(1), "once it is known nobody waits: {second:?} after {first:?}");
     for path in FROM_MEMORY {
         assert_eq!(server.http().get(path).status, 200, "{path}");
     }

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use super::database::{self, Selection};
 use super::format::Format;
 use super::options::{CatalogueMode, ImportOptions};
+use super::table::Quotation;
 use crate::base::Timestamp;
 use crate::intake::fields::kind;
 use crate::intake::{Condition, DateForm, DecimalMark, Missing, OccurredAt, RecordOptions, StatedForms};
@@ -44,6 +45,9 @@ pub struct ImportArgs {
     /// csv: one character, or "tab" [default: told from the header].
     #[arg(long, value_name = "CHARACTER")]
     delimiter: Option<String>,
+    /// csv: quotation marks are ordinary characters, not marks around fields.
+    #[arg(long)]
+    no_quotes: bool,
     /// Encoding of the files, e.g. windows-1252 [default: told from their bytes].
     #[arg(long, value_name = "NAME")]
     encoding: Option<String>,
@@ -146,6 +150,7 @@ impl ImportArgs {
             selection,
             records: self.records()?,
             delimiter: self.delimiter.as_deref().map(delimiter).transpose()?,
+            quotation: if self.no_quotes { Quotation::None } else { Quotation::Marks },
             encoding,
             time_zone,
             catalogue: self.catalogue,
@@ -243,6 +248,7 @@ fn first(text: &str) -> anyhow::Result<First> {
     if database::url(Path::new(text)).is_some() {
         return Ok(First::Address(PathBuf::from(text)));
     }
+    database::refuse_others(text)?;
     Ok(First::Layout(text.parse()?))
 }
 

@@ -13,10 +13,13 @@ use zip::ZipArchive;
 use super::input::{BytesRead, Counting, Source, is_stdin};
 use super::produced::{Output, Shape, produce};
 use super::sheets;
+use super::text::printable;
 
 const BUFFER_BYTES: usize = 256 * 1024;
 /// Largest archive, workbook or Parquet file that is taken from standard input or from inside another one.
 const MAX_IN_MEMORY: u64 = 1 << 30;
+/// Archives within one another. There are some that hold themselves.
+const MAX_DEPTH: u32 = 2;
 /// Bytes in which a file that is no text is told.
 const LOOKED_AT: usize = 8 * 1024;
 /// Fault of a file that can be read only as a whole.
@@ -35,11 +38,12 @@ enum Kind {
 impl Kind {
     fn of(head: &[u8]) -> Self {
         match head {
-            // RFC 1952 §2.3.1, RFC 8878 §3.1.1, APPNOTE §4.3.7 (and of one without members), Parquet's format.
+            // RFC 1952 §2.3.1, RFC 8878 §3.1.1, APPNOTE §4.3.7 (and of one without members), Parquet's format, in which a
+            // header of Thrift follows: a table may have a column PAR1.
             [0x1f, 0x8b, ..] => Self::Gzip,
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
             [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Self::Zip,
-            [b'P', b'A', b'R', b'1', ..] => Self::Parquet,
+            [b'P', b'A', b'R', b'1', 1..=8 | 0x0e..=0x1f, ..] => Self::Parquet,
             _ => Self::Plain,
         }
     }
@@ -96,7 +100,16 @@ pub fn members(path: &Path) -> anyhow::Result<Option<Vec<PathBuf>>> {
         Archive::Workbook => sheets::names(BufReader::new(file))?,
         Archive::Files(names) => names,
     };
+    if let Some(name) = found.iter().find(|name| leads_out(name)) {
+        bail!("holds {:?}, which leads out of it; pack it anew without such a path", printable(name));
+    }
     Ok(Some(found.into_iter().map(|name| path.join(name)).collect()))
+}
+
+/// Whether the name of a member is a path of the file system rather than one inside of its archive.
+fn leads_out(name: &str) -> bool {
+    let is_drive = name.get(1..2) == Some(":") && name.starts_with(|c: char| c.is_ascii_alphabetic());
+    name.starts_with(['/', '\\']) || is_drive || name.split(['/', '\\']).any(|part| part == "..")
 }
 
 /// Refuses a file that can't be opened, that is of a format that is not read, or that has not the member it is asked for.
@@ -121,13 +134,13 @@ fn no_member(inner: &str, names: &[String]) -> String {
 /// Opens a file as text, whatever it is, or standard input for `-`.
 pub fn open(path: &Path, bytes: &BytesRead, shape: Shape) -> anyhow::Result<Source> {
     if is_stdin(path) {
-        return whole_or_stream(io::stdin(), None, bytes, shape);
+        return whole_or_stream(io::stdin(), None, bytes, shape, MAX_DEPTH);
     }
     let (container, inner) = locate(path);
     let mut file = open_file(&container)?;
     match Kind::of(&head(&mut file)?) {
         Kind::Parquet => parquet_file(file, bytes, shape),
-        Kind::Zip => zip(Counting::new(file, bytes), inner, shape),
+        Kind::Zip => zip(Counting::new(file, bytes), inner, shape, MAX_DEPTH),
         _ if inner.is_some() => bail!("{} is neither an archive nor a workbook", container.display()),
         _ => stream(Counting::new(file, bytes)),
     }
@@ -156,10 +169,11 @@ fn whole_or_stream(
     inner: Option<String>,
     bytes: &BytesRead,
     shape: Shape,
+    depth: u32,
 ) -> anyhow::Result<Source> {
     let mut raw = BufReader::with_capacity(BUFFER_BYTES, raw);
     match Kind::of(raw.fill_buf()?) {
-        Kind::Zip => zip(Counting::new(Cursor::new(in_memory(raw)?), bytes), inner, shape),
+        Kind::Zip => zip(Counting::new(Cursor::new(in_memory(raw)?), bytes), inner, shape, depth),
         Kind::Parquet => parquet_bytes(in_memory(raw)?, shape),
         _ => stream(Counting::new(raw, bytes)),
     }
@@ -193,19 +207,29 @@ pub fn stream(raw: impl Read + Send + 'static) -> anyhow::Result<Source> {
 
 /// Names what is no text; none of it is shown.
 fn refuse_others(beginning: &[u8]) -> anyhow::Result<()> {
-    if let Some((_, name, cure)) = OTHERS.iter().find(|(magic, ..)| beginning.starts_with(magic)) {
+    let looked_at = beginning.get(..LOOKED_AT).unwrap_or(beginning);
+    // A header may begin with the same letters: ORCAMENTO, BZhash.
+    let is_theirs = |magic: &[u8]| {
+        beginning.starts_with(magic)
+            && (!magic.iter().all(u8::is_ascii_alphanumeric) || has_controls(looked_at))
+    };
+    if let Some((_, name, cure)) = OTHERS.iter().find(|(magic, ..)| is_theirs(magic)) {
         bail!("is {name}; {cure}");
     }
     if beginning.get(257..262).is_some_and(|name| name == b"ustar") {
         bail!("is a tar archive; unpack it: tar xf FILE");
     }
-    let looked_at = beginning.get(..LOOKED_AT).unwrap_or(beginning);
     if looked_at.contains(&0) && !is_utf16(looked_at) {
         bail!(
             "is not text but binary data; give CSV, NDJSON, .xlsx or Parquet, or one of these in gzip, zstd or zip"
         );
     }
     Ok(())
+}
+
+/// Whether there are bytes that no text has.
+fn has_controls(bytes: &[u8]) -> bool {
+    bytes.iter().any(|byte| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c))
 }
 
 /// A mark at the beginning, or nothing but zeros at every other place, as Latin letters have.
@@ -240,7 +264,16 @@ fn archive_of(file: impl Read + Seek) -> anyhow::Result<Archive> {
     if files.is_empty() { bail!("the zip archive holds no file") } else { Ok(Archive::Files(files)) }
 }
 
-fn zip(mut file: impl Seekable + 'static, inner: Option<String>, shape: Shape) -> anyhow::Result<Source> {
+/// Opens a member; `depth` is how many archives may lie within one another, this one included.
+fn zip(
+    mut file: impl Seekable + 'static,
+    inner: Option<String>,
+    shape: Shape,
+    depth: u32,
+) -> anyhow::Result<Source> {
+    let Some(depth) = depth.checked_sub(1) else {
+        bail!("is an archive in an archive in an archive: unpack it first");
+    };
     let archive = archive_of(&mut file)?;
     let is_workbook = matches!(archive, Archive::Workbook);
     let inner = match (inner, archive) {
@@ -256,7 +289,7 @@ fn zip(mut file: impl Seekable + 'static, inner: Option<String>, shape: Shape) -
         return Ok(produce("sheet", write)?);
     }
     let unpacked = produce("unzip", move |output| unpack(file, &inner, output))?;
-    whole_or_stream(unpacked, None, &BytesRead::default(), shape)
+    whole_or_stream(unpacked, None, &BytesRead::default(), shape, depth)
 }
 
 fn unpack(file: impl Seekable, inner: &str, output: &mut Output) -> anyhow::Result<()> {
@@ -309,3 +342,6 @@ fn parquet_file(_: File, _: &BytesRead, _: Shape) -> anyhow::Result<Source> {
 fn parquet_bytes(_: Vec<u8>, _: Shape) -> anyhow::Result<Source> {
     bail!("is a Parquet file, and this build is without the feature `parquet`; write it as CSV")
 }
+
+#[cfg(test)]
+mod tests;

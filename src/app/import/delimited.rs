@@ -102,7 +102,7 @@ impl Layout {
 /// Looks at the rows of one file until the forms of its columns are known.
 pub fn prepare(source: Source, name: &str, options: &ImportOptions) -> anyhow::Result<Understanding> {
     let (source, text) = as_text(source, options.encoding)?;
-    let mut table = Table::detect(source, options.delimiter)?;
+    let mut table = Table::detect(source, options.delimiter, options.quotation)?;
     if let Some(places) = stated_places(&table, options)? {
         return Ok(Understanding {
             understood: of_stated(&table, &places, name, &text),
@@ -213,13 +213,16 @@ pub fn read(
     sink: &mut Sink,
 ) -> anyhow::Result<()> {
     let (source, text) = as_text(source, options.encoding)?;
-    let mut table = Table::detect(source, options.delimiter)?;
+    let mut table = Table::detect(source, options.delimiter, options.quotation)?;
     if let Some(places) = stated_places(&table, options)? {
         return stated::read(&mut table, &places, sink);
     }
     let layout = Layout::of(&table, name, options)?;
     let mut left_out = LeftOut::default();
     while let Some(line) = table.next_row()? {
+        if table.is_blank() {
+            continue;
+        }
         sink.at(line);
         if table.n_fields() > table.header().len() {
             let reason = format!("has {} fields instead of {}", table.n_fields(), table.header().len());

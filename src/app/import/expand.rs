@@ -33,6 +33,9 @@ pub fn expand(format: Format, given: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>>
     };
     let mut files = Vec::new();
     for path in given {
+        if let Some(text) = path.to_str().filter(|_| !path.exists()) {
+            database::refuse_others(text)?;
+        }
         if is_stdin(path) {
             if wanted.is_some() {
                 bail!("{} is of several files and can't be read from standard input", format.name());

@@ -6,7 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use anyhow::bail;
 use encoding_rs::WINDOWS_1252;
+
+use super::quotes::Quotes;
+
+/// Longest line of a file, or record of a delimited one; what is longer is no record, but would be kept in memory as one.
+pub const MAX_RECORD_BYTES: usize = 16 << 20;
 
 /// Bytes read from the files so far, compressed as they are; shared with the progress bar.
 pub type BytesRead = Arc<AtomicU64>;
@@ -42,9 +48,11 @@ impl<R: Read> Read for Counting<R> {
 }
 
 /// Turns CRLF into LF and ends the last line, so that line numbers can be told from the csv crate's: it sees the LF
-/// of a CRLF as part of the next record, and blank lines as part of the one after them.
+/// of a CRLF as part of the next record, and blank lines as part of the one after them. A quoted field that does not end is
+/// an error, where the csv crate would take all that follows for its text.
 pub struct LineFeeds {
     inner: Source,
+    quotes: Option<Quotes>,
     /// A CR was read last and held back: what follows decides.
     held: bool,
     /// The last byte handed out.
@@ -52,9 +60,9 @@ pub struct LineFeeds {
 }
 
 impl LineFeeds {
-    /// Over any source.
-    pub fn new(inner: Source) -> Self {
-        Self { inner, held: false, last: b'\n' }
+    /// Over any source; without `quotes` its quotation marks are ordinary characters.
+    pub fn new(inner: Source, quotes: Option<Quotes>) -> Self {
+        Self { inner, quotes, held: false, last: b'\n' }
     }
 }
 
@@ -100,6 +108,9 @@ impl Read for LineFeeds {
             }
             self.inner.consume(used);
         }
+        if let (Some(quotes), Some(bytes)) = (&mut self.quotes, buffer.get(..written)) {
+            if bytes.is_empty() && buffer.len() >= 2 { quotes.end()? } else { quotes.pass(bytes)? }
+        }
         Ok(written)
     }
 }
@@ -142,10 +153,17 @@ pub fn lines_until(
     let mut number = 0;
     loop {
         line.clear();
-        if source.read_until(b'\n', &mut line)? == 0 {
+        let mut bounded = source.by_ref().take(MAX_RECORD_BYTES as u64 + 1);
+        if bounded.read_until(b'\n', &mut line)? == 0 {
             return Ok(());
         }
         number += 1;
+        if line.len() > MAX_RECORD_BYTES {
+            bail!(
+                "line {number} is longer than {} MiB: one record a line is expected (jq -c '.[]' FILE writes an array so)",
+                MAX_RECORD_BYTES >> 20
+            );
+        }
         let mut bytes = line.as_slice();
         if number == 1 {
             bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
@@ -181,7 +199,7 @@ mod tests {
             ("\r\n\r\n", "\n\n"),
         ] {
             let mut all = Vec::new();
-            let mut reader = LineFeeds::new(source(given.as_bytes()));
+            let mut reader = LineFeeds::new(source(given.as_bytes()), None);
             // Two bytes at a time: the smallest room in which a CR and its neighbour fit.
             let mut buffer = [0u8; 2];
             loop {
@@ -193,6 +211,13 @@ mod tests {
             }
             assert_eq!(String::from_utf8(all).unwrap(), kept, "{given:?}");
         }
+    }
+
+    #[test]
+    fn a_line_without_an_end_fills_no_memory() {
+        let endless: Source = Box::new(io::BufReader::new(io::repeat(b'x')));
+        let error = for_each_line(endless, |_, _| Ok(())).unwrap_err().to_string();
+        assert!(error.contains("line 1 is longer than 16 MiB"), "{error}");
     }
 
     #[test]

@@ -136,7 +136,7 @@ fn read_table(
     mut output: Output,
 ) -> anyhow::Result<()> {
     let (source, _) = as_text(source, options.encoding)?;
-    let mut table = Table::detect(source, options.delimiter)?;
+    let mut table = Table::detect(source, options.delimiter, options.quotation)?;
     let places: HashMap<String, usize> =
         table.header().iter().enumerate().map(|(place, name)| (name.clone(), place)).collect();
     let expected: &[&str] = match format {

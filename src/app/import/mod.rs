@@ -1,14 +1,15 @@
 //! `tidings import`: files of other systems, read, cleaned and stored in bulk.
 //!
-//! Two threads: one reads, unpacks and parses; this one cleans and stores. Files are read once. What a format
+//! Two threads: one reads, unpacks and parses; this one cleans and stores. What a format
 //! can only know at its end (titles, prices, paths of categories) it gathers by item and hands over last; what cleaning
 //! has to learn first, it learns from the first million rows, held back until then (`event::clean`).
 //!
 //! Before anything is stored, or a database opened, each file is looked at: which column means what, and which form its values
 //! have, is decided once and told (`prepared`, `understood`).
 //!
-//! Running twice changes nothing: keys of events are made of their content, users and items are found by their
-//! ids, and an item is touched only if it differs.
+//! The same files under the same options add nothing a second time: keys of events are made of their content, users and items are
+//! found by their ids, and an item is touched only if it differs. An item that was changed in between is what the files say again,
+//! unless the catalogue is kept.
 
 mod args;
 pub(super) mod container;
@@ -31,6 +32,7 @@ mod pipeline;
 mod prepared;
 mod produced;
 mod progress;
+mod quotes;
 mod readers;
 mod rejects;
 mod retailrocket;

@@ -111,7 +111,7 @@ fn row<'a>(table: &'a Table, columns: &Columns) -> Row<'a> {
 /// Looks at the lines of one file until the forms of times and numbers are known.
 pub fn prepare(source: Source, name: &str, options: &ImportOptions) -> anyhow::Result<Understanding> {
     let (source, text) = as_text(source, options.encoding)?;
-    let mut table = Table::detect(source, options.delimiter)?;
+    let mut table = Table::detect(source, options.delimiter, options.quotation)?;
     let columns = columns(&table)?;
     let mut survey = FormSurvey::new(options.records.forms.clone());
     let mut rows = 0;
@@ -157,7 +157,7 @@ pub fn read(
     sink: &mut Sink,
 ) -> anyhow::Result<()> {
     let (source, _) = as_text(source, options.encoding)?;
-    let mut table = Table::detect(source, options.delimiter)?;
+    let mut table = Table::detect(source, options.delimiter, options.quotation)?;
     let columns = columns(&table)?;
     let mut times = TimeReader::new(forms.dates.clone(), zone.clone());
     while let Some(line) = table.next_row()? {

@@ -6,6 +6,7 @@ use encoding_rs::Encoding;
 use jiff::tz::TimeZone;
 
 use super::database::Selection;
+use super::table::Quotation;
 use crate::event::clean::CleaningParameters;
 use crate::intake::RecordOptions;
 
@@ -38,6 +39,8 @@ pub struct ImportOptions {
     pub records: RecordOptions,
     /// csv: told from the header if absent.
     pub delimiter: Option<u8>,
+    /// csv: quotation marks.
+    pub quotation: Quotation,
     /// Told from the bytes if absent.
     pub encoding: Option<&'static Encoding>,
     /// Zone of times that carry none; Europe/London for online-retail and UTC for the rest if absent.
@@ -62,6 +65,7 @@ impl Default for ImportOptions {
         Self {
             records: RecordOptions::default(),
             delimiter: None,
+            quotation: Quotation::Marks,
             encoding: None,
             time_zone: None,
             selection: None,

@@ -32,7 +32,16 @@ pub fn write<R: ChunkReader + 'static>(file: R, shape: Shape, output: &mut Outpu
             "the Parquet file can't be read on; where its compression is not one of snappy, gzip, zstd and lz4, write it with snappy",
         )?;
         match shape {
-            Shape::Table => output.row(row.get_column_iter().map(|(_, field)| text(field)))?,
+            Shape::Table => {
+                let texts = row.get_column_iter().enumerate().map(|(column, (_, field))| match field {
+                    Field::Float(_) | Field::Double(_) | Field::Float16(_) | Field::Decimal(_) => {
+                        output.number(column, text(field))
+                    }
+                    field => text(field),
+                });
+                let texts: Vec<String> = texts.collect();
+                output.row(texts)?;
+            }
             Shape::Records => output.line(&object(&row).to_string())?,
         }
     }
@@ -46,6 +55,7 @@ fn text(field: &Field) -> String {
         // As the shortest text that is the same number, never in powers of ten.
         Field::Float(number) => number.to_string(),
         Field::Double(number) => number.to_string(),
+        Field::Float16(_) | Field::Decimal(_) => field.to_string(),
         field => match value(field) {
             Value::String(text) => text,
             value => value.to_string(),
@@ -85,10 +95,13 @@ fn value(field: &Field) -> Value {
             .map_or(Value::Null, |day| Value::String(day.to_string())),
         Field::TimestampMillis(millis) => moment(Timestamp::from_millisecond(*millis)),
         Field::TimestampMicros(micros) => moment(Timestamp::from_microsecond(*micros)),
-        // Half floats, decimals and times of day, as the format writes them.
-        Field::Float16(_) | Field::Decimal(_) | Field::TimeMillis(_) | Field::TimeMicros(_) => {
-            Value::String(field.to_string())
+        // As the format writes them; a number all the same.
+        Field::Float16(_) | Field::Decimal(_) => {
+            let text = field.to_string();
+            serde_json::from_str(&text).map_or(Value::String(text), Value::Number)
         }
+        // Times of day, as the format writes them.
+        Field::TimeMillis(_) | Field::TimeMicros(_) => Value::String(field.to_string()),
         Field::Group(row) => object(row),
         Field::ListInternal(list) => Value::Array(list.elements().iter().map(value).collect()),
         Field::MapInternal(map) => {

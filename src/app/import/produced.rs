@@ -5,6 +5,7 @@ use std::io::{self, BufReader, ErrorKind, Read, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::input::Source;
+use crate::intake::attributes;
 
 /// Bytes handed over at a time.
 const CHUNK_BYTES: usize = 128 * 1024;
@@ -28,7 +29,7 @@ pub fn produce(
 ) -> io::Result<Source> {
     let (send, receive) = sync_channel(WAITING_CHUNKS);
     std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        let mut output = Output { send, buffer: Vec::with_capacity(CHUNK_BYTES) };
+        let mut output = Output { send, buffer: Vec::with_capacity(CHUNK_BYTES), texts: Vec::new() };
         let result = write(&mut output).and_then(|()| Ok(output.flush()?));
         if let Err(error) = result {
             // Nobody to tell when the reader has gone.
@@ -43,6 +44,8 @@ pub fn produce(
 pub struct Output {
     send: SyncSender<io::Result<Vec<u8>>>,
     buffer: Vec<u8>,
+    /// Columns whose numbers are shown as they are: attributes of items, which are texts.
+    texts: Vec<bool>,
 }
 
 impl Output {
@@ -81,7 +84,23 @@ impl Output {
 
     /// The header: characters by which a delimiter is guessed stand for blanks.
     pub fn header<T: AsRef<str>>(&mut self, names: impl IntoIterator<Item = T>) -> io::Result<()> {
-        self.row(names.into_iter().map(|name| name.as_ref().replace([';', '\t', '|'], " ")))
+        let names: Vec<String> =
+            names.into_iter().map(|name| name.as_ref().replace([';', '\t', '|'], " ")).collect();
+        self.texts = names.iter().map(|name| attributes::name(name).is_some()).collect();
+        self.row(names)
+    }
+
+    /// The text of a number that its source has as a number, for one of the columns. It is never taken for one with thousands:
+    /// `1.299` is written `1.2990`.
+    pub fn number(&self, column: usize, mut text: String) -> String {
+        let decimals = text.split_once('.').map(|(_, decimals)| decimals);
+        let is_unclear = decimals.is_some_and(|decimals| {
+            decimals.len() == 3 && decimals.bytes().all(|byte| byte.is_ascii_digit())
+        });
+        if is_unclear && !self.texts.get(column).copied().unwrap_or(false) {
+            text.push('0');
+        }
+        text
     }
 
     /// One line of text without its end.
@@ -155,6 +174,25 @@ mod tests {
         };
         produce("test", write).unwrap().read_to_string(&mut text).unwrap();
         assert_eq!(text, "a b,c\n\"x, y\",\"say \"\"hi\"\" there\"\n\"\"\n,\n");
+    }
+
+    #[test]
+    fn a_number_of_a_typed_column_reads_one_way_only() {
+        let mut text = String::new();
+        let write = |output: &mut Output| {
+            output.header(["price", "attributes.weight"])?;
+            for price in ["1.299", "0.125", "12.5", "7", "1234567"] {
+                output.row([output.number(0, price.to_owned()), output.number(1, price.to_owned())])?;
+            }
+            Ok(())
+        };
+        produce("test", write).unwrap().read_to_string(&mut text).unwrap();
+        let rows = "1.2990,1.299\n0.1250,0.125\n12.5,12.5\n7,7\n1234567,1234567\n";
+        assert_eq!(text, format!("price,attributes.weight\n{rows}"));
+        let mut survey = crate::intake::FormSurvey::new(crate::intake::StatedForms::default());
+        survey.note(2, &crate::intake::Row::from([(crate::intake::Field::Price, "1.2990")]));
+        let forms = survey.finish(|_| String::new()).unwrap();
+        assert_eq!(forms.number("1.2990", crate::intake::Field::Price), Some(1.299));
     }
 
     #[test]

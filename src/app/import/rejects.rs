@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use super::database;
 use super::sink::Reject;
 use super::text::printable;
 
@@ -94,9 +95,7 @@ impl Rejects {
 
 /// `<first file>.rejects.csv` in the current directory.
 pub fn default_path(first: &Path) -> PathBuf {
-    let name = super::input::name(first);
-    // A database's name may be followed by options.
-    let name = name.split('?').next().unwrap_or_default();
+    let name = database::url(first).map_or_else(|| super::input::name(first), database::file_name);
     PathBuf::from(format!("{name}.rejects.csv"))
 }
 
@@ -131,6 +130,13 @@ mod tests {
     fn the_default_is_named_after_the_first_file() {
         assert_eq!(default_path(Path::new("/data/a.csv.gz")), Path::new("a.csv.gz.rejects.csv"));
         assert_eq!(default_path(Path::new("-")), Path::new("stdin.rejects.csv"));
+        for (address, file) in [
+            ("mysql://ann:secret@db.example", "db.example.rejects.csv"),
+            ("mysql://ann:secret@db/shop?ssl=on", "shop.rejects.csv"),
+            ("postgres://ann:a/secret@db/shop", "database.rejects.csv"),
+        ] {
+            assert_eq!(default_path(Path::new(address)), Path::new(file), "{address}");
+        }
     }
 
     #[test]

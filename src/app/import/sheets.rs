@@ -40,11 +40,14 @@ pub fn write(workbook: impl Read + Seek, sheet: &str, output: &mut Output) -> an
             pass_on(&mut row, at, &mut written, &mut is_header, output)?;
             at = line;
         }
-        let text = text(cell.get_value());
+        let column = column as usize;
+        let text = match cell.get_value() {
+            DataRef::Float(number) => output.number(column, number.to_string()),
+            value => text(value),
+        };
         if text.is_empty() {
             continue;
         }
-        let column = column as usize;
         if row.len() <= column {
             row.resize(column + 1, String::new());
         }

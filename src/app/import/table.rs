@@ -5,8 +5,19 @@ use std::io::BufRead;
 use csv::ByteRecord;
 
 use super::input::{LineFeeds, Source, text};
+use super::quotes::Quotes;
 use super::text::printable;
 use crate::intake::fields::squeeze;
+
+/// Meaning of quotation marks in a delimited file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Quotation {
+    /// They stand around fields, as RFC 4180 has it.
+    #[default]
+    Marks,
+    /// They are ordinary characters.
+    None,
+}
 
 /// A delimited file whose first record is its header.
 pub struct Table {
@@ -25,30 +36,36 @@ pub struct Table {
 impl Table {
     /// Reads the header; an empty file has an empty one. Quotes as RFC 4180; rows may differ in length.
     pub fn open(source: Source, delimiter: u8) -> anyhow::Result<Self> {
+        Self::with(source, delimiter, Quotation::Marks, 0)
+    }
+
+    /// Behind `skipped` lines that were taken off.
+    fn with(source: Source, delimiter: u8, quotation: Quotation, skipped: u64) -> anyhow::Result<Self> {
+        let is_quoted = quotation == Quotation::Marks;
+        let quotes = is_quoted.then(|| Quotes::new(delimiter).behind_lines(skipped));
         let mut reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
+            .quoting(is_quoted)
             .has_headers(false)
             .flexible(true)
             .buffer_capacity(1 << 16)
-            .from_reader(LineFeeds::new(source));
+            .from_reader(LineFeeds::new(source, quotes));
         let mut record = ByteRecord::new();
-        reader.read_byte_record(&mut record)?;
+        reader.read_byte_record(&mut record).map_err(fault)?;
         let header =
             record.iter().map(|name| text(name).trim_start_matches('\u{feff}').trim().to_owned()).collect();
-        Ok(Self { reader, delimiter, header, skipped: 0, record, row: Vec::new(), recoded: 0 })
+        Ok(Self { reader, delimiter, header, skipped, record, row: Vec::new(), recoded: 0 })
     }
 
     /// Opens a file that may begin with a line `sep=;`, as spreadsheets write it, with the stated delimiter, or that of this line,
     /// or else the most frequent of comma, semicolon, tab and bar in the header.
-    pub fn detect(mut source: Source, stated: Option<u8>) -> anyhow::Result<Self> {
+    pub fn detect(mut source: Source, stated: Option<u8>, quotation: Quotation) -> anyhow::Result<Self> {
         let declared = take_declaration(&mut source)?;
         let delimiter = match stated.or(declared) {
             Some(delimiter) => delimiter,
             None => guess_delimiter(&mut source)?,
         };
-        let mut table = Self::open(source, delimiter)?;
-        table.skipped = u64::from(declared.is_some());
-        Ok(table)
+        Self::with(source, delimiter, quotation, u64::from(declared.is_some()))
     }
 
     /// The delimiter in words.
@@ -80,7 +97,7 @@ impl Table {
 
     /// Moves to the next row and returns its line; `None` at the end.
     pub fn next_row(&mut self) -> anyhow::Result<Option<u64>> {
-        if !self.reader.read_byte_record(&mut self.record)? {
+        if !self.reader.read_byte_record(&mut self.record).map_err(fault)? {
             return Ok(None);
         }
         // The record's own position is that of blank lines before it.
@@ -110,6 +127,11 @@ impl Table {
         self.recoded
     }
 
+    /// Whether all fields of the row at hand are blank, as spreadsheets leave rows behind.
+    pub fn is_blank(&self) -> bool {
+        self.row.iter().all(|field| field.trim().is_empty())
+    }
+
     /// Number of fields of the row at hand.
     pub fn n_fields(&self) -> usize {
         self.row.len()
@@ -123,6 +145,14 @@ impl Table {
             Ok(bytes) if written => text(bytes.trim_ascii_end()),
             _ => self.row.join(","),
         }
+    }
+}
+
+/// The fault of the source itself, where it is one.
+fn fault(error: csv::Error) -> anyhow::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error.into(),
+        other => anyhow::anyhow!("{other:?}"),
     }
 }
 
@@ -144,10 +174,12 @@ fn take_declaration(source: &mut Source) -> std::io::Result<Option<u8>> {
     Ok(Some(delimiter))
 }
 
-/// The most frequent of comma, semicolon, tab and bar outside of quotes in the first line; the comma if there is none.
+/// The most frequent of comma, semicolon, tab and bar outside of quotes in the first line that is not blank; the comma if there is
+/// none.
 fn guess_delimiter(source: &mut Source) -> std::io::Result<u8> {
     let beginning = source.fill_buf()?;
-    let header = beginning.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let mut lines = beginning.split(|byte| matches!(byte, b'\n' | b'\r'));
+    let header = lines.find(|line| !line.is_empty()).unwrap_or_default();
     let count = |delimiter: u8| {
         let mut quoted = false;
         let mut n = 0;
@@ -219,15 +251,31 @@ mod tests {
             ("a\tb\n1\t2\n", "tab", 2),
             ("\"a;b;c\",d\n1,2\n", "comma", 2),
             ("a\n1\n", "comma", 2),
+            ("\r\n\na;b\n1;2\n", "semicolon", 4),
         ] {
-            let mut table = Table::detect(source(text), None).unwrap();
+            let mut table = Table::detect(source(text), None, Quotation::Marks).unwrap();
             assert_eq!(
                 (table.delimiter().as_str(), table.next_row().unwrap()),
                 (delimiter, Some(line)),
                 "{text:?}"
             );
         }
-        let table = Table::detect(source("a,b;c\n"), Some(b';')).unwrap();
+        let table = Table::detect(source("a,b;c\n"), Some(b';'), Quotation::Marks).unwrap();
         assert_eq!(table.header(), ["a,b", "c"]);
+    }
+
+    #[test]
+    fn a_quoted_field_without_an_end_is_an_error_and_the_rows_before_it_are_read() {
+        let text = "sep=,\na,b\nx,1\n\"y,2\nz,3\n";
+        let mut table = Table::detect(source(text), None, Quotation::Marks).unwrap();
+        assert_eq!(table.next_row().unwrap(), Some(3));
+        let error = table.next_row().unwrap_err().to_string();
+        assert!(error.contains("begins in line 4 has no end"), "{error}");
+        let mut table = Table::detect(source(text), None, Quotation::None).unwrap();
+        let mut fields = Vec::new();
+        while table.next_row().unwrap().is_some() {
+            fields.push(table.field(0).to_owned());
+        }
+        assert_eq!(fields, ["x", "\"y", "z"]);
     }
 }

@@ -83,7 +83,7 @@ impl DateForm {
             Self::Named => named::read(text)?.moment(local),
             Self::Compact => compact(text)?.moment(local),
             Self::Epoch(unit) => unit.moment(number(text)?),
-            Self::Spreadsheet => spreadsheet(number(text)?)?.moment(local),
+            Self::Spreadsheet => spreadsheet(days(text)?)?.moment(local),
             Self::Pattern(pattern) => by_pattern(pattern, text)?.moment(local),
         }
     }
@@ -199,6 +199,16 @@ pub(super) fn compact(text: &str) -> Option<Written> {
         _ => return None,
     };
     complete(year, month, day, &rest)
+}
+
+/// A number of days; the decimal mark may be a comma, as spreadsheets of many countries write it.
+fn days(text: &str) -> Option<f64> {
+    number(text).or_else(|| number(&text.replacen(',', ".", 1)))
+}
+
+/// The date that a number means to a spreadsheet, of 1954 to 2119. As seconds since 1970 it would be within one day.
+pub(super) fn serial(text: &str) -> Option<Written> {
+    days(text).filter(|days| (20_000.0..80_000.0).contains(days)).and_then(spreadsheet)
 }
 
 fn spreadsheet(days: f64) -> Option<Written> {

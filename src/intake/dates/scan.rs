@@ -65,12 +65,17 @@ pub fn complete(year: i16, month: i16, day: i16, rest: &str) -> Option<Written> 
     Some(Written { civil: date.to_datetime(time), zone })
 }
 
-/// `8:26`, `08:26:00`, `08:26:00.25`, `8:26:00 AM`, and what follows.
+/// `8:26`, `08:26:00`, `08:26:00.25`, `8:26:00 AM`, also `8.26`, `08.26.00` and `8h26`, and what follows.
 pub fn time_of_day(text: &str) -> Option<(jiff::civil::Time, &str)> {
     let two = |text| digits(text).filter(|((_, n), _)| *n <= 2);
     let ((hour, _), rest) = two(text)?;
-    let ((minute, _), rest) = two(rest.strip_prefix(':')?)?;
-    let (second, rest) = match rest.strip_prefix(':') {
+    let mark = rest.chars().next().filter(|c| matches!(c, ':' | '.' | 'h'))?;
+    let ((minute, minute_digits), rest) = two(rest.strip_prefix(mark)?)?;
+    // Behind a dot one digit would be the tenth of an hour.
+    if mark == '.' && minute_digits != 2 {
+        return None;
+    }
+    let (second, rest) = match rest.strip_prefix(mark) {
         None => (0, rest),
         Some(rest) => {
             let ((second, _), rest) = two(rest)?;

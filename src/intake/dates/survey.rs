@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::form::{DateForm, compact, evident, short, year_first};
+use super::form::{DateForm, EpochUnit, compact, evident, serial, short, year_first};
 use super::named;
 use super::scan::groups;
 
@@ -35,6 +35,19 @@ pub enum DateFormError {
         /// One that both readings take for different days.
         sample: Sample,
     },
+    /// Numbers that are days to a spreadsheet, and would all be seconds of the first of January 1970.
+    #[error(
+        "the times of column {column:?} look like the day numbers of a spreadsheet (e.g. {sample}, which is {date}): say so with \
+         --date-format spreadsheet, or --date-format epoch-s if they are seconds since 1970"
+    )]
+    Serial {
+        /// The column.
+        column: String,
+        /// One of them.
+        sample: Sample,
+        /// Its date.
+        date: String,
+    },
     /// One value has the day first, another the month.
     #[error(
         "the dates of column {column:?} contradict each other: {day_first} has the day first, {month_first} the month: mend the \
@@ -61,6 +74,10 @@ pub struct DateSurvey {
     either: Option<Sample>,
     /// Of those, with dots: they have the day first unless one says otherwise.
     dotted: u64,
+    /// A number that is a date to a spreadsheet, and that date.
+    serial: Option<(Sample, String)>,
+    /// Numbers that are none.
+    other_numbers: u64,
     /// The rows of an invoice share theirs.
     last: String,
 }
@@ -79,6 +96,12 @@ impl DateSurvey {
             self.note_short(line, text, groups.separator == '.');
             return;
         }
+        if let Some(date) = serial(text) {
+            let sample = || Sample { line, text: text.to_owned() };
+            self.serial.get_or_insert_with(|| (sample(), date.civil.to_string()));
+            *self.counts.entry(DateForm::Epoch(EpochUnit::Seconds)).or_default() += 1;
+            return;
+        }
         let form = evident(text).filter(|form| match form {
             DateForm::YearFirst => year_first(text).is_some(),
             DateForm::Compact => compact(text).is_some(),
@@ -86,6 +109,7 @@ impl DateSurvey {
             _ => true,
         });
         if let Some(form) = form {
+            self.other_numbers += u64::from(form == DateForm::Epoch(EpochUnit::Seconds));
             *self.counts.entry(form).or_default() += 1;
         }
     }
@@ -117,6 +141,11 @@ impl DateSurvey {
         let most = self.counts.iter().max_by_key(|(_, count)| **count);
         let others = most.map_or(0, |(_, count)| *count);
         if self.short < others || self.short == 0 {
+            if let (Some((DateForm::Epoch(EpochUnit::Seconds), _)), Some((sample, date)), 0) =
+                (most, self.serial, self.other_numbers)
+            {
+                return Err(DateFormError::Serial { column: column.to_owned(), sample, date });
+            }
             return Ok(most.map_or(DateForm::Evident, |(form, _)| form.clone()));
         }
         let column = column.to_owned();

@@ -122,6 +122,27 @@ fn a_value_of_another_form_is_not_read_by_chance() {
 }
 
 #[test]
+fn times_of_day_may_have_dots() {
+    let read = |text: &str| DateForm::DayFirst.read(text, &TimeZone::UTC).map(|moment| moment.to_string());
+    assert_eq!(read("1.11.2026 10.30").as_deref(), Some("2026-11-01T10:30:00Z"));
+    assert_eq!(read("01.11.2026 10.30.05").as_deref(), Some("2026-11-01T10:30:05Z"));
+    assert_eq!(read("01/11/2026 10h30").as_deref(), Some("2026-11-01T10:30:00Z"));
+    assert_eq!(read("01.11.2026 10.5"), None);
+}
+
+#[test]
+fn day_numbers_of_a_spreadsheet_are_hinted_at() {
+    for texts in [&["43831", "43832.5"][..], &["43831,5"]] {
+        let error = survey(texts).unwrap_err().to_string();
+        assert!(error.contains("2020-01-01") && error.contains("--date-format spreadsheet"), "{error}");
+    }
+    // Seconds since 1970 among which one is small.
+    assert_eq!(survey(&["43831", "1291197180"]), Ok(DateForm::Epoch(EpochUnit::Seconds)));
+    let moment = DateForm::Spreadsheet.read("43831,5", &TimeZone::UTC).unwrap();
+    assert_eq!(moment.to_string(), "2020-01-01T12:00:00Z");
+}
+
+#[test]
 fn a_form_is_stated_by_name_or_by_pattern() {
     let read = |form: &str, text: &str| {
         let form: DateForm = form.parse().unwrap();

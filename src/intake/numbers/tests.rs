@@ -102,3 +102,19 @@ fn what_can_be_read_in_two_ways_is_refused_with_the_cure() {
     assert_eq!(survey.finish("stock", Some(DecimalMark::Comma)), Ok(Some(DecimalMark::Comma)));
     assert!(is_ambiguous("1.299 €") && !is_ambiguous("1.29"));
 }
+
+#[test]
+fn dashes_in_place_of_decimals_are_no_sign() {
+    let number = |text: &str| read(text, None).map(|amount| amount.number);
+    for (text, expected) in [
+        ("12,-", 12.0),
+        ("€ 1.250,--", 1250.0),
+        ("12.–", 12.0),
+        ("12,- €", 12.0),
+        ("12,50-", -12.5),
+        ("-12,-", -12.0),
+    ] {
+        assert_eq!(number(text), Some(expected), "{text}");
+    }
+    assert_eq!(number(",-"), None);
+}

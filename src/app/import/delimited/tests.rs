@@ -134,3 +134,27 @@ fn what_a_row_says_wrongly_of_its_item_does_not_refuse_the_event() {
     assert_eq!((batch.events.len(), batch.event_items.len(), batch.rejects.len()), (2, 1, 0));
     assert!(batch.notes[0].contains("line 2") && batch.notes[0].contains("stock"), "{:?}", batch.notes);
 }
+
+#[test]
+fn blank_rows_of_a_spreadsheet_are_none() {
+    let text = "user,item,ts,kind\n1,A,1600000000,view\n,,,\n , ,,\n2,A,1600000001,view\n,,,\n";
+    let batch = read_as(text, "", None).unwrap();
+    assert_eq!((batch.events.len(), batch.rejects.len(), batch.rows), (2, 0, 2));
+    assert_eq!(batch.places[1].1, 5);
+}
+
+#[test]
+fn a_column_that_is_there_twice_is_not_guessed() {
+    let error = read_as("user,item,ts,kind,price,price\n1,A,1600000000,view,1,2\n", "", None).err().unwrap();
+    assert!(error.to_string().contains("several columns \"price\""), "{error}");
+}
+
+#[test]
+fn an_id_that_a_spreadsheet_shortened_is_refused_and_dates_as_numbers_are_hinted_at() {
+    let text = "user;item;ts;kind\n1;4,00638E+12;1600000000;view\n1;4006380000000;1600000000;view\n";
+    let batch = read_as(text, "", None).unwrap();
+    assert_eq!((batch.events.len(), batch.rejects.len()), (1, 1));
+    assert!(batch.rejects[0].reason.contains("format the column as text"), "{}", batch.rejects[0].reason);
+    let error = read_as("user,item,ts,kind\n1,A,43831.5,view\n", "", None).err().unwrap().to_string();
+    assert!(error.contains("--date-format spreadsheet"), "{error}");
+}
