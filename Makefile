@@ -20,7 +20,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## install what is missing: PostgreSQL, libpq, a C compiler, Redis, MariaDB, NATS, Chromium, codespell, Node (apt; root or sudo)
+setup: ## install what is missing: PostgreSQL, libpq, a C compiler, Redis, MariaDB, NATS, Chromium, Firefox, codespell, Node (apt; root or sudo)
 	@.ci/setup build database mariadb engines browser spelling client
 
 demo: ## build, then run a simulated shop with live shoppers (PORT=8080); Ctrl-C stops it

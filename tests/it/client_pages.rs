@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::helpers::browser::Browser;
+use crate::helpers::browser::{Browser, Engine};
 use crate::helpers::database::TestDatabase;
 use crate::helpers::server::{Server, wait_for};
 use crate::helpers::site::Site;
@@ -21,12 +21,16 @@ struct Shop {
 
 impl Shop {
     fn open(files: &[(&str, &str)], path: &str) -> Self {
+        Self::open_in(Engine::Chromium, files, path)
+    }
+
+    fn open_in(engine: Engine, files: &[(&str, &str)], path: &str) -> Self {
         let database = TestDatabase::new();
         let site = Site::start(files);
         let origins = format!("server.allowed_origins=[\"{}\"]", site.origin());
         let server =
             Server::start(&database.url, &["--set", &origins, "--set", "webpush.allow_loopback=true"]);
-        let mut browser = Browser::launch();
+        let mut browser = Browser::launch_engine(engine);
         browser.open(&format!("{}{path}", site.origin()));
         Self { _database: database, server, site, browser }
     }
@@ -85,7 +89,16 @@ impl Shop {
 
 #[test]
 fn a_page_of_a_shop_connects_to_where_the_client_was_loaded_from() {
-    let mut shop = Shop::open(&[], "/products/12");
+    connect_from_a_shop(Engine::Chromium);
+}
+
+#[test]
+fn a_page_of_a_shop_connects_to_where_the_client_was_loaded_from_in_firefox() {
+    connect_from_a_shop(Engine::Firefox);
+}
+
+fn connect_from_a_shop(engine: Engine) {
+    let mut shop = Shop::open_in(engine, &[], "/products/12");
     let script = format!(
         "import({}).then(({{Tidings}}) => {{ window.tidings = new Tidings({{userId: 7}}); tidings.connect(); return 1; }})",
         shop.at("tidings.js")
@@ -103,7 +116,16 @@ fn a_page_of_a_shop_connects_to_where_the_client_was_loaded_from() {
 
 #[test]
 fn tabs_of_a_browser_share_a_connection_and_hand_it_on() {
-    let mut shop = Shop::open(&[], "/products/1");
+    share_between_tabs(Engine::Chromium);
+}
+
+#[test]
+fn tabs_of_a_browser_share_a_connection_and_hand_it_on_in_firefox() {
+    share_between_tabs(Engine::Firefox);
+}
+
+fn share_between_tabs(engine: Engine) {
+    let mut shop = Shop::open_in(engine, &[], "/products/1");
     let tab = format!(
         "(n) => {{ const frame = document.body.appendChild(document.createElement('iframe')); frame.src = '/products/tab' + n; \
          return new Promise(loaded => frame.onload = loaded).then(() => frame.contentWindow.eval(\

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::helpers::browser::{Browser, DESKTOP, PHONE};
+use crate::helpers::browser::{Browser, DESKTOP, Engine, PHONE};
 use crate::helpers::database::TestDatabase;
 use crate::helpers::server::{Server, wait_for};
 use crate::helpers::site::Site;
@@ -20,12 +20,16 @@ struct Page {
 impl Page {
     /// `tag` is what is in the page; SERVER in it is the server's address. Messages are in the inbox before it is opened.
     fn open(tag: &str, titles: &[String]) -> Self {
+        Self::open_in(Engine::Chromium, tag, titles)
+    }
+
+    fn open_in(engine: Engine, tag: &str, titles: &[String]) -> Self {
         let database = TestDatabase::new();
         // The page's origin is known before the server starts, its text only afterwards.
         let site = Site::start(&[]);
         let origins = format!("server.allowed_origins=[\"{}\"]", site.origin());
         let server = Server::start(&database.url, &["--set", &origins]);
-        let mut page = Self { database, server, browser: Browser::launch() };
+        let mut page = Self { database, server, browser: Browser::launch_engine(engine) };
         if !titles.is_empty() {
             let (_device, _) = page.server.login(USER);
             page.tell(titles);
@@ -102,7 +106,16 @@ const PLAIN: &str = "<tidings-inbox user-id='7'></tidings-inbox>";
 
 #[test]
 fn the_inbox_is_walked_from_the_keyboard_over_pages_that_stay_as_they_are() {
-    let mut page = Page::open(PLAIN, &numbered(25));
+    walk_from_the_keyboard(Engine::Chromium);
+}
+
+#[test]
+fn the_inbox_is_walked_from_the_keyboard_over_pages_that_stay_as_they_are_in_firefox() {
+    walk_from_the_keyboard(Engine::Firefox);
+}
+
+fn walk_from_the_keyboard(engine: Engine) {
+    let mut page = Page::open_in(engine, PLAIN, &numbered(25));
     let browser = &mut page.browser;
     browser.wait_for("q('#bell').getAttribute('aria-label') === 'Notifications, 25 unread'");
     assert_eq!(browser.evaluate("q('.badge').textContent"), "25");
@@ -163,7 +176,16 @@ fn the_inbox_is_walked_from_the_keyboard_over_pages_that_stay_as_they_are() {
 
 #[test]
 fn messages_are_read_here_and_elsewhere_and_all_at_once() {
-    let mut page = Page::open(PLAIN, &numbered(4));
+    read_here_and_elsewhere(Engine::Chromium);
+}
+
+#[test]
+fn messages_are_read_here_and_elsewhere_and_all_at_once_in_firefox() {
+    read_here_and_elsewhere(Engine::Firefox);
+}
+
+fn read_here_and_elsewhere(engine: Engine) {
+    let mut page = Page::open_in(engine, PLAIN, &numbered(4));
     let ids: Vec<String> = {
         let messages = page.inbox("limit=10")["messages"].as_array().unwrap().clone();
         messages.iter().map(|one| one["notification_id"].as_str().unwrap().to_owned()).collect()

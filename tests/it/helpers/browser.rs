@@ -1,5 +1,6 @@
-//! A real headless Chromium, driven over the DevTools protocol (a WebSocket): no driver to install, nothing but the
-//! browser itself. Clicks and keys are the browser's own input events, so what covers a button is noticed.
+//! A real headless browser, driven over a WebSocket: no driver to install, nothing but the browser itself. Chromium over the
+//! DevTools protocol, Firefox over WebDriver BiDi (what both can: pages, expressions, keys, complaints). Clicks and keys are
+//! the browser's own input events, so what covers a button is noticed.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
@@ -8,13 +9,16 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
 
 /// How long a page may take for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
-const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+const CHROMIUM: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+const FIREFOX: [&str; 2] = ["firefox-esr", "firefox"];
 const FLAGS: [&str; 12] = [
     "--headless",
     "--no-sandbox", // refuses to run as root otherwise
@@ -41,11 +45,19 @@ pub struct Viewport {
 pub const DESKTOP: Viewport = Viewport { width: 1440, height: 900 };
 pub const PHONE: Viewport = Viewport { width: 390, height: 844 };
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Chromium,
+    Firefox,
+}
+
 /// One browser with one page; ended with this value.
 pub struct Browser {
+    engine: Engine,
     child: Child,
     socket: WebSocket<TcpStream>,
-    session: String,
+    /// The page: a DevTools session, or a browsing context of BiDi.
+    page: String,
     last_id: u64,
     complaints: Vec<String>,
     /// The service worker's, once there is one and somebody has asked.
@@ -54,51 +66,85 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// An empty profile and an empty page. Panics when there is no Chromium: `make setup` installs it.
+    /// Chromium with an empty profile and an empty page. Panics when there is none: `make setup` installs it.
     pub fn launch() -> Self {
+        Self::launch_engine(Engine::Chromium)
+    }
+
+    /// A browser with an empty profile and an empty page. Panics when there is none: `make setup` installs it.
+    pub fn launch_engine(engine: Engine) -> Self {
         let profile = TempDir::new().unwrap();
-        let mut child = Command::new(binary())
-            .args(FLAGS)
-            .arg(format!("--user-data-dir={}", profile.path().display()))
-            .arg("about:blank")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let directory = profile.path().to_str().unwrap();
+        let (names, says) = match engine {
+            Engine::Chromium => (&CHROMIUM[..], "DevTools listening on "),
+            Engine::Firefox => (&FIREFOX[..], "WebDriver BiDi listening on "),
+        };
+        let mut command = Command::new(binary(names));
+        match engine {
+            Engine::Chromium => {
+                command.args(FLAGS).arg(format!("--user-data-dir={directory}")).arg("about:blank")
+            }
+            // HOME, so that nothing of the machine's user is read.
+            Engine::Firefox => command
+                .args(["--headless", "--no-remote", "--remote-debugging-port", "0", "--profile", directory])
+                .env("HOME", directory),
+        };
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let url = lines
             .by_ref()
             .map_while(Result::ok)
-            .find_map(|line| line.strip_prefix("DevTools listening on ").map(str::to_owned))
-            .expect("Chromium ended before it listened");
+            .find_map(|line| line.strip_prefix(says).map(str::to_owned))
+            .expect("the browser ended before it listened");
         // A full pipe would stop the browser.
         thread::spawn(move || lines.for_each(drop));
         let stream = TcpStream::connect(url.split('/').nth(2).unwrap()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let url = if engine == Engine::Firefox { format!("{url}/session") } else { url };
         let (socket, _) = tokio_tungstenite::tungstenite::client(url, stream).unwrap();
         let mut browser = Self {
+            engine,
             child,
             socket,
-            session: String::new(),
+            page: String::new(),
             last_id: 0,
             complaints: Vec::new(),
             registration: None,
             _profile: profile,
         };
-        let target = browser.call("Target.createTarget", json!({"url": "about:blank"}));
-        let attach = json!({"targetId": target["targetId"], "flatten": true});
-        browser.session =
-            browser.call("Target.attachToTarget", attach)["sessionId"].as_str().unwrap().to_owned();
-        for domain in ["Page", "Runtime", "Log"] {
-            browser.call(&format!("{domain}.enable"), json!({}));
-        }
+        browser.attach();
         browser
+    }
+
+    fn attach(&mut self) {
+        match self.engine {
+            Engine::Chromium => {
+                let target = self.call("Target.createTarget", json!({"url": "about:blank"}));
+                let attach = json!({"targetId": target["targetId"], "flatten": true});
+                self.page =
+                    self.call("Target.attachToTarget", attach)["sessionId"].as_str().unwrap().to_owned();
+                for domain in ["Page", "Runtime", "Log"] {
+                    self.call(&format!("{domain}.enable"), json!({}));
+                }
+            }
+            Engine::Firefox => {
+                self.call("session.new", json!({"capabilities": {}}));
+                let tree = self.call("browsingContext.getTree", json!({}));
+                self.page = tree["contexts"][0]["context"].as_str().unwrap().to_owned();
+                self.call("session.subscribe", json!({"events": ["log.entryAdded"]}));
+            }
+        }
     }
 
     /// Sets the window's size; a narrow one is a phone with touch.
     pub fn resize(&mut self, viewport: Viewport) {
         let Viewport { width, height } = viewport;
+        if self.engine == Engine::Firefox {
+            let size = json!({"context": self.page, "viewport": {"width": width, "height": height}});
+            self.call("browsingContext.setViewport", size);
+            return;
+        }
         let metrics =
             json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600});
         self.call("Emulation.setDeviceMetricsOverride", metrics);
@@ -112,8 +158,15 @@ impl Browser {
 
     /// Loads a page and waits until it is there.
     pub fn open(&mut self, url: &str) {
-        let answer = self.call("Page.navigate", json!({"url": url}));
-        assert!(answer["errorText"].is_null(), "{url}: {}", answer["errorText"]);
+        match self.engine {
+            Engine::Chromium => {
+                let answer = self.call("Page.navigate", json!({"url": url}));
+                assert!(answer["errorText"].is_null(), "{url}: {}", answer["errorText"]);
+            }
+            Engine::Firefox => {
+                self.call("browsingContext.navigate", json!({"context": self.page, "url": url}));
+            }
+        }
         self.wait_for(&format!(
             "location.href.startsWith({}) && document.readyState === 'complete'",
             json!(url)
@@ -122,11 +175,23 @@ impl Browser {
 
     /// The value of an expression in the page; promises are awaited. Panics if it throws.
     pub fn evaluate(&mut self, expression: &str) -> Value {
+        if self.engine == Engine::Firefox {
+            return self.evaluate_in_firefox(expression);
+        }
         let parameters = json!({"expression": expression, "awaitPromise": true, "returnByValue": true});
         let answer = self.call("Runtime.evaluate", parameters);
         let thrown = &answer["exceptionDetails"];
         assert!(thrown.is_null(), "{expression}: {}", thrown["exception"]["description"]);
         answer["result"]["value"].clone()
+    }
+
+    fn evaluate_in_firefox(&mut self, expression: &str) -> Value {
+        let parameters =
+            json!({"expression": expression, "target": {"context": self.page}, "awaitPromise": true});
+        let answer = self.call("script.evaluate", parameters);
+        let thrown = &answer["exceptionDetails"];
+        assert!(thrown.is_null(), "{expression}: {}", thrown["text"]);
+        plain(&answer["result"])
     }
 
     /// Waits in the page until an expression is truthy; its value.
@@ -198,18 +263,25 @@ impl Browser {
 
     /// Presses a key, e.g. `Enter`, `Tab`, `ArrowLeft`.
     pub fn press(&mut self, key: &str) {
-        let code = match key {
-            "Enter" => 13,
-            "Escape" => 27,
-            "Tab" => 9,
-            "End" => 35,
-            "Home" => 36,
-            "ArrowLeft" => 37,
-            "ArrowUp" => 38,
-            "ArrowRight" => 39,
-            "ArrowDown" => 40,
+        // The code of DevTools, and the character that WebDriver has for it.
+        let (code, character) = match key {
+            "Enter" => (13, '\u{e007}'),
+            "Escape" => (27, '\u{e00c}'),
+            "Tab" => (9, '\u{e004}'),
+            "End" => (35, '\u{e010}'),
+            "Home" => (36, '\u{e011}'),
+            "ArrowLeft" => (37, '\u{e012}'),
+            "ArrowUp" => (38, '\u{e013}'),
+            "ArrowRight" => (39, '\u{e014}'),
+            "ArrowDown" => (40, '\u{e015}'),
             _ => panic!("no code for {key}"),
         };
+        if self.engine == Engine::Firefox {
+            let strokes = ["keyDown", "keyUp"].map(|kind| json!({"type": kind, "value": character}));
+            let keyboard = json!({"type": "key", "id": "keyboard", "actions": strokes});
+            self.call("input.performActions", json!({"context": self.page, "actions": [keyboard]}));
+            return;
+        }
         let text = if key == "Enter" { "\r" } else { "" };
         for kind in ["keyDown", "keyUp"] {
             let event =
@@ -228,7 +300,7 @@ impl Browser {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("browser");
         fs::create_dir_all(&directory).unwrap();
         let file = directory.join(format!("{name}.png"));
-        fs::write(&file, decode_base64(answer["data"].as_str().unwrap())).unwrap();
+        fs::write(&file, STANDARD.decode(answer["data"].as_str().unwrap()).unwrap()).unwrap();
         file
     }
 
@@ -273,8 +345,8 @@ impl Browser {
     fn call(&mut self, method: &str, parameters: Value) -> Value {
         self.last_id += 1;
         let mut request = json!({"id": self.last_id, "method": method, "params": parameters});
-        if !self.session.is_empty() {
-            request["sessionId"] = json!(self.session);
+        if self.engine == Engine::Chromium && !self.page.is_empty() {
+            request["sessionId"] = json!(self.page);
         }
         self.socket.send(Message::text(request.to_string())).unwrap();
         let deadline = Instant::now() + PATIENCE;
@@ -288,7 +360,7 @@ impl Browser {
             };
             let mut message: Value = serde_json::from_str(&text).unwrap();
             if message["id"] == self.last_id {
-                assert!(message["error"].is_null(), "{method}: {}", message["error"]);
+                assert!(message["error"].is_null(), "{method}: {} {}", message["error"], message["message"]);
                 return message["result"].take();
             }
             self.listen(&message);
@@ -307,6 +379,9 @@ impl Browser {
             }
             Some("Log.entryAdded") if parameters["entry"]["level"] == "error" => {
                 format!("{} {}", parameters["entry"]["text"], parameters["entry"]["url"])
+            }
+            Some("log.entryAdded") if parameters["level"] == "error" => {
+                format!("{} {}", parameters["type"], parameters["text"])
             }
             Some("ServiceWorker.workerErrorReported") => {
                 format!("service worker: {}", parameters["errorMessage"])
@@ -329,32 +404,23 @@ impl Drop for Browser {
     }
 }
 
-fn binary() -> PathBuf {
+fn binary(names: &[&str]) -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
-        .flat_map(|directory| NAMES.map(|name| directory.join(name)))
+        .flat_map(|directory| names.iter().map(move |name| directory.join(name)))
         .find(|candidate| candidate.is_file())
-        .expect("no Chromium: run make setup")
+        .unwrap_or_else(|| panic!("none of {names:?}: run make setup"))
 }
 
-/// RFC 4648 without line breaks.
-fn decode_base64(text: &str) -> Vec<u8> {
-    let (mut out, mut bits, mut n_bits) = (Vec::with_capacity(text.len() / 4 * 3), 0u32, 0);
-    for byte in text.bytes() {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => break,
-        };
-        bits = (bits << 6) | u32::from(value);
-        n_bits += 6;
-        if n_bits >= 8 {
-            n_bits -= 8;
-            out.push((bits >> n_bits) as u8);
+/// A value in BiDi's notation as JSON; what has no JSON is null.
+fn plain(value: &Value) -> Value {
+    let inside = &value["value"];
+    match value["type"].as_str() {
+        Some("array") => inside.as_array().unwrap().iter().map(plain).collect(),
+        Some("object") => {
+            let fields = inside.as_array().unwrap().iter();
+            fields.map(|field| (field[0].as_str().unwrap().to_owned(), plain(&field[1]))).collect()
         }
+        _ => inside.clone(),
     }
-    out
 }
