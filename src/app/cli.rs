@@ -121,6 +121,9 @@ tidings rules --baskets baskets.txt.gz --support 0.01 --confidence 0.3 --json")]
     /// Estimated value of a policy, from the log of another (IPS, SNIPS, DR); refused where the log can't tell.
     #[command(after_help = "Example:\n  tidings off-policy --log log.csv.gz --target policy.csv --json")]
     OffPolicy(commands::off_policy::OffPolicyArgs),
+    /// What is held about people, and what for.
+    #[command(subcommand)]
+    Privacy(commands::privacy::PrivacyCommand),
     /// Policies against simulated shoppers, faster than time; with --url, such shoppers as clients of a running server.
     #[command(
         after_help = "Examples:\n  tidings simulate\n  tidings simulate --policy default --policy my-policy.json --seeds 5 --json\n  \
@@ -192,6 +195,7 @@ fn execute(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Segments(args) => commands::segments::segments(&config, &args),
         Command::Users(args) => commands::segments::users(&config, &args),
         Command::Evaluate(args) => commands::evaluate::run(&config, &args),
+        Command::Privacy(command) => commands::privacy::run(&config, &command),
         Command::Recommend(args) => commands::recommend::run(&config, &args),
         Command::Rules(args) => commands::rules::run(&config, &args),
         Command::OffPolicy(args) => commands::off_policy::run(&args),

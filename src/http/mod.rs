@@ -30,6 +30,7 @@ mod off_policy;
 pub mod origin;
 pub mod outcomes;
 mod page;
+mod personal_data;
 pub mod preferences;
 pub mod preview;
 pub mod query;

@@ -7,8 +7,8 @@ use super::error::ApiError;
 use super::table::{Table, delete, get, patch, post, put};
 use super::{
     admin, assets, attributes, calls, connections, consent, definitions, events, experiments, fire, health,
-    inbox, items, limits, lists, live, merge, models, notifications, outcomes, preferences, preview, rules,
-    scheduled, sources, sse, timeline, topics, users, webhooks, webpush, websocket,
+    inbox, items, limits, lists, live, merge, models, notifications, outcomes, personal_data, preferences,
+    preview, rules, scheduled, sources, sse, timeline, topics, users, webhooks, webpush, websocket,
 };
 
 /// Every path of the server. What is not here is a file of the dashboard or a 404. The first that matches serves.
@@ -101,6 +101,8 @@ fn users_of_shop(table: Table) -> Table {
         .route("/users/{id}", patch().bare(attributes::patch))
         .route("/users/{id}/recommendations", get().to(lists::recommendations))
         .route("/users/{id}/profile", get().bare(users::profile))
+        .route("/users/{id}/privacy", get().bare(personal_data::overview))
+        .route("/users/{id}/export", get().bare(personal_data::export))
         .route("/users/{id}/merge", post().bare(merge::post))
         .route("/users/{id}/inbox", get().to(inbox::page))
         .route("/users/{id}/inbox/read", post().bare(inbox::read))

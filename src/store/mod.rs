@@ -20,7 +20,7 @@ pub use postgres::{
     without_time_limit,
 };
 pub use reports::{
-    call_progress, conversions, experiments, export, limits, new_conversions, outcomes, response_examples,
+    call_progress, conversions, experiments, export, limits, new_conversions, outcomes, personal_data, response_examples,
     timeline,
 };
 pub use tables::{

@@ -50,6 +50,7 @@ mod old_data;
 mod once;
 mod outcomes;
 mod own_kinds;
+mod personal_data;
 mod policy;
 mod preferences;
 mod proxies;

@@ -212,8 +212,12 @@ fn head_is_answered_wherever_get_is_with_its_headers_and_no_body() {
         );
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert_eq!(body, "", "{path}");
-        let head =
-            Response { status: 0, head: head.replace("connection: close\r\n", ""), body: String::new() };
+        let head = Response {
+            status: 0,
+            head: head.replace("connection: close\r\n", ""),
+            body: String::new(),
+            bytes: Vec::new(),
+        };
         let wanted: Vec<String> = head_of(&got).into_iter().filter(|line| !line.is_empty()).collect();
         let found: Vec<String> = head_of(&head)
             .into_iter()

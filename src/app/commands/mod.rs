@@ -13,6 +13,7 @@ pub mod import;
 mod memory;
 pub mod migrate;
 pub mod off_policy;
+pub mod privacy;
 pub mod pull;
 pub mod recommend;
 pub mod rules;

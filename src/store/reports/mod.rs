@@ -7,5 +7,6 @@ pub mod export;
 pub mod limits;
 pub mod new_conversions;
 pub mod outcomes;
+pub mod personal_data;
 pub mod response_examples;
 pub mod timeline;

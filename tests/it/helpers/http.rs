@@ -12,6 +12,8 @@ pub struct Response {
     pub status: u16,
     pub head: String,
     pub body: String,
+    /// The body of one that is no text.
+    pub bytes: Vec<u8>,
 }
 
 impl Response {
@@ -67,7 +69,8 @@ impl Http {
                 return Err(std::io::ErrorKind::UnexpectedEof.into());
             }
         }
-        let mut response = Response { status: head[9..12].parse().unwrap(), head, body: String::new() };
+        let mut response =
+            Response { status: head[9..12].parse().unwrap(), head, body: String::new(), bytes: Vec::new() };
         let body = match response.header("transfer-encoding") {
             Some("chunked") => self.chunks()?,
             _ => {
@@ -77,7 +80,10 @@ impl Http {
                 body
             }
         };
-        response.body = String::from_utf8(body).unwrap();
+        match String::from_utf8(body) {
+            Ok(text) => response.body = text,
+            Err(error) => response.bytes = error.into_bytes(),
+        }
         Ok(response)
     }
 

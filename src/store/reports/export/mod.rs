@@ -29,6 +29,7 @@ use crate::store::schema::events;
 
 pub use row::{Column, Holds, Row};
 pub use subject::Subject;
+pub(super) use subject::kinds;
 
 /// Days of messages whose credited purchases are held in memory at a time.
 const SLICE_DAYS: f64 = 31.0;

@@ -31,7 +31,7 @@ impl Subject {
 }
 
 /// `(1, 'view'), …`
-fn kinds() -> String {
+pub(in crate::store::reports) fn kinds() -> String {
     let pairs: Vec<String> =
         EventKind::ALL.iter().map(|kind| format!("({}, '{}')", kind.code(), kind.name())).collect();
     pairs.join(", ")
