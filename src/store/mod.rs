@@ -20,8 +20,8 @@ pub use postgres::{
     without_time_limit,
 };
 pub use reports::{
-    call_progress, conversions, experiments, export, limits, new_conversions, outcomes, personal_data, response_examples,
-    timeline,
+    call_progress, conversions, experiments, export, limits, new_conversions, outcomes, personal_data,
+    response_examples, timeline,
 };
 pub use tables::{
     acknowledgements, audiences, broadcasts, bulk, calls, cleaning, consents, decision_log, decisions,
