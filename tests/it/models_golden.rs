@@ -6,6 +6,7 @@ use tidings::ml::threads::Threads;
 use tidings::recommend::models::ease::EaseParameters;
 use tidings::recommend::models::implicit_als::AlsParameters;
 use tidings::recommend::models::item_knn::KnnParameters;
+use tidings::recommend::models::ridge::RidgeParameters;
 
 use crate::golden_lists::{Agreement, agreement, agreement_but_for_ties, tables};
 use crate::models_data;
@@ -37,7 +38,9 @@ fn item_to_item_gives_the_reference_lists_but_for_ties_at_the_last_neighbour() {
 
 #[test]
 fn ease_gives_the_reference_lists() {
-    let ease = |lambda| Model::Ease(EaseParameters { lambda, ..Default::default() }).into();
+    let ease = |lambda| {
+        Model::Ease(EaseParameters { ridge: RidgeParameters::plain(lambda), ..Default::default() }).into()
+    };
     same_lists("online-retail/llo", "online-retail_llo_ease_top10.csv", ease(50.0));
     same_lists("ml-100k/llo", "ml-100k_llo_ease_top10.csv", ease(100.0));
 }
@@ -61,7 +64,9 @@ fn figures_on_plain_tables_agree_with_the_reference() {
     figure("online-retail/llo", knn(500, 0.5), 0.2061);
     let shrunk = Model::ItemKnn(KnnParameters { neighbours: 50, shrinkage: 10.0 });
     figure("ml-100k/llo", Algorithm { model: shrunk, history_decay: 0.5 }, 0.1052);
-    let ease = |lambda| Model::Ease(EaseParameters { lambda, ..Default::default() }).into();
+    let ease = |lambda| {
+        Model::Ease(EaseParameters { ridge: RidgeParameters::plain(lambda), ..Default::default() }).into()
+    };
     figure("ml-100k/r80", ease(200.0), 0.4412);
     figure("online-retail/r80", ease(100.0), 0.2836);
     figure("online-retail/time", ease(500.0), 0.1024);

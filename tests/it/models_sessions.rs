@@ -44,7 +44,7 @@ fn session_models_come_to_the_reference_figures() {
     ] {
         let algorithm = SessionAlgorithm::from_name(name).unwrap();
         let go = &mut |_: f32| ControlFlow::Continue(());
-        let fitted = tables.fit(algorithm, &threads, &mut |_| true, go).unwrap();
+        let fitted = tables.fit(algorithm, &threads, go).unwrap();
         let started = Instant::now();
         let metrics = tables.measure(&fitted, &[20], &threads);
         println!("{name}: {metrics:?} {:?} {:?}", fitted.parameters, started.elapsed());

@@ -33,9 +33,8 @@ pub fn run(config: &Config, args: &EvaluateArgs) -> anyhow::Result<()> {
             return Err(Usage::error("--protocol sessions needs --train and --test"));
         };
         let files = evaluate_sessions::Files { train, test, valid: args.valid.as_deref() };
-        let budget = Duration::from_secs(args.budget_seconds);
         let bar = evaluate_files::bar(args.json)?;
-        return evaluate_sessions::run(&files, &args.algorithm, budget, &args.k, args.json, &bar);
+        return evaluate_sessions::run(&files, &args.algorithm, &args.k, args.json, &bar);
     }
     match (&args.train, &args.test) {
         (Some(_), None) => Err(Usage::error("--train needs --test")),

@@ -30,11 +30,8 @@ pub struct EvaluateArgs {
     /// Of classification: the fold of each row, a number from 0 a line, instead of drawn ones.
     #[arg(long, requires = "target", value_name = "FILE")]
     pub(super) fold_file: Option<PathBuf>,
-    /// Seconds for tuning, roughly.
-    #[arg(long, default_value_t = 120)]
-    pub(super) budget_seconds: u64,
-    /// popularity, trending, item_knn, user_knn, rp3beta, ease, ials, auto (a blend of them all, learnt on --valid or on
-    /// the newest interactions) or all; of sessions: popularity, markov, sequential_rules, association, item_knn, sknn,
+    /// popularity, trending, item_knn, user_knn, rp3beta, ease, ridge (ease of each item on its nearest), ials, auto (a blend,
+    /// learnt on --valid or on a part of the training rows made like the test rows) or all; of sessions: popularity, markov, sequential_rules, association, item_knn, sknn,
     /// v_sknn, stan, auto or all.
     #[arg(long, default_value = "all")]
     pub(super) algorithm: String,

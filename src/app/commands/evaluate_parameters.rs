@@ -6,6 +6,8 @@ use crate::evaluate::files::{Algorithm, Model};
 use crate::recommend::models::ease::EaseParameters;
 use crate::recommend::models::implicit_als::AlsParameters;
 use crate::recommend::models::item_knn::KnnParameters;
+use crate::recommend::models::local_ridge::LocalRidgeParameters;
+use crate::recommend::models::ridge::RidgeParameters;
 use crate::recommend::models::rp3beta::Rp3betaParameters;
 use crate::recommend::models::trending::TrendingParameters;
 use crate::recommend::models::user_knn::{UserKnnParameters, UserSimilarity};
@@ -13,15 +15,21 @@ use crate::recommend::models::user_knn::{UserKnnParameters, UserSimilarity};
 /// Parameters of single algorithms; those an algorithm has no use for are ignored.
 #[derive(Debug, Args)]
 pub struct ParameterArgs {
-    /// Neighbours kept an item (item_knn, rp3beta), users asked (user_knn).
+    /// Neighbours kept an item (item_knn, rp3beta), items it is regressed on (ridge), users asked (user_knn).
     #[arg(long, default_value_t = 100)]
     neighbours: usize,
     /// Similarity over n in common counts n / (n + shrinkage) (item_knn, user_knn).
     #[arg(long, default_value_t = 0.0)]
     shrinkage: f32,
-    /// Ridge penalty (ease).
-    #[arg(long, default_value_t = EaseParameters::default().lambda)]
+    /// Ridge penalty (ease, ridge).
+    #[arg(long, default_value_t = RidgeParameters::default().lambda)]
     lambda: f32,
+    /// A history of n items counts n^−s, 0…1 (ease, ridge).
+    #[arg(long, default_value_t = 0.0)]
+    user_scaling: f32,
+    /// Growth of the penalty of an item with its squared weight, 0…1 (ease, ridge).
+    #[arg(long, default_value_t = 0.0)]
+    item_scaling: f32,
     /// Most items (ease).
     #[arg(long, default_value_t = EaseParameters::default().max_items)]
     max_items: usize,
@@ -76,6 +84,8 @@ impl ParameterArgs {
         };
         let (neighbours, shrinkage) = (self.neighbours, self.shrinkage);
         let als = AlsParameters::default();
+        let (user_scaling, item_scaling) = (self.user_scaling, self.item_scaling);
+        let ridge = RidgeParameters { lambda: self.lambda, user_scaling, item_scaling };
         let model = match name {
             "popularity" => Model::Popularity,
             "trending" => {
@@ -87,7 +97,8 @@ impl ParameterArgs {
                 let alpha = self.alpha.unwrap_or(Rp3betaParameters::default().alpha);
                 Model::Rp3beta(Rp3betaParameters { alpha, beta: self.beta, neighbours })
             }
-            "ease" => Model::Ease(EaseParameters { lambda: self.lambda, max_items: self.max_items }),
+            "ease" => Model::Ease(EaseParameters { ridge, max_items: self.max_items }),
+            "ridge" => Model::LocalRidge(LocalRidgeParameters { ridge, neighbours, kept: neighbours }),
             "ials" => Model::ImplicitAls(AlsParameters {
                 factors: self.factors,
                 regularisation: self.regularisation,

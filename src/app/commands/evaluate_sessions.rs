@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -28,7 +28,6 @@ pub struct Files<'a> {
 pub fn run(
     files: &Files<'_>,
     algorithm: &str,
-    budget: Duration,
     ks: &[usize],
     as_json: bool,
     bar: &ProgressBar,
@@ -50,12 +49,11 @@ pub fn run(
         bar.set_message(name);
         reset_peak_rss();
         let started = Instant::now();
-        let mut in_time = |share: f32| started.elapsed() < budget.mul_f32(share);
         let mut progress = |done: f32| {
             bar.set_message(format!("{name} {:.0} %", 100.0 * done));
             ControlFlow::Continue(())
         };
-        let fitted = tables.fit(algorithm, &threads, &mut in_time, &mut progress)?;
+        let fitted = tables.fit(algorithm, &threads, &mut progress)?;
         let train = started.elapsed();
         let metrics = tables.measure(&fitted, ks, &threads);
         let took = Measured { train, rank: started.elapsed() - train };

@@ -11,6 +11,9 @@ use crate::recommend::models::ease::{Ease, EaseParameters};
 use crate::recommend::models::implicit_als::{AlsParameters, ImplicitAls};
 use crate::recommend::models::interactions::Matrix;
 use crate::recommend::models::item_knn::{ItemKnn, KnnParameters};
+use crate::recommend::models::item_weights::ItemWeights;
+use crate::recommend::models::local_ridge::{LocalRidgeParameters, Neighbourhoods};
+use crate::recommend::models::ridge::RidgeParameters;
 use crate::recommend::models::rp3beta::{Rp3beta, Rp3betaParameters};
 use crate::recommend::models::trending::{Trending, TrendingParameters};
 use crate::recommend::models::user_knn::{UserKnn, UserKnnParameters};
@@ -34,6 +37,8 @@ pub enum Model {
     Rp3beta(Rp3betaParameters),
     /// The closed form.
     Ease(EaseParameters),
+    /// The same of each item on its nearest.
+    LocalRidge(LocalRidgeParameters),
     /// Matrix factorisation.
     ImplicitAls(AlsParameters),
 }
@@ -63,6 +68,7 @@ impl Algorithm {
             Model::UserKnn(_) => "user_knn",
             Model::Rp3beta(_) => "rp3beta",
             Model::Ease(_) => "ease",
+            Model::LocalRidge(_) => "ridge",
             Model::ImplicitAls(_) => "ials",
         }
     }
@@ -89,7 +95,12 @@ impl Algorithm {
                 ("beta", number(parameters.beta)),
                 ("neighbours", json!(parameters.neighbours)),
             ],
-            Model::Ease(parameters) => vec![("lambda", number(parameters.lambda))],
+            Model::Ease(parameters) => ridge(&parameters.ridge),
+            Model::LocalRidge(parameters) => {
+                let mut values = ridge(&parameters.ridge);
+                values.push(("neighbours", json!(parameters.neighbours)));
+                values
+            }
             Model::ImplicitAls(parameters) => vec![
                 ("factors", json!(parameters.factors)),
                 ("regularisation", number(parameters.regularisation)),
@@ -110,6 +121,14 @@ pub(super) fn number(value: f32) -> Value {
     value.to_string().parse::<f64>().map_or(Value::Null, |value| json!(value))
 }
 
+fn ridge(ridge: &RidgeParameters) -> Vec<(&'static str, Value)> {
+    vec![
+        ("lambda", number(ridge.lambda)),
+        ("user_scaling", number(ridge.user_scaling)),
+        ("item_scaling", number(ridge.item_scaling)),
+    ]
+}
+
 /// A model, ready to score.
 #[derive(Clone, Debug)]
 pub enum Fitted {
@@ -125,6 +144,8 @@ pub enum Fitted {
     Rp3beta(Rp3beta),
     /// The closed form.
     Ease(Ease),
+    /// The same of each item on its nearest.
+    LocalRidge(ItemWeights),
     /// Matrix factorisation.
     ImplicitAls(ImplicitAls),
 }
@@ -135,7 +156,7 @@ impl Model {
         &self,
         matrix: &Matrix,
         threads: &Threads,
-        progress: impl FnMut(f32) -> ControlFlow<()>,
+        mut progress: impl FnMut(f32) -> ControlFlow<()>,
     ) -> Result<Fitted, TrainError> {
         Ok(match self {
             Self::Popularity => {
@@ -158,6 +179,13 @@ impl Model {
                 Rp3beta::fit(matrix, parameters, threads, progress).ok_or(TrainError::Cancelled)?,
             ),
             Self::Ease(parameters) => Fitted::Ease(Ease::fit(matrix, parameters, threads, progress)?),
+            Self::LocalRidge(parameters) => {
+                let width = 2 * parameters.neighbours;
+                let near = Neighbourhoods::new(matrix, &parameters.ridge, width, threads, |done| {
+                    progress(0.3 * done)
+                })?;
+                Fitted::LocalRidge(near.fit(parameters, threads, |done| progress(0.3 + 0.7 * done))?)
+            }
             Self::ImplicitAls(parameters) => {
                 Fitted::ImplicitAls(ImplicitAls::fit(matrix, parameters, threads, progress)?)
             }
@@ -178,6 +206,7 @@ impl Fitted {
             Self::UserKnn(model) => model.add_scores_except(history, row, scores),
             Self::Rp3beta(model) => model.add_scores(history, scores),
             Self::Ease(model) => model.add_scores(history, scores),
+            Self::LocalRidge(model) => model.add_scores(history, scores),
             Self::ImplicitAls(model) => model.add_scores(history, scores),
         }
     }

@@ -182,14 +182,16 @@ impl Trial<'_> {
             progress(Stage::Evaluate, 0.4 + 0.1 * done)
         })
         .ok_or(TrainError::Cancelled)?;
+        let columns: Vec<usize> = (0..members.len()).collect();
         let blending = Blending {
             asked: &asked,
             members: members.len(),
+            columns: &columns,
             trying: SearchSpace::A_LITTLE,
             threads: self.threads,
         };
-        let (mut rule, ..) =
-            blending.learn(core.core, &|| false, &mut |done| progress(Stage::Evaluate, 0.5 + 0.1 * done))?;
+        let mut hear = |done| progress(Stage::Evaluate, 0.5 + 0.1 * done);
+        let mut rule = blending.learn(core.core, &mut hear)?.ranker;
         keep_content(&mut rule, members);
         Ok(rule)
     }

@@ -92,6 +92,8 @@ mod tests {
     use crate::recommend::models::ease::EaseParameters;
     use crate::recommend::models::implicit_als::AlsParameters;
     use crate::recommend::models::item_knn::KnnParameters;
+    use crate::recommend::models::local_ridge::LocalRidgeParameters;
+    use crate::recommend::models::ridge::RidgeParameters;
 
     fn row<'a>(user: &'a str, item: &'a str, ts: f64) -> Row<'a> {
         Row { user, item, ts }
@@ -111,14 +113,15 @@ mod tests {
         Tables::new(&train, &[], &[row("u1", "c", 9.0), row("u2", "x", 9.0), row("u9", "a", 9.0)])
     }
 
-    fn every() -> [Algorithm; 7] {
+    fn every() -> [Algorithm; 8] {
         [
             Model::Popularity,
             Model::Trending(Default::default()),
             Model::ItemKnn(KnnParameters { neighbours: 10, shrinkage: 0.0 }),
             Model::UserKnn(Default::default()),
             Model::Rp3beta(Default::default()),
-            Model::Ease(EaseParameters { lambda: 1.0, max_items: 10 }),
+            Model::Ease(EaseParameters { ridge: RidgeParameters::plain(1.0), max_items: 10 }),
+            Model::LocalRidge(LocalRidgeParameters::default()),
             Model::ImplicitAls(AlsParameters { factors: 2, ..Default::default() }),
         ]
         .map(Algorithm::from)

@@ -91,7 +91,8 @@ pub fn asked(
         let allowed = |item: ItemId| known.contains(&item.0) && !case.seen.contains(&item.0);
         let personal = setting.model.personal(request);
         let list = personal.candidates(setting.model.ensemble(), core, CANDIDATES, allowed);
-        Asked { list, length: personal.length(), relevant: case.relevant.clone() }
+        let relevant = case.relevant.clone();
+        Asked { list, length: personal.length(), relevant, alone: Vec::new() }
     })
 }
 

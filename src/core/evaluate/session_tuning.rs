@@ -24,30 +24,22 @@ const TO_LEARN: usize = 15_000;
 const FEWEST_LISTS: usize = 50;
 /// Length of the lists whose reciprocal rank is tuned.
 const TUNED_AT: usize = 20;
-/// Of the time budget: for choosing parameters, and until when another trial of the order may begin.
-const TUNING_SHARE: f32 = 0.4;
-const TRIAL_SHARE: f32 = 0.6;
 /// Shares of the trees that are tried.
 const TREES: [f32; 3] = [0.0, 0.7, 1.0];
 
 /// Hears 0…1; `Break` cancels.
 pub type Heard<'a> = dyn FnMut(f32) -> ControlFlow<()> + 'a;
 
-/// Callback that tells whether less than this share of the time budget is spent.
-pub type InTime<'a> = dyn FnMut(f32) -> bool + 'a;
-
 /// One guess of the validation slice: a session and how many of its clicks are known.
 type Guess<'a> = (&'a [Click], Click);
 
 impl SessionTables {
-    /// Fits one algorithm. `in_time(share)` says whether less than this share of the time budget is spent: tuning ends with
-    /// the best so far at [`TUNING_SHARE`], and the second half of the trial of `auto` is left out late. The three fits
-    /// that remain are bounded by the number of guesses. Errors: no training session, or cancelled.
+    /// Fits one algorithm. All work is bounded by the number of guesses, no clock decides. Errors: no training session, or
+    /// cancelled.
     pub fn fit(
         &self,
         algorithm: SessionAlgorithm,
         threads: &Threads,
-        in_time: &mut InTime<'_>,
         progress: &mut Heard<'_>,
     ) -> Result<Fitted, TrainError> {
         if self.train().is_empty() {
@@ -63,7 +55,7 @@ impl SessionTables {
                 .ok_or(TrainError::Cancelled)?;
             let guesses = sample(&valid, TO_CHOOSE);
             for (done, scorer) in grids.iter().enumerate() {
-                choose(&mut model, *scorer, &guesses, threads, in_time, &mut |share| {
+                choose(&mut model, *scorer, &guesses, threads, &mut |share| {
                     progress(0.1 + 0.3 * (done as f32 + share) / grids.len() as f32)
                 })?;
                 report.extend(describe(&model.parameters, *scorer));
@@ -71,7 +63,7 @@ impl SessionTables {
             parameters = model.parameters;
             if algorithm == SessionAlgorithm::Auto {
                 let guesses = sample(&valid, TO_LEARN);
-                ranker = learn(&model, &guesses, threads, in_time, &mut |done| progress(0.4 + 0.5 * done))?;
+                ranker = learn(&model, &guesses, threads, &mut |done| progress(0.4 + 0.5 * done))?;
                 report.insert("trees_share".to_owned(), f64::from(ranker.trees_share()));
                 report.insert("learnt".to_owned(), f64::from(u8::from(ranker.is_taught())));
                 report.insert("validation_clicks".to_owned(), guesses.len() as f64);
@@ -179,16 +171,12 @@ fn choose(
     scorer: SessionScorer,
     guesses: &[Guess<'_>],
     threads: &Threads,
-    in_time: &mut InTime<'_>,
     progress: &mut Heard<'_>,
 ) -> Result<(), TrainError> {
     let given = *slot(&mut model.parameters, scorer);
     let grid: Vec<_> = std::iter::once(given).chain(grid(scorer)).collect();
     let mut best = (f64::NEG_INFINITY, given);
     for (index, candidate) in grid.iter().enumerate() {
-        if !in_time(TUNING_SHARE) {
-            break;
-        }
         *slot(&mut model.parameters, scorer) = *candidate;
         let rank = |room: &mut (SessionScratch, SparseScores), (before, right): &Guess<'_>| {
             model.score(scorer, before, None, &mut room.0, &mut room.1);
@@ -214,7 +202,6 @@ fn learn(
     model: &SessionModel,
     guesses: &[Guess<'_>],
     threads: &Threads,
-    in_time: &mut InTime<'_>,
     progress: &mut Heard<'_>,
 ) -> Result<SessionRanker, TrainError> {
     let rows = rows(model, guesses, threads);
@@ -231,9 +218,6 @@ fn learn(
     let mut sums = [0.0; TREES.len()];
     let mut alone = 0.0;
     for (place, (own, other)) in [(early, late), (late, early)].into_iter().enumerate() {
-        if place > 0 && !in_time(TRIAL_SHARE) {
-            break;
-        }
         let fitted = SessionRanker::fit(&lists(own.iter()), threads, |done| {
             progress(0.1 + 0.25 * (place as f32 + done))
         });

@@ -249,7 +249,7 @@ mod tests {
 
     fn fit(tables: &SessionTables, algorithm: SessionAlgorithm) -> Fitted {
         let threads = Threads::new(1).unwrap();
-        tables.fit(algorithm, &threads, &mut |_| true, &mut |_| ControlFlow::Continue(())).unwrap()
+        tables.fit(algorithm, &threads, &mut |_| ControlFlow::Continue(())).unwrap()
     }
 
     #[test]
@@ -306,7 +306,7 @@ mod tests {
         let tables = SessionTables::default();
         let threads = Threads::new(1).unwrap();
         let go = &mut |_: f32| ControlFlow::Continue(());
-        let error = tables.fit(SessionAlgorithm::Auto, &threads, &mut |_| true, go).unwrap_err();
+        let error = tables.fit(SessionAlgorithm::Auto, &threads, go).unwrap_err();
         assert!(error.to_string().contains("not enough data"), "{error}");
         let mut tables = SessionTables::default();
         tables.add_train("1", "a", f64::NAN);
@@ -314,6 +314,6 @@ mod tests {
         let metrics = tables.measure(&fit(&tables, SessionAlgorithm::Auto), &[10], &threads);
         assert_eq!((metrics["users"], metrics["mrr@10"]), (0.0, 0.0));
         let stop = &mut |_: f32| ControlFlow::Break(());
-        assert!(tables.fit(SessionAlgorithm::Auto, &threads, &mut |_| true, stop).is_err());
+        assert!(tables.fit(SessionAlgorithm::Auto, &threads, stop).is_err());
     }
 }

@@ -36,6 +36,9 @@ pub struct Tables {
     cases: Vec<Case>,
     /// The part of training to hold out while tuning.
     valid: Vec<(u32, u32)>,
+    /// Test rows, and how many of them are no older than any training row of their user.
+    n_test: usize,
+    n_later: usize,
 }
 
 impl Tables {
@@ -88,6 +91,9 @@ impl Tables {
         let Some(user) = self.users.ids.get(row.user).copied() else { return };
         // Cases come in order of the file here, one a run of rows; put together at the end.
         let item = self.items.id(row.item);
+        let newest = self.histories.get(user as usize).and_then(|history| history.last());
+        self.n_test += 1;
+        self.n_later += usize::from(newest.is_some_and(|(_, ts)| *ts <= row.ts));
         match self.cases.last_mut() {
             Some(case) if case.user.0 == user => {
                 case.relevant.insert(item);
@@ -174,6 +180,15 @@ impl Tables {
     /// The (user, item) pairs of training to hold out while tuning.
     pub fn valid(&self) -> &[(u32, u32)] {
         &self.valid
+    }
+
+    /// Whether most test rows are no older than any training row of their user, and training rows have an order in time.
+    pub fn test_is_later(&self) -> bool {
+        let spans = |history: &Vec<(u32, f64)>| match (history.first(), history.last()) {
+            (Some((_, first)), Some((_, last))) => first < last,
+            _ => false,
+        };
+        2 * self.n_later > self.n_test && self.histories.iter().any(spans)
     }
 
     /// Number of training rows, repetitions counted.

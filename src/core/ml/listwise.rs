@@ -127,6 +127,17 @@ impl Listwise {
         lists: &Lists,
         l2: f64,
         threads: &Threads,
+        progress: impl FnMut(f32) -> ControlFlow<()>,
+    ) -> Option<Self> {
+        Self::default().refit(lists, l2, threads, progress)
+    }
+
+    /// As [`Listwise::fit`], beginning from these weights, those of another penalty say: fewer steps for the same optimum.
+    pub fn refit(
+        &self,
+        lists: &Lists,
+        l2: f64,
+        threads: &Threads,
         mut progress: impl FnMut(f32) -> ControlFlow<()>,
     ) -> Option<Self> {
         let n = lists.n_features;
@@ -134,7 +145,9 @@ impl Listwise {
             return Some(Self::default());
         }
         let scales = scales(lists);
-        let mut weights = vec![0.0; n];
+        let own = self.weights.iter().copied().chain(std::iter::repeat(0.0));
+        let begin = |(weight, scale): (f32, &f64)| if *scale > 0.0 { f64::from(weight) / scale } else { 0.0 };
+        let mut weights: Vec<f64> = own.zip(&scales).map(begin).collect();
         let mut slope = slope(lists, &weights, &scales, l2, threads);
         for iteration in 0..MOST_ITERATIONS {
             if progress(iteration as f32 / MOST_ITERATIONS as f32).is_break() {
@@ -338,6 +351,21 @@ mod tests {
         assert!(model.weights()[0].is_finite() && model.weights()[0] > 0.0);
         let cancelled = Listwise::fit(&lists, 1.0, &Threads::new(1).unwrap(), |_| ControlFlow::Break(()));
         assert!(cancelled.is_none());
+    }
+
+    #[test]
+    fn another_start_ends_at_the_same_optimum() {
+        let mut lists = Lists::new(2);
+        for group in 0..200u32 {
+            let rows: Vec<f32> = (0..10).map(|i| ((group * 31 + i * 17) % 13) as f32).collect();
+            lists.push(&rows, (group * group % 5) as usize);
+        }
+        let threads = Threads::new(1).unwrap();
+        let go_on = |_| ControlFlow::Continue(());
+        let warm = fit(&lists, 50.0, 1).refit(&lists, 0.5, &threads, go_on).unwrap();
+        for (a, b) in warm.weights().iter().zip(fit(&lists, 0.5, 1).weights()) {
+            assert!((a - b).abs() < 1e-3, "{a} is not {b}");
+        }
     }
 
     #[test]

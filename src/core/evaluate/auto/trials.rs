@@ -8,102 +8,188 @@ use rayon::prelude::*;
 use crate::base::ItemId;
 use crate::evaluate::ranking::{ndcg, top};
 use crate::ml::threads::Threads;
-use crate::recommend::ensemble::{Context, EnsembleParameters, Histories, Models, fit_ease};
+use crate::recommend::ensemble::{Context, EnsembleParameters, Histories, Models, Regressions, als_work};
 use crate::recommend::models::implicit_als::{AlsParameters, ImplicitAls};
 use crate::recommend::models::interactions::Matrix;
+use crate::recommend::models::item_knn::{ItemKnn, KnnParameters};
 use crate::recommend::models::item_weights::ItemWeights;
+use crate::recommend::models::ridge::RidgeParameters;
 use crate::recommend::train::TrainError;
 
 use super::held_out::{HeldOut, items, newest_first};
+use super::search::Search;
 
 /// Members that choose candidates.
 const CORE: usize = 8;
-/// Penalties of EASE^R, the likeliest first; the two best stay.
-const LAMBDAS: [f32; 4] = [100.0, 500.0, 20.0, 2_000.0];
-/// Factors, penalty and confidence of implicit ALS, the likeliest first; the two best stay.
-const ALS: [(usize, f32, f32); 3] = [(128, 10.0, 1.0), (64, 50.0, 16.0), (32, 10.0, 4.0)];
-const STAYING: usize = 2;
-/// Decays EASE^R is tried with; its best counts.
-const DECAYS: [f32; 3] = [0.5, 0.95, 1.0];
+/// Most multiplications of all trials of EASE^R, and of implicit ALS.
+const RIDGE_WORK: f64 = 2.5e11;
+const ALS_WORK: f64 = 2.5e11;
+/// Nearest items while penalties are tried, where each item is regressed on its nearest.
+const NEAR_IN_TRIALS: usize = 128;
+/// Rounds of implicit ALS.
+const ITERATIONS: usize = 10;
+/// First penalty of EASE^R, and the steps from it: coarse ones, then fine ones.
+const LAMBDA: f32 = 100.0;
+const COARSE: f32 = 5.0;
+const FINE: f32 = 2.2;
+/// Factors, penalty and confidence of implicit ALS to begin from.
+const ALS: [(usize, f32, f32); 3] = [(64, 10.0, 1.0), (64, 50.0, 16.0), (64, 10.0, 4.0)];
+/// Bounds of factors.
+const FACTORS: std::ops::RangeInclusive<usize> = 16..=128;
+/// Shrinkages of item-to-item similarity.
+const SHRINKAGES: [f32; 4] = [0.0, 5.0, 20.0, 100.0];
+/// Decays pair models are tried with; their best counts.
+const DECAYS: [f32; 3] = [1.0, 0.95, 0.5];
+
+/// Hears 0…1 and may break.
+pub(super) type Progress<'a> = dyn FnMut(f32) -> ControlFlow<()> + 'a;
 
 pub(super) struct Trials<'a> {
     pub(super) histories: &'a Histories<'a>,
+    pub(super) cases: &'a [HeldOut],
     pub(super) threads: &'a Threads,
-    pub(super) expired: &'a dyn Fn() -> bool,
+    /// Hears what was found.
+    pub(super) tell: &'a dyn Fn(&str),
 }
 
 impl Trials<'_> {
     /// Mean NDCG@10 of scores made from a history.
-    fn measure(&self, cases: &[HeldOut], score: impl Fn(&[(ItemId, f32)], &mut [f32]) + Sync) -> f64 {
-        let one = |case: &HeldOut| {
+    fn measure(&self, score: impl Fn(&[(ItemId, f32)], &mut [f32]) + Sync) -> f64 {
+        let one = |scores: &mut Vec<f32>, case: &HeldOut| {
             let history = case.history(self.histories);
             let seen = items(history);
-            let mut scores = vec![0f32; self.histories.n_items];
-            score(&newest_first(history), &mut scores);
-            quality(&scores, &seen, case)
+            scores.clear();
+            scores.resize(self.histories.n_items, 0.0);
+            score(&newest_first(history), scores);
+            quality(scores, &seen, case)
         };
-        let values: Vec<f64> = self.threads.run(|| cases.par_iter().map(one).collect());
+        let values: Vec<f64> = self.threads.run(|| self.cases.par_iter().map_init(Vec::new, one).collect());
         values.iter().sum::<f64>() / values.len().max(1) as f64
     }
 
-    pub(super) fn choose_ease(
-        &self,
-        matrix: &Matrix,
-        cases: &[HeldOut],
-        parameters: &EnsembleParameters,
-        progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
-    ) -> Result<(Vec<f32>, Vec<ItemWeights>), TrainError> {
-        let mut tried = Vec::new();
-        for (index, lambda) in LAMBDAS.into_iter().enumerate() {
-            if index > 0 && (self.expired)() {
-                break;
-            }
-            let done = |part: f32| (index as f32 + part) / LAMBDAS.len() as f32;
-            let fitted = fit_ease(matrix, lambda, parameters, self.threads, |part| progress(done(part)));
-            let weights = match fitted {
-                Ok(weights) => weights,
-                Err(TrainError::Cancelled) => return Err(TrainError::Cancelled),
-                // A penalty too small for these weights: the others will do.
-                Err(_) => continue,
-            };
-            let mut best = 0.0f64;
-            for decay in DECAYS {
-                let quality = self.measure(cases, |history, scores| {
-                    weights.add_scores(&faded(history, decay), scores);
-                });
-                best = best.max(quality);
-            }
-            tried.push((best, lambda, weights));
-        }
-        tried.sort_by(|a, b| b.0.total_cmp(&a.0));
-        tried.truncate(STAYING);
-        Ok(tried.into_iter().map(|(_, lambda, weights)| (lambda, weights)).unzip())
+    /// Of a pair model with its best decay.
+    fn measure_pairs(&self, weights: &ItemWeights) -> f64 {
+        let decays = if self.histories.are_ordered() { &DECAYS[..] } else { &[1.0] };
+        let of =
+            |decay: &f32| self.measure(|history, scores| weights.add_scores(&faded(history, *decay), scores));
+        decays.iter().map(of).fold(0.0, f64::max)
     }
 
+    /// The best penalties of EASE^R: λ over decades, then the scaling of users and of items.
+    pub(super) fn choose_ridges(
+        &self,
+        matrix: &Matrix,
+        parameters: &EnsembleParameters,
+        progress: &mut Progress<'_>,
+    ) -> Result<(Vec<RidgeParameters>, Vec<ItemWeights>), TrainError> {
+        let near = parameters.ridge_neighbours.min(NEAR_IN_TRIALS);
+        let in_trials = EnsembleParameters { ridge_neighbours: near, ..parameters.clone() };
+        let mut regressions = Regressions::new(matrix, &in_trials, self.threads);
+        let cost = in_trials.ridge_work(matrix);
+        let attempt = |ridge: RidgeParameters, done: f32| {
+            let weights = match regressions.fit(ridge, |_| progress(done)) {
+                Ok(weights) => weights,
+                // A penalty too small for these weights: the others will do.
+                Err(TrainError::Parameter(_)) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            let quality = self.measure_pairs(&weights);
+            let RidgeParameters { lambda, user_scaling, item_scaling } = ridge;
+            (self.tell)(&format!("ease λ {lambda:.1}, scaling {user_scaling} {item_scaling}: {quality:.4}"));
+            Ok(Some((quality, weights)))
+        };
+        let mut search = Search::new(RIDGE_WORK, |_| cost, attempt);
+        let times = |factor: f32| {
+            move |ridge: RidgeParameters| Some(RidgeParameters { lambda: ridge.lambda * factor, ..ridge })
+        };
+        let raise = |value: f32| (value < 1.0).then_some(value + 0.5);
+        search.attempt(RidgeParameters::plain(LAMBDA))?;
+        search.climb_either(times(COARSE), times(1.0 / COARSE))?;
+        search.climb(|ridge| Some(RidgeParameters { user_scaling: raise(ridge.user_scaling)?, ..ridge }))?;
+        search.climb(|ridge| Some(RidgeParameters { item_scaling: raise(ridge.item_scaling)?, ..ridge }))?;
+        search.climb_either(times(FINE), times(1.0 / FINE))?;
+        let (mut ridges, mut weights) = search.finish();
+        if matrix.n_items() > parameters.max_ease_items {
+            // Dear, and the second best says much the same.
+            ridges.truncate(1);
+            let mut regressions = Regressions::new(matrix, parameters, self.threads);
+            let fitted = ridges.iter().map(|ridge| regressions.fit(*ridge, |_| progress(0.9)));
+            weights = fitted.collect::<Result<_, _>>()?;
+        }
+        Ok((ridges, weights))
+    }
+
+    /// The best parameters of implicit ALS: confidence, penalty, its growth with frequency, factors (as Rendle et al. 2022).
     pub(super) fn choose_als(
         &self,
         matrix: &Matrix,
-        cases: &[HeldOut],
-        progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
+        progress: &mut Progress<'_>,
     ) -> Result<(Vec<AlsParameters>, Vec<ImplicitAls>), TrainError> {
-        let mut tried = Vec::new();
-        for (index, (factors, regularisation, alpha)) in ALS.into_iter().enumerate() {
-            if index > 0 && (self.expired)() {
-                break;
-            }
-            let parameters = AlsParameters { factors, regularisation, alpha, ..AlsParameters::default() };
-            let done = |part: f32| (index as f32 + part) / ALS.len() as f32;
-            let als = ImplicitAls::fit(matrix, &parameters, self.threads, |part| progress(done(part)))?;
-            let quality = self.measure(cases, |history, scores| als.add_scores(history, scores));
-            tried.push((quality, parameters, als));
+        let attempt = |parameters: AlsParameters, done: f32| {
+            let als = ImplicitAls::fit(matrix, &parameters, self.threads, |_| progress(done))?;
+            let quality = self.measure(|history, scores| als.add_scores(history, scores));
+            let AlsParameters { factors, regularisation, alpha, frequency_scaling, .. } = parameters;
+            (self.tell)(&format!(
+                "ials {factors} factors, λ {regularisation}, α {alpha}, frequency {frequency_scaling}: {quality:.4}"
+            ));
+            Ok(Some((quality, als)))
+        };
+        let mut search = Search::new(ALS_WORK, |parameters| als_work(&parameters, matrix), attempt);
+        for (factors, regularisation, alpha) in ALS {
+            let iterations = ITERATIONS;
+            search.attempt(AlsParameters {
+                factors,
+                regularisation,
+                alpha,
+                iterations,
+                ..AlsParameters::default()
+            })?;
         }
-        tried.sort_by(|a, b| b.0.total_cmp(&a.0));
-        tried.truncate(STAYING);
-        Ok(tried.into_iter().map(|(_, parameters, als)| (parameters, als)).unzip())
+        let penalty = |factor: f32| {
+            move |als: AlsParameters| {
+                Some(AlsParameters { regularisation: als.regularisation * factor, ..als })
+            }
+        };
+        search.climb_either(penalty(4.0), penalty(0.25))?;
+        let raise = |value: f32| (value < 1.0).then_some(value + 0.5);
+        search
+            .climb(|als| Some(AlsParameters { frequency_scaling: raise(als.frequency_scaling)?, ..als }))?;
+        let factors = |als: AlsParameters, factors: usize| {
+            FACTORS.contains(&factors).then_some(AlsParameters { factors, ..als })
+        };
+        search.climb_either(|als| factors(als, als.factors * 2), |als| factors(als, als.factors / 2))?;
+        search.climb_either(penalty(2.0), penalty(0.5))?;
+        Ok(search.finish())
     }
 
-    /// The members that do best alone.
-    pub(super) fn core(&self, models: &Models, cases: &[HeldOut]) -> Vec<usize> {
+    /// The best shrinkage of item-to-item similarity.
+    pub(super) fn choose_shrinkage(
+        &self,
+        matrix: &Matrix,
+        neighbours: usize,
+        progress: &mut Progress<'_>,
+    ) -> Result<f32, TrainError> {
+        let mut best = (f64::NEG_INFINITY, 0.0);
+        for shrinkage in SHRINKAGES {
+            let knn = KnnParameters { neighbours, shrinkage };
+            let knn = ItemKnn::fit(matrix, &knn, self.threads, |_| progress(0.5));
+            let knn = knn.ok_or(TrainError::Cancelled)?;
+            let decays = if self.histories.are_ordered() { &DECAYS[..] } else { &[1.0] };
+            let of = |decay: &f32| {
+                self.measure(|history, scores| knn.add_scores(&faded(history, *decay), usize::MAX, scores))
+            };
+            let quality = decays.iter().map(of).fold(0.0, f64::max);
+            (self.tell)(&format!("item_knn shrinkage {shrinkage}: {quality:.4}"));
+            if quality <= best.0 {
+                break;
+            }
+            best = (quality, shrinkage);
+        }
+        Ok(best.1)
+    }
+
+    /// The members that do best alone, the best first.
+    pub(super) fn core(&self, models: &Models) -> Vec<usize> {
         let n = models.n_items().max(1);
         let one = |case: &HeldOut| -> Vec<f64> {
             let history = case.history(self.histories);
@@ -114,10 +200,13 @@ impl Trials<'_> {
             let scores = models.scores(&context);
             scores.chunks(n).map(|column| quality(column, &seen, case)).collect()
         };
-        let values: Vec<Vec<f64>> = self.threads.run(|| cases.par_iter().map(one).collect());
+        let values: Vec<Vec<f64>> = self.threads.run(|| self.cases.par_iter().map(one).collect());
         let mut sums: Vec<(f64, usize)> = (0..models.members().len()).map(|index| (0.0, index)).collect();
         for values in &values {
             sums.iter_mut().zip(values).for_each(|((sum, _), value)| *sum += value);
+        }
+        for (member, (sum, _)) in models.members().iter().zip(&sums) {
+            (self.tell)(&format!("{member} alone: {:.4}", sum / self.cases.len().max(1) as f64));
         }
         sums.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         sums.into_iter().take(CORE).map(|(_, index)| index).collect()
@@ -125,7 +214,7 @@ impl Trials<'_> {
 }
 
 /// NDCG@10 of a column of scores.
-fn quality(scores: &[f32], seen: &HashSet<u32>, case: &HeldOut) -> f64 {
+pub(super) fn quality(scores: &[f32], seen: &HashSet<u32>, case: &HeldOut) -> f64 {
     let list = top(scores, 10, |item| !seen.contains(&item));
     let list: Vec<u32> = list.into_iter().map(|(item, _)| item).collect();
     ndcg(&list, &case.relevant, 10)

@@ -7,13 +7,14 @@ use rayon::prelude::*;
 use crate::base::ItemId;
 use crate::ml::threads::Threads;
 use crate::recommend::ensemble::{
-    CANDIDATES, Context, Ensemble, EnsembleParameters, Histories, Models, Ranker, candidates,
+    BaseModel, CANDIDATES, Context, Ensemble, EnsembleParameters, Histories, Models, Ranker, candidates,
 };
 use crate::recommend::train::TrainError;
 
-use super::blend::{Asked, Blending, SearchSpace, stop};
+use super::blend::{Asked, Blending, SearchSpace, mean, stop};
+use super::columns::select;
 use super::held_out::{HeldOut, items, newest_first, spread};
-use super::trials::Trials;
+use super::trials::{Trials, quality};
 
 /// Users the blend is learnt on, spread evenly.
 pub const MOST_CASES: usize = 4_000;
@@ -27,21 +28,24 @@ const FEWEST_CASES: usize = 20;
 pub struct Tuned {
     /// Of the models.
     pub parameters: EnsembleParameters,
-    /// Of the blend.
+    /// The rule, of the members named in the parameters.
     pub ranker: Ranker,
-    /// NDCG@10 of the blend on users it was not learnt on.
+    /// NDCG@10 of what serves on users it was not learnt on.
     pub ndcg: f64,
-    /// Shape of the blend: `logarithmic`, `by_length`, `with_plain` or `mean` of the three.
+    /// Shape of the blend: `logarithmic`, `by_length`, `with_plain` or `mean` of the three; `single` where the best member alone
+    /// is no worse than the blend.
     pub shape: &'static str,
+    /// The member that does best alone, and its NDCG@10 on the same users.
+    pub best: (BaseModel, f64),
 }
 
-/// Chooses. `expired` is asked between two trials; when true, what is known by then decides. `progress` hears 0…1 and may
-/// break ([`TrainError::Cancelled`]).
+/// Chooses, by counts of work alone: the same data give the same choice on any machine. `tell` hears what was found on the way;
+/// `progress` hears 0…1 and may break ([`TrainError::Cancelled`]).
 pub fn tune(
     histories: &Histories<'_>,
     held_out: &[HeldOut],
     threads: &Threads,
-    expired: &dyn Fn() -> bool,
+    tell: &dyn Fn(&str),
     progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
 ) -> Result<Tuned, TrainError> {
     let cases = spread(held_out, MOST_CASES);
@@ -53,33 +57,87 @@ pub fn tune(
     }
     let matrix = histories.matrix();
     let mut parameters = EnsembleParameters::default();
-    let trials = Trials { histories, threads, expired };
     let few = spread(&cases, MOST_TO_COMPARE);
-    let (lambdas, ease) = trials.choose_ease(&matrix, &few, &parameters, &mut |done| progress(0.4 * done))?;
-    parameters.lambdas = lambdas;
-    let (chosen, als) = trials.choose_als(&matrix, &few, &mut |done| progress(0.4 + 0.25 * done))?;
+    let trials = Trials { histories, cases: &few, threads, tell };
+    parameters.shrinkage =
+        trials.choose_shrinkage(&matrix, parameters.neighbours, &mut |done| progress(0.05 * done))?;
+    let (ridges, ease) =
+        trials.choose_ridges(&matrix, &parameters, &mut |done| progress(0.05 + 0.35 * done))?;
+    parameters.ridges = ridges;
+    let (chosen, als) = trials.choose_als(&matrix, &mut |done| progress(0.4 + 0.25 * done))?;
     parameters.als = chosen;
     let models = Models::with(histories, &matrix, &parameters, ease, als, threads, |done| {
-        progress(0.65 + 0.1 * done)
+        progress(0.65 + 0.05 * done)
     })?;
-    let core = trials.core(&models, &few);
+    let core = trials.core(&models);
     let asked: Vec<Asked> =
         threads.run(|| cases.par_iter().map(|case| ask(&models, &core, histories, case)).collect());
     stop(progress, 0.8)?;
-    let blend =
-        Blending { asked: &asked, members: models.members().len(), trying: SearchSpace::EVERYTHING, threads };
-    let (ranker, shape, ndcg) = blend.learn(core, expired, &mut |done| progress(0.8 + 0.2 * done))?;
-    Ok(Tuned { parameters, ranker, ndcg, shape })
+    let rule = learn(&models, &core, &asked, threads, tell, &mut |done| progress(0.8 + 0.2 * done))?;
+    let needed = rule.ranker.needed();
+    parameters.members = needed.iter().filter_map(|index| models.members().get(*index).copied()).collect();
+    let Rule { ranker, ndcg, shape, best } = rule;
+    Ok(Tuned { parameters, ranker: ranker.restricted(&needed), ndcg, shape, best })
 }
 
-/// Fits everything on all histories.
+/// As in [`Tuned`], the ranker one of all members.
+struct Rule {
+    ranker: Ranker,
+    ndcg: f64,
+    shape: &'static str,
+    best: (BaseModel, f64),
+}
+
+/// The rule that serves, of all members: the blend where it beats its best member on users that it was not learnt on, else that
+/// member alone.
+fn learn(
+    models: &Models,
+    core: &[usize],
+    asked: &[Asked],
+    threads: &Threads,
+    tell: &dyn Fn(&str),
+    progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
+) -> Result<Rule, TrainError> {
+    let members = models.members();
+    let columns = select(asked, members.len(), threads)?;
+    let names: Vec<String> =
+        columns.iter().filter_map(|column| members.get(*column)).map(ToString::to_string).collect();
+    tell(&format!("columns that bring something: {}", names.join(", ")));
+    let trying = SearchSpace::EVERYTHING;
+    let blend = Blending { asked, members: members.len(), columns: &columns, trying, threads };
+    let learnt = blend.learn(core.to_vec(), progress)?;
+    let alone = |place: usize| {
+        let values: Vec<f64> = asked.iter().filter_map(|one| one.alone.get(place).copied()).collect();
+        mean(&values)
+    };
+    let best = core.iter().enumerate().map(|(place, index)| (alone(place), *index));
+    let (quality, index) = best.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1))).unwrap_or((0.0, 0));
+    let best = (members.get(index).copied().unwrap_or(BaseModel::Popularity), quality);
+    let blended = mean(&learnt.values);
+    tell(&format!("blend ({}): {blended:.4}; best member, {}: {quality:.4}", learnt.shape, best.0));
+    if blended > quality {
+        return Ok(Rule { ranker: learnt.ranker, ndcg: blended, shape: learnt.shape, best });
+    }
+    let mut linear = vec![0f32; members.len()];
+    if let Some(weight) = linear.get_mut(index) {
+        *weight = 1.0;
+    }
+    let weights = vec![0f32; members.len()];
+    let ranker = Ranker { core: vec![index], weights, slopes: Vec::new(), linear, ..learnt.ranker };
+    Ok(Rule { ranker, ndcg: quality, shape: "single", best })
+}
+
+/// Fits everything that is needed on all histories.
 pub fn fit(
     histories: &Histories<'_>,
     tuned: &Tuned,
     threads: &Threads,
     progress: impl FnMut(f32) -> ControlFlow<()>,
 ) -> Result<Ensemble, TrainError> {
-    Ok(Ensemble::new(Models::fit(histories, &tuned.parameters, threads, progress)?, tuned.ranker.clone()))
+    let models = Models::fit(histories, &tuned.parameters, threads, progress)?;
+    // A season that was long enough may be missing, and the other way round.
+    let ranker = tuned.ranker.carried(&tuned.parameters.members, models.members());
+    Ok(Ensemble::new(models, ranker.unwrap_or_else(|| tuned.ranker.clone())))
 }
 
 fn ask(models: &Models, core: &[usize], histories: &Histories<'_>, case: &HeldOut) -> Asked {
@@ -89,15 +147,18 @@ fn ask(models: &Models, core: &[usize], histories: &Histories<'_>, case: &HeldOu
     let context =
         Context { history: &known, last_day: history.last().map(|one| one.day), ..Context::default() };
     let scores = models.scores(&context);
+    let width = models.width(&context);
+    let column = |index: &usize| scores.get(index * width..(index + 1) * width).unwrap_or_default();
+    let alone = core.iter().map(|index| quality(column(index), &seen, case)).collect();
     let allowed = |item: ItemId| !seen.contains(&item.0);
-    let list = candidates(models, &scores, models.width(&context), core, CANDIDATES, allowed);
-    Asked { list, length: history.len(), relevant: case.relevant.clone() }
+    let list = candidates(models, &scores, width, core, CANDIDATES, allowed);
+    Asked { list, length: history.len(), relevant: case.relevant.clone(), alone }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluate::auto::from_tables::hold_out_last;
+    use crate::evaluate::auto::from_tables::{Part, hold_out};
     use crate::recommend::ensemble::Interaction;
 
     /// 90 users of three tastes walk through ten items; the next one is held out.
@@ -114,19 +175,23 @@ mod tests {
     #[test]
     fn the_blend_finds_the_next_step_and_repeats_exactly() {
         let mut rows = walks();
-        let held_out = hold_out_last(&mut rows);
+        let held_out = hold_out(&mut rows, Part::Last);
         assert_eq!(held_out.len(), 90);
         let histories = Histories { rows: &rows, n_items: 30 };
         let tuned = |n| {
             let threads = Threads::new(n).unwrap();
-            tune(&histories, &held_out, &threads, &|| false, &mut |_| ControlFlow::Continue(())).unwrap()
+            tune(&histories, &held_out, &threads, &|_| (), &mut |_| ControlFlow::Continue(())).unwrap()
         };
         let found = tuned(1);
         assert!(found.ndcg > 0.9, "{}", found.ndcg);
-        assert_eq!(found.ranker, tuned(2).ranker);
-        let threads = Threads::new(1).unwrap();
-        let ensemble = fit(&histories, &found, &threads, |_| ControlFlow::Continue(())).unwrap();
+        let fitted = |tuned: &Tuned, n| {
+            fit(&histories, tuned, &Threads::new(n).unwrap(), |_| ControlFlow::Continue(())).unwrap()
+        };
+        let ensemble = fitted(&found, 1);
         assert!(ensemble.is_sound());
+        // The whole of it, choice and models: the bytes of the artefact on any number of threads.
+        let bytes = |ensemble: &Ensemble| postcard::to_stdvec(ensemble).unwrap();
+        assert_eq!(bytes(&ensemble), bytes(&fitted(&tuned(3), 3)));
         let mut hits = 0;
         for case in &held_out {
             let history = newest_first(&rows[case.row]);
@@ -143,15 +208,40 @@ mod tests {
     fn too_few_users_and_a_stop_are_said() {
         let mut rows = walks();
         rows.truncate(5);
-        let held_out = hold_out_last(&mut rows);
+        let held_out = hold_out(&mut rows, Part::Last);
         let histories = Histories { rows: &rows, n_items: 30 };
         let threads = Threads::new(1).unwrap();
-        let few = tune(&histories, &held_out, &threads, &|| false, &mut |_| ControlFlow::Continue(()));
+        let few = tune(&histories, &held_out, &threads, &|_| (), &mut |_| ControlFlow::Continue(()));
         assert!(matches!(few, Err(TrainError::NotEnoughData { .. })));
         let mut rows = walks();
-        let held_out = hold_out_last(&mut rows);
+        let held_out = hold_out(&mut rows, Part::Last);
         let histories = Histories { rows: &rows, n_items: 30 };
-        let cut = tune(&histories, &held_out, &threads, &|| true, &mut |_| ControlFlow::Break(()));
+        let cut = tune(&histories, &held_out, &threads, &|_| (), &mut |_| ControlFlow::Break(()));
         assert!(matches!(cut, Err(TrainError::Cancelled)));
+    }
+
+    #[test]
+    fn a_blend_that_brings_nothing_leaves_the_best_member_alone() {
+        // What each user takes next is drawn from their taste alike; no column tells more than the best one does.
+        let mut rows: Vec<Vec<Interaction>> = (0..60u32)
+            .map(|user| {
+                let item = |step: u32| (user * 7 + step * step * 5 + user * step) % 30;
+                let mut items: Vec<u32> = (0..6).map(item).collect();
+                items.sort_unstable();
+                items.dedup();
+                items.into_iter().map(|item| Interaction { item, day: 0.0, weight: 1.0 }).collect()
+            })
+            .collect();
+        let held_out = hold_out(&mut rows, Part::Random(0.3));
+        let histories = Histories { rows: &rows, n_items: 30 };
+        let threads = Threads::new(1).unwrap();
+        let found =
+            tune(&histories, &held_out, &threads, &|_| (), &mut |_| ControlFlow::Continue(())).unwrap();
+        assert!(found.ndcg >= found.best.1, "{found:?}");
+        if found.shape == "single" {
+            assert_eq!(found.parameters.members, [found.best.0]);
+        }
+        let ensemble = fit(&histories, &found, &threads, |_| ControlFlow::Continue(())).unwrap();
+        assert_eq!(ensemble.models().members(), found.parameters.members);
     }
 }

@@ -41,6 +41,11 @@ impl Histories<'_> {
         )
     }
 
+    /// Whether any history has an order in time: two of its items of different moments.
+    pub fn are_ordered(&self) -> bool {
+        self.rows.iter().any(|row| row.windows(2).any(|pair| matches!(pair, [a, b] if a.day < b.day)))
+    }
+
     pub(super) fn newest(&self) -> f64 {
         self.rows.iter().flatten().map(|one| one.day).fold(0.0, f64::max)
     }

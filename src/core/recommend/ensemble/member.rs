@@ -55,6 +55,13 @@ impl SideFeature {
     pub const ALL: [Self; 4] = [Self::Content, Self::Popular, Self::Category, Self::Segment];
 }
 
+impl BaseModel {
+    /// Its pair model; `None` for one that has none.
+    pub fn model(&self) -> Option<PairModel> {
+        if let Self::Pair { model, .. } = self { Some(*model) } else { None }
+    }
+}
+
 impl fmt::Display for BaseModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -30,8 +30,8 @@ pub use from_events::{EventHistories, damped};
 pub use histories::{Histories, Interaction};
 pub use member::{BaseModel, PairModel, SideFeature};
 pub use models::{Models, Pairs};
-pub use pairs::fit_ease;
-pub use parameters::EnsembleParameters;
+pub use pairs::Regressions;
+pub use parameters::{EnsembleParameters, als_work};
 pub use ranker::Ranker;
 
 /// Models and the rule that orders what they propose.

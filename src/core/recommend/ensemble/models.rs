@@ -21,7 +21,7 @@ use crate::recommend::train::error::TrainError;
 use super::context::Context;
 use super::histories::Histories;
 use super::member::{BaseModel, PairModel, SideFeature};
-use super::pairs::{LEAST_WEIGHT, add_pairs, fit_ease, item_weights, sequence};
+use super::pairs::{LEAST_WEIGHT, Regressions, add_pairs, item_weights, sequence};
 use super::parameters::EnsembleParameters;
 use super::seasons::Seasons;
 
@@ -53,18 +53,25 @@ impl Models {
     ) -> Result<Self, TrainError> {
         let matrix = histories.matrix();
         let parameters = &parameters.clone().affordable(&matrix);
-        let parts = (parameters.lambdas.len() + parameters.als.len() + 2) as f32;
+        let parts = (parameters.ridges.len() + parameters.als.len() + 2) as f32;
         let mut done = 0.0;
         let mut ease = Vec::new();
-        for lambda in &parameters.lambdas {
-            ease.push(fit_ease(&matrix, *lambda, parameters, threads, |part| {
-                progress((done + part) / parts)
-            })?);
+        let mut regressions = Regressions::new(&matrix, parameters, threads);
+        for (index, ridge) in (0u8..).zip(&parameters.ridges) {
+            let wanted = parameters.wants(|member| member.model() == Some(PairModel::Ease(index)));
+            ease.push(match wanted {
+                true => regressions.fit(*ridge, |part| progress((done + part) / parts))?,
+                false => ItemWeights::default(),
+            });
             done += 1.0;
         }
+        drop(regressions);
         let mut als = Vec::new();
-        for one in &parameters.als {
-            als.push(ImplicitAls::fit(&matrix, one, threads, |part| progress((done + part) / parts))?);
+        for (index, one) in (0u8..).zip(&parameters.als) {
+            als.push(match parameters.wants(|member| *member == BaseModel::Als(index)) {
+                true => ImplicitAls::fit(&matrix, one, threads, |part| progress((done + part) / parts))?,
+                false => ImplicitAls::default(),
+            });
             done += 1.0;
         }
         Self::with(histories, &matrix, parameters, ease, als, threads, |part| {
@@ -87,13 +94,22 @@ impl Models {
         threads: &Threads,
         mut progress: impl FnMut(f32) -> ControlFlow<()>,
     ) -> Result<Self, TrainError> {
-        let knn = KnnParameters { neighbours: parameters.neighbours, shrinkage: 0.0 };
-        let knn =
-            ItemKnn::fit(matrix, &knn, threads, |part| progress(0.5 * part)).ok_or(TrainError::Cancelled)?;
-        let mut pairs = vec![(PairModel::ItemKnn, item_weights(&knn, histories.n_items))];
-        pairs.extend((0u8..).map(PairModel::Ease).zip(ease));
+        let wants = |model: PairModel| parameters.wants(|member| member.model() == Some(model));
+        let mut pairs = Vec::new();
+        if wants(PairModel::ItemKnn) {
+            let knn = KnnParameters { neighbours: parameters.neighbours, shrinkage: parameters.shrinkage };
+            let knn = ItemKnn::fit(matrix, &knn, threads, |part| progress(0.5 * part));
+            let knn = knn.ok_or(TrainError::Cancelled)?;
+            pairs.push((PairModel::ItemKnn, item_weights(&knn, histories.n_items)));
+        }
+        pairs.extend((0u8..).map(PairModel::Ease).zip(ease).filter(|(model, _)| wants(*model)));
+        // A server's events have times.
+        let ordered = parameters.beside || histories.are_ordered();
         for steps in [1u8, 10] {
-            pairs.push((PairModel::Sequence(steps), sequence(histories, steps, parameters.kept)));
+            let model = PairModel::Sequence(steps);
+            if ordered && wants(model) {
+                pairs.push((model, sequence(histories, steps, parameters.kept)));
+            }
             if progress(if steps == 1 { 0.7 } else { 0.9 }).is_break() {
                 return Err(TrainError::Cancelled);
             }
@@ -108,15 +124,22 @@ impl Models {
             pairs,
             als,
             popularity,
-            trends: parameters.trends.iter().map(|days| (*days, trend(histories, *days))).collect(),
-            seasons: parameters.seasons.iter().filter_map(|days| Seasons::new(histories, *days)).collect(),
+            trends: (parameters.trends.iter())
+                .filter(|days| ordered && parameters.wants(|member| *member == BaseModel::Trend(**days)))
+                .map(|days| (*days, trend(histories, *days)))
+                .collect(),
+            seasons: (parameters.seasons.iter())
+                .filter(|days| ordered && parameters.wants(|member| *member == BaseModel::Season(**days)))
+                .filter_map(|days| Seasons::new(histories, *days))
+                .collect(),
         };
-        models.members = models.list(parameters);
+        models.members = models.list(parameters, ordered);
         if progress(1.0).is_break() { Err(TrainError::Cancelled) } else { Ok(models) }
     }
 
-    fn list(&self, parameters: &EnsembleParameters) -> Vec<BaseModel> {
-        let decays = &parameters.decays;
+    fn list(&self, parameters: &EnsembleParameters, ordered: bool) -> Vec<BaseModel> {
+        // Without an order no item of a history is older than another.
+        let decays: &[f32] = if ordered { &parameters.decays } else { &[1.0] };
         let mut members = Vec::new();
         for (model, _) in &self.pairs {
             // What follows what matters for the newest few items only.
@@ -133,6 +156,7 @@ impl Models {
         if parameters.beside {
             members.extend(SideFeature::ALL.map(BaseModel::SideFeature));
         }
+        members.retain(|member| parameters.wants(|wanted| wanted == member));
         members
     }
 

@@ -9,9 +9,11 @@ use std::ops::ControlFlow;
 use crate::base::ItemId;
 use crate::ml::threads::Threads;
 use crate::recommend::models::ease::{Ease, EaseParameters};
-use crate::recommend::models::interactions::{Entry, Matrix};
+use crate::recommend::models::interactions::Matrix;
 use crate::recommend::models::item_knn::ItemKnn;
 use crate::recommend::models::item_weights::{ItemWeights, keep_largest};
+use crate::recommend::models::local_ridge::{LocalRidgeParameters, Neighbourhoods};
+use crate::recommend::models::ridge::RidgeParameters;
 use crate::recommend::train::error::TrainError;
 
 use super::histories::Histories;
@@ -19,6 +21,8 @@ use super::parameters::EnsembleParameters;
 
 /// Weight of an old item of a history below which it is not looked at.
 pub(super) const LEAST_WEIGHT: f32 = 1e-3;
+/// Items that the sparse Gram matrix knows beside each, for one that it is regressed on.
+const GRAM_WIDTH: usize = 2;
 /// Pairs of a history that are counted at most, newest first.
 const MOST_PAIRS: usize = 60_000_000;
 
@@ -47,48 +51,45 @@ pub(super) fn add_pairs(
     }
 }
 
-/// EASE^R over the most popular items, its largest weights kept.
-pub fn fit_ease(
-    matrix: &Matrix,
-    lambda: f32,
-    parameters: &EnsembleParameters,
-    threads: &Threads,
-    progress: impl FnMut(f32) -> ControlFlow<()>,
-) -> Result<ItemWeights, TrainError> {
-    let n_items = matrix.n_items();
-    let ease = EaseParameters { lambda, max_items: parameters.max_ease_items.max(1) };
-    if n_items <= parameters.max_ease_items {
-        return Ok(Ease::fit(matrix, &ease, threads, progress)?.truncate(parameters.kept));
+/// Fits of EASE^R on one matrix, one penalty after another: of all items at once, or of each on its nearest where there are too
+/// many. Which items are near is found once for all penalties that scale users alike.
+pub struct Regressions<'a> {
+    matrix: &'a Matrix,
+    parameters: &'a EnsembleParameters,
+    threads: &'a Threads,
+    /// By scaling of users.
+    near: Option<(f32, Neighbourhoods)>,
+}
+
+impl<'a> Regressions<'a> {
+    /// On this matrix, with size limits from `parameters`.
+    pub fn new(matrix: &'a Matrix, parameters: &'a EnsembleParameters, threads: &'a Threads) -> Self {
+        Self { matrix, parameters, threads, near: None }
     }
-    let mut counts: Vec<(usize, u32)> = (0u32..).take(n_items).map(|item| (0, item)).collect();
-    for entry in matrix.rows().flatten() {
-        counts[entry.item as usize].0 += 1;
-    }
-    counts.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-    let mut popular: Vec<u32> =
-        counts.iter().take(parameters.max_ease_items).map(|(_, item)| *item).collect();
-    popular.sort_unstable();
-    let mut place = vec![u32::MAX; n_items];
-    for (index, item) in (0u32..).zip(&popular) {
-        place[*item as usize] = index;
-    }
-    let local = |entry: &Entry| {
-        let item = place[entry.item as usize];
-        (item != u32::MAX).then_some(Entry { item, ..*entry })
-    };
-    let small =
-        Matrix::from_entries(matrix.rows().map(|row| row.iter().filter_map(local).collect()), popular.len());
-    let weights = Ease::fit(&small, &ease, threads, progress)?.truncate(parameters.kept);
-    let (mut offsets, mut all) = (vec![0u32], Vec::with_capacity(weights.len()));
-    for place in &place {
-        if *place != u32::MAX {
-            all.extend(
-                weights.of(ItemId(*place)).iter().map(|(other, w)| (ItemId(popular[other.index()]), *w)),
-            );
+
+    /// The largest weights. `progress` hears 0…1 and may break ([`TrainError::Cancelled`]).
+    pub fn fit(
+        &mut self,
+        ridge: RidgeParameters,
+        mut progress: impl FnMut(f32) -> ControlFlow<()>,
+    ) -> Result<ItemWeights, TrainError> {
+        let EnsembleParameters { max_ease_items, ridge_neighbours, kept, .. } = *self.parameters;
+        if self.matrix.n_items() <= max_ease_items {
+            let dense = EaseParameters { ridge, max_items: max_ease_items };
+            return Ok(Ease::fit(self.matrix, &dense, self.threads, progress)?.truncate(kept));
         }
-        offsets.push(u32::try_from(all.len()).unwrap_or(u32::MAX));
+        let near = match self.near.take().filter(|(scaling, _)| *scaling == ridge.user_scaling) {
+            Some((_, near)) => near,
+            None => {
+                let width = GRAM_WIDTH * ridge_neighbours;
+                Neighbourhoods::new(self.matrix, &ridge, width, self.threads, |done| progress(0.3 * done))?
+            }
+        };
+        let local = LocalRidgeParameters { ridge, neighbours: ridge_neighbours, kept };
+        let weights = near.fit(&local, self.threads, |done| progress(0.3 + 0.7 * done))?;
+        self.near = Some((ridge.user_scaling, near));
+        Ok(weights)
     }
-    Ok(ItemWeights::new(offsets, all))
 }
 
 pub(super) fn item_weights(knn: &ItemKnn, n_items: usize) -> ItemWeights {

@@ -76,14 +76,39 @@ impl Ranker {
         })
     }
 
+    /// Indices of the members that choose candidates or have a weight, rising.
+    pub fn needed(&self) -> Vec<usize> {
+        let weighs = |values: &[f32], index: usize| values.get(index).is_some_and(|weight| *weight != 0.0);
+        let needed = |index: &usize| {
+            let rules = [&self.weights, &self.slopes, &self.linear];
+            self.core.contains(index) || rules.iter().any(|values| weighs(values, *index))
+        };
+        (0..self.weights.len()).filter(needed).collect()
+    }
+
+    /// The same rule where only these members, in this order, are left.
+    pub fn restricted(&self, to: &[usize]) -> Self {
+        let pick = |values: &[f32]| -> Vec<f32> {
+            let at = |index: &usize| values.get(*index).copied().unwrap_or(0.0);
+            if values.is_empty() { Vec::new() } else { to.iter().map(at).collect() }
+        };
+        Self {
+            core: self.core.iter().filter_map(|index| to.iter().position(|other| other == index)).collect(),
+            weights: pick(&self.weights),
+            slopes: pick(&self.slopes),
+            linear: pick(&self.linear),
+            ..*self
+        }
+    }
+
     /// The candidates with their scores for a history of `n` items, best first, ties by id.
     pub fn rank(&self, candidates: &Candidates, n: usize) -> Vec<(ItemId, f32)> {
         let weights = self.weights_for(n);
         let rows = candidates.shares.chunks(weights.len().max(1));
         let score = |shares: &[f32]| {
             let logarithmic: f32 = shares.iter().zip(&weights).map(|(share, weight)| share * weight).sum();
-            let linear: f32 =
-                shares.iter().zip(&self.linear).map(|(share, weight)| part(*share) * weight).sum();
+            let plain = shares.iter().zip(&self.linear).filter(|(_, weight)| **weight != 0.0);
+            let linear: f32 = plain.map(|(share, weight)| part(*share) * weight).sum();
             logarithmic + linear
         };
         let mut list: Vec<(ItemId, f32)> =

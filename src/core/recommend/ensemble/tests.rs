@@ -3,6 +3,7 @@ use std::ops::ControlFlow;
 use super::candidates::share;
 use super::*;
 use crate::ml::threads::Threads;
+use crate::recommend::models::ridge::RidgeParameters;
 
 /// Users of two tastes walk through their ten items in order, one a day.
 fn histories() -> Vec<Vec<Interaction>> {
@@ -21,7 +22,8 @@ fn histories() -> Vec<Vec<Interaction>> {
 }
 
 fn fit(rows: &[Vec<Interaction>], n_items: usize) -> Models {
-    let parameters = EnsembleParameters { lambdas: vec![5.0], ..EnsembleParameters::default() };
+    let parameters =
+        EnsembleParameters { ridges: vec![RidgeParameters::plain(5.0)], ..EnsembleParameters::default() };
     let histories = Histories { rows, n_items };
     Models::fit(&histories, &parameters, &Threads::new(1).unwrap(), |_| ControlFlow::Continue(())).unwrap()
 }
@@ -98,12 +100,60 @@ fn nobody_and_nothing_get_an_answer_without_nonsense() {
 }
 
 #[test]
-fn more_items_than_ease_takes_leave_the_rare_ones_to_the_others() {
-    let parameters = EnsembleParameters { max_ease_items: 5, kept: 3, ..EnsembleParameters::default() };
+fn more_items_than_ease_takes_are_regressed_on_their_nearest_and_none_is_cut() {
+    let parameters = EnsembleParameters { max_ease_items: 5, ..EnsembleParameters::default() };
     let rows = histories();
     let matrix = Histories { rows: &rows, n_items: 20 }.matrix();
     let threads = Threads::new(1).unwrap();
-    let weights = fit_ease(&matrix, 10.0, &parameters, &threads, |_| ControlFlow::Continue(())).unwrap();
-    let speaking = (0..20).filter(|item| !weights.of(ItemId(*item)).is_empty()).count();
-    assert!(weights.is_sound() && (1..=5).contains(&speaking), "{speaking}");
+    let ridge = RidgeParameters::plain(10.0);
+    let fit = |parameters| {
+        Regressions::new(&matrix, parameters, &threads).fit(ridge, |_| ControlFlow::Continue(()))
+    };
+    let (near, all) = (fit(&parameters).unwrap(), fit(&EnsembleParameters::default()).unwrap());
+    for item in (0..20).map(ItemId) {
+        // Nobody goes from one taste to the other.
+        let touched = rows.iter().flatten().any(|one| one.item == item.0);
+        assert_eq!(near.of(item).is_empty(), !touched, "{item:?}");
+        assert_eq!(
+            near.of(item).first().map(|(other, _)| *other),
+            all.of(item).first().map(|(other, _)| *other)
+        );
+    }
+}
+
+#[test]
+fn histories_without_times_have_no_order_and_members_that_need_one_are_left_out() {
+    let mut rows = histories();
+    rows.iter_mut().flatten().for_each(|one| one.day = 0.0);
+    let models = fit(&rows, 20);
+    let needs_order = |member: &BaseModel| match member {
+        BaseModel::Pair { model: PairModel::Sequence(_), .. }
+        | BaseModel::Trend(_)
+        | BaseModel::Season(_) => true,
+        BaseModel::Pair { decay, .. } => *decay < 1.0,
+        _ => false,
+    };
+    assert!(!models.members().iter().any(needs_order), "{:?}", models.members());
+    assert!(models.members().len() >= 4);
+    assert!(fit(&histories(), 20).members().iter().any(needs_order));
+}
+
+#[test]
+fn only_members_that_are_wanted_are_fitted() {
+    let wanted = vec![BaseModel::Pair { model: PairModel::Ease(1), decay: 0.8 }, BaseModel::Popularity];
+    let parameters = EnsembleParameters { members: wanted.clone(), ..EnsembleParameters::default() };
+    let rows = histories();
+    let all = Histories { rows: &rows, n_items: 20 };
+    let threads = Threads::new(1).unwrap();
+    let models = Models::fit(&all, &parameters, &threads, |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(models.members(), wanted);
+    let history = [(ItemId(3), 1.0), (ItemId(2), 1.0)];
+    let context = Context { history: &history, ..Context::default() };
+    let whole =
+        Models::fit(&all, &EnsembleParameters::default(), &threads, |_| ControlFlow::Continue(())).unwrap();
+    let scores = whole.scores(&context);
+    for (column, member) in models.scores(&context).chunks(20).zip(&wanted) {
+        let place = whole.members().iter().position(|other| other == member).unwrap();
+        assert_eq!(column, &scores[place * 20..(place + 1) * 20]);
+    }
 }

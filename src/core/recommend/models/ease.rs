@@ -1,7 +1,8 @@
 //! EASE^R: the linear item × item model B with a zero diagonal that best reproduces the interaction matrix X under a
 //! ridge penalty, in closed form. Steck 2019, "Embarrassingly shallow autoencoders for sparse data".
 //!
-//! P = (XᵀX + λI)⁻¹, B_ij = −P_ij / P_jj, B_jj = 0; scores of a history x are x · B. X may be weighted.
+//! P = (XᵀX + Λ)⁻¹, B_ij = −P_ij / P_jj, B_jj = 0; scores of a history x are x · B. X may be weighted. The penalty Λ is
+//! λI, or grows with the items ([`RidgeParameters`]).
 //! Memory: 4 · n² bytes for n items, in which everything happens, and 1 KiB · n of scratch (1.5 GiB at 20,000).
 //! Time: Σ over rows of (row length)² / 2 + n³.
 
@@ -17,6 +18,7 @@ use crate::recommend::train::error::TrainError;
 
 use super::interactions::Matrix;
 use super::item_weights::{ItemWeights, keep_largest};
+use super::ridge::RidgeParameters;
 use super::transpose::Columns;
 
 /// Side of the squares in which the lower triangle is mirrored: two of them fit the first-level cache.
@@ -25,15 +27,15 @@ const SQUARE: usize = 64;
 /// Penalty and size limit of EASE^R.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EaseParameters {
-    /// Ridge penalty λ > 0, in units of squared weight: 50…500 for matrices of ones.
-    pub lambda: f32,
+    /// The penalty.
+    pub ridge: RidgeParameters,
     /// Refused above this many items: memory grows with the square, time with the cube.
     pub max_items: usize,
 }
 
 impl Default for EaseParameters {
     fn default() -> Self {
-        Self { lambda: 200.0, max_items: 20_000 }
+        Self { ridge: RidgeParameters::default(), max_items: 20_000 }
     }
 }
 
@@ -61,20 +63,23 @@ impl Ease {
         mut progress: impl FnMut(f32) -> ControlFlow<()>,
     ) -> Result<Self, TrainError> {
         let n_items = matrix.n_items();
-        let lambda = parameters.lambda;
-        if !(lambda.is_finite() && lambda > 0.0) {
-            return Err(TrainError::Parameter(format!("lambda of EASE must be above 0, not {lambda}")));
-        }
+        parameters.ridge.check()?;
         if n_items > parameters.max_items {
             let bytes = Self::memory(n_items);
             return Err(TrainError::TooManyItems { items: n_items, most: parameters.max_items, bytes });
         }
-        let mut weights =
-            gram(matrix, lambda, threads, |done| progress(0.1 * done)).ok_or(TrainError::Cancelled)?;
+        let scaled = parameters.ridge.scaled(matrix);
+        let mut weights = gram(scaled.as_ref().unwrap_or(matrix), threads, |done| progress(0.1 * done))
+            .ok_or(TrainError::Cancelled)?;
+        drop(scaled);
+        let squares: Vec<f32> = weights.iter().step_by(n_items + 1).copied().collect();
+        let penalties = parameters.ridge.penalties(&squares);
+        weights.iter_mut().step_by(n_items + 1).zip(penalties).for_each(|(cell, penalty)| *cell += penalty);
         negative_inverse(&mut weights, n_items, threads, |done| progress(0.1 + 0.85 * done)).map_err(
             |error| match error {
                 SweepError::Cancelled => TrainError::Cancelled,
                 SweepError::NotPositiveDefinite => {
+                    let lambda = parameters.ridge.lambda;
                     TrainError::Parameter(format!("lambda of EASE, {lambda}, is too small for these weights"))
                 }
             },
@@ -133,10 +138,9 @@ impl Ease {
     }
 }
 
-/// The lower triangle of XᵀX + λI, column after column; `None` when `progress` broke.
+/// The lower triangle of XᵀX, column after column; `None` when `progress` broke.
 fn gram(
     matrix: &Matrix,
-    lambda: f32,
     threads: &Threads,
     mut progress: impl FnMut(f32) -> ControlFlow<()>,
 ) -> Option<Vec<f32>> {
@@ -157,9 +161,6 @@ fn gram(
                             *cell += weight * entry.weight;
                         }
                     }
-                }
-                if let Some(cell) = column.get_mut(item) {
-                    *cell += lambda;
                 }
             });
         });
@@ -193,7 +194,7 @@ mod tests {
 
     fn fit(rows: &[Vec<(u32, f32)>], n_items: usize, lambda: f32) -> Result<Ease, TrainError> {
         let matrix = Matrix::from_rows(rows, n_items);
-        let parameters = EaseParameters { lambda, max_items: 500 };
+        let parameters = EaseParameters { ridge: RidgeParameters::plain(lambda), max_items: 500 };
         Ease::fit(&matrix, &parameters, &Threads::new(2).unwrap(), |_| ControlFlow::Continue(()))
     }
 
