@@ -337,8 +337,8 @@ fn an_artefact_comes_back_as_it_was_and_a_damaged_or_foreign_one_is_refused() {
     *flipped.last_mut().unwrap() ^= 1;
     assert!(matches!(ModelSet::decode(&flipped), Err(ArtefactError::Corrupt(_))));
     let mut newer = bytes;
-    newer[8] = 9;
-    assert_eq!(ModelSet::decode(&newer), Err(ArtefactError::OtherFormat { found: 9 }));
+    newer[8] = 99;
+    assert_eq!(ModelSet::decode(&newer), Err(ArtefactError::OtherFormat { found: 99 }));
 }
 
 #[test]
