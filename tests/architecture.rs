@@ -2,6 +2,8 @@
 //! domain that names the outside world.
 #![cfg(test)]
 
+#[path = "architecture/authorisation.rs"]
+mod authorisation;
 #[path = "architecture/dependencies.rs"]
 mod dependencies;
 

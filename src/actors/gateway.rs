@@ -10,8 +10,12 @@ use super::user::messages::UserMessage;
 use crate::base::{ExternalId, Millis, Timestamp};
 use crate::config::AuthMode;
 use crate::deliver::{CloseCode, Frame, Login, Resume, frames};
+use crate::privacy::api_key::Client;
+use crate::privacy::audit::AuditEntry;
+use crate::privacy::scope::{Area, Scope};
 use crate::privacy::visitor::{Wish, visitor};
-use crate::privacy::{Access, TokenError, token};
+use crate::privacy::{Access, TokenError};
+use crate::state::sessions::Session;
 use crate::telemetry::Count;
 use crate::transport::{Gateway, Opened, Outbound};
 
@@ -19,8 +23,31 @@ use crate::transport::{Gateway, Opened, Outbound};
 const MAX_TIMER: Millis = Millis::hours(24 * 365);
 
 /// The gateway of one server.
+#[derive(Clone)]
 pub struct UserGateway {
     app: Arc<App>,
+}
+
+/// Close code of a refused token.
+fn refusal(error: TokenError) -> CloseCode {
+    match error {
+        TokenError::Expired => CloseCode::TokenExpired,
+        TokenError::Revoked => CloseCode::SignedOut,
+        // The client comes again.
+        TokenError::NoKeys => CloseCode::StreamLost,
+        TokenError::Missing
+        | TokenError::Bad
+        | TokenError::Signature
+        | TokenError::Algorithm
+        | TokenError::UnknownKey
+        | TokenError::Issuer
+        | TokenError::Critical
+        | TokenError::Claim(_)
+        | TokenError::UnknownApiKey
+        | TokenError::Elsewhere
+        | TokenError::NotYet
+        | TokenError::Audience => CloseCode::BadToken,
+    }
 }
 
 impl UserGateway {
@@ -29,19 +56,13 @@ impl UserGateway {
         Self { app }
     }
 
-    /// Access rights of a login.
-    fn access(&self, login: &Login) -> Result<Access, CloseCode> {
-        let auth = &self.app.state.config.auth;
-        match auth.mode {
+    /// Access rights of a login, by the keys that are there.
+    fn access(&self, login: &Login) -> Result<Access, TokenError> {
+        match self.app.state.config.auth.mode {
             AuthMode::Off => Ok(Access::open()),
             AuthMode::Token => {
-                let token = login.token.as_deref().ok_or(CloseCode::BadToken)?;
-                token::verify(auth, token, Timestamp::now()).map_err(|error| match error {
-                    TokenError::Expired => CloseCode::TokenExpired,
-                    TokenError::Bad | TokenError::Missing | TokenError::NotYet | TokenError::Audience => {
-                        CloseCode::BadToken
-                    }
-                })
+                let token = login.token.as_deref().ok_or(TokenError::Missing)?;
+                self.app.state.identity.verify_now(token, &Client::default())
             }
         }
     }
@@ -75,7 +96,9 @@ impl UserGateway {
     ) -> Option<Result<ExternalId, Frame>> {
         let wish = Wish { id: login.anonymous_id.as_ref(), token: login.anonymous_token.as_deref() };
         (wish.id.is_some() || wish.token.is_some()).then(|| {
-            visitor(&self.app.state.config.auth, access, user, wish, Timestamp::now())
+            let identity = &self.app.state.identity;
+            identity
+                .with_verifier(|verifier| visitor(verifier, access, user, wish, Timestamp::now()))
                 .map_err(|error| not_merged(&error.to_string(), false))
         })
     }
@@ -87,13 +110,47 @@ fn not_merged(reason: &str, temporary: bool) -> Frame {
 }
 
 impl Gateway for UserGateway {
-    fn login(&self, mut opened: Opened) {
+    fn login(&self, opened: Opened) {
         let state = &self.app.state;
         if state.draining.load(Ordering::Acquire) {
             let _ = opened.pipe.offer(Outbound::Close(CloseCode::ShuttingDown));
             return;
         }
-        let who = self.access(&opened.login).and_then(|access| {
+        match self.access(&opened.login) {
+            Err(TokenError::UnknownKey | TokenError::NoKeys) => {
+                let gateway = self.clone();
+                actix::spawn(async move {
+                    let token = opened.login.token.clone().unwrap_or_default();
+                    let access = gateway.app.state.identity.verify(&token, &Client::default()).await;
+                    gateway.admit(opened, access);
+                });
+            }
+            access => self.admit(opened, access),
+        }
+    }
+}
+
+impl UserGateway {
+    /// Adds a refused login to the audit log.
+    fn refused(&self, code: CloseCode) {
+        let entry = AuditEntry {
+            occurred_at: Timestamp::now(),
+            role: "none".to_owned(),
+            action: "login".to_owned(),
+            object: format!("closed with {}", code.code()),
+            status: if code == CloseCode::NotPermitted { 403 } else { 401 },
+            ..AuditEntry::default()
+        };
+        self.app.state.audit.refused(entry, None);
+    }
+
+    /// Goes on with a login whose token was checked.
+    fn admit(&self, mut opened: Opened, access: Result<Access, TokenError>) {
+        let state = &self.app.state;
+        let who = access.map_err(refusal).and_then(|access| {
+            if !access.has_scope(Scope { area: Area::Events, write: true }) {
+                return Err(CloseCode::NotPermitted);
+            }
             let user = self.who(&mut opened.login, &access)?;
             Ok((user, access))
         });
@@ -101,6 +158,7 @@ impl Gateway for UserGateway {
             Ok(who) => who,
             Err(code) => {
                 let _ = opened.pipe.offer(Outbound::Close(code));
+                self.refused(code);
                 return;
             }
         };
@@ -109,6 +167,15 @@ impl Gateway for UserGateway {
             let left = until.millis_since(Timestamp::now()).min(MAX_TIMER).to_std();
             let _ = opened.pipe.offer(Outbound::ValidFor(left));
         }
+        state.identity.sessions.enter(Session {
+            user: user.to_string(),
+            subject: access.name.clone(),
+            token_id: access.id.clone(),
+            api_key: access.api_key,
+            issued_at: access.issued_at,
+            opened_at: Timestamp::now(),
+            pipe: opened.pipe.weak(),
+        });
         state.metrics.add(Count::Connects, 1);
         match self.visitor(&opened.login, &access, &user) {
             None => connect(&self.app, &user, opened),

@@ -146,6 +146,20 @@ tidings simulate --url ws://127.0.0.1:8080/ws --shoppers 100 --duration 60"
         #[arg(long, default_value_t = 1.0)]
         days: f64,
     },
+    /// The audit log: what was changed, read of others, and refused, by whom.
+    #[command(after_help = "Examples:\n  tidings audit list --actor anna --json\n  tidings audit verify")]
+    Audit {
+        #[command(subcommand)]
+        action: commands::audit::AuditAction,
+    },
+    /// API keys of services: make, list and revoke them.
+    #[command(
+        after_help = "Examples:\n  tidings keys create shop --scope events:write --scope items:write\n  tidings keys list"
+    )]
+    Keys {
+        #[command(subcommand)]
+        action: commands::keys::KeysAction,
+    },
     /// Print every setting, its value and where it came from.
     Config,
 }
@@ -203,6 +217,8 @@ fn execute(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Token { role, user, anonymous, days } => {
             commands::token::run(&config, role, user.as_deref(), anonymous, days)
         }
+        Command::Audit { action } => commands::audit::run(&config, &action),
+        Command::Keys { action } => commands::keys::run(&config, &action),
         Command::Config | Command::TrainingWorker => Ok(()),
     }
 }

@@ -19,15 +19,16 @@ use crate::actors::user::messages::UserMessage;
 use crate::actors::{App, offline_users};
 use crate::base::{Timestamp, UserId};
 use crate::catalogue::{Catalogue, Money};
-use crate::config::Config;
+use crate::config::{AuthMode, Config};
 use crate::http::admin::{DemoMode, SlowCache};
+use crate::http::audited;
 use crate::http::error::ApiError;
 use crate::http::limits::LimitsCache;
 use crate::http::query;
 use crate::http::table::{self, Table};
 use crate::http::websocket::{EchoLimits, Upgrades};
 use crate::recommend::ModelSet;
-use crate::state::{AppState, learning};
+use crate::state::{AppState, audit, identity, learning};
 use crate::store::models::{self, ModelState};
 use crate::store::{
     Connection, Store, StoreError, event_kinds, item_prices, items, jobs, push_keys, push_subscriptions,
@@ -77,6 +78,10 @@ pub fn load(config: Config, store: Store) -> anyhow::Result<Arc<AppState>> {
     store.run_blocking(|connection| jobs::fail_unfinished(connection, Timestamp::now()))?;
     let state = load_definitions(config, store)?;
     enable_push(&state)?;
+    if state.config.auth.mode == AuthMode::Token {
+        state.identity.load_keys().context("auth")?;
+    }
+    state.store.run_blocking(|connection| state.identity.read_changes(connection))?;
     Ok(state)
 }
 
@@ -151,6 +156,7 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
     app.start(&arbiter).await.context("an actor did not start")?;
     let push = Arbiter::new();
     start_senders(&app, &arbiter, &push.handle()).await?;
+    keep_keys(&state, &arbiter, &push.handle());
     let limits = Arc::new(ws::Limits {
         socket: state.config.socket.clone(),
         max_events: state.config.ingest.max_batch,
@@ -184,6 +190,7 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
         actix_web::App::new()
             .configure(&data)
             .configure(refusals)
+            .wrap(from_fn(audited::record))
             .wrap(from_fn(middleware::finish))
             .wrap(from_fn(middleware::refuse_while_it_hangs))
             .wrap(from_fn(middleware::guard))
@@ -207,6 +214,8 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
     arbiter.spawn(tick(Arc::clone(&state)));
     arbiter.spawn(upkeep::run(Arc::clone(&state)));
     arbiter.spawn(learning::keep(Arc::clone(&state)));
+    arbiter.spawn(audit::keep(Arc::clone(&state)));
+    arbiter.spawn(identity::watch_changes(Arc::clone(&state)));
     Ok(Running { address, app, handle, core, push })
 }
 
@@ -224,6 +233,17 @@ async fn start_senders(app: &Arc<App>, core: &ArbiterHandle, push: &ArbiterHandl
         reachable.await.context("an actor did not start")?;
     }
     Ok(())
+}
+
+/// Keeps the keys of tokens up to date.
+fn keep_keys(state: &AppState, core: &ArbiterHandle, push: &ArbiterHandle) {
+    if state.config.auth.mode == AuthMode::Token {
+        core.spawn(identity::watch_files(Arc::clone(&state.identity)));
+        let identity = Arc::clone(&state.identity);
+        push.spawn_fn(move || {
+            actix::spawn(identity::fetch_keys(identity));
+        });
+    }
 }
 
 /// Queries and paths that can't be read are answered like every other error.
@@ -280,6 +300,7 @@ impl Running {
                 let _ = tokio::time::timeout(Duration::from_secs(10), flushed).await;
             }
             state.save_learner().await;
+            state.audit.flush().await;
         };
         tokio::select! {
             () = last_words => {}

@@ -315,6 +315,7 @@ pub async fn retrain(app: web::Data<App>, caller: Caller, _body: Body) -> Result
     let _ = app.recommender.offer(ModelCommand::Retrain(reply));
     let job =
         answer.await.map_err(|_| ApiError::Unavailable("the recommender does not answer".to_owned()))?;
+    caller.changed((), json!({ "job": job }));
     Ok(HttpResponse::Accepted().json(json!({ "job": job })))
 }
 

@@ -55,7 +55,7 @@ pub async fn patch(
         ApiError::invalid("bad_json", None, format!("not {{\"attributes\":{{…}}}}: {error}"))
     })?;
     let (named, order) = (user.clone(), app.registry.in_order(&user).await);
-    let attributes = app
+    let (before, attributes) = app
         .state
         .store
         .run(move |connection| {
@@ -67,13 +67,15 @@ pub async fn patch(
                 match changed(&before, wish) {
                     Ok(after) => {
                         user_attributes::put(connection, user, &after)?;
-                        Ok(Ok(after))
+                        Ok(Ok((before, after)))
                     }
                     Err(error) => Ok(Err(error)),
                 }
             })
         })
         .await??;
+    let attributes_of = |all: &Attributes| json!({"attributes": all.to_json()});
+    caller.changed(attributes_of(&before), attributes_of(&attributes));
     let answer = answer(&user, &attributes);
     app.registry.happened(&user, Input::AttributesChanged(Box::new(attributes)));
     drop(order);

@@ -1,21 +1,24 @@
 //! Caller of a request: an extractor that reads the bearer token once per request.
 
-use std::future::{Ready, ready};
-
 use actix_web::dev::Payload;
-use actix_web::http::header::{AUTHORIZATION, HeaderMap};
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, ORIGIN};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use futures_util::future::LocalBoxFuture;
+use serde::Serialize;
 
+use super::audited::{Seen, Told};
 use super::error::ApiError;
+use super::forwarded::Original;
 use crate::actors::App;
-use crate::base::{ExternalId, Timestamp};
+use crate::base::ExternalId;
 use crate::config::AuthMode;
 use crate::event::Speaker;
-use crate::privacy::{Access, Role, TokenError, token};
+use crate::privacy::api_key::Client;
+use crate::privacy::{Access, Role, Scope, TokenError};
 
 /// A checked token, or nobody in particular when authentication is off.
 #[derive(Clone, Debug)]
-pub struct Caller(Access);
+pub struct Caller(Access, Told);
 
 impl Caller {
     /// Backends and administrators.
@@ -55,9 +58,20 @@ impl Caller {
         named.unwrap_or_else(|| "admin".to_owned())
     }
 
+    /// Tells the audit log what a change was: what was there before, and what is there since.
+    pub fn changed(&self, before: impl Serialize, after: impl Serialize) {
+        let before = serde_json::to_value(before).unwrap_or_default();
+        *self.1.lock() = Some((before, serde_json::to_value(after).unwrap_or_default()));
+    }
+
     /// Whether the shop speaks, or a client of a user.
     pub fn speaker(&self) -> Speaker {
         self.0.speaker()
+    }
+
+    /// Access rights.
+    pub fn access(&self) -> &Access {
+        &self.0
     }
 
     /// Whom a user's token speaks for.
@@ -72,27 +86,44 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
+/// Where a request comes from.
+fn client(request: &HttpRequest, app: &App) -> Client {
+    let origin = request.headers().get(ORIGIN).and_then(|origin| origin.to_str().ok()).map(str::to_owned);
+    let trusted = &app.state.config.server.trusted_proxies;
+    Client { address: Original::of(request.head(), trusted).client, origin }
+}
+
 /// Caller of a request that may carry its token in the query as well, as pages send them that can set no header.
-pub fn caller(request: &HttpRequest, token_in_query: Option<&str>) -> Result<Caller, ApiError> {
+pub async fn caller(request: &HttpRequest, token_in_query: Option<&str>) -> Result<Caller, ApiError> {
     let app = request
         .app_data::<web::Data<App>>()
         .ok_or_else(|| ApiError::Unavailable("the server is starting".to_owned()))?;
-    let auth = &app.state.config.auth;
-    match auth.mode {
-        AuthMode::Off => Ok(Caller(Access::open())),
+    let access = match app.state.config.auth.mode {
+        AuthMode::Off => Access::open(),
         AuthMode::Token => {
             let token = bearer(request.headers()).or(token_in_query).ok_or(TokenError::Missing)?;
-            Ok(Caller(token::verify(auth, token.trim(), Timestamp::now())?))
+            app.state.identity.verify(token, &client(request, app)).await?
+        }
+    };
+    let told = Told::default();
+    request.extensions_mut().insert(Seen { access: access.clone(), told: Told::clone(&told) });
+    if access.scopes.is_some() {
+        let pattern = request.match_pattern().unwrap_or_default();
+        let wanted = Scope::of_route(request.method().as_str(), &pattern);
+        if let Some(wanted) = wanted.filter(|wanted| !access.has_scope(*wanted)) {
+            return Err(ApiError::OutOfScope(wanted));
         }
     }
+    Ok(Caller(access, told))
 }
 
 impl FromRequest for Caller {
     type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(caller(request, None))
+        let request = request.clone();
+        Box::pin(async move { caller(&request, None).await })
     }
 }
 

@@ -33,7 +33,7 @@ pub async fn post(
     limits: web::Data<Arc<ws::Limits>>,
     streams: web::Data<Streams>,
 ) -> Result<HttpResponse, ApiError> {
-    let caller = auth::caller(&request, query.token.as_deref())?;
+    let caller = auth::caller(&request, query.token.as_deref()).await?;
     let key: ConnectionKey = path.parse()?;
     caller.may_act_for(&streams.user(key)?)?;
     let body = std::str::from_utf8(&body)

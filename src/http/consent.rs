@@ -86,21 +86,27 @@ pub async fn post(
             recorded_at: Timestamp::now(),
         })
         .collect();
-    let ledger = app
+    let (before, ledger) = app
         .state
         .store
         .run(move |connection| {
             crate::store::in_transaction(connection, |connection| {
-                let Some(user) = users::resolve(connection, &[named])?.pop() else { return Ok(Vec::new()) };
+                let Some(user) = users::resolve(connection, &[named])?.pop() else {
+                    return Ok(Default::default());
+                };
+                let before = consents::ledger(connection, user, LEDGER)?;
                 consents::add(connection, user, &rows)?;
-                consents::ledger(connection, user, LEDGER)
+                Ok((before, consents::ledger(connection, user, LEDGER)?))
             })
         })
         .await?;
     let said: Vec<(Purpose, bool)> = said.iter().map(|said| (said.purpose, said.granted)).collect();
     app.registry.happened(&user, Input::ConsentChanged(said));
     drop(order);
-    Ok(HttpResponse::Created().json(view(&user, &ledger, app.state.rules().profiling_by_default)))
+    let by_default = app.state.rules().profiling_by_default;
+    let (before, after) = (view(&user, &before, by_default), view(&user, &ledger, by_default));
+    caller.changed(before.get("consent"), after.get("consent"));
+    Ok(HttpResponse::Created().json(after))
 }
 
 fn parse(body: &[u8]) -> Result<Vec<ConsentBody>, ApiError> {
@@ -179,6 +185,7 @@ pub async fn mute(
         })
         .await??;
     let answer = super::preferences::view(&after);
+    caller.changed(super::preferences::view(&before), &answer);
     app.registry.happened(&user, Input::PreferencesChanged { before, after });
     drop(order);
     Ok(HttpResponse::Ok().json(answer))

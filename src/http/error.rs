@@ -12,7 +12,7 @@ use crate::actors::loader::messages::LoadError;
 use crate::actors::notifier::messages::SubmitError;
 use crate::actors::notifier::recall::RecallError;
 use crate::base::ExternalIdError;
-use crate::privacy::TokenError;
+use crate::privacy::{Scope, TokenError};
 use crate::store::StoreError;
 use crate::transport::posts::PostError;
 
@@ -57,6 +57,9 @@ pub enum ApiError {
     /// The token does not allow it.
     #[error("the token does not allow this")]
     NotPermitted,
+    /// The API key is not for this.
+    #[error("the API key lacks the scope {0}")]
+    OutOfScope(Scope),
     /// The token is of an id that was merged into another user.
     #[error("this id was merged into another user: log in again with a token of that user")]
     Merged,
@@ -117,11 +120,23 @@ impl ApiError {
         match self {
             Self::Invalid { code, .. } => code,
             Self::Token(TokenError::Missing) => "token_missing",
-            Self::Token(TokenError::Bad) => "token_bad",
+            Self::Token(
+                TokenError::Bad
+                | TokenError::Signature
+                | TokenError::Algorithm
+                | TokenError::Critical
+                | TokenError::Claim(_),
+            ) => "token_bad",
+            Self::Token(TokenError::UnknownKey) => "token_key_unknown",
+            Self::Token(TokenError::NoKeys) => "unavailable",
+            Self::Token(TokenError::UnknownApiKey) => "api_key_unknown",
+            Self::Token(TokenError::Elsewhere) => "api_key_origin",
+            Self::Token(TokenError::Issuer) => "token_issuer",
+            Self::Token(TokenError::Revoked) => "token_revoked",
             Self::Token(TokenError::Expired) => "token_expired",
             Self::Token(TokenError::NotYet) => "token_not_yet_valid",
             Self::Token(TokenError::Audience) => "token_audience",
-            Self::NotPermitted => "not_permitted",
+            Self::NotPermitted | Self::OutOfScope(_) => "not_permitted",
             Self::Merged => "merged",
             Self::NotFound(_) => "not_found",
             Self::UnknownConnection(_) => "unknown_connection",
@@ -143,8 +158,11 @@ impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::Invalid { .. } => StatusCode::BAD_REQUEST,
+            Self::Token(TokenError::NoKeys) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Token(_) => StatusCode::UNAUTHORIZED,
-            Self::NotPermitted | Self::Merged | Self::Origin(_) => StatusCode::FORBIDDEN,
+            Self::NotPermitted | Self::OutOfScope(_) | Self::Merged | Self::Origin(_) => {
+                StatusCode::FORBIDDEN
+            }
             Self::Slow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::NotFound(_) | Self::UnknownConnection(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -159,14 +177,18 @@ impl ResponseError for ApiError {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
-        if matches!(self, Self::Overloaded(_) | Self::Unavailable(_) | Self::UnderWay) {
+        if matches!(
+            self,
+            Self::Overloaded(_) | Self::Unavailable(_) | Self::UnderWay | Self::Token(TokenError::NoKeys)
+        ) {
             response.insert_header((RETRY_AFTER, RETRY_AFTER_S));
         }
-        if matches!(self, Self::Token(_)) {
+        if self.status_code() == StatusCode::UNAUTHORIZED {
             response.insert_header((WWW_AUTHENTICATE, "Bearer"));
         }
         let field = match self {
             Self::Invalid { field, .. } => field.as_deref(),
+            Self::Token(TokenError::Claim(claim)) => Some(*claim),
             _ => None,
         };
         let mut error = json!({"code": self.code(), "message": self.to_string()});

@@ -32,10 +32,12 @@ pub async fn post(
     })?;
     let merged = app.merges.merge(&user, &anonymous_id).await?;
     let moved = merged.moved.unwrap_or_default();
-    Ok(HttpResponse::Ok().json(json!({
+    let answer = json!({
         "user_id": merged.user, "anonymous_id": anonymous_id, "merged": merged.moved.is_some(),
         "events": moved.events, "messages": moved.messages,
-    })))
+    });
+    caller.changed((), &answer);
+    Ok(HttpResponse::Ok().json(answer))
 }
 
 impl From<MergeError> for ApiError {

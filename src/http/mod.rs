@@ -1,8 +1,11 @@
 //! The HTTP API: extract, authorise, one message or one query, respond. [`mod@routes`] is the table.
 
 pub mod admin;
+pub mod api_keys;
 pub mod assets;
 mod attributes;
+pub mod audit;
+pub mod audited;
 pub mod auth;
 pub mod body;
 pub mod calls;
@@ -34,6 +37,7 @@ mod personal_data;
 pub mod preferences;
 pub mod preview;
 pub mod query;
+pub mod revocations;
 pub mod routes;
 pub mod rules;
 mod scheduled;

@@ -51,17 +51,19 @@ pub async fn activate(
     _body: Body,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
-    serve(&app, ModelVersion(*path)).await
+    serve(&app, ModelVersion(*path), &caller).await
 }
 
 /// Lets the version serve that served before; twice is back again.
 pub async fn rollback(app: web::Data<App>, caller: Caller, _body: Body) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let previous = app.state.store.run(store::models::previous_version).await?;
-    serve(&app, previous.ok_or(ApiError::NotFound("a version that served before"))?).await
+    serve(&app, previous.ok_or(ApiError::NotFound("a version that served before"))?, &caller).await
 }
 
-async fn serve(app: &App, version: ModelVersion) -> Result<HttpResponse, ApiError> {
+async fn serve(app: &App, version: ModelVersion, caller: &Caller) -> Result<HttpResponse, ApiError> {
+    let active = |version: i32| json!({ "active": version });
+    caller.changed(active(app.state.models.load().version.0), active(version.0));
     let (reply, answer) = oneshot::channel();
     let _ = app.recommender.offer(ModelCommand::Activate(version, reply));
     match answer.await {

@@ -140,6 +140,7 @@ async fn change_document(
             })
         })
         .await??;
+    caller.changed(document(&before), document(&after));
     let answer = answer(&after);
     let (before, after) = (Box::new(before), Box::new(after));
     app.registry.happened(&user, Input::PreferencesChanged { before, after });

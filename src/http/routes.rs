@@ -6,9 +6,10 @@ use actix_web::{HttpResponse, ResponseError, Scope};
 use super::error::ApiError;
 use super::table::{Table, delete, get, patch, post, put};
 use super::{
-    admin, assets, attributes, calls, connections, consent, definitions, events, experiments, fire, health,
-    inbox, items, limits, lists, live, merge, models, notifications, outcomes, personal_data, preferences,
-    preview, rules, scheduled, sources, sse, timeline, topics, users, webhooks, webpush, websocket,
+    admin, api_keys, assets, attributes, audit, calls, connections, consent, definitions, events,
+    experiments, fire, health, inbox, items, limits, lists, live, merge, models, notifications, outcomes,
+    personal_data, preferences, preview, revocations, rules, scheduled, sources, sse, timeline, topics, users,
+    webhooks, webpush, websocket,
 };
 
 /// Every path of the server. What is not here is a file of the dashboard or a 404. The first that matches serves.
@@ -46,6 +47,7 @@ fn api() -> Table {
         .configure(web_push)
         .configure(told_systems)
         .configure(pullers)
+        .configure(security)
 }
 
 fn administration() -> Table {
@@ -104,6 +106,7 @@ fn users_of_shop(table: Table) -> Table {
         .route("/users/{id}/privacy", get().bare(personal_data::overview))
         .route("/users/{id}/export", get().bare(personal_data::export))
         .route("/users/{id}/merge", post().bare(merge::post))
+        .route("/users/{id}/sign-out", post().bare(revocations::sign_out))
         .route("/users/{id}/inbox", get().to(inbox::page))
         .route("/users/{id}/inbox/read", post().bare(inbox::read))
         .route("/users/{id}/inbox/seen", post().bare(inbox::seen))
@@ -157,6 +160,17 @@ fn told_systems(table: Table) -> Table {
 /// `/v1/sources`: reports of pullers.
 fn pullers(table: Table) -> Table {
     table.route("/sources", get().bare(sources::list)).route("/sources/{name}", post().bare(sources::post))
+}
+
+/// `/v1/admin`: who did what, revoked tokens, API keys.
+fn security(table: Table) -> Table {
+    table
+        .route("/admin/audit", get().to(audit::list))
+        .route("/admin/revocations", get().to(revocations::list))
+        .route("/admin/revocations", post().bare(revocations::post))
+        .route("/admin/keys", get().to(api_keys::list))
+        .route("/admin/keys", post().bare(api_keys::post))
+        .route("/admin/keys/{id}", delete().bare(api_keys::delete))
 }
 
 /// `/admin`: figures of the running server.

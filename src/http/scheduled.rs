@@ -132,7 +132,7 @@ pub async fn patch(
     }
     let lifetime = Millis::hours(app.state.config.policy.expires_after_h);
     let state = app.clone();
-    let (due_at, view) = app
+    let (due_at, before, view) = app
         .state
         .store
         .run(move |connection| {
@@ -142,6 +142,7 @@ pub async fn patch(
                     Ok(row) => row,
                     Err(error) => return Ok(Err(error)),
                 };
+                let before = views(connection, std::slice::from_ref(&row), now)?.pop();
                 let (message, due_at) = match changed(&state, &row, wish, now, lifetime) {
                     Ok(changed) => changed,
                     Err(error) => return Ok(Err(error)),
@@ -149,11 +150,12 @@ pub async fn patch(
                 let due_at = broadcasts::change(connection, &row, &message, due_at, now + ON_ITS_WAY)?;
                 let row = Broadcast { message, due_at, ..row };
                 let view = views(connection, std::slice::from_ref(&row), now)?.pop();
-                Ok(Ok((row.due_at, view)))
+                Ok(Ok((row.due_at, before, view)))
             })
         })
         .await??;
     app.notifier.note_due(due_at);
+    caller.changed(before, &view);
     Ok(HttpResponse::Ok().json(view))
 }
 

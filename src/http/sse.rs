@@ -12,10 +12,8 @@ use super::error::ApiError;
 use super::{auth, origin};
 use crate::actors::App;
 use crate::actors::gateway::UserGateway;
-use crate::base::{ExternalId, Timestamp};
-use crate::config::AuthMode;
+use crate::base::ExternalId;
 use crate::deliver::Login;
-use crate::privacy::{TokenError, token};
 use crate::transport::posts::Streams;
 use crate::transport::{Gateway, sse, ws};
 
@@ -43,7 +41,7 @@ pub async fn open(
     streams: web::Data<Streams>,
 ) -> Result<HttpResponse, Error> {
     origin::check(request.head(), &app.state.config.server)?;
-    let (user, login) = login(&request, query.into_inner(), &app)?;
+    let (user, login) = login(&request, query.into_inner()).await?;
     let mut response = HttpResponse::Ok();
     response
         .insert_header((CONTENT_TYPE, "text/event-stream"))
@@ -66,21 +64,15 @@ pub async fn open(
 }
 
 /// The user and the login of a request.
-fn login(request: &HttpRequest, query: SseQuery, app: &App) -> Result<(ExternalId, Login), ApiError> {
+async fn login(request: &HttpRequest, query: SseQuery) -> Result<(ExternalId, Login), ApiError> {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     let token = auth::bearer(request.headers()).map(str::to_owned).or(query.token);
     let named = query.user_id.as_deref().map(ExternalId::parse).transpose()?;
-    let user = match app.state.config.auth.mode {
-        AuthMode::Off => named,
-        AuthMode::Token => {
-            let given = token.as_deref().ok_or(TokenError::Missing)?;
-            let access = token::verify(&app.state.config.auth, given, Timestamp::now())?;
-            if named.as_ref().is_some_and(|user| !access.may_act_for(user)) {
-                return Err(ApiError::NotPermitted);
-            }
-            named.or(access.user)
-        }
-    };
+    let caller = auth::caller(request, token.as_deref()).await?;
+    if let Some(user) = &named {
+        caller.may_act_for(user)?;
+    }
+    let user = named.or_else(|| caller.subject().cloned());
     let missing = || ApiError::invalid("missing_field", Some("user_id"), "say whose: /v1/sse?user_id=…");
     let user = user.ok_or_else(missing)?;
     let last = header("Last-Event-ID").map(str::to_owned).or(query.last_event_id);

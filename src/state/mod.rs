@@ -1,8 +1,10 @@
 //! Application state of one server: what actors and request handlers read and write without asking an actor. It stands
 //! before `actors` in the order of imports, so it can name none.
 
+pub mod audit;
 pub mod budget;
 pub mod definitions;
+pub mod identity;
 pub mod job_board;
 pub mod learned;
 pub mod learning;
@@ -10,6 +12,7 @@ pub mod live;
 pub mod monitor;
 pub mod push_state;
 mod recount;
+pub mod sessions;
 mod snapshot;
 pub mod sources;
 mod under_way;
@@ -20,7 +23,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+use self::audit::AuditLog;
 use self::budget::Budget;
+use self::identity::Identity;
 use self::job_board::JobBoard;
 use self::learned::Learned;
 use self::live::Live;
@@ -90,6 +95,10 @@ pub struct AppState {
     pub under_way: UnderWay,
     /// The server is going down: no new logins.
     pub draining: AtomicBool,
+    /// Keys that tokens are verified with.
+    pub identity: Arc<Identity>,
+    /// Audit log.
+    pub audit: AuditLog,
 }
 
 impl AppState {
@@ -103,6 +112,7 @@ impl AppState {
         event_kinds: OwnKinds,
     ) -> Arc<Self> {
         let (definitions, _) = Definitions::new(&[], &config.policy);
+        let identity = Arc::new(Identity::new(&config.auth));
         let state = Self {
             config,
             store,
@@ -126,6 +136,8 @@ impl AppState {
             jobs: JobBoard::default(),
             under_way: UnderWay::default(),
             draining: AtomicBool::new(false),
+            identity,
+            audit: AuditLog::default(),
         };
         state.metrics.set(Gauge::Items, i64::try_from(state.catalogue.load().len()).unwrap_or(i64::MAX));
         state.metrics.set(Gauge::ModelVersion, i64::from(state.models.load().version.0));

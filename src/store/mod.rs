@@ -24,9 +24,9 @@ pub use reports::{
     response_examples, timeline,
 };
 pub use tables::{
-    acknowledgements, audiences, broadcasts, bulk, calls, cleaning, consents, decision_log, decisions,
-    deferred, definitions, event_kinds, events, experiment_definitions, feedback, fired_once, idempotency,
-    inbox, item_prices, items, jobs, learner, lease, merges, models, notifications, outbox, preferences,
-    push_keys, push_outbox, push_subscriptions, robots, rules, server, stated_features, topics,
-    user_attributes, user_features, users, webhook_outbox, webhooks,
+    acknowledgements, api_keys, audiences, audit, broadcasts, bulk, calls, cleaning, consents, decision_log,
+    decisions, deferred, definitions, event_kinds, events, experiment_definitions, feedback, fired_once,
+    idempotency, inbox, item_prices, items, jobs, learner, lease, merges, models, notifications, outbox,
+    preferences, push_keys, push_outbox, push_subscriptions, revocations, robots, rules, server,
+    stated_features, topics, user_attributes, user_features, users, webhook_outbox, webhooks,
 };

@@ -1,6 +1,24 @@
 // As `diesel print-schema` writes it from a migrated database, but that array elements are never NULL here.
 
 diesel::table! {
+    api_keys (key_id) {
+        key_id -> Uuid,
+        name -> Text,
+        hash -> Bytea,
+        hint -> Text,
+        role -> Text,
+        scopes -> Array<Text>,
+        origins -> Array<Text>,
+        created_at -> Timestamptz,
+        created_by -> Text,
+        expires_at -> Nullable<Timestamptz>,
+        last_used_at -> Nullable<Timestamptz>,
+        revoked_at -> Nullable<Timestamptz>,
+        revoked_by -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     association_rules (model_version, place) {
         model_version -> Int4,
         place -> Int4,
@@ -10,6 +28,22 @@ diesel::table! {
         support -> Float8,
         confidence -> Float8,
         lift -> Float8,
+    }
+}
+
+diesel::table! {
+    audit_log (seq) {
+        seq -> Int8,
+        occurred_at -> Timestamptz,
+        actor -> Nullable<Text>,
+        role -> Text,
+        address -> Nullable<Text>,
+        action -> Text,
+        object -> Text,
+        status -> Int2,
+        before -> Nullable<Text>,
+        after -> Nullable<Text>,
+        hash -> Bytea,
     }
 }
 
@@ -190,6 +224,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    identity_changes (only_row) {
+        only_row -> Bool,
+        changes -> Int8,
+    }
+}
+
+diesel::table! {
     item_prices (item_id, at) {
         item_id -> Int4,
         at -> Timestamptz,
@@ -360,6 +401,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    revocations (revocation_id) {
+        revocation_id -> Int8,
+        token_id -> Nullable<Text>,
+        subject -> Nullable<Text>,
+        issued_before -> Timestamptz,
+        reason -> Text,
+        created_at -> Timestamptz,
+        created_by -> Text,
+    }
+}
+
+diesel::table! {
     server (singleton) {
         singleton -> Bool,
         epoch -> Text,
@@ -525,7 +578,9 @@ diesel::joinable!(webhook_deliveries -> webhook_endpoints (endpoint_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     acknowledgements,
+    api_keys,
     association_rules,
+    audit_log,
     broadcast_batches,
     broadcast_recipients,
     broadcasts,
@@ -539,6 +594,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     feedback,
     held_messages,
     idempotency_keys,
+    identity_changes,
     item_prices,
     items,
     jobs,
@@ -550,6 +606,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     push_keys,
     push_outbox,
     push_subscriptions,
+    revocations,
     server,
     stated_features,
     topic_subscribers,

@@ -4,6 +4,7 @@ mod conduct;
 mod ending;
 mod frame_header;
 pub mod framing;
+pub mod jwks;
 mod outbound;
 pub mod pipe;
 pub mod posts;
@@ -13,7 +14,7 @@ pub mod webhooks;
 pub mod webpush;
 pub mod ws;
 
-pub use pipe::{Gateway, Opened, Outbound, PipeEnd, PipeHandle, Posted, Received, ReceivedKind};
+pub use pipe::{Gateway, Opened, Outbound, PipeEnd, PipeHandle, Posted, Received, ReceivedKind, WeakPipe};
 
 #[cfg(doc)]
 use crate::deliver::{Frame, Inbound};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use actix::dev::SendError;
-use actix::{Message, Recipient};
+use actix::{Message, Recipient, WeakRecipient};
 use tokio::sync::oneshot;
 
 use crate::base::ConnectionId;
@@ -161,9 +161,29 @@ impl PipeHandle {
         }
     }
 
+    /// A way to the pipe that does not keep it.
+    pub fn weak(&self) -> WeakPipe {
+        WeakPipe(self.recipient.downgrade())
+    }
+
     /// Whether the pipe is still there.
     pub fn is_open(&self) -> bool {
         self.recipient.connected()
+    }
+}
+
+/// A way to a pipe, for what is about the connection as a whole.
+pub struct WeakPipe(WeakRecipient<Outbound>);
+
+impl WeakPipe {
+    /// Ends the connection; false if it has ended.
+    pub fn close(&self, code: CloseCode) -> bool {
+        self.0.upgrade().is_some_and(|recipient| recipient.try_send(Outbound::Close(code)).is_ok())
+    }
+
+    /// Whether the pipe is still there.
+    pub fn is_open(&self) -> bool {
+        self.0.upgrade().is_some_and(|recipient| recipient.connected())
     }
 }
 

@@ -58,8 +58,9 @@ pub fn check_url(text: &str, allow_private: bool) -> Result<(), UrlError> {
 
 /// Resolves names by the system's resolver; keeps public addresses unless all are allowed.
 #[derive(Clone, Copy, Debug)]
-struct Reachable {
-    allow_private: bool,
+pub(super) struct Reachable {
+    /// All addresses are allowed.
+    pub(super) allow_private: bool,
 }
 
 impl Resolve for Reachable {

@@ -4,12 +4,21 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use super::say;
+use super::{note, say};
 use crate::app::database::{Sharing, open};
 use crate::app::import::{self, ImportArgs};
 use crate::app::usage::Usage;
 use crate::config::Config;
 use crate::store::event_kinds;
+
+/// Names of files for a record; of a database, whose URL may hold a password, its kind.
+fn named(files: &[std::path::PathBuf]) -> String {
+    let name = |file: &std::path::PathBuf| match file.to_string_lossy().split_once("://") {
+        Some((kind, _)) => format!("{kind}://…"),
+        None => file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+    };
+    files.iter().map(name).collect::<Vec<_>>().join(" ")
+}
 
 /// Imports, and prints how the files were understood and what came of it.
 pub fn run(config: &Config, args: ImportArgs) -> anyhow::Result<()> {
@@ -24,6 +33,7 @@ pub fn run(config: &Config, args: ImportArgs) -> anyhow::Result<()> {
         request.options.records.kinds = Arc::new(
             database.store.run_blocking(|connection| event_kinds::sync(connection, &config.event.kinds))?,
         );
+        note(&database.store, "import", &named(&request.files))?;
         import::take(Some(&database.store), prepared, &request.options)?
     };
     say(&summary.to_string())?;

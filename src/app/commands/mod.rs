@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub mod audit;
 pub mod config;
 pub mod evaluate;
 pub mod evaluate_args;
@@ -10,6 +11,7 @@ mod evaluate_report;
 pub mod evaluate_sessions;
 pub mod export;
 pub mod import;
+pub mod keys;
 mod memory;
 pub mod migrate;
 pub mod off_policy;
@@ -26,6 +28,15 @@ pub mod train;
 pub mod training_worker;
 
 use std::io::Write;
+
+use crate::state::audit::of_command;
+use crate::store::{Store, audit as audit_log};
+
+/// Adds a command that changed or read much to the audit log.
+pub fn note(store: &Store, command: &str, object: &str) -> anyhow::Result<()> {
+    let entry = of_command(command, object);
+    Ok(store.run_blocking(|connection| audit_log::append(connection, &[entry]))?)
+}
 
 /// A line on standard output: the only thing a script reads.
 pub fn say(line: &str) -> anyhow::Result<()> {

@@ -6,7 +6,8 @@ use super::say;
 use crate::app::usage::Usage;
 use crate::base::{ExternalId, Timestamp};
 use crate::config::Config;
-use crate::privacy::{Role, token};
+use crate::privacy::Role;
+use crate::privacy::token::{NOBODY, NewToken};
 
 /// Prints a token and nothing else.
 pub fn run(
@@ -25,12 +26,20 @@ pub fn run(
     let subject = match (role, user) {
         (Role::User, Some(user)) => ExternalId::parse(user)?.to_string(),
         (Role::User, None) => bail!("a user token needs --user"),
-        (Role::Service | Role::Admin, user) => user.unwrap_or(token::NOBODY).to_owned(),
+        (Role::Service | Role::Admin, user) => user.unwrap_or(NOBODY).to_owned(),
     };
-    let (secret, until) = (&config.auth.secret, Timestamp::now().plus_days(days));
-    match (role, anonymous) {
-        (Role::User, true) => say(&token::issue_anonymous(secret, &subject, until)?),
-        (_, true) => Err(Usage::error("--anonymous goes with --role user")),
-        (_, false) => say(&token::issue(secret, role, &subject, until)?),
+    if anonymous && role != Role::User {
+        return Err(Usage::error("--anonymous goes with --role user"));
     }
+    let (now, id) = (Timestamp::now(), uuid::Uuid::now_v7().to_string());
+    let token = NewToken {
+        role,
+        subject: &subject,
+        anonymous,
+        issuer: config.auth.issuers.first().map(String::as_str),
+        id: Some(&id),
+        issued_at: Some(now),
+        expires_at: now.plus_days(days),
+    };
+    say(&token.sign(&config.auth.secret)?)
 }

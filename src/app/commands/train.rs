@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::say;
+use super::{note, say};
 use crate::actors::recommender::training;
 use crate::app::database::{Sharing, open};
 use crate::app::server;
@@ -31,6 +31,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     });
     bar.finish_and_clear();
     let outcome = outcome?;
+    note(&database.store, "train", &format!("version {}", outcome.model.version))?;
     for (name, value) in &outcome.model.metrics {
         say(&format!("{name:<28} {value:.4}"))?;
     }

@@ -25,8 +25,9 @@ use crate::base::Millis;
 use crate::catalogue::Money;
 use crate::config::Config;
 use crate::decide::Definitions;
+use crate::state::audit::of_command;
 use crate::store::export::{Selection, stream};
-use crate::store::{Connection, StoreError, definitions};
+use crate::store::{Connection, StoreError, audit, definitions};
 
 pub use args::ExportArgs;
 pub use format::{FileFormat, Packing};
@@ -57,6 +58,8 @@ pub fn run(config: &Config, options: &ExportOptions) -> anyhow::Result<ExportSum
     let destination = Destination::open(options.file.as_deref(), options.packing)?;
     let mut sheet = Sheet::new(destination, options.format, Progress::new(options.quiet));
     let database = open(config, Sharing::Attach)?;
+    let entry = of_command("export", options.wanted.name());
+    database.store.run_blocking(|connection| audit::append(connection, &[entry]))?;
     match options.wanted.subject() {
         Some(subject) => {
             let selection = Selection {

@@ -216,6 +216,8 @@ impl Layered {
                     {
                         "\"***\"".to_owned()
                     }
+                    // Some of them are secrets.
+                    ("auth.keys", Value::Array(keys)) if !keys.is_empty() => "[\"***\"]".to_owned(),
                     _ => value.to_string(),
                 };
                 Setting { key: key.clone(), value, layer: *layer }
@@ -305,6 +307,8 @@ mod tests {
     fn secrets_are_masked() {
         let mut layered = Layered::default();
         layered.text("auth.secret", "correct horse battery staple 0123456789", Layer::Flag).unwrap();
+        let keys = "[{kid = 'a', algorithm = 'HS256', secret = 'a horse that nobody knows 0123456789'}]";
+        layered.text("auth.keys", keys, Layer::Flag).unwrap();
         assert!(layered.settings().iter().all(|setting| !setting.value.contains("horse")));
     }
 }

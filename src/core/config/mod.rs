@@ -2,6 +2,7 @@
 //! Layers: defaults < file (TOML) < environment (`TIDINGS_<AREA>_<FIELD>`) < flags. `tidings config` prints the result.
 
 mod admission;
+mod auth;
 mod base_path;
 mod bounds;
 mod error;
@@ -17,6 +18,7 @@ mod validate;
 mod webhooks;
 
 pub use admission::{CatalogueRules, EventRules, FromEvents};
+pub use auth::{ALGORITHMS, Auth, AuthMode, ClaimNames, JwksSetting, KeySetting};
 pub use base_path::BasePath;
 pub use error::ConfigError;
 #[cfg(test)]
@@ -26,6 +28,6 @@ pub use layers::{Layer, Layered, Setting};
 pub use network::Network;
 pub use policy::{Cap, Policy, minute_of_day};
 pub use recommend::Recommend;
-pub use settings::{Auth, AuthMode, Backend, Config, Database, Ingest, Server, Socket, Training, Webpush};
+pub use settings::{Backend, Config, Database, Ingest, Server, Socket, Training, Webpush};
 pub use validate::{PLACEHOLDER_SECRETS, listen_address};
 pub use webhooks::Webhooks;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::admission::{CatalogueRules, EventRules};
+use super::auth::Auth;
 use super::base_path::BasePath;
 use super::money::Money;
 use super::network::Network;
@@ -82,31 +83,6 @@ pub struct Database {
     pub url: String,
     /// Connections kept open.
     pub pool_size: u32,
-}
-
-/// Authentication and authorisation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Auth {
-    /// `off` (loopback only) or `token` (JWT, HS256).
-    pub mode: AuthMode,
-    /// Signs the tokens; at least 32 bytes, secret.
-    pub secret: String,
-    /// Names by which the server is meant in the `aud` of a token; a token with another `aud` is refused.
-    pub audiences: Vec<String>,
-    /// Begin of the ids of visitors without an account. Whoever logs in and knows one may merge it, so none may be guessable; other
-    /// ids can't be merged at a login. Empty = visitors are told by their tokens.
-    pub anonymous_prefix: String,
-}
-
-/// Whether a token is required.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AuthMode {
-    /// Everyone may do everything: for a machine of one's own.
-    Off,
-    /// Every request and login carries a token.
-    Token,
 }
 
 /// WebSocket connections.
@@ -240,17 +216,6 @@ impl Default for Server {
 impl Default for Database {
     fn default() -> Self {
         Self { url: String::new(), pool_size: 8 }
-    }
-}
-
-impl Default for Auth {
-    fn default() -> Self {
-        Self {
-            mode: AuthMode::Off,
-            secret: String::new(),
-            audiences: Vec::new(),
-            anonymous_prefix: String::new(),
-        }
     }
 }
 

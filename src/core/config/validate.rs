@@ -2,16 +2,14 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use super::auth::AuthMode;
 use super::bounds::{invalid, within};
 use super::error::ConfigError;
-use super::settings::{AuthMode, Config};
+use super::settings::Config;
 
 /// Secrets from examples; a server that uses one is open to everybody who can read.
 pub const PLACEHOLDER_SECRETS: [&str; 6] =
     ["changeme", "change-me", "secret", "example", "placeholder", "tidings"];
-
-/// Shortest secret: as long as HS256's output (RFC 7518 §3.2).
-const MIN_SECRET_BYTES: usize = 32;
 
 /// The address that a text names. `localhost` is loopback wherever it resolves (RFC 6761); other names are not looked up.
 pub fn listen_address(text: &str) -> Option<SocketAddr> {
@@ -22,11 +20,6 @@ pub fn listen_address(text: &str) -> Option<SocketAddr> {
 
 /// Most networks of proxies: each forwarded address is compared with all of them.
 const MAX_PROXIES: usize = 256;
-/// Most audiences, and longest name of one.
-const MAX_AUDIENCES: usize = 64;
-const MAX_AUDIENCE_BYTES: usize = 256;
-/// Longest prefix of ids.
-const MAX_PREFIX_BYTES: usize = 64;
 
 impl Config {
     /// Checks every bound once; what passes is never checked again.
@@ -57,32 +50,13 @@ impl Config {
         within("training.keep_versions", self.training.keep_versions, 1, 1_000)?;
         within("training.dense_work", self.training.dense_work, 0, 1_000_000)?;
         within("training.niceness", self.training.niceness, 0, 19)?;
-        self.validate_audiences()?;
+        self.auth.validate()?;
         self.event.validate()?;
         self.money.validate()?;
-        let prefix = self.auth.anonymous_prefix.as_str();
-        if prefix.len() > MAX_PREFIX_BYTES || prefix.chars().any(char::is_control) {
-            return invalid(
-                "auth.anonymous_prefix",
-                "has at most 64 bytes and no control characters, such as anon-",
-            );
-        }
         self.recommend.validate()?;
         self.validate_webpush()?;
         self.webhooks.validate()?;
         self.validate_policy()
-    }
-
-    fn validate_audiences(&self) -> Result<(), ConfigError> {
-        let audiences = &self.auth.audiences;
-        within("auth.audiences", audiences.len(), 0, MAX_AUDIENCES)?;
-        match audiences.iter().find(|name| name.is_empty() || name.len() > MAX_AUDIENCE_BYTES) {
-            Some(name) => invalid(
-                "auth.audiences",
-                format!("names have 1…{MAX_AUDIENCE_BYTES} bytes, one has {}", name.len()),
-            ),
-            None => Ok(()),
-        }
     }
 
     fn validate_webpush(&self) -> Result<(), ConfigError> {
@@ -122,23 +96,7 @@ impl Config {
                     "{address} is reachable from other machines while auth.mode is \"off\"; set auth.mode = \"token\" and auth.secret, or listen on 127.0.0.1"
                 ),
             ),
-            AuthMode::Off => Ok(()),
-            AuthMode::Token => {
-                let secret = self.auth.secret.to_lowercase();
-                if secret.len() < MIN_SECRET_BYTES {
-                    return invalid(
-                        "auth.secret",
-                        format!(
-                            "must have at least {MIN_SECRET_BYTES} bytes; make one with: openssl rand -hex 32"
-                        ),
-                    );
-                }
-                let varied = secret.bytes().collect::<std::collections::BTreeSet<_>>().len() >= 8;
-                if !varied || PLACEHOLDER_SECRETS.iter().any(|word| secret.contains(word)) {
-                    return invalid("auth.secret", "is a placeholder; make one with: openssl rand -hex 32");
-                }
-                Ok(())
-            }
+            AuthMode::Off | AuthMode::Token => Ok(()),
         }
     }
 }

@@ -1,8 +1,19 @@
 //! Access rights, and the data that never leaves the server.
 
+mod access;
+pub mod api_key;
+pub mod audit;
+mod claims;
+pub mod key;
 pub mod report_token;
+pub mod revocation;
+pub mod scope;
 pub mod token;
 pub mod visitor;
 pub mod webhook_secret;
 
-pub use token::{Access, Role, TokenError};
+pub use access::Access;
+pub use key::KeyRing;
+pub use revocation::{Revocations, Revoked};
+pub use scope::Scope;
+pub use token::{Role, TokenError, Verifier};

@@ -1,9 +1,10 @@
 //! Right of a login to merge an anonymous visitor into its user. Nobody may take over somebody else's account, so a login needs a
 //! proof that the visitor is its own, and only visitors that are known to be anonymous can be merged.
 
-use super::token::{Access, Role, TokenError, verify};
+use super::access::Access;
+use super::token::{Role, TokenError, Verifier};
 use crate::base::{ExternalId, Timestamp};
-use crate::config::{Auth, AuthMode};
+use crate::config::AuthMode;
 
 /// Visitor that a login asks to merge.
 #[derive(Clone, Copy, Debug)]
@@ -40,12 +41,13 @@ pub enum VisitorError {
 
 /// The visitor that the caller may merge into `user`.
 pub fn visitor(
-    auth: &Auth,
+    verifier: Verifier<'_>,
     access: &Access,
     user: &ExternalId,
     wish: Wish<'_>,
     now: Timestamp,
 ) -> Result<ExternalId, VisitorError> {
+    let auth = verifier.auth;
     let has_prefix = |id: &ExternalId| id.to_string().starts_with(&auth.anonymous_prefix);
     let by_prefix = !auth.anonymous_prefix.is_empty();
     if access.anonymous || (by_prefix && has_prefix(user)) {
@@ -53,7 +55,7 @@ pub fn visitor(
     }
     let visitor = match wish.token.filter(|_| auth.mode == AuthMode::Token) {
         Some(token) => {
-            let proof = verify(auth, token, now)?;
+            let proof = verifier.verify(token, now)?;
             let named = proof.user.filter(|_| proof.anonymous).ok_or(VisitorError::NotAnonymous)?;
             if wish.id.is_some_and(|id| *id != named) {
                 return Err(VisitorError::Mismatch);
@@ -75,6 +77,8 @@ pub fn visitor(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Auth;
+    use crate::privacy::{KeyRing, Revocations};
     use jsonwebtoken::{EncodingKey, Header, encode};
     use serde_json::{Value, json};
 
@@ -99,11 +103,13 @@ mod tests {
         proof: Option<Value>,
     ) -> Result<String, VisitorError> {
         let auth = auth(prefix);
-        let access = verify(&auth, &token(own), NOW).unwrap();
+        let keys = KeyRing::new(&auth, |_| Err(String::new())).unwrap();
+        let verifier = Verifier { auth: &auth, keys: &keys, revoked: &Revocations::default() };
+        let access = verifier.verify(&token(own), NOW).unwrap();
         let user = access.user.clone().unwrap_or(ExternalId::Integer(17));
         let (id, proof) = (id.map(|id| ExternalId::parse(id).unwrap()), proof.map(token));
         let wish = Wish { id: id.as_ref(), token: proof.as_deref() };
-        visitor(&auth, &access, &user, wish, NOW).map(|visitor| visitor.to_string())
+        visitor(verifier, &access, &user, wish, NOW).map(|visitor| visitor.to_string())
     }
 
     #[test]

@@ -184,23 +184,24 @@ async fn apply(
                 Ok(new) => new,
                 Err(error) => return Ok(Err(error)),
             };
-            let Some(new) = new else {
-                let rows = definitions::history(connection, kind.stored(), &name)?;
-                return Ok(Ok(rows.into_iter().find(|row| row.definition.state != DefinitionState::Draft)));
-            };
-            definitions::put(connection, kind.stored(), &name, &new, &by).map(|row| Ok(Some(row)))
+            let rows = definitions::history(connection, kind.stored(), &name)?;
+            let before = rows.into_iter().find(|row| row.definition.state != DefinitionState::Draft);
+            let Some(new) = new else { return Ok(Ok((before.clone(), before))) };
+            definitions::put(connection, kind.stored(), &name, &new, &by).map(|row| Ok((before, Some(row))))
         })?;
         if outcome.is_ok() {
             writer.state.read_definitions(connection)?;
         }
         Ok(outcome)
     };
-    let row = app.state.store.run(work).await??;
+    let (before, row) = app.state.store.run(work).await??;
     for entry in app.registry.entries() {
         // An actor whose mailbox is full looks at the rules after its next event anyway.
         entry.happened(Input::DefinitionsChanged);
     }
-    let answer = row.map(|row| view(&row, shipped.as_ref()));
+    let shown = |row: Option<_>| row.map(|row| view(&row, shipped.as_ref()));
+    let (before, answer) = (shown(before), shown(row));
+    caller.changed(before, &answer);
     let answer = answer.or_else(|| shipped.map(|body| shipped_view(&asked, &body)));
     Ok(HttpResponse::Ok().json(answer.ok_or(ApiError::NotFound("this definition"))?))
 }

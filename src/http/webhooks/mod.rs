@@ -82,6 +82,7 @@ pub async fn post(Body(body): Body, app: web::Data<App>, caller: Caller) -> Resu
         )));
     }
     let mut shown = view(&read(&app, id).await?);
+    caller.changed((), &shown);
     if let Some(fields) = shown.as_object_mut() {
         fields.insert("secret".to_owned(), secret.reveal().into());
     }
@@ -97,12 +98,15 @@ pub async fn patch(
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let (id, change, by) = (id(&path)?, parse(&body, &app)?, caller.name());
+    let before = view(&read(&app, id).await?);
     let changed =
         app.state.store.run(move |connection| webhooks::change(connection, id, &change, &by)).await?;
     if !changed {
         return Err(UNKNOWN);
     }
-    Ok(HttpResponse::Ok().json(view(&read(&app, id).await?)))
+    let after = view(&read(&app, id).await?);
+    caller.changed(before, &after);
+    Ok(HttpResponse::Ok().json(after))
 }
 
 /// Removes an endpoint with what waits for it and its log.
@@ -113,6 +117,7 @@ pub async fn delete(
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let id = id(&path)?;
+    caller.changed(view(&read(&app, id).await?), ());
     let removed = app.state.store.run(move |connection| webhooks::delete(connection, id)).await?;
     if removed { Ok(HttpResponse::NoContent().finish()) } else { Err(UNKNOWN) }
 }

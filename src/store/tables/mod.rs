@@ -1,8 +1,10 @@
 //! Writing and reading tables, one file a table or a part of one.
 
 pub mod acknowledgements;
+pub mod api_keys;
 mod append;
 pub mod audiences;
+pub mod audit;
 mod broadcast_kinds;
 pub mod broadcasts;
 pub mod bulk;
@@ -36,6 +38,7 @@ pub mod preferences;
 pub mod push_keys;
 pub mod push_outbox;
 pub mod push_subscriptions;
+pub mod revocations;
 pub mod robots;
 pub mod rules;
 pub mod server;

@@ -62,6 +62,11 @@ impl TestDatabase {
         PgConnection::establish(&self.url).unwrap()
     }
 
+    /// Runs statements.
+    pub fn execute(&self, statements: &str) -> diesel::QueryResult<()> {
+        diesel::connection::SimpleConnection::batch_execute(&mut self.connection(), statements)
+    }
+
     /// The whole number that a query calls `n`.
     pub fn count(&self, query: &str) -> i64 {
         #[derive(QueryableByName)]

@@ -7,6 +7,7 @@ pub mod database;
 pub mod engines;
 pub mod event_stream;
 pub mod http;
+pub mod issuer;
 pub mod line;
 pub mod mariadb;
 pub mod markdown;

@@ -1,0 +1,2 @@
+DROP TABLE revocations, identity_changes;
+DROP FUNCTION note_identity_change;

@@ -1,0 +1,118 @@
+//! `tidings keys`.
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use uuid::Uuid;
+
+use super::{note, say};
+use crate::app::database::{Sharing, open};
+use crate::app::usage::Usage;
+use crate::base::Timestamp;
+use crate::config::Config;
+use crate::http::api_keys::{KeyView, NewKey};
+use crate::privacy::{Role, api_key};
+use crate::store::{Store, api_keys};
+
+/// What is done with API keys. A running server follows within a second.
+#[derive(Debug, Subcommand)]
+pub enum KeysAction {
+    /// Make a key and print it: it is not shown again.
+    Create(CreateArgs),
+    /// List the keys.
+    List {
+        /// Revoked keys as well.
+        #[arg(long)]
+        revoked: bool,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revoke a key.
+    Revoke {
+        /// Its id, as the list shows it.
+        key_id: Uuid,
+    },
+}
+
+/// A key to be made.
+#[derive(Debug, Args)]
+pub struct CreateArgs {
+    /// Name in records.
+    name: String,
+    /// Administrator in place of a service.
+    #[arg(long)]
+    admin: bool,
+    /// Area it is confined to, such as events:write; may be repeated.
+    #[arg(long = "scope", value_name = "AREA:RIGHT")]
+    scopes: Vec<String>,
+    /// Address, network or web origin it may be used from; may be repeated.
+    #[arg(long = "origin", value_name = "ORIGIN")]
+    origins: Vec<String>,
+    /// Valid for this many days [default: for good].
+    #[arg(long)]
+    days: Option<f64>,
+}
+
+/// Runs it.
+pub fn run(config: &Config, action: &KeysAction) -> anyhow::Result<()> {
+    let database = open(config, Sharing::Attach)?;
+    match action {
+        KeysAction::Create(args) => create(&database.store, args),
+        KeysAction::List { revoked, json } => list(&database.store, *revoked, *json),
+        KeysAction::Revoke { key_id } => revoke(&database.store, *key_id),
+    }
+}
+
+fn create(store: &Store, args: &CreateArgs) -> anyhow::Result<()> {
+    let now = Timestamp::now();
+    if args.days.is_some_and(|days| !(days > 0.0 && days <= 36_500.0)) {
+        return Err(Usage::error("--days must be more than 0 and at most 36500"));
+    }
+    let new = NewKey {
+        name: args.name.clone(),
+        role: if args.admin { Role::Admin } else { Role::Service },
+        scopes: args.scopes.clone(),
+        origins: args.origins.clone(),
+        expires_at: args.days.map(|days| now.plus_days(days).to_string()),
+    };
+    let (key, text) =
+        new.make(now).map_err(|(field, message)| Usage::error(format!("{field}: {message}")))?;
+    let hint = api_key::hint(&text);
+    if !store.run_blocking(|connection| api_keys::insert(connection, &key, &hint, "operator"))? {
+        bail!("there are {} keys already; revoke one first", api_keys::MAX_KEYS);
+    }
+    note(store, "keys create", &format!("{} {}", key.id, key.name))?;
+    say(&text)
+}
+
+fn list(store: &Store, revoked: bool, json: bool) -> anyhow::Result<()> {
+    for row in store.run_blocking(|connection| api_keys::list(connection, revoked))? {
+        let (key, hint, used) = (row.key.clone(), row.hint.clone(), row.last_used_at);
+        let scopes: Vec<String> = key.scopes.iter().map(ToString::to_string).collect();
+        let used = used.map_or_else(|| "never used".to_owned(), |at| format!("used {at}"));
+        let end = match (row.revoked_at, key.expires_at) {
+            (Some(at), _) => format!("revoked {at}"),
+            (None, Some(at)) => format!("until {at}"),
+            (None, None) => "for good".to_owned(),
+        };
+        match json {
+            true => say(&serde_json::to_string(&KeyView::from(row))?)?,
+            false => say(&format!(
+                "{} {hint}… {} {} [{}] {end}, {used}",
+                key.id,
+                key.role.name(),
+                key.name,
+                scopes.join(" ")
+            ))?,
+        }
+    }
+    Ok(())
+}
+
+fn revoke(store: &Store, id: Uuid) -> anyhow::Result<()> {
+    if !store.run_blocking(|connection| api_keys::revoke(connection, id, "operator"))? {
+        bail!("no key has the id {id}, or it is revoked");
+    }
+    note(store, "keys revoke", &id.to_string())?;
+    say(&format!("revoked {id}"))
+}

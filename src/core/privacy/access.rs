@@ -1,0 +1,82 @@
+//! Access rights of a caller.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::scope::Scope;
+use super::token::Role;
+use crate::base::{ExternalId, Timestamp};
+use crate::event::Speaker;
+
+/// Access rights of a caller.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Access {
+    /// Role of the caller.
+    pub role: Role,
+    /// The user of a `user` token.
+    pub user: Option<ExternalId>,
+    /// The user is a visitor without an account: may be merged into one, and merges nobody.
+    pub anonymous: bool,
+    /// The visitor that the user was before, as the issuer says.
+    pub anonymous_id: Option<ExternalId>,
+    /// Subject of a `service` or `admin` token, as it is shown; `None` for one that names nobody.
+    pub subject: Option<String>,
+    /// Subject as the token has it; empty with authentication off.
+    pub name: String,
+    /// Id of the token (`jti`).
+    pub id: Option<String>,
+    /// The API key that proves it, in place of a token.
+    pub api_key: Option<Uuid>,
+    /// Moment at which the token was issued (`iat`).
+    pub issued_at: Option<Timestamp>,
+    /// Until when; `None` = for good.
+    pub expires_at: Option<Timestamp>,
+    /// Areas that an API key is confined to; `None` = all that the role may.
+    pub scopes: Option<Arc<[Scope]>>,
+}
+
+impl Access {
+    /// Authentication is off: everyone may do everything.
+    pub fn open() -> Self {
+        Self {
+            role: Role::Admin,
+            user: None,
+            anonymous: false,
+            anonymous_id: None,
+            subject: None,
+            name: String::new(),
+            id: None,
+            api_key: None,
+            issued_at: None,
+            expires_at: None,
+            scopes: None,
+        }
+    }
+
+    /// Whether nobody said who calls: authentication is off.
+    pub fn is_open(&self) -> bool {
+        self.name.is_empty()
+    }
+
+    /// Whether what the caller reports is the shop's word. With authentication off nobody can be told apart: it is.
+    pub fn speaker(&self) -> Speaker {
+        match self.role {
+            Role::User => Speaker::Client,
+            Role::Service | Role::Admin => Speaker::Shop,
+        }
+    }
+
+    /// Whether the caller may act for and read that user.
+    pub fn may_act_for(&self, user: &ExternalId) -> bool {
+        match self.role {
+            Role::User => self.user.as_ref() == Some(user),
+            Role::Service | Role::Admin => true,
+        }
+    }
+
+    /// Whether the scopes of an API key include this one.
+    pub fn has_scope(&self, wanted: Scope) -> bool {
+        self.scopes.as_ref().is_none_or(|scopes| scopes.iter().any(|scope| scope.includes(wanted)))
+    }
+}

@@ -1,0 +1,190 @@
+//! API keys of services: `tdg_` and 256 random bits as base64url. A key is shown once; its SHA-256 is kept, which no guessing undoes.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::access::Access;
+use super::scope::Scope;
+use super::token::{Role, TokenError};
+use crate::base::Timestamp;
+use crate::config::Network;
+
+/// Begin of every key, by which people and scanners of repositories tell one.
+pub const PREFIX: &str = "tdg_";
+/// Random bytes of a key.
+pub const BYTES: usize = 32;
+/// Characters of a key that are shown afterwards.
+const HINT_CHARS: usize = 10;
+
+/// SHA-256 of a key.
+pub type KeyHash = [u8; 32];
+
+/// Place that a key may be used from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Origin {
+    /// Addresses of clients.
+    Network(Network),
+    /// A page's origin, `scheme://host[:port]`.
+    Web(String),
+}
+
+impl FromStr for Origin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once("://") {
+            Some(("http" | "https", host)) if !host.is_empty() && !host.contains(['/', '@', ' ']) => {
+                Ok(Self::Web(text.to_lowercase()))
+            }
+            Some(_) => Err(format!("\"{text}\" is no origin, such as https://shop.example")),
+            None => Network::try_from(text.to_owned()).map(Self::Network),
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(network) => network.fmt(f),
+            Self::Web(origin) => origin.fmt(f),
+        }
+    }
+}
+
+/// A key as it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: Uuid,
+    /// Name in records.
+    pub name: String,
+    /// Hash of the key.
+    pub hash: KeyHash,
+    /// Role.
+    pub role: Role,
+    /// Areas it is confined to; empty = all that the role may.
+    pub scopes: Vec<Scope>,
+    /// Places it may be used from; empty = anywhere.
+    pub origins: Vec<Origin>,
+    /// End of its validity.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Text of a key of these random bytes.
+pub fn text(random: &[u8; BYTES]) -> String {
+    format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random))
+}
+
+/// Hash of a key.
+pub fn hash(key: &str) -> KeyHash {
+    Sha256::digest(key.as_bytes()).into()
+}
+
+/// What is shown of a key afterwards.
+pub fn hint(key: &str) -> String {
+    key.chars().take(HINT_CHARS).collect()
+}
+
+/// Where a request comes from.
+#[derive(Clone, Debug, Default)]
+pub struct Client {
+    /// Address of the client.
+    pub address: Option<IpAddr>,
+    /// `Origin` of a page.
+    pub origin: Option<String>,
+}
+
+/// The keys that are valid at one moment, by their hashes.
+#[derive(Clone, Debug, Default)]
+pub struct ApiKeys(HashMap<KeyHash, ApiKey>);
+
+impl FromIterator<ApiKey> for ApiKeys {
+    fn from_iter<I: IntoIterator<Item = ApiKey>>(keys: I) -> Self {
+        Self(keys.into_iter().map(|key| (key.hash, key)).collect())
+    }
+}
+
+impl ApiKeys {
+    /// Access rights of a key. The look-up is by hash, so its time tells nothing of the key.
+    pub fn verify(&self, key: &str, client: &Client, now: Timestamp) -> Result<Access, TokenError> {
+        let known = self.0.get(&hash(key)).ok_or(TokenError::UnknownApiKey)?;
+        if known.expires_at.is_some_and(|end| end <= now) {
+            return Err(TokenError::Expired);
+        }
+        let is_from = |origin: &Origin| match origin {
+            Origin::Network(network) => client.address.is_some_and(|address| network.contains(address)),
+            Origin::Web(own) => client.origin.as_deref().is_some_and(|page| page.eq_ignore_ascii_case(own)),
+        };
+        if !known.origins.is_empty() && !known.origins.iter().any(is_from) {
+            return Err(TokenError::Elsewhere);
+        }
+        Ok(Access {
+            role: known.role,
+            subject: Some(known.name.clone()),
+            name: known.name.clone(),
+            api_key: Some(known.id),
+            expires_at: known.expires_at,
+            scopes: (!known.scopes.is_empty()).then(|| known.scopes.as_slice().into()),
+            ..Access::open()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
+
+    fn key(scopes: &[&str], origins: &[&str]) -> (String, ApiKeys) {
+        let text = text(&[7; BYTES]);
+        let key = ApiKey {
+            id: Uuid::nil(),
+            name: "shop".into(),
+            hash: hash(&text),
+            role: Role::Service,
+            scopes: scopes.iter().map(|scope| scope.parse().unwrap()).collect(),
+            origins: origins.iter().map(|origin| origin.parse().unwrap()).collect(),
+            expires_at: Some(NOW.plus_days(1.0)),
+        };
+        (text, [key].into_iter().collect())
+    }
+
+    fn from(address: &str, origin: Option<&str>) -> Client {
+        Client { address: address.parse().ok(), origin: origin.map(str::to_owned) }
+    }
+
+    #[test]
+    fn a_key_grants_its_role_within_its_scopes_until_it_expires() {
+        let (text, keys) = key(&["events:write"], &[]);
+        assert!(text.starts_with("tdg_") && text.len() == 47);
+        let access = keys.verify(&text, &Client::default(), NOW).unwrap();
+        assert_eq!((access.role, access.name.as_str()), (Role::Service, "shop"));
+        assert!(access.has_scope("events:write".parse().unwrap()));
+        assert!(!access.has_scope("items:read".parse().unwrap()));
+        assert_eq!(keys.verify(&text, &Client::default(), NOW.plus_days(1.0)), Err(TokenError::Expired));
+        assert_eq!(keys.verify("tdg_guessed", &Client::default(), NOW), Err(TokenError::UnknownApiKey));
+        assert_eq!(hint(&text).len(), 10);
+    }
+
+    #[test]
+    fn a_key_is_used_from_its_origins_only() {
+        let (text, keys) = key(&[], &["10.0.0.0/8", "https://shop.example"]);
+        let used = |client: Client| keys.verify(&text, &client, NOW).map(|_| ());
+        assert_eq!(used(from("10.1.2.3", None)), Ok(()));
+        assert_eq!(used(from("::ffff:10.1.2.3", None)), Ok(()));
+        assert_eq!(used(from("8.8.8.8", Some("https://SHOP.example"))), Ok(()));
+        assert_eq!(used(from("8.8.8.8", Some("https://shop.example.evil"))), Err(TokenError::Elsewhere));
+        assert_eq!(used(Client::default()), Err(TokenError::Elsewhere), "nobody knows from where");
+        for bad in ["https://", "ftp://shop.example", "https://shop.example/path", "300.0.0.1"] {
+            assert!(bad.parse::<Origin>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! `/v1/admin/keys`: API keys of services.
+
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, web};
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::auth::Caller;
+use super::body::Body;
+use super::error::ApiError;
+use crate::actors::App;
+use crate::base::{Timestamp, suggest_nearest};
+use crate::privacy::api_key::{self, ApiKey, BYTES, Origin};
+use crate::privacy::{Role, Scope};
+use crate::store::api_keys::{self, ApiKeyRow, MAX_KEYS};
+
+/// Longest name, bytes.
+const MAX_NAME_BYTES: usize = 64;
+/// Most scopes or origins.
+const MAX_LIST: usize = 32;
+
+/// A key to be made, as it is asked for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// Name in records.
+    pub name: String,
+    /// `service` or `admin`.
+    #[serde(default = "NewKey::service")]
+    pub role: Role,
+    /// Areas, such as `events:write`; empty = all that the role may.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// Addresses, networks and web origins; empty = anywhere.
+    #[serde(default)]
+    pub origins: Vec<String>,
+    /// RFC 3339; absent = for good.
+    pub expires_at: Option<String>,
+}
+
+/// Fault of a key that was asked for: field and message.
+pub type KeyFault = (&'static str, String);
+
+impl NewKey {
+    fn service() -> Role {
+        Role::Service
+    }
+
+    /// The key and its text, which is not kept.
+    pub fn make(&self, now: Timestamp) -> Result<(ApiKey, String), KeyFault> {
+        if self.name.is_empty() || self.name.len() > MAX_NAME_BYTES || self.name.chars().any(char::is_control)
+        {
+            return Err(("name", "has 1…64 bytes and no control characters".to_owned()));
+        }
+        if self.role == Role::User {
+            return Err(("role", "must be service or admin: users have tokens".to_owned()));
+        }
+        if self.scopes.len() > MAX_LIST || self.origins.len() > MAX_LIST {
+            return Err(("scopes", format!("at most {MAX_LIST} scopes and {MAX_LIST} origins")));
+        }
+        let scopes: Result<Vec<Scope>, KeyFault> = self
+            .scopes
+            .iter()
+            .map(|scope| scope.parse::<Scope>().map_err(|error| ("scopes", error.to_string())))
+            .collect();
+        let origins: Result<Vec<Origin>, KeyFault> =
+            self.origins.iter().map(|origin| origin.parse().map_err(|error| ("origins", error))).collect();
+        let bad_time = || ("expires_at", "must be a time to come, such as 2027-11-29T08:00:00Z".to_owned());
+        let end = |text: &String| Timestamp::parse(text).filter(|end| *end > now).ok_or_else(bad_time);
+        let expires_at = self.expires_at.as_ref().map(end).transpose()?;
+        let text = api_key::text(&rand::rng().random::<[u8; BYTES]>());
+        let key = ApiKey {
+            id: Uuid::now_v7(),
+            name: self.name.clone(),
+            hash: api_key::hash(&text),
+            role: self.role,
+            scopes: scopes?,
+            origins: origins?,
+            expires_at,
+        };
+        Ok((key, text))
+    }
+}
+
+/// A key as it is shown.
+#[derive(Serialize)]
+pub struct KeyView {
+    key_id: Uuid,
+    name: String,
+    hint: String,
+    role: Role,
+    scopes: Vec<String>,
+    origins: Vec<String>,
+    created_at: Timestamp,
+    created_by: String,
+    expires_at: Option<Timestamp>,
+    last_used_at: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
+}
+
+impl From<ApiKeyRow> for KeyView {
+    fn from(row: ApiKeyRow) -> Self {
+        let key = row.key;
+        Self {
+            key_id: key.id,
+            name: key.name,
+            hint: row.hint,
+            role: key.role,
+            scopes: key.scopes.iter().map(ToString::to_string).collect(),
+            origins: key.origins.iter().map(ToString::to_string).collect(),
+            created_at: row.created_at,
+            created_by: row.created_by,
+            expires_at: key.expires_at,
+            last_used_at: row.last_used_at,
+            revoked_at: row.revoked_at,
+        }
+    }
+}
+
+/// A key that was made, with its text: never shown again.
+#[derive(Serialize)]
+struct MadeKey {
+    key_id: Uuid,
+    name: String,
+    role: Role,
+    scopes: Vec<String>,
+    origins: Vec<String>,
+    expires_at: Option<Timestamp>,
+    key: String,
+}
+
+#[derive(Serialize)]
+struct KeyList {
+    keys: Vec<KeyView>,
+}
+
+/// Whether revoked keys are listed as well.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuery {
+    #[serde(default)]
+    revoked: bool,
+}
+
+/// Makes a key. A key that is confined itself makes none that may more.
+pub async fn post(Body(body): Body, app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let new: NewKey = serde_json::from_slice(&body).map_err(|error| {
+        let error = suggest_nearest(&error.to_string());
+        ApiError::invalid("bad_key", None, format!("not an API key, such as {{\"name\":\"shop\"}}: {error}"))
+    })?;
+    let (key, text) = new
+        .make(Timestamp::now())
+        .map_err(|(field, message)| ApiError::invalid("bad_key", Some(field), message))?;
+    let may_give = |scope: &Scope| caller.access().has_scope(*scope);
+    if caller.access().scopes.is_some() && (key.scopes.is_empty() || !key.scopes.iter().all(may_give)) {
+        return Err(ApiError::NotPermitted);
+    }
+    let (stored, hint, by) = (key.clone(), api_key::hint(&text), caller.name());
+    let identity = Arc::clone(&app.state.identity);
+    let made = app
+        .state
+        .store
+        .run(move |connection| {
+            let made = api_keys::insert(connection, &stored, &hint, &by)?;
+            identity.read_changes(connection)?;
+            Ok(made)
+        })
+        .await?;
+    if !made {
+        return Err(ApiError::Conflict(format!("there are {MAX_KEYS} keys already; revoke one first")));
+    }
+    let made = MadeKey {
+        key_id: key.id,
+        name: key.name,
+        role: key.role,
+        scopes: key.scopes.iter().map(ToString::to_string).collect(),
+        origins: key.origins.iter().map(ToString::to_string).collect(),
+        expires_at: key.expires_at,
+        key: text,
+    };
+    caller.changed((), &made);
+    Ok(HttpResponse::Created().json(made))
+}
+
+/// Lists keys, the oldest first.
+pub async fn list(
+    query: web::Query<ListQuery>,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let revoked = query.revoked;
+    let rows = app.state.store.run(move |connection| api_keys::list(connection, revoked)).await?;
+    Ok(HttpResponse::Ok().json(KeyList { keys: rows.into_iter().map(KeyView::from).collect() }))
+}
+
+/// Revokes a key at once.
+pub async fn delete(
+    path: web::Path<Uuid>,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let (id, by, identity) = (*path, caller.name(), Arc::clone(&app.state.identity));
+    let revoked = app
+        .state
+        .store
+        .run(move |connection| {
+            let revoked = api_keys::revoke(connection, id, &by)?;
+            identity.read_changes(connection)?;
+            Ok(revoked)
+        })
+        .await?;
+    if revoked { Ok(HttpResponse::NoContent().finish()) } else { Err(ApiError::NotFound("this API key")) }
+}

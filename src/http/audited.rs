@@ -1,0 +1,178 @@
+//! What of the requests goes into the audit log: changes by people and services, readings of a person's data by somebody else, and
+//! refused attempts.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, HttpRequest, web};
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use super::forwarded::Original;
+use crate::actors::App;
+use crate::base::Timestamp;
+use crate::privacy::audit::{AuditEntry, masked};
+use crate::privacy::{Access, Role};
+
+/// What a handler tells of a change: before and after.
+pub type Told = Arc<Mutex<Option<(Value, Value)>>>;
+
+/// Caller of a request, left in its extensions once it is known.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Access rights.
+    pub access: Access,
+    /// What the handler tells.
+    pub told: Told,
+}
+
+/// Meaning of a request for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Nothing to keep.
+    Plain,
+    /// Changes something of the shop, or of another person.
+    Change,
+    /// Reads data of another person.
+    Reading,
+}
+
+/// Kind of a request by its route; `Plain` for what users do and read themselves, for data that a shop's backend passes on (events, items,
+/// messages, lists to show) and for figures of all together.
+fn kind(method: &str, pattern: &str, access: &Access) -> Kind {
+    let reads = matches!(method, "GET" | "HEAD" | "OPTIONS");
+    match access.role {
+        Role::User => Kind::Plain,
+        // Nobody can be told from anybody: who read is not known.
+        _ if reads && access.is_open() => Kind::Plain,
+        role if reads => reading(pattern, role),
+        role => change(method, pattern, role),
+    }
+}
+
+fn reading(pattern: &str, role: Role) -> Kind {
+    let of_person = match pattern {
+        "/v1/users/{id}/recommendations" | "/v1/recommendations" => role == Role::Admin,
+        "/admin/users" | "/admin/decisions" | "/admin/sessions" | "/admin/live" => true,
+        "/v1/admin/audit" | "/v1/topics/{name}/subscribers" => true,
+        pattern => pattern.starts_with("/v1/users/{id}") || pattern.starts_with("/admin/users/{id}"),
+    };
+    if of_person { Kind::Reading } else { Kind::Plain }
+}
+
+fn change(method: &str, pattern: &str, role: Role) -> Kind {
+    match pattern {
+        "/admin/templates/preview" => Kind::Plain,
+        "/admin/triggers/{name}/dry-run" => Kind::Reading,
+        "/v1/events" | "/v1/recommend" | "/v1/connections/{connection_id}/frames" | "/v1/sources/{name}" => {
+            Kind::Plain
+        }
+        // A backend passes these on for its users, or as they come.
+        "/v1/notifications" | "/v1/triggers/{name}" | "/v1/users/{id}" => admin_only(role),
+        "/v1/items" if method == "PUT" => admin_only(role),
+        pattern if pattern.starts_with("/v1/users/{id}/inbox") => admin_only(role),
+        pattern if pattern.starts_with("/v1/users/{id}/topics") => admin_only(role),
+        pattern if pattern.starts_with("/v1/webpush") => Kind::Plain,
+        pattern if pattern.starts_with("/admin/") || pattern.starts_with("/v1/") => Kind::Change,
+        _ => Kind::Plain,
+    }
+}
+
+fn admin_only(role: Role) -> Kind {
+    if role == Role::Admin { Kind::Change } else { Kind::Plain }
+}
+
+/// Adds the request to the audit log once it is answered; a change waits until its entry is stored.
+pub async fn record(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let response = next.call(request).await?;
+    let (request, status) = (response.request(), response.status());
+    let seen = request.extensions().get::<Seen>().cloned();
+    let is_refused = matches!(status.as_u16(), 401 | 403);
+    let kind = match &seen {
+        Some(seen) if status.is_success() || status.is_server_error() => {
+            // Most requests are of users, and the pattern is looked up anew.
+            let pattern = || request.match_pattern().unwrap_or_default();
+            match seen.access.role {
+                Role::User => Kind::Plain,
+                _ => kind(request.method().as_str(), &pattern(), &seen.access),
+            }
+        }
+        _ => Kind::Plain,
+    };
+    let app = request.app_data::<web::Data<App>>().cloned();
+    let Some(app) = app.filter(|_| is_refused || kind != Kind::Plain) else { return Ok(response) };
+    let address = Original::of(request.head(), &app.state.config.server.trusted_proxies).client;
+    let entry = entry(request, status.as_u16(), seen.as_ref(), address);
+    match kind {
+        Kind::Change => {
+            app.state.audit.changed(entry).await;
+        }
+        Kind::Reading => app.state.audit.read(entry).await,
+        Kind::Plain => app.state.audit.refused(entry, address),
+    }
+    Ok(response)
+}
+
+fn entry(request: &HttpRequest, status: u16, seen: Option<&Seen>, address: Option<IpAddr>) -> AuditEntry {
+    let (before, after) = seen.and_then(|seen| seen.told.lock().take()).unzip();
+    let kept = |value: Option<Value>| value.filter(|value| !value.is_null()).map(|value| masked(&value));
+    let route = request.match_pattern().unwrap_or_else(|| request.path().to_owned());
+    AuditEntry {
+        occurred_at: Timestamp::now(),
+        actor: seen.map(|seen| seen.access.name.clone()).filter(|name| !name.is_empty()),
+        role: seen.map_or("none", |seen| role(&seen.access)).to_owned(),
+        address: address.map(|address| address.to_string()),
+        action: format!("{} {route}", request.method()),
+        object: request.path().to_owned(),
+        status,
+        before: kept(before),
+        after: kept(after),
+    }
+}
+
+fn role(access: &Access) -> &'static str {
+    if access.is_open() { "open" } else { access.role.name() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_and_readings_of_others_are_kept_and_a_person_s_own_are_not() {
+        let with = |role: Role| Access { role, name: "anna".into(), ..Access::open() };
+        let kinds = |method: &str, pattern: &str| {
+            [Role::User, Role::Service, Role::Admin].map(|role| kind(method, pattern, &with(role)))
+        };
+        use Kind::{Change, Plain, Reading};
+        for (method, pattern, service, admin) in [
+            ("GET", "/v1/users/{id}/profile", Reading, Reading),
+            ("GET", "/v1/users/{id}/recommendations", Plain, Reading),
+            ("GET", "/admin/users/{id}/timeline", Reading, Reading),
+            ("GET", "/admin/metrics", Plain, Plain),
+            ("GET", "/v1/items", Plain, Plain),
+            ("POST", "/v1/events", Plain, Plain),
+            ("POST", "/v1/notifications", Plain, Change),
+            ("DELETE", "/v1/notifications/{id}", Change, Change),
+            ("POST", "/v1/users/{id}/consent", Change, Change),
+            ("POST", "/v1/users/{id}/merge", Change, Change),
+            ("PATCH", "/v1/users/{id}", Plain, Change),
+            ("POST", "/v1/users/{id}/inbox/read", Plain, Change),
+            ("POST", "/v1/webhooks", Change, Change),
+            ("POST", "/admin/retrain", Change, Change),
+            ("POST", "/admin/templates/preview", Plain, Plain),
+            ("POST", "/v1/admin/revocations", Change, Change),
+        ] {
+            assert_eq!(kinds(method, pattern), [Plain, service, admin], "{method} {pattern}");
+        }
+        let open = |method, pattern| kind(method, pattern, &Access::open());
+        assert_eq!(open("GET", "/v1/users/{id}/profile"), Plain, "nobody knows who");
+        assert_eq!(open("POST", "/admin/retrain"), Change);
+    }
+}

@@ -1,0 +1,255 @@
+//! The audit log as requests see it: entries wait for a commit in groups; refused attempts are bounded, so that nobody fills the disk.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+
+use super::AppState;
+use crate::base::Timestamp;
+use crate::privacy::audit::AuditEntry;
+use crate::store::{Store, StoreError, audit};
+
+/// Entries that wait for a commit.
+const MAX_WAITING: usize = 4_096;
+/// Entries in one commit.
+const MAX_COMMIT: usize = 500;
+/// Pause after a commit that failed.
+const RETRY: Duration = Duration::from_secs(1);
+/// The same reading by the same caller is one entry in this time.
+const SAME_READING: Duration = Duration::from_secs(60);
+/// Readings that are remembered for that.
+const MAX_READINGS: usize = 10_000;
+/// Refused attempts: those of an address that are kept at once, and one more each so many seconds.
+const ADDRESS_BURST: f64 = 10.0;
+const ADDRESS_PER_S: f64 = 0.1;
+/// The same of all together.
+const ALL_BURST: f64 = 200.0;
+const ALL_PER_S: f64 = 0.5;
+/// Addresses that are remembered.
+const MAX_ADDRESSES: usize = 4_096;
+
+/// An entry, and who waits until it is stored.
+struct Waiting {
+    entry: Option<AuditEntry>,
+    stored: Option<oneshot::Sender<bool>>,
+}
+
+/// A token bucket.
+#[derive(Clone, Copy)]
+struct Bucket {
+    tokens: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    fn full(burst: f64, now: Instant) -> Self {
+        Self { tokens: burst, at: now }
+    }
+
+    fn take(&mut self, burst: f64, per_s: f64, now: Instant) -> bool {
+        let since = now.saturating_duration_since(self.at).as_secs_f64();
+        self.tokens = (self.tokens + since * per_s).min(burst);
+        self.at = now;
+        let has_one = self.tokens >= 1.0;
+        if has_one {
+            self.tokens -= 1.0;
+        }
+        has_one
+    }
+}
+
+/// Bounds of refused attempts.
+struct Refusals {
+    all: Bucket,
+    by_address: HashMap<Option<IpAddr>, Bucket>,
+    left_out: u64,
+}
+
+impl Refusals {
+    fn new(now: Instant) -> Self {
+        Self { all: Bucket::full(ALL_BURST, now), by_address: HashMap::new(), left_out: 0 }
+    }
+
+    /// Whether an attempt is kept: how many before it were not, in that case.
+    fn admit(&mut self, address: Option<IpAddr>, now: Instant) -> Option<u64> {
+        if self.by_address.len() >= MAX_ADDRESSES && !self.by_address.contains_key(&address) {
+            self.by_address.clear();
+        }
+        let own = self.by_address.entry(address).or_insert_with(|| Bucket::full(ADDRESS_BURST, now));
+        let is_kept = own.take(ADDRESS_BURST, ADDRESS_PER_S, now) && self.all.take(ALL_BURST, ALL_PER_S, now);
+        if is_kept {
+            return Some(std::mem::take(&mut self.left_out));
+        }
+        self.left_out += 1;
+        None
+    }
+}
+
+/// The end of the log that requests write to.
+pub struct AuditLog {
+    sender: mpsc::Sender<Waiting>,
+    receiver: Mutex<Option<mpsc::Receiver<Waiting>>>,
+    readings: Mutex<HashMap<String, Instant>>,
+    refusals: Mutex<Refusals>,
+}
+
+impl Default for AuditLog {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::channel(MAX_WAITING);
+        Self {
+            sender,
+            receiver: Mutex::new(Some(receiver)),
+            readings: Mutex::default(),
+            refusals: Mutex::new(Refusals::new(Instant::now())),
+        }
+    }
+}
+
+impl AuditLog {
+    /// Adds an entry and waits until it is stored; whether it was.
+    pub async fn changed(&self, entry: AuditEntry) -> bool {
+        let (stored, answer) = oneshot::channel();
+        let waiting = Waiting { entry: Some(entry), stored: Some(stored) };
+        self.sender.send(waiting).await.is_ok() && answer.await.unwrap_or(false)
+    }
+
+    /// Adds a reading of personal data, unless the same caller read the same a moment ago; waits for room only.
+    pub async fn read(&self, entry: AuditEntry) {
+        let key = format!("{:?} {} {}", entry.actor, entry.action, entry.object);
+        if self.is_new_reading(key) {
+            let _ = self.sender.send(Waiting { entry: Some(entry), stored: None }).await;
+        }
+    }
+
+    fn is_new_reading(&self, key: String) -> bool {
+        let (mut readings, now) = (self.readings.lock(), Instant::now());
+        if readings.len() >= MAX_READINGS {
+            readings.retain(|_, at| now.duration_since(*at) < SAME_READING);
+            if readings.len() >= MAX_READINGS {
+                readings.clear();
+            }
+        }
+        match readings.get(&key) {
+            Some(at) if now.duration_since(*at) < SAME_READING => false,
+            _ => {
+                readings.insert(key, now);
+                true
+            }
+        }
+    }
+
+    /// Adds a refused attempt, within the bounds; never waits.
+    pub fn refused(&self, mut entry: AuditEntry, address: Option<IpAddr>) {
+        let Some(left_out) = self.refusals.lock().admit(address, Instant::now()) else { return };
+        if left_out > 0 {
+            entry.after = Some(format!("{{\"attempts_not_kept\":{left_out}}}"));
+        }
+        let _ = self.sender.try_send(Waiting { entry: Some(entry), stored: None });
+    }
+
+    /// Waits until everything that was added before is stored.
+    pub async fn flush(&self) {
+        let (stored, answer) = oneshot::channel();
+        if self.sender.send(Waiting { entry: None, stored: Some(stored) }).await.is_ok() {
+            let _ = answer.await;
+        }
+    }
+}
+
+/// Stores entries as they come, all that wait in one commit. Runs as long as its thread.
+pub async fn keep(state: Arc<AppState>) {
+    let Some(mut receiver) = state.audit.receiver.lock().take() else { return };
+    let mut kept: Vec<AuditEntry> = Vec::new();
+    loop {
+        let mut group = Vec::with_capacity(MAX_COMMIT);
+        let next = receiver.recv_many(&mut group, MAX_COMMIT);
+        // What could not be stored is tried again, whether or not more comes.
+        let received = match kept.is_empty() {
+            true => Some(next.await),
+            false => tokio::time::timeout(RETRY, next).await.ok(),
+        };
+        if received == Some(0) {
+            return;
+        }
+        let mut waiting = Vec::new();
+        for Waiting { entry, stored } in group {
+            kept.extend(entry);
+            waiting.extend(stored);
+        }
+        let stored = store(&state.store, &mut kept).await;
+        for waiting in waiting {
+            let _ = waiting.send(stored);
+        }
+        if !stored {
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+}
+
+/// Stores what is kept, which is tried again with the next ones where that fails.
+async fn store(store: &Store, kept: &mut Vec<AuditEntry>) -> bool {
+    if kept.is_empty() {
+        return true;
+    }
+    let entries = kept.clone();
+    let stored: Result<(), StoreError> =
+        store.run(move |connection| audit::append(connection, &entries)).await;
+    match stored {
+        Ok(()) => kept.clear(),
+        Err(error) => {
+            log::error!("audit log not written entries={} error={error}", kept.len());
+            if kept.len() > MAX_WAITING {
+                log::error!("audit log: entries are lost entries={}", kept.len());
+                kept.clear();
+            }
+        }
+    }
+    kept.is_empty()
+}
+
+/// Entry of a command that changes or reads much: who ran it is the account of the process.
+pub fn of_command(command: &str, object: &str) -> AuditEntry {
+    let account = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).ok();
+    AuditEntry {
+        occurred_at: Timestamp::now(),
+        actor: account.filter(|name| !name.is_empty()),
+        role: "operator".to_owned(),
+        action: format!("tidings {command}"),
+        object: object.to_owned(),
+        ..AuditEntry::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_attempts_of_one_address_and_of_all_are_bounded() {
+        let begin = Instant::now();
+        let mut refusals = Refusals::new(begin);
+        let address = |n: u8| Some(IpAddr::from([10, 0, 0, n]));
+        let kept = (0..1_000).filter(|_| refusals.admit(address(1), begin).is_some()).count();
+        assert_eq!(kept, 10);
+        let later = begin + Duration::from_secs(11);
+        assert_eq!(refusals.admit(address(1), later), Some(990), "the next one says how many were not");
+        let kept = (0..255).filter(|n| refusals.admit(address(*n), later).is_some()).count();
+        assert!((190..=195).contains(&kept), "{kept}");
+    }
+
+    #[test]
+    fn the_same_reading_is_one_entry_for_a_while() {
+        let log = AuditLog::default();
+        assert!(log.is_new_reading("anna GET /v1/users/17".into()));
+        assert!(!log.is_new_reading("anna GET /v1/users/17".into()));
+        assert!(log.is_new_reading("anna GET /v1/users/18".into()));
+        for n in 0..2 * MAX_READINGS {
+            log.is_new_reading(n.to_string());
+        }
+        assert!(log.readings.lock().len() <= MAX_READINGS);
+    }
+}

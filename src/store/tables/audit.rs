@@ -1,0 +1,143 @@
+//! Table `audit_log`: rows are added, never changed; each carries the hash of the chain up to it.
+
+use diesel::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Binary, Nullable, SmallInt, Text, Timestamptz};
+
+use crate::base::Timestamp;
+use crate::privacy::audit::{AuditEntry, Chained, FIRST, Hash};
+use crate::store::postgres::columns::Batch;
+use crate::store::postgres::convert::{from_pg, to_pg};
+use crate::store::postgres::sql::sql;
+use crate::store::postgres::{StoreError, in_transaction};
+
+/// Key of the advisory lock under which rows are added ("audit" in ASCII).
+const LOCK: i64 = 0x0061_7564_6974;
+
+/// Entries that are asked for, the latest first.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    /// Who.
+    pub actor: Option<String>,
+    /// Text in the action or the command.
+    pub action: Option<String>,
+    /// Text in the object.
+    pub object: Option<String>,
+    /// HTTP status.
+    pub status: Option<i16>,
+    /// Not before this.
+    pub since: Option<Timestamp>,
+    /// Before this.
+    pub until: Option<Timestamp>,
+    /// Only entries before this place.
+    pub before: Option<i64>,
+    /// Most entries.
+    pub limit: i64,
+}
+
+type Columns = (
+    BigInt,
+    Timestamptz,
+    Nullable<Text>,
+    Text,
+    Nullable<Text>,
+    Text,
+    Text,
+    SmallInt,
+    Nullable<Text>,
+    Nullable<Text>,
+    Binary,
+);
+type Row = (
+    i64,
+    PgTimestamp,
+    Option<String>,
+    String,
+    Option<String>,
+    String,
+    String,
+    i16,
+    Option<String>,
+    Option<String>,
+    Vec<u8>,
+);
+
+fn hash(bytes: &[u8]) -> Result<Hash, StoreError> {
+    let reason = || "a hash has 32 bytes".to_owned();
+    bytes.try_into().map_err(|_| StoreError::Unreadable { table: "audit_log", reason: reason() })
+}
+
+fn chained(row: Row) -> Result<Chained, StoreError> {
+    let (seq, at, actor, role, address, action, object, status, before, after, bytes) = row;
+    let (occurred_at, status) = (from_pg(at), u16::try_from(status).unwrap_or_default());
+    let entry = AuditEntry { occurred_at, actor, role, address, action, object, status, before, after };
+    Ok(Chained { seq, entry, hash: hash(&bytes)? })
+}
+
+/// Adds entries to the end of the chain, in their order; writers take turns.
+pub fn append(conn: &mut PgConnection, entries: &[AuditEntry]) -> Result<(), StoreError> {
+    in_transaction(conn, |conn| {
+        sql::<()>("SELECT pg_advisory_xact_lock(?)").bind::<BigInt, _>(LOCK).execute(conn)?;
+        let last = sql::<(BigInt, Binary)>("SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1")
+            .load::<(i64, Vec<u8>)>(conn)?
+            .pop();
+        let (mut seq, mut end) = match last {
+            Some((seq, bytes)) => (seq, hash(&bytes)?),
+            None => (0, FIRST),
+        };
+        let rows: Vec<Chained> = entries
+            .iter()
+            .map(|entry| {
+                let entry = entry.clone().bounded();
+                seq += 1;
+                end = entry.hash(&end, seq);
+                Chained { seq, entry, hash: end }
+            })
+            .collect();
+        insert(conn, &rows)
+    })
+}
+
+fn insert(conn: &mut PgConnection, rows: &[Chained]) -> Result<(), StoreError> {
+    let columns = Batch::of(rows)
+        .column::<BigInt, _>("seq", |row| row.seq)
+        .column::<Timestamptz, _>("occurred_at", |row| to_pg(row.entry.occurred_at))
+        .column::<Nullable<Text>, _>("actor", |row| row.entry.actor.as_deref())
+        .column::<Text, _>("role", |row| row.entry.role.as_str())
+        .column::<Nullable<Text>, _>("address", |row| row.entry.address.as_deref())
+        .column::<Text, _>("action", |row| row.entry.action.as_str())
+        .column::<Text, _>("object", |row| row.entry.object.as_str())
+        .column::<SmallInt, _>("status", |row| i16::try_from(row.entry.status).unwrap_or(i16::MAX))
+        .column::<Nullable<Text>, _>("before", |row| row.entry.before.as_deref())
+        .column::<Nullable<Text>, _>("after", |row| row.entry.after.as_deref())
+        .column::<Binary, _>("hash", |row| row.hash.as_slice());
+    sql::<()>(columns.insert_into("audit_log")).binds(columns.into_binds()).execute(conn)?;
+    Ok(())
+}
+
+/// Entries behind a place, in their order.
+pub fn after(conn: &mut PgConnection, seq: i64, limit: i64) -> Result<Vec<Chained>, StoreError> {
+    let rows = sql::<Columns>(
+        "SELECT seq, occurred_at, actor, role, address, action, object, status, before, after, hash \
+         FROM audit_log WHERE seq > ? ORDER BY seq LIMIT ?",
+    )
+    .bind::<BigInt, _>(seq)
+    .bind::<BigInt, _>(limit)
+    .load::<Row>(conn)?;
+    rows.into_iter().map(chained).collect()
+}
+
+/// Entries that pass the filter, the latest first.
+pub fn list(conn: &mut PgConnection, filter: &AuditFilter) -> Result<Vec<Chained>, StoreError> {
+    let rows = sql::<Columns>(include_str!("sql/audit_list.sql"))
+        .bind::<Nullable<Text>, _>(filter.actor.as_deref())
+        .bind::<Nullable<Text>, _>(filter.action.as_deref())
+        .bind::<Nullable<Text>, _>(filter.object.as_deref())
+        .bind::<Nullable<SmallInt>, _>(filter.status)
+        .bind::<Nullable<Timestamptz>, _>(filter.since.map(to_pg))
+        .bind::<Nullable<Timestamptz>, _>(filter.until.map(to_pg))
+        .bind::<Nullable<BigInt>, _>(filter.before)
+        .bind::<BigInt, _>(filter.limit)
+        .load::<Row>(conn)?;
+    rows.into_iter().map(chained).collect()
+}
