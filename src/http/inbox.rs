@@ -143,15 +143,7 @@ pub async fn read(
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
-    let ReadBody { notification_ids: ids, all, up_to } = parse(&body)?;
-    // Exactly one of the two.
-    if all != ids.is_empty() || (up_to.is_some() && !all) {
-        let message =
-            format!("give notification_ids (at most {MAX_CHANGED}), or all: true with or without up_to");
-        return Err(ApiError::invalid("missing_field", Some("notification_ids"), message));
-    }
-    let wish = if all { Wish::ReadAll(up_to) } else { Wish::Change(checked(ids)?, Change::Read) };
-    carry_out(&path, &app, &caller, wish).await
+    carry_out(&path, &app, &caller, to_read(&body)).await
 }
 
 /// Puts messages back into the inbox, as ones that were not opened.
@@ -161,7 +153,7 @@ pub async fn unread(
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
-    carry_out(&path, &app, &caller, named(&body, Change::Unread)?).await
+    carry_out(&path, &app, &caller, named(&body, Change::Unread)).await
 }
 
 /// Puts messages into the archive.
@@ -171,7 +163,7 @@ pub async fn archive(
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
-    carry_out(&path, &app, &caller, named(&body, Change::Archive)?).await
+    carry_out(&path, &app, &caller, named(&body, Change::Archive)).await
 }
 
 /// Puts messages back into the inbox, as ones that were opened.
@@ -181,7 +173,7 @@ pub async fn unarchive(
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
-    carry_out(&path, &app, &caller, named(&body, Change::Unarchive)?).await
+    carry_out(&path, &app, &caller, named(&body, Change::Unarchive)).await
 }
 
 /// Deletes messages for good.
@@ -191,7 +183,7 @@ pub async fn delete(
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
-    carry_out(&path, &app, &caller, named(&body, Change::Delete)?).await
+    carry_out(&path, &app, &caller, named(&body, Change::Delete)).await
 }
 
 /// Takes messages out of the inbox until a moment.
@@ -201,12 +193,7 @@ pub async fn snooze(
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
-    let SnoozeBody { notification_ids, until } = parse(&body)?;
-    if until <= Timestamp::now() {
-        return Err(ApiError::invalid("bad_until", Some("until"), "until must lie ahead"));
-    }
-    let wish = Wish::Change(checked(notification_ids)?, Change::Snooze(until));
-    carry_out(&path, &app, &caller, wish).await
+    carry_out(&path, &app, &caller, to_snooze(&body)).await
 }
 
 /// Marks everything up to an offset as seen.
@@ -216,8 +203,8 @@ pub async fn seen(
     app: web::Data<App>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
-    let SeenBody { up_to } = parse(&body)?;
-    carry_out(&path, &app, &caller, Wish::Seen(up_to)).await
+    let wish = parse(&body).map(|SeenBody { up_to }| Wish::Seen(up_to));
+    carry_out(&path, &app, &caller, wish).await
 }
 
 /// Change that a request asks for.
@@ -236,6 +223,25 @@ struct Stored {
     counts: (i64, i64),
 }
 
+fn to_read(body: &[u8]) -> Result<Wish, ApiError> {
+    let ReadBody { notification_ids: ids, all, up_to } = parse(body)?;
+    // Exactly one of the two.
+    if all != ids.is_empty() || (up_to.is_some() && !all) {
+        let message =
+            format!("give notification_ids (at most {MAX_CHANGED}), or all: true with or without up_to");
+        return Err(ApiError::invalid("missing_field", Some("notification_ids"), message));
+    }
+    Ok(if all { Wish::ReadAll(up_to) } else { Wish::Change(checked(ids)?, Change::Read) })
+}
+
+fn to_snooze(body: &[u8]) -> Result<Wish, ApiError> {
+    let SnoozeBody { notification_ids, until } = parse(body)?;
+    if until <= Timestamp::now() {
+        return Err(ApiError::invalid("bad_until", Some("until"), "until must lie ahead"));
+    }
+    Ok(Wish::Change(checked(notification_ids)?, Change::Snooze(until)))
+}
+
 fn named(body: &[u8], change: Change) -> Result<Wish, ApiError> {
     let ChangeBody { notification_ids } = parse(body)?;
     Ok(Wish::Change(checked(notification_ids)?, change))
@@ -249,9 +255,15 @@ fn checked(ids: Vec<NotificationId>) -> Result<Vec<NotificationId>, ApiError> {
     Ok(ids)
 }
 
-/// Stores a change, tells the user's actor, and answers with the counts that connections know.
-async fn carry_out(path: &str, app: &App, caller: &Caller, wish: Wish) -> Result<HttpResponse, ApiError> {
-    let user = caller.user(path, app)?;
+/// Stores a change, tells the user's actor, and answers with the counts that connections know. Who may not change it is refused before
+/// anything is said of the body.
+async fn carry_out(
+    path: &str,
+    app: &App,
+    caller: &Caller,
+    wish: Result<Wish, ApiError>,
+) -> Result<HttpResponse, ApiError> {
+    let (user, wish) = (caller.user(path, app)?, wish?);
     let named = user.clone();
     let order = app.registry.in_order(&user).await;
     let stored = app

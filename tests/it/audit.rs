@@ -66,8 +66,8 @@ fn changes_say_who_made_them_from_where_and_what_was_before() {
     );
     assert_eq!(found[0]["address"], "127.0.0.1");
     assert_eq!(found[0]["action"].as_str().unwrap().split(' ').next(), Some("PUT"));
-    assert_eq!(found[0]["before"]["body"]["variants"][0]["texts"]["en"]["title"], "One");
-    assert_eq!(found[0]["after"]["body"]["variants"][0]["texts"]["en"]["title"], "Two");
+    assert_eq!(found[0]["before"]["definition"]["variants"][0]["texts"]["en"]["title"], "One");
+    assert_eq!(found[0]["after"]["definition"]["variants"][0]["texts"]["en"]["title"], "Two");
     // Consent for another, a training, a roll back that finds nothing: no change, no entry.
     let consent = json!({"purpose": "marketing", "granted": true, "source": "desk", "text_version": "1"});
     assert_eq!(anna.post("/v1/users/17/consent", &consent).status, 201);
