@@ -8,8 +8,8 @@ use super::table::{Table, delete, get, patch, post, put};
 use super::{
     admin, api_keys, assets, attributes, audit, calls, connections, consent, definitions, events,
     experiments, fire, health, inbox, items, limits, lists, live, merge, models, notifications, outcomes,
-    personal_data, preferences, preview, revocations, rules, scheduled, sources, sse, timeline, topics, users,
-    webhooks, webpush, websocket,
+    personal_data, preferences, preview, revocations, rules, scheduled, sources, sse, timeline, topics,
+    users, webhooks, webpush, websocket,
 };
 
 /// Every path of the server. What is not here is a file of the dashboard or a 404. The first that matches serves.
