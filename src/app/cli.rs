@@ -108,6 +108,7 @@ tidings export outcomes --since 7d | head\n  tidings export recommendations list
     /// Measure how good the recommendations are, on a hold-out of the stored data or on files.
     #[command(after_help = "Examples:\n  tidings evaluate --json\n  \
 tidings evaluate --train train.csv.gz --test test.csv.gz --algorithm all --k 10,20\n  \
+tidings evaluate --train kinds.csv.gz --test test.csv.gz --target purchase --algorithm auto\n  \
 tidings evaluate --protocol sessions --train train.txt.gz --test test.txt.gz --algorithm auto")]
     Evaluate(commands::evaluate_args::EvaluateArgs),
     /// Lists as the server would make them, of one user or of all.

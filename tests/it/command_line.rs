@@ -55,6 +55,29 @@ fn names_that_are_not_known_are_wrong_usage_and_the_nearest_is_suggested() {
 }
 
 #[test]
+fn kinds_that_no_row_has_are_refused_with_the_nearest() {
+    let (directory, data_dir) = data_dir();
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let train = file("train.csv", "user,item,ts,kind\nu,a,1,add_to_cart\nu,b,2,purchase\nv,a,1,purchase\n");
+    let test = file("test.csv", "user,item,ts\nu,a,3\n");
+    let plain = file("plain.csv", "user,item,ts\nu,a,1\n");
+    for (train, further, says) in [
+        (&train, &["--target", "purchse"][..], "--target: there is no purchse, did you mean purchase?"),
+        (&train, &["--target", "purchase", "--leave-out", "add_to_crat"], "did you mean add_to_cart?"),
+        (&train, &["--leave-out", "purchase"], "--target"),
+        (&plain, &["--target", "purchase"], "--target needs the column kind"),
+    ] {
+        let arguments = [&["evaluate", "--train", train, "--test", &test][..], further].concat();
+        let (_, text) = refused(&data_dir, &arguments);
+        assert!(text.contains(says), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
 fn a_misspelt_setting_is_told_with_its_file_and_line() {
     let (directory, data_dir) = data_dir();
     let file = directory.path().join("shop.toml");

@@ -9,7 +9,7 @@ use super::evaluate_parameters::ParameterArgs;
 /// Models and data to measure.
 #[derive(Debug, Args)]
 pub struct EvaluateArgs {
-    /// Training rows, `user,item,ts`, plain or gzip; without it a hold-out in time of the stored data is measured.
+    /// Training rows, `user,item,ts` and with --target `kind`, plain or gzip; without it a hold-out in time of the stored data is measured.
     #[arg(long, value_name = "FILE")]
     pub(super) train: Option<PathBuf>,
     /// Test rows; every item of the training rows is ranked, the user's own left out.
@@ -21,9 +21,17 @@ pub struct EvaluateArgs {
     /// Contents of the files, and the task that is measured.
     #[arg(long, value_enum, default_value_t = Protocol::FullRanking)]
     pub(super) protocol: Protocol,
-    /// Of classification: the column to predict, yes or no.
-    #[arg(long, requires = "train", value_name = "COLUMN")]
+    /// What is to be predicted: of full ranking the kind (such as purchase) of the column `kind`, whose other kinds help; of
+    /// classification the column, yes or no.
+    #[arg(long, requires = "train", value_name = "KIND|COLUMN")]
     pub(super) target: Option<String>,
+    /// Rows by which users are known when their lists are made; models are fitted on the training rows alone, and users without
+    /// rows here are known by those.
+    #[arg(long, requires = "train", value_name = "FILE")]
+    pub(super) history: Option<PathBuf>,
+    /// Kinds whose items stay out of a user's list [default: the kind of --target].
+    #[arg(long, requires = "target", value_delimiter = ',', value_name = "KINDS")]
+    pub(super) leave_out: Vec<String>,
     /// Of classification: parts of the cross-validation.
     #[arg(long, default_value_t = 5)]
     pub(super) folds: usize,

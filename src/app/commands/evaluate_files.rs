@@ -15,7 +15,7 @@ use super::memory::reset_peak_rss;
 use crate::app::import::splits;
 use crate::app::usage::Usage;
 use crate::evaluate::auto;
-use crate::evaluate::files::{self, Algorithm, Row, Tables};
+use crate::evaluate::files::{self, Algorithm, Tables};
 use crate::ml::threads::Threads;
 
 /// Every algorithm with parameters of its own, in the order of `all`.
@@ -47,13 +47,30 @@ pub(super) fn run(args: &EvaluateArgs, train: &Path, test: &Path) -> anyhow::Res
 }
 
 fn read(args: &EvaluateArgs, train: &Path, test: &Path) -> anyhow::Result<Tables> {
-    let mut tables = Tables::default();
-    splits::interactions(train, |user, item, ts| tables.add_train(&Row { user, item, ts }))?;
+    let target = args.target.as_deref();
+    let mut tables = target.map_or_else(Tables::default, Tables::with_target);
+    let has_kinds = target.is_some();
+    splits::interactions(train, has_kinds, |row, kind| tables.add_train(&row, kind))?;
     tables.finish_train();
-    if let Some(valid) = &args.valid {
-        splits::interactions(valid, |user, item, ts| tables.add_valid(&Row { user, item, ts }))?;
+    if let Some(history) = &args.history {
+        splits::interactions(history, has_kinds, |row, kind| tables.add_history(&row, kind))?;
+        tables.finish_history();
     }
-    splits::interactions(test, |user, item, ts| tables.add_test(&Row { user, item, ts }))?;
+    leave_out(args, &mut tables)?;
+    // Rows without a kind are of the target kind.
+    let is_target = |kind: &str| kind.is_empty() || target.is_none_or(|target| target == kind);
+    if let Some(valid) = &args.valid {
+        splits::interactions(valid, false, |row, kind| {
+            if is_target(kind) {
+                tables.add_valid(&row);
+            }
+        })?;
+    }
+    splits::interactions(test, false, |row, kind| {
+        if is_target(kind) {
+            tables.add_test(&row);
+        }
+    })?;
     tables.finish_test();
     if tables.n_rows() == 0 {
         bail!("not enough data: {} has no rows", train.display());
@@ -62,6 +79,23 @@ fn read(args: &EvaluateArgs, train: &Path, test: &Path) -> anyhow::Result<Tables
         bail!("not enough data: no user of {} has rows in {}", test.display(), train.display());
     }
     Ok(tables)
+}
+
+/// The kinds whose items stay out of lists; refuses names that no row has.
+fn leave_out(args: &EvaluateArgs, tables: &mut Tables) -> anyhow::Result<()> {
+    let Some(target) = &args.target else { return Ok(()) };
+    let names = tables.kind_names().to_vec();
+    let has_target = tables.histories().iter().any(|history| !history.is_empty());
+    if !has_target {
+        let others: Vec<&str> = names.iter().skip(1).map(String::as_str).collect();
+        return Err(Usage::unknown("--target", target, &others));
+    }
+    if args.leave_out.is_empty() || tables.leave_out(&args.leave_out).is_some() {
+        return Ok(());
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let unknown = args.leave_out.iter().find(|name| !names.contains(&name.as_str()));
+    Err(Usage::unknown("--leave-out", unknown.map_or("", String::as_str), &names))
 }
 
 fn single(args: &EvaluateArgs, tables: &Tables, algorithm: &Algorithm) -> anyhow::Result<()> {
@@ -106,7 +140,7 @@ fn auto(args: &EvaluateArgs, tables: &Tables, name: &str) -> anyhow::Result<()> 
     let chosen = auto::choose(tables, &threads, &tell, &mut hear)?;
     let train = started.elapsed();
     let n = args.k.iter().copied().max().unwrap_or(0);
-    let lists = auto::rank(tables, &chosen.ensemble, n, &threads);
+    let lists = auto::rank(tables, &chosen, n, &threads);
     let took = Measured { train, rank: started.elapsed() - train };
     bar.finish_and_clear();
     print(args.json, name, &chosen.parameters(), &files::score(tables, &lists, &args.k), &took)

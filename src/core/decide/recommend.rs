@@ -59,7 +59,8 @@ impl UserState {
     pub(super) fn list_for(&self, trigger: &Trigger, step: &mut Step<'_>) -> Recommendations {
         let world = step.world;
         let list = self.items_of(trigger, world);
-        if !trigger.is_about_item() && !trigger.is_said_by_shop() && list.model == world.models.version {
+        let is_ranked = !trigger.is_about_item() && !trigger.is_said_by_shop();
+        if is_ranked && trigger.definition.wants.is_default() && list.model == world.models.version {
             step.count(Counter::Ranked { seed: trigger.seed(), list: list.items.clone() });
         }
         list
@@ -71,7 +72,11 @@ impl UserState {
         match trigger.item.filter(|_| trigger.is_about_item()) {
             Some(item) => Recommendations::about(item, model),
             None if trigger.is_said_by_shop() => Recommendations { model, ..Recommendations::default() },
-            None => self.recommend(trigger.seed(), self.rules(world).items, world),
+            None => {
+                let selection = Selection { wants: Some(trigger.definition.wants), ..Selection::default() };
+                let n = self.rules(world).items;
+                self.list(&ListRequest { n, offset: 0, seed: trigger.seed(), selection }, world)
+            }
         }
     }
 

@@ -11,6 +11,7 @@ pub mod classification;
 pub mod encoding;
 pub mod files;
 pub mod gate;
+mod kind_table;
 mod logged_choice;
 pub mod measure;
 pub mod off_policy;

@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::base::{ItemId, UserId};
+use crate::recommend::ensemble::{Act, TARGET};
 use crate::recommend::models::interactions::{Entry, Matrix};
 
+use super::kind_table::KindTable;
 use super::split::Case;
 
 const SECONDS_A_DAY: f64 = 86_400.0;
@@ -30,8 +32,13 @@ pub struct Tables {
     n_known: usize,
     /// Rows of the training table, an item of a user once a row.
     n_rows: usize,
-    /// By user: training items by (ts, position in the file), oldest first; of a repeated item the newest row.
+    /// By user: training items by (ts, position in the file), oldest first; of a repeated item the newest row. Of tables with
+    /// kinds those of the target kind.
     histories: Vec<Vec<(u32, f64)>>,
+    /// What users are known by instead, for those who have any.
+    known: Vec<Vec<(u32, f64)>>,
+    /// Of tables with kinds: all rows.
+    kinds: Option<KindTable>,
     /// In order of user.
     cases: Vec<Case>,
     /// The part of training to hold out while tuning.
@@ -46,7 +53,7 @@ impl Tables {
     /// table, a part of training to hold out while tuning, if it is a training row too. O(rows log history).
     pub fn new<'a>(train: &[Row<'a>], valid: &[Row<'a>], test: &[Row<'a>]) -> Self {
         let mut tables = Self::default();
-        train.iter().for_each(|row| tables.add_train(row));
+        train.iter().for_each(|row| tables.add_train(row, ""));
         tables.finish_train();
         valid.iter().for_each(|row| tables.add_valid(row));
         test.iter().for_each(|row| tables.add_test(row));
@@ -54,29 +61,108 @@ impl Tables {
         tables
     }
 
-    /// Takes one training row. All of them first, then [`Tables::finish_train`].
-    pub fn add_train(&mut self, row: &Row<'_>) {
+    /// Without rows, of which those of the kind `target` are to be found: each row comes with its kind.
+    pub fn with_target(target: &str) -> Self {
+        Self { kinds: Some(KindTable::new(target)), ..Self::default() }
+    }
+
+    /// Takes one training row. All of them first, then [`Tables::finish_train`]. `kind` counts where the tables have kinds.
+    pub fn add_train(&mut self, row: &Row<'_>, kind: &str) {
         let user = self.users.id(row.user) as usize;
         self.n_rows += 1;
-        self.histories.resize(self.histories.len().max(user + 1), Vec::new());
         let item = self.items.id(row.item);
-        if let Some(history) = self.histories.get_mut(user) {
-            history.push((item, row.ts));
+        match &mut self.kinds {
+            Some(kinds) => {
+                let kind = kinds.kind(kind);
+                push(&mut kinds.acts, user, Act { item, kind, day: row.ts / SECONDS_A_DAY });
+            }
+            None => push(&mut self.histories, user, (item, row.ts)),
         }
     }
 
     /// Puts histories in order.
     pub fn finish_train(&mut self) {
         self.n_known = self.items.names.len();
-        let mut seen = HashSet::new();
-        for history in &mut self.histories {
-            history.sort_by(|(_, a), (_, b)| a.total_cmp(b));
-            seen.clear();
-            history.reverse();
-            history.retain(|(item, _)| seen.insert(*item));
-            history.reverse();
-            history.shrink_to_fit();
+        if let Some(kinds) = &mut self.kinds {
+            kinds.sort();
         }
+        self.take_targets();
+        self.histories.iter_mut().for_each(in_order);
+    }
+
+    /// Takes one row of what users are known by when lists are made; models are not fitted on it. A user without such rows is known
+    /// by the training rows. After [`Tables::finish_train`], and all of them before [`Tables::finish_history`]. Unknown items are
+    /// left out.
+    pub fn add_history(&mut self, row: &Row<'_>, kind: &str) {
+        let Some(item) = self.items.ids.get(row.item).copied() else { return };
+        let user = self.users.id(row.user) as usize;
+        match &mut self.kinds {
+            Some(kinds) => {
+                let kind = kinds.kind(kind);
+                push(&mut kinds.known, user, Act { item, kind, day: row.ts / SECONDS_A_DAY });
+            }
+            None => push(&mut self.known, user, (item, row.ts)),
+        }
+    }
+
+    /// Puts what users are known by in order.
+    pub fn finish_history(&mut self) {
+        if let Some(kinds) = &mut self.kinds {
+            kinds.sort();
+            self.known = kinds.known.iter().map(|acts| targets(acts)).collect();
+        }
+        self.known.iter_mut().for_each(in_order);
+    }
+
+    /// Says what stays out of lists: items of these kinds that a user had to do with. Without it those of the target kind. `None` for
+    /// a name that no row has.
+    pub fn leave_out(&mut self, names: &[String]) -> Option<()> {
+        let kinds = self.kinds.as_mut()?;
+        let masked: Vec<bool> = kinds.names.iter().map(|name| names.contains(name)).collect();
+        let all_known = names.iter().all(|name| kinds.names.contains(name));
+        kinds.masked = masked;
+        all_known.then_some(())
+    }
+
+    /// Names of the kinds, the target first; empty for tables without kinds.
+    pub fn kind_names(&self) -> &[String] {
+        self.kinds.as_ref().map_or(&[], |kinds| kinds.names.as_slice())
+    }
+
+    /// By kind, the target first: whether its items stay out of lists.
+    pub fn masked(&self) -> &[bool] {
+        self.kinds.as_ref().map_or(&[], |kinds| kinds.masked.as_slice())
+    }
+
+    /// By user: training rows of all kinds, oldest first; `None` for tables without kinds.
+    pub fn acts(&self) -> Option<&[Vec<Act>]> {
+        self.kinds.as_ref().map(|kinds| kinds.acts.as_slice())
+    }
+
+    /// What a user is known by, rows of all kinds, oldest first; empty for tables without kinds.
+    pub fn known_acts(&self, user: UserId) -> &[Act] {
+        self.kinds.as_ref().map_or(&[], |kinds| kinds.known(user.index()))
+    }
+
+    /// What a user is known by, oldest first; of tables with kinds the rows of the target kind.
+    pub fn known_history(&self, user: UserId) -> &[(u32, f64)] {
+        let is_apart = match &self.kinds {
+            Some(kinds) => kinds.known.get(user.index()).is_some_and(|acts| !acts.is_empty()),
+            None => self.known.get(user.index()).is_some_and(|rows| !rows.is_empty()),
+        };
+        let histories = if is_apart { &self.known } else { &self.histories };
+        histories.get(user.index()).map_or(&[][..], Vec::as_slice)
+    }
+
+    fn take_targets(&mut self) {
+        if let Some(kinds) = &self.kinds {
+            self.histories = kinds.acts.iter().map(|acts| targets(acts)).collect();
+        }
+    }
+
+    /// Whether anything is known of a user.
+    fn is_known(&self, user: u32) -> bool {
+        !self.known_history(UserId(user)).is_empty() || !self.known_acts(UserId(user)).is_empty()
     }
 
     /// Takes one validation row.
@@ -88,7 +174,9 @@ impl Tables {
 
     /// Takes one test row, then at last [`Tables::finish_test`].
     pub fn add_test(&mut self, row: &Row<'_>) {
-        let Some(user) = self.users.ids.get(row.user).copied() else { return };
+        let Some(user) = self.users.ids.get(row.user).copied().filter(|user| self.is_known(*user)) else {
+            return;
+        };
         // Cases come in order of the file here, one a run of rows; put together at the end.
         let item = self.items.id(row.item);
         let newest = self.histories.get(user as usize).and_then(|history| history.last());
@@ -115,27 +203,41 @@ impl Tables {
     }
 
     /// The tables on which to tune: training without the validation rows, which are what is to be found. Ids stay.
-    /// No cases without validation rows.
+    /// Without validation rows tables with kinds hold out the newest row of the target kind of each user, others have no cases.
     pub fn tuning(&self) -> Self {
-        let held_out: HashSet<(u32, u32)> = self.valid.iter().copied().collect();
-        let mut tables = self.clone();
-        for (user, history) in (0u32..).zip(&mut tables.histories) {
-            history.retain(|(item, _)| !held_out.contains(&(user, *item)));
+        let mut tables = Self { valid: Vec::new(), known: Vec::new(), ..self.clone() };
+        let mut valid = self.valid.clone();
+        if let Some(kinds) = &mut tables.kinds {
+            kinds.known.clear();
+            if valid.is_empty() {
+                valid = kinds.newest_targets();
+            }
+            kinds.hide(&valid.iter().copied().collect());
         }
-        tables.valid.clear();
-        let known = |user: &u32| tables.histories.get(*user as usize).is_some_and(|rows| !rows.is_empty());
-        tables.cases = tables.cases_of(self.valid.iter().copied().filter(|(user, _)| known(user)));
+        if tables.kinds.is_some() {
+            tables.take_targets();
+            tables.histories.iter_mut().for_each(in_order);
+        } else {
+            let held_out: HashSet<(u32, u32)> = valid.iter().copied().collect();
+            for (user, history) in (0u32..).zip(&mut tables.histories) {
+                history.retain(|(item, _)| !held_out.contains(&(user, *item)));
+            }
+        }
+        tables.cases = tables.cases_of(valid.into_iter().filter(|(user, _)| tables.is_known(*user)));
         tables
     }
 
     fn cases_of(&self, rows: impl Iterator<Item = (u32, u32)>) -> Vec<Case> {
         let mut cases: BTreeMap<u32, Case> = BTreeMap::new();
         for (user, item) in rows {
-            let history = self.histories.get(user as usize).map_or(&[][..], Vec::as_slice);
+            let seen = || match &self.kinds {
+                Some(kinds) => kinds.seen(user as usize),
+                None => self.known_history(UserId(user)).iter().map(|(item, _)| *item).collect(),
+            };
             let case = cases.entry(user).or_insert_with(|| Case {
                 user: UserId(user),
                 relevant: HashSet::new(),
-                seen: history.iter().map(|(item, _)| *item).collect(),
+                seen: seen(),
             });
             case.relevant.insert(item);
         }
@@ -155,10 +257,10 @@ impl Tables {
         Matrix::from_entries(self.histories.iter().map(|row| row.iter().map(entry).collect()), self.n_known)
     }
 
-    /// A user's training items, newest first, each weighing `decay` of the next newer one; empty for an unknown user.
+    /// What a user is known by, newest first, each weighing `decay` of the next newer one; empty for an unknown user.
     pub fn history(&self, user: UserId, decay: f32) -> Vec<(ItemId, f32)> {
         let mut weight = 1.0f32;
-        let rows = self.histories.get(user.index()).into_iter().flatten().rev();
+        let rows = self.known_history(user).iter().rev();
         rows.map(|(item, _)| {
             let own = weight;
             weight *= decay;
@@ -225,6 +327,29 @@ impl Tables {
     }
 }
 
+fn push<T: Clone>(rows: &mut Vec<Vec<T>>, row: usize, value: T) {
+    rows.resize(rows.len().max(row + 1), Vec::new());
+    if let Some(row) = rows.get_mut(row) {
+        row.push(value);
+    }
+}
+
+/// Items of the target kind with their Unix seconds.
+fn targets(acts: &[Act]) -> Vec<(u32, f64)> {
+    let target = acts.iter().filter(|act| act.kind == TARGET);
+    target.map(|act| (act.item, act.day * SECONDS_A_DAY)).collect()
+}
+
+/// By (ts, position), of a repeated item the newest row.
+fn in_order(history: &mut Vec<(u32, f64)>) {
+    history.sort_by(|(_, a), (_, b)| a.total_cmp(b));
+    let mut seen = HashSet::new();
+    history.reverse();
+    history.retain(|(item, _)| seen.insert(*item));
+    history.reverse();
+    history.shrink_to_fit();
+}
+
 #[derive(Clone, Debug, Default)]
 struct Ids {
     ids: HashMap<String, u32>,
@@ -244,58 +369,5 @@ impl Ids {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row<'a>(user: &'a str, item: &'a str, ts: f64) -> Row<'a> {
-        Row { user, item, ts }
-    }
-
-    #[test]
-    fn histories_go_by_time_then_file_and_a_repeated_item_counts_where_it_is_newest() {
-        let train = [
-            row("u", "a", 2.5),
-            row("u", "b", 2.25),
-            row("u", "c", 2.25),
-            row("u", "b", 9.0),
-            row("v", "c", 1.0),
-        ];
-        let tables = Tables::new(&train, &[], &[]);
-        let items: Vec<&str> =
-            tables.histories()[0].iter().map(|(item, _)| tables.item_name(*item)).collect();
-        assert_eq!(items, ["c", "a", "b"]);
-        assert_eq!((tables.n_rows(), tables.n_known()), (5, 3));
-        assert_eq!(tables.history(UserId(0), 0.5), [(ItemId(1), 1.0), (ItemId(0), 0.5), (ItemId(2), 0.25)]);
-        assert_eq!(tables.shares(), [0.5, 0.5, 1.0]);
-        let matrix = tables.matrix();
-        assert_eq!((matrix.n_rows(), matrix.n_entries()), (2, 4));
-        assert!((matrix.row(1)[0].age_days - 8.0 / 86_400.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn cases_are_of_known_users_and_come_together() {
-        let train = [row("u", "a", 1.0), row("v", "b", 1.0)];
-        let test = [row("v", "a", 2.0), row("u", "x", 2.0), row("w", "a", 2.0), row("v", "b", 3.0)];
-        let tables = Tables::new(&train, &[], &test);
-        let [first, second] = tables.cases() else { panic!("{:?}", tables.cases()) };
-        assert_eq!((first.user, second.user), (UserId(0), UserId(1)));
-        assert_eq!(second.relevant, HashSet::from([0, 1]));
-        assert_eq!(second.seen, HashSet::from([1]));
-        assert_eq!(tables.item_name(*first.relevant.iter().next().unwrap()), "x");
-    }
-
-    #[test]
-    fn tuning_tables_hide_the_validation_rows_and_ask_for_them() {
-        let train = [row("u", "a", 1.0), row("u", "b", 2.0), row("v", "b", 1.0)];
-        let valid = [row("u", "b", 2.0), row("v", "b", 1.0), row("u", "z", 1.0)];
-        let tuning = Tables::new(&train, &valid, &[row("u", "c", 3.0)]).tuning();
-        assert_eq!(tuning.histories()[0].len(), 1);
-        // v has nothing left to go by.
-        let [case] = tuning.cases() else { panic!("{:?}", tuning.cases()) };
-        assert_eq!(
-            (case.user, &case.relevant, &case.seen),
-            (UserId(0), &HashSet::from([1]), &HashSet::from([0]))
-        );
-        assert!(Tables::default().tuning().cases().is_empty());
-    }
-}
+#[path = "tables_tests.rs"]
+mod tests;

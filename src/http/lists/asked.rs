@@ -164,6 +164,7 @@ impl Asked {
             exclude: ids(&self.exclude),
             basket: ids(&self.context.cart),
             placement,
+            wants: None,
         };
         let own = selection.placement.as_ref().map_or(DEFAULT_N, |placement| placement.n);
         let list = ListRequest { n: n.unwrap_or(own), offset: offset.unwrap_or(0), seed, selection };

@@ -1,8 +1,9 @@
-//! What there is to measure on. Layout, `.gz` or plain: `SET/SPLIT/{train,valid,test}.csv` (`user,item,ts`; valid may
-//! be missing), `SET/{train_full,train_valid,test}.txt` (sessions), `SET/baskets.txt`, `golden/`, `kmeans/points*.csv`,
+//! What there is to measure on. Layout, `.gz` or plain: `SET/SPLIT/{train,valid,test}.csv` (`user,item,ts`, of several kinds of
+//! behaviour `user,item,ts,kind`; valid may be missing), `SET/{train_full,train_valid,test}.txt` (sessions), `SET/baskets.txt`, `golden/`, `kmeans/points*.csv`,
 //! `online-shoppers/online_shoppers_intention.csv`.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use super::text;
@@ -50,6 +51,18 @@ impl Data {
     /// One table of a split.
     pub fn table(&self, split: &str, part: &str) -> Option<String> {
         file(&self.root.join(split), &format!("{part}.csv"))
+    }
+
+    /// Whether the training rows of a split come with their kinds: then purchases are to be found.
+    pub fn has_kinds(&self, split: &str) -> bool {
+        let Some(path) = self.table(split, "train") else { return false };
+        let Ok(bytes) = fs::File::open(&path) else { return false };
+        let mut header = String::new();
+        let read = match path.ends_with(".gz") {
+            true => BufReader::new(flate2::read::GzDecoder::new(bytes)).read_line(&mut header),
+            false => BufReader::new(bytes).read_line(&mut header),
+        };
+        read.is_ok() && header.trim_end().split(',').any(|column| column == "kind")
     }
 
     /// A file, `.gz` or plain.

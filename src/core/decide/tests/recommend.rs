@@ -191,3 +191,22 @@ fn a_list_beside_an_item_is_the_one_of_a_view_of_it() {
     let asked: Vec<ItemId> = user.state.recommend(Some(item(105)), 5, &user.shop.world()).ids().collect();
     assert_eq!(asked, told);
 }
+
+#[test]
+fn a_trigger_says_whether_its_list_is_of_new_things_or_of_what_waits_in_the_cart() {
+    let of = |wants: &str| {
+        let mut shop = shop();
+        let (kind, name) = (json!({"kind": "login"}), "login");
+        shop.trigger(
+            json!({"name": name, "when": kind, "category": "for_you", "template": name, "wants": wants}),
+        );
+        let mut user = Fixture::of(7, shop);
+        user.cart(105);
+        user.login(1).message().items.clone()
+    };
+    assert_eq!(of("continue"), [item(105)]);
+    assert_eq!(of("both")[0], item(105));
+    assert!(of("both").len() > 1);
+    let new = of("new");
+    assert!(!new.is_empty() && !new.contains(&item(105)), "{new:?}");
+}

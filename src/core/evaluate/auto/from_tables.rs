@@ -12,11 +12,12 @@ use crate::evaluate::algorithm::number;
 use crate::evaluate::split::Case;
 use crate::evaluate::tables::Tables;
 use crate::ml::threads::Threads;
-use crate::recommend::ensemble::{Context, Ensemble, Histories, Interaction};
+use crate::recommend::ensemble::{Ensemble, EnsembleParameters, Histories, Interaction, KindModels};
 use crate::recommend::models::ridge::RidgeParameters;
 use crate::recommend::train::TrainError;
 
-use super::held_out::{HeldOut, newest_first};
+use super::held_out::HeldOut;
+use super::known::{Kinds, Known, merged};
 use super::tuning::{Tuned, fit, tune};
 
 const SECONDS_A_DAY: f64 = 86_400.0;
@@ -82,6 +83,10 @@ pub(super) fn hold_out(rows: &mut [Vec<Interaction>], part: Part) -> Vec<HeldOut
 pub struct Chosen {
     /// Ready to rank.
     pub ensemble: Ensemble,
+    /// Of tables with kinds.
+    pub kinds: Option<KindModels>,
+    /// Names of the kinds, by number, the target first.
+    pub kind_names: Vec<String>,
     /// Result of the tuning that chose it.
     pub tuned: Tuned,
 }
@@ -114,6 +119,7 @@ impl Chosen {
             "ease": ridges, "als": als, "decays": numbers(&parameters.decays), "neighbours": parameters.neighbours,
             "shrinkage": number(parameters.shrinkage), "shape": shape, "validation_ndcg@10": ndcg,
             "best_member": best.0.to_string(), "best_member_validation_ndcg@10": best.1, "weights": weights,
+            "kinds": self.kind_names,
         })
     }
 }
@@ -127,10 +133,10 @@ pub fn choose(
     progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
 ) -> Result<Chosen, TrainError> {
     let n_items = tables.n_known();
-    let (rows, held_out) = if tables.valid().is_empty() {
+    let (part, held_out) = if tables.valid().is_empty() && tables.acts().is_none() {
         let mut rows = histories(tables);
         let held_out = hold_out(&mut rows, Part::like_test(tables));
-        (rows, held_out)
+        (TuningPart { rows, kinds: None, tables: None }, held_out)
     } else {
         let tuning = tables.tuning();
         let held_out = tuning
@@ -138,32 +144,77 @@ pub fn choose(
             .iter()
             .map(|case| HeldOut { row: case.user.index(), relevant: case.relevant.clone() })
             .collect();
-        (histories(&tuning), held_out)
+        (TuningPart::new(tuning, threads, &mut |done| progress(0.1 * done))?, held_out)
     };
-    let part = Histories { rows: &rows, n_items };
-    let tuned = tune(&part, &held_out, threads, tell, &mut |done| progress(0.75 * done))?;
+    let rows = Histories { rows: &part.rows, n_items };
+    let of_part = part.kinds();
+    let tuned =
+        tune(&rows, of_part.as_ref(), &held_out, threads, tell, &mut |done| progress(0.1 + 0.65 * done))?;
+    drop(part);
+    let kinds = kind_models(tables, threads, &mut |done| progress(0.75 + 0.05 * done))?;
     let rows = histories(tables);
     let all = Histories { rows: &rows, n_items };
-    let ensemble = fit(&all, &tuned, threads, |done| progress(0.75 + 0.25 * done))?;
-    Ok(Chosen { ensemble, tuned })
+    let ensemble = fit(&all, kinds.as_ref(), &tuned, threads, |done| progress(0.8 + 0.2 * done))?;
+    Ok(Chosen { ensemble, kinds, kind_names: tables.kind_names().to_vec(), tuned })
 }
 
-/// The best `n` items of every case, in their order, the user's own training items left out.
-pub fn rank(tables: &Tables, ensemble: &Ensemble, n: usize, threads: &Threads) -> Vec<Vec<(u32, f32)>> {
+/// Histories that are tuned on.
+struct TuningPart {
+    rows: Vec<Vec<Interaction>>,
+    kinds: Option<KindModels>,
+    /// With kinds, the tables they were fitted on.
+    tables: Option<Tables>,
+}
+
+impl TuningPart {
+    fn new(
+        tables: Tables,
+        threads: &Threads,
+        progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
+    ) -> Result<Self, TrainError> {
+        let kinds = kind_models(&tables, threads, progress)?;
+        Ok(Self { rows: histories(&tables), kinds, tables: Some(tables) })
+    }
+
+    fn kinds(&self) -> Option<Kinds<'_>> {
+        let acts = self.tables.as_ref().and_then(Tables::acts)?;
+        Some(Kinds { models: self.kinds.as_ref()?, acts })
+    }
+}
+
+/// Models of the kinds of a table; `None` for one without.
+fn kind_models(
+    tables: &Tables,
+    threads: &Threads,
+    progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
+) -> Result<Option<KindModels>, TrainError> {
+    let Some(acts) = tables.acts() else { return Ok(None) };
+    let parameters = EnsembleParameters::default();
+    let ridge = parameters.ridges.first().copied();
+    let n_items = tables.n_known();
+    KindModels::fit(acts, n_items, tables.masked(), ridge, &parameters, threads, progress).map(Some)
+}
+
+/// The best `n` items of every case, in their order, without what stays out of the user's list.
+pub fn rank(tables: &Tables, chosen: &Chosen, n: usize, threads: &Threads) -> Vec<Vec<(u32, f32)>> {
     let one = |case: &Case| {
-        let history = tables.histories().get(case.user.index()).map_or(&[][..], Vec::as_slice);
-        let history: Vec<Interaction> = history.iter().map(interaction).collect();
-        let known = newest_first(&history);
-        let last_day = history.last().map(|one| one.day);
-        let context = Context { history: &known, last_day, ..Context::default() };
-        let list = ensemble.recommend(&context, n, |item| !case.seen.contains(&item.0));
+        let acts = tables.known_acts(case.user);
+        let history = match &chosen.kinds {
+            Some(_) => merged(acts),
+            None => tables.known_history(case.user).iter().map(interaction).collect(),
+        };
+        let known = Known::new(&history, chosen.kinds.as_ref(), acts);
+        let list = chosen.ensemble.recommend(&known.context(), n, |item| known.allows(item));
         list.into_iter().map(|(item, score)| (item.0, score)).collect()
     };
     threads.run(|| tables.cases().par_iter().map(one).collect())
 }
 
 fn histories(tables: &Tables) -> Vec<Vec<Interaction>> {
-    tables.histories().iter().map(|row| row.iter().map(interaction).collect()).collect()
+    match tables.acts() {
+        Some(acts) => acts.iter().map(|acts| merged(acts)).collect(),
+        None => tables.histories().iter().map(|row| row.iter().map(interaction).collect()).collect(),
+    }
 }
 
 fn interaction((item, ts): &(u32, f64)) -> Interaction {

@@ -9,6 +9,7 @@ mod blend;
 mod columns;
 mod from_tables;
 mod held_out;
+mod known;
 mod search;
 mod trials;
 mod tuning;

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::base::ItemId;
 use crate::evaluate::ranking::{ndcg, top};
 use crate::ml::threads::Threads;
-use crate::recommend::ensemble::{Context, EnsembleParameters, Histories, Models, Regressions, als_work};
+use crate::recommend::ensemble::{EnsembleParameters, Histories, Models, Regressions, als_work};
 use crate::recommend::models::implicit_als::{AlsParameters, ImplicitAls};
 use crate::recommend::models::interactions::Matrix;
 use crate::recommend::models::item_knn::{ItemKnn, KnnParameters};
@@ -16,7 +16,8 @@ use crate::recommend::models::item_weights::ItemWeights;
 use crate::recommend::models::ridge::RidgeParameters;
 use crate::recommend::train::TrainError;
 
-use super::held_out::{HeldOut, items, newest_first};
+use super::held_out::{HeldOut, newest_first};
+use super::known::{Kinds, Known};
 use super::search::Search;
 
 /// Members that choose candidates.
@@ -46,6 +47,7 @@ pub(super) type Progress<'a> = dyn FnMut(f32) -> ControlFlow<()> + 'a;
 
 pub(super) struct Trials<'a> {
     pub(super) histories: &'a Histories<'a>,
+    pub(super) kinds: Option<&'a Kinds<'a>>,
     pub(super) cases: &'a [HeldOut],
     pub(super) threads: &'a Threads,
     /// Hears what was found.
@@ -55,11 +57,12 @@ pub(super) struct Trials<'a> {
 impl Trials<'_> {
     /// Mean NDCG@10 of scores made from a history.
     fn measure(&self, score: impl Fn(&[(ItemId, f32)], &mut [f32]) + Sync) -> f64 {
+        let (histories, kinds) = (self.histories, self.kinds);
         let one = |scores: &mut Vec<f32>, case: &HeldOut| {
-            let history = case.history(self.histories);
-            let seen = items(history);
+            let history = case.history(histories);
+            let seen = Known::seen_in(histories, kinds, case.row);
             scores.clear();
-            scores.resize(self.histories.n_items, 0.0);
+            scores.resize(histories.n_items, 0.0);
             score(&newest_first(history), scores);
             quality(scores, &seen, case)
         };
@@ -191,14 +194,11 @@ impl Trials<'_> {
     /// The members that do best alone, the best first.
     pub(super) fn core(&self, models: &Models) -> Vec<usize> {
         let n = models.n_items().max(1);
+        let (histories, kinds) = (self.histories, self.kinds);
         let one = |case: &HeldOut| -> Vec<f64> {
-            let history = case.history(self.histories);
-            let seen = items(history);
-            let known = newest_first(history);
-            let last_day = history.last().map(|one| one.day);
-            let context = Context { history: &known, last_day, ..Context::default() };
-            let scores = models.scores(&context);
-            scores.chunks(n).map(|column| quality(column, &seen, case)).collect()
+            let known = Known::of_row(histories, kinds, case.row);
+            let scores = models.scores(&known.context());
+            scores.chunks(n).map(|column| quality(column, &known.seen, case)).collect()
         };
         let values: Vec<Vec<f64>> = self.threads.run(|| self.cases.par_iter().map(one).collect());
         let mut sums: Vec<(f64, usize)> = (0..models.members().len()).map(|index| (0.0, index)).collect();
@@ -209,7 +209,8 @@ impl Trials<'_> {
             (self.tell)(&format!("{member} alone: {:.4}", sum / self.cases.len().max(1) as f64));
         }
         sums.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        sums.into_iter().take(CORE).map(|(_, index)| index).collect()
+        let can = |index: &usize| models.members().get(*index).is_some_and(|one| !one.is_of_begun());
+        sums.into_iter().filter(|(_, index)| can(index)).take(CORE).map(|(_, index)| index).collect()
     }
 }
 

@@ -4,16 +4,16 @@ use std::ops::ControlFlow;
 
 use rayon::prelude::*;
 
-use crate::base::ItemId;
 use crate::ml::threads::Threads;
 use crate::recommend::ensemble::{
-    BaseModel, CANDIDATES, Context, Ensemble, EnsembleParameters, Histories, Models, Ranker, candidates,
+    BaseModel, CANDIDATES, Ensemble, EnsembleParameters, Histories, KindModels, Models, Ranker, candidates,
 };
 use crate::recommend::train::TrainError;
 
 use super::blend::{Asked, Blending, SearchSpace, mean, stop};
 use super::columns::select;
-use super::held_out::{HeldOut, items, newest_first, spread};
+use super::held_out::{HeldOut, spread};
+use super::known::{Kinds, Known};
 use super::trials::{Trials, quality};
 
 /// Users the blend is learnt on, spread evenly.
@@ -43,6 +43,7 @@ pub struct Tuned {
 /// `progress` hears 0…1 and may break ([`TrainError::Cancelled`]).
 pub fn tune(
     histories: &Histories<'_>,
+    kinds: Option<&Kinds<'_>>,
     held_out: &[HeldOut],
     threads: &Threads,
     tell: &dyn Fn(&str),
@@ -58,7 +59,7 @@ pub fn tune(
     let matrix = histories.matrix();
     let mut parameters = EnsembleParameters::default();
     let few = spread(&cases, MOST_TO_COMPARE);
-    let trials = Trials { histories, cases: &few, threads, tell };
+    let trials = Trials { histories, kinds, cases: &few, threads, tell };
     parameters.shrinkage =
         trials.choose_shrinkage(&matrix, parameters.neighbours, &mut |done| progress(0.05 * done))?;
     let (ridges, ease) =
@@ -68,10 +69,11 @@ pub fn tune(
     parameters.als = chosen;
     let models = Models::with(histories, &matrix, &parameters, ease, als, threads, |done| {
         progress(0.65 + 0.05 * done)
-    })?;
+    })?
+    .with_kinds(kinds.map_or(&[], |kinds| kinds.models.columns()));
     let core = trials.core(&models);
     let asked: Vec<Asked> =
-        threads.run(|| cases.par_iter().map(|case| ask(&models, &core, histories, case)).collect());
+        threads.run(|| cases.par_iter().map(|case| ask(&models, &core, histories, kinds, case)).collect());
     stop(progress, 0.8)?;
     let rule = learn(&models, &core, &asked, threads, tell, &mut |done| progress(0.8 + 0.2 * done))?;
     let needed = rule.ranker.needed();
@@ -130,36 +132,42 @@ fn learn(
 /// Fits everything that is needed on all histories.
 pub fn fit(
     histories: &Histories<'_>,
+    kinds: Option<&KindModels>,
     tuned: &Tuned,
     threads: &Threads,
     progress: impl FnMut(f32) -> ControlFlow<()>,
 ) -> Result<Ensemble, TrainError> {
     let models = Models::fit(histories, &tuned.parameters, threads, progress)?;
+    let models = models.with_kinds(kinds.map_or(&[], KindModels::columns));
     // A season that was long enough may be missing, and the other way round.
     let ranker = tuned.ranker.carried(&tuned.parameters.members, models.members());
     Ok(Ensemble::new(models, ranker.unwrap_or_else(|| tuned.ranker.clone())))
 }
 
-fn ask(models: &Models, core: &[usize], histories: &Histories<'_>, case: &HeldOut) -> Asked {
-    let history = case.history(histories);
-    let known = newest_first(history);
-    let seen = items(history);
-    let context =
-        Context { history: &known, last_day: history.last().map(|one| one.day), ..Context::default() };
+fn ask(
+    models: &Models,
+    core: &[usize],
+    histories: &Histories<'_>,
+    kinds: Option<&Kinds<'_>>,
+    case: &HeldOut,
+) -> Asked {
+    let known = Known::of_row(histories, kinds, case.row);
+    let context = known.context();
     let scores = models.scores(&context);
     let width = models.width(&context);
     let column = |index: &usize| scores.get(index * width..(index + 1) * width).unwrap_or_default();
-    let alone = core.iter().map(|index| quality(column(index), &seen, case)).collect();
-    let allowed = |item: ItemId| !seen.contains(&item.0);
-    let list = candidates(models, &scores, width, core, CANDIDATES, allowed);
-    Asked { list, length: history.len(), relevant: case.relevant.clone(), alone }
+    let alone = core.iter().map(|index| quality(column(index), &known.seen, case)).collect();
+    let allowed = |item| known.allows(item);
+    let list = candidates(models, &scores, width, core, CANDIDATES, &context.begun, allowed);
+    Asked { list, length: context.history.len(), relevant: case.relevant.clone(), alone }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::evaluate::auto::from_tables::{Part, hold_out};
-    use crate::recommend::ensemble::Interaction;
+    use crate::evaluate::auto::held_out::newest_first;
+    use crate::recommend::ensemble::{Context, Interaction};
 
     /// 90 users of three tastes walk through ten items; the next one is held out.
     fn walks() -> Vec<Vec<Interaction>> {
@@ -180,12 +188,12 @@ mod tests {
         let histories = Histories { rows: &rows, n_items: 30 };
         let tuned = |n| {
             let threads = Threads::new(n).unwrap();
-            tune(&histories, &held_out, &threads, &|_| (), &mut |_| ControlFlow::Continue(())).unwrap()
+            tune(&histories, None, &held_out, &threads, &|_| (), &mut |_| ControlFlow::Continue(())).unwrap()
         };
         let found = tuned(1);
         assert!(found.ndcg > 0.9, "{}", found.ndcg);
         let fitted = |tuned: &Tuned, n| {
-            fit(&histories, tuned, &Threads::new(n).unwrap(), |_| ControlFlow::Continue(())).unwrap()
+            fit(&histories, None, tuned, &Threads::new(n).unwrap(), |_| ControlFlow::Continue(())).unwrap()
         };
         let ensemble = fitted(&found, 1);
         assert!(ensemble.is_sound());
@@ -211,12 +219,12 @@ mod tests {
         let held_out = hold_out(&mut rows, Part::Last);
         let histories = Histories { rows: &rows, n_items: 30 };
         let threads = Threads::new(1).unwrap();
-        let few = tune(&histories, &held_out, &threads, &|_| (), &mut |_| ControlFlow::Continue(()));
+        let few = tune(&histories, None, &held_out, &threads, &|_| (), &mut |_| ControlFlow::Continue(()));
         assert!(matches!(few, Err(TrainError::NotEnoughData { .. })));
         let mut rows = walks();
         let held_out = hold_out(&mut rows, Part::Last);
         let histories = Histories { rows: &rows, n_items: 30 };
-        let cut = tune(&histories, &held_out, &threads, &|_| (), &mut |_| ControlFlow::Break(()));
+        let cut = tune(&histories, None, &held_out, &threads, &|_| (), &mut |_| ControlFlow::Break(()));
         assert!(matches!(cut, Err(TrainError::Cancelled)));
     }
 
@@ -236,12 +244,12 @@ mod tests {
         let histories = Histories { rows: &rows, n_items: 30 };
         let threads = Threads::new(1).unwrap();
         let found =
-            tune(&histories, &held_out, &threads, &|_| (), &mut |_| ControlFlow::Continue(())).unwrap();
+            tune(&histories, None, &held_out, &threads, &|_| (), &mut |_| ControlFlow::Continue(())).unwrap();
         assert!(found.ndcg >= found.best.1, "{found:?}");
         if found.shape == "single" {
             assert_eq!(found.parameters.members, [found.best.0]);
         }
-        let ensemble = fit(&histories, &found, &threads, |_| ControlFlow::Continue(())).unwrap();
+        let ensemble = fit(&histories, None, &found, &threads, |_| ControlFlow::Continue(())).unwrap();
         assert_eq!(ensemble.models().members(), found.parameters.members);
     }
 }

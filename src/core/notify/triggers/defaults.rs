@@ -3,6 +3,7 @@
 use super::condition::Condition;
 use super::definition::Definition;
 use crate::notify::message::Priority;
+use crate::recommend::serve::placement::Wants;
 
 /// Ready to use; each can be changed, paused or joined by others over HTTP.
 pub fn defaults() -> Vec<Definition> {
@@ -14,6 +15,7 @@ pub fn defaults() -> Vec<Definition> {
         priority,
         expires_after_min,
         collapse_key: None,
+        wants: Wants::default(),
     };
     let about_item = |definition: Definition| Definition {
         collapse_key: Some(format!("{}:{{item}}", definition.name)),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::condition::Condition;
 use crate::base::Millis;
 use crate::notify::message::Priority;
+use crate::recommend::serve::placement::Wants;
 
 /// Longest name, category or key, bytes.
 const MAX_NAME_BYTES: usize = 64;
@@ -42,6 +43,9 @@ pub struct Definition {
     /// A later message with the same key takes the place of this one; `{item}` stands for the item's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collapse_key: Option<String>,
+    /// Kind of items that the list of its message is to hold.
+    #[serde(default, skip_serializing_if = "Wants::is_default")]
+    pub wants: Wants,
 }
 
 impl Definition {
@@ -56,6 +60,7 @@ impl Definition {
             priority: Priority::Normal,
             expires_after_min: None,
             collapse_key: None,
+            wants: Wants::default(),
         }
     }
 
@@ -78,6 +83,9 @@ impl Definition {
         }
         if self.expires_after_min.is_some_and(|minutes| !(1..=MAX_EXPIRY_MIN).contains(&minutes)) {
             return bad("expires_after_min", "must be 1…43,200 minutes (30 days)");
+        }
+        if !self.wants.is_default() && !self.when.recommends() {
+            return bad("wants", "goes with a condition whose message holds a list, such as login or digest");
         }
         let bad_key =
             |key: &String| key.is_empty() || key.len() > MAX_NAME_BYTES || key.chars().any(char::is_control);

@@ -8,6 +8,7 @@ use crate::event::{Event, EventKind};
 use crate::notify::Priority;
 use crate::notify::policy::Precondition;
 use crate::profile::{Attributes, Profile};
+use crate::recommend::serve::placement::Wants;
 
 pub(super) const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
 
@@ -190,6 +191,7 @@ fn a_rule_names_segments_and_bounds_and_is_asked_again_when_sending() {
         priority: Priority::Low,
         expires_after_min: None,
         collapse_key: None,
+        wants: Wants::default(),
     };
     promotion.validate().unwrap();
     let (triggers, fresh) = (Triggers::new([promotion]), FiredOnce::default());
@@ -254,4 +256,14 @@ fn nonsense_is_refused_with_the_field() {
     let many = (0..500).map(|n| Definition { name: format!("t{n}"), ..defaults()[0].clone() });
     assert_eq!(Triggers::new(many).iter().count(), MAX_TRIGGERS);
     let _ = Arc::clone(triggers().iter().next().unwrap());
+}
+
+#[test]
+fn what_a_list_is_of_goes_with_conditions_that_have_a_list() {
+    let of = |when| Definition { wants: Wants::Both, ..Definition::plain(when) };
+    of(Condition::Login).validate().unwrap();
+    let error = of(Condition::BackInStock).validate().unwrap_err();
+    assert_eq!(error.field, "wants");
+    let text = serde_json::to_string(&Definition::plain(Condition::Login)).unwrap();
+    assert!(!text.contains("wants"), "{text}");
 }

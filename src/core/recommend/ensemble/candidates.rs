@@ -3,6 +3,7 @@
 use crate::base::ItemId;
 use crate::recommend::models::top;
 
+use super::context::Begun;
 use super::models::Models;
 
 /// Candidates the rule is learnt on, and at least ordered by it.
@@ -17,17 +18,20 @@ pub struct Candidates {
     pub items: Vec<ItemId>,
     /// Row-major, a row an item.
     pub shares: Vec<f32>,
-    /// By member, the score of its best allowed item.
+    /// By member, the score of its best allowed item; 1 for those of begun items.
     pub best: Vec<f32>,
 }
 
 impl Candidates {
-    /// Adds an item as the last. O(members).
-    pub fn push(&mut self, item: ItemId, scores: &[f32], width: usize) {
+    /// Adds an item as the last. O(members + begun).
+    pub fn push(&mut self, item: ItemId, scores: &[f32], width: usize, begun: &Begun<'_>) {
+        let dense = scores.len() / width.max(1);
+        let (of_all, of_begun) = self.best.split_at(dense.min(self.best.len()));
         let of = |(index, best): (usize, &f32)| {
             share(scores.get(index * width + item.index()).copied().unwrap_or(0.0), *best)
         };
-        self.shares.extend(self.best.iter().enumerate().map(of));
+        self.shares.extend(of_all.iter().enumerate().map(of));
+        self.shares.extend(begun.of(item, of_begun.len()).map(|value| share(value, 1.0)));
         self.items.push(item);
     }
 
@@ -50,7 +54,7 @@ pub fn part(share: f32) -> f32 {
 }
 
 /// The `n` allowed items with the largest sum of the core members (each scaled to its best allowed item), and what every
-/// member says of them; where no core member speaks, by popularity. `scores` as [`Models::scores`] gives them, `width` each.
+/// member says of them; where no core member speaks, by popularity. Allowed `begun` items follow those. `scores` as [`Models::scores`] gives them, `width` each.
 /// O(members · items).
 pub fn candidates(
     models: &Models,
@@ -58,11 +62,12 @@ pub fn candidates(
     width: usize,
     core: &[usize],
     n: usize,
+    begun: &Begun<'_>,
     allowed: impl Fn(ItemId) -> bool,
 ) -> Candidates {
     let n_items = width;
     let open: Vec<bool> = (0u32..).take(n_items).map(|item| allowed(ItemId(item))).collect();
-    let best: Vec<f32> = scores
+    let mut best: Vec<f32> = scores
         .chunks(n_items.max(1))
         .map(|scores| {
             scores.iter().zip(&open).filter(|(_, open)| **open).map(|(score, _)| *score).fold(0.0, f32::max)
@@ -77,9 +82,15 @@ pub fn candidates(
         }
     }
     let is_open = |item: ItemId| open.get(item.index()).copied().unwrap_or(false);
-    let items: Vec<ItemId> = top::best(&sum, n, is_open).into_iter().map(|(item, _)| item).collect();
+    let mut items: Vec<ItemId> = top::best(&sum, n, is_open).into_iter().map(|(item, _)| item).collect();
+    for item in begun.items {
+        if is_open(*item) && !items.contains(item) {
+            items.push(*item);
+        }
+    }
+    best.resize(models.members().len().max(best.len()), 1.0);
     let mut candidates =
         Candidates { items: Vec::new(), shares: Vec::with_capacity(items.len() * best.len()), best };
-    items.into_iter().for_each(|item| candidates.push(item, scores, n_items));
+    items.into_iter().for_each(|item| candidates.push(item, scores, n_items, begun));
     candidates
 }

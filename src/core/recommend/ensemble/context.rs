@@ -12,6 +12,26 @@ pub struct Context<'a> {
     /// Width of the columns, where larger than that of the models: the catalogue has grown.
     pub width: usize,
     /// Columns of [`SideFeature::ALL`](super::SideFeature::ALL), one after another, each as wide as
-    /// [`Models::width`](super::Models::width); empty = nothing is known.
+    /// [`Models::width`](super::Models::width), or those of [`KindModels`](super::KindModels); empty = nothing is known.
     pub beside: &'a [f32],
+    /// Items that are candidates whatever their scores: what the user touched and may go on with.
+    pub begun: Begun<'a>,
+}
+
+/// The continue list with its values.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Begun<'a> {
+    /// None twice.
+    pub items: &'a [ItemId],
+    /// Row-major, for each item a value 0…1 for each member that only begun items have one of.
+    pub values: &'a [f32],
+}
+
+impl Begun<'_> {
+    /// The values of an item, `n` of them; 0 for one that was not begun.
+    pub(super) fn of(&self, item: ItemId, n: usize) -> impl Iterator<Item = f32> {
+        let place = self.items.iter().position(|other| *other == item);
+        let row = place.and_then(|place| self.values.get(place * n..(place + 1) * n)).unwrap_or_default();
+        row.iter().copied().chain(std::iter::repeat(0.0)).take(n)
+    }
 }

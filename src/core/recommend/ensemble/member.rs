@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::kinds::KindColumn;
+
 /// Pair model of a member: the weights of an item of the history for another item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PairModel {
@@ -35,6 +37,15 @@ pub enum BaseModel {
     Season(f32),
     /// A column that the caller brings along.
     SideFeature(SideFeature),
+    /// A feature of one kind of behaviour, which the caller brings along.
+    Kind(KindColumn),
+}
+
+impl BaseModel {
+    /// Whether only begun items have a value, which comes with them ([`Begun`](super::Begun)). Such members follow all others.
+    pub fn is_of_begun(&self) -> bool {
+        matches!(self, Self::Kind(column) if column.of.is_of_begun())
+    }
 }
 
 /// Side feature of items: scores from sources other than histories.
@@ -68,6 +79,7 @@ impl fmt::Display for BaseModel {
             Self::Pair { model: PairModel::ItemKnn, decay } => write!(f, "item_knn·{decay}"),
             Self::Pair { model: PairModel::Ease(n), decay } => write!(f, "ease{n}·{decay}"),
             Self::Pair { model: PairModel::Sequence(steps), decay } => write!(f, "sequence{steps}·{decay}"),
+            Self::Kind(column) => write!(f, "{column}"),
             Self::Als(n) => write!(f, "ials{n}"),
             Self::Popularity => write!(f, "popularity"),
             Self::Trend(days) => write!(f, "trend_{days}d"),

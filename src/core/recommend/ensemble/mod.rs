@@ -13,6 +13,7 @@ mod candidates;
 mod context;
 mod from_events;
 mod histories;
+mod kinds;
 mod member;
 mod models;
 mod pairs;
@@ -25,9 +26,10 @@ use serde::{Deserialize, Serialize};
 use crate::base::ItemId;
 
 pub use candidates::{CANDIDATES, Candidates, candidates, part};
-pub use context::Context;
+pub use context::{Begun, Context};
 pub use from_events::{EventHistories, damped};
 pub use histories::{Histories, Interaction};
+pub use kinds::{Act, KindColumn, KindFeature, KindModels, TARGET, UserColumns};
 pub use member::{BaseModel, PairModel, SideFeature};
 pub use models::{Models, Pairs};
 pub use pairs::Regressions;
@@ -59,7 +61,8 @@ impl Ensemble {
 
     /// At most `n` allowed items with their scores, best first, ties by id; scores are of any sign and comparable within one
     /// answer. Whoever has no history gets what the candidates were chosen by, for the rule was learnt on histories.
-    /// O(history · weights kept + members · items + candidates · members).
+    /// What was begun is
+    /// always among the candidates. O(history · weights kept + members · items + candidates · members).
     pub fn recommend(
         &self,
         context: &Context<'_>,
@@ -68,8 +71,8 @@ impl Ensemble {
     ) -> Vec<(ItemId, f32)> {
         let scores = self.models.scores(context);
         let width = self.models.width(context);
-        let candidates =
-            candidates(&self.models, &scores, width, &self.ranker.core, n.max(CANDIDATES), allowed);
+        let (core, most) = (&self.ranker.core, n.max(CANDIDATES));
+        let candidates = candidates(&self.models, &scores, width, core, most, &context.begun, allowed);
         let mut list = if context.history.is_empty() {
             candidates.items.iter().map(|item| (*item, 0.0)).collect()
         } else {

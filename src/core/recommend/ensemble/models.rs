@@ -20,6 +20,7 @@ use crate::recommend::train::error::TrainError;
 
 use super::context::Context;
 use super::histories::Histories;
+use super::kinds::KindColumn;
 use super::member::{BaseModel, PairModel, SideFeature};
 use super::pairs::{LEAST_WEIGHT, Regressions, add_pairs, item_weights, sequence};
 use super::parameters::EnsembleParameters;
@@ -82,6 +83,12 @@ impl Models {
     /// Without histories: only what callers bring along.
     pub fn beside_only() -> Self {
         Self { members: SideFeature::ALL.map(BaseModel::SideFeature).to_vec(), ..Self::default() }
+    }
+
+    /// With columns of the kinds of behaviour, after all others.
+    pub fn with_kinds(mut self, columns: &[KindColumn]) -> Self {
+        self.members.extend(columns.iter().copied().map(BaseModel::Kind));
+        self
     }
 
     /// As [`Models::fit`], from EASE^R and ALS that were fitted already.
@@ -181,10 +188,12 @@ impl Models {
         self.n_items.max(context.width)
     }
 
-    /// Scores of every member for every item: `members · width`, member after member, of any sign, 0 = nothing.
+    /// Scores of every member for every item: `members · width`, member after member, of any sign, 0 = nothing. Those that only begun
+    /// items have a value of, the last ones, are left out.
     pub fn scores(&self, context: &Context<'_>) -> Vec<f32> {
         let n = self.width(context);
-        let mut scores = vec![0f32; n * self.members.len()];
+        let of_all = self.members.iter().filter(|member| !member.is_of_begun()).count();
+        let mut scores = vec![0f32; n * of_all];
         let mut from = 0;
         for (model, weights) in &self.pairs {
             let decays: Vec<f32> = self.members[from..]
@@ -220,7 +229,7 @@ impl Models {
                         put(column, season.at(day, self.n_items));
                     }
                 }
-                BaseModel::SideFeature(_) => {
+                BaseModel::SideFeature(_) | BaseModel::Kind(_) => {
                     if let Some(brought) = beside.next() {
                         put(column, brought);
                     }

@@ -39,7 +39,8 @@ impl Source {
             BaseModel::SideFeature(SideFeature::Popular)
             | BaseModel::Popularity
             | BaseModel::Trend(_)
-            | BaseModel::Season(_) => Self::Popular,
+            | BaseModel::Season(_)
+            | BaseModel::Kind(_) => Self::Popular,
         }
     }
 }

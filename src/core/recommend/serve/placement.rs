@@ -27,6 +27,11 @@ pub enum Wants {
 }
 
 impl Wants {
+    /// Whether it is what lists hold where nothing is said.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Whether it wants items to go on with.
     pub fn continues(self) -> bool {
         self != Self::New

@@ -68,9 +68,10 @@ impl<'a> Request<'a> {
         self.offset.saturating_add(self.n)
     }
 
-    /// Kind of items that the list is to hold: new ones, unless its placement says otherwise.
+    /// Kind of items that the list is to hold: new ones, unless the selection or its placement says otherwise.
     pub(super) fn wants(&self) -> Wants {
-        self.selection.placement.as_ref().map_or(Wants::New, |placement| placement.wants)
+        let placement = self.selection.placement.as_ref().map(|placement| placement.wants);
+        self.selection.wants.or(placement).unwrap_or_default()
     }
 }
 

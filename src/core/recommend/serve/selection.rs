@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::base::ItemId;
 
 use super::item_filter::ItemFilter;
-use super::placement::Placement;
+use super::placement::{Placement, Wants};
 
 /// Conditions of one list.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,6 +20,8 @@ pub struct Selection {
     pub basket: Vec<ItemId>,
     /// Place of the shop where the list stands.
     pub placement: Option<Arc<Placement>>,
+    /// Kind of items that the list is to hold; `None` = as the placement says.
+    pub wants: Option<Wants>,
 }
 
 impl Selection {
@@ -30,5 +32,6 @@ impl Selection {
         exclude: Vec::new(),
         basket: Vec::new(),
         placement: None,
+        wants: None,
     };
 }

@@ -6,7 +6,8 @@
 use crate::base::{ItemId, Timestamp};
 use crate::profile::Profile;
 use crate::recommend::ensemble::{
-    BaseModel, CANDIDATES, Candidates, Context, Ensemble, PairModel, Ranker, SideFeature, candidates, damped,
+    BaseModel, Begun, CANDIDATES, Candidates, Context, Ensemble, PairModel, Ranker, SideFeature, candidates,
+    damped,
 };
 use crate::recommend::models::association_rules::AssociationRules;
 use crate::recommend::models::content_based::ContentBased;
@@ -138,7 +139,13 @@ impl Personal {
 
     /// Input of the ensemble.
     pub(super) fn context(&self) -> Context<'_> {
-        Context { history: &self.history, last_day: self.last_day, width: self.width, beside: &self.beside }
+        Context {
+            history: &self.history,
+            last_day: self.last_day,
+            width: self.width,
+            beside: &self.beside,
+            begun: Begun::default(),
+        }
     }
 
     /// Length of the history.
@@ -164,12 +171,13 @@ impl Personal {
         n: usize,
         allowed: impl Fn(ItemId) -> bool,
     ) -> Candidates {
-        candidates(ensemble.models(), &self.scores, self.width, &rule.core, n.max(CANDIDATES), allowed)
+        let (most, begun) = (n.max(CANDIDATES), Begun::default());
+        candidates(ensemble.models(), &self.scores, self.width, &rule.core, most, &begun, allowed)
     }
 
     /// Adds an item to candidates.
     pub(super) fn push(&self, candidates: &mut Candidates, item: ItemId) {
-        candidates.push(item, &self.scores, self.width);
+        candidates.push(item, &self.scores, self.width, &Begun::default());
     }
 }
 
@@ -189,7 +197,7 @@ pub fn plain_rule(members: &[BaseModel]) -> Ranker {
         BaseModel::SideFeature(SideFeature::Content) => 0.3,
         BaseModel::SideFeature(SideFeature::Popular) => 0.1,
         BaseModel::SideFeature(SideFeature::Category | SideFeature::Segment) => 0.05,
-        BaseModel::Popularity | BaseModel::Trend(_) | BaseModel::Season(_) => 0.0,
+        BaseModel::Popularity | BaseModel::Trend(_) | BaseModel::Season(_) | BaseModel::Kind(_) => 0.0,
     };
     only(members, weight)
 }

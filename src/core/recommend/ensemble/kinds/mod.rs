@@ -1,0 +1,15 @@
+//! Kinds of behaviour in the blend: pair models from items of one kind (view, cart, …) to items of the kind that is to be
+//! predicted, and features of what a user touched and did not buy (the continue list). Each is a column whose weight is learnt
+//! with the others, so no kind has a weight set by hand.
+
+mod act;
+mod column;
+mod cross;
+mod models;
+
+pub use act::{Act, TARGET};
+pub use column::{KindColumn, KindFeature};
+pub use models::{KindModels, UserColumns};
+
+#[cfg(test)]
+mod tests;
