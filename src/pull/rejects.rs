@@ -33,14 +33,6 @@ pub fn line(source: &str, record: &Record, reason: &str) -> String {
     json!({"source": source, "record": record.id, "at": at, "reason": reason, name: content}).to_string()
 }
 
-/// Bytes of a field as JSON: their text, or an object with their base64.
-pub fn bytes(bytes: &[u8]) -> Value {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Value::from(text),
-        Err(_) => json!({"base64": BASE64_STANDARD.encode(bytes)}),
-    }
-}
-
 /// A file that grows by lines and is made by the first.
 pub struct RejectFile {
     path: PathBuf,
@@ -101,7 +93,7 @@ impl Share {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Change;
+    use crate::source::{Change, raw_bytes};
 
     #[test]
     fn a_line_leads_back_to_its_record() {
@@ -127,7 +119,7 @@ mod tests {
         let fields = serde_json::Map::from_iter([("a".to_owned(), Value::from(long.as_str()))]);
         assert_eq!(kept(Content::Fields(fields))["content"]["a"], long.as_str());
         assert_eq!(kept(Content::Text(b"a\xffb".to_vec()))["content_base64"], "Yf9i");
-        let raw = json!({"user": "ann", "photo": bytes(b"\xff")});
+        let raw = json!({"user": "ann", "photo": raw_bytes(b"\xff")});
         let unreadable = Content::Unreadable { reason: "field \"photo\" is not UTF-8".to_owned(), raw };
         assert_eq!(kept(unreadable)["content"], json!({"user": "ann", "photo": {"base64": "/w=="}}));
     }

@@ -9,10 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::bail;
 use encoding_rs::WINDOWS_1252;
 
-use super::quotes::Quotes;
-
-/// Longest line of a file, or record of a delimited one; what is longer is no record, but would be kept in memory as one.
-pub const MAX_RECORD_BYTES: usize = 16 << 20;
+use super::quotes::{MAX_RECORD_BYTES, Quotes};
 
 /// Bytes read from the files so far, compressed as they are; shared with the progress bar.
 pub type BytesRead = Arc<AtomicU64>;

@@ -3,7 +3,8 @@
 
 use std::io;
 
-use super::input::MAX_RECORD_BYTES;
+/// Longest line of a file, or record of a delimited one; what is longer is no record, but would be kept in memory as one.
+pub const MAX_RECORD_BYTES: usize = 16 << 20;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {

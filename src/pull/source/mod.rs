@@ -8,7 +8,9 @@ pub mod nats;
 pub mod postgres_outbox;
 pub mod redis_stream;
 
-use serde_json::{Map, Value};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Map, Value, json};
 use tidings_core::base::Timestamp;
 
 /// Change of the thing that a record is about.
@@ -38,6 +40,14 @@ pub enum Content {
     },
     /// Nothing: the source had forgotten the content before it was read.
     Gone(String),
+}
+
+/// Bytes of a field as JSON: their text, or an object with their base64.
+pub fn raw_bytes(bytes: &[u8]) -> Value {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Value::from(text),
+        Err(_) => json!({"base64": BASE64_STANDARD.encode(bytes)}),
+    }
 }
 
 /// One record.

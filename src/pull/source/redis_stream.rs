@@ -13,9 +13,8 @@ use serde_json::{Map, Value as Json};
 use tidings_core::base::Timestamp;
 use tokio::time::Instant;
 
-use super::{Batch, Change, Content, Next, Record, Source, SourceError};
+use super::{Batch, Change, Content, Next, Record, Source, SourceError, raw_bytes};
 use crate::config::{After, BatchSettings, RedisSettings, Start};
-use crate::rejects;
 
 /// Longest wait for an answer, beside the time that a read waits for entries.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -245,8 +244,7 @@ fn bytes(value: &Value) -> Option<Vec<u8>> {
 /// An entry whose content is not what the settings say, with all of its fields.
 fn unreadable(reason: String, map: &HashMap<String, Value>) -> Content {
     let raw = map.iter().map(|(name, value)| {
-        let raw =
-            bytes(value).map_or_else(|| Json::from(format!("{value:?}")), |bytes| rejects::bytes(&bytes));
+        let raw = bytes(value).map_or_else(|| Json::from(format!("{value:?}")), |bytes| raw_bytes(&bytes));
         (name.clone(), raw)
     });
     Content::Unreadable { reason, raw: Json::Object(raw.collect()) }

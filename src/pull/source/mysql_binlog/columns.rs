@@ -8,8 +8,7 @@ use serde_json::{Map, Value as Json};
 use tidings_core::base::{Timestamp, nearest};
 
 use super::connection::away;
-use crate::rejects;
-use crate::source::SourceError;
+use crate::source::{SourceError, raw_bytes};
 
 /// Origin of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +97,7 @@ impl Table {
     pub fn raw<'a>(&self, values: impl IntoIterator<Item = Option<&'a Value>>) -> Json {
         let raw = |value: Option<&Value>| match value {
             None | Some(Value::NULL) => Json::Null,
-            Some(Value::Bytes(bytes)) => rejects::bytes(bytes),
+            Some(Value::Bytes(bytes)) => raw_bytes(bytes),
             Some(other) => Json::from(other.as_sql(true).trim_matches('\'')),
         };
         let named = self.columns.iter().zip(values).map(|(column, value)| (column.name.clone(), raw(value)));
