@@ -154,6 +154,12 @@ fn what_was_refused_is_told_again_under_its_id_logged_and_replayed() {
     receiver.answer_next_with(500, "no, \u{1}not now");
     let answer = post(&server, &id, "test", &Value::Null);
     let delivery = answer.json()["delivery_id"].clone();
+    let mut refused = Value::Null;
+    wait_for("the refusal", || {
+        refused = log(&server, &id, "?state=pending").pop().unwrap_or_default();
+        refused["attempts"] == 1
+    });
+    let due: Timestamp = serde_json::from_value(refused["due_at"].clone()).unwrap();
     let requests = receiver.wait_for(2);
     assert_eq!(requests[0].header("webhook-id"), requests[1].header("webhook-id"));
     assert_eq!(verified(&requests[0], &secret), verified(&requests[1], &secret));
@@ -162,7 +168,6 @@ fn what_was_refused_is_told_again_under_its_id_logged_and_replayed() {
         entry = log(&server, &id, "?state=delivered").pop().unwrap_or_default();
         entry["attempts"] == 2
     });
-    let due: Timestamp = serde_json::from_value(entry["due_at"].clone()).unwrap();
     let planned = due.millis_since(requests[0].at).0;
     assert!((4_500..=8_500).contains(&planned), "due {planned} ms after the refusal");
     assert!(requests[1].at >= due, "tried before it was due: {entry}");
