@@ -43,7 +43,7 @@ impl Facts {
             price: item.price.unwrap_or(f64::NAN),
             created_at: item.created_at,
             path,
-            currency: item.currency.as_deref().and_then(Currency::parse),
+            currency: item.money_currency(),
             in_stock: item.in_stock(),
             standing: item.standing(),
         }

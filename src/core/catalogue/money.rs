@@ -58,7 +58,9 @@ pub struct CountedMoney {
 impl CountedMoney {
     /// Sets base and rates.
     pub fn set(&mut self, money: Money) {
+        self.completed = money.clone();
         self.set = money;
+        self.complete();
         self.complete();
     }
 
@@ -84,7 +86,8 @@ impl CountedMoney {
     fn complete(&mut self) {
         let most = self.items.iter().max_by_key(|(currency, items)| (**items, std::cmp::Reverse(**currency)));
         let main = most.filter(|(_, items)| **items > 0).map(|(currency, _)| *currency);
-        self.completed = self.set.or_base(main);
+        // Rates are copied only when they are set: this is called for each item that comes.
+        self.completed.base = self.set.base.or(main);
     }
 }
 
@@ -115,7 +118,9 @@ impl Amounts {
             let sums = self.0.iter().map(|(_, sum)| *sum);
             return sums.max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(0.0);
         }
-        self.0.iter().filter_map(|(currency, sum)| money.in_base(*sum, *currency)).sum()
+        // Folded from 0: the sum of no number is −0.
+        let told = self.0.iter().filter_map(|(currency, sum)| money.in_base(*sum, *currency));
+        told.fold(0.0, |total, amount| total + amount)
     }
 
     /// Sums by currency, those without one first.
@@ -153,6 +158,34 @@ mod tests {
         assert_eq!(both().total(&Money::new("JPY", &BTreeMap::new())), 25_000.0);
         assert_eq!(both().total(Money::NONE), 25_000.0, "the largest, and nothing added to it");
         assert_eq!(both().iter().collect::<Vec<_>>(), [(code("EUR"), 100.0), (code("JPY"), 25_000.0)]);
+    }
+
+    #[test]
+    fn the_sum_of_nothing_has_no_sign() {
+        let (none, yen_only) = (Amounts::default(), {
+            let mut amounts = Amounts::default();
+            amounts.add(5.0, code("JPY"));
+            amounts
+        });
+        for money in [Money::NONE, &Money::new("EUR", &BTreeMap::new())] {
+            assert!(none.total(money).is_sign_positive());
+        }
+        assert!(yen_only.total(&Money::new("EUR", &BTreeMap::new())).is_sign_positive(), "no rate");
+    }
+
+    #[test]
+    fn the_base_is_the_currency_of_most_items_and_rates_stay() {
+        let mut money = CountedMoney::default();
+        money.set(Money::new("", &BTreeMap::from([("JPY".to_owned(), 0.006)])));
+        assert_eq!(money.get().base(), None);
+        money.count(None, code("EUR"));
+        assert_eq!(money.get().in_base(1_000.0, code("JPY")), Some(6.0));
+        money.count(code("EUR"), None);
+        assert_eq!(money.get().base(), None);
+        money.count(None, code("EUR"));
+        money.set(Money::new("CHF", &BTreeMap::new()));
+        assert_eq!(money.get().base(), code("CHF"), "as it is set");
+        assert_eq!(money.get().in_base(1.0, code("JPY")), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use jiff::tz::TimeZone;
 
 use crate::base::{ItemId, Score, Timestamp};
-use crate::catalogue::{Catalogue, Currency, Item};
+use crate::catalogue::{Catalogue, Item};
 use crate::profile::{FeatureContext, Profile};
 
 /// Names of the numbers of [`Features`]. Append only, and raise the count: rows of another length are not learned from.
@@ -134,7 +134,7 @@ pub fn features(situation: &Situation<'_>) -> Features {
 
 /// In the shop's currency; `None` where it can't be told.
 fn price(item: &Item, catalogue: &Catalogue) -> Option<f64> {
-    catalogue.money().in_base(item.price?, item.currency.as_deref().and_then(Currency::parse))
+    catalogue.money().in_base(item.price?, item.money_currency())
 }
 
 /// ln(1 + x), 0 below 0: amounts that span decades.

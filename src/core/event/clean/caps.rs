@@ -67,6 +67,17 @@ impl Caps {
                 currencies.extend(event.currency.as_deref());
             }
         }
+        let mut currencies = currencies.into_iter();
+        let only = currencies.next().filter(|_| currencies.next().is_none());
+        if let Some(only) = only {
+            // What is filled with a currency is compared with the bound of that currency, so it is learnt from as well.
+            for seen in &mut kinds {
+                let unnamed = seen.values.remove(&None).unwrap_or_default();
+                if !unnamed.is_empty() {
+                    seen.values.entry(Some(only)).or_default().extend(unnamed);
+                }
+            }
+        }
         let kinds = kinds
             .into_iter()
             .map(|mut seen| KindCaps {
@@ -82,16 +93,18 @@ impl Caps {
                 typical_dwell_ms: nearest_rank(&mut seen.dwells, 0.5).map(|median| median as u32),
             })
             .collect();
-        let mut currencies = currencies.into_iter();
-        let currency = match (currencies.next(), currencies.next()) {
-            (Some(only), None) => Some(only.to_owned()),
-            _ => None,
-        };
-        Self { kinds, currency }
+        Self { kinds, currency: only.map(str::to_owned) }
     }
 
-    /// Pulls quantity, value and dwell down to their bounds; of money only that of the most frequent currency, whose bound it
-    /// is. True when anything was changed.
+    /// Fills what is missing, then pulls outliers down: a purchase has its currency before its value is compared with a bound.
+    /// Whether anything was filled, and whether anything was pulled down.
+    pub(super) fn clean(&self, event: &mut NewEvent) -> (bool, bool) {
+        let is_filled = self.fill(event);
+        (is_filled, self.winsorise(event))
+    }
+
+    /// Pulls quantity, value and dwell down to the bounds of the kind; money to the bound of its currency, where one was learnt.
+    /// True when anything was changed.
     pub fn winsorise(&self, event: &mut NewEvent) -> bool {
         let Some(caps) = self.kinds.get(index(event.kind)) else { return false };
         let mut changed = false;
@@ -264,6 +277,30 @@ mod tests {
         assert!(caps.winsorise(&mut euro));
         let mut unknown = paid(5.0, None);
         assert!(!caps.fill(&mut unknown));
+    }
+
+    #[test]
+    fn money_without_a_currency_is_bounded_like_that_of_the_only_one() {
+        let paid = |value: f64, currency: Option<&str>| NewEvent {
+            currency: currency.map(str::to_owned),
+            ..event(EventKind::Purchase, 1.0, Some(value), None)
+        };
+        let events: Vec<NewEvent> =
+            (1..=2_000).map(|n| paid(f64::from(n), (n % 2 == 0).then_some("EUR"))).collect();
+        let caps = Caps::learn(events.iter(), 0.999);
+        let mut unnamed = paid(50_000.0, None);
+        assert_eq!(caps.clean(&mut unnamed), (true, true));
+        assert_eq!(
+            (unnamed.value, unnamed.currency.as_deref()),
+            (Some(1_998.0), Some("EUR")),
+            "of all 2,000"
+        );
+        // Among several currencies none is guessed: its own bound holds.
+        let mixed: Vec<NewEvent> = events.iter().cloned().chain([paid(25_000.0, Some("JPY"))]).collect();
+        let caps = Caps::learn(mixed.iter(), 0.999);
+        let mut unnamed = paid(50_000.0, None);
+        assert_eq!(caps.clean(&mut unnamed), (false, true));
+        assert_eq!(unnamed.value, Some(1_997.0));
     }
 
     #[test]

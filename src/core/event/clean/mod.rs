@@ -1,5 +1,5 @@
 //! Cleaning of imported rows, as stated steps with counts: duplicates, rows that are not behaviour,
-//! impossible values, robots by rate, outliers winsorised, missing values filled. Rows go in one by one, in any
+//! impossible values, robots by rate, missing values filled, outliers winsorised. Rows go in one by one, in any
 //! order, naming things as the shop does; clean events come out.
 //!
 //! Memory is bounded. Bounds and medians are learnt from the first `learn_from` rows that survive the first
@@ -207,8 +207,9 @@ impl Cleaner {
             }
             Some(caps) => {
                 let mut event = event;
-                self.winsorised += u64::from(caps.winsorise(&mut event));
-                self.filled += u64::from(caps.fill(&mut event));
+                let (filled, cut) = caps.clean(&mut event);
+                self.filled += u64::from(filled);
+                self.winsorised += u64::from(cut);
                 out.push(event);
             }
         }
@@ -263,8 +264,9 @@ impl Cleaner {
         let caps = Caps::learn(people, self.parameters.winsorise_at);
         out.reserve(self.held.len());
         for mut event in std::mem::take(&mut self.held) {
-            self.winsorised += u64::from(caps.winsorise(&mut event));
-            self.filled += u64::from(caps.fill(&mut event));
+            let (filled, cut) = caps.clean(&mut event);
+            self.filled += u64::from(filled);
+            self.winsorised += u64::from(cut);
             out.push(event);
         }
         self.caps = Some(caps);
@@ -298,6 +300,12 @@ impl Cleaner {
             self.census.events_of_robots(),
         );
         push(
+            "missing",
+            "dwell of a view filled by the median, currency by the only one there is".into(),
+            0,
+            self.filled,
+        );
+        push(
             "outliers",
             format!(
                 "quantity, value or dwell pulled down to the {} % quantile of its kind",
@@ -305,12 +313,6 @@ impl Cleaner {
             ),
             0,
             self.winsorised,
-        );
-        push(
-            "missing",
-            "dwell of a view filled by the median, currency by the only one there is".into(),
-            0,
-            self.filled,
         );
     }
 }

@@ -85,8 +85,8 @@ fn every_step_counts_what_a_person_counts() {
             ("not_products", 1, 0),
             ("impossible", 7, 0),
             ("robots", 0, 61),
-            ("outliers", 0, 1),
             ("missing", 0, 2),
+            ("outliers", 0, 1),
         ]
     );
     assert_eq!(cleaned.report.rows_read, 2_000 + 2 + 1 + 7 + 1 + 1 + 2 + 61 + 2);
