@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 
 use crate::base::ItemId;
-use crate::catalogue::PathId;
+use crate::catalogue::{Facts, PathId};
+use crate::recommend::models::popularity::Popularity;
+use crate::recommend::models::top;
 
+use super::fill::newest;
 use super::filters::Eligible;
 use super::item_filter::Compiled;
 use super::placement::{Action, Placement, Touch};
@@ -41,7 +44,7 @@ impl<'a> Arrangement<'a> {
             let action = rule.action().filter(|action| *action != Action::Remove)?;
             let inner = |id| request.catalogue.find(id).map(|item| item.id);
             let named = match action {
-                Action::Pin(_) => rule.filter.items.iter().filter_map(inner).collect(),
+                Action::Pin(_) => distinct(rule.filter.items.iter().filter_map(inner)),
                 _ => Vec::new(),
             };
             let filter = rule.filter.compile(request.catalogue, request.now);
@@ -54,7 +57,7 @@ impl<'a> Arrangement<'a> {
     pub(super) fn raising(&self) -> impl Iterator<Item = impl Fn(ItemId) -> bool> {
         let raises = |rule: &&Active<'_>| match rule.action {
             Action::Weigh(factor) => factor > 1.0,
-            Action::Pin(_) => rule.named.is_empty(),
+            Action::Pin(_) => !rule.filter.names_items(),
             Action::Remove => false,
         };
         self.rules.iter().filter(raises).map(|rule| move |item: ItemId| rule.filter.admits(item))
@@ -112,29 +115,69 @@ impl<'a> Arrangement<'a> {
         })
     }
 
-    /// Puts pinned items into their places: those that a filter names in its order, else the best of the list that it holds for.
-    pub(super) fn pin(&self, mut list: Vec<Ranked>, eligible: &Eligible) -> Vec<Ranked> {
+    /// Pinned items, each with its place: those that a filter names in its order, else the best that it holds for, among what was
+    /// `begun` and what was `ranked`, then among what is popular and what is new. The same for every page.
+    pub(super) fn pins(
+        &self,
+        begun: &[Ranked],
+        ranked: &[Ranked],
+        eligible: &Eligible,
+        popularity: &Popularity,
+    ) -> Vec<(usize, Ranked)> {
         let mut pins: Vec<(usize, Ranked)> = Vec::new();
-        for rule in &self.rules {
-            let Action::Pin(first) = rule.action else { continue };
+        let rules = self.rules.iter().filter_map(|rule| match rule.action {
+            Action::Pin(first) => Some((rule, first)),
+            _ => None,
+        });
+        for (rule, first) in rules {
             let is_free = |item: ItemId| {
-                eligible.is_allowed(item) && !pins.iter().any(|(_, pinned)| pinned.item == item)
+                eligible.is_allowed(item)
+                    && rule.filter.admits(item)
+                    && !pins.iter().any(|(_, pinned)| pinned.item == item)
             };
-            let items: Vec<ItemId> = match rule.named.is_empty() {
-                false => rule.named.iter().copied().filter(|item| rule.filter.admits(*item)).collect(),
-                true => {
-                    list.iter().map(|ranked| ranked.item).filter(|item| rule.filter.admits(*item)).collect()
-                }
+            let known = || self.mix(begun.to_vec(), ranked.to_vec());
+            let mut chosen: Vec<Ranked> = if rule.filter.names_items() {
+                let of_list = |item| ranked.iter().chain(begun).find(|ranked| ranked.item == item).copied();
+                let named = rule.named.iter().copied().filter(|item| is_free(*item)).take(rule.most);
+                named.map(|item| of_list(item).unwrap_or(Ranked::new(item, 0.0, Because::Own))).collect()
+            } else {
+                known().into_iter().filter(|ranked| is_free(ranked.item)).take(rule.most).collect()
             };
-            let items: Vec<ItemId> =
-                items.into_iter().filter(|item| is_free(*item)).take(rule.most).collect();
-            for (place, item) in (first..).zip(items) {
-                let known = list.iter().find(|ranked| ranked.item == item).copied();
-                let ranked = known.unwrap_or(Ranked::new(item, 0.0, Because::Own));
-                pins.push((place, Ranked { touch: Some(Touch::Rule(rule.place)), ..ranked }));
+            if !rule.filter.names_items() && chosen.len() < rule.most {
+                let more = self.best_of_all(&chosen, rule.most, popularity, is_free);
+                chosen.extend(more);
             }
+            let touch = Some(Touch::Rule(rule.place));
+            pins.extend((first..).zip(chosen.into_iter().map(|ranked| Ranked { touch, ..ranked })));
         }
-        list.retain(|ranked| !pins.iter().any(|(_, pinned)| pinned.item == ranked.item));
+        pins
+    }
+
+    /// The most popular items of the catalogue, then its newest, until with those `chosen` there are `most`.
+    fn best_of_all(
+        &self,
+        chosen: &[Ranked],
+        most: usize,
+        popularity: &Popularity,
+        is_free: impl Fn(ItemId) -> bool,
+    ) -> Vec<Ranked> {
+        let catalogue = self.request.catalogue;
+        let width = u32::try_from(catalogue.width()).unwrap_or(u32::MAX);
+        let scores: Vec<f32> = (0..width).map(|item| popularity.score(ItemId(item))).collect();
+        let is_chosen = |item: ItemId| chosen.iter().any(|ranked| ranked.item == item);
+        let missing = most.saturating_sub(chosen.len());
+        let popular = top::best(&scores, missing, |item| is_free(item) && !is_chosen(item));
+        let mut more: Vec<Ranked> =
+            popular.into_iter().map(|(item, _)| Ranked::new(item, 0.0, Because::Popular)).collect();
+        let is_more = |item: ItemId| more.iter().any(|ranked| ranked.item == item);
+        let is_open = |item: ItemId, _: &Facts| is_free(item) && !is_chosen(item) && !is_more(item);
+        let new = newest(catalogue, missing.saturating_sub(more.len()), is_open);
+        more.extend(new.into_iter().map(|item| Ranked::new(item, 0.0, Because::New)));
+        more
+    }
+
+    /// Puts pinned items into their places in a list without them.
+    pub(super) fn pin(mut list: Vec<Ranked>, mut pins: Vec<(usize, Ranked)>) -> Vec<Ranked> {
         // Stable: of two pins for one place the rule that comes first keeps it.
         pins.sort_by_key(|(place, _)| *place);
         let mut last = None;
@@ -145,4 +188,40 @@ impl<'a> Arrangement<'a> {
         }
         list
     }
+
+    /// Whether a rule has pinned it.
+    pub(super) fn is_pinned(&self, ranked: &Ranked) -> bool {
+        let by = |rule: &Active<'_>| ranked.touch == Some(Touch::Rule(rule.place));
+        self.rules.iter().any(|rule| matches!(rule.action, Action::Pin(_)) && by(rule))
+    }
+
+    /// The rest of a list without what is shown before it, and with what gave way there at its beginning; pinned items keep their
+    /// places.
+    pub(super) fn behind(
+        &self,
+        gave_way: Vec<Ranked>,
+        rest: Vec<Ranked>,
+        is_shown: impl Fn(ItemId) -> bool,
+    ) -> Vec<Ranked> {
+        let is_pinned = |ranked: &Ranked| self.is_pinned(ranked);
+        let pinned: Vec<(usize, Ranked)> =
+            rest.iter().copied().enumerate().filter(|(_, ranked)| is_pinned(ranked)).collect();
+        let others = rest.into_iter().filter(|ranked| !is_pinned(ranked) && !is_shown(ranked.item));
+        let mut list: Vec<Ranked> = gave_way.into_iter().chain(others).collect();
+        for (place, ranked) in pinned {
+            list.insert(place.min(list.len()), ranked);
+        }
+        list
+    }
+}
+
+/// The first of each item, in order.
+fn distinct(items: impl Iterator<Item = ItemId>) -> Vec<ItemId> {
+    let mut all = Vec::new();
+    for item in items {
+        if !all.contains(&item) {
+            all.push(item);
+        }
+    }
+    all
 }

@@ -29,9 +29,18 @@ pub(super) struct Filler<'a> {
 }
 
 impl<'a> Filler<'a> {
-    pub(super) fn new(list: Vec<Ranked>, request: &'a Request<'a>, eligible: &'a Eligible) -> Self {
+    /// Never adds what is pinned to a place.
+    pub(super) fn new(
+        list: Vec<Ranked>,
+        pins: &[(usize, Ranked)],
+        request: &'a Request<'a>,
+        eligible: &'a Eligible,
+    ) -> Self {
         let mut filler =
             Self { list: Vec::new(), taken: vec![false; request.catalogue.width()], request, eligible };
+        for (_, pinned) in pins {
+            filler.taken.get_mut(pinned.item.index()).into_iter().for_each(|taken| *taken = true);
+        }
         filler.add(list);
         filler
     }

@@ -2,7 +2,7 @@
 //! enough items are left.
 
 use crate::base::ItemId;
-use crate::catalogue::{Catalogue, Facts, Standing};
+use crate::catalogue::{Catalogue, Facts, Money, Standing};
 use crate::config::Recommend;
 use crate::recommend::models::repurchase::Repeat;
 
@@ -102,6 +102,7 @@ impl Eligible {
 /// Conditions that are asked of every item, looked up once.
 struct Conditions<'a> {
     settings: &'a Recommend,
+    money: &'a Money,
     /// By path.
     blocked: Vec<bool>,
     /// Standing from which lists may name an item.
@@ -122,6 +123,7 @@ impl<'a> Conditions<'a> {
         let asked = &request.selection.filter;
         Self {
             settings: request.settings,
+            money: catalogue.money(),
             blocked: blocked(catalogue, &request.settings.blocked_categories),
             least: catalogue.least_standing(),
             any_stock: request.selection.any_stock
@@ -152,11 +154,13 @@ impl<'a> Conditions<'a> {
         self.asked.as_ref()?.refuses(id, facts)
     }
 
-    /// In a category and at a price that may be recommended? An item without a price passes.
+    /// In a category and at a price that may be recommended? The settings name prices in the shop's currency. An item passes whose
+    /// price is unknown, or of a currency without a rate.
     fn is_sold(&self, facts: &Facts) -> bool {
         let path = facts.path.map(|path| path.0 as usize);
         let blocked = path.and_then(|path| self.blocked.get(path)).is_some_and(|blocked| *blocked);
-        let (price, most) = (facts.price(), self.settings.max_price);
+        let price = facts.price().and_then(|price| self.money.in_base(price, facts.currency));
+        let most = self.settings.max_price;
         let above = price.is_none_or(|price| price >= self.settings.min_price);
         let below = most <= 0.0 || price.is_none_or(|price| price <= most);
         !blocked && above && below
@@ -168,4 +172,42 @@ fn blocked(catalogue: &Catalogue, names: &[String]) -> Vec<bool> {
     let below = |name: &String| catalogue.paths_below(std::slice::from_ref(name));
     let either = |a: Vec<bool>, b: Vec<bool>| a.into_iter().zip(b).map(|(a, b)| a || b).collect();
     names.iter().map(below).reduce(either).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::catalogue::Item;
+    use crate::profile::Profile;
+    use crate::recommend::fixtures::{item, request};
+
+    #[test]
+    fn the_prices_of_the_settings_are_in_the_currency_of_the_shop() {
+        let priced = |id: u32, price: f64, currency: Option<&str>| Item {
+            price: Some(price),
+            currency: currency.map(str::to_owned),
+            ..item(id, "Thing", "Things")
+        };
+        let mut catalogue = Catalogue::from_items([
+            priced(0, 50.0, Some("EUR")),
+            priced(1, 500.0, Some("EUR")),
+            priced(2, 5_000.0, Some("JPY")),
+            priced(3, 500.0, Some("JPY")),
+            priced(4, 50.0, None),
+            priced(5, 500.0, None),
+            Item { price: None, ..item(6, "Thing", "Things") },
+        ]);
+        let settings = Recommend { min_price: 10.0, max_price: 100.0, ..Recommend::RELEVANCE_ONLY };
+        let nobody = Profile::default();
+        let open = |catalogue: &Catalogue| -> Vec<u32> {
+            let asked = Request { settings: &settings, ..request(&nobody, catalogue, 5) };
+            let eligible = Eligible::new(&asked, &Repeat::default());
+            (0..7).filter(|id| eligible.is_open(ItemId(*id))).collect()
+        };
+        assert_eq!(open(&catalogue), [0, 2, 3, 4, 6], "yen can't be compared");
+        catalogue.set_money(Money::new("EUR", &BTreeMap::from([("JPY".to_owned(), 0.006)])));
+        assert_eq!(open(&catalogue), [0, 2, 4, 6], "30 euros, and 3");
+    }
 }

@@ -202,6 +202,11 @@ impl Compiled<'_> {
         (!filter.attributes.iter().all(has)).then_some(Filter::Attributes)
     }
 
+    /// Whether it names the items that pass.
+    pub(super) fn names_items(&self) -> bool {
+        !self.filter.items.is_empty()
+    }
+
     /// Whether an item of the catalogue passes.
     pub(super) fn admits(&self, id: ItemId) -> bool {
         self.catalogue.facts_of(id).is_some_and(|facts| self.refuses(id, facts).is_none())

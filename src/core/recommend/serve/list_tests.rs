@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::base::{ExternalId, ItemId, Timestamp};
+use crate::base::{ExternalId, ItemId, Timestamp, UserId};
 use crate::catalogue::{Catalogue, Item};
+use crate::config::Recommend;
 use crate::event::{Event, EventKind};
 use crate::profile::Profile;
 use crate::recommend::fixtures::{START, event, item, plain, profile, request};
@@ -210,4 +211,106 @@ fn what_was_begun_and_not_bought_is_gone_on_with() {
     let new = of("new");
     assert!(ids(&begun).iter().all(|item| !ids(&new).contains(item)));
     assert_eq!(new.removed.by(Filter::InCart), 2);
+}
+
+#[test]
+fn a_pin_by_condition_takes_the_best_of_all_and_leaves_the_pages_whole() {
+    let (catalogue, model) = shop();
+    let user = user(&catalogue);
+    let selection = placed(json!({"name": "x", "rules": [
+        {"name": "dear", "filter": {"min_price": 399.0}, "pin": 1},
+        {"name": "twice", "filter": {"items": [140, 140]}, "pin": 3},
+        {"name": "some", "filter": {"category": "Category 6"}, "pin": 10, "most": 3},
+    ]}));
+    let page = |n: usize, offset: usize| {
+        ids(&model.page(&Request { selection: &selection, offset, ..request(&user, &catalogue, n) }))
+    };
+    let first = page(5, 0);
+    assert_eq!((first[0], first[2], first.len()), (399, 140, 5));
+    let pages: Vec<u32> = (0..20).flat_map(|number| page(8, number * 8)).collect();
+    let mut distinct = pages.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), pages.len(), "no item twice");
+    assert_eq!((pages[0], pages[2]), (399, 140));
+    assert!(pages[9..12].iter().all(|item| item % 8 == 6), "{:?}", &pages[9..12]);
+}
+
+#[test]
+fn a_pin_by_condition_needs_no_list_to_choose_from() {
+    let (catalogue, model) = shop();
+    let nobody = Profile::default();
+    let selection = placed(json!({"name": "x", "wants": "continue", "fallback": [], "rules": [
+        {"name": "popular", "filter": {"category": "Category 7"}, "pin": 1, "most": 2},
+        {"name": "none", "filter": {"items": [7_777]}, "pin": 1},
+    ]}));
+    let list = model.page(&Request { selection: &selection, ..request(&nobody, &catalogue, 4) });
+    assert_eq!(list.items.len(), 2);
+    assert!(ids(&list).iter().all(|item| item % 8 == 7), "{:?}", ids(&list));
+}
+
+/// The same shop with 40 items that have come since, which nobody has touched.
+fn shop_with_news() -> (Catalogue, ModelSet) {
+    let (mut catalogue, model) = shop();
+    let created_at = Timestamp::from_seconds(START).plus_days(100.0);
+    for id in 400..440 {
+        catalogue.upsert(Item { created_at, ..item(id, "Never seen", "Category 9") });
+    }
+    (catalogue, model)
+}
+
+fn is_exploring(known: &Recommendation) -> bool {
+    matches!(known.reason, Reason::Exploring(_))
+}
+
+#[test]
+fn exploration_gives_away_no_place_of_what_was_begun_nor_beside_a_cart() {
+    let (catalogue, model) = shop_with_news();
+    let settings = Recommend { exploration: 1.0, ..Recommend::RELEVANCE_ONLY };
+    let begun = [53, 54, 57].map(|item| event(99, EventKind::AddToCart, item, f64::from(item)));
+    let user = profile(&begun, &catalogue);
+    let of = |selection: &Selection| {
+        let asked = request(&user, &catalogue, 9);
+        let explorer = Some(UserId(0));
+        model.page(&Request { selection, explorer, settings: &settings, ..asked }).items
+    };
+    let wanting = |wants: &str| placed(json!({"name": "x", "wants": wants}));
+    assert_eq!(of(&Selection::NONE).iter().filter(|known| is_exploring(known)).count(), 8);
+    assert!(!of(&wanting("continue")).iter().any(is_exploring));
+    let both = of(&wanting("both"));
+    assert_eq!([0, 3, 6].map(|place| both[place].item.0), [57, 54, 53]);
+    assert!([1, 2, 4, 5, 7, 8].iter().all(|place| is_exploring(&both[*place])), "{both:?}");
+    let beside = Selection { basket: vec![ItemId(8)], ..Selection::NONE };
+    assert!(!of(&beside).iter().any(is_exploring), "it stands beside something");
+}
+
+#[test]
+fn later_pages_know_what_the_first_one_gave_away() {
+    let (catalogue, model) = shop_with_news();
+    let settings = Recommend { exploration: 1.0, ..Recommend::RELEVANCE_ONLY };
+    let user = user(&catalogue);
+    let pinned = placed(json!({"name": "x", "rules": [
+        {"name": "hero", "filter": {"items": [300]}, "pin": 12}]}));
+    for selection in [Selection::NONE, pinned] {
+        let pages = |explorer: Option<UserId>, n: usize| -> Vec<Recommendation> {
+            let page = |number: usize| {
+                let asked = request(&user, &catalogue, 8);
+                let selection = &selection;
+                let (settings, offset) = (&settings, number * 8);
+                model.page(&Request { selection, explorer, settings, offset, ..asked }).items
+            };
+            (0..n).flat_map(page).collect()
+        };
+        let (plain, exploring) = (pages(None, 6), pages(Some(UserId(3)), 7));
+        let given = exploring.iter().filter(|known| is_exploring(known)).count();
+        assert!(given > 1 && exploring[..8].iter().filter(|known| is_exploring(known)).count() == given);
+        let mut items: Vec<ItemId> = exploring.iter().map(|known| known.item).collect();
+        items.sort_unstable();
+        items.dedup();
+        assert_eq!(items.len(), exploring.len(), "no item twice");
+        assert!(plain.iter().all(|known| items.contains(&known.item)), "what gave way comes later");
+        if selection.placement.is_some() {
+            assert_eq!(exploring[11].item, ItemId(300));
+        }
+    }
 }

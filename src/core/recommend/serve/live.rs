@@ -64,6 +64,8 @@ pub struct Evidence<'a> {
     pub popular: &'a [(ItemId, f32)],
     /// Items that the same people dealt with as with the seed, and how often, most often first.
     pub near: &'a [(ItemId, u32)],
+    /// Moment of the newest event; `None` without any.
+    pub newest: Option<Timestamp>,
 }
 
 impl Evidence<'_> {
@@ -80,12 +82,14 @@ pub struct Found {
     pub popular: Arc<[(ItemId, f32)]>,
     /// Items beside the seed.
     pub near: Vec<(ItemId, u32)>,
+    /// Moment of the newest event; `None` without any.
+    pub newest: Option<Timestamp>,
 }
 
 impl Found {
     /// As a request carries it.
     pub fn evidence(&self) -> Evidence<'_> {
-        Evidence { popular: &self.popular, near: &self.near }
+        Evidence { popular: &self.popular, near: &self.near, newest: self.newest }
     }
 }
 

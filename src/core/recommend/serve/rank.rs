@@ -54,12 +54,11 @@ impl ModelSet {
     pub fn page(&self, request: &Request<'_>) -> List {
         let eligible = Eligible::new(request, &self.repeat);
         let (beside, blend) = (self.beside(request), OnceCell::new());
-        let order = self.order(request, &eligible, beside.as_ref(), &blend);
+        let arrangement = Arrangement::new(request);
+        let order = self.order(request, &eligible, beside.as_ref(), &blend, &arrangement);
+        let order = self.give_places_away(order, request, &eligible, &arrangement);
         let page: Vec<Ranked> = order.into_iter().skip(request.offset).take(request.n).collect();
-        let mut items = self.explained(&page, request, beside.as_ref(), blend.into_inner());
-        if request.offset == 0 {
-            self.give_places_away(&mut items, request, &eligible);
-        }
+        let items = self.explained(&page, request, beside.as_ref(), blend.into_inner());
         List { items, removed: eligible.removed }
     }
 
@@ -70,28 +69,34 @@ impl ModelSet {
         eligible: &Eligible,
         beside: Option<&Beside>,
         blend: &OnceCell<Blend>,
+        arrangement: &Arrangement<'_>,
     ) -> Vec<Ranked> {
-        let (arrangement, wants) = (Arrangement::new(request), request.wants());
-        let begun = if wants.continues() { unfinished(request, eligible) } else { Vec::new() };
-        let mut list = Vec::new();
-        if wants.news() {
-            let ranked = self.news(request, eligible, beside, blend, &arrangement);
-            let (kept, beyond) = arrangement.split(ranked);
-            list = self.diverse(kept, request, begun.len());
-            if list.len() < request.depth() {
-                list.extend(beyond);
-            }
+        let wants = request.wants();
+        let mut begun = if wants.continues() { unfinished(request, eligible) } else { Vec::new() };
+        let mut ranked = match wants.news() {
+            true => self.news(request, eligible, beside, blend, arrangement),
+            false => Vec::new(),
+        };
+        // They are put into their places at the end: the list without them is the same for every page.
+        let pins = arrangement.pins(&begun, &ranked, eligible, &self.popularity);
+        let is_open = |ranked: &Ranked| !pins.iter().any(|(_, pinned)| pinned.item == ranked.item);
+        begun.retain(is_open);
+        ranked.retain(is_open);
+        let (kept, beyond) = arrangement.split(ranked);
+        let mut list = self.diverse(kept, request, begun.len());
+        if list.len() < request.depth() {
+            list.extend(beyond);
         }
         let (mut list, beyond) = arrangement.split(arrangement.mix(begun, list));
         list.extend(beyond);
-        let mut filler = Filler::new(list, request, eligible);
+        let mut filler = Filler::new(list, &pins, request, eligible);
         if filler.missing() > 0 && wants.news() {
-            let blend = self.blended(request, eligible, beside, blend, &arrangement);
+            let blend = self.blended(request, eligible, beside, blend, arrangement);
             let rest = self.deeper(request, &filler, &blend.personal);
             filler.add(rest);
         }
         filler.fill(&self.popularity);
-        arrangement.pin(filler.list, eligible)
+        Arrangement::pin(filler.list, pins)
     }
 
     /// Items new to the user, best first: what goes with the seed by itself, if that is enough, else the blend.
@@ -282,6 +287,7 @@ impl ModelSet {
                 deed => deed,
             },
             Because::Unfinished(why) => Reason::Unfinished(why),
+            Because::Exploring => Reason::Exploring(request.catalogue.category_of(ranked.item)),
             Because::Own => {
                 explanation.as_ref().map_or(Reason::New, |explanation| explanation.reason(ranked.item))
             }
@@ -290,41 +296,56 @@ impl ModelSet {
             item: ranked.item,
             score: Score::new(ranked.score),
             reason: reason(ranked),
-            propensity: 1.0,
+            propensity: ranked.propensity,
             touch: ranked.touch,
         };
         page.iter().map(finished).collect()
     }
 
-    /// Gives places to new items nobody has touched, as the draws of the hour say; never one that a placement has filled.
-    fn give_places_away(&self, list: &mut [Recommendation], request: &Request<'_>, eligible: &Eligible) {
-        let Some(user) = request.explorer.filter(|_| request.seed.is_none()) else { return };
-        let share = request.settings.exploration;
-        let shown: Vec<ItemId> = list.iter().map(|known| known.item).collect();
+    /// Gives places of the first page to new items nobody has touched, as the draws of the hour say: never one that a placement has
+    /// filled, nor one for what the user has begun. Later pages know of it: what gave way stands behind the first page, and
+    /// nothing stands in two places.
+    fn give_places_away(
+        &self,
+        mut list: Vec<Ranked>,
+        request: &Request<'_>,
+        eligible: &Eligible,
+        arrangement: &Arrangement<'_>,
+    ) -> Vec<Ranked> {
+        let is_beside = request.seed.is_some() || !request.selection.basket.is_empty();
+        let Some(user) = request.explorer.filter(|_| !is_beside && request.wants().news()) else {
+            return list;
+        };
+        let n = request.first_page.unwrap_or(request.n).min(list.len());
+        let rest = list.split_off(n);
         let pool = || {
+            let taken: Vec<ItemId> = list.iter().map(|ranked| ranked.item).collect();
+            let is_pinned =
+                |item| rest.iter().any(|ranked| ranked.item == item && arrangement.is_pinned(ranked));
             let is_new = |item: ItemId, facts: &Facts| {
                 let is_untouched = || self.popularity.score(item) == 0.0 && !request.live.has(item);
                 Reason::is_new(facts.created_at, request.now)
                     && eligible.is_fresh(item)
                     && is_untouched()
-                    && !shown.contains(&item)
+                    && !taken.contains(&item)
+                    && !is_pinned(item)
             };
             newest(request.catalogue, exploration::MOST, is_new)
         };
-        let given = explore(user, request.now, list.len(), share, pool);
-        if given.is_empty() {
-            return;
-        }
-        for known in list.iter_mut().skip(1) {
-            known.propensity = (1.0 - share) as f32;
-        }
+        let given = explore(user, request.now, n, request.settings.exploration, pool);
+        let mut gave_way = Vec::new();
         for explored in given {
-            if let Some(known) = list.get_mut(explored.place).filter(|known| known.touch.is_none()) {
-                known.item = explored.item;
-                known.reason = Reason::Exploring(request.catalogue.category_of(explored.item));
-                known.propensity = explored.propensity;
+            let place = list.get_mut(explored.place).filter(|known| known.is_open_to_others());
+            if let Some(known) = place {
+                gave_way.push(*known);
+                let (item, propensity) = (explored.item, explored.propensity);
+                *known = Ranked { propensity, ..Ranked::new(item, known.score, Because::Exploring) };
             }
         }
+        let is_shown = |item| list.iter().any(|ranked| ranked.item == item);
+        let rest = if gave_way.is_empty() { rest } else { arrangement.behind(gave_way, rest, is_shown) };
+        list.extend(rest);
+        list
     }
 
     /// The list by the rule that serves, of whatever is allowed, exploring apart: what is measured.

@@ -15,11 +15,18 @@ pub(crate) struct Ranked {
     pub(crate) because: Because,
     /// Part of the placement that moved it or brought it in.
     pub(crate) touch: Option<Touch>,
+    /// Probability of standing in its place, given everything but the draws of exploration.
+    pub(crate) propensity: f32,
 }
 
 impl Ranked {
+    /// Whether exploration may give its place away.
+    pub(super) fn is_open_to_others(&self) -> bool {
+        self.touch.is_none() && !matches!(self.because, Because::Unfinished(_))
+    }
+
     pub(crate) fn new(item: ItemId, score: f32, because: Because) -> Self {
-        Self { item, score, because, touch: None }
+        Self { item, score, because, touch: None, propensity: 1.0 }
     }
 }
 
@@ -42,4 +49,6 @@ pub(crate) enum Because {
     Seen,
     /// The user has begun something with it.
     Unfinished(Unfinished),
+    /// Nobody has touched it, and the draw gave it a place.
+    Exploring,
 }

@@ -28,6 +28,8 @@ pub struct Request<'a> {
     pub n: usize,
     /// Recommendations left out at the beginning: those of earlier pages.
     pub offset: usize,
+    /// Length of the first page, whose places exploration gives away; `None` = `n`.
+    pub first_page: Option<usize>,
     /// Conditions of this list, beside the shop's settings.
     pub selection: &'a Selection,
     /// An item just viewed or put into the cart: its neighbours come first.
@@ -54,6 +56,7 @@ impl<'a> Request<'a> {
             now,
             n,
             offset: 0,
+            first_page: None,
             selection: &WHATEVER,
             seed: None,
             exclude: &[],
