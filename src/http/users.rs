@@ -8,7 +8,7 @@ use super::dto;
 use super::error::ApiError;
 use crate::actors::App;
 use crate::actors::user::messages::Snapshot;
-use crate::base::{ExternalId, Timestamp};
+use crate::base::ExternalId;
 
 /// The live state, else the stored one; `None` for a user nobody has named.
 pub(super) async fn state(app: &App, user: &ExternalId) -> Result<Option<Snapshot>, ApiError> {
@@ -17,13 +17,15 @@ pub(super) async fn state(app: &App, user: &ExternalId) -> Result<Option<Snapsho
     {
         return Ok(Some(snapshot));
     }
-    let now = Timestamp::now();
-    Ok(app.loader.load(user, false).await?.map(|loaded| Snapshot {
-        segment: app.state.models.load().segment(&loaded.profile.features(now)),
+    let Some(loaded) = app.loader.load(user, false).await? else { return Ok(None) };
+    let snapshot = app.state.snapshot();
+    let world = snapshot.world(None, &app.state);
+    Ok(Some(Snapshot {
+        segment: world.models.segment(&loaded.profile.features(world.feature_context())),
         profile: loaded.profile,
         connections: 0,
         preferences: loaded.document,
-        connected_at: now,
+        connected_at: world.now,
     }))
 }
 

@@ -152,7 +152,9 @@ impl Monitor {
     /// recommendation takes.
     pub fn compare(&self, request: &Request<'_>, served: &[Recommendation]) {
         let Some(shadow) = self.shadow.load_full() else { return };
-        let segment = shadow.model.segment(&request.profile.features(request.now));
+        let (observed, money) = (&shadow.model.observed, request.catalogue.money());
+        let clock = observed.context(request.live.newest, request.now, money);
+        let segment = shadow.model.segment(&request.profile.features(clock));
         let other = shadow.model.recommend(&Request { segment, ..*request });
         let ids =
             |list: &[Recommendation]| list.iter().map(|known| known.item).take(SHADOW_AT).collect::<Vec<_>>();

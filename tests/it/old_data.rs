@@ -89,6 +89,33 @@ fn the_same_purchases_at_other_times_are_one_segment() {
 }
 
 #[test]
+fn the_segment_of_an_absent_user_is_measured_by_the_time_of_the_data() {
+    let mut rows = String::new();
+    for user in 0..120 {
+        // Half of them buy every week for a year, the others twice in that time.
+        let n = if user % 2 == 0 { 50 } else { 2 };
+        for order in 0..n {
+            let at =
+                at("2016-03-01T08:00:00Z", f64::from(order) * 350.0 / f64::from(n) + f64::from(user % 7));
+            writeln!(rows, "u{user},{},purchase,{at},10,EUR", (user + order) % 20).unwrap();
+        }
+    }
+    let (database, _files) = imported(&rows);
+    let server = Server::start(&database.url, &["--set", "training.interval_s=0"]);
+    assert_eq!(server.retrain()["state"], "succeeded");
+    for user in 0..4 {
+        let name = format!("u{user}");
+        let absent = profile(&server, &name)["segment"].clone();
+        let stored = database.count(&format!(
+            "SELECT f.segment::bigint AS n FROM user_features f JOIN users USING (user_id) WHERE external_id = '{name}'"
+        ));
+        let letter = char::from(b'A' + u8::try_from(stored).unwrap()).to_string();
+        assert_eq!(absent, letter, "as the training placed {name}");
+    }
+    assert_ne!(profile(&server, "u0")["segment"], profile(&server, "u1")["segment"]);
+}
+
+#[test]
 fn yen_and_euros_are_not_added_up() {
     let rows = "u1,a,purchase,2026-01-02T10:00:00Z,25000,JPY\nu1,b,purchase,2026-01-03T10:00:00Z,100,EUR\n\
                 u2,b,purchase,2026-01-03T10:00:00Z,40,EUR\n";

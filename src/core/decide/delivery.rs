@@ -224,7 +224,7 @@ impl UserState {
         }
         if login.resume.is_none() || !recovered {
             self.greet(connection, login, is_another_tab, step);
-        } else if !self.is_robot() {
+        } else {
             self.returned(self.last_here(), step); // Everything else is there already.
         }
         self.note_connected(step);
@@ -243,7 +243,7 @@ impl UserState {
             // It goes to every connection once it is stored, so to this one too.
             under_way.welcome_after.extend(welcome_after);
             return;
-        } else if !self.is_robot() {
+        } else {
             let last_here = self.last_here();
             let trigger = step.world.definitions.login.clone();
             self.consider(trigger, Origin { welcome_after, ..Origin::default() }, step);

@@ -101,10 +101,16 @@ impl UserState {
         let request = self.request(list.seed, list.n, &stranger, &exclude, &found, world);
         let serves = models.version == world.models.version;
         let segment = match request.segment {
-            Some(_) if !serves => models.segment(&request.profile.features(world.now)),
+            Some(_) if !serves => models.segment(&request.profile.features(world.context_of(&models))),
             segment => segment,
         };
-        let request = Request { segment, selection: &list.selection, offset: list.offset, ..request };
+        let request = Request {
+            segment,
+            selection: &list.selection,
+            offset: list.offset,
+            first_page: Some(list.n),
+            ..request
+        };
         if self.preferences.settings.mutes.is_empty() {
             let page = models.page(&request);
             return Recommendations { items: page.items, model: models.version, removed: page.removed };

@@ -47,13 +47,14 @@ impl UserState {
 
     /// Fires what a change of the catalogue causes.
     pub(super) fn catalogue_changed(&mut self, changes: &[Change], step: &mut Step<'_>) {
-        if self.is_robot() || !self.is_reachable(step) {
+        if !self.is_reachable(step) {
             return;
         }
         let (definitions, catalogue, now) = (step.world.definitions, step.world.catalogue, step.now());
         let mut fired: Vec<Trigger> = changes
             .iter()
             .flat_map(|change| definitions.triggers.of_change(*change, &self.profile, catalogue, now))
+            .filter(|trigger| !self.is_kept_from_robot(trigger))
             .collect();
         fired.sort_by_key(|trigger| std::cmp::Reverse(trigger.definition.priority));
         for trigger in fired.into_iter().take(MAX_OF_CHANGE) {
@@ -72,7 +73,7 @@ impl UserState {
 
     /// Fires segment triggers whose rule the user has come to meet.
     pub(super) fn check_rules(&mut self, step: &mut Step<'_>) {
-        if self.is_robot() || !self.is_reachable(step) {
+        if !self.is_reachable(step) {
             return;
         }
         let triggers = &step.world.definitions.triggers;
@@ -84,8 +85,12 @@ impl UserState {
             step.world.feature_context(),
         );
         let before = std::mem::take(&mut self.met);
-        self.met = fired.iter().map(|trigger| trigger.name().to_owned()).collect();
-        for trigger in fired.into_iter().filter(|trigger| !before.iter().any(|name| name == trigger.name())) {
+        let is_known = |trigger: &Trigger| before.iter().any(|name| name == trigger.name());
+        // What a robot is not told is met when the flag is lifted.
+        let met = fired.into_iter().filter(|trigger| is_known(trigger) || !self.is_kept_from_robot(trigger));
+        let met: Vec<Trigger> = met.collect();
+        self.met = met.iter().map(|trigger| trigger.name().to_owned()).collect();
+        for trigger in met.into_iter().filter(|trigger| !is_known(trigger)) {
             self.consider(trigger, Origin::default(), step);
         }
     }
@@ -101,10 +106,8 @@ impl UserState {
     /// Another model serves: a new segment, and a message if the list changed.
     pub(super) fn model_changed(&mut self, step: &mut Step<'_>) {
         self.place(step.world);
-        if self.is_robot() {
-            return;
-        }
         if let Some(trigger) = step.world.definitions.triggers.first(&Condition::ModelRefreshed)
+            && !self.is_kept_from_robot(&trigger)
             && self.can_be_told(&trigger, step)
         {
             let list = self.list_for(&trigger, step);

@@ -52,7 +52,12 @@ impl World<'_> {
 
     /// Measure of users' features: until the newest event of the data, in the shop's currency.
     pub fn feature_context(&self) -> FeatureContext<'_> {
-        self.models.observed.context(self.recent.newest(), self.now, self.catalogue.money())
+        self.context_of(self.models)
+    }
+
+    /// The same by the data of another model.
+    pub(super) fn context_of<'b>(&'b self, models: &'b ModelSet) -> FeatureContext<'b> {
+        models.observed.context(self.recent.newest(), self.now, self.catalogue.money())
     }
 
     /// Whether messages of this trigger may be sent by Web Push.

@@ -153,6 +153,17 @@ fn what_somebody_looked_at_makes_the_list_theirs() {
 }
 
 #[test]
+fn features_are_measured_until_the_newest_event_of_the_model_that_is_asked() {
+    let shop = with_arms(shop(), json!({"model": 9}));
+    let (world, newest) = (shop.world(), trained(&shop.catalogue).observed.clone());
+    let nothing = ModelSet::empty();
+    assert!(world.feature_context().now() < world.now);
+    let by_data = newest.context(None, world.now, shop.catalogue.money()).now();
+    assert_eq!(world.context_of(&shop.models).now(), by_data);
+    assert_eq!(world.context_of(&nothing).now(), world.now, "it knows no event");
+}
+
+#[test]
 fn a_held_out_user_gets_the_list_of_the_model_that_serves() {
     let mut shop = with_arms(shop(), json!({"model": "popularity"}));
     shop.policy(json!({"holdout": 0.5, "random": 0.5}));

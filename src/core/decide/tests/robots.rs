@@ -56,6 +56,47 @@ fn a_robot_gets_what_must_reach_everybody_and_the_rest_ends_with_a_stored_reason
     assert_eq!(user.fire("recall", Some(111), Value::Null).outcomes(), ["recall send"]);
 }
 
+/// A robot of a shop in which the trigger `recall`, which must reach everybody, stands beside the usual ones.
+fn flagged_with(when: Value, template: &str) -> Fixture {
+    let mut user = watchful();
+    user.shop.trigger(json!({"name": "recall", "when": when, "category": "recalls", "template": template,
+        "priority": "transactional"}));
+    user.views(&[105, 106, 107, 108, 109, 110]);
+    assert!(user.state.is_robot());
+    user
+}
+
+#[test]
+fn what_must_reach_everybody_reaches_a_robot_whatever_sets_it_off() {
+    let mut user = flagged_with(json!({"kind": "back_in_stock"}), "back_in_stock");
+    user.stock(105, 0);
+    assert_eq!(user.stock(105, 5).outcomes(), ["recall send"]);
+
+    let mut user =
+        flagged_with(json!({"kind": "segment", "rule": {"min_purchases_per_month": 1.0}}), "login");
+    assert_eq!(user.buy(106).outcomes(), ["recall send"]);
+
+    let mut user = flagged_with(json!({"kind": "win_back", "days": 20}), "win_back");
+    user.leave(1);
+    user.shop.now = user.shop.now.plus_days(25.0);
+    user.shop.config.ingest.robot_rest_h = 10_000;
+    user.restart();
+    assert_eq!(user.login(2).outcomes(), ["recall send"], "and no answer to the login");
+}
+
+#[test]
+fn a_rule_that_a_robot_meets_is_told_when_the_flag_is_lifted() {
+    let mut user = watchful();
+    let rule = json!({"min_purchases_per_month": 1.0});
+    user.shop.trigger(json!({"name": "spring", "when": {"kind": "segment", "rule": rule},
+        "category": "promotions", "template": "login"}));
+    user.views(&[105, 106, 107, 108, 109, 110]);
+    assert_eq!(user.buy(106).outcomes(), [] as [&str; 0]);
+    user.on(Input::RobotLifted);
+    user.shop.now = user.shop.now.plus_days(1.0);
+    assert!(user.view(105).outcomes().contains(&"spring send".to_owned()));
+}
+
 #[test]
 fn a_flag_goes_by_itself_and_by_hand() {
     let mut user = flagged();
