@@ -16,6 +16,7 @@ pub mod sessions;
 mod snapshot;
 pub mod sources;
 mod under_way;
+pub mod user_lists;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -12,10 +12,11 @@ use crate::app::usage::Usage;
 use crate::base::{ExternalId, Timestamp};
 use crate::config::Config;
 use crate::decide::Loaded;
+use crate::http::lists::answer;
 use crate::http::lists::asked::{Asked, Resolved};
 use crate::http::lists::bulk::{self, Cursor};
-use crate::http::lists::{answer, made};
 use crate::state::AppState;
+use crate::state::user_lists::made;
 use crate::store::users;
 
 /// Users whose lists are written, and the parameters of the lists.

@@ -1,22 +1,21 @@
 //! `tidings export recommendations`: the list that each user would be given now, made by the code of the server from the same
 //! tables, a group of users at a time.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use super::sheet::Sheet;
 use crate::app::server;
-use crate::base::{ExternalId, Timestamp, UserId};
+use crate::base::ExternalId;
+use crate::catalogue::Catalogue;
 use crate::config::Config;
-use crate::decide::{Loaded, UserState};
+use crate::decide::{ListRequest, Recommendations};
 use crate::deliver::frames;
-use crate::state::AppState;
+use crate::state::user_lists;
 use crate::store::export::{Column, Holds, Receiver, Row};
-use crate::store::{Store, users};
+use crate::store::{Connection, Store};
 
 /// Users read at a time, as at a login.
-const GROUP: i64 = 256;
+const GROUP: usize = 256;
 
 /// Writes the lists of all users but robots, `n` items each at most, in the order in which users came.
 pub fn write(config: &Config, store: Store, n: usize, sheet: &mut Sheet) -> anyhow::Result<()> {
@@ -33,49 +32,38 @@ pub fn write(config: &Config, store: Store, n: usize, sheet: &mut Sheet) -> anyh
     if sheet.columns(&columns).is_break() {
         return Ok(());
     }
-    let mut after = None;
+    let (list, mut after) = (ListRequest { n, ..ListRequest::default() }, None);
     loop {
-        let group = state.store.run_blocking(|connection| users::after(connection, after, GROUP))?;
-        let Some((last, _)) = group.last() else { return Ok(()) };
-        after = Some(*last);
-        if lists(&state, &group, n, sheet)?.is_break() {
-            return Ok(());
+        let read =
+            |connection: &mut Connection| user_lists::of_group(connection, &state, &list, after, GROUP);
+        let Some(group) = state.store.run_blocking(read)? else { return Ok(()) };
+        after = Some(group.last);
+        let catalogue = state.catalogue.load();
+        for (user, listed) in &group.lists {
+            if rows(user, listed, &catalogue, sheet).is_break() {
+                return Ok(());
+            }
         }
     }
 }
 
-fn lists(
-    state: &Arc<AppState>,
-    group: &[(UserId, ExternalId)],
-    n: usize,
+fn rows(
+    user: &ExternalId,
+    listed: &Recommendations,
+    catalogue: &Catalogue,
     sheet: &mut Sheet,
-) -> anyhow::Result<ControlFlow<()>> {
-    let ids: Vec<UserId> = group.iter().map(|(user, _)| *user).collect();
-    let stored =
-        state.store.run_blocking(|connection| users::load_states(connection, &ids, Timestamp::now()))?;
-    let snapshot = state.snapshot();
-    let catalogue = state.catalogue.load();
-    let mut row = Row::default();
-    let names: BTreeMap<UserId, &ExternalId> = group.iter().map(|(user, name)| (*user, name)).collect();
-    for stored in stored {
-        let Some(name) = names.get(&stored.user) else { continue };
-        let world = snapshot.world(Some(stored.user), state);
-        let loaded = Loaded::fold(stored, &catalogue);
-        let listed = UserState::new(name, loaded, &state.epoch, &world).recommend(None, n, &world);
-        let user = name.to_string();
-        for (place, item) in frames::recommended_items(&listed.items, &catalogue).iter().enumerate() {
-            row.clear();
-            row.push(Some(&user));
-            row.push(Some(&(place + 1).to_string()));
-            row.push(Some(&item.item_id.to_string()));
-            row.push(Some(&item.score.get().to_string()));
-            row.push(Some(&item.title));
-            row.push(Some(&item.reason));
-            row.push(Some(&listed.model.0.to_string()));
-            if sheet.row(&row).is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
+) -> ControlFlow<()> {
+    let (user, mut row) = (user.to_string(), Row::default());
+    for (place, item) in frames::recommended_items(&listed.items, catalogue).iter().enumerate() {
+        row.clear();
+        row.push(Some(&user));
+        row.push(Some(&(place + 1).to_string()));
+        row.push(Some(&item.item_id.to_string()));
+        row.push(Some(&item.score.get().to_string()));
+        row.push(Some(&item.title));
+        row.push(Some(&item.reason));
+        row.push(Some(&listed.model.0.to_string()));
+        sheet.row(&row)?;
     }
-    Ok(ControlFlow::Continue(()))
+    ControlFlow::Continue(())
 }

@@ -8,14 +8,14 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::stream;
 use serde_json::json;
 
+use super::answer;
 use super::asked::{Asked, Resolved, pairs};
-use super::{answer, made};
 use crate::actors::App;
-use crate::base::{ExternalId, Timestamp, UserId};
-use crate::decide::Loaded;
+use crate::base::{ExternalId, UserId};
 use crate::http::auth::Caller;
 use crate::http::error::ApiError;
 use crate::state::AppState;
+use crate::state::user_lists;
 use crate::store::{Connection, StoreError, users};
 
 /// Users of a group.
@@ -79,18 +79,14 @@ pub fn group(
     resolved: &Resolved,
     mut cursor: Cursor,
 ) -> Result<Option<(web::Bytes, Cursor)>, StoreError> {
-    let named =
-        users::after(connection, cursor.after, i64::try_from(GROUP.min(cursor.left)).unwrap_or(i64::MAX))?;
-    let Some((last, _)) = named.last() else { return Ok(None) };
-    cursor.after = Some(*last);
-    cursor.left -= named.len().min(cursor.left);
-    let ids: Vec<UserId> = named.iter().map(|(user, _)| *user).collect();
-    let stored = users::load_states(connection, &ids, Timestamp::now())?;
+    let group =
+        user_lists::of_group(connection, state, &resolved.list, cursor.after, GROUP.min(cursor.left))?;
+    let Some(group) = group else { return Ok(None) };
+    cursor.after = Some(group.last);
+    cursor.left -= group.n.min(cursor.left);
     let catalogue = state.catalogue.load();
     let mut lines = Vec::new();
-    for stored in stored {
-        let Some((_, user)) = named.iter().find(|(id, _)| *id == stored.user) else { continue };
-        let listed = made(state, user, Loaded::fold(stored, &catalogue), &resolved.list);
+    for (user, listed) in group.lists {
         let line = answer(json!({"user_id": user}), &listed, resolved, &catalogue);
         lines.extend(line.to_string().into_bytes());
         lines.push(b'\n');

@@ -14,12 +14,12 @@ use super::error::ApiError;
 use crate::actors::App;
 use crate::base::{ExternalId, Timestamp};
 use crate::catalogue::Catalogue;
-use crate::decide::{ListRequest, Loaded, Recommendations, UserState};
+use crate::decide::{ListRequest, Loaded, Recommendations};
 use crate::deliver::frames;
 use crate::profile::Profile;
 use crate::recommend::serve::live::RecentCounts;
 use crate::recommend::{Recommendation, Request};
-use crate::state::AppState;
+use crate::state::user_lists::made;
 
 /// The best items for a user right now; for an unknown one, what is popular.
 pub async fn recommendations(
@@ -100,13 +100,6 @@ async fn listed(app: &App, user: &ExternalId, list: &ListRequest) -> Result<Reco
     }
     let loaded = app.loader.load(user, false).await?.map_or_else(Loaded::stranger, |loaded| *loaded);
     Ok(made(&app.state, user, loaded, list))
-}
-
-/// The list of a user without an actor.
-pub fn made(state: &AppState, user: &ExternalId, loaded: Loaded, list: &ListRequest) -> Recommendations {
-    let snapshot = state.snapshot();
-    let world = snapshot.world(None, state);
-    UserState::new(user, loaded, &state.epoch, &world).list(list, &world)
 }
 
 /// A list as an answer: items with reasons and rules, and what was left out.
