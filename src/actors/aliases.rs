@@ -14,7 +14,10 @@ pub struct Aliases {
     users: DashMap<ExternalId, ExternalId>,
     /// Nobody was ever merged: nothing is looked up.
     any: AtomicBool,
-    gate: RwLock<()>,
+    /// Of requests and batches, which may wait for a connection or take seconds.
+    batches: RwLock<()>,
+    /// Of commits of events, which do neither. A merge asks for it last: one that waits for a batch holds up no event.
+    commits: RwLock<()>,
 }
 
 impl Aliases {
@@ -58,11 +61,39 @@ impl Aliases {
 
     /// Held while rows of users are stored that were looked up by name: no merge moves anything meanwhile.
     pub async fn steady(&self) -> RwLockReadGuard<'_, ()> {
-        self.gate.read().await
+        self.batches.read().await
+    }
+
+    /// The same for a commit of events: it must wait for nothing but the database.
+    pub(super) async fn committing(&self) -> RwLockReadGuard<'_, ()> {
+        self.commits.read().await
     }
 
     /// Held while a merge moves rows.
-    pub(super) async fn moving(&self) -> RwLockWriteGuard<'_, ()> {
-        self.gate.write().await
+    pub(super) async fn moving(&self) -> (RwLockWriteGuard<'_, ()>, RwLockWriteGuard<'_, ()>) {
+        let batches = self.batches.write().await;
+        (batches, self.commits.write().await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    #[test]
+    fn a_merge_that_waits_for_a_batch_holds_up_no_commit_of_events() {
+        let aliases = Aliases::default();
+        let batch = aliases.steady().now_or_never().unwrap();
+        let mut merge = Box::pin(aliases.moving());
+        assert!(merge.as_mut().now_or_never().is_none(), "the batch goes on");
+        let commit = aliases.committing().now_or_never().expect("nothing is moved yet");
+        drop(batch);
+        assert!(merge.as_mut().now_or_never().is_none(), "the commit goes on");
+        drop(commit);
+        let moving = merge.now_or_never().expect("nothing is under way");
+        assert!(aliases.committing().now_or_never().is_none() && aliases.steady().now_or_never().is_none());
+        drop(moving);
+        assert!(aliases.committing().now_or_never().is_some());
     }
 }

@@ -16,12 +16,14 @@ use super::user::messages::{Pause, UserMessage};
 use crate::base::{ExternalId, Timestamp, UserId};
 use crate::state::AppState;
 use crate::store::merges::{self, Moved, Outcome};
-use crate::store::{Connection, push_subscriptions};
+use crate::store::{Connection, StoreError, Writer, push_subscriptions};
 
 /// Longest wait for what the two users have under way.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Pause before a full mailbox is tried again.
 const AGAIN: Duration = Duration::from_millis(10);
+/// Pause before the database is asked again what became of a merge.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Reason why users were not merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +61,8 @@ pub struct UserMerges {
     registry: Arc<Registry>,
     launcher: Arc<UserLauncher>,
     journal: Arc<Mailbox<Record>>,
+    /// A session of its own: while rows are moved nothing waits for a connection.
+    writer: Writer,
 }
 
 impl UserMerges {
@@ -69,7 +73,8 @@ impl UserMerges {
         launcher: Arc<UserLauncher>,
         journal: Arc<Mailbox<Record>>,
     ) -> Arc<Self> {
-        Arc::new(Self { state, registry, launcher, journal })
+        let writer = state.store.writer("merges");
+        Arc::new(Self { state, registry, launcher, journal, writer })
     }
 
     /// Merges `alias` into `user`, or into whom that one was merged. Goes on to its end though nobody waits for it any more.
@@ -142,18 +147,25 @@ impl UserMerges {
         Ok(over)
     }
 
+    /// Moves the rows. An error says that none was moved.
     async fn move_rows(&self, user: &ExternalId, alias: &ExternalId) -> Result<Option<Moved>, MergeError> {
+        let refuse = |error: StoreError| {
+            log::error!("users not merged user_id={user} merged={alias} error={error}");
+            MergeError::Unavailable
+        };
+        // Connected before anybody has to wait for it.
+        self.writer.run(|_| Ok(())).await.map_err(refuse)?;
         let _moving = self.registry.aliases.moving().await;
-        let (state, into, from) = (Arc::clone(&self.state), user.clone(), alias.clone());
+        let (store, into, from) = (self.state.store.clone(), user.clone(), alias.clone());
         let work = move |connection: &mut Connection| {
-            let outcome = merges::merge(connection, &state.store, &into, &from, Timestamp::now())?;
+            let outcome = merges::merge(connection, &store, &into, &from, Timestamp::now())?;
             let subscribed = match outcome {
                 Outcome::Merged { user, .. } => push_subscriptions::subscribed(connection, Some(&[user]))?,
                 Outcome::Already | Outcome::Elsewhere => Vec::new(),
             };
             Ok((outcome, subscribed))
         };
-        match self.state.store.run(work).await {
+        match self.writer.run(work).await {
             Ok((Outcome::Merged { user: own, alias: merged, moved }, subscribed)) => {
                 self.note(own, merged, &subscribed);
                 log::info!(
@@ -165,9 +177,36 @@ impl UserMerges {
             }
             Ok((Outcome::Already, _)) => Ok(None),
             Ok((Outcome::Elsewhere, _)) => Err(MergeError::Elsewhere),
-            Err(error) => {
-                log::error!("users not merged user_id={user} merged={alias} error={error}");
-                Err(MergeError::Unavailable)
+            Err(error) => match self.found(user, alias).await {
+                Some((own, merged, subscribed)) => {
+                    self.note(own, merged, &subscribed);
+                    log::warn!(
+                        "users merged, though no answer came user_id={user} merged={alias} error={error}"
+                    );
+                    Ok(None)
+                }
+                None => Err(refuse(error)),
+            },
+        }
+    }
+
+    /// Asks the database whether a merge of which no answer came was committed, until it answers: an alias that is forgotten
+    /// though it was would get rows of its own again.
+    async fn found(&self, user: &ExternalId, alias: &ExternalId) -> Option<(UserId, UserId, Vec<UserId>)> {
+        loop {
+            let (into, from) = (user.clone(), alias.clone());
+            let look = move |connection: &mut Connection| match merges::find(connection, &into, &from)? {
+                Some((own, merged)) => {
+                    Ok(Some((own, merged, push_subscriptions::subscribed(connection, Some(&[own]))?)))
+                }
+                None => Ok(None),
+            };
+            match self.writer.run(look).await {
+                Ok(found) => return found,
+                Err(error) => {
+                    log::error!("merge not looked up user_id={user} merged={alias} error={error}");
+                    tokio::time::sleep(ASK_AGAIN).await;
+                }
             }
         }
     }

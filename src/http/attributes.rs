@@ -54,7 +54,8 @@ pub async fn patch(
         let error = suggest_nearest(&error.to_string());
         ApiError::invalid("bad_json", None, format!("not {{\"attributes\":{{…}}}}: {error}"))
     })?;
-    let (named, order) = (user.clone(), app.registry.in_order(&user).await);
+    let (user, order) = caller.in_order(&user, &app.registry).await?;
+    let named = user.clone();
     let (before, attributes) = app
         .state
         .store

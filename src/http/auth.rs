@@ -5,11 +5,13 @@ use actix_web::http::header::{AUTHORIZATION, HeaderMap, ORIGIN};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
+use tokio::sync::OwnedMutexGuard;
 
 use super::audited::{Seen, Told};
 use super::error::ApiError;
 use super::forwarded::Original;
 use crate::actors::App;
+use crate::actors::registry::Registry;
 use crate::base::ExternalId;
 use crate::config::AuthMode;
 use crate::event::Speaker;
@@ -39,11 +41,26 @@ impl Caller {
 
     /// The same for an id that is no part of the path.
     pub fn known(&self, named: &ExternalId, app: &App) -> Result<ExternalId, ApiError> {
-        let user = app.registry.aliases.user(named);
+        self.known_in(named, &app.registry)
+    }
+
+    fn known_in(&self, named: &ExternalId, registry: &Registry) -> Result<ExternalId, ApiError> {
+        let user = registry.aliases.user(named);
         match self.may_act_for(&user) {
             Err(_) if user != *named && self.0.may_act_for(named) => Err(ApiError::Merged),
             refused_or_not => refused_or_not.map(|()| user),
         }
+    }
+
+    /// The order of changes of a user, and the user: asked for again, since the id may have been merged into another user while
+    /// this waited, whom the caller may not act for.
+    pub async fn in_order(
+        &self,
+        named: &ExternalId,
+        registry: &Registry,
+    ) -> Result<(ExternalId, OwnedMutexGuard<()>), ApiError> {
+        let order = registry.in_order(named).await;
+        Ok((self.known_in(named, registry)?, order))
     }
 
     /// The user, a backend, or an administrator.
@@ -131,6 +148,31 @@ impl FromRequest for Caller {
 mod tests {
     use super::*;
     use actix_web::test::TestRequest;
+    use futures_util::FutureExt;
+
+    #[test]
+    fn whoever_waited_for_a_merge_may_not_change_the_user_it_ended_in() {
+        let (visitor, user) = (ExternalId::parse("anon-1").unwrap(), ExternalId::parse("17").unwrap());
+        let of = |user: &ExternalId| {
+            let access = Access { role: Role::User, user: Some(user.clone()), ..Access::open() };
+            Caller(access, Told::default())
+        };
+        let registry = Registry::default();
+        let merge = registry.in_order(&visitor).now_or_never().unwrap();
+        let (by_visitor, by_user, service) =
+            (of(&visitor), of(&user), Caller(Access::open(), Told::default()));
+        let mut waiting: Vec<_> = [&by_visitor, &by_user, &service]
+            .into_iter()
+            .map(|caller| Box::pin(caller.in_order(&visitor, &registry)))
+            .collect();
+        assert!(waiting.iter_mut().all(|one| one.as_mut().now_or_never().is_none()), "the merge goes on");
+        registry.aliases.load(vec![(visitor.clone(), user.clone())]);
+        drop(merge);
+        let mut ended = waiting.into_iter().map(|one| one.now_or_never().unwrap().map(|(user, _)| user));
+        assert!(matches!(ended.next().unwrap(), Err(ApiError::Merged)));
+        assert_eq!(ended.next().unwrap().unwrap(), user);
+        assert_eq!(ended.next().unwrap().unwrap(), user);
+    }
 
     #[test]
     fn the_scheme_of_a_token_is_read_in_any_case() {

@@ -75,7 +75,8 @@ pub async fn post(
 ) -> Result<HttpResponse, ApiError> {
     let user = caller.user(&path, &app)?;
     let said = parse(&body)?;
-    let (named, order) = (user.clone(), app.registry.in_order(&user).await);
+    let (user, order) = caller.in_order(&user, &app.registry).await?;
+    let named = user.clone();
     let rows: Vec<ConsentRow> = said
         .iter()
         .map(|said| ConsentRow {
@@ -166,7 +167,8 @@ pub async fn mute(
     if !is_text(&wish.name) {
         return Err(ApiError::invalid("bad_mute", Some("name"), "must be a text of 1…128 bytes"));
     }
-    let (named, order) = (user.clone(), app.registry.in_order(&user).await);
+    let (user, order) = caller.in_order(&user, &app.registry).await?;
+    let named = user.clone();
     stored_by_actor(&app, &user).await;
     let (before, after) = app
         .state

@@ -264,8 +264,8 @@ async fn carry_out(
     wish: Result<Wish, ApiError>,
 ) -> Result<HttpResponse, ApiError> {
     let (user, wish) = (caller.user(path, app)?, wish?);
+    let (user, order) = caller.in_order(&user, &app.registry).await?;
     let named = user.clone();
-    let order = app.registry.in_order(&user).await;
     let stored = app
         .state
         .store

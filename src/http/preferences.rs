@@ -115,8 +115,8 @@ async fn change_document(
         }
     };
     let expected = expected_tags(request)?;
+    let (user, order) = caller.in_order(&user, &app.registry).await?;
     let named = user.clone();
-    let order = app.registry.in_order(&user).await;
     stored_by_actor(app, &user).await;
     let (before, after) = app
         .state

@@ -158,6 +158,8 @@ pub async fn follow(
     let (user, name) = path.into_inner();
     let (user, topic) = (caller.user(&user, &app)?, topic(&name)?);
     let _steady = app.registry.aliases.steady().await;
+    // It may have been merged meanwhile.
+    let user = caller.known(&user, &app)?;
     let is_followed = app
         .state
         .store

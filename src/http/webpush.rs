@@ -102,6 +102,9 @@ pub async fn subscribe(
     let new = checked(body, &request, app.state.config.webpush.allow_loopback)?;
     let max = i64::from(app.state.config.webpush.max_subscriptions_per_user);
     let current = key.clone();
+    let steady = app.registry.aliases.steady().await;
+    // It may have been merged meanwhile.
+    let user = caller.known(&user, &app)?;
     let put = move |connection: &mut Connection| {
         let mut holders = Vec::new();
         let mut outcome = Subscribed::OtherKey;
@@ -115,7 +118,6 @@ pub async fn subscribe(
         let still = push_subscriptions::subscribed(connection, Some(&holders))?;
         Ok((outcome, holders, still))
     };
-    let steady = app.registry.aliases.steady().await;
     let (outcome, holders, still) = app.state.store.run(put).await?;
     app.state.push.note(&holders, &still);
     drop(steady);

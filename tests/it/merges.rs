@@ -30,7 +30,8 @@ const TABLES: [&str; 12] = [
     "acknowledgements",
 ];
 
-fn merge(http: &mut Http, user: &str, visitor: &str) -> Response {
+/// Merges a visitor into a user.
+pub fn merge(http: &mut Http, user: &str, visitor: &str) -> Response {
     http.post(&format!("/v1/users/{user}/merge"), &json!({"anonymous_id": visitor}))
 }
 
@@ -158,51 +159,6 @@ fn a_merge_is_refused_where_it_would_join_two_users() {
     for bad in [json!({}), json!({"anonymous": "x"}), json!({"anonymous_id": true}), json!([])] {
         assert_eq!(http.post("/v1/users/17/merge", &bad).status, 400, "{bad}");
     }
-}
-
-#[test]
-fn of_two_answers_to_one_purpose_the_refusal_holds() {
-    let (database, server) = shop(&[]);
-    let mut http = server.http();
-    let mut say = |user: &str, purpose: &str, granted: bool| {
-        let said = json!({"purpose": purpose, "granted": granted, "source": "banner", "text_version": "1"});
-        assert_eq!(http.post(&format!("/v1/users/{user}/consent"), &said).status, 201);
-    };
-    // The refusal of either, whoever said it last; an earlier refusal that was taken back is none.
-    for (user, purpose, granted) in [
-        ("17", "marketing", false),
-        ("anon-1", "marketing", true),
-        ("anon-1", "push", false),
-        ("17", "push", true),
-        ("17", "profiling", false),
-        ("17", "profiling", true),
-        ("anon-1", "profiling", true),
-        ("anon-2", "profiling", false),
-    ] {
-        say(user, purpose, granted);
-    }
-    merge(&mut http, "17", "anon-1");
-    let consent = http.get("/v1/users/17/consent").json();
-    let expected = json!({"marketing": false, "push": false, "profiling": true});
-    assert_eq!(consent["consent"], expected, "{consent}");
-    assert_eq!(
-        consent["ledger"].as_array().unwrap().len(),
-        8,
-        "all that was said, and the refusal that holds"
-    );
-    merge(&mut http, "17", "anon-2");
-    assert_eq!(http.get("/v1/users/17/consent").json()["consent"]["profiling"], false);
-    // The live user as well: a message that advertises is not decided for.
-    let (mut client, _) = server.login(17);
-    merge(&mut http, "17", "anon-3");
-    http.post("/v1/notifications", &json!({"user_id": 17, "title": "Sale", "kind": "promotion"}));
-    client.send(&json!({"type": "ping"}));
-    client.expect("pong");
-    wait_for("the decision", || {
-        database.count(
-            "SELECT count(*) AS n FROM decisions WHERE outcome = 'drop' AND reasons[1] LIKE '%consent%'",
-        ) > 0
-    });
 }
 
 #[test]

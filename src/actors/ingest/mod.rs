@@ -95,7 +95,7 @@ impl IngestActor {
         let committing = Arc::clone(&batch);
         let registry = Arc::clone(&self.registry);
         let commit = async move {
-            let _steady = registry.aliases.steady().await;
+            let _steady = registry.aliases.committing().await;
             writer
                 .run(move |connection| {
                     let appended = events::append(connection, &committing)?;

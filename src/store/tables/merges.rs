@@ -114,6 +114,24 @@ pub fn merge(
     })
 }
 
+/// The inner ids of a user and an alias that was merged into it; `None` where it was not. Waits for a merge of the alias that is
+/// being committed.
+pub fn find(
+    conn: &mut PgConnection,
+    user: &ExternalId,
+    alias: &ExternalId,
+) -> Result<Option<(UserId, UserId)>, StoreError> {
+    let rows = sql::<(Nullable<Integer>, Integer)>(
+        "SELECT a.merged_into, a.user_id FROM users a WHERE a.external_id = ? FOR UPDATE",
+    )
+    .bind::<Text, _>(alias.to_string())
+    .load::<(Option<i32>, i32)>(conn)?;
+    let Some(&(Some(into), merged)) = rows.first() else { return Ok(None) };
+    let names = super::users::external_ids(conn, &[UserId::from_sql(into)])?;
+    let is_user = names.get(&UserId::from_sql(into)) == Some(user);
+    Ok(is_user.then(|| (UserId::from_sql(into), UserId::from_sql(merged))))
+}
+
 fn move_rows(conn: &mut PgConnection, own: i32, merged: i32, now: Timestamp) -> Result<Moved, StoreError> {
     // Rows that refer to either wait until this is over.
     sql::<Integer>("SELECT user_id FROM users WHERE user_id IN (?, ?) ORDER BY user_id FOR UPDATE")
@@ -224,18 +242,19 @@ fn recipients(conn: &mut PgConnection, user: &ExternalId, alias: &ExternalId) ->
 
 /// The row of the merged user, and of those merged into it before, leads to the other from now on.
 fn note_merge(conn: &mut PgConnection, own: i32, merged: i32, now: Timestamp) -> Result<(), StoreError> {
-    sql::<()>("UPDATE users SET merged_into = ?, merged_at = ? WHERE user_id = ? OR merged_into = ?")
-        .bind::<Integer, _>(own)
+    sql::<()>(include_str!("sql/merge_user.sql"))
         .bind::<Timestamptz, _>(to_pg(now))
-        .bind::<Integer, _>(merged)
+        .bind::<Integer, _>(own)
         .bind::<Integer, _>(merged)
         .execute(conn)?;
+    // An alias is nobody who could be a robot.
     sql::<()>(
-        "UPDATE users k SET merged_at = ?, last_connected_at = greatest(k.last_connected_at, a.last_connected_at), \
-         created_at = least(k.created_at, a.created_at) FROM users a WHERE k.user_id = ? AND a.user_id = ?",
+        "UPDATE users SET merged_into = ?, merged_at = ?, is_robot = false, robot_since = NULL, robot_reason = NULL, \
+         robot_until = NULL WHERE user_id = ? OR merged_into = ?",
     )
-    .bind::<Timestamptz, _>(to_pg(now))
     .bind::<Integer, _>(own)
+    .bind::<Timestamptz, _>(to_pg(now))
+    .bind::<Integer, _>(merged)
     .bind::<Integer, _>(merged)
     .execute(conn)?;
     Ok(())
