@@ -281,3 +281,18 @@ fn a_message_goes_to_users_whose_attributes_meet_the_conditions() {
         assert_eq!(answer.status, 400, "{}", answer.body);
     }
 }
+
+#[test]
+fn a_date_that_postgresql_can_not_read_ends_no_audience() {
+    let database = TestDatabase::new();
+    let meets = |date: &str| {
+        let condition = r#"[{"name": "since", "at_least": "2020-01-01"}]"#;
+        let attributes = json!({"since": {"date": date}});
+        let query = format!("SELECT attributes_meet('{attributes}', '{condition}')::int::bigint AS n");
+        database.count(&query) == 1
+    };
+    assert!(meets("2020-01-01") && meets("2026-02-03T04:05:06+01:00") && !meets("2019-12-31"));
+    for odd in ["0000-01-01", "-000001-01-01T00:00:00Z", "2026-01-01T00:00:00+20:00", "2026-02-30"] {
+        assert!(!meets(odd), "{odd}");
+    }
+}

@@ -25,10 +25,11 @@ pub enum VisitorError {
     #[error("anonymous_token is of another visitor than anonymous_id")]
     Mismatch,
     /// It may be an account.
-    #[error(
-        "this id is not known to be anonymous: its token needs the claim anonymous: true, or its name the prefix auth.anonymous_prefix"
-    )]
+    #[error("this id is not known to be anonymous: its token needs the claim anonymous: true")]
     NotAnonymous,
+    /// Its id does not begin as those of visitors do, whatever its token claims.
+    #[error("this id is no visitor's: ids of visitors begin with the text of auth.anonymous_prefix")]
+    WithoutPrefix,
     /// A visitor takes nothing over.
     #[error("an anonymous visitor can't take over another one")]
     OfVisitor,
@@ -64,14 +65,17 @@ pub fn visitor(
         }
         None => {
             let id = wish.id.ok_or(VisitorError::Unproven)?;
+            if by_prefix && !has_prefix(id) {
+                return Err(VisitorError::WithoutPrefix);
+            }
             let is_claimed = access.anonymous_id.as_ref() == Some(id);
-            if access.role == Role::User && !is_claimed && !(by_prefix && has_prefix(id)) {
+            if access.role == Role::User && !is_claimed && !by_prefix {
                 return Err(VisitorError::Unproven);
             }
             id.clone()
         }
     };
-    if by_prefix && !has_prefix(&visitor) { Err(VisitorError::NotAnonymous) } else { Ok(visitor) }
+    if by_prefix && !has_prefix(&visitor) { Err(VisitorError::WithoutPrefix) } else { Ok(visitor) }
 }
 
 #[cfg(test)]
@@ -142,9 +146,15 @@ mod tests {
             asked("", own(), None, Some(json!({"sub": "v1", "anonymous": true, "nbf": 1_900_000_000})));
         assert_eq!(expired, Err(VisitorError::Token(TokenError::NotYet)));
         // With a prefix nothing else is anonymous, whoever asks.
-        assert_eq!(asked("anon-", own(), Some("18"), None), Err(VisitorError::Unproven));
+        assert_eq!(asked("anon-", own(), Some("18"), None), Err(VisitorError::WithoutPrefix));
         let service = json!({"sub": "shop", "role": "service"});
-        assert_eq!(asked("anon-", service, Some("18"), None), Err(VisitorError::NotAnonymous));
+        assert_eq!(asked("anon-", service, Some("18"), None), Err(VisitorError::WithoutPrefix));
+        // It has the claim already: what it lacks is the prefix.
+        let claimed = json!({"sub": "v1", "anonymous": true});
+        let refused = asked("anon-", own(), None, Some(claimed)).unwrap_err();
+        assert_eq!(refused, VisitorError::WithoutPrefix);
+        assert!(refused.to_string().contains("auth.anonymous_prefix"), "{refused}");
+        assert!(!VisitorError::NotAnonymous.to_string().contains("prefix"));
         // A visitor collects no other visitors.
         let visitor = || json!({"sub": "v2", "anonymous": true});
         let v1 = json!({"sub": "v1", "anonymous": true});

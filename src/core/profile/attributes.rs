@@ -51,9 +51,17 @@ impl AttributeError {
     }
 }
 
-/// Moment that a date begins with, in UTC; `None` for a text that is none. PostgreSQL reads the same forms (`attributes_meet`).
+/// Moment that a date begins with, in UTC; `None` for a text that is none. PostgreSQL reads the same forms (`attributes_meet`): it
+/// knows no year 0, no sign before a year, and no zone 16 hours or more from UTC.
 fn moment(date: &str) -> Option<Timestamp> {
     if !date.bytes().all(|byte| byte.is_ascii_digit() || b"T:.Z+-".contains(&byte)) {
+        return None;
+    }
+    let has_year = date.starts_with(|first: char| first.is_ascii_digit()) && !date.starts_with("0000");
+    let zone = date.split_once('T').and_then(|(_, time)| time.split_once(['+', '-']));
+    let hours = zone.and_then(|(_, zone)| zone.get(..2)?.parse::<u8>().ok());
+    let is_near = hours.is_none_or(|hours| hours < 16);
+    if !has_year || !is_near {
         return None;
     }
     match date.parse::<jiff::civil::Date>() {
@@ -294,6 +302,10 @@ mod tests {
             (json!({"a": {"b": 1}}), "a date"),
             (json!({"a": {"date": "31.01.2030"}}), "2030-01-31"),
             (json!({"a": {"date": "2023-02-29"}}), "2030-01-31"),
+            (json!({"a": {"date": "0000-02-28"}}), "2030-01-31"),
+            (json!({"a": {"date": "-000001-01-01T00:00:00Z"}}), "2030-01-31"),
+            (json!({"a": {"date": "+002030-01-31T00:00:00Z"}}), "2030-01-31"),
+            (json!({"a": {"date": "2030-01-31T00:00:00+20:00"}}), "2030-01-31"),
             (json!({"a": [1]}), "list of texts"),
             (json!({"a": "x".repeat(1_025)}), "1024 bytes"),
             (json!({"": 1}), "name"),

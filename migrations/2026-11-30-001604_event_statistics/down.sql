@@ -1,0 +1,2 @@
+-- Statistics describe what is there: nothing to undo.
+SELECT 1;
