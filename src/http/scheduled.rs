@@ -178,6 +178,9 @@ fn waiting(
         State::Paused if is_of_trigger(&row) => Err(ApiError::Conflict(
             "it set a trigger off, whose words are those of its template: there is nothing to change".to_owned(),
         )),
+        State::Paused if row.is_of_several() => Err(ApiError::Conflict(
+            "each of its messages has words of its own: take it back (DELETE /v1/notifications/{id}) and send it anew".to_owned(),
+        )),
         State::Paused => Ok(row),
         State::Scheduled if !on_its_way => Ok(row),
         State::Scheduled | State::Sent => Err(ApiError::Conflict(

@@ -320,3 +320,51 @@ fn a_template_is_put_into_the_words_of_each_user_and_one_that_fails_later_is_a_r
     let mut http = server.http();
     wait_for("the decision", || shown(&mut http, &id)["progress"]["refused"] == json!({"unrenderable": 1}));
 }
+
+/// A message for each of users 1 to 4, with what this one says beside it.
+fn one_each(http: &mut Http, beside: &Value) -> Response {
+    let each = |user: u32| {
+        let mut message = json!({"user_id": user, "title": format!("For {user}"), "category": "news"});
+        message.as_object_mut().unwrap().extend(beside.as_object().unwrap().clone());
+        message
+    };
+    http.post(PATH, &json!((1..=4).map(each).collect::<Vec<_>>()))
+}
+
+#[test]
+fn an_array_of_messages_to_one_user_each_is_seen_paused_and_taken_back_like_any_call() {
+    let (database, server) = start(4);
+    let mut http = server.http();
+    assert_eq!(http.patch("/v1/users/2/preferences", &json!({"muted": ["news"]})).status, 200);
+    let hour = Timestamp::now().as_seconds() / 3_600;
+    let clock = |hours: i64| format!("{:02}:00", (hour + hours).rem_euclid(24));
+    let all_day = json!({"quiet_hours": {"from": clock(-1), "to": clock(3)}, "time_zone": "UTC"});
+    assert_eq!(http.patch("/v1/users/4/preferences", &all_day).status, 200);
+    // At once, and under keys through the outbox.
+    for beside in [json!({}), json!({"dedupe_key": "once"})] {
+        let lasting = after(86_400_000 * 7);
+        let mut beside = beside;
+        beside["expires_at"] = json!(lasting);
+        let call = id(&one_each(&mut http, &beside));
+        let expected = json!({"planned": 4, "sent": 2, "deferred": 1, "refused": {"muted_category": 1},
+            "waiting": 0, "displayed": 0, "clicked": 0});
+        wait_for("all decisions", || shown(&mut http, &call)["progress"] == expected);
+        let view = shown(&mut http, &call);
+        assert_eq!((&view["id"], &view["state"]), (&json!(call), &json!("sending")));
+        assert_eq!((&view["audience"], &view["message"]), (&json!({"users": 4}), &Value::Null));
+        assert_eq!(http.get(PATH).json()["notifications"][0], view, "listed");
+        assert_eq!(switch(&mut http, &call, "pause").json()["state"], "paused");
+        wait_for("what waits to be held", || count(&database, "outbox WHERE is_held") == 1);
+        let changed = http.patch(&format!("{PATH}/{call}"), &json!({"title": "Other"}));
+        assert_eq!(changed.status, 409, "{}", changed.body);
+        assert_eq!(switch(&mut http, &call, "resume").json()["state"], "sending");
+        assert_eq!(http.delete(&format!("{PATH}/{call}")).status, 204);
+        assert_eq!(shown(&mut http, &call)["state"], "withdrawn");
+        let live = format!("notifications WHERE call_id = '{call}' AND withdrawn_at IS NULL");
+        wait_for("the rest", || count(&database, &live) == 0 && count(&database, "outbox") == 0);
+    }
+    // What was accepted before is part of no other call.
+    let again = one_each(&mut http, &json!({"dedupe_key": "once"})).json();
+    assert_eq!((&again["accepted"], &again["duplicates"]), (&json!(0), &json!(4)));
+    assert_eq!(count(&database, "broadcasts"), 2);
+}

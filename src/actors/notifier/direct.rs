@@ -9,13 +9,13 @@ use crate::base::Timestamp;
 use crate::notify::message::Audience;
 use crate::store::outbox::{OutboxRow, Submission};
 
-/// Whether these messages may skip the outbox.
-pub fn may_skip(submit: &Submit, now: Timestamp) -> bool {
+/// Whether these messages may skip the outbox, under a key or not.
+pub fn may_skip(submissions: &[Submission], is_keyed: bool, now: Timestamp) -> bool {
     let may = |s: &Submission| {
         let one = matches!(&s.audience, Audience::Users(users) if users.len() == 1);
         one && s.due_at <= now && s.call.is_none() && s.receipt.is_none() && s.user_receipts.is_empty()
     };
-    submit.keyed.is_none() && submit.submissions.iter().all(may)
+    !is_keyed && submissions.iter().all(may)
 }
 
 /// The messages of a request; one that can't be read is left out, and the request refused.
@@ -23,6 +23,7 @@ pub fn batches(submit: Submit) -> Vec<Batch> {
     let n_messages = submit.submissions.len();
     let request = Direct::new(n_messages, submit.reply);
     let batch = |submission: Submission| {
+        let broadcast = submission.broadcast();
         let Audience::Users(users) = submission.audience else { return None };
         let row = OutboxRow {
             outbox_id: 0,
@@ -30,7 +31,7 @@ pub fn batches(submit: Submit) -> Vec<Batch> {
             due_at: submission.due_at,
             users,
             message: submission.message,
-            broadcast: None,
+            broadcast,
             is_held: false,
         };
         Batch::direct(row, request.clone())

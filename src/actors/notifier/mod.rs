@@ -10,7 +10,7 @@
 //! Messages wait for their users' actors in [`Lanes`]. No count of attempts ends a message: its expiry, its withdrawal or a
 //! stored decision does.
 
-mod direct;
+pub mod direct;
 pub mod ledger;
 pub mod messages;
 mod next_round;
@@ -323,7 +323,7 @@ impl NotifierActor {
             let _ = submit.reply.send(Err(SubmitError::Overloaded));
             return;
         }
-        if direct::may_skip(&submit, Timestamp::now()) {
+        if direct::may_skip(&submit.submissions, submit.keyed.is_some(), Timestamp::now()) {
             for batch in direct::batches(submit) {
                 self.line_up(batch, &HashSet::new());
             }

@@ -12,8 +12,8 @@ use crate::store::outbox::Accepted;
 /// Outcome of a request.
 #[derive(Serialize)]
 pub(super) struct Answer<'a> {
-    /// Takes all of it back (`DELETE /v1/notifications/{id}`); of a single message to one user its `notification_id`. Absent for
-    /// several messages to one user each, which are named one by one.
+    /// Stands for all of it, as for taking it back (`DELETE /v1/notifications/{id}`); of a single message to one user its
+    /// `notification_id`. Absent where only ephemeral messages were accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<Uuid>,
     accepted: usize,

@@ -22,12 +22,14 @@ use super::error::ApiError;
 use super::idempotency::{self, Begun};
 use crate::actors::App;
 use crate::actors::ephemeral::tell_now;
+use crate::actors::notifier::direct;
 use crate::actors::notifier::messages::{Keyed, Submitted};
 use crate::base::{EventKey, ExternalId, Millis, Timestamp};
 use crate::notify::message::{Addressed, Audience, MAX_RECIPIENTS};
 use crate::store;
+use crate::store::broadcasts;
 use crate::store::idempotency::Request;
-use crate::store::outbox::{Accepted, Submission};
+use crate::store::outbox::{self, Accepted, Submission};
 
 /// Answers 202 when everything accepted is durable; a body that can't be read at all, or of which nothing can be accepted, is a 400.
 pub async fn post(
@@ -83,6 +85,12 @@ async fn submit(
 ) -> Result<Submitted, ApiError> {
     if submissions.is_empty() && keyed.is_none() {
         return Ok(Submitted::Accepted(Vec::new()));
+    }
+    // What skips the outbox is noted as one broadcast here, all else where it is accepted.
+    if direct::may_skip(&submissions, keyed.is_some(), Timestamp::now())
+        && let Some(group) = outbox::group(&submissions, Timestamp::now())
+    {
+        app.state.store.run(move |connection| broadcasts::insert(connection, &[group])).await?;
     }
     let draft = Arc::clone(draft);
     let compose = Arc::new(move |outcomes: &[Accepted]| draft.json(outcomes, None));
@@ -160,11 +168,11 @@ impl Call<'_> {
         Ok((submissions, ephemeral))
     }
 
-    /// The id that takes all of it back; none for several messages to one user each.
+    /// The id that stands for all of it.
     fn recall_id(&self, submissions: &[Submission]) -> Option<Uuid> {
         match submissions {
             [one] if self.is_alone => one.call.or(one.single().map(|id| id.0)),
-            several => several.iter().any(|one| one.call.is_some()).then_some(self.id),
+            several => several.iter().any(|one| one.broadcast().is_some()).then_some(self.id),
         }
     }
 
@@ -197,7 +205,8 @@ impl Call<'_> {
         let batch = if self.is_alone { self.id } else { Uuid::now_v7() };
         let is_single = matches!(&audience, Audience::Users(users) if users.len() == 1);
         let call = (!is_single || due_at > self.now || local.is_some()).then_some(self.id);
-        Ok(Submission { batch, audience, message, due_at, receipt, user_receipts, call, pace, local })
+        let group = (call.is_none() && !self.is_alone).then_some(self.id);
+        Ok(Submission { batch, audience, message, due_at, receipt, user_receipts, call, group, pace, local })
     }
 }
 

@@ -1,9 +1,74 @@
-//! State and audience of a broadcast, as columns of table `broadcasts`.
+//! A row of table `broadcasts`, with the state and the audience of a broadcast.
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::audiences::Wide;
+use crate::base::Timestamp;
+use crate::notify::local_time::LocalTime;
 use crate::notify::message::Audience;
+use crate::notify::pace::Pace;
+
+/// A row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Broadcast {
+    /// UUIDv7.
+    pub id: Uuid,
+    /// The request it came with.
+    pub call: Uuid,
+    /// State of the broadcast.
+    pub state: State,
+    /// Audience.
+    pub to: To,
+    /// JSON as in the outbox.
+    pub message: String,
+    /// Users it was accepted for; of a segment or everyone 0 until it is sent.
+    pub users: usize,
+    /// Most users a minute; `None` = as fast as it goes.
+    pub pace: Option<Pace>,
+    /// Due at this time in each user's own zone; `due_at` is the moment of the next look.
+    pub local: Option<LocalTime>,
+    /// Of its rows in the outbox.
+    pub batches: Vec<Uuid>,
+    /// Not before this.
+    pub due_at: Timestamp,
+    /// Moment of acceptance.
+    pub created_at: Timestamp,
+}
+
+/// Message of a broadcast whose messages have words of their own: JSON's null.
+const OF_SEVERAL: &str = "null";
+
+impl Broadcast {
+    /// Several messages of one request, each to one user and due at once.
+    pub fn of_several(id: Uuid, users: usize, batches: Vec<Uuid>, now: Timestamp) -> Self {
+        Self {
+            id,
+            call: id,
+            state: State::Sent,
+            to: To::Users(users),
+            message: OF_SEVERAL.to_owned(),
+            users,
+            pace: None,
+            local: None,
+            batches,
+            due_at: now,
+            created_at: now,
+        }
+    }
+
+    /// Whether each of its messages has words of its own.
+    pub fn is_of_several(&self) -> bool {
+        self.message == OF_SEVERAL
+    }
+
+    /// Takes further named users in.
+    pub(super) fn join(&mut self, users: usize, batches: Vec<Uuid>) {
+        self.users += users;
+        self.to = To::Users(self.users);
+        self.batches.extend(batches);
+    }
+}
 
 /// State of a broadcast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

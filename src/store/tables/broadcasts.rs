@@ -11,7 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::audiences::{self, Like};
-pub use super::broadcast_kinds::{State, To};
+pub use super::broadcast_kinds::{Broadcast, State, To};
 use super::deferred;
 use super::local_broadcasts;
 use crate::base::{ExternalId, NotificationId, Timestamp};
@@ -27,33 +27,6 @@ use crate::store::postgres::sql::sql;
 const AT_ONCE: i64 = 16;
 /// Batches whose messages are withdrawn in one statement: up to a thousand messages each.
 const BATCHES_AT_ONCE: usize = 32;
-
-/// A row.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Broadcast {
-    /// UUIDv7.
-    pub id: Uuid,
-    /// The request it came with.
-    pub call: Uuid,
-    /// State of the broadcast.
-    pub state: State,
-    /// Audience.
-    pub to: To,
-    /// JSON as in the outbox.
-    pub message: String,
-    /// Users it was accepted for; of a segment or everyone 0 until it is sent.
-    pub users: usize,
-    /// Most users a minute; `None` = as fast as it goes.
-    pub pace: Option<Pace>,
-    /// Due at this time in each user's own zone; `due_at` is the moment of the next look.
-    pub local: Option<LocalTime>,
-    /// Of its rows in the outbox.
-    pub batches: Vec<Uuid>,
-    /// Not before this.
-    pub due_at: Timestamp,
-    /// Moment of acceptance.
-    pub created_at: Timestamp,
-}
 
 /// Rows as [`from_row`] reads them.
 pub(super) const SELECT: &str = "SELECT broadcast_id, call_id, state, audience, message, users, rate_per_minute, local_at, \

@@ -11,55 +11,13 @@ use uuid::Uuid;
 use super::audiences::{self, Like, MAX_USERS, Wide};
 use super::broadcasts::{self, Broadcast, State, To};
 use super::local_broadcasts;
+pub use super::submission::Submission;
 use crate::base::{ExternalId, NotificationId, Timestamp};
-use crate::notify::local_time::LocalTime;
 use crate::notify::message::Audience;
-use crate::notify::pace::Pace;
 use crate::store::postgres::StoreError;
 use crate::store::postgres::columns::column;
 use crate::store::postgres::convert::{external_id, from_pg, join_texts, to_pg};
 use crate::store::postgres::sql::sql;
-
-/// A message to accept.
-#[derive(Clone, Debug)]
-pub struct Submission {
-    /// UUIDv7; one of a kind.
-    pub batch: Uuid,
-    /// Audience.
-    pub audience: Audience,
-    /// As JSON.
-    pub message: String,
-    /// Not before this.
-    pub due_at: Timestamp,
-    /// Accepted once, whoever gets it.
-    pub receipt: Option<Uuid>,
-    /// Accepted once for each user, in the audience's order; empty = no such key.
-    pub user_receipts: Vec<Uuid>,
-    /// Known under its batch as its id, as part of this request: for what goes to many, or waits.
-    pub call: Option<Uuid>,
-    /// Most users a minute; `None` = as fast as it goes. Of what has a call only.
-    pub pace: Option<Pace>,
-    /// Due at this time in each user's own zone; `None` = at `due_at`. Of what has a call only.
-    pub local: Option<LocalTime>,
-}
-
-impl Submission {
-    /// Id that the message will have, if it goes to one user.
-    pub fn single(&self) -> Option<NotificationId> {
-        match &self.audience {
-            Audience::Users(users) => match users.as_slice() {
-                [user] => Some(NotificationId::of_batch(self.batch, user)),
-                _ => None,
-            },
-            Audience::Segment(_) | Audience::Topic(_) | Audience::Meeting(_) | Audience::Everyone => None,
-        }
-    }
-
-    /// Its id as a broadcast.
-    pub fn broadcast(&self) -> Option<Uuid> {
-        self.call.map(|_| self.batch)
-    }
-}
 
 /// A row of the outbox.
 #[derive(Clone, Debug, PartialEq)]
@@ -131,9 +89,7 @@ pub fn accept(
             Audience::Everyone => read_audience(conn, submission, Wide::Everyone, now, &mut broadcasts)?,
         };
         let batches: Vec<Uuid> = rows.iter().skip(before).map(|row| row.batch).collect();
-        if submission.call.is_some() && !batches.is_empty() {
-            broadcasts.push(broadcast(submission, now, outcome.accepted, batches));
-        }
+        note(submission, now, outcome.accepted, batches, &mut broadcasts);
         outcomes.push(outcome);
     }
     insert(conn, &mut rows)?;
@@ -143,6 +99,37 @@ pub fn accept(
     }
     rows.retain(|row| !row.is_held);
     Ok((outcomes, rows))
+}
+
+/// Notes the broadcast that a submission for named users is, or is part of.
+fn note(
+    submission: &Submission,
+    now: Timestamp,
+    users: usize,
+    batches: Vec<Uuid>,
+    into: &mut Vec<Broadcast>,
+) {
+    if batches.is_empty() {
+        return;
+    }
+    if submission.call.is_some() {
+        return into.push(broadcast(submission, now, users, batches));
+    }
+    let Some(group) = submission.group else { return };
+    match into.iter_mut().rev().find(|known| known.id == group) {
+        Some(known) => known.join(users, batches),
+        None => into.push(Broadcast::of_several(group, users, batches, now)),
+    }
+}
+
+/// The broadcast that submissions of one request are together, of whom each is for one user and due at once; `None` where they are
+/// none.
+pub fn group(submissions: &[Submission], now: Timestamp) -> Option<Broadcast> {
+    let mut noted = Vec::new();
+    for submission in submissions {
+        note(submission, now, 1, vec![submission.batch], &mut noted);
+    }
+    noted.pop()
 }
 
 /// A message at a wall time: its users are handed to the outbox zone by zone. `named`: how many named users are to get it.
