@@ -16,8 +16,8 @@ use crate::base::{Millis, Timestamp};
 use crate::decide::Input;
 use crate::notify::triggers::Condition;
 use crate::state::AppState;
-use crate::store::StoreError;
 use crate::store::deferred::{self, DeferredRow};
+use crate::store::{StoreError, returns};
 
 /// Interval between looks for what is due.
 const LOOK: Duration = Duration::from_secs(2);
@@ -46,6 +46,9 @@ pub async fn look_after(state: Arc<AppState>, launcher: Arc<UserLauncher>, regis
         }
         if let Err(error) = wake(&state, &launcher, &mut woken).await {
             log::error!("what is due for absent users is not known error={error}");
+        }
+        if let Err(error) = bring_back(&state, &launcher, &mut woken).await {
+            log::error!("messages that came back are not known error={error}");
         }
         woken.retain(|_, when: &mut Instant| when.elapsed() < AGAIN);
         tokio::time::sleep(LOOK).await;
@@ -106,4 +109,25 @@ async fn wake(
             _ => return Ok(()),
         }
     }
+}
+
+/// Tells the actors of users with a subscription of messages that came back from a snooze, a page at a time: until that is
+/// decided they come up again.
+async fn bring_back(
+    state: &AppState,
+    launcher: &UserLauncher,
+    woken: &mut HashMap<Uuid, Instant>,
+) -> Result<(), StoreError> {
+    let not_for = state.config.webpush.not_for.clone();
+    let page =
+        state.store.run(move |connection| returns::due(connection, Timestamp::now(), &not_for, PAGE)).await?;
+    for (user, message) in page {
+        woken.entry(message.id.0).or_insert_with(|| {
+            // A full mailbox, or an actor on its way out: the next look but a few.
+            let ended = UserMessage::Happened(Input::SnoozeEnded(Box::new(message)));
+            let _ = launcher.get_or_start(&user).offer(ended);
+            Instant::now()
+        });
+    }
+    Ok(())
 }

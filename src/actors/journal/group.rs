@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::messages::Record;
 use crate::base::{Timestamp, UserId};
 use crate::decide::Record as Other;
-use crate::decide::record::RobotFlag;
+use crate::decide::record::{Returned, RobotFlag};
 use crate::notify::Channel;
 use crate::notify::policy::PreferenceChange;
 use crate::store::acknowledgements::{self, Acknowledged};
@@ -19,7 +19,9 @@ use crate::store::fired_once::{self, Fired};
 use crate::store::inbox::{self, Mark};
 use crate::store::notifications::NewNotification;
 use crate::store::push_outbox::{self, HandOver, PushOrder};
-use crate::store::{Connection, Store, StoreError, decision_log, in_transaction, preferences, robots, users};
+use crate::store::{
+    Connection, Store, StoreError, decision_log, in_transaction, preferences, returns, robots, users,
+};
 
 /// Records of one commit, by kind.
 #[derive(Default)]
@@ -37,6 +39,7 @@ pub(super) struct Group {
     robots: Vec<(UserId, RobotFlag)>,
     rested: Vec<(UserId, Timestamp)>,
     hand_overs: Vec<HandOver>,
+    returned: Vec<Returned>,
     connected: Vec<(UserId, Timestamp)>,
     fired: Vec<Fired>,
 }
@@ -86,6 +89,7 @@ impl Group {
             Record::Other(Other::Connected(user, at)) => self.connected.push((user, at)),
             Record::Other(Other::FiredOnce(fired)) => self.fired.push(fired),
             Record::Other(Other::HandOver(hand_over)) => self.hand_overs.push(hand_over),
+            Record::Other(Other::Returned(returned)) => self.returned.push(returned),
         }
     }
 
@@ -108,6 +112,7 @@ impl Group {
             + self.robots.len()
             + self.rested.len()
             + self.hand_overs.len()
+            + self.returned.len()
             + self.connected.len()
             + self.fired.len()
     }
@@ -138,6 +143,7 @@ impl Group {
             inbox::mark(connection, &self.marks)?;
             // After them: what has been acknowledged by now is not handed over.
             let handed = push_outbox::hand_over(connection, &self.hand_overs, not_pushed, Timestamp::now())?;
+            let back = returns::settle(connection, &self.returned)?;
             for (user, change) in &self.preferences {
                 preferences::change(connection, *user, change)?;
             }
@@ -148,7 +154,7 @@ impl Group {
             robots::mark(connection, &self.robots)?;
             users::note_connected(connection, &self.connected)?;
             fired_once::put(connection, &self.fired)?;
-            Ok((first.into_iter().filter(|first| *first).count(), pushes + handed))
+            Ok((first.into_iter().filter(|first| *first).count(), pushes + handed + back))
         })
     }
 
@@ -187,6 +193,7 @@ impl Group {
             .chain(self.rested.into_iter().map(|(user, at)| Other::Rested(user, at)))
             .chain(self.robots.into_iter().map(|(user, flag)| Other::Robot(user, flag)))
             .chain(self.hand_overs.into_iter().map(Other::HandOver))
+            .chain(self.returned.into_iter().map(Other::Returned))
             .chain(self.connected.into_iter().map(|(user, at)| Other::Connected(user, at)))
             .chain(self.fired.into_iter().map(Other::FiredOnce));
         entries.extend(others.map(Record::Other));

@@ -44,7 +44,11 @@ impl Record {
             Self::Decision { .. } | Self::Message { .. } | Self::Flush(_) => true,
             Self::Other(record) => matches!(
                 record,
-                Other::Feedback(_) | Other::Preferences(..) | Other::Defer(_) | Other::HandOver(_)
+                Other::Feedback(_)
+                    | Other::Preferences(..)
+                    | Other::Defer(_)
+                    | Other::HandOver(_)
+                    | Other::Returned(_)
             ),
         }
     }

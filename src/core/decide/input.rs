@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::record::{ApiMessage, DeferredRow};
+use super::record::{ApiMessage, DeferredRow, SnoozeEnded};
 use crate::base::{ConnectionId, NotificationId};
 use crate::deliver::{self, Frame, Inbound, Login};
 use crate::event::Event;
@@ -69,6 +69,8 @@ pub enum Input {
     Due,
     /// Some of the user's deferred triggers are due, says the store.
     DueInStore(Uuid),
+    /// The snooze of a message is over, says the store, and it is still unread.
+    SnoozeEnded(Box<SnoozeEnded>),
     /// The message at this offset is stored.
     Stored(i64),
     /// The message at this offset may be stored or not.
@@ -92,6 +94,7 @@ impl Input {
                 | Self::CallWithdrawn(_)
                 | Self::Pushed(_)
                 | Self::RobotLifted
+                | Self::SnoozeEnded(_)
         )
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use super::snooze::{Returned, SnoozeEnded};
 use crate::base::{ItemId, ModelVersion, NotificationId, Timestamp, UserId};
 use crate::deliver::{Change, Frame};
 use crate::notify::policy::{Decision, PreferenceChange, Reason, Step, StepName};
@@ -372,6 +373,8 @@ pub enum Record {
     FiredOnce(Fired),
     /// Messages nobody looked at.
     HandOver(HandOver),
+    /// A message came back from a snooze.
+    Returned(Returned),
 }
 
 /// A message of the API with its encoding, shared by all its recipients.

@@ -218,6 +218,7 @@ impl UserState {
             Input::DefinitionsChanged => self.definitions_changed(step),
             Input::Due => self.due(step),
             Input::DueInStore(id) => self.due_in_store(id, step),
+            Input::SnoozeEnded(message) => self.snooze_ended(&message, step),
             Input::Stored(offset) => self.answered(offset, true, step),
             Input::NotStored(offset) => self.answered(offset, false, step),
             Input::Ending => self.hand_over_at_end(step),

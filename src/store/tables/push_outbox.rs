@@ -214,6 +214,7 @@ fn claim_after(
         .bind::<Text, _>(turn.service)
         .bind::<Timestamptz, _>(to_pg(now))
         .bind::<BigInt, _>(turn.limit)
+        .bind::<Timestamptz, _>(to_pg(now))
         .load::<ClaimedRow>(conn)?;
     let mut claimed: Vec<DuePush> = rows.into_iter().map(due_push).collect();
     claimed.sort_by_key(|push| (push.user, push.notification));

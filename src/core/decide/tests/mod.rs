@@ -16,4 +16,5 @@ mod login;
 mod nothing_is_lost;
 mod recommend;
 mod render;
+mod returned;
 mod robots;

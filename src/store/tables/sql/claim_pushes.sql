@@ -1,5 +1,5 @@
 -- Claims due rows of one push service: an equal part for each of the next users who have some, the longest due first.
--- Parameters: service; now; after this user; service; now; most users; claimed until; service; now; most rows.
+-- Parameters: service; now; after this user; service; now; most users; claimed until; service; now; most rows; now.
 WITH RECURSIVE found AS (
     (SELECT user_id FROM push_outbox
         WHERE claimed_until IS NULL AND service = ? AND due_at <= ? AND user_id > ?
@@ -23,7 +23,9 @@ FROM (
 WHERE o.notification_id = d.notification_id AND o.subscription_id = d.subscription_id
     AND s.subscription_id = o.subscription_id AND n.notification_id = o.notification_id
 RETURNING o.notification_id, o.subscription_id, o.user_id, o.attempts, o.expires_at,
-    n.withdrawn_at IS NOT NULL OR n.read_at IS NOT NULL OR n.archived_at IS NOT NULL OR n.snoozed_until IS NOT NULL
-        OR EXISTS (SELECT FROM feedback f
-        WHERE f.notification_id = o.notification_id AND f.outcome IN (1, 2, 3)),
+    -- Of one that was snoozed, what was done since it came back.
+    n.withdrawn_at IS NOT NULL OR n.archived_at IS NOT NULL OR coalesce(n.snoozed_until > ?, false)
+        OR coalesce(n.read_at >= coalesce(n.snoozed_until, '-infinity'), false)
+        OR EXISTS (SELECT FROM feedback f WHERE f.notification_id = o.notification_id AND f.outcome IN (1, 2, 3)
+            AND f.occurred_at >= coalesce(n.snoozed_until, '-infinity')),
     o.service, s.endpoint, s.p256dh, s.auth, n.frame

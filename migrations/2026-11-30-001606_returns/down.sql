@@ -1,0 +1,2 @@
+DROP INDEX notifications_snoozed;
+ALTER TABLE notifications DROP COLUMN returned_at;
