@@ -127,13 +127,10 @@ impl App {
         }))
     }
 
-    /// Starts the actor that delivers webhooks; `None` when they are off.
-    pub fn start_webhooks(self: &Arc<Self>, arbiter: &ArbiterHandle) -> Option<oneshot::Receiver<()>> {
-        if !self.state.config.webhooks.enabled {
-            return None;
-        }
+    /// Starts the actor that delivers webhooks; when they are off it only keeps the outbox small.
+    pub fn start_webhooks(self: &Arc<Self>, arbiter: &ArbiterHandle) -> oneshot::Receiver<()> {
         let state = Arc::clone(&self.state);
-        Some(self.webhooks.supervise(arbiter, move |guard| WebhookActor::new(Arc::clone(&state), guard)))
+        self.webhooks.supervise(arbiter, move |guard| WebhookActor::new(Arc::clone(&state), guard))
     }
 
     /// Lets the actors end for good: the server is going down.

@@ -229,10 +229,7 @@ async fn start_senders(app: &Arc<App>, core: &ArbiterHandle, push: &ArbiterHandl
             Arc::clone(&app.registry),
         ));
     }
-    if let Some(reachable) = app.start_webhooks(push) {
-        reachable.await.context("an actor did not start")?;
-    }
-    Ok(())
+    app.start_webhooks(push).await.context("an actor did not start")
 }
 
 /// Keeps the keys of tokens up to date.

@@ -27,6 +27,6 @@ pub use tables::{
     acknowledgements, api_keys, audiences, audit, broadcasts, bulk, calls, cleaning, consents, decision_log,
     decisions, deferred, definitions, event_kinds, events, experiment_definitions, feedback, fired_once,
     idempotency, inbox, item_prices, items, jobs, learner, lease, merges, models, notifications, outbox,
-    preferences, push_keys, push_outbox, push_subscriptions, revocations, robots, rules, server,
-    stated_features, topics, user_attributes, user_features, users, webhook_outbox, webhooks,
+    preferences, push_keys, push_outbox, push_subscriptions, returns, revocations, robots, rules, server,
+    stated_features, topics, user_attributes, user_features, users, webhook_outbox, webhook_upkeep, webhooks,
 };

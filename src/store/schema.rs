@@ -337,6 +337,7 @@ diesel::table! {
         snoozed_until -> Nullable<Timestamptz>,
         inbox_changed_at -> Nullable<Timestamptz>,
         call_id -> Nullable<Uuid>,
+        returned_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -555,6 +556,7 @@ diesel::table! {
         created_at -> Timestamptz,
         changed_at -> Timestamptz,
         changed_by -> Text,
+        removed_at -> Nullable<Timestamptz>,
     }
 }
 

@@ -252,7 +252,9 @@ fn an_endpoint_that_takes_nothing_for_days_is_disabled_with_the_reason_and_comes
     assert_eq!(shown(&server, &id)["disabled_reason"], "it answered 410 Gone");
     assert_eq!(server.http().delete(&path).status, 204);
     assert_eq!(server.http().get(&path).status, 404);
-    assert_eq!(database.count("SELECT count(*) AS n FROM webhook_attempts"), 0);
+    for table in ["webhook_attempts", "webhook_deliveries", "webhook_endpoints"] {
+        assert_eq!(database.count(&format!("SELECT count(*) AS n FROM {table}")), 0, "{table}");
+    }
 }
 
 #[test]

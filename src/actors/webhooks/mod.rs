@@ -18,6 +18,7 @@ use crate::deliver::push_services::{BreakerState, Limits, Outcome, PushServices}
 use crate::state::AppState;
 use crate::store::new_conversions;
 use crate::store::webhook_outbox::{self, Attempted, Due, Target};
+use crate::store::webhook_upkeep::{self, Sweep};
 use crate::store::{Connection, StoreError, in_transaction};
 use crate::telemetry::Gauge;
 use crate::transport::webhooks::{WebhookClient, WebhookSettings};
@@ -26,12 +27,8 @@ use crate::transport::webhooks::{WebhookClient, WebhookSettings};
 const MAILBOX: usize = 16;
 /// The outbox is looked at this often.
 const TICK: Duration = Duration::from_millis(500);
-/// Conversions, expired claims and the gauge are looked after every so many ticks.
+/// Conversions, expired claims, the sweep and the gauge are looked after every so many ticks.
 const SLOW_EVERY: u32 = 10;
-/// Old rows of the log are removed every so many ticks.
-const PRUNE_EVERY: u32 = 600;
-/// Rows removed at once.
-const PRUNED: i64 = 5_000;
 /// A claim outlives the longest request by this.
 const LEASE_MS: u64 = 60_000;
 
@@ -44,6 +41,8 @@ pub struct WebhookActor {
     finished: Vec<Attempted>,
     claiming: bool,
     recording: bool,
+    /// The outbox is being looked after.
+    looking: bool,
     /// Claims of an earlier life were freed.
     released: bool,
     /// The last claim was as large as it could be.
@@ -53,7 +52,7 @@ pub struct WebhookActor {
 }
 
 impl WebhookActor {
-    /// Idle; for good when webhooks are off.
+    /// Idle. Nothing is sent when webhooks are off, but the outbox is looked after all the same.
     pub fn new(state: Arc<AppState>, guard: DropGuard) -> Self {
         let webhooks = &state.config.webhooks;
         let limits = Limits {
@@ -76,6 +75,7 @@ impl WebhookActor {
             finished: Vec::new(),
             claiming: false,
             recording: false,
+            looking: false,
             released: false,
             more: false,
             ticks: 0,
@@ -99,7 +99,7 @@ impl WebhookActor {
         let store = self.state.store.clone();
         let work = move |connection: &mut Connection| {
             if releases {
-                webhook_outbox::free_claims(connection, None)?;
+                webhook_upkeep::free_claims(connection, None)?;
             }
             in_transaction(connection, |connection| {
                 let mut allowance = allowance;
@@ -198,31 +198,37 @@ impl WebhookActor {
     }
 
     fn look_after(&mut self, context: &mut Context<Self>) {
-        if self.client.is_none() {
+        // One look at a time: a database that is slow is not asked again meanwhile.
+        if std::mem::replace(&mut self.looking, true) {
             return;
         }
         let now = Timestamp::now();
         let window = self.state.rules().attribution_window;
-        let is_pruned = self.ticks.is_multiple_of(PRUNE_EVERY);
-        let kept_since = now.plus_days(-f64::from(self.state.config.webhooks.log_days));
+        let webhooks = &self.state.config.webhooks;
+        let given_up_before = now - Millis::hours(webhooks.give_up_after_h);
+        let sweep = Sweep {
+            kept_since: now.plus_days(-f64::from(webhooks.log_days)),
+            given_up_before: self.client.is_none().then_some(given_up_before),
+        };
         let store = self.state.store.clone();
         let money = self.state.catalogue.load().money().clone();
         let work = move |connection: &mut Connection| -> Result<(usize, i64), StoreError> {
-            webhook_outbox::free_claims(connection, Some(now))?;
-            if is_pruned {
-                webhook_outbox::prune(connection, kept_since, PRUNED)?;
-            }
-            Ok((new_conversions::emit(connection, window, &money)?, webhook_outbox::waiting(connection)?))
+            webhook_upkeep::free_claims(connection, Some(now))?;
+            webhook_upkeep::sweep(connection, &sweep)?;
+            Ok((new_conversions::emit(connection, window, &money)?, webhook_upkeep::waiting(connection)?))
         };
         let look = async move { store.run(work).await };
-        context.spawn(look.into_actor(self).map(|outcome, actor, context| match outcome {
-            Ok((conversions, waiting)) => {
-                actor.state.metrics.set(Gauge::WebhooksWaiting, waiting);
-                if conversions > 0 {
-                    actor.claim(context);
+        context.spawn(look.into_actor(self).map(|outcome, actor, context| {
+            actor.looking = false;
+            match outcome {
+                Ok((conversions, waiting)) => {
+                    actor.state.metrics.set(Gauge::WebhooksWaiting, waiting);
+                    if conversions > 0 {
+                        actor.claim(context);
+                    }
                 }
+                Err(error) => log::error!("webhooks not looked after error={error}"),
             }
-            Err(error) => log::error!("webhooks not looked after error={error}"),
         }));
     }
 }

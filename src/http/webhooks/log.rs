@@ -12,7 +12,7 @@ use crate::http::auth::Caller;
 use crate::http::body::Body;
 use crate::http::error::ApiError;
 use crate::http::page::next_after;
-use crate::store::webhook_outbox::{self, Logged, Replay};
+use crate::store::webhook_outbox::{self, Logged, MAX_REPLAYED, Replay};
 
 const STATES: [&str; 3] = ["pending", "delivered", "failed"];
 const DEFAULT_LIMIT: i64 = 20;
@@ -78,7 +78,8 @@ struct ReplayBody {
     failed_since: Option<Timestamp>,
 }
 
-/// Makes one delivery, or all that were given up since a moment, due again under the ids they had.
+/// Makes one delivery, or those that were given up since a moment, due again under the ids they had: `more` says that some may be
+/// left, to be asked for again.
 pub async fn replay(
     path: web::Path<String>,
     Body(body): Body,
@@ -108,5 +109,5 @@ pub async fn replay(
     }
     // A full mailbox looks soon anyway.
     let _ = app.webhooks.offer(LookNow);
-    Ok(HttpResponse::Accepted().json(json!({ "replayed": replayed })))
+    Ok(HttpResponse::Accepted().json(json!({"replayed": replayed, "more": replayed == MAX_REPLAYED})))
 }

@@ -18,8 +18,8 @@ use crate::actors::webhooks::messages::LookNow;
 use crate::base::{Timestamp, nearest, suggest_nearest};
 use crate::deliver::webhooks::WebhookEvent;
 use crate::privacy::webhook_secret::{SECRET_BYTES, WebhookSecret};
-use crate::store::webhook_outbox;
 use crate::store::webhooks::{self, Endpoint, EndpointChange, MAX_ENDPOINTS};
+use crate::store::{webhook_outbox, webhook_upkeep};
 use crate::transport::webhooks::check_url;
 
 /// Longest description, in bytes.
@@ -118,8 +118,15 @@ pub async fn delete(
     caller.admin()?;
     let id = id(&path)?;
     caller.changed(view(&read(&app, id).await?), ());
-    let removed = app.state.store.run(move |connection| webhooks::delete(connection, id)).await?;
-    if removed { Ok(HttpResponse::NoContent().finish()) } else { Err(UNKNOWN) }
+    if !app.state.store.run(move |connection| webhooks::remove(connection, id)).await? {
+        return Err(UNKNOWN);
+    }
+    // The rest, of an endpoint with many deliveries, goes with the next sweeps.
+    app.state
+        .store
+        .run(|connection| webhook_upkeep::remove_endpoints(connection, webhook_upkeep::STEP))
+        .await?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 /// Gives an endpoint a new key, shown once; the one before signs as well for a day.

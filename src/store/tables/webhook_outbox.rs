@@ -2,6 +2,7 @@
 //! transaction that stores what happened.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
@@ -10,6 +11,7 @@ use diesel::sql_types::{
 };
 use uuid::Uuid;
 
+use super::webhook_upkeep::{STEP, give_up_disabled};
 use crate::base::Timestamp;
 use crate::store::postgres::StoreError;
 use crate::store::postgres::columns::column;
@@ -20,7 +22,7 @@ use crate::store::postgres::sql::sql;
 const ATTEMPTS_SHOWN: i64 = 20;
 
 /// An endpoint with something due.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Target {
     /// Its id.
     pub endpoint: Uuid,
@@ -28,6 +30,18 @@ pub struct Target {
     pub url: String,
     /// Keys that sign, the newest first.
     pub secrets: Vec<Vec<u8>>,
+}
+
+impl fmt::Debug for Target {
+    /// Without the keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { endpoint, url, secrets } = self;
+        f.debug_struct("Target")
+            .field("endpoint", endpoint)
+            .field("url", url)
+            .field("secrets", &format_args!("{} keys", secrets.len()))
+            .finish()
+    }
 }
 
 /// A claimed delivery.
@@ -159,30 +173,12 @@ pub fn finish(
             .bind::<Timestamptz, _>(to_pg(now))
             .bind::<Timestamptz, _>(to_pg(failing_before))
             .load::<(Uuid, String)>(conn)?;
-        let ids: Vec<Uuid> = disabled.iter().map(|(id, _)| *id).collect();
-        give_up(conn, &ids)?;
+        if !disabled.is_empty() {
+            // The rest is left to the next sweep.
+            give_up_disabled(conn, STEP)?;
+        }
         Ok(disabled)
     })
-}
-
-/// Gives up everything that waits for these endpoints; it can be replayed.
-pub(super) fn give_up(conn: &mut PgConnection, endpoints: &[Uuid]) -> Result<usize, StoreError> {
-    Ok(sql::<()>(
-        "UPDATE webhook_deliveries SET state = 'failed', finished_at = now(), claimed_until = NULL \
-         WHERE endpoint_id = ANY(?) AND state = 'pending'",
-    )
-    .bind::<Array<SqlUuid>, _>(endpoints)
-    .execute(conn)?)
-}
-
-/// Frees claims whose time has passed; all of them with the latest moment, when a server starts. They may have been delivered.
-pub fn free_claims(conn: &mut PgConnection, before: Option<Timestamp>) -> Result<usize, StoreError> {
-    Ok(sql::<()>(
-        "UPDATE webhook_deliveries SET claimed_until = NULL WHERE claimed_until IS NOT NULL \
-         AND claimed_until <= coalesce(?, 'infinity')",
-    )
-    .bind::<Nullable<Timestamptz>, _>(before.map(to_pg))
-    .execute(conn)?)
 }
 
 /// Deliveries to try again.
@@ -194,7 +190,10 @@ pub enum Replay {
     FailedSince(Timestamp),
 }
 
-/// Makes finished deliveries of an endpoint due again, under the id they had; how many.
+/// Most deliveries that one call makes due again.
+pub const MAX_REPLAYED: usize = 10_000;
+
+/// Makes finished deliveries of an endpoint due again, under the id they had, the oldest first, at most [`MAX_REPLAYED`]; how many.
 pub fn replay(
     conn: &mut PgConnection,
     endpoint: Uuid,
@@ -205,15 +204,18 @@ pub fn replay(
         Replay::One(delivery) => (Some(delivery), None),
         Replay::FailedSince(since) => (None, Some(to_pg(since))),
     };
+    let limit = i64::try_from(MAX_REPLAYED).unwrap_or(i64::MAX);
     Ok(sql::<()>(
         "UPDATE webhook_deliveries SET state = 'pending', attempts = 0, due_at = ?, since = ?, finished_at = NULL \
-         WHERE endpoint_id = ? AND state <> 'pending' AND (delivery_id = ? OR (state = 'failed' AND created_at >= ?))",
+         WHERE delivery_id IN (SELECT delivery_id FROM webhook_deliveries WHERE endpoint_id = ? AND state <> 'pending' \
+           AND (delivery_id = ? OR (state = 'failed' AND created_at >= ?)) ORDER BY delivery_id LIMIT ?)",
     )
     .bind::<Timestamptz, _>(to_pg(now))
     .bind::<Timestamptz, _>(to_pg(now))
     .bind::<SqlUuid, _>(endpoint)
     .bind::<Nullable<BigInt>, _>(one)
     .bind::<Nullable<Timestamptz>, _>(since)
+    .bind::<BigInt, _>(limit)
     .execute(conn)?)
 }
 
@@ -328,18 +330,16 @@ fn attempts(
     Ok(by_delivery)
 }
 
-/// Forgets at most `limit` deliveries that finished before a moment, with their attempts; how many.
-pub fn prune(conn: &mut PgConnection, before: Timestamp, limit: i64) -> Result<usize, StoreError> {
-    Ok(sql::<()>(
-        "DELETE FROM webhook_deliveries WHERE delivery_id IN (\
-           SELECT delivery_id FROM webhook_deliveries WHERE finished_at < ? ORDER BY finished_at LIMIT ?)",
-    )
-    .bind::<Timestamptz, _>(to_pg(before))
-    .bind::<BigInt, _>(limit)
-    .execute(conn)?)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Deliveries that wait.
-pub fn waiting(conn: &mut PgConnection) -> Result<i64, StoreError> {
-    Ok(sql::<BigInt>("SELECT count(*) FROM webhook_deliveries WHERE state = 'pending'").get_result(conn)?)
+    #[test]
+    fn no_key_is_printed() {
+        let secrets = vec![vec![171; 32], vec![205; 32]];
+        let target = Target { endpoint: Uuid::nil(), url: "https://shop.example/hooks".to_owned(), secrets };
+        let shown = format!("{target:?}");
+        assert!(shown.contains("shop.example") && shown.contains("2 keys"), "{shown}");
+        assert!(!shown.contains("171") && !shown.contains("205"), "{shown}");
+    }
 }

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
+use super::webhook_upkeep::{STEP, give_up_disabled};
 use crate::base::Timestamp;
 use crate::store::postgres::StoreError;
 use crate::store::postgres::convert::{from_pg, to_pg};
@@ -116,7 +117,7 @@ pub fn list(conn: &mut PgConnection, id: Option<Uuid>) -> Result<Vec<Endpoint>, 
     let rows = sql::<Columns>(
         "SELECT endpoint_id, url, description, events, state = 'active', disabled_reason, failing_since, created_at, changed_at, \
          changed_by, (SELECT count(*) FROM webhook_deliveries d WHERE d.endpoint_id = e.endpoint_id AND d.state = 'pending') \
-         FROM webhook_endpoints e WHERE endpoint_id = ? OR ?::uuid IS NULL ORDER BY endpoint_id",
+         FROM webhook_endpoints e WHERE removed_at IS NULL AND (endpoint_id = ? OR ?::uuid IS NULL) ORDER BY endpoint_id",
     )
     .bind::<Nullable<SqlUuid>, _>(id)
     .bind::<Nullable<SqlUuid>, _>(id)
@@ -134,7 +135,7 @@ pub fn insert(
 ) -> Result<bool, StoreError> {
     let made = sql::<()>(
         "INSERT INTO webhook_endpoints (endpoint_id, url, description, events, secret, changed_by) SELECT ?, ?, ?, ?, ?, ? \
-         WHERE (SELECT count(*) FROM webhook_endpoints) < ?",
+         WHERE (SELECT count(*) FROM webhook_endpoints WHERE removed_at IS NULL) < ?",
     )
     .bind::<SqlUuid, _>(id)
     .bind::<Text, _>(new.url.as_deref().unwrap_or_default())
@@ -164,17 +165,22 @@ pub fn change(
             .bind::<SqlUuid, _>(id)
             .execute(conn)?;
         if change.active == Some(false) {
-            super::webhook_outbox::give_up(conn, &[id])?;
+            // The rest is left to the next sweep.
+            give_up_disabled(conn, STEP)?;
         }
         Ok(changed > 0)
     })
 }
 
-/// Removes an endpoint with its deliveries; false when there is none with this id.
-pub fn delete(conn: &mut PgConnection, id: Uuid) -> Result<bool, StoreError> {
-    let removed = sql::<()>("DELETE FROM webhook_endpoints WHERE endpoint_id = ?")
-        .bind::<SqlUuid, _>(id)
-        .execute(conn)?;
+/// Removes an endpoint: from now on nobody is shown it and nothing is put into the outbox for it; false when there is none with this
+/// id. Its deliveries, and then its row, go in steps ([`super::webhook_upkeep::remove_endpoints`]), since whoever stores something
+/// for it would wait for a transaction that removes them all.
+pub fn remove(conn: &mut PgConnection, id: Uuid) -> Result<bool, StoreError> {
+    let removed = sql::<()>(
+        "UPDATE webhook_endpoints SET removed_at = now(), state = 'disabled' WHERE endpoint_id = ? AND removed_at IS NULL",
+    )
+    .bind::<SqlUuid, _>(id)
+    .execute(conn)?;
     Ok(removed > 0)
 }
 
@@ -188,7 +194,7 @@ pub fn rotate(
 ) -> Result<bool, StoreError> {
     let rotated = sql::<()>(
         "UPDATE webhook_endpoints SET old_secret = secret, old_secret_until = ?, secret = ?, changed_at = now(), changed_by = ? \
-         WHERE endpoint_id = ?",
+         WHERE endpoint_id = ? AND removed_at IS NULL",
     )
     .bind::<Timestamptz, _>(to_pg(now.plus_days(ROTATION_DAYS)))
     .bind::<Binary, _>(secret)

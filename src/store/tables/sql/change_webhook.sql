@@ -10,4 +10,4 @@ UPDATE webhook_endpoints e SET
     failing_since = CASE WHEN said.active THEN NULL ELSE e.failing_since END,
     changed_at = now(),
     changed_by = ?
-FROM said WHERE e.endpoint_id = ?
+FROM said WHERE e.endpoint_id = ? AND e.removed_at IS NULL
