@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::kinds::KindColumn;
+use super::kinds::column::KindColumn;
 
 /// Pair model of a member: the weights of an item of the history for another item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -20,7 +20,7 @@ use crate::recommend::train::error::TrainError;
 
 use super::context::Context;
 use super::histories::Histories;
-use super::kinds::KindColumn;
+use super::kinds::column::KindColumn;
 use super::member::{BaseModel, PairModel, SideFeature};
 use super::pairs::{LEAST_WEIGHT, Regressions, add_pairs, item_weights, sequence};
 use super::parameters::EnsembleParameters;

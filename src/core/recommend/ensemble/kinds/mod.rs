@@ -3,7 +3,7 @@
 //! with the others, so no kind has a weight set by hand.
 
 mod act;
-mod column;
+pub(super) mod column;
 mod cross;
 mod models;
 
