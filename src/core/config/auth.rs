@@ -18,8 +18,6 @@ const MAX_NAMES: usize = 64;
 const MAX_NAME_BYTES: usize = 256;
 /// Longest prefix of ids.
 const MAX_PREFIX_BYTES: usize = 64;
-/// Names of the algorithms that tokens may be signed with.
-pub const ALGORITHMS: [&str; 4] = ["HS256", "RS256", "ES256", "EdDSA"];
 
 /// Authentication and authorisation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

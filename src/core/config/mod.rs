@@ -18,7 +18,7 @@ mod validate;
 mod webhooks;
 
 pub use admission::{CatalogueRules, EventRules, FromEvents};
-pub use auth::{ALGORITHMS, Auth, AuthMode, ClaimNames, JwksSetting, KeySetting};
+pub use auth::{Auth, AuthMode, ClaimNames, JwksSetting, KeySetting};
 pub use base_path::BasePath;
 pub use error::ConfigError;
 #[cfg(test)]

@@ -241,7 +241,7 @@ fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
         0..=0x7f => (usize::from(first), rest),
         0x81 | 0x82 => {
             let (digits, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            (digits.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)), rest)
+            (digits.iter().fold(0, |sum, byte| (sum << 8) | usize::from(*byte)), rest)
         }
         _ => return None,
     };

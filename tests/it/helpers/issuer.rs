@@ -83,7 +83,9 @@ impl KeyServer {
                     silent.push(stream);
                     continue;
                 };
-                let _ = stream.read(&mut [0; 4_096]);
+                if stream.read(&mut [0; 4_096]).unwrap_or(0) == 0 {
+                    continue;
+                }
                 let length = answer.len();
                 let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close";
                 let _ = write!(stream, "{head}\r\nContent-Length: {length}\r\n\r\n{answer}");
