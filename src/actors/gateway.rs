@@ -1,6 +1,7 @@
 //! Gateway of logins: authenticates them, finds or starts the user's actor, hands the connection over. A login that brings an
 //! anonymous visitor along waits until that one is merged into its user.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -26,6 +27,8 @@ const MAX_TIMER: Millis = Millis::hours(24 * 365);
 #[derive(Clone)]
 pub struct UserGateway {
     app: Arc<App>,
+    /// Address of the clients, whose refused tokens are counted; `None` = unknown, or counted elsewhere.
+    address: Option<IpAddr>,
 }
 
 /// Close code of a refused token.
@@ -53,7 +56,12 @@ fn refusal(error: TokenError) -> CloseCode {
 impl UserGateway {
     /// Creates the gateway to the actors of `app`.
     pub fn new(app: Arc<App>) -> Self {
-        Self { app }
+        Self { app, address: None }
+    }
+
+    /// The same for the clients of one address.
+    pub fn of_address(&self, address: Option<IpAddr>) -> Self {
+        Self { app: Arc::clone(&self.app), address }
     }
 
     /// Access rights of a login, by the keys that are there.
@@ -157,6 +165,9 @@ impl UserGateway {
         let (user, access) = match who {
             Ok(who) => who,
             Err(code) => {
+                if code == CloseCode::BadToken {
+                    state.limiter.failure(self.address);
+                }
                 let _ = opened.pipe.offer(Outbound::Close(code));
                 self.refused(code);
                 return;

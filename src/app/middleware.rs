@@ -5,16 +5,20 @@ use std::time::Duration;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::LOCATION;
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue, LOCATION, STRICT_TRANSPORT_SECURITY};
 use actix_web::http::uri::{PathAndQuery, Uri};
 use actix_web::middleware::{DefaultHeaders, Next};
-use actix_web::{Error, HttpResponse, web};
+use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
 
 use crate::actors::App;
-use crate::http::assets::CONTENT_SECURITY_POLICY;
 use crate::http::error::ApiError;
-use crate::http::origin;
+use crate::http::forwarded::{Original, Scheme};
+use crate::http::headers::CONTENT_SECURITY_POLICY;
+use crate::http::{headers as http_headers, origin, rates};
+use crate::state::limiter::Limited;
 
+/// Devices that no page of ours asks for.
+const PERMISSIONS_POLICY: &str = "camera=(), microphone=(), geolocation=(), payment=(), usb=(), serial=(), bluetooth=(), midi=(), display-capture=()";
 /// Time in which an answer from memory is there, while PostgreSQL hangs.
 const FROM_MEMORY_WITHIN: Duration = Duration::from_millis(200);
 
@@ -23,8 +27,50 @@ pub fn headers() -> DefaultHeaders {
     DefaultHeaders::new()
         .add(("Content-Security-Policy", CONTENT_SECURITY_POLICY))
         .add(("X-Content-Type-Options", "nosniff"))
+        .add(("X-Frame-Options", "DENY"))
         .add(("Referrer-Policy", "same-origin"))
+        .add(("Permissions-Policy", PERMISSIONS_POLICY))
+        .add(("Cross-Origin-Opener-Policy", "same-origin"))
         .add(("Cross-Origin-Resource-Policy", "same-origin"))
+}
+
+/// Marks answers of the API as nobody's to keep, and asks browsers that came by TLS to stay with it (RFC 6797 §7.2: never without TLS).
+pub async fn private(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let is_api = origin::is_api(request.path());
+    let is_secure = request.app_data::<web::Data<App>>().is_some_and(|app| {
+        let original = Original::of(request.head(), &app.state.config.server.trusted_proxies);
+        original.scheme == Some(Scheme::Https)
+    });
+    let mut response = next.call(request).await?;
+    let headers = response.headers_mut();
+    if is_api && !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    if is_secure {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+    Ok(response)
+}
+
+/// Counts requests against the rates of whoever asks, and tells them what is left.
+pub async fn limit(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
+    if let Some(app) = request.app_data::<web::Data<App>>()
+        && let Err(error) = rates::arrived(request.request(), app)
+    {
+        return Ok(request.into_response(error.error_response()).map_into_right_body());
+    }
+    let mut response = next.call(request).await?;
+    let limited = response.request().extensions().get::<Limited>().copied();
+    if let Some(limited) = limited {
+        http_headers::rate(&limited, response.headers_mut());
+    }
+    Ok(response.map_into_left_body())
 }
 
 /// Finishes every request that may change something, also when its client went away meanwhile: what was stored is then also told
@@ -119,9 +165,10 @@ pub async fn guard(
     if let Some(app) = request.app_data::<web::Data<App>>() {
         let config = &app.state.config;
         origin::check_host(request.head(), config)?;
-        let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-        if changes {
-            origin::check(request.head(), &config.server)?;
+        // A preflight changes nothing and is told no more than a refusal says.
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        if *request.method() != Method::OPTIONS && (origin::is_api(request.path()) || !reads) {
+            origin::check_site(request.head(), &config.server)?;
         }
         foreign = origin::foreign(request.headers(), &config.server.allowed_origins);
     }

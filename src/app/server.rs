@@ -22,6 +22,7 @@ use crate::catalogue::{Catalogue, Money};
 use crate::config::{AuthMode, Config};
 use crate::http::admin::{DemoMode, SlowCache};
 use crate::http::audited;
+use crate::http::bodies::Bodies;
 use crate::http::error::ApiError;
 use crate::http::limits::LimitsCache;
 use crate::http::query;
@@ -170,6 +171,7 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
         sockets: Arc::new(Semaphore::new(state.config.server.max_connections)),
     });
     let max_body = state.config.server.max_body_bytes;
+    let bodies = web::Data::new(Bodies::new(&state.config));
     let app_data = web::Data::from(Arc::clone(&app));
     let cache = web::Data::new(SlowCache::default());
     let limits_cache = web::Data::new(LimitsCache::default());
@@ -184,6 +186,7 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
             .app_data(cache.clone())
             .app_data(limits_cache.clone())
             .app_data(streams.clone())
+            .app_data(bodies.clone())
             .app_data(web::PayloadConfig::new(max_body));
     };
     let service = move || {
@@ -193,7 +196,9 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
             .wrap(from_fn(audited::record))
             .wrap(from_fn(middleware::finish))
             .wrap(from_fn(middleware::refuse_while_it_hangs))
+            .wrap(from_fn(middleware::limit))
             .wrap(from_fn(middleware::guard))
+            .wrap(from_fn(middleware::private))
             .wrap(from_fn(middleware::base_path))
             .wrap(middleware::headers())
             .configure(demo_images)

@@ -17,10 +17,6 @@ struct Dashboard;
 #[folder = "clients/js/src/"]
 struct Client;
 
-/// Scripts and styles only from here; pictures from shops; connections to this server.
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data: https:; style-src 'self'; script-src 'self'; \
-     connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
-
 /// Scripts that the service worker of another origin imports. Such an import names no origin that could be checked, and
 /// reads nothing but the public text of the script.
 const IMPORTED_ANYWHERE: [&str; 2] = ["sw.js", "shown.js"];

@@ -10,6 +10,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::audited::{Seen, Told};
 use super::error::ApiError;
 use super::forwarded::Original;
+use super::rates::{self, Who};
 use crate::actors::App;
 use crate::actors::registry::Registry;
 use crate::base::ExternalId;
@@ -110,7 +111,18 @@ fn client(request: &HttpRequest, app: &App) -> Client {
     Client { address: Original::of(request.head(), trusted).client, origin }
 }
 
-/// Caller of a request that may carry its token in the query as well, as pages send them that can set no header.
+/// Whom the rates count for a token.
+fn who(verified: &Result<Access, TokenError>) -> Who<'_> {
+    match verified {
+        Ok(Access { user: Some(user), .. }) => Who::User(user),
+        Ok(access) => Who::Service(access.subject.as_deref().unwrap_or("")),
+        Err(TokenError::Expired | TokenError::NotYet | TokenError::Revoked | TokenError::NoKeys) => Who::OutOfTime,
+        Err(_) => Who::Refused,
+    }
+}
+
+/// Caller of a request that may carry its token in the query as well, as pages send them that can set no header. The request is counted
+/// against the rates of whoever it is.
 pub async fn caller(request: &HttpRequest, token_in_query: Option<&str>) -> Result<Caller, ApiError> {
     let app = request
         .app_data::<web::Data<App>>()
@@ -119,7 +131,9 @@ pub async fn caller(request: &HttpRequest, token_in_query: Option<&str>) -> Resu
         AuthMode::Off => Access::open(),
         AuthMode::Token => {
             let token = bearer(request.headers()).or(token_in_query).ok_or(TokenError::Missing)?;
-            app.state.identity.verify(token, &client(request, app)).await?
+            let verified = app.state.identity.verify(token, &client(request, app)).await;
+            rates::identified(request, app, who(&verified))?;
+            verified?
         }
     };
     let told = Told::default();

@@ -2,18 +2,24 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::error::PayloadError;
 use actix_web::{FromRequest, HttpRequest, web};
 use serde_json::Value;
 
+use super::bodies::Bodies;
 use super::error::ApiError;
-use crate::actors::App;
-use crate::base::has_escaped_nul;
+use crate::base::json_shape::MAX_DEPTH;
+use crate::base::{JsonShape, has_escaped_nul};
 
-/// The whole body. Text with NUL in it, which PostgreSQL can't hold, is refused by its name, whatever the body is.
+/// Largest body of a request that is not a batch, bytes.
+const MAX_BODY_BYTES: usize = 1 << 20;
+/// Largest tree of a body that takes more than twice the body, bytes.
+const MAX_TREE_BYTES: usize = 1 << 20;
+/// A body of so many bytes is parsed whatever it is.
+const SIMPLE_BYTES: usize = 4 << 10;
+
+/// The whole body, of at most [`MAX_BODY_BYTES`]. Text with NUL in it, which PostgreSQL can't hold, is refused by its name, whatever the body is.
 pub struct Body(pub web::Bytes);
 
 /// The whole body of a request whose parts are checked, and refused, one by one.
@@ -26,18 +32,8 @@ impl FromRequest for Batch {
     type Future = Read<Self>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let server = request.app_data::<web::Data<App>>().map(|app| &app.state.config.server);
-        let (limit, timeout_ms) =
-            server.map_or((0, 0), |server| (server.max_body_bytes, server.body_timeout_ms));
-        let bytes = web::Bytes::from_request(request, payload);
-        Box::pin(async move {
-            let read = tokio::time::timeout(Duration::from_millis(timeout_ms), bytes).await;
-            let read = read.map_err(|_| ApiError::Slow(timeout_ms))?;
-            read.map(Batch).map_err(|error| match error.as_error::<PayloadError>() {
-                Some(PayloadError::Overflow) => ApiError::TooLarge(limit),
-                _ => ApiError::invalid("bad_body", None, "the body could not be read to its end"),
-            })
-        })
+        let bytes = read(request, payload, usize::MAX);
+        Box::pin(async move { bytes.await.map(Batch) })
     }
 }
 
@@ -46,9 +42,12 @@ impl FromRequest for Body {
     type Future = Read<Self>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let batch = Batch::from_request(request, payload);
+        let bytes = read(request, payload, MAX_BODY_BYTES);
         Box::pin(async move {
-            let Batch(bytes) = batch.await?;
+            let bytes = bytes.await?;
+            if bytes.len() > SIMPLE_BYTES && !JsonShape::of(&bytes).fits(&bytes, MAX_TREE_BYTES) {
+                return Err(too_complex());
+            }
             match has_escaped_nul(&bytes).then(|| serde_json::from_slice(&bytes)) {
                 Some(Ok(value)) => Err(refused(&value)),
                 // What is no JSON is the handler's to refuse.
@@ -56,6 +55,29 @@ impl FromRequest for Body {
             }
         })
     }
+}
+
+fn read(request: &HttpRequest, payload: &mut Payload, max_bytes: usize) -> Read<web::Bytes> {
+    let bodies = request.app_data::<web::Data<Bodies>>().cloned();
+    let (request, payload) = (request.clone(), payload.take());
+    Box::pin(async move {
+        let bodies = bodies.ok_or_else(|| ApiError::Unavailable("the server is starting".to_owned()))?;
+        bodies.read(request.headers(), payload, max_bytes).await
+    })
+}
+
+/// Message of an error about what a text says, without its place, which is one in a part of the body.
+pub fn without_place(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message).to_owned()
+}
+
+/// Refusal of JSON that is small as a text and large as a tree, or deep.
+pub fn too_complex() -> ApiError {
+    let message = format!(
+        "the body has too many values for its size or nests deeper than {MAX_DEPTH}: send less of it at once"
+    );
+    ApiError::TooComplex(message)
 }
 
 fn refused(value: &Value) -> ApiError {

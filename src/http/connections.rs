@@ -7,9 +7,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
 use super::auth;
+use super::bodies::Bodies;
 use super::body::Batch;
 use super::error::ApiError;
-use crate::deliver::{Inbound, inbound};
+use crate::deliver::{Inbound, InboundError, inbound};
 use crate::transport::posts::{ConnectionKey, Streams};
 use crate::transport::ws;
 
@@ -31,22 +32,32 @@ pub async fn post(
     query: web::Query<PostQuery>,
     Batch(body): Batch,
     limits: web::Data<Arc<ws::Limits>>,
+    bodies: web::Data<Bodies>,
     streams: web::Data<Streams>,
 ) -> Result<HttpResponse, ApiError> {
     let caller = auth::caller(&request, query.token.as_deref()).await?;
     let key: ConnectionKey = path.parse()?;
     caller.may_act_for(&streams.user(key)?)?;
-    let body = std::str::from_utf8(&body)
-        .map_err(|_| ApiError::invalid("bad_json", None, "the body is not UTF-8"))?;
-    let texts = inbound::split(body, MAX_FRAMES)
-        .map_err(|error| ApiError::invalid(error.code, None, error.message))?;
-    let max_bytes = limits.socket.max_frame_bytes;
-    if texts.iter().any(|text| text.len() > max_bytes) {
-        return Err(ApiError::TooLarge(max_bytes));
-    }
-    let frames = texts.into_iter().map(|text| Inbound::parse(text, limits.max_events)).collect();
+    let (max_bytes, max_events) = (limits.socket.max_frame_bytes, limits.max_events);
+    let frames = bodies.work(body, move |body| frames(body, max_bytes, max_events)).await??;
     let replies = streams.post(key, caller.speaker(), frames).await?;
     // Frames are encoded already.
     let body = format!("{{\"replies\":[{}]}}", replies.join(","));
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(body))
+}
+
+/// Parses each frame; one that is too large refuses them all.
+fn frames(
+    body: &[u8],
+    max_bytes: usize,
+    max_events: usize,
+) -> Result<Vec<Result<Inbound, InboundError>>, ApiError> {
+    let body = std::str::from_utf8(body)
+        .map_err(|_| ApiError::invalid("bad_json", None, "the body is not UTF-8"))?;
+    let texts = inbound::split(body, MAX_FRAMES)
+        .map_err(|error| ApiError::invalid(error.code, None, error.message))?;
+    if texts.iter().any(|text| text.len() > max_bytes) {
+        return Err(ApiError::TooLarge(max_bytes));
+    }
+    Ok(texts.into_iter().map(|text| Inbound::parse(text, max_events)).collect())
 }

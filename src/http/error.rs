@@ -3,16 +3,21 @@
 use std::borrow::Cow;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::json;
 
+use super::headers;
 use crate::actors::ingest::messages::IngestError;
 use crate::actors::loader::messages::LoadError;
 use crate::actors::notifier::messages::SubmitError;
 use crate::actors::notifier::recall::RecallError;
 use crate::base::ExternalIdError;
 use crate::privacy::{Scope, TokenError};
+use crate::state::limiter::Limited;
 use crate::store::StoreError;
 use crate::transport::posts::PostError;
 
@@ -81,6 +86,18 @@ pub enum ApiError {
     /// The body did not come in time.
     #[error("the body did not come within {0} ms (server.body_timeout_ms)")]
     Slow(u64),
+    /// The body is packed in a way that is not understood.
+    #[error("the Content-Encoding of a body is gzip or deflate, or there is none")]
+    Encoding,
+    /// The body would take more memory than its bytes justify.
+    #[error("{0}")]
+    TooComplex(String),
+    /// More requests than the rate of whoever asks.
+    #[error(
+        "too many requests: {} in {} s are allowed ({}), try again in {} s",
+        .0.rate.quota, .0.rate.window_s, .0.setting, .0.verdict.reset_s().max(1)
+    )]
+    Limited(Limited),
     /// Too much waits.
     #[error("{0}")]
     Overloaded(String),
@@ -144,6 +161,9 @@ impl ApiError {
             Self::TooLarge(_) => "too_large",
             Self::Origin(_) => "origin_not_allowed",
             Self::Slow(_) => "too_slow",
+            Self::Encoding => "unsupported_encoding",
+            Self::TooComplex(_) => "too_complex",
+            Self::Limited(_) => "rate_limited",
             Self::Overloaded(_) => "overloaded",
             Self::Unavailable(_) => "unavailable",
             Self::Conflict(_) => "conflict",
@@ -166,8 +186,9 @@ impl ResponseError for ApiError {
             Self::Slow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::NotFound(_) | Self::UnknownConnection(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Overloaded(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge(_) | Self::TooComplex(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Overloaded(_) | Self::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Conflict(_) | Self::UnderWay => StatusCode::CONFLICT,
             Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
@@ -177,6 +198,11 @@ impl ResponseError for ApiError {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
+        // Errors of the outermost layers pass none that adds headers.
+        response
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .insert_header((CONTENT_SECURITY_POLICY, headers::CONTENT_SECURITY_POLICY))
+            .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"));
         if matches!(
             self,
             Self::Overloaded(_) | Self::Unavailable(_) | Self::UnderWay | Self::Token(TokenError::NoKeys)
@@ -195,7 +221,12 @@ impl ResponseError for ApiError {
         if let (Some(field), Some(error)) = (field, error.as_object_mut()) {
             error.insert("field".to_owned(), field.into());
         }
-        response.insert_header((CONTENT_TYPE, "application/json")).body(json!({ "error": error }).to_string())
+        response.insert_header((CONTENT_TYPE, "application/json"));
+        let mut response = response.body(json!({ "error": error }).to_string());
+        if let Self::Limited(limited) = self {
+            headers::rate(limited, response.headers_mut());
+        }
+        response
     }
 }
 

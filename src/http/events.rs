@@ -5,17 +5,27 @@ use std::time::Instant;
 
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde::de::IgnoredAny;
 
 use super::auth::Caller;
-use super::body::Batch;
+use super::bodies::Bodies;
+use super::body::{Batch, without_place};
 use super::error::ApiError;
 use crate::actors::App;
 use crate::actors::ingest::messages::Origin;
-use crate::base::Timestamp;
+use crate::base::json_shape::{ArrayFault, elements, is_one_object};
+use crate::base::{JsonShape, Timestamp};
 use crate::event::{Admission, EventError, NewEvent, RawEvent};
 use crate::telemetry::Count;
 
+/// Largest event as text, bytes; ids, keys and a query have some hundred.
+const MAX_EVENT_BYTES: usize = 64 << 10;
+/// Largest tree inside of an event, whose fields are texts and numbers, bytes.
+const MAX_EVENT_TREE_BYTES: usize = 4 << 10;
+
+/// A refused event.
+#[derive(Serialize)]
 struct Rejected {
     index: usize,
     code: &'static str,
@@ -23,28 +33,37 @@ struct Rejected {
     message: String,
 }
 
+/// Events of one body: those that are taken, and those that are not.
+#[derive(Default)]
+struct Sorted {
+    good: Vec<NewEvent>,
+    rejected: Vec<Rejected>,
+}
+
+/// Answer to a request.
+#[derive(Serialize)]
+struct Answer {
+    accepted: usize,
+    duplicates: usize,
+    rejected: Vec<Rejected>,
+}
+
 /// Answers 202 after the commit; a body that can't be read at all is a 400.
 pub async fn post(
     request: HttpRequest,
     Batch(body): Batch,
     app: web::Data<App>,
+    bodies: web::Data<Bodies>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     let at = Instant::now();
-    let content_type =
-        request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let raws = split(&body, content_type, app.state.config.ingest.max_batch)?;
-    let catalogue = app.state.catalogue.load_full();
-    let admission = Admission::new(caller.speaker(), &app.state.config, &catalogue, Timestamp::now())
-        .with_kinds(&app.state.event_kinds);
-    let mut good: Vec<NewEvent> = Vec::with_capacity(raws.len());
-    let mut rejected = Vec::new();
-    for (index, raw) in raws.into_iter().enumerate() {
-        match parse(raw, &caller, &admission) {
-            Ok(event) => good.push(event),
-            Err(reason) => rejected.push(Rejected { index, ..reason }),
-        }
-    }
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_ndjson = content_type.is_some_and(|name| name.contains("ndjson") || name.contains("jsonl"));
+    let sort = {
+        let app = app.clone();
+        move |body: &[u8]| sort(body, is_ndjson, &app, &caller)
+    };
+    let Sorted { good, rejected } = bodies.work(body, sort).await??;
     app.state.metrics.add(Count::RejectedEvents, rejected.len() as u64);
     let sent = good.len();
     let stored = if good.is_empty() {
@@ -57,98 +76,181 @@ pub async fn post(
             .filter(|appended| appended.stored().is_some())
             .count()
     };
-    let rejected: Vec<Value> = rejected
-        .into_iter()
-        .map(|Rejected { index, code, field, message }| json!({"index": index, "code": code, "field": field, "message": message}))
-        .collect();
-    Ok(HttpResponse::Accepted()
-        .json(json!({"accepted": stored, "duplicates": sent - stored, "rejected": rejected})))
+    Ok(HttpResponse::Accepted().json(Answer { accepted: stored, duplicates: sent - stored, rejected }))
 }
 
-/// One object, an array, or a line each. A line that is not JSON is that line's error.
-fn split(body: &[u8], content_type: &str, max: usize) -> Result<Vec<Result<Value, String>>, ApiError> {
+/// Reads and checks one event after the other, so that no more than one is a tree in memory.
+fn sort(body: &[u8], is_ndjson: bool, app: &App, caller: &Caller) -> Result<Sorted, ApiError> {
     let text = std::str::from_utf8(body).map_err(|error| {
         ApiError::invalid("bad_encoding", None, format!("the body is not UTF-8: {error}"))
     })?;
-    let is_ndjson = content_type.contains("ndjson") || content_type.contains("jsonl");
-    let raws: Vec<Result<Value, String>> = if is_ndjson {
-        lines(text)
-    } else {
-        match serde_json::from_str::<Value>(text) {
-            Ok(Value::Array(events)) => events.into_iter().map(Ok).collect(),
-            Ok(event @ Value::Object(_)) => vec![Ok(event)],
-            Ok(_) => {
-                return Err(ApiError::invalid(
-                    "bad_json",
-                    None,
-                    "send an event, an array of events, or NDJSON",
-                ));
+    let texts = split(text, is_ndjson, app.state.config.ingest.max_batch)?;
+    let catalogue = app.state.catalogue.load_full();
+    let admission = Admission::new(caller.speaker(), &app.state.config, &catalogue, Timestamp::now())
+        .with_kinds(&app.state.event_kinds);
+    let mut sorted = Sorted { good: Vec::with_capacity(texts.events.len()), rejected: Vec::new() };
+    for (index, text) in texts.events.into_iter().enumerate() {
+        let parsed = parse(text).and_then(|raw| admission.admit(raw, caller.subject()).map_err(Fault::Event));
+        match parsed {
+            Ok(event) => sorted.good.push(event),
+            // The others of an array can't be told from it.
+            Err(Fault::NoJson(message)) if !texts.is_lines => {
+                let message = format!("the body is not JSON: event {index}: {message}");
+                return Err(ApiError::invalid("bad_json", None, message));
             }
-            // Several lines of JSON without the content type are meant as NDJSON.
-            Err(_) if text.trim_end().contains('\n') && lines(text).iter().any(Result::is_ok) => lines(text),
-            Err(error) => {
-                return Err(ApiError::invalid("bad_json", None, format!("the body is not JSON: {error}")));
+            Err(fault) => sorted.rejected.push(fault.rejected(index)),
+        }
+    }
+    Ok(sorted)
+}
+
+/// Reason an event is refused.
+enum Fault {
+    /// Its text is no JSON.
+    NoJson(String),
+    /// It is no event.
+    NoEvent(String),
+    /// It has more in it than any event has.
+    TooComplex,
+    /// It is not a good one.
+    Event(EventError),
+}
+
+impl Fault {
+    fn rejected(self, index: usize) -> Rejected {
+        match self {
+            Self::NoJson(message) | Self::NoEvent(message) => {
+                Rejected { index, code: "bad_json", field: None, message }
+            }
+            Self::TooComplex => {
+                let message =
+                    format!("an event has at most {MAX_EVENT_BYTES} bytes, and texts and numbers only");
+                Rejected { index, code: "too_complex", field: None, message }
+            }
+            Self::Event(EventError { code, field, message }) => {
+                Rejected { index, code, field: Some(field), message }
             }
         }
-    };
-    if raws.is_empty() {
-        return Err(ApiError::invalid("empty", None, "there is no event in the body"));
     }
-    if raws.len() > max {
-        return Err(ApiError::invalid(
-            "too_many_events",
-            None,
-            format!("at most {max} events in a request, this one has {}", raws.len()),
-        ));
-    }
-    Ok(raws)
 }
 
-fn lines(text: &str) -> Vec<Result<Value, String>> {
-    text.lines()
-        .filter(|line| !line.trim().is_empty())
-        .map(|line| serde_json::from_str(line).map_err(|error| error.to_string()))
-        .collect()
-}
-
-fn parse(
-    raw: Result<Value, String>,
-    caller: &Caller,
-    admission: &Admission<'_>,
-) -> Result<NewEvent, Rejected> {
-    let fail = |message: String| Rejected { index: 0, code: "bad_json", field: None, message };
-    let raw = raw.map_err(fail)?;
-    let raw: RawEvent = serde_json::from_value(raw).map_err(|error| fail(error.to_string()))?;
-    admission.admit(raw, caller.subject()).map_err(|EventError { code, field, message }| Rejected {
-        index: 0,
-        code,
-        field: Some(field),
-        message,
+fn parse(text: &str) -> Result<RawEvent, Fault> {
+    let is_simple =
+        text.len() <= MAX_EVENT_BYTES && JsonShape::of(text.as_bytes()).inner_bytes <= MAX_EVENT_TREE_BYTES;
+    if !is_simple {
+        // An array that is cut short looks like an event with much in it.
+        return Err(match serde_json::from_str::<IgnoredAny>(text) {
+            Ok(_) => Fault::TooComplex,
+            Err(error) => Fault::NoJson(error.to_string()),
+        });
+    }
+    serde_json::from_str(text).map_err(|error| match error.is_data() {
+        true => Fault::NoEvent(without_place(&error)),
+        false => Fault::NoJson(error.to_string()),
     })
+}
+
+/// Texts of the events of a body.
+#[derive(Debug)]
+struct Texts<'a> {
+    events: Vec<&'a str>,
+    /// Each is a line of its own: one that is not JSON is that line's error.
+    is_lines: bool,
+}
+
+/// One object, an array, or a line each; at most `max`, counted before any is parsed.
+fn split(text: &str, is_ndjson: bool, max: usize) -> Result<Texts<'_>, ApiError> {
+    let bad = |message: String| Err(ApiError::invalid("bad_json", None, message));
+    let text = text.trim_ascii();
+    let is_json = |text: &str| serde_json::from_str::<IgnoredAny>(text);
+    let (events, is_lines) = if is_ndjson {
+        (lines(text, max), true)
+    } else if text.starts_with('[') {
+        match elements(text, max) {
+            Ok(events) => (Some(events), false),
+            Err(ArrayFault::TooMany) => (None, false),
+            Err(ArrayFault::Unbalanced) => {
+                let error = is_json(text).err().map(|error| error.to_string()).unwrap_or_default();
+                return bad(format!("the body is not JSON: {error}"));
+            }
+        }
+    } else if is_one_object(text) {
+        (Some(vec![text]), false)
+    } else if text.contains('\n') && text.lines().any(|line| is_json(line).is_ok()) {
+        // Several lines of JSON without the content type are meant as NDJSON.
+        (lines(text, max), true)
+    } else {
+        return match is_json(text) {
+            Ok(_) => bad("send an event, an array of events, or NDJSON".to_owned()),
+            Err(error) => bad(format!("the body is not JSON: {error}")),
+        };
+    };
+    match events {
+        None => {
+            let message = format!("at most {max} events in a request, this one has more");
+            Err(ApiError::invalid("too_many_events", None, message))
+        }
+        Some(events) if events.is_empty() => {
+            Err(ApiError::invalid("empty", None, "there is no event in the body"))
+        }
+        Some(events) => Ok(Texts { events, is_lines }),
+    }
+}
+
+/// Lines that are not blank; `None` if they are more than `max`.
+fn lines(text: &str, max: usize) -> Option<Vec<&str>> {
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+    let found: Vec<&str> = lines.by_ref().take(max).collect();
+    lines.next().is_none().then_some(found)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn count(body: &str, content_type: &str) -> Option<(usize, usize)> {
-        let raws = split(body.as_bytes(), content_type, 3).ok()?;
-        Some((raws.iter().filter(|raw| raw.is_ok()).count(), raws.len()))
+    /// Events that are JSON and all, of a body.
+    fn count(body: &str, is_ndjson: bool) -> Option<(usize, usize)> {
+        let texts = split(body, is_ndjson, 3).ok()?;
+        let is_json = |text: &&&str| serde_json::from_str::<IgnoredAny>(text).is_ok();
+        Some((texts.events.iter().filter(is_json).count(), texts.events.len()))
     }
 
     #[test]
     fn one_an_array_and_lines_are_understood() {
-        assert_eq!(count(r#"{"kind":"view"}"#, "application/json"), Some((1, 1)));
-        assert_eq!(count(r#"[{"kind":"view"},{}]"#, "application/json"), Some((2, 2)));
-        assert_eq!(count("{}\n\n{bad\n{}\n", "application/x-ndjson"), Some((2, 3)));
-        assert_eq!(count("{}\n{}\n", "application/json"), Some((2, 2)));
-        assert_eq!(count("{\n\"kind\": \"view\"\n}", ""), Some((1, 1)));
+        assert_eq!(count(r#"{"kind":"view"}"#, false), Some((1, 1)));
+        assert_eq!(count(r#"[{"kind":"view"},{}]"#, false), Some((2, 2)));
+        assert_eq!(count("{}\n\n{bad\n{}\n", true), Some((2, 3)));
+        assert_eq!(count("{}\n{}\n", false), Some((2, 2)));
+        assert_eq!(count("{bad\n{}\n", false), Some((1, 2)));
+        assert_eq!(count("{\n\"kind\": \"view\"\n}", false), Some((1, 1)));
     }
 
     #[test]
     fn nothing_and_too_much_are_refused_whole() {
-        for body in ["", "[]", "7", "nonsense", "[{},{},{},{}]"] {
-            assert_eq!(count(body, "application/json"), None, "{body}");
+        for body in ["", "[]", "7", "\"x\"", "nonsense", "[{},{},{},{}]", "[{}", "[{}]{}"] {
+            assert_eq!(count(body, false).map(|(_, all)| all), None, "{body}");
         }
+        assert_eq!(count("{}\n{}\n{}\n{}", true), None);
+        assert_eq!(count("{}\n{}\n{}\n{}", false), None);
+    }
+
+    #[test]
+    fn too_many_are_told_by_the_first_of_them() {
+        let many = format!("[{}", "{\"\":0},".repeat(600_000));
+        let Err(ApiError::Invalid { code, .. }) = split(&many, false, 10_000) else { panic!() };
+        assert_eq!(code, "too_many_events");
+    }
+
+    #[test]
+    fn an_event_with_a_tree_in_it_is_not_parsed() {
+        let code = |text: &str| match parse(text) {
+            Ok(_) => "",
+            Err(fault) => fault.rejected(0).code,
+        };
+        assert_eq!(code(r#"{"kind":"view","item_id":{"a":1}}"#), "", "its field is at fault");
+        assert_eq!(code(&format!("{{\"kind\":[{}0]}}", "{\"\":0},".repeat(9_000))), "too_complex");
+        assert_eq!(code(&format!("{{\"kind\":\"{}\"}}", "x".repeat(70_000))), "too_complex");
+        assert_eq!(code(&format!("{{\"kind\":\"{}\"", "x".repeat(70_000))), "bad_json");
+        assert_eq!(code("7"), "bad_json");
     }
 }

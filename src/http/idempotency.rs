@@ -2,14 +2,18 @@
 //! stored answer again, another request under the same key is refused with 422, and the same one while the first is under way with
 //! 409. Refused requests leave no key behind, so that one that was put right may use it. Keys are kept for 7 days.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use actix_web::http::header::{CONTENT_TYPE, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::error::ApiError;
-use crate::base::EventKey;
+use crate::base::json_shape::elements;
+use crate::base::{EventKey, JsonShape};
+use crate::notify::message::MAX_RECIPIENTS;
 use crate::state::{AppState, Processing};
 use crate::store::Connection;
 use crate::store::idempotency::{self, Request, Stored};
@@ -18,6 +22,8 @@ const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// On an answer that was given before.
 const REPLAYED: &str = "Idempotent-Replayed";
 const MAX_KEY_BYTES: usize = 128;
+/// Largest tree that is made for a fingerprint and takes more than twice its text, bytes.
+const MAX_TREE_BYTES: usize = 1 << 20;
 /// The same request is waited for as long as this, so often.
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 const MAX_TRIES: usize = 30;
@@ -39,16 +45,51 @@ pub fn key(headers: &HeaderMap) -> Result<Option<&[u8]>, ApiError> {
     Ok(Some(key))
 }
 
-/// Key and fingerprint of a request. `scope` names the routes that share keys. The fingerprint is of the path and of what the body
-/// says, in whatever order and spacing.
-pub fn request(request: &HttpRequest, scope: &str, body: &[u8]) -> Result<Option<Request>, ApiError> {
+/// Key and path of a request whose body is not read yet.
+pub struct Named {
+    key: Uuid,
+    path: String,
+}
+
+/// Key and path of a request, if it has a key. `scope` names the routes that share keys.
+pub fn named(request: &HttpRequest, scope: &str) -> Result<Option<Named>, ApiError> {
     let Some(key) = key(request.headers())? else { return Ok(None) };
-    let said = serde_json::from_slice::<Value>(body).map(|value| value.to_string());
-    let said = said.as_deref().map_or(body, str::as_bytes);
-    Ok(Some(Request {
-        key: EventKey::from_parts(&[b"idempotency", scope.as_bytes(), key]).0,
-        fingerprint: EventKey::from_parts(&[request.path().as_bytes(), said]).0,
-    }))
+    let key = EventKey::from_parts(&[b"idempotency", scope.as_bytes(), key]).0;
+    Ok(Some(Named { key, path: request.path().to_owned() }))
+}
+
+impl Named {
+    /// With the fingerprint of the path and of what the body says, in whatever order and spacing.
+    pub fn with(self, body: &[u8]) -> Request {
+        let said = canonical(body);
+        let said = said.as_deref().map_or(body, str::as_bytes);
+        Request { key: self.key, fingerprint: EventKey::from_parts(&[self.path.as_bytes(), said]).0 }
+    }
+}
+
+/// Key and fingerprint of a request, if it has a key.
+pub fn request(request: &HttpRequest, scope: &str, body: &[u8]) -> Result<Option<Request>, ApiError> {
+    Ok(named(request, scope)?.map(|named| named.with(body)))
+}
+
+/// JSON without its spacing, names in order; `None` for what is no JSON, or too much of a tree. Elements of an array one by one, so that
+/// no more than one is a tree in memory.
+fn canonical(body: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(body).ok()?.trim_ascii();
+    let one = |text: &str| -> Option<Value> {
+        let fits = JsonShape::of(text.as_bytes()).fits(text.as_bytes(), MAX_TREE_BYTES);
+        if fits { serde_json::from_str(text).ok() } else { None }
+    };
+    if !text.starts_with('[') {
+        return one(text).map(|value| value.to_string());
+    }
+    let mut said = String::with_capacity(text.len());
+    for text in elements(text, MAX_RECIPIENTS).ok()? {
+        said.push(if said.is_empty() { '[' } else { ',' });
+        write!(said, "{}", one(text)?).ok()?;
+    }
+    said.push_str(if said.is_empty() { "[]" } else { "]" });
+    Some(said)
 }
 
 /// A request that may go on or has its answer already.
@@ -115,6 +156,12 @@ mod tests {
         }
         assert_ne!(of("/a", "l", "{}").key, first.key);
         assert_eq!(of("/a", "\"k\"", r#"{"a":1,"b":[2]}"#), first, "with the quotes of the draft");
+        assert_eq!(
+            of("/a", "k", r#"[{"b":1,"a":"x, y"},[1]]"#),
+            of("/a", "k", r#" [ {"a":"x, y","b":1}, [ 1 ] ]"#)
+        );
+        assert_ne!(of("/a", "k", "[1,2]"), of("/a", "k", "[12]"));
+        assert_eq!(canonical(b" [ ] ").as_deref(), Some("[]"));
         let twice = TestRequest::default()
             .append_header((IDEMPOTENCY_KEY, "a"))
             .append_header((IDEMPOTENCY_KEY, "b"))

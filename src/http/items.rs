@@ -1,20 +1,26 @@
 //! The catalogue: `PUT /v1/items` (one or many), list, one, delete.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, web};
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::auth::Caller;
+use super::bodies::Bodies;
 use super::body::Batch;
 use super::dto;
 use super::error::ApiError;
 use crate::actors::App;
 use crate::actors::catalogue_changes::put_items;
-use crate::base::ExternalId;
+use crate::base::json_shape::{ArrayFault, elements};
+use crate::base::{ExternalId, JsonShape};
 use crate::catalogue::{ItemError, NewItem};
 
+/// Largest tree of one item that takes more than twice its text, bytes: 64 attributes, 32 tags and a path have some 20,000.
+const MAX_TREE_BYTES: usize = 64 << 10;
 /// Most items in a list.
 const MAX_LIST: usize = 500;
 
@@ -28,39 +34,77 @@ pub struct ListQuery {
     q: Option<String>,
 }
 
+/// Items of one body: those that are taken, and those that are not.
+type Sorted = (Vec<NewItem>, Vec<Rejected>);
+
+/// A refused item.
+#[derive(Serialize)]
+struct Rejected {
+    index: usize,
+    code: &'static str,
+    field: Cow<'static, str>,
+    message: String,
+}
+
+/// Answer to a change.
+#[derive(Serialize)]
+struct Changed {
+    items: usize,
+    rejected: Vec<Rejected>,
+}
+
 /// Adds or changes items. The good ones are taken, the bad ones named by index; 400 if none is good.
-pub async fn put(Batch(body): Batch, app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
+pub async fn put(
+    Batch(body): Batch,
+    app: web::Data<App>,
+    bodies: web::Data<Bodies>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
     caller.service()?;
-    let value: Value = serde_json::from_slice(&body)
-        .map_err(|error| ApiError::invalid("bad_json", None, format!("the body is not JSON: {error}")))?;
-    let list = match value {
-        Value::Array(list) => list,
-        one => vec![one],
-    };
-    if list.len() > app.state.config.ingest.max_batch {
-        let message = format!("at most {} items in a request", app.state.config.ingest.max_batch);
-        return Err(ApiError::invalid("too_many_items", None, message));
+    let max = app.state.config.ingest.max_batch;
+    let (items, rejected) = bodies.work(body, move |body| sort(body, max)).await??;
+    if let (true, Some(&Rejected { index, code, ref field, ref message })) =
+        (items.is_empty(), rejected.first())
+    {
+        return Err(ApiError::invalid_field(code, field.clone(), format!("item {index}: {message}")));
     }
-    let mut items = Vec::with_capacity(list.len());
-    let mut rejected: Vec<(usize, ItemError)> = Vec::new();
-    for (index, value) in list.into_iter().enumerate() {
-        match NewItem::read(value) {
+    let items = if items.is_empty() { 0 } else { put_items(&app.state, &app.registry, items).await? };
+    Ok(HttpResponse::Ok().json(Changed { items, rejected }))
+}
+
+/// Reads and checks one item after the other, so that no more than one is a tree in memory.
+fn sort(body: &[u8], max: usize) -> Result<Sorted, ApiError> {
+    let bad =
+        |message: String| ApiError::invalid("bad_json", None, format!("the body is not JSON: {message}"));
+    let text = std::str::from_utf8(body).map_err(|error| bad(error.to_string()))?.trim_ascii();
+    let texts = match text.starts_with('[').then(|| elements(text, max)) {
+        None => vec![text],
+        Some(Ok(texts)) => texts,
+        Some(Err(ArrayFault::TooMany)) => {
+            let message = format!("at most {max} items in a request");
+            return Err(ApiError::invalid("too_many_items", None, message));
+        }
+        Some(Err(ArrayFault::Unbalanced)) => {
+            let error = serde_json::from_str::<IgnoredAny>(text).err();
+            return Err(bad(error.map(|error| error.to_string()).unwrap_or_default()));
+        }
+    };
+    let (mut items, mut rejected) = (Vec::with_capacity(texts.len()), Vec::new());
+    for (index, text) in texts.into_iter().enumerate() {
+        let read = if JsonShape::of(text.as_bytes()).fits(text.as_bytes(), MAX_TREE_BYTES) {
+            NewItem::read(serde_json::from_str(text).map_err(|error| bad(format!("item {index}: {error}")))?)
+        } else {
+            serde_json::from_str::<IgnoredAny>(text).map_err(|error| bad(error.to_string()))?;
+            Err(ItemError::too_complex())
+        };
+        match read {
             Ok(item) => items.push(item),
-            Err(error) => rejected.push((index, error)),
+            Err(ItemError { code, field, message }) => {
+                rejected.push(Rejected { index, code, field, message })
+            }
         }
     }
-    if let (true, Some((index, error))) = (items.is_empty(), rejected.first()) {
-        let message = format!("item {index}: {}", error.message);
-        return Err(ApiError::invalid_field(error.code, error.field.clone(), message));
-    }
-    let count = if items.is_empty() { 0 } else { put_items(&app.state, &app.registry, items).await? };
-    let rejected: Vec<Value> = rejected
-        .iter()
-        .map(|(index, error)| {
-            json!({"index": index, "code": error.code, "field": error.field, "message": error.message})
-        })
-        .collect();
-    Ok(HttpResponse::Ok().json(json!({ "items": count, "rejected": rejected })))
+    Ok((items, rejected))
 }
 
 /// A page of the catalogue, by id, with the categories of everything that matches the text.
@@ -121,4 +165,25 @@ pub async fn delete(
     app.state.store.run(move |connection| crate::store::items::deactivate(connection, &id)).await?;
     app.state.remove_item(inner);
     Ok(HttpResponse::NoContent().finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_are_counted_first_and_one_with_a_tree_in_it_is_refused_alone() {
+        let many = format!("[{}", "{\"\":0},".repeat(600_000));
+        let Err(ApiError::Invalid { code, .. }) = sort(many.as_bytes(), 10_000) else { panic!() };
+        assert_eq!(code, "too_many_items");
+        let tree = format!("{{\"item_id\":2,\"attributes\":{{{}\"a\":\"b\"}}}}", "\"\":\"\",".repeat(9_000));
+        let (items, rejected) = sort(format!("[{{\"item_id\":1}},{tree},7]").as_bytes(), 3).unwrap();
+        assert_eq!(items.len(), 1);
+        let rejected: Vec<_> = rejected.iter().map(|one| (one.index, one.code)).collect();
+        assert_eq!(rejected, [(1, "too_complex"), (2, "bad_item")]);
+        for body in ["", "nonsense", "[{\"item_id\":1},]", "[{\"item_id\":1}", "[{\"item_id\":1}] 2"] {
+            let Err(ApiError::Invalid { code, .. }) = sort(body.as_bytes(), 3) else { panic!("{body}") };
+            assert_eq!(code, "bad_json", "{body}");
+        }
+    }
 }

@@ -10,6 +10,9 @@ use super::error::{ApiError, Refused};
 use super::forwarded::{Original, Scheme};
 use crate::config::{AuthMode, Config, Server};
 
+/// Relation of the page that asks to the server, which browsers tell and pages can't set.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
 /// Refuses a page of another origin than the server's own and the configured ones. No browser at all passes.
 pub fn check(head: &RequestHead, server: &Server) -> Result<(), ApiError> {
     let Some(origin) = head.headers.get(ORIGIN) else { return Ok(()) };
@@ -20,6 +23,24 @@ pub fn check(head: &RequestHead, server: &Server) -> Result<(), ApiError> {
     }
     log::debug!("origin refused origin={origin:?} host={:?} client={:?}", original.host, original.client);
     Err(ApiError::Origin(if original.ignored { Refused::Proxy } else { Refused::Page }))
+}
+
+/// Whether a path is none of the files of the dashboard: what it answers is somebody's, or it changes something.
+pub fn is_api(path: &str) -> bool {
+    ["/v1/", "/admin/"].iter().any(|prefix| path.starts_with(prefix))
+        || ["/v1", "/admin", "/ws", "/metrics"].contains(&path)
+}
+
+/// Refuses what a page of another site makes a browser ask: by its `Origin`, and, for pictures, frames and links, which carry none, by
+/// `Sec-Fetch-Site` (Fetch Metadata). With authentication off such a request would act as anybody.
+pub fn check_site(head: &RequestHead, server: &Server) -> Result<(), ApiError> {
+    if head.headers.contains_key(ORIGIN) {
+        return check(head, server);
+    }
+    match head.headers.get(SEC_FETCH_SITE).map(|site| site.as_bytes()) {
+        None | Some(b"same-origin" | b"none") => Ok(()),
+        Some(_) => Err(ApiError::Origin(Refused::Page)),
+    }
 }
 
 /// With authentication off, refuses host names that do not name this machine (DNS rebinding), also those a trusted proxy was asked
@@ -59,7 +80,10 @@ pub fn foreign(headers: &HeaderMap, allowed: &[String]) -> Option<HeaderValue> {
 /// Lets that page read the answer (Fetch, CORS protocol). Tokens travel in a header, so no credentials are allowed.
 pub fn open_to(origin: HeaderValue, headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("ETag"));
+    headers.insert(
+        ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("ETag, RateLimit, RateLimit-Policy, Retry-After"),
+    );
     headers.append(VARY, HeaderValue::from_static("Origin"));
     let policy = HeaderName::from_static("cross-origin-resource-policy");
     headers.insert(policy, HeaderValue::from_static("cross-origin"));
@@ -129,6 +153,40 @@ mod tests {
         assert!(allowed(Some("https://push.example"), "push.example:443"));
         assert!(!allowed(Some("https://push.example"), "push.example:80"));
         assert!(!allowed(Some("https://push.example:8443"), "push.example"));
+    }
+
+    #[test]
+    fn what_a_page_of_another_site_makes_a_browser_ask_is_refused_with_and_without_an_origin() {
+        let server = Server { allowed_origins: vec!["https://shop.example".to_owned()], ..Server::default() };
+        let passes = |origin: Option<&str>, site: Option<&str>| {
+            let mut request = TestRequest::default().insert_header((HOST, "127.0.0.1:8080"));
+            for (name, value) in [("origin", origin), ("sec-fetch-site", site)] {
+                if let Some(value) = value {
+                    request = request.insert_header((name, value));
+                }
+            }
+            check_site(request.to_http_request().head(), &server).is_ok()
+        };
+        for (origin, site) in [
+            (None, None),
+            (None, Some("same-origin")),
+            (None, Some("none")),
+            (Some("https://shop.example"), Some("cross-site")),
+            (Some("http://127.0.0.1:8080"), Some("same-origin")),
+        ] {
+            assert!(passes(origin, site), "{origin:?} {site:?}");
+        }
+        for (origin, site) in [
+            (None, Some("cross-site")),
+            (None, Some("same-site")),
+            (None, Some("anything")),
+            (Some("https://evil.example"), Some("cross-site")),
+            (Some("https://evil.example"), None),
+            (Some("http://127.0.0.1:3000"), Some("same-site")),
+            (Some("null"), Some("cross-site")),
+        ] {
+            assert!(!passes(origin, site), "{origin:?} {site:?}");
+        }
     }
 
     #[test]

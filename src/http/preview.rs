@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::auth::Caller;
+use super::bodies::Bodies;
 use super::body::Body;
 use super::dto;
 use super::error::ApiError;
@@ -166,6 +167,7 @@ impl PreviewBody {
 pub async fn preview(
     Body(body): Body,
     app: web::Data<App>,
+    bodies: web::Data<Bodies>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
@@ -173,6 +175,12 @@ pub async fn preview(
         bad_preview(None, format!("not a preview: {}", suggest_nearest(&error.to_string())))
     })?;
     wish.validate()?;
+    let shown = bodies.elsewhere(move || shown(&wish, &app)).await??;
+    Ok(HttpResponse::Ok().json(shown))
+}
+
+/// Renders the messages: every text of the template in every sample, as storing it would.
+fn shown(wish: &PreviewBody, app: &App) -> Result<Value, ApiError> {
     let definitions = app.state.definitions.load();
     let name = wish.template_name()?;
     let triggers = match &wish.trigger {
@@ -200,7 +208,7 @@ pub async fn preview(
         ("problem", json!(problem.map(|problem| problem.to_string()))),
         ("previews", json!(previews)),
     ];
-    Ok(HttpResponse::Ok().json(with(first, about_all)))
+    Ok(with(first, about_all))
 }
 
 fn bad_preview(field: Option<&'static str>, message: String) -> ApiError {

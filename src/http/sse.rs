@@ -9,7 +9,7 @@ use actix_web::{Error, HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
 use super::error::ApiError;
-use super::{auth, origin};
+use super::{auth, origin, rates};
 use crate::actors::App;
 use crate::actors::gateway::UserGateway;
 use crate::base::ExternalId;
@@ -40,12 +40,13 @@ pub async fn open(
     gateway: web::Data<Arc<UserGateway>>,
     streams: web::Data<Streams>,
 ) -> Result<HttpResponse, Error> {
-    origin::check(request.head(), &app.state.config.server)?;
+    origin::check_site(request.head(), &app.state.config.server)?;
     let (user, login) = login(&request, query.into_inner()).await?;
+    rates::connects(request.head(), &app)?;
     let mut response = HttpResponse::Ok();
     response
         .insert_header((CONTENT_TYPE, "text/event-stream"))
-        .insert_header((CACHE_CONTROL, "no-cache, no-transform"))
+        .insert_header((CACHE_CONTROL, "no-store, no-transform"))
         .insert_header(("X-Accel-Buffering", "no"));
     // A page of another site that is allowed to connect must be allowed to read as well.
     if let Some(origin) = request.headers().get(ORIGIN) {

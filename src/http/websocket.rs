@@ -18,7 +18,7 @@ use futures_util::SinkExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::ApiError;
-use super::origin;
+use super::{origin, rates};
 use crate::actors::App;
 use crate::actors::gateway::UserGateway;
 use crate::transport::Gateway;
@@ -32,11 +32,12 @@ pub async fn open(
     limits: web::Data<Arc<ws::Limits>>,
     gateway: web::Data<Arc<UserGateway>>,
 ) -> Result<HttpResponse, Error> {
-    origin::check(request.head(), &app.state.config.server)?;
+    origin::check_site(request.head(), &app.state.config.server)?;
+    rates::connects(request.head(), &app)?;
     if request.method() == Method::HEAD {
         return Err(HandshakeError::NoWebsocketUpgrade.into());
     }
-    let gateway: Arc<UserGateway> = Arc::clone(&gateway);
+    let gateway: Arc<dyn Gateway> = Arc::new(gateway.of_address(rates::address(request.head(), &app)));
     session::upgrade(&request, payload, &limits, Some(gateway))
 }
 
@@ -118,8 +119,10 @@ impl Upgrades {
         let path = config.server.base_path.strip(request.path()).unwrap_or(request.path());
         let (limits, gateway): (_, Option<Arc<dyn Gateway>>) = match (path, &self.echo.0) {
             ("/ws", _) => {
-                origin::check(request.head(), &config.server)?;
-                (&self.limits, Some(Arc::clone(&self.gateway) as Arc<dyn Gateway>))
+                origin::check_site(request.head(), &config.server)?;
+                rates::connects(request.head(), &self.app)?;
+                let gateway = self.gateway.of_address(rates::address(request.head(), &self.app));
+                (&self.limits, Some(Arc::new(gateway) as Arc<dyn Gateway>))
             }
             ("/echo", Some(limits)) => (limits, None),
             _ => return Err(ApiError::NotFound("this path")),

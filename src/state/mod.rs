@@ -8,6 +8,7 @@ pub mod identity;
 pub mod job_board;
 pub mod learned;
 pub mod learning;
+pub mod limiter;
 pub mod live;
 pub mod monitor;
 pub mod push_state;
@@ -29,6 +30,7 @@ use self::budget::Budget;
 use self::identity::Identity;
 use self::job_board::JobBoard;
 use self::learned::Learned;
+use self::limiter::Limiter;
 use self::live::Live;
 use self::monitor::Monitor;
 use self::push_state::PushState;
@@ -92,6 +94,8 @@ pub struct AppState {
     pub sources: Sources,
     /// Progress of trainings.
     pub jobs: JobBoard,
+    /// Rates of requests and connections.
+    pub limiter: Limiter,
     /// Requests under an `Idempotency-Key` that are being processed.
     pub under_way: UnderWay,
     /// The server is going down: no new logins.
@@ -115,6 +119,7 @@ impl AppState {
         let (definitions, _) = Definitions::new(&[], &config.policy);
         let identity = Arc::new(Identity::new(&config.auth));
         let state = Self {
+            limiter: Limiter::new(&config),
             config,
             store,
             metrics: Metrics::default(),

@@ -24,7 +24,7 @@ fn a_stream_begins_with_a_welcome_and_carries_messages_with_their_place() {
     let mut stream = Stream::open(server.address, "user_id=1", "");
     assert_eq!(stream.status(), 200);
     for header in
-        ["content-type: text/event-stream", "cache-control: no-cache, no-transform", "x-accel-buffering: no"]
+        ["content-type: text/event-stream", "cache-control: no-store, no-transform", "x-accel-buffering: no"]
     {
         assert!(stream.head.contains(header), "{}", stream.head);
     }

@@ -1,9 +1,11 @@
 //! The vocabulary every other module speaks: ids, time, scores, seeded randomness. Imports nothing of ours.
 
 pub mod ids;
+pub mod json_shape;
 pub mod nearest;
 pub mod nul;
 pub mod random;
+pub mod rate;
 pub mod score;
 pub mod time;
 pub mod unknown_name;
@@ -12,6 +14,7 @@ pub mod zoned_moment;
 pub use ids::{
     ConnectionId, EventKey, ExternalId, ExternalIdError, ItemId, ModelVersion, NotificationId, UserId,
 };
+pub use json_shape::JsonShape;
 pub use nearest::nearest;
 pub use nul::has_escaped_nul;
 pub use score::Score;

@@ -78,6 +78,12 @@ impl ItemError {
     ) -> Self {
         Self { code, field: field.into(), message: message.into() }
     }
+
+    /// An item with more in it than any item has, which is not read.
+    pub fn too_complex() -> Self {
+        let message = format!("an item has at most {MAX_ATTRIBUTES} attributes, {MAX_LIST} tags and levels");
+        Self::new("too_complex", "item", message)
+    }
 }
 
 impl NewItem {

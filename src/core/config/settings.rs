@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::admission::{CatalogueRules, EventRules};
 use super::auth::Auth;
 use super::base_path::BasePath;
+use super::limits::Limits;
 use super::money::Money;
 use super::network::Network;
 use super::policy::Policy;
@@ -21,6 +22,8 @@ pub struct Config {
     pub database: Database,
     /// Authentication and authorisation.
     pub auth: Auth,
+    /// Rates of requests.
+    pub limits: Limits,
     /// WebSocket connections.
     pub socket: Socket,
     /// Settings of what the catalogue takes from elsewhere.

@@ -51,6 +51,7 @@ impl Config {
         within("training.dense_work", self.training.dense_work, 0, 1_000_000)?;
         within("training.niceness", self.training.niceness, 0, 19)?;
         self.auth.validate()?;
+        self.limits.validate()?;
         self.event.validate()?;
         self.money.validate()?;
         self.recommend.validate()?;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::login::Login;
 use super::standing::Change;
-use crate::base::{ExternalId, NotificationId, Timestamp, has_escaped_nul, suggest_nearest};
+use crate::base::{ExternalId, JsonShape, NotificationId, Timestamp, has_escaped_nul, suggest_nearest};
 use crate::event::RawEvent;
 use crate::feedback::FeedbackOutcome;
 use crate::notify::message::topic_name;
@@ -107,6 +107,10 @@ pub struct MuteWish {
     pub item_id: Option<ExternalId>,
 }
 
+/// A frame of so many bytes is parsed whatever it is.
+const SIMPLE_BYTES: usize = 4 << 10;
+/// Largest tree of a frame that takes more than twice its text, bytes: some hundred events in the largest frame.
+const MAX_TREE_BYTES: usize = 4 << 20;
 /// Longest name in a mute, bytes.
 const MAX_NAME_BYTES: usize = 128;
 
@@ -192,6 +196,12 @@ struct Named {
 impl Inbound {
     /// Parses one text frame; at most `max_events` events in it.
     pub fn parse(text: &str, max_events: usize) -> Result<Self, InboundError> {
+        let is_simple = text.len() <= SIMPLE_BYTES
+            || JsonShape::of(text.as_bytes()).fits(text.as_bytes(), MAX_TREE_BYTES);
+        if !is_simple {
+            let message = "the frame has too many values for its size, or nests too deeply".to_owned();
+            return Err(InboundError { code: "bad_frame", message });
+        }
         let wire: Wire = serde_json::from_str(text).map_err(|error| InboundError {
             code: "bad_frame",
             message: plain(&suggest_nearest(&error.to_string())),
@@ -373,6 +383,17 @@ mod tests {
         assert_eq!(parse(r#"{"type":"mute","of":"item","name":"\u0000"}"#).unwrap_err().code, "bad_frame");
         let resume = r#"{"type":"login","user_id":1,"device":"\u0000"}"#;
         assert_eq!(parse(resume).unwrap_err().code, "bad_text");
+    }
+
+    #[test]
+    fn a_frame_that_would_fill_memory_is_not_parsed() {
+        let events = |one: &str, n: usize| format!(r#"{{"type":"events","events":[{}{{}}]}}"#, one.repeat(n));
+        for frame in [events("{},", 20_000), events(r#"{"":0},"#, 9_000), "[".repeat(60_000)] {
+            let error = parse(&frame).unwrap_err();
+            assert!(error.code == "bad_frame" && error.message.contains("too many values"), "{error}");
+        }
+        let event = r#"{"kind":"view","item_id":1,"event_id":"0190a5c8-0000-7000-8000"},"#;
+        assert_eq!(parse(&events(event, 900)).unwrap_err().code, "too_many_events");
     }
 
     #[test]

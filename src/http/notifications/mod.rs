@@ -17,6 +17,7 @@ use self::audience::Known;
 use self::body::Checked;
 pub(super) use self::words::check_one as check_words;
 use super::auth::Caller;
+use super::bodies::Bodies;
 use super::body::Batch;
 use super::error::ApiError;
 use super::idempotency::{self, Begun};
@@ -36,15 +37,18 @@ pub async fn post(
     request: HttpRequest,
     Batch(body): Batch,
     app: web::Data<App>,
+    bodies: web::Data<Bodies>,
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.service()?;
-    let keyed = idempotency::request(&request, "notifications", &body)?;
+    let named = idempotency::named(&request, "notifications")?;
+    let read = move |body: &[u8]| (named.map(|named| named.with(body)), body::split(body));
+    let (keyed, raws) = bodies.work(body, read).await?;
     let _held = match idempotency::begin(&app.state, keyed).await? {
         Begun::New(held) => held,
         Begun::Before(answer) => return Ok(answer),
     };
-    let raws = body::split(&body)?;
+    let raws = raws?;
     let call = Call {
         id: Uuid::now_v7(),
         now: Timestamp::now(),

@@ -117,10 +117,12 @@ fn check(applied: &[String], known: &[String]) -> Result<Found, StoreError> {
     let unknown: Vec<&str> =
         others.into_iter().filter(|version| !known.iter().any(|known| known == version)).collect();
     if !unknown.is_empty() {
+        let newest = known.iter().max().map_or("none", String::as_str);
         return Err(StoreError::Schema(format!(
-            "it has migrations that this version does not know: {}. A newer version has changed its schema; start that one or a \
-             later one",
-            unknown.join(", ")
+            "it has migrations that this version does not know: {}. A newer Tidings has changed its schema; this is Tidings \
+             {}, whose newest migration is {newest}. Start the newer version, or restore a backup from before it was started",
+            unknown.join(", "),
+            env!("CARGO_PKG_VERSION"),
         )));
     }
     match replaced.len() {
@@ -170,7 +172,12 @@ mod tests {
         let text = found(&old[1..]).unwrap_err();
         assert!(text.contains("25 of the 26") && text.contains(LAST_REPLACED), "{text}");
         let text = found(&versions(&[SCHEMA, "20270101000001"])).unwrap_err();
-        assert!(text.contains("does not know: 20270101000001") && !text.contains(SCHEMA), "{text}");
+        let both = [
+            "does not know: 20270101000001.",
+            "whose newest migration is 20270101000000",
+            "restore a backup",
+        ];
+        assert!(both.iter().all(|part| text.contains(part)) && !text.contains(SCHEMA), "{text}");
     }
 
     #[test]

@@ -2,22 +2,28 @@
 //! put words together and go by the language of the text, which is another where the reader's is not there.
 
 use jiff::tz::TimeZone;
-use minijinja::value::{Kwargs, Value, ValueKind};
+use minijinja::functions::Function;
+use minijinja::value::{FunctionArgs, FunctionResult, Kwargs, Rest, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Output, State};
 
 use super::locale::{Locale, decimal};
 use super::shapes::PLURAL_CATEGORIES;
 use crate::base::Timestamp;
 
+/// Bytes that the filters of one text may read and write, some milliseconds of work.
+const MAX_WORK: u64 = 1 << 20;
+/// Where a rendering keeps what it has spent.
+const WORK: &str = "work";
+
 /// Adds all of `shapes::FILTERS` and `shapes::TESTS`.
 pub(super) fn add(environment: &mut Environment<'_>) {
-    environment.add_filter("upper", minijinja::filters::upper);
-    environment.add_filter("lower", minijinja::filters::lower);
-    environment.add_filter("title", minijinja::filters::title);
-    environment.add_filter("trim", minijinja::filters::trim);
-    environment.add_filter("length", minijinja::filters::length);
-    environment.add_filter("first", minijinja::filters::first);
-    environment.add_filter("join", minijinja::filters::join);
+    bounded(environment, "upper", minijinja::filters::upper);
+    bounded(environment, "lower", minijinja::filters::lower);
+    bounded(environment, "title", minijinja::filters::title);
+    bounded(environment, "trim", minijinja::filters::trim);
+    bounded(environment, "length", minijinja::filters::length);
+    bounded(environment, "first", minijinja::filters::first);
+    bounded(environment, "join", minijinja::filters::join);
     environment.add_filter("int", minijinja::filters::int);
     environment.add_filter("float", minijinja::filters::float);
     environment.add_filter("default", default);
@@ -33,6 +39,33 @@ pub(super) fn add(environment: &mut Environment<'_>) {
         ValueKind::None => Ok(()),
         _ => minijinja::escape_formatter(output, state, value),
     });
+}
+
+/// Adds a filter of the engine whose work is limited: one instruction of the engine's fuel may take a text of 64 KiB, or compare each of
+/// its characters with each of another. The engine's own stands behind a name that no source can spell.
+fn bounded<F, Rv, Args>(environment: &mut Environment<'_>, name: &'static str, filter: F)
+where
+    F: Function<Rv, Args>,
+    Rv: FunctionResult,
+    Args: for<'a> FunctionArgs<'a>,
+{
+    let hidden = format!(" {name}");
+    environment.add_filter(hidden.clone(), filter);
+    environment.add_filter(name, move |state: &State<'_, '_>, arguments: Rest<Value>| {
+        let bytes = |value: &Value| value.as_str().map_or(1, str::len) as u64;
+        let given = arguments.iter().map(bytes).fold(1, u64::saturating_mul);
+        charge(state, given)?;
+        let result = state.apply_filter(&hidden, &arguments)?;
+        charge(state, bytes(&result)).map(|()| result)
+    });
+}
+
+/// Takes work out of what one text may do.
+fn charge(state: &State<'_, '_>, work: u64) -> Result<(), Error> {
+    let before = state.get_temp(WORK).and_then(|spent| u64::try_from(spent).ok()).unwrap_or(0);
+    let spent = before.saturating_add(work);
+    state.set_temp(WORK, Value::from(spent));
+    if spent > MAX_WORK { Err(ErrorKind::OutOfFuel.into()) } else { Ok(()) }
 }
 
 fn is_missing(value: &Value) -> bool {

@@ -4,6 +4,7 @@
 //! could take memory or time without bound is refused before it is compiled (`check.rs`); instructions and output are limited
 //! while rendering. Storing a template asks more, see [`super::validate`].
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -23,6 +24,8 @@ const MAX_VARIANTS: usize = 8;
 const MAX_LANGUAGES: usize = 32;
 /// Instructions one text may run: a list of fifty items takes some hundreds.
 const FUEL: u64 = 10_000;
+/// Instructions that all texts of a template may take while it is checked: 512 texts of some hundred each, in every sample.
+pub(super) const TRIAL_FUEL: u64 = 4_000_000;
 /// Calls within calls.
 const MAX_RECURSION: usize = 16;
 /// Longest output, bytes; what a text writes beyond is lost, since far less of it is shown.
@@ -277,7 +280,7 @@ impl Templates {
         let speaks = wanted.is_some_and(|wanted| wanted.is_same_language(language));
         let text_locale = if speaks { locale } else { tag };
         let words = context! { text_locale, ..minijinja::Value::from_serialize(context) };
-        let part = |part: Part| self.part(template, &variant.name, tag, part, &words);
+        let part = |part: Part| self.part(template, &variant.name, tag, part, &words).0;
         Some((|| {
             let mut title = shorten(&part(Part::Title)?, MAX_TITLE_CHARS);
             let (mut body, problem) = match part(Part::Body) {
@@ -311,7 +314,7 @@ impl Templates {
         Some(found.source().to_owned())
     }
 
-    /// One text, as it is written out; cut off after [`MAX_OUTPUT_BYTES`].
+    /// One text, as it is written out, cut off after [`MAX_OUTPUT_BYTES`]; and the instructions it took.
     fn part(
         &self,
         template: &str,
@@ -319,21 +322,25 @@ impl Templates {
         language: &str,
         part: Part,
         words: &minijinja::Value,
-    ) -> Result<String, TemplateError> {
+    ) -> (Result<String, TemplateError>, u64) {
         let key = key(template, variant, language, part);
         let failed =
             |source: &str, error: &minijinja::Error| of_engine(place(variant, language, part), source, error);
-        let found = self.environment.get_template(&key).map_err(|error| failed("", &error))?;
+        let found = match self.environment.get_template(&key) {
+            Ok(found) => found,
+            Err(error) => return (Err(failed("", &error)), 0),
+        };
         let mut output = Limited(Vec::new());
-        match found.render_captured_to(words, &mut output) {
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::WriteFailure && output.is_full() => {}
-            Err(error) => return Err(failed(found.source(), &error)),
-        }
-        Ok(String::from_utf8_lossy(&output.0).into_owned())
+        let steps = match found.render_captured_to(words, &mut output) {
+            Ok(captured) => captured.state().fuel_levels().map_or(FUEL, |(consumed, _)| consumed),
+            Err(error) if error.kind() == ErrorKind::WriteFailure && output.is_full() => FUEL,
+            Err(error) => return (Err(failed(found.source(), &error)), FUEL),
+        };
+        (Ok(String::from_utf8_lossy(&output.0).into_owned()), steps)
     }
 
-    /// One text of a template in a context, untrimmed and uncut, for checks before it is stored.
+    /// One text of a template in a context, untrimmed and uncut, for checks before it is stored. `left`: instructions that all texts of
+    /// one check may still take.
     pub(super) fn written(
         &self,
         template: &str,
@@ -341,9 +348,18 @@ impl Templates {
         language: &str,
         part: Part,
         context: &impl Serialize,
+        left: &Cell<u64>,
     ) -> Result<String, TemplateError> {
+        if left.get() == 0 {
+            let message =
+                "takes too many steps in all its variants and languages together: loop over fewer things";
+            let place = place(variant, language, part);
+            return Err(TemplateError { place, position: None, message: message.to_owned() });
+        }
         let words = context! { text_locale => language, ..minijinja::Value::from_serialize(context) };
-        self.part(template, variant, language, part, &words)
+        let (written, steps) = self.part(template, variant, language, part, &words);
+        left.set(left.get().saturating_sub(steps));
+        written
     }
 }
 

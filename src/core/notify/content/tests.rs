@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -5,6 +6,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::locale::Locale;
+use super::template::Part;
 use super::*;
 use crate::base::Timestamp;
 use crate::notify::triggers::{self, Condition, Definition};
@@ -211,6 +213,23 @@ fn a_template_takes_bounded_memory_and_time() {
         assert!(error.position.is_some(), "{source}: {error}");
         assert!(validate(&one(source), []).is_err());
     }
+    // What filters do with long texts counts beside the steps.
+    let list = json!({"event": {"list": vec![1; 300]}});
+    for filter in ["upper", "lower|title", "trim('abcdefghabcdefghabcdefghabcdefghabcdefghx')", "length"] {
+        let source = format!(
+            "{{% set a = '{}' * 60 %}}{{% for b in event.list %}}{{% if a|{filter} == b %}}x{{% endif %}}{{% endfor %}}",
+            "x".repeat(100)
+        );
+        let Some(Err(error)) = Templates::new([&one(&source)]).unwrap().render("t", 0, "en", &list) else {
+            panic!("{filter}")
+        };
+        assert!(error.message.contains("too many steps"), "{filter}: {error}");
+    }
+    // All texts of one check together are limited.
+    let (templates, left) = (Templates::new([&one("x")]).unwrap(), Cell::new(1));
+    let write = || templates.written("t", "a", "en", Part::Title, &list, &left);
+    assert_eq!(write().unwrap(), "x");
+    assert!(write().unwrap_err().message.contains("too many steps in all"));
     // What passes is still limited: in steps and in output.
     let words = large();
     for source in [

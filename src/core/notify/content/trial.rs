@@ -4,12 +4,13 @@
 //! catalogue; each of them reaches readers as a hole or as no text at all. A stored template is not tried again: what no
 //! longer passes goes on being used as far as it renders.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::check::{Checked, Position, Problem, check};
 use super::context::TemplateContext;
 use super::samples::{Sample, samples};
-use super::template::{Part, Template, TemplateError, Templates, place};
+use super::template::{Part, TRIAL_FUEL, Template, TemplateError, Templates, place};
 use crate::notify::triggers::{self, Condition, Definition};
 
 /// Whether the template may be stored: it compiles, names only what there is, and renders in every context that the
@@ -20,17 +21,18 @@ pub fn validate<'a>(
 ) -> Result<(), TemplateError> {
     let compiled = Templates::new([template])?;
     let reads = check_sources(template)?;
+    let left = Cell::new(TRIAL_FUEL);
     let mut is_used = false;
     for definition in used_by {
         is_used = true;
         let user = format!("trigger \"{}\"", definition.name);
-        try_out(&compiled, template, &definition.when, &user)?;
+        try_out(&compiled, template, &definition.when, &user, &left)?;
     }
     if is_used {
         return Ok(());
     }
     let kinds: Vec<Condition> = triggers::defaults().into_iter().map(|definition| definition.when).collect();
-    let fits = |when: &Condition| try_out(&compiled, template, when, "").is_ok();
+    let fits = |when: &Condition| try_out(&compiled, template, when, "", &left).is_ok();
     if kinds.iter().any(fits) {
         return Ok(());
     }
@@ -45,7 +47,7 @@ pub fn validate<'a>(
     let meant = meant.unwrap_or(&Condition::Login);
     let user =
         format!("any trigger; no trigger uses it yet, so it was tried as one of kind {}", meant.kind());
-    try_out(&compiled, template, meant, &user)
+    try_out(&compiled, template, meant, &user, &left)
 }
 
 /// Whether all names, filters and arguments of a template are there; which top-level variables it reads.
@@ -69,10 +71,11 @@ pub fn check_sources(template: &Template) -> Result<Vec<&str>, TemplateError> {
 impl Templates {
     /// Whether a stored template renders in every context of a trigger that is to use it. A template that is not there passes.
     pub fn fits(&self, template: &str, definition: &Definition) -> Result<(), TemplateError> {
+        let left = Cell::new(TRIAL_FUEL);
         for variant in self.compiled(template) {
             for (language, _) in &variant.languages {
                 let user = format!("trigger \"{}\"", definition.name);
-                self.try_text(template, &variant.name, language, &definition.when, &user)?;
+                self.try_text(template, &variant.name, language, &definition.when, &user, &left)?;
             }
         }
         Ok(())
@@ -85,15 +88,15 @@ impl Templates {
         language: &str,
         when: &Condition,
         user: &str,
+        left: &Cell<u64>,
     ) -> Result<(), TemplateError> {
         let source = |part: Part| self.source(template, variant, language, part).unwrap_or_default();
         let (title, body) = (source(Part::Title), source(Part::Body));
         for Sample { case, context } in samples(when) {
             let context = TemplateContext { locale: language.to_owned(), ..context };
             let write = |part: Part, context: &TemplateContext| {
-                self.written(template, variant, language, part, context).map_err(|error| TemplateError {
-                    message: format!("{} (for {user}: {case})", error.message),
-                    ..error
+                self.written(template, variant, language, part, context, left).map_err(|error| {
+                    TemplateError { message: format!("{} (for {user}: {case})", error.message), ..error }
                 })
             };
             // Fields of `event` are the shop's: the body may count on those that it reads, the title on the documented ones.
@@ -127,11 +130,12 @@ fn try_out(
     template: &Template,
     when: &Condition,
     user: &str,
+    left: &Cell<u64>,
 ) -> Result<(), TemplateError> {
     for variant in &template.variants {
         for (language, text) in &variant.texts {
-            compiled.try_text(&template.name, &variant.name, language, when, user)?;
-            never_blank(compiled, template, &variant.name, language, &text.body, when, user)?;
+            compiled.try_text(&template.name, &variant.name, language, when, user, left)?;
+            never_blank(compiled, template, (&variant.name, language, &text.body), when, user, left)?;
         }
     }
     Ok(())
@@ -142,11 +146,10 @@ fn try_out(
 fn never_blank(
     compiled: &Templates,
     template: &Template,
-    variant: &str,
-    language: &str,
-    source: &str,
+    (variant, language, source): (&str, &str, &str),
     when: &Condition,
     user: &str,
+    left: &Cell<u64>,
 ) -> Result<(), TemplateError> {
     let Checked { reads, .. } = check(source);
     let of_shop = reads.contains(&"event") || (reads.contains(&"user") && source.contains("attributes"));
@@ -155,7 +158,7 @@ fn never_blank(
     }
     let says = |Sample { context, .. }: Sample| {
         let context = TemplateContext { locale: language.to_owned(), ..context };
-        let written = compiled.written(&template.name, variant, language, Part::Body, &context);
+        let written = compiled.written(&template.name, variant, language, Part::Body, &context, left);
         written.is_ok_and(|text| !text.trim().is_empty())
     };
     if samples(when).into_iter().any(says) {

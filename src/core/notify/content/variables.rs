@@ -1,6 +1,7 @@
 //! Check of a message of the shop that names a template: whether there is one, whether it reads the variables, and whether it
 //! renders with them.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -11,6 +12,9 @@ use super::context::{ItemVariables, MAX_ITEMS, TemplateContext, UserVariables};
 use super::template::{Part, TemplateError, Templates, place};
 use crate::base::{ExternalId, Timestamp, nearest};
 use crate::catalogue::Item;
+
+/// Instructions that all texts of a template may take while a message is checked: a request has up to a hundred.
+const MESSAGE_FUEL: u64 = 100_000;
 
 /// Reason why a template can't be used with these variables.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,11 +88,12 @@ impl Templates {
 
     /// Every title must have something to say, every body must render.
     fn try_variables(&self, template: &str, context: &TemplateContext) -> Result<(), VariablesError> {
+        let left = Cell::new(MESSAGE_FUEL);
         for variant in self.compiled(template) {
             for (language, _) in &variant.languages {
                 let context = TemplateContext { locale: language.clone(), ..context.clone() };
                 for part in [Part::Title, Part::Body] {
-                    let text = self.written(template, &variant.name, language, part, &context)?;
+                    let text = self.written(template, &variant.name, language, part, &context, &left)?;
                     if part == Part::Title && text.trim().is_empty() {
                         let place = place(&variant.name, language, part);
                         let message = "is blank with these variables".to_owned();

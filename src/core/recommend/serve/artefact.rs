@@ -16,7 +16,10 @@ pub enum ArtefactError {
     #[error("this is not a model of Tidings")]
     Foreign,
     /// Written by a version with another format.
-    #[error("the model has format {found}, this version reads format {FORMAT}: train again")]
+    #[error(
+        "the model has format {found}, this version reads format {FORMAT}: {}",
+        if *found > FORMAT { "a newer version made it; start that one, or train again" } else { "train again" }
+    )]
     OtherFormat {
         /// Format version stated by the artefact.
         found: u16,

@@ -1,0 +1,88 @@
+//! Rate limits of requests: who is counted, and by what.
+
+use std::net::IpAddr;
+
+use actix_web::dev::RequestHead;
+use actix_web::http::Method;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{HttpMessage, HttpRequest};
+
+use super::error::ApiError;
+use super::forwarded::Original;
+use super::origin;
+use crate::actors::App;
+use crate::base::ExternalId;
+use crate::state::limiter::{Class, Limited};
+
+/// Whoever a token turned out to be.
+#[derive(Clone, Copy, Debug)]
+pub enum Who<'a> {
+    /// A user.
+    User(&'a ExternalId),
+    /// A service or an administrator, by the token's subject.
+    Service(&'a str),
+    /// A token that was good, or will be.
+    OutOfTime,
+    /// No token of ours.
+    Refused,
+}
+
+/// Address of the client, as trusted proxies tell it.
+pub fn address(head: &RequestHead, app: &App) -> Option<IpAddr> {
+    Original::of(head, &app.state.config.server.trusted_proxies).client
+}
+
+/// Counts a request that names nobody by its address. One with a token is counted when the token is read.
+pub fn arrived(request: &HttpRequest, app: &App) -> Result<(), ApiError> {
+    let head = request.head();
+    let has_token = head.headers.contains_key(AUTHORIZATION)
+        || request.query_string().split('&').any(|parameter| parameter.starts_with("token="));
+    if has_token && origin::is_api(request.path()) {
+        return Ok(());
+    }
+    count(request, app.state.limiter.address(address(head, app)))
+}
+
+/// Counts a request by what its token turned out to be: a user's with user and address, a service's by its name, a refused one against
+/// its address. A good token passes however many were refused before it. An expired one is no attempt and is not counted as one.
+pub fn identified(request: &HttpRequest, app: &App, who: Who<'_>) -> Result<(), ApiError> {
+    let limiter = &app.state.limiter;
+    let address = || address(request.head(), app);
+    let class = match *request.method() {
+        Method::GET | Method::HEAD | Method::OPTIONS => Class::Read,
+        _ => Class::Change,
+    };
+    match who {
+        Who::User(user) => {
+            count(request, limiter.address(address()))?;
+            count(request, limiter.user(user, class))
+        }
+        Who::Service(name) => count(request, limiter.service(name, class)),
+        Who::OutOfTime => count(request, limiter.address(address())),
+        Who::Refused => count(request, limiter.failure(address())),
+    }
+}
+
+/// Counts a request for a connection that stays open.
+pub fn connects(head: &RequestHead, app: &App) -> Result<(), ApiError> {
+    refuse(app.state.limiter.connection(address(head, app)))
+}
+
+/// Keeps the verdict for the answer: the tightest of those on one request.
+fn count(request: &HttpRequest, limited: Option<Limited>) -> Result<(), ApiError> {
+    if let Some(limited) = limited {
+        let mut extensions = request.extensions_mut();
+        let tightest = extensions.get::<Limited>().map(|other| other.verdict.remaining);
+        if tightest.is_none_or(|remaining| limited.verdict.remaining <= remaining) {
+            extensions.insert(limited);
+        }
+    }
+    refuse(limited)
+}
+
+fn refuse(limited: Option<Limited>) -> Result<(), ApiError> {
+    match limited {
+        Some(limited) if !limited.verdict.allowed => Err(ApiError::Limited(limited)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,229 @@
+//! Rate limits of requests and connections: by address, user, service, and for refused tokens. Memory is constant.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use crate::base::ExternalId;
+use crate::base::rate::{Rate, RateTable, Verdict};
+use crate::config::{AuthMode, Config, Limits};
+
+/// Tables, so that threads seldom wait for one another, and sets of eight keys in each: 65,536 keys in 1 MiB.
+const TABLES: usize = 16;
+const SETS: usize = 512;
+/// Window over which rates a second are averaged, seconds.
+const WINDOW_S: u32 = 10;
+
+/// Kind of a request: each has a bucket of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Reads.
+    Read,
+    /// Changes something.
+    Change,
+}
+
+/// Verdict of one rate limit on a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limited {
+    /// Name of the policy in `RateLimit`.
+    pub policy: &'static str,
+    /// Setting of the rate.
+    pub setting: &'static str,
+    /// The rate.
+    pub rate: Rate,
+    /// Result.
+    pub verdict: Verdict,
+}
+
+/// A key before it is hashed.
+#[derive(Hash)]
+enum Key<'a> {
+    Address(u64),
+    Connections(u64),
+    Failures(u64),
+    User(&'a ExternalId, Class),
+    Service(&'a str, Class),
+}
+
+/// Buckets of all clients of one server.
+pub struct Limiter {
+    tables: Vec<Mutex<RateTable>>,
+    hasher: RandomState,
+    started: Instant,
+    limits: Limits,
+    /// Without tokens only this machine can ask.
+    is_off: bool,
+}
+
+impl Limiter {
+    /// Full buckets.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            tables: (0..TABLES).map(|_| Mutex::new(RateTable::new(SETS))).collect(),
+            hasher: RandomState::new(),
+            started: Instant::now(),
+            limits: config.limits.clone(),
+            is_off: config.auth.mode == AuthMode::Off,
+        }
+    }
+
+    /// Counts a request without the token of a service; `None` without a limit.
+    pub fn address(&self, address: Option<IpAddr>) -> Option<Limited> {
+        let network = network(self.counted(address)?);
+        self.take(&Key::Address(network), "address", "limits.address_per_s", self.limits.address_per_s)
+    }
+
+    /// Counts a new connection that stays open; also refused while its address has no failures left.
+    pub fn connection(&self, address: Option<IpAddr>) -> Option<Limited> {
+        let network = network(self.counted(address)?);
+        let failures = per_minute(self.limits.failures_per_min).filter(|rate| {
+            self.locked(&Key::Failures(network), |table, key, now| table.remaining(key, *rate, now))
+                == Some(0)
+        });
+        if failures.is_some() {
+            return self.failure(address);
+        }
+        let rate = self.limits.connections_per_s;
+        self.take(&Key::Connections(network), "connections", "limits.connections_per_s", rate)
+    }
+
+    /// Counts a request with the token of a user.
+    pub fn user(&self, user: &ExternalId, class: Class) -> Option<Limited> {
+        self.take(&Key::User(user, class), "user", "limits.user_per_s", self.limits.user_per_s)
+    }
+
+    /// Counts a request with the token of a service or an administrator.
+    pub fn service(&self, name: &str, class: Class) -> Option<Limited> {
+        self.take(&Key::Service(name, class), "service", "limits.service_per_s", self.limits.service_per_s)
+    }
+
+    /// Counts a refused token, whether or not its address is exempt from other limits.
+    pub fn failure(&self, address: Option<IpAddr>) -> Option<Limited> {
+        let rate = per_minute(self.limits.failures_per_min).filter(|_| !self.is_off)?;
+        let key = Key::Failures(network(address?));
+        let verdict = self.locked(&key, |table, key, now| table.take(key, rate, 1, now))?;
+        Some(Limited { policy: "failures", setting: "limits.failures_per_min", rate, verdict })
+    }
+
+    /// The address, if it is counted by its address at all.
+    fn counted(&self, address: Option<IpAddr>) -> Option<IpAddr> {
+        address.filter(|address| !self.limits.exempt.iter().any(|network| network.contains(*address)))
+    }
+
+    fn take(
+        &self,
+        key: &Key<'_>,
+        policy: &'static str,
+        setting: &'static str,
+        per_s: u32,
+    ) -> Option<Limited> {
+        if self.is_off || per_s == 0 {
+            return None;
+        }
+        let rate = Rate { quota: per_s.saturating_mul(WINDOW_S), window_s: WINDOW_S };
+        let verdict = self.locked(key, |table, key, now| table.take(key, rate, 1, now))?;
+        Some(Limited { policy, setting, rate, verdict })
+    }
+
+    fn locked<T>(&self, key: &Key<'_>, work: impl FnOnce(&mut RateTable, u64, u64) -> T) -> Option<T> {
+        let key = self.hasher.hash_one(key);
+        // Never 0, which means an unused slot.
+        let now_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
+        let table = self.tables.get(usize::try_from(key >> 32).unwrap_or(0) % TABLES)?;
+        Some(work(&mut table.lock(), key, now_us))
+    }
+}
+
+fn per_minute(quota: u32) -> Option<Rate> {
+    (quota > 0).then_some(Rate { quota, window_s: 60 })
+}
+
+/// Network of one client: an IPv4 address, or the first 64 bits of an IPv6 address, which is what a client is given.
+fn network(address: IpAddr) -> u64 {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => u64::from(v4.to_bits()),
+        IpAddr::V6(v6) => u64::try_from(v6.to_bits() >> 64).unwrap_or(u64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limiter(set: impl FnOnce(&mut Limits)) -> Limiter {
+        let mut config = Config::default();
+        config.auth.mode = AuthMode::Token;
+        set(&mut config.limits);
+        Limiter::new(&config)
+    }
+
+    fn allowed(limited: Option<Limited>) -> bool {
+        limited.is_none_or(|limited| limited.verdict.allowed)
+    }
+
+    fn address(text: &str) -> Option<IpAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn addresses_of_one_network_share_and_exempt_ones_are_not_counted() {
+        let limiter = limiter(|limits| limits.address_per_s = 1);
+        for n in 0..10 {
+            assert!(allowed(limiter.address(address(&format!("2001:db8::{n}")))));
+        }
+        assert!(!allowed(limiter.address(address("2001:db8::ffff"))));
+        assert!(allowed(limiter.address(address("2001:db8:0:1::1"))));
+        for _ in 0..10 {
+            assert!(allowed(limiter.address(address("203.0.113.1"))));
+        }
+        assert!(!allowed(limiter.address(address("::ffff:203.0.113.1"))));
+        assert!(allowed(limiter.address(address("203.0.113.2"))));
+        for _ in 0..1_000 {
+            assert_eq!(limiter.address(address("127.0.0.1")), None);
+            assert_eq!(limiter.address(None), None);
+        }
+    }
+
+    #[test]
+    fn users_are_counted_by_what_they_do_and_services_not_at_all_by_default() {
+        let limiter = limiter(|limits| limits.user_per_s = 2);
+        let (one, other) = (ExternalId::Integer(1), ExternalId::Integer(2));
+        for _ in 0..20 {
+            assert!(allowed(limiter.user(&one, Class::Read)));
+        }
+        assert!(!allowed(limiter.user(&one, Class::Read)));
+        assert!(allowed(limiter.user(&one, Class::Change)) && allowed(limiter.user(&other, Class::Read)));
+        for _ in 0..10_000 {
+            assert_eq!(limiter.service("backend", Class::Change), None);
+        }
+    }
+
+    #[test]
+    fn refused_tokens_count_from_everywhere_and_close_the_door_to_connections_of_strangers_only() {
+        let limiter = limiter(|limits| limits.failures_per_min = 3);
+        for of in ["203.0.113.1", "127.0.0.1"] {
+            assert!(allowed(limiter.connection(address(of))));
+            for _ in 0..3 {
+                assert!(allowed(limiter.failure(address(of))));
+            }
+            let refused = limiter.failure(address(of)).unwrap();
+            assert!(!refused.verdict.allowed && (1..=20).contains(&refused.verdict.reset_s()));
+        }
+        let refused = limiter.connection(address("203.0.113.1")).unwrap();
+        assert_eq!((refused.policy, refused.verdict.allowed), ("failures", false));
+        assert!(allowed(limiter.connection(address("203.0.113.2"))));
+        assert!(allowed(limiter.connection(address("127.0.0.1"))), "a proxy may hide others behind it");
+    }
+
+    #[test]
+    fn without_tokens_nothing_is_counted() {
+        let limiter = Limiter::new(&Config::default());
+        for _ in 0..10_000 {
+            assert_eq!(limiter.failure(address("203.0.113.1")), None);
+            assert_eq!(limiter.user(&ExternalId::Integer(1), Class::Read), None);
+        }
+    }
+}
