@@ -116,7 +116,9 @@ fn who(verified: &Result<Access, TokenError>) -> Who<'_> {
     match verified {
         Ok(Access { user: Some(user), .. }) => Who::User(user),
         Ok(access) => Who::Service(access.subject.as_deref().unwrap_or("")),
-        Err(TokenError::Expired | TokenError::NotYet | TokenError::Revoked | TokenError::NoKeys) => Who::OutOfTime,
+        Err(TokenError::Expired | TokenError::NotYet | TokenError::Revoked | TokenError::NoKeys) => {
+            Who::OutOfTime
+        }
         Err(_) => Who::Refused,
     }
 }
