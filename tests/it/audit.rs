@@ -12,7 +12,10 @@ use crate::helpers::tokens::{SECRET, token};
 fn start() -> (TestDatabase, Server) {
     let database = TestDatabase::new();
     let secret = format!("auth.secret={SECRET}");
-    let server = Server::start(&database.url, &["--set", "auth.mode=token", "--set", &secret]);
+    let server = Server::start(
+        &database.url,
+        &["--set", "auth.mode=token", "--set", &secret, "--set", "limits.failures_per_min=0"],
+    );
     (database, server)
 }
 

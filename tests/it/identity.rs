@@ -10,7 +10,7 @@ use crate::helpers::server::{Server, wait_for};
 
 fn start(settings: &[String]) -> (TestDatabase, Server) {
     let database = TestDatabase::new();
-    let mut arguments = vec!["--set", "auth.mode=token"];
+    let mut arguments = vec!["--set", "auth.mode=token", "--set", "limits.failures_per_min=0"];
     arguments.extend(settings.iter().flat_map(|setting| ["--set", setting.as_str()]));
     let server = Server::start(&database.url, &arguments);
     (database, server)

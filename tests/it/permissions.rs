@@ -169,7 +169,19 @@ fn path(route: &str, user: &str) -> String {
 fn start() -> (TestDatabase, Server) {
     let database = TestDatabase::new();
     let secret = format!("auth.secret={SECRET}");
-    let server = Server::start(&database.url, &["--set", "auth.mode=token", "--set", &secret]);
+    let server = Server::start(
+        &database.url,
+        &[
+            "--set",
+            "auth.mode=token",
+            "--set",
+            &secret,
+            "--set",
+            "limits.user_per_s=0",
+            "--set",
+            "limits.failures_per_min=0",
+        ],
+    );
     (database, server)
 }
 
