@@ -100,10 +100,18 @@ pub fn members(path: &Path) -> anyhow::Result<Option<Vec<PathBuf>>> {
         Archive::Workbook => sheets::names(BufReader::new(file))?,
         Archive::Files(names) => names,
     };
-    if let Some(name) = found.iter().find(|name| leads_out(name)) {
-        bail!("holds {:?}, which leads out of it; pack it anew without such a path", printable(name));
-    }
+    refuse_leading_out(&found)?;
     Ok(Some(found.into_iter().map(|name| path.join(name)).collect()))
+}
+
+/// Refuses an archive or a workbook one of whose parts has such a name.
+fn refuse_leading_out(names: &[String]) -> anyhow::Result<()> {
+    match names.iter().find(|name| leads_out(name)) {
+        Some(name) => {
+            bail!("holds {:?}, which leads out of it; pack it anew without such a path", printable(name))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Whether the name of a member is a path of the file system rather than one inside of its archive.
@@ -251,6 +259,8 @@ enum Archive {
 fn archive_of(file: impl Read + Seek) -> anyhow::Result<Archive> {
     let archive = ZipArchive::new(file).context("the zip archive can't be read, it may be cut off")?;
     let names: Vec<String> = archive.file_names().flatten().map(|name| name.into_owned()).collect();
+    // Before hidden ones are left out: `..` begins with a dot too.
+    refuse_leading_out(&names)?;
     let has = |wanted: &str| names.iter().any(|name| name == wanted);
     if has("xl/workbook.xml") {
         return Ok(Archive::Workbook);
