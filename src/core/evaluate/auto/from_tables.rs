@@ -94,7 +94,7 @@ pub struct Chosen {
 impl Chosen {
     /// For tables and JSON: hyper-parameters, and each member's weight.
     pub fn parameters(&self) -> Value {
-        let Tuned { parameters, ranker, ndcg, shape, best } = &self.tuned;
+        let Tuned { parameters, ndcg, shape, best, .. } = &self.tuned;
         let numbers = |values: &[f32]| values.iter().copied().map(number).collect::<Vec<_>>();
         let als: Vec<Value> = parameters
             .als
@@ -114,7 +114,7 @@ impl Chosen {
         };
         let ridges: Vec<Value> = parameters.ridges.iter().map(ridge).collect();
         let members = self.ensemble.models().members().iter().map(ToString::to_string);
-        let weights: BTreeMap<String, Value> = members.zip(numbers(&ranker.weights)).collect();
+        let weights: BTreeMap<String, Value> = members.zip(numbers(&self.ensemble.ranker().weights)).collect();
         json!({
             "ease": ridges, "als": als, "decays": numbers(&parameters.decays), "neighbours": parameters.neighbours,
             "shrinkage": number(parameters.shrinkage), "shape": shape, "validation_ndcg@10": ndcg,
