@@ -114,7 +114,8 @@ impl Chosen {
         };
         let ridges: Vec<Value> = parameters.ridges.iter().map(ridge).collect();
         let members = self.ensemble.models().members().iter().map(ToString::to_string);
-        let weights: BTreeMap<String, Value> = members.zip(numbers(&self.ensemble.ranker().weights)).collect();
+        let weights: BTreeMap<String, Value> =
+            members.zip(numbers(&self.ensemble.ranker().weights)).collect();
         json!({
             "ease": ridges, "als": als, "decays": numbers(&parameters.decays), "neighbours": parameters.neighbours,
             "shrinkage": number(parameters.shrinkage), "shape": shape, "validation_ndcg@10": ndcg,
