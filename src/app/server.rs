@@ -219,8 +219,10 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
     arbiter.spawn(tick(Arc::clone(&state)));
     arbiter.spawn(upkeep::run(Arc::clone(&state)));
     arbiter.spawn(learning::keep(Arc::clone(&state)));
-    arbiter.spawn(audit::keep(Arc::clone(&state)));
-    arbiter.spawn(identity::watch_changes(Arc::clone(&state)));
+    arbiter.spawn(audit::keep(Arc::clone(&state.audit), state.store.clone()));
+    let drained = Arc::clone(&state);
+    let is_draining = move || drained.draining.load(Ordering::Acquire);
+    arbiter.spawn(identity::watch_changes(Arc::clone(&state.identity), state.store.clone(), is_draining));
     Ok(Running { address, app, handle, core, push })
 }
 

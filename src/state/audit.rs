@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
-use super::AppState;
 use crate::base::Timestamp;
 use crate::privacy::audit::AuditEntry;
 use crate::store::{Store, StoreError, audit};
@@ -161,8 +160,8 @@ impl AuditLog {
 }
 
 /// Stores entries as they come, all that wait in one commit. Runs as long as its thread.
-pub async fn keep(state: Arc<AppState>) {
-    let Some(mut receiver) = state.audit.receiver.lock().take() else { return };
+pub async fn keep(log: Arc<AuditLog>, store: Store) {
+    let Some(mut receiver) = log.receiver.lock().take() else { return };
     let mut kept: Vec<AuditEntry> = Vec::new();
     loop {
         let mut group = Vec::with_capacity(MAX_COMMIT);
@@ -180,7 +179,7 @@ pub async fn keep(state: Arc<AppState>) {
             kept.extend(entry);
             waiting.extend(stored);
         }
-        let stored = store(&state.store, &mut kept).await;
+        let stored = append(&store, &mut kept).await;
         for waiting in waiting {
             let _ = waiting.send(stored);
         }
@@ -191,7 +190,7 @@ pub async fn keep(state: Arc<AppState>) {
 }
 
 /// Stores what is kept, which is tried again with the next ones where that fails.
-async fn store(store: &Store, kept: &mut Vec<AuditEntry>) -> bool {
+async fn append(store: &Store, kept: &mut Vec<AuditEntry>) -> bool {
     if kept.is_empty() {
         return true;
     }

@@ -13,14 +13,13 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 use uuid::Uuid;
 
-use super::AppState;
 use super::sessions::Sessions;
 use crate::base::Timestamp;
 use crate::config::{Auth, JwksSetting};
 use crate::privacy::api_key::{self, ApiKey, ApiKeys, Client};
 use crate::privacy::key::{Key, KeyError, read_jwks};
 use crate::privacy::{Access, KeyRing, Revocations, TokenError, Verifier, token};
-use crate::store::{Connection, StoreError, api_keys, revocations};
+use crate::store::{Connection, Store, StoreError, api_keys, revocations};
 use crate::transport::jwks::JwksClient;
 
 /// Largest file of keys, bytes.
@@ -284,23 +283,23 @@ async fn fetch_again_and_again(identity: &Identity, client: &JwksClient, nth: us
 
 /// Reads revocations and API keys when they have changed, by this server or by others, and stores when keys were used. Runs until the server
 /// goes down.
-pub async fn watch_changes(state: Arc<AppState>) {
+pub async fn watch_changes(identity: Arc<Identity>, store: Store, is_draining: impl Fn() -> bool) {
     let mut failed = false;
     for check in 1_u32.. {
         tokio::time::sleep(CHANGE_CHECK).await;
-        if state.draining.load(Ordering::Acquire) {
+        if is_draining() {
             return;
         }
         let used: Vec<Uuid> = match check % NOTE_USED_EVERY {
-            0 => state.identity.used.lock().drain().collect(),
+            0 => identity.used.lock().drain().collect(),
             _ => Vec::new(),
         };
-        let identity = Arc::clone(&state.identity);
-        let read = state.store.run(move |connection| {
+        let changed = Arc::clone(&identity);
+        let read = store.run(move |connection| {
             if !used.is_empty() {
                 api_keys::note_used(connection, &used, Timestamp::now())?;
             }
-            identity.read_changes(connection)
+            changed.read_changes(connection)
         });
         match read.await {
             Ok(0) => failed = false,

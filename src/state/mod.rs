@@ -103,7 +103,7 @@ pub struct AppState {
     /// Keys that tokens are verified with.
     pub identity: Arc<Identity>,
     /// Audit log.
-    pub audit: AuditLog,
+    pub audit: Arc<AuditLog>,
 }
 
 impl AppState {
@@ -143,7 +143,7 @@ impl AppState {
             under_way: UnderWay::default(),
             draining: AtomicBool::new(false),
             identity,
-            audit: AuditLog::default(),
+            audit: Arc::default(),
         };
         state.metrics.set(Gauge::Items, i64::try_from(state.catalogue.load().len()).unwrap_or(i64::MAX));
         state.metrics.set(Gauge::ModelVersion, i64::from(state.models.load().version.0));

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::bounds::{invalid, within};
 use super::error::ConfigError;
-use super::validate::PLACEHOLDER_SECRETS;
+
+/// Secrets from examples; a server that uses one is open to everybody who can read.
+pub const PLACEHOLDER_SECRETS: [&str; 6] =
+    ["changeme", "change-me", "secret", "example", "placeholder", "tidings"];
 
 /// Shortest secret: as long as HS256's output (RFC 7518 §3.2).
 const MIN_SECRET_BYTES: usize = 32;
@@ -263,7 +266,8 @@ impl JwksSetting {
             return refused("needs either url or file");
         }
         let is_https = self.url.starts_with("https://");
-        if !self.url.is_empty() && !is_https && !(allow_private && self.url.starts_with("http://")) {
+        let is_private = allow_private && self.url.starts_with("http://");
+        if !(self.url.is_empty() || is_https || is_private) {
             return refused("url must begin with https://; auth.jwks_allow_private lets http:// pass");
         }
         Ok(())

@@ -19,7 +19,7 @@ mod validate;
 mod webhooks;
 
 pub use admission::{CatalogueRules, EventRules, FromEvents};
-pub use auth::{Auth, AuthMode, ClaimNames, JwksSetting, KeySetting};
+pub use auth::{Auth, AuthMode, ClaimNames, JwksSetting, KeySetting, PLACEHOLDER_SECRETS};
 pub use base_path::BasePath;
 pub use error::ConfigError;
 #[cfg(test)]
@@ -31,5 +31,5 @@ pub use network::Network;
 pub use policy::{Cap, Policy, minute_of_day};
 pub use recommend::Recommend;
 pub use settings::{Backend, Config, Database, Ingest, Server, Socket, Training, Webpush};
-pub use validate::{PLACEHOLDER_SECRETS, listen_address};
+pub use validate::listen_address;
 pub use webhooks::Webhooks;

@@ -7,10 +7,6 @@ use super::bounds::{invalid, within};
 use super::error::ConfigError;
 use super::settings::Config;
 
-/// Secrets from examples; a server that uses one is open to everybody who can read.
-pub const PLACEHOLDER_SECRETS: [&str; 6] =
-    ["changeme", "change-me", "secret", "example", "placeholder", "tidings"];
-
 /// The address that a text names. `localhost` is loopback wherever it resolves (RFC 6761); other names are not looked up.
 pub fn listen_address(text: &str) -> Option<SocketAddr> {
     let of_localhost =

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::role::Role;
 use super::scope::Scope;
-use super::token::Role;
 use crate::base::{ExternalId, Timestamp};
 use crate::event::Speaker;
 

@@ -11,8 +11,9 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::access::Access;
+use super::role::Role;
 use super::scope::Scope;
-use super::token::{Role, TokenError};
+use super::token_error::TokenError;
 use crate::base::Timestamp;
 use crate::config::Network;
 

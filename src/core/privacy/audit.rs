@@ -61,7 +61,8 @@ impl AuditEntry {
     pub fn bounded(mut self) -> Self {
         let bounded = |text: &str| {
             let text = text.replace(|c: char| c.is_control(), " ");
-            let end = text.floor_char_boundary(MAX_TEXT_BYTES);
+            let longest = text.len().min(MAX_TEXT_BYTES);
+            let end = (0..=longest).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
             text.get(..end).unwrap_or_default().to_owned()
         };
         for text in [&mut self.role, &mut self.action, &mut self.object] {

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::token::{Role, TokenError};
+use super::role::Role;
+use super::token_error::TokenError;
 use crate::base::{ExternalId, Timestamp};
 use crate::config::Auth;
 

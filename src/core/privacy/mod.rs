@@ -7,13 +7,17 @@ mod claims;
 pub mod key;
 pub mod report_token;
 pub mod revocation;
+mod role;
 pub mod scope;
 pub mod token;
+mod token_error;
 pub mod visitor;
 pub mod webhook_secret;
 
 pub use access::Access;
 pub use key::KeyRing;
 pub use revocation::{Revocations, Revoked};
+pub use role::Role;
 pub use scope::Scope;
-pub use token::{Role, TokenError, Verifier};
+pub use token::Verifier;
+pub use token_error::TokenError;

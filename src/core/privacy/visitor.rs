@@ -2,7 +2,9 @@
 //! proof that the visitor is its own, and only visitors that are known to be anonymous can be merged.
 
 use super::access::Access;
-use super::token::{Role, TokenError, Verifier};
+use super::role::Role;
+use super::token::Verifier;
+use super::token_error::TokenError;
 use crate::base::{ExternalId, Timestamp};
 use crate::config::AuthMode;
 

@@ -64,14 +64,15 @@ impl<'a> Filler<'a> {
         self.eligible.is_fresh(item) && !self.taken.get(item.index()).is_some_and(|taken| *taken)
     }
 
-    /// Adds by the placement's fallbacks; without a placement the newest items and then what the user has seen already, as a small
-    /// shop needs it, or one without data.
+    /// Adds by the placement's fallbacks; without a placement, where new things are wanted, the newest items and then what the user has
+    /// seen already, as a small shop needs it, or one without data.
     pub(super) fn fill(&mut self, popularity: &Popularity) {
         let Some(placement) = &self.request.selection.placement else {
-            if self.missing() > 0 {
+            let wants_news = self.request.wants().news();
+            if wants_news && self.missing() > 0 {
                 self.add_newest(None, None);
             }
-            if self.missing() > 0 {
+            if wants_news && self.missing() > 0 {
                 self.add_seen();
             }
             return;
