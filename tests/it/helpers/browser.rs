@@ -75,6 +75,8 @@ impl Browser {
     pub fn launch_engine(engine: Engine) -> Self {
         let profile = TempDir::new().unwrap();
         let directory = profile.path().to_str().unwrap();
+        // Read by Firefox: a window without a screen has the focus all the same.
+        fs::write(profile.path().join("user.js"), "user_pref(\"focusmanager.testmode\", true);\n").unwrap();
         let (names, says) = match engine {
             Engine::Chromium => (&CHROMIUM[..], "DevTools listening on "),
             Engine::Firefox => (&FIREFOX[..], "WebDriver BiDi listening on "),
@@ -130,8 +132,10 @@ impl Browser {
             }
             Engine::Firefox => {
                 self.call("session.new", json!({"capabilities": {}}));
-                let tree = self.call("browsingContext.getTree", json!({}));
-                self.page = tree["contexts"][0]["context"].as_str().unwrap().to_owned();
+                // The first tab is a page of the browser itself.
+                let tab = self.call("browsingContext.create", json!({"type": "tab"}));
+                self.page = tab["context"].as_str().unwrap().to_owned();
+                self.call("browsingContext.activate", json!({"context": self.page}));
                 self.call("session.subscribe", json!({"events": ["log.entryAdded"]}));
             }
         }
