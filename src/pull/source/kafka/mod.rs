@@ -4,11 +4,11 @@
 
 mod reader;
 mod rejecting;
+mod settings_fault;
 
 use std::sync::mpsc as blocking;
 use std::time::Duration;
 
-use rdkafka::error::KafkaError;
 use tokio::sync::{mpsc, oneshot};
 
 use self::reader::{Offset, Read, Reader, Request};
@@ -17,16 +17,6 @@ use crate::config::{BatchSettings, KafkaSettings};
 
 /// Longest wait for the reading thread.
 const ANSWER: Duration = Duration::from_secs(60);
-
-/// A setting that librdkafka refuses. Its own words repeat the value, which may be a password.
-fn wrong(error: KafkaError) -> SourceError {
-    match error {
-        KafkaError::ClientConfig(_, reason, name, _) => {
-            SourceError::Wrong(format!("[kafka] {name}: {reason}"))
-        }
-        error => SourceError::Wrong(format!("[kafka]: {error}")),
-    }
-}
 
 struct Thread {
     batches: mpsc::Receiver<Read>,

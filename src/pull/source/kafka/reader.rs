@@ -14,7 +14,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::rejecting::Rejecting;
-use super::wrong;
+use super::settings_fault::wrong;
 use crate::config::{BatchSettings, KafkaSettings, Start};
 use crate::source::{Batch, Change, Content, Next, Record, SourceError};
 

@@ -7,6 +7,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 
+use super::settings_fault::wrong;
 use crate::source::SourceError;
 
 /// Longest wait for the brokers.
@@ -43,7 +44,7 @@ impl Rejecting {
             |error: &dyn std::fmt::Display| SourceError::Away(format!("rejects.topic {topic}: {error}"));
         let producer = match &mut self.producer {
             Some(producer) => producer,
-            none => none.insert(config.create_with_context(Deliveries::default()).map_err(super::wrong)?),
+            none => none.insert(config.create_with_context(Deliveries::default()).map_err(wrong)?),
         };
         producer.context().failed.store(0, Ordering::Relaxed);
         for line in lines {
