@@ -118,7 +118,7 @@ fn the_segment_of_an_absent_user_is_measured_by_the_time_of_the_data() {
 #[test]
 fn yen_and_euros_are_not_added_up() {
     let rows = "u1,a,purchase,2026-01-02T10:00:00Z,25000,JPY\nu1,b,purchase,2026-01-03T10:00:00Z,100,EUR\n\
-                u2,b,purchase,2026-01-03T10:00:00Z,40,EUR\n";
+                u2,c,purchase,2026-01-03T10:00:00Z,40,EUR\n";
     let (database, _files) = imported(rows);
     let monetary = |settings: &[&str]| {
         let settings: Vec<&str> = settings.iter().flat_map(|setting| ["--set", *setting]).collect();
@@ -131,6 +131,6 @@ fn yen_and_euros_are_not_added_up() {
     assert_eq!(monetary(&["money.base=EUR"]), 100.0);
     assert_eq!(monetary(&["money.base=EUR", "money.rates={JPY = 0.006}"]), 250.0);
     assert_eq!(monetary(&["money.base=JPY", "money.rates={EUR = 160}"]), 41_000.0);
-    // Without a base that of most purchases, and no rate is made up.
+    // Without a base that of most items, and no rate is made up.
     assert_eq!(monetary(&[]), 100.0);
 }

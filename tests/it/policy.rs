@@ -164,7 +164,7 @@ fn in_the_browser_a_person_mutes_from_the_message_and_the_dashboard_says_why() {
 
 #[test]
 fn a_list_over_http_keeps_to_consent_and_mutes_as_that_of_a_login_does() {
-    let (_database, server) = shop(&["--set", "socket.linger_ms=1000"]);
+    let (_database, server) = shop(&["--set", "socket.linger_ms=1000", "--set", "recommend.exploration=0"]);
     let mut http = server.http();
     let (mut client, _) = server.login(7);
     for watch in [102, 104, 106, 108] {
