@@ -39,9 +39,13 @@ fn webhooks_are_messages_of_a_stream_once_whatever_is_down_when() {
     let message = last(&nats, "tidings.webhook.test");
     assert!(message["data"].is_string(), "{message}");
     // Delivered again, under its id: JetStream has it.
-    let delivery =
-        server.http().get(&format!("/v1/webhooks/{id}/deliveries")).json()["deliveries"][0]["delivery_id"]
-            .clone();
+    let delivered = || {
+        server.http().get(&format!("/v1/webhooks/{id}/deliveries?state=delivered")).json()["deliveries"][0]
+            ["delivery_id"]
+            .clone()
+    };
+    wait_for("the delivery to be noted", || !delivered().is_null());
+    let delivery = delivered();
     let replayed =
         server.http().post(&format!("/v1/webhooks/{id}/replay"), &json!({"delivery_id": delivery}));
     assert_eq!(replayed.json()["replayed"], 1, "{}", replayed.body);
