@@ -24,10 +24,11 @@ fn complain(browser: &mut Browser) {
 #[test]
 fn a_person_sets_preferences_receives_mutes_and_the_dashboard_says_why_the_next_one_did_not_come() {
     let (_database, server) = shop();
-    let mut http = server.http();
     let mut browser = Browser::launch();
     browser.resize(DESKTOP);
     browser.open(&format!("http://{}/", server.address));
+    // A connection that asks nothing while a browser starts would be closed.
+    let mut http = server.http();
     // Become a user and say when one wants to hear nothing: not now.
     browser.fill("#user-id", "7");
     browser.click("#become");
