@@ -131,6 +131,6 @@ fn yen_and_euros_are_not_added_up() {
     assert_eq!(monetary(&["money.base=EUR"]), 100.0);
     assert_eq!(monetary(&["money.base=EUR", "money.rates={JPY = 0.006}"]), 250.0);
     assert_eq!(monetary(&["money.base=JPY", "money.rates={EUR = 160}"]), 41_000.0);
-    // Without a base that of most items, and no rate is made up.
-    assert_eq!(monetary(&[]), 100.0);
+    // Without a base, and no priced item to take it from, the largest of the sums: no rate is made up.
+    assert_eq!(monetary(&[]), 25_000.0);
 }

@@ -61,7 +61,6 @@ impl CountedMoney {
         self.completed = money.clone();
         self.set = money;
         self.complete();
-        self.complete();
     }
 
     /// Money with its base.
