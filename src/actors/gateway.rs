@@ -27,7 +27,7 @@ const MAX_TIMER: Millis = Millis::hours(24 * 365);
 #[derive(Clone)]
 pub struct UserGateway {
     app: Arc<App>,
-    /// Address of the clients, whose refused tokens are counted; `None` = unknown, or counted elsewhere.
+    /// Address of the clients, by which refused tokens are counted and API keys may be confined; `None` = not known.
     address: Option<IpAddr>,
 }
 
@@ -64,13 +64,18 @@ impl UserGateway {
         Self { app: Arc::clone(&self.app), address }
     }
 
+    /// Where the clients are. Frames name no origin: the page was checked when the connection was opened.
+    fn client(&self) -> Client {
+        Client { address: self.address, origin: None }
+    }
+
     /// Access rights of a login, by the keys that are there.
     fn access(&self, login: &Login) -> Result<Access, TokenError> {
         match self.app.state.config.auth.mode {
             AuthMode::Off => Ok(Access::open()),
             AuthMode::Token => {
                 let token = login.token.as_deref().ok_or(TokenError::Missing)?;
-                self.app.state.identity.verify_now(token, &Client::default())
+                self.app.state.identity.verify_now(token, &self.client())
             }
         }
     }
@@ -129,7 +134,7 @@ impl Gateway for UserGateway {
                 let gateway = self.clone();
                 actix::spawn(async move {
                     let token = opened.login.token.clone().unwrap_or_default();
-                    let access = gateway.app.state.identity.verify(&token, &Client::default()).await;
+                    let access = gateway.app.state.identity.verify(&token, &gateway.client()).await;
                     gateway.admit(opened, access);
                 });
             }
@@ -147,9 +152,10 @@ impl UserGateway {
             action: "login".to_owned(),
             object: format!("closed with {}", code.code()),
             status: if code == CloseCode::NotPermitted { 403 } else { 401 },
+            address: self.address.map(|address| address.to_string()),
             ..AuditEntry::default()
         };
-        self.app.state.audit.refused(entry, None);
+        self.app.state.audit.refused(entry, self.address);
     }
 
     /// Goes on with a login whose token was checked.

@@ -1,6 +1,7 @@
 //! The audit log as requests see it: entries wait for a commit in groups; refused attempts are bounded, so that nobody fills the disk.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::base::Timestamp;
+use crate::base::rate::{Rate, RateTable};
 use crate::privacy::audit::AuditEntry;
 use crate::store::{Store, StoreError, audit};
 
@@ -22,14 +24,12 @@ const RETRY: Duration = Duration::from_secs(1);
 const SAME_READING: Duration = Duration::from_secs(60);
 /// Readings that are remembered for that.
 const MAX_READINGS: usize = 10_000;
-/// Refused attempts: those of an address that are kept at once, and one more each so many seconds.
-const ADDRESS_BURST: f64 = 10.0;
-const ADDRESS_PER_S: f64 = 0.1;
+/// Refused attempts of one address that are kept: ten at once, one each ten seconds.
+const OF_ADDRESS: Rate = Rate { quota: 10, window_s: 100 };
 /// The same of all together.
-const ALL_BURST: f64 = 200.0;
-const ALL_PER_S: f64 = 0.5;
-/// Addresses that are remembered.
-const MAX_ADDRESSES: usize = 4_096;
+const OF_ALL: Rate = Rate { quota: 200, window_s: 400 };
+/// Sets of eight addresses that are remembered.
+const ADDRESS_SETS: usize = 512;
 
 /// An entry, and who waits until it is stored.
 struct Waiting {
@@ -37,49 +37,29 @@ struct Waiting {
     stored: Option<oneshot::Sender<bool>>,
 }
 
-/// A token bucket.
-#[derive(Clone, Copy)]
-struct Bucket {
-    tokens: f64,
-    at: Instant,
-}
-
-impl Bucket {
-    fn full(burst: f64, now: Instant) -> Self {
-        Self { tokens: burst, at: now }
-    }
-
-    fn take(&mut self, burst: f64, per_s: f64, now: Instant) -> bool {
-        let since = now.saturating_duration_since(self.at).as_secs_f64();
-        self.tokens = (self.tokens + since * per_s).min(burst);
-        self.at = now;
-        let has_one = self.tokens >= 1.0;
-        if has_one {
-            self.tokens -= 1.0;
-        }
-        has_one
-    }
-}
-
-/// Bounds of refused attempts.
+/// Bounds of refused attempts. Addresses are counted in constant memory.
 struct Refusals {
-    all: Bucket,
-    by_address: HashMap<Option<IpAddr>, Bucket>,
+    all: RateTable,
+    by_address: RateTable,
+    hasher: RandomState,
+    begin: Instant,
     left_out: u64,
 }
 
 impl Refusals {
-    fn new(now: Instant) -> Self {
-        Self { all: Bucket::full(ALL_BURST, now), by_address: HashMap::new(), left_out: 0 }
+    fn new(begin: Instant) -> Self {
+        let (all, by_address) = (RateTable::new(1), RateTable::new(ADDRESS_SETS));
+        Self { all, by_address, hasher: RandomState::new(), begin, left_out: 0 }
     }
 
     /// Whether an attempt is kept: how many before it were not, in that case.
     fn admit(&mut self, address: Option<IpAddr>, now: Instant) -> Option<u64> {
-        if self.by_address.len() >= MAX_ADDRESSES && !self.by_address.contains_key(&address) {
-            self.by_address.clear();
-        }
-        let own = self.by_address.entry(address).or_insert_with(|| Bucket::full(ADDRESS_BURST, now));
-        let is_kept = own.take(ADDRESS_BURST, ADDRESS_PER_S, now) && self.all.take(ALL_BURST, ALL_PER_S, now);
+        let since = now.saturating_duration_since(self.begin).as_micros();
+        // Never 0, which means an unused slot.
+        let now_us = u64::try_from(since).unwrap_or(u64::MAX).max(1);
+        let key = self.hasher.hash_one(address);
+        let is_kept = self.by_address.take(key, OF_ADDRESS, 1, now_us).allowed
+            && self.all.take(0, OF_ALL, 1, now_us).allowed;
         if is_kept {
             return Some(std::mem::take(&mut self.left_out));
         }

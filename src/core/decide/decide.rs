@@ -12,7 +12,7 @@ use super::user_state::{Step, UserState};
 use super::world::World;
 use crate::deliver::Frame;
 use crate::feedback::experiments::Slice;
-use crate::notify::policy::{Precondition, Trial};
+use crate::notify::policy::Trial;
 use crate::notify::triggers::Trigger;
 use crate::notify::{Candidate, Channel, Channels, Moment, Outcome, Priority, Rules, Sent, decide};
 
@@ -92,22 +92,10 @@ impl UserState {
                     expires_at: trigger.expires_at.unwrap_or(world.now + lifetime),
                 }
             }
-            Subject::Message(message, _) => Candidate {
-                category: &message.category,
-                campaign: &message.kind,
-                priority: message.priority,
-                items: &[],
-                subject: None,
-                needs_items: false,
-                solicited: false,
-                said_by_shop: true,
-                from_profile: false,
-                is_digest: false,
-                truth: Precondition::Holds,
-                // Repeated requests were told apart when the message was accepted.
-                dedupe_key: None,
-                expires_at: message.expires_at,
-            },
+            // Repeated requests were told apart when the message was accepted.
+            Subject::Message(message, _) => {
+                Candidate::of_shop(&message.category, &message.kind, message.priority, message.expires_at)
+            }
         }
     }
 

@@ -3,29 +3,22 @@
 
 use super::record::{API, Record, Returned, SnoozeEnded};
 use super::user_state::{Step, UserState};
-use crate::notify::policy::Precondition;
-use crate::notify::{Candidate, Channel, Moment, Outcome, Priority, decide};
+use crate::notify::{Candidate, Channel, Moment, Outcome, decide};
 
 impl UserState {
     /// Decides about a message that came back by the steps that every message takes, caps and quiet hours among them.
     pub(super) fn snooze_ended(&mut self, message: &SnoozeEnded, step: &mut Step<'_>) {
         let now = step.now();
-        let is_of_api = message.trigger == API;
+        let definition = step.world.definitions.triggers.find(&message.trigger);
+        // A trigger that is no more was one of the profile, as far as anybody knows.
+        let is_said_by_shop =
+            message.trigger == API || definition.is_some_and(|definition| definition.when.is_said_by_shop());
+        let campaign = if message.trigger == API { &message.kind } else { &message.trigger };
         let candidate = Candidate {
-            category: &message.category,
-            campaign: if is_of_api { &message.kind } else { &message.trigger },
-            priority: message.priority,
-            items: &[],
-            subject: None,
-            needs_items: false,
-            solicited: false,
-            // The user has chosen it and its hour: a model has no part in it.
-            said_by_shop: true,
-            from_profile: false,
+            // The user has chosen it and its hour: a model has no part in it, but it needs the consent that it was made with.
+            from_profile: !is_said_by_shop,
             is_digest: true,
-            truth: Precondition::Holds,
-            dedupe_key: None,
-            expires_at: message.expires_at,
+            ..Candidate::of_shop(&message.category, campaign, message.priority, message.expires_at)
         };
         let channels = self.channels(&message.trigger, step);
         let moment = Moment {
@@ -41,8 +34,7 @@ impl UserState {
             (Outcome::Defer(until), _) if channels.push && until < message.expires_at => Some(until),
             _ => None,
         };
-        let is_told = !self.is_robot() || message.priority == Priority::Transactional;
-        let push_at = push_at.filter(|_| is_told);
+        let push_at = push_at.filter(|_| !self.keeps_from_robot(is_said_by_shop, message.priority));
         step.record(Record::Returned(Returned { id: message.id, user: self.user, at: now, push_at }));
     }
 }

@@ -58,9 +58,12 @@ impl UserState {
 
     /// Whether a trigger of a robot goes no further: not what the shop says, nor what must reach everybody.
     pub(super) fn is_kept_from_robot(&self, trigger: &Trigger) -> bool {
-        self.is_robot()
-            && !trigger.is_said_by_shop()
-            && trigger.definition.priority != Priority::Transactional
+        self.keeps_from_robot(trigger.is_said_by_shop(), trigger.definition.priority)
+    }
+
+    /// The same by whether the shop says it, and its priority.
+    pub(super) fn keeps_from_robot(&self, is_said_by_shop: bool, priority: Priority) -> bool {
+        self.is_robot() && !is_said_by_shop && priority != Priority::Transactional
     }
 
     /// Ends what was accepted or deferred for a robot with a stored reason. What the user's own acts set off was promised to nobody.

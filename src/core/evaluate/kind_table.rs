@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::recommend::ensemble::{Act, TARGET};
+use crate::recommend::ensemble::{Act, TARGET, masked_items};
 
 /// Acts a user needs to have one of the target kind held out.
 const FEWEST_ACTS: usize = 3;
@@ -54,8 +54,7 @@ impl KindTable {
 
     /// Items that stay out of a user's list.
     pub(super) fn seen(&self, user: usize) -> HashSet<u32> {
-        let masked = |act: &&Act| self.masked.get(usize::from(act.kind)).is_some_and(|masked| *masked);
-        self.known(user).iter().filter(masked).map(|act| act.item).collect()
+        masked_items(self.known(user), &self.masked)
     }
 
     /// The newest item of the target kind of every user with enough acts.

@@ -43,9 +43,10 @@ impl<'a> Claims<'a> {
         value.as_str().map(Some).ok_or(TokenError::Claim(name))
     }
 
-    /// Id of the user, or name of who calls: text, or the number that many shops have for their users.
+    /// Id of the user, or name of who calls, never empty: text, or the number that many shops have for their users.
     pub(super) fn user(&self) -> Result<String, TokenError> {
-        self.get(&self.auth.claims.user).and_then(id_text).ok_or(TokenError::Claim("user"))
+        let named = self.get(&self.auth.claims.user).and_then(id_text);
+        named.filter(|name| !name.is_empty()).ok_or(TokenError::Claim("user"))
     }
 
     /// Role: the least where none is named, the highest known one of a list.

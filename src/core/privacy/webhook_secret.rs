@@ -11,6 +11,8 @@ use sha2_10::Sha256;
 /// Bytes of a new key; the standard allows 24 to 64.
 pub const SECRET_BYTES: usize = 32;
 const PREFIX: &str = "whsec_";
+/// Seconds that a request may be old, or ahead.
+const TOLERANCE_S: i64 = 300;
 
 /// A key that signs.
 #[derive(Clone, PartialEq, Eq)]
@@ -20,6 +22,12 @@ impl WebhookSecret {
     /// From its bytes.
     pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Self {
         Self(bytes.into())
+    }
+
+    /// From `whsec_…`, as it was shown.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = BASE64.decode(text.strip_prefix(PREFIX)?).ok()?;
+        (!bytes.is_empty()).then_some(Self(bytes))
     }
 
     /// Its bytes, for the database.
@@ -34,10 +42,26 @@ impl WebhookSecret {
 
     /// The signature of a request, `v1,` and base64. `timestamp` in Unix seconds.
     pub fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> Option<String> {
+        Some(format!("v1,{}", BASE64.encode(self.mac(id, timestamp, body)?.finalize().into_bytes())))
+    }
+
+    /// Whether one of the signatures, separated by blanks, was made with this key, `timestamp` being at most five minutes before or
+    /// after `now`, both Unix seconds. Compares in constant time.
+    pub fn verifies(&self, id: &str, timestamp: i64, signatures: &str, body: &[u8], now: i64) -> bool {
+        let is_recent = now.saturating_sub(timestamp).saturating_abs() <= TOLERANCE_S;
+        let is_ours = |signature: &str| {
+            let tag = signature.strip_prefix("v1,").and_then(|tag| BASE64.decode(tag).ok());
+            let mac = self.mac(id, timestamp, body);
+            tag.zip(mac).is_some_and(|(tag, mac)| mac.verify_slice(&tag).is_ok())
+        };
+        !id.is_empty() && is_recent && signatures.split(' ').any(is_ours)
+    }
+
+    fn mac(&self, id: &str, timestamp: i64, body: &[u8]) -> Option<Hmac<Sha256>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).ok()?; // Any length of key will do.
         mac.update(format!("{id}.{timestamp}.").as_bytes());
         mac.update(body);
-        Some(format!("v1,{}", BASE64.encode(mac.finalize().into_bytes())))
+        Some(mac)
     }
 }
 
@@ -66,6 +90,22 @@ mod tests {
         assert_eq!(secret.reveal(), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
         let signed = secret.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, b"{\"test\": 2432232314}");
         assert_eq!(signed.as_deref(), Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="));
+    }
+
+    #[test]
+    fn a_request_is_taken_only_with_its_own_signature_and_in_time() {
+        // The example of the specification.
+        let secret = WebhookSecret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let (id, at, body) = ("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
+        let signature = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+        assert!(secret.verifies(id, at, signature, body, at));
+        assert!(secret.verifies(id, at, &format!("v1,bm9uZQ== {signature}"), body, at + 300));
+        assert!(!secret.verifies(id, at, signature, body, at + 301));
+        assert!(!secret.verifies(id, at, signature, b"{}", at));
+        assert!(!secret.verifies("msg_other", at, signature, body, at));
+        assert!(!secret.verifies(id, at, "", body, at));
+        assert!(!secret.verifies(id, i64::MIN, signature, body, i64::MAX));
+        assert!(WebhookSecret::parse("whsec_").is_none() && WebhookSecret::parse("hunter2").is_none());
     }
 
     #[test]

@@ -34,14 +34,15 @@ const PERSON: &str = "you, by the settings of the shop's pages";
 const SERVER: &str = "computed here from what else is held";
 
 /// Every kind, in the order of an export.
-pub const HOLDINGS: [Holding; 19] = [
+pub const HOLDINGS: [Holding; 20] = [
     Holding {
         name: "user",
         about: "your id in the shop, when you were first seen, and whether you were taken for a robot",
         purpose: "to know whom everything else belongs to",
         source: SHOP,
         table: "users",
-        statement: "SELECT to_jsonb(t) - '{user_id,merged_into}'::text[] AS row FROM users t WHERE $ IN (t.user_id, t.merged_into)",
+        statement: "SELECT to_jsonb(t) - '{user_id,merged_into}'::text[] AS row FROM (SELECT $ AS id) p \
+                    JOIN users t ON t.user_id = p.id OR t.merged_into = p.id",
     },
     Holding {
         name: "attributes",
@@ -186,6 +187,16 @@ pub const HOLDINGS: [Holding; 19] = [
         source: SERVER,
         table: "push_outbox",
         statement: "SELECT to_jsonb(t) - 'user_id' AS row FROM push_outbox t WHERE t.user_id = $",
+    },
+    Holding {
+        name: "sign_outs",
+        about: "moments before which your sign-ins count no more",
+        purpose: "to keep out whoever has an old one",
+        source: SHOP,
+        table: "revocations",
+        statement: "SELECT jsonb_build_object('issued_before', t.issued_before, 'created_at', t.created_at) AS row \
+                    FROM revocations t JOIN users u ON u.external_id = t.subject JOIN (SELECT $ AS id) p \
+                    ON u.user_id = p.id OR u.merged_into = p.id",
     },
     Holding {
         name: "outbox",

@@ -17,13 +17,23 @@ fn message(priority: Priority) -> Box<SnoozeEnded> {
     })
 }
 
+/// The same of a list for the user.
+fn recommendation() -> Box<SnoozeEnded> {
+    let (kind, category, trigger) = ("recommendation".to_owned(), "for_you".to_owned(), "login".to_owned());
+    Box::new(SnoozeEnded { kind, category, trigger, ..*message(Priority::Normal) })
+}
+
 /// Moment at which the message is pushed to a user with a subscription whom this has been changed for.
 fn pushed_at(priority: Priority, change: impl FnOnce(&mut Fixture)) -> Option<Timestamp> {
+    returned(message(priority), change)
+}
+
+fn returned(message: Box<SnoozeEnded>, change: impl FnOnce(&mut Fixture)) -> Option<Timestamp> {
     let mut shop = Shop::new();
     shop.is_subscribed = true;
     let mut user = Fixture::of(7, shop);
     change(&mut user);
-    let effects = user.on(Input::SnoozeEnded(message(priority)));
+    let effects = user.on(Input::SnoozeEnded(message));
     let records = effects.records();
     let returned = records.iter().find_map(|record| match record {
         Record::Returned(returned) => Some(*returned),
@@ -53,4 +63,12 @@ fn a_message_that_comes_back_is_pushed_where_nobody_looks_and_the_user_wants_it(
         quiet(user);
     };
     assert_eq!(pushed_at(normal, late), None, "it expires before");
+}
+
+#[test]
+fn a_list_that_comes_back_needs_the_consent_that_it_was_made_with() {
+    let refuses = |user: &mut Fixture| drop(user.consents(Purpose::Profiling, false));
+    assert_eq!(returned(recommendation(), |_| {}), Some(moment("2026-03-04T12:00:00Z")));
+    assert_eq!(returned(recommendation(), refuses), None);
+    assert!(pushed_at(Priority::Normal, refuses).is_some(), "the shop's own words need none");
 }

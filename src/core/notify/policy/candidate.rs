@@ -99,7 +99,26 @@ pub struct Candidate<'a> {
     pub expires_at: Timestamp,
 }
 
-impl Candidate<'_> {
+impl<'a> Candidate<'a> {
+    /// A message of the shop in its own words, about no item.
+    pub fn of_shop(category: &'a str, campaign: &'a str, priority: Priority, expires_at: Timestamp) -> Self {
+        Self {
+            category,
+            campaign,
+            priority,
+            items: &[],
+            subject: None,
+            needs_items: false,
+            solicited: false,
+            said_by_shop: true,
+            from_profile: false,
+            is_digest: false,
+            truth: Precondition::Holds,
+            dedupe_key: None,
+            expires_at,
+        }
+    }
+
     /// Whether its message stays uncounted by frequency caps.
     pub fn passes_caps(&self) -> bool {
         self.solicited || self.priority == Priority::Transactional

@@ -82,6 +82,11 @@ impl Condition {
         }
     }
 
+    /// Whether the shop itself sends the message, so that neither a model nor a profile has a part in it.
+    pub fn is_said_by_shop(&self) -> bool {
+        matches!(self, Self::OrderStatus | Self::Api)
+    }
+
     /// Whether its message carries a recommended list, and not the item that set it off.
     pub fn recommends(&self) -> bool {
         matches!(

@@ -91,7 +91,7 @@ impl Trigger {
 
     /// Whether the shop itself sends the message, so that neither a model nor a profile has a part in it.
     pub fn is_said_by_shop(&self) -> bool {
-        matches!(self.definition.when, Condition::OrderStatus | Condition::Api)
+        self.definition.when.is_said_by_shop()
     }
 
     /// Whether the message is about its one item, and not about a list.

@@ -80,6 +80,7 @@ fn tokens_of_other_issuers_are_read_as_the_rfc_has_them() {
         ("user", json!({"exp": exp})),
         ("user", json!({"sub": 1.5, "exp": exp})),
         ("user", json!({"sub": "", "exp": exp})),
+        ("user", json!({"sub": "", "role": "admin", "exp": exp})),
         ("exp", json!({"sub": 17, "exp": "soon"})),
         ("exp", json!({"sub": 17, "exp": 1e300})),
         ("exp", json!({"sub": 17, "exp": null})),

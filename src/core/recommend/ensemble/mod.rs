@@ -29,7 +29,7 @@ pub use candidates::{CANDIDATES, Candidates, candidates, part};
 pub use context::{Begun, Context};
 pub use from_events::{EventHistories, damped};
 pub use histories::{Histories, Interaction};
-pub use kinds::{Act, KindColumn, KindFeature, KindModels, TARGET, UserColumns};
+pub use kinds::{Act, KindColumn, KindFeature, KindModels, TARGET, UserColumns, masked_items};
 pub use member::{BaseModel, PairModel, SideFeature};
 pub use models::{Models, Pairs};
 pub use pairs::Regressions;

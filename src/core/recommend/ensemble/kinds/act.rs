@@ -1,7 +1,7 @@
 //! Acts of a user with their kind, and what of one kind a user had to do with each item.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 /// The kind that is to be predicted.
 pub const TARGET: u8 = 0;
@@ -15,6 +15,12 @@ pub struct Act {
     pub kind: u8,
     /// Time, in days since 1970.
     pub day: f64,
+}
+
+/// Items in `acts` that stay out of lists; `masked` says of each kind whether what was touched does.
+pub fn masked_items(acts: &[Act], masked: &[bool]) -> HashSet<u32> {
+    let is_masked = |act: &&Act| masked.get(usize::from(act.kind)).is_some_and(|masked| *masked);
+    acts.iter().filter(is_masked).map(|act| act.item).collect()
 }
 
 /// All acts of one kind of a user on one item.

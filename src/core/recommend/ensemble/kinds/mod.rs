@@ -7,7 +7,7 @@ pub(super) mod column;
 mod cross;
 mod models;
 
-pub use act::{Act, TARGET};
+pub use act::{Act, TARGET, masked_items};
 pub use column::{KindColumn, KindFeature};
 pub use models::{KindModels, UserColumns};
 

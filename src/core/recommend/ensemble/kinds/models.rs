@@ -20,7 +20,7 @@ use crate::recommend::models::item_weights::ItemWeights;
 use crate::recommend::models::ridge::RidgeParameters;
 use crate::recommend::train::error::TrainError;
 
-use super::act::{Act, TARGET, Touch, touches};
+use super::act::{Act, TARGET, Touch, masked_items, touches};
 use super::column::{KindColumn, KindFeature};
 use super::cross::cross;
 
@@ -140,8 +140,7 @@ impl KindModels {
 
     /// Items of a user's acts that stay out of lists.
     pub fn seen(&self, acts: &[Act]) -> HashSet<u32> {
-        let masked = |act: &&Act| self.masked.get(usize::from(act.kind)).is_some_and(|masked| *masked);
-        acts.iter().filter(masked).map(|act| act.item).collect()
+        masked_items(acts, &self.masked)
     }
 
     /// The continue list: items that the user touched and that may be recommended, newest first, at most a hundred.
