@@ -64,7 +64,7 @@ impl UserGateway {
         Self { app: Arc::clone(&self.app), address }
     }
 
-    /// Where the clients are. Frames name no origin: the page was checked when the connection was opened.
+    /// Address of the clients. Frames name no origin: the page was checked when the connection was opened.
     fn client(&self) -> Client {
         Client { address: self.address, origin: None }
     }

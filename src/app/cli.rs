@@ -122,7 +122,7 @@ tidings rules --baskets baskets.txt.gz --support 0.01 --confidence 0.3 --json")]
     /// Estimated value of a policy, from the log of another (IPS, SNIPS, DR); refused where the log can't tell.
     #[command(after_help = "Example:\n  tidings off-policy --log log.csv.gz --target policy.csv --json")]
     OffPolicy(commands::off_policy::OffPolicyArgs),
-    /// What is held about people, and what for.
+    /// Personal data: what of it is held, and its purpose.
     #[command(subcommand)]
     Privacy(commands::privacy::PrivacyCommand),
     /// Policies against simulated shoppers, faster than time; with --url, such shoppers as clients of a running server.

@@ -17,7 +17,7 @@ use crate::base::Timestamp;
 use crate::privacy::audit::{AuditEntry, masked};
 use crate::privacy::{Access, Role};
 
-/// What a handler tells of a change: before and after.
+/// Values before and after a change, as the handler tells them.
 pub type Told = Arc<Mutex<Option<(Value, Value)>>>;
 
 /// Caller of a request, left in its extensions once it is known.
@@ -25,7 +25,7 @@ pub type Told = Arc<Mutex<Option<(Value, Value)>>>;
 pub struct Seen {
     /// Access rights.
     pub access: Access,
-    /// What the handler tells.
+    /// Values that the handler tells.
     pub told: Told,
 }
 

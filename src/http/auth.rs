@@ -104,7 +104,7 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Where a request comes from.
+/// Origin of a request: address and page.
 fn client(request: &HttpRequest, app: &App) -> Client {
     let origin = request.headers().get(ORIGIN).and_then(|origin| origin.to_str().ok()).map(str::to_owned);
     let trusted = &app.state.config.server.trusted_proxies;

@@ -16,7 +16,7 @@ use crate::helpers::server::Server;
 
 /// Largest body that the server reads.
 const BODY_BYTES: usize = 4 << 20;
-/// What a few threads keep of their largest request: pages of an allocator for each size, and the bodies themselves.
+/// Bytes that a few threads keep of their largest request: pages of an allocator for each size, and the bodies themselves.
 const ONCE_BYTES: u64 = 96 << 20;
 
 /// A text repeated to nearly the largest body.

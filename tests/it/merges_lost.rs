@@ -16,7 +16,7 @@ use crate::helpers::server::Server;
 /// A line to a cluster that ends in place of the answer to the COMMIT of a merge.
 struct LostAnswers {
     _directory: tempfile::TempDir,
-    /// Where to connect.
+    /// Address to connect to.
     url: String,
     /// Answers that were lost.
     lost: Arc<AtomicUsize>,

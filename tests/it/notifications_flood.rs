@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::notifications::{PATH, accepted, count, inbox, start};
 use crate::helpers::server::{Server, wait_for};
 
-/// How long an order may take to be in the inbox.
+/// Longest time for an order to be in the inbox.
 const SECONDS: Duration = Duration::from_secs(10);
 
 #[test]

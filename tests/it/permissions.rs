@@ -6,7 +6,7 @@ use crate::helpers::database::TestDatabase;
 use crate::helpers::server::Server;
 use crate::helpers::tokens::{SECRET, token};
 
-/// Who may call a route.
+/// Callers of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Needs {
     /// No token.

@@ -16,7 +16,7 @@ use crate::store::{Store, StoreError};
 /// Rows read at once.
 const PAGE: i64 = 1_000;
 
-/// What is asked of the audit log.
+/// Operations on the audit log.
 #[derive(Debug, Subcommand)]
 pub enum AuditAction {
     /// List entries, the latest first.

@@ -21,7 +21,7 @@ pub struct EvaluateArgs {
     /// Contents of the files, and the task that is measured.
     #[arg(long, value_enum, default_value_t = Protocol::FullRanking)]
     pub(super) protocol: Protocol,
-    /// What is to be predicted: of full ranking the kind (such as purchase) of the column `kind`, whose other kinds help; of
+    /// Prediction target: of full ranking the kind (such as purchase) of the column `kind`, whose other kinds help; of
     /// classification the column, yes or no.
     #[arg(long, requires = "train", value_name = "KIND|COLUMN")]
     pub(super) target: Option<String>,

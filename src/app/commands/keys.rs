@@ -13,7 +13,7 @@ use crate::http::api_keys::{KeyView, NewKey};
 use crate::privacy::{Role, api_key};
 use crate::store::{Store, api_keys};
 
-/// What is done with API keys. A running server follows within a second.
+/// Operations on API keys. A running server follows within a second.
 #[derive(Debug, Subcommand)]
 pub enum KeysAction {
     /// Make a key and print it: it is not shown again.

@@ -8,7 +8,7 @@ use crate::app::database::{Sharing, open};
 use crate::config::Config;
 use crate::store::personal_data::{self, HOLDINGS};
 
-/// What to tell of personal data.
+/// Reports about personal data.
 #[derive(Debug, Subcommand)]
 pub enum PrivacyCommand {
     /// Record of processing: what is held about people, how much of it, from where and what for.

@@ -18,7 +18,7 @@ pub(super) struct KindTable {
     pub(super) masked: Vec<bool>,
     /// Training rows, oldest first.
     pub(super) acts: Vec<Vec<Act>>,
-    /// What users are known by instead, for those who have any.
+    /// Rows that users are known by instead, for those who have any.
     pub(super) known: Vec<Vec<Act>>,
 }
 
@@ -46,7 +46,7 @@ impl KindTable {
         }
     }
 
-    /// What a user is known by, oldest first; empty for an unknown one.
+    /// Rows that a user is known by, oldest first; empty for an unknown one.
     pub(super) fn known(&self, user: usize) -> &[Act] {
         let apart = self.known.get(user).filter(|acts| !acts.is_empty());
         apart.or_else(|| self.acts.get(user)).map_or(&[][..], Vec::as_slice)

@@ -35,7 +35,7 @@ pub struct Tables {
     /// By user: training items by (ts, position in the file), oldest first; of a repeated item the newest row. Of tables with
     /// kinds those of the target kind.
     histories: Vec<Vec<(u32, f64)>>,
-    /// What users are known by instead, for those who have any.
+    /// Rows that users are known by instead, for those who have any.
     known: Vec<Vec<(u32, f64)>>,
     /// Of tables with kinds: all rows.
     kinds: Option<KindTable>,
@@ -139,12 +139,12 @@ impl Tables {
         self.kinds.as_ref().map(|kinds| kinds.acts.as_slice())
     }
 
-    /// What a user is known by, rows of all kinds, oldest first; empty for tables without kinds.
+    /// Rows of all kinds that a user is known by, oldest first; empty for tables without kinds.
     pub fn known_acts(&self, user: UserId) -> &[Act] {
         self.kinds.as_ref().map_or(&[], |kinds| kinds.known(user.index()))
     }
 
-    /// What a user is known by, oldest first; of tables with kinds the rows of the target kind.
+    /// Rows that a user is known by, oldest first; of tables with kinds the rows of the target kind.
     pub fn known_history(&self, user: UserId) -> &[(u32, f64)] {
         let is_apart = match &self.kinds {
             Some(kinds) => kinds.known.get(user.index()).is_some_and(|acts| !acts.is_empty()),
@@ -257,7 +257,7 @@ impl Tables {
         Matrix::from_entries(self.histories.iter().map(|row| row.iter().map(entry).collect()), self.n_known)
     }
 
-    /// What a user is known by, newest first, each weighing `decay` of the next newer one; empty for an unknown user.
+    /// Rows that a user is known by, newest first, each weighing `decay` of the next newer one; empty for an unknown user.
     pub fn history(&self, user: UserId, decay: f32) -> Vec<(ItemId, f32)> {
         let mut weight = 1.0f32;
         let rows = self.known_history(user).iter().rev();

@@ -88,12 +88,12 @@ pub fn hash(key: &str) -> KeyHash {
     Sha256::digest(key.as_bytes()).into()
 }
 
-/// What is shown of a key afterwards.
+/// Part of a key that is shown afterwards.
 pub fn hint(key: &str) -> String {
     key.chars().take(HINT_CHARS).collect()
 }
 
-/// Where a request comes from.
+/// Origin of a request: address and page.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
     /// Address of the client.

@@ -21,7 +21,7 @@ const SECRETS: [&str; 9] =
 /// Stands for a value that is not kept.
 const MASKED: &str = "***";
 
-/// What somebody did, or was refused.
+/// Act of somebody, or a refused attempt.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AuditEntry {
     /// When.
@@ -38,9 +38,9 @@ pub struct AuditEntry {
     pub object: String,
     /// HTTP status; 0 = a command.
     pub status: u16,
-    /// What was there before, masked JSON.
+    /// Value before it, masked JSON.
     pub before: Option<String>,
-    /// What is there since, masked JSON.
+    /// Value since, masked JSON.
     pub after: Option<String>,
 }
 

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::base::Timestamp;
 
-/// What a revocation covers.
+/// Tokens that a revocation covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Revoked {
     /// The token with this `jti`.

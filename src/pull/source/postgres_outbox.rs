@@ -211,7 +211,7 @@ impl Source for Outbox {
     }
 }
 
-/// What is awaited, or that the database does not answer in time.
+/// Result of the work, or the fact that the database does not answer in time.
 async fn within<T>(time: Duration, awaited: impl Future<Output = T>) -> Result<T, SourceError> {
     let answered = tokio::time::timeout(time, awaited).await;
     answered.map_err(|_| SourceError::Away(format!("PostgreSQL does not answer within {} s", time.as_secs())))

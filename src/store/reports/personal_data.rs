@@ -15,11 +15,11 @@ use crate::store::postgres::sql::sql;
 pub struct Holding {
     /// Name: of the file in an export, without its ending.
     pub name: &'static str,
-    /// What it is, for the person.
+    /// Description, for the person.
     pub about: &'static str,
-    /// What it is held for.
+    /// Purpose.
     pub purpose: &'static str,
-    /// Where it comes from.
+    /// Source.
     pub source: &'static str,
     /// Table, for operators.
     pub table: &'static str,

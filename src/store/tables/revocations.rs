@@ -38,7 +38,7 @@ fn revocation(row: Row) -> RevocationRow {
     RevocationRow { id, revoked, reason, created_at: from_pg(created_at), created_by }
 }
 
-/// How often something about identity has changed.
+/// Number of changes of anything about identity.
 pub fn changes(conn: &mut PgConnection) -> Result<i64, StoreError> {
     Ok(sql::<BigInt>("SELECT changes FROM identity_changes").get_result(conn)?)
 }

@@ -26,7 +26,7 @@ static SHARED: OnceLock<Shared> = OnceLock::new();
 /// A database that is dropped with this value.
 pub struct TestDatabase {
     name: String,
-    /// Where to connect.
+    /// Address to connect to.
     pub url: String,
     /// A small pool.
     pub store: Store,

@@ -222,7 +222,7 @@ impl Blending<'_> {
         self.threads.run(|| self.asked.par_iter().enumerate().map(one).collect())
     }
 
-    /// What a shape is learnt from: the users that `learnt` names, as far as something right is among their candidates.
+    /// Examples that a shape is learnt from: the users that `learnt` names, as far as something right is among their candidates.
     fn lists(&self, rule: &Ranker, shape: Shape, learnt: impl Fn(usize) -> bool) -> Lists {
         let own = self.columns.len();
         let width = if shape == Shape::Logarithmic { own } else { 2 * own };

@@ -27,7 +27,7 @@ const MOST_HELD_OUT: f64 = 0.1;
 /// Shorter histories lose nothing.
 const SHORTEST: usize = 3;
 
-/// What of each history is held out.
+/// Held-out part of each history.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Part {
     /// The newest interaction.

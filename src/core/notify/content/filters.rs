@@ -12,7 +12,7 @@ use crate::base::Timestamp;
 
 /// Bytes that the filters of one text may read and write, some milliseconds of work.
 const MAX_WORK: u64 = 1 << 20;
-/// Where a rendering keeps what it has spent.
+/// Key of the work that a rendering has spent.
 const WORK: &str = "work";
 
 /// Adds all of `shapes::FILTERS` and `shapes::TESTS`.
