@@ -17,9 +17,10 @@ fn message(priority: Priority) -> Box<SnoozeEnded> {
     })
 }
 
-/// The same of a list for the user.
-fn recommendation() -> Box<SnoozeEnded> {
-    let (kind, category, trigger) = ("recommendation".to_owned(), "for_you".to_owned(), "login".to_owned());
+/// The same of a message that a profile had a part in.
+fn personal() -> Box<SnoozeEnded> {
+    let (kind, category, trigger) =
+        ("price_drop".to_owned(), "price_drops".to_owned(), "price_drop".to_owned());
     Box::new(SnoozeEnded { kind, category, trigger, ..*message(Priority::Normal) })
 }
 
@@ -66,9 +67,9 @@ fn a_message_that_comes_back_is_pushed_where_nobody_looks_and_the_user_wants_it(
 }
 
 #[test]
-fn a_list_that_comes_back_needs_the_consent_that_it_was_made_with() {
+fn a_personal_message_that_comes_back_needs_the_consent_that_it_was_made_with() {
     let refuses = |user: &mut Fixture| drop(user.consents(Purpose::Profiling, false));
-    assert_eq!(returned(recommendation(), |_| {}), Some(moment("2026-03-04T12:00:00Z")));
-    assert_eq!(returned(recommendation(), refuses), None);
+    assert_eq!(returned(personal(), |_| {}), Some(moment("2026-03-04T12:00:00Z")));
+    assert_eq!(returned(personal(), refuses), None);
     assert!(pushed_at(Priority::Normal, refuses).is_some(), "the shop's own words need none");
 }
