@@ -122,6 +122,12 @@ tidings rules --baskets baskets.txt.gz --support 0.01 --confidence 0.3 --json")]
     /// Estimated value of a policy, from the log of another (IPS, SNIPS, DR); refused where the log can't tell.
     #[command(after_help = "Example:\n  tidings off-policy --log log.csv.gz --target policy.csv --json")]
     OffPolicy(commands::off_policy::OffPolicyArgs),
+    /// Whom a treatment helps, from a log of treated and untreated users (T-, X- and DR-learner); refused where the log can't
+    /// tell.
+    #[command(
+        after_help = "Example:\n  tidings uplift --log trial.csv.gz --treatment messaged --outcome bought --propensity p --user user"
+    )]
+    Uplift(commands::uplift::UpliftArgs),
     /// Personal data: what of it is held, and its purpose.
     #[command(subcommand)]
     Privacy(commands::privacy::PrivacyCommand),
@@ -214,6 +220,7 @@ fn execute(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Recommend(args) => commands::recommend::run(&config, &args),
         Command::Rules(args) => commands::rules::run(&config, &args),
         Command::OffPolicy(args) => commands::off_policy::run(&args),
+        Command::Uplift(args) => commands::uplift::run(&args),
         Command::Simulate(args) => commands::simulate::run(args),
         Command::Token { role, user, anonymous, days } => {
             commands::token::run(&config, role, user.as_deref(), anonymous, days)

@@ -41,6 +41,7 @@ mod retail;
 mod scale;
 mod server;
 mod sources;
+mod uplift;
 mod webpush;
 #[path = "../it/helpers/workbook.rs"]
 mod workbook;
@@ -53,7 +54,7 @@ fn main() {
     // cargo passes `--bench`; anything else is a part of a benchmark's name.
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let benches: [(&str, Run); 13] = [
+    let benches: [(&str, Run); 14] = [
         ("push", push::run),
         ("ingest", ingest::run),
         ("months", months::run),
@@ -64,6 +65,7 @@ fn main() {
         ("scale", scale::run),
         ("models", models::run),
         ("policy", policy::run),
+        ("uplift", uplift::run),
         ("lists", lists::run),
         ("catalogue", catalogue::run),
         ("sources", sources::run),
@@ -72,7 +74,8 @@ fn main() {
     for (name, run) in benches {
         // Ten million events and Python's side take minutes: only when asked for; sources need their engines.
         let by_default = wanted.is_empty()
-            && !["import", "scale", "models", "policy", "lists", "catalogue", "sources"].contains(&name);
+            && !["import", "scale", "models", "policy", "uplift", "lists", "catalogue", "sources"]
+                .contains(&name);
         if by_default || wanted.iter().any(|wanted| name.starts_with(wanted.as_str())) {
             let mut report = Report::new(name);
             run(&mut report);
@@ -83,6 +86,6 @@ fn main() {
     assert!(
         ran > 0,
         "no benchmark is named {wanted:?}; there are push, ingest, months, memory, webpush, retail, import, scale, models, policy, \
-          lists, catalogue, sources"
+          uplift, lists, catalogue, sources"
     );
 }

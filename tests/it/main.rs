@@ -91,6 +91,7 @@ mod training_worker;
 mod transports;
 mod transports_bounds;
 mod triggers;
+mod uplift;
 mod webhook_upkeep;
 mod webhooks;
 mod webpush;

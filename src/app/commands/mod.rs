@@ -26,6 +26,8 @@ pub mod simulate;
 pub mod token;
 pub mod train;
 pub mod training_worker;
+pub mod uplift;
+mod uplift_report;
 
 use std::io::Write;
 

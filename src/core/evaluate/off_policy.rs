@@ -10,8 +10,10 @@
 use serde::Serialize;
 
 use super::reward_model::RewardModel;
+use crate::ml::estimate::{mean, standard_error};
 
 pub use super::logged_choice::LoggedChoice;
+pub use crate::ml::estimate::Estimate;
 
 /// Fewest effective rows that carry an estimate.
 const MIN_EFFECTIVE: f64 = 100.0;
@@ -21,8 +23,6 @@ const MAX_SHARE: f64 = 0.05;
 const MIN_REWARDED: usize = 10;
 /// The mean weight is 1 if the logged propensities are true; beyond so many standard errors they are not.
 const MAX_MEAN_WEIGHT_ERRORS: f64 = 4.0;
-/// Two-sided 95 % of the normal distribution.
-const Z_95: f64 = 1.959_963_984_540_054;
 /// Folds of the reward model.
 const FOLDS: usize = 5;
 /// Probabilities of a stratum may miss 1 by this much: published tables are rounded.
@@ -122,19 +122,6 @@ impl TargetPolicy {
     pub fn of(&self, stratum: usize) -> &[f64] {
         self.probabilities.chunks(self.n_actions).nth(stratum).unwrap_or_default()
     }
-}
-
-/// A value with its uncertainty, 95 % by the normal approximation.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Estimate {
-    /// Mean reward a choice.
-    pub value: f64,
-    /// Of the value.
-    pub standard_error: f64,
-    /// Lower end of the 95 % interval.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
 }
 
 /// Estimates of the policy's value from the log.
@@ -285,7 +272,7 @@ fn refusal(report: &Report, weights: &[f64], sum: f64) -> Option<Refusal> {
 
 fn ips(rows: &[LoggedChoice], weights: &[f64]) -> Estimate {
     let terms: Vec<f64> = rows.iter().zip(weights).map(|(row, w)| w * row.reward).collect();
-    from_terms(&terms)
+    Estimate::of_mean(&terms)
 }
 
 /// The standard error by the delta method: the terms are w (r − value) / mean w.
@@ -294,7 +281,7 @@ fn snips(rows: &[LoggedChoice], weights: &[f64], sum: f64) -> Estimate {
     let mean_weight = sum / rows.len() as f64;
     let terms: Vec<f64> =
         rows.iter().zip(weights).map(|(row, w)| w * (row.reward - value) / mean_weight).collect();
-    interval(value, standard_error(&terms, 0.0))
+    Estimate::around(value, standard_error(&terms, 0.0))
 }
 
 fn doubly_robust(rows: &[LoggedChoice], weights: &[f64], target: &TargetPolicy) -> Estimate {
@@ -317,36 +304,7 @@ fn doubly_robust(rows: &[LoggedChoice], weights: &[f64], target: &TargetPolicy) 
             terms.push(direct + w * (row.reward - model.predict(row.stratum, row.action)));
         }
     }
-    from_terms(&terms)
-}
-
-fn from_terms(terms: &[f64]) -> Estimate {
-    let value = mean(terms.iter().copied(), terms.len() as f64);
-    interval(value, standard_error(terms, value))
-}
-
-fn interval(value: f64, standard_error: f64) -> Estimate {
-    Estimate {
-        value,
-        standard_error,
-        low: value - Z_95 * standard_error,
-        high: value + Z_95 * standard_error,
-    }
-}
-
-/// 0 when empty.
-fn mean(values: impl Iterator<Item = f64>, n: f64) -> f64 {
-    if n > 0.0 { values.sum::<f64>() / n } else { 0.0 }
-}
-
-/// Of the mean of the terms; 0 below two of them.
-fn standard_error(terms: &[f64], mean: f64) -> f64 {
-    let n = terms.len() as f64;
-    if n < 2.0 {
-        return 0.0;
-    }
-    let squares: f64 = terms.iter().map(|term| (term - mean) * (term - mean)).sum();
-    (squares / (n - 1.0) / n).sqrt()
+    Estimate::of_mean(&terms)
 }
 
 #[cfg(test)]

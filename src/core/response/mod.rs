@@ -5,7 +5,8 @@
 //! For each response three ways are compared by log loss on rows the model had not seen ([`FOLDS`] folds): smoothed
 //! base rates by trigger × segment, smartcore's logistic regression (up to [`MAX_LINEAR_ROWS`] rows) and boosted trees, the
 //! latter two behind a Platt curve. The best serves; below [`MIN_MESSAGES`] messages or [`MIN_RESPONSES`] responses only
-//! base rates are tried. [`Drift`] corrects between trainings.
+//! base rates are tried. [`Drift`] corrects between trainings. [`uplift`] learns whom a message helps, by those it was kept
+//! from.
 
 mod drift;
 mod message;
@@ -15,6 +16,7 @@ mod scorer;
 mod situation;
 #[cfg(test)]
 mod tests;
+pub mod uplift;
 
 use std::ops::ControlFlow;
 
@@ -23,11 +25,12 @@ use serde::{Deserialize, Serialize};
 use crate::base::{Millis, Timestamp};
 use crate::ml::boosting::{Boosting, BoostingError, Dataset};
 use crate::ml::calibration::Platt;
+use crate::ml::linear::Linear;
 use crate::ml::threads::Threads;
 
 use per_response::LEAST;
 use rates::BaseRates;
-use scorer::{Linear, Scorer, tree_parameters};
+use scorer::{Scorer, tree_parameters};
 
 pub use drift::{Corrections, Drift};
 pub use message::Message;
@@ -334,7 +337,7 @@ impl Trial<'_> {
         progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
     ) -> Option<Option<Scorer>> {
         if *basis == Basis::Logistic {
-            let linear = Linear::fit(&data.values, &data.outcomes, data.width);
+            let linear = Linear::logistic(&data.values, &data.outcomes, data.width);
             return progress(1.0).is_continue().then_some(linear.map(Scorer::Linear));
         }
         let labels: Vec<f32> = data.outcomes.iter().map(|outcome| f32::from(u8::from(*outcome))).collect();

@@ -51,8 +51,8 @@ pub struct Boosting {
 }
 
 impl Boosting {
-    /// Fits. With `valid` and a patience, the trees up to the best validation loss stay (log loss; 1 − NDCG@k for
-    /// LambdaRank). `progress` hears 0…1 after each split and may break. Columns without any variation are never
+    /// Fits. With `valid` and a patience, the trees up to the best validation loss stay (log loss; squared error;
+    /// 1 − NDCG@k for LambdaRank). `progress` hears 0…1 after each split and may break. Columns without any variation are never
     /// split on. Errors: fewer than 2 rows, one class only, groups without any difference, lengths that do not fit,
     /// labels that are not numbers.
     pub fn fit(
@@ -123,8 +123,8 @@ impl Boosting {
         Ok(model)
     }
 
-    /// The raw score of a row: log odds for [`Objective::Logistic`], a score to rank by for
-    /// [`Objective::LambdaRank`]. A row that is too short has missing values. 0 for an empty model. O(trees · depth).
+    /// The raw score of a row: log odds for [`Objective::Logistic`], the number itself for [`Objective::Squared`], a score to
+    /// rank by for [`Objective::LambdaRank`]. A row that is too short has missing values. 0 for an empty model. O(trees · depth).
     pub fn predict(&self, row: &[f32]) -> f32 {
         self.base + self.forest.predict(row)
     }

@@ -1,5 +1,5 @@
-//! Objectives of boosting: log loss, or pairs in the wrong order weighted by what they cost in NDCG (LambdaRank: Burges 2010,
-//! normalised as in LightGBM), and how a validation set ends the growing.
+//! Objectives of boosting: log loss, squared error, or pairs in the wrong order weighted by what they cost in NDCG
+//! (LambdaRank: Burges 2010, normalised as in LightGBM), and how a validation set ends the growing.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,8 @@ pub enum Objective {
         /// Length of the list that counts, at least 1.
         k: usize,
     },
+    /// Squared error of a number; any finite labels.
+    Squared,
 }
 
 /// 1 / (1 + e^−x).
@@ -30,6 +32,17 @@ pub(crate) fn sigmoid(x: f32) -> f32 {
 
 fn weight(data: &Dataset<'_>, row: usize) -> f32 {
     data.weights.and_then(|weights| weights.get(row).copied()).unwrap_or(1.0)
+}
+
+/// Weighted mean of the labels; `None` where all weights are 0.
+fn mean(data: &Dataset<'_>) -> Option<f64> {
+    let (mut sum, mut all) = (0.0, 0.0);
+    for (row, label) in data.labels.iter().enumerate() {
+        let weight = f64::from(weight(data, row));
+        sum += weight * f64::from(*label);
+        all += weight;
+    }
+    (all > 0.0).then(|| sum / all)
 }
 
 /// Ranges of rows of the groups.
@@ -57,7 +70,10 @@ impl Objective {
                 Some(_) => bad("the sizes of the groups do not add up to the rows"),
                 None => bad("LambdaRank needs groups"),
             },
-            Self::Logistic => Ok(()),
+            Self::Squared if data.labels.iter().any(|label| !label.is_finite()) => {
+                bad("labels of a squared error are finite numbers")
+            }
+            Self::Logistic | Self::Squared => Ok(()),
         }
     }
 
@@ -72,6 +88,7 @@ impl Objective {
                 let any = groups(data).any(|group| data.labels.get(group).is_some_and(differ));
                 (any, "a group with two grades", "none")
             }
+            Self::Squared => (true, "a row", ""),
         };
         if enough { Ok(()) } else { Err(BoostingError::NotEnoughData { needs, has: has.to_owned() }) }
     }
@@ -80,15 +97,10 @@ impl Objective {
     pub(super) fn base(self, data: &Dataset<'_>) -> f32 {
         match self {
             Self::Logistic => {
-                let (mut positive, mut all) = (0.0, 0.0);
-                for (row, label) in data.labels.iter().enumerate() {
-                    let weight = f64::from(weight(data, row));
-                    positive += weight * f64::from(*label);
-                    all += weight;
-                }
-                let mean = if all > 0.0 { (positive / all).clamp(1e-6, 1.0 - 1e-6) } else { 0.5 };
+                let mean = mean(data).map_or(0.5, |mean| mean.clamp(1e-6, 1.0 - 1e-6));
                 (mean / (1.0 - mean)).ln() as f32
             }
+            Self::Squared => mean(data).unwrap_or(0.0) as f32,
             Self::LambdaRank { .. } => 0.0,
         }
     }
@@ -110,6 +122,13 @@ impl Objective {
                     *derivatives = (weight * (p - label), weight * (p * (1.0 - p)).max(1e-7));
                 }
             }
+            Self::Squared => {
+                let rows = gradients.0.iter_mut().zip(scores).zip(data.labels).enumerate();
+                for (row, ((derivatives, score), label)) in rows {
+                    let weight = weight(data, row);
+                    *derivatives = (weight * (score - label), weight);
+                }
+            }
             Self::LambdaRank { k } => {
                 let ranges: Vec<_> = groups(data).collect();
                 let parts: Vec<Vec<(f32, f32)>> = threads.run(|| {
@@ -129,7 +148,7 @@ impl Objective {
         }
     }
 
-    /// Mean loss, lower is better: log loss, or 1 − NDCG@k over the groups in which there is something to find.
+    /// Mean loss, lower is better: log loss, squared error, or 1 − NDCG@k over the groups in which there is something to find.
     pub(super) fn loss(self, data: &Dataset<'_>, scores: &[f32]) -> f64 {
         let (mut sum, mut total) = (0.0, 0.0);
         match self {
@@ -139,6 +158,13 @@ impl Objective {
                         (f64::from(*label), f64::from(*score), f64::from(weight(data, row)));
                     // ln(1 + e^s) − y s, without overflow.
                     sum += weight * (score.max(0.0) + (-score.abs()).exp().ln_1p() - label * score);
+                    total += weight;
+                }
+            }
+            Self::Squared => {
+                for (row, (label, score)) in data.labels.iter().zip(scores).enumerate() {
+                    let weight = f64::from(weight(data, row));
+                    sum += weight * (f64::from(*label) - f64::from(*score)).powi(2);
                     total += weight;
                 }
             }
