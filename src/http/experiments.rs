@@ -17,7 +17,7 @@ use crate::feedback::experiments::{BUCKETS, MAX_ARMS, SAMPLE_RATIO_P, SampleRati
 use crate::feedback::lift::{self, ArmOutcome, Metric, Reading};
 use crate::feedback::uplift::{self, Told};
 use crate::store;
-use crate::store::experiments::ArmUser;
+use crate::store::experiments::{ArmUser, MAX_CHOICES};
 
 /// The slice that gets no messages: the control of everything.
 const HOLDOUT: &str = "holdout";
@@ -68,7 +68,8 @@ pub async fn readings(
                 .map(|from| store::experiments::users(connection, None, from, window, &money))
                 .transpose()?;
             let choices = store::experiments::variant_choices(connection, since)?;
-            let coins = store::experiments::coin_decisions(connection, since, window, Timestamp::now())?;
+            let coins =
+                store::experiments::coin_decisions(connection, since, window, Timestamp::now(), MAX_CHOICES)?;
             Ok((from.zip(users), changed, choices, coins, store::experiments::names(connection, since)?))
         })
         .await?;

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::base::Millis;
 use crate::evaluate::off_policy::{self, LoggedChoice, TargetPolicy};
-use crate::store::experiments::{CoinDecision, VariantChoice};
+use crate::response::CoinDecision;
+use crate::store::experiments::VariantChoice;
 
 /// Segments have letters.
 pub(super) const MAX_SEGMENTS: usize = 26;
@@ -90,10 +91,14 @@ fn policies(rows: &[LoggedChoice], actions: &[&str]) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::UserId;
 
     /// So many decisions of a fair coin: of every ten that were told `told` bought, of the others `not`.
     fn decisions(n: usize, told: usize, not: usize) -> Vec<CoinDecision> {
         let decision = |n: usize| CoinDecision {
+            user: UserId(n as u32),
+            category: String::new(),
+            features: Vec::new(),
             trigger: if n % 4 < 2 { "view" } else { "cart" }.to_owned(),
             segment: Some(0),
             sent: n.is_multiple_of(2),

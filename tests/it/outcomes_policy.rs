@@ -2,6 +2,9 @@
 
 use diesel::connection::SimpleConnection;
 use serde_json::{Value, json};
+use tidings::recommend::ModelSet;
+use tidings::response::FEATURE_NAMES;
+use tidings::store::models;
 
 use super::outcomes::{group, pushed};
 use crate::helpers::server::wait_for;
@@ -99,11 +102,12 @@ fn sending_and_keeping_quiet_are_judged_by_the_coin_or_refused() {
         })
         .collect();
     assert_eq!(http.post("/v1/events", &events).status, 202);
+    let n_features = FEATURE_NAMES.len();
     let decide = |hours: u32| {
         format!(
             "INSERT INTO decisions (decision_id, decided_at, user_id, trigger, category, outcome, reasons, model_version, items, \
-             propensity, slice, steps) SELECT gen_random_uuid(), now() - interval '{hours} hours', user_id, 'view', 'x', \
-             CASE WHEN external_id::int % 2 = 0 THEN 'send' ELSE 'drop' END, '{{}}', 0, '{{}}', 0.5, 'random', \
+             propensity, features, slice, steps) SELECT gen_random_uuid(), now() - interval '{hours} hours', user_id, 'view', 'x', \
+             CASE WHEN external_id::int % 2 = 0 THEN 'send' ELSE 'drop' END, '{{}}', 0, '{{}}', 0.5, array_fill(0::real, ARRAY[{n_features}]), 'random', \
              '[{{\"step\": \"experiment\"}}]' FROM users WHERE external_id::int < 600"
         )
     };
@@ -120,4 +124,13 @@ fn sending_and_keeping_quiet_are_judged_by_the_coin_or_refused() {
         assert!((told - value).abs() < 1e-9, "{policy}");
     }
     assert_eq!(send["by_trigger"][0]["trigger"], "view");
+    // Training learns from the same decisions that messages bring purchases, and that no feature says whom.
+    assert_eq!(server.retrain()["state"], "succeeded");
+    let mut conn = database.connection();
+    let version = models::active_version(&mut conn).unwrap().unwrap();
+    let model = ModelSet::decode(&models::load(&mut conn, version).unwrap().unwrap()).unwrap();
+    assert_eq!(model.metrics["uplift.decisions"], 600.0);
+    assert!((model.metrics["uplift.effect"] - 0.2).abs() < 0.03, "{:?}", model.metrics);
+    let refusal = model.response.uplift_report().unwrap().refusal.clone().unwrap();
+    assert!(refusal.starts_with("can't tell whom it helps more"), "{refusal}");
 }

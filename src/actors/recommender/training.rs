@@ -14,13 +14,17 @@ use crate::state::AppState;
 use crate::store::models::{self, ModelState, NewModel};
 use crate::store::rules::RuleRow;
 use crate::store::user_features::{self, UserFeaturesRow};
-use crate::store::{StoreError, events, in_transaction, response_examples, rules, stated_features, users};
+use crate::store::{
+    StoreError, events, experiments, in_transaction, response_examples, rules, stated_features, users,
+};
 
 /// Events read between two looks at cancellation: some milliseconds.
 const EVENTS_AT_ONCE: usize = 8_192;
 /// Propensities are learned from the latest messages: so many, of so many days.
 const MESSAGES: i64 = 50_000;
 const MESSAGE_DAYS: f64 = 180.0;
+/// Their uplift from the latest decisions of the random test.
+const COINS: i64 = 20_000;
 
 /// Reason why a training ended without a model that serves.
 #[derive(Debug, thiserror::Error)]
@@ -87,10 +91,11 @@ pub fn measure(
     drop(data);
     let since = now.plus_days(-MESSAGE_DAYS);
     let window = state.rules().attribution_window;
-    let messages = state.store.read_in_background(state.config.training.niceness, |connection| {
-        response_examples::messages(connection, since, MESSAGES, window)
+    let (messages, coins) = state.store.read_in_background(state.config.training.niceness, |connection| {
+        let messages = response_examples::messages(connection, since, MESSAGES, window)?;
+        Ok((messages, experiments::coin_decisions(connection, since, window, now, COINS)?))
     })?;
-    let fitted = train_responses(&mut trained.model, &messages, now, progress)?;
+    let fitted = train_responses(&mut trained.model, &messages, &coins, now, progress)?;
     trained.metrics.extend(evaluate::response::measure_responses(&fitted));
     trained.model.metrics.clone_from(&trained.metrics);
     Ok(trained)

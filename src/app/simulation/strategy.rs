@@ -151,6 +151,7 @@ fn without_effect(setting: &str, policy: &Policy, base: &Policy) -> Option<Strin
         "expires_after_h" if policy.quiet_from == policy.quiet_to => {
             "nothing waits, so nothing expires, without quiet_from and quiet_to"
         }
+        "worth_by" => "no uplift is learned in a simulation; try min_worth",
         "digest_at" | "digest_items" => "no simulated shopper asks for a digest; try caps",
         _ => return None,
     };

@@ -28,7 +28,7 @@ pub use event::{KindSetting, Kinds};
 pub use layers::{Layer, Layered, Setting};
 pub use limits::Limits;
 pub use network::Network;
-pub use policy::{Cap, Policy, minute_of_day};
+pub use policy::{Cap, Policy, WorthBy, minute_of_day};
 pub use recommend::Recommend;
 pub use settings::{Backend, Config, Database, Ingest, Server, Socket, Training, Webpush};
 pub use validate::listen_address;

@@ -48,6 +48,8 @@ pub struct Policy {
     pub cost_message: f64,
     /// Once a model has learned responses, a message is sent only if it is worth at least this, in clicks.
     pub min_worth: f64,
+    /// What the value of a message is predicted by.
+    pub worth_by: WorthBy,
     /// Local time `HH:MM` at which digests go out.
     pub digest_at: String,
     /// Most items in a digest, 1…50.
@@ -58,6 +60,18 @@ pub struct Policy {
     pub random: f64,
     /// Whether users who have never answered are taken to agree to profiling. Where the law asks for consent first: false.
     pub profiling_by_default: bool,
+}
+
+/// Prediction that the value of a message is computed from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WorthBy {
+    /// Clicks and purchases that follow it.
+    #[default]
+    Response,
+    /// Purchases that would not be made without it, once a model has learned them from the random test; until then as
+    /// `response`.
+    Uplift,
 }
 
 /// At most `max` messages of a category in a rolling window.
@@ -168,6 +182,7 @@ impl Default for Policy {
             cost_mute: 10.0,
             cost_message: 0.0,
             min_worth: 0.0,
+            worth_by: WorthBy::Response,
             digest_at: "18:00".into(),
             digest_items: 10,
             holdout: 0.02,

@@ -40,6 +40,7 @@ impl UserState {
             device_zone: self.device_zone.as_ref(),
             seed: u64::from(self.user.0),
             expected: prediction.as_ref().filter(|one| one.is_learned).map(|one| one.expected),
+            uplift: prediction.as_ref().and_then(|one| one.uplift).map(f64::from),
             attention_price: prediction
                 .as_ref()
                 .map_or(0.0, |one| self.attention_price(one.last_week, &rules, world.learner)),
@@ -218,8 +219,10 @@ impl UserState {
             propensity: *propensity,
             until: decision.outcome.until(),
             expected: prediction.as_ref().map(|prediction| prediction.expected),
-            features: match (decision.outcome, prediction) {
-                (Outcome::Send, Some(prediction)) => prediction.features.to_vec(),
+            features: match prediction {
+                Some(prediction) if decision.outcome == Outcome::Send || decision.is_drawn() => {
+                    prediction.features.to_vec()
+                }
                 _ => Vec::new(),
             },
             trace: Trace {

@@ -2,6 +2,7 @@
 
 use super::user_state::UserState;
 use super::world::World;
+use crate::config::WorthBy;
 use crate::notify::{Rules, Trigger};
 use crate::profile::Profile;
 use crate::recommend::Recommendation;
@@ -14,6 +15,9 @@ pub struct Prediction {
     pub predicted: Probabilities,
     /// Corrected by the responses since the model was trained.
     pub expected: Probabilities,
+    /// By how much the message raises the probability of a purchase; `None` where the rules do not go by it or no model has
+    /// learned it.
+    pub uplift: Option<f32>,
     /// Features of the situation.
     pub features: Features,
     /// Other messages in the last seven days.
@@ -51,7 +55,11 @@ impl UserState {
         let segment = segment.map(|segment| segment.0);
         let predicted = model.probabilities(trigger.name(), category, segment, &features);
         let expected = world.corrections.correct(trigger.name(), predicted);
+        let uplift = match rules.worth_by {
+            WorthBy::Response => None,
+            WorthBy::Uplift => model.uplift(trigger.name(), category, segment, &features),
+        };
         let is_learned = model.has_learned(Response::Click);
-        Prediction { predicted, expected, features, last_week, is_learned }
+        Prediction { predicted, expected, uplift, features, last_week, is_learned }
     }
 }

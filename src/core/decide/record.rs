@@ -51,7 +51,7 @@ pub struct DecisionRow {
     pub until: Option<Timestamp>,
     /// Probabilities of a click, a purchase and a mute; `None` where nothing was predicted.
     pub expected: Option<Probabilities>,
-    /// The features `expected` was made from; empty unless sent.
+    /// The features `expected` was made from; empty unless sent or decided by a coin.
     pub features: Vec<f32>,
     /// Provenance of the decision.
     pub trace: Trace,

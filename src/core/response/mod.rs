@@ -31,11 +31,13 @@ use crate::ml::threads::Threads;
 use per_response::LEAST;
 use rates::BaseRates;
 use scorer::{Scorer, tree_parameters};
+use uplift::MessageUplift;
 
 pub use drift::{Corrections, Drift};
 pub use message::Message;
 pub use per_response::{PerResponse, Probabilities, Response};
 pub use situation::{Contact, FEATURE_NAMES, Features, Situation, features};
+pub use uplift::{CoinDecision, UpliftReport};
 
 /// Fewest messages a model is learned from.
 pub const MIN_MESSAGES: usize = 200;
@@ -100,6 +102,7 @@ pub struct ResponseModel {
     rates: BaseRates,
     models: PerResponse<Option<Calibrated>>,
     reports: PerResponse<Option<Report>>,
+    uplift: MessageUplift,
 }
 
 /// Result of fitting: the model, and for each response (probability, outcome) of messages that the part of the model which
@@ -167,6 +170,40 @@ impl ResponseModel {
         })
     }
 
+    /// Learns by how much a message raises the probability of a purchase, from decisions that a coin made. Replaces what was
+    /// learned before; the report says what stands against a model. `None` when `progress`, which hears 0…1, broke.
+    pub fn learn_uplift(
+        &mut self,
+        decisions: &[CoinDecision],
+        seed: u64,
+        threads: &Threads,
+        mut progress: impl FnMut(f32) -> ControlFlow<()>,
+    ) -> Option<()> {
+        let encoder = &self.encoder;
+        let row = |one: &CoinDecision| encoder.row(&one.trigger, &one.category, one.segment, &one.features);
+        self.uplift = MessageUplift::learn(decisions, encoder.width(), row, seed, threads, &mut progress)?;
+        Some(())
+    }
+
+    /// By how much a message raises the probability that its user buys, −1…1; `None` where no model has learned it, or
+    /// `features` have another length than this release's. Takes about as long as one probability.
+    pub fn uplift(
+        &self,
+        trigger: &str,
+        category: &str,
+        segment: Option<u8>,
+        features: &[f32],
+    ) -> Option<f32> {
+        let model = self.uplift.model().filter(|_| features.len() == FEATURE_NAMES.len())?;
+        let effect = model.predict(&self.encoder.row(trigger, category, segment, features));
+        Some(effect.clamp(-1.0, 1.0) as f32)
+    }
+
+    /// Report of the training of [`uplift`](Self::uplift); `None` before any.
+    pub fn uplift_report(&self) -> Option<&UpliftReport> {
+        self.uplift.report()
+    }
+
     /// Whether a model, and no base rate, predicts this response.
     pub fn has_learned(&self, response: Response) -> bool {
         self.models.get(response).is_some()
@@ -186,12 +223,13 @@ impl ResponseModel {
     /// Whether the numbers make sense. Checked after loading.
     pub fn is_sound(&self) -> bool {
         let width = self.encoder.width();
-        Response::ALL.iter().all(|response| {
+        let responses = Response::ALL.iter().all(|response| {
             self.models
                 .get(*response)
                 .as_ref()
                 .is_none_or(|model| model.platt.is_sound() && model.scorer.is_sound(width))
-        })
+        });
+        responses && self.uplift.model().is_none_or(|model| model.is_sound(width))
     }
 }
 

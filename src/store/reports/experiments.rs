@@ -17,6 +17,7 @@ use crate::base::{Millis, NotificationId, Timestamp, UserId};
 use crate::catalogue::Money;
 use crate::feedback::attribution::{self, Brought, Kept};
 use crate::feedback::lift::UserOutcome;
+pub use crate::response::CoinDecision;
 use crate::store::postgres::StoreError;
 use crate::store::postgres::columns::column;
 use crate::store::postgres::convert::{from_pg, segment_from_sql, to_pg};
@@ -44,6 +45,9 @@ pub struct ArmUser {
 
 type UserColumns = (i32, String, Option<i16>, PgTimestamp, i64, i64, bool, bool);
 
+type CoinTypes = (Integer, Timestamptz, Text, Text, Nullable<SmallInt>, Nullable<Array<Float>>, Bool, Float);
+type CoinColumns = (i32, PgTimestamp, String, String, Option<i16>, Option<Vec<f32>>, bool, f32);
+
 /// A variant chosen by chance, and what came of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VariantChoice {
@@ -57,21 +61,6 @@ pub struct VariantChoice {
     pub clicked: bool,
     /// Probability of the choice, in (0, 1].
     pub propensity: f32,
-}
-
-/// Whether to send, decided by a coin, and what came of it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CoinDecision {
-    /// Name of the trigger.
-    pub trigger: String,
-    /// Segment at that moment, 0 = A.
-    pub segment: Option<u8>,
-    /// The coin said send.
-    pub sent: bool,
-    /// Probability of what it said, in (0, 1].
-    pub propensity: f32,
-    /// The user bought something within the window after it, and did not return it.
-    pub bought: bool,
 }
 
 /// First moment since `since` at which anybody was held out or given a random policy; `None` before that: the slices are
@@ -174,31 +163,33 @@ pub fn variant_choices(conn: &mut PgConnection, since: Timestamp) -> Result<Vec<
     Ok(rows.into_iter().map(choice).collect())
 }
 
-/// Decisions of the random slice that a coin made since `since` and whose `window` is over, the newest [`MAX_CHOICES`]; of each
-/// user the first in every span of one window, so that a purchase is seldom counted twice. Robots are left out.
+/// Decisions of the random slice that a coin made since `since` and whose `window` is over, the newest `limit`; of each user the
+/// first in every span of one window, so that a purchase is seldom counted twice. Robots are left out.
 pub fn coin_decisions(
     conn: &mut PgConnection,
     since: Timestamp,
     window: Millis,
     now: Timestamp,
+    limit: i64,
 ) -> Result<Vec<CoinDecision>, StoreError> {
     let window_s = window.0 as f64 / 1_000.0;
-    let rows = sql::<(Integer, Timestamptz, Text, Nullable<SmallInt>, Bool, Float)>(include_str!(
-        "sql/coin_decisions.sql"
-    ))
-    .bind::<Timestamptz, _>(to_pg(since))
-    .bind::<Timestamptz, _>(to_pg(now))
-    .bind::<Double, _>(window_s)
-    .bind::<BigInt, _>(MAX_CHOICES)
-    .load::<(i32, PgTimestamp, String, Option<i16>, bool, f32)>(conn)?;
+    let rows = sql::<CoinTypes>(include_str!("sql/coin_decisions.sql"))
+        .bind::<Timestamptz, _>(to_pg(since))
+        .bind::<Timestamptz, _>(to_pg(now))
+        .bind::<Double, _>(window_s)
+        .bind::<BigInt, _>(limit.clamp(0, MAX_CHOICES))
+        .load::<CoinColumns>(conn)?;
     let users: BTreeSet<UserId> = rows.iter().map(|row| UserId::from_sql(row.0)).collect();
     let bought = conversions::kept(conn, users, since, Money::NONE)?;
-    let decision = |(user, at, trigger, segment, sent, propensity)| {
+    let decision = |(user, at, trigger, category, segment, features, sent, propensity): CoinColumns| {
         let at = from_pg(at);
         let within = |kept: &Kept| kept.trade.at > at && kept.trade.at <= at + window;
         CoinDecision {
+            user: UserId::from_sql(user),
             trigger,
+            category,
             segment: segment_from_sql(segment),
+            features: features.unwrap_or_default(),
             sent,
             propensity,
             bought: bought.get(&UserId::from_sql(user)).is_some_and(|kept| kept.iter().any(within)),

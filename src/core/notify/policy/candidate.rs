@@ -153,6 +153,9 @@ pub struct Moment<'a> {
     pub seed: u64,
     /// Probability of each response; `None` until a model has learned it, and then worth is neutral.
     pub expected: Option<Probabilities>,
+    /// By how much the message raises the probability of a purchase; `None` until a model has learned it, and where the rules
+    /// do not go by it.
+    pub uplift: Option<f64>,
     /// Attention cost of one more message to this user, in clicks; 0 = the rules' own cost alone.
     pub attention_price: f64,
     /// Messages the server may still send in this hour; `None` = no budget.
@@ -173,6 +176,7 @@ impl Moment<'_> {
             device_zone: None,
             seed: 0,
             expected: None,
+            uplift: None,
             attention_price: 0.0,
             budget_left: None,
             channels: Channels { socket: true, push: false },

@@ -334,9 +334,9 @@ impl fmt::Display for Step {
             Reason::Drawn(true) => write!(f, "random test: sent, to learn from it"),
             Reason::Drawn(false) => write!(f, "random test: not sent, to learn from it"),
             Reason::NotWorth { utility, least } => {
-                write!(f, "low predicted value: {utility:.4}, at least {least:.4} is needed")
+                write!(f, "low predicted value{about}: {utility:.4}, at least {least:.4} is needed")
             }
-            Reason::Worth { utility } => write!(f, "predicted value: {utility:.4}"),
+            Reason::Worth { utility } => write!(f, "predicted value{about}: {utility:.4}"),
             Reason::WorthUnknown => write!(f, "predicted value: not learned yet"),
             Reason::By(channel) => write!(f, "channel: {}", channel.name()),
             Reason::NoChannel => write!(f, "inbox only: no channel is open or wanted"),
@@ -405,8 +405,12 @@ impl Decision {
 
     /// Probability of this outcome; below 1 where a coin decided.
     pub fn propensity(&self) -> f32 {
-        let drawn = self.steps.iter().any(|step| matches!(step.reason, Reason::Drawn(_)));
-        if drawn { Trial::COIN } else { 1.0 }
+        if self.is_drawn() { Trial::COIN } else { 1.0 }
+    }
+
+    /// Whether a coin decided.
+    pub fn is_drawn(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.reason, Reason::Drawn(_)))
     }
 
     /// A decision to drop, made by one step.

@@ -48,6 +48,8 @@ pub struct Rules {
     pub budget_per_hour: Option<u64>,
     /// Value of each response.
     pub worth: Worth,
+    /// What the value of a message is predicted by.
+    pub worth_by: config::WorthBy,
     /// Local minute of the day at which digests go out.
     pub digest_minute: u16,
     /// Most items in a digest.
@@ -91,6 +93,7 @@ impl Rules {
                 message_cost: policy.cost_message,
                 least: policy.min_worth,
             },
+            worth_by: policy.worth_by,
             digest_minute: minute(&policy.digest_at),
             digest_items: policy.digest_items,
             holdout: policy.holdout,

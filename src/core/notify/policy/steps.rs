@@ -305,19 +305,23 @@ impl<'a> Judge<'a> {
             self.about(STEP, Verdict::Pass, Reason::Exempt, why);
             return true;
         }
-        let Some(expected) = self.moment.expected else {
-            return self.say(STEP, Verdict::Pass, Reason::WorthUnknown);
-        };
         let worth = &self.rules.worth;
-        let utility = worth.click * f64::from(expected.click) + worth.purchase * f64::from(expected.purchase)
-            - worth.mute_cost * f64::from(expected.mute)
-            - worth.message_cost
-            - self.moment.attention_price;
+        let (benefit, by) = match (self.moment.uplift, self.moment.expected) {
+            // A click is no benefit of its own there: without the message there is none.
+            (Some(uplift), _) => (worth.purchase * uplift, " by uplift"),
+            (None, Some(expected)) => {
+                (worth.click * f64::from(expected.click) + worth.purchase * f64::from(expected.purchase), "")
+            }
+            (None, None) => return self.say(STEP, Verdict::Pass, Reason::WorthUnknown),
+        };
+        let mute = self.moment.expected.map_or(0.0, |expected| f64::from(expected.mute));
+        let utility = benefit - worth.mute_cost * mute - worth.message_cost - self.moment.attention_price;
         if utility < worth.least {
             let reason = Reason::NotWorth { utility, least: worth.least };
-            return self.stop(STEP, Outcome::Drop, reason, "");
+            return self.stop(STEP, Outcome::Drop, reason, by);
         }
-        self.say(STEP, Verdict::Pass, Reason::Worth { utility })
+        self.about(STEP, Verdict::Pass, Reason::Worth { utility }, by);
+        true
     }
 
     /// The user neither blocked this channel for the category nor refused push.

@@ -23,7 +23,7 @@ use crate::recommend::models::purchase_baskets::purchase_baskets;
 use crate::recommend::models::repurchase::Repeat;
 use crate::recommend::serve::model_set::{ModelSet, plain};
 use crate::recommend::session::next_item::NextItem;
-use crate::response::{Fitted, Message, ResponseModel};
+use crate::response::{CoinDecision, Fitted, Message, ResponseModel};
 
 use super::baseline::Baseline;
 use super::data::{TrainingData, Users};
@@ -128,18 +128,22 @@ pub fn train_in(
     Ok(Trained { model, metrics: Metrics::new(), features })
 }
 
-/// Adds to a model how likely messages are to be answered, from messages in order of time; what it gives back measures it.
+/// Adds to a model how likely messages are to be answered, from messages in order of time, and by how much they raise the
+/// probability of a purchase, from decisions that a coin made; what it gives back measures it.
 pub fn train_responses(
     model: &mut ModelSet,
     messages: &[Message],
+    coins: &[CoinDecision],
     now: Timestamp,
     progress: &mut Progress<'_>,
 ) -> Result<Fitted, TrainError> {
     step(progress, Stage::Responses, 0.0)?;
     let threads = Threads::new(model.parameters.n_threads)?;
-    let hear = |done| progress(Stage::Responses, done);
-    let fitted = ResponseModel::fit(messages, now, model.parameters.seed, &threads, hear)
-        .ok_or(TrainError::Cancelled)?;
+    let seed = model.parameters.seed;
+    let hear = |done: f32| progress(Stage::Responses, 0.7 * done);
+    let mut fitted = ResponseModel::fit(messages, now, seed, &threads, hear).ok_or(TrainError::Cancelled)?;
+    let hear = |done: f32| progress(Stage::Responses, 0.7 + 0.3 * done);
+    fitted.model.learn_uplift(coins, seed, &threads, hear).ok_or(TrainError::Cancelled)?;
     model.response = Arc::new(fitted.model.clone());
     Ok(fitted)
 }

@@ -10,6 +10,7 @@ use super::nuisance::Fit;
 use super::qini::{Point, Ranked};
 use super::refusal::{self, Refusal, Undecided};
 use crate::ml::estimate::Estimate;
+use crate::ml::regression::Regression;
 use crate::ml::threads::Threads;
 
 /// Groups of rows by predicted effect.
@@ -106,6 +107,33 @@ pub fn measure(
     threads: &Threads,
     progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
 ) -> Result<Report, UpliftError> {
+    Ok(run(log, learners, options, threads, progress)?.0)
+}
+
+/// Measures the DR-learner and fits it to the whole log; there is no model where it can't tell whom the treatment helps.
+pub(super) fn learn(
+    log: &TreatmentLog,
+    options: Options,
+    threads: &Threads,
+    progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
+) -> Result<(Report, Option<Regression>), UpliftError> {
+    let (report, scores) = run(log, &[Learner::Dr], options, threads, &mut |share| progress(0.9 * share))?;
+    let is_told = report.learners.iter().any(|learner| learner.refusal.is_none());
+    let Some(scores) = scores.filter(|_| is_told) else { return Ok((report, None)) };
+    let fit = Fit { log, seed: options.seed, threads };
+    let targets = scores.effects.iter().copied().enumerate();
+    let model = fit.regression(targets, &mut |share| progress(0.9 + 0.1 * share));
+    Ok((report, Some(model.ok_or(UpliftError::Cancelled)?)))
+}
+
+/// The report, and the scores it was made from where there are figures.
+fn run<'a>(
+    log: &'a TreatmentLog,
+    learners: &[Learner],
+    options: Options,
+    threads: &Threads,
+    progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
+) -> Result<(Report, Option<Scores<'a>>), UpliftError> {
     log.check()?;
     if !(MIN_FOLDS..=MAX_FOLDS).contains(&options.folds) {
         return Err(UpliftError::Folds(options.folds));
@@ -124,7 +152,7 @@ pub fn measure(
         refusal: refusal::before(log, options.folds),
     };
     if report.refusal.is_some() {
-        return Ok(report);
+        return Ok((report, None));
     }
     let parts = learners.len() as f32 + 1.0;
     let fit = Fit { log, seed: options.seed, threads };
@@ -134,7 +162,7 @@ pub fn measure(
     report.effective = refusal::effective(log, &cross.expected);
     report.refusal = refusal::after(log, &cross.expected, report.effective);
     if report.refusal.is_some() {
-        return Ok(report);
+        return Ok((report, None));
     }
     let scores = Scores::new(log, &cross);
     report.effect = Some(scores.mean(&scores.effects));
@@ -145,7 +173,7 @@ pub fn measure(
         let predicted = cross.effects(*learner, &mut hear).ok_or(UpliftError::Cancelled)?;
         report.learners.push(scores.judge(*learner, predicted, options.seed));
     }
-    Ok(report)
+    Ok((report, Some(scores)))
 }
 
 /// Doubly robust scores of each row.

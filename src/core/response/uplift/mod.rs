@@ -5,9 +5,12 @@
 //! Everything is measured on rows whose user no model had seen, by doubly robust scores (Robins, Rotnitzky & Zhao 1994): right
 //! where either the probabilities of treatment or the outcome models are. Künzel et al. 2019; Kennedy 2023; Yadlowsky et al. 2021.
 
+#[cfg(test)]
+pub(crate) mod fixture;
 mod learners;
 mod log;
 mod measure;
+mod messages;
 mod nuisance;
 mod qini;
 mod refusal;
@@ -17,6 +20,8 @@ mod tests;
 pub use learners::Learner;
 pub use log::{MAX_FOLDS, MIN_FOLDS, TreatmentLog, UpliftError};
 pub use measure::{Decile, LearnedPolicy, LearnerReport, Options, Report, measure};
+pub(super) use messages::MessageUplift;
+pub use messages::{CoinDecision, UpliftReport};
 pub use nuisance::CLIP;
 pub use qini::{Point, qini_coefficient};
 pub use refusal::{Refusal, Undecided};

@@ -8,6 +8,6 @@ first AS (
         AND d.propensity < 1 AND d.steps @> '[{"step": "experiment"}]'
     ORDER BY d.user_id, date_bin(span, d.decided_at, since), d.decided_at
 )
-SELECT user_id, decided_at, trigger, segment, outcome <> 'drop', propensity
+SELECT user_id, decided_at, trigger, category, segment, features, outcome <> 'drop', propensity
 FROM first
 ORDER BY decided_at DESC LIMIT ?

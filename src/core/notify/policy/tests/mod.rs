@@ -297,6 +297,28 @@ fn worth_weighs_clicks_and_purchases_against_mutes_once_it_is_known() {
 }
 
 #[test]
+fn worth_by_uplift_counts_the_purchases_that_would_not_be_made_and_no_clicks() {
+    let state = PolicyState::default();
+    let with = |uplift, expected| {
+        judge(&[1, 2], NOW, &state, |_, moment, rules, _| {
+            (moment.uplift, moment.expected) = (uplift, expected);
+            rules.worth =
+                Worth { click: 1.0, purchase: 5.0, mute_cost: 10.0, message_cost: 0.01, least: 0.0 };
+        })
+    };
+    let expected = Some(Probabilities { click: 0.9, purchase: 0.5, mute: 0.0 });
+    // Buys anyway: −0.01, whatever is clicked.
+    let sure = with(Some(0.0), expected);
+    assert_eq!(first(&sure), "low predicted value by uplift: -0.0100, at least 0.0000 is needed");
+    let helped = with(Some(0.1), Some(Probabilities { mute: 0.03125, ..expected.unwrap() }));
+    // 5 × 0.1 − 10 × 0.03125 − 0.01.
+    assert!(helped.reasons().contains(&"predicted value by uplift: 0.1775".to_owned()), "{helped:?}");
+    assert_eq!(with(Some(0.1), None).outcome, Outcome::Send);
+    // Not learned: by the response.
+    assert!(with(None, expected).reasons().contains(&"predicted value: 3.3900".to_owned()));
+}
+
+#[test]
 fn a_low_message_waits_for_the_better_hour_an_ordinary_one_does_not() {
     let state = PolicyState::default();
     let with = |priority, hours| {
