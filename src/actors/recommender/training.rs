@@ -4,7 +4,9 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use crate::base::{ModelVersion, Timestamp, UserId};
+use crate::evaluate::cold::{self, Cold};
 use crate::evaluate::{self, gate};
+use crate::ml::metrics::Metrics;
 use crate::profile::{Features, SegmentId};
 use crate::recommend::ModelSet;
 use crate::recommend::train::{
@@ -99,6 +101,19 @@ pub fn measure(
     trained.metrics.extend(evaluate::response::measure_responses(&fitted));
     trained.model.metrics.clone_from(&trained.metrics);
     Ok(trained)
+}
+
+/// Reads, trains without what is made cold and measures lists for it; stores nothing. Blocks.
+pub fn measure_cold(
+    state: &AppState,
+    cold: Cold,
+    ks: &[usize],
+    progress: &mut dyn FnMut(Stage, f32) -> ControlFlow<()>,
+) -> Result<Metrics, TrainingError> {
+    let mut data = read(state, progress)?;
+    let parameters = parameters(state);
+    data.cap_users(parameters.max_user_events);
+    Ok(cold::measure(&data, &state.catalogue.load_full(), cold, &parameters, ks, progress)?)
 }
 
 /// Reads, trains, judges and stores. Blocks for as long as it takes: never on an arbiter.

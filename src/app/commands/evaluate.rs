@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::evaluate_args::{EvaluateArgs, Protocol};
+use super::evaluate_args::{ColdSide, EvaluateArgs, Protocol};
 use super::evaluate_report::{Measured, print};
 use super::memory::use_small_pages;
 use super::{evaluate_classification, evaluate_files, evaluate_sessions};
@@ -13,6 +13,8 @@ use crate::app::server;
 use crate::app::usage::Usage;
 use crate::base::Timestamp;
 use crate::config::Config;
+use crate::evaluate::cold::Cold;
+use crate::recommend::train::Stage;
 
 /// Measures and prints.
 pub fn run(config: &Config, args: &EvaluateArgs) -> anyhow::Result<()> {
@@ -52,13 +54,22 @@ fn stored(config: &Config, args: &EvaluateArgs) -> anyhow::Result<()> {
     let state = server::load_models(config.clone(), database.store.clone())?;
     let bar = evaluate_files::bar(args.json)?;
     let started = Instant::now();
-    let trained = training::measure(&state, Timestamp::now(), &mut |stage, done| {
+    let mut hear = |stage: Stage, done: f32| {
         bar.set_message(stage.name());
         bar.set_position((100.0 * done) as u64);
         ControlFlow::Continue(())
-    })?;
+    };
+    let (parameters, metrics) = match args.cold {
+        None => {
+            let trained = training::measure(&state, Timestamp::now(), &mut hear)?;
+            (trained.model.parameters, trained.metrics)
+        }
+        Some(side) => {
+            let cold = if side == ColdSide::Items { Cold::Items } else { Cold::Users };
+            (training::parameters(&state), training::measure_cold(&state, cold, &args.k, &mut hear)?)
+        }
+    };
     bar.finish_and_clear();
     let took = Measured { train: started.elapsed(), rank: Duration::ZERO };
-    let parameters = serde_json::to_value(&trained.model.parameters)?;
-    print(args.json, "auto", &parameters, &trained.metrics, &took)
+    print(args.json, "auto", &serde_json::to_value(&parameters)?, &metrics, &took)
 }

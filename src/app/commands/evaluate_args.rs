@@ -32,6 +32,9 @@ pub struct EvaluateArgs {
     /// Kinds whose items stay out of a user's list [default: the kind of --target].
     #[arg(long, requires = "target", value_delimiter = ',', value_name = "KINDS")]
     pub(super) leave_out: Vec<String>,
+    /// Of the stored data: lists of items that had no events in training, or for users known by one event.
+    #[arg(long, value_enum, conflicts_with = "train", value_name = "items|users")]
+    pub(super) cold: Option<ColdSide>,
     /// Of classification: parts of the cross-validation.
     #[arg(long, default_value_t = 5)]
     pub(super) folds: usize,
@@ -51,6 +54,15 @@ pub struct EvaluateArgs {
     /// One JSON object a line and algorithm.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Side of the stored data that is held out whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColdSide {
+    /// A fifth of the items, and new ones.
+    Items,
+    /// A tenth of the users, known by their first event.
+    Users,
 }
 
 /// Task that a test row poses.

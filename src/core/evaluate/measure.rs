@@ -97,7 +97,7 @@ pub fn asked(
 }
 
 /// Something for every case, from the request of its user at the cut.
-fn each<T: Send>(
+pub(super) fn each<T: Send>(
     setting: &Setting<'_>,
     cases: &[Case],
     threads: &Threads,

@@ -8,6 +8,7 @@ mod algorithm;
 pub mod auto;
 mod backtest;
 pub mod classification;
+pub mod cold;
 pub mod encoding;
 pub mod files;
 pub mod gate;
