@@ -122,8 +122,8 @@ tidings rules --baskets baskets.txt.gz --support 0.01 --confidence 0.3 --json")]
     /// Estimated value of a policy, from the log of another (IPS, SNIPS, DR); refused where the log can't tell.
     #[command(after_help = "Example:\n  tidings off-policy --log log.csv.gz --target policy.csv --json")]
     OffPolicy(commands::off_policy::OffPolicyArgs),
-    /// Whom a treatment helps, from a log of treated and untreated users (T-, X- and DR-learner); refused where the log can't
-    /// tell.
+    /// Uplift of a treatment: effect, ranking and value of treating whom it helps, from a log (T-, X- and DR-learner); refused
+    /// where the log can't tell.
     #[command(
         after_help = "Example:\n  tidings uplift --log trial.csv.gz --treatment messaged --outcome bought --propensity p --user user"
     )]

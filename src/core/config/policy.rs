@@ -48,7 +48,7 @@ pub struct Policy {
     pub cost_message: f64,
     /// Once a model has learned responses, a message is sent only if it is worth at least this, in clicks.
     pub min_worth: f64,
-    /// What the value of a message is predicted by.
+    /// Prediction that the value of a message is computed from.
     pub worth_by: WorthBy,
     /// Local time `HH:MM` at which digests go out.
     pub digest_at: String,

@@ -36,7 +36,7 @@ pub enum Cold {
     Users,
 }
 
-/// What is trained on, and what is asked.
+/// Training part of the data, and the cases that are held out.
 struct HoldOut {
     train: Vec<Event>,
     /// Events that users are known by when asked.

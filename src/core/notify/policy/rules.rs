@@ -48,7 +48,7 @@ pub struct Rules {
     pub budget_per_hour: Option<u64>,
     /// Value of each response.
     pub worth: Worth,
-    /// What the value of a message is predicted by.
+    /// Prediction that the value of a message is computed from.
     pub worth_by: config::WorthBy,
     /// Local minute of the day at which digests go out.
     pub digest_minute: u16,

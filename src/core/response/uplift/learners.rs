@@ -7,8 +7,8 @@
 use rand::seq::SliceRandom;
 use serde::Serialize;
 
-use super::log::TreatmentLog;
 use super::nuisance::{Expected, Fit, Nuisances, Progress};
+use super::treatments::TreatmentLog;
 use crate::base::random;
 
 /// A way to the effect of a row.

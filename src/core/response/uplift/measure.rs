@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 
 use super::learners::{CrossFit, Learner};
-use super::log::{MAX_FOLDS, MIN_FOLDS, TreatmentLog, UpliftError};
 use super::nuisance::Fit;
 use super::qini::{Point, Ranked};
 use super::refusal::{self, Refusal, Undecided};
+use super::treatments::{MAX_FOLDS, MIN_FOLDS, TreatmentLog, UpliftError};
 use crate::ml::estimate::Estimate;
 use crate::ml::regression::Regression;
 use crate::ml::threads::Threads;
@@ -45,7 +45,7 @@ pub struct LearnedPolicy {
 /// Measures of one learner.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LearnerReport {
-    /// Which.
+    /// Learner measured.
     pub learner: Learner,
     /// Predicted effect of each row, by models that saw no row of its user.
     #[serde(skip)]

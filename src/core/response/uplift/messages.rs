@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
-use super::log::{TreatmentLog, UpliftError};
 use super::measure::{Options, learn};
+use super::treatments::{TreatmentLog, UpliftError};
 use crate::base::UserId;
 use crate::ml::regression::Regression;
 use crate::ml::threads::Threads;
@@ -52,7 +52,7 @@ pub struct UpliftReport {
 
 /// The fitted effect; the default knows nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(in crate::response) struct MessageUplift {
+pub(crate) struct MessageUplift {
     effect: Option<Regression>,
     report: Option<UpliftReport>,
 }
@@ -60,7 +60,7 @@ pub(in crate::response) struct MessageUplift {
 impl MessageUplift {
     /// Learns from the decisions that `row` encodes to `width` numbers; others are left out. Never fails for want of data.
     /// `None` when cancelled.
-    pub(in crate::response) fn learn(
+    pub(crate) fn learn(
         decisions: &[CoinDecision],
         width: usize,
         row: impl Fn(&CoinDecision) -> Vec<f32>,
@@ -107,12 +107,12 @@ impl MessageUplift {
     }
 
     /// The model that serves.
-    pub(in crate::response) fn model(&self) -> Option<&Regression> {
+    pub(crate) fn model(&self) -> Option<&Regression> {
         self.effect.as_ref()
     }
 
     /// Its training.
-    pub(in crate::response) fn report(&self) -> Option<&UpliftReport> {
+    pub(crate) fn report(&self) -> Option<&UpliftReport> {
         self.report.as_ref()
     }
 }

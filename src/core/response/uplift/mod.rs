@@ -8,7 +8,6 @@
 #[cfg(test)]
 pub(crate) mod fixture;
 mod learners;
-mod log;
 mod measure;
 mod messages;
 mod nuisance;
@@ -16,12 +15,13 @@ mod qini;
 mod refusal;
 #[cfg(test)]
 mod tests;
+mod treatments;
 
 pub use learners::Learner;
-pub use log::{MAX_FOLDS, MIN_FOLDS, TreatmentLog, UpliftError};
 pub use measure::{Decile, LearnedPolicy, LearnerReport, Options, Report, measure};
 pub(super) use messages::MessageUplift;
 pub use messages::{CoinDecision, UpliftReport};
 pub use nuisance::CLIP;
 pub use qini::{Point, qini_coefficient};
 pub use refusal::{Refusal, Undecided};
+pub use treatments::{MAX_FOLDS, MIN_FOLDS, TreatmentLog, UpliftError};

@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use super::log::TreatmentLog;
+use super::treatments::TreatmentLog;
 use crate::ml::linear::Linear;
 use crate::ml::regression::{Regression, Rows};
 use crate::ml::threads::Threads;
@@ -130,7 +130,7 @@ impl Fit<'_> {
 }
 
 impl Nuisances {
-    /// What is expected of a row. O(trees · depth).
+    /// Expectations about a row. O(trees · depth).
     pub(super) fn expected(&self, log: &TreatmentLog, row: usize) -> Expected {
         let values = log.row(row);
         let raw_propensity = match &self.propensity {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::log::TreatmentLog;
 use super::nuisance::{CLIP, Expected};
+use super::treatments::TreatmentLog;
 
 /// Fewest rows of each arm, as they stand and as they count after weighting.
 const MIN_ROWS: usize = 100;
@@ -51,7 +51,7 @@ each are needed: log longer"
         /// Folds asked for.
         folds: usize,
     },
-    /// Whether a row is treated can be told before, or nearly.
+    /// Treatment can be told before, or nearly.
     #[error(
         "no overlap: for {:.0} % of the rows treatment is all but certain or out of the question (beyond {CLIP}…{}), and after \
 weighting the treated count as {treated:.0} and the untreated as {untreated:.0} rows of at least {MIN_ROWS}; treat by chance for a \
@@ -99,7 +99,7 @@ pub enum Undecided {
     },
 }
 
-/// What stands against an answer before anything is learned.
+/// Refusal by counts alone, before anything is learned.
 pub(super) fn before(log: &TreatmentLog, folds: usize) -> Option<Refusal> {
     let [untreated, treated] = arms(log, |_| true);
     if treated < MIN_ROWS || untreated < MIN_ROWS {
@@ -142,7 +142,7 @@ pub(super) fn effective(log: &TreatmentLog, expected: &[Expected]) -> [f64; 2] {
     sums.map(|(sum, squares)| if squares > 0.0 { sum * sum / squares } else { 0.0 })
 }
 
-/// What stands against an answer once the probabilities of treatment are known. `effective`: of [`effective`].
+/// Refusal by the probabilities of treatment. `effective`: of [`effective`].
 pub(super) fn after(log: &TreatmentLog, expected: &[Expected], effective: [f64; 2]) -> Option<Refusal> {
     if log.propensities.is_some() {
         let [_, treated] = arms(log, |_| true);
