@@ -23,13 +23,12 @@ pub async fn put_items(
     registry: &Arc<Registry>,
     items: Vec<NewItem>,
 ) -> Result<usize, StoreError> {
-    let writer = Arc::clone(state);
+    let (writer, count) = (Arc::clone(state), items.len());
     let put = move |connection: &mut Connection| {
         let stored = items::upsert_at(connection, &items, Timestamp::now())?;
-        let count = stored.items.len();
-        Ok((count, writer.upsert_items(stored.items, &stored.prices)))
+        Ok(writer.upsert_items(stored.items, &stored.prices))
     };
-    let (count, changes) = state.store.run(put).await?;
+    let changes = state.store.run(put).await?;
     if state.models.load().content().is_due() {
         let state = Arc::clone(state);
         // Nobody waits for it: until it is done, new items are compared one by one.

@@ -79,10 +79,13 @@ fn decided(server: &Server, user: i64) -> (i64, Value) {
 #[test]
 fn an_arm_is_ranked_by_the_model_it_names_and_the_decision_says_so() {
     let (_database, server) = trained();
-    // By version 1, before there is an experiment.
-    server.http().post("/admin/models/1/activate", &Value::Null);
-    let by_first: Vec<_> = (0..60).map(|user| list(&server, user).1).collect();
-    server.http().post("/admin/models/2/activate", &Value::Null);
+    // By version 1, for everybody. (Where it served, what happened since its training would count as news to it.)
+    let only = json!({"name": "all", "arms": [{"name": "first", "share": 9999, "model": 1}, {"name": "none", "share": 1}]});
+    assert_eq!(server.http().put("/admin/experiments/all", &only).status, 200);
+    let by_first: Vec<_> = (0..60).map(|user| list(&server, user)).collect();
+    assert!(by_first.iter().all(|(version, _)| *version == 1), "{by_first:?}");
+    let by_first: Vec<_> = by_first.into_iter().map(|(_, items)| items).collect();
+    assert_eq!(server.http().post("/admin/experiments/all/pause", &Value::Null).status, 200);
     let by_second: Vec<_> = (0..60).map(|user| list(&server, user).1).collect();
     assert_ne!(by_first, by_second, "there is something to tell apart");
     assert_eq!(put(&server, &definition()).0, 200);

@@ -180,9 +180,14 @@ impl RecommenderActor {
             let answer = match outcome {
                 Ok(Some(Ok(model))) => {
                     actor.state.put_models(model);
-                    actix::spawn(Arc::clone(&actor.state).recount_beside());
                     actor.tell_users(context);
-                    Ok(true)
+                    let state = Arc::clone(&actor.state);
+                    // Answered when its lists know what happened since it was trained.
+                    actix::spawn(async move {
+                        state.recount_beside().await;
+                        let _ = reply.send(Ok(true));
+                    });
+                    return;
                 }
                 Ok(Some(Err(error))) => Err(error.to_string()),
                 Ok(None) => Ok(false),

@@ -284,7 +284,7 @@ fn read_row(
         return Ok(Ok(()));
     }
     match item {
-        Ok(Some(item)) => items.note(item),
+        Ok(Some(item)) => items.note(item, sink)?,
         Ok(None) if records.forms().text(&row, Field::ItemId).is_none() => {
             return Ok(Err("names no item: item_id is missing".into()));
         }

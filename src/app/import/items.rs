@@ -1,15 +1,21 @@
-//! Items as the rows of a file describe them, the last word on each; handed over at the end, since a title stands in thousands
-//! of rows.
+//! Items as the rows of a file describe them, the last word on each; gathered before they are handed over, since a title stands in
+//! thousands of rows.
 
 use std::collections::HashMap;
 
-use super::sink::Sink;
+use super::options::CatalogueMode;
+use super::sink::{Sink, Stopped};
 use crate::base::ExternalId;
 use crate::catalogue::NewItem;
+
+/// Items of rows about items that are gathered at most, where a later word on one holds against what is stored as well.
+const AT_ONCE: usize = 50_000;
 
 /// Items gathered so far, over all files.
 #[derive(Default)]
 pub struct Items {
+    /// Whether what is stored is kept: then a later word must come before the item is handed over.
+    keeps_stored: bool,
     /// Of rows about items.
     catalogue: HashMap<ExternalId, NewItem>,
     /// Of rows about what was done with them.
@@ -17,9 +23,18 @@ pub struct Items {
 }
 
 impl Items {
-    /// Keeps what a row about an item says of it.
-    pub fn note(&mut self, item: NewItem) {
+    /// For a treatment of the catalogue's items.
+    pub fn new(mode: Option<CatalogueMode>) -> Self {
+        Self { keeps_stored: mode == Some(CatalogueMode::Fill), ..Self::default() }
+    }
+
+    /// Keeps what a row about an item says of it; hands over what is gathered where that is much.
+    pub fn note(&mut self, item: NewItem, sink: &mut Sink) -> Result<(), Stopped> {
         keep(&mut self.catalogue, item);
+        if self.keeps_stored || self.catalogue.len() < AT_ONCE {
+            return Ok(());
+        }
+        sorted(std::mem::take(&mut self.catalogue)).into_iter().try_for_each(|item| sink.item(item))
     }
 
     /// Keeps what a row about an event says of its item.
@@ -48,22 +63,7 @@ fn sorted(items: HashMap<ExternalId, NewItem>) -> Vec<NewItem> {
 fn keep(items: &mut HashMap<ExternalId, NewItem>, item: NewItem) {
     match items.get_mut(&item.item_id) {
         Some(known) if *known == item => {}
-        Some(known) => {
-            let before = known.clone();
-            *known = NewItem {
-                title: item.title.or(before.title),
-                category: item.category.or(before.category),
-                tags: item.tags.or(before.tags),
-                price: item.price.or(before.price),
-                currency: item.currency.or(before.currency),
-                stock: item.stock.or(before.stock),
-                url: item.url.or(before.url),
-                image_url: item.image_url.or(before.image_url),
-                attributes: item.attributes.or(before.attributes),
-                consumable: item.consumable.or(before.consumable),
-                ..NewItem::new(item.item_id)
-            };
-        }
+        Some(known) => known.overlay(item),
         None => {
             items.insert(item.item_id.clone(), item);
         }

@@ -69,10 +69,7 @@ impl Output<'_, '_> {
                     let event = self.records.new_event(event);
                     self.sink.event(event, false)
                 }
-                Entry::Item(item) if self.of_items => {
-                    self.items.note(item);
-                    Ok(())
-                }
+                Entry::Item(item) if self.of_items => self.items.note(item, self.sink),
                 Entry::Item(item) => {
                     self.items.note_of_event(item);
                     Ok(())

@@ -91,7 +91,7 @@ pub fn read(
             Ok(Value::Object(object)) if !records.takes(&object) => sink.left_out()?,
             Ok(Value::Object(object)) => match records.object(&object) {
                 Ok(Entry::Item(item)) => {
-                    items.note(item);
+                    items.note(item, sink)?;
                     sink.other_row()?;
                 }
                 Ok(Entry::User(user)) => sink.user(user)?,

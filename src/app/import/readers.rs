@@ -40,7 +40,7 @@ pub fn read(
     let mut records = RecordReader::new(how);
     let mut products = online_retail::Catalogue::default();
     let mut tree = retailrocket::Catalogue::default();
-    let mut items = Items::default();
+    let mut items = Items::new(options.catalogue);
     let mut layouts = Layouts::default();
     for mut file in files {
         let name = name(&file.path);

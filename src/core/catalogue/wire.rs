@@ -1,12 +1,12 @@
 //! The wire form of an item and its bounds.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::item_field::Cleared;
+use super::item_field::{Cleared, ItemField};
 use crate::base::ExternalId;
 
 /// Longest title, url and image url, in bytes.
@@ -103,6 +103,50 @@ impl NewItem {
             consumable: None,
             cleared: Cleared::new(),
         }
+    }
+
+    /// Takes what a later word on the same item says: a field that it gives or clears is as there, the rest stays.
+    pub fn overlay(&mut self, later: Self) {
+        fn put<T>(
+            field: ItemField,
+            slot: &mut Option<T>,
+            value: Option<T>,
+            cleared: &mut Cleared,
+            later: &Cleared,
+        ) {
+            if value.is_some() {
+                cleared.remove(&field);
+                *slot = value;
+            } else if later.contains(&field) {
+                cleared.insert(field);
+                *slot = None;
+            }
+        }
+        let (cleared, clears) = (&mut self.cleared, &later.cleared);
+        put(ItemField::Title, &mut self.title, later.title, cleared, clears);
+        put(ItemField::Category, &mut self.category, later.category, cleared, clears);
+        put(ItemField::Tags, &mut self.tags, later.tags, cleared, clears);
+        put(ItemField::Price, &mut self.price, later.price, cleared, clears);
+        put(ItemField::Currency, &mut self.currency, later.currency, cleared, clears);
+        put(ItemField::Stock, &mut self.stock, later.stock, cleared, clears);
+        put(ItemField::Url, &mut self.url, later.url, cleared, clears);
+        put(ItemField::ImageUrl, &mut self.image_url, later.image_url, cleared, clears);
+        put(ItemField::Attributes, &mut self.attributes, later.attributes, cleared, clears);
+        put(ItemField::Consumable, &mut self.consumable, later.consumable, cleared, clears);
+    }
+
+    /// One item an id, in order of the first word on each; see [`NewItem::overlay`].
+    pub fn merged(items: &[Self]) -> Vec<Cow<'_, Self>> {
+        let mut merged: Vec<Cow<'_, Self>> = Vec::with_capacity(items.len());
+        let mut places: HashMap<&ExternalId, usize> = HashMap::with_capacity(items.len());
+        for item in items {
+            let place = *places.entry(&item.item_id).or_insert(merged.len());
+            match merged.get_mut(place) {
+                Some(known) => known.to_mut().overlay(item.clone()),
+                None => merged.push(Cow::Borrowed(item)),
+            }
+        }
+        merged
     }
 
     /// Checks every bound; the item itself is unchanged.

@@ -10,12 +10,12 @@ use diesel::connection::SimpleConnection;
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel::sql_types::{Array, Integer, Jsonb, Timestamptz};
+use diesel::sql_types::{Array, Integer, Timestamptz};
 use uuid::Uuid;
 
 use super::events;
 use super::external_ids::{Names, find_all, resolve_all};
-use super::item_prices;
+use super::loaded_items;
 use super::robots;
 use super::stated_features;
 use crate::base::{ExternalId, Timestamp, UserId};
@@ -29,9 +29,6 @@ use crate::store::postgres::{StoreError, without_time_limit};
 
 /// Reason of a flag by imported rows.
 const OF_ROWS: &str = "more actions in a minute or a day of the imported rows than a person makes";
-
-/// Rows per statement of items: the JSON of one statement stays near a megabyte.
-const ITEMS_PER_STATEMENT: usize = 5_000;
 
 const INSERT_MISSING: &str = "INSERT INTO events (event_key, occurred_at, user_id, item_id, kind, dwell_ms, quantity, value, currency, basket, \
      query) SELECT event_key, occurred_at, user_id, item_id, kind, dwell_ms, quantity, value, currency, basket, query \
@@ -240,25 +237,21 @@ impl Loader {
         if items.is_empty() {
             return Ok(Loaded::default());
         }
-        let unknown = unknown(&self.items, items.iter().map(|item| &item.item_id));
-        let (ids, loaded) = without_time_limit(conn, |conn| {
-            let ids = map_ids(conn, Names::Items, &unknown)?;
-            let mut changed = HashSet::new();
-            for part in items.chunks(ITEMS_PER_STATEMENT) {
-                changed.extend(change_items(conn, part, statement)?);
-            }
-            // What this loader made itself is new, not changed.
-            for item in items {
-                let known = self.items.get(&item.item_id).or_else(|| ids.get(&item.item_id));
-                if let Some(Known { id, new: true, .. }) = known {
-                    changed.remove(id);
-                }
-            }
-            let loaded =
-                Loaded { items: made(&ids), changed_items: changed.len() as u64, ..Loaded::default() };
-            Ok((ids, loaded))
-        })?;
-        self.items.extend(ids);
+        let written = without_time_limit(conn, |conn| loaded_items::write(conn, items, statement))?;
+        // What this loader made itself is new, not changed.
+        let is_own = |id: &ExternalId| self.items.get(id).is_some_and(|known| known.new);
+        let own: HashSet<i32> =
+            written.known.iter().filter(|(id, _)| is_own(id)).map(|(_, inner)| *inner).collect();
+        let loaded = Loaded {
+            items: written.made.len() as u64,
+            changed_items: written.changed.iter().filter(|inner| !own.contains(inner)).count() as u64,
+            ..Loaded::default()
+        };
+        let known = |new: bool| move |(name, id)| (name, Known { id, first: None, new });
+        for (id, known) in written.known.into_iter().map(known(false)) {
+            self.items.entry(id).or_insert(known);
+        }
+        self.items.extend(written.made.into_iter().map(known(true)));
         self.total += loaded;
         Ok(loaded)
     }
@@ -389,24 +382,4 @@ fn copy(conn: &mut PgConnection, rows: Vec<LoadedEvent>) -> Result<u64, StoreErr
     // Not left to the commit: the caller's transaction may bring another chunk.
     conn.batch_execute("DROP TABLE loaded_events")?;
     Ok(written as u64)
-}
-
-/// Inner ids of the rows that are different now.
-fn change_items(
-    conn: &mut PgConnection,
-    items: &[NewItem],
-    statement: &'static str,
-) -> Result<Vec<i32>, StoreError> {
-    let mut last: HashMap<&ExternalId, serde_json::Map<String, serde_json::Value>> = HashMap::new();
-    for item in items {
-        if let Ok(serde_json::Value::Object(mut fields)) = serde_json::to_value(item) {
-            // As text: the column is text, and JSON numbers are written in more than one way.
-            fields.insert("item_id".into(), item.item_id.to_string().into());
-            last.entry(&item.item_id).or_default().extend(fields);
-        }
-    }
-    let rows = serde_json::Value::Array(last.into_values().map(serde_json::Value::Object).collect());
-    let changed = sql::<Integer>(statement).bind::<Jsonb, _>(rows).load::<i32>(conn)?;
-    item_prices::note_changes(conn, &changed, Timestamp::now())?;
-    Ok(changed)
 }

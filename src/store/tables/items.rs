@@ -5,16 +5,21 @@ use std::collections::{BTreeMap, HashMap};
 use diesel::data_types::PgTimestamp;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
+use diesel::result::Error as DieselError;
 use diesel::sql_types::Jsonb;
 
 use super::external_ids::{Names, find_all, resolve_all};
 use super::item_prices;
+use super::loaded_items;
 use crate::base::{ExternalId, ItemId, Timestamp};
 use crate::catalogue::{Item, NewItem, PricePoint};
 use crate::store::postgres::convert::{external_id, from_pg};
 use crate::store::postgres::sql::sql;
 use crate::store::postgres::{StoreError, without_time_limit};
 use crate::store::schema::items as table;
+
+/// Items that are not there from which on they are inserted whole.
+const MANY: usize = 100;
 
 /// Columns of an [`Item`], in the order of the table.
 #[derive(Queryable, Selectable)]
@@ -76,52 +81,40 @@ pub struct Upserted {
 }
 
 /// Adds or changes items and returns them as they are now; an absent field keeps what is stored, a cleared one loses it. An id
-/// given twice takes the later values. Items once deleted are active again. One transaction, ≤ 7 queries.
+/// given twice takes the later values. Items once deleted are active again. One transaction, ≤ 10 queries.
 pub fn upsert_at(conn: &mut PgConnection, items: &[NewItem], now: Timestamp) -> Result<Upserted, StoreError> {
     if items.is_empty() {
         return Ok(Upserted::default());
     }
-    let merged = serde_json::Value::Array(merge(items));
+    let merged = NewItem::merged(items);
     conn.transaction(|conn| {
-        // First, so that the statement below needs no ON CONFLICT, which would use up an inner id per known item.
-        let ids = resolve_all(conn, Names::Items, items.iter().map(|item| &item.item_id))?;
-        sql::<()>(include_str!("sql/update_items.sql")).bind::<Jsonb, _>(merged).execute(conn)?;
+        let names = || merged.iter().map(|item| &item.item_id);
+        let found = find_all(conn, Names::Items, names())?;
+        let missing = merged.iter().map(AsRef::as_ref).filter(|item| !found.contains_key(&item.item_id));
+        // Whole at once where it is worth a table of its own, else named first and changed with the others.
+        let made = match missing.clone().count() {
+            MANY.. => loaded_items::insert(conn, missing)?,
+            _ => HashMap::new(),
+        };
+        // No ON CONFLICT in the statement below: it would use up an inner id per known item.
+        let ids = resolve_all(conn, Names::Items, names())?;
+        let rest = merged.iter().filter(|item| !made.contains_key(&item.item_id));
+        let rest: Vec<serde_json::Value> = (rest.map(serde_json::to_value))
+            .collect::<Result<_, _>>()
+            .map_err(|error| DieselError::SerializationError(error.into()))?;
+        if !rest.is_empty() {
+            let rest = serde_json::Value::Array(rest);
+            sql::<()>(include_str!("sql/update_items.sql")).bind::<Jsonb, _>(rest).execute(conn)?;
+        }
         let prices = item_prices::note_changes(conn, &ids.values().copied().collect::<Vec<i32>>(), now)?;
         let inner: Vec<ItemId> = ids.values().map(|id| ItemId::from_sql(*id)).collect();
         let stored: HashMap<ItemId, Item> =
             load(conn, &inner)?.into_iter().map(|item| (item.id, item)).collect();
-        let items = items
-            .iter()
+        let items = (items.iter())
             .filter_map(|item| stored.get(&ItemId::from_sql(*ids.get(&item.item_id)?)).cloned())
             .collect();
         Ok(Upserted { items, prices })
     })
-}
-
-/// One JSON object per id, later fields and clearings over earlier ones.
-fn merge(items: &[NewItem]) -> Vec<serde_json::Value> {
-    let mut order: Vec<serde_json::Map<String, serde_json::Value>> = Vec::with_capacity(items.len());
-    let mut positions: HashMap<&ExternalId, usize> = HashMap::with_capacity(items.len());
-    for item in items {
-        let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(item) else { continue };
-        let position = *positions.entry(&item.item_id).or_insert(order.len());
-        match order.get_mut(position) {
-            Some(merged) => {
-                item.cleared.iter().for_each(|field| drop(merged.remove(field.name())));
-                let mut cleared = merged.remove("cleared").and_then(|cleared| cleared.as_array().cloned());
-                let known = cleared.iter_mut().flatten();
-                let still: Vec<serde_json::Value> = known
-                    .filter(|field| field.as_str().is_some_and(|name| !fields.contains_key(name)))
-                    .map(|field| field.take())
-                    .chain(item.cleared.iter().map(|field| field.name().into()))
-                    .collect();
-                merged.extend(fields);
-                merged.insert("cleared".to_owned(), still.into());
-            }
-            None => order.push(fields),
-        }
-    }
-    order.into_iter().map(serde_json::Value::Object).collect()
 }
 
 /// The inner id, of a deleted item too; `None` for one that nothing has named yet.

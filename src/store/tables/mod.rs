@@ -29,6 +29,7 @@ pub mod items;
 pub mod jobs;
 pub mod learner;
 pub mod lease;
+mod loaded_items;
 mod local_broadcasts;
 pub mod merges;
 pub mod models;

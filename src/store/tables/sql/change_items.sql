@@ -1,5 +1,4 @@
--- Changes items that are there, and names those that are different now; an absent field keeps what is stored.
--- Parameters: array of items as JSON.
+-- Changes items that are there by the rows of `loaded_items`, and names those that are different now; an absent field keeps what is stored.
 UPDATE items
 SET title = n.title, category = n.category, tags = n.tags, price = n.price, currency = n.currency, stock = n.stock,
     url = n.url, image_url = n.image_url, attributes = n.attributes, consumable = n.consumable, updated_at = now()
@@ -9,8 +8,7 @@ FROM (
         coalesce(g.currency, o.currency) AS currency, coalesce(g.stock, o.stock) AS stock,
         coalesce(g.url, o.url) AS url, coalesce(g.image_url, o.image_url) AS image_url,
         coalesce(g.attributes, o.attributes) AS attributes, coalesce(g.consumable, o.consumable) AS consumable
-    FROM jsonb_to_recordset(?) AS g (item_id text, title text, category text[], tags text[], price double precision,
-        currency text, stock integer, url text, image_url text, attributes jsonb, consumable boolean)
+    FROM loaded_items g
     JOIN items o ON o.external_id = g.item_id
 ) AS n
 WHERE items.item_id = n.item_id

@@ -1,6 +1,5 @@
--- Fills what items that are there lack, and names those that are different now; whatever is stored stays. A currency comes with
+-- Fills what items that are there lack from the rows of `loaded_items`, and names those that are different now; whatever is stored stays. A currency comes with
 -- its price only.
--- Parameters: array of items as JSON.
 UPDATE items
 SET title = n.title, category = n.category, tags = n.tags, price = n.price, currency = n.currency, stock = n.stock,
     url = n.url, image_url = n.image_url, attributes = n.attributes, updated_at = now()
@@ -12,8 +11,7 @@ FROM (
         coalesce(o.stock, g.stock) AS stock, coalesce(o.url, g.url) AS url,
         coalesce(o.image_url, g.image_url) AS image_url,
         coalesce(nullif(o.attributes, '{}'), g.attributes, '{}') AS attributes
-    FROM jsonb_to_recordset(?) AS g (item_id text, title text, category text[], tags text[], price double precision,
-        currency text, stock integer, url text, image_url text, attributes jsonb)
+    FROM loaded_items g
     JOIN items o ON o.external_id = g.item_id
 ) AS n
 WHERE items.item_id = n.item_id

@@ -1,0 +1,153 @@
+//! Items in bulk: a binary COPY into a temporary table, from which those that are missing are inserted whole and those that are
+//! there are changed where they differ.
+
+use std::collections::{BTreeMap, HashMap};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{Integer, Text};
+
+use super::external_ids::{Names, find_all};
+use super::item_prices;
+use crate::base::{ExternalId, Timestamp};
+use crate::catalogue::NewItem;
+use crate::store::postgres::StoreError;
+use crate::store::postgres::convert::external_id;
+use crate::store::postgres::sql::sql;
+
+diesel::table! {
+    /// Lives for one transaction. Null = the item says nothing of it.
+    loaded_items (item_id) {
+        /// The shop's id.
+        item_id -> Text,
+        /// Human title.
+        title -> Nullable<Text>,
+        /// Path from general to special.
+        category -> Nullable<Array<Text>>,
+        /// Free tags.
+        tags -> Nullable<Array<Text>>,
+        /// Major units.
+        price -> Nullable<Float8>,
+        /// ISO 4217.
+        currency -> Nullable<Text>,
+        /// Units on hand.
+        stock -> Nullable<Int4>,
+        /// Product page.
+        url -> Nullable<Text>,
+        /// Picture.
+        image_url -> Nullable<Text>,
+        /// Text by name.
+        attributes -> Nullable<Jsonb>,
+        /// Bought again and again.
+        consumable -> Nullable<Bool>,
+    }
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = loaded_items, treat_none_as_default_value = false)]
+struct LoadedItem<'a> {
+    item_id: String,
+    title: Option<&'a str>,
+    category: Option<&'a [String]>,
+    tags: Option<&'a [String]>,
+    price: Option<f64>,
+    currency: Option<&'a str>,
+    stock: Option<i32>,
+    url: Option<&'a str>,
+    image_url: Option<&'a str>,
+    attributes: Option<serde_json::Value>,
+    consumable: Option<bool>,
+}
+
+impl<'a> From<&'a NewItem> for LoadedItem<'a> {
+    fn from(item: &'a NewItem) -> Self {
+        let text = |(name, value): (&String, &String)| (name.clone(), value.as_str().into());
+        let object = |attributes: &BTreeMap<String, String>| {
+            serde_json::Value::Object(attributes.iter().map(text).collect())
+        };
+        Self {
+            item_id: item.item_id.to_string(),
+            title: item.title.as_deref(),
+            category: item.category.as_deref(),
+            tags: item.tags.as_deref(),
+            price: item.price,
+            currency: item.currency.as_deref(),
+            stock: item.stock,
+            url: item.url.as_deref(),
+            image_url: item.image_url.as_deref(),
+            attributes: item.attributes.as_ref().map(object),
+            consumable: item.consumable,
+        }
+    }
+}
+
+/// Inner ids of what was written.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// Items that were not there.
+    pub(super) made: HashMap<ExternalId, i32>,
+    /// Items that were.
+    pub(super) known: HashMap<ExternalId, i32>,
+    /// Those of them that are different now.
+    pub(super) changed: Vec<i32>,
+}
+
+/// Adds those that are missing, and lets `statement` change those that are there from the rows of `loaded_items`. Of one id given
+/// twice the later values count. Notes prices. In the caller's transaction.
+pub(super) fn write(
+    conn: &mut PgConnection,
+    items: &[NewItem],
+    statement: &'static str,
+) -> Result<Written, StoreError> {
+    let items = NewItem::merged(items);
+    let owned =
+        |ids: HashMap<&ExternalId, i32>| ids.into_iter().map(|(id, inner)| (id.clone(), inner)).collect();
+    let mut written = Written {
+        known: owned(find_all(conn, Names::Items, items.iter().map(|item| &item.item_id))?),
+        ..Written::default()
+    };
+    let missing = items.iter().map(AsRef::as_ref).filter(|item| !written.known.contains_key(&item.item_id));
+    written.made = insert(conn, missing)?;
+    // Among them those that another connection has made in between.
+    let there: Vec<&NewItem> =
+        items.iter().map(AsRef::as_ref).filter(|item| !written.made.contains_key(&item.item_id)).collect();
+    if !there.is_empty() {
+        copy(conn, there.iter().copied())?;
+        written.changed = sql::<Integer>(statement).load::<i32>(conn)?;
+        let contested = there.iter().map(|item| &item.item_id).filter(|id| !written.known.contains_key(*id));
+        let contested = find_all(conn, Names::Items, contested.collect::<Vec<_>>())?;
+        let contested: HashMap<ExternalId, i32> = owned(contested);
+        written.known.extend(contested);
+    }
+    let priced: Vec<i32> = written.made.values().chain(&written.changed).copied().collect();
+    item_prices::note_changes(conn, &priced, Timestamp::now())?;
+    Ok(written)
+}
+
+/// Adds items that are not there, in order of the text of their ids so that two batches that overlap can't deadlock, and returns
+/// the inner ids of those that nobody else has made in the meantime. Prices are the caller's to note. In the caller's transaction.
+pub(super) fn insert<'a>(
+    conn: &mut PgConnection,
+    missing: impl Iterator<Item = &'a NewItem>,
+) -> Result<HashMap<ExternalId, i32>, StoreError> {
+    let mut missing: Vec<&NewItem> = missing.collect();
+    if missing.is_empty() {
+        return Ok(HashMap::new());
+    }
+    missing.sort_by_cached_key(|item| item.item_id.to_string());
+    copy(conn, missing)?;
+    let rows = sql::<(Text, Integer)>(include_str!("sql/insert_items.sql")).load::<(String, i32)>(conn)?;
+    rows.into_iter().map(|(id, inner)| Ok((external_id("items", &id)?, inner))).collect()
+}
+
+/// Fills `loaded_items` anew.
+fn copy<'a>(conn: &mut PgConnection, items: impl IntoIterator<Item = &'a NewItem>) -> Result<(), StoreError> {
+    conn.batch_execute(
+        "DROP TABLE IF EXISTS pg_temp.loaded_items; CREATE TEMPORARY TABLE loaded_items (item_id text, title text, \
+         category text[], tags text[], price double precision, currency text, stock integer, url text, image_url text, \
+         attributes jsonb, consumable boolean) ON COMMIT DROP",
+    )?;
+    let rows: Vec<LoadedItem<'_>> = items.into_iter().map(LoadedItem::from).collect();
+    diesel::copy_from(loaded_items::table).from_insertable(rows).execute(conn)?;
+    Ok(())
+}
