@@ -6,6 +6,7 @@ use actix::ArbiterHandle;
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::RecvError;
 
+use super::erasures::Erasures;
 use super::ingest::IngestActor;
 use super::ingest::messages::Ingest;
 use super::journal::JournalActor;
@@ -37,6 +38,8 @@ pub struct App {
     pub launcher: Arc<UserLauncher>,
     /// Merges users.
     pub merges: Arc<UserMerges>,
+    /// Erases users.
+    pub erasures: Arc<Erasures>,
     /// Commits events.
     pub ingest: Arc<Mailbox<Ingest>>,
     /// Commits decisions and messages.
@@ -71,16 +74,24 @@ impl App {
             Arc::clone(&launcher),
             Arc::clone(&journal),
         );
+        let recommender = Mailbox::new("recommender");
+        let erasures = Erasures::new(
+            Arc::clone(&state),
+            Arc::clone(&registry),
+            Arc::clone(&journal),
+            Arc::clone(&recommender),
+        );
         Arc::new(Self {
             launcher,
             merges,
+            erasures,
             state,
             registry,
             ingest,
             journal,
             loader,
             notifier: Mailbox::new("notifier"),
-            recommender: Mailbox::new("recommender"),
+            recommender,
             web_push: Mailbox::new("web_push"),
             webhooks: Mailbox::new("webhooks"),
         })

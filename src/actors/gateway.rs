@@ -166,7 +166,7 @@ impl UserGateway {
                 return Err(CloseCode::NotPermitted);
             }
             let user = self.who(&mut opened.login, &access)?;
-            Ok((user, access))
+            if state.tombstones.has(&user) { Err(CloseCode::Erased) } else { Ok((user, access)) }
         });
         let (user, access) = match who {
             Ok(who) => who,

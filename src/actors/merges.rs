@@ -14,6 +14,7 @@ use super::send::Offer;
 use super::user::launcher::UserLauncher;
 use super::user::messages::{Pause, UserMessage};
 use crate::base::{ExternalId, Timestamp, UserId};
+use crate::deliver::CloseCode;
 use crate::state::AppState;
 use crate::store::merges::{self, Moved, Outcome};
 use crate::store::{Connection, StoreError, Writer, push_subscriptions};
@@ -34,6 +35,9 @@ pub enum MergeError {
     /// An alias stands for one user.
     #[error("this id was merged into another user before; to join the two, merge that user")]
     Elsewhere,
+    /// One of the two was erased.
+    #[error("one of these ids belongs to a user who was erased")]
+    Erased,
     /// The database or an actor did not answer in time. Nothing was merged.
     #[error("the users could not be merged now, try again in a moment")]
     Unavailable,
@@ -93,6 +97,7 @@ impl UserMerges {
         if named == alias {
             return Err(MergeError::Itself);
         }
+        let is_erased = || [named, alias].into_iter().any(|id| self.state.tombstones.has(id));
         let aliases = &self.registry.aliases;
         loop {
             let user = aliases.user(named);
@@ -103,6 +108,9 @@ impl UserMerges {
                 None => {}
             }
             let _orders = self.registry.both_in_order(&user, alias).await;
+            if is_erased() {
+                return Err(MergeError::Erased);
+            }
             if aliases.user(named) != user || aliases.merged(alias).is_some() {
                 continue;
             }
@@ -128,7 +136,7 @@ impl UserMerges {
     ) -> Result<oneshot::Sender<()>, MergeError> {
         while let Some(entry) = self.registry.running(alias) {
             let (left, gone) = oneshot::channel();
-            if is_paused(&entry, Pause::Leave(left), gone).await {
+            if is_paused(&entry, Pause::Leave { left, code: CloseCode::StreamLost }, gone).await {
                 break;
             }
         }
@@ -217,7 +225,7 @@ impl UserMerges {
 }
 
 /// Asks an actor to stand still, and waits until it does; false for one that ended instead, or whose mailbox was full.
-async fn is_paused(entry: &Entry, pause: Pause, still: oneshot::Receiver<()>) -> bool {
+pub(super) async fn is_paused(entry: &Entry, pause: Pause, still: oneshot::Receiver<()>) -> bool {
     match entry.offer(UserMessage::Pause(pause)) {
         Offer::Queued => still.await.is_ok(),
         Offer::Full(_) | Offer::Closed(_) => {

@@ -10,6 +10,7 @@ mod aliases;
 pub mod app;
 pub mod catalogue_changes;
 pub mod ephemeral;
+pub mod erasures;
 pub mod gateway;
 pub mod ingest;
 pub mod journal;

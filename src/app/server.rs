@@ -83,6 +83,7 @@ pub fn load(config: Config, store: Store) -> anyhow::Result<Arc<AppState>> {
         state.identity.load_keys().context("auth")?;
     }
     state.store.run_blocking(|connection| state.identity.read_changes(connection))?;
+    state.store.run_blocking(|connection| state.tombstones.read(connection))?;
     Ok(state)
 }
 
@@ -219,7 +220,8 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
     arbiter.spawn(tick(Arc::clone(&state)));
     arbiter.spawn(upkeep::run(Arc::clone(&state)));
     arbiter.spawn(learning::keep(Arc::clone(&state)));
-    arbiter.spawn(audit::keep(Arc::clone(&state.audit), state.store.clone()));
+    arbiter.spawn(audit::keep(Arc::clone(&state.audit), state.store.clone(), Arc::clone(&state.tombstones)));
+    arbiter.spawn(Arc::clone(&app.erasures).run());
     let drained = Arc::clone(&state);
     let is_draining = move || drained.draining.load(Ordering::Acquire);
     arbiter.spawn(identity::watch_changes(Arc::clone(&state.identity), state.store.clone(), is_draining));

@@ -12,8 +12,8 @@ use crate::base::{Millis, Timestamp};
 use crate::decide::record::{DecisionRow, NewNotification};
 use crate::state::AppState;
 use crate::store::{
-    Connection, Store, StoreError, broadcasts, decision_log, deferred, events, idempotency, in_transaction,
-    merges, outbox, push_subscriptions, robots,
+    Connection, Store, StoreError, broadcasts, decision_log, deferred, erased_rows, events, idempotency,
+    in_transaction, merges, outbox, push_subscriptions, robots,
 };
 
 const EVERY: Duration = Duration::from_secs(3_600);
@@ -32,6 +32,8 @@ const EXPIRED_AT_ONCE: usize = 1_000;
 
 /// An import that began before a merge ends within this time of it.
 const MERGED_FOR: Millis = Millis::hours(6);
+/// The same of an import, a training or an expired trigger that began before an erasure.
+const ERASED_FOR: Millis = Millis::hours(48);
 
 /// Runs until the server goes down.
 pub async fn run(state: Arc<AppState>) {
@@ -77,6 +79,10 @@ pub async fn run(state: Arc<AppState>) {
         }
         in_batches(&state, "late events of merged users not moved", usize::MAX, |connection, _| {
             merges::move_late_events(connection, Timestamp::now() - MERGED_FOR)
+        })
+        .await;
+        in_batches(&state, "late rows of erased users not removed", 1, |connection, _| {
+            erased_rows::remove_late(connection, Timestamp::now() - ERASED_FOR)
         })
         .await;
         in_batches(&state, "deferred triggers not expired", EXPIRED_AT_ONCE, expire_deferred).await;

@@ -71,7 +71,8 @@ fn change(method: &str, pattern: &str, role: Role) -> Kind {
             Kind::Plain
         }
         // A backend passes these on for its users, or as they come.
-        "/v1/notifications" | "/v1/triggers/{name}" | "/v1/users/{id}" => admin_only(role),
+        "/v1/notifications" | "/v1/triggers/{name}" => admin_only(role),
+        "/v1/users/{id}" if method != "DELETE" => admin_only(role),
         "/v1/items" if method == "PUT" => admin_only(role),
         pattern if pattern.starts_with("/v1/users/{id}/inbox") => admin_only(role),
         pattern if pattern.starts_with("/v1/users/{id}/topics") => admin_only(role),
@@ -163,6 +164,8 @@ mod tests {
             ("POST", "/v1/users/{id}/consent", Change, Change),
             ("POST", "/v1/users/{id}/merge", Change, Change),
             ("PATCH", "/v1/users/{id}", Plain, Change),
+            ("DELETE", "/v1/users/{id}", Change, Change),
+            ("POST", "/v1/erasures/{id}/release", Change, Change),
             ("POST", "/v1/users/{id}/inbox/read", Plain, Change),
             ("POST", "/v1/webhooks", Change, Change),
             ("POST", "/admin/retrain", Change, Change),

@@ -42,7 +42,16 @@ impl Caller {
 
     /// The same for an id that is no part of the path.
     pub fn known(&self, named: &ExternalId, app: &App) -> Result<ExternalId, ApiError> {
-        self.known_in(named, &app.registry)
+        let user = self.known_in(named, &app.registry)?;
+        if app.state.tombstones.has(&user) { Err(ApiError::Erased) } else { Ok(user) }
+    }
+
+    /// The user of a path, erased or not, if the caller may erase that user.
+    pub fn erasable(&self, path: &str, app: &App) -> Result<ExternalId, ApiError> {
+        if self.0.role == Role::User && !app.state.config.privacy.erase_own {
+            return Err(ApiError::NotPermitted);
+        }
+        self.known_in(&ExternalId::parse(path)?, &app.registry)
     }
 
     fn known_in(&self, named: &ExternalId, registry: &Registry) -> Result<ExternalId, ApiError> {

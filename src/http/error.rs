@@ -68,6 +68,12 @@ pub enum ApiError {
     /// The token is of an id that was merged into another user.
     #[error("this id was merged into another user: log in again with a token of that user")]
     Merged,
+    /// The user was erased.
+    #[error(
+        "the user of this id was erased: it is refused until its tombstone passes (privacy.tombstone_days) or an \
+         administrator releases it (POST /v1/erasures/{{id}}/release)"
+    )]
+    Erased,
     /// No such thing.
     #[error("{0} was not found")]
     NotFound(&'static str),
@@ -155,6 +161,7 @@ impl ApiError {
             Self::Token(TokenError::Audience) => "token_audience",
             Self::NotPermitted | Self::OutOfScope(_) => "not_permitted",
             Self::Merged => "merged",
+            Self::Erased => "erased",
             Self::NotFound(_) => "not_found",
             Self::UnknownConnection(_) => "unknown_connection",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -185,6 +192,7 @@ impl ResponseError for ApiError {
             }
             Self::Slow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::NotFound(_) | Self::UnknownConnection(_) => StatusCode::NOT_FOUND,
+            Self::Erased => StatusCode::GONE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Encoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) | Self::TooComplex(_) => StatusCode::PAYLOAD_TOO_LARGE,

@@ -17,6 +17,7 @@ use crate::actors::ingest::messages::Origin;
 use crate::base::json_shape::{ArrayFault, elements, is_one_object};
 use crate::base::{JsonShape, Timestamp};
 use crate::event::{Admission, EventError, NewEvent, RawEvent};
+use crate::store::events::Appended;
 use crate::telemetry::Count;
 
 /// Largest event as text, bytes; ids, keys and a query have some hundred.
@@ -37,6 +38,8 @@ struct Rejected {
 #[derive(Default)]
 struct Sorted {
     good: Vec<NewEvent>,
+    /// Places of `good` in the request.
+    places: Vec<usize>,
     rejected: Vec<Rejected>,
 }
 
@@ -63,20 +66,23 @@ pub async fn post(
         let app = app.clone();
         move |body: &[u8]| sort(body, is_ndjson, &app, &caller)
     };
-    let Sorted { good, rejected } = bodies.work(body, sort).await??;
-    app.state.metrics.add(Count::RejectedEvents, rejected.len() as u64);
-    let sent = good.len();
-    let stored = if good.is_empty() {
-        0
-    } else {
-        app.ingest
-            .ingest(good, at, Origin::Http, &app.state)
-            .await?
-            .iter()
-            .filter(|appended| appended.stored().is_some())
-            .count()
+    let Sorted { good, places, mut rejected } = bodies.work(body, sort).await??;
+    let appended = match good.is_empty() {
+        true => Vec::new(),
+        false => app.ingest.ingest(good, at, Origin::Http, &app.state).await?,
     };
-    Ok(HttpResponse::Accepted().json(Answer { accepted: stored, duplicates: sent - stored, rejected }))
+    let (mut accepted, mut duplicates) = (0, 0);
+    for (appended, index) in appended.iter().zip(places) {
+        match appended {
+            Appended::Stored(_) => accepted += 1,
+            Appended::Duplicate => duplicates += 1,
+            // While the request was under way.
+            Appended::Erased => rejected.push(Fault::Event(EventError::erased()).rejected(index)),
+        }
+    }
+    rejected.sort_by_key(|one| one.index);
+    app.state.metrics.add(Count::RejectedEvents, rejected.len() as u64);
+    Ok(HttpResponse::Accepted().json(Answer { accepted, duplicates, rejected }))
 }
 
 /// Reads and checks one event after the other, so that no more than one is a tree in memory.
@@ -88,11 +94,20 @@ fn sort(body: &[u8], is_ndjson: bool, app: &App, caller: &Caller) -> Result<Sort
     let catalogue = app.state.catalogue.load_full();
     let admission = Admission::new(caller.speaker(), &app.state.config, &catalogue, Timestamp::now())
         .with_kinds(&app.state.event_kinds);
-    let mut sorted = Sorted { good: Vec::with_capacity(texts.events.len()), rejected: Vec::new() };
+    let n = texts.events.len();
+    let mut sorted =
+        Sorted { good: Vec::with_capacity(n), places: Vec::with_capacity(n), rejected: Vec::new() };
+    let is_erased = |event: &NewEvent| event.user.as_ref().is_some_and(|user| app.state.tombstones.has(user));
     for (index, text) in texts.events.into_iter().enumerate() {
         let parsed = parse(text).and_then(|raw| admission.admit(raw, caller.subject()).map_err(Fault::Event));
         match parsed {
-            Ok(event) => sorted.good.push(event),
+            Ok(event) if is_erased(&event) => {
+                sorted.rejected.push(Fault::Event(EventError::erased()).rejected(index));
+            }
+            Ok(event) => {
+                sorted.good.push(event);
+                sorted.places.push(index);
+            }
             // The others of an array can't be told from it.
             Err(Fault::NoJson(message)) if !texts.is_lines => {
                 let message = format!("the body is not JSON: event {index}: {message}");

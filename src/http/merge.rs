@@ -45,6 +45,7 @@ impl From<MergeError> for ApiError {
         match error {
             MergeError::Itself => Self::invalid("same_user", Some("anonymous_id"), error.to_string()),
             MergeError::Elsewhere => Self::Conflict(error.to_string()),
+            MergeError::Erased => Self::Erased,
             MergeError::Unavailable => Self::Unavailable(error.to_string()),
         }
     }

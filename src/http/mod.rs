@@ -14,6 +14,7 @@ pub mod connections;
 mod consent;
 pub mod definitions;
 pub mod dto;
+mod erasures;
 pub mod error;
 pub mod events;
 pub mod experiments;

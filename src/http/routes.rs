@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, ResponseError, Scope};
 use super::error::ApiError;
 use super::table::{Table, delete, get, patch, post, put};
 use super::{
-    admin, api_keys, assets, attributes, audit, calls, connections, consent, definitions, events,
+    admin, api_keys, assets, attributes, audit, calls, connections, consent, definitions, erasures, events,
     experiments, fire, health, inbox, items, limits, lists, live, merge, models, notifications, outcomes,
     personal_data, preferences, preview, revocations, rules, scheduled, sources, sse, timeline, topics,
     users, webhooks, webpush, websocket,
@@ -101,6 +101,7 @@ fn users_of_shop(table: Table) -> Table {
     table
         .route("/users/{id}", get().bare(attributes::get))
         .route("/users/{id}", patch().bare(attributes::patch))
+        .route("/users/{id}", delete().bare(erasures::post))
         .route("/users/{id}/recommendations", get().to(lists::recommendations))
         .route("/users/{id}/profile", get().bare(users::profile))
         .route("/users/{id}/privacy", get().bare(personal_data::overview))
@@ -121,6 +122,8 @@ fn users_of_shop(table: Table) -> Table {
         .route("/users/{id}/consent", get().bare(consent::get))
         .route("/users/{id}/consent", post().bare(consent::post))
         .route("/users/{id}/mute", post().bare(consent::mute))
+        .route("/erasures/{id}", get().bare(erasures::get))
+        .route("/erasures/{id}/release", post().bare(erasures::release))
 }
 
 /// `/v1/topics` and `/v1/users/{id}/topics`: what users follow.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
+use super::tombstones::Tombstones;
 use crate::base::Timestamp;
 use crate::base::rate::{Rate, RateTable};
 use crate::privacy::audit::AuditEntry;
@@ -139,8 +140,8 @@ impl AuditLog {
     }
 }
 
-/// Stores entries as they come, all that wait in one commit. Runs as long as its thread.
-pub async fn keep(log: Arc<AuditLog>, store: Store) {
+/// Stores entries as they come, all that wait in one commit, without ids of erased users. Runs as long as its thread.
+pub async fn keep(log: Arc<AuditLog>, store: Store, tombstones: Arc<Tombstones>) {
     let Some(mut receiver) = log.receiver.lock().take() else { return };
     let mut kept: Vec<AuditEntry> = Vec::new();
     loop {
@@ -159,7 +160,7 @@ pub async fn keep(log: Arc<AuditLog>, store: Store) {
             kept.extend(entry);
             waiting.extend(stored);
         }
-        let stored = append(&store, &mut kept).await;
+        let stored = append(&store, &tombstones, &mut kept).await;
         for waiting in waiting {
             let _ = waiting.send(stored);
         }
@@ -170,11 +171,11 @@ pub async fn keep(log: Arc<AuditLog>, store: Store) {
 }
 
 /// Stores what is kept, which is tried again with the next ones where that fails.
-async fn append(store: &Store, kept: &mut Vec<AuditEntry>) -> bool {
+async fn append(store: &Store, tombstones: &Tombstones, kept: &mut Vec<AuditEntry>) -> bool {
     if kept.is_empty() {
         return true;
     }
-    let entries = kept.clone();
+    let entries: Vec<AuditEntry> = kept.iter().map(|entry| tombstones.in_entry(entry)).collect();
     let stored: Result<(), StoreError> =
         store.run(move |connection| audit::append(connection, &entries)).await;
     match stored {

@@ -16,6 +16,7 @@ mod recount;
 pub mod sessions;
 mod snapshot;
 pub mod sources;
+pub mod tombstones;
 mod under_way;
 pub mod user_lists;
 
@@ -35,13 +36,14 @@ use self::live::Live;
 use self::monitor::Monitor;
 use self::push_state::PushState;
 use self::sources::Sources;
+use self::tombstones::Tombstones;
 pub use self::under_way::{Processing, UnderWay};
 use crate::base::ItemId;
 use crate::catalogue::{Catalogue, Item, PricePoint};
 use crate::config::Config;
 use crate::decide::{Definitions, ExperimentModels};
-use crate::event::OwnKinds;
 use crate::event::clean::Caps;
+use crate::event::{Event, OwnKinds};
 use crate::notify::Rules;
 use crate::notify::triggers::Change;
 use crate::recommend::ModelSet;
@@ -104,6 +106,8 @@ pub struct AppState {
     pub identity: Arc<Identity>,
     /// Audit log.
     pub audit: Arc<AuditLog>,
+    /// Ids of erased users.
+    pub tombstones: Arc<Tombstones>,
 }
 
 impl AppState {
@@ -144,6 +148,7 @@ impl AppState {
             draining: AtomicBool::new(false),
             identity,
             audit: Arc::default(),
+            tombstones: Arc::default(),
         };
         state.metrics.set(Gauge::Items, i64::try_from(state.catalogue.load().len()).unwrap_or(i64::MAX));
         state.metrics.set(Gauge::ModelVersion, i64::from(state.models.load().version.0));
@@ -212,6 +217,16 @@ impl AppState {
             let experiments = self.experiment_models.load_full().as_ref().clone();
             self.experiment_models.store(Arc::new(experiments.noting_items(&catalogue, &told)));
         }
+    }
+
+    /// Lets the models forget the sessions of a person who did these events, all of one visitor.
+    pub fn forget_sessions(&self, events: &[Event]) {
+        let _writer = self.change.lock();
+        if let Some(masked) = self.models.load().without_sessions_of(events) {
+            self.models.store(Arc::new(masked));
+        }
+        let experiments = self.experiment_models.load_full().as_ref().clone();
+        self.experiment_models.store(Arc::new(experiments.without_sessions_of(events)));
     }
 
     /// Makes the content index anew if so much has come beside it that it is due; one thread at a time, changes go on meanwhile.

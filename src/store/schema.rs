@@ -44,6 +44,9 @@ diesel::table! {
         before -> Nullable<Text>,
         after -> Nullable<Text>,
         hash -> Bytea,
+        salt -> Nullable<Bytea>,
+        digest -> Nullable<Bytea>,
+        is_pseudonymous -> Bool,
     }
 }
 
@@ -149,6 +152,30 @@ diesel::table! {
         changed_at -> Timestamptz,
         changed_by -> Text,
         repeats -> Nullable<Int4>,
+    }
+}
+
+diesel::table! {
+    erasure_key (singleton) {
+        singleton -> Bool,
+        key -> Bytea,
+    }
+}
+
+diesel::table! {
+    erasures (erasure_id) {
+        erasure_id -> Uuid,
+        state -> Text,
+        pseudonym -> Text,
+        requested_at -> Timestamptz,
+        requested_by -> Text,
+        erased_at -> Nullable<Timestamptz>,
+        finished_at -> Nullable<Timestamptz>,
+        removed -> Jsonb,
+        kept -> Jsonb,
+        names_under_way -> Nullable<Array<Text>>,
+        inner_ids -> Nullable<Array<Int4>>,
+        items_under_way -> Nullable<Array<Int4>>,
     }
 }
 
@@ -434,6 +461,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    tombstones (id_hash) {
+        id_hash -> Bytea,
+        erasure_id -> Uuid,
+        until -> Timestamptz,
+    }
+}
+
+diesel::table! {
     topic_subscribers (topic_id, user_id) {
         topic_id -> Int4,
         user_id -> Int4,
@@ -570,6 +605,7 @@ diesel::joinable!(push_outbox -> notifications (notification_id));
 diesel::joinable!(push_outbox -> push_subscriptions (subscription_id));
 diesel::joinable!(push_subscriptions -> users (user_id));
 diesel::joinable!(stated_features -> users (user_id));
+diesel::joinable!(tombstones -> erasures (erasure_id));
 diesel::joinable!(topic_subscribers -> topics (topic_id));
 diesel::joinable!(topic_subscribers -> users (user_id));
 diesel::joinable!(user_attributes -> users (user_id));
@@ -590,6 +626,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     consents,
     decisions,
     definitions,
+    erasure_key,
+    erasures,
     event_kinds,
     event_receipts,
     events,
@@ -611,6 +649,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     revocations,
     server,
     stated_features,
+    tombstones,
     topic_subscribers,
     topics,
     user_attributes,

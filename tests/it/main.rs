@@ -22,6 +22,7 @@ mod dashboard_pages;
 mod definitions;
 mod demo_shop;
 mod docs;
+mod erasures;
 mod export;
 mod foreign_pages;
 mod formats;

@@ -26,7 +26,7 @@ const USER: &str = "17";
 const UUID: &str = "0192f0a0-0000-7000-8000-000000000000";
 
 /// The table: method, route, who may call it. WebSockets are told by their first frame who it is.
-const TABLE: [(&str, &str, Needs); 103] = [
+const TABLE: [(&str, &str, Needs); 106] = [
     ("GET", "/healthz", Nothing),
     ("GET", "/readyz", Nothing),
     ("GET", "/metrics", Service),
@@ -127,7 +127,10 @@ const TABLE: [(&str, &str, Needs); 103] = [
     ("PUT", "/admin/{kind}/{name}", Admin),
     ("POST", "/admin/{kind}/{name}/activate", Admin),
     ("POST", "/admin/{kind}/{name}/pause", Admin),
-    // Ends sessions of the caller: asked for last.
+    ("GET", "/v1/erasures/{id}", Service),
+    ("POST", "/v1/erasures/{id}/release", Admin),
+    // Ends the user, and sessions of the caller: asked for last.
+    ("DELETE", "/v1/users/{id}", Service),
     ("POST", "/v1/users/{id}/sign-out", Own),
     // Streams that go on.
     ("GET", "/v1/sse", Token),

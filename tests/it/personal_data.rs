@@ -18,7 +18,7 @@ use crate::helpers::tokens::{SECRET, token};
 /// Tables that name users and are nobody's data by themselves, each with the reason.
 const EXEMPT: [(&str, &str); 2] = [
     ("webhook_deliveries", "copies of what is exported, on their way to the shop"),
-    ("audit_log", "who read and changed data, kept whole so that its chain holds; paths in it name users"),
+    ("audit_log", "who read and changed data; an erasure leaves a pseudonym of the user in it"),
 ];
 
 /// Users 7 and 8 with a past, a message and an answer to it.

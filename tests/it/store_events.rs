@@ -41,7 +41,7 @@ fn view(event_id: &str, user: i64, item: i64, seconds: i64) -> NewEvent {
 fn stored(appended: &Appended) -> Event {
     match appended {
         Appended::Stored(event) => *event,
-        Appended::Duplicate => panic!("a duplicate"),
+        Appended::Duplicate | Appended::Erased => panic!("{appended:?}"),
     }
 }
 

@@ -88,10 +88,14 @@ fn resolve(
 ) -> Result<Vec<Option<UserId>>, StoreError> {
     let creating: Vec<ExternalId> =
         wanted.iter().filter(|(_, create)| *create).map(|(user, _)| user.clone()).collect();
-    let mut created = users::resolve(connection, &creating)?.into_iter();
+    let created = users::resolve_many(connection, &creating)?;
     wanted
         .iter()
-        .map(|(user, create)| if *create { Ok(created.next()) } else { users::find(connection, user) })
+        .map(
+            |(user, create)| {
+                if *create { Ok(created.get(user).copied()) } else { users::find(connection, user) }
+            },
+        )
         .collect()
 }
 

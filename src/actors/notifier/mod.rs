@@ -219,9 +219,9 @@ impl NotifierActor {
         }
     }
 
-    /// Puts a message into its user's lane, unless it was taken back.
+    /// Puts a message into its user's lane, unless it was taken back or its user was erased.
     fn wait(&mut self, turn: Turn) {
-        if self.ledger.is_recalled(&turn) {
+        if self.ledger.is_recalled(&turn) || self.state.tombstones.has(&turn.user) {
             self.ledger.settle(&turn);
         } else if self.ledger.is_paused(&turn) {
             self.parked.push(turn);

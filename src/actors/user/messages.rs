@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use crate::actors::notifier::ledger::Ticket;
 use crate::base::Timestamp;
 use crate::decide::{Input, ListRequest, Recommendations};
+use crate::deliver::CloseCode;
 use crate::deliver::stream::Counts;
 use crate::event::Event;
 use crate::notify::policy::PreferenceDocument;
@@ -68,10 +69,15 @@ pub struct Snapshot {
     pub connected_at: Timestamp,
 }
 
-/// Way in which a user stands still for a merge, as soon as nothing is being stored.
+/// Way in which a user stands still for a merge or an erasure, as soon as nothing is being stored.
 pub enum Pause {
-    /// The user is being merged into another: the actor ends, then says so.
-    Leave(oneshot::Sender<()>),
+    /// The user is being merged into another, or erased: the actor ends, then says so.
+    Leave {
+        /// Told when it has ended.
+        left: oneshot::Sender<()>,
+        /// Close code of its connections.
+        code: CloseCode,
+    },
     /// Another is being merged into the user.
     Hold {
         /// Told when nothing more is decided.

@@ -1,4 +1,4 @@
-//! Standing still for a merge: the user who is merged stores what is under way and ends, the one who remains decides nothing until
+//! Standing still for a merge or an erasure: the user who is merged or erased stores what is under way and ends, the one who remains decides nothing until
 //! the rows are moved, and is then read again.
 
 use std::time::Duration;
@@ -25,8 +25,8 @@ impl UserActor {
     /// Nothing is being stored, and nothing will be until this is over.
     pub(super) fn stand_still(&mut self, pause: Pause, context: &mut Context<Self>) {
         match pause {
-            Pause::Leave(left) => {
-                self.leave(context);
+            Pause::Leave { left, code } => {
+                self.leave(code, context);
                 let _ = left.send(());
             }
             Pause::Hold { quiet, over } => {
@@ -45,16 +45,17 @@ impl UserActor {
         }
     }
 
-    /// Out of the registry and out of life. Clients come back as the user they belong to now; messages go to that user's actor.
-    fn leave(&mut self, context: &mut Context<Self>) {
+    /// Out of the registry and out of life. After a merge clients come back as the user they belong to now, and messages go to that user's
+    /// actor.
+    fn leave(&mut self, code: CloseCode, context: &mut Context<Self>) {
         self.finishing = true;
         self.state = State::Loading { waiting: Vec::new(), before: None, changes: Vec::new() };
         self.tickets.clear();
         self.waiting_tickets.clear();
         self.registry.remove(&self.user, self.instance);
-        self.hang_up(CloseCode::StreamLost);
-        context.run_later(LAST_CALL, |actor, context| {
-            actor.hang_up(CloseCode::StreamLost);
+        self.hang_up(code);
+        context.run_later(LAST_CALL, move |actor, context| {
+            actor.hang_up(code);
             context.stop();
         });
     }

@@ -109,7 +109,11 @@ fn verify(store: &Store, contains: Option<&str>) -> anyhow::Result<()> {
     if let (Some(wanted), false) = (contains, found) {
         bail!("no entry has the hash {wanted}: entries after it, or all, were taken out");
     }
-    say(&format!("{} entries, whole; the last has the hash {}", walk.entries, hex(&walk.hash)))
+    let pseudonymous = match walk.pseudonymous {
+        0 => String::new(),
+        n => format!("{n} of them name an erased user by a pseudonym; "),
+    };
+    say(&format!("{} entries, whole; {pseudonymous}the last has the hash {}", walk.entries, hex(&walk.hash)))
 }
 
 /// Walks the chain; whether an entry with this hash was met.

@@ -1,11 +1,16 @@
 //! `tidings privacy report`: the record of processing (GDPR article 30): each kind of personal data with its table, number of
-//! rows, source and purpose.
+//! rows, source and purpose. `tidings privacy erase`: erasure of a user (article 17).
 
+use anyhow::bail;
 use clap::{Args, Subcommand};
+use uuid::Uuid;
 
 use super::sheet::{Cell, FormArgs, Sheet, until_closed};
-use crate::app::database::{Sharing, open};
+use super::{note, say};
+use crate::app::database::{Database, Sharing, open};
+use crate::base::{ExternalId, Timestamp};
 use crate::config::Config;
+use crate::store::erasures::{self, NewErasure};
 use crate::store::personal_data::{self, HOLDINGS};
 
 /// Reports about personal data.
@@ -16,6 +21,12 @@ pub enum PrivacyCommand {
         after_help = "Examples:\n  tidings privacy report\n  tidings privacy report --csv > processing.csv"
     )]
     Report(ReportArgs),
+    /// Erase a user: the id is refused at once, the rows are removed by the server that runs, or by the next one that starts.
+    #[command(after_help = "Example:\n  tidings privacy erase 17")]
+    Erase {
+        /// Id of the user.
+        user: String,
+    },
 }
 
 /// Form of the record.
@@ -27,8 +38,32 @@ pub struct ReportArgs {
 
 /// Prints what was asked for.
 pub fn run(config: &Config, command: &PrivacyCommand) -> anyhow::Result<()> {
-    let PrivacyCommand::Report(args) = command;
     let database = open(config, Sharing::Attach)?;
+    match command {
+        PrivacyCommand::Report(args) => report(&database, args),
+        PrivacyCommand::Erase { user } => erase(config, &database, user),
+    }
+}
+
+/// Notes the request and prints the id of its receipt.
+fn erase(config: &Config, database: &Database, user: &str) -> anyhow::Result<()> {
+    let user = ExternalId::parse(user)?;
+    let now = Timestamp::now();
+    let until = now.plus_days(f64::from(config.privacy.tombstone_days));
+    let new = NewErasure { id: Uuid::now_v7(), user: user.clone(), by: "operator", now, until };
+    let noted = database.store.run_blocking(move |connection| {
+        let Some(id) = erasures::request(connection, &new)? else { return Ok(None) };
+        let receipt = erasures::receipt(connection, id, now)?;
+        Ok(receipt.map(|receipt| (id, receipt.pseudonym)))
+    })?;
+    let Some((id, pseudonym)) = noted else {
+        bail!("nothing names the user {user}: there is nothing to erase")
+    };
+    note(&database.store, "privacy erase", &pseudonym)?;
+    say(&format!("{id}: the id is refused from now on; GET /v1/erasures/{id} says how far the erasure is"))
+}
+
+fn report(database: &Database, args: &ReportArgs) -> anyhow::Result<()> {
     let counts = database.store.run_blocking(personal_data::count_tables)?;
     let print = || {
         let mut sheet =

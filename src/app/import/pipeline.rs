@@ -166,6 +166,14 @@ fn complete(report: &mut CleaningReport, steps: Vec<CleaningStep>, loaded: Loade
     for step in steps {
         report.push(step);
     }
+    if loaded.erased_events > 0 {
+        report.push(CleaningStep {
+            step: "erased".into(),
+            description: "events of users that were erased".into(),
+            dropped: loaded.erased_events,
+            changed: 0,
+        });
+    }
     report.push(CleaningStep {
         step: "already_stored".into(),
         description: "events that an earlier import brought".into(),

@@ -89,7 +89,8 @@ impl ImportSummary {
     }
 
     fn write_counts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Loaded { events, known_events, users, items, changed_items, stated_users } = self.loaded;
+        let Loaded { events, known_events, erased_events, users, items, changed_items, stated_users } =
+            self.loaded;
         writeln!(
             f,
             "  events   {} new, {} already there, {} of both anonymous",
@@ -97,6 +98,13 @@ impl ImportSummary {
             grouped(known_events),
             grouped(self.anonymous)
         )?;
+        if erased_events > 0 {
+            writeln!(
+                f,
+                "  refused  {} events of users that were erased (tidings privacy erase)",
+                grouped(erased_events)
+            )?;
+        }
         writeln!(
             f,
             "  users    {} named, {} new, {} flagged as robots",

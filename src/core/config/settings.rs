@@ -9,6 +9,7 @@ use super::limits::Limits;
 use super::money::Money;
 use super::network::Network;
 use super::policy::Policy;
+use super::privacy::Privacy;
 use super::recommend::Recommend;
 use super::webhooks::Webhooks;
 
@@ -44,6 +45,8 @@ pub struct Config {
     pub webpush: Webpush,
     /// Telling systems of the shop what happens.
     pub webhooks: Webhooks,
+    /// Personal data.
+    pub privacy: Privacy,
 }
 
 /// Listening, limits, shutdown.

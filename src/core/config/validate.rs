@@ -53,6 +53,7 @@ impl Config {
         self.recommend.validate()?;
         self.validate_webpush()?;
         self.webhooks.validate()?;
+        self.privacy.validate()?;
         self.validate_policy()
     }
 

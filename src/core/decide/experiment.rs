@@ -8,6 +8,7 @@ use super::definitions::Definitions;
 pub use super::running_experiment::RunningExperiment;
 use crate::base::{ExternalId, ModelVersion};
 use crate::catalogue::Catalogue;
+use crate::event::Event;
 use crate::feedback::experiments::{ArmModel, Experiment, Slice, Slices};
 use crate::notify::Rules;
 use crate::profile::Attributes;
@@ -134,6 +135,17 @@ impl ExperimentModels {
     pub fn noting_items(mut self, catalogue: &Catalogue, items: &[crate::base::ItemId]) -> Self {
         for model in self.versions.values_mut() {
             Arc::make_mut(model).note_items(catalogue, items);
+        }
+        self
+    }
+
+    /// Without what the models remember of the person who did these events.
+    #[must_use]
+    pub fn without_sessions_of(mut self, events: &[Event]) -> Self {
+        for model in self.versions.values_mut() {
+            if let Some(masked) = model.without_sessions_of(events) {
+                *model = Arc::new(masked);
+            }
         }
         self
     }

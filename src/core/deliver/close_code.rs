@@ -26,6 +26,8 @@ pub enum CloseCode {
     SignedOut = 3503,
     /// The user has too many open connections.
     TooManyConnections = 3504,
+    /// The user was erased.
+    Erased = 3505,
     /// Not allowed.
     NotPermitted = 3507,
 }
@@ -55,6 +57,7 @@ impl CloseCode {
             Self::NoLogin => "no login in time",
             Self::SignedOut => "signed out",
             Self::TooManyConnections => "too many connections",
+            Self::Erased => "user erased",
             Self::NotPermitted => "not permitted",
         }
     }

@@ -23,4 +23,9 @@ impl EventError {
     ) -> Self {
         Self { code, field: field.into(), message: message.into() }
     }
+
+    /// The user was erased.
+    pub fn erased() -> Self {
+        Self::new("erased_user", "user_id", "this user was erased: events of the id are refused")
+    }
 }

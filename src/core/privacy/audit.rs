@@ -1,4 +1,5 @@
-//! Entries of the audit log and the chain of their hashes: that of an entry covers the hash of the one before it.
+//! Entries of the audit log and the chain of their hashes: that of an entry covers the hash of the one before it. Fields that may
+//! name a person are covered by a salted digest, so that an erasure can replace them and the chain stays whole.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -9,6 +10,8 @@ use crate::base::Timestamp;
 pub type Hash = [u8; 32];
 /// Hash before the first entry.
 pub const FIRST: Hash = [0; 32];
+/// Salt of a digest.
+pub type Salt = [u8; 16];
 /// Longest value that is kept, bytes of JSON; of a longer one its length and hash are.
 const MAX_VALUE_BYTES: usize = 8 << 10;
 /// Longest name, path or address that is kept, bytes.
@@ -44,6 +47,15 @@ pub struct AuditEntry {
     pub after: Option<String>,
 }
 
+/// Digest of the fields of an entry that may name a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seal {
+    /// Salt of the digest; `None` once the fields were made pseudonymous.
+    pub salt: Option<Salt>,
+    /// SHA-256 over salt and fields, as they were written.
+    pub digest: Hash,
+}
+
 /// An entry and its place in the chain.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chained {
@@ -53,6 +65,35 @@ pub struct Chained {
     pub entry: AuditEntry,
     /// Hash over the one before and this entry.
     pub hash: Hash,
+    /// Digest in the chain; `None` for entries of older versions, whose hash covers all fields.
+    pub seal: Option<Seal>,
+    /// Whether an erasure has replaced the id of a user in it.
+    pub is_pseudonymous: bool,
+}
+
+impl Chained {
+    /// The entry behind one with the hash `before`.
+    pub fn after(before: &Hash, seq: i64, entry: AuditEntry, salt: Salt) -> Self {
+        let digest = entry.digest(&salt);
+        let hash = entry.sealed_hash(before, seq, &digest);
+        let seal = Some(Seal { salt: Some(salt), digest });
+        Self { seq, entry, hash, seal, is_pseudonymous: false }
+    }
+
+    /// Whether the entry is the one that was written behind `before`. Of a pseudonymous one that holds for the fields that name nobody; of
+    /// one from an older version only its hash is left.
+    fn is_behind(&self, before: &Hash) -> bool {
+        match self.seal {
+            None => self.is_pseudonymous || self.entry.hash(before, self.seq) == self.hash,
+            Some(Seal { salt, digest }) => {
+                let is_own = match salt {
+                    Some(salt) => self.entry.digest(&salt) == digest,
+                    None => self.is_pseudonymous,
+                };
+                is_own && self.entry.sealed_hash(before, self.seq, &digest) == self.hash
+            }
+        }
+    }
 }
 
 impl AuditEntry {
@@ -74,9 +115,27 @@ impl AuditEntry {
         self
     }
 
-    /// Hash of the entry at this place, behind an entry with the hash `before`. Fields are written with their names and lengths told by JSON,
+    /// Digest of the fields that may name a person.
+    fn digest(&self, salt: &Salt) -> Hash {
+        let fields = json!([self.actor, self.address, self.object, self.before, self.after]);
+        let mut hasher = Sha256::new();
+        hasher.update(salt);
+        hasher.update(fields.to_string().as_bytes());
+        hasher.finalize().into()
+    }
+
+    /// Hash of the entry at this place, behind an entry with the hash `before`.
+    fn sealed_hash(&self, before: &Hash, seq: i64, digest: &Hash) -> Hash {
+        let fields = json!([seq, self.occurred_at.0, self.role, self.action, self.status, hex(digest)]);
+        let mut hasher = Sha256::new();
+        hasher.update(before);
+        hasher.update(fields.to_string().as_bytes());
+        hasher.finalize().into()
+    }
+
+    /// The same as older versions wrote it, over all fields. Fields are written with their names and lengths told by JSON,
     /// so that no two entries are written alike.
-    pub fn hash(&self, before: &Hash, seq: i64) -> Hash {
+    fn hash(&self, before: &Hash, seq: i64) -> Hash {
         let fields = json!([
             seq,
             self.occurred_at.0,
@@ -155,11 +214,13 @@ pub struct Walk {
     pub entries: i64,
     /// Hash of the last of them.
     pub hash: Hash,
+    /// Entries in which an erasure has replaced the id of a user.
+    pub pseudonymous: i64,
 }
 
 impl Default for Walk {
     fn default() -> Self {
-        Self { entries: 0, hash: FIRST }
+        Self { entries: 0, hash: FIRST, pseudonymous: 0 }
     }
 }
 
@@ -186,10 +247,11 @@ impl Walk {
         if next.seq != expected {
             return Err(Broken::Gap { expected, found: next.seq });
         }
-        if next.entry.hash(&self.hash, next.seq) != next.hash {
+        if !next.is_behind(&self.hash) {
             return Err(Broken::Changed(next.seq));
         }
-        *self = Self { entries: expected, hash: next.hash };
+        let pseudonymous = self.pseudonymous + i64::from(next.is_pseudonymous);
+        *self = Self { entries: expected, hash: next.hash, pseudonymous };
         Ok(())
     }
 }
@@ -206,9 +268,9 @@ mod tests {
     fn chain(n: usize) -> Vec<Chained> {
         let mut hash = FIRST;
         let link = |n: usize| {
-            let (seq, entry) = (n as i64 + 1, entry(&n.to_string()));
-            hash = entry.hash(&hash, seq);
-            Chained { seq, entry, hash }
+            let link = Chained::after(&hash, n as i64 + 1, entry(&n.to_string()), [7; 16]);
+            hash = link.hash;
+            link
         };
         (0..n).map(link).collect()
     }
@@ -226,7 +288,7 @@ mod tests {
         changed[2].entry.actor = Some("nobody".into());
         assert_eq!(walk(&changed), Err(Broken::Changed(3)));
         // With a hash of its own it breaks at the next.
-        changed[2].hash = changed[2].entry.hash(&changed[1].hash, 3);
+        changed[2] = Chained::after(&changed[1].hash, 3, changed[2].entry.clone(), [7; 16]);
         assert_eq!(walk(&changed), Err(Broken::Changed(4)));
         let mut missing = chain(5);
         missing.remove(2);
@@ -234,11 +296,43 @@ mod tests {
     }
 
     #[test]
+    fn a_pseudonymous_entry_keeps_its_place_and_all_that_names_nobody() {
+        let mut chain = chain(3);
+        let erase = |link: &mut Chained| {
+            link.entry.object = "/v1/users/erased-1/profile".into();
+            link.is_pseudonymous = true;
+            link.seal = link.seal.map(|seal| Seal { salt: None, ..seal });
+        };
+        erase(&mut chain[1]);
+        assert_eq!(walk(&chain), Ok(3));
+        chain[1].entry.role = "user".into();
+        assert_eq!(walk(&chain), Err(Broken::Changed(2)), "the role names nobody");
+        // Without its salt, but not said to be pseudonymous.
+        let mut hidden = self::chain(3);
+        hidden[1].entry.object = "/v1/users/18/profile".into();
+        hidden[1].seal = hidden[1].seal.map(|seal| Seal { salt: None, ..seal });
+        assert_eq!(walk(&hidden), Err(Broken::Changed(2)));
+    }
+
+    #[test]
+    fn entries_of_older_versions_are_in_the_chain() {
+        let old = entry("0");
+        let first =
+            Chained { seq: 1, hash: old.hash(&FIRST, 1), entry: old, seal: None, is_pseudonymous: false };
+        let second = Chained::after(&first.hash, 2, entry("1"), [7; 16]);
+        assert_eq!(walk(&[first.clone(), second.clone()]), Ok(2));
+        let changed = Chained { entry: entry("2"), ..first };
+        assert_eq!(walk(&[changed.clone(), second.clone()]), Err(Broken::Changed(1)));
+        assert_eq!(walk(&[Chained { is_pseudonymous: true, ..changed }, second]), Ok(2));
+    }
+
+    #[test]
     fn fields_can_not_be_moved_into_one_another() {
         let one = AuditEntry { before: Some("a".into()), ..entry("x") };
         let other = AuditEntry { after: Some("a".into()), ..entry("x") };
-        assert_ne!(one.hash(&FIRST, 1), other.hash(&FIRST, 1));
-        assert_ne!(entry("x").hash(&FIRST, 1), entry("x").hash(&FIRST, 2));
+        let hash = |entry: &AuditEntry, seq| Chained::after(&FIRST, seq, entry.clone(), [7; 16]).hash;
+        assert_ne!(hash(&one, 1), hash(&other, 1));
+        assert_ne!(hash(&entry("x"), 1), hash(&entry("x"), 2));
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod api_key;
 pub mod audit;
 mod claims;
 pub mod key;
+pub mod pseudonym;
 pub mod report_token;
 pub mod revocation;
 mod role;

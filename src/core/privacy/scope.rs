@@ -16,7 +16,7 @@ pub enum Area {
     Recommendations,
     /// `/v1/notifications` and `/v1/triggers`.
     Notifications,
-    /// `/v1/users` and `/v1/topics`.
+    /// `/v1/users`, `/v1/topics` and `/v1/erasures`.
     Users,
     /// `/v1/webhooks` and `/v1/webpush`.
     Webhooks,
@@ -86,7 +86,7 @@ impl Scope {
             ("v1", "events" | "sse" | "connections") => Area::Events,
             ("v1", "items") => Area::Items,
             ("v1", "notifications" | "triggers") => Area::Notifications,
-            ("v1", "users" | "topics") => Area::Users,
+            ("v1", "users" | "topics" | "erasures") => Area::Users,
             ("v1", "webhooks" | "webpush") => Area::Webhooks,
             ("v1", "sources") => Area::Sources,
             _ => return None,

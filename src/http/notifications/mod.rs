@@ -26,7 +26,7 @@ use crate::actors::ephemeral::tell_now;
 use crate::actors::notifier::direct;
 use crate::actors::notifier::messages::{Keyed, Submitted};
 use crate::base::{EventKey, ExternalId, Millis, Timestamp};
-use crate::notify::message::{Addressed, Audience, MAX_RECIPIENTS};
+use crate::notify::message::{Addressed, Audience, MAX_RECIPIENTS, MessageError};
 use crate::store;
 use crate::store::broadcasts;
 use crate::store::idempotency::Request;
@@ -59,6 +59,7 @@ pub async fn post(
     let lifetime = Millis::hours(app.state.config.policy.expires_after_h);
     let addressed = call.validate(raws, lifetime, &mut draft)?;
     let addressed = words::check(&app, addressed, call.now, &mut draft)?;
+    let addressed = without_erased(&app, addressed, &mut draft);
     let known = Known::of(&app, &addressed).await?;
     let (submissions, ephemeral) = call.compose(addressed, &known, &mut draft)?;
     if submissions.is_empty() && ephemeral.is_empty() {
@@ -212,6 +213,27 @@ impl Call<'_> {
         let group = (call.is_none() && !self.is_alone).then_some(self.id);
         Ok(Submission { batch, audience, message, due_at, receipt, user_receipts, call, group, pace, local })
     }
+}
+
+/// The messages without users who were erased; those to nobody else are rejected in the draft.
+fn without_erased(
+    app: &App,
+    addressed: Vec<(usize, Addressed)>,
+    draft: &mut Draft,
+) -> Vec<(usize, Addressed)> {
+    let mut kept = Vec::with_capacity(addressed.len());
+    for (index, mut addressed) in addressed {
+        if let Audience::Users(users) = &mut addressed.audience {
+            users.retain(|user| !app.state.tombstones.has(user));
+            if users.is_empty() {
+                let message = "every user that is named was erased".to_owned();
+                draft.reject(index, MessageError { code: "erased_user", field: "user_id", message });
+                continue;
+            }
+        }
+        kept.push((index, addressed));
+    }
+    kept
 }
 
 fn size(audience: &Audience) -> usize {

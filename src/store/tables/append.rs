@@ -30,6 +30,8 @@ pub enum Appended {
     Stored(Event),
     /// Its key is stored already, or came earlier in the batch.
     Duplicate,
+    /// Its user was erased: it is not stored.
+    Erased,
 }
 
 impl Appended {
@@ -37,7 +39,7 @@ impl Appended {
     pub fn stored(&self) -> Option<Event> {
         match self {
             Self::Stored(event) => Some(*event),
-            Self::Duplicate => None,
+            Self::Duplicate | Self::Erased => None,
         }
     }
 }
@@ -145,28 +147,36 @@ fn dwell_to_sql(event: &NewEvent) -> Option<i32> {
 fn append_unknown(conn: &mut PgConnection, batch: &[NewEvent]) -> Result<Vec<Appended>, StoreError> {
     conn.transaction(|conn| {
         let user_ids = resolve_all(conn, Names::Users, batch.iter().filter_map(|event| event.user.as_ref()))?;
-        let item_ids = resolve_all(conn, Names::Items, batch.iter().filter_map(|event| event.item.as_ref()))?;
+        let is_erased =
+            |event: &&NewEvent| event.user.as_ref().is_some_and(|user| !user_ids.contains_key(user));
+        let items = batch.iter().filter(|event| !is_erased(event)).filter_map(|event| event.item.as_ref());
+        let item_ids = resolve_all(conn, Names::Items, items)?;
         let mut fresh = new_receipts(conn, batch)?;
         let mut rows = Vec::with_capacity(batch.len());
         let mut kept = Vec::with_capacity(batch.len());
         for event in batch {
+            if is_erased(&event) {
+                kept.push(Err(Appended::Erased));
+                continue;
+            }
             // `remove`: the second of two in one batch is a duplicate.
             if event.deduplicate && !fresh.remove(&event.key.0) {
-                kept.push(None);
+                kept.push(Err(Appended::Duplicate));
                 continue;
             }
             let user = event.user.as_ref().and_then(|user| user_ids.get(user)).copied();
             let item = event.item.as_ref().and_then(|item| item_ids.get(item)).copied();
             let stored = with_ids(event, user, item);
             rows.push((event, stored));
-            kept.push(Some((event.key, stored)));
+            kept.push(Ok((event.key, stored)));
         }
         let mut written = insert(conn, &rows)?;
         Ok(kept
             .into_iter()
             .map(|event| match event {
-                Some((key, stored)) if written.remove(&key.0) => Appended::Stored(stored),
-                _ => Appended::Duplicate,
+                Ok((key, stored)) if written.remove(&key.0) => Appended::Stored(stored),
+                Ok(_) => Appended::Duplicate,
+                Err(refused) => refused,
             })
             .collect())
     })

@@ -1,11 +1,12 @@
-//! Table `audit_log`: rows are added, never changed; each carries the hash of the chain up to it.
+//! Table `audit_log`: rows are added; each carries the hash of the chain up to it. Only an erasure changes some, by replacing the id of
+//! a user, which the chain bears.
 
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary, Nullable, SmallInt, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, SmallInt, Text, Timestamptz};
 
 use crate::base::Timestamp;
-use crate::privacy::audit::{AuditEntry, Chained, FIRST, Hash};
+use crate::privacy::audit::{AuditEntry, Chained, FIRST, Hash, Salt, Seal};
 use crate::store::postgres::columns::Batch;
 use crate::store::postgres::convert::{from_pg, to_pg};
 use crate::store::postgres::sql::sql;
@@ -47,6 +48,9 @@ type Columns = (
     Nullable<Text>,
     Nullable<Text>,
     Binary,
+    Nullable<Binary>,
+    Nullable<Binary>,
+    Bool,
 );
 type Row = (
     i64,
@@ -60,18 +64,47 @@ type Row = (
     Option<String>,
     Option<String>,
     Vec<u8>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    bool,
 );
 
+fn unreadable(reason: &str) -> StoreError {
+    StoreError::Unreadable { table: "audit_log", reason: reason.to_owned() }
+}
+
 fn hash(bytes: &[u8]) -> Result<Hash, StoreError> {
-    let reason = || "a hash has 32 bytes".to_owned();
-    bytes.try_into().map_err(|_| StoreError::Unreadable { table: "audit_log", reason: reason() })
+    bytes.try_into().map_err(|_| unreadable("a hash has 32 bytes"))
+}
+
+fn salt(bytes: &[u8]) -> Result<Salt, StoreError> {
+    bytes.try_into().map_err(|_| unreadable("a salt has 16 bytes"))
 }
 
 fn chained(row: Row) -> Result<Chained, StoreError> {
-    let (seq, at, actor, role, address, action, object, status, before, after, bytes) = row;
+    let (
+        seq,
+        at,
+        actor,
+        role,
+        address,
+        action,
+        object,
+        status,
+        before,
+        after,
+        bytes,
+        salted,
+        digest,
+        is_pseudonymous,
+    ) = row;
     let (occurred_at, status) = (from_pg(at), u16::try_from(status).unwrap_or_default());
     let entry = AuditEntry { occurred_at, actor, role, address, action, object, status, before, after };
-    Ok(Chained { seq, entry, hash: hash(&bytes)? })
+    let seal = match digest {
+        Some(digest) => Some(Seal { salt: salted.as_deref().map(salt).transpose()?, digest: hash(&digest)? }),
+        None => None,
+    };
+    Ok(Chained { seq, entry, hash: hash(&bytes)?, seal, is_pseudonymous })
 }
 
 /// Adds entries to the end of the chain, in their order; writers take turns.
@@ -90,8 +123,9 @@ pub fn append(conn: &mut PgConnection, entries: &[AuditEntry]) -> Result<(), Sto
             .map(|entry| {
                 let entry = entry.clone().bounded();
                 seq += 1;
-                end = entry.hash(&end, seq);
-                Chained { seq, entry, hash: end }
+                let link = Chained::after(&end, seq, entry, rand::random());
+                end = link.hash;
+                link
             })
             .collect();
         insert(conn, &rows)
@@ -110,7 +144,9 @@ fn insert(conn: &mut PgConnection, rows: &[Chained]) -> Result<(), StoreError> {
         .column::<SmallInt, _>("status", |row| i16::try_from(row.entry.status).unwrap_or(i16::MAX))
         .column::<Nullable<Text>, _>("before", |row| row.entry.before.as_deref())
         .column::<Nullable<Text>, _>("after", |row| row.entry.after.as_deref())
-        .column::<Binary, _>("hash", |row| row.hash.as_slice());
+        .column::<Binary, _>("hash", |row| row.hash.as_slice())
+        .column::<Nullable<Binary>, _>("salt", |row| row.seal.as_ref()?.salt.as_ref().map(Salt::as_slice))
+        .column::<Nullable<Binary>, _>("digest", |row| Some(row.seal.as_ref()?.digest.as_slice()));
     sql::<()>(columns.insert_into("audit_log")).binds(columns.into_binds()).execute(conn)?;
     Ok(())
 }
@@ -118,8 +154,8 @@ fn insert(conn: &mut PgConnection, rows: &[Chained]) -> Result<(), StoreError> {
 /// Entries behind a place, in their order.
 pub fn after(conn: &mut PgConnection, seq: i64, limit: i64) -> Result<Vec<Chained>, StoreError> {
     let rows = sql::<Columns>(
-        "SELECT seq, occurred_at, actor, role, address, action, object, status, before, after, hash \
-         FROM audit_log WHERE seq > ? ORDER BY seq LIMIT ?",
+        "SELECT seq, occurred_at, actor, role, address, action, object, status, before, after, hash, salt, digest, \
+         is_pseudonymous FROM audit_log WHERE seq > ? ORDER BY seq LIMIT ?",
     )
     .bind::<BigInt, _>(seq)
     .bind::<BigInt, _>(limit)
@@ -140,4 +176,40 @@ pub fn list(conn: &mut PgConnection, filter: &AuditFilter) -> Result<Vec<Chained
         .bind::<BigInt, _>(filter.limit)
         .load::<Row>(conn)?;
     rows.into_iter().map(chained).collect()
+}
+
+/// Entries behind a place that have one of the texts in a field that may name a person, in their order.
+pub fn naming(
+    conn: &mut PgConnection,
+    texts: &[String],
+    seq: i64,
+    limit: i64,
+) -> Result<Vec<Chained>, StoreError> {
+    let rows = sql::<Columns>(include_str!("sql/audit_naming.sql"))
+        .bind::<BigInt, _>(seq)
+        .bind::<Array<Text>, _>(texts)
+        .bind::<BigInt, _>(limit)
+        .load::<Row>(conn)?;
+    rows.into_iter().map(chained).collect()
+}
+
+/// Replaces the fields of entries that named an erased user, and forgets the salts of their digests. In a transaction of an erasure.
+pub fn replace(conn: &mut PgConnection, entries: &[Chained]) -> Result<(), StoreError> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let columns = Batch::of(entries)
+        .column::<BigInt, _>("seq", |row| row.seq)
+        .column::<Nullable<Text>, _>("actor", |row| row.entry.actor.as_deref())
+        .column::<Nullable<Text>, _>("address", |row| row.entry.address.as_deref())
+        .column::<Text, _>("object", |row| row.entry.object.as_str())
+        .column::<Nullable<Text>, _>("before", |row| row.entry.before.as_deref())
+        .column::<Nullable<Text>, _>("after", |row| row.entry.after.as_deref());
+    let statement = format!(
+        "UPDATE audit_log a SET actor = n.actor, address = n.address, object = n.object, before = n.before, after = n.after, \
+         salt = NULL, is_pseudonymous = true FROM {} WHERE a.seq = n.seq",
+        columns.unnest("n")
+    );
+    sql::<()>(statement).binds(columns.into_binds()).execute(conn)?;
+    Ok(())
 }

@@ -82,6 +82,24 @@ struct LoadedEvent<'a> {
     query: Option<&'a str>,
 }
 
+impl<'a> LoadedEvent<'a> {
+    fn of(event: &'a NewEvent, user_id: Option<i32>, item_id: Option<i32>) -> Self {
+        Self {
+            event_key: event.key.0,
+            occurred_at: to_pg(event.occurred_at),
+            user_id,
+            item_id,
+            kind: event.kind.code(),
+            dwell_ms: event.dwell_ms.map(|dwell| i32::try_from(dwell).unwrap_or(i32::MAX)),
+            quantity: event.quantity,
+            value: event.value,
+            currency: event.currency.as_deref(),
+            basket: event.basket,
+            query: event.query.as_deref(),
+        }
+    }
+}
+
 /// Counts of what a call, or all so far, wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
@@ -89,6 +107,8 @@ pub struct Loaded {
     pub events: u64,
     /// Events that were.
     pub known_events: u64,
+    /// Events of users that were erased: they are not stored.
+    pub erased_events: u64,
     /// Users made.
     pub users: u64,
     /// Items made.
@@ -103,6 +123,7 @@ impl std::ops::AddAssign for Loaded {
     fn add_assign(&mut self, other: Self) {
         self.events += other.events;
         self.known_events += other.known_events;
+        self.erased_events += other.erased_events;
         self.users += other.users;
         self.items += other.items;
         self.changed_items += other.changed_items;
@@ -167,37 +188,36 @@ impl Loader {
             return Ok(Loaded::default());
         }
         let users = unknown(&self.users, chunk.iter().filter_map(|event| event.user.as_ref()));
-        let items = unknown(&self.items, chunk.iter().filter_map(|event| event.item.as_ref()));
         // Days are enough to tell years by, and cheap to compute.
         let days: BTreeSet<i64> = chunk.iter().map(|event| day(event.occurred_at)).collect();
         let new_days: Vec<i64> = days.difference(&self.days).copied().collect();
         events::ensure_partitions(conn, new_days.iter().map(|day| first_moment(*day)))?;
         let (loaded, new_users, new_items) = without_time_limit(conn, |conn| {
             let new_users = map_ids(conn, Names::Users, &users)?;
-            let new_items = map_ids(conn, Names::Items, &items)?;
+            let is_there = |event: &&NewEvent| {
+                let is_known =
+                    |user: &ExternalId| self.users.contains_key(user) || new_users.contains_key(user);
+                event.user.as_ref().is_none_or(is_known)
+            };
+            let items = chunk.iter().filter(is_there).filter_map(|event| event.item.as_ref());
+            let new_items = map_ids(conn, Names::Items, &unknown(&self.items, items))?;
             let find = |known: &KnownIds, new: &KnownIds, id: &Option<_>| {
                 id.as_ref().and_then(|id| known.get(id).or_else(|| new.get(id))).map(|known| known.id)
             };
             let rows: Vec<LoadedEvent> = chunk
                 .iter()
-                .map(|event| LoadedEvent {
-                    event_key: event.key.0,
-                    occurred_at: to_pg(event.occurred_at),
-                    user_id: find(&self.users, &new_users, &event.user),
-                    item_id: find(&self.items, &new_items, &event.item),
-                    kind: event.kind.code(),
-                    dwell_ms: event.dwell_ms.map(|dwell| i32::try_from(dwell).unwrap_or(i32::MAX)),
-                    quantity: event.quantity,
-                    value: event.value,
-                    currency: event.currency.as_deref(),
-                    basket: event.basket,
-                    query: event.query.as_deref(),
+                .filter(is_there)
+                .map(|event| {
+                    let user = find(&self.users, &new_users, &event.user);
+                    LoadedEvent::of(event, user, find(&self.items, &new_items, &event.item))
                 })
                 .collect();
+            let erased_events = (chunk.len() - rows.len()) as u64;
             let written = copy(conn, rows)?;
             let loaded = Loaded {
                 events: written,
-                known_events: (chunk.len() as u64).saturating_sub(written),
+                known_events: (chunk.len() as u64).saturating_sub(written + erased_events),
+                erased_events,
                 users: made(&new_users),
                 items: made(&new_items),
                 ..Loaded::default()

@@ -28,7 +28,8 @@ pub(super) fn find_all<'a>(
     Ok(found)
 }
 
-/// Inner ids by external id; makes those that are missing. At most three queries, whatever the number of ids.
+/// Inner ids by external id; makes those that are missing. At most three queries, whatever the number of ids. Users that were erased
+/// are not made anew, and have none.
 ///
 /// Reads first: an `INSERT … ON CONFLICT` uses up a number for each id that is already there, and inner ids are the
 /// width of every vector. Inserts in order of the text, so that two batches that overlap can't deadlock.
@@ -99,7 +100,10 @@ fn insert<'a>(
     let texts: Vec<&str> = missing.iter().map(|(text, _)| text.as_str()).collect();
     let statement = match names {
         Names::Users => {
-            "INSERT INTO users (external_id) SELECT * FROM unnest(?) ON CONFLICT DO NOTHING RETURNING external_id, user_id"
+            "INSERT INTO users (external_id) SELECT n FROM unnest(?) AS n \
+             WHERE NOT EXISTS (SELECT FROM tombstones) OR NOT EXISTS \
+             (SELECT FROM tombstones WHERE id_hash = erased_id_hash(n) AND until > now()) \
+             ON CONFLICT DO NOTHING RETURNING external_id, user_id"
         }
         Names::Items => {
             "INSERT INTO items (external_id) SELECT * FROM unnest(?) ON CONFLICT DO NOTHING RETURNING external_id, item_id"

@@ -15,6 +15,8 @@ pub mod decision_log;
 pub mod decisions;
 pub mod deferred;
 pub mod definitions;
+pub mod erased_rows;
+pub mod erasures;
 pub mod event_kinds;
 mod event_row;
 pub mod events;

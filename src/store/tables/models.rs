@@ -184,6 +184,18 @@ pub fn load(conn: &mut PgConnection, version: ModelVersion) -> Result<Option<Vec
     Ok(table::table.find(version.0).select(table::artefact).first(conn).optional()?)
 }
 
+/// Every version.
+pub fn versions(conn: &mut PgConnection) -> Result<Vec<ModelVersion>, StoreError> {
+    let versions = table::table.select(table::model_version).order(table::model_version).load::<i32>(conn)?;
+    Ok(versions.into_iter().map(ModelVersion).collect())
+}
+
+/// Replaces the artefact of a version, if it is there.
+pub fn replace(conn: &mut PgConnection, version: ModelVersion, artefact: &[u8]) -> Result<(), StoreError> {
+    diesel::update(table::table.find(version.0)).set(table::artefact.eq(artefact)).execute(conn)?;
+    Ok(())
+}
+
 /// Newest first, at most `limit`.
 pub fn list(conn: &mut PgConnection, limit: i64) -> Result<Vec<ModelRow>, StoreError> {
     type Columns = (

@@ -42,6 +42,11 @@ pub fn replace(conn: &mut PgConnection, rows: &[UserFeaturesRow]) -> Result<(), 
         for chunk in rows.chunks(CHUNK) {
             insert(conn, chunk)?;
         }
+        // Some may have been erased since the training began.
+        sql::<()>(
+            "DELETE FROM user_features f WHERE NOT EXISTS (SELECT FROM users u WHERE u.user_id = f.user_id)",
+        )
+        .execute(conn)?;
         Ok(())
     })
 }

@@ -25,7 +25,16 @@ pub struct UserSummary {
     pub segment: Option<u8>,
 }
 
-/// Inner ids in the order asked for; makes the users that are missing. At most three queries.
+/// Inner ids by id; makes the users that are missing, but not those that were erased. At most three queries.
+pub fn resolve_many(
+    conn: &mut PgConnection,
+    ids: &[ExternalId],
+) -> Result<HashMap<ExternalId, UserId>, StoreError> {
+    let found = conn.transaction(|conn| resolve_all(conn, Names::Users, ids))?;
+    Ok(found.into_iter().map(|(id, user)| (id.clone(), UserId::from_sql(user))).collect())
+}
+
+/// Inner ids in the order asked for; makes the users that are missing. Those that were erased are left out. At most three queries.
 pub fn resolve(conn: &mut PgConnection, ids: &[ExternalId]) -> Result<Vec<UserId>, StoreError> {
     let found = conn.transaction(|conn| resolve_all(conn, Names::Users, ids))?;
     Ok(ids.iter().filter_map(|id| found.get(id)).map(|id| UserId::from_sql(*id)).collect())

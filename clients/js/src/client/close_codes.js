@@ -11,6 +11,7 @@ export const CLOSE_REASONS = /** @type {Record<number, string>} */ ({
   3500: "The token was refused.",
   3503: "An administrator signed this user out.",
   3504: "This user has too many connections open.",
+  3505: "This user was erased.",
   3507: "This is not permitted for this user.",
 });
 

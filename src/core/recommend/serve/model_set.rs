@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::base::{ItemId, ModelVersion, Score, Timestamp};
 use crate::catalogue::Catalogue;
+use crate::event::Event;
 use crate::ml::metrics::Metrics;
 use crate::profile::{Features, Observed, SegmentId, Segmentation};
 use crate::recommend::ensemble::{BaseModel, Ensemble, Models, Ranker, SideFeature};
@@ -196,6 +197,14 @@ impl ModelSet {
     /// Whether the content model has seen this item.
     pub fn knows(&self, item: ItemId) -> bool {
         !self.content.vector(item).is_empty()
+    }
+
+    /// The same without what it remembers of one person: the sessions made of that person's events, all of one visitor. `None` when there
+    /// is none among its own. What is learnt from everybody's together stays.
+    pub fn without_sessions_of(&self, events: &[Event]) -> Option<Self> {
+        let own = NextItem::fit(events, 1);
+        let sessions = || Arc::new(self.sessions.without(&own));
+        self.sessions.remembers_any(&own).then(|| Self { sessions: sessions(), ..self.clone() })
     }
 
     /// As bytes with magic, format version and checksum.

@@ -3,7 +3,7 @@
 //!
 //! Memory: 4 bytes a click, about 56 a session, 4 a distinct item of a session and 32 an item id.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -162,6 +162,21 @@ impl SessionMemory {
     /// All sessions, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Remembered> {
         self.sessions.iter()
+    }
+
+    /// The same without sessions of `other`, which are known by their last click and what led to it: one of the two may have lost older clicks.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let mut gone: HashMap<i64, Vec<&[u32]>> = HashMap::new();
+        for session in &other.sessions {
+            gone.entry(session.ended).or_default().push(&session.items);
+        }
+        let is_gone = |session: &Remembered| {
+            let same = |items: &&[u32]| session.items.ends_with(items) || items.ends_with(&session.items);
+            gone.get(&session.ended).is_some_and(|all| all.iter().any(same))
+        };
+        let sessions = self.sessions.iter().filter(|session| !is_gone(session)).cloned().collect();
+        Stored { bounds: self.bounds, sessions }.into()
     }
 
     /// Number of sessions.

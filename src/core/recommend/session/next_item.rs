@@ -101,6 +101,17 @@ impl NextItem {
         scores
     }
 
+    /// The same without the remembered sessions of `other`; shares of followers, which are of all together, stay.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        Self { memory: self.memory.without(&other.memory), after: self.after.clone() }
+    }
+
+    /// Whether a remembered session is one of `other`.
+    pub fn remembers_any(&self, other: &Self) -> bool {
+        self.memory.without(&other.memory).len() < self.memory.len()
+    }
+
     /// Number of sessions remembered.
     #[cfg(test)]
     fn n_sessions(&self) -> usize {
@@ -149,6 +160,7 @@ fn running(profile: &Profile, seed: ItemId) -> Vec<Click> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::UserId;
     use crate::recommend::fixtures::{event, profile, shop};
 
     const MINUTE: f64 = 1.0 / 1_440.0;
@@ -186,6 +198,18 @@ mod tests {
         // Yesterday's visit is over.
         let yesterday = profile(&[view(20, 3, 49.0), view(20, 1, 50.0)], &shop());
         assert_eq!(best(&next.scores(&yesterday, ItemId(1), 6)), 2);
+    }
+
+    #[test]
+    fn sessions_of_one_visitor_are_taken_out() {
+        let all = NextItem::fit(&visits(), 11);
+        let own: Vec<Event> = visits().into_iter().filter(|event| event.user == Some(UserId(7))).collect();
+        let own = NextItem::fit(&own, 11);
+        assert!(all.remembers_any(&own) && own.n_sessions() == 1);
+        let rest = all.without(&own);
+        // Visits of one moment with the same items are one another's.
+        assert_eq!(rest.n_sessions(), 6);
+        assert!(!rest.remembers_any(&own));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 WITH filter (actor, action, object, status, since, until, place) AS (
     VALUES (?::text, ?::text, ?::text, ?::smallint, ?::timestamptz, ?::timestamptz, ?::bigint)
 )
-SELECT a.seq, a.occurred_at, a.actor, a.role, a.address, a.action, a.object, a.status, a.before, a.after, a.hash
+SELECT a.seq, a.occurred_at, a.actor, a.role, a.address, a.action, a.object, a.status, a.before, a.after, a.hash,
+    a.salt, a.digest, a.is_pseudonymous
 FROM audit_log a, filter f
 WHERE (f.place IS NULL OR a.seq < f.place)
     AND (f.actor IS NULL OR a.actor = f.actor)

@@ -8,7 +8,8 @@ FROM (
     WHERE item_id = ? AND user_id IS NOT NULL AND kind = ANY(?) AND occurred_at > ? - interval '30 days'
     GROUP BY user_id ORDER BY max(occurred_at) DESC LIMIT ?
 ) AS e
-WHERE e.user_id <> ALL(?)
+WHERE EXISTS (SELECT FROM users u WHERE u.user_id = e.user_id)
+    AND e.user_id <> ALL(?)
     AND NOT EXISTS (SELECT FROM events b WHERE b.user_id = e.user_id AND b.item_id = ? AND b.kind = 5)
     AND NOT EXISTS (SELECT FROM held_messages h WHERE h.user_id = e.user_id AND h.trigger = ? AND h.item_id = ?
         AND NOT h.for_digest AND h.expires_at > ?)

@@ -1,0 +1,146 @@
+//! `DELETE /v1/users/{id}`: erasure of a user (GDPR article 17), and its receipt.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::auth::Caller;
+use super::body::Body;
+use super::error::ApiError;
+use crate::actors::App;
+use crate::base::Timestamp;
+use crate::privacy::Role;
+use crate::store::Connection;
+use crate::store::erasures::{self, Receipt};
+
+/// Kind of rows that are kept.
+#[derive(Serialize)]
+struct KeptView {
+    table: &'static str,
+    rows: u64,
+    /// Name of the user in them.
+    named: String,
+    why: &'static str,
+}
+
+/// Receipt of an erasure.
+#[derive(Serialize)]
+struct ReceiptView {
+    erasure_id: Uuid,
+    state: String,
+    requested_at: Timestamp,
+    requested_by: String,
+    erased_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    /// Rows by table.
+    removed: BTreeMap<String, u64>,
+    kept: Vec<KeptView>,
+    /// Name of the user in what is kept.
+    pseudonym: String,
+    /// The id is refused until then; `null` = it is not, or no longer.
+    tombstone_until: Option<Timestamp>,
+}
+
+/// Tables of which rows are kept, and why.
+const KEPT: [(&str, &str); 1] = [(
+    "audit_log",
+    "shows who read and changed personal data (GDPR articles 5(2) and 32); entries name the user by the pseudonym",
+)];
+
+fn view(receipt: Receipt) -> ReceiptView {
+    let named = receipt.pseudonym.clone();
+    let kept = KEPT.into_iter().filter_map(|(table, why)| {
+        let rows = receipt.kept.get(table).copied()?;
+        Some(KeptView { table, rows, named: named.clone(), why })
+    });
+    ReceiptView {
+        kept: kept.collect(),
+        erasure_id: receipt.id,
+        state: receipt.state,
+        requested_at: receipt.requested_at,
+        requested_by: receipt.requested_by,
+        erased_at: receipt.erased_at,
+        finished_at: receipt.finished_at,
+        removed: receipt.removed,
+        pseudonym: receipt.pseudonym,
+        tombstone_until: receipt.tombstone_until,
+    }
+}
+
+/// Accepted request.
+#[derive(Serialize)]
+struct AcceptedView {
+    erasure_id: Uuid,
+}
+
+/// Erases the user of the path soon; the receipt says how far it is. Users may erase themselves with `privacy.erase_own` only.
+pub async fn post(
+    path: web::Path<String>,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    let user = caller.erasable(&path, &app)?;
+    let by = match caller.access().role {
+        Role::User => "user",
+        Role::Service => "service",
+        Role::Admin => "admin",
+    };
+    let receipt = app.erasures.request(&user, by).await?;
+    let accepted = AcceptedView { erasure_id: receipt.ok_or(ApiError::NotFound("this user"))? };
+    caller.changed((), &accepted);
+    Ok(HttpResponse::Accepted().json(accepted))
+}
+
+async fn read(app: &App, id: Uuid) -> Result<ReceiptView, ApiError> {
+    let read = move |connection: &mut Connection| erasures::receipt(connection, id, Timestamp::now());
+    Ok(view(app.state.store.run(read).await?.ok_or(ApiError::NotFound("this erasure"))?))
+}
+
+/// Receipt of an erasure, for the shop and for the person whose id it was.
+pub async fn get(
+    path: web::Path<Uuid>,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    let id = *path;
+    if let (Role::User, Some(user)) = (caller.access().role, caller.subject().cloned()) {
+        let is_own = app.state.store.run(move |connection| erasures::is_of(connection, id, &user)).await?;
+        if !is_own {
+            return Err(ApiError::NotPermitted);
+        }
+    } else {
+        caller.service()?;
+    }
+    Ok(HttpResponse::Ok().json(read(&app, id).await?))
+}
+
+/// Lets the ids of an erased user be used anew.
+pub async fn release(
+    path: web::Path<Uuid>,
+    app: web::Data<App>,
+    caller: Caller,
+    _body: Body,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let id = *path;
+    let before = read(&app, id).await?;
+    if before.erased_at.is_none() {
+        return Err(ApiError::Conflict(
+            "the user is being erased: the id is free once that is over".to_owned(),
+        ));
+    }
+    let tombstones = Arc::clone(&app.state.tombstones);
+    app.state
+        .store
+        .run(move |connection| {
+            erasures::release(connection, id)?;
+            tombstones.read(connection)
+        })
+        .await?;
+    let after = read(&app, id).await?;
+    caller.changed(&before.tombstone_until, &after.tombstone_until);
+    Ok(HttpResponse::Ok().json(after))
+}
