@@ -8,6 +8,7 @@ pub mod export;
 pub mod import;
 mod listen;
 pub mod middleware;
+mod retention;
 pub mod server;
 pub mod simulation;
 mod upkeep;

@@ -1,6 +1,6 @@
-//! Work of every hour: keys of accepted messages and events are forgotten when nobody tries again any more, broadcasts when their
-//! messages are history; deferred triggers whose users did not come in time end with a stored decision that says so; events that
-//! an import stored under an id which was merged meanwhile go to the user. Each statement handles so few rows that it stays short.
+//! Work of every hour: what is older than it is kept goes ([`retention`]); deferred triggers whose users did not come in time end
+//! with a stored decision that says so; events that an import stored under an id which was merged meanwhile go to the user. Each
+//! statement handles so few rows that it stays short.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,24 +8,17 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::retention;
 use crate::base::{Millis, Timestamp};
 use crate::decide::record::{DecisionRow, NewNotification};
 use crate::state::AppState;
 use crate::store::{
-    Connection, Store, StoreError, broadcasts, decision_log, deferred, erased_rows, events, idempotency,
-    in_transaction, merges, outbox, push_subscriptions, robots,
+    Connection, Store, StoreError, decision_log, deferred, erased_rows, in_transaction, merges, robots,
 };
 
 const EVERY: Duration = Duration::from_secs(3_600);
-/// A shop may repeat a request with its key for so long.
-const RECEIPT_DAYS: f64 = 7.0;
-/// A client may repeat an event with its `event_id` for so long: a phone that was offline for a month.
-const EVENT_RECEIPT_DAYS: f64 = 30.0;
-/// Longer than a message may wait for its time and be worth showing.
-const BROADCAST_DAYS: f64 = 100.0;
-/// Reasons why push subscriptions ended are kept for so long.
-const ENDED_SUBSCRIPTION_DAYS: f64 = 90.0;
-const RECEIPTS_AT_ONCE: usize = 10_000;
+/// Rows handled in one statement.
+const AT_ONCE: usize = 10_000;
 /// A trigger that expired this long ago is not in the memory of a user's actor any more, which ends it itself.
 const EXPIRED_FOR: Millis = Millis::hours(1);
 const EXPIRED_AT_ONCE: usize = 1_000;
@@ -41,39 +34,12 @@ pub async fn run(state: Arc<AppState>) {
     hour.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while !state.draining.load(Ordering::Acquire) {
         hour.tick().await;
-        in_batches(&state, "receipts not forgotten", RECEIPTS_AT_ONCE, |connection, _| {
-            outbox::prune_receipts(
-                connection,
-                Timestamp::now().plus_days(-RECEIPT_DAYS),
-                RECEIPTS_AT_ONCE as i64,
-            )
-        })
-        .await;
-        in_batches(&state, "receipts of events not forgotten", RECEIPTS_AT_ONCE, |connection, _| {
-            let before = Timestamp::now().plus_days(-EVENT_RECEIPT_DAYS);
-            events::prune_receipts(connection, before, RECEIPTS_AT_ONCE as i64)
-        })
-        .await;
-        in_batches(&state, "idempotency keys not forgotten", RECEIPTS_AT_ONCE, |connection, _| {
-            let before = Timestamp::now().plus_days(-RECEIPT_DAYS);
-            idempotency::prune(connection, before, RECEIPTS_AT_ONCE as i64)
-        })
-        .await;
-        in_batches(&state, "broadcasts not forgotten", RECEIPTS_AT_ONCE, |connection, _| {
-            let before = Timestamp::now().plus_days(-BROADCAST_DAYS);
-            broadcasts::prune(connection, before, RECEIPTS_AT_ONCE as i64)
-        })
-        .await;
-        in_batches(&state, "push subscriptions not forgotten", RECEIPTS_AT_ONCE, |connection, _| {
-            let before = Timestamp::now().plus_days(-ENDED_SUBSCRIPTION_DAYS);
-            push_subscriptions::prune(connection, before, RECEIPTS_AT_ONCE as i64)
-        })
-        .await;
+        retention::prune(&state).await;
         if state.config.ingest.robot_rest_h > 0 {
             let rest = Millis::hours(state.config.ingest.robot_rest_h);
-            in_batches(&state, "robots not let go", RECEIPTS_AT_ONCE, move |connection, _| {
+            in_batches(&state, "robots not let go", AT_ONCE, move |connection, _| {
                 let now = Timestamp::now();
-                robots::rest_before(connection, now - rest, now, RECEIPTS_AT_ONCE as i64)
+                robots::rest_before(connection, now - rest, now, AT_ONCE as i64)
             })
             .await;
         }

@@ -32,6 +32,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    audit_begin (singleton) {
+        singleton -> Bool,
+        seq -> Int8,
+        hash -> Bytea,
+    }
+}
+
+diesel::table! {
     audit_log (seq) {
         seq -> Int8,
         occurred_at -> Timestamptz,
@@ -618,6 +626,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     acknowledgements,
     api_keys,
     association_rules,
+    audit_begin,
     audit_log,
     broadcast_batches,
     broadcast_recipients,

@@ -50,11 +50,25 @@ pub enum Count {
     WebhookRetried,
     /// Webhooks given up: too old, or the endpoint is gone.
     WebhookGivenUp,
+    /// Events removed because of their age.
+    RemovedEvents,
+    /// Decisions removed because of their age.
+    RemovedDecisions,
+    /// Messages removed because of their age.
+    RemovedMessages,
+    /// Entries of the audit log removed because of their age.
+    RemovedAudit,
+    /// Ended push subscriptions removed because of their age.
+    RemovedSubscriptions,
+    /// Broadcasts removed because of their age.
+    RemovedBroadcasts,
+    /// Keys of repeated requests and events removed because of their age.
+    RemovedReceipts,
 }
 
 impl Count {
     /// Every counter.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 30] = [
         Self::Events,
         Self::Duplicates,
         Self::RejectedEvents,
@@ -78,6 +92,13 @@ impl Count {
         Self::WebhookDelivered,
         Self::WebhookRetried,
         Self::WebhookGivenUp,
+        Self::RemovedEvents,
+        Self::RemovedDecisions,
+        Self::RemovedMessages,
+        Self::RemovedAudit,
+        Self::RemovedSubscriptions,
+        Self::RemovedBroadcasts,
+        Self::RemovedReceipts,
     ];
 
     /// Prometheus name (`_total` is added by the encoder) and help. Outcomes of one thing share both.
@@ -104,6 +125,15 @@ impl Count {
             Self::WebhookDelivered | Self::WebhookRetried | Self::WebhookGivenUp => {
                 ("tidings_webhooks", "Attempts to deliver a webhook, by outcome")
             }
+            Self::RemovedEvents
+            | Self::RemovedDecisions
+            | Self::RemovedMessages
+            | Self::RemovedAudit
+            | Self::RemovedSubscriptions
+            | Self::RemovedBroadcasts
+            | Self::RemovedReceipts => {
+                ("tidings_retention_removed", "Rows removed because of their age, by kind as the outcome")
+            }
         }
     }
 
@@ -124,6 +154,13 @@ impl Count {
             Self::WebhookDelivered => Some("delivered"),
             Self::WebhookRetried => Some("retried"),
             Self::WebhookGivenUp => Some("given_up"),
+            Self::RemovedEvents => Some("events"),
+            Self::RemovedDecisions => Some("decisions"),
+            Self::RemovedMessages => Some("messages"),
+            Self::RemovedAudit => Some("audit"),
+            Self::RemovedSubscriptions => Some("subscriptions"),
+            Self::RemovedBroadcasts => Some("broadcasts"),
+            Self::RemovedReceipts => Some("receipts"),
             _ => None,
         }
     }

@@ -73,6 +73,7 @@ mod relay;
 mod reliability;
 mod response;
 mod results;
+mod retention;
 mod revocations;
 mod rules;
 mod says;

@@ -207,7 +207,7 @@ impl WebhookActor {
         let webhooks = &self.state.config.webhooks;
         let given_up_before = now - Millis::hours(webhooks.give_up_after_h);
         let sweep = Sweep {
-            kept_since: now.plus_days(-f64::from(webhooks.log_days)),
+            kept_since: now.plus_days(-f64::from(self.state.config.retention.webhook_log_days)),
             given_up_before: self.client.is_none().then_some(given_up_before),
         };
         let store = self.state.store.clone();

@@ -9,7 +9,7 @@ use crate::app::usage::Usage;
 use crate::base::Timestamp;
 use crate::config::Config;
 use crate::http::audit::AuditView;
-use crate::privacy::audit::{Chained, Walk, hex};
+use crate::privacy::audit::{Chained, Hash, Walk, hex};
 use crate::store::audit::{self, AuditFilter};
 use crate::store::{Store, StoreError};
 
@@ -105,7 +105,7 @@ fn line(row: &Chained, json: bool) -> anyhow::Result<String> {
 }
 
 fn verify(store: &Store, contains: Option<&str>) -> anyhow::Result<()> {
-    let (walk, found) = walk(store, contains).context("the audit log is not whole")?;
+    let (begin, walk, found) = walk(store, contains).context("the audit log is not whole")?;
     if let (Some(wanted), false) = (contains, found) {
         bail!("no entry has the hash {wanted}: entries after it, or all, were taken out");
     }
@@ -113,12 +113,20 @@ fn verify(store: &Store, contains: Option<&str>) -> anyhow::Result<()> {
         0 => String::new(),
         n => format!("{n} of them name an erased user by a pseudonym; "),
     };
-    say(&format!("{} entries, whole; {pseudonymous}the last has the hash {}", walk.entries, hex(&walk.hash)))
+    let entries = walk.entries - begin;
+    let aged = match begin {
+        0 => String::new(),
+        n => format!("the {n} before them are older than retention.audit_days; "),
+    };
+    say(&format!("{entries} entries, whole; {aged}{pseudonymous}the last has the hash {}", hex(&walk.hash)))
 }
 
-/// Walks the chain; whether an entry with this hash was met.
-fn walk(store: &Store, wanted: Option<&str>) -> anyhow::Result<(Walk, bool)> {
-    let (mut walk, mut found) = (Walk::default(), false);
+/// Walks the chain; how many entries were removed before it, and whether an entry with this hash was met.
+fn walk(store: &Store, wanted: Option<&str>) -> anyhow::Result<(i64, Walk, bool)> {
+    let begin = store.run_blocking(audit::begin)?;
+    let mut walk = begin.map_or_else(Walk::default, |(seq, hash)| Walk::behind(seq, hash));
+    let is_wanted = |hash: &Hash| wanted.is_some_and(|wanted| wanted.eq_ignore_ascii_case(&hex(hash)));
+    let mut found = begin.is_some_and(|(_, hash)| is_wanted(&hash));
     loop {
         let from = walk.entries;
         let rows: Result<Vec<Chained>, StoreError> =
@@ -126,10 +134,10 @@ fn walk(store: &Store, wanted: Option<&str>) -> anyhow::Result<(Walk, bool)> {
         let rows = rows?;
         for row in &rows {
             walk.step(row)?;
-            found |= wanted.is_some_and(|wanted| wanted.eq_ignore_ascii_case(&hex(&row.hash)));
+            found |= is_wanted(&row.hash);
         }
         if rows.is_empty() {
-            return Ok((walk, found));
+            return Ok((begin.map_or(0, |(seq, _)| seq), walk, found));
         }
     }
 }

@@ -40,7 +40,7 @@ pub struct ReportArgs {
 pub fn run(config: &Config, command: &PrivacyCommand) -> anyhow::Result<()> {
     let database = open(config, Sharing::Attach)?;
     match command {
-        PrivacyCommand::Report(args) => report(&database, args),
+        PrivacyCommand::Report(args) => report(config, &database, args),
         PrivacyCommand::Erase { user } => erase(config, &database, user),
     }
 }
@@ -63,16 +63,20 @@ fn erase(config: &Config, database: &Database, user: &str) -> anyhow::Result<()>
     say(&format!("{id}: the id is refused from now on; GET /v1/erasures/{id} says how far the erasure is"))
 }
 
-fn report(database: &Database, args: &ReportArgs) -> anyhow::Result<()> {
+fn report(config: &Config, database: &Database, args: &ReportArgs) -> anyhow::Result<()> {
     let counts = database.store.run_blocking(personal_data::count_tables)?;
     let print = || {
         let mut sheet =
-            Sheet::on_stdout(args.form, &["kind", "table", "rows", "source", "purpose", "content"])?;
+            Sheet::on_stdout(args.form, &["kind", "table", "rows", "kept", "source", "purpose", "content"])?;
         for (holding, rows) in HOLDINGS.iter().zip(counts) {
             sheet.row(&[
                 Cell::Text(holding.name.to_owned()),
                 Cell::Text(holding.table.to_owned()),
                 Cell::Count(rows),
+                Cell::Text(match config.retention.of_table(holding.table) {
+                    Some(days) => format!("{days} days"),
+                    None => "until it is changed or the user erased".to_owned(),
+                }),
                 Cell::Text(holding.source.to_owned()),
                 Cell::Text(holding.purpose.to_owned()),
                 Cell::Text(holding.about.to_owned()),

@@ -11,6 +11,7 @@ use super::network::Network;
 use super::policy::Policy;
 use super::privacy::Privacy;
 use super::recommend::Recommend;
+use super::retention::Retention;
 use super::webhooks::Webhooks;
 
 /// Everything that can be set.
@@ -47,6 +48,8 @@ pub struct Config {
     pub webhooks: Webhooks,
     /// Personal data.
     pub privacy: Privacy,
+    /// Days for which data is kept.
+    pub retention: Retention,
 }
 
 /// Listening, limits, shutdown.

@@ -54,6 +54,7 @@ impl Config {
         self.validate_webpush()?;
         self.webhooks.validate()?;
         self.privacy.validate()?;
+        self.retention.validate()?;
         self.validate_policy()
     }
 

@@ -21,8 +21,6 @@ pub struct Webhooks {
     pub give_up_after_h: u64,
     /// An endpoint that has taken nothing for this long is disabled, hours.
     pub disable_after_h: u64,
-    /// Finished deliveries are kept for this long, days.
-    pub log_days: u32,
     /// Endpoints may have private addresses and plain HTTP.
     pub allow_private: bool,
 }
@@ -36,7 +34,6 @@ impl Default for Webhooks {
             max_concurrent_per_endpoint: 8,
             give_up_after_h: 72,
             disable_after_h: 120,
-            log_days: 7,
             allow_private: false,
         }
     }
@@ -48,7 +45,6 @@ impl Webhooks {
         within("webhooks.max_concurrent", self.max_concurrent, 1, 1_000)?;
         within("webhooks.max_concurrent_per_endpoint", self.max_concurrent_per_endpoint, 1, 1_000)?;
         within("webhooks.give_up_after_h", self.give_up_after_h, 1, 720)?;
-        within("webhooks.disable_after_h", self.disable_after_h, 1, 720)?;
-        within("webhooks.log_days", self.log_days, 1, 90)
+        within("webhooks.disable_after_h", self.disable_after_h, 1, 720)
     }
 }

@@ -210,7 +210,7 @@ pub fn hex(hash: &Hash) -> String {
 /// A walk along the chain.
 #[derive(Clone, Copy, Debug)]
 pub struct Walk {
-    /// Entries that were walked.
+    /// Place of the last entry.
     pub entries: i64,
     /// Hash of the last of them.
     pub hash: Hash,
@@ -241,6 +241,11 @@ pub enum Broken {
 }
 
 impl Walk {
+    /// A walk that begins behind an entry which was removed because of its age.
+    pub fn behind(seq: i64, hash: Hash) -> Self {
+        Self { entries: seq, hash, pseudonymous: 0 }
+    }
+
     /// Takes the next entry.
     pub fn step(&mut self, next: &Chained) -> Result<(), Broken> {
         let expected = self.entries + 1;

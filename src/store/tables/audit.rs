@@ -1,6 +1,7 @@
 //! Table `audit_log`: rows are added; each carries the hash of the chain up to it. Only an erasure changes some, by replacing the id of
 //! a user, which the chain bears.
 
+use diesel::connection::SimpleConnection;
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Nullable, SmallInt, Text, Timestamptz};
@@ -176,6 +177,36 @@ pub fn list(conn: &mut PgConnection, filter: &AuditFilter) -> Result<Vec<Chained
         .bind::<BigInt, _>(filter.limit)
         .load::<Row>(conn)?;
     rows.into_iter().map(chained).collect()
+}
+
+/// Place and hash of the last entry that was removed because of its age; `None` if none was.
+pub fn begin(conn: &mut PgConnection) -> Result<Option<(i64, Hash)>, StoreError> {
+    let begin = sql::<(BigInt, Binary)>("SELECT seq, hash FROM audit_begin").load::<(i64, Vec<u8>)>(conn)?;
+    begin.into_iter().next().map(|(seq, bytes)| Ok((seq, hash(&bytes)?))).transpose()
+}
+
+/// Removes at most `limit` entries at the beginning of the log that are from before a moment; how many. The last entry stays: the chain goes on
+/// from it.
+pub fn prune(conn: &mut PgConnection, before: Timestamp, limit: i64) -> Result<usize, StoreError> {
+    in_transaction(conn, |conn| {
+        conn.batch_execute("SET LOCAL tidings.pruning = 'on'")?;
+        sql::<()>("SELECT pg_advisory_xact_lock(?)").bind::<BigInt, _>(LOCK).execute(conn)?;
+        let last = sql::<(BigInt, Binary)>(include_str!("sql/audit_last_old.sql"))
+            .bind::<BigInt, _>(limit)
+            .bind::<Timestamptz, _>(to_pg(before))
+            .bind::<Timestamptz, _>(to_pg(before))
+            .load::<(i64, Vec<u8>)>(conn)?
+            .pop();
+        let Some((seq, end)) = last else { return Ok(0) };
+        sql::<()>(
+            "INSERT INTO audit_begin (seq, hash) VALUES (?, ?) \
+             ON CONFLICT (singleton) DO UPDATE SET seq = excluded.seq, hash = excluded.hash",
+        )
+        .bind::<BigInt, _>(seq)
+        .bind::<Binary, _>(end)
+        .execute(conn)?;
+        Ok(sql::<()>("DELETE FROM audit_log WHERE seq <= ?").bind::<BigInt, _>(seq).execute(conn)?)
+    })
 }
 
 /// Entries behind a place that have one of the texts in a field that may name a person, in their order.

@@ -41,6 +41,7 @@ pub mod preferences;
 pub mod push_keys;
 pub mod push_outbox;
 pub mod push_subscriptions;
+pub mod retention;
 pub mod returns;
 pub mod revocations;
 pub mod robots;

@@ -1,5 +1,6 @@
 -- Removes versions of models that were trained before an erasure was over, if the one that serves was not. Versions that running
 -- experiments name stay until these end.
+-- Parameters: none.
 WITH last AS (SELECT max(erased_at) AS at FROM erasures WHERE state = 'models'),
 arms AS (
     SELECT (arm ->> 'model')::integer AS model_version
