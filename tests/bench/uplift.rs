@@ -126,7 +126,7 @@ pub fn run(report: &mut Report) {
         for seed in 0..LOGS {
             let (log, effects, bases) = draw(&scenario, seed);
             for (at, one) in find(&log, seed, &threads).learners.iter().enumerate() {
-                let truth = qini_coefficient(&one.predicted, &effects);
+                let truth = qini_coefficient(&one.ranks, &effects);
                 truths[at] += truth / LOGS as f64;
                 qini[at].add(one.qini.value - truth, one.qini.standard_error);
                 let Some(policy) = one.policy else { continue };

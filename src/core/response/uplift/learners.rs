@@ -93,6 +93,28 @@ impl<'a> CrossFit<'a> {
         }
     }
 
+    /// Rank of each row's prediction among the rows of its fold, 0…1, ties in the middle of their span. Each fold has a model of
+    /// its own, whose level depends on the other folds: compared across folds, it would rank by what was measured.
+    pub(super) fn ranks(&self, predicted: &[f64]) -> Vec<f64> {
+        let mut ranks = vec![0.5; predicted.len()];
+        for fold in 0..self.n_folds {
+            let mut rows: Vec<(usize, f64)> =
+                self.rows_of(fold).filter_map(|row| Some((row, *predicted.get(row)?))).collect();
+            rows.sort_by(|a, b| a.1.total_cmp(&b.1));
+            let (n, mut below) = (rows.len() as f64, 0.0);
+            for ties in rows.chunk_by(|a, b| a.1 == b.1) {
+                let rank = (below + ties.len() as f64 / 2.0) / n;
+                below += ties.len() as f64;
+                for (row, _) in ties {
+                    if let Some(of_row) = ranks.get_mut(*row) {
+                        *of_row = rank;
+                    }
+                }
+            }
+        }
+        ranks
+    }
+
     fn rows_of(&self, fold: usize) -> impl Iterator<Item = usize> {
         self.folds.iter().enumerate().filter(move |(_, of)| **of == fold).map(|(row, _)| row)
     }

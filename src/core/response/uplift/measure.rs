@@ -50,6 +50,9 @@ pub struct LearnerReport {
     /// Predicted effect of each row, by models that saw no row of its user.
     #[serde(skip)]
     pub predicted: Vec<f64>,
+    /// Rank of each row's prediction among the rows that the same model was asked about, 0…1: what the Qini curve orders by.
+    #[serde(skip)]
+    pub ranks: Vec<f64>,
     /// Area between the Qini curve and random treatment, in units of the outcome a row.
     pub qini: Estimate,
     /// The curve.
@@ -171,7 +174,8 @@ fn run<'a>(
     for (learner, done) in learners.iter().zip(1u8..) {
         let mut hear = |share: f32| progress((f32::from(done) + share) / parts);
         let predicted = cross.effects(*learner, &mut hear).ok_or(UpliftError::Cancelled)?;
-        report.learners.push(scores.judge(*learner, predicted, options.seed));
+        let ranks = cross.ranks(&predicted);
+        report.learners.push(scores.judge(*learner, predicted, ranks, options.seed));
     }
     Ok((report, Some(scores)))
 }
@@ -198,8 +202,8 @@ impl<'a> Scores<'a> {
         Estimate::of_clusters(terms, &self.log.users, self.log.n_users)
     }
 
-    fn judge(&self, learner: Learner, predicted: Vec<f64>, seed: u64) -> LearnerReport {
-        let ranked = Ranked::new(&predicted, &self.effects);
+    fn judge(&self, learner: Learner, predicted: Vec<f64>, ranks: Vec<f64>, seed: u64) -> LearnerReport {
+        let ranked = Ranked::new(&ranks, &self.effects);
         let qini = ranked.estimate(&self.log.users, self.log.n_users, seed);
         let refusal = match ranked.n_steps() {
             0 | 1 => Some(Undecided::NoDifference),
@@ -215,6 +219,7 @@ impl<'a> Scores<'a> {
             deciles: if is_told { self.deciles(&ranked, &predicted) } else { Vec::new() },
             refusal,
             predicted,
+            ranks,
         }
     }
 

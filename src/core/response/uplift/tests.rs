@@ -48,8 +48,9 @@ fn run(log: &TreatmentLog, learners: &[Learner], seed: u64) -> Report {
 }
 
 /// Truth about a ranking: its Qini coefficient and the value of its policy.
-fn truth(known: &Known, predicted: &[f64]) -> (f64, f64) {
-    let qini = qini_coefficient(predicted, &known.effects);
+fn truth(known: &Known, found: &LearnerReport) -> (f64, f64) {
+    let qini = qini_coefficient(&found.ranks, &known.effects);
+    let predicted = &found.predicted;
     let rows = known.base.iter().zip(&known.effects).zip(predicted);
     let value = rows.map(|((base, effect), predicted)| base + if *predicted > 0.0 { *effect } else { 0.0 });
     (qini, value.sum::<f64>() / predicted.len() as f64)
@@ -71,7 +72,7 @@ fn estimates_hold(make: impl Fn(u64) -> Known, learners: &[Learner]) {
         let report = run(&known.log, learners, seed);
         assert_eq!(report.refusal, None);
         for (found, (qinis, values)) in report.learners.iter().zip(&mut errors) {
-            let (qini, value) = truth(&known, &found.predicted);
+            let (qini, value) = truth(&known, found);
             println!("{seed} {:?}: {:?} truth {qini}", found.learner, found.qini);
             let policy = found.policy.unwrap_or_else(|| panic!("{:?} {:?}", found.learner, found.refusal));
             qinis.push((found.qini.value - qini, found.qini.standard_error));
@@ -138,7 +139,7 @@ fn where_few_are_treated_by_what_they_would_do_anyway_dr_or_x_is_no_worse_than_t
         let known = confounded(seed);
         let report = run(&known.log, &Learner::ALL, seed);
         for (sum, found) in qinis.iter_mut().zip(&report.learners) {
-            *sum += truth(&known, &found.predicted).0;
+            *sum += truth(&known, found).0;
         }
         // The buyers' advantage of the treated is none of the treatment.
         let effect = report.effect.unwrap();
