@@ -13,8 +13,8 @@ use super::error::ApiError;
 use crate::actors::App;
 use crate::base::Timestamp;
 use crate::privacy::Role;
-use crate::store::Connection;
 use crate::store::erasures::{self, Receipt};
+use crate::store::{Connection, erased_rows};
 
 /// Kind of rows that are kept.
 #[derive(Serialize)]
@@ -52,6 +52,9 @@ const KEPT: [(&str, &str); 1] = [(
 
 fn view(receipt: Receipt) -> ReceiptView {
     let named = receipt.pseudonym.clone();
+    let mut removed: BTreeMap<String, u64> =
+        erased_rows::tables().map(|table| (table.to_owned(), 0)).collect();
+    removed.extend(receipt.removed);
     let kept = KEPT.into_iter().filter_map(|(table, why)| {
         let rows = receipt.kept.get(table).copied()?;
         Some(KeptView { table, rows, named: named.clone(), why })
@@ -64,7 +67,7 @@ fn view(receipt: Receipt) -> ReceiptView {
         requested_by: receipt.requested_by,
         erased_at: receipt.erased_at,
         finished_at: receipt.finished_at,
-        removed: receipt.removed,
+        removed,
         pseudonym: receipt.pseudonym,
         tombstone_until: receipt.tombstone_until,
     }

@@ -43,8 +43,16 @@ const SMALL: [&str; 11] = [
     "user_once",
     "user_preferences",
 ];
+/// Tables whose rows name a user by one of its ids.
+const NAMED: [&str; 4] = ["outbox", "broadcast_recipients", "revocations", "webhook_deliveries"];
 /// Ids in payloads of webhooks.
 const IN_PAYLOAD: &str = "$.data.** ? (@.user_id == $names[*] || @.anonymous_id == $names[*])";
+
+/// Every table whose rows are removed and counted.
+pub fn tables() -> impl Iterator<Item = &'static str> {
+    let large = LARGE.into_iter().map(|(table, _)| table);
+    large.chain(SMALL).chain(NAMED).chain(["items", "users"])
+}
 
 /// Removes a batch of a large table; how many rows went.
 fn remove_batch(
