@@ -1,4 +1,5 @@
 -- Changes items that are there by the rows of `loaded_items`, and names those that are different now; an absent field keeps what is stored.
+-- Parameters: none.
 UPDATE items
 SET title = n.title, category = n.category, tags = n.tags, price = n.price, currency = n.currency, stock = n.stock,
     url = n.url, image_url = n.image_url, attributes = n.attributes, consumable = n.consumable, updated_at = now()

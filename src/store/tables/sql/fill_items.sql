@@ -1,5 +1,6 @@
 -- Fills what items that are there lack from the rows of `loaded_items`, and names those that are different now; whatever is stored stays. A currency comes with
 -- its price only.
+-- Parameters: none.
 UPDATE items
 SET title = n.title, category = n.category, tags = n.tags, price = n.price, currency = n.currency, stock = n.stock,
     url = n.url, image_url = n.image_url, attributes = n.attributes, updated_at = now()

@@ -1,4 +1,5 @@
 -- Adds the items of `loaded_items` that nobody has made in the meantime, and names them.
+-- Parameters: none.
 INSERT INTO items (external_id, title, category, tags, price, currency, stock, url, image_url, attributes, consumable)
 SELECT item_id, title, coalesce(category, '{}'), coalesce(tags, '{}'), price, currency, stock, url, image_url,
     coalesce(attributes, '{}'), coalesce(consumable, false)
