@@ -328,6 +328,7 @@ diesel::table! {
         took_ms -> Int4,
         artefact -> Bytea,
         activated_at -> Nullable<Timestamptz>,
+        card -> Nullable<Jsonb>,
     }
 }
 

@@ -45,6 +45,7 @@ fn names_that_are_not_known_are_wrong_usage_and_the_nearest_is_suggested() {
             "did you mean sknn?",
         ),
         (&["evaluate", "--algorithm", "ease"], "others need --train and --test"),
+        (&["evaluate", "--as", "served", "--train", "a", "--test", "b"], "a choice of --protocol sessions"),
         (&["serve", "--set", "server.listn=x"], "did you mean server.listen?"),
         (&["serve", "--listen", "shop.example:80"], "such as 127.0.0.1:8080 or localhost:8080"),
     ] {

@@ -102,6 +102,7 @@ const TABLE: [(&str, &str, Needs); 106] = [
     ("GET", "/admin/metrics", Admin),
     ("GET", "/admin/segments", Admin),
     ("GET", "/admin/models", Admin),
+    ("GET", "/admin/models/{version}/card", Admin),
     ("POST", "/admin/models/rollback", Admin),
     ("DELETE", "/admin/models/shadow", Admin),
     ("POST", "/admin/models/{version}/activate", Admin),

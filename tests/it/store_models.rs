@@ -23,6 +23,7 @@ fn model(version: ModelVersion, state: ModelState) -> NewModel {
         events: 10,
         took_ms: 5,
         artefact: version.0.to_be_bytes().to_vec(),
+        card: None,
     }
 }
 
@@ -138,6 +139,7 @@ fn new_model(version: ModelVersion) -> NewModel {
         events: 1,
         took_ms: 1,
         artefact: vec![1],
+        card: None,
     }
 }
 

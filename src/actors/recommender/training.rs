@@ -4,8 +4,10 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use crate::base::{ModelVersion, Timestamp, UserId};
+use crate::decide::ServedLists;
+use crate::evaluate::card::{DataFacts, ModelCard};
 use crate::evaluate::cold::{self, Cold};
-use crate::evaluate::{self, gate};
+use crate::evaluate::{self, Evaluated, clicks, gate};
 use crate::ml::metrics::Metrics;
 use crate::profile::{Features, SegmentId};
 use crate::recommend::ModelSet;
@@ -55,6 +57,14 @@ pub struct Outcome {
     pub took: Duration,
 }
 
+/// A training that was measured, and the data that it was made of.
+pub struct Measured {
+    /// The model, its metrics and figures.
+    pub evaluated: Evaluated,
+    /// Facts of the data.
+    pub facts: DataFacts,
+}
+
 /// Parameters from the configuration.
 pub fn parameters(state: &AppState) -> TrainingParameters {
     let training = &state.config.training;
@@ -64,6 +74,7 @@ pub fn parameters(state: &AppState) -> TrainingParameters {
     parameters.seed = training.seed;
     parameters.diversity = state.config.recommend.diversity;
     parameters.ensemble.max_work = f64::from(training.dense_work) * 1e9;
+    parameters.tuning_work = f64::from(training.tuning_work) * 1e9;
     parameters.n_threads = match training.threads {
         0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1)),
         threads => threads,
@@ -76,7 +87,7 @@ pub fn measure(
     state: &AppState,
     now: Timestamp,
     progress: &mut dyn FnMut(Stage, f32) -> ControlFlow<()>,
-) -> Result<Trained, TrainingError> {
+) -> Result<Measured, TrainingError> {
     let mut data = read(state, progress)?;
     let parameters = parameters(state);
     let left_out = data.cap_users(parameters.max_user_events);
@@ -89,8 +100,13 @@ pub fn measure(
     let catalogue = state.catalogue.load_full();
     let models = state.models.load_full();
     let current = (models.version != ModelVersion(0)).then_some(&*models);
-    let mut trained = evaluate::train_against(&data, &catalogue, now, &parameters, current, progress)?;
+    let mut served = ServedLists::new(&state.config.recommend, state.rules().profiling_by_default);
+    note_wishes(state, &evaluate::held_out_users(&data, &parameters), &mut served)?;
+    let beside = evaluate::Beside { current, served: Some(&served) };
+    let mut evaluated = evaluate::train_against(&data, &catalogue, now, &parameters, &beside, progress)?;
+    let facts = DataFacts::of(&data, &catalogue, evaluated.held_out_from);
     drop(data);
+    let trained = &mut evaluated.trained;
     let since = now.plus_days(-MESSAGE_DAYS);
     let window = state.rules().attribution_window;
     let (messages, coins) = state.store.read_in_background(state.config.training.niceness, |connection| {
@@ -100,7 +116,33 @@ pub fn measure(
     let fitted = train_responses(&mut trained.model, &messages, &coins, now, progress)?;
     trained.metrics.extend(evaluate::response::measure_responses(&fitted));
     trained.model.metrics.clone_from(&trained.metrics);
-    Ok(trained)
+    Ok(Measured { evaluated, facts })
+}
+
+/// Reads, trains on all but the latest part and measures the lists after the clicks of that part; stores nothing. Blocks.
+pub fn measure_clicks(
+    state: &AppState,
+    ks: &[usize],
+    progress: &mut dyn FnMut(Stage, f32) -> ControlFlow<()>,
+) -> Result<Metrics, TrainingError> {
+    let mut data = read(state, progress)?;
+    let parameters = parameters(state);
+    data.cap_users(parameters.max_user_events);
+    let (catalogue, settings) = (state.catalogue.load_full(), &state.config.recommend);
+    Ok(clicks::measure_stored(&data, &catalogue, settings, &parameters, ks, progress)?)
+}
+
+/// Reads what the users that are measured on have said about messages and data.
+fn note_wishes(
+    state: &AppState,
+    held_out: &[UserId],
+    served: &mut ServedLists<'_>,
+) -> Result<(), TrainingError> {
+    let wishes = state.store.read_in_background(state.config.training.niceness, |connection| {
+        users::load_wishes(connection, held_out)
+    })?;
+    wishes.iter().for_each(|wish| served.note(wish.user, &wish.preferences, &wish.consents));
+    Ok(())
 }
 
 /// Reads, trains without what is made cold and measures lists for it; stores nothing. Blocks.
@@ -123,7 +165,8 @@ pub fn train(
 ) -> Result<Outcome, TrainingError> {
     let started = Instant::now();
     let now = Timestamp::now();
-    let Trained { mut model, metrics, features } = measure(state, now, progress)?;
+    let Measured { evaluated, facts } = measure(state, now, progress)?;
+    let Trained { mut model, metrics, features } = evaluated.trained;
     let current = state.models.load();
     let current_metrics = (current.version != ModelVersion(0)).then_some(&current.metrics);
     let gate = gate::judge(&metrics, current_metrics, state.config.training.gate_tolerance);
@@ -131,10 +174,13 @@ pub fn train(
         return Err(TrainError::Cancelled.into());
     }
     let took = started.elapsed();
-    state.store.run_blocking(|connection| {
+    let before = state.store.run_blocking(|connection| {
         model.version = models::reserve_version(connection)?;
-        Ok(())
+        models::card(connection, current.version)
     })?;
+    // One that this version can't read is none to compare with.
+    let before: Option<ModelCard> = before.and_then(|card| serde_json::from_value(card).ok());
+    let card = ModelCard::new(model.version, &model, facts, evaluated.figures, before.as_ref());
     let artefact = model.encode().map_err(|error| TrainingError::Encode(error.to_string()))?;
     let new = NewModel {
         version: model.version,
@@ -146,6 +192,7 @@ pub fn train(
         events: i64::try_from(model.events).unwrap_or(i64::MAX),
         took_ms: i32::try_from(took.as_millis()).unwrap_or(i32::MAX),
         artefact,
+        card: serde_json::to_value(&card).ok(),
     };
     let rows = feature_rows(&model, &features);
     let rule_rows = rule_rows(&model);

@@ -21,6 +21,10 @@ pub struct EvaluateArgs {
     /// Contents of the files, and the task that is measured.
     #[arg(long, value_enum, default_value_t = Protocol::FullRanking)]
     pub(super) protocol: Protocol,
+    /// Of sessions: the rankers by themselves, or the list that a server shows after a click, for new items and with returns,
+    /// and the rankers named by --algorithm on the same clicks; without --train on a hold-out of the stored data.
+    #[arg(long = "as", value_enum, default_value_t = Standing::Offline)]
+    pub(super) standing: Standing,
     /// Prediction target: of full ranking the kind (such as purchase) of the column `kind`, whose other kinds help; of
     /// classification the column, yes or no.
     #[arg(long, requires = "train", value_name = "KIND|COLUMN")]
@@ -63,6 +67,15 @@ pub enum ColdSide {
     Items,
     /// A tenth of the users, known by their first event.
     Users,
+}
+
+/// What is measured of sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Standing {
+    /// Rankers by themselves, which never serve.
+    Offline,
+    /// The list after a click, made by the code of the server.
+    Served,
 }
 
 /// Task that a test row poses.

@@ -3,14 +3,14 @@
 use clap::{Args, ValueEnum};
 
 use crate::evaluate::files::{Algorithm, Model};
+use crate::evaluate::offline::rp3beta::Rp3betaParameters;
+use crate::evaluate::offline::trending::TrendingParameters;
+use crate::evaluate::offline::user_knn::{UserKnnParameters, UserSimilarity};
 use crate::recommend::models::ease::EaseParameters;
 use crate::recommend::models::implicit_als::AlsParameters;
 use crate::recommend::models::item_knn::KnnParameters;
 use crate::recommend::models::local_ridge::LocalRidgeParameters;
 use crate::recommend::models::ridge::RidgeParameters;
-use crate::recommend::models::rp3beta::Rp3betaParameters;
-use crate::recommend::models::trending::TrendingParameters;
-use crate::recommend::models::user_knn::{UserKnnParameters, UserSimilarity};
 
 /// Parameters of single algorithms; those an algorithm has no use for are ignored.
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 use serde_json::json;
@@ -13,6 +13,7 @@ use crate::app::import::splits;
 use crate::app::usage::Usage;
 use crate::evaluate::sessions::{SessionAlgorithm, SessionTables};
 use crate::ml::threads::Threads;
+use crate::recommend::train::TrainingParameters;
 
 /// `SessionId`, `ItemId`, `Time`.
 pub struct Files<'a> {
@@ -32,16 +33,7 @@ pub fn run(
     as_json: bool,
     bar: &ProgressBar,
 ) -> anyhow::Result<()> {
-    let chosen: Vec<_> = SessionAlgorithm::ALL
-        .into_iter()
-        .filter(|(name, _)| algorithm == "all" || algorithm.split(',').any(|wanted| wanted == *name))
-        .collect();
-    let unknown =
-        algorithm.split(',').find(|name| *name != "all" && SessionAlgorithm::from_name(name).is_none());
-    if let Some(unknown) = unknown {
-        let names: Vec<&str> = SessionAlgorithm::ALL.iter().map(|(name, _)| *name).chain(["all"]).collect();
-        return Err(Usage::unknown("--algorithm", unknown, &names));
-    }
+    let chosen = chosen(algorithm)?;
     let tables = read(files)?;
     let n_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = Threads::new(n_threads)?;
@@ -61,6 +53,54 @@ pub fn run(
     }
     bar.finish_and_clear();
     Ok(())
+}
+
+/// Measures the list after a click as a server shows it, and the algorithms named, if any, on the same clicks.
+pub fn run_served(
+    files: &Files<'_>,
+    algorithm: &str,
+    ks: &[usize],
+    as_json: bool,
+    bar: &ProgressBar,
+) -> anyhow::Result<()> {
+    let chosen = if algorithm == "all" { Vec::new() } else { chosen(algorithm)? };
+    let tables = read(files)?;
+    reset_peak_rss();
+    let started = Instant::now();
+    let parameters = TrainingParameters::default();
+    let metrics = tables.measure_served(&parameters, ks, &mut |stage, done| {
+        bar.set_message(format!("served: {} {:.0} %", stage.name(), 100.0 * done));
+        ControlFlow::Continue(())
+    })?;
+    let took = Measured { train: started.elapsed(), rank: Duration::ZERO };
+    print(as_json, "served", &json!(parameters), &metrics, &took)?;
+    let threads = Threads::new(0)?;
+    for (name, algorithm) in chosen {
+        let started = Instant::now();
+        let mut progress = |done: f32| {
+            bar.set_message(format!("{name} {:.0} %", 100.0 * done));
+            ControlFlow::Continue(())
+        };
+        let fitted = tables.fit(algorithm, &threads, &mut progress)?;
+        let train = started.elapsed();
+        let metrics = tables.measure_beside(&fitted, ks, &threads).unwrap_or_default();
+        let took = Measured { train, rank: started.elapsed() - train };
+        print(as_json, name, &json!(fitted.parameters), &metrics, &took)?;
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// The algorithms of a list of names.
+fn chosen(algorithm: &str) -> anyhow::Result<Vec<(&'static str, SessionAlgorithm)>> {
+    let unknown =
+        algorithm.split(',').find(|name| *name != "all" && SessionAlgorithm::from_name(name).is_none());
+    if let Some(unknown) = unknown {
+        let names: Vec<&str> = SessionAlgorithm::ALL.iter().map(|(name, _)| *name).chain(["all"]).collect();
+        return Err(Usage::unknown("--algorithm", unknown, &names));
+    }
+    let is_wanted = |name: &str| algorithm == "all" || algorithm.split(',').any(|wanted| wanted == name);
+    Ok(SessionAlgorithm::ALL.into_iter().filter(|(name, _)| is_wanted(name)).collect())
 }
 
 fn read(files: &Files<'_>) -> anyhow::Result<SessionTables> {

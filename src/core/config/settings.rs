@@ -168,6 +168,9 @@ pub struct Training {
     /// 4,500), implicit ALS iterations · 4 · (cells · factors + (users + items) · factors²). A costlier one is left out; 0 =
     /// none.
     pub dense_work: u32,
+    /// Most multiplications, in thousand millions, that a training may spend on trying other parameters of EASE^R than those that
+    /// serve, and as many again on implicit ALS; what it finds the next training begins with. 0 = never any others.
+    pub tuning_work: u32,
     /// Niceness of training, so that it stands back for serving (nice(2)), 0…19: at 15 it gets a thirtieth of a core that both
     /// want, at 0 as much as serving does. Above 0 it also stands still for 25 of 35 ms while the server uses over a tenth of all
     /// cores. Lower it where other programs keep all cores busy and a training does not come to its end.
@@ -267,6 +270,7 @@ impl Default for Training {
             gate_tolerance: 0.1,
             keep_versions: 10,
             dense_work: 100,
+            tuning_work: 4,
             niceness: 15,
         }
     }

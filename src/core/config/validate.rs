@@ -45,6 +45,7 @@ impl Config {
         within("training.gate_tolerance", self.training.gate_tolerance, 0.0, 1.0)?;
         within("training.keep_versions", self.training.keep_versions, 1, 1_000)?;
         within("training.dense_work", self.training.dense_work, 0, 1_000_000)?;
+        within("training.tuning_work", self.training.tuning_work, 0, 1_000_000)?;
         within("training.niceness", self.training.niceness, 0, 19)?;
         self.auth.validate()?;
         self.limits.validate()?;

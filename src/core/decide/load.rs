@@ -147,7 +147,7 @@ fn entry(stored: StoredNotification) -> Entry {
 }
 
 /// Consent by the latest entry for each purpose.
-fn consent(entries: &[(String, bool)]) -> Consent {
+pub(super) fn consent(entries: &[(String, bool)]) -> Consent {
     let mut consent = Consent::default();
     for (purpose, granted) in entries {
         if let Some(purpose) = Purpose::parse(purpose) {

@@ -5,11 +5,12 @@ use super::user_state::{Step, UserState};
 use super::world::World;
 use crate::base::{ItemId, ModelVersion, Score};
 use crate::notify::Trigger;
+use crate::notify::policy::Preferences;
 use crate::profile::Profile;
 use crate::recommend::serve::live::Found;
 use crate::recommend::serve::removed::{Filter, Removed};
 use crate::recommend::serve::selection::Selection;
-use crate::recommend::{Reason, Recommendation, Request};
+use crate::recommend::{List, ModelSet, Reason, Recommendation, Request};
 
 /// Recommendations asked for when the user has muted some items; more, up to the limit below, while mutes leave too few.
 const FIRST_WITH_MUTES: usize = 50;
@@ -111,26 +112,8 @@ impl UserState {
             first_page: Some(list.n),
             ..request
         };
-        if self.preferences.settings.mutes.is_empty() {
-            let page = models.page(&request);
-            return Recommendations { items: page.items, model: models.version, removed: page.removed };
-        }
-        let depth = list.offset.saturating_add(list.n);
-        let mut asked = FIRST_WITH_MUTES.max(depth);
-        loop {
-            let mut page = models.page(&Request { n: asked, offset: 0, ..request });
-            let found = page.items.len();
-            page.items.retain(|found| {
-                let item = world.catalogue.get(found.item);
-                item.is_none_or(|item| self.preferences.silenced(item).is_none())
-            });
-            page.removed.note(Filter::Muted, found - page.items.len());
-            if page.items.len() >= depth || found < asked || asked >= MOST_WITH_MUTES {
-                let items = page.items.into_iter().skip(list.offset).take(list.n).collect();
-                return Recommendations { items, model: models.version, removed: page.removed };
-            }
-            asked *= 4;
-        }
+        let page = shown(&models, &request, &self.preferences);
+        Recommendations { items: page.items, model: models.version, removed: page.removed }
     }
 
     /// The question to the model that serves.
@@ -153,5 +136,28 @@ impl UserState {
             live: found.evidence(),
             ..Request::new(profile, world.catalogue, world.now, n)
         }
+    }
+}
+
+/// The page of a request without the items that the user has muted, full where enough others are left.
+pub(super) fn shown(models: &ModelSet, request: &Request<'_>, preferences: &Preferences) -> List {
+    if preferences.settings.mutes.is_empty() {
+        return models.page(request);
+    }
+    let depth = request.offset.saturating_add(request.n);
+    let mut asked = FIRST_WITH_MUTES.max(depth);
+    loop {
+        let mut page = models.page(&Request { n: asked, offset: 0, ..*request });
+        let found = page.items.len();
+        page.items.retain(|found| {
+            let item = request.catalogue.get(found.item);
+            item.is_none_or(|item| preferences.silenced(item).is_none())
+        });
+        page.removed.note(Filter::Muted, found - page.items.len());
+        if page.items.len() >= depth || found < asked || asked >= MOST_WITH_MUTES {
+            let items = page.items.into_iter().skip(request.offset).take(request.n).collect();
+            return List { items, removed: page.removed };
+        }
+        asked *= 4;
     }
 }

@@ -406,11 +406,8 @@ impl UserState {
         rules: &Rules,
         stranger: &'a Profile,
     ) -> (&'a Profile, Option<SegmentId>) {
-        if self.preferences.consent.has(Purpose::Profiling, rules.profiling_by_default) {
-            (&self.profile, self.segment)
-        } else {
-            (stranger, None)
-        }
+        let known = (&self.profile, self.segment);
+        if has_profiling(&self.preferences, rules.profiling_by_default) { known } else { (stranger, None) }
     }
 
     /// Asks for a timer at the next moment something is due, if that changed.
@@ -426,4 +423,9 @@ impl UserState {
     pub(super) fn answer(&self, connection: ConnectionId, frame: Frame, step: &mut Step<'_>) {
         step.push(Effect::Answer(connection, frame));
     }
+}
+
+/// Whether the user's behaviour may choose what they are shown.
+pub(super) fn has_profiling(preferences: &Preferences, by_default: bool) -> bool {
+    preferences.consent.has(Purpose::Profiling, by_default)
 }

@@ -14,10 +14,11 @@ use crate::recommend::models::item_knn::{ItemKnn, KnnParameters};
 use crate::recommend::models::item_weights::ItemWeights;
 use crate::recommend::models::local_ridge::{LocalRidgeParameters, Neighbourhoods};
 use crate::recommend::models::ridge::RidgeParameters;
-use crate::recommend::models::rp3beta::{Rp3beta, Rp3betaParameters};
-use crate::recommend::models::trending::{Trending, TrendingParameters};
-use crate::recommend::models::user_knn::{UserKnn, UserKnnParameters};
 use crate::recommend::train::TrainError;
+
+use super::offline::rp3beta::{Rp3beta, Rp3betaParameters};
+use super::offline::trending::{Trending, TrendingParameters};
+use super::offline::user_knn::{UserKnn, UserKnnParameters};
 
 /// Parameters by name, numbers and names, for JSON.
 pub type ParameterValues = BTreeMap<String, Value>;

@@ -1,33 +1,37 @@
-//! A training with its trial: hold out, train on the rest, learn the rule, measure, train on everything.
+//! A training with its trial: hold out, train on the rest, choose the blend, measure, train on everything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::base::Timestamp;
+use crate::base::{Timestamp, UserId};
 use crate::catalogue::Catalogue;
 use crate::event::Event;
 use crate::ml::metrics::Metrics;
 use crate::ml::threads::Threads;
-use crate::profile::{SegmentId, SegmentParameters};
+use crate::profile::SegmentId;
 use crate::recommend::ModelSet;
-use crate::recommend::ensemble::{BaseModel, PairModel, Ranker, SideFeature};
-use crate::recommend::models::association_rules::RuleParameters;
-use crate::recommend::serve::user_scores::{only, plain_rule};
+use crate::recommend::ensemble::{
+    BaseModel, EnsembleParameters, EventRows, KindNumbers, Models, PairModel, Ranker, SideFeature,
+};
+use crate::recommend::models::content_based::ContentBased;
+use crate::recommend::serve::model_set::plain;
+use crate::recommend::serve::user_scores::only;
+use crate::recommend::train::parameters::Choice;
 use crate::recommend::train::{
-    Progress, Stage, TrainError, Trained, TrainingData, TrainingParameters, train_in,
+    Inputs, Progress, Stage, TrainError, Trained, TrainingData, TrainingParameters, ground, kinds, rows,
+    train_in,
 };
 
-use super::auto::{Blending, SearchSpace};
-use super::measure::{Answer, KS, Setting, answers, asked, known_items};
+use super::auto::{Budget, HeldOut, Trial};
+use super::chosen::{alike, keep_content, remembered, twin_of};
+use super::figures::{Figure, MeasuredUser, figures};
+use super::measure::{Answer, KS, Served, ServedCases, Setting, answers, known_items, served_lists};
 use super::ranking::Tally;
 use super::split::{self, Case, Split};
 
-/// Users the rule is learnt on, at most; they are not reported on.
+/// Users the blend is chosen on, at most; they are not reported on.
 const MOST_TO_LEARN: usize = 1_000;
 /// With fewer users than this held out, learning a rule would be learning noise.
 const FEWEST_TO_LEARN: usize = 100;
-/// Content never goes to nothing, or items that nobody touched yet could not be found: at least this share of all that
-/// the rule gives to members it trusts.
-const LEAST_CONTENT: f32 = 0.05;
 
 /// As [`train_against`], with nothing to compare with.
 pub fn train_and_evaluate(
@@ -37,85 +41,164 @@ pub fn train_and_evaluate(
     parameters: &TrainingParameters,
     progress: &mut Progress<'_>,
 ) -> Result<Trained, TrainError> {
-    train_against(data, catalogue, now, parameters, None, progress)
+    train_against(data, catalogue, now, parameters, &Beside::default(), progress).map(|one| one.trained)
+}
+
+/// Result of a training that was measured.
+#[derive(Clone, Debug)]
+pub struct Evaluated {
+    /// The model, with metrics.
+    pub trained: Trained,
+    /// Figures of the bare ranking and of the list as it is served, with intervals over users; empty where nothing was held out.
+    pub figures: Vec<Figure>,
+    /// Moment from which events were held out; `None` where none were.
+    pub held_out_from: Option<Timestamp>,
+}
+
+/// What a training is compared with.
+#[derive(Clone, Copy, Default)]
+pub struct Beside<'a> {
+    /// The model that serves.
+    pub current: Option<&'a ModelSet>,
+    /// Maker of the lists that users are shown.
+    pub served: Option<&'a dyn Served>,
 }
 
 /// Trains and measures. `trained.metrics` (also in the model) are those of a twin trained without the latest
-/// `holdout_share` of interactions: `ndcg@10`, `recall@10`, … of the list that would be shown, `popularity.ndcg@10`,
+/// `holdout_share` of interactions: `ndcg@10`, `recall@10`, … of the bare ranking, `served.ndcg@10`, … of the list that is shown,
+/// with all that decides about it, on the same users, `popularity.ndcg@10`,
 /// `item_knn.…`, `content.…` of members alone, `segment.A.…` of the users of a segment, and `users`; `current.…` is what the
 /// parameters and the rule of the model that serves, given as `current`, reach when they are trained on the same part and
-/// measured on the same users: the model itself has seen what it would be asked about. The rule is learnt on other users of
-/// the held-out part than those it is measured on. Empty when nothing can be held out. Stages come in the order evaluate,
+/// measured on the same users: the model itself has seen what it would be asked about.
+///
+/// The blend is chosen by the [`Trial`] that also `tidings evaluate` makes of files, from the parameters of the current model on and
+/// within `tuning_work`, on other users of the held-out part than those it is measured on; the model remembers the choice in its
+/// parameters. Metrics are empty when nothing can be held out. Stages come in the order evaluate,
 /// profiles, segments, popularity, item_knn, ensemble, sessions, rules, content.
 pub fn train_against(
     data: &TrainingData,
     catalogue: &Catalogue,
     now: Timestamp,
     parameters: &TrainingParameters,
-    current: Option<&ModelSet>,
+    beside: &Beside<'_>,
     progress: &mut Progress<'_>,
-) -> Result<Trained, TrainError> {
+) -> Result<Evaluated, TrainError> {
     let threads = Threads::new(parameters.n_threads)?;
-    let mut learnt = None;
-    let mut metrics = Metrics::new();
     if progress(Stage::Evaluate, 0.0).is_break() {
         return Err(TrainError::Cancelled);
     }
-    let split =
-        split::temporal(&data.events, parameters.holdout_share, parameters.max_test_users, parameters.seed);
-    if let Some(split) = split {
-        let trial = Trial { threads: &threads, data, catalogue, split: &split, current };
-        let (twin, measured) = trial.run(parameters, progress)?;
-        metrics = measured;
-        learnt = Some((twin.ensemble().models().members().to_vec(), twin.ensemble().ranker().clone()));
-    }
-    let mut trained = train_in(&threads, &data.events, data.users(), catalogue, now, parameters, progress)?;
-    if let Some((members, rule)) = learnt {
-        carry(&members, &rule, &mut trained.model);
-    }
+    let found = hold_out(data, parameters)
+        .map(|split| {
+            let backtest = Backtest { threads: &threads, data, catalogue, split: &split, beside };
+            backtest.run(parameters, progress)
+        })
+        .transpose()?;
+    let (users, events) = (data.users(), data.events.as_slice());
+    let content = found.as_ref().map(|found| &found.content);
+    let inputs = Inputs { threads: &threads, events, users, catalogue, now, content };
+    let chosen = found.as_ref().map_or(parameters, |found| &found.parameters);
+    let mut trained = train_in(&inputs, chosen, progress)?;
+    let Some(Found { learnt, metrics, figures, held_out_from, .. }) = found else {
+        return Ok(Evaluated { trained, figures: Vec::new(), held_out_from: None });
+    };
+    learnt.carry(&mut trained.model);
     trained.model.metrics.clone_from(&metrics);
     trained.metrics = metrics;
-    Ok(trained)
+    Ok(Evaluated { trained, figures, held_out_from })
 }
 
-/// Lets a rule learnt for other members order what this model's members say, if they are much the same.
-fn carry(members: &[BaseModel], rule: &Ranker, model: &mut ModelSet) {
-    if let Some(rule) = rule.carried(members, model.ensemble().models().members()) {
-        model.set_rule(rule);
+/// The users whose later interactions a training holds out, in order.
+pub fn held_out_users(data: &TrainingData, parameters: &TrainingParameters) -> Vec<UserId> {
+    let users = |split: Split| split.cases.into_iter().map(|case| case.user).collect();
+    hold_out(data, parameters).map(users).unwrap_or_default()
+}
+
+fn hold_out(data: &TrainingData, parameters: &TrainingParameters) -> Option<Split> {
+    split::temporal(&data.events, parameters.holdout_share, parameters.max_test_users, parameters.seed)
+}
+
+/// A rule with the members that it needs.
+struct Learnt {
+    members: Vec<BaseModel>,
+    rule: Ranker,
+}
+
+impl Learnt {
+    /// The rule of a model.
+    fn of(model: &ModelSet) -> Self {
+        let ensemble = model.ensemble();
+        let (needed, all) = (ensemble.ranker().needed(), ensemble.models().members());
+        let members = needed.iter().filter_map(|index| all.get(*index).copied()).collect();
+        Self { members, rule: ensemble.ranker().restricted(&needed) }
+    }
+
+    /// Lets the rule order what another model's members say, if they are much the same.
+    fn carry(&self, model: &mut ModelSet) {
+        if let Some(rule) = self.rule.carried(&self.members, model.ensemble().models().members()) {
+            model.set_rule(rule);
+        }
     }
 }
 
-struct Trial<'a> {
+/// Result of a backtest, without the models that were fitted for it.
+struct Found {
+    /// Parameters with what the trial chose.
+    parameters: TrainingParameters,
+    learnt: Learnt,
+    content: ContentBased,
+    metrics: Metrics,
+    figures: Vec<Figure>,
+    held_out_from: Option<Timestamp>,
+}
+
+struct Backtest<'a> {
     threads: &'a Threads,
     data: &'a TrainingData,
     catalogue: &'a Catalogue,
     split: &'a Split,
-    current: Option<&'a ModelSet>,
+    beside: &'a Beside<'a>,
 }
 
-impl Trial<'_> {
-    /// The twin with the rule it learnt, and how good it is on users the rule was not learnt on.
-    fn run(
-        &self,
-        parameters: &TrainingParameters,
-        progress: &mut Progress<'_>,
-    ) -> Result<(ModelSet, Metrics), TrainError> {
-        let mut stages = 0.0f32;
-        let mut last = Stage::Profiles;
-        let mut twin = self.twin(parameters, &mut |stage, done| {
-            if stage != last {
-                (stages, last) = (stages + 1.0, stage);
-            }
-            progress(Stage::Evaluate, 0.4 * ((stages + done) / 8.0).min(1.0))
-        })?;
+impl Backtest<'_> {
+    /// The twin with the blend that was chosen, and how good it is on users that were not chosen on.
+    fn run(&self, parameters: &TrainingParameters, progress: &mut Progress<'_>) -> Result<Found, TrainError> {
         let learn = parameters.learn_rule && self.split.cases.len() >= FEWEST_TO_LEARN;
         let (to_learn, test) =
             if learn { divide(&self.split.cases) } else { (Vec::new(), self.split.cases.clone()) };
+        let before = self.beside.current.and_then(|current| current.parameters.kinds.as_ref());
+        let numbers = KindNumbers::of(self.events());
+        let kinds_now = before.map(|before| numbers.clone().after(before)).unwrap_or(numbers);
+        let parameters = &TrainingParameters { kinds: Some(kinds_now), ..parameters.clone() };
+        let mut twin = self.ground(parameters, progress)?;
+        twin.parameters = parameters.clone();
+        let mut hear = |_: Stage, done: f32| progress(Stage::Evaluate, 0.25 + 0.05 * done);
+        let mut rows = rows(self.events(), self.data.n_users, parameters, &mut hear)?;
         if learn {
-            let rule = self.learn(&twin, &to_learn, progress)?;
-            twin.set_rule(rule);
+            twin.set_kinds(kinds(self.threads, &rows, parameters, &mut hear)?);
         }
-        let setting = self.setting(&twin);
+        rows.acts = Vec::new();
+        if learn {
+            self.choose(&mut twin, &rows, &to_learn, progress)?;
+        } else {
+            self.refit(&mut twin, &rows, &parameters.ensemble, &mut |done| {
+                progress(Stage::Evaluate, 0.3 + 0.3 * done)
+            })?;
+        }
+        let (metrics, figures) = self.measure(&twin, &rows, &test, progress)?;
+        let held_out_from = self.later().first().map(|event| event.occurred_at);
+        let (learnt, ModelSet { parameters, content, .. }) = (Learnt::of(&twin), twin);
+        Ok(Found { parameters, learnt, content, metrics, figures, held_out_from })
+    }
+
+    /// Figures of the twin, of its members alone, by segment, as served, and of what serves now.
+    fn measure(
+        &self,
+        twin: &ModelSet,
+        rows: &EventRows,
+        test: &[Case],
+        progress: &mut Progress<'_>,
+    ) -> Result<(Metrics, Vec<Figure>), TrainError> {
+        let setting = self.setting(twin);
         let alone = |kind: fn(&BaseModel) -> bool| {
             let members = twin.ensemble().models().members();
             Some(only(members, |member| if kind(member) { 1.0 } else { 0.0 }))
@@ -128,18 +211,61 @@ impl Trial<'_> {
             ("popularity.", alone(|member| *member == BaseModel::SideFeature(SideFeature::Popular))),
         ];
         let (names, rules): (Vec<&str>, Vec<Option<Ranker>>) = named.into_iter().unzip();
-        let found = answers(&setting, &test, &rules, KS[1], self.threads, |done| {
-            progress(Stage::Evaluate, 0.6 + 0.15 * done)
+        let found = answers(&setting, test, &rules, KS[1], self.threads, |done| {
+            progress(Stage::Evaluate, 0.6 + 0.1 * done)
         })
         .ok_or(TrainError::Cancelled)?;
         let mut metrics = Metrics::new();
         let n_items = known_items(setting.events).len();
         for (index, name) in names.iter().enumerate() {
-            tally(&test, &found, index, &KS).write(name, n_items, &mut metrics);
+            tally(test, &found, index, &KS).write(name, n_items, &mut metrics);
         }
-        by_segment(&test, &found, n_items, &mut metrics);
-        self.current(&setting, parameters, &test, &mut metrics, progress)?;
-        Ok((twin, metrics))
+        by_segment(test, &found, n_items, &mut metrics);
+        let bare: Vec<&[u32]> =
+            found.iter().map(|answer| answer.lists.first().map_or(&[][..], Vec::as_slice)).collect();
+        let mut figures = self.figures("bare", test, &found, &bare);
+        if let Some(served) = self.beside.served {
+            let lists = served_lists(&setting, test, served, KS[1], self.threads, |done| {
+                progress(Stage::Evaluate, 0.7 + 0.1 * done)
+            });
+            let mut tally = Tally::new(&KS);
+            let lists = lists.ok_or(TrainError::Cancelled)?;
+            test.iter().zip(&lists).for_each(|(case, list)| tally.add(list, &case.relevant));
+            tally.write("served.", n_items, &mut metrics);
+            let lists: Vec<&[u32]> = lists.iter().map(Vec::as_slice).collect();
+            figures.extend(self.figures("served", test, &found, &lists));
+        }
+        self.current(&setting, rows, test, &mut metrics, progress)?;
+        Ok((metrics, figures))
+    }
+
+    /// Figures of one list a case.
+    fn figures(&self, name: &str, cases: &[Case], answers: &[Answer], lists: &[&[u32]]) -> Vec<Figure> {
+        let mut bought: HashMap<UserId, HashSet<u32>> = HashMap::new();
+        for event in self.later().iter().filter(|event| event.kind.is_bought()) {
+            if let (Some(user), Some(item)) = (event.user, event.item) {
+                bought.entry(user).or_default().insert(item.0);
+            }
+        }
+        let bought: Vec<HashSet<u32>> = (cases.iter())
+            .map(|case| {
+                let all = bought.get(&case.user).into_iter().flatten();
+                all.filter(|item| case.relevant.contains(item)).copied().collect()
+            })
+            .collect();
+        let users = cases.iter().zip(answers).zip(lists).zip(&bought);
+        let measured = users.map(|(((case, answer), list), bought)| MeasuredUser {
+            case,
+            segment: answer.segment,
+            bought,
+            list,
+        });
+        figures(name, &measured.collect::<Vec<_>>())
+    }
+
+    /// Events after the cut.
+    fn later(&self) -> &[Event] {
+        self.data.events.get(self.split.cut..).unwrap_or_default()
     }
 
     /// Events before the cut.
@@ -157,65 +283,108 @@ impl Trial<'_> {
         Setting { model, catalogue: self.catalogue, events: self.events(), n_users, now: self.now() }
     }
 
-    /// Trained on what came before the cut.
-    fn twin(
+    /// Trained on what came before the cut, all but the blend.
+    fn ground(
         &self,
         parameters: &TrainingParameters,
         progress: &mut Progress<'_>,
     ) -> Result<ModelSet, TrainError> {
-        let (events, users) = (self.events(), self.data.users());
-        let twin = twin_of(parameters);
-        let now = self.now();
-        Ok(train_in(self.threads, events, users, self.catalogue, now, &twin, progress)?.model)
+        let (mut stages, mut last) = (0.0f32, Stage::Profiles);
+        let mut hear = |stage: Stage, done: f32| {
+            if stage != last {
+                (stages, last) = (stages + 1.0, stage);
+            }
+            progress(Stage::Evaluate, 0.25 * ((stages + done) / 8.0).min(1.0))
+        };
+        let (threads, events, users) = (self.threads, self.events(), self.data.users());
+        let (catalogue, now) = (self.catalogue, self.now());
+        let inputs = Inputs { threads, events, users, catalogue, now, content: None };
+        ground(&inputs, &twin_of(parameters), &mut hear)
     }
 
-    /// The rule that orders candidates best for these users.
-    fn learn(
+    /// Chooses the blend on these cases, and lets the twin remember it.
+    fn choose(
         &self,
-        twin: &ModelSet,
+        twin: &mut ModelSet,
+        rows: &EventRows,
         cases: &[Case],
         progress: &mut Progress<'_>,
-    ) -> Result<Ranker, TrainError> {
-        let members = twin.ensemble().models().members();
-        let core = plain_rule(members);
-        let asked = asked(&self.setting(twin), cases, &core, self.threads, |done| {
-            progress(Stage::Evaluate, 0.4 + 0.1 * done)
-        })
-        .ok_or(TrainError::Cancelled)?;
-        let columns: Vec<usize> = (0..members.len()).collect();
-        let blending = Blending {
-            asked: &asked,
-            members: members.len(),
-            columns: &columns,
-            trying: SearchSpace::A_LITTLE,
+    ) -> Result<(), TrainError> {
+        let held_out: Vec<HeldOut> = (cases.iter().enumerate())
+            .map(|(row, case)| HeldOut { row, relevant: case.relevant.clone() })
+            .collect();
+        let (histories, source) = (rows.histories(), ServedCases::new(self.setting(twin), cases));
+        let trial = Trial {
+            histories: &histories,
+            source: &source,
+            held_out: &held_out,
+            start: remembered(&twin.parameters.ensemble, self.beside.current),
+            always: Some(BaseModel::SideFeature(SideFeature::Content)),
+            budget: Budget::of_training(twin.parameters.tuning_work),
             threads: self.threads,
+            tell: &|_| (),
         };
-        let mut hear = |done| progress(Stage::Evaluate, 0.5 + 0.1 * done);
-        let mut rule = blending.learn(core.core, &mut hear)?.ranker;
-        keep_content(&mut rule, members);
-        Ok(rule)
+        let (tuned, ensemble) = trial.choose(&mut |done| progress(Stage::Evaluate, 0.3 + 0.3 * done))?;
+        let all = ensemble.models().members().to_vec();
+        let mut rule = ensemble.ranker().clone();
+        keep_content(&mut rule, &all);
+        let mut members: Vec<BaseModel> =
+            rule.needed().iter().filter_map(|index| all.get(*index).copied()).collect();
+        members.retain(|member| !matches!(member, BaseModel::SideFeature(_)));
+        members.extend(SideFeature::ALL.map(BaseModel::SideFeature));
+        twin.parameters.ensemble = EnsembleParameters { members, ..tuned.parameters };
+        twin.parameters.choice = Some(Choice {
+            shape: tuned.shape.to_owned(),
+            ndcg: tuned.ndcg,
+            best_member: tuned.best.0.to_string(),
+            best_member_ndcg: tuned.best.1,
+        });
+        twin.set_ensemble(ensemble.ruled_by(rule));
+        Ok(())
+    }
+
+    /// Fits the blend of the twin by these parameters, under the plain rule.
+    fn refit(
+        &self,
+        twin: &mut ModelSet,
+        rows: &EventRows,
+        parameters: &EnsembleParameters,
+        progress: &mut dyn FnMut(f32) -> std::ops::ControlFlow<()>,
+    ) -> Result<(), TrainError> {
+        let models = Models::fit(&rows.histories(), parameters, self.threads, progress)?;
+        let models = models.with_kinds(twin.kinds.columns());
+        twin.set_ensemble(plain(models));
+        Ok(())
     }
 
     /// Metrics that the parameters of the model that serves reach under the same conditions: `current.ndcg@10`, ….
     fn current(
         &self,
         setting: &Setting<'_>,
-        parameters: &TrainingParameters,
+        rows: &EventRows,
         test: &[Case],
         metrics: &mut Metrics,
         progress: &mut Progress<'_>,
     ) -> Result<(), TrainError> {
-        let Some(current) = self.current else { return Ok(()) };
+        let Some(current) = self.beside.current else { return Ok(()) };
         // The same parameters are the usual case, and then the twin that is there will do.
-        let alike =
-            |parameters: &TrainingParameters| TrainingParameters { n_threads: 0, ..twin_of(parameters) };
-        let mut twin = if alike(&current.parameters) == alike(parameters) {
-            setting.model.clone()
-        } else {
-            self.twin(&current.parameters, &mut |_, _| progress(Stage::Evaluate, 0.8))?
-        };
-        let ensemble = current.ensemble();
-        carry(ensemble.models().members(), ensemble.ranker(), &mut twin);
+        let (ours, theirs) = (alike(&setting.model.parameters), alike(&current.parameters));
+        let mut twin = setting.model.clone();
+        if ours != theirs {
+            let without_blend = |parameters: &TrainingParameters| TrainingParameters {
+                ensemble: EnsembleParameters::default(),
+                ..parameters.clone()
+            };
+            if without_blend(&ours) != without_blend(&theirs) {
+                let kinds = setting.model.kinds.as_ref().clone();
+                twin = self.ground(&current.parameters, &mut |_, _| progress(Stage::Evaluate, 0.8))?;
+                twin.set_kinds(kinds);
+            }
+            self.refit(&mut twin, rows, &current.parameters.ensemble, &mut |_| {
+                progress(Stage::Evaluate, 0.8)
+            })?;
+        }
+        Learnt::of(current).carry(&mut twin);
         let setting = Setting { model: &twin, ..*setting };
         let found = answers(&setting, test, &[None], KS[1], self.threads, |done| {
             progress(Stage::Evaluate, 0.8 + 0.2 * done)
@@ -223,18 +392,6 @@ impl Trial<'_> {
         .ok_or(TrainError::Cancelled)?;
         tally(test, &found, 0, &KS).write("current.", known_items(setting.events).len(), metrics);
         Ok(())
-    }
-}
-
-/// Raises the plain weight of content to its least share of the weights above 0.
-fn keep_content(rule: &mut Ranker, members: &[BaseModel]) {
-    let trusted: f32 = rule.weights.iter().chain(&rule.linear).filter(|weight| **weight > 0.0).sum();
-    rule.linear.resize(members.len(), 0.0);
-    let content = members.iter().position(|member| *member == BaseModel::SideFeature(SideFeature::Content));
-    let own =
-        content.and_then(|index| Some((rule.weights.get(index).copied()?, rule.linear.get_mut(index)?)));
-    if let Some((weight, linear)) = own {
-        *linear = linear.max(LEAST_CONTENT * trusted - weight);
     }
 }
 
@@ -265,16 +422,6 @@ fn by_segment(cases: &[Case], answers: &[Answer], n_items: usize, metrics: &mut 
     }
 }
 
-/// Parameters of a twin, reduced to those that matter to it. Segments play a small part in the blend: two starts are enough.
-/// Rules lead from a basket to its completion, and the trial asks for lists without one.
-fn twin_of(parameters: &TrainingParameters) -> TrainingParameters {
-    TrainingParameters {
-        segments: SegmentParameters { starts: 2, ..parameters.segments },
-        rules: RuleParameters { max_rules: 0, ..parameters.rules },
-        ..parameters.clone()
-    }
-}
-
 /// Every second user to learn on, at most a thousand, the others to report on.
 fn divide(cases: &[Case]) -> (Vec<Case>, Vec<Case>) {
     let (mut to_learn, mut test) = (Vec::new(), Vec::new());
@@ -283,123 +430,4 @@ fn divide(cases: &[Case]) -> (Vec<Case>, Vec<Case>) {
         to.push(case.clone());
     }
     (to_learn, test)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::ops::ControlFlow;
-
-    use super::*;
-    use crate::base::{ItemId, UserId};
-    use crate::event::EventKind;
-
-    /// 240 users of four tastes; each buys eight of the ten items of their taste, one a day.
-    fn tastes() -> TrainingData {
-        let mut events = Vec::new();
-        for day in 0..8u32 {
-            for user in 0..240u32 {
-                let taste = user % 4;
-                let item = taste * 10 + (user / 4 + day * 3) % 10;
-                events.push(Event {
-                    occurred_at: Timestamp::from_seconds(i64::from(day) * 86_400 + i64::from(user)),
-                    user: Some(UserId(user)),
-                    item: Some(ItemId(item)),
-                    kind: EventKind::Purchase,
-                    dwell_ms: None,
-                    quantity: 1.0,
-                    value: None,
-                    currency: None,
-                    basket: None,
-                });
-            }
-        }
-        TrainingData { events, n_users: 240, ..TrainingData::default() }
-    }
-
-    fn run(data: &TrainingData, progress: &mut Progress<'_>) -> Result<Trained, TrainError> {
-        let parameters = TrainingParameters { n_threads: 2, ..TrainingParameters::default() };
-        let now = Timestamp::from_seconds(10 * 86_400);
-        train_and_evaluate(data, &Catalogue::default(), now, &parameters, progress)
-    }
-
-    #[test]
-    fn the_metrics_show_that_tastes_were_learnt_and_repeat_exactly() {
-        let data = tastes();
-        let trained = run(&data, &mut |_, _| ControlFlow::Continue(())).unwrap();
-        let metrics = &trained.metrics;
-        // Three items of a taste are left for each user, whoever knows the taste hits them within ten.
-        assert!(metrics["recall@10"] > 0.95, "{metrics:?}");
-        assert!(metrics["item_knn.recall@10"] > 0.95, "{metrics:?}");
-        assert!(metrics["popularity.recall@10"] < 0.6, "{metrics:?}");
-        assert!(metrics.values().all(|value| value.is_finite()));
-        // 192 users come back in the last tenth; half of them taught the rule.
-        assert_eq!(metrics["users"], 96.0);
-        assert_eq!(trained.model.metrics, trained.metrics);
-        let again = run(&data, &mut |_, _| ControlFlow::Continue(())).unwrap();
-        assert_eq!(again.model, trained.model);
-    }
-
-    #[test]
-    fn the_current_parameters_are_measured_under_the_same_conditions() {
-        let data = tastes();
-        let parameters = TrainingParameters { n_threads: 2, ..TrainingParameters::default() };
-        let now = Timestamp::from_seconds(10 * 86_400);
-        let mut go = |_, _| ControlFlow::Continue(());
-        let against = |current: &ModelSet, go: &mut Progress<'_>| {
-            train_against(&data, &Catalogue::default(), now, &parameters, Some(current), go).unwrap().metrics
-        };
-        let first = train_and_evaluate(&data, &Catalogue::default(), now, &parameters, &mut go).unwrap();
-        assert!(!first.metrics.contains_key("current.ndcg@10"));
-        // Its own parameters and rule reach exactly what it reached.
-        let same = against(&first.model, &mut go);
-        assert_eq!(same["current.ndcg@10"], first.metrics["ndcg@10"]);
-        // A rule that looks at popularity alone reaches what popularity reaches.
-        let mut popular = first.model.clone();
-        let members = popular.ensemble().models().members().to_vec();
-        popular.set_rule(only(&members, |member| {
-            f32::from(*member == BaseModel::SideFeature(SideFeature::Popular))
-        }));
-        let popular = against(&popular, &mut go);
-        assert_eq!(popular["current.ndcg@10"], popular["popularity.ndcg@10"]);
-        assert!(popular["current.ndcg@10"] < popular["ndcg@10"]);
-        // Other parameters are trained on the same part.
-        let mut other = first.model.clone();
-        other.parameters.ensemble.kept = 1;
-        assert!(against(&other, &mut go)["current.ndcg@10"].is_finite());
-        let users: f64 = same
-            .iter()
-            .filter(|(name, _)| name.starts_with("segment.") && name.ends_with(".users"))
-            .map(|(_, n)| n)
-            .sum();
-        assert_eq!(users, same["users"], "everybody measured on is in a segment");
-    }
-
-    #[test]
-    fn too_little_to_hold_out_still_gives_a_model() {
-        let mut data = tastes();
-        data.events.truncate(1);
-        let trained = run(&data, &mut |_, _| ControlFlow::Continue(())).unwrap();
-        assert!(trained.metrics.is_empty());
-        assert_eq!(trained.model.events, 1);
-    }
-
-    #[test]
-    fn it_stops_wherever_it_is_told_to() {
-        let data = tastes();
-        let mut calls = 0;
-        run(&data, &mut |_, _| {
-            calls += 1;
-            ControlFlow::Continue(())
-        })
-        .unwrap();
-        for stop in [1, 2, calls / 3, calls / 2, calls - 1, calls] {
-            let mut heard = 0;
-            let result = run(&data, &mut |_, _| {
-                heard += 1;
-                if heard == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            });
-            assert_eq!(result.unwrap_err(), TrainError::Cancelled, "call {stop} of {calls}");
-            assert_eq!(heard, stop, "work went on after the stop");
-        }
-    }
 }

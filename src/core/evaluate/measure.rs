@@ -1,22 +1,24 @@
-//! Measures rules of one trained set on cases, and makes of cases what a rule is learnt from. Every known item is ranked; what the
+//! Measures rules of one trained set, and the lists it serves, on cases, and makes of cases what a rule is learnt from. Every known item is ranked; what the
 //! user had to do with is left out.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use rayon::prelude::*;
 
-use crate::base::{ItemId, Timestamp};
+use crate::base::{ItemId, Timestamp, UserId};
 use crate::catalogue::Catalogue;
 use crate::config::Recommend;
 use crate::event::Event;
 use crate::ml::threads::Threads;
 use crate::profile::{Profile, SegmentId};
-use crate::recommend::ensemble::{CANDIDATES, Ranker};
+use crate::recommend::ensemble::{KindColumn, Ranker};
 use crate::recommend::models::interactions::Groups;
+use crate::recommend::serve::user_scores::history;
 use crate::recommend::{ModelSet, Request};
 
-use super::auto::Asked;
+use super::auto::{HeldOut, Known, Source};
 use super::split::Case;
 
 /// Cut-offs of the measurement that comes with every training.
@@ -42,6 +44,13 @@ pub struct Setting<'a> {
 /// Items that occur in events: what may be recommended in a measurement.
 pub fn known_items(events: &[Event]) -> HashSet<u32> {
     events.iter().filter_map(|event| event.item).map(|item| item.0).collect()
+}
+
+/// Makes the list that a user is shown, with everything that decides about it but exploration.
+pub trait Served: Sync {
+    /// The best `request.n` items for the user, best first. The request is one of the profile alone: settings and conditions are the
+    /// server's own.
+    fn list(&self, user: UserId, model: &ModelSet, request: &Request<'_>) -> Vec<ItemId>;
 }
 
 /// Result of one case.
@@ -78,22 +87,55 @@ pub fn answers(
     })
 }
 
-/// Candidates of every case by the plain rule's core. `None` when `progress` breaks.
-pub fn asked(
+/// The `n` best of every case as the server would show them. `None` when `progress` breaks.
+pub fn served_lists(
     setting: &Setting<'_>,
     cases: &[Case],
-    core: &Ranker,
+    served: &dyn Served,
+    n: usize,
     threads: &Threads,
     progress: impl FnMut(f32) -> ControlFlow<()>,
-) -> Option<Vec<Asked>> {
-    let known = known_items(setting.events);
+) -> Option<Vec<Vec<u32>>> {
     each(setting, cases, threads, progress, |case, request| {
-        let allowed = |item: ItemId| known.contains(&item.0) && !case.seen.contains(&item.0);
-        let personal = setting.model.personal(request);
-        let list = personal.candidates(setting.model.ensemble(), core, CANDIDATES, allowed);
-        let relevant = case.relevant.clone();
-        Asked { list, length: personal.length(), relevant, alone: Vec::new() }
+        let request = Request { n, ..*request };
+        let list = served.list(case.user, setting.model, &request);
+        list.into_iter().map(|item| item.0).collect()
     })
+}
+
+/// Profiles at the cut as the cases of a trial.
+pub struct ServedCases<'a> {
+    setting: Setting<'a>,
+    groups: Groups,
+    cases: &'a [Case],
+    known: HashSet<u32>,
+}
+
+impl<'a> ServedCases<'a> {
+    /// Of these cases; held-out interactions name them by their place.
+    pub fn new(setting: Setting<'a>, cases: &'a [Case]) -> Self {
+        let groups = Groups::by_user(setting.n_users, setting.events);
+        Self { setting, groups, cases, known: known_items(setting.events) }
+    }
+}
+
+impl Source for ServedCases<'_> {
+    fn known(&self, case: &HeldOut, columns: bool) -> Known<'_> {
+        let Some(case) = self.cases.get(case.row) else { return Known::default() };
+        let (seen, among) = (Cow::Borrowed(&case.seen), Some(&self.known));
+        let profile = profile(&self.setting, &self.groups, case);
+        if !columns {
+            return Known { history: history(&profile), seen, among, ..Known::default() };
+        }
+        let settings = Recommend::RELEVANCE_ONLY;
+        let request = request(&self.setting, &profile, &settings);
+        let (history, last_day, beside, width) = self.setting.model.unscored(&request).into_input();
+        Known { history, last_day, seen, among, beside, width, ..Known::default() }
+    }
+
+    fn kind_columns(&self) -> &[KindColumn] {
+        self.setting.model.kinds.columns()
+    }
 }
 
 /// Something for every case, from the request of its user at the cut.
@@ -107,11 +149,9 @@ pub(super) fn each<T: Send>(
     let groups = Groups::by_user(setting.n_users, setting.events);
     let one = |case: &Case| {
         let profile = profile(setting, &groups, case);
-        let segment = setting.model.segment(&profile.features(setting.now));
         let settings =
             Recommend { diversity: setting.model.parameters.diversity, ..Recommend::RELEVANCE_ONLY };
-        let plain = Request::new(&profile, setting.catalogue, setting.now, 0);
-        make(case, &Request { segment, settings: &settings, ..plain })
+        make(case, &request(setting, &profile, &settings))
     };
     let mut all = Vec::with_capacity(cases.len());
     for chunk in cases.chunks(CASES_AT_ONCE) {
@@ -122,6 +162,13 @@ pub(super) fn each<T: Send>(
         }
     }
     Some(all)
+}
+
+/// The request of a user at the cut.
+fn request<'r>(setting: &Setting<'r>, profile: &'r Profile, settings: &'r Recommend) -> Request<'r> {
+    let segment = setting.model.segment(&profile.features(setting.now));
+    let plain = Request::new(profile, setting.catalogue, setting.now, 0);
+    Request { segment, settings, ..plain }
 }
 
 fn profile(setting: &Setting<'_>, groups: &Groups, case: &Case) -> Profile {

@@ -10,11 +10,11 @@ use crate::ml::listwise::Lists;
 use crate::ml::threads::Threads;
 use crate::recommend::session::knn::{ClickWeight, Proximity, SessionKnnParameters, SessionScratch};
 use crate::recommend::session::memory::Click;
-use crate::recommend::session::model::{SessionModel, SessionParameters, SessionScorer};
-use crate::recommend::session::ranking::{N_FEATURES, SessionRanker, Workspace, prepare};
 use crate::recommend::session::sparse_scores::SparseScores;
 use crate::recommend::train::TrainError;
 
+use super::offline::session_model::{SessionModel, SessionParameters, SessionScorer};
+use super::offline::session_ranking::{N_FEATURES, SessionRanker, Workspace, prepare};
 use super::sessions::{Fitted, SessionAlgorithm, SessionTables};
 
 /// Guesses that parameters are chosen on, and that an order is learnt from, at most, evenly over the slice.

@@ -11,10 +11,10 @@ use crate::ml::metrics::Metrics;
 use crate::ml::threads::Threads;
 use crate::recommend::session::knn::SessionScratch;
 use crate::recommend::session::memory::Click;
-use crate::recommend::session::model::{SessionModel, SessionScorer};
-use crate::recommend::session::ranking::{SessionRanker, Workspace};
 use crate::recommend::session::sparse_scores::SparseScores;
 
+use super::offline::session_model::{SessionModel, SessionScorer};
+use super::offline::session_ranking::{SessionRanker, Workspace};
 use super::ranking::{Tally, novelty};
 
 /// Algorithm that can be measured.
@@ -124,6 +124,16 @@ impl SessionTables {
         Click { item: ItemId(item), at: Timestamp((seconds * 1e6) as i64) }
     }
 
+    /// Items below this occur in training.
+    pub fn n_known(&self) -> usize {
+        self.n_known
+    }
+
+    /// All test sessions.
+    pub fn test(&self) -> &[Vec<Click>] {
+        &self.test.sessions
+    }
+
     /// All training sessions.
     pub fn train(&self) -> &[Vec<Click>] {
         &self.train.sessions
@@ -219,6 +229,11 @@ impl Fitted {
         let lists: Vec<Vec<_>> =
             threads.run(|| sessions.par_iter().map_init(Room::default, of_session).collect());
         lists.into_iter().flatten().collect()
+    }
+
+    /// The `n` best items after these clicks.
+    pub(super) fn ranked(&self, before: &[Click], n: usize) -> Vec<u32> {
+        self.next(before, n, &mut Room::default())
     }
 
     fn next(&self, before: &[Click], n: usize, room: &mut Room) -> Vec<u32> {

@@ -29,6 +29,11 @@ impl Bought {
         self.times = self.times.saturating_add(1);
     }
 
+    /// Days since 1970 of the last purchase.
+    pub fn last_day(&self) -> u16 {
+        self.last_day
+    }
+
     /// Whole days from the last purchase to `now`, ≥ 0.
     pub fn days_since(&self, now: Timestamp) -> f32 {
         f32::from(day(now).saturating_sub(self.last_day))

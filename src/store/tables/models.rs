@@ -65,6 +65,8 @@ pub struct NewModel {
     pub took_ms: i32,
     /// The model set, versioned and checksummed.
     pub artefact: Vec<u8>,
+    /// The model card.
+    pub card: Option<serde_json::Value>,
 }
 
 /// A stored model without its artefact.
@@ -119,6 +121,7 @@ pub fn insert(conn: &mut PgConnection, model: &NewModel) -> Result<(), StoreErro
             table::took_ms.eq(model.took_ms),
             table::artefact.eq(&model.artefact),
             table::activated_at.eq(activated_at),
+            table::card.eq(&model.card),
         );
         diesel::insert_into(table::table).values(row).execute(conn)?;
         Ok(())
@@ -194,6 +197,12 @@ pub fn versions(conn: &mut PgConnection) -> Result<Vec<ModelVersion>, StoreError
 pub fn replace(conn: &mut PgConnection, version: ModelVersion, artefact: &[u8]) -> Result<(), StoreError> {
     diesel::update(table::table.find(version.0)).set(table::artefact.eq(artefact)).execute(conn)?;
     Ok(())
+}
+
+/// The card of a version; `None` when there is no such version, or none was made of it.
+pub fn card(conn: &mut PgConnection, version: ModelVersion) -> Result<Option<serde_json::Value>, StoreError> {
+    let found = table::table.find(version.0).select(table::card).first::<Option<serde_json::Value>>(conn);
+    Ok(found.optional()?.flatten())
 }
 
 /// Newest first, at most `limit`.

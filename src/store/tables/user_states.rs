@@ -1,6 +1,6 @@
 //! Initial state of users' actors, for many logins in a few queries.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
@@ -31,6 +31,31 @@ const RECENT_DAYS: f64 = 7.0;
 const MOST_RECENT: i64 = 1_024;
 /// Days back for which acknowledged messages of [`StoredUser::tail`] can be sent again.
 const TAIL_DAYS: f64 = 1.0;
+
+/// Preferences and latest consents of users; who has neither is left out. Two queries.
+pub fn load_wishes(conn: &mut PgConnection, users: &[UserId]) -> Result<Vec<Wishes>, StoreError> {
+    let ids: Vec<i32> = users.iter().map(|user| user.to_sql()).collect();
+    let mut wishes: BTreeMap<UserId, Wishes> = BTreeMap::new();
+    let empty = |user| Wishes { user, preferences: Preferences::default(), consents: Vec::new() };
+    for (user, preferences) in preferences::load(conn, users)? {
+        wishes.insert(user, Wishes { preferences, ..empty(user) });
+    }
+    for (user, purpose, granted) in consents::load(conn, &ids)? {
+        wishes.entry(user).or_insert_with(|| empty(user)).consents.push((purpose, granted));
+    }
+    Ok(wishes.into_values().collect())
+}
+
+/// What a user has said about messages and data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wishes {
+    /// The user.
+    pub user: UserId,
+    /// Preferences.
+    pub preferences: Preferences,
+    /// The latest answer for each purpose.
+    pub consents: Vec<(String, bool)>,
+}
 
 /// The states of the users that exist, in the order asked for. At most twelve queries, whatever the number of users.
 pub fn load_states(

@@ -12,7 +12,7 @@ use crate::store::postgres::convert::{external_id, segment_from_sql, to_pg};
 use crate::store::postgres::sql::sql;
 use crate::store::schema::users;
 
-pub use super::user_states::load_states;
+pub use super::user_states::{Wishes, load_states, load_wishes};
 
 /// A user as a list shows one.
 #[derive(Clone, Debug, PartialEq)]

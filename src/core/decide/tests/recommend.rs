@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 use super::fixture::{Fixture, Shop, item};
 use crate::base::{ItemId, ModelVersion, UserId};
 use crate::catalogue::Catalogue;
-use crate::decide::ExperimentModels;
+use crate::decide::{ExperimentModels, ServedLists};
+use crate::evaluate::measure::Served;
 use crate::event::{Event, EventKind};
 use crate::feedback::experiments::{Experiment, Slice, Slices};
 use crate::notify::policy::{Mute, Purpose};
-use crate::recommend::ModelSet;
 use crate::recommend::train::{TrainingData, TrainingParameters, train};
+use crate::recommend::{ModelSet, Request};
 
 /// Forty users who bought items of one kind each, the lower ids most.
 fn trained(catalogue: &Catalogue) -> Arc<ModelSet> {
@@ -129,6 +130,51 @@ fn the_list_over_http_is_that_of_the_login_for_everybody() {
         }
     }
     assert!(lists.len() > 15, "there is something to tell apart: {} lists", lists.len());
+}
+
+#[test]
+fn what_a_training_measures_is_the_list_that_is_shown() {
+    type Change = fn(&mut Fixture) -> Vec<(String, bool)>;
+    let wishes: [Change; 5] = [
+        |_| Vec::new(),
+        |user| {
+            user.consents(Purpose::Profiling, false);
+            vec![("profiling".to_owned(), false)]
+        },
+        |user| {
+            user.wants(|_, settings| settings.mute(Mute::ItemCategory("Watches".to_owned())));
+            Vec::new()
+        },
+        |user| {
+            let first = list(user)[0].0 + 100;
+            user.wants(|_, settings| settings.mute(Mute::Item(first.to_string())));
+            Vec::new()
+        },
+        |user| {
+            user.shop.config.recommend.blocked_categories = vec!["Mugs".to_owned()];
+            Vec::new()
+        },
+    ];
+    let mut lists = Vec::new();
+    for (w, wish) in wishes.iter().enumerate() {
+        let mut user = Fixture::of(7, shop());
+        user.views(&[101, 103, 105]);
+        user.buy(102);
+        let consents = wish(&mut user);
+        let (world, state) = (user.shop.world(), &user.state);
+        let mut served = ServedLists::new(&world.config.recommend, state.rules(&world).profiling_by_default);
+        served.note(state.user, &state.document, &consents);
+        let bare = Request {
+            segment: state.segment,
+            ..Request::new(&state.profile, world.catalogue, world.now, state.rules(&world).items)
+        };
+        let measured = served.list(state.user, world.models, &bare);
+        assert_eq!(measured, list(&user), "wish {w}");
+        lists.push(measured);
+    }
+    lists.sort();
+    lists.dedup();
+    assert!(lists.len() >= wishes.len() - 1, "there is something to tell apart: {lists:?}");
 }
 
 /// A user in this arm, and in this slice where half the users are held out.

@@ -12,13 +12,14 @@ use crate::evaluate::algorithm::number;
 use crate::evaluate::split::Case;
 use crate::evaluate::tables::Tables;
 use crate::ml::threads::Threads;
-use crate::recommend::ensemble::{Ensemble, EnsembleParameters, Histories, Interaction, KindModels};
+use crate::recommend::ensemble::{Ensemble, EnsembleParameters, Histories, Interaction, KindModels, merged};
 use crate::recommend::models::ridge::RidgeParameters;
 use crate::recommend::train::TrainError;
 
+use super::budget::{Budget, of_files};
 use super::held_out::HeldOut;
-use super::known::{Kinds, Known, merged};
-use super::tuning::{Tuned, fit, tune};
+use super::known::{Kinds, Rows, of_row};
+use super::tuning::{Trial, Tuned, fit};
 
 const SECONDS_A_DAY: f64 = 86_400.0;
 
@@ -135,7 +136,7 @@ pub fn choose(
 ) -> Result<Chosen, TrainError> {
     let n_items = tables.n_known();
     let (part, held_out) = if tables.valid().is_empty() && tables.acts().is_none() {
-        let mut rows = histories(tables);
+        let mut rows = rows_of(tables);
         let held_out = hold_out(&mut rows, Part::like_test(tables));
         (TuningPart { rows, kinds: None, tables: None }, held_out)
     } else {
@@ -147,13 +148,14 @@ pub fn choose(
             .collect();
         (TuningPart::new(tuning, threads, &mut |done| progress(0.1 * done))?, held_out)
     };
-    let rows = Histories { rows: &part.rows, n_items };
-    let of_part = part.kinds();
-    let tuned =
-        tune(&rows, of_part.as_ref(), &held_out, threads, tell, &mut |done| progress(0.1 + 0.65 * done))?;
+    let histories = &Histories { rows: &part.rows, n_items };
+    let source = &Rows { histories: *histories, kinds: part.kinds() };
+    let (start, budget, held_out) = (of_files(), Budget::OF_FILES, held_out.as_slice());
+    let trial = Trial { histories, source, held_out, start, always: None, budget, threads, tell };
+    let (tuned, _) = trial.choose(&mut |done| progress(0.1 + 0.65 * done))?;
     drop(part);
     let kinds = kind_models(tables, threads, &mut |done| progress(0.75 + 0.05 * done))?;
-    let rows = histories(tables);
+    let rows = rows_of(tables);
     let all = Histories { rows: &rows, n_items };
     let ensemble = fit(&all, kinds.as_ref(), &tuned, threads, |done| progress(0.8 + 0.2 * done))?;
     Ok(Chosen { ensemble, kinds, kind_names: tables.kind_names().to_vec(), tuned })
@@ -174,7 +176,7 @@ impl TuningPart {
         progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
     ) -> Result<Self, TrainError> {
         let kinds = kind_models(&tables, threads, progress)?;
-        Ok(Self { rows: histories(&tables), kinds, tables: Some(tables) })
+        Ok(Self { rows: rows_of(&tables), kinds, tables: Some(tables) })
     }
 
     fn kinds(&self) -> Option<Kinds<'_>> {
@@ -204,14 +206,14 @@ pub fn rank(tables: &Tables, chosen: &Chosen, n: usize, threads: &Threads) -> Ve
             Some(_) => merged(acts),
             None => tables.known_history(case.user).iter().map(interaction).collect(),
         };
-        let known = Known::new(&history, chosen.kinds.as_ref(), acts);
+        let known = of_row(&history, chosen.kinds.as_ref(), acts, true);
         let list = chosen.ensemble.recommend(&known.context(), n, |item| known.allows(item));
         list.into_iter().map(|(item, score)| (item.0, score)).collect()
     };
     threads.run(|| tables.cases().par_iter().map(one).collect())
 }
 
-fn histories(tables: &Tables) -> Vec<Vec<Interaction>> {
+fn rows_of(tables: &Tables) -> Vec<Vec<Interaction>> {
     match tables.acts() {
         Some(acts) => acts.iter().map(|acts| merged(acts)).collect(),
         None => tables.histories().iter().map(|row| row.iter().map(interaction).collect()).collect(),

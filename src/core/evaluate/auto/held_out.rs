@@ -8,7 +8,7 @@ use crate::recommend::ensemble::{Histories, Interaction};
 /// Later interactions of a user, held out.
 #[derive(Clone, Debug)]
 pub struct HeldOut {
-    /// Row of the histories.
+    /// Row of the histories, or place among the cases of a server.
     pub row: usize,
     /// Items that are to be found, not in the history.
     pub relevant: HashSet<u32>,

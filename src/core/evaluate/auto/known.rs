@@ -1,11 +1,60 @@
-//! All that is known of one user when a list is made: the history over all kinds, what stays out of the list, what was begun.
+//! All that is known of one user when a list is made (the history over all kinds, what stays out of the list, what was begun), and the
+//! sources it comes from: rows of a file, or profiles of a server.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::base::ItemId;
-use crate::recommend::ensemble::{Act, Begun, Context, Histories, Interaction, KindModels};
+use crate::recommend::ensemble::{Act, Begun, Context, Histories, Interaction, KindColumn, KindModels};
 
-use super::held_out::{items, newest_first};
+use super::held_out::{HeldOut, items, newest_first};
+
+/// Where cases come from. The blend is chosen on what a source knows, so a source must know what a list will be made of.
+pub trait Source: Sync {
+    /// What is known of the user of a case; with `columns` also the columns that the source brings along.
+    fn known(&self, case: &HeldOut, columns: bool) -> Known<'_>;
+
+    /// Columns of kinds that it brings along, after all other members.
+    fn kind_columns(&self) -> &[KindColumn];
+}
+
+/// Input of a list.
+#[derive(Clone, Debug, Default)]
+pub struct Known<'a> {
+    /// Newest first.
+    pub history: Vec<(ItemId, f32)>,
+    /// Day of the newest interaction.
+    pub last_day: Option<f64>,
+    /// Items that stay out of the list.
+    pub seen: Cow<'a, HashSet<u32>>,
+    /// Items that the list is made of; `None` = all.
+    pub among: Option<&'a HashSet<u32>>,
+    /// Columns brought along.
+    pub beside: Vec<f32>,
+    /// The continue list.
+    pub begun: Vec<ItemId>,
+    /// Of the begun items.
+    pub values: Vec<f32>,
+    /// Width of the columns brought along; 0 = that of the models.
+    pub width: usize,
+}
+
+impl Known<'_> {
+    pub(super) fn context(&self) -> Context<'_> {
+        Context {
+            history: &self.history,
+            last_day: self.last_day,
+            beside: &self.beside,
+            begun: Begun { items: &self.begun, values: &self.values },
+            width: self.width,
+        }
+    }
+
+    /// Whether an item may be in the list.
+    pub(super) fn allows(&self, item: ItemId) -> bool {
+        !self.seen.contains(&item.0) && self.among.is_none_or(|among| among.contains(&item.0))
+    }
+}
 
 /// The kinds of behaviour beside histories: their models, and the acts of each row.
 #[derive(Clone, Copy)]
@@ -16,69 +65,43 @@ pub struct Kinds<'a> {
     pub acts: &'a [Vec<Act>],
 }
 
-/// Input of a list.
-pub(super) struct Known {
-    history: Vec<(ItemId, f32)>,
-    last_day: Option<f64>,
-    /// Items that stay out of the list.
-    pub(super) seen: HashSet<u32>,
-    beside: Vec<f32>,
-    begun: Vec<ItemId>,
-    /// Of the begun items.
-    values: Vec<f32>,
+/// Rows of a file.
+#[derive(Clone, Copy)]
+pub struct Rows<'a> {
+    /// By row.
+    pub histories: Histories<'a>,
+    /// Of a file with kinds.
+    pub kinds: Option<Kinds<'a>>,
 }
 
-impl Known {
-    /// Of a row of the histories.
-    pub(super) fn of_row(histories: &Histories<'_>, kinds: Option<&Kinds<'_>>, row: usize) -> Self {
-        let history = histories.rows.get(row).map_or(&[][..], Vec::as_slice);
-        let acts = kinds.and_then(|kinds| kinds.acts.get(row)).map_or(&[][..], Vec::as_slice);
-        Self::new(history, kinds.map(|kinds| kinds.models), acts)
+impl Source for Rows<'_> {
+    fn known(&self, case: &HeldOut, columns: bool) -> Known<'_> {
+        let history = case.history(&self.histories);
+        let acts = self.kinds.and_then(|kinds| kinds.acts.get(case.row)).map_or(&[][..], Vec::as_slice);
+        of_row(history, self.kinds.map(|kinds| kinds.models), acts, columns)
     }
 
-    /// Items of a row that stay out of its list.
-    pub(super) fn seen_in(histories: &Histories<'_>, kinds: Option<&Kinds<'_>>, row: usize) -> HashSet<u32> {
-        match kinds {
-            Some(kinds) => kinds.models.seen(kinds.acts.get(row).map_or(&[], Vec::as_slice)),
-            None => items(histories.rows.get(row).map_or(&[], Vec::as_slice)),
-        }
-    }
-
-    /// Of a history and, with models of the kinds, of the acts behind it, both oldest first.
-    pub(super) fn new(history: &[Interaction], kinds: Option<&KindModels>, acts: &[Act]) -> Self {
-        let of_kinds = kinds.map(|kinds| kinds.columns_of(acts)).unwrap_or_default();
-        Self {
-            history: newest_first(history),
-            last_day: history.last().map(|one| one.day),
-            seen: kinds.map_or_else(|| items(history), |kinds| kinds.seen(acts)),
-            beside: of_kinds.beside,
-            begun: of_kinds.begun,
-            values: of_kinds.values,
-        }
-    }
-
-    pub(super) fn context(&self) -> Context<'_> {
-        Context {
-            history: &self.history,
-            last_day: self.last_day,
-            beside: &self.beside,
-            begun: Begun { items: &self.begun, values: &self.values },
-            width: 0,
-        }
-    }
-
-    /// Whether an item may be in the list.
-    pub(super) fn allows(&self, item: ItemId) -> bool {
-        !self.seen.contains(&item.0)
+    fn kind_columns(&self) -> &[KindColumn] {
+        self.kinds.map_or(&[], |kinds| kinds.models.columns())
     }
 }
 
-/// The history over all kinds: each item once, at its newest act, all alike. What a kind is worth is learnt, not set here.
-pub(super) fn merged(acts: &[Act]) -> Vec<Interaction> {
-    let mut seen = HashSet::new();
-    let newest = acts.iter().rev().filter(|act| seen.insert(act.item));
-    let mut history: Vec<Interaction> =
-        newest.map(|act| Interaction { item: act.item, day: act.day, weight: 1.0 }).collect();
-    history.reverse();
-    history
+/// Of a history and, with models of the kinds, of the acts behind it, both oldest first.
+pub(super) fn of_row(
+    history: &[Interaction],
+    kinds: Option<&KindModels>,
+    acts: &[Act],
+    columns: bool,
+) -> Known<'static> {
+    let of_kinds = kinds.filter(|_| columns).map(|kinds| kinds.columns_of(acts)).unwrap_or_default();
+    Known {
+        history: newest_first(history),
+        last_day: history.last().map(|one| one.day),
+        seen: Cow::Owned(kinds.map_or_else(|| items(history), |kinds| kinds.seen(acts))),
+        among: None,
+        beside: of_kinds.beside,
+        begun: of_kinds.begun,
+        values: of_kinds.values,
+        width: 0,
+    }
 }

@@ -3,11 +3,6 @@
 
 use crate::recommend::train::TrainError;
 
-/// Models of the best parameters that stay.
-const STAYING: usize = 2;
-/// Most trials of one search.
-const MOST_TRIALS: usize = 12;
-
 /// Fits with parameters and measures: NDCG@10 and the model, or `None` where these parameters do not work.
 type Attempt<'a, P, M> = Box<dyn FnMut(P, f32) -> Result<Option<(f64, M)>, TrainError> + 'a>;
 
@@ -16,6 +11,10 @@ pub(super) struct Search<'a, P, M> {
     /// Best first.
     found: Vec<(f64, P, M)>,
     tried: Vec<P>,
+    /// Models of the best parameters that stay.
+    staying: usize,
+    /// Most trials.
+    trials: usize,
     /// Multiplications left.
     work: f64,
     cost: Box<dyn Fn(P) -> f64 + 'a>,
@@ -23,25 +22,26 @@ pub(super) struct Search<'a, P, M> {
 }
 
 impl<'a, P: Copy + PartialEq, M> Search<'a, P, M> {
-    /// With at most `work` multiplications, of which a trial takes `cost`; the first trial is always affordable. `attempt`
+    /// Keeps the `staying` best of at most `trials`, with at most `work` multiplications, of which a trial takes `cost`; the first trial is always affordable. `attempt`
     /// also hears which share of the trials is done.
     pub(super) fn new(
+        (staying, trials): (usize, usize),
         work: f64,
         cost: impl Fn(P) -> f64 + 'a,
         attempt: impl FnMut(P, f32) -> Result<Option<(f64, M)>, TrainError> + 'a,
     ) -> Self {
         let (found, tried) = (Vec::new(), Vec::new());
-        Self { found, tried, work, cost: Box::new(cost), attempt: Box::new(attempt) }
+        Self { found, tried, staying, trials, work, cost: Box::new(cost), attempt: Box::new(attempt) }
     }
 
     /// Tries these parameters. Whether they are the best so far.
     pub(super) fn attempt(&mut self, parameters: P) -> Result<bool, TrainError> {
         let cost = (self.cost)(parameters);
-        let affordable = self.tried.is_empty() || (cost <= self.work && self.tried.len() < MOST_TRIALS);
+        let affordable = self.tried.is_empty() || (cost <= self.work && self.tried.len() < self.trials);
         if !affordable || self.tried.contains(&parameters) {
             return Ok(false);
         }
-        let done = self.tried.len() as f32 / MOST_TRIALS as f32;
+        let done = self.tried.len() as f32 / self.trials.max(1) as f32;
         self.tried.push(parameters);
         self.work -= cost;
         let Some((quality, model)) = (self.attempt)(parameters, done)? else { return Ok(false) };
@@ -49,7 +49,7 @@ impl<'a, P: Copy + PartialEq, M> Search<'a, P, M> {
         self.found.push((quality, parameters, model));
         // Stable: of equals the earlier one stays first.
         self.found.sort_by(|a, b| b.0.total_cmp(&a.0));
-        self.found.truncate(STAYING);
+        self.found.truncate(self.staying);
         Ok(best)
     }
 
@@ -89,7 +89,12 @@ mod tests {
 
     fn search(work: f64) -> Search<'static, i32, i32> {
         // Best at 7; 5 does not work.
-        Search::new(work, |_| 1.0, |at: i32, _| Ok((at != 5).then(|| (-f64::from((at - 7).abs()), at * 10))))
+        Search::new(
+            (2, 12),
+            work,
+            |_| 1.0,
+            |at: i32, _| Ok((at != 5).then(|| (-f64::from((at - 7).abs()), at * 10))),
+        )
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Trials of hyper-parameters, and of the members good enough alone to choose candidates: each tried on held-out users.
 
-use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use rayon::prelude::*;
@@ -8,7 +7,7 @@ use rayon::prelude::*;
 use crate::base::ItemId;
 use crate::evaluate::ranking::{ndcg, top};
 use crate::ml::threads::Threads;
-use crate::recommend::ensemble::{EnsembleParameters, Histories, Models, Regressions, als_work};
+use crate::recommend::ensemble::{BaseModel, EnsembleParameters, Histories, Models, Regressions, als_work};
 use crate::recommend::models::implicit_als::{AlsParameters, ImplicitAls};
 use crate::recommend::models::interactions::Matrix;
 use crate::recommend::models::item_knn::{ItemKnn, KnnParameters};
@@ -16,29 +15,21 @@ use crate::recommend::models::item_weights::ItemWeights;
 use crate::recommend::models::ridge::RidgeParameters;
 use crate::recommend::train::TrainError;
 
-use super::held_out::{HeldOut, newest_first};
-use super::known::{Kinds, Known};
+use super::budget::Budget;
+use super::held_out::HeldOut;
+use super::known::{Known, Source};
 use super::search::Search;
 
 /// Members that choose candidates.
 const CORE: usize = 8;
-/// Most multiplications of all trials of EASE^R, and of implicit ALS.
-const RIDGE_WORK: f64 = 2.5e11;
-const ALS_WORK: f64 = 2.5e11;
 /// Nearest items while penalties are tried, where each item is regressed on its nearest.
 const NEAR_IN_TRIALS: usize = 128;
-/// Rounds of implicit ALS.
-const ITERATIONS: usize = 10;
-/// First penalty of EASE^R, and the steps from it: coarse ones, then fine ones.
+/// First penalty of EASE^R where none is given, and the steps from it: coarse ones, then fine ones.
 const LAMBDA: f32 = 100.0;
 const COARSE: f32 = 5.0;
 const FINE: f32 = 2.2;
-/// Factors, penalty and confidence of implicit ALS to begin from.
-const ALS: [(usize, f32, f32); 3] = [(64, 10.0, 1.0), (64, 50.0, 16.0), (64, 10.0, 4.0)];
 /// Bounds of factors.
 const FACTORS: std::ops::RangeInclusive<usize> = 16..=128;
-/// Shrinkages of item-to-item similarity.
-const SHRINKAGES: [f32; 4] = [0.0, 5.0, 20.0, 100.0];
 /// Decays pair models are tried with; their best counts.
 const DECAYS: [f32; 3] = [1.0, 0.95, 0.5];
 
@@ -47,8 +38,10 @@ pub(super) type Progress<'a> = dyn FnMut(f32) -> ControlFlow<()> + 'a;
 
 pub(super) struct Trials<'a> {
     pub(super) histories: &'a Histories<'a>,
-    pub(super) kinds: Option<&'a Kinds<'a>>,
-    pub(super) cases: &'a [HeldOut],
+    pub(super) source: &'a dyn Source,
+    /// Cases, with what is known of their users without columns.
+    pub(super) cases: Vec<(&'a HeldOut, Known<'a>)>,
+    pub(super) budget: &'a Budget,
     pub(super) threads: &'a Threads,
     /// Hears what was found.
     pub(super) tell: &'a dyn Fn(&str),
@@ -57,17 +50,21 @@ pub(super) struct Trials<'a> {
 impl Trials<'_> {
     /// Mean NDCG@10 of scores made from a history.
     fn measure(&self, score: impl Fn(&[(ItemId, f32)], &mut [f32]) + Sync) -> f64 {
-        let (histories, kinds) = (self.histories, self.kinds);
-        let one = |scores: &mut Vec<f32>, case: &HeldOut| {
-            let history = case.history(histories);
-            let seen = Known::seen_in(histories, kinds, case.row);
+        // Without `tell`, which threads can't share.
+        let (n_items, cases) = (self.histories.n_items, &self.cases);
+        let one = |scores: &mut Vec<f32>, (case, known): &(&HeldOut, Known<'_>)| {
             scores.clear();
-            scores.resize(histories.n_items, 0.0);
-            score(&newest_first(history), scores);
-            quality(scores, &seen, case)
+            scores.resize(n_items, 0.0);
+            score(&known.history, scores);
+            quality(scores, known, case)
         };
-        let values: Vec<f64> = self.threads.run(|| self.cases.par_iter().map_init(Vec::new, one).collect());
+        let values: Vec<f64> = self.threads.run(|| cases.par_iter().map_init(Vec::new, one).collect());
         values.iter().sum::<f64>() / values.len().max(1) as f64
+    }
+
+    /// Multiplications that a search may take whose first trial costs `first`.
+    fn work(&self, first: f64) -> f64 {
+        self.budget.work + if self.budget.first_is_free { first } else { 0.0 }
     }
 
     /// Of a pair model with its best decay.
@@ -78,7 +75,7 @@ impl Trials<'_> {
         decays.iter().map(of).fold(0.0, f64::max)
     }
 
-    /// The best penalties of EASE^R: λ over decades, then the scaling of users and of items.
+    /// The best penalties of EASE^R from the first given one on: λ over decades, then the scaling of users and of items.
     pub(super) fn choose_ridges(
         &self,
         matrix: &Matrix,
@@ -101,18 +98,20 @@ impl Trials<'_> {
             (self.tell)(&format!("ease λ {lambda:.1}, scaling {user_scaling} {item_scaling}: {quality:.4}"));
             Ok(Some((quality, weights)))
         };
-        let mut search = Search::new(RIDGE_WORK, |_| cost, attempt);
+        let mut search =
+            Search::new((self.budget.staying, self.budget.trials), self.work(cost), |_| cost, attempt);
         let times = |factor: f32| {
             move |ridge: RidgeParameters| Some(RidgeParameters { lambda: ridge.lambda * factor, ..ridge })
         };
         let raise = |value: f32| (value < 1.0).then_some(value + 0.5);
-        search.attempt(RidgeParameters::plain(LAMBDA))?;
+        let first = parameters.ridges.first().copied();
+        search.attempt(first.unwrap_or(RidgeParameters::plain(LAMBDA)))?;
         search.climb_either(times(COARSE), times(1.0 / COARSE))?;
         search.climb(|ridge| Some(RidgeParameters { user_scaling: raise(ridge.user_scaling)?, ..ridge }))?;
         search.climb(|ridge| Some(RidgeParameters { item_scaling: raise(ridge.item_scaling)?, ..ridge }))?;
         search.climb_either(times(FINE), times(1.0 / FINE))?;
         let (mut ridges, mut weights) = search.finish();
-        if matrix.n_items() > parameters.max_ease_items {
+        if matrix.n_items() > parameters.max_ease_items && near < parameters.ridge_neighbours {
             // Dear, and the second best says much the same.
             ridges.truncate(1);
             let mut regressions = Regressions::new(matrix, parameters, self.threads);
@@ -122,12 +121,14 @@ impl Trials<'_> {
         Ok((ridges, weights))
     }
 
-    /// The best parameters of implicit ALS: confidence, penalty, its growth with frequency, factors (as Rendle et al. 2022).
+    /// The best parameters of implicit ALS from the given ones on: confidence, penalty, its growth with frequency, factors (as Rendle et al. 2022).
     pub(super) fn choose_als(
         &self,
         matrix: &Matrix,
+        from: &[AlsParameters],
         progress: &mut Progress<'_>,
     ) -> Result<(Vec<AlsParameters>, Vec<ImplicitAls>), TrainError> {
+        let Some(first) = from.first() else { return Ok((Vec::new(), Vec::new())) };
         let attempt = |parameters: AlsParameters, done: f32| {
             let als = ImplicitAls::fit(matrix, &parameters, self.threads, |_| progress(done))?;
             let quality = self.measure(|history, scores| als.add_scores(history, scores));
@@ -137,16 +138,11 @@ impl Trials<'_> {
             ));
             Ok(Some((quality, als)))
         };
-        let mut search = Search::new(ALS_WORK, |parameters| als_work(&parameters, matrix), attempt);
-        for (factors, regularisation, alpha) in ALS {
-            let iterations = ITERATIONS;
-            search.attempt(AlsParameters {
-                factors,
-                regularisation,
-                alpha,
-                iterations,
-                ..AlsParameters::default()
-            })?;
+        let cost = |parameters| als_work(&parameters, matrix);
+        let mut search =
+            Search::new((self.budget.staying, self.budget.trials), self.work(cost(*first)), cost, attempt);
+        for parameters in from {
+            search.attempt(*parameters)?;
         }
         let penalty = |factor: f32| {
             move |als: AlsParameters| {
@@ -165,15 +161,16 @@ impl Trials<'_> {
         Ok(search.finish())
     }
 
-    /// The best shrinkage of item-to-item similarity.
+    /// The best shrinkage of item-to-item similarity; the given one where none is to be tried.
     pub(super) fn choose_shrinkage(
         &self,
         matrix: &Matrix,
-        neighbours: usize,
+        parameters: &EnsembleParameters,
         progress: &mut Progress<'_>,
     ) -> Result<f32, TrainError> {
-        let mut best = (f64::NEG_INFINITY, 0.0);
-        for shrinkage in SHRINKAGES {
+        let neighbours = parameters.neighbours;
+        let mut best = (f64::NEG_INFINITY, parameters.shrinkage);
+        for shrinkage in self.budget.shrinkages.iter().copied() {
             let knn = KnnParameters { neighbours, shrinkage };
             let knn = ItemKnn::fit(matrix, &knn, self.threads, |_| progress(0.5));
             let knn = knn.ok_or(TrainError::Cancelled)?;
@@ -191,16 +188,16 @@ impl Trials<'_> {
         Ok(best.1)
     }
 
-    /// The members that do best alone, the best first.
-    pub(super) fn core(&self, models: &Models) -> Vec<usize> {
-        let n = models.n_items().max(1);
-        let (histories, kinds) = (self.histories, self.kinds);
-        let one = |case: &HeldOut| -> Vec<f64> {
-            let known = Known::of_row(histories, kinds, case.row);
+    /// The members that do best alone, the best first, and `always` behind them.
+    pub(super) fn core(&self, models: &Models, always: Option<BaseModel>) -> Vec<usize> {
+        let (source, cases) = (self.source, &self.cases);
+        let one = |(case, brief): &(&HeldOut, Known<'_>)| -> Vec<f64> {
+            let known = source.known(case, true);
             let scores = models.scores(&known.context());
-            scores.chunks(n).map(|column| quality(column, &known.seen, case)).collect()
+            let width = models.width(&known.context()).max(1);
+            scores.chunks(width).map(|column| quality(column, brief, case)).collect()
         };
-        let values: Vec<Vec<f64>> = self.threads.run(|| self.cases.par_iter().map(one).collect());
+        let values: Vec<Vec<f64>> = self.threads.run(|| cases.par_iter().map(one).collect());
         let mut sums: Vec<(f64, usize)> = (0..models.members().len()).map(|index| (0.0, index)).collect();
         for values in &values {
             sums.iter_mut().zip(values).for_each(|((sum, _), value)| *sum += value);
@@ -210,13 +207,17 @@ impl Trials<'_> {
         }
         sums.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         let can = |index: &usize| models.members().get(*index).is_some_and(|one| !one.is_of_begun());
-        sums.into_iter().filter(|(_, index)| can(index)).take(CORE).map(|(_, index)| index).collect()
+        let best = sums.into_iter().filter(|(_, index)| can(index)).take(CORE);
+        let mut core: Vec<usize> = best.map(|(_, index)| index).collect();
+        let always = models.members().iter().position(|member| Some(*member) == always);
+        core.extend(always.filter(|index| !core.contains(index)));
+        core
     }
 }
 
 /// NDCG@10 of a column of scores.
-pub(super) fn quality(scores: &[f32], seen: &HashSet<u32>, case: &HeldOut) -> f64 {
-    let list = top(scores, 10, |item| !seen.contains(&item));
+pub(super) fn quality(scores: &[f32], known: &Known<'_>, case: &HeldOut) -> f64 {
+    let list = top(scores, 10, |item| known.allows(ItemId(item)));
     let list: Vec<u32> = list.into_iter().map(|(item, _)| item).collect();
     ndcg(&list, &case.relevant, 10)
 }

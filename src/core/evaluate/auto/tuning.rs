@@ -10,18 +10,39 @@ use crate::recommend::ensemble::{
 };
 use crate::recommend::train::TrainError;
 
-use super::blend::{Asked, Blending, SearchSpace, mean, stop};
+use super::blend::{Asked, Blending, mean, stop};
+use super::budget::Budget;
 use super::columns::select;
 use super::held_out::{HeldOut, spread};
-use super::known::{Kinds, Known};
+use super::known::Source;
 use super::trials::{Trials, quality};
 
-/// Users the blend is learnt on, spread evenly.
-pub const MOST_CASES: usize = 4_000;
-/// Users single models are compared on.
-const MOST_TO_COMPARE: usize = 1_000;
+/// Cases between two looks at cancellation.
+const CASES_AT_ONCE: usize = 64;
 /// Fewer users than this don't teach a blend.
 const FEWEST_CASES: usize = 20;
+
+/// A trial: examples, and how much work may go into choosing on them. `tidings evaluate` makes one of files, a training one of the
+/// events of the server; what it chooses is fitted by [`fit`] or, with the rest of a server's models, by
+/// [`train_in`](crate::recommend::train::train_in).
+pub struct Trial<'a> {
+    /// Histories that models are fitted on, without what is held out.
+    pub histories: &'a Histories<'a>,
+    /// What is known of the users of the cases.
+    pub source: &'a dyn Source,
+    /// Cases.
+    pub held_out: &'a [HeldOut],
+    /// Parameters tried first.
+    pub start: EnsembleParameters,
+    /// A member that always chooses candidates.
+    pub always: Option<BaseModel>,
+    /// Bounds.
+    pub budget: Budget,
+    /// The pool.
+    pub threads: &'a Threads,
+    /// Hears what was found on the way.
+    pub tell: &'a dyn Fn(&str),
+}
 
 /// Result of the tuning.
 #[derive(Clone, Debug)]
@@ -39,47 +60,115 @@ pub struct Tuned {
     pub best: (BaseModel, f64),
 }
 
-/// Chooses, by counts of work alone: the same data give the same choice on any machine. `tell` hears what was found on the way;
-/// `progress` hears 0…1 and may break ([`TrainError::Cancelled`]).
-pub fn tune(
-    histories: &Histories<'_>,
-    kinds: Option<&Kinds<'_>>,
-    held_out: &[HeldOut],
-    threads: &Threads,
-    tell: &dyn Fn(&str),
-    progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
-) -> Result<Tuned, TrainError> {
-    let cases = spread(held_out, MOST_CASES);
-    if cases.len() < FEWEST_CASES {
-        return Err(TrainError::NotEnoughData {
-            needs: "at least 20 users with held-out interactions",
-            has: format!("{} users", cases.len()),
-        });
+impl Trial<'_> {
+    /// Chooses, by counts of work alone: the same data give the same choice on any machine. The blend that comes with the choice
+    /// is of all members, fitted on the histories of the trial. `progress` hears 0…1 and may break ([`TrainError::Cancelled`]).
+    pub fn choose(
+        &self,
+        progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
+    ) -> Result<(Tuned, Ensemble), TrainError> {
+        let cases = spread(self.held_out, self.budget.cases);
+        if cases.len() < FEWEST_CASES {
+            return Err(TrainError::NotEnoughData {
+                needs: "at least 20 users with held-out interactions",
+                has: format!("{} users", cases.len()),
+            });
+        }
+        let Self { histories, threads, tell, .. } = *self;
+        let matrix = histories.matrix();
+        let mut parameters = self.start.clone().affordable(&matrix);
+        let few = spread(&cases, self.budget.compared);
+        let cases_of_few = few.iter().map(|case| (case, self.source.known(case, false))).collect();
+        let trials = Trials {
+            histories,
+            source: self.source,
+            cases: cases_of_few,
+            budget: &self.budget,
+            threads,
+            tell,
+        };
+        parameters.shrinkage =
+            trials.choose_shrinkage(&matrix, &parameters, &mut |done| progress(0.05 * done))?;
+        let (ridges, ease) =
+            trials.choose_ridges(&matrix, &parameters, &mut |done| progress(0.05 + 0.35 * done))?;
+        parameters.ridges = ridges;
+        let (chosen, als) =
+            trials.choose_als(&matrix, &parameters.als, &mut |done| progress(0.4 + 0.25 * done))?;
+        parameters.als = chosen;
+        let models = Models::with(histories, &matrix, &parameters, ease, als, threads, |done| {
+            progress(0.65 + 0.05 * done)
+        })?
+        .with_kinds(self.source.kind_columns());
+        let core = trials.core(&models, self.always);
+        drop(trials);
+        let asked = self.asked(&models, &core, &cases, &mut |done| progress(0.7 + 0.1 * done))?;
+        let rule = self.learn(&models, &core, &asked, &mut |done| progress(0.8 + 0.2 * done))?;
+        let needed = rule.ranker.needed();
+        parameters.members =
+            needed.iter().filter_map(|index| models.members().get(*index).copied()).collect();
+        let Rule { ranker, ndcg, shape, best } = rule;
+        let tuned = Tuned { parameters, ranker: ranker.restricted(&needed), ndcg, shape, best };
+        Ok((tuned, Ensemble::new(models, ranker)))
     }
-    let matrix = histories.matrix();
-    let mut parameters = EnsembleParameters::default();
-    let few = spread(&cases, MOST_TO_COMPARE);
-    let trials = Trials { histories, kinds, cases: &few, threads, tell };
-    parameters.shrinkage =
-        trials.choose_shrinkage(&matrix, parameters.neighbours, &mut |done| progress(0.05 * done))?;
-    let (ridges, ease) =
-        trials.choose_ridges(&matrix, &parameters, &mut |done| progress(0.05 + 0.35 * done))?;
-    parameters.ridges = ridges;
-    let (chosen, als) = trials.choose_als(&matrix, &mut |done| progress(0.4 + 0.25 * done))?;
-    parameters.als = chosen;
-    let models = Models::with(histories, &matrix, &parameters, ease, als, threads, |done| {
-        progress(0.65 + 0.05 * done)
-    })?
-    .with_kinds(kinds.map_or(&[], |kinds| kinds.models.columns()));
-    let core = trials.core(&models);
-    let asked: Vec<Asked> =
-        threads.run(|| cases.par_iter().map(|case| ask(&models, &core, histories, kinds, case)).collect());
-    stop(progress, 0.8)?;
-    let rule = learn(&models, &core, &asked, threads, tell, &mut |done| progress(0.8 + 0.2 * done))?;
-    let needed = rule.ranker.needed();
-    parameters.members = needed.iter().filter_map(|index| models.members().get(*index).copied()).collect();
-    let Rule { ranker, ndcg, shape, best } = rule;
-    Ok(Tuned { parameters, ranker: ranker.restricted(&needed), ndcg, shape, best })
+
+    /// Candidates of each case, in their order.
+    fn asked(
+        &self,
+        models: &Models,
+        core: &[usize],
+        cases: &[HeldOut],
+        progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
+    ) -> Result<Vec<Asked>, TrainError> {
+        let source = self.source;
+        let mut asked = Vec::with_capacity(cases.len());
+        for chunk in cases.chunks(CASES_AT_ONCE) {
+            let one = |case: &HeldOut| ask(models, core, source, case);
+            let more: Vec<Asked> = self.threads.run(|| chunk.par_iter().map(one).collect());
+            asked.extend(more);
+            stop(progress, asked.len() as f32 / cases.len().max(1) as f32)?;
+        }
+        Ok(asked)
+    }
+
+    /// The rule that serves, of all members: the blend where it beats its best member on users that it was not learnt on, else
+    /// that member alone.
+    fn learn(
+        &self,
+        models: &Models,
+        core: &[usize],
+        asked: &[Asked],
+        progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
+    ) -> Result<Rule, TrainError> {
+        let Self { threads, tell, .. } = *self;
+        let members = models.members();
+        let columns = select(asked, members.len(), threads)?;
+        let names: Vec<String> =
+            columns.iter().filter_map(|column| members.get(*column)).map(ToString::to_string).collect();
+        tell(&format!("columns that bring something: {}", names.join(", ")));
+        let trying = self.budget.space;
+        let blend = Blending { asked, members: members.len(), columns: &columns, trying, threads };
+        let learnt = blend.learn(core.to_vec(), progress)?;
+        let alone = |place: usize| {
+            let values: Vec<f64> = asked.iter().filter_map(|one| one.alone.get(place).copied()).collect();
+            mean(&values)
+        };
+        let best = core.iter().enumerate().map(|(place, index)| (alone(place), *index));
+        let (quality, index) =
+            best.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1))).unwrap_or((0.0, 0));
+        let best = (members.get(index).copied().unwrap_or(BaseModel::Popularity), quality);
+        let blended = mean(&learnt.values);
+        tell(&format!("blend ({}): {blended:.4}; best member, {}: {quality:.4}", learnt.shape, best.0));
+        if blended > quality {
+            return Ok(Rule { ranker: learnt.ranker, ndcg: blended, shape: learnt.shape, best });
+        }
+        let mut linear = vec![0f32; members.len()];
+        if let Some(weight) = linear.get_mut(index) {
+            *weight = 1.0;
+        }
+        let weights = vec![0f32; members.len()];
+        let ranker = Ranker { core: vec![index], weights, slopes: Vec::new(), linear, ..learnt.ranker };
+        Ok(Rule { ranker, ndcg: quality, shape: "single", best })
+    }
 }
 
 /// As in [`Tuned`], the ranker one of all members.
@@ -88,45 +177,6 @@ struct Rule {
     ndcg: f64,
     shape: &'static str,
     best: (BaseModel, f64),
-}
-
-/// The rule that serves, of all members: the blend where it beats its best member on users that it was not learnt on, else that
-/// member alone.
-fn learn(
-    models: &Models,
-    core: &[usize],
-    asked: &[Asked],
-    threads: &Threads,
-    tell: &dyn Fn(&str),
-    progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
-) -> Result<Rule, TrainError> {
-    let members = models.members();
-    let columns = select(asked, members.len(), threads)?;
-    let names: Vec<String> =
-        columns.iter().filter_map(|column| members.get(*column)).map(ToString::to_string).collect();
-    tell(&format!("columns that bring something: {}", names.join(", ")));
-    let trying = SearchSpace::EVERYTHING;
-    let blend = Blending { asked, members: members.len(), columns: &columns, trying, threads };
-    let learnt = blend.learn(core.to_vec(), progress)?;
-    let alone = |place: usize| {
-        let values: Vec<f64> = asked.iter().filter_map(|one| one.alone.get(place).copied()).collect();
-        mean(&values)
-    };
-    let best = core.iter().enumerate().map(|(place, index)| (alone(place), *index));
-    let (quality, index) = best.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1))).unwrap_or((0.0, 0));
-    let best = (members.get(index).copied().unwrap_or(BaseModel::Popularity), quality);
-    let blended = mean(&learnt.values);
-    tell(&format!("blend ({}): {blended:.4}; best member, {}: {quality:.4}", learnt.shape, best.0));
-    if blended > quality {
-        return Ok(Rule { ranker: learnt.ranker, ndcg: blended, shape: learnt.shape, best });
-    }
-    let mut linear = vec![0f32; members.len()];
-    if let Some(weight) = linear.get_mut(index) {
-        *weight = 1.0;
-    }
-    let weights = vec![0f32; members.len()];
-    let ranker = Ranker { core: vec![index], weights, slopes: Vec::new(), linear, ..learnt.ranker };
-    Ok(Rule { ranker, ndcg: quality, shape: "single", best })
 }
 
 /// Fits everything that is needed on all histories.
@@ -144,19 +194,13 @@ pub fn fit(
     Ok(Ensemble::new(models, ranker.unwrap_or_else(|| tuned.ranker.clone())))
 }
 
-fn ask(
-    models: &Models,
-    core: &[usize],
-    histories: &Histories<'_>,
-    kinds: Option<&Kinds<'_>>,
-    case: &HeldOut,
-) -> Asked {
-    let known = Known::of_row(histories, kinds, case.row);
+fn ask(models: &Models, core: &[usize], source: &dyn Source, case: &HeldOut) -> Asked {
+    let known = source.known(case, true);
     let context = known.context();
     let scores = models.scores(&context);
     let width = models.width(&context);
     let column = |index: &usize| scores.get(index * width..(index + 1) * width).unwrap_or_default();
-    let alone = core.iter().map(|index| quality(column(index), &known.seen, case)).collect();
+    let alone = core.iter().map(|index| quality(column(index), &known, case)).collect();
     let allowed = |item| known.allows(item);
     let list = candidates(models, &scores, width, core, CANDIDATES, &context.begun, allowed);
     Asked { list, length: context.history.len(), relevant: case.relevant.clone(), alone }
@@ -165,9 +209,23 @@ fn ask(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluate::auto::budget::of_files;
     use crate::evaluate::auto::from_tables::{Part, hold_out};
     use crate::evaluate::auto::held_out::newest_first;
+    use crate::evaluate::auto::known::Rows;
     use crate::recommend::ensemble::{Context, Interaction};
+
+    fn tune(
+        histories: &Histories<'_>,
+        held_out: &[HeldOut],
+        threads: &Threads,
+        progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
+    ) -> Result<Tuned, TrainError> {
+        let source = &Rows { histories: *histories, kinds: None };
+        let (start, budget, tell) = (of_files(), Budget::OF_FILES, &|_: &str| ());
+        let trial = Trial { histories, source, held_out, start, always: None, budget, threads, tell };
+        trial.choose(progress).map(|(tuned, _)| tuned)
+    }
 
     /// 90 users of three tastes walk through ten items; the next one is held out.
     fn walks() -> Vec<Vec<Interaction>> {
@@ -188,7 +246,7 @@ mod tests {
         let histories = Histories { rows: &rows, n_items: 30 };
         let tuned = |n| {
             let threads = Threads::new(n).unwrap();
-            tune(&histories, None, &held_out, &threads, &|_| (), &mut |_| ControlFlow::Continue(())).unwrap()
+            tune(&histories, &held_out, &threads, &mut |_| ControlFlow::Continue(())).unwrap()
         };
         let found = tuned(1);
         assert!(found.ndcg > 0.9, "{}", found.ndcg);
@@ -219,12 +277,12 @@ mod tests {
         let held_out = hold_out(&mut rows, Part::Last);
         let histories = Histories { rows: &rows, n_items: 30 };
         let threads = Threads::new(1).unwrap();
-        let few = tune(&histories, None, &held_out, &threads, &|_| (), &mut |_| ControlFlow::Continue(()));
+        let few = tune(&histories, &held_out, &threads, &mut |_| ControlFlow::Continue(()));
         assert!(matches!(few, Err(TrainError::NotEnoughData { .. })));
         let mut rows = walks();
         let held_out = hold_out(&mut rows, Part::Last);
         let histories = Histories { rows: &rows, n_items: 30 };
-        let cut = tune(&histories, None, &held_out, &threads, &|_| (), &mut |_| ControlFlow::Break(()));
+        let cut = tune(&histories, &held_out, &threads, &mut |_| ControlFlow::Break(()));
         assert!(matches!(cut, Err(TrainError::Cancelled)));
     }
 
@@ -243,8 +301,7 @@ mod tests {
         let held_out = hold_out(&mut rows, Part::Random(0.3));
         let histories = Histories { rows: &rows, n_items: 30 };
         let threads = Threads::new(1).unwrap();
-        let found =
-            tune(&histories, None, &held_out, &threads, &|_| (), &mut |_| ControlFlow::Continue(())).unwrap();
+        let found = tune(&histories, &held_out, &threads, &mut |_| ControlFlow::Continue(())).unwrap();
         assert!(found.ndcg >= found.best.1, "{found:?}");
         if found.shape == "single" {
             assert_eq!(found.parameters.members, [found.best.0]);

@@ -27,9 +27,12 @@ use crate::base::ItemId;
 
 pub use candidates::{CANDIDATES, Candidates, candidates, part};
 pub use context::{Begun, Context};
-pub use from_events::{EventHistories, damped};
+pub use from_events::EventRows;
 pub use histories::{Histories, Interaction};
-pub use kinds::{Act, KindColumn, KindFeature, KindModels, TARGET, UserColumns, masked_items};
+pub use kinds::{
+    Act, EventKinds, KindColumn, KindFeature, KindModels, KindNumbers, TARGET, UserColumns, masked_items,
+    merged,
+};
 pub use member::{BaseModel, PairModel, SideFeature};
 pub use models::{Models, Pairs};
 pub use pairs::Regressions;
@@ -47,6 +50,11 @@ impl Ensemble {
     /// From models and a rule learnt for the same members.
     pub fn new(models: Models, ranker: Ranker) -> Self {
         Self { models, ranker }
+    }
+
+    /// The same models under another rule for their members.
+    pub fn ruled_by(self, ranker: Ranker) -> Self {
+        Self { ranker, ..self }
     }
 
     /// The models.

@@ -6,6 +6,7 @@ use crate::recommend::models::implicit_als::AlsParameters;
 use crate::recommend::models::interactions::Matrix;
 use crate::recommend::models::ridge::RidgeParameters;
 
+use super::kinds::column::KindColumn;
 use super::member::BaseModel;
 
 /// Fewest and most nearest items of a local regression.
@@ -74,6 +75,13 @@ impl EnsembleParameters {
             max_work: 1e11,
             members: Vec::new(),
         }
+    }
+
+    /// Columns of kinds among the members.
+    pub fn kind_columns(&self) -> Vec<KindColumn> {
+        let column =
+            |member: &BaseModel| if let BaseModel::Kind(column) = member { Some(*column) } else { None };
+        self.members.iter().filter_map(column).collect()
     }
 
     /// Without what would take too long on this matrix.

@@ -17,7 +17,7 @@ const ITEMS_AT_ONCE: usize = 1_024;
 
 /// The cells of each item.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Columns {
+pub(crate) struct Columns {
     offsets: Vec<usize>,
     rows: Vec<u32>,
     weights: Vec<f32>,
@@ -25,7 +25,7 @@ pub(super) struct Columns {
 
 impl Columns {
     /// Counting sort, O(cells + items).
-    pub(super) fn new(matrix: &Matrix) -> Self {
+    pub(crate) fn new(matrix: &Matrix) -> Self {
         let mut offsets = vec![0usize; matrix.n_items() + 1];
         for entry in matrix.rows().flatten() {
             if let Some(count) = offsets.get_mut(entry.item as usize + 1) {
@@ -54,12 +54,12 @@ impl Columns {
     }
 
     /// Number of items.
-    pub(super) fn n_items(&self) -> usize {
+    pub(crate) fn n_items(&self) -> usize {
         self.offsets.len().saturating_sub(1)
     }
 
     /// The rows that touched an item, rising, and how much; empty for an unknown item. O(1).
-    pub(super) fn column(&self, item: usize) -> (&[u32], &[f32]) {
+    pub(crate) fn column(&self, item: usize) -> (&[u32], &[f32]) {
         let range =
             self.offsets.get(item).zip(self.offsets.get(item + 1)).map_or(0..0, |(from, to)| *from..*to);
         let rows = self.rows.get(range.clone()).unwrap_or_default();
@@ -67,7 +67,7 @@ impl Columns {
     }
 
     /// The same as pairs.
-    pub(super) fn cells(&self, item: usize) -> impl Iterator<Item = (u32, f32)> {
+    pub(crate) fn cells(&self, item: usize) -> impl Iterator<Item = (u32, f32)> {
         let (rows, weights) = self.column(item);
         rows.iter().copied().zip(weights.iter().copied())
     }
@@ -87,7 +87,7 @@ impl Columns {
     /// One list an item, made on all threads of the pool from what `init` gives each of them; as offsets and the
     /// lists one after another, in order of item. `progress` hears 0…1 every few milliseconds of work and may
     /// break, then `None` comes back.
-    pub(super) fn lists<S, T: Send>(
+    pub(crate) fn lists<S, T: Send>(
         &self,
         matrix: &Matrix,
         threads: &Threads,
@@ -115,7 +115,7 @@ impl Columns {
     }
 
     /// Every offset in range and rising, every row below `n_rows`, every weight a number? Checked after loading.
-    pub(super) fn is_sound(&self, n_rows: usize) -> bool {
+    pub(crate) fn is_sound(&self, n_rows: usize) -> bool {
         self.offsets.windows(2).all(|pair| matches!(pair, [a, b] if a <= b))
             && self.offsets.last().copied().unwrap_or(0) == self.rows.len()
             && self.rows.len() == self.weights.len()

@@ -4,7 +4,9 @@
 use crate::base::ItemId;
 use crate::event::EventKind;
 use crate::profile::Profile;
-use crate::recommend::ensemble::{BaseModel, Candidates, Ranker, SideFeature};
+use crate::recommend::ensemble::{
+    BaseModel, Candidates, Context, KindColumn, KindFeature, Ranker, SideFeature,
+};
 
 use super::item_context::has;
 use super::reason::Reason;
@@ -33,14 +35,15 @@ impl Source {
     fn of(member: &BaseModel) -> Self {
         match member {
             BaseModel::Pair { .. } | BaseModel::Als(_) => Self::Behaviour,
+            BaseModel::Kind(KindColumn { of: KindFeature::Popularity, .. }) => Self::Popular,
+            BaseModel::Kind(_) => Self::Behaviour,
             BaseModel::SideFeature(SideFeature::Content) => Self::Content,
             BaseModel::SideFeature(SideFeature::Category) => Self::Category,
             BaseModel::SideFeature(SideFeature::Segment) => Self::Segment,
             BaseModel::SideFeature(SideFeature::Popular)
             | BaseModel::Popularity
             | BaseModel::Trend(_)
-            | BaseModel::Season(_)
-            | BaseModel::Kind(_) => Self::Popular,
+            | BaseModel::Season(_) => Self::Popular,
         }
     }
 }
@@ -104,9 +107,10 @@ impl Explanation<'_> {
         let models = self.sources.ensemble.models();
         let added = self.rule.parts(self.candidates.row(item), self.personal.length());
         let mut sums = vec![0f32; context.history.len()];
-        for (member, added) in models.members().iter().zip(added) {
-            let Some(parts) = (added != 0.0).then(|| models.parts(*member, &context, item)).flatten() else {
-                continue;
+        for (member, added) in models.members().iter().zip(added).filter(|(_, added)| *added != 0.0) {
+            let parts = match member {
+                BaseModel::Kind(column) => self.parts_of_kind(*column, &context, item),
+                _ => models.parts(*member, &context, item).unwrap_or_default(),
             };
             let whole: f32 = parts.iter().sum();
             if whole > 0.0 {
@@ -116,6 +120,15 @@ impl Explanation<'_> {
         let (cause, most) =
             context.history.iter().zip(sums).max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.0.cmp(&a.0.0)))?;
         (most > 0.0).then_some(cause.0)
+    }
+
+    /// In order of the history.
+    fn parts_of_kind(&self, column: KindColumn, context: &Context<'_>, item: ItemId) -> Vec<f32> {
+        let parts = self.sources.kinds.parts(column, self.personal.acts(), item);
+        let of = |(known, _): &(ItemId, f32)| -> f32 {
+            parts.iter().filter(|(touched, _)| touched == known).map(|(_, part)| part).sum()
+        };
+        context.history.iter().map(of).collect()
     }
 
     fn behaviour_reason(&self, cause: ItemId, item: ItemId) -> Reason {

@@ -10,7 +10,7 @@ use crate::catalogue::Catalogue;
 use crate::event::Event;
 use crate::ml::metrics::Metrics;
 use crate::profile::{Features, Observed, SegmentId, Segmentation};
-use crate::recommend::ensemble::{BaseModel, Ensemble, Models, Ranker, SideFeature};
+use crate::recommend::ensemble::{BaseModel, Ensemble, EventKinds, Models, Ranker, SideFeature};
 use crate::recommend::models::association_rules::AssociationRules;
 use crate::recommend::models::content_based::ContentBased;
 use crate::recommend::models::item_knn::ItemKnn;
@@ -54,8 +54,8 @@ pub struct ModelSet {
     pub(crate) association_rules: Arc<AssociationRules>,
     pub(crate) content: ContentBased,
     pub(crate) ensemble: Arc<Ensemble>,
-    /// Mean interest of the shop's histories.
-    pub(crate) unit: f32,
+    /// Kinds of behaviour that the blend reads apart.
+    pub(crate) kinds: Arc<EventKinds>,
     pub(crate) sessions: Arc<NextItem>,
     pub(crate) repeat: Arc<Repeat>,
     /// Model of the probabilities that messages are answered.
@@ -88,7 +88,7 @@ impl ModelSet {
             association_rules: Arc::default(),
             content: ContentBased::default(),
             ensemble: Arc::new(plain(Models::beside_only())),
-            unit: 1.0,
+            kinds: Arc::default(),
             sessions: Arc::default(),
             repeat: Arc::default(),
             response: Arc::default(),
@@ -111,6 +111,16 @@ impl ModelSet {
         &self.ensemble
     }
 
+    /// Lets other models and their rule rank. Columns of kinds are those of [`ModelSet::set_kinds`], after all other members.
+    pub(crate) fn set_ensemble(&mut self, ensemble: Ensemble) {
+        self.ensemble = Arc::new(ensemble);
+    }
+
+    /// Lets the blend read these kinds; its members must name their columns.
+    pub(crate) fn set_kinds(&mut self, kinds: EventKinds) {
+        self.kinds = Arc::new(kinds);
+    }
+
     /// Lets another rule order what the models say; it is for the same members.
     pub fn set_rule(&mut self, rule: Ranker) {
         self.ensemble = Arc::new(Ensemble::new(self.ensemble.models().clone(), rule));
@@ -129,8 +139,13 @@ impl ModelSet {
             content: &self.content,
             ensemble: &self.ensemble,
             sessions: &self.sessions,
-            unit: self.unit,
+            kinds: &self.kinds,
         }
+    }
+
+    /// What the members are asked about for one person, without their scores.
+    pub(crate) fn unscored(&self, request: &Request<'_>) -> Personal {
+        Personal::unscored(&self.sources(), request)
     }
 
     /// Scores of all members for one person.
@@ -223,7 +238,7 @@ impl ModelSet {
             && model.ensemble.is_sound()
             && model.sessions.is_sound()
             && model.repeat.is_sound()
-            && model.unit.is_finite();
+            && model.kinds.models.is_sound(model.popularity.width());
         if sound { Ok(model) } else { Err(ArtefactError::Corrupt("its numbers make no sense".into())) }
     }
 }

@@ -3,11 +3,13 @@
 //!
 //! Cost: O(history · weights kept + members · items); about a millisecond at 4,000 items.
 
+use std::cmp::Reverse;
+
 use crate::base::{ItemId, Timestamp};
-use crate::profile::Profile;
+use crate::profile::{Bought, Profile};
 use crate::recommend::ensemble::{
-    BaseModel, Begun, CANDIDATES, Candidates, Context, Ensemble, PairModel, Ranker, SideFeature, candidates,
-    damped,
+    Act, BaseModel, Begun, CANDIDATES, Candidates, Context, Ensemble, EventKinds, PairModel, Ranker,
+    SideFeature, candidates,
 };
 use crate::recommend::models::association_rules::AssociationRules;
 use crate::recommend::models::content_based::ContentBased;
@@ -17,9 +19,6 @@ use crate::recommend::session::next_item::NextItem;
 
 use super::request::Request;
 
-/// Bounds of the interest in one item of a history.
-const LEAST_INTEREST: f32 = 0.05;
-const MOST_INTEREST: f32 = 2.0;
 /// Items of a history that count.
 const MOST_HISTORY: usize = 200;
 /// Decay of each older item's weight in the content taste.
@@ -35,8 +34,7 @@ pub(super) struct Sources<'a> {
     pub(super) content: &'a ContentBased,
     pub(super) ensemble: &'a Ensemble,
     pub(super) sessions: &'a NextItem,
-    /// Mean interest of the shop, see [`damped`].
-    pub(super) unit: f32,
+    pub(super) kinds: &'a EventKinds,
 }
 
 /// Scores of every member for every item, for one person.
@@ -46,32 +44,39 @@ pub struct Personal {
     /// The same, fading, for likeness in words.
     taste: Vec<(ItemId, f32)>,
     last_day: Option<f64>,
+    /// Of the kinds of behaviour, oldest first.
+    acts: Vec<Act>,
     beside: Vec<f32>,
     scores: Vec<f32>,
     width: usize,
 }
 
-/// Newest first: the recent items with interest left, then what was bought before them.
-pub(super) fn history(profile: &Profile, unit: f32) -> Vec<(ItemId, f32)> {
+/// Newest first: the recent items with interest left, then what was bought before them. All alike: what a kind of behaviour is
+/// worth is learnt.
+pub(crate) fn history(profile: &Profile) -> Vec<(ItemId, f32)> {
     let recent = profile.recent();
-    let weight = |interest: f32| damped(interest.clamp(LEAST_INTEREST, MOST_INTEREST), unit);
-    let mut history: Vec<(ItemId, f32)> = recent
-        .iter()
-        .filter(|known| known.weight > 0.0)
-        .map(|known| (known.item, weight(known.weight)))
-        .collect();
-    let older = profile.bought().iter().map(|bought| bought.item);
-    let older = older.filter(|item| !recent.iter().any(|known| known.item == *item));
+    let mut history: Vec<(ItemId, f32)> =
+        recent.iter().filter(|known| known.weight > 0.0).map(|known| (known.item, 1.0)).collect();
+    let is_older = |item: ItemId| !recent.iter().any(|known| known.item == item);
+    let mut older: Vec<&Bought> = profile.bought().iter().filter(|bought| is_older(bought.item)).collect();
+    older.sort_by_key(|bought| (Reverse(bought.last_day()), bought.item));
     let missing = MOST_HISTORY.saturating_sub(history.len());
-    history.extend(older.take(missing).map(|item| (item, weight(1.0))));
+    history.extend(older.into_iter().take(missing).map(|bought| (bought.item, 1.0)));
     history
 }
 
 impl Personal {
     pub(super) fn new(sources: &Sources<'_>, request: &Request<'_>) -> Self {
+        let mut personal = Self::unscored(sources, request);
+        personal.scores = sources.ensemble.models().scores(&personal.context());
+        personal
+    }
+
+    /// What the members are asked about, before any of them has answered.
+    pub(super) fn unscored(sources: &Sources<'_>, request: &Request<'_>) -> Self {
         let models = sources.ensemble.models();
         let width = request.catalogue.width().max(sources.popularity.width()).max(models.n_items());
-        let history = history(request.profile, sources.unit);
+        let history = history(request.profile);
         let mut age = 1.0f32;
         let fade = |(item, weight): &(ItemId, f32)| {
             let own = weight * age;
@@ -82,14 +87,17 @@ impl Personal {
         let day = |at: Timestamp| at.0 as f64 / MICROS_A_DAY;
         let mut personal = Self {
             last_day: request.profile.last_seen().map(day),
-            beside: vec![0f32; width * SideFeature::ALL.len()],
+            acts: sources.kinds.acts(request.profile),
+            beside: vec![0f32; width * (SideFeature::ALL.len() + sources.kinds.columns().len())],
             scores: Vec::new(),
             history,
             taste,
             width,
         };
         personal.look_beside(sources, request);
-        personal.scores = models.scores(&personal.context());
+        if let Some(kinds) = personal.beside.get_mut(width * SideFeature::ALL.len()..) {
+            sources.kinds.models.fill_dense(&personal.acts, width, kinds);
+        }
         personal
     }
 
@@ -137,6 +145,11 @@ impl Personal {
         }
     }
 
+    /// Acts of the kinds of behaviour, oldest first.
+    pub(super) fn acts(&self) -> &[Act] {
+        &self.acts
+    }
+
     /// Input of the ensemble.
     pub(super) fn context(&self) -> Context<'_> {
         Context {
@@ -146,6 +159,11 @@ impl Personal {
             beside: &self.beside,
             begun: Begun::default(),
         }
+    }
+
+    /// History, newest first; day of the newest interaction; columns brought along, and their width.
+    pub(crate) fn into_input(self) -> (Vec<(ItemId, f32)>, Option<f64>, Vec<f32>, usize) {
+        (self.history, self.last_day, self.beside, self.width)
     }
 
     /// Length of the history.

@@ -1,13 +1,13 @@
 //! Prediction of the next click from the clicks of the running visit: V-SKNN over the newest sessions and a Markov chain over the
-//! last click, each scaled to its best, in equal parts (the two that rank best alone on Yoochoose clicks, see `model.rs` for the
-//! whole family). The user's own clicks count as they happen; other people's from the next training on.
+//! last click, each scaled to its best, in equal parts (the two that rank best alone on Yoochoose clicks; the rest of the family is
+//! in `evaluate/offline/`). The user's own clicks count as they happen; other people's from the next training on.
 //!
 //! In: events, then the recent items of a profile. Out: scores 0…1 by item. Memory: [`BOUNDS`] sessions, and [`KEPT`] followers
 //! an item. Time of an answer: about 0.2 ms.
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::ItemId;
+use crate::base::{ItemId, UserId};
 use crate::event::{Event, EventKind};
 use crate::profile::Profile;
 use crate::recommend::models::interactions::Groups;
@@ -39,14 +39,8 @@ pub struct NextItem {
 impl NextItem {
     /// From events in order of time. O(events log events).
     pub fn fit(events: &[Event], n_users: usize) -> Self {
-        let groups = Groups::by_visitor(n_users, events);
-        let mut sessions: Vec<Vec<Click>> = Vec::new();
-        for row in 0..groups.n_rows() {
-            let clicks: Vec<Click> = groups.row(row, events).filter_map(click).collect();
-            let newest = clicks.get(clicks.len().saturating_sub(MOST_EVENTS)..).unwrap_or_default();
-            let same = |a: &Click, b: &Click| b.at.as_seconds() - a.at.as_seconds() <= PAUSE_SECONDS;
-            sessions.extend(newest.chunk_by(same).map(distinct).filter(|session| session.len() > 1));
-        }
+        let sessions: Vec<Vec<Click>> =
+            visits(events, n_users).into_iter().map(|visit| visit.clicks).collect();
         let mut pairs: Vec<(u32, u32)> = sessions
             .iter()
             .flat_map(|session| session.windows(2))
@@ -122,6 +116,30 @@ impl NextItem {
     pub(crate) fn is_sound(&self) -> bool {
         self.after.iter().flatten().all(|(_, share)| share.is_finite())
     }
+}
+
+/// A visit of more than one item.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Visit {
+    /// `None` for an anonymous one.
+    pub user: Option<UserId>,
+    /// Oldest first; what is clicked several times in a row is one click.
+    pub clicks: Vec<Click>,
+}
+
+/// The visits in events in order of time: a pause of half an hour ends one. O(events log events).
+pub fn visits(events: &[Event], n_users: usize) -> Vec<Visit> {
+    let groups = Groups::by_visitor(n_users, events);
+    let mut visits = Vec::new();
+    for row in 0..groups.n_rows() {
+        let user = u32::try_from(row).ok().filter(|_| row < n_users).map(UserId);
+        let clicks: Vec<Click> = groups.row(row, events).filter_map(click).collect();
+        let newest = clicks.get(clicks.len().saturating_sub(MOST_EVENTS)..).unwrap_or_default();
+        let same = |a: &Click, b: &Click| b.at.as_seconds() - a.at.as_seconds() <= PAUSE_SECONDS;
+        let several = newest.chunk_by(same).map(distinct).filter(|clicks| clicks.len() > 1);
+        visits.extend(several.map(|clicks| Visit { user, clicks }));
+    }
+    visits
 }
 
 /// Click of an event that shows an item from which somebody may go on; `None` for other events.

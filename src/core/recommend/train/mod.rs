@@ -10,5 +10,5 @@ pub mod stage;
 pub use data::{TrainingData, Users};
 pub use error::TrainError;
 pub use parameters::TrainingParameters;
-pub use pipeline::{Trained, train, train_in, train_responses};
+pub use pipeline::{Inputs, Trained, ground, kinds, rows, train, train_in, train_responses};
 pub use stage::{Progress, Stage};

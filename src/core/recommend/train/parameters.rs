@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::profile::SegmentParameters;
-use crate::recommend::ensemble::EnsembleParameters;
+use crate::recommend::ensemble::{EnsembleParameters, KindNumbers};
 use crate::recommend::models::association_rules::RuleParameters;
 use crate::recommend::models::frequent_itemsets::ItemsetParameters;
 
@@ -33,8 +33,15 @@ pub struct TrainingParameters {
     pub itemsets: ItemsetParameters,
     /// Parameters of the association rules made of them; `max_rules` 0 = none.
     pub rules: RuleParameters,
-    /// The members of the blend.
+    /// The members of the blend: the configured ones, and after a trial those that it chose.
     pub ensemble: EnsembleParameters,
+    /// Result of the trial that chose them; `None` where there was nothing to hold out.
+    pub choice: Option<Choice>,
+    /// Kinds of events that the members tell apart, as a trial numbered them; `None` = as the events of the training do.
+    pub kinds: Option<KindNumbers>,
+    /// Most multiplications that trying other parameters of EASE^R may take beyond the first fit, and as many again those of
+    /// implicit ALS.
+    pub tuning_work: f64,
     /// Likeness to what is already in the list costs so much of the relevance in the lists that are measured, 0…0.9.
     pub diversity: f64,
     /// Learn the order of candidates on a part of the hold-out; if not, they are ordered by the plain rule.
@@ -45,6 +52,19 @@ pub struct TrainingParameters {
     pub max_test_users: usize,
     /// Share by which a new model's NDCG@10 may be worse than the current one's.
     pub gate_tolerance: f64,
+}
+
+/// What a trial found of the blend that it chose.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Choice {
+    /// Shape of the blend; `single` where the best member alone serves.
+    pub shape: String,
+    /// NDCG@10 of the blend by cross-validation over the users it was learnt on.
+    pub ndcg: f64,
+    /// The member that is best alone.
+    pub best_member: String,
+    /// Its NDCG@10 on the same users.
+    pub best_member_ndcg: f64,
 }
 
 impl Default for TrainingParameters {
@@ -62,6 +82,9 @@ impl Default for TrainingParameters {
             itemsets: ItemsetParameters::default(),
             rules: RuleParameters::default(),
             ensemble: EnsembleParameters::serving(),
+            choice: None,
+            kinds: None,
+            tuning_work: 4e9,
             diversity: 0.05,
             learn_rule: true,
             holdout_share: 0.1,

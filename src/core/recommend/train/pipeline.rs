@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::base::{ModelVersion, Timestamp, UserId};
+use crate::base::{Timestamp, UserId};
 use crate::catalogue::Catalogue;
 use crate::event::Event;
 use crate::ml::metrics::Metrics;
@@ -12,7 +12,7 @@ use crate::ml::threads::Threads;
 use crate::profile::{
     Features, Observed, Profile, ReturnTimes, SegmentError, SegmentId, SegmentParameters, Segmentation,
 };
-use crate::recommend::ensemble::{EventHistories, Models};
+use crate::recommend::ensemble::{EventKinds, EventRows, KindModels, KindNumbers, Models, TARGET};
 use crate::recommend::models::association_rules::AssociationRules;
 use crate::recommend::models::content_based::ContentBased;
 use crate::recommend::models::frequent_itemsets;
@@ -55,77 +55,139 @@ pub fn train(
     progress: &mut Progress<'_>,
 ) -> Result<Trained, TrainError> {
     let threads = Threads::new(parameters.n_threads)?;
-    train_in(&threads, &data.events, data.users(), catalogue, now, parameters, progress)
+    let (threads, events, users) = (&threads, data.events.as_slice(), data.users());
+    let inputs = Inputs { threads, events, users, catalogue, now, content: None };
+    train_in(&inputs, parameters, progress)
 }
 
-/// As [`train`], in a pool that is already there, from events in order of time.
+/// Inputs of a training.
+#[derive(Clone, Copy)]
+pub struct Inputs<'a> {
+    /// The pool.
+    pub threads: &'a Threads,
+    /// In order of time.
+    pub events: &'a [Event],
+    /// All users.
+    pub users: Users<'a>,
+    /// All items.
+    pub catalogue: &'a Catalogue,
+    /// The moment of the training.
+    pub now: Timestamp,
+    /// The content model of this catalogue, where it has been made already.
+    pub content: Option<&'a ContentBased>,
+}
+
+/// As [`train`], in a pool that is already there, the blend as the parameters say.
 pub fn train_in(
-    threads: &Threads,
-    events: &[Event],
-    users: Users<'_>,
-    catalogue: &Catalogue,
-    now: Timestamp,
+    inputs: &Inputs<'_>,
     parameters: &TrainingParameters,
     progress: &mut Progress<'_>,
 ) -> Result<Trained, TrainError> {
+    stages(inputs, parameters, true, progress)
+}
+
+/// All models but the blend and the next clicks: what a blend is chosen on.
+pub fn ground(
+    inputs: &Inputs<'_>,
+    parameters: &TrainingParameters,
+    progress: &mut Progress<'_>,
+) -> Result<ModelSet, TrainError> {
+    Ok(stages(inputs, parameters, false, progress)?.model)
+}
+
+fn stages(
+    inputs: &Inputs<'_>,
+    parameters: &TrainingParameters,
+    with_blend: bool,
+    progress: &mut Progress<'_>,
+) -> Result<Trained, TrainError> {
+    let Inputs { threads, events, users, catalogue, now, .. } = *inputs;
     if events.is_empty() && catalogue.is_empty() && users.stated.is_empty() {
         return Err(TrainError::NotEnoughData {
             needs: "at least one event, one item or one user with stated features",
             has: "0 events and 0 items".to_owned(),
         });
     }
-    let n_users = users.n;
     let observed = Observed::of(events);
     let (features, returns) = features(threads, events, users, catalogue, &observed, progress)?;
     let segmentation = segments(&features, returns.least_months(), parameters, progress)?;
-    let features: Vec<_> = features
-        .into_iter()
-        .map(|(user, features)| (user, features, segmentation.as_ref().map(|found| found.assign(&features))))
-        .collect();
+    let (features, segment_of) = in_segments(features, segmentation.as_ref(), users.n);
+    let n_segments = segmentation.as_ref().map_or(0, |found| found.summaries().len());
+    let by_segment = (n_segments, segment_of.as_slice());
+    let (popularity, item_knn) =
+        popularity_and_neighbours(threads, events, catalogue, by_segment, parameters, progress)?;
+    let baseline = Baseline::fit(events, features.iter().map(|(user, features, _)| (user.index(), features)));
+    let mut model = ModelSet {
+        trained_at: now,
+        events: events.len() as u64,
+        observed,
+        segmentation,
+        parameters: parameters.clone(),
+        baseline: Arc::new(baseline),
+        popularity: Arc::new(popularity),
+        item_knn: Arc::new(item_knn),
+        ..ModelSet::empty()
+    };
+    step(progress, Stage::Ensemble, 0.0)?;
+    if with_blend {
+        blend(threads, events, users.n, &mut model, progress)?;
+        step(progress, Stage::Sessions, 0.0)?;
+        model.sessions = Arc::new(NextItem::fit(events, users.n));
+        step(progress, Stage::Sessions, 0.5)?;
+    }
+    model.repeat = Arc::new(Repeat::fit(events));
+    step(progress, Stage::Sessions, 1.0)?;
+    model.association_rules = Arc::new(association_rules(threads, events, parameters, progress)?);
+    step(progress, Stage::Content, 0.0)?;
+    model.content = match inputs.content {
+        Some(made) => made.clone(),
+        None => ContentBased::fit_with(catalogue, |done| progress(Stage::Content, done))
+            .ok_or(TrainError::Cancelled)?,
+    };
+    step(progress, Stage::Content, 1.0)?;
+    Ok(Trained { model, metrics: Metrics::new(), features })
+}
+
+/// Fits the blend that the parameters of the model name.
+fn blend(
+    threads: &Threads,
+    events: &[Event],
+    n_users: usize,
+    model: &mut ModelSet,
+    progress: &mut Progress<'_>,
+) -> Result<(), TrainError> {
+    let parameters = model.parameters.clone();
+    let mut rows = rows(events, n_users, &parameters, progress)?;
+    let columns = parameters.ensemble.kind_columns();
+    if !columns.is_empty() {
+        model.set_kinds(kinds(threads, &rows, &parameters, progress)?.restricted(&columns));
+    }
+    rows.acts = Vec::new();
+    let models = Models::fit(&rows.histories(), &parameters.ensemble, threads, |done| {
+        progress(Stage::Ensemble, 0.2 + 0.8 * done)
+    })?;
+    let models = models.with_kinds(model.kinds.columns());
+    model.set_ensemble(plain(models));
+    Ok(())
+}
+
+/// Features with the segment of each user, and the segments by user.
+fn in_segments(
+    features: Vec<(UserId, Features)>,
+    segmentation: Option<&Segmentation>,
+    n_users: usize,
+) -> (Vec<(UserId, Features, Option<SegmentId>)>, Vec<Option<SegmentId>>) {
+    let assign = |(user, features): (UserId, Features)| {
+        (user, features, segmentation.map(|found| found.assign(&features)))
+    };
+    let features: Vec<_> = features.into_iter().map(assign).collect();
     let mut segment_of = vec![None; n_users];
     for (user, _, segment) in &features {
         if let Some(slot) = segment_of.get_mut(user.index()) {
             *slot = *segment;
         }
     }
-
-    let n_segments = segmentation.as_ref().map_or(0, |found| found.summaries().len());
-    let by_segment = (n_segments, segment_of.as_slice());
-    let (popularity, item_knn) =
-        popularity_and_neighbours(threads, events, catalogue, by_segment, parameters, progress)?;
-    let (models, unit) = ensemble(threads, events, n_users, parameters, progress)?;
-    step(progress, Stage::Sessions, 0.0)?;
-    let sessions = NextItem::fit(events, n_users);
-    step(progress, Stage::Sessions, 0.5)?;
-    let repeat = Repeat::fit(events);
-    step(progress, Stage::Sessions, 1.0)?;
-    let association_rules = association_rules(threads, events, parameters, progress)?;
-    step(progress, Stage::Content, 0.0)?;
-    let content = ContentBased::fit_with(catalogue, |done| progress(Stage::Content, done))
-        .ok_or(TrainError::Cancelled)?;
-    step(progress, Stage::Content, 1.0)?;
-
-    let baseline = Baseline::fit(events, features.iter().map(|(user, features, _)| (user.index(), features)));
-    let model = ModelSet {
-        version: ModelVersion(0),
-        trained_at: now,
-        events: events.len() as u64,
-        observed,
-        metrics: Metrics::new(),
-        segmentation,
-        parameters: parameters.clone(),
-        baseline: Arc::new(baseline),
-        popularity: Arc::new(popularity),
-        item_knn: Arc::new(item_knn),
-        association_rules: Arc::new(association_rules),
-        content,
-        ensemble: Arc::new(plain(models)),
-        unit,
-        sessions: Arc::new(sessions),
-        repeat: Arc::new(repeat),
-        response: Arc::default(),
-    };
-    Ok(Trained { model, metrics: Metrics::new(), features })
+    (features, segment_of)
 }
 
 /// Adds to a model how likely messages are to be answered, from messages in order of time, and by how much they raise the
@@ -224,24 +286,34 @@ fn popularity_and_neighbours(
     Ok((popularity, item_knn))
 }
 
-/// The members of the blend, and the mean interest of the shop.
-fn ensemble(
-    threads: &Threads,
+/// The examples that a blend is fitted on.
+pub fn rows(
     events: &[Event],
     n_users: usize,
     parameters: &TrainingParameters,
     progress: &mut Progress<'_>,
-) -> Result<(Models, f32), TrainError> {
-    step(progress, Stage::Ensemble, 0.0)?;
-    let rows = EventHistories::new(events, n_users, parameters.history_cap, |done| {
-        progress(Stage::Ensemble, 0.1 * done)
-    })
-    .ok_or(TrainError::Cancelled)?;
-    let histories = rows.histories();
-    let models = Models::fit(&histories, &parameters.ensemble, threads, |done| {
-        progress(Stage::Ensemble, 0.1 + 0.9 * done)
-    })?;
-    Ok((models, rows.unit))
+) -> Result<EventRows, TrainError> {
+    let hear = |done| progress(Stage::Ensemble, 0.1 * done);
+    let kinds = parameters.kinds.clone().unwrap_or_else(|| KindNumbers::of(events));
+    EventRows::new(events, n_users, parameters.history_cap, kinds, hear).ok_or(TrainError::Cancelled)
+}
+
+/// Models of the kinds of behaviour, with all their columns; none where kinds are not told apart. What was bought stays out of
+/// lists.
+pub fn kinds(
+    threads: &Threads,
+    rows: &EventRows,
+    parameters: &TrainingParameters,
+    progress: &mut Progress<'_>,
+) -> Result<EventKinds, TrainError> {
+    if rows.kinds.is_empty() {
+        return Ok(EventKinds::default());
+    }
+    let masked: Vec<bool> = (0..rows.kinds.len()).map(|kind| kind == usize::from(TARGET)).collect();
+    let hear = |done| progress(Stage::Ensemble, 0.1 + 0.1 * done);
+    let models =
+        KindModels::fit(&rows.acts, rows.n_items, &masked, None, &parameters.ensemble, threads, hear)?;
+    Ok(EventKinds { numbers: rows.kinds.clone(), models })
 }
 
 fn association_rules(

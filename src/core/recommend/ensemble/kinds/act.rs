@@ -3,6 +3,8 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
+use crate::recommend::ensemble::histories::Interaction;
+
 /// The kind that is to be predicted.
 pub const TARGET: u8 = 0;
 
@@ -21,6 +23,16 @@ pub struct Act {
 pub fn masked_items(acts: &[Act], masked: &[bool]) -> HashSet<u32> {
     let is_masked = |act: &&Act| masked.get(usize::from(act.kind)).is_some_and(|masked| *masked);
     acts.iter().filter(is_masked).map(|act| act.item).collect()
+}
+
+/// The history over all kinds: each item once, at its newest act, all alike. What a kind is worth is learnt, not set here.
+pub fn merged(acts: &[Act]) -> Vec<Interaction> {
+    let mut seen = HashSet::new();
+    let newest = acts.iter().rev().filter(|act| seen.insert(act.item));
+    let mut history: Vec<Interaction> =
+        newest.map(|act| Interaction { item: act.item, day: act.day, weight: 1.0 }).collect();
+    history.reverse();
+    history
 }
 
 /// All acts of one kind of a user on one item.

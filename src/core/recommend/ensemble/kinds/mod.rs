@@ -5,11 +5,15 @@
 mod act;
 pub(super) mod column;
 mod cross;
+mod event_kinds;
 mod models;
+mod numbers;
 
-pub use act::{Act, TARGET, masked_items};
+pub use act::{Act, TARGET, masked_items, merged};
 pub use column::{KindColumn, KindFeature};
+pub use event_kinds::EventKinds;
 pub use models::{KindModels, UserColumns};
+pub use numbers::KindNumbers;
 
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::ItemId;
 use crate::ml::threads::Threads;
-use crate::recommend::ensemble::pairs::{Regressions, add_pairs};
+use crate::recommend::ensemble::pairs::{LEAST_WEIGHT, Regressions, add_pairs};
 use crate::recommend::ensemble::parameters::EnsembleParameters;
 use crate::recommend::models::interactions::Matrix;
 use crate::recommend::models::item_weights::ItemWeights;
@@ -150,30 +150,101 @@ impl KindModels {
         acts.iter().rev().filter(open).take(BEGUN_CAP).map(|act| ItemId(act.item)).collect()
     }
 
+    /// Columns of all items, in order: the first of [`KindModels::columns`].
+    pub fn dense(&self) -> &[KindColumn] {
+        let of_all = self.columns.iter().take_while(|column| !column.of.is_of_begun()).count();
+        &self.columns[..of_all]
+    }
+
     /// Values of the columns for a user with these acts, oldest first. O(acts · weights kept + columns · items).
     pub fn columns_of(&self, acts: &[Act]) -> UserColumns {
         let n = self.n_items;
         let begun = self.begun(acts);
-        let mut user = User { acts, touched: Vec::new() };
-        for kind in (0u8..).take(self.masked.len()) {
-            let mut touched = touches(acts, kind, HISTORY_CAP);
-            touched.retain(|touch| (touch.item as usize) < n);
-            user.touched.push(touched);
-        }
-        let of_all = self.columns.iter().filter(|column| !column.of.is_of_begun()).count();
-        let (dense, of_begun) = self.columns.split_at(of_all);
-        let mut beside = vec![0f32; n * of_all];
-        for (column, slots) in dense.iter().zip(beside.chunks_mut(n.max(1))) {
+        let user = self.user(acts);
+        let mut beside = vec![0f32; n * self.dense().len()];
+        for (column, slots) in self.dense().iter().zip(beside.chunks_mut(n.max(1))) {
             self.fill(*column, &user, slots);
         }
+        let of_begun = &self.columns[self.dense().len()..];
         let mut values = vec![0f32; begun.len() * of_begun.len()];
         for (place, column) in of_begun.iter().enumerate() {
-            let own = self.of_begun(*column, &user, &begun, &beside);
+            let own = self.of_begun(*column, &user, &begun);
             for (row, value) in values.chunks_mut(of_begun.len()).zip(own) {
                 row[place] = value;
             }
         }
         UserColumns { beside, begun, values }
+    }
+
+    /// Adds the columns of all items to slots of 0, column after column, each of at least as many items as the models know.
+    pub fn fill_dense(&self, acts: &[Act], width: usize, beside: &mut [f32]) {
+        let user = self.user(acts);
+        for (column, slots) in self.dense().iter().zip(beside.chunks_mut(width.max(1))) {
+            if let Some(slots) = slots.get_mut(..self.n_items) {
+                self.fill(*column, &user, slots);
+            }
+        }
+    }
+
+    /// Contribution of each touched item to a column's value of `item`; see [`EventKinds::parts`](super::EventKinds::parts).
+    pub(super) fn parts(&self, column: KindColumn, acts: &[Act], item: ItemId) -> Vec<(ItemId, f32)> {
+        let kind = usize::from(column.kind);
+        let (weights, decay) = match column.of {
+            KindFeature::Pair { decay } => (self.pairs.get(kind), decay),
+            KindFeature::Ease { decay } => (self.ease.as_ref(), decay),
+            _ => (None, 1.0),
+        };
+        let Some(weights) = weights else { return Vec::new() };
+        let mut age = 1.0f32;
+        let part = |(known, _): (ItemId, f32)| {
+            let weight = weights.of(known).iter().find(|(other, _)| *other == item).map_or(0.0, |(_, w)| *w);
+            let own = if age >= LEAST_WEIGHT { weight * age } else { 0.0 };
+            age *= decay;
+            (known, own)
+        };
+        self.user(acts).history(kind).into_iter().map(part).collect()
+    }
+
+    /// The same models with these columns of all items only; weights that no column reads any more go.
+    pub(super) fn restricted(&self, needed: &[KindColumn]) -> Self {
+        let mut models = self.clone();
+        models.columns.retain(|column| needed.contains(column));
+        let reads = |kind: usize| models.columns.iter().any(|column| usize::from(column.kind) == kind);
+        let read: Vec<bool> = (0..models.pairs.len()).map(reads).collect();
+        for (pairs, _) in models.pairs.iter_mut().zip(read).filter(|(_, read)| !read) {
+            *pairs = ItemWeights::default();
+        }
+        if !models.columns.iter().any(|column| matches!(column.of, KindFeature::Ease { .. })) {
+            models.ease = None;
+        }
+        models.conversion.iter_mut().for_each(Vec::clear);
+        models
+    }
+
+    /// Whether widths fit and every number is one, for at most `width` items. Checked after loading.
+    pub fn is_sound(&self, width: usize) -> bool {
+        let n = self.n_items;
+        let below = |weights: &ItemWeights| {
+            weights.is_sound()
+                && (0u32..)
+                    .take(n)
+                    .all(|item| weights.of(ItemId(item)).iter().all(|(other, _)| other.index() < n))
+        };
+        n <= width
+            && self.pairs.iter().chain(&self.ease).all(below)
+            && (self.popularity.is_empty() || self.popularity.len() == n)
+            && self.popularity.iter().all(|count| count.is_finite())
+            && self.columns.iter().all(|column| usize::from(column.kind) < self.pairs.len())
+    }
+
+    fn user<'a>(&self, acts: &'a [Act]) -> User<'a> {
+        let mut user = User { acts, touched: Vec::new() };
+        for kind in (0u8..).take(self.masked.len()) {
+            let mut touched = touches(acts, kind, HISTORY_CAP);
+            touched.retain(|touch| (touch.item as usize) < self.n_items);
+            user.touched.push(touched);
+        }
+        user
     }
 
     fn fill(&self, column: KindColumn, user: &User<'_>, slots: &mut [f32]) {
@@ -194,7 +265,7 @@ impl KindModels {
     }
 
     /// Values of one column for the begun items.
-    fn of_begun(&self, column: KindColumn, user: &User<'_>, begun: &[ItemId], beside: &[f32]) -> Vec<f32> {
+    fn of_begun(&self, column: KindColumn, user: &User<'_>, begun: &[ItemId]) -> Vec<f32> {
         let kind = usize::from(column.kind);
         let bought = || user.bought(kind);
         let by_touch = |value: &dyn Fn(usize, &Touch) -> f32| user.by_touch(kind, begun, value);
@@ -204,9 +275,8 @@ impl KindModels {
                 begun.iter().map(|item| self.popularity[item.index()] / most).collect()
             }
             KindFeature::PairBegun => {
-                let whole = KindColumn { of: KindFeature::Pair { decay: 1.0 }, ..column };
-                let place = self.columns.iter().position(|other| *other == whole).unwrap_or(0);
-                let pairs = beside.get(place * self.n_items..).unwrap_or_default();
+                let mut pairs = vec![0f32; self.n_items];
+                self.fill(KindColumn { of: KindFeature::Pair { decay: 1.0 }, ..column }, user, &mut pairs);
                 let values = || begun.iter().map(|item| pairs[item.index()]);
                 let best = values().fold(f32::MIN_POSITIVE, f32::max);
                 values().map(|value| value / best).collect()

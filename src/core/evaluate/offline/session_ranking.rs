@@ -13,11 +13,11 @@ use crate::base::ItemId;
 use crate::ml::boosting::{Boosting, BoostingError, BoostingParameters, Dataset, Objective};
 use crate::ml::listwise::{Lists, Listwise};
 use crate::ml::threads::Threads;
+use crate::recommend::session::knn::SessionScratch;
+use crate::recommend::session::memory::{Click, SessionMemory, SessionNumber};
+use crate::recommend::session::sparse_scores::SparseScores;
 
-use super::knn::SessionScratch;
-use super::memory::{Click, SessionMemory, SessionNumber};
-use super::model::{SessionModel, SessionScorer};
-use super::sparse_scores::SparseScores;
+use super::session_model::{SessionModel, SessionScorer};
 
 /// Scorers whose scores are features, and the number of the best items of each that become candidates.
 const ASKED: [(SessionScorer, usize); 12] = [
@@ -289,9 +289,9 @@ impl<'a> Running<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluate::offline::session_model::SessionParameters;
     use crate::recommend::session::memory::Bounds;
     use crate::recommend::session::memory::tests::clicks;
-    use crate::recommend::session::model::SessionParameters;
 
     fn go(_: f32) -> ControlFlow<()> {
         ControlFlow::Continue(())

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::ItemId;
 
-use super::interactions::Matrix;
+use crate::recommend::models::interactions::Matrix;
 
 /// Parameters of the newest window.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

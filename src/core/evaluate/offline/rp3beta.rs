@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::base::ItemId;
 use crate::ml::threads::Threads;
 
-use super::interactions::Matrix;
-use super::item_weights::{ItemWeights, keep_largest};
-use super::transpose::Columns;
+use crate::recommend::models::interactions::Matrix;
+use crate::recommend::models::item_weights::{ItemWeights, keep_largest};
+use crate::recommend::models::transpose::Columns;
 
 /// Parameters of the weights of walks.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

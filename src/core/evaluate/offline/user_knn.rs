@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::base::ItemId;
 use crate::ml::threads::Threads;
 
-use super::interactions::Matrix;
-use super::transpose::Columns;
+use crate::recommend::models::interactions::Matrix;
+use crate::recommend::models::transpose::Columns;
 
 /// Similarity measure of two users; w_u, w_v their weights over the items both have, n the number of those.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,50 @@
+//! Lists of users as they are shown, without their live state: what a training measures beside the bare ranking. Settings, mutes and
+//! consent count as in [`UserState::list`](super::UserState::list), by the same code; exploration and the rest after a dismissal,
+//! which last for hours, do not.
+
+use std::collections::HashMap;
+
+use super::load::consent;
+use super::recommend::shown;
+use super::user_state::has_profiling;
+use crate::base::{ItemId, UserId};
+use crate::config::Recommend;
+use crate::evaluate::measure::Served;
+use crate::notify::policy::{PreferenceDocument, Preferences};
+use crate::profile::Profile;
+use crate::recommend::{ModelSet, Request};
+
+/// What decides about lists beside the model.
+#[derive(Clone, Debug)]
+pub struct ServedLists<'a> {
+    settings: &'a Recommend,
+    profiling_by_default: bool,
+    /// Of users who have said anything.
+    preferences: HashMap<UserId, Preferences>,
+}
+
+impl<'a> ServedLists<'a> {
+    /// By these settings, of users who have said nothing yet.
+    pub fn new(settings: &'a Recommend, profiling_by_default: bool) -> Self {
+        Self { settings, profiling_by_default, preferences: HashMap::new() }
+    }
+
+    /// Notes what a user asked for, and the latest answer for each purpose.
+    pub fn note(&mut self, user: UserId, document: &PreferenceDocument, consents: &[(String, bool)]) {
+        self.preferences.insert(user, document.parse(consent(consents)));
+    }
+}
+
+impl Served for ServedLists<'_> {
+    fn list(&self, user: UserId, model: &ModelSet, request: &Request<'_>) -> Vec<ItemId> {
+        let (silent, stranger) = (Preferences::default(), Profile::default());
+        let preferences = self.preferences.get(&user).unwrap_or(&silent);
+        let request = Request { settings: self.settings, explorer: None, ..*request };
+        let page = if has_profiling(preferences, self.profiling_by_default) {
+            shown(model, &request, preferences)
+        } else {
+            shown(model, &Request { profile: &stranger, segment: None, ..request }, preferences)
+        };
+        page.items.iter().map(|recommendation| recommendation.item).collect()
+    }
+}

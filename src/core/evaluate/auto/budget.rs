@@ -1,0 +1,77 @@
+//! How much work may go into choosing a blend. Counts of work, never seconds: a busy machine chooses what an idle one does.
+
+use crate::recommend::ensemble::EnsembleParameters;
+use crate::recommend::models::implicit_als::AlsParameters;
+use crate::recommend::models::ridge::RidgeParameters;
+
+use super::blend::SearchSpace;
+
+/// Bounds of a trial.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Most multiplications of all fits of EASE^R, and as many again of implicit ALS; the first fit of each is always made.
+    pub work: f64,
+    /// Most fits of each.
+    pub trials: usize,
+    /// Whether the first fit of each comes on top: it is made whether or not others are tried.
+    pub first_is_free: bool,
+    /// Best parameters of each that become members.
+    pub staying: usize,
+    /// Shrinkages of item-to-item similarity that are tried, until one is worse; empty = none.
+    pub shrinkages: &'static [f32],
+    /// Users that the blend is learnt on, spread evenly.
+    pub cases: usize,
+    /// Users that single models are compared on.
+    pub compared: usize,
+    /// Shapes and penalties of the blend.
+    pub space: SearchSpace,
+}
+
+/// Factors, penalty and confidence of implicit ALS that a file is tried with first.
+const ALS: [(usize, f32, f32); 3] = [(64, 10.0, 1.0), (64, 50.0, 16.0), (64, 10.0, 4.0)];
+/// Rounds of implicit ALS.
+const ITERATIONS: usize = 10;
+
+impl Budget {
+    /// Of `tidings evaluate` on files.
+    pub const OF_FILES: Self = Self {
+        work: 2.5e11,
+        trials: 12,
+        first_is_free: false,
+        staying: 2,
+        shrinkages: &[0.0, 5.0, 20.0, 100.0],
+        cases: 4_000,
+        compared: 1_000,
+        space: SearchSpace::EVERYTHING,
+    };
+
+    /// Of a training of a server: what it may try beside what served last.
+    pub fn of_training(work: f64) -> Self {
+        Self {
+            work,
+            trials: 4,
+            first_is_free: true,
+            staying: 1,
+            shrinkages: &[],
+            cases: 1_000,
+            compared: 300,
+            space: SearchSpace::A_LITTLE,
+        }
+    }
+}
+
+/// The parameters that a file is tried with first.
+pub(super) fn of_files() -> EnsembleParameters {
+    let als = |(factors, regularisation, alpha): (usize, f32, f32)| AlsParameters {
+        factors,
+        regularisation,
+        alpha,
+        iterations: ITERATIONS,
+        ..AlsParameters::default()
+    };
+    EnsembleParameters {
+        ridges: vec![RidgeParameters::plain(100.0)],
+        als: ALS.map(als).to_vec(),
+        ..EnsembleParameters::default()
+    }
+}

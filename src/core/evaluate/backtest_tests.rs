@@ -1,0 +1,123 @@
+//! The backtest on generated tastes.
+
+use std::ops::ControlFlow;
+
+use super::backtest::{Beside, train_against, train_and_evaluate};
+use crate::base::{ItemId, Timestamp, UserId};
+use crate::catalogue::Catalogue;
+use crate::event::{Event, EventKind};
+use crate::recommend::ModelSet;
+use crate::recommend::ensemble::{BaseModel, SideFeature};
+use crate::recommend::serve::user_scores::only;
+use crate::recommend::train::{Progress, TrainError, Trained, TrainingData, TrainingParameters};
+
+/// 240 users of four tastes; each buys eight of the ten items of their taste, one a day.
+fn tastes() -> TrainingData {
+    let mut events = Vec::new();
+    for day in 0..8u32 {
+        for user in 0..240u32 {
+            let taste = user % 4;
+            let item = taste * 10 + (user / 4 + day * 3) % 10;
+            events.push(Event {
+                occurred_at: Timestamp::from_seconds(i64::from(day) * 86_400 + i64::from(user)),
+                user: Some(UserId(user)),
+                item: Some(ItemId(item)),
+                kind: EventKind::Purchase,
+                dwell_ms: None,
+                quantity: 1.0,
+                value: None,
+                currency: None,
+                basket: None,
+            });
+        }
+    }
+    TrainingData { events, n_users: 240, ..TrainingData::default() }
+}
+
+fn run(data: &TrainingData, progress: &mut Progress<'_>) -> Result<Trained, TrainError> {
+    let parameters = TrainingParameters { n_threads: 2, ..TrainingParameters::default() };
+    let now = Timestamp::from_seconds(10 * 86_400);
+    train_and_evaluate(data, &Catalogue::default(), now, &parameters, progress)
+}
+
+#[test]
+fn the_metrics_show_that_tastes_were_learnt_and_repeat_exactly() {
+    let data = tastes();
+    let trained = run(&data, &mut |_, _| ControlFlow::Continue(())).unwrap();
+    let metrics = &trained.metrics;
+    // Three items of a taste are left for each user, whoever knows the taste hits them within ten.
+    assert!(metrics["recall@10"] > 0.95, "{metrics:?}");
+    assert!(metrics["item_knn.recall@10"] > 0.95, "{metrics:?}");
+    assert!(metrics["popularity.recall@10"] < 0.6, "{metrics:?}");
+    assert!(metrics.values().all(|value| value.is_finite()));
+    // 192 users come back in the last tenth; half of them taught the rule.
+    assert_eq!(metrics["users"], 96.0);
+    assert_eq!(trained.model.metrics, trained.metrics);
+    let again = run(&data, &mut |_, _| ControlFlow::Continue(())).unwrap();
+    assert_eq!(again.model, trained.model);
+}
+
+#[test]
+fn the_current_parameters_are_measured_under_the_same_conditions() {
+    let data = tastes();
+    let parameters = TrainingParameters { n_threads: 2, ..TrainingParameters::default() };
+    let now = Timestamp::from_seconds(10 * 86_400);
+    let mut go = |_, _| ControlFlow::Continue(());
+    let against = |current: &ModelSet, go: &mut Progress<'_>| {
+        let beside = Beside { current: Some(current), served: None };
+        train_against(&data, &Catalogue::default(), now, &parameters, &beside, go).unwrap().trained.metrics
+    };
+    let first = train_and_evaluate(&data, &Catalogue::default(), now, &parameters, &mut go).unwrap();
+    assert!(!first.metrics.contains_key("current.ndcg@10"));
+    // Its own parameters and rule reach exactly what it reached.
+    let same = against(&first.model, &mut go);
+    assert_eq!(same["current.ndcg@10"], first.metrics["ndcg@10"]);
+    // A rule that looks at popularity alone reaches what popularity reaches.
+    let mut popular = first.model.clone();
+    let members = popular.ensemble().models().members().to_vec();
+    popular.set_rule(only(&members, |member| {
+        f32::from(*member == BaseModel::SideFeature(SideFeature::Popular))
+    }));
+    let popular = against(&popular, &mut go);
+    assert_eq!(popular["current.ndcg@10"], popular["popularity.ndcg@10"]);
+    assert!(popular["current.ndcg@10"] < popular["ndcg@10"]);
+    // Other parameters are trained on the same part.
+    let mut other = first.model.clone();
+    other.parameters.ensemble.kept = 1;
+    assert!(against(&other, &mut go)["current.ndcg@10"].is_finite());
+    let users: f64 = same
+        .iter()
+        .filter(|(name, _)| name.starts_with("segment.") && name.ends_with(".users"))
+        .map(|(_, n)| n)
+        .sum();
+    assert_eq!(users, same["users"], "everybody measured on is in a segment");
+}
+
+#[test]
+fn too_little_to_hold_out_still_gives_a_model() {
+    let mut data = tastes();
+    data.events.truncate(1);
+    let trained = run(&data, &mut |_, _| ControlFlow::Continue(())).unwrap();
+    assert!(trained.metrics.is_empty());
+    assert_eq!(trained.model.events, 1);
+}
+
+#[test]
+fn it_stops_wherever_it_is_told_to() {
+    let data = tastes();
+    let mut calls = 0;
+    run(&data, &mut |_, _| {
+        calls += 1;
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    for stop in [1, 2, calls / 3, calls / 2, calls - 1, calls] {
+        let mut heard = 0;
+        let result = run(&data, &mut |_, _| {
+            heard += 1;
+            if heard == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert_eq!(result.unwrap_err(), TrainError::Cancelled, "call {stop} of {calls}");
+        assert_eq!(heard, stop, "work went on after the stop");
+    }
+}

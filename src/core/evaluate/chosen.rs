@@ -1,0 +1,55 @@
+//! Parameters and rules of a backtest: where its trial begins, what of them makes the same models, and what a rule must keep.
+
+use crate::profile::SegmentParameters;
+use crate::recommend::ModelSet;
+use crate::recommend::ensemble::{BaseModel, EnsembleParameters, Ranker, SideFeature};
+use crate::recommend::models::association_rules::RuleParameters;
+use crate::recommend::train::TrainingParameters;
+
+/// Content never goes to nothing, or items that nobody touched yet could not be found: at least this share of all that
+/// the rule gives to members it trusts.
+const LEAST_CONTENT: f32 = 0.05;
+
+/// Where a trial begins: at what the model that serves chose, else at the configured parameters.
+pub(super) fn remembered(configured: &EnsembleParameters, current: Option<&ModelSet>) -> EnsembleParameters {
+    let mut start = EnsembleParameters { members: Vec::new(), ..configured.clone() };
+    let chosen = current.filter(|current| current.parameters.choice.is_some());
+    if let Some(chosen) = chosen.map(|current| &current.parameters.ensemble) {
+        if !chosen.ridges.is_empty() {
+            start.ridges.clone_from(&chosen.ridges);
+        }
+        if !chosen.als.is_empty() && !start.als.is_empty() {
+            start.als.clone_from(&chosen.als);
+        }
+    }
+    start
+}
+
+/// Parameters that make the same models of the same members.
+pub(super) fn alike(parameters: &TrainingParameters) -> TrainingParameters {
+    let ensemble = EnsembleParameters { members: Vec::new(), ..parameters.ensemble.clone() };
+    let parameters = twin_of(parameters);
+    TrainingParameters { n_threads: 0, choice: None, kinds: None, tuning_work: 0.0, ensemble, ..parameters }
+}
+
+/// Raises the plain weight of content to its least share of the weights above 0.
+pub(super) fn keep_content(rule: &mut Ranker, members: &[BaseModel]) {
+    let trusted: f32 = rule.weights.iter().chain(&rule.linear).filter(|weight| **weight > 0.0).sum();
+    rule.linear.resize(members.len(), 0.0);
+    let content = members.iter().position(|member| *member == BaseModel::SideFeature(SideFeature::Content));
+    let own =
+        content.and_then(|index| Some((rule.weights.get(index).copied()?, rule.linear.get_mut(index)?)));
+    if let Some((weight, linear)) = own {
+        *linear = linear.max(LEAST_CONTENT * trusted - weight);
+    }
+}
+
+/// Parameters of a twin, reduced to those that matter to it. Segments play a small part in the blend: two starts are enough.
+/// Rules lead from a basket to its completion, and the trial asks for lists without one.
+pub(super) fn twin_of(parameters: &TrainingParameters) -> TrainingParameters {
+    TrainingParameters {
+        segments: SegmentParameters { starts: 2, ..parameters.segments },
+        rules: RuleParameters { max_rules: 0, ..parameters.rules },
+        ..parameters.clone()
+    }
+}

@@ -1,0 +1,133 @@
+//! Figures of lists with intervals over users: of all who were measured, by segment, by how well a user was known, and for what was
+//! bought. In: a list a user. Out: means with 95 % intervals.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::profile::SegmentId;
+
+use super::ranking::{hit_rate, ndcg, recall};
+use super::split::Case;
+
+/// Length of the lists.
+const K: usize = 10;
+/// Items that a user was seen with, up to which they count as cold.
+const COLD: usize = 2;
+/// 97.5 % quantile of the standard normal distribution.
+const QUANTILE: f64 = 1.959_964;
+
+/// Mean over users with its 95 % interval.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The mean.
+    pub mean: f64,
+    /// Lower end, normal approximation.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+impl Estimate {
+    /// Of a value a user; of one user the interval is the mean alone, of none all is 0.
+    pub fn of(values: &[f64]) -> Self {
+        let n = values.len().max(1) as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
+        let error = if values.len() > 1 { (squares / (n - 1.0) / n).sqrt() } else { 0.0 };
+        Self { mean, low: mean - QUANTILE * error, high: mean + QUANTILE * error }
+    }
+}
+
+/// Figures of one kind of list for one group of users.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Figure {
+    /// `bare` ranking, or the list as it is `served`.
+    pub list: String,
+    /// `all`, `segment A`, …, `cold` (known by at most two items), `warm`, or `purchases`: of all, for what they bought.
+    pub group: String,
+    /// Users in the group.
+    pub users: usize,
+    /// NDCG@10.
+    pub ndcg: Estimate,
+    /// Recall@10.
+    pub recall: Estimate,
+    /// Hit rate@10.
+    pub hit_rate: Estimate,
+}
+
+/// A user that was measured.
+#[derive(Clone, Copy, Debug)]
+pub struct MeasuredUser<'a> {
+    /// The case.
+    pub case: &'a Case,
+    /// Segment at the cut.
+    pub segment: Option<SegmentId>,
+    /// Items among the relevant ones that were bought.
+    pub bought: &'a HashSet<u32>,
+    /// List that was made, best first.
+    pub list: &'a [u32],
+}
+
+/// Figures of one kind of list by group, `all` first. Empty without users.
+pub fn figures(list: &str, users: &[MeasuredUser<'_>]) -> Vec<Figure> {
+    let mut groups: BTreeMap<(u8, String), Vec<(&[u32], &HashSet<u32>)>> = BTreeMap::new();
+    for user in users {
+        let relevant = &user.case.relevant;
+        let warmth = if user.case.seen.len() <= COLD { "cold" } else { "warm" };
+        let segment = user.segment.map(|segment| (1, format!("segment {segment}")));
+        let named = [Some((0, "all".to_owned())), segment, Some((2, warmth.to_owned()))];
+        for group in named.into_iter().flatten() {
+            groups.entry(group).or_default().push((user.list, relevant));
+        }
+        if !user.bought.is_empty() {
+            groups.entry((3, "purchases".to_owned())).or_default().push((user.list, user.bought));
+        }
+    }
+    let figure = |((_, group), users): ((u8, String), Vec<(&[u32], &HashSet<u32>)>)| {
+        let estimate = |metric: fn(&[u32], &HashSet<u32>, usize) -> f64| {
+            let values: Vec<f64> = users.iter().map(|(list, right)| metric(list, right, K)).collect();
+            Estimate::of(&values)
+        };
+        let (ndcg, recall, hit_rate) = (estimate(ndcg), estimate(recall), estimate(hit_rate));
+        Figure { list: list.to_owned(), group, users: users.len(), ndcg, recall, hit_rate }
+    };
+    groups.into_iter().map(figure).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::UserId;
+
+    #[test]
+    fn the_interval_agrees_with_one_computed_by_hand() {
+        // Mean 0.5, standard deviation √(1/3), standard error √(1/12).
+        let estimate = Estimate::of(&[0.0, 1.0, 0.0, 1.0]);
+        let error = QUANTILE * (1.0f64 / 12.0).sqrt();
+        assert!((estimate.mean - 0.5).abs() < 1e-12);
+        assert!((estimate.low - (0.5 - error)).abs() < 1e-9 && (estimate.high - (0.5 + error)).abs() < 1e-9);
+        assert_eq!(Estimate::of(&[]), Estimate::default());
+        assert_eq!(Estimate::of(&[0.3]), Estimate { mean: 0.3, low: 0.3, high: 0.3 });
+    }
+
+    #[test]
+    fn users_are_grouped_by_segment_warmth_and_purchases() {
+        let case = |user: u32, seen: u32| Case {
+            user: UserId(user),
+            relevant: HashSet::from([1, 2]),
+            seen: (10..10 + seen).collect(),
+        };
+        let (known, new) = (case(0, 5), case(1, 1));
+        let (nothing, bought) = (HashSet::new(), HashSet::from([2]));
+        let measured = |case, bought, list| MeasuredUser { case, segment: Some(SegmentId(0)), bought, list };
+        let users = [measured(&known, &nothing, &[1, 2][..]), measured(&new, &bought, &[1, 9][..])];
+        let found = figures("served", &users);
+        let groups: Vec<(&str, usize)> =
+            found.iter().map(|figure| (figure.group.as_str(), figure.users)).collect();
+        assert_eq!(groups, [("all", 2), ("segment A", 2), ("cold", 1), ("warm", 1), ("purchases", 1)]);
+        let hits = |group: &str| found.iter().find(|figure| figure.group == group).unwrap().hit_rate.mean;
+        assert_eq!((hits("all"), hits("cold"), hits("purchases")), (1.0, 1.0, 0.0), "2 was not shown");
+        assert!(figures("bare", &[]).is_empty());
+    }
+}
