@@ -94,6 +94,9 @@ tidings export outcomes --since 7d | head\n  tidings export recommendations list
     },
     /// Train on what is stored; the model serves if it passes the gate.
     Train,
+    /// Stored model versions.
+    #[command(subcommand, after_help = "Example:\n  tidings models card 3")]
+    Models(commands::models::ModelsCommand),
     /// Trains for a server, which says on standard input what.
     #[command(name = recommender::worker::SUBCOMMAND, hide = true)]
     TrainingWorker,
@@ -213,6 +216,7 @@ fn execute(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Export(args) => commands::export::run(&config, &args),
         Command::Pull { arguments } => commands::pull::exec(&arguments),
         Command::Train => commands::train::run(&config),
+        Command::Models(command) => commands::models::run(&config, &command),
         Command::Segments(args) => commands::segments::segments(&config, &args),
         Command::Users(args) => commands::segments::users(&config, &args),
         Command::Evaluate(args) => commands::evaluate::run(&config, &args),

@@ -10,6 +10,7 @@ use super::error::ApiError;
 use crate::actors::App;
 use crate::actors::recommender::messages::ModelCommand;
 use crate::base::ModelVersion;
+use crate::evaluate::card::ModelCard;
 use crate::recommend::ModelSet;
 use crate::store;
 
@@ -41,6 +42,20 @@ pub async fn list(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, A
         "active": app.state.models.load().version.0, "models": models, "drift": app.state.monitor.drift(),
         "shadow": app.state.monitor.shadow_report(),
     })))
+}
+
+/// The card of a version: data, parameters, figures with intervals, changes; and the same to read.
+pub async fn card(
+    path: web::Path<i32>,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let version = ModelVersion(*path);
+    let card = app.state.store.run(move |connection| store::models::card(connection, version)).await?;
+    let card = card.ok_or(ApiError::NotFound("a card of this model version"))?;
+    let text = serde_json::from_value::<ModelCard>(card.clone()).map(|card| card.text());
+    Ok(HttpResponse::Ok().json(json!({ "card": card, "text": text.ok() })))
 }
 
 /// Lets a version serve: roll back or forward.

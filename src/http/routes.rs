@@ -190,6 +190,7 @@ fn model_versions(table: Table) -> Table {
         .route("/models", get().bare(models::list))
         .route("/models/rollback", post().bare(models::rollback))
         .route("/models/shadow", delete().bare(models::end_shadow))
+        .route("/models/{version}/card", get().bare(models::card))
         .route("/models/{version}/activate", post().bare(models::activate))
         .route("/models/{version}/shadow", post().bare(models::shadow))
 }

@@ -20,6 +20,18 @@ fn history() -> Value {
     json!(events)
 }
 
+/// What a command prints beside the running server.
+fn tidings(url: &str, arguments: &[&str]) -> String {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_tidings"))
+        .args(arguments)
+        .env("DATABASE_URL", url)
+        .env("TIDINGS_LOG", "warn")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 #[test]
 fn versions_can_be_rolled_back_and_compared_while_one_serves() {
     let database = TestDatabase::new();
@@ -49,6 +61,18 @@ fn versions_can_be_rolled_back_and_compared_while_one_serves() {
         .map(|(_, users)| users.as_f64().unwrap())
         .sum();
     assert_eq!(of_segments, metrics["users"].as_f64().unwrap());
+
+    assert!(metrics["served.ndcg@10"].as_f64().unwrap() > 0.0, "the list as shown: {metrics}");
+    let card = http.get("/admin/models/2/card").json();
+    assert_eq!((&card["card"]["version"], &card["card"]["compared_with"]), (&json!(2), &json!(1)));
+    assert_eq!(card["card"]["data"]["users"], 60);
+    assert_eq!(http.get("/admin/models/99/card").status, 404);
+    let printed = tidings(&database.url, &["models", "card", "2"]);
+    assert_eq!(printed.trim_end(), card["text"].as_str().unwrap().trim_end());
+    assert!(printed.contains("changed against version 1") && printed.contains("served   all"), "{printed}");
+    let measured: Value = serde_json::from_str(&tidings(&database.url, &["evaluate", "--json"])).unwrap();
+    assert_eq!(measured["served.ndcg@10"], metrics["served.ndcg@10"], "the same list, and nothing stored");
+    assert!(measured["ndcg@10"].is_number());
 
     assert_eq!(http.post("/admin/models/rollback", &Value::Null).json()["active"], 1);
     assert_eq!(http.get("/admin/models").json()["active"], 1);

@@ -14,6 +14,7 @@ pub mod import;
 pub mod keys;
 mod memory;
 pub mod migrate;
+pub mod models;
 pub mod off_policy;
 pub mod privacy;
 pub mod pull;

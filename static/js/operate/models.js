@@ -21,10 +21,14 @@ const STAGES = {
 };
 const COLUMNS = [
   ["ndcg@10", "nDCG@10"],
+  ["served.ndcg@10", "As shown"],
   ["recall@10", "Recall@10"],
   ["hit_rate@10", "Hit rate@10"],
   ["coverage@10", "Coverage"],
 ];
+
+// Lists of a segment are measured bare.
+const OF_SEGMENT = COLUMNS.filter(([key]) => !key.startsWith("served."));
 
 export function startModels({ active, refresh }) {
   const body = $("#models-body");
@@ -34,6 +38,7 @@ export function startModels({ active, refresh }) {
   let version;
   let state = {};
   let wide = false;
+  let card = null;
   put(body, empty("One moment", "Loading the models."));
 
   const poll = api.poll(10_000, load, {
@@ -168,6 +173,13 @@ export function startModels({ active, refresh }) {
           ),
         ),
       ),
+      card &&
+        h(
+          "div",
+          { class: "model-card" },
+          h("h3", {}, `Card of version ${card.version}`),
+          h("pre", { tabindex: "0" }, card.text),
+        ),
       health(models.find((model) => model.version === current)),
       parts(models.find((model) => model.version === current)),
       segments(models.find((model) => model.version === current)),
@@ -188,7 +200,21 @@ export function startModels({ active, refresh }) {
     return h(
       "tr",
       { class: inUse ? "in-use" : null },
-      h("th", { scope: "row" }, String(model.version)),
+      h(
+        "th",
+        { scope: "row" },
+        h(
+          "button",
+          {
+            type: "button",
+            class: "quiet small",
+            dataset: { card: String(model.version) },
+            "aria-label": `Card of version ${model.version}`,
+            onclick: () => openCard(model.version),
+          },
+          String(model.version),
+        ),
+      ),
       h("td", {}, ago(model.created_at), h("span", { class: "note block" }, `in ${duration(model.took_ms)}`)),
       h("td", { class: "n" }, compact(model.events)),
       COLUMNS.map(([key]) => h("td", { class: "n" }, figure(key, metrics[key]))),
@@ -231,6 +257,22 @@ export function startModels({ active, refresh }) {
     );
   }
 
+  /** Shows what a version was made of and how good it is; again, closes it. */
+  async function openCard(version) {
+    if (card?.version === version) {
+      card = null;
+    } else {
+      try {
+        const answer = await api.get(api.path("admin/models", version, "card"));
+        card = { version, text: answer.text ?? JSON.stringify(answer.card, null, 2) };
+      } catch (error) {
+        toast({ title: "No card", body: api.sentence(error), kind: "wrong" });
+        return;
+      }
+    }
+    show(api.list(state?.models), state?.active);
+  }
+
   /** How old the model in use is, how far the world has moved since, and how its shadow compares. */
   function health(model) {
     if (!model) return null;
@@ -266,11 +308,12 @@ export function startModels({ active, refresh }) {
   function parts(model) {
     const metrics = model?.metrics ?? {};
     const names = Object.keys(metrics)
-      .filter((key) => key.endsWith(".ndcg@10") && !key.startsWith("current.") && !key.startsWith("segment."))
+      .filter((key) => key.endsWith(".ndcg@10") && !/^(current|segment|served)\./.test(key))
       .sort((a, b) => metrics[b] - metrics[a]);
     if (!names.length || !Number.isFinite(metrics["ndcg@10"])) return null;
     const all = [
       ["Together", metrics["ndcg@10"]],
+      ...(Number.isFinite(metrics["served.ndcg@10"]) ? [["As shown", metrics["served.ndcg@10"]]] : []),
       ...names.map((key) => [title(key.split(".")[0].replace("item_knn", "neighbours")), metrics[key]]),
     ];
     const largest = Math.max(...all.map(([, value]) => value), 1e-9);
@@ -326,7 +369,7 @@ export function startModels({ active, refresh }) {
               {},
               h("th", { scope: "col" }, "Segment"),
               h("th", { scope: "col", class: "n" }, "Users"),
-              COLUMNS.map(([, name]) => h("th", { scope: "col", class: "n" }, name)),
+              OF_SEGMENT.map(([, name]) => h("th", { scope: "col", class: "n" }, name)),
             ),
           ),
           h(
@@ -338,7 +381,7 @@ export function startModels({ active, refresh }) {
                 {},
                 h("th", { scope: "row" }, name),
                 h("td", { class: "n" }, number(metrics[`segment.${name}.users`])),
-                COLUMNS.map(([key]) => h("td", { class: "n" }, figure(key, metrics[`segment.${name}.${key}`]))),
+                OF_SEGMENT.map(([key]) => h("td", { class: "n" }, figure(key, metrics[`segment.${name}.${key}`]))),
               ),
             ),
           ),
