@@ -23,6 +23,8 @@ pub struct Budget {
     pub cases: usize,
     /// Users that single models are compared on.
     pub compared: usize,
+    /// Standard errors by which a blend may be below its best member and serve, where a member must always be part of it.
+    pub tolerated: f64,
     /// Shapes and penalties of the blend.
     pub space: SearchSpace,
 }
@@ -42,6 +44,7 @@ impl Budget {
         shrinkages: &[0.0, 5.0, 20.0, 100.0],
         cases: 4_000,
         compared: 1_000,
+        tolerated: 0.0,
         space: SearchSpace::EVERYTHING,
     };
 
@@ -55,6 +58,7 @@ impl Budget {
             shrinkages: &[],
             cases: 1_000,
             compared: 300,
+            tolerated: 1.0,
             space: SearchSpace::A_LITTLE,
         }
     }

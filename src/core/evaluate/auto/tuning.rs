@@ -130,8 +130,8 @@ impl Trial<'_> {
         Ok(asked)
     }
 
-    /// The rule that serves, of all members: the blend where it beats its best member on users that it was not learnt on, else
-    /// that member alone.
+    /// The rule that serves, of all members: the blend where it beats its best member on users that it was not learnt on, or where it
+    /// must know users and items of which little is known and is below by no more than is tolerated, else that member alone.
     fn learn(
         &self,
         models: &Models,
@@ -141,7 +141,12 @@ impl Trial<'_> {
     ) -> Result<Rule, TrainError> {
         let Self { threads, tell, .. } = *self;
         let members = models.members();
-        let columns = select(asked, members.len(), threads)?;
+        let mut columns = select(asked, members.len(), threads)?;
+        if self.always.is_some() {
+            // Of users and items of which little is known the best column says less than several do.
+            let others: Vec<usize> = core.iter().copied().filter(|index| !columns.contains(index)).collect();
+            columns.extend(others);
+        }
         let names: Vec<String> =
             columns.iter().filter_map(|column| members.get(*column)).map(ToString::to_string).collect();
         tell(&format!("columns that bring something: {}", names.join(", ")));
@@ -158,7 +163,12 @@ impl Trial<'_> {
         let best = (members.get(index).copied().unwrap_or(BaseModel::Popularity), quality);
         let blended = mean(&learnt.values);
         tell(&format!("blend ({}): {blended:.4}; best member, {}: {quality:.4}", learnt.shape, best.0));
-        if blended > quality {
+        let place = core.iter().position(|other| *other == index).unwrap_or(0);
+        let differences: Vec<f64> = (asked.iter().zip(&learnt.values))
+            .filter_map(|(one, value)| Some(value - one.alone.get(place)?))
+            .collect();
+        let tolerated = self.budget.tolerated * standard_error(&differences);
+        if blended > quality || (self.always.is_some() && blended >= quality - tolerated) {
             return Ok(Rule { ranker: learnt.ranker, ndcg: blended, shape: learnt.shape, best });
         }
         let mut linear = vec![0f32; members.len()];
@@ -166,9 +176,18 @@ impl Trial<'_> {
             *weight = 1.0;
         }
         let weights = vec![0f32; members.len()];
-        let ranker = Ranker { core: vec![index], weights, slopes: Vec::new(), linear, ..learnt.ranker };
+        let always = members.iter().position(|member| Some(*member) == self.always);
+        let core = std::iter::once(index).chain(always.filter(|other| *other != index)).collect();
+        let ranker = Ranker { core, weights, slopes: Vec::new(), linear, ..learnt.ranker };
         Ok(Rule { ranker, ndcg: quality, shape: "single", best })
     }
+}
+
+/// Standard error of the mean; 0 of fewer than two values.
+fn standard_error(values: &[f64]) -> f64 {
+    let (n, mean) = (values.len() as f64, mean(values));
+    let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
+    if values.len() > 1 { (squares / (n - 1.0) / n).sqrt() } else { 0.0 }
 }
 
 /// As in [`Tuned`], the ranker one of all members.
