@@ -6,6 +6,8 @@
 mod authorisation;
 #[path = "architecture/dependencies.rs"]
 mod dependencies;
+#[path = "architecture/typed_api.rs"]
+mod typed_api;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::{fs, path::Path};

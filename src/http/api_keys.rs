@@ -5,10 +5,12 @@ use std::sync::Arc;
 use actix_web::{HttpResponse, web};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::auth::Caller;
 use super::body::Body;
+use super::describe::{self, Described, May};
 use super::error::ApiError;
 use crate::actors::App;
 use crate::base::{Timestamp, suggest_nearest};
@@ -22,7 +24,8 @@ const MAX_NAME_BYTES: usize = 64;
 const MAX_LIST: usize = 32;
 
 /// A key to be made, as it is asked for.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[schema(as = NewApiKey)]
 #[serde(deny_unknown_fields)]
 pub struct NewKey {
     /// Name in records.
@@ -85,7 +88,8 @@ impl NewKey {
 }
 
 /// A key as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKey)]
 pub struct KeyView {
     key_id: Uuid,
     name: String,
@@ -120,7 +124,8 @@ impl From<ApiKeyRow> for KeyView {
 }
 
 /// A key that was made, with its text: never shown again.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MadeApiKey)]
 struct MadeKey {
     key_id: Uuid,
     name: String,
@@ -131,17 +136,37 @@ struct MadeKey {
     key: String,
 }
 
-#[derive(Serialize)]
+/// Keys, the oldest first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKeys)]
 struct KeyList {
     keys: Vec<KeyView>,
 }
 
 /// Whether revoked keys are listed as well.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct ListQuery {
+    /// Whether revoked keys are listed too.
     #[serde(default)]
     revoked: bool,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    vec![
+        describe::get("/v1/admin/keys", May::Admin, "API keys.")
+            .query::<ListQuery>()
+            .answers::<KeyList>(200, "Keys, the oldest first."),
+        describe::post("/v1/admin/keys", May::Admin, "Makes an API key.")
+            .body::<NewKey>()
+            .body_example(r#"{"name": "shop", "scopes": ["events:write"], "origins": ["10.0.0.0/8"]}"#)
+            .answers::<MadeKey>(201, "The key, never shown again.")
+            .refuses(&[409]),
+        describe::delete("/v1/admin/keys/{id}", May::Admin, "Revokes a key at once.")
+            .empty(204, "It is revoked.")
+            .refuses(&[404]),
+    ]
 }
 
 /// Makes a key. A key that is confined itself makes none that may more.

@@ -1,11 +1,13 @@
 //! `/v1/users/{id}`: what the shop says of a user. For the shop only: a user who could change them would choose their own audience.
 
 use actix_web::{HttpResponse, web};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::auth::Caller;
 use super::body::Body;
+use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::merge_patch::merge;
 use crate::actors::App;
@@ -14,10 +16,42 @@ use crate::decide::Input;
 use crate::profile::Attributes;
 use crate::store::{in_transaction, user_attributes, users};
 
-#[derive(Deserialize)]
+/// Changes of attributes: an absent one stays as it was, null removes one.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct UserPatch {
     attributes: Map<String, Value>,
+}
+
+/// Attributes of a user.
+#[derive(Serialize, ToSchema)]
+struct UserAttributes<'a> {
+    user_id: &'a ExternalId,
+    /// By name: a text, a number, true or false, a list of texts, or a date.
+    #[schema(value_type = Object)]
+    attributes: Value,
+}
+
+/// The same for the audit log.
+#[derive(Serialize)]
+struct AuditedAttributes {
+    attributes: Value,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    let user = "/v1/users/{id}";
+    vec![
+        describe::get(user, May::Service, "Attributes of a user.")
+            .answers::<UserAttributes<'_>>(200, "All of them.")
+            .example(r#"{"user_id": 17, "attributes": {"tier": "gold", "birthday": {"date": "1990-01-31"}}}"#)
+            .refuses(&[404]),
+        describe::patch(user, May::Service, "Merges into the attributes of a user (RFC 7396).")
+            .body::<UserPatch>()
+            .body_example(r#"{"attributes": {"tier": "gold", "old": null}}"#)
+            .answers::<UserAttributes<'_>>(200, "As they are now.")
+            .refuses(&[404]),
+    ]
 }
 
 /// Answers the attributes of a user.
@@ -75,7 +109,7 @@ pub async fn patch(
             })
         })
         .await??;
-    let attributes_of = |all: &Attributes| json!({"attributes": all.to_json()});
+    let attributes_of = |all: &Attributes| AuditedAttributes { attributes: all.to_json() };
     caller.changed(attributes_of(&before), attributes_of(&attributes));
     let answer = answer(&user, &attributes);
     app.registry.happened(&user, Input::AttributesChanged(Box::new(attributes)));
@@ -97,5 +131,5 @@ fn changed(before: &Attributes, wish: Map<String, Value>) -> Result<Attributes, 
 }
 
 fn answer(user: &ExternalId, attributes: &Attributes) -> HttpResponse {
-    HttpResponse::Ok().json(json!({"user_id": user, "attributes": attributes.to_json()}))
+    HttpResponse::Ok().json(UserAttributes { user_id: user, attributes: attributes.to_json() })
 }

@@ -3,8 +3,10 @@
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Caller;
+use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::page::next_after;
 use crate::actors::App;
@@ -17,22 +19,30 @@ const PAGE: i64 = 50;
 const MAX_PAGE: i64 = 500;
 
 /// Filter and page.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct AuditQuery {
+    /// Text within the name of whoever acted.
     actor: Option<String>,
+    /// Text within method and route.
     action: Option<String>,
+    /// Text within the path.
     object: Option<String>,
+    /// HTTP status.
     status: Option<i16>,
+    /// RFC 3339.
     since: Option<String>,
+    /// RFC 3339.
     until: Option<String>,
     /// Place of the last entry of the page before.
     after: Option<i64>,
+    /// At most 500.
     limit: Option<i64>,
 }
 
 /// An entry as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
 pub struct AuditView<'a> {
     seq: i64,
     occurred_at: Timestamp,
@@ -69,10 +79,20 @@ impl<'a> AuditView<'a> {
 }
 
 /// A page of entries.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct AuditPage<'a> {
     entries: Vec<AuditView<'a>>,
+    /// `after` of the next page; null at the end.
     next: Option<i64>,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    vec![
+        describe::get("/v1/admin/audit", May::Admin, "Entries of the audit log, the latest first.")
+            .query::<AuditQuery>()
+            .answers::<AuditPage<'_>>(200, "A page."),
+    ]
 }
 
 fn moment(field: &'static str, text: Option<&str>) -> Result<Option<Timestamp>, ApiError> {

@@ -1,17 +1,22 @@
 //! `/v1/notifications/{id}`: calls of the shop while they go out. What has become of one, pausing it, going on.
 
+use std::collections::BTreeMap;
+
 use actix_web::{HttpResponse, web};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::auth::Caller;
+use super::describe::{self, Described, May};
+use super::dto;
 use super::error::ApiError;
 use super::page::next_after;
 use crate::actors::App;
 use crate::actors::notifier::messages::Going;
 use crate::base::{NotificationId, Timestamp, nearest};
-use crate::store::broadcasts::{self, Broadcast, State};
+use crate::store::broadcasts::{self, Broadcast, State, To};
 use crate::store::call_progress::{self, Progress};
 use crate::store::calls::{self, Listed, Single};
 use crate::store::{Connection, StoreError};
@@ -23,15 +28,159 @@ const STATES: [&str; 6] = ["scheduled", "sending", "paused", "sent", "withdrawn"
 const UNKNOWN: ApiError = ApiError::NotFound("this message");
 
 /// Page of the listing to return.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct PageQuery {
     /// Only those in this state.
     state: Option<String>,
+    /// At most 200.
     limit: Option<i64>,
     /// The id of the last one of the page before.
     after: Option<Uuid>,
 }
+
+/// Audience of a call: one of these.
+#[derive(Default, Serialize, ToSchema)]
+#[schema(as = CallAudience)]
+struct AudienceView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    everyone: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    segment: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<Box<str>>,
+    /// Conditions on attributes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attributes: Option<Value>,
+    /// Number of named users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    users: Option<usize>,
+}
+
+impl From<To> for AudienceView {
+    fn from(to: To) -> Self {
+        let none = Self::default();
+        match to {
+            To::Everyone => Self { everyone: Some(true), ..none },
+            To::Segment(segment) => Self { segment: dto::segment(Some(segment)), ..none },
+            To::Topic(topic) => Self { topic: Some(topic), ..none },
+            To::Meeting(conditions) => {
+                Self { attributes: Some(serde_json::from_str(&conditions).unwrap_or_default()), ..none }
+            }
+            To::Users(users) => Self { users: Some(users), ..none },
+        }
+    }
+}
+
+/// Users of a call by what has become of it.
+#[derive(Serialize, ToSchema)]
+struct CallProgress {
+    planned: usize,
+    /// With the message in their stream.
+    sent: usize,
+    deferred: usize,
+    /// By the reason of the policy's last step.
+    refused: BTreeMap<String, usize>,
+    /// About whom nothing is decided yet.
+    waiting: usize,
+    /// Of those with the message.
+    displayed: usize,
+    clicked: usize,
+}
+
+/// A message to many, one with a time, a call of a trigger, or one message to one user.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Call {
+    id: Uuid,
+    call_id: Uuid,
+    /// `scheduled`, `sending`, `paused`, `sent`, `withdrawn` or `expired`.
+    state: &'static str,
+    due_at: Timestamp,
+    audience: AudienceView,
+    users: usize,
+    /// Words of the message, or the trigger that was set off; null where there are several or none is kept.
+    message: Value,
+    /// Absent of a single message to one user that was sent at once, as the next two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<Timestamp>,
+    /// Time by each user's clock; null = at `due_at` everywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    send_at_local: Option<Option<String>>,
+    /// Most users a minute; null = as fast as it goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u32>)]
+    rate_per_minute: Option<Option<u32>>,
+    progress: CallProgress,
+}
+
+/// A request of several messages.
+#[derive(Serialize, ToSchema)]
+struct SeveralCalls {
+    id: Uuid,
+    /// That of the one with most left to do.
+    state: &'static str,
+    messages: Vec<Call>,
+}
+
+/// What stands under an id.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum Found {
+    One(Call),
+    Several(SeveralCalls),
+}
+
+/// A page of calls, newest first.
+#[derive(Serialize, ToSchema)]
+struct CallPage {
+    notifications: Vec<Call>,
+    /// `after` of the next page; null at the end.
+    next_after: Option<Uuid>,
+}
+
+/// State of a call after a change.
+#[derive(Serialize, ToSchema)]
+struct CallState {
+    id: Uuid,
+    state: &'static str,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    let one = "Progress of a message, of all messages of a request, or of a call of a trigger.";
+    let found = |path| describe::get(path, May::Service, one).answers::<Found>(200, "Progress.");
+    vec![
+        describe::get(
+            "/v1/notifications",
+            May::Service,
+            "Latest messages to many or with a time, and calls of triggers, newest first.",
+        )
+        .query::<PageQuery>()
+        .answers::<CallPage>(200, "A page."),
+        found("/v1/notifications/{id}").example(EXAMPLE).refuses(&[404]),
+        found("/v1/notifications/scheduled/{id}").refuses(&[404]),
+        describe::post("/v1/notifications/{id}/pause", May::Service, "Stops what is left of one.")
+            .answers::<CallState>(200, "Nothing more of it is decided.")
+            .refuses(&[404, 409]),
+        describe::post(
+            "/v1/notifications/{id}/resume",
+            May::Service,
+            "Lets what is left of a paused one go on.",
+        )
+        .answers::<CallState>(200, "It goes on.")
+        .refuses(&[404, 409]),
+    ]
+}
+
+const EXAMPLE: &str = r#"{
+    "id": "01938c2e-7a00-7000-8000-5d2f6c1b9e10", "call_id": "01938c2e-7a00-7000-8000-5d2f6c1b9e10",
+    "state": "sending", "due_at": "2026-12-01T09:00:00Z", "audience": {"everyone": true}, "users": 41200,
+    "message": {"title": "Winter sale", "category": "promotion", "expires_at": "2026-12-02T09:00:00Z"},
+    "created_at": "2026-11-30T16:20:11Z", "send_at_local": null, "rate_per_minute": 6000,
+    "progress": {"planned": 41200, "sent": 17950, "deferred": 310, "refused": {"muted_category": 820},
+                 "waiting": 22120, "displayed": 9120, "clicked": 611}
+}"#;
 
 /// A page of the latest messages to many or with a time, and calls of triggers, newest first.
 pub async fn list(
@@ -53,7 +202,7 @@ pub async fn list(
         })
         .await?;
     let next_after = next_after(&rows, limit, |row| row.id);
-    Ok(HttpResponse::Ok().json(json!({"notifications": views, "next_after": next_after})))
+    Ok(HttpResponse::Ok().json(CallPage { notifications: views, next_after }))
 }
 
 fn listed(state: Option<&str>) -> Result<Listed, ApiError> {
@@ -84,13 +233,15 @@ pub async fn get(
         .run(move |connection| {
             let rows = calls::find(connection, id)?;
             if rows.is_empty() {
-                return single(connection, id);
+                return Ok(single(connection, id)?.map(Found::One));
             }
             let views = views(connection, &rows, Timestamp::now())?;
-            Ok(match <[Value; 1]>::try_from(views) {
-                Ok([one]) => Some(one),
-                Err(several) => Some(json!({"id": id, "state": common_state(&several), "messages": several})),
-            })
+            Ok(Some(match <[Call; 1]>::try_from(views) {
+                Ok([one]) => Found::One(one),
+                Err(messages) => {
+                    Found::Several(SeveralCalls { id, state: common_state(&messages), messages })
+                }
+            }))
         })
         .await?
         .ok_or(UNKNOWN)?;
@@ -165,13 +316,13 @@ async fn switch(app: &App, id: Uuid, to: Going) -> Result<HttpResponse, ApiError
         })
         .await?;
     let state = common_state(&shown);
-    Ok(HttpResponse::Ok().json(json!({"id": id, "state": state})))
+    Ok(HttpResponse::Ok().json(CallState { id, state }))
 }
 
 /// The state of several: that of the one with most left to do.
-fn common_state(views: &[Value]) -> &'static str {
+fn common_state(views: &[Call]) -> &'static str {
     let order = ["sending", "paused", "scheduled", "sent", "expired", "withdrawn"];
-    order.into_iter().find(|state| views.iter().any(|view| view["state"] == *state)).unwrap_or("withdrawn")
+    order.into_iter().find(|state| views.iter().any(|view| view.state == *state)).unwrap_or("withdrawn")
 }
 
 /// Whether a broadcast is a call that set a trigger off.
@@ -185,7 +336,7 @@ pub(super) fn views(
     connection: &mut Connection,
     rows: &[Broadcast],
     now: Timestamp,
-) -> Result<Vec<Value>, StoreError> {
+) -> Result<Vec<Call>, StoreError> {
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let sizes = broadcasts::sizes(connection, rows)?;
     let mut progress = call_progress::read(connection, &ids)?;
@@ -196,13 +347,19 @@ pub(super) fn views(
         let waits = waiting.contains(&row.id);
         let state = state(row, waits, now);
         let is_open = matches!(state, "scheduled" | "paused" | "sending");
-        let progress = progress_json(progress.remove(&row.id).unwrap_or_default(), planned, is_open);
-        json!({
-            "id": row.id, "call_id": row.call, "state": state, "due_at": row.due_at,
-            "audience": row.to.to_json(), "users": planned, "message": message, "created_at": row.created_at,
-            "send_at_local": row.local.map(|local| local.to_string()),
-            "rate_per_minute": row.pace.map(|pace| pace.per_minute()), "progress": progress,
-        })
+        Call {
+            id: row.id,
+            call_id: row.call,
+            state,
+            due_at: row.due_at,
+            audience: row.to.clone().into(),
+            users: planned,
+            message,
+            created_at: Some(row.created_at),
+            send_at_local: Some(row.local.map(|local| local.to_string())),
+            rate_per_minute: Some(row.pace.map(|pace| pace.per_minute())),
+            progress: shown(progress.remove(&row.id).unwrap_or_default(), planned, is_open),
+        }
     };
     Ok(rows.iter().map(view).collect())
 }
@@ -219,17 +376,15 @@ fn state(row: &Broadcast, waits: bool, now: Timestamp) -> &'static str {
 }
 
 /// `is_open`: what is neither sent nor refused may still be.
-fn progress_json(progress: Progress, planned: usize, is_open: bool) -> Value {
+fn shown(progress: Progress, planned: usize, is_open: bool) -> CallProgress {
     let left = if is_open { planned.saturating_sub(progress.done()) } else { 0 };
     let deferred = progress.deferred.min(left);
-    json!({
-        "planned": planned, "sent": progress.sent, "deferred": deferred, "refused": progress.refused,
-        "waiting": left - deferred, "displayed": progress.displayed, "clicked": progress.clicked,
-    })
+    let Progress { sent, refused, displayed, clicked, .. } = progress;
+    CallProgress { planned, sent, deferred, refused, waiting: left - deferred, displayed, clicked }
 }
 
 /// One message to one user.
-fn single(connection: &mut Connection, id: Uuid) -> Result<Option<Value>, StoreError> {
+fn single(connection: &mut Connection, id: Uuid) -> Result<Option<Call>, StoreError> {
     let found = calls::single(connection, NotificationId(id))?;
     let mut progress = call_progress::read(connection, &[id])?.remove(&id).unwrap_or_default();
     let (state, message, due_at) = match found {
@@ -243,8 +398,17 @@ fn single(connection: &mut Connection, id: Uuid) -> Result<Option<Value>, StoreE
         None => return Ok(None),
     };
     let message: Value = serde_json::from_str(&message).unwrap_or_default();
-    Ok(Some(json!({
-        "id": id, "call_id": id, "state": state, "due_at": due_at, "audience": {"users": 1}, "users": 1,
-        "message": message, "progress": progress_json(progress, 1, state == "sending"),
-    })))
+    Ok(Some(Call {
+        id,
+        call_id: id,
+        state,
+        due_at,
+        audience: To::Users(1).into(),
+        users: 1,
+        message,
+        created_at: None,
+        send_at_local: None,
+        rate_per_minute: None,
+        progress: shown(progress, 1, state == "sending"),
+    }))
 }

@@ -5,10 +5,15 @@ use std::sync::Arc;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
+use serde_json::Value;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::auth;
 use super::bodies::Bodies;
 use super::body::Batch;
+use super::describe::{self, Described, May};
 use super::error::ApiError;
 use crate::deliver::{Inbound, InboundError, inbound};
 use crate::transport::posts::{ConnectionKey, Streams};
@@ -18,10 +23,47 @@ use crate::transport::ws;
 const MAX_FRAMES: usize = 128;
 
 /// A page that is closing can send a request without headers.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct PostQuery {
+    /// In place of the header.
     token: Option<String>,
+}
+
+/// Frames in answer to those of a client, encoded already.
+struct Replies(Vec<Arc<str>>);
+
+impl Replies {
+    fn to_json(&self) -> String {
+        format!("{{\"replies\":[{}]}}", self.0.join(","))
+    }
+}
+
+impl PartialSchema for Replies {
+    fn schema() -> RefOr<Schema> {
+        let frames =
+            ArrayBuilder::new().items(ObjectBuilder::new()).description(Some("Frames, see WebSocket."));
+        ObjectBuilder::new().property("replies", frames).required("replies").into()
+    }
+}
+
+impl ToSchema for Replies {}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    vec![
+        describe::post(
+            "/v1/connections/{connection_id}/frames",
+            May::User,
+            "Takes frames of a client of a stream.",
+        )
+        .query::<PostQuery>()
+        .body::<Value>()
+        .body_example(r#"[{"type": "ack", "offset": 3}, {"type": "presence", "visible": false}]"#)
+        .answers::<Replies>(200, "Frames that a WebSocket would have answered.")
+        .example(r#"{"replies": [{"type": "accepted", "event_id": "a", "duplicate": false}]}"#)
+        .refuses(&[404]),
+    ]
 }
 
 /// Passes one frame or several to the actor of the stream's user, and answers with the frames that a WebSocket would have
@@ -41,8 +83,7 @@ pub async fn post(
     let (max_bytes, max_events) = (limits.socket.max_frame_bytes, limits.max_events);
     let frames = bodies.work(body, move |body| frames(body, max_bytes, max_events)).await??;
     let replies = streams.post(key, caller.speaker(), frames).await?;
-    // Frames are encoded already.
-    let body = format!("{{\"replies\":[{}]}}", replies.join(","));
+    let body = Replies(replies).to_json();
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(body))
 }
 

@@ -1,13 +1,16 @@
 //! `/v1/users/{id}/consent`: the ledger of what a user agreed to, and `/mute`: no more of something.
 
+use std::collections::BTreeMap;
+
 use actix_web::{HttpResponse, web};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::auth::Caller;
 use super::body::Body;
+use super::describe::{self, Described, May};
 use super::error::ApiError;
-use super::preferences::stored_by_actor;
+use super::preferences::{PreferenceView, stored_by_actor};
 use crate::actors::App;
 use crate::base::{ExternalId, Timestamp};
 use crate::decide::Input;
@@ -22,12 +25,15 @@ const LEDGER: i64 = 200;
 const MAX_TEXT_BYTES: usize = 128;
 
 /// Answer of a user about one purpose.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewConsent)]
 #[serde(deny_unknown_fields)]
 struct ConsentBody {
     purpose: Purpose,
     granted: bool,
+    /// Place where the answer was given.
     source: String,
+    /// Version of the wording that the user saw.
     text_version: String,
 }
 
@@ -39,12 +45,59 @@ enum ConsentBodies {
     One(ConsentBody),
 }
 
-#[derive(Deserialize)]
+/// Something that a user never wants to hear of.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewMute)]
 #[serde(deny_unknown_fields)]
 struct MuteBody {
     of: MuteOf,
     name: String,
 }
+
+/// An entry of the ledger.
+#[derive(Serialize, ToSchema)]
+struct ConsentEntry {
+    /// `profiling`, `marketing` or `push`.
+    purpose: String,
+    granted: bool,
+    source: String,
+    text_version: String,
+    recorded_at: Timestamp,
+}
+
+/// The current answer for each purpose, and the ledger, the latest first.
+#[derive(Serialize, ToSchema)]
+struct Consents {
+    user_id: ExternalId,
+    /// By purpose.
+    consent: BTreeMap<&'static str, bool>,
+    ledger: Vec<ConsentEntry>,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    let consent = "/v1/users/{id}/consent";
+    vec![
+        describe::get(consent, May::Owner, "What a user agreed to, with the ledger.")
+            .answers::<Consents>(200, "The latest 200 entries.")
+            .example(EXAMPLE),
+        describe::post(consent, May::Owner, "Adds one entry or up to 16 to the ledger.")
+            .bodies::<ConsentBody>()
+            .body_example(r#"{"purpose": "marketing", "granted": true, "source": "checkout", "text_version": "2026-05"}"#)
+            .answers::<Consents>(201, "As it is now."),
+        describe::post("/v1/users/{id}/mute", May::Owner, "No more of a category, item, item category, brand or kind.")
+            .body::<MuteBody>()
+            .body_example(r#"{"of": "brand", "name": "Acme"}"#)
+            .answers::<PreferenceView>(200, "The preferences as they are now.")
+            .refuses(&[404]),
+    ]
+}
+
+const EXAMPLE: &str = r#"{
+    "user_id": 17, "consent": {"profiling": true, "marketing": false, "push": false},
+    "ledger": [{"purpose": "marketing", "granted": false, "source": "account", "text_version": "2026-05",
+                "recorded_at": "2026-11-29T08:00:00Z"}]
+}"#;
 
 fn is_text(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_TEXT_BYTES && !text.chars().any(char::is_control)
@@ -106,7 +159,7 @@ pub async fn post(
     drop(order);
     let by_default = app.state.rules().profiling_by_default;
     let (before, after) = (view(&user, &before, by_default), view(&user, &ledger, by_default));
-    caller.changed(before.get("consent"), after.get("consent"));
+    caller.changed(&before.consent, &after.consent);
     Ok(HttpResponse::Created().json(after))
 }
 
@@ -133,23 +186,20 @@ fn parse(body: &[u8]) -> Result<Vec<ConsentBody>, ApiError> {
     Ok(said)
 }
 
-fn view(user: &ExternalId, ledger: &[ConsentRow], profiling_by_default: bool) -> Value {
+fn view(user: &ExternalId, ledger: &[ConsentRow], profiling_by_default: bool) -> Consents {
     let holds = |purpose: Purpose| {
         let said = ledger.iter().find(|row| row.purpose == purpose.name());
         said.map_or(purpose != Purpose::Profiling || profiling_by_default, |row| row.granted)
     };
-    let entries: Vec<Value> = ledger
-        .iter()
-        .map(|row| {
-            json!({
-                "purpose": row.purpose, "granted": row.granted, "source": row.source,
-                "text_version": row.text_version, "recorded_at": row.recorded_at,
-            })
-        })
-        .collect();
-    let state: serde_json::Map<String, Value> =
-        Purpose::ALL.iter().map(|purpose| (purpose.name().to_owned(), json!(holds(*purpose)))).collect();
-    json!({"user_id": user, "consent": state, "ledger": entries})
+    let entry = |row: &ConsentRow| {
+        let ConsentRow { purpose, granted, source, text_version, recorded_at } = row.clone();
+        ConsentEntry { purpose, granted, source, text_version, recorded_at }
+    };
+    Consents {
+        user_id: user.clone(),
+        consent: Purpose::ALL.iter().map(|purpose| (purpose.name(), holds(*purpose))).collect(),
+        ledger: ledger.iter().map(entry).collect(),
+    }
 }
 
 /// No more of a category, item, item category, brand or kind.

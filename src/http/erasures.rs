@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::auth::Caller;
 use super::body::Body;
+use super::describe::{self, Described, May};
 use super::error::ApiError;
 use crate::actors::App;
 use crate::base::Timestamp;
@@ -17,7 +19,8 @@ use crate::store::erasures::{self, Receipt};
 use crate::store::{Connection, erased_rows};
 
 /// Kind of rows that are kept.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = KeptRows)]
 struct KeptView {
     table: &'static str,
     rows: u64,
@@ -27,7 +30,8 @@ struct KeptView {
 }
 
 /// Receipt of an erasure.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ErasureReceipt)]
 struct ReceiptView {
     erasure_id: Uuid,
     state: String,
@@ -74,9 +78,30 @@ fn view(receipt: Receipt) -> ReceiptView {
 }
 
 /// Accepted request.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ErasureAccepted)]
 struct AcceptedView {
     erasure_id: Uuid,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    vec![
+        describe::delete("/v1/users/{id}", May::Service, "Erases the user soon.")
+            .answers::<AcceptedView>(202, "The receipt says how far it is.")
+            .example(r#"{"erasure_id": "01938c2e-7a00-7000-8000-5d2f6c1b9e10"}"#)
+            .refuses(&[404]),
+        describe::get("/v1/erasures/{id}", May::Service, "Receipt of an erasure.")
+            .answers::<ReceiptView>(200, "What was removed, and what is kept.")
+            .refuses(&[404]),
+        describe::post(
+            "/v1/erasures/{id}/release",
+            May::Admin,
+            "Lets the ids of an erased user be used anew.",
+        )
+        .answers::<ReceiptView>(200, "The receipt.")
+        .refuses(&[404, 409]),
+    ]
 }
 
 /// Erases the user of the path soon; the receipt says how far it is. Users may erase themselves with `privacy.erase_own` only.

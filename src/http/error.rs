@@ -1,14 +1,14 @@
-//! Errors as clients see them: `{"error":{"code","message","field"}}`. Nothing of the database or a secret shows.
+//! Errors as clients see them: `{"error":{"code","message","field","expected"}}`. Nothing of the database or a secret shows.
 
 use std::borrow::Cow;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::{HttpResponse, ResponseError};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::headers;
 use crate::actors::ingest::messages::IngestError;
@@ -124,6 +124,47 @@ pub enum ApiError {
     UnderWay,
 }
 
+/// An error as it is answered.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ErrorBody {
+    /// The error.
+    pub error: ErrorDetail,
+}
+
+/// Code, words and place of an error.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ErrorDetail {
+    /// Stable name of the error, snake_case.
+    pub code: Cow<'static, str>,
+    /// The error in words, with the fix.
+    pub message: String,
+    /// The field or parameter at fault, where one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// What is expected in its place, where the words say so in short: a type, a name, or names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+}
+
+impl ErrorBody {
+    /// An error of a field, if one is at fault.
+    pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<String>, field: Option<&str>) -> Self {
+        let (code, message, field) = (code.into(), message.into(), field.map(str::to_owned));
+        let expected = expected(&message);
+        Self { error: ErrorDetail { code, message, field, expected } }
+    }
+}
+
+/// What a message says is expected: `expected a string`, or `did you mean name?`.
+fn expected(message: &str) -> Option<String> {
+    let named = message.rsplit_once("did you mean ").and_then(|(_, rest)| rest.split('?').next());
+    let listed = || {
+        let (_, rest) = message.rsplit_once(", expected ")?;
+        Some(rest.split(" at line ").next().unwrap_or(rest))
+    };
+    named.or_else(listed).map(|text| text.replace(['`', '"'], ""))
+}
+
 impl ApiError {
     /// A body or parameter that is not what it should be.
     pub fn invalid(code: &'static str, field: Option<&'static str>, message: impl Into<String>) -> Self {
@@ -225,12 +266,7 @@ impl ResponseError for ApiError {
             Self::Token(TokenError::Claim(claim)) => Some(*claim),
             _ => None,
         };
-        let mut error = json!({"code": self.code(), "message": self.to_string()});
-        if let (Some(field), Some(error)) = (field, error.as_object_mut()) {
-            error.insert("field".to_owned(), field.into());
-        }
-        response.insert_header((CONTENT_TYPE, "application/json"));
-        let mut response = response.body(json!({ "error": error }).to_string());
+        let mut response = response.json(ErrorBody::new(self.code(), self.to_string(), field));
         if let Self::Limited(limited) = self {
             headers::rate(limited, response.headers_mut());
         }
@@ -294,5 +330,23 @@ impl From<RecallError> for ApiError {
 impl From<ExternalIdError> for ApiError {
     fn from(error: ExternalIdError) -> Self {
         Self::invalid("bad_id", None, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_expected_is_taken_from_the_words() {
+        for (message, found) in [
+            ("unknown parameter `limt`; did you mean `limit`?", Some("limit")),
+            ("there is no state \"paus\"; did you mean paused?", Some("paused")),
+            ("invalid type: string \"x\", expected u32 at line 1 column 9", Some("u32")),
+            ("unknown field `x`, expected one of `a`, `b`", Some("one of a, b")),
+            ("until must lie ahead", None),
+        ] {
+            assert_eq!(expected(message).as_deref(), found, "{message}");
+        }
     }
 }

@@ -7,10 +7,12 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use serde::de::IgnoredAny;
+use utoipa::ToSchema;
 
 use super::auth::Caller;
 use super::bodies::Bodies;
 use super::body::{Batch, without_place};
+use super::describe::{self, Described, May};
 use super::error::ApiError;
 use crate::actors::App;
 use crate::actors::ingest::messages::Origin;
@@ -26,7 +28,8 @@ const MAX_EVENT_BYTES: usize = 64 << 10;
 const MAX_EVENT_TREE_BYTES: usize = 4 << 10;
 
 /// A refused event.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = RejectedEvent)]
 struct Rejected {
     index: usize,
     code: &'static str,
@@ -44,11 +47,26 @@ struct Sorted {
 }
 
 /// Answer to a request.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = EventsAccepted)]
 struct Answer {
     accepted: usize,
     duplicates: usize,
     rejected: Vec<Rejected>,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    vec![
+        describe::post("/v1/events", May::User, "Takes one event, an array, or NDJSON.")
+            .bodies::<RawEvent>()
+            .body_example(
+                r#"[{"kind": "view", "user_id": 17, "item_id": 105, "dwell_ms": 4200, "event_id": "a1"}]"#,
+            )
+            .body_as::<RawEvent>("application/x-ndjson")
+            .answers::<Answer>(202, "Good events are committed, the others named.")
+            .example(r#"{"accepted": 1, "duplicates": 0, "rejected": []}"#),
+    ]
 }
 
 /// Answers 202 after the commit; a body that can't be read at all is a 400.

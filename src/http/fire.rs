@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::auth::Caller;
 use super::body::Body;
-use super::error::ApiError;
+use super::describe::{self, Described, May};
+use super::error::{ApiError, ErrorBody};
 use super::idempotency::{self, Begun};
 use crate::actors::App;
 use crate::base::{ExternalId, ItemId, Timestamp, UserId, suggest_nearest};
@@ -26,14 +28,66 @@ const MAX_USERS: usize = 1_000;
 /// Largest `event`, bytes of JSON.
 const MAX_EVENT_BYTES: usize = 4_096;
 
-#[derive(Deserialize)]
+/// Users a trigger is fired for, and what about.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = TriggerCall)]
 #[serde(deny_unknown_fields)]
 struct FireBody {
+    /// At most 1,000.
     user_ids: Vec<ExternalId>,
     item_id: Option<ExternalId>,
     price_before: Option<f64>,
     /// Value of `event` in its template.
     event: Option<Value>,
+}
+
+/// A call that was accepted.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TriggerAccepted)]
+struct Fired<'a> {
+    /// Stands for all of it, as for taking it back.
+    id: Uuid,
+    /// Number of users.
+    accepted: usize,
+    /// Users that do not exist.
+    unknown: &'a [ExternalId],
+}
+
+/// A call of which nobody exists.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TriggerRefused)]
+struct NobodyThere {
+    #[serde(flatten)]
+    error: ErrorBody,
+    /// Where nobody exists.
+    #[schema(required = false)]
+    accepted: usize,
+    /// Where nobody exists.
+    #[schema(required = false)]
+    unknown: Vec<ExternalId>,
+}
+
+/// The call as it is listed and kept.
+#[derive(Serialize)]
+struct Kept<'a> {
+    trigger: &'a str,
+    item_id: &'a Option<ExternalId>,
+    price_before: Option<f64>,
+    event: &'a Option<Value>,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    vec![
+        describe::post("/v1/triggers/{name}", May::Service, "Sets a trigger off for some users.")
+            .header("Idempotency-Key", idempotency::ABOUT)
+            .body::<FireBody>()
+            .body_example(r#"{"user_ids": [7, 8], "event": {"status": "shipped"}}"#)
+            .answers::<Fired<'_>>(202, "Stored; judged at once or at the next login.")
+            .example(r#"{"id": "01938c2e-7a00-7000-8000-5d2f6c1b9e10", "accepted": 2, "unknown": []}"#)
+            .answers::<NobodyThere>(400, "Not a call, or of nobody who exists.")
+            .refuses(&[404, 409, 422]),
+    ]
 }
 
 /// Stored for each user who exists, then judged: at once for those who are here or can be pushed to, at their next login for the
@@ -68,10 +122,8 @@ pub async fn post(
         }
         (Stored::Nobody(unknown), _) => {
             let message = "none of these users exists: nothing was set off";
-            Ok(HttpResponse::BadRequest().json(json!({
-                "error": {"code": "unknown_users", "field": "user_ids", "message": message},
-                "accepted": 0, "unknown": unknown,
-            })))
+            let error = ErrorBody::new("unknown_users", message, Some("user_ids"));
+            Ok(HttpResponse::BadRequest().json(NobodyThere { error, accepted: 0, unknown }))
         }
         (Stored::Before(stored), Some(request)) => idempotency::replay(&request, stored),
         (Stored::Before(_) | Stored::Busy, _) => {
@@ -143,7 +195,8 @@ impl Firing {
         }
         deferred::put(connection, &rows)?;
         broadcasts::insert(connection, &[self.broadcast(rows.len())])?;
-        let answer = json!({"id": self.call, "accepted": rows.len(), "unknown": unknown}).to_string();
+        let answer = Fired { id: self.call, accepted: rows.len(), unknown: &unknown };
+        let answer = serde_json::to_string(&answer).unwrap_or_default();
         if let Some(request) = keyed {
             store::idempotency::answer(connection, &[(request.key, answer.clone())])?;
         }
@@ -168,16 +221,18 @@ impl Firing {
 
     /// The call as it is listed and taken back.
     fn broadcast(&self, users: usize) -> Broadcast {
-        let message = json!({
-            "trigger": self.trigger, "item_id": self.wish.item_id, "price_before": self.wish.price_before,
-            "event": self.wish.event,
-        });
+        let message = Kept {
+            trigger: &self.trigger,
+            item_id: &self.wish.item_id,
+            price_before: self.wish.price_before,
+            event: &self.wish.event,
+        };
         Broadcast {
             id: self.call,
             call: self.call,
             state: State::Sent,
             to: To::Users(users),
-            message: message.to_string(),
+            message: serde_json::to_string(&message).unwrap_or_default(),
             users,
             pace: None,
             local: None,

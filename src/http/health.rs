@@ -5,15 +5,54 @@ use std::time::Duration;
 
 use actix_web::http::header::{ACCEPT, VARY};
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::auth::Caller;
+use super::describe::{self, Described, May};
 use super::error::ApiError;
 use crate::actors::App;
 
+/// Answer of a process that is alive.
+#[derive(Serialize, ToSchema)]
+struct Alive {
+    /// Always `alive`.
+    status: &'static str,
+}
+
+/// Answer of a server that can serve.
+#[derive(Serialize, ToSchema)]
+struct Ready {
+    /// Always `ready`.
+    status: &'static str,
+    /// Version of the model that serves; 0 = none yet.
+    model: i32,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    vec![
+        describe::get("/healthz", May::Anybody, "Whether the process answers.")
+            .answers::<Alive>(200, "It does.")
+            .example(r#"{"status": "alive"}"#),
+        describe::get(
+            "/readyz",
+            May::Anybody,
+            "Whether the server can serve: 503 while it goes down or the database is away.",
+        )
+        .answers::<Ready>(200, "It can.")
+        .example(r#"{"status": "ready", "model": 17}"#),
+        describe::get("/metrics", May::Service, "Counters, gauges and histograms.").answers_as::<String>(
+            200,
+            "text/plain",
+            "Prometheus 0.0.4, or OpenMetrics for those who accept it.",
+        ),
+    ]
+}
+
 /// The process answers.
 pub async fn alive() -> HttpResponse {
-    HttpResponse::Ok().json(json!({"status": "alive"}))
+    HttpResponse::Ok().json(Alive { status: "alive" })
 }
 
 /// The database answers and the server is not going down.
@@ -24,8 +63,8 @@ pub async fn ready(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
     let asked = app.state.store.run(crate::store::server::epoch);
     match tokio::time::timeout(Duration::from_secs(2), asked).await {
         Ok(Ok(_)) => {
-            Ok(HttpResponse::Ok()
-                .json(json!({"status": "ready", "model": app.state.models.load().version.0})))
+            let model = app.state.models.load().version.0;
+            Ok(HttpResponse::Ok().json(Ready { status: "ready", model }))
         }
         Ok(Err(_)) | Err(_) => Err(ApiError::Unavailable("the database does not answer".to_owned())),
     }

@@ -18,6 +18,8 @@ use crate::state::{AppState, Processing};
 use crate::store::Connection;
 use crate::store::idempotency::{self, Request, Stored};
 
+/// Description of the header.
+pub const ABOUT: &str = "1…128 bytes, kept for 7 days: the same request gets the stored answer again, with Idempotent-Replayed: true.";
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// On an answer that was given before.
 const REPLAYED: &str = "Idempotent-Replayed";

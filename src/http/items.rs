@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use actix_web::{HttpResponse, web};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Caller;
 use super::bodies::Bodies;
 use super::body::Batch;
-use super::dto;
+use super::describe::{self, Described, May};
+use super::dto::{self, ItemView};
 use super::error::ApiError;
 use crate::actors::App;
 use crate::actors::catalogue_changes::put_items;
@@ -25,12 +26,16 @@ const MAX_TREE_BYTES: usize = 64 << 10;
 const MAX_LIST: usize = 500;
 
 /// Filter and page of a list.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct ListQuery {
+    /// At most 500.
     limit: Option<usize>,
+    /// Items left out at the beginning.
     offset: Option<usize>,
+    /// Top level of the category.
     category: Option<String>,
+    /// Text within titles, tags and categories.
     q: Option<String>,
 }
 
@@ -38,8 +43,10 @@ pub struct ListQuery {
 type Sorted = (Vec<NewItem>, Vec<Rejected>);
 
 /// A refused item.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = RejectedItem)]
 struct Rejected {
+    /// Place in the request.
     index: usize,
     code: &'static str,
     field: Cow<'static, str>,
@@ -47,10 +54,50 @@ struct Rejected {
 }
 
 /// Answer to a change.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ChangedItems)]
 struct Changed {
+    /// Number of items that were taken.
     items: usize,
     rejected: Vec<Rejected>,
+}
+
+/// A page of the catalogue.
+#[derive(Serialize, ToSchema)]
+struct ItemPage<'a> {
+    /// Items that match.
+    total: usize,
+    items: Vec<ItemView<'a>>,
+    /// Of everything that matches the text.
+    categories: Vec<CategoryCount<'a>>,
+}
+
+/// A category and its number of items.
+#[derive(Serialize, ToSchema)]
+struct CategoryCount<'a> {
+    name: &'a str,
+    count: usize,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    vec![
+        describe::put("/v1/items", May::Service, "Adds or changes items; absent fields keep their value, null clears one.")
+            .bodies::<NewItem>()
+            .body_example(r#"[{"item_id": 105, "title": "Diver 300", "category": ["Watches", "Dive"], "price": 249.0, "currency": "EUR"}]"#)
+            .answers::<Changed>(200, "Good items are taken, the others named.")
+            .example(r#"{"items": 1, "rejected": []}"#),
+        describe::get("/v1/items", May::User, "Items of the catalogue, by id.")
+            .query::<ListQuery>()
+            .answers::<ItemPage<'_>>(200, "A page."),
+        describe::get("/v1/items/{id}", May::User, "One item.")
+            .answers::<ItemView<'_>>(200, "The item.")
+            .example(r#"{"item_id": 105, "title": "Diver 300", "category": ["Watches", "Dive"], "tags": [], "price": 249.0, "currency": "EUR", "stock": null, "url": null, "image_url": null, "attributes": {}, "consumable": false}"#)
+            .refuses(&[404]),
+        describe::delete("/v1/items/{id}", May::Service, "Takes an item out of the catalogue; its history stays.")
+            .empty(204, "It is out.")
+            .refuses(&[404]),
+    ]
 }
 
 /// Adds or changes items. The good ones are taken, the bad ones named by index; 400 if none is good.
@@ -130,15 +177,12 @@ pub async fn list(query: web::Query<ListQuery>, app: web::Data<App>, _caller: Ca
     }
     let total = matching.len();
     let limit = query.limit.unwrap_or(50).min(MAX_LIST);
-    let page: Vec<Value> = matching
-        .into_iter()
-        .skip(query.offset.unwrap_or(0))
-        .take(limit)
-        .map(|item| dto::item(item))
-        .collect();
-    let categories: Vec<Value> =
-        categories.into_iter().map(|(name, count)| json!({"name": name, "count": count})).collect();
-    HttpResponse::Ok().json(json!({"total": total, "items": page, "categories": categories}))
+    let page = matching.into_iter().skip(query.offset.unwrap_or(0)).take(limit);
+    HttpResponse::Ok().json(ItemPage {
+        total,
+        items: page.map(|item| dto::item(item)).collect(),
+        categories: categories.into_iter().map(|(name, count)| CategoryCount { name, count }).collect(),
+    })
 }
 
 /// One item.

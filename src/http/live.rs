@@ -1,10 +1,12 @@
 //! `/admin/live`: what happened since the model was trained, as recommendations see it.
 
 use actix_web::{HttpResponse, web};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Caller;
+use super::describe::{self, Described, May};
+use super::dto::{ItemName, item_name};
 use super::error::ApiError;
 use crate::actors::App;
 use crate::base::{ExternalId, Timestamp};
@@ -13,11 +15,52 @@ use crate::base::{ExternalId, Timestamp};
 const MOST: usize = 100;
 
 /// Query parameters of the live counts.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct LiveQuery {
     /// Item whose companions are listed.
     item: Option<String>,
+}
+
+/// An item by the interest in it.
+#[derive(Serialize, ToSchema)]
+struct PopularNow {
+    #[serde(flatten)]
+    item: ItemName,
+    /// In units of a purchase, halving with age.
+    interest: f32,
+}
+
+/// An item by the visitors who dealt with it and with the one asked for.
+#[derive(Serialize, ToSchema)]
+struct NearNow {
+    #[serde(flatten)]
+    item: ItemName,
+    visitors: u32,
+}
+
+/// Counts of events since the last training.
+#[derive(Serialize, ToSchema)]
+struct LiveCounts {
+    model_version: i32,
+    events: u64,
+    popular: Vec<PopularNow>,
+    /// Empty unless an item is asked for.
+    near: Vec<NearNow>,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    vec![
+        describe::get(
+            "/admin/live",
+            May::Admin,
+            "Events since the last training: items by interest, and those that go with one now.",
+        )
+        .query::<LiveQuery>()
+        .answers::<LiveCounts>(200, "Counts.")
+        .refuses(&[404]),
+    ]
 }
 
 /// Events counted, items by interest (units of a purchase, halving with age), and, beside `item`, items by the number of
@@ -39,16 +82,16 @@ pub async fn get(
         let near = seed.map(|seed| counts.near(seed, MOST)).unwrap_or_default();
         (counts.n_events(), counts.popular(MOST, now), near)
     });
-    let named = |item, what: &str, value: Value| -> Option<Value> {
-        let mut row = super::dto::item_name(item, &catalogue)?;
-        row.as_object_mut()?.insert(what.to_owned(), value);
-        Some(row)
-    };
-    let popular: Vec<Value> =
-        popular.into_iter().filter_map(|(item, sum)| named(item, "interest", json!(sum))).collect();
-    let near: Vec<Value> =
-        near.into_iter().filter_map(|(item, count)| named(item, "visitors", json!(count))).collect();
-    Ok(HttpResponse::Ok().json(json!({
-        "model_version": app.state.models.load().version.0, "events": n_events, "popular": popular, "near": near,
-    })))
+    let popular = popular
+        .into_iter()
+        .filter_map(|(item, interest)| Some(PopularNow { item: item_name(item, &catalogue)?, interest }));
+    let near = near
+        .into_iter()
+        .filter_map(|(item, visitors)| Some(NearNow { item: item_name(item, &catalogue)?, visitors }));
+    Ok(HttpResponse::Ok().json(LiveCounts {
+        model_version: app.state.models.load().version.0,
+        events: n_events,
+        popular: popular.collect(),
+        near: near.collect(),
+    }))
 }

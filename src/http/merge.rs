@@ -1,20 +1,49 @@
 //! `POST /v1/users/{id}/merge`: an anonymous visitor turned out to be this user.
 
 use actix_web::{HttpResponse, web};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::auth::Caller;
 use super::body::Body;
+use super::describe::{self, Described, May};
 use super::error::ApiError;
 use crate::actors::App;
 use crate::actors::merges::MergeError;
 use crate::base::{ExternalId, suggest_nearest};
 
-#[derive(Deserialize)]
+/// The visitor who turned out to be the user of the path.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct MergeBody {
     anonymous_id: ExternalId,
+}
+
+/// Outcome of a merge.
+#[derive(Serialize, ToSchema)]
+struct Merged {
+    user_id: ExternalId,
+    anonymous_id: ExternalId,
+    /// False = they were one before.
+    merged: bool,
+    /// Events that were moved.
+    events: usize,
+    /// Messages that were moved.
+    messages: usize,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    vec![
+        describe::post("/v1/users/{id}/merge", May::Service, "Merges an anonymous visitor into the user.")
+            .body::<MergeBody>()
+            .body_example(r#"{"anonymous_id": "anon-71"}"#)
+            .answers::<Merged>(200, "They are one.")
+            .example(
+                r#"{"user_id": 17, "anonymous_id": "anon-71", "merged": true, "events": 12, "messages": 1}"#,
+            )
+            .refuses(&[404, 409]),
+    ]
 }
 
 /// Merges the named visitor into the user. Repeating it changes nothing.
@@ -32,10 +61,13 @@ pub async fn post(
     })?;
     let merged = app.merges.merge(&user, &anonymous_id).await?;
     let moved = merged.moved.unwrap_or_default();
-    let answer = json!({
-        "user_id": merged.user, "anonymous_id": anonymous_id, "merged": merged.moved.is_some(),
-        "events": moved.events, "messages": moved.messages,
-    });
+    let answer = Merged {
+        user_id: merged.user,
+        anonymous_id,
+        merged: merged.moved.is_some(),
+        events: moved.events,
+        messages: moved.messages,
+    };
     caller.changed((), &answer);
     Ok(HttpResponse::Ok().json(answer))
 }

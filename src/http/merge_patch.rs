@@ -1,6 +1,6 @@
 //! JSON Merge Patch (RFC 7396): an absent field stays as it was, `null` removes, objects are merged, anything else replaces.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Merges `patch` into `target`. RFC 7396, section 2.
 pub fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) {
@@ -10,9 +10,9 @@ pub fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) {
                 target.remove(&name);
             }
             Value::Object(patch) => {
-                let inner = target.entry(name).or_insert_with(|| json!({}));
+                let inner = target.entry(name).or_insert_with(|| Value::Object(Map::new()));
                 if !inner.is_object() {
-                    *inner = json!({});
+                    *inner = Value::Object(Map::new());
                 }
                 if let Value::Object(inner) = inner {
                     merge(inner, patch);
@@ -28,6 +28,7 @@ pub fn merge(target: &mut Map<String, Value>, patch: Map<String, Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     /// The examples of RFC 7396, appendix A, that are about objects.
     #[test]

@@ -1,21 +1,106 @@
 //! `/admin/models`: the registry. Versions with their metrics, which one serves, and one beside it.
 
 use actix_web::{HttpResponse, web};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use tokio::sync::oneshot;
+use utoipa::ToSchema;
 
 use super::auth::Caller;
 use super::body::Body;
+use super::describe::{self, Described, May};
 use super::error::ApiError;
 use crate::actors::App;
 use crate::actors::recommender::messages::ModelCommand;
-use crate::base::ModelVersion;
+use crate::base::{ModelVersion, Timestamp};
 use crate::evaluate::card::ModelCard;
 use crate::recommend::ModelSet;
+use crate::state::monitor::{DriftReport, ShadowReport};
 use crate::store;
+use crate::store::models::ModelRow;
 
 /// Versions listed.
 const MAX_VERSIONS: i64 = 50;
+
+/// A version of the model.
+#[derive(Serialize, ToSchema)]
+struct StoredModel {
+    version: i32,
+    /// `active`, `retired` or `rejected`.
+    state: &'static str,
+    created_at: Timestamp,
+    /// Number of events trained on.
+    events: i64,
+    took_ms: i32,
+    /// On held-out data, by name.
+    metrics: Value,
+    /// Hyper-parameters.
+    parameters: Value,
+    /// Comparison made by the gate, and its verdict.
+    gate: Value,
+    /// Last time it began to serve.
+    activated_at: Option<Timestamp>,
+    /// Size of the artefact; null once it is removed.
+    bytes: Option<i64>,
+}
+
+/// Versions, newest first.
+#[derive(Serialize, ToSchema)]
+struct Models {
+    /// Version that serves; 0 = none yet.
+    active: i32,
+    models: Vec<StoredModel>,
+    drift: DriftReport,
+    shadow: Option<ShadowReport>,
+}
+
+/// Version that serves.
+#[derive(Serialize, ToSchema)]
+struct ActiveModel {
+    active: i32,
+}
+
+/// Version that is scored beside the one that serves.
+#[derive(Serialize, ToSchema)]
+struct ShadowModel {
+    shadow: i32,
+}
+
+/// The card of a version.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ModelCard)]
+struct CardView {
+    /// Data, parameters, figures with intervals, and changes.
+    card: Value,
+    /// The same to read; null where it is of another release.
+    text: Option<String>,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    vec![
+        describe::get("/admin/models", May::Admin, "Versions of the model, with metrics, gate and size.")
+            .answers::<Models>(200, "Versions, newest first."),
+        describe::post("/admin/models/{version}/activate", May::Admin, "Lets a version serve.")
+            .answers::<ActiveModel>(200, "It serves.")
+            .refuses(&[404, 409]),
+        describe::get("/admin/models/{version}/card", May::Admin, "Card of a version of the model.")
+            .answers::<CardView>(200, "The card.")
+            .refuses(&[404]),
+        describe::post("/admin/models/rollback", May::Admin, "Lets the version serve that served before.")
+            .answers::<ActiveModel>(200, "It serves.")
+            .refuses(&[404, 409]),
+        describe::post(
+            "/admin/models/{version}/shadow",
+            May::Admin,
+            "Scores a version beside the one that serves, shown to nobody.",
+        )
+        .answers::<ShadowModel>(200, "It is scored.")
+        .refuses(&[404, 409]),
+        describe::delete("/admin/models/shadow", May::Admin, "Ends the scoring of a shadow.")
+            .empty(204, "Nothing is scored any more."),
+    ]
+}
 
 /// Versions, newest first, with drift since training and the comparison with a shadow.
 pub async fn list(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
@@ -27,21 +112,24 @@ pub async fn list(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, A
             Ok((store::models::list(connection, MAX_VERSIONS)?, store::models::sizes(connection)?))
         })
         .await?;
-    let models: Vec<Value> = rows
-        .iter()
-        .map(|row| {
-            json!({
-                "version": row.version.0, "state": row.state.name(), "created_at": row.created_at,
-                "events": row.events, "took_ms": row.took_ms, "metrics": row.metrics,
-                "parameters": row.parameters, "gate": row.gate, "activated_at": row.activated_at,
-                "bytes": sizes.get(&row.version),
-            })
-        })
-        .collect();
-    Ok(HttpResponse::Ok().json(json!({
-        "active": app.state.models.load().version.0, "models": models, "drift": app.state.monitor.drift(),
-        "shadow": app.state.monitor.shadow_report(),
-    })))
+    let view = |row: ModelRow| StoredModel {
+        version: row.version.0,
+        state: row.state.name(),
+        created_at: row.created_at,
+        events: row.events,
+        took_ms: row.took_ms,
+        metrics: row.metrics,
+        parameters: row.parameters,
+        gate: row.gate,
+        activated_at: row.activated_at,
+        bytes: sizes.get(&row.version).copied(),
+    };
+    Ok(HttpResponse::Ok().json(Models {
+        active: app.state.models.load().version.0,
+        models: rows.into_iter().map(view).collect(),
+        drift: app.state.monitor.drift(),
+        shadow: app.state.monitor.shadow_report(),
+    }))
 }
 
 /// The card of a version: data, parameters, figures with intervals, changes; and the same to read.
@@ -55,7 +143,7 @@ pub async fn card(
     let card = app.state.store.run(move |connection| store::models::card(connection, version)).await?;
     let card = card.ok_or(ApiError::NotFound("a card of this model version"))?;
     let text = serde_json::from_value::<ModelCard>(card.clone()).map(|card| card.text());
-    Ok(HttpResponse::Ok().json(json!({ "card": card, "text": text.ok() })))
+    Ok(HttpResponse::Ok().json(CardView { card, text: text.ok() }))
 }
 
 /// Lets a version serve: roll back or forward.
@@ -77,12 +165,13 @@ pub async fn rollback(app: web::Data<App>, caller: Caller, _body: Body) -> Resul
 }
 
 async fn serve(app: &App, version: ModelVersion, caller: &Caller) -> Result<HttpResponse, ApiError> {
-    let active = |version: i32| json!({ "active": version });
-    caller.changed(active(app.state.models.load().version.0), active(version.0));
+    let before = ActiveModel { active: app.state.models.load().version.0 };
+    let after = ActiveModel { active: version.0 };
+    caller.changed(before, &after);
     let (reply, answer) = oneshot::channel();
     let _ = app.recommender.offer(ModelCommand::Activate(version, reply));
     match answer.await {
-        Ok(Ok(true)) => Ok(HttpResponse::Ok().json(json!({ "active": version.0 }))),
+        Ok(Ok(true)) => Ok(HttpResponse::Ok().json(after)),
         Ok(Ok(false)) => Err(ApiError::NotFound("this model version")),
         Ok(Err(message)) => Err(ApiError::Conflict(message)),
         Err(_) => Err(ApiError::Unavailable("the recommender does not answer".to_owned())),
@@ -106,7 +195,7 @@ pub async fn shadow(
     let mut model = decoded.map_err(|error| ApiError::Conflict(error.to_string()))?;
     model.version = version;
     app.state.monitor.shadow(Some(model));
-    Ok(HttpResponse::Ok().json(json!({ "shadow": version.0 })))
+    Ok(HttpResponse::Ok().json(ShadowModel { shadow: version.0 }))
 }
 
 /// Scores nothing beside the one that serves any more.

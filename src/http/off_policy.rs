@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::base::Millis;
-use crate::evaluate::off_policy::{self, LoggedChoice, TargetPolicy};
+use crate::evaluate::off_policy::{self, LoggedChoice, Report, TargetPolicy};
 use crate::response::CoinDecision;
 use crate::store::experiments::VariantChoice;
 
@@ -16,8 +17,39 @@ const MILLIS_AN_HOUR: u64 = 3_600_000;
 /// Actions that the coin chooses between, in the order of [`LoggedChoice::action`].
 const COIN: [&str; 2] = ["hold", "send"];
 
+/// Estimate for always taking one action, or in words why there is none.
+#[derive(Serialize, ToSchema)]
+struct AlwaysPolicy {
+    /// The action.
+    always: String,
+    /// Absent where the log can't be read at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<Report>,
+    refused: Option<String>,
+}
+
+/// Estimates about the messages of a trigger.
+#[derive(Serialize, ToSchema)]
+pub struct OffPolicyOf {
+    trigger: String,
+    /// What is counted; absent where that is said above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reward: Option<&'static str>,
+    policies: Vec<AlwaysPolicy>,
+}
+
+/// Estimates for always sending and never sending.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SendingEstimates)]
+pub struct Sending {
+    /// What is counted.
+    reward: String,
+    policies: Vec<AlwaysPolicy>,
+    by_trigger: Vec<OffPolicyOf>,
+}
+
 /// For each trigger whose template has variants: what each variant would earn if it were always taken.
-pub fn wordings(choices: &[VariantChoice]) -> Vec<Value> {
+pub fn wordings(choices: &[VariantChoice]) -> Vec<OffPolicyOf> {
     let mut by_trigger: BTreeMap<&str, Vec<&VariantChoice>> = BTreeMap::new();
     for choice in choices {
         by_trigger.entry(&choice.trigger).or_default().push(choice);
@@ -30,7 +62,8 @@ pub fn wordings(choices: &[VariantChoice]) -> Vec<Value> {
             variants.dedup();
             let rows: Vec<LoggedChoice> =
                 choices.iter().filter_map(|choice| wording(choice, &variants)).collect();
-            json!({"trigger": trigger, "reward": "clicked", "policies": policies(&rows, &variants)})
+            let policies = policies(&rows, &variants);
+            OffPolicyOf { trigger: trigger.to_owned(), reward: Some("clicked"), policies }
         })
         .collect()
 }
@@ -46,7 +79,7 @@ fn wording(choice: &VariantChoice, variants: &[&str]) -> Option<LoggedChoice> {
 
 /// Estimates for always sending and never sending, over all and by trigger: the share of decisions after which the user
 /// bought within the window, whether told or not.
-pub fn sending(decisions: &[CoinDecision], window: Millis) -> Value {
+pub fn sending(decisions: &[CoinDecision], window: Millis) -> Sending {
     let row = |decision: &CoinDecision| LoggedChoice {
         stratum: stratum(decision.segment),
         action: usize::from(decision.sent),
@@ -58,12 +91,16 @@ pub fn sending(decisions: &[CoinDecision], window: Millis) -> Value {
         by_trigger.entry(&decision.trigger).or_default().push(row(decision));
     }
     let all: Vec<LoggedChoice> = decisions.iter().map(row).collect();
-    let by_trigger: Vec<Value> = by_trigger
-        .into_iter()
-        .map(|(trigger, rows)| json!({"trigger": trigger, "policies": policies(&rows, &COIN)}))
-        .collect();
-    json!({"reward": format!("bought within {} h", window.0 / MILLIS_AN_HOUR), "policies": policies(&all, &COIN),
-        "by_trigger": by_trigger})
+    let of_trigger = |(trigger, rows): (&str, Vec<LoggedChoice>)| OffPolicyOf {
+        trigger: trigger.to_owned(),
+        reward: None,
+        policies: policies(&rows, &COIN),
+    };
+    Sending {
+        reward: format!("bought within {} h", window.0 / MILLIS_AN_HOUR),
+        policies: policies(&all, &COIN),
+        by_trigger: by_trigger.into_iter().map(of_trigger).collect(),
+    }
 }
 
 fn stratum(segment: Option<u8>) -> usize {
@@ -71,7 +108,7 @@ fn stratum(segment: Option<u8>) -> usize {
 }
 
 /// One policy an action: always that.
-fn policies(rows: &[LoggedChoice], actions: &[&str]) -> Vec<Value> {
+fn policies(rows: &[LoggedChoice], actions: &[&str]) -> Vec<AlwaysPolicy> {
     let always = |chosen: usize| {
         let row = (0..actions.len()).map(|action| f64::from(u8::from(action == chosen)));
         let target: Vec<f64> = row.cycle().take(actions.len() * (MAX_SEGMENTS + 1)).collect();
@@ -80,10 +117,12 @@ fn policies(rows: &[LoggedChoice], actions: &[&str]) -> Vec<Value> {
     actions
         .iter()
         .enumerate()
-        .map(|(chosen, action)| match always(chosen) {
-            Ok(report) => json!({"always": action, "report": report,
-                "refused": report.refusal.map(|refusal| refusal.to_string())}),
-            Err(error) => json!({"always": action, "refused": error.to_string()}),
+        .map(|(chosen, action)| {
+            let (report, refused) = match always(chosen) {
+                Ok(report) => (Some(report), report.refusal.map(|refusal| refusal.to_string())),
+                Err(error) => (None, Some(error.to_string())),
+            };
+            AlwaysPolicy { always: (*action).to_owned(), report, refused }
         })
         .collect()
 }
@@ -92,6 +131,7 @@ fn policies(rows: &[LoggedChoice], actions: &[&str]) -> Vec<Value> {
 mod tests {
     use super::*;
     use crate::base::UserId;
+    use serde_json::{Value, json};
 
     /// So many decisions of a fair coin: of every ten that were told `told` bought, of the others `not`.
     fn decisions(n: usize, told: usize, not: usize) -> Vec<CoinDecision> {
@@ -110,7 +150,7 @@ mod tests {
 
     #[test]
     fn always_sending_and_never_are_told_with_their_intervals() {
-        let answer = sending(&decisions(2_000, 4, 2), Millis::hours(72));
+        let answer = json!(sending(&decisions(2_000, 4, 2), Millis::hours(72)));
         assert_eq!(answer["reward"], "bought within 72 h");
         for (place, always, value) in [(0, "hold", 0.2), (1, "send", 0.4)] {
             let policy = &answer["policies"][place];
@@ -127,11 +167,11 @@ mod tests {
 
     #[test]
     fn a_log_that_cannot_carry_it_is_refused_in_words() {
-        let answer = sending(&decisions(150, 4, 2), Millis::hours(72));
+        let answer = json!(sending(&decisions(150, 4, 2), Millis::hours(72)));
         let said = answer["policies"][1]["refused"].as_str().unwrap();
         assert!(said.contains("effective sample size 75"), "{said}");
         assert_eq!(answer["policies"][1]["report"]["estimates"], Value::Null);
-        let nothing = sending(&[], Millis::hours(72));
+        let nothing = json!(sending(&[], Millis::hours(72)));
         assert!(
             nothing["policies"][0]["refused"].as_str().unwrap().contains("the log is empty"),
             "{nothing}"

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Caller;
+use super::describe::{self, Described, May};
 use super::dto;
 use super::error::ApiError;
 use super::query;
 use crate::actors::App;
 use crate::base::Timestamp;
-use crate::feedback::outcomes::OutcomeCounts;
+use crate::feedback::outcomes::{OutcomeCounts, OutcomeShares};
 use crate::store;
 use crate::store::outcomes::{GroupBy, OutcomeGroup};
 
@@ -22,7 +23,8 @@ pub(super) const DEFAULT_DAYS: f64 = 7.0;
 pub(super) const MAX_DAYS: f64 = 365.0;
 
 /// Property that messages are grouped by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[schema(as = OutcomesBy)]
 #[serde(rename_all = "snake_case")]
 enum By {
     #[default]
@@ -38,11 +40,13 @@ enum By {
 }
 
 /// By what, over which time.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct OutcomesQuery {
     #[serde(default)]
+    #[param(inline)]
     by: By,
+    /// Days looked back, at most 365; 7 without it.
     days: Option<f64>,
 }
 
@@ -98,6 +102,95 @@ pub(super) fn days(asked: Option<f64>) -> Result<f64, ApiError> {
     Err(ApiError::invalid("bad_days", Some("days"), format!("days must be above 0 and at most {MAX_DAYS}")))
 }
 
+/// Counts of messages, and their shares with 95 % intervals.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OutcomesCounted)]
+struct Counted {
+    sent: u64,
+    delivered: u64,
+    displayed: u64,
+    clicked: u64,
+    dismissed: u64,
+    disliked: u64,
+    converted: u64,
+    /// In the shop's currency.
+    revenue: f64,
+    muted: u64,
+    unsubscribed: u64,
+    /// Of these `liked` is the share of those who said either.
+    #[serde(flatten)]
+    shares: OutcomeShares,
+}
+
+impl Counted {
+    fn of(counts: OutcomeCounts) -> Self {
+        Self {
+            sent: counts.sent,
+            delivered: counts.delivered,
+            displayed: counts.displayed,
+            clicked: counts.clicked,
+            dismissed: counts.dismissed,
+            disliked: counts.disliked,
+            converted: counts.converted,
+            revenue: counts.revenue,
+            muted: counts.muted,
+            unsubscribed: counts.unsubscribed,
+            shares: counts.shares(),
+        }
+    }
+}
+
+/// Outcomes of a group.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OutcomeGroup)]
+struct NamedGroup {
+    name: String,
+    #[serde(flatten)]
+    counted: Counted,
+}
+
+/// A cell of the heat map.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OutcomeCell)]
+struct Cell {
+    /// 1 = Monday … 7.
+    weekday: Option<u8>,
+    /// 0 … 23.
+    hour: Option<u8>,
+    #[serde(flatten)]
+    counted: Counted,
+}
+
+impl Cell {
+    fn of(group: &OutcomeGroup) -> Self {
+        let (weekday, hour) = &group.key;
+        Self { weekday: weekday.parse().ok(), hour: hour.parse().ok(), counted: Counted::of(group.counts) }
+    }
+}
+
+/// Outcomes of messages by one property, the largest group first (hours in order).
+#[derive(Serialize, ToSchema)]
+struct Outcomes {
+    by: By,
+    days: f64,
+    /// Of weekdays and hours.
+    time_zone: String,
+    groups: Vec<NamedGroup>,
+    overall: Counted,
+    /// With `by=hour`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cells: Option<Vec<Cell>>,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    vec![
+        describe::get("/admin/outcomes", May::Admin, "Outcomes of messages by one of their properties.")
+            .query::<OutcomesQuery>()
+            .answers::<Outcomes>(200, "Counts and shares."),
+    ]
+}
+
 /// Counts and shares by one property, the largest group first (hours in order). `by=hour` adds the hour × weekday cells.
 pub async fn outcomes(
     request: HttpRequest,
@@ -121,51 +214,18 @@ pub async fn outcomes(
         .store
         .run(move |connection| store::outcomes::by(connection, by.group(), since, &asked, window, &money))
         .await?;
-    let mut answer = json!({"by": name_of(by), "days": days, "time_zone": zone, "groups": named(by, &groups, &app),
-        "overall": whole(&groups)});
-    if let (By::Hour, Some(fields)) = (by, answer.as_object_mut()) {
-        fields.insert("cells".to_owned(), groups.iter().map(cell).collect());
-    }
-    Ok(HttpResponse::Ok().json(answer))
+    let cells = (by == By::Hour).then(|| groups.iter().map(Cell::of).collect());
+    let (groups, overall) = (named(by, &groups, &app), whole(&groups));
+    Ok(HttpResponse::Ok().json(Outcomes { by, days, time_zone: zone, groups, overall, cells }))
 }
 
-fn name_of(by: By) -> &'static str {
-    match by {
-        By::Kind => "kind",
-        By::Template => "template",
-        By::Variant => "variant",
-        By::Trigger => "trigger",
-        By::Segment => "segment",
-        By::Hour => "hour",
-        By::Model => "model",
-        By::Policy => "policy",
-        By::Channel => "channel",
-    }
-}
-
-fn view(counts: &OutcomeCounts) -> Value {
-    let mut view = serde_json::to_value(counts).unwrap_or_default();
-    let shares = serde_json::to_value(counts.shares()).unwrap_or_default();
-    if let (Some(fields), Value::Object(shares)) = (view.as_object_mut(), shares) {
-        fields.extend(shares);
-    }
-    view
-}
-
-fn whole(groups: &[OutcomeGroup]) -> Value {
+fn whole(groups: &[OutcomeGroup]) -> Counted {
     let mut sum = OutcomeCounts::default();
     groups.iter().for_each(|group| sum.add(&group.counts));
-    view(&sum)
+    Counted::of(sum)
 }
 
-fn with(mut view: Value, name: &str, value: Value) -> Value {
-    if let Some(fields) = view.as_object_mut() {
-        fields.insert(name.to_owned(), value);
-    }
-    view
-}
-
-fn named(by: By, groups: &[OutcomeGroup], app: &App) -> Vec<Value> {
+fn named(by: By, groups: &[OutcomeGroup], app: &App) -> Vec<NamedGroup> {
     let mut sums: BTreeMap<String, OutcomeCounts> = BTreeMap::new();
     for group in groups {
         sums.entry(by.name(group, app)).or_default().add(&group.counts);
@@ -174,12 +234,5 @@ fn named(by: By, groups: &[OutcomeGroup], app: &App) -> Vec<Value> {
     if by != By::Hour {
         sums.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.sent));
     }
-    sums.into_iter().map(|(name, counts)| with(view(&counts), "name", json!(name))).collect()
-}
-
-/// A cell of the heat map: weekday 1 = Monday … 7, hour 0 … 23.
-fn cell(group: &OutcomeGroup) -> Value {
-    let number = |text: &str| json!(text.parse::<u8>().ok());
-    let view = with(view(&group.counts), "weekday", number(&group.key.0));
-    with(view, "hour", number(&group.key.1))
+    sums.into_iter().map(|(name, counts)| NamedGroup { name, counted: Counted::of(counts) }).collect()
 }

@@ -5,11 +5,13 @@ use std::io::{Cursor, Write};
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 use zip::ZipWriter;
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 
 use super::auth::Caller;
+use super::describe::{self, Described, May};
 use super::error::ApiError;
 use crate::actors::App;
 use crate::base::{ExternalId, Timestamp, UserId};
@@ -20,7 +22,8 @@ use crate::store::{Connection, users};
 const GUIDE: &str = "README.txt";
 
 /// A kind of personal data.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = HeldData)]
 struct Held {
     name: &'static str,
     rows: i64,
@@ -30,12 +33,25 @@ struct Held {
 }
 
 /// Everything that is held about a user, without its content.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = PrivacyOverview)]
 struct Overview {
     user_id: ExternalId,
     at: Timestamp,
     held: Vec<Held>,
     text: String,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    vec![
+        describe::get("/v1/users/{id}/privacy", May::Owner, "What is held about the user, and why.")
+            .answers::<Overview>(200, "Kinds of data, and the same as a text to read.")
+            .refuses(&[404]),
+        describe::get("/v1/users/{id}/export", May::Owner, "All data of the user.")
+            .answers_as::<String>(200, "application/zip", "A JSON array for each kind, and a guide.")
+            .refuses(&[404]),
+    ]
 }
 
 /// Kinds of data that are held about the user, each with its number of rows, purpose and source, and the same as a text to read.

@@ -11,13 +11,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use actix_web::http::header::{ETAG, IF_MATCH};
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use tokio::sync::oneshot;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::auth::Caller;
 use super::body::Body;
+use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::merge_patch::merge;
 use super::users::state;
@@ -46,12 +49,91 @@ const MAX_MUTED: usize = 64;
 /// Longest name, bytes.
 const MAX_NAME_BYTES: usize = 64;
 
-#[derive(Deserialize)]
+/// Local times HH:MM between which nothing disturbs.
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct QuietHours {
     from: String,
     to: String,
 }
+
+/// Preferences of a user, with every field.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Preferences)]
+pub(super) struct PreferenceView {
+    /// IANA time zone; null = the server's.
+    time_zone: Option<String>,
+    /// BCP 47 tag; null = the server's.
+    locale: Option<String>,
+    /// Null = the server's.
+    quiet_hours: Option<QuietHours>,
+    /// Categories of messages that are not wanted.
+    muted: Vec<String>,
+    /// Whether nothing is wanted at all.
+    opted_out: bool,
+    paused_until: Option<Timestamp>,
+    /// Categories (`*` = all) that are told together once a day.
+    digest: BTreeSet<String>,
+    /// Channels that a category (`*` = all) may not use.
+    blocked_channels: BTreeMap<String, BTreeSet<Channel>>,
+    mutes: Vec<Mute>,
+}
+
+/// Changes of preferences: some of the fields, or null for the default of one.
+struct PreferencePatch(Map<String, Value>);
+
+impl PreferencePatch {
+    fn read(body: &[u8]) -> Result<Self, ApiError> {
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(wish)) => Ok(Self(wish)),
+            Ok(_) => Err(ApiError::invalid("bad_json", None, "preferences are an object")),
+            Err(error) => Err(ApiError::invalid("bad_json", None, format!("the body is not JSON: {error}"))),
+        }
+    }
+}
+
+impl PartialSchema for PreferencePatch {
+    fn schema() -> RefOr<Schema> {
+        let about = "Some of the preferences; null restores a default.";
+        describe::patch_of(PreferenceView::schema(), about, |_| true)
+    }
+}
+
+impl ToSchema for PreferencePatch {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        PreferenceView::schemas(schemas);
+    }
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    let path = "/v1/users/{id}/preferences";
+    let change = |route: Described| {
+        route
+            .header("If-Match", "ETag of the document that is changed.")
+            .body::<PreferencePatch>()
+            .body_example(r#"{"quiet_hours": {"from": "22:00", "to": "07:30"}, "muted": ["promotion"]}"#)
+            .answers::<PreferenceView>(200, "As they are now, with their ETag.")
+            .refuses(&[404, 412])
+    };
+    vec![
+        describe::get(path, May::Owner, "Preferences of a user, the defaults for an unknown one.")
+            .answers::<PreferenceView>(200, "The document, with its ETag.")
+            .example(EXAMPLE),
+        change(describe::put(
+            path,
+            May::Owner,
+            "Sets the fields that are named; with If-Match replaces the document.",
+        )),
+        change(describe::patch(path, May::Owner, "Merges into the preferences (RFC 7396).")),
+    ]
+}
+
+const EXAMPLE: &str = r#"{
+    "time_zone": "Europe/Berlin", "locale": "de-AT", "quiet_hours": {"from": "22:00", "to": "07:30"},
+    "muted": ["promotion"], "opted_out": false, "paused_until": null, "digest": [],
+    "blocked_channels": {"news": ["push"]}, "mutes": [{"of": "brand", "name": "Acme"}]
+}"#;
 
 /// Way in which a request changes the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,13 +189,7 @@ async fn change_document(
     caller: &Caller,
 ) -> Result<HttpResponse, ApiError> {
     let user = caller.user(path, app)?;
-    let wish = match serde_json::from_slice(body) {
-        Ok(Value::Object(wish)) => wish,
-        Ok(_) => return Err(ApiError::invalid("bad_json", None, "preferences are an object")),
-        Err(error) => {
-            return Err(ApiError::invalid("bad_json", None, format!("the body is not JSON: {error}")));
-        }
-    };
+    let PreferencePatch(wish) = PreferencePatch::read(body)?;
     let expected = expected_tags(request)?;
     let (user, order) = caller.in_order(&user, &app.registry).await?;
     let named = user.clone();
@@ -278,14 +354,15 @@ fn settings(document: &Map<String, Value>, before: &Settings) -> Result<Settings
 }
 
 fn document(preferences: &PreferenceDocument) -> Map<String, Value> {
-    match view(preferences) {
-        Value::Object(fields) => fields,
+    match serde_json::to_value(view(preferences)) {
+        Ok(Value::Object(fields)) => fields,
         _ => Map::new(),
     }
 }
 
 fn tag(preferences: &PreferenceDocument) -> String {
-    format!("\"{}\"", EventKey::from_parts(&[view(preferences).to_string().as_bytes()]).0.simple())
+    let text = Value::Object(document(preferences)).to_string();
+    format!("\"{}\"", EventKey::from_parts(&[text.as_bytes()]).0.simple())
 }
 
 fn answer(preferences: &PreferenceDocument) -> HttpResponse {
@@ -293,23 +370,30 @@ fn answer(preferences: &PreferenceDocument) -> HttpResponse {
 }
 
 /// The document as clients see it, with every field.
-pub(super) fn view(preferences: &PreferenceDocument) -> Value {
+pub(super) fn view(preferences: &PreferenceDocument) -> PreferenceView {
     let settings = preferences.settings();
     let time = |minute: i16| format!("{:02}:{:02}", minute / 60, minute % 60);
     let quiet = preferences
         .quiet_from_minute
         .zip(preferences.quiet_to_minute)
-        .map(|(from, to)| json!({"from": time(from), "to": time(to)}));
-    json!({
-        "time_zone": preferences.time_zone, "locale": preferences.locale, "quiet_hours": quiet,
-        "muted": preferences.muted, "opted_out": settings.opted_out, "paused_until": settings.paused_until,
-        "digest": settings.digest, "blocked_channels": settings.blocked_channels, "mutes": settings.mutes,
-    })
+        .map(|(from, to)| QuietHours { from: time(from), to: time(to) });
+    PreferenceView {
+        time_zone: preferences.time_zone.clone(),
+        locale: preferences.locale.clone(),
+        quiet_hours: quiet,
+        muted: preferences.muted.clone(),
+        opted_out: settings.opted_out,
+        paused_until: settings.paused_until,
+        digest: settings.digest,
+        blocked_channels: settings.blocked_channels,
+        mutes: settings.mutes,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn object(value: Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()

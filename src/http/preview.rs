@@ -4,18 +4,21 @@ use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
 use jiff::tz::TimeZone;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::auth::Caller;
 use super::bodies::Bodies;
 use super::body::Body;
-use super::dto;
+use super::describe::{self, Described, May};
+use super::dto::{ItemName, item_name};
 use super::error::ApiError;
 use crate::actors::App;
 use crate::base::{ExternalId, ItemId, Timestamp, suggest_nearest};
 use crate::catalogue::Catalogue;
 use crate::decide::UserState;
+use crate::decide::record::TraceStep;
 use crate::notify::content::{self, Reader, Template, TemplateContext, Templates};
 use crate::notify::triggers::{Condition, Definition, Trigger};
 use crate::profile::{Attributes, SegmentId};
@@ -30,11 +33,14 @@ const MAX_ITEMS: usize = 10;
 /// Largest `event` of a preview, bytes of JSON; as of `POST /v1/triggers/{name}`.
 const MAX_EVENT_BYTES: usize = 4_096;
 
-#[derive(Deserialize)]
+/// A template to show, with what its message is about.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = PreviewRequest)]
 #[serde(deny_unknown_fields)]
 struct PreviewBody {
     /// Of a stored template; or `template`.
     name: Option<String>,
+    #[schema(value_type = Option<Object>)]
     template: Option<Template>,
     /// The trigger whose message is shown; absent = each that uses the template.
     trigger: Option<String>,
@@ -95,7 +101,7 @@ impl PreviewBody {
         definition: &Arc<Definition>,
         templates: &Templates,
         catalogue: &Catalogue,
-    ) -> Result<Value, ApiError> {
+    ) -> Result<Shown, ApiError> {
         let (trigger, list) = self.fired(definition, catalogue)?;
         let someone = ExternalId::Text("someone".into());
         let reader = Reader {
@@ -115,12 +121,15 @@ impl PreviewBody {
         }
         let carried: Vec<&ExternalId> =
             context.items.iter().chain(&context.item).map(|item| &item.item_id).collect();
-        let left_out: Vec<&ExternalId> =
-            self.item_ids.iter().filter(|item| !carried.contains(item)).collect();
-        Ok(json!({
-            "title": rendered.content.title, "body": rendered.content.body, "variant": rendered.variant,
-            "language": rendered.language, "left_out": left_out,
-        }))
+        let left_out = self.item_ids.iter().filter(|item| !carried.contains(item)).cloned().collect();
+        Ok(Shown {
+            title: rendered.content.title,
+            body: rendered.content.body,
+            variant: rendered.variant,
+            language: rendered.language,
+            left_out,
+            trigger: None,
+        })
     }
 
     /// The condition of a template that no trigger uses yet, from what is given.
@@ -163,6 +172,88 @@ impl PreviewBody {
     }
 }
 
+/// The message of one trigger.
+#[derive(Clone, Serialize, ToSchema)]
+#[schema(as = PreviewedMessage)]
+struct Shown {
+    title: String,
+    body: String,
+    variant: String,
+    language: String,
+    /// Items that the message does not carry.
+    left_out: Vec<ExternalId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trigger: Option<String>,
+}
+
+/// Messages of a template: the first, and that of each trigger that uses it.
+#[derive(Serialize, ToSchema)]
+struct Preview {
+    #[serde(flatten)]
+    first: Shown,
+    variants: Vec<String>,
+    /// Reason for which storing the template would be refused.
+    problem: Option<String>,
+    previews: Vec<Shown>,
+}
+
+/// Outcome of a dry run for one user; of one who is not known without what the message would be.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TriedUser)]
+struct Tried {
+    user_id: ExternalId,
+    /// `send`, `defer`, `digest`, `inbox_only`, `drop` or `unknown_user`.
+    outcome: &'static str,
+    reasons: Vec<String>,
+    /// End of a deferral.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Timestamp>)]
+    until: Option<Option<Timestamp>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    steps: Option<Vec<TraceStep>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    items: Option<Vec<ItemName>>,
+}
+
+impl Tried {
+    fn unknown(user_id: ExternalId) -> Self {
+        let (outcome, reasons) = ("unknown_user", Vec::new());
+        Self { user_id, outcome, reasons, until: None, steps: None, title: None, body: None, items: None }
+    }
+}
+
+/// Outcome of a dry run.
+#[derive(Serialize, ToSchema)]
+struct DryRun {
+    trigger: String,
+    users: usize,
+    would_get_it: usize,
+    results: Vec<Tried>,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    vec![
+        describe::post("/admin/templates/preview", May::Admin, "Shows the message of a template.")
+            .body::<PreviewBody>()
+            .body_example(r#"{"name": "price_drop", "item_ids": [105], "price_before": 299.0}"#)
+            .answers::<Preview>(200, "What each trigger that uses it would send.")
+            .refuses(&[404]),
+        describe::post(
+            "/admin/triggers/{name}/dry-run",
+            May::Admin,
+            "Lists who would get a trigger's message now, who not and why.",
+        )
+        .optional_body::<DryRunBody>()
+        .answers::<DryRun>(200, "Nothing is sent.")
+        .refuses(&[404]),
+    ]
+}
+
 /// Shows the message of a template for these items: what each trigger that uses it would send.
 pub async fn preview(
     Body(body): Body,
@@ -180,7 +271,7 @@ pub async fn preview(
 }
 
 /// Renders the messages: every text of the template in every sample, as storing it would.
-fn shown(wish: &PreviewBody, app: &App) -> Result<Value, ApiError> {
+fn shown(wish: &PreviewBody, app: &App) -> Result<Preview, ApiError> {
     let definitions = app.state.definitions.load();
     let name = wish.template_name()?;
     let triggers = match &wish.trigger {
@@ -197,40 +288,35 @@ fn shown(wish: &PreviewBody, app: &App) -> Result<Value, ApiError> {
     let show = |definition: &Arc<Definition>| wish.show(name, definition, templates, &catalogue);
     let mut previews = Vec::new();
     for trigger in &triggers {
-        previews.push(with(show(trigger)?, [("trigger", json!(trigger.name))]));
+        previews.push(Shown { trigger: Some(trigger.name.clone()), ..show(trigger)? });
     }
     let first = match previews.first() {
         Some(first) => first.clone(),
         None => show(&Arc::new(Definition::plain(wish.likely_condition())))?,
     };
-    let about_all = [
-        ("variants", json!(templates.variants(name))),
-        ("problem", json!(problem.map(|problem| problem.to_string()))),
-        ("previews", json!(previews)),
-    ];
-    Ok(with(first, about_all))
+    Ok(Preview {
+        first,
+        variants: templates.variants(name).into_iter().map(str::to_owned).collect(),
+        problem: problem.map(|problem| problem.to_string()),
+        previews,
+    })
 }
 
 fn bad_preview(field: Option<&'static str>, message: String) -> ApiError {
     ApiError::invalid("bad_preview", field, message)
 }
 
-/// An object with more fields.
-fn with<const N: usize>(mut object: Value, fields: [(&str, Value); N]) -> Value {
-    if let Some(object) = object.as_object_mut() {
-        object.extend(fields.map(|(name, value)| (name.to_owned(), value)));
-    }
-    object
-}
-
-#[derive(Deserialize)]
+/// Users, and what a trigger is fired about.
+#[derive(Default, Deserialize, ToSchema)]
+#[schema(as = DryRunRequest)]
 #[serde(deny_unknown_fields, default)]
-#[derive(Default)]
 struct DryRunBody {
+    /// At most 100; empty = some of those connected, then any.
     user_ids: Vec<ExternalId>,
     item_id: Option<ExternalId>,
     price_before: Option<f64>,
     /// Of a trigger that is not stored.
+    #[schema(value_type = Option<Object>)]
     trigger: Option<Definition>,
 }
 
@@ -271,24 +357,28 @@ pub async fn try_trigger(
     let mut results = Vec::new();
     for user in whom(&app, wish.user_ids).await? {
         let Some(loaded) = app.loader.load(&user, false).await? else {
-            results.push(json!({"user_id": user, "outcome": "unknown_user", "reasons": []}));
+            results.push(Tried::unknown(user));
             continue;
         };
         let snapshot = app.state.snapshot();
         let world = snapshot.world(Some(loaded.user), &app.state);
         let found = UserState::new(&user, *loaded, &app.state.epoch, &world).dry_run(&trigger, &world);
         let catalogue = app.state.catalogue.load();
-        let items: Vec<Value> =
-            found.items.iter().filter_map(|item| dto::item_name(*item, &catalogue)).collect();
-        results.push(json!({
-            "user_id": user, "outcome": found.outcome, "until": found.until, "reasons": found.reasons,
-            "steps": found.steps, "title": found.content.title, "body": found.content.body, "items": items,
-        }));
+        let items = found.items.iter().filter_map(|item| item_name(*item, &catalogue)).collect();
+        results.push(Tried {
+            user_id: user,
+            outcome: found.outcome,
+            reasons: found.reasons,
+            until: Some(found.until),
+            steps: Some(found.steps),
+            title: Some(found.content.title),
+            body: Some(found.content.body),
+            items: Some(items),
+        });
     }
-    let would = results.iter().filter(|one| one["outcome"] == "send").count();
-    Ok(HttpResponse::Ok().json(json!({
-        "trigger": definition.name, "users": results.len(), "would_get_it": would, "results": results,
-    })))
+    let would_get_it = results.iter().filter(|one| one.outcome == "send").count();
+    let (trigger, users) = (definition.name.clone(), results.len());
+    Ok(HttpResponse::Ok().json(DryRun { trigger, users, would_get_it, results }))
 }
 
 async fn whom(app: &App, named: Vec<ExternalId>) -> Result<Vec<ExternalId>, ApiError> {

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Caller;
 use super::body::Body;
+use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::page::next_after;
 use crate::actors::App;
@@ -21,7 +23,8 @@ const MAX_PAGE: i64 = 1_000;
 const MAX_TEXT_BYTES: usize = 256;
 
 /// One of `token_id`, `user_id` and `all`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewRevocation)]
 #[serde(deny_unknown_fields)]
 struct RevocationBody {
     token_id: Option<String>,
@@ -35,7 +38,8 @@ struct RevocationBody {
 }
 
 /// A revocation as it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Revocation)]
 struct RevocationView {
     revocation_id: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,25 +55,44 @@ struct RevocationView {
 }
 
 /// A revocation that was made, and the connections that it ended.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MadeRevocation)]
 struct MadeView {
     #[serde(flatten)]
     revocation: RevocationView,
     closed: usize,
 }
 
-#[derive(Serialize)]
+/// A page of revocations, the latest first.
+#[derive(Serialize, ToSchema)]
 struct RevocationPage {
     revocations: Vec<RevocationView>,
+    /// `after` of the next page; null at the end.
     next: Option<i64>,
 }
 
 /// Place of the last one of the page before, and how many.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct PageQuery {
     after: Option<i64>,
     limit: Option<i64>,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    let path = "/v1/admin/revocations";
+    vec![
+        describe::get(path, May::Admin, "Revocations, the latest first.")
+            .query::<PageQuery>()
+            .answers::<RevocationPage>(200, "A page."),
+        describe::post(path, May::Admin, "Revokes a token by its id, those of a user, or all.")
+            .body::<RevocationBody>()
+            .body_example(r#"{"user_id": 17, "reason": "lost phone"}"#)
+            .answers::<MadeView>(201, "They are revoked, and their connections ended."),
+        describe::post("/v1/users/{id}/sign-out", May::Owner, "Signs the user out everywhere.")
+            .answers::<MadeView>(201, "Tokens up to now are revoked, and their connections ended."),
+    ]
 }
 
 fn view(row: RevocationRow) -> RevocationView {

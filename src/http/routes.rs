@@ -7,9 +7,9 @@ use super::error::ApiError;
 use super::table::{Table, delete, get, patch, post, put};
 use super::{
     admin, api_keys, assets, attributes, audit, calls, connections, consent, definitions, erasures, events,
-    experiments, fire, health, inbox, items, limits, lists, live, merge, models, notifications, outcomes,
-    personal_data, preferences, preview, revocations, rules, scheduled, sources, sse, timeline, topics,
-    users, webhooks, webpush, websocket,
+    experiments, fire, health, inbox, items, limits, lists, live, merge, models, notifications, openapi,
+    outcomes, personal_data, preferences, preview, revocations, rules, scheduled, sources, sse, timeline,
+    topics, users, webhooks, webpush, websocket,
 };
 
 /// Every path of the server. What is not here is a file of the dashboard or a 404. The first that matches serves.
@@ -60,12 +60,13 @@ fn administration() -> Table {
         .configure(active_definitions)
 }
 
-/// For load balancers and Prometheus.
+/// For load balancers, Prometheus and those who read what there is.
 fn probes(table: Table) -> Table {
     table
         .route("/healthz", get().to(health::alive))
         .route("/readyz", get().to(health::ready))
         .route("/metrics", get().to(health::prometheus))
+        .route("/openapi.json", get().bare(openapi::get))
 }
 
 /// `/v1/notifications`: messages of the shop, what has become of them, those that wait, and taking them back.

@@ -1,11 +1,14 @@
 //! `/admin/rules`: the association rules of a model version, a page at a time.
 
 use actix_web::{HttpResponse, web};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Caller;
+use super::describe::{self, Described, May};
+use super::dto::{ItemName, item_name};
 use super::error::ApiError;
+use super::page::next_after;
 use crate::actors::App;
 use crate::base::{ExternalId, ItemId, ModelVersion};
 use crate::catalogue::Catalogue;
@@ -13,7 +16,7 @@ use crate::store::rules::{RuleFilter, RuleRow};
 use crate::store::{self, items};
 
 /// Filter and page of the rules to return.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct RulesQuery {
     /// Only rules with this item on either side.
@@ -24,6 +27,45 @@ pub struct RulesQuery {
     after: Option<i32>,
     /// Of which model; the one that serves if absent.
     version: Option<i32>,
+}
+
+/// An association rule: baskets with the antecedent and those of them with the consequent.
+#[derive(Serialize, ToSchema)]
+struct Rule {
+    /// By lift, from 0.
+    place: i32,
+    antecedent: Vec<ItemName>,
+    consequent: Vec<ItemName>,
+    /// Baskets with both.
+    count: u32,
+    support: f64,
+    confidence: f64,
+    lift: f64,
+}
+
+/// A page of rules, the greatest lift first.
+#[derive(Serialize, ToSchema)]
+struct Rules {
+    model_version: i32,
+    total: i64,
+    /// Baskets that were read; null for a model that does not serve, as the next.
+    baskets: Option<u64>,
+    /// Fewest baskets of a rule.
+    least_count: Option<u32>,
+    notes: Vec<String>,
+    rules: Vec<Rule>,
+    /// `after` of the next page; null at the end.
+    next: Option<i32>,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    vec![
+        describe::get("/admin/rules", May::Admin, "Association rules of a model, the greatest lift first.")
+            .query::<RulesQuery>()
+            .answers::<Rules>(200, "A page; empty for a version without rules.")
+            .refuses(&[404]),
+    ]
 }
 
 /// Rules, the greatest lift first. An item that is not known is a 404; a version without rules an empty page.
@@ -56,35 +98,34 @@ pub async fn list(
         .await?;
     let (total, rows) = found.ok_or(ApiError::NotFound("this item"))?;
     let catalogue = app.state.catalogue.load();
-    let rules: Vec<Value> = rows.iter().map(|row| rule(row, &catalogue)).collect();
     let serves = version == models.version;
     let known = models.association_rules();
-    Ok(HttpResponse::Ok().json(json!({
-        "model_version": version.0,
-        "total": total,
-        "baskets": serves.then_some(known.n_baskets),
-        "least_count": serves.then_some(known.least_count),
-        "notes": if serves { known.notes.as_slice() } else { &[] },
-        "rules": rules,
-        "next": (rows.len() as i64 == limit).then(|| rows.last().map(|row| row.place)).flatten(),
-    })))
+    let next = next_after(&rows, limit, |row| row.place);
+    Ok(HttpResponse::Ok().json(Rules {
+        model_version: version.0,
+        total,
+        baskets: serves.then_some(known.n_baskets),
+        least_count: serves.then_some(known.least_count),
+        notes: if serves { known.notes.clone() } else { Vec::new() },
+        rules: rows.iter().map(|row| rule(row, &catalogue)).collect(),
+        next,
+    }))
 }
 
-fn rule(row: &RuleRow, catalogue: &Catalogue) -> Value {
-    json!({
-        "place": row.place, "antecedent": names(&row.antecedent, catalogue),
-        "consequent": names(&row.consequent, catalogue), "count": row.count, "support": row.support,
-        "confidence": row.confidence, "lift": row.lift,
-    })
+fn rule(row: &RuleRow, catalogue: &Catalogue) -> Rule {
+    Rule {
+        place: row.place,
+        antecedent: names(&row.antecedent, catalogue),
+        consequent: names(&row.consequent, catalogue),
+        count: row.count,
+        support: row.support,
+        confidence: row.confidence,
+        lift: row.lift,
+    }
 }
 
 /// An item that has left the catalogue is still part of the rule: null and a placeholder.
-fn names(items: &[ItemId], catalogue: &Catalogue) -> Vec<Value> {
-    items
-        .iter()
-        .map(|item| {
-            super::dto::item_name(*item, catalogue)
-                .unwrap_or_else(|| json!({"item_id": null, "title": "(no longer in the catalogue)"}))
-        })
-        .collect()
+fn names(items: &[ItemId], catalogue: &Catalogue) -> Vec<ItemName> {
+    let gone = || ItemName { item_id: None, title: "(no longer in the catalogue)".to_owned() };
+    items.iter().map(|item| item_name(*item, catalogue).unwrap_or_else(gone)).collect()
 }

@@ -2,13 +2,16 @@
 //! or is paused. Who is in a segment, and who everyone is, is read when the message is due.
 
 use actix_web::{HttpResponse, web};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::auth::Caller;
 use super::body::Body;
-use super::calls::{is_of_trigger, views};
+use super::calls::{Call, is_of_trigger, views};
+use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::inbox::ON_ITS_WAY;
 use super::merge_patch::merge;
@@ -44,12 +47,82 @@ const CHANGEABLE: [&str; 14] = [
 ];
 
 /// Page of the scheduled messages to return.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct PageQuery {
+    /// At most 500.
     limit: Option<i64>,
     /// The id of the last one of the page before.
     after: Option<Uuid>,
+}
+
+/// A page of messages that wait, the earliest due first.
+#[derive(Serialize, ToSchema)]
+struct ScheduledPage {
+    scheduled: Vec<Call>,
+    /// `after` of the next page; null at the end.
+    next_after: Option<Uuid>,
+}
+
+/// Changes of a message: those of its fields that can be changed.
+struct MessagePatch(Map<String, Value>);
+
+impl PartialSchema for MessagePatch {
+    fn schema() -> RefOr<Schema> {
+        let about = "What is absent stays as it was; null removes.";
+        describe::patch_of(RawMessage::schema(), about, |name| CHANGEABLE.contains(&name))
+    }
+}
+
+impl ToSchema for MessagePatch {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        RawMessage::schemas(schemas);
+    }
+}
+
+impl MessagePatch {
+    fn read(body: &[u8]) -> Result<Self, ApiError> {
+        let wish = match serde_json::from_slice(body) {
+            Ok(Value::Object(wish)) => wish,
+            Ok(_) => return Err(ApiError::invalid("bad_json", None, "a change is an object")),
+            Err(error) => {
+                return Err(ApiError::invalid("bad_json", None, format!("the body is not JSON: {error}")));
+            }
+        };
+        if let Some(name) = wish.keys().find(|name| !CHANGEABLE.contains(&name.as_str())) {
+            let message = match nearest(name, CHANGEABLE) {
+                Some(near) => format!("\"{name}\" can't be changed; did you mean {near}?"),
+                None => format!("\"{name}\" can't be changed; what can are {}", CHANGEABLE.join(", ")),
+            };
+            return Err(ApiError::invalid("unknown_field", None, message));
+        }
+        Ok(Self(wish))
+    }
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    let change = |path| {
+        describe::patch(path, May::Service, "Changes words and time (RFC 7396) of what waits or is paused.")
+            .body::<MessagePatch>()
+            .body_example(r#"{"title": "Winter sale, last day", "send_at": "2026-12-02T09:00:00Z"}"#)
+            .answers::<Call>(200, "As it is now.")
+            .refuses(&[404, 409])
+    };
+    vec![
+        describe::get(
+            "/v1/notifications/scheduled",
+            May::Service,
+            "Messages that wait for their time, the earliest due first.",
+        )
+        .query::<PageQuery>()
+        .answers::<ScheduledPage>(200, "A page."),
+        change("/v1/notifications/{id}"),
+        change("/v1/notifications/scheduled/{id}"),
+        describe::delete("/v1/notifications/scheduled/{id}", May::Service, "Takes one back before its time.")
+            .empty(204, "It is taken back.")
+            .refuses(&[404, 409]),
+    ]
 }
 
 /// A page of those that wait, the earliest due first.
@@ -78,7 +151,7 @@ pub async fn list(
         })
         .await??;
     let next_after = next_after(&rows, limit, |row| row.id);
-    Ok(HttpResponse::Ok().json(json!({"scheduled": views, "next_after": next_after})))
+    Ok(HttpResponse::Ok().json(ScheduledPage { scheduled: views, next_after }))
 }
 
 /// Takes one back before its time; what has been sent is taken back with `DELETE /v1/notifications/{id}`.
@@ -116,20 +189,7 @@ pub async fn patch(
 ) -> Result<HttpResponse, ApiError> {
     caller.service()?;
     let id = path.into_inner();
-    let wish = match serde_json::from_slice(&body) {
-        Ok(Value::Object(wish)) => wish,
-        Ok(_) => return Err(ApiError::invalid("bad_json", None, "a change is an object")),
-        Err(error) => {
-            return Err(ApiError::invalid("bad_json", None, format!("the body is not JSON: {error}")));
-        }
-    };
-    if let Some(name) = wish.keys().find(|name| !CHANGEABLE.contains(&name.as_str())) {
-        let message = match nearest(name, CHANGEABLE) {
-            Some(near) => format!("\"{name}\" can't be changed; did you mean {near}?"),
-            None => format!("\"{name}\" can't be changed; what can are {}", CHANGEABLE.join(", ")),
-        };
-        return Err(ApiError::invalid("unknown_field", None, message));
-    }
+    let MessagePatch(wish) = MessagePatch::read(&body)?;
     let lifetime = Millis::hours(app.state.config.policy.expires_after_h);
     let state = app.clone();
     let (due_at, before, view) = app
@@ -209,13 +269,13 @@ fn changed(
         return Err(ApiError::invalid("bad_time", Some("send_at"), text));
     }
     let moves_alone = is_moved && !wish.contains_key("expires_at");
-    raw.insert("send_at".to_owned(), json!(row.due_at));
+    raw.insert("send_at".to_owned(), row.due_at.to_string().into());
     merge(&mut raw, wish);
     if moves_alone {
         // Checked anew below, from the new time on.
         raw.remove("expires_at");
     }
-    raw.insert("everyone".to_owned(), json!(true)); // Whom it goes to does not change.
+    raw.insert("everyone".to_owned(), true.into()); // Whom it goes to does not change.
     let raw: RawMessage = serde_json::from_value(Value::Object(raw)).map_err(invalid)?;
     let refused = |error: MessageError| ApiError::invalid(error.code, Some(error.field), error.message);
     let addressed = raw.validate(now, lifetime).map_err(refused)?;

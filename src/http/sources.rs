@@ -1,16 +1,35 @@
 //! `/v1/sources`: reports of pullers, for the dashboard.
 
 use actix_web::{HttpResponse, web};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::auth::Caller;
 use super::body::Body;
+use super::describe::{self, Described, May};
 use super::error::ApiError;
 use crate::actors::App;
-use crate::state::sources::SourceReport;
+use crate::state::sources::{SourceReport, SourceStatus};
 
 /// Longest name of a puller, bytes.
 const MAX_NAME: usize = 40;
+
+/// Latest report of each puller.
+#[derive(Serialize, ToSchema)]
+struct Sources {
+    sources: Vec<SourceStatus>,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    vec![
+        describe::get("/v1/sources", May::Service, "Latest report of each puller.")
+            .answers::<Sources>(200, "Reports, kept in memory for a day."),
+        describe::post("/v1/sources/{name}", May::Service, "Takes the report of a puller.")
+            .body::<SourceReport>()
+            .empty(204, "It is noted."),
+    ]
+}
 
 /// Takes the report of a puller.
 pub async fn post(
@@ -35,5 +54,5 @@ pub async fn post(
 /// Latest report of each puller.
 pub async fn list(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
     caller.service()?;
-    Ok(HttpResponse::Ok().json(json!({ "sources": app.state.sources.list() })))
+    Ok(HttpResponse::Ok().json(Sources { sources: app.state.sources.list() }))
 }

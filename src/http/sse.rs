@@ -7,7 +7,9 @@ use actix_web::http::Method;
 use actix_web::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ORIGIN, VARY};
 use actix_web::{Error, HttpRequest, HttpResponse, web};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
+use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::{auth, origin, rates};
 use crate::actors::App;
@@ -18,17 +20,34 @@ use crate::transport::posts::Streams;
 use crate::transport::{Gateway, sse, ws};
 
 /// A browser's `EventSource` can set no header, so everything may be in the query.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct SseQuery {
+    /// Whose stream; absent = the token's user.
     user_id: Option<String>,
+    /// In place of the header.
     token: Option<String>,
     device: Option<String>,
+    /// BCP 47 tag.
     locale: Option<String>,
+    /// IANA time zone.
     time_zone: Option<String>,
+    /// `epoch:offset` of the last message, on a first connect.
     last_event_id: Option<String>,
+    /// Visitor who logs in.
     anonymous_id: Option<String>,
+    /// Token of the visitor.
     anonymous_token: Option<String>,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    vec![
+        describe::get("/v1/sse", May::User, "The user's stream as Server-Sent Events.")
+            .query::<SseQuery>()
+            .header("Last-Event-ID", "Of the last message, from which the stream resumes.")
+            .answers_as::<String>(200, "text/event-stream", "Frames, one an event; it goes on."),
+    ]
 }
 
 /// Opens the stream; a bad token is a 401 here, so that `EventSource` does not try again for ever.

@@ -1,15 +1,20 @@
 //! One user's story over HTTP: what was decided, sent and answered, and why or why not, in words.
 
 use actix_web::{HttpResponse, web};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use super::auth::Caller;
-use super::dto;
+use super::describe::{self, Described, May};
+use super::dto::{ItemName, item_name};
 use super::error::ApiError;
 use crate::actors::App;
-use crate::base::{ExternalId, Timestamp};
+use crate::base::{ExternalId, ItemId, Timestamp};
 use crate::catalogue::Catalogue;
+use crate::decide::record::TraceStep;
+use crate::feedback::FeedbackOutcome;
 use crate::store;
 use crate::store::timeline::{Moment, What};
 
@@ -17,12 +22,91 @@ const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 200;
 
 /// Page of the timeline to return.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct TimelineQuery {
+    /// At most 200.
     limit: Option<usize>,
     /// Strictly older than this; RFC 3339 or Unix seconds.
     before: Option<String>,
+}
+
+/// Something that happened to a user.
+#[derive(Serialize, ToSchema)]
+struct TimelineEntry<'a> {
+    at: Timestamp,
+    #[serde(flatten)]
+    what: Entry<'a>,
+}
+
+/// Kind of an entry, and its fields.
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "what", rename_all = "snake_case")]
+#[schema(as = TimelineWhat)]
+enum Entry<'a> {
+    /// The policy decided.
+    Decision {
+        decision_id: Uuid,
+        trigger: &'a str,
+        category: &'a str,
+        /// `send`, `defer`, `digest`, `inbox_only` or `drop`.
+        outcome: &'a str,
+        /// Words of the step that ended it; null when nothing stood in the way.
+        because: Option<&'a str>,
+        #[schema(value_type = Vec<TraceStep>)]
+        steps: &'a Value,
+        /// In (0, 1].
+        propensity: f32,
+        slice: &'a str,
+        variant: Option<&'a str>,
+        until: Option<Timestamp>,
+        notification_id: Option<Uuid>,
+    },
+    /// A message entered the stream.
+    Message {
+        notification_id: Uuid,
+        kind: &'a str,
+        category: &'a str,
+        title: Option<&'a str>,
+        /// `socket`, `push` or `inbox`.
+        channel: &'static str,
+        delivered: bool,
+        read: bool,
+        /// Reason for the withdrawal.
+        withdrawn: Option<&'a str>,
+    },
+    /// An event of a kind of the shop's own.
+    Event { kind: &'a str, value: Option<f64>, item: Option<ItemName> },
+    /// The user answered.
+    Feedback {
+        notification_id: Uuid,
+        outcome: FeedbackOutcome,
+        /// Money of a conversion.
+        value: Option<f64>,
+        item: Option<ItemName>,
+    },
+}
+
+/// A page of a timeline, newest first.
+#[derive(Serialize, ToSchema)]
+struct Timeline<'a> {
+    entries: Vec<TimelineEntry<'a>>,
+    /// `before` of the next page; null at the end.
+    next_before: Option<Timestamp>,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    vec![
+        describe::get(
+            "/admin/users/{id}/timeline",
+            May::Admin,
+            "Decisions, messages, feedback and own events of one user.",
+        )
+        .query::<TimelineQuery>()
+        .answers::<Timeline<'_>>(200, "A page, newest first.")
+        .refuses(&[404]),
+    ]
 }
 
 /// A page, newest first; `next_before` leads to the next one, null at the end.
@@ -54,13 +138,13 @@ pub async fn timeline(
     let moments = found.ok_or(ApiError::NotFound("this user"))?;
     let next = moments.last().filter(|_| moments.len() >= limit).map(|moment| moment.at);
     let catalogue = app.state.catalogue.load();
-    let entries: Vec<Value> = moments.iter().map(|moment| view(moment, &catalogue)).collect();
-    Ok(HttpResponse::Ok().json(json!({"entries": entries, "next_before": next})))
+    let entries = moments.iter().map(|moment| view(moment, &catalogue)).collect();
+    Ok(HttpResponse::Ok().json(Timeline { entries, next_before: next }))
 }
 
-fn view(moment: &Moment, catalogue: &Catalogue) -> Value {
-    let at = moment.at;
-    match &moment.what {
+fn view<'a>(moment: &'a Moment, catalogue: &Catalogue) -> TimelineEntry<'a> {
+    let named = |item: &Option<ItemId>| item.and_then(|item| item_name(item, catalogue));
+    let what = match &moment.what {
         What::Decision {
             decision_id,
             trigger,
@@ -72,33 +156,46 @@ fn view(moment: &Moment, catalogue: &Catalogue) -> Value {
             variant,
             until,
             notification_id,
-        } => json!({
-            "what": "decision", "at": at, "decision_id": decision_id, "trigger": trigger, "category": category,
-            "outcome": outcome, "because": decisive(steps), "steps": steps, "propensity": propensity, "slice": slice,
-            "variant": variant, "until": until, "notification_id": notification_id,
-        }),
+        } => Entry::Decision {
+            decision_id: *decision_id,
+            trigger,
+            category,
+            outcome,
+            because: decisive(steps),
+            steps,
+            propensity: *propensity,
+            slice,
+            variant: variant.as_deref(),
+            until: *until,
+            notification_id: *notification_id,
+        },
         What::Message { notification_id, kind, category, title, channel, delivered, read, withdrawn } => {
-            json!({
-                "what": "message", "at": at, "notification_id": notification_id, "kind": kind, "category": category,
-                "title": title, "channel": channel_name(*channel), "delivered": delivered, "read": read,
-                "withdrawn": withdrawn,
-            })
+            Entry::Message {
+                notification_id: *notification_id,
+                kind,
+                category,
+                title: title.as_deref(),
+                channel: channel_name(*channel),
+                delivered: *delivered,
+                read: *read,
+                withdrawn: withdrawn.as_deref(),
+            }
         }
-        What::Event { kind, item, value } => json!({
-            "what": "event", "at": at, "kind": kind, "value": value,
-            "item": item.and_then(|item| dto::item_name(item, catalogue)),
-        }),
-        What::Feedback { notification_id, outcome, item, value } => json!({
-            "what": "feedback", "at": at, "notification_id": notification_id, "outcome": outcome, "value": value,
-            "item": item.and_then(|item| dto::item_name(item, catalogue)),
-        }),
-    }
+        What::Event { kind, item, value } => Entry::Event { kind, value: *value, item: named(item) },
+        What::Feedback { notification_id, outcome, item, value } => Entry::Feedback {
+            notification_id: *notification_id,
+            outcome: *outcome,
+            value: *value,
+            item: named(item),
+        },
+    };
+    TimelineEntry { at: moment.at, what }
 }
 
 /// The words of the step that ended it; null when nothing stood in the way.
-fn decisive(steps: &Value) -> Option<&Value> {
+fn decisive(steps: &Value) -> Option<&str> {
     let ends = |step: &&Value| matches!(step["verdict"].as_str(), Some("stop" | "change"));
-    steps.as_array()?.iter().rev().find(ends).map(|step| &step["text"])
+    steps.as_array()?.iter().rev().find(ends).and_then(|step| step["text"].as_str())
 }
 
 fn channel_name(channel: i16) -> &'static str {

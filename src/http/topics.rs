@@ -3,15 +3,16 @@
 use std::collections::HashSet;
 
 use actix_web::{HttpResponse, web};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Caller;
 use super::body::Body;
+use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::page::next_after;
 use crate::actors::App;
-use crate::base::{ExternalId, UserId, nearest, suggest_nearest};
+use crate::base::{ExternalId, Timestamp, UserId, nearest, suggest_nearest};
 use crate::notify::message::topic_name;
 use crate::store::topics::{self, MAX_TOPICS};
 use crate::store::{Connection, in_transaction, users};
@@ -22,19 +23,101 @@ const DEFAULT_LIMIT: i64 = 100;
 const MAX_LIMIT: i64 = 1_000;
 const UNKNOWN_AFTER: &str = "after is next_after of the page before: a user who exists";
 
-#[derive(Deserialize)]
+/// Users of a topic, at most 10,000.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = TopicUsers)]
 #[serde(deny_unknown_fields)]
 struct UsersBody {
     user_ids: Vec<ExternalId>,
 }
 
 /// Page of followers to return.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct PageQuery {
+    /// At most 1,000.
     limit: Option<i64>,
     /// The last user of the page before.
     after: Option<String>,
+}
+
+/// Users who follow a topic now.
+#[derive(Serialize, ToSchema)]
+struct Subscribed {
+    topic: String,
+    /// Named users who follow it.
+    subscribed: usize,
+    /// Users that do not exist.
+    unknown: Vec<ExternalId>,
+    /// Users who follow the most topics that one may.
+    full: Vec<ExternalId>,
+    /// All followers.
+    subscribers: i64,
+}
+
+/// Users who follow a topic no longer.
+#[derive(Serialize, ToSchema)]
+struct Unsubscribed {
+    topic: String,
+    unsubscribed: usize,
+    unknown: Vec<ExternalId>,
+    subscribers: i64,
+}
+
+/// A follower.
+#[derive(Serialize, ToSchema)]
+struct Subscriber {
+    user_id: ExternalId,
+    subscribed_at: Timestamp,
+}
+
+/// A page of followers.
+#[derive(Serialize, ToSchema)]
+struct Subscribers {
+    topic: String,
+    /// All followers.
+    count: i64,
+    subscribers: Vec<Subscriber>,
+    /// `after` of the next page; null at the end.
+    next_after: Option<ExternalId>,
+}
+
+/// A topic that a user follows.
+#[derive(Serialize, ToSchema)]
+struct FollowedTopic {
+    topic: String,
+    subscribed_at: Timestamp,
+}
+
+/// Topics that a user follows.
+#[derive(Serialize, ToSchema)]
+struct FollowedTopics {
+    topics: Vec<FollowedTopic>,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    let followers = "/v1/topics/{name}/subscribers";
+    vec![
+        describe::get(followers, May::Service, "Followers of a topic, with their number.")
+            .query::<PageQuery>()
+            .answers::<Subscribers>(200, "A page."),
+        describe::put(followers, May::Service, "Lets users follow a topic.")
+            .body::<UsersBody>()
+            .body_example(r#"{"user_ids": [7, 8]}"#)
+            .answers::<Subscribed>(200, "They follow it.")
+            .example(r#"{"topic": "vinyl", "subscribed": 2, "unknown": [], "full": [], "subscribers": 40}"#),
+        describe::delete(followers, May::Service, "Ends that users follow a topic.")
+            .body::<UsersBody>()
+            .answers::<Unsubscribed>(200, "They do not follow it."),
+        describe::get("/v1/users/{id}/topics", May::Owner, "Topics that a user follows.")
+            .answers::<FollowedTopics>(200, "All of them."),
+        describe::put("/v1/users/{id}/topics/{name}", May::Owner, "A user follows a topic.")
+            .empty(204, "The user follows it.")
+            .refuses(&[409]),
+        describe::delete("/v1/users/{id}/topics/{name}", May::Owner, "A user follows a topic no longer.")
+            .empty(204, "The user does not follow it."),
+    ]
 }
 
 /// Lets users follow a topic. Users that do not exist are named and not made.
@@ -55,11 +138,10 @@ pub async fn subscribe(
                 let (known, unknown) = known(connection, named)?;
                 let ids: Vec<UserId> = known.iter().map(|(_, id)| *id).collect();
                 let following = topics::subscribe(connection, &topic, &ids)?;
-                let full: Vec<&ExternalId> =
-                    known.iter().filter(|(_, id)| !following.contains(id)).map(|(user, _)| user).collect();
+                let full = known.into_iter().filter(|(_, id)| !following.contains(id));
+                let full = full.map(|(user, _)| user).collect();
                 let subscribers = topics::count(connection, &topic)?.unwrap_or(0);
-                Ok(json!({"topic": topic, "subscribed": following.len(), "unknown": unknown, "full": full,
-                          "subscribers": subscribers}))
+                Ok(Subscribed { topic, subscribed: following.len(), unknown, full, subscribers })
             })
         })
         .await?;
@@ -86,7 +168,7 @@ pub async fn unsubscribe(
             let ids: Vec<UserId> = known.into_iter().map(|(_, id)| id).collect();
             let n = topics::unsubscribe(connection, &topic, &ids)?;
             let subscribers = topics::count(connection, &topic)?.unwrap_or(0);
-            Ok(Ok(json!({"topic": topic, "unsubscribed": n, "unknown": unknown, "subscribers": subscribers})))
+            Ok(Ok(Unsubscribed { topic, unsubscribed: n, unknown, subscribers }))
         })
         .await??;
     Ok(HttpResponse::Ok().json(answer))
@@ -119,11 +201,9 @@ pub async fn subscribers(
             };
             let rows = topics::subscribers(connection, &topic, after, limit)?;
             let next_after = next_after(&rows, limit, |(user, _)| user.clone());
-            let subscribers: Vec<Value> =
-                rows.iter().map(|(user, at)| json!({"user_id": user, "subscribed_at": at})).collect();
-            Ok(Ok(
-                json!({"topic": topic, "count": count, "subscribers": subscribers, "next_after": next_after}),
-            ))
+            let subscriber = |(user_id, subscribed_at)| Subscriber { user_id, subscribed_at };
+            let subscribers = rows.into_iter().map(subscriber).collect();
+            Ok(Ok(Subscribers { topic, count, subscribers, next_after }))
         })
         .await??;
     Ok(HttpResponse::Ok().json(answer))
@@ -144,9 +224,8 @@ pub async fn of_user(
             None => Ok(Vec::new()),
         })
         .await?;
-    let topics: Vec<Value> =
-        rows.iter().map(|(name, at)| json!({"topic": name, "subscribed_at": at})).collect();
-    Ok(HttpResponse::Ok().json(json!({"topics": topics})))
+    let followed = |(topic, subscribed_at)| FollowedTopic { topic, subscribed_at };
+    Ok(HttpResponse::Ok().json(FollowedTopics { topics: rows.into_iter().map(followed).collect() }))
 }
 
 /// A user follows a topic.

@@ -1,14 +1,42 @@
 //! One user's profile. From the live actor when there is one, else from the tables.
 
 use actix_web::{HttpResponse, web};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::auth::Caller;
-use super::dto;
+use super::describe::{self, Described, May};
+use super::dto::{self, ProfileFacts, Robot};
 use super::error::ApiError;
 use crate::actors::App;
 use crate::actors::user::messages::Snapshot;
 use crate::base::ExternalId;
+
+/// Features, affinities, recent items and segment of a user.
+#[derive(Serialize, ToSchema)]
+struct UserProfile {
+    user_id: ExternalId,
+    segment: Option<String>,
+    /// Open connections.
+    connections: usize,
+    /// Why the user is taken for a robot; null = is not.
+    robot: Option<Robot>,
+    #[serde(flatten)]
+    facts: ProfileFacts,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    vec![
+        describe::get(
+            "/v1/users/{id}/profile",
+            May::Owner,
+            "Features, affinities, recent items and segment of a user.",
+        )
+        .answers::<UserProfile>(200, "The profile.")
+        .refuses(&[404]),
+    ]
+}
 
 /// The live state, else the stored one; `None` for a user nobody has named.
 pub(super) async fn state(app: &App, user: &ExternalId) -> Result<Option<Snapshot>, ApiError> {
@@ -42,12 +70,11 @@ pub async fn profile(
     let robot = flag.map(|flag| dto::robot(&flag, app.state.config.ingest.robot_rest_h));
     let snapshot = app.state.snapshot();
     let world = snapshot.world(None, &app.state);
-    let mut view = dto::profile(&state.profile, &app.state.event_kinds, &world);
-    if let Some(fields) = view.as_object_mut() {
-        fields.insert("user_id".to_owned(), json!(user));
-        fields.insert("segment".to_owned(), json!(state.segment.map(|segment| segment.to_string())));
-        fields.insert("connections".to_owned(), json!(state.connections));
-        fields.insert("robot".to_owned(), json!(robot));
-    }
-    Ok(HttpResponse::Ok().json(view))
+    Ok(HttpResponse::Ok().json(UserProfile {
+        user_id: user,
+        segment: state.segment.map(|segment| segment.to_string()),
+        connections: state.connections,
+        robot,
+        facts: dto::profile(&state.profile, &app.state.event_kinds, &world),
+    }))
 }

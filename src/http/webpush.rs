@@ -4,12 +4,13 @@ use actix_web::http::header::USER_AGENT;
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::auth::Caller;
 use super::body::Body;
-use super::error::ApiError;
+use super::describe::{self, Described, May};
+use super::error::{ApiError, ErrorBody};
 use crate::actors::App;
 use crate::actors::journal::messages::Record;
 use crate::base::{ExternalId, Timestamp, UserId};
@@ -31,7 +32,8 @@ const MAX_USER_AGENT_CHARS: usize = 256;
 const PUBLIC_KEY_BYTES: usize = 65;
 
 /// `PushSubscription.toJSON()`, and who for when the token does not say.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = PushSubscription)]
 struct SubscriptionBody {
     endpoint: String,
     #[serde(rename = "expirationTime")]
@@ -44,22 +46,90 @@ struct SubscriptionBody {
     replaces: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// Keys of a browser, base64url.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = PushSubscriptionKeys)]
 struct KeysBody {
     p256dh: String,
     auth: String,
 }
 
-#[derive(Deserialize)]
+/// A subscription that ends.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = PushSubscriptionEnd)]
 struct EndBody {
     endpoint: String,
     user_id: Option<ExternalId>,
 }
 
-#[derive(Deserialize)]
+/// Report of a service worker.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = PushReport)]
 struct ReportBody {
+    /// Of the pushed message.
     token: String,
+    /// `displayed`, `clicked` or `dismissed`.
     outcome: String,
+}
+
+/// The key that pages subscribe with.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PushKey)]
+struct Key<'a> {
+    public_key: &'a str,
+    application_server_key: &'a str,
+}
+
+/// A subscription that was taken.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PushSubscribed)]
+struct Taken {
+    /// False = it was renewed.
+    created: bool,
+    /// Reason for which it had ended; null = it had not.
+    ended: Option<String>,
+    application_server_key: String,
+}
+
+/// A subscription made with another key than the server's.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OtherPushKey)]
+struct OtherKey {
+    #[serde(flatten)]
+    error: ErrorBody,
+    /// The server's key.
+    application_server_key: String,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    let subscriptions = "/v1/webpush/subscriptions";
+    vec![
+        describe::get("/v1/webpush/key", May::Anybody, "The public key that pages subscribe with.")
+            .answers::<Key<'_>>(200, "The key, base64url.")
+            .refuses(&[404]),
+        describe::post(subscriptions, May::User, "Takes a PushSubscription.")
+            .body::<SubscriptionBody>()
+            .answers::<Taken>(200, "It is renewed.")
+            .answers::<Taken>(201, "It is new.")
+            .answers::<OtherKey>(
+                409,
+                "It was made with another key: unsubscribe, and subscribe with this one.",
+            )
+            .refuses(&[404]),
+        describe::delete(subscriptions, May::User, "Ends a subscription.")
+            .body::<EndBody>()
+            .empty(204, "It is forgotten."),
+        describe::post(
+            "/v1/webpush/reports",
+            May::Anybody,
+            "Report of a service worker, by the token of one message.",
+        )
+        .body::<ReportBody>()
+        .body_example(r#"{"token": "…", "outcome": "clicked"}"#)
+        .empty(204, "It is recorded.")
+        .refuses(&[401, 404]),
+    ]
 }
 
 fn off() -> ApiError {
@@ -85,7 +155,7 @@ fn whose(caller: &Caller, named: Option<ExternalId>, app: &App) -> Result<Extern
 /// The key a page subscribes with (`applicationServerKey`). Public.
 pub async fn key(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
     let keys = app.state.push.keys().ok_or_else(off)?;
-    Ok(HttpResponse::Ok().json(json!({"public_key": keys.public(), "application_server_key": keys.public()})))
+    Ok(HttpResponse::Ok().json(Key { public_key: keys.public(), application_server_key: keys.public() }))
 }
 
 /// Takes a subscription; handing the same in again renews it. 201 = new, 409 = made with another key than this server's. The answer
@@ -123,13 +193,11 @@ pub async fn subscribe(
     drop(steady);
     let Subscribed::Taken { created, ended, .. } = outcome else {
         let message = "the browser subscribed with another key: unsubscribe, then subscribe with application_server_key";
-        return Ok(HttpResponse::Conflict().json(json!({
-            "error": {"code": "other_application_server_key", "field": "application_server_key", "message": message},
-            "application_server_key": key,
-        })));
+        let error = ErrorBody::new("other_application_server_key", message, Some("application_server_key"));
+        return Ok(HttpResponse::Conflict().json(OtherKey { error, application_server_key: key }));
     };
     let mut response = if created { HttpResponse::Created() } else { HttpResponse::Ok() };
-    Ok(response.json(json!({"created": created, "ended": ended, "application_server_key": key})))
+    Ok(response.json(Taken { created, ended, application_server_key: key }))
 }
 
 fn checked(

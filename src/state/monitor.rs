@@ -48,18 +48,19 @@ struct Shadow {
 }
 
 /// Drift since training.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct DriftReport {
     /// Population stability index of events over items; `None` = too few events yet.
     pub items: Option<f64>,
     /// The same of each feature over users who log in, by name.
+    #[schema(value_type = Vec<Vec<Option<serde_json::Value>>>)]
     pub features: Vec<(&'static str, Option<f64>)>,
     /// Events stored since the model began to serve in this process.
     pub events_since: u64,
 }
 
 /// Comparison of the answers of another version with those of the one that serves.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct ShadowReport {
     /// The other version.
     pub version: i32,

@@ -19,7 +19,7 @@ const SILENT: Duration = Duration::from_secs(20);
 const MAX_TEXT: usize = 300;
 
 /// Report of a puller; counts since its start.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SourceReport {
     /// Kind of the source, such as `kafka`.
@@ -47,7 +47,7 @@ pub struct SourceReport {
 }
 
 /// Report as shown.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct SourceStatus {
     /// Name of the puller.
     pub name: String,

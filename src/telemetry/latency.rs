@@ -11,7 +11,7 @@ const MAX_MICROS: u64 = (1 << 27) - 1;
 const DIGITS: u8 = 1;
 
 /// Percentiles in milliseconds; `None` when nothing was measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Percentiles {
     /// Half were faster.
     pub p50: Option<f64>,

@@ -22,7 +22,8 @@ use crate::base::Timestamp;
 const HISTORY: usize = 120;
 
 /// One second of the recent past.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = MetricSample)]
 pub struct Sample {
     /// Moment of the sample.
     pub t: Timestamp,

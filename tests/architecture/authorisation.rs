@@ -4,11 +4,12 @@ use std::fs;
 use std::path::Path;
 
 /// Handlers without a `Caller`: probes, upgrades whose first frame says who it is, and what a browser needs before it has a token.
-const WITHOUT: [&str; 6] = [
+const WITHOUT: [&str; 7] = [
     "websocket::open",
     "websocket::echo",
     "health::alive",
     "health::ready",
+    "openapi::get",
     "webpush::key",
     "webpush::report",
 ];

@@ -56,6 +56,7 @@ mod off_policy;
 mod offline_users;
 mod old_data;
 mod once;
+mod openapi;
 mod outcomes;
 mod outcomes_policy;
 mod own_kinds;

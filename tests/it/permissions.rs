@@ -26,10 +26,11 @@ const USER: &str = "17";
 const UUID: &str = "0192f0a0-0000-7000-8000-000000000000";
 
 /// The table: method, route, who may call it. WebSockets are told by their first frame who it is.
-const TABLE: [(&str, &str, Needs); 107] = [
+const TABLE: [(&str, &str, Needs); 108] = [
     ("GET", "/healthz", Nothing),
     ("GET", "/readyz", Nothing),
     ("GET", "/metrics", Service),
+    ("GET", "/openapi.json", Nothing),
     ("POST", "/v1/events", Token),
     ("POST", "/v1/connections/{connection_id}/frames", Token),
     ("POST", "/v1/triggers/{name}", Service),
@@ -204,6 +205,31 @@ fn the_table_has_every_route() {
     let mut there = routes();
     there.retain(|(_, route)| route != "/ws" && route != "/echo");
     assert_eq!(listed, there);
+}
+
+#[test]
+fn the_document_has_every_route_with_its_role() {
+    let document = serde_json::to_value(tidings::http::openapi::document()).unwrap();
+    let mut there = BTreeSet::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let role = match operation["security"][0]["token"][0].as_str() {
+                None => Nothing,
+                Some("user") => Token,
+                Some("owner") => Own,
+                Some("service") => Service,
+                Some("admin") => Admin,
+                Some(other) => panic!("{method} {path}: {other}"),
+            };
+            there.insert((method.to_uppercase(), path.clone(), role));
+        }
+    }
+    let listed: BTreeSet<_> = TABLE
+        .iter()
+        .map(|(method, route, needs)| ((*method).to_owned(), (*route).to_owned(), *needs))
+        .collect();
+    let differs: Vec<_> = there.symmetric_difference(&listed).collect();
+    assert!(differs.is_empty(), "in the document or in the table only: {differs:#?}");
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use super::say;
 use crate::app::database::{Sharing, open};
@@ -12,9 +11,10 @@ use crate::app::usage::Usage;
 use crate::base::{ExternalId, Timestamp};
 use crate::config::Config;
 use crate::decide::Loaded;
-use crate::http::lists::answer;
 use crate::http::lists::asked::{Asked, Resolved};
 use crate::http::lists::bulk::{self, Cursor};
+use crate::http::lists::{ListedItem, answer};
+use crate::recommend::serve::removed::Removed;
 use crate::state::AppState;
 use crate::state::user_lists::made;
 use crate::store::users;
@@ -77,24 +77,22 @@ fn of_user(state: &AppState, user: &ExternalId, resolved: &Resolved, as_json: bo
     let loaded = stored.into_iter().next().map(|stored| Loaded::fold(stored, &catalogue));
     let is_known = loaded.is_some();
     let listed = made(state, user, loaded.unwrap_or_else(Loaded::stranger), &resolved.list);
-    let whole = answer(json!({"user_id": user}), &listed, resolved, &catalogue);
+    let mut list = answer(&listed, resolved, &catalogue);
+    list.user_id = Some(Some(user));
     if as_json {
-        return say(&whole.to_string());
+        return say(&serde_json::to_string(&list)?);
     }
     if !is_known {
         say(&format!("user {user} is not known: the list of anybody"))?;
     }
-    let items = whole.get("items").and_then(Value::as_array);
-    for (place, item) in (1..).zip(items.into_iter().flatten()) {
-        let text = |name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default();
-        let id = item.get("item_id").map(ToString::to_string).unwrap_or_default();
-        say(&format!("{place:>3}  {:<16} {:<48} {}", id.trim_matches('"'), text("title"), text("reason")))?;
+    for (place, ListedItem { item, .. }) in (1..).zip(&list.items) {
+        say(&format!("{place:>3}  {:<16} {:<48} {}", item.item_id.to_string(), item.title, item.reason))?;
     }
     for warning in &resolved.warnings {
         say(warning)?;
     }
-    match whole.get("removed").and_then(Value::as_object).filter(|removed| !removed.is_empty()) {
-        Some(removed) => say(&format!("left out: {}", Value::Object(removed.clone()))),
-        None => Ok(()),
+    match list.removed == Removed::default() {
+        true => Ok(()),
+        false => say(&format!("left out: {}", serde_json::to_string(&list.removed)?)),
     }
 }

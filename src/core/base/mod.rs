@@ -6,6 +6,8 @@ pub mod nearest;
 pub mod nul;
 pub mod random;
 pub mod rate;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod score;
 pub mod time;
 pub mod unknown_name;

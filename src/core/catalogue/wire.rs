@@ -20,6 +20,7 @@ const MAX_WORD_BYTES: usize = 256;
 
 /// An item as the shop sends it. Absent fields keep what is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct NewItem {
     /// The shop's id.
     pub item_id: ExternalId,
@@ -28,6 +29,7 @@ pub struct NewItem {
     pub title: Option<String>,
     /// Category path, general to special. A string is split at `/` and `>`.
     #[serde(default, deserialize_with = "category_path", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = serde_json::Value, required = false))]
     pub category: Option<Vec<String>>,
     /// Free tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,6 +57,7 @@ pub struct NewItem {
     pub consumable: Option<bool>,
     /// Fields to clear; what is given beside is kept.
     #[serde(skip_deserializing, skip_serializing_if = "Cleared::is_empty")]
+    #[cfg_attr(feature = "schema", schema(ignore))]
     pub cleared: Cleared,
 }
 

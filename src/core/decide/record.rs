@@ -92,6 +92,7 @@ pub struct Trace {
 
 /// One policy step of a stored decision.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TraceStep {
     /// Name of the step.
     pub step: Cow<'static, str>,

@@ -60,6 +60,7 @@ pub struct Recommendation<'a> {
 
 /// One recommended item, with what a client needs to show it.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RecommendedItem<'a> {
     /// The shop's id.
     pub item_id: &'a ExternalId,

@@ -53,6 +53,7 @@ pub enum Inbound {
 /// Kind of subject of a mute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum MuteOf {
     /// The message's category.
     Category,

@@ -126,6 +126,8 @@ impl TargetPolicy {
 
 /// Estimates of the policy's value from the log.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", schema(as = OffPolicyEstimates))]
 pub struct Estimates {
     /// Unbiased if the propensities are true; varies most.
     pub ips: Estimate,
@@ -138,6 +140,8 @@ pub struct Estimates {
 /// Reason why no honest answer exists.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, thiserror::Error)]
 #[serde(rename_all = "snake_case", tag = "reason")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", schema(as = OffPolicyRefusal))]
 pub enum Refusal {
     /// No rows.
     #[error("the log is empty")]
@@ -183,6 +187,8 @@ what was never logged"
 
 /// An answer or a refusal, with the numbers it rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", schema(as = OffPolicyReport))]
 pub struct Report {
     /// Logged choices.
     pub rows: usize,

@@ -27,14 +27,18 @@ const FIELDS: [&str; 11] = [
 
 /// An event as a client sends it; nothing is believed yet.
 #[derive(Clone, Debug, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", schema(as = NewEvent))]
 pub struct RawEvent {
     /// `view`, `purchase`, …
     pub kind: String,
     /// Integer or string. On a socket the login already says who.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<crate::base::ExternalId>))]
     pub user_id: Option<Value>,
     /// Integer or string.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<crate::base::ExternalId>))]
     pub item_id: Option<Value>,
     /// Search query.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,9 +60,11 @@ pub struct RawEvent {
     pub occurred_at: Option<Timestamp>,
     /// The client's key for retries: an integer or a string.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<crate::base::ExternalId>))]
     pub event_id: Option<Value>,
     /// Basket, order or session of the shop: an integer or a string.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<crate::base::ExternalId>))]
     pub basket_id: Option<Value>,
     /// The first field that could not be read.
     #[serde(skip)]

@@ -31,6 +31,7 @@ pub struct UserOutcome {
 /// Metric of the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Metric {
     /// Clicks a message delivered.
     ClickThrough,
@@ -85,6 +86,7 @@ pub struct ArmOutcome {
 
 /// A metric of one arm.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Measured {
     /// Σ x / Σ y; `None` without y.
     pub value: Option<f64>,

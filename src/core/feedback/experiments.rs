@@ -290,6 +290,7 @@ impl Experiment {
 
 /// Check of the arms' sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct SampleRatio {
     /// Anytime-valid p-value of sizes as far from the shares, or farther.
     pub p: f64,

@@ -17,6 +17,7 @@ use super::statistics::{Estimate, Z_95};
 /// Outcome of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Verdict {
     /// Too few to tell.
     TooFew,
@@ -30,6 +31,7 @@ pub enum Verdict {
 
 /// A metric compared.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Lift {
     /// Metric compared.
     pub metric: Metric,
@@ -136,6 +138,7 @@ pub fn read(arms: &[(ArmOutcome, f64)], metrics: &[Metric]) -> Reading {
 
 /// Incremental effect of messages, and its ratio to last-touch attribution.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Attribution {
     /// Users who bought within the window of a message that named the item: last touch.
     pub last_touch: f64,

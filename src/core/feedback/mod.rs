@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(i16)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum FeedbackOutcome {
     /// It was on a screen.
     Displayed = 1,

@@ -10,6 +10,7 @@ const MIN_EXPECTED: f64 = 5.0;
 
 /// Counts of messages, and the money they brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct OutcomeCounts {
     /// Put into a stream.
     pub sent: u64,
@@ -66,6 +67,7 @@ impl OutcomeCounts {
 
 /// A share with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Share {
     /// As counted, 0…1.
     pub value: f64,
@@ -154,6 +156,7 @@ pub fn too_few((part, whole): (u64, u64), (other, other_whole): (u64, u64)) -> O
 
 /// Click-through, conversion and satisfaction. `None` while nothing was delivered (or, for likes, rated).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct OutcomeShares {
     /// Clicked of delivered.
     pub click_through: Option<Share>,

@@ -24,6 +24,16 @@ impl From<Estimate> for [Option<f64>; 3] {
     }
 }
 
+#[cfg(feature = "schema")]
+impl utoipa::PartialSchema for Estimate {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        <Vec<Option<f64>> as utoipa::PartialSchema>::schema()
+    }
+}
+
+#[cfg(feature = "schema")]
+impl utoipa::ToSchema for Estimate {}
+
 impl Estimate {
     /// With both ends.
     pub fn between(value: f64, low: f64, high: f64) -> Self {

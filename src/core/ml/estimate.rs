@@ -8,6 +8,8 @@ const Z_95: f64 = 1.959_963_984_540_054;
 
 /// A value with its uncertainty, 95 % by the normal approximation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", schema(as = OffPolicyEstimate))]
 pub struct Estimate {
     /// In units of the terms.
     pub value: f64,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Role that a token grants; each includes what stands before it only where a route says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Role {
     /// One user: a browser. May log in, act and read as that user only.
     User,

@@ -188,6 +188,7 @@ impl Attributes {
 /// Condition about one attribute: everything it says must hold; a user without the attribute meets `exists: false` only.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AttributeCondition {
     /// Name of the attribute.
     pub name: String,

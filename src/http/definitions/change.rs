@@ -2,10 +2,11 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
 use super::kind::{Kind, models, models_held, unreadable, variants};
-use super::view::{shipped_of, shipped_view, stored, view};
+use super::view::{DefinitionView, Taken, Valid, shipped_of, shipped_view, stored, view};
 use crate::actors::App;
 use crate::decide::Input;
 use crate::decide::definition_change::{History, HistoryError, NewVersion, check};
@@ -18,7 +19,7 @@ use crate::store::definitions;
 use crate::store::{Connection, StoreError, in_transaction};
 
 /// State in which a definition is to be stored.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct PutQuery {
     /// `draft` keeps it beside the version in force; absent = active.
@@ -29,7 +30,8 @@ pub struct PutQuery {
 }
 
 /// Version to activate, as parameter or as body.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, IntoParams, ToSchema)]
+#[schema(as = VersionToActivate)]
 #[serde(deny_unknown_fields)]
 pub struct ActivateQuery {
     /// Any version of the history, 0 = the one that ships; absent = the newest.
@@ -69,9 +71,10 @@ pub async fn put(
         let writer = app.clone();
         let checked = move |connection: &mut Connection| checked(&change, kind, &name, &writer, connection);
         app.state.store.run(checked).await??;
-        return Ok(HttpResponse::Ok().json(json!({"valid": true})));
+        return Ok(HttpResponse::Ok().json(Taken::Checked(Valid { valid: true })));
     }
-    apply(change, kind, name, &app, &caller).await
+    let stored = apply(change, kind, name, &app, &caller).await?;
+    Ok(HttpResponse::Ok().json(Taken::Stored(stored)))
 }
 
 /// Activates a version of the history, or the newest one: a draft is published, a paused one resumed.
@@ -93,7 +96,7 @@ pub async fn activate(
     };
     let asked: ActivateQuery = query::read(&request)?;
     let version = asked.version.or(also.unwrap_or_default().version);
-    apply(Change::Activate(version), kind, name, &app, &caller).await
+    Ok(HttpResponse::Ok().json(apply(Change::Activate(version), kind, name, &app, &caller).await?))
 }
 
 /// Switches the version in force off, until one is activated again; refused while others use it.
@@ -105,7 +108,7 @@ pub async fn pause(
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let (kind, name) = path.into_inner();
-    apply(Change::Pause, kind, name, &app, &caller).await
+    Ok(HttpResponse::Ok().json(apply(Change::Pause, kind, name, &app, &caller).await?))
 }
 
 /// The version to store, checked against all others; `None` if nothing would change.
@@ -172,7 +175,7 @@ async fn apply(
     name: String,
     app: &web::Data<App>,
     caller: &Caller,
-) -> Result<HttpResponse, ApiError> {
+) -> Result<DefinitionView, ApiError> {
     let by = caller.name();
     let shipped = shipped_of(kind, &name, app);
     let writer = app.clone();
@@ -203,5 +206,5 @@ async fn apply(
     let (before, answer) = (shown(before), shown(row));
     caller.changed(before, &answer);
     let answer = answer.or_else(|| shipped.map(|body| shipped_view(&asked, &body)));
-    Ok(HttpResponse::Ok().json(answer.ok_or(ApiError::NotFound("this definition"))?))
+    answer.ok_or(ApiError::NotFound("this definition"))
 }

@@ -6,12 +6,13 @@ mod kind;
 mod view;
 
 use actix_web::{HttpResponse, web};
-use serde_json::{Value, json};
 
+use self::change::{ActivateQuery, PutQuery};
 pub use self::change::{activate, pause, put};
 use self::kind::{Kind, known};
-use self::view::{shipped_of, shipped_view, stored, view};
+use self::view::{DefinitionView, List, Listed, Taken, Versions, shipped_of, shipped_view, stored, view};
 use super::auth::Caller;
+use super::describe::{self, Described, May};
 use super::error::ApiError;
 use crate::actors::App;
 use crate::decide::definition_change::History;
@@ -20,6 +21,36 @@ use crate::store::definitions;
 
 /// Versions shown of one name.
 const HISTORY: usize = 100;
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    let one = "/admin/{kind}/{name}";
+    vec![
+        describe::get("/admin/{kind}", May::Admin, "Definitions of a kind, in force and as drafts.")
+            .answers::<List>(200, "Each name once.")
+            .refuses(&[404]),
+        describe::get(one, May::Admin, "One definition with its versions.")
+            .answers::<Versions>(200, "The newest first.")
+            .refuses(&[404]),
+        describe::put(one, May::Admin, "Checks and stores a version.")
+            .query::<PutQuery>()
+            .body::<serde_json::Value>()
+            .answers::<Taken>(200, "It is stored, or valid.")
+            .refuses(&[404, 409]),
+        describe::post(
+            "/admin/{kind}/{name}/activate",
+            May::Admin,
+            "Activates a version of the history, or the newest one.",
+        )
+        .query::<ActivateQuery>()
+        .optional_body::<ActivateQuery>()
+        .answers::<DefinitionView>(200, "The version that is active now.")
+        .refuses(&[404, 409]),
+        describe::post("/admin/{kind}/{name}/pause", May::Admin, "Switches the version in force off.")
+            .answers::<DefinitionView>(200, "The version that is paused.")
+            .refuses(&[404, 409]),
+    ]
+}
 
 /// Of each name the version in force, the server's own among them, with its `draft`; a name with nothing but a draft is that.
 pub async fn list(
@@ -31,7 +62,7 @@ pub async fn list(
     let kind = *kind;
     let mut rows = app.state.store.run(definitions::current).await?;
     rows.retain(|row| row.definition.kind == kind.stored());
-    let all: Vec<Value> = known(kind, &stored(&rows), &app)
+    let definitions = known(kind, &stored(&rows), &app)
         .into_iter()
         .filter_map(|name| {
             let shipped = shipped_of(kind, &name, &app);
@@ -41,12 +72,10 @@ pub async fn list(
             let draft = draft.map(|row| view(row, shipped.as_ref()));
             let shown = in_force.map(|row| view(row, shipped.as_ref()));
             let shown = shown.or_else(|| shipped.as_ref().map(|body| shipped_view(&name, body)));
-            let mut shown = shown.or_else(|| draft.clone())?;
-            shown.as_object_mut()?.insert("draft".to_owned(), draft.into());
-            Some(shown)
+            Some(Listed { shown: shown.or_else(|| draft.clone())?, draft })
         })
         .collect();
-    Ok(HttpResponse::Ok().json(json!({ "definitions": all })))
+    Ok(HttpResponse::Ok().json(List { definitions }))
 }
 
 /// One: the newest version, the active one, the draft beside it, and every version, the newest first.
@@ -63,15 +92,16 @@ pub async fn get(
         app.state.store.run(move |connection| definitions::history(connection, kind.stored(), &name)).await?
     };
     let stored = stored(&rows);
-    let history = History { shipped: shipped.as_ref(), rows: &stored };
+    let versions = History { shipped: shipped.as_ref(), rows: &stored };
     let of_version = |version: i32| rows.iter().find(|row| row.definition.version == version);
     let shown = |row: &StoredDefinition| Some(view(of_version(row.version)?, shipped.as_ref()));
-    let in_force = history.in_force().and_then(shown);
+    let in_force = versions.in_force().and_then(shown);
     let default = shipped.as_ref().map(|body| shipped_view(&name, body));
-    let active = in_force.or_else(|| default.clone()).filter(|_| history.is_active());
-    let draft = history.draft().and_then(shown);
-    let mut all: Vec<Value> = rows.iter().take(HISTORY).map(|row| view(row, shipped.as_ref())).collect();
-    all.extend(default);
-    let latest = all.first().cloned().ok_or(ApiError::NotFound("this definition"))?;
-    Ok(HttpResponse::Ok().json(json!({"latest": latest, "active": active, "draft": draft, "history": all})))
+    let active = in_force.or_else(|| default.clone()).filter(|_| versions.is_active());
+    let draft = versions.draft().and_then(shown);
+    let mut history: Vec<DefinitionView> =
+        rows.iter().take(HISTORY).map(|row| view(row, shipped.as_ref())).collect();
+    history.extend(default);
+    let latest = history.first().cloned().ok_or(ApiError::NotFound("this definition"))?;
+    Ok(HttpResponse::Ok().json(Versions { latest, active, draft, history }))
 }

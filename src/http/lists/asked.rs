@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::base::{ExternalId, ItemId, nearest, suggest_nearest};
 use crate::catalogue::{Catalogue, category_levels};
 use crate::decide::{Definitions, ListRequest};
+use crate::http::describe::Described;
 use crate::http::error::ApiError;
 use crate::recommend::serve::item_filter::{ItemFilter, OneOrMany};
 use crate::recommend::serve::placement::{MAX_N, Stock};
@@ -42,8 +44,39 @@ const PARAMETERS: [&str; 16] = [
     "cart",
 ];
 
+/// The parameters of a `GET`, described.
+pub fn described(route: Described) -> Described {
+    let numbers = route
+        .parameter::<usize>("n", "Items of the list, 1…100.")
+        .parameter::<usize>("offset", "Items left out at the beginning.")
+        .parameter::<f64>("min_price", "Lowest price.")
+        .parameter::<f64>("max_price", "Highest price.")
+        .parameter::<u32>("new_days", "Only items that came so many days ago at most.");
+    PARAMETERS
+        .into_iter()
+        .filter(|name| !["n", "offset", "min_price", "max_price", "new_days"].contains(name))
+        .fold(numbers, |route, name| route.parameter::<String>(name, about(name)))
+}
+
+fn about(parameter: &str) -> &'static str {
+    match parameter {
+        "exclude" => "Items that are not wanted, separated by commas.",
+        "items" => "Only these items, separated by commas.",
+        "category" => "Beginning of the category path, such as A > B.",
+        "currency" => "ISO 4217 code of the price.",
+        "tags" => "Tags of which an item has one, separated by commas.",
+        "attributes" => "name:value, separated by commas, or a JSON object.",
+        "stock" => "in, or any: sold-out items too.",
+        "placement" => "Name of a placement.",
+        "page" => "Kind of the page, or the name of a placement.",
+        "item" => "Item of the page.",
+        _ => "Items in the cart, separated by commas, the last one at the end.",
+    }
+}
+
 /// Place where the list is shown.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
+#[schema(as = ListContext)]
 #[serde(deny_unknown_fields, default)]
 pub struct Context {
     /// Kind of the page, or the name of a placement.
@@ -55,7 +88,8 @@ pub struct Context {
 }
 
 /// A list as it is asked for, not yet checked.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[schema(as = ListRequest)]
 #[serde(deny_unknown_fields, default)]
 pub struct Asked {
     /// For whom; absent = for nobody in particular, or for the user of the token.
@@ -64,6 +98,7 @@ pub struct Asked {
     offset: Option<i64>,
     exclude: Vec<ExternalId>,
     items: Vec<ExternalId>,
+    /// A path such as `"A > B"`, or its levels.
     category: Option<Value>,
     min_price: Option<f64>,
     max_price: Option<f64>,
@@ -211,7 +246,7 @@ fn value(name: &'static str, text: &str) -> Result<Value, ApiError> {
                 let Some((attribute, value)) = pair.split_once(':') else {
                     return Err(bad(name, format!("attributes are name:value, is \"{pair}\"")));
                 };
-                all.insert(attribute.trim().to_owned(), json!(value.trim()));
+                all.insert(attribute.trim().to_owned(), value.trim().into());
             }
             Value::Object(all)
         }

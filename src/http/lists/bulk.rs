@@ -6,10 +6,9 @@ use std::sync::Arc;
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::stream;
-use serde_json::json;
 
-use super::answer;
 use super::asked::{Asked, Resolved, pairs};
+use super::{List, answer};
 use crate::actors::App;
 use crate::base::{ExternalId, UserId};
 use crate::http::auth::Caller;
@@ -87,8 +86,8 @@ pub fn group(
     let catalogue = state.catalogue.load();
     let mut lines = Vec::new();
     for (user, listed) in group.lists {
-        let line = answer(json!({"user_id": user}), &listed, resolved, &catalogue);
-        lines.extend(line.to_string().into_bytes());
+        let line = List { user_id: Some(Some(&user)), ..answer(&listed, resolved, &catalogue) };
+        lines.extend(serde_json::to_vec(&line).unwrap_or_default());
         lines.push(b'\n');
     }
     Ok(Some((lines.into(), cursor)))

@@ -4,22 +4,101 @@ pub mod asked;
 pub mod bulk;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use self::asked::{Asked, Resolved};
 use super::auth::Caller;
 use super::body::Body;
+use super::describe::{self, Described, May};
 use super::error::ApiError;
 use crate::actors::App;
 use crate::base::{ExternalId, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::decide::{ListRequest, Loaded, Recommendations};
-use crate::deliver::frames;
+use crate::deliver::frames::{self, RecommendedItem};
 use crate::profile::Profile;
 use crate::recommend::serve::live::RecentCounts;
+use crate::recommend::serve::removed::Removed;
 use crate::recommend::{Recommendation, Request};
 use crate::state::user_lists::made;
+
+/// An item of a list.
+#[derive(Serialize, ToSchema)]
+pub struct ListedItem<'a> {
+    /// The item, with its reason.
+    #[serde(flatten)]
+    pub item: RecommendedItem<'a>,
+    /// Rule of the placement that put it there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<String>,
+}
+
+/// A list of recommendations.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ItemList)]
+pub struct List<'a> {
+    /// Whom the list is for; null = for nobody in particular, absent of a list beside an item.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ExternalId>)]
+    pub user_id: Option<Option<&'a ExternalId>>,
+    /// Item that the list stands beside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item_id: Option<&'a ExternalId>,
+    list_id: Uuid,
+    /// Model version; 0 = none yet.
+    model: i32,
+    /// Placement by which it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    placement: Option<&'a str>,
+    /// Best first.
+    pub items: Vec<ListedItem<'a>>,
+    /// Number of items that each filter left out.
+    #[schema(value_type = std::collections::BTreeMap<String, u32>)]
+    pub removed: Removed,
+    /// Expectations of the request that can't be met.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    #[schema(required = false)]
+    warnings: &'a [String],
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    let of_user = "/v1/users/{id}/recommendations";
+    let lists =
+        describe::get("/v1/recommendations", May::Service, "Lists of all users, one JSON object a line.")
+            .parameter::<String>("after", "The last user of the lines before.")
+            .parameter::<usize>("limit", "Number of users; all without it.");
+    vec![
+        asked::described(describe::get(of_user, May::Owner, "The list that the user would get now."))
+            .answers::<List<'_>>(200, "The list; for an unknown user what is popular.")
+            .example(EXAMPLE),
+        describe::post(
+            "/v1/recommend",
+            May::User,
+            "A list beside a page, a cart or an item, for a user or nobody in particular.",
+        )
+        .optional_body::<Asked>()
+        .body_example(r#"{"user_id": 17, "n": 4, "context": {"page": "cart", "cart": [105]}}"#)
+        .answers::<List<'_>>(200, "The list."),
+        asked::described(describe::get(
+            "/v1/items/{id}/similar",
+            May::User,
+            "Items that go with this one, for anybody.",
+        ))
+        .answers::<List<'_>>(200, "The list.")
+        .refuses(&[404]),
+        asked::described(lists).answers_as::<List<'_>>(200, "application/x-ndjson", "One list a line."),
+    ]
+}
+
+const EXAMPLE: &str = r#"{
+    "user_id": 17, "list_id": "01938c2e-7a00-7000-8000-5d2f6c1b9e10", "model": 3,
+    "items": [{"item_id": 105, "score": 1.0, "title": "Diver 300", "reason": "because you viewed Diver 200"}],
+    "removed": {"bought": 2}
+}"#;
 
 /// The best items for a user right now; for an unknown one, what is popular.
 pub async fn recommendations(
@@ -71,8 +150,8 @@ pub async fn similar(
         None => models.similar(item.id, &request),
     };
     let listed = Recommendations { items: list.items, model: models.version, removed: list.removed };
-    let head = json!({"item_id": item.external_id});
-    Ok(HttpResponse::Ok().json(answer(head, &listed, &resolved, &catalogue)))
+    let list = answer(&listed, &resolved, &catalogue);
+    Ok(HttpResponse::Ok().json(List { item_id: Some(&item.external_id), ..list }))
 }
 
 async fn answer_for(user: Option<ExternalId>, asked: Asked, app: &App) -> Result<HttpResponse, ApiError> {
@@ -81,9 +160,9 @@ async fn answer_for(user: Option<ExternalId>, asked: Asked, app: &App) -> Result
         Some(user) => listed(app, user, &resolved.list).await?,
         None => made(&app.state, &nobody()?, Loaded::stranger(), &resolved.list),
     };
-    let head = json!({ "user_id": user });
     let catalogue = app.state.catalogue.load();
-    Ok(HttpResponse::Ok().json(answer(head, &listed, &resolved, &catalogue)))
+    let list = answer(&listed, &resolved, &catalogue);
+    Ok(HttpResponse::Ok().json(List { user_id: Some(user.as_ref()), ..list }))
 }
 
 /// Name under which a list for nobody in particular is made; no user of a shop can have it.
@@ -102,38 +181,28 @@ async fn listed(app: &App, user: &ExternalId, list: &ListRequest) -> Result<Reco
     Ok(made(&app.state, user, loaded, list))
 }
 
-/// A list as an answer: items with reasons and rules, and what was left out.
-pub fn answer(
-    mut head: Value,
-    listed: &Recommendations,
-    resolved: &Resolved,
-    catalogue: &Catalogue,
-) -> Value {
-    let placement = resolved.list.selection.placement.as_deref();
-    let items: Vec<Value> =
-        listed.items.iter().filter_map(|recommended| item(recommended, resolved, catalogue)).collect();
-    if let Some(fields) = head.as_object_mut() {
-        fields.insert("list_id".to_owned(), json!(Uuid::now_v7()));
-        fields.insert("model".to_owned(), json!(listed.model.0));
-        if let Some(placement) = placement {
-            fields.insert("placement".to_owned(), json!(placement.name));
-        }
-        fields.insert("items".to_owned(), items.into());
-        fields.insert("removed".to_owned(), json!(listed.removed));
-        if !resolved.warnings.is_empty() {
-            fields.insert("warnings".to_owned(), json!(resolved.warnings));
-        }
+/// A list as an answer: items with reasons and rules, and what was left out. Whom or what it is for is the caller's to say.
+pub fn answer<'a>(listed: &Recommendations, resolved: &'a Resolved, catalogue: &'a Catalogue) -> List<'a> {
+    let items = listed.items.iter().filter_map(|recommended| item(recommended, resolved, catalogue));
+    List {
+        user_id: None,
+        item_id: None,
+        list_id: Uuid::now_v7(),
+        model: listed.model.0,
+        placement: resolved.list.selection.placement.as_deref().map(|placement| placement.name.as_str()),
+        items: items.collect(),
+        removed: listed.removed,
+        warnings: &resolved.warnings,
     }
-    head
 }
 
-fn item(recommended: &Recommendation, resolved: &Resolved, catalogue: &Catalogue) -> Option<Value> {
-    let shown = frames::recommended_items(std::slice::from_ref(recommended), catalogue).pop()?;
-    let mut shown = serde_json::to_value(shown).ok()?;
+fn item<'a>(
+    recommended: &Recommendation,
+    resolved: &'a Resolved,
+    catalogue: &'a Catalogue,
+) -> Option<ListedItem<'a>> {
+    let item = frames::recommended_items(std::slice::from_ref(recommended), catalogue).pop()?;
     let placement = resolved.list.selection.placement.as_deref();
     let rule = placement.zip(recommended.touch).and_then(|(placement, touch)| placement.name_of(touch));
-    if let (Some(rule), Some(fields)) = (rule, shown.as_object_mut()) {
-        fields.insert("rule".to_owned(), rule.into());
-    }
-    Some(shown)
+    Some(ListedItem { item, rule })
 }

@@ -2,15 +2,19 @@
 
 use actix_web::HttpResponse;
 use serde::Serialize;
-use serde_json::{Value, json};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::base::{ExternalId, NotificationId, Timestamp};
-use crate::notify::message::MessageError;
+use crate::http::describe::{self, Described, May};
+use crate::http::error::ErrorBody;
+use crate::http::idempotency;
+use crate::notify::message::{MessageError, RawMessage};
 use crate::store::outbox::Accepted;
 
 /// Outcome of a request.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MessagesAccepted)]
 pub(super) struct Answer<'a> {
     /// Stands for all of it, as for taking it back (`DELETE /v1/notifications/{id}`); of a single message to one user its
     /// `notification_id`. Absent where only ephemeral messages were accepted.
@@ -20,20 +24,71 @@ pub(super) struct Answer<'a> {
     duplicates: usize,
     /// Of accepted messages to one user each: what they will be known by, as for taking them back.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     notifications: Vec<Named>,
     /// Accepted messages to many, and those that wait for their time.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     broadcasts: Vec<Sent>,
     /// Connected users that ephemeral messages went to; absent without such messages.
     #[serde(skip_serializing_if = "Option::is_none")]
     told: Option<usize>,
     /// Named users nobody has heard of: accepted as well, and kept for their first login.
     unknown: &'a [ExternalId],
-    rejected: &'a [Value],
+    rejected: &'a [Rejected],
 }
 
+/// A refused message.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = RejectedMessage)]
+pub(super) struct Rejected {
+    /// Place in the request.
+    pub(super) index: usize,
+    code: &'static str,
+    field: &'static str,
+    message: String,
+}
+
+/// A request of which nothing was accepted.
+#[derive(Serialize, ToSchema)]
+#[schema(as = MessagesRefused)]
+struct Refusal<'a> {
+    #[serde(flatten)]
+    error: ErrorBody,
+    /// Where messages were read, as the next two.
+    #[schema(required = false)]
+    accepted: usize,
+    #[schema(required = false)]
+    duplicates: usize,
+    #[schema(required = false)]
+    rejected: &'a [Rejected],
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    vec![
+        describe::post("/v1/notifications", May::Service, "Sends messages of the shop.")
+            .header("Idempotency-Key", idempotency::ABOUT)
+            .bodies::<RawMessage>()
+            .body_example(
+                r#"{"user_id": 17, "title": "Your order is on its way", "priority": "transactional"}"#,
+            )
+            .answers::<Answer<'_>>(202, "What is accepted is durable.")
+            .example(EXAMPLE)
+            .answers::<Refusal<'_>>(400, "Nothing can be accepted.")
+            .refuses(&[409, 422]),
+    ]
+}
+
+const EXAMPLE: &str = r#"{
+    "id": "01938c2e-7a00-7000-8000-5d2f6c1b9e10", "accepted": 1, "duplicates": 0,
+    "notifications": [{"index": 0, "notification_id": "01938c2e-7a00-7000-8000-5d2f6c1b9e10"}],
+    "unknown": [], "rejected": []
+}"#;
+
 /// An accepted message to one user.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AcceptedMessage)]
 struct Named {
     /// Place in the request.
     index: usize,
@@ -41,7 +96,8 @@ struct Named {
 }
 
 /// An accepted message to many, or with a time.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AcceptedBroadcast)]
 struct Sent {
     /// Place in the request.
     index: usize,
@@ -61,7 +117,7 @@ pub(super) struct Draft {
     /// Named users that do not exist.
     pub(super) unknown: Vec<ExternalId>,
     /// Fault of each refused message.
-    pub(super) rejected: Vec<Value>,
+    pub(super) rejected: Vec<Rejected>,
 }
 
 #[derive(Clone)]
@@ -74,7 +130,7 @@ pub(super) struct Part {
 
 impl Draft {
     pub(super) fn reject(&mut self, index: usize, MessageError { code, field, message }: MessageError) {
-        self.rejected.push(json!({"index": index, "code": code, "field": field, "message": message}));
+        self.rejected.push(Rejected { index, code, field, message });
     }
 
     pub(super) fn answer(&self, outcomes: &[Accepted], told: Option<usize>) -> Answer<'_> {
@@ -110,15 +166,17 @@ impl Draft {
 
     /// Nothing was accepted: an error, with what is wrong with each message.
     pub(super) fn refusal(&self) -> HttpResponse {
-        let first = self.rejected.first();
-        let of_first = |field: &str| first.map(|one| one[field].clone()).unwrap_or_default();
-        let message = match self.rejected.len() {
-            1 => of_first("message"),
-            n => json!(format!("none of the {n} messages can be accepted; see rejected")),
+        let (code, field) =
+            self.rejected.first().map_or(("bad_message", "message"), |one| (one.code, one.field));
+        let message = match self.rejected.as_slice() {
+            [one] => one.message.clone(),
+            several => format!("none of the {} messages can be accepted; see rejected", several.len()),
         };
-        HttpResponse::BadRequest().json(json!({
-            "error": {"code": of_first("code"), "field": of_first("field"), "message": message},
-            "accepted": 0, "duplicates": 0, "rejected": self.rejected,
-        }))
+        HttpResponse::BadRequest().json(Refusal {
+            error: ErrorBody::new(code, message, Some(field)),
+            accepted: 0,
+            duplicates: 0,
+            rejected: &self.rejected,
+        })
     }
 }

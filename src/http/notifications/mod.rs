@@ -12,6 +12,7 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, web};
 use uuid::Uuid;
 
+pub use self::answer::described;
 use self::answer::{Draft, Part};
 use self::audience::Known;
 use self::body::Checked;
@@ -169,7 +170,7 @@ impl Call<'_> {
                 submissions.push(submission);
             }
         }
-        draft.rejected.sort_by_key(|one| one["index"].as_u64());
+        draft.rejected.sort_by_key(|one| one.index);
         Ok((submissions, ephemeral))
     }
 

@@ -1,8 +1,9 @@
 //! The log of an endpoint's deliveries, and replay of those that have ended.
 
 use actix_web::{HttpResponse, web};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use super::{id, read};
 use crate::actors::App;
@@ -10,22 +11,113 @@ use crate::actors::webhooks::messages::LookNow;
 use crate::base::{Timestamp, suggest_nearest};
 use crate::http::auth::Caller;
 use crate::http::body::Body;
+use crate::http::describe::{self, Described, May};
 use crate::http::error::ApiError;
 use crate::http::page::next_after;
-use crate::store::webhook_outbox::{self, Logged, MAX_REPLAYED, Replay};
+use crate::store::webhook_outbox::{self, Logged, LoggedAttempt, MAX_REPLAYED, Replay};
 
 const STATES: [&str; 3] = ["pending", "delivered", "failed"];
 const DEFAULT_LIMIT: i64 = 20;
 const MAX_LIMIT: i64 = 100;
 
 /// Page of the log to return.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct LogQuery {
+    /// `pending`, `delivered` or `failed`.
     state: Option<String>,
+    /// 1…100.
     limit: Option<i64>,
     /// The last delivery of the page before.
     before: Option<i64>,
+}
+
+/// An attempt to deliver.
+#[derive(Serialize, ToSchema)]
+struct Attempt {
+    at: Timestamp,
+    took_ms: i32,
+    /// HTTP status; 0 = no answer.
+    status: i16,
+    /// First bytes of the answer, or why there was none.
+    answer: String,
+}
+
+/// A delivery, with its latest attempts.
+#[derive(Serialize, ToSchema)]
+struct Delivery {
+    delivery_id: i64,
+    message_id: String,
+    event: String,
+    /// `pending`, `delivered` or `failed`.
+    state: String,
+    /// Since it was last replayed.
+    attempts: i32,
+    created_at: Timestamp,
+    due_at: Timestamp,
+    /// Null = it waits.
+    finished_at: Option<Timestamp>,
+    requests: Vec<Attempt>,
+}
+
+impl From<Logged> for Delivery {
+    fn from(row: Logged) -> Self {
+        let attempt = |LoggedAttempt { at, took_ms, status, answer }| Attempt { at, took_ms, status, answer };
+        Self {
+            delivery_id: row.delivery,
+            message_id: message_id(row.message),
+            event: row.event,
+            state: row.state,
+            attempts: row.attempts,
+            created_at: row.created_at,
+            due_at: row.due_at,
+            finished_at: row.finished_at,
+            requests: row.requests.into_iter().map(attempt).collect(),
+        }
+    }
+}
+
+fn message_id(message: Uuid) -> String {
+    format!("msg_{}", message.simple())
+}
+
+/// A page of deliveries, the latest first.
+#[derive(Serialize, ToSchema)]
+struct Deliveries {
+    deliveries: Vec<Delivery>,
+    /// `before` of the next page; null at the end.
+    next_before: Option<i64>,
+}
+
+/// Deliveries that are due again.
+#[derive(Serialize, ToSchema)]
+struct Replayed {
+    replayed: usize,
+    /// Whether some may be left, to be asked for again.
+    more: bool,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    vec![
+        describe::get(
+            "/v1/webhooks/{id}/deliveries",
+            May::Admin,
+            "Deliveries of an endpoint, the latest first.",
+        )
+        .query::<LogQuery>()
+        .answers::<Deliveries>(200, "A page.")
+        .refuses(&[404]),
+        describe::post(
+            "/v1/webhooks/{id}/replay",
+            May::Admin,
+            "Makes a delivery, or those that failed, due again.",
+        )
+        .body::<ReplayBody>()
+        .body_example(r#"{"failed_since": "2026-11-29T08:00:00Z"}"#)
+        .answers::<Replayed>(202, "They are due.")
+        .refuses(&[404, 409]),
+    ]
 }
 
 /// Deliveries of an endpoint, the latest first, each with its latest attempts.
@@ -52,26 +144,13 @@ pub async fn deliveries(
         .run(move |connection| webhook_outbox::log(connection, id, state.as_deref(), before, limit))
         .await?;
     let next_before = next_after(&rows, limit, |row| row.delivery);
-    let deliveries: Vec<Value> = rows.iter().map(view).collect();
-    Ok(HttpResponse::Ok().json(json!({"deliveries": deliveries, "next_before": next_before})))
+    let deliveries = rows.into_iter().map(Delivery::from).collect();
+    Ok(HttpResponse::Ok().json(Deliveries { deliveries, next_before }))
 }
 
-fn view(row: &Logged) -> Value {
-    let requests: Vec<Value> = row
-        .requests
-        .iter()
-        .map(|request| {
-            json!({"at": request.at, "took_ms": request.took_ms, "status": request.status, "answer": request.answer})
-        })
-        .collect();
-    json!({
-        "delivery_id": row.delivery, "message_id": format!("msg_{}", row.message.simple()), "event": row.event,
-        "state": row.state, "attempts": row.attempts, "created_at": row.created_at, "due_at": row.due_at,
-        "finished_at": row.finished_at, "requests": requests,
-    })
-}
-
-#[derive(Deserialize)]
+/// One of the two.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = ReplayRequest)]
 #[serde(deny_unknown_fields)]
 struct ReplayBody {
     delivery_id: Option<i64>,
@@ -109,5 +188,5 @@ pub async fn replay(
     }
     // A full mailbox looks soon anyway.
     let _ = app.webhooks.offer(LookNow);
-    Ok(HttpResponse::Accepted().json(json!({"replayed": replayed, "more": replayed == MAX_REPLAYED})))
+    Ok(HttpResponse::Accepted().json(Replayed { replayed, more: replayed == MAX_REPLAYED }))
 }

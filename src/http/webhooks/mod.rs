@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 
 use actix_web::{HttpResponse, web};
 use rand::RngExt;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::auth::Caller;
 use super::body::Body;
+use super::describe::{self, Described, May};
 use super::error::ApiError;
 use crate::actors::App;
 use crate::actors::webhooks::messages::LookNow;
@@ -28,22 +29,137 @@ const MAX_DESCRIPTION_BYTES: usize = 500;
 const TEST_EVENT: &str = "webhook.test";
 const UNKNOWN: ApiError = ApiError::NotFound("this webhook");
 
-#[derive(Deserialize)]
+/// An endpoint, or changes of one: what is absent stays. A new one needs `url` and `events`, and is active.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewWebhook)]
 #[serde(deny_unknown_fields)]
 struct EndpointBody {
     url: Option<String>,
+    /// At most 500 bytes.
     description: Option<String>,
+    /// Names of events.
     events: Option<Vec<String>>,
+    /// Only of changes.
     active: Option<bool>,
+}
+
+/// An endpoint of the shop that is told what happens.
+#[derive(Serialize, ToSchema)]
+struct Webhook {
+    webhook_id: Uuid,
+    url: String,
+    description: String,
+    events: Vec<String>,
+    active: bool,
+    /// Null = it was not disabled.
+    disabled_reason: Option<String>,
+    /// First failure since the last delivery.
+    failing_since: Option<Timestamp>,
+    /// Deliveries that wait.
+    pending: i64,
+    created_at: Timestamp,
+    changed_at: Timestamp,
+    changed_by: String,
+}
+
+impl From<Endpoint> for Webhook {
+    fn from(endpoint: Endpoint) -> Self {
+        Self {
+            webhook_id: endpoint.id,
+            url: endpoint.url,
+            description: endpoint.description,
+            events: endpoint.events,
+            active: endpoint.is_active,
+            disabled_reason: endpoint.disabled_reason,
+            failing_since: endpoint.failing_since,
+            pending: endpoint.pending,
+            created_at: endpoint.created_at,
+            changed_at: endpoint.changed_at,
+            changed_by: endpoint.changed_by,
+        }
+    }
+}
+
+/// A new endpoint with its key, shown once.
+#[derive(Serialize, ToSchema)]
+struct MadeWebhook {
+    #[serde(flatten)]
+    webhook: Webhook,
+    secret: String,
+}
+
+/// Every endpoint, and the names of all events.
+#[derive(Serialize, ToSchema)]
+struct Webhooks {
+    webhooks: Vec<Webhook>,
+    events: Vec<&'static str>,
+}
+
+/// A new key, shown once.
+#[derive(Serialize, ToSchema)]
+struct RotatedSecret {
+    webhook_id: Uuid,
+    secret: String,
+}
+
+/// A test that is on its way.
+#[derive(Serialize, ToSchema)]
+struct TestDelivery {
+    delivery_id: i64,
+}
+
+/// The event of a test.
+#[derive(Serialize)]
+struct TestEvent {
+    r#type: &'static str,
+    timestamp: Timestamp,
+    data: TestData,
+}
+
+/// Its data.
+#[derive(Serialize)]
+struct TestData {
+    webhook_id: Uuid,
+}
+
+/// Descriptions of the routes.
+pub fn described() -> Vec<Described> {
+    let one = "/v1/webhooks/{id}";
+    vec![
+        describe::get("/v1/webhooks", May::Admin, "Endpoints that are told what happens.")
+            .answers::<Webhooks>(200, "All of them."),
+        describe::post("/v1/webhooks", May::Admin, "Makes an endpoint.")
+            .body::<EndpointBody>()
+            .body_example(r#"{"url": "https://shop.example/hooks", "events": ["message.sent"]}"#)
+            .answers::<MadeWebhook>(201, "The endpoint, with its key, shown once.")
+            .refuses(&[409]),
+        describe::get(one, May::Admin, "One endpoint.")
+            .answers::<Webhook>(200, "The endpoint.")
+            .refuses(&[404]),
+        describe::patch(one, May::Admin, "Changes an endpoint.")
+            .body::<EndpointBody>()
+            .answers::<Webhook>(200, "As it is now.")
+            .refuses(&[404]),
+        describe::delete(one, May::Admin, "Removes an endpoint with what waits for it and its log.")
+            .empty(204, "It is removed.")
+            .refuses(&[404]),
+        describe::post("/v1/webhooks/{id}/rotate", May::Admin, "Gives an endpoint a new key.")
+            .answers::<RotatedSecret>(200, "The key, shown once; the one before signs as well for a day.")
+            .refuses(&[404]),
+        describe::post("/v1/webhooks/{id}/test", May::Admin, "Sends an endpoint an event without a meaning.")
+            .answers::<TestDelivery>(202, "It is on its way.")
+            .refuses(&[404, 409]),
+    ]
 }
 
 /// Every endpoint.
 pub async fn list(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let endpoints = app.state.store.run(|connection| webhooks::list(connection, None)).await?;
-    let endpoints: Vec<Value> = endpoints.iter().map(view).collect();
-    let events: Vec<&str> = WebhookEvent::ALL.iter().map(|event| event.name()).collect();
-    Ok(HttpResponse::Ok().json(json!({"webhooks": endpoints, "events": events})))
+    Ok(HttpResponse::Ok().json(Webhooks {
+        webhooks: endpoints.into_iter().map(Webhook::from).collect(),
+        events: WebhookEvent::ALL.iter().map(|event| event.name()).collect(),
+    }))
 }
 
 /// One endpoint.
@@ -53,7 +169,7 @@ pub async fn get(
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
-    Ok(HttpResponse::Ok().json(view(&read(&app, id(&path)?).await?)))
+    Ok(HttpResponse::Ok().json(Webhook::from(read(&app, id(&path)?).await?)))
 }
 
 /// Makes an endpoint; the answer shows its key, once.
@@ -81,12 +197,9 @@ pub async fn post(Body(body): Body, app: web::Data<App>, caller: Caller) -> Resu
             "there are {MAX_ENDPOINTS} webhooks already; delete one first"
         )));
     }
-    let mut shown = view(&read(&app, id).await?);
-    caller.changed((), &shown);
-    if let Some(fields) = shown.as_object_mut() {
-        fields.insert("secret".to_owned(), secret.reveal().into());
-    }
-    Ok(HttpResponse::Created().json(shown))
+    let webhook = Webhook::from(read(&app, id).await?);
+    caller.changed((), &webhook);
+    Ok(HttpResponse::Created().json(MadeWebhook { webhook, secret: secret.reveal() }))
 }
 
 /// Changes an endpoint; what is absent stays.
@@ -98,13 +211,13 @@ pub async fn patch(
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let (id, change, by) = (id(&path)?, parse(&body, &app)?, caller.name());
-    let before = view(&read(&app, id).await?);
+    let before = Webhook::from(read(&app, id).await?);
     let changed =
         app.state.store.run(move |connection| webhooks::change(connection, id, &change, &by)).await?;
     if !changed {
         return Err(UNKNOWN);
     }
-    let after = view(&read(&app, id).await?);
+    let after = Webhook::from(read(&app, id).await?);
     caller.changed(before, &after);
     Ok(HttpResponse::Ok().json(after))
 }
@@ -117,7 +230,7 @@ pub async fn delete(
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let id = id(&path)?;
-    caller.changed(view(&read(&app, id).await?), ());
+    caller.changed(Webhook::from(read(&app, id).await?), ());
     if !app.state.store.run(move |connection| webhooks::remove(connection, id)).await? {
         return Err(UNKNOWN);
     }
@@ -145,7 +258,7 @@ pub async fn rotate(
     if !rotated {
         return Err(UNKNOWN);
     }
-    Ok(HttpResponse::Ok().json(json!({"webhook_id": id, "secret": secret.reveal()})))
+    Ok(HttpResponse::Ok().json(RotatedSecret { webhook_id: id, secret: secret.reveal() }))
 }
 
 /// Sends an endpoint an event without a meaning; whether it arrived stands in the log.
@@ -161,8 +274,9 @@ pub async fn test(
     if !endpoint.is_active {
         return Err(ApiError::Conflict("this webhook is disabled; activate it first".to_owned()));
     }
-    let payload =
-        json!({"type": TEST_EVENT, "timestamp": Timestamp::now(), "data": {"webhook_id": id}}).to_string();
+    let event =
+        TestEvent { r#type: TEST_EVENT, timestamp: Timestamp::now(), data: TestData { webhook_id: id } };
+    let payload = serde_json::to_string(&event).unwrap_or_default();
     let delivery = app
         .state
         .store
@@ -170,7 +284,7 @@ pub async fn test(
         .await?;
     // A full mailbox looks soon anyway.
     let _ = app.webhooks.offer(LookNow);
-    Ok(HttpResponse::Accepted().json(json!({"delivery_id": delivery})))
+    Ok(HttpResponse::Accepted().json(TestDelivery { delivery_id: delivery }))
 }
 
 fn new_secret() -> WebhookSecret {
@@ -184,15 +298,6 @@ fn id(text: &str) -> Result<Uuid, ApiError> {
 async fn read(app: &App, id: Uuid) -> Result<Endpoint, ApiError> {
     let found = app.state.store.run(move |connection| webhooks::list(connection, Some(id))).await?;
     found.into_iter().next().ok_or(UNKNOWN)
-}
-
-fn view(endpoint: &Endpoint) -> Value {
-    json!({
-        "webhook_id": endpoint.id, "url": endpoint.url, "description": endpoint.description, "events": endpoint.events,
-        "active": endpoint.is_active, "disabled_reason": endpoint.disabled_reason,
-        "failing_since": endpoint.failing_since, "pending": endpoint.pending, "created_at": endpoint.created_at,
-        "changed_at": endpoint.changed_at, "changed_by": endpoint.changed_by,
-    })
 }
 
 /// Reads an endpoint from a body, each field checked.

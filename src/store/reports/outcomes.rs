@@ -117,7 +117,8 @@ fn groups(
 }
 
 /// Counts of messages, and the two shares that matter.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = OutcomeRates)]
 pub struct Rates {
     /// As counted.
     #[serde(flatten)]
@@ -141,7 +142,8 @@ impl Rates {
 }
 
 /// [`Rates`] of one group.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = NamedOutcomeRates)]
 pub struct NamedRates {
     /// The kind, trigger, model version or segment letter; "none" without one.
     pub name: String,
@@ -151,7 +153,7 @@ pub struct NamedRates {
 }
 
 /// Rates over all and by group; groups with the most messages first, then by name.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct FeedbackRates {
     /// Over all.
     pub overall: Rates,

@@ -8,6 +8,7 @@ pub mod engines;
 pub mod event_stream;
 pub mod http;
 pub mod issuer;
+pub mod json_schema;
 pub mod line;
 pub mod mariadb;
 pub mod markdown;

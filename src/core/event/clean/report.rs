@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// One step and what it did. Rows, not fields: a row changed in two fields counts once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CleaningStep {
     /// Stable name, snake_case.
     pub step: String,

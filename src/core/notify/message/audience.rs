@@ -30,6 +30,8 @@ pub enum Audience {
 /// The audience as an object of its own.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", schema(as = NewAudience))]
 pub(super) struct RawAudience {
     #[serde(default)]
     pub user_id: Option<ExternalId>,

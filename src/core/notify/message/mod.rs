@@ -32,6 +32,7 @@ const MAX_AHEAD: Millis = Millis::hours(24 * 90);
 /// Urgency of a message. The numbers are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[repr(u8)]
 pub enum Priority {
     /// Deferrable; the first to go when too much is unacknowledged.
@@ -149,6 +150,8 @@ pub struct Addressed {
 /// As it comes: one object of `POST /v1/notifications`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", schema(as = NewMessage))]
 pub struct RawMessage {
     #[serde(default)]
     to: Option<RawAudience>,

@@ -11,6 +11,7 @@ use crate::response::Probabilities;
 /// The way a message takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Channel {
     /// An open connection: WebSocket or SSE.
     Socket,

@@ -22,6 +22,7 @@ pub const BRAND: &str = "brand";
 /// Purpose that a person consents to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Purpose {
     /// Messages chosen from what the user did. Without it: popular and transactional ones.
     Profiling,
@@ -71,6 +72,7 @@ impl Consent {
 /// Something a user never wants to hear of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "of", content = "name", rename_all = "snake_case", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Mute {
     /// One item, by the shop's id.
     Item(String),

@@ -17,6 +17,7 @@ const MAX_TEXT_BYTES: usize = 256;
 /// One value, or several of which any will do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum OneOrMany {
     /// The only value.
     One(String),

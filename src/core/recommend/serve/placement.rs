@@ -46,6 +46,7 @@ impl Wants {
 /// Items by what is on hand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Stock {
     /// Only what can be bought now.
     #[default]

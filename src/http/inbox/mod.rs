@@ -1,11 +1,16 @@
 //! The inbox over HTTP: what a user was sent, and what was read, seen, archived, snoozed and deleted of it. What changes here is
 //! told to every open connection of the user at once, and the counts are those that connections know.
 
+mod forms;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
-use serde_json::{Value, json};
 use uuid::Uuid;
 
+pub use self::forms::described;
+use self::forms::{
+    ChangeBody, InboxChanged, InboxMessage, InboxPage, PageQuery, ReadBody, SeenBody, SnoozeBody,
+};
 use super::auth::Caller;
 use super::body::Body;
 use super::error::ApiError;
@@ -16,7 +21,7 @@ use crate::actors::notifier::recall;
 use crate::base::{ExternalId, Millis, NotificationId, Timestamp, UserId, nearest, suggest_nearest};
 use crate::deliver::{Change, Input, Withdrawal};
 use crate::store::broadcasts::{self, State};
-use crate::store::inbox::{self, InboxRow, Outcome, Page, Part};
+use crate::store::inbox::{self, Outcome, Page, Part};
 use crate::store::{Connection, StoreError, in_transaction, outbox, users};
 
 const DEFAULT_LIMIT: i64 = 20;
@@ -27,49 +32,6 @@ const MAX_CHANGED: usize = 1_000;
 const MAX_CATEGORY_BYTES: usize = 128;
 /// Time before its due moment within which a message may be on its way already.
 pub(super) const ON_ITS_WAY: Millis = Millis(5_000);
-
-/// Page of the inbox to return.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PageQuery {
-    state: Option<String>,
-    category: Option<String>,
-    /// Older than this offset.
-    before: Option<i64>,
-    limit: Option<i64>,
-}
-
-/// Messages that are changed.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ChangeBody {
-    notification_ids: Vec<NotificationId>,
-}
-
-/// Messages that were opened.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ReadBody {
-    #[serde(default)]
-    notification_ids: Vec<NotificationId>,
-    #[serde(default)]
-    all: bool,
-    #[serde(default)]
-    up_to: Option<i64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SnoozeBody {
-    notification_ids: Vec<NotificationId>,
-    until: Timestamp,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SeenBody {
-    up_to: i64,
-}
 
 /// A page, newest first, with the counts.
 pub async fn page(
@@ -98,10 +60,9 @@ pub async fn page(
         })
         .await?;
     let next_before = next_after(&rows, limit, |row| row.offset);
-    let messages: Vec<Value> = rows.into_iter().map(view).collect();
-    Ok(HttpResponse::Ok().json(json!({
-        "messages": messages, "unread": counts.0, "unseen": counts.1, "next_before": next_before,
-    })))
+    let messages = rows.into_iter().map(InboxMessage::from).collect();
+    let (unread, unseen) = counts;
+    Ok(HttpResponse::Ok().json(InboxPage { messages, unread, unseen, next_before }))
 }
 
 fn wanted(query: &str) -> Result<Page, ApiError> {
@@ -123,17 +84,6 @@ fn wanted(query: &str) -> Result<Page, ApiError> {
     }
     let limit = limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     Ok(Page { part, category, before: before.unwrap_or(i64::MAX), limit })
-}
-
-fn view(row: InboxRow) -> Value {
-    let mut frame: Value = serde_json::from_str(&row.frame).unwrap_or_else(|_| json!({}));
-    if let Some(fields) = frame.as_object_mut() {
-        fields.insert("read".to_owned(), json!(row.read));
-        fields.insert("seen".to_owned(), json!(row.seen));
-        fields.insert("archived".to_owned(), json!(row.archived));
-        fields.insert("snoozed_until".to_owned(), json!(row.snoozed_until));
-    }
-    frame
 }
 
 /// Marks messages, or all of them, as read.
@@ -282,8 +232,7 @@ async fn carry_out(
     tell(app, &user, input);
     drop(order);
     let (unread, unseen) = resident_counts(app, &user).await.unwrap_or(counts);
-    let answer = json!({"unread": unread, "unseen": unseen, "changed": changed, "not_found": not_found});
-    Ok(HttpResponse::Ok().json(answer))
+    Ok(HttpResponse::Ok().json(InboxChanged { unread, unseen, changed, not_found }))
 }
 
 fn store(

@@ -1,10 +1,16 @@
 //! Readings of experiments over HTTP: the global slices (holdout, ordinary, random) and every experiment that decisions
 //! were part of.
 
-use actix_web::{HttpResponse, web};
-use serde::Deserialize;
-use serde_json::{Value, json};
+mod views;
 
+use actix_web::{HttpResponse, web};
+use serde_json::Value;
+
+pub use self::views::described;
+use self::views::{
+    ArmLift, ArmView, ExperimentReading, NoSlices, ReadingQuery, ReadingView, Readings, SeenExperiment,
+    SegmentUplift, SlicesReading, SlicesView,
+};
 use super::auth::Caller;
 use super::dto;
 use super::error::ApiError;
@@ -25,13 +31,6 @@ const HOLDOUT: &str = "holdout";
 const ORDINARY: &str = "ordinary";
 /// The slice that chance decides about.
 const RANDOM: &str = "random";
-
-/// Over which time.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReadingQuery {
-    days: Option<f64>,
-}
 
 /// One arm with its share in any unit.
 struct ArmSum {
@@ -75,17 +74,21 @@ pub async fn readings(
         .await?;
     let slices = match &slices {
         Some((from, users)) => slices_view(*from, changed, users, &shares(&app)),
-        None => json!({"note": format!(
-            "Nobody was in the control group in this time{}. The comparison begins with the first decision that names one.",
-            changed.map(|at| format!(" since the shares were changed at {at}")).unwrap_or_default()
-        )}),
+        None => SlicesReading::Nobody(NoSlices {
+            note: format!(
+                "Nobody was in the control group in this time{}. The comparison begins with the first decision that names one.",
+                changed.map(|at| format!(" since the shares were changed at {at}")).unwrap_or_default()
+            ),
+        }),
     };
-    let names: Vec<Value> =
-        names.into_iter().map(|(name, arms)| json!({"name": name, "arms_seen": arms})).collect();
-    Ok(HttpResponse::Ok().json(
-        json!({"days": days, "slices": slices, "experiments": names, "off_policy": off_policy::wordings(&choices),
-            "send": off_policy::sending(&coins, window)}),
-    ))
+    let seen = |(name, arms_seen)| SeenExperiment { name, arms_seen };
+    Ok(HttpResponse::Ok().json(Readings {
+        days,
+        slices,
+        experiments: names.into_iter().map(seen).collect(),
+        off_policy: off_policy::wordings(&choices),
+        send: off_policy::sending(&coins, window),
+    }))
 }
 
 /// One experiment by name.
@@ -127,9 +130,8 @@ pub async fn reading(
         ),
     };
     let arms = sums(arms, &users);
-    Ok(HttpResponse::Ok()
-        .json(json!({"name": name, "days": days, "from": from, "restarted_at": changed, "note": note,
-        "reading": reading_view(&arms, &Metric::ALL)})))
+    let reading = reading_view(&arms, &Metric::ALL);
+    Ok(HttpResponse::Ok().json(ExperimentReading { name, days, from, restarted_at: changed, note, reading }))
 }
 
 /// Reason why a reading is shorter than it was asked to be.
@@ -168,28 +170,27 @@ fn sums(arms: Vec<(String, f64)>, users: &[ArmUser]) -> Vec<ArmSum> {
 const OF_CONTROL_GROUP: [Metric; 3] = [Metric::Conversion, Metric::Revenue, Metric::OptOut];
 
 /// Arms, the check of their sizes and the lifts, or in words why there are none.
-fn reading_view(arms: &[ArmSum], compared: &[Metric]) -> Value {
+fn reading_view(arms: &[ArmSum], compared: &[Metric]) -> ReadingView {
     let pairs: Vec<(ArmOutcome, f64)> = arms.iter().map(|arm| (arm.users, arm.share)).collect();
     let Reading { sample_ratio, arms: lifts } = lift::read(&pairs, compared);
     let whole: f64 = arms.iter().map(|arm| arm.share).sum();
-    let described: Vec<Value> = arms
-        .iter()
-        .map(|arm| {
-            let metrics: serde_json::Map<String, Value> = Metric::ALL
-                .iter()
-                .filter_map(|metric| Some((name_of(*metric)?, json!(arm.users.measured(*metric)))))
-                .collect();
-            json!({"name": arm.name, "share": arm.share / whole, "users": arm.users.users(), "metrics": metrics})
-        })
-        .collect();
-    let lifts: Vec<Value> = arms
-        .iter()
-        .skip(1)
-        .zip(lifts)
-        .map(|(arm, metrics)| json!({"arm": arm.name, "metrics": metrics}))
-        .collect();
-    json!({"control": arms.first().map(|arm| &arm.name), "arms": described, "sample_ratio": sample_ratio,
-        "blocked": blocked(&sample_ratio, arms), "lifts": lifts})
+    let described = arms.iter().map(|arm| ArmView {
+        name: arm.name.clone(),
+        share: arm.share / whole,
+        users: arm.users.users(),
+        metrics: Metric::ALL
+            .iter()
+            .filter_map(|metric| Some((name_of(*metric)?, arm.users.measured(*metric))))
+            .collect(),
+    });
+    let lifts = arms.iter().skip(1).zip(lifts);
+    ReadingView {
+        control: arms.first().map(|arm| arm.name.clone()),
+        arms: described.collect(),
+        blocked: blocked(&sample_ratio, arms),
+        sample_ratio,
+        lifts: lifts.map(|(arm, metrics)| ArmLift { arm: arm.name.clone(), metrics }).collect(),
+    }
 }
 
 fn name_of(metric: Metric) -> Option<String> {
@@ -221,20 +222,31 @@ fn shares(app: &App) -> Slices {
     Slices::of_shares(rules.holdout, rules.random)
 }
 
-fn slices_view(from: Timestamp, changed: Option<Timestamp>, users: &[ArmUser], shares: &Slices) -> Value {
+fn slices_view(
+    from: Timestamp,
+    changed: Option<Timestamp>,
+    users: &[ArmUser],
+    shares: &Slices,
+) -> SlicesReading {
     let rest = BUCKETS.saturating_sub(shares.holdout).saturating_sub(shares.uniform);
     let arms = [(HOLDOUT, shares.holdout), (ORDINARY, rest), (RANDOM, shares.uniform)];
     let arms = arms.map(|(name, share)| (name.to_owned(), f64::from(share))).to_vec();
     let sums = sums(arms, users);
     let reading = reading_view(&sums, &OF_CONTROL_GROUP);
-    let open = reading.get("blocked").is_some_and(Value::is_null);
+    let open = reading.blocked.is_none();
     let note = changed.map(|at| {
         format!(
             "The shares of the control group and of the random test were changed at {at}: the reading begins after that."
         )
     });
-    json!({"from": from, "restarted_at": changed, "note": note, "reading": reading, "attribution": open.then(|| attribution(users)),
-        "uplift": open.then(|| uplift_by_segment(users))})
+    SlicesReading::Compared(Box::new(SlicesView {
+        from,
+        restarted_at: changed,
+        note,
+        reading,
+        attribution: open.then(|| attribution(users)),
+        uplift: open.then(|| uplift_by_segment(users)),
+    }))
 }
 
 /// Messaged: everybody who was not held out.
@@ -253,7 +265,7 @@ fn attribution(users: &[ArmUser]) -> lift::Attribution {
 }
 
 /// Share of buyers that messages add, by segment, the greatest first; segments with nobody in them are left out.
-fn uplift_by_segment(users: &[ArmUser]) -> Vec<Value> {
+fn uplift_by_segment(users: &[ArmUser]) -> Vec<SegmentUplift> {
     let none = MAX_SEGMENTS;
     let told = users.iter().map(|user| Told {
         stratum: user.segment.map_or(none, |segment| usize::from(segment).min(none)),
@@ -265,8 +277,14 @@ fn uplift_by_segment(users: &[ArmUser]) -> Vec<Value> {
         .filter(|row| row.messaged + row.held_out > 0)
         .map(|row| {
             let segment = u8::try_from(row.stratum).ok().filter(|_| row.stratum < none);
-            json!({"segment": dto::segment(segment), "messaged": row.messaged, "held_out": row.held_out,
-                "uplift": row.uplift, "difference": row.difference, "too_few": row.too_few})
+            SegmentUplift {
+                segment: dto::segment(segment),
+                messaged: row.messaged,
+                held_out: row.held_out,
+                uplift: row.uplift,
+                difference: row.difference,
+                too_few: row.too_few,
+            }
         })
         .collect()
 }

@@ -1,0 +1,194 @@
+//! For administrators: live metrics, segments, models, decisions, sessions, retraining.
+
+mod answers;
+mod figures;
+
+use actix_web::{HttpResponse, web};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+pub use self::answers::described;
+use self::answers::{
+    CleaningReport, Cleanings, Decisions, ListQuery, ListedUser, SampledUser, Segment, Segments, Session,
+    Sessions, Started, Users,
+};
+pub use self::figures::{DemoMode, SlowCache, metrics};
+use super::auth::Caller;
+use super::body::Body;
+use super::dto;
+use super::error::ApiError;
+use crate::actors::App;
+use crate::actors::recommender::messages::ModelCommand;
+use crate::base::ExternalId;
+use crate::decide::Input;
+use crate::store::decisions::DecisionFilter;
+use crate::store::{self, StoreError};
+
+/// Users in the scatter plot.
+const SAMPLE: i64 = 600;
+/// Sessions listed.
+const MAX_SESSIONS: usize = 200;
+
+/// Segments of the model that serves, and a sample of users for the plot.
+pub async fn segments(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let sample = app.state.store.run(|connection| store::user_features::sample(connection, SAMPLE)).await?;
+    let models = app.state.models.load();
+    let summaries =
+        models.segmentation.as_ref().map(|segmentation| segmentation.summaries()).unwrap_or_default();
+    let all: u64 = summaries.iter().map(|summary| summary.size).sum();
+    let segments = summaries.iter().map(|summary| Segment::of(summary, all)).collect();
+    let sample = sample.iter().map(SampledUser::of).collect();
+    Ok(HttpResponse::Ok().json(Segments { model_version: models.version.0, segments, sample }))
+}
+
+/// Lists decisions, newest first, sent or not, with reasons.
+pub async fn decisions(
+    query: web::Query<ListQuery>,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let wanted =
+        query.user_id.as_deref().filter(|text| !text.is_empty()).map(ExternalId::parse).transpose()?;
+    let (limit, after) = (query.limit(), query.after);
+    let (rows, users) = app
+        .state
+        .store
+        .run(move |connection| {
+            let user = match &wanted {
+                Some(id) => match store::users::find(connection, id)? {
+                    Some(user) => Some(user),
+                    None => return Ok((Vec::new(), Default::default())),
+                },
+                None => None,
+            };
+            let rows = store::decisions::recent(connection, &DecisionFilter { limit, user, after })?;
+            let ids: Vec<_> = rows.iter().map(|row| row.user).collect();
+            let users = store::users::external_ids(connection, &ids)?;
+            Ok((rows, users))
+        })
+        .await?;
+    let catalogue = app.state.catalogue.load();
+    let decisions = rows.iter().map(|row| dto::decision(row, &users, &catalogue)).collect();
+    Ok(HttpResponse::Ok().json(Decisions { decisions }))
+}
+
+/// Users who are connected right now.
+pub async fn sessions(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let mut sessions = Vec::new();
+    for (user, entry) in app.registry.users(MAX_SESSIONS) {
+        if let Some(snapshot) = entry.profile().await
+            && snapshot.connections > 0
+        {
+            sessions.push(Session {
+                user_id: user,
+                connections: snapshot.connections,
+                connected_at: snapshot.connected_at,
+                segment: snapshot.segment.map(|segment| segment.to_string()),
+            });
+        }
+    }
+    Ok(HttpResponse::Ok().json(Sessions { total: app.registry.len(), sessions }))
+}
+
+/// Lists the cleaning reports of imports: rows read, changed and refused.
+pub async fn cleaning(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let rows = app.state.store.run(|connection| store::cleaning::recent(connection, 20)).await?;
+    let reports = rows.into_iter().map(CleaningReport::from).collect();
+    Ok(HttpResponse::Ok().json(Cleanings { reports }))
+}
+
+/// Users to choose from; `robots=true`: those who are taken for robots, each with the reason.
+pub async fn users(
+    query: web::Query<ListQuery>,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let (prefix, limit) = (query.q.clone().unwrap_or_default(), query.limit());
+    if query.robots {
+        let rows =
+            app.state.store.run(move |connection| store::robots::list(connection, &prefix, limit)).await?;
+        let rest_h = app.state.config.ingest.robot_rest_h;
+        let users = rows.iter().map(|(row, flag)| ListedUser::of(row, Some(dto::robot(flag, rest_h))));
+        return Ok(HttpResponse::Ok().json(Users { users: users.collect() }));
+    }
+    let rows =
+        app.state.store.run(move |connection| store::users::search(connection, &prefix, limit)).await?;
+    Ok(HttpResponse::Ok().json(Users { users: rows.iter().map(|row| ListedUser::of(row, None)).collect() }))
+}
+
+/// Starts a training; while one runs, the answer names that one. A body, which means nothing here, is read all the
+/// same: a connection with an unread body could not be used again.
+pub async fn retrain(app: web::Data<App>, caller: Caller, _body: Body) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let (reply, answer) = oneshot::channel();
+    let _ = app.recommender.offer(ModelCommand::Retrain(reply));
+    let job =
+        answer.await.map_err(|_| ApiError::Unavailable("the recommender does not answer".to_owned()))?;
+    let started = Started { job };
+    caller.changed((), &started);
+    Ok(HttpResponse::Accepted().json(started))
+}
+
+/// State, stage and progress of a job.
+pub async fn job(
+    path: web::Path<Uuid>,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let id = *path;
+    if let Some(job) = app.state.jobs.current().filter(|job| job.job_id == id) {
+        return Ok(HttpResponse::Ok().json(dto::job(&job)));
+    }
+    let found: Result<_, StoreError> =
+        app.state.store.run(move |connection| store::jobs::find(connection, id)).await;
+    let job = found?.ok_or(ApiError::NotFound("this job"))?;
+    Ok(HttpResponse::Ok().json(dto::job(&job)))
+}
+
+/// Stops a job soon; what serves goes on serving.
+pub async fn cancel(
+    path: web::Path<Uuid>,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    if app.state.jobs.cancel(*path) {
+        return Ok(HttpResponse::Accepted().json(Started { job: *path }));
+    }
+    let id = *path;
+    match app.state.store.run(move |connection| store::jobs::find(connection, id)).await? {
+        Some(job) => Err(ApiError::Conflict(format!("the job has ended: {}", job.state))),
+        None => Err(ApiError::NotFound("this job")),
+    }
+}
+
+/// Says that a user is no robot. What they did is learnt from again; a rate that no person has flags them anew.
+pub async fn lift_robot(
+    path: web::Path<String>,
+    app: web::Data<App>,
+    caller: Caller,
+) -> Result<HttpResponse, ApiError> {
+    caller.admin()?;
+    let user = ExternalId::parse(&path)?;
+    let named = user.clone();
+    let lifted = app
+        .state
+        .store
+        .run(move |connection| {
+            let Some(inner) = store::users::find(connection, &named)? else { return Ok(false) };
+            store::robots::lift(connection, inner)
+        })
+        .await?;
+    if !lifted {
+        return Err(ApiError::NotFound("a robot of this name"));
+    }
+    log::info!("robot lifted user_id={user} by={}", caller.name());
+    app.registry.happened(&user, Input::RobotLifted);
+    Ok(HttpResponse::NoContent().finish())
+}

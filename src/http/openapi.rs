@@ -1,0 +1,127 @@
+//! `GET /openapi.json`: the OpenAPI 3.1 document of every route, made from what each module says of its own.
+
+use std::sync::LazyLock;
+
+use actix_web::HttpResponse;
+use utoipa::openapi::path::PathItem;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Components, InfoBuilder, License, OpenApi, OpenApiBuilder, Paths};
+
+use super::describe::{self, API_KEY, Described, May, Named, TOKEN};
+use super::{
+    admin, api_keys, attributes, audit, calls, connections, consent, definitions, erasures, events,
+    experiments, fire, health, inbox, items, limits, lists, live, merge, models, notifications, outcomes,
+    personal_data, preferences, preview, revocations, rules, scheduled, sources, sse, timeline, topics,
+    users, webhooks, webpush,
+};
+
+/// The document as JSON; it is the same for the life of a process.
+static JSON: LazyLock<String> = LazyLock::new(|| document().to_json().unwrap_or_default());
+
+/// Answers the document.
+pub async fn get() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(JSON.as_str())
+}
+
+/// Every route, in the order of the table of routes.
+fn described() -> Vec<Described> {
+    let own = describe::get("/openapi.json", May::Anybody, "This document.")
+        .answers::<serde_json::Value>(200, "OpenAPI 3.1.");
+    let groups = [
+        vec![own],
+        health::described(),
+        events::described(),
+        notifications::described(),
+        calls::described(),
+        scheduled::described(),
+        inbox::described(),
+        sse::described(),
+        connections::described(),
+        items::described(),
+        lists::described(),
+        attributes::described(),
+        users::described(),
+        personal_data::described(),
+        erasures::described(),
+        merge::described(),
+        preferences::described(),
+        consent::described(),
+        topics::described(),
+        fire::described(),
+        webpush::described(),
+        webhooks::described(),
+        webhooks::log::described(),
+        sources::described(),
+        audit::described(),
+        revocations::described(),
+        api_keys::described(),
+        admin::described(),
+        live::described(),
+        models::described(),
+        preview::described(),
+        rules::described(),
+        outcomes::described(),
+        experiments::described(),
+        limits::described(),
+        timeline::described(),
+        definitions::described(),
+    ];
+    groups.into_iter().flatten().collect()
+}
+
+/// The document.
+pub fn document() -> OpenApi {
+    let mut paths = Paths::new();
+    let mut schemas: Vec<Named> = Vec::new();
+    for (path, item, named) in described().into_iter().map(Described::finish) {
+        match paths.paths.get_mut(path) {
+            Some(known) => PathItem::merge_operations(known, item),
+            None => drop(paths.paths.insert(path.to_owned(), item)),
+        }
+        schemas.extend(named);
+    }
+    let mut components = Components::new();
+    components.schemas.extend(schemas);
+    components.add_security_scheme(TOKEN, token());
+    components.add_security_scheme(API_KEY, api_key());
+    let info = InfoBuilder::new()
+        .title("Tidings")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "Real-time personalised notifications. The roles of a security requirement are those of docs/api.md: user (any \
+             token), owner (the user of the path, or the shop), service and admin; of an API key its scope.",
+        ))
+        .license(Some(License::new("Apache-2.0")));
+    OpenApiBuilder::new().info(info).paths(paths).components(Some(components)).build()
+}
+
+fn token() -> SecurityScheme {
+    let about = "A signed token of a user, a backend or an administrator.";
+    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+    SecurityScheme::Http(scheme.description(Some(about)).build())
+}
+
+fn api_key() -> SecurityScheme {
+    let about = "An API key of a service, tdg_….";
+    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("API key");
+    SecurityScheme::Http(scheme.description(Some(about)).build())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn no_two_schemas_have_one_name() {
+        let mut known = BTreeMap::new();
+        for (name, schema) in described().into_iter().flat_map(|route| route.finish().2) {
+            let json = serde_json::to_value(schema).unwrap();
+            if let Some(other) = known.insert(name.clone(), json.clone()) {
+                assert_eq!(json, other, "{name}");
+            }
+        }
+        assert!(known.len() > 100);
+    }
+}
