@@ -127,7 +127,7 @@ struct SeveralCalls {
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 enum Found {
-    One(Call),
+    One(Box<Call>),
     Several(SeveralCalls),
 }
 
@@ -233,11 +233,11 @@ pub async fn get(
         .run(move |connection| {
             let rows = calls::find(connection, id)?;
             if rows.is_empty() {
-                return Ok(single(connection, id)?.map(Found::One));
+                return Ok(single(connection, id)?.map(Box::new).map(Found::One));
             }
             let views = views(connection, &rows, Timestamp::now())?;
             Ok(Some(match <[Call; 1]>::try_from(views) {
-                Ok([one]) => Found::One(one),
+                Ok([one]) => Found::One(Box::new(one)),
                 Err(messages) => {
                     Found::Several(SeveralCalls { id, state: common_state(&messages), messages })
                 }

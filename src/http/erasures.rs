@@ -169,6 +169,6 @@ pub async fn release(
         })
         .await?;
     let after = read(&app, id).await?;
-    caller.changed(&before.tombstone_until, &after.tombstone_until);
+    caller.changed(before.tombstone_until, after.tombstone_until);
     Ok(HttpResponse::Ok().json(after))
 }

@@ -69,9 +69,14 @@ pub struct MeasuredUser<'a> {
     pub list: &'a [u32],
 }
 
+/// Order and name of a group.
+type Group = (u8, String);
+/// A list and what was right, of each user of a group.
+type Lists<'a> = Vec<(&'a [u32], &'a HashSet<u32>)>;
+
 /// Figures of one kind of list by group, `all` first. Empty without users.
 pub fn figures(list: &str, users: &[MeasuredUser<'_>]) -> Vec<Figure> {
-    let mut groups: BTreeMap<(u8, String), Vec<(&[u32], &HashSet<u32>)>> = BTreeMap::new();
+    let mut groups: BTreeMap<Group, Lists<'_>> = BTreeMap::new();
     for user in users {
         let relevant = &user.case.relevant;
         let warmth = if user.case.seen.len() <= COLD { "cold" } else { "warm" };
@@ -84,7 +89,7 @@ pub fn figures(list: &str, users: &[MeasuredUser<'_>]) -> Vec<Figure> {
             groups.entry((3, "purchases".to_owned())).or_default().push((user.list, user.bought));
         }
     }
-    let figure = |((_, group), users): ((u8, String), Vec<(&[u32], &HashSet<u32>)>)| {
+    let figure = |((_, group), users): (Group, Lists<'_>)| {
         let estimate = |metric: fn(&[u32], &HashSet<u32>, usize) -> f64| {
             let values: Vec<f64> = users.iter().map(|(list, right)| metric(list, right, K)).collect();
             Estimate::of(&values)

@@ -15,7 +15,7 @@ use crate::ml::threads::Threads;
 use crate::profile::{Profile, SegmentId};
 use crate::recommend::ensemble::{KindColumn, Ranker};
 use crate::recommend::models::interactions::Groups;
-use crate::recommend::serve::user_scores::history;
+use crate::recommend::serve::user_scores::{Input, history};
 use crate::recommend::{ModelSet, Request};
 
 use super::auto::{HeldOut, Known, Source};
@@ -129,7 +129,7 @@ impl Source for ServedCases<'_> {
         }
         let settings = Recommend::RELEVANCE_ONLY;
         let request = request(&self.setting, &profile, &settings);
-        let (history, last_day, beside, width) = self.setting.model.unscored(&request).into_input();
+        let Input { history, last_day, beside, width } = self.setting.model.unscored(&request).into_input();
         Known { history, last_day, seen, among, beside, width, ..Known::default() }
     }
 

@@ -98,8 +98,13 @@ fn replace(value: &mut Value, names: bool, depth: usize, lookup: Lookup<'_>) -> 
         Value::Object(fields) => fields.iter_mut().fold(false, |found, (field, value)| {
             replace(value, NAMING_FIELDS.contains(&field.as_str()), depth + 1, lookup) || found
         }),
+        // Each of them, found or not.
         Value::Array(values) => {
-            values.iter_mut().fold(false, |found, value| replace(value, names, depth + 1, lookup) || found)
+            values
+                .iter_mut()
+                .filter_map(|value| replace(value, names, depth + 1, lookup).then_some(()))
+                .count()
+                > 0
         }
         Value::String(text) => {
             let is_id = text.len() <= MAX_ID_BYTES && (names || !is_number(text));

@@ -235,10 +235,9 @@ pub fn replace_in_audit(
                 let mut entry = by_field.unwrap_or_else(|| link.entry.clone());
                 let own = names.iter().filter_map(|name| Some((name, lookup(name)?)));
                 for (name, pseudonym) in own {
-                    let replaced = |text: &str| pseudonym::of_text(text, name, &pseudonym);
-                    entry.object = replaced(&entry.object);
-                    entry.before = entry.before.as_deref().map(replaced);
-                    entry.after = entry.after.as_deref().map(replaced);
+                    let mut texts: Vec<&mut String> = vec![&mut entry.object];
+                    texts.extend(entry.before.as_mut().into_iter().chain(entry.after.as_mut()));
+                    texts.into_iter().for_each(|text| *text = pseudonym::of_text(text, name, &pseudonym));
                 }
                 let is_changed = entry != link.entry;
                 link.entry = entry;

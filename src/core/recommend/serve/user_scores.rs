@@ -51,6 +51,18 @@ pub struct Personal {
     width: usize,
 }
 
+/// Input of the ensemble, see [`Context`].
+pub(crate) struct Input {
+    /// Newest first.
+    pub(crate) history: Vec<(ItemId, f32)>,
+    /// Day of the newest interaction.
+    pub(crate) last_day: Option<f64>,
+    /// Columns brought along.
+    pub(crate) beside: Vec<f32>,
+    /// Their width.
+    pub(crate) width: usize,
+}
+
 /// Newest first: the recent items with interest left, then what was bought before them. All alike: what a kind of behaviour is
 /// worth is learnt.
 pub(crate) fn history(profile: &Profile) -> Vec<(ItemId, f32)> {
@@ -161,9 +173,9 @@ impl Personal {
         }
     }
 
-    /// History, newest first; day of the newest interaction; columns brought along, and their width.
-    pub(crate) fn into_input(self) -> (Vec<(ItemId, f32)>, Option<f64>, Vec<f32>, usize) {
-        (self.history, self.last_day, self.beside, self.width)
+    /// The input of the ensemble by itself.
+    pub(crate) fn into_input(self) -> Input {
+        Input { history: self.history, last_day: self.last_day, beside: self.beside, width: self.width }
     }
 
     /// Length of the history.

@@ -171,12 +171,15 @@ fn blend(
     Ok(())
 }
 
+/// A user's features and segment.
+type Segmented = (UserId, Features, Option<SegmentId>);
+
 /// Features with the segment of each user, and the segments by user.
 fn in_segments(
     features: Vec<(UserId, Features)>,
     segmentation: Option<&Segmentation>,
     n_users: usize,
-) -> (Vec<(UserId, Features, Option<SegmentId>)>, Vec<Option<SegmentId>>) {
+) -> (Vec<Segmented>, Vec<Option<SegmentId>>) {
     let assign = |(user, features): (UserId, Features)| {
         (user, features, segmentation.map(|found| found.assign(&features)))
     };

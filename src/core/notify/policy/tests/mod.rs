@@ -306,16 +306,16 @@ fn worth_by_uplift_counts_the_purchases_that_would_not_be_made_and_no_clicks() {
                 Worth { click: 1.0, purchase: 5.0, mute_cost: 10.0, message_cost: 0.01, least: 0.0 };
         })
     };
-    let expected = Some(Probabilities { click: 0.9, purchase: 0.5, mute: 0.0 });
+    let expected = Probabilities { click: 0.9, purchase: 0.5, mute: 0.0 };
     // Buys anyway: −0.01, whatever is clicked.
-    let sure = with(Some(0.0), expected);
+    let sure = with(Some(0.0), Some(expected));
     assert_eq!(first(&sure), "low predicted value by uplift: -0.0100, at least 0.0000 is needed");
-    let helped = with(Some(0.1), Some(Probabilities { mute: 0.03125, ..expected.unwrap() }));
+    let helped = with(Some(0.1), Some(Probabilities { mute: 0.03125, ..expected }));
     // 5 × 0.1 − 10 × 0.03125 − 0.01.
     assert!(helped.reasons().contains(&"predicted value by uplift: 0.1775".to_owned()), "{helped:?}");
     assert_eq!(with(Some(0.1), None).outcome, Outcome::Send);
     // Not learned: by the response.
-    assert!(with(None, expected).reasons().contains(&"predicted value: 3.3900".to_owned()));
+    assert!(with(None, Some(expected)).reasons().contains(&"predicted value: 3.3900".to_owned()));
 }
 
 #[test]
