@@ -1,4 +1,4 @@
-//! Erases users, one after the other. From the request on the id is refused ([`Tombstones`](crate::state::tombstones::Tombstones)). An erasure
+//! Erases users, one after the other. From the request on the id is refused ([`Tombstones`]). An erasure
 //! begins as a merge does: the order of changes of the user is held, and while no commit of events and no batch that looked users up by
 //! name is under way the user's rows lose their name; then its actor ends. What is left are rows under an inner id that nothing leads
 //! to, which go in batches. Every step may be done twice, so that an erasure that was cut off is done again from its row.
