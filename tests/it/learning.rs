@@ -146,13 +146,10 @@ fn in_the_random_slice_words_are_drawn_evenly_and_judged_by_their_own_chance() {
         sent
     };
     let drawn = sent_to(user_of(Slice::Uniform), 70);
-    let third = f64::from(1.0f32 / 3.0);
+    let drawn_with = |one: &Value| one["variant_propensity"].as_f64().map(|propensity| propensity as f32);
+    let third = 1.0f32 / 3.0;
     for one in &drawn {
-        assert_eq!(
-            (&one["propensity"], one["variant_propensity"].as_f64()),
-            (&json!(0.5), Some(third)),
-            "{one}"
-        );
+        assert_eq!((&one["propensity"], drawn_with(one)), (&json!(0.5), Some(third)), "{one}");
     }
     for name in ["a", "b", "c"] {
         assert!(drawn.iter().any(|one| one["variant"] == name), "some thirty draws without {name}");
@@ -161,7 +158,7 @@ fn in_the_random_slice_words_are_drawn_evenly_and_judged_by_their_own_chance() {
     let learned = sent_to(user_of(Slice::Learned), 6);
     assert!(learned.iter().all(|one| one["propensity"] == 1.0));
     // What was just said rests with the bandit.
-    assert!(learned.iter().any(|one| one["variant_propensity"].as_f64() != Some(third)));
+    assert!(learned.iter().any(|one| drawn_with(one) != Some(third)));
     wait_for("all of them in the reading", || {
         let readings = server.http().get("/admin/experiments/readings").json();
         let policies = &readings["off_policy"][0]["policies"];
