@@ -123,7 +123,7 @@ struct SeveralCalls {
     messages: Vec<Call>,
 }
 
-/// What stands under an id.
+/// A call, or the calls of a request, by id.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 enum Found {

@@ -141,7 +141,7 @@ pub struct ErrorDetail {
     /// The field or parameter at fault, where one is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
-    /// What is expected in its place, where the words say so in short: a type, a name, or names.
+    /// Expectation in its place, where the words say so in short: a type, a name, or names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
 }
@@ -155,7 +155,7 @@ impl ErrorBody {
     }
 }
 
-/// What a message says is expected: `expected a string`, or `did you mean name?`.
+/// Expectation that a message tells: `expected a string`, or `did you mean name?`.
 fn expected(message: &str) -> Option<String> {
     let named = message.rsplit_once("did you mean ").and_then(|(_, rest)| rest.split('?').next());
     let listed = || {

@@ -59,10 +59,10 @@ struct Fired<'a> {
 struct NobodyThere {
     #[serde(flatten)]
     error: ErrorBody,
-    /// Where nobody exists.
+    /// Present where none of the users exists.
     #[schema(required = false)]
     accepted: usize,
-    /// Where nobody exists.
+    /// Present where none of the users exists.
     #[schema(required = false)]
     unknown: Vec<ExternalId>,
 }

@@ -32,7 +32,7 @@ struct AlwaysPolicy {
 #[derive(Serialize, ToSchema)]
 pub struct OffPolicyOf {
     trigger: String,
-    /// What is counted; absent where that is said above.
+    /// Quantity counted; absent where that is said above.
     #[serde(skip_serializing_if = "Option::is_none")]
     reward: Option<&'static str>,
     policies: Vec<AlwaysPolicy>,
@@ -42,7 +42,7 @@ pub struct OffPolicyOf {
 #[derive(Serialize, ToSchema)]
 #[schema(as = SendingEstimates)]
 pub struct Sending {
-    /// What is counted.
+    /// Quantity counted.
     reward: String,
     policies: Vec<AlwaysPolicy>,
     by_trigger: Vec<OffPolicyOf>,

@@ -23,7 +23,7 @@ use crate::transport::{Gateway, sse, ws};
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct SseQuery {
-    /// Whose stream; absent = the token's user.
+    /// User of the stream; absent = the token's.
     user_id: Option<String>,
     /// In place of the header.
     token: Option<String>,

@@ -19,7 +19,7 @@ struct UserProfile {
     segment: Option<String>,
     /// Open connections.
     connections: usize,
-    /// Why the user is taken for a robot; null = is not.
+    /// Reason for taking the user for a robot; null = a person.
     robot: Option<Robot>,
     #[serde(flatten)]
     facts: ProfileFacts,

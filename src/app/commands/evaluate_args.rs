@@ -69,7 +69,7 @@ pub enum ColdSide {
     Users,
 }
 
-/// What is measured of sessions.
+/// Subject of a measurement of sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Standing {
     /// Rankers by themselves, which never serve.

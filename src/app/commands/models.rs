@@ -13,7 +13,7 @@ use crate::store::models;
 /// Versions named where one is not there.
 const MOST_NAMED: i64 = 10;
 
-/// What to show of models.
+/// Views of models.
 #[derive(Debug, Subcommand)]
 pub enum ModelsCommand {
     /// The card of a version: data, parameters, figures with intervals, changes against the version before.

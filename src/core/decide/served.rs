@@ -14,7 +14,7 @@ use crate::notify::policy::{PreferenceDocument, Preferences};
 use crate::profile::Profile;
 use crate::recommend::{ModelSet, Request};
 
-/// What decides about lists beside the model.
+/// Settings and wishes that decide about lists beside the model.
 #[derive(Clone, Debug)]
 pub struct ServedLists<'a> {
     settings: &'a Recommend,

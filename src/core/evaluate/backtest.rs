@@ -55,7 +55,7 @@ pub struct Evaluated {
     pub held_out_from: Option<Timestamp>,
 }
 
-/// What a training is compared with.
+/// Comparisons of a training.
 #[derive(Clone, Copy, Default)]
 pub struct Beside<'a> {
     /// The model that serves.

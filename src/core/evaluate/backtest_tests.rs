@@ -3,11 +3,12 @@
 use std::ops::ControlFlow;
 
 use super::backtest::{Beside, train_against, train_and_evaluate};
-use crate::base::{ItemId, Timestamp, UserId};
+use crate::base::Timestamp;
 use crate::catalogue::Catalogue;
-use crate::event::{Event, EventKind};
+use crate::event::EventKind;
 use crate::recommend::ModelSet;
 use crate::recommend::ensemble::{BaseModel, SideFeature};
+use crate::recommend::fixtures::{START, event};
 use crate::recommend::serve::user_scores::only;
 use crate::recommend::train::{Progress, TrainError, Trained, TrainingData, TrainingParameters};
 
@@ -18,17 +19,8 @@ fn tastes() -> TrainingData {
         for user in 0..240u32 {
             let taste = user % 4;
             let item = taste * 10 + (user / 4 + day * 3) % 10;
-            events.push(Event {
-                occurred_at: Timestamp::from_seconds(i64::from(day) * 86_400 + i64::from(user)),
-                user: Some(UserId(user)),
-                item: Some(ItemId(item)),
-                kind: EventKind::Purchase,
-                dwell_ms: None,
-                quantity: 1.0,
-                value: None,
-                currency: None,
-                basket: None,
-            });
+            let day = f64::from(day) + f64::from(user) / 86_400.0;
+            events.push(event(user, EventKind::Purchase, item, day));
         }
     }
     TrainingData { events, n_users: 240, ..TrainingData::default() }
@@ -36,7 +28,7 @@ fn tastes() -> TrainingData {
 
 fn run(data: &TrainingData, progress: &mut Progress<'_>) -> Result<Trained, TrainError> {
     let parameters = TrainingParameters { n_threads: 2, ..TrainingParameters::default() };
-    let now = Timestamp::from_seconds(10 * 86_400);
+    let now = Timestamp::from_seconds(START).plus_days(10.0);
     train_and_evaluate(data, &Catalogue::default(), now, &parameters, progress)
 }
 
@@ -61,7 +53,7 @@ fn the_metrics_show_that_tastes_were_learnt_and_repeat_exactly() {
 fn the_current_parameters_are_measured_under_the_same_conditions() {
     let data = tastes();
     let parameters = TrainingParameters { n_threads: 2, ..TrainingParameters::default() };
-    let now = Timestamp::from_seconds(10 * 86_400);
+    let now = Timestamp::from_seconds(START).plus_days(10.0);
     let mut go = |_, _| ControlFlow::Continue(());
     let against = |current: &ModelSet, go: &mut Progress<'_>| {
         let beside = Beside { current: Some(current), served: None };

@@ -70,7 +70,7 @@ pub struct Change {
     pub now: Value,
 }
 
-/// See the module.
+/// Card of a model version: its data, parameters, weights, figures, and the changes against the version before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelCard {
     /// Version of the model.

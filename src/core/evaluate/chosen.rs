@@ -10,7 +10,7 @@ use crate::recommend::train::TrainingParameters;
 /// the rule gives to members it trusts.
 const LEAST_CONTENT: f32 = 0.05;
 
-/// Where a trial begins: at what the model that serves chose, else at the configured parameters.
+/// Beginning of a trial: the choice of the model that serves, else the configured parameters.
 pub(super) fn remembered(configured: &EnsembleParameters, current: Option<&ModelSet>) -> EnsembleParameters {
     let mut start = EnsembleParameters { members: Vec::new(), ..configured.clone() };
     let chosen = current.filter(|current| current.parameters.choice.is_some());

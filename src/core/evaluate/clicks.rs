@@ -238,21 +238,7 @@ impl SessionTables {
 
 /// An item of which events have told the name alone.
 fn named(id: u32) -> Item {
-    Item {
-        id: ItemId(id),
-        external_id: ExternalId::Integer(i64::from(id)),
-        title: None,
-        category: Vec::new(),
-        tags: Vec::new(),
-        price: None,
-        currency: None,
-        stock: None,
-        url: None,
-        image_url: None,
-        attributes: Default::default(),
-        consumable: false,
-        created_at: Timestamp(0),
-    }
+    Item::named(ItemId(id), ExternalId::Integer(i64::from(id)), Timestamp(0))
 }
 
 #[cfg(test)]

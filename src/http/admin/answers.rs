@@ -107,7 +107,7 @@ pub(super) struct Decisions<'a> {
 pub(super) struct Session {
     pub(super) user_id: ExternalId,
     pub(super) connections: usize,
-    /// When the first of the present connections came.
+    /// Arrival of the first of the present connections.
     pub(super) connected_at: Timestamp,
     pub(super) segment: Option<String>,
 }
@@ -120,7 +120,7 @@ pub(super) struct Sessions {
     pub(super) sessions: Vec<Session>,
 }
 
-/// What an import took out of its rows.
+/// Cleaning of an import's rows.
 #[derive(Serialize, ToSchema)]
 pub(super) struct CleaningReport {
     source: String,

@@ -114,9 +114,9 @@ pub(super) struct Readings {
     pub(super) days: f64,
     pub(super) slices: SlicesReading,
     pub(super) experiments: Vec<SeenExperiment>,
-    /// What each wording would earn if it were always taken, by trigger.
+    /// Earnings of each wording if it were always taken, by trigger.
     pub(super) off_policy: Vec<OffPolicyOf>,
-    /// What always sending and never sending would earn.
+    /// Earnings of always sending and of never sending.
     pub(super) send: Sending,
 }
 

@@ -40,7 +40,7 @@ pub struct ListedItem<'a> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = ItemList)]
 pub struct List<'a> {
-    /// Whom the list is for; null = for nobody in particular, absent of a list beside an item.
+    /// User of the list; null = nobody in particular, absent of a list beside an item.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<ExternalId>)]
     pub user_id: Option<Option<&'a ExternalId>>,

@@ -55,7 +55,7 @@ pub(super) struct Rejected {
 struct Refusal<'a> {
     #[serde(flatten)]
     error: ErrorBody,
-    /// Where messages were read, as the next two.
+    /// Present where the messages could be read, as the next two.
     #[schema(required = false)]
     accepted: usize,
     #[schema(required = false)]

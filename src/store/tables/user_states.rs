@@ -46,7 +46,7 @@ pub fn load_wishes(conn: &mut PgConnection, users: &[UserId]) -> Result<Vec<Wish
     Ok(wishes.into_values().collect())
 }
 
-/// What a user has said about messages and data.
+/// Preferences and consents of a user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wishes {
     /// The user.

@@ -1,4 +1,4 @@
-//! How much work may go into choosing a blend. Counts of work, never seconds: a busy machine chooses what an idle one does.
+//! Bounds of the work of choosing a blend. Counts of work, never seconds: a busy machine chooses what an idle one does.
 
 use crate::recommend::ensemble::EnsembleParameters;
 use crate::recommend::models::implicit_als::AlsParameters;

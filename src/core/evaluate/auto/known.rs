@@ -9,9 +9,9 @@ use crate::recommend::ensemble::{Act, Begun, Context, Histories, Interaction, Ki
 
 use super::held_out::{HeldOut, items, newest_first};
 
-/// Where cases come from. The blend is chosen on what a source knows, so a source must know what a list will be made of.
+/// Source of the cases. The blend is chosen on what a source knows, so a source must know what a list will be made of.
 pub trait Source: Sync {
-    /// What is known of the user of a case; with `columns` also the columns that the source brings along.
+    /// Knowledge of the user of a case; with `columns` also the columns that the source brings along.
     fn known(&self, case: &HeldOut, columns: bool) -> Known<'_>;
 
     /// Columns of kinds that it brings along, after all other members.

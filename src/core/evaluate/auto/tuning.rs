@@ -28,7 +28,7 @@ const FEWEST_CASES: usize = 20;
 pub struct Trial<'a> {
     /// Histories that models are fitted on, without what is held out.
     pub histories: &'a Histories<'a>,
-    /// What is known of the users of the cases.
+    /// Knowledge of the users of the cases.
     pub source: &'a dyn Source,
     /// Cases.
     pub held_out: &'a [HeldOut],

@@ -143,7 +143,7 @@ impl ModelSet {
         }
     }
 
-    /// What the members are asked about for one person, without their scores.
+    /// Input of the members for one person, without their scores.
     pub(crate) fn unscored(&self, request: &Request<'_>) -> Personal {
         Personal::unscored(&self.sources(), request)
     }

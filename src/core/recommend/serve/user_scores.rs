@@ -84,7 +84,7 @@ impl Personal {
         personal
     }
 
-    /// What the members are asked about, before any of them has answered.
+    /// Input of the members, before any of them has answered.
     pub(super) fn unscored(sources: &Sources<'_>, request: &Request<'_>) -> Self {
         let models = sources.ensemble.models();
         let width = request.catalogue.width().max(sources.popularity.width()).max(models.n_items());

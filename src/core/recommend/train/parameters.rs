@@ -54,7 +54,7 @@ pub struct TrainingParameters {
     pub gate_tolerance: f64,
 }
 
-/// What a trial found of the blend that it chose.
+/// Findings of a trial about the blend that it chose.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Choice {
     /// Shape of the blend; `single` where the best member alone serves.
