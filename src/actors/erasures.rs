@@ -125,6 +125,7 @@ impl Erasures {
         let mut outcome = Ok(());
         for work in self.writer.run(erasures::under_way).await? {
             self.go_on()?;
+            self.read_tombstones().await?;
             // One that does not end keeps no other from its end.
             if let Err(error) = self.erase(work).await {
                 outcome = Err(error);
@@ -226,7 +227,13 @@ impl Erasures {
         if events.is_empty() {
             return Ok(());
         }
-        self.state.forget_sessions(&events);
+        let (state, own) = (Arc::clone(&self.state), Arc::clone(&events));
+        self.writer
+            .run(move |_| {
+                state.forget_sessions(&own);
+                Ok(())
+            })
+            .await?;
         for version in self.writer.run(models::versions).await? {
             self.go_on()?;
             let events = Arc::clone(&events);
@@ -245,6 +252,8 @@ impl Erasures {
     async fn remove_rows(&self, work: &Arc<UnderWay>) -> Result<(), ErasureError> {
         loop {
             self.go_on()?;
+            // Another's erasure that is asked for meanwhile does not wait for this one to be refused everywhere.
+            self.read_tombstones().await?;
             let own = Arc::clone(work);
             let removed =
                 self.writer.run(move |connection| erased_rows::remove_some(connection, &own)).await?;

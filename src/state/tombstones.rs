@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::base::{ExternalId, Timestamp};
 use crate::privacy::audit::{AuditEntry, Hash};
@@ -23,11 +23,14 @@ pub struct Tombstones {
     known: RwLock<Known>,
     /// Nobody was erased: nothing is hashed.
     any: AtomicBool,
+    /// Held from the query to the storing, so that an older reading never replaces a newer one.
+    reading: Mutex<()>,
 }
 
 impl Tombstones {
     /// Reads all. Blocks.
     pub fn read(&self, connection: &mut Connection) -> Result<(), StoreError> {
+        let _reading = self.reading.lock();
         let key = PseudonymKey::new(erasures::key(connection)?);
         let hashes: HashMap<Hash, Timestamp> =
             erasures::tombstones(connection, Timestamp::now())?.into_iter().collect();

@@ -123,7 +123,21 @@ fn verify(store: &Store, contains: Option<&str>) -> anyhow::Result<()> {
 
 /// Walks the chain; how many entries were removed before it, and whether an entry with this hash was met.
 fn walk(store: &Store, wanted: Option<&str>) -> anyhow::Result<(i64, Walk, bool)> {
-    let begin = store.run_blocking(audit::begin)?;
+    loop {
+        let begin = store.run_blocking(audit::begin)?;
+        let walked = walk_from(store, begin, wanted);
+        // Old entries were removed meanwhile: the log begins elsewhere now.
+        if walked.is_ok() || store.run_blocking(audit::begin)? == begin {
+            return walked;
+        }
+    }
+}
+
+fn walk_from(
+    store: &Store,
+    begin: Option<(i64, Hash)>,
+    wanted: Option<&str>,
+) -> anyhow::Result<(i64, Walk, bool)> {
     let mut walk = begin.map_or_else(Walk::default, |(seq, hash)| Walk::behind(seq, hash));
     let is_wanted = |hash: &Hash| wanted.is_some_and(|wanted| wanted.eq_ignore_ascii_case(&hex(hash)));
     let mut found = begin.is_some_and(|(_, hash)| is_wanted(&hash));

@@ -11,6 +11,10 @@ use crate::store::postgres::StoreError;
 use crate::store::postgres::convert::to_pg;
 use crate::store::postgres::sql::sql;
 
+/// Condition on users `u`: rows that an erasure has taken the name off, and not removed yet, get nothing. (They count as robots.)
+const NOT_BEING_ERASED: &str =
+    "NOT EXISTS (SELECT FROM erasures e WHERE e.state = 'removing' AND u.user_id = ANY(e.inner_ids))";
+
 /// Audience that is read when it is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Wide<'a> {
@@ -27,7 +31,7 @@ pub(super) enum Wide<'a> {
 impl Wide<'_> {
     /// Text after `FROM`, with users as `u`, and its parameter: those that a message, as JSON in the outbox, is for.
     pub(super) fn members(self, message: &str) -> (String, Option<String>) {
-        let people = if is_for_everybody(message) { "true" } else { "NOT u.is_robot" };
+        let people = if is_for_everybody(message) { NOT_BEING_ERASED } else { "NOT u.is_robot" };
         let of_segment = || {
             format!(
                 "users u LEFT JOIN user_features f USING (user_id) \

@@ -146,12 +146,9 @@ pub fn remove_items(
         return Ok(Vec::new());
     }
     erasing(conn, |conn| {
-        let gone = sql::<Integer>(
-            "DELETE FROM items i WHERE item_id = ANY(?) AND title IS NULL \
-             AND NOT EXISTS (SELECT FROM events e WHERE e.item_id = i.item_id) RETURNING item_id",
-        )
-        .bind::<Array<Integer>, _>(items)
-        .load::<i32>(conn)?;
+        let gone = sql::<Integer>(include_str!("sql/remove_lone_items.sql"))
+            .bind::<Array<Integer>, _>(items)
+            .load::<i32>(conn)?;
         count(conn, work.id, Counted::Removed, "items", gone.len())?;
         Ok(gone.into_iter().map(ItemId::from_sql).collect())
     })

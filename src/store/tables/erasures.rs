@@ -171,9 +171,14 @@ pub fn begin(conn: &mut PgConnection, work: &UnderWay) -> Result<UnderWay, Store
         }
         names.sort_unstable();
         names.dedup();
-        let until = sql::<Timestamptz>("SELECT max(until) FROM tombstones WHERE erasure_id = ?")
-            .bind::<SqlUuid, _>(work.id)
-            .get_result::<PgTimestamp>(conn)?;
+        // By name as well: an erasure of another id of the user may have taken this one's tombstone over.
+        let until = sql::<Timestamptz>(
+            "SELECT max(until) FROM tombstones WHERE erasure_id = ? \
+             OR id_hash IN (SELECT erased_id_hash(name) FROM unnest(?) AS name)",
+        )
+        .bind::<SqlUuid, _>(work.id)
+        .bind::<Array<Text>, _>(&names)
+        .get_result::<PgTimestamp>(conn)?;
         raise(conn, work.id, &names, from_pg(until))?;
         sql::<()>(
             "UPDATE erasures SET state = 'removing', names_under_way = ?, inner_ids = ? WHERE erasure_id = ?",

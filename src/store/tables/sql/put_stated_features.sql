@@ -1,7 +1,9 @@
--- Adds stated features of users, or replaces those that differ.
+-- Adds stated features of users that are there, or replaces those that differ.
 -- Parameters: users; purchases, minutes and searches a month.
 INSERT INTO stated_features AS known (user_id, purchases_per_month, browsing_minutes_per_month, searches_per_month)
-SELECT * FROM unnest(?, ?, ?, ?)
+SELECT n.user_id, n.purchases, n.minutes, n.searches
+FROM unnest(?, ?, ?, ?) AS n (user_id, purchases, minutes, searches)
+JOIN users u ON u.user_id = n.user_id
 ON CONFLICT (user_id) DO UPDATE SET
     purchases_per_month = excluded.purchases_per_month,
     browsing_minutes_per_month = excluded.browsing_minutes_per_month,
