@@ -129,7 +129,9 @@ pub fn measure_clicks(
     let parameters = parameters(state);
     data.cap_users(parameters.max_user_events);
     let (catalogue, settings) = (state.catalogue.load_full(), &state.config.recommend);
-    Ok(clicks::measure_stored(&data, &catalogue, settings, &parameters, ks, progress)?)
+    let mut served = ServedLists::new(settings, state.rules().profiling_by_default);
+    note_wishes(state, &clicks::users_measured(&data, &parameters), &mut served)?;
+    Ok(clicks::measure_stored(&data, &catalogue, (settings, &served), &parameters, ks, progress)?)
 }
 
 /// Reads what the users that are measured on have said about messages and data.

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 
 use rayon::prelude::*;
 
-use crate::base::{ExternalId, ItemId, Timestamp};
+use crate::base::{ExternalId, ItemId, Timestamp, UserId};
 use crate::catalogue::{Catalogue, Item};
 use crate::config::Recommend;
 use crate::event::{Event, EventKind};
@@ -20,11 +20,11 @@ use crate::recommend::serve::placement::Wants;
 use crate::recommend::serve::selection::Selection;
 use crate::recommend::session::memory::Click;
 use crate::recommend::session::next_item::{Visit, visits};
-use crate::recommend::train::{
-    Inputs, Progress, Stage, TrainError, TrainingData, TrainingParameters, train, train_in,
-};
+use crate::recommend::train::{Progress, Stage, TrainError, TrainingData, TrainingParameters, train};
 use crate::recommend::{ModelSet, Request};
 
+use super::backtest::train_and_evaluate;
+use super::measure::Served;
 use super::ranking::Tally;
 use super::sessions::{Fitted, SessionTables};
 use super::split;
@@ -45,7 +45,9 @@ pub struct Server<'a> {
     pub model: &'a ModelSet,
     /// All items.
     pub catalogue: &'a Catalogue,
-    /// Rules and diversity.
+    /// Makes the lists of users who are known, as each of them asked for; `None` = there are none.
+    pub served: Option<&'a dyn Served>,
+    /// Rules and diversity of the lists of others.
     pub settings: &'a Recommend,
     /// Events before the visits, by which their users are known.
     pub events: &'a [Event],
@@ -77,12 +79,19 @@ impl Server<'_> {
         let mut lists = Vec::with_capacity(visit.clicks.len());
         for click in visit.clicks.iter().take(visit.clicks.len().saturating_sub(1)) {
             profile.apply(&view(click), self.catalogue);
-            lists.push(TASKS.map(|(_, wants)| self.list(&profile, click, wants, n)));
+            lists.push(TASKS.map(|(_, wants)| self.list(visit.user, &profile, click, wants, n)));
         }
         lists
     }
 
-    fn list(&self, profile: &Profile, click: &Click, wants: Wants, n: usize) -> Vec<u32> {
+    fn list(
+        &self,
+        user: Option<UserId>,
+        profile: &Profile,
+        click: &Click,
+        wants: Wants,
+        n: usize,
+    ) -> Vec<u32> {
         let selection = Selection { wants: Some(wants), ..Selection::default() };
         let request = Request {
             seed: Some(click.item),
@@ -91,7 +100,12 @@ impl Server<'_> {
             segment: self.model.segment(&profile.features(click.at)),
             ..Request::new(profile, self.catalogue, click.at, n)
         };
-        self.model.recommend(&request).iter().map(|known| known.item.0).collect()
+        match (user, self.served) {
+            (Some(user), Some(served)) => {
+                served.list(user, self.model, &request).iter().map(|item| item.0).collect()
+            }
+            _ => self.model.recommend(&request).iter().map(|known| known.item.0).collect(),
+        }
     }
 }
 
@@ -155,20 +169,34 @@ fn measure(
     Some(metrics)
 }
 
+/// Events to train on and those of the visits that are measured.
+fn parts<'a>(data: &'a TrainingData, parameters: &TrainingParameters) -> Option<(&'a [Event], &'a [Event])> {
+    let split =
+        split::temporal(&data.events, parameters.holdout_share, parameters.max_test_users, parameters.seed);
+    data.events.split_at_checked(split?.cut)
+}
+
+/// Users whose visits [`measure_stored`] may measure, rising.
+pub fn users_measured(data: &TrainingData, parameters: &TrainingParameters) -> Vec<UserId> {
+    let after = parts(data, parameters).map_or(&[][..], |(_, after)| after);
+    let mut users: Vec<UserId> = after.iter().filter_map(|event| event.user).collect();
+    users.sort_unstable();
+    users.dedup();
+    users
+}
+
 /// Measures the lists after clicks on a hold-out in time of stored data, the model trained on what came before it by these
 /// parameters. Errors: nothing to hold out, or cancelled.
 pub fn measure_stored(
     data: &TrainingData,
     catalogue: &Catalogue,
-    settings: &Recommend,
+    (settings, served): (&Recommend, &dyn Served),
     parameters: &TrainingParameters,
     ks: &[usize],
     progress: &mut Progress<'_>,
 ) -> Result<Metrics, TrainError> {
     let threads = Threads::new(parameters.n_threads)?;
-    let split =
-        split::temporal(&data.events, parameters.holdout_share, parameters.max_test_users, parameters.seed);
-    let parts = split.and_then(|split| data.events.split_at_checked(split.cut));
+    let parts = parts(data, parameters);
     let Some((before, after)) = parts else {
         let has = format!("{} events", data.events.len());
         return Err(TrainError::NotEnoughData {
@@ -177,11 +205,11 @@ pub fn measure_stored(
         });
     };
     let now = before.last().map_or(Timestamp(0), |event| event.occurred_at);
-    let (users, events) = (data.users(), before);
-    let inputs = Inputs { threads: &threads, events, users, catalogue, now, content: None };
-    let model = train_in(&inputs, parameters, progress)?.model;
     let n_users = data.n_users;
-    let server = Server { model: &model, catalogue, settings, events: before, n_users };
+    let earlier = TrainingData { events: before.to_vec(), n_users, stated: data.stated.clone() };
+    // With the blend that a server would have chosen then.
+    let model = train_and_evaluate(&earlier, catalogue, now, parameters, progress)?.model;
+    let server = Server { model: &model, catalogue, settings, served: Some(served), events: before, n_users };
     let mut hear = |done| progress(Stage::Evaluate, done);
     server.measure(&visits(after, n_users), ks, &threads, &mut hear).ok_or(TrainError::Cancelled)
 }
@@ -206,8 +234,14 @@ impl SessionTables {
         let data = TrainingData { events, ..TrainingData::default() };
         let model = train(&data, &catalogue, now, parameters, progress)?.model;
         let settings = Recommend { diversity: parameters.diversity, ..Recommend::RELEVANCE_ONLY };
-        let server =
-            Server { model: &model, catalogue: &catalogue, settings: &settings, events: &[], n_users: 0 };
+        let server = Server {
+            model: &model,
+            catalogue: &catalogue,
+            settings: &settings,
+            served: None,
+            events: &[],
+            n_users: 0,
+        };
         let mut hear = |done| progress(Stage::Evaluate, done);
         server.measure(&self.test_visits(), ks, &threads, &mut hear).ok_or(TrainError::Cancelled)
     }
@@ -292,8 +326,14 @@ mod tests {
         let now = Timestamp::from_seconds(1_000_000);
         let model = train(&data, &catalogue, now, &parameters, &mut go_on).unwrap().model;
         let settings = Recommend::RELEVANCE_ONLY;
-        let server =
-            Server { model: &model, catalogue: &catalogue, settings: &settings, events: &[], n_users: 0 };
+        let server = Server {
+            model: &model,
+            catalogue: &catalogue,
+            settings: &settings,
+            served: None,
+            events: &[],
+            n_users: 0,
+        };
         let visit = &tables.test_visits()[1];
         let lists = server.lists(visit, &Groups::by_user(0, &[]), 3);
         assert_eq!(lists.len(), 3);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::ml::estimate;
 use crate::profile::SegmentId;
 
 use super::ranking::{hit_rate, ndcg, recall};
@@ -14,8 +15,6 @@ use super::split::Case;
 const K: usize = 10;
 /// Items that a user was seen with, up to which they count as cold.
 const COLD: usize = 2;
-/// 97.5 % quantile of the standard normal distribution.
-const QUANTILE: f64 = 1.959_964;
 
 /// Mean over users with its 95 % interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,11 +30,8 @@ pub struct Estimate {
 impl Estimate {
     /// Of a value a user; of one user the interval is the mean alone, of none all is 0.
     pub fn of(values: &[f64]) -> Self {
-        let n = values.len().max(1) as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
-        let error = if values.len() > 1 { (squares / (n - 1.0) / n).sqrt() } else { 0.0 };
-        Self { mean, low: mean - QUANTILE * error, high: mean + QUANTILE * error }
+        let estimate = estimate::Estimate::of_mean(values);
+        Self { mean: estimate.value, low: estimate.low, high: estimate.high }
     }
 }
 
@@ -109,7 +105,7 @@ mod tests {
     fn the_interval_agrees_with_one_computed_by_hand() {
         // Mean 0.5, standard deviation √(1/3), standard error √(1/12).
         let estimate = Estimate::of(&[0.0, 1.0, 0.0, 1.0]);
-        let error = QUANTILE * (1.0f64 / 12.0).sqrt();
+        let error = 1.959_963_984_540_054 * (1.0f64 / 12.0).sqrt();
         assert!((estimate.mean - 0.5).abs() < 1e-12);
         assert!((estimate.low - (0.5 - error)).abs() < 1e-9 && (estimate.high - (0.5 + error)).abs() < 1e-9);
         assert_eq!(Estimate::of(&[]), Estimate::default());

@@ -71,8 +71,14 @@ pub(crate) fn history(profile: &Profile) -> Vec<(ItemId, f32)> {
         recent.iter().filter(|known| known.weight > 0.0).map(|known| (known.item, 1.0)).collect();
     let is_older = |item: ItemId| !recent.iter().any(|known| known.item == item);
     let mut older: Vec<&Bought> = profile.bought().iter().filter(|bought| is_older(bought.item)).collect();
-    older.sort_by_key(|bought| (Reverse(bought.last_day()), bought.item));
     let missing = MOST_HISTORY.saturating_sub(history.len());
+    let newest_first = |bought: &&Bought| (Reverse(bought.last_day()), bought.item);
+    // Of thousands that were bought the newest are wanted.
+    if missing > 0 && older.len() > missing {
+        older.select_nth_unstable_by_key(missing - 1, newest_first);
+        older.truncate(missing);
+    }
+    older.sort_unstable_by_key(newest_first);
     history.extend(older.into_iter().take(missing).map(|bought| (bought.item, 1.0)));
     history
 }

@@ -188,21 +188,21 @@ impl KindModels {
 
     /// Contribution of each touched item to a column's value of `item`; see [`EventKinds::parts`](super::EventKinds::parts).
     pub(super) fn parts(&self, column: KindColumn, acts: &[Act], item: ItemId) -> Vec<(ItemId, f32)> {
-        let kind = usize::from(column.kind);
         let (weights, decay) = match column.of {
-            KindFeature::Pair { decay } => (self.pairs.get(kind), decay),
+            KindFeature::Pair { decay } => (self.pairs.get(usize::from(column.kind)), decay),
             KindFeature::Ease { decay } => (self.ease.as_ref(), decay),
             _ => (None, 1.0),
         };
         let Some(weights) = weights else { return Vec::new() };
         let mut age = 1.0f32;
-        let part = |(known, _): (ItemId, f32)| {
+        let part = |touch: Touch| {
+            let known = ItemId(touch.item);
             let weight = weights.of(known).iter().find(|(other, _)| *other == item).map_or(0.0, |(_, w)| *w);
             let own = if age >= LEAST_WEIGHT { weight * age } else { 0.0 };
             age *= decay;
             (known, own)
         };
-        self.user(acts).history(kind).into_iter().map(part).collect()
+        self.touched(acts, column.kind).into_iter().map(part).filter(|(_, own)| *own != 0.0).collect()
     }
 
     /// The same models with these columns of all items only; weights that no column reads any more go.
@@ -239,12 +239,15 @@ impl KindModels {
 
     fn user<'a>(&self, acts: &'a [Act]) -> User<'a> {
         let mut user = User { acts, touched: Vec::new() };
-        for kind in (0u8..).take(self.masked.len()) {
-            let mut touched = touches(acts, kind, HISTORY_CAP);
-            touched.retain(|touch| (touch.item as usize) < self.n_items);
-            user.touched.push(touched);
-        }
+        user.touched.extend((0u8..).take(self.masked.len()).map(|kind| self.touched(acts, kind)));
         user
+    }
+
+    /// Items known that the acts of a kind touched.
+    fn touched(&self, acts: &[Act], kind: u8) -> Vec<Touch> {
+        let mut touched = touches(acts, kind, HISTORY_CAP);
+        touched.retain(|touch| (touch.item as usize) < self.n_items);
+        touched
     }
 
     fn fill(&self, column: KindColumn, user: &User<'_>, slots: &mut [f32]) {
