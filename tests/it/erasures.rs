@@ -410,6 +410,31 @@ fn the_command_line_asks_and_the_next_server_erases() {
 }
 
 #[test]
+fn a_user_who_is_asked_for_by_two_ids_is_erased_once_and_both_end() {
+    let database = TestDatabase::new();
+    let server = Server::start(&database.url, &SETTINGS);
+    for user in [ANNA, VISITOR] {
+        let view = json!({"kind": "view", "user_id": user, "item_id": 101});
+        assert_eq!(server.http().post("/v1/events", &view).status, 202);
+    }
+    let merged = server.http().post(&format!("{PATH}/merge"), &json!({"anonymous_id": VISITOR}));
+    assert_eq!(merged.status, 200, "{}", merged.body);
+    drop(server);
+    let asked = [ANNA, VISITOR].map(|user| {
+        let (done, text) = tidings(&database, &["privacy", "erase", user]);
+        assert!(done, "{text}");
+        text.split_once(':').unwrap().0.to_owned()
+    });
+    let server = Server::start(&database.url, &SETTINGS);
+    for id in &asked {
+        wait_until_erased(&mut server.http(), id);
+    }
+    for user in [ANNA, VISITOR] {
+        assert_eq!(tables_with(&database, user), BTreeSet::new());
+    }
+}
+
+#[test]
 fn users_erase_themselves_where_the_shop_lets_them() {
     let with = |settings: &[&str]| {
         let database = TestDatabase::new();
