@@ -151,19 +151,8 @@ pub fn event(
         EventKind::Rate => (Some(rules.scale.stars(number(Field::Value)?)?), None),
         kind => money(kind, quantity, amount)?,
     };
-    let event_id = match text(Field::EventId) {
-        Some(text) => {
-            id(text, Field::EventId.name())?;
-            Some(forms.bare_id(text, Field::EventId).to_owned())
-        }
-        None => None,
-    };
-    let stated = text(Field::Currency).map(currency).transpose()?;
-    if let (Some(stated), Some(beside)) = (&stated, &beside)
-        && stated != beside
-    {
-        return Err(format!("currency is {stated}, the amount is in {beside}"));
-    }
+    let currency = one_currency(text(Field::Currency), beside)?;
+    let event_id = event_id(text(Field::EventId), forms)?;
     Ok(EventRecord {
         user,
         item,
@@ -173,10 +162,27 @@ pub fn event(
         query,
         quantity,
         value,
-        currency: stated.or(beside),
+        currency,
         basket,
         event_id,
     })
+}
+
+/// The currency of an amount, from a column of its own or from `beside` the amount; both must name the same.
+fn one_currency(stated: Option<&str>, beside: Option<String>) -> Result<Option<String>, String> {
+    let stated = stated.map(currency).transpose()?;
+    if let (Some(stated), Some(beside)) = (&stated, &beside)
+        && stated != beside
+    {
+        return Err(format!("currency is {stated}, the amount is in {beside}"));
+    }
+    Ok(stated.or(beside))
+}
+
+fn event_id(said: Option<&str>, forms: &Forms) -> Result<Option<String>, String> {
+    let Some(said) = said else { return Ok(None) };
+    id(said, Field::EventId.name())?;
+    Ok(Some(forms.bare_id(said, Field::EventId).to_owned()))
 }
 
 /// Value of all units and the currency beside it. The price that stands in a row about a purchase or return is the one that was

@@ -13,13 +13,14 @@ pub struct Server {
     pub ready_after: Duration,
 }
 
+/// The binary that is measured: that of `TIDINGS_BINARY`, such as one of before, else the one built with this.
 pub fn tidings() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+    let built = || env!("CARGO_BIN_EXE_tidings").into();
+    let mut command = Command::new(std::env::var_os("TIDINGS_BINARY").unwrap_or_else(built));
     command.env_remove("DATABASE_URL").env("TIDINGS_LOG", "warn");
     command
 }
 
-/// Reachable for the user PostgreSQL runs as when this is root.
 /// The demo without shoppers of its own, trainings, caps and repeats: every event gets its message.
 pub const FREE_DEMO: [&str; 8] = [
     "--shoppers",
@@ -32,6 +33,7 @@ pub const FREE_DEMO: [&str; 8] = [
     "training.interval_s=0",
 ];
 
+/// Reachable for the user PostgreSQL runs as when this is root.
 pub fn data_dir() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();

@@ -59,6 +59,17 @@ struct Gathered {
 #[derive(Default)]
 pub struct Catalogue(HashMap<ExternalId, Gathered>);
 
+impl Catalogue {
+    /// Gathers what one sale says about its item.
+    fn note(&mut self, item: &ExternalId, description: String, price: f64) {
+        let gathered = self.0.entry(item.clone()).or_default();
+        if !description.is_empty() {
+            *gathered.descriptions.entry(description).or_default() += 1;
+        }
+        gathered.prices.push(price as f32);
+    }
+}
+
 struct Columns {
     invoice: usize,
     code: usize,
@@ -206,18 +217,14 @@ fn event(
         customer.as_ref().map(ToString::to_string).unwrap_or_default().as_bytes(),
         table.field(columns.country).trim().as_bytes(),
     ]);
-    let cancelled = matches!(table.field(columns.invoice).trim().as_bytes().first(), Some(b'C' | b'c'));
-    let (kind, quantity) =
-        if cancelled { (EventKind::Return, quantity.abs()) } else { (EventKind::Purchase, quantity) };
     let aside = is_not_product(&code);
     // A line with a price of 0 or a negative quantity is a note about the stock ("damages", "?"), not a sale.
     if !aside && quantity > 0.0 && price > 0.0 {
-        let gathered = catalogue.0.entry(item.clone()).or_default();
-        if !description.is_empty() {
-            *gathered.descriptions.entry(description).or_default() += 1;
-        }
-        gathered.prices.push(price as f32);
+        catalogue.note(&item, description, price);
     }
+    let cancelled = matches!(table.field(columns.invoice).trim().as_bytes().first(), Some(b'C' | b'c'));
+    let (kind, quantity) =
+        if cancelled { (EventKind::Return, quantity.abs()) } else { (EventKind::Purchase, quantity) };
     let event = NewEvent {
         key,
         deduplicate: true,

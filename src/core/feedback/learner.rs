@@ -53,7 +53,7 @@ pub enum Lesson {
     Visit(u8),
 }
 
-/// One user's part. About 350 bytes, and 100 for each message that feedback may come for.
+/// One user's part. About 80 bytes, 16 for each hour of visits or messages, and 100 for each message that feedback may come for.
 #[derive(Clone, Debug, Default)]
 pub struct UserLearning {
     hours: HourCounts,

@@ -28,12 +28,51 @@ const MAX_TILT: f32 = 5.0;
 /// Segments kept apart.
 const MAX_SEGMENTS: u8 = 26;
 
-/// Messages, clicks and visits by local hour; those of long ago may count less than one.
+/// Messages, clicks and visits by local hour; those of long ago may count less than one. 24 bytes, and 16 for each hour of which
+/// something was counted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct HourCounts {
+#[serde(from = "ByHour", into = "ByHour")]
+pub struct HourCounts(
+    /// By ascending hour, each at most once.
+    Vec<HourCount>,
+);
+
+/// What was counted of one hour.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct HourCount {
+    hour: u8,
+    sent: f32,
+    clicked: f32,
+    visits: f32,
+}
+
+/// The form of counts in a stored model.
+#[derive(Default, Serialize, Deserialize)]
+struct ByHour {
     sent: [f32; HOURS],
     clicked: [f32; HOURS],
     visits: [f32; HOURS],
+}
+
+impl From<ByHour> for HourCounts {
+    fn from(stored: ByHour) -> Self {
+        let counts = stored.sent.into_iter().zip(stored.clicked).zip(stored.visits).zip(0..);
+        let counts =
+            counts.map(|(((sent, clicked), visits), hour)| HourCount { hour, sent, clicked, visits });
+        Self(
+            counts.filter(|count| *count != HourCount { hour: count.hour, ..HourCount::default() }).collect(),
+        )
+    }
+}
+
+impl From<HourCounts> for ByHour {
+    fn from(counts: HourCounts) -> Self {
+        Self {
+            sent: counts.by_hour(|count| count.sent),
+            clicked: counts.by_hour(|count| count.clicked),
+            visits: counts.by_hour(|count| count.visits),
+        }
+    }
 }
 
 /// Local hours a message may be sent at: bit h stands for hour h.
@@ -86,46 +125,64 @@ impl AllowedHours {
 impl HourCounts {
     /// A message at an hour; later hours than 23 are left out.
     pub fn note_sent(&mut self, hour: u8) {
-        if let Some(sent) = self.sent.get_mut(usize::from(hour)) {
-            *sent += 1.0;
-        }
+        self.count(hour, |count| &mut count.sent);
     }
 
     /// A click on a message that was sent at this hour.
     pub fn note_clicked(&mut self, hour: u8) {
-        if let Some(clicked) = self.clicked.get_mut(usize::from(hour)) {
-            *clicked += 1.0;
-        }
+        self.count(hour, |count| &mut count.clicked);
     }
 
     /// A visit, or anything else that shows that somebody is there.
     pub fn note_visit(&mut self, hour: u8) {
-        if let Some(visits) = self.visits.get_mut(usize::from(hour)) {
-            *visits += 1.0;
+        self.count(hour, |count| &mut count.visits);
+    }
+
+    fn count(&mut self, hour: u8, which: impl Fn(&mut HourCount) -> &mut f32) {
+        if usize::from(hour) >= HOURS {
+            return;
         }
+        let place = self.0.partition_point(|count| count.hour < hour);
+        if self.0.get(place).is_none_or(|count| count.hour != hour) {
+            self.0.reserve_exact(1); // Most users are there at a few hours of the day.
+            self.0.insert(place, HourCount { hour, ..HourCount::default() });
+        }
+        self.0.get_mut(place).into_iter().for_each(|count| *which(count) += 1.0);
     }
 
     /// Makes what was counted so far weigh `factor`, 0…1: habits change.
     pub fn decay(&mut self, factor: f32) {
         let factor = factor.clamp(0.0, 1.0);
-        let counts = self.sent.iter_mut().chain(&mut self.clicked).chain(&mut self.visits);
-        counts.for_each(|count| *count *= factor);
+        for count in &mut self.0 {
+            count.sent *= factor;
+            count.clicked *= factor;
+            count.visits *= factor;
+        }
     }
 
     /// Messages counted.
     pub fn n_sent(&self) -> f32 {
-        self.sent.iter().sum()
+        self.0.iter().map(|count| count.sent).sum()
     }
 
     /// Clicks counted.
     pub fn n_clicked(&self) -> f32 {
-        self.clicked.iter().sum()
+        self.0.iter().map(|count| count.clicked).sum()
+    }
+
+    fn by_hour(&self, which: impl Fn(&HourCount) -> f32) -> [f32; HOURS] {
+        let mut hours = [0.0; HOURS];
+        for count in &self.0 {
+            hours.get_mut(usize::from(count.hour)).into_iter().for_each(|hour| *hour = which(count));
+        }
+        hours
     }
 
     /// Share of visits by hour, each hour taking a quarter from either neighbour; `prior` for as many as it weighs.
     fn presence(&self, prior: &[f32; HOURS], weight: f32) -> [f32; HOURS] {
-        let n: f32 = self.visits.iter().sum();
-        let at = |hour: usize| self.visits.get(hour % HOURS).copied().unwrap_or(0.0);
+        let visits = self.by_hour(|count| count.visits);
+        let n: f32 = visits.iter().sum();
+        let at = |hour: usize| visits.get(hour % HOURS).copied().unwrap_or(0.0);
         let mut shares = *prior;
         for (hour, share) in shares.iter_mut().enumerate() {
             let smooth = (at(hour + HOURS - 1) + 2.0 * at(hour) + at(hour + 1)) / 4.0;
@@ -137,7 +194,8 @@ impl HourCounts {
     /// Rates by hour, each shrunk to the prior's.
     fn shrunk(&self, prior: &[f32; HOURS], weight: f32) -> [f32; HOURS] {
         let mut rates = *prior;
-        for ((rate, sent), clicked) in rates.iter_mut().zip(&self.sent).zip(&self.clicked) {
+        let (sent, clicked) = (self.by_hour(|count| count.sent), self.by_hour(|count| count.clicked));
+        for ((rate, sent), clicked) in rates.iter_mut().zip(sent).zip(clicked) {
             *rate = (clicked + weight * *rate) / (sent + weight);
         }
         rates
@@ -287,6 +345,23 @@ mod tests {
         }
         assert!((counts[9] - 0.85).abs() < 0.01 && (counts[8] - 0.05).abs() < 0.01, "{counts:?}");
         assert_eq!(counts[12..].iter().sum::<f32>(), 0.0);
+    }
+
+    #[test]
+    fn counts_are_stored_by_hour_and_come_back() {
+        let mut counts = HourCounts::default();
+        counts.note_visit(23);
+        counts.note_sent(7);
+        counts.note_clicked(7);
+        counts.note_visit(23);
+        let stored = serde_json::to_value(&counts).unwrap();
+        assert_eq!(
+            (&stored["sent"][7], &stored["clicked"][7], &stored["visits"][23]),
+            (&1.0.into(), &1.0.into(), &2.0.into())
+        );
+        assert_eq!(stored["sent"].as_array().map(Vec::len), Some(HOURS));
+        assert_eq!(serde_json::from_value::<HourCounts>(stored).unwrap(), counts);
+        assert_eq!((counts.n_sent(), counts.n_clicked()), (1.0, 1.0));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::actors::App;
@@ -77,67 +78,76 @@ impl Kind {
         stored: &[StoredDefinition],
         app: &App,
     ) -> Result<(), ApiError> {
-        let bad = |field: Option<&'static str>, message: String| {
-            ApiError::invalid("bad_definition", field, message)
-        };
-        let named = |said: &str| {
-            if said == name {
-                Ok(())
-            } else {
-                Err(bad(Some("name"), format!("must be \"{name}\", as in the path")))
-            }
-        };
         match self {
-            Self::Triggers => {
-                let definition: Definition = serde_json::from_value(body.clone())
-                    .map_err(|error| bad(None, unreadable("a trigger", &error)))?;
-                named(&definition.name)?;
-                definition.validate().map_err(|error| bad(Some(error.field), error.message))?;
-                segments(&definition, app).map_err(|message| bad(Some("when"), message))?;
-                let known = self::known(Self::Templates, stored, app);
-                if !known.contains(&definition.template) {
-                    return Err(bad(Some("template"), missing("template", &definition.template, &known)));
-                }
-                let templates = &app.state.definitions.load().templates;
-                templates.fits(&definition.template, &definition).map_err(|error| {
-                    bad(Some("template"), format!("template \"{}\", {error}", definition.template))
-                })?;
-            }
-            Self::Templates => {
-                let template: Template = serde_json::from_value(body.clone())
-                    .map_err(|error| bad(None, unreadable("a template", &error)))?;
-                named(&template.name)?;
-                let definitions = app.state.definitions.load();
-                let used_by = definitions.triggers.iter().filter(|trigger| trigger.template == name);
-                content::validate(&template, used_by)
-                    .map_err(|error| bad(Some("variants"), error.to_string()))?;
+            Self::Triggers => trigger(name, body, stored, app),
+            Self::Templates => template(name, body, app),
+            Self::Policies if name != POLICY => {
+                Err(bad(Some("name"), format!("there is one policy: \"{POLICY}\"")))
             }
             Self::Policies => {
-                if name != POLICY {
-                    return Err(bad(Some("name"), format!("there is one policy: \"{POLICY}\"")));
-                }
                 overlay(&app.state.config.policy, body).map_err(|error| bad(None, error))?;
+                Ok(())
             }
-            Self::Experiments => {
-                let experiment: Experiment = serde_json::from_value(body.clone())
-                    .map_err(|error| bad(None, unreadable("an experiment", &error)))?;
-                named(&experiment.name)?;
-                let field = |error: &ExperimentError| match error {
-                    ExperimentError::Only(_) => "only",
-                    _ => "arms",
-                };
-                experiment.validate().map_err(|error| bad(Some(field(&error)), error.to_string()))?;
-                arms(&experiment, app).map_err(|message| bad(Some("arms"), message))?;
-            }
-            Self::Placements => {
-                let placement: Placement = serde_json::from_value(body.clone())
-                    .map_err(|error| bad(None, unreadable("a placement", &error)))?;
-                named(&placement.name)?;
-                placement.validate().map_err(|error| bad(Some(error.field), error.message))?;
-            }
+            Self::Experiments => experiment(name, body, app),
+            Self::Placements => placement(name, body),
         }
-        Ok(())
     }
+}
+
+fn bad(field: Option<&'static str>, message: String) -> ApiError {
+    ApiError::invalid("bad_definition", field, message)
+}
+
+/// A body as what it is to be, `what`; its name, which `said` finds, must be that of the path.
+fn read<T: DeserializeOwned>(
+    name: &str,
+    body: &Value,
+    what: &str,
+    said: fn(&T) -> &str,
+) -> Result<T, ApiError> {
+    let read: T =
+        serde_json::from_value(body.clone()).map_err(|error| bad(None, unreadable(what, &error)))?;
+    if said(&read) == name {
+        Ok(read)
+    } else {
+        Err(bad(Some("name"), format!("must be \"{name}\", as in the path")))
+    }
+}
+
+fn trigger(name: &str, body: &Value, stored: &[StoredDefinition], app: &App) -> Result<(), ApiError> {
+    let definition = read::<Definition>(name, body, "a trigger", |trigger| &trigger.name)?;
+    definition.validate().map_err(|error| bad(Some(error.field), error.message))?;
+    segments(&definition, app).map_err(|message| bad(Some("when"), message))?;
+    let known = known(Kind::Templates, stored, app);
+    if !known.contains(&definition.template) {
+        return Err(bad(Some("template"), missing("template", &definition.template, &known)));
+    }
+    let templates = &app.state.definitions.load().templates;
+    templates
+        .fits(&definition.template, &definition)
+        .map_err(|error| bad(Some("template"), format!("template \"{}\", {error}", definition.template)))
+}
+
+fn template(name: &str, body: &Value, app: &App) -> Result<(), ApiError> {
+    let template = read::<Template>(name, body, "a template", |template| &template.name)?;
+    let definitions = app.state.definitions.load();
+    let used_by = definitions.triggers.iter().filter(|trigger| trigger.template == name);
+    content::validate(&template, used_by).map_err(|error| bad(Some("variants"), error.to_string()))
+}
+
+fn experiment(name: &str, body: &Value, app: &App) -> Result<(), ApiError> {
+    let experiment = read::<Experiment>(name, body, "an experiment", |experiment| &experiment.name)?;
+    let field = |error: &ExperimentError| match error {
+        ExperimentError::Only(_) => "only",
+        _ => "arms",
+    };
+    experiment.validate().map_err(|error| bad(Some(field(&error)), error.to_string()))?;
+    arms(&experiment, app).map_err(|message| bad(Some("arms"), message))
+}
+
+fn placement(name: &str, body: &Value) -> Result<(), ApiError> {
+    let placement = read::<Placement>(name, body, "a placement", |placement| &placement.name)?;
+    placement.validate().map_err(|error| bad(Some(error.field), error.message))
 }
 
 pub(super) fn unreadable(what: &str, error: &serde_json::Error) -> String {

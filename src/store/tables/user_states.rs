@@ -230,44 +230,43 @@ fn known_users(conn: &mut PgConnection, ids: &[i32]) -> Result<HashMap<UserId, S
     )
     .bind::<Array<Integer>, _>(ids)
     .load::<KnownUser>(conn)?;
-    rows.into_iter()
-        .map(|row| {
-            let (
-                id,
-                text,
-                robot_since,
-                last_connected,
-                merged_at,
-                attributes,
-                fired,
-                fired_at,
-                purchases,
-                minutes,
-                searches,
-            ) = row;
-            let user = UserId::from_sql(id);
-            let state = StoredUser {
-                user,
-                external_id: external_id("users", &text)?,
-                robot_since: robot_since.map(from_pg),
-                last_connected: last_connected.map(from_pg),
-                merged_at: merged_at.map(from_pg),
-                fired_once: fired.into_iter().zip(fired_at.into_iter().map(from_pg)).collect(),
-                events: Vec::new(),
-                stated: stated(purchases, minutes, searches),
-                preferences: Preferences::default(),
-                attributes: attributes.as_ref().map(Attributes::from_stored).unwrap_or_default(),
-                consents: Vec::new(),
-                held: Vec::new(),
-                last_offset: 0,
-                tail: Vec::new(),
-                older: Vec::new(),
-                floor: 0,
-                recent: Vec::new(),
-            };
-            Ok((user, state))
-        })
-        .collect()
+    rows.into_iter().map(known_user).map(|user| user.map(|user| (user.user, user))).collect()
+}
+
+/// The state of a user of whom nothing else has been read.
+fn known_user(row: KnownUser) -> Result<StoredUser, StoreError> {
+    let (
+        id,
+        text,
+        robot_since,
+        last_connected,
+        merged_at,
+        attributes,
+        fired,
+        fired_at,
+        purchases,
+        minutes,
+        searches,
+    ) = row;
+    Ok(StoredUser {
+        user: UserId::from_sql(id),
+        external_id: external_id("users", &text)?,
+        robot_since: robot_since.map(from_pg),
+        last_connected: last_connected.map(from_pg),
+        merged_at: merged_at.map(from_pg),
+        fired_once: fired.into_iter().zip(fired_at.into_iter().map(from_pg)).collect(),
+        events: Vec::new(),
+        stated: stated(purchases, minutes, searches),
+        preferences: Preferences::default(),
+        attributes: attributes.as_ref().map(Attributes::from_stored).unwrap_or_default(),
+        consents: Vec::new(),
+        held: Vec::new(),
+        last_offset: 0,
+        tail: Vec::new(),
+        older: Vec::new(),
+        floor: 0,
+        recent: Vec::new(),
+    })
 }
 
 /// All three or none: the columns of a row that is there are never null.

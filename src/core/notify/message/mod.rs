@@ -253,26 +253,30 @@ impl RawMessage {
             attributes: None,
             everyone: self.everyone,
         });
-        let ephemeral = self.ephemeral;
-        if ephemeral && (send_at.is_some() || dedupe_key.is_some() || message.collapse_key.is_some()) {
-            let text =
-                "an ephemeral message is shown now or never: leave out send_at, dedupe_key and collapse_key";
-            return wrong("bad_ephemeral", "ephemeral", text);
-        }
-        if ephemeral && message.template.is_some() {
-            let text = "an ephemeral message is the same for everybody: give title and body, no template";
-            return wrong("bad_ephemeral", "ephemeral", text);
-        }
         let audience = to.check()?;
-        if ephemeral && matches!(audience, Audience::Topic(_) | Audience::Meeting(_)) {
-            let text =
-                "an ephemeral message goes to users, a segment or everyone, not to a topic or by attributes";
-            return wrong("bad_ephemeral", "ephemeral", text);
+        let ephemeral = self.ephemeral;
+        if ephemeral {
+            let is_for_later = send_at.is_some() || dedupe_key.is_some() || message.collapse_key.is_some();
+            check_ephemeral(is_for_later, message.template.is_some(), &audience)?;
         }
         let is_single = matches!(&audience, Audience::Users(users) if users.len() == 1);
         let pace = options::pace(self.rate_per_minute, is_single || ephemeral)?;
         Ok(Addressed { audience, message, send_at, dedupe_key, ephemeral, pace, local })
     }
+}
+
+/// What an ephemeral message can't be: one for later, one of words of their own for each reader, one to readers who are looked up.
+fn check_ephemeral(is_for_later: bool, is_templated: bool, audience: &Audience) -> Result<(), MessageError> {
+    let text = if is_for_later {
+        "an ephemeral message is shown now or never: leave out send_at, dedupe_key and collapse_key"
+    } else if is_templated {
+        "an ephemeral message is the same for everybody: give title and body, no template"
+    } else if matches!(audience, Audience::Topic(_) | Audience::Meeting(_)) {
+        "an ephemeral message goes to users, a segment or everyone, not to a topic or by attributes"
+    } else {
+        return Ok(());
+    };
+    wrong("bad_ephemeral", "ephemeral", text)
 }
 
 fn name(field: &'static str, text: &str) -> Result<Box<str>, MessageError> {
