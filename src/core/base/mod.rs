@@ -1,5 +1,6 @@
 //! The vocabulary every other module speaks: ids, time, scores, seeded randomness. Imports nothing of ours.
 
+pub mod follows;
 pub mod ids;
 pub mod json_shape;
 pub mod nearest;
@@ -13,6 +14,7 @@ pub mod time;
 pub mod unknown_name;
 pub mod zoned_moment;
 
+pub use follows::Follows;
 pub use ids::{
     ConnectionId, EventKey, ExternalId, ExternalIdError, ItemId, ModelVersion, NotificationId, UserId,
 };

@@ -9,21 +9,24 @@ mod facts;
 mod id_index;
 mod item;
 mod item_field;
+mod memo;
 mod money;
 mod prices;
 mod read;
 mod wire;
 
+use std::any::Any;
 use std::sync::Arc;
 
 use crate::base::{ExternalId, ItemId, Timestamp};
 
 use categories::Categories;
 use id_index::IdIndex;
+use memo::Memo;
 use money::CountedMoney;
 
 pub use categories::{CategoryId, PathId};
-pub use facts::Facts;
+pub use facts::{Facts, Marks};
 pub use item::{Item, Standing};
 pub use item_field::{Cleared, ItemField};
 pub use money::{Amounts, Money};
@@ -34,7 +37,7 @@ pub use wire::{ItemError, NewItem, category_levels};
 /// Slots of one shelf.
 const SHELF: usize = 64;
 
-/// One item id: the item, if it is in the catalogue, its prices and what filters read. 48 bytes.
+/// One item id: the item, if it is in the catalogue, its prices and what filters read. 56 bytes.
 #[derive(Clone, Debug, Default)]
 struct Slot {
     item: Option<Arc<Item>>,
@@ -56,6 +59,7 @@ pub struct Catalogue {
     /// Number of changes so far.
     version: u64,
     money: CountedMoney,
+    memo: Memo,
 }
 
 impl Catalogue {
@@ -71,6 +75,17 @@ impl Catalogue {
             catalogue.upsert(item);
         }
         catalogue
+    }
+
+    /// What a reader keeps of this very snapshot, by type; its default at first, and again after every change.
+    pub fn memo<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
+        self.memo.get()
+    }
+
+    /// Counts a change, which ends what has been derived.
+    fn change(&mut self) {
+        self.version += 1;
+        self.memo.forget();
     }
 
     fn slot(&self, id: ItemId) -> Option<&Slot> {
@@ -93,6 +108,7 @@ impl Catalogue {
 
     /// Sets the base and rates of money. Without a base that of most items is taken.
     pub fn set_money(&mut self, money: Money) {
+        self.memo.forget();
         self.money.set(money);
     }
 
@@ -103,7 +119,7 @@ impl Catalogue {
 
     /// Adds or replaces an item. O(1) amortised, and a copy of its shelf where that is shared.
     pub fn upsert(&mut self, item: Item) {
-        self.version += 1;
+        self.change();
         let was = self.get(item.id).cloned();
         self.money.count(was.as_deref().and_then(Item::money_currency), item.money_currency());
         let path = Categories::intern(&mut self.categories, &item.category);
@@ -151,7 +167,7 @@ impl Catalogue {
     /// Removes an item: it is no longer recommended. Its id stays taken.
     pub fn remove(&mut self, id: ItemId) {
         let Some(item) = self.get(id).cloned() else { return };
-        self.version += 1;
+        self.change();
         self.by_external_id.remove(&item.external_id, id);
         self.count(item.standing(), -1);
         self.money.count(item.money_currency(), None);
@@ -164,7 +180,10 @@ impl Catalogue {
     /// Notes prices and since when they hold, in any order; a new one together with the one before it. Kept for items of which
     /// at least two are known. O(prices of the items).
     pub fn note_prices(&mut self, points: &[(ItemId, PricePoint)]) {
-        self.version += u64::from(!points.is_empty());
+        if points.is_empty() {
+            return;
+        }
+        self.change();
         for (item, point) in points {
             if let Some(slot) = self.slot_mut(*item) {
                 Arc::make_mut(slot.prices.get_or_insert_default()).note(*point);

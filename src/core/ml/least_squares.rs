@@ -300,6 +300,27 @@ pub(crate) fn add_products(x: &[f32], vectors: &[f32], scores: &mut [f32]) {
     Arch::new().dispatch(Products(x, vectors, scores));
 }
 
+/// The same for some of the vectors: one for each score. A vector that is not there says nothing.
+pub(crate) fn add_products_of(
+    x: &[f32],
+    vectors: &[f32],
+    numbers: impl Iterator<Item = u32>,
+    scores: &mut [f32],
+) {
+    struct Products<'a, I>(&'a [f32], &'a [f32], I, &'a mut [f32]);
+    impl<I: Iterator<Item = u32>> WithSimd for Products<'_, I> {
+        type Output = ();
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let Self(x, vectors, numbers, scores) = self;
+            for (score, number) in scores.iter_mut().zip(numbers) {
+                *score += dot(simd, x, vector(vectors, number, x.len()));
+            }
+        }
+    }
+    Arch::new().dispatch(Products(x, vectors, numbers, scores));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -329,6 +350,9 @@ mod tests {
             add_products(&a, &[a.clone(), a.clone()].concat(), &mut scores);
             let expected: f32 = a.iter().map(|value| value * value).sum();
             assert!(n == 0 || scores == [expected + 1.0, expected], "{n}: {scores:?}");
+            let mut some = [0.0, 1.0];
+            add_products_of(&a, &[vec![7.0; n], a.clone()].concat(), [1, 9].into_iter(), &mut some);
+            assert!(n == 0 || some == [expected, 1.0], "{n}: {some:?}");
         }
     }
 }

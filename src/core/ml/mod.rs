@@ -6,6 +6,7 @@
 
 pub mod boosting;
 pub mod calibration;
+pub(crate) mod elimination;
 pub mod estimate;
 pub mod kmeans;
 pub(crate) mod least_squares;

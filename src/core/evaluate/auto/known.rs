@@ -47,6 +47,7 @@ impl Known<'_> {
             beside: &self.beside,
             begun: Begun { items: &self.begun, values: &self.values },
             width: self.width,
+            universe: None,
         }
     }
 

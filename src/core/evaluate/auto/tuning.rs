@@ -8,6 +8,7 @@ use crate::ml::threads::Threads;
 use crate::recommend::ensemble::{
     BaseModel, CANDIDATES, Ensemble, EnsembleParameters, Histories, KindModels, Models, Ranker, candidates,
 };
+use crate::recommend::models::item_set::Universe;
 use crate::recommend::train::TrainError;
 
 use super::blend::{Asked, Blending, mean, stop};
@@ -218,10 +219,11 @@ fn ask(models: &Models, core: &[usize], source: &dyn Source, case: &HeldOut) -> 
     let context = known.context();
     let scores = models.scores(&context);
     let width = models.width(&context);
+    let universe = Universe::All(width);
     let column = |index: &usize| scores.get(index * width..(index + 1) * width).unwrap_or_default();
     let alone = core.iter().map(|index| quality(column(index), &known, case)).collect();
     let allowed = |item| known.allows(item);
-    let list = candidates(models, &scores, width, core, CANDIDATES, &context.begun, allowed);
+    let list = candidates(models, &scores, &universe, core, CANDIDATES, &context.begun, allowed);
     Asked { list, length: context.history.len(), relevant: case.relevant.clone(), alone }
 }
 

@@ -1,6 +1,7 @@
 //! Input of the blend for one user.
 
 use crate::base::ItemId;
+use crate::recommend::models::item_set::Universe;
 
 /// Input of a recommendation: the known data of the user it is computed for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -11,6 +12,8 @@ pub struct Context<'a> {
     pub last_day: Option<f64>,
     /// Width of the columns, where larger than that of the models: the catalogue has grown.
     pub width: usize,
+    /// Items that are scored; `None` = all.
+    pub universe: Option<&'a Universe>,
     /// Columns of [`SideFeature::ALL`](super::SideFeature::ALL), one after another, each as wide as
     /// [`Models::width`](super::Models::width), or those of [`KindModels`](super::KindModels); empty = nothing is known.
     pub beside: &'a [f32],

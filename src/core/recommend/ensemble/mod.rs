@@ -11,6 +11,7 @@
 
 mod candidates;
 mod context;
+mod explainer;
 mod from_events;
 mod histories;
 mod kinds;
@@ -24,9 +25,11 @@ mod seasons;
 use serde::{Deserialize, Serialize};
 
 use crate::base::ItemId;
+use crate::recommend::models::item_set::Universe;
 
 pub use candidates::{CANDIDATES, Candidates, candidates, part};
 pub use context::{Begun, Context};
+pub use explainer::Explainer;
 pub use from_events::EventRows;
 pub use histories::{Histories, Interaction};
 pub use kinds::{
@@ -78,9 +81,10 @@ impl Ensemble {
         allowed: impl Fn(ItemId) -> bool,
     ) -> Vec<(ItemId, f32)> {
         let scores = self.models.scores(context);
-        let width = self.models.width(context);
+        let all = Universe::All(self.models.width(context));
+        let universe = context.universe.unwrap_or(&all);
         let (core, most) = (&self.ranker.core, n.max(CANDIDATES));
-        let candidates = candidates(&self.models, &scores, width, core, most, &context.begun, allowed);
+        let candidates = candidates(&self.models, &scores, universe, core, most, &context.begun, allowed);
         let mut list = if context.history.is_empty() {
             candidates.items.iter().map(|item| (*item, 0.0)).collect()
         } else {

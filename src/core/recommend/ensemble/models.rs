@@ -15,6 +15,7 @@ use crate::ml::threads::Threads;
 use crate::recommend::models::implicit_als::ImplicitAls;
 use crate::recommend::models::interactions::Matrix;
 use crate::recommend::models::item_knn::{ItemKnn, KnnParameters};
+use crate::recommend::models::item_set::Universe;
 use crate::recommend::models::item_weights::ItemWeights;
 use crate::recommend::train::error::TrainError;
 
@@ -22,7 +23,7 @@ use super::context::Context;
 use super::histories::Histories;
 use super::kinds::column::KindColumn;
 use super::member::{BaseModel, PairModel, SideFeature};
-use super::pairs::{LEAST_WEIGHT, Regressions, add_pairs, item_weights, sequence};
+use super::pairs::{Regressions, add_pairs, item_weights, sequence};
 use super::parameters::EnsembleParameters;
 use super::seasons::Seasons;
 
@@ -178,20 +179,25 @@ impl Models {
     }
 
     /// Popularity, scaled to be outweighed by anything that a core member says: so that every item ever touched has a place.
-    pub(super) fn prior(&self) -> Vec<f32> {
+    pub fn prior(&self, universe: &Universe) -> Vec<f32> {
         let most = self.popularity.iter().copied().fold(1.0, f32::max);
-        self.popularity.iter().map(|count| PRIOR * count / most).collect()
+        let mut prior = vec![0f32; universe.width()];
+        universe.gather(&mut prior, &self.popularity);
+        prior.iter_mut().for_each(|count| *count = PRIOR * *count / most);
+        prior
     }
 
-    /// Width of a column for a context: that of the models, or the wider one asked for.
+    /// Width of a column for a context: that of its universe, else of the models, or the wider one asked for.
     pub fn width(&self, context: &Context<'_>) -> usize {
-        self.n_items.max(context.width)
+        context.universe.map_or_else(|| self.n_items.max(context.width), Universe::width)
     }
 
-    /// Scores of every member for every item: `members · width`, member after member, of any sign, 0 = nothing. Those that only begun
-    /// items have a value of, the last ones, are left out.
+    /// Scores of every member for every item of the universe: `members · width`, member after member, of any sign, 0 = nothing. Those
+    /// that only begun items have a value of, the last ones, are left out. O(history · weights kept + members · width).
     pub fn scores(&self, context: &Context<'_>) -> Vec<f32> {
         let n = self.width(context);
+        let all = Universe::All(n);
+        let universe = context.universe.unwrap_or(&all);
         let of_all = self.members.iter().filter(|member| !member.is_of_begun()).count();
         let mut scores = vec![0f32; n * of_all];
         let mut from = 0;
@@ -203,7 +209,8 @@ impl Models {
                     _ => None,
                 })
                 .collect();
-            add_pairs(weights, &decays, context.history, n, &mut scores[from * n..(from + decays.len()) * n]);
+            let columns = &mut scores[from * n..(from + decays.len()) * n];
+            add_pairs(weights, &decays, context.history, universe, columns);
             from += decays.len();
         }
         let mut beside = context.beside.chunks(n.max(1));
@@ -214,50 +221,58 @@ impl Models {
                     if let Some(als) = self.als.get(usize::from(*index))
                         && !context.history.is_empty()
                     {
-                        als.add_scores(context.history, column);
-                    }
-                }
-                BaseModel::Popularity => put(column, &self.popularity),
-                BaseModel::Trend(days) => {
-                    if let Some((_, trend)) = self.trends.iter().find(|(other, _)| other == days) {
-                        put(column, trend);
-                    }
-                }
-                BaseModel::Season(days) => {
-                    let season = self.seasons.iter().find(|season| season.half_life == *days);
-                    if let (Some(season), Some(day)) = (season, context.last_day) {
-                        put(column, season.at(day, self.n_items));
+                        als.add_scores_of(context.history, universe.items(), column);
                     }
                 }
                 BaseModel::SideFeature(_) | BaseModel::Kind(_) => {
                     if let Some(brought) = beside.next() {
-                        put(column, brought);
+                        column.iter_mut().zip(brought).for_each(|(slot, value)| *slot = *value);
                     }
                 }
+                _ => universe.gather(column, self.fixed(*member, context.last_day).unwrap_or_default()),
             }
         }
         scores
     }
 
-    /// Contribution of each item of the history to a member's score of `item`, in order of the history; they sum to the score.
-    /// `None` for members that do not depend on histories.
-    pub fn parts(&self, member: BaseModel, context: &Context<'_>, item: ItemId) -> Option<Vec<f32>> {
+    /// Scores by item of a member that says the same of an item to everybody who was last here on the same day; `None` for other members.
+    pub fn fixed(&self, member: BaseModel, last_day: Option<f64>) -> Option<&[f32]> {
         match member {
-            BaseModel::Pair { model, decay } => {
-                let (_, weights) = self.pairs.iter().find(|(other, _)| *other == model)?;
-                let mut age = 1.0f32;
-                let part = |(known, interest): &(ItemId, f32)| {
-                    let weight =
-                        weights.of(*known).iter().find(|(other, _)| *other == item).map_or(0.0, |(_, w)| *w);
-                    let own = if age >= LEAST_WEIGHT { weight * interest * age } else { 0.0 };
-                    age *= decay;
-                    own
-                };
-                Some(context.history.iter().map(part).collect())
+            BaseModel::Popularity => Some(&self.popularity),
+            BaseModel::Trend(days) => {
+                let (_, trend) = self.trends.iter().find(|(other, _)| *other == days)?;
+                Some(trend)
             }
-            BaseModel::Als(index) => Some(self.als.get(usize::from(index))?.parts(context.history, item)),
+            BaseModel::Season(days) => {
+                let season = self.seasons.iter().find(|season| season.half_life == days);
+                Some(season.zip(last_day).map_or(&[][..], |(season, day)| season.at(day, self.n_items)))
+            }
             _ => None,
         }
+    }
+
+    /// Adds the column of a member over pairs. O(history · weights kept).
+    pub fn add_pair(
+        &self,
+        model: PairModel,
+        decay: f32,
+        history: &[(ItemId, f32)],
+        universe: &Universe,
+        column: &mut [f32],
+    ) {
+        if let Some(weights) = self.weights(model) {
+            add_pairs(weights, &[decay], history, universe, column);
+        }
+    }
+
+    /// The weights of a pair model.
+    pub(super) fn weights(&self, model: PairModel) -> Option<&ItemWeights> {
+        self.pairs.iter().find(|(other, _)| *other == model).map(|(_, weights)| weights)
+    }
+
+    /// The n-th implicit ALS.
+    pub fn als(&self, index: u8) -> Option<&ImplicitAls> {
+        self.als.get(usize::from(index))
     }
 
     /// Whether widths fit and every number is one.
@@ -276,11 +291,6 @@ impl Models {
             && self.trends.iter().all(|(_, trend)| column(trend))
             && self.seasons.iter().all(|season| season.is_sound(n))
     }
-}
-
-/// The longer of the two is cut.
-fn put(column: &mut [f32], values: &[f32]) {
-    column.iter_mut().zip(values).for_each(|(slot, value)| *slot = *value);
 }
 
 fn trend(histories: &Histories<'_>, half_life: f32) -> Vec<f32> {

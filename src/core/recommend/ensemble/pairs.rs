@@ -11,6 +11,7 @@ use crate::ml::threads::Threads;
 use crate::recommend::models::ease::{Ease, EaseParameters};
 use crate::recommend::models::interactions::Matrix;
 use crate::recommend::models::item_knn::ItemKnn;
+use crate::recommend::models::item_set::Universe;
 use crate::recommend::models::item_weights::{ItemWeights, keep_largest};
 use crate::recommend::models::local_ridge::{LocalRidgeParameters, Neighbourhoods};
 use crate::recommend::models::ridge::RidgeParameters;
@@ -26,14 +27,15 @@ const GRAM_WIDTH: usize = 2;
 /// Pairs of a history that are counted at most, newest first.
 const MOST_PAIRS: usize = 60_000_000;
 
-/// Adds a pair model's weights for all decays in one pass over the history.
+/// Adds a pair model's weights for all decays in one pass over the history, column after column of the universe.
 pub(super) fn add_pairs(
     weights: &ItemWeights,
     decays: &[f32],
     history: &[(ItemId, f32)],
-    n: usize,
+    universe: &Universe,
     scores: &mut [f32],
 ) {
+    let n = universe.width();
     let mut ages = vec![1f32; decays.len()];
     for (item, interest) in history {
         // Decays rise, so those still worth a look are the last ones.
@@ -41,10 +43,11 @@ pub(super) fn add_pairs(
         if first == decays.len() {
             break;
         }
-        for (other, weight) in weights.of(*item).iter().filter(|(other, _)| other.index() < n) {
+        for (other, weight) in weights.of(*item) {
+            let Some(place) = universe.place(*other) else { continue };
             let value = weight * interest;
             for (decay, age) in ages.iter().enumerate().skip(first) {
-                scores[decay * n + other.index()] += value * age;
+                scores[decay * n + place] += value * age;
             }
         }
         ages.iter_mut().zip(decays).for_each(|(age, decay)| *age *= decay);

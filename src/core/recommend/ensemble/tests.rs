@@ -53,10 +53,11 @@ fn what_followed_the_last_item_comes_first_and_the_cause_is_named() {
     let list = ensemble.recommend(&context, 5, |item| item.0 != 3 && item.0 != 2);
     assert_eq!(list.first().map(|(item, _)| *item), Some(ItemId(4)));
     assert!(list.iter().all(|(item, score)| item.0 < 10 && score.is_finite()));
-    let parts = ensemble.models().parts(member, &context, ItemId(4)).unwrap();
+    let explainer = ensemble.models().explainer(&context);
+    let parts = explainer.parts(member, ItemId(4)).unwrap();
     assert!(parts[0] > 0.0 && parts[0] > parts[1], "{parts:?}");
-    assert_eq!(ensemble.models().parts(member, &context, ItemId(15)), Some(vec![0.0, 0.0]));
-    assert_eq!(ensemble.models().parts(BaseModel::Popularity, &context, ItemId(4)), None);
+    assert_eq!(explainer.parts(member, ItemId(15)), Some(vec![0.0, 0.0]));
+    assert_eq!(explainer.parts(BaseModel::Popularity, ItemId(4)), None);
 }
 
 #[test]

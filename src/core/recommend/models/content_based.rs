@@ -12,6 +12,8 @@ use crate::catalogue::{Catalogue, Item};
 
 use super::content_index::Index;
 pub use super::content_index::Vector;
+use super::content_terms::TermTable;
+use super::item_set::Universe;
 use super::text::{Term, terms};
 
 /// The index is to be made anew when more items than this, and than a quarter of those indexed, came later.
@@ -21,6 +23,8 @@ const MAX_GROUP: usize = 16_384;
 /// Strongest terms of a profile that are searched for.
 const MAX_QUERY_TERMS: usize = 96;
 
+/// Cost of an item's vector against that of one entry of the postings.
+const ITEM_COST: usize = 24;
 /// Items read between two looks at cancellation.
 const ITEMS_AT_ONCE: usize = 1_024;
 
@@ -158,6 +162,11 @@ impl ContentBased {
         dot(self.vector(a), self.vector(b)).clamp(0.0, 1.0)
     }
 
+    /// For cosines of a unit vector with items, one by one.
+    pub fn likeness(&self, taste: &[(Term, f32)]) -> Likeness<'_> {
+        Likeness { content: self, terms: TermTable::new(taste) }
+    }
+
     /// A user's taste: the weighted sum of the vectors of their history, cut to its strongest terms, as a unit
     /// vector; empty when nothing is known.
     pub fn taste(&self, history: &[(ItemId, f32)]) -> Vector {
@@ -181,33 +190,75 @@ impl ContentBased {
         unit(sum)
     }
 
-    /// Adds the cosine with `taste` (a unit vector) times `weight` to `scores`, indexed by item; items beyond its
-    /// width are left out. O(postings of the terms + items beside).
-    pub fn add_scores(&self, taste: &[(Term, f32)], weight: f32, scores: &mut [f32]) {
+    /// Adds the cosine with `taste` (a unit vector) to `scores`, a place of the universe each. By the postings of the terms, or item by
+    /// item where that is less: O(min(postings + items beside, items · words)).
+    pub fn add_scores(&self, taste: &[(Term, f32)], universe: &Universe, scores: &mut [f32]) {
         if taste.is_empty() {
             return;
         }
+        let postings: usize = taste.iter().map(|(term, _)| self.index.postings(*term).len()).sum();
+        match universe.items().filter(|items| items.len() * ITEM_COST < postings) {
+            Some(items) => {
+                let likeness = self.likeness(taste);
+                items.iter().zip(scores).for_each(|(item, score)| *score += likeness.of(*item));
+            }
+            None => {
+                self.add_postings(taste, universe, scores);
+                self.add_later(taste, universe, scores);
+            }
+        }
+    }
+
+    /// Of the items that the index knows all about.
+    fn add_postings(&self, taste: &[(Term, f32)], universe: &Universe, scores: &mut [f32]) {
         let any_later = !self.beside.is_empty();
         for (term, value) in taste {
-            let share = weight * value;
             for (item, other) in self.index.postings(*term) {
                 if any_later && self.has_later(*item) {
                     continue;
                 }
-                if let Some(score) = scores.get_mut(item.index()) {
-                    *score += share * other;
+                if let Some(score) = universe.place(*item).and_then(|place| scores.get_mut(place)) {
+                    *score += value * other;
                 }
             }
         }
-        let mut done = vec![0u64; if any_later { self.is_later.len() } else { 0 }];
+    }
+
+    /// Of the others.
+    fn add_later(&self, taste: &[(Term, f32)], universe: &Universe, scores: &mut [f32]) {
+        let mut done = vec![0u64; if self.beside.is_empty() { 0 } else { self.is_later.len() }];
+        let terms = TermTable::new(taste);
         for (item, vector) in self.beside.iter().rev().flat_map(|group| group.iter()) {
             let bit = 1u64 << (item.index() % 64);
             let word = done.get_mut(item.index() / 64);
             let is_done = word.is_some_and(|word| std::mem::replace(word, *word | bit) & bit != 0);
-            if let Some(score) = scores.get_mut(item.index()).filter(|_| !is_done) {
-                *score += weight * dot(taste, vector);
+            let place = universe.place(*item).filter(|_| !is_done);
+            if let Some(score) = place.and_then(|place| scores.get_mut(place)) {
+                *score += terms.dot(vector);
             }
         }
+    }
+
+    /// What bounds the cosine of `taste` with every item of the universe from above: the products with its rare terms, of which at
+    /// most `most` postings are read, by place, and the most that the others can add to any. O(postings read + items beside).
+    pub fn bounds(&self, taste: &[(Term, f32)], universe: &Universe, most: usize) -> (Vec<f32>, f32) {
+        let mut partial = vec![0f32; universe.width()];
+        let mut by_frequency: Vec<(usize, (Term, f32))> =
+            taste.iter().map(|known| (self.index.postings(known.0).len(), *known)).collect();
+        by_frequency.sort_unstable_by_key(|(postings, (term, _))| (*postings, *term));
+        let mut read = 0;
+        let (mut rare, mut rest) = (Vector::new(), 0.0);
+        for (postings, (term, weight)) in by_frequency {
+            read += postings;
+            match read <= most {
+                true => rare.push((term, weight)),
+                false => rest += weight * self.index.largest(term),
+            }
+        }
+        self.add_postings(&rare, universe, &mut partial);
+        // Of what came later the index knows nothing.
+        self.add_later(taste, universe, &mut partial);
+        (partial, rest)
     }
 
     /// Number of items known when the index was made.
@@ -218,6 +269,20 @@ impl ContentBased {
     /// Every weight a number? Checked after loading.
     pub(crate) fn is_sound(&self) -> bool {
         self.index.is_sound()
+    }
+}
+
+/// A unit vector that is compared with items.
+#[derive(Debug)]
+pub struct Likeness<'a> {
+    content: &'a ContentBased,
+    terms: TermTable,
+}
+
+impl Likeness<'_> {
+    /// Cosine with an item. O(words of the item).
+    pub fn of(&self, item: ItemId) -> f32 {
+        self.terms.dot(self.content.vector(item))
     }
 }
 
@@ -280,7 +345,7 @@ mod tests {
     fn the_index_gives_what_comparing_one_by_one_gives() {
         let content = ContentBased::fit(&shop());
         let mut scores = vec![0f32; 6];
-        content.add_scores(content.vector(ItemId(0)), 1.0, &mut scores);
+        content.add_scores(content.vector(ItemId(0)), &Universe::All(scores.len()), &mut scores);
         for (other, score) in (0..6).zip(&scores) {
             assert!((score - content.similarity(ItemId(0), ItemId(other))).abs() < 1e-6);
         }
@@ -297,7 +362,7 @@ mod tests {
         catalogue.remove(ItemId(2));
         content.note_items(&catalogue, &[ItemId(6), ItemId(1), ItemId(2)]);
         let mut scores = vec![0f32; 7];
-        content.add_scores(content.vector(ItemId(0)), 1.0, &mut scores);
+        content.add_scores(content.vector(ItemId(0)), &Universe::All(scores.len()), &mut scores);
         assert!(scores[6] > 0.3, "{scores:?}");
         assert_eq!((scores[1], scores[2]), (0.0, 0.0));
         assert!(content.similarity(ItemId(1), ItemId(5)) > 0.3);
@@ -355,7 +420,7 @@ mod tests {
             content.note_items(&catalogue, &[ItemId(round % 6)]);
         }
         let mut scores = vec![0f32; 6];
-        content.add_scores(content.vector(ItemId(0)), 1.0, &mut scores);
+        content.add_scores(content.vector(ItemId(0)), &Universe::All(scores.len()), &mut scores);
         for (id, score) in (0..6).zip(&scores) {
             assert!((score - content.similarity(ItemId(0), ItemId(id))).abs() < 1e-5, "{id}: {scores:?}");
         }

@@ -1,15 +1,36 @@
 //! An inverted index of sparse unit vectors: vectors by item, items by term. Immutable; 8 bytes a term of an item, twice.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::ItemId;
+use crate::base::{Follows, ItemId};
 
 use super::text::Term;
 
 /// A sparse unit vector, sorted by term.
 pub type Vector = Vec<(Term, f32)>;
+
+/// Terms are hashes already: they are spread over all bits, no more.
+#[derive(Default)]
+struct TermHasher(u64);
+
+impl Hasher for TermHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u32(u32::from(*byte)));
+    }
+
+    fn write_u32(&mut self, term: u32) {
+        self.0 = (self.0 ^ u64::from(term)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0.rotate_left(32)
+    }
+}
+
+type ByTerm = HashMap<Term, u32, BuildHasherDefault<TermHasher>>;
 
 /// See the module.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,6 +46,9 @@ pub(super) struct Index {
     term_starts: Vec<u32>,
     /// By term, items that have it, with its weight in them.
     postings: Vec<(ItemId, f32)>,
+    /// By term, its largest weight in any item.
+    #[serde(skip)]
+    largest: Follows<Vec<f32>>,
 }
 
 impl Index {
@@ -35,14 +59,14 @@ impl Index {
         documents: Vec<(ItemId, Vector)>,
         weigh: impl Fn(&Vector, &dyn Fn(Term) -> u32) -> Vector,
     ) -> Self {
-        let mut frequencies: HashMap<Term, u32> = HashMap::new();
+        let mut frequencies = ByTerm::default();
         for (term, _) in documents.iter().flat_map(|(_, terms)| terms) {
             *frequencies.entry(*term).or_default() += 1;
         }
         let mut terms: Vec<Term> = frequencies.keys().copied().collect();
         terms.sort_unstable();
         let mut term_starts = Vec::with_capacity(terms.len() + 1);
-        let mut places: HashMap<Term, u32> = HashMap::with_capacity(terms.len());
+        let mut places = ByTerm::with_capacity_and_hasher(terms.len(), BuildHasherDefault::default());
         let mut begin = 0u32;
         for term in &terms {
             term_starts.push(begin);
@@ -66,7 +90,7 @@ impl Index {
             }
         }
         starts.resize(width + 1, u32::try_from(entries.len()).unwrap_or(u32::MAX));
-        Self { starts, entries, n_documents, terms, term_starts, postings }
+        Self { starts, entries, n_documents, terms, term_starts, postings, largest: Follows::default() }
     }
 
     /// The unit vector of an item; empty when nothing is known of it.
@@ -82,6 +106,14 @@ impl Index {
         let at = |place: usize| self.term_starts.get(place).map(|start| *start as usize);
         let range = at(place).zip(at(place + 1)).map(|(from, to)| from..to);
         range.and_then(|range| self.postings.get(range)).unwrap_or_default()
+    }
+
+    /// Largest weight of a term in any item; 0 for an unknown one. O(postings of all terms) the first time.
+    pub(super) fn largest(&self, term: Term) -> f32 {
+        let Ok(place) = self.terms.binary_search(&term) else { return 0.0 };
+        let most = |term: &Term| self.postings(*term).iter().map(|(_, weight)| *weight).fold(0.0, f32::max);
+        let largest = self.largest.get(|| self.terms.iter().map(most).collect());
+        largest.get(place).copied().unwrap_or(0.0)
     }
 
     pub(super) fn n_documents(&self) -> u32 {

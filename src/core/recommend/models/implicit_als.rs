@@ -14,8 +14,9 @@ use rand::RngExt;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::base::{ItemId, random};
-use crate::ml::least_squares::{BATCH, Others, Rows, Scratch, add_products, gram, solve};
+use crate::base::{Follows, ItemId, random};
+use crate::ml::elimination::Eliminated;
+use crate::ml::least_squares::{BATCH, Others, Rows, Scratch, add_products, add_products_of, gram, solve};
 use crate::ml::threads::Threads;
 use crate::recommend::train::error::TrainError;
 
@@ -74,6 +75,9 @@ pub struct ImplicitAls {
     items: Vec<f32>,
     /// Σ of y · yᵀ over the items, factors × factors.
     gram: Vec<f32>,
+    /// Length of each item's vector.
+    #[serde(skip)]
+    norms: Follows<Vec<f32>>,
 }
 
 /// λ · ((confidence of the row + size) / mean)^ν.
@@ -144,7 +148,7 @@ impl ImplicitAls {
             }
         }
         let gram = gram(&items, f);
-        Ok(Self { factors: f, alpha, penalty: user_penalty, items, gram })
+        Ok(Self { factors: f, alpha, penalty: user_penalty, items, gram, norms: Follows::default() })
     }
 
     /// The vector of whoever has this history; weights multiply the confidence. O(history · factors · steps).
@@ -168,45 +172,56 @@ impl ImplicitAls {
         add_products(&self.fold_in(history), &self.items, scores);
     }
 
-    /// Contribution of each item of the history to the score of `item`: with A the normal equations of the folded-in vector, cᵢ ·
-    /// yᵢᵀ A⁻¹ y. They sum to the score. Hu, Koren & Volinsky 2008, section 5. O(history · factors² + factors³).
-    pub fn parts(&self, history: &[(ItemId, f32)], item: ItemId) -> Vec<f32> {
+    /// The same for some items only, by their places; `None` = all. O(items · factors).
+    pub fn add_scores_of(&self, history: &[(ItemId, f32)], items: Option<&[ItemId]>, scores: &mut [f32]) {
+        let vector = self.fold_in(history);
+        match items {
+            None => add_products(&vector, &self.items, scores),
+            Some(items) => add_products_of(&vector, &self.items, items.iter().map(|item| item.0), scores),
+        }
+    }
+
+    /// Solves what the contributions of each item of a history to any score have in common: with A the normal equations of the
+    /// folded-in vector, that of item i to the score of y is cᵢ · yᵢᵀ A⁻¹ y. Hu, Koren & Volinsky 2008, section 5. O(history ·
+    /// factors² + factors³).
+    pub fn explained<'a>(&'a self, history: &'a [(ItemId, f32)]) -> AlsParts<'a> {
         let f = self.factors;
         let confidence = |item: ItemId, weight: f32| {
             let counts = item.index() < self.n_items() && weight.is_finite() && weight > 0.0;
             if counts { self.alpha * weight } else { 0.0 }
         };
-        let all: f32 = history.iter().map(|(item, weight)| confidence(*item, *weight)).sum();
-        let target = self.item(item);
-        if target.is_empty() || all <= 0.0 {
-            return vec![0.0; history.len()];
-        }
+        let confidences: Vec<f32> = history.iter().map(|(item, weight)| confidence(*item, *weight)).collect();
+        let all: f32 = confidences.iter().sum();
         let mut normal: Vec<f64> = self.gram.iter().map(|value| f64::from(*value)).collect();
-        for (known, weight) in history {
-            let extra = f64::from(confidence(*known, *weight) - 1.0);
+        for ((known, _), confidence) in history.iter().zip(&confidences).filter(|(_, own)| **own > 0.0) {
             let vector = self.item(*known);
-            if confidence(*known, *weight) == 0.0 {
-                continue;
-            }
             for (row, own) in normal.chunks_mut(f).zip(vector) {
-                let scale = extra * f64::from(*own);
+                let scale = f64::from(confidence - 1.0) * f64::from(*own);
                 row.iter_mut().zip(vector).for_each(|(cell, value)| *cell += scale * f64::from(*value));
             }
         }
         let penalty = f64::from(self.penalty.of(all));
         normal.iter_mut().step_by(f + 1).for_each(|cell| *cell += penalty);
-        let solved = eliminate(normal, target.iter().map(|value| f64::from(*value)).collect());
-        let product =
-            |vector: &[f32]| vector.iter().zip(&solved).map(|(a, b)| f64::from(*a) * b).sum::<f64>();
-        let part = |(known, weight): &(ItemId, f32)| {
-            (f64::from(confidence(*known, *weight)) * product(self.item(*known))) as f32
-        };
-        history.iter().map(part).collect()
+        AlsParts { als: self, history, confidences, solved: Eliminated::new(normal, f) }
     }
 
     /// An item's vector; empty for an unknown item. O(1).
     pub fn item(&self, item: ItemId) -> &[f32] {
-        self.items.chunks_exact(self.factors.max(1)).nth(item.index()).unwrap_or_default()
+        let from = item.index() * self.factors;
+        self.items.get(from..from + self.factors).unwrap_or_default()
+    }
+
+    /// Product of a folded-in vector with that of an item; 0 for an unknown item. O(factors).
+    pub fn score(&self, vector: &[f32], item: ItemId) -> f32 {
+        let mut score = [0f32];
+        add_products(vector, self.item(item), &mut score);
+        score.first().copied().unwrap_or(0.0)
+    }
+
+    /// Length of each item's vector: its product with another is at most that of their lengths. O(items · factors) the first time.
+    pub fn norms(&self) -> &[f32] {
+        let norm = |vector: &[f32]| vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+        self.norms.get(|| self.items.chunks_exact(self.factors.max(1)).map(norm).collect())
     }
 
     /// Number of items.
@@ -223,32 +238,31 @@ impl ImplicitAls {
     }
 }
 
-/// Solves a symmetric positive definite system of equations, row-major, by Gaussian elimination. O(f³).
-fn eliminate(mut matrix: Vec<f64>, mut right: Vec<f64>) -> Vec<f64> {
-    let f = right.len();
-    for pivot in 0..f {
-        let (above, below) = matrix.split_at_mut((pivot + 1) * f);
-        let Some(own) = above.get(pivot * f..) else { continue };
-        let Some(diagonal) = own.get(pivot).copied().filter(|value| value.abs() > f64::MIN_POSITIVE) else {
-            continue;
+/// Contributions of the items of one history to scores.
+#[derive(Clone, Debug)]
+pub struct AlsParts<'a> {
+    als: &'a ImplicitAls,
+    history: &'a [(ItemId, f32)],
+    /// By place in the history; 0 = says nothing.
+    confidences: Vec<f32>,
+    solved: Eliminated,
+}
+
+impl AlsParts<'_> {
+    /// Contribution of each item of the history to the score of `item`; they sum to it. O((history + factors) · factors).
+    pub fn of(&self, item: ItemId) -> Vec<f32> {
+        let target = self.als.item(item);
+        if target.is_empty() || self.confidences.iter().sum::<f32>() <= 0.0 {
+            return vec![0.0; self.history.len()];
+        }
+        let solved = self.solved.solve(target.iter().map(|value| f64::from(*value)).collect());
+        let product =
+            |vector: &[f32]| vector.iter().zip(&solved).map(|(a, b)| f64::from(*a) * b).sum::<f64>();
+        let part = |((known, _), confidence): (&(ItemId, f32), &f32)| {
+            (f64::from(*confidence) * product(self.als.item(*known))) as f32
         };
-        let (right_above, right_below) = right.split_at_mut(pivot + 1);
-        let own_right = right_above.last().copied().unwrap_or(0.0);
-        for (row, value) in below.chunks_mut(f).zip(right_below) {
-            let factor = row.get(pivot).map_or(0.0, |cell| cell / diagonal);
-            row.iter_mut().zip(own).skip(pivot).for_each(|(cell, other)| *cell -= factor * other);
-            *value -= factor * own_right;
-        }
+        self.history.iter().zip(&self.confidences).map(part).collect()
     }
-    for pivot in (0..f).rev() {
-        let row = matrix.get(pivot * f..(pivot + 1) * f).unwrap_or_default();
-        let known: f64 = row.iter().zip(&right).skip(pivot + 1).map(|(cell, value)| cell * value).sum();
-        let diagonal = row.get(pivot).copied().unwrap_or(1.0);
-        if let Some(value) = right.get_mut(pivot) {
-            *value = (*value - known) / diagonal;
-        }
-    }
-    right
 }
 
 fn check(parameters: &AlsParameters) -> Result<(), TrainError> {
@@ -325,7 +339,7 @@ mod tests {
         let mut scores = vec![0f32; 13];
         model.add_scores(&history, &mut scores);
         for item in 0..12 {
-            let parts = model.parts(&history, ItemId(item));
+            let parts = model.explained(&history).of(ItemId(item));
             let sum: f32 = parts.iter().sum();
             assert!(
                 (sum - scores[item as usize]).abs() < 1e-3,
@@ -334,8 +348,8 @@ mod tests {
             );
             assert_eq!(parts[2], 0.0, "an unknown item says nothing");
         }
-        assert_eq!(model.parts(&history, ItemId(50)), [0.0; 4]);
-        assert_eq!(model.parts(&[], ItemId(1)), [0f32; 0]);
+        assert_eq!(model.explained(&history).of(ItemId(50)), [0.0; 4]);
+        assert_eq!(model.explained(&[]).of(ItemId(1)), [0f32; 0]);
     }
 
     #[test]

@@ -5,11 +5,13 @@
 pub mod association_rules;
 pub mod content_based;
 mod content_index;
+mod content_terms;
 pub mod ease;
 pub mod frequent_itemsets;
 pub mod implicit_als;
 pub mod interactions;
 pub mod item_knn;
+pub mod item_set;
 pub mod item_weights;
 pub mod local_ridge;
 pub mod popularity;

@@ -92,6 +92,11 @@ impl Popularity {
         self.scores.get(item.index()).copied().unwrap_or(0.0)
     }
 
+    /// All of them, by item.
+    pub fn scores(&self) -> &[f32] {
+        &self.scores
+    }
+
     /// The same with interest shown since training: what training again would say, but for the ageing of the rest. May pass 1
     /// by a little where an item overtakes all others. O(1).
     pub fn score_with(&self, item: ItemId, interest: f32) -> f32 {

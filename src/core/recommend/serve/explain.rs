@@ -5,13 +5,14 @@ use crate::base::ItemId;
 use crate::event::EventKind;
 use crate::profile::Profile;
 use crate::recommend::ensemble::{
-    BaseModel, Candidates, Context, KindColumn, KindFeature, Ranker, SideFeature,
+    BaseModel, Candidates, Context, Explainer, KindColumn, KindFeature, Ranker, SideFeature,
 };
 
 use super::item_context::has;
+use super::person::Sources;
 use super::reason::Reason;
 use super::request::Request;
-use super::user_scores::{Personal, Sources};
+use super::user_scores::Personal;
 
 /// Buyers of both from which "often bought with" is true.
 const OFTEN: u16 = 2;
@@ -50,11 +51,25 @@ impl Source {
 
 /// Inputs from which the score of a recommendation is explained.
 pub(super) struct Explanation<'a> {
-    pub(super) sources: &'a Sources<'a>,
-    pub(super) request: &'a Request<'a>,
-    pub(super) personal: &'a Personal,
-    pub(super) candidates: &'a Candidates,
-    pub(super) rule: &'a Ranker,
+    sources: &'a Sources<'a>,
+    request: &'a Request<'a>,
+    personal: &'a Personal,
+    candidates: &'a Candidates,
+    rule: &'a Ranker,
+    explainer: Explainer<'a>,
+}
+
+impl<'a> Explanation<'a> {
+    pub(super) fn new(
+        sources: &'a Sources<'a>,
+        request: &'a Request<'a>,
+        personal: &'a Personal,
+        candidates: &'a Candidates,
+        rule: &'a Ranker,
+    ) -> Self {
+        let explainer = sources.ensemble.models().explainer(&personal.context());
+        Self { sources, request, personal, candidates, rule, explainer }
+    }
 }
 
 impl Explanation<'_> {
@@ -110,7 +125,7 @@ impl Explanation<'_> {
         for (member, added) in models.members().iter().zip(added).filter(|(_, added)| *added != 0.0) {
             let parts = match member {
                 BaseModel::Kind(column) => self.parts_of_kind(*column, &context, item),
-                _ => models.parts(*member, &context, item).unwrap_or_default(),
+                _ => self.explainer.parts(*member, item).unwrap_or_default(),
             };
             let whole: f32 = parts.iter().sum();
             if whole > 0.0 {
@@ -124,7 +139,7 @@ impl Explanation<'_> {
 
     /// In order of the history.
     fn parts_of_kind(&self, column: KindColumn, context: &Context<'_>, item: ItemId) -> Vec<f32> {
-        let parts = self.sources.kinds.parts(column, self.personal.acts(), item);
+        let parts = self.sources.kinds.parts(column, &self.personal.person().acts, item);
         let of = |(known, _): &(ItemId, f32)| -> f32 {
             parts.iter().filter(|(touched, _)| touched == known).map(|(_, part)| part).sum()
         };
@@ -151,7 +166,8 @@ impl Explanation<'_> {
         };
         let (cause, _) = self
             .personal
-            .taste()
+            .person()
+            .taste
             .iter()
             .map(alike)
             .filter(|(_, similarity)| *similarity > 0.0)

@@ -2,9 +2,10 @@
 
 use crate::base::ItemId;
 use crate::profile::Profile;
+use crate::recommend::models::item_set::Universe;
 
 use super::live::Evidence;
-use super::user_scores::Sources;
+use super::person::Sources;
 
 /// Weight of the next-item scores relative to item-to-item: a visit is going on.
 const NEXT: f32 = 2.0;
@@ -35,7 +36,7 @@ pub(super) fn scores(
     let mut item_knn = vec![0f32; width];
     sources.item_knn.add_scores(&[(seed, 1.0)], usize::MAX, &mut item_knn);
     let mut content = vec![0f32; width];
-    sources.content.add_scores(sources.content.vector(seed), 1.0, &mut content);
+    sources.content.add_scores(sources.content.vector(seed), &Universe::All(width), &mut content);
     if let Some(own) = content.get_mut(seed.index()) {
         *own = 0.0;
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::{ExternalId, ItemId, Timestamp};
-use crate::catalogue::{Catalogue, Currency, Facts, category_path};
+use crate::catalogue::{Catalogue, Currency, Facts, Marks, category_path};
 
 use super::removed::Filter;
 
@@ -148,6 +148,8 @@ impl ItemFilter {
             paths: self.category.as_deref().map(|prefix| catalogue.paths_below(prefix)),
             currency: self.currency.as_deref().and_then(Currency::parse),
             since: self.new_days.map(|days| now.plus_days(-f64::from(days))),
+            tags: self.tags.iter().map(|tag| Marks::tag(tag)).collect(),
+            attributes: self.attributes.iter().map(marks).collect(),
         }
     }
 }
@@ -163,11 +165,20 @@ pub(super) struct Compiled<'a> {
     paths: Option<Vec<bool>>,
     currency: Option<Currency>,
     since: Option<Timestamp>,
+    /// Of each tag.
+    tags: Vec<Marks>,
+    /// Of each attribute, those of its values.
+    attributes: Vec<Vec<Marks>>,
+}
+
+/// Of the values of an attribute.
+fn marks((name, values): (&String, &OneOrMany)) -> Vec<Marks> {
+    values.values().iter().map(|value| Marks::attribute(name, value)).collect()
 }
 
 impl Compiled<'_> {
     /// The first condition that an item does not meet; `None` for one that passes. Looks at the item itself for tags and
-    /// attributes only.
+    /// attributes only, where the marks of its facts say that it may have them.
     pub(super) fn refuses(&self, id: ItemId, facts: &Facts) -> Option<Filter> {
         let filter = self.filter;
         if !filter.items.is_empty() && self.items.binary_search(&id).is_err() {
@@ -192,6 +203,13 @@ impl Compiled<'_> {
         }
         if filter.tags.is_empty() && filter.attributes.is_empty() {
             return None;
+        }
+        let may_have = |any: &[Marks]| any.iter().any(|marks| facts.marks.may_have(*marks));
+        if !self.tags.is_empty() && !may_have(&self.tags) {
+            return Some(Filter::Tags);
+        }
+        if self.tags.is_empty() && !self.attributes.iter().all(|values| may_have(values)) {
+            return Some(Filter::Attributes);
         }
         let Some(item) = self.catalogue.get(id) else { return Some(Filter::Attributes) };
         if !filter.tags.is_empty() && !filter.tags.iter().any(|tag| item.tags.contains(tag)) {

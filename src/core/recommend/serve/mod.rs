@@ -6,6 +6,8 @@
 
 mod arrange;
 mod artefact;
+mod blend;
+mod contenders;
 mod context;
 mod diversity;
 mod explain;
@@ -18,6 +20,8 @@ pub mod item_filter;
 mod list_tests;
 pub mod live;
 pub mod model_set;
+mod opening;
+mod person;
 pub mod placement;
 mod rank;
 mod ranked;
@@ -29,6 +33,8 @@ pub mod selection;
 mod tests;
 #[cfg(test)]
 mod truth_tests;
+#[cfg(test)]
+mod universe_tests;
 pub mod user_scores;
 
 pub use artefact::ArtefactError;

@@ -14,6 +14,7 @@ use crate::recommend::ensemble::{BaseModel, Ensemble, EventKinds, Models, Ranker
 use crate::recommend::models::association_rules::AssociationRules;
 use crate::recommend::models::content_based::ContentBased;
 use crate::recommend::models::item_knn::ItemKnn;
+use crate::recommend::models::item_set::Universe;
 use crate::recommend::models::popularity::Popularity;
 use crate::recommend::models::repurchase::Repeat;
 use crate::recommend::models::top;
@@ -26,8 +27,9 @@ use super::artefact::{self, ArtefactError};
 use super::explain;
 use super::filters::Eligible;
 use super::item_context::{self, Clicks};
+use super::person::{Person, Sources};
 use super::request::{List, Recommendation, Request};
-use super::user_scores::{Personal, Sources, only, plain_rule};
+use super::user_scores::{Personal, only, plain_rule};
 
 /// Everything a recommendation is made from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -143,14 +145,25 @@ impl ModelSet {
         }
     }
 
-    /// Input of the members for one person, without their scores.
-    pub(crate) fn unscored(&self, request: &Request<'_>) -> Personal {
-        Personal::unscored(&self.sources(), request)
+    /// One person, as the members see them.
+    pub(super) fn person(&self, request: &Request<'_>) -> Person {
+        Person::new(&self.sources(), request)
     }
 
-    /// Scores of all members for one person.
+    /// Every item that a model or the catalogue knows.
+    fn everything(&self, request: &Request<'_>) -> Universe {
+        let models = self.ensemble.models().n_items();
+        Universe::All(request.catalogue.width().max(self.popularity.width()).max(models))
+    }
+
+    /// Input of the members for one person and all items, without their scores.
+    pub(crate) fn unscored(&self, request: &Request<'_>) -> Personal {
+        Personal::unscored(&self.sources(), request, self.person(request), self.everything(request))
+    }
+
+    /// Scores of all members for one person and all items: what a measurement ranks.
     pub fn personal(&self, request: &Request<'_>) -> Personal {
-        Personal::new(&self.sources(), request)
+        Personal::new(&self.sources(), request, self.person(request), self.everything(request))
     }
 
     /// Items that go with this one, best first, ties by id; half by behaviour, half by content, and by what was counted `live`. Empty for an item of

@@ -5,13 +5,14 @@ use std::cell::OnceCell;
 
 use crate::base::{ItemId, Score};
 use crate::catalogue::Facts;
-use crate::recommend::ensemble::{CANDIDATES, Candidates, Ranker};
+use crate::recommend::ensemble::{CANDIDATES, Ranker};
 use crate::recommend::models::top;
 
 use super::arrange::Arrangement;
+use super::blend::{Blend, RAISED, SEED_CANDIDATES};
 use super::context::Beside;
 use super::diversity;
-use super::explain::{self, Explanation};
+use super::explain;
 use super::exploration::{self, explore};
 use super::fill::{Filler, newest, unfinished};
 use super::filters::Eligible;
@@ -21,25 +22,8 @@ use super::reason::Reason;
 use super::request::{List, Recommendation, Request};
 use super::user_scores::Personal;
 
-/// Share of what goes with the seed in the score when there is a seed.
-const SEED_SHARE: f32 = 0.8;
-/// Of what goes with the seed, this many are candidates.
-const SEED_CANDIDATES: usize = 100;
 /// So many times what is wanted must go with the seed for it to fill the list by itself.
 const SEED_ENOUGH: usize = 4;
-/// Candidates that each rule of a placement that raises items adds.
-const RAISED: usize = 50;
-/// Candidates for the places after the first [`CANDIDATES`].
-const DEEP_CANDIDATES: usize = 1_000;
-
-/// The blend of the whole history, made when it is asked for the first time.
-struct Blend {
-    personal: Personal,
-    rule: Ranker,
-    candidates: Candidates,
-    /// Best first.
-    ranked: Vec<Ranked>,
-}
 
 impl ModelSet {
     /// The items of [`ModelSet::page`].
@@ -50,7 +34,8 @@ impl ModelSet {
     /// At most `request.n` items after the first `request.offset`, best first, ties by id, scores 0…1; only what
     /// [`super::filters`] leave. What the user has just seen comes last. A user without history gets what is popular, a shop
     /// without data its newest items. With a seed of which enough is known the blend of the whole history is not asked: the answer must be there
-    /// while the click is warm. About a millisecond at 4,000 items, a fourth of it with a seed.
+    /// while the click is warm. Only what the filters leave is scored (`blend.rs`): O(items / 64 + history · weights kept + members ·
+    /// items left), and of many items left only those that can be among the best are asked of every member (`contenders.rs`).
     pub fn page(&self, request: &Request<'_>) -> List {
         let eligible = Eligible::new(request, &self.repeat);
         let (beside, blend) = (self.beside(request), OnceCell::new());
@@ -58,7 +43,7 @@ impl ModelSet {
         let order = self.order(request, &eligible, beside.as_ref(), &blend, &arrangement);
         let order = self.give_places_away(order, request, &eligible, &arrangement);
         let page: Vec<Ranked> = order.into_iter().skip(request.offset).take(request.n).collect();
-        let items = self.explained(&page, request, beside.as_ref(), blend.into_inner());
+        let items = self.explained(&page, request, &eligible, beside.as_ref(), blend, &arrangement);
         List { items, removed: eligible.removed }
     }
 
@@ -92,7 +77,7 @@ impl ModelSet {
         let mut filler = Filler::new(list, &pins, request, eligible);
         if filler.missing() > 0 && wants.news() {
             let blend = self.blended(request, eligible, beside, blend, arrangement);
-            let rest = self.deeper(request, &filler, &blend.personal);
+            let rest = self.deeper(request, eligible, &filler, blend);
             filler.add(rest);
         }
         filler.fill(&self.popularity);
@@ -130,79 +115,6 @@ impl ModelSet {
         ranked
     }
 
-    fn blended<'a>(
-        &self,
-        request: &Request<'_>,
-        eligible: &Eligible,
-        beside: Option<&Beside>,
-        blend: &'a OnceCell<Blend>,
-        arrangement: &Arrangement<'_>,
-    ) -> &'a Blend {
-        blend.get_or_init(|| {
-            let fresh = |item| eligible.is_fresh(item);
-            let personal = self.personal(request);
-            let rule = self.rule(personal.length());
-            let due = match request.seed {
-                None => self.repeat.due(request.profile, request.now),
-                Some(_) => Vec::new(),
-            };
-            let raised = |raises: &dyn Fn(ItemId) -> bool| {
-                personal.candidates(&self.ensemble, &rule, RAISED, |item| fresh(item) && raises(item)).items
-            };
-            let raised: Vec<ItemId> = arrangement.raising().flat_map(|raises| raised(&raises)).collect();
-            let near = beside.map(|beside| beside.scores.as_slice());
-            let (candidates, ranked) = self.ranked(&personal, &rule, request, near, &due, &raised, fresh);
-            Blend { personal, rule, candidates, ranked }
-        })
-    }
-
-    /// Candidates, and all of them in the order of `rule` with scores 0…1: odds against the best one, after the share of what is
-    /// `near` the seed; what is `due` at least its own score. `raised` are among them, whatever their score.
-    #[expect(clippy::too_many_arguments, reason = "each is one source of candidates")]
-    pub(crate) fn ranked(
-        &self,
-        personal: &Personal,
-        rule: &Ranker,
-        request: &Request<'_>,
-        near: Option<&[f32]>,
-        due: &[(ItemId, f32)],
-        raised: &[ItemId],
-        allowed: impl Fn(ItemId) -> bool,
-    ) -> (Candidates, Vec<Ranked>) {
-        let mut candidates = personal.candidates(&self.ensemble, rule, request.n, &allowed);
-        let beside = near.iter().flat_map(|scores| top::best(scores, SEED_CANDIDATES, &allowed));
-        // What is bought again must not crowd out everything else.
-        let most = request.n.div_ceil(3);
-        let due: Vec<(ItemId, f32)> =
-            due.iter().filter(|(item, _)| allowed(*item)).take(most).copied().collect();
-        let further = beside.chain(due.iter().copied()).map(|(item, _)| item);
-        for item in further.chain(raised.iter().copied()) {
-            if !candidates.items.contains(&item) {
-                personal.push(&mut candidates, item);
-            }
-        }
-        let logits = rule.rank(&candidates, personal.length());
-        let best = logits.first().map_or(0.0, |(_, score)| *score);
-        let place = |(item, logit): (ItemId, f32)| {
-            let own = (logit - best).exp();
-            let again = due.iter().find(|(known, _)| *known == item).map_or(0.0, |(_, score)| *score);
-            match near {
-                Some(scores) => {
-                    let near = SEED_SHARE * scores.get(item.index()).copied().unwrap_or(0.0);
-                    let own = (1.0 - SEED_SHARE) * own;
-                    let because = if near > own { Because::Seed } else { Because::Own };
-                    Ranked::new(item, near + own, because)
-                }
-                // Without being due it would not be here at all: that is the reason, whatever else speaks for it.
-                None if again > 0.0 => Ranked::new(item, again.max(own), Because::Due),
-                None => Ranked::new(item, own, Because::Own),
-            }
-        };
-        let mut ranked: Vec<Ranked> = logits.into_iter().map(place).collect();
-        ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.item.cmp(&b.item)));
-        (candidates, ranked)
-    }
-
     /// The best that are not too much alike in words, `more` than the page needs.
     fn diverse(&self, ranked: Vec<Ranked>, request: &Request<'_>, more: usize) -> Vec<Ranked> {
         // d of likeness against 1 − d of relevance.
@@ -214,41 +126,9 @@ impl ModelSet {
         diversity::diversify(ranked, n, weight, |a, b| self.content.similarity(a.item, b.item))
     }
 
-    /// Candidates after the first ones, so that pages go on: by the same rule, below the last of them.
-    fn deeper(&self, request: &Request<'_>, filler: &Filler<'_>, personal: &Personal) -> Vec<Ranked> {
-        let rule = self.rule(personal.length());
-        let open = |item| filler.is_open(item);
-        let candidates = personal.candidates(&self.ensemble, &rule, DEEP_CANDIDATES, open);
-        let logits = rule.rank(&candidates, personal.length());
-        let best = logits.first().map_or(0.0, |(_, score)| *score);
-        let last = filler.list.last().map_or(1.0, |last| last.score);
-        let place =
-            |(item, logit): (ItemId, f32)| Ranked::new(item, last * (logit - best).exp(), Because::Own);
-        logits.into_iter().map(place).take(request.depth()).collect()
-    }
-
     fn buy_again(&self, item: ItemId) -> Reason {
         let days = self.repeat.habit(item).map_or(0.0, |habit| habit.interval_days);
         Reason::BuyAgain(days.round().clamp(0.0, f32::from(u16::MAX)) as u16)
-    }
-
-    /// The blend with a row for each item of the page that needs one to be explained; `None` where none does.
-    fn completed(&self, page: &[Ranked], request: &Request<'_>, blend: Option<Blend>) -> Option<Blend> {
-        let mut own = page.iter().filter(|ranked| ranked.because == Because::Own).peekable();
-        own.peek()?;
-        let mut blend = blend.unwrap_or_else(|| {
-            let personal = self.personal(request);
-            let rule = self.rule(personal.length());
-            let is_there = |item| request.catalogue.get(item).is_some();
-            let candidates = personal.candidates(&self.ensemble, &rule, request.n, is_there);
-            Blend { personal, rule, candidates, ranked: Vec::new() }
-        });
-        for ranked in own {
-            if !blend.candidates.items.contains(&ranked.item) {
-                blend.personal.push(&mut blend.candidates, ranked.item);
-            }
-        }
-        Some(blend)
     }
 
     /// The page with the reason of each item.
@@ -256,18 +136,14 @@ impl ModelSet {
         &self,
         page: &[Ranked],
         request: &Request<'_>,
+        eligible: &Eligible,
         beside: Option<&Beside>,
-        blend: Option<Blend>,
+        blend: OnceCell<Blend>,
+        arrangement: &Arrangement<'_>,
     ) -> Vec<Recommendation> {
         let sources = self.sources();
-        let blend = self.completed(page, request, blend);
-        let explanation = blend.as_ref().map(|Blend { personal, rule, candidates, .. }| Explanation {
-            sources: &sources,
-            request,
-            personal,
-            candidates,
-            rule,
-        });
+        let blend = self.completed(page, request, eligible, beside, blend, arrangement);
+        let explanation = blend.as_ref().map(|blend| blend.explanation(&sources, request));
         let reason = |ranked: &Ranked| match ranked.because {
             Because::Seed => {
                 let seed = beside.map_or(ranked.item, |beside| beside.cause(ranked.item));

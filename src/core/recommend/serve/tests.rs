@@ -245,13 +245,7 @@ fn the_named_item_of_the_history_is_the_one_that_added_most() {
     let (candidates, ranked) =
         model.ranked(&personal, &rule, &asked, None, &[], &[], |item| !user.has_seen(item));
     let sources = model.sources();
-    let explanation = explain::Explanation {
-        sources: &sources,
-        request: &asked,
-        personal: &personal,
-        candidates: &candidates,
-        rule: &rule,
-    };
+    let explanation = explain::Explanation::new(&sources, &asked, &personal, &candidates, &rule);
     let mut behaviour = 0;
     for known in &ranked {
         let parts = explanation.parts(known.item);

@@ -73,6 +73,7 @@ mod tests {
     use crate::ml::threads::Threads;
     use crate::recommend::ensemble::{EnsembleParameters, EventRows};
     use crate::recommend::fixtures::{event, profile, shop};
+    use crate::recommend::models::item_set::Universe;
 
     /// 60 users who view 0 and 1, cart 1, and buy 2; the kinds learnt of it.
     fn kinds() -> EventKinds {
@@ -124,7 +125,7 @@ mod tests {
         let acts = kinds.acts(&viewer);
         let width = 6;
         let mut beside = vec![0f32; kinds.columns().len() * width];
-        kinds.models.fill_dense(&acts, width, &mut beside);
+        kinds.models.fill_dense(&acts, &Universe::All(width), &mut beside);
         let (place, column) = kinds
             .columns()
             .iter()
@@ -137,7 +138,7 @@ mod tests {
         let few = kinds.restricted(&[*column]);
         assert_eq!(few.columns(), [*column]);
         let mut own = vec![0f32; width];
-        few.models.fill_dense(&acts, width, &mut own);
+        few.models.fill_dense(&acts, &Universe::All(width), &mut own);
         assert_eq!(own, beside[place * width..(place + 1) * width]);
         assert!(few.models.is_sound(width));
         assert!(kinds.restricted(&[]).acts(&viewer).is_empty());

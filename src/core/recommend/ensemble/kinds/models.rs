@@ -16,6 +16,7 @@ use crate::ml::threads::Threads;
 use crate::recommend::ensemble::pairs::{LEAST_WEIGHT, Regressions, add_pairs};
 use crate::recommend::ensemble::parameters::EnsembleParameters;
 use crate::recommend::models::interactions::Matrix;
+use crate::recommend::models::item_set::Universe;
 use crate::recommend::models::item_weights::ItemWeights;
 use crate::recommend::models::ridge::RidgeParameters;
 use crate::recommend::train::error::TrainError;
@@ -163,7 +164,7 @@ impl KindModels {
         let user = self.user(acts);
         let mut beside = vec![0f32; n * self.dense().len()];
         for (column, slots) in self.dense().iter().zip(beside.chunks_mut(n.max(1))) {
-            self.fill(*column, &user, slots);
+            self.fill(*column, &user, &Universe::All(n), slots);
         }
         let of_begun = &self.columns[self.dense().len()..];
         let mut values = vec![0f32; begun.len() * of_begun.len()];
@@ -176,14 +177,17 @@ impl KindModels {
         UserColumns { beside, begun, values }
     }
 
-    /// Adds the columns of all items to slots of 0, column after column, each of at least as many items as the models know.
-    pub fn fill_dense(&self, acts: &[Act], width: usize, beside: &mut [f32]) {
+    /// Adds the columns of all items to slots of 0, column after column, a place of the universe each.
+    pub fn fill_dense(&self, acts: &[Act], universe: &Universe, beside: &mut [f32]) {
         let user = self.user(acts);
-        for (column, slots) in self.dense().iter().zip(beside.chunks_mut(width.max(1))) {
-            if let Some(slots) = slots.get_mut(..self.n_items) {
-                self.fill(*column, &user, slots);
-            }
+        for (column, slots) in self.dense().iter().zip(beside.chunks_mut(universe.width().max(1))) {
+            self.fill(*column, &user, universe, slots);
         }
+    }
+
+    /// Adds one column of all items. O(acts · weights kept), and O(items) for popularity.
+    pub fn add_column(&self, column: KindColumn, acts: &[Act], universe: &Universe, slots: &mut [f32]) {
+        self.fill(column, &self.user(acts), universe, slots);
     }
 
     /// Contribution of each touched item to a column's value of `item`; see [`EventKinds::parts`](super::EventKinds::parts).
@@ -250,17 +254,16 @@ impl KindModels {
         touched
     }
 
-    fn fill(&self, column: KindColumn, user: &User<'_>, slots: &mut [f32]) {
+    fn fill(&self, column: KindColumn, user: &User<'_>, universe: &Universe, slots: &mut [f32]) {
         let kind = usize::from(column.kind);
-        let n = self.n_items;
         match column.of {
-            KindFeature::Popularity => slots.copy_from_slice(&self.popularity),
+            KindFeature::Popularity => universe.gather(slots, &self.popularity),
             KindFeature::Pair { decay } => {
-                add_pairs(&self.pairs[kind], &[decay], &user.history(kind), n, slots);
+                add_pairs(&self.pairs[kind], &[decay], &user.history(kind), universe, slots);
             }
             KindFeature::Ease { decay } => {
                 if let Some(ease) = &self.ease {
-                    add_pairs(ease, &[decay], &user.history(kind), n, slots);
+                    add_pairs(ease, &[decay], &user.history(kind), universe, slots);
                 }
             }
             _ => {}
@@ -279,7 +282,9 @@ impl KindModels {
             }
             KindFeature::PairBegun => {
                 let mut pairs = vec![0f32; self.n_items];
-                self.fill(KindColumn { of: KindFeature::Pair { decay: 1.0 }, ..column }, user, &mut pairs);
+                let all = Universe::All(self.n_items);
+                let column = KindColumn { of: KindFeature::Pair { decay: 1.0 }, ..column };
+                self.fill(column, user, &all, &mut pairs);
                 let values = || begun.iter().map(|item| pairs[item.index()]);
                 let best = values().fold(f32::MIN_POSITIVE, f32::max);
                 values().map(|value| value / best).collect()
