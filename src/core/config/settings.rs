@@ -165,11 +165,11 @@ pub struct Training {
     /// Model versions whose artefact is kept.
     pub keep_versions: u32,
     /// Most multiplications, in thousand millions, that one dense model may take to train: EASE^R n³ of its items (at most
-    /// 4,500), implicit ALS iterations · 4 · (cells · factors + (users + items) · factors²). A costlier one is left out; 0 =
-    /// none.
+    /// 4,500), else 40 · items · k² of as many nearest k as it allows, 32 at least; implicit ALS iterations · 4 · (cells · factors +
+    /// (users + items) · factors²). A costlier one is left out, and none is tried; 0 = none.
     pub dense_work: u32,
     /// Most multiplications, in thousand millions, that a training may spend on trying other parameters of EASE^R than those that
-    /// serve, and as many again on implicit ALS; what it finds the next training begins with. 0 = never any others.
+    /// serve, as many again on implicit ALS and on the shrinkage of similarities; what it finds the next training begins with. 0 = never any others.
     pub tuning_work: u32,
     /// Niceness of training, so that it stands back for serving (nice(2)), 0…19: at 15 it gets a thirtieth of a core that both
     /// want, at 0 as much as serving does. Above 0 it also stands still for 25 of 35 ms while the server uses over a tenth of all

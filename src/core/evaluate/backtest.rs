@@ -10,7 +10,7 @@ use crate::ml::threads::Threads;
 use crate::profile::SegmentId;
 use crate::recommend::ModelSet;
 use crate::recommend::ensemble::{
-    BaseModel, EnsembleParameters, EventRows, KindNumbers, Models, PairModel, Ranker, SideFeature,
+    BaseModel, EnsembleParameters, EventRows, KindColumn, KindNumbers, Models, PairModel, Ranker, SideFeature,
 };
 use crate::recommend::models::content_based::ContentBased;
 use crate::recommend::serve::model_set::plain;
@@ -22,7 +22,7 @@ use crate::recommend::train::{
 };
 
 use super::auto::{Budget, HeldOut, Trial};
-use super::chosen::{alike, keep_content, remembered, twin_of};
+use super::chosen::{Learnt, alike, keep_content, remembered, twin_of};
 use super::figures::{Figure, MeasuredUser, figures};
 use super::measure::{Answer, KS, Served, ServedCases, Setting, answers, known_items, served_lists};
 use super::ranking::Tally;
@@ -117,29 +117,6 @@ fn hold_out(data: &TrainingData, parameters: &TrainingParameters) -> Option<Spli
     split::temporal(&data.events, parameters.holdout_share, parameters.max_test_users, parameters.seed)
 }
 
-/// A rule with the members that it needs.
-struct Learnt {
-    members: Vec<BaseModel>,
-    rule: Ranker,
-}
-
-impl Learnt {
-    /// The rule of a model.
-    fn of(model: &ModelSet) -> Self {
-        let ensemble = model.ensemble();
-        let (needed, all) = (ensemble.ranker().needed(), ensemble.models().members());
-        let members = needed.iter().filter_map(|index| all.get(*index).copied()).collect();
-        Self { members, rule: ensemble.ranker().restricted(&needed) }
-    }
-
-    /// Lets the rule order what another model's members say, if they are much the same.
-    fn carry(&self, model: &mut ModelSet) {
-        if let Some(rule) = self.rule.carried(&self.members, model.ensemble().models().members()) {
-            model.set_rule(rule);
-        }
-    }
-}
-
 /// Result of a backtest, without the models that were fitted for it.
 struct Found {
     /// Parameters with what the trial chose.
@@ -174,9 +151,11 @@ impl Backtest<'_> {
         let mut hear = |_: Stage, done: f32| progress(Stage::Evaluate, 0.25 + 0.05 * done);
         let mut rows = rows(self.events(), self.data.n_users, parameters, &mut hear)?;
         if learn {
-            twin.set_kinds(kinds(self.threads, &rows, parameters, &mut hear)?);
+            twin.set_kinds(kinds(self.threads, &rows, parameters, None, &mut hear)?);
         }
-        rows.acts = Vec::new();
+        if learn || self.kinds_of_current().is_empty() {
+            rows.acts = Vec::new();
+        }
         if learn {
             self.choose(&mut twin, &rows, &to_learn, progress)?;
         } else {
@@ -273,6 +252,11 @@ impl Backtest<'_> {
         self.data.events.get(..self.split.cut).unwrap_or_default()
     }
 
+    /// Share of the events that are before the cut.
+    fn share(&self) -> f64 {
+        self.split.cut as f64 / self.data.events.len().max(1) as f64
+    }
+
     /// The moment of the cut.
     fn now(&self) -> Timestamp {
         self.events().last().map_or(Timestamp(0), |event| event.occurred_at)
@@ -320,7 +304,7 @@ impl Backtest<'_> {
             held_out: &held_out,
             start: remembered(&twin.parameters.ensemble, self.beside.current),
             always: Some(BaseModel::SideFeature(SideFeature::Content)),
-            budget: Budget::of_training(twin.parameters.tuning_work),
+            budget: Budget::of_training(twin.parameters.tuning_work, self.share()),
             threads: self.threads,
             tell: &|_| (),
         };
@@ -357,6 +341,11 @@ impl Backtest<'_> {
         Ok(())
     }
 
+    /// Columns of kinds that the rule of the model that serves reads.
+    fn kinds_of_current(&self) -> Vec<KindColumn> {
+        self.beside.current.map(|current| current.parameters.ensemble.kind_columns()).unwrap_or_default()
+    }
+
     /// Metrics that the parameters of the model that serves reach under the same conditions: `current.ndcg@10`, ….
     fn current(
         &self,
@@ -370,16 +359,23 @@ impl Backtest<'_> {
         // The same parameters are the usual case, and then the twin that is there will do.
         let (ours, theirs) = (alike(&setting.model.parameters), alike(&current.parameters));
         let mut twin = setting.model.clone();
-        if ours != theirs {
+        let columns = self.kinds_of_current();
+        // Without a trial the twin knows no kinds.
+        let knows_kinds = columns.iter().all(|column| twin.kinds.columns().contains(column));
+        if ours != theirs || !knows_kinds {
+            let mut hear = |_: Stage, _: f32| progress(Stage::Evaluate, 0.8);
             let without_blend = |parameters: &TrainingParameters| TrainingParameters {
                 ensemble: EnsembleParameters::default(),
                 ..parameters.clone()
             };
+            let kinds = match knows_kinds {
+                true => setting.model.kinds.as_ref().clone(),
+                false => kinds(self.threads, rows, &current.parameters, Some(&columns), &mut hear)?,
+            };
             if without_blend(&ours) != without_blend(&theirs) {
-                let kinds = setting.model.kinds.as_ref().clone();
-                twin = self.ground(&current.parameters, &mut |_, _| progress(Stage::Evaluate, 0.8))?;
-                twin.set_kinds(kinds);
+                twin = self.ground(&current.parameters, &mut hear)?;
             }
+            twin.set_kinds(kinds);
             self.refit(&mut twin, rows, &current.parameters.ensemble, &mut |_| {
                 progress(Stage::Evaluate, 0.8)
             })?;

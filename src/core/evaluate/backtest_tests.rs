@@ -7,10 +7,10 @@ use crate::base::Timestamp;
 use crate::catalogue::Catalogue;
 use crate::event::EventKind;
 use crate::recommend::ModelSet;
-use crate::recommend::ensemble::{BaseModel, SideFeature};
+use crate::recommend::ensemble::{BaseModel, EnsembleParameters, KindColumn, KindFeature, SideFeature};
 use crate::recommend::fixtures::{START, event};
 use crate::recommend::serve::user_scores::only;
-use crate::recommend::train::{Progress, TrainError, Trained, TrainingData, TrainingParameters};
+use crate::recommend::train::{Progress, TrainError, Trained, TrainingData, TrainingParameters, train};
 
 /// 240 users of four tastes; each buys eight of the ten items of their taste, one a day.
 fn tastes() -> TrainingData {
@@ -83,6 +83,41 @@ fn the_current_parameters_are_measured_under_the_same_conditions() {
         .map(|(_, n)| n)
         .sum();
     assert_eq!(users, same["users"], "everybody measured on is in a segment");
+}
+
+#[test]
+fn what_serves_by_kinds_is_measured_with_them_where_too_few_are_held_out_for_a_trial() {
+    // Each day 240 users look at one item and buy what belongs to the one of the day before.
+    let mut events = Vec::new();
+    for day in 0..10u32 {
+        for user in 0..240u32 {
+            let seen = |day: u32| (user * 3 + day * 7) % 40;
+            let at = f64::from(day) + f64::from(user) / 86_400.0;
+            if day > 0 {
+                events.push(event(user, EventKind::Purchase, 40 + seen(day - 1), at));
+            }
+            events.push(event(user, EventKind::View, seen(day), at + 0.5));
+        }
+    }
+    events.sort_by_key(|event| event.occurred_at);
+    let data = TrainingData { events, n_users: 240, ..TrainingData::default() };
+    let column = KindColumn { kind: 1, of: KindFeature::Pair { decay: 0.7 } };
+    let mut members = vec![BaseModel::Kind(column)];
+    members.extend(SideFeature::ALL.map(BaseModel::SideFeature));
+    let parameters = TrainingParameters { n_threads: 2, max_test_users: 60, ..TrainingParameters::default() };
+    let ensemble = EnsembleParameters { members, ..parameters.ensemble.clone() };
+    let (catalogue, now) = (Catalogue::default(), Timestamp::from_seconds(START).plus_days(11.0));
+    let mut go = |_, _| ControlFlow::Continue(());
+    let serving = TrainingParameters { ensemble, ..parameters.clone() };
+    let mut current = train(&data, &catalogue, now, &serving, &mut go).unwrap().model;
+    let members = current.ensemble().models().members().to_vec();
+    current.set_rule(only(&members, |member| f32::from(*member == BaseModel::Kind(column))));
+    let beside = Beside { current: Some(&current), served: None };
+    let metrics =
+        train_against(&data, &catalogue, now, &parameters, &beside, &mut go).unwrap().trained.metrics;
+    assert!(metrics["users"] < 100.0, "no trial: {metrics:?}");
+    assert!(metrics["current.ndcg@10"] > 0.45, "the purchase leads the list: {metrics:?}");
+    assert!(metrics["popularity.ndcg@10"] < 0.3, "{metrics:?}");
 }
 
 #[test]

@@ -10,6 +10,29 @@ use crate::recommend::train::TrainingParameters;
 /// the rule gives to members it trusts.
 const LEAST_CONTENT: f32 = 0.05;
 
+/// A rule with the members that it needs.
+pub(super) struct Learnt {
+    members: Vec<BaseModel>,
+    rule: Ranker,
+}
+
+impl Learnt {
+    /// The rule of a model.
+    pub(super) fn of(model: &ModelSet) -> Self {
+        let ensemble = model.ensemble();
+        let (needed, all) = (ensemble.ranker().needed(), ensemble.models().members());
+        let members = needed.iter().filter_map(|index| all.get(*index).copied()).collect();
+        Self { members, rule: ensemble.ranker().restricted(&needed) }
+    }
+
+    /// Lets the rule order what another model's members say, if they are much the same.
+    pub(super) fn carry(&self, model: &mut ModelSet) {
+        if let Some(rule) = self.rule.carried(&self.members, model.ensemble().models().members()) {
+            model.set_rule(rule);
+        }
+    }
+}
+
 /// Beginning of a trial: the choice of the model that serves, else the configured parameters.
 pub(super) fn remembered(configured: &EnsembleParameters, current: Option<&ModelSet>) -> EnsembleParameters {
     let mut start = EnsembleParameters { members: Vec::new(), ..configured.clone() };
@@ -21,6 +44,7 @@ pub(super) fn remembered(configured: &EnsembleParameters, current: Option<&Model
         if !chosen.als.is_empty() && !start.als.is_empty() {
             start.als.clone_from(&chosen.als);
         }
+        start.shrinkage = chosen.shrinkage;
     }
     start
 }

@@ -9,16 +9,19 @@ use super::blend::SearchSpace;
 /// Bounds of a trial.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
-    /// Most multiplications of all fits of EASE^R, and as many again of implicit ALS; the first fit of each is always made.
+    /// Most multiplications of all fits of EASE^R, and as many again of item-to-item similarity; the first fit of each is always
+    /// made.
     pub work: f64,
+    /// The same of implicit ALS, where twice the factors may be worth four times the work.
+    pub als_work: f64,
+    /// Share of all the data that the histories of the trial hold, 0…1: a fit on all of it takes so much more work.
+    pub share: f64,
     /// Most fits of each.
     pub trials: usize,
     /// Whether the first fit of each comes on top: it is made whether or not others are tried.
     pub first_is_free: bool,
     /// Best parameters of each that become members.
     pub staying: usize,
-    /// Shrinkages of item-to-item similarity that are tried, until one is worse; empty = none.
-    pub shrinkages: &'static [f32],
     /// Users that the blend is learnt on, spread evenly.
     pub cases: usize,
     /// Users that single models are compared on.
@@ -38,24 +41,27 @@ impl Budget {
     /// Of `tidings evaluate` on files.
     pub const OF_FILES: Self = Self {
         work: 2.5e11,
+        als_work: 1.5e12,
+        share: 1.0,
         trials: 12,
         first_is_free: false,
-        staying: 2,
-        shrinkages: &[0.0, 5.0, 20.0, 100.0],
+        // The second best of two says much the same, and takes as long to fit.
+        staying: 1,
         cases: 4_000,
         compared: 1_000,
         tolerated: 0.0,
         space: SearchSpace::EVERYTHING,
     };
 
-    /// Of a training of a server: what it may try beside what served last.
-    pub fn of_training(work: f64) -> Self {
+    /// Of a training of a server: what it may try beside what served last, on a `share` 0…1 of all its data.
+    pub fn of_training(work: f64, share: f64) -> Self {
         Self {
             work,
+            als_work: work,
+            share,
             trials: 4,
             first_is_free: true,
             staying: 1,
-            shrinkages: &[],
             cases: 1_000,
             compared: 300,
             tolerated: 1.0,

@@ -7,12 +7,14 @@ use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use crate::base::random;
+use crate::base::{ItemId, random};
 use crate::evaluate::algorithm::number;
 use crate::evaluate::split::Case;
 use crate::evaluate::tables::Tables;
 use crate::ml::threads::Threads;
-use crate::recommend::ensemble::{Ensemble, EnsembleParameters, Histories, Interaction, KindModels, merged};
+use crate::recommend::ensemble::{
+    Ensemble, EnsembleParameters, Histories, Interaction, KindColumn, KindInputs, KindModels, merged,
+};
 use crate::recommend::models::ridge::RidgeParameters;
 use crate::recommend::train::TrainError;
 
@@ -154,7 +156,8 @@ pub fn choose(
     let trial = Trial { histories, source, held_out, start, always: None, budget, threads, tell };
     let (tuned, _) = trial.choose(&mut |done| progress(0.1 + 0.65 * done))?;
     drop(part);
-    let kinds = kind_models(tables, threads, &mut |done| progress(0.75 + 0.05 * done))?;
+    let columns = tuned.parameters.kind_columns();
+    let kinds = kind_models(tables, Some(&columns), threads, &mut |done| progress(0.75 + 0.05 * done))?;
     let rows = rows_of(tables);
     let all = Histories { rows: &rows, n_items };
     let ensemble = fit(&all, kinds.as_ref(), &tuned, threads, |done| progress(0.8 + 0.2 * done))?;
@@ -175,7 +178,7 @@ impl TuningPart {
         threads: &Threads,
         progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
     ) -> Result<Self, TrainError> {
-        let kinds = kind_models(&tables, threads, progress)?;
+        let kinds = kind_models(&tables, None, threads, progress)?;
         Ok(Self { rows: rows_of(&tables), kinds, tables: Some(tables) })
     }
 
@@ -185,17 +188,18 @@ impl TuningPart {
     }
 }
 
-/// Models of the kinds of a table; `None` for one without.
+/// Models of the kinds of a table with the columns needed, `None` = all; `None` for a table without kinds.
 fn kind_models(
     tables: &Tables,
+    needed: Option<&[KindColumn]>,
     threads: &Threads,
     progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
 ) -> Result<Option<KindModels>, TrainError> {
     let Some(acts) = tables.acts() else { return Ok(None) };
     let parameters = EnsembleParameters::default();
     let ridge = parameters.ridges.first().copied();
-    let n_items = tables.n_known();
-    KindModels::fit(acts, n_items, tables.masked(), ridge, &parameters, threads, progress).map(Some)
+    let inputs = KindInputs { acts, n_items: tables.n_known(), masked: tables.masked(), needed };
+    KindModels::fit(&inputs, ridge, &parameters, threads, progress).map(Some)
 }
 
 /// The best `n` items of every case, in their order, without what stays out of the user's list.
@@ -207,7 +211,9 @@ pub fn rank(tables: &Tables, chosen: &Chosen, n: usize, threads: &Threads) -> Ve
             None => tables.known_history(case.user).iter().map(interaction).collect(),
         };
         let known = of_row(&history, chosen.kinds.as_ref(), acts, true);
-        let list = chosen.ensemble.recommend(&known.context(), n, |item| known.allows(item));
+        let open = known.open(tables.n_known());
+        let allowed = |item: ItemId| open.get(item.index()).copied().unwrap_or(false);
+        let list = chosen.ensemble.recommend(&known.context(), n, allowed);
         list.into_iter().map(|(item, score)| (item.0, score)).collect()
     };
     threads.run(|| tables.cases().par_iter().map(one).collect())

@@ -51,6 +51,17 @@ impl Known<'_> {
         }
     }
 
+    /// The same of each item below `width`: asked of all of them, looking up each takes as long as scoring.
+    pub(super) fn open(&self, width: usize) -> Vec<bool> {
+        let mut open = vec![self.among.is_none(); width];
+        for (items, is_open) in [(self.among, true), (Some(self.seen.as_ref()), false)] {
+            for item in items.into_iter().flatten() {
+                open.get_mut(*item as usize).into_iter().for_each(|slot| *slot = is_open);
+            }
+        }
+        open
+    }
+
     /// Whether an item may be in the list.
     pub(super) fn allows(&self, item: ItemId) -> bool {
         !self.seen.contains(&item.0) && self.among.is_none_or(|among| among.contains(&item.0))
@@ -104,5 +115,21 @@ pub(super) fn of_row(
         begun: of_kinds.begun,
         values: of_kinds.values,
         width: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_open_is_what_is_allowed() {
+        let (among, seen) = (HashSet::from([0, 2, 3, 9]), HashSet::from([2, 4, 7]));
+        for among in [None, Some(&among)] {
+            let known = Known { seen: Cow::Borrowed(&seen), among, ..Known::default() };
+            let open = known.open(6);
+            assert_eq!(open, (0..6).map(|item| known.allows(ItemId(item))).collect::<Vec<_>>());
+            assert!(open[3], "{among:?}");
+        }
     }
 }

@@ -6,6 +6,22 @@ use crate::recommend::train::TrainError;
 /// Fits with parameters and measures: NDCG@10 and the model, or `None` where these parameters do not work.
 type Attempt<'a, P, M> = Box<dyn FnMut(P, f32) -> Result<Option<(f64, M)>, TrainError> + 'a>;
 
+/// The best that a search found, best first.
+#[derive(Debug)]
+pub(super) struct Found<P, M> {
+    pub(super) parameters: Vec<P>,
+    /// Fitted with them.
+    pub(super) models: Vec<M>,
+    /// NDCG@10 of the best; 0 without any.
+    pub(super) best: f64,
+}
+
+impl<P, M> Default for Found<P, M> {
+    fn default() -> Self {
+        Self { parameters: Vec::new(), models: Vec::new(), best: 0.0 }
+    }
+}
+
 /// One search.
 pub(super) struct Search<'a, P, M> {
     /// Best first.
@@ -55,12 +71,25 @@ impl<'a, P: Copy + PartialEq, M> Search<'a, P, M> {
 
     /// Steps from the best on, as long as each is better than the last. Whether any was.
     pub(super) fn climb(&mut self, step: impl Fn(P) -> Option<P>) -> Result<bool, TrainError> {
+        self.climb_while(0.0, step)
+    }
+
+    /// The same, a step after the first only where the one before was better by this share.
+    pub(super) fn climb_while(
+        &mut self,
+        share: f64,
+        step: impl Fn(P) -> Option<P>,
+    ) -> Result<bool, TrainError> {
         let mut climbed = false;
         while let Some(next) = self.found.first().and_then(|(_, best, _)| step(*best)) {
+            let before = self.best();
             if !self.attempt(next)? {
                 break;
             }
             climbed = true;
+            if self.best() < before + share * before.abs() {
+                break;
+            }
         }
         Ok(climbed)
     }
@@ -77,9 +106,17 @@ impl<'a, P: Copy + PartialEq, M> Search<'a, P, M> {
         Ok(())
     }
 
+    /// NDCG@10 of the best so far; 0 without any.
+    pub(super) fn best(&self) -> f64 {
+        self.found.first().map_or(0.0, |(quality, ..)| *quality)
+    }
+
     /// The best, with their models.
-    pub(super) fn finish(self) -> (Vec<P>, Vec<M>) {
-        self.found.into_iter().map(|(_, parameters, model)| (parameters, model)).unzip()
+    pub(super) fn finish(self) -> Found<P, M> {
+        let best = self.best();
+        let (parameters, models) =
+            self.found.into_iter().map(|(_, parameters, model)| (parameters, model)).unzip();
+        Found { parameters, models, best }
     }
 }
 
@@ -103,7 +140,19 @@ mod tests {
         assert!(found.attempt(10).unwrap() && !found.attempt(10).unwrap());
         found.climb_either(|at| Some(at + 1), |at| Some(at - 1)).unwrap();
         assert_eq!(found.tried, [10, 11, 9, 8, 7, 6]);
-        assert_eq!(found.finish(), (vec![7, 8], vec![70, 80]));
+        let found = found.finish();
+        assert_eq!((found.parameters, found.models, found.best), (vec![7, 8], vec![70, 80], 0.0));
+    }
+
+    #[test]
+    fn steps_that_bring_little_are_the_last_ones() {
+        // 60, 80, 90, 95, …: doubling brings a third, an eighth, an eighteenth.
+        let gains = |at: i32, _| Ok(Some((100.0 - 80.0 / f64::from(at), at)));
+        let mut found = Search::new((1, 12), 1e9, |_| 1.0, gains);
+        assert!(found.attempt(2).unwrap());
+        assert!(found.climb_while(0.1, |at| Some(at * 2)).unwrap());
+        assert_eq!(found.tried, [2, 4, 8, 16]);
+        assert!(!found.climb_while(0.1, |_| None).unwrap());
     }
 
     #[test]
@@ -114,6 +163,7 @@ mod tests {
         assert_eq!(short.tried, [1, 2]);
         let mut nothing = search(0.0);
         assert!(!nothing.attempt(5).unwrap() && !nothing.attempt(7).unwrap());
-        assert_eq!(nothing.finish(), (vec![], vec![]));
+        let nothing = nothing.finish();
+        assert_eq!((nothing.parameters, nothing.models), (vec![], vec![]));
     }
 }

@@ -4,9 +4,11 @@ use std::ops::ControlFlow;
 
 use rayon::prelude::*;
 
+use crate::base::ItemId;
 use crate::ml::threads::Threads;
 use crate::recommend::ensemble::{
-    BaseModel, CANDIDATES, Ensemble, EnsembleParameters, Histories, KindModels, Models, Ranker, candidates,
+    BaseModel, CANDIDATES, Ensemble, EnsembleParameters, FittedMembers, Histories, KindModels, Models,
+    Ranker, candidates,
 };
 use crate::recommend::models::item_set::Universe;
 use crate::recommend::train::TrainError;
@@ -22,6 +24,8 @@ use super::trials::{Trials, quality};
 const CASES_AT_ONCE: usize = 64;
 /// Fewer users than this don't teach a blend.
 const FEWEST_CASES: usize = 20;
+/// Users that are asked of all members, spread evenly. Of more only what is worth a column is asked.
+const MOST_ASKED_OF_ALL: usize = 1_500;
 
 /// A trial: examples, and how much work may go into choosing on them. `tidings evaluate` makes one of files, a training one of the
 /// events of the server; what it chooses is fitted by [`fit`] or, with the rest of a server's models, by
@@ -63,7 +67,7 @@ pub struct Tuned {
 
 impl Trial<'_> {
     /// Chooses, by counts of work alone: the same data give the same choice on any machine. The blend that comes with the choice
-    /// is of all members, fitted on the histories of the trial. `progress` hears 0…1 and may break ([`TrainError::Cancelled`]).
+    /// is fitted on the histories of the trial, of all members up to 1,500 cases, of more cases of those worth it. `progress` hears 0…1 and may break ([`TrainError::Cancelled`]).
     pub fn choose(
         &self,
         progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
@@ -77,7 +81,11 @@ impl Trial<'_> {
         }
         let Self { histories, threads, tell, .. } = *self;
         let matrix = histories.matrix();
-        let mut parameters = self.start.clone().affordable(&matrix);
+        // On all data a fit takes more work than here, and may not take too much there either.
+        let most = self.start.max_work * self.budget.share;
+        let bounded = EnsembleParameters { max_work: most, ..self.start.clone() };
+        let mut parameters =
+            EnsembleParameters { max_work: self.start.max_work, ..bounded.affordable(&matrix) };
         let few = spread(&cases, self.budget.compared);
         let cases_of_few = few.iter().map(|case| (case, self.source.known(case, false))).collect();
         let trials = Trials {
@@ -88,22 +96,24 @@ impl Trial<'_> {
             threads,
             tell,
         };
-        parameters.shrinkage =
-            trials.choose_shrinkage(&matrix, &parameters, &mut |done| progress(0.05 * done))?;
-        let (ridges, ease) =
-            trials.choose_ridges(&matrix, &parameters, &mut |done| progress(0.05 + 0.35 * done))?;
-        parameters.ridges = ridges;
-        let (chosen, als) =
-            trials.choose_als(&matrix, &parameters.als, &mut |done| progress(0.4 + 0.25 * done))?;
-        parameters.als = chosen;
-        let models = Models::with(histories, &matrix, &parameters, ease, als, threads, |done| {
+        let similarity = trials.choose_shrinkage(&matrix, &parameters, &mut |done| progress(0.05 * done))?;
+        parameters.shrinkage = similarity.parameters.first().copied().unwrap_or(parameters.shrinkage);
+        let ease = trials.choose_ridges(&matrix, &parameters, &mut |done| progress(0.05 + 0.35 * done))?;
+        let bounds = (most, similarity.best.max(ease.best));
+        let als =
+            trials.choose_als(&matrix, &parameters.als, bounds, &mut |done| progress(0.4 + 0.25 * done))?;
+        (parameters.ridges, parameters.als) = (ease.parameters, als.parameters);
+        let similarity = similarity.models.into_iter().next();
+        let fitted = FittedMembers { similarity, ease: ease.models, als: als.models };
+        let models = Models::with(histories, &matrix, &parameters, fitted, threads, |done| {
             progress(0.65 + 0.05 * done)
         })?
         .with_kinds(self.source.kind_columns());
         let core = trials.core(&models, self.always);
         drop(trials);
-        let asked = self.asked(&models, &core, &cases, &mut |done| progress(0.7 + 0.1 * done))?;
-        let rule = self.learn(&models, &core, &asked, &mut |done| progress(0.8 + 0.2 * done))?;
+        let examples = self.examples(models, core, &cases, &mut |done| progress(0.7 + 0.1 * done))?;
+        let rule = self.learn(&examples, &mut |done| progress(0.8 + 0.2 * done))?;
+        let models = examples.models;
         let needed = rule.ranker.needed();
         parameters.members =
             needed.iter().filter_map(|index| models.members().get(*index).copied()).collect();
@@ -112,37 +122,19 @@ impl Trial<'_> {
         Ok((tuned, Ensemble::new(models, ranker)))
     }
 
-    /// Candidates of each case, in their order.
-    fn asked(
+    /// Asks some users of all members, which shows the columns worth having, then the others of those.
+    fn examples(
         &self,
-        models: &Models,
-        core: &[usize],
+        models: Models,
+        core: Vec<usize>,
         cases: &[HeldOut],
         progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
-    ) -> Result<Vec<Asked>, TrainError> {
-        let source = self.source;
-        let mut asked = Vec::with_capacity(cases.len());
-        for chunk in cases.chunks(CASES_AT_ONCE) {
-            let one = |case: &HeldOut| ask(models, core, source, case);
-            let more: Vec<Asked> = self.threads.run(|| chunk.par_iter().map(one).collect());
-            asked.extend(more);
-            stop(progress, asked.len() as f32 / cases.len().max(1) as f32)?;
-        }
-        Ok(asked)
-    }
-
-    /// The rule that serves, of all members: the blend where it beats its best member on users that it was not learnt on, or where it
-    /// must know users and items of which little is known and is below by no more than is tolerated, else that member alone.
-    fn learn(
-        &self,
-        models: &Models,
-        core: &[usize],
-        asked: &[Asked],
-        progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
-    ) -> Result<Rule, TrainError> {
-        let Self { threads, tell, .. } = *self;
+    ) -> Result<Examples, TrainError> {
+        let step = cases.len().div_ceil(MOST_ASKED_OF_ALL).max(1);
+        let (first, rest): (Vec<_>, Vec<_>) = cases.iter().enumerate().partition(|(at, _)| at % step == 0);
+        let mut asked = self.asked(&models, &core, &first, &mut |done| progress(0.5 * done))?;
         let members = models.members();
-        let mut columns = select(asked, members.len(), threads)?;
+        let mut columns = select(&asked, members.len(), self.threads)?;
         if self.always.is_some() {
             // Of users and items of which little is known the best column says less than several do.
             let others: Vec<usize> = core.iter().copied().filter(|index| !columns.contains(index)).collect();
@@ -150,10 +142,58 @@ impl Trial<'_> {
         }
         let names: Vec<String> =
             columns.iter().filter_map(|column| members.get(*column)).map(ToString::to_string).collect();
-        tell(&format!("columns that bring something: {}", names.join(", ")));
+        (self.tell)(&format!("columns that bring something: {}", names.join(", ")));
+        if rest.is_empty() {
+            return Ok(Examples { models, core, columns, asked });
+        }
+        let is_needed = |(index, member): &(usize, &BaseModel)| {
+            core.contains(index) || columns.contains(index) || member.is_brought()
+        };
+        let needed: Vec<usize> =
+            members.iter().enumerate().filter(is_needed).map(|(index, _)| index).collect();
+        let places = |indices: &[usize]| -> Vec<usize> {
+            indices.iter().filter_map(|index| needed.iter().position(|other| other == index)).collect()
+        };
+        let (core, columns) = (places(&core), places(&columns));
+        asked.iter_mut().for_each(|one| one.list = one.list.restricted(&needed));
+        let models = models.restricted(&needed);
+        asked.extend(self.asked(&models, &core, &rest, &mut |done| progress(0.5 + 0.5 * done))?);
+        Ok(Examples { models, core, columns, asked })
+    }
+
+    /// Candidates of each case, in their order.
+    fn asked(
+        &self,
+        models: &Models,
+        core: &[usize],
+        cases: &[(usize, &HeldOut)],
+        progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
+    ) -> Result<Vec<Asked>, TrainError> {
+        let source = self.source;
+        let mut asked = Vec::with_capacity(cases.len());
+        for chunk in cases.chunks(CASES_AT_ONCE) {
+            let one = |(_, case): &(usize, &HeldOut)| ask(models, core, source, case);
+            let more: Vec<Asked> = self.threads.run(|| chunk.par_iter().map(one).collect());
+            asked.extend(more);
+            stop(progress, asked.len() as f32 / cases.len().max(1) as f32)?;
+        }
+        Ok(asked)
+    }
+
+    /// The rule that serves, of the members of the examples: the blend where it beats its best member on users that it was not
+    /// learnt on, or where it must know users and items of which little is known and is below by no more than is tolerated, else that
+    /// member alone.
+    fn learn(
+        &self,
+        examples: &Examples,
+        progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
+    ) -> Result<Rule, TrainError> {
+        let Self { threads, tell, .. } = *self;
+        let Examples { models, core, columns, asked } = examples;
+        let members = models.members();
         let trying = self.budget.space;
-        let blend = Blending { asked, members: members.len(), columns: &columns, trying, threads };
-        let learnt = blend.learn(core.to_vec(), progress)?;
+        let blend = Blending { asked, members: members.len(), columns, trying, threads };
+        let learnt = blend.learn(core.clone(), progress)?;
         let alone = |place: usize| {
             let values: Vec<f64> = asked.iter().filter_map(|one| one.alone.get(place).copied()).collect();
             mean(&values)
@@ -191,7 +231,18 @@ fn standard_error(values: &[f64]) -> f64 {
     if values.len() > 1 { (squares / (n - 1.0) / n).sqrt() } else { 0.0 }
 }
 
-/// As in [`Tuned`], the ranker one of all members.
+/// Users whose candidates teach a blend.
+struct Examples {
+    /// The models asked.
+    models: Models,
+    /// Members that choose candidates.
+    core: Vec<usize>,
+    /// Members that are learnt on.
+    columns: Vec<usize>,
+    asked: Vec<Asked>,
+}
+
+/// As in [`Tuned`], the ranker one of all members of the examples.
 struct Rule {
     ranker: Ranker,
     ndcg: f64,
@@ -222,7 +273,8 @@ fn ask(models: &Models, core: &[usize], source: &dyn Source, case: &HeldOut) -> 
     let universe = Universe::All(width);
     let column = |index: &usize| scores.get(index * width..(index + 1) * width).unwrap_or_default();
     let alone = core.iter().map(|index| quality(column(index), &known, case)).collect();
-    let allowed = |item| known.allows(item);
+    let open = known.open(width);
+    let allowed = |item: ItemId| open.get(item.index()).copied().unwrap_or(false);
     let list = candidates(models, &scores, &universe, core, CANDIDATES, &context.begun, allowed);
     Asked { list, length: context.history.len(), relevant: case.relevant.clone(), alone }
 }

@@ -36,6 +36,15 @@ impl Candidates {
         self.items.push(item);
     }
 
+    /// What these members say of the same items, by their places.
+    pub fn restricted(&self, to: &[usize]) -> Self {
+        let pick = |values: &[f32]| -> Vec<f32> {
+            to.iter().map(|index| values.get(*index).copied().unwrap_or(0.0)).collect()
+        };
+        let rows = self.shares.chunks(self.best.len().max(1));
+        Self { items: self.items.clone(), shares: rows.flat_map(pick).collect(), best: pick(&self.best) }
+    }
+
     /// The row of shares of an item; empty for one that is not among them.
     pub fn row(&self, item: ItemId) -> &[f32] {
         let members = self.best.len();

@@ -67,6 +67,11 @@ impl SideFeature {
 }
 
 impl BaseModel {
+    /// Whether callers bring its column along.
+    pub fn is_brought(&self) -> bool {
+        matches!(self, Self::SideFeature(_) | Self::Kind(_))
+    }
+
     /// Its pair model; `None` for one that has none.
     pub fn model(&self) -> Option<PairModel> {
         if let Self::Pair { model, .. } = self { Some(*model) } else { None }

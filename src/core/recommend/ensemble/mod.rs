@@ -33,13 +33,13 @@ pub use explainer::Explainer;
 pub use from_events::EventRows;
 pub use histories::{Histories, Interaction};
 pub use kinds::{
-    Act, EventKinds, KindColumn, KindFeature, KindModels, KindNumbers, TARGET, UserColumns, masked_items,
-    merged,
+    Act, EventKinds, KindColumn, KindFeature, KindInputs, KindModels, KindNumbers, TARGET, UserColumns,
+    masked_items, merged,
 };
 pub use member::{BaseModel, PairModel, SideFeature};
-pub use models::{Models, Pairs};
-pub use pairs::Regressions;
-pub use parameters::{EnsembleParameters, als_work};
+pub use models::{FittedMembers, Models, Pairs};
+pub use pairs::{LEAST_WEIGHT, Regressions, fit_similarity};
+pub use parameters::{EnsembleParameters, als_work, similarity_work};
 pub use ranker::Ranker;
 
 /// Models and the rule that orders what they propose.

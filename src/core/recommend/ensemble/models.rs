@@ -14,7 +14,6 @@ use crate::base::ItemId;
 use crate::ml::threads::Threads;
 use crate::recommend::models::implicit_als::ImplicitAls;
 use crate::recommend::models::interactions::Matrix;
-use crate::recommend::models::item_knn::{ItemKnn, KnnParameters};
 use crate::recommend::models::item_set::Universe;
 use crate::recommend::models::item_weights::ItemWeights;
 use crate::recommend::train::error::TrainError;
@@ -23,8 +22,8 @@ use super::context::Context;
 use super::histories::Histories;
 use super::kinds::column::KindColumn;
 use super::member::{BaseModel, PairModel, SideFeature};
-use super::pairs::{Regressions, add_pairs, item_weights, sequence};
-use super::parameters::EnsembleParameters;
+use super::pairs::{Regressions, add_pairs, fit_similarity, sequence};
+use super::parameters::{EnsembleParameters, als_work};
 use super::seasons::Seasons;
 
 /// Of the sum that chooses candidates.
@@ -32,6 +31,17 @@ const PRIOR: f32 = 1e-6;
 
 /// One pair model's weights.
 pub type Pairs = (PairModel, ItemWeights);
+
+/// Models fitted on the way to a choice, by their place in the parameters; those left out are empty.
+#[derive(Clone, Debug, Default)]
+pub struct FittedMembers {
+    /// Item-to-item similarity; `None` = to be fitted.
+    pub similarity: Option<ItemWeights>,
+    /// EASE^R.
+    pub ease: Vec<ItemWeights>,
+    /// Implicit ALS.
+    pub als: Vec<ImplicitAls>,
+}
 
 /// The fitted models.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -54,29 +64,30 @@ impl Models {
         mut progress: impl FnMut(f32) -> ControlFlow<()>,
     ) -> Result<Self, TrainError> {
         let matrix = histories.matrix();
-        let parameters = &parameters.clone().affordable(&matrix);
+        let parameters = &parameters.clone().sized(&matrix);
         let parts = (parameters.ridges.len() + parameters.als.len() + 2) as f32;
         let mut done = 0.0;
-        let mut ease = Vec::new();
+        let mut fitted = FittedMembers::default();
         let mut regressions = Regressions::new(&matrix, parameters, threads);
+        let affordable = parameters.affords_ridges(&matrix);
         for (index, ridge) in (0u8..).zip(&parameters.ridges) {
             let wanted = parameters.wants(|member| member.model() == Some(PairModel::Ease(index)));
-            ease.push(match wanted {
+            fitted.ease.push(match wanted && affordable {
                 true => regressions.fit(*ridge, |part| progress((done + part) / parts))?,
                 false => ItemWeights::default(),
             });
             done += 1.0;
         }
         drop(regressions);
-        let mut als = Vec::new();
         for (index, one) in (0u8..).zip(&parameters.als) {
-            als.push(match parameters.wants(|member| *member == BaseModel::Als(index)) {
+            let wanted = parameters.wants(|member| *member == BaseModel::Als(index));
+            fitted.als.push(match wanted && als_work(one, &matrix) <= parameters.max_work {
                 true => ImplicitAls::fit(&matrix, one, threads, |part| progress((done + part) / parts))?,
                 false => ImplicitAls::default(),
             });
             done += 1.0;
         }
-        Self::with(histories, &matrix, parameters, ease, als, threads, |part| {
+        Self::with(histories, &matrix, parameters, fitted, threads, |part| {
             progress((done + 2.0 * part) / parts)
         })
     }
@@ -92,25 +103,25 @@ impl Models {
         self
     }
 
-    /// As [`Models::fit`], from EASE^R and ALS that were fitted already.
+    /// As [`Models::fit`], from models that were fitted already.
     pub fn with(
         histories: &Histories<'_>,
         matrix: &Matrix,
         parameters: &EnsembleParameters,
-        ease: Vec<ItemWeights>,
-        als: Vec<ImplicitAls>,
+        fitted: FittedMembers,
         threads: &Threads,
         mut progress: impl FnMut(f32) -> ControlFlow<()>,
     ) -> Result<Self, TrainError> {
         let wants = |model: PairModel| parameters.wants(|member| member.model() == Some(model));
+        let FittedMembers { similarity, ease, als } = fitted;
         let mut pairs = Vec::new();
         if wants(PairModel::ItemKnn) {
-            let knn = KnnParameters { neighbours: parameters.neighbours, shrinkage: parameters.shrinkage };
-            let knn = ItemKnn::fit(matrix, &knn, threads, |part| progress(0.5 * part));
-            let knn = knn.ok_or(TrainError::Cancelled)?;
-            pairs.push((PairModel::ItemKnn, item_weights(&knn, histories.n_items)));
+            let fit = || fit_similarity(matrix, parameters, threads, |part| progress(0.5 * part));
+            pairs.push((PairModel::ItemKnn, similarity.map_or_else(fit, Ok)?));
         }
-        pairs.extend((0u8..).map(PairModel::Ease).zip(ease).filter(|(model, _)| wants(*model)));
+        // One that was left out has no row, not even an empty one.
+        let there = |(model, weights): &(PairModel, ItemWeights)| wants(*model) && weights.n_items() > 0;
+        pairs.extend((0u8..).map(PairModel::Ease).zip(ease).filter(there));
         // A server's events have times.
         let ordered = parameters.beside || histories.are_ordered();
         for steps in [1u8, 10] {
@@ -155,7 +166,8 @@ impl Models {
             let decays = decays.iter().enumerate().filter(|(index, _)| !few || index % 2 == 0 || *index == 1);
             members.extend(decays.map(|(_, decay)| BaseModel::Pair { model: *model, decay: *decay }));
         }
-        members.extend((0u8..).take(self.als.len()).map(BaseModel::Als));
+        let als = (0u8..).zip(&self.als).filter(|(_, als)| als.is_fitted());
+        members.extend(als.map(|(index, _)| BaseModel::Als(index)));
         if !parameters.beside {
             members.push(BaseModel::Popularity);
         }
@@ -166,6 +178,21 @@ impl Models {
         }
         members.retain(|member| parameters.wants(|wanted| wanted == member));
         members
+    }
+
+    /// With these members only, by their places, rising; what no member reads any more goes.
+    pub fn restricted(mut self, to: &[usize]) -> Self {
+        let members: Vec<BaseModel> =
+            to.iter().filter_map(|index| self.members.get(*index).copied()).collect();
+        self.pairs.retain(|(model, _)| members.iter().any(|member| member.model() == Some(*model)));
+        for (index, als) in (0u8..).zip(&mut self.als) {
+            if !members.contains(&BaseModel::Als(index)) {
+                *als = ImplicitAls::default();
+            }
+        }
+        self.trends.retain(|(days, _)| members.contains(&BaseModel::Trend(*days)));
+        self.seasons.retain(|season| members.contains(&BaseModel::Season(season.half_life)));
+        Self { members, ..self }
     }
 
     /// One column of scores each, in this order.

@@ -8,9 +8,9 @@ use std::ops::ControlFlow;
 
 use crate::base::ItemId;
 use crate::ml::threads::Threads;
-use crate::recommend::models::ease::{Ease, EaseParameters};
+use crate::recommend::models::ease::Gram;
 use crate::recommend::models::interactions::Matrix;
-use crate::recommend::models::item_knn::ItemKnn;
+use crate::recommend::models::item_knn::{ItemKnn, KnnParameters};
 use crate::recommend::models::item_set::Universe;
 use crate::recommend::models::item_weights::{ItemWeights, keep_largest};
 use crate::recommend::models::local_ridge::{LocalRidgeParameters, Neighbourhoods};
@@ -21,7 +21,7 @@ use super::histories::Histories;
 use super::parameters::EnsembleParameters;
 
 /// Weight of an old item of a history below which it is not looked at.
-pub(super) const LEAST_WEIGHT: f32 = 1e-3;
+pub const LEAST_WEIGHT: f32 = 1e-3;
 /// Items that the sparse Gram matrix knows beside each, for one that it is regressed on.
 const GRAM_WIDTH: usize = 2;
 /// Pairs of a history that are counted at most, newest first.
@@ -55,19 +55,22 @@ pub(super) fn add_pairs(
 }
 
 /// Fits of EASE^R on one matrix, one penalty after another: of all items at once, or of each on its nearest where there are too
-/// many. Which items are near is found once for all penalties that scale users alike.
+/// many. What items have in common is found once for all penalties that scale users alike.
 pub struct Regressions<'a> {
     matrix: &'a Matrix,
     parameters: &'a EnsembleParameters,
     threads: &'a Threads,
-    /// By scaling of users.
+    /// Of the last scaling of users.
     near: Option<(f32, Neighbourhoods)>,
+    gram: Option<(f32, Gram)>,
+    /// Memory of the last fit of all items.
+    room: Vec<f32>,
 }
 
 impl<'a> Regressions<'a> {
     /// On this matrix, with size limits from `parameters`.
     pub fn new(matrix: &'a Matrix, parameters: &'a EnsembleParameters, threads: &'a Threads) -> Self {
-        Self { matrix, parameters, threads, near: None }
+        Self { matrix, parameters, threads, near: None, gram: None, room: Vec::new() }
     }
 
     /// The largest weights. `progress` hears 0…1 and may break ([`TrainError::Cancelled`]).
@@ -78,8 +81,17 @@ impl<'a> Regressions<'a> {
     ) -> Result<ItemWeights, TrainError> {
         let EnsembleParameters { max_ease_items, ridge_neighbours, kept, .. } = *self.parameters;
         if self.matrix.n_items() <= max_ease_items {
-            let dense = EaseParameters { ridge, max_items: max_ease_items };
-            return Ok(Ease::fit(self.matrix, &dense, self.threads, progress)?.truncate(kept));
+            let gram = match self.gram.take().filter(|(scaling, _)| *scaling == ridge.user_scaling) {
+                Some((_, gram)) => gram,
+                None => Gram::new(self.matrix, &ridge, self.threads, |done| progress(0.1 * done))?,
+            };
+            let room = std::mem::take(&mut self.room);
+            let fitted = gram.fit(&ridge, room, self.threads, |done| progress(0.1 + 0.9 * done));
+            self.gram = Some((ridge.user_scaling, gram));
+            let ease = fitted?;
+            let weights = ease.truncate(kept);
+            self.room = ease.into_room();
+            return Ok(weights);
         }
         let near = match self.near.take().filter(|(scaling, _)| *scaling == ridge.user_scaling) {
             Some((_, near)) => near,
@@ -95,13 +107,21 @@ impl<'a> Regressions<'a> {
     }
 }
 
-pub(super) fn item_weights(knn: &ItemKnn, n_items: usize) -> ItemWeights {
+/// Item-to-item cosine as weights. `progress` hears 0…1 and may break ([`TrainError::Cancelled`]).
+pub fn fit_similarity(
+    matrix: &Matrix,
+    parameters: &EnsembleParameters,
+    threads: &Threads,
+    progress: impl FnMut(f32) -> ControlFlow<()>,
+) -> Result<ItemWeights, TrainError> {
+    let knn = KnnParameters { neighbours: parameters.neighbours, shrinkage: parameters.shrinkage };
+    let knn = ItemKnn::fit(matrix, &knn, threads, progress).ok_or(TrainError::Cancelled)?;
     let (mut offsets, mut all) = (vec![0u32], Vec::with_capacity(knn.n_pairs()));
-    for item in (0u32..).take(n_items).map(ItemId) {
+    for item in (0u32..).take(matrix.n_items()).map(ItemId) {
         all.extend(knn.neighbours(item).iter().map(|near| (near.item, near.similarity)));
         offsets.push(u32::try_from(all.len()).unwrap_or(u32::MAX));
     }
-    ItemWeights::new(offsets, all)
+    Ok(ItemWeights::new(offsets, all))
 }
 
 /// Transition weights within at most `steps` steps of a history, a step further counting a fifth less; rows sum to 1. Made at

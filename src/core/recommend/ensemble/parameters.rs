@@ -43,7 +43,8 @@ pub struct EnsembleParameters {
     /// Whether callers bring columns along ([`SideFeature`](super::SideFeature)). Their own popularity is one of them.
     pub beside: bool,
     /// Most multiplications a dense model may take: EASE^R n³ of its items, or 40 n · k² of k nearest; implicit ALS iterations
-    /// · 4 · (cells · factors + (users + items) · factors²). Above it EASE^R looks at fewer nearest, ALS is left out.
+    /// · 4 · (cells · factors + (users + items) · factors²). Where n³ is above it each item is regressed on as many of its nearest
+    /// as it allows, 32 at least; what is still above it is left out.
     pub max_work: f64,
     /// The members there are; empty = all that follow from the above.
     pub members: Vec<BaseModel>,
@@ -84,13 +85,30 @@ impl EnsembleParameters {
         self.members.iter().filter_map(column).collect()
     }
 
-    /// Without what would take too long on this matrix.
-    pub fn affordable(mut self, matrix: &Matrix) -> Self {
+    /// With EASE^R of a size that `max_work` allows on this matrix.
+    pub fn sized(mut self, matrix: &Matrix) -> Self {
         let items = matrix.n_items() as f64;
+        if items.powi(3) > self.max_work {
+            self.max_ease_items = self.max_ease_items.min(matrix.n_items().saturating_sub(1));
+        }
         let near = (self.max_work / (LOCAL_COST * items.max(1.0))).sqrt();
         self.ridge_neighbours = self.ridge_neighbours.min(near.clamp(FEWEST_NEAR, MOST_NEAR) as usize);
-        self.als.retain(|als| als_work(als, matrix) <= self.max_work);
         self
+    }
+
+    /// The same without the models that would still take too long: what a trial begins with. Numbers of those that stay may change.
+    pub fn affordable(self, matrix: &Matrix) -> Self {
+        let mut sized = self.sized(matrix);
+        if !sized.affords_ridges(matrix) {
+            sized.ridges.clear();
+        }
+        sized.als.retain(|als| als_work(als, matrix) <= sized.max_work);
+        sized
+    }
+
+    /// Whether a fit of EASE^R of this size stays within `max_work`.
+    pub fn affords_ridges(&self, matrix: &Matrix) -> bool {
+        self.ridge_work(matrix) <= self.max_work
     }
 
     /// Multiplications of a fit of EASE^R.
@@ -115,6 +133,11 @@ pub fn als_work(als: &AlsParameters, matrix: &Matrix) -> f64 {
     als.iterations as f64 * 4.0 * (cells * factors + size * factors * factors)
 }
 
+/// Multiplications of a fit of item-to-item similarity: Σ over rows of (row length)².
+pub fn similarity_work(matrix: &Matrix) -> f64 {
+    matrix.rows().map(|row| (row.len() as f64).powi(2)).sum()
+}
+
 impl Default for EnsembleParameters {
     fn default() -> Self {
         Self {
@@ -137,5 +160,43 @@ impl Default for EnsembleParameters {
             max_work: f64::INFINITY,
             members: Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 40 users of three items each, out of 100 items.
+    fn matrix() -> Matrix {
+        let rows: Vec<Vec<(u32, f32)>> =
+            (0..40u32).map(|user| (0..3).map(|k| ((user * 7 + k * 31) % 100, 1.0)).collect()).collect();
+        Matrix::from_rows(&rows, 100)
+    }
+
+    fn within(max_work: f64) -> EnsembleParameters {
+        EnsembleParameters { max_work, ..EnsembleParameters::serving() }.affordable(&matrix())
+    }
+
+    #[test]
+    fn without_work_there_is_no_dense_model() {
+        let nothing = within(0.0);
+        assert!(nothing.ridges.is_empty() && nothing.als.is_empty());
+        let all = within(f64::INFINITY);
+        assert_eq!((all.ridges.len(), all.als.len(), all.max_ease_items), (1, 1, 4_500));
+    }
+
+    #[test]
+    fn where_the_closed_form_is_too_dear_items_are_regressed_on_their_nearest() {
+        // 100³ = 1e6; 40 · 100 · 100² = 4e7; 40 · 100 · 32² ≈ 4.1e6; ALS 10 · 4 · (120 · 64 + 140 · 64²) ≈ 2.3e7.
+        assert_eq!(within(1e6).max_ease_items, 4_500);
+        let near = EnsembleParameters { max_work: 5e6, max_ease_items: 50, ..EnsembleParameters::serving() };
+        let near = near.affordable(&matrix());
+        assert_eq!((near.ridges.len(), near.ridge_neighbours), (1, 35));
+        assert!(near.ridge_work(&matrix()) <= 5e6 && near.als.is_empty());
+        let dear = within(9e5);
+        assert!(dear.ridges.is_empty(), "32 nearest cost more than the closed form: {dear:?}");
+        assert_eq!(within(3e7).als.len(), 1);
+        assert!((similarity_work(&matrix()) - 40.0 * 9.0).abs() < 1e-9);
     }
 }

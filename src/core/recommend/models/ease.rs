@@ -63,42 +63,12 @@ impl Ease {
         mut progress: impl FnMut(f32) -> ControlFlow<()>,
     ) -> Result<Self, TrainError> {
         let n_items = matrix.n_items();
-        parameters.ridge.check()?;
         if n_items > parameters.max_items {
             let bytes = Self::memory(n_items);
             return Err(TrainError::TooManyItems { items: n_items, most: parameters.max_items, bytes });
         }
-        let scaled = parameters.ridge.scaled(matrix);
-        let mut weights = gram(scaled.as_ref().unwrap_or(matrix), threads, |done| progress(0.1 * done))
-            .ok_or(TrainError::Cancelled)?;
-        drop(scaled);
-        let squares: Vec<f32> = weights.iter().step_by(n_items + 1).copied().collect();
-        let penalties = parameters.ridge.penalties(&squares);
-        weights.iter_mut().step_by(n_items + 1).zip(penalties).for_each(|(cell, penalty)| *cell += penalty);
-        negative_inverse(&mut weights, n_items, threads, |done| progress(0.1 + 0.85 * done)).map_err(
-            |error| match error {
-                SweepError::Cancelled => TrainError::Cancelled,
-                SweepError::NotPositiveDefinite => {
-                    let lambda = parameters.ridge.lambda;
-                    TrainError::Parameter(format!("lambda of EASE, {lambda}, is too small for these weights"))
-                }
-            },
-        )?;
-        let diagonal: Vec<f32> = weights.iter().step_by(n_items + 1).copied().collect();
-        mirror(&mut weights, n_items);
-        threads.run(|| {
-            weights.par_chunks_mut(n_items.max(1)).enumerate().for_each(|(own, row)| {
-                // Both are negated, as the sweep left them: −P_ij / P_jj = cell / −(−P_jj).
-                row.iter_mut().zip(&diagonal).for_each(|(cell, diagonal)| *cell /= -diagonal);
-                if let Some(cell) = row.get_mut(own) {
-                    *cell = 0.0;
-                }
-            });
-        });
-        if progress(1.0).is_break() {
-            return Err(TrainError::Cancelled);
-        }
-        Ok(Self { n_items, weights })
+        let gram = Gram::new(matrix, &parameters.ridge, threads, |done| progress(0.1 * done))?;
+        gram.into_fit(&parameters.ridge, threads, |done| progress(0.1 + 0.9 * done))
     }
 
     /// Row `item` of B; empty for an unknown item. O(1).
@@ -131,10 +101,90 @@ impl Ease {
         ItemWeights::new(offsets, all)
     }
 
+    /// Its memory, for another fit.
+    pub(crate) fn into_room(self) -> Vec<f32> {
+        self.weights
+    }
+
     /// A square of numbers? Checked after loading.
     pub fn is_sound(&self) -> bool {
         self.n_items.checked_mul(self.n_items) == Some(self.weights.len())
             && self.weights.iter().all(|weight| weight.is_finite())
+    }
+}
+
+/// The Gram matrix XᵀX of rows that are scaled in one way, ready for any number of penalties.
+#[derive(Clone, Debug)]
+pub(crate) struct Gram {
+    n_items: usize,
+    /// The lower triangle, column after column.
+    cells: Vec<f32>,
+}
+
+impl Gram {
+    /// Of the matrix scaled as `ridge` says. `progress` hears 0…1 every few milliseconds and may break ([`TrainError::Cancelled`]).
+    pub(crate) fn new(
+        matrix: &Matrix,
+        ridge: &RidgeParameters,
+        threads: &Threads,
+        progress: impl FnMut(f32) -> ControlFlow<()>,
+    ) -> Result<Self, TrainError> {
+        ridge.check()?;
+        let scaled = ridge.scaled(matrix);
+        let cells =
+            gram(scaled.as_ref().unwrap_or(matrix), threads, progress).ok_or(TrainError::Cancelled)?;
+        Ok(Self { n_items: matrix.n_items(), cells })
+    }
+
+    /// A fit with a penalty that scales rows in the same way. `room` is memory of another fit, to be used again, or empty.
+    pub(crate) fn fit(
+        &self,
+        ridge: &RidgeParameters,
+        mut room: Vec<f32>,
+        threads: &Threads,
+        progress: impl FnMut(f32) -> ControlFlow<()>,
+    ) -> Result<Ease, TrainError> {
+        room.clear();
+        room.extend_from_slice(&self.cells);
+        Self { n_items: self.n_items, cells: room }.into_fit(ridge, threads, progress)
+    }
+
+    /// The same in the memory of the Gram matrix itself.
+    fn into_fit(
+        self,
+        ridge: &RidgeParameters,
+        threads: &Threads,
+        mut progress: impl FnMut(f32) -> ControlFlow<()>,
+    ) -> Result<Ease, TrainError> {
+        ridge.check()?;
+        let Self { n_items, cells: mut weights } = self;
+        let squares: Vec<f32> = weights.iter().step_by(n_items + 1).copied().collect();
+        let penalties = ridge.penalties(&squares);
+        weights.iter_mut().step_by(n_items + 1).zip(penalties).for_each(|(cell, penalty)| *cell += penalty);
+        negative_inverse(&mut weights, n_items, threads, |done| progress(0.95 * done)).map_err(|error| {
+            match error {
+                SweepError::Cancelled => TrainError::Cancelled,
+                SweepError::NotPositiveDefinite => {
+                    let lambda = ridge.lambda;
+                    TrainError::Parameter(format!("lambda of EASE, {lambda}, is too small for these weights"))
+                }
+            }
+        })?;
+        let diagonal: Vec<f32> = weights.iter().step_by(n_items + 1).copied().collect();
+        mirror(&mut weights, n_items);
+        threads.run(|| {
+            weights.par_chunks_mut(n_items.max(1)).enumerate().for_each(|(own, row)| {
+                // Both are negated, as the sweep left them: −P_ij / P_jj = cell / −(−P_jj).
+                row.iter_mut().zip(&diagonal).for_each(|(cell, diagonal)| *cell /= -diagonal);
+                if let Some(cell) = row.get_mut(own) {
+                    *cell = 0.0;
+                }
+            });
+        });
+        if progress(1.0).is_break() {
+            return Err(TrainError::Cancelled);
+        }
+        Ok(Ease { n_items, weights })
     }
 }
 
@@ -257,6 +307,27 @@ mod tests {
         ease.truncate(usize::MAX).add_scores(&[(ItemId(5), 1.0)], &mut all);
         ease.add_scores(&[(ItemId(5), 1.0)], &mut dense);
         assert_eq!(all, dense);
+    }
+
+    #[test]
+    fn fits_that_share_a_gram_matrix_and_memory_are_those_made_alone() {
+        let rows: Vec<Vec<(u32, f32)>> =
+            (0..60u32).map(|user| (0..5).map(|k| ((user * 7 + k * k * 3) % 40, 1.0)).collect()).collect();
+        let matrix = Matrix::from_rows(&rows, 40);
+        let threads = Threads::new(2).unwrap();
+        let go_on = |_| ControlFlow::Continue(());
+        let ridge = RidgeParameters { user_scaling: 0.5, ..RidgeParameters::plain(3.0) };
+        let gram = Gram::new(&matrix, &ridge, &threads, go_on).unwrap();
+        let mut room = Vec::new();
+        for (lambda, item_scaling) in [(3.0, 0.0), (90.0, 1.0), (3.0, 0.5)] {
+            let ridge = RidgeParameters { lambda, item_scaling, ..ridge };
+            let shared = gram.fit(&ridge, room, &threads, go_on).unwrap();
+            let alone =
+                Ease::fit(&matrix, &EaseParameters { ridge, max_items: 40 }, &threads, go_on).unwrap();
+            assert_eq!(shared, alone, "λ {lambda}");
+            room = shared.into_room();
+        }
+        assert!(gram.fit(&RidgeParameters::plain(-1.0), room, &threads, go_on).is_err());
     }
 
     #[test]

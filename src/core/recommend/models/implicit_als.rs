@@ -229,6 +229,11 @@ impl ImplicitAls {
         self.items.len() / self.factors.max(1)
     }
 
+    /// Whether it was fitted, on however little.
+    pub fn is_fitted(&self) -> bool {
+        self.factors > 0
+    }
+
     /// Of the right sizes and all numbers? Checked after loading.
     pub fn is_sound(&self) -> bool {
         self.items.len() == self.n_items() * self.factors

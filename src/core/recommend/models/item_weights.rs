@@ -36,6 +36,35 @@ impl ItemWeights {
         }
     }
 
+    /// As [`ItemWeights::add_scores`] for several decays at once: `weight · decayⁿ ·` the weights of the n-th history item, newest
+    /// first, as long as decayⁿ is at least `least`. Side by side a decay in each score.
+    pub(crate) fn add_faded<const D: usize>(
+        &self,
+        history: &[(ItemId, f32)],
+        decays: [f32; D],
+        least: f32,
+        scores: &mut [[f32; D]],
+    ) {
+        let mut ages = [1f32; D];
+        for (item, weight) in history {
+            if ages.iter().all(|age| *age < least) {
+                break;
+            }
+            let factors = ages.map(|age| if age < least { 0.0 } else { weight * age });
+            for (other, value) in self.of(*item) {
+                if let Some(sums) = scores.get_mut(other.index()) {
+                    sums.iter_mut().zip(factors).for_each(|(sum, factor)| *sum += factor * value);
+                }
+            }
+            ages.iter_mut().zip(decays).for_each(|(age, decay)| *age *= decay);
+        }
+    }
+
+    /// Items of histories that it knows, with or without weights.
+    pub fn n_items(&self) -> usize {
+        self.offsets.len().saturating_sub(1)
+    }
+
     /// Number of weights kept.
     pub fn len(&self) -> usize {
         self.weights.len()
@@ -78,6 +107,16 @@ mod tests {
         assert_eq!(list, [(ItemId(0), 0.9), (ItemId(3), -0.5), (ItemId(4), 0.5)]);
         keep_largest(&mut list, 0);
         assert!(list.is_empty());
+    }
+
+    #[test]
+    fn older_items_fade_by_each_decay_and_end_at_the_least() {
+        let weights = ItemWeights::new(vec![0, 1, 2], vec![(ItemId(1), 2.0), (ItemId(0), 1.0)]);
+        let history = [(ItemId(0), 1.0), (ItemId(1), 0.5), (ItemId(0), 1.0)];
+        let mut scores = [[0.0; 2]; 2];
+        weights.add_faded(&history, [0.5, 1.0], 0.5, &mut scores);
+        assert_eq!(scores, [[0.25, 0.5], [2.0, 4.0]], "0.5² is below the least");
+        assert_eq!((weights.n_items(), ItemWeights::default().n_items()), (2, 0));
     }
 
     #[test]

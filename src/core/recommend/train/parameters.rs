@@ -39,8 +39,8 @@ pub struct TrainingParameters {
     pub choice: Option<Choice>,
     /// Kinds of events that the members tell apart, as a trial numbered them; `None` = as the events of the training do.
     pub kinds: Option<KindNumbers>,
-    /// Most multiplications that trying other parameters of EASE^R may take beyond the first fit, and as many again those of
-    /// implicit ALS.
+    /// Most multiplications that trying other parameters of EASE^R may take beyond the first fit, as many again those of
+    /// implicit ALS, and of item-to-item similarity.
     pub tuning_work: f64,
     /// Likeness to what is already in the list costs so much of the relevance in the lists that are measured, 0…0.9.
     pub diversity: f64,

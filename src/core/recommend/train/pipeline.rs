@@ -12,7 +12,9 @@ use crate::ml::threads::Threads;
 use crate::profile::{
     Features, Observed, Profile, ReturnTimes, SegmentError, SegmentId, SegmentParameters, Segmentation,
 };
-use crate::recommend::ensemble::{EventKinds, EventRows, KindModels, KindNumbers, Models, TARGET};
+use crate::recommend::ensemble::{
+    EventKinds, EventRows, KindColumn, KindInputs, KindModels, KindNumbers, Models, TARGET,
+};
 use crate::recommend::models::association_rules::AssociationRules;
 use crate::recommend::models::content_based::ContentBased;
 use crate::recommend::models::frequent_itemsets;
@@ -160,7 +162,7 @@ fn blend(
     let mut rows = rows(events, n_users, &parameters, progress)?;
     let columns = parameters.ensemble.kind_columns();
     if !columns.is_empty() {
-        model.set_kinds(kinds(threads, &rows, &parameters, progress)?.restricted(&columns));
+        model.set_kinds(kinds(threads, &rows, &parameters, Some(&columns), progress)?);
     }
     rows.acts = Vec::new();
     let models = Models::fit(&rows.histories(), &parameters.ensemble, threads, |done| {
@@ -301,12 +303,13 @@ pub fn rows(
     EventRows::new(events, n_users, parameters.history_cap, kinds, hear).ok_or(TrainError::Cancelled)
 }
 
-/// Models of the kinds of behaviour, with all their columns; none where kinds are not told apart. What was bought stays out of
-/// lists.
+/// Models of the kinds of behaviour with the columns needed, `None` = all; none where kinds are not told apart. What was bought
+/// stays out of lists.
 pub fn kinds(
     threads: &Threads,
     rows: &EventRows,
     parameters: &TrainingParameters,
+    needed: Option<&[KindColumn]>,
     progress: &mut Progress<'_>,
 ) -> Result<EventKinds, TrainError> {
     if rows.kinds.is_empty() {
@@ -314,8 +317,8 @@ pub fn kinds(
     }
     let masked: Vec<bool> = (0..rows.kinds.len()).map(|kind| kind == usize::from(TARGET)).collect();
     let hear = |done| progress(Stage::Ensemble, 0.1 + 0.1 * done);
-    let models =
-        KindModels::fit(&rows.acts, rows.n_items, &masked, None, &parameters.ensemble, threads, hear)?;
+    let inputs = KindInputs { acts: &rows.acts, n_items: rows.n_items, masked: &masked, needed };
+    let models = KindModels::fit(&inputs, None, &parameters.ensemble, threads, hear)?;
     Ok(EventKinds { numbers: rows.kinds.clone(), models })
 }
 

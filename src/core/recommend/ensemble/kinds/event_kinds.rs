@@ -54,11 +54,6 @@ impl EventKinds {
         acts
     }
 
-    /// The same models with these columns of all items only.
-    pub fn restricted(&self, needed: &[KindColumn]) -> Self {
-        Self { numbers: self.numbers.clone(), models: self.models.restricted(needed) }
-    }
-
     /// Contribution of each touched item to a column's value of `item`; they sum to it. Empty for columns that depend on none.
     pub fn parts(&self, column: KindColumn, acts: &[Act], item: ItemId) -> Vec<(ItemId, f32)> {
         self.models.parts(column, acts, item)
@@ -71,12 +66,12 @@ mod tests {
 
     use super::*;
     use crate::ml::threads::Threads;
-    use crate::recommend::ensemble::{EnsembleParameters, EventRows};
+    use crate::recommend::ensemble::{EnsembleParameters, EventRows, KindInputs};
     use crate::recommend::fixtures::{event, profile, shop};
     use crate::recommend::models::item_set::Universe;
 
-    /// 60 users who view 0 and 1, cart 1, and buy 2; the kinds learnt of it.
-    fn kinds() -> EventKinds {
+    /// 60 users who view 0 and 1, cart 1, and buy 2; the kinds learnt of it, with all columns or those needed.
+    fn kinds(needed: Option<&[KindColumn]>) -> EventKinds {
         let mut events = Vec::new();
         for user in 0..60u32 {
             for turn in 0..5u32 {
@@ -90,16 +85,16 @@ mod tests {
         let rows =
             EventRows::new(&events, 60, 50, KindNumbers::of(&events), |_| ControlFlow::Continue(())).unwrap();
         let (parameters, threads) = (EnsembleParameters::serving(), Threads::new(1).unwrap());
-        let masked = [true, false, false];
+        let masked = &[true, false, false];
         let go_on = |_| ControlFlow::Continue(());
-        let models =
-            KindModels::fit(&rows.acts, rows.n_items, &masked, None, &parameters, &threads, go_on).unwrap();
+        let inputs = KindInputs { acts: &rows.acts, n_items: rows.n_items, masked, needed };
+        let models = KindModels::fit(&inputs, None, &parameters, &threads, go_on).unwrap();
         EventKinds { numbers: rows.kinds, models }
     }
 
     #[test]
     fn a_profile_has_the_acts_it_remembers() {
-        let kinds = kinds();
+        let kinds = kinds(None);
         let (view, cart) =
             (kinds.numbers.number(EventKind::View), kinds.numbers.number(EventKind::AddToCart));
         let user = profile(
@@ -118,29 +113,31 @@ mod tests {
     }
 
     #[test]
-    fn parts_sum_to_the_column_and_what_is_not_needed_goes() {
-        let kinds = kinds();
+    fn parts_sum_to_the_column_and_what_is_not_needed_is_not_fitted() {
+        let all = kinds(None);
         let viewer =
             profile(&[event(9, EventKind::View, 0, 1.0), event(9, EventKind::View, 1, 2.0)], &shop());
-        let acts = kinds.acts(&viewer);
+        let acts = all.acts(&viewer);
         let width = 6;
-        let mut beside = vec![0f32; kinds.columns().len() * width];
-        kinds.models.fill_dense(&acts, &Universe::All(width), &mut beside);
-        let (place, column) = kinds
+        let mut beside = vec![0f32; all.columns().len() * width];
+        all.models.fill_dense(&acts, &Universe::All(width), &mut beside);
+        let (place, column) = all
             .columns()
             .iter()
             .enumerate()
-            .find(|(_, column)| Some(column.kind) == kinds.numbers.number(EventKind::View))
+            .find(|(_, column)| Some(column.kind) == all.numbers.number(EventKind::View))
             .unwrap();
-        let parts = kinds.parts(*column, &acts, ItemId(2));
+        let parts = all.parts(*column, &acts, ItemId(2));
         let whole: f32 = parts.iter().map(|(_, part)| part).sum();
         assert!(whole > 0.0 && (whole - beside[place * width + 2]).abs() < 1e-6, "{parts:?}");
-        let few = kinds.restricted(&[*column]);
+        let few = kinds(Some(&[*column]));
         assert_eq!(few.columns(), [*column]);
         let mut own = vec![0f32; width];
         few.models.fill_dense(&acts, &Universe::All(width), &mut own);
         assert_eq!(own, beside[place * width..(place + 1) * width]);
         assert!(few.models.is_sound(width));
-        assert!(kinds.restricted(&[]).acts(&viewer).is_empty());
+        let bytes = |kinds: &EventKinds| postcard::to_stdvec(kinds).unwrap().len();
+        assert!(bytes(&few) < bytes(&all), "pairs of other kinds are not there");
+        assert!(kinds(Some(&[])).acts(&viewer).is_empty());
     }
 }

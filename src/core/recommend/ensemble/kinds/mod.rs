@@ -12,7 +12,7 @@ mod numbers;
 pub use act::{Act, TARGET, masked_items, merged};
 pub use column::{KindColumn, KindFeature};
 pub use event_kinds::EventKinds;
-pub use models::{KindModels, UserColumns};
+pub use models::{KindInputs, KindModels, UserColumns};
 pub use numbers::KindNumbers;
 
 #[cfg(test)]

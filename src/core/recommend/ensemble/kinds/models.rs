@@ -60,44 +60,89 @@ pub struct KindModels {
     mean_conversion: Vec<f32>,
 }
 
+/// Acts that the models of the kinds are fitted on.
+#[derive(Clone, Copy, Debug)]
+pub struct KindInputs<'a> {
+    /// By user, oldest first.
+    pub acts: &'a [Vec<Act>],
+    /// One more than the largest item.
+    pub n_items: usize,
+    /// By kind, the target first: whether what was touched stays out of lists.
+    pub masked: &'a [bool],
+    /// Columns to fit, others cost nothing; `None` = all.
+    pub needed: Option<&'a [KindColumn]>,
+}
+
+impl KindInputs<'_> {
+    /// By user, the items of a kind, newest first.
+    fn rows(&self, kind: u8) -> Vec<Vec<u32>> {
+        let items = |acts: &Vec<Act>| {
+            let touches = touches(acts, kind, HISTORY_CAP).into_iter();
+            touches.map(|touch| touch.item).filter(|item| (*item as usize) < self.n_items).collect()
+        };
+        self.acts.iter().map(items).collect()
+    }
+
+    /// Columns of all items first, those of begun items after them.
+    fn columns(&self, with_ease: bool) -> Vec<KindColumn> {
+        let target = |of| KindColumn { kind: TARGET, of };
+        let mut columns = vec![target(KindFeature::Popularity)];
+        if with_ease {
+            columns.extend(DECAYS.map(|decay| target(KindFeature::Ease { decay })));
+        }
+        let kinds = || (0u8..).zip(self.masked.iter().copied());
+        for (kind, _) in kinds() {
+            columns.extend(DECAYS.map(|decay| KindColumn { kind, of: KindFeature::Pair { decay } }));
+        }
+        if self.masked.contains(&false) {
+            columns.push(target(KindFeature::PopularityBegun));
+            columns.extend(kinds().map(|(kind, _)| KindColumn { kind, of: KindFeature::PairBegun }));
+            for (kind, _) in kinds().filter(|(_, masked)| !masked) {
+                columns.extend(TOUCHES.map(|of| KindColumn { kind, of }));
+                if kind != TARGET {
+                    columns.extend(OUTCOMES.map(|of| KindColumn { kind, of }));
+                }
+            }
+        }
+        columns.retain(|column| self.needed.is_none_or(|needed| needed.contains(column)));
+        columns
+    }
+}
+
 impl KindModels {
-    /// From the acts of each user, oldest first. `masked` says of each kind, the target first, whether what was touched stays out of
-    /// lists. `ridge`: penalty of EASE^R on the target kind, `None` = without it. `progress` hears 0…1 and may break.
+    /// Fits what the needed columns read. `ridge`: penalty of EASE^R on the target kind, `None` = without it. `progress` hears 0…1
+    /// and may break ([`TrainError::Cancelled`]).
     pub fn fit(
-        acts: &[Vec<Act>],
-        n_items: usize,
-        masked: &[bool],
+        inputs: &KindInputs<'_>,
         ridge: Option<RidgeParameters>,
         parameters: &EnsembleParameters,
         threads: &Threads,
         mut progress: impl FnMut(f32) -> ControlFlow<()>,
     ) -> Result<Self, TrainError> {
+        let KindInputs { n_items, masked, .. } = *inputs;
         let parts = masked.len() as f32 + 1.0;
-        let rows = |kind: u8| -> Vec<Vec<u32>> {
-            let items = |acts: &Vec<Act>| {
-                let touches = touches(acts, kind, HISTORY_CAP).into_iter();
-                touches.map(|touch| touch.item).filter(|item| (*item as usize) < n_items).collect()
-            };
-            acts.iter().map(items).collect()
-        };
-        let target = rows(TARGET);
+        let target = inputs.rows(TARGET);
         let mut models = Self { n_items, masked: masked.to_vec(), ..Self::default() };
+        models.columns = inputs.columns(ridge.is_some());
         models.popularity = counts(&target, n_items);
         for (kind, is_masked) in (0u8..).zip(masked) {
-            let own = rows(kind);
             let done = f32::from(kind);
-            let pairs = cross(&own, &target, n_items, parameters.kept, threads, |part| {
-                progress((done + part) / parts)
-            });
-            models.pairs.push(pairs.ok_or(TrainError::Cancelled)?);
-            let (shares, mean) = if *is_masked || kind == TARGET {
-                (Vec::new(), 0.0)
-            } else {
-                conversion(&own, &target, n_items)
+            let of_pairs = models.reads(|column| column.kind == kind && column.of.is_of_pairs());
+            let converts =
+                !is_masked && models.reads(|column| column.kind == kind && column.of.is_of_outcomes());
+            let own = if of_pairs || converts { inputs.rows(kind) } else { Vec::new() };
+            let hear = |part| progress((done + part) / parts);
+            let pairs = match of_pairs {
+                true => cross(&own, &target, n_items, parameters.kept, threads, hear),
+                false => Some(ItemWeights::default()),
             };
+            models.pairs.push(pairs.ok_or(TrainError::Cancelled)?);
+            let (shares, mean) =
+                if converts { conversion(&own, &target, n_items) } else { (Vec::new(), 0.0) };
             models.conversion.push(shares);
             models.mean_conversion.push(mean);
         }
+        let ridge = ridge.filter(|_| models.reads(|column| matches!(column.of, KindFeature::Ease { .. })));
         if let Some(ridge) = ridge {
             let cells: Vec<Vec<(u32, f32)>> =
                 target.iter().map(|row| row.iter().map(|item| (*item, 1.0)).collect()).collect();
@@ -105,33 +150,12 @@ impl KindModels {
             let mut regressions = Regressions::new(&matrix, parameters, threads);
             models.ease = Some(regressions.fit(ridge, |part| progress((parts - 1.0 + part) / parts))?);
         }
-        models.columns = models.list();
-        Ok(models)
+        if progress(1.0).is_break() { Err(TrainError::Cancelled) } else { Ok(models) }
     }
 
-    /// Columns of all items first, those of begun items after them.
-    fn list(&self) -> Vec<KindColumn> {
-        let target = |of| KindColumn { kind: TARGET, of };
-        let mut columns = vec![target(KindFeature::Popularity)];
-        if self.ease.is_some() {
-            columns.extend(DECAYS.map(|decay| target(KindFeature::Ease { decay })));
-        }
-        let kinds = || (0u8..).zip(self.masked.iter().copied());
-        for (kind, _) in kinds() {
-            columns.extend(DECAYS.map(|decay| KindColumn { kind, of: KindFeature::Pair { decay } }));
-        }
-        if !self.masked.contains(&false) {
-            return columns;
-        }
-        columns.push(target(KindFeature::PopularityBegun));
-        columns.extend(kinds().map(|(kind, _)| KindColumn { kind, of: KindFeature::PairBegun }));
-        for (kind, _) in kinds().filter(|(_, masked)| !masked) {
-            columns.extend(TOUCHES.map(|of| KindColumn { kind, of }));
-            if kind != TARGET {
-                columns.extend(OUTCOMES.map(|of| KindColumn { kind, of }));
-            }
-        }
-        columns
+    /// Whether any column is like that.
+    fn reads(&self, of: impl Fn(&KindColumn) -> bool) -> bool {
+        self.columns.iter().any(of)
     }
 
     /// The columns: those of all items, then those of begun items.
@@ -207,22 +231,6 @@ impl KindModels {
             (known, own)
         };
         self.touched(acts, column.kind).into_iter().map(part).filter(|(_, own)| *own != 0.0).collect()
-    }
-
-    /// The same models with these columns of all items only; weights that no column reads any more go.
-    pub(super) fn restricted(&self, needed: &[KindColumn]) -> Self {
-        let mut models = self.clone();
-        models.columns.retain(|column| needed.contains(column));
-        let reads = |kind: usize| models.columns.iter().any(|column| usize::from(column.kind) == kind);
-        let read: Vec<bool> = (0..models.pairs.len()).map(reads).collect();
-        for (pairs, _) in models.pairs.iter_mut().zip(read).filter(|(_, read)| !read) {
-            *pairs = ItemWeights::default();
-        }
-        if !models.columns.iter().any(|column| matches!(column.of, KindFeature::Ease { .. })) {
-            models.ease = None;
-        }
-        models.conversion.iter_mut().for_each(Vec::clear);
-        models
     }
 
     /// Whether widths fit and every number is one, for at most `width` items. Checked after loading.

@@ -32,8 +32,8 @@ fn fit(masked: &[bool]) -> KindModels {
     let parameters = EnsembleParameters::default();
     let threads = Threads::new(1).unwrap();
     let go_on = |_| ControlFlow::Continue(());
-    KindModels::fit(&acts(), 4, masked, Some(RidgeParameters::plain(1.0)), &parameters, &threads, go_on)
-        .unwrap()
+    let inputs = KindInputs { acts: &acts(), n_items: 4, masked, needed: None };
+    KindModels::fit(&inputs, Some(RidgeParameters::plain(1.0)), &parameters, &threads, go_on).unwrap()
 }
 
 fn column(models: &KindModels, acts: &[Act], kind: u8, of: KindFeature) -> Vec<f32> {
@@ -92,4 +92,24 @@ fn a_masked_kind_has_no_continue_list() {
     assert!(models.begun(&acts()[10]).is_empty());
     assert!(models.columns().iter().all(|column| !column.of.is_of_begun()));
     assert!(models.columns_of(&[]).values.is_empty());
+}
+
+#[test]
+fn needed_columns_alone_say_what_they_say_among_all() {
+    let all = fit(&[true, false]);
+    let cart = |of| KindColumn { kind: CART, of };
+    let needed = [cart(KindFeature::PairBegun), cart(KindFeature::Conversion)];
+    let inputs = KindInputs { acts: &acts(), n_items: 4, masked: &[true, false], needed: Some(&needed) };
+    let (parameters, threads) = (EnsembleParameters::default(), Threads::new(1).unwrap());
+    let ridge = Some(RidgeParameters::plain(1.0));
+    let few = KindModels::fit(&inputs, ridge, &parameters, &threads, |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(few.columns(), needed);
+    assert!(few.dense().is_empty() && few.is_sound(4));
+    let last = &acts()[10];
+    for column in needed {
+        let values = |models: &KindModels| super::tests::column(models, last, CART, column.of);
+        assert_eq!(values(&few), values(&all), "{column}");
+    }
+    let stopped = KindModels::fit(&inputs, ridge, &parameters, &threads, |_| ControlFlow::Break(()));
+    assert!(stopped.is_err());
 }
