@@ -53,7 +53,8 @@ pub fn rank(
 }
 
 /// Measures of lists in the order of the cases: `ndcg@k`, `recall@k`, `hit_rate@k`, `mrr@k`, `coverage@k` (share of the
-/// items of training shown to anyone), `novelty@k` (mean −log2 of the share of users who have what is shown), `users`.
+/// items of training shown to anyone), `novelty@k` (mean −log2 of the share of users who have what is shown), `users`, and standard
+/// errors of the means over users ([`Tally::write_errors`]).
 pub fn score(tables: &Tables, lists: &Lists, ks: &[usize]) -> Metrics {
     let shares = tables.shares();
     let mut tally = Tally::new(ks);
@@ -67,6 +68,7 @@ pub fn score(tables: &Tables, lists: &Lists, ks: &[usize]) -> Metrics {
     }
     let mut metrics = Metrics::new();
     tally.write("", tables.n_known(), &mut metrics);
+    tally.write_errors(&mut metrics);
     for (sum, k) in news.iter().zip(ks) {
         metrics.insert(format!("novelty@{k}"), sum / tables.cases().len().max(1) as f64);
     }

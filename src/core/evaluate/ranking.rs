@@ -85,11 +85,15 @@ impl PartialOrd for Ranked {
 }
 impl Eq for Ranked {}
 
+/// Measures of a tally, in order.
+const NAMES: [&str; 4] = ["ndcg", "recall", "hit_rate", "mrr"];
+
 /// Sums over users, for means. Merging tallies in a fixed order gives the same means on any number of threads.
 #[derive(Clone, Debug)]
 pub struct Tally {
     ks: Vec<usize>,
     sums: Vec<[f64; 4]>,
+    squares: Vec<[f64; 4]>,
     shown: Vec<HashSet<u32>>,
     users: usize,
 }
@@ -100,6 +104,7 @@ impl Tally {
         Self {
             ks: ks.to_vec(),
             sums: vec![[0.0; 4]; ks.len()],
+            squares: vec![[0.0; 4]; ks.len()],
             shown: vec![HashSet::new(); ks.len()],
             users: 0,
         }
@@ -108,15 +113,17 @@ impl Tally {
     /// Adds one user's list, best first.
     pub fn add(&mut self, list: &[u32], relevant: &HashSet<u32>) {
         self.users += 1;
-        for ((k, sums), shown) in self.ks.iter().zip(&mut self.sums).zip(&mut self.shown) {
+        let sums = self.sums.iter_mut().zip(&mut self.squares);
+        for ((k, (sums, squares)), shown) in self.ks.iter().zip(sums).zip(&mut self.shown) {
             let values = [
                 ndcg(list, relevant, *k),
                 recall(list, relevant, *k),
                 hit_rate(list, relevant, *k),
                 reciprocal_rank(list, relevant, *k),
             ];
-            for (sum, value) in sums.iter_mut().zip(values) {
+            for ((sum, square), value) in sums.iter_mut().zip(squares).zip(values) {
                 *sum += value;
+                *square += value * value;
             }
             shown.extend(list.iter().take(*k));
         }
@@ -125,7 +132,8 @@ impl Tally {
     /// Adds another tally over the same cut-offs.
     pub fn merge(&mut self, other: &Self) {
         self.users += other.users;
-        for (sums, others) in self.sums.iter_mut().zip(&other.sums) {
+        let squares = self.squares.iter_mut().zip(&other.squares);
+        for (sums, others) in self.sums.iter_mut().zip(&other.sums).chain(squares) {
             for (sum, value) in sums.iter_mut().zip(others) {
                 *sum += value;
             }
@@ -140,13 +148,28 @@ impl Tally {
     pub fn write(&self, prefix: &str, n_items: usize, metrics: &mut Metrics) {
         let users = self.users.max(1) as f64;
         for ((k, sums), shown) in self.ks.iter().zip(&self.sums).zip(&self.shown) {
-            for (name, sum) in ["ndcg", "recall", "hit_rate", "mrr"].iter().zip(sums) {
+            for (name, sum) in NAMES.iter().zip(sums) {
                 metrics.insert(format!("{prefix}{name}@{k}"), sum / users);
             }
             metrics.insert(format!("{prefix}coverage@{k}"), shown.len() as f64 / n_items.max(1) as f64);
         }
         if prefix.is_empty() {
             metrics.insert("users".to_owned(), self.users as f64);
+        }
+    }
+
+    /// Standard errors of the means over users: `ndcg@k.error`, `recall@k.error`, `hit_rate@k.error`, `mrr@k.error`. A mean ± 1.96
+    /// errors is its 95 % interval by the normal approximation. 0 below two users.
+    pub fn write_errors(&self, metrics: &mut Metrics) {
+        let users = self.users as f64;
+        let error = |sum: f64, square: f64| {
+            let variance = (square - sum * sum / users) / (users - 1.0).max(1.0);
+            if users < 2.0 { 0.0 } else { (variance.max(0.0) / users).sqrt() }
+        };
+        for ((k, sums), squares) in self.ks.iter().zip(&self.sums).zip(&self.squares) {
+            for ((name, sum), square) in NAMES.iter().zip(sums).zip(squares) {
+                metrics.insert(format!("{name}@{k}.error"), error(*sum, *square));
+            }
         }
     }
 }
@@ -221,6 +244,11 @@ mod tests {
         close(a["hit_rate@1"], 0.5);
         close(a["hit_rate@2"], 1.0);
         close(a["mrr@2"], 0.75);
+        // 0 and 1: standard deviation √½, of the mean of two ½.
+        let mut errors = Metrics::new();
+        first.write_errors(&mut errors);
+        close(errors["hit_rate@1.error"], 0.5);
+        close(errors["hit_rate@2.error"], 0.0);
         close(a["coverage@1"], 0.5);
         close(a["users"], 2.0);
     }

@@ -22,6 +22,8 @@ use data::Data;
 use process::{number, tidings};
 use reference::Python;
 
+/// Two-sided 95 % of the normal distribution: half of an interval in standard errors.
+const Z_95: f64 = 1.96;
 /// Runs of either side, of which the median counts.
 pub const RUNS: usize = 3;
 
@@ -96,6 +98,7 @@ fn auto(report: &mut Report, data: &Data, _: &reference::Maybe) {
         let Some(line) = measured(report, &name, &arguments) else { continue };
         let of_split: Vec<&Goal> = GOALS.iter().filter(|goal| goal.split == split).collect();
         goals(report, &name, &line, &of_split);
+        against_best_member(report, &name, &line);
         if !known(split) {
             let best = SINGLES
                 .iter()
@@ -135,9 +138,27 @@ fn auto(report: &mut Report, data: &Data, _: &reference::Maybe) {
 
 fn goals(report: &mut Report, name: &str, line: &Value, goals: &[&Goal]) {
     for goal in goals {
-        let name = format!("{name} {} (best single {})", goal.measure, goal.best_single);
-        report.row(&name, number(line, goal.measure), "", Aim::AtLeast(goal.aim));
+        let value = number(line, goal.measure);
+        let half = Z_95 * number(line, &format!("{}.error", goal.measure));
+        let users = number(line, "users");
+        let interval = match half.is_finite() {
+            true => format!("; 95 % over {users} users {:.4}…{:.4}", value - half, value + half),
+            false => String::new(),
+        };
+        let name = format!("{name} {} (best single {}{interval})", goal.measure, goal.best_single);
+        report.row(&name, value, "", Aim::AtLeast(goal.aim));
     }
+}
+
+/// What serves against its best member, on validation users that it was not learnt on.
+fn against_best_member(report: &mut Report, name: &str, line: &Value) {
+    let found = &line["parameters"];
+    let best = number(found, "best_member_validation_ndcg@10");
+    let name = format!(
+        "{name} validation ndcg@10 (best member {}: {best:.4})",
+        found["best_member"].as_str().unwrap_or_default()
+    );
+    report.row(&name, number(found, "validation_ndcg@10"), "", Aim::AtLeast(best));
 }
 
 fn costs(report: &mut Report, name: &str, line: &Value) {
