@@ -57,6 +57,31 @@ fn an_absent_field_keeps_what_is_stored() {
 }
 
 #[test]
+fn many_new_items_are_told_as_they_are_stored() {
+    let database = TestDatabase::new();
+    let mut conn = database.connection();
+    let bare = |id: i64| json!({"item_id": id});
+    let full = |id: i64| {
+        json!({"item_id": id, "title": format!("Uhr „{id}“"), "category": "Watches > Dive", "tags": ["ä", "b"], "price": 9.99,
+            "currency": "EUR", "stock": 0, "url": "/a", "image_url": "/a.svg", "attributes": {"größe": "4\n", "a": "b"},
+            "consumable": true})
+    };
+    let mut batch: Vec<NewItem> =
+        (0..150).map(|id| new_item(if id % 3 == 0 { bare(id) } else { full(id) })).collect();
+    batch.push(new_item(json!({"item_id": 4, "price": 5, "category": []})));
+    let told = items::upsert_at(&mut conn, &batch, now()).unwrap();
+    assert_eq!(told.items.len(), 151, "one answer for each, in order");
+    assert_eq!((told.items[4].price, &told.items[4]), (Some(5.0), &told.items[150]));
+    let mut by_id = told.items.clone();
+    by_id.truncate(150);
+    by_id.sort_by_key(|item| item.id);
+    assert_eq!(by_id, items::load_all(&mut conn).unwrap());
+    assert_eq!((told.prices.len(), database.count("SELECT count(*) AS n FROM item_prices")), (100, 100));
+    let again = items::upsert_at(&mut conn, &batch, now()).unwrap();
+    assert_eq!((again.items, again.prices.len()), (told.items, 0));
+}
+
+#[test]
 fn a_deleted_item_is_gone_until_the_shop_names_it_again() {
     let database = TestDatabase::new();
     let mut conn = database.connection();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::prices::Currency;
+use super::wire::NewItem;
 use crate::base::{ExternalId, ItemId, Timestamp};
 
 /// Amount that the catalogue says of an item; the more, the greater.
@@ -64,6 +65,23 @@ impl Item {
             attributes: BTreeMap::new(),
             consumable: false,
             created_at,
+        }
+    }
+
+    /// An item that there was nothing of before.
+    pub fn made(id: ItemId, said: &NewItem, created_at: Timestamp) -> Self {
+        Self {
+            title: said.title.clone(),
+            category: said.category.clone().unwrap_or_default(),
+            tags: said.tags.clone().unwrap_or_default(),
+            price: said.price,
+            currency: said.currency.clone(),
+            stock: said.stock,
+            url: said.url.clone(),
+            image_url: said.image_url.clone(),
+            attributes: said.attributes.clone().unwrap_or_default(),
+            consumable: said.consumable.unwrap_or(false),
+            ..Self::named(id, said.item_id.clone(), created_at)
         }
     }
 

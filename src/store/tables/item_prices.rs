@@ -27,6 +27,9 @@ pub(super) fn note_changes(
     items: &[i32],
     now: Timestamp,
 ) -> Result<Vec<(ItemId, PricePoint)>, StoreError> {
+    if items.is_empty() {
+        return Ok(Vec::new());
+    }
     let changed: Vec<Row> = sql::<Columns>(include_str!("sql/note_price_changes.sql"))
         .bind::<Array<Integer>, _>(items)
         .bind::<Timestamptz, _>(to_pg(now))

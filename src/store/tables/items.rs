@@ -81,40 +81,60 @@ pub struct Upserted {
 }
 
 /// Adds or changes items and returns them as they are now; an absent field keeps what is stored, a cleared one loses it. An id
-/// given twice takes the later values. Items once deleted are active again. One transaction, ≤ 10 queries.
+/// given twice takes the later values. Items once deleted are active again. One transaction, ≤ 10 queries; many new items are a copy
+/// and one statement.
 pub fn upsert_at(conn: &mut PgConnection, items: &[NewItem], now: Timestamp) -> Result<Upserted, StoreError> {
     if items.is_empty() {
         return Ok(Upserted::default());
     }
     let merged = NewItem::merged(items);
     conn.transaction(|conn| {
-        let names = || merged.iter().map(|item| &item.item_id);
-        let found = find_all(conn, Names::Items, names())?;
+        let found = find_all(conn, Names::Items, merged.iter().map(|item| &item.item_id))?;
         let missing = merged.iter().map(AsRef::as_ref).filter(|item| !found.contains_key(&item.item_id));
         // Whole at once where it is worth a table of its own, else named first and changed with the others.
         let made = match missing.clone().count() {
-            MANY.. => loaded_items::insert(conn, missing)?,
+            MANY.. => loaded_items::insert(conn, missing, now)?,
             _ => HashMap::new(),
         };
-        // No ON CONFLICT in the statement below: it would use up an inner id per known item.
-        let ids = resolve_all(conn, Names::Items, names())?;
-        let rest = merged.iter().filter(|item| !made.contains_key(&item.item_id));
-        let rest: Vec<serde_json::Value> = (rest.map(serde_json::to_value))
-            .collect::<Result<_, _>>()
-            .map_err(|error| DieselError::SerializationError(error.into()))?;
-        if !rest.is_empty() {
-            let rest = serde_json::Value::Array(rest);
-            sql::<()>(include_str!("sql/update_items.sql")).bind::<Jsonb, _>(rest).execute(conn)?;
-        }
-        let prices = item_prices::note_changes(conn, &ids.values().copied().collect::<Vec<i32>>(), now)?;
-        let inner: Vec<ItemId> = ids.values().map(|id| ItemId::from_sql(*id)).collect();
-        let stored: HashMap<ItemId, Item> =
-            load(conn, &inner)?.into_iter().map(|item| (item.id, item)).collect();
-        let items = (items.iter())
-            .filter_map(|item| stored.get(&ItemId::from_sql(*ids.get(&item.item_id)?)).cloned())
-            .collect();
+        let rest: Vec<&NewItem> =
+            merged.iter().map(AsRef::as_ref).filter(|item| !made.contains_key(&item.item_id)).collect();
+        let Upserted { items: changed, mut prices } = change(conn, &rest, now)?;
+        // What was made whole is stored as it was said: there is nothing to read again.
+        let of_made = |item: &NewItem| made.get(&item.item_id).map(|made| made.item(item));
+        let whole: Vec<Item> = merged.iter().filter_map(|item| of_made(item)).collect();
+        prices.extend(whole.iter().filter_map(|item| first_price(item, now)));
+        let all = changed.into_iter().chain(whole).map(|item| (item.external_id.clone(), item));
+        let mut stored: HashMap<ExternalId, Item> = all.collect();
+        let are_distinct = merged.len() == items.len();
+        let answer = |item: &NewItem| match are_distinct {
+            true => stored.remove(&item.item_id),
+            false => stored.get(&item.item_id).cloned(),
+        };
+        let items = items.iter().filter_map(answer).collect();
         Ok(Upserted { items, prices })
     })
+}
+
+fn first_price(item: &Item, now: Timestamp) -> Option<(ItemId, PricePoint)> {
+    Some((item.id, PricePoint { since: now, price: item.price?, currency: item.money_currency() }))
+}
+
+/// Changes items, which are made where they are missing, and reads them again, in order of id.
+fn change(conn: &mut PgConnection, items: &[&NewItem], now: Timestamp) -> Result<Upserted, StoreError> {
+    if items.is_empty() {
+        return Ok(Upserted::default());
+    }
+    // No ON CONFLICT in the statement below: it would use up an inner id per known item.
+    let ids = resolve_all(conn, Names::Items, items.iter().map(|item| &item.item_id))?;
+    let rows: Vec<serde_json::Value> = (items.iter().map(serde_json::to_value))
+        .collect::<Result<_, _>>()
+        .map_err(|error| DieselError::SerializationError(error.into()))?;
+    let rows = serde_json::Value::Array(rows);
+    sql::<()>(include_str!("sql/update_items.sql")).bind::<Jsonb, _>(rows).execute(conn)?;
+    let inner: Vec<i32> = ids.into_values().collect();
+    let prices = item_prices::note_changes(conn, &inner, now)?;
+    let inner: Vec<ItemId> = inner.into_iter().map(ItemId::from_sql).collect();
+    Ok(Upserted { items: load(conn, &inner)?, prices })
 }
 
 /// The inner id, of a deleted item too; `None` for one that nothing has named yet.

@@ -4,15 +4,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use diesel::connection::SimpleConnection;
+use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
-use diesel::sql_types::{Integer, Text};
+use diesel::sql_types::{Integer, Text, Timestamptz};
 
 use super::external_ids::{Names, find_all};
 use super::item_prices;
-use crate::base::{ExternalId, Timestamp};
-use crate::catalogue::NewItem;
+use crate::base::{ExternalId, ItemId, Timestamp};
+use crate::catalogue::{Item, NewItem};
 use crate::store::postgres::StoreError;
-use crate::store::postgres::convert::external_id;
+use crate::store::postgres::convert::{external_id, from_pg, to_pg};
 use crate::store::postgres::sql::sql;
 
 diesel::table! {
@@ -107,7 +108,9 @@ pub(super) fn write(
         ..Written::default()
     };
     let missing = items.iter().map(AsRef::as_ref).filter(|item| !written.known.contains_key(&item.item_id));
-    written.made = insert(conn, missing)?;
+    let now = Timestamp::now();
+    let made = insert(conn, missing, now)?;
+    written.made = made.into_iter().map(|(id, made)| (id, made.inner)).collect();
     // Among them those that another connection has made in between.
     let there: Vec<&NewItem> =
         items.iter().map(AsRef::as_ref).filter(|item| !written.made.contains_key(&item.item_id)).collect();
@@ -119,25 +122,45 @@ pub(super) fn write(
         let contested: HashMap<ExternalId, i32> = owned(contested);
         written.known.extend(contested);
     }
-    let priced: Vec<i32> = written.made.values().chain(&written.changed).copied().collect();
-    item_prices::note_changes(conn, &priced, Timestamp::now())?;
+    item_prices::note_changes(conn, &written.changed, now)?;
     Ok(written)
 }
 
-/// Adds items that are not there, in order of the text of their ids so that two batches that overlap can't deadlock, and returns
-/// the inner ids of those that nobody else has made in the meantime. Prices are the caller's to note. In the caller's transaction.
+/// What the database says of an item that it has made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Made {
+    pub(super) inner: i32,
+    created_at: Timestamp,
+}
+
+impl Made {
+    /// The item as it is stored.
+    pub(super) fn item(self, said: &NewItem) -> Item {
+        Item::made(ItemId::from_sql(self.inner), said, self.created_at)
+    }
+}
+
+/// Adds items that are not there, in order of the text of their ids so that two batches that overlap can't deadlock, with the prices
+/// that hold from `now` on, and returns those that nobody else has made in the meantime. In the caller's transaction.
 pub(super) fn insert<'a>(
     conn: &mut PgConnection,
     missing: impl Iterator<Item = &'a NewItem>,
-) -> Result<HashMap<ExternalId, i32>, StoreError> {
+    now: Timestamp,
+) -> Result<HashMap<ExternalId, Made>, StoreError> {
     let mut missing: Vec<&NewItem> = missing.collect();
     if missing.is_empty() {
         return Ok(HashMap::new());
     }
     missing.sort_by_cached_key(|item| item.item_id.to_string());
     copy(conn, missing)?;
-    let rows = sql::<(Text, Integer)>(include_str!("sql/insert_items.sql")).load::<(String, i32)>(conn)?;
-    rows.into_iter().map(|(id, inner)| Ok((external_id("items", &id)?, inner))).collect()
+    let rows: Vec<(String, i32, PgTimestamp)> =
+        sql::<(Text, Integer, Timestamptz)>(include_str!("sql/insert_items.sql"))
+            .bind::<Timestamptz, _>(to_pg(now))
+            .load(conn)?;
+    let made = |(id, inner, at): (String, i32, PgTimestamp)| {
+        Ok((external_id("items", &id)?, Made { inner, created_at: from_pg(at) }))
+    };
+    rows.into_iter().map(made).collect()
 }
 
 /// Fills `loaded_items` anew.
