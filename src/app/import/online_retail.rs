@@ -217,14 +217,14 @@ fn event(
         customer.as_ref().map(ToString::to_string).unwrap_or_default().as_bytes(),
         table.field(columns.country).trim().as_bytes(),
     ]);
+    let cancelled = matches!(table.field(columns.invoice).trim().as_bytes().first(), Some(b'C' | b'c'));
+    let (kind, quantity) =
+        if cancelled { (EventKind::Return, quantity.abs()) } else { (EventKind::Purchase, quantity) };
     let aside = is_not_product(&code);
     // A line with a price of 0 or a negative quantity is a note about the stock ("damages", "?"), not a sale.
     if !aside && quantity > 0.0 && price > 0.0 {
         catalogue.note(&item, description, price);
     }
-    let cancelled = matches!(table.field(columns.invoice).trim().as_bytes().first(), Some(b'C' | b'c'));
-    let (kind, quantity) =
-        if cancelled { (EventKind::Return, quantity.abs()) } else { (EventKind::Purchase, quantity) };
     let event = NewEvent {
         key,
         deduplicate: true,
