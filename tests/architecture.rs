@@ -6,6 +6,10 @@
 mod authorisation;
 #[path = "architecture/dependencies.rs"]
 mod dependencies;
+#[path = "architecture/fuzz_targets.rs"]
+mod fuzz_targets;
+#[path = "architecture/pages.rs"]
+mod pages;
 #[path = "architecture/typed_api.rs"]
 mod typed_api;
 

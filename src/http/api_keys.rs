@@ -13,7 +13,7 @@ use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
 use crate::actors::App;
-use crate::base::{Timestamp, suggest_nearest};
+use crate::base::{Timestamp, json, suggest_nearest};
 use crate::privacy::api_key::{self, ApiKey, BYTES, Origin};
 use crate::privacy::{Role, Scope};
 use crate::store::api_keys::{self, ApiKeyRow, MAX_KEYS};
@@ -172,7 +172,7 @@ pub fn described() -> Vec<Described> {
 /// Makes a key. A key that is confined itself makes none that may more.
 pub async fn post(Body(body): Body, app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
-    let new: NewKey = serde_json::from_slice(&body).map_err(|error| {
+    let new: NewKey = json::from_slice(&body).map_err(|error| {
         let error = suggest_nearest(&error.to_string());
         ApiError::invalid("bad_key", None, format!("not an API key, such as {{\"name\":\"shop\"}}: {error}"))
     })?;

@@ -11,7 +11,7 @@ use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::merge_patch::merge;
 use crate::actors::App;
-use crate::base::{ExternalId, suggest_nearest};
+use crate::base::{ExternalId, json, suggest_nearest};
 use crate::decide::Input;
 use crate::profile::Attributes;
 use crate::store::{in_transaction, user_attributes, users};
@@ -84,7 +84,7 @@ pub async fn patch(
 ) -> Result<HttpResponse, ApiError> {
     caller.service()?;
     let user = caller.user(&path, &app)?;
-    let UserPatch { attributes: wish } = serde_json::from_slice(&body).map_err(|error| {
+    let UserPatch { attributes: wish } = json::from_slice(&body).map_err(|error| {
         let error = suggest_nearest(&error.to_string());
         ApiError::invalid("bad_json", None, format!("not {{\"attributes\":{{…}}}}: {error}"))
     })?;

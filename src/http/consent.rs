@@ -12,7 +12,7 @@ use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::preferences::{PreferenceView, stored_by_actor};
 use crate::actors::App;
-use crate::base::{ExternalId, Timestamp};
+use crate::base::{ExternalId, Timestamp, json};
 use crate::decide::Input;
 use crate::deliver::inbound::MuteOf;
 use crate::notify::policy::Purpose;
@@ -35,14 +35,6 @@ struct ConsentBody {
     source: String,
     /// Version of the wording that the user saw.
     text_version: String,
-}
-
-/// One or several.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum ConsentBodies {
-    Many(Vec<ConsentBody>),
-    One(ConsentBody),
 }
 
 /// Something that a user never wants to hear of.
@@ -164,15 +156,15 @@ pub async fn post(
 }
 
 fn parse(body: &[u8]) -> Result<Vec<ConsentBody>, ApiError> {
-    let said = match serde_json::from_slice(body) {
-        Ok(ConsentBodies::Many(said)) => said,
-        Ok(ConsentBodies::One(said)) => vec![said],
-        Err(_) => {
-            let message = "not a consent: {\"purpose\":\"profiling|marketing|push\",\"granted\":true,\
-                           \"source\":\"…\",\"text_version\":\"…\"}, or an array of them";
-            return Err(ApiError::invalid("bad_consent", None, message));
-        }
+    let said = match body.trim_ascii_start().first() {
+        Some(b'[') => json::from_slice::<Vec<ConsentBody>>(body),
+        _ => json::from_slice(body).map(|said| vec![said]),
     };
+    let said = said.map_err(|_| {
+        let message = "not a consent: {\"purpose\":\"profiling|marketing|push\",\"granted\":true,\
+                       \"source\":\"…\",\"text_version\":\"…\"}, or an array of them";
+        ApiError::invalid("bad_consent", None, message)
+    })?;
     if said.is_empty() || said.len() > 16 {
         return Err(ApiError::invalid("bad_consent", None, "1…16 entries at a time"));
     }
@@ -210,7 +202,7 @@ pub async fn mute(
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     let user = caller.user(&path, &app)?;
-    let wish: MuteBody = serde_json::from_slice(&body).map_err(|_| {
+    let wish: MuteBody = json::from_slice(&body).map_err(|_| {
         let message = "not a mute: {\"of\":\"category|item|item_category|brand|kind\",\"name\":\"…\"}";
         ApiError::invalid("bad_mute", None, message)
     })?;

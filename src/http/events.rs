@@ -138,7 +138,8 @@ fn sort(body: &[u8], is_ndjson: bool, app: &App, caller: &Caller) -> Result<Sort
 }
 
 /// Reason an event is refused.
-enum Fault {
+#[derive(Debug)]
+pub enum Fault {
     /// Its text is no JSON.
     NoJson(String),
     /// It is no event.
@@ -167,7 +168,8 @@ impl Fault {
     }
 }
 
-fn parse(text: &str) -> Result<RawEvent, Fault> {
+/// Reads an event, if it is none that would take more memory than any event has.
+pub fn parse(text: &str) -> Result<RawEvent, Fault> {
     let is_simple =
         text.len() <= MAX_EVENT_BYTES && JsonShape::of(text.as_bytes()).inner_bytes <= MAX_EVENT_TREE_BYTES;
     if !is_simple {
@@ -185,14 +187,15 @@ fn parse(text: &str) -> Result<RawEvent, Fault> {
 
 /// Texts of the events of a body.
 #[derive(Debug)]
-struct Texts<'a> {
-    events: Vec<&'a str>,
+pub struct Texts<'a> {
+    /// Each event, in the order of the body.
+    pub events: Vec<&'a str>,
     /// Each is a line of its own: one that is not JSON is that line's error.
-    is_lines: bool,
+    pub is_lines: bool,
 }
 
 /// One object, an array, or a line each; at most `max`, counted before any is parsed.
-fn split(text: &str, is_ndjson: bool, max: usize) -> Result<Texts<'_>, ApiError> {
+pub fn split(text: &str, is_ndjson: bool, max: usize) -> Result<Texts<'_>, ApiError> {
     let bad = |message: String| Err(ApiError::invalid("bad_json", None, message));
     let text = text.trim_ascii();
     let is_json = |text: &str| serde_json::from_str::<IgnoredAny>(text);

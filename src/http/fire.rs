@@ -16,7 +16,7 @@ use super::describe::{self, Described, May};
 use super::error::{ApiError, ErrorBody};
 use super::idempotency::{self, Begun};
 use crate::actors::App;
-use crate::base::{ExternalId, ItemId, Timestamp, UserId, suggest_nearest};
+use crate::base::{ExternalId, ItemId, Timestamp, UserId, json, suggest_nearest};
 use crate::decide::Input;
 use crate::store::broadcasts::{self, Broadcast, State, To};
 use crate::store::deferred::{self, DeferredRow};
@@ -258,7 +258,7 @@ enum Stored {
 /// Each user once, in the order given.
 fn parse(body: &[u8]) -> Result<FireBody, ApiError> {
     let bad = |field, message: String| ApiError::invalid("bad_trigger", field, message);
-    let mut wish: FireBody = serde_json::from_slice(body).map_err(|error| {
+    let mut wish: FireBody = json::from_slice(body).map_err(|error| {
         let error = suggest_nearest(&error.to_string());
         bad(None, format!("not {{\"user_ids\":[…],\"item_id\"?,\"event\"?}}: {error}"))
     })?;

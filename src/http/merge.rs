@@ -10,7 +10,7 @@ use super::describe::{self, Described, May};
 use super::error::ApiError;
 use crate::actors::App;
 use crate::actors::merges::MergeError;
-use crate::base::{ExternalId, suggest_nearest};
+use crate::base::{ExternalId, json, suggest_nearest};
 
 /// The visitor who turned out to be the user of the path.
 #[derive(Deserialize, ToSchema)]
@@ -55,7 +55,7 @@ pub async fn post(
 ) -> Result<HttpResponse, ApiError> {
     caller.service()?;
     let user = ExternalId::parse(&path)?;
-    let MergeBody { anonymous_id } = serde_json::from_slice(&body).map_err(|error| {
+    let MergeBody { anonymous_id } = json::from_slice(&body).map_err(|error| {
         let error = suggest_nearest(&error.to_string());
         ApiError::invalid("bad_merge", None, format!("not {{\"anonymous_id\":…}}: {error}"))
     })?;

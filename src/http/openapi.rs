@@ -1,11 +1,13 @@
 //! `GET /openapi.json`: the OpenAPI 3.1 document of every route, made from what each module says of its own.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use actix_web::HttpResponse;
 use utoipa::openapi::path::PathItem;
+use utoipa::openapi::schema::{AdditionalProperties, Object};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Components, InfoBuilder, License, OpenApi, OpenApiBuilder, Paths};
+use utoipa::openapi::{Components, InfoBuilder, License, OpenApi, OpenApiBuilder, Paths, RefOr, Schema};
 
 use super::describe::{self, API_KEY, Described, May, Named, TOKEN};
 use super::{
@@ -82,6 +84,12 @@ pub fn document() -> OpenApi {
     }
     let mut components = Components::new();
     components.schemas.extend(schemas);
+    let closed: BTreeMap<String, Object> = components
+        .schemas
+        .iter()
+        .filter_map(|(name, schema)| Some((name.clone(), closed(schema)?)))
+        .collect();
+    components.schemas.values_mut().for_each(|schema| open_parts(schema, &closed));
     components.add_security_scheme(TOKEN, token());
     components.add_security_scheme(API_KEY, api_key());
     let info = InfoBuilder::new()
@@ -93,6 +101,28 @@ pub fn document() -> OpenApi {
         ))
         .license(Some(License::new("Apache-2.0")));
     OpenApiBuilder::new().info(info).paths(paths).components(Some(components)).build()
+}
+
+/// An object that may have no other fields, without that rule.
+fn closed(schema: &RefOr<Schema>) -> Option<Object> {
+    let RefOr::T(Schema::Object(object)) = schema else { return None };
+    let is_closed =
+        matches!(object.additional_properties.as_deref(), Some(AdditionalProperties::FreeForm(false)));
+    let mut open = object.clone();
+    open.additional_properties = None;
+    is_closed.then_some(open)
+}
+
+/// Parts of a schema that is put together must let the fields of the others pass, whether or not they are closed by themselves.
+fn open_parts(schema: &mut RefOr<Schema>, closed: &BTreeMap<String, Object>) {
+    let RefOr::T(Schema::AllOf(whole)) = schema else { return };
+    for part in &mut whole.items {
+        let RefOr::Ref(reference) = part else { continue };
+        let name = reference.ref_location.rsplit('/').next().unwrap_or_default();
+        if let Some(object) = closed.get(name) {
+            *part = RefOr::T(Schema::Object(object.clone()));
+        }
+    }
 }
 
 fn token() -> SecurityScheme {
@@ -109,8 +139,6 @@ fn api_key() -> SecurityScheme {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     #[test]
@@ -123,5 +151,20 @@ mod tests {
             }
         }
         assert!(known.len() > 100);
+    }
+
+    #[test]
+    fn no_part_of_a_schema_forbids_the_fields_of_the_others() {
+        let document = serde_json::to_value(document()).unwrap();
+        let schemas = &document["components"]["schemas"];
+        let is_closed = |part: &serde_json::Value| {
+            let name = part["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
+            name.map_or(part, |name| &schemas[name])["additionalProperties"] == false
+        };
+        for (name, schema) in schemas.as_object().unwrap() {
+            let parts = schema["allOf"].as_array().into_iter().flatten();
+            assert!(!parts.into_iter().any(is_closed), "{name}");
+        }
+        assert_eq!(schemas["SourceReport"]["additionalProperties"], false, "what is read is closed");
     }
 }

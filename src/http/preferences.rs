@@ -284,7 +284,10 @@ fn field<T: DeserializeOwned + Default>(
 }
 
 /// Checks a whole document. It may have as many entries as the one `before` it, which may have been joined from two users.
-fn parse(document: &Map<String, Value>, before: &PreferenceDocument) -> Result<PreferenceDocument, ApiError> {
+pub fn parse(
+    document: &Map<String, Value>,
+    before: &PreferenceDocument,
+) -> Result<PreferenceDocument, ApiError> {
     if let Some(unknown) = document.keys().find(|name| !FIELDS.contains(&name.as_str())) {
         let message = match nearest(unknown, FIELDS) {
             Some(name) => format!("there is no preference \"{unknown}\"; did you mean {name}?"),

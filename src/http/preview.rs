@@ -15,7 +15,7 @@ use super::describe::{self, Described, May};
 use super::dto::{ItemName, item_name};
 use super::error::ApiError;
 use crate::actors::App;
-use crate::base::{ExternalId, ItemId, Timestamp, suggest_nearest};
+use crate::base::{ExternalId, ItemId, Timestamp, json, suggest_nearest};
 use crate::catalogue::Catalogue;
 use crate::decide::UserState;
 use crate::decide::record::TraceStep;
@@ -262,7 +262,7 @@ pub async fn preview(
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
-    let wish: PreviewBody = serde_json::from_slice(&body).map_err(|error| {
+    let wish: PreviewBody = json::from_slice(&body).map_err(|error| {
         bad_preview(None, format!("not a preview: {}", suggest_nearest(&error.to_string())))
     })?;
     wish.validate()?;
@@ -332,7 +332,7 @@ pub async fn try_trigger(
     let wish: DryRunBody = if body.is_empty() {
         DryRunBody::default()
     } else {
-        serde_json::from_slice(&body).map_err(|error| bad(format!("not a dry run: {error}")))?
+        json::from_slice(&body).map_err(|error| bad(format!("not a dry run: {error}")))?
     };
     if wish.user_ids.len() > MAX_USERS {
         return Err(bad(format!("at most {MAX_USERS} users")));

@@ -75,4 +75,12 @@ mod tests {
         let Err(error) = parse::<NoParameters>("exclude=1") else { panic!() };
         assert_eq!(error.to_string(), "unknown parameter `exclude`, this path takes none");
     }
+
+    #[test]
+    fn a_parameter_given_twice_is_refused() {
+        for query in ["limit=1&limit=2", "limit=1&limit=1", "limit=1&%6cimit=2"] {
+            let Err(error) = parse::<Page>(query) else { panic!("{query}") };
+            assert_eq!(error.to_string(), "duplicate field `limit`", "{query}");
+        }
+    }
 }

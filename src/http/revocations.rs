@@ -12,7 +12,7 @@ use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::page::next_after;
 use crate::actors::App;
-use crate::base::{ExternalId, Timestamp, suggest_nearest};
+use crate::base::{ExternalId, Timestamp, json, suggest_nearest};
 use crate::privacy::Revoked;
 use crate::store::revocations::{self, RevocationRow};
 
@@ -116,7 +116,7 @@ fn view(row: RevocationRow) -> RevocationView {
 
 fn parse(body: &[u8], now: Timestamp) -> Result<(Revoked, String), ApiError> {
     let refused = |field, message: &str| ApiError::invalid("bad_revocation", field, message);
-    let body: RevocationBody = serde_json::from_slice(body).map_err(|error| {
+    let body: RevocationBody = json::from_slice(body).map_err(|error| {
         refused(None, &format!("not a revocation: {}", suggest_nearest(&error.to_string())))
     })?;
     let before = match body.issued_before.as_deref() {

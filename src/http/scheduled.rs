@@ -19,7 +19,7 @@ use super::notifications::check_words;
 use super::page::next_after;
 use crate::actors::App;
 use crate::actors::notifier::recall::{TakenBack, recall};
-use crate::base::{Millis, Timestamp, nearest};
+use crate::base::{Millis, Timestamp, json, nearest};
 use crate::notify::Message;
 use crate::notify::message::{MessageError, RawMessage};
 use crate::store::broadcasts::{self, Broadcast, State};
@@ -276,7 +276,7 @@ fn changed(
         raw.remove("expires_at");
     }
     raw.insert("everyone".to_owned(), true.into()); // Whom it goes to does not change.
-    let raw: RawMessage = serde_json::from_value(Value::Object(raw)).map_err(invalid)?;
+    let raw: RawMessage = json::from_value(Value::Object(raw)).map_err(invalid)?;
     let refused = |error: MessageError| ApiError::invalid(error.code, Some(error.field), error.message);
     let addressed = raw.validate(now, lifetime).map_err(refused)?;
     check_words(app, &addressed, now).map_err(refused)?;

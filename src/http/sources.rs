@@ -9,6 +9,7 @@ use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
 use crate::actors::App;
+use crate::base::json;
 use crate::state::sources::{SourceReport, SourceStatus};
 
 /// Longest name of a puller, bytes.
@@ -45,7 +46,7 @@ pub async fn post(
         let message = "the name of a source is 1 to 40 lower-case letters, digits, - and _";
         return Err(ApiError::invalid("bad_name", Some("name"), message));
     }
-    let report: SourceReport = serde_json::from_slice(&body)
+    let report: SourceReport = json::from_slice(&body)
         .map_err(|error| ApiError::invalid("bad_json", None, format!("the report can't be read: {error}")))?;
     app.state.sources.note(&path, report);
     Ok(HttpResponse::NoContent().finish())

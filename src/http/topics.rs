@@ -12,7 +12,7 @@ use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::page::next_after;
 use crate::actors::App;
-use crate::base::{ExternalId, Timestamp, UserId, nearest, suggest_nearest};
+use crate::base::{ExternalId, Timestamp, UserId, json, nearest, suggest_nearest};
 use crate::notify::message::topic_name;
 use crate::store::topics::{self, MAX_TOPICS};
 use crate::store::{Connection, in_transaction, users};
@@ -281,7 +281,7 @@ fn topic(name: &str) -> Result<String, ApiError> {
 
 /// Each user once.
 fn parse(body: &[u8]) -> Result<Vec<ExternalId>, ApiError> {
-    let UsersBody { user_ids: mut named } = serde_json::from_slice(body).map_err(|error| {
+    let UsersBody { user_ids: mut named } = json::from_slice(body).map_err(|error| {
         let error = suggest_nearest(&error.to_string());
         ApiError::invalid("bad_json", None, format!("not {{\"user_ids\":[…]}}: {error}"))
     })?;

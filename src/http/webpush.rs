@@ -13,7 +13,7 @@ use super::describe::{self, Described, May};
 use super::error::{ApiError, ErrorBody};
 use crate::actors::App;
 use crate::actors::journal::messages::Record;
-use crate::base::{ExternalId, Timestamp, UserId};
+use crate::base::{ExternalId, Timestamp, UserId, json};
 use crate::decide;
 use crate::decide::Input;
 use crate::feedback::FeedbackOutcome;
@@ -140,7 +140,7 @@ fn parse<T: serde::de::DeserializeOwned>(body: &[u8], what: &str) -> Result<T, A
     if body.len() > MAX_BODY_BYTES {
         return Err(ApiError::TooLarge(MAX_BODY_BYTES));
     }
-    serde_json::from_slice(body)
+    json::from_slice(body)
         .map_err(|error| ApiError::invalid("bad_json", None, format!("not {what}: {error}")))
 }
 

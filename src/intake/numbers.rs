@@ -242,7 +242,11 @@ fn plain(text: &str, form: NumberForm) -> Option<f64> {
 
 /// Reads a number in the form of its column; `None` for what is no number in it.
 pub fn read(text: &str, form: NumberForm) -> Option<Amount> {
-    let text = text.trim();
+    // More digits than any number has are none.
+    amount(text.trim(), form).filter(|amount| amount.number.is_finite())
+}
+
+fn amount(text: &str, form: NumberForm) -> Option<Amount> {
     if let Some(number) = plain(text, form) {
         return Some(Amount { number, currency: None });
     }

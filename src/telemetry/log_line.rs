@@ -1,5 +1,6 @@
 //! Log lines that read alone: time, level, place, message with its ids (`user_id=… took_ms=…`).
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use env_logger::{Builder, Env, Target};
@@ -21,10 +22,41 @@ pub fn init() {
                 "{millis} {style}{:<5}{style:#} {} {}",
                 record.level(),
                 record.target(),
-                record.args()
+                one_line(&record.args().to_string())
             )
         })
         .try_init();
     // A second call (tests start several servers in one process) changes nothing.
     drop(result);
+}
+
+/// A message without control characters, which could begin a line of their own or hide one: each is written as Rust escapes it.
+fn one_line(message: &str) -> Cow<'_, str> {
+    if !message.contains(char::is_control) {
+        return message.into();
+    }
+    let mut line = String::with_capacity(message.len() + 16);
+    for c in message.chars() {
+        match c.is_control() {
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
+        }
+    }
+    line.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_log_can_not_be_forged() {
+        for (message, line) in [
+            ("stored user_id=ä 7", "stored user_id=ä 7"),
+            ("user_id=7\n2026-11-23T10:00:00Z INFO forged", "user_id=7\\n2026-11-23T10:00:00Z INFO forged"),
+            ("\r\t\u{1b}[2K\u{85}\0", "\\r\\t\\u{1b}[2K\\u{85}\\u{0}"),
+        ] {
+            assert_eq!(one_line(message), line);
+        }
+    }
 }

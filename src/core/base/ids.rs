@@ -169,7 +169,7 @@ impl ExternalId {
             return Err(ExternalIdError::ControlCharacter);
         }
         if let Ok(number) = text.parse::<i64>()
-            && number.abs() <= MAX_INTEGER_ID
+            && number.unsigned_abs() <= MAX_INTEGER_ID.unsigned_abs()
             && number.to_string() == text
         {
             return Ok(Self::Integer(number));
@@ -263,7 +263,8 @@ mod tests {
 
     #[test]
     fn what_is_not_canonical_stays_a_string() {
-        for text in ["017", "+17", "-0", " 17", "17.0", "9007199254740992", "85123A"] {
+        for text in ["017", "+17", "-0", " 17", "17.0", "9007199254740992", "85123A", "-9223372036854775808"]
+        {
             let id = ExternalId::parse(text).unwrap();
             assert_eq!(id, ExternalId::Text(text.into()), "{text}");
             assert_eq!(serde_json::to_string(&id).unwrap(), format!("\"{text}\""));

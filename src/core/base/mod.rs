@@ -2,6 +2,7 @@
 
 pub mod follows;
 pub mod ids;
+pub mod json;
 pub mod json_shape;
 pub mod nearest;
 pub mod nul;

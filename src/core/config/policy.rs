@@ -196,5 +196,20 @@ impl Default for Policy {
 pub fn minute_of_day(text: &str) -> Option<u16> {
     let (hours, minutes) = text.split_once(':')?;
     let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);
-    (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
+    (hours < 24 && minutes < 60).then(|| hours * 60 + minutes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_day_have_24_hours_of_60_minutes() {
+        for (text, minute) in [("00:00", Some(0)), ("23:59", Some(1_439)), ("7:5", Some(425))] {
+            assert_eq!(minute_of_day(text), minute, "{text}");
+        }
+        for text in ["24:00", "12:60", "1093:00", "65535:59", "65536:00", "-1:00", "12", "12:", ":", ""] {
+            assert_eq!(minute_of_day(text), None, "{text}");
+        }
+    }
 }

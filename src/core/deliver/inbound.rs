@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::login::Login;
 use super::standing::Change;
-use crate::base::{ExternalId, JsonShape, NotificationId, Timestamp, has_escaped_nul, suggest_nearest};
+use crate::base::{ExternalId, JsonShape, NotificationId, Timestamp, has_escaped_nul, json, suggest_nearest};
 use crate::event::RawEvent;
 use crate::feedback::FeedbackOutcome;
 use crate::notify::message::topic_name;
@@ -203,7 +203,12 @@ impl Inbound {
             let message = "the frame has too many values for its size, or nests too deeply".to_owned();
             return Err(InboundError { code: "bad_frame", message });
         }
-        let wire: Wire = serde_json::from_str(text).map_err(|error| InboundError {
+        // A reader of tags takes an array, the tag first, as well.
+        if text.trim_ascii_start().starts_with('[') {
+            let message = "a frame is one object".to_owned();
+            return Err(InboundError { code: "bad_frame", message });
+        }
+        let wire: Wire = json::from_str(text).map_err(|error| InboundError {
             code: "bad_frame",
             message: plain(&suggest_nearest(&error.to_string())),
         })?;
@@ -408,6 +413,8 @@ mod tests {
         for (text, code) in [
             ("", "bad_frame"),
             ("[]", "bad_frame"),
+            (r#" ["ping"]"#, "bad_frame"),
+            (r#"["ack",3]"#, "bad_frame"),
             (r#"{"type":"dance"}"#, "bad_frame"),
             (r#"{"type":"login","user_id":1.5}"#, "bad_frame"),
             (r#"{"type":"ack","offset":"x"}"#, "bad_frame"),

@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::kind::{Kind, models, models_held, unreadable, variants};
 use super::view::{DefinitionView, Taken, Valid, shipped_of, shipped_view, stored, view};
 use crate::actors::App;
+use crate::base::json;
 use crate::decide::Input;
 use crate::decide::definition_change::{History, HistoryError, NewVersion, check};
 use crate::decide::definitions::DefinitionState;
@@ -92,7 +93,7 @@ pub async fn activate(
     };
     let also = match body.is_empty() {
         true => None,
-        false => serde_json::from_slice::<Option<ActivateQuery>>(&body).map_err(bad)?,
+        false => json::from_slice::<Option<ActivateQuery>>(&body).map_err(bad)?,
     };
     let asked: ActivateQuery = query::read(&request)?;
     let version = asked.version.or(also.unwrap_or_default().version);

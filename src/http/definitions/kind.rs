@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::actors::App;
-use crate::base::{nearest, suggest_nearest};
+use crate::base::{json, nearest, suggest_nearest};
 use crate::decide::definitions::{DefinitionKind, POLICY, StoredDefinition, overlay};
 use crate::decide::experiment::{MAX_VERSIONS, named_versions};
 use crate::feedback::experiments::{Experiment, ExperimentError};
@@ -105,8 +105,7 @@ fn read<T: DeserializeOwned>(
     what: &str,
     said: fn(&T) -> &str,
 ) -> Result<T, ApiError> {
-    let read: T =
-        serde_json::from_value(body.clone()).map_err(|error| bad(None, unreadable(what, &error)))?;
+    let read: T = json::from_value(body.clone()).map_err(|error| bad(None, unreadable(what, &error)))?;
     if said(&read) == name {
         Ok(read)
     } else {

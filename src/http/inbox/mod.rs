@@ -4,7 +4,7 @@
 mod forms;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 pub use self::forms::described;
@@ -18,7 +18,7 @@ use super::page::next_after;
 use super::query;
 use crate::actors::App;
 use crate::actors::notifier::recall;
-use crate::base::{ExternalId, Millis, NotificationId, Timestamp, UserId, nearest, suggest_nearest};
+use crate::base::{ExternalId, Millis, NotificationId, Timestamp, UserId, json, nearest, suggest_nearest};
 use crate::deliver::{Change, Input, Withdrawal};
 use crate::store::broadcasts::{self, State};
 use crate::store::inbox::{self, Outcome, Page, Part};
@@ -331,7 +331,7 @@ fn tell(app: &App, user: &ExternalId, input: Input) {
     app.registry.happened(user, crate::decide::Input::InboxChanged(input));
 }
 
-fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body)
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    json::from_slice(body)
         .map_err(|error| ApiError::invalid("bad_json", None, suggest_nearest(&error.to_string())))
 }

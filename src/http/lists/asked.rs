@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::base::{ExternalId, ItemId, nearest, suggest_nearest};
+use crate::base::{ExternalId, ItemId, json, nearest, suggest_nearest};
 use crate::catalogue::{Catalogue, category_levels};
 use crate::decide::{Definitions, ListRequest};
 use crate::http::describe::Described;
@@ -152,7 +152,7 @@ impl Asked {
 
     /// From a body.
     pub fn of_json(body: Value) -> Result<Self, ApiError> {
-        serde_json::from_value(body)
+        json::from_value(body)
             .map_err(|error| ApiError::invalid("bad_list", None, suggest_nearest(&error.to_string())))
     }
 

@@ -3,7 +3,7 @@
 use serde::de::IgnoredAny;
 
 use crate::base::json_shape::{ArrayFault, elements};
-use crate::base::{JsonShape, suggest_nearest};
+use crate::base::{JsonShape, json, suggest_nearest};
 use crate::http::body::{too_complex, without_place};
 use crate::http::error::ApiError;
 use crate::notify::message::{MAX_RECIPIENTS, MessageError, RawMessage};
@@ -14,10 +14,10 @@ const MAX_TREE_BYTES: usize = 1 << 20;
 const MAX_TREES_BYTES: usize = 16 << 20;
 
 /// A message that could be read, or what is wrong with it.
-pub(super) type Checked = Result<RawMessage, MessageError>;
+pub type Checked = Result<RawMessage, MessageError>;
 
 /// One object, or an array in which each bad one is an error of its own. Messages are counted before any is parsed.
-pub(super) fn split(body: &[u8]) -> Result<Vec<Checked>, ApiError> {
+pub fn split(body: &[u8]) -> Result<Vec<Checked>, ApiError> {
     let bad = |message: String| ApiError::invalid("bad_json", None, message);
     let no_json = |error: String| bad(format!("the body is not JSON: {error}"));
     let text = std::str::from_utf8(body).map_err(|error| no_json(error.to_string()))?.trim_ascii();
@@ -51,7 +51,7 @@ pub(super) fn split(body: &[u8]) -> Result<Vec<Checked>, ApiError> {
         if !shape.fits(text.as_bytes(), MAX_TREE_BYTES) || trees_bytes > MAX_TREES_BYTES.max(2 * body.len()) {
             return Err(too_complex());
         }
-        messages.push(match serde_json::from_str(text) {
+        messages.push(match json::from_str(text) {
             Ok(message) => Ok(message),
             Err(error) if error.is_data() => Err(MessageError {
                 code: "bad_message",

@@ -4,7 +4,7 @@
 
 mod answer;
 mod audience;
-mod body;
+pub mod body;
 mod words;
 
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{id, read};
 use crate::actors::App;
 use crate::actors::webhooks::messages::LookNow;
-use crate::base::{Timestamp, suggest_nearest};
+use crate::base::{Timestamp, json, suggest_nearest};
 use crate::http::auth::Caller;
 use crate::http::body::Body;
 use crate::http::describe::{self, Described, May};
@@ -167,7 +167,7 @@ pub async fn replay(
 ) -> Result<HttpResponse, ApiError> {
     caller.admin()?;
     let id = id(&path)?;
-    let body: ReplayBody = serde_json::from_slice(&body)
+    let body: ReplayBody = json::from_slice(&body)
         .map_err(|error| ApiError::invalid("bad_json", None, suggest_nearest(&error.to_string())))?;
     let wanted = match (body.delivery_id, body.failed_since) {
         (Some(delivery), None) => Replay::One(delivery),

@@ -16,7 +16,7 @@ use super::describe::{self, Described, May};
 use super::error::ApiError;
 use crate::actors::App;
 use crate::actors::webhooks::messages::LookNow;
-use crate::base::{Timestamp, nearest, suggest_nearest};
+use crate::base::{Timestamp, json, nearest, suggest_nearest};
 use crate::deliver::webhooks::WebhookEvent;
 use crate::privacy::webhook_secret::{SECRET_BYTES, WebhookSecret};
 use crate::store::webhooks::{self, Endpoint, EndpointChange, MAX_ENDPOINTS};
@@ -302,7 +302,7 @@ async fn read(app: &App, id: Uuid) -> Result<Endpoint, ApiError> {
 
 /// Reads an endpoint from a body, each field checked.
 fn parse(body: &[u8], app: &App) -> Result<EndpointChange, ApiError> {
-    let body: EndpointBody = serde_json::from_slice(body).map_err(|error| {
+    let body: EndpointBody = json::from_slice(body).map_err(|error| {
         ApiError::invalid("bad_json", None, format!("no webhook: {}", suggest_nearest(&error.to_string())))
     })?;
     let refuse = |field, message: String| ApiError::invalid("bad_webhook", Some(field), message);

@@ -118,3 +118,14 @@ fn dashes_in_place_of_decimals_are_no_sign() {
     }
     assert_eq!(number(",-"), None);
 }
+
+#[test]
+fn more_digits_than_a_number_has_are_no_number() {
+    for text in
+        ["3".repeat(400), format!("€ {},00", "3".repeat(400)), "1e999".to_owned(), "-1e999".to_owned()]
+    {
+        for form in [None, Some(DecimalMark::Dot), Some(DecimalMark::Comma)] {
+            assert_eq!(read(&text, form), None, "{text}");
+        }
+    }
+}

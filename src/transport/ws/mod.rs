@@ -9,7 +9,7 @@
 //! [`Wire`]: conversation::Wire
 
 mod conversation;
-mod incoming;
+pub mod incoming;
 mod outgoing;
 pub mod session;
 pub mod socket;

@@ -72,6 +72,8 @@ impl Http {
         let mut response =
             Response { status: head[9..12].parse().unwrap(), head, body: String::new(), bytes: Vec::new() };
         let body = match response.header("transfer-encoding") {
+            // The length is that of what would have come (RFC 9110 §9.3.2).
+            _ if method == "HEAD" => Vec::new(),
             Some("chunked") => self.chunks()?,
             _ => {
                 let length = response.header("content-length").and_then(|length| length.parse().ok());
