@@ -10,12 +10,15 @@ BENCH ?=
 SEEDS ?= 10000
 FROM ?= 0
 SEED ?=
+# Which targets to fuzz: part of a name, empty for all; and how long each, seconds.
+FUZZ ?=
+TIME ?= 3600
 # How many clients chaos has to do with.
 CLIENTS ?= 10000
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint lint-deny bench bench-models bench-policy bench-delivery simulate-faults chaos conformance sources clean-data
+.PHONY: help setup demo test lint lint-deny bench bench-models bench-policy bench-delivery simulate-faults fuzz chaos conformance sources clean-data
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +34,7 @@ demo: ## build, then run a simulated shop with live shoppers (PORT=8080); Ctrl-C
 test: setup lint ## everything that must be green: lints, unit, integration and browser tests
 	$(CARGO) test --workspace
 
-lint: ## formatting, clippy, documentation, spelling, and (where cargo-deny is installed) licences and sources of dependencies
+lint: ## formatting, clippy, documentation, spelling, and (where cargo-deny is installed) licences, sources and advisories of dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --workspace --no-deps --quiet
@@ -47,6 +50,8 @@ lint-deny: ## check the dependencies, installing cargo-deny first (some minutes)
 .PHONY: deny
 deny:
 	$(CARGO) deny check bans licenses sources
+	@if $(CARGO) deny fetch db >/dev/null 2>&1; then $(CARGO) deny check advisories; \
+	else echo "lint: the database of advisories can't be reached; SECURITY.md says when it was looked at last"; fi
 
 bench: ## measure what the README claims (BENCH=part-of-a-name for some of it)
 	@.ci/setup build database $(if $(filter sources,$(BENCH)),mariadb engines)
@@ -68,11 +73,15 @@ bench-delivery: ## memory, throughput and latency of delivery, beside nchan, NAT
 simulate-faults: ## many users' decisions under virtual time while everything around them fails (SEEDS=n from FROM=0, or SEED=n)
 	$(CARGO) test --test sim -- $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --from $(FROM))
 
+fuzz: ## parsers under mutated input, guided by coverage, an hour each (TIME=seconds, FUZZ=part-of-a-name for some of them)
+	@.ci/setup build
+	RUSTC_WORKSPACE_WRAPPER=$(abspath tests/fuzz/instrumented) $(CARGO) test --workspace --test fuzz -- $(FUZZ) --seconds $(TIME)
+
 chaos: ## 10,000 clients while server, PostgreSQL and network die: what is lost, what is shown twice (CLIENTS=n)
 	@.ci/setup build database
 	$(CARGO) bench --bench delivery -- chaos $(CLIENTS)
 
-conformance: ## the Autobahn test suite, clients of others, ours in a bundle of Vite, promtool on the metrics, nginx, HAProxy and Caddy in front
+conformance: ## the Autobahn test suite, clients of others, ours in a bundle of Vite, promtool on the metrics, proxies in front, Schemathesis
 	@.ci/setup build database client
 	@.ci/setup proxies || true
 	$(CARGO) build --release --bin tidings

@@ -10,6 +10,9 @@
 )]
 
 mod answers;
+mod attack;
+#[path = "../it/helpers/attack.rs"]
+mod attacker;
 mod catalogue;
 #[path = "../it/helpers/engines.rs"]
 mod engines;
@@ -54,11 +57,12 @@ fn main() {
     // cargo passes `--bench`; anything else is a part of a benchmark's name.
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let benches: [(&str, Run); 14] = [
+    let benches: [(&str, Run); 15] = [
         ("push", push::run),
         ("ingest", ingest::run),
         ("months", months::run),
         ("memory", memory::run),
+        ("attack", attack::run),
         ("webpush", webpush::run),
         ("retail", retail::run),
         ("import", import::run),

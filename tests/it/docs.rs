@@ -176,39 +176,6 @@ fn the_settings_page_lists_every_setting_with_its_default() {
 }
 
 #[test]
-fn the_threat_model_names_tests_that_exist() {
-    fn functions(folder: &Path, into: &mut BTreeSet<String>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                functions(&path, into);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = fs::read_to_string(&path).unwrap();
-                let names = text.lines().filter_map(|line| line.split_once("fn ")?.1.split_once('('));
-                into.extend(names.map(|(name, _)| name.to_owned()));
-            }
-        }
-    }
-    let mut known = BTreeSet::new();
-    for folder in ["src", "tests/it"] {
-        functions(&root().join(folder), &mut known);
-    }
-    let page = read("docs/security/threats.md");
-    let threats = page.split_once("## Threats").unwrap().1.split_once("## Rate limits").unwrap().0;
-    let mut n = 0;
-    for row in threats.lines().filter(|line| line.starts_with("| ") && !line.ends_with("| test |")) {
-        let tests = row.trim_end_matches(" |").rsplit_once("| ").unwrap().1;
-        let names: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
-        assert!(!names.is_empty(), "no test: {row}");
-        for name in names {
-            assert!(known.contains(name), "{name} does not exist: {row}");
-        }
-        n += 1;
-    }
-    assert!(n > 20, "{n} threats found");
-}
-
-#[test]
 fn the_smallest_client_of_the_readme_works() {
     let (_database, server) = shop(&[]);
     let mut client = Client::connect(server.address);

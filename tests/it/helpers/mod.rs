@@ -1,5 +1,6 @@
 //! What every integration test needs: a database of its own, a running server.
 
+pub mod attack;
 pub mod broken_line;
 pub mod browser;
 pub mod client;
