@@ -1,13 +1,13 @@
 //! What each item of a history added to the scores of the members, item by item of a list: what costs the same for all of them is done
 //! once.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 
 use crate::base::ItemId;
 use crate::recommend::models::implicit_als::AlsParts;
 
 use super::context::Context;
-use super::member::BaseModel;
+use super::member::{BaseModel, PairModel};
 use super::models::Models;
 use super::pairs::LEAST_WEIGHT;
 
@@ -18,13 +18,16 @@ pub struct Explainer<'a> {
     history: &'a [(ItemId, f32)],
     /// By implicit ALS, its equations solved for this history, when they are needed.
     als: Vec<OnceCell<AlsParts<'a>>>,
+    /// Weights of the history for the item asked of last, by a pair model of which several members read.
+    weights: RefCell<Option<(PairModel, ItemId, Vec<f32>)>>,
 }
 
 impl Models {
     /// For the history of a context.
     pub fn explainer<'a>(&'a self, context: &Context<'a>) -> Explainer<'a> {
         let n = (0u8..).take_while(|index| self.als(*index).is_some()).count();
-        Explainer { models: self, history: context.history, als: vec![OnceCell::new(); n] }
+        let als = vec![OnceCell::new(); n];
+        Explainer { models: self, history: context.history, als, weights: RefCell::default() }
     }
 }
 
@@ -35,17 +38,18 @@ impl Explainer<'_> {
     pub fn parts(&self, member: BaseModel, item: ItemId) -> Option<Vec<f32>> {
         match member {
             BaseModel::Pair { model, decay } => {
-                let weights = self.models.weights(model)?;
-                let weight = |known: ItemId| {
-                    weights.of(known).iter().find(|(other, _)| *other == item).map_or(0.0, |(_, own)| *own)
-                };
+                let mut last = self.weights.borrow_mut();
+                if !last.as_ref().is_some_and(|(known, of, _)| (*known, *of) == (model, item)) {
+                    *last = Some((model, item, self.weights_for(model, item)?));
+                }
+                let weights = last.iter().flat_map(|(_, _, weights)| weights);
                 let mut age = 1.0f32;
-                let part = |(known, interest): &(ItemId, f32)| {
-                    let own = if age >= LEAST_WEIGHT { weight(*known) * interest * age } else { 0.0 };
+                let part = |((_, interest), weight): (&(ItemId, f32), &f32)| {
+                    let own = if age >= LEAST_WEIGHT { weight * interest * age } else { 0.0 };
                     age *= decay;
                     own
                 };
-                Some(self.history.iter().map(part).collect())
+                Some(self.history.iter().zip(weights).map(part).collect())
             }
             BaseModel::Als(index) => {
                 let (als, solved) = (self.models.als(index)?, self.als.get(usize::from(index))?);
@@ -53,5 +57,12 @@ impl Explainer<'_> {
             }
             _ => None,
         }
+    }
+
+    /// By place in the history. O(history · weights kept).
+    fn weights_for(&self, model: PairModel, item: ItemId) -> Option<Vec<f32>> {
+        let weights = self.models.weights(model)?;
+        let of = |known: ItemId| weights.of(known).iter().find(|(other, _)| *other == item);
+        Some(self.history.iter().map(|(known, _)| of(*known).map_or(0.0, |(_, weight)| *weight)).collect())
     }
 }

@@ -5,12 +5,13 @@
 use super::ranked::Ranked;
 
 /// At most `n` of `ranked` (best first, scores 0…1), in order of marginal relevance, which becomes their score and never
-/// rises down the list. `weight` ≥ 0, 0 = as they are; `alike` says 0…1. Ties go to the better. O(n · those that can get in).
-pub(super) fn diversify(
+/// rises down the list. `weight` ≥ 0, 0 = as they are; `alike_to` makes for one what says 0…1 of others. Ties go to the better. O(n ·
+/// those that can get in).
+pub(super) fn diversify<A: Fn(&Ranked) -> f32>(
     ranked: Vec<Ranked>,
     n: usize,
     weight: f32,
-    alike: impl Fn(&Ranked, &Ranked) -> f32,
+    alike_to: impl Fn(&Ranked) -> A,
 ) -> Vec<Ranked> {
     let mut waiting = ranked;
     let weight = if weight.is_finite() { weight.max(0.0) } else { 0.0 };
@@ -33,8 +34,10 @@ pub(super) fn diversify(
         if let Some(slot) = taken.get_mut(place) {
             *slot = true;
         }
-        for ((other, value), score) in waiting.iter().zip(&mut values).zip(&scores) {
-            *value = value.min(score - weight * alike(&next, other));
+        let alike = alike_to(&next);
+        let others = waiting.iter().zip(&mut values).zip(&scores).zip(&taken);
+        for (((other, value), score), _) in others.filter(|(_, taken)| !**taken) {
+            *value = value.min(score - weight * alike(other));
         }
         list.push(next);
     }
@@ -53,8 +56,9 @@ mod tests {
     }
 
     /// Even items are alike, so are odd ones.
-    fn parity(a: &Ranked, b: &Ranked) -> f32 {
-        f32::from(a.item.0 % 2 == b.item.0 % 2)
+    fn parity(a: &Ranked) -> impl Fn(&Ranked) -> f32 + use<> {
+        let own = a.item.0 % 2;
+        move |b| f32::from(own == b.item.0 % 2)
     }
 
     fn order(list: &[Ranked]) -> Vec<u32> {

@@ -123,7 +123,10 @@ impl ModelSet {
         let weight = (diversity / (1.0 - diversity)) as f32;
         // Further down it costs more than anybody would see of it.
         let n = (request.depth() + more).min(CANDIDATES.max(request.n));
-        diversity::diversify(ranked, n, weight, |a, b| self.content.similarity(a.item, b.item))
+        diversity::diversify(ranked, n, weight, |a| {
+            let likeness = self.content.likeness(self.content.vector(a.item));
+            move |b: &Ranked| likeness.of(b.item).clamp(0.0, 1.0)
+        })
     }
 
     fn buy_again(&self, item: ItemId) -> Reason {
