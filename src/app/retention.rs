@@ -7,7 +7,8 @@ use crate::base::Timestamp;
 use crate::config::Retention;
 use crate::state::AppState;
 use crate::store::{
-    Connection, StoreError, audit, broadcasts, events, idempotency, outbox, push_subscriptions, retention,
+    Connection, StoreError, audit, broadcasts, events, idempotency, lists, outbox, push_subscriptions,
+    retention,
 };
 use crate::telemetry::Count;
 
@@ -24,7 +25,7 @@ struct Kind {
     prune: fn(&mut Connection, Timestamp, i64) -> Result<usize, StoreError>,
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 10] = [
     Kind { count: Count::RemovedEvents, days: |kept| kept.events_days, prune: retention::events },
     Kind { count: Count::RemovedDecisions, days: |kept| kept.decisions_days, prune: retention::decisions },
     Kind { count: Count::RemovedMessages, days: |kept| kept.messages_days, prune: retention::messages },
@@ -35,6 +36,7 @@ const KINDS: [Kind; 9] = [
         prune: push_subscriptions::prune,
     },
     Kind { count: Count::RemovedBroadcasts, days: |kept| kept.broadcasts_days, prune: broadcasts::prune },
+    Kind { count: Count::RemovedLists, days: |kept| kept.lists_days, prune: lists::prune },
     Kind { count: Count::RemovedReceipts, days: |kept| kept.receipts_days, prune: outbox::prune_receipts },
     Kind { count: Count::RemovedReceipts, days: |kept| kept.receipts_days, prune: idempotency::prune },
     Kind {

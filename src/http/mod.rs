@@ -39,6 +39,7 @@ pub mod origin;
 pub mod outcomes;
 mod page;
 mod personal_data;
+pub mod placements;
 pub mod preferences;
 pub mod preview;
 pub mod query;

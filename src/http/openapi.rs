@@ -13,8 +13,8 @@ use super::describe::{self, API_KEY, Described, May, Named, TOKEN};
 use super::{
     admin, api_keys, attributes, audit, calls, connections, consent, definitions, erasures, events,
     experiments, fire, health, inbox, items, limits, lists, live, merge, models, notifications, outcomes,
-    personal_data, preferences, preview, revocations, rules, scheduled, sources, sse, timeline, topics,
-    users, webhooks, webpush,
+    personal_data, placements, preferences, preview, revocations, rules, scheduled, sources, sse, timeline,
+    topics, users, webhooks, webpush,
 };
 
 /// The document as JSON; it is the same for the life of a process.
@@ -63,6 +63,7 @@ fn described() -> Vec<Described> {
         preview::described(),
         rules::described(),
         outcomes::described(),
+        placements::described(),
         experiments::described(),
         limits::described(),
         timeline::described(),

@@ -8,8 +8,8 @@ use super::table::{Table, delete, get, patch, post, put};
 use super::{
     admin, api_keys, assets, attributes, audit, calls, connections, consent, definitions, erasures, events,
     experiments, fire, health, inbox, items, limits, lists, live, merge, models, notifications, openapi,
-    outcomes, personal_data, preferences, preview, revocations, rules, scheduled, sources, sse, timeline,
-    topics, users, webhooks, webpush, websocket,
+    outcomes, personal_data, placements, preferences, preview, revocations, rules, scheduled, sources, sse,
+    timeline, topics, users, webhooks, webpush, websocket,
 };
 
 /// Every path of the server. What is not here is a file of the dashboard or a 404. The first that matches serves.
@@ -210,6 +210,7 @@ fn readings(table: Table) -> Table {
         .route("/decisions", get().to(admin::decisions))
         .route("/sessions", get().bare(admin::sessions))
         .route("/outcomes", get().to(outcomes::outcomes))
+        .route("/outcomes/placements", get().to(placements::outcomes))
         .route("/experiments/readings", get().to(experiments::readings))
         .route("/experiments/{name}/reading", get().to(experiments::reading))
         .route("/limits", get().bare(limits::limits))

@@ -72,6 +72,7 @@ impl EventRecord {
             value: self.value,
             currency: self.currency,
             basket: self.basket.as_ref().map(hash_id),
+            list: None,
         };
         event.key = key(&event, self.event_id.as_deref());
         event

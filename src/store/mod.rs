@@ -21,13 +21,13 @@ pub use postgres::{
 };
 pub use reports::{
     call_progress, conversions, experiments, export, limits, new_conversions, outcomes, personal_data,
-    response_examples, timeline,
+    placements, response_examples, timeline,
 };
 pub use tables::{
     acknowledgements, api_keys, audiences, audit, broadcasts, bulk, calls, cleaning, consents, decision_log,
     decisions, deferred, definitions, erased_rows, erasures, event_kinds, events, experiment_definitions,
-    feedback, fired_once, idempotency, inbox, item_prices, items, jobs, learner, lease, merges, models,
-    notifications, outbox, preferences, push_keys, push_outbox, push_subscriptions, retention, returns,
-    revocations, robots, rules, server, stated_features, topics, user_attributes, user_features, users,
-    webhook_outbox, webhook_upkeep, webhooks,
+    feedback, fired_once, idempotency, inbox, item_prices, items, jobs, learner, lease, lists, merges,
+    models, notifications, outbox, preferences, push_keys, push_outbox, push_subscriptions, retention,
+    returns, revocations, robots, rules, server, stated_features, topics, user_attributes, user_features,
+    users, webhook_outbox, webhook_upkeep, webhooks,
 };

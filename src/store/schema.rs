@@ -217,6 +217,7 @@ diesel::table! {
         currency -> Nullable<Text>,
         basket -> Nullable<Int8>,
         query -> Nullable<Text>,
+        list_id -> Nullable<Uuid>,
     }
 }
 
@@ -329,6 +330,16 @@ diesel::table! {
         artefact -> Bytea,
         activated_at -> Nullable<Timestamptz>,
         card -> Nullable<Jsonb>,
+    }
+}
+
+diesel::table! {
+    lists (list_id) {
+        list_id -> Uuid,
+        user_id -> Nullable<Int4>,
+        placement -> Text,
+        items -> Array<Int4>,
+        made_at -> Timestamptz,
     }
 }
 

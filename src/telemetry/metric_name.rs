@@ -62,13 +62,15 @@ pub enum Count {
     RemovedSubscriptions,
     /// Broadcasts removed because of their age.
     RemovedBroadcasts,
+    /// Lists of placements removed because of their age.
+    RemovedLists,
     /// Keys of repeated requests and events removed because of their age.
     RemovedReceipts,
 }
 
 impl Count {
     /// Every counter.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Events,
         Self::Duplicates,
         Self::RejectedEvents,
@@ -98,6 +100,7 @@ impl Count {
         Self::RemovedAudit,
         Self::RemovedSubscriptions,
         Self::RemovedBroadcasts,
+        Self::RemovedLists,
         Self::RemovedReceipts,
     ];
 
@@ -131,6 +134,7 @@ impl Count {
             | Self::RemovedAudit
             | Self::RemovedSubscriptions
             | Self::RemovedBroadcasts
+            | Self::RemovedLists
             | Self::RemovedReceipts => {
                 ("tidings_retention_removed", "Rows removed because of their age, by kind as the outcome")
             }
@@ -160,6 +164,7 @@ impl Count {
             Self::RemovedAudit => Some("audit"),
             Self::RemovedSubscriptions => Some("subscriptions"),
             Self::RemovedBroadcasts => Some("broadcasts"),
+            Self::RemovedLists => Some("lists"),
             Self::RemovedReceipts => Some("receipts"),
             _ => None,
         }

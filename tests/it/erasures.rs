@@ -145,6 +145,7 @@ fn with_a_past(server: &Server, push: &PushService) -> Client {
     let (mut client, _) = server.login(ANNA);
     client.send(&json!({"type": "event", "kind": "view", "item_id": 139}));
     client.expect("accepted");
+    ok(http.get(&format!("{PATH}/recommendations?placement=home")));
     ok(http.post(&format!("{PATH}/sign-out"), &Value::Null));
     let (client, _) = server.login(ANNA);
     assert_eq!(server.retrain()["state"], "succeeded");

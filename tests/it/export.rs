@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tidings::base::{EventKey, ExternalId, Timestamp};
 use tidings::event::{EventKind, NewEvent};
 use tidings::store::bulk::Loader;
+use uuid::Uuid;
 
 use crate::helpers::database::TestDatabase;
 use crate::helpers::server::wait_for;
@@ -45,7 +46,7 @@ fn events_of(database: &TestDatabase) -> Vec<String> {
         line: String,
     }
     let query = "SELECT (e.event_key, e.occurred_at, u.external_id, i.external_id, e.kind, e.dwell_ms, e.quantity, \
-                 e.value, e.currency, e.basket, e.query)::text AS line FROM events e LEFT JOIN users u USING (user_id) \
+                 e.value, e.currency, e.basket, e.query, e.list_id)::text AS line FROM events e LEFT JOIN users u USING (user_id) \
                  LEFT JOIN items i USING (item_id) ORDER BY 1";
     let lines: Vec<Line> = diesel::sql_query(query).load(&mut database.connection()).unwrap();
     lines.into_iter().map(|line| line.line).collect()
@@ -65,6 +66,7 @@ fn event(number: u64, kind: EventKind, at: &str) -> NewEvent {
         value: None,
         currency: None,
         basket: None,
+        list: number.is_multiple_of(3).then(|| Uuid::from_u128(u128::from(number))),
     }
 }
 

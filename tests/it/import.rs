@@ -250,6 +250,7 @@ fn chunks_may_share_a_transaction_and_a_key_given_twice_is_stored_once() {
         value: None,
         currency: None,
         basket: None,
+        list: None,
     };
     let total = database
         .store

@@ -62,6 +62,7 @@ mod outcomes_policy;
 mod own_kinds;
 mod permissions;
 mod personal_data;
+mod placements;
 mod policy;
 mod preferences;
 mod proxies;

@@ -15,9 +15,10 @@ use crate::helpers::shop::shop;
 const SECRET: &str = "9f2c4e7a1b3d5f6081a2c3e4d5f60718";
 
 /// Tables with rows of users by their inner id.
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 13] = [
     "events",
     "decisions",
+    "lists",
     "notifications",
     "feedback",
     "held_messages",
@@ -75,6 +76,8 @@ fn everything_of_a_visitor_follows_to_the_user() {
     http.put("/v1/users/17/topics/jazz", &json!({}));
     http.put("/v1/users/anon-1/preferences", &json!({"muted": ["promotion"], "time_zone": "Europe/Vienna"}));
     http.put("/v1/users/17/preferences", &json!({"muted": ["digest"], "time_zone": "Asia/Tokyo"}));
+    assert_eq!(http.get("/v1/users/anon-1/recommendations?placement=home").status, 200);
+    wait_for("the list", || database.count("SELECT count(user_id) AS n FROM lists") == 1);
     for title in ["one", "two"] {
         send(&mut http, "anon-1", title);
         wait_for(title, || titles(&mut http, "anon-1").contains(&title.to_owned()));

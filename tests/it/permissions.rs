@@ -26,7 +26,7 @@ const USER: &str = "17";
 const UUID: &str = "0192f0a0-0000-7000-8000-000000000000";
 
 /// The table: method, route, who may call it. WebSockets are told by their first frame who it is.
-const TABLE: [(&str, &str, Needs); 108] = [
+const TABLE: [(&str, &str, Needs); 109] = [
     ("GET", "/healthz", Nothing),
     ("GET", "/readyz", Nothing),
     ("GET", "/metrics", Service),
@@ -114,6 +114,7 @@ const TABLE: [(&str, &str, Needs); 108] = [
     ("GET", "/admin/decisions", Admin),
     ("GET", "/admin/sessions", Admin),
     ("GET", "/admin/outcomes", Admin),
+    ("GET", "/admin/outcomes/placements", Admin),
     ("GET", "/admin/experiments/readings", Admin),
     ("GET", "/admin/experiments/{name}/reading", Admin),
     ("GET", "/admin/limits", Admin),

@@ -28,6 +28,8 @@ const ROWS: &str = "
             (1, 1, '50 days', '1 day')) AS v (u, n, age, lasts);
     INSERT INTO feedback (notification_id, outcome, user_id, occurred_at)
         SELECT notification_id, 1, user_id, created_at FROM notifications;
+    INSERT INTO lists (list_id, user_id, placement, items, made_at)
+        SELECT gen_random_uuid(), 0, 'home', '{0}', now() - age FROM unnest(ARRAY[interval '40 days', '20 days']) age;
     INSERT INTO event_receipts (event_key, received_at) VALUES (gen_random_uuid(), now() - interval '40 days'), (gen_random_uuid(), now());
 ";
 
@@ -56,8 +58,8 @@ fn rows_that_are_older_than_they_are_kept_go_and_the_others_stay() {
     wait_for("the upkeep", || removed(&server, "receipts") == 1);
     let count = |table: &str| database.count(&format!("SELECT count(*) AS n FROM {table}"));
     assert_eq!(
-        ["events", "decisions", "event_receipts"].map(count),
-        [2, 1, 1],
+        ["events", "decisions", "lists", "event_receipts"].map(count),
+        [2, 1, 1, 1],
         "old by receipt, not by its own date"
     );
     // One that had not expired so long, the newest of one user, and the only one of another.

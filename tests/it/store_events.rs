@@ -35,6 +35,7 @@ fn view(event_id: &str, user: i64, item: i64, seconds: i64) -> NewEvent {
         value: None,
         currency: None,
         basket: None,
+        list: None,
     }
 }
 

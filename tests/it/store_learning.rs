@@ -180,6 +180,7 @@ fn traded(user: u32, item: u32, kind: EventKind, minutes: i64, value: f64) -> Ne
         value: Some(value),
         currency: Some("EUR".into()),
         basket: Some(5),
+        list: None,
     }
 }
 

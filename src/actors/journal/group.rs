@@ -17,6 +17,7 @@ use crate::store::deferred::{self, DeferredRow};
 use crate::store::feedback::{self, FeedbackRow};
 use crate::store::fired_once::{self, Fired};
 use crate::store::inbox::{self, Mark};
+use crate::store::lists::{self, AnsweredList};
 use crate::store::notifications::NewNotification;
 use crate::store::push_outbox::{self, HandOver, PushOrder};
 use crate::store::{
@@ -42,6 +43,7 @@ pub(super) struct Group {
     returned: Vec<Returned>,
     connected: Vec<(UserId, Timestamp)>,
     fired: Vec<Fired>,
+    lists: Vec<AnsweredList>,
 }
 
 /// Waiters of a group: by decision or message, and those who only want to know that it is over.
@@ -78,6 +80,7 @@ impl Group {
                 self.messages.push(*notification);
             }
             Record::Flush(reply) => waiters.flushes.push(reply),
+            Record::List(list) => self.lists.push(*list),
             Record::Other(Other::Decision(decision, releases)) => self.decide(*decision, releases),
             Record::Other(Other::Acknowledged(acknowledged)) => self.acknowledged.push(acknowledged),
             Record::Other(Other::Feedback(row)) => self.feedback.push(row),
@@ -115,6 +118,7 @@ impl Group {
             + self.returned.len()
             + self.connected.len()
             + self.fired.len()
+            + self.lists.len()
     }
 
     /// All or nothing; the number of outcomes that were new, and of pushes that wait now.
@@ -154,6 +158,7 @@ impl Group {
             robots::mark(connection, &self.robots)?;
             users::note_connected(connection, &self.connected)?;
             fired_once::put(connection, &self.fired)?;
+            lists::insert(connection, &self.lists)?;
             Ok((first.into_iter().filter(|first| *first).count(), pushes + handed + back))
         })
     }
@@ -197,6 +202,7 @@ impl Group {
             .chain(self.connected.into_iter().map(|(user, at)| Other::Connected(user, at)))
             .chain(self.fired.into_iter().map(Other::FiredOnce));
         entries.extend(others.map(Record::Other));
+        entries.extend(self.lists.into_iter().map(Box::new).map(Record::List));
         entries
     }
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::decide;
 use crate::decide::record::{DecisionRow, NewNotification};
+use crate::store::lists::AnsweredList;
 
 /// Record to be committed. Sent by user actors and request handlers.
 #[derive(Message)]
@@ -30,7 +31,9 @@ pub enum Record {
         /// Receiver of the answer.
         reply: oneshot::Sender<bool>,
     },
-    /// Everything that nobody waits for.
+    /// A list of a placement that was answered; nobody waits for it.
+    List(Box<AnsweredList>),
+    /// Everything else that nobody waits for.
     Other(decide::Record),
     /// From the shutdown: answered when everything before it is committed.
     Flush(oneshot::Sender<bool>),
@@ -42,6 +45,7 @@ impl Record {
         use decide::Record as Other;
         match self {
             Self::Decision { .. } | Self::Message { .. } | Self::Flush(_) => true,
+            Self::List(_) => false,
             Self::Other(record) => matches!(
                 record,
                 Other::Feedback(_)

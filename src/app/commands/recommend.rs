@@ -17,7 +17,7 @@ use crate::http::lists::{ListedItem, answer};
 use crate::recommend::serve::removed::Removed;
 use crate::state::AppState;
 use crate::state::user_lists::made;
-use crate::store::users;
+use crate::store::{lists, users};
 
 /// Users whose lists are written, and the parameters of the lists.
 #[derive(Debug, Args)]
@@ -79,6 +79,10 @@ fn of_user(state: &AppState, user: &ExternalId, resolved: &Resolved, as_json: bo
     let listed = made(state, user, loaded.unwrap_or_else(Loaded::stranger), &resolved.list);
     let mut list = answer(&listed, resolved, &catalogue);
     list.user_id = Some(Some(user));
+    if state.config.retention.lists_days > 0 {
+        let answered: Vec<_> = list.answered(&listed, Some(user)).into_iter().collect();
+        state.store.run_blocking(|connection| lists::insert(connection, &answered))?;
+    }
     if as_json {
         return say(&serde_json::to_string(&list)?);
     }

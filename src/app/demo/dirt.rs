@@ -53,6 +53,7 @@ fn crawl(rng: &mut ChaCha8Rng, shop: &Shop, robot: u64, start: Timestamp, page: 
         value: None,
         currency: None,
         basket: None,
+        list: None,
     })
 }
 

@@ -207,6 +207,7 @@ impl Ledger<'_> {
             value: None,
             currency: None,
             basket: None,
+            list: None,
         }
     }
 }

@@ -38,6 +38,9 @@ struct OwnEvent {
     currency: Option<String>,
     basket: Option<String>,
     query: Option<String>,
+    /// Absent in older exports.
+    #[serde(default)]
+    list_id: Option<Uuid>,
 }
 
 /// Reads one file.
@@ -181,6 +184,7 @@ fn event(object: Map<String, Value>, kinds: &OwnKinds) -> Result<NewEvent, Strin
         value: own.value,
         currency: own.currency,
         basket: basket.map_err(|error| format!("basket: {error}"))?,
+        list: own.list_id,
     })
 }
 

@@ -238,6 +238,7 @@ fn rating(fields: &[&str]) -> Result<Row, String> {
         value: Some(stars),
         currency: None,
         basket: None,
+        list: None,
     }))
 }
 

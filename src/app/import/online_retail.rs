@@ -238,6 +238,7 @@ fn event(
         value: Some(round(quantity * price)),
         currency: Some(CURRENCY.into()),
         basket: Some(hash_id(&invoice)),
+        list: None,
     };
     Ok((event, aside))
 }

@@ -124,6 +124,7 @@ fn click([time, visitor, event, item, transaction]: [&str; 5]) -> Result<NewEven
         value: None,
         currency: None,
         basket,
+        list: None,
     })
 }
 

@@ -27,6 +27,8 @@ pub struct Retention {
     pub receipts_days: u32,
     /// Keys of events, by which a repeated one is known.
     pub event_receipts_days: u32,
+    /// Lists of placements, by which events that name one are counted; 0 = none is kept.
+    pub lists_days: u32,
 }
 
 impl Default for Retention {
@@ -41,6 +43,7 @@ impl Default for Retention {
             broadcasts_days: 100,
             receipts_days: 7,
             event_receipts_days: 30,
+            lists_days: 30,
         }
     }
 }
@@ -58,7 +61,8 @@ impl Retention {
         within("retention.ended_subscriptions_days", self.ended_subscriptions_days, 1, MOST)?;
         within("retention.broadcasts_days", self.broadcasts_days, 91, MOST)?;
         within("retention.receipts_days", self.receipts_days, 1, 90)?;
-        within("retention.event_receipts_days", self.event_receipts_days, 1, 365)
+        within("retention.event_receipts_days", self.event_receipts_days, 1, 365)?;
+        within("retention.lists_days", self.lists_days, 0, 365)
     }
 
     /// Days for which rows of a table are kept; `None` = until their user is erased, or changes them.
@@ -68,6 +72,7 @@ impl Retention {
             "decisions" => self.decisions_days,
             "notifications" | "feedback" => self.messages_days,
             "broadcast_recipients" => self.broadcasts_days,
+            "lists" => self.lists_days,
             _ => 0,
         };
         (days > 0).then_some(days)

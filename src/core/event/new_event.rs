@@ -1,5 +1,7 @@
 //! An event that was validated, before its ids are mapped.
 
+use uuid::Uuid;
+
 use super::kind::EventKind;
 use crate::base::{EventKey, ExternalId, Timestamp};
 
@@ -30,4 +32,6 @@ pub struct NewEvent {
     pub currency: Option<String>,
     /// Groups the events of one basket or session: hash of the shop's invoice or session id.
     pub basket: Option<i64>,
+    /// List that the item was found in, as the sender says.
+    pub list: Option<Uuid>,
 }

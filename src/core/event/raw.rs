@@ -6,12 +6,13 @@ use std::fmt;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::error::EventError;
 use crate::base::{Timestamp, unknown_field};
 
 /// Names of the fields, without the other two of `basket_id`.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "kind",
     "user_id",
     "item_id",
@@ -23,6 +24,7 @@ const FIELDS: [&str; 11] = [
     "occurred_at",
     "event_id",
     "basket_id",
+    "list_id",
 ];
 
 /// An event as a client sends it; nothing is believed yet.
@@ -66,6 +68,9 @@ pub struct RawEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<crate::base::ExternalId>))]
     pub basket_id: Option<Value>,
+    /// `list_id` of the list that the item was found in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list_id: Option<Uuid>,
     /// The first field that could not be read.
     #[serde(skip)]
     pub fault: Option<EventError>,
@@ -88,6 +93,7 @@ impl RawEvent {
             "currency" => read("currency", value).map(|currency| self.currency = Some(currency)),
             "occurred_at" => read("occurred_at", value).map(|at| self.occurred_at = Some(at)),
             "event_id" => keep(&mut self.event_id, value),
+            "list_id" => read("list_id", value).map(|list| self.list_id = Some(list)),
             name if is_basket(name) => match self.basket_id.replace(value) {
                 None => Ok(()),
                 Some(_) => Err(EventError::new(

@@ -109,6 +109,7 @@ impl RawEvent {
             value,
             currency: self.currency,
             basket,
+            list: self.list_id,
         })
     }
 
@@ -292,6 +293,7 @@ pub(crate) mod tests {
             (r#"{"kind":"view","user_id":1,"item_id":1,"dwell":2400}"#, "unknown_field", "dwell"),
             (r#"{"kind":"view","user_id":1,"item_id":1,"dwell_ms":"long"}"#, "bad_field", "dwell_ms"),
             (r#"{"kind":7,"user_id":1,"item_id":1}"#, "bad_field", "kind"),
+            (r#"{"kind":"view","user_id":1,"item_id":1,"list_id":"home"}"#, "bad_field", "list_id"),
             (
                 r#"{"kind":"view","user_id":1,"item_id":1,"occurred_at":"yesterday"}"#,
                 "bad_field",

@@ -1,6 +1,6 @@
 //! Responses to messages, and what is learned from them: the outcomes a client reports or a purchase proves; when, how much
 //! and in which words to write ([`learner`] joins [`send_time`], [`volume`] and [`variants`]); what a change did ([`experiments`], [`lift`],
-//! [`uplift`]). Every random choice gives its propensity.
+//! [`uplift`]); what came of lists of a placement ([`placements`]). Every random choice gives its propensity.
 
 mod arm_outcome;
 pub mod attribution;
@@ -8,6 +8,7 @@ pub mod experiments;
 pub mod learner;
 pub mod lift;
 pub mod outcomes;
+pub mod placements;
 pub mod send_time;
 pub mod statistics;
 pub mod uplift;

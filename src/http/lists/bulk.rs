@@ -15,7 +15,7 @@ use crate::http::auth::Caller;
 use crate::http::error::ApiError;
 use crate::state::AppState;
 use crate::state::user_lists;
-use crate::store::{Connection, StoreError, users};
+use crate::store::{Connection, StoreError, lists, users};
 
 /// Users of a group.
 const GROUP: usize = 64;
@@ -71,7 +71,7 @@ pub async fn all(
     Ok(response.streaming(Box::pin(lines)))
 }
 
-/// The lines of the next users; `None` at the end.
+/// The lines of the next users, whose lists are stored where they name a placement; `None` at the end.
 pub fn group(
     connection: &mut Connection,
     state: &AppState,
@@ -84,11 +84,15 @@ pub fn group(
     cursor.after = Some(group.last);
     cursor.left -= group.n.min(cursor.left);
     let catalogue = state.catalogue.load();
-    let mut lines = Vec::new();
+    let (mut lines, mut answered) = (Vec::new(), Vec::new());
     for (user, listed) in group.lists {
         let line = List { user_id: Some(Some(&user)), ..answer(&listed, resolved, &catalogue) };
+        answered.extend(line.answered(&listed, Some(&user)));
         lines.extend(serde_json::to_vec(&line).unwrap_or_default());
         lines.push(b'\n');
+    }
+    if state.config.retention.lists_days > 0 {
+        lists::insert(connection, &answered)?;
     }
     Ok(Some((lines.into(), cursor)))
 }

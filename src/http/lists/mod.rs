@@ -15,6 +15,7 @@ use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
 use crate::actors::App;
+use crate::actors::journal::messages::Record;
 use crate::base::{ExternalId, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::decide::{ListRequest, Loaded, Recommendations};
@@ -24,6 +25,7 @@ use crate::recommend::serve::live::RecentCounts;
 use crate::recommend::serve::removed::Removed;
 use crate::recommend::{Recommendation, Request};
 use crate::state::user_lists::made;
+use crate::store::lists::AnsweredList;
 
 /// An item of a list.
 #[derive(Serialize, ToSchema)]
@@ -47,6 +49,7 @@ pub struct List<'a> {
     /// Item that the list stands beside.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub item_id: Option<&'a ExternalId>,
+    /// Name of this answer, for the events that come of it.
     list_id: Uuid,
     /// Model version; 0 = none yet.
     model: i32,
@@ -62,6 +65,29 @@ pub struct List<'a> {
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     #[schema(required = false)]
     warnings: &'a [String],
+}
+
+impl List<'_> {
+    /// What is kept of the list, so that events may name it; `None` of one without a placement.
+    pub fn answered(&self, listed: &Recommendations, user: Option<&ExternalId>) -> Option<AnsweredList> {
+        Some(AnsweredList {
+            list: self.list_id,
+            user: user.cloned(),
+            placement: self.placement?.to_owned(),
+            items: listed.items.iter().map(|recommended| recommended.item).collect(),
+            made_at: Timestamp::now(),
+        })
+    }
+}
+
+/// Has a list of a placement stored with the next commit; the answer does not wait for it.
+fn note(app: &App, answered: Option<AnsweredList>) {
+    if let Some(list) = answered
+        && app.state.config.retention.lists_days > 0
+    {
+        // One that finds no room is not counted, and neither are the events that name it.
+        let _ = app.journal.offer(Record::List(Box::new(list)));
+    }
 }
 
 /// Descriptions of the routes.
@@ -151,6 +177,7 @@ pub async fn similar(
     };
     let listed = Recommendations { items: list.items, model: models.version, removed: list.removed };
     let list = answer(&listed, &resolved, &catalogue);
+    note(&app, list.answered(&listed, None));
     Ok(HttpResponse::Ok().json(List { item_id: Some(&item.external_id), ..list }))
 }
 
@@ -162,6 +189,7 @@ async fn answer_for(user: Option<ExternalId>, asked: Asked, app: &App) -> Result
     };
     let catalogue = app.state.catalogue.load();
     let list = answer(&listed, &resolved, &catalogue);
+    note(app, list.answered(&listed, user.as_ref()));
     Ok(HttpResponse::Ok().json(List { user_id: Some(user.as_ref()), ..list }))
 }
 

@@ -8,5 +8,6 @@ pub mod limits;
 pub mod new_conversions;
 pub mod outcomes;
 pub mod personal_data;
+pub mod placements;
 pub mod response_examples;
 pub mod timeline;

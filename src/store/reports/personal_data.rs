@@ -34,7 +34,7 @@ const PERSON: &str = "you, by the settings of the shop's pages";
 const SERVER: &str = "computed here from what else is held";
 
 /// Every kind, in the order of an export.
-pub const HOLDINGS: [Holding; 20] = [
+pub const HOLDINGS: [Holding; 21] = [
     Holding {
         name: "user",
         about: "your id in the shop, when you were first seen, and whether you were taken for a robot",
@@ -136,6 +136,17 @@ pub const HOLDINGS: [Holding; 20] = [
                     'message', t.frame, 'items', (SELECT coalesce(jsonb_agg(i.external_id ORDER BY n.place), '[]') \
                     FROM unnest(t.items) WITH ORDINALITY AS n (item_id, place) JOIN items i USING (item_id))) AS row \
                     FROM notifications t WHERE t.user_id = $ ORDER BY t.stream_offset",
+    },
+    Holding {
+        name: "lists",
+        about: "lists of recommendations that places of the shop showed you",
+        purpose: "to measure which lists are of use",
+        source: SERVER,
+        table: "lists",
+        statement: "SELECT to_jsonb(t) - '{user_id,items}'::text[] || jsonb_build_object('items', (SELECT \
+                    coalesce(jsonb_agg(i.external_id ORDER BY n.place), '[]') FROM unnest(t.items) \
+                    WITH ORDINALITY AS n (item_id, place) JOIN items i USING (item_id))) AS row \
+                    FROM lists t WHERE t.user_id = $ ORDER BY t.made_at",
     },
     Holding {
         name: "acknowledgements",

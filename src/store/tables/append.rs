@@ -107,7 +107,8 @@ fn append_known(conn: &mut PgConnection, batch: &[NewEvent]) -> Result<Option<Ve
         .column::<Nullable<Double>, _>("value", |event| event.value)
         .column::<Nullable<Text>, _>("currency", |event| event.currency.as_deref())
         .column::<Nullable<BigInt>, _>("basket", |event| event.basket)
-        .column::<Nullable<Text>, _>("query", |event| event.query.as_deref());
+        .column::<Nullable<Text>, _>("query", |event| event.query.as_deref())
+        .column::<Nullable<SqlUuid>, _>("list_id", |event| event.list);
     let text = format!(include_str!("sql/append_known.sql"), given = columns.unnest("g"));
     let rows = sql::<(Bool, Nullable<SqlUuid>, Nullable<Integer>, Nullable<Integer>)>(text)
         .binds(columns.into_binds())
@@ -217,7 +218,8 @@ fn insert(conn: &mut PgConnection, rows: &[(&NewEvent, Event)]) -> Result<HashSe
         .column::<Nullable<Double>, _>("value", |(new, _)| new.value)
         .column::<Nullable<Text>, _>("currency", |(new, _)| new.currency.as_deref())
         .column::<Nullable<BigInt>, _>("basket", |(new, _)| new.basket)
-        .column::<Nullable<Text>, _>("query", |(new, _)| new.query.as_deref());
+        .column::<Nullable<Text>, _>("query", |(new, _)| new.query.as_deref())
+        .column::<Nullable<SqlUuid>, _>("list_id", |(new, _)| new.list);
     let text = format!("{} ON CONFLICT DO NOTHING RETURNING event_key", columns.insert_into("events"));
     let written = sql::<SqlUuid>(text).binds(columns.into_binds()).load::<Uuid>(conn)?;
     Ok(written.into_iter().collect())

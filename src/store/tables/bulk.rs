@@ -31,12 +31,12 @@ use crate::store::postgres::{StoreError, without_time_limit};
 const OF_ROWS: &str = "more actions in a minute or a day of the imported rows than a person makes";
 
 const INSERT_MISSING: &str = "INSERT INTO events (event_key, occurred_at, user_id, item_id, kind, dwell_ms, quantity, value, currency, basket, \
-     query) SELECT event_key, occurred_at, user_id, item_id, kind, dwell_ms, quantity, value, currency, basket, query \
-     FROM loaded_events AS l WHERE NOT EXISTS (SELECT FROM events AS e WHERE e.event_key = l.event_key AND \
+     query, list_id) SELECT event_key, occurred_at, user_id, item_id, kind, dwell_ms, quantity, value, currency, basket, query, \
+     list_id FROM loaded_events AS l WHERE NOT EXISTS (SELECT FROM events AS e WHERE e.event_key = l.event_key AND \
      e.occurred_at = l.occurred_at)";
 const INSERT_OR_SKIP: &str = "INSERT INTO events (event_key, occurred_at, user_id, item_id, kind, dwell_ms, quantity, value, currency, basket, \
-     query) SELECT event_key, occurred_at, user_id, item_id, kind, dwell_ms, quantity, value, currency, basket, query \
-     FROM loaded_events ON CONFLICT DO NOTHING";
+     query, list_id) SELECT event_key, occurred_at, user_id, item_id, kind, dwell_ms, quantity, value, currency, basket, query, \
+     list_id FROM loaded_events ON CONFLICT DO NOTHING";
 
 diesel::table! {
     /// Lives for one transaction.
@@ -63,6 +63,8 @@ diesel::table! {
         basket -> Nullable<Int8>,
         /// Words of a search.
         query -> Nullable<Text>,
+        /// List that the item was found in.
+        list_id -> Nullable<Uuid>,
     }
 }
 
@@ -80,6 +82,7 @@ struct LoadedEvent<'a> {
     currency: Option<&'a str>,
     basket: Option<i64>,
     query: Option<&'a str>,
+    list_id: Option<Uuid>,
 }
 
 impl<'a> LoadedEvent<'a> {
@@ -96,6 +99,7 @@ impl<'a> LoadedEvent<'a> {
             currency: event.currency.as_deref(),
             basket: event.basket,
             query: event.query.as_deref(),
+            list_id: event.list,
         }
     }
 }
@@ -388,7 +392,7 @@ fn copy(conn: &mut PgConnection, rows: Vec<LoadedEvent>) -> Result<u64, StoreErr
     conn.batch_execute(
         "DROP TABLE IF EXISTS pg_temp.loaded_events; CREATE TEMPORARY TABLE loaded_events (event_key uuid, occurred_at timestamptz, user_id integer, \
          item_id integer, kind smallint, dwell_ms integer, quantity real, value double precision, currency text, \
-         basket bigint, query text) ON COMMIT DROP",
+         basket bigint, query text, list_id uuid) ON COMMIT DROP",
     )?;
     diesel::copy_from(loaded_events::table).from_insertable(rows).execute(conn)?;
     // Leaving out what is there is a third faster than ON CONFLICT, which reserves every row before it writes it. Only

@@ -22,9 +22,10 @@ pub const BATCH: i64 = 5_000;
 const ENTRIES: i64 = 500;
 
 /// Tables without a bound for one user, each with its key, in the order in which rows go.
-const LARGE: [(&str, &str); 5] = [
+const LARGE: [(&str, &str); 6] = [
     ("events", "event_key, occurred_at"),
     ("decisions", "decision_id"),
+    ("lists", "list_id"),
     ("push_outbox", "notification_id, subscription_id"),
     ("feedback", "notification_id, outcome"),
     ("notifications", "notification_id"),

@@ -16,10 +16,11 @@ use crate::store::postgres::{Store, StoreError};
 use crate::store::schema::user_preferences;
 
 /// Rows that follow the merged user without a second thought.
-const MOVES: [&str; 5] = [
+const MOVES: [&str; 6] = [
     "UPDATE events SET user_id = ? WHERE user_id = ?",
     // An experiment reads the arm of its user, and these decisions may have been made under another.
     "UPDATE decisions SET user_id = ?, arms = '{}' WHERE user_id = ?",
+    "UPDATE lists SET user_id = ? WHERE user_id = ?",
     "UPDATE feedback SET user_id = ? WHERE user_id = ?",
     "UPDATE push_subscriptions SET user_id = ? WHERE user_id = ?",
     "UPDATE push_outbox SET user_id = ? WHERE user_id = ?",

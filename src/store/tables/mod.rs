@@ -31,6 +31,7 @@ pub mod items;
 pub mod jobs;
 pub mod learner;
 pub mod lease;
+pub mod lists;
 mod loaded_items;
 mod local_broadcasts;
 pub mod merges;

@@ -71,7 +71,8 @@
  * `event_id` is made up if absent: sending the same again is harmless. `Own` are kinds of the shop's own.
  * @template {string} [Own=never]
  * @typedef {{ kind: Kind | Own, item_id?: Id, query?: string, dwell_ms?: number, quantity?: number, value?: number,
- *   currency?: string, occurred_at?: string, event_id?: Id, basket_id?: Id, session_id?: Id, order_id?: Id }} ShopEvent
+ *   currency?: string, occurred_at?: string, event_id?: Id, basket_id?: Id, session_id?: Id, order_id?: Id,
+ *   list_id?: string }} ShopEvent
  */
 /** @typedef {{ event_id: string, duplicate: boolean, took_ms: number }} Accepted */
 /** @typedef {"displayed" | "clicked" | "dismissed" | "muted" | "liked" | "disliked"} Outcome */

@@ -193,6 +193,7 @@ mod tests {
             value,
             currency: None,
             basket: None,
+            list: None,
         }
     }
 

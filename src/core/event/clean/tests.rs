@@ -17,6 +17,7 @@ fn purchase(n: i64, quantity: f32, value: f64) -> NewEvent {
         value: Some(value),
         currency: Some("GBP".into()),
         basket: Some(n),
+        list: None,
     }
 }
 

@@ -17,8 +17,8 @@ fresh AS (
     RETURNING event_key
 ),
 written AS (
-    INSERT INTO events (event_key, occurred_at, user_id, item_id, kind, dwell_ms, quantity, value, currency, basket, query)
-    SELECT key, at, user_id, item_id, kind, dwell_ms, quantity, value, currency, basket, query
+    INSERT INTO events (event_key, occurred_at, user_id, item_id, kind, dwell_ms, quantity, value, currency, basket, query, list_id)
+    SELECT key, at, user_id, item_id, kind, dwell_ms, quantity, value, currency, basket, query, list_id
     FROM given, known
     WHERE all_of_them AND (NOT once OR key IN (SELECT event_key FROM fresh))
     ON CONFLICT DO NOTHING

@@ -1,0 +1,3 @@
+DROP INDEX events_of_lists;
+ALTER TABLE events DROP COLUMN list_id;
+DROP TABLE lists;
