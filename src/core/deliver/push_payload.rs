@@ -125,12 +125,13 @@ fn fit(payload: &mut Payload<'_>) -> Option<String> {
     while json.len() > MAX_PAYLOAD_BYTES {
         // A cut byte may have been six in JSON: too much is cut at first only where the text is plain.
         let over = json.len() - MAX_PAYLOAD_BYTES + "…".len();
-        let keep =
-            payload.body.len().checked_sub(over).filter(|keep| *keep > 0).unwrap_or(payload.body.len() / 2);
         if payload.body.is_empty() {
             return None; // Categories, tags and tokens of kilobytes: not a message of ours.
         }
-        let kept = cut(payload.body.trim_end_matches('…'), keep);
+        // Of what is left of the text, so that each turn leaves less of it.
+        let text = payload.body.trim_end_matches('…');
+        let keep = text.len().checked_sub(over).filter(|keep| *keep > 0).unwrap_or(text.len() / 2);
+        let kept = cut(text, keep);
         payload.body = if kept.is_empty() { String::new() } else { format!("{kept}…") };
         json = serde_json::to_string(payload).ok()?;
     }
