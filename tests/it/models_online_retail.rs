@@ -9,6 +9,8 @@ use tidings::catalogue::{Catalogue, Item};
 use tidings::evaluate::train_and_evaluate;
 use tidings::event::{Event, EventKind};
 use tidings::profile::Profile;
+use tidings::recommend::serve::placement::Wants;
+use tidings::recommend::serve::selection::Selection;
 use tidings::recommend::train::{TrainingData, TrainingParameters};
 use tidings::recommend::{ModelSet, Reason, Recommendation, Request};
 
@@ -187,6 +189,10 @@ fn half_a_million_real_purchases() {
     let user = shop.users["17850"];
     let list = model.recommend(&request(user, 10));
     show("customer 17850", &list, &shop.catalogue);
+    assert!(list.iter().all(|known| !profiles[user.index()].has_bought(known.item)));
+    let both = Selection { wants: Some(Wants::Both), ..Selection::NONE };
+    let list = model.recommend(&Request { selection: &both, ..request(user, 10) });
+    show("customer 17850, with what is due again", &list, &shop.catalogue);
     let again = |known: &Recommendation| matches!(known.reason, Reason::BuyAgain(_));
     assert!(list.iter().all(|known| again(known) || !profiles[user.index()].has_bought(known.item)));
     let holder = shop.items["85123A"];

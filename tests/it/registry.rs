@@ -69,7 +69,10 @@ fn versions_can_be_rolled_back_and_compared_while_one_serves() {
     assert_eq!(http.get("/admin/models/99/card").status, 404);
     let printed = tidings(&database.url, &["models", "card", "2"]);
     assert_eq!(printed.trim_end(), card["text"].as_str().unwrap().trim_end());
-    assert!(printed.contains("changed against version 1") && printed.contains("served   all"), "{printed}");
+    assert!(
+        printed.contains("changed against version 1") && printed.contains(&format!("{:<16} all", "served")),
+        "{printed}"
+    );
     let measured: Value = serde_json::from_str(&tidings(&database.url, &["evaluate", "--json"])).unwrap();
     assert_eq!(measured["served.ndcg@10"], metrics["served.ndcg@10"], "the same list, and nothing stored");
     assert!(measured["ndcg@10"].is_number());

@@ -100,7 +100,9 @@ pub fn measure(
     let catalogue = state.catalogue.load_full();
     let models = state.models.load_full();
     let current = (models.version != ModelVersion(0)).then_some(&*models);
-    let mut served = ServedLists::new(&state.config.recommend, state.rules().profiling_by_default);
+    let placements = state.definitions.load().placements.values().cloned().collect::<Vec<_>>();
+    let mut served = ServedLists::new(&state.config.recommend, state.rules().profiling_by_default)
+        .with_placements(placements);
     note_wishes(state, &evaluate::held_out_users(&data, &parameters), &mut served)?;
     let beside = evaluate::Beside { current, served: Some(&served) };
     let mut evaluated = evaluate::train_against(&data, &catalogue, now, &parameters, &beside, progress)?;

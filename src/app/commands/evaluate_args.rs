@@ -72,7 +72,7 @@ pub enum ColdSide {
 /// Subject of a measurement of sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Standing {
-    /// Rankers by themselves, which never serve.
+    /// Rankers by themselves, tuned on the files.
     Offline,
     /// The list after a click, made by the code of the server.
     Served,

@@ -1,8 +1,9 @@
 //! Lists of users as they are shown, without their live state: what a training measures beside the bare ranking. Settings, mutes and
-//! consent count as in [`UserState::list`](super::UserState::list), by the same code; exploration and the rest after a dismissal,
-//! which last for hours, do not.
+//! consent count as in [`UserState::list`](super::UserState::list), by the same code; the rest after a dismissal, which lasts for
+//! hours, does not, and exploration does where the request names an explorer.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::load::consent;
 use super::recommend::shown;
@@ -12,6 +13,7 @@ use crate::config::Recommend;
 use crate::evaluate::measure::Served;
 use crate::notify::policy::{PreferenceDocument, Preferences};
 use crate::profile::Profile;
+use crate::recommend::serve::placement::Placement;
 use crate::recommend::{ModelSet, Request};
 
 /// Settings and wishes that decide about lists beside the model.
@@ -21,12 +23,19 @@ pub struct ServedLists<'a> {
     profiling_by_default: bool,
     /// Of users who have said anything.
     preferences: HashMap<UserId, Preferences>,
+    placements: Vec<Arc<Placement>>,
 }
 
 impl<'a> ServedLists<'a> {
     /// By these settings, of users who have said nothing yet.
     pub fn new(settings: &'a Recommend, profiling_by_default: bool) -> Self {
-        Self { settings, profiling_by_default, preferences: HashMap::new() }
+        Self { settings, profiling_by_default, preferences: HashMap::new(), placements: Vec::new() }
+    }
+
+    /// The same, with the shop's placements.
+    #[must_use]
+    pub fn with_placements(self, placements: impl IntoIterator<Item = Arc<Placement>>) -> Self {
+        Self { placements: placements.into_iter().collect(), ..self }
     }
 
     /// Notes what a user asked for, and the latest answer for each purpose.
@@ -39,12 +48,16 @@ impl Served for ServedLists<'_> {
     fn list(&self, user: UserId, model: &ModelSet, request: &Request<'_>) -> Vec<ItemId> {
         let (silent, stranger) = (Preferences::default(), Profile::default());
         let preferences = self.preferences.get(&user).unwrap_or(&silent);
-        let request = Request { settings: self.settings, explorer: None, ..*request };
+        let request = Request { settings: self.settings, ..*request };
         let page = if has_profiling(preferences, self.profiling_by_default) {
             shown(model, &request, preferences)
         } else {
             shown(model, &Request { profile: &stranger, segment: None, ..request }, preferences)
         };
         page.items.iter().map(|recommendation| recommendation.item).collect()
+    }
+
+    fn placements(&self) -> &[Arc<Placement>] {
+        &self.placements
     }
 }

@@ -1,6 +1,6 @@
 //! A training with its trial: hold out, train on the rest, choose the blend, measure, train on everything.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use crate::base::{Timestamp, UserId};
 use crate::catalogue::Catalogue;
@@ -14,6 +14,7 @@ use crate::recommend::ensemble::{
 };
 use crate::recommend::models::content_based::ContentBased;
 use crate::recommend::serve::model_set::plain;
+use crate::recommend::serve::returning::Mix;
 use crate::recommend::serve::user_scores::only;
 use crate::recommend::train::parameters::Choice;
 use crate::recommend::train::{
@@ -23,9 +24,11 @@ use crate::recommend::train::{
 
 use super::auto::{Budget, HeldOut, Trial};
 use super::chosen::{Learnt, alike, keep_content, remembered, twin_of};
-use super::figures::{Figure, MeasuredUser, figures};
-use super::measure::{Answer, KS, Served, ServedCases, Setting, answers, known_items, served_lists};
+use super::figures::Figure;
+use super::measure::{Answer, KS, Served, ServedCases, Setting, answers, known_items};
+use super::mix;
 use super::ranking::Tally;
+use super::shown::{ListsShown, acts, figures_of};
 use super::split::{self, Case, Split};
 
 /// Users the blend is chosen on, at most; they are not reported on.
@@ -65,8 +68,9 @@ pub struct Beside<'a> {
 }
 
 /// Trains and measures. `trained.metrics` (also in the model) are those of a twin trained without the latest
-/// `holdout_share` of interactions: `ndcg@10`, `recall@10`, … of the bare ranking, `served.ndcg@10`, … of the list that is shown,
-/// with all that decides about it, on the same users, `popularity.ndcg@10`,
+/// `holdout_share` of interactions: `ndcg@10`, `recall@10`, … of the bare ranking, `served.ndcg@10`, … of the list of new things that is
+/// shown, with all that decides about it, on the same users, `exploring.…` of the same with places given away, `both.…` and
+/// `continue.…` of lists that hold what users know, where that counts as well, `popularity.ndcg@10`,
 /// `item_knn.…`, `content.…` of members alone, `segment.A.…` of the users of a segment, and `users`; `current.…` is what the
 /// parameters and the rule of the model that serves, given as `current`, reach when they are trained on the same part and
 /// measured on the same users: the model itself has seen what it would be asked about.
@@ -98,10 +102,11 @@ pub fn train_against(
     let inputs = Inputs { threads: &threads, events, users, catalogue, now, content };
     let chosen = found.as_ref().map_or(parameters, |found| &found.parameters);
     let mut trained = train_in(&inputs, chosen, progress)?;
-    let Some(Found { learnt, metrics, figures, held_out_from, .. }) = found else {
+    let Some(Found { learnt, mix, metrics, figures, held_out_from, .. }) = found else {
         return Ok(Evaluated { trained, figures: Vec::new(), held_out_from: None });
     };
     learnt.carry(&mut trained.model);
+    trained.model.set_mix(mix);
     trained.model.metrics.clone_from(&metrics);
     trained.metrics = metrics;
     Ok(Evaluated { trained, figures, held_out_from })
@@ -109,8 +114,10 @@ pub fn train_against(
 
 /// The users whose later interactions a training holds out, in order.
 pub fn held_out_users(data: &TrainingData, parameters: &TrainingParameters) -> Vec<UserId> {
-    let users = |split: Split| split.cases.into_iter().map(|case| case.user).collect();
-    hold_out(data, parameters).map(users).unwrap_or_default()
+    let Some(split) = hold_out(data, parameters) else { return Vec::new() };
+    let mut users: Vec<UserId> = split.cases.iter().chain(&split.returning).map(|case| case.user).collect();
+    users.sort_unstable();
+    users
 }
 
 fn hold_out(data: &TrainingData, parameters: &TrainingParameters) -> Option<Split> {
@@ -123,6 +130,7 @@ struct Found {
     parameters: TrainingParameters,
     learnt: Learnt,
     content: ContentBased,
+    mix: Option<Mix>,
     metrics: Metrics,
     figures: Vec<Figure>,
     held_out_from: Option<Timestamp>,
@@ -163,10 +171,21 @@ impl Backtest<'_> {
                 progress(Stage::Evaluate, 0.3 + 0.3 * done)
             })?;
         }
-        let (metrics, figures) = self.measure(&twin, &rows, &test, progress)?;
+        let (returning_to_learn, returning) = match learn {
+            true => divide(&self.split.returning),
+            false => (Vec::new(), self.split.returning.clone()),
+        };
+        if learn {
+            let cases = [to_learn, returning_to_learn].concat();
+            let mix = mix::learn(&self.setting(&twin), &cases, self.threads, |done| {
+                progress(Stage::Evaluate, 0.6 + 0.05 * done)
+            });
+            twin.set_mix(mix.ok_or(TrainError::Cancelled)?);
+        }
+        let (metrics, figures) = self.measure(&twin, &rows, (&test, &returning), progress)?;
         let held_out_from = self.later().first().map(|event| event.occurred_at);
-        let (learnt, ModelSet { parameters, content, .. }) = (Learnt::of(&twin), twin);
-        Ok(Found { parameters, learnt, content, metrics, figures, held_out_from })
+        let (learnt, ModelSet { parameters, content, mix, .. }) = (Learnt::of(&twin), twin);
+        Ok(Found { parameters, learnt, content, mix, metrics, figures, held_out_from })
     }
 
     /// Figures of the twin, of its members alone, by segment, as served, and of what serves now.
@@ -174,7 +193,7 @@ impl Backtest<'_> {
         &self,
         twin: &ModelSet,
         rows: &EventRows,
-        test: &[Case],
+        (test, returning): (&[Case], &[Case]),
         progress: &mut Progress<'_>,
     ) -> Result<(Metrics, Vec<Figure>), TrainError> {
         let setting = self.setting(twin);
@@ -191,7 +210,7 @@ impl Backtest<'_> {
         ];
         let (names, rules): (Vec<&str>, Vec<Option<Ranker>>) = named.into_iter().unzip();
         let found = answers(&setting, test, &rules, KS[1], self.threads, |done| {
-            progress(Stage::Evaluate, 0.6 + 0.1 * done)
+            progress(Stage::Evaluate, 0.65 + 0.05 * done)
         })
         .ok_or(TrainError::Cancelled)?;
         let mut metrics = Metrics::new();
@@ -202,44 +221,19 @@ impl Backtest<'_> {
         by_segment(test, &found, n_items, &mut metrics);
         let bare: Vec<&[u32]> =
             found.iter().map(|answer| answer.lists.first().map_or(&[][..], Vec::as_slice)).collect();
-        let mut figures = self.figures("bare", test, &found, &bare);
+        let acts = acts(self.later());
+        let cases: Vec<&Case> = test.iter().collect();
+        let relevant = |case: &Case| case.relevant.clone();
+        let mut figures = figures_of("bare", &cases, relevant, &found, &bare, &acts);
         if let Some(served) = self.beside.served {
-            let lists = served_lists(&setting, test, served, KS[1], self.threads, |done| {
-                progress(Stage::Evaluate, 0.7 + 0.1 * done)
-            });
-            let mut tally = Tally::new(&KS);
-            let lists = lists.ok_or(TrainError::Cancelled)?;
-            test.iter().zip(&lists).for_each(|(case, list)| tally.add(list, &case.relevant));
-            tally.write("served.", n_items, &mut metrics);
-            let lists: Vec<&[u32]> = lists.iter().map(Vec::as_slice).collect();
-            figures.extend(self.figures("served", test, &found, &lists));
+            let lists = ListsShown { setting: &setting, served, acts: &acts, threads: self.threads };
+            let hear = |done: f32| progress(Stage::Evaluate, 0.7 + 0.1 * done);
+            let measured = lists.measure(test, returning, hear).ok_or(TrainError::Cancelled)?;
+            metrics.extend(measured.0);
+            figures.extend(measured.1);
         }
         self.current(&setting, rows, test, &mut metrics, progress)?;
         Ok((metrics, figures))
-    }
-
-    /// Figures of one list a case.
-    fn figures(&self, name: &str, cases: &[Case], answers: &[Answer], lists: &[&[u32]]) -> Vec<Figure> {
-        let mut bought: HashMap<UserId, HashSet<u32>> = HashMap::new();
-        for event in self.later().iter().filter(|event| event.kind.is_bought()) {
-            if let (Some(user), Some(item)) = (event.user, event.item) {
-                bought.entry(user).or_default().insert(item.0);
-            }
-        }
-        let bought: Vec<HashSet<u32>> = (cases.iter())
-            .map(|case| {
-                let all = bought.get(&case.user).into_iter().flatten();
-                all.filter(|item| case.relevant.contains(item)).copied().collect()
-            })
-            .collect();
-        let users = cases.iter().zip(answers).zip(lists).zip(&bought);
-        let measured = users.map(|(((case, answer), list), bought)| MeasuredUser {
-            case,
-            segment: answer.segment,
-            bought,
-            list,
-        });
-        figures(name, &measured.collect::<Vec<_>>())
     }
 
     /// Events after the cut.

@@ -1,16 +1,19 @@
 //! The backtest on generated tastes.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::backtest::{Beside, train_against, train_and_evaluate};
-use crate::base::Timestamp;
+use super::measure::Served;
+use crate::base::{ItemId, Timestamp, UserId};
 use crate::catalogue::Catalogue;
 use crate::event::EventKind;
-use crate::recommend::ModelSet;
 use crate::recommend::ensemble::{BaseModel, EnsembleParameters, KindColumn, KindFeature, SideFeature};
-use crate::recommend::fixtures::{START, event};
+use crate::recommend::fixtures::{START, event, item};
+use crate::recommend::serve::placement::{Placement, Wants};
 use crate::recommend::serve::user_scores::only;
 use crate::recommend::train::{Progress, TrainError, Trained, TrainingData, TrainingParameters, train};
+use crate::recommend::{ModelSet, Request};
 
 /// 240 users of four tastes; each buys eight of the ten items of their taste, one a day.
 fn tastes() -> TrainingData {
@@ -83,6 +86,59 @@ fn the_current_parameters_are_measured_under_the_same_conditions() {
         .map(|(_, n)| n)
         .sum();
     assert_eq!(users, same["users"], "everybody measured on is in a segment");
+}
+
+/// Lists of the model as they are.
+struct Plain(Vec<Arc<Placement>>);
+
+impl Served for Plain {
+    fn list(&self, _: UserId, model: &ModelSet, request: &Request<'_>) -> Vec<ItemId> {
+        model.recommend(request).iter().map(|known| known.item).collect()
+    }
+
+    fn placements(&self) -> &[Arc<Placement>] {
+        &self.0
+    }
+}
+
+/// 600 users of four tastes, one item a day. Before the last day every second user puts into the cart what they buy on it; the others
+/// had something of another taste in it for a week.
+fn carts() -> TrainingData {
+    let mut events = Vec::new();
+    for user in 0..600u32 {
+        let at = |day: f64| day + f64::from(user) / 86_400.0;
+        let item = |day: u32| user % 4 * 10 + (user / 4 + day * 3) % 10;
+        events.extend((0..8).map(|day| event(user, EventKind::Purchase, item(day), at(f64::from(day)))));
+        let (carted, day) =
+            if user / 4 % 2 == 0 { (item(7), 6.9) } else { ((user % 4 + 1) % 4 * 10 + 5, 0.5) };
+        events.push(event(user, EventKind::AddToCart, carted, at(day)));
+    }
+    events.sort_by_key(|event| event.occurred_at);
+    TrainingData { events, n_users: 600, ..TrainingData::default() }
+}
+
+#[test]
+fn lists_are_measured_by_what_they_are_asked_for_and_their_mix_is_learnt() {
+    let data = carts();
+    let catalogue = Catalogue::from_items((0..40).map(|id| item(id, "Thing", "Things")));
+    let parameters = TrainingParameters { n_threads: 2, ..TrainingParameters::default() };
+    let now = Timestamp::from_seconds(START).plus_days(10.0);
+    let served = Plain(vec![Arc::new(Placement::plain("shelf", 5, Wants::Both))]);
+    let beside = Beside { current: None, served: Some(&served) };
+    let mut go = |_, _| ControlFlow::Continue(());
+    let found = train_against(&data, &catalogue, now, &parameters, &beside, &mut go).unwrap();
+    let lists: Vec<&str> = (found.figures.iter())
+        .filter(|figure| figure.group == "all")
+        .map(|figure| figure.list.as_str())
+        .collect();
+    assert_eq!(lists, ["bare", "served", "exploring", "both", "continue", "placement shelf"]);
+    let metrics = &found.trained.metrics;
+    assert!(metrics["served.ndcg@10"] >= 0.98 * metrics["ndcg@10"], "{metrics:?}");
+    // What was just put into the cart is bought next, what lies there for long is not.
+    let mix = found.trained.model.mix().unwrap();
+    assert!(mix.weights()[6] < 0.0, "{mix:?}");
+    assert!(metrics["both.mrr@10"] > 0.95, "every third place would put it first all the same: {metrics:?}");
+    assert!(metrics["continue.mrr@10"] > 0.99 && !metrics.contains_key("placement shelf.ndcg@10"));
 }
 
 #[test]

@@ -170,14 +170,14 @@ impl ModelCard {
         }
         line(format_args!("\nfigures at 10, mean and 95 % interval over users"));
         line(format_args!(
-            "  {:<8} {:<12} {:>6}  {:<24} {:<24} {:<24}",
+            "  {:<16} {:<18} {:>6}  {:<24} {:<24} {:<24}",
             "list", "group", "users", "ndcg", "recall", "hit rate"
         ));
         for figure in &self.figures {
             let [ndcg, recall, hits] = [figure.ndcg, figure.recall, figure.hit_rate]
                 .map(|one| format!("{:.4} ({:.4} … {:.4})", one.mean, one.low.max(0.0), one.high.min(1.0)));
             let Figure { list, group, users, .. } = figure;
-            line(format_args!("  {list:<8} {group:<12} {users:>6}  {ndcg:<24} {recall:<24} {hits:<24}"));
+            line(format_args!("  {list:<16} {group:<18} {users:>6}  {ndcg:<24} {recall:<24} {hits:<24}"));
         }
         match self.compared_with {
             None => line(format_args!("\nno version before it to compare with")),
@@ -224,6 +224,7 @@ fn parameters(model: &ModelSet) -> Map<String, Value> {
     put("weights_kept", json!(ensemble.kept));
     put("kinds", json!(model.kinds.numbers.len()));
     put("diversity", json!(parameters.diversity));
+    put("mix", model.mix().map_or(Value::Null, |mix| mix.weights().iter().copied().map(number).collect()));
     put("segments", json!(parameters.segments.k));
     put("seed", json!(parameters.seed));
     put("holdout_share", json!(parameters.holdout_share));
@@ -297,7 +298,8 @@ mod tests {
         }
         assert_eq!(names.len(), 3, "and nothing else: {names:?}");
         let text = second.text();
-        for told in ["model 5", "neighbours: 100 → 70", "served   all", "0.1900 (0.0900 … 0.2900)"] {
+        for told in ["model 5", "neighbours: 100 → 70", "served           all", "0.1900 (0.0900 … 0.2900)"]
+        {
             assert!(text.contains(told), "{told} is missing in {text}");
         }
         let stored = serde_json::to_value(&second).unwrap();

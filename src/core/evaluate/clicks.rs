@@ -70,16 +70,19 @@ impl Server<'_> {
         measure(visits, ks, n_items, threads, progress, |visit, n| self.lists(visit, &groups, n))
     }
 
-    /// By click but the last, the list of each task.
-    fn lists(&self, visit: &Visit, groups: &Groups, n: usize) -> Vec<[Vec<u32>; 2]> {
+    /// By click but the last, what is known and the list of each task.
+    fn lists(&self, visit: &Visit, groups: &Groups, n: usize) -> Vec<Guess> {
         let mut profile = Profile::default();
         if let Some(user) = visit.user {
             groups.row(user.index(), self.events).for_each(|event| profile.apply(event, self.catalogue));
         }
         let mut lists = Vec::with_capacity(visit.clicks.len());
-        for click in visit.clicks.iter().take(visit.clicks.len().saturating_sub(1)) {
+        for (click, next) in visit.clicks.iter().zip(visit.clicks.iter().skip(1)) {
             profile.apply(&view(click), self.catalogue);
-            lists.push(TASKS.map(|(_, wants)| self.list(visit.user, &profile, click, wants, n)));
+            lists.push(Guess {
+                is_new: profile.known().binary_search(&next.item).is_err(),
+                lists: TASKS.map(|(_, wants)| self.list(visit.user, &profile, click, wants, n)),
+            });
         }
         lists
     }
@@ -123,6 +126,14 @@ fn view(click: &Click) -> Event {
     }
 }
 
+/// Lists after a click.
+struct Guess {
+    /// Whether the next click is on an item that the visitor has not had to do with.
+    is_new: bool,
+    /// By task, best first.
+    lists: [Vec<u32>; 2],
+}
+
 /// Metrics of lists that `lists` makes of a visit, at least of its first clicks.
 fn measure(
     visits: &[Visit],
@@ -130,7 +141,7 @@ fn measure(
     n_items: usize,
     threads: &Threads,
     progress: &mut dyn FnMut(f32) -> ControlFlow<()>,
-    lists: impl Fn(&Visit, usize) -> Vec<[Vec<u32>; 2]> + Sync,
+    lists: impl Fn(&Visit, usize) -> Vec<Guess> + Sync,
 ) -> Option<Metrics> {
     let n = ks.iter().copied().max().unwrap_or(0);
     let step = (visits.len() as f64 / MOST_VISITS as f64).max(1.0);
@@ -141,14 +152,12 @@ fn measure(
     let mut tallies = TASKS.map(|_| (Tally::new(ks), 0usize));
     let mut done = 0;
     for chunk in chosen.chunks(VISITS_AT_ONCE) {
-        let made: Vec<Vec<[Vec<u32>; 2]>> =
-            threads.run(|| chunk.par_iter().map(|visit| lists(visit, n)).collect());
+        let made: Vec<Vec<Guess>> = threads.run(|| chunk.par_iter().map(|visit| lists(visit, n)).collect());
         for (visit, made) in chunk.iter().zip(&made) {
-            let mut seen: HashSet<ItemId> = HashSet::new();
-            for ((click, right), lists) in visit.clicks.iter().zip(visit.clicks.iter().skip(1)).zip(made) {
-                seen.insert(click.item);
-                for (((_, wants), list), (tally, clicks)) in TASKS.iter().zip(lists).zip(&mut tallies) {
-                    if *wants == Wants::New && seen.contains(&right.item) {
+            for (right, guess) in visit.clicks.iter().skip(1).zip(made) {
+                for (((_, wants), list), (tally, clicks)) in TASKS.iter().zip(&guess.lists).zip(&mut tallies)
+                {
+                    if *wants == Wants::New && !guess.is_new {
                         continue;
                     }
                     tally.add(list, &HashSet::from([right.item.0]));
@@ -171,9 +180,7 @@ fn measure(
 
 /// Events to train on and those of the visits that are measured.
 fn parts<'a>(data: &'a TrainingData, parameters: &TrainingParameters) -> Option<(&'a [Event], &'a [Event])> {
-    let split =
-        split::temporal(&data.events, parameters.holdout_share, parameters.max_test_users, parameters.seed);
-    data.events.split_at_checked(split?.cut)
+    data.events.split_at_checked(split::cut(&data.events, parameters.holdout_share)?)
 }
 
 /// Users whose visits [`measure_stored`] may measure, rising.
@@ -200,7 +207,7 @@ pub fn measure_stored(
     let Some((before, after)) = parts else {
         let has = format!("{} events", data.events.len());
         return Err(TrainError::NotEnoughData {
-            needs: "users who came back in the last tenth of events",
+            needs: "events of several moments, to hold out the last",
             has,
         });
     };
@@ -246,18 +253,21 @@ impl SessionTables {
         server.measure(&self.test_visits(), ks, &threads, &mut hear).ok_or(TrainError::Cancelled)
     }
 
-    /// The same two tasks for an algorithm that never serves: `new` without what the visit has clicked, `returns` as it ranks.
+    /// The same two tasks for an algorithm that is asked by itself: `new` without what the visit has clicked, `returns` as it ranks, both
+    /// without the last item clicked.
     pub fn measure_beside(&self, fitted: &Fitted, ks: &[usize], threads: &Threads) -> Option<Metrics> {
         let lists = |visit: &Visit, n: usize| {
             let guesses = 1..visit.clicks.len();
             let of = |known: usize| {
                 let before = visit.clicks.get(..known).unwrap_or_default();
+                let last = before.last().map(|click| click.item.0);
                 let mut all = fitted.ranked(before, n + before.len());
-                all.retain(|item| (*item as usize) < self.n_known());
-                let is_new = |item: &&u32| !before.iter().any(|click| click.item.0 == **item);
-                let new: Vec<u32> = all.iter().filter(is_new).take(n).copied().collect();
+                all.retain(|item| (*item as usize) < self.n_known() && Some(*item) != last);
+                let is_new = |item: u32| !before.iter().any(|click| click.item.0 == item);
+                let new: Vec<u32> = all.iter().copied().filter(|item| is_new(*item)).take(n).collect();
                 all.truncate(n);
-                [new, all]
+                let is_right_new = visit.clicks.get(known).is_some_and(|right| is_new(right.item.0));
+                Guess { is_new: is_right_new, lists: [new, all] }
             };
             guesses.map(of).collect()
         };
@@ -266,7 +276,7 @@ impl SessionTables {
     }
 
     fn test_visits(&self) -> Vec<Visit> {
-        self.test().iter().map(|clicks| Visit { user: None, clicks: clicks.clone() }).collect()
+        self.test().iter().filter_map(|clicks| Visit::of(None, clicks)).collect()
     }
 }
 
@@ -277,7 +287,10 @@ fn named(id: u32) -> Item {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::recommend::serve::placement::Placement;
 
     fn go_on(_: Stage, _: f32) -> ControlFlow<()> {
         ControlFlow::Continue(())
@@ -344,8 +357,40 @@ mod tests {
             ..Request::new(&profile, &catalogue, visit.clicks[0].at, 3)
         };
         let shown: Vec<u32> = model.page(&asked).items.iter().map(|one| one.item.0).collect();
-        assert_eq!(lists[0][0], shown);
-        assert!(!lists[1][0].contains(&visit.clicks[0].item.0), "new things only");
+        assert_eq!(lists[0].lists[0], shown);
+        assert!(!lists[1].lists[0].contains(&visit.clicks[0].item.0), "new things only");
+        assert_eq!(lists.iter().map(|guess| guess.is_new).collect::<Vec<_>>(), [true, false, false]);
+    }
+
+    /// The sessions as anonymous views of the server's own tables, one after the other.
+    #[test]
+    fn a_shop_of_anonymous_visits_can_measure_its_clicks() {
+        struct Nobody;
+        impl Served for Nobody {
+            fn list(&self, _: UserId, _: &ModelSet, _: &Request<'_>) -> Vec<ItemId> {
+                Vec::new()
+            }
+            fn placements(&self) -> &[Arc<Placement>] {
+                &[]
+            }
+        }
+        let tables = tables();
+        let catalogue = Catalogue::from_items((0u32..).take(tables.n_known()).map(named));
+        let mut events: Vec<Event> = (0i64..)
+            .zip(tables.train())
+            .flat_map(|(basket, clicks)| {
+                clicks.iter().map(move |click| Event { basket: Some(basket), ..view(click) })
+            })
+            .collect();
+        events.sort_by_key(|event| event.occurred_at);
+        let data = TrainingData { events, ..TrainingData::default() };
+        let parameters = TrainingParameters { n_threads: 1, ..TrainingParameters::default() };
+        let settings = Recommend::RELEVANCE_ONLY;
+        let measured =
+            measure_stored(&data, &catalogue, (&settings, &Nobody), &parameters, &[3], &mut go_on).unwrap();
+        assert!(measured["returns.clicks"] > measured["new.clicks"] && measured["new.clicks"] > 5.0);
+        assert_eq!(measured["new.hit_rate@3"], 1.0, "{measured:?}");
+        assert!(users_measured(&data, &parameters).is_empty());
     }
 
     #[test]

@@ -125,7 +125,7 @@ impl HoldOut {
             let is_known = case.seen.iter().any(|item| !items.contains(item));
             (is_known && !case.relevant.is_empty()).then_some(case)
         });
-        let cases = some(cases.collect(), parameters);
+        let cases = split::some(cases.collect(), parameters.max_test_users, (seed, "cold cases"));
         Self { known: train.clone(), train, cases, items }
     }
 
@@ -144,7 +144,7 @@ impl HoldOut {
                 let seen: HashSet<u32> = first.item.map(|item| item.0).into_iter().collect();
                 let later = events.iter().filter_map(|event| event.item).map(|item| item.0);
                 let relevant: HashSet<u32> = later.filter(|item| !seen.contains(item)).collect();
-                (!relevant.is_empty()).then(|| (Case { user, relevant, seen }, *first))
+                (!relevant.is_empty()).then(|| (Case { user, relevant, seen, again: HashSet::new() }, *first))
             })
             .collect();
         let wanted = ((cases.len() as f64 * USER_SHARE).ceil() as usize).min(parameters.max_test_users);
@@ -156,16 +156,6 @@ impl HoldOut {
         let train = data.events.iter().filter(is_warm).copied().collect();
         Self { train, known, cases, items: HashSet::new() }
     }
-}
-
-/// At most as many cases as are measured on, in order of user.
-fn some(mut cases: Vec<Case>, parameters: &TrainingParameters) -> Vec<Case> {
-    if cases.len() > parameters.max_test_users {
-        let mut rng = random::rng(parameters.seed, "cold cases");
-        cases = cases.partial_shuffle(&mut rng, parameters.max_test_users).0.to_vec();
-        cases.sort_by_key(|case| case.user);
-    }
-    cases
 }
 
 /// A way to order items, measured under a prefix.

@@ -1,6 +1,7 @@
 //! Figures of lists with intervals over users: of all who were measured, by segment, by how well a user was known, and for what was
 //! bought. In: a list a user. Out: means with 95 % intervals.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
@@ -9,12 +10,9 @@ use crate::ml::estimate;
 use crate::profile::SegmentId;
 
 use super::ranking::{hit_rate, ndcg, recall};
-use super::split::Case;
 
 /// Length of the lists.
 const K: usize = 10;
-/// Items that a user was seen with, up to which they count as cold.
-const COLD: usize = 2;
 
 /// Mean over users with its 95 % interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -38,9 +36,10 @@ impl Estimate {
 /// Figures of one kind of list for one group of users.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
-    /// `bare` ranking, or the list as it is `served`.
+    /// `bare` ranking; of lists as they are shown: `served` (new things), `exploring` (the same with places given away), `both`,
+    /// `continue`, `placement NAME`.
     pub list: String,
-    /// `all`, `segment A`, …, `cold` (known by at most two items), `warm`, or `purchases`: of all, for what they bought.
+    /// `all`, `segment A`, …, `cold` (known by at most two items), `warm`, or of all, for what they did: `purchases`, `kind view`, ….
     pub group: String,
     /// Users in the group.
     pub users: usize,
@@ -55,12 +54,14 @@ pub struct Figure {
 /// A user that was measured.
 #[derive(Clone, Copy, Debug)]
 pub struct MeasuredUser<'a> {
-    /// The case.
-    pub case: &'a Case,
+    /// Whether next to nothing is known of the user.
+    pub is_cold: bool,
+    /// Items that were to be found.
+    pub right: &'a HashSet<u32>,
     /// Segment at the cut.
     pub segment: Option<SegmentId>,
-    /// Items among the relevant ones that were bought.
-    pub bought: &'a HashSet<u32>,
+    /// Items by what the user did with them.
+    pub acts: &'a BTreeMap<String, HashSet<u32>>,
     /// List that was made, best first.
     pub list: &'a [u32],
 }
@@ -68,21 +69,24 @@ pub struct MeasuredUser<'a> {
 /// Order and name of a group.
 type Group = (u8, String);
 /// A list and what was right, of each user of a group.
-type Lists<'a> = Vec<(&'a [u32], &'a HashSet<u32>)>;
+type Lists<'a> = Vec<(&'a [u32], Cow<'a, HashSet<u32>>)>;
 
 /// Figures of one kind of list by group, `all` first. Empty without users.
 pub fn figures(list: &str, users: &[MeasuredUser<'_>]) -> Vec<Figure> {
     let mut groups: BTreeMap<Group, Lists<'_>> = BTreeMap::new();
     for user in users {
-        let relevant = &user.case.relevant;
-        let warmth = if user.case.seen.len() <= COLD { "cold" } else { "warm" };
+        let warmth = if user.is_cold { "cold" } else { "warm" };
         let segment = user.segment.map(|segment| (1, format!("segment {segment}")));
         let named = [Some((0, "all".to_owned())), segment, Some((2, warmth.to_owned()))];
         for group in named.into_iter().flatten() {
-            groups.entry(group).or_default().push((user.list, relevant));
+            groups.entry(group).or_default().push((user.list, Cow::Borrowed(user.right)));
         }
-        if !user.bought.is_empty() {
-            groups.entry((3, "purchases".to_owned())).or_default().push((user.list, user.bought));
+        for (name, items) in user.acts {
+            let right: HashSet<u32> = user.right.intersection(items).copied().collect();
+            if !right.is_empty() {
+                let order = if name == "purchases" { 3 } else { 4 };
+                groups.entry((order, name.clone())).or_default().push((user.list, Cow::Owned(right)));
+            }
         }
     }
     let figure = |((_, group), users): (Group, Lists<'_>)| {
@@ -99,7 +103,6 @@ pub fn figures(list: &str, users: &[MeasuredUser<'_>]) -> Vec<Figure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::UserId;
 
     #[test]
     fn the_interval_agrees_with_one_computed_by_hand() {
@@ -114,15 +117,17 @@ mod tests {
 
     #[test]
     fn users_are_grouped_by_segment_warmth_and_purchases() {
-        let case = |user: u32, seen: u32| Case {
-            user: UserId(user),
-            relevant: HashSet::from([1, 2]),
-            seen: (10..10 + seen).collect(),
+        let right = HashSet::from([1, 2]);
+        let acts = |name: &str, item: u32| BTreeMap::from([(name.to_owned(), HashSet::from([item]))]);
+        let (viewed, bought) = (acts("kind view", 7), acts("purchases", 2));
+        let measured = |is_cold, acts, list| MeasuredUser {
+            is_cold,
+            right: &right,
+            segment: Some(SegmentId(0)),
+            acts,
+            list,
         };
-        let (known, new) = (case(0, 5), case(1, 1));
-        let (nothing, bought) = (HashSet::new(), HashSet::from([2]));
-        let measured = |case, bought, list| MeasuredUser { case, segment: Some(SegmentId(0)), bought, list };
-        let users = [measured(&known, &nothing, &[1, 2][..]), measured(&new, &bought, &[1, 9][..])];
+        let users = [measured(false, &viewed, &[1, 2][..]), measured(true, &bought, &[1, 9][..])];
         let found = figures("served", &users);
         let groups: Vec<(&str, usize)> =
             found.iter().map(|figure| (figure.group.as_str(), figure.users)).collect();

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -15,6 +16,8 @@ use crate::ml::threads::Threads;
 use crate::profile::{Profile, SegmentId};
 use crate::recommend::ensemble::{KindColumn, Ranker};
 use crate::recommend::models::interactions::Groups;
+use crate::recommend::serve::placement::Placement;
+use crate::recommend::serve::selection::Selection;
 use crate::recommend::serve::user_scores::{Input, history};
 use crate::recommend::{ModelSet, Request};
 
@@ -46,11 +49,14 @@ pub fn known_items(events: &[Event]) -> HashSet<u32> {
     events.iter().filter_map(|event| event.item).map(|item| item.0).collect()
 }
 
-/// Makes the list that a user is shown, with everything that decides about it but exploration.
+/// Makes the list that a user is shown, with everything that decides about it.
 pub trait Served: Sync {
-    /// The best `request.n` items for the user, best first. The request is one of the profile alone: settings and conditions are the
-    /// server's own.
+    /// The best `request.n` items for the user, best first. Settings are the server's own; conditions, and whether places are given
+    /// away to exploration, are those of the request.
     fn list(&self, user: UserId, model: &ModelSet, request: &Request<'_>) -> Vec<ItemId>;
+
+    /// Placements of the shop.
+    fn placements(&self) -> &[Arc<Placement>];
 }
 
 /// Result of one case.
@@ -87,19 +93,31 @@ pub fn answers(
     })
 }
 
-/// The `n` best of every case as the server would show them. `None` when `progress` breaks.
+/// List that a server is asked for.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Most items.
+    pub n: usize,
+    /// Conditions.
+    pub selection: Selection,
+    /// Whether places are given away to items that nobody has touched.
+    pub explores: bool,
+}
+
+/// The list of every case as the server would show it. `None` when `progress` breaks.
 pub fn served_lists(
     setting: &Setting<'_>,
     cases: &[Case],
     served: &dyn Served,
-    n: usize,
+    shown: &Shown,
     threads: &Threads,
     progress: impl FnMut(f32) -> ControlFlow<()>,
-) -> Option<Vec<Vec<u32>>> {
+) -> Option<Vec<Answer>> {
     each(setting, cases, threads, progress, |case, request| {
-        let request = Request { n, ..*request };
+        let explorer = shown.explores.then_some(case.user);
+        let request = Request { n: shown.n, selection: &shown.selection, explorer, ..*request };
         let list = served.list(case.user, setting.model, &request);
-        list.into_iter().map(|item| item.0).collect()
+        Answer { lists: vec![list.into_iter().map(|item| item.0).collect()], segment: request.segment }
     })
 }
 

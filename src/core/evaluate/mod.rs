@@ -21,6 +21,7 @@ pub mod gate;
 mod kind_table;
 mod logged_choice;
 pub mod measure;
+mod mix;
 pub mod off_policy;
 pub mod offline;
 pub mod ranking;
@@ -28,6 +29,7 @@ pub mod response;
 pub mod reward_model;
 pub mod session_tuning;
 pub mod sessions;
+mod shown;
 pub mod split;
 mod tables;
 

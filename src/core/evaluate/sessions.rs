@@ -11,10 +11,10 @@ use crate::ml::metrics::Metrics;
 use crate::ml::threads::Threads;
 use crate::recommend::session::knn::SessionScratch;
 use crate::recommend::session::memory::Click;
+use crate::recommend::session::model::{SessionModel, SessionScorer};
+use crate::recommend::session::ranking::{SessionRanker, Workspace};
 use crate::recommend::session::sparse_scores::SparseScores;
 
-use super::offline::session_model::{SessionModel, SessionScorer};
-use super::offline::session_ranking::{SessionRanker, Workspace};
 use super::ranking::{Tally, novelty};
 
 /// Algorithm that can be measured.

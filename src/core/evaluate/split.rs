@@ -14,10 +14,27 @@ use crate::profile::interest;
 pub struct Case {
     /// A user with events before the cut.
     pub user: UserId,
-    /// Items of interest after the cut and never before, not empty.
+    /// Items of interest after the cut and never before; not empty for a case of [`Split::cases`].
     pub relevant: HashSet<u32>,
+    /// Items of interest after the cut that the user had to do with before it.
+    pub again: HashSet<u32>,
     /// Items the user had anything to do with before the cut; never recommended in the measurement.
     pub seen: HashSet<u32>,
+}
+
+/// Items that a user was seen with, up to which they count as cold.
+const COLD: usize = 2;
+
+impl Case {
+    /// Whether next to nothing is known of the user: two items at most.
+    pub fn is_cold(&self) -> bool {
+        self.seen.len() <= COLD
+    }
+
+    /// All items of interest after the cut.
+    pub fn turned_to(&self) -> HashSet<u32> {
+        self.relevant.union(&self.again).copied().collect()
+    }
 }
 
 /// A cut in time.
@@ -27,20 +44,27 @@ pub struct Split {
     pub cut: usize,
     /// Cases in order of user.
     pub cases: Vec<Case>,
+    /// Users who turned to nothing after the cut but what they knew, in order.
+    pub returning: Vec<Case>,
 }
 
-/// Cuts `events` (in order of time) so that about `share` of those with an item come after; events of one moment,
-/// such as a basket, stay together. At most `max_cases` users, drawn with the seed. `None` when nothing is left on
-/// either side, nobody comes back or nobody is wanted.
-pub fn temporal(events: &[Event], share: f64, max_cases: usize, seed: u64) -> Option<Split> {
+/// Number of `events` (in order of time) before a cut that leaves about `share` of those with an item after it; events of one moment,
+/// such as a basket, stay together. `None` when nothing is left on either side.
+pub fn cut(events: &[Event], share: f64) -> Option<usize> {
     let total = events.iter().filter(|event| event.item.is_some()).count();
     let share = if share.is_finite() { share.clamp(0.0, 0.5) } else { 0.0 };
     let before = (total as f64 * (1.0 - share)) as usize;
-    if max_cases == 0 || share == 0.0 || before == 0 || before >= total {
+    if share == 0.0 || before == 0 || before >= total {
         return None;
     }
     let boundary = events.iter().filter(|event| event.item.is_some()).nth(before)?.occurred_at;
-    let cut = events.partition_point(|event| event.occurred_at < boundary);
+    Some(events.partition_point(|event| event.occurred_at < boundary)).filter(|cut| *cut > 0)
+}
+
+/// Cuts `events` (in order of time) as [`cut`] does. At most `max_cases` users of each sort, drawn with the seed. `None` when nothing
+/// is left on either side, nobody comes back for anything new or nobody is wanted.
+pub fn temporal(events: &[Event], share: f64, max_cases: usize, seed: u64) -> Option<Split> {
+    let cut = cut(events, share).filter(|_| max_cases > 0)?;
     let (train, test) = events.split_at_checked(cut)?;
 
     let mut cases: BTreeMap<UserId, Case> = BTreeMap::new();
@@ -49,6 +73,7 @@ pub fn temporal(events: &[Event], share: f64, max_cases: usize, seed: u64) -> Op
             let case = cases.entry(user).or_insert_with(|| Case {
                 user,
                 relevant: HashSet::new(),
+                again: HashSet::new(),
                 seen: HashSet::new(),
             });
             case.relevant.insert(item.0);
@@ -59,19 +84,28 @@ pub fn temporal(events: &[Event], share: f64, max_cases: usize, seed: u64) -> Op
             && let Some(case) = cases.get_mut(&user)
         {
             case.seen.insert(item.0);
-            case.relevant.remove(&item.0);
+            if case.relevant.remove(&item.0) {
+                case.again.insert(item.0);
+            }
         }
     }
-    let mut cases: Vec<Case> =
-        cases.into_values().filter(|case| !case.seen.is_empty() && !case.relevant.is_empty()).collect();
-    if cases.is_empty() {
-        return None;
-    }
-    if cases.len() > max_cases {
-        cases = cases.partial_shuffle(&mut random::rng(seed, "hold-out"), max_cases).0.to_vec();
+    let known = cases.into_values().filter(|case| !case.seen.is_empty());
+    let (cases, returning): (Vec<Case>, Vec<Case>) = known.partition(|case| !case.relevant.is_empty());
+    let split = Split {
+        cut,
+        cases: some(cases, max_cases, (seed, "hold-out")),
+        returning: some(returning, max_cases, (seed, "returning")),
+    };
+    (!split.cases.is_empty()).then_some(split)
+}
+
+/// At most `most` of the cases, drawn, in order of user.
+pub(super) fn some(mut cases: Vec<Case>, most: usize, (seed, purpose): (u64, &str)) -> Vec<Case> {
+    if cases.len() > most {
+        cases = cases.partial_shuffle(&mut random::rng(seed, purpose), most).0.to_vec();
         cases.sort_by_key(|case| case.user);
     }
-    Some(Split { cut, cases })
+    cases
 }
 
 #[cfg(test)]
@@ -105,7 +139,23 @@ mod tests {
         assert_eq!(split.cases.len(), 1);
         assert_eq!(split.cases[0].user, UserId(0));
         assert_eq!(split.cases[0].relevant, HashSet::from([50]));
+        assert_eq!(split.cases[0].again, HashSet::from([3]));
+        assert_eq!(split.cases[0].turned_to(), HashSet::from([3, 50]));
+        assert!(split.returning.is_empty());
         assert_eq!(split.cases[0].seen, (0..8).collect());
+    }
+
+    #[test]
+    fn who_comes_back_for_nothing_new_is_held_out_apart() {
+        let mut events: Vec<_> = (0..8).map(|at| bought(at as u32 % 2, at as u32, at)).collect();
+        events.extend([bought(0, 90, 8), bought(1, 1, 8)]);
+        let split = temporal(&events, 0.2, 10, 1).unwrap();
+        let users = |cases: &[Case]| cases.iter().map(|case| case.user.0).collect::<Vec<_>>();
+        assert_eq!((users(&split.cases), users(&split.returning)), (vec![0], vec![1]));
+        assert_eq!(split.returning[0].again, HashSet::from([1]));
+        // A cut needs no user at all.
+        let anonymous: Vec<Event> = events.iter().map(|event| Event { user: None, ..*event }).collect();
+        assert_eq!((cut(&anonymous, 0.2), temporal(&anonymous, 0.2, 10, 1)), (Some(8), None));
     }
 
     #[test]

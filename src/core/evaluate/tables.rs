@@ -189,6 +189,7 @@ impl Tables {
             _ => self.cases.push(Case {
                 user: UserId(user),
                 relevant: HashSet::from([item]),
+                again: HashSet::new(),
                 seen: HashSet::new(),
             }),
         }
@@ -237,6 +238,7 @@ impl Tables {
             let case = cases.entry(user).or_insert_with(|| Case {
                 user: UserId(user),
                 relevant: HashSet::new(),
+                again: HashSet::new(),
                 seen: seen(),
             });
             case.relevant.insert(item);

@@ -38,8 +38,11 @@ pub use stated::{StatedFeatures, StatedUser};
 /// Most items kept in the cart list; a fuller cart loses its oldest.
 const MAX_CART: usize = 64;
 
-/// A user's live profile. About 300 bytes plus 24 a recent item (≤ 50), 8 a bought item and 16 a category:
-/// 1.7 KB for a user with 40 recent and 40 bought items.
+/// Most items that a profile knows of beside the recent ones.
+const MAX_KNOWN: usize = 2_000;
+
+/// A user's live profile. About 330 bytes plus 24 a recent item (≤ 50), 8 a bought item, 4 a known item (≤ 2,000) and 16 a
+/// category: 1.9 KB for a user with 40 recent and 40 bought items.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Profile {
     first_seen: Option<Timestamp>,
@@ -55,6 +58,8 @@ pub struct Profile {
     money: Amounts,
     affinities: Affinities,
     recent: Vec<RecentItem>,
+    /// All items of events, sorted.
+    known: Vec<ItemId>,
     cart: Vec<ItemId>,
     /// Sorted by id.
     bought: Vec<Bought>,
@@ -87,6 +92,7 @@ impl Profile {
             self.affinities.add(category, weight, at);
         }
         self.apply_to_cart(item, event.kind, at);
+        self.note_known(item);
         if event.kind.is_bought() {
             match self.bought.binary_search_by_key(&item, |bought| bought.item) {
                 Ok(place) => {
@@ -117,6 +123,15 @@ impl Profile {
             _ => self.counts.get_mut(kind.code() as usize - 1),
         };
         count.into_iter().for_each(|count| *count = count.saturating_add(1));
+    }
+
+    fn note_known(&mut self, item: ItemId) {
+        if let Err(place) = self.known.binary_search(&item)
+            && self.known.len() < MAX_KNOWN
+        {
+            grow_by(&mut self.known, 8);
+            self.known.insert(place, item);
+        }
     }
 
     /// Before `recent` learns of the event: what it holds tells whether a late event is already overtaken.
@@ -197,6 +212,11 @@ impl Profile {
         &self.recent
     }
 
+    /// Items that the user ever had to do with, by id: the first 2,000 of them.
+    pub fn known(&self) -> &[ItemId] {
+        &self.known
+    }
+
     /// Items in the cart, oldest first, at most 64.
     pub fn in_cart(&self) -> &[ItemId] {
         &self.cart
@@ -268,7 +288,7 @@ impl Profile {
     pub fn memory(&self) -> usize {
         size_of::<Self>()
             + self.recent.capacity() * size_of::<RecentItem>()
-            + self.cart.capacity() * size_of::<ItemId>()
+            + (self.cart.capacity() + self.known.capacity()) * size_of::<ItemId>()
             + self.bought.capacity() * size_of::<Bought>()
             + self.affinities.memory()
             + self.stated.as_ref().map_or(0, |_| size_of::<StatedFeatures>())

@@ -125,7 +125,7 @@ pub fn fit_similarity(
 }
 
 /// Transition weights within at most `steps` steps of a history, a step further counting a fifth less; rows sum to 1. Made at
-/// once from all histories, unlike `evaluate::offline::session_transitions`, which learns session by session and pays for it with a search a pair.
+/// once from all histories, unlike `recommend::session::transitions`, which learns session by session and pays for it with a search a pair.
 pub(super) fn sequence(histories: &Histories<'_>, steps: u8, kept: usize) -> ItemWeights {
     let n = histories.n_items;
     let total: usize = histories.rows.iter().map(Vec::len).sum::<usize>().max(1);

@@ -1,4 +1,4 @@
-//! The rules of a placement: what they raise, lower and pin, and how the list is mixed.
+//! The rules of a placement: what they raise, lower and pin.
 
 use std::collections::HashMap;
 
@@ -13,9 +13,6 @@ use super::item_filter::Compiled;
 use super::placement::{Action, Placement, Touch};
 use super::ranked::{Because, Ranked};
 use super::request::Request;
-
-/// Of a mixed list, every place of this many is for what to go on with, the first one among them.
-const EVERY: usize = 3;
 
 /// A rule in force.
 struct Active<'a> {
@@ -81,24 +78,6 @@ impl<'a> Arrangement<'a> {
         }
     }
 
-    /// Puts items to go on with at every third place, the first one among them, and after the end of the other.
-    pub(super) fn mix(&self, unfinished: Vec<Ranked>, news: Vec<Ranked>) -> Vec<Ranked> {
-        let mut list = Vec::with_capacity(unfinished.len() + news.len());
-        let is_begun = |item: ItemId| unfinished.iter().any(|ranked| ranked.item == item);
-        let mut news = news.into_iter().filter(|ranked| !is_begun(ranked.item));
-        let mut begun = unfinished.iter().copied();
-        loop {
-            let next = match list.len() % EVERY {
-                0 => begun.next().or_else(|| news.next()),
-                _ => news.next().or_else(|| begun.next()),
-            };
-            match next {
-                Some(ranked) => list.push(ranked),
-                None => return list,
-            }
-        }
-    }
-
     /// Splits off what is one too many of its category, in order.
     pub(super) fn split(&self, list: Vec<Ranked>) -> (Vec<Ranked>, Vec<Ranked>) {
         let Some(most) = self.placement.and_then(|placement| placement.max_per_category) else {
@@ -116,15 +95,16 @@ impl<'a> Arrangement<'a> {
     }
 
     /// Pinned items, each with its place: those that a filter names in its order, else the best that it holds for, among what was
-    /// `begun` and what was `ranked`, then among what is popular and what is new. The same for every page.
+    /// `ranked`, both what is new and what to go on with, then among what is popular and what is new. The same for every page.
     pub(super) fn pins(
         &self,
-        begun: &[Ranked],
-        ranked: &[Ranked],
+        ranked: impl FnOnce() -> Vec<Ranked>,
         eligible: &Eligible,
         popularity: &Popularity,
     ) -> Vec<(usize, Ranked)> {
         let mut pins: Vec<(usize, Ranked)> = Vec::new();
+        let does_pin = |rule: &Active<'_>| matches!(rule.action, Action::Pin(_));
+        let ranked = if self.rules.iter().any(does_pin) { ranked() } else { Vec::new() };
         let rules = self.rules.iter().filter_map(|rule| match rule.action {
             Action::Pin(first) => Some((rule, first)),
             _ => None,
@@ -135,13 +115,12 @@ impl<'a> Arrangement<'a> {
                     && rule.filter.admits(item)
                     && !pins.iter().any(|(_, pinned)| pinned.item == item)
             };
-            let known = || self.mix(begun.to_vec(), ranked.to_vec());
             let mut chosen: Vec<Ranked> = if rule.filter.names_items() {
-                let of_list = |item| ranked.iter().chain(begun).find(|ranked| ranked.item == item).copied();
+                let of_list = |item| ranked.iter().find(|ranked| ranked.item == item).copied();
                 let named = rule.named.iter().copied().filter(|item| is_free(*item)).take(rule.most);
                 named.map(|item| of_list(item).unwrap_or(Ranked::new(item, 0.0, Because::Own))).collect()
             } else {
-                known().into_iter().filter(|ranked| is_free(ranked.item)).take(rule.most).collect()
+                ranked.iter().filter(|ranked| is_free(ranked.item)).take(rule.most).copied().collect()
             };
             if !rule.filter.names_items() && chosen.len() < rule.most {
                 let more = self.best_of_all(&chosen, rule.most, popularity, is_free);

@@ -85,13 +85,10 @@ impl ModelSet {
         arrangement: &Arrangement<'_>,
         few: usize,
     ) -> Blend {
-        let fresh = |item| eligible.is_fresh(item);
+        let rankable = self.rankable(request, eligible);
+        let fresh = |item| rankable.has(item);
         let person = self.person(request);
         let rule = self.rule(person.length());
-        let due = match request.seed {
-            None => self.repeat.due(request.profile, request.now),
-            Some(_) => Vec::new(),
-        };
         let near = beside.map(|beside| beside.scores.as_slice());
         let is_whole = eligible.open().len() <= few;
         let whole = is_whole.then(|| self.scored(&person, request, eligible.open().clone()));
@@ -101,7 +98,7 @@ impl ModelSet {
             let candidates = match &whole {
                 Some(personal) => personal.candidates(&self.ensemble, &rule, RAISED, is_raised),
                 None => {
-                    let among = eligible.fresh().filtered(&raises);
+                    let among = rankable.filtered(&raises);
                     let items = self.best_of(&person, request, &rule, &among, RAISED);
                     let personal = self.scored(&person, request, items);
                     personal.candidates(&self.ensemble, &rule, RAISED, is_raised)
@@ -111,13 +108,13 @@ impl ModelSet {
         }
         let personal = whole.unwrap_or_else(|| {
             let seeds = near.iter().flat_map(|scores| top::best(scores, SEED_CANDIDATES, fresh));
-            let also = seeds.chain(due.iter().copied()).map(|(item, _)| item);
+            let also = seeds.map(|(item, _)| item);
             let also: Vec<ItemId> = also.chain(raised.iter().copied()).collect();
-            let mut items = self.best_of(&person, request, &rule, eligible.fresh(), request.n);
+            let mut items = self.best_of(&person, request, &rule, rankable, request.n);
             also.iter().for_each(|item| _ = items.insert(*item));
             self.scored(&person, request, items)
         });
-        let (candidates, ranked) = self.ranked(&personal, &rule, request, near, &due, &raised, fresh);
+        let (candidates, ranked) = self.ranked(&personal, &rule, request, near, &raised, fresh);
         Blend { personal, rule, candidates, ranked, is_whole }
     }
 
@@ -140,26 +137,19 @@ impl ModelSet {
     }
 
     /// Candidates, and all of them in the order of `rule` with scores 0…1: odds against the best one, after the share of what is
-    /// `near` the seed; what is `due` at least its own score. `raised` are among them, whatever their score.
-    #[expect(clippy::too_many_arguments, reason = "each is one source of candidates")]
+    /// `near` the seed. `raised` are among them, whatever their score.
     pub(crate) fn ranked(
         &self,
         personal: &Personal,
         rule: &Ranker,
         request: &Request<'_>,
         near: Option<&[f32]>,
-        due: &[(ItemId, f32)],
         raised: &[ItemId],
         allowed: impl Fn(ItemId) -> bool,
     ) -> (Candidates, Vec<Ranked>) {
         let mut candidates = personal.candidates(&self.ensemble, rule, request.n, &allowed);
         let beside = near.iter().flat_map(|scores| top::best(scores, SEED_CANDIDATES, &allowed));
-        // What is bought again must not crowd out everything else.
-        let most = request.n.div_ceil(3);
-        let due: Vec<(ItemId, f32)> =
-            due.iter().filter(|(item, _)| allowed(*item)).take(most).copied().collect();
-        let further = beside.chain(due.iter().copied()).map(|(item, _)| item);
-        for item in further.chain(raised.iter().copied()) {
+        for item in beside.map(|(item, _)| item).chain(raised.iter().copied()) {
             if !candidates.items.contains(&item) {
                 personal.push(&mut candidates, item);
             }
@@ -168,7 +158,6 @@ impl ModelSet {
         let best = logits.first().map_or(0.0, |(_, score)| *score);
         let place = |(item, logit): (ItemId, f32)| {
             let own = (logit - best).exp();
-            let again = due.iter().find(|(known, _)| *known == item).map_or(0.0, |(_, score)| *score);
             match near {
                 Some(scores) => {
                     let near = SEED_SHARE * scores.get(item.index()).copied().unwrap_or(0.0);
@@ -176,8 +165,6 @@ impl ModelSet {
                     let because = if near > own { Because::Seed } else { Because::Own };
                     Ranked::new(item, near + own, because)
                 }
-                // Without being due it would not be here at all: that is the reason, whatever else speaks for it.
-                None if again > 0.0 => Ranked::new(item, again.max(own), Because::Due),
                 None => Ranked::new(item, own, Because::Own),
             }
         };
@@ -186,18 +173,18 @@ impl ModelSet {
         (candidates, ranked)
     }
 
-    /// Candidates after the first ones, so that pages go on: by the same rule, below the last of them.
+    /// Candidates among these after the first ones, so that pages go on: by the same rule, below the last of them.
     pub(super) fn deeper(
         &self,
         request: &Request<'_>,
-        eligible: &Eligible,
+        among: &ItemSet,
         filler: &Filler<'_>,
         blend: &Blend,
     ) -> Vec<Ranked> {
-        let open = |item| filler.is_open(item);
+        let open = |item| among.has(item) && !filler.has(item);
         let (person, rule) = (blend.personal.person(), &blend.rule);
         let more = (!blend.is_whole).then(|| {
-            let among = eligible.fresh().filtered(open);
+            let among = among.filtered(open);
             let items = self.best_of(person, request, rule, &among, DEEP_CANDIDATES);
             self.scored(person, request, items)
         });

@@ -1,23 +1,19 @@
-//! Items that fill a list that ranking leaves short, and those that a user has begun and not bought.
+//! Items that fill a list that ranking leaves short.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 use crate::base::{ItemId, Timestamp};
 use crate::catalogue::{Catalogue, Facts};
-use crate::event::EventKind;
 use crate::recommend::models::popularity::Popularity;
 use crate::recommend::models::top;
 
 use super::filters::Eligible;
 use super::item_filter::{Compiled, ItemFilter};
-use super::placement::{Fallback, Touch};
+use super::placement::{Fallback, Placement, Touch};
 use super::ranked::{Because, Ranked};
-use super::reason::Unfinished;
 use super::request::Request;
-
-/// So many views' interest in an item the user comes back to.
-const OFTEN_VIEWED: f32 = 1.9;
 
 /// A list that grows up to a length, no item twice.
 pub(super) struct Filler<'a> {
@@ -64,16 +60,22 @@ impl<'a> Filler<'a> {
         self.eligible.is_fresh(item) && !self.taken.get(item.index()).is_some_and(|taken| *taken)
     }
 
-    /// Adds by the placement's fallbacks; without a placement, where new things are wanted, the newest items and then what the user has
-    /// seen already, as a small shop needs it, or one without data.
+    /// Whether an item is in the list, or pinned to a place of it.
+    pub(super) fn has(&self, item: ItemId) -> bool {
+        self.taken.get(item.index()).is_some_and(|taken| *taken)
+    }
+
+    /// Whether what the user knows may stand behind what is new, where too little is: not where a placement would rather be short.
+    pub(super) fn may_repeat(&self) -> bool {
+        let is_to_be_filled = |placement: &Arc<Placement>| !placement.fallback.is_empty();
+        self.request.wants().news() && self.request.selection.placement.as_ref().is_none_or(is_to_be_filled)
+    }
+
+    /// Adds by the placement's fallbacks; without a placement, where new things are wanted, the newest items.
     pub(super) fn fill(&mut self, popularity: &Popularity) {
         let Some(placement) = &self.request.selection.placement else {
-            let wants_news = self.request.wants().news();
-            if wants_news && self.missing() > 0 {
+            if self.request.wants().news() && self.missing() > 0 {
                 self.add_newest(None, None);
-            }
-            if wants_news && self.missing() > 0 {
-                self.add_seen();
             }
             return;
         };
@@ -122,7 +124,11 @@ impl<'a> Filler<'a> {
         self.add(more.collect());
     }
 
-    fn add_seen(&mut self) {
+    /// Adds what the user has seen lately, without a placement, as a small shop needs it, or one without data.
+    pub(super) fn add_seen(&mut self) {
+        if self.request.selection.placement.is_some() || !self.request.wants().news() || self.missing() == 0 {
+            return;
+        }
         let recent = self.request.profile.recent().iter().map(|known| known.item);
         let again = recent.filter(|item| self.eligible.is_allowed(*item) && !self.eligible.is_fresh(*item));
         let again = again.map(|item| Ranked::new(item, 0.0, Because::Seen));
@@ -151,27 +157,4 @@ pub(super) fn newest(
         }
     }
     heap.into_sorted_vec().into_iter().map(|(_, id)| id).collect()
-}
-
-/// Items put into the cart, liked, or viewed again and again by the user, and not bought: in this order, the latest first; and
-/// only what may be shown.
-pub(super) fn unfinished(request: &Request<'_>, eligible: &Eligible) -> Vec<Ranked> {
-    let profile = request.profile;
-    let cart = profile.in_cart().iter().rev().map(|item| (Unfinished::InCart, *item));
-    let recent = profile.recent().iter().filter(|known| !profile.in_cart().contains(&known.item));
-    let often = EventKind::View.interest() * OFTEN_VIEWED;
-    let liked = recent.clone().filter(|known| known.kind == EventKind::Like);
-    let viewed = recent.filter(|known| known.kind == EventKind::View && known.weight >= often);
-    let liked = liked.map(|known| (Unfinished::Liked, known.item));
-    let viewed = viewed.map(|known| (Unfinished::CameBack, known.item));
-    let all = cart.chain(liked).chain(viewed);
-    let mut list: Vec<Ranked> = all
-        .filter(|(_, item)| eligible.is_open(*item))
-        .map(|(why, item)| Ranked::new(item, 1.0, Because::Unfinished(why)))
-        .collect();
-    let n = list.len().max(1) as f32;
-    for (place, ranked) in list.iter_mut().enumerate() {
-        ranked.score = 1.0 - place as f32 / n / 2.0;
-    }
-    list
 }

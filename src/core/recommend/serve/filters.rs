@@ -2,6 +2,7 @@
 //! enough items are left.
 
 use crate::base::ItemId;
+use crate::profile::Bought;
 use crate::recommend::models::item_set::ItemSet;
 use crate::recommend::models::repurchase::Repeat;
 
@@ -16,15 +17,17 @@ pub struct Eligible {
     open: ItemSet,
     /// Those that are not in the cart.
     allowed: ItemSet,
-    /// Those of them that are no recent items of the user: showing one of these would tell them nothing new.
+    /// Those of them that the user does not know: showing one that they know would tell them nothing new.
     fresh: ItemSet,
+    /// Those of them that the user knows, and not from lately.
+    long_ago: ItemSet,
     /// Items taken out, by filter; each is counted once.
     pub removed: Removed,
 }
 
 impl Eligible {
-    /// What the conditions leave whoever asks (`opening.rs`), without what the user has bought (unless it is consumed and due), put
-    /// into the cart or dismissed, and what the list stands beside. O(items / 64 + items of the profile), where the conditions are known.
+    /// What the conditions leave whoever asks (`opening.rs`), without what the user has bought (unless it is due, and consumed or
+    /// wanted to go on with), put into the cart or dismissed, and what the list stands beside. O(items / 64 + items of the profile), where the conditions are known.
     pub fn new(request: &Request<'_>, repeat: &Repeat) -> Self {
         let opening = opening(request);
         let (open, mut removed) = (opening.open.clone(), opening.removed);
@@ -35,7 +38,9 @@ impl Eligible {
         close.all(Filter::Resting, request.exclude.iter().copied());
         let is_consumable = |item| request.catalogue.get(item).is_some_and(|item| item.consumable);
         let bought = request.profile.bought().iter();
-        let done = bought.filter(|one| !repeat.is_due(one, is_consumable(one.item), request.now));
+        let may_return = request.wants().continues();
+        let is_due = |one: &Bought| repeat.is_due(one, is_consumable(one.item), request.now);
+        let done = bought.filter(|one| !((may_return || is_consumable(one.item)) && is_due(one)));
         close.all(Filter::Bought, done.map(|one| one.item));
         let open = close.open;
         let mut allowed = open.clone();
@@ -45,17 +50,21 @@ impl Eligible {
                 removed.note(Filter::InCart, 1);
             }
         }
-        let mut fresh = allowed.clone();
-        // What is consumed is news as soon as it is due.
-        for known in request.profile.recent() {
-            let consumable = is_consumable(known.item);
-            let bought = request.profile.bought_item(known.item);
-            let due = bought.is_some_and(|bought| repeat.is_due(bought, consumable, request.now));
-            if !consumable && !due {
-                fresh.remove(known.item);
+        let (mut fresh, mut long_ago) = (allowed.clone(), allowed.emptied());
+        let profile = request.profile;
+        // What is consumed is news all the same.
+        let is_no_news =
+            |item: ItemId| !is_consumable(item) && !profile.bought_item(item).is_some_and(is_due);
+        for item in profile.known().iter().copied().filter(|item| is_no_news(*item)) {
+            if fresh.remove(item) {
+                long_ago.insert(item);
             }
         }
-        Self { open, allowed, fresh, removed }
+        for known in profile.recent().iter().filter(|known| is_no_news(known.item)) {
+            fresh.remove(known.item);
+            long_ago.remove(known.item);
+        }
+        Self { open, allowed, fresh, long_ago, removed }
     }
 
     /// Items that may be shown, in the cart or not.
@@ -66,6 +75,11 @@ impl Eligible {
     /// Items that may be shown and are news to the user.
     pub(super) fn fresh(&self) -> &ItemSet {
         &self.fresh
+    }
+
+    /// Items that may be shown and that the user knows, and not from lately.
+    pub(super) fn long_ago(&self) -> &ItemSet {
+        &self.long_ago
     }
 
     /// Whether an item may be shown, in the cart or not.

@@ -9,6 +9,9 @@ use super::person::Sources;
 
 /// Weight of the next-item scores relative to item-to-item: a visit is going on.
 const NEXT: f32 = 2.0;
+/// The same of a learnt order, of which item-to-item is a part already. Next clicks of Yoochoose on new items, HR@20 / MRR@20
+/// (2026-11-30): 2 .569 / .267, 6 .570 / .274, 20 .571 / .275; what is said in words keeps an eighth.
+const NEXT_TAUGHT: f32 = 6.0;
 
 /// So many visitors must have dealt with both for what was counted since training to count half as much as item-to-item.
 const ENOUGH: f32 = 10.0;
@@ -22,7 +25,7 @@ pub(super) enum Clicks {
     Any,
 }
 
-/// Behaviour and content in equal parts; what visits like this one go on with, counting [`NEXT`] times as much; and, for what the user has in
+/// Behaviour and content in equal parts; what visits like this one go on with, counting [`NEXT`] or [`NEXT_TAUGHT`] times as much; and, for what the user has in
 /// the cart or has bought, the association rules that hold for it; and what people have dealt with beside it since training, the
 /// more of them the more; of those that know something. 0…1, indexed by item.
 pub(super) fn scores(
@@ -56,7 +59,8 @@ pub(super) fn scores(
         }
     }
     let since = most / (most + ENOUGH);
-    let mut parts = [(1.0, item_knn), (1.0, content), (1.0, rules), (NEXT, next), (since, counted)];
+    let weight = if sources.sessions.is_taught() { NEXT_TAUGHT } else { NEXT };
+    let mut parts = [(1.0, item_knn), (1.0, content), (1.0, rules), (weight, next), (since, counted)];
     parts.iter_mut().for_each(|(weight, part)| *weight *= f32::from(scale(part)));
     let all: f32 = parts.iter().map(|(weight, _)| weight).sum();
     let mut mean = vec![0f32; width];

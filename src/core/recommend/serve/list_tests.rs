@@ -14,7 +14,7 @@ use crate::recommend::fixtures::{START, event, item, plain, profile, request};
 use crate::recommend::train::{TrainingData, train};
 
 use super::model_set::ModelSet;
-use super::placement::{Placement, Touch};
+use super::placement::{Placement, Touch, Wants};
 use super::reason::{Reason, Unfinished};
 use super::removed::Filter;
 use super::request::{List, Recommendation, Request};
@@ -171,6 +171,48 @@ fn a_short_list_is_filled_as_the_placement_says() {
     let both = of(json!([{"category": "Category 7"}, "newest"]));
     assert_eq!(both.items.len(), 4);
     assert!(both.items.iter().take(2).all(|known| known.item.0 % 8 == 7), "{:?}", ids(&both));
+}
+
+#[test]
+fn what_is_consumed_comes_back_when_it_is_due_and_says_so() {
+    let catalogue = crate::recommend::fixtures::shop();
+    // Eight users buy teapot 5 every twenty days, and mug 3 once.
+    let bought = |user, item, day| event(user, EventKind::Purchase, item, day);
+    let mut events: Vec<Event> =
+        (0..8).flat_map(|user| [bought(user, 5, 0.0), bought(user, 5, 20.0), bought(user, 3, 1.0)]).collect();
+    events.sort_by_key(|event| event.occurred_at);
+    let data = TrainingData { events, n_users: 9, stated: Vec::new() };
+    let now = Timestamp::from_seconds(START).plus_days(100.0);
+    let model = train(&data, &catalogue, now, &plain(), &mut |_, _| ControlFlow::Continue(())).unwrap().model;
+    let list = |day: f64, wants: Wants| {
+        let user = profile(&[bought(8, 5, day), bought(8, 3, day)], &catalogue);
+        let selection = Selection { wants: Some(wants), ..Selection::NONE };
+        model.page(&Request { selection: &selection, ..request(&user, &catalogue, 6) })
+    };
+    let due = list(78.0, Wants::Both);
+    let again = due.items.iter().find(|known| known.item == ItemId(5)).unwrap();
+    assert_eq!(again.reason, Reason::BuyAgain(20));
+    assert_eq!(again.reason.text(&catalogue), "time to buy again: people do after about 20 days");
+    assert!(!ids(&due).contains(&3), "bought and not consumed");
+    assert!(!ids(&list(97.0, Wants::Both)).contains(&5), "bought three days ago");
+    assert_eq!(ids(&list(78.0, Wants::Continue)), [5]);
+    let new = list(78.0, Wants::New);
+    assert!(!ids(&new).contains(&5), "no list of new things, unless the shop calls it consumable");
+}
+
+#[test]
+fn what_is_known_from_long_ago_is_no_news_and_stands_behind_all_that_is() {
+    let (catalogue, model) = shop();
+    // Three hundred views: the recent list holds the last fifty of them.
+    let views: Vec<Event> =
+        (0..300u32).map(|step| event(99, EventKind::View, step, f64::from(step) / 10.0)).collect();
+    let user = profile(&views, &catalogue);
+    assert_eq!((user.recent().len(), user.known().len()), (50, 300));
+    let list = model.page(&request(&user, &catalogue, 200));
+    let (news, known) = ids(&list).split_at_checked(100).map(|(a, b)| (a.to_vec(), b.to_vec())).unwrap();
+    assert!(news.iter().all(|item| *item >= 300), "{news:?}");
+    assert!(known.iter().all(|item| *item < 250), "the recent fifty would come last: {known:?}");
+    assert_eq!(known.len(), 100);
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod ranked;
 pub mod reason;
 pub mod removed;
 pub mod request;
+pub mod returning;
 pub mod selection;
 #[cfg(test)]
 mod tests;

@@ -29,6 +29,7 @@ use super::filters::Eligible;
 use super::item_context::{self, Clicks};
 use super::person::{Person, Sources};
 use super::request::{List, Recommendation, Request};
+use super::returning::Mix;
 use super::user_scores::{Personal, only, plain_rule};
 
 /// Everything a recommendation is made from.
@@ -60,6 +61,8 @@ pub struct ModelSet {
     pub(crate) kinds: Arc<EventKinds>,
     pub(crate) sessions: Arc<NextItem>,
     pub(crate) repeat: Arc<Repeat>,
+    /// Order of what is new and what to go on with; `None` = every third place.
+    pub(crate) mix: Option<Mix>,
     /// Model of the probabilities that messages are answered.
     #[serde(rename = "propensity")]
     pub response: Arc<ResponseModel>,
@@ -93,6 +96,7 @@ impl ModelSet {
             kinds: Arc::default(),
             sessions: Arc::default(),
             repeat: Arc::default(),
+            mix: None,
             response: Arc::default(),
         }
     }
@@ -131,6 +135,16 @@ impl ModelSet {
     /// The rule for a history of `n` items: the learnt one was learnt on histories, and none says nothing.
     pub fn rule(&self, n: usize) -> Ranker {
         if n > 0 { self.ensemble.ranker().clone() } else { plain_rule(self.ensemble.models().members()) }
+    }
+
+    /// Lets a learnt order mix what is new with what to go on with; `None` = every third place.
+    pub fn set_mix(&mut self, mix: Option<Mix>) {
+        self.mix = mix;
+    }
+
+    /// The learnt order of what is new and what to go on with.
+    pub fn mix(&self) -> Option<&Mix> {
+        self.mix.as_ref()
     }
 
     pub(super) fn sources(&self) -> Sources<'_> {
@@ -230,7 +244,7 @@ impl ModelSet {
     /// The same without what it remembers of one person: the sessions made of that person's events, all of one visitor. `None` when there
     /// is none among its own. What is learnt from everybody's together stays.
     pub fn without_sessions_of(&self, events: &[Event]) -> Option<Self> {
-        let own = NextItem::fit(events, 1);
+        let own = NextItem::remembered(events, 1);
         let sessions = || Arc::new(self.sessions.without(&own));
         self.sessions.remembers_any(&own).then(|| Self { sessions: sessions(), ..self.clone() })
     }
@@ -251,6 +265,7 @@ impl ModelSet {
             && model.ensemble.is_sound()
             && model.sessions.is_sound()
             && model.repeat.is_sound()
+            && model.mix.as_ref().is_none_or(Mix::is_sound)
             && model.kinds.models.is_sound(model.popularity.width());
         if sound { Ok(model) } else { Err(ArtefactError::Corrupt("its numbers make no sense".into())) }
     }

@@ -17,12 +17,13 @@ const MAX_NAME_BYTES: usize = 64;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Wants {
-    /// Items that the user has not seen lately.
+    /// Items that the user has not had to do with, and consumable ones that are due again.
     #[default]
     New,
-    /// Items to go on with: touched and not bought, that is carted, liked or viewed again and again.
+    /// Items to go on with: carted, liked or viewed again and again and not bought, or bought and due again.
     Continue,
-    /// Both, every third place for what to go on with.
+    /// Both, in the order in which they are likely to be turned to; where that could not be learnt, every third place for what to go
+    /// on with.
     Both,
 }
 
@@ -37,7 +38,7 @@ impl Wants {
         self != Self::New
     }
 
-    /// Whether it wants items that the user has not seen lately.
+    /// Whether it wants items that the user has not had to do with.
     pub fn news(self) -> bool {
         self != Self::Continue
     }

@@ -6,6 +6,7 @@ use std::cell::OnceCell;
 use crate::base::{ItemId, Score};
 use crate::catalogue::Facts;
 use crate::recommend::ensemble::{CANDIDATES, Ranker};
+use crate::recommend::models::item_set::ItemSet;
 use crate::recommend::models::top;
 
 use super::arrange::Arrangement;
@@ -14,12 +15,14 @@ use super::context::Beside;
 use super::diversity;
 use super::explain;
 use super::exploration::{self, explore};
-use super::fill::{Filler, newest, unfinished};
+use super::fill::{Filler, newest};
 use super::filters::Eligible;
 use super::model_set::ModelSet;
+use super::placement::Wants;
 use super::ranked::{Because, Ranked};
 use super::reason::Reason;
 use super::request::{List, Recommendation, Request};
+use super::returning::{Mixable, mixed, returning};
 use super::user_scores::Personal;
 
 /// So many times what is wanted must go with the seed for it to fill the list by itself.
@@ -57,34 +60,65 @@ impl ModelSet {
         arrangement: &Arrangement<'_>,
     ) -> Vec<Ranked> {
         let wants = request.wants();
-        let mut begun = if wants.continues() { unfinished(request, eligible) } else { Vec::new() };
+        let mut begun = match wants.continues() && !self.is_one_order(request) {
+            true => returning(request, eligible, &self.repeat),
+            false => Vec::new(),
+        };
         let mut ranked = match wants.news() {
             true => self.news(request, eligible, beside, blend, arrangement),
             false => Vec::new(),
         };
         // They are put into their places at the end: the list without them is the same for every page.
-        let pins = arrangement.pins(&begun, &ranked, eligible, &self.popularity);
+        let both = || mixed(self.mix.as_ref(), &begun, ranked.clone());
+        let pins = arrangement.pins(both, eligible, &self.popularity);
         let is_open = |ranked: &Ranked| !pins.iter().any(|(_, pinned)| pinned.item == ranked.item);
-        begun.retain(is_open);
+        begun.retain(|one| is_open(&one.ranked));
         ranked.retain(is_open);
         let (kept, beyond) = arrangement.split(ranked);
         let mut list = self.diverse(kept, request, begun.len());
         if list.len() < request.depth() {
             list.extend(beyond);
         }
-        let (mut list, beyond) = arrangement.split(arrangement.mix(begun, list));
+        let (mut list, beyond) = arrangement.split(mixed(self.mix.as_ref(), &begun, list));
         list.extend(beyond);
         let mut filler = Filler::new(list, &pins, request, eligible);
         if filler.missing() > 0 && wants.news() {
             let blend = self.blended(request, eligible, beside, blend, arrangement);
-            let rest = self.deeper(request, eligible, &filler, blend);
+            let rest = self.deeper(request, eligible.fresh(), &filler, blend);
             filler.add(rest);
         }
         filler.fill(&self.popularity);
+        if filler.missing() > 0 && filler.may_repeat() {
+            let blend = self.blended(request, eligible, beside, blend, arrangement);
+            let known = self.deeper(request, eligible.long_ago(), &filler, blend);
+            filler.add(known);
+        }
+        filler.add_seen();
         Arrangement::pin(filler.list, pins)
     }
 
-    /// Items new to the user, best first: what goes with the seed by itself, if that is enough, else the blend.
+    /// Items to go on with and items that are new, as they are before they become one list.
+    pub(crate) fn mixable(&self, request: &Request<'_>) -> Mixable {
+        let eligible = Eligible::new(request, &self.repeat);
+        let (beside, blend) = (self.beside(request), OnceCell::new());
+        let arrangement = Arrangement::new(request);
+        let returning = returning(request, &eligible, &self.repeat);
+        let news = self.news(request, &eligible, beside.as_ref(), &blend, &arrangement);
+        Mixable { news: self.diverse(news, request, returning.len()), returning }
+    }
+
+    /// Whether what comes next in a visit orders what is new and what to go on with alike.
+    fn is_one_order(&self, request: &Request<'_>) -> bool {
+        request.seed.is_some() && request.wants() == Wants::Both && self.sessions.is_taught()
+    }
+
+    /// Items that are ranked: those that are new to the user, or any that may be shown.
+    pub(super) fn rankable<'e>(&self, request: &Request<'_>, eligible: &'e Eligible) -> &'e ItemSet {
+        if self.is_one_order(request) { eligible.open() } else { eligible.fresh() }
+    }
+
+    /// Items new to the user, best first: what goes with the seed by itself, if that is enough, else the blend. Where there is one
+    /// order of both sorts, items to go on with among them.
     fn news(
         &self,
         request: &Request<'_>,
@@ -93,7 +127,8 @@ impl ModelSet {
         blend: &OnceCell<Blend>,
         arrangement: &Arrangement<'_>,
     ) -> Vec<Ranked> {
-        let fresh = |item| eligible.is_fresh(item);
+        let rankable = self.rankable(request, eligible);
+        let fresh = |item| rankable.has(item);
         let by_itself = beside.and_then(|beside| {
             let mut best = top::best(&beside.scores, SEED_CANDIDATES, fresh);
             if best.len() < SEED_ENOUGH * request.n {
@@ -111,6 +146,13 @@ impl ModelSet {
             Some(ranked) => ranked,
             None => self.blended(request, eligible, beside, blend, arrangement).ranked.clone(),
         };
+        if self.is_one_order(request) {
+            let begun = returning(request, eligible, &self.repeat);
+            for known in ranked.iter_mut().filter(|known| !eligible.is_fresh(known.item)) {
+                let why = begun.iter().find(|one| one.ranked.item == known.item);
+                known.because = why.map_or(Because::Seen, |one| one.ranked.because);
+            }
+        }
         arrangement.weigh(&mut ranked);
         ranked
     }
@@ -247,7 +289,7 @@ impl ModelSet {
     ) -> Vec<u32> {
         let beside = self.beside(request);
         let near = beside.as_ref().map(|beside| beside.scores.as_slice());
-        let (_, ranked) = self.ranked(personal, rule, request, near, &[], &[], allowed);
+        let (_, ranked) = self.ranked(personal, rule, request, near, &[], allowed);
         self.diverse(ranked, request, 0).iter().map(|ranked| ranked.item.0).collect()
     }
 }

@@ -176,27 +176,6 @@ fn blocked_categories_and_prices_out_of_range_are_not_shown() {
 }
 
 #[test]
-fn what_is_consumed_comes_back_when_it_is_due_and_says_so() {
-    let catalogue = shop();
-    // Eight users buy teapot 5 every twenty days, and mug 3 once.
-    let bought = |user, item, day| event(user, EventKind::Purchase, item, day);
-    let mut events: Vec<Event> =
-        (0..8).flat_map(|user| [bought(user, 5, 0.0), bought(user, 5, 20.0), bought(user, 3, 1.0)]).collect();
-    events.sort_by_key(|event| event.occurred_at);
-    let model = trained(&events, 9, &catalogue);
-    let list = |day: f64| {
-        let user = profile(&[bought(8, 5, day), bought(8, 3, day)], &catalogue);
-        model.recommend(&request(&user, &catalogue, 6))
-    };
-    let due = list(78.0);
-    let again = due.iter().find(|known| known.item == ItemId(5)).unwrap();
-    assert_eq!(again.reason, Reason::BuyAgain(20));
-    assert_eq!(again.reason.text(&catalogue), "time to buy again: people do after about 20 days");
-    assert!(!ids(&due).contains(&3), "bought and not consumed");
-    assert!(!ids(&list(97.0)).contains(&5), "bought three days ago");
-}
-
-#[test]
 fn new_items_get_a_place_now_and_then_and_its_probability_is_told() {
     let mut catalogue = shop();
     let model = trained(&history(), 6, &catalogue);
@@ -242,8 +221,7 @@ fn the_named_item_of_the_history_is_the_one_that_added_most() {
     let asked = request(&user, &catalogue, 6);
     let personal = model.personal(&asked);
     let rule = model.rule(personal.length());
-    let (candidates, ranked) =
-        model.ranked(&personal, &rule, &asked, None, &[], &[], |item| !user.has_seen(item));
+    let (candidates, ranked) = model.ranked(&personal, &rule, &asked, None, &[], |item| !user.has_seen(item));
     let sources = model.sources();
     let explanation = explain::Explanation::new(&sources, &asked, &personal, &candidates, &rule);
     let mut behaviour = 0;

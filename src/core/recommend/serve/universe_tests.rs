@@ -97,14 +97,13 @@ fn by_scoring_everything(model: &ModelSet, asked: &Request<'_>) -> (Candidates, 
     let rule = model.rule(personal.length());
     let (eligible, beside) = (Eligible::new(asked, &model.repeat), model.beside(asked));
     let fresh = |item| eligible.is_fresh(item);
-    let due = if asked.seed.is_some() { Vec::new() } else { model.repeat.due(asked.profile, asked.now) };
     let mut raised = Vec::new();
     for raises in Arrangement::new(asked).raising() {
         let allowed = |item: ItemId| fresh(item) && raises(item);
         raised.extend(personal.candidates(&model.ensemble, &rule, RAISED, allowed).items);
     }
     let near = beside.as_ref().map(|beside| beside.scores.as_slice());
-    model.ranked(&personal, &rule, asked, near, &due, &raised, fresh)
+    model.ranked(&personal, &rule, asked, near, &raised, fresh)
 }
 
 fn blend(model: &ModelSet, asked: &Request<'_>, few: usize) -> Blend {

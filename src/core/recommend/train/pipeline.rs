@@ -134,8 +134,9 @@ fn stages(
     if with_blend {
         blend(threads, events, users.n, &mut model, progress)?;
         step(progress, Stage::Sessions, 0.0)?;
-        model.sessions = Arc::new(NextItem::fit(events, users.n));
-        step(progress, Stage::Sessions, 0.5)?;
+        let hear = |done| progress(Stage::Sessions, 0.9 * done);
+        let sessions = NextItem::fit(events, users.n, threads, hear).ok_or(TrainError::Cancelled)?;
+        model.sessions = Arc::new(sessions);
     }
     model.repeat = Arc::new(Repeat::fit(events));
     step(progress, Stage::Sessions, 1.0)?;

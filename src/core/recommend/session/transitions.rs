@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::ItemId;
 
-use crate::recommend::session::memory::Click;
-use crate::recommend::session::sparse_scores::SparseScores;
+use super::memory::Click;
+use super::sparse_scores::SparseScores;
 
 /// Parameters that select the pairs of clicks that count.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,5 +1,5 @@
 //! All that is learnt from sessions: their memory and what is counted in them, each answering "what comes next?" alone.
-//! [`session_ranking`](super::session_ranking) makes one order of their answers.
+//! [`ranking`](super::ranking) makes one order of their answers.
 //!
 //! In: finished sessions. Out: by query, scores ≥ 0 of the items that have any. Memory: that of [`SessionMemory`] plus
 //! 8 bytes a pair of clicks within [`SEQUENCE_STEPS`] steps, 12 a kept neighbour, 12 an item.
@@ -13,10 +13,10 @@ use crate::ml::threads::Threads;
 use crate::recommend::models::interactions::Matrix;
 use crate::recommend::models::item_knn::{ItemKnn, KnnParameters};
 
-use super::session_transitions::{TransitionParameters, Transitions};
-use crate::recommend::session::knn::{self, Proximity, SessionKnnParameters, SessionScratch};
-use crate::recommend::session::memory::{Bounds, Click, SessionMemory, SessionNumber};
-use crate::recommend::session::sparse_scores::SparseScores;
+use super::knn::{self, Proximity, SessionKnnParameters, SessionScratch};
+use super::memory::{Bounds, Click, SessionMemory, SessionNumber};
+use super::sparse_scores::SparseScores;
+use super::transitions::{TransitionParameters, Transitions};
 
 /// Steps of a sequential rule.
 const SEQUENCE_STEPS: usize = 10;

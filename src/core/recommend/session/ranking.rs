@@ -13,11 +13,11 @@ use crate::base::ItemId;
 use crate::ml::boosting::{Boosting, BoostingError, BoostingParameters, Dataset, Objective};
 use crate::ml::listwise::{Lists, Listwise};
 use crate::ml::threads::Threads;
-use crate::recommend::session::knn::SessionScratch;
-use crate::recommend::session::memory::{Click, SessionMemory, SessionNumber};
-use crate::recommend::session::sparse_scores::SparseScores;
 
-use super::session_model::{SessionModel, SessionScorer};
+use super::knn::SessionScratch;
+use super::memory::{Click, SessionMemory, SessionNumber};
+use super::model::{SessionModel, SessionScorer};
+use super::sparse_scores::SparseScores;
 
 /// Scorers whose scores are features, and the number of the best items of each that become candidates.
 const ASKED: [(SessionScorer, usize); 12] = [
@@ -87,16 +87,17 @@ pub struct SessionRanker {
 }
 
 impl SessionRanker {
-    /// Learns from rows of [`prepare`]; without any list the ranker stays untaught, with few it is linear. `progress`
-    /// hears 0…1 and may break, then `None` comes back. About 8 s for 10,000 lists of 100 on two cores.
+    /// Learns from rows of [`prepare`]; without any list the ranker stays untaught, with few or without trees (`with_trees`) it is linear.
+    /// `progress` hears 0…1 and may break, then `None` comes back. About 8 s for 10,000 lists of 100 with trees on two cores.
     pub fn fit(
         lists: &Lists,
+        with_trees: bool,
         threads: &Threads,
         mut progress: impl FnMut(f32) -> ControlFlow<()>,
     ) -> Option<Self> {
         let listwise = Listwise::fit(lists, L2, threads, |done| progress(0.3 * done))?;
         let linear = Self { listwise, ..Self::default() };
-        if lists.len() < ENOUGH_FOR_TREES {
+        if !with_trees || lists.len() < ENOUGH_FOR_TREES {
             return Some(linear);
         }
         let (labels, groups) = (lists.labels(), lists.sizes());
@@ -289,9 +290,9 @@ impl<'a> Running<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluate::offline::session_model::SessionParameters;
     use crate::recommend::session::memory::Bounds;
     use crate::recommend::session::memory::tests::clicks;
+    use crate::recommend::session::model::SessionParameters;
 
     fn go(_: f32) -> ControlFlow<()> {
         ControlFlow::Continue(())
@@ -329,7 +330,7 @@ mod tests {
                 lists.push(workspace.rows(), right);
             }
         }
-        let fitted = [1, 2].map(|n| SessionRanker::fit(&lists, &Threads::new(n).unwrap(), go).unwrap());
+        let fitted = [1, 2].map(|n| SessionRanker::fit(&lists, true, &Threads::new(n).unwrap(), go).unwrap());
         assert_eq!(fitted[0], fitted[1]);
         assert!(fitted[0].is_taught() && fitted[0].is_sound());
         for step in 0..3 {
@@ -367,7 +368,8 @@ mod tests {
         let list = ranker.rank(&same, &clicks(0, &[1]), None, 5, &mut workspace);
         assert!(list.iter().all(|(_, share)| share.is_finite()) && list.len() == 1);
         assert!(workspace.rows().iter().all(|value| value.is_finite()));
-        let untaught = SessionRanker::fit(&Lists::new(N_FEATURES), &Threads::new(1).unwrap(), go).unwrap();
+        let untaught =
+            SessionRanker::fit(&Lists::new(N_FEATURES), true, &Threads::new(1).unwrap(), go).unwrap();
         assert!(!untaught.is_taught());
     }
 
