@@ -153,6 +153,7 @@ impl Erasures {
     async fn erase(&self, work: UnderWay) -> Result<(), ErasureError> {
         let work = Arc::new(self.begin(work).await?);
         self.end_actors(&work.names).await?;
+        self.remove_keys(&work).await?;
         self.forget_sessions(&work).await?;
         let own = Arc::clone(&work);
         let items = self.writer.run(move |connection| erased_rows::note_items(connection, &own)).await?;
@@ -216,6 +217,14 @@ impl Erasures {
         if !self.journal.offer(Record::Flush(reply)).is_queued() || flushed.await.is_err() {
             return Err(ErasureError::Busy);
         }
+        Ok(())
+    }
+
+    /// Makes the user's encrypted fields unreadable.
+    async fn remove_keys(&self, work: &Arc<UnderWay>) -> Result<(), ErasureError> {
+        let own = Arc::clone(work);
+        self.writer.run(move |connection| erased_rows::remove_keys(connection, &own)).await?;
+        self.state.store.fields().forget(work.inner.as_deref().unwrap_or_default());
         Ok(())
     }
 

@@ -170,6 +170,22 @@ tidings simulate --url ws://127.0.0.1:8080/ws --shoppers 100 --duration 60"
         #[command(subcommand)]
         action: commands::keys::KeysAction,
     },
+    /// The certificate of `tls`: check it, or make one for trying.
+    #[command(
+        after_help = "Examples:\n  tidings tls check --config shop.toml\n  tidings tls self-signed --host push.shop.example --directory tls"
+    )]
+    Tls {
+        #[command(subcommand)]
+        action: commands::tls::TlsAction,
+    },
+    /// Encryption at rest: make, show and replace master keys, encrypt what is there.
+    #[command(
+        after_help = "Examples:\n  (umask 077; tidings encryption new-key > master-key)\n  tidings encryption rotate --config shop.toml"
+    )]
+    Encryption {
+        #[command(subcommand)]
+        action: commands::encryption::EncryptionAction,
+    },
     /// Print every setting, its value and where it came from.
     Config,
 }
@@ -231,6 +247,8 @@ fn execute(command: Command, config: Config) -> anyhow::Result<()> {
         }
         Command::Audit { action } => commands::audit::run(&config, &action),
         Command::Keys { action } => commands::keys::run(&config, &action),
+        Command::Encryption { action } => commands::encryption::run(&config, &action),
+        Command::Tls { action } => commands::tls::run(&config, &action),
         Command::Config | Command::TrainingWorker => Ok(()),
     }
 }

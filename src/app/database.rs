@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use parking_lot::Mutex;
 
+use super::master_keys;
 use crate::config::Config;
 use crate::store::Store;
 use crate::store::cluster::{Cluster, ClusterError, ClusterOptions};
 use crate::store::lease::{Attempt, Lease};
+use crate::store::link::{self, Link};
 
 /// Longest time a server waits for the one before it to end: a rolling restart.
 const HANDOVER_WAIT: Duration = Duration::from_secs(5);
@@ -48,7 +50,7 @@ pub fn data_dir(config: &Config) -> PathBuf {
     home.unwrap_or_else(|| PathBuf::from("/var/lib")).join("tidings")
 }
 
-/// Opens it and brings its schema up to date; a server takes the lease on it, before anything is changed. Blocks.
+/// Opens it, brings its schema up to date and switches encryption on if there are master keys; a server takes the lease on it, before anything is changed. Blocks.
 pub fn open(config: &Config, sharing: Sharing) -> anyhow::Result<Database> {
     let mut database = connect(config, sharing)?;
     let mut lease = match sharing {
@@ -59,6 +61,7 @@ pub fn open(config: &Config, sharing: Sharing) -> anyhow::Result<Database> {
     if !applied.is_empty() {
         log::info!("schema migrated migrations={}", applied.join(","));
     }
+    master_keys::enable(config, &database.store)?;
     if let Some(lease) = &mut lease {
         lease.raise_fence().context("the lease on the database could not be taken")?;
     }
@@ -93,11 +96,29 @@ fn take_lease(database: &Database) -> anyhow::Result<Lease> {
     }
 }
 
+/// Refuses, or warns of, a way to PostgreSQL on which others could listen.
+fn check_link(store: &Store, require_tls: bool) -> anyhow::Result<()> {
+    let fix = "add sslmode=verify-full and sslrootcert=FILE to database.url (sslmode=require encrypts and believes any server)";
+    match store.run_blocking(link::of_connection)? {
+        Link::Local | Link::Encrypted => Ok(()),
+        Link::Open if require_tls => {
+            bail!(
+                "database.require_tls: the connection to PostgreSQL on another machine is not encrypted; {fix}"
+            )
+        }
+        Link::Open => {
+            log::warn!("the connection to PostgreSQL on another machine is not encrypted: {fix}");
+            Ok(())
+        }
+    }
+}
+
 /// Opens it as it is. Blocks.
 pub fn connect(config: &Config, sharing: Sharing) -> anyhow::Result<Database> {
     let pool_size = config.database.pool_size;
     if !config.database.url.is_empty() {
         let store = Store::connect(&config.database.url, pool_size)?;
+        check_link(&store, config.database.require_tls)?;
         return Ok(Database { store, cluster: None, lease: None, described: "DATABASE_URL".to_owned() });
     }
     let dir = data_dir(config);

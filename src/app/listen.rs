@@ -1,13 +1,14 @@
 //! The HTTP server on its socket: actix-web's own assembly, with one thing more, which `HttpServer` does not offer: requests
-//! for a WebSocket leave it with their TCP socket.
+//! for a WebSocket leave it with their socket, inside TLS where that is on.
 
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_codec::Framed;
+use actix_http::error::DispatchError;
 use actix_http::{HttpService, Request, h1};
-use actix_service::{IntoServiceFactory, ServiceFactory, map_config};
+use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, map_config};
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Server, ServiceResponse, fn_service};
 use actix_web::rt::net::TcpStream;
@@ -16,6 +17,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::config::{self, Backend};
 use crate::http::websocket::Upgrades;
 use crate::transport::tcp;
+use crate::transport::tls::{Handshakes, Stream};
 
 /// Connections waiting to be accepted: ten thousand clients may come back at once.
 const BACKLOG: u32 = 8_192;
@@ -27,6 +29,7 @@ pub fn bind<F, A, S, B>(
     config: &config::Server,
     backend: Backend,
     upgrades: Arc<Upgrades>,
+    tls: Option<Arc<Handshakes>>,
     app: F,
 ) -> std::io::Result<(Server, SocketAddr)>
 where
@@ -69,21 +72,35 @@ where
                 let signal = signal.clone();
                 async move { signal.notified().await }
             })
-            .on_connect_ext(move |stream: &TcpStream, _| tcp::tune(stream, timeout))
+    };
+    let accept = move |stream: TcpStream| {
+        let tls = tls.clone();
+        async move {
+            tcp::tune(&stream, timeout);
+            let peer = stream.peer_addr().ok();
+            let stream = match &tls {
+                None => Stream::Plain(stream),
+                Some(tls) => {
+                    tls.accept(stream, peer.map(|peer| peer.ip())).await.map_err(DispatchError::Io)?
+                }
+            };
+            Ok::<_, DispatchError>((stream, actix_http::Protocol::Http1, peer))
+        }
     };
     let routes = move || map_config(app(), |_| AppConfig::default());
     for listener in listeners {
-        let (http, routes, upgrades) = (http.clone(), routes.clone(), Arc::clone(&upgrades));
+        let (http, routes, upgrades, accept) =
+            (http.clone(), routes.clone(), Arc::clone(&upgrades), accept.clone());
         builder = match backend {
-            Backend::ActixWebActors => {
-                builder.listen("http", listener, move || http().finish(routes()).tcp())?
-            }
+            Backend::ActixWebActors => builder.listen("http", listener, move || {
+                fn_service(accept.clone()).and_then(http().finish(routes()))
+            })?,
             Backend::Direct => builder.listen("http", listener, move || {
                 let upgrades = Arc::clone(&upgrades);
-                let upgrade = move |(request, framed): (Request, Framed<TcpStream, h1::Codec>)| {
+                let upgrade = move |(request, framed): (Request, Framed<Stream, h1::Codec>)| {
                     Arc::clone(&upgrades).serve(request, framed)
                 };
-                http().upgrade(fn_service(upgrade)).finish(routes()).tcp()
+                fn_service(accept.clone()).and_then(http().upgrade(fn_service(upgrade)).finish(routes()))
             })?,
         };
     }

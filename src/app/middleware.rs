@@ -41,8 +41,9 @@ pub async fn private(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let is_api = origin::is_api(request.path());
     let is_secure = request.app_data::<web::Data<App>>().is_some_and(|app| {
-        let original = Original::of(request.head(), &app.state.config.server.trusted_proxies);
-        original.scheme == Some(Scheme::Https)
+        let config = &app.state.config;
+        let original = Original::of(request.head(), &config.server.trusted_proxies);
+        original.scheme_over(&config.tls) == Some(Scheme::Https)
     });
     let mut response = next.call(request).await?;
     let headers = response.headers_mut();
@@ -168,7 +169,7 @@ pub async fn guard(
         // A preflight changes nothing and is told no more than a refusal says.
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         if *request.method() != Method::OPTIONS && (origin::is_api(request.path()) || !reads) {
-            origin::check_site(request.head(), &config.server)?;
+            origin::check_site(request.head(), config)?;
         }
         foreign = origin::foreign(request.headers(), &config.server.allowed_origins);
     }

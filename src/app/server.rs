@@ -12,7 +12,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use anyhow::Context;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::{middleware, upkeep};
+use super::{middleware, tls, upkeep};
 use crate::actors::gateway::UserGateway;
 use crate::actors::journal::messages::Record;
 use crate::actors::user::messages::UserMessage;
@@ -205,9 +205,14 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
             .configure(demo_images)
             .configure(crate::http::routes)
     };
+    let tls = tls::enable(&state)?;
+    let handshakes = tls.as_ref().map(|(handshakes, _)| Arc::clone(handshakes));
     let (server, address) =
-        super::listen::bind(&state.config.server, state.config.socket.backend, upgrades, service)
+        super::listen::bind(&state.config.server, state.config.socket.backend, upgrades, handshakes, service)
             .with_context(|| format!("cannot listen on {}", state.config.server.listen))?;
+    if let Some((_, serving)) = tls {
+        arbiter.spawn(tls::keep(Arc::clone(&state), serving));
+    }
     let handle = server.handle();
     actix::spawn(async move {
         if let Err(error) = server.await {
@@ -265,7 +270,10 @@ fn refusals(config: &mut web::ServiceConfig) {
 /// Every connection reads a user once before it is needed: the first query on a connection plans over all partitions.
 async fn warm(state: Arc<AppState>) {
     let reads = (0..state.config.database.pool_size).map(|_| {
-        state.store.run(|connection| users::load_states(connection, &[UserId(0)], Timestamp::now()))
+        let fields = Arc::clone(state.store.fields());
+        state
+            .store
+            .run(move |connection| users::load_states(connection, &fields, &[UserId(0)], Timestamp::now()))
     });
     for read in futures_util::future::join_all(reads).await {
         if let Err(error) = read {

@@ -1,6 +1,7 @@
 //! `/v1/notifications/{id}`: calls of the shop while they go out. What has become of one, pausing it, going on.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,7 @@ use crate::base::{NotificationId, Timestamp, nearest};
 use crate::store::broadcasts::{self, Broadcast, State, To};
 use crate::store::call_progress::{self, Progress};
 use crate::store::calls::{self, Listed, Single};
-use crate::store::{Connection, StoreError};
+use crate::store::{Connection, Fields, StoreError};
 
 const DEFAULT_LIMIT: i64 = 50;
 const MAX_LIMIT: i64 = 200;
@@ -227,13 +228,14 @@ pub async fn get(
 ) -> Result<HttpResponse, ApiError> {
     caller.service()?;
     let id = parse(&path)?;
+    let fields = Arc::clone(app.state.store.fields());
     let view = app
         .state
         .store
         .run(move |connection| {
             let rows = calls::find(connection, id)?;
             if rows.is_empty() {
-                return Ok(single(connection, id)?.map(Box::new).map(Found::One));
+                return Ok(single(connection, &fields, id)?.map(Box::new).map(Found::One));
             }
             let views = views(connection, &rows, Timestamp::now())?;
             Ok(Some(match <[Call; 1]>::try_from(views) {
@@ -384,8 +386,8 @@ fn shown(progress: Progress, planned: usize, is_open: bool) -> CallProgress {
 }
 
 /// One message to one user.
-fn single(connection: &mut Connection, id: Uuid) -> Result<Option<Call>, StoreError> {
-    let found = calls::single(connection, NotificationId(id))?;
+fn single(connection: &mut Connection, fields: &Fields, id: Uuid) -> Result<Option<Call>, StoreError> {
+    let found = calls::single(connection, fields, NotificationId(id))?;
     let mut progress = call_progress::read(connection, &[id])?.remove(&id).unwrap_or_default();
     let (state, message, due_at) = match found {
         Some(Single::Placed { withdrawn, frame, created_at, displayed, clicked }) => {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use actix_web::dev::RequestHead;
 use actix_web::http::header::{FORWARDED, HOST, HeaderMap, HeaderName};
 
-use crate::config::Network;
+use crate::config::{Network, Tls};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -79,6 +79,14 @@ impl Original {
         let Some(told) = told(headers, peer, trusted) else { return direct(true) };
         let host = told.host.map(str::to_owned).or_else(|| direct(false).host);
         Self { client: told.client, host, scheme: told.scheme, ignored: false }
+    }
+}
+
+impl Original {
+    /// Scheme of the client's connection: as a trusted proxy told, else that of the server's own address; `None` where TLS may have ended
+    /// before the server without a word.
+    pub fn scheme_over(&self, tls: &Tls) -> Option<Scheme> {
+        self.scheme.or_else(|| tls.is_on().then_some(Scheme::Https))
     }
 }
 

@@ -8,15 +8,17 @@ use actix_web::http::header::{
 
 use super::error::{ApiError, Refused};
 use super::forwarded::{Original, Scheme};
-use crate::config::{AuthMode, Config, Server};
+use crate::config::{AuthMode, Config};
 
 /// Relation of the page that asks to the server, which browsers tell and pages can't set.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Refuses a page of another origin than the server's own and the configured ones. No browser at all passes.
-pub fn check(head: &RequestHead, server: &Server) -> Result<(), ApiError> {
+pub fn check(head: &RequestHead, config: &Config) -> Result<(), ApiError> {
+    let server = &config.server;
     let Some(origin) = head.headers.get(ORIGIN) else { return Ok(()) };
-    let original = Original::of(head, &server.trusted_proxies);
+    let mut original = Original::of(head, &server.trusted_proxies);
+    original.scheme = original.scheme_over(&config.tls);
     let Ok(origin) = origin.to_str() else { return Err(ApiError::Origin(Refused::Page)) };
     if is_configured(origin, &server.allowed_origins) || is_own(origin, &original) {
         return Ok(());
@@ -33,9 +35,9 @@ pub fn is_api(path: &str) -> bool {
 
 /// Refuses what a page of another site makes a browser ask: by its `Origin`, and, for pictures, frames and links, which carry none, by
 /// `Sec-Fetch-Site` (Fetch Metadata). With authentication off such a request would act as anybody.
-pub fn check_site(head: &RequestHead, server: &Server) -> Result<(), ApiError> {
+pub fn check_site(head: &RequestHead, config: &Config) -> Result<(), ApiError> {
     if head.headers.contains_key(ORIGIN) {
-        return check(head, server);
+        return check(head, config);
     }
     match head.headers.get(SEC_FETCH_SITE).map(|site| site.as_bytes()) {
         None | Some(b"same-origin" | b"none") => Ok(()),
@@ -59,7 +61,8 @@ fn is_configured(origin: &str, allowed: &[String]) -> bool {
     allowed.iter().any(|allowed| allowed.trim_end_matches('/') == origin)
 }
 
-/// Whether the page came from the host that the request went to. The scheme counts where it is known, from a trusted proxy.
+/// Whether the page came from the host that the request went to. The scheme counts where it is known: from a trusted proxy, or because the
+/// server itself speaks TLS.
 fn is_own(origin: &str, original: &Original) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
     let Some(scheme) = Scheme::parse(scheme) else { return false };
@@ -112,7 +115,7 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Network;
+    use crate::config::{Network, Server};
     use actix_web::http::header::HOST;
     use actix_web::test::TestRequest;
 
@@ -130,7 +133,8 @@ mod tests {
             trusted_proxies: vec![Network::try_from("10.0.0.0/8".to_owned()).unwrap()],
             ..Server::default()
         };
-        match check(request.to_http_request().head(), &server) {
+        let config = Config { server, ..Config::default() };
+        match check(request.to_http_request().head(), &config) {
             Ok(()) => None,
             Err(ApiError::Origin(refused)) => Some(refused),
             Err(error) => panic!("{error}"),
@@ -156,8 +160,22 @@ mod tests {
     }
 
     #[test]
+    fn with_tls_a_page_that_came_without_it_is_none_of_the_server_s_own() {
+        let mut config = Config::default();
+        config.tls.certificate_file = "certificate.pem".to_owned();
+        for (origin, passes) in [("https://push.example", true), ("http://push.example", false)] {
+            let request = TestRequest::default()
+                .insert_header((HOST, "push.example"))
+                .insert_header((ORIGIN, origin))
+                .to_http_request();
+            assert_eq!(check(request.head(), &config).is_ok(), passes, "{origin}");
+        }
+    }
+
+    #[test]
     fn what_a_page_of_another_site_makes_a_browser_ask_is_refused_with_and_without_an_origin() {
-        let server = Server { allowed_origins: vec!["https://shop.example".to_owned()], ..Server::default() };
+        let mut config = Config::default();
+        config.server.allowed_origins = vec!["https://shop.example".to_owned()];
         let passes = |origin: Option<&str>, site: Option<&str>| {
             let mut request = TestRequest::default().insert_header((HOST, "127.0.0.1:8080"));
             for (name, value) in [("origin", origin), ("sec-fetch-site", site)] {
@@ -165,7 +183,7 @@ mod tests {
                     request = request.insert_header((name, value));
                 }
             }
-            check_site(request.to_http_request().head(), &server).is_ok()
+            check_site(request.to_http_request().head(), &config).is_ok()
         };
         for (origin, site) in [
             (None, None),

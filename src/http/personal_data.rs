@@ -1,6 +1,7 @@
 //! What is held about one user: told in words, and handed out as files (GDPR articles 15 and 20).
 
 use std::io::{Cursor, Write};
+use std::sync::Arc;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
 use actix_web::{HttpResponse, web};
@@ -16,7 +17,7 @@ use super::error::ApiError;
 use crate::actors::App;
 use crate::base::{ExternalId, Timestamp, UserId};
 use crate::store::personal_data::{self, HOLDINGS, Holding};
-use crate::store::{Connection, users};
+use crate::store::{Connection, Fields, users};
 
 /// Name of the file that explains the others.
 const GUIDE: &str = "README.txt";
@@ -103,11 +104,12 @@ pub async fn export(
     caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     let user = caller.user(&path, &app)?;
+    let fields = Arc::clone(app.state.store.fields());
     let archive = app
         .state
         .store
         .run(move |connection| match users::find(connection, &user)? {
-            Some(user) => Ok(archive(connection, user)),
+            Some(user) => Ok(archive(connection, &fields, user)),
             None => Ok(Err(ApiError::NotFound("this user"))),
         })
         .await??;
@@ -119,7 +121,7 @@ pub async fn export(
 }
 
 /// The archive; the rows are written as they come, so that memory holds them compressed only.
-fn archive(connection: &mut Connection, user: UserId) -> Result<Vec<u8>, ApiError> {
+fn archive(connection: &mut Connection, fields: &Fields, user: UserId) -> Result<Vec<u8>, ApiError> {
     let held = personal_data::count(connection, user)?;
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     start(&mut zip, GUIDE)?;
@@ -127,7 +129,7 @@ fn archive(connection: &mut Connection, user: UserId) -> Result<Vec<u8>, ApiErro
     for holding in &HOLDINGS {
         start(&mut zip, &format!("{}.json", holding.name))?;
         let mut between = "[\n";
-        personal_data::each_row(connection, user, holding, |row| -> Result<(), ApiError> {
+        personal_data::each_row(connection, fields, user, holding, |row| -> Result<(), ApiError> {
             zip.write_all(std::mem::replace(&mut between, ",\n").as_bytes()).map_err(unwritten)?;
             zip.write_all(row.as_bytes()).map_err(unwritten)
         })?;

@@ -59,7 +59,7 @@ pub async fn open(
     gateway: web::Data<Arc<UserGateway>>,
     streams: web::Data<Streams>,
 ) -> Result<HttpResponse, Error> {
-    origin::check_site(request.head(), &app.state.config.server)?;
+    origin::check_site(request.head(), &app.state.config)?;
     let (user, login) = login(&request, query.into_inner()).await?;
     rates::connects(request.head(), &app)?;
     let mut response = HttpResponse::Ok();

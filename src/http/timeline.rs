@@ -1,5 +1,7 @@
 //! One user's story over HTTP: what was decided, sent and answered, and why or why not, in words.
 
+use std::sync::Arc;
+
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -127,12 +129,13 @@ pub async fn timeline(
     };
     let window = app.state.rules().attribution_window;
     let money = app.state.catalogue.load().money().clone();
+    let fields = Arc::clone(app.state.store.fields());
     let found = app
         .state
         .store
         .run(move |connection| {
             let Some(user) = store::users::find(connection, &id)? else { return Ok(None) };
-            Ok(Some(store::timeline::of(connection, user, before, limit, window, &money)?))
+            Ok(Some(store::timeline::of(connection, &fields, user, before, limit, window, &money)?))
         })
         .await?;
     let moments = found.ok_or(ApiError::NotFound("this user"))?;

@@ -12,7 +12,6 @@ use actix_http::ws::HandshakeError;
 use actix_http::{Request, Response, h1};
 use actix_web::http::Method;
 use actix_web::http::header::SEC_WEBSOCKET_PROTOCOL;
-use actix_web::rt::net::TcpStream;
 use actix_web::{Error, HttpRequest, HttpResponse, ResponseError, web};
 use futures_util::SinkExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -22,6 +21,7 @@ use super::{origin, rates};
 use crate::actors::App;
 use crate::actors::gateway::UserGateway;
 use crate::transport::Gateway;
+use crate::transport::tls::Stream;
 use crate::transport::ws::{self, session, socket};
 
 /// Upgrades inside the routes, which have checked the host.
@@ -32,7 +32,7 @@ pub async fn open(
     limits: web::Data<Arc<ws::Limits>>,
     gateway: web::Data<Arc<UserGateway>>,
 ) -> Result<HttpResponse, Error> {
-    origin::check_site(request.head(), &app.state.config.server)?;
+    origin::check_site(request.head(), &app.state.config)?;
     rates::connects(request.head(), &app)?;
     if request.method() == Method::HEAD {
         return Err(HandshakeError::NoWebsocketUpgrade.into());
@@ -88,7 +88,7 @@ impl Upgrades {
     pub async fn serve(
         self: Arc<Self>,
         request: Request,
-        mut framed: Framed<TcpStream, h1::Codec>,
+        mut framed: Framed<Stream, h1::Codec>,
     ) -> Result<(), Error> {
         let shaken = match self.admit(&request) {
             Ok(admitted) => actix_http::ws::handshake(request.head())
@@ -119,7 +119,7 @@ impl Upgrades {
         let path = config.server.base_path.strip(request.path()).unwrap_or(request.path());
         let (limits, gateway): (_, Option<Arc<dyn Gateway>>) = match (path, &self.echo.0) {
             ("/ws", _) => {
-                origin::check_site(request.head(), &config.server)?;
+                origin::check_site(request.head(), config)?;
                 rates::connects(request.head(), &self.app)?;
                 let gateway = self.gateway.of_address(rates::address(request.head(), &self.app));
                 (&self.limits, Some(Arc::new(gateway) as Arc<dyn Gateway>))
@@ -134,7 +134,7 @@ impl Upgrades {
     }
 }
 
-async fn refuse(framed: &mut Framed<TcpStream, h1::Codec>, refusal: Response<BoxBody>) -> io::Result<()> {
+async fn refuse(framed: &mut Framed<Stream, h1::Codec>, refusal: Response<BoxBody>) -> io::Result<()> {
     let (response, body) = refusal.into_parts();
     let body = body.try_into_bytes().unwrap_or_default();
     framed.send((response, BodySize::Sized(body.len() as u64)).into()).await?;

@@ -36,7 +36,8 @@ pub fn of_group(
     let Some((last, _)) = named.last() else { return Ok(None) };
     let ids: Vec<UserId> = named.iter().map(|(user, _)| *user).collect();
     let (last, n) = (*last, ids.len());
-    let mut stored: HashMap<UserId, _> = users::load_states(connection, &ids, Timestamp::now())?
+    let fields = state.store.fields();
+    let mut stored: HashMap<UserId, _> = users::load_states(connection, fields, &ids, Timestamp::now())?
         .into_iter()
         .map(|stored| (stored.user, stored))
         .collect();

@@ -7,6 +7,7 @@
 //! Batches travel as arrays (`UNNEST`), one statement a batch: measured 3 times as fast as multi-row `VALUES`.
 
 pub mod cluster;
+pub mod encryption;
 pub mod postgres;
 pub mod reports;
 #[expect(missing_docs, reason = "generated from the database, whose columns have comments")]
@@ -15,8 +16,10 @@ pub mod tables;
 
 /// Connection that every function of this module works on.
 pub use diesel::PgConnection as Connection;
+/// Encryption of fields.
+pub use encryption::Fields;
 pub use postgres::{
-    MIGRATIONS, Store, StoreError, Writer, in_transaction, process_stands_back, thread_stands_back,
+    MIGRATIONS, Store, StoreError, Writer, in_transaction, link, process_stands_back, thread_stands_back,
     without_time_limit,
 };
 pub use reports::{

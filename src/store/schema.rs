@@ -114,6 +114,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    data_keys (key_id) {
+        key_id -> Uuid,
+        user_id -> Int4,
+        master_key -> Text,
+        wrapped -> Bytea,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     decisions (decision_id) {
         decision_id -> Uuid,
         decided_at -> Timestamptz,
@@ -645,6 +655,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     broadcasts,
     cleaning_reports,
     consents,
+    data_keys,
     decisions,
     definitions,
     erasure_key,

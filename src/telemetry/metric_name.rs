@@ -66,11 +66,25 @@ pub enum Count {
     RemovedLists,
     /// Keys of repeated requests and events removed because of their age.
     RemovedReceipts,
+    /// TLS handshakes that went well.
+    TlsDone,
+    /// TLS handshakes that failed.
+    TlsFailed,
+    /// TLS handshakes that took too long.
+    TlsTimedOut,
+    /// TLS handshakes refused, since their address had too many under way.
+    TlsRefused,
+    /// Connections that spoke plain HTTP to the address with TLS.
+    TlsPlain,
+    /// Certificates read again.
+    TlsReloaded,
+    /// Certificates that could not be read again.
+    TlsNotReloaded,
 }
 
 impl Count {
     /// Every counter.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 38] = [
         Self::Events,
         Self::Duplicates,
         Self::RejectedEvents,
@@ -102,6 +116,13 @@ impl Count {
         Self::RemovedBroadcasts,
         Self::RemovedLists,
         Self::RemovedReceipts,
+        Self::TlsDone,
+        Self::TlsFailed,
+        Self::TlsTimedOut,
+        Self::TlsRefused,
+        Self::TlsPlain,
+        Self::TlsReloaded,
+        Self::TlsNotReloaded,
     ];
 
     /// Prometheus name (`_total` is added by the encoder) and help. Outcomes of one thing share both.
@@ -138,6 +159,12 @@ impl Count {
             | Self::RemovedReceipts => {
                 ("tidings_retention_removed", "Rows removed because of their age, by kind as the outcome")
             }
+            Self::TlsDone | Self::TlsFailed | Self::TlsTimedOut | Self::TlsRefused | Self::TlsPlain => {
+                ("tidings_tls_handshakes", "TLS handshakes of clients, by outcome")
+            }
+            Self::TlsReloaded | Self::TlsNotReloaded => {
+                ("tidings_tls_reloads", "Certificates read again, by outcome")
+            }
         }
     }
 
@@ -166,6 +193,13 @@ impl Count {
             Self::RemovedBroadcasts => Some("broadcasts"),
             Self::RemovedLists => Some("lists"),
             Self::RemovedReceipts => Some("receipts"),
+            Self::TlsDone => Some("done"),
+            Self::TlsFailed => Some("failed"),
+            Self::TlsTimedOut => Some("timeout"),
+            Self::TlsRefused => Some("refused"),
+            Self::TlsPlain => Some("plain"),
+            Self::TlsReloaded => Some("done"),
+            Self::TlsNotReloaded => Some("failed"),
             _ => None,
         }
     }
@@ -191,11 +225,13 @@ pub enum Gauge {
     ShadowVersion,
     /// Webhooks that wait to be delivered.
     WebhooksWaiting,
+    /// End of the certificate's validity.
+    CertificateExpiry,
 }
 
 impl Gauge {
     /// Every gauge.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ConnectedUsers,
         Self::Connections,
         Self::ModelVersion,
@@ -204,6 +240,7 @@ impl Gauge {
         Self::EventsSince,
         Self::ShadowVersion,
         Self::WebhooksWaiting,
+        Self::CertificateExpiry,
     ];
 
     /// Prometheus name and help.
@@ -221,6 +258,10 @@ impl Gauge {
                 ("tidings_shadow_version", "Version scored beside the one that serves; 0 = none")
             }
             Self::WebhooksWaiting => ("tidings_webhooks_waiting", "Webhooks that wait to be delivered"),
+            Self::CertificateExpiry => (
+                "tidings_tls_certificate_expiry_timestamp_seconds",
+                "Unix time at which the certificate that serves expires; 0 = TLS is off",
+            ),
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod pipe;
 pub mod posts;
 pub mod sse;
 pub mod tcp;
+pub mod tls;
 pub mod webhooks;
 pub mod webpush;
 pub mod ws;

@@ -14,6 +14,7 @@ mod attack;
 #[path = "../it/helpers/attack.rs"]
 mod attacker;
 mod catalogue;
+mod encryption;
 #[path = "../it/helpers/engines.rs"]
 mod engines;
 #[path = "../it/golden_lists.rs"]
@@ -73,13 +74,24 @@ fn main() {
         ("lists", lists::run),
         ("catalogue", catalogue::run),
         ("sources", sources::run),
+        ("encryption", encryption::run),
     ];
     let mut ran = 0;
     for (name, run) in benches {
         // Ten million events and Python's side take minutes: only when asked for; sources need their engines.
         let by_default = wanted.is_empty()
-            && !["import", "scale", "models", "policy", "uplift", "lists", "catalogue", "sources"]
-                .contains(&name);
+            && ![
+                "import",
+                "scale",
+                "models",
+                "policy",
+                "uplift",
+                "lists",
+                "catalogue",
+                "sources",
+                "encryption",
+            ]
+            .contains(&name);
         if by_default || wanted.iter().any(|wanted| name.starts_with(wanted.as_str())) {
             let mut report = Report::new(name);
             run(&mut report);
@@ -90,6 +102,6 @@ fn main() {
     assert!(
         ran > 0,
         "no benchmark is named {wanted:?}; there are push, ingest, months, memory, webpush, retail, import, scale, models, policy, \
-          uplift, lists, catalogue, sources"
+          uplift, lists, catalogue, sources, encryption"
     );
 }

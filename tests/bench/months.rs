@@ -72,7 +72,9 @@ fn measure(report: &mut Report, months: i64) -> [f64; 3] {
         .map(|user| {
             let started = Instant::now();
             let states = store
-                .run_blocking(|connection| users::load_states(connection, &[UserId(user)], Timestamp::now()))
+                .run_blocking(|connection| {
+                    users::load_states(connection, store.fields(), &[UserId(user)], Timestamp::now())
+                })
                 .unwrap();
             assert!(states.iter().all(|state| !state.events.is_empty()));
             started.elapsed().as_secs_f64()

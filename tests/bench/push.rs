@@ -126,7 +126,7 @@ fn with_trainings<T>(address: SocketAddr, work: impl FnOnce() -> T) -> (u32, T) 
 }
 
 /// Users look at things, each at their own moments: latencies in milliseconds, and events that got no push.
-fn browse(address: SocketAddr, round: i64, seconds: i64) -> (Vec<f64>, usize) {
+pub fn browse(address: SocketAddr, round: i64, seconds: i64) -> (Vec<f64>, usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let sockets = join_all((1..=USERS).map(|user| load::login(address, user))).await;

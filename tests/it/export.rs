@@ -112,7 +112,7 @@ const NAMES: [&str; 6] = [
 fn what_was_exported_is_imported_with_nothing_lost_or_doubled() {
     let (origin, copy) = (TestDatabase::new(), TestDatabase::new());
     let events = hard_events();
-    origin.store.run_blocking(|conn| Loader::new().events(conn, &events)).unwrap();
+    origin.store.run_blocking(|conn| Loader::default().events(conn, &events)).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     let before = events_of(&origin);
@@ -148,7 +148,7 @@ fn what_was_exported_is_imported_with_nothing_lost_or_doubled() {
 fn a_window_of_time_holds_what_happened_in_it_in_order() {
     let database = TestDatabase::new();
     let events = hard_events();
-    database.store.run_blocking(|conn| Loader::new().events(conn, &events)).unwrap();
+    database.store.run_blocking(|conn| Loader::default().events(conn, &events)).unwrap();
     let window = ["events", "--since", "2010-12-01T08:26:00Z", "--until", "2024-03-31T01:30:00.5Z"];
     let found = rows(&database.url, &window);
     assert_eq!(found.len(), 100);

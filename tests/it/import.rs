@@ -256,7 +256,7 @@ fn chunks_may_share_a_transaction_and_a_key_given_twice_is_stored_once() {
         .store
         .run_blocking(|conn| {
             without_time_limit(conn, |conn| {
-                let mut loader = Loader::new();
+                let mut loader = Loader::default();
                 loader.events(conn, &[view(1), view(2), view(1)])?;
                 loader.events(conn, &[view(2), view(3)])?;
                 loader.finish(conn)?;

@@ -80,7 +80,7 @@ fn an_import_writes_prices_that_change() {
     let database = TestDatabase::new();
     let mut conn = database.connection();
     let item = |price: f64| vec![serde_json::from_value(json!({"item_id": 7, "price": price})).unwrap()];
-    let mut loader = Loader::new();
+    let mut loader = Loader::default();
     for price in [10.0, 10.0, 8.0] {
         loader.items(&mut conn, &item(price)).unwrap();
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 use tidings::base::{Millis, Timestamp, UserId};
 use tidings::store::deferred::{self, DeferredRow};
 use tidings::store::fired_once::{self, Fired};
-use tidings::store::users;
+use tidings::store::{Fields, users};
 
 use crate::helpers::database::TestDatabase;
 use crate::helpers::server::{Server, wait_for};
@@ -112,7 +112,7 @@ fn an_absence_begins_with_the_last_connection_and_is_held_for_once() {
     let row = DeferredRow::unaddressed("win_back", "for_you", now, now.plus_days(1.0));
     let mut hold = || deferred::hold_for_away(&mut connection, &row, Millis::hours(24 * 7), 10).unwrap();
     assert_eq!((hold(), hold()), (2, 0));
-    let states = users::load_states(&mut connection, &users, now).unwrap();
+    let states = users::load_states(&mut connection, &Fields::default(), &users, now).unwrap();
     let held: Vec<usize> = states.iter().map(|state| state.held.len()).collect();
     assert_eq!(held, [1, 0, 0, 1, 0]);
     assert_eq!(states[2].fired_once, [("win_back".to_owned(), days(1.0))], "the latest counts");
@@ -120,8 +120,9 @@ fn an_absence_begins_with_the_last_connection_and_is_held_for_once() {
     // To the hour: what is a few minutes newer writes nothing.
     let later = |user: usize, minutes: u64| (users[user], days(6.0) + Millis::seconds(60 * minutes));
     users::note_connected(&mut connection, &[later(1, 59)]).unwrap();
-    let of_one =
-        |connection: &mut _| users::load_states(connection, &users[1..2], now).unwrap()[0].last_connected;
+    let of_one = |connection: &mut _| {
+        users::load_states(connection, &Fields::default(), &users[1..2], now).unwrap()[0].last_connected
+    };
     assert_eq!(of_one(&mut connection), Some(days(6.0)));
     users::note_connected(&mut connection, &[later(1, 61), later(1, 60)]).unwrap();
     assert_eq!(of_one(&mut connection), Some(days(6.0) + Millis::seconds(60 * 61)));

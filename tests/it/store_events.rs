@@ -13,7 +13,7 @@ use tidings::store::events::{self, Appended};
 use tidings::store::feedback::{self, FeedbackRow};
 use tidings::store::notifications::NewNotification;
 use tidings::store::preferences::{self, Preferences, Settings};
-use tidings::store::{bulk, decision_log, robots, users};
+use tidings::store::{Fields, bulk, decision_log, robots, users};
 use uuid::Uuid;
 
 use crate::helpers::database::TestDatabase;
@@ -83,7 +83,8 @@ fn what_is_appended_comes_back_as_it_was() {
     };
     let basket = NewEvent { user: None, ..view("d", 1, 12, NOON + 3) };
     let batch = [view("a", 1, 10, NOON), purchase, search, basket];
-    let appended = database.store.run_blocking(|conn| events::append(conn, &batch)).unwrap();
+    let appended =
+        database.store.run_blocking(|conn| events::append(conn, &Fields::default(), &batch)).unwrap();
     let given: Vec<Event> = appended.iter().map(stored).collect();
     for (event, new) in given.iter().zip(&batch) {
         assert_eq!((event.kind, event.occurred_at), (new.kind, new.occurred_at));
@@ -101,8 +102,9 @@ fn what_is_appended_comes_back_as_it_was() {
 #[test]
 fn a_retry_is_a_duplicate_whatever_its_time_and_the_rest_is_taken() {
     let database = TestDatabase::new();
-    let append =
-        |batch: &[NewEvent]| database.store.run_blocking(|conn| events::append(conn, batch)).unwrap();
+    let append = |batch: &[NewEvent]| {
+        database.store.run_blocking(|conn| events::append(conn, &Fields::default(), batch)).unwrap()
+    };
     assert!(matches!(append(&[view("a", 1, 1, NOON)])[..], [Appended::Stored(_)]));
     let again =
         append(&[view("b", 1, 1, NOON), view("a", 1, 1, NOON + 3_000_000), view("b", 1, 1, NOON + 1)]);
@@ -122,9 +124,9 @@ fn a_key_stored_without_a_receipt_is_a_duplicate_too() {
     let database = TestDatabase::new();
     let batch = [view("a", 1, 1, NOON)];
     let mut conn = database.connection();
-    events::append(&mut conn, &batch).unwrap();
+    events::append(&mut conn, &Fields::default(), &batch).unwrap();
     assert_eq!(events::prune_receipts(&mut conn, Timestamp::now().plus_days(1.0), 10).unwrap(), 1);
-    assert_eq!(events::append(&mut conn, &batch).unwrap(), [Appended::Duplicate]);
+    assert_eq!(events::append(&mut conn, &Fields::default(), &batch).unwrap(), [Appended::Duplicate]);
     assert_eq!(all(&database).len(), 1);
 }
 
@@ -143,7 +145,7 @@ fn each_year_gets_its_partition_when_its_first_event_comes_and_old_ones_share_on
         .map(|(at, _)| NewEvent { occurred_at: Timestamp::parse(at).unwrap(), ..view(at, 1, 1, 0) })
         .collect();
     let mut conn = database.connection();
-    events::append(&mut conn, &batch).unwrap();
+    events::append(&mut conn, &Fields::default(), &batch).unwrap();
     for (name, count) in [("before_2025", 2), ("2025", 1), ("2026", 1), ("2027", 1)] {
         // Fails if the partition is not there, or does not hold exactly these.
         let check = format!("SELECT 1 / (count(*) = {count})::integer FROM events_{name}");
@@ -160,7 +162,7 @@ fn history_of_many_months_makes_no_partitions() {
     let batch: Vec<NewEvent> =
         (0..264).map(|month| view(&month.to_string(), 1, 1, NOON - month * 30 * 86_400)).collect();
     let mut conn = database.connection();
-    bulk::Loader::new().events(&mut conn, &batch).unwrap();
+    bulk::Loader::default().events(&mut conn, &batch).unwrap();
     assert_eq!(all(&database).len(), 264);
     conn.batch_execute(
         "SELECT 1 / (count(*) <= 4)::integer FROM pg_inherits WHERE inhparent = 'events'::regclass",
@@ -172,15 +174,19 @@ fn history_of_many_months_makes_no_partitions() {
 fn a_new_year_does_not_wait_for_a_training_that_reads() {
     let database = TestDatabase::new();
     let mut writer = database.connection();
-    events::append(&mut writer, &[view("a", 1, 1, NOON), view("b", 1, 2, NOON)]).unwrap();
+    events::append(&mut writer, &Fields::default(), &[view("a", 1, 1, NOON), view("b", 1, 2, NOON)]).unwrap();
     writer.batch_execute("SET lock_timeout = '2s'").unwrap();
     let mut reader = database.connection();
     let mut wrote = 0;
     events::for_each(&mut reader, |_| {
         // Still inside the reading transaction.
         let year_later = NOON + 800 * 86_400 * (wrote + 1);
-        let appended =
-            events::append(&mut writer, &[view(&format!("later {wrote}"), 1, 1, year_later)]).unwrap();
+        let appended = events::append(
+            &mut writer,
+            &Fields::default(),
+            &[view(&format!("later {wrote}"), 1, 1, year_later)],
+        )
+        .unwrap();
         assert!(matches!(appended[..], [Appended::Stored(_)]));
         wrote += 1;
         ControlFlow::Continue(())
@@ -200,7 +206,12 @@ fn batches_that_overlap_at_once_store_each_event_once_and_give_one_id() {
                 let mut mine = batch.clone();
                 mine.rotate_left(thread * 37);
                 let database = &database;
-                scope.spawn(move || database.store.run_blocking(|conn| events::append(conn, &mine)).unwrap())
+                scope.spawn(move || {
+                    database
+                        .store
+                        .run_blocking(|conn| events::append(conn, &Fields::default(), &mine))
+                        .unwrap()
+                })
             })
             .collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -235,13 +246,17 @@ fn a_robots_events_are_kept_but_not_learned_from() {
     let database = TestDatabase::new();
     let mut conn = database.connection();
     let at = Timestamp::from_seconds;
-    let appended = events::append(&mut conn, &[view("a", 1, 1, NOON), view("b", 2, 1, NOON)]).unwrap();
+    let appended =
+        events::append(&mut conn, &Fields::default(), &[view("a", 1, 1, NOON), view("b", 2, 1, NOON)])
+            .unwrap();
     let robot = stored(&appended[1]).user.unwrap();
     let flag = |hour: i64| (robot, RobotFlag { since: at(NOON + hour * 3_600), reason: "fast".to_owned() });
     assert_eq!(robots::mark(&mut conn, &[flag(0)]).unwrap(), 1);
     assert_eq!(robots::mark(&mut conn, &[flag(1), flag(2)]).unwrap(), 0);
     assert_eq!(all(&database), [stored(&appended[0])]);
-    let state = users::load_states(&mut conn, &[robot], Timestamp::from_seconds(NOON)).unwrap().remove(0);
+    let state = users::load_states(&mut conn, &Fields::default(), &[robot], Timestamp::from_seconds(NOON))
+        .unwrap()
+        .remove(0);
     assert_eq!(state.robot_since, Some(at(NOON + 7_200)));
     assert_eq!(state.events, [stored(&appended[1])]);
     let found = users::search(&mut conn, "", 10).unwrap();
@@ -254,7 +269,7 @@ fn a_robots_events_are_kept_but_not_learned_from() {
     // The flag goes by itself: what came before it stays out, what comes after it is learnt from.
     assert_eq!(robots::rest_before(&mut conn, at(NOON + 7_200), at(NOON + 9_000), 10).unwrap(), 0);
     assert_eq!(robots::rest_before(&mut conn, at(NOON + 7_201), at(NOON + 9_000), 10).unwrap(), 1);
-    let later = events::append(&mut conn, &[view("c", 2, 1, NOON + 9_001)]).unwrap();
+    let later = events::append(&mut conn, &Fields::default(), &[view("c", 2, 1, NOON + 9_001)]).unwrap();
     assert_eq!(all(&database), [stored(&appended[0]), stored(&later[0])]);
     assert_eq!(robots::flag(&mut conn, &ExternalId::Integer(2)).unwrap(), None);
     // By hand: all of it is.
@@ -268,7 +283,7 @@ fn a_reader_may_stop_early_and_use_its_connection_again() {
     let database = TestDatabase::new();
     let mut conn = database.connection();
     let batch: Vec<NewEvent> = (0..100).map(|n| view(&n.to_string(), 1, n, NOON + n)).collect();
-    events::append(&mut conn, &batch).unwrap();
+    events::append(&mut conn, &Fields::default(), &batch).unwrap();
     let mut seen = 0;
     let count = events::for_each(&mut conn, |_| {
         seen += 1;
@@ -286,6 +301,7 @@ fn a_users_state_holds_what_deciding_and_delivering_need() {
     let now = Timestamp::from_seconds(NOON);
     let appended = events::append(
         &mut conn,
+        &Fields::default(),
         &[view("b", 1, 2, NOON - 5), view("a", 1, 1, NOON - 9), view("c", 2, 1, NOON)],
     )
     .unwrap();
@@ -340,7 +356,7 @@ fn a_users_state_holds_what_deciding_and_delivering_need() {
     feedback::insert(&mut conn, &[outcome(3), outcome(2)]).unwrap();
 
     let unknown = tidings::base::UserId(999);
-    let states = users::load_states(&mut conn, &[two, unknown, one], now).unwrap();
+    let states = users::load_states(&mut conn, &Fields::default(), &[two, unknown, one], now).unwrap();
     assert_eq!(states.iter().map(|state| state.user).collect::<Vec<_>>(), [two, one]);
     let state = &states[1];
     assert_eq!(state.external_id, ExternalId::Integer(1));
@@ -363,7 +379,7 @@ fn a_users_state_holds_what_deciding_and_delivering_need() {
     // More than memory holds of the stream: caps count them all.
     let more: Vec<NewNotification> = (6..=140).map(|offset| send(offset, 0.0, 1.0)).collect();
     decision_log::insert(&mut conn, &database.store, &more, &[]).unwrap();
-    let state = users::load_states(&mut conn, &[one], now).unwrap().remove(0);
+    let state = users::load_states(&mut conn, &Fields::default(), &[one], now).unwrap().remove(0);
     assert_eq!((state.tail.len(), state.recent.len()), (128, 4 + more.len()));
     assert_eq!(state.recent[0].outcomes, [2, 3]);
 }

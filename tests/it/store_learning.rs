@@ -15,7 +15,7 @@ use tidings::store::feedback::{self, FeedbackRow};
 use tidings::store::jobs::{self, JobRow};
 use tidings::store::notifications::NewNotification;
 use tidings::store::{
-    Connection, cleaning, decision_log, events, items, outcomes, preferences, server, timeline, users,
+    Connection, Fields, cleaning, decision_log, events, items, outcomes, preferences, server, timeline, users,
 };
 use uuid::Uuid;
 
@@ -211,7 +211,7 @@ fn purchases_are_summed_by_message_and_returns_taken_off() {
         traded(4, 10, Purchase, 20, 30.0),     // without a message
     ];
     // In any order of arrival.
-    events::append(&mut conn, &batch.iter().rev().cloned().collect::<Vec<_>>()).unwrap();
+    events::append(&mut conn, &Fields::default(), &batch.iter().rev().cloned().collect::<Vec<_>>()).unwrap();
     let rates = outcomes::rates(&mut conn, now(), WINDOW, Money::NONE).unwrap().overall.counts;
     // The claim about the last message is of a moment before it.
     assert_eq!((rates.converted, rates.revenue), (2, 301.0));
@@ -221,6 +221,7 @@ fn purchases_are_summed_by_message_and_returns_taken_off() {
     let of = |user| {
         let moments = timeline::of(
             &mut database.connection(),
+            &Fields::default(),
             UserId(user),
             now() + Millis::hours(9),
             50,

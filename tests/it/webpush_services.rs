@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tidings::base::{Millis, Timestamp, UserId};
+use tidings::store::Fields;
 use tidings::store::push_outbox::{self, Turn};
 
 use crate::helpers::database::TestDatabase;
@@ -122,7 +123,10 @@ fn turns_go_round_all_users_of_a_service_and_no_other_service_is_read() {
     let claim = |after: Option<UserId>, limit: i64| -> Vec<UserId> {
         let turn = Turn { service: &origin, after, limit, lease: Millis::hours(1) };
         let now = Timestamp::now();
-        let due = database.store.run_blocking(|conn| push_outbox::claim(conn, turn, now)).unwrap();
+        let due = database
+            .store
+            .run_blocking(|conn| push_outbox::claim(conn, &Fields::default(), turn, now))
+            .unwrap();
         assert!(due.iter().all(|push| push.service == origin));
         due.iter().map(|push| push.user).collect()
     };

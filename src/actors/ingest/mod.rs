@@ -94,11 +94,12 @@ impl IngestActor {
         let batch = Arc::new(batch);
         let committing = Arc::clone(&batch);
         let registry = Arc::clone(&self.registry);
+        let fields = Arc::clone(self.state.store.fields());
         let commit = async move {
             let _steady = registry.aliases.committing().await;
             writer
                 .run(move |connection| {
-                    let appended = events::append(connection, &committing)?;
+                    let appended = events::append(connection, &fields, &committing)?;
                     learn_items(&state, connection, &committing, &appended);
                     Ok(appended)
                 })

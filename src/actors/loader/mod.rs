@@ -47,12 +47,13 @@ impl LoaderActor {
         let app = Arc::clone(&self.state);
         let read = async move {
             let store = app.store.clone();
+            let fields = Arc::clone(store.fields());
             store
                 .run(move |connection| {
                     let now = Timestamp::now();
                     let ids = resolve(connection, &wanted)?;
                     let known: Vec<UserId> = ids.iter().flatten().copied().collect();
-                    let states = users::load_states(connection, &known, now)?;
+                    let states = users::load_states(connection, &fields, &known, now)?;
                     let loaded: HashMap<UserId, Box<Loaded>> = states
                         .into_iter()
                         .map(|state| (state.user, Box::new(Loaded::fold(state, &app.catalogue.load()))))

@@ -1,11 +1,12 @@
 //! One round of claims: due rows of every push service that may be sent to now, in one transaction.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::base::{Millis, Timestamp};
 use crate::deliver::push_services::Allowance;
 use crate::store::push_outbox::{self, DuePush, Turn};
-use crate::store::{Connection, StoreError, in_transaction};
+use crate::store::{Connection, Fields, StoreError, in_transaction};
 
 /// Services looked at in a round; of more the next ones in the next round.
 const SERVICES: i64 = 256;
@@ -26,6 +27,8 @@ pub(super) struct Plan {
     pub releases: bool,
     /// Removes what has expired.
     pub tidies: bool,
+    /// Decrypts messages.
+    pub fields: Arc<Fields>,
 }
 
 /// Outcome of a round.
@@ -43,7 +46,7 @@ pub(super) struct Round {
 impl Plan {
     /// Claims.
     pub fn run(self, connection: &mut Connection, now: Timestamp) -> Result<Round, StoreError> {
-        let Self { mut allowance, after, lease, releases, tidies } = self;
+        let Self { mut allowance, after, lease, releases, tidies, fields } = self;
         if releases {
             push_outbox::release(connection)?;
         }
@@ -66,7 +69,7 @@ impl Plan {
                 let limit_rows = i64::try_from(limit).unwrap_or(i64::MAX);
                 let after = allowance.turn_after(&service);
                 let turn = Turn { service: &service, after, limit: limit_rows, lease };
-                let due = push_outbox::claim(connection, turn, now)?;
+                let due = push_outbox::claim(connection, &fields, turn, now)?;
                 allowance.spend(&service, due.len());
                 round.has_more |= due.len() >= limit;
                 round.due.extend(due);

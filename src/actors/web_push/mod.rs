@@ -119,6 +119,7 @@ impl WebPushActor {
             lease: Millis(self.state.config.webpush.timeout_ms + LEASE_MS),
             releases: !self.released,
             tidies: std::mem::take(&mut self.tidies),
+            fields: Arc::clone(self.state.store.fields()),
         };
         let store = self.state.store.clone();
         let claim = async move { store.run(move |connection| plan.run(connection, now)).await };

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod config;
+pub mod encryption;
 pub mod evaluate;
 pub mod evaluate_args;
 pub mod evaluate_classification;
@@ -24,6 +25,7 @@ pub mod segments;
 pub mod serve;
 mod sheet;
 pub mod simulate;
+pub mod tls;
 pub mod token;
 pub mod train;
 pub mod training_worker;

@@ -71,7 +71,7 @@ fn of_all(state: &AppState, resolved: &Resolved) -> anyhow::Result<()> {
 fn of_user(state: &AppState, user: &ExternalId, resolved: &Resolved, as_json: bool) -> anyhow::Result<()> {
     let stored = state.store.run_blocking(|connection| {
         let Some(id) = users::find(connection, user)? else { return Ok(Vec::new()) };
-        users::load_states(connection, &[id], Timestamp::now())
+        users::load_states(connection, state.store.fields(), &[id], Timestamp::now())
     })?;
     let catalogue = state.catalogue.load();
     let loaded = stored.into_iter().next().map(|stored| Loaded::fold(stored, &catalogue));

@@ -14,6 +14,7 @@ use crate::actors::recommender::training;
 use crate::app::database::{Database, Sharing, open};
 use crate::app::demo::{self, live};
 use crate::app::server::{self, Running};
+use crate::app::usage::Usage;
 use crate::base::Timestamp;
 use crate::config::{Config, listen_address};
 use crate::http::websocket::EchoLimits;
@@ -69,6 +70,11 @@ async fn wind_down(running: Running, database: &Database) {
 
 /// Serves a simulated shop.
 pub fn demo(config: Config, shoppers: usize, seed: u64) -> anyhow::Result<()> {
+    if config.tls.is_on() {
+        return Err(Usage::error(
+            "tls: the shoppers of the demo speak without TLS; leave it out, or run `tidings serve`",
+        ));
+    }
     let database = open(&config, Sharing::Exclusive)?;
     let summary = demo::load(&database.store, seed, Timestamp::now(), &mut progress())?;
     log::info!(
@@ -121,8 +127,9 @@ fn progress() -> impl FnMut(&'static str, f32) {
 
 /// The one line that scripts wait for.
 fn announce(running: &Running) -> anyhow::Result<()> {
-    let base = running.app.state.config.server.base_path.as_str();
-    say(&format!("tidings is ready at http://{}{base}/", running.address))
+    let config = &running.app.state.config;
+    let scheme = if config.tls.is_on() { "https" } else { "http" };
+    say(&format!("tidings is ready at {scheme}://{}{}/", running.address, config.server.base_path.as_str()))
 }
 
 /// Waits for SIGINT or SIGTERM, and meanwhile keeps the private PostgreSQL running and the lease held.

@@ -71,7 +71,7 @@ pub fn load_sized(
     let stored = store
         .run_blocking(|conn| {
             store::without_time_limit(conn, |conn| {
-                let mut loader = Loader::new();
+                let mut loader = Loader::new(store.fields());
                 loader.items(conn, &new_items)?;
                 // In one chunk: a quarter of a million rows are a second's COPY.
                 loader.events(conn, &events)?;

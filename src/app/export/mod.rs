@@ -69,7 +69,9 @@ pub fn run(config: &Config, options: &ExportOptions) -> anyhow::Result<ExportSum
                 attribution_window: database.store.run_blocking(|connection| window(connection, config))?,
                 money: Money::new(&config.money.base, &config.money.rates),
             };
-            database.store.run_blocking(|connection| stream(connection, &selection, &mut sheet))?;
+            database.store.run_blocking(|connection| {
+                stream(connection, database.store.fields(), &selection, &mut sheet)
+            })?;
         }
         None => recommendations::write(config, database.store.clone(), options.n, &mut sheet)?,
     }

@@ -220,7 +220,7 @@ impl<'a> Output<'a> {
         };
         Ok(Self {
             store,
-            loader: Loader::new(),
+            loader: store.map(|store| Loader::new(store.fields())).unwrap_or_default(),
             progress,
             items_mode: catalogue.unwrap_or(CatalogueMode::Replace),
             mode,

@@ -211,11 +211,10 @@ impl Layered {
             .iter()
             .map(|(key, (value, layer))| {
                 let value = match (key.as_str(), value) {
-                    ("auth.secret" | "database.url" | "webpush.private_key", Value::String(text))
-                        if !text.is_empty() =>
-                    {
-                        "\"***\"".to_owned()
-                    }
+                    (
+                        "auth.secret" | "database.url" | "encryption.master_key" | "webpush.private_key",
+                        Value::String(text),
+                    ) if !text.is_empty() => "\"***\"".to_owned(),
                     // Some of them are secrets.
                     ("auth.keys", Value::Array(keys)) if !keys.is_empty() => "[\"***\"]".to_owned(),
                     _ => value.to_string(),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::admission::{CatalogueRules, EventRules};
 use super::auth::Auth;
 use super::base_path::BasePath;
+use super::encryption::Encryption;
 use super::limits::Limits;
 use super::money::Money;
 use super::network::Network;
@@ -12,6 +13,7 @@ use super::policy::Policy;
 use super::privacy::Privacy;
 use super::recommend::Recommend;
 use super::retention::Retention;
+use super::tls::Tls;
 use super::webhooks::Webhooks;
 
 /// Everything that can be set.
@@ -20,6 +22,8 @@ use super::webhooks::Webhooks;
 pub struct Config {
     /// Listening, limits, shutdown.
     pub server: Server,
+    /// TLS on the server's own address.
+    pub tls: Tls,
     /// PostgreSQL.
     pub database: Database,
     /// Authentication and authorisation.
@@ -48,6 +52,8 @@ pub struct Config {
     pub webhooks: Webhooks,
     /// Personal data.
     pub privacy: Privacy,
+    /// Encryption at rest.
+    pub encryption: Encryption,
     /// Days for which data is kept.
     pub retention: Retention,
 }
@@ -92,6 +98,8 @@ pub struct Database {
     pub url: String,
     /// Connections kept open.
     pub pool_size: u32,
+    /// Refuse to start where the connection to PostgreSQL is neither encrypted nor on this machine.
+    pub require_tls: bool,
 }
 
 /// WebSocket connections.
@@ -227,7 +235,7 @@ impl Default for Server {
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: String::new(), pool_size: 8 }
+        Self { url: String::new(), pool_size: 8, require_tls: false }
     }
 }
 

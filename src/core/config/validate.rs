@@ -29,6 +29,7 @@ impl Config {
         within("server.body_timeout_ms", self.server.body_timeout_ms, 100, 3_600_000)?;
         within("server.max_body_bytes", self.server.max_body_bytes, 1 << 10, 1 << 30)?;
         within("server.tcp_user_timeout_ms", self.server.tcp_user_timeout_ms, 100, 3_600_000)?;
+        self.tls.validate()?;
         within("database.pool_size", self.database.pool_size, 2, 200)?;
         within("socket.ping_ms", self.socket.ping_ms, 50, 3_600_000)?;
         within("socket.pong_ms", self.socket.pong_ms, 50, 3_600_000)?;
@@ -55,6 +56,7 @@ impl Config {
         self.validate_webpush()?;
         self.webhooks.validate()?;
         self.privacy.validate()?;
+        self.encryption.validate()?;
         self.retention.validate()?;
         self.validate_policy()
     }

@@ -4,6 +4,7 @@ mod access;
 pub mod api_key;
 pub mod audit;
 mod claims;
+pub mod encryption;
 pub mod key;
 pub mod pseudonym;
 pub mod report_token;

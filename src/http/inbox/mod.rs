@@ -3,6 +3,8 @@
 
 mod forms;
 
+use std::sync::Arc;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -45,13 +47,14 @@ pub async fn page(
     let limit = page.limit;
     let named = user.clone();
     let known = resident_counts(&app, &user).await;
+    let fields = Arc::clone(app.state.store.fields());
     let (rows, counts) = app
         .state
         .store
         .run(move |connection| {
             let Some(user) = users::find(connection, &named)? else { return Ok((Vec::new(), (0, 0))) };
             let now = Timestamp::now();
-            let rows = inbox::page(connection, user, &page, now)?;
+            let rows = inbox::page(connection, &fields, user, &page, now)?;
             let counts = match known {
                 Some(counts) => counts,
                 None => inbox::counts(connection, user, now)?,

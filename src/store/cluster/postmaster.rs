@@ -1,7 +1,8 @@
 //! The postmaster as a child that lives and dies with us.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -19,6 +20,8 @@ use super::place::Place;
 const POLL: Duration = Duration::from_millis(2);
 /// A log larger than this, in bytes, is begun anew at start.
 const MAX_LOG: u64 = 16 << 20;
+/// Permissions of the log.
+const LOG_MODE: u32 = 0o600;
 
 /// A running postmaster; stops when dropped.
 #[derive(Debug)]
@@ -172,12 +175,16 @@ fn wait(mut child: Child, state: &State) {
     }
 }
 
+/// Opens the log, which nobody else may read.
 fn open_log(path: &Path) -> Result<File, ClusterError> {
     let too_long = fs::metadata(path).is_ok_and(|metadata| metadata.len() > MAX_LOG);
     if too_long {
         let _ = fs::remove_file(path);
     }
-    OpenOptions::new().append(true).create(true).open(path).map_err(ClusterError::file("open", path))
+    let log = OpenOptions::new().append(true).create(true).mode(LOG_MODE).open(path);
+    // An older version may have made it readable.
+    log.and_then(|log| log.set_permissions(Permissions::from_mode(LOG_MODE)).map(|()| log))
+        .map_err(ClusterError::file("open", path))
 }
 
 /// Text logged since `start`, its end.

@@ -51,8 +51,12 @@ fn text(socket_dir: &Path, options: &ClusterOptions) -> String {
          autovacuum_naptime = '20s'\nautovacuum_analyze_scale_factor = 0.1\nautovacuum_vacuum_scale_factor = 0.1\n\
          # It works beside commits that somebody waits for.\n\
          autovacuum_vacuum_cost_delay = '10ms'\n\
-         timezone = 'UTC'\nlog_timezone = 'UTC'\nlog_line_prefix = '%m [%p] '\nlog_min_messages = warning\n\
-         logging_collector = off\nlog_destination = stderr\n",
+         timezone = 'UTC'\nlog_timezone = 'UTC'\nlog_line_prefix = '%m [%p] '\n\
+         logging_collector = off\nlog_destination = stderr\n\
+         # No statement, parameter or row in the log: errors of statements are told by whoever sent them, with less.\n\
+         log_min_messages = log\nlog_min_error_statement = panic\nlog_error_verbosity = terse\n\
+         log_statement = none\nlog_min_duration_statement = -1\nlog_min_duration_sample = -1\n\
+         log_parameter_max_length = 0\nlog_parameter_max_length_on_error = 0\nlog_checkpoints = off\n",
     );
     let durable = if options.durable { "on" } else { "off" };
     let _ = writeln!(text, "fsync = {durable}\nsynchronous_commit = {durable}\nfull_page_writes = {durable}");

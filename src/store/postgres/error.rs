@@ -30,6 +30,9 @@ pub enum StoreError {
         /// Fault of the row.
         reason: String,
     },
+    /// A field would have been stored without encryption, which is on.
+    #[error("{0} would have been stored unencrypted: no key was made for it")]
+    Unencrypted(&'static str),
     /// Another server decides on this database now.
     #[error("another server has taken over this database: nothing that this one decides is stored any more")]
     LeaseLost,
@@ -70,6 +73,7 @@ impl StoreError {
             | Self::Migration { .. }
             | Self::Schema(_)
             | Self::Unreadable { .. }
+            | Self::Unencrypted(_)
             | Self::LeaseLost
             | Self::Interrupted => false,
         }
@@ -104,6 +108,11 @@ fn redact(url: &str, message: &str) -> String {
     let mut message = message.replace(url, "…");
     for secret in passwords(url) {
         message = message.replace(&secret, "…");
+    }
+    if message.contains("server does not support SSL") {
+        message.push_str(
+            " (sslmode of database.url): set `ssl = on`, ssl_cert_file and ssl_key_file in postgresql.conf",
+        );
     }
     message
 }

@@ -10,8 +10,10 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::error::StoreError;
-use super::session::SESSION_SETTINGS;
+use super::session::{SESSION_SETTINGS, connect};
 use super::watch::Watch;
+use crate::privacy::encryption::MasterKeys;
+use crate::store::encryption::Fields;
 
 /// Longest wait of a caller for a free connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,6 +29,8 @@ pub struct Store {
     holder: Arc<OnceLock<Uuid>>,
     /// Whether PostgreSQL answers.
     watch: Arc<Watch>,
+    /// Encryption of fields.
+    fields: Arc<Fields>,
 }
 
 #[derive(Debug)]
@@ -58,15 +62,13 @@ impl Store {
             url: url.into(),
             holder: Arc::default(),
             watch: Arc::default(),
+            fields: Arc::default(),
         })
     }
 
     /// A session of one's own, outside the pool. Blocks.
     pub(crate) fn connect_alone(&self) -> Result<PgConnection, StoreError> {
-        let mut conn = PgConnection::establish(&self.url)
-            .map_err(|error| StoreError::connect(&self.url, &error.to_string()))?;
-        conn.batch_execute(SESSION_SETTINGS)?;
-        Ok(conn)
+        connect(&self.url)
     }
 
     /// Begins to ask whether PostgreSQL answers, until the store has gone; for servers, once.
@@ -87,6 +89,16 @@ impl Store {
     /// URL of the database, with its password: not for logs.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Encrypts fields under these master keys from now on, in every clone; once.
+    pub fn encrypt(&self, masters: MasterKeys) {
+        self.fields.enable(masters, &self.url);
+    }
+
+    /// Encryption of fields.
+    pub fn fields(&self) -> &Arc<Fields> {
+        &self.fields
     }
 
     /// The number this process decides under.

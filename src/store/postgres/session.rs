@@ -11,6 +11,14 @@ pub(crate) const SESSION_SETTINGS: &str = "SET statement_timeout = '30s'; SET lo
      SET idle_in_transaction_session_timeout = '60s'; SET timezone = 'UTC'; SET application_name = 'tidings'; \
      SET client_min_messages = warning";
 
+/// Opens a session outside of any pool. Blocks.
+pub(crate) fn connect(url: &str) -> Result<PgConnection, StoreError> {
+    let mut conn =
+        PgConnection::establish(url).map_err(|error| StoreError::connect(url, &error.to_string()))?;
+    conn.batch_execute(SESSION_SETTINGS)?;
+    Ok(conn)
+}
+
 /// Runs `work` in one transaction: all of it is committed or none of it.
 pub fn in_transaction<T>(
     conn: &mut PgConnection,

@@ -4,9 +4,12 @@
 use diesel::pg::PgRowByRowLoadingMode;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Text};
+use serde_json::{Map, Value};
 
 use super::export::kinds;
 use crate::base::UserId;
+use crate::privacy::encryption::{Field, Owner, key_of};
+use crate::store::encryption::{Fields, Opener, owner};
 use crate::store::postgres::StoreError;
 use crate::store::postgres::sql::sql;
 
@@ -34,7 +37,7 @@ const PERSON: &str = "you, by the settings of the shop's pages";
 const SERVER: &str = "computed here from what else is held";
 
 /// Every kind, in the order of an export.
-pub const HOLDINGS: [Holding; 21] = [
+pub const HOLDINGS: [Holding; 22] = [
     Holding {
         name: "user",
         about: "your id in the shop, when you were first seen, and whether you were taken for a robot",
@@ -149,6 +152,16 @@ pub const HOLDINGS: [Holding; 21] = [
                     FROM lists t WHERE t.user_id = $ ORDER BY t.made_at",
     },
     Holding {
+        name: "data_keys",
+        about: "keys that the words of your searches and your messages are encrypted under; the keys themselves are left out",
+        purpose: "to keep both unreadable for whoever sees the database without the shop's master key, and to make them so for good when you \
+                  are erased",
+        source: SERVER,
+        table: "data_keys",
+        statement: "SELECT to_jsonb(t) - '{user_id,wrapped}'::text[] AS row FROM (SELECT $ AS id) p JOIN users u \
+                    ON u.user_id = p.id OR u.merged_into = p.id JOIN data_keys t ON t.user_id = u.user_id",
+    },
+    Holding {
         name: "acknowledgements",
         about: "how far your devices have received messages",
         purpose: "to send no message twice",
@@ -230,10 +243,33 @@ pub const HOLDINGS: [Holding; 21] = [
 ];
 
 impl Holding {
+    /// The member of its rows that may be encrypted.
+    fn encrypted(&self) -> Option<(&'static str, Field)> {
+        match self.table {
+            "events" => Some(("query", Field::Query)),
+            "notifications" => Some(("message", Field::Frame)),
+            _ => None,
+        }
+    }
+
     /// The statement with its parameter, which stands in it once.
     fn sql(&self) -> String {
         self.statement.replace('$', "?").replace("{kinds}", &kinds())
     }
+}
+
+/// A row whose member `name` is encrypted, with that decrypted, or null and the reason beside it; `None` where it is not encrypted.
+fn opened(opener: &Opener, own: Owner, name: &str, field: Field, row: &str) -> Option<String> {
+    let mut members: Map<String, Value> = serde_json::from_str(row).ok()?;
+    let text = members.get(name)?.as_str().filter(|text| key_of(text).is_some())?.to_owned();
+    match opener.open(own, field, text) {
+        Ok(text) => members.insert(name.to_owned(), text.into()),
+        Err(unavailable) => {
+            members.insert(name.to_owned(), Value::Null);
+            members.insert(format!("{name}_unavailable"), unavailable.reason().into())
+        }
+    };
+    serde_json::to_string(&members).ok()
 }
 
 /// Rows of each kind, in the order of [`HOLDINGS`].
@@ -259,16 +295,27 @@ pub fn count_tables(conn: &mut PgConnection) -> Result<Vec<u64>, StoreError> {
 /// Hands over each row of a kind as JSON, one at a time; memory does not grow with their number.
 pub fn each_row<E: From<StoreError>>(
     conn: &mut PgConnection,
+    fields: &Fields,
     user: UserId,
     holding: &Holding,
     mut take: impl FnMut(&str) -> Result<(), E>,
 ) -> Result<(), E> {
+    let encrypted = holding.encrypted();
+    let opener = match encrypted {
+        Some(_) => Some(fields.opener_of(conn, owner(Some(user)))?),
+        None => None,
+    };
     let rows = sql::<Text>(format!("SELECT s.row::text FROM ({}) s", holding.sql()))
         .bind::<Integer, _>(user.to_sql())
         .load_iter::<String, PgRowByRowLoadingMode>(conn)
         .map_err(StoreError::from)?;
     for row in rows {
-        take(&row.map_err(StoreError::from)?)?;
+        let row = row.map_err(StoreError::from)?;
+        let opened = match (&opener, encrypted) {
+            (Some(opener), Some((name, field))) => opened(opener, owner(Some(user)), name, field, &row),
+            _ => None,
+        };
+        take(opened.as_deref().unwrap_or(&row))?;
     }
     Ok(())
 }

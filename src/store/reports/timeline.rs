@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{
     BigInt, Bool, Double, Float, Integer, Jsonb, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
 };
+use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -15,6 +16,8 @@ use crate::base::{ItemId, Millis, Timestamp, UserId};
 use crate::catalogue::Money;
 use crate::feedback::FeedbackOutcome;
 use crate::feedback::attribution::Credit;
+use crate::privacy::encryption::Field;
+use crate::store::encryption::{Fields, owner, unavailable_message};
 use crate::store::postgres::StoreError;
 use crate::store::postgres::convert::{from_pg, to_pg};
 use crate::store::postgres::sql::sql;
@@ -99,6 +102,7 @@ pub enum What {
 /// that no page cuts through it. Purchases are credited to messages up to `window` before them.
 pub fn of(
     conn: &mut PgConnection,
+    fields: &Fields,
     user: UserId,
     before: Timestamp,
     limit: usize,
@@ -107,7 +111,7 @@ pub fn of(
 ) -> Result<Vec<Moment>, StoreError> {
     let most = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut moments = decisions(conn, user, before, most)?;
-    moments.extend(messages(conn, user, before, most)?);
+    moments.extend(messages(conn, fields, user, before, most)?);
     let credits = conversions::credits(conn, Some(user), Timestamp(0), window, money)?;
     let credited: BTreeSet<Uuid> = credits.iter().map(|credit| credit.message.0).collect();
     let mut reported = feedback(conn, user, before, most)?;
@@ -204,17 +208,24 @@ fn decisions(
     Ok(rows.into_iter().map(moment).collect())
 }
 
-type MessageColumns = (PgTimestamp, Uuid, String, String, Option<String>, i16, bool, bool, Option<String>);
+type MessageColumns = (PgTimestamp, Uuid, String, String, String, i16, bool, bool, Option<String>);
+
+/// The part of a frame that is shown.
+#[derive(Deserialize)]
+struct Titled {
+    title: Option<String>,
+}
 
 fn messages(
     conn: &mut PgConnection,
+    fields: &Fields,
     user: UserId,
     before: Timestamp,
     most: i64,
 ) -> Result<Vec<Moment>, StoreError> {
     let rows =
-        sql::<(Timestamptz, SqlUuid, Text, Text, Nullable<Text>, SmallInt, Bool, Bool, Nullable<Text>)>(
-            "SELECT created_at, notification_id, kind, category, frame::jsonb->>'title', channel, \
+        sql::<(Timestamptz, SqlUuid, Text, Text, Text, SmallInt, Bool, Bool, Nullable<Text>)>(
+            "SELECT created_at, notification_id, kind, category, frame, channel, \
          stream_offset <= coalesce(up_to, 0), read_at IS NOT NULL, withdrawn_reason \
          FROM notifications LEFT JOIN acknowledgements USING (user_id) WHERE user_id = ? AND created_at < ? ORDER BY created_at DESC FETCH FIRST (?) ROWS WITH TIES",
         )
@@ -222,10 +233,17 @@ fn messages(
         .bind::<Timestamptz, _>(to_pg(before))
         .bind::<BigInt, _>(most)
         .load::<MessageColumns>(conn)?;
-    let moment = |(at, notification_id, kind, category, title, channel, delivered, read, withdrawn)| Moment {
-        at: from_pg(at),
-        what: What::Message { notification_id, kind, category, title, channel, delivered, read, withdrawn },
-    };
+    let own = owner(Some(user));
+    let opener = fields.opener(conn, rows.iter().map(|(_, _, _, _, frame, ..)| (own, frame.as_str())))?;
+    let moment =
+        |(at, notification_id, kind, category, frame, channel, delivered, read, withdrawn): MessageColumns| {
+            let frame = opener.open(own, Field::Frame, frame).unwrap_or_else(unavailable_message);
+            let title = serde_json::from_str::<Titled>(&frame).ok().and_then(|frame| frame.title);
+            Moment {
+                at: from_pg(at),
+                what: What::Message { notification_id, kind, category, title, channel, delivered, read, withdrawn },
+            }
+        };
     Ok(rows.into_iter().map(moment).collect())
 }
 

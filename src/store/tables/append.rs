@@ -1,6 +1,7 @@
 //! Group commit of events, table `events`: in one statement where all users and items are known, which is what a shop's day
 //! is made of; else names are made first, in a transaction.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use diesel::data_types::PgTimestamp;
@@ -10,10 +11,12 @@ use diesel::sql_types::{
 };
 use uuid::Uuid;
 
-use super::external_ids::{Names, resolve_all};
+use super::external_ids::{Names, find_all, resolve_all};
 use crate::base::{ItemId, Timestamp, UserId};
 use crate::catalogue::Currency;
 use crate::event::{Event, NewEvent};
+use crate::privacy::encryption::{Field, Owner};
+use crate::store::encryption::{Fields, owner};
 use crate::store::postgres::StoreError;
 use crate::store::postgres::columns::Batch;
 use crate::store::postgres::convert::to_pg;
@@ -46,14 +49,18 @@ impl Appended {
 
 /// Stores a batch in one transaction and says what became of each event, in input order. Makes users, items and
 /// partitions that are missing. On return everything `Stored` is durable; on an error nothing is. Any number of
-/// batches may run at once.
-pub fn append(conn: &mut PgConnection, batch: &[NewEvent]) -> Result<Vec<Appended>, StoreError> {
+/// batches may run at once. Words of searches are encrypted, if that is on.
+pub fn append(
+    conn: &mut PgConnection,
+    fields: &Fields,
+    batch: &[NewEvent],
+) -> Result<Vec<Appended>, StoreError> {
     if batch.is_empty() {
         return Ok(Vec::new());
     }
-    let attempt = |conn: &mut PgConnection| match append_known(conn, batch)? {
+    let attempt = |conn: &mut PgConnection| match append_known(conn, fields, batch)? {
         Some(appended) => Ok(appended),
-        None => append_unknown(conn, batch),
+        None => append_unknown(conn, fields, batch),
     };
     match attempt(conn) {
         // Asking PostgreSQL beforehand would cost every batch a round trip, and a memory of years in this process
@@ -89,26 +96,33 @@ pub fn ensure_partitions(
 }
 
 /// Of a small batch whose users and items all have inner ids, in one statement; `None`, and nothing is stored, for others.
-fn append_known(conn: &mut PgConnection, batch: &[NewEvent]) -> Result<Option<Vec<Appended>>, StoreError> {
+fn append_known(
+    conn: &mut PgConnection,
+    fields: &Fields,
+    batch: &[NewEvent],
+) -> Result<Option<Vec<Appended>>, StoreError> {
     let distinct: HashSet<Uuid> = batch.iter().map(|event| event.key.0).collect();
     if batch.len() > SMALL || distinct.len() < batch.len() {
         return Ok(None);
     }
+    let Some(owners) = known_owners(conn, fields, batch)? else { return Ok(None) };
+    let queries = sealed(conn, fields, batch.iter().zip(owners))?;
+    let rows: Vec<(&NewEvent, Query<'_>)> = batch.iter().zip(queries).collect();
     type Row = (bool, Option<Uuid>, Option<i32>, Option<i32>);
-    let columns = Batch::of(batch)
-        .column::<SqlUuid, _>("key", |event| event.key.0)
-        .column::<Bool, _>("once", |event| event.deduplicate)
-        .column::<Timestamptz, _>("at", |event| to_pg(event.occurred_at))
-        .column::<Nullable<Text>, _>("user_name", |event| event.user.as_ref().map(ToString::to_string))
-        .column::<Nullable<Text>, _>("item_name", |event| event.item.as_ref().map(ToString::to_string))
-        .column::<SmallInt, _>("kind", |event| event.kind.code())
-        .column::<Nullable<Integer>, _>("dwell_ms", dwell_to_sql)
-        .column::<Float, _>("quantity", |event| event.quantity)
-        .column::<Nullable<Double>, _>("value", |event| event.value)
-        .column::<Nullable<Text>, _>("currency", |event| event.currency.as_deref())
-        .column::<Nullable<BigInt>, _>("basket", |event| event.basket)
-        .column::<Nullable<Text>, _>("query", |event| event.query.as_deref())
-        .column::<Nullable<SqlUuid>, _>("list_id", |event| event.list);
+    let columns = Batch::of(&rows)
+        .column::<SqlUuid, _>("key", |(event, _)| event.key.0)
+        .column::<Bool, _>("once", |(event, _)| event.deduplicate)
+        .column::<Timestamptz, _>("at", |(event, _)| to_pg(event.occurred_at))
+        .column::<Nullable<Text>, _>("user_name", |(event, _)| event.user.as_ref().map(ToString::to_string))
+        .column::<Nullable<Text>, _>("item_name", |(event, _)| event.item.as_ref().map(ToString::to_string))
+        .column::<SmallInt, _>("kind", |(event, _)| event.kind.code())
+        .column::<Nullable<Integer>, _>("dwell_ms", |(event, _)| dwell_to_sql(event))
+        .column::<Float, _>("quantity", |(event, _)| event.quantity)
+        .column::<Nullable<Double>, _>("value", |(event, _)| event.value)
+        .column::<Nullable<Text>, _>("currency", |(event, _)| event.currency.as_deref())
+        .column::<Nullable<BigInt>, _>("basket", |(event, _)| event.basket)
+        .column::<Nullable<Text>, _>("query", |(_, query)| query.as_deref())
+        .column::<Nullable<SqlUuid>, _>("list_id", |(event, _)| event.list);
     let text = format!(include_str!("sql/append_known.sql"), given = columns.unnest("g"));
     let rows = sql::<(Bool, Nullable<SqlUuid>, Nullable<Integer>, Nullable<Integer>)>(text)
         .binds(columns.into_binds())
@@ -123,6 +137,46 @@ fn append_known(conn: &mut PgConnection, batch: &[NewEvent]) -> Result<Option<Ve
         None => Appended::Duplicate,
     });
     Ok(Some(appended.collect()))
+}
+
+/// Words of a search as they are stored.
+type Query<'e> = Option<Cow<'e, str>>;
+
+/// Owner of the key that the words of each event's search are to be encrypted under; `None` where one of these users has no inner id yet. Asks only
+/// for users who searched, and only with encryption.
+fn known_owners(
+    conn: &mut PgConnection,
+    fields: &Fields,
+    batch: &[NewEvent],
+) -> Result<Option<Vec<Owner>>, StoreError> {
+    let searching =
+        batch.iter().filter(|event| event.query.is_some()).filter_map(|event| event.user.as_ref());
+    let mut searching = searching.peekable();
+    if !fields.is_on() || searching.peek().is_none() {
+        return Ok(Some(vec![Owner::SERVER; batch.len()]));
+    }
+    let ids = find_all(conn, Names::Users, searching)?;
+    let owner = |event: &NewEvent| match (&event.query, &event.user) {
+        (Some(_), Some(user)) => ids.get(user).map(|id| Owner(*id)),
+        _ => Some(Owner::SERVER),
+    };
+    Ok(batch.iter().map(owner).collect())
+}
+
+/// Words of searches as they are stored, of each event.
+fn sealed<'e>(
+    conn: &mut PgConnection,
+    fields: &Fields,
+    events: impl Iterator<Item = (&'e NewEvent, Owner)> + Clone,
+) -> Result<Vec<Query<'e>>, StoreError> {
+    let owners = events.clone().filter(|(event, _)| event.query.is_some()).map(|(_, owner)| owner);
+    let sealer = fields.sealer(conn, owners)?;
+    events
+        .map(|(event, owner)| {
+            let query = event.query.as_deref();
+            query.map(|text| sealer.seal(owner, Field::Query, text)).transpose()
+        })
+        .collect()
 }
 
 /// Stored form of an event.
@@ -145,7 +199,11 @@ fn dwell_to_sql(event: &NewEvent) -> Option<i32> {
 }
 
 /// Of any batch, in one transaction; makes users and items that are missing.
-fn append_unknown(conn: &mut PgConnection, batch: &[NewEvent]) -> Result<Vec<Appended>, StoreError> {
+fn append_unknown(
+    conn: &mut PgConnection,
+    fields: &Fields,
+    batch: &[NewEvent],
+) -> Result<Vec<Appended>, StoreError> {
     conn.transaction(|conn| {
         let user_ids = resolve_all(conn, Names::Users, batch.iter().filter_map(|event| event.user.as_ref()))?;
         let is_erased =
@@ -171,6 +229,9 @@ fn append_unknown(conn: &mut PgConnection, batch: &[NewEvent]) -> Result<Vec<App
             rows.push((event, stored));
             kept.push(Ok((event.key, stored)));
         }
+        let owners = rows.iter().map(|(new, stored): &(&NewEvent, Event)| (*new, owner(stored.user)));
+        let queries = sealed(conn, fields, owners)?;
+        let rows: Vec<_> = rows.into_iter().zip(queries).collect();
         let mut written = insert(conn, &rows)?;
         Ok(kept
             .into_iter()
@@ -203,23 +264,26 @@ fn new_receipts(conn: &mut PgConnection, batch: &[NewEvent]) -> Result<HashSet<U
 
 /// Stores events under their keys; the keys written. A key may be taken although it has no receipt: importers write none, and
 /// old ones are pruned.
-fn insert(conn: &mut PgConnection, rows: &[(&NewEvent, Event)]) -> Result<HashSet<Uuid>, StoreError> {
+fn insert(
+    conn: &mut PgConnection,
+    rows: &[((&NewEvent, Event), Query<'_>)],
+) -> Result<HashSet<Uuid>, StoreError> {
     if rows.is_empty() {
         return Ok(HashSet::new());
     }
     let columns = Batch::of(rows)
-        .column::<SqlUuid, _>("event_key", |(new, _)| new.key.0)
-        .column::<Timestamptz, _>("occurred_at", |(new, _)| to_pg(new.occurred_at))
-        .column::<Nullable<Integer>, _>("user_id", |(_, stored)| stored.user.map(UserId::to_sql))
-        .column::<Nullable<Integer>, _>("item_id", |(_, stored)| stored.item.map(ItemId::to_sql))
-        .column::<SmallInt, _>("kind", |(new, _)| new.kind.code())
-        .column::<Nullable<Integer>, _>("dwell_ms", |(new, _)| dwell_to_sql(new))
-        .column::<Float, _>("quantity", |(new, _)| new.quantity)
-        .column::<Nullable<Double>, _>("value", |(new, _)| new.value)
-        .column::<Nullable<Text>, _>("currency", |(new, _)| new.currency.as_deref())
-        .column::<Nullable<BigInt>, _>("basket", |(new, _)| new.basket)
-        .column::<Nullable<Text>, _>("query", |(new, _)| new.query.as_deref())
-        .column::<Nullable<SqlUuid>, _>("list_id", |(new, _)| new.list);
+        .column::<SqlUuid, _>("event_key", |((new, _), _)| new.key.0)
+        .column::<Timestamptz, _>("occurred_at", |((new, _), _)| to_pg(new.occurred_at))
+        .column::<Nullable<Integer>, _>("user_id", |((_, stored), _)| stored.user.map(UserId::to_sql))
+        .column::<Nullable<Integer>, _>("item_id", |((_, stored), _)| stored.item.map(ItemId::to_sql))
+        .column::<SmallInt, _>("kind", |((new, _), _)| new.kind.code())
+        .column::<Nullable<Integer>, _>("dwell_ms", |((new, _), _)| dwell_to_sql(new))
+        .column::<Float, _>("quantity", |((new, _), _)| new.quantity)
+        .column::<Nullable<Double>, _>("value", |((new, _), _)| new.value)
+        .column::<Nullable<Text>, _>("currency", |((new, _), _)| new.currency.as_deref())
+        .column::<Nullable<BigInt>, _>("basket", |((new, _), _)| new.basket)
+        .column::<Nullable<Text>, _>("query", |(_, query)| query.as_deref())
+        .column::<Nullable<SqlUuid>, _>("list_id", |((new, _), _)| new.list);
     let text = format!("{} ON CONFLICT DO NOTHING RETURNING event_key", columns.insert_into("events"));
     let written = sql::<SqlUuid>(text).binds(columns.into_binds()).load::<Uuid>(conn)?;
     Ok(written.into_iter().collect())

@@ -4,7 +4,9 @@
 //! COPY straight into `events` would be a third faster, but one event that is already there would end it. Importers
 //! write no receipts: their keys are made of content, time included, so (key, time) tells a second run.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use diesel::connection::SimpleConnection;
 use diesel::data_types::PgTimestamp;
@@ -22,7 +24,9 @@ use crate::base::{ExternalId, Timestamp, UserId};
 use crate::catalogue::NewItem;
 use crate::decide::record::RobotFlag;
 use crate::event::NewEvent;
+use crate::privacy::encryption::{Field, Owner};
 use crate::profile::{StatedFeatures, StatedUser};
+use crate::store::encryption::Fields;
 use crate::store::postgres::convert::to_pg;
 use crate::store::postgres::sql::sql;
 use crate::store::postgres::{StoreError, without_time_limit};
@@ -81,11 +85,12 @@ struct LoadedEvent<'a> {
     value: Option<f64>,
     currency: Option<&'a str>,
     basket: Option<i64>,
-    query: Option<&'a str>,
+    query: Option<Cow<'a, str>>,
     list_id: Option<Uuid>,
 }
 
 impl<'a> LoadedEvent<'a> {
+    /// The event with inner ids; the words of a search are added encrypted.
     fn of(event: &'a NewEvent, user_id: Option<i32>, item_id: Option<i32>) -> Self {
         Self {
             event_key: event.key.0,
@@ -98,7 +103,7 @@ impl<'a> LoadedEvent<'a> {
             value: event.value,
             currency: event.currency.as_deref(),
             basket: event.basket,
-            query: event.query.as_deref(),
+            query: None,
             list_id: event.list,
         }
     }
@@ -154,8 +159,9 @@ impl Known {
 type KnownIds = HashMap<ExternalId, Known>;
 
 /// Remembers which inner id each user and item has, about 80 bytes each, so that a chunk asks only for new ones.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Loader {
+    fields: Arc<Fields>,
     users: KnownIds,
     items: KnownIds,
     /// Days since 1970 whose partition is there.
@@ -164,9 +170,9 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Nothing known yet.
-    pub fn new() -> Self {
-        Self::default()
+    /// Nothing known yet. Words of searches are encrypted as `fields` says.
+    pub fn new(fields: &Arc<Fields>) -> Self {
+        Self { fields: Arc::clone(fields), ..Self::default() }
     }
 
     /// Everything written so far.
@@ -208,7 +214,7 @@ impl Loader {
             let find = |known: &KnownIds, new: &KnownIds, id: &Option<_>| {
                 id.as_ref().and_then(|id| known.get(id).or_else(|| new.get(id))).map(|known| known.id)
             };
-            let rows: Vec<LoadedEvent> = chunk
+            let mut rows: Vec<LoadedEvent> = chunk
                 .iter()
                 .filter(is_there)
                 .map(|event| {
@@ -216,6 +222,7 @@ impl Loader {
                     LoadedEvent::of(event, user, find(&self.items, &new_items, &event.item))
                 })
                 .collect();
+            seal(conn, &self.fields, chunk.iter().filter(is_there), &mut rows)?;
             let erased_events = (chunk.len() - rows.len()) as u64;
             let written = copy(conn, rows)?;
             let loaded = Loaded {
@@ -342,6 +349,24 @@ impl Loader {
             Ok(())
         })
     }
+}
+
+/// Puts the words of searches into the rows of these events, as they are stored.
+fn seal<'e>(
+    conn: &mut PgConnection,
+    fields: &Fields,
+    events: impl Iterator<Item = &'e NewEvent>,
+    rows: &mut [LoadedEvent<'e>],
+) -> Result<(), StoreError> {
+    let owner = |row: &LoadedEvent| row.user_id.map_or(Owner::SERVER, Owner);
+    let searches =
+        events.zip(rows.iter_mut()).filter_map(|(event, row)| Some((event.query.as_deref()?, row)));
+    let searches: Vec<(&str, &mut LoadedEvent)> = searches.collect();
+    let sealer = fields.sealer(conn, searches.iter().map(|(_, row)| owner(row)))?;
+    for (words, row) in searches {
+        row.query = Some(sealer.seal(owner(row), Field::Query, words)?);
+    }
+    Ok(())
 }
 
 fn day(at: Timestamp) -> i64 {

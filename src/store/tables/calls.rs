@@ -10,6 +10,8 @@ use super::broadcasts::{Broadcast, Columns, Row, SELECT, State, from_row};
 use crate::base::{NotificationId, Timestamp};
 use crate::notify::Message;
 use crate::notify::pace::Pace;
+use crate::privacy::encryption::{Field, Owner};
+use crate::store::encryption::{Fields, unavailable_message};
 use crate::store::postgres::StoreError;
 use crate::store::postgres::convert::{external_id, from_pg, to_pg};
 use crate::store::postgres::sql::sql;
@@ -252,11 +254,18 @@ pub enum Single {
 }
 
 /// The message of that id, wherever it is.
-pub fn single(conn: &mut PgConnection, id: NotificationId) -> Result<Option<Single>, StoreError> {
-    let placed = sql::<(Bool, Text, Timestamptz, Bool, Bool)>(include_str!("sql/placed_message.sql"))
-        .bind::<SqlUuid, _>(id.0)
-        .load::<(bool, String, PgTimestamp, bool, bool)>(conn)?;
-    if let Some((withdrawn, frame, created_at, displayed, clicked)) = placed.into_iter().next() {
+pub fn single(
+    conn: &mut PgConnection,
+    fields: &Fields,
+    id: NotificationId,
+) -> Result<Option<Single>, StoreError> {
+    let placed =
+        sql::<(Integer, Bool, Text, Timestamptz, Bool, Bool)>(include_str!("sql/placed_message.sql"))
+            .bind::<SqlUuid, _>(id.0)
+            .load::<(i32, bool, String, PgTimestamp, bool, bool)>(conn)?;
+    if let Some((user, withdrawn, frame, created_at, displayed, clicked)) = placed.into_iter().next() {
+        let opener = fields.opener(conn, [(Owner(user), frame.as_str())])?;
+        let frame = opener.open(Owner(user), Field::Frame, frame).unwrap_or_else(unavailable_message);
         let created_at = from_pg(created_at);
         return Ok(Some(Single::Placed { withdrawn, frame, created_at, displayed, clicked }));
     }

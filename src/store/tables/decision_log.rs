@@ -1,7 +1,7 @@
 //! The log of decisions: tables `decisions` and `notifications`, written in one statement. A group with nothing else in it is
 //! one round trip to PostgreSQL instead of five.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 
 use diesel::prelude::*;
 use diesel::sql_types::{
@@ -11,6 +11,8 @@ use diesel::sql_types::{
 use super::decisions::DecisionRow;
 use super::notifications::{self, NewNotification};
 use crate::deliver::channel;
+use crate::privacy::encryption::Field;
+use crate::store::encryption::owner;
 use crate::store::postgres::columns::Batch;
 use crate::store::postgres::convert::{join_items, join_numbers, join_texts, segment_to_sql, to_pg};
 use crate::store::postgres::sql::{Binds, sql};
@@ -21,7 +23,7 @@ use crate::store::postgres::{Store, StoreError};
 /// page that somebody looks at. An offset that the user's stream already has is an error; a decision that is stored already
 /// stays as it is, since one that nobody waits for is said again after a commit without an answer. One statement; one more
 /// where a message has a `collapse_key`, which withdraws the user's earlier ones with the same: then the caller's transaction
-/// has to hold them together.
+/// has to hold them together. Frames are encrypted, if that is on.
 pub fn insert(
     conn: &mut PgConnection,
     store: &Store,
@@ -29,7 +31,13 @@ pub fn insert(
     decisions: &[DecisionRow],
 ) -> Result<(), StoreError> {
     let messages: Vec<&NewNotification> = messages.iter().map(Borrow::borrow).collect();
-    let (notified, decided) = (notification_columns(&messages), decision_columns(decisions));
+    let sealer = store.fields().sealer(conn, messages.iter().map(|row| owner(Some(row.user))))?;
+    let frames = messages
+        .iter()
+        .map(|row| sealer.seal(owner(Some(row.user)), Field::Frame, &row.frame))
+        .collect::<Result<Vec<_>, _>>()?;
+    let rows: Vec<Stored<'_>> = messages.iter().copied().zip(frames).collect();
+    let (notified, decided) = (notification_columns(&rows), decision_columns(decisions));
     // The row of `server` stays as it is until the transaction ends, so that a successor waits for this one.
     let text = format!(
         "WITH ours AS MATERIALIZED (SELECT 1 FROM server WHERE holder = ? OR ?::uuid IS NULL FOR SHARE), \
@@ -51,25 +59,30 @@ pub fn insert(
     notifications::supersede(conn, &messages)
 }
 
+/// A message and its frame as it is stored.
+type Stored<'r> = (&'r NewNotification, Cow<'r, str>);
+
 /// Table `notifications`. A message for the socket is given to a page that somebody looks at.
-fn notification_columns<'r>(rows: &'r [&'r NewNotification]) -> Batch<'r, &'r NewNotification, impl Binds> {
+fn notification_columns<'r>(rows: &'r [Stored<'r>]) -> Batch<'r, Stored<'r>, impl Binds> {
     Batch::of(rows)
-        .column::<SqlUuid, _>("notification_id", |row| row.notification_id.0)
-        .column::<Integer, _>("user_id", |row| row.user.to_sql())
-        .column::<BigInt, _>("stream_offset", |row| row.offset)
-        .column::<Text, _>("kind", |row| row.kind.as_str())
-        .column::<Text, _>("category", |row| row.category.as_str())
-        .column::<Text, _>("trigger", |row| row.trigger.as_str())
-        .column::<Integer, _>("model_version", |row| row.model_version.0)
-        .column::<Nullable<SmallInt>, _>("segment", |row| segment_to_sql(row.segment))
-        .column_as::<Text, _>("items", "string_to_array(items, ',')::integer[]", |row| join_items(&row.items))
-        .column::<Text, _>("frame", |row| &*row.frame)
-        .column::<Timestamptz, _>("created_at", |row| to_pg(row.created_at))
-        .column::<Timestamptz, _>("expires_at", |row| to_pg(row.expires_at))
-        .column::<Nullable<Text>, _>("collapse_key", |row| row.collapse_key.as_deref())
-        .column::<SmallInt, _>("priority", |row| row.priority.code())
-        .column::<SmallInt, _>("channel", |row| channel::code(row.channel))
-        .column::<Nullable<SqlUuid>, _>("call_id", |row| row.call)
+        .column::<SqlUuid, _>("notification_id", |(row, _)| row.notification_id.0)
+        .column::<Integer, _>("user_id", |(row, _)| row.user.to_sql())
+        .column::<BigInt, _>("stream_offset", |(row, _)| row.offset)
+        .column::<Text, _>("kind", |(row, _)| row.kind.as_str())
+        .column::<Text, _>("category", |(row, _)| row.category.as_str())
+        .column::<Text, _>("trigger", |(row, _)| row.trigger.as_str())
+        .column::<Integer, _>("model_version", |(row, _)| row.model_version.0)
+        .column::<Nullable<SmallInt>, _>("segment", |(row, _)| segment_to_sql(row.segment))
+        .column_as::<Text, _>("items", "string_to_array(items, ',')::integer[]", |(row, _)| {
+            join_items(&row.items)
+        })
+        .column::<Text, _>("frame", |(_, frame)| &**frame)
+        .column::<Timestamptz, _>("created_at", |(row, _)| to_pg(row.created_at))
+        .column::<Timestamptz, _>("expires_at", |(row, _)| to_pg(row.expires_at))
+        .column::<Nullable<Text>, _>("collapse_key", |(row, _)| row.collapse_key.as_deref())
+        .column::<SmallInt, _>("priority", |(row, _)| row.priority.code())
+        .column::<SmallInt, _>("channel", |(row, _)| channel::code(row.channel))
+        .column::<Nullable<SqlUuid>, _>("call_id", |(row, _)| row.call)
         .computed("given_at", "CASE WHEN channel = 0 THEN created_at END")
 }
 

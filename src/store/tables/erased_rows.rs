@@ -21,8 +21,11 @@ pub const BATCH: i64 = 5_000;
 /// Entries of the audit log that are read at a time.
 const ENTRIES: i64 = 500;
 
+/// Keys of encrypted fields.
+const KEYS: (&str, &str) = ("data_keys", "key_id");
 /// Tables without a bound for one user, each with its key, in the order in which rows go.
-const LARGE: [(&str, &str); 6] = [
+const LARGE: [(&str, &str); 7] = [
+    KEYS,
     ("events", "event_key, occurred_at"),
     ("decisions", "decision_id"),
     ("lists", "list_id"),
@@ -67,6 +70,15 @@ fn remove_batch(
     let rows =
         sql::<()>(statement).bind::<Array<Integer>, _>(inner).bind::<BigInt, _>(BATCH).execute(conn)?;
     Ok(rows)
+}
+
+/// Removes the keys of the user's encrypted fields, before anything else: what is under them can't be read from then on, in backups of the
+/// database neither.
+pub fn remove_keys(conn: &mut PgConnection, work: &UnderWay) -> Result<(), StoreError> {
+    erasing(conn, |conn| {
+        let rows = remove_batch(conn, KEYS, work.inner.as_deref().unwrap_or_default())?;
+        count(conn, work.id, Counted::Removed, KEYS.0, rows)
+    })
 }
 
 /// Removes one batch of the user's rows that go by inner id; how many. 0 = none is left.

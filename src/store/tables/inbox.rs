@@ -12,6 +12,8 @@ use crate::base::{NotificationId, Timestamp, UserId};
 pub use crate::decide::record::Mark;
 use crate::deliver::standing::{Place, Placed};
 use crate::deliver::{Change, Marks, Withdrawal};
+use crate::privacy::encryption::Field;
+use crate::store::encryption::{Fields, owner, unavailable_message};
 use crate::store::postgres::StoreError;
 use crate::store::postgres::columns::column;
 use crate::store::postgres::convert::{from_pg, to_pg};
@@ -97,9 +99,11 @@ pub struct Page {
     pub limit: i64,
 }
 
-/// A page of live messages, newest first. Answers to logins are not messages to keep.
+/// A page of live messages, newest first. Answers to logins are not messages to keep. In place of a message that can't be decrypted stands
+/// one that says why.
 pub fn page(
     conn: &mut PgConnection,
+    fields: &Fields,
     user: UserId,
     page: &Page,
     now: Timestamp,
@@ -117,9 +121,11 @@ pub fn page(
     .bind::<Text, _>(page.part.name())
     .bind::<BigInt, _>(page.limit.max(0))
     .load::<Row>(conn)?;
+    let own = owner(Some(user));
+    let opener = fields.opener(conn, rows.iter().map(|(_, frame, ..)| (own, frame.as_str())))?;
     let row = |(offset, frame, _, archived, snoozed_until, read, seen, away): Row| InboxRow {
         offset,
-        frame,
+        frame: opener.open(own, Field::Frame, frame).unwrap_or_else(unavailable_message),
         read,
         seen: seen || read,
         archived,

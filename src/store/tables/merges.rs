@@ -9,6 +9,8 @@ use super::external_ids::{Names, resolve_all};
 use super::{lease, preferences};
 use crate::base::{ExternalId, Timestamp, UserId};
 use crate::deliver::readdress::readdressed;
+use crate::privacy::encryption::{Field, Owner};
+use crate::store::encryption::Fields;
 use crate::store::postgres::columns::column;
 use crate::store::postgres::convert::to_pg;
 use crate::store::postgres::sql::sql;
@@ -108,7 +110,7 @@ pub fn merge(
             None if merged == own => return Ok(Outcome::Already),
             None => {}
         }
-        let moved = move_rows(conn, own, merged, now)?;
+        let moved = move_rows(conn, store.fields(), own, merged, now)?;
         recipients(conn, user, alias)?;
         let (user, alias) = (UserId::from_sql(own), UserId::from_sql(merged));
         Ok(Outcome::Merged { user, alias, moved })
@@ -133,13 +135,19 @@ pub fn find(
     Ok(is_user.then(|| (UserId::from_sql(into), UserId::from_sql(merged))))
 }
 
-fn move_rows(conn: &mut PgConnection, own: i32, merged: i32, now: Timestamp) -> Result<Moved, StoreError> {
+fn move_rows(
+    conn: &mut PgConnection,
+    fields: &Fields,
+    own: i32,
+    merged: i32,
+    now: Timestamp,
+) -> Result<Moved, StoreError> {
     // Rows that refer to either wait until this is over.
     sql::<Integer>("SELECT user_id FROM users WHERE user_id IN (?, ?) ORDER BY user_id FOR UPDATE")
         .bind::<Integer, _>(own)
         .bind::<Integer, _>(merged)
         .load::<i32>(conn)?;
-    let messages = messages(conn, own, merged, now)?;
+    let messages = messages(conn, fields, own, merged, now)?;
     let mut events = 0;
     for (place, statement) in MOVES.into_iter().chain(COPIES).enumerate() {
         let n = of_both(conn, statement, own, merged)?;
@@ -167,7 +175,13 @@ fn of_both(
 }
 
 /// Appends the stream of the merged user; frames of live messages get their new place and addressee.
-fn messages(conn: &mut PgConnection, own: i32, merged: i32, now: Timestamp) -> Result<usize, StoreError> {
+fn messages(
+    conn: &mut PgConnection,
+    fields: &Fields,
+    own: i32,
+    merged: i32,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
     let rows = sql::<(SqlUuid, BigInt, Text)>(include_str!("sql/merge_messages.sql"))
         .bind::<Integer, _>(own)
         .bind::<Integer, _>(merged)
@@ -175,17 +189,24 @@ fn messages(conn: &mut PgConnection, own: i32, merged: i32, now: Timestamp) -> R
         .bind::<Integer, _>(own)
         .bind::<Timestamptz, _>(to_pg(now))
         .load::<(Uuid, i64, String)>(conn)?;
-    if rows.is_empty() {
+    let n = rows.len();
+    if n == 0 {
         return Ok(0);
     }
     let names = super::users::external_ids(conn, &[UserId::from_sql(own)])?;
-    let changed: Vec<(Uuid, String)> = rows
-        .iter()
+    // Still under the key of the merged user; what stays as it is, is found by that one later, too.
+    let opener = fields.opener(conn, rows.iter().map(|(_, _, frame)| (Owner(merged), frame.as_str())))?;
+    let sealer = fields.sealer(conn, [Owner(own)])?;
+    let readdressed = |frame: String, offset| {
+        let frame = opener.open(Owner(merged), Field::Frame, frame).ok()?;
+        readdressed(&frame, names.get(&UserId::from_sql(own))?, offset)
+    };
+    let changed = rows
+        .into_iter()
         .filter(|(_, _, frame)| !frame.is_empty())
-        .filter_map(|(id, offset, frame)| {
-            Some((*id, readdressed(frame, names.get(&UserId::from_sql(own))?, *offset)?))
-        })
-        .collect();
+        .filter_map(|(id, offset, frame)| Some((id, readdressed(frame, offset)?)))
+        .map(|(id, frame)| Ok((id, sealer.seal(Owner(own), Field::Frame, &frame)?.into_owned())))
+        .collect::<Result<Vec<(Uuid, String)>, StoreError>>()?;
     sql::<()>(
         "UPDATE notifications n SET frame = f.frame FROM unnest(?, ?) AS f (id, frame) WHERE n.notification_id = f.id",
     )
@@ -197,7 +218,7 @@ fn messages(conn: &mut PgConnection, own: i32, merged: i32, now: Timestamp) -> R
         .bind::<Integer, _>(own)
         .bind::<Integer, _>(own)
         .execute(conn)?;
-    Ok(rows.len())
+    Ok(n)
 }
 
 fn deferred(conn: &mut PgConnection, own: i32, merged: i32) -> Result<(), StoreError> {

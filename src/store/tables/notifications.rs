@@ -14,6 +14,8 @@ pub use crate::decide::record::NewNotification;
 use crate::deliver::channel;
 use crate::deliver::stream::{MAX_ENTRIES, MAX_OLDER};
 use crate::notify::Priority;
+use crate::privacy::encryption::{Field, Owner};
+use crate::store::encryption::Fields;
 use crate::store::postgres::StoreError;
 use crate::store::postgres::columns::column;
 use crate::store::postgres::convert::{from_pg, items_from_sql, to_pg};
@@ -109,9 +111,10 @@ fn from_stored(row: StoredRow) -> (UserId, StoredNotification) {
 }
 
 /// The newest messages of each user, as many as memory holds, whatever has become of them, by user and offset. The frame is
-/// empty for what need not be sent again: expired, withdrawn, or acknowledged and older than `since`.
+/// empty for what need not be sent again: expired, withdrawn, or acknowledged and older than `since`; and for what can't be decrypted.
 pub(super) fn tails(
     conn: &mut PgConnection,
+    fields: &Fields,
     users: &[i32],
     since: Timestamp,
     now: Timestamp,
@@ -122,7 +125,19 @@ pub(super) fn tails(
         .bind::<Timestamptz, _>(to_pg(since))
         .bind::<BigInt, _>(TAIL as i64)
         .load::<StoredRow>(conn)?;
-    Ok(rows.into_iter().map(from_stored).collect())
+    let opener = fields.opener(conn, rows.iter().map(|row| (Owner(row.user_id), row.frame.as_str())))?;
+    let opened = |mut row: StoredRow| {
+        row.frame = opener.open(Owner(row.user_id), Field::Frame, row.frame).unwrap_or_else(|reason| {
+            log::error!(
+                "message not decrypted notification_id={} reason={}",
+                row.notification_id,
+                reason.reason()
+            );
+            String::new()
+        });
+        from_stored(row)
+    };
+    Ok(rows.into_iter().map(opened).collect())
 }
 
 /// Live messages of each user before an offset, by user and offset: the newest [`MAX_OLDER`], without their frames.

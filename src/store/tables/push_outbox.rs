@@ -9,6 +9,8 @@ use uuid::Uuid;
 
 use crate::base::{ExternalId, Millis, NotificationId, Timestamp, UserId};
 pub use crate::decide::record::HandOver;
+use crate::privacy::encryption::Field;
+use crate::store::encryption::{Fields, owner};
 use crate::store::postgres::StoreError;
 use crate::store::postgres::columns::column;
 use crate::store::postgres::convert::{external_id, from_pg, to_pg};
@@ -181,13 +183,19 @@ pub struct Turn<'a> {
 }
 
 /// Claims due rows of one push service, in turns of users: each user with something due gets an equal part of `limit`, the longest
-/// due first; of more users than that the next `limit` by id. One index probe a user.
-pub fn claim(conn: &mut PgConnection, turn: Turn<'_>, now: Timestamp) -> Result<Vec<DuePush>, StoreError> {
-    let Some(after) = turn.after else { return claim_after(conn, turn, -1, now) };
-    let mut claimed = claim_after(conn, turn, after.to_sql(), now)?;
+/// due first; of more users than that the next `limit` by id. One index probe a user. A message that can't be decrypted counts as
+/// settled.
+pub fn claim(
+    conn: &mut PgConnection,
+    fields: &Fields,
+    turn: Turn<'_>,
+    now: Timestamp,
+) -> Result<Vec<DuePush>, StoreError> {
+    let Some(after) = turn.after else { return claim_after(conn, fields, turn, -1, now) };
+    let mut claimed = claim_after(conn, fields, turn, after.to_sql(), now)?;
     let limit = turn.limit - i64::try_from(claimed.len()).unwrap_or(i64::MAX);
     if limit > 0 {
-        claimed.extend(claim_after(conn, Turn { limit, ..turn }, -1, now)?);
+        claimed.extend(claim_after(conn, fields, Turn { limit, ..turn }, -1, now)?);
     }
     Ok(claimed)
 }
@@ -196,6 +204,7 @@ type ClaimedRow = (Uuid, i64, i32, i32, PgTimestamp, bool, String, String, Vec<u
 
 fn claim_after(
     conn: &mut PgConnection,
+    fields: &Fields,
     turn: Turn<'_>,
     after: i32,
     now: Timestamp,
@@ -217,6 +226,21 @@ fn claim_after(
         .bind::<Timestamptz, _>(to_pg(now))
         .load::<ClaimedRow>(conn)?;
     let mut claimed: Vec<DuePush> = rows.into_iter().map(due_push).collect();
+    let own = |push: &DuePush| owner(Some(push.user));
+    let opener = fields.opener(conn, claimed.iter().map(|push| (own(push), push.frame.as_str())))?;
+    for push in &mut claimed {
+        match opener.open(own(push), Field::Frame, std::mem::take(&mut push.frame)) {
+            Ok(frame) => push.frame = frame,
+            Err(reason) => {
+                log::error!(
+                    "push not decrypted notification_id={} reason={}",
+                    push.notification.0,
+                    reason.reason()
+                );
+                push.settled = true;
+            }
+        }
+    }
     claimed.sort_by_key(|push| (push.user, push.notification));
     Ok(claimed)
 }

@@ -20,6 +20,7 @@ use crate::decide::{RecentSend, SentAs, StoredUser};
 use crate::deliver::channel::from_code;
 use crate::event::{Event, OwnKinds};
 use crate::profile::{Attributes, StatedFeatures};
+use crate::store::encryption::Fields;
 use crate::store::postgres::StoreError;
 use crate::store::postgres::convert::{external_id, from_pg, items_from_sql, to_pg};
 use crate::store::postgres::sql::sql;
@@ -57,9 +58,10 @@ pub struct Wishes {
     pub consents: Vec<(String, bool)>,
 }
 
-/// The states of the users that exist, in the order asked for. At most twelve queries, whatever the number of users.
+/// The states of the users that exist, in the order asked for. At most thirteen queries, whatever the number of users.
 pub fn load_states(
     conn: &mut PgConnection,
+    fields: &Fields,
     users: &[UserId],
     now: Timestamp,
 ) -> Result<Vec<StoredUser>, StoreError> {
@@ -91,7 +93,7 @@ pub fn load_states(
             state.floor = offset;
         }
     }
-    for (user, notification) in notifications::tails(conn, &ids, now.plus_days(-TAIL_DAYS), now)? {
+    for (user, notification) in notifications::tails(conn, fields, &ids, now.plus_days(-TAIL_DAYS), now)? {
         if let Some(state) = states.get_mut(&user) {
             state.floor = state.floor.min(notification.offset - 1);
             state.tail.push(notification);

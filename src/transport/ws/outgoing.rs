@@ -118,7 +118,7 @@ impl Outgoing {
         self.bytes - self.sent + self.pieces.len() * size_of::<Piece>()
     }
 
-    /// Writes as much as the socket takes; how many metered bytes are out with it. `Ready` = nothing waits any more.
+    /// Writes as much as the socket takes; how many metered bytes are out with it. `Ready` = nothing waits any more, here or in TLS.
     pub fn write(
         &mut self,
         mut socket: Pin<&mut impl AsyncWrite>,
@@ -141,7 +141,8 @@ impl Outgoing {
         }
         // An idle connection holds no queue.
         self.pieces = VecDeque::new();
-        Poll::Ready(Ok(()))
+        // TLS may have taken what the socket has not.
+        socket.poll_flush(task)
     }
 
     fn waiting(&self) -> impl Iterator<Item = &[u8]> {

@@ -1,4 +1,4 @@
-//! A pipe that owns its TCP socket: an actor that reads, decodes and writes by itself, without an HTTP dispatcher's buffers
+//! A pipe that owns its TCP socket, with TLS or without: an actor that reads, decodes and writes by itself, without an HTTP dispatcher's buffers
 //! beneath it. An idle one holds no buffer at all; reading goes through one scratch buffer a thread.
 //!
 //! All that arrived in its mailbox is handled before it writes, so frames of one turn leave with one system call. It goes
@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use actix::{Actor, ActorContext, ActorFuture, AsyncContext, Context, Handler};
 use actix_http::ws::CloseReason;
-use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -23,6 +22,7 @@ use super::outgoing::Outgoing;
 use crate::deliver::Frame;
 use crate::transport::framing::Whole;
 use crate::transport::pipe::{Gateway, Outbound, PIPE_CAPACITY, PipeMeter, next_connection, pipe};
+use crate::transport::tls::Stream;
 
 /// Bytes read with one call.
 const READ_AT_ONCE: usize = 16 << 10;
@@ -43,7 +43,7 @@ thread_local! {
 /// one it is an echo that conformance tests talk to: the same code up to the whole message, which is sent back. `permit` is given
 /// back when the socket is closed.
 pub fn start(
-    stream: TcpStream,
+    stream: Stream,
     read: &[u8],
     limits: &Arc<Limits>,
     gateway: Option<Arc<dyn Gateway>>,
@@ -76,7 +76,7 @@ pub fn start(
 }
 
 struct Io {
-    stream: TcpStream,
+    stream: Stream,
     incoming: Incoming,
     out: Outgoing,
     /// A client that lets more answers than this wait is not read from.
@@ -165,11 +165,12 @@ impl SocketPipe {
 
     fn write(&mut self, task: &mut task::Context<'_>) -> Result<(), Gone> {
         let Io { stream, out, is_ending, .. } = &mut self.io;
-        match out.write(Pin::new(stream), task, |bytes| self.meter.taken(bytes)) {
-            Poll::Ready(Ok(())) if !*is_ending => Ok(()),
-            Poll::Pending => Ok(()),
-            Poll::Ready(_) => Err(Gone),
-        }
+        let written = match out.write(Pin::new(&mut *stream), task, |bytes| self.meter.taken(bytes)) {
+            Poll::Ready(Ok(())) if *is_ending => stream.poll_farewell(task),
+            Poll::Ready(Ok(())) => return Ok(()),
+            written => written,
+        };
+        if written.is_pending() { Ok(()) } else { Err(Gone) }
     }
 }
 

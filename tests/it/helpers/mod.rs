@@ -18,5 +18,6 @@ pub mod push_service;
 pub mod server;
 pub mod shop;
 pub mod site;
+pub mod tls;
 pub mod tokens;
 pub mod workbook;

@@ -36,6 +36,7 @@ impl Server {
         let line = lines.next().expect("the server ended before it was ready").unwrap();
         let address = line
             .strip_prefix("tidings is ready at http://")
+            .or_else(|| line.strip_prefix("tidings is ready at https://"))
             .and_then(|rest| rest.split('/').next())
             .unwrap_or_else(|| panic!("unexpected first line: {line}"))
             .parse()

@@ -5,6 +5,7 @@
 //! view; the view also names the columns and their types.
 
 mod row;
+mod searches;
 mod subject;
 
 use std::io::BufRead;
@@ -17,10 +18,12 @@ use diesel::prelude::*;
 use diesel::query_builder::AstPass;
 use diesel::sql_types::{Array, Bool, Double, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 
+use self::searches::Searches;
 use super::conversions;
 use crate::base::{Millis, NotificationId, Timestamp};
 use crate::catalogue::Money;
 use crate::feedback::attribution::{self, Brought};
+use crate::store::encryption::Fields;
 use crate::store::postgres::columns::column;
 use crate::store::postgres::convert::{from_pg, to_pg};
 use crate::store::postgres::sql::sql;
@@ -83,6 +86,7 @@ pub trait Receiver {
 /// Hands over the columns and every row, by time; of rows stored meanwhile each once or not at all.
 pub fn stream(
     conn: &mut PgConnection,
+    fields: &Fields,
     selection: &Selection,
     receiver: &mut dyn Receiver,
 ) -> Result<(), StoreError> {
@@ -93,14 +97,27 @@ pub fn stream(
         )?;
         let statement = selection.subject.statement();
         conn.batch_execute(&format!("CREATE OR REPLACE TEMPORARY VIEW {VIEW} AS {statement}"))?;
-        if receiver.columns(&read_columns(conn)?).is_continue() {
+        let mut columns = read_columns(conn)?;
+        let mut encrypted =
+            (selection.subject == Subject::Events).then(|| Searches::new(fields, &mut columns));
+        if receiver.columns(&columns).is_continue() {
             for slice in slices(conn, selection)? {
                 if selection.subject == Subject::Outcomes {
                     put_credits(conn, &slice, selection.attribution_window, &selection.money)?;
                 }
                 bound(conn, &slice)?;
                 let source = diesel::copy_to(Rows).with_format(CopyFormat::Text).load_raw(conn)?;
-                let heard = read(source, receiver);
+                let heard = match &mut encrypted {
+                    None => read(source, &mut |row| Ok(receiver.row(row))),
+                    Some(searches) => {
+                        let heard = read(source, &mut |row| searches.take(row, &mut |row| receiver.row(row)));
+                        if let Ok(ControlFlow::Continue(())) = heard {
+                            searches.flush(&mut |row| receiver.row(row))
+                        } else {
+                            heard
+                        }
+                    }
+                };
                 // PQexec discards what is left of the copy, its end too; the other calls of libpq refuse to.
                 conn.batch_execute("SELECT 1")?;
                 if heard?.is_break() {
@@ -192,7 +209,10 @@ fn put_credits(
     Ok(())
 }
 
-fn read(mut source: impl BufRead, receiver: &mut dyn Receiver) -> Result<ControlFlow<()>, StoreError> {
+fn read(
+    mut source: impl BufRead,
+    take: &mut dyn FnMut(&Row) -> Result<ControlFlow<()>, StoreError>,
+) -> Result<ControlFlow<()>, StoreError> {
     let unreadable = |reason: String| StoreError::Unreadable { table: "export", reason };
     let (mut line, mut row) = (Vec::new(), Row::default());
     loop {
@@ -201,7 +221,7 @@ fn read(mut source: impl BufRead, receiver: &mut dyn Receiver) -> Result<Control
             return Ok(ControlFlow::Continue(()));
         }
         row.read(line.strip_suffix(b"\n").unwrap_or(&line)).map_err(unreadable)?;
-        if receiver.row(&row).is_break() {
+        if take(&row)?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
     }

@@ -85,6 +85,21 @@ impl Row {
         self.fields.push(field.map(|_| start..self.text.len()));
     }
 
+    /// Takes the last field out.
+    pub(super) fn pop(&mut self) -> Option<String> {
+        let field = self.fields.pop()??;
+        self.text.get(field).map(str::to_owned)
+    }
+
+    /// Replaces the text of a field; nothing behind the last field.
+    pub(super) fn set(&mut self, place: usize, text: Option<&str>) {
+        let start = self.text.len();
+        if let Some(field) = self.fields.get_mut(place) {
+            self.text.push_str(text.unwrap_or_default());
+            *field = text.map(|_| start..self.text.len());
+        }
+    }
+
     /// Replaces the row by a line without its end. The error says what is wrong with it.
     pub(super) fn read(&mut self, line: &[u8]) -> Result<(), String> {
         self.clear();

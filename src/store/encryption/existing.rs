@@ -1,0 +1,154 @@
+//! Rows from before: fields that are not encrypted yet, and data keys under a master key that is being replaced. In batches, each a
+//! transaction of its own; what was cut off is taken up where it ended.
+
+use std::borrow::Cow;
+
+use diesel::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Binary, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use uuid::Uuid;
+
+use super::{Fields, data_keys, nonce};
+use crate::privacy::encryption::{Field, Owner};
+use crate::store::postgres::columns::column;
+use crate::store::postgres::error::StoreError;
+use crate::store::postgres::session::{in_transaction, without_time_limit};
+use crate::store::postgres::sql::sql;
+
+/// Begin of the fields that are encrypted, in a condition.
+const SEALED: &str = "'enc1:%'";
+
+/// A place in the rows of a column, from which it goes on.
+#[derive(Clone, Debug)]
+pub struct Existing {
+    /// The column.
+    pub field: Field,
+    /// Key of the last row that was looked at.
+    after: (Uuid, PgTimestamp),
+}
+
+impl Existing {
+    /// At the first row.
+    pub fn new(field: Field) -> Self {
+        Self { field, after: (Uuid::nil(), PgTimestamp(i64::MIN)) }
+    }
+}
+
+/// Encrypts at most `limit` fields of a column; how many, 0 = none is left. Encryption has to be on. Rows are passed in the order of their
+/// keys, each once; other writers wait for those of a batch only.
+pub fn encrypt_some(
+    conn: &mut PgConnection,
+    fields: &Fields,
+    place: &mut Existing,
+    limit: i64,
+) -> Result<usize, StoreError> {
+    match place.field {
+        Field::Query => queries(conn, fields, place, limit),
+        Field::Frame => frames(conn, fields, place, limit),
+    }
+}
+
+fn queries(
+    conn: &mut PgConnection,
+    fields: &Fields,
+    place: &mut Existing,
+    limit: i64,
+) -> Result<usize, StoreError> {
+    without_time_limit(conn, |conn| {
+        let rows = sql::<(Timestamptz, SqlUuid, Nullable<Integer>, Text)>(format!(
+            "SELECT occurred_at, event_key, user_id, query FROM events WHERE query NOT LIKE {SEALED} \
+             AND (event_key, occurred_at) > (?, ?) ORDER BY event_key, occurred_at LIMIT ? FOR UPDATE"
+        ))
+        .bind::<SqlUuid, _>(place.after.0)
+        .bind::<Timestamptz, _>(place.after.1)
+        .bind::<BigInt, _>(limit)
+        .load::<(PgTimestamp, Uuid, Option<i32>, String)>(conn)?;
+        let Some((last_at, last_key, ..)) = rows.last() else { return Ok(0) };
+        place.after = (*last_key, *last_at);
+        let owner = |user: &Option<i32>| user.map_or(Owner::SERVER, Owner);
+        let sealer = fields.sealer(conn, rows.iter().map(|(_, _, user, _)| owner(user)))?;
+        let sealed: Vec<Cow<'_, str>> = rows
+            .iter()
+            .map(|(_, _, user, text)| sealer.seal(owner(user), Field::Query, text))
+            .collect::<Result<_, _>>()?;
+        sql::<()>(
+            "UPDATE events e SET query = s.query FROM unnest(?, ?, ?) AS s (at, key, query) \
+             WHERE e.occurred_at = s.at AND e.event_key = s.key",
+        )
+        .bind::<Array<Timestamptz>, _>(column(&rows, |(at, ..)| *at))
+        .bind::<Array<SqlUuid>, _>(column(&rows, |(_, key, ..)| *key))
+        .bind::<Array<Text>, _>(column(&sealed, AsRef::as_ref))
+        .execute(conn)?;
+        Ok(rows.len())
+    })
+}
+
+fn frames(
+    conn: &mut PgConnection,
+    fields: &Fields,
+    place: &mut Existing,
+    limit: i64,
+) -> Result<usize, StoreError> {
+    without_time_limit(conn, |conn| {
+        let rows = sql::<(SqlUuid, Integer, Text)>(format!(
+            "SELECT notification_id, user_id, frame FROM notifications WHERE frame NOT LIKE {SEALED} \
+             AND notification_id > ? ORDER BY notification_id LIMIT ? FOR UPDATE"
+        ))
+        .bind::<SqlUuid, _>(place.after.0)
+        .bind::<BigInt, _>(limit)
+        .load::<(Uuid, i32, String)>(conn)?;
+        let Some((last, ..)) = rows.last() else { return Ok(0) };
+        place.after.0 = *last;
+        let sealer = fields.sealer(conn, rows.iter().map(|(_, user, _)| Owner(*user)))?;
+        let sealed: Vec<Cow<'_, str>> = rows
+            .iter()
+            .map(|(_, user, text)| sealer.seal(Owner(*user), Field::Frame, text))
+            .collect::<Result<_, _>>()?;
+        sql::<()>(
+            "UPDATE notifications n SET frame = s.frame FROM unnest(?, ?) AS s (id, frame) WHERE n.notification_id = s.id",
+        )
+        .bind::<Array<SqlUuid>, _>(column(&rows, |(id, ..)| *id))
+        .bind::<Array<Text>, _>(column(&sealed, AsRef::as_ref))
+        .execute(conn)?;
+        Ok(rows.len())
+    })
+}
+
+/// Wraps at most `limit` data keys by the current master key that are wrapped by another; how many, 0 = none is left. Fields stay as they
+/// are. An error names a master key that is needed and is not there.
+pub fn rewrap_some(conn: &mut PgConnection, fields: &Fields, limit: i64) -> Result<usize, StoreError> {
+    let (Some(masters), Some(current)) = (fields.masters(), fields.masters().and_then(|all| all.current()))
+    else {
+        return Ok(0);
+    };
+    in_transaction(conn, |conn| {
+        let mut others = data_keys::names(conn)?;
+        others.retain(|name| name != current.name().as_str());
+        let rows = sql::<(SqlUuid, Integer, Text, Binary)>(
+            "SELECT key_id, user_id, master_key, wrapped FROM data_keys WHERE master_key = ANY(?) LIMIT ? FOR UPDATE SKIP LOCKED",
+        )
+        .bind::<Array<Text>, _>(others)
+        .bind::<BigInt, _>(limit)
+        .load::<(Uuid, i32, String, Vec<u8>)>(conn)?;
+        let rewrapped = rows
+            .iter()
+            .map(|(id, owner, master, wrapped)| {
+                let bytes = masters.named(master).and_then(|key| key.unwrap(wrapped, *id, Owner(*owner)));
+                let bytes = bytes.ok_or_else(|| StoreError::Unreadable {
+                    table: "data_keys",
+                    reason: format!("master key {master} does not unwrap key {id}"),
+                })?;
+                Ok(current.wrap(&bytes, *id, Owner(*owner), &nonce()))
+            })
+            .collect::<Result<Vec<Vec<u8>>, StoreError>>()?;
+        sql::<()>(
+            "UPDATE data_keys k SET master_key = ?, wrapped = r.wrapped FROM unnest(?, ?) AS r (id, wrapped) \
+             WHERE k.key_id = r.id",
+        )
+        .bind::<Text, _>(current.name().as_str())
+        .bind::<Array<SqlUuid>, _>(column(&rows, |(id, ..)| *id))
+        .bind::<Array<Binary>, _>(column(&rewrapped, Vec::as_slice))
+        .execute(conn)?;
+        Ok(rows.len())
+    })
+}
