@@ -15,7 +15,7 @@ use crate::privacy::api_key::Client;
 use crate::privacy::audit::AuditEntry;
 use crate::privacy::scope::{Area, Scope};
 use crate::privacy::visitor::{Wish, visitor};
-use crate::privacy::{Access, TokenError};
+use crate::privacy::{Access, Permission, TokenError};
 use crate::state::sessions::Session;
 use crate::telemetry::Count;
 use crate::transport::{Gateway, Opened, Outbound};
@@ -29,13 +29,15 @@ pub struct UserGateway {
     app: Arc<App>,
     /// Address of the clients, by which refused tokens are counted and API keys may be confined; `None` = not known.
     address: Option<IpAddr>,
+    /// Secret id of the session of a person whose browser opened the connection.
+    session: Option<String>,
 }
 
 /// Close code of a refused token.
 fn refusal(error: TokenError) -> CloseCode {
     match error {
         TokenError::Expired => CloseCode::TokenExpired,
-        TokenError::Revoked => CloseCode::SignedOut,
+        TokenError::Revoked | TokenError::SessionEnded => CloseCode::SignedOut,
         // The client comes again.
         TokenError::NoKeys => CloseCode::StreamLost,
         TokenError::Missing
@@ -56,12 +58,12 @@ fn refusal(error: TokenError) -> CloseCode {
 impl UserGateway {
     /// Creates the gateway to the actors of `app`.
     pub fn new(app: Arc<App>) -> Self {
-        Self { app, address: None }
+        Self { app, address: None, session: None }
     }
 
-    /// The same for the clients of one address.
-    pub fn of_address(&self, address: Option<IpAddr>) -> Self {
-        Self { app: Arc::clone(&self.app), address }
+    /// The same for a client of that address, and with that session, which stands for a token where the login has none.
+    pub fn of_client(&self, address: Option<IpAddr>, session: Option<String>) -> Self {
+        Self { app: Arc::clone(&self.app), address, session }
     }
 
     /// Address of the clients. Frames name no origin: the page was checked when the connection was opened.
@@ -74,8 +76,12 @@ impl UserGateway {
         match self.app.state.config.auth.mode {
             AuthMode::Off => Ok(Access::open()),
             AuthMode::Token => {
-                let token = login.token.as_deref().ok_or(TokenError::Missing)?;
-                self.app.state.identity.verify_now(token, &self.client())
+                let identity = &self.app.state.identity;
+                match (login.token.as_deref(), self.session.as_deref()) {
+                    (Some(token), _) => identity.verify_now(token, &self.client()),
+                    (None, Some(session)) => identity.verify_session(session),
+                    (None, None) => Err(TokenError::Missing),
+                }
             }
         }
     }
@@ -86,14 +92,18 @@ impl UserGateway {
         // A user's token names the user; a service or an administrator says whose eyes it borrows.
         let named = login.user_id.clone().or(access.user.clone()).ok_or(CloseCode::BadFrame)?;
         let Some(user) = self.app.registry.aliases.merged(&named) else {
-            return if access.may_act_for(&named) { Ok(named) } else { Err(CloseCode::NotPermitted) };
+            return if access.may_for(&named, Permission::ActForUsers) {
+                Ok(named)
+            } else {
+                Err(CloseCode::NotPermitted)
+            };
         };
-        if access.may_act_for(&user) {
+        if access.may_for(&user, Permission::ActForUsers) {
             // Its place was one in the stream of the visitor.
             let lost = || Resume { epoch: String::new(), offset: 0 };
             login.resume = login.resume.take().map(|_| lost());
             Ok(user)
-        } else if access.may_act_for(&named) {
+        } else if access.may_for(&named, Permission::ActForUsers) {
             Err(CloseCode::TokenExpired)
         } else {
             Err(CloseCode::NotPermitted)
@@ -189,6 +199,7 @@ impl UserGateway {
             subject: access.name.clone(),
             token_id: access.id.clone(),
             api_key: access.api_key,
+            sign_in: access.session,
             issued_at: access.issued_at,
             opened_at: Timestamp::now(),
             pipe: opened.pipe.weak(),

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use super::commands;
 use super::usage::Usage;
 use crate::actors::recommender;
-use crate::config::{Config, ConfigError, Layer, Layered};
+use crate::config::{Config, ConfigError, Layer, Layered, ROLES};
 use crate::privacy::Role;
 
 /// Wrong usage or configuration (clap uses the same).
@@ -143,7 +143,7 @@ tidings simulate --url ws://127.0.0.1:8080/ws --shoppers 100 --duration 60"
     /// Issue an access token (needs auth.secret).
     #[command(after_help = "Example:\n  tidings token --role user --user 17 --days 1")]
     Token {
-        /// Role of the token: user, service or admin.
+        /// Role of the token: user, viewer, marketer, operator, privacy_officer, service, developer or admin.
         #[arg(long, value_parser = role)]
         role: Role,
         /// Whom a user token speaks for.
@@ -186,17 +186,20 @@ tidings simulate --url ws://127.0.0.1:8080/ws --shoppers 100 --duration 60"
         #[command(subcommand)]
         action: commands::encryption::EncryptionAction,
     },
+    /// People who sign in to the dashboard: add, list and disable them, set roles and passwords.
+    #[command(
+        after_help = "Examples:\n  tidings people add anna --role admin\n  tidings people role ben viewer\n  tidings people list"
+    )]
+    People {
+        #[command(subcommand)]
+        action: commands::people::PeopleAction,
+    },
     /// Print every setting, its value and where it came from.
     Config,
 }
 
 fn role(text: &str) -> Result<Role, String> {
-    match text {
-        "user" => Ok(Role::User),
-        "service" => Ok(Role::Service),
-        "admin" => Ok(Role::Admin),
-        _ => Err("must be user, service or admin".to_owned()),
-    }
+    Role::named(text).ok_or_else(|| format!("must be one of {}", ROLES.join(", ")))
 }
 
 /// Runs the command line of this process.
@@ -249,6 +252,7 @@ fn execute(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Keys { action } => commands::keys::run(&config, &action),
         Command::Encryption { action } => commands::encryption::run(&config, &action),
         Command::Tls { action } => commands::tls::run(&config, &action),
+        Command::People { action } => commands::people::run(&config, &action),
         Command::Config | Command::TrainingWorker => Ok(()),
     }
 }

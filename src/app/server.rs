@@ -25,6 +25,8 @@ use crate::http::audited;
 use crate::http::bodies::Bodies;
 use crate::http::error::ApiError;
 use crate::http::limits::LimitsCache;
+use crate::http::masked;
+use crate::http::permit::Anybody;
 use crate::http::query;
 use crate::http::table::{self, Table};
 use crate::http::websocket::{EchoLimits, Upgrades};
@@ -194,6 +196,7 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
         actix_web::App::new()
             .configure(&data)
             .configure(refusals)
+            .wrap(from_fn(masked::mask))
             .wrap(from_fn(audited::record))
             .wrap(from_fn(middleware::finish))
             .wrap(from_fn(middleware::refuse_while_it_hangs))
@@ -341,7 +344,7 @@ fn demo_images(config: &mut web::ServiceConfig) {
 }
 
 /// A picture of the simulated shop, coloured on the spot; always there, since `serve` may serve a demo's database too.
-async fn demo_image(request: HttpRequest) -> HttpResponse {
+async fn demo_image(request: HttpRequest, _: Anybody) -> HttpResponse {
     match super::demo::images::from_path(request.path()) {
         Some(svg) => HttpResponse::Ok()
             .content_type("image/svg+xml")

@@ -13,7 +13,8 @@ use crate::base::{Millis, Timestamp};
 use crate::decide::record::{DecisionRow, NewNotification};
 use crate::state::AppState;
 use crate::store::{
-    Connection, Store, StoreError, decision_log, deferred, erased_rows, in_transaction, merges, robots,
+    Connection, Store, StoreError, decision_log, deferred, erased_rows, in_transaction, merges,
+    person_sessions, robots,
 };
 
 const EVERY: Duration = Duration::from_secs(3_600);
@@ -43,6 +44,12 @@ pub async fn run(state: Arc<AppState>) {
             })
             .await;
         }
+        let idle = Millis(state.config.people.idle_min * 60_000);
+        in_batches(&state, "sessions that are over not removed", usize::MAX, move |connection, _| {
+            let now = Timestamp::now();
+            person_sessions::sweep(connection, now - idle, now)
+        })
+        .await;
         in_batches(&state, "late events of merged users not moved", usize::MAX, |connection, _| {
             merges::move_late_events(connection, Timestamp::now() - MERGED_FOR)
         })

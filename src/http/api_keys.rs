@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::auth::Caller;
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
+use super::permit::{ManageKeys, With};
 use crate::actors::App;
 use crate::base::{Timestamp, json, suggest_nearest};
 use crate::privacy::api_key::{self, ApiKey, BYTES, Origin};
-use crate::privacy::{Role, Scope};
+use crate::privacy::{Permission, Role, Scope};
 use crate::store::api_keys::{self, ApiKeyRow, MAX_KEYS};
 
 /// Longest name, bytes.
@@ -155,23 +155,26 @@ pub struct ListQuery {
 /// Descriptions of the routes.
 pub fn described() -> Vec<Described> {
     vec![
-        describe::get("/v1/admin/keys", May::Admin, "API keys.")
+        describe::get("/v1/admin/keys", May::Needs(Permission::ManageKeys), "API keys.")
             .query::<ListQuery>()
             .answers::<KeyList>(200, "Keys, the oldest first."),
-        describe::post("/v1/admin/keys", May::Admin, "Makes an API key.")
+        describe::post("/v1/admin/keys", May::Needs(Permission::ManageKeys), "Makes an API key.")
             .body::<NewKey>()
             .body_example(r#"{"name": "shop", "scopes": ["events:write"], "origins": ["10.0.0.0/8"]}"#)
             .answers::<MadeKey>(201, "The key, never shown again.")
             .refuses(&[409]),
-        describe::delete("/v1/admin/keys/{id}", May::Admin, "Revokes a key at once.")
+        describe::delete("/v1/admin/keys/{id}", May::Needs(Permission::ManageKeys), "Revokes a key at once.")
             .empty(204, "It is revoked.")
             .refuses(&[404]),
     ]
 }
 
 /// Makes a key. A key that is confined itself makes none that may more.
-pub async fn post(Body(body): Body, app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
+pub async fn post(
+    Body(body): Body,
+    app: web::Data<App>,
+    caller: With<ManageKeys>,
+) -> Result<HttpResponse, ApiError> {
     let new: NewKey = json::from_slice(&body).map_err(|error| {
         let error = suggest_nearest(&error.to_string());
         ApiError::invalid("bad_key", None, format!("not an API key, such as {{\"name\":\"shop\"}}: {error}"))
@@ -179,6 +182,9 @@ pub async fn post(Body(body): Body, app: web::Data<App>, caller: Caller) -> Resu
     let (key, text) = new
         .make(Timestamp::now())
         .map_err(|(field, message)| ApiError::invalid("bad_key", Some(field), message))?;
+    if !caller.access().role.includes(key.role) {
+        return Err(ApiError::NotPermitted);
+    }
     let may_give = |scope: &Scope| caller.access().has_scope(*scope);
     if caller.access().scopes.is_some() && (key.scopes.is_empty() || !key.scopes.iter().all(may_give)) {
         return Err(ApiError::NotPermitted);
@@ -214,9 +220,8 @@ pub async fn post(Body(body): Body, app: web::Data<App>, caller: Caller) -> Resu
 pub async fn list(
     query: web::Query<ListQuery>,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<ManageKeys>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let revoked = query.revoked;
     let rows = app.state.store.run(move |connection| api_keys::list(connection, revoked)).await?;
     Ok(HttpResponse::Ok().json(KeyList { keys: rows.into_iter().map(KeyView::from).collect() }))
@@ -226,9 +231,8 @@ pub async fn list(
 pub async fn delete(
     path: web::Path<Uuid>,
     app: web::Data<App>,
-    caller: Caller,
+    caller: With<ManageKeys>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let (id, by, identity) = (*path, caller.name(), Arc::clone(&app.state.identity));
     let revoked = app
         .state

@@ -5,14 +5,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::auth::Caller;
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::merge_patch::merge;
+use super::permit::{ReadUsers, With, WriteUsers};
 use crate::actors::App;
 use crate::base::{ExternalId, json, suggest_nearest};
 use crate::decide::Input;
+use crate::privacy::Permission;
 use crate::profile::Attributes;
 use crate::store::{in_transaction, user_attributes, users};
 
@@ -42,15 +43,19 @@ struct AuditedAttributes {
 pub fn described() -> Vec<Described> {
     let user = "/v1/users/{id}";
     vec![
-        describe::get(user, May::Service, "Attributes of a user.")
+        describe::get(user, May::Needs(Permission::ReadUsers), "Attributes of a user.")
             .answers::<UserAttributes<'_>>(200, "All of them.")
             .example(r#"{"user_id": 17, "attributes": {"tier": "gold", "birthday": {"date": "1990-01-31"}}}"#)
             .refuses(&[404]),
-        describe::patch(user, May::Service, "Merges into the attributes of a user (RFC 7396).")
-            .body::<UserPatch>()
-            .body_example(r#"{"attributes": {"tier": "gold", "old": null}}"#)
-            .answers::<UserAttributes<'_>>(200, "As they are now.")
-            .refuses(&[404]),
+        describe::patch(
+            user,
+            May::Needs(Permission::WriteUsers),
+            "Merges into the attributes of a user (RFC 7396).",
+        )
+        .body::<UserPatch>()
+        .body_example(r#"{"attributes": {"tier": "gold", "old": null}}"#)
+        .answers::<UserAttributes<'_>>(200, "As they are now.")
+        .refuses(&[404]),
     ]
 }
 
@@ -58,9 +63,8 @@ pub fn described() -> Vec<Described> {
 pub async fn get(
     path: web::Path<String>,
     app: web::Data<App>,
-    caller: Caller,
+    caller: With<ReadUsers>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.service()?;
     let user = caller.user(&path, &app)?;
     let named = user.clone();
     let attributes = app
@@ -80,9 +84,8 @@ pub async fn patch(
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
-    caller: Caller,
+    caller: With<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.service()?;
     let user = caller.user(&path, &app)?;
     let UserPatch { attributes: wish } = json::from_slice(&body).map_err(|error| {
         let error = suggest_nearest(&error.to_string());

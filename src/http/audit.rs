@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::auth::Caller;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::page::next_after;
+use super::permit::{ReadAudit, With};
 use crate::actors::App;
 use crate::base::Timestamp;
+use crate::privacy::Permission;
 use crate::privacy::audit::{Chained, hex};
 use crate::store::audit::{self, AuditFilter};
 
@@ -89,9 +90,13 @@ struct AuditPage<'a> {
 /// Descriptions of the routes.
 pub fn described() -> Vec<Described> {
     vec![
-        describe::get("/v1/admin/audit", May::Admin, "Entries of the audit log, the latest first.")
-            .query::<AuditQuery>()
-            .answers::<AuditPage<'_>>(200, "A page."),
+        describe::get(
+            "/v1/admin/audit",
+            May::Needs(Permission::ReadAudit),
+            "Entries of the audit log, the latest first.",
+        )
+        .query::<AuditQuery>()
+        .answers::<AuditPage<'_>>(200, "A page."),
     ]
 }
 
@@ -110,9 +115,8 @@ fn moment(field: &'static str, text: Option<&str>) -> Result<Option<Timestamp>, 
 pub async fn list(
     query: web::Query<AuditQuery>,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<ReadAudit>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let query = query.into_inner();
     let limit = query.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
     let filter = AuditFilter {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, web};
 use parking_lot::Mutex;
@@ -44,6 +45,9 @@ enum Kind {
 /// messages, lists to show) and for figures of all together.
 fn kind(method: &str, pattern: &str, access: &Access) -> Kind {
     let reads = matches!(method, "GET" | "HEAD" | "OPTIONS");
+    if pattern == "/oidc/callback" {
+        return Kind::Change;
+    }
     match access.role {
         Role::User => Kind::Plain,
         // Nobody can be told from anybody: who read is not known.
@@ -55,9 +59,9 @@ fn kind(method: &str, pattern: &str, access: &Access) -> Kind {
 
 fn reading(pattern: &str, role: Role) -> Kind {
     let of_person = match pattern {
-        "/v1/users/{id}/recommendations" | "/v1/recommendations" => role == Role::Admin,
+        "/v1/users/{id}/recommendations" | "/v1/recommendations" => role.is_of_people(),
         "/admin/users" | "/admin/decisions" | "/admin/sessions" | "/admin/live" => true,
-        "/v1/admin/audit" | "/v1/topics/{name}/subscribers" => true,
+        "/v1/admin/audit" | "/v1/people" | "/v1/topics/{name}/subscribers" => true,
         pattern => pattern.starts_with("/v1/users/{id}") || pattern.starts_with("/admin/users/{id}"),
     };
     if of_person { Kind::Reading } else { Kind::Plain }
@@ -71,19 +75,19 @@ fn change(method: &str, pattern: &str, role: Role) -> Kind {
             Kind::Plain
         }
         // A backend passes these on for its users, or as they come.
-        "/v1/notifications" | "/v1/triggers/{name}" => admin_only(role),
-        "/v1/users/{id}" if method != "DELETE" => admin_only(role),
-        "/v1/items" if method == "PUT" => admin_only(role),
-        pattern if pattern.starts_with("/v1/users/{id}/inbox") => admin_only(role),
-        pattern if pattern.starts_with("/v1/users/{id}/topics") => admin_only(role),
+        "/v1/notifications" | "/v1/triggers/{name}" => of_people(role),
+        "/v1/users/{id}" if method != "DELETE" => of_people(role),
+        "/v1/items" if method == "PUT" => of_people(role),
+        pattern if pattern.starts_with("/v1/users/{id}/inbox") => of_people(role),
+        pattern if pattern.starts_with("/v1/users/{id}/topics") => of_people(role),
         pattern if pattern.starts_with("/v1/webpush") => Kind::Plain,
         pattern if pattern.starts_with("/admin/") || pattern.starts_with("/v1/") => Kind::Change,
         _ => Kind::Plain,
     }
 }
 
-fn admin_only(role: Role) -> Kind {
-    if role == Role::Admin { Kind::Change } else { Kind::Plain }
+fn of_people(role: Role) -> Kind {
+    if role.is_of_people() { Kind::Change } else { Kind::Plain }
 }
 
 /// Adds the request to the audit log once it is answered; a change waits until its entry is stored.
@@ -96,7 +100,7 @@ pub async fn record(
     let seen = request.extensions().get::<Seen>().cloned();
     let is_refused = matches!(status.as_u16(), 401 | 403);
     let kind = match &seen {
-        Some(seen) if status.is_success() || status.is_server_error() => {
+        Some(seen) if status.is_success() || status.is_server_error() || status == StatusCode::SEE_OTHER => {
             // Most requests are of users, and the pattern is looked up anew.
             let pattern = || request.match_pattern().unwrap_or_default();
             match seen.access.role {
@@ -149,10 +153,11 @@ mod tests {
     fn changes_and_readings_of_others_are_kept_and_a_person_s_own_are_not() {
         let with = |role: Role| Access { role, name: "anna".into(), ..Access::open() };
         let kinds = |method: &str, pattern: &str| {
-            [Role::User, Role::Service, Role::Admin].map(|role| kind(method, pattern, &with(role)))
+            [Role::User, Role::Service, Role::Viewer, Role::Admin]
+                .map(|role| kind(method, pattern, &with(role)))
         };
         use Kind::{Change, Plain, Reading};
-        for (method, pattern, service, admin) in [
+        for (method, pattern, service, person) in [
             ("GET", "/v1/users/{id}/profile", Reading, Reading),
             ("GET", "/v1/users/{id}/recommendations", Plain, Reading),
             ("GET", "/admin/users/{id}/timeline", Reading, Reading),
@@ -171,8 +176,10 @@ mod tests {
             ("POST", "/admin/retrain", Change, Change),
             ("POST", "/admin/templates/preview", Plain, Plain),
             ("POST", "/v1/admin/revocations", Change, Change),
+            ("POST", "/v1/people/sign-in", Change, Change),
+            ("GET", "/v1/people/me", Plain, Plain),
         ] {
-            assert_eq!(kinds(method, pattern), [Plain, service, admin], "{method} {pattern}");
+            assert_eq!(kinds(method, pattern), [Plain, service, person, person], "{method} {pattern}");
         }
         let open = |method, pattern| kind(method, pattern, &Access::open());
         assert_eq!(open("GET", "/v1/users/{id}/profile"), Plain, "nobody knows who");

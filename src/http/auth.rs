@@ -1,6 +1,7 @@
 //! Caller of a request: an extractor that reads the bearer token once per request.
 
 use actix_web::dev::Payload;
+use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, ORIGIN};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use futures_util::future::LocalBoxFuture;
@@ -11,27 +12,37 @@ use super::audited::{Seen, Told};
 use super::error::ApiError;
 use super::forwarded::Original;
 use super::rates::{self, Who};
+use super::session_cookie::{self, CSRF_TOKEN};
 use crate::actors::App;
 use crate::actors::registry::Registry;
 use crate::base::ExternalId;
 use crate::config::AuthMode;
 use crate::event::Speaker;
 use crate::privacy::api_key::Client;
-use crate::privacy::{Access, Role, Scope, TokenError};
+use crate::privacy::mask;
+use crate::privacy::sign_in::{csrf_token, is_same};
+use crate::privacy::{Access, Permission, Role, Scope, TokenError};
 
 /// A checked token, or nobody in particular when authentication is off.
 #[derive(Clone, Debug)]
-pub struct Caller(Access, Told);
+pub struct Caller {
+    access: Access,
+    told: Told,
+    /// Permission to act for any user on this route.
+    for_users: Permission,
+}
 
 impl Caller {
-    /// Backends and administrators.
-    pub fn service(&self) -> Result<(), ApiError> {
-        if self.0.role >= Role::Service { Ok(()) } else { Err(ApiError::NotPermitted) }
+    fn new(access: Access, told: Told) -> Self {
+        Self { access, told, for_users: Permission::ActForUsers }
     }
 
-    /// Administrators.
-    pub fn admin(&self) -> Result<(), ApiError> {
-        if self.0.role == Role::Admin { Ok(()) } else { Err(ApiError::NotPermitted) }
+    /// The caller, if its role has the permission, which then is the one for other users as well.
+    pub fn with(self, permission: Permission) -> Result<Self, ApiError> {
+        match self.access.may(permission) {
+            true => Ok(Self { for_users: permission, ..self }),
+            false => Err(ApiError::Lacks(permission)),
+        }
     }
 
     /// The user of a path: whom the id stands for, if the caller may act for that user. A token of an id that was merged opens nothing
@@ -48,7 +59,7 @@ impl Caller {
 
     /// The user of a path, erased or not, if the caller may erase that user.
     pub fn erasable(&self, path: &str, app: &App) -> Result<ExternalId, ApiError> {
-        if self.0.role == Role::User && !app.state.config.privacy.erase_own {
+        if self.access.role == Role::User && !app.state.config.privacy.erase_own {
             return Err(ApiError::NotPermitted);
         }
         self.known_in(&ExternalId::parse(path)?, &app.registry)
@@ -57,7 +68,7 @@ impl Caller {
     fn known_in(&self, named: &ExternalId, registry: &Registry) -> Result<ExternalId, ApiError> {
         let user = registry.aliases.user(named);
         match self.may_act_for(&user) {
-            Err(_) if user != *named && self.0.may_act_for(named) => Err(ApiError::Merged),
+            Err(_) if user != *named && self.may_act_for(named).is_ok() => Err(ApiError::Merged),
             refused_or_not => refused_or_not.map(|()| user),
         }
     }
@@ -73,37 +84,45 @@ impl Caller {
         Ok((self.known_in(named, registry)?, order))
     }
 
-    /// The user, a backend, or an administrator.
+    /// The user, or a role with the permission that the route asks for.
     pub fn may_act_for(&self, user: &ExternalId) -> Result<(), ApiError> {
-        if self.0.may_act_for(user) { Ok(()) } else { Err(ApiError::NotPermitted) }
+        if self.access.may_for(user, self.for_users) { Ok(()) } else { Err(ApiError::NotPermitted) }
     }
 
     /// Name for records of who changed something: the token's subject, or `admin`.
     pub fn name(&self) -> String {
-        let Access { user, subject, .. } = &self.0;
+        let Access { user, subject, .. } = &self.access;
         let named = subject.clone().or_else(|| user.as_ref().map(ToString::to_string));
         named.unwrap_or_else(|| "admin".to_owned())
+    }
+
+    /// Refuses a request that names a user to somebody whose answers are masked: the mask of a known id would be told.
+    pub fn may_name_users(&self) -> Result<(), ApiError> {
+        match mask::applies(&self.access) {
+            true => Err(ApiError::Lacks(Permission::PersonalData)),
+            false => Ok(()),
+        }
     }
 
     /// Tells the audit log what a change was: what was there before, and what is there since.
     pub fn changed(&self, before: impl Serialize, after: impl Serialize) {
         let before = serde_json::to_value(before).unwrap_or_default();
-        *self.1.lock() = Some((before, serde_json::to_value(after).unwrap_or_default()));
+        *self.told.lock() = Some((before, serde_json::to_value(after).unwrap_or_default()));
     }
 
     /// Whether the shop speaks, or a client of a user.
     pub fn speaker(&self) -> Speaker {
-        self.0.speaker()
+        self.access.speaker()
     }
 
     /// Access rights.
     pub fn access(&self) -> &Access {
-        &self.0
+        &self.access
     }
 
     /// Whom a user's token speaks for.
     pub fn subject(&self) -> Option<&ExternalId> {
-        self.0.user.as_ref()
+        self.access.user.as_ref()
     }
 }
 
@@ -125,9 +144,13 @@ fn who(verified: &Result<Access, TokenError>) -> Who<'_> {
     match verified {
         Ok(Access { user: Some(user), .. }) => Who::User(user),
         Ok(access) => Who::Service(access.subject.as_deref().unwrap_or("")),
-        Err(TokenError::Expired | TokenError::NotYet | TokenError::Revoked | TokenError::NoKeys) => {
-            Who::OutOfTime
-        }
+        Err(
+            TokenError::Expired
+            | TokenError::NotYet
+            | TokenError::Revoked
+            | TokenError::SessionEnded
+            | TokenError::NoKeys,
+        ) => Who::OutOfTime,
         Err(_) => Who::Refused,
     }
 }
@@ -141,14 +164,22 @@ pub async fn caller(request: &HttpRequest, token_in_query: Option<&str>) -> Resu
     let access = match app.state.config.auth.mode {
         AuthMode::Off => Access::open(),
         AuthMode::Token => {
-            let token = bearer(request.headers()).or(token_in_query).ok_or(TokenError::Missing)?;
-            let verified = app.state.identity.verify(token, &client(request, app)).await;
+            let verified = match bearer(request.headers()).or(token_in_query) {
+                Some(token) => app.state.identity.verify(token, &client(request, app)).await,
+                None => {
+                    let secret = session_cookie::secret(request.head(), &app.state.config);
+                    app.state.identity.verify_session(&secret.ok_or(TokenError::Missing)?)
+                }
+            };
             rates::identified(request, app, who(&verified))?;
             verified?
         }
     };
     let told = Told::default();
     request.extensions_mut().insert(Seen { access: access.clone(), told: Told::clone(&told) });
+    if access.session.is_some() {
+        check_csrf(request, app)?;
+    }
     if access.scopes.is_some() {
         let pattern = request.match_pattern().unwrap_or_default();
         let wanted = Scope::of_route(request.method().as_str(), &pattern);
@@ -156,7 +187,18 @@ pub async fn caller(request: &HttpRequest, token_in_query: Option<&str>) -> Resu
             return Err(ApiError::OutOfScope(wanted));
         }
     }
-    Ok(Caller(access, told))
+    Ok(Caller::new(access, told))
+}
+
+/// Refuses a request that changes something by a cookie alone: a page of another site could cause it.
+fn check_csrf(request: &HttpRequest, app: &App) -> Result<(), ApiError> {
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        return Ok(());
+    }
+    let secret = session_cookie::secret(request.head(), &app.state.config).unwrap_or_default();
+    let sent = request.headers().get(CSRF_TOKEN).and_then(|token| token.to_str().ok());
+    let is_own = sent.is_some_and(|sent| is_same(sent, &csrf_token(&secret)));
+    if is_own { Ok(()) } else { Err(ApiError::Csrf) }
 }
 
 impl FromRequest for Caller {
@@ -180,12 +222,12 @@ mod tests {
         let (visitor, user) = (ExternalId::parse("anon-1").unwrap(), ExternalId::parse("17").unwrap());
         let of = |user: &ExternalId| {
             let access = Access { role: Role::User, user: Some(user.clone()), ..Access::open() };
-            Caller(access, Told::default())
+            Caller::new(access, Told::default())
         };
         let registry = Registry::default();
         let merge = registry.in_order(&visitor).now_or_never().unwrap();
         let (by_visitor, by_user, service) =
-            (of(&visitor), of(&user), Caller(Access::open(), Told::default()));
+            (of(&visitor), of(&user), Caller::new(Access::open(), Told::default()));
         let mut waiting: Vec<_> = [&by_visitor, &by_user, &service]
             .into_iter()
             .map(|caller| Box::pin(caller.in_order(&visitor, &registry)))

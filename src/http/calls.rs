@@ -9,14 +9,15 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::auth::Caller;
 use super::describe::{self, Described, May};
 use super::dto;
 use super::error::ApiError;
 use super::page::next_after;
+use super::permit::{ReadMessages, SendMessages, With};
 use crate::actors::App;
 use crate::actors::notifier::messages::Going;
 use crate::base::{NotificationId, Timestamp, nearest};
+use crate::privacy::Permission;
 use crate::store::broadcasts::{self, Broadcast, State, To};
 use crate::store::call_progress::{self, Progress};
 use crate::store::calls::{self, Listed, Single};
@@ -150,23 +151,29 @@ struct CallState {
 /// Descriptions of the routes.
 pub fn described() -> Vec<Described> {
     let one = "Progress of a message, of all messages of a request, or of a call of a trigger.";
-    let found = |path| describe::get(path, May::Service, one).answers::<Found>(200, "Progress.");
+    let found = |path| {
+        describe::get(path, May::Needs(Permission::ReadMessages), one).answers::<Found>(200, "Progress.")
+    };
     vec![
         describe::get(
             "/v1/notifications",
-            May::Service,
+            May::Needs(Permission::ReadMessages),
             "Latest messages to many or with a time, and calls of triggers, newest first.",
         )
         .query::<PageQuery>()
         .answers::<CallPage>(200, "A page."),
         found("/v1/notifications/{id}").example(EXAMPLE).refuses(&[404]),
         found("/v1/notifications/scheduled/{id}").refuses(&[404]),
-        describe::post("/v1/notifications/{id}/pause", May::Service, "Stops what is left of one.")
-            .answers::<CallState>(200, "Nothing more of it is decided.")
-            .refuses(&[404, 409]),
+        describe::post(
+            "/v1/notifications/{id}/pause",
+            May::Needs(Permission::SendMessages),
+            "Stops what is left of one.",
+        )
+        .answers::<CallState>(200, "Nothing more of it is decided.")
+        .refuses(&[404, 409]),
         describe::post(
             "/v1/notifications/{id}/resume",
-            May::Service,
+            May::Needs(Permission::SendMessages),
             "Lets what is left of a paused one go on.",
         )
         .answers::<CallState>(200, "It goes on.")
@@ -187,9 +194,8 @@ const EXAMPLE: &str = r#"{
 pub async fn list(
     query: web::Query<PageQuery>,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<ReadMessages>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.service()?;
     let listed = listed(query.state.as_deref())?;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let after = query.after;
@@ -224,9 +230,8 @@ fn listed(state: Option<&str>) -> Result<Listed, ApiError> {
 pub async fn get(
     path: web::Path<String>,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<ReadMessages>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.service()?;
     let id = parse(&path)?;
     let fields = Arc::clone(app.state.store.fields());
     let view = app
@@ -259,9 +264,8 @@ fn parse(path: &str) -> Result<Uuid, ApiError> {
 pub async fn pause(
     path: web::Path<String>,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<SendMessages>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.service()?;
     switch(&app, parse(&path)?, Going::Paused).await
 }
 
@@ -269,9 +273,8 @@ pub async fn pause(
 pub async fn resume(
     path: web::Path<String>,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<SendMessages>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.service()?;
     switch(&app, parse(&path)?, Going::On).await
 }
 

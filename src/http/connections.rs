@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use actix_web::http::header::CONTENT_TYPE;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
-use super::auth;
 use super::bodies::Bodies;
 use super::body::Batch;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
+use super::permit::{ActForUsers, InQueryOr};
 use crate::deliver::{Inbound, InboundError, inbound};
+use crate::privacy::Permission;
 use crate::transport::posts::{ConnectionKey, Streams};
 use crate::transport::ws;
 
@@ -27,7 +28,7 @@ const MAX_FRAMES: usize = 128;
 #[serde(deny_unknown_fields)]
 pub struct PostQuery {
     /// In place of the header.
-    token: Option<String>,
+    pub token: Option<String>,
 }
 
 /// Frames in answer to those of a client, encoded already.
@@ -54,7 +55,7 @@ pub fn described() -> Vec<Described> {
     vec![
         describe::post(
             "/v1/connections/{connection_id}/frames",
-            May::User,
+            May::UserOr(Permission::ActForUsers),
             "Takes frames of a client of a stream.",
         )
         .query::<PostQuery>()
@@ -69,15 +70,14 @@ pub fn described() -> Vec<Described> {
 /// Passes one frame or several to the actor of the stream's user, and answers with the frames that a WebSocket would have
 /// answered, in the order of the frames: those of events after the commit.
 pub async fn post(
-    request: HttpRequest,
     path: web::Path<String>,
-    query: web::Query<PostQuery>,
+    _query: web::Query<PostQuery>,
     Batch(body): Batch,
     limits: web::Data<Arc<ws::Limits>>,
     bodies: web::Data<Bodies>,
     streams: web::Data<Streams>,
+    caller: InQueryOr<ActForUsers>,
 ) -> Result<HttpResponse, ApiError> {
-    let caller = auth::caller(&request, query.token.as_deref()).await?;
     let key: ConnectionKey = path.parse()?;
     caller.may_act_for(&streams.user(key)?)?;
     let (max_bytes, max_events) = (limits.socket.max_frame_bytes, limits.max_events);

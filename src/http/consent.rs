@@ -6,16 +6,17 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::auth::Caller;
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
+use super::permit::{Own, ReadUsers, WriteUsers};
 use super::preferences::{PreferenceView, stored_by_actor};
 use crate::actors::App;
 use crate::base::{ExternalId, Timestamp, json};
 use crate::decide::Input;
 use crate::deliver::inbound::MuteOf;
 use crate::notify::policy::Purpose;
+use crate::privacy::Permission;
 use crate::store::consents::{self, ConsentRow};
 use crate::store::{preferences, users};
 
@@ -70,18 +71,28 @@ struct Consents {
 pub fn described() -> Vec<Described> {
     let consent = "/v1/users/{id}/consent";
     vec![
-        describe::get(consent, May::Owner, "What a user agreed to, with the ledger.")
+        describe::get(consent, May::Owner(Permission::ReadUsers), "What a user agreed to, with the ledger.")
             .answers::<Consents>(200, "The latest 200 entries.")
             .example(EXAMPLE),
-        describe::post(consent, May::Owner, "Adds one entry or up to 16 to the ledger.")
-            .bodies::<ConsentBody>()
-            .body_example(r#"{"purpose": "marketing", "granted": true, "source": "checkout", "text_version": "2026-05"}"#)
-            .answers::<Consents>(201, "As it is now."),
-        describe::post("/v1/users/{id}/mute", May::Owner, "No more of a category, item, item category, brand or kind.")
-            .body::<MuteBody>()
-            .body_example(r#"{"of": "brand", "name": "Acme"}"#)
-            .answers::<PreferenceView>(200, "The preferences as they are now.")
-            .refuses(&[404]),
+        describe::post(
+            consent,
+            May::Owner(Permission::WriteUsers),
+            "Adds one entry or up to 16 to the ledger.",
+        )
+        .bodies::<ConsentBody>()
+        .body_example(
+            r#"{"purpose": "marketing", "granted": true, "source": "checkout", "text_version": "2026-05"}"#,
+        )
+        .answers::<Consents>(201, "As it is now."),
+        describe::post(
+            "/v1/users/{id}/mute",
+            May::Owner(Permission::WriteUsers),
+            "No more of a category, item, item category, brand or kind.",
+        )
+        .body::<MuteBody>()
+        .body_example(r#"{"of": "brand", "name": "Acme"}"#)
+        .answers::<PreferenceView>(200, "The preferences as they are now.")
+        .refuses(&[404]),
     ]
 }
 
@@ -99,7 +110,7 @@ fn is_text(text: &str) -> bool {
 pub async fn get(
     path: web::Path<String>,
     app: web::Data<App>,
-    caller: Caller,
+    caller: Own<ReadUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let user = caller.user(&path, &app)?;
     let ledger = match app.loader.load(&user, false).await? {
@@ -116,7 +127,7 @@ pub async fn post(
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
-    caller: Caller,
+    caller: Own<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let user = caller.user(&path, &app)?;
     let said = parse(&body)?;
@@ -199,7 +210,7 @@ pub async fn mute(
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
-    caller: Caller,
+    caller: Own<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let user = caller.user(&path, &app)?;
     let wish: MuteBody = json::from_slice(&body).map_err(|_| {

@@ -14,13 +14,15 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::error::ErrorBody;
 use crate::base::{ExternalId, NotificationId};
-use crate::privacy::Scope;
+use crate::privacy::{Permission, Scope};
 
 const JSON: &str = "application/json";
 /// Name of the security scheme of signed tokens, and of that of API keys.
 pub const TOKEN: &str = "token";
 /// See [`TOKEN`].
 pub const API_KEY: &str = "api_key";
+/// Name of the security scheme of sessions of people.
+pub const SESSION: &str = "session";
 
 /// Caller of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,23 +31,25 @@ pub enum May {
     Anybody,
     /// Any token; what it may say or see depends on the request.
     User,
-    /// The user of the path, a backend or an administrator.
-    Owner,
-    /// A backend or an administrator.
-    Service,
-    /// An administrator.
-    Admin,
+    /// A person who is signed in.
+    Person,
+    /// A user, as far as the request is about that user, or a role with the permission.
+    UserOr(Permission),
+    /// The user of the path, or a role with the permission.
+    Owner(Permission),
+    /// A role with the permission.
+    Needs(Permission),
 }
 
 impl May {
-    /// Name in the security requirements of the document.
-    pub fn name(self) -> Option<&'static str> {
+    /// Names in the security requirements of the document, one of which is needed; empty = no token is.
+    pub fn names(self) -> Vec<&'static str> {
         match self {
-            Self::Anybody => None,
-            Self::User => Some("user"),
-            Self::Owner => Some("owner"),
-            Self::Service => Some("service"),
-            Self::Admin => Some("admin"),
+            Self::Anybody | Self::Person => vec![],
+            Self::User => vec!["user"],
+            Self::UserOr(permission) => vec!["user", permission.name()],
+            Self::Owner(permission) => vec!["owner", permission.name()],
+            Self::Needs(permission) => vec![permission.name()],
         }
     }
 }
@@ -254,10 +258,7 @@ impl Described {
         // Every route refuses parameters that it does not know.
         all.extend([400, 429, 503]);
         if self.may != May::Anybody {
-            all.push(401);
-        }
-        if !matches!(self.may, May::Anybody) {
-            all.push(403);
+            all.extend([401, 403]);
         }
         if self.body.is_some() {
             all.extend([408, 413, 415]);
@@ -273,10 +274,19 @@ impl Described {
     }
 
     fn requirements(&self) -> Vec<SecurityRequirement> {
-        let Some(role) = self.may.name() else { return vec![SecurityRequirement::default()] };
+        let names = self.may.names();
+        match self.may {
+            May::Anybody => return vec![SecurityRequirement::default()],
+            May::Person => return vec![SecurityRequirement::new(SESSION, [] as [&str; 0])],
+            _ => {}
+        }
         let scope = Scope::of_route(self.method_name(), self.path);
         let scopes: Vec<String> = scope.iter().map(ToString::to_string).collect();
-        vec![SecurityRequirement::new(TOKEN, [role]), SecurityRequirement::new(API_KEY, scopes)]
+        vec![
+            SecurityRequirement::new(TOKEN, names.clone()),
+            SecurityRequirement::new(SESSION, names),
+            SecurityRequirement::new(API_KEY, scopes),
+        ]
     }
 
     fn method_name(&self) -> &'static str {

@@ -8,13 +8,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::auth::Caller;
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
+use super::permit::{EraseUsers, Own, ReleaseIds, UserOr, With};
 use crate::actors::App;
 use crate::base::Timestamp;
-use crate::privacy::Role;
+use crate::privacy::{Permission, Role};
 use crate::store::erasures::{self, Receipt};
 use crate::store::{Connection, erased_rows};
 
@@ -87,16 +87,16 @@ struct AcceptedView {
 /// Descriptions of the routes.
 pub fn described() -> Vec<Described> {
     vec![
-        describe::delete("/v1/users/{id}", May::Service, "Erases the user soon.")
+        describe::delete("/v1/users/{id}", May::Owner(Permission::EraseUsers), "Erases the user soon.")
             .answers::<AcceptedView>(202, "The receipt says how far it is.")
             .example(r#"{"erasure_id": "01938c2e-7a00-7000-8000-5d2f6c1b9e10"}"#)
             .refuses(&[404]),
-        describe::get("/v1/erasures/{id}", May::Service, "Receipt of an erasure.")
+        describe::get("/v1/erasures/{id}", May::UserOr(Permission::EraseUsers), "Receipt of an erasure.")
             .answers::<ReceiptView>(200, "What was removed, and what is kept.")
             .refuses(&[404]),
         describe::post(
             "/v1/erasures/{id}/release",
-            May::Admin,
+            May::Needs(Permission::ReleaseIds),
             "Lets the ids of an erased user be used anew.",
         )
         .answers::<ReceiptView>(200, "The receipt.")
@@ -108,15 +108,10 @@ pub fn described() -> Vec<Described> {
 pub async fn post(
     path: web::Path<String>,
     app: web::Data<App>,
-    caller: Caller,
+    caller: Own<EraseUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let user = caller.erasable(&path, &app)?;
-    let by = match caller.access().role {
-        Role::User => "user",
-        Role::Service => "service",
-        Role::Admin => "admin",
-    };
-    let receipt = app.erasures.request(&user, by).await?;
+    let receipt = app.erasures.request(&user, caller.access().role.name()).await?;
     let accepted = AcceptedView { erasure_id: receipt.ok_or(ApiError::NotFound("this user"))? };
     caller.changed((), &accepted);
     Ok(HttpResponse::Accepted().json(accepted))
@@ -131,7 +126,7 @@ async fn read(app: &App, id: Uuid) -> Result<ReceiptView, ApiError> {
 pub async fn get(
     path: web::Path<Uuid>,
     app: web::Data<App>,
-    caller: Caller,
+    caller: UserOr<EraseUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let id = *path;
     if let (Role::User, Some(user)) = (caller.access().role, caller.subject().cloned()) {
@@ -139,8 +134,6 @@ pub async fn get(
         if !is_own {
             return Err(ApiError::NotPermitted);
         }
-    } else {
-        caller.service()?;
     }
     Ok(HttpResponse::Ok().json(read(&app, id).await?))
 }
@@ -149,10 +142,9 @@ pub async fn get(
 pub async fn release(
     path: web::Path<Uuid>,
     app: web::Data<App>,
-    caller: Caller,
     _body: Body,
+    caller: With<ReleaseIds>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let id = *path;
     let before = read(&app, id).await?;
     if before.erased_at.is_none() {

@@ -16,7 +16,7 @@ use crate::actors::loader::messages::LoadError;
 use crate::actors::notifier::messages::SubmitError;
 use crate::actors::notifier::recall::RecallError;
 use crate::base::ExternalIdError;
-use crate::privacy::{Scope, TokenError};
+use crate::privacy::{Permission, Scope, TokenError};
 use crate::state::limiter::Limited;
 use crate::store::StoreError;
 use crate::transport::posts::PostError;
@@ -62,6 +62,23 @@ pub enum ApiError {
     /// The token does not allow it.
     #[error("the token does not allow this")]
     NotPermitted,
+    /// The role lacks a permission.
+    #[error("this needs the permission {}, which the role does not have", .0.name())]
+    Lacks(Permission),
+    /// A request by cookie without the token of its session.
+    #[error(
+        "a request that changes something with a session needs its X-CSRF-Token, as GET /v1/people/me tells it"
+    )]
+    Csrf,
+    /// The name or the password is wrong, or the account is disabled.
+    #[error("the name or the password is wrong")]
+    SignIn,
+    /// A page that was loaded without TLS from another machine.
+    #[error(
+        "people sign in over https, or on the machine of the server itself; behind a proxy that ends TLS, add its address to \
+         server.trusted_proxies"
+    )]
+    Insecure,
     /// The API key is not for this.
     #[error("the API key lacks the scope {0}")]
     OutOfScope(Scope),
@@ -193,6 +210,7 @@ impl ApiError {
             ) => "token_bad",
             Self::Token(TokenError::UnknownKey) => "token_key_unknown",
             Self::Token(TokenError::NoKeys) => "unavailable",
+            Self::Token(TokenError::SessionEnded) => "session_ended",
             Self::Token(TokenError::UnknownApiKey) => "api_key_unknown",
             Self::Token(TokenError::Elsewhere) => "api_key_origin",
             Self::Token(TokenError::Issuer) => "token_issuer",
@@ -200,7 +218,10 @@ impl ApiError {
             Self::Token(TokenError::Expired) => "token_expired",
             Self::Token(TokenError::NotYet) => "token_not_yet_valid",
             Self::Token(TokenError::Audience) => "token_audience",
-            Self::NotPermitted | Self::OutOfScope(_) => "not_permitted",
+            Self::NotPermitted | Self::Lacks(_) | Self::OutOfScope(_) => "not_permitted",
+            Self::Csrf => "csrf",
+            Self::SignIn => "sign_in_refused",
+            Self::Insecure => "insecure",
             Self::Merged => "merged",
             Self::Erased => "erased",
             Self::NotFound(_) => "not_found",
@@ -227,10 +248,14 @@ impl ResponseError for ApiError {
         match self {
             Self::Invalid { .. } => StatusCode::BAD_REQUEST,
             Self::Token(TokenError::NoKeys) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Token(_) => StatusCode::UNAUTHORIZED,
-            Self::NotPermitted | Self::OutOfScope(_) | Self::Merged | Self::Origin(_) => {
-                StatusCode::FORBIDDEN
-            }
+            Self::Token(_) | Self::SignIn => StatusCode::UNAUTHORIZED,
+            Self::NotPermitted
+            | Self::Lacks(_)
+            | Self::OutOfScope(_)
+            | Self::Merged
+            | Self::Csrf
+            | Self::Insecure
+            | Self::Origin(_) => StatusCode::FORBIDDEN,
             Self::Slow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::NotFound(_) | Self::UnknownConnection(_) => StatusCode::NOT_FOUND,
             Self::Erased => StatusCode::GONE,

@@ -14,11 +14,13 @@ use super::bodies::Bodies;
 use super::body::{Batch, without_place};
 use super::describe::{self, Described, May};
 use super::error::ApiError;
+use super::permit::{ActForUsers, UserOr};
 use crate::actors::App;
 use crate::actors::ingest::messages::Origin;
 use crate::base::json_shape::{ArrayFault, elements, is_one_object};
 use crate::base::{JsonShape, Timestamp};
 use crate::event::{Admission, EventError, NewEvent, RawEvent};
+use crate::privacy::Permission;
 use crate::store::events::Appended;
 use crate::telemetry::Count;
 
@@ -58,14 +60,18 @@ struct Answer {
 /// Descriptions of the routes.
 pub fn described() -> Vec<Described> {
     vec![
-        describe::post("/v1/events", May::User, "Takes one event, an array, or NDJSON.")
-            .bodies::<RawEvent>()
-            .body_example(
-                r#"[{"kind": "view", "user_id": 17, "item_id": 105, "dwell_ms": 4200, "event_id": "a1"}]"#,
-            )
-            .body_as::<RawEvent>("application/x-ndjson")
-            .answers::<Answer>(202, "Good events are committed, the others named.")
-            .example(r#"{"accepted": 1, "duplicates": 0, "rejected": []}"#),
+        describe::post(
+            "/v1/events",
+            May::UserOr(Permission::ActForUsers),
+            "Takes one event, an array, or NDJSON.",
+        )
+        .bodies::<RawEvent>()
+        .body_example(
+            r#"[{"kind": "view", "user_id": 17, "item_id": 105, "dwell_ms": 4200, "event_id": "a1"}]"#,
+        )
+        .body_as::<RawEvent>("application/x-ndjson")
+        .answers::<Answer>(202, "Good events are committed, the others named.")
+        .example(r#"{"accepted": 1, "duplicates": 0, "rejected": []}"#),
     ]
 }
 
@@ -75,7 +81,7 @@ pub async fn post(
     Batch(body): Batch,
     app: web::Data<App>,
     bodies: web::Data<Bodies>,
-    caller: Caller,
+    caller: UserOr<ActForUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let at = Instant::now();
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());

@@ -10,14 +10,15 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::auth::Caller;
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::{ApiError, ErrorBody};
 use super::idempotency::{self, Begun};
+use super::permit::{SendMessages, With};
 use crate::actors::App;
 use crate::base::{ExternalId, ItemId, Timestamp, UserId, json, suggest_nearest};
 use crate::decide::Input;
+use crate::privacy::Permission;
 use crate::store::broadcasts::{self, Broadcast, State, To};
 use crate::store::deferred::{self, DeferredRow};
 use crate::store::idempotency::Request;
@@ -79,14 +80,18 @@ struct Kept<'a> {
 /// Descriptions of the routes.
 pub fn described() -> Vec<Described> {
     vec![
-        describe::post("/v1/triggers/{name}", May::Service, "Sets a trigger off for some users.")
-            .header("Idempotency-Key", idempotency::ABOUT)
-            .body::<FireBody>()
-            .body_example(r#"{"user_ids": [7, 8], "event": {"status": "shipped"}}"#)
-            .answers::<Fired<'_>>(202, "Stored; judged at once or at the next login.")
-            .example(r#"{"id": "01938c2e-7a00-7000-8000-5d2f6c1b9e10", "accepted": 2, "unknown": []}"#)
-            .answers::<NobodyThere>(400, "Not a call, or of nobody who exists.")
-            .refuses(&[404, 409, 422]),
+        describe::post(
+            "/v1/triggers/{name}",
+            May::Needs(Permission::SendMessages),
+            "Sets a trigger off for some users.",
+        )
+        .header("Idempotency-Key", idempotency::ABOUT)
+        .body::<FireBody>()
+        .body_example(r#"{"user_ids": [7, 8], "event": {"status": "shipped"}}"#)
+        .answers::<Fired<'_>>(202, "Stored; judged at once or at the next login.")
+        .example(r#"{"id": "01938c2e-7a00-7000-8000-5d2f6c1b9e10", "accepted": 2, "unknown": []}"#)
+        .answers::<NobodyThere>(400, "Not a call, or of nobody who exists.")
+        .refuses(&[404, 409, 422]),
     ]
 }
 
@@ -98,9 +103,8 @@ pub async fn post(
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<SendMessages>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.service()?;
     let keyed = idempotency::request(&request, "triggers", &body)?;
     let _held = match idempotency::begin(&app.state, keyed).await? {
         Begun::New(held) => held,

@@ -8,10 +8,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::auth::Caller;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
+use super::permit::{Anybody, Monitor, With};
 use crate::actors::App;
+use crate::privacy::Permission;
 
 /// Answer of a process that is alive.
 #[derive(Serialize, ToSchema)]
@@ -42,21 +43,22 @@ pub fn described() -> Vec<Described> {
         )
         .answers::<Ready>(200, "It can.")
         .example(r#"{"status": "ready", "model": 17}"#),
-        describe::get("/metrics", May::Service, "Counters, gauges and histograms.").answers_as::<String>(
-            200,
-            "text/plain",
-            "Prometheus 0.0.4, or OpenMetrics for those who accept it.",
-        ),
+        describe::get("/metrics", May::Needs(Permission::Monitor), "Counters, gauges and histograms.")
+            .answers_as::<String>(
+                200,
+                "text/plain",
+                "Prometheus 0.0.4, or OpenMetrics for those who accept it.",
+            ),
     ]
 }
 
 /// The process answers.
-pub async fn alive() -> HttpResponse {
+pub async fn alive(_: Anybody) -> HttpResponse {
     HttpResponse::Ok().json(Alive { status: "alive" })
 }
 
 /// The database answers and the server is not going down.
-pub async fn ready(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
+pub async fn ready(app: web::Data<App>, _: Anybody) -> Result<HttpResponse, ApiError> {
     if app.state.draining.load(Ordering::Acquire) {
         return Err(ApiError::Unavailable("the server is going down".to_owned()));
     }
@@ -74,9 +76,8 @@ pub async fn ready(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
 pub async fn prometheus(
     request: HttpRequest,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<Monitor>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.service()?;
     let accepted = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (kind, body) = if accepted.contains("application/openmetrics-text") {
         ("application/openmetrics-text; version=1.0.0; charset=utf-8", app.state.metrics.open_metrics())

@@ -7,11 +7,12 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::auth::Caller;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
+use super::permit::{ReadFigures, With};
 use crate::actors::App;
 use crate::base::Timestamp;
+use crate::privacy::Permission;
 use crate::store;
 
 /// Decisions of so many hours are counted.
@@ -64,8 +65,12 @@ struct Limits {
 /// Descriptions of the routes.
 pub fn described() -> Vec<Described> {
     vec![
-        describe::get("/admin/limits", May::Admin, "Steps at which messages end, caps and budget in use.")
-            .answers::<Limits>(200, "The last day."),
+        describe::get(
+            "/admin/limits",
+            May::Needs(Permission::ReadFigures),
+            "Steps at which messages end, caps and budget in use.",
+        )
+        .answers::<Limits>(200, "The last day."),
     ]
 }
 
@@ -77,9 +82,8 @@ pub struct LimitsCache(Mutex<Option<(Instant, Limits)>>);
 pub async fn limits(
     app: web::Data<App>,
     cache: web::Data<LimitsCache>,
-    caller: Caller,
+    _caller: With<ReadFigures>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let known = cache.0.lock().clone().filter(|(at, _)| at.elapsed() < FRESH);
     if let Some((_, answer)) = known {
         return Ok(HttpResponse::Ok().json(answer));

@@ -4,13 +4,14 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::auth::Caller;
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
+use super::permit::{With, WriteUsers};
 use crate::actors::App;
 use crate::actors::merges::MergeError;
 use crate::base::{ExternalId, json, suggest_nearest};
+use crate::privacy::Permission;
 
 /// The visitor who turned out to be the user of the path.
 #[derive(Deserialize, ToSchema)]
@@ -35,14 +36,16 @@ struct Merged {
 /// Descriptions of the routes.
 pub fn described() -> Vec<Described> {
     vec![
-        describe::post("/v1/users/{id}/merge", May::Service, "Merges an anonymous visitor into the user.")
-            .body::<MergeBody>()
-            .body_example(r#"{"anonymous_id": "anon-71"}"#)
-            .answers::<Merged>(200, "They are one.")
-            .example(
-                r#"{"user_id": 17, "anonymous_id": "anon-71", "merged": true, "events": 12, "messages": 1}"#,
-            )
-            .refuses(&[404, 409]),
+        describe::post(
+            "/v1/users/{id}/merge",
+            May::Needs(Permission::WriteUsers),
+            "Merges an anonymous visitor into the user.",
+        )
+        .body::<MergeBody>()
+        .body_example(r#"{"anonymous_id": "anon-71"}"#)
+        .answers::<Merged>(200, "They are one.")
+        .example(r#"{"user_id": 17, "anonymous_id": "anon-71", "merged": true, "events": 12, "messages": 1}"#)
+        .refuses(&[404, 409]),
     ]
 }
 
@@ -51,9 +54,8 @@ pub async fn post(
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
-    caller: Caller,
+    caller: With<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.service()?;
     let user = ExternalId::parse(&path)?;
     let MergeBody { anonymous_id } = json::from_slice(&body).map_err(|error| {
         let error = suggest_nearest(&error.to_string());

@@ -10,10 +10,12 @@ use super::auth::Caller;
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
+use super::permit::{Operate, ReadFigures, With};
 use crate::actors::App;
 use crate::actors::recommender::messages::ModelCommand;
 use crate::base::{ModelVersion, Timestamp};
 use crate::evaluate::card::ModelCard;
+use crate::privacy::Permission;
 use crate::recommend::ModelSet;
 use crate::state::monitor::{DriftReport, ShadowReport};
 use crate::store;
@@ -79,32 +81,51 @@ struct CardView {
 /// Descriptions of the routes.
 pub fn described() -> Vec<Described> {
     vec![
-        describe::get("/admin/models", May::Admin, "Versions of the model, with metrics, gate and size.")
-            .answers::<Models>(200, "Versions, newest first."),
-        describe::post("/admin/models/{version}/activate", May::Admin, "Lets a version serve.")
-            .answers::<ActiveModel>(200, "It serves.")
-            .refuses(&[404, 409]),
-        describe::get("/admin/models/{version}/card", May::Admin, "Card of a version of the model.")
-            .answers::<CardView>(200, "The card.")
-            .refuses(&[404]),
-        describe::post("/admin/models/rollback", May::Admin, "Lets the version serve that served before.")
-            .answers::<ActiveModel>(200, "It serves.")
-            .refuses(&[404, 409]),
+        describe::get(
+            "/admin/models",
+            May::Needs(Permission::ReadFigures),
+            "Versions of the model, with metrics, gate and size.",
+        )
+        .answers::<Models>(200, "Versions, newest first."),
+        describe::post(
+            "/admin/models/{version}/activate",
+            May::Needs(Permission::Operate),
+            "Lets a version serve.",
+        )
+        .answers::<ActiveModel>(200, "It serves.")
+        .refuses(&[404, 409]),
+        describe::get(
+            "/admin/models/{version}/card",
+            May::Needs(Permission::ReadFigures),
+            "Card of a version of the model.",
+        )
+        .answers::<CardView>(200, "The card.")
+        .refuses(&[404]),
+        describe::post(
+            "/admin/models/rollback",
+            May::Needs(Permission::Operate),
+            "Lets the version serve that served before.",
+        )
+        .answers::<ActiveModel>(200, "It serves.")
+        .refuses(&[404, 409]),
         describe::post(
             "/admin/models/{version}/shadow",
-            May::Admin,
+            May::Needs(Permission::Operate),
             "Scores a version beside the one that serves, shown to nobody.",
         )
         .answers::<ShadowModel>(200, "It is scored.")
         .refuses(&[404, 409]),
-        describe::delete("/admin/models/shadow", May::Admin, "Ends the scoring of a shadow.")
-            .empty(204, "Nothing is scored any more."),
+        describe::delete(
+            "/admin/models/shadow",
+            May::Needs(Permission::Operate),
+            "Ends the scoring of a shadow.",
+        )
+        .empty(204, "Nothing is scored any more."),
     ]
 }
 
 /// Versions, newest first, with drift since training and the comparison with a shadow.
-pub async fn list(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
+pub async fn list(app: web::Data<App>, _caller: With<ReadFigures>) -> Result<HttpResponse, ApiError> {
     let (rows, sizes) = app
         .state
         .store
@@ -136,9 +157,8 @@ pub async fn list(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, A
 pub async fn card(
     path: web::Path<i32>,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<ReadFigures>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let version = ModelVersion(*path);
     let card = app.state.store.run(move |connection| store::models::card(connection, version)).await?;
     let card = card.ok_or(ApiError::NotFound("a card of this model version"))?;
@@ -150,16 +170,18 @@ pub async fn card(
 pub async fn activate(
     path: web::Path<i32>,
     app: web::Data<App>,
-    caller: Caller,
     _body: Body,
+    caller: With<Operate>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     serve(&app, ModelVersion(*path), &caller).await
 }
 
 /// Lets the version serve that served before; twice is back again.
-pub async fn rollback(app: web::Data<App>, caller: Caller, _body: Body) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
+pub async fn rollback(
+    app: web::Data<App>,
+    _body: Body,
+    caller: With<Operate>,
+) -> Result<HttpResponse, ApiError> {
     let previous = app.state.store.run(store::models::previous_version).await?;
     serve(&app, previous.ok_or(ApiError::NotFound("a version that served before"))?, &caller).await
 }
@@ -183,10 +205,9 @@ async fn serve(app: &App, version: ModelVersion, caller: &Caller) -> Result<Http
 pub async fn shadow(
     path: web::Path<i32>,
     app: web::Data<App>,
-    caller: Caller,
     _body: Body,
+    _caller: With<Operate>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let version = ModelVersion(*path);
     let artefact = app.state.store.run(move |connection| store::models::load(connection, version)).await?;
     let artefact = artefact.ok_or(ApiError::NotFound("this model version"))?;
@@ -199,8 +220,7 @@ pub async fn shadow(
 }
 
 /// Scores nothing beside the one that serves any more.
-pub async fn end_shadow(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
+pub async fn end_shadow(app: web::Data<App>, _caller: With<Operate>) -> Result<HttpResponse, ApiError> {
     app.state.monitor.shadow(None);
     Ok(HttpResponse::NoContent().finish())
 }

@@ -6,14 +6,15 @@ use std::sync::LazyLock;
 use actix_web::HttpResponse;
 use utoipa::openapi::path::PathItem;
 use utoipa::openapi::schema::{AdditionalProperties, Object};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, InfoBuilder, License, OpenApi, OpenApiBuilder, Paths, RefOr, Schema};
 
-use super::describe::{self, API_KEY, Described, May, Named, TOKEN};
+use super::describe::{self, API_KEY, Described, May, Named, SESSION, TOKEN};
+use super::permit::Anybody;
 use super::{
     admin, api_keys, attributes, audit, calls, connections, consent, definitions, erasures, events,
     experiments, fire, health, inbox, items, limits, lists, live, merge, models, notifications, outcomes,
-    personal_data, placements, preferences, preview, revocations, rules, scheduled, sources, sse, timeline,
+    people, personal_data, placements, preferences, preview, revocations, rules, scheduled, sources, sse, timeline,
     topics, users, webhooks, webpush,
 };
 
@@ -21,7 +22,7 @@ use super::{
 static JSON: LazyLock<String> = LazyLock::new(|| document().to_json().unwrap_or_default());
 
 /// Answers the document.
-pub async fn get() -> HttpResponse {
+pub async fn get(_: Anybody) -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(JSON.as_str())
 }
 
@@ -57,6 +58,10 @@ fn described() -> Vec<Described> {
         audit::described(),
         revocations::described(),
         api_keys::described(),
+        people::sign_in::described(),
+        people::oidc::described(),
+        people::own::described(),
+        people::described(),
         admin::described(),
         live::described(),
         models::described(),
@@ -93,12 +98,14 @@ pub fn document() -> OpenApi {
     components.schemas.values_mut().for_each(|schema| open_parts(schema, &closed));
     components.add_security_scheme(TOKEN, token());
     components.add_security_scheme(API_KEY, api_key());
+    components.add_security_scheme(SESSION, session());
     let info = InfoBuilder::new()
         .title("Tidings")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
-            "Real-time personalised notifications. The roles of a security requirement are those of docs/api.md: user (any \
-             token), owner (the user of the path, or the shop), service and admin; of an API key its scope.",
+            "Real-time personalised notifications. A security requirement names the permissions of which the caller's role needs \
+             one (docs/security/identity.md); user is any token or a user's, owner that of the user of the path; of an API key its \
+             scope. Requests with a session that change something need the header X-CSRF-Token.",
         ))
         .license(Some(License::new("Apache-2.0")));
     OpenApiBuilder::new().info(info).paths(paths).components(Some(components)).build()
@@ -136,6 +143,11 @@ fn api_key() -> SecurityScheme {
     let about = "An API key of a service, tdg_….";
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("API key");
     SecurityScheme::Http(scheme.description(Some(about)).build())
+}
+
+fn session() -> SecurityScheme {
+    let about = "The session of a person who is signed in; without TLS, on loopback, the cookie is named tidings-session.";
+    SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description("__Host-tidings", about)))
 }
 
 #[cfg(test)]

@@ -17,14 +17,27 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub fn check(head: &RequestHead, config: &Config) -> Result<(), ApiError> {
     let server = &config.server;
     let Some(origin) = head.headers.get(ORIGIN) else { return Ok(()) };
-    let mut original = Original::of(head, &server.trusted_proxies);
-    original.scheme = original.scheme_over(&config.tls);
+    let original = asked(head, config);
     let Ok(origin) = origin.to_str() else { return Err(ApiError::Origin(Refused::Page)) };
     if is_configured(origin, &server.allowed_origins) || is_own(origin, &original) {
         return Ok(());
     }
     log::debug!("origin refused origin={origin:?} host={:?} client={:?}", original.host, original.client);
     Err(ApiError::Origin(if original.ignored { Refused::Proxy } else { Refused::Page }))
+}
+
+/// Whether a request is of a page of the server itself, as far as its `Origin` says: those of configured sites are not, and requests
+/// without one, such as links and pictures, are told apart by [`check_site`].
+pub fn is_own_page(head: &RequestHead, config: &Config) -> bool {
+    let Some(origin) = head.headers.get(ORIGIN) else { return true };
+    origin.to_str().is_ok_and(|origin| is_own(origin, &asked(head, config)))
+}
+
+/// The request as the client made it, TLS of the server's own included.
+fn asked(head: &RequestHead, config: &Config) -> Original {
+    let mut original = Original::of(head, &config.server.trusted_proxies);
+    original.scheme = original.scheme_over(&config.tls);
+    original
 }
 
 /// Whether a path is none of the files of the dashboard: what it answers is somebody's, or it changes something.
@@ -103,7 +116,7 @@ pub fn permit(headers: &mut HeaderMap) {
 }
 
 /// Whether a `Host` names this machine.
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(""),
         None => host.split(':').next().unwrap_or(""),

@@ -6,14 +6,15 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::auth::Caller;
 use super::describe::{self, Described, May};
 use super::dto;
 use super::error::ApiError;
+use super::permit::{ReadFigures, With};
 use super::query;
 use crate::actors::App;
 use crate::base::Timestamp;
 use crate::feedback::outcomes::{OutcomeCounts, OutcomeShares};
+use crate::privacy::Permission;
 use crate::store;
 use crate::store::outcomes::{GroupBy, OutcomeGroup};
 
@@ -185,9 +186,13 @@ struct Outcomes {
 /// Descriptions of the routes.
 pub fn described() -> Vec<Described> {
     vec![
-        describe::get("/admin/outcomes", May::Admin, "Outcomes of messages by one of their properties.")
-            .query::<OutcomesQuery>()
-            .answers::<Outcomes>(200, "Counts and shares."),
+        describe::get(
+            "/admin/outcomes",
+            May::Needs(Permission::ReadFigures),
+            "Outcomes of messages by one of their properties.",
+        )
+        .query::<OutcomesQuery>()
+        .answers::<Outcomes>(200, "Counts and shares."),
     ]
 }
 
@@ -195,9 +200,8 @@ pub fn described() -> Vec<Described> {
 pub async fn outcomes(
     request: HttpRequest,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<ReadFigures>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let query: OutcomesQuery = query::read(&request).map_err(|error| match error {
         ApiError::Invalid { code: "bad_query", message, .. } => {
             ApiError::invalid("bad_query", Some("by"), message)

@@ -11,11 +11,12 @@ use zip::ZipWriter;
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 
-use super::auth::Caller;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
+use super::permit::{Own, PersonalData, ReadUsers};
 use crate::actors::App;
 use crate::base::{ExternalId, Timestamp, UserId};
+use crate::privacy::Permission;
 use crate::store::personal_data::{self, HOLDINGS, Holding};
 use crate::store::{Connection, Fields, users};
 
@@ -46,10 +47,14 @@ struct Overview {
 /// Descriptions of the routes.
 pub fn described() -> Vec<Described> {
     vec![
-        describe::get("/v1/users/{id}/privacy", May::Owner, "What is held about the user, and why.")
-            .answers::<Overview>(200, "Kinds of data, and the same as a text to read.")
-            .refuses(&[404]),
-        describe::get("/v1/users/{id}/export", May::Owner, "All data of the user.")
+        describe::get(
+            "/v1/users/{id}/privacy",
+            May::Owner(Permission::ReadUsers),
+            "What is held about the user, and why.",
+        )
+        .answers::<Overview>(200, "Kinds of data, and the same as a text to read.")
+        .refuses(&[404]),
+        describe::get("/v1/users/{id}/export", May::Owner(Permission::PersonalData), "All data of the user.")
             .answers_as::<String>(200, "application/zip", "A JSON array for each kind, and a guide.")
             .refuses(&[404]),
     ]
@@ -59,7 +64,7 @@ pub fn described() -> Vec<Described> {
 pub async fn overview(
     path: web::Path<String>,
     app: web::Data<App>,
-    caller: Caller,
+    caller: Own<ReadUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let user_id = caller.user(&path, &app)?;
     let named = user_id.clone();
@@ -101,7 +106,7 @@ fn in_words(held: &[(&Holding, i64)]) -> String {
 pub async fn export(
     path: web::Path<String>,
     app: web::Data<App>,
-    caller: Caller,
+    caller: Own<PersonalData>,
 ) -> Result<HttpResponse, ApiError> {
     let user = caller.user(&path, &app)?;
     let fields = Arc::clone(app.state.store.fields());

@@ -6,14 +6,15 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::auth::Caller;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::outcomes::days;
+use super::permit::{ReadFigures, With};
 use super::query;
 use crate::actors::App;
 use crate::base::Timestamp;
 use crate::feedback::placements::{ListCounts, ListShares};
+use crate::privacy::Permission;
 use crate::store;
 
 /// Over which time.
@@ -65,9 +66,13 @@ struct Outcomes {
 /// Descriptions of the routes.
 pub fn described() -> Vec<Described> {
     vec![
-        describe::get("/admin/outcomes/placements", May::Admin, "Click-through of lists by placement.")
-            .query::<PlacementsQuery>()
-            .answers::<Outcomes>(200, "Counts and shares."),
+        describe::get(
+            "/admin/outcomes/placements",
+            May::Needs(Permission::ReadFigures),
+            "Click-through of lists by placement.",
+        )
+        .query::<PlacementsQuery>()
+        .answers::<Outcomes>(200, "Counts and shares."),
     ]
 }
 
@@ -75,9 +80,8 @@ pub fn described() -> Vec<Described> {
 pub async fn outcomes(
     request: HttpRequest,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<ReadFigures>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let query: PlacementsQuery = query::read(&request)?;
     let days = days(query.days)?;
     let (since, window) = (Timestamp::now().plus_days(-days), app.state.rules().attribution_window);

@@ -23,6 +23,7 @@ use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::merge_patch::merge;
+use super::permit::{Own, ReadUsers, WriteUsers};
 use super::users::state;
 use crate::actors::App;
 use crate::actors::journal::messages::Record;
@@ -30,6 +31,7 @@ use crate::base::{EventKey, ExternalId, Timestamp, nearest, suggest_nearest};
 use crate::config::minute_of_day;
 use crate::decide::Input;
 use crate::notify::policy::{Channel, Mute, PreferenceDocument, Settings, SettingsDocument};
+use crate::privacy::Permission;
 use crate::store::{preferences, users};
 
 /// Fields of the document.
@@ -117,15 +119,23 @@ pub fn described() -> Vec<Described> {
             .refuses(&[404, 412])
     };
     vec![
-        describe::get(path, May::Owner, "Preferences of a user, the defaults for an unknown one.")
-            .answers::<PreferenceView>(200, "The document, with its ETag.")
-            .example(EXAMPLE),
+        describe::get(
+            path,
+            May::Owner(Permission::ReadUsers),
+            "Preferences of a user, the defaults for an unknown one.",
+        )
+        .answers::<PreferenceView>(200, "The document, with its ETag.")
+        .example(EXAMPLE),
         change(describe::put(
             path,
-            May::Owner,
+            May::Owner(Permission::WriteUsers),
             "Sets the fields that are named; with If-Match replaces the document.",
         )),
-        change(describe::patch(path, May::Owner, "Merges into the preferences (RFC 7396).")),
+        change(describe::patch(
+            path,
+            May::Owner(Permission::WriteUsers),
+            "Merges into the preferences (RFC 7396).",
+        )),
     ]
 }
 
@@ -150,7 +160,7 @@ enum Change {
 pub async fn get(
     path: web::Path<String>,
     app: web::Data<App>,
-    caller: Caller,
+    caller: Own<ReadUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let user = caller.user(&path, &app)?;
     let preferences = state(&app, &user).await?.map(|state| state.preferences).unwrap_or_default();
@@ -163,7 +173,7 @@ pub async fn put(
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
-    caller: Caller,
+    caller: Own<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let change = if request.headers().contains_key(IF_MATCH) { Change::Replace } else { Change::Set };
     change_document(change, &request, &path, &body, &app, &caller).await
@@ -175,7 +185,7 @@ pub async fn patch(
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
-    caller: Caller,
+    caller: Own<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
     change_document(Change::Merge, &request, &path, &body, &app, &caller).await
 }

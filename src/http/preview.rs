@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::auth::Caller;
 use super::bodies::Bodies;
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::dto::{ItemName, item_name};
 use super::error::ApiError;
+use super::permit::{EditDefinitions, With};
 use crate::actors::App;
 use crate::base::{ExternalId, ItemId, Timestamp, json, suggest_nearest};
 use crate::catalogue::Catalogue;
@@ -21,6 +21,7 @@ use crate::decide::UserState;
 use crate::decide::record::TraceStep;
 use crate::notify::content::{self, Reader, Template, TemplateContext, Templates};
 use crate::notify::triggers::{Condition, Definition, Trigger};
+use crate::privacy::Permission;
 use crate::profile::{Attributes, SegmentId};
 use crate::store;
 
@@ -238,14 +239,18 @@ struct DryRun {
 /// Descriptions of the routes.
 pub fn described() -> Vec<Described> {
     vec![
-        describe::post("/admin/templates/preview", May::Admin, "Shows the message of a template.")
-            .body::<PreviewBody>()
-            .body_example(r#"{"name": "price_drop", "item_ids": [105], "price_before": 299.0}"#)
-            .answers::<Preview>(200, "What each trigger that uses it would send.")
-            .refuses(&[404]),
+        describe::post(
+            "/admin/templates/preview",
+            May::Needs(Permission::EditDefinitions),
+            "Shows the message of a template.",
+        )
+        .body::<PreviewBody>()
+        .body_example(r#"{"name": "price_drop", "item_ids": [105], "price_before": 299.0}"#)
+        .answers::<Preview>(200, "What each trigger that uses it would send.")
+        .refuses(&[404]),
         describe::post(
             "/admin/triggers/{name}/dry-run",
-            May::Admin,
+            May::Needs(Permission::EditDefinitions),
             "Lists who would get a trigger's message now, who not and why.",
         )
         .optional_body::<DryRunBody>()
@@ -259,9 +264,8 @@ pub async fn preview(
     Body(body): Body,
     app: web::Data<App>,
     bodies: web::Data<Bodies>,
-    caller: Caller,
+    _caller: With<EditDefinitions>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let wish: PreviewBody = json::from_slice(&body).map_err(|error| {
         bad_preview(None, format!("not a preview: {}", suggest_nearest(&error.to_string())))
     })?;
@@ -325,9 +329,8 @@ pub async fn try_trigger(
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
-    caller: Caller,
+    caller: With<EditDefinitions>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let bad = |message: String| ApiError::invalid("bad_dry_run", None, message);
     let wish: DryRunBody = if body.is_empty() {
         DryRunBody::default()
@@ -336,6 +339,9 @@ pub async fn try_trigger(
     };
     if wish.user_ids.len() > MAX_USERS {
         return Err(bad(format!("at most {MAX_USERS} users")));
+    }
+    if !wish.user_ids.is_empty() {
+        caller.may_name_users()?;
     }
     let definition = match wish.trigger {
         Some(definition) => {

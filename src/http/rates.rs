@@ -63,6 +63,11 @@ pub fn identified(request: &HttpRequest, app: &App, who: Who<'_>) -> Result<(), 
     }
 }
 
+/// Counts an attempt to sign in as somebody, by the name and by the address, before the password is checked.
+pub fn signs_in(request: &HttpRequest, app: &App, name: &str) -> Result<(), ApiError> {
+    count(request, app.state.limiter.sign_in(name, address(request.head(), app)))
+}
+
 /// Counts a request for a connection that stays open.
 pub fn connects(head: &RequestHead, app: &App) -> Result<(), ApiError> {
     refuse(app.state.limiter.connection(address(head, app)))

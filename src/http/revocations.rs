@@ -11,9 +11,10 @@ use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::page::next_after;
+use super::permit::{Own, RevokeTokens, SignOutUsers, With};
 use crate::actors::App;
 use crate::base::{ExternalId, Timestamp, json, suggest_nearest};
-use crate::privacy::Revoked;
+use crate::privacy::{Permission, Revoked};
 use crate::store::revocations::{self, RevocationRow};
 
 /// Revocations of a page, unless another number is asked for, and the most.
@@ -83,15 +84,23 @@ pub struct PageQuery {
 pub fn described() -> Vec<Described> {
     let path = "/v1/admin/revocations";
     vec![
-        describe::get(path, May::Admin, "Revocations, the latest first.")
+        describe::get(path, May::Needs(Permission::RevokeTokens), "Revocations, the latest first.")
             .query::<PageQuery>()
             .answers::<RevocationPage>(200, "A page."),
-        describe::post(path, May::Admin, "Revokes a token by its id, those of a user, or all.")
-            .body::<RevocationBody>()
-            .body_example(r#"{"user_id": 17, "reason": "lost phone"}"#)
-            .answers::<MadeView>(201, "They are revoked, and their connections ended."),
-        describe::post("/v1/users/{id}/sign-out", May::Owner, "Signs the user out everywhere.")
-            .answers::<MadeView>(201, "Tokens up to now are revoked, and their connections ended."),
+        describe::post(
+            path,
+            May::Needs(Permission::RevokeTokens),
+            "Revokes a token by its id, those of a user, or all.",
+        )
+        .body::<RevocationBody>()
+        .body_example(r#"{"user_id": 17, "reason": "lost phone"}"#)
+        .answers::<MadeView>(201, "They are revoked, and their connections ended."),
+        describe::post(
+            "/v1/users/{id}/sign-out",
+            May::Owner(Permission::SignOutUsers),
+            "Signs the user out everywhere.",
+        )
+        .answers::<MadeView>(201, "Tokens up to now are revoked, and their connections ended."),
     ]
 }
 
@@ -163,8 +172,11 @@ async fn revoke(
 }
 
 /// Revokes a token by its id, those of a user, or all, and ends their connections.
-pub async fn post(Body(body): Body, app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
+pub async fn post(
+    Body(body): Body,
+    app: web::Data<App>,
+    caller: With<RevokeTokens>,
+) -> Result<HttpResponse, ApiError> {
     let (revoked, reason) = parse(&body, Timestamp::now())?;
     revoke(&app, &caller, revoked, reason).await
 }
@@ -173,8 +185,8 @@ pub async fn post(Body(body): Body, app: web::Data<App>, caller: Caller) -> Resu
 pub async fn sign_out(
     path: web::Path<String>,
     app: web::Data<App>,
-    caller: Caller,
     _body: Body,
+    caller: Own<SignOutUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let user = caller.user(&path, &app)?;
     revoke(&app, &caller, Revoked::Subject(user.to_string(), Timestamp::now()), "sign-out".to_owned()).await
@@ -184,9 +196,8 @@ pub async fn sign_out(
 pub async fn list(
     query: web::Query<PageQuery>,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<RevokeTokens>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let limit = query.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
     let before = query.after.unwrap_or(i64::MAX);
     let rows = app.state.store.run(move |connection| revocations::list(connection, before, limit)).await?;

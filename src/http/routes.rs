@@ -1,14 +1,16 @@
 //! The table of routes.
 
+use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, ResponseError, Scope};
 
+use super::describe::May;
 use super::error::ApiError;
 use super::table::{Table, delete, get, patch, post, put};
 use super::{
     admin, api_keys, assets, attributes, audit, calls, connections, consent, definitions, erasures, events,
     experiments, fire, health, inbox, items, limits, lists, live, merge, models, notifications, openapi,
-    outcomes, personal_data, placements, preferences, preview, revocations, rules, scheduled, sources, sse,
+    outcomes, people, personal_data, placements, preferences, preview, revocations, rules, scheduled, sources, sse,
     timeline, topics, users, webhooks, webpush, websocket,
 };
 
@@ -23,6 +25,14 @@ pub fn routes(config: &mut ServiceConfig) {
         .default_service(web::to(assets::file));
 }
 
+/// Method, path and who may call it, of every route.
+pub fn rights() -> Vec<(Method, String, May)> {
+    let under = |prefix: &'static str, table: Table| {
+        table.rights().into_iter().map(move |(method, path, may)| (method, format!("{prefix}{path}"), may))
+    };
+    under("", root()).chain(under("/v1", api())).chain(under("/admin", administration())).collect()
+}
+
 fn scope(prefix: &str, table: Table) -> Scope {
     table.resources().fold(web::scope(prefix), Scope::service).default_service(web::to(missing))
 }
@@ -31,6 +41,7 @@ fn root() -> Table {
     Table::default()
         .route("/ws", get().to(websocket::open))
         .route("/echo", get().to(websocket::echo))
+        .route("/oidc/callback", get().to(people::oidc::callback))
         .configure(probes)
 }
 
@@ -48,6 +59,8 @@ fn api() -> Table {
         .configure(told_systems)
         .configure(pullers)
         .configure(security)
+        .configure(signed_in)
+        .configure(accounts)
 }
 
 fn administration() -> Table {
@@ -175,6 +188,31 @@ fn security(table: Table) -> Table {
         .route("/admin/keys", get().to(api_keys::list))
         .route("/admin/keys", post().bare(api_keys::post))
         .route("/admin/keys/{id}", delete().bare(api_keys::delete))
+}
+
+/// `/v1/people`: signing in and out, and what is one's own.
+fn signed_in(table: Table) -> Table {
+    table
+        .route("/people/sign-in", get().bare(people::sign_in::ways))
+        .route("/people/sign-in", post().bare(people::sign_in::post))
+        .route("/people/oidc", get().bare(people::oidc::start))
+        .route("/people/link", post().bare(people::sign_in::link))
+        .route("/people/join", post().bare(people::sign_in::join))
+        .route("/people/me", get().bare(people::own::me))
+        .route("/people/sessions", get().bare(people::own::sessions))
+        .route("/people/sessions/{id}", delete().bare(people::own::end_session))
+        .route("/people/sign-out", post().bare(people::own::sign_out))
+        .route("/people/sign-out-everywhere", post().bare(people::own::sign_out_everywhere))
+        .route("/people/password", post().bare(people::own::password))
+}
+
+/// `/v1/people`: accounts.
+fn accounts(table: Table) -> Table {
+    table
+        .route("/people", get().to(people::list))
+        .route("/people", post().bare(people::post))
+        .route("/people/{id}", patch().bare(people::patch))
+        .route("/people/{id}/link", post().bare(people::link))
 }
 
 /// `/admin`: figures of the running server.

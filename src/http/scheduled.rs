@@ -8,7 +8,6 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 use uuid::Uuid;
 
-use super::auth::Caller;
 use super::body::Body;
 use super::calls::{Call, is_of_trigger, views};
 use super::describe::{self, Described, May};
@@ -17,11 +16,13 @@ use super::inbox::ON_ITS_WAY;
 use super::merge_patch::merge;
 use super::notifications::check_words;
 use super::page::next_after;
+use super::permit::{ReadMessages, SendMessages, With};
 use crate::actors::App;
 use crate::actors::notifier::recall::{TakenBack, recall};
 use crate::base::{Millis, Timestamp, json, nearest};
 use crate::notify::Message;
 use crate::notify::message::{MessageError, RawMessage};
+use crate::privacy::Permission;
 use crate::store::broadcasts::{self, Broadcast, State};
 use crate::store::{Connection, calls, in_transaction};
 
@@ -103,25 +104,33 @@ impl MessagePatch {
 /// Descriptions of the routes.
 pub fn described() -> Vec<Described> {
     let change = |path| {
-        describe::patch(path, May::Service, "Changes words and time (RFC 7396) of what waits or is paused.")
-            .body::<MessagePatch>()
-            .body_example(r#"{"title": "Winter sale, last day", "send_at": "2026-12-02T09:00:00Z"}"#)
-            .answers::<Call>(200, "As it is now.")
-            .refuses(&[404, 409])
+        describe::patch(
+            path,
+            May::Needs(Permission::SendMessages),
+            "Changes words and time (RFC 7396) of what waits or is paused.",
+        )
+        .body::<MessagePatch>()
+        .body_example(r#"{"title": "Winter sale, last day", "send_at": "2026-12-02T09:00:00Z"}"#)
+        .answers::<Call>(200, "As it is now.")
+        .refuses(&[404, 409])
     };
     vec![
         describe::get(
             "/v1/notifications/scheduled",
-            May::Service,
+            May::Needs(Permission::ReadMessages),
             "Messages that wait for their time, the earliest due first.",
         )
         .query::<PageQuery>()
         .answers::<ScheduledPage>(200, "A page."),
         change("/v1/notifications/{id}"),
         change("/v1/notifications/scheduled/{id}"),
-        describe::delete("/v1/notifications/scheduled/{id}", May::Service, "Takes one back before its time.")
-            .empty(204, "It is taken back.")
-            .refuses(&[404, 409]),
+        describe::delete(
+            "/v1/notifications/scheduled/{id}",
+            May::Needs(Permission::SendMessages),
+            "Takes one back before its time.",
+        )
+        .empty(204, "It is taken back.")
+        .refuses(&[404, 409]),
     ]
 }
 
@@ -129,9 +138,8 @@ pub fn described() -> Vec<Described> {
 pub async fn list(
     query: web::Query<PageQuery>,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<ReadMessages>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.service()?;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let after = query.after;
     let (rows, views) = app
@@ -158,9 +166,8 @@ pub async fn list(
 pub async fn delete(
     path: web::Path<Uuid>,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<SendMessages>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.service()?;
     let id = path.into_inner();
     let taken_back = app
         .state
@@ -185,9 +192,8 @@ pub async fn patch(
     path: web::Path<Uuid>,
     Body(body): Body,
     app: web::Data<App>,
-    caller: Caller,
+    caller: With<SendMessages>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.service()?;
     let id = path.into_inner();
     let MessagePatch(wish) = MessagePatch::read(&body)?;
     let lifetime = Millis::hours(app.state.config.policy.expires_after_h);

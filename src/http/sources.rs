@@ -4,12 +4,13 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::auth::Caller;
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
+use super::permit::{Monitor, ReportSources, With};
 use crate::actors::App;
 use crate::base::json;
+use crate::privacy::Permission;
 use crate::state::sources::{SourceReport, SourceStatus};
 
 /// Longest name of a puller, bytes.
@@ -24,11 +25,15 @@ struct Sources {
 /// Descriptions of the routes.
 pub fn described() -> Vec<Described> {
     vec![
-        describe::get("/v1/sources", May::Service, "Latest report of each puller.")
+        describe::get("/v1/sources", May::Needs(Permission::Monitor), "Latest report of each puller.")
             .answers::<Sources>(200, "Reports, kept in memory for a day."),
-        describe::post("/v1/sources/{name}", May::Service, "Takes the report of a puller.")
-            .body::<SourceReport>()
-            .empty(204, "It is noted."),
+        describe::post(
+            "/v1/sources/{name}",
+            May::Needs(Permission::ReportSources),
+            "Takes the report of a puller.",
+        )
+        .body::<SourceReport>()
+        .empty(204, "It is noted."),
     ]
 }
 
@@ -37,9 +42,8 @@ pub async fn post(
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<ReportSources>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.service()?;
     let is_plain =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
     if !(1..=MAX_NAME).contains(&path.len()) || !path.bytes().all(is_plain) {
@@ -53,7 +57,6 @@ pub async fn post(
 }
 
 /// Latest report of each puller.
-pub async fn list(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
-    caller.service()?;
+pub async fn list(app: web::Data<App>, _caller: With<Monitor>) -> Result<HttpResponse, ApiError> {
     Ok(HttpResponse::Ok().json(Sources { sources: app.state.sources.list() }))
 }

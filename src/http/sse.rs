@@ -9,13 +9,16 @@ use actix_web::{Error, HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::auth::Caller;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
-use super::{auth, origin, rates};
+use super::permit::{ActForUsers, InQueryOr};
+use super::{auth, origin, rates, session_cookie};
 use crate::actors::App;
 use crate::actors::gateway::UserGateway;
 use crate::base::ExternalId;
 use crate::deliver::Login;
+use crate::privacy::Permission;
 use crate::transport::posts::Streams;
 use crate::transport::{Gateway, sse, ws};
 
@@ -43,10 +46,14 @@ pub struct SseQuery {
 /// Descriptions of the routes.
 pub fn described() -> Vec<Described> {
     vec![
-        describe::get("/v1/sse", May::User, "The user's stream as Server-Sent Events.")
-            .query::<SseQuery>()
-            .header("Last-Event-ID", "Of the last message, from which the stream resumes.")
-            .answers_as::<String>(200, "text/event-stream", "Frames, one an event; it goes on."),
+        describe::get(
+            "/v1/sse",
+            May::UserOr(Permission::ActForUsers),
+            "The user's stream as Server-Sent Events.",
+        )
+        .query::<SseQuery>()
+        .header("Last-Event-ID", "Of the last message, from which the stream resumes.")
+        .answers_as::<String>(200, "text/event-stream", "Frames, one an event; it goes on."),
     ]
 }
 
@@ -58,9 +65,10 @@ pub async fn open(
     limits: web::Data<Arc<ws::Limits>>,
     gateway: web::Data<Arc<UserGateway>>,
     streams: web::Data<Streams>,
+    caller: InQueryOr<ActForUsers>,
 ) -> Result<HttpResponse, Error> {
     origin::check_site(request.head(), &app.state.config)?;
-    let (user, login) = login(&request, query.into_inner()).await?;
+    let (user, login) = login(&request, query.into_inner(), &caller)?;
     rates::connects(request.head(), &app)?;
     let mut response = HttpResponse::Ok();
     response
@@ -78,17 +86,17 @@ pub async fn open(
         // No stream is opened for nobody to read.
         return Ok(response.streaming(futures_util::stream::empty::<Result<web::Bytes, Error>>()));
     }
-    let user_gateway: Arc<UserGateway> = Arc::clone(&gateway);
-    let gateway: Arc<dyn Gateway> = user_gateway;
+    let session = session_cookie::secret(request.head(), &app.state.config);
+    let gateway: Arc<dyn Gateway> =
+        Arc::new(gateway.of_client(rates::address(request.head(), &app), session));
     Ok(response.streaming(sse::open(user, Box::new(login), &limits, &gateway, &streams)))
 }
 
 /// The user and the login of a request.
-async fn login(request: &HttpRequest, query: SseQuery) -> Result<(ExternalId, Login), ApiError> {
+fn login(request: &HttpRequest, query: SseQuery, caller: &Caller) -> Result<(ExternalId, Login), ApiError> {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     let token = auth::bearer(request.headers()).map(str::to_owned).or(query.token);
     let named = query.user_id.as_deref().map(ExternalId::parse).transpose()?;
-    let caller = auth::caller(request, token.as_deref()).await?;
     if let Some(user) = &named {
         caller.may_act_for(user)?;
     }

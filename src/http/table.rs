@@ -11,7 +11,9 @@ use actix_web::{
     FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, ResponseError, Route, web,
 };
 
+use super::describe::May;
 use super::error::ApiError;
+use super::permit::Authorised;
 use super::query;
 
 /// A method that waits for its handler.
@@ -22,6 +24,7 @@ pub struct Verb(Method);
 pub struct Entry {
     method: Method,
     route: Route,
+    may: May,
 }
 
 /// Reads.
@@ -54,7 +57,7 @@ impl Verb {
     pub fn to<F, Args>(self, handler: F) -> Entry
     where
         F: Handler<Args>,
-        Args: FromRequest + 'static,
+        Args: Authorised + FromRequest + 'static,
         F::Output: Responder + 'static,
     {
         // The body that a handler makes for `HEAD` is not sent: the encoder writes the length and leaves the bytes out.
@@ -62,18 +65,18 @@ impl Verb {
             Method::GET => web::route().guard(Any(Get()).or(Head())),
             ref method => web::route().method(method.clone()),
         };
-        Entry { method: self.0, route: route.to(handler) }
+        Entry { method: self.0, route: route.to(handler), may: Args::MAY }
     }
 
     /// Names the handler of a route that takes no parameters: any is refused.
     pub fn bare<F, Args>(self, handler: F) -> Entry
     where
         F: Handler<Args>,
-        Args: FromRequest + 'static,
+        Args: Authorised + FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        let Entry { method, route } = self.to(handler);
-        Entry { method, route: route.wrap(from_fn(query::none)) }
+        let Entry { method, route, may } = self.to(handler);
+        Entry { method, route: route.wrap(from_fn(query::none)), may }
     }
 }
 
@@ -98,6 +101,14 @@ impl Table {
     #[must_use]
     pub fn configure(self, group: impl FnOnce(Self) -> Self) -> Self {
         group(self)
+    }
+
+    /// Method, path and who may call it, of each route.
+    pub fn rights(&self) -> Vec<(Method, &'static str, May)> {
+        let of_path = |(path, entries): &(&'static str, Vec<Entry>)| -> Vec<_> {
+            entries.iter().map(|entry| (entry.method.clone(), *path, entry.may)).collect()
+        };
+        self.paths.iter().flat_map(of_path).collect()
     }
 
     /// One resource for each path.
@@ -138,9 +149,10 @@ pub fn other_method(method: &Method, allow: &HeaderValue) -> HttpResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::permit::Anybody;
     use actix_web::{App, test};
 
-    async fn answer(request: HttpRequest) -> String {
+    async fn answer(request: HttpRequest, _: Anybody) -> String {
         format!("{} {}", request.method(), request.path())
     }
 

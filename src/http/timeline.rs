@@ -8,15 +8,16 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::auth::Caller;
 use super::describe::{self, Described, May};
 use super::dto::{ItemName, item_name};
 use super::error::ApiError;
+use super::permit::{ReadTimelines, With};
 use crate::actors::App;
 use crate::base::{ExternalId, ItemId, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::decide::record::TraceStep;
 use crate::feedback::FeedbackOutcome;
+use crate::privacy::Permission;
 use crate::store;
 use crate::store::timeline::{Moment, What};
 
@@ -102,7 +103,7 @@ pub fn described() -> Vec<Described> {
     vec![
         describe::get(
             "/admin/users/{id}/timeline",
-            May::Admin,
+            May::Needs(Permission::ReadTimelines),
             "Decisions, messages, feedback and own events of one user.",
         )
         .query::<TimelineQuery>()
@@ -116,9 +117,8 @@ pub async fn timeline(
     path: web::Path<String>,
     query: web::Query<TimelineQuery>,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<ReadTimelines>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let id = ExternalId::parse(&path)?;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let before = match &query.before {

@@ -6,14 +6,15 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::auth::Caller;
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::page::next_after;
+use super::permit::{Own, ReadUsers, With, WriteUsers};
 use crate::actors::App;
 use crate::base::{ExternalId, Timestamp, UserId, json, nearest, suggest_nearest};
 use crate::notify::message::topic_name;
+use crate::privacy::Permission;
 use crate::store::topics::{self, MAX_TOPICS};
 use crate::store::{Connection, in_transaction, users};
 
@@ -99,24 +100,40 @@ struct FollowedTopics {
 pub fn described() -> Vec<Described> {
     let followers = "/v1/topics/{name}/subscribers";
     vec![
-        describe::get(followers, May::Service, "Followers of a topic, with their number.")
-            .query::<PageQuery>()
-            .answers::<Subscribers>(200, "A page."),
-        describe::put(followers, May::Service, "Lets users follow a topic.")
+        describe::get(
+            followers,
+            May::Needs(Permission::ReadUsers),
+            "Followers of a topic, with their number.",
+        )
+        .query::<PageQuery>()
+        .answers::<Subscribers>(200, "A page."),
+        describe::put(followers, May::Needs(Permission::WriteUsers), "Lets users follow a topic.")
             .body::<UsersBody>()
             .body_example(r#"{"user_ids": [7, 8]}"#)
             .answers::<Subscribed>(200, "They follow it.")
             .example(r#"{"topic": "vinyl", "subscribed": 2, "unknown": [], "full": [], "subscribers": 40}"#),
-        describe::delete(followers, May::Service, "Ends that users follow a topic.")
+        describe::delete(followers, May::Needs(Permission::WriteUsers), "Ends that users follow a topic.")
             .body::<UsersBody>()
             .answers::<Unsubscribed>(200, "They do not follow it."),
-        describe::get("/v1/users/{id}/topics", May::Owner, "Topics that a user follows.")
-            .answers::<FollowedTopics>(200, "All of them."),
-        describe::put("/v1/users/{id}/topics/{name}", May::Owner, "A user follows a topic.")
-            .empty(204, "The user follows it.")
-            .refuses(&[409]),
-        describe::delete("/v1/users/{id}/topics/{name}", May::Owner, "A user follows a topic no longer.")
-            .empty(204, "The user does not follow it."),
+        describe::get(
+            "/v1/users/{id}/topics",
+            May::Owner(Permission::ReadUsers),
+            "Topics that a user follows.",
+        )
+        .answers::<FollowedTopics>(200, "All of them."),
+        describe::put(
+            "/v1/users/{id}/topics/{name}",
+            May::Owner(Permission::WriteUsers),
+            "A user follows a topic.",
+        )
+        .empty(204, "The user follows it.")
+        .refuses(&[409]),
+        describe::delete(
+            "/v1/users/{id}/topics/{name}",
+            May::Owner(Permission::WriteUsers),
+            "A user follows a topic no longer.",
+        )
+        .empty(204, "The user does not follow it."),
     ]
 }
 
@@ -125,9 +142,8 @@ pub async fn subscribe(
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.service()?;
     let (topic, named) = (topic(&path)?, parse(&body)?);
     let _steady = app.registry.aliases.steady().await;
     let answer = app
@@ -153,9 +169,8 @@ pub async fn unsubscribe(
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.service()?;
     let (topic, named) = (topic(&path)?, parse(&body)?);
     let answer = app
         .state
@@ -179,9 +194,8 @@ pub async fn subscribers(
     path: web::Path<String>,
     query: web::Query<PageQuery>,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<ReadUsers>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.service()?;
     let topic = topic(&path)?;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let after = query.after.as_deref().map(ExternalId::parse).transpose()?;
@@ -213,7 +227,7 @@ pub async fn subscribers(
 pub async fn of_user(
     path: web::Path<String>,
     app: web::Data<App>,
-    caller: Caller,
+    caller: Own<ReadUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let user = caller.user(&path, &app)?;
     let rows = app
@@ -232,7 +246,7 @@ pub async fn of_user(
 pub async fn follow(
     path: web::Path<(String, String)>,
     app: web::Data<App>,
-    caller: Caller,
+    caller: Own<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let (user, name) = path.into_inner();
     let (user, topic) = (caller.user(&user, &app)?, topic(&name)?);
@@ -259,7 +273,7 @@ pub async fn follow(
 pub async fn unfollow(
     path: web::Path<(String, String)>,
     app: web::Data<App>,
-    caller: Caller,
+    caller: Own<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let (user, name) = path.into_inner();
     let (user, topic) = (caller.user(&user, &app)?, topic(&name)?);

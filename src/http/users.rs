@@ -4,13 +4,14 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::auth::Caller;
 use super::describe::{self, Described, May};
 use super::dto::{self, ProfileFacts, Robot};
 use super::error::ApiError;
+use super::permit::{Own, ReadUsers};
 use crate::actors::App;
 use crate::actors::user::messages::Snapshot;
 use crate::base::ExternalId;
+use crate::privacy::Permission;
 
 /// Features, affinities, recent items and segment of a user.
 #[derive(Serialize, ToSchema)]
@@ -30,7 +31,7 @@ pub fn described() -> Vec<Described> {
     vec![
         describe::get(
             "/v1/users/{id}/profile",
-            May::Owner,
+            May::Owner(Permission::ReadUsers),
             "Features, affinities, recent items and segment of a user.",
         )
         .answers::<UserProfile>(200, "The profile.")
@@ -61,7 +62,7 @@ pub(super) async fn state(app: &App, user: &ExternalId) -> Result<Option<Snapsho
 pub async fn profile(
     path: web::Path<String>,
     app: web::Data<App>,
-    caller: Caller,
+    caller: Own<ReadUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let user = caller.user(&path, &app)?;
     let state = state(&app, &user).await?.ok_or(ApiError::NotFound("this user"))?;

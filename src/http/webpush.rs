@@ -11,13 +11,14 @@ use super::auth::Caller;
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::{ApiError, ErrorBody};
+use super::permit::{ActForUsers, Anybody, UserOr};
 use crate::actors::App;
 use crate::actors::journal::messages::Record;
 use crate::base::{ExternalId, Timestamp, UserId, json};
 use crate::decide;
 use crate::decide::Input;
 use crate::feedback::FeedbackOutcome;
-use crate::privacy::report_token;
+use crate::privacy::{Permission, report_token};
 use crate::store::feedback::FeedbackRow;
 use crate::store::push_subscriptions::{self, NewSubscription, Subscribed};
 use crate::store::{Connection, StoreError, users};
@@ -108,7 +109,7 @@ pub fn described() -> Vec<Described> {
         describe::get("/v1/webpush/key", May::Anybody, "The public key that pages subscribe with.")
             .answers::<Key<'_>>(200, "The key, base64url.")
             .refuses(&[404]),
-        describe::post(subscriptions, May::User, "Takes a PushSubscription.")
+        describe::post(subscriptions, May::UserOr(Permission::ActForUsers), "Takes a PushSubscription.")
             .body::<SubscriptionBody>()
             .answers::<Taken>(200, "It is renewed.")
             .answers::<Taken>(201, "It is new.")
@@ -117,7 +118,7 @@ pub fn described() -> Vec<Described> {
                 "It was made with another key: unsubscribe, and subscribe with this one.",
             )
             .refuses(&[404]),
-        describe::delete(subscriptions, May::User, "Ends a subscription.")
+        describe::delete(subscriptions, May::UserOr(Permission::ActForUsers), "Ends a subscription.")
             .body::<EndBody>()
             .empty(204, "It is forgotten."),
         describe::post(
@@ -153,7 +154,7 @@ fn whose(caller: &Caller, named: Option<ExternalId>, app: &App) -> Result<Extern
 }
 
 /// The key a page subscribes with (`applicationServerKey`). Public.
-pub async fn key(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
+pub async fn key(app: web::Data<App>, _: Anybody) -> Result<HttpResponse, ApiError> {
     let keys = app.state.push.keys().ok_or_else(off)?;
     Ok(HttpResponse::Ok().json(Key { public_key: keys.public(), application_server_key: keys.public() }))
 }
@@ -164,7 +165,7 @@ pub async fn subscribe(
     request: HttpRequest,
     Body(body): Body,
     app: web::Data<App>,
-    caller: Caller,
+    caller: UserOr<ActForUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let key = app.state.push.keys().ok_or_else(off)?.public().to_owned();
     let body: SubscriptionBody = parse(&body, "a PushSubscription")?;
@@ -240,7 +241,7 @@ fn checked(
 pub async fn unsubscribe(
     Body(body): Body,
     app: web::Data<App>,
-    caller: Caller,
+    caller: UserOr<ActForUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let body: EndBody = parse(&body, "{\"endpoint\": …}")?;
     let user = whose(&caller, body.user_id, &app)?;
@@ -255,7 +256,7 @@ pub async fn unsubscribe(
 }
 
 /// Records the outcome of a pushed message, from a service worker: the token inside the message is the permission.
-pub async fn report(Body(body): Body, app: web::Data<App>) -> Result<HttpResponse, ApiError> {
+pub async fn report(Body(body): Body, app: web::Data<App>, _: Anybody) -> Result<HttpResponse, ApiError> {
     let secret = app.state.push.report_secret().ok_or_else(off)?;
     let body: ReportBody = parse(&body, "{\"token\": …, \"outcome\": …}")?;
     let now = Timestamp::now();

@@ -17,7 +17,8 @@ use futures_util::SinkExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::ApiError;
-use super::{origin, rates};
+use super::permit::Anybody;
+use super::{origin, rates, session_cookie};
 use crate::actors::App;
 use crate::actors::gateway::UserGateway;
 use crate::transport::Gateway;
@@ -31,13 +32,16 @@ pub async fn open(
     app: web::Data<App>,
     limits: web::Data<Arc<ws::Limits>>,
     gateway: web::Data<Arc<UserGateway>>,
+    _: Anybody,
 ) -> Result<HttpResponse, Error> {
     origin::check_site(request.head(), &app.state.config)?;
     rates::connects(request.head(), &app)?;
     if request.method() == Method::HEAD {
         return Err(HandshakeError::NoWebsocketUpgrade.into());
     }
-    let gateway: Arc<dyn Gateway> = Arc::new(gateway.of_address(rates::address(request.head(), &app)));
+    let session = session_cookie::secret(request.head(), &app.state.config);
+    let gateway: Arc<dyn Gateway> =
+        Arc::new(gateway.of_client(rates::address(request.head(), &app), session));
     session::upgrade(&request, payload, &limits, Some(gateway))
 }
 
@@ -46,6 +50,7 @@ pub async fn echo(
     request: HttpRequest,
     payload: web::Payload,
     echo: web::Data<EchoLimits>,
+    _: Anybody,
 ) -> Result<HttpResponse, Error> {
     match &echo.0 {
         Some(limits) => session::upgrade(&request, payload, limits, None),
@@ -121,7 +126,8 @@ impl Upgrades {
             ("/ws", _) => {
                 origin::check_site(request.head(), config)?;
                 rates::connects(request.head(), &self.app)?;
-                let gateway = self.gateway.of_address(rates::address(request.head(), &self.app));
+                let session = session_cookie::secret(request.head(), config);
+                let gateway = self.gateway.of_client(rates::address(request.head(), &self.app), session);
                 (&self.limits, Some(Arc::new(gateway) as Arc<dyn Gateway>))
             }
             ("/echo", Some(limits)) => (limits, None),

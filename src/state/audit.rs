@@ -197,7 +197,7 @@ pub fn of_command(command: &str, object: &str) -> AuditEntry {
     AuditEntry {
         occurred_at: Timestamp::now(),
         actor: account.filter(|name| !name.is_empty()),
-        role: "operator".to_owned(),
+        role: "command_line".to_owned(),
         action: format!("tidings {command}"),
         object: object.to_owned(),
         ..AuditEntry::default()

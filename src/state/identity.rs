@@ -13,9 +13,11 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 use uuid::Uuid;
 
+use super::oidc::OidcAttempts;
 use super::sessions::Sessions;
+use super::sign_ins::SignIns;
 use crate::base::Timestamp;
-use crate::config::{Auth, JwksSetting};
+use crate::config::{Auth, JwksSetting, People};
 use crate::privacy::api_key::{self, ApiKey, ApiKeys, Client};
 use crate::privacy::key::{Key, KeyError, read_jwks};
 use crate::privacy::{Access, KeyRing, Revocations, TokenError, Verifier, token};
@@ -26,9 +28,9 @@ use crate::transport::jwks::JwksClient;
 const MAX_FILE_BYTES: u64 = 256 << 10;
 /// Files are looked at this often.
 const FILE_CHECK: Duration = Duration::from_secs(1);
-/// Changes of revocations and API keys are looked for this often.
+/// Changes of revocations, API keys and sessions of people are looked for this often.
 const CHANGE_CHECK: Duration = Duration::from_millis(500);
-/// Uses of API keys are stored this often, in checks for changes.
+/// Uses of API keys and sessions are stored this often, in checks for changes.
 const NOTE_USED_EVERY: u32 = 4;
 /// Requests that wait for keys at the same time; further ones are refused at once.
 const MAX_WAITING: usize = 256;
@@ -55,17 +57,21 @@ pub struct Identity {
     api_keys: ArcSwap<ApiKeys>,
     /// API keys that were used since that was stored last.
     used: Mutex<HashSet<Uuid>>,
-    /// Changes of revocations and API keys that are known here.
+    /// Changes of revocations, API keys and sessions of people that are known here.
     changes: AtomicI64,
     /// Open connections.
     pub sessions: Sessions,
+    /// People who are signed in.
+    pub people: SignIns,
+    /// Sign-ins with the identity provider that are under way.
+    pub oidc: OidcAttempts,
     fetches: Vec<Fetches>,
     waiting: Semaphore,
 }
 
 impl Identity {
     /// Knows no keys yet.
-    pub fn new(auth: &Auth) -> Self {
+    pub fn new(auth: &Auth, people: &People) -> Self {
         Self {
             auth: auth.clone(),
             keys: ArcSwap::default(),
@@ -74,6 +80,8 @@ impl Identity {
             used: Mutex::default(),
             changes: AtomicI64::new(-1),
             sessions: Sessions::default(),
+            people: SignIns::new(people),
+            oidc: OidcAttempts::default(),
             fetches: auth.jwks.iter().map(|_| Fetches::default()).collect(),
             waiting: Semaphore::new(MAX_WAITING),
         }
@@ -109,7 +117,16 @@ impl Identity {
         }
     }
 
-    /// Reads revocations and API keys if they have changed, and ends the connections that are over by them; how many. Blocks.
+    /// Checks the secret id of a person's session, which revocations of the person and of everybody end as well.
+    pub fn verify_session(&self, secret: &str) -> Result<Access, TokenError> {
+        let access = self.people.verify(secret, Timestamp::now())?;
+        match self.revoked.load().cover(None, &access.name, access.issued_at) {
+            true => Err(TokenError::SessionEnded),
+            false => Ok(access),
+        }
+    }
+
+    /// Reads revocations, API keys and sessions of people if they have changed, and ends the connections that are over by them; how many. Blocks.
     pub fn read_changes(&self, connection: &mut Connection) -> Result<usize, StoreError> {
         // First the number: what changes meanwhile is read once more.
         let changes = revocations::changes(connection)?;
@@ -122,10 +139,12 @@ impl Identity {
         let key_ids: HashSet<Uuid> = keys.iter().map(|key| key.id).collect();
         self.revoked.store(Arc::new(revoked.clone()));
         self.api_keys.store(Arc::new(keys.into_iter().collect()));
+        self.people.read(connection)?;
         self.changes.store(changes, Ordering::Release);
         Ok(self.sessions.close(|session| {
             let by_itself = match session.api_key {
                 Some(key) => !key_ids.contains(&key),
+                None if session.sign_in.is_some() => session.sign_in.is_some_and(|id| !self.people.has(id)),
                 None if session.subject.is_empty() => false,
                 None => revoked.cover(session.token_id.as_deref(), &session.subject, session.issued_at),
             };
@@ -298,6 +317,9 @@ pub async fn watch_changes(identity: Arc<Identity>, store: Store, is_draining: i
         let read = store.run(move |connection| {
             if !used.is_empty() {
                 api_keys::note_used(connection, &used, Timestamp::now())?;
+            }
+            if check % NOTE_USED_EVERY == 0 {
+                changed.people.store_seen(connection)?;
             }
             changed.read_changes(connection)
         });

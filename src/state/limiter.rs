@@ -46,6 +46,7 @@ enum Key<'a> {
     Failures(u64),
     User(&'a ExternalId, Class),
     Service(&'a str, Class),
+    SignIn(&'a str),
 }
 
 /// Buckets of all clients of one server.
@@ -54,6 +55,7 @@ pub struct Limiter {
     hasher: RandomState,
     started: Instant,
     limits: Limits,
+    sign_ins_per_min: u32,
     /// Without tokens only this machine can ask.
     is_off: bool,
 }
@@ -66,6 +68,7 @@ impl Limiter {
             hasher: RandomState::new(),
             started: Instant::now(),
             limits: config.limits.clone(),
+            sign_ins_per_min: config.people.attempts_per_min,
             is_off: config.auth.mode == AuthMode::Off,
         }
     }
@@ -79,11 +82,7 @@ impl Limiter {
     /// Counts a new connection that stays open; also refused while its address has no failures left.
     pub fn connection(&self, address: Option<IpAddr>) -> Option<Limited> {
         let network = network(self.counted(address)?);
-        let failures = per_minute(self.limits.failures_per_min).filter(|rate| {
-            self.locked(&Key::Failures(network), |table, key, now| table.remaining(key, *rate, now))
-                == Some(0)
-        });
-        if failures.is_some() {
+        if self.has_no_failures_left(address) {
             return self.failure(address);
         }
         let rate = self.limits.connections_per_s;
@@ -106,6 +105,25 @@ impl Limiter {
         let key = Key::Failures(network(address?));
         let verdict = self.locked(&key, |table, key, now| table.take(key, rate, 1, now))?;
         Some(Limited { policy: "failures", setting: "limits.failures_per_min", rate, verdict })
+    }
+
+    /// Counts an attempt to sign in as somebody, whether or not there is such a person; also refused while its address has no failures
+    /// left, since a password can be guessed and a token can't.
+    pub fn sign_in(&self, name: &str, address: Option<IpAddr>) -> Option<Limited> {
+        if self.has_no_failures_left(address) {
+            return self.failure(address);
+        }
+        let rate = per_minute(self.sign_ins_per_min).filter(|_| !self.is_off)?;
+        let verdict = self.locked(&Key::SignIn(name), |table, key, now| table.take(key, rate, 1, now))?;
+        Some(Limited { policy: "sign-in", setting: "people.attempts_per_min", rate, verdict })
+    }
+
+    fn has_no_failures_left(&self, address: Option<IpAddr>) -> bool {
+        let Some((address, rate)) = address.zip(per_minute(self.limits.failures_per_min)) else {
+            return false;
+        };
+        let key = Key::Failures(network(address));
+        self.locked(&key, |table, key, now| table.remaining(key, rate, now)) == Some(0)
     }
 
     /// The address, if it is counted by its address at all.
@@ -216,6 +234,22 @@ mod tests {
         assert_eq!((refused.policy, refused.verdict.allowed), ("failures", false));
         assert!(allowed(limiter.connection(address("203.0.113.2"))));
         assert!(allowed(limiter.connection(address("127.0.0.1"))), "a proxy may hide others behind it");
+    }
+
+    #[test]
+    fn attempts_to_sign_in_count_by_name_and_end_where_an_address_has_failed_too_often() {
+        let limiter = limiter(|limits| limits.failures_per_min = 3);
+        for _ in 0..10 {
+            assert!(allowed(limiter.sign_in("anna", address("203.0.113.1"))));
+        }
+        let refused = limiter.sign_in("anna", address("203.0.113.2")).unwrap();
+        assert_eq!((refused.policy, refused.verdict.allowed), ("sign-in", false));
+        for _ in 0..3 {
+            assert!(allowed(limiter.sign_in("ben", address("203.0.113.3"))));
+            limiter.failure(address("203.0.113.3"));
+        }
+        assert_eq!(limiter.sign_in("ben", address("203.0.113.3")).unwrap().policy, "failures");
+        assert!(allowed(limiter.sign_in("ben", address("203.0.113.1"))));
     }
 
     #[test]

@@ -11,9 +11,11 @@ pub mod learning;
 pub mod limiter;
 pub mod live;
 pub mod monitor;
+pub mod oidc;
 pub mod push_state;
 mod recount;
 pub mod sessions;
+pub mod sign_ins;
 mod snapshot;
 pub mod sources;
 pub mod tombstones;
@@ -121,7 +123,7 @@ impl AppState {
         event_kinds: OwnKinds,
     ) -> Arc<Self> {
         let (definitions, _) = Definitions::new(&[], &config.policy);
-        let identity = Arc::new(Identity::new(&config.auth));
+        let identity = Arc::new(Identity::new(&config.auth, &config.people));
         let state = Self {
             limiter: Limiter::new(&config),
             config,

@@ -20,6 +20,8 @@ pub struct Session {
     pub token_id: Option<String>,
     /// API key in place of a token.
     pub api_key: Option<Uuid>,
+    /// Session of a person who is signed in, in place of a token.
+    pub sign_in: Option<Uuid>,
     /// Moment at which its token was issued.
     pub issued_at: Option<Timestamp>,
     /// Moment of the login.

@@ -418,6 +418,43 @@ diesel::table! {
 }
 
 diesel::table! {
+    people (person_id) {
+        person_id -> Uuid,
+        name -> Text,
+        role -> Text,
+        password_hash -> Nullable<Text>,
+        issuer -> Nullable<Text>,
+        issuer_subject -> Nullable<Text>,
+        created_at -> Timestamptz,
+        created_by -> Text,
+        signed_in_at -> Nullable<Timestamptz>,
+        disabled_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    person_links (hash) {
+        hash -> Bytea,
+        person_id -> Nullable<Uuid>,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    person_sessions (session_id) {
+        session_id -> Uuid,
+        hash -> Bytea,
+        person_id -> Uuid,
+        created_at -> Timestamptz,
+        seen_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        address -> Nullable<Text>,
+        browser -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     push_keys (singleton) {
         singleton -> Bool,
         private_key -> Bytea,
@@ -631,6 +668,8 @@ diesel::joinable!(consents -> users (user_id));
 diesel::joinable!(held_messages -> users (user_id));
 diesel::joinable!(item_prices -> items (item_id));
 diesel::joinable!(opt_outs -> users (user_id));
+diesel::joinable!(person_links -> people (person_id));
+diesel::joinable!(person_sessions -> people (person_id));
 diesel::joinable!(push_outbox -> notifications (notification_id));
 diesel::joinable!(push_outbox -> push_subscriptions (subscription_id));
 diesel::joinable!(push_subscriptions -> users (user_id));
@@ -675,6 +714,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     notifications,
     opt_outs,
     outbox,
+    people,
+    person_links,
+    person_sessions,
     push_keys,
     push_outbox,
     push_subscriptions,

@@ -8,6 +8,10 @@ const UNREACHABLE = "The server can't be reached.";
 const NOT_UNDERSTOOD = "The server can't be reached: its answer could not be read.";
 /** Longest wait between two tries. */
 const MOST_WAIT_MS = 8_000;
+/** Token of the session of who is signed in, for requests that change something. */
+let csrf = "";
+/** What anybody is answered, so that an answer says nothing of whether a sign-in is needed. */
+const OF_ANYBODY = new Set(["v1/people/sign-in", "v1/people/link", "v1/people/join"]);
 const listeners = new Set();
 let health = "ok";
 let failures = 0;
@@ -56,13 +60,19 @@ export function setToken(value) {
   report("ok");
 }
 
+/** Takes over the token of a session; empty = there is none. */
+export function setCsrf(value) {
+  csrf = value;
+}
+
 /** Calls with "ok", "down" or "unauthorized", now and whenever that changes. */
 export function onHealth(listener) {
   listeners.add(listener);
   listener(health);
 }
 
-function report(next) {
+/** Notes how the server answers. */
+export function report(next) {
   if (next === health) return;
   health = next;
   for (const listener of listeners) listener(health);
@@ -121,6 +131,7 @@ export async function request(method, where, { query = {}, body, signal } = {}) 
   const headers = { accept: "application/json" };
   if (body !== undefined) headers["content-type"] = "application/json";
   if (token()) headers.authorization = `Bearer ${token()}`;
+  else if (csrf && method !== "GET") headers["x-csrf-token"] = csrf;
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   let response;
   try {
@@ -142,14 +153,16 @@ export async function request(method, where, { query = {}, body, signal } = {}) 
   }
   failures = 0;
   const answer = parsed(received);
+  const isOfAnybody = OF_ANYBODY.has(where);
+  const answered = () => report(isOfAnybody && health === "unauthorized" ? health : "ok");
   if (response.ok) {
-    report("ok");
+    answered();
     if (answer === undefined) throw new ApiError(0, "unreadable", NOT_UNDERSTOOD);
     return answer;
   }
-  if (response.status === 401) report("unauthorized");
+  if (response.status === 401 && !isOfAnybody) report("unauthorized");
   else if (response.status >= 502 && response.status <= 504) report("down");
-  else report("ok");
+  else answered();
   const problem = answer?.error ?? {};
   throw new ApiError(
     response.status,
@@ -179,7 +192,7 @@ function parsed(body) {
 function fallback(status) {
   if (status >= 502 && status <= 504) return UNREACHABLE;
   if (status === 401) return "This needs a sign-in.";
-  if (status === 403) return "This token may not do that.";
+  if (status === 403) return "Your role may not do that.";
   if (status === 404) return "The server does not have this.";
   if (status === 429) return "Too many requests; a moment, please.";
   return `The server answered with status ${status}.`;

@@ -1,5 +1,6 @@
 // Starts the page: routes, theme, the server's state, and the three areas.
 
+import { loadAccount, may, onAccount, startAccount } from "./account.js";
 import * as api from "./api.js";
 import { $, h, icon, put, text } from "./dom.js";
 import { compact, count, duration, rate, refreshTimes } from "./format.js";
@@ -21,6 +22,14 @@ const operateArea = startOperate({
   refresh: () => metricsPoll.now(),
 });
 const resultsArea = startResults({ navigate, active: () => live.route.area === "results" });
+const account = startAccount({
+  navigate,
+  done() {
+    api.report("ok");
+    tryArea.reconnect();
+    showRoute();
+  },
+});
 const metricsPoll = api.poll(1000, loadMetrics, { probe: true, failed: metricsFailed });
 
 function onMetrics(listener) {
@@ -61,6 +70,7 @@ function serverLine(metrics) {
 function readRoute() {
   const [area, user] = location.hash.replace(/^#\/?/, "").split("/");
   if (area === "operate") return { area, user: null, page: operateArea.page(user) };
+  if (area === "account") return { area, user: null };
   let id = null;
   try {
     id = user ? decodeURIComponent(user) : null;
@@ -83,15 +93,17 @@ function showRoute() {
     return;
   }
   live.route = readRoute();
-  for (const area of ["try", "operate", "results"]) {
+  for (const area of ["try", "operate", "results", "account"]) {
     const shown = live.route.area === area;
     $(`#area-${area}`).hidden = !shown;
     const link = $(`[data-area="${area}"]`);
+    if (!link) continue;
     if (shown) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   if (live.route.area === "operate") operateArea.shown(live.route.page);
   else if (live.route.area === "results") resultsArea.shown(live.route.user);
+  else if (live.route.area === "account") account.refresh();
   else tryArea.shown(live.route.user);
 }
 
@@ -111,7 +123,7 @@ api.onHealth((health) => {
   if (health === "unauthorized") {
     text($("#signin-problem"), api.token() ? "The server does not accept this token." : "");
     $("#signin-problem").hidden = !api.token();
-    $("#signin-token").focus();
+    account.showWays();
   }
   showBanner();
 });
@@ -130,12 +142,9 @@ function showBanner() {
   text($("#banner-text"), downSince ? down : problem);
 }
 
-$("#signin-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const field = $("#signin-token");
-  api.setToken(field.value.trim());
-  field.value = "";
-  tryArea.reconnect();
+// Pages of those who may see them.
+onAccount(() => {
+  for (const link of document.querySelectorAll("[data-needs]")) link.hidden = !may(link.dataset.needs);
 });
 
 // Theme: as the system, light, dark.
@@ -166,6 +175,7 @@ $("#theme").addEventListener("click", () => {
 });
 
 showTheme();
+loadAccount();
 showRoute();
 setInterval(() => {
   refreshTimes();

@@ -58,7 +58,7 @@ fn main() {
     // cargo passes `--bench`; anything else is a part of a benchmark's name.
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let benches: [(&str, Run); 15] = [
+    let benches: [(&str, Run); 16] = [
         ("push", push::run),
         ("ingest", ingest::run),
         ("months", months::run),

@@ -148,7 +148,7 @@ fn operate_asks_one_question_a_page_and_decisions_first() {
 }
 
 /// What axe-core finds on the page as it is, a line each.
-fn audit(browser: &mut Browser) -> Vec<String> {
+pub fn audit(browser: &mut Browser) -> Vec<String> {
     if browser.evaluate("typeof axe") == "undefined" {
         browser.evaluate(&format!("{AXE}\n;1"));
     }

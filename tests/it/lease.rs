@@ -85,7 +85,7 @@ fn a_successor_waits_for_the_one_before_it_to_end() {
     let mut ready = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
     let address = ready.strip_prefix("tidings is ready at http://").unwrap().trim_end().trim_end_matches('/');
-    let successor = Server { address: address.parse().unwrap(), child };
+    let successor = Server::of(address.parse().unwrap(), child);
     successor.login(1);
 }
 

@@ -119,6 +119,8 @@ fn who_stays_away_for_long_is_written_to_once() {
         "user 2 is not away for long enough, user 3 has no browser, user 4 has gone"
     );
     wait_for("nothing to wait", || database.count(HELD) == 0);
+    // A push whose end nobody noted goes out once more.
+    wait_for("its end to be noted", || database.count("SELECT count(*) AS n FROM push_outbox") == 0);
     // Not again in the same absence, neither by a push nor at the login that it brought.
     let server = restart(server);
     let _other = subscribe(&mut server.http(), json!(5), &service.endpoint("5"));

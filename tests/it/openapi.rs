@@ -79,11 +79,15 @@ fn operations_have_names_of_their_own_and_their_parameters() {
 
 /// The routes as the table of `docs/routes.md`.
 fn table(document: &Value) -> String {
-    let mut table = String::from("| method | path | role | |\n|---|---|---|---|\n");
+    let mut table = String::from("| method | path | needs | |\n|---|---|---|---|\n");
     for (method, path, operation) in operations(document) {
-        let role = operation["security"][0]["token"][0].as_str().unwrap_or("–");
+        let names = operation["security"][0]["token"].as_array().into_iter().flatten();
+        let names: Vec<String> = names.map(|name| format!("`{}`", name.as_str().unwrap())).collect();
+        let is_person = operation["security"][0]["session"].is_array();
+        let names = if is_person { vec!["a session".to_owned()] } else { names };
+        let needs = if names.is_empty() { "–".to_owned() } else { names.join(" or ") };
         let (method, summary) = (method.to_uppercase(), operation["summary"].as_str().unwrap());
-        table += &format!("| {method} | `{path}` | {role} | {summary} |\n");
+        table += &format!("| {method} | `{path}` | {needs} | {summary} |\n");
     }
     table
 }

@@ -2,143 +2,168 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
+use tidings::http::describe::May;
+use tidings::privacy::{Permission, Role};
+
 use crate::helpers::database::TestDatabase;
-use crate::helpers::server::Server;
+use crate::helpers::server::{Server, wait_for};
 use crate::helpers::tokens::{SECRET, token};
 
-/// Callers of a route.
+/// Callers of a route. A permission is that of the roles beside the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Needs {
     /// No token.
     Nothing,
     /// Any token; what it may say or see depends on the body.
     Token,
-    /// A token of the user of the path, or of the shop.
-    Own,
-    /// A backend.
-    Service,
-    /// An administrator.
-    Admin,
+    /// A user's token, depending on the body, or a role with the permission.
+    TokenOr(Permission),
+    /// A token of the user of the path, or a role with the permission.
+    Own(Permission),
+    /// A role with the permission.
+    With(Permission),
+    /// A person with a session.
+    Person,
 }
-use Needs::{Admin, Nothing, Own, Service, Token};
+use Needs::{Nothing, Own, Person, Token, TokenOr, With};
+use Permission as P;
 
 const USER: &str = "17";
 const UUID: &str = "0192f0a0-0000-7000-8000-000000000000";
 
 /// The table: method, route, who may call it. WebSockets are told by their first frame who it is.
-const TABLE: [(&str, &str, Needs); 109] = [
+const TABLE: [(&str, &str, Needs); 125] = [
     ("GET", "/healthz", Nothing),
     ("GET", "/readyz", Nothing),
-    ("GET", "/metrics", Service),
+    ("GET", "/metrics", With(P::Monitor)),
     ("GET", "/openapi.json", Nothing),
-    ("POST", "/v1/events", Token),
-    ("POST", "/v1/connections/{connection_id}/frames", Token),
-    ("POST", "/v1/triggers/{name}", Service),
-    ("POST", "/v1/notifications", Service),
-    ("GET", "/v1/notifications", Service),
-    ("GET", "/v1/notifications/scheduled", Service),
-    ("GET", "/v1/notifications/scheduled/{id}", Service),
-    ("PATCH", "/v1/notifications/scheduled/{id}", Service),
-    ("DELETE", "/v1/notifications/scheduled/{id}", Service),
-    ("GET", "/v1/notifications/{id}", Service),
-    ("PATCH", "/v1/notifications/{id}", Service),
-    ("DELETE", "/v1/notifications/{id}", Service),
-    ("POST", "/v1/notifications/{id}/pause", Service),
-    ("POST", "/v1/notifications/{id}/resume", Service),
+    ("POST", "/v1/events", TokenOr(P::ActForUsers)),
+    ("POST", "/v1/connections/{connection_id}/frames", TokenOr(P::ActForUsers)),
+    ("POST", "/v1/triggers/{name}", With(P::SendMessages)),
+    ("POST", "/v1/notifications", With(P::SendMessages)),
+    ("GET", "/v1/notifications", With(P::ReadMessages)),
+    ("GET", "/v1/notifications/scheduled", With(P::ReadMessages)),
+    ("GET", "/v1/notifications/scheduled/{id}", With(P::ReadMessages)),
+    ("PATCH", "/v1/notifications/scheduled/{id}", With(P::SendMessages)),
+    ("DELETE", "/v1/notifications/scheduled/{id}", With(P::SendMessages)),
+    ("GET", "/v1/notifications/{id}", With(P::ReadMessages)),
+    ("PATCH", "/v1/notifications/{id}", With(P::SendMessages)),
+    ("DELETE", "/v1/notifications/{id}", With(P::SendMessages)),
+    ("POST", "/v1/notifications/{id}/pause", With(P::SendMessages)),
+    ("POST", "/v1/notifications/{id}/resume", With(P::SendMessages)),
     ("GET", "/v1/items", Token),
-    ("PUT", "/v1/items", Service),
+    ("PUT", "/v1/items", With(P::WriteCatalogue)),
     ("GET", "/v1/items/{id}", Token),
-    ("DELETE", "/v1/items/{id}", Service),
+    ("DELETE", "/v1/items/{id}", With(P::WriteCatalogue)),
     ("GET", "/v1/items/{id}/similar", Token),
-    ("POST", "/v1/recommend", Token),
-    ("GET", "/v1/recommendations", Service),
-    ("GET", "/v1/users/{id}", Service),
-    ("PATCH", "/v1/users/{id}", Service),
-    ("GET", "/v1/users/{id}/recommendations", Own),
-    ("GET", "/v1/users/{id}/profile", Own),
-    ("GET", "/v1/users/{id}/privacy", Own),
-    ("GET", "/v1/users/{id}/export", Own),
-    ("POST", "/v1/users/{id}/merge", Service),
-    ("GET", "/v1/users/{id}/inbox", Own),
-    ("POST", "/v1/users/{id}/inbox/read", Own),
-    ("POST", "/v1/users/{id}/inbox/seen", Own),
-    ("POST", "/v1/users/{id}/inbox/unread", Own),
-    ("POST", "/v1/users/{id}/inbox/archive", Own),
-    ("POST", "/v1/users/{id}/inbox/unarchive", Own),
-    ("POST", "/v1/users/{id}/inbox/delete", Own),
-    ("POST", "/v1/users/{id}/inbox/snooze", Own),
-    ("GET", "/v1/users/{id}/preferences", Own),
-    ("PUT", "/v1/users/{id}/preferences", Own),
-    ("PATCH", "/v1/users/{id}/preferences", Own),
-    ("GET", "/v1/users/{id}/consent", Own),
-    ("POST", "/v1/users/{id}/consent", Own),
-    ("POST", "/v1/users/{id}/mute", Own),
-    ("GET", "/v1/topics/{name}/subscribers", Service),
-    ("PUT", "/v1/topics/{name}/subscribers", Service),
-    ("DELETE", "/v1/topics/{name}/subscribers", Service),
-    ("GET", "/v1/users/{id}/topics", Own),
-    ("PUT", "/v1/users/{id}/topics/{name}", Own),
-    ("DELETE", "/v1/users/{id}/topics/{name}", Own),
+    ("POST", "/v1/recommend", TokenOr(P::ReadUsers)),
+    ("GET", "/v1/recommendations", With(P::ReadUsers)),
+    ("GET", "/v1/users/{id}", With(P::ReadUsers)),
+    ("PATCH", "/v1/users/{id}", With(P::WriteUsers)),
+    ("GET", "/v1/users/{id}/recommendations", Own(P::ReadUsers)),
+    ("GET", "/v1/users/{id}/profile", Own(P::ReadUsers)),
+    ("GET", "/v1/users/{id}/privacy", Own(P::ReadUsers)),
+    ("GET", "/v1/users/{id}/export", Own(P::PersonalData)),
+    ("POST", "/v1/users/{id}/merge", With(P::WriteUsers)),
+    ("GET", "/v1/users/{id}/inbox", Own(P::ReadUsers)),
+    ("POST", "/v1/users/{id}/inbox/read", Own(P::WriteUsers)),
+    ("POST", "/v1/users/{id}/inbox/seen", Own(P::WriteUsers)),
+    ("POST", "/v1/users/{id}/inbox/unread", Own(P::WriteUsers)),
+    ("POST", "/v1/users/{id}/inbox/archive", Own(P::WriteUsers)),
+    ("POST", "/v1/users/{id}/inbox/unarchive", Own(P::WriteUsers)),
+    ("POST", "/v1/users/{id}/inbox/delete", Own(P::WriteUsers)),
+    ("POST", "/v1/users/{id}/inbox/snooze", Own(P::WriteUsers)),
+    ("GET", "/v1/users/{id}/preferences", Own(P::ReadUsers)),
+    ("PUT", "/v1/users/{id}/preferences", Own(P::WriteUsers)),
+    ("PATCH", "/v1/users/{id}/preferences", Own(P::WriteUsers)),
+    ("GET", "/v1/users/{id}/consent", Own(P::ReadUsers)),
+    ("POST", "/v1/users/{id}/consent", Own(P::WriteUsers)),
+    ("POST", "/v1/users/{id}/mute", Own(P::WriteUsers)),
+    ("GET", "/v1/topics/{name}/subscribers", With(P::ReadUsers)),
+    ("PUT", "/v1/topics/{name}/subscribers", With(P::WriteUsers)),
+    ("DELETE", "/v1/topics/{name}/subscribers", With(P::WriteUsers)),
+    ("GET", "/v1/users/{id}/topics", Own(P::ReadUsers)),
+    ("PUT", "/v1/users/{id}/topics/{name}", Own(P::WriteUsers)),
+    ("DELETE", "/v1/users/{id}/topics/{name}", Own(P::WriteUsers)),
     ("GET", "/v1/webpush/key", Nothing),
-    ("POST", "/v1/webpush/subscriptions", Token),
-    ("DELETE", "/v1/webpush/subscriptions", Token),
+    ("POST", "/v1/webpush/subscriptions", TokenOr(P::ActForUsers)),
+    ("DELETE", "/v1/webpush/subscriptions", TokenOr(P::ActForUsers)),
     ("POST", "/v1/webpush/reports", Nothing),
-    ("GET", "/v1/webhooks", Admin),
-    ("POST", "/v1/webhooks", Admin),
-    ("GET", "/v1/webhooks/{id}", Admin),
-    ("PATCH", "/v1/webhooks/{id}", Admin),
-    ("DELETE", "/v1/webhooks/{id}", Admin),
-    ("POST", "/v1/webhooks/{id}/rotate", Admin),
-    ("POST", "/v1/webhooks/{id}/test", Admin),
-    ("GET", "/v1/webhooks/{id}/deliveries", Admin),
-    ("POST", "/v1/webhooks/{id}/replay", Admin),
-    ("GET", "/v1/sources", Service),
-    ("POST", "/v1/sources/{name}", Service),
-    ("GET", "/v1/admin/audit", Admin),
-    ("GET", "/v1/admin/revocations", Admin),
-    ("POST", "/v1/admin/revocations", Admin),
-    ("GET", "/v1/admin/keys", Admin),
-    ("POST", "/v1/admin/keys", Admin),
-    ("DELETE", "/v1/admin/keys/{id}", Admin),
-    ("GET", "/admin/metrics", Admin),
-    ("GET", "/admin/segments", Admin),
-    ("GET", "/admin/models", Admin),
-    ("GET", "/admin/models/{version}/card", Admin),
-    ("POST", "/admin/models/rollback", Admin),
-    ("DELETE", "/admin/models/shadow", Admin),
-    ("POST", "/admin/models/{version}/activate", Admin),
-    ("POST", "/admin/models/{version}/shadow", Admin),
-    ("POST", "/admin/templates/preview", Admin),
-    ("POST", "/admin/triggers/{name}/dry-run", Admin),
-    ("GET", "/admin/rules", Admin),
-    ("GET", "/admin/decisions", Admin),
-    ("GET", "/admin/sessions", Admin),
-    ("GET", "/admin/outcomes", Admin),
-    ("GET", "/admin/outcomes/placements", Admin),
-    ("GET", "/admin/experiments/readings", Admin),
-    ("GET", "/admin/experiments/{name}/reading", Admin),
-    ("GET", "/admin/limits", Admin),
-    ("GET", "/admin/cleaning", Admin),
-    ("GET", "/admin/users", Admin),
-    ("GET", "/admin/users/{id}/timeline", Admin),
-    ("DELETE", "/admin/users/{id}/robot", Admin),
-    ("POST", "/admin/retrain", Admin),
-    ("GET", "/admin/jobs/{id}", Admin),
-    ("DELETE", "/admin/jobs/{id}", Admin),
-    ("GET", "/admin/{kind}", Admin),
-    ("GET", "/admin/{kind}/{name}", Admin),
-    ("PUT", "/admin/{kind}/{name}", Admin),
-    ("POST", "/admin/{kind}/{name}/activate", Admin),
-    ("POST", "/admin/{kind}/{name}/pause", Admin),
-    ("GET", "/v1/erasures/{id}", Service),
-    ("POST", "/v1/erasures/{id}/release", Admin),
+    ("GET", "/v1/webhooks", With(P::ManageWebhooks)),
+    ("POST", "/v1/webhooks", With(P::ManageWebhooks)),
+    ("GET", "/v1/webhooks/{id}", With(P::ManageWebhooks)),
+    ("PATCH", "/v1/webhooks/{id}", With(P::ManageWebhooks)),
+    ("DELETE", "/v1/webhooks/{id}", With(P::ManageWebhooks)),
+    ("POST", "/v1/webhooks/{id}/rotate", With(P::ManageWebhooks)),
+    ("POST", "/v1/webhooks/{id}/test", With(P::ManageWebhooks)),
+    ("GET", "/v1/webhooks/{id}/deliveries", With(P::ManageWebhooks)),
+    ("POST", "/v1/webhooks/{id}/replay", With(P::ManageWebhooks)),
+    ("GET", "/v1/sources", With(P::Monitor)),
+    ("POST", "/v1/sources/{name}", With(P::ReportSources)),
+    ("GET", "/v1/admin/audit", With(P::ReadAudit)),
+    ("GET", "/v1/admin/revocations", With(P::RevokeTokens)),
+    ("POST", "/v1/admin/revocations", With(P::RevokeTokens)),
+    ("GET", "/v1/admin/keys", With(P::ManageKeys)),
+    ("POST", "/v1/admin/keys", With(P::ManageKeys)),
+    ("DELETE", "/v1/admin/keys/{id}", With(P::ManageKeys)),
+    ("GET", "/v1/people/sign-in", Nothing),
+    ("POST", "/v1/people/sign-in", Nothing),
+    ("GET", "/v1/people/oidc", Nothing),
+    ("GET", "/oidc/callback", Nothing),
+    ("POST", "/v1/people/link", Nothing),
+    ("POST", "/v1/people/join", Nothing),
+    ("GET", "/v1/people/me", Token),
+    ("GET", "/v1/people/sessions", Person),
+    ("DELETE", "/v1/people/sessions/{id}", Person),
+    ("POST", "/v1/people/sign-out", Person),
+    ("POST", "/v1/people/sign-out-everywhere", Person),
+    ("POST", "/v1/people/password", Person),
+    ("GET", "/v1/people", With(P::ManagePeople)),
+    ("POST", "/v1/people", With(P::ManagePeople)),
+    ("PATCH", "/v1/people/{id}", With(P::ManagePeople)),
+    ("POST", "/v1/people/{id}/link", With(P::ManagePeople)),
+    ("GET", "/admin/metrics", With(P::ReadFigures)),
+    ("GET", "/admin/segments", With(P::ReadFigures)),
+    ("GET", "/admin/models", With(P::ReadFigures)),
+    ("GET", "/admin/models/{version}/card", With(P::ReadFigures)),
+    ("POST", "/admin/models/rollback", With(P::Operate)),
+    ("DELETE", "/admin/models/shadow", With(P::Operate)),
+    ("POST", "/admin/models/{version}/activate", With(P::Operate)),
+    ("POST", "/admin/models/{version}/shadow", With(P::Operate)),
+    ("POST", "/admin/templates/preview", With(P::EditDefinitions)),
+    ("POST", "/admin/triggers/{name}/dry-run", With(P::EditDefinitions)),
+    ("GET", "/admin/rules", With(P::ReadFigures)),
+    ("GET", "/admin/decisions", With(P::ReadDecisions)),
+    ("GET", "/admin/sessions", With(P::ReadDecisions)),
+    ("GET", "/admin/outcomes", With(P::ReadFigures)),
+    ("GET", "/admin/outcomes/placements", With(P::ReadFigures)),
+    ("GET", "/admin/experiments/readings", With(P::ReadFigures)),
+    ("GET", "/admin/experiments/{name}/reading", With(P::ReadFigures)),
+    ("GET", "/admin/limits", With(P::ReadFigures)),
+    ("GET", "/admin/cleaning", With(P::ReadFigures)),
+    ("GET", "/admin/users", With(P::ReadDecisions)),
+    ("GET", "/admin/users/{id}/timeline", With(P::ReadTimelines)),
+    ("DELETE", "/admin/users/{id}/robot", With(P::Operate)),
+    ("POST", "/admin/retrain", With(P::Operate)),
+    ("GET", "/admin/jobs/{id}", With(P::ReadFigures)),
+    ("DELETE", "/admin/jobs/{id}", With(P::Operate)),
+    ("GET", "/admin/{kind}", With(P::ReadFigures)),
+    ("GET", "/admin/{kind}/{name}", With(P::ReadFigures)),
+    ("PUT", "/admin/{kind}/{name}", With(P::EditDefinitions)),
+    ("POST", "/admin/{kind}/{name}/activate", With(P::EditDefinitions)),
+    ("POST", "/admin/{kind}/{name}/pause", With(P::EditDefinitions)),
+    ("GET", "/v1/erasures/{id}", TokenOr(P::EraseUsers)),
+    ("POST", "/v1/erasures/{id}/release", With(P::ReleaseIds)),
     // Ends the user, and sessions of the caller: asked for last.
-    ("DELETE", "/v1/users/{id}", Service),
-    ("POST", "/v1/users/{id}/sign-out", Own),
+    ("DELETE", "/v1/users/{id}", Own(P::EraseUsers)),
+    ("POST", "/v1/users/{id}/sign-out", Own(P::SignOutUsers)),
     // Streams that go on.
-    ("GET", "/v1/sse", Token),
-    ("GET", "/admin/live", Admin),
+    ("GET", "/v1/sse", TokenOr(P::ActForUsers)),
+    ("GET", "/admin/live", With(P::ReadFigures)),
 ];
+/// Routes of users whose answer depends on more than the token: a setting, and whose erasure it is.
+const REFUSED_TO_USERS: [&str; 2] = ["DELETE /v1/users/{id}", "GET /v1/erasures/{id}"];
 /// Routes of the table whose answers go on, or are no HTTP: asked for without a token only.
 const STREAMS: [&str; 2] = ["/v1/sse", "/admin/live"];
 
@@ -214,13 +239,21 @@ fn the_document_has_every_route_with_its_role() {
     let mut there = BTreeSet::new();
     for (path, operations) in document["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
-            let role = match operation["security"][0]["token"][0].as_str() {
-                None => Nothing,
-                Some("user") => Token,
-                Some("owner") => Own,
-                Some("service") => Service,
-                Some("admin") => Admin,
-                Some(other) => panic!("{method} {path}: {other}"),
+            let names: Vec<&str> = operation["security"][0]["token"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|name| name.as_str().unwrap())
+                .collect();
+            let named = |name: &str| P::ALL.iter().copied().find(|known| known.name() == name).unwrap();
+            let role = match names.as_slice() {
+                [] if operation["security"][0]["session"].is_array() => Person,
+                [] => Nothing,
+                ["user"] => Token,
+                ["user", name] => TokenOr(named(name)),
+                ["owner", name] => Own(named(name)),
+                [name] => With(named(name)),
+                other => panic!("{method} {path}: {other:?}"),
             };
             there.insert((method.to_uppercase(), path.clone(), role));
         }
@@ -234,11 +267,48 @@ fn the_document_has_every_route_with_its_role() {
 }
 
 #[test]
+fn the_signature_of_each_handler_asks_for_what_the_table_says() {
+    let table: BTreeSet<_> = TABLE.iter().map(|(method, route, needs)| (*method, *route, *needs)).collect();
+    let rights = tidings::http::routes::rights();
+    let mut there = BTreeSet::new();
+    for (method, route, may) in &rights {
+        let route = route.replace(":triggers|templates|policies|experiments|placements", "");
+        let needs = match *may {
+            May::Anybody => Nothing,
+            May::User => Token,
+            May::Person => Person,
+            May::UserOr(permission) => TokenOr(permission),
+            May::Owner(permission) => Own(permission),
+            May::Needs(permission) => With(permission),
+        };
+        if route != "/ws" && route != "/echo" {
+            there.insert((method.to_string(), route, needs));
+        }
+    }
+    let there: BTreeSet<_> =
+        there.iter().map(|(method, route, needs)| (method.as_str(), route.as_str(), *needs)).collect();
+    let differs: Vec<_> = there.symmetric_difference(&table).collect();
+    assert!(differs.is_empty(), "in a signature or in the table only: {differs:#?}");
+}
+
+/// Whether callers of that role get past the check of permissions.
+fn may(role: Role, needs: Needs, is_own: bool) -> bool {
+    match needs {
+        Nothing | Token => true,
+        TokenOr(permission) => role == Role::User || role.may(permission),
+        Own(permission) => (role == Role::User && is_own) || role.may(permission),
+        With(permission) => role.may(permission),
+        Person => false,
+    }
+}
+
+#[test]
 fn each_role_may_what_the_table_says_and_nothing_else() {
     let (_database, server) = start();
     let user = token(&["--role", "user", "--user", USER]);
-    let service = token(&["--role", "service", "--user", "shop"]);
-    let admin = token(&["--role", "admin", "--user", "anna"]);
+    let others = Role::ALL.into_iter().filter(|role| *role != Role::User);
+    let others: Vec<(Role, String)> =
+        others.map(|role| (role, token(&["--role", role.name(), "--user", "anna"]))).collect();
     let mut wrong = Vec::new();
     for (method, route, needs) in TABLE {
         let mut check = |who: &str, token: Option<&str>, id: &str, expected: Option<u16>| {
@@ -255,23 +325,95 @@ fn each_role_may_what_the_table_says_and_nothing_else() {
         if STREAMS.contains(&route) {
             continue;
         }
-        check("another user", Some(&user), "18", unless(needs <= Token, 403));
+        let to_users = !REFUSED_TO_USERS.contains(&format!("{method} {route}").as_str());
+        check("another user", Some(&user), "18", unless(to_users && may(Role::User, needs, false), 403));
         if route != "/v1/users/{id}/sign-out" {
-            check("the user", Some(&user), USER, unless(needs <= Own, 403));
+            check("the user", Some(&user), USER, unless(to_users && may(Role::User, needs, true), 403));
         }
-        check("a service", Some(&service), USER, unless(needs <= Service, 403));
-        if !["/admin/retrain", "/v1/users/{id}/sign-out"].contains(&route) {
-            check("an administrator", Some(&admin), USER, None);
+        for (role, token) in &others {
+            let is_allowed = may(*role, needs, false);
+            if is_allowed && ["/admin/retrain", "/v1/users/{id}/sign-out"].contains(&route) {
+                continue;
+            }
+            check(role.name(), Some(token), USER, unless(is_allowed, 403));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Somebody who can be told from everybody else by any of this.
+const ERIKA: &str = "erika-mustermann";
+const WORDS: [&str; 3] = [ERIKA, "Wolkenkuckucksheim", "Gesundheitsfrage"];
+
+#[test]
+fn people_without_the_permission_see_no_id_attribute_or_word_of_a_user() {
+    let (_database, server) = start();
+    let with = |role: Role| {
+        let mut http = server.http();
+        let token = token(&["--role", role.name(), "--user", "anna"]);
+        http.headers.push(("Authorization".to_owned(), format!("Bearer {token}")));
+        http
+    };
+    let mut admin = with(Role::Admin);
+    let attributes = json!({"attributes": {"city": "Wolkenkuckucksheim"}});
+    assert_eq!(admin.patch(&format!("/v1/users/{ERIKA}"), &attributes).status, 200);
+    let message = json!({"user_id": ERIKA, "title": "Ihre Gesundheitsfrage", "priority": "transactional"});
+    assert!(admin.post("/v1/notifications", &message).status < 300);
+    admin.post("/v1/events", &json!({"kind": "search", "user_id": ERIKA, "query": "Gesundheitsfrage"}));
+    wait_for("the decision", || admin.get("/admin/decisions").body.contains(ERIKA));
+    let mut seen_by_admin = 0;
+    for role in Role::OF_PEOPLE {
+        let mut http = with(role);
+        let routes = TABLE.iter().filter(|(method, route, _)| *method == "GET" && !STREAMS.contains(route));
+        for (_, route, needs) in routes {
+            let id = if route.contains("/users/") { ERIKA } else { UUID };
+            let answer = http.get(&path(&route.replace("/users/{id}", &format!("/users/{id}")), USER));
+            let told = WORDS.iter().any(|word| answer.body.contains(word));
+            assert!(
+                !told || role.may(P::PersonalData),
+                "{role:?} is told by {route} ({needs:?}): {}",
+                answer.body
+            );
+            seen_by_admin += usize::from(told && role == Role::Admin);
+        }
+        let named = http.get(&format!("/admin/decisions?user_id={ERIKA}"));
+        assert_eq!(named.status, if role.may(P::PersonalData) { 200 } else { 403 }, "{role:?}");
+    }
+    assert!(seen_by_admin >= 6, "only {seen_by_admin} routes tell anything of a user");
+    let listed = with(Role::Viewer).get("/admin/users").json();
+    let id = listed["users"][0]["user_id"].as_str().unwrap().to_owned();
+    assert!(id.starts_with("user-") && id.len() == 17, "{id}");
+    assert_eq!(with(Role::Operator).get("/admin/users").json()["users"][0]["user_id"], id);
+    let dry_run = json!({"user_ids": [ERIKA]});
+    assert_eq!(with(Role::Marketer).post("/admin/triggers/login/dry-run", &dry_run).status, 403);
+}
+
+/// Roles and their permissions as the table of `docs/security/identity.md`.
+fn table_of_roles() -> String {
+    let roles = Role::ALL.into_iter().filter(|role| *role != Role::User);
+    let names: Vec<String> = roles.clone().map(|role| format!("`{}`", role.name())).collect();
+    let mut table =
+        format!("| permission | | {} |\n|---|---|{}\n", names.join(" | "), "---|".repeat(names.len()));
+    for permission in P::ALL {
+        let marks: Vec<&str> =
+            roles.clone().map(|role| if role.may(*permission) { "✓" } else { "" }).collect();
+        table += &format!("| `{}` | {} | {} |\n", permission.name(), permission.about(), marks.join(" | "));
+    }
+    table
+}
+
+#[test]
+fn the_table_of_roles_in_the_documentation_is_that_of_the_code() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/security/identity.md");
+    let (text, table) = (std::fs::read_to_string(path).unwrap(), table_of_roles());
+    assert!(text.contains(&table), "docs/security/identity.md does not contain\n{table}");
 }
 
 #[test]
 fn no_spelling_of_another_s_id_opens_anything() {
     let (_database, server) = start();
     let user = token(&["--role", "user", "--user", USER]);
-    for (method, route, _) in TABLE.iter().filter(|(_, _, needs)| *needs == Own) {
+    for (method, route, _) in TABLE.iter().filter(|(_, _, needs)| matches!(needs, Own(_))) {
         for other in
             ["18", "%31%38", "018", "+18", "18%20", "17%2F..%2F18", "17/../18", "%EF%BC%91%EF%BC%98", "17%00"]
         {

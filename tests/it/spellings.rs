@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use tidings::privacy::Role;
+
 use crate::helpers::database::TestDatabase;
 use crate::helpers::http::Http;
 use crate::helpers::server::Server;
@@ -30,6 +32,7 @@ enum Caller {
     /// A token that nobody signed.
     Forged,
     User,
+    Viewer,
     Service,
     Admin,
 }
@@ -38,23 +41,31 @@ enum Caller {
 struct Operation {
     method: String,
     path: String,
-    /// First scope of the token's requirement; `None` = anybody.
-    role: Option<String>,
+    /// Names of the token's requirement, of which one is needed; none = anybody.
+    needs: Vec<String>,
+    /// Only a session opens it, and no token.
+    of_session: bool,
 }
 
 impl Operation {
     /// Whether the document opens it to a caller who asks with the id of `user`.
     fn is_open_to(&self, caller: Caller, user: &str) -> bool {
-        match self.role.as_deref() {
-            None => true,
-            Some("user") => caller >= Caller::User,
-            Some("owner") if caller == Caller::User => user == OWN,
-            Some("owner" | "service") => caller >= Caller::Service,
-            Some("admin") => caller == Caller::Admin,
-            Some(other) => {
-                panic!("{} {}: no caller of this test has the role {other}", self.method, self.path)
-            }
-        }
+        let role = match caller {
+            _ if self.of_session => return false,
+            _ if self.needs.is_empty() => return true,
+            Caller::Nobody | Caller::Forged => return false,
+            Caller::User => Role::User,
+            Caller::Viewer => Role::Viewer,
+            Caller::Service => Role::Service,
+            Caller::Admin => Role::Admin,
+        };
+        // What an erasure of a user's own needs beside the token is a setting, which is off.
+        let is_erasure = self.needs.iter().any(|name| name == "erase_users");
+        self.needs.iter().any(|name| match name.as_str() {
+            "user" => (role == Role::User && !is_erasure) || self.needs.len() == 1,
+            "owner" => role == Role::User && user == OWN && !is_erasure,
+            name => role.permissions().iter().any(|permission| permission.name() == name),
+        })
     }
 
     /// Status of a refusal.
@@ -146,13 +157,22 @@ fn subject() -> Subject {
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            let role = operation["security"][0]["token"][0].as_str().map(str::to_owned);
-            operations.push(Operation { method: method.to_uppercase(), path: path.clone(), role });
+            let requirement = &operation["security"][0];
+            let names = requirement["token"].as_array().into_iter().flatten();
+            let needs = names.map(|name| name.as_str().unwrap().to_owned()).collect();
+            let of_session = requirement["session"].is_array();
+            operations.push(Operation {
+                method: method.to_uppercase(),
+                path: path.clone(),
+                needs,
+                of_session,
+            });
         }
     }
     let tokens = BTreeMap::from([
         (Caller::Forged, "x.y.z".to_owned()),
         (Caller::User, token(&["--role", "user", "--user", OWN])),
+        (Caller::Viewer, token(&["--role", "viewer", "--user", "vera"])),
         (Caller::Service, token(&["--role", "service", "--user", "shop"])),
         (Caller::Admin, token(&["--role", "admin", "--user", "anna"])),
     ]);
@@ -195,10 +215,11 @@ impl Subject {
     }
 }
 
-const CALLERS: [(Caller, &str); 5] = [
+const CALLERS: [(Caller, &str); 6] = [
     (Caller::Nobody, "nobody"),
     (Caller::Forged, "a forger"),
     (Caller::User, "a user"),
+    (Caller::Viewer, "a viewer"),
     (Caller::Service, "a service"),
     (Caller::Admin, "an administrator"),
 ];

@@ -17,6 +17,7 @@ mod memory;
 pub mod migrate;
 pub mod models;
 pub mod off_policy;
+pub mod people;
 pub mod privacy;
 pub mod pull;
 pub mod recommend;

@@ -9,15 +9,16 @@ use parking_lot::Mutex;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::say;
+use super::{people, say};
 use crate::actors::recommender::training;
 use crate::app::database::{Database, Sharing, open};
 use crate::app::demo::{self, live};
 use crate::app::server::{self, Running};
 use crate::app::usage::Usage;
 use crate::base::Timestamp;
-use crate::config::{Config, listen_address};
+use crate::config::{AuthMode, Config, listen_address};
 use crate::http::websocket::EchoLimits;
+use crate::state::sign_ins::page_of_link;
 use crate::store::cluster::Cluster;
 use crate::store::lease::{Lease, Standing};
 
@@ -41,6 +42,7 @@ pub fn serve(config: Config, conformance_echo: bool) -> anyhow::Result<()> {
     actix::System::new().block_on(async {
         let running = server::start(state, false, echo).await?;
         announce(&running)?;
+        invite(&running)?;
         until_told(&database).await?;
         wind_down(running, &database).await;
         anyhow::Ok(())
@@ -130,6 +132,28 @@ fn announce(running: &Running) -> anyhow::Result<()> {
     let config = &running.app.state.config;
     let scheme = if config.tls.is_on() { "https" } else { "http" };
     say(&format!("tidings is ready at {scheme}://{}{}/", running.address, config.server.base_path.as_str()))
+}
+
+/// A line with the link that makes the first administrator, where people sign in and there is nobody yet.
+fn invite(running: &Running) -> anyhow::Result<()> {
+    let state = &running.app.state;
+    let config = &state.config;
+    if config.auth.mode != AuthMode::Token || !config.people.passwords {
+        return Ok(());
+    }
+    let Some(secret) = state.store.run_blocking(|connection| people::first_link(config, connection))? else {
+        return Ok(());
+    };
+    let (base, page) = (config.server.base_path.as_str(), page_of_link(&secret));
+    let hours = config.people.link_h;
+    let link = format!("http://{}{base}/{page}", running.address);
+    // Whoever started the server may read its first line only.
+    if let Err(error) =
+        say(&format!("nobody has an account yet; the first administrator, once within {hours} h: {link}"))
+    {
+        log::warn!("the link of the first administrator was not printed: {error}");
+    }
+    Ok(())
 }
 
 /// Waits for SIGINT or SIGTERM, and meanwhile keeps the private PostgreSQL running and the lease held.

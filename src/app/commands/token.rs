@@ -26,7 +26,7 @@ pub fn run(
     let subject = match (role, user) {
         (Role::User, Some(user)) => ExternalId::parse(user)?.to_string(),
         (Role::User, None) => bail!("a user token needs --user"),
-        (Role::Service | Role::Admin, user) => user.unwrap_or(NOBODY).to_owned(),
+        (_, user) => user.unwrap_or(NOBODY).to_owned(),
     };
     if anonymous && role != Role::User {
         return Err(Usage::error("--anonymous goes with --role user"));

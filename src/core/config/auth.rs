@@ -11,6 +11,10 @@ use super::error::ConfigError;
 pub const PLACEHOLDER_SECRETS: [&str; 6] =
     ["changeme", "change-me", "secret", "example", "placeholder", "tidings"];
 
+/// Names of roles, in the order in which they count.
+pub const ROLES: [&str; 8] =
+    ["user", "viewer", "marketer", "operator", "privacy_officer", "service", "developer", "admin"];
+
 /// Shortest secret: as long as HS256's output (RFC 7518 §3.2).
 const MIN_SECRET_BYTES: usize = 32;
 /// Most keys, and most sources of keys.
@@ -40,7 +44,7 @@ pub struct Auth {
     pub audiences: Vec<String>,
     /// Names of the claims that are read.
     pub claims: ClaimNames,
-    /// Role by a value of the role claim, besides `user`, `service` and `admin` themselves.
+    /// Role by a value of the role claim, besides the names of the roles themselves.
     pub roles: BTreeMap<String, String>,
     /// Difference between the clocks of issuer and server that `nbf` allows for, seconds.
     pub leeway_s: u64,
@@ -222,9 +226,10 @@ impl Auth {
             return invalid("auth.claims", "names of claims have 1…256 bytes");
         }
         within("auth.roles", self.roles.len(), 0, MAX_NAMES)?;
-        match self.roles.iter().find(|(_, role)| !["user", "service", "admin"].contains(&role.as_str())) {
+        match self.roles.iter().find(|(_, role)| !ROLES.contains(&role.as_str())) {
             Some((name, role)) => {
-                invalid("auth.roles", format!("{name} must stand for user, service or admin, is \"{role}\""))
+                let message = format!("{name} must stand for one of {}, is \"{role}\"", ROLES.join(", "));
+                invalid("auth.roles", message)
             }
             None => Ok(()),
         }

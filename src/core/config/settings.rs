@@ -9,6 +9,8 @@ use super::encryption::Encryption;
 use super::limits::Limits;
 use super::money::Money;
 use super::network::Network;
+use super::oidc::Oidc;
+use super::people::People;
 use super::policy::Policy;
 use super::privacy::Privacy;
 use super::recommend::Recommend;
@@ -28,6 +30,10 @@ pub struct Config {
     pub database: Database,
     /// Authentication and authorisation.
     pub auth: Auth,
+    /// People who sign in to the dashboard.
+    pub people: People,
+    /// Sign-in of people with an identity provider.
+    pub oidc: Oidc,
     /// Rates of requests.
     pub limits: Limits,
     /// WebSocket connections.

@@ -49,6 +49,8 @@ impl Config {
         within("training.tuning_work", self.training.tuning_work, 0, 1_000_000)?;
         within("training.niceness", self.training.niceness, 0, 19)?;
         self.auth.validate()?;
+        self.people.validate()?;
+        self.oidc.validate(self.auth.jwks_allow_private)?;
         self.limits.validate()?;
         self.event.validate()?;
         self.money.validate()?;

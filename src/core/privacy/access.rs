@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::permission::Permission;
 use super::role::Role;
 use super::scope::Scope;
 use crate::base::{ExternalId, Timestamp};
@@ -20,7 +21,7 @@ pub struct Access {
     pub anonymous: bool,
     /// The visitor that the user was before, as the issuer says.
     pub anonymous_id: Option<ExternalId>,
-    /// Subject of a `service` or `admin` token, as it is shown; `None` for one that names nobody.
+    /// Subject of a token that is not a user's, as it is shown; `None` for one that names nobody.
     pub subject: Option<String>,
     /// Subject as the token has it; empty with authentication off.
     pub name: String,
@@ -28,6 +29,10 @@ pub struct Access {
     pub id: Option<String>,
     /// The API key that proves it, in place of a token.
     pub api_key: Option<Uuid>,
+    /// Session of a person who is signed in, in place of a token.
+    pub session: Option<Uuid>,
+    /// The person.
+    pub person: Option<Uuid>,
     /// Moment at which the token was issued (`iat`).
     pub issued_at: Option<Timestamp>,
     /// Until when; `None` = for good.
@@ -48,6 +53,8 @@ impl Access {
             name: String::new(),
             id: None,
             api_key: None,
+            session: None,
+            person: None,
             issued_at: None,
             expires_at: None,
             scopes: None,
@@ -63,15 +70,20 @@ impl Access {
     pub fn speaker(&self) -> Speaker {
         match self.role {
             Role::User => Speaker::Client,
-            Role::Service | Role::Admin => Speaker::Shop,
+            _ => Speaker::Shop,
         }
     }
 
-    /// Whether the caller may act for and read that user.
-    pub fn may_act_for(&self, user: &ExternalId) -> bool {
+    /// Whether the caller has that permission. A user has none.
+    pub fn may(&self, permission: Permission) -> bool {
+        self.role.may(permission)
+    }
+
+    /// Whether the caller is that user, or has the permission for any.
+    pub fn may_for(&self, user: &ExternalId, permission: Permission) -> bool {
         match self.role {
             Role::User => self.user.as_ref() == Some(user),
-            Role::Service | Role::Admin => true,
+            role => role.may(permission),
         }
     }
 

@@ -31,7 +31,7 @@ pub struct AuditEntry {
     pub occurred_at: Timestamp,
     /// Subject of the token, or name of the account that ran a command; `None` = not known.
     pub actor: Option<String>,
-    /// Role: `user`, `service`, `admin`, `operator`, `open` or `none`.
+    /// Role: the name of a role, `command_line`, `open` or `none`.
     pub role: String,
     /// Address of the client.
     pub address: Option<String>,

@@ -49,11 +49,11 @@ impl<'a> Claims<'a> {
         named.filter(|name| !name.is_empty()).ok_or(TokenError::Claim("user"))
     }
 
-    /// Role: the least where none is named, the highest known one of a list.
+    /// Role: the least where none is named, the last known one of a list, in the order of the roles.
     pub(super) fn role(&self) -> Result<Role, TokenError> {
         let known = |name: &str| {
             let name = self.auth.roles.get(name).map_or(name, String::as_str);
-            Role::ALL.into_iter().find(|role| role.name() == name)
+            Role::named(name)
         };
         match self.get(&self.auth.claims.role) {
             None => Ok(Role::User),

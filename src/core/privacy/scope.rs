@@ -22,7 +22,7 @@ pub enum Area {
     Webhooks,
     /// `/v1/sources`.
     Sources,
-    /// `/admin` and `/v1/admin`.
+    /// `/admin`, `/v1/admin` and `/v1/people`.
     Admin,
 }
 
@@ -79,7 +79,7 @@ impl Scope {
     pub fn of_route(method: &str, pattern: &str) -> Option<Self> {
         let mut parts = pattern.trim_start_matches('/').split('/');
         let area = match (parts.next()?, parts.next().unwrap_or_default()) {
-            ("admin", _) | ("v1", "admin") => Area::Admin,
+            ("admin", _) | ("v1", "admin" | "people") => Area::Admin,
             ("v1", "items") if pattern.ends_with("/similar") => Area::Recommendations,
             ("v1", "users") if pattern.ends_with("/recommendations") => Area::Recommendations,
             ("v1", "recommend" | "recommendations") => Area::Recommendations,

@@ -168,6 +168,16 @@ impl Verifier<'_> {
         Ok(Access { id: id.map(str::to_owned), issued_at, ..access })
     }
 
+    /// The same, with all claims of the token.
+    pub fn verify_with_claims(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<(Access, Map<String, Value>), TokenError> {
+        let access = self.verify(token, now)?;
+        Ok((access, parts(token).ok_or(TokenError::Bad)?.claims))
+    }
+
     /// The key that made the signature.
     fn key(&self, parts: &Parts<'_>, algorithm: Algorithm) -> Result<&Key, TokenError> {
         let (kid, issuer) = (parts.header.kid.as_deref(), parts.claims.get("iss").and_then(Value::as_str));
@@ -211,7 +221,7 @@ fn access(claims: &Claims<'_>) -> Result<Access, TokenError> {
     let (role, name) = (claims.role()?, claims.user()?);
     let user = match role {
         Role::User => Some(ExternalId::parse(&name).map_err(|_| TokenError::Claim("user"))?),
-        Role::Service | Role::Admin => None,
+        _ => None,
     };
     let shown = name.chars().filter(|c| !c.is_control()).take(MAX_SUBJECT_CHARS).collect::<String>();
     let subject = Some(shown).filter(|name| user.is_none() && !name.is_empty());

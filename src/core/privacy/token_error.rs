@@ -44,6 +44,9 @@ pub enum TokenError {
     /// It was revoked.
     #[error("the token was revoked: sign in again")]
     Revoked,
+    /// No session, or one that has ended.
+    #[error("the session has ended: sign in again")]
+    SessionEnded,
     /// No API key, or one that was revoked.
     #[error("the API key is not known, or was revoked")]
     UnknownApiKey,

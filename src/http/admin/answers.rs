@@ -10,6 +10,7 @@ use crate::base::{ExternalId, Timestamp};
 use crate::event::clean::CleaningStep;
 use crate::http::describe::{self, Described, May};
 use crate::http::dto::{self, Decision, Job, Robot};
+use crate::privacy::Permission;
 use crate::profile::SegmentSummary;
 use crate::store::cleaning::CleaningRow;
 use crate::store::user_features::UserFeaturesRow;
@@ -181,38 +182,66 @@ pub(super) struct Started {
 /// Descriptions of the routes.
 pub fn described() -> Vec<Described> {
     vec![
-        describe::get("/admin/metrics", May::Admin, "Figures of the running server.")
-            .answers::<Figures>(200, "Figures as the dashboard shows them each second."),
+        describe::get(
+            "/admin/metrics",
+            May::Needs(Permission::ReadFigures),
+            "Figures of the running server.",
+        )
+        .answers::<Figures>(200, "Figures as the dashboard shows them each second."),
         describe::get(
             "/admin/segments",
-            May::Admin,
+            May::Needs(Permission::ReadFigures),
             "Segments of the model that serves, and a sample of users.",
         )
         .answers::<Segments>(200, "Segments."),
-        describe::get("/admin/decisions", May::Admin, "Decisions, newest first, sent or not, with reasons.")
-            .query::<ListQuery>()
-            .answers::<Decisions<'_>>(200, "A page."),
-        describe::get("/admin/sessions", May::Admin, "Users who are connected right now.")
-            .answers::<Sessions>(200, "Some of them."),
-        describe::get("/admin/cleaning", May::Admin, "Cleaning reports of imports.")
+        describe::get(
+            "/admin/decisions",
+            May::Needs(Permission::ReadDecisions),
+            "Decisions, newest first, sent or not, with reasons.",
+        )
+        .query::<ListQuery>()
+        .answers::<Decisions<'_>>(200, "A page."),
+        describe::get(
+            "/admin/sessions",
+            May::Needs(Permission::ReadDecisions),
+            "Users who are connected right now.",
+        )
+        .answers::<Sessions>(200, "Some of them."),
+        describe::get("/admin/cleaning", May::Needs(Permission::ReadFigures), "Cleaning reports of imports.")
             .answers::<Cleanings>(200, "The latest."),
-        describe::get("/admin/users", May::Admin, "Users to choose from, or those taken for robots.")
-            .query::<ListQuery>()
-            .answers::<Users>(200, "Users by id."),
-        describe::delete("/admin/users/{id}/robot", May::Admin, "Says that a user is no robot.")
-            .empty(204, "What they did is learnt from again.")
-            .refuses(&[404]),
+        describe::get(
+            "/admin/users",
+            May::Needs(Permission::ReadDecisions),
+            "Users to choose from, or those taken for robots.",
+        )
+        .query::<ListQuery>()
+        .answers::<Users>(200, "Users by id."),
+        describe::delete(
+            "/admin/users/{id}/robot",
+            May::Needs(Permission::Operate),
+            "Says that a user is no robot.",
+        )
+        .empty(204, "What they did is learnt from again.")
+        .refuses(&[404]),
         describe::post(
             "/admin/retrain",
-            May::Admin,
+            May::Needs(Permission::Operate),
             "Starts a training; while one runs, the answer names that one.",
         )
         .answers::<Started>(202, "The job."),
-        describe::get("/admin/jobs/{id}", May::Admin, "State, stage and progress of a job.")
-            .answers::<Job>(200, "The job.")
-            .refuses(&[404]),
-        describe::delete("/admin/jobs/{id}", May::Admin, "Stops a job soon; what serves goes on serving.")
-            .answers::<Started>(202, "It is told to end.")
-            .refuses(&[404, 409]),
+        describe::get(
+            "/admin/jobs/{id}",
+            May::Needs(Permission::ReadFigures),
+            "State, stage and progress of a job.",
+        )
+        .answers::<Job>(200, "The job.")
+        .refuses(&[404]),
+        describe::delete(
+            "/admin/jobs/{id}",
+            May::Needs(Permission::Operate),
+            "Stops a job soon; what serves goes on serving.",
+        )
+        .answers::<Started>(202, "It is told to end.")
+        .refuses(&[404, 409]),
     ]
 }

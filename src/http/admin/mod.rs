@@ -13,7 +13,6 @@ use self::answers::{
     Sessions, Started, Users,
 };
 pub use self::figures::{DemoMode, SlowCache, metrics};
-use super::auth::Caller;
 use super::body::Body;
 use super::dto;
 use super::error::ApiError;
@@ -21,6 +20,7 @@ use crate::actors::App;
 use crate::actors::recommender::messages::ModelCommand;
 use crate::base::ExternalId;
 use crate::decide::Input;
+use crate::http::permit::{Operate, ReadDecisions, ReadFigures, With};
 use crate::store::decisions::DecisionFilter;
 use crate::store::{self, StoreError};
 
@@ -30,8 +30,7 @@ const SAMPLE: i64 = 600;
 const MAX_SESSIONS: usize = 200;
 
 /// Segments of the model that serves, and a sample of users for the plot.
-pub async fn segments(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
+pub async fn segments(app: web::Data<App>, _caller: With<ReadFigures>) -> Result<HttpResponse, ApiError> {
     let sample = app.state.store.run(|connection| store::user_features::sample(connection, SAMPLE)).await?;
     let models = app.state.models.load();
     let summaries =
@@ -46,11 +45,13 @@ pub async fn segments(app: web::Data<App>, caller: Caller) -> Result<HttpRespons
 pub async fn decisions(
     query: web::Query<ListQuery>,
     app: web::Data<App>,
-    caller: Caller,
+    caller: With<ReadDecisions>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let wanted =
         query.user_id.as_deref().filter(|text| !text.is_empty()).map(ExternalId::parse).transpose()?;
+    if wanted.is_some() {
+        caller.may_name_users()?;
+    }
     let (limit, after) = (query.limit(), query.after);
     let (rows, users) = app
         .state
@@ -75,8 +76,7 @@ pub async fn decisions(
 }
 
 /// Users who are connected right now.
-pub async fn sessions(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
+pub async fn sessions(app: web::Data<App>, _caller: With<ReadDecisions>) -> Result<HttpResponse, ApiError> {
     let mut sessions = Vec::new();
     for (user, entry) in app.registry.users(MAX_SESSIONS) {
         if let Some(snapshot) = entry.profile().await
@@ -94,8 +94,7 @@ pub async fn sessions(app: web::Data<App>, caller: Caller) -> Result<HttpRespons
 }
 
 /// Lists the cleaning reports of imports: rows read, changed and refused.
-pub async fn cleaning(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
+pub async fn cleaning(app: web::Data<App>, _caller: With<ReadFigures>) -> Result<HttpResponse, ApiError> {
     let rows = app.state.store.run(|connection| store::cleaning::recent(connection, 20)).await?;
     let reports = rows.into_iter().map(CleaningReport::from).collect();
     Ok(HttpResponse::Ok().json(Cleanings { reports }))
@@ -105,10 +104,12 @@ pub async fn cleaning(app: web::Data<App>, caller: Caller) -> Result<HttpRespons
 pub async fn users(
     query: web::Query<ListQuery>,
     app: web::Data<App>,
-    caller: Caller,
+    caller: With<ReadDecisions>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let (prefix, limit) = (query.q.clone().unwrap_or_default(), query.limit());
+    if !prefix.is_empty() {
+        caller.may_name_users()?;
+    }
     if query.robots {
         let rows =
             app.state.store.run(move |connection| store::robots::list(connection, &prefix, limit)).await?;
@@ -123,8 +124,11 @@ pub async fn users(
 
 /// Starts a training; while one runs, the answer names that one. A body, which means nothing here, is read all the
 /// same: a connection with an unread body could not be used again.
-pub async fn retrain(app: web::Data<App>, caller: Caller, _body: Body) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
+pub async fn retrain(
+    app: web::Data<App>,
+    _body: Body,
+    caller: With<Operate>,
+) -> Result<HttpResponse, ApiError> {
     let (reply, answer) = oneshot::channel();
     let _ = app.recommender.offer(ModelCommand::Retrain(reply));
     let job =
@@ -138,9 +142,8 @@ pub async fn retrain(app: web::Data<App>, caller: Caller, _body: Body) -> Result
 pub async fn job(
     path: web::Path<Uuid>,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<ReadFigures>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let id = *path;
     if let Some(job) = app.state.jobs.current().filter(|job| job.job_id == id) {
         return Ok(HttpResponse::Ok().json(dto::job(&job)));
@@ -155,9 +158,8 @@ pub async fn job(
 pub async fn cancel(
     path: web::Path<Uuid>,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<Operate>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     if app.state.jobs.cancel(*path) {
         return Ok(HttpResponse::Accepted().json(Started { job: *path }));
     }
@@ -172,9 +174,8 @@ pub async fn cancel(
 pub async fn lift_robot(
     path: web::Path<String>,
     app: web::Data<App>,
-    caller: Caller,
+    caller: With<Operate>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let user = ExternalId::parse(&path)?;
     let named = user.clone();
     let lifted = app

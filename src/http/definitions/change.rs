@@ -15,6 +15,7 @@ use crate::decide::definitions::DefinitionState;
 use crate::http::auth::Caller;
 use crate::http::body::Body;
 use crate::http::error::ApiError;
+use crate::http::permit::{EditDefinitions, With};
 use crate::http::query;
 use crate::store::definitions;
 use crate::store::{Connection, StoreError, in_transaction};
@@ -55,9 +56,8 @@ pub async fn put(
     request: HttpRequest,
     Body(body): Body,
     app: web::Data<App>,
-    caller: Caller,
+    caller: With<EditDefinitions>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let (kind, name) = path.into_inner();
     let asked: PutQuery = query::read(&request)?;
     let body: Value = serde_json::from_slice(&body)
@@ -83,10 +83,9 @@ pub async fn activate(
     path: web::Path<(Kind, String)>,
     request: HttpRequest,
     app: web::Data<App>,
-    caller: Caller,
     Body(body): Body,
+    caller: With<EditDefinitions>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let (kind, name) = path.into_inner();
     let bad = |error: serde_json::Error| {
         ApiError::invalid("bad_json", None, unreadable("a version to activate", &error))
@@ -104,10 +103,9 @@ pub async fn activate(
 pub async fn pause(
     path: web::Path<(Kind, String)>,
     app: web::Data<App>,
-    caller: Caller,
     _body: Body,
+    caller: With<EditDefinitions>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let (kind, name) = path.into_inner();
     Ok(HttpResponse::Ok().json(apply(Change::Pause, kind, name, &app, &caller).await?))
 }

@@ -11,12 +11,13 @@ use self::change::{ActivateQuery, PutQuery};
 pub use self::change::{activate, pause, put};
 use self::kind::{Kind, known};
 use self::view::{DefinitionView, List, Listed, Taken, Versions, shipped_of, shipped_view, stored, view};
-use super::auth::Caller;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
 use crate::actors::App;
 use crate::decide::definition_change::History;
 use crate::decide::definitions::{DefinitionState, StoredDefinition};
+use crate::http::permit::{ReadFigures, With};
+use crate::privacy::Permission;
 use crate::store::definitions;
 
 /// Versions shown of one name.
@@ -26,29 +27,37 @@ const HISTORY: usize = 100;
 pub fn described() -> Vec<Described> {
     let one = "/admin/{kind}/{name}";
     vec![
-        describe::get("/admin/{kind}", May::Admin, "Definitions of a kind, in force and as drafts.")
-            .answers::<List>(200, "Each name once.")
-            .refuses(&[404]),
-        describe::get(one, May::Admin, "One definition with its versions.")
+        describe::get(
+            "/admin/{kind}",
+            May::Needs(Permission::ReadFigures),
+            "Definitions of a kind, in force and as drafts.",
+        )
+        .answers::<List>(200, "Each name once.")
+        .refuses(&[404]),
+        describe::get(one, May::Needs(Permission::ReadFigures), "One definition with its versions.")
             .answers::<Versions>(200, "The newest first.")
             .refuses(&[404]),
-        describe::put(one, May::Admin, "Checks and stores a version.")
+        describe::put(one, May::Needs(Permission::EditDefinitions), "Checks and stores a version.")
             .query::<PutQuery>()
             .body::<serde_json::Value>()
             .answers::<Taken>(200, "It is stored, or valid.")
             .refuses(&[404, 409]),
         describe::post(
             "/admin/{kind}/{name}/activate",
-            May::Admin,
+            May::Needs(Permission::EditDefinitions),
             "Activates a version of the history, or the newest one.",
         )
         .query::<ActivateQuery>()
         .optional_body::<ActivateQuery>()
         .answers::<DefinitionView>(200, "The version that is active now.")
         .refuses(&[404, 409]),
-        describe::post("/admin/{kind}/{name}/pause", May::Admin, "Switches the version in force off.")
-            .answers::<DefinitionView>(200, "The version that is paused.")
-            .refuses(&[404, 409]),
+        describe::post(
+            "/admin/{kind}/{name}/pause",
+            May::Needs(Permission::EditDefinitions),
+            "Switches the version in force off.",
+        )
+        .answers::<DefinitionView>(200, "The version that is paused.")
+        .refuses(&[404, 409]),
     ]
 }
 
@@ -56,9 +65,8 @@ pub fn described() -> Vec<Described> {
 pub async fn list(
     kind: web::Path<Kind>,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<ReadFigures>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let kind = *kind;
     let mut rows = app.state.store.run(definitions::current).await?;
     rows.retain(|row| row.definition.kind == kind.stored());
@@ -82,9 +90,8 @@ pub async fn list(
 pub async fn get(
     path: web::Path<(Kind, String)>,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<ReadFigures>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let (kind, name) = path.into_inner();
     let shipped = shipped_of(kind, &name, &app);
     let rows = {

@@ -11,7 +11,6 @@ use self::views::{
     ArmLift, ArmView, ExperimentReading, NoSlices, ReadingQuery, ReadingView, Readings, SeenExperiment,
     SegmentUplift, SlicesReading, SlicesView,
 };
-use super::auth::Caller;
 use super::dto;
 use super::error::ApiError;
 use super::off_policy::{self, MAX_SEGMENTS};
@@ -22,6 +21,7 @@ use crate::decide::definitions::overlay;
 use crate::feedback::experiments::{BUCKETS, MAX_ARMS, SAMPLE_RATIO_P, SampleRatio, Slices};
 use crate::feedback::lift::{self, ArmOutcome, Metric, Reading};
 use crate::feedback::uplift::{self, Told};
+use crate::http::permit::{ReadFigures, With};
 use crate::store;
 use crate::store::experiments::{ArmUser, MAX_CHOICES};
 
@@ -43,9 +43,8 @@ struct ArmSum {
 pub async fn readings(
     query: web::Query<ReadingQuery>,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<ReadFigures>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let days = days(query.days)?;
     let since = Timestamp::now().plus_days(-days);
     let window = app.state.rules().attribution_window;
@@ -96,9 +95,8 @@ pub async fn reading(
     path: web::Path<String>,
     query: web::Query<ReadingQuery>,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<ReadFigures>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let days = days(query.days)?;
     let since = Timestamp::now().plus_days(-days);
     let window = app.state.rules().attribution_window;

@@ -11,6 +11,7 @@ use crate::feedback::lift::{Attribution, Lift, Measured};
 use crate::feedback::statistics::Estimate;
 use crate::http::describe::{self, Described, May};
 use crate::http::off_policy::{OffPolicyOf, Sending};
+use crate::privacy::Permission;
 
 /// Over which time.
 #[derive(Deserialize, IntoParams)]
@@ -125,14 +126,18 @@ pub fn described() -> Vec<Described> {
     vec![
         describe::get(
             "/admin/experiments/readings",
-            May::Admin,
+            May::Needs(Permission::ReadFigures),
             "Readings of the slices, and the names of experiments.",
         )
         .query::<ReadingQuery>()
         .answers::<Readings>(200, "Readings."),
-        describe::get("/admin/experiments/{name}/reading", May::Admin, "Reading of one experiment.")
-            .query::<ReadingQuery>()
-            .answers::<ExperimentReading>(200, "The reading.")
-            .refuses(&[404]),
+        describe::get(
+            "/admin/experiments/{name}/reading",
+            May::Needs(Permission::ReadFigures),
+            "Reading of one experiment.",
+        )
+        .query::<ReadingQuery>()
+        .answers::<ExperimentReading>(200, "The reading.")
+        .refuses(&[404]),
     ]
 }

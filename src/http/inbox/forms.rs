@@ -6,6 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::base::{NotificationId, Timestamp};
 use crate::http::describe::{self, Described, May};
+use crate::privacy::Permission;
 use crate::store::inbox::InboxRow;
 
 /// Page of the inbox to return.
@@ -110,16 +111,20 @@ const IDS: &str = r#"{"notification_ids": ["01938c2e-7a00-7000-8000-5d2f6c1b9e10
 /// Descriptions of the routes.
 pub fn described() -> Vec<Described> {
     let post = |path, summary| {
-        describe::post(path, May::Owner, summary)
+        describe::post(path, May::Owner(Permission::WriteUsers), summary)
             .answers::<InboxChanged>(200, "The change is told to every open connection of the user.")
             .example(r#"{"unread": 3, "unseen": 1, "changed": 1, "not_found": []}"#)
             .refuses(&[404])
     };
     let named = |path, summary| post(path, summary).body::<ChangeBody>().body_example(IDS);
     vec![
-        describe::get("/v1/users/{id}/inbox", May::Owner, "Messages of the user, newest first.")
-            .query::<PageQuery>()
-            .answers::<InboxPage>(200, "A page."),
+        describe::get(
+            "/v1/users/{id}/inbox",
+            May::Owner(Permission::ReadUsers),
+            "Messages of the user, newest first.",
+        )
+        .query::<PageQuery>()
+        .answers::<InboxPage>(200, "A page."),
         post("/v1/users/{id}/inbox/read", "Marks messages, or all of them, as read.")
             .body::<ReadBody>()
             .body_example(r#"{"all": true}"#),
@@ -134,7 +139,7 @@ pub fn described() -> Vec<Described> {
             .body::<SnoozeBody>(),
         describe::delete(
             "/v1/notifications/{id}",
-            May::Service,
+            May::Needs(Permission::SendMessages),
             "Withdraws a message, or all messages of a call.",
         )
         .empty(204, "It is taken back, from every open page too.")

@@ -22,6 +22,7 @@ use crate::actors::App;
 use crate::actors::notifier::recall;
 use crate::base::{ExternalId, Millis, NotificationId, Timestamp, UserId, json, nearest, suggest_nearest};
 use crate::deliver::{Change, Input, Withdrawal};
+use crate::http::permit::{Own, ReadUsers, SendMessages, With, WriteUsers};
 use crate::store::broadcasts::{self, State};
 use crate::store::inbox::{self, Outcome, Page, Part};
 use crate::store::{Connection, StoreError, in_transaction, outbox, users};
@@ -40,7 +41,7 @@ pub async fn page(
     request: HttpRequest,
     path: web::Path<String>,
     app: web::Data<App>,
-    caller: Caller,
+    caller: Own<ReadUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let user = caller.user(&path, &app)?;
     let page = wanted(request.query_string())?;
@@ -94,7 +95,7 @@ pub async fn read(
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
-    caller: Caller,
+    caller: Own<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
     carry_out(&path, &app, &caller, to_read(&body)).await
 }
@@ -104,7 +105,7 @@ pub async fn unread(
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
-    caller: Caller,
+    caller: Own<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
     carry_out(&path, &app, &caller, named(&body, Change::Unread)).await
 }
@@ -114,7 +115,7 @@ pub async fn archive(
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
-    caller: Caller,
+    caller: Own<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
     carry_out(&path, &app, &caller, named(&body, Change::Archive)).await
 }
@@ -124,7 +125,7 @@ pub async fn unarchive(
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
-    caller: Caller,
+    caller: Own<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
     carry_out(&path, &app, &caller, named(&body, Change::Unarchive)).await
 }
@@ -134,7 +135,7 @@ pub async fn delete(
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
-    caller: Caller,
+    caller: Own<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
     carry_out(&path, &app, &caller, named(&body, Change::Delete)).await
 }
@@ -144,7 +145,7 @@ pub async fn snooze(
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
-    caller: Caller,
+    caller: Own<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
     carry_out(&path, &app, &caller, to_snooze(&body)).await
 }
@@ -154,7 +155,7 @@ pub async fn seen(
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
-    caller: Caller,
+    caller: Own<WriteUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let wish = parse(&body).map(|SeenBody { up_to }| Wish::Seen(up_to));
     carry_out(&path, &app, &caller, wish).await
@@ -289,9 +290,8 @@ enum TakenBack {
 pub async fn withdraw(
     path: web::Path<String>,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<SendMessages>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.service()?;
     let id = path.parse::<Uuid>().map_err(|_| {
         ApiError::invalid("bad_id", Some("notification_id"), "the id of a message or of a request is a UUID")
     })?;

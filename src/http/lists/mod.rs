@@ -20,6 +20,8 @@ use crate::base::{ExternalId, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::decide::{ListRequest, Loaded, Recommendations};
 use crate::deliver::frames::{self, RecommendedItem};
+use crate::http::permit::{Own, ReadUsers, UserOr};
+use crate::privacy::Permission;
 use crate::profile::Profile;
 use crate::recommend::serve::live::RecentCounts;
 use crate::recommend::serve::removed::Removed;
@@ -93,17 +95,24 @@ fn note(app: &App, answered: Option<AnsweredList>) {
 /// Descriptions of the routes.
 pub fn described() -> Vec<Described> {
     let of_user = "/v1/users/{id}/recommendations";
-    let lists =
-        describe::get("/v1/recommendations", May::Service, "Lists of all users, one JSON object a line.")
-            .parameter::<String>("after", "The last user of the lines before.")
-            .parameter::<usize>("limit", "Number of users; all without it.");
+    let lists = describe::get(
+        "/v1/recommendations",
+        May::Needs(Permission::ReadUsers),
+        "Lists of all users, one JSON object a line.",
+    )
+    .parameter::<String>("after", "The last user of the lines before.")
+    .parameter::<usize>("limit", "Number of users; all without it.");
     vec![
-        asked::described(describe::get(of_user, May::Owner, "The list that the user would get now."))
-            .answers::<List<'_>>(200, "The list; for an unknown user what is popular.")
-            .example(EXAMPLE),
+        asked::described(describe::get(
+            of_user,
+            May::Owner(Permission::ReadUsers),
+            "The list that the user would get now.",
+        ))
+        .answers::<List<'_>>(200, "The list; for an unknown user what is popular.")
+        .example(EXAMPLE),
         describe::post(
             "/v1/recommend",
-            May::User,
+            May::UserOr(Permission::ReadUsers),
             "A list beside a page, a cart or an item, for a user or nobody in particular.",
         )
         .optional_body::<Asked>()
@@ -131,14 +140,18 @@ pub async fn recommendations(
     path: web::Path<String>,
     request: HttpRequest,
     app: web::Data<App>,
-    caller: Caller,
+    caller: Own<ReadUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let user = caller.user(&path, &app)?;
     answer_for(Some(user), Asked::of_query(request.query_string())?, &app).await
 }
 
 /// The same by a body, also for nobody in particular.
-pub async fn post(Body(body): Body, app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
+pub async fn post(
+    Body(body): Body,
+    app: web::Data<App>,
+    caller: UserOr<ReadUsers>,
+) -> Result<HttpResponse, ApiError> {
     let body: Value = match body.is_empty() {
         true => Value::Object(Map::new()),
         false => serde_json::from_slice(&body)

@@ -10,6 +10,7 @@ use crate::http::describe::{self, Described, May};
 use crate::http::error::ErrorBody;
 use crate::http::idempotency;
 use crate::notify::message::{MessageError, RawMessage};
+use crate::privacy::Permission;
 use crate::store::outbox::Accepted;
 
 /// Outcome of a request.
@@ -67,16 +68,18 @@ struct Refusal<'a> {
 /// Descriptions of the routes.
 pub fn described() -> Vec<Described> {
     vec![
-        describe::post("/v1/notifications", May::Service, "Sends messages of the shop.")
-            .header("Idempotency-Key", idempotency::ABOUT)
-            .bodies::<RawMessage>()
-            .body_example(
-                r#"{"user_id": 17, "title": "Your order is on its way", "priority": "transactional"}"#,
-            )
-            .answers::<Answer<'_>>(202, "What is accepted is durable.")
-            .example(EXAMPLE)
-            .answers::<Refusal<'_>>(400, "Nothing can be accepted.")
-            .refuses(&[409, 422]),
+        describe::post(
+            "/v1/notifications",
+            May::Needs(Permission::SendMessages),
+            "Sends messages of the shop.",
+        )
+        .header("Idempotency-Key", idempotency::ABOUT)
+        .bodies::<RawMessage>()
+        .body_example(r#"{"user_id": 17, "title": "Your order is on its way", "priority": "transactional"}"#)
+        .answers::<Answer<'_>>(202, "What is accepted is durable.")
+        .example(EXAMPLE)
+        .answers::<Refusal<'_>>(400, "Nothing can be accepted.")
+        .refuses(&[409, 422]),
     ]
 }
 

@@ -9,11 +9,12 @@ use super::{id, read};
 use crate::actors::App;
 use crate::actors::webhooks::messages::LookNow;
 use crate::base::{Timestamp, json, suggest_nearest};
-use crate::http::auth::Caller;
 use crate::http::body::Body;
 use crate::http::describe::{self, Described, May};
 use crate::http::error::ApiError;
 use crate::http::page::next_after;
+use crate::http::permit::{ManageWebhooks, With};
+use crate::privacy::Permission;
 use crate::store::webhook_outbox::{self, Logged, LoggedAttempt, MAX_REPLAYED, Replay};
 
 const STATES: [&str; 3] = ["pending", "delivered", "failed"];
@@ -102,7 +103,7 @@ pub fn described() -> Vec<Described> {
     vec![
         describe::get(
             "/v1/webhooks/{id}/deliveries",
-            May::Admin,
+            May::Needs(Permission::ManageWebhooks),
             "Deliveries of an endpoint, the latest first.",
         )
         .query::<LogQuery>()
@@ -110,7 +111,7 @@ pub fn described() -> Vec<Described> {
         .refuses(&[404]),
         describe::post(
             "/v1/webhooks/{id}/replay",
-            May::Admin,
+            May::Needs(Permission::ManageWebhooks),
             "Makes a delivery, or those that failed, due again.",
         )
         .body::<ReplayBody>()
@@ -125,9 +126,8 @@ pub async fn deliveries(
     path: web::Path<String>,
     query: web::Query<LogQuery>,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<ManageWebhooks>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let id = id(&path)?;
     let LogQuery { state, limit, before } = query.into_inner();
     if state.as_ref().is_some_and(|state| !STATES.contains(&state.as_str())) {
@@ -163,9 +163,8 @@ pub async fn replay(
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<ManageWebhooks>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let id = id(&path)?;
     let body: ReplayBody = json::from_slice(&body)
         .map_err(|error| ApiError::invalid("bad_json", None, suggest_nearest(&error.to_string())))?;

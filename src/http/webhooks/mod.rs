@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::auth::Caller;
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
@@ -18,6 +17,8 @@ use crate::actors::App;
 use crate::actors::webhooks::messages::LookNow;
 use crate::base::{Timestamp, json, nearest, suggest_nearest};
 use crate::deliver::webhooks::WebhookEvent;
+use crate::http::permit::{ManageWebhooks, With};
+use crate::privacy::Permission;
 use crate::privacy::webhook_secret::{SECRET_BYTES, WebhookSecret};
 use crate::store::webhooks::{self, Endpoint, EndpointChange, MAX_ENDPOINTS};
 use crate::store::{webhook_outbox, webhook_upkeep};
@@ -126,35 +127,50 @@ struct TestData {
 pub fn described() -> Vec<Described> {
     let one = "/v1/webhooks/{id}";
     vec![
-        describe::get("/v1/webhooks", May::Admin, "Endpoints that are told what happens.")
-            .answers::<Webhooks>(200, "All of them."),
-        describe::post("/v1/webhooks", May::Admin, "Makes an endpoint.")
+        describe::get(
+            "/v1/webhooks",
+            May::Needs(Permission::ManageWebhooks),
+            "Endpoints that are told what happens.",
+        )
+        .answers::<Webhooks>(200, "All of them."),
+        describe::post("/v1/webhooks", May::Needs(Permission::ManageWebhooks), "Makes an endpoint.")
             .body::<EndpointBody>()
             .body_example(r#"{"url": "https://shop.example/hooks", "events": ["message.sent"]}"#)
             .answers::<MadeWebhook>(201, "The endpoint, with its key, shown once.")
             .refuses(&[409]),
-        describe::get(one, May::Admin, "One endpoint.")
+        describe::get(one, May::Needs(Permission::ManageWebhooks), "One endpoint.")
             .answers::<Webhook>(200, "The endpoint.")
             .refuses(&[404]),
-        describe::patch(one, May::Admin, "Changes an endpoint.")
+        describe::patch(one, May::Needs(Permission::ManageWebhooks), "Changes an endpoint.")
             .body::<EndpointBody>()
             .answers::<Webhook>(200, "As it is now.")
             .refuses(&[404]),
-        describe::delete(one, May::Admin, "Removes an endpoint with what waits for it and its log.")
-            .empty(204, "It is removed.")
-            .refuses(&[404]),
-        describe::post("/v1/webhooks/{id}/rotate", May::Admin, "Gives an endpoint a new key.")
-            .answers::<RotatedSecret>(200, "The key, shown once; the one before signs as well for a day.")
-            .refuses(&[404]),
-        describe::post("/v1/webhooks/{id}/test", May::Admin, "Sends an endpoint an event without a meaning.")
-            .answers::<TestDelivery>(202, "It is on its way.")
-            .refuses(&[404, 409]),
+        describe::delete(
+            one,
+            May::Needs(Permission::ManageWebhooks),
+            "Removes an endpoint with what waits for it and its log.",
+        )
+        .empty(204, "It is removed.")
+        .refuses(&[404]),
+        describe::post(
+            "/v1/webhooks/{id}/rotate",
+            May::Needs(Permission::ManageWebhooks),
+            "Gives an endpoint a new key.",
+        )
+        .answers::<RotatedSecret>(200, "The key, shown once; the one before signs as well for a day.")
+        .refuses(&[404]),
+        describe::post(
+            "/v1/webhooks/{id}/test",
+            May::Needs(Permission::ManageWebhooks),
+            "Sends an endpoint an event without a meaning.",
+        )
+        .answers::<TestDelivery>(202, "It is on its way.")
+        .refuses(&[404, 409]),
     ]
 }
 
 /// Every endpoint.
-pub async fn list(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
+pub async fn list(app: web::Data<App>, _caller: With<ManageWebhooks>) -> Result<HttpResponse, ApiError> {
     let endpoints = app.state.store.run(|connection| webhooks::list(connection, None)).await?;
     Ok(HttpResponse::Ok().json(Webhooks {
         webhooks: endpoints.into_iter().map(Webhook::from).collect(),
@@ -166,15 +182,17 @@ pub async fn list(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, A
 pub async fn get(
     path: web::Path<String>,
     app: web::Data<App>,
-    caller: Caller,
+    _caller: With<ManageWebhooks>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     Ok(HttpResponse::Ok().json(Webhook::from(read(&app, id(&path)?).await?)))
 }
 
 /// Makes an endpoint; the answer shows its key, once.
-pub async fn post(Body(body): Body, app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
+pub async fn post(
+    Body(body): Body,
+    app: web::Data<App>,
+    caller: With<ManageWebhooks>,
+) -> Result<HttpResponse, ApiError> {
     let new = parse(&body, &app)?;
     if new.active.is_some() {
         return Err(ApiError::invalid(
@@ -207,9 +225,8 @@ pub async fn patch(
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
-    caller: Caller,
+    caller: With<ManageWebhooks>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let (id, change, by) = (id(&path)?, parse(&body, &app)?, caller.name());
     let before = Webhook::from(read(&app, id).await?);
     let changed =
@@ -226,9 +243,8 @@ pub async fn patch(
 pub async fn delete(
     path: web::Path<String>,
     app: web::Data<App>,
-    caller: Caller,
+    caller: With<ManageWebhooks>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let id = id(&path)?;
     caller.changed(Webhook::from(read(&app, id).await?), ());
     if !app.state.store.run(move |connection| webhooks::remove(connection, id)).await? {
@@ -246,10 +262,9 @@ pub async fn delete(
 pub async fn rotate(
     path: web::Path<String>,
     app: web::Data<App>,
-    caller: Caller,
     _body: Body,
+    caller: With<ManageWebhooks>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let (id, secret, by) = (id(&path)?, new_secret(), caller.name());
     let bytes = secret.as_bytes().to_vec();
     let now = Timestamp::now();
@@ -265,10 +280,9 @@ pub async fn rotate(
 pub async fn test(
     path: web::Path<String>,
     app: web::Data<App>,
-    caller: Caller,
     _body: Body,
+    _caller: With<ManageWebhooks>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.admin()?;
     let id = id(&path)?;
     let endpoint = read(&app, id).await?;
     if !endpoint.is_active {

@@ -83,7 +83,7 @@ fn api_key(row: Row) -> Result<ApiKeyRow, StoreError> {
         scopes.iter().map(|scope| scope.parse().map_err(|error| unreadable(&error))).collect();
     let origins: Result<Vec<Origin>, StoreError> =
         origins.iter().map(|origin| origin.parse().map_err(|error| unreadable(&error))).collect();
-    let role = Role::ALL.into_iter().find(|known| known.name() == role).unwrap_or(Role::Service);
+    let role = Role::named(&role).unwrap_or(Role::Service);
     let key = ApiKey {
         id,
         name,

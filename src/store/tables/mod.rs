@@ -38,6 +38,8 @@ pub mod merges;
 pub mod models;
 pub mod notifications;
 pub mod outbox;
+pub mod people;
+pub mod person_sessions;
 pub mod preferences;
 pub mod push_keys;
 pub mod push_outbox;

@@ -12,6 +12,8 @@ import { startFeedback } from "./feedback.js";
 import { startSessions } from "./sessions.js";
 import { startCleaning } from "./cleaning.js";
 import { startSources } from "./sources.js";
+import { startAudit } from "./audit.js";
+import { startPeople } from "./people.js";
 
 /** `active(page)`: whether a page (or, without one, any) is on the screen. */
 export function startOperate({ onMetrics, active, refresh }) {
@@ -45,6 +47,8 @@ export function startOperate({ onMetrics, active, refresh }) {
     users: startSessions(on("users")),
     cleaning: startCleaning(on("cleaning")),
     sources: startSources(on("sources")),
+    audit: startAudit(),
+    people: startPeople(),
   };
   const feedback = startFeedback();
 

@@ -177,13 +177,19 @@ impl Browser {
         ));
     }
 
-    /// The value of an expression in the page; promises are awaited. Panics if it throws.
+    /// The value of an expression in the page; promises are awaited. Panics if it throws. A page that gives way to another
+    /// meanwhile has no answer: the other one is asked.
     pub fn evaluate(&mut self, expression: &str) -> Value {
         if self.engine == Engine::Firefox {
             return self.evaluate_in_firefox(expression);
         }
         let parameters = json!({"expression": expression, "awaitPromise": true, "returnByValue": true});
-        let answer = self.call("Runtime.evaluate", parameters);
+        let answer = loop {
+            match self.try_call("Runtime.evaluate", parameters.clone()) {
+                Ok(answer) => break answer,
+                Err(error) => assert!(error.contains("navigated"), "{expression}: {error}"),
+            }
+        };
         let thrown = &answer["exceptionDetails"];
         assert!(thrown.is_null(), "{expression}: {}", thrown["exception"]["description"]);
         answer["result"]["value"].clone()
@@ -347,6 +353,10 @@ impl Browser {
     }
 
     fn call(&mut self, method: &str, parameters: Value) -> Value {
+        self.try_call(method, parameters).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    fn try_call(&mut self, method: &str, parameters: Value) -> Result<Value, String> {
         self.last_id += 1;
         let mut request = json!({"id": self.last_id, "method": method, "params": parameters});
         if self.engine == Engine::Chromium && !self.page.is_empty() {
@@ -364,8 +374,9 @@ impl Browser {
             };
             let mut message: Value = serde_json::from_str(&text).unwrap();
             if message["id"] == self.last_id {
-                assert!(message["error"].is_null(), "{method}: {} {}", message["error"], message["message"]);
-                return message["result"].take();
+                let is_good = message["error"].is_null();
+                let refused = || format!("{} {}", message["error"], message["message"]);
+                return if is_good { Ok(message["result"].take()) } else { Err(refused()) };
             }
             self.listen(&message);
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
 pub struct Client {
@@ -15,6 +16,18 @@ impl Client {
     /// Connects without logging in.
     pub fn connect(address: SocketAddr) -> Self {
         Self::over(TcpStream::connect(address).unwrap(), address)
+    }
+
+    /// Connects with headers of a browser.
+    pub fn connect_with(address: SocketAddr, headers: &[(&'static str, &str)]) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut request = format!("ws://{address}/ws").into_client_request().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let (socket, _) = tungstenite::client(request, stream).unwrap();
+        Self { socket }
     }
 
     /// Connects with a receive buffer so small that not reading is soon noticed.

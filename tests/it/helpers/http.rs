@@ -30,6 +30,13 @@ impl Response {
     }
 }
 
+fn open(address: SocketAddr) -> std::io::Result<BufReader<TcpStream>> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    Ok(BufReader::new(stream))
+}
+
 /// One kept connection.
 pub struct Http {
     address: SocketAddr,
@@ -39,13 +46,28 @@ pub struct Http {
 
 impl Http {
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        Self { address, stream: BufReader::new(stream), headers: Vec::new() }
+        Self { address, stream: open(address).unwrap(), headers: Vec::new() }
     }
 
+    /// The answer to a request; on another connection where the server has closed this one behind its last answer, as it does when it
+    /// has refused a request unread.
     pub fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        content_type: &str,
+        body: &[u8],
+    ) -> std::io::Result<Response> {
+        self.exchange(method, path, content_type, body).or_else(|error| {
+            if error.kind() != std::io::ErrorKind::NotConnected {
+                return Err(error);
+            }
+            self.stream = open(self.address)?;
+            self.exchange(method, path, content_type, body)
+        })
+    }
+
+    fn exchange(
         &mut self,
         method: &str,
         path: &str,
@@ -66,7 +88,12 @@ impl Http {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             if self.stream.read_line(&mut head)? == 0 {
-                return Err(std::io::ErrorKind::UnexpectedEof.into());
+                let kind = if head.is_empty() {
+                    std::io::ErrorKind::NotConnected
+                } else {
+                    std::io::ErrorKind::UnexpectedEof
+                };
+                return Err(kind.into());
             }
         }
         let mut response =

@@ -13,6 +13,7 @@ pub mod json_schema;
 pub mod line;
 pub mod mariadb;
 pub mod markdown;
+pub mod people;
 pub mod puller;
 pub mod push_service;
 pub mod server;

@@ -1,10 +1,10 @@
 //! The real server, as a process of its own.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -15,6 +15,8 @@ use super::http::Http;
 pub struct Server {
     pub address: SocketAddr,
     pub child: Child,
+    /// What it prints after its first line.
+    lines: Option<Lines<BufReader<ChildStdout>>>,
 }
 
 impl Server {
@@ -41,7 +43,22 @@ impl Server {
             .unwrap_or_else(|| panic!("unexpected first line: {line}"))
             .parse()
             .unwrap();
-        Self { address, child }
+        Self { address, child, lines: Some(lines) }
+    }
+
+    /// A server that was started in another way.
+    pub fn of(address: SocketAddr, child: Child) -> Self {
+        Self { address, child, lines: None }
+    }
+
+    /// The next line that it prints.
+    pub fn next_line(&mut self) -> String {
+        self.lines.as_mut().and_then(Iterator::next).expect("the server prints a line").unwrap()
+    }
+
+    /// The lines that it has printed, once it has ended.
+    pub fn rest_of_lines(&mut self) -> Vec<String> {
+        self.lines.take().into_iter().flatten().map_while(Result::ok).collect()
     }
 
     pub fn http(&self) -> Http {

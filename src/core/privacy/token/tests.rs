@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::{JwksSetting, KeySetting};
+use crate::privacy::Permission;
 use crate::privacy::key::read_jwks;
 use crate::privacy::revocation::Revoked;
 use base64::engine::general_purpose::STANDARD;
@@ -37,8 +38,8 @@ fn signed(header: &Header, body: &Value, key: &EncodingKey) -> String {
 fn a_user_token_speaks_for_that_user_only() {
     let token = issue(SECRET, Role::User, "17", NOW.plus_days(1.0)).unwrap();
     let access = verify(&auth(), &token, NOW).unwrap();
-    assert!(access.may_act_for(&ExternalId::Integer(17)));
-    assert!(!access.may_act_for(&ExternalId::Integer(18)));
+    assert!(access.may_for(&ExternalId::Integer(17), Permission::ActForUsers));
+    assert!(!access.may_for(&ExternalId::Integer(18), Permission::ActForUsers));
 }
 
 #[test]
