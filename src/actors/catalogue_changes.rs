@@ -26,7 +26,7 @@ pub async fn put_items(
     let (writer, count) = (Arc::clone(state), items.len());
     let put = move |connection: &mut Connection| {
         let stored = items::upsert_at(connection, &items, Timestamp::now())?;
-        Ok(writer.upsert_items(stored.items, &stored.prices))
+        Ok(writer.upsert_items(stored))
     };
     let changes = state.store.run(put).await?;
     if state.models.load().content().is_due() {

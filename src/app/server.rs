@@ -18,7 +18,7 @@ use crate::actors::journal::messages::Record;
 use crate::actors::user::messages::UserMessage;
 use crate::actors::{App, offline_users};
 use crate::base::{Timestamp, UserId};
-use crate::catalogue::{Catalogue, Money};
+use crate::catalogue::Money;
 use crate::config::{AuthMode, Config};
 use crate::http::admin::{DemoMode, SlowCache};
 use crate::http::audited;
@@ -34,8 +34,7 @@ use crate::recommend::ModelSet;
 use crate::state::{AppState, audit, identity, learning};
 use crate::store::models::{self, ModelState};
 use crate::store::{
-    Connection, Store, StoreError, event_kinds, item_prices, items, jobs, push_keys, push_subscriptions,
-    server, users,
+    Connection, Store, StoreError, event_kinds, items, jobs, push_keys, push_subscriptions, server, users,
 };
 use crate::transport::posts::Streams;
 use crate::transport::webpush::VapidKeys;
@@ -64,8 +63,7 @@ pub struct Running {
 /// Loads from the database what a training needs: the catalogue, and the model to compare with. Blocks.
 pub fn load_models(config: Config, store: Store) -> anyhow::Result<Arc<AppState>> {
     let (epoch, catalogue, kinds) = store.run_blocking(|connection| {
-        let mut catalogue = Catalogue::from_items(items::load_all(connection)?);
-        catalogue.note_prices(&item_prices::load_changes(connection, Timestamp::now())?);
+        let mut catalogue = items::load_catalogue(connection, Timestamp::now())?;
         catalogue.set_money(Money::new(&config.money.base, &config.money.rates));
         let kinds = event_kinds::sync(connection, &config.event.kinds)?;
         Ok((server::epoch(connection)?, catalogue, kinds))

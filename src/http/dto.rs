@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::base::{ExternalId, ItemId, Millis, NotificationId, Timestamp, UserId};
-use crate::catalogue::{Catalogue, Item};
+use crate::catalogue::{Catalogue, Item, LocalPrices, Translation, Translations};
 use crate::decide::World;
 use crate::decide::record::{RobotFlag, TraceStep};
 use crate::event::OwnKinds;
@@ -35,10 +35,21 @@ pub struct ItemView<'a> {
     attributes: &'a BTreeMap<String, String>,
     /// Bought again and again.
     consumable: bool,
+    /// Numbers of its embedding; null = it has none.
+    embedding_length: Option<usize>,
+    /// Words in other languages, by BCP 47 tag.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BTreeMap<String, Translation>>)]
+    translations: Option<&'a Translations>,
+    /// Prices in other currencies, by ISO 4217 code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BTreeMap<String, f64>>)]
+    prices: Option<&'a LocalPrices>,
 }
 
 /// View of an item.
-pub fn item(item: &Item) -> ItemView<'_> {
+pub fn item<'a>(item: &'a Item, catalogue: &Catalogue) -> ItemView<'a> {
+    let embeddings = catalogue.embeddings();
     ItemView {
         item_id: &item.external_id,
         title: item.title.as_deref(),
@@ -51,6 +62,9 @@ pub fn item(item: &Item) -> ItemView<'_> {
         image_url: item.image_url.as_deref(),
         attributes: &item.attributes,
         consumable: item.consumable,
+        embedding_length: embeddings.dimensions().filter(|_| embeddings.has(item.id)),
+        translations: item.local.as_ref().map(|local| &local.translations),
+        prices: item.local.as_ref().map(|local| &local.prices),
     }
 }
 

@@ -304,6 +304,9 @@ impl From<StoreError> for ApiError {
         if error.is_bad_text() {
             return Self::invalid("bad_text", None, "a text of the request contains NUL (U+0000)");
         }
+        if matches!(error, StoreError::EmbeddingLengths { .. }) {
+            return Self::invalid("bad_item", Some("embedding"), error.to_string());
+        }
         log::error!("request failed error={error}");
         Self::Unavailable("the database is not available, try again in a moment".to_owned())
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
 use serde::de::IgnoredAny;
@@ -21,6 +22,7 @@ use crate::base::json_shape::{ArrayFault, elements};
 use crate::base::{ExternalId, JsonShape};
 use crate::catalogue::{ItemError, NewItem};
 use crate::privacy::Permission;
+use crate::store::{Connection, embeddings};
 
 /// Largest tree of one item that takes more than twice its text, bytes: 64 attributes, 32 tags and a path have some 20,000.
 const MAX_TREE_BYTES: usize = 64 << 10;
@@ -64,6 +66,14 @@ struct Changed {
     rejected: Vec<Rejected>,
 }
 
+/// Answer to an erasure of embeddings.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ErasedEmbeddings)]
+struct Erased {
+    /// Number of items that had one.
+    erased: usize,
+}
+
 /// A page of the catalogue.
 #[derive(Serialize, ToSchema)]
 struct ItemPage<'a> {
@@ -94,12 +104,30 @@ pub fn described() -> Vec<Described> {
             .answers::<ItemPage<'_>>(200, "A page."),
         describe::get("/v1/items/{id}", May::User, "One item.")
             .answers::<ItemView<'_>>(200, "The item.")
-            .example(r#"{"item_id": 105, "title": "Diver 300", "category": ["Watches", "Dive"], "tags": [], "price": 249.0, "currency": "EUR", "stock": null, "url": null, "image_url": null, "attributes": {}, "consumable": false}"#)
+            .example(r#"{"item_id": 105, "title": "Diver 300", "category": ["Watches", "Dive"], "tags": [], "price": 249.0, "currency": "EUR", "stock": null, "url": null, "image_url": null, "attributes": {}, "consumable": false, "embedding_length": null}"#)
             .refuses(&[404]),
         describe::delete("/v1/items/{id}", May::Needs(Permission::WriteCatalogue), "Takes an item out of the catalogue; its history stays.")
             .empty(204, "It is out.")
             .refuses(&[404]),
+        describe::delete("/v1/embeddings", May::Needs(Permission::WriteCatalogue), "Erases the embeddings of all items, so that those of another model may come.")
+            .answers::<Erased>(200, "Their number.")
+            .example(r#"{"erased": 1200}"#),
     ]
+}
+
+/// Erases the embeddings of all items.
+pub async fn delete_embeddings(
+    app: web::Data<App>,
+    _caller: With<WriteCatalogue>,
+) -> Result<HttpResponse, ApiError> {
+    let state = Arc::clone(&app.state);
+    let erase = move |connection: &mut Connection| {
+        let erased = embeddings::erase_all(connection)?;
+        state.erase_embeddings();
+        Ok(erased)
+    };
+    let erased = app.state.store.run(erase).await?;
+    Ok(HttpResponse::Ok().json(Erased { erased }))
 }
 
 /// Adds or changes items. The good ones are taken, the bad ones named by index; 400 if none is good.
@@ -110,7 +138,8 @@ pub async fn put(
     _caller: With<WriteCatalogue>,
 ) -> Result<HttpResponse, ApiError> {
     let max = app.state.config.ingest.max_batch;
-    let (items, rejected) = bodies.work(body, move |body| sort(body, max)).await??;
+    let length = app.state.catalogue.load().embeddings().dimensions();
+    let (items, rejected) = bodies.work(body, move |body| sort(body, max, length)).await??;
     if let (true, Some(&Rejected { index, code, ref field, ref message })) =
         (items.is_empty(), rejected.first())
     {
@@ -120,8 +149,16 @@ pub async fn put(
     Ok(HttpResponse::Ok().json(Changed { items, rejected }))
 }
 
-/// Reads and checks one item after the other, so that no more than one is a tree in memory.
-fn sort(body: &[u8], max: usize) -> Result<Sorted, ApiError> {
+/// Refuses an embedding of another length than the others have; the first one says how long they are.
+fn same_length(item: NewItem, length: &mut Option<usize>) -> Result<NewItem, ItemError> {
+    let Some(own) = item.embedding.as_ref().map(Vec::len) else { return Ok(item) };
+    let known = *length.get_or_insert(own);
+    if own == known { Ok(item) } else { Err(ItemError::other_length(own, known)) }
+}
+
+/// Reads and checks one item after the other, so that no more than one is a tree in memory. `length`: that of the embeddings that are
+/// there.
+fn sort(body: &[u8], max: usize, mut length: Option<usize>) -> Result<Sorted, ApiError> {
     let bad =
         |message: String| ApiError::invalid("bad_json", None, format!("the body is not JSON: {message}"));
     let text = std::str::from_utf8(body).map_err(|error| bad(error.to_string()))?.trim_ascii();
@@ -145,7 +182,7 @@ fn sort(body: &[u8], max: usize) -> Result<Sorted, ApiError> {
             serde_json::from_str::<IgnoredAny>(text).map_err(|error| bad(error.to_string()))?;
             Err(ItemError::too_complex())
         };
-        match read {
+        match read.and_then(|item| same_length(item, &mut length)) {
             Ok(item) => items.push(item),
             Err(ItemError { code, field, message }) => {
                 rejected.push(Rejected { index, code, field, message })
@@ -181,7 +218,7 @@ pub async fn list(query: web::Query<ListQuery>, app: web::Data<App>, _caller: Ca
     let page = matching.into_iter().skip(query.offset.unwrap_or(0)).take(limit);
     HttpResponse::Ok().json(ItemPage {
         total,
-        items: page.map(|item| dto::item(item)).collect(),
+        items: page.map(|item| dto::item(item, &catalogue)).collect(),
         categories: categories.into_iter().map(|(name, count)| CategoryCount { name, count }).collect(),
     })
 }
@@ -194,7 +231,7 @@ pub async fn get(
 ) -> Result<HttpResponse, ApiError> {
     let catalogue = app.state.catalogue.load();
     let item = catalogue.find(&ExternalId::parse(&path)?).ok_or(ApiError::NotFound("this item"))?;
-    Ok(HttpResponse::Ok().json(dto::item(item)))
+    Ok(HttpResponse::Ok().json(dto::item(item, &catalogue)))
 }
 
 /// Takes an item out of the catalogue; its history stays.
@@ -216,17 +253,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn embeddings_of_one_request_have_one_length_which_is_that_of_the_catalogue() {
+        let items = br#"[{"item_id":1},{"item_id":2,"embedding":[1,0]},{"item_id":3,"embedding":[1]}]"#;
+        for (known, refused) in
+            [(None, vec![2]), (Some(2), vec![2]), (Some(1), vec![1]), (Some(3), vec![1, 2])]
+        {
+            let (good, rejected) = sort(items, 3, known).unwrap();
+            assert_eq!(rejected.iter().map(|one| one.index).collect::<Vec<_>>(), refused);
+            assert_eq!(good.len() + rejected.len(), 3);
+            assert!(rejected[0].message.contains("DELETE /v1/embeddings"), "{}", rejected[0].message);
+        }
+    }
+
+    #[test]
     fn items_are_counted_first_and_one_with_a_tree_in_it_is_refused_alone() {
         let many = format!("[{}", "{\"\":0},".repeat(600_000));
-        let Err(ApiError::Invalid { code, .. }) = sort(many.as_bytes(), 10_000) else { panic!() };
+        let Err(ApiError::Invalid { code, .. }) = sort(many.as_bytes(), 10_000, None) else { panic!() };
         assert_eq!(code, "too_many_items");
         let tree = format!("{{\"item_id\":2,\"attributes\":{{{}\"a\":\"b\"}}}}", "\"\":\"\",".repeat(9_000));
-        let (items, rejected) = sort(format!("[{{\"item_id\":1}},{tree},7]").as_bytes(), 3).unwrap();
+        let (items, rejected) = sort(format!("[{{\"item_id\":1}},{tree},7]").as_bytes(), 3, None).unwrap();
         assert_eq!(items.len(), 1);
         let rejected: Vec<_> = rejected.iter().map(|one| (one.index, one.code)).collect();
         assert_eq!(rejected, [(1, "too_complex"), (2, "bad_item")]);
         for body in ["", "nonsense", "[{\"item_id\":1},]", "[{\"item_id\":1}", "[{\"item_id\":1}] 2"] {
-            let Err(ApiError::Invalid { code, .. }) = sort(body.as_bytes(), 3) else { panic!("{body}") };
+            let Err(ApiError::Invalid { code, .. }) = sort(body.as_bytes(), 3, None) else {
+                panic!("{body}")
+            };
             assert_eq!(code, "bad_json", "{body}");
         }
     }

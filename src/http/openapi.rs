@@ -14,8 +14,8 @@ use super::permit::Anybody;
 use super::{
     admin, api_keys, attributes, audit, calls, connections, consent, definitions, erasures, events,
     experiments, fire, health, inbox, items, limits, lists, live, merge, models, notifications, outcomes,
-    people, personal_data, placements, preferences, preview, revocations, rules, scheduled, sources, sse, timeline,
-    topics, users, webhooks, webpush,
+    people, personal_data, placements, preferences, preview, revocations, rules, scheduled, sources, sse,
+    timeline, topics, users, webhooks, webpush,
 };
 
 /// The document as JSON; it is the same for the life of a process.

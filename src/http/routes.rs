@@ -10,8 +10,8 @@ use super::table::{Table, delete, get, patch, post, put};
 use super::{
     admin, api_keys, assets, attributes, audit, calls, connections, consent, definitions, erasures, events,
     experiments, fire, health, inbox, items, limits, lists, live, merge, models, notifications, openapi,
-    outcomes, people, personal_data, placements, preferences, preview, revocations, rules, scheduled, sources, sse,
-    timeline, topics, users, webhooks, webpush, websocket,
+    outcomes, people, personal_data, placements, preferences, preview, revocations, rules, scheduled,
+    sources, sse, timeline, topics, users, webhooks, webpush, websocket,
 };
 
 /// Every path of the server. What is not here is a file of the dashboard or a 404. The first that matches serves.
@@ -106,6 +106,7 @@ fn catalogue(table: Table) -> Table {
         .route("/items/{id}", get().bare(items::get))
         .route("/items/{id}", delete().bare(items::delete))
         .route("/items/{id}/similar", get().to(lists::similar))
+        .route("/embeddings", delete().bare(items::delete_embeddings))
         .route("/recommend", post().bare(lists::post))
         .route("/recommendations", get().to(lists::bulk::all))
 }

@@ -19,6 +19,23 @@ pub fn categories(text: &str) -> Vec<Vec<String>> {
     parts.map(path).filter(|path| !path.is_empty()).collect()
 }
 
+/// The numbers of a vector: a JSON list, or numbers with blanks, semicolons or bars between. A comma outside of brackets may be a decimal
+/// mark and is refused.
+pub fn vector(text: &str) -> Result<Vec<f32>, String> {
+    let text = text.trim();
+    if text.starts_with('[') {
+        return serde_json::from_str(text)
+            .map_err(|error| format!("embedding is no JSON list of numbers: {error}"));
+    }
+    let parts = text.split(|c: char| c.is_whitespace() || matches!(c, ';' | '|'));
+    let number = |part: &str| {
+        part.parse::<f32>().map_err(|_| {
+            format!("embedding is a JSON list of numbers such as [0.1, -2], or numbers with blanks between: {part:?}")
+        })
+    };
+    parts.filter(|part| !part.is_empty()).map(number).collect()
+}
+
 /// The first of the addresses in a cell: they are apart by commas, bars, semicolons or blanks, perhaps as a JSON list.
 pub fn first_address(text: &str) -> &str {
     let text = text.trim_start_matches(['[', '"', '\'', ' ']);
@@ -38,6 +55,16 @@ pub fn first_address(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_vector_is_a_list_or_numbers_with_blanks_between() {
+        for text in ["[0.5,-2, 1e-3]", "0.5 -2  1e-3", "0.5;-2;0.001", " [0.5, -2.0, 0.001] "] {
+            assert_eq!(vector(text).as_deref(), Ok(&[0.5, -2.0, 0.001][..]), "{text}");
+        }
+        for text in ["0,5 -2", "[0.5", "[\"a\"]", "0.5,2", "{}"] {
+            assert!(vector(text).unwrap_err().contains("JSON list"), "{text}");
+        }
+    }
 
     #[test]
     fn several_paths_in_one_cell_are_apart() {

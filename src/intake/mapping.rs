@@ -47,6 +47,8 @@ pub enum Field {
     Url,
     /// Picture of the item.
     ImageUrl,
+    /// Vector of a text or picture model of the item.
+    Embedding,
     /// Purchases a month, as the shop states them of a user.
     PurchasesPerMonth,
     /// Minutes of browsing a month, stated.
@@ -57,7 +59,7 @@ pub enum Field {
 
 impl Field {
     /// Every field.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::UserId,
         Self::ItemId,
         Self::Kind,
@@ -77,6 +79,7 @@ impl Field {
         Self::Stock,
         Self::Url,
         Self::ImageUrl,
+        Self::Embedding,
         Self::PurchasesPerMonth,
         Self::BrowsingMinutesPerMonth,
         Self::SearchesPerMonth,
@@ -110,6 +113,7 @@ impl Field {
             Self::Stock => &["stock"],
             Self::Url => &["url"],
             Self::ImageUrl => &["image_url"],
+            Self::Embedding => &["embedding"],
             Self::PurchasesPerMonth => &["purchases_per_month", "purchase_frequency"],
             Self::BrowsingMinutesPerMonth => &["browsing_minutes_per_month", "browsing_duration"],
             Self::SearchesPerMonth => &["searches_per_month", "search_frequency"],
@@ -153,6 +157,7 @@ impl Field {
                 | Self::Stock
                 | Self::Url
                 | Self::ImageUrl
+                | Self::Embedding
         )
     }
 }

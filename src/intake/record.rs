@@ -270,6 +270,9 @@ fn text(value: &Value, field: Field) -> Result<Option<String>, String> {
         }
         Value::Number(number) => Ok(Some(number.to_string())),
         Value::Array(parts) if field.is_of_item() => {
+            if field == Field::Embedding {
+                return Ok(Some(value.to_string()));
+            }
             let separator = if field == Field::Category { ">" } else { "|" };
             Ok(Some(parts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(separator)))
         }

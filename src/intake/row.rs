@@ -13,7 +13,7 @@ use super::dates::TimeReader;
 use super::fields::{id, kind, tidy};
 use super::forms::Forms;
 pub use super::forms::Row;
-use super::lists::{categories, first_address};
+use super::lists::{categories, first_address, vector};
 use super::mapping::Field;
 use super::numbers::Amount;
 use super::scale::Scale;
@@ -266,7 +266,7 @@ fn currency(text: &str) -> Result<String, String> {
 
 /// Reads the item of a row; `None` when the row says nothing but the id. Category paths are split at `>`, or else at `/`; of
 /// several in one cell the first is the category, the last levels of the others are tags. Tags are split at `,`, `|` and `;`. Of
-/// several pictures the first counts.
+/// several pictures the first counts. An embedding is a JSON list, or numbers with blanks between.
 pub fn item(row: &Row, forms: &Forms, exact: &[Field]) -> Result<Option<NewItem>, String> {
     let text = |field: Field| forms.text(row, field);
     let amount = |field: Field| forms.amount(row, field, exact.contains(&field));
@@ -308,6 +308,7 @@ pub fn item(row: &Row, forms: &Forms, exact: &[Field]) -> Result<Option<NewItem>
         stock: amount(Field::Stock)?.map(|stock| stock.number as i32),
         url: text(Field::Url).map(str::to_owned),
         image_url: text(Field::ImageUrl).map(|text| first_address(text).to_owned()),
+        embedding: text(Field::Embedding).map(vector).transpose()?,
         ..NewItem::new(item_id)
     };
     if item == NewItem::new(item.item_id.clone()) {

@@ -23,7 +23,7 @@ mod under_way;
 pub mod user_lists;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -40,8 +40,8 @@ use self::push_state::PushState;
 use self::sources::Sources;
 use self::tombstones::Tombstones;
 pub use self::under_way::{Processing, UnderWay};
-use crate::base::ItemId;
-use crate::catalogue::{Catalogue, Item, PricePoint};
+use crate::base::{ItemId, Millis, Timestamp};
+use crate::catalogue::{Catalogue, Item};
 use crate::config::Config;
 use crate::decide::{Definitions, ExperimentModels};
 use crate::event::clean::Caps;
@@ -51,10 +51,13 @@ use crate::notify::triggers::Change;
 use crate::recommend::ModelSet;
 use crate::recommend::models::content_based::ContentBased;
 use crate::store::Store;
+use crate::store::items::Upserted;
 use crate::telemetry::{Gauge, Metrics};
 
 /// Changes of one update that are told: a shop that re-prices everything tells nobody about the rest.
 pub const MAX_CHANGES: usize = 200;
+/// Longest that a transaction, or a start, takes from its beginning to when others see it.
+const CLOCKS: Millis = Millis(3_600_000);
 
 /// One server's state. Readers take a snapshot and never wait for a writer.
 pub struct AppState {
@@ -88,6 +91,8 @@ pub struct AppState {
     pub learned: Learned,
     /// One writer of catalogue and models at a time.
     change: Mutex<()>,
+    /// When the stored catalogue was read last, microseconds since 1970.
+    catalogue_read_at: AtomicI64,
     /// The content index is being made anew.
     renewing: AtomicBool,
     /// One reader of the stored definitions at a time, so that the last to swap them has read the latest.
@@ -141,6 +146,7 @@ impl AppState {
             live: Live::default(),
             learned: Learned::default(),
             change: Mutex::new(()),
+            catalogue_read_at: AtomicI64::new((Timestamp::now() - CLOCKS).0),
             renewing: AtomicBool::new(false),
             reading_definitions: Mutex::new(()),
             push: PushState::default(),
@@ -167,20 +173,21 @@ impl AppState {
         !self.config.webpush.not_for.iter().any(|name| name == trigger)
     }
 
-    /// Adds or replaces items and notes what they cost since when: the catalogue first, then the model set learns of them.
-    /// Items that became cheaper, available or new, at most [`MAX_CHANGES`].
-    pub fn upsert_items(&self, items: Vec<Item>, prices: &[(ItemId, PricePoint)]) -> Vec<Change> {
+    /// Adds or replaces items and notes what they cost since when, and their embeddings: the catalogue first, then the model set learns
+    /// of them. Items that became cheaper, available or new, at most [`MAX_CHANGES`].
+    pub fn upsert_items(&self, stored: Upserted) -> Vec<Change> {
+        let Upserted { items, prices, embeddings } = stored;
         let _writer = self.change.lock();
         // A training reads the whole catalogue again, of which next to nothing is news.
         let current = self.catalogue.load();
         let is_known = |item: &Item| current.get(item.id).is_some_and(|known| **known == *item);
         let items: Vec<Item> = items.into_iter().filter(|item| !is_known(item)).collect();
-        if items.is_empty() && prices.is_empty() {
+        if items.is_empty() && prices.is_empty() && embeddings.is_empty() {
             return Vec::new();
         }
         let ids: Vec<ItemId> = items.iter().map(|item| item.id).collect();
         let mut catalogue = Catalogue::clone(&current);
-        catalogue.note_prices(prices);
+        catalogue.note_prices(&prices);
         let mut changes = Vec::new();
         for item in items {
             if changes.len() < MAX_CHANGES {
@@ -188,8 +195,26 @@ impl AppState {
             }
             catalogue.upsert(item);
         }
+        for (item, embedding) in &embeddings {
+            if catalogue.get(*item).is_some() && !catalogue.set_embedding(*item, embedding.as_ref()) {
+                log::warn!("embedding of another length left out item_id={}", item.0);
+            }
+        }
         self.put_catalogue(catalogue, &ids);
         changes
+    }
+
+    /// Erases every embedding.
+    pub fn erase_embeddings(&self) {
+        let _writer = self.change.lock();
+        let mut catalogue = Catalogue::clone(&self.catalogue.load());
+        catalogue.erase_embeddings();
+        self.put_catalogue(catalogue, &[]);
+    }
+
+    /// Moment since which a catalogue that is read again may hold news, for the reader; from `now` on for the next one.
+    pub fn catalogue_read(&self, now: Timestamp) -> Timestamp {
+        Timestamp(self.catalogue_read_at.swap((now - CLOCKS).0, Ordering::AcqRel))
     }
 
     /// Takes an item out.

@@ -28,9 +28,9 @@ pub use reports::{
 };
 pub use tables::{
     acknowledgements, api_keys, audiences, audit, broadcasts, bulk, calls, cleaning, consents, decision_log,
-    decisions, deferred, definitions, erased_rows, erasures, event_kinds, events, experiment_definitions,
-    feedback, fired_once, idempotency, inbox, item_prices, items, jobs, learner, lease, lists, merges,
-    models, notifications, outbox, people, person_sessions, preferences, push_keys, push_outbox, push_subscriptions, retention,
-    returns, revocations, robots, rules, server, stated_features, topics, user_attributes, user_features,
-    users, webhook_outbox, webhook_upkeep, webhooks,
+    decisions, deferred, definitions, embeddings, erased_rows, erasures, event_kinds, events,
+    experiment_definitions, feedback, fired_once, idempotency, inbox, item_prices, items, jobs, learner,
+    lease, lists, merges, models, notifications, outbox, people, person_sessions, preferences, push_keys,
+    push_outbox, push_subscriptions, retention, returns, revocations, robots, rules, server, stated_features,
+    topics, user_attributes, user_features, users, webhook_outbox, webhook_upkeep, webhooks,
 };

@@ -302,6 +302,9 @@ diesel::table! {
         active -> Bool,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        embedding -> Nullable<Array<Float4>>,
+        translations -> Jsonb,
+        prices -> Jsonb,
     }
 }
 
@@ -709,6 +712,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     item_prices,
     items,
     jobs,
+    lists,
     models,
     notification_receipts,
     notifications,

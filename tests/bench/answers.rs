@@ -43,7 +43,7 @@ pub fn run(report: &mut Report, store: &Store) {
                 events.push(event);
                 ControlFlow::Continue(())
             })?;
-            let catalogue = Catalogue::from_items(items::load_all(connection)?);
+            let catalogue = items::load_catalogue(connection, Timestamp::now())?;
             let n_users = users::width(connection)?;
             Ok((TrainingData { events, n_users, ..TrainingData::default() }, catalogue))
         })

@@ -80,6 +80,7 @@ fn load() -> Option<Shop> {
         image_url: None,
         attributes: Default::default(),
         consumable: false,
+        local: None,
         created_at: Timestamp(0),
     }));
     Some(shop)

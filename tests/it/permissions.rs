@@ -6,6 +6,7 @@ use serde_json::json;
 use tidings::http::describe::May;
 use tidings::privacy::{Permission, Role};
 
+use crate::helpers::client::Client;
 use crate::helpers::database::TestDatabase;
 use crate::helpers::server::{Server, wait_for};
 use crate::helpers::tokens::{SECRET, token};
@@ -33,7 +34,7 @@ const USER: &str = "17";
 const UUID: &str = "0192f0a0-0000-7000-8000-000000000000";
 
 /// The table: method, route, who may call it. WebSockets are told by their first frame who it is.
-const TABLE: [(&str, &str, Needs); 125] = [
+const TABLE: [(&str, &str, Needs); 126] = [
     ("GET", "/healthz", Nothing),
     ("GET", "/readyz", Nothing),
     ("GET", "/metrics", With(P::Monitor)),
@@ -56,6 +57,7 @@ const TABLE: [(&str, &str, Needs); 125] = [
     ("PUT", "/v1/items", With(P::WriteCatalogue)),
     ("GET", "/v1/items/{id}", Token),
     ("DELETE", "/v1/items/{id}", With(P::WriteCatalogue)),
+    ("DELETE", "/v1/embeddings", With(P::WriteCatalogue)),
     ("GET", "/v1/items/{id}/similar", Token),
     ("POST", "/v1/recommend", TokenOr(P::ReadUsers)),
     ("GET", "/v1/recommendations", With(P::ReadUsers)),
@@ -360,6 +362,9 @@ fn people_without_the_permission_see_no_id_attribute_or_word_of_a_user() {
     let message = json!({"user_id": ERIKA, "title": "Ihre Gesundheitsfrage", "priority": "transactional"});
     assert!(admin.post("/v1/notifications", &message).status < 300);
     admin.post("/v1/events", &json!({"kind": "search", "user_id": ERIKA, "query": "Gesundheitsfrage"}));
+    // What a login is answered with is decided.
+    let mut client = Client::connect(server.address);
+    client.send(&json!({"type": "login", "token": token(&["--role", "user", "--user", ERIKA])}));
     wait_for("the decision", || admin.get("/admin/decisions").body.contains(ERIKA));
     let mut seen_by_admin = 0;
     for role in Role::OF_PEOPLE {

@@ -154,7 +154,8 @@ fn plain_http_to_the_address_with_tls_is_told_so_and_ends() {
         assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
         assert!(answer.contains("\"code\":\"tls_needed\"") && answer.contains("https://"), "{answer}");
     }
-    assert_eq!(metric(server.address, &pair, "tidings_tls_handshakes_total{outcome=\"plain\"}"), 2.0);
+    let plain = || metric(server.address, &pair, "tidings_tls_handshakes_total{outcome=\"plain\"}");
+    wait_for("both to be counted", || plain() == 2.0);
     // Neither TLS nor HTTP: no answer would mean anything.
     let mut noise = tcp(server.address, Ipv4Addr::LOCALHOST);
     noise.write_all(&[0; 64]).unwrap();

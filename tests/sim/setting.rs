@@ -171,6 +171,7 @@ pub fn item(id: u32) -> Item {
         image_url: None,
         attributes: [("brand".to_owned(), format!("brand{}", id % 2))].into(),
         consumable: id == 0,
+        local: None,
         created_at: Timestamp(0),
     }
 }

@@ -18,6 +18,7 @@ use crate::base::{ExternalId, ItemId};
 use crate::event::{Event, NewEvent};
 use crate::state::AppState;
 use crate::store::events::{self, Appended};
+use crate::store::items::Upserted;
 use crate::store::{Connection, StoreError, Writer, items};
 use crate::telemetry::{Count, Timing};
 
@@ -235,7 +236,7 @@ fn learn_items(state: &AppState, connection: &mut Connection, batch: &[NewEvent]
         return;
     }
     match items::load(connection, &unknown.into_iter().collect::<Vec<_>>()) {
-        Ok(items) => drop(state.upsert_items(items, &[])),
+        Ok(items) => drop(state.upsert_items(Upserted { items, ..Upserted::default() })),
         // The events are stored; the next training reads the whole catalogue.
         Err(error) => log::error!("new items not read error={error}"),
     }

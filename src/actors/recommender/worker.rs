@@ -22,7 +22,8 @@ use crate::evaluate::gate::Gate;
 use crate::recommend::ModelSet;
 use crate::recommend::train::{Stage, TrainError};
 use crate::state::AppState;
-use crate::store::{item_prices, items, models};
+use crate::store::items::Upserted;
+use crate::store::{embeddings, item_prices, items, models};
 
 /// The subcommand that works.
 pub const SUBCOMMAND: &str = "training-worker";
@@ -57,10 +58,16 @@ pub fn train_beside(
 ) -> Result<Outcome, TrainingError> {
     // An import beside the running server may have brought items: the model may name them.
     let niceness = state.config.training.niceness;
-    let (items, prices) = state.store.read_in_background(niceness, |connection| {
-        Ok((items::load_all(connection)?, item_prices::load_changes(connection, Timestamp::now())?))
+    let now = Timestamp::now();
+    let since = state.catalogue_read(now);
+    let brought = state.store.read_in_background(niceness, |connection| {
+        Ok(Upserted {
+            items: items::load_all(connection)?,
+            prices: item_prices::load_changes(connection, now)?,
+            embeddings: embeddings::changed_since(connection, since)?,
+        })
     })?;
-    let _ = state.upsert_items(items, &prices);
+    let _ = state.upsert_items(brought);
     let mut worker = Worker::start(state)?;
     let stdout =
         worker.child.stdout.take().ok_or_else(|| TrainingError::Worker("it has no output".to_owned()))?;

@@ -10,6 +10,7 @@ use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::decide::{ListRequest, Recommendations};
 use crate::deliver::frames;
+use crate::notify::content::ItemLanguage;
 use crate::state::user_lists;
 use crate::store::export::{Column, Holds, Receiver, Row};
 use crate::store::{Connection, Store};
@@ -54,7 +55,9 @@ fn rows(
     sheet: &mut Sheet,
 ) -> ControlFlow<()> {
     let (user, mut row) = (user.to_string(), Row::default());
-    for (place, item) in frames::recommended_items(&listed.items, catalogue).iter().enumerate() {
+    let language = ItemLanguage::of(listed.locale.as_deref());
+    let items = frames::recommended_items(&listed.items, catalogue, &language, None);
+    for (place, item) in items.iter().enumerate() {
         row.clear();
         row.push(Some(&user));
         row.push(Some(&(place + 1).to_string()));

@@ -119,9 +119,8 @@ fn value(name: &str, cell: &str) -> Result<Value, String> {
             number.map(Value::Number).ok_or_else(wrong)
         }
         "dwell_ms" | "stock" => cell.parse::<i64>().map(Value::from).map_err(|_| wrong()),
-        "category" | "tags" | "attributes" | "consumable" | "active" => {
-            serde_json::from_str(cell).map_err(|_| wrong())
-        }
+        "category" | "tags" | "attributes" | "consumable" | "embedding" | "translations" | "prices"
+        | "active" => serde_json::from_str(cell).map_err(|_| wrong()),
         _ => Ok(Value::String(cell.to_owned())),
     }
 }

@@ -69,7 +69,7 @@ fn understand(names: &BTreeSet<String>, forms: &Forms, mapping: &Mapping) -> Und
                 understood.used.push(UsedColumn { column: name.clone(), field: field.name(), reason });
             }
             // Only items have them, as the wire does.
-            None if matches!(name.as_str(), "attributes" | "consumable") => {}
+            None if matches!(name.as_str(), "attributes" | "consumable" | "translations" | "prices") => {}
             None => understood.unused.push(name.clone()),
         }
     }

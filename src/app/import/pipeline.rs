@@ -218,9 +218,13 @@ impl<'a> Output<'a> {
             (None, Some(store)) if store.run_blocking(items::is_any_titled)? => CatalogueMode::Keep,
             (None, _) => CatalogueMode::Fill,
         };
+        let loader = store.map(|store| Loader::new(store.fields())).unwrap_or_default();
         Ok(Self {
             store,
-            loader: store.map(|store| Loader::new(store.fields())).unwrap_or_default(),
+            loader: match catalogue {
+                Some(CatalogueMode::Replace) => loader.replacing_embeddings(),
+                _ => loader,
+            },
             progress,
             items_mode: catalogue.unwrap_or(CatalogueMode::Replace),
             mode,

@@ -24,6 +24,8 @@ pub struct Facts {
     pub standing: Standing,
     /// Marks of its tags and attributes.
     pub marks: Marks,
+    /// It has prices in other currencies.
+    pub(super) is_priced_elsewhere: bool,
 }
 
 /// A few bits for each tag and each attribute of an item: where a bit is missing, the item has no such tag or attribute; where all
@@ -73,6 +75,7 @@ impl Default for Facts {
             in_stock: false,
             standing: Standing::Named,
             marks: Marks::default(),
+            is_priced_elsewhere: false,
         }
     }
 }
@@ -87,7 +90,13 @@ impl Facts {
             in_stock: item.in_stock(),
             standing: item.standing(),
             marks: Marks::of_item(item),
+            is_priced_elsewhere: item.local.as_ref().is_some_and(|local| !local.prices.is_empty()),
         }
+    }
+
+    /// Whether the item has prices in other currencies.
+    pub fn is_priced_elsewhere(&self) -> bool {
+        self.is_priced_elsewhere
     }
 
     /// Price in major units; `None` where there is none.

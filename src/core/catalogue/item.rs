@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::local::{Local, Translation};
 use super::prices::Currency;
 use super::wire::NewItem;
 use crate::base::{ExternalId, ItemId, Timestamp};
@@ -44,8 +45,27 @@ pub struct Item {
     pub attributes: BTreeMap<String, String>,
     /// Bought again and again (food, cosmetics): a purchase does not hide it.
     pub consumable: bool,
+    /// Words and prices for other languages and currencies; `None` = there are none.
+    pub local: Option<Box<Local>>,
     /// Moment the shop first named the item.
     pub created_at: Timestamp,
+}
+
+/// An item as it is shown in a language and a currency.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shown<'a> {
+    /// Human title; `None` = the id stands for it.
+    pub title: Option<&'a str>,
+    /// Top-level category.
+    pub category: Option<&'a str>,
+    /// Product page.
+    pub url: Option<&'a str>,
+    /// Picture.
+    pub image_url: Option<&'a str>,
+    /// Major units of `currency`.
+    pub price: Option<f64>,
+    /// ISO 4217.
+    pub currency: Option<&'a str>,
 }
 
 impl Item {
@@ -64,6 +84,7 @@ impl Item {
             image_url: None,
             attributes: BTreeMap::new(),
             consumable: false,
+            local: None,
             created_at,
         }
     }
@@ -81,6 +102,10 @@ impl Item {
             image_url: said.image_url.clone(),
             attributes: said.attributes.clone().unwrap_or_default(),
             consumable: said.consumable.unwrap_or(false),
+            local: Local::of(
+                said.translations.clone().unwrap_or_default(),
+                said.prices.clone().unwrap_or_default(),
+            ),
             ..Self::named(id, said.item_id.clone(), created_at)
         }
     }
@@ -113,5 +138,75 @@ impl Item {
     /// Currency of the price, where it is one.
     pub fn money_currency(&self) -> Option<Currency> {
         self.currency.as_deref().and_then(Currency::parse)
+    }
+
+    /// Tags of the languages that it has words in, beside its own.
+    pub fn languages(&self) -> impl Iterator<Item = &str> {
+        self.local.iter().flat_map(|local| local.translations.keys().map(String::as_str))
+    }
+
+    /// Price in a currency: its own, else that of its prices by currency.
+    pub fn price_in(&self, currency: &str) -> Option<f64> {
+        match &self.currency {
+            Some(own) if own == currency => self.price,
+            _ => self.local.as_ref()?.prices.get(currency).copied(),
+        }
+    }
+
+    /// The item in one of its languages and in a currency; in its own where it has none of them.
+    pub fn shown<'a>(&'a self, language: Option<&str>, currency: Option<&'a str>) -> Shown<'a> {
+        let local = self.local.as_deref();
+        let words = local.zip(language).and_then(|(local, language)| local.translations.get(language));
+        let text = |of: fn(&Translation) -> Option<&str>, own: Option<&'a str>| words.and_then(of).or(own);
+        let there = currency.and_then(|currency| Some((self.price_in(currency)?, currency)));
+        Shown {
+            title: text(|words| words.title.as_deref(), self.title.as_deref()),
+            category: text(
+                |words| words.category.as_ref()?.first().map(String::as_str),
+                self.category.first().map(String::as_str),
+            ),
+            url: text(|words| words.url.as_deref(), self.url.as_deref()),
+            image_url: text(|words| words.image_url.as_deref(), self.image_url.as_deref()),
+            price: there.map_or(self.price, |(price, _)| Some(price)),
+            currency: there.map_or(self.currency.as_deref(), |(_, currency)| Some(currency)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::{LocalPrices, Translations};
+    use crate::recommend::fixtures::item;
+
+    fn mug() -> Item {
+        let german = Translation {
+            title: Some("Becher".into()),
+            category: Some(vec!["Küche".into(), "Becher".into()]),
+            ..Translation::default()
+        };
+        Item {
+            price: Some(10.0),
+            currency: Some("EUR".into()),
+            url: Some("/mug".into()),
+            local: Local::of([("de".to_owned(), german)].into(), [("CHF".to_owned(), 11.0)].into()),
+            ..item(0, "Mug", "Kitchen")
+        }
+    }
+
+    #[test]
+    fn what_a_language_lacks_is_as_in_the_own_one() {
+        let mug = mug();
+        let shown = mug.shown(Some("de"), Some("CHF"));
+        assert_eq!((shown.title, shown.category, shown.url), (Some("Becher"), Some("Küche"), Some("/mug")));
+        assert_eq!((shown.price, shown.currency), (Some(11.0), Some("CHF")));
+        let own = mug.shown(Some("fr"), Some("USD"));
+        assert_eq!((own.title, own.price, own.currency), (Some("Mug"), Some(10.0), Some("EUR")));
+        assert_eq!(
+            (mug.price_in("EUR"), mug.price_in("CHF"), mug.price_in("USD")),
+            (Some(10.0), Some(11.0), None)
+        );
+        assert_eq!(mug.languages().collect::<Vec<_>>(), ["de"]);
+        assert_eq!(Local::of(Translations::new(), LocalPrices::new()), None);
     }
 }

@@ -27,11 +27,17 @@ pub enum ItemField {
     Attributes,
     /// Bought again and again.
     Consumable,
+    /// Vector of a text or picture model.
+    Embedding,
+    /// Words in other languages.
+    Translations,
+    /// Prices in other currencies.
+    Prices,
 }
 
 impl ItemField {
     /// Every field.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Title,
         Self::Category,
         Self::Tags,
@@ -42,6 +48,9 @@ impl ItemField {
         Self::ImageUrl,
         Self::Attributes,
         Self::Consumable,
+        Self::Embedding,
+        Self::Translations,
+        Self::Prices,
     ];
 
     /// As on the wire.
@@ -57,6 +66,9 @@ impl ItemField {
             Self::ImageUrl => "image_url",
             Self::Attributes => "attributes",
             Self::Consumable => "consumable",
+            Self::Embedding => "embedding",
+            Self::Translations => "translations",
+            Self::Prices => "prices",
         }
     }
 }

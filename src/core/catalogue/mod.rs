@@ -4,11 +4,14 @@
 //! A copy shares everything with the original in pieces of at most 128 entries, and a change copies the pieces that it touches:
 //! of 1,000,000 items one change copies 32,000 pointers.
 
+mod bounds;
 mod categories;
+mod embeddings;
 mod facts;
 mod id_index;
 mod item;
 mod item_field;
+mod local;
 mod memo;
 mod money;
 mod prices;
@@ -25,14 +28,17 @@ use id_index::IdIndex;
 use memo::Memo;
 use money::CountedMoney;
 
+pub(crate) use bounds::category_path;
+pub use bounds::{ItemError, category_levels};
 pub use categories::{CategoryId, PathId};
+pub use embeddings::{Direction, Embedding, Embeddings, MAX_DIMENSIONS};
 pub use facts::{Facts, Marks};
-pub use item::{Item, Standing};
+pub use item::{Item, Shown, Standing};
 pub use item_field::{Cleared, ItemField};
+pub use local::{Local, LocalPrices, Translation, Translations};
 pub use money::{Amounts, Money};
 pub use prices::{Currency, KEPT_DAYS, PricePoint, Prices, REFERENCE_DAYS, Reduction};
-pub(crate) use wire::category_path;
-pub use wire::{ItemError, NewItem, category_levels};
+pub use wire::NewItem;
 
 /// Slots of one shelf.
 const SHELF: usize = 64;
@@ -60,6 +66,7 @@ pub struct Catalogue {
     version: u64,
     money: CountedMoney,
     memo: Memo,
+    embeddings: Embeddings,
 }
 
 impl Catalogue {
@@ -117,7 +124,24 @@ impl Catalogue {
         self.money.get()
     }
 
-    /// Adds or replaces an item. O(1) amortised, and a copy of its shelf where that is shared.
+    /// Embeddings of the items.
+    pub fn embeddings(&self) -> &Embeddings {
+        &self.embeddings
+    }
+
+    /// Sets or, with `None`, erases the embedding of an item. False, and nothing changes, where its length is not that of the others.
+    pub fn set_embedding(&mut self, item: ItemId, embedding: Option<&Embedding>) -> bool {
+        self.version += 1;
+        self.embeddings.set(item, embedding)
+    }
+
+    /// Erases every embedding.
+    pub fn erase_embeddings(&mut self) {
+        self.version += 1;
+        self.embeddings = Embeddings::default();
+    }
+
+    /// Adds or replaces an item, which keeps its embedding. O(1) amortised, and a copy of its shelf where that is shared.
     pub fn upsert(&mut self, item: Item) {
         self.change();
         let was = self.get(item.id).cloned();
@@ -171,6 +195,7 @@ impl Catalogue {
         self.by_external_id.remove(&item.external_id, id);
         self.count(item.standing(), -1);
         self.money.count(item.money_currency(), None);
+        self.embeddings.set(id, None);
         if let Some(slot) = self.slot_mut(id) {
             slot.item = None;
             slot.facts = Facts { path: slot.facts.path, ..Facts::default() };

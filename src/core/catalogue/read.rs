@@ -4,8 +4,9 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::bounds::{ItemError, path_of};
 use super::item_field::ItemField;
-use super::wire::{ItemError, NewItem, path_of};
+use super::wire::NewItem;
 use crate::base::{ExternalId, unknown_field};
 
 impl NewItem {
@@ -50,6 +51,9 @@ impl NewItem {
             ItemField::ImageUrl => self.image_url = read(field, value)?,
             ItemField::Attributes => self.attributes = read(field, value)?,
             ItemField::Consumable => self.consumable = read(field, value)?,
+            ItemField::Embedding => self.embedding = read(field, value)?,
+            ItemField::Translations => self.translations = read(field, value)?,
+            ItemField::Prices => self.prices = read(field, value)?,
         }
         Ok(())
     }
@@ -79,6 +83,18 @@ mod tests {
             (json!({"item_id": 1, "title": "a\u{0}"}), "bad_item", "title", "control characters"),
             (json!({"item_id": 1, "attributes": {"colour": "a\u{0}"}}), "bad_item", "attributes", "control"),
             (json!({"item_id": 1, "category": 7}), "bad_item", "category", "path"),
+            (json!({"item_id": 1, "embedding": []}), "bad_item", "embedding", "1…1024 numbers, has 0"),
+            (json!({"item_id": 1, "embedding": [0, 0]}), "bad_item", "embedding", "direction"),
+            (json!({"item_id": 1, "embedding": [1, 1e99]}), "bad_item", "embedding", "direction"),
+            (json!({"item_id": 1, "embedding": [1, "x"]}), "bad_item", "embedding", "f32"),
+            (json!({"item_id": 1, "embedding": vec![1; 1_025]}), "bad_item", "embedding", "has 1025"),
+            (
+                json!({"item_id": 1, "translations": {"de": {"titel": "x"}}}),
+                "bad_item",
+                "translations",
+                "titel",
+            ),
+            (json!({"item_id": 1, "prices": {"chf": 9}}), "bad_item", "prices", "chf"),
             (json!({"item_id": 1, "Price": 9}), "unknown_field", "Price", "did you mean price?"),
             (json!({"item_id": 1, "titel": "x"}), "unknown_field", "titel", "did you mean title?"),
             (json!({"item_id": 1, "zzzzzz": "x"}), "unknown_field", "zzzzzz", "there are item_id, title"),

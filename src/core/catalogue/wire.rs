@@ -4,19 +4,15 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use super::bounds::{
+    ItemError, MAX_ATTRIBUTES, MAX_WORD_BYTES, category_path, check_link, check_text, check_words,
+    word_is_valid,
+};
+use super::embeddings::Embedding;
 use super::item_field::{Cleared, ItemField};
+use super::local::{LocalPrices, Translations, check_prices, check_translations};
 use crate::base::ExternalId;
-
-/// Longest title, url and image url, in bytes.
-const MAX_TEXT_BYTES: usize = 2_048;
-/// Most tags and most levels of the category path.
-const MAX_LIST: usize = 32;
-/// Most attributes.
-const MAX_ATTRIBUTES: usize = 64;
-/// Longest tag, category level, attribute name or value, in bytes.
-const MAX_WORD_BYTES: usize = 256;
 
 /// An item as the shop sends it. Absent fields keep what is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,38 +51,21 @@ pub struct NewItem {
     /// Bought again and again?
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumable: Option<bool>,
+    /// Vector of a text or picture model, 1…1,024 numbers, as many for every item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<Vec<f32>>,
+    /// Words in other languages, by BCP 47 tag, at most 40.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<BTreeMap<String, super::local::Translation>>))]
+    pub translations: Option<Translations>,
+    /// Prices in other currencies than `currency`, major units by ISO 4217 code, at most 40.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<BTreeMap<String, f64>>))]
+    pub prices: Option<LocalPrices>,
     /// Fields to clear; what is given beside is kept.
     #[serde(skip_deserializing, skip_serializing_if = "Cleared::is_empty")]
     #[cfg_attr(feature = "schema", schema(ignore))]
     pub cleared: Cleared,
-}
-
-/// Validation error of an item.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{field}: {message}")]
-pub struct ItemError {
-    /// Stable, snake_case.
-    pub code: &'static str,
-    /// The field at fault.
-    pub field: Cow<'static, str>,
-    /// Description of a valid value.
-    pub message: String,
-}
-
-impl ItemError {
-    pub(super) fn new(
-        code: &'static str,
-        field: impl Into<Cow<'static, str>>,
-        message: impl Into<String>,
-    ) -> Self {
-        Self { code, field: field.into(), message: message.into() }
-    }
-
-    /// An item with more in it than any item has, which is not read.
-    pub fn too_complex() -> Self {
-        let message = format!("an item has at most {MAX_ATTRIBUTES} attributes, {MAX_LIST} tags and levels");
-        Self::new("too_complex", "item", message)
-    }
 }
 
 impl NewItem {
@@ -104,7 +83,18 @@ impl NewItem {
             image_url: None,
             attributes: None,
             consumable: None,
+            embedding: None,
+            translations: None,
+            prices: None,
             cleared: Cleared::new(),
+        }
+    }
+
+    /// Direction that the item gets: `None` = it keeps what it has, `Some(None)` = it has none from now on.
+    pub fn new_direction(&self) -> Option<Option<Embedding>> {
+        match &self.embedding {
+            Some(vector) => Some(Embedding::of(vector)),
+            None => self.cleared.contains(&ItemField::Embedding).then_some(None),
         }
     }
 
@@ -136,6 +126,9 @@ impl NewItem {
         put(ItemField::ImageUrl, &mut self.image_url, later.image_url, cleared, clears);
         put(ItemField::Attributes, &mut self.attributes, later.attributes, cleared, clears);
         put(ItemField::Consumable, &mut self.consumable, later.consumable, cleared, clears);
+        put(ItemField::Embedding, &mut self.embedding, later.embedding, cleared, clears);
+        put(ItemField::Translations, &mut self.translations, later.translations, cleared, clears);
+        put(ItemField::Prices, &mut self.prices, later.prices, cleared, clears);
     }
 
     /// One item an id, in order of the first word on each; see [`NewItem::overlay`].
@@ -170,30 +163,15 @@ impl NewItem {
         {
             return fail("stock", format!("must be ≥ 0, is {stock}"));
         }
-        for (field, text) in [("title", &self.title), ("url", &self.url), ("image_url", &self.image_url)] {
-            let Some(text) = text else { continue };
-            if text.len() > MAX_TEXT_BYTES || text.chars().any(char::is_control) {
-                return fail(field, format!("at most {MAX_TEXT_BYTES} bytes, no control characters"));
-            }
-        }
-        for (field, url) in [("url", &self.url), ("image_url", &self.image_url)] {
-            let Some(url) = url else { continue };
-            // Anything else (javascript:, data:) would run or hide things in a page that shows the item.
-            let safe = url.starts_with("https://")
-                || url.starts_with("http://")
-                || (url.starts_with('/') && !url.starts_with("//"));
-            if !safe {
-                return fail(field, "must start with https://, http:// or /".into());
-            }
-        }
-        for (field, list) in [("category", &self.category), ("tags", &self.tags)] {
-            let Some(list) = list else { continue };
-            if list.len() > MAX_LIST {
-                return fail(field, format!("at most {MAX_LIST} entries, has {}", list.len()));
-            }
-            if list.iter().any(|word| !word_is_valid(word)) {
-                return fail(field, format!("entries have 1…{MAX_WORD_BYTES} bytes, no control characters"));
-            }
+        check_text("title", self.title.as_deref())?;
+        check_link("url", self.url.as_deref())?;
+        check_link("image_url", self.image_url.as_deref())?;
+        check_words("category", self.category.as_deref())?;
+        check_words("tags", self.tags.as_deref())?;
+        self.translations.as_ref().map_or(Ok(()), check_translations)?;
+        self.prices.as_ref().map_or(Ok(()), check_prices)?;
+        if let Some(embedding) = &self.embedding {
+            Embedding::check(embedding).or_else(|message| fail("embedding", message))?;
         }
         if let Some(attributes) = &self.attributes {
             if attributes.len() > MAX_ATTRIBUTES {
@@ -208,37 +186,6 @@ impl NewItem {
         }
         Ok(())
     }
-}
-
-fn word_is_valid(word: &str) -> bool {
-    !word.is_empty() && word.len() <= MAX_WORD_BYTES && !word.chars().any(char::is_control)
-}
-
-/// A category path: `["A", "B"]`, `"A/B"` and `"A > B"`.
-pub(super) fn path_of(value: Value) -> Result<Vec<String>, serde_json::Error> {
-    category_path(value).map(Option::unwrap_or_default)
-}
-
-/// Levels of a category path: `"A/B"` and `"A > B"`.
-pub fn category_levels(text: &str) -> Vec<String> {
-    let levels = text.split(['/', '>']).map(|level| level.trim().to_owned());
-    levels.filter(|level| !level.is_empty()).collect()
-}
-
-/// Accepts `["A", "B"]`, `"A/B"` and `"A > B"`.
-pub(crate) fn category_path<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Vec<String>>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "a category is a path such as \"A > B\" or an array of texts")]
-    enum Path {
-        List(Vec<String>),
-        Text(String),
-    }
-    Ok(Option::<Path>::deserialize(deserializer)?.map(|path| match path {
-        Path::List(list) => list,
-        Path::Text(text) => category_levels(&text),
-    }))
 }
 
 #[cfg(test)]

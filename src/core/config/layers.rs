@@ -212,7 +212,10 @@ impl Layered {
             .map(|(key, (value, layer))| {
                 let value = match (key.as_str(), value) {
                     (
-                        "auth.secret" | "database.url" | "encryption.master_key" | "oidc.client_secret"
+                        "auth.secret"
+                        | "database.url"
+                        | "encryption.master_key"
+                        | "oidc.client_secret"
                         | "webpush.private_key",
                         Value::String(text),
                     ) if !text.is_empty() => "\"***\"".to_owned(),

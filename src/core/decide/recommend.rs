@@ -26,6 +26,8 @@ pub struct Recommendations {
     pub model: ModelVersion,
     /// Items of the catalogue that were left out, by filter.
     pub removed: Removed,
+    /// BCP 47 tag of the language that the user reads; `None` = not known.
+    pub locale: Option<Box<str>>,
 }
 
 /// A list that somebody asks for.
@@ -113,7 +115,8 @@ impl UserState {
             ..request
         };
         let page = shown(&models, &request, &self.preferences);
-        Recommendations { items: page.items, model: models.version, removed: page.removed }
+        let locale = self.preferences.locale.clone();
+        Recommendations { items: page.items, model: models.version, removed: page.removed, locale }
     }
 
     /// The question to the model that serves.

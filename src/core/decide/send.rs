@@ -10,6 +10,7 @@ use super::user_state::{Step, UserState};
 use super::world::World;
 use crate::base::{ModelVersion, NotificationId};
 use crate::deliver::{Frame, frames};
+use crate::notify::content::ItemLanguage;
 use crate::notify::policy::{Reason, StepName};
 use crate::notify::triggers::Trigger;
 use crate::notify::{Candidate, Channel, Outcome, Sent};
@@ -120,7 +121,7 @@ impl UserState {
             collapse_key: collapse_key.as_deref(),
             kind: is_notification.then(|| trigger.category()),
         };
-        let frame = encode(&envelope, trigger, rendered, proposal, world);
+        let frame = encode(&envelope, trigger, rendered, proposal, self.preferences.locale.as_deref(), world);
         NewNotification {
             notification_id: id,
             user: self.user,
@@ -241,9 +242,11 @@ fn encode(
     trigger: &Trigger,
     rendered: &RenderedMessage,
     proposal: &Proposal<'_>,
+    locale: Option<&str>,
     world: &World<'_>,
 ) -> Frame {
-    let mut items = frames::recommended_items(&proposal.list.items, world.catalogue);
+    let language = ItemLanguage::of(locale);
+    let mut items = frames::recommended_items(&proposal.list.items, world.catalogue, &language, None);
     if let Some(because) = trigger.definition.when.because() {
         items.iter_mut().for_each(|item| item.reason = because.to_owned());
     }

@@ -9,6 +9,7 @@ use super::withdrawal::{News, Restoration, Withdrawal};
 use crate::base::{ExternalId, NotificationId, Score, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::notify::Content;
+use crate::notify::content::ItemLanguage;
 use crate::notify::message::Message;
 use crate::recommend::Recommendation as Recommended;
 
@@ -189,19 +190,26 @@ pub fn ephemeral(notification_id: NotificationId, message: &Message, sent_at: Ti
     encode(&EphemeralHead { r#type, notification_id, ephemeral: true, trigger, sent_at, message })
 }
 
-/// Recommendations with what a client needs to show them; items that have left the catalogue are left out.
-pub fn recommended_items<'a>(list: &[Recommended], catalogue: &'a Catalogue) -> Vec<RecommendedItem<'a>> {
+/// Recommendations with what a client needs to show them, in the reader's language and, where items have a price in it, a currency;
+/// items that have left the catalogue are left out.
+pub fn recommended_items<'a>(
+    list: &[Recommended],
+    catalogue: &'a Catalogue,
+    language: &ItemLanguage,
+    currency: Option<&'a str>,
+) -> Vec<RecommendedItem<'a>> {
     list.iter()
         .filter_map(|recommended| {
             let item = catalogue.get(recommended.item)?;
+            let shown = item.shown(language.choose(item), currency);
             Some(RecommendedItem {
                 item_id: &item.external_id,
                 score: recommended.score,
-                title: item.name(),
-                url: item.url.as_deref(),
-                image_url: item.image_url.as_deref(),
-                price: item.price,
-                currency: item.currency.as_deref(),
+                title: shown.title.map_or_else(|| item.external_id.to_string(), str::to_owned),
+                url: shown.url,
+                image_url: shown.image_url,
+                price: shown.price,
+                currency: shown.currency,
                 reason: recommended.reason.text(catalogue),
             })
         })

@@ -23,7 +23,7 @@ use crate::recommend::train::{
 };
 
 use super::auto::{Budget, HeldOut, Trial};
-use super::chosen::{Learnt, alike, keep_content, remembered, twin_of};
+use super::chosen::{Learnt, alike, always_there, keep_content, remembered, twin_of};
 use super::figures::Figure;
 use super::measure::{Answer, KS, Served, ServedCases, Setting, answers, known_items};
 use super::mix;
@@ -297,7 +297,7 @@ impl Backtest<'_> {
             source: &source,
             held_out: &held_out,
             start: remembered(&twin.parameters.ensemble, self.beside.current),
-            always: Some(BaseModel::SideFeature(SideFeature::Content)),
+            always: always_there(self.catalogue),
             budget: Budget::of_training(twin.parameters.tuning_work, self.share()),
             threads: self.threads,
             tell: &|_| (),
@@ -305,7 +305,7 @@ impl Backtest<'_> {
         let (tuned, ensemble) = trial.choose(&mut |done| progress(Stage::Evaluate, 0.3 + 0.3 * done))?;
         let all = ensemble.models().members().to_vec();
         let mut rule = ensemble.ranker().clone();
-        keep_content(&mut rule, &all);
+        keep_content(&mut rule, &all, always_there(self.catalogue));
         let mut members: Vec<BaseModel> =
             rule.needed().iter().filter_map(|index| all.get(*index).copied()).collect();
         members.retain(|member| !matches!(member, BaseModel::SideFeature(_)));

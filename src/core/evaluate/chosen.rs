@@ -1,14 +1,23 @@
 //! Parameters and rules of a backtest: where its trial begins, what of them makes the same models, and what a rule must keep.
 
+use crate::catalogue::Catalogue;
 use crate::profile::SegmentParameters;
 use crate::recommend::ModelSet;
 use crate::recommend::ensemble::{BaseModel, EnsembleParameters, Ranker, SideFeature};
 use crate::recommend::models::association_rules::RuleParameters;
 use crate::recommend::train::TrainingParameters;
 
-/// Content never goes to nothing, or items that nobody touched yet could not be found: at least this share of all that
+/// Content and embeddings never go to nothing, or items that nobody touched yet could not be found: at least this share of all that
 /// the rule gives to members it trusts.
 const LEAST_CONTENT: f32 = 0.05;
+/// Members that find items which nobody has touched yet.
+static COLD: [BaseModel; 2] =
+    [BaseModel::SideFeature(SideFeature::Content), BaseModel::SideFeature(SideFeature::Embedding)];
+
+/// Members that every blend needs for this catalogue: content, and embeddings where items have them.
+pub(super) fn always_there(catalogue: &Catalogue) -> &'static [BaseModel] {
+    if catalogue.embeddings().is_empty() { COLD.split_at(1).0 } else { &COLD }
+}
 
 /// A rule with the members that it needs.
 pub(super) struct Learnt {
@@ -56,15 +65,14 @@ pub(super) fn alike(parameters: &TrainingParameters) -> TrainingParameters {
     TrainingParameters { n_threads: 0, choice: None, kinds: None, tuning_work: 0.0, ensemble, ..parameters }
 }
 
-/// Raises the plain weight of content to its least share of the weights above 0.
-pub(super) fn keep_content(rule: &mut Ranker, members: &[BaseModel]) {
+/// Raises the plain weights of the members that are `kept` to their least share of the weights above 0.
+pub(super) fn keep_content(rule: &mut Ranker, members: &[BaseModel], kept: &[BaseModel]) {
     let trusted: f32 = rule.weights.iter().chain(&rule.linear).filter(|weight| **weight > 0.0).sum();
     rule.linear.resize(members.len(), 0.0);
-    let content = members.iter().position(|member| *member == BaseModel::SideFeature(SideFeature::Content));
-    let own =
-        content.and_then(|index| Some((rule.weights.get(index).copied()?, rule.linear.get_mut(index)?)));
-    if let Some((weight, linear)) = own {
-        *linear = linear.max(LEAST_CONTENT * trusted - weight);
+    for ((member, weight), linear) in members.iter().zip(&rule.weights).zip(&mut rule.linear) {
+        if kept.contains(member) {
+            *linear = linear.max(LEAST_CONTENT * trusted - weight);
+        }
     }
 }
 

@@ -48,7 +48,8 @@ struct HoldOut {
 
 /// Trains without the cold part and measures lists of all items: `ndcg@k`, `recall@k`, `hit_rate@k`, `mrr@k`, `coverage@k` of the
 /// served blend, `content.…` and `popularity.…` of one column alone, and `users`. Of cold items also `among_cold.…` and
-/// `among_cold.content.…`, where only cold items are ranked, and `cold_items`, their number. Errors: nothing to ask about.
+/// `among_cold.content.…`, where only cold items are ranked, and `cold_items`, their number. Where items have embeddings, `embedding.…` and
+/// `among_cold.embedding.…` as well. Errors: nothing to ask about.
 pub fn measure(
     data: &TrainingData,
     catalogue: &Catalogue,
@@ -75,7 +76,7 @@ pub fn measure(
     let threads = Threads::new(parameters.n_threads)?;
     let setting = Setting { model: &model, catalogue, events: &known, n_users: data.n_users, now };
     let n = ks.iter().copied().max().unwrap_or(0);
-    let ways = Way::all(&model, cold);
+    let ways = Way::all(&model, cold, catalogue);
     let make = |case: &Case, request: &Request<'_>| -> Vec<Vec<u32>> {
         let request = Request { n, ..*request };
         let personal = model.personal(&request);
@@ -168,7 +169,7 @@ struct Way {
 }
 
 impl Way {
-    fn all(model: &ModelSet, cold: Cold) -> Vec<Self> {
+    fn all(model: &ModelSet, cold: Cold, catalogue: &Catalogue) -> Vec<Self> {
         let members = model.ensemble().models().members();
         let alone = |feature: SideFeature| {
             let is_it = |member: &BaseModel| *member == BaseModel::SideFeature(feature);
@@ -184,6 +185,12 @@ impl Way {
             ways.push(way("among_cold.", None, true));
             ways.push(way("among_cold.content.", alone(SideFeature::Content), true));
         }
+        if !catalogue.embeddings().is_empty() {
+            ways.push(way("embedding.", alone(SideFeature::Embedding), false));
+            if cold == Cold::Items {
+                ways.push(way("among_cold.embedding.", alone(SideFeature::Embedding), true));
+            }
+        }
         ways
     }
 }
@@ -193,8 +200,10 @@ mod tests {
     use std::ops::ControlFlow;
 
     use super::*;
+    use rand::RngExt;
+
     use crate::base::ExternalId;
-    use crate::catalogue::Item;
+    use crate::catalogue::{Embedding, Item};
     use crate::event::EventKind;
 
     /// Forty items of four tastes, each told by its category and its tag.
@@ -212,6 +221,7 @@ mod tests {
             image_url: None,
             attributes: BTreeMap::default(),
             consumable: false,
+            local: None,
             created_at: Timestamp(0),
         }))
     }
@@ -251,6 +261,47 @@ mod tests {
         assert!(metrics["among_cold.content.hit_rate@1"] > 0.5, "{metrics:?}");
         assert!(metrics["among_cold.hit_rate@1"] > 0.5, "{metrics:?}");
         assert!(metrics["content.hit_rate@10"] > metrics["popularity.hit_rate@10"], "{metrics:?}");
+    }
+
+    /// The same items where nothing is said of them, some with vectors: one axis a taste, and noise half as long around it.
+    fn wordless(with_vectors: bool) -> Catalogue {
+        let mut catalogue = Catalogue::from_items(catalogue().iter().map(|item| Item {
+            title: Some(format!("Article {}", item.id.0)),
+            category: Vec::new(),
+            tags: Vec::new(),
+            ..Item::clone(item)
+        }));
+        let mut rng = random::rng(3, "vectors");
+        for id in (0..40u32).filter(|_| with_vectors) {
+            // A part that all have in common, as models of texts give it.
+            let mut vector = vec![1.0f32; 24];
+            vector.iter_mut().skip(8).for_each(|number| *number = rng.random_range(-0.25..0.25));
+            vector[id as usize / 10] += 1.0;
+            assert!(catalogue.set_embedding(ItemId(id), Embedding::of(&vector).as_ref()));
+        }
+        catalogue
+    }
+
+    #[test]
+    fn items_that_nobody_bought_and_nothing_is_said_of_are_found_by_their_vectors() {
+        let data = tastes();
+        let parameters = TrainingParameters { n_threads: 2, ..TrainingParameters::default() };
+        let run = |with_vectors: bool| {
+            let catalogue = wordless(with_vectors);
+            measure(&data, &catalogue, Cold::Items, &parameters, &[1, 10], &mut |_, _| {
+                ControlFlow::Continue(())
+            })
+            .unwrap()
+        };
+        let (without, with) = (run(false), run(true));
+        assert!(!without.contains_key("embedding.hit_rate@10"));
+        for (name, at_least) in
+            [("among_cold.hit_rate@1", 0.3), ("among_cold.ndcg@10", 0.3), ("hit_rate@10", 0.2)]
+        {
+            assert!(with[name] >= without[name] + at_least, "{name}: {} {}", with[name], without[name]);
+        }
+        let (vectors, words) = ("among_cold.embedding.hit_rate@1", "among_cold.content.hit_rate@1");
+        assert!(with[vectors] > with[words] + 0.3, "{with:?}");
     }
 
     #[test]

@@ -39,6 +39,7 @@ fn catalogue(n: u32) -> Catalogue {
         image_url: None,
         attributes: Default::default(),
         consumable: false,
+        local: None,
         created_at: Timestamp(0),
     }))
 }

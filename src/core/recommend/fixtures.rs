@@ -26,6 +26,7 @@ pub fn item(id: u32, title: &str, category: &str) -> Item {
         image_url: None,
         attributes: Default::default(),
         consumable: false,
+        local: None,
         created_at: Timestamp::from_seconds(START + i64::from(id)),
     }
 }

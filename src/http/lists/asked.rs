@@ -11,6 +11,7 @@ use crate::catalogue::{Catalogue, category_levels};
 use crate::decide::{Definitions, ListRequest};
 use crate::http::describe::Described;
 use crate::http::error::ApiError;
+use crate::notify::content::languages::Language;
 use crate::recommend::serve::item_filter::{ItemFilter, OneOrMany};
 use crate::recommend::serve::placement::{MAX_N, Stock};
 use crate::recommend::serve::selection::Selection;
@@ -25,7 +26,7 @@ const MAX_CART: usize = 100;
 /// Kinds of pages that need no placement of their name.
 const PAGES: [&str; 7] = ["home", "item", "category", "search", "cart", "checkout", "email"];
 /// Names of parameters of a `GET`.
-const PARAMETERS: [&str; 16] = [
+const PARAMETERS: [&str; 17] = [
     "n",
     "offset",
     "exclude",
@@ -38,6 +39,7 @@ const PARAMETERS: [&str; 16] = [
     "attributes",
     "new_days",
     "stock",
+    "locale",
     "placement",
     "page",
     "item",
@@ -67,6 +69,7 @@ fn about(parameter: &str) -> &'static str {
         "tags" => "Tags of which an item has one, separated by commas.",
         "attributes" => "name:value, separated by commas, or a JSON object.",
         "stock" => "in, or any: sold-out items too.",
+        "locale" => "BCP 47 tag of the language of titles; without it that of the user.",
         "placement" => "Name of a placement.",
         "page" => "Kind of the page, or the name of a placement.",
         "item" => "Item of the page.",
@@ -107,6 +110,8 @@ pub struct Asked {
     attributes: BTreeMap<String, OneOrMany>,
     new_days: Option<u32>,
     stock: Option<Stock>,
+    /// BCP 47 tag of the language of titles; absent = that of the user.
+    locale: Option<String>,
     placement: Option<String>,
     context: Context,
 }
@@ -118,6 +123,8 @@ pub struct Resolved {
     pub list: ListRequest,
     /// Expectations of the request that can't be met.
     pub warnings: Vec<String>,
+    /// BCP 47 tag of the language of titles; `None` = that of the user.
+    pub locale: Option<String>,
 }
 
 fn bad(field: &'static str, message: impl Into<String>) -> ApiError {
@@ -173,6 +180,9 @@ impl Asked {
                 return Err(bad(field, format!("at most {most} items, has {len}")));
             }
         }
+        if self.locale.as_deref().is_some_and(|locale| Language::parse(locale).is_none()) {
+            return Err(bad("locale", "locale must be a BCP 47 tag such as de-AT"));
+        }
         let placement = placement(self.placement.as_deref(), self.context.page.as_deref(), definitions)?;
         let mut warnings = Vec::new();
         let inner = |id: &ExternalId| catalogue.find(id).map(|item| item.id);
@@ -203,7 +213,7 @@ impl Asked {
         };
         let own = selection.placement.as_ref().map_or(DEFAULT_N, |placement| placement.n);
         let list = ListRequest { n: n.unwrap_or(own), offset: offset.unwrap_or(0), seed, selection };
-        Ok(Resolved { list, warnings })
+        Ok(Resolved { list, warnings, locale: self.locale })
     }
 }
 

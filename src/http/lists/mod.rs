@@ -21,6 +21,7 @@ use crate::catalogue::Catalogue;
 use crate::decide::{ListRequest, Loaded, Recommendations};
 use crate::deliver::frames::{self, RecommendedItem};
 use crate::http::permit::{Own, ReadUsers, UserOr};
+use crate::notify::content::ItemLanguage;
 use crate::privacy::Permission;
 use crate::profile::Profile;
 use crate::recommend::serve::live::RecentCounts;
@@ -188,7 +189,8 @@ pub async fn similar(
         Some(_) => models.page(&request),
         None => models.similar(item.id, &request),
     };
-    let listed = Recommendations { items: list.items, model: models.version, removed: list.removed };
+    let listed =
+        Recommendations { items: list.items, model: models.version, removed: list.removed, locale: None };
     let list = answer(&listed, &resolved, &catalogue);
     note(&app, list.answered(&listed, None));
     Ok(HttpResponse::Ok().json(List { item_id: Some(&item.external_id), ..list }))
@@ -224,7 +226,9 @@ async fn listed(app: &App, user: &ExternalId, list: &ListRequest) -> Result<Reco
 
 /// A list as an answer: items with reasons and rules, and what was left out. Whom or what it is for is the caller's to say.
 pub fn answer<'a>(listed: &Recommendations, resolved: &'a Resolved, catalogue: &'a Catalogue) -> List<'a> {
-    let items = listed.items.iter().filter_map(|recommended| item(recommended, resolved, catalogue));
+    let language = ItemLanguage::of(resolved.locale.as_deref().or(listed.locale.as_deref()));
+    let item = |recommended| item(recommended, resolved, catalogue, &language);
+    let items = listed.items.iter().filter_map(item);
     List {
         user_id: None,
         item_id: None,
@@ -241,8 +245,11 @@ fn item<'a>(
     recommended: &Recommendation,
     resolved: &'a Resolved,
     catalogue: &'a Catalogue,
+    language: &ItemLanguage,
 ) -> Option<ListedItem<'a>> {
-    let item = frames::recommended_items(std::slice::from_ref(recommended), catalogue).pop()?;
+    let (one, currency) =
+        (std::slice::from_ref(recommended), resolved.list.selection.filter.currency.as_deref());
+    let item = frames::recommended_items(one, catalogue, language, currency).pop()?;
     let placement = resolved.list.selection.placement.as_deref();
     let rule = placement.zip(recommended.touch).and_then(|(placement, touch)| placement.name_of(touch));
     Some(ListedItem { item, rule })

@@ -33,6 +33,17 @@ pub enum StoreError {
     /// A field would have been stored without encryption, which is on.
     #[error("{0} would have been stored unencrypted: no key was made for it")]
     Unencrypted(&'static str),
+    /// Embeddings of several lengths.
+    #[error(
+        "embeddings of {least} and of {most} numbers: all items of a catalogue have as many; to change the model erase the old ones \
+         first, by DELETE /v1/embeddings, or import with --catalogue replace, which erases those of another length"
+    )]
+    EmbeddingLengths {
+        /// The shortest.
+        least: i32,
+        /// The longest.
+        most: i32,
+    },
     /// Another server decides on this database now.
     #[error("another server has taken over this database: nothing that this one decides is stored any more")]
     LeaseLost,
@@ -74,6 +85,7 @@ impl StoreError {
             | Self::Schema(_)
             | Self::Unreadable { .. }
             | Self::Unencrypted(_)
+            | Self::EmbeddingLengths { .. }
             | Self::LeaseLost
             | Self::Interrupted => false,
         }

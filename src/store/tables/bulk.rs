@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::events;
 use super::external_ids::{Names, find_all, resolve_all};
-use super::loaded_items;
+use super::loaded_items::{self, Lengths};
 use super::robots;
 use super::stated_features;
 use crate::base::{ExternalId, Timestamp, UserId};
@@ -167,12 +167,18 @@ pub struct Loader {
     /// Days since 1970 whose partition is there.
     days: BTreeSet<i64>,
     total: Loaded,
+    lengths: Lengths,
 }
 
 impl Loader {
     /// Nothing known yet. Words of searches are encrypted as `fields` says.
     pub fn new(fields: &Arc<Fields>) -> Self {
         Self { fields: Arc::clone(fields), ..Self::default() }
+    }
+
+    /// The same; embeddings of another length than those to be written are erased instead of refusing these.
+    pub fn replacing_embeddings(self) -> Self {
+        Self { lengths: Lengths::Replace, ..self }
     }
 
     /// Everything written so far.
@@ -268,7 +274,8 @@ impl Loader {
         if items.is_empty() {
             return Ok(Loaded::default());
         }
-        let written = without_time_limit(conn, |conn| loaded_items::write(conn, items, statement))?;
+        let written =
+            without_time_limit(conn, |conn| loaded_items::write(conn, items, statement, self.lengths))?;
         // What this loader made itself is new, not changed.
         let is_own = |id: &ExternalId| self.items.get(id).is_some_and(|known| known.new);
         let own: HashSet<i32> =

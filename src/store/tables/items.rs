@@ -8,11 +8,12 @@ use diesel::prelude::*;
 use diesel::result::Error as DieselError;
 use diesel::sql_types::Jsonb;
 
+use super::embeddings;
 use super::external_ids::{Names, find_all, resolve_all};
 use super::item_prices;
 use super::loaded_items;
 use crate::base::{ExternalId, ItemId, Timestamp};
-use crate::catalogue::{Item, NewItem, PricePoint};
+use crate::catalogue::{Catalogue, Embedding, Item, Local, NewItem, PricePoint};
 use crate::store::postgres::convert::{external_id, from_pg};
 use crate::store::postgres::sql::sql;
 use crate::store::postgres::{StoreError, without_time_limit};
@@ -38,6 +39,8 @@ struct ItemRow {
     attributes: serde_json::Value,
     consumable: bool,
     created_at: PgTimestamp,
+    translations: serde_json::Value,
+    prices: serde_json::Value,
 }
 
 impl ItemRow {
@@ -53,7 +56,13 @@ impl ItemRow {
                 .collect(),
             _ => BTreeMap::new(),
         };
+        // What someone put there by hand and is neither is not shown.
+        let local = Local::of(
+            serde_json::from_value(self.translations).unwrap_or_default(),
+            serde_json::from_value(self.prices).unwrap_or_default(),
+        );
         Ok(Item {
+            local,
             id: ItemId::from_sql(self.item_id),
             external_id: external_id("items", &self.external_id)?,
             title: self.title,
@@ -78,6 +87,8 @@ pub struct Upserted {
     pub items: Vec<Item>,
     /// Prices that are new and the ones before them, and since when each holds.
     pub prices: Vec<(ItemId, PricePoint)>,
+    /// Embeddings that are new; `None` = erased.
+    pub embeddings: Vec<(ItemId, Option<Embedding>)>,
 }
 
 /// Adds or changes items and returns them as they are now; an absent field keeps what is stored, a cleared one loses it. An id
@@ -89,6 +100,7 @@ pub fn upsert_at(conn: &mut PgConnection, items: &[NewItem], now: Timestamp) -> 
     }
     let merged = NewItem::merged(items);
     conn.transaction(|conn| {
+        let are_embedded = embeddings::hold(conn, merged.iter().map(AsRef::as_ref))?;
         let found = find_all(conn, Names::Items, merged.iter().map(|item| &item.item_id))?;
         let missing = merged.iter().map(AsRef::as_ref).filter(|item| !found.contains_key(&item.item_id));
         // Whole at once where it is worth a table of its own, else named first and changed with the others.
@@ -98,20 +110,25 @@ pub fn upsert_at(conn: &mut PgConnection, items: &[NewItem], now: Timestamp) -> 
         };
         let rest: Vec<&NewItem> =
             merged.iter().map(AsRef::as_ref).filter(|item| !made.contains_key(&item.item_id)).collect();
-        let Upserted { items: changed, mut prices } = change(conn, &rest, now)?;
+        let Upserted { items: changed, mut prices, .. } = change(conn, &rest, now)?;
         // What was made whole is stored as it was said: there is nothing to read again.
         let of_made = |item: &NewItem| made.get(&item.item_id).map(|made| made.item(item));
         let whole: Vec<Item> = merged.iter().filter_map(|item| of_made(item)).collect();
         prices.extend(whole.iter().filter_map(|item| first_price(item, now)));
         let all = changed.into_iter().chain(whole).map(|item| (item.external_id.clone(), item));
         let mut stored: HashMap<ExternalId, Item> = all.collect();
+        if are_embedded {
+            embeddings::check(conn)?;
+        }
+        let new = |item: &NewItem| Some((stored.get(&item.item_id)?.id, item.new_direction()?));
+        let embeddings = merged.iter().filter_map(|item| new(item)).collect();
         let are_distinct = merged.len() == items.len();
         let answer = |item: &NewItem| match are_distinct {
             true => stored.remove(&item.item_id),
             false => stored.get(&item.item_id).cloned(),
         };
         let items = items.iter().filter_map(answer).collect();
-        Ok(Upserted { items, prices })
+        Ok(Upserted { items, prices, embeddings })
     })
 }
 
@@ -134,7 +151,7 @@ fn change(conn: &mut PgConnection, items: &[&NewItem], now: Timestamp) -> Result
     let inner: Vec<i32> = ids.into_values().collect();
     let prices = item_prices::note_changes(conn, &inner, now)?;
     let inner: Vec<ItemId> = inner.into_iter().map(ItemId::from_sql).collect();
-    Ok(Upserted { items: load(conn, &inner)?, prices })
+    Ok(Upserted { items: load(conn, &inner)?, prices, ..Upserted::default() })
 }
 
 /// The inner id, of a deleted item too; `None` for one that nothing has named yet.
@@ -171,11 +188,27 @@ pub fn load_all(conn: &mut PgConnection) -> Result<Vec<Item>, StoreError> {
     })
 }
 
-/// Deletes from the catalogue: the row stays, for its history. False when there is no such active item.
+/// The whole catalogue: active items, what they cost of late, and their embeddings. For start-up.
+pub fn load_catalogue(conn: &mut PgConnection, now: Timestamp) -> Result<Catalogue, StoreError> {
+    let mut catalogue = Catalogue::from_items(load_all(conn)?);
+    catalogue.note_prices(&item_prices::load_changes(conn, now)?);
+    embeddings::for_each(conn, |item, embedding| {
+        if !catalogue.set_embedding(item, Some(embedding)) {
+            log::warn!("embedding of another length left out item_id={}", item.0);
+        }
+    })?;
+    Ok(catalogue)
+}
+
+/// Deletes from the catalogue: the row stays, for its history, without the embedding. False when there is no such active item.
 pub fn deactivate(conn: &mut PgConnection, id: &ExternalId) -> Result<bool, StoreError> {
     let changed = diesel::update(table::table)
         .filter(table::external_id.eq(id.to_string()).and(table::active))
-        .set((table::active.eq(false), table::updated_at.eq(diesel::dsl::now)))
+        .set((
+            table::active.eq(false),
+            table::embedding.eq(None::<Vec<f32>>),
+            table::updated_at.eq(diesel::dsl::now),
+        ))
         .execute(conn)?;
     Ok(changed > 0)
 }

@@ -8,6 +8,7 @@ use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_types::{Integer, Text, Timestamptz};
 
+use super::embeddings;
 use super::external_ids::{Names, find_all};
 use super::item_prices;
 use crate::base::{ExternalId, ItemId, Timestamp};
@@ -41,6 +42,12 @@ diesel::table! {
         attributes -> Nullable<Jsonb>,
         /// Bought again and again.
         consumable -> Nullable<Bool>,
+        /// Vector of a model.
+        embedding -> Nullable<Array<Float4>>,
+        /// Words by language.
+        translations -> Nullable<Jsonb>,
+        /// Prices by currency.
+        prices -> Nullable<Jsonb>,
     }
 }
 
@@ -58,6 +65,9 @@ struct LoadedItem<'a> {
     image_url: Option<&'a str>,
     attributes: Option<serde_json::Value>,
     consumable: Option<bool>,
+    embedding: Option<&'a [f32]>,
+    translations: Option<serde_json::Value>,
+    prices: Option<serde_json::Value>,
 }
 
 impl<'a> From<&'a NewItem> for LoadedItem<'a> {
@@ -78,8 +88,22 @@ impl<'a> From<&'a NewItem> for LoadedItem<'a> {
             image_url: item.image_url.as_deref(),
             attributes: item.attributes.as_ref().map(object),
             consumable: item.consumable,
+            embedding: item.embedding.as_deref(),
+            // Objects of texts and finite numbers.
+            translations: item.translations.as_ref().and_then(|words| serde_json::to_value(words).ok()),
+            prices: item.prices.as_ref().and_then(|prices| serde_json::to_value(prices).ok()),
         }
     }
+}
+
+/// Treatment of embeddings that have another length than those that are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Lengths {
+    /// They stay, and nothing is written.
+    #[default]
+    Keep,
+    /// They are erased.
+    Replace,
 }
 
 /// Inner ids of what was written.
@@ -99,8 +123,14 @@ pub(super) fn write(
     conn: &mut PgConnection,
     items: &[NewItem],
     statement: &'static str,
+    lengths: Lengths,
 ) -> Result<Written, StoreError> {
     let items = NewItem::merged(items);
+    let are_embedded = embeddings::hold(conn, items.iter().map(AsRef::as_ref))?;
+    let length = items.iter().find_map(|item| item.embedding.as_ref().map(Vec::len));
+    if let (Lengths::Replace, Some(length)) = (lengths, length) {
+        embeddings::erase_others(conn, length)?;
+    }
     let owned =
         |ids: HashMap<&ExternalId, i32>| ids.into_iter().map(|(id, inner)| (id.clone(), inner)).collect();
     let mut written = Written {
@@ -121,6 +151,9 @@ pub(super) fn write(
         let contested = find_all(conn, Names::Items, contested.collect::<Vec<_>>())?;
         let contested: HashMap<ExternalId, i32> = owned(contested);
         written.known.extend(contested);
+    }
+    if are_embedded {
+        embeddings::check(conn)?;
     }
     item_prices::note_changes(conn, &written.changed, now)?;
     Ok(written)
@@ -168,7 +201,7 @@ fn copy<'a>(conn: &mut PgConnection, items: impl IntoIterator<Item = &'a NewItem
     conn.batch_execute(
         "DROP TABLE IF EXISTS pg_temp.loaded_items; CREATE TEMPORARY TABLE loaded_items (item_id text, title text, \
          category text[], tags text[], price double precision, currency text, stock integer, url text, image_url text, \
-         attributes jsonb, consumable boolean) ON COMMIT DROP",
+         attributes jsonb, consumable boolean, embedding real[], translations jsonb, prices jsonb) ON COMMIT DROP",
     )?;
     let rows: Vec<LoadedItem<'_>> = items.into_iter().map(LoadedItem::from).collect();
     diesel::copy_from(loaded_items::table).from_insertable(rows).execute(conn)?;

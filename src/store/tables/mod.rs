@@ -15,6 +15,7 @@ pub mod decision_log;
 pub mod decisions;
 pub mod deferred;
 pub mod definitions;
+pub mod embeddings;
 pub mod erased_rows;
 pub mod erasures;
 pub mod event_kinds;

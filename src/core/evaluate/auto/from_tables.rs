@@ -153,7 +153,7 @@ pub fn choose(
     let histories = &Histories { rows: &part.rows, n_items };
     let source = &Rows { histories: *histories, kinds: part.kinds() };
     let (start, budget, held_out) = (of_files(), Budget::OF_FILES, held_out.as_slice());
-    let trial = Trial { histories, source, held_out, start, always: None, budget, threads, tell };
+    let trial = Trial { histories, source, held_out, start, always: &[], budget, threads, tell };
     let (tuned, _) = trial.choose(&mut |done| progress(0.1 + 0.65 * done))?;
     drop(part);
     let columns = tuned.parameters.kind_columns();

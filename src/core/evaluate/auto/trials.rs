@@ -233,7 +233,7 @@ impl Trials<'_> {
     }
 
     /// The members that do best alone, the best first, and `always` behind them.
-    pub(super) fn core(&self, models: &Models, always: Option<BaseModel>) -> Vec<usize> {
+    pub(super) fn core(&self, models: &Models, always: &[BaseModel]) -> Vec<usize> {
         let (source, cases) = (self.source, &self.cases);
         let one = |(case, brief): &(&HeldOut, Known<'_>)| -> Vec<f64> {
             let known = source.known(case, true);
@@ -255,8 +255,11 @@ impl Trials<'_> {
         let can = |index: &usize| models.members().get(*index).is_some_and(|one| !one.is_of_begun());
         let best = sums.into_iter().filter(|(_, index)| can(index)).take(CORE);
         let mut core: Vec<usize> = best.map(|(_, index)| index).collect();
-        let always = models.members().iter().position(|member| Some(*member) == always);
-        core.extend(always.filter(|index| !core.contains(index)));
+        for (index, member) in models.members().iter().enumerate() {
+            if always.contains(member) && !core.contains(&index) {
+                core.push(index);
+            }
+        }
         core
     }
 }

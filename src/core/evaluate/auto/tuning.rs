@@ -39,8 +39,8 @@ pub struct Trial<'a> {
     pub held_out: &'a [HeldOut],
     /// Parameters tried first.
     pub start: EnsembleParameters,
-    /// A member that always chooses candidates.
-    pub always: Option<BaseModel>,
+    /// Members that always choose candidates.
+    pub always: &'a [BaseModel],
     /// Bounds.
     pub budget: Budget,
     /// The pool.
@@ -135,7 +135,7 @@ impl Trial<'_> {
         let mut asked = self.asked(&models, &core, &first, &mut |done| progress(0.5 * done))?;
         let members = models.members();
         let mut columns = select(&asked, members.len(), self.threads)?;
-        if self.always.is_some() {
+        if !self.always.is_empty() {
             // Of users and items of which little is known the best column says less than several do.
             let others: Vec<usize> = core.iter().copied().filter(|index| !columns.contains(index)).collect();
             columns.extend(others);
@@ -209,7 +209,7 @@ impl Trial<'_> {
             .filter_map(|(one, value)| Some(value - one.alone.get(place)?))
             .collect();
         let tolerated = self.budget.tolerated * standard_error(&differences);
-        if blended > quality || (self.always.is_some() && blended >= quality - tolerated) {
+        if blended > quality || (!self.always.is_empty() && blended >= quality - tolerated) {
             return Ok(Rule { ranker: learnt.ranker, ndcg: blended, shape: learnt.shape, best });
         }
         let mut linear = vec![0f32; members.len()];
@@ -217,8 +217,10 @@ impl Trial<'_> {
             *weight = 1.0;
         }
         let weights = vec![0f32; members.len()];
-        let always = members.iter().position(|member| Some(*member) == self.always);
-        let core = std::iter::once(index).chain(always.filter(|other| *other != index)).collect();
+        let always = (0..members.len()).filter(|other| {
+            *other != index && members.get(*other).is_some_and(|member| self.always.contains(member))
+        });
+        let core = std::iter::once(index).chain(always).collect();
         let ranker = Ranker { core, weights, slopes: Vec::new(), linear, ..learnt.ranker };
         Ok(Rule { ranker, ndcg: quality, shape: "single", best })
     }
@@ -296,7 +298,7 @@ mod tests {
     ) -> Result<Tuned, TrainError> {
         let source = &Rows { histories: *histories, kinds: None };
         let (start, budget, tell) = (of_files(), Budget::OF_FILES, &|_: &str| ());
-        let trial = Trial { histories, source, held_out, start, always: None, budget, threads, tell };
+        let trial = Trial { histories, source, held_out, start, always: &[], budget, threads, tell };
         trial.choose(progress).map(|(tuned, _)| tuned)
     }
 

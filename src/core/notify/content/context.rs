@@ -9,9 +9,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::base::{ExternalId, ItemId, Timestamp};
-use crate::catalogue::{Catalogue, Item};
+use crate::catalogue::{Catalogue, Item, Shown};
 use crate::notify::triggers::Trigger;
 use crate::profile::{Attributes, SegmentId};
+
+use super::item_language::ItemLanguage;
 
 /// Most items that a template can list; `count` counts all.
 pub const MAX_ITEMS: usize = 10;
@@ -96,15 +98,23 @@ pub(super) const VARIABLES: [&str; 9] =
 
 impl From<&Item> for ItemVariables {
     fn from(item: &Item) -> Self {
-        let title = item.name();
+        Self::shown(item, None)
+    }
+}
+
+impl ItemVariables {
+    /// The item in one of its languages.
+    fn shown(item: &Item, language: Option<&str>) -> Self {
+        let Shown { title, category, url, price, currency, .. } = item.shown(language, None);
+        let title = title.filter(|title| !title.trim().is_empty());
         Self {
             item_id: item.external_id.clone(),
-            title: if title.trim().is_empty() { item.external_id.to_string() } else { title },
-            price: item.price,
-            currency: item.currency.clone(),
-            category: item.category.first().cloned(),
+            title: title.map_or_else(|| item.external_id.to_string(), str::to_owned),
+            price,
+            currency: currency.map(str::to_owned),
+            category: category.map(str::to_owned),
             brand: item.attributes.get("brand").cloned(),
-            url: item.url.clone(),
+            url: url.map(str::to_owned),
             stock: item.stock,
         }
     }
@@ -137,7 +147,9 @@ impl TemplateContext {
         now: Timestamp,
     ) -> Self {
         let items = carried_items(trigger, items);
-        let variables = |item: ItemId| catalogue.get(item).map(|item| ItemVariables::from(item.as_ref()));
+        let language = ItemLanguage::of(reader.locale);
+        let variables =
+            |item: ItemId| catalogue.get(item).map(|item| ItemVariables::shown(item, language.choose(item)));
         Self {
             user: UserVariables {
                 user_id: reader.user_id.clone(),
@@ -216,6 +228,7 @@ mod tests {
             image_url: None,
             attributes: [("brand".to_owned(), "Casio".to_owned())].into(),
             consumable: false,
+            local: None,
             created_at: NOW,
         }
     }

@@ -26,6 +26,7 @@ pub(super) fn item(id: u32) -> Item {
         image_url: None,
         attributes: Default::default(),
         consumable: false,
+        local: None,
         created_at: NOW,
     }
 }

@@ -59,11 +59,13 @@ pub enum SideFeature {
     Category,
     /// The same among users who behave alike.
     Segment,
+    /// Likeness to what the history holds, by the embeddings that the shop brings along: also of items nobody has touched yet.
+    Embedding,
 }
 
 impl SideFeature {
     /// In the order of their columns.
-    pub const ALL: [Self; 4] = [Self::Content, Self::Popular, Self::Category, Self::Segment];
+    pub const ALL: [Self; 5] = [Self::Content, Self::Popular, Self::Category, Self::Segment, Self::Embedding];
 }
 
 impl BaseModel {
@@ -93,6 +95,7 @@ impl fmt::Display for BaseModel {
             Self::SideFeature(SideFeature::Popular) => write!(f, "popular"),
             Self::SideFeature(SideFeature::Category) => write!(f, "category"),
             Self::SideFeature(SideFeature::Segment) => write!(f, "segment"),
+            Self::SideFeature(SideFeature::Embedding) => write!(f, "embedding"),
         }
     }
 }

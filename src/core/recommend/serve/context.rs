@@ -38,7 +38,8 @@ impl ModelSet {
             let is_seed = request.seed == Some(item);
             let clicks = if is_seed { Clicks::Live } else { Clicks::Any };
             let live = if is_seed { request.live } else { Evidence::default() };
-            item_context::scores(&sources, request.profile, item, clicks, live, width)
+            let embeddings = request.catalogue.embeddings();
+            item_context::scores(&sources, request.profile, item, clicks, live, embeddings, width)
         };
         let basket = request.selection.basket.iter().rev().filter(|item| request.seed != Some(**item));
         let anchors: Vec<ItemId> =

@@ -8,6 +8,7 @@ use crate::recommend::ensemble::{
     BaseModel, Candidates, Context, Explainer, KindColumn, KindFeature, Ranker, SideFeature,
 };
 
+use super::embedded;
 use super::item_context::has;
 use super::person::Sources;
 use super::reason::Reason;
@@ -22,7 +23,7 @@ const OFTEN: u16 = 2;
 pub(super) enum Source {
     /// Pairs and factors over what people dealt with.
     Behaviour,
-    /// Likeness in words.
+    /// Likeness in words, and by embeddings.
     Content,
     /// Popularity in liked categories.
     Category,
@@ -38,7 +39,7 @@ impl Source {
             BaseModel::Pair { .. } | BaseModel::Als(_) => Self::Behaviour,
             BaseModel::Kind(KindColumn { of: KindFeature::Popularity, .. }) => Self::Popular,
             BaseModel::Kind(_) => Self::Behaviour,
-            BaseModel::SideFeature(SideFeature::Content) => Self::Content,
+            BaseModel::SideFeature(SideFeature::Content | SideFeature::Embedding) => Self::Content,
             BaseModel::SideFeature(SideFeature::Category) => Self::Category,
             BaseModel::SideFeature(SideFeature::Segment) => Self::Segment,
             BaseModel::SideFeature(SideFeature::Popular)
@@ -161,8 +162,9 @@ impl Explanation<'_> {
 
     /// The item of the history that is most alike.
     fn content_cause(&self, item: ItemId) -> Option<Reason> {
+        let catalogue = self.request.catalogue;
         let alike = |(known, weight): &(ItemId, f32)| {
-            (*known, weight * self.sources.content.similarity(*known, item))
+            (*known, weight * embedded::similarity(self.sources.content, catalogue, *known, item))
         };
         let (cause, _) = self
             .personal

@@ -1,9 +1,11 @@
 //! Items that go with one item: the one just viewed, put into the cart, or asked about.
 
 use crate::base::ItemId;
+use crate::catalogue::Embeddings;
 use crate::profile::Profile;
 use crate::recommend::models::item_set::Universe;
 
+use super::embedded;
 use super::live::Evidence;
 use super::person::Sources;
 
@@ -25,7 +27,7 @@ pub(super) enum Clicks {
     Any,
 }
 
-/// Behaviour and content in equal parts; what visits like this one go on with, counting [`NEXT`] or [`NEXT_TAUGHT`] times as much; and, for what the user has in
+/// Behaviour, content and embeddings in equal parts; what visits like this one go on with, counting [`NEXT`] or [`NEXT_TAUGHT`] times as much; and, for what the user has in
 /// the cart or has bought, the association rules that hold for it; and what people have dealt with beside it since training, the
 /// more of them the more; of those that know something. 0…1, indexed by item.
 pub(super) fn scores(
@@ -34,6 +36,7 @@ pub(super) fn scores(
     seed: ItemId,
     clicks: Clicks,
     live: Evidence<'_>,
+    embeddings: &Embeddings,
     width: usize,
 ) -> Vec<f32> {
     let mut item_knn = vec![0f32; width];
@@ -43,6 +46,9 @@ pub(super) fn scores(
     if let Some(own) = content.get_mut(seed.index()) {
         *own = 0.0;
     }
+    let mut embedding = vec![0f32; if embeddings.is_empty() { 0 } else { width }];
+    let others = || [content.clone(), item_knn.clone()];
+    embedded::beside(embeddings, seed, &Universe::All(width), others, &mut embedding);
     let mut rules = vec![0f32; width];
     if has(profile, seed) {
         sources.association_rules.add_scores(seed, |item| has(profile, item), &mut rules);
@@ -60,7 +66,8 @@ pub(super) fn scores(
     }
     let since = most / (most + ENOUGH);
     let weight = if sources.sessions.is_taught() { NEXT_TAUGHT } else { NEXT };
-    let mut parts = [(1.0, item_knn), (1.0, content), (1.0, rules), (weight, next), (since, counted)];
+    let mut parts =
+        [(1.0, item_knn), (1.0, content), (1.0, embedding), (1.0, rules), (weight, next), (since, counted)];
     parts.iter_mut().for_each(|(weight, part)| *weight *= f32::from(scale(part)));
     let all: f32 = parts.iter().map(|(weight, _)| weight).sum();
     let mut mean = vec![0f32; width];

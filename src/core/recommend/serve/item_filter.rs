@@ -44,13 +44,13 @@ pub struct ItemFilter {
     /// Beginning of the category path.
     #[serde(deserialize_with = "category_path", skip_serializing_if = "Option::is_none")]
     pub category: Option<Vec<String>>,
-    /// Lowest price, major units of the item's currency; an item without a price does not pass.
+    /// Lowest price, major units of `currency`, else of the item's own; an item without a price does not pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_price: Option<f64>,
     /// Highest price, likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_price: Option<f64>,
-    /// ISO 4217 code of the price.
+    /// ISO 4217 code of the price; an item passes that has one in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
     /// Tags of which the item has at least one; empty = any.
@@ -189,10 +189,13 @@ impl Compiled<'_> {
         {
             return Some(Filter::Category);
         }
-        if self.currency.is_some() && facts.currency != self.currency {
-            return Some(Filter::Currency);
-        }
-        let price = facts.price();
+        let price = match self.currency {
+            Some(wanted) if facts.currency != Some(wanted) => match self.price_elsewhere(id, facts) {
+                None => return Some(Filter::Currency),
+                price => price,
+            },
+            _ => facts.price(),
+        };
         let too_low = filter.min_price.is_some_and(|low| price.is_none_or(|price| price < low));
         let too_high = filter.max_price.is_some_and(|high| price.is_none_or(|price| price > high));
         if too_low || too_high {
@@ -219,6 +222,12 @@ impl Compiled<'_> {
             item.attributes.get(name).is_some_and(|value| values.values().contains(value))
         };
         (!filter.attributes.iter().all(has)).then_some(Filter::Attributes)
+    }
+
+    /// Price in the currency of the filter, where it is another than the item's own.
+    fn price_elsewhere(&self, id: ItemId, facts: &Facts) -> Option<f64> {
+        let currency = self.filter.currency.as_deref().filter(|_| facts.is_priced_elsewhere())?;
+        self.catalogue.get(id)?.price_in(currency)
     }
 
     /// Whether it names the items that pass.

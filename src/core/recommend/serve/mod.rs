@@ -10,6 +10,7 @@ mod blend;
 mod contenders;
 mod context;
 mod diversity;
+mod embedded;
 mod explain;
 mod exploration;
 mod fill;

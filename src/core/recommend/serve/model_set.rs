@@ -180,12 +180,14 @@ impl ModelSet {
         Personal::new(&self.sources(), request, self.person(request), self.everything(request))
     }
 
-    /// Items that go with this one, best first, ties by id; half by behaviour, half by content, and by what was counted `live`. Empty for an item of
+    /// Items that go with this one, best first, ties by id; by behaviour, by content, by embeddings in equal parts, and by what was counted `live`. Empty for an item of
     /// which nothing is known. `request` names the item as its seed, and a profile without events.
     pub fn similar(&self, item: ItemId, request: &Request<'_>) -> List {
         let sources = self.sources();
         let width = request.catalogue.width().max(self.popularity.width());
-        let scores = item_context::scores(&sources, request.profile, item, Clicks::Any, request.live, width);
+        let (live, embeddings) = (request.live, request.catalogue.embeddings());
+        let scores =
+            item_context::scores(&sources, request.profile, item, Clicks::Any, live, embeddings, width);
         let eligible = Eligible::new(request, &self.repeat);
         let items = top::best(&scores, request.depth(), |other| eligible.is_allowed(other))
             .into_iter()

@@ -14,6 +14,7 @@ use crate::recommend::models::item_set::Universe;
 use crate::recommend::models::popularity::Popularity;
 use crate::recommend::session::next_item::NextItem;
 
+use super::embedded;
 use super::request::Request;
 
 /// Items of a history that count.
@@ -178,6 +179,16 @@ impl Person {
             SideFeature::Segment => {
                 let near = request.segment.map(|id| sources.popularity.in_segment(id)).unwrap_or_default();
                 put(universe, column, near.iter().copied());
+            }
+            SideFeature::Embedding => {
+                let others = || {
+                    [SideFeature::Content, SideFeature::Popular].map(|feature| {
+                        let mut other = vec![0f32; universe.width()];
+                        self.fill(feature, sources, request, universe, &mut other);
+                        other
+                    })
+                };
+                embedded::fill(request.catalogue.embeddings(), &self.taste, universe, others, column);
             }
         }
     }

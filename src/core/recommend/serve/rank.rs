@@ -13,6 +13,7 @@ use super::arrange::Arrangement;
 use super::blend::{Blend, RAISED, SEED_CANDIDATES};
 use super::context::Beside;
 use super::diversity;
+use super::embedded;
 use super::explain;
 use super::exploration::{self, explore};
 use super::fill::{Filler, newest};
@@ -157,7 +158,7 @@ impl ModelSet {
         ranked
     }
 
-    /// The best that are not too much alike in words, `more` than the page needs.
+    /// The best that are not too much alike in words and by their embeddings, `more` than the page needs.
     fn diverse(&self, ranked: Vec<Ranked>, request: &Request<'_>, more: usize) -> Vec<Ranked> {
         // d of likeness against 1 − d of relevance.
         let own = request.selection.placement.as_ref().and_then(|placement| placement.diversity);
@@ -165,9 +166,16 @@ impl ModelSet {
         let weight = (diversity / (1.0 - diversity)) as f32;
         // Further down it costs more than anybody would see of it.
         let n = (request.depth() + more).min(CANDIDATES.max(request.n));
+        let (content, embeddings) = (&self.content, request.catalogue.embeddings());
         diversity::diversify(ranked, n, weight, |a| {
-            let likeness = self.content.likeness(self.content.vector(a.item));
-            move |b: &Ranked| likeness.of(b.item).clamp(0.0, 1.0)
+            let item = a.item;
+            let likeness = content.likeness(content.vector(item));
+            let is_worded = !content.vector(item).is_empty();
+            move |b: &Ranked| {
+                let are_worded = is_worded && !content.vector(b.item).is_empty();
+                let in_words = likeness.of(b.item).clamp(0.0, 1.0);
+                embedded::joined(in_words, are_worded, embeddings.similarity(item, b.item))
+            }
         })
     }
 

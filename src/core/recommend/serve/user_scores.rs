@@ -114,7 +114,7 @@ pub fn plain_rule(members: &[BaseModel]) -> Ranker {
         BaseModel::Pair { model: PairModel::Ease(_), .. } => 0.3 / ease,
         BaseModel::Pair { model: PairModel::Sequence(_), .. } => 0.2 / sequences,
         BaseModel::Als(_) => 0.1,
-        BaseModel::SideFeature(SideFeature::Content) => 0.3,
+        BaseModel::SideFeature(SideFeature::Content | SideFeature::Embedding) => 0.3,
         BaseModel::SideFeature(SideFeature::Popular) => 0.1,
         BaseModel::SideFeature(SideFeature::Category | SideFeature::Segment) => 0.05,
         BaseModel::Popularity | BaseModel::Trend(_) | BaseModel::Season(_) | BaseModel::Kind(_) => 0.0,

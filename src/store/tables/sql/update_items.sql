@@ -11,7 +11,11 @@ SET title = coalesce(n.title, CASE WHEN 'title' = ANY(n.cleared) THEN NULL ELSE 
     image_url = coalesce(n.image_url, CASE WHEN 'image_url' = ANY(n.cleared) THEN NULL ELSE items.image_url END),
     attributes = coalesce(n.attributes, CASE WHEN 'attributes' = ANY(n.cleared) THEN '{}' ELSE items.attributes END),
     consumable = coalesce(n.consumable, CASE WHEN 'consumable' = ANY(n.cleared) THEN false ELSE items.consumable END),
+    embedding = coalesce(n.embedding, CASE WHEN 'embedding' = ANY(n.cleared) THEN NULL ELSE items.embedding END),
+    translations = coalesce(n.translations, CASE WHEN 'translations' = ANY(n.cleared) THEN '{}' ELSE items.translations END),
+    prices = coalesce(n.prices, CASE WHEN 'prices' = ANY(n.cleared) THEN '{}' ELSE items.prices END),
     active = true, updated_at = now()
 FROM jsonb_to_recordset(?) AS n (item_id text, title text, category text[], tags text[], price double precision,
-    currency text, stock integer, url text, image_url text, attributes jsonb, consumable boolean, cleared text[])
+    currency text, stock integer, url text, image_url text, attributes jsonb, consumable boolean, embedding real[],
+    translations jsonb, prices jsonb, cleared text[])
 WHERE items.external_id = n.item_id

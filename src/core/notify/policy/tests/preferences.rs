@@ -68,6 +68,7 @@ fn watch() -> Item {
         image_url: None,
         attributes: [("brand".to_owned(), "Acme".to_owned())].into(),
         consumable: false,
+        local: None,
         created_at: NOW,
     }
 }

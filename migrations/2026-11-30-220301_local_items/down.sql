@@ -1,0 +1,2 @@
+ALTER TABLE items DROP COLUMN prices;
+ALTER TABLE items DROP COLUMN translations;
