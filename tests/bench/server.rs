@@ -13,10 +13,10 @@ pub struct Server {
     pub ready_after: Duration,
 }
 
-/// The binary that is measured: that of `TIDINGS_BINARY`, such as one of before, else the one built with this.
+/// The binary that is measured: that of `BENCH_BINARY`, such as one of before, else the one built with this.
 pub fn tidings() -> Command {
     let built = || env!("CARGO_BIN_EXE_tidings").into();
-    let mut command = Command::new(std::env::var_os("TIDINGS_BINARY").unwrap_or_else(built));
+    let mut command = Command::new(std::env::var_os("BENCH_BINARY").unwrap_or_else(built));
     command.env_remove("DATABASE_URL").env("TIDINGS_LOG", "warn");
     command
 }
