@@ -27,13 +27,13 @@ use crate::privacy::{Access, Permission, Role};
 
 /// Argument of a handler that says who may call it.
 pub trait Authority {
-    /// Who may.
+    /// Callers.
     const MAY: May;
 }
 
 /// Arguments of a handler, the last of which is an [`Authority`].
 pub trait Authorised {
-    /// Who may call the handler.
+    /// Callers of the handler.
     const MAY: May;
 }
 

@@ -91,7 +91,7 @@ pub struct AppState {
     pub learned: Learned,
     /// One writer of catalogue and models at a time.
     change: Mutex<()>,
-    /// When the stored catalogue was read last, microseconds since 1970.
+    /// Moment of the last reading of the stored catalogue, microseconds since 1970.
     catalogue_read_at: AtomicI64,
     /// The content index is being made anew.
     renewing: AtomicBool,

@@ -36,7 +36,7 @@ pub enum SignInError {
     Store(#[from] StoreError),
 }
 
-/// Where somebody signs in from.
+/// Address and browser of somebody who signs in.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
     /// Address of the client.
@@ -52,7 +52,7 @@ pub struct Begun {
     pub secret: String,
     /// Its name.
     pub id: Uuid,
-    /// Whose it is.
+    /// Its owner.
     pub person: Person,
     /// Its end.
     pub expires_at: Timestamp,

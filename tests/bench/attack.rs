@@ -21,7 +21,7 @@ const ATTACKERS: (usize, usize, usize) = (6, 2, 1);
 /// Niceness of the attackers' threads: on another machine they would take nothing from the server.
 const NICENESS: i32 = 10;
 
-/// What honest clients saw.
+/// Latencies and failures of honest clients.
 #[derive(Default)]
 struct Seen {
     millis: Vec<f64>,

@@ -1,4 +1,4 @@
-//! What people see who sign in: the first link, the sign-in page, the audit log, accounts, their own sessions.
+//! The dashboard of people who sign in: the first link, the sign-in page, the audit log, accounts, their own sessions.
 
 use serde_json::json;
 

@@ -124,7 +124,7 @@ fn spellings(path: &str) -> Vec<(bool, String)> {
     ]
 }
 
-/// What is wrong with the status of an answer; `None` where it is as the document says.
+/// Fault of the status of an answer; `None` where it is as the document says.
 fn fault(operation: &Operation, caller: Caller, user: &str, means_it: bool, status: u16) -> Option<String> {
     let is_open = operation.is_open_to(caller, user);
     let is_ready_or_not = status == 503 && operation.path == "/readyz";

@@ -18,7 +18,7 @@ use crate::state::sign_ins::{new_link, page_of_link};
 use crate::store::people::{self, Changed, PersonRow};
 use crate::store::{Connection, Store, StoreError};
 
-/// Who made an account on the command line.
+/// Maker of an account that was made on the command line.
 const BY: &str = "command line";
 
 /// Operations on accounts of people. A running server follows within a second.

@@ -37,7 +37,7 @@ pub type Translations = BTreeMap<String, Translation>;
 /// Major units by ISO 4217 code.
 pub type LocalPrices = BTreeMap<String, f64>;
 
-/// What an item has beside its own language and currency.
+/// Words and prices of an item beside its own language and currency.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Local {
     /// Words by language.

@@ -1,4 +1,4 @@
-//! What readers have derived from one snapshot of the catalogue. A snapshot never changes, so neither does what follows from it: it is
+//! Values that readers have derived from one snapshot of the catalogue. A snapshot never changes, so neither does what follows from it: it is
 //! made once, by whoever asks first, and gone with the next change.
 
 use std::any::{Any, TypeId};

@@ -84,7 +84,7 @@ impl Catalogue {
         catalogue
     }
 
-    /// What a reader keeps of this very snapshot, by type; its default at first, and again after every change.
+    /// The value that a reader keeps of this very snapshot, by type; its default at first, and again after every change.
     pub fn memo<T: Any + Default + Send + Sync>(&self) -> Arc<T> {
         self.memo.get()
     }

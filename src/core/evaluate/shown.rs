@@ -24,7 +24,7 @@ const MOST_OF_PLACEMENT: usize = 300;
 /// Items by user and name of what was done with them.
 pub(super) type Acts = HashMap<UserId, BTreeMap<String, HashSet<u32>>>;
 
-/// What users did after the cut: `purchases`, and where there are other signs of interest, `kind view`, ….
+/// Acts of users after the cut: `purchases`, and where there are other signs of interest, `kind view`, ….
 pub(super) fn acts(later: &[Event]) -> Acts {
     let mut acts = Acts::new();
     for event in later.iter().filter(|event| interest(event) > 0.0) {
@@ -86,7 +86,7 @@ fn again(case: &Case) -> HashSet<u32> {
     case.again.clone()
 }
 
-/// What a list of this kind is to find.
+/// The items that a list of this kind is to find.
 fn right(wants: Wants) -> fn(&Case) -> HashSet<u32> {
     match wants {
         Wants::New => relevant,

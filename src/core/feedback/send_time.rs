@@ -37,7 +37,7 @@ pub struct HourCounts(
     Vec<HourCount>,
 );
 
-/// What was counted of one hour.
+/// Counts of one hour.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct HourCount {
     hour: u8,

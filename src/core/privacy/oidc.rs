@@ -150,7 +150,7 @@ pub fn id_token(answer: &[u8]) -> Result<String, OidcError> {
     Ok(tokens.id_token)
 }
 
-/// Where the keys of a provider come from, and for whom its tokens are.
+/// Source of a provider's keys, and the audience of its tokens.
 pub fn source(settings: &Oidc, provider: &Provider) -> JwksSetting {
     JwksSetting {
         issuer: settings.issuer.clone(),

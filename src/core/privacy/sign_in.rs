@@ -75,7 +75,7 @@ pub struct Session {
     pub id: Uuid,
     /// Hash of its id.
     pub hash: SecretHash,
-    /// Whose it is.
+    /// Its owner.
     pub person: Person,
     /// Moment of the sign-in.
     pub created_at: Timestamp,

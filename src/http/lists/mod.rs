@@ -71,7 +71,7 @@ pub struct List<'a> {
 }
 
 impl List<'_> {
-    /// What is kept of the list, so that events may name it; `None` of one without a placement.
+    /// The part of the list that is kept, so that events may name it; `None` of one without a placement.
     pub fn answered(&self, listed: &Recommendations, user: Option<&ExternalId>) -> Option<AnsweredList> {
         Some(AnsweredList {
             list: self.list_id,

@@ -1,4 +1,4 @@
-//! Who somebody is, as a page is told.
+//! The caller as a page is told of it.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -9,7 +9,7 @@ use crate::privacy::Role;
 use crate::privacy::sign_in::csrf_token;
 use crate::state::sign_ins::Begun;
 
-/// Who somebody is.
+/// A caller with role and permissions.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Me {
     /// Null with authentication off.

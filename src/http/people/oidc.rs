@@ -20,7 +20,7 @@ use crate::privacy::sign_in::is_same;
 use crate::state::oidc::LASTS;
 use crate::store::people;
 
-/// What a provider sends the browser back with.
+/// Parameters with which a provider sends the browser back.
 #[derive(Deserialize, IntoParams)]
 pub struct CallbackQuery {
     code: Option<String>,

@@ -36,14 +36,14 @@ struct SignIn {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct OpenedLink {
-    /// What stands behind `#/join/`.
+    /// The text behind `#/join/`.
     link: String,
 }
 
 /// Person of a link.
 #[derive(Serialize, ToSchema)]
 struct LinkOwner {
-    /// Whose password it sets; null = it makes the first administrator, who chooses a name.
+    /// Name of the account whose password it sets; null = it makes the first administrator, who chooses a name.
     name: Option<String>,
 }
 
@@ -51,7 +51,7 @@ struct LinkOwner {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Joining {
-    /// What stands behind `#/join/`.
+    /// The text behind `#/join/`.
     link: String,
     /// Name of the first administrator; otherwise it is known.
     name: Option<String>,

@@ -22,9 +22,9 @@ pub struct ApiKeyRow {
     pub key: ApiKey,
     /// First characters.
     pub hint: String,
-    /// When it was made.
+    /// Moment at which it was made.
     pub created_at: Timestamp,
-    /// Who made it.
+    /// Its maker.
     pub created_by: String,
     /// Last use, to the minute.
     pub last_used_at: Option<Timestamp>,

@@ -15,7 +15,7 @@ use crate::store::postgres::sql::sql;
 pub struct AnsweredList {
     /// As answered.
     pub list: Uuid,
-    /// Whose list; `None` = of nobody in particular.
+    /// User of the list; `None` = nobody in particular.
     pub user: Option<ExternalId>,
     /// Name of the placement.
     pub placement: String,

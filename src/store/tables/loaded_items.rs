@@ -159,7 +159,7 @@ pub(super) fn write(
     Ok(written)
 }
 
-/// What the database says of an item that it has made.
+/// An item that the database has made, as it tells of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Made {
     pub(super) inner: i32,

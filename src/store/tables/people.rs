@@ -24,13 +24,13 @@ pub struct PersonRow {
     pub password_hash: Option<String>,
     /// Identity provider that the person signs in with.
     pub issuer: Option<String>,
-    /// When it was made.
+    /// Moment at which it was made.
     pub created_at: Timestamp,
-    /// Who made it.
+    /// Its maker.
     pub created_by: String,
     /// Last sign-in.
     pub signed_in_at: Option<Timestamp>,
-    /// When it was disabled.
+    /// Moment at which it was disabled.
     pub disabled_at: Option<Timestamp>,
 }
 

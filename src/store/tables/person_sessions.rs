@@ -22,7 +22,7 @@ pub struct NewSession {
     pub id: Uuid,
     /// Hash of its secret id.
     pub hash: SecretHash,
-    /// Whose it is.
+    /// Its owner.
     pub person: Uuid,
     /// Moment of the sign-in.
     pub now: Timestamp,

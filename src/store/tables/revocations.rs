@@ -19,9 +19,9 @@ pub struct RevocationRow {
     pub revoked: Revoked,
     /// For people.
     pub reason: String,
-    /// When it was made.
+    /// Moment at which it was made.
     pub created_at: Timestamp,
-    /// Who made it.
+    /// Its maker.
     pub created_by: String,
 }
 

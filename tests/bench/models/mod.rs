@@ -150,7 +150,7 @@ fn goals(report: &mut Report, name: &str, line: &Value, goals: &[&Goal]) {
     }
 }
 
-/// What serves against its best member, on validation users that it was not learnt on.
+/// The blend that serves against its best member, on validation users that it was not learnt on.
 fn against_best_member(report: &mut Report, name: &str, line: &Value) {
     let found = &line["parameters"];
     let best = number(found, "best_member_validation_ndcg@10");

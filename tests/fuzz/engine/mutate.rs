@@ -74,7 +74,7 @@ const AWKWARD: [&str; 48] = [
     "0000-00-00T24:60:60+99:99",
 ];
 
-/// What mutations are made of: inputs that are worth something, and words from them.
+/// Material of mutations: inputs that are worth something, and words from them.
 pub struct Material {
     pub corpus: Vec<Vec<u8>>,
     words: Vec<Vec<u8>>,

@@ -1,4 +1,4 @@
-//! What administrators and shops define: templates, triggers, policies, experiments, placements, filters of lists, settings.
+//! Definitions of administrators and shops: templates, triggers, policies, experiments, placements, filters of lists, settings.
 
 use serde_json::{Value, json};
 use tidings::catalogue::Catalogue;

@@ -1,4 +1,4 @@
-//! What importers read: values of columns, and whole files of every layout and packing.
+//! Input of importers: values of columns, and whole files of every layout and packing.
 
 use std::fs;
 use std::path::PathBuf;

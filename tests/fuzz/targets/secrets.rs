@@ -1,4 +1,4 @@
-//! What opens something, and what is believed for its checksum: tokens, keys, endpoints, models.
+//! Input that opens something or is believed for its checksum: tokens, keys, endpoints, models.
 
 use std::ops::ControlFlow;
 use std::sync::LazyLock;

@@ -1,4 +1,4 @@
-//! What comes over HTTP and WebSockets.
+//! Input over HTTP and WebSockets.
 
 use std::net::SocketAddr;
 

@@ -15,7 +15,7 @@ use super::http::Http;
 pub struct Server {
     pub address: SocketAddr,
     pub child: Child,
-    /// What it prints after its first line.
+    /// Its lines after the first.
     lines: Option<Lines<BufReader<ChildStdout>>>,
 }
 

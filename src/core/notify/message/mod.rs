@@ -265,7 +265,7 @@ impl RawMessage {
     }
 }
 
-/// What an ephemeral message can't be: one for later, one of words of their own for each reader, one to readers who are looked up.
+/// Refuses an ephemeral message for later, with words of their own for each reader, or to readers who are looked up.
 fn check_ephemeral(is_for_later: bool, is_templated: bool, audience: &Audience) -> Result<(), MessageError> {
     let text = if is_for_later {
         "an ephemeral message is shown now or never: leave out send_at, dedupe_key and collapse_key"

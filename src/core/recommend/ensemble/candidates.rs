@@ -36,7 +36,7 @@ impl Candidates {
         self.items.push(item);
     }
 
-    /// What these members say of the same items, by their places.
+    /// Scores of the same items by these members, by their places.
     pub fn restricted(&self, to: &[usize]) -> Self {
         let pick = |values: &[f32]| -> Vec<f32> {
             to.iter().map(|index| values.get(*index).copied().unwrap_or(0.0)).collect()

@@ -1,4 +1,4 @@
-//! What each item of a history added to the scores of the members, item by item of a list: what costs the same for all of them is done
+//! Share of each item of a history in the scores of the members, item by item of a list: what costs the same for all of them is done
 //! once.
 
 use std::cell::{OnceCell, RefCell};

@@ -239,7 +239,7 @@ impl ContentBased {
         }
     }
 
-    /// What bounds the cosine of `taste` with every item of the universe from above: the products with its rare terms, of which at
+    /// Bounds of the cosine of `taste` with every item of the universe from above: the products with its rare terms, of which at
     /// most `most` postings are read, by place, and the most that the others can add to any. O(postings read + items beside).
     pub fn bounds(&self, taste: &[(Term, f32)], universe: &Universe, most: usize) -> (Vec<f32>, f32) {
         let mut partial = vec![0f32; universe.width()];

@@ -1,7 +1,7 @@
 //! The blend of the whole history for one request, made when it is asked for the first time: which items are scored, the
 //! candidates among them, and their order.
 //!
-//! What the filters do not leave is not scored. Of more than [`FEW`] items left, those are scored that can be among the best
+//! Items that the filters do not leave are not scored. Of more than [`FEW`] items left, those are scored that can be among the best
 //! ([`contenders`]): the list is the one that scoring everything would give.
 
 use std::cell::OnceCell;

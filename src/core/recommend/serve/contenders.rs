@@ -22,7 +22,7 @@ use super::request::Request;
 pub(super) const FEW: usize = 16_384;
 /// Postings read for each item: rarer terms first.
 const POSTINGS: usize = 3;
-/// What rounding may take from a sum.
+/// Share of a sum that is left whatever rounding takes.
 const ROUNDING: f32 = 1.0 - 1e-4;
 
 /// For whom and by which rule the best are looked for.
@@ -184,7 +184,7 @@ fn is_dear(member: &BaseModel) -> bool {
 }
 
 impl Dear<'_> {
-    /// What the score of an item is not above.
+    /// Upper bound of the score of an item.
     fn most(&self, place: usize, item: ItemId) -> f32 {
         match self {
             Self::Factors { als, length, .. } => {

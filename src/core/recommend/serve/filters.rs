@@ -26,7 +26,7 @@ pub struct Eligible {
 }
 
 impl Eligible {
-    /// What the conditions leave whoever asks (`opening.rs`), without what the user has bought (unless it is due, and consumed or
+    /// Items that the conditions leave whoever asks (`opening.rs`), without what the user has bought (unless it is due, and consumed or
     /// wanted to go on with), put into the cart or dismissed, and what the list stands beside. O(items / 64 + items of the profile), where the conditions are known.
     pub fn new(request: &Request<'_>, repeat: &Repeat) -> Self {
         let opening = opening(request);
@@ -98,7 +98,7 @@ impl Eligible {
     }
 }
 
-/// What is taken out for one user.
+/// Items that are taken out for one user.
 struct Closing<'a> {
     open: ItemSet,
     removed: &'a mut Removed,

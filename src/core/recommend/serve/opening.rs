@@ -102,7 +102,7 @@ impl Asking<'_> {
     }
 }
 
-/// What the request leaves, whoever asks.
+/// Items that the request leaves, whoever asks.
 pub(super) fn opening(request: &Request<'_>) -> Arc<Opening> {
     let placement = request.selection.placement.as_deref();
     let removing: Vec<&ItemFilter> =

@@ -1,4 +1,4 @@
-//! What the members are asked about one person: their history, and what the catalogue, categories and segments say beside it. In: a
+//! One person as the members are asked about: their history, and what the catalogue, categories and segments say beside it. In: a
 //! [`Request`]. Out: columns for the items of a universe.
 
 use std::cmp::Reverse;

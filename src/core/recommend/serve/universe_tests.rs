@@ -1,4 +1,4 @@
-//! What is scored: the list is the one that scoring everything gives, and little of a large catalogue is scored.
+//! Tests of the items that are scored: the list is the one that scoring everything gives, and little of a large catalogue is scored.
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
@@ -91,7 +91,7 @@ fn placed(rules: Value) -> Selection {
     Selection { placement: Some(Arc::new(placement)), ..Selection::NONE }
 }
 
-/// What every member says of every item, and the order of what is allowed.
+/// Scores of every item by every member, and the order of what is allowed.
 fn by_scoring_everything(model: &ModelSet, asked: &Request<'_>) -> (Candidates, Vec<Ranked>) {
     let personal = model.personal(asked);
     let rule = model.rule(personal.length());

@@ -73,7 +73,7 @@ impl Personal {
         self.person.length()
     }
 
-    /// Whose scores they are.
+    /// Owner of the scores.
     pub(super) fn person(&self) -> &Person {
         &self.person
     }
