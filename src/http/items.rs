@@ -24,8 +24,9 @@ use crate::catalogue::{ItemError, NewItem};
 use crate::privacy::Permission;
 use crate::store::{Connection, embeddings};
 
-/// Largest tree of one item that takes more than twice its text, bytes: 64 attributes, 32 tags and a path have some 20,000.
-const MAX_TREE_BYTES: usize = 64 << 10;
+/// Largest tree of one item that takes more than twice its text, bytes: 64 attributes, 32 tags and a path have some 20,000, an embedding
+/// of 1,024 numbers 66,000, words in 40 languages up to 132,000.
+const MAX_TREE_BYTES: usize = 256 << 10;
 /// Most items in a list.
 const MAX_LIST: usize = 500;
 
@@ -251,6 +252,29 @@ pub async fn delete(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_longest_embedding_and_the_most_languages_are_taken() {
+        let tags = ('a'..='b').flat_map(|first| ('a'..='t').map(move |second| format!("{first}{second}")));
+        let words: Vec<String> = tags
+            .map(|tag| {
+                format!(r#""{tag}": {{"title": "a", "category": ["b", "c"], "url": "https://a.example"}}"#)
+            })
+            .collect();
+        let item = |numbers: &str| {
+            format!(
+                r#"[{{"item_id": 1, "embedding": [{numbers}], "translations": {{{}}}}}]"#,
+                words.join(",")
+            )
+        };
+        let sorted = sort(item(&vec!["0.0123"; 1_024].join(",")).as_bytes(), 10, None).unwrap();
+        assert_eq!(
+            (sorted.0.len(), sorted.1.len()),
+            (1, 0),
+            "{:?}",
+            sorted.1.first().map(|fault| &fault.message)
+        );
+    }
 
     #[test]
     fn embeddings_of_one_request_have_one_length_which_is_that_of_the_catalogue() {

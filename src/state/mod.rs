@@ -41,7 +41,7 @@ use self::sources::Sources;
 use self::tombstones::Tombstones;
 pub use self::under_way::{Processing, UnderWay};
 use crate::base::{ItemId, Millis, Timestamp};
-use crate::catalogue::{Catalogue, Item};
+use crate::catalogue::{Catalogue, Embedding, Item};
 use crate::config::Config;
 use crate::decide::{Definitions, ExperimentModels};
 use crate::event::clean::Caps;
@@ -194,6 +194,12 @@ impl AppState {
                 changes.extend(Change::between(catalogue.get(item.id).map(AsRef::as_ref), &item));
             }
             catalogue.upsert(item);
+        }
+        // Of another length than those in memory: the stored ones were all replaced, and all are news.
+        let known = catalogue.embeddings().dimensions();
+        let is_other = |one: &Embedding| known.is_some_and(|known| one.dimensions() != known);
+        if embeddings.iter().any(|(_, one)| one.as_ref().is_some_and(is_other)) {
+            catalogue.erase_embeddings();
         }
         for (item, embedding) in &embeddings {
             if catalogue.get(*item).is_some() && !catalogue.set_embedding(*item, embedding.as_ref()) {

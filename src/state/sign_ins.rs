@@ -62,8 +62,8 @@ pub struct Begun {
 pub struct SignIns {
     settings: People,
     sessions: ArcSwap<Sessions>,
-    /// Last uses that may not be stored yet.
-    seen: Mutex<HashMap<Uuid, Timestamp>>,
+    /// Last uses since the start, each with whether it is stored: sessions are read again only when one begins or ends.
+    seen: Mutex<HashMap<Uuid, (Timestamp, bool)>>,
     checks: Semaphore,
     waiting: Semaphore,
 }
@@ -84,8 +84,8 @@ impl SignIns {
     pub fn verify(&self, secret: &str, now: Timestamp) -> Result<Access, TokenError> {
         let idle = Millis(self.settings.idle_min * 60_000);
         let mut seen = self.seen.lock();
-        let access = self.sessions.load().verify(secret, |id| seen.get(&id).copied(), idle, now)?;
-        seen.extend(access.session.map(|id| (id, now)));
+        let access = self.sessions.load().verify(secret, |id| seen.get(&id).map(|(at, _)| *at), idle, now)?;
+        seen.extend(access.session.map(|id| (id, (now, false))));
         Ok(access)
     }
 
@@ -104,14 +104,19 @@ impl SignIns {
 
     /// Stores when sessions were used last. Blocks.
     pub(super) fn store_seen(&self, connection: &mut Connection) -> Result<(), StoreError> {
-        let seen: Vec<(Uuid, Timestamp)> = self.seen.lock().iter().map(|(id, at)| (*id, *at)).collect();
+        let is_new = |(id, (at, is_stored)): (&Uuid, &(Timestamp, bool))| (!is_stored).then_some((*id, *at));
+        let seen: Vec<(Uuid, Timestamp)> = self.seen.lock().iter().filter_map(is_new).collect();
         if seen.is_empty() {
             return Ok(());
         }
         person_sessions::note_seen(connection, &seen)?;
         // One that was used since is newer than what was stored.
-        let stored: HashMap<Uuid, Timestamp> = seen.into_iter().collect();
-        self.seen.lock().retain(|id, at| stored.get(id) != Some(at));
+        let mut known = self.seen.lock();
+        for (id, stored_at) in seen {
+            if let Some((at, is_stored)) = known.get_mut(&id) {
+                *is_stored = *at == stored_at;
+            }
+        }
         Ok(())
     }
 

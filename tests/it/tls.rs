@@ -166,7 +166,7 @@ fn plain_http_to_the_address_with_tls_is_told_so_and_ends() {
 fn slow_handshakes_end_and_keep_nobody_else_out() {
     let pair = Pair::new();
     // One at a time from each address.
-    let (_database, server) = start(&pair, &["tls.max_handshakes=4", "tls.handshake_timeout_ms=1500"]);
+    let (_database, server) = start(&pair, &["tls.max_handshakes=4", "tls.handshake_timeout_ms=5000"]);
     let trusted = certificate(&pair.certificate());
     let mut slow = tcp(server.address, Ipv4Addr::new(127, 0, 0, 9));
     slow.write_all(&[22, 3, 1]).unwrap();

@@ -160,7 +160,7 @@ fn give_password(
 /// Address of the page of a link, as far as it is known here: a proxy has another.
 fn address_of_link(config: &Config, secret: &str) -> String {
     let base = config.server.base_path.as_str();
-    format!("http://{}{base}/{}", config.server.listen, page_of_link(secret))
+    format!("{}://{}{base}/{}", config.tls.scheme(), config.server.listen, page_of_link(secret))
 }
 
 fn list(store: &Store, json: bool) -> anyhow::Result<()> {

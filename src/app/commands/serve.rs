@@ -130,7 +130,7 @@ fn progress() -> impl FnMut(&'static str, f32) {
 /// The one line that scripts wait for.
 fn announce(running: &Running) -> anyhow::Result<()> {
     let config = &running.app.state.config;
-    let scheme = if config.tls.is_on() { "https" } else { "http" };
+    let scheme = config.tls.scheme();
     say(&format!("tidings is ready at {scheme}://{}{}/", running.address, config.server.base_path.as_str()))
 }
 
@@ -146,7 +146,7 @@ fn invite(running: &Running) -> anyhow::Result<()> {
     };
     let (base, page) = (config.server.base_path.as_str(), page_of_link(&secret));
     let hours = config.people.link_h;
-    let link = format!("http://{}{base}/{page}", running.address);
+    let link = format!("{}://{}{base}/{page}", config.tls.scheme(), running.address);
     // Whoever started the server may read its first line only.
     if let Err(error) =
         say(&format!("nobody has an account yet; the first administrator, once within {hours} h: {link}"))

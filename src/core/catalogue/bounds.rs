@@ -45,7 +45,9 @@ impl ItemError {
 
     /// An item with more in it than any item has, which is not read.
     pub fn too_complex() -> Self {
-        let message = format!("an item has at most {MAX_ATTRIBUTES} attributes, {MAX_LIST} tags and levels");
+        let message = format!(
+            "an item has at most {MAX_ATTRIBUTES} attributes, {MAX_LIST} tags and levels, an embedding of 1,024 numbers, and words in 40 languages"
+        );
         Self::new("too_complex", "item", message)
     }
 }

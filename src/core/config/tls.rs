@@ -34,6 +34,11 @@ impl Default for Tls {
 }
 
 impl Tls {
+    /// Scheme of the addresses of this server.
+    pub fn scheme(&self) -> &'static str {
+        if self.is_on() { "https" } else { "http" }
+    }
+
     /// Whether clients speak TLS to this server itself.
     pub fn is_on(&self) -> bool {
         !self.certificate_file.is_empty()

@@ -21,7 +21,7 @@ const IDS: [&str; 4] = ["user_id", "user_ids", "anonymous_id", "subscriber_id"];
 /// Fields that mark an object as one about a user.
 const ABOUT_USER: [&str; 3] = ["user_id", "notification_id", "anonymous_id"];
 /// Fields of such an object that hold words to or from the user.
-const TEXTS: [&str; 6] = ["title", "body", "data", "url", "image_url", "text"];
+const TEXTS: [&str; 7] = ["title", "body", "data", "url", "image_url", "text", "variables"];
 /// Fields that hold words that somebody looked for, wherever they stand.
 const SEARCHES: [&str; 3] = ["query", "search", "search_text"];
 
@@ -41,6 +41,15 @@ pub fn mask(value: &mut Value, key: &MaskKey) {
 
 fn object(fields: &mut Map<String, Value>, key: &MaskKey) {
     let is_about_user = ABOUT_USER.iter().any(|name| fields.contains_key(*name));
+    let is_to_users = fields
+        .get("audience")
+        .is_some_and(|audience| audience.get("users").is_some_and(|users| !users.is_null()));
+    if let Some(Value::Object(words)) = fields.get_mut("message").filter(|_| is_to_users) {
+        words
+            .iter_mut()
+            .filter(|(name, _)| TEXTS.contains(&name.as_str()))
+            .for_each(|(_, words)| hide(words));
+    }
     for (name, value) in fields.iter_mut() {
         match name.as_str() {
             name if IDS.contains(&name) => ids(value, key),
@@ -107,6 +116,10 @@ mod tests {
             "profile": {"user_id": 17, "attributes": {"city": "Bonn", "left": null},
                 "recent": [{"item_id": 5, "title": "Lamp", "attributes": {"colour": "red"}}]},
             "user_ids": [17, "erika"], "query": "divorce lawyer", "n": 3,
+            "calls": [
+                {"audience": {"users": 1}, "message": {"title": "Dear Erika", "kind": "note", "variables": {"name": "Erika"}}},
+                {"audience": {"everyone": true}, "message": {"title": "Sale"}},
+            ],
         });
         mask(&mut value, &KEY);
         let (first, erika) = (id("17", &KEY), id("erika", &KEY));
@@ -118,6 +131,10 @@ mod tests {
                 "profile": {"user_id": first, "attributes": {"city": "***", "left": null},
                     "recent": [{"item_id": 5, "title": "Lamp", "attributes": {"colour": "red"}}]},
                 "user_ids": [first, erika], "query": "***", "n": 3,
+                "calls": [
+                    {"audience": {"users": 1}, "message": {"title": "***", "kind": "note", "variables": "***"}},
+                    {"audience": {"everyone": true}, "message": {"title": "Sale"}},
+                ],
             })
         );
         assert!(first.len() == 17 && first != id("17", &[8; 32]) && first != erika);

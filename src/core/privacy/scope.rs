@@ -84,7 +84,7 @@ impl Scope {
             ("v1", "users") if pattern.ends_with("/recommendations") => Area::Recommendations,
             ("v1", "recommend" | "recommendations") => Area::Recommendations,
             ("v1", "events" | "sse" | "connections") => Area::Events,
-            ("v1", "items") => Area::Items,
+            ("v1", "items" | "embeddings") => Area::Items,
             ("v1", "notifications" | "triggers") => Area::Notifications,
             ("v1", "users" | "topics" | "erasures") => Area::Users,
             ("v1", "webhooks" | "webpush") => Area::Webhooks,

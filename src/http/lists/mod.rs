@@ -247,10 +247,13 @@ fn item<'a>(
     catalogue: &'a Catalogue,
     language: &ItemLanguage,
 ) -> Option<ListedItem<'a>> {
-    let (one, currency) =
-        (std::slice::from_ref(recommended), resolved.list.selection.filter.currency.as_deref());
+    let selection = &resolved.list.selection;
+    let placement = selection.placement.as_deref();
+    // The currency that the price was compared in.
+    let own = placement.and_then(|placement| placement.filter.currency.as_deref());
+    let currency = selection.filter.currency.as_deref().or(own);
+    let one = std::slice::from_ref(recommended);
     let item = frames::recommended_items(one, catalogue, language, currency).pop()?;
-    let placement = resolved.list.selection.placement.as_deref();
     let rule = placement.zip(recommended.touch).and_then(|(placement, touch)| placement.name_of(touch));
     Some(ListedItem { item, rule })
 }

@@ -261,8 +261,8 @@ pub fn redeem(
     })
 }
 
-/// The account of a subject of an identity provider, with that role from now on; made where there is none. `None` if it is disabled, or
-/// its name belongs to another account.
+/// The account of a subject of an identity provider, with that role from now on (the last administrator stays one); made where there
+/// is none. `None` if it is disabled, or its name belongs to another account.
 pub fn of_provider(
     conn: &mut PgConnection,
     issuer: &str,
@@ -271,19 +271,26 @@ pub fn of_provider(
     role: Role,
 ) -> Result<Option<Person>, StoreError> {
     let text = "INSERT INTO people (person_id, name, role, issuer, issuer_subject, created_by) VALUES (?, ?, ?, ?, ?, ?) \
-                ON CONFLICT (issuer, issuer_subject) DO UPDATE SET role = EXCLUDED.role \
-                WHERE people.disabled_at IS NULL RETURNING person_id, name";
-    let row = sql::<(SqlUuid, Text)>(text)
-        .bind::<SqlUuid, _>(Uuid::now_v7())
-        .bind::<Text, _>(name)
-        .bind::<Text, _>(role.name())
-        .bind::<Text, _>(issuer)
-        .bind::<Text, _>(subject)
-        .bind::<Text, _>(issuer)
-        .get_result::<(Uuid, String)>(conn)
-        .optional();
+                ON CONFLICT (issuer, issuer_subject) DO UPDATE SET role = CASE WHEN people.role = 'admin' AND NOT EXISTS \
+                (SELECT FROM people o WHERE o.role = 'admin' AND o.disabled_at IS NULL AND o.person_id <> people.person_id) \
+                THEN people.role ELSE EXCLUDED.role END \
+                WHERE people.disabled_at IS NULL RETURNING person_id, name, role";
+    let row = conn.transaction(|conn| {
+        // As in [`change`]: one after the other.
+        sql::<()>("LOCK TABLE people IN SHARE ROW EXCLUSIVE MODE").execute(conn)?;
+        sql::<(SqlUuid, Text, Text)>(text)
+            .bind::<SqlUuid, _>(Uuid::now_v7())
+            .bind::<Text, _>(name)
+            .bind::<Text, _>(role.name())
+            .bind::<Text, _>(issuer)
+            .bind::<Text, _>(subject)
+            .bind::<Text, _>(issuer)
+            .get_result::<(Uuid, String, String)>(conn)
+            .optional()
+    });
     match row {
-        Ok(row) => Ok(row.map(|(id, name)| Person { id, name, role })),
+        Ok(Some((id, name, stored))) => Ok(Some(Person { id, name, role: self::role(&stored)? })),
+        Ok(None) => Ok(None),
         Err(diesel::result::Error::DatabaseError(diesel::result::DatabaseErrorKind::UniqueViolation, _)) => {
             Ok(None)
         }

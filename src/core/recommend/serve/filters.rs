@@ -40,7 +40,12 @@ impl Eligible {
         let bought = request.profile.bought().iter();
         let may_return = request.wants().continues();
         let is_due = |one: &Bought| repeat.is_due(one, is_consumable(one.item), request.now);
-        let done = bought.filter(|one| !((may_return || is_consumable(one.item)) && is_due(one)));
+        // Sent back, or disliked.
+        let is_refused =
+            |item| request.profile.recent().iter().any(|one| one.item == item && one.weight < 0.0);
+        let returns =
+            |one: &Bought| (may_return || is_consumable(one.item)) && is_due(one) && !is_refused(one.item);
+        let done = bought.filter(|one| !returns(one));
         close.all(Filter::Bought, done.map(|one| one.item));
         let open = close.open;
         let mut allowed = open.clone();

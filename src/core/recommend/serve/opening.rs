@@ -41,6 +41,8 @@ impl Kept {
 
     fn keep(&self, conditions: Conditions, opening: &Arc<Opening>) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Several may have missed them at once.
+        kept.retain(|(known, _)| *known != conditions);
         if kept.len() >= KEPT {
             kept.remove(0);
         }
