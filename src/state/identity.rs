@@ -110,8 +110,10 @@ impl Identity {
     /// Checks a token; waits for one fetch of keys where its issuer is known and its key is not.
     pub async fn verify(&self, token: &str, client: &Client) -> Result<Access, TokenError> {
         match self.verify_now(token, client) {
-            Err(error @ (TokenError::UnknownKey | TokenError::NoKeys)) => {
-                if self.fetched(token.trim()).await { self.verify_now(token, client) } else { Err(error) }
+            Err(TokenError::UnknownKey | TokenError::NoKeys) => {
+                self.fetched(token.trim()).await;
+                // Even where nothing was fetched for it: keys may have come since the first look.
+                self.verify_now(token, client)
             }
             checked => checked,
         }
@@ -159,24 +161,23 @@ impl Identity {
         work(Verifier { auth: &self.auth, keys: &keys, revoked: &revoked })
     }
 
-    /// Has the keys of the token's issuer fetched, unless that was done a moment ago; whether they were.
-    async fn fetched(&self, token: &str) -> bool {
+    /// Has the keys of the token's issuer fetched, unless that was done a moment ago, and waits for that.
+    async fn fetched(&self, token: &str) {
         let nth = token::source_of(&self.keys.load(), token);
         let Some((source, fetches)) = nth.and_then(|nth| self.auth.jwks.get(nth).zip(self.fetches.get(nth)))
         else {
-            return false;
+            return;
         };
-        let Ok(_place) = self.waiting.try_acquire() else { return false };
+        let Ok(_place) = self.waiting.try_acquire() else { return };
         if source.url.is_empty() || !fetches.want(Duration::from_secs(self.auth.jwks_min_interval_s)) {
-            return false;
+            return;
         }
         let mut ended = fetches.ended.subscribe();
         // It may have ended since.
-        if !fetches.progress.lock().under_way {
-            return true;
+        if fetches.progress.lock().under_way {
+            let longest = Duration::from_millis(self.auth.jwks_timeout_ms) * 2;
+            let _ = tokio::time::timeout(longest, ended.changed()).await;
         }
-        let longest = Duration::from_millis(self.auth.jwks_timeout_ms) * 2;
-        tokio::time::timeout(longest, ended.changed()).await.is_ok()
     }
 
     fn put_set(&self, nth: usize, keys: &[Arc<Key>]) {

@@ -154,14 +154,14 @@ fn a_real_provider_signs_people_in_with_the_role_that_it_names() {
         (&entries["entries"][0]["actor"], &entries["entries"][0]["role"]),
         (&json!("anna"), &json!("admin"))
     );
-    // The provider says otherwise the next time.
+    // The provider says otherwise the next time. Somebody else is an administrator: the last one would stay one.
+    add(&database, "dora", "admin");
     let (mut again, _) = sign_in(&server, &provider, "anna/viewer");
     assert_eq!(again.send("GET", "/v1/people/me", "").json()["role"], "viewer");
     // Nobody without a role, of somebody else's name, or who is disabled.
     assert_eq!(sign_in(&server, &provider, "ben/nothing").1.status, 401);
     add(&database, "carl", "viewer");
     assert_eq!(sign_in(&server, &provider, "carl/viewer").1.status, 403);
-    add(&database, "dora", "admin");
     assert!(people(&database, &["disable", "anna"], "").0);
     let (_, refused) = sign_in(&server, &provider, "anna/boss");
     assert!(refused.status == 403 && refused.body.contains("disabled"), "{}", refused.body);

@@ -275,8 +275,22 @@ pub struct LoggedAttempt {
 
 type LogRow = (i64, Uuid, String, String, i32, PgTimestamp, PgTimestamp, Option<PgTimestamp>);
 
-/// A page of an endpoint's deliveries, the latest first: those in `state`, before a place of the log.
+/// A page of an endpoint's deliveries, the latest first: those in `state`, before a place of the log. Deliveries and their attempts are
+/// those of one moment.
 pub fn log(
+    conn: &mut PgConnection,
+    endpoint: Uuid,
+    state: Option<&str>,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<Logged>, StoreError> {
+    conn.build_transaction()
+        .read_only()
+        .repeatable_read()
+        .run(|conn| log_of_a_moment(conn, endpoint, state, before, limit))
+}
+
+fn log_of_a_moment(
     conn: &mut PgConnection,
     endpoint: Uuid,
     state: Option<&str>,

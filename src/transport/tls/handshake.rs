@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,16 +115,19 @@ impl Handshakes {
     }
 
     async fn shake(&self, stream: TcpStream, peer: Option<IpAddr>) -> io::Result<Stream> {
-        let Some(_share) = Share::take(self, peer) else {
+        let Some(share) = Share::take(self, peer) else {
             (self.note)(Handshake::Refused);
             return Err(io::ErrorKind::ConnectionRefused.into());
         };
-        let shaken = timeout(self.timeout, async {
+        let mut shaken = pin!(timeout(self.timeout, async {
             // Never closed.
             let _place = self.places.acquire().await;
             self.acceptor.accept_with(stream, |session| session.set_buffer_limit(Some(BUFFER_BYTES))).await
-        });
-        match shaken.await {
+        }));
+        let end = shaken.as_mut().await;
+        // Before the socket is closed: whoever sees the end of it may come again.
+        drop(share);
+        match end {
             Ok(Ok(stream)) => {
                 (self.note)(Handshake::Done);
                 Ok(Stream::Tls(Box::new(stream)))
