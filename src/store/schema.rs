@@ -59,13 +59,6 @@ diesel::table! {
 }
 
 diesel::table! {
-    broadcast_batches (batch) {
-        batch -> Uuid,
-        broadcast_id -> Uuid,
-    }
-}
-
-diesel::table! {
     broadcast_recipients (broadcast_id, external_id) {
         broadcast_id -> Uuid,
         external_id -> Text,
@@ -87,6 +80,7 @@ diesel::table! {
         rate_per_minute -> Nullable<Int4>,
         rate_used_until -> Nullable<Timestamptz>,
         local_at -> Nullable<Text>,
+        batches -> Array<Uuid>,
     }
 }
 
@@ -692,7 +686,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     association_rules,
     audit_begin,
     audit_log,
-    broadcast_batches,
     broadcast_recipients,
     broadcasts,
     cleaning_reports,

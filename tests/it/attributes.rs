@@ -265,7 +265,7 @@ fn a_message_goes_to_users_whose_attributes_meet_the_conditions() {
         assert_eq!(got, expected, "{conditions}");
     }
     // Read when it is due.
-    let soon = (tidings::base::Timestamp::now() + tidings::base::Millis(600)).to_string();
+    let soon = (tidings::base::Timestamp::now() + tidings::base::Millis(3_000)).to_string();
     let wish =
         json!({"to": {"attributes": [{"name": "late", "exists": true}]}, "title": "Late", "send_at": soon});
     let answer = http.post("/v1/notifications", &wish);

@@ -106,10 +106,10 @@ fn a_scheduled_message_to_a_segment_is_listed_changed_and_sent_to_who_is_in_it_t
         let at = |value: &Value| value.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
         at(&shown["message"]["expires_at"]).duration_since(at(&shown["due_at"]))
     };
-    let soon = http.patch(&path, &json!({"send_at": after(700)})).json();
+    let soon = http.patch(&path, &json!({"send_at": after(3_000)})).json();
     assert_eq!(lifetime(&soon), lifetime(&changed), "its lifetime moves along");
     server.kill();
-    let due = Timestamp::now() + Millis(700);
+    let due = Timestamp::now() + Millis(3_000);
     wait_for("its time", || Timestamp::now() > due);
     let server = Server::start(&database.url, &[]);
     wait_for("everybody's turn", || live(&database, "Sale") == 3 && count(&database, "outbox") == 0);
@@ -163,7 +163,7 @@ fn a_scheduled_message_is_sent_at_its_time_and_not_when_it_was_stopped() {
     assert_eq!(http.get(&format!("{SCHEDULED}/{}", id(&all))).json()["state"], "sent");
     // What can't be sent any more when its time comes is sent to nobody.
     let never =
-        json!({"everyone": true, "title": "Never", "send_at": after(300), "expires_at": after(3_600_000)});
+        json!({"everyone": true, "title": "Never", "send_at": after(3_000), "expires_at": after(3_600_000)});
     let never = accepted(&http.post(PATH, &never));
     database
         .connection()

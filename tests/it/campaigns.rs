@@ -156,10 +156,10 @@ fn what_a_trigger_was_set_off_for_waits_while_it_is_paused() {
 fn a_scheduled_message_to_named_users_that_is_paused_lets_its_time_pass() {
     let (database, server) = start(3);
     let mut http = server.http();
-    let wish = json!({"user_ids": [1, 2, 3], "title": "Later", "send_at": after(300)});
+    let wish = json!({"user_ids": [1, 2, 3], "title": "Later", "send_at": after(3_000)});
     let id = id(&http.post(PATH, &wish));
     assert_eq!(switch(&mut http, &id, "pause").json()["state"], "paused");
-    let due = Timestamp::now() + Millis(400);
+    let due = Timestamp::now() + Millis(3_100);
     wait_for("its time", || Timestamp::now() > due);
     the_timeline_has_been_read(&server);
     assert_eq!((titled(&database, "Later"), shown(&mut http, &id)["state"].clone()), (0, json!("paused")));
@@ -309,7 +309,7 @@ fn a_template_is_put_into_the_words_of_each_user_and_one_that_fails_later_is_a_r
     let frame = "notifications WHERE frame::jsonb ? 'template' OR frame::jsonb ? 'variables'";
     assert_eq!(count(&database, frame), 0, "users get words");
     // Scheduled, and the template is gone when it is due.
-    let later = json!({"user_id": 3, "template": "order_ready", "variables": {"number": "18"}, "send_at": after(400)});
+    let later = json!({"user_id": 3, "template": "order_ready", "variables": {"number": "18"}, "send_at": after(4_000)});
     let id = self::id(&http.post(PATH, &later));
     database
         .connection()

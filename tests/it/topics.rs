@@ -28,7 +28,7 @@ fn a_message_goes_to_who_follows_the_topic_when_it_is_due() {
     let answer = http.put("/v1/topics/vinyl/subscribers", &json!({"user_ids": [1, 2, 3, 3, 99]}));
     let expected = json!({"topic": "vinyl", "subscribed": 3, "unknown": [99], "full": [], "subscribers": 3});
     assert_eq!((answer.status, answer.json()), (200, expected));
-    let soon = (Timestamp::now() + Millis(600)).to_string();
+    let soon = (Timestamp::now() + Millis(3_000)).to_string();
     let wish = json!({"topic": "vinyl", "title": "Record fair", "send_at": soon});
     let answer = http.post(PATH, &wish);
     assert_eq!((answer.status, &answer.json()["accepted"]), (202, &json!(3)), "{}", answer.body);

@@ -1,4 +1,4 @@
-//! Tables `broadcasts` and `broadcast_batches`: messages to more than one user, messages that wait for their time, and calls that set triggers off, each under one id. The users of a
+//! Table `broadcasts`: messages to more than one user, messages that wait for their time, and calls that set triggers off, each under one id. The users of a
 //! segment or of everyone are read when the message is due; named users are in the outbox from the start.
 
 use std::collections::HashMap;
@@ -30,8 +30,7 @@ const BATCHES_AT_ONCE: usize = 32;
 
 /// Rows as [`from_row`] reads them.
 pub(super) const SELECT: &str = "SELECT broadcast_id, call_id, state, audience, message, users, rate_per_minute, local_at, \
-     ARRAY(SELECT batch FROM broadcast_batches b WHERE b.broadcast_id = broadcasts.broadcast_id ORDER BY batch), \
-     due_at, created_at FROM broadcasts";
+     batches, due_at, created_at FROM broadcasts";
 
 pub(super) type Columns = (
     SqlUuid,
@@ -102,24 +101,17 @@ pub fn insert(conn: &mut PgConnection, rows: &[Broadcast]) -> Result<(), StoreEr
         .column::<Nullable<Timestamptz>, _>("rate_used_until", |row| {
             row.pace.filter(|_| row.state == State::Sent).map(|_| to_pg(row.due_at))
         })
+        .column_as::<Text, _>("batches", "batches::uuid[]", batches_text)
         .column::<Timestamptz, _>("due_at", |row| to_pg(row.due_at))
         .column::<Timestamptz, _>("created_at", |row| to_pg(row.created_at));
     sql::<()>(columns.insert_into("broadcasts")).binds(columns.into_binds()).execute(conn)?;
-    let batches: Vec<(Uuid, Uuid)> =
-        rows.iter().flat_map(|row| row.batches.iter().map(|batch| (*batch, row.id))).collect();
-    insert_batches(conn, &batches)
+    Ok(())
 }
 
-/// Batches and whose they are.
-fn insert_batches(conn: &mut PgConnection, batches: &[(Uuid, Uuid)]) -> Result<(), StoreError> {
-    if batches.is_empty() {
-        return Ok(());
-    }
-    sql::<()>("INSERT INTO broadcast_batches (batch, broadcast_id) SELECT * FROM unnest(?, ?)")
-        .bind::<Array<SqlUuid>, _>(column(batches, |(batch, _)| *batch))
-        .bind::<Array<SqlUuid>, _>(column(batches, |(_, broadcast)| *broadcast))
-        .execute(conn)?;
-    Ok(())
+/// Batches as PostgreSQL reads an array: `unnest` would take arrays of arrays apart.
+fn batches_text(row: &Broadcast) -> String {
+    let batches: Vec<String> = row.batches.iter().map(Uuid::to_string).collect();
+    format!("{{{}}}", batches.join(","))
 }
 
 /// The broadcast of that id, or all of the request of that id, by id; locked until the transaction ends.
@@ -164,8 +156,7 @@ pub fn release(conn: &mut PgConnection, now: Timestamp, own: &TimeZone) -> Resul
     sql::<()>(
         "UPDATE broadcasts SET state = 'sent', changed_at = now(), \
          rate_used_until = CASE WHEN rate_per_minute IS NOT NULL THEN due_at END \
-         WHERE state = 'scheduled' AND due_at <= ? AND local_at IS NULL \
-         AND EXISTS (SELECT FROM broadcast_batches b WHERE b.broadcast_id = broadcasts.broadcast_id)",
+         WHERE state = 'scheduled' AND due_at <= ? AND local_at IS NULL AND cardinality(batches) > 0",
     )
     .bind::<Timestamptz, _>(to_pg(now))
     .execute(conn)?;
@@ -192,16 +183,15 @@ pub fn release(conn: &mut PgConnection, now: Timestamp, own: &TimeZone) -> Resul
             _ => (State::Expired, 0, Vec::new()),
         };
         let used_until = row.pace.filter(|_| state == State::Sent).map(|_| to_pg(now));
-        let text = "UPDATE broadcasts SET state = ?, users = ?, rate_used_until = ?, changed_at = now() \
-                    WHERE broadcast_id = ?";
+        let text = "UPDATE broadcasts SET state = ?, users = ?, rate_used_until = ?, batches = batches || ?, \
+                    changed_at = now() WHERE broadcast_id = ?";
         sql::<()>(text)
             .bind::<Text, _>(state.name())
             .bind::<Integer, _>(count(users))
             .bind::<Nullable<Timestamptz>, _>(used_until)
+            .bind::<Array<SqlUuid>, _>(batches)
             .bind::<SqlUuid, _>(row.id)
             .execute(conn)?;
-        let batches: Vec<(Uuid, Uuid)> = batches.into_iter().map(|batch| (batch, row.id)).collect();
-        insert_batches(conn, &batches)?;
     }
     Ok(())
 }
@@ -227,15 +217,16 @@ fn release_local(
     };
     // Named users are counted already.
     let users = if wide.is_some() { row.users + users } else { row.users };
-    let text =
-        "UPDATE broadcasts SET state = ?, users = ?, due_at = ?, changed_at = now() WHERE broadcast_id = ?";
+    let text = "UPDATE broadcasts SET state = ?, users = ?, due_at = ?, batches = batches || ?, changed_at = now() \
+                WHERE broadcast_id = ?";
     sql::<()>(text)
         .bind::<Text, _>(state.name())
         .bind::<Integer, _>(count(users))
         .bind::<Timestamptz, _>(to_pg(next.unwrap_or(row.due_at)))
+        .bind::<Array<SqlUuid>, _>(batches)
         .bind::<SqlUuid, _>(row.id)
         .execute(conn)?;
-    insert_batches(conn, &batches.into_iter().map(|batch| (batch, row.id)).collect::<Vec<_>>())
+    Ok(())
 }
 
 /// Changes the words and the time of one that is locked and waits or is paused. What is in the outbox already moves to a moment that
@@ -289,13 +280,12 @@ pub fn remove_rows(conn: &mut PgConnection, batches: &[Uuid]) -> Result<(), Stor
 }
 
 /// One of the users of a row of the outbox was taken out of it.
-pub fn note_taken_out(conn: &mut PgConnection, batch: Uuid) -> Result<(), StoreError> {
+pub fn note_taken_out(conn: &mut PgConnection, broadcast: Uuid) -> Result<(), StoreError> {
     sql::<()>(
         "UPDATE broadcasts SET users = greatest(users - 1, 0), changed_at = now(), \
-         state = CASE WHEN users <= 1 THEN 'withdrawn' ELSE state END \
-         FROM broadcast_batches b WHERE b.batch = ? AND b.broadcast_id = broadcasts.broadcast_id",
+         state = CASE WHEN users <= 1 THEN 'withdrawn' ELSE state END WHERE broadcast_id = ?",
     )
-    .bind::<SqlUuid, _>(batch)
+    .bind::<SqlUuid, _>(broadcast)
     .execute(conn)?;
     Ok(())
 }
@@ -333,8 +323,7 @@ pub fn withdraw_messages<'a>(
 /// Batches of what was taken back after a moment: a server that died may have left messages of them.
 pub fn withdrawn_since(conn: &mut PgConnection, since: Timestamp) -> Result<Vec<Uuid>, StoreError> {
     Ok(sql::<SqlUuid>(
-        "SELECT b.batch FROM broadcasts JOIN broadcast_batches b USING (broadcast_id) \
-         WHERE changed_at > ? AND state = 'withdrawn' ORDER BY b.batch",
+        "SELECT unnest(batches) AS batch FROM broadcasts WHERE changed_at > ? AND state = 'withdrawn' ORDER BY batch",
     )
     .bind::<Timestamptz, _>(to_pg(since))
     .load::<Uuid>(conn)?)

@@ -36,8 +36,8 @@ pub fn pause(
     .bind::<Array<SqlUuid>, _>(ids)
     .execute(conn)?;
     sql::<()>(
-        "UPDATE outbox SET is_held = true FROM broadcast_batches b \
-         WHERE b.broadcast_id = ANY(?) AND outbox.batch = b.batch AND NOT is_held \
+        "UPDATE outbox SET is_held = true FROM (SELECT unnest(batches) AS batch FROM broadcasts WHERE broadcast_id = ANY(?)) b \
+         WHERE outbox.batch = b.batch AND NOT is_held \
          AND (due_at, outbox_id) > (?, ?) AND outbox_id <> ALL(?)",
     )
     .bind::<Array<SqlUuid>, _>(ids)
@@ -51,8 +51,8 @@ pub fn pause(
 /// Holds all rows of broadcasts that are paused: for a process that has read nothing yet, whose predecessor had some in memory.
 pub fn hold_paused(conn: &mut PgConnection) -> Result<(), StoreError> {
     sql::<()>(
-        "UPDATE outbox SET is_held = true FROM broadcast_batches b JOIN broadcasts USING (broadcast_id) \
-         WHERE state = 'paused' AND outbox.batch = b.batch AND NOT is_held",
+        "UPDATE outbox SET is_held = true FROM (SELECT unnest(batches) AS batch FROM broadcasts WHERE state = 'paused') b \
+         WHERE outbox.batch = b.batch AND NOT is_held",
     )
     .execute(conn)?;
     Ok(())
@@ -68,8 +68,9 @@ pub fn resume(conn: &mut PgConnection, ids: &[Uuid], now: Timestamp) -> Result<(
         .execute(conn)?;
     sql::<()>(
         "UPDATE outbox SET is_held = false, due_at = greatest(outbox.due_at, ?) \
-         FROM broadcast_batches b JOIN broadcasts c USING (broadcast_id) WHERE b.broadcast_id = ANY(?) \
-         AND c.state IN ('scheduled', 'sent') AND c.rate_per_minute IS NULL AND outbox.batch = b.batch AND is_held",
+         FROM (SELECT unnest(batches) AS batch FROM broadcasts WHERE broadcast_id = ANY(?) \
+           AND state IN ('scheduled', 'sent') AND rate_per_minute IS NULL) b \
+         WHERE outbox.batch = b.batch AND is_held",
     )
     .bind::<Timestamptz, _>(to_pg(now))
     .bind::<Array<SqlUuid>, _>(ids)
@@ -213,8 +214,7 @@ pub fn latest(
 }
 
 /// Whether something of a broadcast waits: in the outbox, or as a deferred trigger.
-const WAITS: &str = "EXISTS (SELECT FROM broadcast_batches b JOIN outbox o USING (batch) \
-     WHERE b.broadcast_id = broadcasts.broadcast_id) \
+const WAITS: &str = "EXISTS (SELECT FROM unnest(batches) AS b (batch) JOIN outbox o USING (batch)) \
      OR EXISTS (SELECT FROM held_messages h WHERE h.call_id = broadcasts.broadcast_id)";
 
 /// Those of these broadcasts of which something waits.

@@ -335,14 +335,14 @@ pub fn remove(conn: &mut PgConnection, ids: &[i64]) -> Result<(), StoreError> {
 pub fn take_back(conn: &mut PgConnection, id: NotificationId, after: Timestamp) -> Result<bool, StoreError> {
     let (from, to) = id.batches();
     conn.transaction(|conn| {
-        let rows = sql::<(BigInt, SqlUuid, Array<Text>)>(
-            "SELECT outbox_id, batch, users FROM outbox WHERE batch BETWEEN ? AND ? AND due_at > ? FOR UPDATE",
+        let rows = sql::<(BigInt, SqlUuid, Nullable<SqlUuid>, Array<Text>)>(
+            "SELECT outbox_id, batch, broadcast_id, users FROM outbox WHERE batch BETWEEN ? AND ? AND due_at > ? FOR UPDATE",
         )
         .bind::<SqlUuid, _>(from)
         .bind::<SqlUuid, _>(to)
         .bind::<Timestamptz, _>(to_pg(after))
-        .load::<(i64, Uuid, Vec<String>)>(conn)?;
-        for (outbox_id, batch, users) in rows {
+        .load::<(i64, Uuid, Option<Uuid>, Vec<String>)>(conn)?;
+        for (outbox_id, batch, broadcast, users) in rows {
             for user in &users {
                 if NotificationId::of_batch(batch, &external_id("outbox", user)?) != id {
                     continue;
@@ -355,7 +355,9 @@ pub fn take_back(conn: &mut PgConnection, id: NotificationId, after: Timestamp) 
                         .bind::<BigInt, _>(outbox_id)
                         .execute(conn)?;
                 }
-                broadcasts::note_taken_out(conn, batch)?;
+                if let Some(broadcast) = broadcast {
+                    broadcasts::note_taken_out(conn, broadcast)?;
+                }
                 return Ok(true);
             }
         }

@@ -49,8 +49,8 @@ impl Http {
         Self { address, stream: open(address).unwrap(), headers: Vec::new() }
     }
 
-    /// The answer to a request; on another connection where the server has closed this one behind its last answer, as it does when it
-    /// has refused a request unread.
+    /// The answer to a request; on another connection where the server has closed this one, as it does behind the refusal of a request unread
+    /// and to one on which nothing was asked for long: what it says then (408) answers nothing.
     pub fn send(
         &mut self,
         method: &str,
@@ -58,6 +58,9 @@ impl Http {
         content_type: &str,
         body: &[u8],
     ) -> std::io::Result<Response> {
+        if self.has_unasked()? {
+            self.stream = open(self.address)?;
+        }
         self.exchange(method, path, content_type, body).or_else(|error| {
             if error.kind() != std::io::ErrorKind::NotConnected {
                 return Err(error);
@@ -132,6 +135,15 @@ impl Http {
             }
             body.extend_from_slice(&chunk[..size]);
         }
+    }
+
+    /// Whether the server has said something, or closed, before it was asked.
+    fn has_unasked(&mut self) -> std::io::Result<bool> {
+        let stream = self.stream.get_mut();
+        stream.set_nonblocking(true)?;
+        let peeked = stream.peek(&mut [0]);
+        stream.set_nonblocking(false)?;
+        Ok(!peeked.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock))
     }
 
     /// Whether the server has closed the connection.

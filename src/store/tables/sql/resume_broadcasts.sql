@@ -4,9 +4,7 @@ UPDATE broadcasts SET
     state = CASE
         WHEN due_at > ? OR local_at IS NOT NULL THEN 'scheduled'
         -- A segment or everyone whose time came meanwhile is read when it is released.
-        WHEN users = 0 AND NOT EXISTS (
-            SELECT FROM broadcast_batches b WHERE b.broadcast_id = broadcasts.broadcast_id
-        ) THEN 'scheduled'
+        WHEN users = 0 AND cardinality(batches) = 0 THEN 'scheduled'
         ELSE 'sent'
     END,
     rate_used_until = CASE WHEN rate_per_minute IS NOT NULL THEN ?::timestamptz END,
