@@ -92,6 +92,9 @@ impl Sim {
     pub fn login(&mut self, device: usize, resumes: bool, bare: bool, zone: Option<u8>) {
         self.close(device, true);
         let Some(server) = self.holder() else { return };
+        if self.merging.is_some_and(|merging| merging.alias == self.devices[device].user) {
+            return; // Its token speaks for nobody at the moment.
+        }
         let connection = self.connection();
         let position = self.devices[device].position.filter(|_| resumes && !bare);
         let login = Login {

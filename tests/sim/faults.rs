@@ -46,11 +46,15 @@ pub enum Fault {
     OneBreakerForAll,
     /// A change of the inbox that is older than the one that is stored is applied.
     AppliesOlderChanges,
+    /// A merge does not move messages.
+    MergeLeavesMessages,
+    /// A user is read again before the rows of the merged one are moved.
+    ReadsBeforeTheMerge,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::ConfirmsWithoutStoring,
         Self::ReleasesFailedCommits,
         Self::SettlesTooEarly,
@@ -71,6 +75,8 @@ impl Fault {
         Self::TimersAreLate,
         Self::OneBreakerForAll,
         Self::AppliesOlderChanges,
+        Self::MergeLeavesMessages,
+        Self::ReadsBeforeTheMerge,
     ];
 }
 
@@ -97,6 +103,8 @@ impl fmt::Display for Fault {
             Self::TimersAreLate => "timers fire a minute late",
             Self::OneBreakerForAll => "push services share one budget and one breaker",
             Self::AppliesOlderChanges => "a change of the inbox that comes late undoes a later one",
+            Self::MergeLeavesMessages => "a merge does not move messages",
+            Self::ReadsBeforeTheMerge => "a user is read again before the rows of the merged one are moved",
         })
     }
 }

@@ -19,6 +19,7 @@
 mod devices;
 mod faults;
 mod journal;
+mod merges;
 mod notifier;
 mod pauses;
 mod push;
@@ -119,6 +120,7 @@ fn add(all: &mut Tally, one: &Tally) {
     all.accepted += one.accepted;
     all.shown += one.shown;
     all.reloads += one.reloads;
+    all.merges += one.merges;
     all.replayed += one.replayed;
 }
 
@@ -181,7 +183,7 @@ fn run_all(from: u64, seeds: u64, fault: Option<Fault>, keep_on: bool) -> bool {
     );
     println!(
         "sim: {} steps, {} transitions ({} replayed), {} decisions, {} messages placed, {} accepted from the shop, {} shown, \
-         {} reads of users who were connected",
+         {} reads of users who were connected, {} merges",
         all.steps,
         all.transitions,
         all.replayed,
@@ -189,7 +191,8 @@ fn run_all(from: u64, seeds: u64, fault: Option<Fault>, keep_on: bool) -> bool {
         all.messages,
         all.accepted,
         all.shown,
-        all.reloads
+        all.reloads,
+        all.merges
     );
     // Violations of one kind begin alike.
     let mut kinds: BTreeMap<(Property, String), Vec<(u64, String)>> = BTreeMap::new();

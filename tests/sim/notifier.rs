@@ -227,7 +227,7 @@ impl Sim {
             self.settle(server, ticket);
         }
         for ticket in returned {
-            if self.store.is_placed(ticket.user, ticket.id) {
+            if self.store.is_placed(ticket.id) {
                 self.settle(server, &ticket);
             } else {
                 self.servers[server].notifier.line_up(ticket);
@@ -261,7 +261,7 @@ impl Sim {
         for user in row.users {
             let id = NotificationId::of_batch(row.batch, &self.names[user]);
             let ticket = Ticket { id, batch: row.batch, user, message: Arc::clone(&row.message), of };
-            if self.store.is_placed(user, id) {
+            if self.store.is_placed(id) {
                 self.settle(server, &ticket);
             } else {
                 self.servers[server].notifier.line_up(ticket);

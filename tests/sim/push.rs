@@ -276,7 +276,8 @@ impl Sim {
 
     /// What became of a push is recorded. What was not answered may be shown.
     pub fn push_ends(&mut self, server: usize, end: PushEnd) {
-        let PushEnd { notification: id, user, device, what, outcome } = end;
+        let PushEnd { notification: id, user: named, device, what, outcome } = end;
+        let user = self.store.user_of(named);
         let now = self.now();
         let chance = (self.number("chance") as f64 * 0.618).fract();
         let service = self.service_of(device);

@@ -31,7 +31,7 @@ impl Sim {
     }
 
     fn user(&self, user: u8) -> usize {
-        user as usize % self.names.len()
+        self.stands_for(user as usize % self.names.len())
     }
 
     pub fn apply(&mut self, step: &Step) {
@@ -122,6 +122,7 @@ impl Sim {
             Step::Read1(ms) => self.slow_reads.push_back(ms),
             Step::Push(fate) => self.push_fates.push_back(fate),
             Step::PushService { service, illness } => self.ail(service as usize, illness),
+            Step::Merge { alias, user } => self.merge(self.user(alias), self.user(user)),
             Step::Full(user) => {
                 let user = self.user(user);
                 self.full.insert(user);
@@ -259,8 +260,9 @@ impl Sim {
     /// `DELETE /v1/notifications/{id}`.
     fn withdraw(&mut self, back: u8) {
         let Some(server) = self.holder() else { return };
-        let Some((user, id, batch)) = self.shadow.newest_accepted(back) else { return };
-        if self.store.withdraw(user, id, self.now()) {
+        let Some((named, id, batch)) = self.shadow.newest_accepted(back) else { return };
+        let (user, at) = (self.stands_for(named), self.now());
+        if [user, named].into_iter().any(|user| self.store.withdraw(user, id, at)) {
             self.shadow.withdrawn(id);
             self.tell(server, user, Input::InboxChanged(deliver::Input::Withdrawn(id)));
             return;
@@ -268,11 +270,11 @@ impl Sim {
         let after = self.now() + ON_ITS_WAY;
         let waiting =
             self.store.outbox.iter_mut().find(|((due_at, _), row)| {
-                *due_at > after && row.batch == batch && row.users.contains(&user)
+                *due_at > after && row.batch == batch && row.users.contains(&named)
             });
         if let Some((key, row)) = waiting {
             let key = *key;
-            row.users.retain(|other| *other != user);
+            row.users.retain(|other| *other != named);
             if row.users.is_empty() {
                 self.store.outbox.remove(&key);
             }

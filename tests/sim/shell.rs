@@ -40,6 +40,9 @@ pub struct Actor {
     pub missed: bool,
     /// The user is read once more when it has been read.
     pub reads_again: bool,
+    /// To stand still for a merge, and doing so: nothing is being stored, and nothing will be until the user is read again.
+    pub pausing: bool,
+    pub held: bool,
     /// Open connections.
     pub pipes: BTreeSet<ConnectionId>,
     /// Those among them whose client is gone, which nobody has noticed.
@@ -109,7 +112,8 @@ impl Sim {
     }
 
     /// The actor of a user, started if there is none.
-    pub fn get_or_start(&mut self, server: usize, user: usize) -> u64 {
+    pub fn get_or_start(&mut self, server: usize, named: usize) -> u64 {
+        let user = self.stands_for(named);
         if let Some(instance) = self.servers[server].registry[user] {
             return instance;
         }
@@ -119,6 +123,8 @@ impl Sim {
             state: Actor::loading(None),
             missed: false,
             reads_again: false,
+            pausing: false,
+            held: false,
             pipes: BTreeSet::new(),
             dead: BTreeSet::new(),
             tickets: BTreeMap::new(),
@@ -141,7 +147,7 @@ impl Sim {
     }
 
     /// Reads the user; what is stored by now is seen, the answer comes later.
-    fn read(&mut self, server: usize, instance: u64) {
+    pub fn read(&mut self, server: usize, instance: u64) {
         let Some(user) = self.actor(server, instance).map(|actor| actor.user) else { return };
         let late = self.slow_reads.pop_front().map_or(0, i64::from) * 1_000;
         let loaded = self.store.load(user, self.now(), &self.catalogue);
@@ -346,17 +352,22 @@ impl Sim {
     pub fn reload_if_due(&mut self, server: usize, instance: u64) {
         let Some(actor) = self.actor(server, instance) else { return };
         let State::Ready(state) = &mut actor.state else { return };
-        if actor.missed && !actor.finishing {
+        let missed = actor.missed || actor.pausing;
+        if missed && !actor.finishing {
             state.stall();
         }
-        if actor.finishing || !state.is_quiet() || !(actor.missed || actor.reads_again) {
+        if actor.finishing || !state.is_quiet() || !(missed || actor.reads_again) {
             return;
         }
         (actor.reads_again, actor.missed) = (false, false);
+        actor.held = std::mem::take(&mut actor.pausing);
+        let is_held = actor.held;
         if let State::Ready(mut before) = std::mem::replace(&mut actor.state, Actor::loading(None)) {
             before.stall();
             actor.state = Actor::loading(Some(before));
-            self.read(server, instance);
+            if !is_held {
+                self.read(server, instance);
+            }
         }
     }
 
@@ -446,7 +457,7 @@ impl Sim {
         let Some(actor) = self.actor(server, instance) else { return };
         let waiting = matches!(&actor.state, State::Loading { waiting, .. } if !waiting.is_empty());
         let quiet = actor.serving().is_none_or(|state| state.is_quiet());
-        if !actor.pipes.is_empty() || waiting {
+        if !actor.pipes.is_empty() || waiting || actor.held {
             actor.idle_since = None;
         } else if quiet && mono - *actor.idle_since.get_or_insert(mono) >= linger {
             return self.finish(server, instance);

@@ -17,6 +17,7 @@ use tidings::recommend::serve::live::NothingRecent;
 use crate::devices::{DEVICES, Device};
 use crate::faults::Fault;
 use crate::journal::{Journal, Reply};
+use crate::merges::Merging;
 use crate::notifier::Notifier;
 use crate::push::{PushEnd, PushService, SERVICES};
 use crate::setting::{self, Active, SETTING};
@@ -77,6 +78,8 @@ pub enum Event {
     Sweep,
     /// A server that has lost the lease asks for it.
     ChecksLease,
+    /// Looks whether two users who are being merged stand still.
+    Merge,
 }
 
 #[derive(Debug)]
@@ -162,6 +165,7 @@ pub struct Tally {
     pub accepted: u64,
     pub shown: u64,
     pub reloads: u64,
+    pub merges: u64,
     pub replayed: u64,
 }
 
@@ -175,6 +179,8 @@ pub struct Sim {
     queue: BinaryHeap<Reverse<Scheduled>>,
     order: u64,
     pub store: Store,
+    /// A merge that is under way.
+    pub merging: Option<Merging>,
     pub servers: [Server; 2],
     pub names: Vec<ExternalId>,
     pub devices: Vec<Device>,
@@ -252,6 +258,7 @@ impl Sim {
             queue: BinaryHeap::new(),
             order: 0,
             store: Store::new(names.clone(), fault),
+            merging: None,
             servers: [Server::new(n_users), Server::new(n_users)],
             devices,
             connections: BTreeMap::new(),
@@ -377,6 +384,7 @@ impl Sim {
             Event::PushEnds(end) => self.push_ends(server, end),
             Event::Sweep => self.sweep(server),
             Event::ChecksLease => self.notice_loss(),
+            Event::Merge => self.merge_goes_on(server),
         }
     }
 
@@ -402,6 +410,7 @@ impl Sim {
         }
         self.servers[server].is_alive = false;
         self.servers[server].life += 1;
+        self.merging = self.merging.filter(|merging| merging.server != server);
         let actors = std::mem::take(&mut self.servers[server].actors);
         for actor in actors.values() {
             self.shadow.forgotten(actor.user, server);
@@ -412,6 +421,7 @@ impl Sim {
     /// Another server takes the lease; the one before goes on until it learns of it.
     pub fn move_lease(&mut self) {
         let loser = self.store.holder;
+        self.give_up_merge();
         let other = 1 - loser;
         self.crash(other);
         self.store.holder = other;

@@ -166,6 +166,11 @@ pub enum Step {
         illness: Option<Illness>,
     },
     Full(u8),
+    /// One user is merged into another.
+    Merge {
+        alias: u8,
+        user: u8,
+    },
 }
 
 impl fmt::Display for Step {
@@ -266,6 +271,7 @@ impl fmt::Display for Step {
             Self::Read1(ms) => write!(f, "the next read of a user takes {ms} ms"),
             Self::Push(fate) => write!(f, "the push service {fate}"),
             Self::PushService { service, illness } => write!(f, "push service {service}: {illness:?}"),
+            Self::Merge { alias, user } => write!(f, "user {alias} is merged into user {user}"),
             Self::Full(user) => write!(f, "the mailbox of user {user} is full for one message"),
         }
     }
@@ -359,10 +365,11 @@ fn fault(random: &mut ChaCha8Rng) -> Step {
 }
 
 fn server(random: &mut ChaCha8Rng) -> Step {
-    match random.random_range(0..8) {
+    match random.random_range(0..9) {
         0..3 => Step::Crash(random.random_range(0..2)),
         3..5 => Step::Lease,
         5 => Step::Notice,
+        6 => Step::Merge { alias: random.random_range(0..3), user: random.random_range(0..3) },
         _ => Step::Restart,
     }
 }

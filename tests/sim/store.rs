@@ -170,6 +170,10 @@ pub struct UserRows {
     pub subscriptions: BTreeSet<usize>,
     /// Refusals in a row of a device's push service.
     pub refusals: BTreeMap<usize, u32>,
+    /// The user into whom it was merged.
+    pub merged_into: Option<usize>,
+    /// When another was merged into it last.
+    pub merged_at: Option<Timestamp>,
 }
 
 /// A message of the API on its way into streams.
@@ -216,7 +220,21 @@ pub struct Store {
 
 impl Store {
     pub fn new(users: Vec<ExternalId>, fault: Option<Fault>) -> Self {
-        let rows = |(index, external_id)| UserRows {
+        let users = users.into_iter().enumerate();
+        Self {
+            users: users.map(|(index, external_id)| Self::rows(index, external_id)).collect(),
+            outbox: BTreeMap::new(),
+            next_outbox_id: 1,
+            paused: BTreeSet::new(),
+            pushes: Vec::new(),
+            holder: 0,
+            fault,
+        }
+    }
+
+    /// A user of whom nothing is stored.
+    pub fn rows(index: usize, external_id: ExternalId) -> UserRows {
+        UserRows {
             user: UserId(index as u32 + 1),
             external_id,
             robot_since: None,
@@ -233,16 +251,8 @@ impl Store {
             feedback: Vec::new(),
             subscriptions: BTreeSet::new(),
             refusals: BTreeMap::new(),
-        };
-        let users = users.into_iter().enumerate().map(rows).collect();
-        Self {
-            users,
-            outbox: BTreeMap::new(),
-            next_outbox_id: 1,
-            paused: BTreeSet::new(),
-            pushes: Vec::new(),
-            holder: 0,
-            fault,
+            merged_into: None,
+            merged_at: None,
         }
     }
 
@@ -261,8 +271,9 @@ impl Store {
         self.outbox.retain(|(_, id), _| !ids.contains(id));
     }
 
-    pub fn is_placed(&self, user: usize, id: NotificationId) -> bool {
-        self.users[user].messages.iter().any(|row| row.message.notification_id == id)
+    /// Whether a message has its place, in whichever stream.
+    pub fn is_placed(&self, id: NotificationId) -> bool {
+        self.users.iter().flat_map(|rows| &rows.messages).any(|row| row.message.notification_id == id)
     }
 
     /// Whether what a server writes is stored: it holds the lease.
@@ -511,7 +522,7 @@ impl Store {
     pub fn load(&self, user: usize, now: Timestamp, catalogue: &Catalogue) -> Loaded {
         let rows = &self.users[user];
         let fault = |fault| self.fault == Some(fault);
-        let last_offset = rows.messages.last().map_or(0, |row| row.message.offset);
+        let last_offset = rows.messages.last().map_or(0, |row| row.message.offset).max(0);
         let first = rows.messages.len().saturating_sub(MAX_ENTRIES);
         let tail: Vec<StoredNotification> =
             rows.messages[first..].iter().map(|row| self.stored(rows, row, now)).collect();
@@ -522,9 +533,13 @@ impl Store {
             .map(|row| StoredNotification { frame: String::new(), ..self.stored(rows, row, now) });
         let since = now.plus_days(-7.0);
         // As many as the policy remembers, which is more than the stream holds.
-        let recent = rows
-            .messages
-            .iter()
+        // Of one who was merged into, not in the order of the stream.
+        let mut recent: Vec<&MessageRow> = rows.messages.iter().collect();
+        if rows.merged_at.is_some() {
+            recent.sort_by_key(|row| row.message.created_at);
+        }
+        let recent = recent
+            .into_iter()
             .map(|row| self.stored(rows, row, now))
             .filter(|one| one.created_at >= since)
             .filter(|one| !fault(Fault::ForgetsUnconfirmed) || !rows.is_unconfirmed(one.notification_id))
@@ -538,7 +553,7 @@ impl Store {
             external_id: rows.external_id.clone(),
             robot_since: rows.robot_since,
             last_connected: rows.last_connected,
-            merged_at: None,
+            merged_at: rows.merged_at,
             attributes: tidings::profile::Attributes::default(),
             fired_once: rows.fired_once.iter().map(|(name, at)| (name.clone(), *at)).collect(),
             events: rows.events.clone(),

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use tidings::base::{ExternalId, NotificationId};
+use tidings::base::{ExternalId, NotificationId, Timestamp};
 use tidings::catalogue::Catalogue;
 use tidings::decide::record::Record;
 use tidings::decide::{Effect, Input};
@@ -118,6 +118,16 @@ impl Shadow {
 
     pub fn shown(&mut self, user: usize, id: NotificationId) {
         self.users[user].shown.insert(id);
+    }
+
+    /// One user was merged into another: all that holds of it holds of the other.
+    pub fn merged(&mut self, alias: usize, user: usize, now: Timestamp) {
+        let other = std::mem::take(&mut self.users[alias]);
+        let own = &mut self.users[user];
+        own.shown.extend(other.shown);
+        own.decided.extend(other.decided);
+        own.hushed.extend(other.hushed);
+        own.wishes.join(&other.wishes, now);
     }
 
     /// A server has forgotten what it held of a user: only what is stored counts.

@@ -55,6 +55,11 @@ impl Wishes {
         (self.durable, self.durable_at) = (document, Some(now));
     }
 
+    /// Those of a merged user hold as well. Nothing of either was to be stored.
+    pub fn join(&mut self, other: &Self, now: Timestamp) {
+        self.replace(self.durable.clone().joined(&other.durable), now);
+    }
+
     /// A client changed them; they are answered at once and stored later.
     fn change(&mut self, server: usize, change: PreferenceChange) {
         change.apply(&mut self.document, None);
