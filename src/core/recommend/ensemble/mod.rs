@@ -38,7 +38,7 @@ pub use kinds::{
 };
 pub use member::{BaseModel, PairModel, SideFeature};
 pub use models::{FittedMembers, Models, Pairs};
-pub use pairs::{LEAST_WEIGHT, Regressions, fit_similarity};
+pub use pairs::{LEAST_WEIGHT, PairColumn, Regressions, fit_similarity};
 pub use parameters::{EnsembleParameters, als_work, similarity_work};
 pub use ranker::Ranker;
 

@@ -6,11 +6,12 @@
     reason = "dense inner loops; each index is bounded by n_items where it is made"
 )]
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::ItemId;
+use crate::base::{Follows, ItemId};
 use crate::ml::threads::Threads;
 use crate::recommend::models::implicit_als::ImplicitAls;
 use crate::recommend::models::interactions::Matrix;
@@ -22,7 +23,7 @@ use super::context::Context;
 use super::histories::Histories;
 use super::kinds::column::KindColumn;
 use super::member::{BaseModel, PairModel, SideFeature};
-use super::pairs::{Regressions, add_pairs, fit_similarity, sequence};
+use super::pairs::{PairColumn, Regressions, add_pairs, fit_similarity, sequence};
 use super::parameters::{EnsembleParameters, als_work};
 use super::seasons::Seasons;
 
@@ -53,6 +54,9 @@ pub struct Models {
     popularity: Vec<f32>,
     trends: Vec<(f32, Vec<f32>)>,
     seasons: Vec<Seasons>,
+    /// Largest popularity, at least 1.
+    #[serde(skip)]
+    most: Follows<f32>,
 }
 
 impl Models {
@@ -151,6 +155,7 @@ impl Models {
                 .filter(|days| ordered && parameters.wants(|member| *member == BaseModel::Season(**days)))
                 .filter_map(|days| Seasons::new(histories, *days))
                 .collect(),
+            most: Follows::default(),
         };
         models.members = models.list(parameters, ordered);
         if progress(1.0).is_break() { Err(TrainError::Cancelled) } else { Ok(models) }
@@ -207,7 +212,7 @@ impl Models {
 
     /// Popularity, scaled to be outweighed by anything that a core member says: so that every item ever touched has a place.
     pub fn prior(&self, universe: &Universe) -> Vec<f32> {
-        let most = self.popularity.iter().copied().fold(1.0, f32::max);
+        let most = *self.most.get(|| self.popularity.iter().copied().fold(1.0, f32::max));
         let mut prior = vec![0f32; universe.width()];
         universe.gather(&mut prior, &self.popularity);
         prior.iter_mut().for_each(|count| *count = PRIOR * *count / most);
@@ -278,18 +283,15 @@ impl Models {
         }
     }
 
-    /// Adds the column of a member over pairs. O(history · weights kept).
-    pub fn add_pair(
-        &self,
+    /// The column of a member over pairs.
+    pub fn pair_column<'a>(
+        &'a self,
         model: PairModel,
         decay: f32,
-        history: &[(ItemId, f32)],
-        universe: &Universe,
-        column: &mut [f32],
-    ) {
-        if let Some(weights) = self.weights(model) {
-            add_pairs(weights, &[decay], history, universe, column);
-        }
+        history: &'a [(ItemId, f32)],
+    ) -> Option<PairColumn<'a>> {
+        let weights = self.weights(model)?;
+        Some(PairColumn { weights, decay, history: Cow::Borrowed(history) })
     }
 
     /// The weights of a pair model.

@@ -4,6 +4,7 @@
     reason = "dense inner loops; each index is bounded by n_items where it is made"
 )]
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use crate::base::ItemId;
@@ -51,6 +52,30 @@ pub(super) fn add_pairs(
             }
         }
         ages.iter_mut().zip(decays).for_each(|(age, decay)| *age *= decay);
+    }
+}
+
+/// The column of a member over pairs for one history.
+#[derive(Clone, Debug)]
+pub struct PairColumn<'a> {
+    pub(super) weights: &'a ItemWeights,
+    /// Weight of each older item of the history against the next newer one.
+    pub(super) decay: f32,
+    /// Newest first.
+    pub(super) history: Cow<'a, [(ItemId, f32)]>,
+}
+
+impl PairColumn<'_> {
+    /// Adds it to a place of the universe each. O(history · weights kept).
+    pub fn add(&self, universe: &Universe, column: &mut [f32]) {
+        add_pairs(self.weights, &[self.decay], &self.history, universe, column);
+    }
+
+    /// Items that [`PairColumn::add`] adds to, one of them perhaps several times.
+    pub fn reached(&self) -> impl Iterator<Item = ItemId> {
+        let ages = std::iter::successors(Some(1f32), move |age| Some(age * self.decay));
+        let known = self.history.iter().zip(ages.take_while(|age| *age >= LEAST_WEIGHT));
+        known.flat_map(move |((item, _), _)| self.weights.of(*item)).map(|(other, _)| *other)
     }
 }
 

@@ -4,7 +4,7 @@
 //!
 //! Goes in: [`Itemsets`]. Comes out: [`AssociationRules`], at most `max_rules` of them, about 100 bytes each.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -166,14 +166,15 @@ impl AssociationRules {
         })
     }
 
-    /// Adds each rule's confidence to its item in `scores` (indexed by item), of several the highest: the probability
-    /// that a basket like this one holds the item. O(rules of the seed).
-    pub fn add_scores(&self, seed: ItemId, holds: impl Fn(ItemId) -> bool, scores: &mut [f32]) {
+    /// The highest confidence of the rules that apply to each item, by item: the probability that a basket like this one holds it.
+    /// O(rules of the seed).
+    pub fn scores(&self, seed: ItemId, holds: impl Fn(ItemId) -> bool) -> Vec<(ItemId, f32)> {
+        let mut best: BTreeMap<ItemId, f32> = BTreeMap::new();
         for (item, rule) in self.applying(seed, holds) {
-            if let Some(score) = scores.get_mut(item.index()) {
-                *score = score.max(rule.confidence as f32);
-            }
+            let known = best.entry(item).or_default();
+            *known = known.max(rule.confidence as f32);
         }
+        best.into_iter().collect()
     }
 
     /// Whether every index is in range and every figure a number. Checked after loading.
@@ -400,12 +401,10 @@ mod tests {
     #[test]
     fn rules_apply_when_everything_on_the_left_is_there() {
         let rules = rules(&BREAKFAST, 0.4, &ALL);
-        let mut scores = [0f32; 3];
-        rules.add_scores(ItemId(0), |_| false, &mut scores);
-        assert!((scores[1] - 0.75).abs() < 1e-6 && (scores[2] - 0.5).abs() < 1e-6);
-        let mut scores = [0f32; 3];
-        rules.add_scores(ItemId(0), |item| item == ItemId(1), &mut scores);
-        assert!((scores[2] - 2.0 / 3.0).abs() < 1e-6, "bread and butter");
+        let scores = rules.scores(ItemId(0), |_| false);
+        assert_eq!(scores, [(ItemId(1), 0.75), (ItemId(2), 0.5)]);
+        let scores = rules.scores(ItemId(0), |item| item == ItemId(1));
+        assert!(scores.iter().any(|(item, score)| *item == ItemId(2) && (score - 2.0 / 3.0).abs() < 1e-6));
         assert_eq!(rules.with(ItemId(9)).count(), 0);
         assert!(rules.with(ItemId(1)).all(|rule| rule.antecedent.contains(&ItemId(1))));
     }

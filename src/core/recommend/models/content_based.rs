@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::ItemId;
 use crate::catalogue::{Catalogue, Item};
 
+use super::content_comparison::Comparison;
 use super::content_index::Index;
 pub use super::content_index::Vector;
 use super::content_terms::TermTable;
@@ -165,6 +166,11 @@ impl ContentBased {
     /// For cosines of a unit vector with items, one by one.
     pub fn likeness(&self, taste: &[(Term, f32)]) -> Likeness<'_> {
         Likeness { content: self, terms: TermTable::new(taste) }
+    }
+
+    /// For cosines of a few items with one another.
+    pub fn comparison(&self, items: impl Iterator<Item = ItemId>) -> Comparison {
+        Comparison::new(items.map(|item| self.vector(item)))
     }
 
     /// A user's taste: the weighted sum of the vectors of their history, cut to its strongest terms, as a unit

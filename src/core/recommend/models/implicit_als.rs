@@ -21,6 +21,7 @@ use crate::ml::threads::Threads;
 use crate::recommend::train::error::TrainError;
 
 use super::interactions::Matrix;
+use super::quantized::Quantized;
 use super::transpose::Columns;
 
 /// Steps of conjugate gradients a vector and iteration, as in `implicit`; they begin where the last iteration ended.
@@ -75,9 +76,9 @@ pub struct ImplicitAls {
     items: Vec<f32>,
     /// Σ of y · yᵀ over the items, factors × factors.
     gram: Vec<f32>,
-    /// Length of each item's vector.
+    /// Item vectors in a byte a number.
     #[serde(skip)]
-    norms: Follows<Vec<f32>>,
+    rounded: Follows<Quantized>,
 }
 
 /// λ · ((confidence of the row + size) / mean)^ν.
@@ -148,7 +149,7 @@ impl ImplicitAls {
             }
         }
         let gram = gram(&items, f);
-        Ok(Self { factors: f, alpha, penalty: user_penalty, items, gram, norms: Follows::default() })
+        Ok(Self { factors: f, alpha, penalty: user_penalty, items, gram, rounded: Follows::default() })
     }
 
     /// The vector of whoever has this history; weights multiply the confidence. O(history · factors · steps).
@@ -218,10 +219,22 @@ impl ImplicitAls {
         score.first().copied().unwrap_or(0.0)
     }
 
-    /// Length of each item's vector: its product with another is at most that of their lengths. O(items · factors) the first time.
-    pub fn norms(&self) -> &[f32] {
-        let norm = |vector: &[f32]| vector.iter().map(|value| value * value).sum::<f32>().sqrt();
-        self.norms.get(|| self.items.chunks_exact(self.factors.max(1)).map(norm).collect())
+    /// Writes about the product of a folded-in vector with those of these items, `None` = of all, into slots of 0, each right to
+    /// [`ImplicitAls::error`]. O(slots · factors), a quarter of the memory that the vectors themselves take.
+    pub fn about(&self, vector: &[f32], items: Option<&[ItemId]>, slots: &mut [f32]) {
+        self.rounded().products(vector, items, slots);
+    }
+
+    /// The most by which the product of an item's vector, `None` = of any item's, with one of length 1 may differ from
+    /// [`ImplicitAls::about`]. O(1).
+    pub fn error(&self, item: Option<ItemId>) -> f32 {
+        let rounded = self.rounded();
+        item.map_or(rounded.largest_error(), |item| rounded.error(item))
+    }
+
+    /// O(items · factors) the first time.
+    fn rounded(&self) -> &Quantized {
+        self.rounded.get(|| Quantized::new(&self.items, self.factors))
     }
 
     /// Number of items.

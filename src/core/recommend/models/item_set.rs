@@ -57,6 +57,25 @@ impl ItemSet {
         left
     }
 
+    /// One more than the largest item that it could hold: a multiple of 64.
+    pub fn width(&self) -> usize {
+        self.words.len() * BITS
+    }
+
+    /// By item below the width, what `value` says of one that is there or not. O(width).
+    pub fn by_item<T: Copy>(&self, value: impl Fn(bool) -> T) -> Vec<T> {
+        let (absent, present) = (value(false), value(true));
+        let mut all = vec![absent; self.width()];
+        for (word, slots) in self.words.iter().zip(all.chunks_mut(BITS)) {
+            slots.iter_mut().enumerate().for_each(|(bit, slot)| {
+                if word >> bit & 1 == 1 {
+                    *slot = present;
+                }
+            });
+        }
+        all
+    }
+
     /// Number of items. O(width / 64).
     pub fn len(&self) -> usize {
         self.words.iter().map(|word| word.count_ones() as usize).sum()

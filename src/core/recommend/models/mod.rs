@@ -4,6 +4,7 @@
 
 pub mod association_rules;
 pub mod content_based;
+pub mod content_comparison;
 mod content_index;
 mod content_terms;
 pub mod ease;
@@ -16,6 +17,7 @@ pub mod item_weights;
 pub mod local_ridge;
 pub mod popularity;
 pub mod purchase_baskets;
+mod quantized;
 pub mod repurchase;
 pub mod ridge;
 pub mod text;

@@ -44,6 +44,20 @@ pub fn best(scores: &[f32], n: usize, allowed: impl Fn(ItemId) -> bool) -> Vec<(
     heap.into_sorted_vec().into_iter().map(|Reverse(Candidate(score, item))| (item, score)).collect()
 }
 
+/// Places that are compared at once.
+const LANES: usize = 16;
+
+/// The largest finite score, at least 0. O(width), many places at a time.
+pub fn largest(scores: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if b > a && b < f32::INFINITY { b } else { a };
+    let (chunks, rest) = scores.as_chunks::<LANES>();
+    let mut most = [0f32; LANES];
+    for scores in chunks {
+        most.iter_mut().zip(scores).for_each(|(most, score)| *most = larger(*most, *score));
+    }
+    rest.iter().copied().chain(most).fold(0.0, larger)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +72,13 @@ mod tests {
         assert_eq!(ids(3), [2, 5, 0]);
         assert_eq!(ids(9), [2, 5, 0, 7]);
         assert_eq!(ids(0), Vec::<u32>::new());
+    }
+
+    #[test]
+    fn the_largest_is_a_number() {
+        let mut scores = vec![-1.0; 40];
+        assert_eq!((largest(&scores), largest(&[])), (0.0, 0.0));
+        (scores[3], scores[17], scores[20], scores[38]) = (0.5, f32::NAN, f32::INFINITY, 0.7);
+        assert_eq!((largest(&scores), largest(&scores[..38])), (0.7, 0.5));
     }
 }

@@ -12,7 +12,7 @@ use crate::recommend::models::item_set::{ItemSet, Universe};
 use crate::recommend::models::top;
 
 use super::arrange::Arrangement;
-use super::contenders::{FEW, Search, contenders};
+use super::contenders::{FEW, LEAST_POSTINGS, Search, contenders};
 use super::context::Beside;
 use super::explain::Explanation;
 use super::fill::Filler;
@@ -133,7 +133,8 @@ impl ModelSet {
         n: usize,
     ) -> ItemSet {
         let sources = self.sources();
-        contenders(&Search { sources: &sources, request, person, rule }, among, n.max(CANDIDATES))
+        let search = Search { sources: &sources, request, person, rule, postings: LEAST_POSTINGS };
+        contenders(&search, among, n.max(CANDIDATES))
     }
 
     /// Candidates, and all of them in the order of `rule` with scores 0…1: odds against the best one, after the share of what is

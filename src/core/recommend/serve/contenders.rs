@@ -1,27 +1,33 @@
 //! Of many items those that can be among the best at all, so that only they are scored by every member. Nothing is lost: an item is
 //! left out only where bounds prove that its sum is below that of enough others.
 //!
-//! Pairs, popularity and trends are cheap: their columns are read whole. Likeness in words and factors are dear, and bounded: words by
-//! the rare ones and the most that the common ones can add, factors by the lengths of two vectors (Cauchy–Schwarz). Where a bound
-//! decides, the member is not asked. This is MaxScore (Turtle & Flood 1995) over members instead of terms.
+//! Pairs say something of a few items, popularity and trends are the same for everybody: their columns are added up as they are.
+//! Likeness in words and factors are dear, and looked at roughly: words by the rare ones and the most that the common ones can add,
+//! factors by vectors of a byte a number, whose error is known. An item whose rough sum does not decide is asked of them alone. This
+//! is MaxScore (Turtle & Flood 1995) over members instead of terms.
 //!
-//! Time: O(history · weights kept + cheap members · items + postings of rare terms); dear members are asked of a few hundred items
-//! where bounds are good, and of all where they say nothing. Memory: three columns, 12 bytes an item.
+//! Time: O(history · weights kept + members that are the same for everybody · items + postings of rare terms + factors · items), read a
+//! column at a time; dear members are asked of a few hundred items where bounds are good, and of all where they say nothing. Memory: five
+//! columns, 20 bytes an item.
 
 use crate::base::ItemId;
-use crate::recommend::ensemble::{BaseModel, KindColumn, Ranker, SideFeature};
+use crate::recommend::ensemble::{BaseModel, KindColumn, KindFeature, PairColumn, Ranker, SideFeature};
 use crate::recommend::models::content_based::Likeness;
 use crate::recommend::models::implicit_als::ImplicitAls;
 use crate::recommend::models::item_set::{ItemSet, Universe};
 use crate::recommend::models::top;
 
+use super::field::{Field, add_shares};
 use super::person::{Person, Sources};
 use super::request::Request;
 
 /// Up to so many items all are scored: that costs less than finding out which need not be.
-pub(super) const FEW: usize = 16_384;
-/// Postings read for each item: rarer terms first.
+pub(super) const FEW: usize = 4_096;
+/// Postings read for each item, and at least: rarer terms first.
 const POSTINGS: usize = 3;
+pub(super) const LEAST_POSTINGS: usize = 1 << 18;
+/// Items that a dear member is asked of first: one of them may be its best.
+const FIRST: usize = 16;
 /// Share of a sum that is left whatever rounding takes.
 const ROUNDING: f32 = 1.0 - 1e-4;
 
@@ -32,9 +38,11 @@ pub(super) struct Search<'a> {
     pub(super) request: &'a Request<'a>,
     pub(super) person: &'a Person,
     pub(super) rule: &'a Ranker,
+    /// Postings that may be read, however few items there are.
+    pub(super) postings: usize,
 }
 
-/// A member that is bounded before it is asked.
+/// A member that is looked at roughly before it is asked.
 enum Dear<'a> {
     Factors {
         als: &'a ImplicitAls,
@@ -45,8 +53,6 @@ enum Dear<'a> {
         likeness: Likeness<'a>,
         /// Items of the history: what they are like says nothing.
         known: ItemSet,
-        /// By place, the products with rare terms.
-        rare: Vec<f32>,
         /// The most that common terms add.
         common: f32,
     },
@@ -56,47 +62,45 @@ enum Dear<'a> {
 struct Member<'a> {
     dear: Dear<'a>,
     is_core: bool,
+    /// By place, about its score.
+    about: Vec<f32>,
     best: f32,
 }
 
 /// Items of `among` that can be among the `n` with the largest sum over the core of the rule; and the best of each member, by which its
 /// scores are scaled. Fewer than `n` only where no more have any score.
 pub(super) fn contenders(search: &Search<'_>, among: &ItemSet, n: usize) -> ItemSet {
-    let universe = Universe::of(among.clone());
-    let items = universe.items().unwrap_or_default();
+    let field = Field::new(among);
     let mut found = among.emptied();
-    let mut sums = search.sources.ensemble.models().prior(&universe);
-    search.add_cheap(&universe, &mut sums, &mut found);
-    let mut first: Vec<usize> = best_places(&sums, n);
-    let mut dear = search.dear(&universe);
-    for member in &mut dear {
-        if let Dear::Words { rare, .. } = &member.dear {
-            first.extend(best_places(rare, n));
-        }
-    }
-    first.sort_unstable();
-    first.dedup();
-    dear.iter_mut().for_each(|member| member.find_best(items, &first, &mut found));
+    let mut sums = search.sources.ensemble.models().prior(&field.universe);
+    field.bar(&mut sums);
+    search.add_pairs(&field, &mut sums, &mut found);
+    search.add_common(&field, &mut sums, &mut found);
+    let mut dear = search.dear(&field);
+    dear.iter_mut().for_each(|member| member.find_best(&field, &mut found));
     dear.retain(|member| member.is_core && member.best > 0.0);
+    let mut about = sums.clone();
+    dear.iter().for_each(|member| add_shares(&mut about, &member.about, member.best));
 
-    let mut most = sums.clone();
-    for (place, (most, item)) in most.iter_mut().zip(items).enumerate() {
-        *most += dear.iter().map(|member| member.dear.most(place, *item) / member.best).sum::<f32>();
-    }
-    first.extend(best_places(&most, 2 * n));
-    first.sort_unstable();
-    first.dedup();
-    let sum = |place: &usize| {
-        let (sum, item) = sums.get(*place).zip(items.get(*place))?;
-        let own = dear.iter().map(|member| member.dear.score(*item).max(0.0) / member.best).sum::<f32>();
+    let sum = |place: usize| {
+        let (sum, item) = sums.get(place).zip(field.item(place))?;
+        let own = dear.iter().map(|member| member.dear.score(item).max(0.0) / member.best).sum::<f32>();
         Some(sum + own)
     };
-    let mut known: Vec<f32> = first.iter().filter_map(sum).collect();
+    let mut known: Vec<f32> = best_places(&about, n).into_iter().filter_map(sum).collect();
     known.sort_unstable_by(|a, b| b.total_cmp(a));
     let least = n.checked_sub(1).and_then(|last| known.get(last)).map_or(0.0, |sum| sum * ROUNDING);
-    for (most, item) in most.iter().zip(items) {
-        if *most > 0.0 && *most >= least {
-            found.insert(*item);
+    let above = |item| dear.iter().map(|member| member.dear.above(item) / member.best).sum::<f32>();
+    let most_above = above(None);
+    for (place, about) in about.iter().enumerate() {
+        // What nobody says anything of is no contender, however few there are.
+        let may_be = |above: f32| about + above > 0.0 && about + above >= least;
+        if may_be(most_above)
+            && let Some(item) = field.item(place)
+            && may_be(above(Some(item)))
+            && sum(place).is_some_and(|sum| sum > 0.0 && sum >= least)
+        {
+            found.insert(item);
         }
     }
     found
@@ -106,70 +110,129 @@ fn best_places(column: &[f32], n: usize) -> Vec<usize> {
     top::best(column, n, |_| true).into_iter().map(|(place, _)| place.index()).collect()
 }
 
-/// Place and score of the best; `None` where nothing is above 0.
-fn best(column: &[f32]) -> Option<(usize, f32)> {
-    let most = column.iter().fold(0.0f32, |most, score| if *score > most { *score } else { most });
-    let place = column.iter().position(|score| *score == most)?;
-    (most > 0.0).then_some((place, most))
-}
-
 impl<'a> Search<'a> {
-    /// Adds the shares of the core's cheap members to the sums; the best item of each cheap member goes to `found`.
-    fn add_cheap(&self, universe: &Universe, sums: &mut [f32], found: &mut ItemSet) {
-        let mut column = vec![0f32; universe.width()];
-        let members = self.sources.ensemble.models().members().iter().enumerate();
-        for (index, member) in members.filter(|(_, member)| !is_dear(member) && !member.is_of_begun()) {
-            column.fill(0.0);
-            self.fill(member, universe, &mut column);
-            let Some((place, best)) = best(&column) else { continue };
-            universe.item(place).into_iter().for_each(|item| _ = found.insert(item));
-            if self.rule.core.contains(&index) {
-                sums.iter_mut().zip(&column).for_each(|(sum, score)| *sum += score.max(0.0) / best);
+    /// Members that are asked as they are, those of the core marked.
+    fn cheap(&self) -> impl Iterator<Item = (&'a BaseModel, bool)> {
+        let (sources, rule) = (self.sources, self.rule);
+        let members = sources.ensemble.models().members().iter().enumerate();
+        let cheap = members.filter(|(_, member)| !is_dear(member) && !member.is_of_begun());
+        cheap.map(|(index, member)| (member, rule.core.contains(&index)))
+    }
+
+    /// Adds the shares of the core's members that say something of a few items; the best item of each such member goes to `found`.
+    fn add_pairs(&self, field: &Field<'_>, sums: &mut [f32], found: &mut ItemSet) {
+        let mut column = field.column();
+        let mut reached: Vec<usize> = Vec::new();
+        for (member, is_core) in self.cheap() {
+            let place = |item| field.universe.place(item);
+            if let Some(pairs) = self.pairs(member) {
+                pairs.add(&field.universe, &mut column);
+                reached.extend(pairs.reached().filter_map(place));
+            } else if let BaseModel::SideFeature(feature @ SideFeature::Segment) = member {
+                self.person.fill(*feature, self.sources, self.request, &field.universe, &mut column);
+                let near = self.request.segment.map(|id| self.sources.popularity.in_segment(id));
+                reached.extend(near.unwrap_or_default().iter().filter_map(|(item, _)| place(*item)));
             }
+            let scored = reached.iter().filter_map(|place| Some((*column.get(*place)?, field.item(*place)?)));
+            // Of equals any one scales the others alike.
+            let best = scored.filter(|(score, _)| *score > 0.0).max_by(|a, b| a.0.total_cmp(&b.0));
+            for place in reached.drain(..) {
+                // Reached again it adds nothing.
+                let score = column.get_mut(place).map(std::mem::take).filter(|score| *score > 0.0);
+                if let (true, Some(score), Some((best, _))) = (is_core, score, best) {
+                    sums.get_mut(place).into_iter().for_each(|sum| *sum += score / best);
+                }
+            }
+            best.into_iter().for_each(|(_, item)| _ = found.insert(item));
         }
     }
 
-    /// The column of a cheap member.
-    fn fill(&self, member: &BaseModel, universe: &Universe, column: &mut [f32]) {
-        let Self { sources, request, person, .. } = *self;
-        let models = sources.ensemble.models();
+    /// Column of a member over pairs; `None` for other members.
+    fn pairs(&self, member: &BaseModel) -> Option<PairColumn<'a>> {
+        let Self { sources, person, .. } = *self;
         match member {
             BaseModel::Pair { model, decay } => {
-                models.add_pair(*model, *decay, &person.history, universe, column);
+                sources.ensemble.models().pair_column(*model, *decay, &person.history)
             }
-            BaseModel::SideFeature(feature) => person.fill(*feature, sources, request, universe, column),
-            BaseModel::Kind(kind) => self.fill_kind(*kind, universe, column),
-            _ => universe.gather(column, models.fixed(*member, person.last_day).unwrap_or_default()),
+            BaseModel::Kind(kind) => sources.kinds.models.pair_column(*kind, &person.acts),
+            _ => None,
         }
     }
 
-    fn fill_kind(&self, kind: KindColumn, universe: &Universe, column: &mut [f32]) {
-        self.sources.kinds.models.add_column(kind, &self.person.acts, universe, column);
+    /// The same of the members that say something of every item.
+    fn add_common(&self, field: &Field<'_>, sums: &mut [f32], found: &mut ItemSet) {
+        let mut column = field.column();
+        for (member, is_core) in self.cheap() {
+            let Some(scores) = self.common(member, field, &mut column) else { continue };
+            let Some((place, best)) = field.best(scores) else { continue };
+            field.item(place).into_iter().for_each(|item| _ = found.insert(item));
+            if is_core {
+                add_shares(sums, scores, best);
+            }
+        }
+    }
+
+    /// Column of a member that says something of every item, perhaps in the room of `column`; `None` for other members.
+    fn common<'c>(
+        &'c self,
+        member: &BaseModel,
+        field: &Field<'_>,
+        column: &'c mut [f32],
+    ) -> Option<&'c [f32]> {
+        let Self { sources, request, person, .. } = *self;
+        let by_item = match member {
+            BaseModel::Pair { .. } | BaseModel::SideFeature(SideFeature::Segment) => return None,
+            BaseModel::SideFeature(feature) => {
+                column.fill(0.0);
+                person.fill(*feature, sources, request, &field.universe, column);
+                return Some(column);
+            }
+            BaseModel::Kind(KindColumn { of: KindFeature::Popularity, .. }) => {
+                sources.kinds.models.popularity()
+            }
+            _ => sources.ensemble.models().fixed(*member, person.last_day)?,
+        };
+        if let Universe::All(width) = field.universe {
+            return by_item.get(..by_item.len().min(width));
+        }
+        column.fill(0.0);
+        field.universe.gather(column, by_item);
+        Some(column)
     }
 
     /// The dear members, none of which is asked yet. One that can say nothing is left out.
-    fn dear(&self, universe: &Universe) -> Vec<Member<'a>> {
-        let Self { sources, person, rule, .. } = *self;
+    fn dear(&self, field: &Field<'_>) -> Vec<Member<'a>> {
+        let Self { sources, person, rule, postings, .. } = *self;
         let models = sources.ensemble.models();
         let mut dear = Vec::new();
         for (index, member) in models.members().iter().enumerate() {
-            let bounded = match member {
+            let rough = match member {
                 BaseModel::Als(n) if !person.history.is_empty() => models.als(*n).map(|als| {
-                    let vector = als.fold_in(&person.history);
+                    let (vector, mut about) = (als.fold_in(&person.history), field.column());
+                    als.about(&vector, field.universe.items(), &mut about);
                     let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
-                    Dear::Factors { als, vector, length }
+                    (Dear::Factors { als, vector, length }, about)
                 }),
                 BaseModel::SideFeature(SideFeature::Content) if !person.words.is_empty() => {
-                    let most = POSTINGS * universe.width();
-                    let (rare, common) = sources.content.bounds(&person.words, universe, most);
-                    let known = ItemSet::of(self.width(), person.taste.iter().map(|(item, _)| *item));
+                    let most = (POSTINGS * field.universe.width()).max(postings);
+                    let (mut rare, common) = sources.content.bounds(&person.words, &field.universe, most);
+                    // Added up in another order they may be less.
+                    rare.iter_mut().for_each(|sum| *sum /= ROUNDING);
+                    let items = person.taste.iter().map(|(item, _)| *item);
+                    let known = ItemSet::of(self.width(), items.clone());
+                    for place in items.filter_map(|item| field.universe.place(item)) {
+                        rare.get_mut(place).into_iter().for_each(|sum| *sum = 0.0);
+                    }
                     let likeness = sources.content.likeness(&person.words);
-                    Some(Dear::Words { likeness, known, rare, common })
+                    Some((Dear::Words { likeness, known, common }, rare))
                 }
                 _ => None,
             };
             let is_core = rule.core.contains(&index);
-            dear.extend(bounded.map(|dear| Member { dear, is_core, best: 0.0 }));
+            dear.extend(rough.map(|(dear, mut about)| {
+                field.bar(&mut about);
+                Member { dear, is_core, about, best: 0.0 }
+            }));
         }
         dear
     }
@@ -184,13 +247,11 @@ fn is_dear(member: &BaseModel) -> bool {
 }
 
 impl Dear<'_> {
-    /// Upper bound of the score of an item.
-    fn most(&self, place: usize, item: ItemId) -> f32 {
+    /// The most by which the score of an item, `None` = of any, may be above what is known about it.
+    fn above(&self, item: Option<ItemId>) -> f32 {
         match self {
-            Self::Factors { als, length, .. } => {
-                length * als.norms().get(item.index()).copied().unwrap_or(0.0) / ROUNDING
-            }
-            Self::Words { rare, common, .. } => (rare.get(place).copied().unwrap_or(0.0) + common) / ROUNDING,
+            Self::Factors { als, length, .. } => length * als.error(item) / ROUNDING,
+            Self::Words { common, .. } => common / ROUNDING,
         }
     }
 
@@ -205,17 +266,26 @@ impl Dear<'_> {
 }
 
 impl Member<'_> {
-    /// Finds the best item, those at the places of `first` before all others; the bounds pass over most.
-    fn find_best(&mut self, items: &[ItemId], first: &[usize], found: &mut ItemSet) {
+    /// Finds the best item, those that may be it first; the bounds pass over most.
+    fn find_best(&mut self, field: &Field<'_>, found: &mut ItemSet) {
         let mut best = (0.0f32, None);
-        let early = first.iter().filter_map(|place| Some((*place, items.get(*place)?)));
-        for (place, item) in early.chain(items.iter().enumerate()) {
-            if self.dear.most(place, *item) > best.0 {
-                let score = self.dear.score(*item);
+        let mut ask = |place: usize| {
+            let Some(item) = field.item(place) else { return 0.0 };
+            if self.about.get(place).is_some_and(|about| about + self.dear.above(Some(item)) > best.0) {
+                let score = self.dear.score(item);
                 // Of equals any one scales the others alike.
                 if score > best.0 {
-                    best = (score, Some(*item));
+                    best = (score, Some(item));
                 }
+            }
+            best.0
+        };
+        let first = best_places(&self.about, FIRST);
+        let mut least = first.into_iter().fold(0.0, |_, place| ask(place));
+        let most_above = self.dear.above(None);
+        for (place, about) in self.about.iter().enumerate() {
+            if about + most_above > least {
+                least = ask(place);
             }
         }
         self.best = best.0;

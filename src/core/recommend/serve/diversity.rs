@@ -4,14 +4,23 @@
 
 use super::ranked::Ranked;
 
+/// Likeness of the items of a list, by place.
+pub(super) trait Alike {
+    /// From now on others are compared with the item at this place.
+    fn compare_with(&mut self, place: usize);
+
+    /// Likeness of the item at a place to it, 0…1.
+    fn of(&self, place: usize) -> f32;
+}
+
 /// At most `n` of `ranked` (best first, scores 0…1), in order of marginal relevance, which becomes their score and never
-/// rises down the list. `weight` ≥ 0, 0 = as they are; `alike_to` makes for one what says 0…1 of others. Ties go to the better. O(n ·
-/// those that can get in).
-pub(super) fn diversify<A: Fn(&Ranked) -> f32>(
+/// rises down the list. `weight` ≥ 0, 0 = as they are; `alike` compares those that can get in. Ties go to the better. O(n · those that
+/// can get in).
+pub(super) fn diversify<A: Alike>(
     ranked: Vec<Ranked>,
     n: usize,
     weight: f32,
-    alike_to: impl Fn(&Ranked) -> A,
+    alike: impl FnOnce(&[Ranked]) -> A,
 ) -> Vec<Ranked> {
     let mut waiting = ranked;
     let weight = if weight.is_finite() { weight.max(0.0) } else { 0.0 };
@@ -24,6 +33,7 @@ pub(super) fn diversify<A: Fn(&Ranked) -> f32>(
     waiting.retain(|one| one.score >= least);
     let mut values: Vec<f32> = waiting.iter().map(|one| one.score).collect();
     let scores = values.clone();
+    let mut alike = alike(&waiting);
     let mut taken = vec![false; waiting.len()];
     let mut list: Vec<Ranked> = Vec::with_capacity(n.min(waiting.len()));
     while list.len() < n {
@@ -34,10 +44,10 @@ pub(super) fn diversify<A: Fn(&Ranked) -> f32>(
         if let Some(slot) = taken.get_mut(place) {
             *slot = true;
         }
-        let alike = alike_to(&next);
-        let others = waiting.iter().zip(&mut values).zip(&scores).zip(&taken);
-        for (((other, value), score), _) in others.filter(|(_, taken)| !**taken) {
-            *value = value.min(score - weight * alike(other));
+        alike.compare_with(place);
+        let others = values.iter_mut().zip(&scores).zip(&taken).enumerate();
+        for (other, ((value, score), _)) in others.filter(|(_, (_, taken))| !**taken) {
+            *value = value.min(score - weight * alike.of(other));
         }
         list.push(next);
     }
@@ -56,9 +66,20 @@ mod tests {
     }
 
     /// Even items are alike, so are odd ones.
-    fn parity(a: &Ranked) -> impl Fn(&Ranked) -> f32 + use<> {
-        let own = a.item.0 % 2;
-        move |b| f32::from(own == b.item.0 % 2)
+    struct Parity(Vec<u32>, usize);
+
+    impl Alike for Parity {
+        fn compare_with(&mut self, place: usize) {
+            self.1 = place;
+        }
+
+        fn of(&self, place: usize) -> f32 {
+            f32::from(self.0[self.1] % 2 == self.0[place] % 2)
+        }
+    }
+
+    fn parity(list: &[Ranked]) -> Parity {
+        Parity(order(list), 0)
     }
 
     fn order(list: &[Ranked]) -> Vec<u32> {

@@ -7,8 +7,12 @@
 use crate::base::ItemId;
 use crate::catalogue::{Catalogue, Direction, Embeddings};
 use crate::recommend::models::content_based::ContentBased;
+use crate::recommend::models::content_comparison::Comparison;
 use crate::recommend::models::item_set::Universe;
 use crate::recommend::models::top;
+
+use super::diversity::Alike;
+use super::ranked::Ranked;
 
 /// Most multiplications of one scan.
 const MAX_WORK: usize = 1 << 25;
@@ -90,6 +94,36 @@ fn clear(column: &mut [f32], universe: &Universe, item: ItemId) {
 pub(super) fn similarity(content: &ContentBased, catalogue: &Catalogue, a: ItemId, b: ItemId) -> f32 {
     let are_worded = !content.vector(a).is_empty() && !content.vector(b).is_empty();
     joined(content.similarity(a, b), are_worded, catalogue.embeddings().similarity(a, b))
+}
+
+/// The same of the items of a list, each with each.
+pub(super) struct Likenesses<'a> {
+    words: Comparison,
+    embeddings: &'a Embeddings,
+    items: Vec<ItemId>,
+    /// The one that others are compared with.
+    own: usize,
+}
+
+impl<'a> Likenesses<'a> {
+    pub(super) fn new(content: &ContentBased, embeddings: &'a Embeddings, list: &[Ranked]) -> Self {
+        let items: Vec<ItemId> = list.iter().map(|ranked| ranked.item).collect();
+        Self { words: content.comparison(items.iter().copied()), embeddings, items, own: 0 }
+    }
+}
+
+impl Alike for Likenesses<'_> {
+    fn compare_with(&mut self, place: usize) {
+        self.own = place;
+        self.words.compare_with(place);
+    }
+
+    fn of(&self, place: usize) -> f32 {
+        let are_worded = !self.words.is_empty(self.own) && !self.words.is_empty(place);
+        let both = self.items.get(self.own).zip(self.items.get(place));
+        let likeness = both.and_then(|(own, other)| self.embeddings.similarity(*own, *other));
+        joined(self.words.of(place).clamp(0.0, 1.0), are_worded, likeness)
+    }
 }
 
 /// Likeness in words and, where both items have one, by embeddings; that by embeddings alone where not both have words.

@@ -4,6 +4,7 @@ use crate::base::ItemId;
 use crate::catalogue::Embeddings;
 use crate::profile::Profile;
 use crate::recommend::models::item_set::Universe;
+use crate::recommend::models::top;
 
 use super::embedded;
 use super::live::Evidence;
@@ -39,56 +40,93 @@ pub(super) fn scores(
     embeddings: &Embeddings,
     width: usize,
 ) -> Vec<f32> {
-    let mut item_knn = vec![0f32; width];
-    sources.item_knn.add_scores(&[(seed, 1.0)], usize::MAX, &mut item_knn);
+    let near = sources.item_knn.neighbours(seed).iter();
+    let item_knn = Part::Few(near.map(|near| (near.item, near.similarity)).collect());
     let mut content = vec![0f32; width];
     sources.content.add_scores(sources.content.vector(seed), &Universe::All(width), &mut content);
     if let Some(own) = content.get_mut(seed.index()) {
         *own = 0.0;
     }
     let mut embedding = vec![0f32; if embeddings.is_empty() { 0 } else { width }];
-    let others = || [content.clone(), item_knn.clone()];
+    let others = || {
+        let mut near = vec![0f32; width];
+        item_knn.add(1.0, &mut near);
+        [content.clone(), near]
+    };
     embedded::beside(embeddings, seed, &Universe::All(width), others, &mut embedding);
-    let mut rules = vec![0f32; width];
-    if has(profile, seed) {
-        sources.association_rules.add_scores(seed, |item| has(profile, item), &mut rules);
-    }
+    let rules = match has(profile, seed) {
+        true => sources.association_rules.scores(seed, |item| has(profile, item)),
+        false => Vec::new(),
+    };
     let next = match clicks {
         Clicks::Live => sources.sessions.scores(profile, seed, width),
         Clicks::Any => Vec::new(),
     };
-    let mut counted = vec![0f32; if live.near.is_empty() { 0 } else { width }];
+    let counted = live.near.iter().map(|(item, count)| (*item, *count as f32)).collect();
     let most = live.near.first().map_or(0.0, |(_, count)| *count as f32);
-    for (item, count) in live.near {
-        if let Some(slot) = counted.get_mut(item.index()) {
-            *slot = *count as f32;
-        }
-    }
     let since = most / (most + ENOUGH);
     let weight = if sources.sessions.is_taught() { NEXT_TAUGHT } else { NEXT };
-    let mut parts =
-        [(1.0, item_knn), (1.0, content), (1.0, embedding), (1.0, rules), (weight, next), (since, counted)];
-    parts.iter_mut().for_each(|(weight, part)| *weight *= f32::from(scale(part)));
+    let mut parts = [
+        (1.0, item_knn),
+        (1.0, Part::All(content)),
+        (1.0, Part::All(embedding)),
+        (1.0, Part::Few(rules)),
+        (weight, Part::All(next)),
+        (since, Part::Few(counted)),
+    ];
+    parts.iter_mut().for_each(|(weight, part)| *weight *= f32::from(part.scale()));
     let all: f32 = parts.iter().map(|(weight, _)| weight).sum();
     let mut mean = vec![0f32; width];
     for (weight, part) in parts.iter().filter(|(weight, _)| *weight > 0.0) {
-        for (sum, score) in mean.iter_mut().zip(part) {
-            *sum += weight / all * score;
-        }
+        part.add(weight / all, &mut mean);
     }
     mean
+}
+
+/// Scores by one source of the items beside the seed.
+enum Part {
+    /// Of a few items, each once.
+    Few(Vec<(ItemId, f32)>),
+    /// By item.
+    All(Vec<f32>),
+}
+
+impl Part {
+    /// Divides by the largest score. False (and all zero) when nothing is > 0.
+    fn scale(&mut self) -> bool {
+        match self {
+            Self::Few(scores) => {
+                let largest = scores.iter().map(|(_, score)| *score).filter(|score| score.is_finite());
+                let largest = largest.fold(0.0, f32::max);
+                scores.iter_mut().for_each(|(_, score)| *score = scaled(*score, largest));
+                largest > 0.0
+            }
+            Self::All(scores) => {
+                let largest = top::largest(scores);
+                scores.iter_mut().for_each(|score| *score = scaled(*score, largest));
+                largest > 0.0
+            }
+        }
+    }
+
+    fn add(&self, share: f32, sums: &mut [f32]) {
+        match self {
+            Self::Few(scores) => {
+                for (item, score) in scores {
+                    sums.get_mut(item.index()).into_iter().for_each(|sum| *sum += share * score);
+                }
+            }
+            Self::All(scores) => sums.iter_mut().zip(scores).for_each(|(sum, score)| *sum += share * score),
+        }
+    }
+}
+
+/// 0…1.
+fn scaled(score: f32, largest: f32) -> f32 {
+    if largest > 0.0 && score.is_finite() { (score / largest).clamp(0.0, 1.0) } else { 0.0 }
 }
 
 /// In the cart, or ever bought?
 pub(super) fn has(profile: &Profile, item: ItemId) -> bool {
     profile.in_cart().contains(&item) || profile.has_bought(item)
-}
-
-/// Divides by the largest score. False (and all zero) when nothing is > 0.
-fn scale(scores: &mut [f32]) -> bool {
-    let largest = scores.iter().copied().filter(|score| score.is_finite()).fold(0.0, f32::max);
-    for score in scores.iter_mut() {
-        *score = if largest > 0.0 && score.is_finite() { (*score / largest).clamp(0.0, 1.0) } else { 0.0 };
-    }
-    largest > 0.0
 }

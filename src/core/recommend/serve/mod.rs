@@ -13,6 +13,7 @@ mod diversity;
 mod embedded;
 mod explain;
 mod exploration;
+mod field;
 mod fill;
 pub mod filters;
 mod item_context;

@@ -13,7 +13,7 @@ use super::arrange::Arrangement;
 use super::blend::{Blend, RAISED, SEED_CANDIDATES};
 use super::context::Beside;
 use super::diversity;
-use super::embedded;
+use super::embedded::Likenesses;
 use super::explain;
 use super::exploration::{self, explore};
 use super::fill::{Filler, newest};
@@ -166,16 +166,8 @@ impl ModelSet {
         let weight = (diversity / (1.0 - diversity)) as f32;
         // Further down it costs more than anybody would see of it.
         let n = (request.depth() + more).min(CANDIDATES.max(request.n));
-        let (content, embeddings) = (&self.content, request.catalogue.embeddings());
-        diversity::diversify(ranked, n, weight, |a| {
-            let item = a.item;
-            let likeness = content.likeness(content.vector(item));
-            let is_worded = !content.vector(item).is_empty();
-            move |b: &Ranked| {
-                let are_worded = is_worded && !content.vector(b.item).is_empty();
-                let in_words = likeness.of(b.item).clamp(0.0, 1.0);
-                embedded::joined(in_words, are_worded, embeddings.similarity(item, b.item))
-            }
+        diversity::diversify(ranked, n, weight, |list| {
+            Likenesses::new(&self.content, request.catalogue.embeddings(), list)
         })
     }
 

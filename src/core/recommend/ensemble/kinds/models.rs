@@ -6,6 +6,7 @@
     reason = "dense inner loops; each index is bounded by n_items where it is made"
 )]
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::ItemId;
 use crate::ml::threads::Threads;
-use crate::recommend::ensemble::pairs::{LEAST_WEIGHT, Regressions, add_pairs};
+use crate::recommend::ensemble::pairs::{LEAST_WEIGHT, PairColumn, Regressions, add_pairs};
 use crate::recommend::ensemble::parameters::EnsembleParameters;
 use crate::recommend::models::interactions::Matrix;
 use crate::recommend::models::item_set::Universe;
@@ -209,19 +210,31 @@ impl KindModels {
         }
     }
 
-    /// Adds one column of all items. O(acts · weights kept), and O(items) for popularity.
-    pub fn add_column(&self, column: KindColumn, acts: &[Act], universe: &Universe, slots: &mut [f32]) {
-        self.fill(column, &self.user(acts), universe, slots);
+    /// One of the columns of all items, where it is over pairs.
+    pub fn pair_column(&self, column: KindColumn, acts: &[Act]) -> Option<PairColumn<'_>> {
+        let (weights, decay) = self.weights(column)?;
+        let touched = self.touched(acts, column.kind).into_iter();
+        let history = touched.map(|touch| (ItemId(touch.item), 1.0)).collect();
+        Some(PairColumn { weights, decay, history: Cow::Owned(history) })
+    }
+
+    /// Users of the target kind by item.
+    pub fn popularity(&self) -> &[f32] {
+        &self.popularity
+    }
+
+    /// The weights and the decay of a column over pairs.
+    fn weights(&self, column: KindColumn) -> Option<(&ItemWeights, f32)> {
+        match column.of {
+            KindFeature::Pair { decay } => Some((self.pairs.get(usize::from(column.kind))?, decay)),
+            KindFeature::Ease { decay } => Some((self.ease.as_ref()?, decay)),
+            _ => None,
+        }
     }
 
     /// Contribution of each touched item to a column's value of `item`; see [`EventKinds::parts`](super::EventKinds::parts).
     pub(super) fn parts(&self, column: KindColumn, acts: &[Act], item: ItemId) -> Vec<(ItemId, f32)> {
-        let (weights, decay) = match column.of {
-            KindFeature::Pair { decay } => (self.pairs.get(usize::from(column.kind)), decay),
-            KindFeature::Ease { decay } => (self.ease.as_ref(), decay),
-            _ => (None, 1.0),
-        };
-        let Some(weights) = weights else { return Vec::new() };
+        let Some((weights, decay)) = self.weights(column) else { return Vec::new() };
         let mut age = 1.0f32;
         let part = |touch: Touch| {
             let known = ItemId(touch.item);
@@ -266,15 +279,11 @@ impl KindModels {
         let kind = usize::from(column.kind);
         match column.of {
             KindFeature::Popularity => universe.gather(slots, &self.popularity),
-            KindFeature::Pair { decay } => {
-                add_pairs(&self.pairs[kind], &[decay], &user.history(kind), universe, slots);
-            }
-            KindFeature::Ease { decay } => {
-                if let Some(ease) = &self.ease {
-                    add_pairs(ease, &[decay], &user.history(kind), universe, slots);
+            _ => {
+                if let Some((weights, decay)) = self.weights(column) {
+                    add_pairs(weights, &[decay], &user.history(kind), universe, slots);
                 }
             }
-            _ => {}
         }
     }
 
