@@ -1,26 +1,26 @@
 //! What each step does: requests over HTTP, frames of clients, changes of the surroundings. A request stores first, then tells the
 //! user's actor.
 
+mod catalogue;
+mod inbox;
+mod preferences;
+
 use std::sync::Arc;
 
-use tidings::base::{ItemId, Millis, NotificationId, Timestamp};
-use tidings::catalogue::{Currency, Item, PricePoint};
-use tidings::decide::record::{DeferredRow, Mark};
+use tidings::base::{ItemId, Millis, NotificationId};
+use tidings::decide::record::DeferredRow;
 use tidings::decide::{Announcement, Input};
 use tidings::deliver::inbound::{MuteOf, MuteWish};
 use tidings::deliver::{self, Change, Inbound, frames};
 use tidings::event::{Event, EventKind};
+use tidings::notify::Priority;
 use tidings::notify::message::{Encoded, Message};
-use tidings::notify::policy::{Mute, Muted, PreferenceDocument, Purpose, Settings, SettingsDocument};
-use tidings::notify::triggers;
-use tidings::notify::{Channel, Priority};
 
 use crate::devices::DEVICES;
-use crate::faults::Fault;
 use crate::notifier::Submission;
-use crate::setting::{self, CATEGORIES, ZONES};
+use crate::setting::{self, CATEGORIES};
 use crate::sim::Sim;
-use crate::steps::{Api, ItemChange, MUTABLE, Step, TRIGGERS, Wish};
+use crate::steps::{Api, Step, TRIGGERS};
 
 /// What is due this soon may be on its way already and is not taken back.
 const ON_ITS_WAY: Millis = Millis(5_000);
@@ -45,46 +45,17 @@ impl Sim {
             Step::Stall(device) => self.stall(self.device(device)),
             Step::Flow(device) => self.flow(self.device(device)),
             Step::Look(device, visible) => self.look(self.device(device), visible),
-            Step::Ack(device) => {
-                let device = self.device(device);
-                if let Some(offset) = self.devices[device].position {
-                    self.say(device, Inbound::Ack(offset));
+            Step::Ack(_)
+            | Step::Read { .. }
+            | Step::Seen(_)
+            | Step::Change { .. }
+            | Step::Feedback { .. }
+            | Step::Mute { .. }
+            | Step::Ping(_) => {
+                if let Some((device, frame)) = self.frame_of(step) {
+                    self.say(device, frame);
                 }
             }
-            Step::Read { device, all: true, .. } => self.say(self.device(device), Inbound::ReadAll(None)),
-            Step::Read { device, back, .. } => {
-                let device = self.device(device);
-                if let Some(id) = self.newest_of(device, back) {
-                    self.say(device, Inbound::Change(id, Change::Read));
-                }
-            }
-            Step::Seen(device) => {
-                let device = self.device(device);
-                if let Some(up_to) = self.devices[device].position {
-                    self.say(device, Inbound::Seen(up_to));
-                }
-            }
-            Step::Change { device, back, to } => {
-                let device = self.device(device);
-                if let Some(id) = self.newest_of(device, back) {
-                    self.say(device, Inbound::Change(id, self.inbox_change(to)));
-                }
-            }
-            Step::Feedback { device, back, outcome } => {
-                let device = self.device(device);
-                if let Some(notification_id) = self.newest_of(device, back) {
-                    self.say(device, Inbound::Feedback { notification_id, outcome, item_id: None });
-                }
-            }
-            Step::Mute { device, back, of } => {
-                let device = self.device(device);
-                let of = [MuteOf::Category, MuteOf::Kind, MuteOf::Item][of as usize % 3];
-                if let Some(id) = self.newest_of(device, back) {
-                    let wish = MuteWish { of, name: None, notification_id: Some(id), item_id: None };
-                    self.say(device, Inbound::Mute(Box::new(wish)));
-                }
-            }
-            Step::Ping(device) => self.say(self.device(device), Inbound::Ping),
             Step::Event { user, kind, item, n } => self.events(self.user(user), kind, Self::item(item), n),
             Step::Api(api) => self.api(&api),
             Step::Ephemeral { user, category } => self.ephemeral(self.user(user), category),
@@ -98,14 +69,8 @@ impl Sim {
             Step::Wish { user, wish } => self.put_preferences(self.user(user), wish),
             Step::Consent { user, purpose, granted } => self.consent(self.user(user), purpose, granted),
             Step::Item { item, change } => self.change_item(Self::item(item), change),
-            Step::Model(version) => {
-                self.models = version as usize % setting::MODELS;
-                self.tell_all(|| Input::ModelChanged);
-            }
-            Step::Definitions(set) => {
-                self.active = set as usize % setting::DEFINITIONS;
-                self.tell_all(|| Input::DefinitionsChanged);
-            }
+            Step::Model(version) => self.change_model(version),
+            Step::Definitions(set) => self.change_definitions(set),
             Step::Subscribe(device) => self.subscribe(self.device(device)),
             Step::Unsubscribe(device) => {
                 let device = self.device(device);
@@ -128,6 +93,43 @@ impl Sim {
                 self.full.insert(user);
             }
         }
+    }
+
+    /// The device of a step and the frame it sends; nothing where it has received no message to speak of.
+    fn frame_of(&self, step: &Step) -> Option<(usize, Inbound)> {
+        Some(match *step {
+            Step::Ack(device) => {
+                let device = self.device(device);
+                (device, Inbound::Ack(self.devices[device].position?))
+            }
+            Step::Read { device, all: true, .. } => (self.device(device), Inbound::ReadAll(None)),
+            Step::Read { device, back, .. } => {
+                let device = self.device(device);
+                (device, Inbound::Change(self.newest_of(device, back)?, Change::Read))
+            }
+            Step::Seen(device) => {
+                let device = self.device(device);
+                (device, Inbound::Seen(self.devices[device].position?))
+            }
+            Step::Change { device, back, to } => {
+                let device = self.device(device);
+                (device, Inbound::Change(self.newest_of(device, back)?, self.inbox_change(to)))
+            }
+            Step::Feedback { device, back, outcome } => {
+                let device = self.device(device);
+                let notification_id = self.newest_of(device, back)?;
+                (device, Inbound::Feedback { notification_id, outcome, item_id: None })
+            }
+            Step::Mute { device, back, of } => {
+                let device = self.device(device);
+                let of = [MuteOf::Category, MuteOf::Kind, MuteOf::Item][of as usize % 3];
+                let notification_id = Some(self.newest_of(device, back)?);
+                let wish = MuteWish { of, name: None, notification_id, item_id: None };
+                (device, Inbound::Mute(Box::new(wish)))
+            }
+            Step::Ping(device) => (self.device(device), Inbound::Ping),
+            _ => return None,
+        })
     }
 
     pub fn restart(&mut self) {
@@ -154,6 +156,16 @@ impl Sim {
                 }
             }
         }
+    }
+
+    fn change_model(&mut self, version: u8) {
+        self.models = version as usize % setting::MODELS;
+        self.tell_all(|| Input::ModelChanged);
+    }
+
+    fn change_definitions(&mut self, set: u8) {
+        self.active = set as usize % setting::DEFINITIONS;
+        self.tell_all(|| Input::DefinitionsChanged);
     }
 
     fn events(&mut self, user: usize, kind: EventKind, item: ItemId, n: u8) {
@@ -282,175 +294,11 @@ impl Sim {
         }
     }
 
-    fn inbox_change(&self, to: u8) -> Change {
-        match to % 8 {
-            0 => Change::Read,
-            2 => Change::Archive,
-            3 => Change::Unarchive,
-            4 => Change::Snooze(self.now() + Millis(60_000)),
-            5 => Change::Snooze(self.now() + Millis(3_600_000)),
-            6 => Change::Delete,
-            _ => Change::Unread,
-        }
-    }
-
-    fn http_read(&mut self, user: usize, all: bool) {
-        if !all {
-            return self.http_change(user, 0, 0);
-        }
-        let Some(server) = self.holder() else { return };
-        let (at, rows) = (self.now(), &self.store.users[user]);
-        let (id, up_to) = (rows.user, rows.messages.last().map_or(0, |row| row.message.offset));
-        self.store.mark(&Mark::ReadAll { user: id, up_to, at });
-        self.tell(server, user, Input::InboxChanged(deliver::Input::ReadAll { up_to, at, by: None }));
-    }
-
-    /// `POST /v1/users/{id}/inbox/{change}` for one message.
-    fn http_change(&mut self, user: usize, back: u8, to: u8) {
-        let Some(server) = self.holder() else { return };
-        let (at, change) = (self.now(), self.inbox_change(to));
-        let Some(row) = self.store.users[user].messages.iter().rev().nth(back as usize) else { return };
-        let is_early = matches!(change, Change::Snooze(until) if until >= row.message.expires_at);
-        if !row.is_live(at) || is_early {
-            return;
-        }
-        let (ids, id) = (vec![row.message.notification_id], row.message.user);
-        self.store.mark(&Mark::Change { user: id, ids: ids.clone(), change, at });
-        self.tell(server, user, Input::InboxChanged(deliver::Input::Change { ids, change, at, by: None }));
-    }
-
-    fn http_seen(&mut self, user: usize) {
-        let Some(server) = self.holder() else { return };
-        let (at, rows) = (self.now(), &self.store.users[user]);
-        let Some(up_to) = rows.messages.last().map(|row| row.message.offset) else { return };
-        self.store.mark(&Mark::Seen { user: rows.user, up_to, at });
-        self.tell(server, user, Input::InboxChanged(deliver::Input::Seen { up_to, at, by: None }));
-    }
-
-    fn http_mute(&mut self, user: usize, category: u8) {
-        let Some(server) = self.holder() else { return };
-        let mute = Muted::Category(MUTABLE[category as usize % MUTABLE.len()].to_owned());
-        let before = Box::new(self.store.users[user].preferences.clone());
-        let mut stored = PreferenceDocument::clone(&before);
-        stored.mute(mute.clone());
-        self.replace_preferences(user, stored.clone());
-        self.shadow.muted_over_http(user, mute, self.now());
-        self.tell(server, user, Input::PreferencesChanged { before, after: Box::new(stored) });
-    }
-
-    fn replace_preferences(&mut self, user: usize, document: PreferenceDocument) {
-        let now = self.now();
-        let rows = &mut self.store.users[user];
-        (rows.preferences, rows.preferences_at) = (document, Some(now));
-    }
-
-    /// `PUT /v1/users/{id}/preferences`, with everything in it.
-    fn put_preferences(&mut self, user: usize, wish: Wish) {
-        let Some(server) = self.holder() else { return };
-        let document = document(wish, self.now());
-        let before = Box::new(self.store.users[user].preferences.clone());
-        self.replace_preferences(user, document.clone());
-        self.shadow.preferences_replaced(user, document.clone(), self.now());
-        self.tell(server, user, Input::PreferencesChanged { before, after: Box::new(document) });
-    }
-
-    fn consent(&mut self, user: usize, purpose: Purpose, granted: bool) {
-        let Some(server) = self.holder() else { return };
-        self.store.users[user].consent(purpose, granted);
-        self.tell(server, user, Input::ConsentChanged(vec![(purpose, granted)]));
-    }
-
     fn subscribe(&mut self, device: usize) {
         let Some(server) = self.holder() else { return };
         let user = self.devices[device].user;
         self.store.users[user].subscriptions.insert(device);
         self.servers[server].subscribed.insert(user);
-    }
-
-    fn change_item(&mut self, id: ItemId, change: ItemChange) {
-        let Some(server) = self.holder() else { return };
-        let before = self.catalogue.get(id).map(|item| Item::clone(item));
-        let was = before.clone().unwrap_or_else(|| setting::item(id.0));
-        let price = was.price.unwrap_or(100.0);
-        let after = match change {
-            ItemChange::Gone => None,
-            ItemChange::Cheaper => Some(Item { price: Some((price * 0.8).max(10.0)), ..was }),
-            ItemChange::Dearer => Some(Item { price: Some((price * 1.3).min(300.0)), ..was }),
-            ItemChange::SoldOut => Some(Item { stock: Some(0), ..was }),
-            ItemChange::Back | ItemChange::New => Some(Item { stock: Some(5), ..was }),
-        };
-        let mut catalogue = tidings::catalogue::Catalogue::clone(&self.catalogue);
-        let changes =
-            after.as_ref().map(|after| triggers::Change::between(before.as_ref(), after)).unwrap_or_default();
-        let now_costs = after.as_ref().and_then(|after| after.price).filter(|costs| *costs != price);
-        if let Some(costs) = now_costs {
-            let currency = Currency::parse("EUR");
-            let point = |since, price| (id, PricePoint { since, price, currency });
-            catalogue.note_prices(&[point(Timestamp(0), price), point(self.now(), costs)]);
-        }
-        match after {
-            Some(item) => catalogue.upsert(item),
-            None => catalogue.remove(id),
-        }
-        self.catalogue = Arc::new(catalogue);
-        if self.fault == Some(Fault::CatalogueKeepsVersion) {
-            self.shadow.keep_catalogue(self.catalogue.version());
-        } else {
-            self.shadow.note_catalogue(Arc::clone(&self.catalogue));
-        }
-        if changes.is_empty() {
-            return;
-        }
-        let shared: Arc<[triggers::Change]> = changes.clone().into();
-        for user in 0..self.names.len() {
-            self.tell(server, user, Input::CatalogueChanged(Arc::clone(&shared)));
-        }
-        for change in changes {
-            self.hold_for_absent(server, change);
-        }
-    }
-
-    /// What waits for users without an actor who dealt with an item that changed.
-    fn hold_for_absent(&mut self, server: usize, change: triggers::Change) {
-        let active = &setting::SETTING.active[self.active].definitions;
-        let item = change.item();
-        for definition in active.triggers.iter() {
-            let Some(price_before) = definition.concerns_interested(change, &self.catalogue, self.now())
-            else {
-                continue;
-            };
-            for user in 0..self.names.len() {
-                let rows = &self.store.users[user];
-                let kinds = [EventKind::View, EventKind::AddToCart, EventKind::Like];
-                let dealt =
-                    rows.events.iter().any(|event| event.item == Some(item) && kinds.contains(&event.kind));
-                let bought = rows
-                    .events
-                    .iter()
-                    .any(|event| event.item == Some(item) && event.kind == EventKind::Purchase);
-                let waits = rows
-                    .held
-                    .iter()
-                    .any(|row| row.item == Some(item) && row.trigger == definition.name && !row.for_digest);
-                if self.servers[server].registry[user].is_some() || !dealt || bought || waits {
-                    continue;
-                }
-                let now = self.now();
-                let row = DeferredRow {
-                    held_id: self.uuid("held"),
-                    user: self.store.users[user].user,
-                    item: Some(item),
-                    price_before,
-                    ..DeferredRow::unaddressed(
-                        &definition.name,
-                        &definition.category,
-                        now,
-                        now + definition.expires_after(active.rules.expires_after),
-                    )
-                };
-                self.store.put_held(&row);
-            }
-        }
     }
 
     /// Brings a history to rest: nothing fails any more, every user has a page that stays.
@@ -473,37 +321,4 @@ impl Sim {
             self.login(user * DEVICES, true, false, None);
         }
     }
-}
-
-/// Preferences with one wish in them.
-fn document(wish: Wish, now: Timestamp) -> PreferenceDocument {
-    let mut document = PreferenceDocument::default();
-    let mut settings = Settings::default();
-    let channels = |push: bool| [if push { Channel::Push } else { Channel::Socket }].into();
-    match wish {
-        Wish::OptOut(opted_out) => settings.opted_out = opted_out,
-        Wish::Pause(min) => settings.paused_until = Some(now + Millis(u64::from(min) * 60_000)),
-        Wish::Mute(category) => document.muted.push(MUTABLE[category as usize % MUTABLE.len()].to_owned()),
-        Wish::MuteKind(trigger) => {
-            settings.mutes.push(Mute::Kind(TRIGGERS[trigger as usize % TRIGGERS.len()].to_owned()));
-        }
-        Wish::MuteItem(item) => settings.mutes.push(Mute::Item((100 + u32::from(item)).to_string())),
-        Wish::Digest(category) => {
-            let all = ["*", "news", "promo", "announcements", "price_drop"];
-            settings.digest = [all[category as usize % all.len()].to_owned()].into();
-        }
-        Wish::Block { push, category } => {
-            let all = ["*", "news", "announcements", "similar_items"];
-            let name = all[category as usize % all.len()].to_owned();
-            settings.blocked_channels = [(name, channels(push))].into();
-        }
-        Wish::Quiet(from, to) => {
-            document.quiet_from_minute = Some(from as i16);
-            document.quiet_to_minute = Some(to as i16);
-        }
-        Wish::Zone(zone) => document.time_zone = Some(ZONES[zone as usize % ZONES.len()].to_owned()),
-        Wish::NoDigest | Wish::Nothing => {}
-    }
-    document.settings = SettingsDocument::from(&settings);
-    document
 }

@@ -1,23 +1,21 @@
 //! The shell around one user's state, as `actors/user` is: loading and reloading, timers, tickets, connections, effects.
 
+mod effects;
+mod life;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tidings::base::{ConnectionId, NotificationId, Timestamp};
-use tidings::decide::{ApiMessage, Counter, Effect, Input, Loaded, Record, UserState};
+use tidings::decide::{ApiMessage, Effect, Input, Loaded, Record, UserState};
 use tidings::deliver::Login;
 
-use crate::faults::Fault;
-use crate::journal::{Entry, Reply};
 use crate::notifier::Ticket;
 use crate::shadow::Property;
 use crate::sim::{EPOCH, Event, Sim};
 
 /// Reading a user takes so long, microseconds.
 const READS: i64 = 2_000;
-/// An actor that was started for messages waits this long for more.
-const ABSENT_LINGER: i64 = 50_000;
-const STOPS: i64 = 100_000;
 /// Transitions of a whole history; one has some hundreds.
 const MOST_TRANSITIONS: u64 = 20_000;
 
@@ -232,114 +230,6 @@ impl Sim {
         self.shadow_transition(server, user, &input, &effects, &parts);
         self.perform(server, instance, effects);
     }
-
-    pub fn perform(&mut self, server: usize, instance: u64, effects: Vec<Effect>) {
-        let mut reload = false;
-        let mut replayed: BTreeMap<ConnectionId, Vec<tidings::deliver::Frame>> = BTreeMap::new();
-        for effect in effects {
-            let reordered = matches!(self.fault, Some(Fault::ReplaysBackwards | Fault::ReplaysTheLastOnly));
-            match effect {
-                Effect::Record(record) => self.journal(server, Entry::of(record)),
-                Effect::Store(outgoing) => {
-                    let reply = Reply::Offset { instance, offset: outgoing.offset };
-                    let (message, releases) = (outgoing.notification, outgoing.releases);
-                    self.tally.messages += 1;
-                    self.journal(
-                        server,
-                        match outgoing.decision {
-                            Some(row) => {
-                                let (message, reply) = (Some(message), Some(reply));
-                                Entry::Decision { row, message, releases, reply }
-                            }
-                            None => Entry::Message { message, reply },
-                        },
-                    );
-                }
-                Effect::Replay(connection, frame) if reordered => {
-                    replayed.entry(connection).or_default().push(frame);
-                }
-                Effect::Send(connection, frame)
-                | Effect::Answer(connection, frame)
-                | Effect::Replay(connection, frame)
-                | Effect::Welcome(connection, frame) => self.send(server, instance, connection, frame),
-                Effect::Close(connection, _) => {
-                    if let Some(actor) = self.actor(server, instance) {
-                        actor.pipes.remove(&connection);
-                    }
-                    self.hang_up(connection);
-                }
-                Effect::SetTimer(at) => self.set_timer(server, instance, at),
-                Effect::Settle(id) => {
-                    if let Some(ticket) = self.take_ticket(server, instance, id) {
-                        self.settle(server, &ticket);
-                    }
-                }
-                Effect::SettleWith(id, row) => {
-                    if let Some(ticket) = self.take_ticket(server, instance, id) {
-                        let reply = Some(Reply::Settle(ticket));
-                        self.journal(
-                            server,
-                            Entry::Decision { row, message: None, releases: Vec::new(), reply },
-                        );
-                    }
-                }
-                Effect::Postpone(id, until) => {
-                    if let Some(ticket) = self.take_ticket(server, instance, id) {
-                        self.postpone(server, ticket, until);
-                    }
-                }
-                Effect::Return(id) => {
-                    if let Some(ticket) = self.take_ticket(server, instance, id) {
-                        self.drop_ticket(server, ticket);
-                    }
-                }
-                Effect::Learn(lesson) => Arc::make_mut(&mut self.servers[server].learner).learn(&lesson),
-                Effect::Drift(_) => {}
-                Effect::Reload => reload = self.fault != Some(Fault::IgnoresReload),
-                Effect::Count(Counter::Sent) => {
-                    let hour = self.now().0.div_euclid(3_600_000_000);
-                    let budget = &mut self.servers[server].budget;
-                    *budget = (hour, if budget.0 == hour { budget.1 + 1 } else { 1 });
-                }
-                Effect::Count(_) => {}
-            }
-        }
-        for (connection, mut frames) in replayed {
-            frames.reverse();
-            if self.fault == Some(Fault::ReplaysTheLastOnly) {
-                frames.truncate(1);
-            }
-            for frame in frames {
-                self.send(server, instance, connection, frame);
-            }
-        }
-        if reload {
-            if let Some(actor) = self.actor(server, instance) {
-                actor.reads_again = true;
-            }
-            self.reload_if_due(server, instance);
-        }
-        self.finish_if_absent(server, instance);
-    }
-
-    fn take_ticket(&mut self, server: usize, instance: u64, id: NotificationId) -> Option<Ticket> {
-        self.actor(server, instance)?.tickets.remove(&id)
-    }
-
-    fn set_timer(&mut self, server: usize, instance: u64, at: Option<Timestamp>) {
-        let lost = self.fault == Some(Fault::LosesTimers) && self.number("timer").is_multiple_of(2);
-        let late = if self.fault == Some(Fault::TimersAreLate) { 60_000_000 } else { 0 };
-        let (now, mono, jumps) = (self.now(), self.mono, self.jumps);
-        let Some(actor) = self.actor(server, instance) else { return };
-        actor.timers += 1;
-        let number = actor.timers;
-        let due = |at: Timestamp| mono + (at.0 - now.0).max(0) + 1_000 + late;
-        actor.timer = at.filter(|_| !lost).map(|at| (number, due(at), jumps));
-        if let Some((timer, due, _)) = actor.timer {
-            self.schedule_for(server, due, Event::Timer { instance, timer });
-        }
-    }
-
     pub fn timer(&mut self, server: usize, instance: u64, number: u64) {
         let Some(actor) = self.actor(server, instance) else { return };
         if actor.timer.is_some_and(|(running, ..)| running == number) {
@@ -439,72 +329,5 @@ impl Sim {
             self.drop_ticket(server, before);
         }
         self.take(server, instance, Input::MessageOfApi(message));
-    }
-
-    pub fn tick_actor(&mut self, server: usize, instance: u64) {
-        let now = self.mono;
-        let Some(actor) = self.actor(server, instance) else { return };
-        for connection in actor.dead.clone() {
-            self.disconnected(server, instance, connection);
-        }
-        if let Some(actor) = self.actor(server, instance) {
-            actor.ticked_at = now;
-        }
-        self.take(server, instance, Input::Tick);
-        self.reload_if_due(server, instance);
-        let linger = self.config().socket.linger_ms as i64 * 1_000;
-        let (mono, tick) = (self.mono, self.tick);
-        let Some(actor) = self.actor(server, instance) else { return };
-        let waiting = matches!(&actor.state, State::Loading { waiting, .. } if !waiting.is_empty());
-        let quiet = actor.serving().is_none_or(|state| state.is_quiet());
-        if !actor.pipes.is_empty() || waiting || actor.held {
-            actor.idle_since = None;
-        } else if quiet && mono - *actor.idle_since.get_or_insert(mono) >= linger {
-            return self.finish(server, instance);
-        }
-        self.schedule_for(server, mono + tick, Event::Tick { instance });
-    }
-
-    fn is_done_for_absent(actor: &Actor) -> bool {
-        let quiet = matches!(&actor.state, State::Ready(state) if state.is_quiet());
-        actor.only_for_messages && quiet && actor.waiting_tickets.is_empty() && !actor.finishing
-    }
-
-    fn finish_if_absent(&mut self, server: usize, instance: u64) {
-        let Some(actor) = self.actor(server, instance) else { return };
-        if Self::is_done_for_absent(actor) && !std::mem::replace(&mut actor.may_finish_soon, true) {
-            self.schedule_for(server, self.mono + ABSENT_LINGER, Event::Finish { instance });
-        }
-    }
-
-    pub fn finish_if_done(&mut self, server: usize, instance: u64) {
-        let Some(actor) = self.actor(server, instance) else { return };
-        actor.may_finish_soon = false;
-        if Self::is_done_for_absent(actor) {
-            self.finish(server, instance);
-        }
-    }
-
-    /// First out of the registry, then, once what is in the mailbox has been answered, out of life.
-    fn finish(&mut self, server: usize, instance: u64) {
-        let Some(actor) = self.actor(server, instance) else { return };
-        actor.finishing = true;
-        let user = actor.user;
-        if !actor.only_for_messages {
-            self.take(server, instance, Input::Ending);
-        }
-        if self.servers[server].registry[user] == Some(instance) {
-            self.servers[server].registry[user] = None;
-        }
-        let pipes = self.actor(server, instance).map(|actor| std::mem::take(&mut actor.pipes));
-        pipes.unwrap_or_default().into_iter().for_each(|connection| self.hang_up(connection));
-        self.schedule_for(server, self.mono + STOPS, Event::Stop { instance });
-    }
-
-    pub fn stop_actor(&mut self, server: usize, instance: u64) {
-        let Some(actor) = self.servers[server].actors.remove(&instance) else { return };
-        for ticket in actor.tickets.into_values().chain(actor.waiting_tickets) {
-            self.drop_ticket(server, ticket);
-        }
     }
 }

@@ -1,161 +1,37 @@
 //! One history: users, two servers, a store, devices and a clock. Everything happens on one thread under virtual time, so that
 //! the same seed and steps always lead to the same end.
 
+mod event;
+mod server;
+
+pub use event::Event;
+pub use server::Server;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
-use tidings::base::{ConnectionId, ExternalId, ItemId, NotificationId, Timestamp};
+use tidings::base::{ConnectionId, ExternalId, ItemId, Timestamp};
 use tidings::catalogue::Catalogue;
 use tidings::config::Config;
 use tidings::decide::World;
-use tidings::deliver::push_services::{Limits, PushServices};
 use tidings::feedback::learner::Learner;
 use tidings::recommend::ModelSet;
 use tidings::recommend::serve::live::NothingRecent;
 
 use crate::devices::{DEVICES, Device};
 use crate::faults::Fault;
-use crate::journal::{Journal, Reply};
 use crate::merges::Merging;
-use crate::notifier::Notifier;
-use crate::push::{PushEnd, PushService, SERVICES};
+use crate::push::{PushService, SERVICES};
 use crate::setting::{self, Active, SETTING};
 use crate::shadow::{Property, Shadow, Violation};
-use crate::shell::Actor;
 use crate::steps::Step;
 use crate::store::{Store, uuid_of};
+use event::Scheduled;
 
 /// Incarnation of all streams; the database keeps it.
 pub const EPOCH: &str = "e";
 
-/// Something that will happen on its own.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// A timer of an actor; the number tells it from those before.
-    Timer {
-        instance: u64,
-        timer: u64,
-    },
-    /// Housekeeping of an actor.
-    Tick {
-        instance: u64,
-    },
-    /// An actor was read.
-    Read {
-        instance: u64,
-    },
-    /// An actor that is out of the registry ends.
-    Stop {
-        instance: u64,
-    },
-    /// An actor that was started for messages looks whether it is done.
-    Finish {
-        instance: u64,
-    },
-    CommitBegins,
-    CommitEnds,
-    /// An answer of the journal that comes late.
-    Reply {
-        reply: Reply,
-        stored: bool,
-    },
-    /// The notifier works.
-    Round,
-    /// Absent users are looked after.
-    LookAfter,
-    /// The push outbox is looked at.
-    Push,
-    /// A push service has taken a message.
-    PushTaken {
-        notification: NotificationId,
-        user: usize,
-        device: usize,
-    },
-    /// What became of a push is recorded.
-    PushEnds(PushEnd),
-    /// Users left behind by an earlier server are looked for.
-    Sweep,
-    /// A server that has lost the lease asks for it.
-    ChecksLease,
-    /// Looks whether two users who are being merged stand still.
-    Merge,
-}
-
-#[derive(Debug)]
-struct Scheduled {
-    at: i64,
-    order: u64,
-    server: usize,
-    life: u64,
-    event: Event,
-}
-
-impl PartialEq for Scheduled {
-    fn eq(&self, other: &Self) -> bool {
-        self.order == other.order
-    }
-}
-impl Eq for Scheduled {}
-impl PartialOrd for Scheduled {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Scheduled {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
-}
-
-/// One server process.
-pub struct Server {
-    pub is_alive: bool,
-    /// Counts starts: what was scheduled before the last one is void.
-    pub life: u64,
-    pub actors: BTreeMap<u64, Actor>,
-    pub registry: Vec<Option<u64>>,
-    pub journal: Journal,
-    pub notifier: Notifier,
-    pub learner: Arc<Learner>,
-    /// Hour and messages sent in it.
-    pub budget: (i64, u64),
-    /// Users with a push subscription, as this server knows.
-    pub subscribed: BTreeSet<usize>,
-    /// Deferred triggers of absent users that were woken, and when.
-    pub woken: BTreeMap<uuid::Uuid, i64>,
-    /// When the push outbox is looked at next.
-    pub push_at: Option<i64>,
-    /// Budgets and breakers of push services.
-    pub services: PushServices,
-    /// Since when a due push to a device has waited.
-    pub push_waits: BTreeMap<(NotificationId, usize), i64>,
-    /// The same for absent users.
-    pub look_at: Option<i64>,
-}
-
-impl Server {
-    fn new(users: usize) -> Self {
-        Self {
-            is_alive: false,
-            life: 0,
-            actors: BTreeMap::new(),
-            registry: vec![None; users],
-            journal: Journal::default(),
-            notifier: Notifier::default(),
-            learner: Arc::default(),
-            budget: (0, 0),
-            subscribed: BTreeSet::new(),
-            woken: BTreeMap::new(),
-            push_at: None,
-            services: PushServices::new(Limits { total: 4, per_service: 2 }),
-            push_waits: BTreeMap::new(),
-            look_at: None,
-        }
-    }
-}
-
-/// What a history did, to show that it did something.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
     pub steps: u64,
@@ -343,97 +219,6 @@ impl Sim {
         if self.violation.is_none() {
             self.violation = Some(Violation { property, text: text.into() });
         }
-    }
-
-    pub fn schedule_for(&mut self, server: usize, at: i64, event: Event) {
-        self.order += 1;
-        let life = self.servers[server].life;
-        self.queue.push(Reverse(Scheduled { at, order: self.order, server, life, event }));
-    }
-
-    /// Lets time pass and whatever is due happen.
-    pub fn pass(&mut self, ms: u64) {
-        let end = self.mono + ms as i64 * 1_000;
-        self.tick = (ms as i64 * 1_000 / 12).max(30_000_000);
-        while self.violation.is_none() && self.queue.peek().is_some_and(|next| next.0.at <= end) {
-            let Some(Reverse(next)) = self.queue.pop() else { break };
-            self.mono = self.mono.max(next.at);
-            if self.servers[next.server].life == next.life && self.servers[next.server].is_alive {
-                self.happen(next.server, next.event);
-                self.check_after_event();
-            }
-        }
-        self.mono = end;
-        self.tick = 30_000_000;
-    }
-
-    fn happen(&mut self, server: usize, event: Event) {
-        match event {
-            Event::Timer { instance, timer } => self.timer(server, instance, timer),
-            Event::Tick { instance } => self.tick_actor(server, instance),
-            Event::Read { instance } => self.was_read(server, instance),
-            Event::Stop { instance } => self.stop_actor(server, instance),
-            Event::Finish { instance } => self.finish_if_done(server, instance),
-            Event::CommitBegins => self.commit_begins(server),
-            Event::CommitEnds => self.commit_ends(server),
-            Event::Reply { reply, stored } => self.reply(server, reply, stored),
-            Event::Round => self.round(server),
-            Event::LookAfter => self.look_after(server),
-            Event::Push => self.push(server),
-            Event::PushTaken { notification, user, device } => self.push_taken(notification, user, device),
-            Event::PushEnds(end) => self.push_ends(server, end),
-            Event::Sweep => self.sweep(server),
-            Event::ChecksLease => self.notice_loss(),
-            Event::Merge => self.merge_goes_on(server),
-        }
-    }
-
-    /// A server starts from what the store holds.
-    pub fn start(&mut self, server: usize) {
-        let users = self.names.len();
-        let life = self.servers[server].life + 1;
-        let subscribed =
-            (0..users).filter(|user| !self.store.users[*user].subscriptions.is_empty()).collect();
-        self.servers[server] = Server { is_alive: true, life, subscribed, ..Server::new(users) };
-        self.release_claims();
-        let grace = self.config().webpush.grace_ms as i64 * 1_000;
-        self.schedule_for(server, self.mono + grace, Event::Sweep);
-        self.wake_notifier(server, 0);
-        self.wake_pusher(server);
-        self.schedule_look(server);
-    }
-
-    /// A server dies: memory and connections are gone.
-    pub fn crash(&mut self, server: usize) {
-        if !self.servers[server].is_alive {
-            return;
-        }
-        self.servers[server].is_alive = false;
-        self.servers[server].life += 1;
-        self.merging = self.merging.filter(|merging| merging.server != server);
-        let actors = std::mem::take(&mut self.servers[server].actors);
-        for actor in actors.values() {
-            self.shadow.forgotten(actor.user, server);
-        }
-        self.lose_pages(server);
-    }
-
-    /// Another server takes the lease; the one before goes on until it learns of it.
-    pub fn move_lease(&mut self) {
-        let loser = self.store.holder;
-        self.give_up_merge();
-        let other = 1 - loser;
-        self.crash(other);
-        self.store.holder = other;
-        self.start(other);
-        // It may be cut off from the database for a while before it can ask.
-        self.schedule_for(loser, self.mono + 10_000_000, Event::ChecksLease);
-    }
-
-    /// The server that has lost the lease learns of it, and ends.
-    pub fn notice_loss(&mut self) {
-        let loser = 1 - self.store.holder;
-        self.crash(loser);
     }
 
     pub fn parts(&mut self, server: usize, user: usize) -> Parts {
