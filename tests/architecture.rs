@@ -10,6 +10,8 @@ mod dependencies;
 mod fuzz_targets;
 #[path = "architecture/pages.rs"]
 mod pages;
+#[path = "architecture/sizes.rs"]
+mod sizes;
 #[path = "architecture/typed_api.rs"]
 mod typed_api;
 

@@ -171,25 +171,7 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
         echo: echo.clone(),
         sockets: Arc::new(Semaphore::new(state.config.server.max_connections)),
     });
-    let max_body = state.config.server.max_body_bytes;
-    let bodies = web::Data::new(Bodies::new(&state.config));
-    let app_data = web::Data::from(Arc::clone(&app));
-    let cache = web::Data::new(SlowCache::default());
-    let limits_cache = web::Data::new(LimitsCache::default());
-    let streams = web::Data::new(Streams::default());
-    let data = move |config: &mut web::ServiceConfig| {
-        config
-            .app_data(app_data.clone())
-            .app_data(web::Data::new(Arc::clone(&limits)))
-            .app_data(web::Data::new(Arc::clone(&gateway)))
-            .app_data(web::Data::new(DemoMode(demo)))
-            .app_data(web::Data::new(echo.clone()))
-            .app_data(cache.clone())
-            .app_data(limits_cache.clone())
-            .app_data(streams.clone())
-            .app_data(bodies.clone())
-            .app_data(web::PayloadConfig::new(max_body));
-    };
+    let data = shared_data(Arc::clone(&app), limits, gateway, demo, echo);
     let service = move || {
         actix_web::App::new()
             .configure(&data)
@@ -220,18 +202,53 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
             log::error!("server ended error={error}");
         }
     });
+    spawn_upkeep(&app, &arbiter);
+    Ok(Running { address, app, handle, core, push })
+}
+
+/// What the handlers of every worker share.
+fn shared_data(
+    app: Arc<App>,
+    limits: Arc<ws::Limits>,
+    gateway: Arc<UserGateway>,
+    demo: bool,
+    echo: EchoLimits,
+) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static {
+    let max_body = app.state.config.server.max_body_bytes;
+    let bodies = web::Data::new(Bodies::new(&app.state.config));
+    let app = web::Data::from(app);
+    let cache = web::Data::new(SlowCache::default());
+    let limits_cache = web::Data::new(LimitsCache::default());
+    let streams = web::Data::new(Streams::default());
+    move |config| {
+        config
+            .app_data(app.clone())
+            .app_data(web::Data::new(Arc::clone(&limits)))
+            .app_data(web::Data::new(Arc::clone(&gateway)))
+            .app_data(web::Data::new(DemoMode(demo)))
+            .app_data(web::Data::new(echo.clone()))
+            .app_data(cache.clone())
+            .app_data(limits_cache.clone())
+            .app_data(streams.clone())
+            .app_data(bodies.clone())
+            .app_data(web::PayloadConfig::new(max_body));
+    }
+}
+
+/// Starts what runs beside the actors: recounting, ticks, upkeep of tables, learning, the audit log, erasures, changes of keys.
+fn spawn_upkeep(app: &Arc<App>, arbiter: &ArbiterHandle) {
+    let state = &app.state;
     state.store.keep_asking();
-    arbiter.spawn(warm(Arc::clone(&state)));
-    arbiter.spawn(Arc::clone(&state).recount_beside());
-    arbiter.spawn(tick(Arc::clone(&state)));
-    arbiter.spawn(upkeep::run(Arc::clone(&state)));
-    arbiter.spawn(learning::keep(Arc::clone(&state)));
+    arbiter.spawn(warm(Arc::clone(state)));
+    arbiter.spawn(Arc::clone(state).recount_beside());
+    arbiter.spawn(tick(Arc::clone(state)));
+    arbiter.spawn(upkeep::run(Arc::clone(state)));
+    arbiter.spawn(learning::keep(Arc::clone(state)));
     arbiter.spawn(audit::keep(Arc::clone(&state.audit), state.store.clone(), Arc::clone(&state.tombstones)));
     arbiter.spawn(Arc::clone(&app.erasures).run());
-    let drained = Arc::clone(&state);
+    let drained = Arc::clone(state);
     let is_draining = move || drained.draining.load(Ordering::Acquire);
     arbiter.spawn(identity::watch_changes(Arc::clone(&state.identity), state.store.clone(), is_draining));
-    Ok(Running { address, app, handle, core, push })
 }
 
 /// Starts what sends to others: Web Push and webhooks.

@@ -167,11 +167,19 @@ fn shoppers(report: &mut Report) {
     report.setting("shoppers a world", world.users);
     report.setting("days, after as many to learn in", world.days);
     let policy = Strategy::named("default").unwrap();
-    let rules = policy.rules.clone();
-    let weekly = |learned| Volume::Weekly { mean: WEEKLY, learned };
     let fixed = Strategy { volume: weekly(false), ..policy.clone() };
     let even = over_worlds(world, &Strategy { words: Words::Even, ..fixed.clone() });
-    let learned = over_worlds(world, &fixed);
+    words_and_hours(report, world, &fixed, &even);
+    volume(report, world, &fixed, &even);
+    whole_policy(report, world, &policy);
+}
+
+fn weekly(learned: bool) -> Volume {
+    Volume::Weekly { mean: WEEKLY, learned }
+}
+
+fn words_and_hours(report: &mut Report, world: World, fixed: &Strategy, even: &Tally) {
+    let learned = over_worlds(world, fixed);
     report.row(
         "wording: recovering softmax against even, click-through",
         gain(learned.click_through(), even.click_through()),
@@ -192,11 +200,15 @@ fn shoppers(report: &mut Report) {
         "×",
         Aim::None,
     );
+}
+
+fn volume(report: &mut Report, world: World, fixed: &Strategy, even: &Tally) {
+    let rules = &fixed.rules;
     let allotted =
         over_worlds(world, &Strategy { volume: weekly(true), words: Words::Even, ..fixed.clone() });
     report.row(
         "volume: learned against an even split, utility",
-        gain(allotted.utility(&rules), even.utility(&rules)),
+        gain(allotted.utility(rules), even.utility(rules)),
         "%",
         Aim::AtLeast(7.0),
     );
@@ -212,8 +224,11 @@ fn shoppers(report: &mut Report) {
         "×",
         Aim::AtMost(1.0),
     );
+}
+
+fn whole_policy(report: &mut Report, world: World, policy: &Strategy) {
     let everything = over_worlds(world, &Strategy::named("everything").unwrap());
-    let whole = over_worlds(world, &policy);
+    let whole = over_worlds(world, policy);
     report.row(
         "whole policy: opt-outs, of those who are told everything at once",
         whole.opt_outs as f64 / everything.opt_outs as f64,

@@ -199,11 +199,8 @@ fn a_mute_that_is_undone_at_once_does_not_come_back() {
     assert_eq!(database.count(stored), 0);
 }
 
-#[test]
-fn a_message_goes_to_users_whose_attributes_meet_the_conditions() {
-    let (database, server) = shop(&[]);
-    let mut http = server.http();
-    let people = [
+fn people() -> [(&'static str, Value); 4] {
+    [
         (
             "1",
             json!({"plan": "pro", "age": 41, "renews": {"date": "2030-01-31"}, "sizes": ["M", "L"], "vip": true}),
@@ -214,7 +211,25 @@ fn a_message_goes_to_users_whose_attributes_meet_the_conditions() {
         ),
         ("3", json!({"plan": "team", "age": "41", "vip": false})),
         ("4", json!({})),
-    ];
+    ]
+}
+
+/// Those of the people who meet all conditions, as the domain reads them.
+fn meeting(people: &[(&'static str, Value)], conditions: &Value) -> Vec<&'static str> {
+    let parsed: Vec<tidings::profile::AttributeCondition> =
+        serde_json::from_value(conditions.clone()).unwrap();
+    let meets = |attributes: &Value| {
+        let attributes = tidings::profile::Attributes::from_stored(attributes);
+        parsed.iter().all(|condition| condition.holds(&attributes))
+    };
+    people.iter().filter(|(_, attributes)| meets(attributes)).map(|(user, _)| *user).collect()
+}
+
+#[test]
+fn a_message_goes_to_users_whose_attributes_meet_the_conditions() {
+    let (database, server) = shop(&[]);
+    let mut http = server.http();
+    let people = people();
     for (user, attributes) in &people {
         set(&mut http, user, attributes.clone());
     }
@@ -236,14 +251,7 @@ fn a_message_goes_to_users_whose_attributes_meet_the_conditions() {
     .into_iter()
     .enumerate()
     {
-        let parsed: Vec<tidings::profile::AttributeCondition> =
-            serde_json::from_value(conditions.clone()).unwrap();
-        let meets = |attributes: &Value| {
-            let attributes = tidings::profile::Attributes::from_stored(attributes);
-            parsed.iter().all(|condition| condition.holds(&attributes))
-        };
-        let expected: Vec<&str> =
-            people.iter().filter(|(_, attributes)| meets(attributes)).map(|(user, _)| *user).collect();
+        let expected = meeting(&people, &conditions);
         let title = format!("to {place}");
         let message = json!({"to": {"attributes": conditions}, "title": title, "kind": "service"});
         let answer = http.post("/v1/notifications", &message);
@@ -264,7 +272,16 @@ fn a_message_goes_to_users_whose_attributes_meet_the_conditions() {
             .collect();
         assert_eq!(got, expected, "{conditions}");
     }
-    // Read when it is due.
+    for bad in [json!([]), json!([{"name": "x"}]), json!([{"name": "x", "is": 1}]), json!({"name": "x"})] {
+        let answer = http.post("/v1/notifications", &json!({"to": {"attributes": bad}, "title": "t"}));
+        assert_eq!(answer.status, 400, "{}", answer.body);
+    }
+}
+
+#[test]
+fn attributes_of_a_message_for_later_are_read_when_it_is_due() {
+    let (_database, server) = shop(&[]);
+    let mut http = server.http();
     let soon = (tidings::base::Timestamp::now() + tidings::base::Millis(3_000)).to_string();
     let wish =
         json!({"to": {"attributes": [{"name": "late", "exists": true}]}, "title": "Late", "send_at": soon});
@@ -276,10 +293,6 @@ fn a_message_goes_to_users_whose_attributes_meet_the_conditions() {
     let shown = http.get(&shown).json();
     assert_eq!(shown["audience"], json!({"attributes": [{"name": "late", "exists": true}]}));
     assert_eq!(shown["users"], 1);
-    for bad in [json!([]), json!([{"name": "x"}]), json!([{"name": "x", "is": 1}]), json!({"name": "x"})] {
-        let answer = http.post("/v1/notifications", &json!({"to": {"attributes": bad}, "title": "t"}));
-        assert_eq!(answer.status, 400, "{}", answer.body);
-    }
 }
 
 #[test]

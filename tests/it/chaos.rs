@@ -18,6 +18,9 @@ use fleet::{Fleet, Habits};
 use ledger::Ledger;
 use publish::Publisher;
 
+#[path = "../bench/delivery/clients.rs"]
+#[allow(dead_code, reason = "shared with the benchmark")]
+mod clients;
 #[path = "../bench/delivery/dialect.rs"]
 #[allow(dead_code, reason = "shared with the benchmark, which speaks to more servers")]
 mod dialect;

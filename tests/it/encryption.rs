@@ -110,6 +110,24 @@ fn count(database: &TestDatabase, of: &str) -> i64 {
     database.count(&format!("SELECT count(*) AS n FROM {of}"))
 }
 
+/// No word is in any table; a key for each user, and a nonce for each field.
+fn four_searches_and_messages_are_noise(database: &TestDatabase) {
+    assert_eq!(count(database, "events WHERE query IS NOT NULL"), 4);
+    assert_eq!(count(database, "events WHERE query NOT LIKE 'enc1:%'"), 0);
+    assert_eq!(count(database, "notifications WHERE frame NOT LIKE 'enc1:%'"), 0);
+    for (table, word) in
+        [("events", WORDS), ("notifications", TITLE), ("decisions", TITLE), ("webhook_deliveries", TITLE)]
+    {
+        assert_eq!(
+            count(database, &format!("{table} t WHERE position('{word}' IN t::text) > 0")),
+            0,
+            "{table}"
+        );
+    }
+    assert_eq!(count(database, "data_keys JOIN users USING (user_id)"), 3);
+    assert_eq!(count(database, "(SELECT DISTINCT query FROM events WHERE query IS NOT NULL) q"), 4);
+}
+
 #[test]
 fn words_of_searches_and_messages_are_noise_in_the_database_and_as_ever_for_who_may_read_them() {
     let (database, key) = (TestDatabase::new(), KeyFile::new(&new_key()));
@@ -128,22 +146,7 @@ fn words_of_searches_and_messages_are_noise_in_the_database_and_as_ever_for_who_
     let (mut client, _) = server.login(1);
     client.send(&json!({"type": "ping"}));
     drop(client);
-
-    assert_eq!(count(&database, "events WHERE query IS NOT NULL"), 4);
-    assert_eq!(count(&database, "events WHERE query NOT LIKE 'enc1:%'"), 0);
-    assert_eq!(count(&database, "notifications WHERE frame NOT LIKE 'enc1:%'"), 0);
-    for (table, word) in
-        [("events", WORDS), ("notifications", TITLE), ("decisions", TITLE), ("webhook_deliveries", TITLE)]
-    {
-        assert_eq!(
-            count(&database, &format!("{table} t WHERE position('{word}' IN t::text) > 0")),
-            0,
-            "{table}"
-        );
-    }
-    // A key for each user, and a nonce for each field.
-    assert_eq!(count(&database, "data_keys JOIN users USING (user_id)"), 3);
-    assert_eq!(count(&database, "(SELECT DISTINCT query FROM events WHERE query IS NOT NULL) q"), 4);
+    four_searches_and_messages_are_noise(&database);
 
     server.kill();
     let server = key.start(&database);

@@ -61,6 +61,30 @@ fn what_others_do_now_changes_what_a_stranger_is_shown_and_what_goes_with_an_ite
     }
 }
 
+/// Five hundred events of all kinds, spread over forty users and sixty items.
+fn write(server: &Server, writer: i64) {
+    let mut http = server.http();
+    for round in 0..25i64 {
+        let events: Value = (0..20)
+            .map(|n| {
+                let kind = ["view", "add_to_cart", "purchase", "like"][((n + round) % 4) as usize];
+                let mut event = view((writer * 7 + n * round) % 40, 101 + (n * 11 + round * writer) % 60);
+                event["kind"] = kind.into();
+                if kind == "purchase" {
+                    event["value"] = 5.into();
+                    event["currency"] = "EUR".into();
+                }
+                if kind != "view" {
+                    event.as_object_mut().unwrap().remove("dwell_ms");
+                }
+                event
+            })
+            .collect();
+        let answer = http.post("/v1/events", &events);
+        assert_eq!((answer.status, answer.json()["accepted"].as_i64()), (202, Some(20)), "{}", answer.body);
+    }
+}
+
 #[test]
 fn counting_live_and_counting_again_from_the_tables_give_the_same() {
     let database = TestDatabase::new();
@@ -68,35 +92,7 @@ fn counting_live_and_counting_again_from_the_tables_give_the_same() {
     thread::scope(|scope| {
         for writer in 0..4i64 {
             let server = &server;
-            scope.spawn(move || {
-                let mut http = server.http();
-                for round in 0..25i64 {
-                    let events: Value = (0..20)
-                        .map(|n| {
-                            let kind =
-                                ["view", "add_to_cart", "purchase", "like"][((n + round) % 4) as usize];
-                            let mut event =
-                                view((writer * 7 + n * round) % 40, 101 + (n * 11 + round * writer) % 60);
-                            event["kind"] = kind.into();
-                            if kind == "purchase" {
-                                event["value"] = 5.into();
-                                event["currency"] = "EUR".into();
-                            }
-                            if kind != "view" {
-                                event.as_object_mut().unwrap().remove("dwell_ms");
-                            }
-                            event
-                        })
-                        .collect();
-                    let answer = http.post("/v1/events", &events);
-                    assert_eq!(
-                        (answer.status, answer.json()["accepted"].as_i64()),
-                        (202, Some(20)),
-                        "{}",
-                        answer.body
-                    );
-                }
-            });
+            scope.spawn(move || write(server, writer));
         }
     });
     let tables = |server: &Server| -> Vec<Value> {

@@ -26,6 +26,7 @@ mod docs;
 mod embeddings;
 mod encryption;
 mod erasures;
+mod erasures_rows;
 mod export;
 mod foreign_pages;
 mod formats;

@@ -8,10 +8,11 @@ use tidings::base::{ExternalId, ItemId, Timestamp, UserId};
 use tidings::catalogue::{Catalogue, Item};
 use tidings::evaluate::train_and_evaluate;
 use tidings::event::{Event, EventKind};
+use tidings::ml::metrics::Metrics;
 use tidings::profile::Profile;
 use tidings::recommend::serve::placement::Wants;
 use tidings::recommend::serve::selection::Selection;
-use tidings::recommend::train::{TrainingData, TrainingParameters};
+use tidings::recommend::train::{Stage, Trained, TrainingData, TrainingParameters};
 use tidings::recommend::{ModelSet, Reason, Recommendation, Request};
 
 use crate::models_data;
@@ -21,6 +22,12 @@ struct Shop {
     catalogue: Catalogue,
     users: HashMap<String, UserId>,
     items: HashMap<String, ItemId>,
+}
+
+impl Shop {
+    fn now(&self) -> Timestamp {
+        self.data.events.last().unwrap().occurred_at
+    }
 }
 
 /// Product codes only (five digits and letters); C invoices are returns; no customer = an anonymous basket.
@@ -97,39 +104,50 @@ fn show(what: &str, list: &[Recommendation], catalogue: &Catalogue) {
 #[test]
 fn half_a_million_real_purchases() {
     let Some(shop) = load() else { return models_data::absent("online-retail") };
-    let now = shop.data.events.last().unwrap().occurred_at;
+    let trained = train(&shop);
+    assert_ensemble_is_no_worse_than_its_members(&trained.metrics);
+    let model = stored_and_read(&trained.model);
+    let profiles = profiles(&shop);
+    // The features of training are those of the live fold.
+    for (user, features, segment) in &trained.features {
+        let context = model.observed.context(None, shop.now(), shop.catalogue.money());
+        assert_eq!(*features, profiles[user.index()].features(context));
+        assert_eq!(*segment, model.segment(features));
+    }
+    let counter = Counter { shop: &shop, model: &model, profiles: &profiles };
+    counter.serve_everybody();
+    counter.serve_a_customer();
+    counter.serve_viewers();
+    counter.serve_similar();
+}
+
+fn train(shop: &Shop) -> Trained {
     let started = Instant::now();
     let mut stages: Vec<(&str, Duration)> = Vec::new();
     let mut longest = Duration::ZERO;
     let mut last = started;
-    let trained = train_and_evaluate(
-        &shop.data,
-        &shop.catalogue,
-        now,
-        &TrainingParameters::default(),
-        &mut |stage, _| {
-            longest = longest.max(last.elapsed());
-            last = Instant::now();
-            if stages.last().is_none_or(|(name, _)| *name != stage.name()) {
-                stages.push((stage.name(), started.elapsed()));
-            }
-            ControlFlow::Continue(())
-        },
-    )
-    .unwrap();
-    println!(
-        "{} events, {} users, {} items",
-        shop.data.events.len(),
-        shop.data.n_users,
-        shop.catalogue.len()
-    );
+    let mut hear = |stage: Stage, _: f32| {
+        longest = longest.max(last.elapsed());
+        last = Instant::now();
+        if stages.last().is_none_or(|(name, _)| *name != stage.name()) {
+            stages.push((stage.name(), started.elapsed()));
+        }
+        ControlFlow::Continue(())
+    };
+    let parameters = TrainingParameters::default();
+    let trained =
+        train_and_evaluate(&shop.data, &shop.catalogue, shop.now(), &parameters, &mut hear).unwrap();
+    let (events, users, items) = (shop.data.events.len(), shop.data.n_users, shop.catalogue.len());
+    println!("{events} events, {users} users, {items} items");
     println!("trained in {:?}; stages began {stages:?}; longest silence {longest:?}", started.elapsed());
     println!("rule {:?}\nmetrics {:#?}", trained.model.ensemble().ranker(), trained.metrics);
     for summary in trained.model.segmentation.as_ref().unwrap().summaries() {
         println!("{summary:?}");
     }
+    trained
+}
 
-    let metrics = &trained.metrics;
+fn assert_ensemble_is_no_worse_than_its_members(metrics: &Metrics) {
     // Half of the users held out: the other half taught the rule.
     assert!(metrics["users"] > 250.0);
     for single in ["popularity", "item_knn", "content"] {
@@ -139,15 +157,22 @@ fn half_a_million_real_purchases() {
         );
     }
     assert!(metrics["ndcg@10"] > 0.06, "{}", metrics["ndcg@10"]);
+}
 
+/// The model as its artefact gives it back.
+fn stored_and_read(trained: &ModelSet) -> ModelSet {
     let encoded = Instant::now();
-    let bytes = trained.model.encode().unwrap();
+    let bytes = trained.encode().unwrap();
     let encoded = encoded.elapsed();
     let loading = Instant::now();
     let model = ModelSet::decode(&bytes).unwrap();
     println!("artefact {} KB, written in {encoded:?}, loaded in {:?}", bytes.len() / 1024, loading.elapsed());
-    assert_eq!(model, trained.model);
+    assert_eq!(model, *trained);
+    model
+}
 
+/// Profiles of all users, folded event by event.
+fn profiles(shop: &Shop) -> Vec<Profile> {
     let mut profiles = vec![Profile::default(); shop.data.n_users];
     for event in &shop.data.events {
         if let Some(user) = event.user {
@@ -156,81 +181,86 @@ fn half_a_million_real_purchases() {
     }
     let memory: usize = profiles.iter().map(Profile::memory).sum();
     println!("profiles: {} bytes each in the mean", memory / profiles.len());
-    // The features of training are those of the live fold.
-    for (user, features, segment) in &trained.features {
-        assert_eq!(
-            *features,
-            profiles[user.index()].features(model.observed.context(None, now, shop.catalogue.money()))
-        );
-        assert_eq!(*segment, model.segment(features));
+    profiles
+}
+
+/// Lists of the trained model for users of the shop.
+struct Counter<'a> {
+    shop: &'a Shop,
+    model: &'a ModelSet,
+    profiles: &'a [Profile],
+}
+
+impl Counter<'_> {
+    fn request(&self, user: UserId, n: usize) -> Request<'_> {
+        let profile = &self.profiles[user.index()];
+        let segment = self.model.segment(&profile.features(self.shop.now()));
+        Request { segment, ..Request::new(profile, &self.shop.catalogue, self.shop.now(), n) }
     }
 
-    let request = |user: UserId, n: usize| {
-        let profile = &profiles[user.index()];
-        let segment = model.segment(&profile.features(now));
-        Request { segment, ..Request::new(profile, &shop.catalogue, now, n) }
-    };
-    let mut took: Vec<Duration> = (0..shop.data.n_users as u32)
-        .map(|user| {
-            let started = Instant::now();
-            let list = model.recommend(&request(UserId(user), 10));
-            let took = started.elapsed();
-            assert_eq!(list.len(), 10);
-            took
-        })
-        .collect();
-    took.sort();
-    println!(
-        "recommend: p50 {:?}, p99 {:?}, max {:?}",
-        took[took.len() / 2],
-        took[took.len() * 99 / 100],
-        took[took.len() - 1]
-    );
-
-    let user = shop.users["17850"];
-    let list = model.recommend(&request(user, 10));
-    show("customer 17850", &list, &shop.catalogue);
-    assert!(list.iter().all(|known| !profiles[user.index()].has_bought(known.item)));
-    let both = Selection { wants: Some(Wants::Both), ..Selection::NONE };
-    let list = model.recommend(&Request { selection: &both, ..request(user, 10) });
-    show("customer 17850, with what is due again", &list, &shop.catalogue);
-    let again = |known: &Recommendation| matches!(known.reason, Reason::BuyAgain(_));
-    assert!(list.iter().all(|known| again(known) || !profiles[user.index()].has_bought(known.item)));
-    let holder = shop.items["85123A"];
-    let stranger = Profile::default();
-    let similar = model.similar(
-        holder,
-        &Request { seed: Some(holder), ..Request::new(&stranger, &shop.catalogue, now, 10) },
-    );
-    show("similar to 85123A", &similar.items, &shop.catalogue);
-    for code in ["85123A", "22423", "84879", "22086"] {
-        let mut viewer = profiles[user.index()].clone();
-        viewer.apply(
-            &Event { kind: EventKind::View, item: Some(shop.items[code]), ..shop.data.events[0] },
-            &shop.catalogue,
-        );
-        let seed = Some(shop.items[code]);
-        let list = model.recommend(&Request { profile: &viewer, seed, ..request(user, 6) });
-        show(
-            &format!("17850 views {}", shop.catalogue.get(shop.items[code]).unwrap().name()),
-            &list,
-            &shop.catalogue,
-        );
-        let list = model.recommend(&Request { profile: &stranger, segment: None, seed, ..request(user, 6) });
-        show("a stranger views it", &list, &shop.catalogue);
+    fn customer(&self) -> UserId {
+        self.shop.users["17850"]
     }
-    show(
-        "a stranger",
-        &model.recommend(&Request { profile: &stranger, segment: None, ..request(user, 6) }),
-        &shop.catalogue,
-    );
-    let alike = similar
-        .items
-        .iter()
-        .filter(|known| {
-            let title = shop.catalogue.get(known.item).unwrap().name();
+
+    fn serve_everybody(&self) {
+        let mut took: Vec<Duration> = (0..self.shop.data.n_users as u32)
+            .map(|user| {
+                let started = Instant::now();
+                let list = self.model.recommend(&self.request(UserId(user), 10));
+                let took = started.elapsed();
+                assert_eq!(list.len(), 10);
+                took
+            })
+            .collect();
+        took.sort();
+        let n = took.len();
+        println!("recommend: p50 {:?}, p99 {:?}, max {:?}", took[n / 2], took[n * 99 / 100], took[n - 1]);
+    }
+
+    /// With and without what is due again.
+    fn serve_a_customer(&self) {
+        let user = self.customer();
+        let has_bought = |known: &Recommendation| self.profiles[user.index()].has_bought(known.item);
+        let list = self.model.recommend(&self.request(user, 10));
+        show("customer 17850", &list, &self.shop.catalogue);
+        assert!(!list.iter().any(has_bought));
+        let both = Selection { wants: Some(Wants::Both), ..Selection::NONE };
+        let list = self.model.recommend(&Request { selection: &both, ..self.request(user, 10) });
+        show("customer 17850, with what is due again", &list, &self.shop.catalogue);
+        let again = |known: &Recommendation| matches!(known.reason, Reason::BuyAgain(_));
+        assert!(list.iter().all(|known| again(known) || !has_bought(known)));
+    }
+
+    /// The customer and a stranger while they look at an item; printed, for a human to judge.
+    fn serve_viewers(&self) {
+        let (user, stranger) = (self.customer(), Profile::default());
+        let catalogue = &self.shop.catalogue;
+        for code in ["85123A", "22423", "84879", "22086"] {
+            let item = self.shop.items[code];
+            let mut viewer = self.profiles[user.index()].clone();
+            let view = Event { kind: EventKind::View, item: Some(item), ..self.shop.data.events[0] };
+            viewer.apply(&view, catalogue);
+            let seed = Some(item);
+            let list = self.model.recommend(&Request { profile: &viewer, seed, ..self.request(user, 6) });
+            show(&format!("17850 views {}", catalogue.get(item).unwrap().name()), &list, catalogue);
+            let request = Request { profile: &stranger, segment: None, seed, ..self.request(user, 6) };
+            show("a stranger views it", &self.model.recommend(&request), catalogue);
+        }
+        let request = Request { profile: &stranger, segment: None, ..self.request(user, 6) };
+        show("a stranger", &self.model.recommend(&request), catalogue);
+    }
+
+    fn serve_similar(&self) {
+        let (holder, stranger) = (self.shop.items["85123A"], Profile::default());
+        let catalogue = &self.shop.catalogue;
+        let request = Request::new(&stranger, catalogue, self.shop.now(), 10);
+        let similar = self.model.similar(holder, &Request { seed: Some(holder), ..request });
+        show("similar to 85123A", &similar.items, catalogue);
+        let is_alike = |known: &&Recommendation| {
+            let title = catalogue.get(known.item).unwrap().name();
             ["HEART", "T-LIGHT", "HOLDER", "LANTERN", "CANDLE"].iter().any(|word| title.contains(word))
-        })
-        .count();
-    assert!(alike >= 7, "only {alike} of 10 would be called similar");
+        };
+        let alike = similar.items.iter().filter(is_alike).count();
+        assert!(alike >= 7, "only {alike} of 10 would be called similar");
+    }
 }

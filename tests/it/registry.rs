@@ -4,6 +4,7 @@ use diesel::RunQueryDsl;
 use serde_json::{Value, json};
 
 use crate::helpers::database::TestDatabase;
+use crate::helpers::http::Http;
 use crate::helpers::server::{Server, wait_for};
 
 /// Sixty users of two tastes who buy an item a day for eight days, so that the last of them can be held out.
@@ -30,6 +31,20 @@ fn tidings(url: &str, arguments: &[&str]) -> String {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// Over HTTP and on the command line alike.
+fn the_second_version_has_a_card(http: &mut Http, url: &str) {
+    let card = http.get("/admin/models/2/card").json();
+    assert_eq!((&card["card"]["version"], &card["card"]["compared_with"]), (&json!(2), &json!(1)));
+    assert_eq!(card["card"]["data"]["users"], 60);
+    assert_eq!(http.get("/admin/models/99/card").status, 404);
+    let printed = tidings(url, &["models", "card", "2"]);
+    assert_eq!(printed.trim_end(), card["text"].as_str().unwrap().trim_end());
+    assert!(
+        printed.contains("changed against version 1") && printed.contains(&format!("{:<16} all", "served")),
+        "{printed}"
+    );
 }
 
 #[test]
@@ -63,16 +78,7 @@ fn versions_can_be_rolled_back_and_compared_while_one_serves() {
     assert_eq!(of_segments, metrics["users"].as_f64().unwrap());
 
     assert!(metrics["served.ndcg@10"].as_f64().unwrap() > 0.0, "the list as shown: {metrics}");
-    let card = http.get("/admin/models/2/card").json();
-    assert_eq!((&card["card"]["version"], &card["card"]["compared_with"]), (&json!(2), &json!(1)));
-    assert_eq!(card["card"]["data"]["users"], 60);
-    assert_eq!(http.get("/admin/models/99/card").status, 404);
-    let printed = tidings(&database.url, &["models", "card", "2"]);
-    assert_eq!(printed.trim_end(), card["text"].as_str().unwrap().trim_end());
-    assert!(
-        printed.contains("changed against version 1") && printed.contains(&format!("{:<16} all", "served")),
-        "{printed}"
-    );
+    the_second_version_has_a_card(&mut http, &database.url);
     let measured: Value = serde_json::from_str(&tidings(&database.url, &["evaluate", "--json"])).unwrap();
     assert_eq!(measured["served.ndcg@10"], metrics["served.ndcg@10"], "the same list, and nothing stored");
     assert!(measured["ndcg@10"].is_number());

@@ -1,6 +1,7 @@
 //! Propensities end to end: a decision carries them, training learns from stored messages and feedback, and what it
 //! learned from are the numbers that were decided by.
 
+use diesel::PgConnection;
 use serde_json::{Value, json};
 use tidings::base::{Millis, Timestamp};
 use tidings::recommend::ModelSet;
@@ -32,8 +33,34 @@ fn decisions_carry_probabilities_which_training_learns_from_the_same_numbers() {
         .map(|id| json!({"item_id": id, "title": format!("Mug {id}"), "category": ["Mugs"], "price": 5.0}))
         .collect();
     http.put("/v1/items", &items);
-    // Two shoppers of whom one clicks everything and one nothing, 120 messages each, in turn: whatever else changes with time
-    // is the same for both.
+    shop_with_and_without_clicks(&server);
+    let first = http.get("/admin/decisions?limit=1").json()["decisions"][0].clone();
+    for name in ["p_click", "p_purchase", "p_mute"] {
+        assert!((0.0..1.0).contains(&first[name].as_f64().unwrap()), "{first}");
+    }
+    let mut conn = database.connection();
+    let clicked =
+        |messages: &[response_examples::Message]| messages.iter().filter(|m| m.has(Response::Click)).count();
+    wait_for("the clicks to be stored", || {
+        clicked(&response_examples::messages(&mut conn, Timestamp(0), 1_000, WINDOW).unwrap()) == 120
+    });
+    assert_eq!(server.retrain()["state"], "succeeded");
+
+    let (keen, dull) = (p_click_after_a_view(&server, 1), p_click_after_a_view(&server, 2));
+    assert!(keen > 0.7 && dull < 0.3, "{keen} {dull}");
+
+    let version = models::active_version(&mut conn).unwrap().unwrap();
+    let artefact = models::load(&mut conn, version).unwrap().unwrap();
+    let model = ModelSet::decode(&artefact).unwrap();
+    training_reads_what_was_served(&mut conn, &model);
+    let metrics = &model.metrics;
+    assert!(metrics["propensity.click.auc"] > 0.9, "{metrics:?}");
+    assert!((0.9..1.1).contains(&metrics["propensity.click.observed_expected"]), "{metrics:?}");
+}
+
+/// Two shoppers of whom one clicks everything and one nothing, 120 messages each, in turn: whatever else changes with time
+/// is the same for both.
+fn shop_with_and_without_clicks(server: &Server) {
     let mut shoppers = [(1, true), (2, false)].map(|(user, clicks)| (server.login(user).0, clicks));
     for round in 0..120 {
         for (client, clicks) in &mut shoppers {
@@ -55,42 +82,23 @@ fn decisions_carry_probabilities_which_training_learns_from_the_same_numbers() {
         client.send(&json!({"type": "ping"}));
         client.expect("pong");
     }
-    drop(shoppers);
-    let first = http.get("/admin/decisions?limit=1").json()["decisions"][0].clone();
-    let p = |decision: &Value, name: &str| decision[name].as_f64().unwrap();
-    for name in ["p_click", "p_purchase", "p_mute"] {
-        assert!((0.0..1.0).contains(&p(&first, name)), "{first}");
-    }
-    let mut conn = database.connection();
-    let since = Timestamp(0);
-    let clicked =
-        |messages: &[response_examples::Message]| messages.iter().filter(|m| m.has(Response::Click)).count();
-    wait_for("the clicks to be stored", || {
-        clicked(&response_examples::messages(&mut conn, since, 1_000, WINDOW).unwrap()) == 120
-    });
-    assert_eq!(server.retrain()["state"], "succeeded");
+}
 
-    let (mut keen, _) = server.login(1);
-    keen.send(&json!({"type": "event", "kind": "view", "item_id": 3}));
-    while keen.expect("recommendation")["trigger"] != "view" {}
-    let (mut dull, _) = server.login(2);
-    dull.send(&json!({"type": "event", "kind": "view", "item_id": 3}));
-    while dull.expect("recommendation")["trigger"] != "view" {}
-    let latest = |http: &mut crate::helpers::http::Http, user: i64| {
-        let decisions = http.get(&format!("/admin/decisions?user_id={user}&limit=20")).json();
-        let decisions = decisions["decisions"].as_array().unwrap().clone();
-        decisions.into_iter().find(|decision| decision["trigger"] == "view").unwrap()
-    };
-    let (keen, dull) = (p(&latest(&mut http, 1), "p_click"), p(&latest(&mut http, 2), "p_click"));
-    assert!(keen > 0.7 && dull < 0.3, "{keen} {dull}");
+/// The probability of a click that the newest message about a view was decided with.
+fn p_click_after_a_view(server: &Server, user: i64) -> f64 {
+    let (mut client, _) = server.login(user);
+    client.send(&json!({"type": "event", "kind": "view", "item_id": 3}));
+    while client.expect("recommendation")["trigger"] != "view" {}
+    let decisions = server.http().get(&format!("/admin/decisions?user_id={user}&limit=20")).json();
+    let mut decisions = decisions["decisions"].as_array().unwrap().iter();
+    decisions.find(|decision| decision["trigger"] == "view").unwrap()["p_click"].as_f64().unwrap()
+}
 
-    // What training reads of the newest messages gives, by the stored model, what was said of them.
-    let version = models::active_version(&mut conn).unwrap().unwrap();
-    let artefact = models::load(&mut conn, version).unwrap().unwrap();
-    let model = ModelSet::decode(&artefact).unwrap();
+/// By the stored model, what training reads of the newest messages gives the probabilities they were decided with.
+fn training_reads_what_was_served(conn: &mut PgConnection, model: &ModelSet) {
     let filter = decisions::DecisionFilter { limit: 20, user: None, after: None };
-    let rows = decisions::recent(&mut conn, &filter).unwrap();
-    let messages = response_examples::messages(&mut conn, since, 1_000, WINDOW).unwrap();
+    let rows = decisions::recent(conn, &filter).unwrap();
+    let messages = response_examples::messages(conn, Timestamp(0), 1_000, WINDOW).unwrap();
     let mut seen = std::collections::BTreeSet::new();
     for row in rows.iter().rev().filter(|row| row.model_version == model.version && !row.features.is_empty())
     {
@@ -109,7 +117,4 @@ fn decisions_carry_probabilities_which_training_learns_from_the_same_numbers() {
         assert!((again.click - said.click).abs() < 1e-6, "{again:?} {said:?}");
     }
     assert!(seen.contains("view"), "{seen:?}");
-    let metrics = &model.metrics;
-    assert!(metrics["propensity.click.auc"] > 0.9, "{metrics:?}");
-    assert!((0.9..1.1).contains(&metrics["propensity.click.observed_expected"]), "{metrics:?}");
 }

@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
+use diesel::PgConnection;
 use diesel::connection::SimpleConnection;
-use tidings::base::{EventKey, ExternalId, NotificationId, Timestamp};
+use tidings::base::{EventKey, ExternalId, ItemId, NotificationId, Timestamp, UserId};
+use tidings::decide::StoredUser;
 use tidings::decide::record::RobotFlag;
 use tidings::event::{Event, EventKind, NewEvent};
 use tidings::notify::Priority;
@@ -294,11 +296,44 @@ fn a_reader_may_stop_early_and_use_its_connection_again() {
     assert_eq!(users::count(&mut conn).unwrap(), 1);
 }
 
+/// A message of a user's stream, `days_ago` before noon.
+fn message(
+    user: UserId,
+    items: &[ItemId],
+    offset: i64,
+    days_ago: f64,
+    expires_in_days: f64,
+) -> NewNotification {
+    let now = Timestamp::from_seconds(NOON);
+    NewNotification {
+        notification_id: NotificationId(Uuid::now_v7()),
+        user,
+        offset,
+        kind: "recommendation".into(),
+        category: "similar_items".into(),
+        trigger: "view".into(),
+        model_version: Default::default(),
+        segment: Some(1),
+        items: items.to_vec(),
+        frame: format!("{{\"offset\":{offset}}}").into(),
+        created_at: now.plus_days(-days_ago),
+        expires_at: now.plus_days(expires_in_days),
+        collapse_key: None,
+        priority: Priority::default(),
+        channel: tidings::notify::Channel::Socket,
+        call: None,
+    }
+}
+
+fn load(conn: &mut PgConnection, user: UserId) -> StoredUser {
+    let now = Timestamp::from_seconds(NOON);
+    users::load_states(conn, &Fields::default(), &[user], now).unwrap().remove(0)
+}
+
 #[test]
-fn a_users_state_holds_what_deciding_and_delivering_need() {
+fn a_users_state_holds_events_in_order_and_preferences() {
     let database = TestDatabase::new();
     let mut conn = database.connection();
-    let now = Timestamp::from_seconds(NOON);
     let appended = events::append(
         &mut conn,
         &Fields::default(),
@@ -306,7 +341,6 @@ fn a_users_state_holds_what_deciding_and_delivering_need() {
     )
     .unwrap();
     let (one, two) = (stored(&appended[0]).user.unwrap(), stored(&appended[2]).user.unwrap());
-    let item = stored(&appended[0]).item.unwrap();
     let wishes = Preferences {
         time_zone: Some("Europe/Berlin".into()),
         quiet_from_minute: Some(1_320),
@@ -316,24 +350,25 @@ fn a_users_state_holds_what_deciding_and_delivering_need() {
         ..Preferences::default()
     };
     preferences::put(&mut conn, one, &wishes).unwrap();
-    let send = |offset: i64, days_ago: f64, expires_in_days: f64| NewNotification {
-        notification_id: NotificationId(Uuid::now_v7()),
-        user: one,
-        offset,
-        kind: "recommendation".into(),
-        category: "similar_items".into(),
-        trigger: "view".into(),
-        model_version: Default::default(),
-        segment: Some(1),
-        items: vec![item],
-        frame: format!("{{\"offset\":{offset}}}").into(),
-        created_at: now.plus_days(-days_ago),
-        expires_at: now.plus_days(expires_in_days),
-        collapse_key: None,
-        priority: Priority::default(),
-        channel: tidings::notify::Channel::Socket,
-        call: None,
-    };
+    let (unknown, now) = (UserId(999), Timestamp::from_seconds(NOON));
+    let states = users::load_states(&mut conn, &Fields::default(), &[two, unknown, one], now).unwrap();
+    assert_eq!(states.iter().map(|state| state.user).collect::<Vec<_>>(), [two, one]);
+    let state = &states[1];
+    assert_eq!(state.external_id, ExternalId::Integer(1));
+    assert_eq!(state.events, [stored(&appended[1]), stored(&appended[0])], "by time");
+    assert_eq!(state.preferences, wishes);
+    assert_eq!((states[0].last_offset, states[0].events.len()), (0, 1));
+    assert_eq!(states[0].preferences, Preferences::default());
+}
+
+#[test]
+fn a_users_state_holds_the_stream_and_what_caps_count() {
+    let database = TestDatabase::new();
+    let mut conn = database.connection();
+    let now = Timestamp::from_seconds(NOON);
+    let appended = events::append(&mut conn, &Fields::default(), &[view("a", 1, 2, NOON - 5)]).unwrap();
+    let (one, item) = (stored(&appended[0]).user.unwrap(), stored(&appended[0]).item.unwrap());
+    let send = |offset, days_ago, expires_in_days| message(one, &[item], offset, days_ago, expires_in_days);
     let sent =
         [send(1, 9.0, 1.0), send(2, 2.0, 1.0), send(3, 1.0, -0.5), send(4, 0.1, 1.0), send(5, 0.0, 1.0)];
     decision_log::insert(&mut conn, &database.store, &sent, &[]).unwrap();
@@ -355,13 +390,7 @@ fn a_users_state_holds_what_deciding_and_delivering_need() {
     };
     feedback::insert(&mut conn, &[outcome(3), outcome(2)]).unwrap();
 
-    let unknown = tidings::base::UserId(999);
-    let states = users::load_states(&mut conn, &Fields::default(), &[two, unknown, one], now).unwrap();
-    assert_eq!(states.iter().map(|state| state.user).collect::<Vec<_>>(), [two, one]);
-    let state = &states[1];
-    assert_eq!(state.external_id, ExternalId::Integer(1));
-    assert_eq!(state.events, [stored(&appended[1]), stored(&appended[0])], "by time");
-    assert_eq!(state.preferences, wishes);
+    let state = load(&mut conn, one);
     assert_eq!(state.last_offset, 5);
     let tail: Vec<(i64, bool)> = state.tail.iter().map(|one| (one.offset, one.acknowledged)).collect();
     assert_eq!(tail, [(1, true), (2, true), (3, false), (4, false), (5, false)]);
@@ -373,13 +402,11 @@ fn a_users_state_holds_what_deciding_and_delivering_need() {
     assert_eq!(recent, sent[1..].iter().map(|one| one.notification_id).collect::<Vec<_>>(), "seven days");
     assert_eq!((&state.recent[0].items[..], &state.recent[0].outcomes[..]), (&[item][..], &[2, 3][..]));
     assert_eq!(state.recent[1].outcomes, Vec::<i16>::new());
-    assert_eq!((states[0].last_offset, states[0].events.len()), (0, 1));
-    assert_eq!(states[0].preferences, Preferences::default());
 
     // More than memory holds of the stream: caps count them all.
     let more: Vec<NewNotification> = (6..=140).map(|offset| send(offset, 0.0, 1.0)).collect();
     decision_log::insert(&mut conn, &database.store, &more, &[]).unwrap();
-    let state = users::load_states(&mut conn, &Fields::default(), &[one], now).unwrap().remove(0);
+    let state = load(&mut conn, one);
     assert_eq!((state.tail.len(), state.recent.len()), (128, 4 + more.len()));
     assert_eq!(state.recent[0].outcomes, [2, 3]);
 }

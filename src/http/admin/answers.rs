@@ -181,6 +181,11 @@ pub(super) struct Started {
 
 /// Descriptions of the routes.
 pub fn described() -> Vec<Described> {
+    [of_figures(), of_users(), of_jobs()].into_iter().flatten().collect()
+}
+
+/// Figures of the server and of its data.
+fn of_figures() -> Vec<Described> {
     vec![
         describe::get(
             "/admin/metrics",
@@ -194,6 +199,14 @@ pub fn described() -> Vec<Described> {
             "Segments of the model that serves, and a sample of users.",
         )
         .answers::<Segments>(200, "Segments."),
+        describe::get("/admin/cleaning", May::Needs(Permission::ReadFigures), "Cleaning reports of imports.")
+            .answers::<Cleanings>(200, "The latest."),
+    ]
+}
+
+/// Users, their sessions and the decisions about them.
+fn of_users() -> Vec<Described> {
+    vec![
         describe::get(
             "/admin/decisions",
             May::Needs(Permission::ReadDecisions),
@@ -207,8 +220,6 @@ pub fn described() -> Vec<Described> {
             "Users who are connected right now.",
         )
         .answers::<Sessions>(200, "Some of them."),
-        describe::get("/admin/cleaning", May::Needs(Permission::ReadFigures), "Cleaning reports of imports.")
-            .answers::<Cleanings>(200, "The latest."),
         describe::get(
             "/admin/users",
             May::Needs(Permission::ReadDecisions),
@@ -223,6 +234,12 @@ pub fn described() -> Vec<Described> {
         )
         .empty(204, "What they did is learnt from again.")
         .refuses(&[404]),
+    ]
+}
+
+/// Trainings and other jobs.
+fn of_jobs() -> Vec<Described> {
+    vec![
         describe::post(
             "/admin/retrain",
             May::Needs(Permission::Operate),

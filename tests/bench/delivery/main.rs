@@ -21,6 +21,7 @@ mod report;
 mod server;
 
 mod chaos;
+mod clients;
 mod dialect;
 mod fleet;
 mod ledger;

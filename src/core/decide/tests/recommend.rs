@@ -65,17 +65,19 @@ fn with_arms(mut shop: Shop, change: Value) -> Shop {
     shop
 }
 
-#[test]
-fn the_list_over_http_is_that_of_the_login_for_everybody() {
-    type Change = fn(&mut Fixture);
-    let histories: [Change; 2] = [
-        |_| {},
-        |user| {
-            user.views(&[101, 103, 105]);
-            user.buy(102);
-        },
-    ];
-    let wishes: [Change; 5] = [
+type Change = fn(&mut Fixture);
+
+const HISTORIES: [Change; 2] = [
+    |_| {},
+    |user| {
+        user.views(&[101, 103, 105]);
+        user.buy(102);
+    },
+];
+
+/// What users want, and what they tell.
+fn wishes() -> [Change; 5] {
+    [
         |_| {},
         |user| drop(user.consents(Purpose::Profiling, false)),
         |user| drop(user.wants(|_, settings| settings.mute(Mute::ItemCategory("Watches".to_owned())))),
@@ -90,8 +92,12 @@ fn the_list_over_http_is_that_of_the_login_for_everybody() {
                 settings.mute(Mute::Brand("Clay".to_owned()));
             });
         },
-    ];
-    let policies: [fn(Shop) -> Shop; 6] = [
+    ]
+}
+
+/// Policies that choose the model or the list.
+fn policies() -> [fn(Shop) -> Shop; 6] {
+    [
         |shop| shop,
         |mut shop| {
             shop.policy(json!({"holdout": 0.5, "random": 0.0}));
@@ -109,12 +115,16 @@ fn the_list_over_http_is_that_of_the_login_for_everybody() {
                 json!({"policy": {"items": 3, "dismissed_pause_h": 1, "profiling_by_default": false}}),
             )
         },
-    ];
+    ]
+}
+
+#[test]
+fn the_list_over_http_is_that_of_the_login_for_everybody() {
     let mut lists = std::collections::BTreeSet::new();
     let users = [(0, Slice::Holdout), (1, Slice::Learned)].map(|(arm, slice)| one_of(arm, slice));
-    for (h, history) in histories.iter().enumerate() {
-        for (p, policy) in policies.iter().enumerate() {
-            for (w, wish) in wishes.iter().enumerate() {
+    for (h, history) in HISTORIES.iter().enumerate() {
+        for (p, policy) in policies().iter().enumerate() {
+            for (w, wish) in wishes().iter().enumerate() {
                 for id in users {
                     let mut user = Fixture::of(id, policy(shop()));
                     history(&mut user);

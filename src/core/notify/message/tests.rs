@@ -43,9 +43,17 @@ fn line_breaks_and_tabs_are_text() {
     assert_eq!((&*addressed.message.title, &*addressed.message.body), ("a\tb", "1\n2\n3\n\t4"));
 }
 
+/// Asserts that each message is refused with its code and field.
+fn refuses<const N: usize>(wrong: [(Value, &str, &str); N]) {
+    for (raw, code, field) in wrong {
+        let error = check(raw.clone()).unwrap_err();
+        assert_eq!((error.code, error.field), (code, field), "{raw}");
+    }
+}
+
 #[test]
-fn what_is_wrong_is_named() {
-    for (raw, code, field) in [
+fn a_wrong_audience_or_content_is_named() {
+    refuses([
         (json!({"title": "t"}), "bad_audience", "to"),
         (json!({"title": "t", "user_id": 1, "everyone": true}), "bad_audience", "to"),
         (json!({"title": "t", "user_ids": []}), "empty", "user_ids"),
@@ -60,8 +68,6 @@ fn what_is_wrong_is_named() {
         (json!({"user_id": 1, "title": "t", "url": "//evil.example"}), "bad_url", "url"),
         (json!({"user_id": 1, "title": "t", "data": [1]}), "bad_data", "data"),
         (json!({"user_id": 1, "title": "t", "dedupe_key": ""}), "bad_key", "dedupe_key"),
-        (json!({"user_id": 1, "title": "t", "expires_at": 1}), "expired", "expires_at"),
-        (json!({"user_id": 1, "title": "t", "send_at": 9_999_999_999_i64}), "too_far", "send_at"),
         (
             json!({"everyone": true, "title": "t", "ephemeral": true, "dedupe_key": "k"}),
             "bad_ephemeral",
@@ -76,6 +82,14 @@ fn what_is_wrong_is_named() {
             "variables",
         ),
         (json!({"everyone": true, "template": "x", "ephemeral": true}), "bad_ephemeral", "ephemeral"),
+    ]);
+}
+
+#[test]
+fn a_wrong_time_or_rate_is_named() {
+    refuses([
+        (json!({"user_id": 1, "title": "t", "expires_at": 1}), "expired", "expires_at"),
+        (json!({"user_id": 1, "title": "t", "send_at": 9_999_999_999_i64}), "too_far", "send_at"),
         (json!({"user_id": 1, "title": "t", "send_at_local": "tomorrow"}), "bad_time", "send_at_local"),
         (
             json!({"user_id": 1, "title": "t", "send_at_local": "2027-01-20T09:00Z"}),
@@ -104,8 +118,5 @@ fn what_is_wrong_is_named() {
             "rate_per_minute",
         ),
         (json!({"user_id": 1, "title": "t", "rate_per_minute": 5}), "bad_rate", "rate_per_minute"),
-    ] {
-        let error = check(raw.clone()).unwrap_err();
-        assert_eq!((error.code, error.field), (code, field), "{raw}");
-    }
+    ]);
 }

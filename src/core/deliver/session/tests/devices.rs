@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::{EPOCH, NOW, connection, entry, id, sent_to};
-use crate::base::Timestamp;
+use crate::base::{NotificationId, Timestamp};
 use crate::deliver::Resume;
 use crate::deliver::session::{Effect, Input, Session};
 use crate::deliver::standing::{Change, Standing};
@@ -60,6 +60,11 @@ impl Model {
         })
     }
 
+    fn withdraw(&mut self, of: NotificationId, now: Timestamp) {
+        let live = self.rows.values_mut().filter(|row| row.id == of && row.is_live(now));
+        live.for_each(|row| row.withdrawn = true);
+    }
+
     /// As the loader makes it after a crash.
     fn session(&self, now: Timestamp) -> Session {
         let last = self.rows.keys().last().copied().unwrap_or(0);
@@ -97,6 +102,100 @@ impl Device {
     }
 }
 
+/// Three devices of one user, and what the store holds.
+struct Fleet {
+    model: Model,
+    devices: [Device; 3],
+    /// Offset of the next message.
+    next: i64,
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        Self { model: Model::default(), devices: Default::default(), next: 1 }
+    }
+}
+
+impl Fleet {
+    /// Input of a step; none where it makes no sense now.
+    fn input(&mut self, kind: u8, which: u8, chance: u8, now: Timestamp) -> Option<Input> {
+        let me = connection(u64::from(which));
+        let device = &mut self.devices[which as usize];
+        let any_id = id(1 + i64::from(chance) % self.next.max(1));
+        Some(match kind {
+            0 | 1 if !device.online => {
+                device.online = true;
+                let resume = Some(Resume { epoch: EPOCH.into(), offset: device.last });
+                Input::Connected { connection: me, resume }
+            }
+            2 => {
+                device.online = false;
+                Input::Disconnected(me)
+            }
+            3 if device.online => Input::Acknowledged { offset: device.last },
+            4 if device.online => {
+                Input::Change { ids: vec![any_id], change: Change::Read, at: now, by: Some(me) }
+            }
+            5 if device.online => Input::Seen { up_to: device.last, at: now, by: Some(me) },
+            7 if chance < 60 => {
+                self.model.withdraw(any_id, now);
+                Input::Withdrawn(any_id)
+            }
+            8 if chance < 60 => Input::Tick,
+            9 if chance < 20 && device.online => Input::ReadAll { up_to: i64::MAX, at: now, by: Some(me) },
+            0..=9 => return None,
+            _ => {
+                let entry = entry_of(self.next, chance, now);
+                // A refused commit may leave a number out.
+                self.next += 1 + i64::from(chance == 13);
+                self.model.store(&entry);
+                Input::Stored(entry)
+            }
+        })
+    }
+
+    /// Passes frames to the devices; one that can't resume goes on from where the stream is.
+    fn hear(&mut self, effects: &[Effect], session: &Session) -> Result<(), TestCaseError> {
+        for (n, device) in self.devices.iter_mut().enumerate() {
+            let (me, sent) = (connection(n as u64), sent_to(effects, n as u64));
+            if effects.contains(&Effect::Welcome { connection: me, recovered: false }) {
+                prop_assert!(sent.is_empty(), "all or nothing");
+                device.last = session.last_offset();
+                device.reloaded = device.last;
+            }
+            prop_assert!(device.online || sent.is_empty());
+            device.take(&sent)?;
+        }
+        Ok(())
+    }
+
+    /// A device that is connected has everything that is still to be shown, from where it began.
+    fn check(&self, now: Timestamp) -> Result<(), TestCaseError> {
+        for device in self.devices.iter().filter(|device| device.online) {
+            for (_, row) in self.model.rows.range(device.reloaded + 1..) {
+                prop_assert!(
+                    !row.is_live(now) || device.shown.contains(&row.offset),
+                    "{} was missed",
+                    row.offset
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A message of any priority, with or without a collapse key, which may expire soon.
+fn entry_of(offset: i64, chance: u8, now: Timestamp) -> Entry {
+    let priorities = [Priority::Low, Priority::Normal, Priority::High, Priority::Transactional];
+    let expires = if chance.is_multiple_of(7) { now.0 + i64::from(chance) } else { i64::MAX };
+    Entry {
+        collapse_key: chance.is_multiple_of(5).then(|| format!("k{}", chance % 3).into()),
+        priority: priorities[chance as usize % 4],
+        expires_at: Timestamp(expires),
+        ..entry(offset)
+    }
+}
+
 fn step() -> impl Strategy<Value = (u8, u8, u8)> {
     (0u8..16, 0u8..3, any::<u8>())
 }
@@ -108,75 +207,24 @@ proptest! {
     /// priorities, expire and are taken back; the server dies and starts again.
     #[test]
     fn nothing_is_missed_nothing_comes_twice_and_memory_is_bounded(steps in proptest::collection::vec(step(), 1..600)) {
-        let mut model = Model::default();
-        let mut session = model.session(NOW);
-        let mut devices: [Device; 3] = Default::default();
+        let mut fleet = Fleet::default();
+        let mut session = fleet.model.session(NOW);
         let mut now = NOW;
-        let mut next = 1;
         for (kind, which, chance) in steps {
-            let device = which as usize;
-            let me = connection(u64::from(which));
             now = Timestamp(now.0 + 1);
-            let any_id = id(1 + i64::from(chance) % next.max(1));
-            let input = match kind {
-                0 | 1 if !devices[device].online => {
-                    devices[device].online = true;
-                    Input::Connected { connection: me, resume: Some(Resume { epoch: EPOCH.into(), offset: devices[device].last }) }
-                }
-                2 => {
-                    devices[device].online = false;
-                    Input::Disconnected(me)
-                }
-                3 if devices[device].online => Input::Acknowledged { offset: devices[device].last },
-                4 if devices[device].online => Input::Change { ids: vec![any_id], change: Change::Read, at: now, by: Some(me) },
-                5 if devices[device].online => Input::Seen { up_to: devices[device].last, at: now, by: Some(me) },
-                6 if chance < 40 => {
-                    // Crash: connections are gone, and what the database does not have never was.
-                    devices.iter_mut().for_each(|device| device.online = false);
-                    session = model.session(now);
-                    continue;
-                }
-                7 if chance < 60 => {
-                    model.rows.values_mut().filter(|row| row.id == any_id && row.is_live(now)).for_each(|row| row.withdrawn = true);
-                    Input::Withdrawn(any_id)
-                }
-                8 if chance < 60 => Input::Tick,
-                9 if chance < 20 && devices[device].online => Input::ReadAll { up_to: i64::MAX, at: now, by: Some(me) },
-                0..=9 => continue,
-                _ => {
-                    let entry = Entry {
-                        collapse_key: (chance % 5 == 0).then(|| format!("k{}", chance % 3).into()),
-                        priority: [Priority::Low, Priority::Normal, Priority::High, Priority::Transactional][chance as usize % 4],
-                        expires_at: if chance % 7 == 0 { Timestamp(now.0 + i64::from(chance)) } else { Timestamp(i64::MAX) },
-                        ..entry(next)
-                    };
-                    // A refused commit may leave a number out.
-                    next += 1 + i64::from(chance == 13);
-                    model.store(&entry);
-                    Input::Stored(entry)
-                }
-            };
+            if kind == 6 && chance < 40 {
+                // Crash: connections are gone, and what the database does not have never was.
+                fleet.devices.iter_mut().for_each(|device| device.online = false);
+                session = fleet.model.session(now);
+                continue;
+            }
+            let Some(input) = fleet.input(kind, which, chance, now) else { continue };
             let effects = session.on(input, now);
-            model.record(&effects, now);
-            for (n, device) in devices.iter_mut().enumerate() {
-                let me = connection(n as u64);
-                if effects.contains(&Effect::Welcome { connection: me, recovered: false }) {
-                    prop_assert!(sent_to(&effects, n as u64).is_empty(), "all or nothing");
-                    device.last = session.last_offset();
-                    device.reloaded = device.last;
-                }
-                let sent = sent_to(&effects, n as u64);
-                prop_assert!(device.online || sent.is_empty());
-                device.take(&sent)?;
-            }
-            // A device that is connected has everything that is still to be shown, from where it began.
-            for device in devices.iter().filter(|device| device.online) {
-                for row in model.rows.range(device.reloaded + 1..).map(|(_, row)| row).filter(|row| row.is_live(now)) {
-                    prop_assert!(device.shown.contains(&row.offset), "{} was missed", row.offset);
-                }
-            }
+            fleet.model.record(&effects, now);
+            fleet.hear(&effects, &session)?;
+            fleet.check(now)?;
             prop_assert!(session.stream.len() <= MAX_ENTRIES);
-            prop_assert_eq!(session.stream.counts(now), model.counts(now));
+            prop_assert_eq!(session.stream.counts(now), fleet.model.counts(now));
         }
     }
 }
