@@ -1,6 +1,5 @@
 //! `POST /v1/events`: one event, an array, or NDJSON. The good ones are taken, the bad ones named by index.
 
-use std::borrow::Cow;
 use std::time::Instant;
 
 use actix_web::http::header::CONTENT_TYPE;
@@ -15,11 +14,12 @@ use super::body::{Batch, without_place};
 use super::describe::{self, Described, May};
 use super::error::ApiError;
 use super::permit::{ActForUsers, UserOr};
+use super::rejected::{Refusal, Rejected, refuse_all};
 use crate::actors::App;
 use crate::actors::ingest::messages::Origin;
 use crate::base::json_shape::{ArrayFault, elements, is_one_object};
-use crate::base::{JsonShape, Timestamp};
-use crate::event::{Admission, EventError, NewEvent, RawEvent};
+use crate::base::{FieldError, JsonShape, Timestamp};
+use crate::event::{Admission, NewEvent, RawEvent, erased_user};
 use crate::privacy::Permission;
 use crate::store::events::Appended;
 use crate::telemetry::Count;
@@ -28,16 +28,6 @@ use crate::telemetry::Count;
 const MAX_EVENT_BYTES: usize = 64 << 10;
 /// Largest tree inside of an event, whose fields are texts and numbers, bytes.
 const MAX_EVENT_TREE_BYTES: usize = 4 << 10;
-
-/// A refused event.
-#[derive(Serialize, ToSchema)]
-#[schema(as = RejectedEvent)]
-struct Rejected {
-    index: usize,
-    code: &'static str,
-    field: Option<Cow<'static, str>>,
-    message: String,
-}
 
 /// Events of one body: those that are taken, and those that are not.
 #[derive(Default)]
@@ -71,11 +61,12 @@ pub fn described() -> Vec<Described> {
         )
         .body_as::<RawEvent>("application/x-ndjson")
         .answers::<Answer>(202, "Good events are committed, the others named.")
-        .example(r#"{"accepted": 1, "duplicates": 0, "rejected": []}"#),
+        .example(r#"{"accepted": 1, "duplicates": 0, "rejected": []}"#)
+        .answers::<Refusal<'_>>(400, "Nothing can be accepted."),
     ]
 }
 
-/// Answers 202 after the commit; a body that can't be read at all is a 400.
+/// Answers 202 after the commit; a body that can't be read, or of which every event is refused, is a 400.
 pub async fn post(
     request: HttpRequest,
     Batch(body): Batch,
@@ -101,11 +92,14 @@ pub async fn post(
             Appended::Stored(_) => accepted += 1,
             Appended::Duplicate => duplicates += 1,
             // While the request was under way.
-            Appended::Erased => rejected.push(Fault::Event(EventError::erased()).rejected(index)),
+            Appended::Erased => rejected.push(Rejected::new(index, erased_user())),
         }
     }
     rejected.sort_by_key(|one| one.index);
     app.state.metrics.add(Count::RejectedEvents, rejected.len() as u64);
+    if accepted + duplicates == 0 {
+        return Ok(refuse_all("events", &rejected));
+    }
     Ok(HttpResponse::Accepted().json(Answer { accepted, duplicates, rejected }))
 }
 
@@ -126,7 +120,7 @@ fn sort(body: &[u8], is_ndjson: bool, app: &App, caller: &Caller) -> Result<Sort
         let parsed = parse(text).and_then(|raw| admission.admit(raw, caller.subject()).map_err(Fault::Event));
         match parsed {
             Ok(event) if is_erased(&event) => {
-                sorted.rejected.push(Fault::Event(EventError::erased()).rejected(index));
+                sorted.rejected.push(Rejected::new(index, erased_user()));
             }
             Ok(event) => {
                 sorted.good.push(event);
@@ -153,7 +147,7 @@ pub enum Fault {
     /// It has more in it than any event has.
     TooComplex,
     /// It is not a good one.
-    Event(EventError),
+    Event(FieldError),
 }
 
 impl Fault {
@@ -167,9 +161,7 @@ impl Fault {
                     format!("an event has at most {MAX_EVENT_BYTES} bytes, and texts and numbers only");
                 Rejected { index, code: "too_complex", field: None, message }
             }
-            Self::Event(EventError { code, field, message }) => {
-                Rejected { index, code, field: Some(field), message }
-            }
+            Self::Event(error) => Rejected::new(index, error),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! The catalogue: `PUT /v1/items` (one or many), list, one, delete.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,11 +15,12 @@ use super::describe::{self, Described, May};
 use super::dto::{self, ItemView};
 use super::error::ApiError;
 use super::permit::{With, WriteCatalogue};
+use super::rejected::{Refusal, Rejected, refuse_all};
 use crate::actors::App;
 use crate::actors::catalogue_changes::put_items;
 use crate::base::json_shape::{ArrayFault, elements};
-use crate::base::{ExternalId, JsonShape};
-use crate::catalogue::{ItemError, NewItem};
+use crate::base::{ExternalId, FieldError, JsonShape};
+use crate::catalogue::{NewItem, other_length, too_complex_item};
 use crate::privacy::Permission;
 use crate::store::{Connection, embeddings};
 
@@ -46,17 +46,6 @@ pub struct ListQuery {
 
 /// Items of one body: those that are taken, and those that are not.
 type Sorted = (Vec<NewItem>, Vec<Rejected>);
-
-/// A refused item.
-#[derive(Serialize, ToSchema)]
-#[schema(as = RejectedItem)]
-struct Rejected {
-    /// Place in the request.
-    index: usize,
-    code: &'static str,
-    field: Cow<'static, str>,
-    message: String,
-}
 
 /// Answer to a change.
 #[derive(Serialize, ToSchema)]
@@ -99,7 +88,8 @@ pub fn described() -> Vec<Described> {
             .bodies::<NewItem>()
             .body_example(r#"[{"item_id": 105, "title": "Diver 300", "category": ["Watches", "Dive"], "price": 249.0, "currency": "EUR"}]"#)
             .answers::<Changed>(200, "Good items are taken, the others named.")
-            .example(r#"{"items": 1, "rejected": []}"#),
+            .example(r#"{"items": 1, "rejected": []}"#)
+            .answers::<Refusal<'_>>(400, "No item can be taken."),
         describe::get("/v1/items", May::User, "Items of the catalogue, by id.")
             .query::<ListQuery>()
             .answers::<ItemPage<'_>>(200, "A page."),
@@ -141,20 +131,18 @@ pub async fn put(
     let max = app.state.config.ingest.max_batch;
     let length = app.state.catalogue.load().embeddings().dimensions();
     let (items, rejected) = bodies.work(body, move |body| sort(body, max, length)).await??;
-    if let (true, Some(&Rejected { index, code, ref field, ref message })) =
-        (items.is_empty(), rejected.first())
-    {
-        return Err(ApiError::invalid_field(code, field.clone(), format!("item {index}: {message}")));
+    if items.is_empty() && !rejected.is_empty() {
+        return Ok(refuse_all("items", &rejected));
     }
     let items = if items.is_empty() { 0 } else { put_items(&app.state, &app.registry, items).await? };
     Ok(HttpResponse::Ok().json(Changed { items, rejected }))
 }
 
 /// Refuses an embedding of another length than the others have; the first one says how long they are.
-fn same_length(item: NewItem, length: &mut Option<usize>) -> Result<NewItem, ItemError> {
+fn same_length(item: NewItem, length: &mut Option<usize>) -> Result<NewItem, FieldError> {
     let Some(own) = item.embedding.as_ref().map(Vec::len) else { return Ok(item) };
     let known = *length.get_or_insert(own);
-    if own == known { Ok(item) } else { Err(ItemError::other_length(own, known)) }
+    if own == known { Ok(item) } else { Err(other_length(own, known)) }
 }
 
 /// Reads and checks one item after the other, so that no more than one is a tree in memory. `length`: that of the embeddings that are
@@ -181,13 +169,11 @@ fn sort(body: &[u8], max: usize, mut length: Option<usize>) -> Result<Sorted, Ap
             NewItem::read(serde_json::from_str(text).map_err(|error| bad(format!("item {index}: {error}")))?)
         } else {
             serde_json::from_str::<IgnoredAny>(text).map_err(|error| bad(error.to_string()))?;
-            Err(ItemError::too_complex())
+            Err(too_complex_item())
         };
         match read.and_then(|item| same_length(item, &mut length)) {
             Ok(item) => items.push(item),
-            Err(ItemError { code, field, message }) => {
-                rejected.push(Rejected { index, code, field, message })
-            }
+            Err(error) => rejected.push(Rejected::new(index, error)),
         }
     }
     Ok((items, rejected))

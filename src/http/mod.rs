@@ -47,6 +47,7 @@ pub mod preferences;
 pub mod preview;
 pub mod query;
 pub mod rates;
+pub mod rejected;
 pub mod revocations;
 pub mod routes;
 pub mod rules;

@@ -19,9 +19,9 @@ use super::page::next_after;
 use super::permit::{ReadMessages, SendMessages, With};
 use crate::actors::App;
 use crate::actors::notifier::recall::{TakenBack, recall};
-use crate::base::{Millis, Timestamp, json, nearest};
+use crate::base::{FieldError, Millis, Timestamp, json, nearest};
 use crate::notify::Message;
-use crate::notify::message::{MessageError, RawMessage};
+use crate::notify::message::RawMessage;
 use crate::privacy::Permission;
 use crate::store::broadcasts::{self, Broadcast, State};
 use crate::store::{Connection, calls, in_transaction};
@@ -283,7 +283,7 @@ fn changed(
     }
     raw.insert("everyone".to_owned(), true.into()); // Whom it goes to does not change.
     let raw: RawMessage = json::from_value(Value::Object(raw)).map_err(invalid)?;
-    let refused = |error: MessageError| ApiError::invalid(error.code, Some(error.field), error.message);
+    let refused = |error: FieldError| ApiError::invalid_field(error.code, error.field, error.message);
     let addressed = raw.validate(now, lifetime).map_err(refused)?;
     check_words(app, &addressed, now).map_err(refused)?;
     // Of what is paused, and has begun, the time has passed.

@@ -289,7 +289,7 @@ pub async fn unfollow(
 
 fn topic(name: &str) -> Result<String, ApiError> {
     let name =
-        topic_name(name).map_err(|error| ApiError::invalid(error.code, Some(error.field), error.message))?;
+        topic_name(name).map_err(|error| ApiError::invalid_field(error.code, error.field, error.message))?;
     Ok(name.into())
 }
 

@@ -128,6 +128,17 @@ fn ndjson_and_broken_bodies_are_told_apart() {
         (answer["rejected"][0]["index"].as_i64(), answer["rejected"][0]["code"].as_str()),
         (Some(1), Some("bad_json"))
     );
+    // Of which nothing is accepted, and everything named.
+    let body = b"nonsense\n{\"kind\":\"view\",\"user_id\":1}\n";
+    let refused = http.send("POST", "/v1/events", "application/x-ndjson", body).unwrap();
+    let answer = refused.json();
+    assert_eq!((refused.status, &answer["error"]["code"]), (400, &json!("bad_json")), "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("none of the 2 events"), "{answer}");
+    assert_eq!((&answer["accepted"], &answer["rejected"][0]["field"]), (&json!(0), &Value::Null));
+    assert_eq!(
+        (&answer["rejected"][1]["index"], &answer["rejected"][1]["field"]),
+        (&json!(1), &json!("item_id"))
+    );
     for (body, code) in [("", "bad_json"), ("[]", "empty"), ("7", "bad_json"), ("{", "bad_json")] {
         let answer = http.send("POST", "/v1/events", "application/json", body.as_bytes()).unwrap();
         assert_eq!((answer.status, answer.json()["error"]["code"].as_str().unwrap()), (400, code), "{body}");

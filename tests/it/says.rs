@@ -45,7 +45,7 @@ fn a_client_reports_what_its_user_did_lately_with_items_that_exist() {
     let (mut http, token) = user(&server, "7");
     let old = json!([{"kind": "view", "item_id": 101, "occurred_at": "2003-05-01T00:00:00Z"}]);
     let answer = http.post("/v1/events", &old);
-    assert_eq!((answer.status, refusal(&answer.json())), (202, ("too_old", "occurred_at")));
+    assert_eq!((answer.status, refusal(&answer.json())), (400, ("too_old", "occurred_at")));
     let advert = json!({"kind": "like", "item_id": "BUY-NOW-example.com"});
     assert_eq!(refusal(&http.post("/v1/events", &advert).json()), ("unknown_item", "item_id"));
     let recent = json!([{"kind": "view", "item_id": 101}, {"kind": "view", "item_id": 102, "dwell": 2400}]);

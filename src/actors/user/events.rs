@@ -11,7 +11,7 @@ use crate::actors::ingest::messages::{IngestError, Origin};
 use crate::base::Timestamp;
 use crate::decide::Input;
 use crate::deliver::{Frame, frames};
-use crate::event::{Admission, Event, EventError, NewEvent, RawEvent, Speaker};
+use crate::event::{Admission, Event, NewEvent, RawEvent, Speaker, erased_user};
 use crate::store::events::Appended;
 use crate::telemetry::Count;
 
@@ -59,7 +59,7 @@ impl UserActor {
         let commit = async move { ingest.ingest(good, at, Origin::UserActor, &app).await };
         context.spawn(commit.into_actor(self).map(move |outcome, actor, context| match outcome {
             Ok(appended) if appended.contains(&Appended::Erased) => {
-                let error = EventError::erased().to_string();
+                let error = erased_user().to_string();
                 let errors =
                     ids.iter().map(|id| frames::error("erased_user", &error, false, id.as_ref())).collect();
                 actor.send_errors(&mut to, errors, false, context);

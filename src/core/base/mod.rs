@@ -1,5 +1,6 @@
 //! The vocabulary every other module speaks: ids, time, scores, seeded randomness. Imports nothing of ours.
 
+pub mod field_error;
 pub mod follows;
 pub mod ids;
 pub mod json;
@@ -15,6 +16,7 @@ pub mod time;
 pub mod unknown_name;
 pub mod zoned_moment;
 
+pub use field_error::FieldError;
 pub use follows::Follows;
 pub use ids::{
     ConnectionId, EventKey, ExternalId, ExternalIdError, ItemId, ModelVersion, NotificationId, UserId,

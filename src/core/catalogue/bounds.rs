@@ -1,9 +1,9 @@
-//! Bounds of what the shop says of an item, and the error that names the field at fault.
-
-use std::borrow::Cow;
+//! Bounds of an item's fields.
 
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::base::FieldError;
 
 /// Longest title, url and image url, in bytes.
 const MAX_TEXT_BYTES: usize = 2_048;
@@ -14,57 +14,35 @@ pub(super) const MAX_ATTRIBUTES: usize = 64;
 /// Longest tag, category level, attribute name or value, in bytes.
 pub(super) const MAX_WORD_BYTES: usize = 256;
 
-/// Validation error of an item.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{field}: {message}")]
-pub struct ItemError {
-    /// Stable, snake_case.
-    pub code: &'static str,
-    /// The field at fault.
-    pub field: Cow<'static, str>,
-    /// Description of a valid value.
-    pub message: String,
+/// Refusal of an embedding of another length than those that are there.
+pub fn other_length(own: usize, known: usize) -> FieldError {
+    let message = format!(
+        "has {own} numbers, those of the catalogue have {known}; to change the model erase them first: DELETE /v1/embeddings"
+    );
+    FieldError::new("bad_item", "embedding", message)
 }
 
-impl ItemError {
-    pub(super) fn new(
-        code: &'static str,
-        field: impl Into<Cow<'static, str>>,
-        message: impl Into<String>,
-    ) -> Self {
-        Self { code, field: field.into(), message: message.into() }
-    }
-
-    /// An embedding of another length than those that are there.
-    pub fn other_length(own: usize, known: usize) -> Self {
-        let message = format!(
-            "has {own} numbers, those of the catalogue have {known}; to change the model erase them first: DELETE /v1/embeddings"
-        );
-        Self::new("bad_item", "embedding", message)
-    }
-
-    /// An item with more in it than any item has, which is not read.
-    pub fn too_complex() -> Self {
-        let message = format!(
-            "an item has at most {MAX_ATTRIBUTES} attributes, {MAX_LIST} tags and levels, an embedding of 1,024 numbers, and words in 40 languages"
-        );
-        Self::new("too_complex", "item", message)
-    }
+/// Refusal of an item with more in it than any item has; it is not read.
+pub fn too_complex_item() -> FieldError {
+    let message = format!(
+        "an item has at most {MAX_ATTRIBUTES} attributes, {MAX_LIST} tags and levels, an embedding of 1,024 numbers, and words in 40 languages"
+    );
+    FieldError::new("too_complex", "item", message)
 }
 
 /// Checks a title.
-pub(super) fn check_text(field: &'static str, text: Option<&str>) -> Result<(), ItemError> {
+pub(super) fn check_text(field: &'static str, text: Option<&str>) -> Result<(), FieldError> {
     match text {
         Some(text) if text.len() > MAX_TEXT_BYTES || text.chars().any(char::is_control) => {
             let message = format!("at most {MAX_TEXT_BYTES} bytes, no control characters");
-            Err(ItemError::new("bad_item", field, message))
+            Err(FieldError::new("bad_item", field, message))
         }
         _ => Ok(()),
     }
 }
 
 /// Checks an address of a page or a picture.
-pub(super) fn check_link(field: &'static str, url: Option<&str>) -> Result<(), ItemError> {
+pub(super) fn check_link(field: &'static str, url: Option<&str>) -> Result<(), FieldError> {
     check_text(field, url)?;
     // Anything else (javascript:, data:) would run or hide things in a page that shows the item.
     let is_safe = |url: &str| {
@@ -74,15 +52,15 @@ pub(super) fn check_link(field: &'static str, url: Option<&str>) -> Result<(), I
     };
     match url {
         Some(url) if !is_safe(url) => {
-            Err(ItemError::new("bad_item", field, "must start with https://, http:// or /"))
+            Err(FieldError::new("bad_item", field, "must start with https://, http:// or /"))
         }
         _ => Ok(()),
     }
 }
 
 /// Checks tags, or the levels of a category path.
-pub(super) fn check_words(field: &'static str, words: Option<&[String]>) -> Result<(), ItemError> {
-    let fail = |message: String| Err(ItemError::new("bad_item", field, message));
+pub(super) fn check_words(field: &'static str, words: Option<&[String]>) -> Result<(), FieldError> {
+    let fail = |message: String| Err(FieldError::new("bad_item", field, message));
     match words {
         Some(words) if words.len() > MAX_LIST => {
             fail(format!("at most {MAX_LIST} entries, has {}", words.len()))

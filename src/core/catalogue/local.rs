@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::bounds::{ItemError, category_path, check_link, check_text, check_words};
+use super::bounds::{category_path, check_link, check_text, check_words};
+use crate::base::FieldError;
 
 /// Most languages, and most currencies, beside the own ones.
 const MAX_LOCAL: usize = 40;
@@ -55,8 +56,8 @@ impl Local {
 }
 
 /// Checks the words by language of an item that the shop sends.
-pub(super) fn check_translations(translations: &Translations) -> Result<(), ItemError> {
-    let fail = |message: String| Err(ItemError::new("bad_item", "translations", message));
+pub(super) fn check_translations(translations: &Translations) -> Result<(), FieldError> {
+    let fail = |message: String| Err(FieldError::new("bad_item", "translations", message));
     if translations.len() > MAX_LOCAL {
         return fail(format!("at most {MAX_LOCAL} languages, has {}", translations.len()));
     }
@@ -70,9 +71,9 @@ pub(super) fn check_translations(translations: &Translations) -> Result<(), Item
         if !is_language || !parts.all(is_part) || tag.len() > MAX_TAG_BYTES {
             return fail(format!("\"{tag}\" is no BCP 47 tag such as de or de-AT"));
         }
-        let named = |error: ItemError| {
+        let named = |error: FieldError| {
             let message = format!("{tag}.{}: {}", error.field, error.message);
-            ItemError::new("bad_item", "translations", message)
+            FieldError::new("bad_item", "translations", message)
         };
         check_text("title", words.title.as_deref()).map_err(named)?;
         check_link("url", words.url.as_deref()).map_err(named)?;
@@ -83,8 +84,8 @@ pub(super) fn check_translations(translations: &Translations) -> Result<(), Item
 }
 
 /// Checks the prices by currency of an item that the shop sends.
-pub(super) fn check_prices(prices: &LocalPrices) -> Result<(), ItemError> {
-    let fail = |message: String| Err(ItemError::new("bad_item", "prices", message));
+pub(super) fn check_prices(prices: &LocalPrices) -> Result<(), FieldError> {
+    let fail = |message: String| Err(FieldError::new("bad_item", "prices", message));
     if prices.len() > MAX_LOCAL {
         return fail(format!("at most {MAX_LOCAL} currencies, has {}", prices.len()));
     }

@@ -29,7 +29,7 @@ use memo::Memo;
 use money::CountedMoney;
 
 pub(crate) use bounds::category_path;
-pub use bounds::{ItemError, category_levels};
+pub use bounds::{category_levels, other_length, too_complex_item};
 pub use categories::{CategoryId, PathId};
 pub use embeddings::{Direction, Embedding, Embeddings, MAX_DIMENSIONS};
 pub use facts::{Facts, Marks};

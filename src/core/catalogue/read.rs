@@ -4,29 +4,29 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::bounds::{ItemError, path_of};
+use super::bounds::path_of;
 use super::item_field::ItemField;
 use super::wire::NewItem;
-use crate::base::{ExternalId, unknown_field};
+use crate::base::{ExternalId, FieldError, unknown_field};
 
 impl NewItem {
     /// Reads and checks one item. Absent fields keep what is stored, `null` clears it. O(size).
-    pub fn read(value: Value) -> Result<Self, ItemError> {
+    pub fn read(value: Value) -> Result<Self, FieldError> {
         let Value::Object(mut fields) = value else {
-            return Err(ItemError::new("bad_item", "item", "an item is an object"));
+            return Err(FieldError::new("bad_item", "item", "an item is an object"));
         };
         let id = fields.remove("item_id").unwrap_or_default();
         if id.is_null() {
-            return Err(ItemError::new("missing_field", "item_id", "say which item, e.g. \"item_id\": 101"));
+            return Err(FieldError::new("missing_field", "item_id", "say which item, e.g. \"item_id\": 101"));
         }
         let id = ExternalId::from_json(&id)
-            .map_err(|error| ItemError::new("bad_id", "item_id", error.to_string()))?;
+            .map_err(|error| FieldError::new("bad_id", "item_id", error.to_string()))?;
         let mut item = Self::new(id);
         for (name, value) in fields {
             let Some(field) = ItemField::ALL.into_iter().find(|field| field.name() == name) else {
                 let names = std::iter::once("item_id").chain(ItemField::ALL.map(ItemField::name));
                 let message = unknown_field(&name, names);
-                return Err(ItemError::new("unknown_field", name, message));
+                return Err(FieldError::new("unknown_field", name, message));
             };
             match value {
                 Value::Null => drop(item.cleared.insert(field)),
@@ -37,7 +37,7 @@ impl NewItem {
         Ok(item)
     }
 
-    fn take(&mut self, field: ItemField, value: Value) -> Result<(), ItemError> {
+    fn take(&mut self, field: ItemField, value: Value) -> Result<(), FieldError> {
         match field {
             ItemField::Title => self.title = read(field, value)?,
             ItemField::Category => {
@@ -59,12 +59,12 @@ impl NewItem {
     }
 }
 
-fn read<T: DeserializeOwned>(field: ItemField, value: Value) -> Result<Option<T>, ItemError> {
+fn read<T: DeserializeOwned>(field: ItemField, value: Value) -> Result<Option<T>, FieldError> {
     serde_json::from_value(value).map(Some).map_err(|error| refused(field, &error))
 }
 
-fn refused(field: ItemField, error: &serde_json::Error) -> ItemError {
-    ItemError::new("bad_item", field.name(), error.to_string())
+fn refused(field: ItemField, error: &serde_json::Error) -> FieldError {
+    FieldError::new("bad_item", field.name(), error.to_string())
 }
 
 #[cfg(test)]

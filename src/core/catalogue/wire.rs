@@ -6,13 +6,12 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::bounds::{
-    ItemError, MAX_ATTRIBUTES, MAX_WORD_BYTES, category_path, check_link, check_text, check_words,
-    word_is_valid,
+    MAX_ATTRIBUTES, MAX_WORD_BYTES, category_path, check_link, check_text, check_words, word_is_valid,
 };
 use super::embeddings::Embedding;
 use super::item_field::{Cleared, ItemField};
 use super::local::{LocalPrices, Translations, check_prices, check_translations};
-use crate::base::ExternalId;
+use crate::base::{ExternalId, FieldError};
 
 /// An item as the shop sends it. Absent fields keep what is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -146,8 +145,8 @@ impl NewItem {
     }
 
     /// Checks every bound; the item itself is unchanged.
-    pub fn validate(&self) -> Result<(), ItemError> {
-        let fail = |field: &'static str, message: String| Err(ItemError::new("bad_item", field, message));
+    pub fn validate(&self) -> Result<(), FieldError> {
+        let fail = |field: &'static str, message: String| Err(FieldError::new("bad_item", field, message));
         if let Some(price) = self.price
             && !(price.is_finite() && (0.0..=1e9).contains(&price))
         {

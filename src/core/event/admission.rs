@@ -1,14 +1,13 @@
 //! Admission of events. The shop asserts; a client reports what its user did lately, with items that exist; what it says of money
 //! is a claim. One way in for every door: HTTP, sockets and posted frames.
 
-use super::error::EventError;
 use super::kind::EventKind;
 use super::new_event::NewEvent;
 use super::own_kinds::OwnKinds;
 use super::raw::RawEvent;
 use super::speaker::Speaker;
 use super::wire::EventLimits;
-use crate::base::{ExternalId, Millis, Timestamp};
+use crate::base::{ExternalId, FieldError, Millis, Timestamp};
 use crate::catalogue::Catalogue;
 use crate::config::{Config, FromEvents};
 
@@ -38,7 +37,7 @@ impl<'a> Admission<'a> {
 
     /// Validates an event. `user` is who the connection or the token speaks for; then `user_id` may be absent and must not differ.
     /// Keys of a client are apart from the shop's: no client can make an event of the shop a duplicate.
-    pub fn admit(&self, raw: RawEvent, user: Option<&ExternalId>) -> Result<NewEvent, EventError> {
+    pub fn admit(&self, raw: RawEvent, user: Option<&ExternalId>) -> Result<NewEvent, FieldError> {
         let mut event = raw.validate_with(user, &self.limits, self.kinds)?;
         if self.limits.speaker == Speaker::Client {
             event.kind = claimed(event.kind);
@@ -58,7 +57,7 @@ impl<'a> Admission<'a> {
         may_add || self.catalogue.find(item).is_some()
     }
 
-    fn unknown_item(&self, item: &ExternalId) -> EventError {
+    fn unknown_item(&self, item: &ExternalId) -> FieldError {
         let cure = match self.from_events {
             FromEvents::Never => {
                 "PUT /v1/items adds items; events do not (catalogue.from_events = \"never\")"
@@ -67,7 +66,7 @@ impl<'a> Admission<'a> {
                 "the shop adds items, by PUT /v1/items or by an event with a service token (catalogue.from_events)"
             }
         };
-        EventError::new(
+        FieldError::new(
             "unknown_item",
             "item_id",
             format!("there is no item {item} in the catalogue; {cure}"),

@@ -14,7 +14,7 @@ mod stored_event;
 pub mod wire;
 
 pub use admission::Admission;
-pub use error::EventError;
+pub use error::erased_user;
 pub use kind::{EventKind, FIRST_OWN_CODE, OwnKind};
 pub use new_event::NewEvent;
 pub use own_kinds::OwnKinds;

@@ -8,8 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::error::EventError;
-use crate::base::{Timestamp, unknown_field};
+use crate::base::{FieldError, Timestamp, unknown_field};
 
 /// Names of the fields, without the other two of `basket_id`.
 const FIELDS: [&str; 12] = [
@@ -73,7 +72,7 @@ pub struct RawEvent {
     pub list_id: Option<Uuid>,
     /// The first field that could not be read.
     #[serde(skip)]
-    pub fault: Option<EventError>,
+    pub fault: Option<FieldError>,
 }
 
 impl RawEvent {
@@ -96,7 +95,7 @@ impl RawEvent {
             "list_id" => read("list_id", value).map(|list| self.list_id = Some(list)),
             name if is_basket(name) => match self.basket_id.replace(value) {
                 None => Ok(()),
-                Some(_) => Err(EventError::new(
+                Some(_) => Err(FieldError::new(
                     "ambiguous",
                     "basket_id",
                     "basket_id, session_id and order_id name the same thing: give one of them",
@@ -104,7 +103,7 @@ impl RawEvent {
             },
             // As a frame of a socket has it.
             "type" if value == "event" => Ok(()),
-            name => Err(EventError::new("unknown_field", name.to_owned(), unknown_field(name, FIELDS))),
+            name => Err(FieldError::new("unknown_field", name.to_owned(), unknown_field(name, FIELDS))),
         };
         if let Err(fault) = taken {
             self.fault.get_or_insert(fault);
@@ -116,13 +115,13 @@ fn is_basket(name: &str) -> bool {
     matches!(name, "basket_id" | "session_id" | "order_id")
 }
 
-fn keep(field: &mut Option<Value>, value: Value) -> Result<(), EventError> {
+fn keep(field: &mut Option<Value>, value: Value) -> Result<(), FieldError> {
     *field = Some(value);
     Ok(())
 }
 
-fn read<T: DeserializeOwned>(field: &'static str, value: Value) -> Result<T, EventError> {
-    serde_json::from_value(value).map_err(|error| EventError::new("bad_field", field, error.to_string()))
+fn read<T: DeserializeOwned>(field: &'static str, value: Value) -> Result<T, FieldError> {
+    serde_json::from_value(value).map_err(|error| FieldError::new("bad_field", field, error.to_string()))
 }
 
 impl<'de> Deserialize<'de> for RawEvent {

@@ -2,13 +2,12 @@
 
 use uuid::Uuid;
 
-use super::error::EventError;
 use super::kind::EventKind;
 use super::new_event::NewEvent;
 use super::own_kinds::OwnKinds;
 use super::raw::RawEvent;
 use super::speaker::Speaker;
-use crate::base::{EventKey, ExternalId, ExternalIdError, Millis, Timestamp};
+use crate::base::{EventKey, ExternalId, ExternalIdError, FieldError, Millis, Timestamp};
 
 /// Longest `event_id`, in bytes.
 const MAX_EVENT_ID_BYTES: usize = 128;
@@ -57,7 +56,7 @@ impl EventLimits {
 impl RawEvent {
     /// Validates an event of a built-in kind. `user` is who the connection logged in as; then `user_id` may be absent and must not
     /// differ.
-    pub fn validate(self, user: Option<&ExternalId>, limits: &EventLimits) -> Result<NewEvent, EventError> {
+    pub fn validate(self, user: Option<&ExternalId>, limits: &EventLimits) -> Result<NewEvent, FieldError> {
         self.validate_with(user, limits, OwnKinds::NONE)
     }
 
@@ -67,18 +66,18 @@ impl RawEvent {
         user: Option<&ExternalId>,
         limits: &EventLimits,
         kinds: &OwnKinds,
-    ) -> Result<NewEvent, EventError> {
+    ) -> Result<NewEvent, FieldError> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
         if self.kind.is_empty() {
-            return Err(EventError::new("missing_field", "kind", "say what was done, e.g. \"view\""));
+            return Err(FieldError::new("missing_field", "kind", "say what was done, e.g. \"view\""));
         }
-        let kind = kinds.find(&self.kind).map_err(|says| EventError::new("unknown_kind", "kind", says))?;
+        let kind = kinds.find(&self.kind).map_err(|says| FieldError::new("unknown_kind", "kind", says))?;
         let user = self.who(user)?;
         let item = optional_id(self.item_id.as_ref(), "item_id")?;
         if kind.needs_item() && item.is_none() {
-            return Err(EventError::new(
+            return Err(FieldError::new(
                 "missing_field",
                 "item_id",
                 format!("a {} names its item", self.kind),
@@ -91,7 +90,7 @@ impl RawEvent {
         if let Some(currency) = &self.currency
             && !(currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_uppercase()))
         {
-            return Err(EventError::new("bad_currency", "currency", "must be an ISO 4217 code such as EUR"));
+            return Err(FieldError::new("bad_currency", "currency", "must be an ISO 4217 code such as EUR"));
         }
         let query = check_query(kind, self.query)?;
         let basket = optional_id(self.basket_id.as_ref(), "basket_id")?.map(|id| hash_id(&id));
@@ -113,10 +112,10 @@ impl RawEvent {
         })
     }
 
-    fn who(&self, login: Option<&ExternalId>) -> Result<Option<ExternalId>, EventError> {
+    fn who(&self, login: Option<&ExternalId>) -> Result<Option<ExternalId>, FieldError> {
         let named = optional_id(self.user_id.as_ref(), "user_id")?;
         match (login, named) {
-            (Some(login), Some(named)) if *login != named => Err(EventError::new(
+            (Some(login), Some(named)) if *login != named => Err(FieldError::new(
                 "not_permitted",
                 "user_id",
                 "this connection is logged in as another user",
@@ -125,7 +124,7 @@ impl RawEvent {
             (None, Some(named)) => Ok(Some(named)),
             // A shop's backend may report baskets of people it does not know.
             (None, None) if self.basket_id.is_some() => Ok(None),
-            (None, None) => Err(EventError::new(
+            (None, None) => Err(FieldError::new(
                 "missing_field",
                 "user_id",
                 "say who (or, for an anonymous session, basket_id)",
@@ -143,53 +142,53 @@ pub fn hash_id(id: &ExternalId) -> i64 {
 fn optional_id(
     value: Option<&serde_json::Value>,
     field: &'static str,
-) -> Result<Option<ExternalId>, EventError> {
+) -> Result<Option<ExternalId>, FieldError> {
     match value {
         None | Some(serde_json::Value::Null) => Ok(None),
         Some(value) => ExternalId::from_json(value)
             .map(Some)
-            .map_err(|error: ExternalIdError| EventError::new("bad_id", field, error.to_string())),
+            .map_err(|error: ExternalIdError| FieldError::new("bad_id", field, error.to_string())),
     }
 }
 
 /// The server's clock if absent.
-fn check_moment(occurred_at: Option<Timestamp>, limits: &EventLimits) -> Result<Timestamp, EventError> {
+fn check_moment(occurred_at: Option<Timestamp>, limits: &EventLimits) -> Result<Timestamp, FieldError> {
     let at = occurred_at.unwrap_or(limits.now);
     if at > limits.now + limits.max_future {
         let message = format!("is after the server's clock, {}", limits.now);
-        return Err(EventError::new("in_the_future", "occurred_at", message));
+        return Err(FieldError::new("in_the_future", "occurred_at", message));
     }
     if at < limits.oldest {
         let message = format!("must be after {}{}", limits.oldest, limits.older_is);
-        return Err(EventError::new("too_old", "occurred_at", message));
+        return Err(FieldError::new("too_old", "occurred_at", message));
     }
     Ok(at)
 }
 
-fn check_dwell(dwell_ms: Option<u64>) -> Result<Option<u32>, EventError> {
+fn check_dwell(dwell_ms: Option<u64>) -> Result<Option<u32>, FieldError> {
     match dwell_ms {
         Some(dwell) if dwell > MAX_DWELL_MS => {
             let message = format!("must be 0…{MAX_DWELL_MS} milliseconds, is {dwell}");
-            Err(EventError::new("out_of_range", "dwell_ms", message))
+            Err(FieldError::new("out_of_range", "dwell_ms", message))
         }
         dwell => Ok(dwell.and_then(|dwell| u32::try_from(dwell).ok())),
     }
 }
 
 /// 1 if absent.
-fn check_quantity(quantity: Option<f64>) -> Result<f32, EventError> {
+fn check_quantity(quantity: Option<f64>) -> Result<f32, FieldError> {
     let quantity = quantity.unwrap_or(1.0);
     if quantity.is_finite() && quantity > 0.0 && quantity <= MAX_AMOUNT {
         return Ok(quantity as f32);
     }
     let message = format!("must be more than 0 and at most 1e9, is {quantity}");
-    Err(EventError::new("out_of_range", "quantity", message))
+    Err(FieldError::new("out_of_range", "quantity", message))
 }
 
-fn check_value(kind: EventKind, value: Option<f64>) -> Result<Option<f64>, EventError> {
+fn check_value(kind: EventKind, value: Option<f64>) -> Result<Option<f64>, FieldError> {
     let Some(amount) = value else {
         if kind == EventKind::Rate {
-            return Err(EventError::new("missing_field", "value", "a rate gives its stars, 0…5"));
+            return Err(FieldError::new("missing_field", "value", "a rate gives its stars, 0…5"));
         }
         return Ok(None);
     };
@@ -197,23 +196,23 @@ fn check_value(kind: EventKind, value: Option<f64>) -> Result<Option<f64>, Event
     if amount.is_finite() && (0.0..=largest).contains(&amount) {
         Ok(Some(amount))
     } else {
-        Err(EventError::new("out_of_range", "value", format!("must be 0…{largest}, is {amount}")))
+        Err(FieldError::new("out_of_range", "value", format!("must be 0…{largest}, is {amount}")))
     }
 }
 
-fn check_query(kind: EventKind, query: Option<String>) -> Result<Option<String>, EventError> {
+fn check_query(kind: EventKind, query: Option<String>) -> Result<Option<String>, FieldError> {
     match query {
         None if kind == EventKind::Search => {
-            Err(EventError::new("missing_field", "query", "a search says what for"))
+            Err(FieldError::new("missing_field", "query", "a search says what for"))
         }
-        Some(query) if query.len() > MAX_QUERY_BYTES => Err(EventError::new(
+        Some(query) if query.len() > MAX_QUERY_BYTES => Err(FieldError::new(
             "too_long",
             "query",
             format!("at most {MAX_QUERY_BYTES} bytes, has {}", query.len()),
         )),
         // PostgreSQL text can't hold it.
         Some(query) if query.contains('\0') => {
-            Err(EventError::new("bad_text", "query", "must not contain NUL (U+0000)"))
+            Err(FieldError::new("bad_text", "query", "must not contain NUL (U+0000)"))
         }
         // Other control characters are noise in a query.
         query => Ok(query.map(|query| query.replace(char::is_control, " "))),
@@ -224,7 +223,7 @@ fn event_key(
     event_id: Option<&serde_json::Value>,
     user: Option<&ExternalId>,
     speaker: Speaker,
-) -> Result<(EventKey, bool), EventError> {
+) -> Result<(EventKey, bool), FieldError> {
     let text = match event_id {
         None | Some(serde_json::Value::Null) => return Ok((EventKey(Uuid::now_v7()), false)),
         Some(serde_json::Value::String(text)) if (1..=MAX_EVENT_ID_BYTES).contains(&text.len()) => {
@@ -232,7 +231,7 @@ fn event_key(
         }
         Some(serde_json::Value::Number(number)) => number.to_string(),
         Some(_) => {
-            return Err(EventError::new(
+            return Err(FieldError::new(
                 "bad_id",
                 "event_id",
                 format!("must be an integer or a string of 1…{MAX_EVENT_ID_BYTES} bytes"),
@@ -254,7 +253,7 @@ pub(crate) mod tests {
 
     pub const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
 
-    fn validate(json: &str) -> Result<NewEvent, EventError> {
+    fn validate(json: &str) -> Result<NewEvent, FieldError> {
         let raw: RawEvent = serde_json::from_str(json).unwrap();
         raw.validate(None, &EventLimits::at(Timestamp::from_seconds(1_700_000_000)))
     }

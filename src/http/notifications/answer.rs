@@ -1,15 +1,14 @@
 //! The answer to a request with messages: what was accepted, and what is wrong with the others.
 
-use actix_web::HttpResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::base::{ExternalId, NotificationId, Timestamp};
+use crate::base::{ExternalId, FieldError, NotificationId, Timestamp};
 use crate::http::describe::{self, Described, May};
-use crate::http::error::ErrorBody;
 use crate::http::idempotency;
-use crate::notify::message::{MessageError, RawMessage};
+use crate::http::rejected::{Refusal, Rejected};
+use crate::notify::message::RawMessage;
 use crate::privacy::Permission;
 use crate::store::outbox::Accepted;
 
@@ -36,32 +35,6 @@ pub(super) struct Answer<'a> {
     told: Option<usize>,
     /// Named users nobody has heard of: accepted as well, and kept for their first login.
     unknown: &'a [ExternalId],
-    rejected: &'a [Rejected],
-}
-
-/// A refused message.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(as = RejectedMessage)]
-pub(super) struct Rejected {
-    /// Place in the request.
-    pub(super) index: usize,
-    code: &'static str,
-    field: &'static str,
-    message: String,
-}
-
-/// A request of which nothing was accepted.
-#[derive(Serialize, ToSchema)]
-#[schema(as = MessagesRefused)]
-struct Refusal<'a> {
-    #[serde(flatten)]
-    error: ErrorBody,
-    /// Present where the messages could be read, as the next two.
-    #[schema(required = false)]
-    accepted: usize,
-    #[schema(required = false)]
-    duplicates: usize,
-    #[schema(required = false)]
     rejected: &'a [Rejected],
 }
 
@@ -132,8 +105,8 @@ pub(super) struct Part {
 }
 
 impl Draft {
-    pub(super) fn reject(&mut self, index: usize, MessageError { code, field, message }: MessageError) {
-        self.rejected.push(Rejected { index, code, field, message });
+    pub(super) fn reject(&mut self, index: usize, error: FieldError) {
+        self.rejected.push(Rejected::new(index, error));
     }
 
     pub(super) fn answer(&self, outcomes: &[Accepted], told: Option<usize>) -> Answer<'_> {
@@ -165,21 +138,5 @@ impl Draft {
 
     pub(super) fn json(&self, outcomes: &[Accepted], told: Option<usize>) -> String {
         serde_json::to_string(&self.answer(outcomes, told)).unwrap_or_default()
-    }
-
-    /// Nothing was accepted: an error, with what is wrong with each message.
-    pub(super) fn refusal(&self) -> HttpResponse {
-        let (code, field) =
-            self.rejected.first().map_or(("bad_message", "message"), |one| (one.code, one.field));
-        let message = match self.rejected.as_slice() {
-            [one] => one.message.clone(),
-            several => format!("none of the {} messages can be accepted; see rejected", several.len()),
-        };
-        HttpResponse::BadRequest().json(Refusal {
-            error: ErrorBody::new(code, message, Some(field)),
-            accepted: 0,
-            duplicates: 0,
-            rejected: &self.rejected,
-        })
     }
 }

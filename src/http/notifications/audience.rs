@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::actors::App;
-use crate::base::ExternalId;
+use crate::base::{ExternalId, FieldError};
 use crate::http::error::ApiError;
 use crate::http::topics::unknown_topic;
-use crate::notify::message::{Addressed, Audience, MessageError};
+use crate::notify::message::{Addressed, Audience};
 use crate::profile::SegmentId;
 use crate::store::{Connection, StoreError, audiences, topics, users};
 
@@ -86,8 +86,8 @@ impl Known {
     }
 
     /// Refuses an audience of nobody. A message that waits for its time may find somebody by then, an ephemeral one nobody.
-    pub(super) fn check(&self, addressed: &Addressed) -> Result<(), MessageError> {
-        let wrong = |code, field, message| Err(MessageError { code, field, message });
+    pub(super) fn check(&self, addressed: &Addressed) -> Result<(), FieldError> {
+        let wrong = |code, field: &'static str, message: String| Err(FieldError::new(code, field, message));
         let is_now = addressed.send_at.is_none() && !addressed.ephemeral;
         match addressed.audience {
             Audience::Topic(ref topic) => match self.topics.get(&**topic) {

@@ -3,10 +3,10 @@
 use serde::de::IgnoredAny;
 
 use crate::base::json_shape::{ArrayFault, elements};
-use crate::base::{JsonShape, json, suggest_nearest};
+use crate::base::{FieldError, JsonShape, json, suggest_nearest};
 use crate::http::body::{too_complex, without_place};
 use crate::http::error::ApiError;
-use crate::notify::message::{MAX_RECIPIENTS, MessageError, RawMessage};
+use crate::notify::message::{MAX_RECIPIENTS, RawMessage};
 
 /// Largest tree of one message that takes more than twice its text, bytes: 10,000 users have 640,000.
 const MAX_TREE_BYTES: usize = 1 << 20;
@@ -14,7 +14,7 @@ const MAX_TREE_BYTES: usize = 1 << 20;
 const MAX_TREES_BYTES: usize = 16 << 20;
 
 /// A message that could be read, or what is wrong with it.
-pub type Checked = Result<RawMessage, MessageError>;
+pub type Checked = Result<RawMessage, FieldError>;
 
 /// One object, or an array in which each bad one is an error of its own. Messages are counted before any is parsed.
 pub fn split(body: &[u8]) -> Result<Vec<Checked>, ApiError> {
@@ -53,11 +53,10 @@ pub fn split(body: &[u8]) -> Result<Vec<Checked>, ApiError> {
         }
         messages.push(match json::from_str(text) {
             Ok(message) => Ok(message),
-            Err(error) if error.is_data() => Err(MessageError {
-                code: "bad_message",
-                field: "message",
-                message: suggest_nearest(&without_place(&error)),
-            }),
+            Err(error) if error.is_data() => {
+                let message = suggest_nearest(&without_place(&error));
+                Err(FieldError::new("bad_message", "message", message))
+            }
             Err(error) => return Err(no_json(format!("message {index}: {error}"))),
         });
     }

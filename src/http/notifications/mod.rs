@@ -21,13 +21,14 @@ use super::bodies::Bodies;
 use super::body::Batch;
 use super::error::ApiError;
 use super::idempotency::{self, Begun};
+use super::rejected::refuse_all;
 use crate::actors::App;
 use crate::actors::ephemeral::tell_now;
 use crate::actors::notifier::direct;
 use crate::actors::notifier::messages::{Keyed, Submitted};
-use crate::base::{EventKey, ExternalId, Millis, Timestamp};
+use crate::base::{EventKey, ExternalId, FieldError, Millis, Timestamp};
 use crate::http::permit::{SendMessages, With};
-use crate::notify::message::{Addressed, Audience, MAX_RECIPIENTS, MessageError};
+use crate::notify::message::{Addressed, Audience, MAX_RECIPIENTS};
 use crate::store;
 use crate::store::broadcasts;
 use crate::store::idempotency::Request;
@@ -63,7 +64,7 @@ pub async fn post(
     let known = Known::of(&app, &addressed).await?;
     let (submissions, ephemeral) = call.compose(addressed, &known, &mut draft)?;
     if submissions.is_empty() && ephemeral.is_empty() {
-        return Ok(draft.refusal());
+        return Ok(refuse_all("messages", &draft.rejected));
     }
     draft.unknown = known.unknown;
     draft.id = call.recall_id(&submissions);
@@ -226,8 +227,8 @@ fn without_erased(
         if let Audience::Users(users) = &mut addressed.audience {
             users.retain(|user| !app.state.tombstones.has(user));
             if users.is_empty() {
-                let message = "every user that is named was erased".to_owned();
-                draft.reject(index, MessageError { code: "erased_user", field: "user_id", message });
+                let message = "every user that is named was erased";
+                draft.reject(index, FieldError::new("erased_user", "user_id", message));
                 continue;
             }
         }

@@ -2,10 +2,10 @@
 
 use super::answer::Draft;
 use crate::actors::App;
-use crate::base::Timestamp;
+use crate::base::{FieldError, Timestamp};
 use crate::http::error::ApiError;
 use crate::notify::content::VariablesError;
-use crate::notify::message::{Addressed, MessageError};
+use crate::notify::message::Addressed;
 
 /// Most messages of a request that name a template: each is tried in every language.
 const MAX_WITH_TEMPLATE: usize = 100;
@@ -34,14 +34,14 @@ pub(super) fn check(
 }
 
 /// Whether the words of one are there.
-pub(crate) fn check_one(app: &App, addressed: &Addressed, now: Timestamp) -> Result<(), MessageError> {
+pub(crate) fn check_one(app: &App, addressed: &Addressed, now: Timestamp) -> Result<(), FieldError> {
     let message = &addressed.message;
     let Some(template) = &message.template else { return Ok(()) };
     let catalogue = app.state.catalogue.load();
     let item = message.item_id.as_ref().map(|id| (id, catalogue.find(id)));
     if let Some((id, None)) = item {
         let message = format!("there is no item {id}");
-        return Err(MessageError { code: "unknown_item", field: "item_id", message });
+        return Err(FieldError::new("unknown_item", "item_id", message));
     }
     let item = item.and_then(|(_, item)| item).map(AsRef::as_ref);
     let definitions = app.state.definitions.load();
@@ -52,6 +52,6 @@ pub(crate) fn check_one(app: &App, addressed: &Addressed, now: Timestamp) -> Res
             VariablesError::UnknownVariable { .. } => ("unknown_variable", "variables"),
             VariablesError::Unrenderable(_) => ("template_failed", "variables"),
         };
-        MessageError { code, field, message: error.to_string() }
+        FieldError::new(code, field, error.to_string())
     })
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use awc::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use awc::http::{Method, StatusCode};
 
-use super::answer;
+use super::answer::{self, Refusal};
 use crate::config::ServerSettings;
 
 /// Longest time for one request.
@@ -28,8 +28,8 @@ pub struct Fatal(pub String);
 pub enum Reply {
     /// Done; the body.
     Done(Vec<u8>),
-    /// The request is not what it should be: code and message.
-    Refused(String, String),
+    /// The request is not what it should be.
+    Refused(Refusal),
     /// The request is larger than the server takes.
     TooLarge,
     /// No such thing.
@@ -129,11 +129,12 @@ impl Client {
         if status.is_success() {
             return Ok(Reply::Done(body));
         }
-        let (code, message) = answer::error(&body);
+        let refusal = answer::refusal(&body);
+        let Refusal { code, message, .. } = &refusal;
         match status.as_u16() {
             400 if code == "too_many_events" || code == "too_many_items" => Ok(Reply::TooLarge),
             413 => Ok(Reply::TooLarge),
-            400 | 409 | 422 => Ok(Reply::Refused(code, message)),
+            400 | 409 | 422 => Ok(Reply::Refused(refusal)),
             404 if code == "not_found" => Ok(Reply::Missing),
             // The file may be replaced at any moment: the next try reads it anew.
             401 if self.token_file.is_some() => Ok(Reply::Later {

@@ -2,7 +2,7 @@
 
 use awc::http::Method;
 
-use super::answer::Answer;
+use super::answer::{Answer, Refusal, Rejected};
 use super::{Delivered, Deliverer, Fatal, Reply};
 
 /// Largest body of a request, bytes; a server that takes less is sent halves.
@@ -29,9 +29,14 @@ impl Deliverer {
                 Reply::TooLarge => {
                     refuse(&chunk, "is larger than the server takes (server.max_body_bytes)", &mut delivered)
                 }
+                Reply::Refused(Refusal { rejected, .. }) if !rejected.is_empty() => {
+                    name(rejected, &chunk, &mut delivered);
+                }
                 // Of a whole request: what is wrong is ours, so only one that holds a single event says anything of it.
-                Reply::Refused(_, message) if chunk.len() == 1 => refuse(&chunk, &message, &mut delivered),
-                Reply::Refused(code, message) => {
+                Reply::Refused(Refusal { message, .. }) if chunk.len() == 1 => {
+                    refuse(&chunk, &message, &mut delivered);
+                }
+                Reply::Refused(Refusal { code, message, .. }) => {
                     return Err(Fatal(format!("the server refuses a request of events: {message} ({code})")));
                 }
                 Reply::Missing | Reply::Later { .. } => {
@@ -77,12 +82,17 @@ fn read(body: &[u8], chunk: &[(usize, String)], delivered: &mut Delivered) -> Re
     })?;
     delivered.stored += answer.accepted;
     delivered.duplicates += answer.duplicates;
-    for rejected in answer.rejected {
+    name(answer.rejected, chunk, delivered);
+    Ok(())
+}
+
+/// Notes each refused event of a chunk with its reason.
+fn name(rejected: Vec<Rejected>, chunk: &[(usize, String)], delivered: &mut Delivered) {
+    for rejected in rejected {
         if let Some((index, _)) = chunk.get(rejected.index) {
-            delivered.refused.push((*index, format!("{} ({})", rejected.message, rejected.code)));
+            delivered.refused.push((*index, rejected.reason()));
         }
     }
-    Ok(())
 }
 
 fn refuse(chunk: &[(usize, String)], reason: &str, delivered: &mut Delivered) {

@@ -5,7 +5,7 @@ use tidings_core::base::ExternalId;
 use tidings_core::catalogue::NewItem;
 
 use super::action::Action;
-use super::answer::Answer;
+use super::answer::{Answer, Refusal, Rejected};
 use super::{Delivered, Deliverer, Fatal, Reply};
 
 /// Items in a request.
@@ -34,7 +34,7 @@ impl Deliverer {
         Ok(delivered)
     }
 
-    /// A request is taken or refused whole; one that is refused is halved until what is wrong stands alone.
+    /// Puts items in one request. One that is refused without naming them is halved until what is wrong stands alone.
     async fn put(&self, items: Vec<Put>, delivered: &mut Delivered) -> Result<(), Fatal> {
         let mut waiting = vec![items];
         while let Some(mut items) = waiting.pop() {
@@ -49,20 +49,17 @@ impl Deliverer {
                 Reply::Done(body) => {
                     let answer: Answer = serde_json::from_slice(&body).unwrap_or_default();
                     delivered.items += items.len().saturating_sub(answer.rejected.len()) as u64;
-                    for rejected in answer.rejected {
-                        if let Some((index, _)) = items.get(rejected.index) {
-                            delivered
-                                .refused
-                                .push((*index, format!("{} ({})", rejected.message, rejected.code)));
-                        }
-                    }
+                    name(answer.rejected, &items, delivered);
                 }
-                Reply::Refused(..) | Reply::TooLarge if items.len() > 1 => {
+                Reply::Refused(Refusal { rejected, .. }) if !rejected.is_empty() => {
+                    name(rejected, &items, delivered);
+                }
+                Reply::Refused(_) | Reply::TooLarge if items.len() > 1 => {
                     let second = items.split_off(items.len() / 2);
                     waiting.push(second);
                     waiting.push(items);
                 }
-                Reply::Refused(code, message) => {
+                Reply::Refused(Refusal { code, message, .. }) => {
                     delivered
                         .refused
                         .extend(items.iter().map(|(index, _)| (*index, format!("{message} ({code})"))));
@@ -84,12 +81,23 @@ impl Deliverer {
         let path = format!("/v1/items/{}", escape(&id.to_string()));
         match self.ask(async || self.client.send(Method::DELETE, &path, "", Vec::new()).await).await? {
             Reply::Done(_) | Reply::Missing => delivered.items += 1,
-            Reply::Refused(code, message) => delivered.refused.push((index, format!("{message} ({code})"))),
+            Reply::Refused(Refusal { code, message, .. }) => {
+                delivered.refused.push((index, format!("{message} ({code})")));
+            }
             Reply::TooLarge | Reply::Later { .. } => {
                 return Err(Fatal("the server does not delete items: is [server] url right?".to_owned()));
             }
         }
         Ok(())
+    }
+}
+
+/// Notes each refused item of a request with its reason.
+fn name(rejected: Vec<Rejected>, items: &[Put], delivered: &mut Delivered) {
+    for rejected in rejected {
+        if let Some((index, _)) = items.get(rejected.index) {
+            delivered.refused.push((*index, rejected.reason()));
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::error::{MessageError, wrong};
-use crate::base::ExternalId;
+use super::error::wrong;
+use crate::base::{ExternalId, FieldError};
 use crate::profile::AttributeCondition;
 use crate::profile::attributes::MAX_CONDITIONS;
 
@@ -49,7 +49,7 @@ pub(super) struct RawAudience {
 
 impl RawAudience {
     /// Checks that it names one kind of recipient, and that one well.
-    pub fn check(self) -> Result<Audience, MessageError> {
+    pub fn check(self) -> Result<Audience, FieldError> {
         let named = [
             self.user_id.is_some(),
             self.user_ids.is_some(),
@@ -92,7 +92,7 @@ impl RawAudience {
     }
 }
 
-fn meeting(conditions: &[AttributeCondition]) -> Result<Audience, MessageError> {
+fn meeting(conditions: &[AttributeCondition]) -> Result<Audience, FieldError> {
     if !(1..=MAX_CONDITIONS).contains(&conditions.len()) {
         return wrong("bad_attributes", "to", format!("attributes are 1…{MAX_CONDITIONS} conditions"));
     }
@@ -108,7 +108,7 @@ fn meeting(conditions: &[AttributeCondition]) -> Result<Audience, MessageError> 
 }
 
 /// The name of a topic: 1…128 bytes of UTF-8 without control characters.
-pub fn topic_name(name: &str) -> Result<Box<str>, MessageError> {
+pub fn topic_name(name: &str) -> Result<Box<str>, FieldError> {
     if name.is_empty() || name.len() > MAX_KEY_BYTES || name.chars().any(char::is_control) {
         let text = format!("a topic is 1…{MAX_KEY_BYTES} bytes of UTF-8 without control characters");
         return wrong("bad_topic", "topic", text);

@@ -12,11 +12,10 @@ use serde_json::Value;
 
 pub use self::audience::{Audience, MAX_RECIPIENTS, topic_name};
 use self::audience::{MAX_KEY_BYTES, RawAudience};
-pub use self::error::MessageError;
 use self::error::wrong;
 use super::local_time::LocalTime;
 use super::pace::Pace;
-use crate::base::{ExternalId, Millis, Timestamp, has_escaped_nul};
+use crate::base::{ExternalId, FieldError, Millis, Timestamp, has_escaped_nul};
 
 /// Longest title, characters.
 pub const MAX_TITLE: usize = 200;
@@ -205,7 +204,7 @@ pub struct RawMessage {
 
 impl RawMessage {
     /// Checks everything; `lifetime` is how long a message that names no `expires_at` is worth showing. O(size).
-    pub fn validate(self, now: Timestamp, lifetime: Millis) -> Result<Addressed, MessageError> {
+    pub fn validate(self, now: Timestamp, lifetime: Millis) -> Result<Addressed, FieldError> {
         let kind = name("kind", self.kind.as_deref().unwrap_or("announcement"))?;
         let category = match &self.category {
             Some(category) => name("category", category)?,
@@ -266,7 +265,7 @@ impl RawMessage {
 }
 
 /// Refuses an ephemeral message for later, with words of their own for each reader, or to readers who are looked up.
-fn check_ephemeral(is_for_later: bool, is_templated: bool, audience: &Audience) -> Result<(), MessageError> {
+fn check_ephemeral(is_for_later: bool, is_templated: bool, audience: &Audience) -> Result<(), FieldError> {
     let text = if is_for_later {
         "an ephemeral message is shown now or never: leave out send_at, dedupe_key and collapse_key"
     } else if is_templated {
@@ -279,7 +278,7 @@ fn check_ephemeral(is_for_later: bool, is_templated: bool, audience: &Audience) 
     wrong("bad_ephemeral", "ephemeral", text)
 }
 
-fn name(field: &'static str, text: &str) -> Result<Box<str>, MessageError> {
+fn name(field: &'static str, text: &str) -> Result<Box<str>, FieldError> {
     let good = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_';
     if text.is_empty() || text.len() > MAX_NAME_BYTES || !text.as_bytes().iter().all(good) {
         return wrong("bad_name", field, format!("{field} is 1…{MAX_NAME_BYTES} of a–z, 0–9 and _"));
@@ -287,7 +286,7 @@ fn name(field: &'static str, text: &str) -> Result<Box<str>, MessageError> {
     Ok(text.into())
 }
 
-fn text(field: &'static str, text: &str, max: usize) -> Result<Box<str>, MessageError> {
+fn text(field: &'static str, text: &str, max: usize) -> Result<Box<str>, FieldError> {
     let n = text.chars().count();
     if n > max {
         return wrong(
@@ -305,7 +304,7 @@ fn text(field: &'static str, text: &str, max: usize) -> Result<Box<str>, Message
     Ok(text.into())
 }
 
-fn key(field: &'static str, key: Option<String>) -> Result<Option<Box<str>>, MessageError> {
+fn key(field: &'static str, key: Option<String>) -> Result<Option<Box<str>>, FieldError> {
     match key {
         Some(key) if key.is_empty() || key.len() > MAX_KEY_BYTES || key.chars().any(char::is_control) => {
             wrong(
@@ -319,7 +318,7 @@ fn key(field: &'static str, key: Option<String>) -> Result<Option<Box<str>>, Mes
 }
 
 /// Nothing a browser would run: only `https:`, `http:` and paths of the shop.
-fn link(field: &'static str, link: Option<&str>) -> Result<Option<Box<str>>, MessageError> {
+fn link(field: &'static str, link: Option<&str>) -> Result<Option<Box<str>>, FieldError> {
     let Some(link) = link else { return Ok(None) };
     let is_path = link.starts_with('/') && !link.starts_with("//");
     let known = is_path || link.starts_with("https://") || link.starts_with("http://");
@@ -335,7 +334,7 @@ fn link(field: &'static str, link: Option<&str>) -> Result<Option<Box<str>>, Mes
     Ok(Some(link.into()))
 }
 
-fn data(data: Option<Value>) -> Result<Option<Value>, MessageError> {
+fn data(data: Option<Value>) -> Result<Option<Value>, FieldError> {
     match data {
         None | Some(Value::Null) => Ok(None),
         Some(data @ Value::Object(_)) => match data.to_string().len() {
@@ -355,7 +354,7 @@ fn ahead(
     field: &'static str,
     at: Option<Timestamp>,
     now: Timestamp,
-) -> Result<Option<Timestamp>, MessageError> {
+) -> Result<Option<Timestamp>, FieldError> {
     match at {
         Some(at) if at > now + MAX_AHEAD => {
             wrong("too_far", field, format!("{field} is at most 90 days ahead"))

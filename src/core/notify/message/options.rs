@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::error::{MessageError, wrong};
-use crate::base::{Timestamp, has_escaped_nul};
+use super::error::wrong;
+use crate::base::{FieldError, Timestamp, has_escaped_nul};
 use crate::notify::local_time::LocalTime;
 use crate::notify::pace::{MAX_PER_MINUTE, Pace};
 
@@ -17,7 +17,7 @@ pub(super) fn local(
     text: Option<&str>,
     has_other_time: bool,
     now: Timestamp,
-) -> Result<Option<LocalTime>, MessageError> {
+) -> Result<Option<LocalTime>, FieldError> {
     let Some(text) = text else { return Ok(None) };
     if has_other_time {
         let text = "send_at_local stands alone: leave out send_at, rate_per_minute and ephemeral";
@@ -39,7 +39,7 @@ pub(super) fn check_template(
     has_words: bool,
     variables: Option<&Value>,
     has_item: bool,
-) -> Result<(), MessageError> {
+) -> Result<(), FieldError> {
     match template {
         Some(name) if name.is_empty() || name.len() > MAX_NAME_BYTES => {
             wrong("bad_template", "template", format!("template is a name of 1…{MAX_NAME_BYTES} bytes"))
@@ -65,12 +65,12 @@ pub(super) fn check_template(
 }
 
 /// PostgreSQL's text can't hold it.
-pub(super) fn nul<T>(field: &'static str) -> Result<T, MessageError> {
+pub(super) fn nul<T>(field: &'static str) -> Result<T, FieldError> {
     wrong("bad_text", field, format!("{field} must not contain NUL (U+0000)"))
 }
 
 /// A rate is of what goes to many and is kept. `is_other`: it is neither.
-pub(super) fn pace(per_minute: Option<u32>, is_other: bool) -> Result<Option<Pace>, MessageError> {
+pub(super) fn pace(per_minute: Option<u32>, is_other: bool) -> Result<Option<Pace>, FieldError> {
     let Some(per_minute) = per_minute else { return Ok(None) };
     if is_other {
         let text = "a rate is for a message to many that is kept: leave out rate_per_minute";

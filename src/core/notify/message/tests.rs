@@ -6,7 +6,7 @@ use super::*;
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000_000);
 
-fn check(raw: Value) -> Result<Addressed, MessageError> {
+fn check(raw: Value) -> Result<Addressed, FieldError> {
     serde_json::from_value::<RawMessage>(raw).unwrap().validate(NOW, Millis::hours(24))
 }
 
@@ -47,7 +47,7 @@ fn line_breaks_and_tabs_are_text() {
 fn refuses<const N: usize>(wrong: [(Value, &str, &str); N]) {
     for (raw, code, field) in wrong {
         let error = check(raw.clone()).unwrap_err();
-        assert_eq!((error.code, error.field), (code, field), "{raw}");
+        assert_eq!((error.code, &*error.field), (code, field), "{raw}");
     }
 }
 
