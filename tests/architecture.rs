@@ -14,6 +14,8 @@ mod pages;
 mod sizes;
 #[path = "architecture/typed_api.rs"]
 mod typed_api;
+#[path = "architecture/words.rs"]
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::{fs, path::Path};

@@ -51,7 +51,7 @@ enum ErasureError {
 struct Progress {
     /// Changes of identity that were seen.
     changes: Option<i64>,
-    /// Whether an erasure may wait for a model.
+    /// True if an erasure may wait for a model.
     awaits_model: bool,
     /// Last request for a training.
     trained: Option<Instant>,

@@ -21,7 +21,7 @@ use crate::store::{StoreError, returns};
 
 /// Interval between looks for what is due.
 const LOOK: Duration = Duration::from_secs(2);
-/// Whom to win back is looked for this often; absences are counted in days.
+/// Interval at which users to win back are looked for; absences are counted in days.
 const LOOK_FOR_AWAY: Duration = Duration::from_secs(600);
 /// Actors woken at a time, and the pause before the next: bounds what a full digest hour costs those who are here.
 const PAGE: i64 = 256;

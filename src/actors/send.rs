@@ -16,7 +16,7 @@ pub enum Offer<M> {
 }
 
 impl<M> Offer<M> {
-    /// Whether the message is in the mailbox.
+    /// Returns whether the message is in the mailbox.
     pub fn is_queued(&self) -> bool {
         matches!(self, Self::Queued)
     }

@@ -146,7 +146,7 @@ tidings simulate --url ws://127.0.0.1:8080/ws --shoppers 100 --duration 60"
         /// Role of the token: user, viewer, marketer, operator, privacy_officer, service, developer or admin.
         #[arg(long, value_parser = role)]
         role: Role,
-        /// Whom a user token speaks for.
+        /// User of a user token.
         #[arg(long, value_name = "ID")]
         user: Option<String>,
         /// The user is a visitor without an account: may be merged into one at a login.

@@ -30,7 +30,7 @@ pub struct Database {
     pub described: String,
 }
 
-/// Whether a database that another process serves is good enough.
+/// Use of a database that another process serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
     /// A server: one a data directory, and one a database.

@@ -206,7 +206,7 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
     Ok(Running { address, app, handle, core, push })
 }
 
-/// What the handlers of every worker share.
+/// Data that the handlers of all workers share.
 fn shared_data(
     app: Arc<App>,
     limits: Arc<ws::Limits>,

@@ -143,11 +143,11 @@ struct KeyList {
     keys: Vec<KeyView>,
 }
 
-/// Whether revoked keys are listed as well.
+/// Filter of the list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct ListQuery {
-    /// Whether revoked keys are listed too.
+    /// True if revoked keys are listed too.
     #[serde(default)]
     revoked: bool,
 }

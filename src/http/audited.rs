@@ -1,4 +1,4 @@
-//! What of the requests goes into the audit log: changes by people and services, readings of a person's data by somebody else, and
+//! Requests that go into the audit log: changes by people and services, readings of a person's data by somebody else, and
 //! refused attempts.
 
 use std::net::IpAddr;

@@ -110,7 +110,7 @@ impl Caller {
         *self.told.lock() = Some((before, serde_json::to_value(after).unwrap_or_default()));
     }
 
-    /// Whether the shop speaks, or a client of a user.
+    /// Returns whether the shop speaks, or a client of a user.
     pub fn speaker(&self) -> Speaker {
         self.access.speaker()
     }
@@ -120,7 +120,7 @@ impl Caller {
         &self.access
     }
 
-    /// Whom a user's token speaks for.
+    /// User of a user's token; `None` of any other.
     pub fn subject(&self) -> Option<&ExternalId> {
         self.access.user.as_ref()
     }
@@ -139,7 +139,7 @@ fn client(request: &HttpRequest, app: &App) -> Client {
     Client { address: Original::of(request.head(), trusted).client, origin }
 }
 
-/// Whom the rates count for a token.
+/// Caller that the rates count for a token.
 fn who(verified: &Result<Access, TokenError>) -> Who<'_> {
     match verified {
         Ok(Access { user: Some(user), .. }) => Who::User(user),

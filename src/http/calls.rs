@@ -330,7 +330,7 @@ fn common_state(views: &[Call]) -> &'static str {
     order.into_iter().find(|state| views.iter().any(|view| view.state == *state)).unwrap_or("withdrawn")
 }
 
-/// Whether a broadcast is a call that set a trigger off.
+/// Returns whether a broadcast is a call that set a trigger off.
 pub(super) fn is_of_trigger(row: &Broadcast) -> bool {
     let message: Value = serde_json::from_str(&row.message).unwrap_or_default();
     message.get("trigger").is_some()

@@ -56,7 +56,7 @@ pub struct Original {
     pub host: Option<String>,
     /// Scheme, if a trusted proxy told.
     pub scheme: Option<Scheme>,
-    /// Whether forwarding headers were there and not believed.
+    /// True if forwarding headers were there and not believed.
     pub ignored: bool,
 }
 

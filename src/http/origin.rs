@@ -26,8 +26,8 @@ pub fn check(head: &RequestHead, config: &Config) -> Result<(), ApiError> {
     Err(ApiError::Origin(if original.ignored { Refused::Proxy } else { Refused::Page }))
 }
 
-/// Whether a request is of a page of the server itself, as far as its `Origin` says: those of configured sites are not, and requests
-/// without one, such as links and pictures, are told apart by [`check_site`].
+/// Returns whether a request is of a page of the server itself, as far as its `Origin` says: those of configured sites are not, and
+/// requests without one, such as links and pictures, are told apart by [`check_site`].
 pub fn is_own_page(head: &RequestHead, config: &Config) -> bool {
     let Some(origin) = head.headers.get(ORIGIN) else { return true };
     origin.to_str().is_ok_and(|origin| is_own(origin, &asked(head, config)))
@@ -40,7 +40,7 @@ fn asked(head: &RequestHead, config: &Config) -> Original {
     original
 }
 
-/// Whether a path is none of the files of the dashboard: what it answers is somebody's, or it changes something.
+/// Returns whether a path is none of the files of the dashboard: what it answers is somebody's, or it changes something.
 pub fn is_api(path: &str) -> bool {
     ["/v1/", "/admin/"].iter().any(|prefix| path.starts_with(prefix))
         || ["/v1", "/admin", "/ws", "/metrics"].contains(&path)
@@ -74,8 +74,8 @@ fn is_configured(origin: &str, allowed: &[String]) -> bool {
     allowed.iter().any(|allowed| allowed.trim_end_matches('/') == origin)
 }
 
-/// Whether the page came from the host that the request went to. The scheme counts where it is known: from a trusted proxy, or because the
-/// server itself speaks TLS.
+/// Returns whether the page came from the host that the request went to. The scheme counts where it is known: from a trusted proxy,
+/// or because the server itself speaks TLS.
 fn is_own(origin: &str, original: &Original) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
     let Some(scheme) = Scheme::parse(scheme) else { return false };
@@ -115,7 +115,7 @@ pub fn permit(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
 }
 
-/// Whether a `Host` names this machine.
+/// Returns whether a `Host` names this machine.
 pub(super) fn is_loopback(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(""),

@@ -1,4 +1,4 @@
-//! What is held about one user: told in words, and handed out as files (GDPR articles 15 and 20).
+//! Personal data of one user: told in words, and handed out as files (GDPR articles 15 and 20).
 
 use std::io::{Cursor, Write};
 use std::sync::Arc;

@@ -71,7 +71,7 @@ pub(super) struct PreferenceView {
     quiet_hours: Option<QuietHours>,
     /// Categories of messages that are not wanted.
     muted: Vec<String>,
-    /// Whether nothing is wanted at all.
+    /// True if nothing is wanted at all.
     opted_out: bool,
     paused_until: Option<Timestamp>,
     /// Categories (`*` = all) that are told together once a day.

@@ -14,7 +14,7 @@ use crate::actors::App;
 use crate::base::ExternalId;
 use crate::state::limiter::{Class, Limited};
 
-/// Whoever a token turned out to be.
+/// Caller by its token.
 #[derive(Clone, Copy, Debug)]
 pub enum Who<'a> {
     /// A user.

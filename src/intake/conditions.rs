@@ -34,7 +34,7 @@ impl FromStr for Condition {
 }
 
 impl Condition {
-    /// Whether a record with this value there is taken.
+    /// Returns whether a record with this value there is taken.
     pub fn holds(&self, value: &str) -> bool {
         let value = value.trim();
         self.values.iter().any(|wanted| wanted == value) != self.negated

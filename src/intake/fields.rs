@@ -11,7 +11,7 @@ pub fn number(text: &str, column: &str) -> Result<f64, String> {
     }
 }
 
-/// Whether a text is a number as spreadsheets shorten long ones, `4,00638E+12`: an id that was saved so has lost its last digits.
+/// Returns whether a text is a number as spreadsheets shorten long ones, `4,00638E+12`: an id that was saved so has lost its last digits.
 pub fn is_shortened(text: &str) -> bool {
     let Some((number, power)) = text.split_once(['E', 'e']) else { return false };
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());

@@ -150,7 +150,7 @@ impl FormSurvey {
         }
     }
 
-    /// Whether more records are not needed to know the forms.
+    /// Returns whether more records are not needed to know the forms.
     pub fn is_settled(&self) -> bool {
         self.dates.is_settled() && self.numbers.values().all(NumberSurvey::is_settled)
     }

@@ -133,12 +133,12 @@ impl Field {
         }
     }
 
-    /// Whether its values are names of things.
+    /// Returns whether its values are names of things.
     pub fn is_id(self) -> bool {
         matches!(self, Self::UserId | Self::ItemId | Self::BasketId | Self::EventId)
     }
 
-    /// Whether its values are numbers.
+    /// Returns whether its values are numbers.
     pub fn is_number(self) -> bool {
         matches!(
             self,
@@ -209,7 +209,7 @@ impl Mapping {
         self.0.get(&field).map(String::as_str)
     }
 
-    /// Whether nothing is mapped.
+    /// Returns whether nothing is mapped.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

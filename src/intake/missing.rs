@@ -37,7 +37,7 @@ impl Missing {
         Self(usual.0.into_iter().chain(stated.into_iter().map(|word| word.trim().to_owned())).collect())
     }
 
-    /// Whether a trimmed text stands for nothing.
+    /// Returns whether a trimmed text stands for nothing.
     pub fn is_missing(&self, text: &str) -> bool {
         text.is_empty() || self.0.iter().any(|word| word.eq_ignore_ascii_case(text))
     }

@@ -140,7 +140,7 @@ fn strip_currency(text: &str) -> Option<(&str, Option<[u8; 3]>)> {
     Some((rest, Some(code(tail)?)))
 }
 
-/// Whether it stands between groups of thousands and never before decimals.
+/// Returns whether it stands between groups of thousands and never before decimals.
 fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\u{a0}' | '\u{202f}' | '\u{2009}' | '\'' | '’' | '_')
 }
@@ -261,7 +261,7 @@ fn amount(text: &str, form: NumberForm) -> Option<Amount> {
     Some(Amount { number: if negative { -number } else { number }, currency })
 }
 
-/// Whether a text is a number that can be read in two ways.
+/// Returns whether a text is a number that can be read in two ways.
 pub fn is_ambiguous(text: &str) -> bool {
     core(text).is_some_and(|(_, core, _)| look(core) == Look::Either)
 }
@@ -326,7 +326,7 @@ impl NumberSurvey {
         place.get_or_insert_with(|| (line, text.to_owned()));
     }
 
-    /// Whether more rows are not needed to know the form.
+    /// Returns whether more rows are not needed to know the form.
     pub fn is_settled(&self) -> bool {
         self.either.is_none() || self.dot.is_some() != self.comma.is_some()
     }

@@ -182,7 +182,7 @@ impl RecordReader {
         }
     }
 
-    /// Whether a JSON object is one of those that are taken.
+    /// Returns whether a JSON object is one of those that are taken.
     pub fn takes(&self, object: &Map<String, Value>) -> bool {
         self.conditions.iter().all(|condition| match object.get(&condition.column) {
             None | Some(Value::Null) => condition.holds(""),
@@ -246,7 +246,7 @@ fn texts(object: &Map<String, Value>, mapping: &Mapping) -> Result<Texts, String
     Ok(texts)
 }
 
-/// Whether a number has more digits than a double keeps and came as one.
+/// Returns whether a number has more digits than a double keeps and came as one.
 fn is_beyond(number: &serde_json::Number, id: f64) -> bool {
     number.is_f64() && id.abs() > (1_u64 << 53) as f64
 }

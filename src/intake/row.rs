@@ -21,7 +21,7 @@ use super::scale::Scale;
 /// Longest search query kept, in bytes, as on the wire.
 const MAX_QUERY_BYTES: usize = 512;
 
-/// Whether the row is about something done, rather than about an item alone.
+/// Returns whether the row is about something done, rather than about an item alone.
 pub fn is_event(row: &Row) -> bool {
     [Field::UserId, Field::Kind, Field::OccurredAt, Field::BasketId]
         .iter()

@@ -9,12 +9,12 @@ use super::row::Row;
 /// Fields of something done or sold: a record that has one of them is not about a user alone.
 const OF_OTHERS: [Field; 4] = [Field::Kind, Field::OccurredAt, Field::ItemId, Field::BasketId];
 
-/// Whether a record with these fields states features of a user.
+/// Returns whether a record with these fields states features of a user.
 pub fn states_features(has: impl Fn(Field) -> bool) -> bool {
     has(Field::UserId) && Field::STATED.into_iter().any(&has) && !OF_OTHERS.into_iter().any(&has)
 }
 
-/// Whether the row states features of a user.
+/// Returns whether the row states features of a user.
 pub fn is_user(row: &Row) -> bool {
     states_features(|field| row.contains_key(&field))
 }

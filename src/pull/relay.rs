@@ -21,7 +21,7 @@ const PUBLISH_TIMEOUT: Duration = Duration::from_secs(8);
 /// Seconds that requests under way are given at the end.
 const GRACE_S: u64 = 10;
 
-/// What a request needs.
+/// State that the requests share.
 struct Relay {
     secret: WebhookSecret,
     context: Context,

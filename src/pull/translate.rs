@@ -203,7 +203,7 @@ impl Translator {
         ExternalId::from_json(object.get(name)?).ok().map(|id| vec![Outgoing::DeletedItem(id)])
     }
 
-    /// Whether the server still knows if it has this event.
+    /// Returns whether the server still knows if it has this event.
     fn check_age(&self, record: &Record, now: Timestamp) -> Result<(), Refusal> {
         let Some(at) = record.at else { return Ok(()) };
         let days = now.days_since(at);

@@ -53,7 +53,7 @@ impl Refusals {
         Self { all, by_address, hasher: RandomState::new(), begin, left_out: 0 }
     }
 
-    /// Whether an attempt is kept: how many before it were not, in that case.
+    /// Returns whether an attempt is kept: how many before it were not, in that case.
     fn admit(&mut self, address: Option<IpAddr>, now: Instant) -> Option<u64> {
         let since = now.saturating_duration_since(self.begin).as_micros();
         // Never 0, which means an unused slot.

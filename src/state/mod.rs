@@ -168,7 +168,7 @@ impl AppState {
         Arc::clone(&self.definitions.load().rules)
     }
 
-    /// Whether messages of this trigger may be sent by Web Push.
+    /// Returns whether messages of this trigger may be sent by Web Push.
     pub fn is_pushable(&self, trigger: &str) -> bool {
         !self.config.webpush.not_for.iter().any(|name| name == trigger)
     }

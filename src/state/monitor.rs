@@ -144,7 +144,7 @@ impl Monitor {
         }));
     }
 
-    /// Whether another version is scored beside the one that serves.
+    /// Returns whether another version is scored beside the one that serves.
     pub fn has_shadow(&self) -> bool {
         self.shadow.load().is_some()
     }

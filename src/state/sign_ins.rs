@@ -97,7 +97,7 @@ impl SignIns {
         Ok(())
     }
 
-    /// Whether a session goes on.
+    /// Returns whether a session goes on.
     pub fn has(&self, session: Uuid) -> bool {
         self.sessions.load().has(session)
     }

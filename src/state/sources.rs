@@ -58,7 +58,7 @@ pub struct SourceStatus {
     pub records_per_s: Option<f64>,
     /// Moment of the latest report.
     pub reported_at: Timestamp,
-    /// Whether reports have stopped.
+    /// True if reports have stopped.
     pub silent: bool,
 }
 

@@ -40,7 +40,7 @@ impl Tombstones {
         Ok(())
     }
 
-    /// Whether the id is one of an erased user.
+    /// Returns whether the id is one of an erased user.
     pub fn has(&self, id: &ExternalId) -> bool {
         self.any.load(Ordering::Acquire) && self.pseudonym(&id.to_string()).is_some()
     }

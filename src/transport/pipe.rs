@@ -166,7 +166,7 @@ impl PipeHandle {
         WeakPipe(self.recipient.downgrade())
     }
 
-    /// Whether the pipe is still there.
+    /// Returns whether the pipe is still there.
     pub fn is_open(&self) -> bool {
         self.recipient.connected()
     }
@@ -181,7 +181,7 @@ impl WeakPipe {
         self.0.upgrade().is_some_and(|recipient| recipient.try_send(Outbound::Close(code)).is_ok())
     }
 
-    /// Whether the pipe is still there.
+    /// Returns whether the pipe is still there.
     pub fn is_open(&self) -> bool {
         self.0.upgrade().is_some_and(|recipient| recipient.connected())
     }
@@ -198,7 +198,7 @@ impl PipeMeter {
         self.gauge.waiting_bytes.fetch_sub(bytes, Ordering::AcqRel);
     }
 
-    /// Whether the client fell behind. Then something is missing and the connection must end.
+    /// Returns whether the client fell behind. Then something is missing and the connection must end.
     pub fn lagged(&self) -> bool {
         self.gauge.lagged.load(Ordering::Acquire)
     }

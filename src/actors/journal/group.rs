@@ -54,7 +54,7 @@ pub(super) struct Waiters {
 }
 
 impl Waiters {
-    /// Whether somebody waits for a record of a group that was split.
+    /// Returns whether somebody waits for a record of a group that was split.
     pub fn is_awaited(&self, record: &Record) -> bool {
         matches!(record, Record::Other(Other::Decision(row, _)) if self.stored.contains_key(&row.decision_id))
     }

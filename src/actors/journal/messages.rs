@@ -40,7 +40,7 @@ pub enum Record {
 }
 
 impl Record {
-    /// Whether somebody waits for it, or for what it causes.
+    /// Returns whether somebody waits for it, or for what it causes.
     pub fn is_awaited(&self) -> bool {
         use decide::Record as Other;
         match self {

@@ -9,7 +9,7 @@ use crate::base::Timestamp;
 use crate::notify::message::Audience;
 use crate::store::outbox::{OutboxRow, Submission};
 
-/// Whether these messages may skip the outbox, under a key or not.
+/// Returns whether these messages may skip the outbox, under a key or not.
 pub fn may_skip(submissions: &[Submission], is_keyed: bool, now: Timestamp) -> bool {
     let may = |s: &Submission| {
         let one = matches!(&s.audience, Audience::Users(users) if users.len() == 1);

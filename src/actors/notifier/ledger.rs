@@ -119,7 +119,7 @@ impl Ledger {
         recalled.extend(batches.iter().map(|batch| (*batch, now)));
     }
 
-    /// Whether the batch of `turn` was taken back.
+    /// Returns whether the batch of `turn` was taken back.
     pub fn is_recalled(&self, turn: &Turn) -> bool {
         self.recalled.lock().contains_key(&turn.batch.row.batch)
     }
@@ -137,7 +137,7 @@ impl Ledger {
         });
     }
 
-    /// Whether the broadcast of `turn` is paused.
+    /// Returns whether the broadcast of `turn` is paused.
     pub fn is_paused(&self, turn: &Turn) -> bool {
         turn.batch.row.broadcast.is_some_and(|broadcast| self.paused.lock().contains(&broadcast))
     }
@@ -217,7 +217,7 @@ impl Ledger {
         self.deferred.lock().extend(turns);
     }
 
-    /// Whether nothing is out, and nothing is to be written.
+    /// Returns whether nothing is out, and nothing is to be written.
     pub fn is_quiet(&self) -> bool {
         self.out() == 0
             && self.finished.lock().is_empty()

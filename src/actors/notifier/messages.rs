@@ -48,7 +48,7 @@ pub struct Switch {
     pub reply: oneshot::Sender<Result<(), SubmitError>>,
 }
 
-/// Whether a broadcast goes on.
+/// Progress of a broadcast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Going {
     /// Nothing more of it is decided.

@@ -41,7 +41,7 @@ pub(super) struct Round {
     pub cursor: Cursor,
     /// As known: when the first row after the cursor is due.
     pub next_due: Option<Timestamp>,
-    /// Whether there is room for more turns.
+    /// True if there is room for more turns.
     pub may_read: bool,
     pub finished: Vec<i64>,
     /// Each with the moment it waits for, and whether its broadcast is paused.
@@ -87,7 +87,7 @@ pub(super) struct Found {
 }
 
 impl Round {
-    /// Whether anything is due that has not been read.
+    /// Returns whether anything is due that has not been read.
     fn is_behind(&self) -> bool {
         self.next_due.is_some_and(|due| due <= self.now)
     }
@@ -318,7 +318,7 @@ impl Round {
     }
 }
 
-/// Whether a submission is stored without being handed on from memory.
+/// Returns whether a submission is stored without being handed on from memory.
 fn is_stored_only(submission: &Submission) -> bool {
     !matches!(submission.audience, Audience::Users(_))
         || submission.pace.is_some()

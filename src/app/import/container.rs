@@ -114,7 +114,7 @@ fn refuse_leading_out(names: &[String]) -> anyhow::Result<()> {
     }
 }
 
-/// Whether the name of a member is a path of the file system rather than one inside of its archive.
+/// Returns whether the name of a member is a path of the file system rather than one inside of its archive.
 fn leads_out(name: &str) -> bool {
     let is_drive = name.get(1..2) == Some(":") && name.starts_with(|c: char| c.is_ascii_alphabetic());
     name.starts_with(['/', '\\']) || is_drive || name.split(['/', '\\']).any(|part| part == "..")
@@ -235,7 +235,7 @@ fn refuse_others(beginning: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether there are bytes that no text has.
+/// Returns whether there are bytes that no text has.
 fn has_controls(bytes: &[u8]) -> bool {
     bytes.iter().any(|byte| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c))
 }

@@ -213,7 +213,7 @@ fn read_mysql(options: Opts, statement: &str, shape: Shape, output: &mut Output)
     })
 }
 
-/// Whether the values of a column are numbers with decimals.
+/// Returns whether the values of a column are numbers with decimals.
 fn is_decimal(column: ColumnType) -> bool {
     matches!(
         column,

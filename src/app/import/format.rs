@@ -38,7 +38,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Whether columns or fields are named by the file, and mapped.
+    /// Returns whether columns or fields are named by the file, and mapped.
     pub fn is_mapped(self) -> bool {
         matches!(self, Self::Csv | Self::Ndjson)
     }
@@ -60,7 +60,7 @@ impl Format {
         }
     }
 
-    /// Whether its records are JSON objects rather than rows under a header.
+    /// Returns whether its records are JSON objects rather than rows under a header.
     pub fn shape(self) -> Shape {
         match self {
             Self::Ndjson | Self::Segment | Self::Ga4 => Shape::Records,

@@ -112,7 +112,7 @@ impl Read for LineFeeds {
     }
 }
 
-/// Whether the path is `-`.
+/// Returns whether the path is `-`.
 pub fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }

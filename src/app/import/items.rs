@@ -14,7 +14,7 @@ const AT_ONCE: usize = 50_000;
 /// Items gathered so far, over all files.
 #[derive(Default)]
 pub struct Items {
-    /// Whether what is stored is kept: then a later word must come before the item is handed over.
+    /// True if what is stored is kept: then a later word must come before the item is handed over.
     keeps_stored: bool,
     /// Of rows about items.
     catalogue: HashMap<ExternalId, NewItem>,

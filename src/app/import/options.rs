@@ -17,7 +17,7 @@ pub enum CatalogueMode {
     Keep,
     /// Items that are missing are added, and fields that are empty filled.
     Fill,
-    /// Whatever the files say replaces what is stored.
+    /// Values of the files replace those that are stored.
     Replace,
 }
 

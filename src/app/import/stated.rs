@@ -6,7 +6,7 @@ use super::sink::Sink;
 use super::table::Table;
 use crate::intake::{Field, Row, stated};
 
-/// Whether a table with these columns is one.
+/// Returns whether a table with these columns is one.
 pub fn is_table(places: &BTreeMap<Field, usize>) -> bool {
     stated::states_features(|field| places.contains_key(&field))
 }

@@ -19,7 +19,7 @@ pub struct ImportSummary {
     pub understood: Vec<Understood>,
     /// The first rows as understood, a line each.
     pub examples: Vec<String>,
-    /// Whether anything was stored; not in a dry run.
+    /// True if anything was stored; not in a dry run.
     pub stored: bool,
     /// Rows of any sort in the files.
     pub rows: u64,

@@ -127,7 +127,7 @@ impl Table {
         self.recoded
     }
 
-    /// Whether all fields of the row at hand are blank, as spreadsheets leave rows behind.
+    /// Returns whether all fields of the row at hand are blank, as spreadsheets leave rows behind.
     pub fn is_blank(&self) -> bool {
         self.row.iter().all(|field| field.trim().is_empty())
     }

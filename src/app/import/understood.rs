@@ -41,7 +41,7 @@ pub struct Understood {
     pub used: Vec<UsedColumn>,
     /// Columns that are not.
     pub unused: Vec<String>,
-    /// Whatever else was decided.
+    /// Other decisions.
     pub notes: Vec<String>,
 }
 

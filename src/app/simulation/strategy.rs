@@ -33,7 +33,7 @@ pub enum Words {
 /// Volume of messages.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Volume {
-    /// Whatever the rules let through.
+    /// All that the rules let through.
     Rules,
     /// Every occasion, rules or not.
     Everything,

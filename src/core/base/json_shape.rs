@@ -53,7 +53,7 @@ impl JsonShape {
         shape
     }
 
-    /// Whether a tree of this shape, made of `json`, may be built: at most twice the text, or `floor` bytes, and not too deep.
+    /// Returns whether a tree of this shape, made of `json`, may be built: at most twice the text, or `floor` bytes, and not too deep.
     pub fn fits(self, json: &[u8], floor: usize) -> bool {
         self.tree_bytes <= floor.max(json.len().saturating_mul(2)) && self.depth <= MAX_DEPTH
     }
@@ -106,7 +106,7 @@ pub fn elements(json: &str, max: usize) -> Result<Vec<&str>, ArrayFault> {
     Err(ArrayFault::Unbalanced)
 }
 
-/// Whether the text is one object and nothing behind it, by its brackets.
+/// Returns whether the text is one object and nothing behind it, by its brackets.
 pub fn is_one_object(json: &str) -> bool {
     let mut depth = 0usize;
     let json = json.trim_ascii();

@@ -1,6 +1,6 @@
 //! NUL in JSON text, which PostgreSQL's text can't hold.
 
-/// Whether JSON has the escape of a NUL in it: the only way for one into a JSON text. O(length).
+/// Returns whether JSON has the escape of a NUL in it: the only way for one into a JSON text. O(length).
 pub fn has_escaped_nul(json: &[u8]) -> bool {
     let mut rest = json;
     while let Some(place) = rest.iter().position(|byte| *byte == b'\\') {

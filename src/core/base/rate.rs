@@ -13,7 +13,7 @@ pub struct Rate {
 /// Result of one request against its rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Whether the request is within the rate. One that is not takes nothing.
+    /// True if the request is within the rate. One that is not takes nothing.
     pub allowed: bool,
     /// Requests that may come now.
     pub remaining: u32,
@@ -163,7 +163,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 256, rng_seed: RngSeed::Fixed(371), ..ProptestConfig::default() })]
 
-        /// Whatever comes whenever, no window of time has more than the quota and what it earned meanwhile.
+        /// For any sequence of requests, no window of time has more than the quota and what it earned meanwhile.
         #[test]
         fn the_rate_is_never_exceeded(steps in proptest::collection::vec((0u64..2_000_000, 1u32..4), 1..300)) {
             let mut table = RateTable::new(2);

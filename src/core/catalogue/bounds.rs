@@ -72,7 +72,7 @@ pub(super) fn check_words(field: &'static str, words: Option<&[String]>) -> Resu
     }
 }
 
-/// Whether a text may be a tag, a level of a category path, or a name or value of an attribute.
+/// Returns whether a text may be a tag, a level of a category path, or a name or value of an attribute.
 pub(super) fn word_is_valid(word: &str) -> bool {
     !word.is_empty() && word.len() <= MAX_WORD_BYTES && !word.chars().any(char::is_control)
 }

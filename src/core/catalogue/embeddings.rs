@@ -192,7 +192,7 @@ impl Embeddings {
         self.shelves.get(item.index() / SHELF)?.get(item.index() % SHELF, self.dimensions)
     }
 
-    /// Whether an item has one.
+    /// Returns whether an item has one.
     pub fn has(&self, item: ItemId) -> bool {
         self.get(item).is_some()
     }

@@ -59,7 +59,7 @@ impl Marks {
         Self(tags.chain(attributes).fold(0, |all, marks| all | marks.0))
     }
 
-    /// Whether all marks of `other` are among these.
+    /// Returns whether all marks of `other` are among these.
     pub fn may_have(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
@@ -94,7 +94,7 @@ impl Facts {
         }
     }
 
-    /// Whether the item has prices in other currencies.
+    /// Returns whether the item has prices in other currencies.
     pub fn is_priced_elsewhere(&self) -> bool {
         self.is_priced_elsewhere
     }

@@ -130,7 +130,7 @@ impl Item {
         }
     }
 
-    /// Whether the item can be bought now.
+    /// Returns whether the item can be bought now.
     pub fn in_stock(&self) -> bool {
         self.stock.is_none_or(|units| units > 0)
     }

@@ -183,7 +183,7 @@ impl Catalogue {
         best.into_iter().find(known).unwrap_or(Standing::Named)
     }
 
-    /// Whether lists may name an item.
+    /// Returns whether lists may name an item.
     pub fn is_recommendable(&self, item: &Item) -> bool {
         item.standing() >= self.least_standing()
     }
@@ -279,7 +279,7 @@ impl Catalogue {
         self.categories.names()
     }
 
-    /// Whether a category path begins with `prefix`, by [`PathId`]. O(paths).
+    /// Returns whether a category path begins with `prefix`, by [`PathId`]. O(paths).
     pub fn paths_below(&self, prefix: &[String]) -> Vec<bool> {
         self.categories.below(prefix)
     }

@@ -108,7 +108,7 @@ impl Prices {
         self.0.len()
     }
 
-    /// Whether no price is known.
+    /// Returns whether no price is known.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

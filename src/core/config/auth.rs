@@ -63,7 +63,7 @@ pub struct Auth {
     pub anonymous_prefix: String,
 }
 
-/// Whether a token is required.
+/// Identification of callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthMode {
@@ -120,7 +120,7 @@ pub struct ClaimNames {
     pub user: String,
     /// Role, a name or a list of names.
     pub role: String,
-    /// Whether the user is a visitor without an account.
+    /// Claim that is true of a visitor without an account.
     pub anonymous: String,
     /// Visitor that the user was before.
     pub anonymous_id: String,

@@ -61,7 +61,7 @@ impl KindSetting {
         }
     }
 
-    /// Whether an event names an item.
+    /// Returns whether an event names an item.
     pub fn needs_item(&self) -> bool {
         match self {
             Self::Weight(_) => true,

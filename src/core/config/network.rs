@@ -15,7 +15,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Whether the address is in the network.
+    /// Returns whether the address is in the network.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(own), IpAddr::V4(other)) => {

@@ -50,7 +50,7 @@ impl Default for Oidc {
 }
 
 impl Oidc {
-    /// Whether people sign in with a provider.
+    /// Returns whether people sign in with a provider.
     pub fn is_on(&self) -> bool {
         !self.issuer.is_empty()
     }

@@ -58,7 +58,7 @@ pub struct Policy {
     pub holdout: f64,
     /// Share of users for whom a coin decides instead of worth and hour, 0…0.5: the log that other policies are judged by.
     pub random: f64,
-    /// Whether users who have never answered are taken to agree to profiling. Where the law asks for consent first: false.
+    /// True if users who have never answered are taken to agree to profiling. Where the law asks for consent first: false.
     pub profiling_by_default: bool,
 }
 

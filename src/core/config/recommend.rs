@@ -22,7 +22,7 @@ pub struct Recommend {
 }
 
 impl Recommend {
-    /// Whatever fits best: no rule, no diversity, no exploration.
+    /// Best fit alone: no rule, no diversity, no exploration.
     pub const RELEVANCE_ONLY: Self = Self {
         diversity: 0.0,
         exploration: 0.0,

@@ -195,7 +195,7 @@ pub struct Training {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Webpush {
-    /// Whether messages are pushed to browsers.
+    /// True if messages are pushed to browsers.
     pub enabled: bool,
     /// `mailto:` or `https:` address that push services may turn to; some refuse messages without it.
     pub contact: String,

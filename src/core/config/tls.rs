@@ -39,7 +39,7 @@ impl Tls {
         if self.is_on() { "https" } else { "http" }
     }
 
-    /// Whether clients speak TLS to this server itself.
+    /// Returns whether clients speak TLS to this server itself.
     pub fn is_on(&self) -> bool {
         !self.certificate_file.is_empty()
     }

@@ -281,7 +281,7 @@ impl UserState {
         }
     }
 
-    /// Whether a collected entry still holds and is still wanted. What the shop says holds whatever became of its item.
+    /// Returns whether a collected entry still holds and is still wanted. What the shop says holds whatever became of its item.
     fn is_worth_telling(&self, entry: &Deferred, world: &World<'_>) -> bool {
         let (trigger, catalogue) = (&entry.trigger, world.catalogue);
         let preferences = &self.preferences;
@@ -317,7 +317,7 @@ impl UserState {
     }
 }
 
-/// Whether a trigger tells nothing new beside one that is collected: the same message of the shop, or the same item. An item of
+/// Returns whether a trigger tells nothing new beside one that is collected: the same message of the shop, or the same item. An item of
 /// a list stays one, whatever list named it; one that an occasion named is told only while the occasion holds.
 fn is_collected_as(trigger: &Trigger, collected: &Trigger) -> bool {
     let is_list = |trigger: &Trigger| trigger.definition.when.recommends();

@@ -100,7 +100,7 @@ impl Definitions {
         self.triggers.find(name).or_else(|| built_in.into_iter().find(|definition| definition.name == name))
     }
 
-    /// Whether an arm of a running experiment names a model.
+    /// Returns whether an arm of a running experiment names a model.
     pub fn names_models(&self) -> bool {
         let arms =
             |running: &RunningExperiment| running.experiment.arms.iter().any(|arm| arm.model.is_some());

@@ -331,7 +331,7 @@ impl UserState {
         })
     }
 
-    /// Whether there is a page, or a browser that may be pushed to.
+    /// Returns whether there is a page, or a browser that may be pushed to.
     pub(super) fn is_reachable(&self, step: &Step<'_>) -> bool {
         self.is_connected() || step.world.is_subscribed
     }

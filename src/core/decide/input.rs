@@ -82,7 +82,7 @@ pub enum Input {
 }
 
 impl Input {
-    /// Whether it says how things are from now on, so that it can be taken again by a state that was read meanwhile: see
+    /// Returns whether it says how things are from now on, so that it can be taken again by a state that was read meanwhile: see
     /// [`UserState::changed_meanwhile`](super::UserState::changed_meanwhile).
     pub fn is_lasting(&self) -> bool {
         matches!(

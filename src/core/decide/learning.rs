@@ -33,7 +33,7 @@ pub(super) struct ChosenTime {
 }
 
 impl ChosenTime {
-    /// Whether it decided. A step before may have, or a random test, or the chosen hour may come too late.
+    /// Returns whether it decided. A step before may have, or a random test, or the chosen hour may come too late.
     pub fn decided(&self, decision: &Decision) -> bool {
         let last = decision.steps.last();
         let is_timed = last.is_some_and(|step| step.step == StepName::Time);

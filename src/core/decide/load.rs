@@ -125,7 +125,7 @@ fn policy(recent: &[RecentSend]) -> PolicyState {
     policy
 }
 
-/// Whether somebody saw the message that this came of. A purchase follows one that nobody saw as well.
+/// Returns whether somebody saw the message that this came of. A purchase follows one that nobody saw as well.
 fn is_shown(code: i16) -> bool {
     FeedbackOutcome::from_code(code).is_some_and(|outcome| outcome != FeedbackOutcome::Converted)
 }

@@ -6,7 +6,7 @@ use crate::base::Timestamp;
 use crate::feedback::learner::{Learner, PastContact, UserLearning};
 use crate::notify::{Channel, PolicyState, Preferences, Rules};
 
-/// Whether a message teaches send time, volume and wording. Solicited and transactional ones do not, nor one that only lies
+/// Returns whether a message teaches send time, volume and wording. Solicited and transactional ones do not, nor one that only lies
 /// in the inbox.
 pub(super) fn is_learned_from(passes_caps: bool, channel: Channel) -> bool {
     !passes_caps && channel != Channel::Inbox

@@ -104,7 +104,7 @@ fn is_blank(content: &Content) -> bool {
 }
 
 impl RenderedMessage {
-    /// Whether there is nothing to read: the template failed and there is no item to name.
+    /// Returns whether there is nothing to read: the template failed and there is no item to name.
     pub fn is_blank(&self) -> bool {
         is_blank(&self.content)
     }

@@ -17,7 +17,7 @@ use crate::notify::{Decision, Priority};
 const NOTED_EVERY: Millis = Millis::hours(1);
 
 impl UserState {
-    /// Whether the user is taken for a robot.
+    /// Returns whether the user is taken for a robot.
     pub fn is_robot(&self) -> bool {
         self.robot_since.is_some()
     }
@@ -56,7 +56,7 @@ impl UserState {
         self.meter = RobotMeter::default();
     }
 
-    /// Whether a trigger of a robot goes no further: not what the shop says, nor what must reach everybody.
+    /// Returns whether a trigger of a robot goes no further: not what the shop says, nor what must reach everybody.
     pub(super) fn is_kept_from_robot(&self, trigger: &Trigger) -> bool {
         self.keeps_from_robot(trigger.is_said_by_shop(), trigger.definition.priority)
     }

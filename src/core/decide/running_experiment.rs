@@ -13,7 +13,7 @@ pub struct RunningExperiment {
     pub experiment: Experiment,
     /// Rules of each arm, in order; `None` where the arm changes none.
     pub rules: Vec<Option<Arc<Rules>>>,
-    /// Whether the model that each arm names is loaded. An arm without its model is served to nobody and recorded for
+    /// One entry an arm: true if the model that it names is loaded. An arm without its model is served to nobody and recorded for
     /// nobody: its users are decided about as those outside.
     pub served: Vec<bool>,
 }

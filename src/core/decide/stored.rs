@@ -71,7 +71,7 @@ pub struct StoredNotification {
     pub created_at: Timestamp,
     /// Not delivered after this.
     pub expires_at: Timestamp,
-    /// Whether a client has acknowledged it.
+    /// True if a client has acknowledged it.
     pub acknowledged: bool,
     /// A newer message with the same key supersedes it.
     pub collapse_key: Option<String>,

@@ -11,7 +11,7 @@ pub enum DefinitionKind {
     Trigger,
     /// Title and body of a message.
     Template,
-    /// Whether, when and on which channel to send.
+    /// Rules of sending: caps, quiet hours, channels.
     Policy,
     /// Arms that differ in policy, model or variant.
     Experiment,
@@ -86,7 +86,7 @@ impl StoredDefinition {
         self.repeats.unwrap_or(self.version)
     }
 
-    /// Whether it stands for the built-in default, as it is in this release.
+    /// Returns whether it stands for the built-in default, as it is in this release.
     pub fn is_default(&self) -> bool {
         self.origin() == 0
     }

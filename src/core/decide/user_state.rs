@@ -287,7 +287,7 @@ impl UserState {
         step.effects
     }
 
-    /// Whether nothing is being stored: only then does the store know the last offset of the stream.
+    /// Returns whether nothing is being stored: only then does the store know the last offset of the stream.
     pub fn is_quiet(&self) -> bool {
         self.in_flight.is_empty()
     }
@@ -297,12 +297,12 @@ impl UserState {
         self.stream_lost = true;
     }
 
-    /// Whether messages of the API have to wait until the stream was read again.
+    /// Returns whether messages of the API have to wait until the stream was read again.
     pub fn is_stalled(&self) -> bool {
         self.stream_lost
     }
 
-    /// Whether a connection is open.
+    /// Returns whether a connection is open.
     pub fn is_connected(&self) -> bool {
         self.session.n_connections() > 0
     }
@@ -312,7 +312,7 @@ impl UserState {
         self.profile.last_seen().max(self.last_connected)
     }
 
-    /// Whether a deferred trigger is known here.
+    /// Returns whether a deferred trigger is known here.
     pub fn has_deferred(&self, id: Uuid) -> bool {
         self.deferred.iter().any(|deferred| deferred.id == id)
     }
@@ -425,7 +425,7 @@ impl UserState {
     }
 }
 
-/// Whether the user's behaviour may choose what they are shown.
+/// Returns whether the user's behaviour may choose what they are shown.
 pub(super) fn has_profiling(preferences: &Preferences, by_default: bool) -> bool {
     preferences.consent.has(Purpose::Profiling, by_default)
 }

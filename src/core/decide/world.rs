@@ -60,7 +60,7 @@ impl World<'_> {
         models.observed.context(self.recent.newest(), self.now, self.catalogue.money())
     }
 
-    /// Whether messages of this trigger may be sent by Web Push.
+    /// Returns whether messages of this trigger may be sent by Web Push.
     pub fn is_pushable(&self, trigger: &str) -> bool {
         !self.config.webpush.not_for.iter().any(|name| name == trigger)
     }

@@ -25,11 +25,11 @@ pub fn from_code(code: i16) -> Channel {
 /// Inputs of the choice of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Situation {
-    /// Whether somebody is looking at one of the user's pages.
+    /// True if somebody is looking at one of the user's pages.
     pub visible: bool,
-    /// Whether one of the user's browsers has agreed to pushes.
+    /// True if one of the user's browsers has agreed to pushes.
     pub subscribed: bool,
-    /// Whether the message is worth a push; false = only for someone who is looking.
+    /// True if the message is worth a push; false = only for someone who is looking.
     pub pushable: bool,
 }
 
@@ -229,7 +229,7 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
-        /// Whatever happens in whatever order, no message is shown twice, and when everything has come to rest each has
+        /// In any order of steps, no message is shown twice, and when everything has come to rest each has
         /// been shown once, by the page or by the service worker.
         #[test]
         fn each_message_is_shown_once(steps in proptest::collection::vec(0u8..11, 0..120)) {

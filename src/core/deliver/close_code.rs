@@ -38,7 +38,7 @@ impl CloseCode {
         self as u16
     }
 
-    /// Whether the client should come back by itself.
+    /// Returns whether the client should come back by itself.
     pub fn reconnect(self) -> bool {
         self.code() < 3500
     }

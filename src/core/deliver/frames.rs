@@ -230,7 +230,7 @@ pub struct Welcome<'a> {
     pub epoch: &'a str,
     /// Last offset of the stream so far; 0 = empty.
     pub offset: i64,
-    /// Whether everything since `resume` was sent. False = reload the inbox. True when nothing was to be resumed.
+    /// True if everything since `resume` was sent. False = reload the inbox. True when nothing was to be resumed.
     pub recovered: bool,
     /// The user's segment, once known.
     #[serde(skip_serializing_if = "Option::is_none")]

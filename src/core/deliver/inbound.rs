@@ -29,7 +29,7 @@ pub enum Inbound {
         /// The item clicked.
         item_id: Option<ExternalId>,
     },
-    /// Whether a person is looking.
+    /// A person is looking, or no longer.
     Presence(bool),
     /// No more of something.
     Mute(Box<MuteWish>),

@@ -34,7 +34,7 @@ impl Changed {
 }
 
 impl Stream {
-    /// Whether a change would leave the message as it is.
+    /// Returns whether a change would leave the message as it is.
     pub fn has(&mut self, id: NotificationId, change: Change, now: Timestamp) -> bool {
         self.find(id, now).is_some_and(|entry| {
             let standing = entry.marks.standing(now);
@@ -75,7 +75,7 @@ impl Stream {
         changed
     }
 
-    /// Whether anything up to an offset is unread.
+    /// Returns whether anything up to an offset is unread.
     pub fn has_unread(&self, up_to: i64, now: Timestamp) -> bool {
         let unread = |entry: &Entry| entry.is_kept(now) && entry.marks.standing(now) == Standing::Unread;
         self.all().any(|entry| entry.offset <= up_to && unread(entry))

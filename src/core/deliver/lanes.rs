@@ -288,7 +288,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes, goes and comes back: each message is handed out once, never more than its user has places for.
+        /// In any order of arrivals and returns each message is handed out once, never more than its user has places for.
         #[test]
         fn every_message_is_handed_out(steps in prop::collection::vec((0..4_i64, any::<bool>(), 0..3_u8), 1..200)) {
             let (mut lanes, out) = (Lanes::default(), RefCell::new(HashMap::<ExternalId, usize>::new()));

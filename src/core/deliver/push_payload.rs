@@ -189,7 +189,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the shop writes, it fits, and id and address survive.
+        /// Any text of the shop fits, and id and address survive.
         #[test]
         fn every_payload_fits_and_keeps_its_id_and_address(title in ".{0,600}", body in ".{0,6000}", data in ".{0,5000}") {
             let frame = json!({"notification_id": "n1", "title": title, "body": body, "url": "https://shop.example/a",

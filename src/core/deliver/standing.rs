@@ -72,7 +72,7 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// Whether the inbox lists it.
+    /// Returns whether the inbox lists it.
     pub fn is_listed(self) -> bool {
         matches!(self, Self::Unread | Self::Read)
     }
@@ -119,7 +119,7 @@ impl Marks {
         self.placed.as_deref().copied()
     }
 
-    /// Whether anybody ever opened it or looked at a list with it.
+    /// Returns whether anybody ever opened it or looked at a list with it.
     pub fn is_touched(&self) -> bool {
         self.seen_at != NEVER || self.read_at != NEVER
     }
@@ -138,7 +138,7 @@ impl Marks {
         self.placed.as_ref().map_or(Place::Inbox, |placed| placed.place)
     }
 
-    /// Whether it was opened since it was last put where it is; one that was snoozed, since it came back.
+    /// Returns whether it was opened since it was last put where it is; one that was snoozed, since it came back.
     pub fn is_read(&self) -> bool {
         let since = match self.placed() {
             Some(Placed { place: Place::Snoozed(until), .. }) => until,
@@ -148,7 +148,7 @@ impl Marks {
         self.read_at != NEVER && self.read_at >= since
     }
 
-    /// Whether a list with it was looked at, or it was opened.
+    /// Returns whether a list with it was looked at, or it was opened.
     pub fn is_seen(&self) -> bool {
         let since = match self.place() {
             Place::Snoozed(until) => until,

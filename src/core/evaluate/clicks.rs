@@ -128,7 +128,7 @@ fn view(click: &Click) -> Event {
 
 /// Lists after a click.
 struct Guess {
-    /// Whether the next click is on an item that the visitor has not had to do with.
+    /// True if the next click is on an item that the visitor has not had to do with.
     is_new: bool,
     /// By task, best first.
     lists: [Vec<u32>; 2],

@@ -54,7 +54,7 @@ pub struct Figure {
 /// A user that was measured.
 #[derive(Clone, Copy, Debug)]
 pub struct MeasuredUser<'a> {
-    /// Whether next to nothing is known of the user.
+    /// True if next to nothing is known of the user.
     pub is_cold: bool,
     /// Items that were to be found.
     pub right: &'a HashSet<u32>,

@@ -16,7 +16,7 @@ pub const CURRENT: &str = "current.ndcg@10";
 /// The verdict, stored with the model version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gate {
-    /// Whether the new model may serve.
+    /// True if the new model may serve.
     pub passed: bool,
     /// Reason of the verdict, for a person.
     pub reason: String,

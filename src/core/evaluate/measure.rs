@@ -100,7 +100,7 @@ pub struct Shown {
     pub n: usize,
     /// Conditions.
     pub selection: Selection,
-    /// Whether places are given away to items that nobody has touched.
+    /// True if places are given away to items that nobody has touched.
     pub explores: bool,
 }
 

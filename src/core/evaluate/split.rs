@@ -26,7 +26,7 @@ pub struct Case {
 const COLD: usize = 2;
 
 impl Case {
-    /// Whether next to nothing is known of the user: two items at most.
+    /// Returns whether next to nothing is known of the user: two items at most.
     pub fn is_cold(&self) -> bool {
         self.seen.len() <= COLD
     }

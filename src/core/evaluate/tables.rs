@@ -160,7 +160,7 @@ impl Tables {
         }
     }
 
-    /// Whether anything is known of a user.
+    /// Returns whether anything is known of a user.
     fn is_known(&self, user: u32) -> bool {
         !self.known_history(UserId(user)).is_empty() || !self.known_acts(UserId(user)).is_empty()
     }
@@ -286,7 +286,7 @@ impl Tables {
         &self.valid
     }
 
-    /// Whether most test rows are no older than any training row of their user, and training rows have an order in time.
+    /// Returns whether most test rows are no older than any training row of their user, and training rows have an order in time.
     pub fn test_is_later(&self) -> bool {
         let spans = |history: &Vec<(u32, f64)>| match (history.first(), history.last()) {
             (Some((_, first)), Some((_, last))) => first < last,

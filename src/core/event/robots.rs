@@ -30,7 +30,7 @@ impl Default for RobotLimits {
     }
 }
 
-/// Whether an action of this kind counts towards the rate.
+/// Returns whether an action of this kind counts towards the rate.
 fn counts(kind: EventKind) -> bool {
     match kind {
         EventKind::View
@@ -238,7 +238,7 @@ impl RobotCensus {
         }
     }
 
-    /// Whether this user is flagged so far.
+    /// Returns whether this user is flagged so far.
     pub fn is_robot(&self, user: &ExternalId) -> bool {
         self.users
             .get(user)

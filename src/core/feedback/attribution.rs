@@ -42,7 +42,7 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Whether anything was not returned.
+    /// Returns whether anything was not returned.
     pub fn is_kept(&self) -> bool {
         self.share > NOTHING_LEFT
     }

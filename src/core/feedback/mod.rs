@@ -75,7 +75,7 @@ impl FeedbackOutcome {
         }
     }
 
-    /// Whether it makes the message's items rest.
+    /// Returns whether it makes the message's items rest.
     pub fn is_rejection(self) -> bool {
         matches!(self, Self::Dismissed | Self::Disliked)
     }

@@ -45,7 +45,7 @@ impl Estimate {
         Self { value, low: None, high: None }
     }
 
-    /// Whether the interval leaves 0 out. False without an interval.
+    /// Returns whether the interval leaves 0 out. False without an interval.
     pub fn excludes_zero(&self) -> bool {
         self.low.is_some_and(|low| low > 0.0) || self.high.is_some_and(|high| high < 0.0)
     }

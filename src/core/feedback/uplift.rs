@@ -17,7 +17,7 @@ const PRIOR_USERS: f64 = 50.0;
 pub struct Told {
     /// 0…strata − 1.
     pub stratum: usize,
-    /// Whether the user may get messages; otherwise held out.
+    /// True if the user may get messages; otherwise held out.
     pub messaged: bool,
     /// Bought.
     pub converted: bool,

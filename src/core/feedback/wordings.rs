@@ -53,7 +53,7 @@ impl WordingChoice {
         self.choice.propensity as f32
     }
 
-    /// Whether it is this wording of that template.
+    /// Returns whether it is this wording of that template.
     pub(super) fn is(&self, template: &str, index: usize) -> bool {
         self.template == template && self.choice.arm == index
     }

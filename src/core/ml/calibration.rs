@@ -97,7 +97,7 @@ impl Platt {
         sigmoid(self.slope * score + self.intercept)
     }
 
-    /// Whether both numbers are finite. Checked after loading.
+    /// Returns whether both numbers are finite. Checked after loading.
     pub fn is_sound(&self) -> bool {
         self.slope.is_finite() && self.intercept.is_finite()
     }

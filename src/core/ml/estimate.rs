@@ -51,7 +51,7 @@ impl Estimate {
         Self::around(value, error)
     }
 
-    /// Whether the interval leaves 0 out.
+    /// Returns whether the interval leaves 0 out.
     pub fn excludes_zero(&self) -> bool {
         self.low > 0.0 || self.high < 0.0
     }

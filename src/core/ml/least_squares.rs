@@ -20,7 +20,7 @@ const SUMS: usize = 4;
 /// Observations of the rows of a batch.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rows {
-    /// Whom they touched and with which confidence c > 0, row after row.
+    /// Others they touched, with confidence c > 0, row after row.
     cells: Vec<(u32, f32)>,
     /// End of each row in `cells`.
     ends: Vec<usize>,

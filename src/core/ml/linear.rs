@@ -101,7 +101,7 @@ impl Linear {
         self.intercept + terms.sum::<f32>()
     }
 
-    /// Whether the numbers make sense. Checked after loading.
+    /// Returns whether the numbers make sense. Checked after loading.
     pub(crate) fn is_sound(&self) -> bool {
         let sound = |column: &Column| {
             column.mean.is_finite()

@@ -154,7 +154,7 @@ impl Regression {
         }
     }
 
-    /// Whether the numbers make sense for rows of so many columns. Checked after loading.
+    /// Returns whether the numbers make sense for rows of so many columns. Checked after loading.
     pub fn is_sound(&self, width: usize) -> bool {
         let bounded = self.least.is_finite() && self.most.is_finite() && self.least <= self.most;
         bounded

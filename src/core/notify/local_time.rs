@@ -24,7 +24,7 @@ pub struct ByZone {
     pub due: Vec<String>,
     /// Names that are no zones: the server's own counts for their users.
     pub unreadable: Vec<String>,
-    /// Whether it has come in the server's own zone.
+    /// True if it has come in the server's own zone.
     pub is_due_here: bool,
     /// Moment of the next look; `None` once it has come everywhere.
     pub next: Option<Timestamp>,

@@ -24,7 +24,7 @@ pub struct QuietHours {
 }
 
 impl QuietHours {
-    /// Whether this minute of the day is quiet.
+    /// Returns whether this minute of the day is quiet.
     pub fn covers(self, minute: u16) -> bool {
         let QuietHours { from_minute: from, to_minute: to } = self;
         if from <= to { (from..to).contains(&minute) } else { minute >= from || minute < to }

@@ -61,12 +61,12 @@ impl Access {
         }
     }
 
-    /// Whether nobody said who calls: authentication is off.
+    /// Returns whether nobody said who calls: authentication is off.
     pub fn is_open(&self) -> bool {
         self.name.is_empty()
     }
 
-    /// Whether what the caller reports is the shop's word. With authentication off nobody can be told apart: it is.
+    /// Returns whether what the caller reports is the shop's word. With authentication off nobody can be told apart: it is.
     pub fn speaker(&self) -> Speaker {
         match self.role {
             Role::User => Speaker::Client,
@@ -74,12 +74,12 @@ impl Access {
         }
     }
 
-    /// Whether the caller has that permission. A user has none.
+    /// Returns whether the caller has that permission. A user has none.
     pub fn may(&self, permission: Permission) -> bool {
         self.role.may(permission)
     }
 
-    /// Whether the caller is that user, or has the permission for any.
+    /// Returns whether the caller is that user, or has the permission for any.
     pub fn may_for(&self, user: &ExternalId, permission: Permission) -> bool {
         match self.role {
             Role::User => self.user.as_ref() == Some(user),
@@ -87,7 +87,7 @@ impl Access {
         }
     }
 
-    /// Whether the scopes of an API key include this one.
+    /// Returns whether the scopes of an API key include this one.
     pub fn has_scope(&self, wanted: Scope) -> bool {
         self.scopes.as_ref().is_none_or(|scopes| scopes.iter().any(|scope| scope.includes(wanted)))
     }

@@ -27,7 +27,7 @@ const MASKED: &str = "***";
 /// Act of somebody, or a refused attempt.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AuditEntry {
-    /// When.
+    /// Moment of the action.
     pub occurred_at: Timestamp,
     /// Subject of the token, or name of the account that ran a command; `None` = not known.
     pub actor: Option<String>,
@@ -67,7 +67,7 @@ pub struct Chained {
     pub hash: Hash,
     /// Digest in the chain; `None` for entries of older versions, whose hash covers all fields.
     pub seal: Option<Seal>,
-    /// Whether an erasure has replaced the id of a user in it.
+    /// True if an erasure has replaced the id of a user in it.
     pub is_pseudonymous: bool,
 }
 
@@ -80,8 +80,8 @@ impl Chained {
         Self { seq, entry, hash, seal, is_pseudonymous: false }
     }
 
-    /// Whether the entry is the one that was written behind `before`. Of a pseudonymous one that holds for the fields that name nobody; of
-    /// one from an older version only its hash is left.
+    /// Returns whether the entry is the one that was written behind `before`. Of a pseudonymous one that holds for the fields that
+    /// name nobody; of one from an older version only its hash is left.
     fn is_behind(&self, before: &Hash) -> bool {
         match self.seal {
             None => self.is_pseudonymous || self.entry.hash(before, self.seq) == self.hash,

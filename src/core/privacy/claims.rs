@@ -77,7 +77,8 @@ impl<'a> Claims<'a> {
         id.map(Some).ok_or(TokenError::Claim("anonymous_id"))
     }
 
-    /// Whether one audience or several (RFC 7519 §4.1.3) name the server; a token without any is for everybody unless one is required.
+    /// Checks that one audience or several (RFC 7519 §4.1.3) name the server; a token without any is for everybody unless one is
+    /// required.
     pub(super) fn check_audience(&self, required: Option<&[String]>) -> Result<(), TokenError> {
         let accepted = required.unwrap_or(&self.auth.audiences);
         let is_one_of = |name: &str| accepted.iter().any(|accepted| accepted == name);

@@ -118,7 +118,7 @@ impl KeyRing {
         if named.is_empty() { all.into_iter().filter(|key| key.kid.is_none()).collect() } else { named }
     }
 
-    /// Whether some key has this name, whoever it signs for.
+    /// Returns whether some key has this name, whoever it signs for.
     pub(super) fn knows(&self, kid: &str) -> bool {
         let all = self.own.iter().chain(self.sets.iter().flatten().flatten());
         all.into_iter().any(|key| key.kid.as_deref() == Some(kid))

@@ -36,7 +36,7 @@ pub enum PasswordFault {
     Common,
 }
 
-/// Whether a password may be set for a person of that name.
+/// Returns whether a password may be set for a person of that name.
 pub fn check(password: &str, name: &str) -> Result<(), PasswordFault> {
     let chars = password.chars().count();
     if chars < MIN_CHARS {
@@ -64,12 +64,12 @@ pub fn check(password: &str, name: &str) -> Result<(), PasswordFault> {
     Ok(())
 }
 
-/// Whether a text is a word once or several times and nothing else.
+/// Returns whether a text is a word once or several times and nothing else.
 fn is_repeated(text: &str, word: &str) -> bool {
     !text.is_empty() && text.len().is_multiple_of(word.len()) && text.replace(word, "").is_empty()
 }
 
-/// Whether each character follows the one before it, up or down, as in `123456789012` and `abcdefghijkl`; 9 is followed by 0.
+/// Returns whether each character follows the one before it, up or down, as in `123456789012` and `abcdefghijkl`; 9 is followed by 0.
 fn is_sequence(text: &str) -> bool {
     let steps: Vec<i64> = text
         .chars()
@@ -92,7 +92,7 @@ pub fn hash(password: &str, salt: &[u8; SALT_BYTES]) -> Option<String> {
     Some(hashed.to_string())
 }
 
-/// Whether the password is the one of a hash. Without a hash it takes the same time and is not.
+/// Returns whether the password is the one of a hash. Without a hash it takes the same time and is not.
 pub fn verify(password: &str, hash: Option<&str>) -> bool {
     let parsed = hash.and_then(|hash| PasswordHash::new(hash).ok());
     match parsed {

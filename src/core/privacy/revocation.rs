@@ -43,7 +43,7 @@ impl FromIterator<Revoked> for Revocations {
 }
 
 impl Revocations {
-    /// Whether a token is revoked. One without `iat` was issued at an unknown moment: before each of them.
+    /// Returns whether a token is revoked. One without `iat` was issued at an unknown moment: before each of them.
     pub fn cover(&self, id: Option<&str>, subject: &str, issued_at: Option<Timestamp>) -> bool {
         let is_before = |moment: Timestamp| issued_at.is_none_or(|issued_at| issued_at < moment);
         id.is_some_and(|id| self.tokens.contains(id))

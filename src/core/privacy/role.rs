@@ -146,17 +146,17 @@ impl Role {
         }
     }
 
-    /// Whether the role has that permission.
+    /// Returns whether the role has that permission.
     pub fn may(self, permission: Permission) -> bool {
         self.permissions().contains(&permission)
     }
 
-    /// Whether the role is one of people, and neither a user's nor a service's.
+    /// Returns whether the role is one of people, and neither a user's nor a service's.
     pub fn is_of_people(self) -> bool {
         Self::OF_PEOPLE.contains(&self)
     }
 
-    /// Whether the role may all that the other may: it can be given by whoever has this one.
+    /// Returns whether the role may all that the other may: it can be given by whoever has this one.
     pub fn includes(self, other: Self) -> bool {
         other.permissions().iter().all(|permission| self.may(*permission))
     }

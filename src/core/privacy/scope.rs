@@ -59,7 +59,7 @@ impl Area {
 pub struct Scope {
     /// The area.
     pub area: Area,
-    /// Whether it includes writing.
+    /// True if it includes writing.
     pub write: bool,
 }
 
@@ -96,7 +96,7 @@ impl Scope {
         Some(Self { area, write: !reads })
     }
 
-    /// Whether whoever has this one has that one too.
+    /// Returns whether whoever has this one has that one too.
     pub fn includes(self, other: Self) -> bool {
         self.area == other.area && (self.write || !other.write)
     }

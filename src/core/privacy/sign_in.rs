@@ -41,7 +41,7 @@ pub fn csrf_token(id: &str) -> String {
     URL_SAFE_NO_PAD.encode(hasher.finalize())
 }
 
-/// Whether two texts are equal, in a time that tells nothing of where they differ.
+/// Returns whether two texts are equal, in a time that tells nothing of where they differ.
 pub fn is_same(one: &str, other: &str) -> bool {
     let differences = one.bytes().zip(other.bytes()).fold(0, |all, (a, b)| all | (a ^ b));
     one.len() == other.len() && differences == 0
@@ -124,7 +124,7 @@ impl Sessions {
         })
     }
 
-    /// Whether the session goes on.
+    /// Returns whether the session goes on.
     pub fn has(&self, id: Uuid) -> bool {
         self.0.values().any(|session| session.id == id)
     }

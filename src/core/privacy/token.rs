@@ -100,7 +100,7 @@ struct TokenHeader {
     crit: bool,
 }
 
-/// Whether the field is there, whatever it is.
+/// Returns whether the field is there, whatever it is.
 fn is_there<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     serde::de::IgnoredAny::deserialize(deserializer).map(|_| true)
 }

@@ -45,7 +45,7 @@ impl WebhookSecret {
         Some(format!("v1,{}", BASE64.encode(self.mac(id, timestamp, body)?.finalize().into_bytes())))
     }
 
-    /// Whether one of the signatures, separated by blanks, was made with this key, `timestamp` being at most five minutes before or
+    /// Returns whether one of the signatures, separated by blanks, was made with this key, `timestamp` being at most five minutes before or
     /// after `now`, both Unix seconds. Compares in constant time.
     pub fn verifies(&self, id: &str, timestamp: i64, signatures: &str, body: &[u8], now: i64) -> bool {
         let is_recent = now.saturating_sub(timestamp).saturating_abs() <= TOLERANCE_S;

@@ -192,7 +192,7 @@ impl Attributes {
 pub struct AttributeCondition {
     /// Name of the attribute.
     pub name: String,
-    /// Whether the user has it.
+    /// True if the user has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exists: Option<bool>,
     /// One of these texts, numbers or truth values; of a list one of its texts.
@@ -237,7 +237,7 @@ impl AttributeCondition {
         Ok(())
     }
 
-    /// Whether the attributes meet it.
+    /// Returns whether the attributes meet it.
     pub fn holds(&self, attributes: &Attributes) -> bool {
         let Some(value) = attributes.0.get(self.name.as_str()) else {
             return self.exists == Some(false)

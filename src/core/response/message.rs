@@ -23,7 +23,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// Whether the message led to this response.
+    /// Returns whether the message led to this response.
     pub fn has(&self, response: Response) -> bool {
         self.after.get(response).is_some()
     }

@@ -204,7 +204,7 @@ impl ResponseModel {
         self.uplift.report()
     }
 
-    /// Whether a model, and no base rate, predicts this response.
+    /// Returns whether a model, and no base rate, predicts this response.
     pub fn has_learned(&self, response: Response) -> bool {
         self.models.get(response).is_some()
     }
@@ -220,7 +220,7 @@ impl ResponseModel {
         of(Response::Click).max(of(Response::Mute)).unwrap_or(DEFAULT_PATIENCE)
     }
 
-    /// Whether the numbers make sense. Checked after loading.
+    /// Returns whether the numbers make sense. Checked after loading.
     pub fn is_sound(&self) -> bool {
         let width = self.encoder.width();
         let responses = Response::ALL.iter().all(|response| {

@@ -159,7 +159,7 @@ pub(super) struct Figures {
     uptime_s: u64,
     /// Of the server.
     version: &'static str,
-    /// Whether shoppers are simulated.
+    /// True if shoppers are simulated.
     demo: bool,
     /// `off` or `token`.
     auth: &'static str,

@@ -27,7 +27,7 @@ pub enum Kind {
     Triggers,
     /// Wording of messages.
     Templates,
-    /// Whether a message is sent.
+    /// Rules by which messages are sent.
     Policies,
     /// Treatments under test, and their users.
     Experiments,

@@ -118,7 +118,7 @@ async fn tell(app: &App, ephemeral: Vec<Addressed>) -> Option<usize> {
 struct Call<'a> {
     id: Uuid,
     now: Timestamp,
-    /// Whether it has one message, which is then known by the id of the request.
+    /// True if it has one message, which is then known by the id of the request.
     is_alone: bool,
     idempotency_key: Option<&'a [u8]>,
 }

@@ -33,7 +33,7 @@ pub(super) fn check(
     Ok(good)
 }
 
-/// Whether the words of one are there.
+/// Returns whether the words of one are there.
 pub(crate) fn check_one(app: &App, addressed: &Addressed, now: Timestamp) -> Result<(), FieldError> {
     let message = &addressed.message;
     let Some(template) = &message.template else { return Ok(()) };

@@ -34,7 +34,7 @@ pub struct PersonView {
     person_id: Uuid,
     name: String,
     role: Role,
-    /// Whether a password is set.
+    /// True if a password is set.
     has_password: bool,
     /// Identity provider that the person signs in with; null = none.
     issuer: Option<String>,

@@ -30,7 +30,7 @@ use crate::store::{people, person_sessions};
 #[schema(as = PersonSession)]
 struct SessionView {
     session_id: Uuid,
-    /// Whether it is the one that asks.
+    /// True if it is the one that asks.
     current: bool,
     created_at: Timestamp,
     /// Right to some seconds.

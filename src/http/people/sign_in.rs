@@ -62,7 +62,7 @@ struct Joining {
 /// Ways to sign in.
 #[derive(Serialize, ToSchema)]
 struct SignInWays {
-    /// Whether anybody has to sign in at all.
+    /// True if anybody has to sign in at all.
     needed: bool,
     /// By name and password.
     password: bool,

@@ -94,7 +94,7 @@ struct Deliveries {
 #[derive(Serialize, ToSchema)]
 struct Replayed {
     replayed: usize,
-    /// Whether some may be left, to be asked for again.
+    /// True if some may be left, to be asked for again.
     more: bool,
 }
 

@@ -20,7 +20,7 @@ const MONTHS: [&str; 12] = [
 ];
 const WEEKDAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
-/// Whether a word of three letters or more begins one of these names.
+/// Returns whether a word of three letters or more begins one of these names.
 fn index(word: &str, names: &[&str]) -> Option<usize> {
     let word = word.to_ascii_lowercase();
     names.iter().position(|name| {

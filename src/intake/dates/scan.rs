@@ -101,7 +101,7 @@ pub fn time_of_day(text: &str) -> Option<(jiff::civil::Time, &str)> {
     Some((jiff::civil::Time::new(small(hour)?, small(minute)?, small(second)?, nanos).ok()?, rest))
 }
 
-/// Whether AM or PM follows, and what follows then.
+/// Returns whether AM or PM follows, and what follows then.
 fn half_of_day(text: &str) -> (Option<bool>, &str) {
     let bare = text.trim_start();
     for (mark, after_noon) in [("AM", false), ("PM", true), ("A.M.", false), ("P.M.", true)] {

@@ -131,7 +131,7 @@ impl DateSurvey {
         }
     }
 
-    /// Whether more rows can't change which form it is, only be of another one.
+    /// Returns whether more rows can't change which form it is, only be of another one.
     pub fn is_settled(&self) -> bool {
         self.short == 0
     }

@@ -51,7 +51,7 @@ pub struct RecordSettings {
     pub kind: Option<EventKind>,
     /// Zone of times without an offset.
     pub zone: TimeZone,
-    /// Whether events without a time of their own happened when the source took them.
+    /// True if events without a time of their own happened when the source took them.
     pub time_of_record: bool,
     /// Records that the source took longer ago than this are refused, days.
     pub max_age_days: u32,

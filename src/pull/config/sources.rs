@@ -165,7 +165,7 @@ pub struct BinlogSettings {
     pub url: String,
     /// Tables of that database.
     pub tables: Vec<String>,
-    /// Whether rows that are there already are read first.
+    /// True if rows that are there already are read first.
     #[serde(default = "default_true")]
     pub snapshot: bool,
     /// Number of this replica, unlike that of any other.
@@ -210,7 +210,7 @@ impl SourceSettings {
         }
     }
 
-    /// Whether refused records can be put back into the source's system.
+    /// Returns whether refused records can be put back into the source's system.
     pub fn takes_rejects(&self) -> bool {
         matches!(self, Self::Kafka(_) | Self::Nats(_) | Self::Redis(_))
     }

@@ -43,7 +43,7 @@ pub struct Refusal {
     pub code: String,
     /// The reason, for a person; for a body of another form, its beginning.
     pub message: String,
-    /// What is wrong with each record, where the records could be read.
+    /// The error of each record, where the records could be read.
     pub rejected: Vec<Rejected>,
 }
 
@@ -95,6 +95,9 @@ mod tests {
     #[test]
     fn a_body_of_another_form_is_told_as_it_is() {
         let refusal = refusal(b"<html>");
-        assert_eq!((refusal.code.as_str(), refusal.message.as_str(), refusal.rejected.len()), ("", "<html>", 0));
+        assert_eq!(
+            (refusal.code.as_str(), refusal.message.as_str(), refusal.rejected.len()),
+            ("", "<html>", 0)
+        );
     }
 }

@@ -49,7 +49,7 @@ pub struct Client {
     base: String,
     token: Option<String>,
     token_file: Option<PathBuf>,
-    /// Whether the file has been read: if it is not there later, it is being replaced.
+    /// True if the file has been read: if it is not there later, it is being replaced.
     was_read: Cell<bool>,
 }
 

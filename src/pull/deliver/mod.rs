@@ -40,7 +40,7 @@ impl Delivered {
 pub struct Deliverer {
     client: Client,
     lanes: usize,
-    /// Whether the last request was answered.
+    /// True if the last request was answered.
     up: Cell<bool>,
     /// For how long a server that does not answer is tried; forever if `None`.
     patience: Option<std::time::Duration>,
@@ -56,7 +56,7 @@ impl Deliverer {
         Ok(Self { client: Client::new(settings)?, lanes, up: Cell::new(true), patience })
     }
 
-    /// Whether the server answered the last request.
+    /// Returns whether the server answered the last request.
     pub fn is_up(&self) -> bool {
         self.up.get()
     }

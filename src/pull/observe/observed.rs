@@ -39,7 +39,7 @@ struct Texts {
     from: &'static str,
     reads: String,
     fault: Option<String>,
-    /// Whether the source can tell how many records wait.
+    /// True if the source can tell how many records wait.
     knows_lag: bool,
 }
 
@@ -134,12 +134,12 @@ impl Observed {
         self.lag_records.set(records.and_then(|records| i64::try_from(records).ok()).unwrap_or(0));
     }
 
-    /// Whether the server answers.
+    /// Returns whether the server answers.
     pub fn set_server_up(&self, up: bool) {
         self.server_up.set(i64::from(up));
     }
 
-    /// Whether the source answers; the fault if not.
+    /// Returns whether the source answers; the fault if not.
     pub fn set_source(&self, fault: Option<String>) {
         self.source_up.set(i64::from(fault.is_none()));
         self.texts.lock().fault = fault;

@@ -24,7 +24,7 @@ impl Backoff {
         Duration::from_millis(whole - noise % (whole / 2 + 1))
     }
 
-    /// Whether something has failed.
+    /// Returns whether something has failed.
     pub fn is_waiting(&self) -> bool {
         self.tries > 0
     }

@@ -58,7 +58,7 @@ impl Account {
             .map_err(ClusterError::file("change the owner of", path))
     }
 
-    /// Whether it may pass through every directory down to and including `directory`. A checkout below /root, for one, is
+    /// Returns whether it may pass through every directory down to and including `directory`. A checkout below /root, for one, is
     /// closed to everybody else.
     pub(super) fn can_reach(self, directory: &Path) -> bool {
         if self.own {
@@ -85,7 +85,7 @@ fn ids_of(users: &str, name: &str) -> Option<(u32, u32)> {
     Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
-/// Whether we ourselves may write there.
+/// Returns whether we ourselves may write there.
 pub(super) fn writable(directory: &Path) -> bool {
     CString::new(directory.as_os_str().as_bytes())
         // SAFETY: a NUL-terminated string that outlives the call.

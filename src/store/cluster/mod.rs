@@ -93,7 +93,7 @@ impl Cluster {
         self.postmaster.lock().pid()
     }
 
-    /// Whether the postmaster is alive.
+    /// Returns whether the postmaster is alive.
     pub fn is_running(&self) -> bool {
         self.postmaster.lock().is_running()
     }

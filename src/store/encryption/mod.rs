@@ -48,7 +48,7 @@ impl Fields {
         let _ = self.on.set(On { masters, cache: Mutex::default(), session });
     }
 
-    /// Whether fields are encrypted from now on.
+    /// Returns whether fields are encrypted from now on.
     pub fn is_on(&self) -> bool {
         self.on.get().is_some()
     }

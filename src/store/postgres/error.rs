@@ -91,7 +91,7 @@ impl StoreError {
         }
     }
 
-    /// Whether a text was refused for a NUL in it: SQLSTATE 22021 and 22P05, which diesel hides.
+    /// Returns whether a text was refused for a NUL in it: SQLSTATE 22021 and 22P05, which diesel hides.
     pub fn is_bad_text(&self) -> bool {
         matches!(
             self,
@@ -101,7 +101,7 @@ impl StoreError {
         )
     }
 
-    /// Whether the error is an event whose year has no partition yet. PostgreSQL reports it as a check without a name.
+    /// Returns whether the error is an event whose year has no partition yet. PostgreSQL reports it as a check without a name.
     pub(crate) fn is_missing_partition(&self) -> bool {
         matches!(
             self,

@@ -12,7 +12,7 @@ pub enum Link {
     Local,
     /// Nobody: TLS.
     Encrypted,
-    /// Whoever is between two machines.
+    /// Anybody between the two machines.
     Open,
 }
 

@@ -27,7 +27,7 @@ pub struct Store {
     url: Arc<str>,
     /// The number this process decides under, once it holds the lease.
     holder: Arc<OnceLock<Uuid>>,
-    /// Whether PostgreSQL answers.
+    /// Observation of PostgreSQL: answers, or hangs.
     watch: Arc<Watch>,
     /// Encryption of fields.
     fields: Arc<Fields>,
@@ -76,7 +76,7 @@ impl Store {
         self.watch.keep_asking(self.url().to_owned());
     }
 
-    /// Whether PostgreSQL takes requests and answers none.
+    /// Returns whether PostgreSQL takes requests and answers none.
     pub fn hangs(&self) -> bool {
         self.watch.hangs()
     }

@@ -45,7 +45,7 @@ impl Watch {
         }
     }
 
-    /// Whether PostgreSQL takes requests and answers none.
+    /// Returns whether PostgreSQL takes requests and answers none.
     pub(super) fn hangs(&self) -> bool {
         *self.hangs.borrow()
     }

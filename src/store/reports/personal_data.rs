@@ -1,4 +1,4 @@
-//! What the server holds about one user: every kind of it with its purpose, counted and row by row. The table of kinds is the
+//! Personal data of one user: every kind of it with its purpose, counted and row by row. The table of kinds is the
 //! record of processing (GDPR article 30); a test holds it to the columns of the database.
 
 use diesel::pg::PgRowByRowLoadingMode;

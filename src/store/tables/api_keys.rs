@@ -28,7 +28,7 @@ pub struct ApiKeyRow {
     pub created_by: String,
     /// Last use, to the minute.
     pub last_used_at: Option<Timestamp>,
-    /// When it was revoked.
+    /// Moment of its revocation; `None` while it is good.
     pub revoked_at: Option<Timestamp>,
 }
 

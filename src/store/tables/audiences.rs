@@ -59,7 +59,7 @@ impl Wide<'_> {
     }
 }
 
-/// Whether a message reaches robots too.
+/// Returns whether a message reaches robots too.
 fn is_for_everybody(message: &str) -> bool {
     Encoded::parse(message).is_some_and(|encoded| encoded.message.priority == Priority::Transactional)
 }
@@ -86,7 +86,7 @@ pub fn inhabited_segments(conn: &mut PgConnection) -> Result<Vec<u8>, StoreError
     Ok(rows.into_iter().filter_map(|segment| u8::try_from(segment).ok()).collect())
 }
 
-/// Whether any user is known who is no robot.
+/// Returns whether any user is known who is no robot.
 pub fn has_anybody(conn: &mut PgConnection) -> Result<bool, StoreError> {
     let rows = sql::<Integer>("SELECT 1 FROM users WHERE NOT is_robot AND merged_into IS NULL LIMIT 1")
         .load::<i32>(conn)?;

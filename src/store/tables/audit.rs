@@ -19,7 +19,7 @@ const LOCK: i64 = 0x0061_7564_6974;
 /// Entries that are asked for, the latest first.
 #[derive(Clone, Debug, Default)]
 pub struct AuditFilter {
-    /// Who.
+    /// Subject of a token, or account of a command.
     pub actor: Option<String>,
     /// Text in the action or the command.
     pub action: Option<String>,

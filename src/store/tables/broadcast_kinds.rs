@@ -57,7 +57,7 @@ impl Broadcast {
         }
     }
 
-    /// Whether each of its messages has words of its own.
+    /// Returns whether each of its messages has words of its own.
     pub fn is_of_several(&self) -> bool {
         self.message == OF_SEVERAL
     }

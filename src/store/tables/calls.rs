@@ -213,7 +213,7 @@ pub fn latest(
     Ok(rows.into_iter().map(from_row).collect())
 }
 
-/// Whether something of a broadcast waits: in the outbox, or as a deferred trigger.
+/// Condition that something of a broadcast waits: in the outbox, or as a deferred trigger.
 const WAITS: &str = "EXISTS (SELECT FROM unnest(batches) AS b (batch) JOIN outbox o USING (batch)) \
      OR EXISTS (SELECT FROM held_messages h WHERE h.call_id = broadcasts.broadcast_id)";
 

@@ -324,7 +324,7 @@ pub fn release(conn: &mut PgConnection, id: Uuid) -> Result<usize, StoreError> {
     Ok(sql::<()>("DELETE FROM tombstones WHERE erasure_id = ?").bind::<SqlUuid, _>(id).execute(conn)?)
 }
 
-/// Whether the erasure is of this user.
+/// Returns whether the erasure is of this user.
 pub fn is_of(conn: &mut PgConnection, id: Uuid, user: &ExternalId) -> Result<bool, StoreError> {
     Ok(sql::<Bool>(
         "SELECT EXISTS (SELECT FROM tombstones WHERE erasure_id = ? AND id_hash = erased_id_hash(?))",

@@ -36,7 +36,7 @@ pub(super) const EVENT_COLUMNS: EventColumns = (
     events::basket,
 );
 
-/// Whether a row is of one of the shop's own kinds.
+/// Returns whether a row is of one of the shop's own kinds.
 pub(super) fn is_of_own_kind(row: &EventRow) -> bool {
     row.3 >= FIRST_OWN_CODE
 }

@@ -170,7 +170,7 @@ pub fn load(conn: &mut PgConnection, ids: &[ItemId]) -> Result<Vec<Item>, StoreE
     rows.into_iter().map(ItemRow::into_item).collect()
 }
 
-/// Whether the catalogue has any item that can be shown: one with a title.
+/// Returns whether the catalogue has any item that can be shown: one with a title.
 pub fn is_any_titled(conn: &mut PgConnection) -> Result<bool, StoreError> {
     Ok(diesel::select(diesel::dsl::exists(table::table.filter(table::title.is_not_null())))
         .get_result(conn)?)

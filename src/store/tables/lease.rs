@@ -41,7 +41,7 @@ pub struct Lease {
     holder: Uuid,
 }
 
-/// Whether the lease is still held.
+/// State of the lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// The connection lives, or another was made and nobody has decided in between.
@@ -125,7 +125,7 @@ pub fn hold(connection: &mut PgConnection, store: &Store) -> Result<(), StoreErr
     if ours.is_empty() { Err(StoreError::LeaseLost) } else { Ok(()) }
 }
 
-/// Whether `server.holder` is this one.
+/// Returns whether `server.holder` is this one.
 fn is_holder(connection: &mut PgConnection, holder: Uuid) -> Result<bool, StoreError> {
     let rows = sql::<Integer>("SELECT 1 FROM server WHERE holder = ?")
         .bind::<SqlUuid, _>(holder)

@@ -100,7 +100,7 @@ pub fn list(conn: &mut PgConnection, after: &str, limit: i64) -> Result<Vec<Pers
     rows.into_iter().map(person).collect()
 }
 
-/// Whether there is any account.
+/// Returns whether there is any account.
 pub fn any(conn: &mut PgConnection) -> Result<bool, StoreError> {
     Ok(sql::<Bool>("SELECT EXISTS (SELECT FROM people)").get_result(conn)?)
 }

@@ -15,7 +15,7 @@ use crate::store::postgres::sql::sql;
 pub struct RevocationRow {
     /// Its number.
     pub id: i64,
-    /// What it covers.
+    /// Tokens that it covers.
     pub revoked: Revoked,
     /// For people.
     pub reason: String,

@@ -27,7 +27,7 @@ pub struct Endpoint {
     pub description: String,
     /// Names of the events it wants.
     pub events: Vec<String>,
-    /// Whether anything is delivered.
+    /// True if anything is delivered.
     pub is_active: bool,
     /// Reason for which it was disabled; `None` = it was not.
     pub disabled_reason: Option<String>,

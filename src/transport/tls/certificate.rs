@@ -77,7 +77,7 @@ pub struct Certificate {
     pub names: Vec<String>,
     /// End of its validity.
     pub expires_at: Timestamp,
-    /// Whether accounts other than the owner of the key's file can read it.
+    /// True if accounts other than the owner of the key's file can read it.
     pub key_is_open: bool,
 }
 
@@ -219,7 +219,7 @@ impl Serving {
         self.current.load_full()
     }
 
-    /// Whether the files are others than those that were read last. A pair of which one is missing is being replaced.
+    /// Returns whether the files are others than those that were read last. A pair of which one is missing is being replaced.
     pub fn has_changed(&self) -> bool {
         let now = stamp(&self.tls);
         now.iter().all(Option::is_some) && now != **self.seen.load()

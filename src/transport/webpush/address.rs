@@ -21,7 +21,7 @@ pub struct PublicOnly {
 pub struct NotPublic;
 
 impl PublicOnly {
-    /// Whether a connection may be made to `address`.
+    /// Returns whether a connection may be made to `address`.
     pub fn permits(self, address: IpAddr) -> bool {
         is_public(address) || (self.allow_loopback && address.to_canonical().is_loopback())
     }

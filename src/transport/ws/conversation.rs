@@ -121,7 +121,7 @@ impl Conversation {
         }
     }
 
-    /// Whoever serves the user has something to say.
+    /// Carries out what the actor of the user, or the login, asks of this connection.
     pub fn outbound(&mut self, outbound: Outbound, wire: &mut impl Wire) {
         match outbound {
             Outbound::Attached(recipient) => {

@@ -88,7 +88,7 @@ impl Incoming {
         Some(decoded)
     }
 
-    /// Whether more bytes should be read from the socket: no longer once a client goes on sending after a violation.
+    /// Returns whether more bytes should be read from the socket: no longer once a client goes on sending after a violation.
     pub fn may_read(&self) -> bool {
         self.discarded <= MAX_DISCARDED
     }

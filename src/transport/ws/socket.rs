@@ -95,7 +95,7 @@ impl Io {
         }
     }
 
-    /// Whether the client is read from now.
+    /// Returns whether the client is read from now.
     fn may_read(&self) -> bool {
         self.incoming.may_read() && self.out.held_bytes() <= self.max_waiting
     }

@@ -57,7 +57,7 @@ impl<'a> History<'a> {
         in_force(self.rows).first().copied()
     }
 
-    /// Whether a version or the built-in default is active.
+    /// Returns whether a version or the built-in default is active.
     pub fn is_active(&self) -> bool {
         self.in_force().map_or(self.shipped.is_some(), |row| row.state == DefinitionState::Active)
     }

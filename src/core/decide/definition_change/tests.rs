@@ -44,7 +44,7 @@ impl Stored {
         }
     }
 
-    /// Whether something was stored.
+    /// Returns whether something was stored.
     fn activate(&mut self, kind: DefinitionKind, name: &str, version: Option<i32>) -> Result<bool, String> {
         let (shipped, rows) = (Self::shipped(kind, name), self.of(kind, name));
         let history = History { shipped: shipped.as_ref(), rows: &rows };

@@ -75,7 +75,7 @@ const HISTORIES: [Change; 2] = [
     },
 ];
 
-/// What users want, and what they tell.
+/// Preferences and feedback of users.
 fn wishes() -> [Change; 5] {
     [
         |_| {},

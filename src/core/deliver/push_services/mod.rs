@@ -172,7 +172,7 @@ impl Allowance {
         self.shares.iter().filter(|(_, share)| share.is_proven).map(|(service, _)| service.as_str())
     }
 
-    /// Whether nothing may be claimed for any service.
+    /// Returns whether nothing may be claimed for any service.
     pub fn is_spent(&self) -> bool {
         self.room == 0
     }

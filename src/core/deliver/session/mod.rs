@@ -163,7 +163,7 @@ impl Session {
         self.connections.iter().map(|connection| connection.id).collect()
     }
 
-    /// Whether a connection is open.
+    /// Returns whether a connection is open.
     pub fn has(&self, id: ConnectionId) -> bool {
         self.connections.iter().any(|connection| connection.id == id)
     }
@@ -178,12 +178,12 @@ impl Session {
         self.stream.counts(now)
     }
 
-    /// Whether a person is looking at any of the connections.
+    /// Returns whether a person is looking at any of the connections.
     pub fn is_visible(&self) -> bool {
         self.connections.iter().any(|connection| connection.visible)
     }
 
-    /// Whether a person is looking at this connection.
+    /// Returns whether a person is looking at this connection.
     pub fn is_seen_by(&self, id: ConnectionId) -> bool {
         self.connections.iter().any(|connection| connection.id == id && connection.visible)
     }

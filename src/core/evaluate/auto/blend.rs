@@ -56,7 +56,7 @@ pub struct SearchSpace {
 }
 
 impl SearchSpace {
-    /// Whatever may be worth it.
+    /// All shapes and penalties that may be worth their time.
     pub const EVERYTHING: Self = Self {
         shapes: &[Shape::Logarithmic, Shape::ByLength, Shape::WithPlain],
         penalties: &[0.3, 0.1, 0.03, 0.01, 0.002],
@@ -79,7 +79,7 @@ impl Shape {
 /// Training data of a blend.
 #[derive(Clone, Copy)]
 pub struct Blending<'a> {
-    /// Whom it is learnt on.
+    /// Cases it is learnt on.
     pub asked: &'a [Asked],
     /// Columns.
     pub members: usize,

@@ -18,7 +18,7 @@ pub struct Budget {
     pub share: f64,
     /// Most fits of each.
     pub trials: usize,
-    /// Whether the first fit of each comes on top: it is made whether or not others are tried.
+    /// True if the first fit of each comes on top: it is made whether or not others are tried.
     pub first_is_free: bool,
     /// Best parameters of each that become members.
     pub staying: usize,

@@ -62,7 +62,7 @@ impl Known<'_> {
         open
     }
 
-    /// Whether an item may be in the list.
+    /// Returns whether an item may be in the list.
     pub(super) fn allows(&self, item: ItemId) -> bool {
         !self.seen.contains(&item.0) && self.among.is_none_or(|among| among.contains(&item.0))
     }

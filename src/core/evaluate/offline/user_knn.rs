@@ -36,7 +36,7 @@ impl UserSimilarity {
     }
 }
 
-/// Whom to ask.
+/// Choice and weight of neighbours.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UserKnnParameters {
     /// Similarity measure.

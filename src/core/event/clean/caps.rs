@@ -155,7 +155,7 @@ impl Caps {
     }
 }
 
-/// Whether `value` is money for this kind.
+/// Returns whether `value` is money for this kind.
 pub(super) fn carries_money(kind: EventKind) -> bool {
     matches!(kind, EventKind::Purchase | EventKind::Return)
 }

@@ -152,7 +152,7 @@ impl Boosting {
         self.gains.iter().map(|gain| if total > 0.0 { gain / total } else { 0.0 }).collect()
     }
 
-    /// Whether every path ends in a leaf and every number is finite. Checked after loading.
+    /// Returns whether every path ends in a leaf and every number is finite. Checked after loading.
     pub fn is_sound(&self) -> bool {
         self.base.is_finite()
             && self.gains.iter().all(|gain| gain.is_finite())

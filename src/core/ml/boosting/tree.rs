@@ -35,7 +35,7 @@ struct Node {
     /// The left child, the right one follows; the node itself for a leaf.
     child: u32,
     column: u16,
-    /// Whether NaN goes to the left child; true in a leaf.
+    /// True if NaN goes to the left child; true in a leaf.
     missing_left: bool,
 }
 
@@ -137,7 +137,7 @@ impl Forest {
         at
     }
 
-    /// Whether every child is a later node of the same tree (or the leaf itself), every column known and every number finite.
+    /// Returns whether every child is a later node of the same tree (or the leaf itself), every column known and every number finite.
     pub(super) fn is_sound(&self, n_features: usize) -> bool {
         if self.nodes.len() != self.values.len() || u32::try_from(self.nodes.len()).is_err() {
             return false;

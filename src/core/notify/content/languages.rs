@@ -58,7 +58,7 @@ impl Language {
         Some(Self { full: full(tag.clone()), tag, parents })
     }
 
-    /// Whether both are of one language, whatever script and region.
+    /// Returns whether both are of one language, whatever script and region.
     pub fn is_same_language(&self, other: &Self) -> bool {
         self.full.language == other.full.language
     }

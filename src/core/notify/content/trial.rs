@@ -13,7 +13,7 @@ use super::samples::{Sample, samples};
 use super::template::{Part, TRIAL_FUEL, Template, TemplateError, Templates, place};
 use crate::notify::triggers::{self, Condition, Definition};
 
-/// Whether the template may be stored: it compiles, names only what there is, and renders in every context that the
+/// Returns whether the template may be stored: it compiles, names only what there is, and renders in every context that the
 /// triggers which use it can lead to, never to a blank title. Without such a trigger: for some kind of trigger.
 pub fn validate<'a>(
     template: &Template,
@@ -50,7 +50,7 @@ pub fn validate<'a>(
     try_out(&compiled, template, meant, &user, &left)
 }
 
-/// Whether all names, filters and arguments of a template are there; which top-level variables it reads.
+/// Returns whether all names, filters and arguments of a template are there; which top-level variables it reads.
 pub fn check_sources(template: &Template) -> Result<Vec<&str>, TemplateError> {
     let mut reads = Vec::new();
     for variant in &template.variants {
@@ -69,7 +69,7 @@ pub fn check_sources(template: &Template) -> Result<Vec<&str>, TemplateError> {
 }
 
 impl Templates {
-    /// Whether a stored template renders in every context of a trigger that is to use it. A template that is not there passes.
+    /// Returns whether a stored template renders in every context of a trigger that is to use it. A template that is not there passes.
     pub fn fits(&self, template: &str, definition: &Definition) -> Result<(), TemplateError> {
         let left = Cell::new(TRIAL_FUEL);
         for variant in self.compiled(template) {

@@ -52,7 +52,7 @@ impl Templates {
         self.known_names()
     }
 
-    /// Whether a message may use the template with these values of `event`, about `item`. Linear in the sources.
+    /// Returns whether a message may use the template with these values of `event`, about `item`. Linear in the sources.
     pub fn check_variables(
         &self,
         template: &str,

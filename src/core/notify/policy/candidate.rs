@@ -46,7 +46,7 @@ pub struct Channels {
     pub push: bool,
 }
 
-/// Whether the fact behind the message still holds. Looked up again at the moment of sending.
+/// State of the fact behind the message. Looked up again at the moment of sending.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precondition {
@@ -92,7 +92,7 @@ pub struct Candidate<'a> {
     pub from_profile: bool,
     /// It collects messages that were decided before: it is not collected itself, and its items are occasions, not a list.
     pub is_digest: bool,
-    /// Whether the fact behind the message still holds.
+    /// State of the fact behind the message.
     pub truth: Precondition,
     /// Names the occasion: one message for each within its lifetime (price of an item, one order's state).
     pub dedupe_key: Option<u64>,
@@ -120,7 +120,7 @@ impl<'a> Candidate<'a> {
         }
     }
 
-    /// Whether its message stays uncounted by frequency caps.
+    /// Returns whether its message stays uncounted by frequency caps.
     pub fn passes_caps(&self) -> bool {
         self.solicited || self.priority == Priority::Transactional
     }

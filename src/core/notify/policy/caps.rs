@@ -23,7 +23,7 @@ fn matches(scope: &str, name: &str) -> bool {
     scope == "*" || scope == name
 }
 
-/// Whether the cap applies to this candidate on this channel.
+/// Returns whether the cap applies to this candidate on this channel.
 fn concerns(cap: &Cap, candidate: &Candidate<'_>, channel: Channel) -> bool {
     matches(&cap.category, candidate.category)
         && matches(&cap.campaign, candidate.campaign)

@@ -1,4 +1,4 @@
-//! Whether, when and where a message goes out: eleven steps in order, each of which leaves its reason.
+//! The decision about one message (send, moment, channel): eleven steps in order, each of which leaves its reason.
 //!
 //! ```text
 //! consent → preference → still true → duplicate → frequency caps → quiet hours → budget → worth → channel → time

@@ -329,17 +329,17 @@ impl Preferences {
         self.settings.mutes.iter().find_map(|mute| Some((mute.silences(item)?, mute.name())))
     }
 
-    /// Whether messages that this campaign sets off are muted.
+    /// Returns whether messages that this campaign sets off are muted.
     pub fn silences_campaign(&self, campaign: &str) -> bool {
         self.settings.mutes.iter().any(|mute| matches!(mute, Mute::Kind(name) if name == campaign))
     }
 
-    /// Whether the user wants this category collected in a digest.
+    /// Returns whether the user wants this category collected in a digest.
     pub fn wants_digest(&self, category: &str) -> bool {
         self.settings.digest.contains(category) || self.settings.digest.contains("*")
     }
 
-    /// Whether the category may use the channel.
+    /// Returns whether the category may use the channel.
     pub fn allows(&self, category: &str, channel: Channel) -> bool {
         let blocked = |key: &str| {
             self.settings.blocked_channels.get(key).is_some_and(|blocked| blocked.contains(&channel))

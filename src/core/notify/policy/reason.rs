@@ -43,7 +43,7 @@ impl Outcome {
         }
     }
 
-    /// Whether the user gets the message now, loudly or not.
+    /// Returns whether the user gets the message now, loudly or not.
     pub fn is_delivered(self) -> bool {
         matches!(self, Self::Send | Self::InboxOnly)
     }
@@ -408,7 +408,7 @@ impl Decision {
         if self.is_drawn() { Trial::COIN } else { 1.0 }
     }
 
-    /// Whether a coin decided.
+    /// Returns whether a coin decided.
     pub fn is_drawn(&self) -> bool {
         self.steps.iter().any(|step| matches!(step.reason, Reason::Drawn(_)))
     }
@@ -426,7 +426,7 @@ impl Decision {
         self.steps.push(Step { step, verdict: Verdict::Stop, reason, about: "".into() });
     }
 
-    /// Whether the same candidate may be sent later: a cap, a budget or the worth of the moment dropped it.
+    /// Returns whether the same candidate may be sent later: a cap, a budget or the worth of the moment dropped it.
     pub fn is_temporary(&self) -> bool {
         let reason = self.steps.last().map(|step| step.reason);
         matches!(

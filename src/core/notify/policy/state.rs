@@ -49,7 +49,7 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// Whether it takes a place in the caps. One that expired or was taken back before anybody was given it gives its place back.
+    /// Returns whether it takes a place in the caps. One that expired or was taken back before anybody was given it gives its place back.
     pub fn takes_place(&self, now: Timestamp) -> bool {
         let settles = if self.channel == Channel::Push { PUSH_SETTLES } else { Millis(0) };
         !self.passes_caps && (self.given || self.expires_at + settles > now)
@@ -208,7 +208,7 @@ impl PolicyState {
         self.newest_first().filter(move |sent| sent.at > moment)
     }
 
-    /// Whether memory ends within the longest window. Then nothing can be counted reliably.
+    /// Returns whether memory ends within the longest window. Then nothing can be counted reliably.
     pub(super) fn is_full(&self, rules: &Rules, now: Timestamp) -> bool {
         self.sent.len() >= MAX_COUNTED
             && self.sent.front().is_some_and(|oldest| oldest.at > now - rules.longest_window)

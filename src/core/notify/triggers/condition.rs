@@ -82,12 +82,12 @@ impl Condition {
         }
     }
 
-    /// Whether the shop itself sends the message, so that neither a model nor a profile has a part in it.
+    /// Returns whether the shop itself sends the message, so that neither a model nor a profile has a part in it.
     pub fn is_said_by_shop(&self) -> bool {
         matches!(self, Self::OrderStatus | Self::Api)
     }
 
-    /// Whether its message carries a recommended list, and not the item that set it off.
+    /// Returns whether its message carries a recommended list, and not the item that set it off.
     pub fn recommends(&self) -> bool {
         matches!(
             self,
@@ -177,7 +177,7 @@ impl SegmentRule {
         self.attributes.iter().try_for_each(AttributeCondition::validate)
     }
 
-    /// Whether the user meets the rule.
+    /// Returns whether the user meets the rule.
     pub fn holds<'a>(
         &self,
         profile: &Profile,

@@ -8,7 +8,7 @@ use crate::base::Timestamp;
 use crate::catalogue::Catalogue;
 
 impl Trigger {
-    /// Whether both tell the same occasion, so that of two that wait one is enough: the same definition and, unless it
+    /// Returns whether both tell the same occasion, so that of two that wait one is enough: the same definition and, unless it
     /// recommends a list, the same item, reference price and event. A list is ranked anew when it is sent, so that one
     /// stands for a night's browsing.
     pub fn is_same_occasion(&self, other: &Self) -> bool {

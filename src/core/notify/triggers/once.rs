@@ -40,7 +40,7 @@ impl<T: AsRef<str>> FromIterator<(T, Timestamp)> for FiredOnce {
 }
 
 impl Trigger {
-    /// Whether this decision settles a trigger that goes off once, so that it is to be noted in [`FiredOnce`] and stored: it
+    /// Returns whether this decision settles a trigger that goes off once, so that it is to be noted in [`FiredOnce`] and stored: it
     /// was told or collected, or an experiment kept it back, which must not be drawn again until it falls the other way.
     /// What waits, or was dropped by a cap, a mute or because it did not hold, may go off again.
     pub fn is_settled_by(&self, decision: &Decision) -> bool {
@@ -59,7 +59,7 @@ impl Trigger {
 }
 
 impl Definition {
-    /// Whether a win-back went off in the absence that began at `last_here`: not before it had lasted its days, so that one
+    /// Returns whether a win-back went off in the absence that began at `last_here`: not before it had lasted its days, so that one
     /// of the return before, which is about as old as `last_here`, doesn't count.
     pub(super) fn fired_in_absence(&self, last_here: Timestamp, fired: &FiredOnce) -> bool {
         let Condition::WinBack { days } = self.when else { return false };

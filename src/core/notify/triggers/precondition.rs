@@ -11,7 +11,7 @@ use crate::event::{Event, EventKind};
 use crate::notify::policy::Precondition;
 use crate::profile::{Attributes, FeatureContext, Profile, SegmentId};
 
-/// Whether the user has shown interest in the very item and not bought it.
+/// Returns whether the user has shown interest in the very item and not bought it.
 fn wants(profile: &Profile, item: ItemId) -> bool {
     !profile.has_bought(item)
         && (profile.in_cart().contains(&item) || profile.recent().iter().any(|recent| recent.item == item))
@@ -128,7 +128,7 @@ impl Triggers {
 }
 
 impl Trigger {
-    /// Whether what it says still holds. Asked at the moment of sending, so also after hours of waiting. `last_connected` is
+    /// Returns whether what it says still holds. Asked at the moment of sending, so also after hours of waiting. `last_connected` is
     /// when the user last had a connection before the visit that is greeted; `clock` is that of the user's features.
     #[expect(clippy::too_many_arguments, reason = "all that a condition may ask about")]
     pub fn truth<'a>(

@@ -21,7 +21,7 @@ struct PriceDrop {
     told_for: f64,
 }
 
-/// Whether `price` is at least `percent` below `before`, up to rounding.
+/// Returns whether `price` is at least `percent` below `before`, up to rounding.
 fn is_enough(percent: f64, before: f64, price: f64) -> bool {
     before > 0.0 && (before - price) * 100.0 >= (percent - 1e-9) * before
 }
@@ -32,7 +32,7 @@ fn seen(profile: &Profile, catalogue: &Catalogue, item: ItemId, now: Timestamp) 
     catalogue.price_at(item, look.at)
 }
 
-/// Whether the item costs `percent` less than it did before the present reduction, and than when it was `seen`. The rule for
+/// Returns whether the item costs `percent` less than it did before the present reduction, and than when it was `seen`. The rule for
 /// those who are here, those who are not, and again when the message is sent.
 fn price_drop(
     percent: f64,
@@ -65,7 +65,7 @@ pub(super) fn for_user(
     (drop.told_for == after).then_some(drop.before)
 }
 
-/// Whether a message that compares with `before` is true for this user. What the user saw and the prices of the last weeks
+/// Returns whether a message that compares with `before` is true for this user. What the user saw and the prices of the last weeks
 /// count, as far as they are known: a shop may set it off for others.
 pub(super) fn truth(
     percent: f64,
@@ -87,7 +87,7 @@ pub(super) fn truth(
 }
 
 impl Definition {
-    /// Whether a change of the catalogue concerns those who showed interest in the very item and are not here, and the price
+    /// Returns whether a change of the catalogue concerns those who showed interest in the very item and are not here, and the price
     /// to compare with. What each of them saw is looked up when they are told ([`Trigger::truth`]).
     pub fn concerns_interested(
         &self,

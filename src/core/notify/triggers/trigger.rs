@@ -59,7 +59,7 @@ impl Trigger {
         self.definition.when == Condition::Login
     }
 
-    /// Whether its message is a digest of what was collected.
+    /// Returns whether its message is a digest of what was collected.
     pub fn is_digest(&self) -> bool {
         self.definition.when == Condition::Digest
     }
@@ -89,17 +89,17 @@ impl Trigger {
         self.item.filter(|_| self.definition.when.recommends())
     }
 
-    /// Whether the shop itself sends the message, so that neither a model nor a profile has a part in it.
+    /// Returns whether the shop itself sends the message, so that neither a model nor a profile has a part in it.
     pub fn is_said_by_shop(&self) -> bool {
         self.definition.when.is_said_by_shop()
     }
 
-    /// Whether the message is about its one item, and not about a list.
+    /// Returns whether the message is about its one item, and not about a list.
     pub fn is_about_item(&self) -> bool {
         self.item.is_some() && !self.definition.when.recommends()
     }
 
-    /// Whether the message is about a list for this user in general, beside no item.
+    /// Returns whether the message is about a list for this user in general, beside no item.
     pub fn is_general(&self) -> bool {
         !self.is_about_item() && !self.is_said_by_shop() && self.seed().is_none()
     }

@@ -41,7 +41,7 @@ impl Histories<'_> {
         )
     }
 
-    /// Whether any history has an order in time: two of its items of different moments.
+    /// Returns whether any history has an order in time: two of its items of different moments.
     pub fn are_ordered(&self) -> bool {
         self.rows.iter().any(|row| row.windows(2).any(|pair| matches!(pair, [a, b] if a.day < b.day)))
     }

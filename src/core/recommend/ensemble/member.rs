@@ -42,7 +42,7 @@ pub enum BaseModel {
 }
 
 impl BaseModel {
-    /// Whether only begun items have a value, which comes with them ([`Begun`](super::Begun)). Such members follow all others.
+    /// Returns whether only begun items have a value, which comes with them ([`Begun`](super::Begun)). Such members follow all others.
     pub fn is_of_begun(&self) -> bool {
         matches!(self, Self::Kind(column) if column.of.is_of_begun())
     }
@@ -69,7 +69,7 @@ impl SideFeature {
 }
 
 impl BaseModel {
-    /// Whether callers bring its column along.
+    /// Returns whether callers bring its column along.
     pub fn is_brought(&self) -> bool {
         matches!(self, Self::SideFeature(_) | Self::Kind(_))
     }

@@ -94,7 +94,7 @@ impl Ensemble {
         list
     }
 
-    /// Whether its parts fit one another and every number is one. Checked after loading.
+    /// Returns whether its parts fit one another and every number is one. Checked after loading.
     pub fn is_sound(&self) -> bool {
         self.models.is_sound() && self.ranker.is_sound(self.models.members().len())
     }

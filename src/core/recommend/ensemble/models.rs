@@ -304,7 +304,7 @@ impl Models {
         self.als.get(usize::from(index))
     }
 
-    /// Whether widths fit and every number is one.
+    /// Returns whether widths fit and every number is one.
     pub fn is_sound(&self) -> bool {
         let n = self.n_items;
         let column = |values: &[f32]| values.len() == n && values.iter().all(|value| value.is_finite());

@@ -40,7 +40,7 @@ pub struct EnsembleParameters {
     pub trends: Vec<f32>,
     /// Half-lives of seasons, days.
     pub seasons: Vec<f32>,
-    /// Whether callers bring columns along ([`SideFeature`](super::SideFeature)). Their own popularity is one of them.
+    /// True if callers bring columns along ([`SideFeature`](super::SideFeature)). Their own popularity is one of them.
     pub beside: bool,
     /// Most multiplications a dense model may take: EASE^R n³ of its items, or 40 n · k² of k nearest; implicit ALS iterations
     /// · 4 · (cells · factors + (users + items) · factors²). Where n³ is above it each item is regressed on as many of its nearest
@@ -106,7 +106,7 @@ impl EnsembleParameters {
         sized
     }
 
-    /// Whether a fit of EASE^R of this size stays within `max_work`.
+    /// Returns whether a fit of EASE^R of this size stays within `max_work`.
     pub fn affords_ridges(&self, matrix: &Matrix) -> bool {
         self.ridge_work(matrix) <= self.max_work
     }
@@ -120,7 +120,7 @@ impl EnsembleParameters {
         LOCAL_COST * items * (self.ridge_neighbours as f64).powi(2)
     }
 
-    /// Whether there is to be such a member.
+    /// Returns whether there is to be such a member.
     pub fn wants(&self, member: impl Fn(&BaseModel) -> bool) -> bool {
         self.members.is_empty() || self.members.iter().any(member)
     }

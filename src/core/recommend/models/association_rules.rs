@@ -177,7 +177,7 @@ impl AssociationRules {
         best.into_iter().collect()
     }
 
-    /// Whether every index is in range and every figure a number. Checked after loading.
+    /// Returns whether every index is in range and every figure a number. Checked after loading.
     pub(crate) fn is_sound(&self) -> bool {
         self.by_antecedent.is_sorted()
             && self.by_antecedent.iter().all(|(_, index)| (*index as usize) < self.rules.len())
@@ -275,7 +275,7 @@ fn part(set: &[u32], bits: u32) -> Vec<u32> {
     set.iter().enumerate().filter(|(place, _)| bits >> place & 1 == 1).map(|(_, item)| *item).collect()
 }
 
-/// Whether a rule with a part of the left side, or with nothing there at all, is as confident.
+/// Returns whether a rule with a part of the left side, or with nothing there at all, is as confident.
 fn shorter_says_as_much(
     antecedent: &[u32],
     consequent: &[u32],

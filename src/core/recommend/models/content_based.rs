@@ -115,7 +115,7 @@ impl ContentBased {
         }
     }
 
-    /// Whether so much is known beside the index that it is to be made anew.
+    /// Returns whether so much is known beside the index that it is to be made anew.
     pub fn is_due(&self) -> bool {
         let later: usize = self.beside.iter().map(|group| group.len()).sum();
         later > MAX_BESIDE.max(self.index.n_documents() as usize / 4)

@@ -242,7 +242,7 @@ impl ImplicitAls {
         self.items.len() / self.factors.max(1)
     }
 
-    /// Whether it was fitted, on however little.
+    /// Returns whether it was fitted, on however little.
     pub fn is_fitted(&self) -> bool {
         self.factors > 0
     }

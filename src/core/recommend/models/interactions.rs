@@ -21,7 +21,7 @@ pub struct Entry {
     pub weight: f32,
     /// Days from the last event with the item to the newest event of all, ≥ 0.
     pub age_days: f32,
-    /// Whether it was bought.
+    /// True if it was bought.
     pub bought: bool,
 }
 

@@ -32,7 +32,7 @@ impl ItemSet {
         (item.index() / BITS, 1 << (item.index() % BITS))
     }
 
-    /// Whether it is there. O(1).
+    /// Returns whether it is there. O(1).
     pub fn has(&self, item: ItemId) -> bool {
         let (word, bit) = Self::bit(item);
         self.words.get(word).is_some_and(|word| word & bit != 0)
@@ -81,7 +81,7 @@ impl ItemSet {
         self.words.iter().map(|word| word.count_ones() as usize).sum()
     }
 
-    /// Whether it holds none.
+    /// Returns whether it holds none.
     pub fn is_empty(&self) -> bool {
         self.words.iter().all(|word| *word == 0)
     }

@@ -75,7 +75,7 @@ impl ItemWeights {
         self.weights.is_empty()
     }
 
-    /// Whether every offset is in range and rising, and every weight a number. Checked after loading.
+    /// Returns whether every offset is in range and rising, and every weight a number. Checked after loading.
     pub fn is_sound(&self) -> bool {
         self.offsets.windows(2).all(|pair| matches!(pair, [a, b] if a <= b))
             && self.offsets.last().is_none_or(|last| *last as usize == self.weights.len())

@@ -60,7 +60,7 @@ impl Repeat {
         self.habits.binary_search_by_key(&item, |habit| habit.item).ok().and_then(|at| self.habits.get(at))
     }
 
-    /// Whether what was bought may be shown again. `consumable` is what the shop says of the item: without a habit that decides
+    /// Returns whether what was bought may be shown again. `consumable` is what the shop says of the item: without a habit that decides
     /// alone.
     pub fn is_due(&self, bought: &Bought, consumable: bool, now: Timestamp) -> bool {
         match self.habit(bought.item) {
@@ -94,7 +94,7 @@ impl Repeat {
         self.habits.len()
     }
 
-    /// Whether no item is bought again.
+    /// Returns whether no item is bought again.
     pub fn is_empty(&self) -> bool {
         self.habits.is_empty()
     }

@@ -168,7 +168,7 @@ impl<'a> Arrangement<'a> {
         list
     }
 
-    /// Whether a rule has pinned it.
+    /// Returns whether a rule has pinned it.
     pub(super) fn is_pinned(&self, ranked: &Ranked) -> bool {
         let by = |rule: &Active<'_>| ranked.touch == Some(Touch::Rule(rule.place));
         self.rules.iter().any(|rule| matches!(rule.action, Action::Pin(_)) && by(rule))

@@ -39,7 +39,7 @@ pub(super) struct Blend {
     candidates: Candidates,
     /// Best first.
     pub(super) ranked: Vec<Ranked>,
-    /// Whether every open item is scored.
+    /// True if every open item is scored.
     is_whole: bool,
 }
 

@@ -101,7 +101,7 @@ impl Explanation<'_> {
         })
     }
 
-    /// Whether the item was popular when the model was trained or has become so since.
+    /// Returns whether the item was popular when the model was trained or has become so since.
     fn is_popular(&self, item: ItemId) -> bool {
         self.sources.popularity.score(item) > 0.0 || self.request.live.has(item)
     }

@@ -55,17 +55,17 @@ impl<'a> Filler<'a> {
         self.request.depth().saturating_sub(self.list.len())
     }
 
-    /// Whether an item may be added as something new to the user.
+    /// Returns whether an item may be added as something new to the user.
     pub(super) fn is_open(&self, item: ItemId) -> bool {
         self.eligible.is_fresh(item) && !self.taken.get(item.index()).is_some_and(|taken| *taken)
     }
 
-    /// Whether an item is in the list, or pinned to a place of it.
+    /// Returns whether an item is in the list, or pinned to a place of it.
     pub(super) fn has(&self, item: ItemId) -> bool {
         self.taken.get(item.index()).is_some_and(|taken| *taken)
     }
 
-    /// Whether what the user knows may stand behind what is new, where too little is: not where a placement would rather be short.
+    /// Returns whether what the user knows may stand behind what is new, where too little is: not where a placement would rather be short.
     pub(super) fn may_repeat(&self) -> bool {
         let is_to_be_filled = |placement: &Arc<Placement>| !placement.fallback.is_empty();
         self.request.wants().news() && self.request.selection.placement.as_ref().is_none_or(is_to_be_filled)

@@ -87,17 +87,17 @@ impl Eligible {
         &self.long_ago
     }
 
-    /// Whether an item may be shown, in the cart or not.
+    /// Returns whether an item may be shown, in the cart or not.
     pub fn is_open(&self, item: ItemId) -> bool {
         self.open.has(item)
     }
 
-    /// Whether an item may be shown as something to look at.
+    /// Returns whether an item may be shown as something to look at.
     pub fn is_allowed(&self, item: ItemId) -> bool {
         self.allowed.has(item)
     }
 
-    /// Whether it may be shown and is news to the user.
+    /// Returns whether it may be shown and is news to the user.
     pub fn is_fresh(&self, item: ItemId) -> bool {
         self.fresh.has(item)
     }

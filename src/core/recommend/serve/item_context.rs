@@ -24,7 +24,7 @@ const ENOUGH: f32 = 10.0;
 pub(super) enum Clicks {
     /// The profile's newest clicks lead here.
     Live,
-    /// Whoever asks: only what two items have in common.
+    /// Any user: only what two items have in common.
     Any,
 }
 

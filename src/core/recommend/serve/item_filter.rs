@@ -87,7 +87,7 @@ impl ItemFilter {
         new_days: None,
     };
 
-    /// Whether it lets everything pass.
+    /// Returns whether it lets everything pass.
     pub fn is_empty(&self) -> bool {
         *self == Self::NONE
     }
@@ -230,12 +230,12 @@ impl Compiled<'_> {
         self.catalogue.get(id)?.price_in(currency)
     }
 
-    /// Whether it names the items that pass.
+    /// Returns whether it names the items that pass.
     pub(super) fn names_items(&self) -> bool {
         !self.filter.items.is_empty()
     }
 
-    /// Whether an item of the catalogue passes.
+    /// Returns whether an item of the catalogue passes.
     pub(super) fn admits(&self, id: ItemId) -> bool {
         self.catalogue.facts_of(id).is_some_and(|facts| self.refuses(id, facts).is_none())
     }

@@ -69,7 +69,7 @@ pub struct Evidence<'a> {
 }
 
 impl Evidence<'_> {
-    /// Whether anybody has shown interest in `item` since the training.
+    /// Returns whether anybody has shown interest in `item` since the training.
     pub(super) fn has(&self, item: ItemId) -> bool {
         self.popular.iter().any(|(known, _)| *known == item)
     }

@@ -238,7 +238,7 @@ impl ModelSet {
         self.content = content;
     }
 
-    /// Whether the content model has seen this item.
+    /// Returns whether the content model has seen this item.
     pub fn knows(&self, item: ItemId) -> bool {
         !self.content.vector(item).is_empty()
     }

@@ -97,7 +97,7 @@ impl Asking<'_> {
         }
     }
 
-    /// Whether it leaves the same items at every moment.
+    /// Returns whether it leaves the same items at every moment.
     fn is_lasting(&self) -> bool {
         let mut filters = self.placement.iter().chain(self.removing).chain(&self.asked);
         filters.all(|filter| filter.new_days.is_none())

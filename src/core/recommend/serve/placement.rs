@@ -28,17 +28,17 @@ pub enum Wants {
 }
 
 impl Wants {
-    /// Whether it is what lists hold where nothing is said.
+    /// Returns whether it is what lists hold where nothing is said.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether it wants items to go on with.
+    /// Returns whether it wants items to go on with.
     pub fn continues(self) -> bool {
         self != Self::New
     }
 
-    /// Whether it wants items that the user has not had to do with.
+    /// Returns whether it wants items that the user has not had to do with.
     pub fn news(self) -> bool {
         self != Self::Continue
     }
@@ -179,7 +179,7 @@ impl PlacementRule {
         first.filter(|_| all.next().is_none())
     }
 
-    /// Whether it is in force.
+    /// Returns whether it is in force.
     pub fn is_active(&self, now: Timestamp) -> bool {
         self.from.as_ref().is_none_or(|from| from.at() <= now)
             && self.until.as_ref().is_none_or(|until| now < until.at())
@@ -280,7 +280,7 @@ impl Placement {
         Ok(())
     }
 
-    /// Whether items that are sold out may stand there.
+    /// Returns whether items that are sold out may stand there.
     pub fn any_stock(&self) -> bool {
         self.stock == Stock::Any
     }

@@ -108,7 +108,7 @@ impl ModelSet {
         Mixable { news: self.diverse(news, request, returning.len()), returning }
     }
 
-    /// Whether what comes next in a visit orders what is new and what to go on with alike.
+    /// Returns whether what comes next in a visit orders what is new and what to go on with alike.
     fn is_one_order(&self, request: &Request<'_>) -> bool {
         request.seed.is_some() && request.wants() == Wants::Both && self.sessions.is_taught()
     }

@@ -20,7 +20,7 @@ pub(crate) struct Ranked {
 }
 
 impl Ranked {
-    /// Whether exploration may give its place away.
+    /// Returns whether exploration may give its place away.
     pub(super) fn is_open_to_others(&self) -> bool {
         self.touch.is_none() && !matches!(self.because, Because::Unfinished(_) | Because::Due)
     }

@@ -66,7 +66,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Whether an item that came then has come within the last 30 days.
+    /// Returns whether an item that came then has come within the last 30 days.
     pub(super) fn is_new(created_at: Timestamp, now: Timestamp) -> bool {
         now.days_since(created_at) <= NEW_DAYS
     }

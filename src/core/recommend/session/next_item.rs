@@ -142,7 +142,7 @@ impl NextItem {
         scores
     }
 
-    /// Whether the order is a learnt one.
+    /// Returns whether the order is a learnt one.
     pub fn is_taught(&self) -> bool {
         self.ranker.is_taught()
     }
@@ -155,7 +155,7 @@ impl NextItem {
         rest
     }
 
-    /// Whether a remembered session is one of `other`.
+    /// Returns whether a remembered session is one of `other`.
     pub fn remembers_any(&self, other: &SessionMemory) -> bool {
         self.model.memory.without(other).len() < self.model.memory.len()
     }

@@ -135,7 +135,7 @@ impl SessionRanker {
         self
     }
 
-    /// Whether it has learnt anything. If not, STAN alone decides.
+    /// Returns whether it has learnt anything. If not, STAN alone decides.
     pub fn is_taught(&self) -> bool {
         !self.listwise.weights().is_empty()
     }

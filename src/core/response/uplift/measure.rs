@@ -74,7 +74,7 @@ pub struct Report {
     pub users: usize,
     /// Rows treated.
     pub treated: usize,
-    /// Whether the probabilities of treatment were estimated and not logged.
+    /// True if the probabilities of treatment were estimated and not logged.
     pub estimated_propensities: bool,
     /// Rows whose probability of treatment was moved to between [`CLIP`](super::CLIP) and 1 less it.
     pub clipped: usize,

@@ -29,11 +29,11 @@ pub struct CoinDecision {
     /// As [`features`](crate::response::features) made them then; another length (none, or an older release's) is not learned
     /// from.
     pub features: Vec<f32>,
-    /// Whether it was sent.
+    /// True if it was sent.
     pub sent: bool,
     /// Probability of what the coin said.
     pub propensity: f32,
-    /// Whether the user bought within the attribution window.
+    /// True if the user bought within the attribution window.
     pub bought: bool,
 }
 

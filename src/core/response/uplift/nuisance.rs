@@ -30,7 +30,7 @@ impl Expected {
         self.raw_propensity.clamp(CLIP, 1.0 - CLIP)
     }
 
-    /// Whether the probability of treatment was moved.
+    /// Returns whether the probability of treatment was moved.
     pub(super) fn is_clipped(&self) -> bool {
         self.raw_propensity != self.propensity()
     }

@@ -12,7 +12,7 @@ pub struct TreatmentLog {
     pub values: Vec<f32>,
     /// Columns.
     pub width: usize,
-    /// Whether each row was treated.
+    /// One entry a row: true if it was treated.
     pub treated: Vec<bool>,
     /// Outcome of each row, in any unit, more is better.
     pub outcomes: Vec<f64>,
@@ -72,7 +72,7 @@ impl TreatmentLog {
         self.values.get(row * self.width..(row + 1) * self.width).unwrap_or_default()
     }
 
-    /// Whether a row was treated.
+    /// Returns whether a row was treated.
     pub(super) fn is_treated(&self, row: usize) -> bool {
         self.treated.get(row).copied().unwrap_or(false)
     }

@@ -272,8 +272,8 @@ impl Reader {
         self.consumer.commit(&list, CommitMode::Sync).map_err(|error| SourceError::away("Kafka", error))
     }
 
-    /// Whether every partition that is ours is read up to where it ended when we were given it, or the brokers say that no more of it
-    /// can be read: behind the last record may stand markers of transactions, or a transaction that is open.
+    /// Returns whether every partition that is ours is read up to where it ended when we were given it, or the brokers say that no
+    /// more of it can be read: behind the last record may stand markers of transactions, or a transaction that is open.
     fn is_at_end(&mut self) -> Result<bool, SourceError> {
         let away = |error| SourceError::away("Kafka", error);
         let assigned = self.consumer.assignment().map_err(away)?;

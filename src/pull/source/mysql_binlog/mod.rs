@@ -151,7 +151,7 @@ impl Source for Binlog {
     }
 }
 
-/// Whether the log holds rows, and whether the position is of this server.
+/// Returns whether the log holds rows, and whether the position is of this server.
 async fn check(conn: &mut Conn, state: &mut State) -> Result<(), SourceError> {
     let found: Option<(u8, String, String, u32)> = conn
         .query_first(

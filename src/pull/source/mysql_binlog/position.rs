@@ -72,7 +72,7 @@ impl State {
         self.stored.place.clone()
     }
 
-    /// Whether this place is stored.
+    /// Returns whether this place is stored.
     pub fn is_at(&self, place: &Place) -> bool {
         self.stored.place.as_ref() == Some(place)
     }

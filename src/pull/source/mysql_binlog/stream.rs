@@ -40,11 +40,11 @@ pub struct Log {
     /// Rows of our tables so far in the transaction.
     row: u64,
     heard: Instant,
-    /// Whether the definition of a table may have changed.
+    /// True if the definition of a table may have changed.
     stale: bool,
-    /// Whether the log has told its form: before, names of files carry their checksum.
+    /// True if the log has told its form: before, names of files carry their checksum.
     described: bool,
-    /// Whether the server has sent all there is (`once`).
+    /// True if the server has sent all there is (`once`).
     ended: bool,
 }
 

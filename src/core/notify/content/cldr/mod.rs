@@ -47,7 +47,7 @@ fn column(table: &'static Table, chain: &[String], place: usize) -> &'static str
     values.into_iter().find(|value| !value.is_empty()).unwrap_or_default()
 }
 
-/// Whether any of these locales has data of its own.
+/// Returns whether any of these locales has data of its own.
 pub(super) fn knows(chain: &[String]) -> bool {
     chain.iter().any(|locale| RELATIVE.contains_key(locale.as_str()))
 }

@@ -49,17 +49,17 @@ pub enum KindFeature {
 }
 
 impl KindFeature {
-    /// Whether it is made of weights from items of its kind to those of the target kind.
+    /// Returns whether it is made of weights from items of its kind to those of the target kind.
     pub(super) fn is_of_pairs(self) -> bool {
         matches!(self, Self::Pair { .. } | Self::PairBegun)
     }
 
-    /// Whether it is made of what users bought after they touched it.
+    /// Returns whether it is made of what users bought after they touched it.
     pub(super) fn is_of_outcomes(self) -> bool {
         matches!(self, Self::Conversion | Self::UserConversion | Self::Dilution)
     }
 
-    /// Whether only begun items have a value: 0…1, on one scale for all users.
+    /// Returns whether only begun items have a value: 0…1, on one scale for all users.
     pub fn is_of_begun(self) -> bool {
         !matches!(self, Self::Pair { .. } | Self::Ease { .. } | Self::Popularity)
     }

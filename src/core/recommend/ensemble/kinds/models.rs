@@ -154,7 +154,7 @@ impl KindModels {
         if progress(1.0).is_break() { Err(TrainError::Cancelled) } else { Ok(models) }
     }
 
-    /// Whether any column is like that.
+    /// Returns whether any column is like that.
     fn reads(&self, of: impl Fn(&KindColumn) -> bool) -> bool {
         self.columns.iter().any(of)
     }
@@ -246,7 +246,7 @@ impl KindModels {
         self.touched(acts, column.kind).into_iter().map(part).filter(|(_, own)| *own != 0.0).collect()
     }
 
-    /// Whether widths fit and every number is one, for at most `width` items. Checked after loading.
+    /// Returns whether widths fit and every number is one, for at most `width` items. Checked after loading.
     pub fn is_sound(&self, width: usize) -> bool {
         let n = self.n_items;
         let below = |weights: &ItemWeights| {

@@ -63,7 +63,7 @@ impl KindNumbers {
         self.codes.len()
     }
 
-    /// Whether kinds are not told apart.
+    /// Returns whether kinds are not told apart.
     pub fn is_empty(&self) -> bool {
         self.codes.is_empty()
     }

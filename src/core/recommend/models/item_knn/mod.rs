@@ -157,7 +157,7 @@ impl ItemKnn {
         self.neighbours.len()
     }
 
-    /// Whether every offset is in range and rising, and every similarity a number. Checked after loading.
+    /// Returns whether every offset is in range and rising, and every similarity a number. Checked after loading.
     pub(crate) fn is_sound(&self) -> bool {
         self.offsets.windows(2).all(|pair| matches!(pair, [a, b] if a <= b))
             && self.offsets.last().is_none_or(|last| *last as usize == self.neighbours.len())
