@@ -44,7 +44,7 @@ pub enum MergeError {
 }
 
 impl MergeError {
-    /// Worth trying again unchanged?
+    /// Returns whether it is worth trying again unchanged.
     pub fn is_temporary(self) -> bool {
         self == Self::Unavailable
     }

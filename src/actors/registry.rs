@@ -209,7 +209,7 @@ impl Registry {
         self.users.len()
     }
 
-    /// Nobody there?
+    /// Returns whether nobody is there.
     pub fn is_empty(&self) -> bool {
         self.users.is_empty()
     }

@@ -14,6 +14,7 @@ use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::{ApiError, ErrorBody};
 use super::idempotency::{self, Begun};
+use super::items::item_named;
 use super::permit::{SendMessages, With};
 use crate::actors::App;
 use crate::base::{ExternalId, ItemId, Timestamp, UserId, json, suggest_nearest};
@@ -152,14 +153,7 @@ impl Firing {
         let definitions = app.state.definitions.load();
         let definition = definitions.triggers.find(trigger).ok_or(ApiError::NotFound("this trigger"))?;
         let item = match &wish.item_id {
-            Some(id) => Some(
-                app.state
-                    .catalogue
-                    .load()
-                    .find(id)
-                    .map(|item| item.id)
-                    .ok_or(ApiError::NotFound("this item"))?,
-            ),
+            Some(id) => Some(item_named(&app.state.catalogue.load(), id)?.id),
             None => None,
         };
         Ok(Self {

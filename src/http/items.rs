@@ -20,7 +20,7 @@ use crate::actors::App;
 use crate::actors::catalogue_changes::put_items;
 use crate::base::json_shape::{ArrayFault, elements};
 use crate::base::{ExternalId, FieldError, JsonShape};
-use crate::catalogue::{NewItem, other_length, too_complex_item};
+use crate::catalogue::{Catalogue, Item, NewItem, other_length, too_complex_item};
 use crate::privacy::Permission;
 use crate::store::{Connection, embeddings};
 
@@ -104,6 +104,11 @@ pub fn described() -> Vec<Described> {
             .answers::<Erased>(200, "Their number.")
             .example(r#"{"erased": 1200}"#),
     ]
+}
+
+/// The item with an id; 404 if there is none.
+pub fn item_named<'a>(catalogue: &'a Catalogue, id: &ExternalId) -> Result<&'a Arc<Item>, ApiError> {
+    catalogue.find(id).ok_or(ApiError::NotFound("this item"))
 }
 
 /// Erases the embeddings of all items.
@@ -217,7 +222,7 @@ pub async fn get(
     _caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     let catalogue = app.state.catalogue.load();
-    let item = catalogue.find(&ExternalId::parse(&path)?).ok_or(ApiError::NotFound("this item"))?;
+    let item = item_named(&catalogue, &ExternalId::parse(&path)?)?;
     Ok(HttpResponse::Ok().json(dto::item(item, &catalogue)))
 }
 
@@ -228,8 +233,7 @@ pub async fn delete(
     _caller: With<WriteCatalogue>,
 ) -> Result<HttpResponse, ApiError> {
     let id = ExternalId::parse(&path)?;
-    let inner =
-        app.state.catalogue.load().find(&id).map(|item| item.id).ok_or(ApiError::NotFound("this item"))?;
+    let inner = item_named(&app.state.catalogue.load(), &id)?.id;
     app.state.store.run(move |connection| crate::store::items::deactivate(connection, &id)).await?;
     app.state.remove_item(inner);
     Ok(HttpResponse::NoContent().finish())

@@ -7,6 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::describe::{self, Described, May};
 use super::dto::{ItemName, item_name};
 use super::error::ApiError;
+use super::items::item_named;
 use super::permit::{ReadFigures, With};
 use crate::actors::App;
 use crate::base::{ExternalId, Timestamp};
@@ -74,7 +75,7 @@ pub async fn get(
     let catalogue = app.state.catalogue.load();
     let asked = query.item.as_deref().filter(|text| !text.is_empty()).map(ExternalId::parse).transpose()?;
     let seed = match asked {
-        Some(id) => Some(catalogue.find(&id).ok_or(ApiError::NotFound("this item"))?.id),
+        Some(id) => Some(item_named(&catalogue, &id)?.id),
         None => None,
     };
     let now = Timestamp::now();

@@ -13,6 +13,7 @@ use super::body::Body;
 use super::describe::{self, Described, May};
 use super::dto::{ItemName, item_name};
 use super::error::ApiError;
+use super::items::item_named;
 use super::permit::{EditDefinitions, With};
 use crate::actors::App;
 use crate::base::{ExternalId, ItemId, Timestamp, json, suggest_nearest};
@@ -354,9 +355,7 @@ pub async fn try_trigger(
         }
     };
     let item = match &wish.item_id {
-        Some(id) => Some(
-            app.state.catalogue.load().find(id).map(|item| item.id).ok_or(ApiError::NotFound("this item"))?,
-        ),
+        Some(id) => Some(item_named(&app.state.catalogue.load(), id)?.id),
         None => None,
     };
     let trigger = Trigger { price_before: wish.price_before, ..Trigger::of(&definition, item) };

@@ -146,7 +146,7 @@ impl Field {
         )
     }
 
-    /// Says something about the item rather than about what was done with it?
+    /// Returns whether it is about the item rather than about what was done with it.
     pub fn is_of_item(self) -> bool {
         matches!(
             self,

@@ -42,7 +42,7 @@ impl PushState {
         self.keys.get().map(|(_, secret)| secret)
     }
 
-    /// Could a message reach this user while nobody looks?
+    /// Returns whether a message could reach this user while nobody looks.
     pub fn reaches(&self, user: UserId) -> bool {
         self.subscribed.contains(&user)
     }

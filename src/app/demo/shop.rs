@@ -50,7 +50,7 @@ pub struct Kind {
     /// Number of items, relative to other kinds.
     #[serde(default = "one")]
     pub share: f64,
-    /// Bought again and again?
+    /// True if it is bought again and again.
     #[serde(default)]
     pub consumable: bool,
     /// Materials, sizes or flavours.

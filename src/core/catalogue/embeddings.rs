@@ -130,7 +130,7 @@ impl Embeddings {
         self.count
     }
 
-    /// No item has one?
+    /// Returns whether no item has one.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }

@@ -309,7 +309,7 @@ impl Catalogue {
         self.by_external_id.len()
     }
 
-    /// No item at all?
+    /// Returns whether there is no item.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -47,7 +47,7 @@ pub struct NewItem {
     /// Anything else, text by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attributes: Option<BTreeMap<String, String>>,
-    /// Bought again and again?
+    /// True if it is bought again and again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumable: Option<bool>,
     /// Vector of a text or picture model, 1…1,024 numbers, as many for every item.

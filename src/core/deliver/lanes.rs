@@ -91,7 +91,7 @@ impl<T: Queued> Lanes<T> {
         self.len
     }
 
-    /// None waits?
+    /// Returns whether none waits.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -120,7 +120,7 @@ impl EventKind {
         matches!(self, Self::Purchase | Self::PurchaseClaim)
     }
 
-    /// Must name an item?
+    /// Returns whether an event of this kind must name an item.
     pub fn needs_item(self) -> bool {
         match self {
             Self::Search => false,

@@ -66,7 +66,7 @@ impl Lists {
         self.groups.len()
     }
 
-    /// No group?
+    /// Returns whether there is no group.
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()
     }

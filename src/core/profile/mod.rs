@@ -222,7 +222,7 @@ impl Profile {
         &self.cart
     }
 
-    /// Ever bought (also when sent back later), by the word of the shop or the user's own?
+    /// Returns whether it was ever bought (also when sent back later), by the word of the shop or the user's own.
     pub fn has_bought(&self, item: ItemId) -> bool {
         self.bought_item(item).is_some()
     }
@@ -238,7 +238,7 @@ impl Profile {
         &self.bought
     }
 
-    /// Bought, or among the recent items?
+    /// Returns whether it was bought, or is among the recent items.
     pub fn has_seen(&self, item: ItemId) -> bool {
         self.has_bought(item) || self.recent.iter().any(|known| known.item == item)
     }

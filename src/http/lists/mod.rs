@@ -14,6 +14,7 @@ use super::auth::Caller;
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
+use super::items::item_named;
 use crate::actors::App;
 use crate::actors::journal::messages::Record;
 use crate::base::{ExternalId, Timestamp};
@@ -172,7 +173,7 @@ pub async fn similar(
     _caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     let catalogue = app.state.catalogue.load();
-    let item = catalogue.find(&ExternalId::parse(&path)?).ok_or(ApiError::NotFound("this item"))?;
+    let item = item_named(&catalogue, &ExternalId::parse(&path)?)?;
     let asked = Asked::of_query(request.query_string())?;
     let resolved = asked.resolve(&catalogue, &app.state.definitions.load())?;
     let (models, now) = (app.state.models.load(), Timestamp::now());

@@ -64,6 +64,23 @@ fn insert(conn: &mut PgConnection, rows: &[UserFeaturesRow]) -> Result<(), Store
     Ok(())
 }
 
+/// User, four features and the time since the last purchase, segment.
+type Row = (i32, f64, f64, f64, Option<f64>, f64, Option<i16>);
+type Columns = (Integer, Double, Double, Double, Nullable<Double>, Double, Nullable<SmallInt>);
+
+fn features_row(row: Row) -> UserFeaturesRow {
+    let (user, purchases, minutes, searches, recency_days, monetary, segment) = row;
+    UserFeaturesRow {
+        user: UserId::from_sql(user),
+        purchases_per_month: purchases,
+        browsing_minutes_per_month: minutes,
+        searches_per_month: searches,
+        recency_days,
+        monetary,
+        segment: segment_from_sql(segment),
+    }
+}
+
 /// Hands over all users, or those of one segment, by the length of their ids and then by text, so that numbers are in their
 /// order; until `each` breaks. Streams: memory does not grow with the table. How many were handed over.
 pub fn for_each(
@@ -71,31 +88,22 @@ pub fn for_each(
     segment: Option<u8>,
     mut each: impl FnMut(&ExternalId, &UserFeaturesRow) -> ControlFlow<()>,
 ) -> Result<u64, StoreError> {
-    type Row = (i32, String, f64, f64, f64, Option<f64>, f64, Option<i16>);
-    type Columns = (Integer, Text, Double, Double, Double, Nullable<Double>, Double, Nullable<SmallInt>);
     let only = segment.map(|segment| format!("WHERE f.segment = {segment}")).unwrap_or_default();
     without_time_limit(conn, |conn| {
         conn.batch_execute(&format!(
-            "DECLARE listed_users NO SCROLL CURSOR FOR SELECT f.user_id, u.external_id, f.purchases_per_month, \
-             f.browsing_minutes_per_month, f.searches_per_month, f.recency_days, f.monetary, f.segment FROM user_features f \
-             JOIN users u USING (user_id) {only} ORDER BY length(u.external_id), u.external_id COLLATE \"C\""
+            "DECLARE listed_users NO SCROLL CURSOR FOR SELECT f.user_id, f.purchases_per_month, \
+             f.browsing_minutes_per_month, f.searches_per_month, f.recency_days, f.monetary, f.segment, u.external_id \
+             FROM user_features f JOIN users u USING (user_id) {only} ORDER BY length(u.external_id), u.external_id COLLATE \"C\""
         ))?;
         let mut count = 0;
         loop {
-            let page = sql::<Columns>(format!("FETCH {CHUNK} FROM listed_users")).load::<Row>(conn)?;
+            let page = sql::<(Columns, Text)>(format!("FETCH {CHUNK} FROM listed_users"));
+            let page = page.load::<(Row, String)>(conn)?;
             if page.is_empty() {
                 return Ok(count);
             }
-            for (user, name, purchases, minutes, searches, recency_days, monetary, segment) in page {
-                let row = UserFeaturesRow {
-                    user: UserId::from_sql(user),
-                    purchases_per_month: purchases,
-                    browsing_minutes_per_month: minutes,
-                    searches_per_month: searches,
-                    recency_days,
-                    monetary,
-                    segment: segment_from_sql(segment),
-                };
+            for (row, name) in page {
+                let row = features_row(row);
                 count += 1;
                 if each(&external_id("users", &name)?, &row).is_break() {
                     return Ok(count);
@@ -107,23 +115,11 @@ pub fn for_each(
 
 /// At most `limit` users, spread over all by a hash of their id; the same ones each time.
 pub fn sample(conn: &mut PgConnection, limit: i64) -> Result<Vec<UserFeaturesRow>, StoreError> {
-    type Row = (i32, f64, f64, f64, Option<f64>, f64, Option<i16>);
-    let rows = sql::<(Integer, Double, Double, Double, Nullable<Double>, Double, Nullable<SmallInt>)>(
+    let rows = sql::<Columns>(
         "SELECT user_id, purchases_per_month, browsing_minutes_per_month, searches_per_month, recency_days, monetary, \
          segment FROM user_features ORDER BY hashint4(user_id), user_id LIMIT ?",
     )
     .bind::<BigInt, _>(limit.max(0))
     .load::<Row>(conn)?;
-    Ok(rows
-        .into_iter()
-        .map(|(user, purchases, minutes, searches, recency_days, monetary, segment)| UserFeaturesRow {
-            user: UserId::from_sql(user),
-            purchases_per_month: purchases,
-            browsing_minutes_per_month: minutes,
-            searches_per_month: searches,
-            recency_days,
-            monetary,
-            segment: segment_from_sql(segment),
-        })
-        .collect())
+    Ok(rows.into_iter().map(features_row).collect())
 }

@@ -102,7 +102,7 @@ impl Outgoing {
         self.pieces.push_back(piece);
     }
 
-    /// Nothing waits?
+    /// Returns whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.pieces.is_empty()
     }

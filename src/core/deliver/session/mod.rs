@@ -85,7 +85,7 @@ pub enum Effect {
     Welcome {
         /// Connection that is answered.
         connection: ConnectionId,
-        /// Everything missed follows?
+        /// True if everything missed follows.
         recovered: bool,
     },
     /// Write a frame.

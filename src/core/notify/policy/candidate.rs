@@ -132,9 +132,9 @@ pub enum Trial {
     /// Nothing: the policy decides.
     #[default]
     None,
-    /// Gets nothing, for comparison: what do messages do at all?
+    /// Gets nothing, for comparison: shows what messages do at all.
     HeldOut,
-    /// A coin decides instead of worth and hour, so that any policy can be judged by what came of it. The draw: send?
+    /// A coin decides instead of worth and hour, so that any policy can be judged by what came of it. The draw; true = send.
     Drawn(bool),
 }
 

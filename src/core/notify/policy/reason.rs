@@ -199,7 +199,7 @@ pub enum Reason {
     Exempt,
     /// The user is held out, for comparison.
     HeldOut,
-    /// A coin decided: send?
+    /// A coin decided; true = send.
     Drawn(bool),
     /// It would annoy more than it helps.
     NotWorth {

@@ -219,7 +219,7 @@ impl PolicyState {
         self.sent.len()
     }
 
-    /// Nothing remembered?
+    /// Returns whether nothing is remembered.
     pub fn is_empty(&self) -> bool {
         self.sent.is_empty()
     }

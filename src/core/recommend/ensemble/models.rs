@@ -308,13 +308,7 @@ impl Models {
     pub fn is_sound(&self) -> bool {
         let n = self.n_items;
         let column = |values: &[f32]| values.len() == n && values.iter().all(|value| value.is_finite());
-        let below = |weights: &ItemWeights| {
-            weights.is_sound()
-                && (0u32..)
-                    .take(n)
-                    .all(|item| weights.of(ItemId(item)).iter().all(|(other, _)| other.index() < n))
-        };
-        self.pairs.iter().all(|(_, weights)| below(weights))
+        self.pairs.iter().all(|(_, weights)| weights.is_sound_below(n))
             && self.als.iter().all(|als| als.is_sound() && als.n_items() <= n)
             && column(&self.popularity)
             && self.trends.iter().all(|(_, trend)| column(trend))

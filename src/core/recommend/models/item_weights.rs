@@ -70,7 +70,7 @@ impl ItemWeights {
         self.weights.len()
     }
 
-    /// Nothing learnt?
+    /// Returns whether nothing was learnt.
     pub fn is_empty(&self) -> bool {
         self.weights.is_empty()
     }
@@ -80,6 +80,12 @@ impl ItemWeights {
         self.offsets.windows(2).all(|pair| matches!(pair, [a, b] if a <= b))
             && self.offsets.last().is_none_or(|last| *last as usize == self.weights.len())
             && self.weights.iter().all(|(_, weight)| weight.is_finite())
+    }
+
+    /// Returns whether it is sound and the lists of the first `n` items name none behind them.
+    pub fn is_sound_below(&self, n: usize) -> bool {
+        let is_below = |item: u32| self.of(ItemId(item)).iter().all(|(other, _)| other.index() < n);
+        self.is_sound() && (0u32..).take(n).all(is_below)
     }
 }
 

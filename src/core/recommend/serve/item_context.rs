@@ -126,7 +126,7 @@ fn scaled(score: f32, largest: f32) -> f32 {
     if largest > 0.0 && score.is_finite() { (score / largest).clamp(0.0, 1.0) } else { 0.0 }
 }
 
-/// In the cart, or ever bought?
+/// Returns whether it is in the cart, or was ever bought.
 pub(super) fn has(profile: &Profile, item: ItemId) -> bool {
     profile.in_cart().contains(&item) || profile.has_bought(item)
 }

@@ -184,7 +184,7 @@ impl SessionMemory {
         self.sessions.len()
     }
 
-    /// No session?
+    /// Returns whether it holds no session.
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty()
     }

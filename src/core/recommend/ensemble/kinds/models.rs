@@ -249,14 +249,8 @@ impl KindModels {
     /// Returns whether widths fit and every number is one, for at most `width` items. Checked after loading.
     pub fn is_sound(&self, width: usize) -> bool {
         let n = self.n_items;
-        let below = |weights: &ItemWeights| {
-            weights.is_sound()
-                && (0u32..)
-                    .take(n)
-                    .all(|item| weights.of(ItemId(item)).iter().all(|(other, _)| other.index() < n))
-        };
         n <= width
-            && self.pairs.iter().chain(&self.ease).all(below)
+            && self.pairs.iter().chain(&self.ease).all(|weights| weights.is_sound_below(n))
             && (self.popularity.is_empty() || self.popularity.len() == n)
             && self.popularity.iter().all(|count| count.is_finite())
             && self.columns.iter().all(|column| usize::from(column.kind) < self.pairs.len())

@@ -30,7 +30,7 @@ impl Baskets {
         self.offsets.len() - 1
     }
 
-    /// No basket at all?
+    /// Returns whether there is no basket.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -50,7 +50,7 @@ impl Itemsets {
         self.counts.len()
     }
 
-    /// No set at all?
+    /// Returns whether there is no set.
     pub fn is_empty(&self) -> bool {
         self.counts.is_empty()
     }
