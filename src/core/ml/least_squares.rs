@@ -6,9 +6,10 @@
 //! matrices: at 128 factors that is half of the work, and runs four times as fast. Which rows go together depends on
 //! their numbers alone, so results are the same on any number of threads.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
+use faer::{Accum, MatMut, MatRef};
 use pulp::{Arch, Simd, WithSimd, as_arrays};
+
+use super::product::product;
 
 /// Rows side by side.
 pub(crate) const BATCH: usize = 32;
@@ -91,7 +92,7 @@ pub(crate) fn gram(vectors: &[f32], factors: usize) -> Vec<f32> {
     if factors > 0 && !vectors.is_empty() {
         let all = MatRef::from_column_major_slice(vectors, factors, vectors.len() / factors);
         let target = MatMut::from_column_major_slice_mut(&mut gram, factors, factors);
-        matmul(target, Accum::Replace, all, all.transpose(), 1.0, Par::Seq);
+        product(target, Accum::Replace, all, all.transpose(), 1.0);
     }
     gram
 }
@@ -247,14 +248,8 @@ fn times_gram(gram: &[f32], vectors: &[f32], images: &mut [f32], factors: usize)
     let n = vectors.len() / factors.max(1);
     let gram = MatRef::from_column_major_slice(gram, factors, factors);
     let vectors = MatRef::from_column_major_slice(vectors, factors, n);
-    matmul(
-        MatMut::from_column_major_slice_mut(images, factors, n),
-        Accum::Replace,
-        gram,
-        vectors,
-        1.0,
-        Par::Seq,
-    );
+    let target = MatMut::from_column_major_slice_mut(images, factors, n);
+    product(target, Accum::Replace, gram, vectors, 1.0);
 }
 
 /// to += factor · from.

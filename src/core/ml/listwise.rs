@@ -7,11 +7,11 @@
 
 use std::ops::ControlFlow;
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
+use faer::{Accum, MatMut, MatRef};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::product::product;
 use super::threads::Threads;
 
 /// Groups summed by one thread at a time; fixed, so that sums do not depend on the number of threads.
@@ -245,7 +245,7 @@ fn chunk(lists: &Lists, groups: std::ops::Range<usize>, weights: &[f64]) -> Slop
     let mut squares = vec![0f32; n * n];
     let rows = MatRef::from_column_major_slice(&centred, n, centred.len() / n.max(1));
     let target = MatMut::from_column_major_slice_mut(&mut squares, n, n);
-    matmul(target, Accum::Replace, rows, rows.transpose(), 1.0, Par::Seq);
+    product(target, Accum::Replace, rows, rows.transpose(), 1.0);
     slope.curvature.iter_mut().zip(squares).for_each(|(sum, value)| *sum = f64::from(value));
     slope
 }

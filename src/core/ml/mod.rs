@@ -13,6 +13,7 @@ pub(crate) mod least_squares;
 pub(crate) mod linear;
 pub mod listwise;
 pub mod metrics;
+pub(crate) mod product;
 pub mod regression;
 pub(crate) mod symmetric_inverse;
 pub mod threads;

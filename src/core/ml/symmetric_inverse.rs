@@ -9,10 +9,10 @@ use std::ops::ControlFlow;
 
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt;
-use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, Par};
 use rayon::prelude::*;
 
+use super::product::{clear_registers, product};
 use super::threads::Threads;
 
 /// Rows and columns swept at once: large enough for the products to run from the cache.
@@ -51,9 +51,9 @@ pub(crate) fn negative_inverse(
         let inverse = invert_block(&columns, from, size).ok_or(SweepError::NotPositiveDefinite)?;
         let mut products = Mat::<f32>::zeros(n, size);
         threads.run(|| {
-            products.as_mut().par_row_chunks_mut(TILE).enumerate().for_each(|(index, product)| {
-                let rows = columns.as_ref().subrows(index * TILE, product.nrows());
-                matmul(product, Accum::Replace, rows, inverse.as_ref(), 1.0, Par::Seq);
+            products.as_mut().par_row_chunks_mut(TILE).enumerate().for_each(|(index, target)| {
+                let rows = columns.as_ref().subrows(index * TILE, target.nrows());
+                product(target, Accum::Replace, rows, inverse.as_ref(), 1.0);
             });
         });
         let tiles_at_once = (COST_AT_ONCE / (n * size * TILE)).max(1);
@@ -72,7 +72,7 @@ pub(crate) fn negative_inverse(
                         MatMut::from_column_major_slice_mut(tile, n, width).subrows_mut(first, n - first);
                     let left = products.as_ref().subrows(first, n - first);
                     let right = columns.as_ref().subrows(first, width);
-                    matmul(target, Accum::Add, left, right.transpose(), -1.0, Par::Seq);
+                    product(target, Accum::Add, left, right.transpose(), -1.0);
                 });
             });
             column += tiles.len() / n;
@@ -108,6 +108,7 @@ fn invert_block(columns: &Mat<f32>, from: usize, size: usize) -> Option<Mat<f32>
     .ok()?;
     let mut inverse = Mat::zeros(size, size);
     llt::inverse::inverse(inverse.as_mut(), factor.as_ref(), Par::Seq, stack);
+    clear_registers();
     for column in 0..size {
         for row in 0..column {
             let value = *inverse.get(column, row);

@@ -12,11 +12,11 @@
 
 use std::ops::ControlFlow;
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
+use faer::{Accum, MatMut, MatRef};
 use rayon::prelude::*;
 
 use crate::base::ItemId;
+use crate::ml::product::product;
 use crate::ml::threads::Threads;
 use crate::recommend::train::error::TrainError;
 
@@ -205,7 +205,7 @@ fn conjugate_gradients(a: &[f32], diagonal: &[f32], b: &[f32]) -> Vec<f32> {
     for _ in 0..STEPS.min(2 * k) {
         let target = MatMut::from_column_major_slice_mut(&mut image, k, 1);
         let vector = MatRef::from_column_major_slice(&direction, k, 1);
-        matmul(target, Accum::Replace, square, vector, 1.0, Par::Seq);
+        product(target, Accum::Replace, square, vector, 1.0);
         let curvature = dot(&direction, &image);
         if !(curvature > 0.0 && length > enough) {
             break;
