@@ -27,6 +27,8 @@ pub mod offline;
 pub mod ranking;
 pub mod response;
 pub mod reward_model;
+#[cfg(test)]
+mod same_model_tests;
 pub mod session_tuning;
 pub mod sessions;
 mod shown;

@@ -251,9 +251,11 @@ impl ModelSet {
         self.sessions.remembers_any(&own).then(|| Self { sessions: sessions(), ..self.clone() })
     }
 
-    /// As bytes with magic, format version and checksum.
+    /// As bytes with magic, format version and checksum. The number of threads of its training is left out: the same data, parameters
+    /// and moment give the same bytes on any machine.
     pub fn encode(&self) -> Result<Vec<u8>, ArtefactError> {
-        artefact::encode(self)
+        let parameters = TrainingParameters { n_threads: 0, ..self.parameters.clone() };
+        artefact::encode(&Self { parameters, ..self.clone() })
     }
 
     /// From [`ModelSet::encode`]'s bytes; anything else is refused with the reason.

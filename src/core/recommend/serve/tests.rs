@@ -299,7 +299,10 @@ fn an_artefact_comes_back_as_it_was_and_a_damaged_or_foreign_one_is_refused() {
     let catalogue = shop();
     let mut model = trained(&history(), 6, &catalogue);
     model.metrics.insert("ndcg@10".to_owned(), 0.5);
+    let with_threads = model.encode().unwrap();
+    model.parameters.n_threads = 0;
     let bytes = model.encode().unwrap();
+    assert_eq!(bytes, with_threads);
     assert_eq!(ModelSet::decode(&bytes).unwrap(), model);
     assert_eq!(ModelSet::decode(b"PNG"), Err(ArtefactError::Foreign));
     assert_eq!(ModelSet::decode(b""), Err(ArtefactError::Foreign));
