@@ -200,6 +200,7 @@ impl UserGateway {
             token_id: access.id.clone(),
             api_key: access.api_key,
             sign_in: access.session,
+            role: access.role,
             issued_at: access.issued_at,
             opened_at: Timestamp::now(),
             pipe: opened.pipe.weak(),

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use actix_web::{HttpResponse, web};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::audited::Change;
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
@@ -17,6 +19,7 @@ use crate::base::{Timestamp, json, suggest_nearest};
 use crate::privacy::api_key::{self, ApiKey, BYTES, Origin};
 use crate::privacy::{Permission, Role, Scope};
 use crate::store::api_keys::{self, ApiKeyRow, MAX_KEYS};
+use crate::store::in_transaction;
 
 /// Longest name, bytes.
 const MAX_NAME_BYTES: usize = 64;
@@ -30,10 +33,13 @@ const MAX_LIST: usize = 32;
 pub struct NewKey {
     /// Name in records.
     pub name: String,
-    /// `service` or `admin`.
-    #[serde(default = "NewKey::service")]
-    pub role: Role,
-    /// Areas, such as `events:write`; empty = all that the role may.
+    /// `service`, which is the default, or `admin`.
+    #[schema(pattern = "^(service|admin)$")]
+    pub role: Option<String>,
+    /// What it may, in place of a role; empty = what the role may.
+    #[serde(default)]
+    pub permissions: Vec<Permission>,
+    /// Areas, such as `events:write`; empty = everywhere.
     #[serde(default)]
     pub scopes: Vec<String>,
     /// Addresses, networks and web origins; empty = anywhere.
@@ -47,19 +53,13 @@ pub struct NewKey {
 pub type KeyFault = (&'static str, String);
 
 impl NewKey {
-    fn service() -> Role {
-        Role::Service
-    }
-
     /// The key and its text, which is not kept.
     pub fn make(&self, now: Timestamp) -> Result<(ApiKey, String), KeyFault> {
         if self.name.is_empty() || self.name.len() > MAX_NAME_BYTES || self.name.chars().any(char::is_control)
         {
             return Err(("name", "has 1…64 bytes and no control characters".to_owned()));
         }
-        if self.role == Role::User {
-            return Err(("role", "must be service or admin: users have tokens".to_owned()));
-        }
+        let (role, permissions) = self.rights()?;
         if self.scopes.len() > MAX_LIST || self.origins.len() > MAX_LIST {
             return Err(("scopes", format!("at most {MAX_LIST} scopes and {MAX_LIST} origins")));
         }
@@ -78,13 +78,44 @@ impl NewKey {
             id: Uuid::now_v7(),
             name: self.name.clone(),
             hash: api_key::hash(&text),
-            role: self.role,
+            role,
+            permissions,
             scopes: scopes?,
             origins: origins?,
             expires_at,
         };
         Ok((key, text))
     }
+
+    /// Role and permissions.
+    fn rights(&self) -> Result<(Role, Vec<Permission>), KeyFault> {
+        let role = match self.role.as_deref() {
+            None | Some("service") => Role::Service,
+            Some("admin") => Role::Admin,
+            Some(_) => {
+                let text = "must be service or admin; for what another role may, name its permissions";
+                return Err(("role", text.to_owned()));
+            }
+        };
+        let mut permissions = self.permissions.clone();
+        permissions.sort_unstable();
+        permissions.dedup();
+        if !permissions.is_empty() && self.role.is_some() {
+            return Err(("permissions", "stand in place of a role: leave role out".to_owned()));
+        }
+        let has = |permission| permissions.contains(&permission);
+        let reads_one = has(Permission::ReadUsers) || has(Permission::ReadTimelines);
+        if reads_one && !has(Permission::PersonalData) {
+            let text = "read_users and read_timelines show personal data: add personal_data";
+            return Err(("permissions", text.to_owned()));
+        }
+        Ok((role, permissions))
+    }
+}
+
+/// Rights of a key: its role, or permissions in its place.
+fn role_of(key: &ApiKey) -> Option<Role> {
+    key.permissions.is_empty().then_some(key.role)
 }
 
 /// A key as it is shown.
@@ -94,7 +125,10 @@ pub struct KeyView {
     key_id: Uuid,
     name: String,
     hint: String,
-    role: Role,
+    /// Null with permissions of its own.
+    role: Option<Role>,
+    /// What it may.
+    permissions: Vec<Permission>,
     scopes: Vec<String>,
     origins: Vec<String>,
     created_at: Timestamp,
@@ -107,11 +141,13 @@ pub struct KeyView {
 impl From<ApiKeyRow> for KeyView {
     fn from(row: ApiKeyRow) -> Self {
         let key = row.key;
+        let (role, permissions) = (role_of(&key), key.may().to_vec());
         Self {
             key_id: key.id,
             name: key.name,
             hint: row.hint,
-            role: key.role,
+            role,
+            permissions,
             scopes: key.scopes.iter().map(ToString::to_string).collect(),
             origins: key.origins.iter().map(ToString::to_string).collect(),
             created_at: row.created_at,
@@ -129,7 +165,10 @@ impl From<ApiKeyRow> for KeyView {
 struct MadeKey {
     key_id: Uuid,
     name: String,
-    role: Role,
+    /// Null with permissions of its own.
+    role: Option<Role>,
+    /// What it may.
+    permissions: Vec<Permission>,
     scopes: Vec<String>,
     origins: Vec<String>,
     expires_at: Option<Timestamp>,
@@ -160,7 +199,7 @@ pub fn described() -> Vec<Described> {
             .answers::<KeyList>(200, "Keys, the oldest first."),
         describe::post("/v1/admin/keys", May::Needs(Permission::ManageKeys), "Makes an API key.")
             .body::<NewKey>()
-            .body_example(r#"{"name": "shop", "scopes": ["events:write"], "origins": ["10.0.0.0/8"]}"#)
+            .body_example(r#"{"name": "mailer", "permissions": ["send_messages", "read_messages"], "origins": ["10.0.0.0/8"]}"#)
             .answers::<MadeKey>(201, "The key, never shown again.")
             .refuses(&[409]),
         describe::delete("/v1/admin/keys/{id}", May::Needs(Permission::ManageKeys), "Revokes a key at once.")
@@ -171,6 +210,7 @@ pub fn described() -> Vec<Described> {
 
 /// Makes a key. A key that is confined itself makes none that may more.
 pub async fn post(
+    request: HttpRequest,
     Body(body): Body,
     app: web::Data<App>,
     caller: With<ManageKeys>,
@@ -182,38 +222,43 @@ pub async fn post(
     let (key, text) = new
         .make(Timestamp::now())
         .map_err(|(field, message)| ApiError::invalid("bad_key", Some(field), message))?;
-    if !caller.access().role.includes(key.role) {
-        return Err(ApiError::NotPermitted);
+    if let Some(more) = key.may().iter().find(|permission| !caller.access().may(**permission)) {
+        return Err(ApiError::Lacks(*more));
     }
     let may_give = |scope: &Scope| caller.access().has_scope(*scope);
     if caller.access().scopes.is_some() && (key.scopes.is_empty() || !key.scopes.iter().all(may_give)) {
         return Err(ApiError::NotPermitted);
     }
     let (stored, hint, by) = (key.clone(), api_key::hint(&text), caller.name());
-    let identity = Arc::clone(&app.state.identity);
+    let (identity, change) =
+        (Arc::clone(&app.state.identity), Change::new(&request, &app, StatusCode::CREATED));
+    let made = MadeKey {
+        key_id: key.id,
+        role: role_of(&key),
+        permissions: key.may().to_vec(),
+        scopes: key.scopes.iter().map(ToString::to_string).collect(),
+        origins: key.origins.iter().map(ToString::to_string).collect(),
+        expires_at: key.expires_at,
+        name: key.name,
+        key: text,
+    };
     let made = app
         .state
         .store
         .run(move |connection| {
-            let made = api_keys::insert(connection, &stored, &hint, &by)?;
+            let made = in_transaction(connection, |connection| {
+                if !api_keys::insert(connection, &stored, &hint, &by)? {
+                    return Ok(None);
+                }
+                change.store(connection, (), &made)?;
+                Ok(Some(made))
+            })?;
             identity.read_changes(connection)?;
             Ok(made)
         })
         .await?;
-    if !made {
-        return Err(ApiError::Conflict(format!("there are {MAX_KEYS} keys already; revoke one first")));
-    }
-    let made = MadeKey {
-        key_id: key.id,
-        name: key.name,
-        role: key.role,
-        scopes: key.scopes.iter().map(ToString::to_string).collect(),
-        origins: key.origins.iter().map(ToString::to_string).collect(),
-        expires_at: key.expires_at,
-        key: text,
-    };
-    caller.changed((), &made);
-    Ok(HttpResponse::Created().json(made))
+    let full = || ApiError::Conflict(format!("there are {MAX_KEYS} keys already; revoke one first"));
+    Ok(HttpResponse::Created().json(made.ok_or_else(full)?))
 }
 
 /// Lists keys, the oldest first.
@@ -229,16 +274,24 @@ pub async fn list(
 
 /// Revokes a key at once.
 pub async fn delete(
+    request: HttpRequest,
     path: web::Path<Uuid>,
     app: web::Data<App>,
     caller: With<ManageKeys>,
 ) -> Result<HttpResponse, ApiError> {
+    let change = Change::new(&request, &app, StatusCode::NO_CONTENT);
     let (id, by, identity) = (*path, caller.name(), Arc::clone(&app.state.identity));
     let revoked = app
         .state
         .store
         .run(move |connection| {
-            let revoked = api_keys::revoke(connection, id, &by)?;
+            let revoked = in_transaction(connection, |connection| {
+                let revoked = api_keys::revoke(connection, id, &by)?;
+                if revoked {
+                    change.store(connection, (), ())?;
+                }
+                Ok(revoked)
+            })?;
             identity.read_changes(connection)?;
             Ok(revoked)
         })

@@ -10,6 +10,7 @@ use actix_web::http::StatusCode;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, web};
 use parking_lot::Mutex;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::forwarded::Original;
@@ -17,9 +18,23 @@ use crate::actors::App;
 use crate::base::Timestamp;
 use crate::privacy::audit::{AuditEntry, masked};
 use crate::privacy::{Access, Role};
+use crate::state::tombstones::Tombstones;
+use crate::store::{Connection, StoreError, audit};
 
-/// Values before and after a change, as the handler tells them.
-pub type Told = Arc<Mutex<Option<(Value, Value)>>>;
+/// What the handler tells of a change.
+#[derive(Clone, Debug, Default)]
+pub enum Values {
+    /// Nothing.
+    #[default]
+    None,
+    /// What was there before, and what is there since.
+    Told(Value, Value),
+    /// The entry was stored by the transaction that made the change.
+    Stored,
+}
+
+/// The same, where handler and log both reach it.
+pub type Told = Arc<Mutex<Values>>;
 
 /// Caller of a request, left in its extensions once it is known.
 #[derive(Clone, Debug)]
@@ -90,6 +105,51 @@ fn of_people(role: Role) -> Kind {
     if role.is_of_people() { Kind::Change } else { Kind::Plain }
 }
 
+/// A change whose entry is stored by the transaction that makes it: neither is there without the other.
+pub struct Change {
+    /// `None` for what is not kept, such as a user's own changes.
+    entry: Option<AuditEntry>,
+    told: Told,
+    tombstones: Arc<Tombstones>,
+}
+
+impl Change {
+    /// The change that a request makes, which will be answered with this status.
+    pub fn new(request: &HttpRequest, app: &App, status: StatusCode) -> Self {
+        let seen = request.extensions().get::<Seen>().cloned();
+        let pattern = request.match_pattern().unwrap_or_default();
+        let is_kept = seen
+            .as_ref()
+            .is_some_and(|seen| kind(request.method().as_str(), &pattern, &seen.access) == Kind::Change);
+        let address = Original::of(request.head(), &app.state.config.server.trusted_proxies).client;
+        Self {
+            entry: is_kept.then(|| entry(request, status.as_u16(), seen.as_ref(), address)),
+            told: seen.map(|seen| seen.told).unwrap_or_default(),
+            tombstones: Arc::clone(&app.state.tombstones),
+        }
+    }
+
+    /// Stores the entry with what was there before, and what is there since. Goes last in its transaction: entries are added one after
+    /// the other.
+    pub fn store(
+        &self,
+        connection: &mut Connection,
+        before: impl Serialize,
+        after: impl Serialize,
+    ) -> Result<(), StoreError> {
+        let Some(entry) = &self.entry else { return Ok(()) };
+        let kept = |value: Value| Some(value).filter(|value| !value.is_null()).map(|value| masked(&value));
+        let entry = AuditEntry {
+            before: kept(serde_json::to_value(before).unwrap_or_default()),
+            after: kept(serde_json::to_value(after).unwrap_or_default()),
+            ..entry.clone()
+        };
+        audit::append(connection, &[self.tombstones.in_entry(&entry)])?;
+        *self.told.lock() = Values::Stored;
+        Ok(())
+    }
+}
+
 /// Adds the request to the audit log once it is answered; a change waits until its entry is stored.
 pub async fn record(
     request: ServiceRequest,
@@ -110,6 +170,12 @@ pub async fn record(
         }
         _ => Kind::Plain,
     };
+    // One that failed afterwards was rolled back, or not: that it was tried is kept.
+    let is_stored =
+        status.is_success() && seen.as_ref().is_some_and(|seen| matches!(*seen.told.lock(), Values::Stored));
+    if kind == Kind::Change && is_stored {
+        return Ok(response);
+    }
     let app = request.app_data::<web::Data<App>>().cloned();
     let Some(app) = app.filter(|_| is_refused || kind != Kind::Plain) else { return Ok(response) };
     let address = Original::of(request.head(), &app.state.config.server.trusted_proxies).client;
@@ -125,7 +191,10 @@ pub async fn record(
 }
 
 fn entry(request: &HttpRequest, status: u16, seen: Option<&Seen>, address: Option<IpAddr>) -> AuditEntry {
-    let (before, after) = seen.and_then(|seen| seen.told.lock().take()).unzip();
+    let (before, after) = match seen.map(|seen| std::mem::take(&mut *seen.told.lock())) {
+        Some(Values::Told(before, after)) => (Some(before), Some(after)),
+        Some(Values::None | Values::Stored) | None => (None, None),
+    };
     let kept = |value: Option<Value>| value.filter(|value| !value.is_null()).map(|value| masked(&value));
     let route = request.match_pattern().unwrap_or_else(|| request.path().to_owned());
     AuditEntry {

@@ -8,7 +8,7 @@ use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
 use tokio::sync::OwnedMutexGuard;
 
-use super::audited::{Seen, Told};
+use super::audited::{Seen, Told, Values};
 use super::error::ApiError;
 use super::forwarded::Original;
 use super::rates::{self, Who};
@@ -107,7 +107,7 @@ impl Caller {
     /// Tells the audit log what a change was: what was there before, and what is there since.
     pub fn changed(&self, before: impl Serialize, after: impl Serialize) {
         let before = serde_json::to_value(before).unwrap_or_default();
-        *self.told.lock() = Some((before, serde_json::to_value(after).unwrap_or_default()));
+        *self.told.lock() = Values::Told(before, serde_json::to_value(after).unwrap_or_default());
     }
 
     /// Returns whether the shop speaks, or a client of a user.

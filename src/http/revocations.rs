@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use actix_web::{HttpResponse, web};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::audited::Change;
 use super::auth::Caller;
 use super::body::Body;
 use super::describe::{self, Described, May};
@@ -15,6 +17,7 @@ use super::permit::{Own, RevokeTokens, SignOutUsers, With};
 use crate::actors::App;
 use crate::base::{ExternalId, Timestamp, json, suggest_nearest};
 use crate::privacy::{Permission, Revoked};
+use crate::store::in_transaction;
 use crate::store::revocations::{self, RevocationRow};
 
 /// Revocations of a page, unless another number is asked for, and the most.
@@ -154,42 +157,52 @@ fn parse(body: &[u8], now: Timestamp) -> Result<(Revoked, String), ApiError> {
 async fn revoke(
     app: &App,
     caller: &Caller,
+    change: Change,
     revoked: Revoked,
     reason: String,
 ) -> Result<HttpResponse, ApiError> {
     let (by, identity) = (caller.name(), Arc::clone(&app.state.identity));
-    let (row, closed) = app
+    let (revocation, closed) = app
         .state
         .store
         .run(move |connection| {
-            let row = revocations::add(connection, &revoked, &reason, &by, Timestamp::now())?;
-            Ok((row, identity.read_changes(connection)?))
+            let made = in_transaction(connection, |connection| {
+                let row = revocations::add(connection, &revoked, &reason, &by, Timestamp::now())?;
+                let made = view(row);
+                change.store(connection, (), &made)?;
+                Ok(made)
+            })?;
+            Ok((made, identity.read_changes(connection)?))
         })
         .await?;
-    let made = MadeView { revocation: view(row), closed };
-    caller.changed((), &made);
+    let made = MadeView { revocation, closed };
     Ok(HttpResponse::Created().json(made))
 }
 
 /// Revokes a token by its id, those of a user, or all, and ends their connections.
 pub async fn post(
+    request: HttpRequest,
     Body(body): Body,
     app: web::Data<App>,
     caller: With<RevokeTokens>,
 ) -> Result<HttpResponse, ApiError> {
     let (revoked, reason) = parse(&body, Timestamp::now())?;
-    revoke(&app, &caller, revoked, reason).await
+    let change = Change::new(&request, &app, StatusCode::CREATED);
+    revoke(&app, &caller, change, revoked, reason).await
 }
 
 /// Signs a user out everywhere: tokens up to now end, and so do connections.
 pub async fn sign_out(
+    request: HttpRequest,
     path: web::Path<String>,
     app: web::Data<App>,
     _body: Body,
     caller: Own<SignOutUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let user = caller.user(&path, &app)?;
-    revoke(&app, &caller, Revoked::Subject(user.to_string(), Timestamp::now()), "sign-out".to_owned()).await
+    let change = Change::new(&request, &app, StatusCode::CREATED);
+    let revoked = Revoked::Subject(user.to_string(), Timestamp::now());
+    revoke(&app, &caller, change, revoked, "sign-out".to_owned()).await
 }
 
 /// Lists revocations, the latest first.

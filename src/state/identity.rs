@@ -147,7 +147,10 @@ impl Identity {
         Ok(self.sessions.close(|session| {
             let by_itself = match session.api_key {
                 Some(key) => !key_ids.contains(&key),
-                None if session.sign_in.is_some() => session.sign_in.is_some_and(|id| !self.people.has(id)),
+                // Whose role has changed logs in anew, with what is permitted now.
+                None if session.sign_in.is_some() => {
+                    session.sign_in.and_then(|id| self.people.role_of(id)) != Some(session.role)
+                }
                 None if session.subject.is_empty() => false,
                 None => revoked.cover(session.token_id.as_deref(), &session.subject, session.issued_at),
             };

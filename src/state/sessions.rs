@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::base::Timestamp;
 use crate::deliver::CloseCode;
+use crate::privacy::Role;
 use crate::transport::WeakPipe;
 
 /// Connections that are kept before ended ones are looked for.
@@ -22,6 +23,8 @@ pub struct Session {
     pub api_key: Option<Uuid>,
     /// Session of a person who is signed in, in place of a token.
     pub sign_in: Option<Uuid>,
+    /// Role at the login.
+    pub role: Role,
     /// Moment at which its token was issued.
     pub issued_at: Option<Timestamp>,
     /// Moment of the login.

@@ -13,7 +13,7 @@ use crate::base::{Millis, Timestamp};
 use crate::config::People;
 use crate::privacy::password::{self, SALT_BYTES};
 use crate::privacy::sign_in::{self, BYTES, Person, Sessions};
-use crate::privacy::{Access, TokenError};
+use crate::privacy::{Access, Role, TokenError};
 use crate::store::person_sessions::{self, NewSession};
 use crate::store::{Connection, Store, StoreError, people};
 
@@ -97,9 +97,9 @@ impl SignIns {
         Ok(())
     }
 
-    /// Returns whether a session goes on.
-    pub fn has(&self, session: Uuid) -> bool {
-        self.sessions.load().has(session)
+    /// Role of the person of a session that goes on.
+    pub fn role_of(&self, session: Uuid) -> Option<Role> {
+        self.sessions.load().role_of(session)
     }
 
     /// Stores when sessions were used last. Blocks.

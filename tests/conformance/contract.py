@@ -43,7 +43,17 @@ SETTINGS = {
     "auth.jwks_timeout_ms": "100",
 }
 # Role, and the subject of its tokens.
-ROLES = {"nobody": "", "user": USER, "service": "shop", "admin": "anna"}
+ROLES = {
+    "nobody": "",
+    "user": USER,
+    "viewer": "vera",
+    "marketer": "mara",
+    "operator": "otto",
+    "privacy_officer": "paul",
+    "service": "shop",
+    "developer": "dora",
+    "admin": "anna",
+}
 
 
 def install(tools):
@@ -119,6 +129,7 @@ class Shop:
         waiting = [self.call("POST", "/v1/notifications", later)["id"] for _ in range(4)]
         hook = {"url": "https://shop.example/hooks", "events": self.call("GET", "/v1/webhooks")["events"][:2]}
         hooks = [self.call("POST", "/v1/webhooks", hook)["webhook_id"] for _ in range(4)]
+        people = [self.call("POST", "/v1/people", {"name": f"person-{n}", "role": "viewer"})["person_id"] for n in range(4)]
         keys = [self.call("POST", "/v1/admin/keys", {"name": f"key {n}", "scopes": ["events:write"]})["key_id"] for n in range(4)]
         self.call("POST", "/v1/sources/orders", {"from": "kafka", "reads": "orders", "records": 3, "stored": 3})
         erased = self.call("DELETE", "/v1/users/40")
@@ -135,6 +146,7 @@ class Shop:
             "/v1/notifications/scheduled/": ids(waiting),
             "/v1/webhooks/": ids(hooks),
             "/v1/admin/keys/": ids(keys),
+            "/v1/people/": ids(people),
             "/v1/sources/": [{"name": "orders"}],
             "/v1/topics/": [{"name": "vinyl"}],
             "/v1/triggers/": [{"name": "order_status"}],

@@ -103,6 +103,14 @@ fn people_sign_in_see_what_their_role_may_and_sign_out() {
     );
     browser.wait_for("/last administrator/.test(document.querySelector('#toasts').textContent)");
     browser.wait_for(&format!("{} === 'admin'", role("anna")));
+    // What the client library of "Try it" sends carries the token of the session as well.
+    browser.evaluate(
+        "import('/js/api.js').then(async (api) => { \
+         const change = { method: 'PUT', headers: { 'content-type': 'application/json' }, body: '{\"locale\":\"de\"}' }; \
+         const path = '/v1/users/17/preferences'; \
+         globalThis.answered = [(await fetch(path, change)).status, (await api.fetchSigned(path, change)).status]; }), 0",
+    );
+    browser.wait_for("globalThis.answered?.join() === '403,200'");
     browser.click("#account-name");
     browser.wait_for(&there("#own-sessions tbody tr"));
     browser.click("#sign-out-everywhere");

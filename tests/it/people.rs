@@ -19,6 +19,10 @@ fn first_link(server: &mut crate::helpers::server::Server) -> String {
 fn the_first_administrator_is_made_by_a_link_that_is_good_once() {
     let (database, mut server) = start(&[]);
     let link = first_link(&mut server);
+    // Somebody whom an identity provider has signed in meanwhile is none.
+    let by_provider = "INSERT INTO people (person_id, name, role, issuer, issuer_subject, created_by) \
+                       VALUES (gen_random_uuid(), 'eve', 'viewer', 'https://id.example', '7', 'https://id.example')";
+    database.execute(by_provider).unwrap();
     let mut http = server.http();
     assert_eq!(http.get("/v1/people/me").status, 401);
     assert_eq!(http.post("/v1/people/link", &json!({"link": link})).json(), json!({"name": null}));
@@ -43,14 +47,14 @@ fn the_first_administrator_is_made_by_a_link_that_is_good_once() {
     }
     keep(&mut http, &answer);
     assert_eq!(http.get("/v1/people").json()["people"][0]["name"], "anna");
-    assert_eq!(join(&mut server.http(), &link, "eve", PASSWORD).status, 404, "a second time");
+    assert_eq!(join(&mut server.http(), &link, "fred", PASSWORD).status, 404, "a second time");
     let mut entries = http.get("/v1/admin/audit?actor=anna").json()["entries"].take();
     let entry = entries.as_array_mut().unwrap().pop().unwrap();
     assert_eq!((&entry["action"], &entry["role"]), (&json!("POST /v1/people/join"), &json!("admin")));
     drop(server);
     let mut server = start_on(&database, &[]);
     server.terminate();
-    assert!(server.rest_of_lines().is_empty(), "there is somebody");
+    assert!(server.rest_of_lines().is_empty(), "there is an administrator");
 }
 
 #[test]
@@ -155,6 +159,35 @@ fn sessions_end_at_once_one_by_one_and_everywhere_with_their_sockets() {
     assert_eq!(all[0].post("/v1/people/sign-out-everywhere", &Value::Null).json()["ended"], 2);
     assert_eq!(socket.close_code(), 3503);
     assert!(all.iter_mut().all(|http| http.get("/v1/people/me").status == 401));
+}
+
+#[test]
+fn a_socket_ends_when_the_role_of_its_person_changes() {
+    let (database, server) = start(&[]);
+    for (name, role) in [("anna", "admin"), ("ben", "developer"), ("carl", "developer")] {
+        add(&database, name, role);
+    }
+    let (mut anna, mut ben, carl) =
+        (signed_in(&server, "anna"), signed_in(&server, "ben"), signed_in(&server, "carl"));
+    let open = |http: &crate::helpers::http::Http| {
+        let cookie = http.headers[0].1.clone();
+        let mut socket = crate::helpers::client::Client::connect_with(server.address, &[("Cookie", &cookie)]);
+        socket.send(&json!({"type": "login", "user_id": 17, "device": "test"}));
+        socket
+    };
+    let (mut of_ben, mut of_carl) = (open(&ben), open(&carl));
+    of_ben.expect("welcome");
+    of_carl.expect("welcome");
+    let all = anna.get("/v1/people").json();
+    let row = all["people"].as_array().unwrap().iter().find(|one| one["name"] == "ben").unwrap().clone();
+    let path = format!("/v1/people/{}", row["person_id"].as_str().unwrap());
+    assert_eq!(anna.patch(&path, &json!({"role": "viewer"})).status, 200);
+    assert_eq!(of_ben.close_code(), 3503);
+    // The session goes on, as one of a viewer, who opens no socket in the name of a user.
+    assert_eq!(ben.get("/v1/people/me").json()["role"], "viewer");
+    assert_eq!(open(&ben).close_code(), 3507);
+    of_carl.send(&json!({"type": "ping"}));
+    of_carl.expect("pong");
 }
 
 #[test]

@@ -148,6 +148,61 @@ fn an_api_key_is_shown_once_confined_to_its_scopes_and_revoked_at_once() {
 }
 
 #[test]
+fn an_api_key_may_what_its_permissions_say_and_its_maker_may_no_less() {
+    let (database, server) = start();
+    let mut anna = admin(&server);
+    let made = anna.post(
+        "/v1/admin/keys",
+        &json!({"name": "mailer", "permissions": ["send_messages", "read_decisions", "manage_keys"]}),
+    );
+    assert_eq!(made.status, 201, "{}", made.body);
+    assert_eq!(made.json()["role"], Value::Null);
+    assert_eq!(made.json()["permissions"], json!(["read_decisions", "send_messages", "manage_keys"]));
+    let mut mailer = with(&server, made.json()["key"].as_str().unwrap());
+    let me = mailer.get("/v1/people/me").json();
+    assert_eq!(me["permissions"], json!(["read_decisions", "send_messages", "manage_keys"]));
+    let send = json!({"user_id": "user-of-mailer", "title": "Hello"});
+    assert_eq!(mailer.post("/v1/notifications", &send).status, 202);
+    let refused = mailer.get("/v1/items");
+    assert_eq!(refused.status, 200, "anybody with a token");
+    for (answer, lacks) in [
+        (mailer.get("/v1/users/17/preferences"), "read_users"),
+        (mailer.put("/v1/items", &json!([{"item_id": 1, "title": "A"}])), "write_catalogue"),
+        (mailer.get("/v1/admin/audit"), "read_audit"),
+        (mailer.post("/v1/events", &json!({"kind": "view", "user_id": 17, "item_id": 1})), "act_for_users"),
+        // A key that makes keys gives none more than it may itself.
+        (mailer.post("/v1/admin/keys", &json!({"name": "all"})), "monitor"),
+        (
+            mailer.post("/v1/admin/keys", &json!({"name": "more", "permissions": ["read_audit"]})),
+            "read_audit",
+        ),
+    ] {
+        assert_eq!(code(&answer), (403, "not_permitted".to_owned()), "{}", answer.body);
+        assert!(answer.body.contains(lacks), "{lacks}: {}", answer.body);
+    }
+    let less = json!({"name": "less", "permissions": ["send_messages"]});
+    assert_eq!(mailer.post("/v1/admin/keys", &less).status, 201);
+    wait_for("the decision", || mailer.get("/admin/decisions?limit=10").body.contains("decision"));
+    let shown = mailer.get("/admin/decisions?limit=10").body;
+    assert!(!shown.contains("user-of-mailer"), "it has no personal data: {shown}");
+    // The command line makes the same, and a running server follows.
+    let made = tidings(&database, &["keys", "create", "auditor", "--permission", "read_audit"]);
+    let mut auditor = with(&server, made.trim());
+    wait_for("the key", || auditor.get("/v1/admin/audit").status == 200);
+    assert_eq!(auditor.get("/v1/admin/keys").status, 403);
+    assert!(tidings(&database, &["keys", "list"]).contains(" read_audit auditor "));
+    for (bad, says) in [
+        (json!({"name": "a", "permissions": ["send_mesages"]}), "send_messages"),
+        (json!({"name": "a", "permissions": ["read_users"]}), "add personal_data"),
+        (json!({"name": "a", "role": "admin", "permissions": ["read_audit"]}), "leave role out"),
+        (json!({"name": "a", "role": "viewer"}), "name its permissions"),
+    ] {
+        let answer = anna.post("/v1/admin/keys", &bad);
+        assert!(answer.status == 400 && answer.body.contains(says), "{bad}: {}", answer.body);
+    }
+}
+
+#[test]
 fn an_api_key_has_origins_and_a_confined_one_makes_none_that_may_more() {
     let (_database, server) = start();
     let mut anna = admin(&server);

@@ -7,10 +7,11 @@ use uuid::Uuid;
 use super::{note, say};
 use crate::app::database::{Sharing, open};
 use crate::app::usage::Usage;
-use crate::base::Timestamp;
+use crate::base::{Timestamp, nearest};
 use crate::config::Config;
 use crate::http::api_keys::{KeyView, NewKey};
-use crate::privacy::{Role, api_key};
+use crate::privacy::api_key::ApiKey;
+use crate::privacy::{Permission, api_key};
 use crate::store::{Store, api_keys};
 
 /// Operations on API keys. A running server follows within a second.
@@ -42,6 +43,9 @@ pub struct CreateArgs {
     /// Administrator in place of a service.
     #[arg(long)]
     admin: bool,
+    /// What it may, such as send_messages, in place of all that a service may; may be repeated.
+    #[arg(long = "permission", value_name = "PERMISSION", value_parser = permission, conflicts_with = "admin")]
+    permissions: Vec<Permission>,
     /// Area it is confined to, such as events:write; may be repeated.
     #[arg(long = "scope", value_name = "AREA:RIGHT")]
     scopes: Vec<String>,
@@ -63,6 +67,20 @@ pub fn run(config: &Config, action: &KeysAction) -> anyhow::Result<()> {
     }
 }
 
+/// A permission by its name.
+fn permission(name: &str) -> Result<Permission, String> {
+    Permission::named(name).ok_or_else(|| {
+        let names = || Permission::ALL.iter().map(|permission| permission.name());
+        match nearest(name, names()) {
+            Some(near) => format!("there is no permission \"{name}\", did you mean {near}?"),
+            None => format!(
+                "there is no permission \"{name}\"; there are {}",
+                names().collect::<Vec<_>>().join(", ")
+            ),
+        }
+    })
+}
+
 fn create(store: &Store, args: &CreateArgs) -> anyhow::Result<()> {
     let now = Timestamp::now();
     if args.days.is_some_and(|days| !(days > 0.0 && days <= 36_500.0)) {
@@ -70,7 +88,8 @@ fn create(store: &Store, args: &CreateArgs) -> anyhow::Result<()> {
     }
     let new = NewKey {
         name: args.name.clone(),
-        role: if args.admin { Role::Admin } else { Role::Service },
+        role: args.admin.then(|| "admin".to_owned()),
+        permissions: args.permissions.clone(),
         scopes: args.scopes.clone(),
         origins: args.origins.clone(),
         expires_at: args.days.map(|days| now.plus_days(days).to_string()),
@@ -100,13 +119,21 @@ fn list(store: &Store, revoked: bool, json: bool) -> anyhow::Result<()> {
             false => say(&format!(
                 "{} {hint}… {} {} [{}] {end}, {used}",
                 key.id,
-                key.role.name(),
+                rights(&key),
                 key.name,
                 scopes.join(" ")
             ))?,
         }
     }
     Ok(())
+}
+
+/// Role of a key, or its own permissions.
+fn rights(key: &ApiKey) -> String {
+    if key.permissions.is_empty() {
+        return key.role.name().to_owned();
+    }
+    key.permissions.iter().map(|permission| permission.name()).collect::<Vec<_>>().join(",")
 }
 
 fn revoke(store: &Store, id: Uuid) -> anyhow::Result<()> {

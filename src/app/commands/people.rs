@@ -204,9 +204,9 @@ fn change(
     }
 }
 
-/// A link that makes the first administrator, if there is nobody yet. One from before is over.
+/// A link that makes the first administrator, if there is none yet. One from before is over.
 pub fn first_link(config: &Config, connection: &mut Connection) -> Result<Option<String>, StoreError> {
-    if people::any(connection)? {
+    if people::any_admin(connection)? {
         return Ok(None);
     }
     let (secret, hash, until) = new_link(config.people.link_h, Timestamp::now());

@@ -134,7 +134,7 @@ fn announce(running: &Running) -> anyhow::Result<()> {
     say(&format!("tidings is ready at {scheme}://{}{}/", running.address, config.server.base_path.as_str()))
 }
 
-/// A line with the link that makes the first administrator, where people sign in and there is nobody yet.
+/// A line with the link that makes the first administrator, where people sign in and there is none yet.
 fn invite(running: &Running) -> anyhow::Result<()> {
     let state = &running.app.state;
     let config = &state.config;
@@ -149,7 +149,7 @@ fn invite(running: &Running) -> anyhow::Result<()> {
     let link = format!("{}://{}{base}/{page}", config.tls.scheme(), running.address);
     // Whoever started the server may read its first line only.
     if let Err(error) =
-        say(&format!("nobody has an account yet; the first administrator, once within {hours} h: {link}"))
+        say(&format!("there is no administrator yet; the first one, once within {hours} h: {link}"))
     {
         log::warn!("the link of the first administrator was not printed: {error}");
     }

@@ -39,6 +39,8 @@ pub struct Access {
     pub expires_at: Option<Timestamp>,
     /// Areas that an API key is confined to; `None` = all that the role may.
     pub scopes: Option<Arc<[Scope]>>,
+    /// Permissions that an API key has, in place of those of its role.
+    pub permissions: Option<Arc<[Permission]>>,
 }
 
 impl Access {
@@ -58,6 +60,7 @@ impl Access {
             issued_at: None,
             expires_at: None,
             scopes: None,
+            permissions: None,
         }
     }
 
@@ -74,16 +77,21 @@ impl Access {
         }
     }
 
-    /// Returns whether the caller has that permission. A user has none.
+    /// Permissions of the caller. A user has none.
+    pub fn permissions(&self) -> &[Permission] {
+        self.permissions.as_deref().unwrap_or_else(|| self.role.permissions())
+    }
+
+    /// Whether the caller has that permission.
     pub fn may(&self, permission: Permission) -> bool {
-        self.role.may(permission)
+        self.permissions().contains(&permission)
     }
 
     /// Returns whether the caller is that user, or has the permission for any.
     pub fn may_for(&self, user: &ExternalId, permission: Permission) -> bool {
         match self.role {
             Role::User => self.user.as_ref() == Some(user),
-            role => role.may(permission),
+            _ => self.may(permission),
         }
     }
 

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::access::Access;
+use super::permission::Permission;
 use super::role::Role;
 use super::scope::Scope;
 use super::token_error::TokenError;
@@ -70,12 +71,21 @@ pub struct ApiKey {
     pub hash: KeyHash,
     /// Role.
     pub role: Role,
+    /// Permissions in place of those of the role; empty = those of the role.
+    pub permissions: Vec<Permission>,
     /// Areas it is confined to; empty = all that the role may.
     pub scopes: Vec<Scope>,
     /// Places it may be used from; empty = anywhere.
     pub origins: Vec<Origin>,
     /// End of its validity.
     pub expires_at: Option<Timestamp>,
+}
+
+impl ApiKey {
+    /// Permissions of the key.
+    pub fn may(&self) -> &[Permission] {
+        if self.permissions.is_empty() { self.role.permissions() } else { &self.permissions }
+    }
 }
 
 /// Text of a key of these random bytes.
@@ -133,6 +143,7 @@ impl ApiKeys {
             api_key: Some(known.id),
             expires_at: known.expires_at,
             scopes: (!known.scopes.is_empty()).then(|| known.scopes.as_slice().into()),
+            permissions: (!known.permissions.is_empty()).then(|| known.permissions.as_slice().into()),
             ..Access::open()
         })
     }
@@ -151,6 +162,7 @@ mod tests {
             name: "shop".into(),
             hash: hash(&text),
             role: Role::Service,
+            permissions: Vec::new(),
             scopes: scopes.iter().map(|scope| scope.parse().unwrap()).collect(),
             origins: origins.iter().map(|origin| origin.parse().unwrap()).collect(),
             expires_at: Some(NOW.plus_days(1.0)),
@@ -173,6 +185,20 @@ mod tests {
         assert_eq!(keys.verify(&text, &Client::default(), NOW.plus_days(1.0)), Err(TokenError::Expired));
         assert_eq!(keys.verify("tdg_guessed", &Client::default(), NOW), Err(TokenError::UnknownApiKey));
         assert_eq!(hint(&text).len(), 10);
+    }
+
+    #[test]
+    fn a_key_with_permissions_of_its_own_has_these_and_no_other() {
+        let text = text(&[7; BYTES]);
+        let (_, keys) = key(&[], &[]);
+        let mut own = keys.0.into_values().next().unwrap();
+        own.permissions = vec![Permission::ReadAudit];
+        let keys: ApiKeys = [own].into_iter().collect();
+        let access = keys.verify(&text, &Client::default(), NOW).unwrap();
+        assert_eq!(access.permissions(), [Permission::ReadAudit]);
+        let user = crate::base::ExternalId::parse("17").unwrap();
+        assert!(!access.may(Permission::ReadUsers) && !access.may_for(&user, Permission::ActForUsers));
+        assert!(crate::privacy::mask::applies(&access), "it has no personal data");
     }
 
     #[test]

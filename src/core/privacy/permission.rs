@@ -1,12 +1,15 @@
 //! Permissions: each lets a role do one kind of thing over the API. Their names are stable.
 
+use serde::{Deserialize, Serialize};
+
 /// Defines the permissions with their names.
 macro_rules! permissions {
     ($($(#[doc = $about:literal])+ $variant:ident $name:literal,)+) => {
         /// One kind of thing that a role may do.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
         pub enum Permission {
-            $($(#[doc = $about])+ $variant,)+
+            $($(#[doc = $about])+ #[serde(rename = $name)] $variant,)+
         }
 
         impl Permission {
@@ -18,6 +21,11 @@ macro_rules! permissions {
                 match self {
                     $(Self::$variant => $name,)+
                 }
+            }
+
+            /// The permission of a name; `None` for another text.
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|permission| permission.name() == name)
             }
 
             /// Meaning in a sentence.

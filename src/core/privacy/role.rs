@@ -155,11 +155,6 @@ impl Role {
     pub fn is_of_people(self) -> bool {
         Self::OF_PEOPLE.contains(&self)
     }
-
-    /// Returns whether the role may all that the other may: it can be given by whoever has this one.
-    pub fn includes(self, other: Self) -> bool {
-        other.permissions().iter().all(|permission| self.may(*permission))
-    }
 }
 
 #[cfg(test)]
@@ -171,14 +166,6 @@ mod tests {
         assert_eq!(crate::config::ROLES.map(Some), Role::ALL.map(|role| Some(role.name())));
         assert!(Role::ALL.into_iter().all(|role| Role::named(role.name()) == Some(role)));
         assert_eq!(Role::named("root"), None);
-    }
-
-    #[test]
-    fn a_role_includes_those_that_may_no_more() {
-        assert!(Role::ALL.into_iter().all(|role| Role::Admin.includes(role)));
-        assert!(Role::Marketer.includes(Role::Viewer) && Role::Developer.includes(Role::Service));
-        assert!(!Role::Developer.includes(Role::Admin) && !Role::Developer.includes(Role::PrivacyOfficer));
-        assert!(Role::Operator.includes(Role::Viewer) && !Role::Service.includes(Role::Viewer));
     }
 
     #[test]

@@ -126,7 +126,12 @@ impl Sessions {
 
     /// Returns whether the session goes on.
     pub fn has(&self, id: Uuid) -> bool {
-        self.0.values().any(|session| session.id == id)
+        self.role_of(id).is_some()
+    }
+
+    /// Role of the person of a session that goes on.
+    pub fn role_of(&self, id: Uuid) -> Option<Role> {
+        self.0.values().find(|session| session.id == id).map(|session| session.person.role)
     }
 }
 

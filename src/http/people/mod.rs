@@ -7,11 +7,13 @@ pub mod sign_in;
 
 use std::sync::Arc;
 
-use actix_web::{HttpResponse, web};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::audited::Change;
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
@@ -21,6 +23,7 @@ use crate::actors::App;
 use crate::base::{Timestamp, json, nearest, suggest_nearest};
 use crate::privacy::{Permission, Role, sign_in as names};
 use crate::state::sign_ins::{SignInError, page_of_link};
+use crate::store::in_transaction;
 use crate::store::people::{self, Changed, PersonRow};
 
 /// Accounts of a page, unless another number is asked for, and the most.
@@ -177,6 +180,10 @@ fn unknown() -> ApiError {
     ApiError::NotFound("this account")
 }
 
+fn last_admin() -> ApiError {
+    ApiError::Conflict("this is the last administrator: make somebody else one first".to_owned())
+}
+
 /// Lists accounts, by name.
 pub async fn list(
     query: web::Query<PeopleQuery>,
@@ -192,10 +199,12 @@ pub async fn list(
 
 /// Makes an account, and a link to set its password.
 pub async fn post(
+    request: HttpRequest,
     Body(body): Body,
     app: web::Data<App>,
     caller: With<ManagePeople>,
 ) -> Result<HttpResponse, ApiError> {
+    let change = Change::new(&request, &app, StatusCode::CREATED);
     let new: NewPerson = parse(&body, r#"{"name": "anna", "role": "viewer"}"#)?;
     let (name, role, by) = (name(&new.name)?, role(&new.role)?, caller.name());
     let (secret, hash, until) = app.state.identity.people.link(Timestamp::now());
@@ -203,25 +212,30 @@ pub async fn post(
         .state
         .store
         .run(move |connection| {
-            let Some(row) = people::add(connection, &name, role, &by)? else { return Ok(None) };
-            people::add_link(connection, &hash, Some(row.person.id), until)?;
-            Ok(Some(row))
+            in_transaction(connection, |connection| {
+                let Some(row) = people::add(connection, &name, role, &by)? else { return Ok(None) };
+                people::add_link(connection, &hash, Some(row.person.id), until)?;
+                let person = PersonView::from(row);
+                change.store(connection, (), &person)?;
+                Ok(Some(person))
+            })
         })
         .await?;
     let taken = || ApiError::Conflict("there is somebody of that name already".to_owned());
-    let person = PersonView::from(made.ok_or_else(taken)?);
-    caller.changed((), &person);
+    let person = made.ok_or_else(taken)?;
     let link = PasswordLink { link: page_of_link(&secret), expires_at: until };
     Ok(HttpResponse::Created().json(MadePerson { person, link }))
 }
 
 /// Changes role or state of an account; sessions follow at once.
 pub async fn patch(
+    request: HttpRequest,
     path: web::Path<Uuid>,
     Body(body): Body,
     app: web::Data<App>,
-    caller: With<ManagePeople>,
+    _caller: With<ManagePeople>,
 ) -> Result<HttpResponse, ApiError> {
+    let change = Change::new(&request, &app, StatusCode::OK);
     let PersonPatch { role: new_role, disabled } =
         parse(&body, r#"{"role": "viewer"} or {"disabled": true}"#)?;
     let new_role = new_role.as_deref().map(role).transpose()?;
@@ -230,43 +244,48 @@ pub async fn patch(
         .state
         .store
         .run(move |connection| {
-            let changed = people::change(connection, id, new_role, disabled)?;
+            let changed = in_transaction(connection, |connection| {
+                let changed = people::change(connection, id, new_role, disabled)?;
+                Ok(match changed {
+                    Changed::Unknown => Err(unknown()),
+                    Changed::LastAdmin => Err(last_admin()),
+                    Changed::Done(rows) => {
+                        let (before, after) = *rows;
+                        let (before, after) = (PersonView::from(before), PersonView::from(after));
+                        change.store(connection, &before, &after)?;
+                        Ok(after)
+                    }
+                })
+            })?;
             identity.read_changes(connection)?;
             Ok(changed)
         })
         .await?;
-    match changed {
-        Changed::Unknown => Err(unknown()),
-        Changed::LastAdmin => {
-            Err(ApiError::Conflict("this is the last administrator: make somebody else one first".to_owned()))
-        }
-        Changed::Done(rows) => {
-            let (before, after) = *rows;
-            let (before, after) = (PersonView::from(before), PersonView::from(after));
-            caller.changed(&before, &after);
-            Ok(HttpResponse::Ok().json(after))
-        }
-    }
+    Ok(HttpResponse::Ok().json(changed?))
 }
 
 /// Makes a link to set a new password. The old one stays until then.
 pub async fn link(
+    request: HttpRequest,
     path: web::Path<Uuid>,
     _body: Body,
     app: web::Data<App>,
     _caller: With<ManagePeople>,
 ) -> Result<HttpResponse, ApiError> {
     let (secret, hash, until) = app.state.identity.people.link(Timestamp::now());
-    let id = *path;
+    let (id, change) = (*path, Change::new(&request, &app, StatusCode::CREATED));
     let is_known = app
         .state
         .store
         .run(move |connection| {
-            let is_known = people::by_id(connection, id)?.is_some();
-            if is_known {
-                people::add_link(connection, &hash, Some(id), until)?;
-            }
-            Ok(is_known)
+            in_transaction(connection, |connection| {
+                let is_known = people::by_id(connection, id)?.is_some();
+                if is_known {
+                    people::add_link(connection, &hash, Some(id), until)?;
+                    change.store(connection, (), ())?;
+                }
+                Ok(is_known)
+            })
         })
         .await?;
     if !is_known {

@@ -91,6 +91,7 @@ pub async fn me(request: HttpRequest, app: web::Data<App>, caller: Caller) -> Ht
     let named = Some(access.name.clone()).filter(|name| !name.is_empty());
     let secret = session_cookie::secret(request.head(), &app.state.config);
     HttpResponse::Ok().json(Me {
+        permissions: access.permissions().iter().map(|permission| permission.name()).collect(),
         session_id: access.session,
         expires_at: access.expires_at,
         csrf_token: secret.filter(|_| access.session.is_some()).map(|secret| csrf_token(&secret)),

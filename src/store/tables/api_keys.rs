@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 use crate::base::Timestamp;
 use crate::privacy::api_key::{ApiKey, KeyHash, Origin};
-use crate::privacy::{Role, Scope};
+use crate::privacy::{Permission, Role, Scope};
 use crate::store::postgres::StoreError;
+use crate::store::postgres::columns::column;
 use crate::store::postgres::convert::{from_pg, to_pg};
 use crate::store::postgres::sql::sql;
 
@@ -40,6 +41,7 @@ type Columns = (
     Text,
     Array<Text>,
     Array<Text>,
+    Array<Text>,
     Timestamptz,
     Text,
     Nullable<Timestamptz>,
@@ -52,6 +54,7 @@ type Row = (
     Vec<u8>,
     String,
     String,
+    Vec<String>,
     Vec<String>,
     Vec<String>,
     PgTimestamp,
@@ -68,6 +71,7 @@ fn api_key(row: Row) -> Result<ApiKeyRow, StoreError> {
         hash,
         hint,
         role,
+        permissions,
         scopes,
         origins,
         created_at,
@@ -83,12 +87,17 @@ fn api_key(row: Row) -> Result<ApiKeyRow, StoreError> {
         scopes.iter().map(|scope| scope.parse().map_err(|error| unreadable(&error))).collect();
     let origins: Result<Vec<Origin>, StoreError> =
         origins.iter().map(|origin| origin.parse().map_err(|error| unreadable(&error))).collect();
+    let permission = |name: &String| {
+        Permission::named(name).ok_or_else(|| unreadable(&format!("there is no permission \"{name}\"")))
+    };
+    let permissions: Vec<Permission> = permissions.iter().map(permission).collect::<Result<_, _>>()?;
     let role = Role::named(&role).unwrap_or(Role::Service);
     let key = ApiKey {
         id,
         name,
         hash,
         role,
+        permissions,
         scopes: scopes?,
         origins: origins?,
         expires_at: expires_at.map(from_pg),
@@ -108,14 +117,15 @@ pub fn insert(conn: &mut PgConnection, key: &ApiKey, hint: &str, by: &str) -> Re
     let scopes: Vec<String> = key.scopes.iter().map(ToString::to_string).collect();
     let origins: Vec<String> = key.origins.iter().map(ToString::to_string).collect();
     let made = sql::<()>(
-        "INSERT INTO api_keys (key_id, name, hash, hint, role, scopes, origins, expires_at, created_by) \
-         SELECT ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM api_keys WHERE revoked_at IS NULL) < ?",
+        "INSERT INTO api_keys (key_id, name, hash, hint, role, permissions, scopes, origins, expires_at, created_by) \
+         SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE (SELECT count(*) FROM api_keys WHERE revoked_at IS NULL) < ?",
     )
     .bind::<SqlUuid, _>(key.id)
     .bind::<Text, _>(&key.name)
     .bind::<Binary, _>(key.hash.as_slice())
     .bind::<Text, _>(hint)
     .bind::<Text, _>(key.role.name())
+    .bind::<Array<Text>, _>(column(&key.permissions, |permission| permission.name()))
     .bind::<Array<Text>, _>(scopes)
     .bind::<Array<Text>, _>(origins)
     .bind::<Nullable<Timestamptz>, _>(key.expires_at.map(to_pg))
@@ -127,7 +137,7 @@ pub fn insert(conn: &mut PgConnection, key: &ApiKey, hint: &str, by: &str) -> Re
 
 /// Every key that is not revoked, or with `revoked` those too, the oldest first.
 pub fn list(conn: &mut PgConnection, revoked: bool) -> Result<Vec<ApiKeyRow>, StoreError> {
-    let text = "SELECT key_id, name, hash, hint, role, scopes, origins, created_at, created_by, expires_at, last_used_at, \
+    let text = "SELECT key_id, name, hash, hint, role, permissions, scopes, origins, created_at, created_by, expires_at, last_used_at, \
                 revoked_at FROM api_keys WHERE revoked_at IS NULL OR ? ORDER BY key_id";
     let rows = sql::<Columns>(text).bind::<diesel::sql_types::Bool, _>(revoked).load::<Row>(conn)?;
     rows.into_iter().map(api_key).collect()

@@ -100,9 +100,10 @@ pub fn list(conn: &mut PgConnection, after: &str, limit: i64) -> Result<Vec<Pers
     rows.into_iter().map(person).collect()
 }
 
-/// Returns whether there is any account.
-pub fn any(conn: &mut PgConnection) -> Result<bool, StoreError> {
-    Ok(sql::<Bool>("SELECT EXISTS (SELECT FROM people)").get_result(conn)?)
+/// Whether there is an administrator: people whom an identity provider signed in may be there before.
+pub fn any_admin(conn: &mut PgConnection) -> Result<bool, StoreError> {
+    let text = "SELECT EXISTS (SELECT FROM people WHERE role = 'admin' AND disabled_at IS NULL)";
+    Ok(sql::<Bool>(text).get_result(conn)?)
 }
 
 /// The account of a name.
@@ -216,7 +217,7 @@ pub fn add_link(
     })
 }
 
-/// Owner of a link that is good: `Some(None)` makes the first administrator, as long as there is nobody.
+/// Owner of a link that is good: `Some(None)` makes the first administrator, as long as there is none.
 pub fn link(
     conn: &mut PgConnection,
     hash: &SecretHash,
@@ -230,7 +231,7 @@ pub fn link(
             .optional()?;
     match found {
         None => Ok(None),
-        Some(None) => Ok((!any(conn)?).then_some(None)),
+        Some(None) => Ok((!any_admin(conn)?).then_some(None)),
         Some(Some(id)) => Ok(by_id(conn, id)?.filter(|person| person.disabled_at.is_none()).map(Some)),
     }
 }

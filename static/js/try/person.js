@@ -62,7 +62,12 @@ export function createPerson() {
     const changed = person.id !== id;
     person.id = id;
     sent = new Map();
-    const mine = new Tidings({ userId: id, token: api.token() || undefined, device: "dashboard" });
+    const mine = new Tidings({
+      userId: id,
+      token: api.token() || undefined,
+      device: "dashboard",
+      fetch: api.fetchSigned,
+    });
     client = mine;
     // A client that was replaced has nothing to say any more.
     const listen = (name, handler) => mine.on(name, (detail) => client === mine && handler(detail));
