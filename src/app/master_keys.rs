@@ -39,7 +39,8 @@ pub fn enable(config: &Config, store: &Store) -> anyhow::Result<()> {
             masters.names().map(ToString::to_string).collect::<Vec<_>>().join(", ")
         );
     }
-    store.encrypt(masters);
+    let attributes = config.encryption.attributes.iter().map(|name| name.as_str().into());
+    store.encrypt(masters, attributes.collect());
     Ok(())
 }
 

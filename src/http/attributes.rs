@@ -1,10 +1,14 @@
 //! `/v1/users/{id}`: what the shop says of a user. For the shop only: a user who could change them would choose their own audience.
 
-use actix_web::{HttpResponse, web};
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::audited::Change;
 use super::body::Body;
 use super::describe::{self, Described, May};
 use super::error::ApiError;
@@ -67,11 +71,12 @@ pub async fn get(
 ) -> Result<HttpResponse, ApiError> {
     let user = caller.user(&path, &app)?;
     let named = user.clone();
+    let fields = Arc::clone(app.state.store.fields());
     let attributes = app
         .state
         .store
         .run(move |connection| match users::find(connection, &named)? {
-            Some(user) => Ok(Some(user_attributes::get(connection, user)?)),
+            Some(user) => Ok(Some(user_attributes::get(connection, &fields, user)?)),
             None => Ok(None),
         })
         .await?
@@ -81,6 +86,7 @@ pub async fn get(
 
 /// Merges into the attributes (RFC 7396): an absent one stays as it was, `null` removes one. Holds from the next decision.
 pub async fn patch(
+    request: HttpRequest,
     path: web::Path<String>,
     Body(body): Body,
     app: web::Data<App>,
@@ -93,7 +99,10 @@ pub async fn patch(
     })?;
     let (user, order) = caller.in_order(&user, &app.registry).await?;
     let named = user.clone();
-    let (before, attributes) = app
+    let fields = Arc::clone(app.state.store.fields());
+    let change = Change::new(&request, &app, StatusCode::OK);
+    let attributes_of = |all: &Attributes| AuditedAttributes { attributes: all.to_json() };
+    let attributes = app
         .state
         .store
         .run(move |connection| {
@@ -101,19 +110,18 @@ pub async fn patch(
                 let Some(user) = users::resolve(connection, &[named])?.pop() else {
                     return Ok(Err(ApiError::NotFound("this user")));
                 };
-                let before = user_attributes::get_for_update(connection, user)?;
+                let before = user_attributes::get_for_update(connection, &fields, user)?;
                 match changed(&before, wish) {
                     Ok(after) => {
-                        user_attributes::put(connection, user, &after)?;
-                        Ok(Ok((before, after)))
+                        user_attributes::put(connection, &fields, user, &after)?;
+                        change.store(connection, attributes_of(&before), attributes_of(&after))?;
+                        Ok(Ok(after))
                     }
                     Err(error) => Ok(Err(error)),
                 }
             })
         })
         .await??;
-    let attributes_of = |all: &Attributes| AuditedAttributes { attributes: all.to_json() };
-    caller.changed(attributes_of(&before), attributes_of(&attributes));
     let answer = answer(&user, &attributes);
     app.registry.happened(&user, Input::AttributesChanged(Box::new(attributes)));
     drop(order);

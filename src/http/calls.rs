@@ -199,11 +199,12 @@ pub async fn list(
     let listed = listed(query.state.as_deref())?;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let after = query.after;
+    let fields = Arc::clone(app.state.store.fields());
     let (rows, views) = app
         .state
         .store
         .run(move |connection| {
-            let rows = calls::latest(connection, listed, after, limit)?;
+            let rows = calls::latest(connection, &fields, listed, after, limit)?;
             let views = views(connection, &rows, Timestamp::now())?;
             Ok((rows, views))
         })
@@ -238,7 +239,7 @@ pub async fn get(
         .state
         .store
         .run(move |connection| {
-            let rows = calls::find(connection, id)?;
+            let rows = calls::find(connection, &fields, id)?;
             if rows.is_empty() {
                 return Ok(single(connection, &fields, id)?.map(Box::new).map(Found::One));
             }
@@ -279,11 +280,12 @@ pub async fn resume(
 }
 
 async fn switch(app: &App, id: Uuid, to: Going) -> Result<HttpResponse, ApiError> {
+    let fields = Arc::clone(app.state.store.fields());
     let (rows, waiting) = app
         .state
         .store
         .run(move |connection| {
-            let rows = calls::find(connection, id)?;
+            let rows = calls::find(connection, &fields, id)?;
             let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
             let waiting = calls::waiting(connection, &ids)?;
             Ok((rows, waiting))
@@ -312,11 +314,12 @@ async fn switch(app: &App, id: Uuid, to: Going) -> Result<HttpResponse, ApiError
     if !ids.is_empty() {
         app.notifier.switch(ids, to).await?;
     }
+    let fields = Arc::clone(app.state.store.fields());
     let shown = app
         .state
         .store
         .run(move |connection| {
-            let rows = calls::find(connection, id)?;
+            let rows = calls::find(connection, &fields, id)?;
             views(connection, &rows, Timestamp::now())
         })
         .await?;

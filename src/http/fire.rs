@@ -23,7 +23,7 @@ use crate::privacy::Permission;
 use crate::store::broadcasts::{self, Broadcast, State, To};
 use crate::store::deferred::{self, DeferredRow};
 use crate::store::idempotency::Request;
-use crate::store::{self, Connection, StoreError, users};
+use crate::store::{self, Connection, Fields, StoreError, users};
 
 /// Most users at a time.
 const MAX_USERS: usize = 1_000;
@@ -112,8 +112,9 @@ pub async fn post(
         Begun::Before(answer) => return Ok(answer),
     };
     let firing = Firing::new(parse(&body)?, &path, &app, Timestamp::now())?;
+    let fields = Arc::clone(app.state.store.fields());
     let store = move |connection: &mut Connection| {
-        store::in_transaction(connection, |connection| firing.store(connection, keyed))
+        store::in_transaction(connection, |connection| firing.store(connection, &fields, keyed))
     };
     let steady = app.registry.aliases.steady().await;
     let stored = app.state.store.run(store).await?;
@@ -168,7 +169,12 @@ impl Firing {
     }
 
     /// Stores a row for each user who exists, the call, and the answer under its key; nothing if the key came before.
-    fn store(self, connection: &mut Connection, keyed: Option<Request>) -> Result<Stored, StoreError> {
+    fn store(
+        self,
+        connection: &mut Connection,
+        fields: &Fields,
+        keyed: Option<Request>,
+    ) -> Result<Stored, StoreError> {
         if let Some(request) = keyed
             && store::idempotency::claim(connection, &[request])?.is_empty()
         {
@@ -192,7 +198,7 @@ impl Firing {
             return Ok(Stored::Nobody(unknown));
         }
         deferred::put(connection, &rows)?;
-        broadcasts::insert(connection, &[self.broadcast(rows.len())])?;
+        broadcasts::insert(connection, fields, &[self.broadcast(&told)])?;
         let answer = Fired { id: self.call, accepted: rows.len(), unknown: &unknown };
         let answer = serde_json::to_string(&answer).unwrap_or_default();
         if let Some(request) = keyed {
@@ -218,7 +224,7 @@ impl Firing {
     }
 
     /// The call as it is listed and taken back.
-    fn broadcast(&self, users: usize) -> Broadcast {
+    fn broadcast(&self, told: &[ExternalId]) -> Broadcast {
         let message = Kept {
             trigger: &self.trigger,
             item_id: &self.wish.item_id,
@@ -229,9 +235,10 @@ impl Firing {
             id: self.call,
             call: self.call,
             state: State::Sent,
-            to: To::Users(users),
+            to: To::Users(told.len()),
+            only: <&[ExternalId; 1]>::try_from(told).ok().map(|[user]| user.clone()),
             message: serde_json::to_string(&message).unwrap_or_default(),
-            users,
+            users: told.len(),
             pace: None,
             local: None,
             batches: vec![self.call],

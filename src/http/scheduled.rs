@@ -1,6 +1,8 @@
 //! `/v1/notifications/scheduled`: messages that wait for their `send_at`: listed and taken back until then; and changes of what waits
 //! or is paused. Who is in a segment, and who everyone is, is read when the message is due.
 
+use std::sync::Arc;
+
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -24,7 +26,7 @@ use crate::notify::Message;
 use crate::notify::message::RawMessage;
 use crate::privacy::Permission;
 use crate::store::broadcasts::{self, Broadcast, State};
-use crate::store::{Connection, calls, in_transaction};
+use crate::store::{Connection, Fields, calls, in_transaction};
 
 const DEFAULT_LIMIT: i64 = 50;
 const MAX_LIMIT: i64 = 500;
@@ -142,18 +144,21 @@ pub async fn list(
 ) -> Result<HttpResponse, ApiError> {
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let after = query.after;
+    let fields = Arc::clone(app.state.store.fields());
     let (rows, views) = app
         .state
         .store
         .run(move |connection| {
             let last = match after {
-                Some(id) => match calls::find(connection, id)?.into_iter().find(|row| row.id == id) {
-                    Some(row) => (row.due_at, row.id),
-                    None => return Ok(Err(ApiError::invalid("bad_after", Some("after"), UNKNOWN_AFTER))),
-                },
+                Some(id) => {
+                    match calls::find(connection, &fields, id)?.into_iter().find(|row| row.id == id) {
+                        Some(row) => (row.due_at, row.id),
+                        None => return Ok(Err(ApiError::invalid("bad_after", Some("after"), UNKNOWN_AFTER))),
+                    }
+                }
                 None => (Timestamp(0), Uuid::nil()),
             };
-            let rows = broadcasts::scheduled(connection, last, limit)?;
+            let rows = broadcasts::scheduled(connection, &fields, last, limit)?;
             let views = views(connection, &rows, Timestamp::now())?;
             Ok(Ok((rows, views)))
         })
@@ -169,12 +174,13 @@ pub async fn delete(
     _caller: With<SendMessages>,
 ) -> Result<HttpResponse, ApiError> {
     let id = path.into_inner();
+    let fields = Arc::clone(app.state.store.fields());
     let taken_back = app
         .state
         .store
         .run(move |connection| {
             in_transaction(connection, |connection| {
-                let rows = match waiting(connection, id, Timestamp::now())? {
+                let rows = match waiting(connection, &fields, id, Timestamp::now())? {
                     Ok(row) => vec![row],
                     Err(error) => return Ok(Err(error)),
                 };
@@ -198,13 +204,14 @@ pub async fn patch(
     let MessagePatch(wish) = MessagePatch::read(&body)?;
     let lifetime = Millis::hours(app.state.config.policy.expires_after_h);
     let state = app.clone();
+    let fields = Arc::clone(app.state.store.fields());
     let (due_at, before, view) = app
         .state
         .store
         .run(move |connection| {
             in_transaction(connection, |connection| {
                 let now = Timestamp::now();
-                let row = match waiting(connection, id, now)? {
+                let row = match waiting(connection, &fields, id, now)? {
                     Ok(row) => row,
                     Err(error) => return Ok(Err(error)),
                 };
@@ -213,7 +220,8 @@ pub async fn patch(
                     Ok(changed) => changed,
                     Err(error) => return Ok(Err(error)),
                 };
-                let due_at = broadcasts::change(connection, &row, &message, due_at, now + ON_ITS_WAY)?;
+                let due_at =
+                    broadcasts::change(connection, &fields, &row, &message, due_at, now + ON_ITS_WAY)?;
                 let row = Broadcast { message, due_at, ..row };
                 let view = views(connection, std::slice::from_ref(&row), now)?.pop();
                 Ok(Ok((row.due_at, before, view)))
@@ -230,10 +238,11 @@ const UNKNOWN: ApiError = ApiError::NotFound("this message");
 /// The one of that id, locked, if it still waits or is paused.
 fn waiting(
     connection: &mut Connection,
+    fields: &Fields,
     id: Uuid,
     now: Timestamp,
 ) -> Result<Result<Broadcast, ApiError>, crate::store::StoreError> {
-    let mut rows = broadcasts::lock(connection, id)?;
+    let mut rows = broadcasts::lock(connection, fields, id)?;
     let Some(place) = rows.iter().position(|row| row.id == id) else { return Ok(Err(UNKNOWN)) };
     let row = rows.swap_remove(place);
     let has_begun = row.local.is_some() && !row.batches.is_empty();

@@ -151,3 +151,36 @@ fn the_log_can_not_be_changed_and_shows_it_where_it_was() {
     let (whole, text) = tidings(&database, &["audit", "verify"]);
     assert!(!whole && text.contains("entry 2 was changed"), "{text}");
 }
+
+#[test]
+fn a_change_of_who_may_do_what_is_not_there_without_its_entry() {
+    let (database, server) = start();
+    let mut anna = admin(&server, "anna");
+    let service = || json!({"name": "shop"});
+    let made = anna.post("/v1/admin/keys", &service()).json();
+    assert_eq!(anna.patch("/v1/users/17", &json!({"attributes": {"tier": "gold"}})).status, 200);
+    // The entry of a change that succeeds can't be stored; that of a failure can.
+    database.execute("ALTER TABLE audit_log ADD CONSTRAINT none CHECK (status >= 300) NOT VALID").unwrap();
+    let key = format!("/v1/admin/keys/{}", made["key_id"].as_str().unwrap());
+    let all = [
+        anna.post("/v1/people", &json!({"name": "ben", "role": "viewer"})),
+        anna.post("/v1/admin/keys", &service()),
+        anna.delete(&key),
+        anna.post("/v1/admin/revocations", &json!({"user_id": 17})),
+        anna.patch("/v1/users/17", &json!({"attributes": {"tier": "none"}})),
+    ];
+    assert!(all.iter().all(|answer| answer.status >= 500), "{:?}", all.map(|answer| answer.body));
+    database.execute("ALTER TABLE audit_log DROP CONSTRAINT none").unwrap();
+    assert_eq!(anna.get("/v1/people").json()["people"], json!([]));
+    let keys = anna.get("/v1/admin/keys?revoked=true").json()["keys"].take();
+    assert_eq!((keys.as_array().unwrap().len(), &keys[0]["revoked_at"]), (1, &Value::Null));
+    assert_eq!(anna.get("/v1/admin/revocations").json()["revocations"], json!([]));
+    assert_eq!(anna.get("/v1/users/17").json()["attributes"]["tier"], "gold");
+    wait_for("the entries of the failures", || {
+        entries(&mut anna, "status=500").len() + entries(&mut anna, "status=503").len() == 5
+    });
+    assert_eq!(anna.delete(&key).status, 204);
+    let told = entries(&mut anna, "action=DELETE");
+    assert_eq!((told.len(), &told[0]["status"]), (2, &json!(204)), "once each");
+    assert!(tidings(&database, &["audit", "verify"]).0);
+}

@@ -1,6 +1,7 @@
 //! Encryption at rest: what the database holds is noise without the master key, what the API shows is as ever, and what is erased is gone
 //! from backups too.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Cursor, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -24,16 +25,16 @@ use crate::helpers::http::Http;
 use crate::helpers::server::{Server, wait_for};
 
 /// Words that only what is tested here has.
-const WORDS: &str = "zaubertrankwort";
-const TITLE: &str = "geheimer-titel";
+pub(super) const WORDS: &str = "zaubertrankwort";
+pub(super) const TITLE: &str = "geheimer-titel";
 
 /// A file with master keys.
-struct KeyFile {
+pub(super) struct KeyFile {
     directory: tempfile::TempDir,
 }
 
 impl KeyFile {
-    fn new(text: &str) -> Self {
+    pub(super) fn new(text: &str) -> Self {
         let file = Self { directory: tempfile::tempdir().unwrap() };
         file.write(text, 0o600);
         file
@@ -48,21 +49,21 @@ impl KeyFile {
         self.directory.path().join("master-key")
     }
 
-    fn setting(&self) -> String {
+    pub(super) fn setting(&self) -> String {
         format!("encryption.master_key_file={}", self.path().display())
     }
 
-    fn start(&self, database: &TestDatabase) -> Server {
+    pub(super) fn start(&self, database: &TestDatabase) -> Server {
         Server::start(&database.url, &["--set", &self.setting()])
     }
 
     /// Runs a command beside the server; whether it did well, and all that it said.
-    fn run(&self, database: &TestDatabase, arguments: &[&str]) -> (bool, String) {
+    pub(super) fn run(&self, database: &TestDatabase, arguments: &[&str]) -> (bool, String) {
         tidings(database, &[arguments, &["--set", &self.setting()]].concat())
     }
 }
 
-fn tidings(database: &TestDatabase, arguments: &[&str]) -> (bool, String) {
+pub(super) fn tidings(database: &TestDatabase, arguments: &[&str]) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_tidings"))
         .args(arguments)
         .env("DATABASE_URL", &database.url)
@@ -72,13 +73,13 @@ fn tidings(database: &TestDatabase, arguments: &[&str]) -> (bool, String) {
     (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
 }
 
-fn new_key() -> String {
+pub(super) fn new_key() -> String {
     let output =
         Command::new(env!("CARGO_BIN_EXE_tidings")).args(["encryption", "new-key"]).output().unwrap();
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn search(http: &mut Http, user: &Value, words: &str) {
+pub(super) fn search(http: &mut Http, user: &Value, words: &str) {
     let answer = http.post("/v1/events", &json!({"kind": "search", "user_id": user, "query": words}));
     assert_eq!(answer.status, 202, "{}", answer.body);
 }
@@ -89,16 +90,16 @@ fn send(http: &mut Http, user: &Value, title: &str) {
     assert_eq!(answer.status, 202, "{}", answer.body);
 }
 
-fn inbox(http: &mut Http, user: &str) -> Value {
+pub(super) fn inbox(http: &mut Http, user: &str) -> Value {
     http.get(&format!("/v1/users/{user}/inbox")).json()["messages"].clone()
 }
 
-fn titles(messages: &Value) -> Vec<&str> {
+pub(super) fn titles(messages: &Value) -> Vec<&str> {
     messages.as_array().unwrap().iter().map(|message| message["title"].as_str().unwrap()).collect()
 }
 
 /// Rows of one kind of data as the user is handed them out.
-fn handed_out(http: &mut Http, user: &str, kind: &str) -> Value {
+pub(super) fn handed_out(http: &mut Http, user: &str, kind: &str) -> Value {
     let answer = http.get(&format!("/v1/users/{user}/export"));
     let mut archive = ZipArchive::new(Cursor::new(answer.bytes)).unwrap();
     let mut text = String::new();
@@ -106,7 +107,7 @@ fn handed_out(http: &mut Http, user: &str, kind: &str) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-fn count(database: &TestDatabase, of: &str) -> i64 {
+pub(super) fn count(database: &TestDatabase, of: &str) -> i64 {
     database.count(&format!("SELECT count(*) AS n FROM {of}"))
 }
 
@@ -410,7 +411,7 @@ fn event(key: u128, user: &str, words: &str) -> NewEvent {
 fn keys_of_a_batch_are_made_together_and_outlive_a_transaction_that_fails() {
     let database = TestDatabase::new();
     let store = &database.store;
-    store.encrypt(MasterKeys::parse(&new_key()).unwrap());
+    store.encrypt(MasterKeys::parse(&new_key()).unwrap(), BTreeSet::new());
     let fields = Arc::clone(store.fields());
     let batch: Vec<NewEvent> = (0..500).map(|n| event(n, &format!("user {}", n % 100), WORDS)).collect();
     store

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tidings::base::{ExternalId, Millis, NotificationId, Timestamp};
+use tidings::store::Fields;
 use tidings::store::outbox;
 
 use crate::helpers::client::Client;
@@ -91,7 +92,7 @@ fn a_message_to_one_user_is_named_when_it_is_accepted_and_can_be_taken_back_befo
     let both = json!({"user_ids": ["a", "b"], "title": "both", "send_at": in_an_hour.to_string()});
     assert_eq!(http.post("/v1/notifications", &both).status, 202);
     let batch = database.store.run_blocking(|connection| {
-        let rows = outbox::due(connection, (Timestamp(0), 0), in_an_hour, 10)?;
+        let rows = outbox::due(connection, &Fields::default(), (Timestamp(0), 0), in_an_hour, 10)?;
         Ok(rows.into_iter().find(|row| row.message.contains("both")).unwrap().batch)
     });
     let of_a = NotificationId::of_batch(batch.unwrap(), &ExternalId::Text("a".into()));

@@ -25,6 +25,7 @@ mod demo_shop;
 mod docs;
 mod embeddings;
 mod encryption;
+mod encryption_words;
 mod erasures;
 mod erasures_rows;
 mod export;

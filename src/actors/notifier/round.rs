@@ -13,7 +13,9 @@ use crate::notify::Priority;
 use crate::notify::message::Audience;
 use crate::store::deferred::{self, DeferredRow};
 use crate::store::outbox::{self, Accepted, OutboxRow, Submission};
-use crate::store::{self, Connection, Store, StoreError, broadcasts, calls, idempotency, inbox, lease};
+use crate::store::{
+    self, Connection, Fields, Store, StoreError, broadcasts, calls, idempotency, inbox, lease,
+};
 
 /// A place on the timeline of the outbox.
 pub(super) type Cursor = (Timestamp, i64);
@@ -107,14 +109,15 @@ impl Round {
     pub fn run(&self, connection: &mut Connection, store: &Store) -> Result<Found, StoreError> {
         store::in_transaction(connection, |connection| {
             // A successor has read the outbox and would not look where this one writes.
+            let fields = store.fields();
             lease::hold(connection, store)?;
             outbox::remove(connection, &self.finished)?;
             let mut later: Vec<OutboxRow> =
                 self.deferred.iter().map(|(turn, until, held)| self.row_of(turn, *until, *held)).collect();
             later.extend(self.parked_rows());
-            outbox::insert(connection, &mut later)?;
+            outbox::insert(connection, fields, &mut later)?;
             later.retain(|row| !row.is_held);
-            let (answers, submissions, rows) = self.accept(connection)?;
+            let (answers, submissions, rows) = self.accept(connection, fields)?;
             let returned: Vec<NotificationId> = self.returned.iter().map(Turn::id).collect();
             let mut found = Found {
                 answers,
@@ -133,7 +136,7 @@ impl Round {
             let read_now = |s: &&Submission| is_stored_only(s) && s.due_at <= self.now;
             if told || self.is_behind() || submissions.iter().any(read_now) {
                 self.hand_on_early(rows, &mut found);
-                self.read(connection, &mut found)?;
+                self.read(connection, fields, &mut found)?;
             } else {
                 self.hand_on(&submissions, rows, &later, &mut found);
             }
@@ -146,6 +149,7 @@ impl Round {
     fn accept(
         &self,
         connection: &mut Connection,
+        fields: &Fields,
     ) -> Result<(Vec<Result<Submitted, SubmitError>>, Vec<&Submission>, Vec<OutboxRow>), StoreError> {
         let keyed = self.requests.iter().filter_map(|request| request.keyed.as_ref());
         let keyed: Vec<idempotency::Request> = keyed.map(|keyed| keyed.request).collect();
@@ -157,7 +161,7 @@ impl Round {
             .collect();
         let new = self.requests.iter().zip(&is_new).filter(|(_, is_new)| **is_new);
         let submissions: Vec<&Submission> = new.flat_map(|(request, _)| &request.submissions).collect();
-        let (outcomes, rows) = outbox::accept(connection, &submissions, self.now)?;
+        let (outcomes, rows) = outbox::accept(connection, fields, &submissions, self.now)?;
         let mut outcomes = outcomes.into_iter();
         let mut stored = Vec::new();
         let mut answers = Vec::with_capacity(self.requests.len());
@@ -288,11 +292,16 @@ impl Round {
         }
     }
 
-    fn read(&self, connection: &mut Connection, found: &mut Found) -> Result<(), StoreError> {
+    fn read(
+        &self,
+        connection: &mut Connection,
+        fields: &Fields,
+        found: &mut Found,
+    ) -> Result<(), StoreError> {
         if self.may_read {
-            broadcasts::release(connection, self.now, &self.zone)?;
-            calls::release_at_rate(connection, self.now)?;
-            let rows = outbox::due(connection, self.cursor, self.now, READ)?;
+            broadcasts::release(connection, fields, self.now, &self.zone)?;
+            calls::release_at_rate(connection, fields, self.now)?;
+            let rows = outbox::due(connection, fields, self.cursor, self.now, READ)?;
             let users: usize = rows.iter().map(|row| row.users.len()).sum();
             let may_go_on = rows.len() as i64 == READ || users >= outbox::MAX_READ;
             found.cursor = match rows.last() {

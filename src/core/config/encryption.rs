@@ -17,6 +17,8 @@ pub struct Encryption {
     pub command: Vec<String>,
     /// Longest wait for that program, milliseconds.
     pub command_timeout_ms: u64,
+    /// Names of attributes of users that are encrypted; no audience can be chosen by them.
+    pub attributes: Vec<String>,
 }
 
 impl Default for Encryption {
@@ -26,6 +28,7 @@ impl Default for Encryption {
             master_key_file: String::new(),
             command: Vec::new(),
             command_timeout_ms: 10_000,
+            attributes: Vec::new(),
         }
     }
 }
@@ -63,6 +66,15 @@ impl Encryption {
                 "master_key, master_key_file and command exclude each other: one source holds all master keys",
             );
         }
+        if !self.attributes.is_empty() && self.source() == MasterKeySource::None {
+            return invalid(
+                "encryption.attributes",
+                "attributes are encrypted under a master key, and there is none: set master_key_file (`tidings encryption new-key` makes one)",
+            );
+        }
+        if self.attributes.iter().any(String::is_empty) {
+            return invalid("encryption.attributes", "the name of an attribute is not empty");
+        }
         within("encryption.command_timeout_ms", self.command_timeout_ms, 100, 600_000)
     }
 }
@@ -80,5 +92,16 @@ mod tests {
         assert_eq!(encryption.source(), MasterKeySource::File("/etc/tidings/master-key"));
         encryption.command = vec!["vault".to_owned()];
         assert!(encryption.validate().unwrap_err().to_string().contains("exclude each other"));
+    }
+
+    #[test]
+    fn encrypted_attributes_need_a_master_key() {
+        let mut encryption =
+            Encryption { attributes: vec!["first_name".to_owned()], ..Encryption::default() };
+        assert!(encryption.validate().unwrap_err().to_string().contains("there is none"));
+        encryption.master_key_file = "/etc/tidings/master-key".to_owned();
+        assert_eq!(encryption.validate(), Ok(()));
+        encryption.attributes.push(String::new());
+        assert!(encryption.validate().unwrap_err().to_string().contains("is not empty"));
     }
 }

@@ -25,7 +25,7 @@ use crate::deliver::{Change, Input, Withdrawal};
 use crate::http::permit::{Own, ReadUsers, SendMessages, With, WriteUsers};
 use crate::store::broadcasts::{self, State};
 use crate::store::inbox::{self, Outcome, Page, Part};
-use crate::store::{Connection, StoreError, in_transaction, outbox, users};
+use crate::store::{Connection, Fields, StoreError, in_transaction, outbox, users};
 
 const DEFAULT_LIMIT: i64 = 20;
 const MAX_LIMIT: i64 = 100;
@@ -295,10 +295,11 @@ pub async fn withdraw(
     let id = path.parse::<Uuid>().map_err(|_| {
         ApiError::invalid("bad_id", Some("notification_id"), "the id of a message or of a request is a UUID")
     })?;
+    let fields = Arc::clone(app.state.store.fields());
     let taken_back = app
         .state
         .store
-        .run(move |connection| take_back(connection, id))
+        .run(move |connection| take_back(connection, &fields, id))
         .await?
         .ok_or(ApiError::NotFound("this message, or it was taken back before,"))?;
     match taken_back {
@@ -311,7 +312,11 @@ pub async fn withdraw(
     Ok(HttpResponse::NoContent().finish())
 }
 
-fn take_back(connection: &mut Connection, id: Uuid) -> Result<Option<TakenBack>, StoreError> {
+fn take_back(
+    connection: &mut Connection,
+    fields: &Fields,
+    id: Uuid,
+) -> Result<Option<TakenBack>, StoreError> {
     let (now, message) = (Timestamp::now(), NotificationId(id));
     if let Some(user) = inbox::withdraw(connection, message, now, Withdrawal::Withdrawn)? {
         return Ok(users::external_ids(connection, &[user])?.remove(&user).map(TakenBack::Message));
@@ -320,7 +325,7 @@ fn take_back(connection: &mut Connection, id: Uuid) -> Result<Option<TakenBack>,
         return Ok(Some(TakenBack::Waiting));
     }
     in_transaction(connection, |connection| {
-        let mut rows = broadcasts::lock(connection, id)?;
+        let mut rows = broadcasts::lock(connection, fields, id)?;
         rows.retain(|row| matches!(row.state, State::Scheduled | State::Sent | State::Paused));
         if rows.is_empty() {
             return Ok(None);

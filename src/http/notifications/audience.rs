@@ -7,7 +7,7 @@ use crate::base::{ExternalId, FieldError};
 use crate::http::error::ApiError;
 use crate::http::topics::unknown_topic;
 use crate::notify::message::{Addressed, Audience};
-use crate::profile::SegmentId;
+use crate::profile::{AttributeCondition, SegmentId};
 use crate::store::{Connection, StoreError, audiences, topics, users};
 
 /// Facts from the database about the audiences of a request. Asked only for what is not known from memory.
@@ -37,6 +37,25 @@ fn followed(
     let known = topics::counts(connection, &named)?;
     let names = if known.len() < named.len() { topics::names(connection)? } else { Vec::new() };
     Ok((known, names))
+}
+
+/// Refuses an audience by attributes that are encrypted, which PostgreSQL can't read.
+pub(super) fn searchable(app: &App, addressed: &Addressed) -> Result<(), FieldError> {
+    let (Audience::Meeting(conditions), encrypted) =
+        (&addressed.audience, &app.state.config.encryption.attributes)
+    else {
+        return Ok(());
+    };
+    let conditions: Vec<AttributeCondition> = serde_json::from_str(conditions).unwrap_or_default();
+    let Some(condition) = conditions.iter().find(|condition| encrypted.contains(&condition.name)) else {
+        return Ok(());
+    };
+    let message = format!(
+        "the attribute \"{}\" is encrypted (encryption.attributes), so no audience can be chosen by it: name the users (user_ids), let a \
+         trigger have a rule on it, which is judged after decryption, or take it out of encryption.attributes",
+        condition.name
+    );
+    Err(FieldError { code: "encrypted_attribute", field: "to", message })
 }
 
 impl Known {

@@ -96,7 +96,8 @@ async fn submit(
     if direct::may_skip(&submissions, keyed.is_some(), Timestamp::now())
         && let Some(group) = outbox::group(&submissions, Timestamp::now())
     {
-        app.state.store.run(move |connection| broadcasts::insert(connection, &[group])).await?;
+        let fields = Arc::clone(app.state.store.fields());
+        app.state.store.run(move |connection| broadcasts::insert(connection, &fields, &[group])).await?;
     }
     let draft = Arc::clone(draft);
     let compose = Arc::new(move |outcomes: &[Accepted]| draft.json(outcomes, None));

@@ -1,6 +1,7 @@
 //! Messages that name a template: whether it is there, reads their variables, and renders with them.
 
 use super::answer::Draft;
+use super::audience::searchable;
 use crate::actors::App;
 use crate::base::{FieldError, Timestamp};
 use crate::http::error::ApiError;
@@ -25,7 +26,7 @@ pub(super) fn check(
     }
     let mut good = Vec::with_capacity(addressed.len());
     for (index, one) in addressed {
-        match check_one(app, &one, now) {
+        match searchable(app, &one).and_then(|()| check_one(app, &one, now)) {
             Ok(()) => good.push((index, one)),
             Err(error) => draft.reject(index, error),
         }

@@ -5,12 +5,16 @@ use std::borrow::Cow;
 
 use diesel::data_types::PgTimestamp;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Binary, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{
+    Array, BigInt, Binary, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
+};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Fields, data_keys, nonce};
 use crate::privacy::encryption::{Field, Owner};
 use crate::store::postgres::columns::column;
+use crate::store::postgres::convert::external_id;
 use crate::store::postgres::error::StoreError;
 use crate::store::postgres::session::{in_transaction, without_time_limit};
 use crate::store::postgres::sql::sql;
@@ -24,13 +28,13 @@ pub struct Existing {
     /// The column.
     pub field: Field,
     /// Key of the last row that was looked at.
-    after: (Uuid, PgTimestamp),
+    after: (Uuid, i64),
 }
 
 impl Existing {
     /// At the first row.
     pub fn new(field: Field) -> Self {
-        Self { field, after: (Uuid::nil(), PgTimestamp(i64::MIN)) }
+        Self { field, after: (Uuid::nil(), i64::MIN) }
     }
 }
 
@@ -45,6 +49,9 @@ pub fn encrypt_some(
     match place.field {
         Field::Query => queries(conn, fields, place, limit),
         Field::Frame => frames(conn, fields, place, limit),
+        Field::Attribute => attributes(conn, fields, place, limit),
+        Field::Waiting => waiting(conn, fields, place, limit),
+        Field::Broadcast => broadcasts(conn, fields, place, limit),
     }
 }
 
@@ -60,11 +67,11 @@ fn queries(
              AND (event_key, occurred_at) > (?, ?) ORDER BY event_key, occurred_at LIMIT ? FOR UPDATE"
         ))
         .bind::<SqlUuid, _>(place.after.0)
-        .bind::<Timestamptz, _>(place.after.1)
+        .bind::<Timestamptz, _>(PgTimestamp(place.after.1))
         .bind::<BigInt, _>(limit)
         .load::<(PgTimestamp, Uuid, Option<i32>, String)>(conn)?;
         let Some((last_at, last_key, ..)) = rows.last() else { return Ok(0) };
-        place.after = (*last_key, *last_at);
+        place.after = (*last_key, last_at.0);
         let owner = |user: &Option<i32>| user.map_or(Owner::SERVER, Owner);
         let sealer = fields.sealer(conn, rows.iter().map(|(_, _, user, _)| owner(user)))?;
         let sealed: Vec<Cow<'_, str>> = rows
@@ -108,6 +115,102 @@ fn frames(
             "UPDATE notifications n SET frame = s.frame FROM unnest(?, ?) AS s (id, frame) WHERE n.notification_id = s.id",
         )
         .bind::<Array<SqlUuid>, _>(column(&rows, |(id, ..)| *id))
+        .bind::<Array<Text>, _>(column(&sealed, AsRef::as_ref))
+        .execute(conn)?;
+        Ok(rows.len())
+    })
+}
+
+fn attributes(
+    conn: &mut PgConnection,
+    fields: &Fields,
+    place: &mut Existing,
+    limit: i64,
+) -> Result<usize, StoreError> {
+    without_time_limit(conn, |conn| {
+        let names: Vec<&str> = fields.sealed_names().collect();
+        let mut rows = sql::<(Integer, Jsonb)>(
+            "SELECT user_id, attributes FROM user_attributes WHERE user_id > ? AND EXISTS (SELECT FROM unnest(?) AS n (name) \
+             WHERE jsonb_exists(attributes, name) AND attributes -> name -> 'sealed' IS NULL) ORDER BY user_id LIMIT ? FOR UPDATE",
+        )
+        .bind::<Integer, _>(i32::try_from(place.after.1).unwrap_or(i32::MIN))
+        .bind::<Array<Text>, _>(names)
+        .bind::<BigInt, _>(limit)
+        .load::<(i32, Value)>(conn)?;
+        let Some((last, _)) = rows.last() else { return Ok(0) };
+        place.after.1 = i64::from(*last);
+        let sealer = fields.sealer(conn, rows.iter().map(|(user, _)| Owner(*user)))?;
+        for (user, stored) in &mut rows {
+            fields.seal_attributes(&sealer, Owner(*user), stored)?;
+        }
+        sql::<()>(
+            "UPDATE user_attributes a SET attributes = s.attributes FROM unnest(?, ?) AS s (id, attributes) WHERE a.user_id = s.id",
+        )
+        .bind::<Array<Integer>, _>(column(&rows, |(user, _)| *user))
+        .bind::<Array<Jsonb>, _>(column(&rows, |(_, stored)| stored.clone()))
+        .execute(conn)?;
+        Ok(rows.len())
+    })
+}
+
+fn waiting(
+    conn: &mut PgConnection,
+    fields: &Fields,
+    place: &mut Existing,
+    limit: i64,
+) -> Result<usize, StoreError> {
+    without_time_limit(conn, |conn| {
+        let rows = sql::<(BigInt, Array<Text>, Text)>(format!(
+            "SELECT outbox_id, CASE WHEN cardinality(users) = 1 THEN users ELSE '{{}}' END, message FROM outbox \
+             WHERE message NOT LIKE {SEALED} AND outbox_id > ? ORDER BY outbox_id LIMIT ? FOR UPDATE"
+        ))
+        .bind::<BigInt, _>(place.after.1)
+        .bind::<BigInt, _>(limit)
+        .load::<(i64, Vec<String>, String)>(conn)?;
+        let Some((last, ..)) = rows.last() else { return Ok(0) };
+        place.after.1 = *last;
+        let only = |users: &[String]| users.first().map(|user| external_id("outbox", user)).transpose();
+        let users = rows.iter().map(|(_, users, _)| only(users)).collect::<Result<Vec<_>, _>>()?;
+        let words = fields.words(conn, users.iter().flatten())?;
+        let sealed: Vec<Cow<'_, str>> = rows
+            .iter()
+            .zip(&users)
+            .map(|((_, _, text), user)| words.seal(user.as_ref(), Field::Waiting, text))
+            .collect::<Result<_, _>>()?;
+        sql::<()>("UPDATE outbox o SET message = s.message FROM unnest(?, ?) AS s (id, message) WHERE o.outbox_id = s.id")
+            .bind::<Array<BigInt>, _>(column(&rows, |(id, ..)| *id))
+            .bind::<Array<Text>, _>(column(&sealed, AsRef::as_ref))
+            .execute(conn)?;
+        Ok(rows.len())
+    })
+}
+
+/// Of those from before nothing says to whom they went: they are under the server's own key.
+fn broadcasts(
+    conn: &mut PgConnection,
+    fields: &Fields,
+    place: &mut Existing,
+    limit: i64,
+) -> Result<usize, StoreError> {
+    without_time_limit(conn, |conn| {
+        let rows = sql::<(SqlUuid, Text)>(format!(
+            "SELECT broadcast_id, message FROM broadcasts WHERE message NOT LIKE {SEALED} AND message <> 'null' \
+             AND broadcast_id > ? ORDER BY broadcast_id LIMIT ? FOR UPDATE"
+        ))
+        .bind::<SqlUuid, _>(place.after.0)
+        .bind::<BigInt, _>(limit)
+        .load::<(Uuid, String)>(conn)?;
+        let Some((last, _)) = rows.last() else { return Ok(0) };
+        place.after.0 = *last;
+        let words = fields.words(conn, [])?;
+        let sealed: Vec<Cow<'_, str>> = rows
+            .iter()
+            .map(|(_, text)| words.seal(None, Field::Broadcast, text))
+            .collect::<Result<_, _>>()?;
+        sql::<()>(
+            "UPDATE broadcasts b SET message = s.message FROM unnest(?, ?) AS s (id, message) WHERE b.broadcast_id = s.id",
+        )
+        .bind::<Array<SqlUuid>, _>(column(&rows, |(id, _)| *id))
         .bind::<Array<Text>, _>(column(&sealed, AsRef::as_ref))
         .execute(conn)?;
         Ok(rows.len())

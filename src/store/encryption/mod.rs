@@ -1,13 +1,17 @@
 //! Encrypted fields: the one place where the store encrypts and decrypts. Keys are fetched and made for a whole batch at a time and held
 //! in memory, a bounded number; a batch whose keys are there costs no statement.
 //!
+//! - `attributes.rs` attributes of users that are marked so;
 //! - `cache.rs` unwrapped data keys;
 //! - `data_keys.rs` table `data_keys`;
-//! - `existing.rs` rows from before encryption was switched on, and another master key.
+//! - `existing.rs` rows from before encryption was switched on, and another master key;
+//! - `words.rs` messages of the shop that wait to be sent.
 
+mod attributes;
 mod cache;
 mod data_keys;
 pub mod existing;
+mod words;
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -26,7 +30,9 @@ use crate::privacy::encryption::{
     DataKey, Field, KEY_BYTES, MasterKeys, NONCE_BYTES, Nonce, Owner, Unavailable, key_of, open, seal,
 };
 
+pub(super) use attributes::{open_attributes, sealed_attributes};
 pub use data_keys::{MasterKeyUse, names, uses};
+pub(super) use words::unavailable_words;
 
 /// Encryption of fields, on or off. Cheap to ask while it is off.
 #[derive(Default)]
@@ -37,15 +43,18 @@ pub struct Fields {
 /// Encryption that is on.
 struct On {
     masters: MasterKeys,
+    /// Names of the attributes of users that are encrypted.
+    attributes: BTreeSet<Box<str>>,
     cache: Mutex<Cache>,
     session: Mutex<KeySession>,
 }
 
 impl Fields {
-    /// Switches encryption on, once; data keys are made over a session of their own at `url`.
-    pub(super) fn enable(&self, masters: MasterKeys, url: &str) {
+    /// Switches encryption on, once; data keys are made over a session of their own at `url`. `attributes`: names of those of users that are
+    /// encrypted.
+    pub(super) fn enable(&self, masters: MasterKeys, attributes: BTreeSet<Box<str>>, url: &str) {
         let session = Mutex::new(KeySession::new(url));
-        let _ = self.on.set(On { masters, cache: Mutex::default(), session });
+        let _ = self.on.set(On { masters, attributes, cache: Mutex::default(), session });
     }
 
     /// Returns whether fields are encrypted from now on.
@@ -94,9 +103,18 @@ impl Fields {
         conn: &mut PgConnection,
         fields: impl IntoIterator<Item = (Owner, &'t str)>,
     ) -> Result<Opener, StoreError> {
-        let wanted: HashMap<Uuid, Owner> =
-            fields.into_iter().filter_map(|(owner, text)| Some((key_of(text)?, owner))).collect();
-        self.opener_by(wanted, |_, missing| data_keys::of_ids(conn, missing))
+        let wanted = fields.into_iter().filter_map(|(owner, text)| Some((key_of(text)?, Some(owner))));
+        self.opener_by(wanted.collect(), |_, missing| data_keys::of_ids(conn, missing))
+    }
+
+    /// Keys for fields of rows that are nobody's, whosever the keys are; to be opened by [`Opener::open_any`].
+    pub(super) fn opener_of_any<'t>(
+        &self,
+        conn: &mut PgConnection,
+        fields: impl IntoIterator<Item = &'t str>,
+    ) -> Result<Opener, StoreError> {
+        let wanted = fields.into_iter().filter_map(|text| Some((key_of(text)?, None)));
+        self.opener_by(wanted.collect(), |_, missing| data_keys::of_ids(conn, missing))
     }
 
     /// The same while the caller's connection is busy, over the session of the keys.
@@ -104,21 +122,25 @@ impl Fields {
         &self,
         fields: impl IntoIterator<Item = (Owner, &'t str)>,
     ) -> Result<Opener, StoreError> {
-        let wanted: HashMap<Uuid, Owner> =
-            fields.into_iter().filter_map(|(owner, text)| Some((key_of(text)?, owner))).collect();
-        self.opener_by(wanted, |on, missing| on.session.lock().run(|conn| data_keys::of_ids(conn, missing)))
+        let wanted = fields.into_iter().filter_map(|(owner, text)| Some((key_of(text)?, Some(owner))));
+        self.opener_by(wanted.collect(), |on, missing| {
+            on.session.lock().run(|conn| data_keys::of_ids(conn, missing))
+        })
     }
 
-    /// Every key of one user.
+    /// Every key of one user, and the server's own.
     pub(super) fn opener_of(&self, conn: &mut PgConnection, user: Owner) -> Result<Opener, StoreError> {
         let Some(on) = self.on.get() else { return Ok(Opener { keys: None }) };
-        let keys = on.unwrapped(data_keys::of_user(conn, user)?);
+        let mut rows = data_keys::of_user(conn, user)?;
+        rows.extend(data_keys::of_owners(conn, &[Owner::SERVER])?);
+        let keys = on.unwrapped(rows);
         Ok(Opener { keys: Some(keys.into_iter().map(|known| (known.key.id, known)).collect()) })
     }
 
+    /// `wanted`: keys, each with the owner that it has to have by now; `None` = any.
     fn opener_by(
         &self,
-        wanted: HashMap<Uuid, Owner>,
+        wanted: HashMap<Uuid, Option<Owner>>,
         fetch: impl FnOnce(&On, &[Uuid]) -> Result<Vec<WrappedKey>, StoreError>,
     ) -> Result<Opener, StoreError> {
         let Some(on) = self.on.get() else { return Ok(Opener { keys: None }) };
@@ -127,9 +149,8 @@ impl Fields {
             let mut cache = on.cache.lock();
             for (id, owner) in &wanted {
                 // A user may have been merged into another since.
-                keys.extend(
-                    cache.of_id(*id).filter(|known| known.belongs_to == *owner).map(|known| (*id, known)),
-                );
+                let is_owners = |known: &Arc<Known>| owner.is_none_or(|owner| known.belongs_to == owner);
+                keys.extend(cache.of_id(*id).filter(is_owners).map(|known| (*id, known)));
             }
         }
         let missing: Vec<Uuid> = wanted.into_keys().filter(|id| !keys.contains_key(id)).collect();
@@ -236,6 +257,19 @@ impl Opener {
             return Err(Unavailable::Damaged);
         }
         open(&known.key, field, &text)
+    }
+
+    /// The same of a row that is nobody's, or of several.
+    pub(super) fn open_any(&self, field: Field, text: String) -> Result<String, Unavailable> {
+        let Some(id) = key_of(&text) else { return Ok(text) };
+        let keys = self.keys.as_ref().ok_or(Unavailable::Off)?;
+        open(&keys.get(&id).ok_or(Unavailable::NoKey)?.key, field, &text)
+    }
+
+    /// Owner of the key that a field is under; the server itself where it is under none that is there.
+    fn owner_of(&self, text: &str) -> Owner {
+        let known = key_of(text).and_then(|id| self.keys.as_ref()?.get(&id));
+        known.map_or(Owner::SERVER, |known| known.key.owner)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The pool of connections, and running work on one of them.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -91,9 +92,9 @@ impl Store {
         &self.url
     }
 
-    /// Encrypts fields under these master keys from now on, in every clone; once.
-    pub fn encrypt(&self, masters: MasterKeys) {
-        self.fields.enable(masters, &self.url);
+    /// Encrypts fields under these master keys from now on, in every clone; once. `attributes`: names of those of users that are encrypted.
+    pub fn encrypt(&self, masters: MasterKeys, attributes: BTreeSet<Box<str>>) {
+        self.fields.enable(masters, attributes, &self.url);
     }
 
     /// Encryption of fields.

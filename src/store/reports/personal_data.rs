@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::export::kinds;
 use crate::base::UserId;
 use crate::privacy::encryption::{Field, Owner, key_of};
-use crate::store::encryption::{Fields, Opener, owner};
+use crate::store::encryption::{Fields, Opener, open_attributes, owner, sealed_attributes};
 use crate::store::postgres::StoreError;
 use crate::store::postgres::sql::sql;
 
@@ -153,8 +153,9 @@ pub const HOLDINGS: [Holding; 22] = [
     },
     Holding {
         name: "data_keys",
-        about: "keys that the words of your searches and your messages are encrypted under; the keys themselves are left out",
-        purpose: "to keep both unreadable for whoever sees the database without the shop's master key, and to make them so for good when you \
+        about: "keys that the words of your searches, your messages and some of what the shop says of you are encrypted under; the keys \
+                themselves are left out",
+        purpose: "to keep them unreadable for whoever sees the database without the shop's master key, and to make them so for good when you \
                   are erased",
         source: SERVER,
         table: "data_keys",
@@ -228,7 +229,7 @@ pub const HOLDINGS: [Holding; 22] = [
         purpose: "to send them",
         source: SHOP,
         table: "outbox",
-        statement: "SELECT jsonb_build_object('due_at', t.due_at, 'message', t.message::jsonb) AS row FROM outbox t \
+        statement: "SELECT jsonb_build_object('due_at', t.due_at, 'message', CASE WHEN t.message LIKE 'enc1:%' THEN to_jsonb(t.message) ELSE t.message::jsonb END) AS row FROM outbox t \
                     WHERE EXISTS (SELECT FROM users u WHERE $ IN (u.user_id, u.merged_into) AND u.external_id = ANY(t.users))",
     },
     Holding {
@@ -243,9 +244,11 @@ pub const HOLDINGS: [Holding; 22] = [
 ];
 
 impl Holding {
-    /// The member of its rows that may be encrypted.
+    /// The member of its rows that may be encrypted, or has encrypted members.
     fn encrypted(&self) -> Option<(&'static str, Field)> {
         match self.table {
+            "user_attributes" => Some(("attributes", Field::Attribute)),
+            "outbox" => Some(("message", Field::Waiting)),
             "events" => Some(("query", Field::Query)),
             "notifications" => Some(("message", Field::Frame)),
             _ => None,
@@ -261,9 +264,26 @@ impl Holding {
 /// A row whose member `name` is encrypted, with that decrypted, or null and the reason beside it; `None` where it is not encrypted.
 fn opened(opener: &Opener, own: Owner, name: &str, field: Field, row: &str) -> Option<String> {
     let mut members: Map<String, Value> = serde_json::from_str(row).ok()?;
+    if field == Field::Attribute {
+        let attributes = members.get_mut(name)?;
+        sealed_attributes(attributes).next()?;
+        let unavailable = open_attributes(opener, own, attributes);
+        for (name, reason) in unavailable {
+            members.insert(format!("{name}_unavailable"), reason.reason().into());
+        }
+        return serde_json::to_string(&members).ok();
+    }
     let text = members.get(name)?.as_str().filter(|text| key_of(text).is_some())?.to_owned();
-    match opener.open(own, field, text) {
-        Ok(text) => members.insert(name.to_owned(), text.into()),
+    let opened = match field {
+        Field::Waiting => {
+            // As it is sent: JSON.
+            let words = opener.open_any(field, text);
+            words.map(|words| serde_json::from_str(&words).unwrap_or(Value::String(words)))
+        }
+        _ => opener.open(own, field, text).map(Value::String),
+    };
+    match opened {
+        Ok(value) => members.insert(name.to_owned(), value),
         Err(unavailable) => {
             members.insert(name.to_owned(), Value::Null);
             members.insert(format!("{name}_unavailable"), unavailable.reason().into())

@@ -7,6 +7,8 @@ use uuid::Uuid;
 use crate::base::Timestamp;
 use crate::notify::Priority;
 use crate::notify::message::Encoded;
+use crate::privacy::encryption::Field;
+use crate::store::encryption::Fields;
 use crate::store::postgres::StoreError;
 use crate::store::postgres::convert::to_pg;
 use crate::store::postgres::sql::sql;
@@ -110,16 +112,18 @@ pub(super) struct Like<'a> {
 /// users.
 pub(super) fn insert(
     conn: &mut PgConnection,
+    fields: &Fields,
     like: &Like<'_>,
     wide: Wide<'_>,
 ) -> Result<(usize, Vec<Uuid>), StoreError> {
     let (members, parameter) = wide.members(like.message);
+    let message = fields.words(conn, [])?.seal(None, Field::Waiting, like.message)?.into_owned();
     let text = include_str!("sql/insert_audience.sql").replace("{members}", &members);
     let rows = sql::<(Integer, SqlUuid)>(text)
         .bind::<BigInt, _>(MAX_USERS as i64)
         .bind::<Nullable<Text>, _>(parameter)
         .bind::<Timestamptz, _>(to_pg(like.due_at))
-        .bind::<Text, _>(like.message)
+        .bind::<Text, _>(message)
         .bind::<Bool, _>(like.is_held)
         .bind::<Text, _>(like.broadcast.to_string())
         .load::<(i32, Uuid)>(conn)?;

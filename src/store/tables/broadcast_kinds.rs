@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::audiences::Wide;
-use crate::base::Timestamp;
+use crate::base::{ExternalId, Timestamp};
 use crate::notify::local_time::LocalTime;
 use crate::notify::message::Audience;
 use crate::notify::pace::Pace;
@@ -20,6 +20,8 @@ pub struct Broadcast {
     pub state: State,
     /// Audience.
     pub to: To,
+    /// The user of one to a single named user, known while it is accepted.
+    pub only: Option<ExternalId>,
     /// JSON as in the outbox.
     pub message: String,
     /// Users it was accepted for; of a segment or everyone 0 until it is sent.
@@ -47,6 +49,7 @@ impl Broadcast {
             call: id,
             state: State::Sent,
             to: To::Users(users),
+            only: None,
             message: OF_SEVERAL.to_owned(),
             users,
             pace: None,
@@ -60,6 +63,12 @@ impl Broadcast {
     /// Returns whether each of its messages has words of its own.
     pub fn is_of_several(&self) -> bool {
         self.message == OF_SEVERAL
+    }
+
+    /// Whether its words could not be decrypted.
+    pub(super) fn is_unavailable(&self) -> bool {
+        let message: Value = serde_json::from_str(&self.message).unwrap_or_default();
+        message.get("unavailable").is_some()
     }
 
     /// Takes further named users in.

@@ -1,6 +1,7 @@
 //! Table `broadcasts`: messages to more than one user, messages that wait for their time, and calls that set triggers off, each under one id. The users of a
 //! segment or of everyone are read when the message is due; named users are in the outbox from the start.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use diesel::data_types::PgTimestamp;
@@ -18,6 +19,8 @@ use crate::base::{ExternalId, NotificationId, Timestamp};
 use crate::notify::Message;
 use crate::notify::local_time::LocalTime;
 use crate::notify::pace::Pace;
+use crate::privacy::encryption::Field;
+use crate::store::encryption::{Fields, unavailable_words};
 use crate::store::postgres::StoreError;
 use crate::store::postgres::columns::{Batch, column};
 use crate::store::postgres::convert::{external_id, from_pg, to_pg};
@@ -59,13 +62,30 @@ pub(super) type Row = (
     PgTimestamp,
 );
 
-pub(super) fn from_row(row: Row) -> Broadcast {
+/// Rows with their words decrypted.
+pub(super) fn opened(
+    conn: &mut PgConnection,
+    fields: &Fields,
+    rows: Vec<Row>,
+) -> Result<Vec<Broadcast>, StoreError> {
+    let opener = fields.opener_of_any(conn, rows.iter().map(|row| row.4.as_str()))?;
+    let open = |row: Row| {
+        let mut row = from_row(row);
+        let words = opener.open_any(Field::Broadcast, std::mem::take(&mut row.message));
+        row.message = words.unwrap_or_else(unavailable_words);
+        row
+    };
+    Ok(rows.into_iter().map(open).collect())
+}
+
+fn from_row(row: Row) -> Broadcast {
     let (id, call, state, to, message, users, rate, local, batches, due_at, created_at) = row;
     Broadcast {
         id,
         call,
         state: State::parse(&state).unwrap_or(State::Sent),
         to: To::from_json(&to),
+        only: None,
         message,
         users: usize::try_from(users).unwrap_or(0),
         local: local.and_then(|local| LocalTime::parse(&local)),
@@ -85,25 +105,32 @@ fn rate(row: &Broadcast) -> Option<i32> {
 }
 
 /// Stores new ones.
-pub fn insert(conn: &mut PgConnection, rows: &[Broadcast]) -> Result<(), StoreError> {
+pub fn insert(conn: &mut PgConnection, fields: &Fields, rows: &[Broadcast]) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
-    let columns = Batch::of(rows)
-        .column::<SqlUuid, _>("broadcast_id", |row| row.id)
-        .column::<SqlUuid, _>("call_id", |row| row.call)
-        .column::<Text, _>("state", |row| row.state.name())
-        .column::<Jsonb, _>("audience", |row| row.to.to_json())
-        .column::<Text, _>("message", |row| row.message.as_str())
-        .column::<Integer, _>("users", |row| count(row.users))
-        .column::<Nullable<Integer>, _>("rate_per_minute", rate)
-        .column::<Nullable<Text>, _>("local_at", |row| row.local.map(|local| local.to_string()))
-        .column::<Nullable<Timestamptz>, _>("rate_used_until", |row| {
+    let words = fields.words(conn, rows.iter().filter_map(|row| row.only.as_ref()))?;
+    let seal = |row: &Broadcast| match row.is_of_several() {
+        true => Ok(row.message.clone()),
+        false => words.seal(row.only.as_ref(), Field::Broadcast, &row.message).map(Cow::into_owned),
+    };
+    let sealed: Vec<String> = rows.iter().map(seal).collect::<Result<_, _>>()?;
+    let rows: Vec<(&Broadcast, &str)> = rows.iter().zip(sealed.iter().map(String::as_str)).collect();
+    let columns = Batch::of(&rows)
+        .column::<SqlUuid, _>("broadcast_id", |(row, _)| row.id)
+        .column::<SqlUuid, _>("call_id", |(row, _)| row.call)
+        .column::<Text, _>("state", |(row, _)| row.state.name())
+        .column::<Jsonb, _>("audience", |(row, _)| row.to.to_json())
+        .column::<Text, _>("message", |(_, message)| *message)
+        .column::<Integer, _>("users", |(row, _)| count(row.users))
+        .column::<Nullable<Integer>, _>("rate_per_minute", |(row, _)| rate(row))
+        .column::<Nullable<Text>, _>("local_at", |(row, _)| row.local.map(|local| local.to_string()))
+        .column::<Nullable<Timestamptz>, _>("rate_used_until", |(row, _)| {
             row.pace.filter(|_| row.state == State::Sent).map(|_| to_pg(row.due_at))
         })
-        .column_as::<Text, _>("batches", "batches::uuid[]", batches_text)
-        .column::<Timestamptz, _>("due_at", |row| to_pg(row.due_at))
-        .column::<Timestamptz, _>("created_at", |row| to_pg(row.created_at));
+        .column_as::<Text, _>("batches", "batches::uuid[]", |(row, _)| batches_text(row))
+        .column::<Timestamptz, _>("due_at", |(row, _)| to_pg(row.due_at))
+        .column::<Timestamptz, _>("created_at", |(row, _)| to_pg(row.created_at));
     sql::<()>(columns.insert_into("broadcasts")).binds(columns.into_binds()).execute(conn)?;
     Ok(())
 }
@@ -115,19 +142,20 @@ fn batches_text(row: &Broadcast) -> String {
 }
 
 /// The broadcast of that id, or all of the request of that id, by id; locked until the transaction ends.
-pub fn lock(conn: &mut PgConnection, id: Uuid) -> Result<Vec<Broadcast>, StoreError> {
+pub fn lock(conn: &mut PgConnection, fields: &Fields, id: Uuid) -> Result<Vec<Broadcast>, StoreError> {
     let rows = sql::<Columns>(format!(
         "{SELECT} WHERE broadcast_id = ? OR call_id = ? ORDER BY broadcast_id FOR UPDATE"
     ))
     .bind::<SqlUuid, _>(id)
     .bind::<SqlUuid, _>(id)
     .load::<Row>(conn)?;
-    Ok(rows.into_iter().map(from_row).collect())
+    opened(conn, fields, rows)
 }
 
 /// Those that wait, after a place and in its order, the earliest due first; at most `limit`.
 pub fn scheduled(
     conn: &mut PgConnection,
+    fields: &Fields,
     after: (Timestamp, Uuid),
     limit: i64,
 ) -> Result<Vec<Broadcast>, StoreError> {
@@ -138,7 +166,7 @@ pub fn scheduled(
     .bind::<SqlUuid, _>(after.1)
     .bind::<BigInt, _>(limit.max(0))
     .load::<Row>(conn)?;
-    Ok(rows.into_iter().map(from_row).collect())
+    opened(conn, fields, rows)
 }
 
 /// Moment at which the first one that waits is due.
@@ -152,7 +180,12 @@ pub fn next_due(conn: &mut PgConnection) -> Result<Option<Timestamp>, StoreError
 
 /// Hands what is due to the outbox, at most sixteen: reads the users of a segment or everyone, once, in the transaction that
 /// notes it as sent. What has expired by now goes to nobody.
-pub fn release(conn: &mut PgConnection, now: Timestamp, own: &TimeZone) -> Result<(), StoreError> {
+pub fn release(
+    conn: &mut PgConnection,
+    fields: &Fields,
+    now: Timestamp,
+    own: &TimeZone,
+) -> Result<(), StoreError> {
     sql::<()>(
         "UPDATE broadcasts SET state = 'sent', changed_at = now(), \
          rate_used_until = CASE WHEN rate_per_minute IS NOT NULL THEN due_at END \
@@ -166,18 +199,21 @@ pub fn release(conn: &mut PgConnection, now: Timestamp, own: &TimeZone) -> Resul
     .bind::<Timestamptz, _>(to_pg(now))
     .bind::<BigInt, _>(AT_ONCE)
     .load::<Row>(conn)?;
-    for row in due.into_iter().map(from_row) {
+    for row in opened(conn, fields, due)? {
+        if row.is_unavailable() {
+            log::error!("a message to many can't be decrypted and goes to nobody broadcast={}", row.id);
+        }
         let message: Option<Message> = serde_json::from_str(&row.message).ok();
-        let is_over = message.is_some_and(|message| message.expires_at <= now);
+        let is_over = row.is_unavailable() || message.is_some_and(|message| message.expires_at <= now);
         if let Some(local) = row.local {
-            release_local(conn, &row, local, is_over, own, now)?;
+            release_local(conn, fields, &row, local, is_over, own, now)?;
             continue;
         }
         let (state, users, batches) = match row.to.wide() {
             Some(wide) if !is_over => {
                 let (message, is_held) = (row.message.as_str(), row.pace.is_some());
                 let like = Like { broadcast: row.id, message, due_at: now, is_held };
-                let (users, batches) = audiences::insert(conn, &like, wide)?;
+                let (users, batches) = audiences::insert(conn, fields, &like, wide)?;
                 (State::Sent, users, batches)
             }
             _ => (State::Expired, 0, Vec::new()),
@@ -199,6 +235,7 @@ pub fn release(conn: &mut PgConnection, now: Timestamp, own: &TimeZone) -> Resul
 /// Hands one with a wall time to those for whom it has come, and notes when to look again, or that it has come everywhere.
 fn release_local(
     conn: &mut PgConnection,
+    fields: &Fields,
     row: &Broadcast,
     local: LocalTime,
     is_over: bool,
@@ -208,7 +245,7 @@ fn release_local(
     let wide = row.to.wide();
     let (users, batches, next) = match is_over {
         true => (0, Vec::new(), None),
-        false => local_broadcasts::release(conn, row.id, &row.message, wide, local, own, now)?,
+        false => local_broadcasts::release(conn, fields, row.id, &row.message, wide, local, own, now)?,
     };
     let state = match next {
         Some(_) => State::Scheduled,
@@ -234,6 +271,7 @@ fn release_local(
 /// sent.
 pub fn change(
     conn: &mut PgConnection,
+    fields: &Fields,
     row: &Broadcast,
     message: &str,
     due_at: Timestamp,
@@ -245,8 +283,12 @@ pub fn change(
     } else {
         due_at.max(earliest)
     };
+    let before = sql::<Text>("SELECT message FROM broadcasts WHERE broadcast_id = ?")
+        .bind::<SqlUuid, _>(row.id)
+        .get_result::<String>(conn)?;
+    let words = fields.words_like(conn, &before)?;
     sql::<()>("UPDATE broadcasts SET message = ?, due_at = ?, changed_at = now() WHERE broadcast_id = ?")
-        .bind::<Text, _>(message)
+        .bind::<Text, _>(words.seal(Field::Broadcast, message)?)
         .bind::<Timestamptz, _>(to_pg(due_at))
         .bind::<SqlUuid, _>(row.id)
         .execute(conn)?;
@@ -254,7 +296,7 @@ pub fn change(
     let moved_to = row.local.is_none().then(|| to_pg(due_at));
     let text = "UPDATE outbox SET message = ?, due_at = coalesce(?, due_at) WHERE batch = ANY(?) AND (is_held OR NOT ?)";
     sql::<()>(text)
-        .bind::<Text, _>(message)
+        .bind::<Text, _>(words.seal(Field::Waiting, message)?)
         .bind::<Nullable<Timestamptz>, _>(moved_to)
         .bind::<Array<SqlUuid>, _>(&row.batches)
         .bind::<Bool, _>(is_paused)

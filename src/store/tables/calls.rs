@@ -6,12 +6,12 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::broadcasts::{Broadcast, Columns, Row, SELECT, State, from_row};
+use super::broadcasts::{Broadcast, Columns, Row, SELECT, State, opened};
 use crate::base::{NotificationId, Timestamp};
 use crate::notify::Message;
 use crate::notify::pace::Pace;
 use crate::privacy::encryption::{Field, Owner};
-use crate::store::encryption::{Fields, unavailable_message};
+use crate::store::encryption::{Fields, unavailable_message, unavailable_words};
 use crate::store::postgres::StoreError;
 use crate::store::postgres::convert::{external_id, from_pg, to_pg};
 use crate::store::postgres::sql::sql;
@@ -80,7 +80,7 @@ pub fn resume(conn: &mut PgConnection, ids: &[Uuid], now: Timestamp) -> Result<(
 
 /// Puts rows of broadcasts with a rate on the timeline, as many as their rates allow at `now`. What has expired by now is only
 /// to be recorded as such, and goes at once.
-pub fn release_at_rate(conn: &mut PgConnection, now: Timestamp) -> Result<(), StoreError> {
+pub fn release_at_rate(conn: &mut PgConnection, fields: &Fields, now: Timestamp) -> Result<(), StoreError> {
     let due = sql::<(SqlUuid, Integer, Timestamptz, Text)>(
         "SELECT broadcast_id, rate_per_minute, rate_used_until, message FROM broadcasts \
          WHERE state = 'sent' AND rate_used_until <= ? ORDER BY rate_used_until LIMIT ? FOR UPDATE",
@@ -88,7 +88,9 @@ pub fn release_at_rate(conn: &mut PgConnection, now: Timestamp) -> Result<(), St
     .bind::<Timestamptz, _>(to_pg(now))
     .bind::<BigInt, _>(RATED_AT_ONCE)
     .load::<(Uuid, i32, PgTimestamp, String)>(conn)?;
+    let opener = fields.opener_of_any(conn, due.iter().map(|(_, _, _, message)| message.as_str()))?;
     for (id, rate, used_until, message) in due {
+        let message = opener.open_any(Field::Broadcast, message).unwrap_or_else(unavailable_words);
         let Some(pace) = u32::try_from(rate).ok().and_then(Pace::new) else { continue };
         let used_until = from_pg(used_until);
         let is_over = serde_json::from_str::<Message>(&message).is_ok_and(|one| one.expires_at <= now);
@@ -165,13 +167,13 @@ pub fn next_release(conn: &mut PgConnection) -> Result<Option<Timestamp>, StoreE
 }
 
 /// Broadcasts of that id, or of the request of that id, by id.
-pub fn find(conn: &mut PgConnection, id: Uuid) -> Result<Vec<Broadcast>, StoreError> {
+pub fn find(conn: &mut PgConnection, fields: &Fields, id: Uuid) -> Result<Vec<Broadcast>, StoreError> {
     let rows =
         sql::<Columns>(format!("{SELECT} WHERE broadcast_id = ? OR call_id = ? ORDER BY broadcast_id"))
             .bind::<SqlUuid, _>(id)
             .bind::<SqlUuid, _>(id)
             .load::<Row>(conn)?;
-    Ok(rows.into_iter().map(from_row).collect())
+    opened(conn, fields, rows)
 }
 
 /// Filter of a listing by what has become of a broadcast.
@@ -188,6 +190,7 @@ pub enum Listed {
 /// The latest broadcasts, newest first: those before an id, at most `limit`.
 pub fn latest(
     conn: &mut PgConnection,
+    fields: &Fields,
     listed: Listed,
     before: Option<Uuid>,
     limit: i64,
@@ -210,7 +213,7 @@ pub fn latest(
         .bind::<Nullable<Bool>, _>(waits)
         .bind::<BigInt, _>(limit.max(0))
         .load::<Row>(conn)?;
-    Ok(rows.into_iter().map(from_row).collect())
+    opened(conn, fields, rows)
 }
 
 /// Condition that something of a broadcast waits: in the outbox, or as a deferred trigger.
@@ -279,6 +282,8 @@ pub fn single(
     for (batch, users, message, due_at) in rows {
         for user in &users {
             if NotificationId::of_batch(batch, &external_id("outbox", user)?) == id {
+                let opener = fields.opener_of_any(conn, [message.as_str()])?;
+                let message = opener.open_any(Field::Waiting, message).unwrap_or_else(unavailable_words);
                 return Ok(Some(Single::Waiting { message, due_at: from_pg(due_at) }));
             }
         }

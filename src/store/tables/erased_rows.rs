@@ -73,11 +73,18 @@ fn remove_batch(
 }
 
 /// Removes the keys of the user's encrypted fields, before anything else: what is under them can't be read from then on, in backups of the
-/// database neither.
+/// database neither. So are the words of calls to nobody else, while rows still tell which they were.
 pub fn remove_keys(conn: &mut PgConnection, work: &UnderWay) -> Result<(), StoreError> {
     erasing(conn, |conn| {
-        let rows = remove_batch(conn, KEYS, work.inner.as_deref().unwrap_or_default())?;
-        count(conn, work.id, Counted::Removed, KEYS.0, rows)
+        let inner = work.inner.as_deref().unwrap_or_default();
+        let rows = remove_batch(conn, KEYS, inner)?;
+        count(conn, work.id, Counted::Removed, KEYS.0, rows)?;
+        let names: Vec<String> = work.names.iter().map(ToString::to_string).collect();
+        sql::<()>(include_str!("sql/forget_words.sql"))
+            .bind::<Array<Integer>, _>(inner)
+            .bind::<Array<Text>, _>(names)
+            .execute(conn)?;
+        Ok(())
     })
 }
 

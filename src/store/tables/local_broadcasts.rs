@@ -8,6 +8,8 @@ use uuid::Uuid;
 use super::audiences::{MAX_USERS, Wide};
 use crate::base::{ExternalId, Timestamp};
 use crate::notify::local_time::{ByZone, LocalTime};
+use crate::privacy::encryption::Field;
+use crate::store::encryption::Fields;
 use crate::store::postgres::StoreError;
 use crate::store::postgres::columns::column;
 use crate::store::postgres::convert::to_pg;
@@ -33,6 +35,7 @@ pub(super) fn enter(
 /// the next look, `None` once it has come everywhere. `wide`: `None` for named users. `own`: zone of users without one.
 pub(super) fn release(
     conn: &mut PgConnection,
+    fields: &Fields,
     id: Uuid,
     message: &str,
     wide: Option<Wide<'_>>,
@@ -42,6 +45,7 @@ pub(super) fn release(
 ) -> Result<(usize, Vec<Uuid>, Option<Timestamp>), StoreError> {
     let zones = "SELECT DISTINCT time_zone FROM user_preferences WHERE time_zone IS NOT NULL";
     let zones = sql::<Text>(zones).load::<String>(conn)?;
+    let sealed = fields.words(conn, [])?.seal(None, Field::Waiting, message)?.into_owned();
     let ByZone { due, unreadable, is_due_here, next } = local.by_zone(zones, own, now);
     let rows = match wide {
         Some(wide) => {
@@ -55,7 +59,7 @@ pub(super) fn release(
                 .bind::<Array<Text>, _>(unreadable)
                 .bind::<BigInt, _>(MAX_USERS as i64);
             due.bind::<Timestamptz, _>(to_pg(now))
-                .bind::<Text, _>(message)
+                .bind::<Text, _>(sealed)
                 .bind::<Text, _>(id.to_string())
                 .bind::<Text, _>(now.to_string())
                 .load::<(i32, Uuid)>(conn)?
@@ -67,7 +71,7 @@ pub(super) fn release(
             .bind::<Array<Text>, _>(unreadable)
             .bind::<BigInt, _>(MAX_USERS as i64)
             .bind::<Timestamptz, _>(to_pg(now))
-            .bind::<Text, _>(message)
+            .bind::<Text, _>(sealed)
             .bind::<Text, _>(id.to_string())
             .bind::<Text, _>(now.to_string())
             .load::<(i32, Uuid)>(conn)?,

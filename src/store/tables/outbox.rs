@@ -1,6 +1,7 @@
 //! Tables `outbox` and `notification_receipts`: messages of the shop from their acceptance until each of their users has
 //! had its turn. Rows are read along `due_at, outbox_id`, one timeline for what is due at once and what waits.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use diesel::data_types::PgTimestamp;
@@ -14,6 +15,8 @@ use super::local_broadcasts;
 pub use super::submission::Submission;
 use crate::base::{ExternalId, NotificationId, Timestamp};
 use crate::notify::message::Audience;
+use crate::privacy::encryption::Field;
+use crate::store::encryption::{Fields, unavailable_words};
 use crate::store::postgres::StoreError;
 use crate::store::postgres::columns::column;
 use crate::store::postgres::convert::{external_id, from_pg, join_texts, to_pg};
@@ -38,6 +41,13 @@ pub struct OutboxRow {
     pub is_held: bool,
 }
 
+impl OutboxRow {
+    /// Its user, if it has one.
+    fn only(&self) -> Option<&ExternalId> {
+        <&[ExternalId; 1]>::try_from(self.users.as_slice()).ok().map(|[user]| user)
+    }
+}
+
 /// Outcome of a submission.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Accepted {
@@ -52,6 +62,7 @@ pub struct Accepted {
 /// everyone.
 pub fn accept(
     conn: &mut PgConnection,
+    fields: &Fields,
     submissions: &[&Submission],
     now: Timestamp,
 ) -> Result<(Vec<Accepted>, Vec<OutboxRow>), StoreError> {
@@ -78,22 +89,24 @@ pub fn accept(
             _ if repeated => Accepted { accepted: 0, duplicates: 1 },
             Audience::Users(users) => chunk(submission, users, &mut fresh, &mut rows),
             Audience::Segment(segment) => {
-                read_audience(conn, submission, Wide::Segment(*segment), now, &mut broadcasts)?
+                read_audience(conn, fields, submission, Wide::Segment(*segment), now, &mut broadcasts)?
             }
             Audience::Topic(topic) => {
-                read_audience(conn, submission, Wide::Topic(topic), now, &mut broadcasts)?
+                read_audience(conn, fields, submission, Wide::Topic(topic), now, &mut broadcasts)?
             }
             Audience::Meeting(conditions) => {
-                read_audience(conn, submission, Wide::Meeting(conditions), now, &mut broadcasts)?
+                read_audience(conn, fields, submission, Wide::Meeting(conditions), now, &mut broadcasts)?
             }
-            Audience::Everyone => read_audience(conn, submission, Wide::Everyone, now, &mut broadcasts)?,
+            Audience::Everyone => {
+                read_audience(conn, fields, submission, Wide::Everyone, now, &mut broadcasts)?
+            }
         };
         let batches: Vec<Uuid> = rows.iter().skip(before).map(|row| row.batch).collect();
         note(submission, now, outcome.accepted, batches, &mut broadcasts);
         outcomes.push(outcome);
     }
-    insert(conn, &mut rows)?;
-    broadcasts::insert(conn, &broadcasts)?;
+    insert(conn, fields, &mut rows)?;
+    broadcasts::insert(conn, fields, &broadcasts)?;
     for (submission, users) in local_users {
         local_broadcasts::enter(conn, submission, &users)?;
     }
@@ -154,6 +167,7 @@ fn accept_local(
 /// A segment, a topic or everyone: into the outbox if it is due, else counted only.
 fn read_audience(
     conn: &mut PgConnection,
+    fields: &Fields,
     submission: &Submission,
     wide: Wide<'_>,
     now: Timestamp,
@@ -164,7 +178,7 @@ fn read_audience(
     } else {
         let Submission { batch, message, due_at, pace, .. } = submission;
         let like = Like { broadcast: *batch, message, due_at: *due_at, is_held: pace.is_some() };
-        let (users, batches) = audiences::insert(conn, &like, wide)?;
+        let (users, batches) = audiences::insert(conn, fields, &like, wide)?;
         (users, users, batches)
     };
     into.push(broadcast(submission, now, users, batches));
@@ -181,6 +195,7 @@ fn broadcast(submission: &Submission, now: Timestamp, users: usize, batches: Vec
             State::Sent
         },
         to: To::of(&submission.audience),
+        only: only(&submission.audience),
         message: submission.message.clone(),
         users,
         pace: submission.pace,
@@ -188,6 +203,16 @@ fn broadcast(submission: &Submission, now: Timestamp, users: usize, batches: Vec
         batches,
         due_at: submission.due_at,
         created_at: now,
+    }
+}
+
+/// The user of an audience of one.
+fn only(audience: &Audience) -> Option<ExternalId> {
+    match audience {
+        Audience::Users(users) => {
+            <&[ExternalId; 1]>::try_from(users.as_slice()).ok().map(|[user]| user.clone())
+        }
+        _ => None,
     }
 }
 
@@ -239,11 +264,16 @@ fn chunk(
 }
 
 /// Stores rows, and puts into each its number.
-pub fn insert(conn: &mut PgConnection, rows: &mut [OutboxRow]) -> Result<(), StoreError> {
+pub fn insert(conn: &mut PgConnection, fields: &Fields, rows: &mut [OutboxRow]) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
     let users = |row: &OutboxRow| join_texts(&row.users.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let words = fields.words(conn, rows.iter().filter_map(OutboxRow::only))?;
+    let messages: Vec<Cow<'_, str>> = rows
+        .iter()
+        .map(|row| words.seal(row.only(), Field::Waiting, &row.message))
+        .collect::<Result<_, _>>()?;
     let ids = sql::<(SqlUuid, BigInt)>(
         "INSERT INTO outbox (batch, due_at, users, message, broadcast_id, is_held) \
          SELECT b, d, string_to_array(u, E'\\x1f'), m, c, h \
@@ -253,7 +283,7 @@ pub fn insert(conn: &mut PgConnection, rows: &mut [OutboxRow]) -> Result<(), Sto
     .bind::<Array<SqlUuid>, _>(column(rows, |row| row.batch))
     .bind::<Array<Timestamptz>, _>(column(rows, |row| to_pg(row.due_at)))
     .bind::<Array<Text>, _>(column(rows, users))
-    .bind::<Array<Text>, _>(column(rows, |row| row.message.as_str()))
+    .bind::<Array<Text>, _>(column(&messages, AsRef::as_ref))
     .bind::<Array<Nullable<SqlUuid>>, _>(column(rows, |row| row.broadcast))
     .bind::<Array<Bool>, _>(column(rows, |row| row.is_held))
     .load::<(Uuid, i64)>(conn)?;
@@ -270,6 +300,7 @@ pub const MAX_READ: usize = 50_000;
 /// Rows after a place on the timeline that are due by `until`, in order, at most `limit`, and no more after [`MAX_READ`] users.
 pub fn due(
     conn: &mut PgConnection,
+    fields: &Fields,
     after: (Timestamp, i64),
     until: Timestamp,
     limit: i64,
@@ -288,8 +319,10 @@ pub fn due(
     .bind::<BigInt, _>(limit.max(0))
     .bind::<BigInt, _>(MAX_READ as i64)
     .load::<Row>(conn)?;
+    let opener = fields.opener_of_any(conn, rows.iter().map(|(_, _, _, _, message, _)| message.as_str()))?;
     rows.into_iter()
         .map(|(outbox_id, batch, due_at, users, message, broadcast)| {
+            let message = opener.open_any(Field::Waiting, message).unwrap_or_else(unavailable_words);
             let users = users.iter().map(|text| external_id("outbox", text)).collect::<Result<_, _>>()?;
             let due_at = from_pg(due_at);
             Ok(OutboxRow { outbox_id, batch, due_at, users, message, broadcast, is_held: false })

@@ -15,12 +15,14 @@ use super::event_kinds;
 use super::event_row::{EVENT_COLUMNS, EventRow, event_from_row, is_of_own_kind};
 use super::notifications;
 use super::preferences::{self, Preferences};
+use super::user_attributes::opened;
 use crate::base::{NotificationId, Timestamp, UserId};
 use crate::decide::{RecentSend, SentAs, StoredUser};
 use crate::deliver::channel::from_code;
 use crate::event::{Event, OwnKinds};
-use crate::profile::{Attributes, StatedFeatures};
-use crate::store::encryption::Fields;
+use crate::privacy::encryption::Owner;
+use crate::profile::StatedFeatures;
+use crate::store::encryption::{Fields, Opener, sealed_attributes};
 use crate::store::postgres::StoreError;
 use crate::store::postgres::convert::{external_id, from_pg, items_from_sql, to_pg};
 use crate::store::postgres::sql::sql;
@@ -66,7 +68,7 @@ pub fn load_states(
     now: Timestamp,
 ) -> Result<Vec<StoredUser>, StoreError> {
     let ids: Vec<i32> = users.iter().map(|user| user.to_sql()).collect();
-    let mut states = known_users(conn, &ids)?;
+    let mut states = known_users(conn, fields, &ids)?;
     for (user, event) in events(conn, &ids)? {
         if let Some(state) = states.get_mut(&user) {
             state.events.push(event);
@@ -208,7 +210,11 @@ type KnownUser = (
     Option<f64>,
 );
 
-fn known_users(conn: &mut PgConnection, ids: &[i32]) -> Result<HashMap<UserId, StoredUser>, StoreError> {
+fn known_users(
+    conn: &mut PgConnection,
+    fields: &Fields,
+    ids: &[i32],
+) -> Result<HashMap<UserId, StoredUser>, StoreError> {
     type Columns = (
         Integer,
         Text,
@@ -232,11 +238,20 @@ fn known_users(conn: &mut PgConnection, ids: &[i32]) -> Result<HashMap<UserId, S
     )
     .bind::<Array<Integer>, _>(ids)
     .load::<KnownUser>(conn)?;
-    rows.into_iter().map(known_user).map(|user| user.map(|user| (user.user, user))).collect()
+    let sealed = |row: &KnownUser| {
+        let owner = Owner(row.0);
+        row.5.iter().flat_map(sealed_attributes).map(move |text| (owner, text.to_owned())).collect::<Vec<_>>()
+    };
+    let sealed: Vec<(Owner, String)> = rows.iter().flat_map(sealed).collect();
+    let opener = fields.opener(conn, sealed.iter().map(|(owner, text)| (*owner, text.as_str())))?;
+    rows.into_iter()
+        .map(|row| known_user(row, &opener))
+        .map(|user| user.map(|user| (user.user, user)))
+        .collect()
 }
 
 /// The state of a user of whom nothing else has been read.
-fn known_user(row: KnownUser) -> Result<StoredUser, StoreError> {
+fn known_user(row: KnownUser, opener: &Opener) -> Result<StoredUser, StoreError> {
     let (
         id,
         text,
@@ -260,7 +275,7 @@ fn known_user(row: KnownUser) -> Result<StoredUser, StoreError> {
         events: Vec::new(),
         stated: stated(purchases, minutes, searches),
         preferences: Preferences::default(),
-        attributes: attributes.as_ref().map(Attributes::from_stored).unwrap_or_default(),
+        attributes: attributes.map(|stored| opened(opener, UserId::from_sql(id), stored)).unwrap_or_default(),
         consents: Vec::new(),
         held: Vec::new(),
         last_offset: 0,

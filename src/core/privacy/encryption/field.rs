@@ -24,17 +24,26 @@ pub enum Field {
     Query,
     /// A message as it was sent, `notifications.frame`.
     Frame,
+    /// An attribute of a user that is marked so, `user_attributes.attributes`.
+    Attribute,
+    /// A message of the shop that waits to be sent, `outbox.message`.
+    Waiting,
+    /// A message of the shop to many or with a time, `broadcasts.message`.
+    Broadcast,
 }
 
 impl Field {
     /// Every encrypted column.
-    pub const ALL: [Self; 2] = [Self::Query, Self::Frame];
+    pub const ALL: [Self; 5] = [Self::Query, Self::Frame, Self::Attribute, Self::Waiting, Self::Broadcast];
 
     /// Table and column.
     pub fn name(self) -> &'static str {
         match self {
             Self::Query => "events.query",
             Self::Frame => "notifications.frame",
+            Self::Attribute => "user_attributes.attributes",
+            Self::Waiting => "outbox.message",
+            Self::Broadcast => "broadcasts.message",
         }
     }
 }

@@ -4,8 +4,8 @@
 //! COPY takes no parameters, so that the bounds of time stand in settings of the transaction, and the statement in a temporary
 //! view; the view also names the columns and their types.
 
+mod encrypted;
 mod row;
-mod searches;
 mod subject;
 
 use std::io::BufRead;
@@ -18,7 +18,7 @@ use diesel::prelude::*;
 use diesel::query_builder::AstPass;
 use diesel::sql_types::{Array, Bool, Double, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 
-use self::searches::Searches;
+use self::encrypted::Encrypted;
 use super::conversions;
 use crate::base::{Millis, NotificationId, Timestamp};
 use crate::catalogue::Money;
@@ -98,8 +98,7 @@ pub fn stream(
         let statement = selection.subject.statement();
         conn.batch_execute(&format!("CREATE OR REPLACE TEMPORARY VIEW {VIEW} AS {statement}"))?;
         let mut columns = read_columns(conn)?;
-        let mut encrypted =
-            (selection.subject == Subject::Events).then(|| Searches::new(fields, &mut columns));
+        let mut encrypted = Encrypted::new(fields, selection.subject, &mut columns);
         if receiver.columns(&columns).is_continue() {
             for slice in slices(conn, selection)? {
                 if selection.subject == Subject::Outcomes {
@@ -109,10 +108,11 @@ pub fn stream(
                 let source = diesel::copy_to(Rows).with_format(CopyFormat::Text).load_raw(conn)?;
                 let heard = match &mut encrypted {
                     None => read(source, &mut |row| Ok(receiver.row(row))),
-                    Some(searches) => {
-                        let heard = read(source, &mut |row| searches.take(row, &mut |row| receiver.row(row)));
+                    Some(encrypted) => {
+                        let heard =
+                            read(source, &mut |row| encrypted.take(row, &mut |row| receiver.row(row)));
                         if let Ok(ControlFlow::Continue(())) = heard {
-                            searches.flush(&mut |row| receiver.row(row))
+                            encrypted.flush(&mut |row| receiver.row(row))
                         } else {
                             heard
                         }
