@@ -12,7 +12,7 @@ use utoipa::openapi::{Components, InfoBuilder, License, OpenApi, OpenApiBuilder,
 use super::describe::{self, API_KEY, Described, May, Named, SESSION, TOKEN};
 use super::permit::Anybody;
 use super::{
-    admin, api_keys, attributes, audit, calls, connections, consent, definitions, erasures, events,
+    admin, api_keys, asyncapi, attributes, audit, calls, connections, consent, definitions, erasures, events,
     experiments, fire, health, inbox, items, limits, lists, live, merge, models, notifications, outcomes,
     people, personal_data, placements, preferences, preview, revocations, rules, scheduled, sources, sse,
     timeline, topics, users, webhooks, webpush,
@@ -32,6 +32,7 @@ fn described() -> Vec<Described> {
         .answers::<serde_json::Value>(200, "OpenAPI 3.1.");
     let groups = [
         vec![own],
+        asyncapi::described(),
         health::described(),
         events::described(),
         notifications::described(),

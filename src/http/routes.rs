@@ -8,10 +8,10 @@ use super::describe::May;
 use super::error::ApiError;
 use super::table::{Table, delete, get, patch, post, put};
 use super::{
-    admin, api_keys, assets, attributes, audit, calls, connections, consent, definitions, erasures, events,
-    experiments, fire, health, inbox, items, limits, lists, live, merge, models, notifications, openapi,
-    outcomes, people, personal_data, placements, preferences, preview, revocations, rules, scheduled,
-    sources, sse, timeline, topics, users, webhooks, webpush, websocket,
+    admin, api_keys, assets, asyncapi, attributes, audit, calls, connections, consent, definitions, erasures,
+    events, experiments, fire, health, inbox, items, limits, lists, live, merge, models, notifications,
+    openapi, outcomes, people, personal_data, placements, preferences, preview, revocations, rules,
+    scheduled, sources, sse, timeline, topics, users, webhooks, webpush, websocket,
 };
 
 /// Every path of the server. What is not here is a file of the dashboard or a 404. The first that matches serves.
@@ -80,6 +80,7 @@ fn probes(table: Table) -> Table {
         .route("/readyz", get().to(health::ready))
         .route("/metrics", get().to(health::prometheus))
         .route("/openapi.json", get().bare(openapi::get))
+        .route("/asyncapi.json", get().bare(asyncapi::get))
 }
 
 /// `/v1/notifications`: messages of the shop, what has become of them, those that wait, and taking them back.

@@ -26,6 +26,7 @@ use super::pipe::{
 use super::posts::{Answers, ConnectionKey, Post, PostError, Streams};
 use super::ws::Limits;
 use crate::base::{ConnectionId, ExternalId};
+use crate::deliver::shapes::Close;
 use crate::deliver::{CloseCode, Frame, Inbound, InboundError, Login, Resume, frames};
 use crate::event::Speaker;
 
@@ -102,12 +103,15 @@ fn event(frame: &str, key: ConnectionKey) -> Bytes {
 /// Says why, and when to come back. `EventSource` reconnects after any end, so a client must close it itself when
 /// `reconnect` is false.
 fn goodbye(code: CloseCode, retry_ms: u32) -> Bytes {
-    let (number, reason, reconnect) = (code.code(), code.reason(), code.reconnect());
-    format!(
-        "event: close\nretry: {retry_ms}\ndata: {{\"type\":\"close\",\"code\":{number},\"reason\":\"{reason}\",\
-         \"reconnect\":{reconnect},\"retry_ms\":{retry_ms}}}\n\n"
-    )
-    .into()
+    let close = Close {
+        r#type: "close",
+        code: code.code(),
+        reason: code.reason(),
+        reconnect: code.reconnect(),
+        retry_ms,
+    };
+    let data = serde_json::to_string(&close).unwrap_or_default();
+    format!("event: close\nretry: {retry_ms}\ndata: {data}\n\n").into()
 }
 
 struct SsePipe {

@@ -6,6 +6,7 @@
 mod helpers;
 
 mod api;
+mod asyncapi;
 mod attributes;
 mod audit;
 mod brief;

@@ -39,6 +39,7 @@ const TABLE: [(&str, &str, Needs); 126] = [
     ("GET", "/readyz", Nothing),
     ("GET", "/metrics", With(P::Monitor)),
     ("GET", "/openapi.json", Nothing),
+    ("GET", "/asyncapi.json", Nothing),
     ("POST", "/v1/events", TokenOr(P::ActForUsers)),
     ("POST", "/v1/connections/{connection_id}/frames", TokenOr(P::ActForUsers)),
     ("POST", "/v1/triggers/{name}", With(P::SendMessages)),

@@ -189,6 +189,7 @@ impl UserState {
             segment: self.segment.map(|segment| segment.to_string()),
             ping_ms: step.world.config.socket.ping_ms,
             server_time: step.now(),
+            connection_id: None,
         })
     }
 

@@ -1,15 +1,15 @@
 //! Frames from a client: JSON objects with a `type`; one in a WebSocket message, one or an array in the body of a request.
 
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer};
 
+use super::client_frame::{ClientFrame, OfTopic};
+pub use super::client_frame::{MuteOf, MuteWish};
 use super::login::Login;
 use super::standing::Change;
-use crate::base::{ExternalId, JsonShape, NotificationId, Timestamp, has_escaped_nul, json, suggest_nearest};
+use crate::base::{ExternalId, JsonShape, NotificationId, has_escaped_nul, json, suggest_nearest};
 use crate::event::RawEvent;
 use crate::feedback::FeedbackOutcome;
 use crate::notify::message::topic_name;
-use crate::notify::policy::{Mute, Muted};
 
 /// One frame of a client.
 #[derive(Clone, Debug)]
@@ -50,81 +50,10 @@ pub enum Inbound {
     Ping,
 }
 
-/// Kind of subject of a mute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub enum MuteOf {
-    /// The message's category.
-    Category,
-    /// One item.
-    Item,
-    /// Items of a category.
-    ItemCategory,
-    /// Items of a brand.
-    Brand,
-    /// Messages of a trigger or campaign.
-    Kind,
-}
-
-impl MuteOf {
-    /// The mute of this kind with a name.
-    pub fn into_mute(self, name: String) -> Muted {
-        match self {
-            Self::Category => Muted::Category(name),
-            Self::Kind => Muted::Subject(Mute::Kind(name)),
-            Self::Item => Muted::Subject(Mute::Item(name)),
-            Self::ItemCategory => Muted::Subject(Mute::ItemCategory(name)),
-            Self::Brand => Muted::Subject(Mute::Brand(name)),
-        }
-    }
-
-    /// As on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Category => "category",
-            Self::Item => "item",
-            Self::ItemCategory => "item_category",
-            Self::Brand => "brand",
-            Self::Kind => "kind",
-        }
-    }
-}
-
-/// "No more of this": by name, or of what a message is about.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MuteWish {
-    /// Kind of subject.
-    pub of: MuteOf,
-    /// Name of the subject; absent = what the message has.
-    #[serde(default, deserialize_with = "short")]
-    pub name: Option<String>,
-    /// From which message.
-    #[serde(default)]
-    pub notification_id: Option<NotificationId>,
-    /// Item of the message; absent = the first.
-    #[serde(default)]
-    pub item_id: Option<ExternalId>,
-}
-
 /// A frame of so many bytes is parsed whatever it is.
 const SIMPLE_BYTES: usize = 4 << 10;
 /// Largest tree of a frame that takes more than twice its text, bytes: some hundred events in the largest frame.
 const MAX_TREE_BYTES: usize = 4 << 20;
-/// Longest name in a mute, bytes.
-const MAX_NAME_BYTES: usize = 128;
-
-fn short<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let name = Option::<String>::deserialize(deserializer)?;
-    match name {
-        Some(name) if name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) => {
-            Err(serde::de::Error::custom("name must have at most 128 bytes and no control characters"))
-        }
-        name => Ok(name),
-    }
-}
-
 /// Fault of a frame: stable code and text for a person.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
@@ -133,65 +62,6 @@ pub struct InboundError {
     pub code: &'static str,
     /// For a person.
     pub message: String,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum Wire {
-    Login(Box<Login>),
-    Event(Box<RawEvent>),
-    Events {
-        events: Vec<RawEvent>,
-    },
-    Ack {
-        offset: i64,
-    },
-    Feedback {
-        notification_id: NotificationId,
-        outcome: FeedbackOutcome,
-        #[serde(default)]
-        item_id: Option<ExternalId>,
-    },
-    Presence {
-        visible: bool,
-    },
-    Mute(Box<MuteWish>),
-    Read {
-        #[serde(default)]
-        notification_id: Option<NotificationId>,
-        #[serde(default)]
-        all: bool,
-        #[serde(default)]
-        up_to: Option<i64>,
-    },
-    Unread(Named),
-    Archive(Named),
-    Unarchive(Named),
-    Delete(Named),
-    Snooze {
-        notification_id: NotificationId,
-        until: Timestamp,
-    },
-    Seen {
-        up_to: i64,
-    },
-    Subscribe(Topic),
-    Unsubscribe(Topic),
-    Ping,
-}
-
-/// A topic by its name.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Topic {
-    topic: String,
-}
-
-/// A message by its id.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Named {
-    notification_id: NotificationId,
 }
 
 impl Inbound {
@@ -208,46 +78,48 @@ impl Inbound {
             let message = "a frame is one object".to_owned();
             return Err(InboundError { code: "bad_frame", message });
         }
-        let wire: Wire = json::from_str(text).map_err(|error| InboundError {
+        let wire: ClientFrame = json::from_str(text).map_err(|error| InboundError {
             code: "bad_frame",
             message: plain(&suggest_nearest(&error.to_string())),
         })?;
         // Each event names its own.
-        let is_of_events = matches!(wire, Wire::Event(_) | Wire::Events { .. });
+        let is_of_events = matches!(wire, ClientFrame::Event(_) | ClientFrame::Events { .. });
         if !is_of_events && has_escaped_nul(text.as_bytes()) {
             let message = "no text of a frame may contain NUL (U+0000)".to_owned();
             return Err(InboundError { code: "bad_text", message });
         }
         Ok(match wire {
-            Wire::Login(login) => Self::Login(login),
-            Wire::Event(event) => Self::Events(vec![*event]),
-            Wire::Events { events } if events.len() > max_events => {
+            ClientFrame::Login(login) => Self::Login(login),
+            ClientFrame::Event(event) => Self::Events(vec![*event]),
+            ClientFrame::Events { events } if events.len() > max_events => {
                 return Err(InboundError {
                     code: "too_many_events",
                     message: format!("at most {max_events} events in a frame, this one has {}", events.len()),
                 });
             }
-            Wire::Events { events } => Self::Events(events),
-            Wire::Ack { offset } => Self::Ack(offset),
-            Wire::Feedback { notification_id, outcome, item_id } => {
+            ClientFrame::Events { events } => Self::Events(events),
+            ClientFrame::Ack { offset } => Self::Ack(offset),
+            ClientFrame::Feedback { notification_id, outcome, item_id } => {
                 Self::Feedback { notification_id, outcome, item_id }
             }
-            Wire::Presence { visible } => Self::Presence(visible),
-            Wire::Mute(wish) => Self::Mute(wish),
-            Wire::Read { notification_id, all, up_to } => Self::read(notification_id, all, up_to)?,
-            Wire::Unread(of) => Self::Change(of.notification_id, Change::Unread),
-            Wire::Archive(of) => Self::Change(of.notification_id, Change::Archive),
-            Wire::Unarchive(of) => Self::Change(of.notification_id, Change::Unarchive),
-            Wire::Delete(of) => Self::Change(of.notification_id, Change::Delete),
-            Wire::Snooze { notification_id, until } => Self::Change(notification_id, Change::Snooze(until)),
-            Wire::Seen { up_to } => Self::Seen(up_to),
-            Wire::Subscribe(of) => Self::follow(&of, true)?,
-            Wire::Unsubscribe(of) => Self::follow(&of, false)?,
-            Wire::Ping => Self::Ping,
+            ClientFrame::Presence { visible } => Self::Presence(visible),
+            ClientFrame::Mute(wish) => Self::Mute(wish),
+            ClientFrame::Read { notification_id, all, up_to } => Self::read(notification_id, all, up_to)?,
+            ClientFrame::Unread(of) => Self::Change(of.notification_id, Change::Unread),
+            ClientFrame::Archive(of) => Self::Change(of.notification_id, Change::Archive),
+            ClientFrame::Unarchive(of) => Self::Change(of.notification_id, Change::Unarchive),
+            ClientFrame::Delete(of) => Self::Change(of.notification_id, Change::Delete),
+            ClientFrame::Snooze { notification_id, until } => {
+                Self::Change(notification_id, Change::Snooze(until))
+            }
+            ClientFrame::Seen { up_to } => Self::Seen(up_to),
+            ClientFrame::Subscribe(of) => Self::follow(&of, true)?,
+            ClientFrame::Unsubscribe(of) => Self::follow(&of, false)?,
+            ClientFrame::Ping => Self::Ping,
         })
     }
 
-    fn follow(of: &Topic, follows: bool) -> Result<Self, InboundError> {
+    fn follow(of: &OfTopic, follows: bool) -> Result<Self, InboundError> {
         match topic_name(&of.topic) {
             Ok(topic) => Ok(Self::Follow { topic, follows }),
             Err(error) => Err(InboundError { code: error.code, message: error.message }),

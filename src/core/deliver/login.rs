@@ -7,6 +7,7 @@ use crate::event::Speaker;
 
 /// Place in the stream at which a client left off.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Resume {
     /// Incarnation of the stream.
     pub epoch: String,
@@ -16,6 +17,7 @@ pub struct Resume {
 
 /// The first frame.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Login {
     /// Id of the user (authentication off).
     #[serde(default)]

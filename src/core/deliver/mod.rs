@@ -1,6 +1,7 @@
 //! The user's stream and session logic without a socket: one input in, effects out. Also the frames themselves.
 
 pub mod channel;
+pub mod client_frame;
 pub mod close_code;
 pub mod frames;
 pub mod inbound;
@@ -11,6 +12,7 @@ pub mod push_payload;
 pub mod push_services;
 pub mod readdress;
 pub mod session;
+pub mod shapes;
 pub mod standing;
 pub mod stream;
 pub mod webhooks;

@@ -8,6 +8,8 @@ use socket2::{Domain, Socket, Type};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
+use super::described;
+
 pub struct Client {
     socket: WebSocket<TcpStream>,
 }
@@ -74,7 +76,11 @@ impl Client {
     pub fn next(&mut self) -> Result<Value, tungstenite::Error> {
         loop {
             match self.socket.read()? {
-                Message::Text(text) => return Ok(serde_json::from_str(text.as_str()).unwrap()),
+                Message::Text(text) => {
+                    let frame = serde_json::from_str(text.as_str()).unwrap();
+                    described::check(&frame);
+                    return Ok(frame);
+                }
                 Message::Close(_) => return Err(tungstenite::Error::ConnectionClosed),
                 _ => {}
             }

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
+use super::described;
+
 /// One event of a stream.
 #[derive(Debug, Default)]
 pub struct Event {
@@ -68,6 +70,7 @@ impl EventStream {
             } else if let Some(data) = line.strip_prefix("data: ") {
                 event.data = serde_json::from_str(data).unwrap();
             } else if line.is_empty() && !event.kind.is_empty() {
+                described::check(&event.data);
                 return Some(event);
             }
         }

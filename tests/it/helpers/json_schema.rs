@@ -150,6 +150,11 @@ fn bounds(schema: &Value, value: &Value, at: &str) -> Result<(), String> {
     {
         return wrong(&schema["enum"].to_string());
     }
+    if let Some(constant) = schema.get("const")
+        && constant != value
+    {
+        return wrong(&constant.to_string());
+    }
     if let (Some(least), Some(number)) = (schema["minimum"].as_f64(), value.as_f64())
         && number < least
     {

@@ -5,6 +5,7 @@ pub mod broken_line;
 pub mod browser;
 pub mod client;
 pub mod database;
+pub mod described;
 pub mod engines;
 pub mod event_stream;
 pub mod http;

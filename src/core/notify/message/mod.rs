@@ -91,6 +91,8 @@ impl Encoded {
 
 /// Content and properties of a message, the same for everyone who gets it. Stored as JSON in the outbox.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", schema(as = NotificationContent))]
 pub struct Message {
     /// `promotion`, `order_status`, …: `[a-z0-9_]`.
     pub kind: Box<str>,
