@@ -34,7 +34,7 @@ const USER: &str = "17";
 const UUID: &str = "0192f0a0-0000-7000-8000-000000000000";
 
 /// The table: method, route, who may call it. WebSockets are told by their first frame who it is.
-const TABLE: [(&str, &str, Needs); 126] = [
+const TABLE: [(&str, &str, Needs); 127] = [
     ("GET", "/healthz", Nothing),
     ("GET", "/readyz", Nothing),
     ("GET", "/metrics", With(P::Monitor)),
