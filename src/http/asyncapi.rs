@@ -30,8 +30,9 @@ const CLIENT: &str = "client";
 const SCHEMAS: &str = "#/components/schemas/";
 /// Frame that ends an event stream, where a WebSocket has its closing handshake.
 const CLOSE: &str = "close";
-/// Frames of a client that may have other fields: a login by an older or newer client, and an event, whose basket has several names.
-const OPEN: [&str; 2] = [LOGIN, "event"];
+/// Frames of a client that may have other fields: a login and a ping by an older or newer client, and an event, whose basket has several
+/// names.
+const OPEN: [&str; 3] = [LOGIN, "event", "ping"];
 /// Frame that begins a WebSocket, where an event stream is logged in by its request.
 const LOGIN: &str = "login";
 

@@ -183,7 +183,7 @@ fn attributes_that_are_marked_so_are_noise_in_the_database_and_read_as_ever() {
     assert!(refused.body.contains("encryption.attributes"), "{}", refused.body);
     assert_eq!(http.post("/v1/notifications", &to("plan")).status, 202);
     // What the server decides with is decrypted: a trigger's rule, and its template.
-    let text = json!({"title": "Hello {{ user.attributes.first_name }}", "body": "{{ user.attributes.born | date }}"});
+    let text = json!({"title": "Hello {{ user.attributes.first_name | default('you') }}", "body": "{% if user.attributes.born %}{{ user.attributes.born | date }}{% endif %}"});
     let template = json!({"name": "plan", "variants": [{"name": "a", "texts": {"en": text}}]});
     assert_eq!(http.put("/admin/templates/plan", &template).status, 200);
     let rule = json!({"attributes": [{"name": "born", "at_most": "1995-01-01"}, {"name": "plan", "one_of": ["team"]}]});
