@@ -181,7 +181,6 @@ fn attributes_that_are_marked_so_are_noise_in_the_database_and_read_as_ever() {
         (400, &json!("encrypted_attribute"))
     );
     assert!(refused.body.contains("encryption.attributes"), "{}", refused.body);
-    assert_eq!(http.post("/v1/notifications", &to("plan")).status, 202);
     // What the server decides with is decrypted: a trigger's rule, and its template.
     let text = json!({"title": "Hello {{ user.attributes.first_name | default('you') }}", "body": "{% if user.attributes.born %}{{ user.attributes.born | date }}{% endif %}"});
     let template = json!({"name": "plan", "variants": [{"name": "a", "texts": {"en": text}}]});
@@ -201,6 +200,8 @@ fn attributes_that_are_marked_so_are_noise_in_the_database_and_read_as_ever() {
         }
     };
     assert_eq!(message["title"], format!("Hello {WORDS}"), "{message}");
+
+    assert_eq!(http.post("/v1/notifications", &to("plan")).status, 202, "by one that is not encrypted");
 
     // A merge takes those of the visitor along, under the visitor's key.
     set(&mut http, "7", &json!({"born": null}));

@@ -7,7 +7,6 @@ macro_rules! permissions {
     ($($(#[doc = $about:literal])+ $variant:ident $name:literal,)+) => {
         /// One kind of thing that a role may do.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
         pub enum Permission {
             $($(#[doc = $about])+ #[serde(rename = $name)] $variant,)+
         }
@@ -37,6 +36,20 @@ macro_rules! permissions {
         }
     };
 }
+
+#[cfg(feature = "schema")]
+impl utoipa::PartialSchema for Permission {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        utoipa::openapi::schema::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .enum_values(Some(Self::ALL.iter().map(|permission| permission.name())))
+            .description(Some("One kind of thing that a role may do."))
+            .into()
+    }
+}
+
+#[cfg(feature = "schema")]
+impl utoipa::ToSchema for Permission {}
 
 permissions! {
     /// Metrics for Prometheus and reports of pullers.
