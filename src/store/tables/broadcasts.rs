@@ -245,7 +245,7 @@ fn release_local(
     let wide = row.to.wide();
     let (users, batches, next) = match is_over {
         true => (0, Vec::new(), None),
-        false => local_broadcasts::release(conn, fields, row.id, &row.message, wide, local, own, now)?,
+        false => local_broadcasts::release(conn, fields, row, wide, local, own, now)?,
     };
     let state = match next {
         Some(_) => State::Scheduled,

@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use super::audiences::{MAX_USERS, Wide};
+use super::broadcast_kinds::Broadcast;
 use crate::base::{ExternalId, Timestamp};
 use crate::notify::local_time::{ByZone, LocalTime};
 use crate::privacy::encryption::Field;
@@ -36,8 +37,7 @@ pub(super) fn enter(
 pub(super) fn release(
     conn: &mut PgConnection,
     fields: &Fields,
-    id: Uuid,
-    message: &str,
+    row: &Broadcast,
     wide: Option<Wide<'_>>,
     local: LocalTime,
     own: &TimeZone,
@@ -45,6 +45,7 @@ pub(super) fn release(
 ) -> Result<(usize, Vec<Uuid>, Option<Timestamp>), StoreError> {
     let zones = "SELECT DISTINCT time_zone FROM user_preferences WHERE time_zone IS NOT NULL";
     let zones = sql::<Text>(zones).load::<String>(conn)?;
+    let (id, message) = (row.id, row.message.as_str());
     let sealed = fields.words(conn, [])?.seal(None, Field::Waiting, message)?.into_owned();
     let ByZone { due, unreadable, is_due_here, next } = local.by_zone(zones, own, now);
     let rows = match wide {
