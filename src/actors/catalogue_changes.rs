@@ -25,8 +25,12 @@ pub async fn put_items(
 ) -> Result<usize, StoreError> {
     let (writer, count) = (Arc::clone(state), items.len());
     let put = move |connection: &mut Connection| {
-        let stored = items::upsert_at(connection, &items, Timestamp::now())?;
-        Ok(writer.upsert_items(stored))
+        let mut put = || {
+            let stored = items::upsert_at(connection, &items, Timestamp::now())?;
+            Ok(writer.upsert_items(stored))
+        };
+        let any = items.iter().any(|item| item.new_direction().is_some());
+        if any { writer.with_embeddings(put) } else { put() }
     };
     let changes = state.store.run(put).await?;
     if state.models.load().content().is_due() {

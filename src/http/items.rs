@@ -118,9 +118,11 @@ pub async fn delete_embeddings(
 ) -> Result<HttpResponse, ApiError> {
     let state = Arc::clone(&app.state);
     let erase = move |connection: &mut Connection| {
-        let erased = embeddings::erase_all(connection)?;
-        state.erase_embeddings();
-        Ok(erased)
+        state.with_embeddings(|| {
+            let erased = embeddings::erase_all(connection)?;
+            state.erase_embeddings();
+            Ok(erased)
+        })
     };
     let erased = app.state.store.run(erase).await?;
     Ok(HttpResponse::Ok().json(Erased { erased }))

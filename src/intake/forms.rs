@@ -71,7 +71,12 @@ impl Forms {
 
     /// The text of a field, trimmed; `None` where it stands for nothing.
     pub fn text<'a>(&self, row: &Row<'a>, field: Field) -> Option<&'a str> {
-        row.get(&field).map(|text| text.trim()).filter(|text| !self.missing.is_missing(text))
+        row.get(&field).and_then(|text| self.said(text))
+    }
+
+    /// A text, trimmed; `None` where it stands for nothing.
+    pub fn said<'a>(&self, text: &'a str) -> Option<&'a str> {
+        Some(text.trim()).filter(|text| !self.missing.is_missing(text))
     }
 
     /// The id of a field. `17850.0`, as programs write a column of numbers with gaps, is `17850`.

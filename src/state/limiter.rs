@@ -15,6 +15,8 @@ const TABLES: usize = 16;
 const SETS: usize = 512;
 /// Window over which rates a second are averaged, seconds.
 const WINDOW_S: u32 = 10;
+/// Lists of placements that are stored for one client in a minute: more are not looked at by anybody, and each is a row for a month.
+const LISTS_PER_MIN: Rate = Rate { quota: 60, window_s: 60 };
 
 /// Kind of a request: each has a bucket of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +49,7 @@ enum Key<'a> {
     User(&'a ExternalId, Class),
     Service(&'a str, Class),
     SignIn(&'a str),
+    Lists(&'a ExternalId),
 }
 
 /// Buckets of all clients of one server.
@@ -118,6 +121,12 @@ impl Limiter {
         Some(Limited { policy: "sign-in", setting: "people.attempts_per_min", rate, verdict })
     }
 
+    /// Counts a list of a placement that a user asks for with a token of their own; false for one that is not to be stored.
+    pub fn list(&self, user: &ExternalId) -> bool {
+        let take = |table: &mut RateTable, key, now| table.take(key, LISTS_PER_MIN, 1, now);
+        self.is_off || self.locked(&Key::Lists(user), take).is_none_or(|verdict| verdict.allowed)
+    }
+
     fn has_no_failures_left(&self, address: Option<IpAddr>) -> bool {
         let Some((address, rate)) = address.zip(per_minute(self.limits.failures_per_min)) else {
             return false;
@@ -184,6 +193,14 @@ mod tests {
 
     fn address(text: &str) -> Option<IpAddr> {
         Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn of_a_client_that_asks_for_lists_in_a_loop_a_minutes_worth_is_stored() {
+        let (limiter, user) = (limiter(|_| {}), ExternalId::Integer(7));
+        let stored = (0..1_000).filter(|_| limiter.list(&user)).count();
+        assert!((60..70).contains(&stored), "{stored}");
+        assert!(limiter.list(&ExternalId::Integer(8)));
     }
 
     #[test]

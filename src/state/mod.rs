@@ -91,6 +91,8 @@ pub struct AppState {
     pub learned: Learned,
     /// One writer of catalogue and models at a time.
     change: Mutex<()>,
+    /// One change of embeddings at a time, in the database and here.
+    embeddings_order: Mutex<()>,
     /// Moment of the last reading of the stored catalogue, microseconds since 1970.
     catalogue_read_at: AtomicI64,
     /// The content index is being made anew.
@@ -146,6 +148,7 @@ impl AppState {
             live: Live::default(),
             learned: Learned::default(),
             change: Mutex::new(()),
+            embeddings_order: Mutex::new(()),
             catalogue_read_at: AtomicI64::new((Timestamp::now() - CLOCKS).0),
             renewing: AtomicBool::new(false),
             reading_definitions: Mutex::new(()),
@@ -218,9 +221,21 @@ impl AppState {
         self.put_catalogue(catalogue, &[]);
     }
 
-    /// Moment since which a catalogue that is read again may hold news, for the reader; from `now` on for the next one.
-    pub fn catalogue_read(&self, now: Timestamp) -> Timestamp {
-        Timestamp(self.catalogue_read_at.swap((now - CLOCKS).0, Ordering::AcqRel))
+    /// Moment since which a catalogue that is read again may hold news.
+    pub fn catalogue_read_at(&self) -> Timestamp {
+        Timestamp(self.catalogue_read_at.load(Ordering::Acquire))
+    }
+
+    /// Notes that all that was stored before a moment has been read.
+    pub fn note_catalogue_read(&self, began: Timestamp) {
+        self.catalogue_read_at.fetch_max((began - CLOCKS).0, Ordering::AcqRel);
+    }
+
+    /// Stores or reads embeddings and notes them here in one piece: of two changes the later one holds in the database and in memory.
+    /// Blocks while another one does.
+    pub fn with_embeddings<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _order = self.embeddings_order.lock();
+        work()
     }
 
     /// Takes an item out.

@@ -87,6 +87,20 @@ fn one_length_holds_for_all_until_they_are_erased() {
 }
 
 #[test]
+fn of_an_erasure_and_a_change_at_once_the_later_one_holds_in_memory_as_it_does_in_the_database() {
+    let (database, server) = shop(&[]);
+    let item = json!({"item_id": 101, "embedding": [1, 0, 2]});
+    for round in 0..40 {
+        std::thread::scope(|scope| {
+            scope.spawn(|| assert_eq!(server.http().put("/v1/items", &item).status, 200));
+            scope.spawn(|| assert_eq!(server.http().delete("/v1/embeddings").status, 200));
+        });
+        let stored = database.count("SELECT count(*) AS n FROM items WHERE embedding IS NOT NULL");
+        assert_eq!(length(&server, 101).is_number(), stored == 1, "round {round}");
+    }
+}
+
+#[test]
 fn embeddings_are_imported_in_each_form_exported_and_replaced_as_a_whole() {
     let database = TestDatabase::new();
     let folder = tempfile::tempdir().unwrap();

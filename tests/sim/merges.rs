@@ -177,7 +177,7 @@ impl Store {
         own.last_connected = own.last_connected.max(gone.last_connected);
     }
 
-    /// What was received, and answers to logins, go before the stream of the user, the rest behind it.
+    /// Puts received messages and answers to logins before the stream of the user, the rest behind it.
     fn move_messages(
         &mut self,
         messages: Vec<MessageRow>,

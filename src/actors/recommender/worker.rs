@@ -23,7 +23,7 @@ use crate::recommend::ModelSet;
 use crate::recommend::train::{Stage, TrainError};
 use crate::state::AppState;
 use crate::store::items::Upserted;
-use crate::store::{embeddings, item_prices, items, models};
+use crate::store::{Connection, StoreError, embeddings, item_prices, items, models};
 
 /// The subcommand that works.
 pub const SUBCOMMAND: &str = "training-worker";
@@ -59,15 +59,19 @@ pub fn train_beside(
     // An import beside the running server may have brought items: the model may name them.
     let niceness = state.config.training.niceness;
     let now = Timestamp::now();
-    let since = state.catalogue_read(now);
     let brought = state.store.read_in_background(niceness, |connection| {
-        Ok(Upserted {
-            items: items::load_all(connection)?,
-            prices: item_prices::load_changes(connection, now)?,
-            embeddings: embeddings::changed_since(connection, since)?,
-        })
+        let (items, prices) = (items::load_all(connection)?, item_prices::load_changes(connection, now)?);
+        Ok(Upserted { items, prices, ..Upserted::default() })
     })?;
     let _ = state.upsert_items(brought);
+    state.with_embeddings(|| {
+        let since = state.catalogue_read_at();
+        let changed = |connection: &mut Connection| embeddings::changed_since(connection, since);
+        let embeddings = state.store.read_in_background(niceness, changed)?;
+        let _ = state.upsert_items(Upserted { embeddings, ..Upserted::default() });
+        Ok::<_, StoreError>(())
+    })?;
+    state.note_catalogue_read(now);
     let mut worker = Worker::start(state)?;
     let stdout =
         worker.child.stdout.take().ok_or_else(|| TrainingError::Worker("it has no output".to_owned()))?;

@@ -15,6 +15,7 @@ use super::text::{TextForm, as_text, printable};
 use super::understood::{SURVEYED_ROWS, Understanding, Understood, UsedColumn};
 use crate::catalogue::NewItem;
 use crate::event::EventKind;
+use crate::intake::local::{self, LocalColumn};
 use crate::intake::{Condition, Field, FormSurvey, Forms, RecordOptions, RecordReader, Row, attributes};
 
 /// Meaning of the columns of a file.
@@ -26,6 +27,8 @@ struct Layout {
     of_item: bool,
     /// Columns of attributes of items, and their names.
     attributes: Vec<(usize, String)>,
+    /// Columns of words and prices of items for other languages and currencies.
+    local: Vec<(usize, LocalColumn)>,
     /// Conditions, and the columns they are about.
     conditions: Vec<(usize, Condition)>,
 }
@@ -37,8 +40,10 @@ impl Layout {
         let of_event = [Field::UserId, Field::BasketId].iter().any(|field| places.contains_key(field));
         let attributes =
             attributes::columns(table.header(), |place| places.values().any(|taken| *taken == place));
-        let of_item = places.contains_key(&Field::ItemId)
-            && (!attributes.is_empty() || places.keys().any(|field| field.is_of_item()));
+        let local = local::columns(table.header(), |place| places.values().any(|taken| *taken == place));
+        let says = !attributes.is_empty() || !local.is_empty();
+        let of_item =
+            places.contains_key(&Field::ItemId) && (says || places.keys().any(|field| field.is_of_item()));
         if !of_event && !of_item {
             bail!(
                 "{name}: found neither events (user_id or basket_id, item_id, kind, occurred_at) nor items (item_id, title, \
@@ -69,25 +74,32 @@ impl Layout {
                 ),
             }
         }
-        Ok(Self { places, of_event, of_item, attributes, conditions })
+        Ok(Self { places, of_event, of_item, attributes, local, conditions })
     }
 
     fn takes(&self, table: &Table) -> bool {
         self.conditions.iter().all(|(place, condition)| condition.holds(table.field(*place)))
     }
 
-    /// The item of a row, its attributes with it.
+    /// The item of a row, with its attributes and what stands there for other languages and currencies.
     fn item(&self, table: &Table, row: &Row, records: &RecordReader) -> Result<Option<NewItem>, String> {
         if !self.of_item {
             return Ok(None);
         }
         let item = records.item(row)?;
-        if self.attributes.is_empty() {
+        if self.attributes.is_empty() && self.local.is_empty() {
             return Ok(item);
         }
         let Some(id) = records.forms().id(row, Field::ItemId)? else { return Ok(None) };
         let values = self.attributes.iter().map(|(place, name)| (name.as_str(), table.field(*place)));
-        attributes::add(item, id, values)
+        let item = attributes::add(item, id.clone(), values)?;
+        if self.local.is_empty() {
+            return Ok(item);
+        }
+        let (is_known, nothing) = (item.is_some(), NewItem::new(id));
+        let values = self.local.iter().map(|(place, column)| (column, table.field(*place)));
+        let item = local::add(item.unwrap_or(nothing.clone()), records.forms(), values)?;
+        Ok((is_known || item != nothing).then_some(item))
     }
 
     fn row<'a>(&self, table: &'a Table) -> Row<'a> {
@@ -176,13 +188,23 @@ fn used_columns(table: &Table, layout: &Layout, forms: &Forms, options: &RecordO
         field: "attributes",
         reason: format!("its own name; attribute {}", printable(name)),
     };
-    layout.places.iter().map(used).chain(layout.attributes.iter().map(attribute)).collect()
+    let local = |(place, meaning): &(usize, LocalColumn)| UsedColumn {
+        column: table.header().get(*place).cloned().unwrap_or_default(),
+        field: meaning.field(),
+        reason: match meaning {
+            LocalColumn::Words(field, tag) => format!("its own name; {} in {tag}", field.name()),
+            LocalColumn::Price(code) => format!("its own name; price in {code}"),
+        },
+    };
+    let more = layout.attributes.iter().map(attribute).chain(layout.local.iter().map(local));
+    layout.places.iter().map(used).chain(more).collect()
 }
 
 fn unused_columns(table: &Table, layout: &Layout) -> Vec<String> {
     let is_used = |place: &usize| {
         layout.places.values().any(|used| used == place)
             || layout.attributes.iter().any(|(used, _)| used == place)
+            || layout.local.iter().any(|(used, _)| used == place)
             || layout.conditions.iter().any(|(used, _)| used == place)
     };
     let columns = table.header().iter().enumerate();

@@ -84,10 +84,12 @@ impl List<'_> {
     }
 }
 
-/// Has a list of a placement stored with the next commit; the answer does not wait for it.
-fn note(app: &App, answered: Option<AnsweredList>) {
+/// Has a list of a placement stored with the next commit; the answer does not wait for it. Of those that a `client` asks for with a
+/// user's token as many as somebody can look at.
+fn note(app: &App, client: Option<&ExternalId>, answered: Option<AnsweredList>) {
     if let Some(list) = answered
         && app.state.config.retention.lists_days > 0
+        && client.is_none_or(|user| app.state.limiter.list(user))
     {
         // One that finds no room is not counted, and neither are the events that name it.
         let _ = app.journal.offer(Record::List(Box::new(list)));
@@ -145,7 +147,7 @@ pub async fn recommendations(
     caller: Own<ReadUsers>,
 ) -> Result<HttpResponse, ApiError> {
     let user = caller.user(&path, &app)?;
-    answer_for(Some(user), Asked::of_query(request.query_string())?, &app).await
+    answer_for(Some(user), Asked::of_query(request.query_string())?, caller.subject(), &app).await
 }
 
 /// The same by a body, also for nobody in particular.
@@ -162,7 +164,7 @@ pub async fn post(
     let asked = Asked::of_json(body)?;
     let named = asked.user_id.clone().or_else(|| caller.subject().cloned());
     let user = named.map(|named| caller.known(&named, &app)).transpose()?;
-    answer_for(user, asked, &app).await
+    answer_for(user, asked, caller.subject(), &app).await
 }
 
 /// Items that go with this one, for anybody.
@@ -170,7 +172,7 @@ pub async fn similar(
     path: web::Path<String>,
     request: HttpRequest,
     app: web::Data<App>,
-    _caller: Caller,
+    caller: Caller,
 ) -> Result<HttpResponse, ApiError> {
     let catalogue = app.state.catalogue.load();
     let item = item_named(&catalogue, &ExternalId::parse(&path)?)?;
@@ -193,11 +195,16 @@ pub async fn similar(
     let listed =
         Recommendations { items: list.items, model: models.version, removed: list.removed, locale: None };
     let list = answer(&listed, &resolved, &catalogue);
-    note(&app, list.answered(&listed, None));
+    note(&app, caller.subject(), list.answered(&listed, None));
     Ok(HttpResponse::Ok().json(List { item_id: Some(&item.external_id), ..list }))
 }
 
-async fn answer_for(user: Option<ExternalId>, asked: Asked, app: &App) -> Result<HttpResponse, ApiError> {
+async fn answer_for(
+    user: Option<ExternalId>,
+    asked: Asked,
+    client: Option<&ExternalId>,
+    app: &App,
+) -> Result<HttpResponse, ApiError> {
     let resolved = asked.resolve(&app.state.catalogue.load(), &app.state.definitions.load())?;
     let listed = match &user {
         Some(user) => listed(app, user, &resolved.list).await?,
@@ -205,7 +212,7 @@ async fn answer_for(user: Option<ExternalId>, asked: Asked, app: &App) -> Result
     };
     let catalogue = app.state.catalogue.load();
     let list = answer(&listed, &resolved, &catalogue);
-    note(app, list.answered(&listed, user.as_ref()));
+    note(app, client, list.answered(&listed, user.as_ref()));
     Ok(HttpResponse::Ok().json(List { user_id: Some(user.as_ref()), ..list }))
 }
 

@@ -165,7 +165,7 @@ pub struct UserRows {
     pub refusals: BTreeMap<usize, u32>,
     /// The user into whom it was merged.
     pub merged_into: Option<usize>,
-    /// When another was merged into it last.
+    /// Moment of the last merge of another into it.
     pub merged_at: Option<Timestamp>,
 }
 

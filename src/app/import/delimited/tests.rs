@@ -58,6 +58,24 @@ fn a_catalogue_and_rows_that_carry_both() {
 }
 
 #[test]
+fn words_and_prices_for_other_languages_and_currencies_are_those_of_the_item() {
+    let text = "sku;name;price;title_de;price_chf;category_id;url_fr\nA1;Mug;9,50;Becher;10,25;77;\nA2;Cup;8,00;;;78;\n";
+    let batch = read_as(text, "", None).unwrap();
+    assert_eq!((batch.items.len(), batch.rejects.len()), (2, 0));
+    let mug = &batch.items[0];
+    assert_eq!(mug.price, Some(9.5));
+    assert_eq!(mug.prices, Some([("CHF".to_owned(), 10.25)].into()));
+    let words = mug.translations.as_ref().unwrap();
+    assert_eq!(words.len(), 1);
+    assert_eq!(words["de"].title.as_deref(), Some("Becher"));
+    assert_eq!((&batch.items[1].translations, &batch.items[1].prices), (&None, &None));
+    let understood = prepare(source(text), "shop.csv", &options("", None)).unwrap().understood;
+    assert_eq!(understood.unused, ["category_id"]);
+    let shown = understood.to_string();
+    assert!(shown.contains("title in de") && shown.contains("price in CHF"), "{shown}");
+}
+
+#[test]
 fn rejects_name_line_and_reason() {
     let rows =
         "1,A1,1600000000,view\n1,A1,soon,view\n,A1,1600000000,view\n1,A1,1600000000,jump\n1,2,3,view,5\n";
