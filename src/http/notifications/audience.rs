@@ -55,7 +55,7 @@ pub(super) fn searchable(app: &App, addressed: &Addressed) -> Result<(), FieldEr
          trigger have a rule on it, which is judged after decryption, or take it out of encryption.attributes",
         condition.name
     );
-    Err(FieldError { code: "encrypted_attribute", field: "to", message })
+    Err(FieldError { code: "encrypted_attribute", field: "to".into(), message })
 }
 
 impl Known {
