@@ -5,12 +5,13 @@ use std::fs;
 use std::path::Path;
 
 /// Handlers that take `Anybody`: probes, upgrades whose first frame says who it is, and what a browser needs before it has a token.
-const WITHOUT: [&str; 13] = [
+const WITHOUT: [&str; 14] = [
     "websocket::open",
     "websocket::echo",
     "health::alive",
     "health::ready",
     "openapi::get",
+    "asyncapi::get",
     "webpush::key",
     "webpush::report",
     "people::sign_in::ways",

@@ -143,16 +143,23 @@ fn set(http: &mut Http, user: &str, attributes: &Value) -> Response {
     answer
 }
 
+/// A server that encrypts some attributes.
+fn with_marked(database: &TestDatabase, key: &KeyFile) -> Server {
+    let marked = "encryption.attributes=[\"first_name\", \"born\", \"sizes\"]";
+    Server::start(&database.url, &["--set", &key.setting(), "--set", marked])
+}
+
+/// Attributes of a user, some of them marked.
+fn anna() -> Value {
+    json!({"first_name": WORDS, "born": {"date": "1990-01-31"}, "sizes": [WORDS], "plan": "pro", "points": 4})
+}
+
 #[test]
 fn attributes_that_are_marked_so_are_noise_in_the_database_and_read_as_ever() {
     let (database, key) = (TestDatabase::new(), KeyFile::new(&new_key()));
-    let start = || {
-        let marked = "encryption.attributes=[\"first_name\", \"born\", \"sizes\"]";
-        Server::start(&database.url, &["--set", &key.setting(), "--set", marked])
-    };
-    let mut server = start();
+    let mut server = with_marked(&database, &key);
     let mut http = server.http();
-    let anna = json!({"first_name": WORDS, "born": {"date": "1990-01-31"}, "sizes": [WORDS], "plan": "pro", "points": 4});
+    let anna = anna();
     assert_eq!(set(&mut http, "7", &anna).json()["attributes"], anna);
     set(&mut http, "anon-1", &json!({"first_name": "other", "born": {"date": "1980-12-24"}, "plan": "free"}));
     set(&mut http, "8", &json!({"plan": "pro"}));
@@ -165,14 +172,23 @@ fn attributes_that_are_marked_so_are_noise_in_the_database_and_read_as_ever() {
         "the others are not"
     );
     server.kill();
-    server = start();
+    server = with_marked(&database, &key);
     http = server.http();
     assert_eq!(http.get("/v1/users/7").json()["attributes"], anna);
     assert_eq!(handed_out(&mut http, "7", "attributes")[0]["attributes"], anna);
     let (done, exported) = key.run(&database, &["export", "users"]);
     assert!(done && exported.contains(WORDS) && exported.contains("1990-01-31"), "{exported}");
     assert!(!exported.contains("enc1:") && !exported.lines().next().unwrap().contains("owner"), "{exported}");
+}
 
+#[test]
+fn attributes_that_are_marked_so_are_decided_with_and_merged_and_name_no_audience() {
+    let (database, key) = (TestDatabase::new(), KeyFile::new(&new_key()));
+    let server = with_marked(&database, &key);
+    let mut http = server.http();
+    set(&mut http, "7", &anna());
+    set(&mut http, "anon-1", &json!({"first_name": "other", "born": {"date": "1980-12-24"}, "plan": "free"}));
+    set(&mut http, "8", &json!({"plan": "pro"}));
     // No audience by them, which PostgreSQL would have to read; one by the others.
     let to = |name: &str| json!({"to": {"attributes": [{"name": name, "exists": true}]}, "title": "Hello"});
     let refused = http.post("/v1/notifications", &to("first_name"));

@@ -16,16 +16,12 @@ fn ciphertext(value: &Value) -> Option<&str> {
 }
 
 /// Ciphertexts of stored attributes.
-pub(in crate::store) fn sealed_attributes(stored: &Value) -> impl Iterator<Item = &str> {
+pub fn sealed_attributes(stored: &Value) -> impl Iterator<Item = &str> {
     stored.as_object().into_iter().flatten().filter_map(|(_, value)| ciphertext(value))
 }
 
 /// Stored attributes with those decrypted that are encrypted; what can't be is taken out and comes back by name.
-pub(in crate::store) fn open_attributes(
-    opener: &Opener,
-    owner: Owner,
-    stored: &mut Value,
-) -> Vec<(String, Unavailable)> {
+pub fn open_attributes(opener: &Opener, owner: Owner, stored: &mut Value) -> Vec<(String, Unavailable)> {
     let Some(members) = stored.as_object_mut() else { return Vec::new() };
     let mut unavailable = Vec::new();
     members.retain(|name, value| {
@@ -45,7 +41,7 @@ pub(in crate::store) fn open_attributes(
 
 impl Fields {
     /// Whether some of these attributes are to be encrypted and are not.
-    pub(in crate::store) fn has_unsealed(&self, stored: &Value) -> bool {
+    pub fn has_unsealed(&self, stored: &Value) -> bool {
         let Some(on) = self.on.get() else { return false };
         let mut members = stored.as_object().into_iter().flatten();
         members.any(|(name, value)| on.attributes.contains(name.as_str()) && ciphertext(value).is_none())
@@ -57,7 +53,7 @@ impl Fields {
     }
 
     /// Encrypts those of the attributes that are marked so.
-    pub(in crate::store) fn seal_attributes(
+    pub fn seal_attributes(
         &self,
         sealer: &Sealer,
         owner: Owner,

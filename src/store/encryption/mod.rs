@@ -7,11 +7,11 @@
 //! - `existing.rs` rows from before encryption was switched on, and another master key;
 //! - `words.rs` messages of the shop that wait to be sent.
 
-mod attributes;
+pub(super) mod attributes;
 mod cache;
 mod data_keys;
 pub mod existing;
-mod words;
+pub(super) mod words;
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -30,9 +30,7 @@ use crate::privacy::encryption::{
     DataKey, Field, KEY_BYTES, MasterKeys, NONCE_BYTES, Nonce, Owner, Unavailable, key_of, open, seal,
 };
 
-pub(super) use attributes::{open_attributes, sealed_attributes};
 pub use data_keys::{MasterKeyUse, names, uses};
-pub(super) use words::unavailable_words;
 
 /// Encryption of fields, on or off. Cheap to ask while it is off.
 #[derive(Default)]
@@ -222,7 +220,7 @@ pub(super) fn owner(user: Option<UserId>) -> Owner {
 }
 
 /// Encrypts fields of one batch.
-pub(super) struct Sealer {
+pub struct Sealer {
     /// `None` while encryption is off.
     keys: Option<HashMap<Owner, Arc<Known>>>,
 }

@@ -15,7 +15,7 @@ use crate::store::postgres::error::StoreError;
 use crate::store::postgres::sql::sql;
 
 /// Keys for words of one batch.
-pub(in crate::store) struct Words {
+pub struct Words {
     sealer: Sealer,
     owners: HashMap<String, Owner>,
 }
@@ -23,7 +23,7 @@ pub(in crate::store) struct Words {
 impl Fields {
     /// Keys for words to these users, each the only one of a message, and to several. One statement, and those of the keys; none while
     /// encryption is off.
-    pub(in crate::store) fn words<'u>(
+    pub fn words<'u>(
         &self,
         conn: &mut PgConnection,
         users: impl IntoIterator<Item = &'u ExternalId>,
@@ -45,32 +45,28 @@ impl Fields {
     }
 
     /// A key for words in place of others: the one that those are under.
-    pub(in crate::store) fn words_like(
-        &self,
-        conn: &mut PgConnection,
-        before: &str,
-    ) -> Result<Reworded, StoreError> {
+    pub fn words_like(&self, conn: &mut PgConnection, before: &str) -> Result<Reworded, StoreError> {
         let owner = self.opener_of_any(conn, [before])?.owner_of(before);
         Ok(Reworded { sealer: self.sealer(conn, [owner])?, owner })
     }
 }
 
 /// Key for words in place of others.
-pub(in crate::store) struct Reworded {
+pub struct Reworded {
     sealer: Sealer,
     owner: Owner,
 }
 
 impl Reworded {
     /// Words as they are stored.
-    pub(in crate::store) fn seal<'t>(&self, field: Field, text: &'t str) -> Result<Cow<'t, str>, StoreError> {
+    pub fn seal<'t>(&self, field: Field, text: &'t str) -> Result<Cow<'t, str>, StoreError> {
         self.sealer.seal(self.owner, field, text)
     }
 }
 
 impl Words {
     /// Words as they are stored. `user`: the only one that they are for.
-    pub(in crate::store) fn seal<'t>(
+    pub fn seal<'t>(
         &self,
         user: Option<&ExternalId>,
         field: Field,
@@ -82,6 +78,6 @@ impl Words {
 }
 
 /// JSON in place of words that can't be decrypted: no message.
-pub(in crate::store) fn unavailable_words(reason: Unavailable) -> String {
+pub fn unavailable_words(reason: Unavailable) -> String {
     json!({ "unavailable": reason.reason() }).to_string()
 }

@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use super::export::kinds;
 use crate::base::UserId;
 use crate::privacy::encryption::{Field, Owner, key_of};
-use crate::store::encryption::{Fields, Opener, open_attributes, owner, sealed_attributes};
+use crate::store::encryption::attributes::{open_attributes, sealed_attributes};
+use crate::store::encryption::{Fields, Opener, owner};
 use crate::store::postgres::StoreError;
 use crate::store::postgres::sql::sql;
 

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::base::UserId;
 use crate::profile::Attributes;
-use crate::store::encryption::{Fields, Opener, open_attributes, owner, sealed_attributes};
+use crate::store::encryption::attributes::{open_attributes, sealed_attributes};
+use crate::store::encryption::{Fields, Opener, owner};
 use crate::store::postgres::StoreError;
 use crate::store::postgres::sql::sql;
 

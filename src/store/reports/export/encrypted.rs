@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::row::{Column, Row};
 use super::subject::Subject;
 use crate::privacy::encryption::{Field, Owner, key_of};
-use crate::store::encryption::{Fields, Opener, open_attributes, sealed_attributes};
+use crate::store::encryption::attributes::{open_attributes, sealed_attributes};
+use crate::store::encryption::{Fields, Opener};
 use crate::store::postgres::StoreError;
 
 /// Rows that wait at most.
