@@ -186,6 +186,9 @@ fn attributes_that_are_marked_so_are_decided_with_and_merged_and_name_no_audienc
     let (database, key) = (TestDatabase::new(), KeyFile::new(&new_key()));
     let server = with_marked(&database, &key);
     let mut http = server.http();
+    // Something for the trigger's message to show.
+    let item = json!({"item_id": 101, "title": "Watch", "category": ["Watches"], "price": 10.0});
+    assert_eq!(http.put("/v1/items", &item).status, 200);
     set(&mut http, "7", &anna());
     set(&mut http, "anon-1", &json!({"first_name": "other", "born": {"date": "1980-12-24"}, "plan": "free"}));
     set(&mut http, "8", &json!({"plan": "pro"}));
