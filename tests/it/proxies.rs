@@ -77,7 +77,7 @@ fn handshake(server: &Server, path: &str, headers: &str) -> String {
 #[test]
 fn a_page_s_own_origin_works_behind_a_trusted_proxy_and_a_stranger_s_headers_do_not() {
     let token = format!("Bearer {}", user_token());
-    let view = json!({"kind": "view", "user_id": 7, "item_id": 1});
+    let event = json!({"kind": "search", "user_id": 7, "query": "mug"});
     let told = [
         ("Authorization", token.as_str()),
         ("Origin", "https://push.example"),
@@ -89,7 +89,7 @@ fn a_page_s_own_origin_works_behind_a_trusted_proxy_and_a_stranger_s_headers_do_
     for backend in ["direct", "actix-web-actors"] {
         let backend = format!("socket.backend={backend}");
         let (_database, server) = with_tokens(&["server.trusted_proxies=127.0.0.1", &backend]);
-        assert_eq!(with(&server, &told).post("/v1/events", &view).status, 202);
+        assert_eq!(with(&server, &told).post("/v1/events", &event).status, 202);
         assert!(handshake(&server, "/ws", &lines).starts_with("HTTP/1.1 101"));
         let standard =
             "Forwarded: for=203.0.113.9;host=push.example;proto=https\r\nOrigin: https://push.example\r\n";
@@ -101,7 +101,7 @@ fn a_page_s_own_origin_works_behind_a_trusted_proxy_and_a_stranger_s_headers_do_
         assert_eq!(elsewhere.json()["error"]["code"], "not_permitted");
 
         let (_database, server) = with_tokens(&["server.trusted_proxies=192.0.2.0/24", &backend]);
-        let refused = with(&server, &told).post("/v1/events", &view);
+        let refused = with(&server, &told).post("/v1/events", &event);
         assert_eq!(refused.status, 403);
         let message = refused.json()["error"]["message"].as_str().unwrap().to_owned();
         assert!(message.contains("server.trusted_proxies"), "{message}");

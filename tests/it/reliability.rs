@@ -309,11 +309,17 @@ fn a_message_that_another_hand_numbered_is_delivered_and_the_stream_goes_on() {
     assert_eq!(first["offset"], 1);
     // A restored backup, a second server by mistake: the next number is taken.
     use diesel::RunQueryDsl;
-    diesel::sql_query(
+    let id = "018f0000-0000-7000-8000-000000000002";
+    let frame = json!({
+        "type": "notification", "user_id": 1, "notification_id": id, "epoch": first["epoch"], "offset": 2, "trigger": "test",
+        "sent_at": "2026-01-01T00:00:00Z", "kind": "announcement", "category": "news", "priority": "normal", "title": "Hello",
+        "body": "", "expires_at": "2126-01-01T00:00:00Z",
+    });
+    diesel::sql_query(format!(
         "INSERT INTO notifications (notification_id, user_id, stream_offset, kind, category, trigger, model_version, \
-         items, frame, created_at, expires_at) SELECT gen_random_uuid(), user_id, 2, 'announcement', 'news', 'test', 0, \
-         '{}', '{\"type\":\"notification\",\"offset\":2}', now(), now() + interval '1 hour' FROM users WHERE external_id = '1'",
-    )
+         items, frame, created_at, expires_at) SELECT '{id}', user_id, 2, 'announcement', 'news', 'test', 0, \
+         '{{}}', '{frame}', now(), now() + interval '1 hour' FROM users WHERE external_id = '1'",
+    ))
     .execute(&mut database.connection())
     .unwrap();
     client.send(&json!({"type": "event", "kind": "view", "item_id": 3}));
