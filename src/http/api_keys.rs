@@ -36,7 +36,7 @@ pub struct NewKey {
     /// `service`, which is the default, or `admin`.
     #[schema(pattern = "^(service|admin)$")]
     pub role: Option<String>,
-    /// What it may, in place of a role; empty = what the role may.
+    /// Permissions in place of those of a role; empty = those of the role.
     #[serde(default)]
     pub permissions: Vec<Permission>,
     /// Areas, such as `events:write`; empty = everywhere.
@@ -127,7 +127,7 @@ pub struct KeyView {
     hint: String,
     /// Null with permissions of its own.
     role: Option<Role>,
-    /// What it may.
+    /// Its permissions.
     permissions: Vec<Permission>,
     scopes: Vec<String>,
     origins: Vec<String>,
@@ -167,7 +167,7 @@ struct MadeKey {
     name: String,
     /// Null with permissions of its own.
     role: Option<Role>,
-    /// What it may.
+    /// Its permissions.
     permissions: Vec<Permission>,
     scopes: Vec<String>,
     origins: Vec<String>,

@@ -212,7 +212,7 @@ struct Parameter {
     description: &'static str,
 }
 
-/// What the server does with frames of a channel.
+/// Direction of the frames of a channel: sent or received by the server.
 #[derive(Serialize)]
 struct Operation {
     action: &'static str,

@@ -21,13 +21,13 @@ use crate::privacy::{Access, Role};
 use crate::state::tombstones::Tombstones;
 use crate::store::{Connection, StoreError, audit};
 
-/// What the handler tells of a change.
+/// Values of a change, as the handler tells them.
 #[derive(Clone, Debug, Default)]
 pub enum Values {
     /// Nothing.
     #[default]
     None,
-    /// What was there before, and what is there since.
+    /// Values before and after.
     Told(Value, Value),
     /// The entry was stored by the transaction that made the change.
     Stored,

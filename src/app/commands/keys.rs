@@ -43,7 +43,7 @@ pub struct CreateArgs {
     /// Administrator in place of a service.
     #[arg(long)]
     admin: bool,
-    /// What it may, such as send_messages, in place of all that a service may; may be repeated.
+    /// Permission, such as send_messages, in place of all that a service has; may be repeated.
     #[arg(long = "permission", value_name = "PERMISSION", value_parser = permission, conflicts_with = "admin")]
     permissions: Vec<Permission>,
     /// Area it is confined to, such as events:write; may be repeated.

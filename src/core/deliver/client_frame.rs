@@ -16,7 +16,7 @@ const MAX_NAME_BYTES: usize = 128;
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum ClientFrame {
-    /// Whose connection it is; the first frame.
+    /// Login: the user of the connection; the first frame.
     Login(Box<Login>),
     /// An event of the user.
     Event(Box<RawEvent>),
@@ -34,15 +34,15 @@ pub enum ClientFrame {
     Feedback {
         /// The message.
         notification_id: NotificationId,
-        /// What became of it.
+        /// Reaction of the user.
         outcome: FeedbackOutcome,
         /// The item of it that was clicked.
         #[serde(default)]
         item_id: Option<ExternalId>,
     },
-    /// Whether a person is looking.
+    /// Presence of a person in front of the page.
     Presence {
-        /// Whether somebody is.
+        /// True while somebody is looking.
         visible: bool,
     },
     /// No more of something.

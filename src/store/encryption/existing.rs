@@ -14,7 +14,6 @@ use uuid::Uuid;
 use super::{Fields, data_keys, nonce};
 use crate::privacy::encryption::{Field, Owner};
 use crate::store::postgres::columns::column;
-use crate::store::postgres::convert::external_id;
 use crate::store::postgres::error::StoreError;
 use crate::store::postgres::session::{in_transaction, without_time_limit};
 use crate::store::postgres::sql::sql;
@@ -27,14 +26,16 @@ const SEALED: &str = "'enc1:%'";
 pub struct Existing {
     /// The column.
     pub field: Field,
-    /// Key of the last row that was looked at.
-    after: (Uuid, i64),
+    /// Key of the last row that was looked at, as text.
+    key: Option<String>,
+    /// The same of events, whose key is of two columns.
+    event: (Uuid, PgTimestamp),
 }
 
 impl Existing {
     /// At the first row.
     pub fn new(field: Field) -> Self {
-        Self { field, after: (Uuid::nil(), i64::MIN) }
+        Self { field, key: None, event: (Uuid::nil(), PgTimestamp(i64::MIN)) }
     }
 }
 
@@ -48,10 +49,10 @@ pub fn encrypt_some(
 ) -> Result<usize, StoreError> {
     match place.field {
         Field::Query => queries(conn, fields, place, limit),
-        Field::Frame => frames(conn, fields, place, limit),
+        Field::Frame => texts(conn, fields, place, limit, &FRAMES),
         Field::Attribute => attributes(conn, fields, place, limit),
-        Field::Waiting => waiting(conn, fields, place, limit),
-        Field::Broadcast => broadcasts(conn, fields, place, limit),
+        Field::Waiting => texts(conn, fields, place, limit, &WAITING),
+        Field::Broadcast => texts(conn, fields, place, limit, &BROADCASTS),
     }
 }
 
@@ -66,12 +67,12 @@ fn queries(
             "SELECT occurred_at, event_key, user_id, query FROM events WHERE query NOT LIKE {SEALED} \
              AND (event_key, occurred_at) > (?, ?) ORDER BY event_key, occurred_at LIMIT ? FOR UPDATE"
         ))
-        .bind::<SqlUuid, _>(place.after.0)
-        .bind::<Timestamptz, _>(PgTimestamp(place.after.1))
+        .bind::<SqlUuid, _>(place.event.0)
+        .bind::<Timestamptz, _>(place.event.1)
         .bind::<BigInt, _>(limit)
         .load::<(PgTimestamp, Uuid, Option<i32>, String)>(conn)?;
         let Some((last_at, last_key, ..)) = rows.last() else { return Ok(0) };
-        place.after = (*last_key, last_at.0);
+        place.event = (*last_key, *last_at);
         let owner = |user: &Option<i32>| user.map_or(Owner::SERVER, Owner);
         let sealer = fields.sealer(conn, rows.iter().map(|(_, _, user, _)| owner(user)))?;
         let sealed: Vec<Cow<'_, str>> = rows
@@ -90,31 +91,65 @@ fn queries(
     })
 }
 
-fn frames(
+/// A UUID before any other.
+const NIL: &str = "00000000-0000-0000-0000-000000000000";
+
+/// A column of text, as statements name it.
+struct Texts {
+    table: &'static str,
+    /// The key of a row, its type, and a value before any.
+    key: (&'static str, &'static str, &'static str),
+    column: &'static str,
+    /// Inner id of the user whose key the text is to be under.
+    owner: &'static str,
+}
+
+const FRAMES: Texts = Texts {
+    table: "notifications",
+    key: ("notification_id", "uuid", NIL),
+    column: "frame",
+    owner: "user_id",
+};
+const WAITING: Texts = Texts {
+    table: "outbox",
+    key: ("outbox_id", "bigint", "-1"),
+    column: "message",
+    // Of several users, or of one who is not known: the server's.
+    owner: "coalesce((SELECT coalesce(merged_into, user_id) FROM users \
+            WHERE cardinality(t.users) = 1 AND external_id = t.users[1]), -1)",
+};
+/// Nothing says to whom those from before went: they are under the server's own key.
+const BROADCASTS: Texts =
+    Texts { table: "broadcasts", key: ("broadcast_id", "uuid", NIL), column: "message", owner: "-1" };
+
+fn texts(
     conn: &mut PgConnection,
     fields: &Fields,
     place: &mut Existing,
     limit: i64,
+    of: &Texts,
 ) -> Result<usize, StoreError> {
+    let Texts { table, key: (key, key_type, first), column: text, owner } = of;
     without_time_limit(conn, |conn| {
-        let rows = sql::<(SqlUuid, Integer, Text)>(format!(
-            "SELECT notification_id, user_id, frame FROM notifications WHERE frame NOT LIKE {SEALED} \
-             AND notification_id > ? ORDER BY notification_id LIMIT ? FOR UPDATE"
+        // JSON's null has no words.
+        let rows = sql::<(Text, Integer, Text)>(format!(
+            "SELECT {key}::text, {owner}, {text} FROM {table} t WHERE {text} NOT LIKE {SEALED} AND {text} <> 'null' \
+             AND t.{key} > ?::{key_type} ORDER BY t.{key} LIMIT ? FOR UPDATE OF t"
         ))
-        .bind::<SqlUuid, _>(place.after.0)
+        .bind::<Text, _>(place.key.as_deref().unwrap_or(first))
         .bind::<BigInt, _>(limit)
-        .load::<(Uuid, i32, String)>(conn)?;
+        .load::<(String, i32, String)>(conn)?;
         let Some((last, ..)) = rows.last() else { return Ok(0) };
-        place.after.0 = *last;
-        let sealer = fields.sealer(conn, rows.iter().map(|(_, user, _)| Owner(*user)))?;
+        place.key = Some(last.clone());
+        let sealer = fields.sealer(conn, rows.iter().map(|(_, owner, _)| Owner(*owner)))?;
         let sealed: Vec<Cow<'_, str>> = rows
             .iter()
-            .map(|(_, user, text)| sealer.seal(Owner(*user), Field::Frame, text))
+            .map(|(_, owner, text)| sealer.seal(Owner(*owner), place.field, text))
             .collect::<Result<_, _>>()?;
-        sql::<()>(
-            "UPDATE notifications n SET frame = s.frame FROM unnest(?, ?) AS s (id, frame) WHERE n.notification_id = s.id",
-        )
-        .bind::<Array<SqlUuid>, _>(column(&rows, |(id, ..)| *id))
+        sql::<()>(format!(
+            "UPDATE {table} t SET {text} = s.text FROM unnest(?, ?) AS s (key, text) WHERE t.{key} = s.key::{key_type}"
+        ))
+        .bind::<Array<Text>, _>(column(&rows, |(key, ..)| key.as_str()))
         .bind::<Array<Text>, _>(column(&sealed, AsRef::as_ref))
         .execute(conn)?;
         Ok(rows.len())
@@ -130,15 +165,15 @@ fn attributes(
     without_time_limit(conn, |conn| {
         let names: Vec<&str> = fields.sealed_names().collect();
         let mut rows = sql::<(Integer, Jsonb)>(
-            "SELECT user_id, attributes FROM user_attributes WHERE user_id > ? AND EXISTS (SELECT FROM unnest(?) AS n (name) \
+            "SELECT user_id, attributes FROM user_attributes WHERE user_id > ?::integer AND EXISTS (SELECT FROM unnest(?) AS n (name) \
              WHERE jsonb_exists(attributes, name) AND attributes -> name -> 'sealed' IS NULL) ORDER BY user_id LIMIT ? FOR UPDATE",
         )
-        .bind::<Integer, _>(i32::try_from(place.after.1).unwrap_or(i32::MIN))
+        .bind::<Text, _>(place.key.as_deref().unwrap_or("-1"))
         .bind::<Array<Text>, _>(names)
         .bind::<BigInt, _>(limit)
         .load::<(i32, Value)>(conn)?;
         let Some((last, _)) = rows.last() else { return Ok(0) };
-        place.after.1 = i64::from(*last);
+        place.key = Some(last.to_string());
         let sealer = fields.sealer(conn, rows.iter().map(|(user, _)| Owner(*user)))?;
         for (user, stored) in &mut rows {
             fields.seal_attributes(&sealer, Owner(*user), stored)?;
@@ -148,70 +183,6 @@ fn attributes(
         )
         .bind::<Array<Integer>, _>(column(&rows, |(user, _)| *user))
         .bind::<Array<Jsonb>, _>(column(&rows, |(_, stored)| stored.clone()))
-        .execute(conn)?;
-        Ok(rows.len())
-    })
-}
-
-fn waiting(
-    conn: &mut PgConnection,
-    fields: &Fields,
-    place: &mut Existing,
-    limit: i64,
-) -> Result<usize, StoreError> {
-    without_time_limit(conn, |conn| {
-        let rows = sql::<(BigInt, Array<Text>, Text)>(format!(
-            "SELECT outbox_id, CASE WHEN cardinality(users) = 1 THEN users ELSE '{{}}' END, message FROM outbox \
-             WHERE message NOT LIKE {SEALED} AND outbox_id > ? ORDER BY outbox_id LIMIT ? FOR UPDATE"
-        ))
-        .bind::<BigInt, _>(place.after.1)
-        .bind::<BigInt, _>(limit)
-        .load::<(i64, Vec<String>, String)>(conn)?;
-        let Some((last, ..)) = rows.last() else { return Ok(0) };
-        place.after.1 = *last;
-        let only = |users: &[String]| users.first().map(|user| external_id("outbox", user)).transpose();
-        let users = rows.iter().map(|(_, users, _)| only(users)).collect::<Result<Vec<_>, _>>()?;
-        let words = fields.words(conn, users.iter().flatten())?;
-        let sealed: Vec<Cow<'_, str>> = rows
-            .iter()
-            .zip(&users)
-            .map(|((_, _, text), user)| words.seal(user.as_ref(), Field::Waiting, text))
-            .collect::<Result<_, _>>()?;
-        sql::<()>("UPDATE outbox o SET message = s.message FROM unnest(?, ?) AS s (id, message) WHERE o.outbox_id = s.id")
-            .bind::<Array<BigInt>, _>(column(&rows, |(id, ..)| *id))
-            .bind::<Array<Text>, _>(column(&sealed, AsRef::as_ref))
-            .execute(conn)?;
-        Ok(rows.len())
-    })
-}
-
-/// Of those from before nothing says to whom they went: they are under the server's own key.
-fn broadcasts(
-    conn: &mut PgConnection,
-    fields: &Fields,
-    place: &mut Existing,
-    limit: i64,
-) -> Result<usize, StoreError> {
-    without_time_limit(conn, |conn| {
-        let rows = sql::<(SqlUuid, Text)>(format!(
-            "SELECT broadcast_id, message FROM broadcasts WHERE message NOT LIKE {SEALED} AND message <> 'null' \
-             AND broadcast_id > ? ORDER BY broadcast_id LIMIT ? FOR UPDATE"
-        ))
-        .bind::<SqlUuid, _>(place.after.0)
-        .bind::<BigInt, _>(limit)
-        .load::<(Uuid, String)>(conn)?;
-        let Some((last, _)) = rows.last() else { return Ok(0) };
-        place.after.0 = *last;
-        let words = fields.words(conn, [])?;
-        let sealed: Vec<Cow<'_, str>> = rows
-            .iter()
-            .map(|(_, text)| words.seal(None, Field::Broadcast, text))
-            .collect::<Result<_, _>>()?;
-        sql::<()>(
-            "UPDATE broadcasts b SET message = s.message FROM unnest(?, ?) AS s (id, message) WHERE b.broadcast_id = s.id",
-        )
-        .bind::<Array<SqlUuid>, _>(column(&rows, |(id, _)| *id))
-        .bind::<Array<Text>, _>(column(&sealed, AsRef::as_ref))
         .execute(conn)?;
         Ok(rows.len())
     })

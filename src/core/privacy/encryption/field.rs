@@ -92,7 +92,7 @@ impl Unavailable {
     pub fn reason(self) -> &'static str {
         match self {
             Self::Off => "encrypted, and this server has no master key",
-            Self::NoKey => "its key is gone",
+            Self::NoKey => "its key is gone, or is not this user's",
             Self::Damaged => "damaged, or moved here from elsewhere",
         }
     }

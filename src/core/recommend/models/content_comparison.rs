@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::text::Term;
 
-/// See the module.
+/// Words of items, by numbers.
 #[derive(Clone, Debug, Default)]
 pub struct Comparison {
     /// By place, where its entries begin; one more at the end.
@@ -38,7 +38,7 @@ impl Comparison {
         range.and_then(|range| self.entries.get(range)).unwrap_or_default()
     }
 
-    /// Whether nothing is known of the item at a place.
+    /// Returns whether nothing is known of the item at a place.
     pub fn is_empty(&self, place: usize) -> bool {
         self.vector(place).is_empty()
     }

@@ -14,7 +14,7 @@ const MOST: f32 = 127.0;
 /// Share of the product of two lengths by which rounding of sums may change a product.
 const ROUNDING: f32 = 1e-5;
 
-/// See the module.
+/// Vectors of a byte a number.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Quantized {
     /// Numbers of a vector, with zeros behind them.

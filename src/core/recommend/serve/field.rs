@@ -11,7 +11,7 @@ const LANES: usize = 16;
 /// Places of a part of a column.
 const BLOCK: usize = 64 * LANES;
 
-/// See the module.
+/// Numbering of the open items, and which places are barred.
 pub(super) struct Field<'a> {
     among: &'a ItemSet,
     pub(super) universe: Universe,

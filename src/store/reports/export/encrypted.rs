@@ -22,7 +22,7 @@ type HandOver<'a> = &'a mut dyn FnMut(&Row) -> ControlFlow<()>;
 /// Rows on their way to the receiver of an export.
 pub(super) struct Encrypted<'f> {
     fields: &'f Fields,
-    /// What the column has.
+    /// Kind of the field that is encrypted.
     field: Field,
     /// Place of the column.
     place: usize,
