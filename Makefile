@@ -66,7 +66,7 @@ bench-policy: ## measure what decides: off-policy estimates, learned choices in 
 	@.ci/setup build database
 	$(CARGO) bench --bench bench -- policy
 
-bench-delivery: ## memory, throughput and latency of delivery, beside nchan, NATS and Socket.IO (BENCH=name for one of them)
+bench-delivery: ## memory, throughput and latency of delivery, beside nchan, NATS, Socket.IO, and Centrifugo where it is on the PATH (BENCH=name)
 	@.ci/setup build database
 	$(CARGO) bench --bench delivery -- $(BENCH)
 

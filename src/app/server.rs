@@ -21,11 +21,9 @@ use crate::base::{Timestamp, UserId};
 use crate::catalogue::Money;
 use crate::config::{AuthMode, Config};
 use crate::http::admin::{DemoMode, SlowCache};
-use crate::http::audited;
 use crate::http::bodies::Bodies;
 use crate::http::error::ApiError;
 use crate::http::limits::LimitsCache;
-use crate::http::masked;
 use crate::http::permit::Anybody;
 use crate::http::query;
 use crate::http::table::{self, Table};
@@ -176,15 +174,8 @@ pub async fn start(state: Arc<AppState>, demo: bool, echo: EchoLimits) -> anyhow
         actix_web::App::new()
             .configure(&data)
             .configure(refusals)
-            .wrap(from_fn(masked::mask))
-            .wrap(from_fn(audited::record))
-            .wrap(from_fn(middleware::finish))
-            .wrap(from_fn(middleware::refuse_while_it_hangs))
-            .wrap(from_fn(middleware::limit))
-            .wrap(from_fn(middleware::guard))
-            .wrap(from_fn(middleware::private))
-            .wrap(from_fn(middleware::base_path))
-            .wrap(middleware::headers())
+            .wrap(from_fn(middleware::run))
+            .wrap(from_fn(middleware::enter))
             .configure(demo_images)
             .configure(crate::http::routes)
     };

@@ -4,11 +4,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::body::BoxBody;
+use actix_web::dev::ServiceResponse;
 use actix_web::http::StatusCode;
-use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpRequest, web};
+use actix_web::{HttpMessage, HttpRequest};
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value;
@@ -150,12 +149,8 @@ impl Change {
     }
 }
 
-/// Adds the request to the audit log once it is answered; a change waits until its entry is stored.
-pub async fn record(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let response = next.call(request).await?;
+/// Adds an answered request to the audit log; a change waits until its entry is stored.
+pub async fn record(response: &ServiceResponse<BoxBody>, app: &App) {
     let (request, status) = (response.request(), response.status());
     let seen = request.extensions().get::<Seen>().cloned();
     let is_refused = matches!(status.as_u16(), 401 | 403);
@@ -173,11 +168,9 @@ pub async fn record(
     // One that failed afterwards was rolled back, or not: that it was tried is kept.
     let is_stored =
         status.is_success() && seen.as_ref().is_some_and(|seen| matches!(*seen.told.lock(), Values::Stored));
-    if kind == Kind::Change && is_stored {
-        return Ok(response);
+    if (kind == Kind::Change && is_stored) || (kind == Kind::Plain && !is_refused) {
+        return;
     }
-    let app = request.app_data::<web::Data<App>>().cloned();
-    let Some(app) = app.filter(|_| is_refused || kind != Kind::Plain) else { return Ok(response) };
     let address = Original::of(request.head(), &app.state.config.server.trusted_proxies).client;
     let entry = entry(request, status.as_u16(), seen.as_ref(), address);
     match kind {
@@ -187,7 +180,6 @@ pub async fn record(
         Kind::Reading => app.state.audit.read(entry).await,
         Kind::Plain => app.state.audit.refused(entry, address),
     }
-    Ok(response)
 }
 
 fn entry(request: &HttpRequest, status: u16, seen: Option<&Seen>, address: Option<IpAddr>) -> AuditEntry {

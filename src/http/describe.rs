@@ -17,9 +17,9 @@ use crate::base::{ExternalId, NotificationId};
 use crate::privacy::{Permission, Scope};
 
 const JSON: &str = "application/json";
-/// Name of the security scheme of signed tokens, and of that of API keys.
+/// Name of the security scheme of signed tokens.
 pub const TOKEN: &str = "token";
-/// See [`TOKEN`].
+/// Name of the security scheme of API keys.
 pub const API_KEY: &str = "api_key";
 /// Name of the security scheme of sessions of people.
 pub const SESSION: &str = "session";

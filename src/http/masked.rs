@@ -3,10 +3,9 @@
 use std::sync::LazyLock;
 
 use actix_web::body::{BoxBody, MessageBody, to_bytes};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::ServiceResponse;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, ResponseError};
+use actix_web::{HttpMessage, ResponseError};
 use rand::RngExt;
 use serde_json::Value;
 
@@ -17,17 +16,13 @@ use crate::privacy::mask::{self, MaskKey};
 /// Key of the masks of this process.
 static KEY: LazyLock<MaskKey> = LazyLock::new(|| rand::rng().random());
 
-/// Masks personal data in answers to those who may not see it. What is no JSON and names users is not for them at all, by its route.
-pub async fn mask(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
-    let response = next.call(request).await?;
+/// Masks personal data in an answer to those who may not see it. What is no JSON and names users is not for them at all, by its route.
+pub async fn mask(response: ServiceResponse<impl MessageBody + 'static>) -> ServiceResponse<BoxBody> {
     let applies =
         response.request().extensions().get::<Seen>().is_some_and(|seen| mask::applies(&seen.access));
     let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !applies || !kind.starts_with("application/json") {
-        return Ok(response.map_into_boxed_body());
+        return response.map_into_boxed_body();
     }
     let (request, response) = response.into_parts();
     let (mut response, body) = response.into_parts();
@@ -39,9 +34,9 @@ pub async fn mask(
         }
         Some(Err(_)) | None => {
             let refused = unreadable().error_response();
-            return Ok(ServiceResponse::new(request, refused));
+            return ServiceResponse::new(request, refused);
         }
     };
     response.headers_mut().remove(CONTENT_LENGTH);
-    Ok(ServiceResponse::new(request, response.set_body(BoxBody::new(masked))))
+    ServiceResponse::new(request, response.set_body(BoxBody::new(masked)))
 }

@@ -50,7 +50,7 @@ struct State {
     is_stale: bool,
 }
 
-/// See the module. Locked for as long as a commit takes to count, or what is popular to be found: milliseconds at most.
+/// Event counts since the training, and those of a training under way. Locked for as long as a commit takes to count, or what is popular to be found: milliseconds at most.
 pub struct Live {
     state: Mutex<State>,
     /// Newest event of the counts, µs since 1970; the least value = none. Read at every event and decision.

@@ -72,7 +72,7 @@ pub struct ShadowReport {
     pub rank_agreement: Option<f64>,
 }
 
-/// See the module.
+/// Counters of drift and of agreement between the model that serves and another version.
 pub struct Monitor {
     seen: ArcSwap<Seen>,
     shadow: ArcSwapOption<Shadow>,

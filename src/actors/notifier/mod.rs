@@ -61,7 +61,7 @@ const LOOK_AGAIN: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(1
 /// Longest sleep: another process may have put something into the outbox.
 const MAX_SLEEP: Millis = Millis::seconds(60);
 
-/// See the module.
+/// Actor that makes messages durable and hands them to the actors of their users.
 pub struct NotifierActor {
     state: Arc<AppState>,
     launcher: Arc<UserLauncher>,

@@ -61,9 +61,9 @@ pub struct Shopper {
     pub favourites: Vec<(usize, f64)>,
     /// Kinds within the favourites that they come back for.
     pub kinds: Vec<usize>,
-    /// Liked brand and style in each category (by index of the category).
+    /// Liked brand in each category, by index of the category.
     pub brand: Vec<usize>,
-    /// See `brand`.
+    /// Liked style in each category.
     pub style: Vec<usize>,
     /// The price they look for among a kind: 0 the cheapest, 1 the dearest.
     pub price_level: f64,

@@ -29,7 +29,7 @@ const PATIENCE_OF_TASTE: f64 = 0.7;
 const BASE_PRESENCE: f64 = 0.12;
 const PEAK_WIDTH_H: f64 = 1.4;
 
-/// See the module.
+/// A simulated shopper with tastes, hours of presence and fatigue.
 pub struct Shopper {
     /// Click probability at the best hour, fresh, of something wholly relevant.
     taste: f64,

@@ -48,7 +48,7 @@ pub enum Volume {
     },
 }
 
-/// See the module.
+/// Rules and learned choices of a policy under test.
 #[derive(Clone, Debug)]
 pub struct Strategy {
     /// In tables.

@@ -9,7 +9,7 @@ use crate::base::{ExternalId, ItemId};
 /// Mean entries of a page from which there are twice as many pages.
 const PAGE: usize = 128;
 
-/// See the module.
+/// Index from the shop's ids to inner ids, in pages that copies share.
 #[derive(Clone, Debug, Default)]
 pub(super) struct IdIndex {
     /// A power of two, or none; the page of a hash is its lowest bits.

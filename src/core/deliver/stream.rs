@@ -125,7 +125,7 @@ fn why_gone(old: &Entry, newest: &HashMap<Box<str>, i64>, now: Timestamp) -> Opt
     }
 }
 
-/// See the module.
+/// One user's numbered stream, as far as memory holds it.
 #[derive(Clone, Debug)]
 pub struct Stream {
     last_offset: i64,

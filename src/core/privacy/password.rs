@@ -4,9 +4,9 @@
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, Salt, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
 
-/// Fewest and most characters.
+/// Fewest characters.
 const MIN_CHARS: usize = 12;
-/// See [`MIN_CHARS`].
+/// Most characters.
 pub const MAX_CHARS: usize = 256;
 /// Memory of a check, KiB, and passes over it.
 const MEMORY_KIB: u32 = 19 * 1_024;

@@ -42,6 +42,23 @@ pub struct Slot {
     pub rest: Vec<u8>,
 }
 
+impl Slot {
+    /// Notes the place of a message, in the epoch known so far unless another is said: is one before it missing?
+    fn is_gap(&mut self, epoch: Option<&str>, offset: i64) -> bool {
+        match &mut self.position {
+            Some((known, last)) if epoch.is_none_or(|epoch| known == epoch) => {
+                let is_gap = offset > *last + 1;
+                *last = offset.max(*last);
+                is_gap
+            }
+            position => {
+                *position = epoch.map(|epoch| (epoch.to_owned(), offset));
+                false
+            }
+        }
+    }
+}
+
 pub struct Shared {
     pub dialect: Dialect,
     pub habits: Habits,
@@ -186,7 +203,7 @@ impl Shared {
                 wire::PING => wire::encode(wire::PONG, payload, answers),
                 wire::CLOSE => end = Some(hint(payload)),
                 wire::PONG => {}
-                _ => self.frame(index, slot, payload, answers),
+                _ => self.dialect.parts(payload).for_each(|part| self.message(index, slot, part, answers)),
             }
             at += taken;
         }
@@ -194,29 +211,18 @@ impl Shared {
         end
     }
 
-    fn frame(&self, index: usize, slot: &mut Slot, payload: &[u8], answers: &mut Vec<u8>) {
+    fn message(&self, index: usize, slot: &mut Slot, payload: &[u8], answers: &mut Vec<u8>) {
         match self.dialect.read(payload, answers) {
             Meaning::Nothing => {}
             Meaning::Ready => {
-                if self.dialect == Dialect::Tidings {
-                    self.welcomed(slot, payload);
-                }
+                self.welcomed(slot, payload);
                 self.logged_in(slot);
             }
             Meaning::Messages(payload) => {
                 let envelope = self.dialect.envelope(payload);
                 let mut ledger = self.ledger.borrow_mut();
-                if let (Some(epoch), Some(offset)) = (envelope.epoch, envelope.offset) {
-                    if let Some((known, last)) = &slot.position
-                        && known == epoch
-                        && offset > last + 1
-                    {
-                        ledger.gaps += 1;
-                    }
-                    match &mut slot.position {
-                        Some((known, last)) if known == epoch => *last = offset.max(*last),
-                        position => *position = Some((epoch.to_owned(), offset)),
-                    }
+                if let Some(offset) = envelope.offset {
+                    ledger.gaps += usize::from(slot.is_gap(envelope.epoch, offset));
                     if self.habits.acknowledge && !slot.dirty {
                         slot.dirty = true;
                         self.dirty.borrow_mut().push(index);
@@ -229,16 +235,20 @@ impl Shared {
 
     /// A stream that can't be resumed goes on from where it is now; one not known yet begins there.
     fn welcomed(&self, slot: &mut Slot, payload: &[u8]) {
-        let lost = wire::find(payload, b"\"recovered\":false").is_some();
+        let lost = self.dialect.is_unrecovered(payload, slot.position.is_some());
         let envelope = self.dialect.envelope(payload);
         if lost {
             self.ledger.borrow_mut().unrecovered += 1;
         }
-        if (lost || slot.position.is_none())
+        let brings_missed = self.dialect == Dialect::Centrifugo;
+        if (lost || slot.position.is_none() || brings_missed)
             && let (Some(epoch), Some(offset)) = (envelope.epoch, envelope.offset)
         {
             slot.position = Some((epoch.to_owned(), offset));
         }
+        // Centrifugo's answer brings what was missed; ours has no message in it.
+        let mut ledger = self.ledger.borrow_mut();
+        self.dialect.bodies(payload, |body| ledger.received(slot.user, body, None));
     }
 
     /// Uniform in 0…1 (xorshift): the same on every run.

@@ -10,6 +10,7 @@ pub enum Dialect {
     Nchan,
     Nats,
     SocketIo,
+    Centrifugo,
 }
 
 /// What a frame meant.
@@ -36,6 +37,7 @@ impl Dialect {
             Self::Nchan => format!("/sub/{user}"),
             Self::Nats => "/".to_owned(),
             Self::SocketIo => format!("/socket.io/?EIO=4&transport=websocket&user={user}"),
+            Self::Centrifugo => "/connection/websocket".to_owned(),
         }
     }
 
@@ -60,8 +62,23 @@ impl Dialect {
                 );
                 wire::encode(BINARY, hello.as_bytes(), out);
             }
+            Self::Centrifugo => {
+                let recover = resume.map_or(String::new(), |(epoch, offset)| {
+                    format!(",\"recover\":true,\"epoch\":\"{epoch}\",\"offset\":{offset}")
+                });
+                let hello = format!(
+                    "{{\"id\":1,\"connect\":{{}}}}\n{{\"id\":2,\"subscribe\":{{\"channel\":\"all:all\"}}}}\n\
+                     {{\"id\":3,\"subscribe\":{{\"channel\":\"u:{user}\"{recover}}}}}"
+                );
+                wire::encode(TEXT, hello.as_bytes(), out);
+            }
             Self::Nchan | Self::SocketIo => {}
         }
+    }
+
+    /// The messages of one frame.
+    pub fn parts(self, payload: &[u8]) -> impl Iterator<Item = &[u8]> {
+        payload.split(move |byte| self == Self::Centrifugo && *byte == b'\n')
     }
 
     /// Looks at one frame; answers go to `out`.
@@ -92,12 +109,33 @@ impl Dialect {
                 [b'4', b'0', ..] => Meaning::Ready,
                 _ => Meaning::Messages(payload),
             },
+            Self::Centrifugo if payload == b"{}" => {
+                wire::encode(TEXT, b"{}", out);
+                Meaning::Nothing
+            }
+            Self::Centrifugo if payload.starts_with(b"{\"id\":3,\"subscribe\"") => Meaning::Ready,
+            Self::Centrifugo if payload.starts_with(b"{\"push\"") => Meaning::Messages(payload),
+            Self::Centrifugo => Meaning::Nothing,
+        }
+    }
+
+    /// Was the client to go on where it left off, and could not?
+    pub fn is_unrecovered(self, payload: &[u8], resumed: bool) -> bool {
+        match self {
+            Self::Centrifugo => resumed && wire::find(payload, b"\"recovered\":true").is_none(),
+            _ => wire::find(payload, b"\"recovered\":false").is_some(),
         }
     }
 
     /// Whose ids and offsets are checked.
     pub fn envelope(self, payload: &[u8]) -> Envelope<'_> {
-        if self != Self::Tidings {
+        let is_numbered = match self {
+            Self::Tidings => true,
+            // What goes to everybody has no number of the user's own.
+            Self::Centrifugo => !payload.starts_with(b"{\"push\":{\"channel\":\"all:"),
+            Self::Nchan | Self::Nats | Self::SocketIo => false,
+        };
+        if !is_numbered {
             return Envelope { id: None, epoch: None, offset: None };
         }
         let field = |name: &[u8]| -> Option<&str> {
@@ -107,7 +145,11 @@ impl Dialect {
         };
         let id = field(b"\"notification_id\":\"")
             .and_then(|text| u128::from_str_radix(&text.replace('-', ""), 16).ok());
-        let offset = field(b"\"offset\":").and_then(|text| text.parse().ok());
+        let offset = match self {
+            // Those of messages that were missed come before the channel's own.
+            Self::Centrifugo => last_number(payload, b"\"offset\":"),
+            _ => field(b"\"offset\":").and_then(|text| text.parse().ok()),
+        };
         Envelope { id, epoch: field(b"\"epoch\":\""), offset }
     }
 
@@ -118,4 +160,10 @@ impl Dialect {
             payload = &payload[end..];
         }
     }
+}
+
+fn last_number(payload: &[u8], name: &[u8]) -> Option<i64> {
+    let from = payload.windows(name.len()).rposition(|window| window == name)? + name.len();
+    let length = payload[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    std::str::from_utf8(&payload[from..from + length]).ok()?.parse().ok()
 }

@@ -1,12 +1,21 @@
 //! The servers a user could install instead, each run as its manual says, without durability tricks: nginx with nchan,
-//! NATS over WebSocket, Socket.IO. `tests/bench/peers/setup` installs them.
+//! NATS over WebSocket, Socket.IO, which `tests/bench/peers/setup` installs, and Centrifugo where it is on the PATH, once
+//! with its memory engine and once with its PostgreSQL broker, history and recovery on, beside a PostgreSQL as durable as ours.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use tidings::store::cluster::{Cluster, ClusterOptions};
+
 use super::dialect::Dialect;
+use super::server::data_dir;
+
+const CENTRIFUGO: &str = "Centrifugo";
+const CENTRIFUGO_ON_POSTGRESQL: &str = "Centrifugo + PG";
+/// A start may wait for PostgreSQL to make its tables.
+const LISTENS_WITHIN: Duration = Duration::from_secs(20);
 
 /// A running server that clients connect to.
 pub struct Peer {
@@ -17,18 +26,24 @@ pub struct Peer {
     /// For who sends.
     pub publish: SocketAddr,
     pub child: Child,
+    command: Command,
+    database: Option<Cluster>,
     _directory: tempfile::TempDir,
 }
 
-/// What it can't promise, for the table.
-pub fn shortfall(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::Tidings => "stored in PostgreSQL before it is sent",
-        Dialect::Nchan => {
+/// What it promises, or can't, for the table.
+pub fn shortfall(name: &str) -> &'static str {
+    match name {
+        "tidings" => "stored in PostgreSQL before it is sent",
+        "nginx + nchan" => {
             "one HTTP request a message; kept in memory only (Redis for more), no identity, no profile"
         }
-        Dialect::Nats => "at most once; JetStream stores, but not what a plain subscriber is sent",
-        Dialect::SocketIo => "at most once; nothing is stored, one core",
+        "NATS" => "at most once; JetStream stores, but not what a plain subscriber is sent",
+        CENTRIFUGO => "history in memory, nothing survives a restart; no profile",
+        CENTRIFUGO_ON_POSTGRESQL => {
+            "history in PostgreSQL, missed messages are recovered from it; no profile"
+        }
+        _ => "at most once; nothing is stored, one core",
     }
 }
 
@@ -58,19 +73,22 @@ pub fn names() -> Vec<&'static str> {
         ("nginx + nchan", which("nginx").is_some() && module),
         ("NATS", which("nats-server").is_some()),
         ("Socket.IO", socket_io),
+        (CENTRIFUGO, which("centrifugo").is_some()),
+        (CENTRIFUGO_ON_POSTGRESQL, which("centrifugo").is_some()),
     ];
     for (name, _) in there.iter().filter(|(_, there)| !there) {
-        println!("  absent: {name} (not installed, and could not be)");
+        println!("  absent: {name} (not on the PATH)");
     }
     there.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect()
 }
 
 /// Starts one by name.
 pub fn start(name: &str) -> Option<Peer> {
-    let directory = tempfile::tempdir().ok()?;
+    let directory = data_dir();
     let (port, publish) = (free_port(), free_port());
-    let file = directory.path().join("config");
-    let (name, dialect, mut command) = match name {
+    let file = directory.path().join("config.json");
+    let mut database = None;
+    let (name, dialect, command) = match name {
         "nginx + nchan" => {
             std::fs::write(&file, nginx(directory.path(), port)).ok()?;
             let mut command = Command::new(which("nginx")?);
@@ -89,6 +107,13 @@ pub fn start(name: &str) -> Option<Peer> {
             command.arg("-c").arg(&file);
             ("NATS", Dialect::Nats, command)
         }
+        CENTRIFUGO => (CENTRIFUGO, Dialect::Centrifugo, centrifugo(&file, port, None)?),
+        CENTRIFUGO_ON_POSTGRESQL => {
+            let cluster = Cluster::start(directory.path(), &ClusterOptions::default()).ok()?;
+            let command = centrifugo(&file, port, Some(&cluster.url()))?;
+            database = Some(cluster);
+            (CENTRIFUGO_ON_POSTGRESQL, Dialect::Centrifugo, command)
+        }
         _ => {
             let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/peers/socketio.cjs");
             let mut command = Command::new(which("node")?);
@@ -96,19 +121,90 @@ pub fn start(name: &str) -> Option<Peer> {
             ("Socket.IO", Dialect::SocketIo, command)
         }
     };
+    let mut command = command;
     let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()?;
     let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let publish = local(if dialect == Dialect::Nats { publish } else { port });
-    let peer = Peer { name, dialect, address: local(port), publish, child, _directory: directory };
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while TcpStream::connect(peer.address).is_err() || TcpStream::connect(peer.publish).is_err() {
-        if Instant::now() > deadline {
-            println!("  {name} does not listen");
-            return None;
+    let peer = Peer {
+        name,
+        dialect,
+        address: local(port),
+        publish,
+        child,
+        command,
+        database,
+        _directory: directory,
+    };
+    peer.listens().then_some(peer)
+}
+
+impl Peer {
+    fn listens(&self) -> bool {
+        let deadline = Instant::now() + LISTENS_WITHIN;
+        while TcpStream::connect(self.address).is_err() || TcpStream::connect(self.publish).is_err() {
+            if Instant::now() > deadline {
+                println!("  {} does not listen", self.name);
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(20));
         }
-        std::thread::sleep(Duration::from_millis(20));
+        true
     }
-    Some(peer)
+
+    /// Does it keep what it accepted over a restart?
+    pub fn keeps(&self) -> bool {
+        self.database.is_some()
+    }
+
+    /// The PostgreSQL beside it.
+    pub fn database(&self) -> Option<u32> {
+        self.database.as_ref().map(Cluster::pid)
+    }
+
+    /// Starts it again; its PostgreSQL has run on.
+    pub fn restart(&mut self) {
+        self.child = self.command.spawn().unwrap();
+        assert!(self.listens(), "{} does not come back", self.name);
+    }
+
+    /// SIGTERM, and five seconds to follow it.
+    pub fn stop(&mut self) {
+        // SAFETY: kill(2) on a child that has not been waited for.
+        unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) };
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                let _ = self.child.kill();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// A channel for everybody without history, and one for each user with as many messages as one is sent here, recovered by offset.
+fn centrifugo(file: &Path, port: u16, database: Option<&str>) -> Option<Command> {
+    let binary = which("centrifugo")?;
+    let subscribed = |name: &str| serde_json::json!({"name": name, "allow_subscribe_for_client": true, "allow_subscribe_for_anonymous": true});
+    let mut kept = subscribed("u");
+    kept["history_size"] = 100.into();
+    kept["history_ttl"] = "1h".into();
+    kept["force_recovery"] = true.into();
+    let mut settings = serde_json::json!({
+        "http_server": {"address": "127.0.0.1", "port": port},
+        "log": {"level": "error"},
+        "usage_stats": {"disabled": true},
+        "client": {"allow_anonymous_connect_without_token": true, "allowed_origins": ["*"]},
+        "http_api": {"insecure": true},
+        "channel": {"namespaces": [subscribed("all"), kept]},
+    });
+    if let Some(url) = database {
+        settings["broker"] = serde_json::json!({"enabled": true, "type": "postgres",
+            "postgres": {"dsn": url, "use_notify": true}});
+    }
+    std::fs::write(file, settings.to_string()).ok()?;
+    let mut command = Command::new(binary);
+    command.arg("-c").arg(file);
+    Some(command)
 }
 
 fn nginx(directory: &Path, port: u16) -> String {
@@ -129,14 +225,6 @@ fn nginx(directory: &Path, port: u16) -> String {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // SAFETY: kill(2) on a child that has not been waited for.
-        unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) };
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while matches!(self.child.try_wait(), Ok(None)) {
-            if Instant::now() > deadline {
-                let _ = self.child.kill();
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        self.stop();
     }
 }

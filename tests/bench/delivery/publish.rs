@@ -21,14 +21,24 @@ pub struct Publisher {
     buffer: Vec<u8>,
     /// Each message has a key by which a repetition is known. No peer has that.
     keyed: bool,
-    /// Messages to everyone are for those connected now and not kept (Tidings), which is all that peers can do.
+    /// Messages to everyone are for those connected now and not kept, which is all that most peers can do.
     ephemeral: bool,
+    /// Users that there are, for a peer that keeps a message to everyone only by naming each.
+    kept_for: usize,
 }
 
 impl Publisher {
     /// Connects with the first request. For NATS, `address` is that of its own protocol.
     pub fn new(dialect: Dialect, address: SocketAddr) -> Self {
-        Self { dialect, address, stream: None, buffer: Vec::new(), keyed: false, ephemeral: false }
+        Self {
+            dialect,
+            address,
+            stream: None,
+            buffer: Vec::new(),
+            keyed: false,
+            ephemeral: false,
+            kept_for: 0,
+        }
     }
 
     /// For who sends again when it is not known whether a message was taken.
@@ -41,9 +51,14 @@ impl Publisher {
         Self { ephemeral: true, ..self }
     }
 
+    /// What goes to everyone is kept for each of so many.
+    pub fn kept_for(self, users: usize) -> Self {
+        Self { kept_for: users, ..self }
+    }
+
     /// The same with a connection of its own to come: an answer that is still due must not be taken for another's.
     pub fn again(self) -> Self {
-        Self { keyed: self.keyed, ephemeral: self.ephemeral, ..Self::new(self.dialect, self.address) }
+        Self { stream: None, buffer: Vec::new(), ..self }
     }
 
     /// Sends messages, notes those accepted. An error leaves it open whether they were taken.
@@ -53,6 +68,7 @@ impl Publisher {
             Dialect::Nchan => self.nchan(bodies).await,
             Dialect::Nats => self.nats(bodies).await,
             Dialect::SocketIo => self.socket_io(bodies).await,
+            Dialect::Centrifugo => self.centrifugo(bodies).await,
         };
         match result {
             Ok(()) => {
@@ -122,6 +138,34 @@ impl Publisher {
         if status == 202 { Ok(()) } else { Err(io::Error::other(format!("Socket.IO answered {status}"))) }
     }
 
+    /// What goes to everyone goes to one channel, or is kept in the channel of each of `kept_for` users.
+    async fn centrifugo(&mut self, bodies: &[Body]) -> io::Result<()> {
+        let commands: Vec<serde_json::Value> = bodies
+            .iter()
+            .map(|body| {
+                let data = serde_json::json!({"body": body.encode()});
+                match body.user {
+                    0 if self.ephemeral => {
+                        serde_json::json!({"publish": {"channel": "all:all", "data": data}})
+                    }
+                    0 => {
+                        let channels: Vec<String> =
+                            (1..=self.kept_for).map(|user| format!("u:{user}")).collect();
+                        serde_json::json!({"broadcast": {"channels": channels, "data": data}})
+                    }
+                    user => serde_json::json!({"publish": {"channel": format!("u:{user}"), "data": data}}),
+                }
+            })
+            .collect();
+        let text = serde_json::json!({"commands": commands, "parallel": true}).to_string();
+        let (status, answer) = self.request("/api/batch", "application/json", text.as_bytes()).await?;
+        if status == 200 && wire::find(&answer, b"\"error\"").is_none() {
+            return Ok(());
+        }
+        let answer = String::from_utf8_lossy(&answer[..answer.len().min(300)]).into_owned();
+        Err(io::Error::other(format!("{status} {answer}")))
+    }
+
     /// All at once, then PING: its PONG says that the server has read them.
     async fn nats(&mut self, bodies: &[Body]) -> io::Result<()> {
         let mut out = Vec::new();
@@ -178,15 +222,19 @@ impl Publisher {
         };
         let text = String::from_utf8_lossy(&self.buffer[..head]).to_lowercase();
         let status = text.get(9..12).and_then(|status| status.parse().ok()).unwrap_or(0);
-        let length: usize = text
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok())
-            .unwrap_or(0);
-        while self.buffer.len() < head + length {
+        let length: Option<usize> =
+            text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+        // Chunks are left as they came: nothing but errors is looked for in them.
+        let is_chunked = text.contains("transfer-encoding: chunked");
+        let is_whole = |buffer: &[u8]| match length {
+            Some(length) => buffer.len() >= head + length,
+            None => !is_chunked || buffer[head..].ends_with(b"0\r\n\r\n"),
+        };
+        while !is_whole(&self.buffer) {
             if stream.read_buf(&mut self.buffer).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        Ok((status, self.buffer[head..head + length].to_vec()))
+        Ok((status, self.buffer[head..].to_vec()))
     }
 }

@@ -54,7 +54,7 @@ pub fn on_one_thread<T>(work: impl Future<Output = T>) -> T {
 /// Ours: all rows.
 pub fn tidings(table: &mut Table, files: usize) {
     let subject = Subject::tidings();
-    println!("  tidings: {}", peers::shortfall(subject.dialect()));
+    println!("  tidings: {}", peers::shortfall(subject.name()));
     on_one_thread(async {
         seed(&subject, idle_users(files)).await;
         memory(table, &subject, files).await;
@@ -73,16 +73,25 @@ pub fn tidings(table: &mut Table, files: usize) {
 /// A peer: the rows it can do.
 pub fn peer(table: &mut Table, subject: Subject, files: usize) {
     let name = subject.name();
-    println!("  {name}: {}", peers::shortfall(subject.dialect()));
+    println!("  {name}: {}", peers::shortfall(name));
+    let keeps = subject.keeps();
     on_one_thread(memory(table, &subject, files));
     on_one_thread(async {
-        let run = connects(table, subject).await;
+        let mut run = connects(table, subject).await;
         broadcast(table, &run, Keeping::Nothing).await;
+        if keeps {
+            broadcast(table, &run, Keeping::Each).await;
+        }
         distinct(table, &run).await;
         pace(table, &run).await;
+        if keeps {
+            restart(table, &mut run).await;
+        }
     });
-    table.cannot(name, "one message kept for 10,000 users", "nothing is kept for a user");
-    table.cannot(name, "clients after a restart: 99 % back and caught up", "nothing survives a restart");
+    if !keeps {
+        table.cannot(name, "one message kept for 10,000 users", "nothing is kept for a user");
+        table.cannot(name, "clients after a restart: 99 % back and caught up", "nothing survives a restart");
+    }
 }
 
 fn idle_users(files: usize) -> usize {
@@ -226,7 +235,7 @@ async fn broadcast(table: &mut Table, run: &Run, keeping: Keeping) {
 
 /// Sends messages to everyone, one after the other.
 async fn announce(run: &Run, keeping: Keeping, n: usize) -> std::io::Result<()> {
-    let mut publisher = Publisher::new(run.subject.dialect(), run.subject.publish());
+    let mut publisher = Publisher::new(run.subject.dialect(), run.subject.publish()).kept_for(CLIENTS);
     if keeping == Keeping::Nothing {
         publisher = publisher.ephemeral();
     }

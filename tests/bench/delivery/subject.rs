@@ -89,13 +89,34 @@ impl Subject {
         process::resident_bytes(self.pid())
     }
 
+    /// CPU seconds: of the server, and of its PostgreSQL.
     pub fn cpu_seconds(&self) -> (f64, f64) {
-        process::cpu_seconds(self.pid())
+        let (own, mut database) = process::cpu_seconds(self.pid());
+        if let Kind::Peer(peer) = &self.kind
+            && let Some(pid) = peer.database()
+        {
+            let (postmaster, others) = process::cpu_seconds(pid);
+            database += postmaster + others;
+        }
+        (own, database)
     }
 
-    /// (Re)starts ours on the same data and port.
+    /// Does it keep what it accepted over a restart?
+    pub fn keeps(&self) -> bool {
+        match &self.kind {
+            Kind::Tidings { .. } => true,
+            Kind::Peer(peer) => peer.keeps(),
+            Kind::Nobody => false,
+        }
+    }
+
+    /// (Re)starts on the same data and port.
     pub fn start(&mut self) {
-        let Kind::Tidings { server, directory, listen } = &mut self.kind else { return };
+        let (server, directory, listen) = match &mut self.kind {
+            Kind::Tidings { server, directory, listen } => (server, directory, listen),
+            Kind::Peer(peer) => return peer.restart(),
+            Kind::Nobody => return,
+        };
         let data: PathBuf = directory.path().join("data");
         // Stronger than the flag, which asks for any free port.
         let listen = format!("server.listen={listen}");
@@ -108,8 +129,10 @@ impl Subject {
 
     /// SIGTERM and the drain that follows.
     pub fn stop(&mut self) {
-        if let Kind::Tidings { server, .. } = &mut self.kind {
-            *server = None;
+        match &mut self.kind {
+            Kind::Tidings { server, .. } => *server = None,
+            Kind::Peer(peer) => peer.stop(),
+            Kind::Nobody => {}
         }
     }
 

@@ -1,8 +1,8 @@
 //! Title and body as a person reads them, and how long they may be.
 
-/// Longest title and body, in characters; longer texts are cut at a word.
+/// Longest title, characters; a longer one is cut at a word.
 pub const MAX_TITLE_CHARS: usize = 80;
-/// See [`MAX_TITLE_CHARS`].
+/// Longest body, characters; a longer one is cut at a word.
 pub const MAX_BODY_CHARS: usize = 200;
 
 /// Text that a person reads.

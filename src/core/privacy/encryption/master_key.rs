@@ -9,8 +9,6 @@ use uuid::Uuid;
 
 use super::cipher::{KEY_BYTES, NONCE_BYTES, Nonce, TAG_BYTES, decrypt, encrypt};
 
-/// Bytes of a wrapped data key: nonce, ciphertext, tag.
-pub const WRAPPED_BYTES: usize = NONCE_BYTES + KEY_BYTES + TAG_BYTES;
 /// Most master keys at a time.
 const MAX_KEYS: usize = 8;
 
@@ -100,7 +98,7 @@ impl MasterKey {
         &self.name
     }
 
-    /// Wraps a data key for its owner. [`WRAPPED_BYTES`] bytes.
+    /// Wraps a data key for its owner: nonce, ciphertext, tag.
     pub fn wrap(&self, data_key: &[u8; KEY_BYTES], id: Uuid, owner: Owner, nonce: &Nonce) -> Vec<u8> {
         let mut wrapped = nonce.to_vec();
         wrapped.extend(encrypt(&self.bytes, nonce, &context(id, owner), data_key));
@@ -207,7 +205,7 @@ mod tests {
     fn a_data_key_is_unwrapped_by_its_master_key_for_its_owner_and_by_no_other() {
         let (master, data, owner) = (key(1), [9; KEY_BYTES], Owner(17));
         let wrapped = master.wrap(&data, ID, owner, &[3; NONCE_BYTES]);
-        assert_eq!(wrapped.len(), WRAPPED_BYTES);
+        assert_eq!(wrapped.len(), NONCE_BYTES + KEY_BYTES + TAG_BYTES);
         assert_eq!(master.unwrap(&wrapped, ID, owner), Some(data));
         assert_eq!(key(2).unwrap(&wrapped, ID, owner), None);
         assert_eq!(master.unwrap(&wrapped, ID, Owner(18)), None);

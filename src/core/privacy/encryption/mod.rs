@@ -12,4 +12,4 @@ mod master_key;
 
 pub use cipher::{KEY_BYTES, NONCE_BYTES, Nonce};
 pub use field::{DataKey, Field, Unavailable, key_of, open, seal};
-pub use master_key::{MasterKey, MasterKeyError, MasterKeyName, MasterKeys, Owner, WRAPPED_BYTES};
+pub use master_key::{MasterKey, MasterKeyError, MasterKeyName, MasterKeys, Owner};

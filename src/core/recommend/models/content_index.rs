@@ -32,7 +32,7 @@ impl Hasher for TermHasher {
 
 type ByTerm = HashMap<Term, u32, BuildHasherDefault<TermHasher>>;
 
-/// See the module.
+/// Inverted index of sparse unit vectors.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Index {
     /// By item, where its entries begin; one more at the end. An item without entries is unknown.

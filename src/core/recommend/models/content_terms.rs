@@ -7,7 +7,7 @@ const ROOM: usize = 4;
 /// Knuth's multiplier: spreads terms over the highest bits.
 const SPREAD: u32 = 0x9E37_79B1;
 
-/// See the module. Weights of 0 are not kept.
+/// Sparse vector as a table of its terms. Weights of 0 are not kept.
 #[derive(Clone, Debug)]
 pub(super) struct TermTable {
     /// A power of two of them; 0.0 = empty.

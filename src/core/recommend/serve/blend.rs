@@ -32,7 +32,7 @@ pub(super) const RAISED: usize = 50;
 /// Candidates for the places after the first [`CANDIDATES`].
 const DEEP_CANDIDATES: usize = 1_000;
 
-/// See the module.
+/// Candidates of one request in the order of their blended scores.
 pub(super) struct Blend {
     personal: Personal,
     rule: Ranker,

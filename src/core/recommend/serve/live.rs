@@ -41,7 +41,7 @@ struct Visitor {
     counted: u16,
 }
 
-/// See the module.
+/// Event counts since the model was trained.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LiveCounts {
     since: Timestamp,

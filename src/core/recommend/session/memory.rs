@@ -57,7 +57,7 @@ impl Remembered {
     }
 }
 
-/// See the module.
+/// Ring of the newest sessions, indexed by item.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Stored", into = "Stored")]
 pub struct SessionMemory {

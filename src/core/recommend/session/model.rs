@@ -118,7 +118,7 @@ impl SessionParameters {
     }
 }
 
-/// See the module.
+/// Memory of finished sessions, and the counts made from them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionModel {
     /// Parameters of the fit; the neighbour settings may be changed at any time.

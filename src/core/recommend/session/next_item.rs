@@ -49,7 +49,7 @@ thread_local! {
     static ROOM: RefCell<Workspace> = RefCell::default();
 }
 
-/// See the module.
+/// Predictor of the next click of a running visit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NextItem {
     model: SessionModel,

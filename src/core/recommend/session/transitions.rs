@@ -42,7 +42,7 @@ impl TransitionParameters {
     }
 }
 
-/// See the module.
+/// Counts of (item, later item) pairs within sessions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Transitions {
     parameters: TransitionParameters,
