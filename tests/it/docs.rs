@@ -65,15 +65,15 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Markdown files below a folder, by their paths from the root of the repository.
-fn markdown_below(folder: &str) -> Vec<String> {
+/// Files below a folder with this end of their names, by their paths from the root of the repository.
+fn files_below(folder: &str, end: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(root().join(folder)).unwrap() {
         let entry = entry.unwrap();
         let path = format!("{folder}/{}", entry.file_name().to_str().unwrap());
         if entry.file_type().unwrap().is_dir() {
-            found.extend(markdown_below(&path));
-        } else if path.ends_with(".md") {
+            found.extend(files_below(&path, end));
+        } else if path.ends_with(end) {
             found.push(path);
         }
     }
@@ -81,7 +81,7 @@ fn markdown_below(folder: &str) -> Vec<String> {
 }
 
 fn pages() -> Vec<String> {
-    let mut pages = markdown_below("docs");
+    let mut pages = files_below("docs", ".md");
     assert!(!pages.is_empty());
     pages.extend(PAGES.map(str::to_owned));
     pages
@@ -141,6 +141,28 @@ fn every_link_leads_somewhere() {
     assert!(broken.is_empty(), "{broken:#?}");
     let wrong = "[a](no-such-file.md), [b](README.md#no-such-heading), [c](README.md#figures), [d](LICENSE)";
     assert_eq!(broken_links("README.md", wrong).len(), 2);
+}
+
+#[test]
+fn the_map_of_the_code_names_files_and_tests_that_exist() {
+    let map = read("src/ARCHITECTURE.md");
+    let sources: String = ["src", "tests"]
+        .iter()
+        .flat_map(|folder| files_below(folder, ".rs"))
+        .map(|file| read(&file))
+        .collect();
+    let exists = |name: &str| {
+        let path = name.split("::").next().unwrap();
+        if path.contains('/') && (path.ends_with(".rs") || path.ends_with('/')) && !path.contains(['{', '…'])
+        {
+            return ["src", "src/core", "."].iter().any(|folder| root().join(folder).join(path).exists());
+        }
+        let is_test =
+            name.matches('_').count() >= 4 && name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        !is_test || sources.contains(&format!("fn {name}("))
+    };
+    let unknown: Vec<&str> = map.split('`').skip(1).step_by(2).filter(|name| !exists(name)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
 }
 
 #[test]

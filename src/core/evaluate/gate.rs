@@ -1,6 +1,6 @@
 //! Gate that decides whether a new model may replace the current one. Both are compared on the same users and the same slice of
 //! time. The current model itself has been trained on that slice, which would favour it; so its parameters are trained again on
-//! what came before the slice, as the new model's twin is (`current.ndcg@10`, see `trial.rs`). What is compared is thus two ways
+//! what came before the slice, as the new model's twin is (`current.ndcg@10`, see `backtest.rs`). What is compared is thus two ways
 //! of training, not two states of knowledge: newer data always helps, and needs no gate. A stored figure of another slice is
 //! compared only where there is none of this one.
 

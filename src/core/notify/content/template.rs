@@ -1,7 +1,7 @@
 //! Templates: named, with variants to choose between and texts by language, compiled once.
 //!
 //! The engine is minijinja without loader, includes, macros and functions: a text reads its context and nothing else. What
-//! could take memory or time without bound is refused before it is compiled (`check.rs`); instructions and output are limited
+//! could take memory or time without bound is refused before it is compiled (`check/`); instructions and output are limited
 //! while rendering. Storing a template asks more, see [`super::validate`].
 
 use std::cell::Cell;

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::cipher::{KEY_BYTES, NONCE_BYTES, Nonce, TAG_BYTES, decrypt, encrypt};
+use super::cipher::{KEY_BYTES, NONCE_BYTES, Nonce, decrypt, encrypt};
 
 /// Most master keys at a time.
 const MAX_KEYS: usize = 8;
@@ -167,6 +167,7 @@ impl MasterKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::privacy::encryption::cipher::TAG_BYTES;
 
     const ID: Uuid = Uuid::from_u128(7);
 
