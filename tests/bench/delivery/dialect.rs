@@ -68,7 +68,7 @@ impl Dialect {
                 });
                 let hello = format!(
                     "{{\"id\":1,\"connect\":{{}}}}\n{{\"id\":2,\"subscribe\":{{\"channel\":\"all:all\"}}}}\n\
-                     {{\"id\":3,\"subscribe\":{{\"channel\":\"u:{user}\"{recover}}}}}"
+                     {{\"id\":3,\"subscribe\":{{\"channel\":\"user:{user}\"{recover}}}}}"
                 );
                 wire::encode(TEXT, hello.as_bytes(), out);
             }

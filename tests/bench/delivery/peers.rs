@@ -185,7 +185,7 @@ impl Peer {
 fn centrifugo(file: &Path, port: u16, database: Option<&str>) -> Option<Command> {
     let binary = which("centrifugo")?;
     let subscribed = |name: &str| serde_json::json!({"name": name, "allow_subscribe_for_client": true, "allow_subscribe_for_anonymous": true});
-    let mut kept = subscribed("u");
+    let mut kept = subscribed("user");
     kept["history_size"] = 100.into();
     kept["history_ttl"] = "1h".into();
     kept["force_recovery"] = true.into();

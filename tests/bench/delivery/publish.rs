@@ -13,6 +13,9 @@ use super::dialect::Dialect;
 use super::ledger::{Body, Ledger};
 use super::wire;
 
+/// Channels of Centrifugo's that one request publishes to.
+const CHANNELS_A_REQUEST: usize = 500;
+
 /// Sends for one server; each takes one request at a time.
 pub struct Publisher {
     dialect: Dialect,
@@ -24,7 +27,7 @@ pub struct Publisher {
     /// Messages to everyone are for those connected now and not kept, which is all that most peers can do.
     ephemeral: bool,
     /// Users that there are, for a peer that keeps a message to everyone only by naming each.
-    kept_for: usize,
+    kept_for: u32,
 }
 
 impl Publisher {
@@ -52,7 +55,7 @@ impl Publisher {
     }
 
     /// What goes to everyone is kept for each of so many.
-    pub fn kept_for(self, users: usize) -> Self {
+    pub fn kept_for(self, users: u32) -> Self {
         Self { kept_for: users, ..self }
     }
 
@@ -140,23 +143,30 @@ impl Publisher {
 
     /// What goes to everyone goes to one channel, or is kept in the channel of each of `kept_for` users.
     async fn centrifugo(&mut self, bodies: &[Body]) -> io::Result<()> {
+        let data = |body: &Body| serde_json::json!({"body": body.encode()});
+        let publish = |channel: String, body: &Body| serde_json::json!({"publish": {"channel": channel, "data": data(body)}});
+        let users: Vec<u32> = (1..=self.kept_for).collect();
+        for body in bodies.iter().filter(|body| body.user == 0 && !self.ephemeral) {
+            // All channels in one request are more than its time allows.
+            for some in users.chunks(CHANNELS_A_REQUEST) {
+                let channels: Vec<String> = some.iter().map(|user| format!("user:{user}")).collect();
+                let command = serde_json::json!({"broadcast": {"channels": channels, "data": data(body)}});
+                self.batch(vec![command]).await?;
+            }
+        }
         let commands: Vec<serde_json::Value> = bodies
             .iter()
-            .map(|body| {
-                let data = serde_json::json!({"body": body.encode()});
-                match body.user {
-                    0 if self.ephemeral => {
-                        serde_json::json!({"publish": {"channel": "all:all", "data": data}})
-                    }
-                    0 => {
-                        let channels: Vec<String> =
-                            (1..=self.kept_for).map(|user| format!("u:{user}")).collect();
-                        serde_json::json!({"broadcast": {"channels": channels, "data": data}})
-                    }
-                    user => serde_json::json!({"publish": {"channel": format!("u:{user}"), "data": data}}),
-                }
+            .filter_map(|body| match body.user {
+                0 if self.ephemeral => Some(publish("all:all".to_owned(), body)),
+                0 => None,
+                user => Some(publish(format!("user:{user}"), body)),
             })
             .collect();
+        if commands.is_empty() { Ok(()) } else { self.batch(commands).await }
+    }
+
+    /// Commands of Centrifugo's in one request, answered for together.
+    async fn batch(&mut self, commands: Vec<serde_json::Value>) -> io::Result<()> {
         let text = serde_json::json!({"commands": commands, "parallel": true}).to_string();
         let (status, answer) = self.request("/api/batch", "application/json", text.as_bytes()).await?;
         if status == 200 && wire::find(&answer, b"\"error\"").is_none() {

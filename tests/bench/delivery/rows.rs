@@ -235,7 +235,7 @@ async fn broadcast(table: &mut Table, run: &Run, keeping: Keeping) {
 
 /// Sends messages to everyone, one after the other.
 async fn announce(run: &Run, keeping: Keeping, n: usize) -> std::io::Result<()> {
-    let mut publisher = Publisher::new(run.subject.dialect(), run.subject.publish()).kept_for(CLIENTS);
+    let mut publisher = Publisher::new(run.subject.dialect(), run.subject.publish()).kept_for(CLIENTS as u32);
     if keeping == Keeping::Nothing {
         publisher = publisher.ephemeral();
     }
