@@ -202,8 +202,7 @@ impl ContentBased {
         if taste.is_empty() {
             return;
         }
-        let postings: usize = taste.iter().map(|(term, _)| self.index.postings(*term).len()).sum();
-        match universe.items().filter(|items| items.len() * ITEM_COST < postings) {
+        match self.few(taste, universe) {
             Some(items) => {
                 let likeness = self.likeness(taste);
                 items.iter().zip(scores).for_each(|(item, score)| *score += likeness.of(*item));
@@ -213,6 +212,13 @@ impl ContentBased {
                 self.add_later(taste, universe, scores);
             }
         }
+    }
+
+    /// The items, if their vectors are read in less time than the postings of the terms.
+    fn few<'a>(&self, taste: &[(Term, f32)], universe: &'a Universe) -> Option<&'a [ItemId]> {
+        let items = universe.items()?;
+        let postings: usize = taste.iter().map(|(term, _)| self.index.postings(*term).len()).sum();
+        (items.len() * ITEM_COST < postings).then_some(items)
     }
 
     /// Of the items that the index knows all about.
@@ -246,9 +252,14 @@ impl ContentBased {
     }
 
     /// Bounds of the cosine of `taste` with every item of the universe from above: the products with its rare terms, of which at
-    /// most `most` postings are read, by place, and the most that the others can add to any. O(postings read + items beside).
+    /// most `most` postings are read, by place, and the most that the others can add to any. Of few items, the cosines themselves.
+    /// O(min(postings read + items beside, items · words)).
     pub fn bounds(&self, taste: &[(Term, f32)], universe: &Universe, most: usize) -> (Vec<f32>, f32) {
         let mut partial = vec![0f32; universe.width()];
+        if self.few(taste, universe).is_some() {
+            self.add_scores(taste, universe, &mut partial);
+            return (partial, 0.0);
+        }
         let mut by_frequency: Vec<(usize, (Term, f32))> =
             taste.iter().map(|known| (self.index.postings(known.0).len(), *known)).collect();
         by_frequency.sort_unstable_by_key(|(postings, (term, _))| (*postings, *term));

@@ -1,5 +1,6 @@
 //! Vectors rounded to a byte a number, so that all products with one vector are read four times as fast, each right to a known error.
-//! The product with the vector itself differs by at most the length of the one times that of the rounding (Cauchy–Schwarz).
+//! The product with the vector itself differs by at most the length of the one times that of the rounding (Cauchy–Schwarz). That one
+//! vector is rounded to two bytes a number, so that products are sums of integers.
 //!
 //! Memory: a byte a number, rounded up to 16 of them, and 8 bytes a vector.
 
@@ -11,6 +12,8 @@ use crate::base::ItemId;
 const LANES: usize = 16;
 /// Largest rounded number.
 const MOST: f32 = 127.0;
+/// Largest rounded number of the vector that others are multiplied with; less for long ones, whose sums must fit 32 bits.
+const MOST_X: f32 = 32_767.0;
 /// Share of the product of two lengths by which rounding of sums may change a product.
 const ROUNDING: f32 = 1e-5;
 
@@ -51,7 +54,7 @@ impl Quantized {
         self.values.extend(vector.iter().map(|value| round(value) as i8));
         self.values.resize(self.values.len().next_multiple_of(self.width), 0);
         self.scales.push(scale);
-        let error = lost.sqrt() + ROUNDING * whole.sqrt();
+        let error = lost.sqrt() + (ROUNDING + self.error_of_x()) * whole.sqrt();
         self.errors.push(error);
         self.largest = self.largest.max(error);
     }
@@ -69,18 +72,41 @@ impl Quantized {
     /// Writes the products of `x` with these vectors, `None` = all in their order, into slots of 0; a vector that is not there says
     /// nothing. O(slots · numbers).
     pub(super) fn products(&self, x: &[f32], vectors: Option<&[ItemId]>, slots: &mut [f32]) {
-        let mut padded = x.to_vec();
-        padded.resize(self.width, 0.0);
+        let most = x.iter().fold(0f32, |most, value| most.max(value.abs()));
+        let scale = most / self.most_x();
+        if scale.is_nan() || scale <= 0.0 {
+            return;
+        }
+        let mut padded: Vec<i16> = x.iter().map(|value| (value / scale).round() as i16).collect();
+        padded.resize(self.width, 0);
+        let x = Factor { numbers: &padded, scale };
         match vectors {
-            None => Arch::new().dispatch(All { rounded: self, x: &padded, slots }),
-            Some(vectors) => Arch::new().dispatch(These { rounded: self, x: &padded, vectors, slots }),
+            None => Arch::new().dispatch(All { rounded: self, x, slots }),
+            Some(vectors) => Arch::new().dispatch(These { rounded: self, x, vectors, slots }),
         }
     }
+
+    fn most_x(&self) -> f32 {
+        MOST_X.min((i32::MAX as f32 / (MOST * self.width.max(1) as f32)).floor())
+    }
+
+    /// The most that rounding takes from a vector of length 1 that others are multiplied with.
+    fn error_of_x(&self) -> f32 {
+        0.5 * (self.width as f32).sqrt() / self.most_x()
+    }
+}
+
+/// The vector that others are multiplied with.
+#[derive(Clone, Copy)]
+struct Factor<'a> {
+    numbers: &'a [i16],
+    /// Value of a rounded 1.
+    scale: f32,
 }
 
 struct All<'a> {
     rounded: &'a Quantized,
-    x: &'a [f32],
+    x: Factor<'a>,
     slots: &'a mut [f32],
 }
 
@@ -92,7 +118,7 @@ impl WithSimd for All<'_> {
         let vectors = rounded.values.chunks_exact(rounded.width.max(1)).zip(&rounded.scales);
         for ((vector, scale), slot) in vectors.zip(slots) {
             if *scale > 0.0 {
-                *slot = scale * product(x, vector);
+                *slot = scale * x.scale * product(x.numbers, vector) as f32;
             }
         }
     }
@@ -100,7 +126,7 @@ impl WithSimd for All<'_> {
 
 struct These<'a> {
     rounded: &'a Quantized,
-    x: &'a [f32],
+    x: Factor<'a>,
     vectors: &'a [ItemId],
     slots: &'a mut [f32],
 }
@@ -115,28 +141,16 @@ impl WithSimd for These<'_> {
             let from = number.index() * rounded.width;
             let vector = rounded.values.get(from..from + rounded.width);
             if let Some(vector) = vector.filter(|_| scale > 0.0) {
-                *slot = scale * product(x, vector);
+                *slot = scale * x.scale * product(x.numbers, vector) as f32;
             }
         }
     }
 }
 
-/// Of two vectors as long as a multiple of [`LANES`]. Compiled for the widest vectors of the machine where it is inlined.
+/// Of two vectors of one length. Compiled for the widest vectors of the machine where it is inlined.
 #[inline(always)]
-fn product(x: &[f32], vector: &[i8]) -> f32 {
-    let mut sums = [0f32; LANES];
-    let (x, _) = x.as_chunks::<LANES>();
-    let (vector, _) = vector.as_chunks::<LANES>();
-    for (x, vector) in x.iter().zip(vector) {
-        for ((sum, x), value) in sums.iter_mut().zip(x).zip(vector) {
-            *sum += x * f32::from(*value);
-        }
-    }
-    let mut fours = [0f32; 4];
-    for part in sums.as_chunks::<4>().0 {
-        fours.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
-    }
-    fours.iter().sum()
+fn product(x: &[i16], vector: &[i8]) -> i32 {
+    x.iter().zip(vector).map(|(x, value)| i32::from(*x) * i32::from(*value)).sum()
 }
 
 #[cfg(test)]

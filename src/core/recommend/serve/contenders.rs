@@ -23,8 +23,9 @@ use super::request::Request;
 
 /// Up to so many items all are scored: that costs less than finding out which need not be.
 pub(super) const FEW: usize = 4_096;
-/// Postings read for each item, and at least: rarer terms first.
-const POSTINGS: usize = 3;
+/// Postings read for each item, and at least: rarer terms first. Asking an item for its words costs as much as 70 of them, and where the
+/// most that the others can add decides nothing, every item is asked.
+const POSTINGS: usize = 24;
 pub(super) const LEAST_POSTINGS: usize = 1 << 18;
 /// Items that a dear member is asked of first: one of them may be its best.
 const FIRST: usize = 16;
