@@ -7,9 +7,10 @@ use std::ops::ControlFlow;
 use rayon::prelude::*;
 
 use crate::ml::threads::Threads;
-use crate::recommend::session::knn::{ClickWeight, Proximity, SessionKnnParameters, SessionScratch};
+use crate::recommend::session::knn::{ClickWeight, Proximity, SessionKnnParameters};
 use crate::recommend::session::learning::{Guess, TUNED_AT, learn, sample};
 use crate::recommend::session::model::{SessionModel, SessionParameters, SessionScorer};
+use crate::recommend::session::overlaps::SessionScratch;
 use crate::recommend::session::ranking::SessionRanker;
 use crate::recommend::session::sparse_scores::SparseScores;
 use crate::recommend::train::TrainError;
@@ -158,7 +159,7 @@ fn choose(
     for (index, candidate) in grid.iter().enumerate() {
         *slot(&mut model.parameters, scorer) = *candidate;
         let rank = |room: &mut (SessionScratch, SparseScores), (before, right): &Guess<'_>| {
-            model.score(scorer, before, None, &mut room.0, &mut room.1);
+            model.score(scorer, &mut model.query(before, None, &mut room.0), &mut room.1);
             let list = room.1.best(TUNED_AT);
             list.iter().position(|(item, _)| *item == right.item).map_or(0.0, |rank| 1.0 / (rank + 1) as f64)
         };

@@ -9,9 +9,9 @@ use rayon::prelude::*;
 use crate::base::{ItemId, Timestamp};
 use crate::ml::metrics::Metrics;
 use crate::ml::threads::Threads;
-use crate::recommend::session::knn::SessionScratch;
 use crate::recommend::session::memory::Click;
 use crate::recommend::session::model::{SessionModel, SessionScorer};
+use crate::recommend::session::overlaps::SessionScratch;
 use crate::recommend::session::ranking::{SessionRanker, Workspace};
 use crate::recommend::session::sparse_scores::SparseScores;
 
@@ -240,7 +240,8 @@ impl Fitted {
         let best = match self.algorithm {
             SessionAlgorithm::Auto => self.ranker.rank(&self.model, before, None, n, &mut room.workspace),
             SessionAlgorithm::Single(scorer) => {
-                self.model.score(scorer, before, None, &mut room.knn, &mut room.scores);
+                let mut query = self.model.query(before, None, &mut room.knn);
+                self.model.score(scorer, &mut query, &mut room.scores);
                 room.scores.best(n)
             }
         };

@@ -13,8 +13,10 @@ use crate::ml::threads::Threads;
 use crate::recommend::models::interactions::Matrix;
 use crate::recommend::models::item_knn::{ItemKnn, KnnParameters};
 
-use super::knn::{self, Proximity, SessionKnnParameters, SessionScratch};
+use super::knn::{self, Proximity, SessionKnnParameters};
 use super::memory::{Bounds, Click, SessionMemory, SessionNumber};
+use super::overlaps::SessionScratch;
+use super::query::Query;
 use super::sparse_scores::SparseScores;
 use super::transitions::{TransitionParameters, Transitions};
 
@@ -242,18 +244,21 @@ impl SessionModel {
         self.item_knn.is_sound() && self.clicks.iter().flatten().all(|count| count.is_finite())
     }
 
-    /// Scores of one scorer after these clicks (oldest first), written into cleared `scores`. `live` are memories of newer
-    /// sessions than the model's, each with the number of the running session if it is in it. Nothing without clicks.
-    pub fn score(
-        &self,
-        scorer: SessionScorer,
-        clicks: &[Click],
-        live: Option<(&SessionMemory, Option<SessionNumber>)>,
-        scratch: &mut SessionScratch,
-        scores: &mut SparseScores,
-    ) {
-        let width = self.n_items().max(live.map_or(0, |(memory, _)| memory.n_items()));
-        scores.clear(width);
+    /// A query after these clicks (oldest first). `live` is a memory of newer sessions than the model's, with the number of the running
+    /// session if it is in it.
+    pub fn query<'a>(
+        &'a self,
+        clicks: &'a [Click],
+        live: Option<(&'a SessionMemory, Option<SessionNumber>)>,
+        scratch: &'a mut SessionScratch,
+    ) -> Query<'a> {
+        Query::new(clicks, &self.memory, live, scratch)
+    }
+
+    /// Scores of one scorer, written into cleared `scores`. Nothing without clicks.
+    pub fn score(&self, scorer: SessionScorer, query: &mut Query<'_>, scores: &mut SparseScores) {
+        scores.clear(self.n_items().max(query.n_live_items()));
+        let clicks = query.clicks;
         let Some(last) = clicks.last() else { return };
         let newest_first = || clicks.iter().rev().take(LOOK_BACK);
         match scorer {
@@ -296,11 +301,7 @@ impl SessionModel {
             }
             neighbours => {
                 let Some(parameters) = self.parameters.knn(neighbours) else { return };
-                let memories = [Some((&self.memory, None)), live];
-                for (memory, own) in memories.into_iter().flatten() {
-                    let near = knn::neighbours(memory, clicks, own, &parameters, scratch);
-                    knn::add_scores(memory, clicks, &near, &parameters, scores);
-                }
+                query.add_scores(&parameters, scores);
             }
         }
     }

@@ -18,10 +18,10 @@ use crate::ml::threads::Threads;
 use crate::profile::Profile;
 use crate::recommend::models::interactions::Groups;
 
-use super::knn::SessionScratch;
 use super::learning::{learn, sample};
 use super::memory::{Bounds, Click, SessionMemory};
 use super::model::{SessionModel, SessionParameters, SessionScorer};
+use super::overlaps::SessionScratch;
 use super::ranking::{SessionRanker, Workspace};
 use super::sparse_scores::SparseScores;
 
@@ -122,8 +122,9 @@ impl NextItem {
     fn in_equal_parts(&self, clicks: &[Click], seed: ItemId, width: usize) -> Vec<f32> {
         let (mut scratch, mut found) = (SessionScratch::default(), SparseScores::default());
         let mut parts: Vec<Vec<(ItemId, f32)>> = Vec::new();
+        let mut query = self.model.query(clicks, None, &mut scratch);
         for scorer in [SessionScorer::Vsknn, SessionScorer::Markov] {
-            self.model.score(scorer, clicks, None, &mut scratch, &mut found);
+            self.model.score(scorer, &mut query, &mut found);
             let others = found.items().iter().map(|item| ItemId(*item)).filter(|item| *item != seed);
             let part: Vec<(ItemId, f32)> = others.map(|item| (item, found.get(item))).collect();
             if !part.is_empty() {

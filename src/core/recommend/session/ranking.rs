@@ -14,9 +14,9 @@ use crate::ml::boosting::{Boosting, BoostingError, BoostingParameters, Dataset, 
 use crate::ml::listwise::{Lists, Listwise};
 use crate::ml::threads::Threads;
 
-use super::knn::SessionScratch;
 use super::memory::{Click, SessionMemory, SessionNumber};
 use super::model::{SessionModel, SessionScorer};
+use super::overlaps::SessionScratch;
 use super::sparse_scores::SparseScores;
 
 /// Scorers whose scores are features, and the number of the best items of each that become candidates.
@@ -192,13 +192,15 @@ pub fn prepare(model: &SessionModel, clicks: &[Click], live: Live<'_>, n: usize,
     rows.clear();
     let Some(last) = clicks.last() else { return };
     candidates.extend(clicks.iter().map(|click| click.item.0));
+    let width = model.n_items().max(live.map_or(0, |(memory, _)| memory.n_items()));
+    let mut query = model.query(clicks, live, knn);
     for (place, ((scorer, most), scores)) in ASKED.iter().zip(scores.iter_mut()).enumerate() {
-        model.score(*scorer, clicks, live, knn, scores);
+        model.score(*scorer, &mut query, scores);
         scores.normalise();
         if *most > 0 {
             let best = scores.best((*most).max(n));
             if let Some(ranks) = ranks.get_mut(place) {
-                ranks.clear(model.n_items().max(live.map_or(0, |(memory, _)| memory.n_items())));
+                ranks.clear(width);
                 for (rank, (item, _)) in best.iter().enumerate() {
                     ranks.add(item.0, 1.0 + rank as f32);
                 }
