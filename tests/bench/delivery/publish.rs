@@ -146,7 +146,8 @@ impl Publisher {
         let data = |body: &Body| serde_json::json!({"body": body.encode()});
         let publish = |channel: String, body: &Body| serde_json::json!({"publish": {"channel": channel, "data": data(body)}});
         let users: Vec<u32> = (1..=self.kept_for).collect();
-        for body in bodies.iter().filter(|body| body.user == 0 && !self.ephemeral) {
+        let is_kept = !self.ephemeral;
+        for body in bodies.iter().filter(|body| body.user == 0 && is_kept) {
             // All channels in one request are more than its time allows.
             for some in users.chunks(CHANNELS_A_REQUEST) {
                 let channels: Vec<String> = some.iter().map(|user| format!("user:{user}")).collect();

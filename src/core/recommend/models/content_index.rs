@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Follows, ItemId};
+use crate::base::ItemId;
 
 use super::text::Term;
 
@@ -46,9 +46,6 @@ pub(super) struct Index {
     term_starts: Vec<u32>,
     /// By term, items that have it, with its weight in them.
     postings: Vec<(ItemId, f32)>,
-    /// By term, its largest weight in any item.
-    #[serde(skip)]
-    largest: Follows<Vec<f32>>,
 }
 
 impl Index {
@@ -90,7 +87,7 @@ impl Index {
             }
         }
         starts.resize(width + 1, u32::try_from(entries.len()).unwrap_or(u32::MAX));
-        Self { starts, entries, n_documents, terms, term_starts, postings, largest: Follows::default() }
+        Self { starts, entries, n_documents, terms, term_starts, postings }
     }
 
     /// The unit vector of an item; empty when nothing is known of it.
@@ -108,12 +105,9 @@ impl Index {
         range.and_then(|range| self.postings.get(range)).unwrap_or_default()
     }
 
-    /// Largest weight of a term in any item; 0 for an unknown one. O(postings of all terms) the first time.
-    pub(super) fn largest(&self, term: Term) -> f32 {
-        let Ok(place) = self.terms.binary_search(&term) else { return 0.0 };
-        let most = |term: &Term| self.postings(*term).iter().map(|(_, weight)| *weight).fold(0.0, f32::max);
-        let largest = self.largest.get(|| self.terms.iter().map(most).collect());
-        largest.get(place).copied().unwrap_or(0.0)
+    /// One more than the largest item it may know.
+    pub(super) fn width(&self) -> usize {
+        self.starts.len().saturating_sub(1)
     }
 
     pub(super) fn n_documents(&self) -> u32 {

@@ -12,7 +12,7 @@ use crate::recommend::models::item_set::{ItemSet, Universe};
 use crate::recommend::models::top;
 
 use super::arrange::Arrangement;
-use super::contenders::{FEW, LEAST_POSTINGS, Search, contenders};
+use super::contenders::{FEW, Search, contenders};
 use super::context::Beside;
 use super::explain::Explanation;
 use super::fill::Filler;
@@ -133,7 +133,7 @@ impl ModelSet {
         n: usize,
     ) -> ItemSet {
         let sources = self.sources();
-        let search = Search { sources: &sources, request, person, rule, postings: LEAST_POSTINGS };
+        let search = Search { sources: &sources, request, person, rule };
         contenders(&search, among, n.max(CANDIDATES))
     }
 

@@ -2,11 +2,11 @@
 //! left out only where bounds prove that its sum is below that of enough others.
 //!
 //! Pairs say something of a few items, popularity and trends are the same for everybody: their columns are added up as they are.
-//! Likeness in words and factors are dear, and looked at roughly: words by the rare ones and the most that the common ones can add,
-//! factors by vectors of a byte a number, whose error is known. An item whose rough sum does not decide is asked of them alone. This
-//! is MaxScore (Turtle & Flood 1995) over members instead of terms.
+//! Likeness in words and factors are dear: words are added up term by term, factors looked at roughly, by vectors of a byte a number,
+//! whose error is known. An item whose rough sum does not decide is asked of them alone. This is MaxScore (Turtle & Flood 1995) over
+//! members instead of terms.
 //!
-//! Time: O(history · weights kept + members that are the same for everybody · items + postings of rare terms + factors · items), read a
+//! Time: O(history · weights kept + members that are the same for everybody · items + postings of a taste's terms + factors · items), read a
 //! column at a time; dear members are asked of a few hundred items where bounds are good, and of all where they say nothing. Memory: five
 //! columns, 20 bytes an item.
 
@@ -23,10 +23,6 @@ use super::request::Request;
 
 /// Up to so many items all are scored: that costs less than finding out which need not be.
 pub(super) const FEW: usize = 4_096;
-/// Postings read for each item, and at least: rarer terms first. Asking an item for its words costs as much as 70 of them, and where the
-/// most that the others can add decides nothing, every item is asked.
-const POSTINGS: usize = 24;
-pub(super) const LEAST_POSTINGS: usize = 1 << 18;
 /// Items that a dear member is asked of first: one of them may be its best.
 const FIRST: usize = 16;
 /// Share of a sum that is left whatever rounding takes.
@@ -39,8 +35,6 @@ pub(super) struct Search<'a> {
     pub(super) request: &'a Request<'a>,
     pub(super) person: &'a Person,
     pub(super) rule: &'a Ranker,
-    /// Postings that may be read, however few items there are.
-    pub(super) postings: usize,
 }
 
 /// A member that is looked at roughly before it is asked.
@@ -54,8 +48,6 @@ enum Dear<'a> {
         likeness: Likeness<'a>,
         /// Items of the history: what they are like says nothing.
         known: ItemSet,
-        /// The most that common terms add.
-        common: f32,
     },
 }
 
@@ -203,7 +195,7 @@ impl<'a> Search<'a> {
 
     /// The dear members, none of which is asked yet. One that can say nothing is left out.
     fn dear(&self, field: &Field<'_>) -> Vec<Member<'a>> {
-        let Self { sources, person, rule, postings, .. } = *self;
+        let Self { sources, person, rule, .. } = *self;
         let models = sources.ensemble.models();
         let mut dear = Vec::new();
         for (index, member) in models.members().iter().enumerate() {
@@ -215,17 +207,15 @@ impl<'a> Search<'a> {
                     (Dear::Factors { als, vector, length }, about)
                 }),
                 BaseModel::SideFeature(SideFeature::Content) if !person.words.is_empty() => {
-                    let most = (POSTINGS * field.universe.width()).max(postings);
-                    let (mut rare, common) = sources.content.bounds(&person.words, &field.universe, most);
-                    // Added up in another order they may be less.
-                    rare.iter_mut().for_each(|sum| *sum /= ROUNDING);
+                    let mut about = field.column();
+                    sources.content.add_scores(&person.words, &field.universe, &mut about);
                     let items = person.taste.iter().map(|(item, _)| *item);
                     let known = ItemSet::of(self.width(), items.clone());
                     for place in items.filter_map(|item| field.universe.place(item)) {
-                        rare.get_mut(place).into_iter().for_each(|sum| *sum = 0.0);
+                        about.get_mut(place).into_iter().for_each(|sum| *sum = 0.0);
                     }
                     let likeness = sources.content.likeness(&person.words);
-                    Some((Dear::Words { likeness, known, common }, rare))
+                    Some((Dear::Words { likeness, known }, about))
                 }
                 _ => None,
             };
@@ -252,7 +242,8 @@ impl Dear<'_> {
     fn above(&self, item: Option<ItemId>) -> f32 {
         match self {
             Self::Factors { als, length, .. } => length * als.error(item) / ROUNDING,
-            Self::Words { common, .. } => common / ROUNDING,
+            // Added up in another order they may be less.
+            Self::Words { .. } => 1.0 - ROUNDING,
         }
     }
 

@@ -17,7 +17,7 @@ use crate::recommend::train::{TrainingData, train};
 
 use super::arrange::Arrangement;
 use super::blend::{Blend, RAISED};
-use super::contenders::{FEW, LEAST_POSTINGS, Search, contenders};
+use super::contenders::{FEW, Search, contenders};
 use super::filters::Eligible;
 use super::model_set::ModelSet;
 use super::ranked::Ranked;
@@ -200,14 +200,13 @@ proptest! {
         n in 1usize..30,
         // Few items are numbered without gaps, of many a place is the id.
         step in prop::sample::select(vec![1usize, 3, 7]),
-        postings in prop::sample::select(vec![0, 2_000, LEAST_POSTINGS]),
     ) {
         let (catalogue, model) = shop();
         let user = user(&acts, catalogue);
         let asked = request(&user, catalogue, n);
         let (sources, person) = (model.sources(), model.person(&asked));
         let among = ItemSet::of(420, (0..420).map(ItemId).filter(|item| among[item.index()] && item.index().is_multiple_of(step)));
-        let search = Search { sources: &sources, request: &asked, person: &person, rule: &rule, postings };
+        let search = Search { sources: &sources, request: &asked, person: &person, rule: &rule };
         let found = contenders(&search, &among, n);
         prop_assert!(found.iter().all(|item| among.has(item)));
         let chosen = |universe: Universe| {
