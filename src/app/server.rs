@@ -307,10 +307,12 @@ impl Running {
         self.app.state.draining.store(true, Ordering::Release);
         let entries = self.app.registry.entries();
         log::info!("draining users={}", entries.len());
+        let turns = entries.len().div_ceil(DRAIN_GROUP);
         for (turn, group) in entries.chunks(DRAIN_GROUP).enumerate() {
+            let left = DRAIN_PAUSE * u32::try_from(turns - turn).unwrap_or(u32::MAX);
             for (place, entry) in group.iter().enumerate() {
                 // A full mailbox: the connection ends with the process, and the client resumes.
-                let retry_ms = retry_ms(turn * DRAIN_GROUP + place);
+                let retry_ms = retry_ms(left, turn * DRAIN_GROUP + place);
                 let _ = entry.offer(UserMessage::Drain { retry_ms });
             }
             tokio::time::sleep(DRAIN_PAUSE).await;
@@ -335,11 +337,12 @@ impl Running {
     }
 }
 
-/// Reconnect delay of the n-th released client: [`RECONNECTS_PER_S`] a second, the first after a moment for the new
-/// process to start. Those let go early come back early, so nobody waits longer than the drain takes to reach them.
-fn retry_ms(n: usize) -> u32 {
-    const FIRST_MS: usize = 500;
-    u32::try_from(FIRST_MS + n * 1_000 / RECONNECTS_PER_S).unwrap_or(u32::MAX).min(20_000)
+/// Reconnect delay of the n-th released client: [`RECONNECTS_PER_S`] a second, the first after what is `left` of the drain and a moment
+/// for the new process to start. Whoever came earlier would find nobody there, and come again at a time that chance chooses.
+fn retry_ms(left: Duration, n: usize) -> u32 {
+    const FIRST_MS: u128 = 500;
+    let spread_ms = n as u128 * 1_000 / RECONNECTS_PER_S as u128;
+    u32::try_from(left.as_millis() + FIRST_MS + spread_ms).unwrap_or(u32::MAX).min(20_000)
 }
 
 fn demo_images(config: &mut web::ServiceConfig) {
