@@ -97,10 +97,8 @@ impl<'a> Overlaps<'a> {
             slots.get_mut(memory.place(*session)).into_iter().for_each(|slot| *slot = 0);
         }
         let mut numbers: Vec<SessionNumber> = found.iter().map(|(session, _)| *session).collect();
-        let oldest = match sample.checked_sub(1).filter(|last| *last < numbers.len()) {
-            Some(last) => Some(*numbers.select_nth_unstable_by(last, |a, b| b.cmp(a)).1),
-            None => None,
-        };
+        let last = sample.checked_sub(1).filter(|last| *last < numbers.len());
+        let oldest = last.map(|last| *numbers.select_nth_unstable_by(last, |a, b| b.cmp(a)).1);
         let mut overlaps = Self {
             memory,
             n_clicks: clicks.len(),
