@@ -12,7 +12,6 @@ use crate::base::{ConnectionId, NotificationId, Timestamp};
 use crate::decide::record::DecisionRow;
 use crate::decide::{Counter, Effect, Input, Outgoing};
 use crate::deliver::Frame;
-use crate::profile::Profile;
 use crate::telemetry::{Count, Timing};
 
 impl UserActor {
@@ -205,10 +204,8 @@ impl UserActor {
         if let State::Ready(state) = &self.state {
             let snapshot = self.app.snapshot();
             let world = snapshot.world(Some(state.user), &self.app);
-            let (stranger, found) = (Profile::default(), world.recent.look_up(seed, world.now));
-            let exclude = state.policy.resting(world.rules(), world.now);
-            let request = state.request(seed, list.len(), &stranger, &exclude, &found, &world);
-            self.app.monitor.compare(&request, list);
+            let asking = state.asking(seed, &world);
+            self.app.monitor.compare(&state.request(&asking, list.len(), &world), list);
         }
     }
 }

@@ -69,6 +69,11 @@ impl Categories {
         self.names.len()
     }
 
+    /// In order of id.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &[String]> {
+        self.paths.iter().map(|(path, _)| path.as_ref())
+    }
+
     /// By path, whether it begins with `prefix`.
     pub(super) fn below(&self, prefix: &[String]) -> Vec<bool> {
         self.paths.iter().map(|(path, _)| path.starts_with(prefix)).collect()

@@ -11,6 +11,7 @@ mod facts;
 mod id_index;
 mod item;
 mod item_field;
+mod kept;
 mod local;
 mod memo;
 mod money;
@@ -35,6 +36,7 @@ pub use embeddings::{Direction, Embedding, Embeddings, MAX_DIMENSIONS};
 pub use facts::{Facts, Marks};
 pub use item::{Item, Shown, Standing};
 pub use item_field::{Cleared, ItemField};
+pub use kept::Kept;
 pub use local::{Local, LocalPrices, Translation, Translations};
 pub use money::{Amounts, Money};
 pub use prices::{Currency, KEPT_DAYS, PricePoint, Prices, REFERENCE_DAYS, Reduction};
@@ -254,9 +256,14 @@ impl Catalogue {
             .find(|item| item.external_id == *external_id)
     }
 
+    /// The category path of an item.
+    pub fn path_of(&self, id: ItemId) -> Option<PathId> {
+        self.slot(id)?.facts.path
+    }
+
     /// The top-level category of an item.
     pub fn category_of(&self, id: ItemId) -> Option<CategoryId> {
-        self.categories.top(self.slot(id)?.facts.path?)
+        self.categories.top(self.path_of(id)?)
     }
 
     /// A category's name.
@@ -282,6 +289,11 @@ impl Catalogue {
     /// Returns whether a category path begins with `prefix`, by [`PathId`]. O(paths).
     pub fn paths_below(&self, prefix: &[String]) -> Vec<bool> {
         self.categories.below(prefix)
+    }
+
+    /// Levels of each category path that any item has had, by [`PathId`].
+    pub fn paths(&self) -> impl Iterator<Item = &[String]> {
+        self.categories.paths()
     }
 
     /// Items in order of id.

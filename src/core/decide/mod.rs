@@ -51,7 +51,7 @@ pub use input::{Announcement, Input};
 pub use load::Loaded;
 pub use predict::Prediction;
 pub use proposal::{Judgement, Proposal, Subject};
-pub use recommend::{ListRequest, Recommendations};
+pub use recommend::{Asking, ListRequest, Recommendations};
 pub use record::{API, ApiMessage, Record, SnoozeEnded, steps};
 pub use render::RenderedMessage;
 pub use served::ServedLists;

@@ -5,17 +5,12 @@ use super::user_state::{Step, UserState};
 use super::world::World;
 use crate::base::{ItemId, ModelVersion, Score};
 use crate::notify::Trigger;
-use crate::notify::policy::Preferences;
 use crate::profile::Profile;
+use crate::recommend::models::item_set::ItemSet;
 use crate::recommend::serve::live::Found;
-use crate::recommend::serve::removed::{Filter, Removed};
+use crate::recommend::serve::removed::Removed;
 use crate::recommend::serve::selection::Selection;
-use crate::recommend::{List, ModelSet, Reason, Recommendation, Request};
-
-/// Recommendations asked for when the user has muted some items; more, up to the limit below, while mutes leave too few.
-const FIRST_WITH_MUTES: usize = 50;
-/// Most recommendations asked for to fill a list from which mutes take items.
-const MOST_WITH_MUTES: usize = 3_200;
+use crate::recommend::{Reason, Recommendation, Request};
 
 /// Items of a message or an answer, best first.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,6 +36,19 @@ pub struct ListRequest {
     pub seed: Option<ItemId>,
     /// Conditions of the list.
     pub selection: Selection,
+}
+
+/// What a question to a model is made of beside the user's state.
+#[derive(Clone, Debug)]
+pub struct Asking {
+    seed: Option<ItemId>,
+    /// Who is asked for without consent to profiling.
+    stranger: Profile,
+    /// Dismissed a while ago.
+    resting: Vec<ItemId>,
+    /// Muted.
+    silenced: Option<ItemSet>,
+    found: Found,
 }
 
 impl Recommendations {
@@ -89,8 +97,7 @@ impl UserState {
         self.list(&ListRequest { n, seed, ..ListRequest::default() }, world)
     }
 
-    /// The list that is asked for, as [`UserState::recommend`] makes one. Offset and conditions are kept to after mutes: a page is
-    /// full where enough items are left.
+    /// The list that is asked for, as [`UserState::recommend`] makes one.
     pub fn list(&self, list: &ListRequest, world: &World<'_>) -> Recommendations {
         let models = world.experiment_models.models_for(
             &self.external_id,
@@ -98,69 +105,47 @@ impl UserState {
             world.definitions,
             world.models,
         );
-        let found = world.recent.look_up(list.seed, world.now);
-        let stranger = Profile::default();
-        let exclude = self.policy.resting(&self.rules(world), world.now);
-        let request = self.request(list.seed, list.n, &stranger, &exclude, &found, world);
+        let asking = self.asking(list.seed, world);
+        let request = self.request(&asking, list.n, world);
         let serves = models.version == world.models.version;
         let segment = match request.segment {
             Some(_) if !serves => models.segment(&request.profile.features(world.context_of(&models))),
             segment => segment,
         };
-        let request = Request {
+        let page = models.page(&Request {
             segment,
             selection: &list.selection,
             offset: list.offset,
             first_page: Some(list.n),
             ..request
-        };
-        let page = shown(&models, &request, &self.preferences);
+        });
         let locale = self.preferences.locale.clone();
         Recommendations { items: page.items, model: models.version, removed: page.removed, locale }
     }
 
+    /// What a question to a model is made of, for a list beside `seed` where there is one.
+    pub fn asking(&self, seed: Option<ItemId>, world: &World<'_>) -> Asking {
+        Asking {
+            seed,
+            stranger: Profile::default(),
+            resting: self.policy.resting(&self.rules(world), world.now),
+            silenced: self.preferences.silenced_items(world.catalogue),
+            found: world.recent.look_up(seed, world.now),
+        }
+    }
+
     /// The question to the model that serves.
-    pub fn request<'a>(
-        &'a self,
-        seed: Option<ItemId>,
-        n: usize,
-        stranger: &'a Profile,
-        exclude: &'a [ItemId],
-        found: &'a Found,
-        world: &'a World<'_>,
-    ) -> Request<'a> {
-        let (profile, segment) = self.consented(&self.rules(world), stranger);
+    pub fn request<'a>(&'a self, asking: &'a Asking, n: usize, world: &'a World<'_>) -> Request<'a> {
+        let (profile, segment) = self.consented(&self.rules(world), &asking.stranger);
         Request {
             segment,
-            seed,
-            exclude,
+            seed: asking.seed,
+            exclude: &asking.resting,
+            silenced: asking.silenced.as_ref(),
             settings: &world.config.recommend,
             explorer: Some(self.user),
-            live: found.evidence(),
+            live: asking.found.evidence(),
             ..Request::new(profile, world.catalogue, world.now, n)
         }
-    }
-}
-
-/// The page of a request without the items that the user has muted, full where enough others are left.
-pub(super) fn shown(models: &ModelSet, request: &Request<'_>, preferences: &Preferences) -> List {
-    if preferences.settings.mutes.is_empty() {
-        return models.page(request);
-    }
-    let depth = request.offset.saturating_add(request.n);
-    let mut asked = FIRST_WITH_MUTES.max(depth);
-    loop {
-        let mut page = models.page(&Request { n: asked, offset: 0, ..*request });
-        let found = page.items.len();
-        page.items.retain(|found| {
-            let item = request.catalogue.get(found.item);
-            item.is_none_or(|item| preferences.silenced(item).is_none())
-        });
-        page.removed.note(Filter::Muted, found - page.items.len());
-        if page.items.len() >= depth || found < asked || asked >= MOST_WITH_MUTES {
-            let items = page.items.into_iter().skip(request.offset).take(request.n).collect();
-            return List { items, removed: page.removed };
-        }
-        asked *= 4;
     }
 }

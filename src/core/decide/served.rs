@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::load::consent;
-use super::recommend::shown;
 use super::user_state::has_profiling;
 use crate::base::{ItemId, UserId};
 use crate::config::Recommend;
@@ -48,11 +47,12 @@ impl Served for ServedLists<'_> {
     fn list(&self, user: UserId, model: &ModelSet, request: &Request<'_>) -> Vec<ItemId> {
         let (silent, stranger) = (Preferences::default(), Profile::default());
         let preferences = self.preferences.get(&user).unwrap_or(&silent);
-        let request = Request { settings: self.settings, ..*request };
+        let silenced = preferences.silenced_items(request.catalogue);
+        let request = Request { settings: self.settings, silenced: silenced.as_ref(), ..*request };
         let page = if has_profiling(preferences, self.profiling_by_default) {
-            shown(model, &request, preferences)
+            model.page(&request)
         } else {
-            shown(model, &Request { profile: &stranger, segment: None, ..request }, preferences)
+            model.page(&Request { profile: &stranger, segment: None, ..request })
         };
         page.items.iter().map(|recommendation| recommendation.item).collect()
     }

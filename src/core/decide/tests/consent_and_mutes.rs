@@ -2,10 +2,14 @@
 
 use serde_json::json;
 
-use super::fixture::{Fixture, Shop, externals, moment};
-use crate::decide::{Input, UserState};
+use super::fixture::{Fixture, NOON, Shop, externals, item, moment};
+use crate::base::{ExternalId, ItemId, Millis};
+use crate::catalogue::Item;
+use crate::decide::{Input, ListRequest, UserState};
 use crate::notify::Channel;
 use crate::notify::policy::{Mute, PreferenceDocument, Purpose, SettingsDocument};
+use crate::recommend::Reason;
+use crate::recommend::serve::removed::Filter;
 
 fn muting(mute: Mute) -> Fixture {
     let mut user = Fixture::new();
@@ -96,6 +100,39 @@ fn muted_items_are_in_no_list_beside_another_item() {
     user.login(1);
     let items = externals(&user.view(106).message().items);
     assert!(items.len() == 5 && items.iter().all(|item| item % 2 == 0), "{items:?}");
+}
+
+#[test]
+fn no_place_is_given_away_to_what_is_muted() {
+    let mut user = muting(Mute::ItemCategory("Chairs".to_owned()));
+    user.shop.config.recommend.exploration = 0.5;
+    for id in 125..=190u32 {
+        let category = vec![if id % 2 == 1 { "Lamps".to_owned() } else { "Chairs".to_owned() }];
+        let created_at = moment(NOON).plus_days(f64::from(id) / 100.0 - 3.0);
+        let known = Item::clone(user.shop.catalogue.get(item(101)).unwrap());
+        let external_id = ExternalId::Integer(i64::from(id));
+        user.shop.catalogue.upsert(Item { id: item(id), external_id, category, created_at, ..known });
+    }
+    let mut explored = 0;
+    for hour in 0..40 {
+        user.shop.now = moment(NOON) + Millis::hours(hour);
+        let world = user.shop.world();
+        let page = |offset: usize| {
+            let asked = ListRequest { n: 9, offset, ..ListRequest::default() };
+            let list = user.state.list(&asked, &world);
+            assert_eq!((list.items.len(), list.removed.by(Filter::Muted)), (9, 33), "hour {hour}");
+            list.items
+        };
+        let lists = [page(0), page(9)].concat();
+        let is_muted = |item: ItemId| world.catalogue.get(item).unwrap().category == ["Chairs"];
+        assert!(!lists.iter().any(|known| is_muted(known.item)), "{lists:?}");
+        explored += lists.iter().filter(|known| matches!(known.reason, Reason::Exploring(_))).count();
+        let mut items: Vec<ItemId> = lists.iter().map(|known| known.item).collect();
+        items.sort_unstable();
+        items.dedup();
+        assert_eq!(items.len(), 18, "hour {hour}");
+    }
+    assert!((100..220).contains(&explored), "half of 320 places: {explored}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod caps;
 mod preferences;
 mod reason;
 mod rules;
+mod silenced;
 mod state;
 mod steps;
 #[cfg(test)]

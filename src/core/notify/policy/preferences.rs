@@ -93,7 +93,7 @@ impl Mute {
     }
 
     /// Kind of this mute if it silences the item; `None` otherwise.
-    fn silences(&self, item: &Item) -> Option<&'static str> {
+    pub(super) fn silences(&self, item: &Item) -> Option<&'static str> {
         match self {
             Self::Item(id) => (item.external_id.to_string() == *id).then_some("item"),
             Self::ItemCategory(name) => item.category.contains(name).then_some("category"),

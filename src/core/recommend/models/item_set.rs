@@ -50,6 +50,21 @@ impl ItemSet {
         self.words.get_mut(word).is_some_and(|word| std::mem::replace(word, *word & !bit) & bit != 0)
     }
 
+    /// Puts all items of another set in that lie below the width. O(width / 64).
+    pub fn insert_all(&mut self, others: &Self) {
+        self.words.iter_mut().zip(&others.words).for_each(|(word, other)| *word |= other);
+    }
+
+    /// Takes all items of another set out; the number of those that were there. O(width / 64).
+    pub fn remove_all(&mut self, others: &Self) -> usize {
+        let mut removed = 0;
+        for (word, other) in self.words.iter_mut().zip(&others.words) {
+            removed += (*word & other).count_ones() as usize;
+            *word &= !other;
+        }
+        removed
+    }
+
     /// Those of its items that are wanted.
     pub fn filtered(&self, wanted: impl Fn(ItemId) -> bool) -> Self {
         let mut left = self.clone();
@@ -212,6 +227,15 @@ mod tests {
         assert!(set.has(ItemId(129)) && !set.has(ItemId(128)) && !set.has(ItemId(1_000)));
         assert_eq!(ids(&set), [63, 64, 65, 129]);
         assert!(ItemSet::new(0).is_empty() && ItemSet::new(100).is_empty() && !set.is_empty());
+    }
+
+    #[test]
+    fn sets_are_joined_and_taken_from_one_another() {
+        let mut set = ItemSet::of(130, [1, 64, 100].map(ItemId));
+        set.insert_all(&ItemSet::of(300, [2, 64, 299].map(ItemId)));
+        assert_eq!(ids(&set), [1, 2, 64, 100]);
+        assert_eq!(set.remove_all(&ItemSet::of(65, [1, 2, 3, 64].map(ItemId))), 3);
+        assert_eq!((ids(&set), set.remove_all(&ItemSet::new(0))), (vec![100], 0));
     }
 
     #[test]

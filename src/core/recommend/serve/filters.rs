@@ -26,8 +26,9 @@ pub struct Eligible {
 }
 
 impl Eligible {
-    /// Items that the conditions leave whoever asks (`opening.rs`), without what the user has bought (unless it is due, and consumed or
-    /// wanted to go on with), put into the cart or dismissed, and what the list stands beside. O(items / 64 + items of the profile), where the conditions are known.
+    /// Items that the conditions leave whoever asks (`opening.rs`), without what the user has bought (unless it is due, and
+    /// consumed or wanted to go on with), put into the cart, dismissed or muted, and what the list stands beside.
+    /// O(items / 64 + items of the profile), where the conditions are known.
     pub fn new(request: &Request<'_>, repeat: &Repeat) -> Self {
         let opening = opening(request);
         let (open, mut removed) = (opening.open.clone(), opening.removed);
@@ -47,6 +48,9 @@ impl Eligible {
             |one: &Bought| (may_return || is_consumable(one.item)) && is_due(one) && !is_refused(one.item);
         let done = bought.filter(|one| !returns(one));
         close.all(Filter::Bought, done.map(|one| one.item));
+        if let Some(silenced) = request.silenced {
+            close.set(Filter::Muted, silenced);
+        }
         let open = close.open;
         let mut allowed = open.clone();
         for item in request.profile.in_cart() {
@@ -112,6 +116,11 @@ struct Closing<'a> {
 impl Closing<'_> {
     fn all(&mut self, filter: Filter, items: impl Iterator<Item = ItemId>) {
         let closed = items.filter(|item| self.open.remove(*item)).count();
+        self.removed.note(filter, closed);
+    }
+
+    fn set(&mut self, filter: Filter, items: &ItemSet) {
+        let closed = self.open.remove_all(items);
         self.removed.note(filter, closed);
     }
 }

@@ -4,10 +4,10 @@
 //! Time: O(items) for conditions that are new, and a look at each item that may have the tags and attributes; O(conditions kept)
 //! for known ones. Memory: a bit for each item id and set of conditions, of which [`KEPT`] stay.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::base::{ItemId, Timestamp};
-use crate::catalogue::{Catalogue, Facts, Money, Standing};
+use crate::catalogue::{Catalogue, Facts, Kept, Money, Standing};
 use crate::config::Recommend;
 use crate::recommend::models::item_set::ItemSet;
 
@@ -25,30 +25,8 @@ pub(super) struct Opening {
     pub(super) removed: Removed,
 }
 
-/// The openings of one snapshot, the one asked for last at the end.
-#[derive(Default)]
-struct Kept(Mutex<Vec<(Conditions, Arc<Opening>)>>);
-
-impl Kept {
-    fn find(&self, matches: impl Fn(&Conditions) -> bool) -> Option<Arc<Opening>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = kept.iter().rposition(|(known, _)| matches(known))?;
-        let found = kept.remove(place);
-        let opening = Arc::clone(&found.1);
-        kept.push(found);
-        Some(opening)
-    }
-
-    fn keep(&self, conditions: Conditions, opening: &Arc<Opening>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Several may have missed them at once.
-        kept.retain(|(known, _)| *known != conditions);
-        if kept.len() >= KEPT {
-            kept.remove(0);
-        }
-        kept.push((conditions, Arc::clone(opening)));
-    }
-}
+/// The openings of one snapshot.
+type Openings = Kept<Conditions, Opening>;
 
 /// All that decides which items are open, beside the catalogue.
 #[derive(Debug, PartialEq)]
@@ -125,12 +103,12 @@ fn known_or_made(asking: &Asking<'_>, catalogue: &Catalogue, now: Timestamp) -> 
     if !asking.is_lasting() {
         return Arc::new(made(asking, catalogue, now));
     }
-    let kept = catalogue.memo::<Kept>();
+    let kept = catalogue.memo::<Openings>();
     if let Some(known) = kept.find(|known| asking.matches(known)) {
         return known;
     }
     let opening = Arc::new(made(asking, catalogue, now));
-    kept.keep(asking.to_conditions(), &opening);
+    kept.keep(asking.to_conditions(), &opening, KEPT);
     opening
 }
 

@@ -35,10 +35,10 @@ pub enum Filter {
     Resting,
     /// Bought, and not due again.
     Bought,
-    /// In the user's cart.
-    InCart,
     /// Muted by the user.
     Muted,
+    /// In the user's cart.
+    InCart,
 }
 
 impl Filter {
@@ -59,8 +59,8 @@ impl Filter {
         Self::Context,
         Self::Resting,
         Self::Bought,
-        Self::InCart,
         Self::Muted,
+        Self::InCart,
     ];
 
     /// The name on the wire.
@@ -81,8 +81,8 @@ impl Filter {
             Self::Context => "context",
             Self::Resting => "resting",
             Self::Bought => "bought",
-            Self::InCart => "in_cart",
             Self::Muted => "muted",
+            Self::InCart => "in_cart",
         }
     }
 }

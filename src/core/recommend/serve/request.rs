@@ -6,6 +6,7 @@ use crate::base::{ItemId, Score, Timestamp, UserId};
 use crate::catalogue::Catalogue;
 use crate::config::Recommend;
 use crate::profile::{Profile, SegmentId};
+use crate::recommend::models::item_set::ItemSet;
 
 use super::live::Evidence;
 use super::placement::{Touch, Wants};
@@ -36,6 +37,8 @@ pub struct Request<'a> {
     pub seed: Option<ItemId>,
     /// Never these, e.g. what was sent a moment ago.
     pub exclude: &'a [ItemId],
+    /// Muted by the user: never ranked, never drawn; `None` = nothing is.
+    pub silenced: Option<&'a ItemSet>,
     /// Business rules, diversity, exploration.
     pub settings: &'a Recommend,
     /// User whose draws decide where to explore; `None` = explore nowhere.
@@ -60,6 +63,7 @@ impl<'a> Request<'a> {
             selection: &WHATEVER,
             seed: None,
             exclude: &[],
+            silenced: None,
             settings: &RELEVANCE_ONLY,
             explorer: None,
             live: Evidence::default(),
@@ -96,7 +100,7 @@ pub struct Recommendation {
     pub score: Score,
     /// True reason of the recommendation.
     pub reason: Reason,
-    /// With what probability it was to stand in its place, given everything but the draws of exploration; > 0, 1 = certain.
+    /// With what probability exploration was to draw it for its place, > 0; 1 for what is there by its rank.
     pub propensity: f32,
     /// Part of the placement that moved it or brought it in.
     #[serde(skip_serializing_if = "Option::is_none")]
