@@ -78,15 +78,19 @@ impl<'a> Arrangement<'a> {
         }
     }
 
+    /// Most items of one category path; `None` = any number.
+    pub(super) fn most_of_a_category(&self) -> Option<usize> {
+        self.placement.and_then(|placement| placement.max_per_category)
+    }
+
     /// Splits off what is one too many of its category, in order.
     pub(super) fn split(&self, list: Vec<Ranked>) -> (Vec<Ranked>, Vec<Ranked>) {
-        let Some(most) = self.placement.and_then(|placement| placement.max_per_category) else {
+        let Some(most) = self.most_of_a_category() else {
             return (list, Vec::new());
         };
         let mut counts: HashMap<PathId, usize> = HashMap::new();
         list.into_iter().partition(|ranked| {
-            let path = self.request.catalogue.facts_of(ranked.item).and_then(|facts| facts.path);
-            path.is_none_or(|path| {
+            self.request.catalogue.path_of(ranked.item).is_none_or(|path| {
                 let count = counts.entry(path).or_default();
                 *count += 1;
                 *count <= most

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::base::{ExternalId, ItemId, Timestamp, UserId};
+use crate::base::{ExternalId, ItemId, Timestamp};
 use crate::catalogue::{Catalogue, Item};
-use crate::config::Recommend;
 use crate::event::{Event, EventKind};
 use crate::profile::Profile;
 use crate::recommend::fixtures::{START, event, item, plain, profile, request};
@@ -28,7 +27,7 @@ pub(super) fn similar(model: &ModelSet, item: u32, catalogue: &Catalogue, n: usi
 }
 
 /// 400 items in eight categories, each price once; users 0…39 view ten of them each.
-fn shop() -> (Catalogue, ModelSet) {
+pub(super) fn shop() -> (Catalogue, ModelSet) {
     let items = (0..400).map(|id| Item {
         price: Some(f64::from(id)),
         ..item(id, &format!("Thing {} of {}", id % 40, id % 9), &format!("Category {}", id % 8))
@@ -45,20 +44,20 @@ fn shop() -> (Catalogue, ModelSet) {
     (catalogue, model)
 }
 
-fn user(catalogue: &Catalogue) -> Profile {
+pub(super) fn user(catalogue: &Catalogue) -> Profile {
     let views = [8, 16, 24, 33, 41].map(|item| event(99, EventKind::View, item, 60.0 + f64::from(item)));
     profile(&views, catalogue)
 }
 
-fn ids(list: &List) -> Vec<u32> {
+pub(super) fn ids(list: &List) -> Vec<u32> {
     list.items.iter().map(|known| known.item.0).collect()
 }
 
-fn filtered(json: Value) -> Selection {
+pub(super) fn filtered(json: Value) -> Selection {
     Selection { filter: serde_json::from_value(json).unwrap(), ..Selection::NONE }
 }
 
-fn placed(json: Value) -> Selection {
+pub(super) fn placed(json: Value) -> Selection {
     let placement: Placement = serde_json::from_value(json).unwrap();
     placement.validate().unwrap();
     Selection { placement: Some(Arc::new(placement)), ..Selection::NONE }
@@ -289,70 +288,4 @@ fn a_pin_by_condition_needs_no_list_to_choose_from() {
     let list = model.page(&Request { selection: &selection, ..request(&nobody, &catalogue, 4) });
     assert_eq!(list.items.len(), 2);
     assert!(ids(&list).iter().all(|item| item % 8 == 7), "{:?}", ids(&list));
-}
-
-/// The same shop with 40 items that have come since, which nobody has touched.
-fn shop_with_news() -> (Catalogue, ModelSet) {
-    let (mut catalogue, model) = shop();
-    let created_at = Timestamp::from_seconds(START).plus_days(100.0);
-    for id in 400..440 {
-        catalogue.upsert(Item { created_at, ..item(id, "Never seen", "Category 9") });
-    }
-    (catalogue, model)
-}
-
-fn is_exploring(known: &Recommendation) -> bool {
-    matches!(known.reason, Reason::Exploring(_))
-}
-
-#[test]
-fn exploration_gives_away_no_place_of_what_was_begun_nor_beside_a_cart() {
-    let (catalogue, model) = shop_with_news();
-    let settings = Recommend { exploration: 1.0, ..Recommend::RELEVANCE_ONLY };
-    let begun = [53, 54, 57].map(|item| event(99, EventKind::AddToCart, item, f64::from(item)));
-    let user = profile(&begun, &catalogue);
-    let of = |selection: &Selection| {
-        let asked = request(&user, &catalogue, 9);
-        let explorer = Some(UserId(0));
-        model.page(&Request { selection, explorer, settings: &settings, ..asked }).items
-    };
-    let wanting = |wants: &str| placed(json!({"name": "x", "wants": wants}));
-    assert_eq!(of(&Selection::NONE).iter().filter(|known| is_exploring(known)).count(), 8);
-    assert!(!of(&wanting("continue")).iter().any(is_exploring));
-    let both = of(&wanting("both"));
-    assert_eq!([0, 3, 6].map(|place| both[place].item.0), [57, 54, 53]);
-    assert!([1, 2, 4, 5, 7, 8].iter().all(|place| is_exploring(&both[*place])), "{both:?}");
-    let beside = Selection { basket: vec![ItemId(8)], ..Selection::NONE };
-    assert!(!of(&beside).iter().any(is_exploring), "it stands beside something");
-}
-
-#[test]
-fn later_pages_know_what_the_first_one_gave_away() {
-    let (catalogue, model) = shop_with_news();
-    let settings = Recommend { exploration: 1.0, ..Recommend::RELEVANCE_ONLY };
-    let user = user(&catalogue);
-    let pinned = placed(json!({"name": "x", "rules": [
-        {"name": "hero", "filter": {"items": [300]}, "pin": 12}]}));
-    for selection in [Selection::NONE, pinned] {
-        let pages = |explorer: Option<UserId>, n: usize| -> Vec<Recommendation> {
-            let page = |number: usize| {
-                let asked = request(&user, &catalogue, 8);
-                let selection = &selection;
-                let (settings, offset) = (&settings, number * 8);
-                model.page(&Request { selection, explorer, settings, offset, ..asked }).items
-            };
-            (0..n).flat_map(page).collect()
-        };
-        let (plain, exploring) = (pages(None, 6), pages(Some(UserId(3)), 7));
-        let given = exploring.iter().filter(|known| is_exploring(known)).count();
-        assert!(given > 1 && exploring[..8].iter().filter(|known| is_exploring(known)).count() == given);
-        let mut items: Vec<ItemId> = exploring.iter().map(|known| known.item).collect();
-        items.sort_unstable();
-        items.dedup();
-        assert_eq!(items.len(), exploring.len(), "no item twice");
-        assert!(plain.iter().all(|known| items.contains(&known.item)), "what gave way comes later");
-        if selection.placement.is_some() {
-            assert_eq!(exploring[11].item, ItemId(300));
-        }
-    }
 }

@@ -13,9 +13,12 @@ mod diversity;
 mod embedded;
 mod explain;
 mod exploration;
+#[cfg(test)]
+mod explore_tests;
 mod field;
 mod fill;
 pub mod filters;
+mod give_away;
 mod item_context;
 pub mod item_filter;
 #[cfg(test)]

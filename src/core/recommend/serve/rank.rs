@@ -4,7 +4,6 @@
 use std::cell::OnceCell;
 
 use crate::base::{ItemId, Score};
-use crate::catalogue::Facts;
 use crate::recommend::ensemble::{CANDIDATES, Ranker};
 use crate::recommend::models::item_set::ItemSet;
 use crate::recommend::models::top;
@@ -15,8 +14,7 @@ use super::context::Beside;
 use super::diversity;
 use super::embedded::Likenesses;
 use super::explain;
-use super::exploration::{self, explore};
-use super::fill::{Filler, newest};
+use super::fill::Filler;
 use super::filters::Eligible;
 use super::model_set::ModelSet;
 use super::placement::Wants;
@@ -221,52 +219,6 @@ impl ModelSet {
             touch: ranked.touch,
         };
         page.iter().map(finished).collect()
-    }
-
-    /// Gives places of the first page to new items nobody has touched, as the draws of the hour say: never one that a placement has
-    /// filled, nor one for what the user has begun. Later pages know of it: what gave way stands behind the first page, and
-    /// nothing stands in two places.
-    fn give_places_away(
-        &self,
-        mut list: Vec<Ranked>,
-        request: &Request<'_>,
-        eligible: &Eligible,
-        arrangement: &Arrangement<'_>,
-    ) -> Vec<Ranked> {
-        let is_beside = request.seed.is_some() || !request.selection.basket.is_empty();
-        let Some(user) = request.explorer.filter(|_| !is_beside && request.wants().news()) else {
-            return list;
-        };
-        let n = request.first_page.unwrap_or(request.n).min(list.len());
-        let rest = list.split_off(n);
-        let pool = || {
-            let taken: Vec<ItemId> = list.iter().map(|ranked| ranked.item).collect();
-            let is_pinned =
-                |item| rest.iter().any(|ranked| ranked.item == item && arrangement.is_pinned(ranked));
-            let is_new = |item: ItemId, facts: &Facts| {
-                let is_untouched = || self.popularity.score(item) == 0.0 && !request.live.has(item);
-                Reason::is_new(facts.created_at, request.now)
-                    && eligible.is_fresh(item)
-                    && is_untouched()
-                    && !taken.contains(&item)
-                    && !is_pinned(item)
-            };
-            newest(request.catalogue, exploration::MOST, is_new)
-        };
-        let given = explore(user, request.now, n, request.settings.exploration, pool);
-        let mut gave_way = Vec::new();
-        for explored in given {
-            let place = list.get_mut(explored.place).filter(|known| known.is_open_to_others());
-            if let Some(known) = place {
-                gave_way.push(*known);
-                let (item, propensity) = (explored.item, explored.propensity);
-                *known = Ranked { propensity, ..Ranked::new(item, known.score, Because::Exploring) };
-            }
-        }
-        let is_shown = |item| list.iter().any(|ranked| ranked.item == item);
-        let rest = if gave_way.is_empty() { rest } else { arrangement.behind(gave_way, rest, is_shown) };
-        list.extend(rest);
-        list
     }
 
     /// The list by the rule that serves, of whatever is allowed, exploring apart: what is measured.

@@ -15,7 +15,7 @@ pub(crate) struct Ranked {
     pub(crate) because: Because,
     /// Part of the placement that moved it or brought it in.
     pub(crate) touch: Option<Touch>,
-    /// Probability of standing in its place, given everything but the draws of exploration.
+    /// Probability with which exploration was to draw it for its place; 1 for what is there by its rank.
     pub(crate) propensity: f32,
 }
 
