@@ -16,7 +16,7 @@ const SETTINGS: [&str; 4] =
 
 enum Kind {
     Tidings { server: Option<Server>, directory: TempDir, listen: SocketAddr },
-    Peer(Peer),
+    Peer(Box<Peer>),
     Nobody,
 }
 
@@ -40,7 +40,7 @@ impl Subject {
     }
 
     pub fn of_peer(peer: Peer) -> Self {
-        Self { kind: Kind::Peer(peer) }
+        Self { kind: Kind::Peer(Box::new(peer)) }
     }
 
     pub fn name(&self) -> &'static str {
