@@ -145,6 +145,19 @@ fn a_topic_of_transactions_has_an_end() {
 
 #[test]
 #[ignore = "needs Kafka and a puller built with it: make sources"]
+fn a_topic_that_is_not_there_ends_a_run_that_ends() {
+    let (database, kafka) = (TestDatabase::new(), Kafka::start());
+    let server = Server::start(&database.url, &[]);
+    kafka.create("shop-events");
+    let puller = kafka.puller(&server).replacing("topics = [\"shop-events\"]", "topics = [\"shop-event\"]");
+    let output = puller.run(&["--once"]);
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("did you mean \"shop-events\"?"), "{said}");
+}
+
+#[test]
+#[ignore = "needs Kafka and a puller built with it: make sources"]
 fn changes_of_debezium_are_read_from_kafka() {
     let (database, kafka) = (TestDatabase::new(), Kafka::start());
     let server = Server::start(&database.url, &[]);

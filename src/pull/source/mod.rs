@@ -3,6 +3,8 @@
 pub mod backoff;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+#[cfg(any(feature = "kafka", test))]
+mod kafka_partitions;
 pub mod mysql_binlog;
 pub mod nats;
 pub mod postgres_outbox;

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::rejecting::Rejecting;
 use super::settings_fault::wrong;
 use crate::config::{BatchSettings, KafkaSettings, Start};
-use crate::source::{Batch, Change, Content, Next, Record, SourceError};
+use crate::source::{Batch, Change, Content, Next, Record, SourceError, kafka_partitions};
 
 /// Message from the reading thread.
 pub type Read = Result<Next<Vec<Offset>>, SourceError>;
@@ -30,6 +30,8 @@ fn batch(records: Vec<Record>, mark: Vec<Offset>) -> Next<Vec<Offset>> {
 const BROKERS: Duration = Duration::from_secs(10);
 /// Wait for a record when there is none.
 const POLL: Duration = Duration::from_millis(10);
+/// Interval at which the brokers are asked why no partition is ours.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// A batch that nobody takes for so long means that the server is away: reading is paused, so that the group goes on.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -68,6 +70,11 @@ pub struct Reader {
     ends: HashMap<(String, i32), i64>,
     /// With `once`, how often the brokers said that a partition of this number has nothing more to read.
     exhausted: HashMap<i32, usize>,
+    topics: Vec<String>,
+    group: String,
+    opened: Instant,
+    /// With `once`, when it was last asked why no partition is ours.
+    asked: Instant,
 }
 
 impl Reader {
@@ -105,6 +112,7 @@ impl Reader {
         let consumer: BaseConsumer = config.create().map_err(wrong)?;
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(wrong)?;
+        let now = Instant::now();
         Ok(Self {
             consumer,
             connection,
@@ -112,11 +120,15 @@ impl Reader {
             batch,
             once,
             records: Vec::new(),
-            began: Instant::now(),
+            began: now,
             read: HashMap::new(),
             handed: HashMap::new(),
             ends: HashMap::new(),
             exhausted: HashMap::new(),
+            topics: settings.topics.clone(),
+            group: group.to_owned(),
+            opened: now,
+            asked: now,
         })
     }
 
@@ -278,7 +290,7 @@ impl Reader {
         let away = |error| SourceError::away("Kafka", error);
         let assigned = self.consumer.assignment().map_err(away)?;
         if assigned.count() == 0 {
-            return Ok(false);
+            return self.ask_why_nothing_is_ours().map(|()| false);
         }
         let committed = self.consumer.committed(BROKERS).map_err(away)?;
         let positions = self.consumer.position().map_err(away)?;
@@ -321,6 +333,20 @@ impl Reader {
             }
         }
         Ok(true)
+    }
+
+    /// An error once it is clear that no partition will be ours.
+    fn ask_why_nothing_is_ours(&mut self) -> Result<(), SourceError> {
+        if self.asked.elapsed() < ASK_AGAIN {
+            return Ok(());
+        }
+        let known = self.consumer.fetch_metadata(None, BROKERS);
+        self.asked = Instant::now();
+        let known = known.map_err(|error| SourceError::away("Kafka", error))?;
+        let topics = known.topics().iter();
+        let there = topics.map(|topic| (topic.name().to_owned(), topic.partitions().len())).collect();
+        let fault = kafka_partitions::fault(&self.topics, &there, &self.group, self.opened.elapsed());
+        fault.map_or(Ok(()), |fault| Err(SourceError::Wrong(fault)))
     }
 
     /// Records between what was handed out and the ends, as far as the brokers have told.
