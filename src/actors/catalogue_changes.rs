@@ -26,8 +26,9 @@ pub async fn put_items(
     let (writer, count) = (Arc::clone(state), items.len());
     let put = move |connection: &mut Connection| {
         let mut put = || {
+            let watch = writer.watch_items();
             let stored = items::upsert_at(connection, &items, Timestamp::now())?;
-            Ok(writer.upsert_items(stored))
+            writer.settle(&watch, connection, stored, &[])
         };
         let any = items.iter().any(|item| item.new_direction().is_some());
         if any { writer.with_embeddings(put) } else { put() }

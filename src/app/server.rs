@@ -66,9 +66,11 @@ pub fn load_models(config: Config, store: Store) -> anyhow::Result<Arc<AppState>
         let kinds = event_kinds::sync(connection, &config.event.kinds)?;
         Ok((server::epoch(connection)?, catalogue, kinds))
     })?;
-    let model = store.run_blocking(last_good_model)?;
+    let mut model = store.run_blocking(last_good_model)?.unwrap_or_else(ModelSet::empty);
     let state = AppState::new(config, store, &epoch, catalogue, ModelSet::empty(), kinds);
-    state.put_models(model.unwrap_or_else(ModelSet::empty));
+    let watch = state.watch_items();
+    state.store.run_blocking(|connection| state.bring_up_to_date(connection, &mut model))?;
+    state.put_models(model, &watch);
     Ok(state)
 }
 

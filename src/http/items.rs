@@ -22,6 +22,7 @@ use crate::base::json_shape::{ArrayFault, elements};
 use crate::base::{ExternalId, FieldError, JsonShape};
 use crate::catalogue::{Catalogue, Item, NewItem, other_length, too_complex_item};
 use crate::privacy::Permission;
+use crate::store::items::{self, Upserted};
 use crate::store::{Connection, embeddings};
 
 /// Largest tree of one item that takes more than twice its text, bytes: 64 attributes, 32 tags and a path have some 20,000, an embedding
@@ -236,8 +237,13 @@ pub async fn delete(
 ) -> Result<HttpResponse, ApiError> {
     let id = ExternalId::parse(&path)?;
     let inner = item_named(&app.state.catalogue.load(), &id)?.id;
-    app.state.store.run(move |connection| crate::store::items::deactivate(connection, &id)).await?;
-    app.state.remove_item(inner);
+    let state = Arc::clone(&app.state);
+    let take_out = move |connection: &mut Connection| {
+        let watch = state.watch_items();
+        items::deactivate(connection, &id)?;
+        state.settle(&watch, connection, Upserted::default(), &[inner])
+    };
+    app.state.store.run(take_out).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -54,9 +54,13 @@ impl AppState {
             );
         }
         let serving = self.models.load().version;
-        let mut loaded = Vec::new();
+        let (mut loaded, watch) = (Vec::new(), self.watch_items());
         for version in self.experiment_models.load().missing(experiments(definitions), serving) {
-            match load_version(connection, version) {
+            let up_to_date = load_version(connection, version).and_then(|mut model| {
+                let noted = self.bring_up_to_date(connection, &mut model);
+                noted.map(|()| model).map_err(|error| error.to_string())
+            });
+            match up_to_date {
                 Ok(model) => loaded.push(model),
                 Err(error) => {
                     log::error!("arms of this version are not served version={version} error={error}")
@@ -64,8 +68,9 @@ impl AppState {
             }
         }
         let _writer = self.change.lock();
-        let catalogue = self.catalogue.load();
+        let (catalogue, changed) = (self.catalogue.load(), watch.take());
         for model in &mut loaded {
+            model.note_items(&catalogue, &changed);
             model.note_unknown(&catalogue);
         }
         let models = self.experiment_models.load_full().as_ref().clone();

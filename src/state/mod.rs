@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod budget;
+pub mod changed_items;
 pub mod definitions;
 pub mod identity;
 pub mod job_board;
@@ -15,6 +16,7 @@ pub mod oidc;
 pub mod push_state;
 mod recount;
 pub mod sessions;
+mod settle;
 pub mod sign_ins;
 mod snapshot;
 pub mod sources;
@@ -30,6 +32,7 @@ use parking_lot::Mutex;
 
 use self::audit::AuditLog;
 use self::budget::Budget;
+use self::changed_items::{ChangedItems, Watch};
 use self::identity::Identity;
 use self::job_board::JobBoard;
 use self::learned::Learned;
@@ -93,6 +96,10 @@ pub struct AppState {
     change: Mutex<()>,
     /// One change of embeddings at a time, in the database and here.
     embeddings_order: Mutex<()>,
+    /// One that makes known what it has stored or read at a time.
+    items_order: Mutex<()>,
+    /// Items that were changed here while others read or store them.
+    changed_items: Arc<ChangedItems>,
     /// Moment of the last reading of the stored catalogue, microseconds since 1970.
     catalogue_read_at: AtomicI64,
     /// The content index is being made anew.
@@ -149,6 +156,8 @@ impl AppState {
             learned: Learned::default(),
             change: Mutex::new(()),
             embeddings_order: Mutex::new(()),
+            items_order: Mutex::new(()),
+            changed_items: Arc::default(),
             catalogue_read_at: AtomicI64::new((Timestamp::now() - CLOCKS).0),
             renewing: AtomicBool::new(false),
             reading_definitions: Mutex::new(()),
@@ -177,7 +186,8 @@ impl AppState {
     }
 
     /// Adds or replaces items and notes what they cost since when, and their embeddings: the catalogue first, then the model set learns
-    /// of them. Items that became cheaper, available or new, at most [`MAX_CHANGES`].
+    /// of them. Items that became cheaper, available or new, at most [`MAX_CHANGES`]. Of items that others may change see
+    /// [`Self::settle`].
     pub fn upsert_items(&self, stored: Upserted) -> Vec<Change> {
         let Upserted { items, prices, embeddings } = stored;
         let _writer = self.change.lock();
@@ -243,13 +253,14 @@ impl AppState {
         let _writer = self.change.lock();
         let mut catalogue = Catalogue::clone(&self.catalogue.load());
         catalogue.remove(item);
-        self.put_catalogue(catalogue, &[]);
+        self.put_catalogue(catalogue, &[item]);
     }
 
     fn put_catalogue(&self, catalogue: Catalogue, changed: &[ItemId]) {
         self.metrics.set(Gauge::Items, i64::try_from(catalogue.len()).unwrap_or(i64::MAX));
         let catalogue = Arc::new(catalogue);
         self.catalogue.store(Arc::clone(&catalogue));
+        self.changed_items.note(changed);
         // Items that events have named carry no text yet: content has nothing to learn from them.
         let told: Vec<ItemId> = changed
             .iter()
@@ -296,11 +307,11 @@ impl AppState {
         self.renewing.store(false, Ordering::Release);
     }
 
-    /// A new model set serves from now on; it learns of items that came while it was trained.
-    pub fn put_models(&self, mut models: ModelSet) {
+    /// A new model set serves from now on; it learns of items that came or were changed since `watch` began: before it was trained
+    /// or read.
+    pub fn put_models(&self, mut models: ModelSet, watch: &Watch) {
         let _writer = self.change.lock();
-        let catalogue = self.catalogue.load();
-        models.note_unknown(&catalogue);
+        self.note_changed(&mut models, watch);
         let experiments = self.experiment_models.load_full().as_ref().clone();
         self.experiment_models.store(Arc::new(experiments.after_swap(&self.models.load_full(), &models)));
         self.monitor.begin(&models.baseline);

@@ -13,6 +13,7 @@ mod brief;
 mod broadcasts;
 mod campaigns;
 mod caps;
+mod changed_beside_training;
 mod channel;
 mod chaos;
 mod client;

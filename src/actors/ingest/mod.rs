@@ -225,7 +225,7 @@ impl Handler<Ingest> for IngestActor {
 
 /// Makes items known that an event has named before the catalogue did. Deleted ones stay deleted. Blocks.
 fn learn_items(state: &AppState, connection: &mut Connection, batch: &[NewEvent], appended: &[Appended]) {
-    let catalogue = state.catalogue.load();
+    let (catalogue, watch) = (state.catalogue.load(), state.watch_items());
     let unknown: BTreeSet<ItemId> = batch
         .iter()
         .zip(appended)
@@ -235,9 +235,10 @@ fn learn_items(state: &AppState, connection: &mut Connection, batch: &[NewEvent]
     if unknown.is_empty() {
         return;
     }
-    match items::load(connection, &unknown.into_iter().collect::<Vec<_>>()) {
-        Ok(items) => drop(state.upsert_items(Upserted { items, ..Upserted::default() })),
+    let known = items::load(connection, &unknown.into_iter().collect::<Vec<_>>())
+        .and_then(|items| state.settle(&watch, connection, Upserted { items, ..Upserted::default() }, &[]));
+    if let Err(error) = known {
         // The events are stored; the next training reads the whole catalogue.
-        Err(error) => log::error!("new items not read error={error}"),
+        log::error!("new items not read error={error}");
     }
 }

@@ -24,6 +24,7 @@ use crate::decide::Input;
 use crate::recommend::ModelSet;
 use crate::recommend::train::TrainError;
 use crate::state::AppState;
+use crate::state::changed_items::Watch;
 use crate::store::jobs::{self, JobRow};
 use crate::store::{models, thread_stands_back};
 use crate::telemetry::{Count, Gauge, Ratio};
@@ -87,6 +88,8 @@ impl RecommenderActor {
         self.save(job.clone());
         self.state.live.prepare(parameters(&self.state).popularity_half_life_days);
         let state = Arc::clone(&self.state);
+        let watch = Arc::new(state.watch_items());
+        let watched = Arc::clone(&watch);
         let (done, ended) = oneshot::channel();
         // A thread of its own: its low priority, for reading the model back, can't be taken back. A panic ends the thread,
         // not the server: the sender is gone then.
@@ -95,15 +98,16 @@ impl RecommenderActor {
                 log::warn!("training keeps its priority error={error}");
             }
             let jobs = &state.jobs;
-            let _ = done.send(train_beside(&state, &mut |stage, share| jobs.progress(stage, share)));
+            let _ =
+                done.send(train_beside(&state, &watched, &mut |stage, share| jobs.progress(stage, share)));
         });
         if let Err(error) = thread {
             log::error!("no thread for training error={error}");
         }
-        context.spawn(ended.into_actor(self).map(|outcome, actor, context| {
+        context.spawn(ended.into_actor(self).map(move |outcome, actor, context| {
             actor.running = None;
             let (state, message) = match outcome {
-                Ok(Ok(outcome)) => ("succeeded", actor.trained(outcome, context)),
+                Ok(Ok(outcome)) => ("succeeded", actor.trained(outcome, &watch, context)),
                 Ok(Err(TrainingError::Train(TrainError::Cancelled))) => ("cancelled", "cancelled".to_owned()),
                 Ok(Err(error)) => ("failed", error.to_string()),
                 Err(_) => ("failed", "training panicked; the log says where".to_owned()),
@@ -117,14 +121,14 @@ impl RecommenderActor {
         job.job_id
     }
 
-    fn trained(&mut self, outcome: Outcome, context: &mut Context<Self>) -> String {
+    fn trained(&mut self, outcome: Outcome, watch: &Watch, context: &mut Context<Self>) -> String {
         let Outcome { model, gate, took } = outcome;
         let version = model.version;
         self.state.metrics.add(Count::Trainings, 1);
         if !gate.passed {
             return format!("version {version} was not activated: {}", gate.reason);
         }
-        self.state.put_models(model);
+        self.state.put_models(model, watch);
         self.state.live.take_over();
         self.tell_users(context);
         format!("version {version} serves after {} ms: {}", took.as_millis(), gate.reason)
@@ -160,6 +164,7 @@ impl RecommenderActor {
         context: &mut Context<Self>,
     ) {
         let state = Arc::clone(&self.state);
+        let watch = state.watch_items();
         let load = async move {
             let store = state.store.clone();
             store
@@ -169,6 +174,7 @@ impl RecommenderActor {
                     let mut model = ModelSet::decode(&artefact);
                     if let Ok(model) = &mut model {
                         model.version = version;
+                        state.bring_up_to_date(connection, model)?;
                         models::activate(connection, version)?;
                         state.begin_recount(connection)?;
                     }
@@ -176,10 +182,10 @@ impl RecommenderActor {
                 })
                 .await
         };
-        context.spawn(load.into_actor(self).map(|outcome, actor, context| {
+        context.spawn(load.into_actor(self).map(move |outcome, actor, context| {
             let answer = match outcome {
                 Ok(Some(Ok(model))) => {
-                    actor.state.put_models(model);
+                    actor.state.put_models(model, &watch);
                     actor.tell_users(context);
                     let state = Arc::clone(&actor.state);
                     // Answered when its lists know what happened since it was trained.

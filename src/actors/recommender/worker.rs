@@ -17,11 +17,13 @@ use serde::{Deserialize, Serialize};
 use super::duty_cycle::DutyCycle;
 use super::training::{Outcome, TrainingError, train};
 use crate::base::{ModelVersion, Timestamp};
+use crate::catalogue::Item;
 use crate::config::Config;
 use crate::evaluate::gate::Gate;
 use crate::recommend::ModelSet;
 use crate::recommend::train::{Stage, TrainError};
 use crate::state::AppState;
+use crate::state::changed_items::Watch;
 use crate::store::items::Upserted;
 use crate::store::{Connection, StoreError, embeddings, item_prices, items, models};
 
@@ -51,19 +53,17 @@ enum Report {
     Failed(String),
 }
 
-/// Trains in a worker and reads the new model back. Blocks for as long as it takes; told to break, it ends the worker.
-pub fn train_beside(
+/// Reads the catalogue as it is stored: an import beside the running server may have brought items, which the model may name.
+/// Items that are changed meanwhile stay as they are then.
+fn read_catalogue(
     state: &AppState,
-    progress: &mut dyn FnMut(Stage, f32) -> ControlFlow<()>,
-) -> Result<Outcome, TrainingError> {
-    // An import beside the running server may have brought items: the model may name them.
-    let niceness = state.config.training.niceness;
-    let now = Timestamp::now();
-    let brought = state.store.read_in_background(niceness, |connection| {
-        let (items, prices) = (items::load_all(connection)?, item_prices::load_changes(connection, now)?);
-        Ok(Upserted { items, prices, ..Upserted::default() })
+    read: impl FnOnce(&mut Connection) -> Result<Vec<Item>, StoreError>,
+) -> Result<(), StoreError> {
+    let (niceness, now, watch) = (state.config.training.niceness, Timestamp::now(), state.watch_items());
+    state.store.read_in_background(niceness, |connection| {
+        let (items, prices) = (read(connection)?, item_prices::load_changes(connection, now)?);
+        state.settle(&watch, connection, Upserted { items, prices, ..Upserted::default() }, &[])
     })?;
-    let _ = state.upsert_items(brought);
     state.with_embeddings(|| {
         let since = state.catalogue_read_at();
         let changed = |connection: &mut Connection| embeddings::changed_since(connection, since);
@@ -72,6 +72,18 @@ pub fn train_beside(
         Ok::<_, StoreError>(())
     })?;
     state.note_catalogue_read(now);
+    Ok(())
+}
+
+/// Trains in a worker and reads the new model back; it learns of what was changed in the catalogue since `watch` began. Blocks for
+/// as long as it takes; told to break, it ends the worker.
+pub fn train_beside(
+    state: &AppState,
+    watch: &Watch,
+    progress: &mut dyn FnMut(Stage, f32) -> ControlFlow<()>,
+) -> Result<Outcome, TrainingError> {
+    let niceness = state.config.training.niceness;
+    read_catalogue(state, items::load_all)?;
     let mut worker = Worker::start(state)?;
     let stdout =
         worker.child.stdout.take().ok_or_else(|| TrainingError::Worker("it has no output".to_owned()))?;
@@ -88,7 +100,13 @@ pub fn train_beside(
             Report::Progress { .. } => {}
             Report::Stored { version, gate, took } => {
                 drop(worker);
-                let model = read_back(state, version)?;
+                let mut model = read_back(state, version)?;
+                read_catalogue(state, |connection| {
+                    let since = state.catalogue_read_at();
+                    let changed = items::changed_since(connection, since)?;
+                    items::load(connection, &changed)
+                })?;
+                state.note_changed(&mut model, watch);
                 return Ok(Outcome { model, gate, took });
             }
             Report::Failed(message) => return Err(TrainingError::Worker(message)),

@@ -88,6 +88,7 @@ pub fn demo(config: Config, shoppers: usize, seed: u64) -> anyhow::Result<()> {
     let state = server::load(config, database.store.clone())?;
     if state.models.load().version.0 == 0 {
         log::info!("training the first model");
+        let watch = state.watch_items();
         let outcome = training::train(&state, &mut |_, _| std::ops::ControlFlow::Continue(()))
             .context("the first model could not be trained")?;
         log::info!(
@@ -96,7 +97,7 @@ pub fn demo(config: Config, shoppers: usize, seed: u64) -> anyhow::Result<()> {
             outcome.took.as_millis(),
             outcome.gate.reason
         );
-        state.put_models(outcome.model);
+        state.put_models(outcome.model, &watch);
     }
     actix::System::new().block_on(async {
         let running = server::start(state, true, EchoLimits::default()).await?;

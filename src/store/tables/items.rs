@@ -14,7 +14,7 @@ use super::item_prices;
 use super::loaded_items;
 use crate::base::{ExternalId, ItemId, Timestamp};
 use crate::catalogue::{Catalogue, Embedding, Item, Local, NewItem, PricePoint};
-use crate::store::postgres::convert::{external_id, from_pg};
+use crate::store::postgres::convert::{external_id, from_pg, to_pg};
 use crate::store::postgres::sql::sql;
 use crate::store::postgres::{StoreError, without_time_limit};
 use crate::store::schema::items as table;
@@ -168,6 +168,15 @@ pub fn load(conn: &mut PgConnection, ids: &[ItemId]) -> Result<Vec<Item>, StoreE
         .select(ItemRow::as_select())
         .load(conn)?;
     rows.into_iter().map(ItemRow::into_item).collect()
+}
+
+/// Items that were made, changed or deleted since a moment, by id.
+pub fn changed_since(conn: &mut PgConnection, since: Timestamp) -> Result<Vec<ItemId>, StoreError> {
+    without_time_limit(conn, |conn| {
+        let changed = table::table.filter(table::updated_at.ge(to_pg(since))).order(table::item_id);
+        let ids: Vec<i32> = changed.select(table::item_id).load(conn)?;
+        Ok(ids.into_iter().map(ItemId::from_sql).collect())
+    })
 }
 
 /// Returns whether the catalogue has any item that can be shown: one with a title.

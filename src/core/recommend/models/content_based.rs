@@ -72,11 +72,14 @@ impl ContentBased {
         Some(Self { index, ..Self::default() })
     }
 
-    /// Takes note of items that were added, changed or removed. O(words of the items), and a copy of a bit for each item.
+    /// Takes note of items that were added, changed or removed, as far as their words are others. O(words of the items), and a copy of a
+    /// bit for each item.
     pub fn note_items(&mut self, catalogue: &Catalogue, items: &[ItemId]) {
         let mut group: Group = items
             .iter()
-            .map(|id| (*id, catalogue.get(*id).map(|item| self.vector_of(item)).unwrap_or_default().into()))
+            .map(|id| (*id, catalogue.get(*id).map(|item| self.vector_of(item)).unwrap_or_default()))
+            .filter(|(id, vector)| self.vector(*id) != vector.as_slice())
+            .map(|(id, vector)| (id, vector.into()))
             .collect();
         group.sort_by_key(|(id, _)| *id);
         group.dedup_by_key(|(id, _)| *id);

@@ -419,3 +419,15 @@ proptest! {
         prop_assert_eq!(distinct.len(), list.len());
     }
 }
+
+#[test]
+fn an_item_whose_words_are_the_same_is_no_news_and_one_with_others_is() {
+    let mut catalogue = shop();
+    let mut model = trained(&history(), 6, &catalogue);
+    let (before, all): (_, Vec<_>) = (model.content().clone(), (0..6).map(ItemId).collect());
+    model.note_items(&catalogue, &all);
+    assert_eq!(*model.content(), before);
+    catalogue.upsert(item(1, "Yellow teapot", "Kitchen"));
+    model.note_items(&catalogue, &all);
+    assert!(*model.content() != before && model.content().similarity(ItemId(1), ItemId(5)) > 0.3);
+}
