@@ -29,6 +29,11 @@ impl Aliases {
         }
     }
 
+    /// Returns whether anybody was ever merged.
+    pub fn any(&self) -> bool {
+        self.any.load(Ordering::Acquire)
+    }
+
     /// The user whom an id stands for: itself unless it was merged.
     pub fn user(&self, named: &ExternalId) -> ExternalId {
         self.merged(named).unwrap_or_else(|| named.clone())
@@ -36,7 +41,7 @@ impl Aliases {
 
     /// The user into whom an id was merged, or is being merged; `None` for every other.
     pub fn merged(&self, named: &ExternalId) -> Option<ExternalId> {
-        if !self.any.load(Ordering::Acquire) {
+        if !self.any() {
             return None;
         }
         let next = |id: &ExternalId| self.users.get(id).map(|user| user.clone());

@@ -2,6 +2,7 @@
 //! every connection of those it is for, and forgotten: no place in a stream, no row, no inbox, no second try. Each user's
 //! actor still asks the policy, so mutes, consent, quiet hours, caps and the budget hold; what was shown counts for as long as the actor lives.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -28,7 +29,12 @@ pub async fn tell_now(
     registry: &Registry,
 ) -> usize {
     let entries: Vec<Arc<Entry>> = match audience {
-        Audience::Users(users) => users.iter().filter_map(|user| registry.get(user)).collect(),
+        Audience::Users(users) => {
+            // Several ids of one person lead to one actor.
+            let mut seen = HashSet::new();
+            let entries = users.iter().filter_map(|user| registry.get(user));
+            entries.filter(|entry| seen.insert(entry.instance)).collect()
+        }
         Audience::Segment(_) | Audience::Topic(_) | Audience::Meeting(_) | Audience::Everyone => {
             registry.entries()
         }

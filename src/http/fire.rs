@@ -49,7 +49,7 @@ struct FireBody {
 struct Fired<'a> {
     /// Stands for all of it, as for taking it back.
     id: Uuid,
-    /// Number of users.
+    /// Number of users; several ids of one person count once.
     accepted: usize,
     /// Users that do not exist.
     unknown: &'a [ExternalId],
@@ -183,12 +183,14 @@ impl Firing {
         }
         let known = users::find_many(connection, &self.wish.user_ids)?;
         let (mut told, mut rows, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
+        let mut seen = HashSet::new();
         for user in &self.wish.user_ids {
             match known.get(user) {
-                Some(id) => {
+                Some(id) if seen.insert(*id) => {
                     rows.push(self.row(*id));
                     told.push(user.clone());
                 }
+                Some(_) => {} // Another id of the same person.
                 None => unknown.push(user.clone()),
             }
         }

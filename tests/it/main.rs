@@ -52,6 +52,7 @@ mod memory_bounds;
 mod merges;
 mod merges_lost;
 mod merges_rows;
+mod merges_told;
 mod model_arms;
 mod models;
 mod models_data;

@@ -324,7 +324,8 @@ impl Sim {
         if !matches!(&actor.state, State::Ready(state) if !state.is_stalled()) {
             return actor.waiting_tickets.push(ticket);
         }
-        let message = ApiMessage { id: ticket.id, content: Arc::clone(&ticket.message), call: None };
+        let (content, call) = (Arc::clone(&ticket.message), Some(ticket.batch));
+        let message = ApiMessage { id: ticket.id, content, call, is_to_many: true };
         if let Some(before) = actor.tickets.insert(ticket.id, ticket) {
             self.drop_ticket(server, before);
         }

@@ -32,6 +32,7 @@ pub fn batches(submit: Submit) -> Vec<Batch> {
             users,
             message: submission.message,
             broadcast,
+            is_to_many: false,
             is_held: false,
         };
         Batch::direct(row, request.clone())

@@ -259,6 +259,7 @@ impl Round {
             users: vec![turn.user.clone()],
             message: turn.batch.row.message.clone(),
             broadcast: turn.batch.row.broadcast,
+            is_to_many: turn.batch.row.is_to_many,
             is_held,
         }
     }

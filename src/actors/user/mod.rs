@@ -308,11 +308,8 @@ impl UserActor {
         }
         let Some(turn) = ticket.turn() else { return };
         let row = &turn.batch.row;
-        if turn.user != self.user && row.users.contains(&self.user) {
-            return ticket.settle(); // The user gets it under their own id.
-        }
-        let content = Arc::clone(&turn.batch.content);
-        let message = ApiMessage { id: turn.id(), content, call: row.broadcast };
+        let (content, is_to_many) = (Arc::clone(&turn.batch.content), row.is_to_many);
+        let message = ApiMessage { id: turn.id(), content, call: row.broadcast, is_to_many };
         self.tickets.insert(message.id, ticket);
         self.take(Input::MessageOfApi(message), None, context);
     }

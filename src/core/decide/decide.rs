@@ -14,7 +14,7 @@ use crate::deliver::Frame;
 use crate::feedback::experiments::Slice;
 use crate::notify::policy::Trial;
 use crate::notify::triggers::Trigger;
-use crate::notify::{Candidate, Channel, Channels, Moment, Outcome, Priority, Rules, Sent, decide};
+use crate::notify::{Candidate, Channel, Channels, Message, Moment, Outcome, Priority, Rules, Sent, decide};
 
 impl UserState {
     /// Decides about a proposal and changes nothing. `channels`: those that are open.
@@ -94,8 +94,12 @@ impl UserState {
                 }
             }
             // Repeated requests were told apart when the message was accepted.
-            Subject::Message(message, _) => {
-                Candidate::of_shop(&message.category, &message.kind, message.priority, message.expires_at)
+            Subject::Message { message, occasion, .. } => {
+                let Message { category, kind, priority, expires_at, .. } = message;
+                Candidate {
+                    dedupe_key: occasion,
+                    ..Candidate::of_shop(category, kind, *priority, *expires_at)
+                }
             }
         }
     }
@@ -174,7 +178,7 @@ impl UserState {
         if !self.is_connected() || elsewhere {
             return;
         }
-        let proposal = Proposal::of_message(&announcement.message, None);
+        let proposal = Proposal::of_message(&announcement.message, None, None);
         let judgement = self.judge(&proposal, self.channels(API, step), step.sent, step.world);
         if judgement.decision.outcome != Outcome::Send || judgement.decision.channel != Channel::Socket {
             return step.count(Counter::Dropped);

@@ -22,7 +22,7 @@ impl UserState {
             return step.push(Effect::Return(api.id));
         }
         let message = &api.content.message;
-        let proposal = Proposal::of_message(message, api.call.or(Some(api.id.0)));
+        let proposal = Proposal::of_message(message, api.call.or(Some(api.id.0)), api.occasion());
         let judgement = self.judge(&proposal, self.channels(API, step), step.sent, step.world);
         match judgement.decision.outcome {
             Outcome::Send | Outcome::InboxOnly | Outcome::Digest => {

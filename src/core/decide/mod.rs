@@ -55,6 +55,6 @@ pub use recommend::{Asking, ListRequest, Recommendations};
 pub use record::{API, ApiMessage, Record, SnoozeEnded, steps};
 pub use render::RenderedMessage;
 pub use served::ServedLists;
-pub use stored::{MAX_DEFERRED_READ, RecentSend, SentAs, StoredNotification, StoredUser};
+pub use stored::{MAX_DEFERRED_READ, RecentSend, SentAs, StoredNotification, StoredUser, occasion};
 pub use user_state::UserState;
 pub use world::World;

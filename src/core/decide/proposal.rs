@@ -17,8 +17,15 @@ use crate::notify::{Candidate, Decision, Message, Rules};
 pub enum Subject<'a> {
     /// A trigger that fired.
     Trigger(&'a Trigger),
-    /// A message of the API, in words of the shop, and the id that its call was answered with.
-    Message(&'a Message, Option<Uuid>),
+    /// A message of the API, in words of the shop.
+    Message {
+        /// The message.
+        message: &'a Message,
+        /// The id that its call was answered with.
+        call: Option<Uuid>,
+        /// Key of what its call tells each person once.
+        occasion: Option<u64>,
+    },
 }
 
 impl<'a> Subject<'a> {
@@ -26,7 +33,7 @@ impl<'a> Subject<'a> {
     pub fn trigger(self) -> &'a str {
         match self {
             Self::Trigger(trigger) => trigger.name(),
-            Self::Message(..) => API,
+            Self::Message { .. } => API,
         }
     }
 
@@ -34,7 +41,7 @@ impl<'a> Subject<'a> {
     pub(super) fn call(self) -> Option<Uuid> {
         match self {
             Self::Trigger(trigger) => trigger.call,
-            Self::Message(_, call) => call,
+            Self::Message { call, .. } => call,
         }
     }
 }
@@ -59,10 +66,10 @@ impl<'a> Proposal<'a> {
         Self { subject: Subject::Trigger(trigger), list, items, mentions: Vec::new() }
     }
 
-    /// Of a message of the API.
-    pub fn of_message(message: &'a Message, call: Option<Uuid>) -> Self {
+    /// Of a message of the API. `occasion`: what its call tells each person once.
+    pub fn of_message(message: &'a Message, call: Option<Uuid>, occasion: Option<u64>) -> Self {
         Self {
-            subject: Subject::Message(message, call),
+            subject: Subject::Message { message, call, occasion },
             list: Recommendations::default(),
             items: Vec::new(),
             mentions: Vec::new(),

@@ -12,7 +12,7 @@ pub use super::snooze::{Returned, SnoozeEnded};
 use crate::base::{ItemId, ModelVersion, NotificationId, Timestamp, UserId};
 use crate::deliver::{Change, Frame};
 use crate::notify::policy::{Decision, PreferenceChange, Reason, Step, StepName};
-use crate::notify::triggers::EventData;
+use crate::notify::triggers::{EventData, occasion_of_call};
 use crate::notify::{Channel, Priority};
 use crate::response::Probabilities;
 
@@ -213,7 +213,18 @@ pub struct DeferredRow {
 impl DeferredRow {
     /// The decision that ends a trigger which expired while its user was away: drop, expired. `decision_id`: a new UUIDv7.
     pub fn expired(&self, decision_id: Uuid, now: Timestamp) -> DecisionRow {
-        let decision = Decision::stopped(StepName::StillTrue, Reason::Expired);
+        self.dropped(StepName::StillTrue, Reason::Expired, decision_id, now)
+    }
+
+    /// The decision that ends a trigger of a merged user whose call has told the person already, then, or waits for them already
+    /// (`None`).
+    pub fn doubled(&self, told_at: Option<Timestamp>, decision_id: Uuid, now: Timestamp) -> DecisionRow {
+        let reason = told_at.map_or(Reason::WaitsAlready, Reason::SaidBefore);
+        self.dropped(StepName::Duplicate, reason, decision_id, now)
+    }
+
+    fn dropped(&self, step: StepName, reason: Reason, decision_id: Uuid, now: Timestamp) -> DecisionRow {
+        let decision = Decision::stopped(step, reason);
         DecisionRow {
             decision_id,
             decided_at: now,
@@ -385,6 +396,15 @@ pub struct ApiMessage {
     pub id: NotificationId,
     /// The message.
     pub content: Arc<crate::notify::message::Encoded>,
-    /// Message to many, or with a time, that it is part of.
+    /// Message to many, or with a time, that it is part of; or the request that it came in with others.
     pub call: Option<Uuid>,
+    /// The call says this one message to all of its users: to each person once, whichever of their ids it names.
+    pub is_to_many: bool,
+}
+
+impl ApiMessage {
+    /// Key of what it tells; `None` for a message of its own, which its id tells apart from others.
+    pub(super) fn occasion(&self) -> Option<u64> {
+        self.call.filter(|_| self.is_to_many).map(occasion_of_call)
+    }
 }

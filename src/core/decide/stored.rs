@@ -1,10 +1,13 @@
 //! A user as the store holds it: rows as domain types, the input of [`super::Loaded::fold`].
 
+use uuid::Uuid;
+
 use super::record::{API, DeferredRow};
 use crate::base::{ExternalId, ItemId, NotificationId, Timestamp, UserId};
 use crate::deliver::Marks;
 use crate::event::Event;
 use crate::notify::policy::PreferenceDocument;
+use crate::notify::triggers::occasion_of_call;
 use crate::notify::{Channel, Priority};
 use crate::profile::{Attributes, StatedFeatures};
 
@@ -87,6 +90,8 @@ pub struct StoredNotification {
     pub taken_back_at: Option<Timestamp>,
     /// A page that somebody looks at was given it, or a push service.
     pub given: bool,
+    /// The call of the shop that it is part of.
+    pub call: Option<Uuid>,
 }
 
 /// A message that was put into the user's stream, as frequency caps and repeats see it.
@@ -151,9 +156,14 @@ impl RecentSend {
             channel,
             expires_at: message.taken_back_at.map_or(message.expires_at, |at| message.expires_at.min(at)),
             given: message.given || message.marks.is_touched(),
-            dedupe_key,
+            dedupe_key: occasion(dedupe_key, message.call),
             passes_caps: !counted,
             outcomes,
         }
     }
+}
+
+/// Occasion of a stored message: that of its decision, or of the call of the shop that it is part of.
+pub fn occasion(decided: Option<i64>, call: Option<Uuid>) -> Option<i64> {
+    decided.or(call.map(|call| occasion_of_call(call).cast_signed()))
 }

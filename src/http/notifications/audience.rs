@@ -1,6 +1,6 @@
 //! Audiences of a request, against the database: who exists, and whether anybody is in a segment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::actors::App;
 use crate::base::{ExternalId, FieldError};
@@ -24,6 +24,8 @@ pub(super) struct Known {
     topic_names: Vec<String>,
     /// Named users that do not exist.
     pub(super) unknown: Vec<ExternalId>,
+    /// Of named users that something is accepted for once: other ids of the same person.
+    names: HashMap<ExternalId, Vec<ExternalId>>,
 }
 
 /// Those of the topics that somebody ever followed, with the number who do; and names for an error if one is not among them.
@@ -63,10 +65,14 @@ impl Known {
         let mut asked: BTreeSet<&ExternalId> = BTreeSet::new();
         let mut is_wide = false;
         let mut topics: BTreeSet<&str> = BTreeSet::new();
+        let mut keyed: BTreeSet<&ExternalId> = BTreeSet::new();
         for (_, addressed) in checked {
             match &addressed.audience {
                 Audience::Users(_) if addressed.ephemeral => {}
                 Audience::Users(users) => {
+                    if addressed.dedupe_key.is_some() && app.registry.aliases.any() {
+                        keyed.extend(users);
+                    }
                     // Who has an actor is known.
                     asked.extend(users.iter().filter(|user| app.registry.get(user).is_none()));
                 }
@@ -76,11 +82,12 @@ impl Known {
                 Audience::Segment(_) | Audience::Meeting(_) | Audience::Everyone => is_wide = true,
             }
         }
-        if asked.is_empty() && !is_wide && topics.is_empty() {
+        if asked.is_empty() && !is_wide && topics.is_empty() && keyed.is_empty() {
             return Ok(Self::default());
         }
         let topics: Vec<String> = topics.into_iter().map(str::to_owned).collect();
-        let asked: Vec<ExternalId> = asked.into_iter().cloned().collect();
+        let [asked, keyed] =
+            [asked, keyed].map(|some| some.into_iter().cloned().collect::<Vec<ExternalId>>());
         let mut known = app
             .state
             .store
@@ -88,7 +95,9 @@ impl Known {
                 let found = users::find_many(connection, &asked)?;
                 let unknown = asked.into_iter().filter(|user| !found.contains_key(user)).collect();
                 let (followed, topic_names) = followed(connection, topics)?;
-                let known = Self { unknown, topics: followed, topic_names, ..Self::default() };
+                let names =
+                    if keyed.is_empty() { HashMap::new() } else { users::other_names(connection, &keyed)? };
+                let known = Self { unknown, names, topics: followed, topic_names, ..Self::default() };
                 if !is_wide {
                     return Ok(known);
                 }
@@ -102,6 +111,11 @@ impl Known {
             known.segments.extend(segmentation.summaries().iter().map(|summary| summary.segment.0));
         }
         Ok(known)
+    }
+
+    /// Ids of the person whom an id names, that one first.
+    pub(super) fn names<'a>(&'a self, user: &'a ExternalId) -> impl Iterator<Item = &'a ExternalId> {
+        std::iter::once(user).chain(self.names.get(user).into_iter().flatten())
     }
 
     /// Refuses an audience of nobody. A message that waits for its time may find somebody by then, an ephemeral one nobody.

@@ -161,7 +161,7 @@ impl Call<'_> {
             } else if addressed.ephemeral {
                 ephemeral.push(addressed);
             } else {
-                let submission = self.submission(addressed, index)?;
+                let submission = self.submission(addressed, index, known)?;
                 draft.parts.push(Part {
                     index,
                     notification: submission.single(),
@@ -183,7 +183,7 @@ impl Call<'_> {
         }
     }
 
-    fn submission(&self, addressed: Addressed, index: usize) -> Result<Submission, ApiError> {
+    fn submission(&self, addressed: Addressed, index: usize, known: &Known) -> Result<Submission, ApiError> {
         let Addressed { audience, message, send_at, dedupe_key, pace, local, ephemeral: _ } = addressed;
         let receipt = |parts: &[&[u8]]| EventKey::from_parts(parts).0;
         let by_request =
@@ -193,7 +193,10 @@ impl Call<'_> {
         let (receipt, user_receipts) = match (&dedupe_key, &audience) {
             (None, _) => (by_request, Vec::new()),
             (Some(key), Audience::Users(users)) => {
-                (by_request, users.iter().map(|user| of_user(key, user)).collect())
+                let own = |user: &ExternalId| -> Vec<Uuid> {
+                    known.names(user).map(|name| of_user(key, name)).collect()
+                };
+                (by_request, users.iter().map(own).collect())
             }
             (Some(key), Audience::Segment(segment)) => {
                 (Some(receipt(&[b"segment", key.as_bytes(), &[*segment]])), Vec::new())

@@ -37,6 +37,7 @@ pub fn read(conn: &mut PgConnection, calls: &[Uuid]) -> Result<HashMap<Uuid, Pro
         .bind::<Array<SqlUuid>, _>(calls)
         .bind::<Array<SqlUuid>, _>(calls)
         .bind::<Array<SqlUuid>, _>(calls)
+        .bind::<Array<SqlUuid>, _>(calls)
         .load::<(Uuid, String, String, i64)>(conn)?;
     let mut progress: HashMap<Uuid, Progress> = HashMap::new();
     for (call, kind, reason, n) in rows {
@@ -47,7 +48,7 @@ pub fn read(conn: &mut PgConnection, calls: &[Uuid]) -> Result<HashMap<Uuid, Pro
             "clicked" => one.clicked = n,
             "deferred" => one.deferred = n,
             _ => {
-                one.refused.insert(reason, n);
+                *one.refused.entry(reason).or_default() += n;
             }
         }
     }

@@ -39,7 +39,7 @@ pub struct Broadcast {
 }
 
 /// Message of a broadcast whose messages have words of their own: JSON's null.
-const OF_SEVERAL: &str = "null";
+pub(super) const OF_SEVERAL: &str = "null";
 
 impl Broadcast {
     /// Several messages of one request, each to one user and due at once.

@@ -242,6 +242,25 @@ type Columns = (
     Option<Uuid>,
 );
 
+/// Gives a user the deferred triggers of one that is merged into it, without those that the user has. The ones of calls among
+/// these, each with the moment at which its call told the user, `None` where it still waits.
+pub(super) fn merge(
+    conn: &mut PgConnection,
+    own: i32,
+    merged: i32,
+) -> Result<Vec<(DeferredRow, Option<Timestamp>)>, StoreError> {
+    let doubled = sql::<(ColumnTypes, Nullable<Timestamptz>)>(include_str!("sql/merge_deferred.sql"))
+        .bind::<Integer, _>(merged)
+        .bind::<Integer, _>(own)
+        .bind::<Integer, _>(own)
+        .bind::<Integer, _>(own)
+        .bind::<Integer, _>(own)
+        .bind::<Integer, _>(own)
+        .bind::<Integer, _>(merged)
+        .load::<(Columns, Option<PgTimestamp>)>(conn)?;
+    Ok(doubled.into_iter().map(|(columns, told_at)| (row(columns), told_at.map(from_pg))).collect())
+}
+
 /// Unexpired deferred messages of many users, the earliest first, at most [`MAX_DEFERRED_READ`] each.
 pub(super) fn load(
     conn: &mut PgConnection,

@@ -5,8 +5,10 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
+use super::decisions::DecisionRow;
 use super::external_ids::{Names, resolve_all};
-use super::{lease, preferences};
+use super::notifications::NewNotification;
+use super::{decision_log, deferred, lease, preferences};
 use crate::base::{ExternalId, Timestamp, UserId};
 use crate::deliver::readdress::readdressed;
 use crate::privacy::encryption::{Field, Owner};
@@ -110,7 +112,7 @@ pub fn merge(
             None if merged == own => return Ok(Outcome::Already),
             None => {}
         }
-        let moved = move_rows(conn, store.fields(), own, merged, now)?;
+        let moved = move_rows(conn, store, own, merged, now)?;
         recipients(conn, user, alias)?;
         let (user, alias) = (UserId::from_sql(own), UserId::from_sql(merged));
         Ok(Outcome::Merged { user, alias, moved })
@@ -137,7 +139,7 @@ pub fn find(
 
 fn move_rows(
     conn: &mut PgConnection,
-    fields: &Fields,
+    store: &Store,
     own: i32,
     merged: i32,
     now: Timestamp,
@@ -147,7 +149,7 @@ fn move_rows(
         .bind::<Integer, _>(own)
         .bind::<Integer, _>(merged)
         .load::<i32>(conn)?;
-    let messages = messages(conn, fields, own, merged, now)?;
+    let messages = messages(conn, store.fields(), own, merged, now)?;
     let mut events = 0;
     for (place, statement) in MOVES.into_iter().chain(COPIES).enumerate() {
         let n = of_both(conn, statement, own, merged)?;
@@ -155,7 +157,12 @@ fn move_rows(
             events = n;
         }
     }
-    deferred(conn, own, merged)?;
+    let doubled = deferred::merge(conn, own, merged)?;
+    let ended: Vec<DecisionRow> =
+        doubled.iter().map(|(row, told_at)| row.doubled(*told_at, Uuid::now_v7(), now)).collect();
+    if !ended.is_empty() {
+        decision_log::insert(conn, store, &[] as &[NewNotification], &ended)?;
+    }
     consents(conn, own, merged)?;
     join_preferences(conn, own, merged)?;
     for statement in REMOVALS {
@@ -219,17 +226,6 @@ fn messages(
         .bind::<Integer, _>(own)
         .execute(conn)?;
     Ok(n)
-}
-
-fn deferred(conn: &mut PgConnection, own: i32, merged: i32) -> Result<(), StoreError> {
-    sql::<()>(include_str!("sql/merge_deferred.sql"))
-        .bind::<Integer, _>(merged)
-        .bind::<Integer, _>(own)
-        .bind::<Integer, _>(own)
-        .bind::<Integer, _>(own)
-        .bind::<Integer, _>(merged)
-        .execute(conn)?;
-    Ok(())
 }
 
 fn consents(conn: &mut PgConnection, own: i32, merged: i32) -> Result<(), StoreError> {

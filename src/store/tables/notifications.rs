@@ -63,6 +63,7 @@ type StoredColumns = (
     Nullable<Timestamptz>,
     Bool,
     SmallInt,
+    Nullable<SqlUuid>,
 );
 
 #[derive(Queryable)]
@@ -85,6 +86,7 @@ struct StoredRow {
     taken_back_at: Option<PgTimestamp>,
     given: bool,
     channel: i16,
+    call: Option<Uuid>,
 }
 
 fn from_stored(row: StoredRow) -> (UserId, StoredNotification) {
@@ -106,6 +108,7 @@ fn from_stored(row: StoredRow) -> (UserId, StoredNotification) {
         taken_back_at: row.taken_back_at.map(from_pg),
         given: row.given,
         channel: channel::from_code(row.channel),
+        call: row.call,
     };
     (UserId::from_sql(row.user_id), notification)
 }

@@ -10,6 +10,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz, Uuid a
 use uuid::Uuid;
 
 use super::audiences::{self, Like, MAX_USERS, Wide};
+use super::broadcast_kinds::OF_SEVERAL;
 use super::broadcasts::{self, Broadcast, State, To};
 use super::local_broadcasts;
 pub use super::submission::Submission;
@@ -38,6 +39,8 @@ pub struct OutboxRow {
     pub message: String,
     /// The broadcast that it is part of.
     pub broadcast: Option<Uuid>,
+    /// The broadcast is one message to all of its users; else it stands for several of one request.
+    pub is_to_many: bool,
     /// Not on the timeline: its broadcast is paused, or goes out at a rate.
     pub is_held: bool,
 }
@@ -219,8 +222,11 @@ fn only(audience: &Audience) -> Option<ExternalId> {
 
 /// Keys that were not there before.
 fn new_receipts(conn: &mut PgConnection, submissions: &[&Submission]) -> Result<HashSet<Uuid>, StoreError> {
-    let mut receipts: Vec<Uuid> =
-        submissions.iter().flat_map(|s| s.receipt.iter().chain(&s.user_receipts)).copied().collect();
+    let mut receipts: Vec<Uuid> = submissions
+        .iter()
+        .flat_map(|s| s.receipt.iter().chain(s.user_receipts.iter().flatten()))
+        .copied()
+        .collect();
     if receipts.is_empty() {
         return Ok(HashSet::new());
     }
@@ -239,8 +245,10 @@ fn wanted(submission: &Submission, users: &[ExternalId], fresh: &mut HashSet<Uui
     if submission.user_receipts.is_empty() {
         return users.to_vec();
     }
+    // All of them are stored by now, also of those for whom it was accepted under another id.
+    let mut is_new = |receipts: &Vec<Uuid>| receipts.iter().all(|receipt| fresh.remove(receipt));
     let receipts = submission.user_receipts.iter();
-    users.iter().zip(receipts).filter(|(_, r)| fresh.remove(*r)).map(|(user, _)| user.clone()).collect()
+    users.iter().zip(receipts).filter(|(_, own)| is_new(own)).map(|(user, _)| user.clone()).collect()
 }
 
 fn chunk(
@@ -258,6 +266,7 @@ fn chunk(
             users: users.to_vec(),
             message: submission.message.clone(),
             broadcast: submission.broadcast(),
+            is_to_many: submission.call.is_some(),
             is_held: submission.pace.is_some(),
         });
     }
@@ -306,27 +315,29 @@ pub fn due(
     until: Timestamp,
     limit: i64,
 ) -> Result<Vec<OutboxRow>, StoreError> {
-    type Row = (i64, Uuid, PgTimestamp, Vec<String>, String, Option<Uuid>);
-    let rows = sql::<(BigInt, SqlUuid, Timestamptz, Array<Text>, Text, Nullable<SqlUuid>)>(
-        "SELECT outbox_id, batch, due_at, users, message, broadcast_id FROM (\
+    type Row = (i64, Uuid, PgTimestamp, Vec<String>, String, Option<Uuid>, bool);
+    let rows = sql::<(BigInt, SqlUuid, Timestamptz, Array<Text>, Text, Nullable<SqlUuid>, Bool)>(format!(
+        "SELECT outbox_id, batch, due_at, users, message, broadcast_id, broadcast_id IS NOT NULL AND NOT EXISTS (\
+           SELECT FROM broadcasts b WHERE b.broadcast_id = s.broadcast_id AND b.message = '{OF_SEVERAL}') FROM (\
            SELECT *, sum(cardinality(users)) OVER (ORDER BY due_at, outbox_id) - cardinality(users) AS before FROM (\
              SELECT * FROM outbox WHERE (due_at, outbox_id) > (?, ?) AND due_at <= ? AND NOT is_held \
              ORDER BY due_at, outbox_id LIMIT ?) d) s \
          WHERE before < ? ORDER BY due_at, outbox_id",
-    )
+    ))
     .bind::<Timestamptz, _>(to_pg(after.0))
     .bind::<BigInt, _>(after.1)
     .bind::<Timestamptz, _>(to_pg(until))
     .bind::<BigInt, _>(limit.max(0))
     .bind::<BigInt, _>(MAX_READ as i64)
     .load::<Row>(conn)?;
-    let opener = fields.opener_of_any(conn, rows.iter().map(|(_, _, _, _, message, _)| message.as_str()))?;
+    let opener = fields.opener_of_any(conn, rows.iter().map(|(_, _, _, _, message, ..)| message.as_str()))?;
     rows.into_iter()
-        .map(|(outbox_id, batch, due_at, users, message, broadcast)| {
+        .map(|(outbox_id, batch, due_at, users, message, broadcast, is_to_many)| {
             let message = opener.open_any(Field::Waiting, message).unwrap_or_else(unavailable_words);
             let users = users.iter().map(|text| external_id("outbox", text)).collect::<Result<_, _>>()?;
             let due_at = from_pg(due_at);
-            Ok(OutboxRow { outbox_id, batch, due_at, users, message, broadcast, is_held: false })
+            let is_held = false;
+            Ok(OutboxRow { outbox_id, batch, due_at, users, message, broadcast, is_to_many, is_held })
         })
         .collect()
 }

@@ -20,8 +20,8 @@ pub struct Submission {
     pub due_at: Timestamp,
     /// Accepted once, whoever gets it.
     pub receipt: Option<Uuid>,
-    /// Accepted once for each user, in the audience's order; empty = no such key.
-    pub user_receipts: Vec<Uuid>,
+    /// Accepted once for each user, in the audience's order: one for every id of the person; empty = no such key.
+    pub user_receipts: Vec<Vec<Uuid>>,
     /// Known under its batch as its id, as part of this request: for what goes to many, or waits.
     pub call: Option<Uuid>,
     /// The broadcast that all messages of its request to one user each, due at once, are together; `None` = it came alone, or has a

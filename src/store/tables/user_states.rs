@@ -17,7 +17,7 @@ use super::notifications;
 use super::preferences::{self, Preferences};
 use super::user_attributes::opened;
 use crate::base::{NotificationId, Timestamp, UserId};
-use crate::decide::{RecentSend, SentAs, StoredUser};
+use crate::decide::{RecentSend, SentAs, StoredUser, occasion};
 use crate::deliver::channel::from_code;
 use crate::event::{Event, OwnKinds};
 use crate::privacy::encryption::Owner;
@@ -338,6 +338,7 @@ type RecentRow = (
     PgTimestamp,
     bool,
     i16,
+    Option<Uuid>,
 );
 
 fn recent_sends(
@@ -360,6 +361,7 @@ fn recent_sends(
         Timestamptz,
         Bool,
         SmallInt,
+        Nullable<SqlUuid>,
     );
     // A user's own messages by their number, and a step into an index for what belongs to each: a plan over moments would read
     // everybody's. A message and its decision bear the same moment, which the decisions' index leads to.
@@ -387,13 +389,14 @@ fn recent_send(row: RecentRow) -> (UserId, RecentSend) {
         expires,
         given,
         taken,
+        call,
     ) = row;
     let send = RecentSend {
         campaign: campaign.unwrap_or_else(|| trigger.clone()),
         channel: channel.unwrap_or_else(|| from_code(taken).name().to_owned()),
         expires_at: from_pg(expires),
         given,
-        dedupe_key,
+        dedupe_key: occasion(dedupe_key, call),
         passes_caps: counted == Some(false),
         notification_id: NotificationId(id),
         at: from_pg(at),

@@ -8,6 +8,7 @@ use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timest
 use super::external_ids::{Names, find_all, resolve_all};
 use crate::base::{ExternalId, Timestamp, UserId};
 use crate::store::postgres::StoreError;
+use crate::store::postgres::columns::column;
 use crate::store::postgres::convert::{external_id, segment_from_sql, to_pg};
 use crate::store::postgres::sql::sql;
 use crate::store::schema::users;
@@ -67,6 +68,27 @@ pub fn external_ids(
     .bind::<Array<Integer>, _>(ids)
     .load::<(i32, String)>(conn)?;
     rows.into_iter().map(|(user, text)| Ok((UserId::from_sql(user), external_id("users", &text)?))).collect()
+}
+
+/// All ids of the people whom these ids name, by the id that was asked for and beside it; none for those with one id. One query.
+pub fn other_names(
+    conn: &mut PgConnection,
+    ids: &[ExternalId],
+) -> Result<HashMap<ExternalId, Vec<ExternalId>>, StoreError> {
+    let rows = sql::<(Text, Text)>(
+        "WITH named AS (\
+           SELECT external_id, coalesce(merged_into, user_id) AS person FROM users WHERE external_id = ANY(?)), \
+         people AS (SELECT n.external_id, u.external_id AS name FROM named n JOIN users u ON u.user_id = n.person \
+           UNION ALL SELECT n.external_id, u.external_id FROM named n JOIN users u ON u.merged_into = n.person) \
+         SELECT external_id, name FROM people WHERE name <> external_id ORDER BY external_id, name",
+    )
+    .bind::<Array<Text>, _>(column(ids, ToString::to_string))
+    .load::<(String, String)>(conn)?;
+    let mut names: HashMap<ExternalId, Vec<ExternalId>> = HashMap::new();
+    for (id, name) in rows {
+        names.entry(external_id("users", &id)?).or_default().push(external_id("users", &name)?);
+    }
+    Ok(names)
 }
 
 /// The user whom an inner id stands for now, with the shop's id; `None` for one that does not exist.

@@ -223,10 +223,16 @@ impl Sim {
         }
     }
 
-    /// A message that was stored tells something that no other has told.
+    /// A message that was stored tells something that no other has told: neither another trigger, nor another message of its call,
+    /// to another id of the same person.
     pub fn check_once(&mut self, user: usize, id: NotificationId) {
         let rows = &self.store.users[user];
         let Some(row) = rows.messages.iter().find(|row| row.message.notification_id == id) else { return };
+        let call = row.message.call;
+        if call.is_some() && rows.messages.iter().filter(|row| row.message.call == call).count() > 1 {
+            let text = format!("user {user} was told by the call {call:?} under two ids, at last by {id}");
+            return self.fail(Property::Accepted, text);
+        }
         let frame = &row.message.frame;
         let Some(start) = frame.find("\"title\":\"mark-") else { return };
         let digits: String = frame[start + 14..].chars().take_while(char::is_ascii_digit).collect();

@@ -104,6 +104,7 @@ impl Store {
             channel: row.channel,
             taken_back_at: row.taken_back_at,
             given: row.given && self.fault != Some(Fault::ForgetsGiven),
+            call: message.call,
         }
     }
 

@@ -14,6 +14,7 @@ mod fixture;
 mod in_flight;
 mod login;
 mod nothing_is_lost;
+mod one_person;
 mod recommend;
 mod render;
 mod returned;

@@ -69,6 +69,22 @@ pub enum Precondition {
     NotMet,
 }
 
+impl Precondition {
+    /// For a person.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Holds => "it holds",
+            Self::PriceRose => "the price is not lower any more",
+            Self::SoldOut => "sold out",
+            Self::Gone => "no longer in the catalogue",
+            Self::AlreadyBought => "bought meanwhile",
+            Self::LeftCart => "no longer in the cart",
+            Self::CameBack => "the user is back",
+            Self::NotMet => "the condition is not met",
+        }
+    }
+}
+
 /// A message that could be sent. Borrowed: judging allocates nothing for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'a> {

@@ -156,6 +156,8 @@ pub enum Reason {
     NothingToSay,
     /// The very occasion was told before.
     SaidBefore(Timestamp),
+    /// The very occasion waits for the user already: it was to be told to another id of the same person.
+    WaitsAlready,
     /// Too few of its items are new.
     Repeat {
         /// Items that were not named lately.
@@ -251,6 +253,7 @@ impl Reason {
             Self::True => "still_true",
             Self::NothingToSay => "nothing_to_say",
             Self::SaidBefore(_) => "said_before",
+            Self::WaitsAlready => "waits_already",
             Self::Repeat { .. } => "repeat",
             Self::New { .. } => "new",
             Self::Capped { .. } => "capped",
@@ -306,10 +309,11 @@ impl fmt::Display for Step {
             Reason::WantsDigest => write!(f, "digest: the user wants {about} collected"),
             Reason::Wanted => write!(f, "preference: nothing against it"),
             Reason::Expired => write!(f, "expired: it would come too late"),
-            Reason::Untrue(truth) => write!(f, "no longer true: {}", untrue(truth)),
+            Reason::Untrue(truth) => write!(f, "no longer true: {}", truth.words()),
             Reason::True => write!(f, "still true"),
             Reason::NothingToSay => write!(f, "nothing to say: no item passed the rules"),
             Reason::SaidBefore(at) => write!(f, "duplicate: sent at {at}"),
+            Reason::WaitsAlready => write!(f, "duplicate: the same waits for this user"),
             Reason::Repeat { new, of, window_min } => {
                 write!(f, "repeat: {new} of {of} items are new in {}", span(window_min))
             }
@@ -361,19 +365,6 @@ fn span(minutes: u64) -> String {
         Some((length, unit)) if minutes == *length => (*unit).to_owned(),
         Some((length, unit)) => format!("{} {unit}s", minutes / length),
         None => format!("{minutes} min"),
-    }
-}
-
-fn untrue(truth: Precondition) -> &'static str {
-    match truth {
-        Precondition::Holds => "it holds",
-        Precondition::PriceRose => "the price is not lower any more",
-        Precondition::SoldOut => "sold out",
-        Precondition::Gone => "no longer in the catalogue",
-        Precondition::AlreadyBought => "bought meanwhile",
-        Precondition::LeftCart => "no longer in the cart",
-        Precondition::CameBack => "the user is back",
-        Precondition::NotMet => "the condition is not met",
     }
 }
 

@@ -22,5 +22,6 @@ pub use change::Change;
 pub use condition::{Condition, SegmentRule};
 pub use defaults::defaults;
 pub use definition::{Definition, DefinitionError};
+pub use occasion::of_call as occasion_of_call;
 pub use once::FiredOnce;
 pub use trigger::{EventData, MAX_TRIGGERS, Trigger, Triggers};

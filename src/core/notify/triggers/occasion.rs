@@ -1,9 +1,10 @@
 //! Identity of the occasion that a trigger tells, so that the same occasion is told once and different ones are told each.
 
 use serde_json::Value;
+use uuid::Uuid;
 
-use super::Trigger;
 use super::condition::Condition;
+use super::trigger::Trigger;
 use crate::base::Timestamp;
 use crate::catalogue::Catalogue;
 
@@ -21,11 +22,11 @@ impl Trigger {
     }
 
     /// Key of the occasion in decisions, for those that are told once; `None` for those that may be told again. Made of the
-    /// definition, the item and, of a price drop, the step it is told for. What the shop says has none: each call is an occasion of its own
-    /// (shipped, out for delivery, delivered).
+    /// definition, the item and, of a price drop, the step it is told for. What the shop says has that of its call: each is an occasion of
+    /// its own (shipped, out for delivery, delivered).
     pub fn dedupe_key(&self, catalogue: &Catalogue, now: Timestamp) -> Option<u64> {
         if self.is_said_by_shop() {
-            return None;
+            return self.call.map(of_call);
         }
         if matches!(self.definition.when, Condition::Segment { .. }) {
             return Some(hash(&self.definition.name));
@@ -34,6 +35,12 @@ impl Trigger {
         let price = self.price_of_occasion(catalogue, now);
         Some(hash(&format!("{}\u{1f}{item}\u{1f}{}", self.definition.name, price.unwrap_or_default())))
     }
+}
+
+/// Key of the occasion of a call of the shop that tells each person once, however many ids of that person it names: those of users
+/// who were merged meanwhile.
+pub fn of_call(call: Uuid) -> u64 {
+    hash(&format!("call\u{1f}{call}"))
 }
 
 fn event_hash(event: &Value) -> u64 {

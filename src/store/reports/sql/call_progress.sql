@@ -1,5 +1,5 @@
 -- Counts what has become of messages of the shop, by kind and reason.
--- Parameters: ids of the calls, three times.
+-- Parameters: ids of the calls, four times.
 WITH sent AS (
     SELECT n.call_id, count(*) AS users FROM notifications n WHERE n.call_id = ANY(?) GROUP BY n.call_id
 ),
@@ -30,3 +30,11 @@ FROM decided LEFT JOIN LATERAL (
     WHERE s.value->>'verdict' = 'stop' ORDER BY s.ordinality DESC LIMIT 1
 ) last ON true
 WHERE outcome = 'drop' GROUP BY call_id, 3
+UNION ALL
+-- Further ids of people who have the message under another.
+SELECT d.call_id, 'refused', r.reason, count(*)
+FROM decisions d CROSS JOIN (VALUES ('said_before'), ('waits_already')) r (reason)
+WHERE d.call_id = ANY(?) AND d.outcome = 'drop'
+    AND d.steps @> jsonb_build_array(jsonb_build_object('verdict', 'stop', 'reason', r.reason))
+    AND EXISTS (SELECT FROM notifications n WHERE n.call_id = d.call_id AND n.user_id = d.user_id)
+GROUP BY d.call_id, r.reason

@@ -3,10 +3,10 @@
 SELECT n.user_id, n.notification_id, n.created_at, n.category, n.trigger, n.items,
     ARRAY(SELECT outcome FROM feedback f WHERE f.notification_id = n.notification_id ORDER BY outcome),
     coalesce(d.campaign, CASE WHEN n.trigger = 'api' THEN n.kind END), d.channel, d.dedupe_key,
-    coalesce(d.counted, n.priority < 3), n.expires_at, n.was_given, n.channel
+    coalesce(d.counted, n.priority < 3), n.expires_at, n.was_given, n.channel, n.call_id
 FROM unnest(?) AS u (user_id)
 CROSS JOIN LATERAL (
-    SELECT user_id, notification_id, stream_offset, created_at, category, trigger, items, kind, priority, channel,
+    SELECT user_id, notification_id, stream_offset, created_at, category, trigger, items, kind, priority, channel, call_id,
         least(expires_at, CASE WHEN withdrawn_reason = 'withdrawn' THEN withdrawn_at END) AS expires_at,
         coalesce(given_at, seen_at, read_at) IS NOT NULL AS was_given
     FROM notifications

@@ -9,7 +9,7 @@ CROSS JOIN LATERAL (
             THEN frame ELSE '' END,
         created_at, expires_at, stream_offset <= coalesce(a.up_to, 0), collapse_key, priority,
         seen_at, read_at, inbox_changed_at, archived_at IS NOT NULL, snoozed_until, withdrawn_at IS NOT NULL,
-        CASE WHEN withdrawn_reason = 'withdrawn' THEN withdrawn_at END, given_at IS NOT NULL, channel
+        CASE WHEN withdrawn_reason = 'withdrawn' THEN withdrawn_at END, given_at IS NOT NULL, channel, call_id
     FROM notifications
     WHERE user_id = u.user_id
     ORDER BY stream_offset DESC LIMIT ?
